@@ -1,0 +1,1 @@
+//! The compiled file: every table's encoder and decoder.

@@ -1,0 +1,2 @@
+//! The `mintage` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! The compile driver: phases, parallel loop, linking.

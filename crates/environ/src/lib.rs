@@ -1,0 +1,1 @@
+//! Keys, types, Canonical ABI arithmetic and slab layout shared by every phase of Mintage.

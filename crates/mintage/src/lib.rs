@@ -1,0 +1,1 @@
+//! Compiles WebAssembly components and mints instances of them.

@@ -1,0 +1,1 @@
+//! Component bytes to a closed Program.

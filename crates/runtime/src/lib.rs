@@ -1,0 +1,1 @@
+//! The unsafe heart: mappings, slabs, entry, traps.

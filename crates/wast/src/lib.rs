@@ -1,0 +1,1 @@
+//! Runs .wast scripts, each module wrapped as a component.
