@@ -1,1 +1,24 @@
-//! Keys, types, Canonical ABI arithmetic and slab layout shared by every phase of Mintage.
+//! What every phase of Mintage agrees on: the names of functions ([`FuncKey`]), index newtypes, core and component types,
+//! Canonical ABI arithmetic, the slab layout, the list of builtins, traps and settings.
+//!
+//! Architecture invariant: this crate knows no parser, no code generator and no operating system; everything here is plain
+//! data and arithmetic. A fact that two phases need has its one home here.
+
+#![forbid(unsafe_code)]
+
+pub mod builtin;
+mod control;
+mod core_types;
+mod index;
+pub mod layout;
+mod settings;
+mod trap;
+
+pub mod component;
+
+pub use builtin::Builtin;
+pub use control::{ControlBlock, ExitRecord, HostImport, control_offsets, exit_offsets, host_import_offsets};
+pub use core_types::{FuncEntry, HeapType, RefType, Signature, Signatures, ValType};
+pub use index::*;
+pub use settings::{OptLevel, Tunables};
+pub use trap::Trap;

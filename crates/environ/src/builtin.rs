@@ -1,0 +1,103 @@
+//! The builtins: what machine code asks of the runtime. Listed once, here.
+//!
+//! To add one: add a row to [`builtins!`], then follow the compiler's errors in the runtime, which implements each row as
+//! an `extern "C"` function of the row's shape with `ctx` in front.
+
+use serde::{Deserialize, Serialize};
+
+/// The type of a builtin's parameter or result, as machine code sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BuiltinType {
+    /// A 32-bit integer.
+    I32,
+    /// A 64-bit integer, a table entry or a reference.
+    I64,
+}
+
+/// What a builtin gives back to machine code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BuiltinResult {
+    /// A value; the builtin never traps.
+    Value(BuiltinType),
+    /// Nothing; the builtin returns a 32-bit word to its trampoline: zero, or the code of a [`Trap`](crate::Trap) to raise.
+    TrapCode,
+}
+
+/// Calls the given macro with every builtin: documentation, variant, snake-case name, parameters, result.
+///
+/// Parameters come after `ctx`. Memories, tables and segments are passed as their program-wide number.
+#[macro_export]
+macro_rules! builtins {
+    ($callback:ident) => {
+        $callback! {
+            /// Grows memory `memory` by `delta` pages: the old size in pages, or -1.
+            MemoryGrow memory_grow(memory: I32, delta: I64) -> Value(I64);
+            /// Copies `len` bytes between memories, which may be one and the same.
+            MemoryCopy memory_copy(dst_memory: I32, src_memory: I32, dst: I64, src: I64, len: I64) -> TrapCode;
+            /// Fills `len` bytes at `dst` with the low byte of `value`.
+            MemoryFill memory_fill(memory: I32, dst: I64, value: I32, len: I64) -> TrapCode;
+            /// Copies `len` bytes from data segment `data` at `src` to memory `memory` at `dst`.
+            MemoryInit memory_init(memory: I32, data: I32, dst: I64, src: I32, len: I32) -> TrapCode;
+            /// Grows table `table` by `delta` entries set to `init`: the old size, or -1.
+            TableGrow table_grow(table: I32, init: I64, delta: I64) -> Value(I64);
+            /// Sets `len` entries from `dst` on to `value`.
+            TableFill table_fill(table: I32, dst: I64, value: I64, len: I64) -> TrapCode;
+            /// Copies `len` entries between tables, which may be one and the same.
+            TableCopy table_copy(dst_table: I32, src_table: I32, dst: I64, src: I64, len: I64) -> TrapCode;
+            /// Copies `len` entries from element segment `elem` at `src` to table `table` at `dst`.
+            TableInit table_init(table: I32, elem: I32, dst: I64, src: I32, len: I32) -> TrapCode;
+        }
+    };
+}
+
+macro_rules! define {
+    ($($(#[$doc:meta])* $variant:ident $name:ident($($param:ident: $ty:ident),*) -> $result:ident $(($result_ty:ident))?;)*) => {
+        /// A function of the runtime that machine code calls. Its number is its place in the builtin pointer array.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[repr(u32)]
+        pub enum Builtin {
+            $($(#[$doc])* $variant,)*
+        }
+
+        impl Builtin {
+            /// Every builtin, in numeric order.
+            pub const ALL: &[Builtin] = &[$(Builtin::$variant),*];
+
+            /// The builtin's name, for symbols and messages.
+            pub const fn name(self) -> &'static str {
+                match self { $(Builtin::$variant => stringify!($name),)* }
+            }
+
+            /// The parameters after `ctx`.
+            pub const fn params(self) -> &'static [BuiltinType] {
+                match self { $(Builtin::$variant => &[$(BuiltinType::$ty),*],)* }
+            }
+
+            /// What comes back.
+            pub const fn result(self) -> BuiltinResult {
+                match self { $(Builtin::$variant => BuiltinResult::$result $((BuiltinType::$result_ty))?,)* }
+            }
+        }
+    };
+}
+
+builtins!(define);
+
+impl Builtin {
+    /// The number of builtins. The builtin pointer array has one more entry, [`RAISE_SLOT`].
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// The builtin with this number.
+    pub fn from_u32(raw: u32) -> Option<Self> {
+        Self::ALL.get(raw as usize).copied()
+    }
+
+    /// The builtin's number.
+    pub const fn as_u32(self) -> u32 {
+        self as u32
+    }
+}
+
+/// The entry of the builtin pointer array behind the builtins: the address of the raise stub,
+/// `extern "C" fn(ctx, trap_code: u32) -> !`. Code 0 ends the call with the error that a host function left behind.
+pub const RAISE_SLOT: usize = Builtin::COUNT;

@@ -1,0 +1,320 @@
+//! Canonical ABI arithmetic (CanonicalABI.md, "Alignment", "Element Size", "Flattening"), once for adapters, the dynamic
+//! path and the typed path.
+
+use super::types::{ComponentTypes, FuncType, InterfaceType};
+use crate::{Signature, ValType};
+use serde::{Deserialize, Serialize};
+
+/// The most parameters that are passed flat (`MAX_FLAT_PARAMS`).
+pub const MAX_FLAT_PARAMS: usize = 16;
+/// The most results that are passed flat (`MAX_FLAT_RESULTS`).
+pub const MAX_FLAT_RESULTS: usize = 1;
+/// The longest string in bytes (`MAX_STRING_BYTE_LENGTH`).
+pub const MAX_STRING_BYTE_LENGTH: u32 = (1 << 28) - 1;
+/// The bit that tags the length of a `latin1+utf16` string that is stored as UTF-16.
+pub const UTF16_TAG: u32 = 1 << 31;
+
+/// `offset` rounded up to a multiple of `align`, a power of two; saturates.
+pub const fn align_to(offset: u32, align: u32) -> u32 {
+    offset.saturating_add(align - 1) & !(align - 1)
+}
+
+/// Bytes of the discriminant of a variant with `cases` cases: 1, 2 or 4.
+pub const fn discriminant_size(cases: usize) -> u32 {
+    match cases {
+        0..=0x100 => 1,
+        0x101..=0x1_0000 => 2,
+        _ => 4,
+    }
+}
+
+/// 32-bit words that `count` flags take when they are flat, and in memory when there are more than 16.
+pub const fn flags_words(count: usize) -> u32 {
+    count.div_ceil(32) as u32
+}
+
+/// Size, alignment and number of flat values of a type, for 32-bit and 64-bit memories.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CanonicalAbi {
+    /// Bytes in a 32-bit memory. Saturates at `u32::MAX`.
+    pub size32: u32,
+    /// Alignment in a 32-bit memory.
+    pub align32: u32,
+    /// Bytes in a 64-bit memory. Saturates at `u32::MAX`.
+    pub size64: u32,
+    /// Alignment in a 64-bit memory.
+    pub align64: u32,
+    /// Number of core values when flat, or `None` when more than [`MAX_FLAT_PARAMS`].
+    pub flat_count: Option<u8>,
+}
+
+impl CanonicalAbi {
+    /// A scalar of `size` bytes.
+    pub const fn scalar(size: u32) -> Self {
+        Self { size32: size, align32: size, size64: size, align64: size, flat_count: Some(1) }
+    }
+
+    /// A pointer and a length.
+    pub const POINTER_PAIR: Self = Self { size32: 8, align32: 4, size64: 16, align64: 8, flat_count: Some(2) };
+
+    /// `count` flags.
+    pub const fn flags(count: usize) -> Self {
+        let size = match count {
+            0..=8 => 1,
+            9..=16 => 2,
+            _ => 4 * flags_words(count),
+        };
+        let align = if size > 4 { 4 } else { size };
+        let flat_count = match flags_words(count) as usize {
+            0 => Some(1),
+            words if words <= MAX_FLAT_PARAMS => Some(words as u8),
+            _ => None,
+        };
+        Self { size32: size, align32: align, size64: size, align64: align, flat_count }
+    }
+
+    /// Size in a memory with 64-bit (`true`) or 32-bit indexes.
+    pub const fn size(&self, index64: bool) -> u32 {
+        if index64 { self.size64 } else { self.size32 }
+    }
+
+    /// Alignment in a memory with 64-bit (`true`) or 32-bit indexes.
+    pub const fn align(&self, index64: bool) -> u32 {
+        if index64 { self.align64 } else { self.align32 }
+    }
+
+    /// The offset of a field of this type in a record laid out so far to `*offset`, which moves behind the field.
+    pub const fn next_field(&self, offset: &mut u32, index64: bool) -> u32 {
+        let start = align_to(*offset, self.align(index64));
+        *offset = start.saturating_add(self.size(index64));
+        start
+    }
+
+    /// A record of the given fields; also a tuple and spilled parameters.
+    pub fn record(fields: impl Iterator<Item = CanonicalAbi>) -> Self {
+        let mut record = Self { size32: 0, align32: 1, size64: 0, align64: 1, flat_count: Some(0) };
+        for field in fields {
+            field.next_field(&mut record.size32, false);
+            field.next_field(&mut record.size64, true);
+            record.align32 = record.align32.max(field.align32);
+            record.align64 = record.align64.max(field.align64);
+            record.flat_count = add_flat(record.flat_count, field.flat_count);
+        }
+        record.size32 = align_to(record.size32, record.align32);
+        record.size64 = align_to(record.size64, record.align64);
+        record
+    }
+
+    /// A variant of the given case payloads; also enum, option and result.
+    pub fn variant(cases: impl Iterator<Item = Option<CanonicalAbi>>) -> Self {
+        let mut count = 0;
+        let mut payload = Self { size32: 0, align32: 1, size64: 0, align64: 1, flat_count: Some(0) };
+        for case in cases {
+            count += 1;
+            let Some(case) = case else { continue };
+            payload.size32 = payload.size32.max(case.size32);
+            payload.size64 = payload.size64.max(case.size64);
+            payload.align32 = payload.align32.max(case.align32);
+            payload.align64 = payload.align64.max(case.align64);
+            payload.flat_count = payload.flat_count.zip(case.flat_count).map(|(a, b)| a.max(b));
+        }
+        let discriminant = discriminant_size(count);
+        let sized = |size: u32, align: u32| {
+            let align_all = align.max(discriminant);
+            (align_to(align_to(discriminant, align).saturating_add(size), align_all), align_all)
+        };
+        let (size32, align32) = sized(payload.size32, payload.align32);
+        let (size64, align64) = sized(payload.size64, payload.align64);
+        Self { size32, align32, size64, align64, flat_count: add_flat(Some(1), payload.flat_count) }
+    }
+}
+
+fn add_flat(a: Option<u8>, b: Option<u8>) -> Option<u8> {
+    a.zip(b).map(|(a, b)| a + b).filter(|&sum| usize::from(sum) <= MAX_FLAT_PARAMS)
+}
+
+/// Where a variant's parts lie in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct VariantLayout {
+    /// Bytes of the discriminant, at offset 0.
+    pub discriminant: u32,
+    /// Offset of every payload.
+    pub payload: u32,
+}
+
+/// The flat form of some types.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FlatTypes(Vec<ValType>);
+
+impl FlatTypes {
+    /// The core types in order.
+    pub fn as_slice(&self) -> &[ValType] {
+        &self.0
+    }
+
+    /// Joins `other` over `self` from `start` on (`join` in CanonicalABI.md).
+    fn join(&mut self, start: usize, other: &[ValType]) {
+        for (i, &ty) in other.iter().enumerate() {
+            match self.0.get_mut(start + i) {
+                Some(slot) => *slot = join(*slot, ty),
+                None => self.0.push(ty),
+            }
+        }
+    }
+}
+
+fn join(a: ValType, b: ValType) -> ValType {
+    use ValType::{F32, I32, I64};
+    match (a, b) {
+        _ if a == b => a,
+        (I32, F32) | (F32, I32) => I32,
+        _ => I64,
+    }
+}
+
+impl ComponentTypes {
+    pub(super) fn record_abi(&self, fields: impl Iterator<Item = InterfaceType>) -> CanonicalAbi {
+        CanonicalAbi::record(fields.map(|ty| self.abi(ty)))
+    }
+
+    pub(super) fn variant_abi(&self, cases: impl Iterator<Item = Option<InterfaceType>>) -> CanonicalAbi {
+        CanonicalAbi::variant(cases.map(|ty| ty.map(|ty| self.abi(ty))))
+    }
+
+    /// Size, alignment and number of flat values of `ty`.
+    pub fn abi(&self, ty: InterfaceType) -> CanonicalAbi {
+        use InterfaceType as T;
+        match ty {
+            T::Bool | T::S8 | T::U8 => CanonicalAbi::scalar(1),
+            T::S16 | T::U16 => CanonicalAbi::scalar(2),
+            T::S32 | T::U32 | T::F32 | T::Char | T::Own(_) | T::Borrow(_) => CanonicalAbi::scalar(4),
+            T::S64 | T::U64 | T::F64 => CanonicalAbi::scalar(8),
+            T::String | T::List(_) => CanonicalAbi::POINTER_PAIR,
+            T::Record(id) => *self.records.abi(id),
+            T::Tuple(id) => *self.tuples.abi(id),
+            T::Variant(id) => *self.variants.abi(id),
+            T::Enum(id) => *self.enums.abi(id),
+            T::Option(id) => *self.options.abi(id),
+            T::Result(id) => *self.results.abi(id),
+            T::Flags(id) => *self.flags.abi(id),
+        }
+    }
+
+    /// The payload types of a variant-like type, or `None` for other types.
+    pub fn cases(&self, ty: InterfaceType) -> Option<Vec<Option<InterfaceType>>> {
+        use InterfaceType as T;
+        Some(match ty {
+            T::Variant(id) => self.variant(id).cases.iter().map(|&(_, ty)| ty).collect(),
+            T::Enum(id) => vec![None; self.enum_(id).len()],
+            T::Option(id) => vec![None, Some(*self.option(id))],
+            T::Result(id) => {
+                let &(ok, err) = self.result(id);
+                vec![ok, err]
+            }
+            _ => return None,
+        })
+    }
+
+    /// Where the parts of a variant with these case payloads lie.
+    pub fn variant_layout(&self, cases: &[Option<InterfaceType>], index64: bool) -> VariantLayout {
+        let discriminant = discriminant_size(cases.len());
+        let align = cases.iter().flatten().map(|&ty| self.abi(ty).align(index64)).max().unwrap_or(1);
+        VariantLayout { discriminant, payload: align_to(discriminant, align) }
+    }
+
+    /// Appends the flat form of `ty` (`flatten_type`).
+    pub fn flatten(&self, ty: InterfaceType, index64: bool, flat: &mut FlatTypes) {
+        use InterfaceType as T;
+        let pointer = if index64 { ValType::I64 } else { ValType::I32 };
+        match ty {
+            T::Bool | T::S8 | T::U8 | T::S16 | T::U16 | T::S32 | T::U32 | T::Char | T::Own(_) | T::Borrow(_) => {
+                flat.0.push(ValType::I32);
+            }
+            T::S64 | T::U64 => flat.0.push(ValType::I64),
+            T::F32 => flat.0.push(ValType::F32),
+            T::F64 => flat.0.push(ValType::F64),
+            T::String | T::List(_) => flat.0.extend([pointer, pointer]),
+            T::Record(id) => self.record(id).fields.iter().for_each(|&(_, ty)| self.flatten(ty, index64, flat)),
+            T::Tuple(id) => self.tuple(id).iter().for_each(|&ty| self.flatten(ty, index64, flat)),
+            T::Flags(id) => {
+                let words = flags_words(self.flags(id).len()).max(1);
+                flat.0.extend((0..words).map(|_| ValType::I32));
+            }
+            T::Variant(_) | T::Enum(_) | T::Option(_) | T::Result(_) => {
+                flat.0.push(ValType::I32);
+                let start = flat.0.len();
+                for case in self.cases(ty).into_iter().flatten().flatten() {
+                    let mut payload = FlatTypes::default();
+                    self.flatten(case, index64, &mut payload);
+                    flat.join(start, &payload.0);
+                }
+            }
+        }
+    }
+
+    /// The record that the parameters of `ty` form when they are spilled.
+    pub fn params_abi(&self, ty: &FuncType) -> CanonicalAbi {
+        self.record_abi(ty.params.iter().map(|&(_, ty)| ty))
+    }
+
+    /// The core signature of `ty` when it is lowered for (`is_lower`) or lifted from a core function
+    /// (`flatten_functype`, synchronous form).
+    pub fn core_signature(&self, ty: &FuncType, index64: bool, is_lower: bool) -> Signature {
+        let pointer = if index64 { ValType::I64 } else { ValType::I32 };
+        let mut params = FlatTypes::default();
+        match self.params_abi(ty).flat_count {
+            Some(_) => ty.params.iter().for_each(|&(_, ty)| self.flatten(ty, index64, &mut params)),
+            None => params.0.push(pointer),
+        }
+        let mut results = FlatTypes::default();
+        if let Some(result) = ty.result {
+            match self.abi(result).flat_count {
+                Some(count) if usize::from(count) <= MAX_FLAT_RESULTS => self.flatten(result, index64, &mut results),
+                _ if is_lower => params.0.push(pointer),
+                _ => results.0.push(pointer),
+            }
+        }
+        Signature::new(&params.0, &results.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::component::types::{Record, Variant};
+    use InterfaceType as T;
+
+    #[test]
+    fn records_pad_and_variants_join() {
+        let mut types = ComponentTypes::default();
+        let fields = [("a".into(), T::U8), ("b".into(), T::U64), ("c".into(), T::String)];
+        let record = types.intern_record(Record { fields: fields.into() });
+        let abi = types.abi(record);
+        assert_eq!((abi.size32, abi.align32, abi.size64, abi.align64), (24, 8, 32, 8));
+        assert_eq!(abi.flat_count, Some(4));
+
+        let cases = [("x".into(), Some(T::F32)), ("y".into(), Some(T::U32)), ("z".into(), Some(T::F64)), ("w".into(), None)];
+        let variant = types.intern_variant(Variant { cases: cases.into() });
+        let mut flat = FlatTypes::default();
+        types.flatten(variant, false, &mut flat);
+        assert_eq!(flat.as_slice(), [ValType::I32, ValType::I64]);
+        assert_eq!(types.abi(variant).size32, 16);
+    }
+
+    #[test]
+    fn spilled_parameters_and_results_become_pointers() {
+        let mut types = ComponentTypes::default();
+        let pair = types.intern_tuple([T::U32, T::U32].into());
+        let params = (0..17).map(|i| (format!("p{i}").into(), T::U8)).collect();
+        let ty = FuncType { params, result: Some(pair), is_async: false };
+        assert_eq!(types.core_signature(&ty, false, true), Signature::new(&[ValType::I32; 2], &[]));
+        assert_eq!(types.core_signature(&ty, false, false), Signature::new(&[ValType::I32], &[ValType::I32]));
+    }
+
+    #[test]
+    fn flags_take_whole_words_past_sixteen() {
+        for (count, size) in [(1, 1), (8, 1), (9, 2), (16, 2), (17, 4), (32, 4), (33, 8)] {
+            assert_eq!(CanonicalAbi::flags(count).size32, size, "{count} flags");
+        }
+    }
+}

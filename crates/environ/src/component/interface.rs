@@ -1,0 +1,162 @@
+//! What a compiled component asks of its host and gives to it: the part of an artifact that the embedding API reads.
+
+use super::types::{ComponentTypes, InterfaceType};
+use crate::{
+    DataId, DomainId, ElemId, FuncKey, FuncTypeId, ImportId, IndexVec, LiftId, LowerId, MemoryId, ResourceId, SigId, Signatures,
+    TableId, Trap,
+};
+use indexmap::IndexMap;
+use serde::{Deserialize, Serialize};
+
+/// The encoding of a guest's strings (`string-encoding` canonical option).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum StringEncoding {
+    /// UTF-8.
+    #[default]
+    Utf8,
+    /// UTF-16, little endian.
+    Utf16,
+    /// Latin-1, or UTF-16 when the tag bit of the length is set.
+    CompactUtf16,
+}
+
+/// A core function that the host calls, with the signature that selects its entry adapter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CoreCallee {
+    /// The function.
+    pub key: FuncKey,
+    /// Its signature.
+    pub sig: SigId,
+}
+
+/// Canonical options of a lift or lower (CanonicalABI.md, "Canonical ABI Options").
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct CanonOptions {
+    /// The component instance that the options belong to.
+    pub domain: DomainId,
+    /// `string-encoding`.
+    pub string_encoding: StringEncoding,
+    /// `memory`.
+    pub memory: Option<MemoryId>,
+    /// `realloc`.
+    pub realloc: Option<CoreCallee>,
+}
+
+/// A core function of the component, lifted (`canon lift`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Lift {
+    /// Its component type.
+    pub ty: FuncTypeId,
+    /// The core function.
+    pub callee: CoreCallee,
+    /// Options.
+    pub options: CanonOptions,
+    /// `post-return`.
+    pub post_return: Option<CoreCallee>,
+}
+
+/// A host function, lowered (`canon lower`).
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Lower {
+    /// The host function.
+    pub import: ImportId,
+    /// Options.
+    pub options: CanonOptions,
+    /// The core signature that the guest sees.
+    pub sig: SigId,
+}
+
+/// A function that the root component imports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportFunc {
+    /// Names from the root inwards: one for a function at the root, two for a function of an imported instance, ...
+    pub path: Box<[Box<str>]>,
+    /// Its type.
+    pub ty: FuncTypeId,
+}
+
+/// An import of the root component.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Import {
+    /// A function.
+    Func(ImportId),
+    /// An instance with its items.
+    Instance(IndexMap<Box<str>, Import>),
+    /// A value type.
+    Type(InterfaceType),
+    /// A resource type, given by the host.
+    Resource(ResourceId),
+    /// An item that plays no part at run time: a component or function type.
+    Static,
+}
+
+/// An export of the root component.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Export {
+    /// A function of the component.
+    Func(LiftId),
+    /// A function of the host, exported again.
+    ImportedFunc(ImportId),
+    /// An instance with its items.
+    Instance(IndexMap<Box<str>, Export>),
+    /// A value type.
+    Type(InterfaceType),
+    /// A resource type.
+    Resource(ResourceId),
+    /// An item that plays no part at run time: a component, a core module, a component or function type.
+    Static,
+}
+
+/// A step of instantiation that is not part of the image, in order. The image holds every data and element segment that is
+/// applied before the first start function and is in bounds.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Initializer {
+    /// Copies a whole data segment to a constant place (an active segment behind a start function), then drops it.
+    Data {
+        /// The segment.
+        data: DataId,
+        /// Where to.
+        memory: MemoryId,
+        /// Byte offset in the memory.
+        offset: u64,
+    },
+    /// Copies a whole element segment to a constant place (an active segment behind a start function), then drops it.
+    Elem {
+        /// The segment.
+        elem: ElemId,
+        /// Where to.
+        table: TableId,
+        /// First entry.
+        offset: u64,
+    },
+    /// Calls a core start function, which has no parameters and results.
+    Start {
+        /// The domain whose `ctx` it gets.
+        domain: DomainId,
+        /// The function.
+        callee: CoreCallee,
+    },
+    /// Traps: a segment is out of bounds.
+    Trap(Trap),
+}
+
+/// All that the embedding API needs to know of a component.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ComponentInterface {
+    /// Component types.
+    pub types: ComponentTypes,
+    /// Core signatures.
+    pub signatures: Signatures,
+    /// Imports by name.
+    pub imports: IndexMap<Box<str>, Import>,
+    /// All imported functions, nested ones included.
+    pub import_funcs: IndexVec<ImportId, ImportFunc>,
+    /// Lowered host functions that reachable code can call: the host table.
+    pub lowers: IndexVec<LowerId, Lower>,
+    /// Lifted core functions that exports name.
+    pub lifts: IndexVec<LiftId, Lift>,
+    /// Exports by name.
+    pub exports: IndexMap<Box<str>, Export>,
+    /// Run-time steps of instantiation.
+    pub initializers: Vec<Initializer>,
+}

@@ -1,0 +1,12 @@
+//! Component-level types, Canonical ABI arithmetic, and what a compiled component imports and exports.
+
+mod abi;
+mod interface;
+mod types;
+
+pub use abi::{
+    CanonicalAbi, FlatTypes, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, MAX_STRING_BYTE_LENGTH, UTF16_TAG, VariantLayout, align_to,
+    discriminant_size, flags_words,
+};
+pub use interface::{CanonOptions, ComponentInterface, CoreCallee, Export, Import, ImportFunc, Initializer, Lift, Lower, StringEncoding};
+pub use types::{ComponentTypes, FuncType, InterfaceType, Record, Variant};

@@ -1,0 +1,282 @@
+//! Interned component types (component-model Explainer, "Type Definitions").
+
+use super::abi::CanonicalAbi;
+use crate::{
+    EnumId, FlagsId, FuncTypeId, Index, ListId, OptionId, RecordId, ResourceId, ResultId, TupleId, VariantId,
+};
+use indexmap::IndexSet;
+use serde::{Deserialize, Serialize};
+use std::hash::Hash;
+use std::marker::PhantomData;
+
+/// A value type of a component interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum InterfaceType {
+    /// `bool`
+    Bool,
+    /// `s8`
+    S8,
+    /// `u8`
+    U8,
+    /// `s16`
+    S16,
+    /// `u16`
+    U16,
+    /// `s32`
+    S32,
+    /// `u32`
+    U32,
+    /// `s64`
+    S64,
+    /// `u64`
+    U64,
+    /// `f32`
+    F32,
+    /// `f64`
+    F64,
+    /// `char`
+    Char,
+    /// `string`
+    String,
+    /// `list<T>`
+    List(ListId),
+    /// `record { ... }`
+    Record(RecordId),
+    /// `tuple<...>`
+    Tuple(TupleId),
+    /// `variant { ... }`
+    Variant(VariantId),
+    /// `enum { ... }`
+    Enum(EnumId),
+    /// `option<T>`
+    Option(OptionId),
+    /// `result<T, E>`
+    Result(ResultId),
+    /// `flags { ... }`
+    Flags(FlagsId),
+    /// `own<R>`
+    Own(ResourceId),
+    /// `borrow<R>`
+    Borrow(ResourceId),
+}
+
+/// Named fields in order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Record {
+    /// Name and type of each field.
+    pub fields: Box<[(Box<str>, InterfaceType)]>,
+}
+
+/// Named cases in order.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Variant {
+    /// Name and payload type of each case.
+    pub cases: Box<[(Box<str>, Option<InterfaceType>)]>,
+}
+
+/// The type of a component function.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct FuncType {
+    /// Name and type of each parameter.
+    pub params: Box<[(Box<str>, InterfaceType)]>,
+    /// The result, if any.
+    pub result: Option<InterfaceType>,
+    /// Whether the type is declared `async`.
+    pub is_async: bool,
+}
+
+/// Types of one kind, each once, with what the Canonical ABI says of them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct Interned<I, T: Eq + Hash, A> {
+    types: IndexSet<T>,
+    abi: Vec<A>,
+    #[serde(skip)]
+    index: PhantomData<fn(I)>,
+}
+
+impl<I, T: Eq + Hash, A> Default for Interned<I, T, A> {
+    fn default() -> Self {
+        Self { types: IndexSet::new(), abi: Vec::new(), index: PhantomData }
+    }
+}
+
+impl<I: Index, T: Eq + Hash, A> Interned<I, T, A> {
+    fn intern(&mut self, ty: T, abi: impl FnOnce() -> A) -> I {
+        let (position, new) = self.types.insert_full(ty);
+        if new {
+            self.abi.push(abi());
+        }
+        I::from_u32(position as u32)
+    }
+
+    fn ty(&self, id: I) -> &T {
+        &self.types[id.index()]
+    }
+
+    pub(super) fn abi(&self, id: I) -> &A {
+        &self.abi[id.index()]
+    }
+}
+
+/// All component types of a program. Equal types have equal indexes, so comparing [`InterfaceType`]s of one
+/// `ComponentTypes` compares structure.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct ComponentTypes {
+    lists: Interned<ListId, InterfaceType, ()>,
+    pub(super) records: Interned<RecordId, Record, CanonicalAbi>,
+    pub(super) tuples: Interned<TupleId, Box<[InterfaceType]>, CanonicalAbi>,
+    pub(super) variants: Interned<VariantId, Variant, CanonicalAbi>,
+    pub(super) enums: Interned<EnumId, Box<[Box<str>]>, CanonicalAbi>,
+    pub(super) options: Interned<OptionId, InterfaceType, CanonicalAbi>,
+    pub(super) results: Interned<ResultId, (Option<InterfaceType>, Option<InterfaceType>), CanonicalAbi>,
+    pub(super) flags: Interned<FlagsId, Box<[Box<str>]>, CanonicalAbi>,
+    funcs: Interned<FuncTypeId, FuncType, ()>,
+    resources: u32,
+}
+
+macro_rules! accessors {
+    ($($(#[$doc:meta])* $get:ident: $field:ident[$id:ty] -> $ty:ty;)*) => {$(
+        $(#[$doc])*
+        pub fn $get(&self, id: $id) -> &$ty {
+            self.$field.ty(id)
+        }
+    )*};
+}
+
+impl ComponentTypes {
+    accessors! {
+        /// The element type of a list.
+        list: lists[ListId] -> InterfaceType;
+        /// A record.
+        record: records[RecordId] -> Record;
+        /// The types of a tuple.
+        tuple: tuples[TupleId] -> Box<[InterfaceType]>;
+        /// A variant.
+        variant: variants[VariantId] -> Variant;
+        /// The case names of an enum.
+        enum_: enums[EnumId] -> Box<[Box<str>]>;
+        /// The payload of an option.
+        option: options[OptionId] -> InterfaceType;
+        /// The `ok` and `err` payloads of a result.
+        result: results[ResultId] -> (Option<InterfaceType>, Option<InterfaceType>);
+        /// The names of flags.
+        flags: flags[FlagsId] -> Box<[Box<str>]>;
+        /// A function type.
+        func: funcs[FuncTypeId] -> FuncType;
+    }
+
+    /// Interns `list<element>`.
+    pub fn intern_list(&mut self, element: InterfaceType) -> InterfaceType {
+        InterfaceType::List(self.lists.intern(element, || ()))
+    }
+
+    /// Interns a record.
+    pub fn intern_record(&mut self, record: Record) -> InterfaceType {
+        let abi = self.record_abi(record.fields.iter().map(|&(_, ty)| ty));
+        InterfaceType::Record(self.records.intern(record, || abi))
+    }
+
+    /// Interns a tuple.
+    pub fn intern_tuple(&mut self, types: Box<[InterfaceType]>) -> InterfaceType {
+        let abi = self.record_abi(types.iter().copied());
+        InterfaceType::Tuple(self.tuples.intern(types, || abi))
+    }
+
+    /// Interns a variant.
+    pub fn intern_variant(&mut self, variant: Variant) -> InterfaceType {
+        let abi = self.variant_abi(variant.cases.iter().map(|&(_, ty)| ty));
+        InterfaceType::Variant(self.variants.intern(variant, || abi))
+    }
+
+    /// Interns an enum of the given case names.
+    pub fn intern_enum(&mut self, names: Box<[Box<str>]>) -> InterfaceType {
+        let abi = self.variant_abi(names.iter().map(|_| None));
+        InterfaceType::Enum(self.enums.intern(names, || abi))
+    }
+
+    /// Interns `option<payload>`.
+    pub fn intern_option(&mut self, payload: InterfaceType) -> InterfaceType {
+        let abi = self.variant_abi([None, Some(payload)].into_iter());
+        InterfaceType::Option(self.options.intern(payload, || abi))
+    }
+
+    /// Interns `result<ok, err>`.
+    pub fn intern_result(&mut self, ok: Option<InterfaceType>, err: Option<InterfaceType>) -> InterfaceType {
+        let abi = self.variant_abi([ok, err].into_iter());
+        InterfaceType::Result(self.results.intern((ok, err), || abi))
+    }
+
+    /// Interns flags of the given names.
+    pub fn intern_flags(&mut self, names: Box<[Box<str>]>) -> InterfaceType {
+        let abi = CanonicalAbi::flags(names.len());
+        InterfaceType::Flags(self.flags.intern(names, || abi))
+    }
+
+    /// Interns a function type.
+    pub fn intern_func(&mut self, ty: FuncType) -> FuncTypeId {
+        self.funcs.intern(ty, || ())
+    }
+
+    /// A new resource type, different from all others.
+    pub fn add_resource(&mut self) -> ResourceId {
+        self.resources += 1;
+        ResourceId::from_u32(self.resources - 1)
+    }
+
+    /// The text of `ty` as WIT writes it, with named types written out.
+    pub fn display(&self, ty: InterfaceType) -> String {
+        use InterfaceType as T;
+        let optional = |ty: &Option<InterfaceType>| ty.map_or("_".to_string(), |ty| self.display(ty));
+        let names = |names: &[Box<str>]| names.join(", ");
+        match ty {
+            T::Bool => "bool".into(),
+            T::S8 => "s8".into(),
+            T::U8 => "u8".into(),
+            T::S16 => "s16".into(),
+            T::U16 => "u16".into(),
+            T::S32 => "s32".into(),
+            T::U32 => "u32".into(),
+            T::S64 => "s64".into(),
+            T::U64 => "u64".into(),
+            T::F32 => "f32".into(),
+            T::F64 => "f64".into(),
+            T::Char => "char".into(),
+            T::String => "string".into(),
+            T::List(id) => format!("list<{}>", self.display(*self.list(id))),
+            T::Record(id) => {
+                let fields = self.record(id).fields.iter().map(|(name, ty)| format!("{name}: {}", self.display(*ty)));
+                format!("record {{ {} }}", fields.collect::<Vec<_>>().join(", "))
+            }
+            T::Tuple(id) => {
+                let types = self.tuple(id).iter().map(|ty| self.display(*ty));
+                format!("tuple<{}>", types.collect::<Vec<_>>().join(", "))
+            }
+            T::Variant(id) => {
+                let cases = self.variant(id).cases.iter().map(|(name, ty)| match ty {
+                    Some(ty) => format!("{name}({})", self.display(*ty)),
+                    None => name.to_string(),
+                });
+                format!("variant {{ {} }}", cases.collect::<Vec<_>>().join(", "))
+            }
+            T::Enum(id) => format!("enum {{ {} }}", names(self.enum_(id))),
+            T::Option(id) => format!("option<{}>", self.display(*self.option(id))),
+            T::Result(id) => match self.result(id) {
+                (None, None) => "result".into(),
+                (Some(ok), None) => format!("result<{}>", self.display(*ok)),
+                (ok, err) => format!("result<{}, {}>", optional(ok), optional(err)),
+            },
+            T::Flags(id) => format!("flags {{ {} }}", names(self.flags(id))),
+            T::Own(id) => format!("own<{id:?}>"),
+            T::Borrow(id) => format!("borrow<{id:?}>"),
+        }
+    }
+
+    /// The text of a function type as WIT writes it.
+    pub fn display_func(&self, id: FuncTypeId) -> String {
+        let ty = self.func(id);
+        let params = ty.params.iter().map(|(name, ty)| format!("{name}: {}", self.display(*ty)));
+        let params = params.collect::<Vec<_>>().join(", ");
+        let result = ty.result.map_or(String::new(), |ty| format!(" -> {}", self.display(ty)));
+        format!("{}func({params}){result}", if ty.is_async { "async " } else { "" })
+    }
+}

@@ -1,0 +1,83 @@
+//! The structs that machine code reads and writes besides guest data, each defined by one macro table.
+
+/// Expands to the `repr(C)` struct, one offset constant per field (`offsets::field`), and a test of each.
+macro_rules! machine_struct {
+    ($(#[$doc:meta])* $name:ident in $offsets:ident { $($(#[$field_doc:meta])* $field:ident: $ty:ty = $offset:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug)]
+        #[repr(C)]
+        pub struct $name {
+            $($(#[$field_doc])* pub $field: $ty,)*
+        }
+
+        /// Byte offsets of the fields from the start of the struct.
+        pub mod $offsets {
+            $($(#[$field_doc])* #[allow(non_upper_case_globals, reason = "an offset is named as its field")]
+            pub const $field: i32 = $offset;)*
+        }
+
+        $(const _: () = assert!(std::mem::offset_of!($name, $field) == $offset);)*
+    };
+}
+
+machine_struct! {
+    /// What machine code needs at a constant place of each domain: it ends at `ctx`, so that each field is one byte of
+    /// displacement away. Instantiation writes it; it is no part of the image.
+    ControlBlock in control_offsets {
+        /// The lowest stack address that wasm code may use. Written by each outermost entry.
+        stack_limit: u64 = 0,
+        /// Non-zero asks the guest to stop at the next loop head or entry.
+        interrupt: u64 = 8,
+        /// Fuel left; stopped below zero.
+        fuel: i64 = 16,
+        /// The host table: one [`HostImport`] per `LowerId`.
+        host_imports: *const HostImport = 24,
+        /// Addresses of the builtins and, behind them, of the raise stub.
+        builtins: *const usize = 32,
+        /// The runtime's data of the root instance, which starts with an [`ExitRecord`]. The same in all domains.
+        runtime: *mut ExitRecord = 40,
+        /// Canonical ABI flags of the component instance: `MAY_ENTER` and `MAY_LEAVE`.
+        flags: u64 = 48,
+        /// Free for later use; keeps the block's size fixed.
+        reserved: [u64; 9] = 56,
+    }
+}
+
+impl ControlBlock {
+    /// Bytes that the block takes; it lies at `ctx - SIZE`.
+    pub const SIZE: i32 = 128;
+    /// Bit of `flags`: the instance may be entered.
+    pub const MAY_ENTER: u64 = 1;
+    /// Bit of `flags`: the instance may call out.
+    pub const MAY_LEAVE: u64 = 2;
+
+    /// The offset from `ctx` of the field at `offset` (one of [`control_offsets`]).
+    pub const fn from_ctx(offset: i32) -> i32 {
+        offset - Self::SIZE
+    }
+}
+
+const _: () = assert!(size_of::<ControlBlock>() == ControlBlock::SIZE as usize);
+
+machine_struct! {
+    /// Where wasm code left for the host, stored by host-call and builtin trampolines, for backtraces.
+    ExitRecord in exit_offsets {
+        /// The frame pointer of the trampoline: the first frame of the walk.
+        fp: u64 = 0,
+        /// A pc inside the trampoline. (Callers' pcs are the return addresses found in the frames.)
+        pc: u64 = 8,
+    }
+}
+
+machine_struct! {
+    /// A resolved host function: one entry of the host table.
+    ///
+    /// The function gets `ctx`, `data` and the array of 8-byte argument words, in which it leaves the results; it returns
+    /// zero, or one when it failed and left its error in the runtime's data.
+    HostImport in host_import_offsets {
+        /// The function.
+        func: unsafe extern "C" fn(ctx: *mut u8, data: *const (), args: *mut u64) -> u32 = 0,
+        /// Its first argument after `ctx`.
+        data: *const () = 8,
+    }
+}

@@ -1,0 +1,218 @@
+//! Index newtypes, one per index space, and the vector that is indexed by one of them.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops;
+
+/// A 32-bit index into one index space.
+pub trait Index: Copy + Eq {
+    /// The index with the number `raw`.
+    fn from_u32(raw: u32) -> Self;
+    /// The index as a plain number.
+    fn as_u32(self) -> u32;
+    /// The index as a position in a slice.
+    fn index(self) -> usize {
+        self.as_u32() as usize
+    }
+}
+
+macro_rules! indices {
+    ($($(#[$doc:meta])* $name:ident($prefix:literal);)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        pub struct $name(u32);
+
+        impl $name {
+            /// The index with the number `raw`.
+            pub const fn from_u32(raw: u32) -> Self {
+                Self(raw)
+            }
+
+            /// The index as a plain number.
+            pub const fn as_u32(self) -> u32 {
+                self.0
+            }
+        }
+
+        impl Index for $name {
+            fn from_u32(raw: u32) -> Self {
+                Self(raw)
+            }
+
+            fn as_u32(self) -> u32 {
+                self.0
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!($prefix, "{}"), self.0)
+            }
+        }
+    )*};
+}
+
+indices! {
+    /// A core module of the component, as written in its binary; it may be instantiated any number of times.
+    ModuleId("module");
+    /// One instantiation of a core module, in start order over the whole component tree.
+    CoreInstanceId("core");
+    /// One instantiation of a component: the root is domain 0. Its core instances share one `ctx`.
+    DomainId("domain");
+    /// A linear memory, numbered over the whole program.
+    MemoryId("mem");
+    /// A table, numbered over the whole program.
+    TableId("table");
+    /// A global, numbered over the whole program.
+    GlobalId("global");
+    /// A data segment of a core instance that machine code can still name at run time, numbered over the program.
+    DataId("data");
+    /// An element segment of a core instance that machine code can still name at run time, numbered over the program.
+    ElemId("elem");
+    /// A function in the index space of one core module (imports first).
+    FuncIndex("f");
+    /// An interned core function signature. Table entries hold this number plus one.
+    SigId("sig");
+    /// A host function that the root component imports, in order of its import declarations.
+    ImportId("import");
+    /// A host import lowered with one set of canonical options.
+    LowerId("lower");
+    /// A core function lifted to a component function.
+    LiftId("lift");
+    /// A resource type: one imported by the root or one defined by a component instance.
+    ResourceId("resource");
+    /// An interned component function type.
+    FuncTypeId("functype");
+    /// An interned `list` type.
+    ListId("list");
+    /// An interned `record` type.
+    RecordId("record");
+    /// An interned `tuple` type.
+    TupleId("tuple");
+    /// An interned `variant` type.
+    VariantId("variant");
+    /// An interned `enum` type.
+    EnumId("enum");
+    /// An interned `option` type.
+    OptionId("option");
+    /// An interned `result` type.
+    ResultId("result");
+    /// An interned `flags` type.
+    FlagsId("flags");
+}
+
+/// A vector indexed by one index type only.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct IndexVec<I, T> {
+    items: Vec<T>,
+    #[serde(skip)]
+    index: PhantomData<fn(I)>,
+}
+
+impl<I: Index, T> IndexVec<I, T> {
+    /// An empty vector.
+    pub const fn new() -> Self {
+        Self { items: Vec::new(), index: PhantomData }
+    }
+
+    /// Appends `item` and gives its index.
+    ///
+    /// # Panics
+    ///
+    /// When the vector already holds `u32::MAX` items.
+    pub fn push(&mut self, item: T) -> I {
+        let index = self.next_index();
+        self.items.push(item);
+        index
+    }
+
+    /// The index that the next [`push`](Self::push) gives.
+    pub fn next_index(&self) -> I {
+        I::from_u32(u32::try_from(self.items.len()).expect("an index space holds fewer than 2^32 items"))
+    }
+
+    /// The item at `index`, or `None` past the end.
+    pub fn get(&self, index: I) -> Option<&T> {
+        self.items.get(index.index())
+    }
+
+    /// The item at `index`, or `None` past the end.
+    pub fn get_mut(&mut self, index: I) -> Option<&mut T> {
+        self.items.get_mut(index.index())
+    }
+
+    /// The number of items.
+    pub fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether there is no item.
+    pub fn is_empty(&self) -> bool {
+        self.items.is_empty()
+    }
+
+    /// All pairs of index and item, in order.
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = (I, &T)> + ExactSizeIterator {
+        self.items.iter().enumerate().map(|(i, item)| (I::from_u32(i as u32), item))
+    }
+
+    /// All pairs of index and item, in order.
+    pub fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = (I, &mut T)> + ExactSizeIterator {
+        self.items.iter_mut().enumerate().map(|(i, item)| (I::from_u32(i as u32), item))
+    }
+
+    /// All items, in order.
+    pub fn values(&self) -> std::slice::Iter<'_, T> {
+        self.items.iter()
+    }
+
+    /// All indexes, in order.
+    pub fn keys(&self) -> impl DoubleEndedIterator<Item = I> + ExactSizeIterator + use<I, T> {
+        (0..self.items.len() as u32).map(I::from_u32)
+    }
+
+    /// The items as a slice.
+    pub fn as_slice(&self) -> &[T] {
+        &self.items
+    }
+}
+
+impl<I: Index, T> Default for IndexVec<I, T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<I: Index, T> From<Vec<T>> for IndexVec<I, T> {
+    fn from(items: Vec<T>) -> Self {
+        Self { items, index: PhantomData }
+    }
+}
+
+impl<I: Index, T> FromIterator<T> for IndexVec<I, T> {
+    fn from_iter<It: IntoIterator<Item = T>>(items: It) -> Self {
+        Vec::from_iter(items).into()
+    }
+}
+
+impl<I: Index, T> ops::Index<I> for IndexVec<I, T> {
+    type Output = T;
+
+    fn index(&self, index: I) -> &T {
+        &self.items[index.index()]
+    }
+}
+
+impl<I: Index, T> ops::IndexMut<I> for IndexVec<I, T> {
+    fn index_mut(&mut self, index: I) -> &mut T {
+        &mut self.items[index.index()]
+    }
+}
+
+impl<I: Index + fmt::Debug, T: fmt::Debug> fmt::Debug for IndexVec<I, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.iter()).finish()
+    }
+}

@@ -1,0 +1,451 @@
+//! The slab layout: where everything of a component instance lies, computed once, here, and read by everyone else.
+//!
+//! ```text
+//! one domain:  [ tables ... | guard | segment lengths, globals, sizes | control block ]  ctx -> [ main memory + guard ][ memory ... ]
+//! a slab:      [ domain 0 ][ domain 1 ] ...
+//! ```
+//!
+//! Invariants, checked by [`SlabLayout::verify`], which shares no code with the computation: regions do not overlap; all
+//! that machine code addresses relative to `ctx`, memories aside, is within `i32`; whatever a zero-extended index can reach
+//! past a memory without a check is inaccessible.
+
+use crate::{ControlBlock, DataId, DomainId, ElemId, GlobalId, IndexVec, MemoryId, TableId, Tunables, ValType};
+use anyhow::{Result, bail, ensure};
+use serde::{Deserialize, Serialize};
+
+/// Every region starts and ends at a multiple of this: the largest page size of the supported hosts.
+pub const REGION_ALIGN: u64 = 64 << 10;
+/// Address space between a domain's tables and its head.
+const HEAD_GUARD: u64 = REGION_ALIGN;
+/// The most entries that a table may start with: 2^24 entries of 8 bytes are 128 MiB of image.
+const MAX_TABLE_MINIMUM: u64 = 1 << 24;
+/// What a domain's tables and head may take together, so that each is within `i32` of `ctx`.
+const MAX_BELOW_CTX: u64 = 1 << 31;
+/// The most address space of one slab: a sixteenth of the 47 bits that hosts have.
+const MAX_SLAB: u64 = 1 << 43;
+
+/// What the program says of a memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryShape {
+    /// The domain that it belongs to.
+    pub domain: DomainId,
+    /// Initial size in pages.
+    pub minimum: u64,
+    /// Declared maximum in pages.
+    pub maximum: Option<u64>,
+    /// Base-two logarithm of the page size in bytes: 16 unless custom page sizes are used.
+    pub page_size_log2: u8,
+    /// Whether indexes are 64-bit.
+    pub index64: bool,
+}
+
+/// What the program says of a table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableShape {
+    /// The domain that it belongs to.
+    pub domain: DomainId,
+    /// Initial number of entries.
+    pub minimum: u64,
+    /// Declared maximum.
+    pub maximum: Option<u64>,
+    /// Whether indexes are 64-bit.
+    pub index64: bool,
+}
+
+/// What the program says of a global.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GlobalShape {
+    /// The domain that it belongs to.
+    pub domain: DomainId,
+    /// Its value's type.
+    pub ty: ValType,
+}
+
+/// Everything that takes room in a slab.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Shape {
+    /// The memory that `ctx` points at, for each domain with memories.
+    pub domains: IndexVec<DomainId, Option<MemoryId>>,
+    /// All memories.
+    pub memories: IndexVec<MemoryId, MemoryShape>,
+    /// All tables.
+    pub tables: IndexVec<TableId, TableShape>,
+    /// All globals that need storage.
+    pub globals: IndexVec<GlobalId, GlobalShape>,
+    /// The domain of each data segment with a run-time length.
+    pub data: IndexVec<DataId, DomainId>,
+    /// The domain of each element segment with a run-time length.
+    pub elems: IndexVec<ElemId, DomainId>,
+}
+
+/// Where a domain lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DomainLayout {
+    /// Slab offset of the domain's first byte.
+    pub start: u64,
+    /// Slab offset of the head's first page.
+    pub head: u64,
+    /// Slab offset that the domain's `ctx` points to: the end of its head.
+    pub ctx: u64,
+    /// Slab offset behind the domain's last guard.
+    pub end: u64,
+}
+
+/// Where a memory lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryLayout {
+    /// Its domain.
+    pub domain: DomainId,
+    /// Offset of byte 0 from `ctx`: 0 for the domain's main memory.
+    pub offset: u64,
+    /// Initial size in bytes.
+    pub minimum: u64,
+    /// Bytes that it can grow to.
+    pub capacity: u64,
+    /// Base-two logarithm of the page size.
+    pub page_size_log2: u8,
+    /// Whether indexes are 64-bit.
+    pub index64: bool,
+    /// Bytes from the first on which are this memory's alone, accessible or not; the rest up to here faults.
+    pub reserved: u64,
+    /// Offset from `ctx` of the 8-byte word that holds the current size in bytes.
+    pub size_slot: i32,
+}
+
+impl MemoryLayout {
+    /// Whether an access of `size` bytes at a zero-extended 32-bit index plus `offset` needs a bounds check.
+    pub fn needs_check(&self, offset: u64, size: u32) -> bool {
+        let reach = (1u64 << 32).checked_add(offset).and_then(|end| end.checked_add(u64::from(size)));
+        // The capacity must itself end at a page of the host, or bytes behind it on the same page would not fault.
+        self.index64 || self.page_size_log2 < 16 || reach.is_none_or(|reach| reach > self.reserved)
+    }
+}
+
+/// Where a table lies.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TableLayout {
+    /// Its domain.
+    pub domain: DomainId,
+    /// Offset of entry 0 from `ctx`.
+    pub offset: i32,
+    /// Initial number of entries.
+    pub minimum: u32,
+    /// The number of entries that it can grow to.
+    pub maximum: u32,
+    /// Entries that the place has room for, all accessible: a power of two, so that an index can be masked with it less one.
+    pub capacity: u32,
+    /// Whether indexes are 64-bit.
+    pub index64: bool,
+    /// Offset from `ctx` of the 8-byte word that holds the current number of entries.
+    pub size_slot: i32,
+}
+
+impl TableLayout {
+    /// Whether the table always has its initial size.
+    pub fn is_fixed(&self) -> bool {
+        self.minimum == self.maximum
+    }
+}
+
+/// A value in a domain's head.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeadSlot {
+    /// Its domain.
+    pub domain: DomainId,
+    /// Its offset from `ctx`, always negative.
+    pub offset: i32,
+}
+
+/// Where everything of one root component instance lies.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SlabLayout {
+    /// Bytes of address space of the slab.
+    pub size: u64,
+    /// Domains.
+    pub domains: IndexVec<DomainId, DomainLayout>,
+    /// Memories.
+    pub memories: IndexVec<MemoryId, MemoryLayout>,
+    /// Tables.
+    pub tables: IndexVec<TableId, TableLayout>,
+    /// Globals.
+    pub globals: IndexVec<GlobalId, HeadSlot>,
+    /// 4-byte words with the current length in bytes of each data segment: 0 once it is dropped.
+    pub data_lengths: IndexVec<DataId, HeadSlot>,
+    /// 4-byte words with the current length in entries of each element segment: 0 once it is dropped.
+    pub elem_lengths: IndexVec<ElemId, HeadSlot>,
+}
+
+fn align_up(value: u64, align: u64) -> u64 {
+    value.next_multiple_of(align)
+}
+
+/// Hands out places below `ctx`, downwards.
+struct Head(u64);
+
+impl Head {
+    fn take(&mut self, size: u64) -> i32 {
+        self.0 = align_up(self.0 + size, size);
+        -(self.0 as i64) as i32
+    }
+}
+
+impl SlabLayout {
+    /// Lays out `shape`.
+    ///
+    /// # Errors
+    ///
+    /// When a memory or table starts larger than its reservation, or the whole does not fit the address space.
+    pub fn compute(shape: &Shape, tunables: &Tunables) -> Result<SlabLayout> {
+        let mut layout = SlabLayout {
+            memories: shape
+                .memories
+                .iter()
+                .map(|(id, memory)| memory_layout(id, memory, tunables))
+                .collect::<Result<Vec<_>>>()?
+                .into(),
+            tables: shape.tables.iter().map(|(id, table)| table_layout(id, table, tunables)).collect::<Result<Vec<_>>>()?.into(),
+            ..SlabLayout::default()
+        };
+        let unplaced = |domain| HeadSlot { domain, offset: 0 };
+        layout.globals = shape.globals.values().map(|global| unplaced(global.domain)).collect();
+        layout.data_lengths = shape.data.values().map(|&domain| unplaced(domain)).collect();
+        layout.elem_lengths = shape.elems.values().map(|&domain| unplaced(domain)).collect();
+
+        let members = Members::of(shape);
+        let mut position = 0;
+        for (id, &main_memory) in shape.domains.iter() {
+            let domain = layout.place_domain(shape, position, main_memory, &members[id])?;
+            position = domain.end;
+            ensure!(position <= MAX_SLAB, "the component needs more than {MAX_SLAB:#x} bytes of address space; reduce `Config::memory_reservation`");
+            layout.domains.push(domain);
+        }
+        layout.size = position;
+        if cfg!(debug_assertions) {
+            layout.verify()?;
+        }
+        Ok(layout)
+    }
+
+    fn place_domain(&mut self, shape: &Shape, start: u64, main_memory: Option<MemoryId>, members: &Members) -> Result<DomainLayout> {
+        let mut head = Head(ControlBlock::SIZE as u64);
+        for &id in &members.memories {
+            self.memories[id].size_slot = head.take(8);
+        }
+        for &id in &members.tables {
+            self.tables[id].size_slot = head.take(8);
+        }
+        for &id in &members.globals {
+            self.globals[id].offset = head.take(u64::from(shape.globals[id].ty.size()));
+        }
+        for &id in &members.data {
+            self.data_lengths[id].offset = head.take(4);
+        }
+        for &id in &members.elems {
+            self.elem_lengths[id].offset = head.take(4);
+        }
+
+        let head_size = align_up(head.0, REGION_ALIGN);
+        let mut below = head_size + if members.tables.is_empty() { 0 } else { HEAD_GUARD };
+        for &id in &members.tables {
+            below = align_up(below + u64::from(self.tables[id].capacity) * 8, REGION_ALIGN);
+            ensure!(
+                below <= MAX_BELOW_CTX,
+                "the tables of one component instance need more than {MAX_BELOW_CTX:#x} bytes; reduce `Config::table_reservation`"
+            );
+            self.tables[id].offset = -(below as i64) as i32;
+        }
+
+        let ctx = start + below;
+        let mut end = ctx;
+        let others = members.memories.iter().copied().filter(|&id| Some(id) != main_memory);
+        for id in main_memory.into_iter().chain(others) {
+            self.memories[id].offset = end - ctx;
+            end += self.memories[id].reserved;
+        }
+        Ok(DomainLayout { start, head: ctx - head_size, ctx, end })
+    }
+
+    /// Slab offset of byte 0 of a memory.
+    pub fn memory_start(&self, id: MemoryId) -> u64 {
+        let memory = &self.memories[id];
+        self.domains[memory.domain].ctx + memory.offset
+    }
+
+    /// Slab offset of entry 0 of a table.
+    pub fn table_start(&self, id: TableId) -> u64 {
+        let table = &self.tables[id];
+        self.domains[table.domain].ctx.wrapping_add_signed(i64::from(table.offset))
+    }
+
+    /// Slab offset of a place in a domain's head.
+    pub fn slot_start(&self, slot: HeadSlot) -> u64 {
+        self.domains[slot.domain].ctx.wrapping_add_signed(i64::from(slot.offset))
+    }
+
+    /// Checks the invariants of the layout from the result alone.
+    ///
+    /// # Errors
+    ///
+    /// Names the first region that overlaps another or leaves its domain.
+    pub fn verify(&self) -> Result<()> {
+        let mut regions: Vec<(u64, u64, String)> = Vec::new();
+        for (id, domain) in self.domains.iter() {
+            ensure!(domain.start <= domain.head && domain.head < domain.ctx && domain.ctx <= domain.end, "{id:?} is out of order");
+            ensure!(domain.end <= self.size, "{id:?} ends behind the slab");
+            ensure!(domain.ctx % REGION_ALIGN == 0 && domain.head % REGION_ALIGN == 0, "{id:?} is not aligned");
+            let control = ControlBlock::SIZE as u64;
+            regions.push((domain.ctx - control, control, format!("control block of {id:?}")));
+        }
+        let mut slot = |domain: DomainId, offset: i32, size: u64, what: String| {
+            let Some(layout) = self.domains.get(domain) else { bail!("{what} is in no domain") };
+            let start = layout.ctx.wrapping_add_signed(i64::from(offset));
+            ensure!(offset < 0 && start >= layout.head && start % size == 0, "{what} is not in its head");
+            regions.push((start, size, what));
+            Ok(())
+        };
+        for (id, memory) in self.memories.iter() {
+            slot(memory.domain, memory.size_slot, 8, format!("size of {id:?}"))?;
+        }
+        for (id, table) in self.tables.iter() {
+            slot(table.domain, table.size_slot, 8, format!("size of {id:?}"))?;
+        }
+        for (id, global) in self.globals.iter() {
+            slot(global.domain, global.offset, 4, format!("{id:?}"))?;
+        }
+        for (id, data) in self.data_lengths.iter() {
+            slot(data.domain, data.offset, 4, format!("length of {id:?}"))?;
+        }
+        for (id, elem) in self.elem_lengths.iter() {
+            slot(elem.domain, elem.offset, 4, format!("length of {id:?}"))?;
+        }
+        for (id, memory) in self.memories.iter() {
+            let domain = &self.domains[memory.domain];
+            ensure!(memory.minimum <= memory.capacity && memory.capacity <= memory.reserved, "{id:?} exceeds its reservation");
+            let start = self.memory_start(id);
+            ensure!(start >= domain.ctx && start + memory.reserved <= domain.end, "{id:?} leaves its domain");
+            regions.push((start, memory.reserved, format!("{id:?}")));
+        }
+        for (id, table) in self.tables.iter() {
+            let domain = &self.domains[table.domain];
+            ensure!(table.capacity.is_power_of_two() && table.maximum <= table.capacity, "{id:?} has no room for its maximum");
+            let (start, size) = (self.table_start(id), u64::from(table.capacity) * 8);
+            ensure!(start >= domain.start && start + size <= domain.head, "{id:?} leaves its domain");
+            regions.push((start, size, format!("{id:?}")));
+        }
+        regions.sort();
+        for pair in regions.windows(2) {
+            ensure!(pair[0].0 + pair[0].1 <= pair[1].0, "{} overlaps {}", pair[0].2, pair[1].2);
+        }
+        Ok(())
+    }
+}
+
+/// The members of each domain, in order.
+#[derive(Default)]
+struct Members {
+    memories: Vec<MemoryId>,
+    tables: Vec<TableId>,
+    globals: Vec<GlobalId>,
+    data: Vec<DataId>,
+    elems: Vec<ElemId>,
+}
+
+impl Members {
+    fn of(shape: &Shape) -> IndexVec<DomainId, Members> {
+        let mut domains: IndexVec<DomainId, Members> = shape.domains.keys().map(|_| Members::default()).collect();
+        shape.memories.iter().for_each(|(id, memory)| domains[memory.domain].memories.push(id));
+        shape.tables.iter().for_each(|(id, table)| domains[table.domain].tables.push(id));
+        shape.globals.iter().for_each(|(id, global)| domains[global.domain].globals.push(id));
+        shape.data.iter().for_each(|(id, &domain)| domains[domain].data.push(id));
+        shape.elems.iter().for_each(|(id, &domain)| domains[domain].elems.push(id));
+        domains
+    }
+}
+
+fn memory_layout(id: MemoryId, memory: &MemoryShape, tunables: &Tunables) -> Result<MemoryLayout> {
+    let page_size = 1u64 << memory.page_size_log2;
+    let bytes = |pages: u64| pages.checked_mul(page_size);
+    let limit = if memory.index64 { 1 << 48 } else { 1 << 32 };
+    let reservation = align_up(tunables.memory_reservation.min(limit), REGION_ALIGN);
+    let minimum = bytes(memory.minimum).filter(|&minimum| minimum <= reservation);
+    let Some(minimum) = minimum else {
+        bail!(
+            "memory {} starts with {} pages, more than `Config::memory_reservation` ({} bytes) allows",
+            id.as_u32(),
+            memory.minimum,
+            tunables.memory_reservation
+        );
+    };
+    let maximum = memory.maximum.and_then(bytes).unwrap_or(u64::MAX).min(reservation).max(minimum);
+    let reserved = reservation + align_up(tunables.memory_guard, REGION_ALIGN);
+    Ok(MemoryLayout {
+        domain: memory.domain,
+        offset: 0,
+        minimum,
+        capacity: maximum & !(page_size - 1),
+        page_size_log2: memory.page_size_log2,
+        index64: memory.index64,
+        reserved,
+        size_slot: 0,
+    })
+}
+
+fn table_layout(id: TableId, table: &TableShape, tunables: &Tunables) -> Result<TableLayout> {
+    ensure!(
+        table.minimum <= MAX_TABLE_MINIMUM,
+        "table {} starts with {} entries, more than the limit of {MAX_TABLE_MINIMUM}",
+        id.as_u32(),
+        table.minimum
+    );
+    let cap = u64::from(tunables.table_reservation).min(MAX_TABLE_MINIMUM);
+    let maximum = table.maximum.unwrap_or(u64::MAX).min(cap).max(table.minimum);
+    Ok(TableLayout {
+        domain: table.domain,
+        offset: 0,
+        minimum: table.minimum as u32,
+        maximum: maximum as u32,
+        capacity: (maximum as u32).max(1).next_power_of_two(),
+        index64: table.index64,
+        size_slot: 0,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn memory(domain: u32, minimum: u64) -> MemoryShape {
+        MemoryShape { domain: DomainId::from_u32(domain), minimum, maximum: None, page_size_log2: 16, index64: false }
+    }
+
+    #[test]
+    fn main_memory_is_at_ctx_and_the_rest_follows() {
+        let mut shape = Shape::default();
+        let first = shape.memories.push(memory(0, 1));
+        let main = shape.memories.push(memory(0, 2));
+        shape.domains.push(Some(main));
+        let other = shape.memories.push(memory(1, 0));
+        shape.domains.push(Some(other));
+        shape.tables.push(TableShape { domain: DomainId::from_u32(1), minimum: 3, maximum: Some(5), index64: false });
+        for ty in [ValType::I32, ValType::V128, ValType::F64] {
+            shape.globals.push(GlobalShape { domain: DomainId::from_u32(1), ty });
+        }
+        let layout = SlabLayout::compute(&shape, &Tunables::default()).unwrap();
+        layout.verify().unwrap();
+        assert_eq!(layout.memories[main].offset, 0);
+        assert_eq!(layout.memories[first].offset, 6 << 30);
+        assert_eq!(layout.tables[TableId::from_u32(0)].capacity, 8);
+        assert!(!layout.memories[main].needs_check(0x7fff_fff0, 8));
+        assert!(layout.memories[main].needs_check(0x8000_0000, 1));
+    }
+
+    #[test]
+    fn too_large_minimum_is_an_error_that_names_the_setting() {
+        let mut shape = Shape::default();
+        let id = shape.memories.push(memory(0, 100));
+        shape.domains.push(Some(id));
+        let tunables = Tunables { memory_reservation: 1 << 20, ..Tunables::default() };
+        let error = SlabLayout::compute(&shape, &tunables).unwrap_err().to_string();
+        assert!(error.contains("memory_reservation"), "{error}");
+    }
+}

@@ -1,0 +1,74 @@
+//! Traps: the closed list of reasons why a guest was stopped.
+
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+macro_rules! traps {
+    ($($(#[$doc:meta])* $code:literal $variant:ident $message:literal;)*) => {
+        /// Why a guest was stopped (core specification, "Traps"; Canonical ABI, `trap_if`).
+        ///
+        /// The discriminant is the trap's code in machine code and in artifacts: 1 to 250.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[non_exhaustive]
+        #[repr(u8)]
+        pub enum Trap {
+            $($(#[$doc])* $variant = $code,)*
+        }
+
+        impl Trap {
+            /// Every trap, in order of its code.
+            pub const ALL: &[Trap] = &[$(Trap::$variant),*];
+
+            /// The trap with this code.
+            pub const fn from_code(code: u8) -> Option<Trap> {
+                match code { $($code => Some(Trap::$variant),)* _ => None }
+            }
+
+            /// The text that follows "wasm trap: ".
+            pub const fn message(self) -> &'static str {
+                match self { $(Trap::$variant => $message,)* }
+            }
+        }
+    };
+}
+
+traps! {
+    /// The stack limit of the store was reached.
+    1 StackOverflow "call stack exhausted";
+    /// A load, store or bulk operation left its memory or its data segment.
+    2 MemoryOutOfBounds "out of bounds memory access";
+    /// An atomic access was not aligned.
+    3 HeapMisaligned "unaligned atomic";
+    /// A table access left its table or its element segment.
+    4 TableOutOfBounds "undefined element: out of bounds table access";
+    /// An indirect call met a null entry.
+    5 IndirectCallToNull "uninitialized element";
+    /// An indirect call met a function of another type.
+    6 BadSignature "indirect call type mismatch";
+    /// A signed division or a truncation overflowed.
+    7 IntegerOverflow "integer overflow";
+    /// An integer was divided by zero.
+    8 IntegerDivisionByZero "integer divide by zero";
+    /// A NaN was converted to an integer.
+    9 BadConversionToInteger "invalid conversion to integer";
+    /// The `unreachable` instruction was executed.
+    10 UnreachableCodeReached "wasm `unreachable` instruction executed";
+    /// The interrupt word of the store was set.
+    11 Interrupt "interrupt";
+    /// The store ran out of fuel.
+    12 OutOfFuel "all fuel consumed by WebAssembly";
+    /// A null reference was used where a value is needed.
+    13 NullReference "null reference";
+    /// A component instance was entered while it must not be (`may_enter`).
+    14 CannotEnterComponent "cannot enter component instance";
+    /// A component instance called out while it must not (`may_leave`).
+    15 CannotLeaveComponent "cannot leave component instance";
+}
+
+impl fmt::Display for Trap {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "wasm trap: {}", self.message())
+    }
+}
+
+impl std::error::Error for Trap {}
