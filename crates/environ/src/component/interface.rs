@@ -2,8 +2,8 @@
 
 use super::types::{ComponentTypes, InterfaceType};
 use crate::{
-    DataId, DomainId, ElemId, FuncKey, FuncTypeId, ImportId, IndexVec, LiftId, LowerId, MemoryId, ResourceId, SigId, Signatures,
-    TableId, Trap,
+    CoreInstanceId, DataId, DomainId, ElemId, FuncKey, FuncTypeId, GlobalId, ImportId, IndexVec, LiftId, LowerId, MemoryId,
+    ResourceId, SigId, Signatures, TableId, Trap, ValType,
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -159,4 +159,30 @@ pub struct ComponentInterface {
     pub exports: IndexMap<Box<str>, Export>,
     /// Run-time steps of instantiation.
     pub initializers: Vec<Initializer>,
+    /// Exports of core instances, listed only when `Tunables::core_exports` is set.
+    pub core_exports: Vec<CoreExport>,
+}
+
+/// An export of a core instance.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoreExport {
+    /// The instance.
+    pub instance: CoreInstanceId,
+    /// The export's name.
+    pub name: Box<str>,
+    /// What it is.
+    pub item: CoreItem,
+}
+
+/// An item of a core instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum CoreItem {
+    /// A function and the domain whose `ctx` it gets.
+    Func(CoreCallee, DomainId),
+    /// A memory.
+    Memory(MemoryId),
+    /// A table.
+    Table(TableId),
+    /// A global and its type. An immutable global has its value in the image, too.
+    Global(GlobalId, ValType),
 }

@@ -8,5 +8,5 @@ pub use abi::{
     CanonicalAbi, FlatTypes, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, MAX_STRING_BYTE_LENGTH, UTF16_TAG, VariantLayout, align_to,
     discriminant_size, flags_words,
 };
-pub use interface::{CanonOptions, ComponentInterface, CoreCallee, Export, Import, ImportFunc, Initializer, Lift, Lower, StringEncoding};
+pub use interface::{CanonOptions, ComponentInterface, CoreCallee, CoreExport, CoreItem, Export, Import, ImportFunc, Initializer, Lift, Lower, StringEncoding};
 pub use types::{ComponentTypes, FuncType, InterfaceType, Record, Variant};

@@ -1,0 +1,151 @@
+//! The [`Program`]: a component with all nesting resolved, as plain data.
+
+use mintage_environ::component::{ComponentInterface, CoreCallee};
+use mintage_environ::layout::Shape;
+use mintage_environ::{
+    CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, GlobalId, IndexVec, MemoryId, ModuleId, SigId, TableId,
+};
+
+/// A component as a closed world: every core instance, every import resolved, only the host's functions open.
+///
+/// Borrows the component's bytes: function bodies and segments are not copied.
+pub struct Program<'a> {
+    /// Core modules, each once, however often it is instantiated.
+    pub modules: IndexVec<ModuleId, Module<'a>>,
+    /// Core instances in start order.
+    pub instances: IndexVec<CoreInstanceId, CoreInstance>,
+    /// Memories, tables, globals and run-time segments of all domains: the input of the slab layout.
+    pub shape: Shape,
+    /// What is in each table at the start, apart from null. Parallel to `shape.tables`.
+    pub tables: IndexVec<TableId, TableInit>,
+    /// Mutability and initial value of each global. Parallel to `shape.globals`.
+    pub globals: IndexVec<GlobalId, Global>,
+    /// Data segments with run-time length, by program-wide number.
+    pub data: IndexVec<DataId, &'a [u8]>,
+    /// Element segments with run-time length, by program-wide number.
+    pub elems: IndexVec<ElemId, Box<[Const]>>,
+    /// Bytes that stand in memories before any code runs, in order (later ones overwrite earlier ones); all in bounds.
+    pub image_data: Vec<ImageData<'a>>,
+    /// Element segments that stand in tables before any code runs, in order; all in bounds.
+    pub image_elems: Vec<ImageElems>,
+    /// Imports, exports, lifts, lowers, types, signatures and run-time initializers.
+    pub interface: ComponentInterface,
+    /// The keys of all functions to generate except builtins and entry adapters: reachable core functions and lowered
+    /// imports, in key order.
+    pub reachable: Vec<FuncKey>,
+    /// The signatures of the core functions that the host calls, in order, each once: these need entry adapters.
+    pub entries: Vec<SigId>,
+}
+
+/// A core module as it stands in the binary, with its types interned.
+pub struct Module<'a> {
+    /// The module's type index space: the signature of each function type.
+    pub types: Vec<SigId>,
+    /// Signature of every function, imports first.
+    pub funcs: IndexVec<FuncIndex, SigId>,
+    /// How many functions are imported.
+    pub imported_funcs: u32,
+    /// Bodies of the functions that are not imported: the bytes between size field and end, and where they start in the component.
+    pub bodies: Vec<Body<'a>>,
+    /// Function names of the name section, sorted by index.
+    pub names: Vec<(FuncIndex, &'a str)>,
+    /// The module's own name, if the name section gives one.
+    pub name: Option<&'a str>,
+}
+
+/// The body of a function.
+#[derive(Clone, Copy)]
+pub struct Body<'a> {
+    /// Locals and code.
+    pub bytes: &'a [u8],
+    /// Byte offset in the component.
+    pub offset: usize,
+}
+
+/// One instantiation of a core module, with its index spaces resolved to program-wide entities.
+pub struct CoreInstance {
+    /// The module.
+    pub module: ModuleId,
+    /// The component instance that it belongs to: its `ctx`.
+    pub domain: DomainId,
+    /// What each imported function is; functions behind these are the instance's own.
+    pub imported_funcs: Vec<FuncKey>,
+    /// The module's memory index space.
+    pub memories: Vec<MemoryId>,
+    /// The module's table index space.
+    pub tables: Vec<TableId>,
+    /// The module's global index space.
+    pub globals: Vec<GlobalId>,
+    /// Data segments by index in the module: their run-time number, or `None` when no reachable code names the segment
+    /// (an active segment that was applied to the image and is dropped from the start; naming it acts on an empty segment).
+    pub data: Vec<Option<DataId>>,
+    /// Element segments by index in the module, likewise.
+    pub elems: Vec<Option<ElemId>>,
+}
+
+impl CoreInstance {
+    /// The key of function `func` of this instance, which has the number `id`.
+    pub fn func_key(&self, id: CoreInstanceId, func: FuncIndex) -> FuncKey {
+        match self.imported_funcs.get(func.as_u32() as usize) {
+            Some(&key) => key,
+            None => FuncKey::CoreFunc { instance: id, func },
+        }
+    }
+}
+
+/// A value that is known when compiling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Const {
+    /// 32-bit integer.
+    I32(i32),
+    /// 64-bit integer.
+    I64(i64),
+    /// Bits of a 32-bit float.
+    F32(u32),
+    /// Bits of a 64-bit float.
+    F64(u64),
+    /// Bits of a vector.
+    V128(u128),
+    /// Null reference of any type.
+    Null,
+    /// Reference to a function; always reachable.
+    Func(CoreCallee),
+}
+
+/// A global; its domain and type stand in `Shape::globals`.
+#[derive(Clone, Copy, Debug)]
+pub struct Global {
+    /// Whether code can write it. An immutable global is the constant `init` in machine code.
+    pub mutable: bool,
+    /// Its initial value.
+    pub init: Const,
+}
+
+/// The initial contents of a table.
+#[derive(Clone, Debug)]
+pub struct TableInit {
+    /// What every entry holds before segments are applied.
+    pub fill: Const,
+    /// Whether reachable code, an export to the host or a run-time initializer can change the table or its size.
+    pub mutable: bool,
+}
+
+/// Part of an active data segment.
+pub struct ImageData<'a> {
+    /// The memory.
+    pub memory: MemoryId,
+    /// Byte offset in the memory.
+    pub offset: u64,
+    /// The bytes.
+    pub bytes: &'a [u8],
+}
+
+/// An active element segment.
+pub struct ImageElems {
+    /// The table.
+    pub table: TableId,
+    /// First entry.
+    pub offset: u32,
+    /// The values.
+    pub values: Box<[Const]>,
+}
