@@ -12,6 +12,7 @@ mod core_types;
 mod index;
 pub mod layout;
 mod settings;
+mod target;
 mod trap;
 
 pub mod component;
@@ -21,4 +22,5 @@ pub use control::{ControlBlock, ExitRecord, HostImport, control_offsets, exit_of
 pub use core_types::{FuncEntry, HeapType, RefType, Signature, Signatures, ValType};
 pub use index::*;
 pub use settings::{OptLevel, Tunables};
+pub use target::Target;
 pub use trap::Trap;
