@@ -1,1 +1,20 @@
-//! One function of a Program to machine code.
+//! One function of a [`Program`](mintage_program::Program) to machine code, through Cranelift.
+//!
+//! ```text
+//! compiler::Compiler::compile   one FuncKey -> CompiledFunction
+//!   -> translate/               a core function: WebAssembly operators -> CLIF
+//!      or trampoline            host calls, builtin calls, host entries -> CLIF
+//!   -> Cranelift                CLIF -> code, relocations, traps, locations
+//!   -> output                   copied out as plain data
+//! ```
+//!
+//! Architecture invariant: this is the only crate that names Cranelift, and nothing of Cranelift shows in its interface. It
+//! knows one function at a time; placing functions and resolving relocations is the driver's work.
+
+#![forbid(unsafe_code)]
+
+mod compiler;
+mod output;
+
+pub use compiler::{Compiler, Scratch};
+pub use output::{CompiledFunction, Relocation, RelocationKind, RelocationTarget};
