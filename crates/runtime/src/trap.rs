@@ -1,0 +1,74 @@
+//! How a call that did not return ended.
+
+use mintage_environ::{FuncKey, Trap};
+use std::any::Any;
+use std::fmt;
+
+/// Why a call into machine code did not return.
+#[derive(Debug)]
+pub enum Stopped {
+    /// The guest trapped.
+    Trap(TrapReport),
+    /// A host function returned an error.
+    Host(anyhow::Error),
+    /// A host function panicked with this payload; the caller should resume the panic.
+    Panic(Box<dyn Any + Send>),
+}
+
+/// A trap and where it happened.
+#[derive(Clone, Debug)]
+pub struct TrapReport {
+    /// The reason.
+    pub trap: Trap,
+    /// The innermost wasm frames, innermost first.
+    pub frames: Vec<Frame>,
+    /// How many more frames there are, further out, that were not kept.
+    pub omitted: usize,
+}
+
+/// A wasm function on the stack.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// The function.
+    pub key: FuncKey,
+    /// Its name in the name section, when the artifact has it.
+    pub name: Option<String>,
+    /// The byte offset in the component of the instruction that runs, when the artifact has the address map.
+    pub offset: Option<u32>,
+}
+
+impl fmt::Display for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.name {
+            Some(name) => write!(f, "{name} ({})", self.key)?,
+            None => write!(f, "{}", self.key)?,
+        }
+        match self.offset {
+            Some(offset) => write!(f, " at {offset:#x}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl fmt::Display for TrapReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.trap)?;
+        if !self.frames.is_empty() {
+            write!(f, "\nwasm backtrace:")?;
+        }
+        for (number, frame) in self.frames.iter().enumerate() {
+            write!(f, "\n  {number:>3}: {frame}")?;
+        }
+        match self.omitted {
+            0 => Ok(()),
+            omitted => write!(f, "\n       ... and {omitted} more"),
+        }
+    }
+}
+
+impl std::error::Error for TrapReport {
+    /// The bare [`Trap`], so that an error chain can be searched for it.
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.trap)
+    }
+}
