@@ -1,1 +1,5 @@
-//! Runs .wast scripts, each module wrapped as a component.
+//! Runs `.wast` scripts, each module wrapped as a component.
+#![forbid(unsafe_code)]
+
+mod spectest;
+mod wrap;

@@ -1,0 +1,277 @@
+//! Wraps core modules as a component: Mintage hosts components only, so a core script's modules become the core instances
+//! of one.
+
+use crate::spectest;
+use anyhow::{Result, bail};
+use hashbrown::{HashMap, HashSet};
+use std::rc::Rc;
+use wasm_encoder::{ComponentBuilder, Encode, ModuleArg, RawSection, Section};
+use wasmparser::{BinaryReader, ImportSectionReader, Imports, Parser, Payload};
+
+/// A component that holds `module` but does not instantiate it: valid exactly when the module is.
+pub(crate) fn validation_only(module: &[u8]) -> Vec<u8> {
+    let mut component = ComponentBuilder::default();
+    component.core_module_raw(None, module);
+    component.finish()
+}
+
+/// A valid core module in the form that a component can hold.
+pub(crate) struct CoreModule {
+    /// The binary. No two imports have the same pair of names, as components demand.
+    bytes: Vec<u8>,
+    /// One instantiation argument per module name in `bytes`: that name, and the name that the script wrote.
+    args: Vec<(String, String)>,
+    /// Whether the module defines a memory, a table or a mutable global.
+    pub(crate) has_state: bool,
+}
+
+impl CoreModule {
+    /// Reads a module's import names, which it makes unique.
+    ///
+    /// # Errors
+    ///
+    /// When the module is malformed; it should have been validated.
+    pub(crate) fn parse(bytes: &[u8]) -> Result<CoreModule> {
+        let mut module = CoreModule {
+            bytes: bytes.to_vec(),
+            args: Vec::new(),
+            has_state: false,
+        };
+        for payload in Parser::new(0).parse_all(bytes) {
+            match payload? {
+                Payload::ImportSection(section) => {
+                    let range = section.range();
+                    let (start, end) = (range.start as usize, range.end as usize);
+                    if let Some(renamed) = module.read_imports(bytes, section)? {
+                        // The section's header stands between the end of the section before and its contents.
+                        let header = section_start(bytes, start, end)?;
+                        let section = RawSection {
+                            id: wasm_encoder::SectionId::Import.into(),
+                            data: &renamed,
+                        };
+                        module.bytes.truncate(header);
+                        section.append_to(&mut module.bytes);
+                        module.bytes.extend_from_slice(&bytes[end..]);
+                    }
+                }
+                Payload::MemorySection(section) => module.has_state |= section.count() > 0,
+                Payload::TableSection(section) => module.has_state |= section.count() > 0,
+                Payload::GlobalSection(section) => {
+                    for global in section {
+                        module.has_state |= global?.ty.mutable;
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(module)
+    }
+
+    /// The names of the modules that the script's text imports from.
+    pub(crate) fn imported_modules(&self) -> impl Iterator<Item = &str> {
+        self.args.iter().map(|(_, original)| original.as_str())
+    }
+
+    /// Fills in `args`. When names are repeated, gives the contents of an import section in which they are not: the second
+    /// import of `"m" "x"` comes from an argument with another name, for which the same instance is given.
+    fn read_imports(&mut self, bytes: &[u8], section: ImportSectionReader<'_>) -> Result<Option<Vec<u8>>> {
+        let end = section.range().end as usize;
+        let mut imports = Vec::new();
+        for import in section {
+            let Imports::Single(start, import) = import? else {
+                bail!("compact imports are not supported")
+            };
+            imports.push((start as usize, import.module, import.name));
+        }
+        let ends = imports
+            .iter()
+            .skip(1)
+            .map(|import| import.0)
+            .chain([end])
+            .collect::<Vec<_>>();
+        let mut used = imports
+            .iter()
+            .map(|import| import.1.to_string())
+            .collect::<HashSet<_>>();
+        let mut aliases: HashMap<(&str, usize), String> = HashMap::new();
+        let mut seen: HashMap<(&str, &str), usize> = HashMap::new();
+        let mut contents = Vec::new();
+        imports.len().encode(&mut contents);
+        for (&(start, module, name), end) in imports.iter().zip(ends) {
+            let repeated = seen.entry((module, name)).or_insert(0);
+            let alias = aliases.entry((module, *repeated)).or_insert_with(|| {
+                let alias = match *repeated {
+                    0 => module.to_string(),
+                    count => unused_name(&mut used, module, count),
+                };
+                self.args.push((alias.clone(), module.to_string()));
+                alias
+            });
+            *repeated += 1;
+            alias.as_str().encode(&mut contents);
+            name.encode(&mut contents);
+            let mut reader = BinaryReader::new(&bytes[start..end], start as u64);
+            reader.read_string()?;
+            reader.read_string()?;
+            contents.extend_from_slice(&bytes[reader.original_position() as usize..end]);
+        }
+        Ok(seen.values().any(|&count| count > 1).then_some(contents))
+    }
+}
+
+/// Where the section with contents `start..end` begins: its id and the LEB128 number of its size lie before `start`.
+fn section_start(bytes: &[u8], start: usize, end: usize) -> Result<usize> {
+    let is_header = |&header: &usize| {
+        let mut reader = BinaryReader::new(&bytes[header + 1..start], 0);
+        let import_section: u8 = wasm_encoder::SectionId::Import.into();
+        bytes[header] == import_section
+            && reader.read_var_u32().is_ok_and(|size| size as usize == end - start)
+            && reader.eof()
+    };
+    match (8..start.saturating_sub(1)).rev().take(5).find(is_header) {
+        Some(header) => Ok(header),
+        None => bail!("the import section at {start} has no header"),
+    }
+}
+
+fn unused_name(used: &mut HashSet<String>, module: &str, mut count: usize) -> String {
+    loop {
+        let name = format!("{module}#{count}");
+        if used.insert(name.clone()) {
+            return name;
+        }
+        count += 1;
+    }
+}
+
+/// One instantiation of a module among [`linked`] ones.
+#[derive(Clone)]
+pub(crate) struct Member {
+    /// The module.
+    pub(crate) module: Rc<CoreModule>,
+    /// For each module name that it imports from: the position of the member that provides it. Names that are missing
+    /// here (`spectest` apart) make an invalid component, as an unknown import should.
+    pub(crate) providers: HashMap<String, usize>,
+}
+
+/// A component that instantiates `members` in order, each linked to earlier ones and to `spectest`.
+pub(crate) struct Linked {
+    /// The component's binary.
+    pub(crate) bytes: Vec<u8>,
+    /// The number of the core instance that is the first member; the others follow.
+    pub(crate) first_instance: u32,
+}
+
+/// Builds the component of `members`.
+pub(crate) fn linked(members: &[Member]) -> Linked {
+    let mut component = ComponentBuilder::default();
+    let needs_spectest = members.iter().any(|member| {
+        member
+            .module
+            .imported_modules()
+            .any(|name| name == spectest::NAME && !member.providers.contains_key(name))
+    });
+    let spectest = needs_spectest.then(|| {
+        let module = component.core_module(None, &spectest::module());
+        component.core_instantiate(None, module, [])
+    });
+    let first_instance = u32::from(needs_spectest);
+    for member in members {
+        let module = component.core_module_raw(None, &member.module.bytes);
+        let args = member.module.args.iter().filter_map(|(alias, original)| {
+            let provider = match member.providers.get(original) {
+                Some(&position) => first_instance + position as u32,
+                None if original == spectest::NAME => spectest?,
+                None => return None,
+            };
+            Some((alias.as_str(), ModuleArg::Instance(provider)))
+        });
+        component.core_instantiate(None, module, args.collect::<Vec<_>>());
+    }
+    Linked {
+        bytes: component.finish(),
+        first_instance,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wasmparser::Validator;
+
+    fn member(text: &str, providers: &[(&str, usize)]) -> Member {
+        let module = CoreModule::parse(&wat::parse_str(text).unwrap()).unwrap();
+        let providers = providers
+            .iter()
+            .map(|&(name, position)| (name.to_string(), position))
+            .collect();
+        Member {
+            module: Rc::new(module),
+            providers,
+        }
+    }
+
+    fn validate(members: &[Member]) -> Result<(), String> {
+        Validator::new()
+            .validate_all(&linked(members).bytes)
+            .map(drop)
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn every_item_of_spectest_can_be_imported() {
+        let text = r#"(module
+            (import "spectest" "print" (func))
+            (import "spectest" "print_i32" (func (param i32)))
+            (import "spectest" "print_i64" (func (param i64)))
+            (import "spectest" "print_f32" (func (param f32)))
+            (import "spectest" "print_f64" (func (param f64)))
+            (import "spectest" "print_i32_f32" (func (param i32 f32)))
+            (import "spectest" "print_f64_f64" (func (param f64 f64)))
+            (import "spectest" "global_i32" (global i32))
+            (import "spectest" "global_i64" (global i64))
+            (import "spectest" "global_f32" (global f32))
+            (import "spectest" "global_f64" (global f64))
+            (import "spectest" "memory" (memory 1 2))
+            (import "spectest" "table" (table 10 20 funcref)))"#;
+        validate(&[member(text, &[])]).unwrap();
+    }
+
+    #[test]
+    fn repeated_imports_get_arguments_of_their_own() {
+        let text = r#"(module
+            (import "spectest" "print_i32" (func $a (param i32)))
+            (import "spectest" "print_i32" (func $b (param i32)))
+            (import "spectest#1" "x" (global i32))
+            (import "spectest" "print_i64" (func $c (param i64)))
+            (func (export "run") (call $a (i32.const 1)) (call $b (i32.const 2)) (call $c (i64.const 3))))"#;
+        let provider = member(r#"(module (global (export "x") i32 (i32.const 0)))"#, &[]);
+        let member = member(text, &[("spectest#1", 0)]);
+        assert_eq!(member.module.args.len(), 3, "{:?}", member.module.args);
+        validate(&[provider, member]).unwrap();
+    }
+
+    #[test]
+    fn unknown_and_mistyped_imports_are_static_errors() {
+        let unknown = validate(&[member(r#"(module (import "none" "x" (func)))"#, &[])]).unwrap_err();
+        assert!(unknown.contains("none"), "{unknown}");
+        let mistyped = validate(&[member(
+            r#"(module (import "spectest" "print" (func (result i32))))"#,
+            &[],
+        )])
+        .unwrap_err();
+        assert!(mistyped.contains("mismatch"), "{mistyped}");
+    }
+
+    #[test]
+    fn only_what_can_change_is_state() {
+        for (text, has_state) in [
+            (r#"(module (func (export "f")) (global i32 (i32.const 1)))"#, false),
+            ("(module (memory 0))", true),
+            ("(module (table 0 funcref))", true),
+            ("(module (global (mut i32) (i32.const 1)))", true),
+        ] {
+            assert_eq!(member(text, &[]).module.has_state, has_state, "{text}");
+        }
+    }
+}
