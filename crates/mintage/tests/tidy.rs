@@ -1,0 +1,151 @@
+//! The repository's own rules: module docs, who may name whom, where `unsafe` may stand, and that the documents name
+//! paths that exist.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The crates that each crate of the project may depend on (development dependencies aside).
+const EDGES: &[(&str, &[&str])] = &[
+    ("environ", &[]),
+    ("program", &["environ"]),
+    ("codegen", &["environ", "program"]),
+    ("artifact", &["environ"]),
+    ("compile", &["artifact", "codegen", "environ", "program"]),
+    ("runtime", &["artifact", "environ"]),
+    ("mintage", &["artifact", "compile", "environ", "runtime"]),
+    ("wast", &["mintage"]),
+    ("cli", &["artifact", "environ", "mintage", "wast"]),
+];
+
+/// Files outside `crates/runtime` that may hold `unsafe`, with the reason.
+const UNSAFE_FILES: &[(&str, &str)] = &[
+    (
+        "crates/mintage/src",
+        "files that enter machine code or take artifacts; each is listed at the crate root",
+    ),
+    ("crates/mintage/tests", "artifacts made by the tests themselves"),
+    ("crates/cli/src/load.rs", "loads artifacts with all hashes checked"),
+    ("crates/cli/tests", "artifacts made by the tests themselves"),
+    ("benches", "loads the artifacts that it wrote"),
+    ("examples/spidermonkey/src/main.rs", "loads the artifact that it wrote"),
+];
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+/// All Rust sources of the project, as paths from the root with their text.
+fn sources() -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    for folder in ["crates", "benches", "examples"] {
+        walk(&root().join(folder), &mut found);
+    }
+    assert!(found.len() > 50, "the walk finds the sources");
+    found
+}
+
+fn walk(folder: &Path, found: &mut Vec<(String, String)>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() {
+            if name != "target" && name != "node_modules" {
+                walk(&path, found);
+            }
+        } else if name.ends_with(".rs") {
+            let relative = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+            found.push((relative, fs::read_to_string(&path).unwrap()));
+        }
+    }
+}
+
+/// Fails with all `complaints` at once.
+fn none(complaints: Vec<String>, rule: &str) {
+    assert!(complaints.is_empty(), "{rule}:\n  {}", complaints.join("\n  "));
+}
+
+#[test]
+fn every_file_says_what_it_is_for() {
+    let complaints = sources()
+        .into_iter()
+        .filter(|(_, text)| !text.starts_with("//!"))
+        .map(|(path, _)| path)
+        .collect();
+    none(complaints, "each file starts with `//!` documentation");
+}
+
+#[test]
+fn only_codegen_names_the_code_generator() {
+    let allowed = |path: &str| path.starts_with("crates/codegen/") || path.ends_with("/tidy.rs");
+    let names = |text: &str| {
+        text.lines()
+            .any(|line| !line.trim_start().starts_with("//") && line.contains("cranelift_"))
+    };
+    let complaints = sources()
+        .into_iter()
+        .filter(|(path, text)| !allowed(path) && names(text))
+        .map(|(path, _)| path)
+        .collect();
+    none(complaints, "only crates/codegen names cranelift crates");
+}
+
+#[test]
+fn unsafe_stands_only_where_it_is_expected() {
+    let allowed = |path: &str| {
+        path.starts_with("crates/runtime/") || UNSAFE_FILES.iter().any(|(prefix, _)| path.starts_with(prefix))
+    };
+    let holds = |text: &str| {
+        text.lines().any(|line| {
+            let code = line.trim_start();
+            !code.starts_with("//")
+                && ["unsafe {", "unsafe fn ", "unsafe impl "]
+                    .iter()
+                    .any(|word| code.contains(word))
+        })
+    };
+    let complaints = sources()
+        .into_iter()
+        .filter(|(path, text)| !allowed(path) && !path.ends_with("/tidy.rs") && holds(text))
+        .map(|(path, _)| path)
+        .collect();
+    none(complaints, "unsafe code is in crates/runtime and a short list of files");
+}
+
+#[test]
+fn crates_depend_downwards_only() {
+    let mut complaints = Vec::new();
+    for (name, allowed) in EDGES {
+        let manifest = fs::read_to_string(root().join("crates").join(name).join("Cargo.toml")).unwrap();
+        let ordinary = manifest.split("[dev-dependencies]").next().unwrap();
+        for line in ordinary.split("[dependencies]").nth(1).unwrap_or("").lines() {
+            let dependency = line.split(['.', ' ', '=']).next().unwrap();
+            let Some(short) = dependency
+                .strip_prefix("mintage-")
+                .or((dependency == "mintage").then_some("mintage"))
+            else {
+                continue;
+            };
+            if !allowed.contains(&short) {
+                complaints.push(format!("{name} depends on {short}"));
+            }
+        }
+    }
+    none(complaints, "crate dependencies follow ARCHITECTURE.md");
+}
+
+#[test]
+fn documents_name_paths_that_exist() {
+    let mut complaints = Vec::new();
+    for document in ["README.md", "ARCHITECTURE.md"] {
+        let text = fs::read_to_string(root().join(document)).unwrap();
+        for quoted in text.split('`').skip(1).step_by(2) {
+            let is_path = ["crates/", "benches/", "examples/", "tests/", "wit/", ".ci/"]
+                .iter()
+                .any(|top| quoted.starts_with(top));
+            if is_path && !quoted.contains(['*', ' ']) && !root().join(quoted).exists() {
+                complaints.push(format!("{document}: {quoted}"));
+            }
+        }
+    }
+    none(complaints, "documents name paths that exist");
+}
