@@ -92,45 +92,94 @@ impl CanonicalAbi {
 
     /// A record of the given fields; also a tuple and spilled parameters.
     pub fn record(fields: impl Iterator<Item = CanonicalAbi>) -> Self {
-        let mut record = Self { size32: 0, align32: 1, size64: 0, align64: 1, flat_count: Some(0) };
-        for field in fields {
-            field.next_field(&mut record.size32, false);
-            field.next_field(&mut record.size64, true);
-            record.align32 = record.align32.max(field.align32);
-            record.align64 = record.align64.max(field.align64);
-            record.flat_count = add_flat(record.flat_count, field.flat_count);
+        fields.fold(Self::EMPTY, Self::with_field).padded()
+    }
+
+    /// [`record`](Self::record) for constants.
+    pub const fn record_of(fields: &[CanonicalAbi]) -> Self {
+        let mut record = Self::EMPTY;
+        let mut i = 0;
+        while i < fields.len() {
+            record = record.with_field(fields[i]);
+            i += 1;
         }
-        record.size32 = align_to(record.size32, record.align32);
-        record.size64 = align_to(record.size64, record.align64);
-        record
+        record.padded()
     }
 
     /// A variant of the given case payloads; also enum, option and result.
     pub fn variant(cases: impl Iterator<Item = Option<CanonicalAbi>>) -> Self {
-        let mut count = 0;
-        let mut payload = Self { size32: 0, align32: 1, size64: 0, align64: 1, flat_count: Some(0) };
-        for case in cases {
-            count += 1;
-            let Some(case) = case else { continue };
-            payload.size32 = payload.size32.max(case.size32);
-            payload.size64 = payload.size64.max(case.size64);
-            payload.align32 = payload.align32.max(case.align32);
-            payload.align64 = payload.align64.max(case.align64);
-            payload.flat_count = payload.flat_count.zip(case.flat_count).map(|(a, b)| a.max(b));
+        let (count, payload) = cases.fold((0, Self::EMPTY), |(count, payload), case| (count + 1, payload.with_case(case)));
+        payload.behind_discriminant(count)
+    }
+
+    /// [`variant`](Self::variant) for constants.
+    pub const fn variant_of(cases: &[Option<CanonicalAbi>]) -> Self {
+        let mut payload = Self::EMPTY;
+        let mut i = 0;
+        while i < cases.len() {
+            payload = payload.with_case(cases[i]);
+            i += 1;
         }
-        let discriminant = discriminant_size(count);
-        let sized = |size: u32, align: u32| {
-            let align_all = align.max(discriminant);
-            (align_to(align_to(discriminant, align).saturating_add(size), align_all), align_all)
+        payload.behind_discriminant(cases.len())
+    }
+
+    /// Neither fields nor cases.
+    const EMPTY: Self = Self { size32: 0, align32: 1, size64: 0, align64: 1, flat_count: Some(0) };
+
+    /// The record laid out so far with one more field; not padded to its alignment yet.
+    const fn with_field(mut self, field: CanonicalAbi) -> Self {
+        field.next_field(&mut self.size32, false);
+        field.next_field(&mut self.size64, true);
+        self.align32 = max(self.align32, field.align32);
+        self.align64 = max(self.align64, field.align64);
+        self.flat_count = add_flat(self.flat_count, field.flat_count);
+        self
+    }
+
+    const fn padded(mut self) -> Self {
+        self.size32 = align_to(self.size32, self.align32);
+        self.size64 = align_to(self.size64, self.align64);
+        self
+    }
+
+    /// The room for the payloads so far and one more.
+    const fn with_case(mut self, case: Option<CanonicalAbi>) -> Self {
+        let Some(case) = case else { return self };
+        self.size32 = max(self.size32, case.size32);
+        self.size64 = max(self.size64, case.size64);
+        self.align32 = max(self.align32, case.align32);
+        self.align64 = max(self.align64, case.align64);
+        self.flat_count = match (self.flat_count, case.flat_count) {
+            (Some(a), Some(b)) => Some(if a > b { a } else { b }),
+            _ => None,
         };
-        let (size32, align32) = sized(payload.size32, payload.align32);
-        let (size64, align64) = sized(payload.size64, payload.align64);
-        Self { size32, align32, size64, align64, flat_count: add_flat(Some(1), payload.flat_count) }
+        self
+    }
+
+    /// A variant of `count` cases whose payloads need the room `self`.
+    const fn behind_discriminant(self, count: usize) -> Self {
+        let discriminant = discriminant_size(count);
+        let align32 = max(self.align32, discriminant);
+        let align64 = max(self.align64, discriminant);
+        Self {
+            size32: align_to(align_to(discriminant, self.align32).saturating_add(self.size32), align32),
+            align32,
+            size64: align_to(align_to(discriminant, self.align64).saturating_add(self.size64), align64),
+            align64,
+            flat_count: add_flat(Some(1), self.flat_count),
+        }
     }
 }
 
-fn add_flat(a: Option<u8>, b: Option<u8>) -> Option<u8> {
-    a.zip(b).map(|(a, b)| a + b).filter(|&sum| usize::from(sum) <= MAX_FLAT_PARAMS)
+const fn max(a: u32, b: u32) -> u32 {
+    if a > b { a } else { b }
+}
+
+const fn add_flat(a: Option<u8>, b: Option<u8>) -> Option<u8> {
+    match (a, b) {
+        (Some(a), Some(b)) if (a + b) as usize <= MAX_FLAT_PARAMS => Some(a + b),
+        _ => None,
+    }
 }
 
 /// Where a variant's parts lie in memory.

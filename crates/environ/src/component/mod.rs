@@ -9,4 +9,4 @@ pub use abi::{
     discriminant_size, flags_words,
 };
 pub use interface::{CanonOptions, ComponentInterface, CoreCallee, CoreExport, CoreItem, Export, Import, ImportFunc, Initializer, Lift, Lower, StringEncoding};
-pub use types::{ComponentTypes, FuncType, InterfaceType, Record, Variant};
+pub use types::{ComponentTypes, FuncTuples, FuncType, InterfaceType, Record, Variant};

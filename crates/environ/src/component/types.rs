@@ -85,6 +85,15 @@ pub struct FuncType {
     pub is_async: bool,
 }
 
+/// The parameters and the results of a function as tuples: what the Canonical ABI lays out when they are spilled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FuncTuples {
+    /// The parameters' types.
+    pub params: InterfaceType,
+    /// None or one: the result's type.
+    pub results: InterfaceType,
+}
+
 /// Types of one kind, each once, with what the Canonical ABI says of them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Interned<I, T: Eq + Hash, A> {
@@ -130,7 +139,7 @@ pub struct ComponentTypes {
     pub(super) options: Interned<OptionId, InterfaceType, CanonicalAbi>,
     pub(super) results: Interned<ResultId, (Option<InterfaceType>, Option<InterfaceType>), CanonicalAbi>,
     pub(super) flags: Interned<FlagsId, Box<[Box<str>]>, CanonicalAbi>,
-    funcs: Interned<FuncTypeId, FuncType, ()>,
+    funcs: Interned<FuncTypeId, FuncType, FuncTuples>,
     resources: u32,
 }
 
@@ -214,7 +223,14 @@ impl ComponentTypes {
 
     /// Interns a function type.
     pub fn intern_func(&mut self, ty: FuncType) -> FuncTypeId {
-        self.funcs.intern(ty, || ())
+        let params = self.intern_tuple(ty.params.iter().map(|&(_, ty)| ty).collect());
+        let results = self.intern_tuple(ty.result.into_iter().collect());
+        self.funcs.intern(ty, || FuncTuples { params, results })
+    }
+
+    /// The parameters and the results of a function as tuples.
+    pub fn func_tuples(&self, id: FuncTypeId) -> FuncTuples {
+        *self.funcs.abi(id)
     }
 
     /// A new resource type, different from all others.
