@@ -1,0 +1,321 @@
+//! [`FuncKey`]: the one name of every generated function, from compile request to relocation to loaded pointer.
+//!
+//! To add a kind: add a variant to [`FuncKey`] and a row to the `kinds!` table below it. Nothing else here changes, and the
+//! exhaustive matches of the later phases point at what does.
+
+use crate::{Builtin, CoreInstanceId, FuncIndex, Index, LowerId, SigId};
+use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
+use std::fmt;
+use std::mem;
+
+/// The name of a generated function.
+///
+/// A key packs into 64 bits:
+///
+/// ```text
+/// 63        56 55                     32 31                      0
+/// |   kind    |        namespace        |         index          |
+/// ```
+///
+/// The high half is the *namespace word*: together with the index it is exactly Cranelift's `UserExternalName`, so
+/// relocations speak keys. Functions lie in the text in the order of their packed keys, which is also the order of [`Ord`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "u64", try_from = "u64")]
+pub enum FuncKey {
+    /// A function defined by a core instance, compiled for that instance.
+    CoreFunc {
+        /// The core instance. It must fit [`NAMESPACE_BITS`](Self::NAMESPACE_BITS).
+        instance: CoreInstanceId,
+        /// The function, in the index space of the instance's module.
+        func: FuncIndex,
+    },
+    /// The trampoline from wasm to a lowered host import.
+    LowerImport(LowerId),
+    /// The adapter from the host to any wasm function of one core signature.
+    Entry(SigId),
+    /// The trampoline from wasm to a builtin.
+    Builtin(Builtin),
+}
+
+/// Expands the rows `number: variant, namespace field (if any), index field, written form` to the two conversions between
+/// a key and its parts, and to [`fmt::Display`].
+///
+/// Numbers are part of the artifact's format and of the order of functions in the text. Zero is left out, so a zeroed word
+/// is no key.
+macro_rules! kinds {
+    ($($kind:literal: $variant:ident $fields:tt, $(namespace $namespace:ident,)? index $index:ident, $text:literal;)*) => {
+        impl FuncKey {
+            /// Kind, namespace within the kind, index.
+            fn parts(self) -> (u8, u32, u32) {
+                match self {
+                    $(FuncKey::$variant $fields => ($kind, 0 $(+ $namespace.pack())?, $index.pack()),)*
+                }
+            }
+
+            /// The inverse of [`parts`](Self::parts), or `None` where no key has these parts.
+            fn from_kind(kind: u8, mut namespace: u32, index: u32) -> Option<FuncKey> {
+                let key = match kind {
+                    $($kind => {
+                        $(let $namespace = Part::unpack(mem::take(&mut namespace))?;)?
+                        let $index = Part::unpack(index)?;
+                        FuncKey::$variant $fields
+                    })*
+                    _ => return None,
+                };
+                // A kind without namespaces has left the number untouched: only zero stands for it.
+                (namespace == 0).then_some(key)
+            }
+        }
+
+        impl fmt::Display for FuncKey {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                match *self {
+                    $(FuncKey::$variant $fields => {
+                        $(let $namespace = $namespace.shown();)?
+                        let $index = $index.shown();
+                        write!(f, $text)
+                    })*
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    1: CoreFunc { instance, func }, namespace instance, index func, "core[{instance}]:f{func}";
+    2: LowerImport(import), index import, "lower[{import}]";
+    3: Entry(signature), index signature, "entry[{signature}]";
+    4: Builtin(builtin), index builtin, "builtin:{builtin}";
+}
+
+impl FuncKey {
+    /// The width of the namespace within a kind.
+    ///
+    /// The program phase refuses a component whose core instances do not fit, so packing a key may assert it.
+    pub const NAMESPACE_BITS: u32 = 24;
+
+    /// The packed key: kind and namespace in the high half, index in the low half.
+    ///
+    /// # Panics
+    ///
+    /// When the namespace does not fit [`NAMESPACE_BITS`](Self::NAMESPACE_BITS).
+    pub fn to_u64(self) -> u64 {
+        let (kind, namespace, index) = self.parts();
+        assert!(
+            namespace >> Self::NAMESPACE_BITS == 0,
+            "namespace {namespace} of a function key exceeds {} bits",
+            Self::NAMESPACE_BITS
+        );
+        let word = u32::from(kind) << Self::NAMESPACE_BITS | namespace;
+        u64::from(word) << 32 | u64::from(index)
+    }
+
+    /// The key that packs to `packed`, or `None` if none does.
+    pub fn from_u64(packed: u64) -> Option<Self> {
+        Self::from_parts((packed >> 32) as u32, packed as u32)
+    }
+
+    /// The namespace word: kind and namespace. The `namespace` of a Cranelift `UserExternalName`.
+    ///
+    /// # Panics
+    ///
+    /// As [`to_u64`](Self::to_u64).
+    pub fn namespace(self) -> u32 {
+        (self.to_u64() >> 32) as u32
+    }
+
+    /// The index within the namespace. The `index` of a Cranelift `UserExternalName`.
+    pub fn index(self) -> u32 {
+        self.parts().2
+    }
+
+    /// The key with this namespace word and index, or `None` if no key has them.
+    pub fn from_parts(namespace: u32, index: u32) -> Option<Self> {
+        let kind = (namespace >> Self::NAMESPACE_BITS) as u8;
+        let namespace = namespace & ((1 << Self::NAMESPACE_BITS) - 1);
+        Self::from_kind(kind, namespace, index)
+    }
+}
+
+impl Ord for FuncKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.to_u64().cmp(&other.to_u64())
+    }
+}
+
+impl PartialOrd for FuncKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl From<FuncKey> for u64 {
+    fn from(key: FuncKey) -> u64 {
+        key.to_u64()
+    }
+}
+
+/// A 64-bit word that is not a packed [`FuncKey`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotAKey(pub u64);
+
+impl fmt::Display for NotAKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#018x} names no function", self.0)
+    }
+}
+
+impl std::error::Error for NotAKey {}
+
+impl TryFrom<u64> for FuncKey {
+    type Error = NotAKey;
+
+    fn try_from(packed: u64) -> Result<Self, NotAKey> {
+        Self::from_u64(packed).ok_or(NotAKey(packed))
+    }
+}
+
+/// A field of a key: how it becomes a number and back, and how it is written.
+trait Part: Sized {
+    fn pack(self) -> u32;
+    fn unpack(raw: u32) -> Option<Self>;
+    fn shown(self) -> impl fmt::Display;
+}
+
+impl<I: Index> Part for I {
+    fn pack(self) -> u32 {
+        self.as_u32()
+    }
+
+    fn unpack(raw: u32) -> Option<Self> {
+        Some(Self::from_u32(raw))
+    }
+
+    fn shown(self) -> impl fmt::Display {
+        self.as_u32()
+    }
+}
+
+impl Part for Builtin {
+    fn pack(self) -> u32 {
+        self.as_u32()
+    }
+
+    fn unpack(raw: u32) -> Option<Self> {
+        Self::from_u32(raw)
+    }
+
+    fn shown(self) -> impl fmt::Display {
+        self.name()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde::de::IntoDeserializer;
+    use serde::de::value::{Error as ValueError, U64Deserializer};
+
+    fn core_func(instance: u32, func: u32) -> FuncKey {
+        FuncKey::CoreFunc {
+            instance: CoreInstanceId::from_u32(instance),
+            func: FuncIndex::from_u32(func),
+        }
+    }
+
+    fn lower(import: u32) -> FuncKey {
+        FuncKey::LowerImport(LowerId::from_u32(import))
+    }
+
+    fn entry(signature: u32) -> FuncKey {
+        FuncKey::Entry(SigId::from_u32(signature))
+    }
+
+    fn any_key() -> impl Strategy<Value = FuncKey> {
+        prop_oneof![
+            (0..1u32 << FuncKey::NAMESPACE_BITS, any::<u32>()).prop_map(|(i, f)| core_func(i, f)),
+            any::<u32>().prop_map(lower),
+            any::<u32>().prop_map(entry),
+            prop::sample::select(Builtin::ALL).prop_map(FuncKey::Builtin),
+        ]
+    }
+
+    #[test]
+    fn written_form_and_packed_form() {
+        let builtin = FuncKey::Builtin(Builtin::MemoryGrow);
+        let number = u64::from(Builtin::MemoryGrow.as_u32());
+        for (key, text, packed) in [
+            (core_func(3, 17), "core[3]:f17", 0x0100_0003_0000_0011),
+            (lower(4), "lower[4]", 0x0200_0000_0000_0004),
+            (entry(2), "entry[2]", 0x0300_0000_0000_0002),
+            (builtin, "builtin:memory_grow", 0x0400_0000_0000_0000 | number),
+        ] {
+            assert_eq!(key.to_string(), text);
+            assert_eq!(key.to_u64(), packed, "{text}");
+        }
+    }
+
+    /// Zeroed bytes, an unknown kind, a namespace in a kind that has none, a builtin past the last.
+    #[test]
+    fn words_that_are_no_key() {
+        let past_the_last = u64::from(Builtin::COUNT as u32);
+        for packed in [
+            0,
+            0xff00_0000_0000_0000,
+            0x0200_0001_0000_0000,
+            0x0400_0000_0000_0000 | past_the_last,
+        ] {
+            assert_eq!(FuncKey::from_u64(packed), None, "{packed:#x}");
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "namespace 16777216 of a function key exceeds 24 bits")]
+    fn instance_past_the_namespace_bits() {
+        core_func(1 << FuncKey::NAMESPACE_BITS, 0).to_u64();
+    }
+
+    proptest! {
+        #[test]
+        fn packing_round_trips(key in any_key()) {
+            prop_assert_eq!(FuncKey::from_u64(key.to_u64()), Some(key));
+            prop_assert_eq!(FuncKey::from_parts(key.namespace(), key.index()), Some(key));
+        }
+
+        #[test]
+        fn unpacking_round_trips(packed in any::<u64>(), kind in 0..6u64, namespace in 0..2u64) {
+            for packed in [packed, (kind << 56) | (namespace << 32) | (packed % 16)] {
+                if let Some(key) = FuncKey::from_u64(packed) {
+                    prop_assert_eq!(key.to_u64(), packed);
+                }
+            }
+        }
+
+        #[test]
+        fn order_is_that_of_packed_keys(a in any_key(), b in any_key()) {
+            prop_assert_eq!(a.cmp(&b), a.to_u64().cmp(&b.to_u64()));
+        }
+
+        #[test]
+        fn serde_form_is_the_packed_key(key in any_key()) {
+            struct Written(FuncKey);
+            impl fmt::Display for Written {
+                fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                    self.0.serialize(f)
+                }
+            }
+            prop_assert_eq!(Written(key).to_string(), key.to_u64().to_string());
+            let source: U64Deserializer<ValueError> = key.to_u64().into_deserializer();
+            prop_assert_eq!(FuncKey::deserialize(source), Ok(key));
+        }
+    }
+
+    #[test]
+    fn serde_refuses_what_is_no_key() {
+        let source: U64Deserializer<ValueError> = 5u64.into_deserializer();
+        let error = FuncKey::deserialize(source).unwrap_err();
+        assert_eq!(error.to_string(), "0x0000000000000005 names no function");
+    }
+}
