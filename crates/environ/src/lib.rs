@@ -11,6 +11,7 @@ mod control;
 mod core_types;
 mod index;
 pub mod key;
+pub mod key_table;
 pub mod layout;
 mod settings;
 mod target;
@@ -23,6 +24,7 @@ pub use control::{ControlBlock, ExitRecord, HostImport, control_offsets, exit_of
 pub use core_types::{FuncEntry, HeapType, RefType, Signature, Signatures, ValType};
 pub use index::*;
 pub use key::FuncKey;
+pub use key_table::{KeyTable, KeyTableBuilder, KeyTableError};
 pub use settings::{OptLevel, Tunables};
 pub use target::Target;
 pub use trap::Trap;
