@@ -1,9 +1,28 @@
 //! The artifact: the file that compiling a component gives, with every table's encoder and decoder side by side.
+//!
+//! ```text
+//! format     the sections and the header
+//! table/     traps, addresses and names of functions, read in place
+//! metadata   what is decoded at load, and whether it fits the host
+//! writer     Contents -> bytes
+//! elf        bytes -> Sections, strictly
+//! reader     bytes -> Artifact
+//! ```
+//!
+//! Architecture invariant: nothing here knows how code is made or run. Whatever the bytes, reading neither panics nor reads out
+//! of bounds.
 
 #![forbid(unsafe_code)]
 
+mod elf;
+mod format;
 mod metadata;
 mod reader;
+mod table;
+mod writer;
 
 pub use metadata::{ImageRun, Metadata, PAGE};
 pub use reader::{Artifact, Check};
+pub use table::addresses::encode as encode_addresses;
+pub use table::traps::encode as encode_traps;
+pub use writer::{Contents, Function, write};

@@ -5,6 +5,7 @@ use mintage_environ::component::ComponentInterface;
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::{DataId, ElemId, IndexVec, Target, Tunables};
 use serde::{Deserialize, Serialize};
+use std::fmt::Debug;
 use std::ops::Range;
 
 /// Pages of the image start and end at multiples of this, in the slab and in the file.
@@ -37,20 +38,105 @@ pub struct Metadata {
     pub image: Vec<ImageRun>,
     /// File ranges of the data segments that code can name at run time.
     pub data: IndexVec<DataId, Range<u64>>,
-    /// File ranges of the element segments that code can name at run time: 8-byte `FuncEntry` words.
+    /// File ranges of the element segments that code can name at run time: 8-byte `FuncEntry` words, aligned.
     pub elems: IndexVec<ElemId, Range<u64>>,
 }
 
 impl Metadata {
-    /// Checks that the code can run on `host` and was made with the settings that the host expects.
-    ///
-    /// `OptLevel` and the code generator's own verifier may differ: they change nothing that code and runtime agree on.
+    /// Checks that the code can run on `host`: that it was made for the same triple and needs no CPU feature that `host`
+    /// does not list.
     ///
     /// # Errors
     ///
-    /// Names the first difference: the triple, the missing CPU feature, or the setting with both its values.
-    pub fn check_host(&self, host: &Target, tunables: &Tunables) -> Result<()> {
-        let _ = (host, tunables);
-        bail!("not written")
+    /// Names both triples, or every missing feature.
+    pub fn check_target(&self, host: &Target) -> Result<()> {
+        let Target { triple, cpu_features } = &self.target;
+        ensure!(
+            *triple == host.triple,
+            "the artifact was made for {triple}, this host is {}",
+            host.triple
+        );
+        let needed = cpu_features.iter().filter(|feature| !feature.ends_with("=false"));
+        let missing: Vec<&str> = needed
+            .filter(|feature| !host.cpu_features.contains(feature))
+            .map(String::as_str)
+            .collect();
+        ensure!(
+            missing.is_empty(),
+            "the artifact needs CPU features that this host does not have: {}",
+            missing.join(", ")
+        );
+        Ok(())
     }
+
+    /// Checks that the artifact was made with the settings that the host expects.
+    ///
+    /// The effort of the code generator and its own verifier may differ: nothing that code and host agree on depends on them.
+    ///
+    /// # Errors
+    ///
+    /// Names the first setting that differs, with both values.
+    pub fn check_tunables(&self, expected: &Tunables) -> Result<()> {
+        // Naming every field makes the compiler ask about a new one.
+        let Tunables {
+            opt_level: _,
+            memory_reservation,
+            memory_guard,
+            table_reservation,
+            debug_verifier: _,
+            address_map,
+            core_exports,
+        } = expected;
+        let actual = &self.tunables;
+        same("memory_reservation", &actual.memory_reservation, memory_reservation)?;
+        same("memory_guard", &actual.memory_guard, memory_guard)?;
+        same("table_reservation", &actual.table_reservation, table_reservation)?;
+        same("address_map", &actual.address_map, address_map)?;
+        same("core_exports", &actual.core_exports, core_exports)
+    }
+
+    /// Checks that every range lies where the runtime may map or read it: image runs in `image` and in the slab, in order, and
+    /// segments in `segments` (both ranges of the file).
+    pub(crate) fn check_ranges(&self, image: &Range<u64>, segments: &Range<u64>) -> Result<()> {
+        let (mut slab_end, mut file_end) = (0, image.start);
+        for run in &self.image {
+            let aligned = [run.slab_offset, run.file_offset, run.len]
+                .iter()
+                .all(|value| value.is_multiple_of(PAGE));
+            ensure!(
+                aligned && run.len > 0,
+                "an image run is not made of whole pages: {run:?}"
+            );
+            ensure!(
+                run.slab_offset >= slab_end && run.file_offset >= file_end,
+                "image runs overlap or are out of order: {run:?}"
+            );
+            let ends = run
+                .slab_offset
+                .checked_add(run.len)
+                .zip(run.file_offset.checked_add(run.len));
+            let ends = ends.filter(|&(slab, file)| slab <= self.layout.size && file <= image.end);
+            (slab_end, file_end) =
+                ends.with_context(|| format!("an image run leaves the slab or the image section: {run:?}"))?;
+        }
+        let inside =
+            |range: &Range<u64>| segments.start <= range.start && range.start <= range.end && range.end <= segments.end;
+        let words = |range: &Range<u64>| range.start.is_multiple_of(8) && range.end.is_multiple_of(8);
+        if let Some((id, range)) = self.data.iter().find(|(_, range)| !inside(range)) {
+            bail!("data segment {id:?} at {range:#x?} is not in the section of the segments");
+        }
+        if let Some((id, range)) = self.elems.iter().find(|(_, range)| !(inside(range) && words(range))) {
+            bail!("element segment {id:?} at {range:#x?} is not in the section of the segments");
+        }
+        Ok(())
+    }
+}
+
+fn same<T: PartialEq + Debug>(name: &str, actual: &T, expected: &T) -> Result<()> {
+    ensure!(
+        actual == expected,
+        "the artifact was made with `{name}` = {actual:?}, this host is set to {expected:?}: compile the component again or \
+         change `Config::{name}`"
+    );
+    Ok(())
 }

@@ -1,7 +1,13 @@
 //! Reading an artifact in place.
 
-use crate::Metadata;
-use anyhow::{Result, bail};
+use crate::elf::{Sections, file_machine, machine};
+use crate::format::{FIRST_PAGE, Header, Section, check_hash};
+use crate::table::names::Names;
+use crate::table::records::Records;
+use crate::table::{addresses, traps};
+use crate::{ImageRun, Metadata};
+use anyhow::{Context, Result, ensure};
+use mintage_environ::key_table::KeyTable;
 use mintage_environ::{CoreInstanceId, DataId, ElemId, Trap};
 use std::ops::Range;
 
@@ -23,6 +29,7 @@ pub enum Check {
 /// No method panics or reads out of bounds, whatever the bytes are; lookups in damaged tables give `None` or a wrong answer.
 pub struct Artifact<B> {
     bytes: B,
+    sections: Sections,
     metadata: Metadata,
 }
 
@@ -32,10 +39,38 @@ impl<B: AsRef<[u8]>> Artifact<B> {
     /// # Errors
     ///
     /// Says what is wrong with a file that is no artifact, is cut off or damaged, was made by another version, or breaks a
-    /// rule of the format. Whether it fits this host is asked with [`Metadata::check_host`].
+    /// rule of the format. Whether it fits this host is asked with [`Metadata::check_target`] and
+    /// [`Metadata::check_tunables`].
     pub fn parse(bytes: B, check: Check) -> Result<Artifact<B>> {
-        let _ = (bytes, check);
-        bail!("not written")
+        let file = bytes.as_ref();
+        let header = Header::open(file)?;
+        let sections = Sections::read(file, &header)?;
+        let (body, tail) = file
+            .split_at_checked(header.tail_start as usize)
+            .context("the artifact is cut off")?;
+        check_hash("metadata", tail, header.tail_hash)?;
+        if check == Check::Full {
+            check_hash("body", body.get(FIRST_PAGE..).unwrap_or_default(), header.body_hash)?;
+        }
+        let part = |section| file.get(sections.range(section)).unwrap_or_default();
+        check_tables(part)?;
+        let metadata: Metadata =
+            postcard::from_bytes(part(Section::Metadata)).context("the artifact's metadata cannot be decoded")?;
+        ensure!(
+            file_machine(file) == Some(machine(&metadata.target.triple)?),
+            "the artifact's ELF header names another machine than {}",
+            metadata.target.triple
+        );
+        let range = |section| {
+            let range = sections.range(section);
+            range.start as u64..range.end as u64
+        };
+        metadata.check_ranges(&range(Section::Image), &range(Section::Segments))?;
+        Ok(Artifact {
+            bytes,
+            sections,
+            metadata,
+        })
     }
 
     /// The owner of the bytes.
@@ -53,52 +88,128 @@ impl<B: AsRef<[u8]>> Artifact<B> {
         &self.metadata
     }
 
-    /// Where the machine code stands in the file; its start is a multiple of [`PAGE`](crate::PAGE), never empty.
+    /// Where the machine code stands in the file. The start is a multiple of [`PAGE`](crate::PAGE), and nothing else is on
+    /// the pages of the text; it is never empty.
     pub fn text_range(&self) -> Range<usize> {
-        0..0
+        self.sections.range(Section::Text)
+    }
+
+    /// The machine code.
+    pub fn text(&self) -> &[u8] {
+        self.section(Section::Text)
+    }
+
+    /// The table of all functions.
+    pub fn key_table(&self) -> Option<KeyTable<'_>> {
+        KeyTable::new(self.section(Section::Keys)).ok()
     }
 
     /// The trap that the instruction at `code_offset` (from the start of the text) raises when it faults.
     ///
     /// Neither allocates nor panics nor locks, so that a signal handler can call it.
     pub fn trap_at(&self, code_offset: u32) -> Option<Trap> {
-        let _ = code_offset;
-        None
+        let (ordinal, _, start) = self.key_table()?.find(code_offset)?;
+        let record = Records::new(self.section(Section::Traps)).ok()?.get(ordinal as usize)?;
+        traps::find(record, code_offset.checked_sub(start)?)
     }
 
     /// The byte offset in the component of the wasm instruction that the machine instruction which contains `code_offset`
     /// belongs to. For a return address, pass the address less one.
     pub fn address_at(&self, code_offset: u32) -> Option<u32> {
-        let _ = code_offset;
-        None
+        let (ordinal, _, start) = self.key_table()?.find(code_offset)?;
+        let record = Records::new(self.section(Section::Addresses))
+            .ok()?
+            .get(ordinal as usize)?;
+        addresses::find(record, code_offset.checked_sub(start)?)
     }
 
-    /// The name of the function with this ordinal in the key table, as the module's name section gives it.
+    /// The faulting instructions of the function with this ordinal in the key table: offset from its start and trap.
+    pub fn traps(&self, ordinal: u32) -> impl Iterator<Item = (u32, Option<Trap>)> + '_ {
+        let records = Records::new(self.section(Section::Traps)).ok();
+        traps::entries(
+            records
+                .and_then(|records| records.get(ordinal as usize))
+                .unwrap_or_default(),
+        )
+    }
+
+    /// The address map of the function with this ordinal in the key table: offset from its start and byte offset in the
+    /// component. An entry holds up to the next one.
+    pub fn addresses(&self, ordinal: u32) -> impl Iterator<Item = (u32, Option<u32>)> + '_ {
+        let records = Records::new(self.section(Section::Addresses)).ok();
+        addresses::entries(
+            records
+                .and_then(|records| records.get(ordinal as usize))
+                .unwrap_or_default(),
+        )
+    }
+
+    /// The name of the function with this ordinal in the key table, as its module's name section gives it.
     pub fn function_name(&self, ordinal: u32) -> Option<&str> {
-        let _ = ordinal;
-        None
+        Names::new(self.section(Section::Names))
+            .ok()?
+            .function(ordinal as usize)
     }
 
     /// The name of a core instance's module, as its name section gives it.
     pub fn module_name(&self, instance: CoreInstanceId) -> Option<&str> {
-        let _ = instance;
-        None
+        Names::new(self.section(Section::Names)).ok()?.module(instance)
     }
 
     /// The bytes of a run-time data segment.
     pub fn data_segment(&self, id: DataId) -> Option<&[u8]> {
-        let _ = id;
-        None
+        self.file_range(self.metadata.data.get(id)?)
     }
 
     /// The entries of a run-time element segment, as the bytes of 8-byte little-endian `FuncEntry` words.
     pub fn elem_segment(&self, id: ElemId) -> Option<&[u8]> {
-        let _ = id;
-        None
+        self.file_range(self.metadata.elems.get(id)?)
+    }
+
+    /// The bytes of a part of the slab.
+    pub fn image_bytes(&self, run: &ImageRun) -> Option<&[u8]> {
+        self.file_range(&(run.file_offset..run.file_offset.checked_add(run.len)?))
     }
 
     /// Name and size in bytes of each section, in file order.
-    pub fn sections(&self) -> impl Iterator<Item = (&'static str, usize)> {
-        std::iter::empty()
+    pub fn sections(&self) -> impl Iterator<Item = (&'static str, usize)> + '_ {
+        let present = Section::ALL
+            .iter()
+            .filter(|&&section| self.sections.range(section).start != 0);
+        present.map(|&section| (section.name(), self.sections.range(section).len()))
     }
+
+    fn section(&self, section: Section) -> &[u8] {
+        self.bytes().get(self.sections.range(section)).unwrap_or_default()
+    }
+
+    fn file_range(&self, range: &Range<u64>) -> Option<&[u8]> {
+        self.bytes()
+            .get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
+    }
+}
+
+/// Checks that the tables' heads fit their sections and each other. The cost does not depend on the number of functions.
+fn check_tables<'a>(part: impl Fn(Section) -> &'a [u8]) -> Result<()> {
+    let within = |section: Section| format!("section {} is wrong", section.name());
+    let keys = KeyTable::new(part(Section::Keys)).with_context(|| within(Section::Keys))?;
+    ensure!(
+        keys.text_size() as usize == part(Section::Text).len(),
+        "{}: it is made for {} bytes of machine code instead of {}",
+        within(Section::Keys),
+        keys.text_size(),
+        part(Section::Text).len()
+    );
+    for section in [Section::Traps, Section::Addresses] {
+        let records = Records::new(part(section)).with_context(|| within(section))?;
+        ensure!(
+            records.len() == keys.len() as usize,
+            "{}: it has records of {} functions instead of {}",
+            within(section),
+            records.len(),
+            keys.len()
+        );
+    }
+    Names::new(part(Section::Names)).with_context(|| within(Section::Names))?;
+    Ok(())
 }

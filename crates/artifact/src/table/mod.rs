@@ -1,0 +1,65 @@
+//! The tables that are read in place: encoder and decoder of each side by side, and what they share.
+
+pub mod addresses;
+pub mod names;
+pub mod records;
+pub mod traps;
+
+/// Appends `value` in LEB128: 7 bits a byte, low ones first.
+fn write_varint(bytes: &mut Vec<u8>, mut value: u64) {
+    while value >= 0x80 {
+        bytes.push(value as u8 | 0x80);
+        value >>= 7;
+    }
+    bytes.push(value as u8);
+}
+
+/// Takes a LEB128 number off the front of `bytes`. `None` at the end of the bytes or when the number exceeds 64 bits.
+fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
+    let mut value = 0;
+    for shift in (0..64).step_by(7) {
+        let byte = read_byte(bytes)?;
+        value |= u64::from(byte & 0x7f) << shift;
+        if byte < 0x80 {
+            return Some(value);
+        }
+    }
+    None
+}
+
+/// Takes a byte off the front of `bytes`.
+fn read_byte(bytes: &mut &[u8]) -> Option<u8> {
+    let (&first, rest) = bytes.split_first()?;
+    *bytes = rest;
+    Some(first)
+}
+
+/// The little-endian word with this index in an array of 32-bit words.
+fn word(bytes: &[u8], index: usize) -> Option<u32> {
+    let start = index.checked_mul(4)?;
+    bytes.get(start..)?.first_chunk().map(|&word| u32::from_le_bytes(word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn varint_round_trip(value: u64, shift in 0u32..64) {
+            let value = value >> shift;
+            let mut bytes = Vec::new();
+            write_varint(&mut bytes, value);
+            let mut rest = bytes.as_slice();
+            prop_assert_eq!(read_varint(&mut rest), Some(value));
+            prop_assert!(rest.is_empty());
+            prop_assert_eq!(read_varint(&mut &bytes[..bytes.len() - 1]), None);
+        }
+    }
+
+    #[test]
+    fn varint_of_eleven_bytes_is_refused() {
+        assert_eq!(read_varint(&mut [0x80; 11].as_slice()), None);
+    }
+}

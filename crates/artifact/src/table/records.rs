@@ -1,0 +1,125 @@
+//! A byte string per function, found by the function's ordinal in the key table.
+//!
+//! ```text
+//! count: u32 | start: [u32; count + 1] | bytes
+//! ```
+//!
+//! Starts count from the first of the bytes; the last one is their number.
+
+use super::word;
+use anyhow::{Context, Result, ensure};
+
+/// Collects the records in order of ordinals.
+pub struct RecordsBuilder {
+    starts: Vec<u32>,
+    bytes: Vec<u8>,
+}
+
+impl Default for RecordsBuilder {
+    fn default() -> Self {
+        Self {
+            starts: vec![0],
+            bytes: Vec::new(),
+        }
+    }
+}
+
+impl RecordsBuilder {
+    /// Appends the record of the next function.
+    ///
+    /// # Errors
+    ///
+    /// When all records together exceed 4 GiB.
+    pub fn push(&mut self, record: &[u8]) -> Result<()> {
+        self.bytes.extend_from_slice(record);
+        self.starts
+            .push(u32::try_from(self.bytes.len()).context("the records of all functions exceed 4 GiB")?);
+        Ok(())
+    }
+
+    /// The table.
+    pub fn finish(self) -> Vec<u8> {
+        let count = self.starts.len() as u32 - 1;
+        let words = std::iter::once(count).chain(self.starts);
+        let mut table: Vec<u8> = words.flat_map(u32::to_le_bytes).collect();
+        table.extend_from_slice(&self.bytes);
+        table
+    }
+}
+
+/// The records, in place.
+#[derive(Clone, Copy)]
+pub struct Records<'a> {
+    starts: &'a [u8],
+    bytes: &'a [u8],
+}
+
+impl<'a> Records<'a> {
+    /// The table in `table`. The cost does not depend on its size.
+    ///
+    /// # Errors
+    ///
+    /// When the table cannot hold as many records as it claims, or has bytes behind the last one.
+    pub fn new(table: &'a [u8]) -> Result<Self> {
+        let records = Self::split(table).context("the table is cut off")?;
+        let end = word(records.starts, records.len()).context("the table is cut off")?;
+        ensure!(
+            end as usize == records.bytes.len(),
+            "the table's last record does not end with the table"
+        );
+        Ok(records)
+    }
+
+    fn split(table: &'a [u8]) -> Option<Self> {
+        let (count, rest) = table.split_first_chunk()?;
+        let starts = (u32::from_le_bytes(*count) as usize).checked_add(1)?.checked_mul(4)?;
+        let (starts, bytes) = rest.split_at_checked(starts)?;
+        Some(Self { starts, bytes })
+    }
+
+    /// The number of records.
+    pub fn len(&self) -> usize {
+        self.starts.len() / 4 - 1
+    }
+
+    /// The record of the function with this ordinal, or `None` past the last.
+    pub fn get(&self, ordinal: usize) -> Option<&'a [u8]> {
+        let (start, end) = (word(self.starts, ordinal)?, word(self.starts, ordinal.checked_add(1)?)?);
+        self.bytes.get(start as usize..end as usize)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn round_trip(list in vec(vec(any::<u8>(), 0..9), 0..40)) {
+            let mut builder = RecordsBuilder::default();
+            list.iter().for_each(|record| builder.push(record).unwrap());
+            let table = builder.finish();
+            let records = Records::new(&table).unwrap();
+            prop_assert_eq!(records.len(), list.len());
+            for (i, record) in list.iter().enumerate() {
+                prop_assert_eq!(records.get(i), Some(record.as_slice()));
+            }
+            prop_assert_eq!(records.get(list.len()), None);
+            prop_assert_eq!(records.get(usize::MAX), None);
+            prop_assert!(Records::new(&table[..table.len() - 1]).is_err());
+        }
+
+        #[test]
+        fn any_bytes_are_harmless(table in vec(any::<u8>(), 0..64), small in 0u8..20, ordinal in 0usize..20) {
+            let mut table = table;
+            if let Some(count) = table.first_chunk_mut() {
+                *count = [small, 0, 0, 0];
+            }
+            if let Ok(records) = Records::new(&table) {
+                records.get(ordinal);
+            }
+        }
+    }
+}

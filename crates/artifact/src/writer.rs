@@ -1,0 +1,304 @@
+//! Writing an artifact.
+
+use crate::elf;
+use crate::format::{FIRST_PAGE, Header, Section};
+use crate::table::names;
+use crate::table::records::RecordsBuilder;
+use crate::{ImageRun, Metadata, PAGE};
+use anyhow::{Context, Result, ensure};
+use mintage_environ::key_table::KeyTableBuilder;
+use mintage_environ::{DataId, ElemId, FuncKey, IndexVec};
+use object::Endianness;
+use object::elf::{
+    ELFOSABI_NONE, ET_REL, FileFlags, Machine, STB_LOCAL, STT_FUNC, SectionFlags, SymbolInfo, SymbolOther,
+    SymbolSection,
+};
+use object::write::elf::{Encoder, FileHeader, FileHeaderLayout, SectionHeader, Sym};
+use std::ops::Range;
+
+/// A linked function.
+#[derive(Clone, Copy, Debug)]
+pub struct Function<'a> {
+    /// Its key.
+    pub key: FuncKey,
+    /// Offset of its first byte from the start of the text.
+    pub offset: u32,
+    /// Bytes of its code, without padding.
+    pub size: u32,
+    /// Its faulting instructions, from [`encode_traps`](crate::encode_traps).
+    pub traps: &'a [u8],
+    /// Its address map, from [`encode_addresses`](crate::encode_addresses).
+    pub addresses: &'a [u8],
+    /// Its name in the module's name section.
+    pub name: Option<&'a str>,
+}
+
+/// All that an artifact is made of.
+pub struct Contents<'a> {
+    /// The metadata. Its file ranges (`image`, `data`, `elems`) are computed here, whatever they hold.
+    pub metadata: Metadata,
+    /// The linked machine code.
+    pub text: &'a [u8],
+    /// The functions of the text, in order of keys and offsets.
+    pub functions: &'a [Function<'a>],
+    /// The name of each core instance's module.
+    pub modules: &'a [Option<&'a str>],
+    /// The pages of the slab that are not zero, in order: slab offset and bytes.
+    pub image: &'a [(u64, &'a [u8; FIRST_PAGE])],
+    /// Run-time data segments.
+    pub data: &'a IndexVec<DataId, &'a [u8]>,
+    /// Run-time element segments, as `FuncEntry` words.
+    pub elems: &'a IndexVec<ElemId, Vec<u64>>,
+    /// Whether to write ELF symbols, for other tools.
+    pub symbols: bool,
+}
+
+/// Writes the artifact.
+///
+/// # Errors
+///
+/// When the target's architecture is unknown, the text is empty or a table exceeds 4 GiB.
+///
+/// # Panics
+///
+/// When functions are not in order.
+pub fn write(contents: Contents<'_>) -> Result<Vec<u8>> {
+    ensure!(!contents.text.is_empty(), "there is no machine code to write");
+    let mut metadata = contents.metadata;
+    let machine = elf::machine(&metadata.target.triple)?;
+    let mut file = File::new(contents.image.len() * FIRST_PAGE + contents.text.len());
+
+    file.section(Section::Image);
+    metadata.image = image_runs(contents.image, file.bytes.len() as u64);
+    contents
+        .image
+        .iter()
+        .for_each(|(_, page)| file.bytes.extend_from_slice(*page));
+    file.section(Section::Text);
+    file.bytes.extend_from_slice(contents.text);
+    file.section(Section::Segments);
+    // Element segments come first: their words are aligned.
+    metadata.elems = contents
+        .elems
+        .values()
+        .map(|words| file.append(words.iter().flat_map(|word| word.to_le_bytes())))
+        .collect();
+    metadata.data = contents
+        .data
+        .values()
+        .map(|bytes| file.append(bytes.iter().copied()))
+        .collect();
+
+    file.table(Section::Traps, &records(contents.functions, |function| function.traps)?);
+    file.table(
+        Section::Addresses,
+        &records(contents.functions, |function| function.addresses)?,
+    );
+    let function_names: Vec<_> = contents.functions.iter().map(|function| function.name).collect();
+    file.table(Section::Names, &names::encode(&function_names, contents.modules)?);
+    if contents.symbols {
+        let (symbols, names) = symbols(machine, contents.functions)?;
+        file.table(Section::Symbols, &symbols);
+        file.table(Section::SymbolNames, &names);
+    }
+
+    let text_size = u32::try_from(contents.text.len()).context("the machine code exceeds 4 GiB")?;
+    let keys = contents
+        .functions
+        .iter()
+        .map(|function| (function.key, function.offset));
+    file.table(Section::Keys, &KeyTableBuilder::encode(keys, text_size));
+    file.table(
+        Section::Metadata,
+        &postcard::to_stdvec(&metadata).context("the metadata cannot be encoded")?,
+    );
+    file.finish(machine)
+}
+
+/// A file that is being written: room for the first page, then sections one behind the other.
+struct File {
+    bytes: Vec<u8>,
+    /// Each section and its place, in file order; the last one is open.
+    sections: Vec<(Section, Range<usize>)>,
+}
+
+impl File {
+    /// A file that will have about `size` bytes of large sections.
+    fn new(size: usize) -> Self {
+        let mut bytes = Vec::with_capacity(size + size / 4 + FIRST_PAGE);
+        bytes.resize(FIRST_PAGE, 0);
+        Self {
+            bytes,
+            sections: vec![(Section::Header, Header::OFFSET..FIRST_PAGE)],
+        }
+    }
+
+    /// Ends the open section and opens the next one, whose bytes are then appended.
+    fn section(&mut self, section: Section) {
+        self.end_section();
+        let start = self.bytes.len().next_multiple_of(section.align() as usize);
+        self.bytes.resize(start, 0);
+        self.sections.push((section, start..start));
+    }
+
+    fn end_section(&mut self) {
+        if let Some((_, range)) = self.sections.last_mut() {
+            range.end = self.bytes.len();
+        }
+    }
+
+    /// Writes a whole section.
+    fn table(&mut self, section: Section, table: &[u8]) {
+        self.section(section);
+        self.bytes.extend_from_slice(table);
+    }
+
+    /// Appends to the open section and gives the place in the file.
+    fn append(&mut self, bytes: impl Iterator<Item = u8>) -> Range<u64> {
+        let start = self.bytes.len();
+        self.bytes.extend(bytes);
+        start as u64..self.bytes.len() as u64
+    }
+
+    /// Writes the first page.
+    fn finish(mut self, machine: Machine) -> Result<Vec<u8>> {
+        self.end_section();
+        let encoder = Encoder::new(Endianness::Little, true, machine);
+        let count = self.sections.len() + 2;
+        let names_start = encoder.file_header_size() as usize + count * encoder.section_header_size() as usize;
+        let all: Vec<Section> = std::iter::once(Section::Strings)
+            .chain(self.sections.iter().map(|&(section, _)| section))
+            .collect();
+        let names: Vec<u8> = std::iter::once(0)
+            .chain(
+                all.iter()
+                    .flat_map(|section| section.name().bytes().chain(std::iter::once(0))),
+            )
+            .collect();
+        self.sections
+            .insert(0, (Section::Strings, names_start..names_start + names.len()));
+
+        let mut page = Vec::with_capacity(FIRST_PAGE);
+        let header = FileHeader {
+            os_abi: ELFOSABI_NONE,
+            abi_version: 0,
+            e_type: ET_REL,
+            e_machine: machine,
+            e_entry: 0,
+            e_flags: FileFlags(0),
+        };
+        let layout = FileHeaderLayout {
+            e_phoff: 0,
+            segment_num: 0,
+            e_shoff: encoder.file_header_size(),
+            section_num: count as u32,
+            shstrtab_index: 1,
+        };
+        encoder.file_header(&mut page, &header, &layout)?;
+        encoder.null_section_header(&mut page, &layout);
+        let mut name = 1;
+        for (section, range) in &self.sections {
+            encoder.section_header(&mut page, &self.section_header(*section, range, name));
+            name += section.name().len() as u32 + 1;
+        }
+        page.extend(names);
+        ensure!(
+            page.len() <= Header::OFFSET,
+            "the section table does not fit the first page"
+        );
+        self.bytes[..page.len()].copy_from_slice(&page);
+        let tail = self
+            .sections
+            .iter()
+            .find(|(section, _)| *section == Section::Keys)
+            .context("there is no key table")?;
+        Header::seal(&mut self.bytes, tail.1.start);
+        Ok(self.bytes)
+    }
+
+    fn section_header(&self, section: Section, range: &Range<usize>, name: u32) -> SectionHeader {
+        let plain = SectionHeader {
+            sh_name: name,
+            sh_type: section.ty(),
+            sh_flags: SectionFlags(section.flags()),
+            sh_offset: range.start as u64,
+            sh_size: range.len() as u64,
+            sh_addralign: section.align(),
+            ..SectionHeader::default()
+        };
+        match section {
+            Section::Symbols => SectionHeader {
+                sh_link: self.index(Section::SymbolNames),
+                // Behind the last local symbol, and all are local.
+                sh_info: (range.len() as u64 / SYMBOL_SIZE) as u32,
+                sh_entsize: SYMBOL_SIZE,
+                ..plain
+            },
+            _ => plain,
+        }
+    }
+
+    /// The number of a section in the section table.
+    fn index(&self, section: Section) -> u32 {
+        self.sections.iter().take_while(|&&(other, _)| other != section).count() as u32 + 1
+    }
+}
+
+/// Bytes of a 64-bit ELF symbol.
+const SYMBOL_SIZE: u64 = 24;
+/// The number of `.text` in the section table: names, header and image are in front of it, and a null entry.
+const TEXT_INDEX: u32 = Section::Text as u32 + 1;
+
+/// The symbol table and its names.
+fn symbols(machine: Machine, functions: &[Function<'_>]) -> Result<(Vec<u8>, Vec<u8>)> {
+    let encoder = Encoder::new(Endianness::Little, true, machine);
+    let (mut symbols, mut names) = (Vec::new(), vec![0]);
+    encoder.null_symbol(&mut symbols);
+    for function in functions {
+        let name = u32::try_from(names.len()).context("the names of all symbols exceed 4 GiB")?;
+        match function.name {
+            // A null byte would end the symbol's name early.
+            Some(text) => names.extend(text.bytes().filter(|&byte| byte != 0)),
+            None => names.extend(function.key.to_string().bytes()),
+        }
+        names.push(0);
+        encoder.symbol(
+            &mut symbols,
+            &Sym {
+                section: Some(TEXT_INDEX),
+                st_name: name,
+                st_info: SymbolInfo::new(STB_LOCAL, STT_FUNC),
+                st_other: SymbolOther(0),
+                st_shndx: SymbolSection::new(TEXT_INDEX),
+                st_value: u64::from(function.offset),
+                st_size: u64::from(function.size),
+            },
+        );
+    }
+    Ok((symbols, names))
+}
+
+/// Joins neighbouring pages, of which the first stands at `file_offset`.
+fn image_runs(pages: &[(u64, &[u8; FIRST_PAGE])], mut file_offset: u64) -> Vec<ImageRun> {
+    let mut runs: Vec<ImageRun> = Vec::new();
+    for &(slab_offset, _) in pages {
+        match runs.last_mut() {
+            Some(run) if run.slab_offset + run.len == slab_offset => run.len += PAGE,
+            _ => runs.push(ImageRun {
+                slab_offset,
+                file_offset,
+                len: PAGE,
+            }),
+        }
+        file_offset += PAGE;
+    }
+    runs
+}
+
+fn records<'a>(functions: &[Function<'a>], record: impl Fn(&Function<'a>) -> &'a [u8]) -> Result<Vec<u8>> {
+    let mut builder = RecordsBuilder::default();
+    for function in functions {
+        builder.push(record(function))?;
+    }
+    Ok(builder.finish())
+}
