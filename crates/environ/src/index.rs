@@ -168,6 +168,16 @@ impl<I: Index, T> IndexVec<I, T> {
         self.items.iter()
     }
 
+    /// All items, in order.
+    pub fn values_mut(&mut self) -> std::slice::IterMut<'_, T> {
+        self.items.iter_mut()
+    }
+
+    /// All items, in order.
+    pub fn into_values(self) -> std::vec::IntoIter<T> {
+        self.items.into_iter()
+    }
+
     /// All indexes, in order.
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = I> + ExactSizeIterator + use<I, T> {
         (0..self.items.len() as u32).map(I::from_u32)
