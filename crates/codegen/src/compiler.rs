@@ -1,26 +1,56 @@
 //! The compiler: settings, target, and the way from a key to machine code.
 
-use crate::output::CompiledFunction;
-use anyhow::{Result, bail};
-use cranelift_codegen::Context;
+use crate::output::{self, CompiledFunction};
+use crate::translate::Buffers;
+use crate::{abi, trampoline, translate};
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use cranelift_codegen::control::ControlPlane;
+use cranelift_codegen::ir::UserFuncName;
+use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::settings::{self, Configurable};
+use cranelift_codegen::{CodegenError, Context};
 use cranelift_frontend::FunctionBuilderContext;
 use mintage_environ::layout::SlabLayout;
-use mintage_environ::{FuncKey, Target, Tunables};
+use mintage_environ::{CoreInstanceId, FuncIndex, FuncKey, OptLevel, Target, Tunables};
 use mintage_program::Program;
+use std::borrow::Cow;
 
 /// Compiles functions for the host's processor. Shared by all threads.
-pub struct Compiler {}
+pub struct Compiler {
+    isa: OwnedTargetIsa,
+    address_map: bool,
+}
+
+const _: () = {
+    const fn shared_by_threads<T: Send + Sync>() {}
+    shared_by_threads::<Compiler>();
+};
 
 /// The buffers of one worker, reused from function to function.
 pub struct Scratch {
-    context: Context,
-    builder: FunctionBuilderContext,
+    pub(crate) context: Context,
+    pub(crate) builder: FunctionBuilderContext,
+    pub(crate) buffers: Buffers,
 }
 
 impl Default for Scratch {
     fn default() -> Self {
-        Self { context: Context::new(), builder: FunctionBuilderContext::new() }
+        Self {
+            context: Context::new(),
+            builder: FunctionBuilderContext::new(),
+            buffers: Buffers::default(),
+        }
     }
+}
+
+/// All that a function is generated from.
+#[derive(Clone, Copy)]
+pub(crate) struct Input<'a> {
+    pub program: &'a Program<'a>,
+    pub layout: &'a SlabLayout,
+    pub isa: &'a OwnedTargetIsa,
+    /// Whether instructions are to carry their place in the component.
+    pub address_map: bool,
 }
 
 impl Compiler {
@@ -30,13 +60,39 @@ impl Compiler {
     ///
     /// When the processor's architecture is not supported, or it lacks an instruction set extension that is needed.
     pub fn new(tunables: &Tunables) -> Result<Compiler> {
-        let _ = tunables;
-        bail!("the code generator is not ready")
+        let isa = cranelift_native::builder()
+            .map_err(|reason| anyhow!("cannot generate code for this processor: {reason}"))?
+            .finish(shared_flags(tunables)?)
+            .context("the code generator refuses its settings")?;
+        ensure!(
+            isa.pointer_bits() == 64,
+            "cannot generate code for `{}`: only 64-bit processors are supported",
+            isa.triple()
+        );
+        // Without it, rounding would be calls to library functions, and there is no library to call.
+        ensure!(
+            isa.has_round(),
+            "cannot generate code for this processor: it lacks SSE4.1 (rounding of floats)"
+        );
+        Ok(Compiler {
+            isa,
+            address_map: tunables.address_map,
+        })
     }
 
     /// What the generated code runs on: part of an artifact, checked at load.
     pub fn target(&self) -> Target {
-        Target::default()
+        let mut cpu_features: Vec<String> = self
+            .isa
+            .isa_flags()
+            .iter()
+            .map(|flag| format!("{}={}", flag.name, flag.value_string()))
+            .collect();
+        cpu_features.sort();
+        Target {
+            triple: self.isa.triple().to_string(),
+            cpu_features,
+        }
     }
 
     /// Compiles the function `key` of `program`, whose slab is laid out as `layout` says.
@@ -52,7 +108,102 @@ impl Compiler {
         key: FuncKey,
         scratch: &mut Scratch,
     ) -> Result<CompiledFunction> {
-        let _ = (program, layout, key, &mut scratch.context, &mut scratch.builder);
-        bail!("the code generator is not ready")
+        self.build(program, layout, key, scratch)
+            .and_then(|()| self.finish(key, scratch))
+            .with_context(|| format!("cannot compile {}", describe(program, key)))
+    }
+
+    /// CLIF of the function `key`, left in the scratch context.
+    pub(crate) fn build(
+        &self,
+        program: &Program<'_>,
+        layout: &SlabLayout,
+        key: FuncKey,
+        scratch: &mut Scratch,
+    ) -> Result<()> {
+        let input = Input {
+            program,
+            layout,
+            isa: &self.isa,
+            address_map: self.address_map,
+        };
+        scratch.context.clear();
+        scratch.context.func.name = UserFuncName::User(abi::external_name(key));
+        match key {
+            FuncKey::CoreFunc { instance, func } => translate::core_function(&input, instance, func, scratch),
+            FuncKey::LowerImport(id) => trampoline::lower_import(&input, id, scratch),
+            FuncKey::Builtin(builtin) => trampoline::builtin(&input, builtin, scratch),
+            FuncKey::Entry(sig) => trampoline::entry(&input, sig, scratch),
+        }
+    }
+
+    /// Machine code of the CLIF in the scratch context.
+    fn finish(&self, key: FuncKey, scratch: &mut Scratch) -> Result<CompiledFunction> {
+        let context = &mut scratch.context;
+        if let Err(error) = context.compile(&*self.isa, &mut ControlPlane::default()) {
+            return Err(codegen_error(error.inner));
+        }
+        let Some(compiled) = context.take_compiled_code() else {
+            bail!("the code generator gave no code")
+        };
+        let alignment = self.isa.function_alignment().preferred;
+        output::copy_out(key, &compiled, &context.func, alignment, self.address_map)
+    }
+}
+
+fn shared_flags(tunables: &Tunables) -> Result<settings::Flags> {
+    let mut flags = settings::builder();
+    let opt_level = match tunables.opt_level {
+        OptLevel::None => "none",
+        OptLevel::Speed => "speed",
+        OptLevel::SpeedAndSize => "speed_and_size",
+    };
+    for (name, value) in [
+        ("opt_level", opt_level),
+        (
+            "enable_verifier",
+            if tunables.debug_verifier { "true" } else { "false" },
+        ),
+        // Code is reached and left only through frames that the runtime walks by their frame pointers.
+        ("preserve_frame_pointers", "true"),
+        ("unwind_info", "false"),
+        // Results that do not fit registers are returned through a pointer that the caller passes.
+        ("enable_multi_ret_implicit_sret", "true"),
+        // All references are relative to the pc anyway; this only avoids a global offset table.
+        ("is_pic", "false"),
+        // The stack limit is checked explicitly.
+        ("enable_probestack", "false"),
+    ] {
+        flags
+            .set(name, value)
+            .with_context(|| format!("the code generator has no setting {name}={value}"))?;
+    }
+    Ok(settings::Flags::new(flags))
+}
+
+/// Says what went wrong in terms of the component's author, who can split a function but not change the code generator.
+fn codegen_error(error: CodegenError) -> anyhow::Error {
+    match error {
+        CodegenError::CodeTooLarge => anyhow!("its machine code is too large; split the function"),
+        CodegenError::ImplLimitExceeded => anyhow!("it has too many values, blocks or locals; split the function"),
+        CodegenError::Unsupported(what) => anyhow!("the code generator does not support: {what}"),
+        CodegenError::Verifier(errors) => anyhow!("internal error: malformed intermediate code:\n{errors}"),
+        other => anyhow!("the code generator failed: {other}"),
+    }
+}
+
+/// The function as messages name it: its key and, if the component tells it, its name.
+fn describe(program: &Program<'_>, key: FuncKey) -> Cow<'static, str> {
+    let name = |instance: CoreInstanceId, func: FuncIndex| {
+        let module = program.modules.get(program.instances.get(instance)?.module)?;
+        let at = module.names.binary_search_by_key(&func, |&(index, _)| index).ok()?;
+        Some(module.names[at].1)
+    };
+    match key {
+        FuncKey::CoreFunc { instance, func } => match name(instance, func) {
+            Some(name) => format!("function {key} `{name}`").into(),
+            None => format!("function {key}").into(),
+        },
+        FuncKey::LowerImport(_) | FuncKey::Entry(_) | FuncKey::Builtin(_) => format!("trampoline {key}").into(),
     }
 }

@@ -13,8 +13,11 @@
 
 #![forbid(unsafe_code)]
 
+mod abi;
 mod compiler;
 mod output;
+mod trampoline;
+mod translate;
 
 pub use compiler::{Compiler, Scratch};
 pub use output::{CompiledFunction, Relocation, RelocationKind, RelocationTarget};

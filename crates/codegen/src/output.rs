@@ -1,5 +1,10 @@
 //! What compiling one function gives: plain data, ready to be placed and linked.
 
+use crate::abi;
+use anyhow::{Result, bail};
+use cranelift_codegen::binemit::Reloc;
+use cranelift_codegen::ir::{ExternalName, Function, TrapCode};
+use cranelift_codegen::{CompiledCode, Final, FinalizedMachReloc, FinalizedRelocTarget, MachSrcLoc};
 use mintage_environ::{FuncKey, Trap};
 
 /// A compiled function, not yet placed in the text.
@@ -52,4 +57,139 @@ pub enum RelocationTarget {
     Func(FuncKey),
     /// The first byte of the text, offset 0.
     TextBase,
+}
+
+/// Copies the result of one compilation out of the code generator, whose own form is too large to keep.
+///
+/// # Errors
+///
+/// When the code holds a reference that a linker of position-independent text cannot resolve. That is an internal error: no
+/// instruction that this crate emits leads to one.
+pub(crate) fn copy_out(
+    key: FuncKey,
+    compiled: &CompiledCode,
+    func: &Function,
+    preferred_alignment: u32,
+    address_map: bool,
+) -> Result<CompiledFunction> {
+    let buffer = &compiled.buffer;
+    let relocations = buffer
+        .relocs()
+        .iter()
+        .map(|reloc| relocation(reloc, func))
+        .collect::<Result<Vec<_>>>()?;
+    let traps = buffer
+        .traps()
+        .iter()
+        .map(|site| Ok((site.offset, trap(site.code)?)))
+        .collect::<Result<Vec<_>>>()?;
+    let addresses = if address_map {
+        addresses(buffer.get_srclocs_sorted(), buffer.total_size())
+    } else {
+        Vec::new()
+    };
+    Ok(CompiledFunction {
+        key,
+        code: buffer.data().to_vec(),
+        alignment: buffer.alignment.max(preferred_alignment),
+        relocations,
+        traps,
+        addresses,
+    })
+}
+
+fn relocation(reloc: &FinalizedMachReloc, func: &Function) -> Result<Relocation> {
+    let kind = match reloc.kind {
+        Reloc::X86CallPCRel4 | Reloc::X86PCRel4 => RelocationKind::X86PcRel4,
+        // Only `ref.func` names a symbol by its absolute value, and there the value is an offset in the text.
+        Reloc::Abs8 => RelocationKind::TextOffset8,
+        other => bail!(
+            "internal error: unexpected relocation {other} at offset {:#x} of the code",
+            reloc.offset
+        ),
+    };
+    let target = match &reloc.target {
+        FinalizedRelocTarget::ExternalName(ExternalName::User(name)) => {
+            abi::relocation_target(&func.params.user_named_funcs()[*name])?
+        }
+        other => bail!(
+            "internal error: unexpected reference to {other:?} at offset {:#x} of the code",
+            reloc.offset
+        ),
+    };
+    Ok(Relocation {
+        offset: reloc.offset,
+        kind,
+        target,
+        addend: reloc.addend,
+    })
+}
+
+fn trap(code: TrapCode) -> Result<Trap> {
+    Ok(match code {
+        TrapCode::STACK_OVERFLOW => Trap::StackOverflow,
+        TrapCode::HEAP_OUT_OF_BOUNDS => Trap::MemoryOutOfBounds,
+        TrapCode::INTEGER_OVERFLOW => Trap::IntegerOverflow,
+        TrapCode::INTEGER_DIVISION_BY_ZERO => Trap::IntegerDivisionByZero,
+        TrapCode::BAD_CONVERSION_TO_INTEGER => Trap::BadConversionToInteger,
+        user => match Trap::from_code(user.as_raw().get()) {
+            Some(trap) => trap,
+            None => bail!("internal error: unexpected trap code {user}"),
+        },
+    })
+}
+
+/// Ranges with gaps to a list in which each entry holds up to the next one.
+fn addresses(ranges: &[MachSrcLoc<Final>], code_size: u32) -> Vec<(u32, u32)> {
+    const NONE: u32 = u32::MAX;
+    let mut list: Vec<(u32, u32)> = Vec::with_capacity(ranges.len());
+    let mut push = |offset: u32, location: u32| {
+        if list.last().is_some_and(|&(last, _)| last == offset) {
+            list.pop();
+        }
+        let before = list.last().map_or(NONE, |&(_, location)| location);
+        if before != location {
+            list.push((offset, location));
+        }
+    };
+    for range in ranges.iter().filter(|range| range.start < range.end) {
+        push(range.start, range.loc.bits());
+        if range.end < code_size {
+            push(range.end, NONE);
+        }
+    }
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use cranelift_codegen::ir::SourceLoc;
+
+    #[test]
+    fn addresses_merge_ranges_and_fill_gaps() {
+        let range = |start, end, loc| MachSrcLoc {
+            start,
+            end,
+            loc: SourceLoc::new(loc),
+        };
+        let ranges = [
+            range(4, 8, 100),
+            range(8, 12, 100),
+            range(12, 14, 101),
+            range(20, 24, 102),
+            range(24, 30, u32::MAX),
+            range(30, 40, 103),
+        ];
+        let expected = [
+            (4, 100),
+            (12, 101),
+            (14, u32::MAX),
+            (20, 102),
+            (24, u32::MAX),
+            (30, 103),
+        ];
+        assert_eq!(addresses(&ranges, 40), expected);
+        assert_eq!(addresses(&[], 10), []);
+    }
 }

@@ -1,0 +1,119 @@
+//! Types, signatures and names, as Cranelift writes them.
+
+use crate::output::RelocationTarget;
+use anyhow::{Context as _, Result};
+use cranelift_codegen::ir::{AbiParam, ArgumentPurpose, Signature as ClifSignature, Type, UserExternalName, types};
+use cranelift_codegen::isa::{CallConv, TargetIsa};
+use mintage_environ::builtin::{BuiltinResult, BuiltinType};
+use mintage_environ::{Builtin, FuncKey, Signature, ValType};
+
+/// The type of addresses and of `ctx`.
+pub(crate) const POINTER: Type = types::I64;
+/// The type of references: a table entry.
+pub(crate) const REFERENCE: Type = types::I64;
+
+/// The name of the first byte of the text. No [`FuncKey`] has it.
+pub(crate) const TEXT_BASE: UserExternalName = UserExternalName {
+    namespace: u32::MAX,
+    index: 0,
+};
+
+/// The external name of a function.
+pub(crate) fn external_name(key: FuncKey) -> UserExternalName {
+    UserExternalName::new(key.namespace(), key.index())
+}
+
+/// What an external name refers to.
+pub(crate) fn relocation_target(name: &UserExternalName) -> Result<RelocationTarget> {
+    if *name == TEXT_BASE {
+        return Ok(RelocationTarget::TextBase);
+    }
+    let key = FuncKey::from_parts(name.namespace, name.index);
+    Ok(RelocationTarget::Func(key.with_context(|| {
+        format!("internal error: {name} names no function")
+    })?))
+}
+
+/// The type that holds values of `ty` in registers, globals and memory.
+pub(crate) fn clif_type(ty: ValType) -> Type {
+    match ty {
+        ValType::I32 => types::I32,
+        ValType::I64 => types::I64,
+        ValType::F32 => types::F32,
+        ValType::F64 => types::F64,
+        ValType::V128 => types::I8X16,
+        ValType::Ref(_) => REFERENCE,
+    }
+}
+
+/// The signature of a wasm function: `ctx`, then its parameters.
+pub(crate) fn wasm_signature(signature: &Signature) -> ClifSignature {
+    let mut clif = context_signature(CallConv::Tail);
+    clif.params
+        .extend(signature.params.iter().map(|&ty| AbiParam::new(clif_type(ty))));
+    clif.returns
+        .extend(signature.results.iter().map(|&ty| AbiParam::new(clif_type(ty))));
+    clif
+}
+
+/// The signature of a builtin's trampoline, as wasm code calls it.
+pub(crate) fn builtin_signature(builtin: Builtin) -> ClifSignature {
+    let mut clif = context_signature(CallConv::Tail);
+    clif.params
+        .extend(builtin.params().iter().map(|&ty| AbiParam::new(builtin_type(ty))));
+    if let BuiltinResult::Value(ty) = builtin.result() {
+        clif.returns.push(AbiParam::new(builtin_type(ty)));
+    }
+    clif
+}
+
+/// The signature of a builtin in the runtime, as its trampoline calls it.
+pub(crate) fn builtin_host_signature(builtin: Builtin, isa: &dyn TargetIsa) -> ClifSignature {
+    let mut clif = builtin_signature(builtin);
+    clif.call_conv = host_call_conv(isa);
+    if builtin.result() == BuiltinResult::TrapCode {
+        clif.returns.push(AbiParam::new(types::I32));
+    }
+    clif
+}
+
+/// The signature of a host function: `fn(ctx, data, words) -> failed`.
+pub(crate) fn host_import_signature(isa: &dyn TargetIsa) -> ClifSignature {
+    let mut clif = context_signature(host_call_conv(isa));
+    clif.params.extend([AbiParam::new(POINTER); 2]);
+    clif.returns.push(AbiParam::new(types::I32));
+    clif
+}
+
+/// The signature of the raise stub: `fn(ctx, trap code)`. It does not return.
+pub(crate) fn raise_signature(isa: &dyn TargetIsa) -> ClifSignature {
+    let mut clif = context_signature(host_call_conv(isa));
+    clif.params.push(AbiParam::new(types::I32));
+    clif
+}
+
+/// The signature of an entry adapter: `fn(ctx, code, words)`.
+pub(crate) fn entry_signature(isa: &dyn TargetIsa) -> ClifSignature {
+    let mut clif = context_signature(host_call_conv(isa));
+    clif.params.extend([AbiParam::new(POINTER); 2]);
+    clif
+}
+
+fn context_signature(call_conv: CallConv) -> ClifSignature {
+    let mut clif = ClifSignature::new(call_conv);
+    clif.params.push(AbiParam::special(POINTER, ArgumentPurpose::VMContext));
+    clif
+}
+
+/// The convention of `extern "C"` functions.
+fn host_call_conv(isa: &dyn TargetIsa) -> CallConv {
+    CallConv::triple_default(isa.triple())
+}
+
+/// The type of a builtin's parameter or result.
+fn builtin_type(ty: BuiltinType) -> Type {
+    match ty {
+        BuiltinType::I32 => types::I32,
+        BuiltinType::I64 => types::I64,
+    }
+}

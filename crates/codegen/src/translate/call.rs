@@ -1,0 +1,147 @@
+//! Calls: direct, through tables, and of builtins.
+
+use super::state::trap_code;
+use super::table::Element;
+use super::{Translator, Values};
+use crate::abi;
+use anyhow::Result;
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{Inst, InstBuilder, SigRef, Value, types};
+use mintage_environ::{Builtin, FuncEntry, FuncIndex, FuncKey, SigId, TableId, Trap};
+use mintage_program::Const;
+use std::mem::offset_of;
+use wasmparser::Operator;
+
+/// The most segments that are searched for an entry of a constant table.
+const MAX_SEARCHED_SEGMENTS: usize = 256;
+
+impl<'a> Translator<'a, '_> {
+    pub(super) fn call_operator(&mut self, operator: &Operator<'a>) -> Result<bool> {
+        match *operator {
+            Operator::Call { function_index } => {
+                let func = FuncIndex::from_u32(function_index);
+                self.call(self.instance.func_key(self.instance_id, func), self.module.funcs[func]);
+            }
+            Operator::CallIndirect {
+                type_index,
+                table_index,
+            } => {
+                let table = self.instance.tables[table_index as usize];
+                self.call_indirect(table, self.module.types[type_index as usize]);
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// A direct call with the arguments on the operand stack.
+    fn call(&mut self, key: FuncKey, sig: SigId) {
+        let arguments = self.take_arguments(sig);
+        let signature = self.signature(sig);
+        let callee = self.imports.function(self.builder.func, key, |_| signature);
+        let call = self.ins().call(callee, &arguments);
+        self.push_results(call);
+    }
+
+    fn call_indirect(&mut self, table: TableId, sig: SigId) {
+        let index = self.pop();
+        if let Some(index) = self.known_integer(index)
+            && let Some(entry) = self.constant_entry(table, index)
+        {
+            return match entry {
+                Const::Func(callee) if callee.sig == sig => self.call(callee.key, sig),
+                Const::Func(_) => self.trap(trap_code(Trap::BadSignature)),
+                _ => self.trap(trap_code(Trap::IndirectCallToNull)),
+            };
+        }
+
+        let Some(Element { address, offset, flags }) = self.table_element(table, index) else {
+            return;
+        };
+        let signature_offset = offset + offset_of!(FuncEntry, signature) as i32;
+        let code_offset = offset + offset_of!(FuncEntry, code_offset) as i32;
+        let signature_word = self.ins().load(types::I32, flags, address, signature_offset);
+        self.check_signature(signature_word, sig);
+        let code = self.ins().uload32(flags, address, code_offset);
+        let text_base = self.imports.text_base(self.builder.func);
+        let text_base = self.ins().symbol_value(abi::POINTER, text_base);
+        let code = self.ins().iadd(text_base, code);
+
+        let arguments = self.take_arguments(sig);
+        let signature = self.signature(sig);
+        let call = self.ins().call_indirect(signature, code, &arguments);
+        self.push_results(call);
+    }
+
+    /// Traps unless `word`, the signature word of a table entry, says `sig`.
+    ///
+    /// Null has the word 0 and so fails the same comparison; which of the two it was is found out off the hot path.
+    fn check_signature(&mut self, word: Value, sig: SigId) {
+        let good = self.builder.create_block();
+        let bad = self.builder.create_block();
+        let equal = self
+            .ins()
+            .icmp_imm_u(IntCC::Equal, word, i64::from(FuncEntry::signature_word(sig)));
+        self.ins().brif(equal, good, [], bad, []);
+        self.builder.seal_block(good);
+        self.builder.seal_block(bad);
+        self.builder.set_cold_block(bad);
+        self.builder.switch_to_block(bad);
+        self.ins().trapz(word, trap_code(Trap::IndirectCallToNull));
+        self.ins().trap(trap_code(Trap::BadSignature));
+        self.builder.switch_to_block(good);
+    }
+
+    /// What entry `index` of `table` holds, when nothing can change the table while code runs and the entry exists.
+    fn constant_entry(&self, table: TableId, index: u64) -> Option<Const> {
+        let program = self.input.program;
+        let init = program.tables.get(table)?;
+        let in_bounds = index < u64::from(self.input.layout.tables[table].minimum);
+        if init.mutable || !in_bounds || program.image_elems.len() > MAX_SEARCHED_SEGMENTS {
+            return None;
+        }
+        // Later segments overwrite earlier ones.
+        let segments = program
+            .image_elems
+            .iter()
+            .rev()
+            .filter(|segment| segment.table == table);
+        let mut hits = segments.filter_map(|segment| {
+            let at = index.checked_sub(u64::from(segment.offset))?;
+            segment.values.get(usize::try_from(at).ok()?).copied()
+        });
+        Some(hits.next().unwrap_or(init.fill))
+    }
+
+    /// Calls a builtin; gives its result if it has one.
+    pub(super) fn call_builtin(&mut self, builtin: Builtin, arguments: &[Value]) -> Option<Value> {
+        let callee = self
+            .imports
+            .function(self.builder.func, FuncKey::Builtin(builtin), |func| {
+                func.import_signature(abi::builtin_signature(builtin))
+            });
+        let mut all = Values::from_slice(&[self.ctx]);
+        all.extend_from_slice(arguments);
+        let call = self.ins().call(callee, &all);
+        self.builder.inst_results(call).first().copied()
+    }
+
+    /// Takes the arguments of a call of a function with signature `sig` off the operand stack, and puts `ctx` in front.
+    fn take_arguments(&mut self, sig: SigId) -> Values {
+        let count = self.input.program.interface.signatures[sig].params.len();
+        let mut arguments = Values::from_slice(&[self.ctx]);
+        arguments.extend_from_slice(self.top(count));
+        self.stack.truncate(self.stack.len() - count);
+        arguments
+    }
+
+    fn push_results(&mut self, call: Inst) {
+        self.stack.extend_from_slice(self.builder.inst_results(call));
+    }
+
+    fn signature(&mut self, sig: SigId) -> SigRef {
+        let signatures = &self.input.program.interface.signatures;
+        self.imports
+            .signature(self.builder.func, sig, || abi::wasm_signature(&signatures[sig]))
+    }
+}

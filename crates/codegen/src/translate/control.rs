@@ -1,0 +1,252 @@
+//! Structured control flow: the control stack, branches and the code behind them that cannot be reached.
+//!
+//! A frame's destination block is made by the first branch to it: where nothing branches to the end of a block, its results
+//! simply stay on the operand stack.
+
+use super::{Translator, Values, state::trap_code};
+use crate::abi;
+use anyhow::{Result, bail};
+use cranelift_codegen::ir::{Block, BlockArg, BlockCall, InstBuilder, JumpTableData, Type, Value};
+use mintage_environ::{Trap, ValType};
+use smallvec::SmallVec;
+use wasmparser::{BlockType, BrTable, Operator};
+
+/// A short list of types.
+pub(super) type Types = SmallVec<[Type; 4]>;
+
+/// An open block.
+pub(crate) struct Frame {
+    kind: Kind,
+    /// Types of the results.
+    results: Types,
+    /// Operands below the block's own.
+    height: usize,
+    /// The block behind the end, once something branches to it. Its parameters are the results.
+    next: Option<Block>,
+}
+
+enum Kind {
+    /// The function's body, a `block`, or an `if` behind its `else`.
+    Block,
+    /// A `loop`: branches go to its header, whose parameters are the loop's.
+    Loop { header: Block },
+    /// An `if` before its `else`.
+    If { otherwise: Block, parameters: Values },
+}
+
+impl<'a> Translator<'a, '_> {
+    pub(super) fn control_operator(&mut self, operator: &Operator<'a>) -> Result<bool> {
+        match *operator {
+            Operator::Nop => {}
+            Operator::Unreachable => self.trap(trap_code(Trap::UnreachableCodeReached)),
+            Operator::Block { blockty } => self.open(blockty, |_, _| Kind::Block)?,
+            Operator::Loop { blockty } => self.open(blockty, Self::loop_header)?,
+            Operator::If { blockty } => {
+                let condition = self.pop();
+                self.open(blockty, |this, parameters| this.branch_on(condition, parameters))?;
+            }
+            Operator::Else => self.start_else(),
+            Operator::End => self.end(),
+            Operator::Br { relative_depth } => self.branch(relative_depth),
+            Operator::BrIf { relative_depth } => self.branch_if(relative_depth),
+            Operator::BrTable { ref targets } => self.branch_table(targets)?,
+            Operator::Return => self.branch(self.frames.len() as u32 - 1),
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    /// Follows the nesting of code that cannot be reached.
+    pub(super) fn skip(&mut self, operator: &Operator<'a>) {
+        match operator {
+            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => self.skipped_blocks += 1,
+            Operator::Else if self.skipped_blocks == 0 => self.start_else(),
+            Operator::End => match self.skipped_blocks.checked_sub(1) {
+                Some(depth) => self.skipped_blocks = depth,
+                None => self.end(),
+            },
+            _ => {}
+        }
+    }
+
+    /// Opens the bottom frame, whose end is the function's.
+    pub(super) fn open_function(&mut self, results: Types) {
+        self.frames.push(Frame {
+            kind: Kind::Block,
+            results,
+            height: 0,
+            next: None,
+        });
+    }
+
+    fn open(&mut self, ty: BlockType, kind: impl FnOnce(&mut Self, &[ValType]) -> Kind) -> Result<()> {
+        let (parameters, results): (&'a [ValType], Types) = match ty {
+            BlockType::Empty => (&[], Types::new()),
+            BlockType::Type(ty) => (&[], SmallVec::from_slice(&[self.block_type(ty)?])),
+            BlockType::FuncType(index) => {
+                let signature = &self.input.program.interface.signatures[self.module.types[index as usize]];
+                (
+                    &signature.params,
+                    signature.results.iter().map(|&ty| abi::clif_type(ty)).collect(),
+                )
+            }
+        };
+        let kind = kind(self, parameters);
+        let height = self.stack.len() - parameters.len();
+        self.frames.push(Frame {
+            kind,
+            results,
+            height,
+            next: None,
+        });
+        Ok(())
+    }
+
+    fn block_type(&self, ty: wasmparser::ValType) -> Result<Type> {
+        use cranelift_codegen::ir::types;
+        Ok(match ty {
+            wasmparser::ValType::I32 => types::I32,
+            wasmparser::ValType::I64 => types::I64,
+            wasmparser::ValType::F32 => types::F32,
+            wasmparser::ValType::F64 => types::F64,
+            wasmparser::ValType::Ref(_) => abi::REFERENCE,
+            wasmparser::ValType::V128 => bail!("SIMD is not supported yet"),
+        })
+    }
+
+    fn loop_header(&mut self, parameters: &[ValType]) -> Kind {
+        let header = self.builder.create_block();
+        for &ty in parameters {
+            self.builder.append_block_param(header, abi::clif_type(ty));
+        }
+        let arguments = self.top_arguments(parameters.len());
+        self.ins().jump(header, &arguments);
+        self.stack.truncate(self.stack.len() - parameters.len());
+        self.builder.switch_to_block(header);
+        self.stack.extend_from_slice(self.builder.block_params(header));
+        Kind::Loop { header }
+    }
+
+    fn branch_on(&mut self, condition: Value, parameters: &[ValType]) -> Kind {
+        let then = self.builder.create_block();
+        let otherwise = self.builder.create_block();
+        self.ins().brif(condition, then, [], otherwise, []);
+        self.builder.seal_block(then);
+        self.builder.seal_block(otherwise);
+        self.builder.switch_to_block(then);
+        Kind::If {
+            otherwise,
+            parameters: self.top(parameters.len()).into(),
+        }
+    }
+
+    fn start_else(&mut self) {
+        let index = self.frames.len() - 1;
+        if self.reachable {
+            self.jump_to_end(index);
+        }
+        let frame = &mut self.frames[index];
+        let Kind::If { otherwise, parameters } = std::mem::replace(&mut frame.kind, Kind::Block) else {
+            unreachable!("validated code has `else` only in an `if`")
+        };
+        self.stack.truncate(frame.height);
+        self.stack.extend_from_slice(&parameters);
+        self.builder.switch_to_block(otherwise);
+        self.reachable = true;
+    }
+
+    fn end(&mut self) {
+        let index = self.frames.len() - 1;
+        if let Kind::If { .. } = self.frames[index].kind {
+            // Without an `else`, a false condition hands the parameters on as results.
+            self.start_else();
+        }
+        if self.reachable && self.frames[index].next.is_some() {
+            self.jump_to_end(index);
+        }
+        let frame = self.frames.pop().expect("the frame was just looked at");
+        if let Kind::Loop { header } = frame.kind {
+            self.builder.seal_block(header);
+        }
+        if let Some(next) = frame.next {
+            self.builder.switch_to_block(next);
+            self.builder.seal_block(next);
+            self.stack.truncate(frame.height);
+            self.stack.extend_from_slice(self.builder.block_params(next));
+            self.reachable = true;
+        } else if !self.reachable {
+            self.stack.truncate(frame.height);
+        }
+        if self.frames.is_empty() && self.reachable {
+            let results: Values = self.top(frame.results.len()).into();
+            self.ins().return_(&results);
+            self.reachable = false;
+        }
+    }
+
+    /// Jumps to the end of the frame at `index` with the results on top of the operand stack.
+    fn jump_to_end(&mut self, index: usize) {
+        let next = self.next_of(index);
+        let arguments = self.top_arguments(self.frames[index].results.len());
+        self.ins().jump(next, &arguments);
+        self.reachable = false;
+    }
+
+    /// The block behind the end of the frame at `index`.
+    fn next_of(&mut self, index: usize) -> Block {
+        let frame = &mut self.frames[index];
+        *frame.next.get_or_insert_with(|| {
+            let next = self.builder.create_block();
+            for &ty in &frame.results {
+                self.builder.append_block_param(next, ty);
+            }
+            next
+        })
+    }
+
+    /// Where a branch to label `depth` goes, and how many operands it takes along.
+    fn label(&mut self, depth: u32) -> (Block, usize) {
+        let index = self.frames.len() - 1 - depth as usize;
+        if let Kind::Loop { header } = self.frames[index].kind {
+            (header, self.builder.block_params(header).len())
+        } else {
+            (self.next_of(index), self.frames[index].results.len())
+        }
+    }
+
+    fn branch(&mut self, depth: u32) {
+        let (target, count) = self.label(depth);
+        let arguments = self.top_arguments(count);
+        self.ins().jump(target, &arguments);
+        self.reachable = false;
+    }
+
+    fn branch_if(&mut self, depth: u32) {
+        let condition = self.pop();
+        let (target, count) = self.label(depth);
+        let arguments = self.top_arguments(count);
+        let rest = self.builder.create_block();
+        self.ins().brif(condition, target, &arguments, rest, []);
+        self.builder.seal_block(rest);
+        self.builder.switch_to_block(rest);
+    }
+
+    fn branch_table(&mut self, table: &BrTable<'a>) -> Result<()> {
+        let index = self.pop();
+        let mut calls: Vec<BlockCall> = Vec::with_capacity(table.len() as usize);
+        for depth in table.targets() {
+            calls.push(self.block_call(depth?));
+        }
+        let default = self.block_call(table.default());
+        let table = self.builder.create_jump_table(JumpTableData::new(default, &calls));
+        self.ins().br_table(index, table);
+        self.reachable = false;
+        Ok(())
+    }
+
+    fn block_call(&mut self, depth: u32) -> BlockCall {
+        let (target, count) = self.label(depth);
+        let arguments: SmallVec<[BlockArg; 8]> = self.top_arguments(count);
+        self.builder.func.dfg.block_call(target, &arguments)
+    }
+}

@@ -1,0 +1,61 @@
+//! `global.get` and `global.set`.
+
+use super::Translator;
+use super::state::Region;
+use crate::abi;
+use anyhow::{Result, bail};
+use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
+use mintage_environ::GlobalId;
+use mintage_program::Const;
+use wasmparser::Operator;
+
+impl<'a> Translator<'a, '_> {
+    pub(super) fn global_operator(&mut self, operator: &Operator<'a>) -> Result<bool> {
+        match *operator {
+            Operator::GlobalGet { global_index } => {
+                let id = self.instance.globals[global_index as usize];
+                let global = self.input.program.globals[id];
+                let value = if global.mutable {
+                    self.load_global(id)
+                } else {
+                    self.constant(global.init)?
+                };
+                self.push(value);
+            }
+            Operator::GlobalSet { global_index } => {
+                let id = self.instance.globals[global_index as usize];
+                let value = self.pop();
+                let (flags, offset) = self.global_place(id);
+                let ctx = self.ctx;
+                self.ins().store(flags, value, ctx, offset);
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn load_global(&mut self, id: GlobalId) -> Value {
+        let ty = abi::clif_type(self.input.program.shape.globals[id].ty);
+        let (flags, offset) = self.global_place(id);
+        let ctx = self.ctx;
+        self.ins().load(ty, flags, ctx, offset)
+    }
+
+    /// Access flags and offset from `ctx` of a global.
+    fn global_place(&mut self, id: GlobalId) -> (MemFlagsData, i32) {
+        (self.trusted(Region::Global(id)), self.input.layout.globals[id].offset)
+    }
+
+    fn constant(&mut self, value: Const) -> Result<Value> {
+        Ok(match value {
+            Const::I32(value) => self.iconst(types::I32, i64::from(value as u32)),
+            Const::I64(value) => self.iconst(types::I64, value),
+            Const::F32(bits) => self.ins().f32const(Ieee32::with_bits(bits)),
+            Const::F64(bits) => self.ins().f64const(Ieee64::with_bits(bits)),
+            Const::V128(_) => bail!("SIMD is not supported yet"),
+            Const::Null => self.iconst(abi::REFERENCE, 0),
+            Const::Func(callee) => self.function_reference(callee.key, callee.sig),
+        })
+    }
+}

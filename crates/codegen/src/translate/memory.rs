@@ -1,0 +1,307 @@
+//! Memories: loads, stores, size, growth and bulk operations.
+//!
+//! An access is `[ctx + offset of the memory + zero-extended index + static offset]`. Where reservation and guard reach far
+//! enough, a page fault is the bounds check; elsewhere the access is compared with the current size, and its address is
+//! replaced by null through a conditional move that does not speculate. Null faults like a guard page does.
+
+use super::Translator;
+use super::state::{Region, trap_code};
+use crate::abi::POINTER;
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, TrapCode, Type, Value, types};
+use mintage_environ::layout::MemoryLayout;
+use mintage_environ::{Builtin, DataId, MemoryId, Trap};
+use types::{F32, F64, I8, I16, I32, I64};
+use wasmparser::{MemArg, MemArgTarget, Operator};
+
+/// Where an access goes: base, displacement and flags of a CLIF load or store.
+struct Place {
+    address: Value,
+    offset: i32,
+    flags: MemFlagsData,
+}
+
+/// How the bytes in memory become a value.
+#[derive(Clone, Copy)]
+enum Widen {
+    Not,
+    Sign,
+    Zero,
+}
+
+impl<'a> Translator<'a, '_> {
+    /// Loads and stores.
+    pub(super) fn access_operator(&mut self, operator: &Operator<'a>) -> bool {
+        use Widen::{Not, Sign, Zero};
+        match operator {
+            Operator::I32Load { memarg } => self.load(memarg, I32, I32, Not),
+            Operator::I64Load { memarg } => self.load(memarg, I64, I64, Not),
+            Operator::F32Load { memarg } => self.load(memarg, F32, F32, Not),
+            Operator::F64Load { memarg } => self.load(memarg, F64, F64, Not),
+            Operator::I32Load8S { memarg } => self.load(memarg, I8, I32, Sign),
+            Operator::I32Load8U { memarg } => self.load(memarg, I8, I32, Zero),
+            Operator::I32Load16S { memarg } => self.load(memarg, I16, I32, Sign),
+            Operator::I32Load16U { memarg } => self.load(memarg, I16, I32, Zero),
+            Operator::I64Load8S { memarg } => self.load(memarg, I8, I64, Sign),
+            Operator::I64Load8U { memarg } => self.load(memarg, I8, I64, Zero),
+            Operator::I64Load16S { memarg } => self.load(memarg, I16, I64, Sign),
+            Operator::I64Load16U { memarg } => self.load(memarg, I16, I64, Zero),
+            Operator::I64Load32S { memarg } => self.load(memarg, I32, I64, Sign),
+            Operator::I64Load32U { memarg } => self.load(memarg, I32, I64, Zero),
+            Operator::I32Store { memarg } => self.store(memarg, I32),
+            Operator::I64Store { memarg } => self.store(memarg, I64),
+            Operator::F32Store { memarg } => self.store(memarg, F32),
+            Operator::F64Store { memarg } => self.store(memarg, F64),
+            Operator::I32Store8 { memarg } | Operator::I64Store8 { memarg } => self.store(memarg, I8),
+            Operator::I32Store16 { memarg } | Operator::I64Store16 { memarg } => self.store(memarg, I16),
+            Operator::I64Store32 { memarg } => self.store(memarg, I32),
+            _ => return false,
+        }
+        true
+    }
+
+    /// Everything else that names a memory or a data segment.
+    pub(super) fn memory_operator(&mut self, operator: &Operator<'a>) -> bool {
+        match *operator {
+            Operator::MemorySize { mem } => {
+                let id = self.memory(mem);
+                let pages = self.memory_pages(id);
+                self.push(pages);
+            }
+            Operator::MemoryGrow { mem } => self.memory_grow(mem),
+            Operator::MemoryCopy { dst_mem, src_mem } => self.memory_copy(dst_mem, src_mem),
+            Operator::MemoryFill { mem } => self.memory_fill(mem),
+            Operator::MemoryInit { data_index, mem } => self.memory_init(data_index, mem),
+            Operator::DataDrop { data_index } => {
+                if let Some(data) = self.instance.data[data_index as usize] {
+                    self.drop_segment(self.input.layout.data_lengths[data].offset);
+                }
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    fn memory(&self, index: u32) -> MemoryId {
+        self.instance.memories[index as usize]
+    }
+
+    fn memory_layout(&self, id: MemoryId) -> &'a MemoryLayout {
+        &self.input.layout.memories[id]
+    }
+
+    fn load(&mut self, memarg: &MemArg, stored: Type, ty: Type, widen: Widen) {
+        let index = self.pop();
+        let Some(Place { address, offset, flags }) = self.place(memarg, index, stored) else {
+            return;
+        };
+        let ins = self.ins();
+        let value = match (widen, stored) {
+            (Widen::Sign, I8) => ins.sload8(ty, flags, address, offset),
+            (Widen::Zero, I8) => ins.uload8(ty, flags, address, offset),
+            (Widen::Sign, I16) => ins.sload16(ty, flags, address, offset),
+            (Widen::Zero, I16) => ins.uload16(ty, flags, address, offset),
+            (Widen::Sign, I32) => ins.sload32(flags, address, offset),
+            (Widen::Zero, I32) => ins.uload32(flags, address, offset),
+            _ => ins.load(ty, flags, address, offset),
+        };
+        self.push(value);
+    }
+
+    fn store(&mut self, memarg: &MemArg, stored: Type) {
+        let (index, value) = self.pop2();
+        let Some(Place { address, offset, flags }) = self.place(memarg, index, stored) else {
+            return;
+        };
+        let whole = self.type_of(value) == stored;
+        let ins = self.ins();
+        match stored {
+            I8 => ins.istore8(flags, value, address, offset),
+            I16 => ins.istore16(flags, value, address, offset),
+            I32 if !whole => ins.istore32(flags, value, address, offset),
+            _ => ins.store(flags, value, address, offset),
+        };
+    }
+
+    /// Where an access of a value of type `stored` goes; `None` when it always traps.
+    fn place(&mut self, memarg: &MemArg, index: Value, stored: Type) -> Option<Place> {
+        let MemArgTarget::Memory(memory) = memarg.target else {
+            unreachable!("arrays are not among the validated features")
+        };
+        let id = self.memory(memory);
+        let layout = self.memory_layout(id);
+        let region = self.imports.region(self.builder.func, Region::Memory(id));
+        let flags = MemFlagsData::new().with_alias_region(Some(region));
+        let (address, offset) = if layout.needs_check(memarg.offset, stored.bytes()) {
+            self.checked_place(id, memarg.offset, index, u64::from(stored.bytes()))?
+        } else {
+            self.unchecked_place(layout, memarg.offset, index)
+        };
+        Some(Place { address, offset, flags })
+    }
+
+    /// The place of an access to a 32-bit memory, whatever the index.
+    fn unchecked_place(&mut self, layout: &MemoryLayout, offset: u64, index: Value) -> (Value, i32) {
+        // Both the static offset and a constant index are folded into the displacement as far as it goes.
+        if let Some(index) = self.known_integer(index) {
+            return self.displaced(None, layout.offset, offset + index);
+        }
+        let index = self.zero_extended(index);
+        self.displaced(Some(index), layout.offset, offset)
+    }
+
+    /// `ctx + base + index + offset`, as an address and a displacement.
+    ///
+    /// What is added to `ctx` is kept apart where it does not fit the displacement, so that all accesses share one sum.
+    fn displaced(&mut self, index: Option<Value>, base: u64, offset: u64) -> (Value, i32) {
+        let (mut address, displacement) = match (i32::try_from(base + offset), i32::try_from(offset)) {
+            (Ok(displacement), _) => (self.ctx, displacement),
+            (Err(_), Ok(displacement)) => (self.sum(self.ctx, base), displacement),
+            (Err(_), Err(_)) => (self.sum(self.ctx, base.wrapping_add(offset)), 0),
+        };
+        if let Some(index) = index {
+            address = self.ins().iadd(address, index);
+        }
+        (address, displacement)
+    }
+
+    fn sum(&mut self, value: Value, constant: u64) -> Value {
+        if constant == 0 {
+            value
+        } else {
+            self.ins().iadd_imm_u(value, constant as i64)
+        }
+    }
+
+    /// The place of an access that is compared with the memory's size; `None` when it is past every size.
+    fn checked_place(&mut self, id: MemoryId, offset: u64, index: Value, size: u64) -> Option<(Value, i32)> {
+        let layout = self.memory_layout(id);
+        let Some(reach) = offset.checked_add(size).filter(|&reach| reach <= layout.capacity) else {
+            self.trap(TrapCode::HEAP_OUT_OF_BOUNDS);
+            return None;
+        };
+        if let Some(index) = self.known_integer(index)
+            && index.checked_add(reach).is_some_and(|end| end <= layout.minimum)
+        {
+            return Some(self.displaced(None, layout.offset, offset + index));
+        }
+        let index = self.zero_extended(index);
+        let end = if layout.index64 {
+            let reach = self.iconst(I64, reach as i64);
+            self.ins()
+                .uadd_overflow_trap(index, reach, TrapCode::HEAP_OUT_OF_BOUNDS)
+        } else {
+            // Below 2^32 + 2^32, since the reach is within the capacity of a 32-bit memory.
+            self.ins().iadd_imm_u(index, reach as i64)
+        };
+        let bound = self.memory_bytes(id);
+        let outside = self.ins().icmp(IntCC::UnsignedGreaterThan, end, bound);
+        let (base, displacement) = self.displaced(Some(index), layout.offset, offset);
+        let address = self.sum(base, displacement as u64);
+        let null = self.iconst(POINTER, 0);
+        Some((self.ins().select_spectre_guard(outside, null, address), 0))
+    }
+
+    /// An index as a 64-bit value.
+    pub(super) fn zero_extended(&mut self, index: Value) -> Value {
+        match (self.type_of(index), self.known_integer(index)) {
+            (I64, _) => index,
+            // Folded here, since without optimization nobody else does.
+            (_, Some(known)) => self.iconst(I64, known as i64),
+            _ => self.ins().uextend(I64, index),
+        }
+    }
+
+    /// A 64-bit count as a value of an index's type.
+    pub(super) fn as_index(&mut self, count: Value, index64: bool) -> Value {
+        if index64 { count } else { self.ins().ireduce(I32, count) }
+    }
+
+    /// The 64-bit word at `offset` from `ctx`, which holds the size of a memory or a table.
+    pub(super) fn load_size(&mut self, ty: Type, offset: i32) -> Value {
+        let flags = self.trusted(Region::Sizes);
+        let ctx = self.ctx;
+        self.ins().load(ty, flags, ctx, offset)
+    }
+
+    /// The current size in bytes.
+    fn memory_bytes(&mut self, id: MemoryId) -> Value {
+        let layout = self.memory_layout(id);
+        if layout.minimum == layout.capacity {
+            self.iconst(I64, layout.minimum as i64)
+        } else {
+            self.load_size(I64, layout.size_slot)
+        }
+    }
+
+    /// The current size in pages, as a value of the index's type.
+    fn memory_pages(&mut self, id: MemoryId) -> Value {
+        let layout = self.memory_layout(id);
+        let bytes = self.memory_bytes(id);
+        let pages = match self.known_integer(bytes) {
+            Some(bytes) => self.iconst(I64, (bytes >> layout.page_size_log2) as i64),
+            None => self.ins().ushr_imm_u(bytes, i64::from(layout.page_size_log2)),
+        };
+        self.as_index(pages, layout.index64)
+    }
+
+    fn memory_grow(&mut self, memory: u32) {
+        let delta = self.pop();
+        let delta = self.zero_extended(delta);
+        let id = self.memory(memory);
+        let number = self.iconst(I32, i64::from(id.as_u32()));
+        let old = self
+            .call_builtin(Builtin::MemoryGrow, &[number, delta])
+            .expect("growth gives the old size");
+        let old = self.as_index(old, self.memory_layout(id).index64);
+        self.push(old);
+    }
+
+    fn memory_copy(&mut self, dst_memory: u32, src_memory: u32) {
+        let (dst, src, len) = self.pop3();
+        let [dst, src, len] = [dst, src, len].map(|operand| self.zero_extended(operand));
+        let [dst_memory, src_memory] = [dst_memory, src_memory].map(|memory| self.memory(memory).as_u32());
+        let dst_memory = self.iconst(I32, i64::from(dst_memory));
+        let src_memory = self.iconst(I32, i64::from(src_memory));
+        self.call_builtin(Builtin::MemoryCopy, &[dst_memory, src_memory, dst, src, len]);
+    }
+
+    fn memory_fill(&mut self, memory: u32) {
+        let (dst, value, len) = self.pop3();
+        let [dst, len] = [dst, len].map(|operand| self.zero_extended(operand));
+        let number = self.memory(memory).as_u32();
+        let number = self.iconst(I32, i64::from(number));
+        self.call_builtin(Builtin::MemoryFill, &[number, dst, value, len]);
+    }
+
+    fn memory_init(&mut self, data: u32, memory: u32) {
+        let (dst, src, len) = self.pop3();
+        let dst = self.zero_extended(dst);
+        let id = self.memory(memory);
+        let data: Option<DataId> = self.instance.data[data as usize];
+        let Some(data) = data else {
+            let bound = self.memory_bytes(id);
+            return self.init_from_nothing(dst, src, len, bound, Trap::MemoryOutOfBounds);
+        };
+        let number = self.iconst(I32, i64::from(id.as_u32()));
+        let data = self.iconst(I32, i64::from(data.as_u32()));
+        self.call_builtin(Builtin::MemoryInit, &[number, data, dst, src, len]);
+    }
+
+    /// `memory.init` or `table.init` from a segment that is dropped from the start: only zero elements at its place 0 can
+    /// be copied, to a place within `bound`.
+    pub(super) fn init_from_nothing(&mut self, dst: Value, src: Value, len: Value, bound: Value, trap: Trap) {
+        let any = self.ins().bor(src, len);
+        self.ins().trapnz(any, trap_code(trap));
+        let outside = self.ins().icmp(IntCC::UnsignedGreaterThan, dst, bound);
+        self.ins().trapnz(outside, trap_code(trap));
+    }
+
+    /// Sets the length of a segment, which is at `offset` from `ctx`, to zero.
+    pub(super) fn drop_segment(&mut self, offset: i32) {
+        let flags = self.trusted(Region::Sizes);
+        let zero = self.iconst(I32, 0);
+        let ctx = self.ctx;
+        self.ins().store(flags, zero, ctx, offset);
+    }
+}

@@ -1,0 +1,221 @@
+//! A core function, WebAssembly operators to CLIF.
+//!
+//! Bodies are validated before they come here, so operand types and stack heights are taken for granted. The walk keeps the
+//! operand stack as SSA values and the control stack as [`control::Frame`]s; code that cannot be reached is skipped, not
+//! translated, so it needs no operands.
+//!
+//! To add an operator: add it to the `match` of its family's file; a new family is one file and one line in
+//! [`Translator::operator`].
+
+mod call;
+mod control;
+mod global;
+mod memory;
+mod numeric;
+mod references;
+mod state;
+mod table;
+mod variable;
+
+use crate::abi;
+use crate::compiler::{Input, Scratch};
+use anyhow::{Context as _, Result, bail};
+use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, SourceLoc, TrapCode, Type, Value};
+use cranelift_frontend::{FuncInstBuilder, FunctionBuilder};
+use mintage_environ::{CoreInstanceId, FuncIndex};
+use mintage_program::{Body, CoreInstance, Module};
+use smallvec::SmallVec;
+use wasmparser::{BinaryReader, FunctionBody, Operator, OperatorsReader};
+
+pub(crate) use state::{Buffers, Imports, check_stack_limit};
+
+/// A short list of values: most calls and blocks have a handful.
+type Values = SmallVec<[Value; 8]>;
+
+/// The translation of one function.
+struct Translator<'a, 'f> {
+    input: Input<'a>,
+    module: &'a Module<'a>,
+    instance: &'a CoreInstance,
+    instance_id: CoreInstanceId,
+    builder: FunctionBuilder<'f>,
+    /// What the function refers to: signatures, functions, alias regions.
+    imports: &'f mut Imports,
+    /// The operand stack.
+    stack: &'f mut Vec<Value>,
+    /// The control stack; the function itself is at the bottom.
+    frames: &'f mut Vec<control::Frame>,
+    /// Whether the current place can be reached.
+    reachable: bool,
+    /// How many blocks were opened since the current place cannot be reached.
+    skipped_blocks: u32,
+    /// The context pointer.
+    ctx: Value,
+}
+
+/// Translates function `func` of core instance `instance_id` to CLIF, left in the scratch context.
+pub(crate) fn core_function(
+    input: &Input<'_>,
+    instance_id: CoreInstanceId,
+    func: FuncIndex,
+    scratch: &mut Scratch,
+) -> Result<()> {
+    let instance = input
+        .program
+        .instances
+        .get(instance_id)
+        .context("internal error: no such core instance")?;
+    let module = &input.program.modules[instance.module];
+    let sig = *module.funcs.get(func).context("internal error: no such function")?;
+    let body = func
+        .as_u32()
+        .checked_sub(module.imported_funcs)
+        .and_then(|index| module.bodies.get(index as usize));
+    let body = *body.context("internal error: an imported function has no body")?;
+
+    let clif = &mut scratch.context.func;
+    let signature = &input.program.interface.signatures[sig];
+    clif.signature = abi::wasm_signature(signature);
+    check_stack_limit(clif);
+
+    let Buffers { imports, stack, frames } = &mut scratch.buffers;
+    imports.clear();
+    stack.clear();
+    frames.clear();
+    let mut builder = FunctionBuilder::new(clif, &mut scratch.builder);
+    let entry = builder.create_block();
+    builder.append_block_params_for_function_params(entry);
+    builder.switch_to_block(entry);
+    builder.seal_block(entry);
+    let ctx = builder.block_params(entry)[0];
+    let mut translator = Translator {
+        input: *input,
+        module,
+        instance,
+        instance_id,
+        builder,
+        imports,
+        stack,
+        frames,
+        reachable: true,
+        skipped_blocks: 0,
+        ctx,
+    };
+    translator.body(
+        &body,
+        entry,
+        signature.results.iter().map(|&ty| abi::clif_type(ty)).collect(),
+    )?;
+    translator.builder.seal_all_blocks();
+    translator.builder.finalize(input.isa.frontend_config());
+    Ok(())
+}
+
+impl<'a, 'f> Translator<'a, 'f> {
+    fn body(&mut self, body: &Body<'a>, entry: Block, results: control::Types) -> Result<()> {
+        let body = FunctionBody::new(BinaryReader::new(body.bytes, body.offset as u64));
+        self.declare_parameters(entry);
+        let mut locals = body.get_locals_reader()?;
+        for _ in 0..locals.get_count() {
+            let offset = locals.original_position();
+            let (count, ty) = locals.read()?;
+            self.declare_locals(count, ty)
+                .with_context(|| format!("at byte offset {offset:#x}"))?;
+        }
+        self.open_function(results);
+        let mut operators = OperatorsReader::new(locals.get_binary_reader());
+        while !operators.eof() {
+            let (operator, offset) = operators.read_with_offset()?;
+            if self.input.address_map {
+                self.builder
+                    .set_srcloc(SourceLoc::new(u32::try_from(offset).unwrap_or(u32::MAX)));
+            }
+            if self.reachable {
+                self.operator(&operator)
+                    .with_context(|| format!("at byte offset {offset:#x}"))?;
+            } else {
+                self.skip(&operator);
+            }
+        }
+        Ok(())
+    }
+
+    /// Translates one operator that can be reached.
+    fn operator(&mut self, operator: &Operator<'a>) -> Result<()> {
+        // Ordered by how often the families occur in real code.
+        let known = self.variable_operator(operator)
+            || self.numeric_operator(operator)
+            || self.access_operator(operator)
+            || self.control_operator(operator)?
+            || self.call_operator(operator)?
+            || self.global_operator(operator)?
+            || self.memory_operator(operator)
+            || self.reference_operator(operator)
+            || self.table_operator(operator);
+        if !known {
+            bail!("the operator {} is not supported yet", operator_name(operator));
+        }
+        Ok(())
+    }
+
+    fn push(&mut self, value: Value) {
+        self.stack.push(value);
+    }
+
+    /// Takes the top of the operand stack.
+    fn pop(&mut self) -> Value {
+        self.stack.pop().expect("validated code finds its operands")
+    }
+
+    /// Takes the two topmost operands, in the order in which they were pushed.
+    fn pop2(&mut self) -> (Value, Value) {
+        let second = self.pop();
+        (self.pop(), second)
+    }
+
+    /// Takes the three topmost operands, in the order in which they were pushed.
+    fn pop3(&mut self) -> (Value, Value, Value) {
+        let third = self.pop();
+        let (first, second) = self.pop2();
+        (first, second, third)
+    }
+
+    /// The `count` topmost operands, in the order in which they were pushed.
+    fn top(&self, count: usize) -> &[Value] {
+        &self.stack[self.stack.len() - count..]
+    }
+
+    /// The `count` topmost operands as arguments of a branch.
+    fn top_arguments(&self, count: usize) -> SmallVec<[BlockArg; 8]> {
+        self.top(count).iter().copied().map(BlockArg::from).collect()
+    }
+
+    fn ins(&mut self) -> FuncInstBuilder<'_, 'f> {
+        self.builder.ins()
+    }
+
+    fn type_of(&self, value: Value) -> Type {
+        self.builder.func.dfg.value_type(value)
+    }
+
+    fn iconst(&mut self, ty: Type, value: i64) -> Value {
+        self.ins().iconst(ty, value)
+    }
+
+    /// The number that `value` is, when that is known here; zero-extended.
+    fn known_integer(&self, value: Value) -> Option<u64> {
+        state::known_integer(self.builder.func, value)
+    }
+
+    /// Ends the current block with a trap; what follows cannot be reached.
+    fn trap(&mut self, code: TrapCode) {
+        self.ins().trap(code);
+        self.reachable = false;
+    }
+}
+
+/// The operator's name without its immediates.
+fn operator_name(operator: &Operator<'_>) -> String {
+    let text = format!("{operator:?}");
+    text.split([' ', '{', '(']).next().unwrap_or_default().to_owned()
+}

@@ -1,0 +1,36 @@
+//! References: words that are table entries or host numbers; null is zero.
+
+use super::Translator;
+use crate::abi;
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{InstBuilder, Value};
+use mintage_environ::{FuncEntry, FuncIndex, FuncKey, SigId};
+use wasmparser::Operator;
+
+impl<'a> Translator<'a, '_> {
+    pub(super) fn reference_operator(&mut self, operator: &Operator<'a>) -> bool {
+        match *operator {
+            Operator::RefNull { .. } => self.push_integer(abi::REFERENCE, 0),
+            Operator::RefIsNull => {
+                let reference = self.pop();
+                let flag = self.ins().icmp_imm_u(IntCC::Equal, reference, 0);
+                self.push_flag(flag);
+            }
+            Operator::RefFunc { function_index } => {
+                let func = FuncIndex::from_u32(function_index);
+                let key = self.instance.func_key(self.instance_id, func);
+                let reference = self.function_reference(key, self.module.funcs[func]);
+                self.push(reference);
+            }
+            _ => return false,
+        }
+        true
+    }
+
+    /// The table entry of a function: a constant whose code offset the linker adds.
+    pub(super) fn function_reference(&mut self, key: FuncKey, sig: SigId) -> Value {
+        let signature_word = FuncEntry::new(0, sig).to_u64() as i64;
+        let entry = self.imports.text_offset(self.builder.func, key, signature_word);
+        self.ins().symbol_value(abi::REFERENCE, entry)
+    }
+}
