@@ -3,7 +3,8 @@
 use mintage_environ::component::{ComponentInterface, CoreCallee};
 use mintage_environ::layout::Shape;
 use mintage_environ::{
-    CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, GlobalId, IndexVec, MemoryId, ModuleId, SigId, TableId,
+    CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, GlobalId, IndexVec, LowerId, MemoryId, ModuleId,
+    SigId, TableId,
 };
 
 /// A component as a closed world: every core instance, every import resolved, only the host's functions open.
@@ -68,7 +69,8 @@ pub struct CoreInstance {
     pub module: ModuleId,
     /// The component instance that it belongs to: its `ctx`.
     pub domain: DomainId,
-    /// What each imported function is; functions behind these are the instance's own.
+    /// What each imported function is; functions behind these are the instance's own. A host function that no reachable
+    /// code calls has no number and stands as [`NEVER_CALLED`](Self::NEVER_CALLED).
     pub imported_funcs: Vec<FuncKey>,
     /// The module's memory index space.
     pub memories: Vec<MemoryId>,
@@ -84,6 +86,9 @@ pub struct CoreInstance {
 }
 
 impl CoreInstance {
+    /// The number that stands for an imported function which nothing reachable calls.
+    pub const NEVER_CALLED: LowerId = LowerId::from_u32(u32::MAX);
+
     /// The key of function `func` of this instance, which has the number `id`.
     pub fn func_key(&self, id: CoreInstanceId, func: FuncIndex) -> FuncKey {
         match self.imported_funcs.get(func.as_u32() as usize) {

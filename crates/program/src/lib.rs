@@ -1,16 +1,19 @@
 //! Component bytes to a closed [`Program`].
 //!
 //! ```text
-//! bytes -> parse::parse -> Parsed      the component tree, every function body validated (in parallel)
-//!       -> inline::inline -> Program   nesting, aliases and imports resolved; initial state computed
-//!       -> reach (inside inline)       functions that nothing can reach are dropped
+//! bytes -> parse::parse   -> Parsed    the component tree, every function body validated (in parallel)
+//!       -> inline::inline -> Inlined   nesting, aliases and imports resolved; initial state computed
+//!       -> reach::reach   -> Program   what nothing can reach is dropped, the rest numbered
 //! ```
 //!
 //! Architecture invariant: nothing here knows how code is made.
 
 #![forbid(unsafe_code)]
 
+mod inline;
 mod ir;
+mod parse;
+mod reach;
 
 use anyhow::Result;
 use mintage_environ::Tunables;
@@ -23,8 +26,14 @@ pub use ir::*;
 ///
 /// When the bytes are not a valid component, when the component uses something that is not supported, or when it exceeds
 /// a limit. The message says what, where, and what to do.
-pub fn build<'a>(_bytes: &'a [u8], _tunables: &Tunables) -> Result<Program<'a>> {
-    anyhow::bail!("building programs is not supported yet")
+pub fn build<'a>(bytes: &'a [u8], tunables: &Tunables) -> Result<Program<'a>> {
+    let parsed = parse::parse(bytes)?;
+    let inlined = inline::inline(&parsed, tunables)?;
+    let program = reach::reach(parsed, inlined)?;
+    if cfg!(debug_assertions) {
+        verify(&program)?;
+    }
+    Ok(program)
 }
 
 /// Checks the invariants of `program` from the result alone.

@@ -1,0 +1,178 @@
+//! Canonical definitions: lifts, lowers and built-ins.
+
+use super::items::{CoreFunc, FuncItem, LiftItem, Trampoline};
+use super::{Frame, Inliner};
+use anyhow::{Context, Result, bail, ensure};
+use mintage_environ::component::{CanonOptions, ComponentTypes, CoreCallee, InterfaceType, Lower, StringEncoding};
+use mintage_environ::{FuncKey, FuncTypeId, LowerId, SigId, Signature};
+use std::collections::HashSet;
+use wasmparser::{CanonicalFunction, CanonicalOption};
+
+impl<'p> Inliner<'p, '_> {
+    /// Executes a canonical definition.
+    pub(super) fn canon(&mut self, frame: &mut Frame<'p>, canon: &CanonicalFunction) -> Result<()> {
+        match canon {
+            CanonicalFunction::Lift {
+                core_func_index,
+                type_index,
+                options,
+            } => {
+                let ty = frame.types.types.component_any_type_at(*type_index);
+                let Ok(ty) = ty.try_into() else {
+                    bail!("type {type_index} is no function type")
+                };
+                let ty = frame.types.func(ty, &mut self.out.interface.types, &mut self.budget)?;
+                let (options, post_return) = canon_options(frame, options)?;
+                let callee = frame.core_funcs[*core_func_index as usize].into();
+                frame.funcs.push(FuncItem::Lift(self.lifts.len()));
+                self.lifts.push(LiftItem {
+                    ty,
+                    callee,
+                    options,
+                    post_return,
+                });
+            }
+            CanonicalFunction::Lower { func_index, options } => {
+                let (options, _) = canon_options(frame, options)?;
+                let validated = self.validated_signature(frame)?;
+                let trampoline = match frame.funcs[*func_index as usize] {
+                    FuncItem::Import(import) => {
+                        let ty = self.out.interface.import_funcs[import].ty;
+                        let types = &self.out.interface.types;
+                        let signature = types.core_signature(types.func(ty), false, true);
+                        ensure!(
+                            self.out.interface.signatures.find(&signature) == Some(validated),
+                            "the lowered signature {signature} differs from the validator's (a bug in Mintage)"
+                        );
+                        match has_handles(types, ty) {
+                            false => Trampoline::Lower(Lower {
+                                import,
+                                options,
+                                sig: validated,
+                            }),
+                            true => Trampoline::Unsupported {
+                                what: format!(
+                                    "calling the imported function `{}`, which takes or gives resource handles,",
+                                    self.out.interface.import_funcs[import].path.join("` of `")
+                                ),
+                                domain: frame.domain,
+                                sig: validated,
+                            },
+                        }
+                    }
+                    FuncItem::Lift(lift) => Trampoline::Unsupported {
+                        what: format!(
+                            "a call between component instances (`canon lower` in component instance {} of a `canon lift` in {})",
+                            frame.domain.as_u32(),
+                            self.lifts[lift].options.domain.as_u32()
+                        ),
+                        domain: frame.domain,
+                        sig: validated,
+                    },
+                };
+                self.push_trampoline(frame, trampoline, validated);
+            }
+            builtin => {
+                let sig = self.validated_signature(frame)?;
+                let what = format!("the canonical built-in `{}`", builtin_name(builtin));
+                self.push_trampoline(
+                    frame,
+                    Trampoline::Unsupported {
+                        what,
+                        domain: frame.domain,
+                        sig,
+                    },
+                    sig,
+                );
+            }
+        }
+        Ok(())
+    }
+
+    fn push_trampoline(&mut self, frame: &mut Frame<'p>, trampoline: Trampoline, sig: SigId) {
+        let id = self.out.trampolines.insert_full(trampoline).0;
+        frame.core_funcs.push(CoreFunc {
+            key: FuncKey::LowerImport(LowerId::from_u32(id as u32)),
+            sig,
+        });
+    }
+
+    /// The validator's signature of the core function that `frame` defines next.
+    fn validated_signature(&mut self, frame: &Frame<'p>) -> Result<SigId> {
+        let types = frame.types.types;
+        let ty = types[types.core_function_at(frame.core_funcs.len() as u32)].unwrap_func();
+        let convert = |types: &[wasmparser::ValType]| {
+            types
+                .iter()
+                .map(|&ty| crate::parse::val_type(ty))
+                .collect::<Option<_>>()
+        };
+        let unsupported = "a canonical function has a core type that is not supported yet";
+        let params = convert(ty.params()).context(unsupported)?;
+        let results = convert(ty.results()).context(unsupported)?;
+        Ok(self.out.interface.signatures.intern(Signature { params, results }))
+    }
+}
+
+/// Whether values of a function type contain resource handles.
+pub(crate) fn has_handles(types: &ComponentTypes, ty: FuncTypeId) -> bool {
+    let func = types.func(ty);
+    let mut todo: Vec<InterfaceType> = func.params.iter().map(|&(_, ty)| ty).chain(func.result).collect();
+    let mut seen = HashSet::new();
+    while let Some(ty) = todo.pop() {
+        if !seen.insert(ty) {
+            continue;
+        }
+        match ty {
+            InterfaceType::Own(_) | InterfaceType::Borrow(_) => return true,
+            InterfaceType::List(id) => todo.push(*types.list(id)),
+            InterfaceType::Record(id) => todo.extend(types.record(id).fields.iter().map(|&(_, ty)| ty)),
+            InterfaceType::Tuple(id) => todo.extend(types.tuple(id).iter()),
+            _ => todo.extend(types.cases(ty).into_iter().flatten().flatten()),
+        }
+    }
+    false
+}
+
+/// The options of a lift or lower, with `post-return` apart.
+fn canon_options(frame: &Frame<'_>, options: &[CanonicalOption]) -> Result<(CanonOptions, Option<CoreCallee>)> {
+    let mut canon = CanonOptions {
+        domain: frame.domain,
+        string_encoding: StringEncoding::Utf8,
+        memory: None,
+        realloc: None,
+    };
+    let mut post_return = None;
+    let func = |index: u32| Some(frame.core_funcs[index as usize].into());
+    for option in options {
+        match *option {
+            CanonicalOption::UTF8 => canon.string_encoding = StringEncoding::Utf8,
+            CanonicalOption::UTF16 => canon.string_encoding = StringEncoding::Utf16,
+            CanonicalOption::CompactUTF16 => canon.string_encoding = StringEncoding::CompactUtf16,
+            CanonicalOption::Memory(index) => canon.memory = Some(frame.core_memories[index as usize]),
+            CanonicalOption::Realloc(index) => canon.realloc = func(index),
+            CanonicalOption::PostReturn(index) => post_return = func(index),
+            CanonicalOption::Async | CanonicalOption::Callback(_) => {
+                bail!("the canonical option `async` is not supported yet")
+            }
+            CanonicalOption::CoreType(_) | CanonicalOption::Gc => {
+                bail!("the canonical option `gc` is not supported yet")
+            }
+        }
+    }
+    Ok((canon, post_return))
+}
+
+/// The name of a canonical built-in as the text format writes it.
+fn builtin_name(builtin: &CanonicalFunction) -> String {
+    // The validator lets only those of resources pass; others get the name of their variant.
+    match builtin {
+        CanonicalFunction::ResourceNew { .. } => "resource.new".into(),
+        CanonicalFunction::ResourceDrop { .. } => "resource.drop".into(),
+        CanonicalFunction::ResourceRep { .. } => "resource.rep".into(),
+        other => {
+            let variant = format!("{other:?}");
+            variant.split([' ', '{', '(']).next().unwrap_or_default().into()
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! Core instances: imports resolved, definitions numbered over the whole program, segments applied.
+
+use super::constants::Scope;
+use super::items::{CoreFunc, CoreInstanceItem, CoreItem, Step};
+use super::{Frame, Inliner, Item, MAX_INSTANCES};
+use crate::ir::{Const, CoreInstance, Global, ImageData, ImageElems, Module};
+use crate::parse::{CoreModule, val_type};
+use anyhow::{Context, Result, bail, ensure};
+use indexmap::IndexMap;
+use mintage_environ::layout::{GlobalShape, MemoryShape, TableShape};
+use mintage_environ::{CoreInstanceId, FuncIndex, FuncKey, Index, ModuleId, TableId, Trap};
+use std::collections::HashMap;
+use wasmparser::{DataKind, ElementItems, ElementKind, Export, ExternalKind, Instance};
+
+/// A core instance with the state of its segments after instantiation.
+pub(crate) struct InstanceState {
+    /// The instance; `data` and `elems` are still empty.
+    pub core: CoreInstance,
+    pub data: Vec<SegmentState>,
+    pub elems: Vec<SegmentState>,
+    /// Values of the element segments that are not [`SegmentState::Dropped`], by segment.
+    pub elem_values: HashMap<usize, Box<[Const]>>,
+}
+
+/// What a segment is after instantiation, as far as code can tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SegmentState {
+    /// Empty: it was applied to the image or only declares functions.
+    Dropped,
+    /// Full.
+    Passive,
+    /// Applied by a run-time step, then dropped.
+    Applied,
+}
+
+impl InstanceState {
+    /// The item at `index` of an index space; none for tags.
+    pub(super) fn item(
+        &self,
+        id: CoreInstanceId,
+        module: &Module<'_>,
+        kind: ExternalKind,
+        index: u32,
+    ) -> Option<CoreItem> {
+        let at = index as usize;
+        Some(match kind {
+            ExternalKind::Func | ExternalKind::FuncExact => {
+                let func = FuncIndex::from_u32(index);
+                CoreItem::Func(CoreFunc {
+                    key: self.core.func_key(id, func),
+                    sig: module.funcs[func],
+                })
+            }
+            ExternalKind::Memory => CoreItem::Memory(self.core.memories[at]),
+            ExternalKind::Table => CoreItem::Table(self.core.tables[at]),
+            ExternalKind::Global => CoreItem::Global(self.core.globals[at]),
+            ExternalKind::Tag => return None,
+        })
+    }
+}
+
+impl<'p, 'a> Inliner<'p, 'a> {
+    /// Executes a core instance definition.
+    pub(super) fn core_instance(&mut self, frame: &mut Frame<'p>, instance: &'p Instance<'a>) -> Result<()> {
+        let item = match instance {
+            Instance::Instantiate { module_index, args } => {
+                let module = match &frame.modules[*module_index as usize] {
+                    Item::Module(id) => *id,
+                    _ => bail!(
+                        "instantiating a core module that the host imports is not supported; bundle it into the component"
+                    ),
+                };
+                self.budget.spend(args.len())?;
+                let args = args
+                    .iter()
+                    .map(|arg| (arg.name, &frame.core_instances[arg.index as usize]))
+                    .collect();
+                let id = self.instantiate_module(frame, module, &args);
+                let id = id.with_context(|| {
+                    let name = self.parsed.modules[module]
+                        .ir
+                        .name
+                        .map_or(String::new(), |name| format!(" (`{name}`)"));
+                    format!("while instantiating core module {}{name}", module.as_u32())
+                })?;
+                CoreInstanceItem::Instance(id)
+            }
+            Instance::FromExports(exports) => {
+                self.budget.spend(exports.len())?;
+                let items = exports.iter().map(|export| Ok((export.name, frame.core_item(export)?)));
+                CoreInstanceItem::Bag(items.collect::<Result<IndexMap<_, _>>>()?)
+            }
+        };
+        frame.core_instances.push(item);
+        Ok(())
+    }
+
+    /// The item that a core instance exports as `name`.
+    pub(super) fn core_export(&self, instance: &CoreInstanceItem<'p>, name: &str) -> Result<CoreItem> {
+        let item = match instance {
+            CoreInstanceItem::Instance(id) => {
+                let state = &self.out.instances[*id];
+                let module = &self.parsed.modules[state.core.module];
+                module
+                    .exports
+                    .get(name)
+                    .and_then(|&(kind, index)| state.item(*id, &module.ir, kind, index))
+            }
+            CoreInstanceItem::Bag(items) => items.get(name).copied(),
+        };
+        item.with_context(|| format!("the core instance does not export `{name}`"))
+    }
+
+    fn instantiate_module(
+        &mut self,
+        frame: &Frame<'p>,
+        module_id: ModuleId,
+        args: &HashMap<&str, &CoreInstanceItem<'p>>,
+    ) -> Result<CoreInstanceId> {
+        let parsed = self.parsed;
+        let module = &parsed.modules[module_id];
+        let id = self.out.instances.next_index();
+        ensure!(
+            id.index() < MAX_INSTANCES,
+            "the component has more than {MAX_INSTANCES} core instances; instantiate fewer modules"
+        );
+        // Functions cost little: bits of the reachability walk.
+        let items = [
+            module.imports.len(),
+            module.tables.len(),
+            module.memories.len(),
+            module.globals.len(),
+        ];
+        self.budget
+            .spend(items.iter().sum::<usize>() + module.data.len() + module.ir.funcs.len() / 64)?;
+
+        let mut core = CoreInstance {
+            module: module_id,
+            domain: frame.domain,
+            imported_funcs: Vec::with_capacity(module.ir.imported_funcs as usize),
+            memories: Vec::new(),
+            tables: Vec::new(),
+            globals: Vec::new(),
+            data: Vec::new(),
+            elems: Vec::new(),
+        };
+        for import in &module.imports {
+            let arg = args
+                .get(import.module)
+                .with_context(|| format!("the argument `{}` is missing", import.module))?;
+            match self.core_export(arg, import.name)? {
+                CoreItem::Func(func) => core.imported_funcs.push(func.key),
+                CoreItem::Memory(id) => core.memories.push(id),
+                CoreItem::Table(id) => core.tables.push(id),
+                CoreItem::Global(id) => core.globals.push(id),
+            }
+        }
+        self.define(id, &mut core, module)?;
+        let mut state = InstanceState {
+            core,
+            data: Vec::new(),
+            elems: Vec::new(),
+            elem_values: HashMap::new(),
+        };
+        self.apply_elements(id, &mut state, module)?;
+        self.apply_data(id, &mut state, module)?;
+        if let Some(start) = module.start
+            && !self.trapped
+        {
+            let Some(CoreItem::Func(func)) = state.item(id, &module.ir, ExternalKind::Func, start.as_u32()) else {
+                bail!("the start function does not exist");
+            };
+            self.out.steps.push(Step::Start {
+                domain: frame.domain,
+                callee: func.into(),
+            });
+            self.started = true;
+        }
+        self.out.instances.push(state);
+        Ok(id)
+    }
+
+    /// Adds the memories, tables and globals of `module` to the program.
+    fn define(&mut self, id: CoreInstanceId, core: &mut CoreInstance, module: &CoreModule<'a>) -> Result<()> {
+        let domain = core.domain;
+        let shape = &mut self.out.shape;
+        for memory in &module.memories {
+            core.memories.push(shape.memories.push(MemoryShape {
+                domain,
+                minimum: memory.initial,
+                maximum: memory.maximum,
+                page_size_log2: memory.page_size_log2.unwrap_or(16) as u8,
+                index64: memory.memory64,
+            }));
+        }
+        for (ty, init) in &module.globals {
+            let scope = Scope {
+                id,
+                instance: core,
+                module: &module.ir,
+                globals: &self.out.globals,
+            };
+            let global = Global {
+                mutable: ty.mutable,
+                init: scope.eval(init)?,
+            };
+            let ty = val_type(ty.content_type).context("a global has a type that is not supported yet")?;
+            core.globals
+                .push(self.out.shape.globals.push(GlobalShape { domain, ty }));
+            self.out.globals.push(global);
+        }
+        for (ty, init) in &module.tables {
+            let scope = Scope {
+                id,
+                instance: core,
+                module: &module.ir,
+                globals: &self.out.globals,
+            };
+            let fill = init.as_ref().map_or(Ok(Const::Null), |init| scope.eval(init))?;
+            val_type(wasmparser::ValType::Ref(ty.element_type))
+                .context("a table has a type that is not supported yet")?;
+            core.tables.push(self.out.shape.tables.push(TableShape {
+                domain,
+                minimum: ty.initial,
+                maximum: ty.maximum,
+                index64: ty.table64,
+            }));
+            self.out.tables.push(fill);
+        }
+        Ok(())
+    }
+
+    fn apply_elements(&mut self, id: CoreInstanceId, state: &mut InstanceState, module: &CoreModule<'a>) -> Result<()> {
+        for (segment, element) in module.elements.iter().enumerate() {
+            let scope = Scope {
+                id,
+                instance: &state.core,
+                module: &module.ir,
+                globals: &self.out.globals,
+            };
+            let mut segment_state = SegmentState::Dropped;
+            match &element.kind {
+                ElementKind::Declared => {}
+                ElementKind::Passive => segment_state = SegmentState::Passive,
+                ElementKind::Active {
+                    table_index,
+                    offset_expr,
+                } => {
+                    let table = state.core.tables[table_index.unwrap_or(0) as usize];
+                    let offset = scope.offset(offset_expr)?;
+                    if self.trapped {
+                        // Nothing from here on ever runs.
+                    } else if self.started {
+                        segment_state = SegmentState::Applied;
+                        self.out.steps.push(Step::Elem {
+                            instance: id,
+                            segment,
+                            table,
+                            offset,
+                        });
+                    } else {
+                        let values = values(&scope, &element.items, &mut self.budget)?;
+                        self.apply_to_table(table, offset, values);
+                    }
+                }
+            }
+            if segment_state != SegmentState::Dropped {
+                let scope = Scope {
+                    id,
+                    instance: &state.core,
+                    module: &module.ir,
+                    globals: &self.out.globals,
+                };
+                state
+                    .elem_values
+                    .insert(segment, values(&scope, &element.items, &mut self.budget)?);
+            }
+            state.elems.push(segment_state);
+        }
+        Ok(())
+    }
+
+    fn apply_to_table(&mut self, table: TableId, offset: u64, values: Box<[Const]>) {
+        let end = offset.checked_add(values.len() as u64);
+        if end.is_none_or(|end| end > self.out.shape.tables[table].minimum) {
+            self.trap(Trap::TableOutOfBounds);
+        } else if !values.is_empty() {
+            // In bounds of a table, the offset is below 2^32.
+            self.out.image_elems.push(ImageElems {
+                table,
+                offset: offset as u32,
+                values,
+            });
+        }
+    }
+
+    fn apply_data(&mut self, id: CoreInstanceId, state: &mut InstanceState, module: &CoreModule<'a>) -> Result<()> {
+        for (segment, data) in module.data.iter().enumerate() {
+            let mut segment_state = SegmentState::Dropped;
+            match &data.kind {
+                DataKind::Passive => segment_state = SegmentState::Passive,
+                DataKind::Active {
+                    memory_index,
+                    offset_expr,
+                } => {
+                    let scope = Scope {
+                        id,
+                        instance: &state.core,
+                        module: &module.ir,
+                        globals: &self.out.globals,
+                    };
+                    let offset = scope.offset(offset_expr)?;
+                    let memory = state.core.memories[*memory_index as usize];
+                    let shape = &self.out.shape.memories[memory];
+                    let size = u128::from(shape.minimum) << shape.page_size_log2;
+                    if self.trapped {
+                        // Nothing from here on ever runs.
+                    } else if self.started {
+                        segment_state = SegmentState::Applied;
+                        self.out.steps.push(Step::Data {
+                            instance: id,
+                            segment,
+                            memory,
+                            offset,
+                        });
+                    } else if u128::from(offset) + data.data.len() as u128 > size {
+                        self.trap(Trap::MemoryOutOfBounds);
+                    } else if !data.data.is_empty() {
+                        self.out.image_data.push(ImageData {
+                            memory,
+                            offset,
+                            bytes: data.data,
+                        });
+                    }
+                }
+            }
+            state.data.push(segment_state);
+        }
+        Ok(())
+    }
+
+    fn trap(&mut self, trap: Trap) {
+        self.out.steps.push(Step::Trap(trap));
+        self.trapped = true;
+    }
+}
+
+/// The values of an element segment.
+fn values(scope: &Scope<'_, '_>, items: &ElementItems<'_>, budget: &mut super::Budget) -> Result<Box<[Const]>> {
+    match items {
+        ElementItems::Functions(section) => {
+            budget.spend(section.count() as usize)?;
+            section
+                .clone()
+                .into_iter()
+                .map(|func| Ok(scope.func(FuncIndex::from_u32(func?))))
+                .collect()
+        }
+        ElementItems::Expressions(_, section) => {
+            budget.spend(section.count() as usize)?;
+            section.clone().into_iter().map(|expr| scope.eval(&expr?)).collect()
+        }
+    }
+}
+
+impl Frame<'_> {
+    fn core_item(&self, export: &Export<'_>) -> Result<CoreItem> {
+        let at = export.index as usize;
+        Ok(match export.kind {
+            ExternalKind::Func | ExternalKind::FuncExact => CoreItem::Func(self.core_funcs[at]),
+            ExternalKind::Memory => CoreItem::Memory(self.core_memories[at]),
+            ExternalKind::Table => CoreItem::Table(self.core_tables[at]),
+            ExternalKind::Global => CoreItem::Global(self.core_globals[at]),
+            ExternalKind::Tag => bail!("tags are not supported yet"),
+        })
+    }
+}
+
+/// Core instances are part of function keys, which have room for more of them than there can be.
+const _: () = assert!(MAX_INSTANCES < 1 << FuncKey::NAMESPACE_BITS);

@@ -1,0 +1,137 @@
+//! The root component's imports and exports: what the host gives and gets.
+
+use super::items::{Exports, FuncItem, Item, TypeItem};
+use super::types::UNKNOWN;
+use super::{Frame, Inliner};
+use anyhow::{Context, Result, bail};
+use indexmap::IndexMap;
+use mintage_environ::LiftId;
+use mintage_environ::component::{Export, Import, ImportFunc, Lift};
+use std::rc::Rc;
+use wasmparser::component_types::{ComponentAnyTypeId, ComponentEntityType};
+
+impl<'p> Inliner<'p, '_> {
+    /// Makes an import of the root: the item that it is inside, and its place in the interface.
+    pub(super) fn import_from_host(&mut self, frame: &mut Frame<'p>, name: &str) -> Result<Item<'p>> {
+        let types = frame.types.types;
+        let ty = types
+            .component_item_for_import(name)
+            .context("an import has no type")?
+            .ty;
+        let mut path = vec![Box::from(name)];
+        let (item, import) = self
+            .host_item(frame, &mut path, ty)
+            .with_context(|| format!("in the import `{name}`"))?;
+        self.out.interface.imports.insert(name.into(), import);
+        Ok(item)
+    }
+
+    /// The item of type `ty` that the host gives at `path`. Instance types nest at most 100 deep.
+    fn host_item(
+        &mut self,
+        frame: &mut Frame<'p>,
+        path: &mut Vec<Box<str>>,
+        ty: ComponentEntityType,
+    ) -> Result<(Item<'p>, Import)> {
+        self.budget.spend(1)?;
+        let interface = &mut self.out.interface;
+        Ok(match ty {
+            ComponentEntityType::Func(ty) => {
+                let ty = frame.types.func(ty, &mut interface.types, &mut self.budget)?;
+                let id = interface.import_funcs.push(ImportFunc {
+                    path: path.as_slice().into(),
+                    ty,
+                });
+                (Item::Func(FuncItem::Import(id)), Import::Func(id))
+            }
+            ComponentEntityType::Instance(ty) => {
+                let ty = frame.types.types.get(ty).context(UNKNOWN)?;
+                let mut items = Exports::new();
+                let mut imports = IndexMap::new();
+                for (name, export) in &ty.exports {
+                    path.push(name.as_str().into());
+                    let (item, import) = self.host_item(frame, path, export.ty)?;
+                    path.pop();
+                    items.insert(name.as_str(), item);
+                    imports.insert(name.as_str().into(), import);
+                }
+                (Item::Instance(Rc::new(items)), Import::Instance(imports))
+            }
+            ComponentEntityType::Type { created, .. } => {
+                let ty = match created {
+                    ComponentAnyTypeId::Resource(id) => {
+                        TypeItem::Resource(frame.types.resource_or_new(id.resource(), &mut interface.types))
+                    }
+                    other => frame.types.type_item(other, &mut interface.types, &mut self.budget)?,
+                };
+                let import = match ty {
+                    TypeItem::Resource(id) => Import::Resource(id),
+                    TypeItem::Value(ty) => Import::Type(ty),
+                    TypeItem::Static => Import::Static,
+                };
+                (Item::Type(ty), import)
+            }
+            ComponentEntityType::Module(_) => (Item::HostModule, Import::Static),
+            ComponentEntityType::Component(_) => (Item::HostComponent, Import::Static),
+            ComponentEntityType::Value(_) => bail!("importing values is not supported yet"),
+        })
+    }
+
+    /// Takes over the exports of the root.
+    pub(super) fn export_root(&mut self, frame: &Frame<'p>) -> Result<()> {
+        for (&name, item) in &frame.exports {
+            let ty = frame
+                .types
+                .types
+                .component_item_for_export(name)
+                .context("an export has no type")?
+                .ty;
+            let export = self
+                .export(frame, ty, item)
+                .with_context(|| format!("in the export `{name}`"))?;
+            self.out.interface.exports.insert(name.into(), export);
+        }
+        Ok(())
+    }
+
+    /// The export of `item`, of which only what its type `ty` names is visible. Instance types nest at most 100 deep.
+    fn export(&mut self, frame: &Frame<'p>, ty: ComponentEntityType, item: &Item<'p>) -> Result<Export> {
+        self.budget.spend(1)?;
+        Ok(match (ty, item) {
+            (_, Item::Func(FuncItem::Import(id))) => Export::ImportedFunc(*id),
+            (_, Item::Func(FuncItem::Lift(lift))) => Export::Func(self.export_lift(*lift)?),
+            (_, Item::Type(TypeItem::Resource(id))) => Export::Resource(*id),
+            (_, Item::Type(TypeItem::Value(ty))) => Export::Type(*ty),
+            (_, Item::Type(TypeItem::Static)) => Export::Static,
+            (ComponentEntityType::Instance(ty), Item::Instance(items)) => {
+                let ty = frame.types.types.get(ty).context(UNKNOWN)?;
+                let mut exports = IndexMap::new();
+                for (name, export) in &ty.exports {
+                    let item = items
+                        .get(name.as_str())
+                        .with_context(|| format!("`{name}` is missing"))?;
+                    exports.insert(name.as_str().into(), self.export(frame, export.ty, item)?);
+                }
+                Export::Instance(exports)
+            }
+            (_, Item::Instance(_)) => bail!("an instance is exported as something else"),
+            (_, Item::Component(..) | Item::Module(_) | Item::HostModule | Item::HostComponent) => Export::Static,
+        })
+    }
+
+    /// The number of a lift among those that the host can call.
+    fn export_lift(&mut self, lift: usize) -> Result<LiftId> {
+        if let Some(&id) = self.exported_lifts.get(&lift) {
+            return Ok(id);
+        }
+        let item = &self.lifts[lift];
+        let id = self.out.interface.lifts.push(Lift {
+            ty: item.ty,
+            callee: item.callee,
+            options: item.options.clone(),
+            post_return: item.post_return,
+        });
+        self.exported_lifts.insert(lift, id);
+        Ok(id)
+    }
+}

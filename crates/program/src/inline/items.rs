@@ -1,0 +1,121 @@
+//! What the index spaces of components hold while they are instantiated abstractly.
+
+use crate::parse::ComponentIndex;
+use indexmap::IndexMap;
+use mintage_environ::component::{CanonOptions, CoreCallee, InterfaceType, Lower};
+use mintage_environ::{
+    CoreInstanceId, DomainId, FuncKey, FuncTypeId, GlobalId, ImportId, MemoryId, ModuleId, ResourceId, SigId, TableId,
+    Trap,
+};
+use std::rc::Rc;
+
+/// The exports of a component instance.
+pub(super) type Exports<'p> = IndexMap<&'p str, Item<'p>>;
+
+/// An item of a component.
+#[derive(Clone)]
+pub(super) enum Item<'p> {
+    Func(FuncItem),
+    Instance(Rc<Exports<'p>>),
+    /// A component of the binary, with the items that it captures from the components around it.
+    Component(ComponentIndex, Rc<[Item<'p>]>),
+    Module(ModuleId),
+    Type(TypeItem),
+    /// A module that the root imports: good for nothing, since hosts cannot give one.
+    HostModule,
+    /// A component that the root imports, likewise.
+    HostComponent,
+}
+
+/// A component function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum FuncItem {
+    /// A function of the host.
+    Import(ImportId),
+    /// A lifted core function, by its place in the list of lifts.
+    Lift(usize),
+}
+
+/// A lifted core function.
+pub(super) struct LiftItem {
+    pub ty: FuncTypeId,
+    pub callee: CoreCallee,
+    pub options: CanonOptions,
+    pub post_return: Option<CoreCallee>,
+}
+
+/// A type of a component.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum TypeItem {
+    Resource(ResourceId),
+    Value(InterfaceType),
+    /// The type of a function, instance or component.
+    Static,
+}
+
+/// An item of a core instance.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum CoreItem {
+    Func(CoreFunc),
+    Memory(MemoryId),
+    Table(TableId),
+    Global(GlobalId),
+}
+
+/// A core function: all are of the domain in which they are named, since core items never cross components.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct CoreFunc {
+    pub key: FuncKey,
+    pub sig: SigId,
+}
+
+impl From<CoreFunc> for CoreCallee {
+    fn from(CoreFunc { key, sig }: CoreFunc) -> Self {
+        CoreCallee { key, sig }
+    }
+}
+
+/// An entry of the core instance index space.
+pub(super) enum CoreInstanceItem<'p> {
+    Instance(CoreInstanceId),
+    /// Items put together by the component.
+    Bag(IndexMap<&'p str, CoreItem>),
+}
+
+/// What a `LowerImport` key stands for until reachability has numbered the lowers.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Trampoline {
+    /// A lowered host function.
+    Lower(Lower),
+    /// Something that is not supported yet; an error if it can be called.
+    Unsupported {
+        /// What it is.
+        what: String,
+        domain: DomainId,
+        sig: SigId,
+    },
+}
+
+/// A run-time step of instantiation.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Step {
+    /// Applies the active data segment `segment` of an instance.
+    Data {
+        instance: CoreInstanceId,
+        segment: usize,
+        memory: MemoryId,
+        offset: u64,
+    },
+    /// Applies the active element segment `segment` of an instance.
+    Elem {
+        instance: CoreInstanceId,
+        segment: usize,
+        table: TableId,
+        offset: u64,
+    },
+    Start {
+        domain: DomainId,
+        callee: CoreCallee,
+    },
+    Trap(Trap),
+}

@@ -1,0 +1,383 @@
+//! Phase 2: abstract instantiation. Executes the definitions of the root component and of every component that it
+//! instantiates, with symbols for values, and so resolves each alias, argument and import to what it will be at run time.
+//!
+//! The walk keeps its own stack of [`Frame`]s, one per component instance under way, so that nesting costs no host stack.
+//! Components can multiply: a few hundred bytes can ask for 2^100 instances. Each step draws on a [`Budget`].
+
+mod canon;
+mod constants;
+mod core;
+mod interface;
+mod items;
+mod types;
+
+pub(crate) use self::canon::has_handles;
+pub(crate) use self::core::{InstanceState, SegmentState};
+pub(crate) use items::{Step, Trampoline};
+
+use crate::ir::{Const, Global, ImageData, ImageElems};
+use crate::parse::{Capture, ComponentIndex, DefinitionKind, OuterRef, Parsed};
+use anyhow::{Context, Result, bail, ensure};
+use indexmap::IndexSet;
+use items::{CoreInstanceItem, CoreItem, Exports, FuncItem, Item, LiftItem};
+use mintage_environ::component::{ComponentInterface, CoreExport, CoreItem as InterfaceItem};
+use mintage_environ::layout::Shape;
+use mintage_environ::{CoreInstanceId, DomainId, GlobalId, IndexVec, LiftId, TableId, Tunables};
+use std::collections::HashMap;
+use std::rc::Rc;
+use types::TypeScope;
+use wasmparser::{ComponentExternalKind, ComponentInstance, ComponentInstantiationArg};
+
+/// The most core instances, and the most component instances, of one component.
+const MAX_INSTANCES: usize = 10_000;
+/// The most steps of abstract instantiation. A step costs at most some hundred bytes, and well below a microsecond; the
+/// largest known components (a hundred core instances with ten thousand table entries each) take about a million.
+const MAX_STEPS: u64 = 8_000_000;
+
+/// What abstract instantiation finds, before reachability decides what of it is kept.
+pub(crate) struct Inlined<'a> {
+    pub instances: IndexVec<CoreInstanceId, InstanceState>,
+    pub shape: Shape,
+    /// The value that fills each table at first.
+    pub tables: IndexVec<TableId, Const>,
+    pub globals: IndexVec<GlobalId, Global>,
+    pub image_data: Vec<ImageData<'a>>,
+    pub image_elems: Vec<ImageElems>,
+    /// Run-time initializers.
+    pub steps: Vec<Step>,
+    /// What stands behind each `LowerImport` key, for now.
+    pub trampolines: IndexSet<Trampoline>,
+    /// Types, signatures, imports, exports and lifts, but neither lowers nor initializers.
+    pub interface: ComponentInterface,
+}
+
+/// Instantiates the root of `parsed` abstractly.
+pub(crate) fn inline<'a>(parsed: &Parsed<'a>, tunables: &Tunables) -> Result<Inlined<'a>> {
+    let mut inliner = Inliner {
+        parsed,
+        budget: Budget { left: MAX_STEPS },
+        trapped: false,
+        started: false,
+        lifts: Vec::new(),
+        exported_lifts: HashMap::new(),
+        out: Inlined {
+            instances: IndexVec::new(),
+            shape: Shape::default(),
+            tables: IndexVec::new(),
+            globals: IndexVec::new(),
+            image_data: Vec::new(),
+            image_elems: Vec::new(),
+            steps: Vec::new(),
+            trampolines: IndexSet::new(),
+            interface: ComponentInterface {
+                signatures: parsed.signatures.clone(),
+                ..ComponentInterface::default()
+            },
+        },
+    };
+    inliner.run()?;
+    inliner.choose_main_memories();
+    if tunables.core_exports {
+        inliner.list_core_exports();
+    }
+    Ok(inliner.out)
+}
+
+/// What is left of the steps.
+struct Budget {
+    left: u64,
+}
+
+impl Budget {
+    fn spend(&mut self, steps: usize) -> Result<()> {
+        match self.left.checked_sub(steps as u64) {
+            Some(left) => self.left = left,
+            None => bail!(
+                "the component is too large: instantiating all its nested components and modules takes more than {MAX_STEPS} \
+                 steps; instantiate fewer of them"
+            ),
+        }
+        Ok(())
+    }
+}
+
+struct Inliner<'p, 'a> {
+    parsed: &'p Parsed<'a>,
+    budget: Budget,
+    /// Whether a step before this point always traps: what follows is never reached.
+    trapped: bool,
+    /// Whether a start function runs before this point, so that memories and tables are no longer known.
+    started: bool,
+    lifts: Vec<LiftItem>,
+    exported_lifts: HashMap<usize, LiftId>,
+    out: Inlined<'a>,
+}
+
+/// A component instance under way.
+struct Frame<'p> {
+    component: ComponentIndex,
+    /// The definition to execute next.
+    next: usize,
+    domain: DomainId,
+    /// Arguments by name; empty for the root, whose imports are the host's.
+    args: HashMap<&'p str, Item<'p>>,
+    captures: Rc<[Item<'p>]>,
+    /// The name space of types, with the identity of resources.
+    types: TypeScope<'p>,
+    core_funcs: Vec<items::CoreFunc>,
+    core_memories: Vec<mintage_environ::MemoryId>,
+    core_tables: Vec<TableId>,
+    core_globals: Vec<GlobalId>,
+    core_instances: Vec<CoreInstanceItem<'p>>,
+    modules: Vec<Item<'p>>,
+    components: Vec<Item<'p>>,
+    instances: Vec<Rc<Exports<'p>>>,
+    funcs: Vec<FuncItem>,
+    exports: Exports<'p>,
+}
+
+impl<'p, 'a> Inliner<'p, 'a> {
+    fn run(&mut self) -> Result<()> {
+        let root = self.frame(self.parsed.root, HashMap::new(), Rc::new([]))?;
+        let mut stack = vec![root];
+        while let Some(frame) = stack.last_mut() {
+            let component = &self.parsed.components[frame.component.0];
+            let Some(definition) = component.definitions.get(frame.next) else {
+                let Some(finished) = stack.pop() else { break };
+                match stack.last_mut() {
+                    Some(parent) => {
+                        let ty = parent.types.types.component_instance_at(parent.instances.len() as u32);
+                        let exports = Rc::new(finished.exports);
+                        parent.types.bind_instance(ty, &exports, &mut self.budget)?;
+                        parent.instances.push(exports);
+                    }
+                    None => self.export_root(&finished)?,
+                }
+                continue;
+            };
+            frame.next += 1;
+            self.budget.spend(1)?;
+            let at = || format!("in the component definition at byte {:#x}", definition.offset);
+            if let Some(child) = self.execute(frame, &definition.kind).with_context(at)? {
+                stack.push(child);
+            }
+        }
+        Ok(())
+    }
+
+    /// A frame that instantiates `component` in a new domain.
+    fn frame(
+        &mut self,
+        component: ComponentIndex,
+        args: HashMap<&'p str, Item<'p>>,
+        captures: Rc<[Item<'p>]>,
+    ) -> Result<Frame<'p>> {
+        let domain = self.out.shape.domains.push(None);
+        ensure!(
+            self.out.shape.domains.len() <= MAX_INSTANCES,
+            "the component has more than {MAX_INSTANCES} nested component instances; instantiate fewer of them"
+        );
+        Ok(Frame {
+            component,
+            next: 0,
+            domain,
+            args,
+            captures,
+            types: TypeScope::new(self.parsed.components[component.0].types.as_ref()),
+            core_funcs: Vec::new(),
+            core_memories: Vec::new(),
+            core_tables: Vec::new(),
+            core_globals: Vec::new(),
+            core_instances: Vec::new(),
+            modules: Vec::new(),
+            components: Vec::new(),
+            instances: Vec::new(),
+            funcs: Vec::new(),
+            exports: Exports::new(),
+        })
+    }
+
+    /// Executes a definition; an instantiation of a component gives the frame to execute next.
+    fn execute(&mut self, frame: &mut Frame<'p>, definition: &'p DefinitionKind<'a>) -> Result<Option<Frame<'p>>> {
+        match definition {
+            DefinitionKind::Import { name } => {
+                let item = match frame.component == self.parsed.root && frame.domain.as_u32() == 0 {
+                    true => self.import_from_host(frame, name)?,
+                    false => match frame.args.get(name) {
+                        Some(item) => item.clone(),
+                        None => bail!("the argument `{name}` is missing"),
+                    },
+                };
+                if let Some(import) = frame.types.types.component_item_for_import(name) {
+                    frame.types.bind(&import.ty, &item, &mut self.budget)?;
+                }
+                frame.push(item);
+            }
+            DefinitionKind::Module(id) => frame.modules.push(Item::Module(*id)),
+            DefinitionKind::Component(id) => {
+                let captures = &self.parsed.components[id.0].captures;
+                self.budget.spend(captures.len())?;
+                let captures = captures
+                    .iter()
+                    .map(|capture| frame.captured(*capture))
+                    .collect::<Result<_>>()?;
+                frame.components.push(Item::Component(*id, captures));
+            }
+            DefinitionKind::CoreInstance(instance) => self.core_instance(frame, instance)?,
+            DefinitionKind::Instance(ComponentInstance::Instantiate { component_index, args }) => {
+                return self.instantiate(frame, *component_index, args).map(Some);
+            }
+            DefinitionKind::Instance(ComponentInstance::FromExports(exports)) => {
+                self.budget.spend(exports.len())?;
+                let items = exports.iter().map(|export| {
+                    let item = self.item(frame, export.kind, export.index)?;
+                    Ok((export.name.name, item))
+                });
+                let items = items.collect::<Result<_>>()?;
+                frame.instances.push(Rc::new(items));
+            }
+            DefinitionKind::Resource { type_index } => {
+                let resource = self.out.interface.types.add_resource();
+                frame.types.define_resource(*type_index, resource)?;
+            }
+            DefinitionKind::AliasExport { instance, name } => match frame.instances[*instance as usize].get(name) {
+                Some(item) => frame.push(item.clone()),
+                None => bail!("the instance does not export `{name}`"),
+            },
+            DefinitionKind::AliasCoreExport { instance, name } => {
+                let item = self.core_export(&frame.core_instances[*instance as usize], name)?;
+                frame.push_core(item);
+            }
+            DefinitionKind::OuterModule(outer) => {
+                let item = frame.captured(Capture::Module(*outer))?;
+                frame.modules.push(item);
+            }
+            DefinitionKind::OuterComponent(outer) => {
+                let item = frame.captured(Capture::Component(*outer))?;
+                frame.components.push(item);
+            }
+            DefinitionKind::Canon(canon) => self.canon(frame, canon)?,
+            DefinitionKind::Export(export) => {
+                let item = self.item(frame, export.kind, export.index)?;
+                if let Some(ty) = frame.types.types.component_item_for_export(export.name.name) {
+                    frame.types.bind(&ty.ty, &item, &mut self.budget)?;
+                }
+                frame.exports.insert(export.name.name, item.clone());
+                frame.push(item);
+            }
+        }
+        Ok(None)
+    }
+
+    fn instantiate(
+        &mut self,
+        frame: &mut Frame<'p>,
+        component: u32,
+        args: &'p [ComponentInstantiationArg<'a>],
+    ) -> Result<Frame<'p>> {
+        let (id, captures) = match &frame.components[component as usize] {
+            Item::Component(id, captures) => (*id, captures.clone()),
+            _ => {
+                bail!("instantiating a component that the host imports is not supported; bundle it into the component")
+            }
+        };
+        self.budget.spend(args.len())?;
+        let args = args
+            .iter()
+            .map(|arg| Ok((arg.name, self.item(frame, arg.kind, arg.index)?)));
+        let args = args.collect::<Result<_>>()?;
+        self.frame(id, args, captures)
+    }
+
+    /// The item of an index space of `frame`.
+    fn item(&mut self, frame: &mut Frame<'p>, kind: ComponentExternalKind, index: u32) -> Result<Item<'p>> {
+        let at = index as usize;
+        Ok(match kind {
+            ComponentExternalKind::Module => frame.modules[at].clone(),
+            ComponentExternalKind::Component => frame.components[at].clone(),
+            ComponentExternalKind::Instance => Item::Instance(frame.instances[at].clone()),
+            ComponentExternalKind::Func => Item::Func(frame.funcs[at]),
+            ComponentExternalKind::Type => {
+                let ty = frame.types.types.component_any_type_at(index);
+                Item::Type(
+                    frame
+                        .types
+                        .type_item(ty, &mut self.out.interface.types, &mut self.budget)?,
+                )
+            }
+            ComponentExternalKind::Value => bail!("component values are not supported yet"),
+        })
+    }
+
+    /// Lists the exports of all core instances, for `Tunables::core_exports`.
+    fn list_core_exports(&mut self) {
+        for (instance, state) in self.out.instances.iter() {
+            let module = &self.parsed.modules[state.core.module];
+            for (&name, &(kind, index)) in &module.exports {
+                let item = match state.item(instance, &module.ir, kind, index) {
+                    Some(CoreItem::Func(func)) => InterfaceItem::Func(func.into(), state.core.domain),
+                    Some(CoreItem::Memory(id)) => InterfaceItem::Memory(id),
+                    Some(CoreItem::Table(id)) => InterfaceItem::Table(id),
+                    Some(CoreItem::Global(id)) => InterfaceItem::Global(id, self.out.shape.globals[id].ty),
+                    None => continue,
+                };
+                self.out.interface.core_exports.push(CoreExport {
+                    instance,
+                    name: name.into(),
+                    item,
+                });
+            }
+        }
+    }
+
+    /// Lets `ctx` of each domain point at the memory that the most code uses: the first memory of the largest modules.
+    fn choose_main_memories(&mut self) {
+        let mut weights: IndexVec<_, u64> = self.out.shape.memories.keys().map(|_| 0).collect();
+        for state in self.out.instances.values() {
+            if let Some(&memory) = state.core.memories.first() {
+                weights[memory] += self.parsed.modules[state.core.module].code_size();
+            }
+        }
+        for (id, memory) in self.out.shape.memories.iter() {
+            let main = &mut self.out.shape.domains[memory.domain];
+            if main.is_none_or(|best| weights[id] > weights[best]) {
+                *main = Some(id);
+            }
+        }
+    }
+}
+
+impl<'p> Frame<'p> {
+    /// Adds an item to the index space of its kind.
+    fn push(&mut self, item: Item<'p>) {
+        match item {
+            Item::Module(_) | Item::HostModule => self.modules.push(item),
+            Item::Component(..) | Item::HostComponent => self.components.push(item),
+            Item::Instance(exports) => self.instances.push(exports),
+            Item::Func(func) => self.funcs.push(func),
+            // The validator keeps the index space of types.
+            Item::Type(_) => {}
+        }
+    }
+
+    fn push_core(&mut self, item: CoreItem) {
+        match item {
+            CoreItem::Func(func) => self.core_funcs.push(func),
+            CoreItem::Memory(id) => self.core_memories.push(id),
+            CoreItem::Table(id) => self.core_tables.push(id),
+            CoreItem::Global(id) => self.core_globals.push(id),
+        }
+    }
+
+    /// The module or component that an outer alias of this component, or a capture of a component in it, means.
+    fn captured(&self, capture: Capture) -> Result<Item<'p>> {
+        let item = match capture {
+            Capture::Module(OuterRef::Own(index)) => self.modules.get(index as usize),
+            Capture::Component(OuterRef::Own(index)) => self.components.get(index as usize),
+            Capture::Module(OuterRef::Captured(position)) | Capture::Component(OuterRef::Captured(position)) => {
+                self.captures.get(position)
+            }
+        };
+        item.cloned().context("an outer alias leads to no item")
+    }
+}

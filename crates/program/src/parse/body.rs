@@ -1,0 +1,224 @@
+//! Function bodies: validated in parallel, and read for what they refer to, in one pass over their bytes.
+
+use super::error::wasm_error;
+use super::module::CoreModule;
+use crate::ir::Body;
+use anyhow::{Result, bail};
+use mintage_environ::{IndexVec, ModuleId};
+use rayon::prelude::*;
+use wasmparser::{
+    FrameKind, FrameStack, FuncToValidate, FuncValidator, FuncValidatorAllocations, FunctionBody, ValidatorResources,
+    VisitOperator,
+};
+
+/// What a function refers to: the edges of the reachability graph. Indexes are those of the module.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FuncFacts {
+    /// Functions that it calls or takes the reference of, sorted, each once.
+    pub functions: Box<[u32]>,
+    /// Tables and segments that it uses, sorted, each once.
+    pub uses: Box<[Use]>,
+}
+
+/// A table or segment that a function uses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Use {
+    /// Reads a table: calls through it, gets or copies entries.
+    TableRead(u32),
+    /// Changes entries or the size of a table.
+    TableWrite(u32),
+    /// Initializes from, or drops, a data segment.
+    Data(u32),
+    /// Initializes from, or drops, an element segment.
+    Element(u32),
+}
+
+/// A function body that is still to be validated.
+pub(super) struct Unvalidated<'a> {
+    pub module: ModuleId,
+    pub function: FuncToValidate<ValidatorResources>,
+    pub body: FunctionBody<'a>,
+}
+
+/// The body as the program keeps it.
+pub(super) fn describe<'a>(body: &FunctionBody<'a>) -> Result<Body<'a>> {
+    let Ok(offset) = usize::try_from(body.range().start) else {
+        bail!("the component is larger than the address space")
+    };
+    Ok(Body {
+        bytes: body.as_bytes(),
+        offset,
+    })
+}
+
+/// Validates all bodies and hands the facts of each to its module. The error is that of the first invalid function.
+pub(super) fn validate_all(
+    bodies: Vec<Unvalidated<'_>>,
+    modules: &mut IndexVec<ModuleId, CoreModule<'_>>,
+) -> Result<()> {
+    let owners: Vec<ModuleId> = bodies.iter().map(|body| body.module).collect();
+    let facts: Vec<_> = bodies
+        .into_par_iter()
+        .map_init(Scratch::default, |scratch, body| {
+            validate(scratch, &body).map_err(|error| (error, body.module, body.function.index))
+        })
+        .collect();
+    for (module, facts) in owners.into_iter().zip(facts) {
+        match facts {
+            Ok(facts) => modules[module].facts.push(facts),
+            Err((error, id, function)) => {
+                let module = &modules[id].ir;
+                let name = module.names.iter().find(|(index, _)| index.as_u32() == function);
+                let name = name.map_or(String::new(), |(_, name)| format!(" (`{name}`)"));
+                return Err(
+                    wasm_error(error).context(format!("in function {function}{name} of core module {}", id.as_u32()))
+                );
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What a worker keeps from function to function.
+#[derive(Default)]
+struct Scratch {
+    allocations: FuncValidatorAllocations,
+    collector: Collector,
+}
+
+#[derive(Default)]
+struct Collector {
+    functions: Vec<u32>,
+    uses: Vec<Use>,
+}
+
+impl Collector {
+    fn take(&mut self) -> FuncFacts {
+        self.functions.sort_unstable();
+        self.functions.dedup();
+        self.uses.sort_unstable();
+        self.uses.dedup();
+        let facts = FuncFacts {
+            functions: self.functions.as_slice().into(),
+            uses: self.uses.as_slice().into(),
+        };
+        self.functions.clear();
+        self.uses.clear();
+        facts
+    }
+}
+
+fn validate(scratch: &mut Scratch, unvalidated: &Unvalidated<'_>) -> wasmparser::Result<FuncFacts> {
+    let Unvalidated { function, body, .. } = unvalidated;
+    let copy = || FuncToValidate {
+        resources: function.resources.clone(),
+        index: function.index,
+        ty: function.ty,
+        features: function.features,
+    };
+    let mut validator = copy().into_validator(std::mem::take(&mut scratch.allocations));
+    match validate_and_collect(&mut validator, body, &mut scratch.collector) {
+        Ok(()) => {
+            scratch.allocations = validator.into_allocations();
+            Ok(scratch.collector.take())
+        }
+        Err(error) => {
+            scratch.collector.take();
+            // The plain validator also knows operators of other proposals, and so tells more about what is wrong.
+            copy()
+                .into_validator(FuncValidatorAllocations::default())
+                .validate(body)?;
+            Err(error)
+        }
+    }
+}
+
+fn validate_and_collect(
+    validator: &mut FuncValidator<ValidatorResources>,
+    body: &FunctionBody<'_>,
+    collector: &mut Collector,
+) -> wasmparser::Result<()> {
+    let mut reader = body.get_binary_reader();
+    validator.read_locals(&mut reader)?;
+    reader.set_features(*validator.features());
+    while !reader.eof() {
+        let position = reader.original_position();
+        reader.visit_operator(&mut Collecting {
+            collector,
+            validator: validator.visitor(position),
+        })??;
+    }
+    reader.finish_expression(&validator.visitor(reader.original_position()))
+}
+
+/// Validates an operator with `V` and notes what it refers to.
+struct Collecting<'c, V> {
+    collector: &'c mut Collector,
+    validator: V,
+}
+
+impl<V: FrameStack> FrameStack for Collecting<'_, V> {
+    fn current_frame(&self) -> Option<FrameKind> {
+        self.validator.current_frame()
+    }
+}
+
+/// Notes what the operators that matter refer to.
+macro_rules! note {
+    ($c:expr, Call $function:ident) => {
+        $c.functions.push($function)
+    };
+    ($c:expr, RefFunc $function:ident) => {
+        $c.functions.push($function)
+    };
+    ($c:expr, CallIndirect $type_index:ident $table:ident) => {
+        $c.uses.push(Use::TableRead($table))
+    };
+    ($c:expr, TableGet $table:ident) => {
+        $c.uses.push(Use::TableRead($table))
+    };
+    ($c:expr, TableSet $table:ident) => {
+        $c.uses.push(Use::TableWrite($table))
+    };
+    ($c:expr, TableGrow $table:ident) => {
+        $c.uses.push(Use::TableWrite($table))
+    };
+    ($c:expr, TableFill $table:ident) => {
+        $c.uses.push(Use::TableWrite($table))
+    };
+    ($c:expr, TableCopy $dst:ident $src:ident) => {
+        $c.uses.extend([Use::TableWrite($dst), Use::TableRead($src)])
+    };
+    ($c:expr, TableInit $element:ident $table:ident) => {
+        $c.uses.extend([Use::TableWrite($table), Use::Element($element)])
+    };
+    ($c:expr, ElemDrop $element:ident) => {
+        $c.uses.push(Use::Element($element))
+    };
+    ($c:expr, MemoryInit $data:ident $memory:ident) => {
+        $c.uses.push(Use::Data($data))
+    };
+    ($c:expr, DataDrop $data:ident) => {
+        $c.uses.push(Use::Data($data))
+    };
+    ($c:expr, $($other:tt)*) => {};
+}
+
+macro_rules! visitor {
+    ($(@$proposal:ident $op:ident $({ $($arg:ident: $ty:ty),* })? => $visit:ident ($($ann:tt)*))*) => {
+        $(
+            #[inline(always)]
+            fn $visit(&mut self $($(, $arg: $ty)*)?) -> Self::Output {
+                note!(self.collector, $op $($($arg)*)?);
+                self.validator.$visit($($($arg),*)?)
+            }
+        )*
+    };
+}
+
+#[allow(unused_variables, reason = "an operator's note leaves out what does not matter")]
+impl<'a, V: VisitOperator<'a, Output = wasmparser::Result<()>>> VisitOperator<'a> for Collecting<'_, V> {
+    type Output = wasmparser::Result<()>;
+
+    wasmparser::for_each_visit_operator!(visitor);
+}

@@ -1,0 +1,88 @@
+//! Errors of the parser and validator, with what to do about them.
+
+use wasmparser::WasmFeatures;
+
+/// Features that are not supported, with their usual name and the way to do without.
+const ADVICE: &[(WasmFeatures, &str, &str)] = &[
+    (
+        WasmFeatures::SIMD,
+        "SIMD",
+        "compile without it (`-C target-feature=-simd128`, `-mno-simd128`)",
+    ),
+    (
+        WasmFeatures::RELAXED_SIMD,
+        "relaxed SIMD",
+        "compile without it (`-C target-feature=-relaxed-simd`, `-mno-relaxed-simd`)",
+    ),
+    (
+        WasmFeatures::THREADS,
+        "threads",
+        "compile without shared memory and atomics (`-C target-feature=-atomics`, no `-pthread`)",
+    ),
+    (
+        WasmFeatures::TAIL_CALL,
+        "tail calls",
+        "compile without them (`-C target-feature=-tail-call`, `-mno-tail-call`)",
+    ),
+    (
+        WasmFeatures::EXCEPTIONS,
+        "exceptions",
+        "compile without them (`panic = \"abort\"`, `-fno-exceptions`, no `setjmp`)",
+    ),
+    (
+        WasmFeatures::LEGACY_EXCEPTIONS,
+        "legacy exceptions",
+        "compile without them (`panic = \"abort\"`, `-fno-exceptions`)",
+    ),
+    (
+        WasmFeatures::MEMORY64,
+        "64-bit memories",
+        "compile for a 32-bit target (`wasm32-...`)",
+    ),
+    (
+        WasmFeatures::FUNCTION_REFERENCES,
+        "typed function references",
+        "compile without it",
+    ),
+    (WasmFeatures::GC, "garbage collection", "compile for linear memory"),
+    (WasmFeatures::CUSTOM_PAGE_SIZES, "custom page sizes", "use 64 KiB pages"),
+    (
+        WasmFeatures::WIDE_ARITHMETIC,
+        "wide arithmetic",
+        "compile without it (`-C target-feature=-wide-arithmetic`)",
+    ),
+    (WasmFeatures::STACK_SWITCHING, "stack switching", "compile without it"),
+    (
+        WasmFeatures::CM_ASYNC,
+        "the async ABI of components",
+        "use synchronous functions, without streams and futures",
+    ),
+    (
+        WasmFeatures::CM_VALUES,
+        "component values",
+        "leave value imports, exports and start functions out",
+    ),
+    (
+        WasmFeatures::CM_GC,
+        "the garbage-collected Canonical ABI",
+        "use the linear-memory ABI",
+    ),
+    (WasmFeatures::CM_MAP, "map types", "use a list of tuples"),
+    (
+        WasmFeatures::CM_FIXED_LENGTH_LISTS,
+        "fixed-length lists",
+        "use a list or a tuple",
+    ),
+];
+
+/// The error of the parser or validator with its byte offset and, when a feature is missing, with advice.
+pub(crate) fn wasm_error(error: wasmparser::Error) -> anyhow::Error {
+    let mut message = format!("invalid component at byte {:#x}: {}", error.offset(), error.message());
+    if let Some(missing) = error.missing_wasm_feature() {
+        message.push_str(&match ADVICE.iter().find(|(feature, ..)| feature.contains(missing)) {
+            Some((_, name, advice)) => format!(" ({name}: not supported yet; {advice})"),
+            None => format!(" ({missing:?}: not supported yet)"),
+        });
+    }
+    anyhow::Error::msg(message)
+}

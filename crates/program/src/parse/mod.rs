@@ -1,0 +1,157 @@
+//! Phase 1: component bytes to the component tree as plain data, everything validated.
+//!
+//! One walk over the binary validates all sections and collects definitions ([`component`], [`module`]); then all function
+//! bodies of all modules are validated in parallel ([`body`]), which also collects what each function refers to.
+
+mod body;
+mod component;
+mod error;
+mod module;
+
+pub(crate) use body::Use;
+pub(crate) use component::{Capture, Component, ComponentIndex, DefinitionKind, OuterRef};
+pub(crate) use module::{CoreModule, val_type};
+
+use crate::features;
+use anyhow::{Result, bail, ensure};
+use body::Unvalidated;
+use component::ComponentBuilder;
+use error::wasm_error;
+use mintage_environ::{IndexVec, ModuleId, Signatures};
+use module::ModuleBuilder;
+use wasmparser::{Encoding, Parser, Payload, ValidPayload, Validator};
+
+/// A valid component and everything nested in it.
+pub(crate) struct Parsed<'a> {
+    /// The root, then nested components in the order in which they end.
+    pub components: Vec<Component<'a>>,
+    /// The root's place in `components`.
+    pub root: ComponentIndex,
+    /// Core modules in binary order.
+    pub modules: IndexVec<ModuleId, CoreModule<'a>>,
+    /// Core function types of all modules.
+    pub signatures: Signatures,
+}
+
+/// Parses and validates a component.
+pub(crate) fn parse(bytes: &[u8]) -> Result<Parsed<'_>> {
+    check_header(bytes)?;
+    let mut parser = Parser::new(0);
+    parser.set_features(features());
+    let mut walk = Walk {
+        validator: Validator::new_with_features(features()),
+        ..Walk::default()
+    };
+    for payload in parser.parse_all(bytes) {
+        walk.payload(payload.map_err(wasm_error)?)?;
+    }
+    let Some(root) = walk.root else {
+        bail!("the component ends before its last section")
+    };
+    let mut modules = walk.modules;
+    body::validate_all(walk.bodies, &mut modules)?;
+    Ok(Parsed {
+        components: walk.components,
+        root,
+        modules,
+        signatures: walk.signatures,
+    })
+}
+
+/// Says clearly what the bytes are when they are no component.
+fn check_header(bytes: &[u8]) -> Result<()> {
+    ensure!(!bytes.is_empty(), "the input is empty, not a WebAssembly component");
+    if !bytes.starts_with(b"\0asm") {
+        let text = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
+        ensure!(
+            !matches!(text, Some(b'(' | b';')),
+            "the input is WebAssembly text, not a binary component; convert it with `wasm-tools parse` first"
+        );
+        let start = bytes
+            .iter()
+            .take(4)
+            .map(|byte| format!("{byte:02x}"))
+            .collect::<Vec<_>>()
+            .join(" ");
+        bail!("the input is not a WebAssembly component: it starts with {start}, not with 00 61 73 6d");
+    }
+    if let Some([_, _, 0, 0]) = bytes.get(4..8) {
+        bail!("the input is a core WebAssembly module, not a component; wrap it with `wasm-tools component new`");
+    }
+    Ok(())
+}
+
+/// What is being read: the component or module whose end has not come yet, inside those that enclose it.
+enum Level<'a> {
+    Component(ComponentBuilder<'a>),
+    Module(ModuleBuilder<'a>),
+}
+
+/// The walk over the binary.
+#[derive(Default)]
+struct Walk<'a> {
+    validator: Validator,
+    signatures: Signatures,
+    levels: Vec<Level<'a>>,
+    components: Vec<Component<'a>>,
+    root: Option<ComponentIndex>,
+    modules: IndexVec<ModuleId, CoreModule<'a>>,
+    bodies: Vec<Unvalidated<'a>>,
+}
+
+impl<'a> Walk<'a> {
+    fn payload(&mut self, payload: Payload<'a>) -> Result<()> {
+        // Indexes of types are needed before the section that adds them is validated.
+        let types_before = match (&payload, self.validator.types(0)) {
+            (Payload::ComponentTypeSection(_), Some(types)) => types.component_type_count(),
+            _ => 0,
+        };
+        let valid = self.validator.payload(&payload).map_err(wasm_error)?;
+        match (valid, payload) {
+            (ValidPayload::Func(function, body), _) => {
+                let module = self.modules.next_index();
+                self.module()?.ir.bodies.push(body::describe(&body)?);
+                self.bodies.push(Unvalidated { module, function, body });
+            }
+            (ValidPayload::End(types), _) => match self.levels.pop() {
+                Some(Level::Module(module)) => {
+                    let id = self.modules.push(module.finish());
+                    self.component()?.define(DefinitionKind::Module(id), 0);
+                }
+                Some(Level::Component(component)) => {
+                    self.components.push(component.finish(types));
+                    let id = ComponentIndex(self.components.len() - 1);
+                    match self.levels.is_empty() {
+                        true => self.root = Some(id),
+                        false => self.component()?.define(DefinitionKind::Component(id), 0),
+                    }
+                }
+                None => bail!("the component ends twice"),
+            },
+            (_, Payload::Version { encoding, .. }) => self.levels.push(match encoding {
+                Encoding::Module => Level::Module(ModuleBuilder::new()),
+                Encoding::Component => Level::Component(ComponentBuilder::default()),
+            }),
+            (_, payload) => match self.levels.last_mut() {
+                Some(Level::Module(module)) => module.section(payload, &mut self.signatures)?,
+                Some(Level::Component(_)) => component::section(&mut self.levels, payload, types_before)?,
+                None => bail!("a section stands before the component's header"),
+            },
+        }
+        Ok(())
+    }
+
+    fn module(&mut self) -> Result<&mut ModuleBuilder<'a>> {
+        match self.levels.last_mut() {
+            Some(Level::Module(module)) => Ok(module),
+            _ => bail!("a function body stands outside a module"),
+        }
+    }
+
+    fn component(&mut self) -> Result<&mut ComponentBuilder<'a>> {
+        match self.levels.last_mut() {
+            Some(Level::Component(component)) => Ok(component),
+            _ => bail!("a module or component is nested in a module"),
+        }
+    }
+}

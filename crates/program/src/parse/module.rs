@@ -1,0 +1,222 @@
+//! Core modules: their sections as plain data.
+
+use super::body::FuncFacts;
+use super::error::wasm_error;
+use crate::ir;
+use anyhow::{Result, bail};
+use indexmap::IndexMap;
+use mintage_environ::{FuncIndex, Index, IndexVec, RefType, Signature, Signatures, ValType};
+use wasmparser::{
+    ConstExpr, Data, Element, Export, ExternalKind, FuncType, GlobalType, KnownCustom, MemoryType, Name,
+    NameSectionReader, Payload, Table, TableInit, TableType, TypeRef,
+};
+
+/// A valid core module.
+pub(crate) struct CoreModule<'a> {
+    /// What code generation needs of it.
+    pub ir: ir::Module<'a>,
+    pub imports: Vec<CoreImport<'a>>,
+    /// The module's own tables, with the expression that fills them.
+    pub tables: Vec<(TableType, Option<ConstExpr<'a>>)>,
+    /// The module's own memories.
+    pub memories: Vec<MemoryType>,
+    /// The module's own globals.
+    pub globals: Vec<(GlobalType, ConstExpr<'a>)>,
+    pub exports: IndexMap<&'a str, (ExternalKind, u32)>,
+    pub start: Option<FuncIndex>,
+    pub elements: Vec<Element<'a>>,
+    pub data: Vec<Data<'a>>,
+    /// What each function of its own refers to.
+    pub facts: Vec<FuncFacts>,
+}
+
+impl CoreModule<'_> {
+    /// Bytes of all function bodies.
+    pub fn code_size(&self) -> u64 {
+        self.ir.bodies.iter().map(|body| body.bytes.len() as u64).sum()
+    }
+}
+
+/// An import of a core module.
+pub(crate) struct CoreImport<'a> {
+    pub module: &'a str,
+    pub name: &'a str,
+}
+
+/// A core module that is being read.
+pub(super) struct ModuleBuilder<'a> {
+    pub ir: ir::Module<'a>,
+    module: CoreModuleParts<'a>,
+}
+
+#[derive(Default)]
+struct CoreModuleParts<'a> {
+    imports: Vec<CoreImport<'a>>,
+    tables: Vec<(TableType, Option<ConstExpr<'a>>)>,
+    memories: Vec<MemoryType>,
+    globals: Vec<(GlobalType, ConstExpr<'a>)>,
+    exports: IndexMap<&'a str, (ExternalKind, u32)>,
+    start: Option<FuncIndex>,
+    elements: Vec<Element<'a>>,
+    data: Vec<Data<'a>>,
+}
+
+impl<'a> ModuleBuilder<'a> {
+    pub fn new() -> Self {
+        let ir = ir::Module {
+            types: Vec::new(),
+            funcs: IndexVec::new(),
+            imported_funcs: 0,
+            bodies: Vec::new(),
+            names: Vec::new(),
+            name: None,
+        };
+        Self {
+            ir,
+            module: CoreModuleParts::default(),
+        }
+    }
+
+    pub fn finish(mut self) -> CoreModule<'a> {
+        let functions = self.ir.funcs.len();
+        self.ir.names.retain(|(func, _)| func.index() < functions);
+        let CoreModuleParts {
+            imports,
+            tables,
+            memories,
+            globals,
+            exports,
+            start,
+            elements,
+            data,
+        } = self.module;
+        CoreModule {
+            ir: self.ir,
+            imports,
+            tables,
+            memories,
+            globals,
+            exports,
+            start,
+            elements,
+            data,
+            facts: Vec::new(),
+        }
+    }
+
+    /// Takes over a section, which is valid.
+    pub fn section(&mut self, payload: Payload<'a>, signatures: &mut Signatures) -> Result<()> {
+        self.read_section(payload, signatures)
+            .map_err(wasm_error)?
+            .map_or(Ok(()), |unsupported| bail!(unsupported))
+    }
+
+    fn read_section(
+        &mut self,
+        payload: Payload<'a>,
+        signatures: &mut Signatures,
+    ) -> wasmparser::Result<Option<&'static str>> {
+        let module = &mut self.module;
+        match payload {
+            Payload::TypeSection(section) => {
+                for ty in section.into_iter_err_on_gc_types() {
+                    match signature(&ty?) {
+                        Some(signature) => self.ir.types.push(signatures.intern(signature)),
+                        None => return Ok(Some("a function type uses a value type that is not supported yet")),
+                    }
+                }
+            }
+            Payload::ImportSection(section) => {
+                for import in section.into_imports() {
+                    let import = import?;
+                    if let TypeRef::Func(ty) | TypeRef::FuncExact(ty) = import.ty {
+                        self.ir.imported_funcs += 1;
+                        self.ir.funcs.push(self.ir.types[ty as usize]);
+                    }
+                    module.imports.push(CoreImport {
+                        module: import.module,
+                        name: import.name,
+                    });
+                }
+            }
+            Payload::FunctionSection(section) => {
+                for ty in section {
+                    self.ir.funcs.push(self.ir.types[ty? as usize]);
+                }
+            }
+            Payload::TableSection(section) => {
+                for table in section {
+                    let Table { ty, init } = table?;
+                    let init = match init {
+                        TableInit::RefNull => None,
+                        TableInit::Expr(expr) => Some(expr),
+                    };
+                    module.tables.push((ty, init));
+                }
+            }
+            Payload::MemorySection(section) => module.memories = section.into_iter().collect::<Result<_, _>>()?,
+            Payload::GlobalSection(section) => {
+                for global in section {
+                    let global = global?;
+                    module.globals.push((global.ty, global.init_expr));
+                }
+            }
+            Payload::ExportSection(section) => {
+                for export in section {
+                    let Export { name, kind, index } = export?;
+                    module.exports.insert(name, (kind, index));
+                }
+            }
+            Payload::StartSection { func, .. } => module.start = Some(FuncIndex::from_u32(func)),
+            Payload::ElementSection(section) => module.elements = section.into_iter().collect::<Result<_, _>>()?,
+            Payload::DataSection(section) => module.data = section.into_iter().collect::<Result<_, _>>()?,
+            Payload::CustomSection(section) => {
+                if let KnownCustom::Name(names) = section.as_known() {
+                    self.names(names);
+                }
+            }
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    /// Takes over what can be read of a name section; a malformed rest is ignored, as the specification asks.
+    fn names(&mut self, section: NameSectionReader<'a>) {
+        for subsection in section {
+            match subsection {
+                Ok(Name::Module { name, .. }) => self.ir.name = Some(name),
+                Ok(Name::Function(names)) => {
+                    let names = names.map_while(Result::ok);
+                    self.ir.names = names
+                        .map(|naming| (FuncIndex::from_u32(naming.index), naming.name))
+                        .collect();
+                }
+                Ok(_) => {}
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+/// The signature of a function type, or `None` when it uses types that are not supported.
+fn signature(ty: &FuncType) -> Option<Signature> {
+    let convert = |types: &[wasmparser::ValType]| types.iter().map(|&ty| val_type(ty)).collect::<Option<Box<[_]>>>();
+    Some(Signature {
+        params: convert(ty.params())?,
+        results: convert(ty.results())?,
+    })
+}
+
+/// A core value type, or `None` when it is not supported.
+pub(crate) fn val_type(ty: wasmparser::ValType) -> Option<ValType> {
+    Some(match ty {
+        wasmparser::ValType::I32 => ValType::I32,
+        wasmparser::ValType::I64 => ValType::I64,
+        wasmparser::ValType::F32 => ValType::F32,
+        wasmparser::ValType::F64 => ValType::F64,
+        wasmparser::ValType::V128 => ValType::V128,
+        wasmparser::ValType::FUNCREF => ValType::Ref(RefType::FUNC),
+        wasmparser::ValType::EXTERNREF => ValType::Ref(RefType::EXTERN),
+        wasmparser::ValType::Ref(_) => return None,
+    })
+}

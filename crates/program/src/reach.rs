@@ -1,0 +1,489 @@
+//! Phase 3: reachability. Keeps what exports, starts and what these can reach need, numbers it, and gives the [`Program`].
+//!
+//! The walk is exact for direct calls and conservative for the rest: a function whose reference stands in a table that any
+//! reachable code touches, in an element segment that reachable code names, or in a global, is reachable.
+
+use crate::inline::{Inlined, InstanceState, SegmentState, Step, Trampoline};
+use crate::ir::{Const, CoreInstance, ImageElems, Program, TableInit};
+use crate::parse::{Parsed, Use};
+use anyhow::{Result, bail};
+use mintage_environ::component::{CanonOptions, CoreCallee, CoreItem, Initializer, Lower};
+use mintage_environ::{CoreInstanceId, DataId, ElemId, FuncIndex, FuncKey, Index, IndexVec, LowerId, SigId, TableId};
+use std::collections::{BTreeSet, HashMap};
+
+/// Drops what is not reachable.
+pub(crate) fn reach<'a>(parsed: Parsed<'a>, inlined: Inlined<'a>) -> Result<Program<'a>> {
+    let mut walk = Walk::new(&parsed, &inlined);
+    walk.roots();
+    walk.run();
+    walk.check_supported()?;
+    let Walk {
+        functions,
+        trampolines,
+        tables,
+        named_data,
+        named_elems,
+        ..
+    } = walk;
+    let mut lowers = IndexVec::new();
+    let mut renumbered = HashMap::new();
+    for (old, trampoline) in inlined.trampolines.iter().enumerate() {
+        if let (Trampoline::Lower(lower), Some(_)) = (trampoline, trampolines[old]) {
+            renumbered.insert(old as u32, lowers.push(lower.clone()));
+        }
+    }
+    let reachable = functions.iter().flat_map(|(instance, set)| {
+        set.iter().map(move |func| FuncKey::CoreFunc {
+            instance,
+            func: FuncIndex::from_u32(func),
+        })
+    });
+    let mut reachable: Vec<FuncKey> = reachable.chain(lowers.keys().map(FuncKey::LowerImport)).collect();
+    reachable.sort_unstable();
+    let finish = Finish {
+        renumbered,
+        tables,
+        named_data,
+        named_elems,
+    };
+    Ok(finish.program(parsed, inlined, lowers, reachable))
+}
+
+/// A set of small numbers.
+#[derive(Clone, Default)]
+struct BitSet(Vec<u64>);
+
+impl BitSet {
+    fn with_room(items: usize) -> Self {
+        Self(vec![0; items.div_ceil(64)])
+    }
+
+    /// Adds `item`; whether it is new.
+    fn insert(&mut self, item: u32) -> bool {
+        let word = &mut self.0[item as usize / 64];
+        let bit = 1 << (item % 64);
+        let new = *word & bit == 0;
+        *word |= bit;
+        new
+    }
+
+    fn contains(&self, item: u32) -> bool {
+        self.0[item as usize / 64] & 1 << (item % 64) != 0
+    }
+
+    fn iter(&self) -> impl Iterator<Item = u32> {
+        self.0.iter().enumerate().flat_map(|(i, &word)| {
+            let bits = std::iter::successors(Some(word), |&rest| Some(rest & rest.wrapping_sub(1)));
+            bits.take_while(|&rest| rest != 0)
+                .map(move |rest| i as u32 * 64 + rest.trailing_zeros())
+        })
+    }
+}
+
+/// How reachable code uses a table.
+#[derive(Clone, Copy, Default)]
+struct TableUse {
+    touched: bool,
+    mutable: bool,
+}
+
+/// The walk over the graph of functions.
+struct Walk<'w, 'a> {
+    parsed: &'w Parsed<'a>,
+    inlined: &'w Inlined<'a>,
+    /// Places in `image_elems` of the segments of each table.
+    image_elems: IndexVec<TableId, Vec<usize>>,
+    todo: Vec<(CoreInstanceId, FuncIndex)>,
+    functions: IndexVec<CoreInstanceId, BitSet>,
+    /// For each trampoline that is reachable, what reached it first.
+    trampolines: Vec<Option<From>>,
+    tables: IndexVec<TableId, TableUse>,
+    named_data: IndexVec<CoreInstanceId, BitSet>,
+    named_elems: IndexVec<CoreInstanceId, BitSet>,
+}
+
+/// Why something is reachable.
+#[derive(Clone, Copy)]
+enum From {
+    Root(&'static str),
+    Function(CoreInstanceId, FuncIndex),
+}
+
+impl<'w, 'a> Walk<'w, 'a> {
+    fn new(parsed: &'w Parsed<'a>, inlined: &'w Inlined<'a>) -> Self {
+        let mut image_elems: IndexVec<TableId, Vec<usize>> = inlined.tables.keys().map(|_| Vec::new()).collect();
+        for (at, elems) in inlined.image_elems.iter().enumerate() {
+            image_elems[elems.table].push(at);
+        }
+        let sets = |size: fn(&InstanceState, &Parsed<'_>) -> usize| {
+            inlined
+                .instances
+                .values()
+                .map(|state| BitSet::with_room(size(state, parsed)))
+                .collect()
+        };
+        Self {
+            parsed,
+            inlined,
+            image_elems,
+            todo: Vec::new(),
+            functions: sets(|state, parsed| parsed.modules[state.core.module].ir.funcs.len()),
+            trampolines: vec![None; inlined.trampolines.len()],
+            tables: inlined.tables.keys().map(|_| TableUse::default()).collect(),
+            named_data: sets(|state, _| state.data.len()),
+            named_elems: sets(|state, _| state.elems.len()),
+        }
+    }
+
+    fn roots(&mut self) {
+        let interface = &self.inlined.interface;
+        for lift in interface.lifts.values() {
+            self.key(lift.callee.key, From::Root("an export"));
+            self.options(&lift.options, From::Root("an export"));
+            lift.post_return
+                .iter()
+                .for_each(|callee| self.key(callee.key, From::Root("an export")));
+        }
+        for step in &self.inlined.steps {
+            match *step {
+                Step::Start { callee, .. } => self.key(callee.key, From::Root("a start function")),
+                Step::Elem {
+                    instance,
+                    segment,
+                    table,
+                    ..
+                } => {
+                    self.table(table, true);
+                    self.elem(instance, segment, From::Root("an element segment"));
+                }
+                Step::Data { .. } | Step::Trap(_) => {}
+            }
+        }
+        for global in self.inlined.globals.values() {
+            self.value(global.init, From::Root("a global"));
+        }
+        for export in &interface.core_exports {
+            match export.item {
+                CoreItem::Func(callee, _) => self.key(callee.key, From::Root("a core export")),
+                CoreItem::Table(table) => self.table(table, true),
+                CoreItem::Memory(_) | CoreItem::Global(..) => {}
+            }
+        }
+    }
+
+    fn run(&mut self) {
+        while let Some((instance, func)) = self.todo.pop() {
+            let (parsed, inlined) = (self.parsed, self.inlined);
+            let core = &inlined.instances[instance].core;
+            let module = &parsed.modules[core.module];
+            let facts = &module.facts[(func.as_u32() - module.ir.imported_funcs) as usize];
+            let from = From::Function(instance, func);
+            for &callee in &facts.functions {
+                self.key(core.func_key(instance, FuncIndex::from_u32(callee)), from);
+            }
+            for fact in &facts.uses {
+                match *fact {
+                    Use::TableRead(table) => self.table(core.tables[table as usize], false),
+                    Use::TableWrite(table) => self.table(core.tables[table as usize], true),
+                    Use::Data(segment) => _ = self.named_data[instance].insert(segment),
+                    Use::Element(segment) => self.elem(instance, segment as usize, from),
+                }
+            }
+        }
+    }
+
+    fn key(&mut self, key: FuncKey, from: From) {
+        match key {
+            FuncKey::CoreFunc { instance, func } => {
+                if self.functions[instance].insert(func.as_u32()) {
+                    self.todo.push((instance, func));
+                }
+            }
+            FuncKey::LowerImport(id) => {
+                let reached = &mut self.trampolines[id.index()];
+                if reached.is_none() {
+                    *reached = Some(from);
+                    if let Trampoline::Lower(lower) = &self.inlined.trampolines[id.index()] {
+                        self.options(&lower.options, from);
+                    }
+                }
+            }
+            // Abstract instantiation names no others.
+            FuncKey::Entry(_) | FuncKey::Builtin(_) => {}
+        }
+    }
+
+    fn options(&mut self, options: &CanonOptions, from: From) {
+        options.realloc.iter().for_each(|callee| self.key(callee.key, from));
+    }
+
+    fn value(&mut self, value: Const, from: From) {
+        if let Const::Func(callee) = value {
+            self.key(callee.key, from);
+        }
+    }
+
+    fn table(&mut self, id: TableId, write: bool) {
+        let table = &mut self.tables[id];
+        table.mutable |= write;
+        if std::mem::replace(&mut table.touched, true) {
+            return;
+        }
+        let inlined = self.inlined;
+        let from = From::Root("a table");
+        self.value(inlined.tables[id], from);
+        for at in std::mem::take(&mut self.image_elems[id]) {
+            inlined.image_elems[at]
+                .values
+                .iter()
+                .for_each(|&value| self.value(value, from));
+        }
+    }
+
+    fn elem(&mut self, instance: CoreInstanceId, segment: usize, from: From) {
+        if self.named_elems[instance].insert(segment as u32)
+            && let Some(values) = self.inlined.instances[instance].elem_values.get(&segment)
+        {
+            values.iter().for_each(|&value| self.value(value, from));
+        }
+    }
+
+    /// Fails when something that is not supported is reachable.
+    fn check_supported(&self) -> Result<()> {
+        for (trampoline, from) in self.inlined.trampolines.iter().zip(&self.trampolines) {
+            if let (Trampoline::Unsupported { what, .. }, Some(from)) = (trampoline, from) {
+                bail!("{what} is not supported yet (used by {})", self.describe(*from));
+            }
+        }
+        let types = &self.inlined.interface.types;
+        for lift in self.inlined.interface.lifts.values() {
+            if crate::inline::has_handles(types, lift.ty) {
+                let ty = types.display_func(lift.ty);
+                bail!("exporting a function that takes or gives resource handles is not supported yet: {ty}");
+            }
+        }
+        Ok(())
+    }
+
+    fn describe(&self, from: From) -> String {
+        match from {
+            From::Root(what) => what.into(),
+            From::Function(instance, func) => {
+                let module = self.inlined.instances[instance].core.module;
+                let names = &self.parsed.modules[module].ir.names;
+                let name = names
+                    .binary_search_by_key(&func, |&(func, _)| func)
+                    .ok()
+                    .map(|at| format!(" (`{}`)", names[at].1));
+                let name = name.unwrap_or_default();
+                format!("function {}{name} of core module {}", func.as_u32(), module.as_u32())
+            }
+        }
+    }
+}
+
+/// Puts the program together.
+struct Finish {
+    renumbered: HashMap<u32, LowerId>,
+    tables: IndexVec<TableId, TableUse>,
+    named_data: IndexVec<CoreInstanceId, BitSet>,
+    named_elems: IndexVec<CoreInstanceId, BitSet>,
+}
+
+impl Finish {
+    fn program<'a>(
+        self,
+        parsed: Parsed<'a>,
+        inlined: Inlined<'a>,
+        lowers: IndexVec<LowerId, Lower>,
+        reachable: Vec<FuncKey>,
+    ) -> Program<'a> {
+        let Inlined {
+            instances,
+            mut shape,
+            tables,
+            globals,
+            image_data,
+            image_elems,
+            steps,
+            mut interface,
+            ..
+        } = inlined;
+        let mut data = IndexVec::new();
+        let mut elems = IndexVec::new();
+        let mut program_instances: IndexVec<CoreInstanceId, CoreInstance> = IndexVec::new();
+        let ids = instances.keys();
+        for (id, state) in ids.zip(instances.into_values()) {
+            let InstanceState {
+                mut core,
+                data: data_states,
+                elems: elem_states,
+                mut elem_values,
+            } = state;
+            core.imported_funcs.iter_mut().for_each(|key| *key = self.key(*key));
+            for (segment, state) in data_states.into_iter().enumerate() {
+                let kept = is_kept(state, self.named_data[id].contains(segment as u32));
+                core.data.push(kept.then(|| {
+                    shape.data.push(core.domain);
+                    data.push(parsed.modules[core.module].data[segment].data)
+                }));
+            }
+            for (segment, state) in elem_states.into_iter().enumerate() {
+                let kept = is_kept(state, self.named_elems[id].contains(segment as u32));
+                let values = elem_values.remove(&segment).filter(|_| kept);
+                core.elems.push(values.map(|values| {
+                    shape.elems.push(core.domain);
+                    elems.push(self.values(values))
+                }));
+            }
+            program_instances.push(core);
+        }
+
+        interface.lowers = lowers;
+        for lower in interface.lowers.values_mut() {
+            lower.options.realloc = lower.options.realloc.map(|callee| self.callee(callee));
+        }
+        for lift in interface.lifts.values_mut() {
+            lift.callee = self.callee(lift.callee);
+            lift.post_return = lift.post_return.map(|callee| self.callee(callee));
+            lift.options.realloc = lift.options.realloc.map(|callee| self.callee(callee));
+        }
+        for export in &mut interface.core_exports {
+            if let CoreItem::Func(callee, _) = &mut export.item {
+                *callee = self.callee(*callee);
+            }
+        }
+        interface.initializers = steps
+            .into_iter()
+            .filter_map(|step| self.initializer(step, &program_instances))
+            .collect();
+
+        let tables = tables.iter().map(|(id, &fill)| {
+            let TableUse { touched, mutable } = self.tables[id];
+            TableInit {
+                fill: if touched { self.value(fill) } else { Const::Null },
+                mutable,
+            }
+        });
+        let image_elems = image_elems.into_iter().filter(|elems| self.tables[elems.table].touched);
+        let image_elems = image_elems
+            .map(|elems| ImageElems {
+                values: self.values(elems.values),
+                ..elems
+            })
+            .collect();
+        let mut globals = globals;
+        globals
+            .values_mut()
+            .for_each(|global| global.init = self.value(global.init));
+        Program {
+            modules: parsed.modules.into_values().map(|module| module.ir).collect(),
+            entries: entries(&interface),
+            instances: program_instances,
+            shape,
+            tables: tables.collect(),
+            globals,
+            data,
+            elems,
+            image_data,
+            image_elems,
+            interface,
+            reachable,
+        }
+    }
+
+    fn initializer(&self, step: Step, instances: &IndexVec<CoreInstanceId, CoreInstance>) -> Option<Initializer> {
+        Some(match step {
+            Step::Data {
+                instance,
+                segment,
+                memory,
+                offset,
+            } => {
+                let data: DataId = instances[instance].data[segment]?;
+                Initializer::Data { data, memory, offset }
+            }
+            Step::Elem {
+                instance,
+                segment,
+                table,
+                offset,
+            } => {
+                let elem: ElemId = instances[instance].elems[segment]?;
+                Initializer::Elem { elem, table, offset }
+            }
+            Step::Start { domain, callee } => Initializer::Start {
+                domain,
+                callee: self.callee(callee),
+            },
+            Step::Trap(trap) => Initializer::Trap(trap),
+        })
+    }
+
+    fn key(&self, key: FuncKey) -> FuncKey {
+        match key {
+            FuncKey::LowerImport(old) => FuncKey::LowerImport(
+                self.renumbered
+                    .get(&old.as_u32())
+                    .copied()
+                    .unwrap_or(CoreInstance::NEVER_CALLED),
+            ),
+            other => other,
+        }
+    }
+
+    fn callee(&self, callee: CoreCallee) -> CoreCallee {
+        CoreCallee {
+            key: self.key(callee.key),
+            ..callee
+        }
+    }
+
+    fn value(&self, value: Const) -> Const {
+        match value {
+            Const::Func(callee) => Const::Func(self.callee(callee)),
+            other => other,
+        }
+    }
+
+    fn values(&self, values: Box<[Const]>) -> Box<[Const]> {
+        values.into_iter().map(|value| self.value(value)).collect()
+    }
+}
+
+/// Whether a segment has a length at run time.
+fn is_kept(state: SegmentState, named: bool) -> bool {
+    match state {
+        SegmentState::Dropped => false,
+        SegmentState::Passive => named,
+        SegmentState::Applied => true,
+    }
+}
+
+/// The signatures of all core functions that the host calls.
+fn entries(interface: &mintage_environ::component::ComponentInterface) -> Vec<SigId> {
+    let lifts = interface.lifts.values().flat_map(|lift| {
+        [Some(lift.callee), lift.post_return, lift.options.realloc]
+            .into_iter()
+            .flatten()
+    });
+    let reallocs = interface.lowers.values().filter_map(|lower| lower.options.realloc);
+    let starts = interface
+        .initializers
+        .iter()
+        .filter_map(|initializer| match initializer {
+            Initializer::Start { callee, .. } => Some(*callee),
+            _ => None,
+        });
+    let core = interface.core_exports.iter().filter_map(|export| match export.item {
+        CoreItem::Func(callee, _) => Some(callee),
+        _ => None,
+    });
+    let signatures: BTreeSet<SigId> = lifts
+        .chain(reallocs)
+        .chain(starts)
+        .chain(core)
+        .map(|callee| callee.sig)
+        .collect();
+    signatures.into_iter().collect()
+}
