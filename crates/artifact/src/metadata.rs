@@ -95,6 +95,16 @@ impl Metadata {
         same("core_exports", &actual.core_exports, core_exports)
     }
 
+    /// [`check_target`](Self::check_target) and [`check_tunables`](Self::check_tunables).
+    ///
+    /// # Errors
+    ///
+    /// As these.
+    pub fn check_host(&self, host: &Target, expected: &Tunables) -> Result<()> {
+        self.check_target(host)?;
+        self.check_tunables(expected)
+    }
+
     /// Checks that every range lies where the runtime may map or read it: image runs in `image` and in the slab, in order, and
     /// segments in `segments` (both ranges of the file).
     pub(crate) fn check_ranges(&self, image: &Range<u64>, segments: &Range<u64>) -> Result<()> {

@@ -1,0 +1,109 @@
+//! Phase `functions`: machine code of every function, in parallel.
+
+use crate::{LaidOut, Progress};
+use anyhow::{Context, Error, Result};
+use mintage_codegen::{CompiledFunction, Compiler, Scratch};
+use mintage_environ::{Builtin, FuncKey};
+use mintage_program::Program;
+use std::cmp::Reverse;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+/// A program with the machine code of its functions.
+pub(crate) struct Generated<'a> {
+    pub laid_out: LaidOut<'a>,
+    /// In order of keys, each once.
+    pub functions: Vec<CompiledFunction>,
+}
+
+/// Generates the functions of a program with every thread of the current rayon pool.
+///
+/// Threads take functions one by one from one list, largest first, so that none is left with a large one when the others are
+/// done. The result is in order of keys: how the threads shared the work does not show.
+pub(crate) fn generate<'a>(
+    laid_out: LaidOut<'a>,
+    compiler: &Compiler,
+    progress: &dyn Progress,
+) -> Result<Generated<'a>> {
+    let LaidOut { program, layout } = &laid_out;
+    let work = work_list(program);
+    let queue = Queue::default();
+    let finished = rayon::broadcast(|_| {
+        let mut scratch = Scratch::default();
+        let mut functions = Vec::new();
+        while let Some(&key) = queue.take(&work) {
+            match compiler.compile(program, layout, key, &mut scratch) {
+                Ok(function) => functions.push(function),
+                Err(error) => queue.fail(key, error),
+            }
+            progress.functions(queue.count_done(), work.len());
+        }
+        functions
+    });
+    queue.result()?;
+    let mut functions: Vec<CompiledFunction> = finished.into_iter().flatten().collect();
+    functions.sort_unstable_by_key(|function| function.key);
+    Ok(Generated { laid_out, functions })
+}
+
+/// The keys of all functions, each once, largest body first.
+fn work_list(program: &Program<'_>) -> Vec<FuncKey> {
+    let mut keys = program.reachable.clone();
+    keys.extend(program.entries.iter().map(|&sig| FuncKey::Entry(sig)));
+    keys.extend(Builtin::ALL.iter().map(|&builtin| FuncKey::Builtin(builtin)));
+    keys.sort_unstable();
+    keys.dedup();
+    keys.sort_by_cached_key(|&key| Reverse(body_size(program, key)));
+    keys
+}
+
+/// Bytes of the wasm body that a function is made from; 0 for trampolines.
+fn body_size(program: &Program<'_>, key: FuncKey) -> usize {
+    let FuncKey::CoreFunc { instance, func } = key else {
+        return 0;
+    };
+    let size = || {
+        let module = program.modules.get(program.instances.get(instance)?.module)?;
+        let defined = func.as_u32().checked_sub(module.imported_funcs)?;
+        Some(module.bodies.get(defined as usize)?.bytes.len())
+    };
+    size().unwrap_or(0)
+}
+
+/// Shares out a list of functions, and keeps the first error in order of keys.
+#[derive(Default)]
+struct Queue {
+    next: AtomicUsize,
+    done: AtomicUsize,
+    failed: AtomicBool,
+    error: Mutex<Option<(FuncKey, Error)>>,
+}
+
+impl Queue {
+    /// The next function, or `None` when there is none left or one has failed.
+    fn take<'a>(&self, work: &'a [FuncKey]) -> Option<&'a FuncKey> {
+        if self.failed.load(Ordering::Relaxed) {
+            return None;
+        }
+        work.get(self.next.fetch_add(1, Ordering::Relaxed))
+    }
+
+    fn count_done(&self) -> usize {
+        self.done.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    fn fail(&self, key: FuncKey, error: Error) {
+        self.failed.store(true, Ordering::Relaxed);
+        let mut slot = self.error.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        if slot.as_ref().is_none_or(|(other, _)| key < *other) {
+            *slot = Some((key, error));
+        }
+    }
+
+    fn result(self) -> Result<()> {
+        match self.error.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()) {
+            Some((key, error)) => Err(error).with_context(|| format!("function {key}")),
+            None => Ok(()),
+        }
+    }
+}

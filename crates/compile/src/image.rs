@@ -1,0 +1,259 @@
+//! Phase `image`: the bytes of a slab as they stand when an instance starts.
+//!
+//! Only pages with bytes in them are held, so a component pays for what it writes and not for the reach of its memories. What
+//! a small component can ask for is bounded: a data segment of one byte takes a page, and a table can be filled with a
+//! reference, so pages are counted, and too many are an error.
+
+use crate::LaidOut;
+use crate::link::Linked;
+use anyhow::{Context, Result, bail, ensure};
+use mintage_artifact::PAGE;
+use mintage_environ::FuncEntry;
+use mintage_environ::layout::HeadSlot;
+use mintage_program::Const;
+use std::collections::BTreeMap;
+
+/// The most bytes of pages in an image: four tables at the limit of their initial size (128 MiB each), or the data of a
+/// component that is far larger than any known.
+const MAX_IMAGE: u64 = 512 << 20;
+/// Bytes of a page.
+pub(crate) const PAGE_SIZE: usize = PAGE as usize;
+
+/// A program with its linked machine code and the bytes of its slab.
+pub(crate) struct Imaged<'a> {
+    pub linked: Linked<'a>,
+    pub image: Image,
+}
+
+/// A sparse array of bytes, zero where there is no page.
+#[derive(Default)]
+pub(crate) struct Image {
+    /// Pages by number.
+    pages: BTreeMap<u64, Box<[u8; PAGE_SIZE]>>,
+}
+
+impl Image {
+    /// The pages that are not zero: slab offset and bytes, in order.
+    pub fn pages(&self) -> impl Iterator<Item = (u64, &[u8; PAGE_SIZE])> {
+        self.pages
+            .iter()
+            .filter(|(_, page)| page.iter().any(|&byte| byte != 0))
+            .map(|(number, page)| (number * PAGE, &**page))
+    }
+
+    /// Writes `bytes` at slab offset `start`.
+    fn write(&mut self, start: u64, mut bytes: &[u8]) -> Result<()> {
+        let mut position = start;
+        while !bytes.is_empty() {
+            let within = (position % PAGE) as usize;
+            let (chunk, rest) = bytes.split_at(bytes.len().min(PAGE_SIZE - within));
+            self.write_in_page(position / PAGE, within, chunk)?;
+            position += chunk.len() as u64;
+            bytes = rest;
+        }
+        Ok(())
+    }
+
+    fn write_in_page(&mut self, number: u64, within: usize, chunk: &[u8]) -> Result<()> {
+        let count = self.pages.len() as u64;
+        let page = match self.pages.get_mut(&number) {
+            Some(page) => page,
+            None if chunk.iter().all(|&byte| byte == 0) => return Ok(()),
+            None => {
+                ensure!(
+                    (count + 1) * PAGE <= MAX_IMAGE,
+                    "memories and tables start with more than {MAX_IMAGE} bytes of pages that are not zero, which is the limit"
+                );
+                self.pages.entry(number).or_insert_with(|| Box::new([0; PAGE_SIZE]))
+            }
+        };
+        page[within..within + chunk.len()].copy_from_slice(chunk);
+        Ok(())
+    }
+
+    /// Writes `word` `count` times from slab offset `start` on.
+    fn fill(&mut self, start: u64, word: u64, count: u64) -> Result<()> {
+        if word == 0 {
+            return Ok(());
+        }
+        let pattern: Vec<u8> = word.to_le_bytes().repeat(PAGE_SIZE / 8);
+        let (mut position, end) = (start, start + count * 8);
+        while position < end {
+            let len = (end - position).min(PAGE);
+            self.write(position, &pattern[..len as usize])?;
+            position += len;
+        }
+        Ok(())
+    }
+}
+
+/// Computes the image of a linked program.
+pub(crate) fn build(linked: Linked<'_>) -> Result<Imaged<'_>> {
+    let mut image = Image::default();
+    write_memories(&mut image, &linked.laid_out)?;
+    write_tables(&mut image, &linked)?;
+    write_globals(&mut image, &linked)?;
+    write_lengths(&mut image, &linked.laid_out)?;
+    Ok(Imaged { linked, image })
+}
+
+fn write_memories(image: &mut Image, laid_out: &LaidOut<'_>) -> Result<()> {
+    let LaidOut { program, layout } = laid_out;
+    for memory in layout.memories.values() {
+        let slot = HeadSlot {
+            domain: memory.domain,
+            offset: memory.size_slot,
+        };
+        image.write(layout.slot_start(slot), &memory.minimum.to_le_bytes())?;
+    }
+    for data in &program.image_data {
+        let memory = layout
+            .memories
+            .get(data.memory)
+            .with_context(|| format!("{:?} has no place", data.memory))?;
+        let end = data.offset.checked_add(data.bytes.len() as u64);
+        ensure!(
+            end.is_some_and(|end| end <= memory.minimum),
+            "a data segment of the image leaves {:?}",
+            data.memory
+        );
+        image.write(layout.memory_start(data.memory) + data.offset, data.bytes)?;
+    }
+    Ok(())
+}
+
+fn write_tables(image: &mut Image, linked: &Linked<'_>) -> Result<()> {
+    let LaidOut { program, layout } = &linked.laid_out;
+    for (id, table) in layout.tables.iter() {
+        let slot = HeadSlot {
+            domain: table.domain,
+            offset: table.size_slot,
+        };
+        image.write(layout.slot_start(slot), &u64::from(table.minimum).to_le_bytes())?;
+        let init = program
+            .tables
+            .get(id)
+            .with_context(|| format!("{id:?} has no initial contents"))?;
+        image.fill(
+            layout.table_start(id),
+            linked.word(&init.fill)?,
+            u64::from(table.minimum),
+        )?;
+    }
+    for elems in &program.image_elems {
+        let table = layout
+            .tables
+            .get(elems.table)
+            .with_context(|| format!("{:?} has no place", elems.table))?;
+        let end = u64::from(elems.offset) + elems.values.len() as u64;
+        ensure!(
+            end <= u64::from(table.minimum),
+            "an element segment of the image leaves {:?}",
+            elems.table
+        );
+        let words = linked.words(&elems.values)?;
+        let bytes: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();
+        image.write(layout.table_start(elems.table) + u64::from(elems.offset) * 8, &bytes)?;
+    }
+    Ok(())
+}
+
+fn write_globals(image: &mut Image, linked: &Linked<'_>) -> Result<()> {
+    let LaidOut { program, layout } = &linked.laid_out;
+    for (id, &slot) in layout.globals.iter() {
+        let global = program
+            .globals
+            .get(id)
+            .with_context(|| format!("{id:?} has no initial value"))?;
+        let start = layout.slot_start(slot);
+        match global.init {
+            Const::I32(value) => image.write(start, &value.to_le_bytes()),
+            Const::F32(bits) => image.write(start, &bits.to_le_bytes()),
+            Const::I64(value) => image.write(start, &value.to_le_bytes()),
+            Const::F64(bits) => image.write(start, &bits.to_le_bytes()),
+            Const::V128(bits) => image.write(start, &bits.to_le_bytes()),
+            Const::Null | Const::Func(_) => image.write(start, &linked.word(&global.init)?.to_le_bytes()),
+        }?;
+    }
+    Ok(())
+}
+
+/// The current lengths of the segments that code can name: all of them, since none is dropped yet.
+fn write_lengths(image: &mut Image, laid_out: &LaidOut<'_>) -> Result<()> {
+    let LaidOut { program, layout } = laid_out;
+    let data = layout
+        .data_lengths
+        .values()
+        .zip(program.data.values().map(|bytes| bytes.len()));
+    let elems = layout
+        .elem_lengths
+        .values()
+        .zip(program.elems.values().map(|values| values.len()));
+    for (&slot, length) in data.chain(elems) {
+        let length = u32::try_from(length).context("a segment has 2^32 bytes or entries or more")?;
+        image.write(layout.slot_start(slot), &length.to_le_bytes())?;
+    }
+    Ok(())
+}
+
+impl Linked<'_> {
+    /// The word that stands for a reference in tables and globals.
+    fn word(&self, value: &Const) -> Result<u64> {
+        match *value {
+            Const::Null => Ok(FuncEntry::NULL.to_u64()),
+            Const::Func(callee) => Ok(self.entry(callee)?.to_u64()),
+            other => bail!("{other:?} is no reference"),
+        }
+    }
+
+    /// The words of a list of references.
+    pub fn words(&self, values: &[Const]) -> Result<Vec<u64>> {
+        values.iter().map(|value| self.word(value)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn far_apart_bytes_take_a_page_each_and_zeros_none() {
+        let mut image = Image::default();
+        image.write(5, &[1]).unwrap();
+        image.write((1 << 40) - 1, &[2, 3]).unwrap();
+        image.write(1 << 30, &[0; 100_000]).unwrap();
+        let pages: Vec<_> = image
+            .pages()
+            .map(|(offset, page)| (offset, page[0], page[5], page[PAGE_SIZE - 1]))
+            .collect();
+        assert_eq!(pages, [(0, 0, 1, 0), ((1 << 40) - PAGE, 0, 0, 2), (1 << 40, 3, 0, 0)]);
+        image.write(5, &[0]).unwrap();
+        assert_eq!(image.pages().count(), 2, "a page that became zero is left out");
+    }
+
+    #[test]
+    fn later_bytes_replace_earlier_ones_across_pages() {
+        let mut image = Image::default();
+        image.fill(PAGE - 16, 0x0101_0101_0101_0101, 600).unwrap();
+        image.write(PAGE - 1, &[7, 0]).unwrap();
+        let bytes: Vec<u8> = image.pages().flat_map(|(_, page)| *page).collect();
+        let expected = |at: usize| match at {
+            0..4080 => 0,
+            4095 => 7,
+            4096 => 0,
+            4097..8880 | 4080..4095 => 1,
+            _ => 0,
+        };
+        assert_eq!(bytes.len(), 3 * PAGE_SIZE);
+        assert!(bytes.iter().enumerate().all(|(at, &byte)| byte == expected(at)));
+    }
+
+    #[test]
+    fn too_many_pages_are_an_error() {
+        let mut image = Image::default();
+        image.fill(0, 1, MAX_IMAGE / 8).unwrap();
+        image.write(17, &[1]).unwrap();
+        let error = image.write(1 << 40, &[1]).unwrap_err().to_string();
+        assert!(error.contains("limit"), "{error}");
+    }
+}

@@ -1,0 +1,159 @@
+//! Phase `link`: one text in order of keys, in which every call is resolved.
+//!
+//! Only offsets within the text are filled in, so the text runs wherever it is mapped.
+
+use crate::LaidOut;
+use crate::functions::Generated;
+use anyhow::{Context, Result, bail, ensure};
+use mintage_codegen::{CompiledFunction, Relocation, RelocationKind, RelocationTarget};
+use mintage_environ::component::CoreCallee;
+use mintage_environ::{FuncEntry, FuncKey, Target};
+
+/// The most bytes of text: every place in it can be reached from every other one with a 32-bit signed distance.
+const MAX_TEXT: usize = i32::MAX as usize;
+
+/// A program with its linked machine code.
+pub(crate) struct Linked<'a> {
+    pub laid_out: LaidOut<'a>,
+    pub text: Vec<u8>,
+    /// In order of keys and offsets.
+    pub functions: Vec<PlacedFunction>,
+}
+
+/// A function and its offset in the text.
+pub(crate) struct PlacedFunction {
+    pub offset: u32,
+    pub compiled: CompiledFunction,
+}
+
+impl Linked<'_> {
+    /// The function `key`.
+    pub fn find(&self, key: FuncKey) -> Option<&PlacedFunction> {
+        find(&self.functions, key)
+    }
+
+    /// The table entry of a function.
+    pub fn entry(&self, callee: CoreCallee) -> Result<FuncEntry> {
+        let function = self.find(callee.key);
+        let function = function.with_context(|| format!("function {} is referred to, but not compiled", callee.key))?;
+        Ok(FuncEntry::new(function.offset, callee.sig))
+    }
+}
+
+fn find(functions: &[PlacedFunction], key: FuncKey) -> Option<&PlacedFunction> {
+    let index = functions
+        .binary_search_by_key(&key, |function| function.compiled.key)
+        .ok()?;
+    Some(&functions[index])
+}
+
+/// Places the functions and resolves their relocations.
+pub(crate) fn link<'a>(generated: Generated<'a>, target: &Target) -> Result<Linked<'a>> {
+    let Generated { laid_out, functions } = generated;
+    let filler = Filler::of(target)?;
+    let mut text = filler.stub.to_vec();
+    text.reserve_exact(
+        functions
+            .iter()
+            .map(|function| function.code.len() + function.alignment as usize)
+            .sum(),
+    );
+    let mut placed = Vec::with_capacity(functions.len());
+    for compiled in functions {
+        let offset = place(&mut text, &compiled, filler).with_context(|| format!("function {}", compiled.key))?;
+        placed.push(PlacedFunction { offset, compiled });
+    }
+    for function in &placed {
+        for relocation in &function.compiled.relocations {
+            resolve(&mut text, &placed, function.offset, relocation).with_context(|| {
+                format!(
+                    "function {}, relocation at {:#x}",
+                    function.compiled.key, relocation.offset
+                )
+            })?;
+        }
+    }
+    Ok(Linked {
+        laid_out,
+        text,
+        functions: placed,
+    })
+}
+
+/// Appends a function's code and gives its offset.
+fn place(text: &mut Vec<u8>, function: &CompiledFunction, filler: Filler) -> Result<u32> {
+    ensure!(!function.code.is_empty(), "it has no machine code");
+    ensure!(
+        function.alignment.is_power_of_two(),
+        "its alignment is {}",
+        function.alignment
+    );
+    let offset = text.len().next_multiple_of(function.alignment as usize);
+    ensure!(
+        offset.saturating_add(function.code.len()) <= MAX_TEXT,
+        "the machine code of the component exceeds 2 GiB, of which calls reach no more"
+    );
+    text.resize(offset, filler.padding);
+    text.extend_from_slice(&function.code);
+    Ok(offset as u32)
+}
+
+/// Fills in one place of the function at `start`.
+fn resolve(text: &mut [u8], placed: &[PlacedFunction], start: u32, relocation: &Relocation) -> Result<()> {
+    let target = match relocation.target {
+        RelocationTarget::TextBase => 0,
+        RelocationTarget::Func(key) => match find(placed, key) {
+            Some(function) => i64::from(function.offset),
+            None => bail!("it refers to {key}, which is not compiled"),
+        },
+    };
+    // A text is at most 2 GiB: no sum of these overflows.
+    let place = i64::from(start) + i64::from(relocation.offset);
+    let value = target
+        .checked_add(relocation.addend)
+        .context("its addend is out of range")?;
+    match relocation.kind {
+        RelocationKind::X86PcRel4 => {
+            let distance = value
+                .checked_sub(place)
+                .and_then(|distance| i32::try_from(distance).ok());
+            let distance = distance.context("its target is out of reach")?;
+            write(text, place, &distance.to_le_bytes())
+        }
+        RelocationKind::TextOffset8 => write(text, place, &value.to_le_bytes()),
+    }
+}
+
+fn write(text: &mut [u8], place: i64, bytes: &[u8]) -> Result<()> {
+    let place = usize::try_from(place)?;
+    let bytes_there = text.get_mut(place..).and_then(|text| text.get_mut(..bytes.len()));
+    bytes_there.context("it is not within the text")?.copy_from_slice(bytes);
+    Ok(())
+}
+
+/// What stands where no function is: instructions that fault.
+#[derive(Clone, Copy)]
+struct Filler {
+    /// At offset 0, so that no function is there: offset 0 is the null reference's.
+    stub: &'static [u8],
+    /// Between functions.
+    padding: u8,
+}
+
+impl Filler {
+    fn of(target: &Target) -> Result<Filler> {
+        match target.triple.split('-').next() {
+            // ud2; int3.
+            Some("x86_64") => Ok(Filler {
+                stub: &[0x0f, 0x0b],
+                padding: 0xcc,
+            }),
+            // udf #0, which is all zero.
+            Some("aarch64") => Ok(Filler {
+                stub: &[0; 4],
+                padding: 0,
+            }),
+            _ => bail!("linking for {} is not supported yet", target.triple),
+        }
+    }
+}

@@ -1,0 +1,316 @@
+//! Phase `verify`: reads the artifact back and compares it with the plan.
+//!
+//! Shares no code with the phases that it checks: places come from the artifact's own tables, relocations are recomputed from
+//! these, and the image is compared from the last write to the first instead of being built a second time.
+
+use crate::emit::Written;
+use crate::link::PlacedFunction;
+use anyhow::{Context, Result, bail, ensure};
+use mintage_artifact::{Artifact, Check, PAGE};
+use mintage_codegen::{RelocationKind, RelocationTarget};
+use mintage_environ::layout::HeadSlot;
+use mintage_environ::{FuncEntry, KeyTable, ValType};
+use mintage_program::Const;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// Compares the artifact with the plan.
+pub(crate) fn verify(written: &Written<'_>) -> Result<()> {
+    let artifact = Artifact::parse(written.artifact.as_slice(), Check::Full)?;
+    let keys = artifact.key_table().context("the artifact has no key table")?;
+    let functions = &written.imaged.linked.functions;
+    ensure!(
+        keys.len() as usize == functions.len(),
+        "the artifact has {} functions instead of {}",
+        keys.len(),
+        functions.len()
+    );
+    for (ordinal, function) in functions.iter().enumerate() {
+        verify_function(&artifact, keys, ordinal as u32, function)
+            .with_context(|| format!("function {} differs from the plan", function.compiled.key))?;
+    }
+    let layout = &written.imaged.linked.laid_out.layout;
+    layout.verify()?;
+    ensure!(
+        artifact.metadata().layout == *layout,
+        "the layout differs from the plan"
+    );
+    verify_segments(&artifact, keys, written)?;
+    verify_image(&artifact, keys, written).context("the image differs from the plan")
+}
+
+type Read<'a> = Artifact<&'a [u8]>;
+
+fn verify_function(artifact: &Read<'_>, keys: KeyTable<'_>, ordinal: u32, function: &PlacedFunction) -> Result<()> {
+    let plan = &function.compiled;
+    let range = keys.get(plan.key).context("it has no place")?;
+    ensure!(
+        keys.key(ordinal) == Some(plan.key) && keys.ordinal(plan.key) == Some(ordinal),
+        "it has another ordinal"
+    );
+    ensure!(range.start % plan.alignment == 0, "it is misaligned");
+    ensure!(range.start != 0, "it is at offset 0, which stands for null");
+    let text = &artifact.text()[range.start as usize..range.end as usize];
+    let (code, padding) = text.split_at_checked(plan.code.len()).context("it is shorter")?;
+    ensure!(
+        padding.iter().all(|&byte| byte == 0xcc || byte == 0),
+        "there are instructions behind it"
+    );
+
+    let mut expected = plan.code.clone();
+    for relocation in &plan.relocations {
+        let target = match relocation.target {
+            RelocationTarget::TextBase => 0,
+            RelocationTarget::Func(key) => keys.get(key).with_context(|| format!("{key} has no place"))?.start,
+        };
+        let value = i128::from(target) + i128::from(relocation.addend);
+        let at = relocation.offset as usize;
+        match relocation.kind {
+            RelocationKind::X86PcRel4 => {
+                let distance = i32::try_from(value - i128::from(range.start) - i128::from(relocation.offset))?;
+                expected[at..at + 4].copy_from_slice(&distance.to_le_bytes());
+            }
+            RelocationKind::TextOffset8 => expected[at..at + 8].copy_from_slice(&i64::try_from(value)?.to_le_bytes()),
+        }
+    }
+    if let Some(at) = code
+        .iter()
+        .zip(&expected)
+        .position(|(actual, expected)| actual != expected)
+    {
+        bail!("its machine code differs at {at:#x}");
+    }
+    verify_records(artifact, ordinal, range.start, function)
+}
+
+fn verify_records(artifact: &Read<'_>, ordinal: u32, start: u32, function: &PlacedFunction) -> Result<()> {
+    let plan = &function.compiled;
+    let traps = plan.traps.iter().map(|&(offset, trap)| (offset, Some(trap)));
+    ensure!(artifact.traps(ordinal).eq(traps), "its traps differ");
+    // Looking up every one would be quadratic in the size of the function.
+    for &(offset, trap) in plan.traps.iter().take(3).chain(plan.traps.last()) {
+        ensure!(
+            artifact.trap_at(start + offset) == Some(trap),
+            "its trap at {offset:#x} is not found"
+        );
+    }
+    let mut known: BTreeMap<u32, Option<u32>> = BTreeMap::new();
+    for &(offset, address) in &plan.addresses {
+        known.insert(offset, (address != u32::MAX).then_some(address));
+    }
+    let mut entries = artifact.addresses(ordinal).peekable();
+    let mut current = None;
+    for (offset, address) in known {
+        while let Some((_, next)) = entries.next_if(|&(at, _)| at <= offset) {
+            current = next;
+        }
+        ensure!(
+            current == address,
+            "its code at {offset:#x} has address {current:?} instead of {address:?}"
+        );
+    }
+    ensure!(entries.next().is_none(), "it has more addresses");
+    Ok(())
+}
+
+fn verify_segments(artifact: &Read<'_>, keys: KeyTable<'_>, written: &Written<'_>) -> Result<()> {
+    let program = &written.imaged.linked.laid_out.program;
+    for (id, bytes) in program.data.iter() {
+        ensure!(
+            artifact.data_segment(id) == Some(*bytes),
+            "{id:?} differs from the plan"
+        );
+    }
+    for (id, values) in program.elems.iter() {
+        let bytes = values
+            .iter()
+            .map(|value| const_bytes(value, keys))
+            .collect::<Result<Vec<_>>>()?
+            .concat();
+        ensure!(
+            artifact.elem_segment(id) == Some(&bytes),
+            "{id:?} differs from the plan"
+        );
+    }
+    Ok(())
+}
+
+/// Compares the image with all that is written to it. Whatever is not written must be zero.
+fn verify_image(artifact: &Read<'_>, keys: KeyTable<'_>, written: &Written<'_>) -> Result<()> {
+    let program = &written.imaged.linked.laid_out.program;
+    let layout = &artifact.metadata().layout;
+    let slot = |domain, offset| layout.slot_start(HeadSlot { domain, offset });
+    let mut check = ImageCheck {
+        artifact,
+        claimed: BTreeMap::new(),
+    };
+    // The last write to a place counts, so they are visited from the last to the first.
+    for elems in program.image_elems.iter().rev() {
+        let start = layout.table_start(elems.table) + u64::from(elems.offset) * 8;
+        let bytes = elems
+            .values
+            .iter()
+            .map(|value| const_bytes(value, keys))
+            .collect::<Result<Vec<_>>>()?
+            .concat();
+        check.claim(start, &bytes)?;
+    }
+    for data in program.image_data.iter().rev() {
+        check.claim(layout.memory_start(data.memory) + data.offset, data.bytes)?;
+    }
+    for (id, table) in layout.tables.iter() {
+        let entry = const_bytes(&program.tables[id].fill, keys)?;
+        if entry.iter().any(|&byte| byte != 0) {
+            check.claim(layout.table_start(id), &entry.repeat(table.minimum as usize))?;
+        }
+        check.claim(
+            slot(table.domain, table.size_slot),
+            &u64::from(table.minimum).to_le_bytes(),
+        )?;
+    }
+    for memory in layout.memories.values() {
+        check.claim(slot(memory.domain, memory.size_slot), &memory.minimum.to_le_bytes())?;
+    }
+    for (id, global) in program.globals.iter() {
+        let bytes = const_bytes(&global.init, keys)?;
+        let ty = program.shape.globals[id].ty;
+        ensure!(
+            bytes.len() == ty.size() as usize,
+            "{id:?} of type {ty} starts as {:?}",
+            global.init
+        );
+        ensure!(
+            matches!(ty, ValType::Ref(_)) == matches!(global.init, Const::Null | Const::Func(_)),
+            "{id:?} is no {ty}"
+        );
+        check.claim(layout.slot_start(layout.globals[id]), &bytes)?;
+    }
+    for (id, bytes) in program.data.iter() {
+        check.claim(
+            layout.slot_start(layout.data_lengths[id]),
+            &(bytes.len() as u32).to_le_bytes(),
+        )?;
+    }
+    for (id, values) in program.elems.iter() {
+        check.claim(
+            layout.slot_start(layout.elem_lengths[id]),
+            &(values.len() as u32).to_le_bytes(),
+        )?;
+    }
+    check.rest_is_zero()
+}
+
+fn const_bytes(value: &Const, keys: KeyTable<'_>) -> Result<Vec<u8>> {
+    Ok(match *value {
+        Const::I32(value) => value.to_le_bytes().to_vec(),
+        Const::F32(value) => value.to_le_bytes().to_vec(),
+        Const::I64(value) => value.to_le_bytes().to_vec(),
+        Const::F64(value) => value.to_le_bytes().to_vec(),
+        Const::V128(value) => value.to_le_bytes().to_vec(),
+        Const::Null => vec![0; 8],
+        Const::Func(callee) => {
+            let place = keys
+                .get(callee.key)
+                .with_context(|| format!("{} has no place", callee.key))?;
+            [
+                place.start.to_le_bytes(),
+                FuncEntry::signature_word(callee.sig).to_le_bytes(),
+            ]
+            .concat()
+        }
+    })
+}
+
+/// Compares writes, the last one first, with an artifact's image.
+struct ImageCheck<'a> {
+    artifact: &'a Read<'a>,
+    /// Slab ranges that were compared: start and end. They do not overlap.
+    claimed: BTreeMap<u64, u64>,
+}
+
+impl ImageCheck<'_> {
+    /// Compares what no later write has replaced of `bytes` at slab offset `start`.
+    fn claim(&mut self, start: u64, bytes: &[u8]) -> Result<()> {
+        let end = start + bytes.len() as u64;
+        for gap in self.gaps(start..end) {
+            self.compare(
+                gap.start,
+                &bytes[(gap.start - start) as usize..(gap.end - start) as usize],
+            )?;
+            self.claimed.insert(gap.start, gap.end);
+        }
+        Ok(())
+    }
+
+    /// The parts of `range` that are not claimed.
+    fn gaps(&self, range: Range<u64>) -> Vec<Range<u64>> {
+        let mut gaps = Vec::new();
+        let mut position = range.start;
+        let before = self.claimed.range(..range.start).next_back();
+        for (&start, &end) in before.into_iter().chain(self.claimed.range(range.clone())) {
+            if position < start {
+                gaps.push(position..start);
+            }
+            position = position.max(end);
+        }
+        if position < range.end {
+            gaps.push(position..range.end);
+        }
+        gaps
+    }
+
+    /// Compares a part of the slab with `expected`, run by run; what is in no run is zero.
+    fn compare(&self, start: u64, expected: &[u8]) -> Result<()> {
+        let runs = &self.artifact.metadata().image;
+        let mut position = start;
+        let mut rest = expected;
+        while !rest.is_empty() {
+            let index = runs.partition_point(|run| run.slab_offset + run.len <= position);
+            let run = runs.get(index);
+            let inside = run.filter(|run| run.slab_offset <= position);
+            let until = inside
+                .map(|run| run.slab_offset + run.len)
+                .or(run.map(|run| run.slab_offset))
+                .unwrap_or(u64::MAX);
+            let (now, later) = rest.split_at(rest.len().min((until - position) as usize));
+            let equal = match inside {
+                Some(run) => {
+                    let bytes = self.artifact.image_bytes(run).context("an image run has no bytes")?;
+                    bytes[(position - run.slab_offset) as usize..].starts_with(now)
+                }
+                None => now.iter().all(|&byte| byte == 0),
+            };
+            ensure!(
+                equal,
+                "the slab differs between {position:#x} and {:#x}",
+                position + now.len() as u64
+            );
+            position += now.len() as u64;
+            rest = later;
+        }
+        Ok(())
+    }
+
+    /// Checks that all that nobody wrote is zero, and that no page is.
+    fn rest_is_zero(&self) -> Result<()> {
+        for run in &self.artifact.metadata().image {
+            let bytes = self.artifact.image_bytes(run).context("an image run has no bytes")?;
+            let slice = |range: &Range<u64>| {
+                &bytes[(range.start - run.slab_offset) as usize..(range.end - run.slab_offset) as usize]
+            };
+            for gap in self.gaps(run.slab_offset..run.slab_offset + run.len) {
+                ensure!(
+                    slice(&gap).iter().all(|&byte| byte == 0),
+                    "the slab has bytes that nobody wrote at {gap:#x?}"
+                );
+            }
+            for page in bytes.chunks(PAGE as usize) {
+                ensure!(
+                    page.iter().any(|&byte| byte != 0),
+                    "the image holds a page of zeros in {run:?}"
+                );
+            }
+        }
+        Ok(())
+    }
+}
