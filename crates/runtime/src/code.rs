@@ -1,19 +1,31 @@
 //! [`Code`]: a mapped artifact whose functions can be called.
 
-use anyhow::{Result, bail};
-use mintage_artifact::Metadata;
-use mintage_environ::component::{ComponentInterface, CoreCallee};
+use crate::arch;
+use crate::slab::Plan;
+use crate::sys::mmap::{self, FileMapping};
+use crate::sys::signals;
+use anyhow::{Context, Result, anyhow, ensure};
+use hashbrown::HashMap;
+use mintage_artifact::{Artifact, Metadata, PAGE};
+use mintage_environ::component::{ComponentInterface, CoreCallee, CoreItem, Initializer};
 use mintage_environ::layout::SlabLayout;
-use mintage_environ::{LiftId, LowerId, Tunables};
+use mintage_environ::{FuncKey, IndexVec, LiftId, LowerId, Target, Tunables};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 /// A core function that can be called: pointers into mapped code. Valid as long as its [`Code`] lives.
 #[derive(Clone, Copy, Debug)]
 pub struct Callee {
+    /// The function.
     pub(crate) func: *const u8,
+    /// The entry adapter of its signature.
     pub(crate) entry: *const u8,
 }
+
+// SAFETY: the pointers are to code, which never changes; calling it is `unsafe` with the condition that it lives.
+unsafe impl Send for Callee {}
+// SAFETY: as above.
+unsafe impl Sync for Callee {}
 
 /// What a loader demands of an artifact, besides that this machine can run it.
 #[derive(Clone, Debug, Default)]
@@ -37,8 +49,29 @@ pub struct ResolvedLift {
 
 /// A component's machine code and image, mapped once and shared by all its instances.
 pub struct Code {
-    metadata: Metadata,
+    artifact: Artifact<FileMapping>,
+    text: Text,
+    callees: Callees,
+    lifts: IndexVec<LiftId, ResolvedLift>,
+    lower_reallocs: IndexVec<LowerId, Option<Callee>>,
+    plan: Plan,
 }
+
+/// Where the machine code lies in the address space.
+struct Text {
+    base: *const u8,
+    len: usize,
+}
+
+// SAFETY: the text is read-only and executable, and lives as long as the `Code` that owns both this and the mapping.
+unsafe impl Send for Text {}
+// SAFETY: as above.
+unsafe impl Sync for Text {}
+
+const _: () = {
+    const fn shared_by_threads<T: Send + Sync>() {}
+    shared_by_threads::<Code>();
+};
 
 impl Code {
     /// Maps the artifact in the file at `path`.
@@ -52,7 +85,10 @@ impl Code {
     ///
     /// The file was made by this project's compiler and nobody changes it as long as the result lives.
     pub unsafe fn open(path: &Path, check: &LoadCheck) -> Result<Arc<Code>> {
-        bail!("{path:?} {check:?}")
+        // SAFETY: as the caller promises.
+        let mapping = unsafe { FileMapping::open(path)? };
+        // SAFETY: as the caller promises.
+        unsafe { Self::publish(mapping, check) }.with_context(|| format!("cannot load the artifact {}", path.display()))
     }
 
     /// Maps a copy of the artifact in `bytes`.
@@ -65,27 +101,80 @@ impl Code {
     ///
     /// The bytes were made by this project's compiler.
     pub unsafe fn from_bytes(bytes: &[u8], check: &LoadCheck) -> Result<Arc<Code>> {
-        bail!("{bytes:?} {check:?}")
+        let mapping = FileMapping::copy_of(bytes)?;
+        // SAFETY: as the caller promises.
+        unsafe { Self::publish(mapping, check) }.context("cannot load the artifact")
+    }
+
+    /// Checks the artifact, makes its text executable and resolves the keys that the host needs.
+    ///
+    /// # Safety
+    ///
+    /// The mapping holds what this project's compiler made.
+    unsafe fn publish(mapping: FileMapping, check: &LoadCheck) -> Result<Arc<Code>> {
+        let artifact = Artifact::parse(mapping, check.level)?;
+        artifact.metadata().check_host(host(), &check.tunables)?;
+        ensure!(
+            PAGE.is_multiple_of(mmap::page_size() as u64),
+            "this system's pages have {} bytes; artifacts are laid out for pages of up to {PAGE}",
+            mmap::page_size()
+        );
+        let plan = Plan::new(&artifact)?;
+        signals::install()?;
+
+        let range = artifact.text_range();
+        artifact
+            .owner()
+            .make_executable(range.clone())
+            .context("cannot make the artifact's text executable")?;
+        let text = Text {
+            base: artifact.bytes()[range.clone()].as_ptr(),
+            len: range.len(),
+        };
+        let callees = Callees::resolve(&artifact, &text)?;
+        let interface = &artifact.metadata().interface;
+        let optional = |callee: &Option<CoreCallee>| callee.map(|callee| callees.get(callee)).transpose();
+        let lifts = interface.lifts.values().map(|lift| {
+            Ok(ResolvedLift {
+                callee: callees.get(lift.callee)?,
+                realloc: optional(&lift.options.realloc)?,
+                post_return: optional(&lift.post_return)?,
+            })
+        });
+        let lifts = lifts.collect::<Result<_>>()?;
+        let lower_reallocs = interface
+            .lowers
+            .values()
+            .map(|lower| optional(&lower.options.realloc))
+            .collect::<Result<_>>()?;
+        Ok(Arc::new(Code {
+            artifact,
+            text,
+            callees,
+            lifts,
+            lower_reallocs,
+            plan,
+        }))
     }
 
     /// All that the embedding API needs to know of the component.
     pub fn interface(&self) -> &ComponentInterface {
-        &self.metadata.interface
+        &self.metadata().interface
     }
 
     /// Where everything lies in a slab.
     pub fn layout(&self) -> &SlabLayout {
-        &self.metadata.layout
+        &self.metadata().layout
     }
 
     /// The decoded part of the artifact.
     pub fn metadata(&self) -> &Metadata {
-        &self.metadata
+        self.artifact.metadata()
     }
 
     /// The whole artifact.
     pub fn bytes(&self) -> &[u8] {
-        &[]
+        self.artifact.bytes()
     }
 
     /// The functions of a lift: resolved at load, so this is one array access.
@@ -94,7 +183,7 @@ impl Code {
     ///
     /// When `id` is not a lift of this component.
     pub fn lift(&self, id: LiftId) -> &ResolvedLift {
-        panic!("{id:?} is no lift")
+        &self.lifts[id]
     }
 
     /// The `realloc` of a lowered import's options.
@@ -103,15 +192,100 @@ impl Code {
     ///
     /// When `id` is not a lowered import of this component.
     pub fn lower_realloc(&self, id: LowerId) -> Option<Callee> {
-        panic!("{id:?} is no lowered import")
+        self.lower_reallocs[id]
     }
 
     /// Looks up a function that the interface names (a core export, a start function, ...).
     ///
     /// # Errors
     ///
-    /// When the artifact has no code for it.
+    /// When the interface does not name it.
     pub fn callee(&self, callee: CoreCallee) -> Result<Callee> {
-        bail!("{callee:?}")
+        self.callees.get(callee)
     }
+
+    pub(crate) fn artifact(&self) -> &Artifact<FileMapping> {
+        &self.artifact
+    }
+
+    pub(crate) fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The offset in the text of an address, when it lies there.
+    #[inline]
+    pub(crate) fn text_offset(&self, address: usize) -> Option<u32> {
+        let offset = address.wrapping_sub(self.text.base as usize);
+        (offset < self.text.len).then_some(offset as u32)
+    }
+}
+
+/// The pointers of all functions that the host can name, resolved once per component.
+struct Callees(HashMap<FuncKey, *const u8>);
+
+// SAFETY: the pointers are to code; see `Callee`.
+unsafe impl Send for Callees {}
+// SAFETY: as above.
+unsafe impl Sync for Callees {}
+
+impl Callees {
+    /// Resolves what the interface names: lifts with their options, `realloc`s of lowers, start functions, core exports.
+    fn resolve(artifact: &Artifact<FileMapping>, text: &Text) -> Result<Callees> {
+        let interface = &artifact.metadata().interface;
+        let lifts = interface
+            .lifts
+            .values()
+            .flat_map(|lift| [Some(lift.callee), lift.options.realloc, lift.post_return]);
+        let lowers = interface.lowers.values().map(|lower| lower.options.realloc);
+        let starts = interface.initializers.iter().map(|initializer| match initializer {
+            Initializer::Start { callee, .. } => Some(*callee),
+            Initializer::Data { .. } | Initializer::Elem { .. } | Initializer::Trap(_) => None,
+        });
+        let exports = interface.core_exports.iter().map(|export| match export.item {
+            CoreItem::Func(callee, _) => Some(callee),
+            CoreItem::Memory(_) | CoreItem::Table(_) | CoreItem::Global(..) => None,
+        });
+
+        let keys = artifact.key_table().context("the artifact has no key table")?;
+        let mut pointers = HashMap::new();
+        for callee in lifts.chain(lowers).chain(starts).chain(exports).flatten() {
+            for key in [callee.key, FuncKey::Entry(callee.sig)] {
+                if let hashbrown::hash_map::Entry::Vacant(vacant) = pointers.entry(key) {
+                    let range = keys
+                        .get(key)
+                        .with_context(|| format!("the artifact has no code for {key}"))?;
+                    ensure!(range.end as usize <= text.len, "{key} lies outside the artifact's text");
+                    // SAFETY: the offset is within the text.
+                    vacant.insert(unsafe { text.base.add(range.start as usize) });
+                }
+            }
+        }
+        Ok(Callees(pointers))
+    }
+
+    fn get(&self, callee: CoreCallee) -> Result<Callee> {
+        let pointer = |key| {
+            self.0
+                .get(&key)
+                .copied()
+                .ok_or_else(|| anyhow!("the component's interface does not name {key}"))
+        };
+        Ok(Callee {
+            func: pointer(callee.key)?,
+            entry: pointer(FuncKey::Entry(callee.sig))?,
+        })
+    }
+}
+
+/// This machine, in the terms of an artifact's target.
+fn host() -> &'static Target {
+    static HOST: OnceLock<Target> = OnceLock::new();
+    HOST.get_or_init(|| Target {
+        triple: format!(
+            "{}-unknown-linux-{}",
+            std::env::consts::ARCH,
+            if cfg!(target_env = "musl") { "musl" } else { "gnu" }
+        ),
+        cpu_features: arch::cpu_features(),
+    })
 }

@@ -1,13 +1,12 @@
 //! [`Instance`]: a slab with a component's image in it and the run-time data beside it.
 
-use crate::{Code, HostTable, Stopped};
-use anyhow::{Result, bail};
-use mintage_environ::{DomainId, GlobalId, MemoryId, TableId, ValType};
+use crate::data::InstanceData;
+use crate::{Code, HostTable, Stopped, TrapReport, builtins};
+use anyhow::{Result, ensure};
+use mintage_environ::component::Initializer;
+use mintage_environ::{DomainId, GlobalId, MemoryId, TableId, Trap, ValType};
 use std::ptr::NonNull;
 use std::sync::Arc;
-
-/// The first word of everything that instances keep outside their slabs.
-struct InstanceData {}
 
 /// How far an instance may grow, and how much stack it may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,6 +40,10 @@ pub struct Instance {
     data: NonNull<InstanceData>,
 }
 
+// SAFETY: what is behind the pointer is owned by the `Instance`, and nothing of it is bound to a thread: the host pointer is
+// only used during a call, and failures are `Send`.
+unsafe impl Send for Instance {}
+
 /// Names an [`Instance`] without borrowing it, so that nested calls need no reference to it. Never dangling as long as the
 /// instance lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +51,11 @@ pub struct Instance {
 pub struct InstanceHandle {
     data: NonNull<InstanceData>,
 }
+
+// SAFETY: a handle gives no access by itself; whoever makes a reference of it promises that no other thread does.
+unsafe impl Send for InstanceHandle {}
+// SAFETY: as above.
+unsafe impl Sync for InstanceHandle {}
 
 impl InstanceHandle {
     /// The instance.
@@ -58,6 +66,20 @@ impl InstanceHandle {
     pub unsafe fn instance(&self) -> &Instance {
         // SAFETY: both types are transparent wrappers of the same pointer; the caller promises that its target lives.
         unsafe { &*(self as *const InstanceHandle).cast() }
+    }
+
+    pub(crate) fn new(data: &InstanceData) -> InstanceHandle {
+        InstanceHandle {
+            data: NonNull::from(data),
+        }
+    }
+
+    /// # Safety
+    ///
+    /// The instance lives as long as the result.
+    pub(crate) unsafe fn data<'a>(self) -> &'a InstanceData {
+        // SAFETY: as the caller promises; all of it that changes is in cells.
+        unsafe { self.data.as_ref() }
     }
 }
 
@@ -71,8 +93,18 @@ impl Instance {
     /// When `imports` belongs to another component, a memory or table starts larger than `limits` allow, or the operating
     /// system gives no address space.
     pub fn new(code: &Arc<Code>, imports: &Arc<HostTable>, limits: Limits, tag: u64) -> Result<Instance> {
-        let _ = (code, imports, limits, tag);
-        bail!("not written")
+        ensure!(
+            Arc::ptr_eq(code, imports.code()),
+            "the host table was made for another component"
+        );
+        Ok(Instance {
+            data: InstanceData::create(code, imports, limits, tag)?,
+        })
+    }
+
+    fn data(&self) -> &InstanceData {
+        // SAFETY: the data lives until the instance is dropped, and all of it that changes is in cells.
+        unsafe { self.data.as_ref() }
     }
 
     /// The name of the instance for calls.
@@ -82,23 +114,23 @@ impl Instance {
 
     /// The number that [`Instance::new`] got.
     pub fn tag(&self) -> u64 {
-        0
+        self.data().tag
     }
 
     /// The component.
     pub fn code(&self) -> &Arc<Code> {
-        unreachable!()
+        &self.data().code
     }
 
     /// The host functions.
     pub fn imports(&self) -> &Arc<HostTable> {
-        unreachable!()
+        &self.data().imports
     }
 
     /// Whether a call into the instance was stopped: what it holds then is in no known state, and the component must not
     /// be entered again. [`call`](crate::call) does not check this, since core test scripts go on after a trap.
     pub fn is_poisoned(&self) -> bool {
-        false
+        self.data().poisoned.get()
     }
 
     /// Canonical ABI flags of a domain: `MAY_ENTER` and `MAY_LEAVE` of [`ControlBlock`](mintage_environ::ControlBlock).
@@ -107,8 +139,8 @@ impl Instance {
     ///
     /// When `domain` is not of this component.
     pub fn flags(&self, domain: DomainId) -> u64 {
-        let _ = domain;
-        0
+        // SAFETY: the control block lives as long as the instance, and is not written while this runs.
+        unsafe { (*self.data().control(domain)).flags }
     }
 
     /// Sets the Canonical ABI flags of a domain.
@@ -117,7 +149,8 @@ impl Instance {
     ///
     /// When `domain` is not of this component.
     pub fn set_flags(&self, domain: DomainId, flags: u64) {
-        let _ = (domain, flags);
+        // SAFETY: as above; nobody has a reference to the control block.
+        unsafe { (*self.data().control(domain)).flags = flags }
     }
 
     /// The bytes of a memory.
@@ -126,8 +159,10 @@ impl Instance {
     ///
     /// When `id` is not a memory of this component.
     pub fn memory(&self, id: MemoryId) -> &[u8] {
-        let _ = id;
-        &[]
+        let (base, len) = self.memory_raw(id);
+        // SAFETY: the memory is accessible, and guest code, which could write it, runs only in `call`, whose caller promises
+        // that the borrow has ended.
+        unsafe { std::slice::from_raw_parts(base.as_ptr(), len) }
     }
 
     /// The bytes of a memory.
@@ -136,8 +171,9 @@ impl Instance {
     ///
     /// When `id` is not a memory of this component.
     pub fn memory_mut(&mut self, id: MemoryId) -> &mut [u8] {
-        let _ = id;
-        &mut []
+        let (base, len) = self.memory_raw(id);
+        // SAFETY: as above, and the instance is borrowed mutably.
+        unsafe { std::slice::from_raw_parts_mut(base.as_ptr(), len) }
     }
 
     /// The base and the current length in bytes of a memory, which never moves. Valid for reads and writes as long as the
@@ -147,8 +183,11 @@ impl Instance {
     ///
     /// When `id` is not a memory of this component.
     pub fn memory_raw(&self, id: MemoryId) -> (NonNull<u8>, usize) {
-        let _ = id;
-        (NonNull::dangling(), 0)
+        let memory = self.data().memory(id).expect("the memory is of this component");
+        (
+            NonNull::new(memory.base).expect("a slab is not at address 0"),
+            memory.size as usize,
+        )
     }
 
     /// Grows a memory by `pages`: its old size in pages, or `None` when a limit forbids it.
@@ -157,8 +196,8 @@ impl Instance {
     ///
     /// When `id` is not a memory of this component.
     pub fn memory_grow(&mut self, id: MemoryId, pages: u64) -> Option<u64> {
-        let _ = (id, pages);
-        None
+        assert!(self.data().memory(id).is_some(), "{id:?} is not of this component");
+        self.data().grow_memory(id, pages)
     }
 
     /// The value of a global as two 8-byte words, of which only vectors use the second.
@@ -167,8 +206,12 @@ impl Instance {
     ///
     /// When `id` is not a global of this component.
     pub fn global(&self, id: GlobalId, ty: ValType) -> [u64; 2] {
-        let _ = (id, ty);
-        [0; 2]
+        let slot = self.data().slot(self.code().layout().globals[id]);
+        let mut words = [0u64; 2];
+        // SAFETY: globals lie below the control block, which has more bytes than any value, so that even a wrong type reads
+        // within the head; the words have room for the largest value.
+        unsafe { std::ptr::copy_nonoverlapping(slot, words.as_mut_ptr().cast(), ty.size() as usize) };
+        words
     }
 
     /// Sets a global.
@@ -181,7 +224,9 @@ impl Instance {
     ///
     /// `ty` is the global's type, and a function reference is null or was read from this instance.
     pub unsafe fn set_global(&mut self, id: GlobalId, ty: ValType, words: [u64; 2]) {
-        let _ = (id, ty, words);
+        let slot = self.data().slot(self.code().layout().globals[id]);
+        // SAFETY: the caller promises that the type is the global's, so that the slot has its size.
+        unsafe { std::ptr::copy_nonoverlapping(words.as_ptr().cast(), slot, ty.size() as usize) };
     }
 
     /// The number of entries of a table.
@@ -190,8 +235,7 @@ impl Instance {
     ///
     /// When `id` is not a table of this component.
     pub fn table_size(&self, id: TableId) -> u64 {
-        let _ = id;
-        0
+        self.data().table(id).expect("the table is of this component").size
     }
 
     /// An entry of a table as a reference word (see [`ValType`]), or `None` past its end.
@@ -200,8 +244,9 @@ impl Instance {
     ///
     /// When `id` is not a table of this component.
     pub fn table_get(&self, id: TableId, index: u64) -> Option<u64> {
-        let _ = (id, index);
-        None
+        let table = self.data().table(id).expect("the table is of this component");
+        // SAFETY: entries below the size are accessible.
+        (index < table.size).then(|| unsafe { table.base.add(index as usize).read() })
     }
 
     /// Sets an entry of a table: `None` past its end.
@@ -214,8 +259,9 @@ impl Instance {
     ///
     /// `entry` is a value of the table's element type; a function reference is null or was read from this instance.
     pub unsafe fn table_set(&mut self, id: TableId, index: u64, entry: u64) -> Option<()> {
-        let _ = (id, index, entry);
-        None
+        let table = self.data().table(id).expect("the table is of this component");
+        // SAFETY: as above; the caller promises that the entry is one for this table.
+        (index < table.size).then(|| unsafe { table.base.add(index as usize).write(entry) })
     }
 
     /// Grows a table by `delta` entries set to `init`: the old size, or `None` when a limit forbids it.
@@ -228,8 +274,8 @@ impl Instance {
     ///
     /// As [`Instance::table_set`].
     pub unsafe fn table_grow(&mut self, id: TableId, init: u64, delta: u64) -> Option<u64> {
-        let _ = (id, init, delta);
-        None
+        assert!(self.data().table(id).is_some(), "{id:?} is not of this component");
+        self.data().grow_table(id, init, delta)
     }
 }
 
@@ -243,6 +289,47 @@ impl Instance {
 ///
 /// As [`call`](crate::call); once per instance, before any other call.
 pub unsafe fn run_initializers(instance: InstanceHandle, host: *mut ()) -> Result<(), Stopped> {
-    let _ = (instance, host);
+    // SAFETY: the caller promises that the instance lives.
+    let data = unsafe { instance.data() };
+    for initializer in &data.code.interface().initializers {
+        let result = match *initializer {
+            Initializer::Data {
+                data: segment,
+                memory,
+                offset,
+            } => {
+                let result = builtins::init_memory(data, memory, offset, data.data_segment(segment));
+                data.drop_data(segment);
+                result
+            }
+            Initializer::Elem { elem, table, offset } => {
+                let result = builtins::init_table(data, table, offset, data.elem_segment(elem));
+                data.drop_elem(elem);
+                result
+            }
+            Initializer::Start { domain, callee } => {
+                let callee = data.code.callee(callee).map_err(Stopped::Host)?;
+                // SAFETY: the function is of this domain and has neither parameters nor results; the rest as promised.
+                unsafe { crate::call(instance, domain, &callee, NonNull::dangling().as_ptr(), host)? };
+                Ok(())
+            }
+            Initializer::Trap(trap) => Err(trap),
+        };
+        result.map_err(|trap: Trap| {
+            data.poisoned.set(true);
+            Stopped::Trap(TrapReport {
+                trap,
+                frames: Vec::new(),
+                omitted: 0,
+            })
+        })?;
+    }
     Ok(())
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        // SAFETY: `InstanceData::create` leaked a box, and calls, which would still use it, need the instance to live.
+        drop(unsafe { Box::from_raw(self.data.as_ptr()) });
+    }
 }

@@ -33,15 +33,19 @@ pub struct Frame {
     pub key: FuncKey,
     /// Its name in the name section, when the artifact has it.
     pub name: Option<String>,
+    /// The name of its module, likewise.
+    pub module: Option<String>,
     /// The byte offset in the component of the instruction that runs, when the artifact has the address map.
     pub offset: Option<u32>,
 }
 
 impl fmt::Display for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.name {
-            Some(name) => write!(f, "{name} ({})", self.key)?,
-            None => write!(f, "{}", self.key)?,
+        match (&self.module, &self.name) {
+            (Some(module), Some(name)) => write!(f, "{module}!{name} ({})", self.key)?,
+            (Some(module), None) => write!(f, "{module}!{}", self.key)?,
+            (None, Some(name)) => write!(f, "{name} ({})", self.key)?,
+            (None, None) => write!(f, "{}", self.key)?,
         }
         match self.offset {
             Some(offset) => write!(f, " at {offset:#x}"),

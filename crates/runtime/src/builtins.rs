@@ -1,0 +1,212 @@
+//! The builtins: what machine code asks of the runtime, one function per row of [`builtins!`](mintage_environ::builtins).
+//!
+//! To add one: add the row there; the tables below then ask for a function of its name and shape in [`entry_points`].
+//!
+//! Guests choose the arguments, apart from the numbers of memories, tables and segments, which are constants of machine code. All
+//! arithmetic on them is on 64 bits and checked. Nothing here panics: a panic could not pass machine code and would abort.
+
+use crate::arch;
+use crate::data::InstanceData;
+use mintage_environ::builtin::RAISE_SLOT;
+use mintage_environ::{DataId, ElemId, MemoryId, TableId, Trap};
+use std::ptr;
+
+/// The addresses that machine code finds builtins by.
+#[repr(transparent)]
+struct Addresses([*const (); RAISE_SLOT + 1]);
+
+// SAFETY: addresses of functions, which never change.
+unsafe impl Sync for Addresses {}
+
+/// The type that a builtin's parameter or result has in Rust.
+macro_rules! rust_type {
+    (I32) => {
+        u32
+    };
+    (I64) => {
+        u64
+    };
+    (Value($ty:ident)) => {
+        rust_type!($ty)
+    };
+    (TrapCode) => {
+        u32
+    };
+}
+
+macro_rules! define_table {
+    ($($(#[$doc:meta])* $variant:ident $name:ident($($param:ident: $ty:ident),*) -> $result:ident $(($result_ty:ident))?;)*) => {
+        static ADDRESSES: Addresses = Addresses([
+            $({
+                let function: unsafe extern "C" fn(ctx: *mut u8, $($param: rust_type!($ty)),*) -> rust_type!($result $(($result_ty))?) =
+                    entry_points::$name;
+                function as *const ()
+            },)*
+            arch::raise as *const (),
+        ]);
+    };
+}
+
+mintage_environ::builtins!(define_table);
+
+/// The array for the control blocks: the builtins by number, then the raise stub.
+pub fn addresses() -> *const usize {
+    ADDRESSES.0.as_ptr().cast()
+}
+
+/// The builtins as machine code calls them.
+///
+/// # Safety
+///
+/// All of them: `ctx` is the context pointer of a live instance, which is used by this thread only.
+mod entry_points {
+    use super::*;
+
+    /// The word that a trampoline takes: zero, or the code of a trap.
+    fn code(result: Result<(), Trap>) -> u32 {
+        result.map_or_else(|trap| trap as u32, |()| 0)
+    }
+
+    macro_rules! entry_points {
+        ($($name:ident($data:ident $(, $param:ident: $ty:ty)*) -> $result:ty $body:block)*) => {$(
+            pub unsafe extern "C" fn $name(ctx: *mut u8 $(, $param: $ty)*) -> $result {
+                // SAFETY: as for the whole module.
+                let $data = unsafe { InstanceData::of_ctx(ctx) };
+                $body
+            }
+        )*};
+    }
+
+    entry_points! {
+        memory_grow(data, memory: u32, delta: u64) -> u64 {
+            data.grow_memory(MemoryId::from_u32(memory), delta).unwrap_or(u64::MAX)
+        }
+        memory_copy(data, dst_memory: u32, src_memory: u32, dst: u64, src: u64, len: u64) -> u32 {
+            code(copy_memory(data, MemoryId::from_u32(dst_memory), MemoryId::from_u32(src_memory), dst, src, len))
+        }
+        memory_fill(data, memory: u32, dst: u64, value: u32, len: u64) -> u32 {
+            code(fill_memory(data, MemoryId::from_u32(memory), dst, value as u8, len))
+        }
+        memory_init(data, memory: u32, segment: u32, dst: u64, src: u32, len: u32) -> u32 {
+            let bytes = part(data.data_segment(DataId::from_u32(segment)), src, len, 1);
+            code(bytes.ok_or(Trap::MemoryOutOfBounds).and_then(|bytes| init_memory(data, MemoryId::from_u32(memory), dst, bytes)))
+        }
+        table_grow(data, table: u32, init: u64, delta: u64) -> u64 {
+            data.grow_table(TableId::from_u32(table), init, delta).unwrap_or(u64::MAX)
+        }
+        table_fill(data, table: u32, dst: u64, value: u64, len: u64) -> u32 {
+            code(fill_table(data, TableId::from_u32(table), dst, value, len))
+        }
+        table_copy(data, dst_table: u32, src_table: u32, dst: u64, src: u64, len: u64) -> u32 {
+            code(copy_table(data, TableId::from_u32(dst_table), TableId::from_u32(src_table), dst, src, len))
+        }
+        table_init(data, table: u32, segment: u32, dst: u64, src: u32, len: u32) -> u32 {
+            let entries = part(data.elem_segment(ElemId::from_u32(segment)), src, len, 8);
+            code(entries.ok_or(Trap::TableOutOfBounds).and_then(|entries| init_table(data, TableId::from_u32(table), dst, entries)))
+        }
+    }
+}
+
+/// `len` items of `item` bytes each from item `start` on.
+fn part(segment: &[u8], start: u32, len: u32, item: usize) -> Option<&[u8]> {
+    let start = start as usize * item;
+    segment.get(start..start + len as usize * item)
+}
+
+/// The place of `len` bytes at `start` of a memory.
+#[inline]
+fn memory_range(data: &InstanceData, id: MemoryId, start: u64, len: u64) -> Result<*mut u8, Trap> {
+    let memory = data.memory(id).ok_or(Trap::MemoryOutOfBounds)?;
+    match start.checked_add(len) {
+        Some(end) if end <= memory.size => Ok(memory.base.wrapping_add(start as usize)),
+        _ => Err(Trap::MemoryOutOfBounds),
+    }
+}
+
+/// The place of `len` entries from `start` of a table on.
+#[inline]
+fn table_range(data: &InstanceData, id: TableId, start: u64, len: u64) -> Result<*mut u64, Trap> {
+    let table = data.table(id).ok_or(Trap::TableOutOfBounds)?;
+    match start.checked_add(len) {
+        Some(end) if end <= table.size => Ok(table.base.wrapping_add(start as usize)),
+        _ => Err(Trap::TableOutOfBounds),
+    }
+}
+
+fn copy_memory(
+    data: &InstanceData,
+    dst_memory: MemoryId,
+    src_memory: MemoryId,
+    dst: u64,
+    src: u64,
+    len: u64,
+) -> Result<(), Trap> {
+    let source = memory_range(data, src_memory, src, len)?;
+    let target = memory_range(data, dst_memory, dst, len)?;
+    // SAFETY: both ranges are accessible; they may overlap.
+    unsafe { ptr::copy(source, target, len as usize) };
+    Ok(())
+}
+
+fn fill_memory(data: &InstanceData, memory: MemoryId, dst: u64, value: u8, len: u64) -> Result<(), Trap> {
+    let target = memory_range(data, memory, dst, len)?;
+    // SAFETY: the range is accessible.
+    unsafe { ptr::write_bytes(target, value, len as usize) };
+    Ok(())
+}
+
+/// Copies `bytes` to a memory.
+pub fn init_memory(data: &InstanceData, memory: MemoryId, dst: u64, bytes: &[u8]) -> Result<(), Trap> {
+    let target = memory_range(data, memory, dst, bytes.len() as u64)?;
+    // SAFETY: the range is accessible, and not part of the artifact.
+    unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len()) };
+    Ok(())
+}
+
+fn fill_table(data: &InstanceData, table: TableId, dst: u64, value: u64, len: u64) -> Result<(), Trap> {
+    let target = table_range(data, table, dst, len)?;
+    for index in 0..len as usize {
+        // SAFETY: the range is accessible.
+        unsafe { target.add(index).write(value) };
+    }
+    Ok(())
+}
+
+fn copy_table(
+    data: &InstanceData,
+    dst_table: TableId,
+    src_table: TableId,
+    dst: u64,
+    src: u64,
+    len: u64,
+) -> Result<(), Trap> {
+    let source = table_range(data, src_table, src, len)?;
+    let target = table_range(data, dst_table, dst, len)?;
+    // SAFETY: both ranges are accessible; they may overlap.
+    unsafe { ptr::copy(source, target, len as usize) };
+    Ok(())
+}
+
+/// Copies `entries`, the bytes of 8-byte words, to a table.
+pub fn init_table(data: &InstanceData, table: TableId, dst: u64, entries: &[u8]) -> Result<(), Trap> {
+    let target = table_range(data, table, dst, entries.len() as u64 / 8)?;
+    // SAFETY: the range is accessible, and not part of the artifact.
+    unsafe { ptr::copy_nonoverlapping(entries.as_ptr(), target.cast::<u8>(), entries.len() / 8 * 8) };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_of_segments() {
+        let segment: Vec<u8> = (0..32).collect();
+        assert_eq!(part(&segment, 0, 32, 1), Some(&segment[..]));
+        assert_eq!(part(&segment, 32, 0, 1), Some(&[][..]));
+        assert_eq!(part(&segment, 33, 0, 1), None);
+        assert_eq!(part(&segment, 1, 3, 8), Some(&segment[8..]));
+        assert_eq!(part(&segment, 2, 3, 8), None);
+        assert_eq!(part(&segment, u32::MAX, u32::MAX, 8), None);
+    }
+}

@@ -1,0 +1,306 @@
+//! [`InstanceData`]: what the runtime keeps of an instance beside its slab, and all access to what is in the slab.
+
+use crate::slab::Slab;
+use crate::{Code, HostTable, Limits};
+use anyhow::{Result, ensure};
+use mintage_environ::layout::HeadSlot;
+use mintage_environ::{ControlBlock, DataId, DomainId, ElemId, ExitRecord, MemoryId, TableId};
+use std::any::Any;
+use std::cell::{Cell, UnsafeCell};
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// What a host function left behind when it did not succeed.
+pub enum Failure {
+    /// It returned an error.
+    Error(anyhow::Error),
+    /// It panicked with this payload.
+    Panic(Box<dyn Any + Send>),
+}
+
+/// The runtime's data of an instance. Control blocks point at it, for machine code to store its exit record.
+///
+/// Shared references to it exist whenever a call runs, so all that changes is in cells. What is in the slab is reached
+/// through raw pointers only.
+#[repr(C)]
+pub struct InstanceData {
+    /// Where machine code left for the host. Written by machine code.
+    exit: UnsafeCell<ExitRecord>,
+    /// The component.
+    pub code: Arc<Code>,
+    /// The host functions. Control blocks point at its array.
+    pub imports: Arc<HostTable>,
+    /// Limits of growth and of the stack.
+    pub limits: Limits,
+    /// The caller's own number of the instance.
+    pub tag: u64,
+    /// The host pointer of the innermost call.
+    pub host: Cell<*mut ()>,
+    /// What the host function that ended the innermost call left.
+    pub failure: Cell<Option<Failure>>,
+    /// Whether a call was stopped.
+    pub poisoned: Cell<bool>,
+    /// The context pointer of each domain.
+    contexts: Box<[*mut u8]>,
+    slab: Slab,
+}
+
+// Control blocks point at the exit record through a pointer to the whole.
+const _: () = assert!(std::mem::offset_of!(InstanceData, exit) == 0);
+
+/// A memory at this moment. Memories never move.
+#[derive(Clone, Copy)]
+pub struct MemoryView {
+    /// Byte 0.
+    pub base: *mut u8,
+    /// Current size in bytes, all accessible.
+    pub size: u64,
+}
+
+/// A table at this moment. Tables never move.
+#[derive(Clone, Copy)]
+pub struct TableView {
+    /// Entry 0.
+    pub base: *mut u64,
+    /// Current number of entries.
+    pub size: u64,
+}
+
+impl InstanceData {
+    /// Puts an instance on the heap, with a slab of its own whose control blocks are written.
+    ///
+    /// # Errors
+    ///
+    /// When a memory or table starts larger than its limit, or the system gives no slab.
+    pub fn create(
+        code: &Arc<Code>,
+        imports: &Arc<HostTable>,
+        limits: Limits,
+        tag: u64,
+    ) -> Result<NonNull<InstanceData>> {
+        let layout = code.layout();
+        for (id, memory) in layout.memories.iter() {
+            ensure!(
+                memory.minimum <= limits.memory_bytes,
+                "{id:?} starts with {:#x} bytes, more than the limit of {:#x}",
+                memory.minimum,
+                limits.memory_bytes
+            );
+        }
+        for (id, table) in layout.tables.iter() {
+            ensure!(
+                u64::from(table.minimum) <= limits.table_entries,
+                "{id:?} starts with {} entries, more than the limit of {}",
+                table.minimum,
+                limits.table_entries
+            );
+        }
+        let slab = Slab::acquire(code)?;
+        // SAFETY: a domain's `ctx` is an offset in the slab.
+        let context = |ctx: u64| unsafe { slab.base().as_ptr().add(ctx as usize) };
+        let contexts = layout.domains.values().map(|domain| context(domain.ctx)).collect();
+        let data = NonNull::from(Box::leak(Box::new(InstanceData {
+            exit: UnsafeCell::new(ExitRecord { fp: 0, pc: 0 }),
+            code: code.clone(),
+            imports: imports.clone(),
+            limits,
+            tag,
+            host: Cell::new(std::ptr::null_mut()),
+            failure: Cell::new(None),
+            poisoned: Cell::new(false),
+            contexts,
+            slab,
+        })));
+        // SAFETY: just made.
+        let this = unsafe { data.as_ref() };
+        for &ctx in &this.contexts {
+            let block = ControlBlock {
+                stack_limit: u64::MAX,
+                interrupt: 0,
+                fuel: 0,
+                host_imports: imports.as_ptr(),
+                builtins: crate::builtins::addresses(),
+                runtime: data.as_ptr().cast(),
+                flags: ControlBlock::MAY_ENTER | ControlBlock::MAY_LEAVE,
+                reserved: [0; 9],
+            };
+            // SAFETY: the block lies at the end of the domain's head, which is accessible, and is aligned, since `ctx` is.
+            unsafe { control_block(ctx).write(block) };
+        }
+        Ok(data)
+    }
+
+    /// The instance that machine code with this `ctx` runs in.
+    ///
+    /// # Safety
+    ///
+    /// `ctx` is the context pointer of a domain of an instance that lives as long as the result.
+    pub unsafe fn of_ctx<'a>(ctx: *mut u8) -> &'a InstanceData {
+        // SAFETY: `create` wrote the control block, and machine code does not change this field of it.
+        unsafe { &*(*control_block(ctx)).runtime.cast::<InstanceData>() }
+    }
+
+    /// Where machine code of this instance left last.
+    pub fn exit(&self) -> ExitRecord {
+        // SAFETY: machine code of the instance writes it on this thread only, not while this runs.
+        unsafe { *self.exit.get() }
+    }
+
+    /// Puts back an earlier exit record.
+    pub fn set_exit(&self, exit: ExitRecord) {
+        // SAFETY: as above; nobody holds a reference into the cell.
+        unsafe { *self.exit.get() = exit };
+    }
+
+    /// Whether an address is in the instance's slab.
+    pub fn owns(&self, address: usize) -> bool {
+        self.slab.contains(address)
+    }
+
+    /// The context pointer of a domain.
+    ///
+    /// # Panics
+    ///
+    /// When the component has no such domain.
+    #[inline]
+    pub fn ctx(&self, domain: DomainId) -> *mut u8 {
+        self.contexts[domain.as_u32() as usize]
+    }
+
+    /// The control block of a domain, to access fields of.
+    ///
+    /// # Panics
+    ///
+    /// When the component has no such domain.
+    #[inline]
+    pub fn control(&self, domain: DomainId) -> *mut ControlBlock {
+        control_block(self.ctx(domain))
+    }
+
+    /// A word in a domain's head.
+    ///
+    /// # Panics
+    ///
+    /// When the component has no such domain.
+    pub fn slot(&self, slot: HeadSlot) -> *mut u8 {
+        self.ctx(slot.domain).wrapping_offset(slot.offset as isize)
+    }
+
+    /// The memory with this number, if the component has it.
+    #[inline]
+    pub fn memory(&self, id: MemoryId) -> Option<MemoryView> {
+        let layout = self.code.layout().memories.get(id)?;
+        let base = self.ctx(layout.domain).wrapping_add(layout.offset as usize);
+        // SAFETY: the size slot is an aligned word of the head.
+        let size = unsafe { self.size_slot(layout.domain, layout.size_slot).read() };
+        Some(MemoryView { base, size })
+    }
+
+    /// The table with this number, if the component has it.
+    #[inline]
+    pub fn table(&self, id: TableId) -> Option<TableView> {
+        let layout = self.code.layout().tables.get(id)?;
+        let base = self.ctx(layout.domain).wrapping_offset(layout.offset as isize).cast();
+        // SAFETY: the size slot is an aligned word of the head.
+        let size = unsafe { self.size_slot(layout.domain, layout.size_slot).read() };
+        Some(TableView { base, size })
+    }
+
+    #[inline]
+    fn size_slot(&self, domain: DomainId, offset: i32) -> *mut u64 {
+        self.ctx(domain).wrapping_offset(offset as isize).cast()
+    }
+
+    /// Grows a memory in place: its old size in pages, or `None` when its capacity, the limit or the system forbids it.
+    pub fn grow_memory(&self, id: MemoryId, pages: u64) -> Option<u64> {
+        let layout = self.code.layout().memories.get(id)?;
+        let MemoryView { size, .. } = self.memory(id)?;
+        let new_size = pages.checked_mul(1 << layout.page_size_log2)?.checked_add(size)?;
+        if new_size > layout.capacity.min(self.limits.memory_bytes) {
+            // Growing by nothing asks for the size, which a limit does not forbid.
+            return (pages == 0).then_some(size >> layout.page_size_log2);
+        }
+        self.slab.grow_memory(self.code.layout(), id, size, new_size).ok()?;
+        // SAFETY: the size slot is an aligned word of the head.
+        unsafe { self.size_slot(layout.domain, layout.size_slot).write(new_size) };
+        Some(size >> layout.page_size_log2)
+    }
+
+    /// Grows a table in place by entries that are `init`: its old size, or `None` when its maximum or the limit forbids it.
+    pub fn grow_table(&self, id: TableId, init: u64, delta: u64) -> Option<u64> {
+        let layout = self.code.layout().tables.get(id)?;
+        let TableView { base, size } = self.table(id)?;
+        let new_size = size.checked_add(delta)?;
+        if delta == 0 {
+            return Some(size);
+        }
+        if new_size > u64::from(layout.maximum).min(self.limits.table_entries) {
+            return None;
+        }
+        // SAFETY: a table's whole capacity, of which the maximum is a part, is accessible; the size slot is a word of the head.
+        unsafe {
+            for index in size..new_size {
+                base.add(index as usize).write(init);
+            }
+            self.size_slot(layout.domain, layout.size_slot).write(new_size);
+        }
+        Some(size)
+    }
+
+    /// What is left of a data segment: all of it, or nothing once it is dropped.
+    pub fn data_segment(&self, id: DataId) -> &[u8] {
+        let length = self
+            .code
+            .layout()
+            .data_lengths
+            .get(id)
+            .map_or(0, |&slot| self.length(slot));
+        self.code
+            .artifact()
+            .data_segment(id)
+            .and_then(|bytes| bytes.get(..length))
+            .unwrap_or(&[])
+    }
+
+    /// What is left of an element segment, as bytes of 8-byte words: all of it, or nothing once it is dropped.
+    pub fn elem_segment(&self, id: ElemId) -> &[u8] {
+        let length = self
+            .code
+            .layout()
+            .elem_lengths
+            .get(id)
+            .map_or(0, |&slot| self.length(slot));
+        self.code
+            .artifact()
+            .elem_segment(id)
+            .and_then(|bytes| bytes.get(..length * 8))
+            .unwrap_or(&[])
+    }
+
+    /// Drops a data segment.
+    pub fn drop_data(&self, id: DataId) {
+        if let Some(&slot) = self.code.layout().data_lengths.get(id) {
+            // SAFETY: the slot is an aligned word of the head.
+            unsafe { self.slot(slot).cast::<u32>().write(0) };
+        }
+    }
+
+    /// Drops an element segment.
+    pub fn drop_elem(&self, id: ElemId) {
+        if let Some(&slot) = self.code.layout().elem_lengths.get(id) {
+            // SAFETY: the slot is an aligned word of the head.
+            unsafe { self.slot(slot).cast::<u32>().write(0) };
+        }
+    }
+
+    fn length(&self, slot: HeadSlot) -> usize {
+        // SAFETY: the slot is an aligned word of the head.
+        unsafe { self.slot(slot).cast::<u32>().read() as usize }
+    }
+}
+
+/// The control block below a `ctx`.
+#[inline]
+fn control_block(ctx: *mut u8) -> *mut ControlBlock {
+    ctx.wrapping_sub(ControlBlock::SIZE as usize).cast()
+}
