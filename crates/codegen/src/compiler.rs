@@ -6,7 +6,7 @@ use crate::{abi, trampoline, translate};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::UserFuncName;
-use cranelift_codegen::isa::OwnedTargetIsa;
+use cranelift_codegen::isa::{self, OwnedTargetIsa};
 use cranelift_codegen::settings::{self, Configurable};
 use cranelift_codegen::{CodegenError, Context};
 use cranelift_frontend::FunctionBuilderContext;
@@ -60,8 +60,14 @@ impl Compiler {
     ///
     /// When the processor's architecture is not supported, or it lacks an instruction set extension that is needed.
     pub fn new(tunables: &Tunables) -> Result<Compiler> {
-        let isa = cranelift_native::builder()
-            .map_err(|reason| anyhow!("cannot generate code for this processor: {reason}"))?
+        let processor = cranelift_native::builder()
+            .map_err(|reason| anyhow!("cannot generate code for this processor: {reason}"))?;
+        Self::for_processor(&processor, tunables)
+    }
+
+    /// A compiler for the processor that `processor` describes.
+    pub(crate) fn for_processor(processor: &isa::Builder, tunables: &Tunables) -> Result<Compiler> {
+        let isa = processor
             .finish(shared_flags(tunables)?)
             .context("the code generator refuses its settings")?;
         ensure!(
@@ -135,6 +141,22 @@ impl Compiler {
             FuncKey::Builtin(builtin) => trampoline::builtin(&input, builtin, scratch),
             FuncKey::Entry(sig) => trampoline::entry(&input, sig, scratch),
         }
+    }
+
+    /// The machine code of the function `key` as text.
+    #[cfg(test)]
+    pub(crate) fn disassemble(
+        &self,
+        program: &Program<'_>,
+        layout: &SlabLayout,
+        key: FuncKey,
+        scratch: &mut Scratch,
+    ) -> Result<String> {
+        self.build(program, layout, key, scratch)?;
+        scratch.context.set_disasm(true);
+        let compiled = scratch.context.compile(&*self.isa, &mut ControlPlane::default());
+        let compiled = compiled.map_err(|error| codegen_error(error.inner))?;
+        compiled.vcode.clone().context("the scratch context keeps no text")
     }
 
     /// Machine code of the CLIF in the scratch context.

@@ -15,6 +15,8 @@
 
 mod abi;
 mod compiler;
+#[cfg(test)]
+mod filetests;
 mod output;
 mod trampoline;
 mod translate;

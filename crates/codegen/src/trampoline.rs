@@ -30,6 +30,8 @@ const LARGE_ARRAY: usize = 64;
 /// Base-two logarithm of the size of a word of an argument array.
 const WORD_LOG2: u8 = 3;
 const WORD: i32 = 1 << WORD_LOG2;
+/// Flags of an access to an argument array: in bounds, but only words are aligned, vectors are not.
+const ARRAY_ACCESS: MemFlagsData = MemFlagsData::new().with_notrap();
 
 /// The trampoline from wasm code to lowered import `id`.
 pub(crate) fn lower_import(input: &Input<'_>, id: LowerId, scratch: &mut Scratch) -> Result<()> {
@@ -219,13 +221,13 @@ impl<'a, 'f> Trampoline<'a, 'f> {
     /// Writes `values` to an array of words: 4-byte values in the low half, vectors over two words.
     fn store_words(&mut self, array: Value, types: &[ValType], values: &[Value]) {
         for ((_, offset), &value) in places(types).zip(values) {
-            self.builder.ins().store(MemFlagsData::trusted(), value, array, offset);
+            self.builder.ins().store(ARRAY_ACCESS, value, array, offset);
         }
     }
 
     /// Reads values from an array of words.
     fn load_words(&mut self, array: Value, types: &[ValType]) -> Vec<Value> {
-        let load = |(ty, offset)| self.builder.ins().load(ty, MemFlagsData::trusted(), array, offset);
+        let load = |(ty, offset)| self.builder.ins().load(ty, ARRAY_ACCESS, array, offset);
         places(types).map(load).collect()
     }
 }

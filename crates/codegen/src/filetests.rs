@@ -1,0 +1,148 @@
+//! Runs the files of `filetests/`: each holds a component, what to show of its code, and what is shown.
+//!
+//! ```text
+//! ;;! clif core[0]:f0                 show the CLIF of this function, as it is translated
+//! ;;! asm core[0]:f0                  show its machine code
+//! ;;! set memory_guard=0              compile with this setting
+//! (component ...)
+//! ;; == clif core[0]:f0               the expectation, one section per `clif` and `asm` line
+//! ;; function ...
+//! ```
+//!
+//! `BLESS=1 cargo test -p mintage-codegen` rewrites the expectations. Code is generated for a fixed x86-64, whatever
+//! the tests run on.
+
+use crate::compiler::{Compiler, Scratch};
+use anyhow::{Context as _, Result, bail, ensure};
+use cranelift_codegen::isa;
+use cranelift_codegen::settings::Configurable;
+use mintage_environ::layout::SlabLayout;
+use mintage_environ::{Builtin, FuncKey, OptLevel, Tunables};
+use mintage_program::Program;
+use std::fmt::Write;
+use std::path::Path;
+use std::{env, fs};
+
+const MARK: &str = ";; == ";
+
+#[test]
+fn filetests() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("filetests");
+    let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "no files in {}", folder.display());
+    let mut failures = String::new();
+    for file in files {
+        let name = file.file_name().unwrap().to_string_lossy().into_owned();
+        let text = fs::read_to_string(&file).unwrap();
+        let input = text.split(MARK).next().unwrap();
+        match expand(input) {
+            Ok(actual) if actual == text => {}
+            Ok(actual) if env::var_os("BLESS").is_some() => fs::write(&file, actual).unwrap(),
+            Ok(actual) => write!(failures, "{name}: (BLESS=1 accepts this)\n{}", diff(&text, &actual)).unwrap(),
+            Err(error) => writeln!(failures, "{name}: {error:#}").unwrap(),
+        }
+    }
+    assert!(failures.is_empty(), "\n{failures}");
+}
+
+/// The file that `input`, a file without expectations, should be.
+fn expand(input: &str) -> Result<String> {
+    let mut tunables = Tunables { debug_verifier: true, core_exports: true, ..Tunables::default() };
+    let mut shown = Vec::new();
+    for line in input.lines().filter_map(|line| line.strip_prefix(";;! ")) {
+        match line.split_once(' ') {
+            Some(("set", setting)) => set(&mut tunables, setting)?,
+            Some(show @ ("clif" | "asm", _)) => shown.push(show),
+            _ => bail!("unknown directive `{line}`"),
+        }
+    }
+    ensure!(!shown.is_empty(), "the file shows nothing");
+
+    let bytes = wat::parse_str(input)?;
+    let program = mintage_program::build(&bytes, &tunables)?;
+    let layout = SlabLayout::compute(&program.shape, &tunables)?;
+    let compiler = Compiler::for_processor(&processor()?, &tunables)?;
+    let mut scratch = Scratch::default();
+    let mut file = input.trim_end().to_owned() + "\n";
+    for (what, name) in shown {
+        let key = find_key(&program, name)?;
+        let code = if what == "clif" {
+            compiler.build(&program, &layout, key, &mut scratch)?;
+            scratch.context.func.to_string()
+        } else {
+            compiler.disassemble(&program, &layout, key, &mut scratch)?
+        };
+        write!(file, "{MARK}{what} {name}\n")?;
+        for line in code.lines() {
+            file.push_str(format!(";; {line}").trim_end());
+            file.push('\n');
+        }
+    }
+    Ok(file)
+}
+
+/// An x86-64 processor of about 2013.
+fn processor() -> Result<isa::Builder> {
+    let mut builder = isa::lookup_by_name("x86_64-unknown-linux-gnu")?;
+    for feature in ["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt", "has_lzcnt", "has_bmi1"] {
+        builder.enable(feature)?;
+    }
+    Ok(builder)
+}
+
+fn set(tunables: &mut Tunables, setting: &str) -> Result<()> {
+    let (name, value) = setting.split_once('=').context("a setting is `name=value`")?;
+    match name {
+        "memory_reservation" => tunables.memory_reservation = value.parse()?,
+        "memory_guard" => tunables.memory_guard = value.parse()?,
+        "table_reservation" => tunables.table_reservation = value.parse()?,
+        "opt_level" if value == "none" => tunables.opt_level = OptLevel::None,
+        _ => bail!("unknown setting `{setting}`"),
+    }
+    Ok(())
+}
+
+/// The function whose key is written `name`.
+fn find_key(program: &Program<'_>, name: &str) -> Result<FuncKey> {
+    let entries = program.entries.iter().copied().map(FuncKey::Entry);
+    let builtins = Builtin::ALL.iter().copied().map(FuncKey::Builtin);
+    let mut keys = program.reachable.iter().copied().chain(entries).chain(builtins);
+    keys.find(|key| key.to_string() == name).with_context(|| format!("no reachable function is called `{name}`"))
+}
+
+/// A unified diff with three lines of context, as one hunk.
+fn diff(old: &str, new: &str) -> String {
+    let (old, new): (Vec<_>, Vec<_>) = (old.lines().collect(), new.lines().collect());
+    // Length of the longest common subsequence of each pair of tails.
+    let mut common = vec![vec![0usize; new.len() + 1]; old.len() + 1];
+    for i in (0..old.len()).rev() {
+        for j in (0..new.len()).rev() {
+            let skip = common[i + 1][j].max(common[i][j + 1]);
+            common[i][j] = if old[i] == new[j] { common[i + 1][j + 1] + 1 } else { skip };
+        }
+    }
+    let (mut i, mut j, mut lines) = (0, 0, Vec::new());
+    while i < old.len() || j < new.len() {
+        if i < old.len() && j < new.len() && old[i] == new[j] {
+            lines.push((' ', old[i]));
+            (i, j) = (i + 1, j + 1);
+        } else if j == new.len() || (i < old.len() && common[i + 1][j] >= common[i][j + 1]) {
+            lines.push(('-', old[i]));
+            i += 1;
+        } else {
+            lines.push(('+', new[j]));
+            j += 1;
+        }
+    }
+    let near = |at: usize| lines[at.saturating_sub(3)..(at + 4).min(lines.len())].iter().any(|&(mark, _)| mark != ' ');
+    let shown = (0..lines.len()).filter(|&at| near(at));
+    shown.fold(String::new(), |text, at| text + &format!("  {}{}\n", lines[at].0, lines[at].1))
+}
+
+#[test]
+fn diff_shows_changes_with_context() {
+    let old = "a\nb\nc\nd\ne\nf\ng\nh\n";
+    let new = "a\nb\nc\nd\nX\nf\ng\nh\ni\n";
+    assert_eq!(diff(old, new), "   b\n   c\n   d\n  -e\n  +X\n   f\n   g\n   h\n  +i\n");
+}
