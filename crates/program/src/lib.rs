@@ -10,15 +10,18 @@
 
 #![forbid(unsafe_code)]
 
+mod dump;
 mod inline;
 mod ir;
 mod parse;
 mod reach;
+mod verify;
 
 use anyhow::Result;
 use mintage_environ::Tunables;
 
 pub use ir::*;
+pub use verify::verify;
 
 /// The program of the component in `bytes`.
 ///
@@ -34,15 +37,6 @@ pub fn build<'a>(bytes: &'a [u8], tunables: &Tunables) -> Result<Program<'a>> {
         verify(&program)?;
     }
     Ok(program)
-}
-
-/// Checks the invariants of `program` from the result alone.
-///
-/// # Errors
-///
-/// Names the first invariant that does not hold.
-pub fn verify(_program: &Program<'_>) -> Result<()> {
-    Ok(())
 }
 
 /// The WebAssembly features that are supported: what the validator accepts.
