@@ -26,12 +26,21 @@ impl Display for Program<'_> {
 impl Program<'_> {
     fn imports(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let interface = &self.interface;
-        let mut todo: Vec<_> = interface.imports.iter().rev().map(|(name, import)| (0, name, import)).collect();
+        let mut todo: Vec<_> = interface
+            .imports
+            .iter()
+            .rev()
+            .map(|(name, import)| (0, name, import))
+            .collect();
         while let Some((depth, name, import)) = todo.pop() {
             write!(f, "{:1$}import {name}: ", "", depth * 2)?;
             match import {
                 Import::Func(id) => {
-                    writeln!(f, "{id:?} = {}", interface.types.display_func(interface.import_funcs[*id].ty))?;
+                    writeln!(
+                        f,
+                        "{id:?} = {}",
+                        interface.types.display_func(interface.import_funcs[*id].ty)
+                    )?;
                 }
                 Import::Instance(items) => {
                     writeln!(f, "instance")?;
@@ -47,7 +56,12 @@ impl Program<'_> {
 
     fn exports(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let interface = &self.interface;
-        let mut todo: Vec<_> = interface.exports.iter().rev().map(|(name, export)| (0, name, export)).collect();
+        let mut todo: Vec<_> = interface
+            .exports
+            .iter()
+            .rev()
+            .map(|(name, export)| (0, name, export))
+            .collect();
         while let Some((depth, name, export)) = todo.pop() {
             write!(f, "{:1$}export {name}: ", "", depth * 2)?;
             match export {
@@ -91,12 +105,22 @@ impl Program<'_> {
             None => format!("{minimum}.."),
         };
         for (id, memory) in self.shape.memories.iter() {
-            writeln!(f, "{id:?}: {:?} {} pages", memory.domain, limits(memory.minimum, memory.maximum))?;
+            writeln!(
+                f,
+                "{id:?}: {:?} {} pages",
+                memory.domain,
+                limits(memory.minimum, memory.maximum)
+            )?;
         }
         for (id, table) in self.shape.tables.iter() {
             let init = &self.tables[id];
             let mutable = if init.mutable { " mutable" } else { "" };
-            write!(f, "{id:?}: {:?} {} entries{mutable}", table.domain, limits(table.minimum, table.maximum))?;
+            write!(
+                f,
+                "{id:?}: {:?} {} entries{mutable}",
+                table.domain,
+                limits(table.minimum, table.maximum)
+            )?;
             match init.fill {
                 Const::Null => writeln!(f)?,
                 fill => writeln!(f, " filled with {fill}")?,
@@ -104,7 +128,11 @@ impl Program<'_> {
         }
         for (id, global) in self.shape.globals.iter() {
             let mutable = if self.globals[id].mutable { "mut " } else { "" };
-            writeln!(f, "{id:?}: {:?} {mutable}{} = {}", global.domain, global.ty, self.globals[id].init)?;
+            writeln!(
+                f,
+                "{id:?}: {:?} {mutable}{} = {}",
+                global.domain, global.ty, self.globals[id].init
+            )?;
         }
         Ok(())
     }
@@ -153,15 +181,31 @@ impl Program<'_> {
             writeln!(f, "image: {} data segments, {bytes} bytes", self.image_data.len())?;
         } else {
             for data in &self.image_data {
-                writeln!(f, "image: {:?} {:#x}: {} bytes", data.memory, data.offset, data.bytes.len())?;
+                writeln!(
+                    f,
+                    "image: {:?} {:#x}: {} bytes",
+                    data.memory,
+                    data.offset,
+                    data.bytes.len()
+                )?;
             }
         }
         if self.image_elems.len() > MAX_SEGMENTS {
             let values = self.image_elems.iter().map(|elems| elems.values.len()).sum::<usize>();
-            writeln!(f, "image: {} element segments, {values} entries", self.image_elems.len())?;
+            writeln!(
+                f,
+                "image: {} element segments, {values} entries",
+                self.image_elems.len()
+            )?;
         } else {
             for elems in &self.image_elems {
-                writeln!(f, "image: {:?} {}: {}", elems.table, elems.offset, Values(&elems.values))?;
+                writeln!(
+                    f,
+                    "image: {:?} {}: {}",
+                    elems.table,
+                    elems.offset,
+                    Values(&elems.values)
+                )?;
             }
         }
         Ok(())
@@ -199,7 +243,9 @@ impl Program<'_> {
     fn functions(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let mut ranges: Vec<(CoreInstanceId, u32, u32)> = Vec::new();
         for key in &self.reachable {
-            let FuncKey::CoreFunc { instance, func } = *key else { continue };
+            let FuncKey::CoreFunc { instance, func } = *key else {
+                continue;
+            };
             match ranges.last_mut() {
                 Some((last, _, end)) if *last == instance && *end + 1 == func.as_u32() => *end += 1,
                 _ => ranges.push((instance, func.as_u32(), func.as_u32())),
@@ -208,9 +254,19 @@ impl Program<'_> {
         for (id, instance) in self.instances.iter() {
             let own = ranges.iter().filter(|(instance, ..)| *instance == id);
             let count = own.clone().map(|(_, start, end)| end - start + 1).sum::<u32>();
-            write!(f, "reachable in {id:?}: {count} of {}", self.modules[instance.module].bodies.len())?;
+            write!(
+                f,
+                "reachable in {id:?}: {count} of {}",
+                self.modules[instance.module].bodies.len()
+            )?;
             if own.clone().count() <= MAX_SEGMENTS {
-                let range = |&(_, start, end): &(_, u32, u32)| if start == end { format!("f{start}") } else { format!("f{start}-f{end}") };
+                let range = |&(_, start, end): &(_, u32, u32)| {
+                    if start == end {
+                        format!("f{start}")
+                    } else {
+                        format!("f{start}-f{end}")
+                    }
+                };
                 list(f, ":", own.map(range))?;
             }
             writeln!(f)?;
@@ -257,7 +313,12 @@ struct Values<'v>(&'v [Const]);
 
 impl Display for Values<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let shown = self.0.iter().take(MAX_VALUES).map(|value| value.to_string()).collect::<Vec<_>>();
+        let shown = self
+            .0
+            .iter()
+            .take(MAX_VALUES)
+            .map(|value| value.to_string())
+            .collect::<Vec<_>>();
         write!(f, "[{}", shown.join(", "))?;
         if self.0.len() > MAX_VALUES {
             write!(f, ", ... {} in all", self.0.len())?;

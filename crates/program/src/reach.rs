@@ -8,15 +8,18 @@ use crate::ir::{Const, CoreInstance, ImageElems, Program, TableInit};
 use crate::parse::{Parsed, Use};
 use anyhow::{Result, bail};
 use mintage_environ::component::{CanonOptions, CoreCallee, CoreItem, Initializer, Lower};
-use mintage_environ::{CoreInstanceId, DataId, ElemId, FuncIndex, FuncKey, Index, IndexVec, LowerId, SigId, TableId};
+use mintage_environ::{
+    CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, Index, IndexVec, LowerId, MemoryId, SigId, TableId,
+};
 use std::collections::{BTreeSet, HashMap};
 
 /// Drops what is not reachable.
-pub(crate) fn reach<'a>(parsed: Parsed<'a>, inlined: Inlined<'a>) -> Result<Program<'a>> {
+pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<Program<'a>> {
     let mut walk = Walk::new(&parsed, &inlined);
     walk.roots();
     walk.run();
     walk.check_supported()?;
+    let main_memories = walk.main_memories();
     let Walk {
         functions,
         trampolines,
@@ -40,6 +43,7 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, inlined: Inlined<'a>) -> Result<Prog
     });
     let mut reachable: Vec<FuncKey> = reachable.chain(lowers.keys().map(FuncKey::LowerImport)).collect();
     reachable.sort_unstable();
+    inlined.shape.domains = main_memories;
     let finish = Finish {
         renumbered,
         tables,
@@ -246,6 +250,31 @@ impl<'w, 'a> Walk<'w, 'a> {
         {
             values.iter().for_each(|&value| self.value(value, from));
         }
+    }
+
+    /// The memory that `ctx` of each domain points at: the one that the most reachable code uses, where a function counts
+    /// for the first memory of its instance.
+    fn main_memories(&self) -> IndexVec<DomainId, Option<MemoryId>> {
+        let shape = &self.inlined.shape;
+        let mut weights: IndexVec<MemoryId, usize> = shape.memories.keys().map(|_| 0).collect();
+        for (id, functions) in self.functions.iter() {
+            let core = &self.inlined.instances[id].core;
+            let module = &self.parsed.modules[core.module].ir;
+            if let Some(&memory) = core.memories.first() {
+                let bodies = functions
+                    .iter()
+                    .map(|func| &module.bodies[(func - module.imported_funcs) as usize]);
+                weights[memory] += bodies.map(|body| body.bytes.len()).sum::<usize>();
+            }
+        }
+        let mut main = shape.domains.clone();
+        for (id, memory) in shape.memories.iter() {
+            let main = &mut main[memory.domain];
+            if main.is_none_or(|best| weights[id] > weights[best]) {
+                *main = Some(id);
+            }
+        }
+        main
     }
 
     /// Fails when something that is not supported is reachable.

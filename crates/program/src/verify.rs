@@ -18,7 +18,10 @@ use wasmparser::{BinaryReader, FunctionBody, Operator};
 ///
 /// Names the first invariant that does not hold.
 pub fn verify(program: &Program<'_>) -> Result<()> {
-    let verifier = Verifier { program, reachable: program.reachable.iter().copied().collect() };
+    let verifier = Verifier {
+        program,
+        reachable: program.reachable.iter().copied().collect(),
+    };
     verifier.shape().context("shape")?;
     for (id, instance) in program.instances.iter() {
         verifier.instance(id, instance).with_context(|| format!("{id:?}"))?;
@@ -37,12 +40,31 @@ struct Verifier<'v, 'a> {
 
 impl Verifier<'_, '_> {
     fn shape(&self) -> Result<()> {
-        let Program { shape, tables, globals, data, elems, .. } = self.program;
+        let Program {
+            shape,
+            tables,
+            globals,
+            data,
+            elems,
+            ..
+        } = self.program;
         ensure!(!shape.domains.is_empty(), "there is no domain");
-        ensure!(shape.tables.len() == tables.len(), "tables and their initial contents differ in number");
-        ensure!(shape.globals.len() == globals.len(), "globals and their values differ in number");
-        ensure!(shape.data.len() == data.len(), "data segments and their domains differ in number");
-        ensure!(shape.elems.len() == elems.len(), "element segments and their domains differ in number");
+        ensure!(
+            shape.tables.len() == tables.len(),
+            "tables and their initial contents differ in number"
+        );
+        ensure!(
+            shape.globals.len() == globals.len(),
+            "globals and their values differ in number"
+        );
+        ensure!(
+            shape.data.len() == data.len(),
+            "data segments and their domains differ in number"
+        );
+        ensure!(
+            shape.elems.len() == elems.len(),
+            "element segments and their domains differ in number"
+        );
         let memories = shape.memories.values().map(|memory| memory.domain);
         let tables = shape.tables.values().map(|table| table.domain);
         let global_domains = shape.globals.values().map(|global| global.domain);
@@ -63,7 +85,9 @@ impl Verifier<'_, '_> {
             let ty = shape.globals[id].ty;
             let matches = match (global.init, ty) {
                 (Const::I32(_), ValType::I32) | (Const::I64(_), ValType::I64) | (Const::F32(_), ValType::F32) => true,
-                (Const::F64(_), ValType::F64) | (Const::V128(_), ValType::V128) | (Const::Null, ValType::Ref(_)) => true,
+                (Const::F64(_), ValType::F64) | (Const::V128(_), ValType::V128) | (Const::Null, ValType::Ref(_)) => {
+                    true
+                }
                 (Const::Func(_), ValType::Ref(ty)) => ty.heap == HeapType::Func,
                 _ => false,
             };
@@ -74,16 +98,27 @@ impl Verifier<'_, '_> {
     }
 
     fn instance(&self, id: CoreInstanceId, instance: &CoreInstance) -> Result<()> {
-        let Some(module) = self.program.modules.get(instance.module) else { bail!("it has no module") };
+        let Some(module) = self.program.modules.get(instance.module) else {
+            bail!("it has no module")
+        };
         let imported = module.imported_funcs as usize;
-        ensure!(module.funcs.len() == imported + module.bodies.len(), "functions and bodies differ in number");
-        ensure!(instance.imported_funcs.len() == imported, "imported functions are missing");
+        ensure!(
+            module.funcs.len() == imported + module.bodies.len(),
+            "functions and bodies differ in number"
+        );
+        ensure!(
+            instance.imported_funcs.len() == imported,
+            "imported functions are missing"
+        );
         for (func, &key) in instance.imported_funcs.iter().enumerate() {
             let sig = module.funcs[FuncIndex::from_u32(func as u32)];
             match key {
                 FuncKey::LowerImport(CoreInstance::NEVER_CALLED) => {}
                 FuncKey::CoreFunc { instance: other, .. } => {
-                    ensure!(other < id, "it imports a function of {other:?}, which is not instantiated yet");
+                    ensure!(
+                        other < id,
+                        "it imports a function of {other:?}, which is not instantiated yet"
+                    );
                     self.exists(CoreCallee { key, sig }, instance.domain)?;
                 }
                 _ => self.exists(CoreCallee { key, sig }, instance.domain)?,
@@ -97,7 +132,11 @@ impl Verifier<'_, '_> {
         }
         for &global in &instance.globals {
             let domain = self.program.shape.globals.get(global).map(|global| global.domain);
-            ensure!(domain == Some(instance.domain), "{global:?} is not of {:?}", instance.domain);
+            ensure!(
+                domain == Some(instance.domain),
+                "{global:?} is not of {:?}",
+                instance.domain
+            );
         }
         for &ty in module.types.iter().chain(module.funcs.values()) {
             self.signature(ty)?;
@@ -111,39 +150,66 @@ impl Verifier<'_, '_> {
         let (mut data, mut elems) = (HashSet::new(), HashSet::new());
         for (id, instance) in self.program.instances.iter() {
             for segment in instance.data.iter().flatten() {
-                ensure!(shape.data.get(*segment) == Some(&instance.domain), "{segment:?} of {id:?} has another domain");
+                ensure!(
+                    shape.data.get(*segment) == Some(&instance.domain),
+                    "{segment:?} of {id:?} has another domain"
+                );
                 ensure!(data.insert(*segment), "{segment:?} has two owners");
             }
             for segment in instance.elems.iter().flatten() {
-                ensure!(shape.elems.get(*segment) == Some(&instance.domain), "{segment:?} of {id:?} has another domain");
+                ensure!(
+                    shape.elems.get(*segment) == Some(&instance.domain),
+                    "{segment:?} of {id:?} has another domain"
+                );
                 ensure!(elems.insert(*segment), "{segment:?} has two owners");
                 for &value in &self.program.elems[*segment] {
-                    self.value(value, instance.domain).with_context(|| format!("{segment:?}"))?;
+                    self.value(value, instance.domain)
+                        .with_context(|| format!("{segment:?}"))?;
                 }
             }
         }
-        ensure!(data.len() == shape.data.len() && elems.len() == shape.elems.len(), "a segment has no owner");
+        ensure!(
+            data.len() == shape.data.len() && elems.len() == shape.elems.len(),
+            "a segment has no owner"
+        );
         Ok(())
     }
 
     fn image(&self) -> Result<()> {
-        let Program { shape, tables, image_data, image_elems, .. } = self.program;
+        let Program {
+            shape,
+            tables,
+            image_data,
+            image_elems,
+            ..
+        } = self.program;
         for data in image_data {
-            let Some(memory) = shape.memories.get(data.memory) else { bail!("{:?} does not exist", data.memory) };
+            let Some(memory) = shape.memories.get(data.memory) else {
+                bail!("{:?} does not exist", data.memory)
+            };
             let size = u128::from(memory.minimum) << memory.page_size_log2;
             let end = u128::from(data.offset) + data.bytes.len() as u128;
             ensure!(end <= size, "data at {:#x} leaves {:?}", data.offset, data.memory);
         }
         for elems in image_elems {
-            let Some(table) = shape.tables.get(elems.table) else { bail!("{:?} does not exist", elems.table) };
+            let Some(table) = shape.tables.get(elems.table) else {
+                bail!("{:?} does not exist", elems.table)
+            };
             let end = u64::from(elems.offset) + elems.values.len() as u64;
-            ensure!(end <= table.minimum, "elements at {} leave {:?}", elems.offset, elems.table);
+            ensure!(
+                end <= table.minimum,
+                "elements at {} leave {:?}",
+                elems.offset,
+                elems.table
+            );
             for &value in &elems.values {
-                self.value(value, table.domain).with_context(|| format!("{:?}", elems.table))?;
+                self.value(value, table.domain)
+                    .with_context(|| format!("{:?}", elems.table))?;
             }
         }
         for (id, table) in tables.iter() {
-            self.value(table.fill, shape.tables[id].domain).with_context(|| format!("{id:?}"))?;
+            self.value(table.fill, shape.tables[id].domain)
+                .with_context(|| format!("{id:?}"))?;
         }
         Ok(())
     }
@@ -156,13 +222,23 @@ impl Verifier<'_, '_> {
         for (id, lower) in interface.lowers.iter() {
             self.lower(lower).with_context(|| format!("{id:?}"))?;
         }
-        let mut imports: Vec<_> = interface.imports.iter().map(|(name, import)| (vec![name.clone()], import)).collect();
+        let mut imports: Vec<_> = interface
+            .imports
+            .iter()
+            .map(|(name, import)| (vec![name.clone()], import))
+            .collect();
         let mut seen = HashSet::new();
         while let Some((path, import)) = imports.pop() {
             match import {
                 Import::Func(id) => {
-                    let Some(func) = interface.import_funcs.get(*id) else { bail!("{id:?} does not exist") };
-                    ensure!(*func.path == path[..], "{id:?} stands at {path:?} and not at {:?}", func.path);
+                    let Some(func) = interface.import_funcs.get(*id) else {
+                        bail!("{id:?} does not exist")
+                    };
+                    ensure!(
+                        *func.path == path[..],
+                        "{id:?} stands at {path:?} and not at {:?}",
+                        func.path
+                    );
                     seen.insert(*id);
                 }
                 Import::Instance(items) => {
@@ -172,7 +248,10 @@ impl Verifier<'_, '_> {
                 Import::Type(_) | Import::Resource(_) | Import::Static => {}
             }
         }
-        ensure!(seen.len() == interface.import_funcs.len(), "an imported function stands nowhere in the imports");
+        ensure!(
+            seen.len() == interface.import_funcs.len(),
+            "an imported function stands nowhere in the imports"
+        );
         let mut exports: Vec<&Export> = interface.exports.values().collect();
         while let Some(export) = exports.pop() {
             match export {
@@ -183,17 +262,29 @@ impl Verifier<'_, '_> {
             }
         }
         for export in &interface.core_exports {
-            let core = self.program.instances.get(export.instance).context("a core export has no instance")?;
+            let core = self
+                .program
+                .instances
+                .get(export.instance)
+                .context("a core export has no instance")?;
             match export.item {
                 CoreItem::Func(callee, domain) => {
-                    ensure!(domain == core.domain, "the core export `{}` has another domain", export.name);
+                    ensure!(
+                        domain == core.domain,
+                        "the core export `{}` has another domain",
+                        export.name
+                    );
                     self.host_callee(callee, domain)?;
                 }
                 CoreItem::Memory(memory) => self.memory(memory, core.domain)?,
                 CoreItem::Table(table) => self.table(table, core.domain)?,
                 CoreItem::Global(global, ty) => {
                     let shape = self.program.shape.globals.get(global);
-                    ensure!(shape.is_some_and(|shape| shape.ty == ty), "the core export `{}` has another type", export.name);
+                    ensure!(
+                        shape.is_some_and(|shape| shape.ty == ty),
+                        "the core export `{}` has another type",
+                        export.name
+                    );
                 }
             }
         }
@@ -205,21 +296,35 @@ impl Verifier<'_, '_> {
         self.options(&lift.options)?;
         self.host_callee(lift.callee, lift.options.domain)?;
         let signature = types.core_signature(types.func(lift.ty), false, false);
-        ensure!(signatures[lift.callee.sig] == signature, "the core function has another signature than {signature}");
+        ensure!(
+            signatures[lift.callee.sig] == signature,
+            "the core function has another signature than {signature}"
+        );
         if let Some(post_return) = lift.post_return {
             self.host_callee(post_return, lift.options.domain)?;
             let expected = Signature::new(&signature.results, &[]);
-            ensure!(signatures[post_return.sig] == expected, "post-return has another signature than {expected}");
+            ensure!(
+                signatures[post_return.sig] == expected,
+                "post-return has another signature than {expected}"
+            );
         }
         Ok(())
     }
 
     fn lower(&self, lower: &Lower) -> Result<()> {
-        let ComponentInterface { types, signatures, import_funcs, .. } = &self.program.interface;
+        let ComponentInterface {
+            types,
+            signatures,
+            import_funcs,
+            ..
+        } = &self.program.interface;
         self.options(&lower.options)?;
         self.import(lower.import)?;
         let signature = types.core_signature(types.func(import_funcs[lower.import].ty), false, true);
-        ensure!(signatures.get(lower.sig) == Some(&signature), "the lowered signature is not {signature}");
+        ensure!(
+            signatures.get(lower.sig) == Some(&signature),
+            "the lowered signature is not {signature}"
+        );
         Ok(())
     }
 
@@ -230,13 +335,22 @@ impl Verifier<'_, '_> {
         if let Some(realloc) = options.realloc {
             self.host_callee(realloc, options.domain)?;
             let expected = Signature::new(&[ValType::I32; 4], &[ValType::I32]);
-            ensure!(self.program.interface.signatures[realloc.sig] == expected, "realloc has another signature");
+            ensure!(
+                self.program.interface.signatures[realloc.sig] == expected,
+                "realloc has another signature"
+            );
         }
         Ok(())
     }
 
     fn initializers(&self) -> Result<()> {
-        let Program { shape, data, elems, interface, .. } = self.program;
+        let Program {
+            shape,
+            data,
+            elems,
+            interface,
+            ..
+        } = self.program;
         for (at, initializer) in interface.initializers.iter().enumerate() {
             match *initializer {
                 Initializer::Data { data: id, memory, .. } => {
@@ -246,12 +360,18 @@ impl Verifier<'_, '_> {
                 Initializer::Elem { elem, table, .. } => {
                     ensure!(elems.get(elem).is_some(), "{elem:?} does not exist");
                     self.table(table, shape.elems[elem])?;
-                    ensure!(self.program.tables[table].mutable, "{table:?} is changed and not mutable");
+                    ensure!(
+                        self.program.tables[table].mutable,
+                        "{table:?} is changed and not mutable"
+                    );
                 }
                 Initializer::Start { domain, callee } => {
                     self.host_callee(callee, domain)?;
                     let signature = &interface.signatures[callee.sig];
-                    ensure!(*signature == Signature::new(&[], &[]), "a start function has the signature {signature}");
+                    ensure!(
+                        *signature == Signature::new(&[], &[]),
+                        "a start function has the signature {signature}"
+                    );
                 }
                 Initializer::Trap(_) => ensure!(at + 1 == interface.initializers.len(), "a step follows a trap"),
             }
@@ -262,9 +382,22 @@ impl Verifier<'_, '_> {
     /// The list of reachable functions is sorted, names only what exists, and is closed: whatever a reachable function names
     /// is reachable.
     fn reachable(&self) -> Result<()> {
-        let Program { reachable, entries, interface, instances, modules, .. } = self.program;
-        ensure!(reachable.windows(2).all(|pair| pair[0] < pair[1]), "the list of reachable functions is not sorted");
-        ensure!(entries.windows(2).all(|pair| pair[0] < pair[1]), "the list of entries is not sorted");
+        let Program {
+            reachable,
+            entries,
+            interface,
+            instances,
+            modules,
+            ..
+        } = self.program;
+        ensure!(
+            reachable.windows(2).all(|pair| pair[0] < pair[1]),
+            "the list of reachable functions is not sorted"
+        );
+        ensure!(
+            entries.windows(2).all(|pair| pair[0] < pair[1]),
+            "the list of entries is not sorted"
+        );
         let mut lowers = 0;
         for &key in reachable {
             match key {
@@ -273,13 +406,16 @@ impl Verifier<'_, '_> {
                     lowers += 1;
                 }
                 FuncKey::CoreFunc { instance: id, func } => {
-                    let Some(instance) = instances.get(id) else { bail!("{key} has no instance") };
+                    let Some(instance) = instances.get(id) else {
+                        bail!("{key} has no instance")
+                    };
                     let module = &modules[instance.module];
                     let body = func.as_u32().checked_sub(module.imported_funcs);
                     let body = body.and_then(|body| module.bodies.get(body as usize));
                     let Some(body) = body else { bail!("{key} has no body") };
                     let reader = BinaryReader::new(body.bytes, body.offset as u64);
-                    self.body(id, instance, &FunctionBody::new(reader)).with_context(|| format!("{key}"))?;
+                    self.body(id, instance, &FunctionBody::new(reader))
+                        .with_context(|| format!("{key}"))?;
                 }
                 FuncKey::Entry(_) | FuncKey::Builtin(_) => bail!("{key} is listed as reachable"),
             }
@@ -296,7 +432,10 @@ impl Verifier<'_, '_> {
         };
         let changed = |table: u32| {
             let table = instance.tables[table as usize];
-            ensure!(self.program.tables[table].mutable, "it changes {table:?}, which is not mutable");
+            ensure!(
+                self.program.tables[table].mutable,
+                "it changes {table:?}, which is not mutable"
+            );
             Ok(())
         };
         for operator in body.get_operators_reader()? {
@@ -324,7 +463,11 @@ impl Verifier<'_, '_> {
     /// A function that the host calls must have an entry adapter.
     fn host_callee(&self, callee: CoreCallee, domain: DomainId) -> Result<()> {
         self.callee(callee, domain)?;
-        ensure!(self.program.entries.contains(&callee.sig), "there is no entry for {}", callee.key);
+        ensure!(
+            self.program.entries.contains(&callee.sig),
+            "there is no entry for {}",
+            callee.key
+        );
         Ok(())
     }
 
@@ -339,10 +482,16 @@ impl Verifier<'_, '_> {
         let CoreCallee { key, sig } = callee;
         let (actual_sig, actual_domain) = match key {
             FuncKey::CoreFunc { instance, func } => {
-                let Some(instance) = self.program.instances.get(instance) else { bail!("{key} has no instance") };
-                let Some(module) = self.program.modules.get(instance.module) else { bail!("{key} has no module") };
+                let Some(instance) = self.program.instances.get(instance) else {
+                    bail!("{key} has no instance")
+                };
+                let Some(module) = self.program.modules.get(instance.module) else {
+                    bail!("{key} has no module")
+                };
                 ensure!(func.as_u32() >= module.imported_funcs, "{key} is an import");
-                let Some(&sig) = module.funcs.get(func) else { bail!("{key} does not exist") };
+                let Some(&sig) = module.funcs.get(func) else {
+                    bail!("{key} does not exist")
+                };
                 (sig, instance.domain)
             }
             FuncKey::LowerImport(id) => match self.program.interface.lowers.get(id) {
@@ -352,7 +501,10 @@ impl Verifier<'_, '_> {
             FuncKey::Entry(_) | FuncKey::Builtin(_) => bail!("{key} is no wasm function"),
         };
         ensure!(actual_sig == sig, "{key} has {actual_sig:?} and not {sig:?}");
-        ensure!(actual_domain == domain, "{key} runs in {actual_domain:?} and not in {domain:?}");
+        ensure!(
+            actual_domain == domain,
+            "{key} runs in {actual_domain:?} and not in {domain:?}"
+        );
         Ok(())
     }
 
@@ -369,12 +521,18 @@ impl Verifier<'_, '_> {
     }
 
     fn import(&self, id: ImportId) -> Result<()> {
-        ensure!(self.program.interface.import_funcs.get(id).is_some(), "{id:?} does not exist");
+        ensure!(
+            self.program.interface.import_funcs.get(id).is_some(),
+            "{id:?} does not exist"
+        );
         Ok(())
     }
 
     fn signature(&self, id: SigId) -> Result<()> {
-        ensure!(self.program.interface.signatures.get(id).is_some(), "{id:?} does not exist");
+        ensure!(
+            self.program.interface.signatures.get(id).is_some(),
+            "{id:?} does not exist"
+        );
         Ok(())
     }
 }

@@ -52,8 +52,8 @@ impl<'p> Inliner<'p, '_> {
                             }),
                             true => Trampoline::Unsupported {
                                 what: format!(
-                                    "calling the imported function `{}`, which takes or gives resource handles,",
-                                    self.out.interface.import_funcs[import].path.join("` of `")
+                                    "calling the imported function {}, which takes or gives resource handles,",
+                                    display_path(&self.out.interface.import_funcs[import].path)
                                 ),
                                 domain: frame.domain,
                                 sig: validated,
@@ -175,4 +175,13 @@ fn builtin_name(builtin: &CanonicalFunction) -> String {
             variant.split([' ', '{', '(']).next().unwrap_or_default().into()
         }
     }
+}
+
+/// A path of import names from the inside out.
+fn display_path(path: &[Box<str>]) -> String {
+    path.iter()
+        .rev()
+        .map(|name| format!("`{name}`"))
+        .collect::<Vec<_>>()
+        .join(" of ")
 }

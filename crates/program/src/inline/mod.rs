@@ -76,7 +76,6 @@ pub(crate) fn inline<'a>(parsed: &Parsed<'a>, tunables: &Tunables) -> Result<Inl
         },
     };
     inliner.run()?;
-    inliner.choose_main_memories();
     if tunables.core_exports {
         inliner.list_core_exports();
     }
@@ -326,22 +325,6 @@ impl<'p, 'a> Inliner<'p, 'a> {
                     name: name.into(),
                     item,
                 });
-            }
-        }
-    }
-
-    /// Lets `ctx` of each domain point at the memory that the most code uses: the first memory of the largest modules.
-    fn choose_main_memories(&mut self) {
-        let mut weights: IndexVec<_, u64> = self.out.shape.memories.keys().map(|_| 0).collect();
-        for state in self.out.instances.values() {
-            if let Some(&memory) = state.core.memories.first() {
-                weights[memory] += self.parsed.modules[state.core.module].code_size();
-            }
-        }
-        for (id, memory) in self.out.shape.memories.iter() {
-            let main = &mut self.out.shape.domains[memory.domain];
-            if main.is_none_or(|best| weights[id] > weights[best]) {
-                *main = Some(id);
             }
         }
     }

@@ -84,7 +84,7 @@ fn check_header(bytes: &[u8]) -> Result<()> {
 /// What is being read: the component or module whose end has not come yet, inside those that enclose it.
 enum Level<'a> {
     Component(ComponentBuilder<'a>),
-    Module(ModuleBuilder<'a>),
+    Module(Box<ModuleBuilder<'a>>),
 }
 
 /// The walk over the binary.
@@ -129,7 +129,7 @@ impl<'a> Walk<'a> {
                 None => bail!("the component ends twice"),
             },
             (_, Payload::Version { encoding, .. }) => self.levels.push(match encoding {
-                Encoding::Module => Level::Module(ModuleBuilder::new()),
+                Encoding::Module => Level::Module(Box::new(ModuleBuilder::new())),
                 Encoding::Component => Level::Component(ComponentBuilder::default()),
             }),
             (_, payload) => match self.levels.last_mut() {

@@ -30,13 +30,6 @@ pub(crate) struct CoreModule<'a> {
     pub facts: Vec<FuncFacts>,
 }
 
-impl CoreModule<'_> {
-    /// Bytes of all function bodies.
-    pub fn code_size(&self) -> u64 {
-        self.ir.bodies.iter().map(|body| body.bytes.len() as u64).sum()
-    }
-}
-
 /// An import of a core module.
 pub(crate) struct CoreImport<'a> {
     pub module: &'a str,
