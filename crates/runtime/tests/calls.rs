@@ -1,0 +1,313 @@
+//! Calls through the whole pipeline: values, traps with their frames, host functions, nesting.
+
+mod common;
+
+use common::*;
+use mintage_environ::Trap;
+use mintage_runtime::{InstanceHandle, Limits, Stopped};
+use std::ptr;
+use std::sync::Mutex;
+
+#[test]
+fn arguments_go_in_and_results_come_out() {
+    let code = code(
+        r#"(func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
+           (func (export "f64") (param f64 i64) (result f64) (f64.add (local.get 0) (f64.convert_i64_s (local.get 1))))
+           (global $g (mut i32) (i32.const 40))
+           (func (export "count") (result i32)
+             (global.set $g (i32.add (global.get $g) (i32.const 1))) (global.get $g))"#,
+    );
+    let instance = instantiate(&code);
+    let handle = instance.handle();
+    assert_eq!(invoke(handle, "add", &[2, 40]).unwrap() as u32, 42);
+    assert_eq!(f64::from_bits(invoke(handle, "f64", &[1.5f64.to_bits(), 2]).unwrap()), 3.5);
+    assert_eq!(invoke(handle, "count", &[]).unwrap() as u32, 41);
+    assert_eq!(invoke(handle, "count", &[]).unwrap() as u32, 42);
+    let other = instantiate(&code);
+    assert_eq!(invoke(other.handle(), "count", &[]).unwrap() as u32, 41);
+    assert_eq!(other.tag(), 7);
+    assert!(!instance.is_poisoned());
+}
+
+/// Every kind of trap, by a signal or by the raise stub: export, trap, frames.
+#[test]
+fn traps_name_their_frames() {
+    let code = code(
+        r#"(memory 1) (table 2 funcref) (type $v (func)) (type $i (func (result i32)))
+           (func $seven (result i32) (i32.const 7))
+           (elem (i32.const 1) func $seven)
+           (func $load (param i32) (result i32) (i32.load (local.get 0)))
+           (func $divide (param i32 i32) (result i32) (i32.div_s (local.get 0) (local.get 1)))
+           (func $outer (export "load") (result i32) (i32.add (call $load (i32.const 65533)) (i32.const 1)))
+           (func $far (export "far") (result i32) (i32.load offset=0x7fffffff (i32.const -1)))
+           (func $far2 (export "far2") (result i32) (i32.load offset=0xffffffff (i32.const -1)))
+           (func $store (export "store") (i64.store (i32.const 65529) (i64.const 1)))
+           (func $zero (export "zero") (result i32) (call $divide (i32.const 1) (i32.const 0)))
+           (func $overflow (export "overflow") (result i32)
+             (call $divide (i32.const 0x80000000) (i32.const -1)))
+           (func $nan (export "nan") (result i32) (i32.trunc_f32_s (f32.const nan)))
+           (func $unreachable (export "unreachable") (unreachable))
+           (func $null (export "null") (call_indirect (type $v) (i32.const 0)))
+           (func $type (export "type") (call_indirect (type $v) (i32.const 1)))
+           (func $bounds (export "bounds") (drop (call_indirect (type $i) (i32.const 2))))
+           (func $fill (export "fill") (memory.fill (i32.const 65535) (i32.const 1) (i32.const 2)))"#,
+    );
+    let instance = instantiate(&code);
+    for (export, expected, frames) in [
+        ("load", Trap::MemoryOutOfBounds, &["load", "outer"][..]),
+        ("far", Trap::MemoryOutOfBounds, &["far"]),
+        ("far2", Trap::MemoryOutOfBounds, &["far2"]),
+        ("store", Trap::MemoryOutOfBounds, &["store"]),
+        ("zero", Trap::IntegerDivisionByZero, &["divide", "zero"]),
+        ("overflow", Trap::IntegerOverflow, &["divide", "overflow"]),
+        ("nan", Trap::BadConversionToInteger, &["nan"]),
+        ("unreachable", Trap::UnreachableCodeReached, &["unreachable"]),
+        ("null", Trap::IndirectCallToNull, &["null"]),
+        ("type", Trap::BadSignature, &["type"]),
+        ("bounds", Trap::TableOutOfBounds, &["bounds"]),
+        ("fill", Trap::MemoryOutOfBounds, &["fill"]),
+    ] {
+        // Twice: a thread must be able to trap again.
+        assert_trap(invoke(instance.handle(), export, &[]), expected, frames);
+        assert_trap(invoke(instance.handle(), export, &[]), expected, frames);
+    }
+    assert!(instance.is_poisoned());
+}
+
+#[test]
+fn frames_have_places_in_the_component() {
+    let fields = r#"(func $inner (unreachable)) (func $outer (export "f") (nop) (call $inner) (nop))"#;
+    let component = format!("(component (core module $m {fields}) (core instance (instantiate $m)))");
+    let bytes = wat::parse_str(component).unwrap();
+    let report = trap(invoke(instantiate(&code(fields)).handle(), "f", &[]));
+    let opcodes: Vec<u8> = report.frames.iter().map(|frame| bytes[frame.offset.unwrap() as usize]).collect();
+    assert_eq!(opcodes, [0x00, 0x10], "{report}");
+    let text = report.to_string();
+    assert!(text.contains("unreachable` instruction executed\nwasm backtrace:\n    0: m!inner (core[0]:f0) at 0x"), "{text}");
+}
+
+/// A guest that calls itself without end, with small frames or with large ones.
+const RECURSION: &str = r#"
+    (func $down (export "down") (param i64) (result i64)
+      (i64.add (call $down (i64.add (local.get 0) (i64.const 1))) (local.get 0)))"#;
+
+#[test]
+fn stack_overflow_on_stacks_of_any_size() {
+    let code = code(RECURSION);
+    for stack in [48 << 10, 128 << 10, 1 << 20, 16 << 20] {
+        let code = code.clone();
+        let thread = std::thread::Builder::new().stack_size(stack).spawn(move || {
+            let instance = instantiate_with(
+                &table(&code, |_| Ok(())),
+                Limits { stack_bytes: 4 << 20, ..Limits::default() },
+            );
+            for _ in 0..2 {
+                let report = trap(invoke(instance.handle(), "down", &[0]));
+                assert_eq!(report.trap, Trap::StackOverflow);
+                assert_eq!(report.frames.len(), 20);
+                assert!(report.omitted > 100, "{}", report.omitted);
+                assert!(names(&report).iter().all(|&name| name == "down"));
+            }
+        });
+        thread.unwrap().join().unwrap();
+    }
+    // The main thread's stack is used here in one test binary run with `--test-threads 1` only; its bounds are found likewise.
+    assert_eq!(trap(invoke(instantiate(&code).handle(), "down", &[0])).trap, Trap::StackOverflow);
+}
+
+/// A host function that succeeds, fails, panics or calls back, as its argument says.
+const CALLER: &str = r#"
+    (func $leaf (export "leaf") (result i32) (unreachable))
+    (func $call (export "call") (param i32) (result i32) (i32.add (call $f (local.get 0)) (i32.const 1000)))
+    (func $twice (export "twice") (param i32) (result i32)
+      (i32.add (call $f (local.get 0)) (call $f (i32.const 1))))"#;
+
+#[test]
+fn host_functions_return_fail_and_panic() {
+    let code = code_with_host(CALLER);
+    let table = table(&code, |call| {
+        match call.words[0] as u32 {
+            0 => anyhow::bail!("refused"),
+            1 => call.words[0] = 5,
+            2 => std::panic::panic_any("payload"),
+            // SAFETY: the test passes a number that nobody else uses meanwhile.
+            _ => call.words[0] = unsafe { *call.host.cast::<u64>() },
+        }
+        Ok(())
+    });
+    let instance = instantiate_with(&table, Limits::default());
+    let handle = instance.handle();
+    assert_eq!(invoke(handle, "call", &[1]).unwrap() as u32, 1005);
+    let mut number = 77u64;
+    assert_eq!(invoke_with(handle, "call", &[3], (&raw mut number).cast()).unwrap() as u32, 1077);
+    assert!(!instance.is_poisoned());
+    assert!(matches!(invoke(handle, "call", &[0]), Err(Stopped::Host(error)) if error.to_string() == "refused"));
+    assert!(instance.is_poisoned());
+    let quiet = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let result = invoke(handle, "call", &[2]);
+    std::panic::set_hook(quiet);
+    assert!(matches!(result, Err(Stopped::Panic(payload)) if *payload.downcast_ref::<&str>().unwrap() == "payload"));
+}
+
+/// What the host function of the nesting tests gets as its host pointer.
+struct Nest {
+    instance: InstanceHandle,
+    other: Option<InstanceHandle>,
+    seen: Mutex<Vec<u32>>,
+}
+
+fn nest(call: mintage_runtime::HostCall<'_>) -> anyhow::Result<()> {
+    // SAFETY: all calls of the nesting tests pass a `Nest` that lives throughout.
+    let nest = unsafe { &*call.host.cast::<Nest>() };
+    let level = call.words[0] as u32;
+    nest.seen.lock().unwrap().push(level);
+    let target = match nest.other {
+        Some(other) if level % 2 == 0 => other,
+        _ => nest.instance,
+    };
+    call.words[0] = match level {
+        0 => 0,
+        // A trap in a nested call that the host swallows: the calls around it must not notice.
+        100 => u64::from(invoke_with(target, "leaf", &[], call.host).is_err()),
+        // A trap at the bottom that the host passes on as an error with the trap in it.
+        200 => {
+            let report = trap(invoke_with(target, "leaf", &[], call.host));
+            return Err(anyhow::Error::new(report));
+        }
+        level => invoke_with(target, "call", &[u64::from(level) - 1], call.host).map_err(|stopped| match stopped {
+            Stopped::Host(error) => error,
+            other => anyhow::anyhow!("{other:?}"),
+        })?,
+    };
+    Ok(())
+}
+
+#[test]
+fn calls_nest() {
+    let code = code_with_host(CALLER);
+    let table = table(&code, nest);
+    for two in [false, true] {
+        let instance = instantiate_with(&table, Limits::default());
+        let other = instantiate_with(&table, Limits::default());
+        let nest = Nest {
+            instance: instance.handle(),
+            other: two.then(|| other.handle()),
+            seen: Mutex::default(),
+        };
+        let host = (&raw const nest).cast_mut().cast();
+        assert_eq!(invoke_with(nest.instance, "call", &[5], host).unwrap() as u32, 6000);
+        assert_eq!(*nest.seen.lock().unwrap(), [5, 4, 3, 2, 1, 0]);
+        // The trap inside ends only the nested call, and the next call of the outer one works.
+        assert_eq!(invoke_with(nest.instance, "call", &[100], host).unwrap() as u32, 1001);
+        assert_eq!(invoke_with(nest.instance, "call", &[101], host).unwrap() as u32, 2001);
+
+        // Frames of all activations, in order, although the host went in and out between.
+        for levels in 0..4 {
+            let result = invoke_with(nest.instance, "call", &[200 + levels], host);
+            let Err(Stopped::Host(error)) = result else { panic!("{result:?}") };
+            let report: &mintage_runtime::TrapReport = error.downcast_ref().unwrap();
+            let mut expected = vec!["leaf"];
+            expected.resize(levels as usize + 2, "call");
+            assert_eq!(names(report), expected);
+        }
+    }
+}
+
+/// After a nested call through the host, a trap further out still finds its own frames.
+#[test]
+fn exit_records_survive_nested_calls() {
+    let code = code_with_host(
+        r#"(func $leaf (export "leaf") (result i32) (call $f (i32.const 7)))
+           (func $call (export "call") (param i32) (result i32) (call $f (local.get 0)))
+           (func $trap (export "trap") (unreachable))"#,
+    );
+    let table = table(&code, |call| {
+        if call.words[0] as u32 == 1 {
+            // Leaves the instance through a deeper frame, which stores another exit record.
+            invoke(call.instance, "leaf", &[]).unwrap();
+            let report = trap(invoke(call.instance, "trap", &[]));
+            return Err(anyhow::Error::new(report));
+        }
+        Ok(())
+    });
+    let instance = instantiate_with(&table, Limits::default());
+    let result = invoke(instance.handle(), "call", &[1]);
+    let Err(Stopped::Host(error)) = result else { panic!("{result:?}") };
+    assert_eq!(names(error.downcast_ref().unwrap()), ["trap", "call"]);
+}
+
+#[test]
+fn recursion_through_the_host_shares_one_stack_limit() {
+    let code = code_with_host(
+        r#"(func (export "call") (param i32) (result i32) (call $f (i32.add (local.get 0) (i32.const 1))))"#,
+    );
+    let table = table(&code, |call| {
+        let instance = call.instance;
+        call.words[0] = match invoke(instance, "call", &[call.words[0]]) {
+            Ok(word) => word,
+            Err(Stopped::Trap(report)) if report.trap == Trap::StackOverflow => call.words[0],
+            Err(other) => anyhow::bail!("{other:?}"),
+        };
+        Ok(())
+    });
+    let limits = Limits { stack_bytes: 256 << 10, ..Limits::default() };
+    let depth = invoke(instantiate_with(&table, limits).handle(), "call", &[0]).unwrap() as u32;
+    assert!((20..5000).contains(&depth), "{depth}");
+}
+
+#[test]
+fn many_threads_trap_at_once() {
+    let code = code(
+        r#"(memory 1)
+           (func $load (export "load") (param i32) (result i32) (i32.load (local.get 0)))
+           (func (export "store") (param i32 i32) (i32.store (local.get 0) (local.get 1)))"#,
+    );
+    std::thread::scope(|scope| {
+        for number in 0..8u64 {
+            let code = &code;
+            scope.spawn(move || {
+                for round in 0..200 {
+                    let instance = instantiate(code);
+                    invoke(instance.handle(), "store", &[64, number << 16 | round]).unwrap();
+                    assert_trap(invoke(instance.handle(), "load", &[70000]), Trap::MemoryOutOfBounds, &["load"]);
+                    assert_eq!(invoke(instance.handle(), "load", &[64]).unwrap() as u32 as u64, number << 16 | round);
+                }
+            });
+        }
+    });
+}
+
+#[test]
+fn an_instance_moves_between_threads() {
+    let code = code(RECURSION);
+    let mut instance = instantiate(&code);
+    for _ in 0..4 {
+        instance = std::thread::spawn(move || {
+            assert_eq!(trap(invoke(instance.handle(), "down", &[0])).trap, Trap::StackOverflow);
+            instance
+        })
+        .join()
+        .unwrap();
+    }
+}
+
+#[test]
+fn a_host_pointer_is_of_its_own_call() {
+    let code = code_with_host(CALLER);
+    let table = table(&code, |call| {
+        // SAFETY: the calls below pass numbers.
+        let number = unsafe { &mut *call.host.cast::<u64>() };
+        *number += 1;
+        if call.words[0] == 9 {
+            let mut inner = 0u64;
+            invoke_with(call.instance, "call", &[1], (&raw mut inner).cast()).unwrap();
+            assert_eq!(inner, 1);
+        }
+        Ok(())
+    });
+    let mut outer = 0u64;
+    invoke_with(instantiate_with(&table, Limits::default()).handle(), "twice", &[9], (&raw mut outer).cast()).unwrap();
+    assert_eq!(outer, 2);
+    let _ = ptr::null::<()>();
+}

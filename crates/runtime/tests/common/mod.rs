@@ -1,0 +1,130 @@
+//! A guest from text, with its core exports callable by name.
+
+#![allow(dead_code, reason = "each test binary uses a part")]
+
+use mintage_compile::NoProgress;
+use mintage_environ::component::{CoreCallee, CoreItem};
+use mintage_environ::{DomainId, MemoryId, TableId, Trap, Tunables};
+use mintage_runtime::{
+    Code, HostCall, HostFunc, HostTable, Instance, InstanceHandle, Limits, LoadCheck, Stopped, TrapReport, call,
+    run_initializers,
+};
+use std::ptr;
+use std::sync::Arc;
+
+/// The settings of all tests: every core export can be called.
+pub fn tunables() -> Tunables {
+    Tunables { core_exports: true, ..Tunables::default() }
+}
+
+pub fn artifact(component: &str) -> Vec<u8> {
+    let bytes = wat::parse_str(component).unwrap_or_else(|error| panic!("{error}"));
+    mintage_compile::compile(&bytes, &tunables(), &NoProgress).unwrap_or_else(|error| panic!("{error:?}"))
+}
+
+pub fn load(artifact: &[u8]) -> Arc<Code> {
+    let check = LoadCheck { tunables: tunables(), ..LoadCheck::default() };
+    // SAFETY: the compiler made it.
+    unsafe { Code::from_bytes(artifact, &check) }.unwrap_or_else(|error| panic!("{error:?}"))
+}
+
+/// A component of one core module with the given fields.
+pub fn code(fields: &str) -> Arc<Code> {
+    load(&artifact(&format!("(component (core module $m {fields}) (core instance (instantiate $m)))")))
+}
+
+/// A component of one core module that imports `host` `f`, a function from `u32` to `u32`.
+pub fn code_with_host(fields: &str) -> Arc<Code> {
+    load(&artifact(&format!(
+        r#"(component
+            (import "f" (func $f (param "x" u32) (result u32)))
+            (core func $lowered (canon lower (func $f)))
+            (core module $m (import "host" "f" (func $f (param i32) (result i32))) {fields})
+            (core instance (instantiate $m (with "host" (instance (export "f" (func $lowered))))))
+        )"#
+    )))
+}
+
+/// Instances of `code` whose one host function, if it has any, is `function`.
+pub fn table<F>(code: &Arc<Code>, function: F) -> Arc<HostTable>
+where
+    F: Fn(HostCall<'_>) -> anyhow::Result<()> + Send + Sync + 'static,
+{
+    let function = HostFunc::new(1, function);
+    HostTable::new(code, vec![function; code.interface().lowers.len()]).unwrap()
+}
+
+pub fn instantiate(code: &Arc<Code>) -> Instance {
+    instantiate_with(&table(code, |_| panic!("not called")), Limits::default())
+}
+
+pub fn instantiate_with(table: &Arc<HostTable>, limits: Limits) -> Instance {
+    let instance = Instance::new(table.code(), table, limits, 7).unwrap();
+    // SAFETY: the instance is new, and the tests' host functions that run in start functions expect null.
+    unsafe { run_initializers(instance.handle(), ptr::null_mut()) }.unwrap_or_else(|stopped| panic!("{stopped:?}"));
+    instance
+}
+
+fn export(code: &Code, name: &str) -> CoreItem {
+    let exports = &code.interface().core_exports;
+    exports.iter().find(|export| &*export.name == name).unwrap_or_else(|| panic!("no export {name}")).item
+}
+
+pub fn function(code: &Code, name: &str) -> (CoreCallee, DomainId) {
+    match export(code, name) {
+        CoreItem::Func(callee, domain) => (callee, domain),
+        item => panic!("{name} is {item:?}"),
+    }
+}
+
+pub fn memory(code: &Code, name: &str) -> MemoryId {
+    match export(code, name) {
+        CoreItem::Memory(id) => id,
+        item => panic!("{name} is {item:?}"),
+    }
+}
+
+pub fn exported_table(code: &Code, name: &str) -> TableId {
+    match export(code, name) {
+        CoreItem::Table(id) => id,
+        item => panic!("{name} is {item:?}"),
+    }
+}
+
+/// Calls an export whose parameters are `args`; gives its result words.
+pub fn invoke(instance: InstanceHandle, name: &str, args: &[u64]) -> Result<u64, Stopped> {
+    invoke_with(instance, name, args, ptr::null_mut())
+}
+
+pub fn invoke_with(instance: InstanceHandle, name: &str, args: &[u64], host: *mut ()) -> Result<u64, Stopped> {
+    // SAFETY: the tests' instances live throughout.
+    let code = unsafe { instance.instance() }.code().clone();
+    let (callee, domain) = function(&code, name);
+    let signature = &code.interface().signatures[callee.sig];
+    assert_eq!(args.len(), signature.params.len());
+    let mut words = vec![0; signature.array_words().max(1)];
+    words[..args.len()].copy_from_slice(args);
+    // SAFETY: the instance lives, the words are as many as the signature needs, the host pointer is what the test's host
+    // functions expect, and no test holds on to a reference into a memory.
+    unsafe { call(instance, domain, &code.callee(callee).unwrap(), words.as_mut_ptr(), host)? };
+    Ok(words[0])
+}
+
+/// The trap that a call ends with.
+pub fn trap(result: Result<u64, Stopped>) -> TrapReport {
+    match result {
+        Err(Stopped::Trap(report)) => report,
+        other => panic!("{other:?} is no trap"),
+    }
+}
+
+/// The names of a report's frames.
+pub fn names(report: &TrapReport) -> Vec<&str> {
+    report.frames.iter().map(|frame| frame.name.as_deref().unwrap_or("?")).collect()
+}
+
+pub fn assert_trap(result: Result<u64, Stopped>, expected: Trap, frames: &[&str]) {
+    let report = trap(result);
+    assert_eq!(report.trap, expected, "{report}");
+    assert_eq!(names(&report), frames, "{report}");
+}

@@ -1,0 +1,210 @@
+//! Memories, tables, images, limits and loading through the whole pipeline.
+
+mod common;
+
+use common::*;
+use mintage_environ::{Trap, Tunables};
+use mintage_runtime::{Code, HostTable, Instance, Limits, LoadCheck};
+
+const GROWING: &str = r#"
+    (memory (export "memory") 1 3) (data (i32.const 16) "image")
+    (table $t (export "table") 2 5 funcref) (func $f) (elem (i32.const 1) func $f)
+    (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
+    (func (export "size") (result i32) (memory.size))
+    (func $load (export "load") (param i32) (result i32) (i32.load8_u (local.get 0)))
+    (func (export "store") (param i32 i32) (i32.store8 (local.get 0) (local.get 1)))
+    (func (export "grow_table") (param i32) (result i32) (table.grow $t (ref.func $f) (local.get 0)))
+    (func (export "table_size") (result i32) (table.size $t))"#;
+
+#[test]
+fn memories_grow_in_place_up_to_their_maximum() {
+    let code = code(GROWING);
+    let mut instance = instantiate(&code);
+    let handle = instance.handle();
+    let id = memory(&code, "memory");
+    let (base, _) = instance.memory_raw(id);
+    assert_eq!(&instance.memory(id)[16..21], b"image");
+    assert_trap(invoke(handle, "load", &[1 << 16]), Trap::MemoryOutOfBounds, &["load"]);
+    assert_eq!(invoke(handle, "grow", &[1]).unwrap() as u32, 1);
+    assert_eq!(invoke(handle, "load", &[1 << 16]).unwrap() as u32, 0);
+    invoke(handle, "store", &[(2 << 16) - 1, 9]).unwrap();
+    assert_eq!(instance.memory_raw(id), (base, 2 << 16));
+    assert_eq!(instance.memory_mut(id)[(2 << 16) - 1], 9);
+    assert_trap(invoke(handle, "load", &[2 << 16]), Trap::MemoryOutOfBounds, &["load"]);
+    assert_eq!(invoke(handle, "grow", &[2]).unwrap() as i32, -1);
+    assert_eq!(invoke(handle, "grow", &[u64::from(u32::MAX)]).unwrap() as i32, -1);
+    assert_eq!(instance.memory_grow(id, 1), Some(2));
+    assert_eq!(instance.memory_grow(id, 1), None);
+    assert_eq!(invoke(handle, "grow", &[0]).unwrap() as u32, 3);
+    assert_eq!(invoke(handle, "size", &[]).unwrap() as u32, 3);
+}
+
+#[test]
+fn tables_grow_in_place_up_to_their_maximum() {
+    let code = code(GROWING);
+    let mut instance = instantiate(&code);
+    let handle = instance.handle();
+    let id = exported_table(&code, "table");
+    let f = instance.table_get(id, 1).unwrap();
+    assert!(f != 0 && instance.table_get(id, 0) == Some(0) && instance.table_get(id, 2).is_none());
+    assert_eq!(invoke(handle, "grow_table", &[2]).unwrap() as u32, 2);
+    assert_eq!((instance.table_size(id), instance.table_get(id, 3)), (4, Some(f)));
+    assert_eq!(invoke(handle, "grow_table", &[2]).unwrap() as i32, -1);
+    // SAFETY: null is a value of every table.
+    unsafe {
+        assert_eq!(instance.table_grow(id, 0, 1), Some(4));
+        assert_eq!(instance.table_grow(id, 0, u64::MAX), None);
+        assert_eq!(instance.table_set(id, 3, 0), Some(()));
+        assert_eq!(instance.table_set(id, 5, 0), None);
+    }
+    assert_eq!((instance.table_get(id, 3), instance.table_get(id, 4)), (Some(0), Some(0)));
+    assert_eq!(invoke(handle, "table_size", &[]).unwrap() as u32, 5);
+}
+
+#[test]
+fn limits_refuse_growth_and_large_starts() {
+    let code = code(GROWING);
+    let none = table(&code, |_| Ok(()));
+    let limits = Limits { memory_bytes: 2 << 16, table_entries: 3, ..Limits::default() };
+    let instance = instantiate_with(&none, limits);
+    assert_eq!(invoke(instance.handle(), "grow", &[2]).unwrap() as i32, -1);
+    assert_eq!(invoke(instance.handle(), "grow", &[1]).unwrap() as i32, 1);
+    assert_eq!(invoke(instance.handle(), "grow_table", &[2]).unwrap() as i32, -1);
+    assert_eq!(invoke(instance.handle(), "grow_table", &[1]).unwrap() as i32, 2);
+    for (limits, what) in [
+        (Limits { memory_bytes: 65535, ..Limits::default() }, "mem0 starts with 0x10000 bytes"),
+        (Limits { table_entries: 1, ..Limits::default() }, "table0 starts with 2 entries"),
+    ] {
+        let error = Instance::new(&code, &none, limits, 0).err().unwrap().to_string();
+        assert!(error.contains(what), "{error}");
+    }
+}
+
+#[test]
+fn bulk_operations_and_segments() {
+    let code = code(
+        r#"(memory (export "memory") 1)
+           (table $a 4 funcref) (table $b 4 funcref)
+           (data $passive "0123456789")
+           (elem $e func $one $two)
+           (func $one (result i32) (i32.const 1)) (func $two (result i32) (i32.const 2))
+           (func $init (export "init") (param i32 i32 i32) (memory.init $passive (local.get 0) (local.get 1) (local.get 2)))
+           (func (export "drop") (data.drop $passive) (elem.drop $e))
+           (func $copy (export "copy") (param i32 i32 i32) (memory.copy (local.get 0) (local.get 1) (local.get 2)))
+           (func $table_init (export "table_init") (param i32 i32 i32) (table.init $a $e (local.get 0) (local.get 1) (local.get 2)))
+           (func $table_copy (export "table_copy") (param i32 i32 i32) (table.copy $b $a (local.get 0) (local.get 1) (local.get 2)))
+           (func $table_fill (export "table_fill") (param i32 i32) (table.fill $b (local.get 0) (ref.func $two) (local.get 1)))
+           (func $call (export "call") (param i32) (result i32) (call_indirect $b (result i32) (local.get 0)))"#,
+    );
+    let instance = instantiate(&code);
+    let handle = instance.handle();
+    let bytes = |range: std::ops::Range<usize>| instance.memory(memory(&code, "memory"))[range].to_vec();
+    invoke(handle, "init", &[100, 2, 5]).unwrap();
+    assert_eq!(bytes(100..106), b"23456\0");
+    invoke(handle, "copy", &[101, 100, 5]).unwrap();
+    assert_eq!(bytes(100..107), b"223456\0");
+    assert_trap(invoke(handle, "init", &[100, 6, 5]), Trap::MemoryOutOfBounds, &["init"]);
+    assert_trap(invoke(handle, "copy", &[65535, 0, 2]), Trap::MemoryOutOfBounds, &["copy"]);
+    assert_trap(invoke(handle, "copy", &[0, u64::from(u32::MAX), 2]), Trap::MemoryOutOfBounds, &["copy"]);
+
+    invoke(handle, "table_init", &[1, 0, 2]).unwrap();
+    invoke(handle, "table_copy", &[0, 1, 2]).unwrap();
+    assert_eq!(invoke(handle, "call", &[0]).unwrap() as u32, 1);
+    assert_eq!(invoke(handle, "call", &[1]).unwrap() as u32, 2);
+    invoke(handle, "table_fill", &[2, 2]).unwrap();
+    assert_eq!(invoke(handle, "call", &[3]).unwrap() as u32, 2);
+    assert_trap(invoke(handle, "table_fill", &[3, 2]), Trap::TableOutOfBounds, &["table_fill"]);
+    assert_trap(invoke(handle, "table_init", &[0, 1, 2]), Trap::TableOutOfBounds, &["table_init"]);
+    assert_trap(invoke(handle, "table_copy", &[3, 0, 2]), Trap::TableOutOfBounds, &["table_copy"]);
+
+    invoke(handle, "drop", &[]).unwrap();
+    invoke(handle, "init", &[0, 0, 0]).unwrap();
+    assert_trap(invoke(handle, "init", &[0, 0, 1]), Trap::MemoryOutOfBounds, &["init"]);
+    assert_trap(invoke(handle, "table_init", &[0, 0, 1]), Trap::TableOutOfBounds, &["table_init"]);
+    // What one instance dropped, another still has.
+    invoke(instantiate(&code).handle(), "init", &[0, 0, 10]).unwrap();
+}
+
+#[test]
+fn start_functions_run_in_order_with_the_segments_behind_them() {
+    let code = load(&artifact(
+        r#"(component
+             (core module $first
+               (memory (export "memory") 1)
+               (func $start (i32.store8 (i32.const 0) (i32.const 1)))
+               (start $start))
+             (core instance $a (instantiate $first))
+             (core module $second
+               (import "a" "memory" (memory 1))
+               (data (i32.const 0) "\40")
+               (func $start (i32.store8 (i32.const 1) (i32.add (i32.load8_u (i32.const 0)) (i32.const 1))))
+               (start $start)
+               (func (export "load") (result i32) (i32.load16_u (i32.const 0))))
+             (core instance (instantiate $second (with "a" (instance $a)))))"#,
+    ));
+    assert_eq!(invoke(instantiate(&code).handle(), "load", &[]).unwrap() as u32, 0x4140);
+}
+
+#[test]
+fn a_thousand_instances_live_at_once() {
+    let code = code(GROWING);
+    let instances: Vec<Instance> = (0..1000).map(|_| instantiate(&code)).collect();
+    for (number, instance) in instances.iter().enumerate() {
+        invoke(instance.handle(), "store", &[16, number as u64 % 251]).unwrap();
+    }
+    for (number, instance) in instances.iter().enumerate() {
+        assert_eq!(invoke(instance.handle(), "load", &[16]).unwrap(), number as u64 % 251);
+        assert_eq!(invoke(instance.handle(), "load", &[17]).unwrap(), u64::from(b'm'));
+    }
+}
+
+#[test]
+fn a_large_image_is_mapped_privately() {
+    // 64 KiB of data, which is more than what is copied.
+    let data = "0123456789abcdef".repeat(4096);
+    let fields = format!(
+        r#"(memory (export "memory") 4) (data (i32.const 65536) "{data}")
+           (func (export "store") (param i32 i32) (i32.store8 (local.get 0) (local.get 1)))"#
+    );
+    let artifact = artifact(&format!("(component (core module $m {fields}) (core instance (instantiate $m)))"));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), &artifact).unwrap();
+    let check = LoadCheck { tunables: tunables(), level: mintage_artifact::Check::Full };
+    // SAFETY: the compiler made the file, and nobody changes it.
+    let opened = unsafe { Code::open(file.path(), &check) }.unwrap();
+    for code in [opened, load(&artifact)] {
+        let id = memory(&code, "memory");
+        let first = instantiate(&code);
+        assert_eq!(first.memory(id)[65536..][..data.len()], *data.as_bytes());
+        invoke(first.handle(), "store", &[65536, 0xff]).unwrap();
+        assert_eq!(first.memory(id)[65536], 0xff);
+        assert_eq!(instantiate(&code).memory(id)[65536], b'0');
+    }
+    assert_eq!(std::fs::read(file.path()).unwrap(), artifact);
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let artifact = artifact("(component)");
+    let check = LoadCheck { tunables: Tunables::default(), ..LoadCheck::default() };
+    // SAFETY: the compiler made it, or it is refused before anything of it is used.
+    let refused = |bytes: &[u8], check: &LoadCheck| format!("{:?}", unsafe { Code::from_bytes(bytes, check) }.err().unwrap());
+    assert!(refused(&artifact, &check).contains("core_exports"), "{}", refused(&artifact, &check));
+    let check = LoadCheck { tunables: tunables(), ..check };
+    for len in [0, 1, 64, artifact.len() / 2] {
+        refused(&artifact[..len], &check);
+    }
+    let error = format!("{:?}", unsafe { Code::open("/nonexistent/artifact".as_ref(), &check) }.err().unwrap());
+    assert!(error.contains("/nonexistent/artifact"), "{error}");
+}
+
+#[test]
+fn host_tables_are_of_one_component() {
+    let (first, second) = (code(GROWING), code(GROWING));
+    let table = HostTable::new(&first, Vec::new()).unwrap();
+    let error = Instance::new(&second, &table, Limits::default(), 0).err().unwrap().to_string();
+    assert!(error.contains("another component"), "{error}");
+    let needy = code_with_host(r#"(func (export "call") (result i32) (call $f (i32.const 1)))"#);
+    let error = HostTable::new(&needy, Vec::new()).err().unwrap().to_string();
+    assert!(error.contains("needs 1 host functions, and 0 were given"), "{error}");
+}
