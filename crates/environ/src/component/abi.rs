@@ -123,6 +123,17 @@ impl CanonicalAbi {
         payload.behind_discriminant(cases.len())
     }
 
+    /// The offset in a 32-bit memory of the payloads of a variant with the given cases.
+    pub const fn payload_offset(cases: &[Option<CanonicalAbi>]) -> u32 {
+        let mut payload = Self::EMPTY;
+        let mut i = 0;
+        while i < cases.len() {
+            payload = payload.with_case(cases[i]);
+            i += 1;
+        }
+        align_to(discriminant_size(cases.len()), payload.align32)
+    }
+
     /// Neither fields nor cases.
     const EMPTY: Self = Self { size32: 0, align32: 1, size64: 0, align64: 1, flat_count: Some(0) };
 

@@ -1,0 +1,295 @@
+//! What lowering and lifting work on: guest memory, `realloc`, types, and the checks of everything that a guest says.
+
+use super::{CanonicalAbi, ComponentTypes, InterfaceType};
+use crate::guest::Guest;
+use anyhow::{Result, bail, ensure};
+use mintage_environ::MemoryId;
+use mintage_environ::component::{Record, StringEncoding};
+use mintage_runtime::Instance;
+
+/// The most bytes that a list may take in guest memory (`MAX_LIST_BYTE_LENGTH`).
+pub(crate) const MAX_LIST_BYTE_LENGTH: usize = (1 << 28) - 1;
+
+/// The types that one call's values are made of, and how the guest writes strings.
+#[derive(Clone, Copy)]
+pub(crate) struct AbiOptions<'a> {
+    pub types: &'a ComponentTypes,
+    pub encoding: StringEncoding,
+}
+
+/// The types inside a type. Each method is for one kind of type and gives nothing for others, which `matches` rules out.
+macro_rules! type_accessors {
+    ($context:ident) => {
+        impl<'a> $context<'a> {
+            /// The component's types.
+            #[inline]
+            pub fn types(&self) -> &'a ComponentTypes {
+                self.options.types
+            }
+
+            /// The types of a tuple's fields.
+            #[inline]
+            pub fn tuple_types(&self, ty: InterfaceType) -> &'a [InterfaceType] {
+                match ty {
+                    InterfaceType::Tuple(id) => self.options.types.tuple(id),
+                    _ => &[],
+                }
+            }
+
+            /// The fields of a record.
+            pub fn record_types(&self, ty: InterfaceType) -> &'a [(Box<str>, InterfaceType)] {
+                match ty {
+                    InterfaceType::Record(id) => {
+                        let Record { fields } = self.options.types.record(id);
+                        fields
+                    }
+                    _ => &[],
+                }
+            }
+
+            /// The type of a list's elements or of an option's payload; `ty` itself for other types.
+            #[inline]
+            pub fn element_type(&self, ty: InterfaceType) -> InterfaceType {
+                match ty {
+                    InterfaceType::List(id) => *self.options.types.list(id),
+                    InterfaceType::Option(id) => *self.options.types.option(id),
+                    _ => ty,
+                }
+            }
+
+            /// The payload types of a result's cases.
+            pub fn result_types(&self, ty: InterfaceType) -> (Option<InterfaceType>, Option<InterfaceType>) {
+                match ty {
+                    InterfaceType::Result(id) => *self.options.types.result(id),
+                    _ => (None, None),
+                }
+            }
+
+            /// The payload type of case `case` of a variant.
+            pub fn case_type(&self, ty: InterfaceType, case: usize) -> Option<InterfaceType> {
+                match ty {
+                    InterfaceType::Variant(id) => self.options.types.variant(id).cases.get(case)?.1,
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+/// Passes host values to a guest.
+pub struct LowerContext<'a> {
+    pub(super) options: AbiOptions<'a>,
+    guest: Guest<'a>,
+}
+
+type_accessors!(LowerContext);
+
+impl<'a> LowerContext<'a> {
+    #[inline]
+    pub(crate) fn new(options: AbiOptions<'a>, guest: Guest<'a>) -> Self {
+        Self { options, guest }
+    }
+
+    /// A block of `size` bytes from the guest's `realloc`, aligned to `align`: its offset in [`memory`](Self::memory).
+    ///
+    /// # Errors
+    ///
+    /// When the guest traps, or gives a block that is not aligned or not in bounds.
+    pub fn allocate(&mut self, align: u32, size: usize) -> Result<usize> {
+        self.guest.allocate(align, size)
+    }
+
+    /// The guest's memory.
+    #[inline]
+    pub fn memory(&mut self) -> &mut [u8] {
+        self.guest.memory()
+    }
+
+    /// Writes bytes to guest memory.
+    ///
+    /// # Panics
+    ///
+    /// When they do not lie within memory.
+    #[inline]
+    pub fn write<const N: usize>(&mut self, offset: usize, bytes: [u8; N]) {
+        self.guest.memory()[offset..][..N].copy_from_slice(&bytes);
+    }
+
+    /// Writes the discriminant of a variant with `cases` cases.
+    ///
+    /// # Panics
+    ///
+    /// When it does not lie within memory.
+    pub fn write_discriminant(&mut self, offset: usize, case: u32, cases: usize) {
+        match mintage_environ::component::discriminant_size(cases) {
+            1 => self.write(offset, [case as u8]),
+            2 => self.write(offset, (case as u16).to_le_bytes()),
+            _ => self.write(offset, case.to_le_bytes()),
+        }
+    }
+
+    /// Checks a pointer that the guest gave for results of the layout `abi`: its offset in memory.
+    pub(crate) fn result_area(&mut self, pointer: u32, abi: CanonicalAbi) -> Result<usize> {
+        self.guest.refresh();
+        let size = self.guest.memory().len();
+        check_pointer(pointer, abi, size)
+    }
+
+    /// Whether the guest's code trapped meanwhile.
+    #[inline]
+    pub(crate) fn trapped(&self) -> bool {
+        self.guest.trapped()
+    }
+}
+
+/// Checks that a value of layout `abi` can lie at `pointer` in a memory of `size` bytes.
+fn check_pointer(pointer: u32, abi: CanonicalAbi, size: usize) -> Result<usize> {
+    ensure!(
+        pointer % abi.align32 == 0,
+        "unaligned pointer: {pointer:#x} is no multiple of {}",
+        abi.align32
+    );
+    let start = pointer as usize;
+    ensure!(
+        start + abi.size32 as usize <= size,
+        "pointer out of bounds of memory: {} bytes at {pointer:#x}, the memory has {size:#x}",
+        abi.size32
+    );
+    Ok(start)
+}
+
+/// Where lifted values come from.
+#[derive(Clone, Copy)]
+enum Source<'a> {
+    /// An instance whose memory nobody has asked for yet.
+    Instance(&'a Instance, Option<MemoryId>),
+    /// Memory.
+    Memory(&'a [u8]),
+}
+
+/// Takes values from a guest.
+pub struct LiftContext<'a> {
+    pub(super) options: AbiOptions<'a>,
+    source: Source<'a>,
+    /// Bytes of host memory that the values of this call may still take.
+    budget: usize,
+}
+
+type_accessors!(LiftContext);
+
+impl<'a> LiftContext<'a> {
+    #[inline]
+    pub(crate) fn new(
+        options: AbiOptions<'a>,
+        instance: &'a Instance,
+        memory: Option<MemoryId>,
+        budget: usize,
+    ) -> Self {
+        Self {
+            options,
+            source: Source::Instance(instance, memory),
+            budget,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn fake(options: AbiOptions<'a>, memory: &'a [u8], budget: usize) -> Self {
+        Self {
+            options,
+            source: Source::Memory(memory),
+            budget,
+        }
+    }
+
+    /// The guest's memory.
+    #[inline]
+    pub fn memory(&mut self) -> &'a [u8] {
+        match self.source {
+            Source::Memory(memory) => memory,
+            Source::Instance(instance, id) => {
+                let memory = id.map_or(&[][..], |id| instance.memory(id));
+                self.source = Source::Memory(memory);
+                memory
+            }
+        }
+    }
+
+    /// Takes host memory for `count` values of `size` bytes from what the call may use. Call it before reserving memory
+    /// for as many values as a guest says.
+    ///
+    /// # Errors
+    ///
+    /// When the call has used up what it may use. (Lists can overlap in guest memory, so a guest could otherwise make the
+    /// host copy far more than the guest's memory holds.)
+    #[inline]
+    pub fn charge(&mut self, count: usize, size: usize) -> Result<()> {
+        match count.checked_mul(size).and_then(|bytes| self.budget.checked_sub(bytes)) {
+            Some(rest) => {
+                self.budget = rest;
+                Ok(())
+            }
+            None => bail!(
+                "the values that the guest passes need more host memory than `Store::set_hostcall_fuel` allows for one call"
+            ),
+        }
+    }
+
+    /// The bytes of a value of layout `abi` at `pointer`.
+    pub(crate) fn spilled(&mut self, pointer: u32, abi: CanonicalAbi) -> Result<&'a [u8]> {
+        let memory = self.memory();
+        let start = check_pointer(pointer, abi, memory.len())?;
+        Ok(&memory[start..][..abi.size32 as usize])
+    }
+
+    /// The bytes of a list of `len` elements of `size` bytes, aligned to `align` (`load_list_from_range`).
+    ///
+    /// # Errors
+    ///
+    /// When the list is too long, not aligned, or not within memory.
+    pub fn list(&mut self, pointer: u32, len: u32, size: usize, align: u32) -> Result<&'a [u8]> {
+        let memory = self.memory();
+        let bytes = size.saturating_mul(len as usize);
+        ensure!(
+            bytes <= MAX_LIST_BYTE_LENGTH,
+            "list of {bytes} bytes is longer than the limit of {MAX_LIST_BYTE_LENGTH}"
+        );
+        ensure!(
+            pointer % align == 0,
+            "unaligned pointer: {pointer:#x} of a list is no multiple of {align}"
+        );
+        match memory.get(pointer as usize..).and_then(|memory| memory.get(..bytes)) {
+            Some(list) => Ok(list),
+            None => bail!(
+                "list pointer/length out of bounds of memory: {bytes} bytes at {pointer:#x}, the memory has {:#x}",
+                memory.len()
+            ),
+        }
+    }
+}
+
+/// The error for a discriminant that names no case.
+#[cold]
+pub(super) fn bad_discriminant(discriminant: u32, cases: usize) -> anyhow::Error {
+    anyhow::anyhow!("invalid variant discriminant {discriminant}: the type has {cases} cases")
+}
+
+/// The discriminant of a variant with `cases` cases, at the start of its bytes.
+pub(super) fn read_discriminant(bytes: &[u8], cases: usize) -> Result<u32> {
+    let discriminant = match mintage_environ::component::discriminant_size(cases) {
+        1 => u32::from(bytes[0]),
+        2 => u32::from(u16::from_le_bytes([bytes[0], bytes[1]])),
+        _ => u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]),
+    };
+    if discriminant as usize >= cases {
+        return Err(bad_discriminant(discriminant, cases));
+    }
+    Ok(discriminant)
+}
+
+/// The `u32` at `offset` of a value's bytes.
+#[inline]
+pub(super) fn read_u32(bytes: &[u8], offset: usize) -> u32 {
+    let mut word = [0; 4];
+    word.copy_from_slice(&bytes[offset..offset + 4]);
+    u32::from_le_bytes(word)
+}

@@ -1,0 +1,492 @@
+//! [`Val`]s, lowered and lifted by the type at run time.
+
+use super::context::{bad_discriminant, read_discriminant, read_u32};
+use super::scalar::{lift_char, lift_f32, lift_f64};
+use super::{
+    CanonicalAbi, ComponentTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext, MAX_LIST_BYTE_LENGTH,
+};
+use crate::Val;
+use anyhow::{Context, Result, anyhow, bail, ensure};
+use mintage_environ::component::{align_to, discriminant_size, flags_words};
+use mintage_environ::{EnumId, FlagsId, OptionId, RecordId, ResultId, VariantId};
+
+/// How many words a type takes when it is flat; 0 when it is too large for that.
+fn flat(types: &ComponentTypes, ty: InterfaceType) -> usize {
+    types.abi(ty).flat_count.map_or(0, usize::from)
+}
+
+/// Any type with cases: how many there are, and what each carries.
+#[derive(Clone, Copy)]
+enum Cases {
+    Variant(VariantId),
+    Enum(EnumId),
+    Option(OptionId),
+    Result(ResultId),
+}
+
+impl Cases {
+    fn len(self, types: &ComponentTypes) -> usize {
+        match self {
+            Cases::Variant(id) => types.variant(id).cases.len(),
+            Cases::Enum(id) => types.enum_(id).len(),
+            Cases::Option(_) | Cases::Result(_) => 2,
+        }
+    }
+
+    fn payload(self, types: &ComponentTypes, case: usize) -> Option<InterfaceType> {
+        match self {
+            Cases::Variant(id) => types.variant(id).cases[case].1,
+            Cases::Enum(_) => None,
+            Cases::Option(id) => (case == 1).then(|| *types.option(id)),
+            Cases::Result(id) => {
+                let &(ok, err) = types.result(id);
+                if case == 0 { ok } else { err }
+            }
+        }
+    }
+
+    /// The offset of every payload.
+    fn payload_offset(self, types: &ComponentTypes) -> usize {
+        let payloads = (0..self.len(types)).filter_map(|case| self.payload(types, case));
+        let align = payloads.map(|ty| types.abi(ty).align32).max().unwrap_or(1);
+        align_to(discriminant_size(self.len(types)), align) as usize
+    }
+
+    /// The value of a case.
+    fn value(self, types: &ComponentTypes, case: usize, payload: Option<Val>) -> Val {
+        let payload = payload.map(Box::new);
+        match self {
+            Cases::Variant(id) => Val::Variant(types.variant(id).cases[case].0.to_string(), payload),
+            Cases::Enum(id) => Val::Enum(types.enum_(id)[case].to_string()),
+            Cases::Option(_) => Val::Option(payload),
+            Cases::Result(_) if case == 0 => Val::Result(Ok(payload)),
+            Cases::Result(_) => Val::Result(Err(payload)),
+        }
+    }
+}
+
+/// The case of a variant-like value, with its payload and the payload's type.
+struct Case<'v> {
+    cases: Cases,
+    number: usize,
+    payload: Option<(&'v Val, InterfaceType)>,
+}
+
+impl<'v> Case<'v> {
+    /// The case that `value` is of the variant-like type `ty`.
+    fn of(value: &'v Val, ty: InterfaceType, types: &ComponentTypes) -> Result<Case<'v>> {
+        let (cases, number, payload) = match (value, ty) {
+            (Val::Variant(name, payload), InterfaceType::Variant(id)) => {
+                let cases = &types.variant(id).cases;
+                let number = cases.iter().position(|(case, _)| **case == **name);
+                let number = number.ok_or_else(|| no_such("case", name, ty, types))?;
+                (Cases::Variant(id), number, payload.as_deref())
+            }
+            (Val::Enum(name), InterfaceType::Enum(id)) => {
+                let number = types.enum_(id).iter().position(|case| **case == **name);
+                (
+                    Cases::Enum(id),
+                    number.ok_or_else(|| no_such("case", name, ty, types))?,
+                    None,
+                )
+            }
+            (Val::Option(payload), InterfaceType::Option(id)) => {
+                (Cases::Option(id), usize::from(payload.is_some()), payload.as_deref())
+            }
+            (Val::Result(Ok(payload)), InterfaceType::Result(id)) => (Cases::Result(id), 0, payload.as_deref()),
+            (Val::Result(Err(payload)), InterfaceType::Result(id)) => (Cases::Result(id), 1, payload.as_deref()),
+            _ => return Err(value.mismatch(ty, types)),
+        };
+        let payload = match (payload, cases.payload(types, number)) {
+            (None, None) => None,
+            (Some(payload), Some(ty)) => Some((payload, ty)),
+            (Some(_), None) => bail!(
+                "a case of `{}` has a payload that its type does not have",
+                types.display(ty)
+            ),
+            (None, Some(payload)) => bail!(
+                "a case of `{}` lacks its payload of type `{}`",
+                types.display(ty),
+                types.display(payload)
+            ),
+        };
+        Ok(Case { cases, number, payload })
+    }
+}
+
+fn no_such(what: &str, name: &str, ty: InterfaceType, types: &ComponentTypes) -> anyhow::Error {
+    anyhow!("no {what} `{name}` in `{}`", types.display(ty))
+}
+
+/// The fields of a record or the elements of a tuple, checked against the type.
+fn fields<'v>(
+    value: &'v Val,
+    ty: InterfaceType,
+    types: &ComponentTypes,
+) -> Result<impl Iterator<Item = (&'v Val, InterfaceType)>> {
+    /// One iterator type for both.
+    enum Either<A, B> {
+        Record(A),
+        Tuple(B),
+    }
+    impl<T, A: Iterator<Item = T>, B: Iterator<Item = T>> Iterator for Either<A, B> {
+        type Item = T;
+        fn next(&mut self) -> Option<T> {
+            match self {
+                Either::Record(a) => a.next(),
+                Either::Tuple(b) => b.next(),
+            }
+        }
+    }
+    match (value, ty) {
+        (Val::Record(fields), InterfaceType::Record(id)) => {
+            let expected = &types.record(id).fields;
+            ensure!(
+                fields.len() == expected.len(),
+                "type mismatch: expected `{}`, found a record of {} fields",
+                types.display(ty),
+                fields.len()
+            );
+            for ((found, _), (expected, _)) in fields.iter().zip(expected) {
+                ensure!(
+                    **found == **expected,
+                    "type mismatch: expected field `{expected}` of `{}`, found `{found}`",
+                    types.display(ty)
+                );
+            }
+            let field_types: Vec<_> = expected.iter().map(|&(_, ty)| ty).collect();
+            Ok(Either::Record(fields.iter().map(|(_, value)| value).zip(field_types)))
+        }
+        (Val::Tuple(values), InterfaceType::Tuple(id)) => {
+            let expected = types.tuple(id);
+            ensure!(
+                values.len() == expected.len(),
+                "type mismatch: expected `{}`, found a tuple of {} values",
+                types.display(ty),
+                values.len()
+            );
+            Ok(Either::Tuple(values.iter().zip(expected.to_vec())))
+        }
+        _ => Err(value.mismatch(ty, types)),
+    }
+}
+
+/// The bits of a flags value, 32 to a word.
+fn flag_words(value: &Val, id: FlagsId, types: &ComponentTypes) -> Result<Vec<u32>> {
+    let ty = InterfaceType::Flags(id);
+    let Val::Flags(set) = value else {
+        return Err(value.mismatch(ty, types));
+    };
+    let names = types.flags(id);
+    let mut words = vec![0; flags_words(names.len()).max(1) as usize];
+    for name in set {
+        let bit = names
+            .iter()
+            .position(|flag| **flag == **name)
+            .ok_or_else(|| no_such("flag", name, ty, types))?;
+        words[bit / 32] |= 1 << (bit % 32);
+    }
+    Ok(words)
+}
+
+fn flags_value(id: FlagsId, types: &ComponentTypes, words: impl Fn(usize) -> u32) -> Val {
+    let names = types.flags(id).iter().enumerate();
+    Val::Flags(
+        names
+            .filter(|(bit, _)| words(bit / 32) >> (bit % 32) & 1 != 0)
+            .map(|(_, name)| name.to_string())
+            .collect(),
+    )
+}
+
+/// The one message about handles.
+fn no_resources(ty: InterfaceType, types: &ComponentTypes) -> anyhow::Error {
+    anyhow!(
+        "values of resource type (`{}`) are not supported yet",
+        types.display(ty)
+    )
+}
+
+impl Val {
+    /// Stores the value flat in `dst`, which has as many words as the type takes (`lower_flat`).
+    pub(crate) fn lower_flat(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
+        use InterfaceType as T;
+        let types = cx.types();
+        match (self, ty) {
+            (Val::Bool(v), T::Bool) => v.lower_flat(cx, ty, dst),
+            (Val::S8(v), T::S8) => v.lower_flat(cx, ty, dst),
+            (Val::U8(v), T::U8) => v.lower_flat(cx, ty, dst),
+            (Val::S16(v), T::S16) => v.lower_flat(cx, ty, dst),
+            (Val::U16(v), T::U16) => v.lower_flat(cx, ty, dst),
+            (Val::S32(v), T::S32) => v.lower_flat(cx, ty, dst),
+            (Val::U32(v), T::U32) => v.lower_flat(cx, ty, dst),
+            (Val::S64(v), T::S64) => v.lower_flat(cx, ty, dst),
+            (Val::U64(v), T::U64) => v.lower_flat(cx, ty, dst),
+            (Val::Float32(v), T::F32) => v.lower_flat(cx, ty, dst),
+            (Val::Float64(v), T::F64) => v.lower_flat(cx, ty, dst),
+            (Val::Char(v), T::Char) => v.lower_flat(cx, ty, dst),
+            (Val::String(v), T::String) => v.lower_flat(cx, ty, dst),
+            (_, T::List(_)) => {
+                let (pointer, len) = self.lower_list(cx, ty)?;
+                dst[0] = u64::from(pointer);
+                dst[1] = u64::from(len);
+                Ok(())
+            }
+            (_, T::Record(_) | T::Tuple(_)) => {
+                let mut rest = dst;
+                for (value, ty) in fields(self, ty, types)? {
+                    let (field, behind) = rest.split_at_mut(flat(types, ty));
+                    value.lower_flat(cx, ty, field)?;
+                    rest = behind;
+                }
+                Ok(())
+            }
+            (_, T::Variant(_) | T::Enum(_) | T::Option(_) | T::Result(_)) => {
+                let case = Case::of(self, ty, types)?;
+                let (discriminant, words) = dst.split_at_mut(1);
+                discriminant[0] = case.number as u64;
+                words.fill(0);
+                match case.payload {
+                    Some((payload, ty)) => payload.lower_flat(cx, ty, &mut words[..flat(types, ty)]),
+                    None => Ok(()),
+                }
+            }
+            (_, T::Flags(id)) => {
+                for (word, bits) in dst.iter_mut().zip(flag_words(self, id, types)?) {
+                    *word = u64::from(bits);
+                }
+                Ok(())
+            }
+            (_, T::Own(_) | T::Borrow(_)) => Err(no_resources(ty, types)),
+            _ => Err(self.mismatch(ty, types)),
+        }
+    }
+
+    /// Stores the value in guest memory (`store`).
+    pub(crate) fn lower_memory(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, offset: usize) -> Result<()> {
+        use InterfaceType as T;
+        let types = cx.types();
+        match (self, ty) {
+            (Val::Bool(v), T::Bool) => v.lower_memory(cx, ty, offset),
+            (Val::S8(v), T::S8) => v.lower_memory(cx, ty, offset),
+            (Val::U8(v), T::U8) => v.lower_memory(cx, ty, offset),
+            (Val::S16(v), T::S16) => v.lower_memory(cx, ty, offset),
+            (Val::U16(v), T::U16) => v.lower_memory(cx, ty, offset),
+            (Val::S32(v), T::S32) => v.lower_memory(cx, ty, offset),
+            (Val::U32(v), T::U32) => v.lower_memory(cx, ty, offset),
+            (Val::S64(v), T::S64) => v.lower_memory(cx, ty, offset),
+            (Val::U64(v), T::U64) => v.lower_memory(cx, ty, offset),
+            (Val::Float32(v), T::F32) => v.lower_memory(cx, ty, offset),
+            (Val::Float64(v), T::F64) => v.lower_memory(cx, ty, offset),
+            (Val::Char(v), T::Char) => v.lower_memory(cx, ty, offset),
+            (Val::String(v), T::String) => v.lower_memory(cx, ty, offset),
+            (_, T::List(_)) => {
+                let (pointer, len) = self.lower_list(cx, ty)?;
+                cx.write(offset, pointer.to_le_bytes());
+                cx.write(offset + 4, len.to_le_bytes());
+                Ok(())
+            }
+            (_, T::Record(_) | T::Tuple(_)) => {
+                let mut end = 0;
+                for (value, ty) in fields(self, ty, types)? {
+                    let field = types.abi(ty).next_field(&mut end, false) as usize;
+                    value.lower_memory(cx, ty, offset + field)?;
+                }
+                Ok(())
+            }
+            (_, T::Variant(_) | T::Enum(_) | T::Option(_) | T::Result(_)) => {
+                let case = Case::of(self, ty, types)?;
+                cx.write_discriminant(offset, case.number as u32, case.cases.len(types));
+                match case.payload {
+                    Some((payload, ty)) => payload.lower_memory(cx, ty, offset + case.cases.payload_offset(types)),
+                    None => Ok(()),
+                }
+            }
+            (_, T::Flags(id)) => {
+                let words = flag_words(self, id, types)?;
+                match types.abi(ty).size32 {
+                    1 => cx.write(offset, [words[0] as u8]),
+                    2 => cx.write(offset, (words[0] as u16).to_le_bytes()),
+                    _ => words
+                        .iter()
+                        .enumerate()
+                        .for_each(|(i, word)| cx.write(offset + 4 * i, word.to_le_bytes())),
+                }
+                Ok(())
+            }
+            (_, T::Own(_) | T::Borrow(_)) => Err(no_resources(ty, types)),
+            _ => Err(self.mismatch(ty, types)),
+        }
+    }
+
+    fn lower_list(&self, cx: &mut LowerContext<'_>, ty: InterfaceType) -> Result<(u32, u32)> {
+        let types = cx.types();
+        let Val::List(items) = self else {
+            return Err(self.mismatch(ty, types));
+        };
+        let element = cx.element_type(ty);
+        let CanonicalAbi { size32, align32, .. } = types.abi(element);
+        let size = items.len().saturating_mul(size32 as usize);
+        ensure!(
+            size <= MAX_LIST_BYTE_LENGTH,
+            "list of {size} bytes is longer than the limit of {MAX_LIST_BYTE_LENGTH}"
+        );
+        let start = cx.allocate(align32, size)?;
+        for (i, item) in items.iter().enumerate() {
+            let offset = start + i * size32 as usize;
+            item.lower_memory(cx, element, offset)
+                .with_context(|| format!("in element {i} of a list"))?;
+        }
+        Ok((start as u32, items.len() as u32))
+    }
+
+    /// Makes a value from its flat words (`lift_flat`).
+    pub(crate) fn lift_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[u64]) -> Result<Val> {
+        use InterfaceType as T;
+        let types = cx.types();
+        Ok(match ty {
+            T::Bool => Val::Bool(src[0] as u32 != 0),
+            T::S8 => Val::S8(src[0] as i8),
+            T::U8 => Val::U8(src[0] as u8),
+            T::S16 => Val::S16(src[0] as i16),
+            T::U16 => Val::U16(src[0] as u16),
+            T::S32 => Val::S32(src[0] as i32),
+            T::U32 => Val::U32(src[0] as u32),
+            T::S64 => Val::S64(src[0] as i64),
+            T::U64 => Val::U64(src[0]),
+            T::F32 => Val::Float32(lift_f32(src[0] as u32)),
+            T::F64 => Val::Float64(lift_f64(src[0])),
+            T::Char => Val::Char(lift_char(src[0] as u32)?),
+            T::String => Val::String(cx.lift_string(src[0] as u32, src[1] as u32)?),
+            T::List(_) => Val::lift_list(cx, ty, src[0] as u32, src[1] as u32)?,
+            T::Record(id) => {
+                let mut rest = src;
+                lift_record(cx, id, |cx, ty| {
+                    let (field, behind) = rest.split_at(flat(types, ty));
+                    rest = behind;
+                    Val::lift_flat(cx, ty, field)
+                })?
+            }
+            T::Tuple(id) => {
+                let fields = types.tuple(id);
+                let mut rest = src;
+                let mut values = Vec::with_capacity(fields.len());
+                for &ty in fields {
+                    let (field, behind) = rest.split_at(flat(types, ty));
+                    rest = behind;
+                    values.push(Val::lift_flat(cx, ty, field)?);
+                }
+                Val::Tuple(values)
+            }
+            T::Variant(id) => Val::lift_case_flat(cx, Cases::Variant(id), src)?,
+            T::Enum(id) => Val::lift_case_flat(cx, Cases::Enum(id), src)?,
+            T::Option(id) => Val::lift_case_flat(cx, Cases::Option(id), src)?,
+            T::Result(id) => Val::lift_case_flat(cx, Cases::Result(id), src)?,
+            T::Flags(id) => flags_value(id, types, |word| src[word] as u32),
+            T::Own(_) | T::Borrow(_) => return Err(no_resources(ty, types)),
+        })
+    }
+
+    fn lift_case_flat(cx: &mut LiftContext<'_>, cases: Cases, src: &[u64]) -> Result<Val> {
+        let types = cx.types();
+        let (case, count) = (src[0] as u32 as usize, cases.len(types));
+        if case >= count {
+            return Err(bad_discriminant(case as u32, count));
+        }
+        let payload = cases
+            .payload(types, case)
+            .map(|ty| Val::lift_flat(cx, ty, &src[1..][..flat(types, ty)]));
+        Ok(cases.value(types, case, payload.transpose()?))
+    }
+
+    /// Makes a value from its bytes, as many as the type has (`load`).
+    pub(crate) fn lift_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Val> {
+        use InterfaceType as T;
+        let types = cx.types();
+        Ok(match ty {
+            T::Bool => Val::Bool(bool::lift_memory(cx, ty, bytes)?),
+            T::S8 => Val::S8(i8::lift_memory(cx, ty, bytes)?),
+            T::U8 => Val::U8(u8::lift_memory(cx, ty, bytes)?),
+            T::S16 => Val::S16(i16::lift_memory(cx, ty, bytes)?),
+            T::U16 => Val::U16(u16::lift_memory(cx, ty, bytes)?),
+            T::S32 => Val::S32(i32::lift_memory(cx, ty, bytes)?),
+            T::U32 => Val::U32(u32::lift_memory(cx, ty, bytes)?),
+            T::S64 => Val::S64(i64::lift_memory(cx, ty, bytes)?),
+            T::U64 => Val::U64(u64::lift_memory(cx, ty, bytes)?),
+            T::F32 => Val::Float32(f32::lift_memory(cx, ty, bytes)?),
+            T::F64 => Val::Float64(f64::lift_memory(cx, ty, bytes)?),
+            T::Char => Val::Char(char::lift_memory(cx, ty, bytes)?),
+            T::String => Val::String(String::lift_memory(cx, ty, bytes)?),
+            T::List(_) => Val::lift_list(cx, ty, read_u32(bytes, 0), read_u32(bytes, 4))?,
+            T::Record(id) => {
+                let mut end = 0;
+                lift_record(cx, id, |cx, ty| {
+                    Val::lift_memory(cx, ty, field_bytes(types, ty, bytes, &mut end))
+                })?
+            }
+            T::Tuple(id) => {
+                let fields = types.tuple(id);
+                let mut end = 0;
+                let mut values = Vec::with_capacity(fields.len());
+                for &ty in fields {
+                    values.push(Val::lift_memory(cx, ty, field_bytes(types, ty, bytes, &mut end))?);
+                }
+                Val::Tuple(values)
+            }
+            T::Variant(id) => Val::lift_case_memory(cx, Cases::Variant(id), bytes)?,
+            T::Enum(id) => Val::lift_case_memory(cx, Cases::Enum(id), bytes)?,
+            T::Option(id) => Val::lift_case_memory(cx, Cases::Option(id), bytes)?,
+            T::Result(id) => Val::lift_case_memory(cx, Cases::Result(id), bytes)?,
+            T::Flags(id) => flags_value(id, types, |word| match bytes.len() {
+                1 => u32::from(bytes[0]),
+                2 => u32::from(u16::from_le_bytes([bytes[0], bytes[1]])),
+                _ => read_u32(bytes, 4 * word),
+            }),
+            T::Own(_) | T::Borrow(_) => return Err(no_resources(ty, types)),
+        })
+    }
+
+    fn lift_case_memory(cx: &mut LiftContext<'_>, cases: Cases, bytes: &[u8]) -> Result<Val> {
+        let types = cx.types();
+        let case = read_discriminant(bytes, cases.len(types))? as usize;
+        let payload = cases.payload(types, case).map(|ty| {
+            let size = types.abi(ty).size32 as usize;
+            Val::lift_memory(cx, ty, &bytes[cases.payload_offset(types)..][..size])
+        });
+        Ok(cases.value(types, case, payload.transpose()?))
+    }
+
+    fn lift_list(cx: &mut LiftContext<'_>, ty: InterfaceType, pointer: u32, len: u32) -> Result<Val> {
+        let element = cx.element_type(ty);
+        let CanonicalAbi { size32, align32, .. } = cx.types().abi(element);
+        let bytes = cx.list(pointer, len, size32 as usize, align32)?;
+        cx.charge(len as usize, size_of::<Val>())?;
+        let mut items = Vec::with_capacity(len as usize);
+        for bytes in bytes.chunks_exact(size32 as usize) {
+            items.push(Val::lift_memory(cx, element, bytes)?);
+        }
+        Ok(Val::List(items))
+    }
+}
+
+/// The bytes of the next field of a record that is laid out up to `*end`.
+fn field_bytes<'b>(types: &ComponentTypes, ty: InterfaceType, bytes: &'b [u8], end: &mut u32) -> &'b [u8] {
+    let abi = types.abi(ty);
+    let start = abi.next_field(end, false) as usize;
+    &bytes[start..][..abi.size32 as usize]
+}
+
+fn lift_record<'a>(
+    cx: &mut LiftContext<'a>,
+    id: RecordId,
+    mut lift: impl FnMut(&mut LiftContext<'a>, InterfaceType) -> Result<Val>,
+) -> Result<Val> {
+    let fields = &cx.types().record(id).fields;
+    // The names are the host's memory, too, and a list of records repeats them.
+    cx.charge(fields.len(), size_of::<(String, Val)>())?;
+    let mut values = Vec::with_capacity(fields.len());
+    for (name, ty) in fields {
+        values.push((name.to_string(), lift(cx, *ty)?));
+    }
+    Ok(Val::Record(values))
+}

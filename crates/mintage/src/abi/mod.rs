@@ -1,0 +1,29 @@
+//! The Canonical ABI between host and guest (component-model CanonicalABI.md, "Lifting" and "Lowering").
+//!
+//! A *flat* value is an array of 8-byte words, one per core value, as machine code passes them: `i32` and `f32` stand in the
+//! low half. This makes joining the cases of a variant trivial, since every core type has the same room. In memory, values
+//! lie as the specification says, little endian.
+//!
+//! | file | what it has |
+//! |---|---|
+//! | `traits.rs` | [`ComponentType`], [`Lower`], [`Lift`], [`ComponentNamedList`] |
+//! | `context.rs` | [`LowerContext`], [`LiftContext`]: guest memory, `realloc`, checks |
+//! | `scalar.rs`, `string.rs`, `list.rs`, `variant.rs`, `tuple.rs` | the traits for Rust's own types |
+//! | `dynamic.rs` | the same for [`Val`](crate::Val), driven by the type at run time |
+
+mod context;
+mod dynamic;
+mod list;
+mod scalar;
+mod string;
+mod traits;
+mod tuple;
+mod variant;
+
+#[cfg(test)]
+pub(crate) mod fake;
+pub use context::{LiftContext, LowerContext};
+pub use mintage_environ::component::{CanonicalAbi, ComponentTypes, InterfaceType};
+pub use traits::{ComponentNamedList, ComponentType, Lift, ListElement, Lower};
+
+pub(crate) use context::{AbiOptions, MAX_LIST_BYTE_LENGTH};

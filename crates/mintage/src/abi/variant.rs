@@ -1,0 +1,163 @@
+//! Options and results.
+
+use super::context::{bad_discriminant, read_discriminant};
+use super::{CanonicalAbi, ComponentType, ComponentTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext};
+use anyhow::Result;
+
+/// The payload of a case that has none is `()` in Rust. `None` stands for it in the layout.
+const fn payload<T: ComponentType>() -> Option<CanonicalAbi> {
+    if T::SIZE == 0 { None } else { Some(T::ABI) }
+}
+
+/// Lowers one case of a variant with two cases.
+fn lower_case_flat<T: Lower>(
+    case: u64,
+    value: Option<(&T, Option<InterfaceType>)>,
+    cx: &mut LowerContext<'_>,
+    dst: &mut [u64],
+) -> Result<()> {
+    let (discriminant, words) = dst.split_at_mut(1);
+    discriminant[0] = case;
+    let used = match value {
+        Some((value, Some(ty))) => {
+            value.lower_flat(cx, ty, &mut words[..T::FLAT])?;
+            T::FLAT
+        }
+        _ => 0,
+    };
+    words[used..].fill(0);
+    Ok(())
+}
+
+impl<T: ComponentType> ComponentType for Option<T> {
+    const ABI: CanonicalAbi = CanonicalAbi::variant_of(&[None, payload::<T>()]);
+    const NEEDS_TYPE: bool = T::NEEDS_TYPE;
+
+    fn matches(ty: InterfaceType, types: &ComponentTypes) -> bool {
+        matches!(ty, InterfaceType::Option(id) if T::matches(*types.option(id), types))
+    }
+
+    fn describe() -> String {
+        format!("option<{}>", T::describe())
+    }
+}
+
+impl<T: ComponentType> OptionLayout for Option<T> {
+    const PAYLOAD: usize = CanonicalAbi::payload_offset(&[None, payload::<T>()]) as usize;
+}
+
+/// Where the payload of a two-case variant lies.
+trait OptionLayout {
+    const PAYLOAD: usize;
+}
+
+impl<T: Lower> Lower for Option<T> {
+    #[inline]
+    fn lower_flat(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
+        let ty = if T::NEEDS_TYPE { cx.element_type(ty) } else { ty };
+        let value = self.as_ref().map(|value| (value, Some(ty)));
+        lower_case_flat(u64::from(self.is_some()), value, cx, dst)
+    }
+
+    fn lower_memory(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, offset: usize) -> Result<()> {
+        cx.write(offset, [u8::from(self.is_some())]);
+        let ty = if T::NEEDS_TYPE { cx.element_type(ty) } else { ty };
+        self.as_ref()
+            .map_or(Ok(()), |value| value.lower_memory(cx, ty, offset + Self::PAYLOAD))
+    }
+}
+
+impl<T: Lift> Lift for Option<T> {
+    #[inline]
+    fn lift_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[u64]) -> Result<Self> {
+        match src[0] as u32 {
+            0 => Ok(None),
+            1 => {
+                let ty = if T::NEEDS_TYPE { cx.element_type(ty) } else { ty };
+                T::lift_flat(cx, ty, &src[1..][..T::FLAT]).map(Some)
+            }
+            other => Err(bad_discriminant(other, 2)),
+        }
+    }
+
+    fn lift_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Self> {
+        if read_discriminant(bytes, 2)? == 0 {
+            return Ok(None);
+        }
+        let ty = if T::NEEDS_TYPE { cx.element_type(ty) } else { ty };
+        T::lift_memory(cx, ty, &bytes[Self::PAYLOAD..][..T::SIZE]).map(Some)
+    }
+}
+
+impl<T: ComponentType, E: ComponentType> OptionLayout for Result<T, E> {
+    const PAYLOAD: usize = CanonicalAbi::payload_offset(&[payload::<T>(), payload::<E>()]) as usize;
+}
+
+/// Whether the Rust type `T` stands for the optional payload `ty`.
+fn matches_payload<T: ComponentType>(ty: Option<InterfaceType>, types: &ComponentTypes) -> bool {
+    match ty {
+        Some(ty) => T::matches(ty, types),
+        None => T::SIZE == 0,
+    }
+}
+
+impl<T: ComponentType, E: ComponentType> ComponentType for Result<T, E> {
+    const ABI: CanonicalAbi = CanonicalAbi::variant_of(&[payload::<T>(), payload::<E>()]);
+
+    fn matches(ty: InterfaceType, types: &ComponentTypes) -> bool {
+        let InterfaceType::Result(id) = ty else { return false };
+        let &(ok, err) = types.result(id);
+        matches_payload::<T>(ok, types) && matches_payload::<E>(err, types)
+    }
+
+    fn describe() -> String {
+        let (ok, err) = (T::describe(), E::describe());
+        match (T::SIZE, E::SIZE) {
+            (0, 0) => "result".into(),
+            (_, 0) => format!("result<{ok}>"),
+            (0, _) => format!("result<_, {err}>"),
+            _ => format!("result<{ok}, {err}>"),
+        }
+    }
+}
+
+impl<T: Lower, E: Lower> Lower for Result<T, E> {
+    fn lower_flat(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
+        let (ok, err) = cx.result_types(ty);
+        match self {
+            Ok(value) => lower_case_flat(0, Some((value, ok)), cx, dst),
+            Err(value) => lower_case_flat(1, Some((value, err)), cx, dst),
+        }
+    }
+
+    fn lower_memory(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, offset: usize) -> Result<()> {
+        cx.write(offset, [u8::from(self.is_err())]);
+        match (self, cx.result_types(ty)) {
+            (Ok(value), (Some(ty), _)) => value.lower_memory(cx, ty, offset + Self::PAYLOAD),
+            (Err(value), (_, Some(ty))) => value.lower_memory(cx, ty, offset + Self::PAYLOAD),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// A payload that is missing in the component type is `()`, which no word and no byte makes.
+const NO_PAYLOAD: InterfaceType = InterfaceType::Bool;
+
+impl<T: Lift, E: Lift> Lift for Result<T, E> {
+    fn lift_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[u64]) -> Result<Self> {
+        let (ok, err) = cx.result_types(ty);
+        match src[0] as u32 {
+            0 => T::lift_flat(cx, ok.unwrap_or(NO_PAYLOAD), &src[1..][..T::FLAT]).map(Ok),
+            1 => E::lift_flat(cx, err.unwrap_or(NO_PAYLOAD), &src[1..][..E::FLAT]).map(Err),
+            other => Err(bad_discriminant(other, 2)),
+        }
+    }
+
+    fn lift_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Self> {
+        let (ok, err) = cx.result_types(ty);
+        match read_discriminant(bytes, 2)? {
+            0 => T::lift_memory(cx, ok.unwrap_or(NO_PAYLOAD), &bytes[Self::PAYLOAD..][..T::SIZE]).map(Ok),
+            _ => E::lift_memory(cx, err.unwrap_or(NO_PAYLOAD), &bytes[Self::PAYLOAD..][..E::SIZE]).map(Err),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! [`Config`]: the settings of an [`Engine`](crate::Engine).
+
+pub use mintage_environ::OptLevel;
+use mintage_environ::Tunables;
+
+/// The settings of an [`Engine`](crate::Engine). An artifact can be loaded by engines whose machine code settings are those
+/// that it was compiled with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(crate) tunables: Tunables,
+    pub(crate) max_wasm_stack: usize,
+    pub(crate) threads: Option<usize>,
+    pub(crate) verify_artifacts: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            tunables: Tunables::default(),
+            max_wasm_stack: 512 << 10,
+            threads: None,
+            verify_artifacts: false,
+        }
+    }
+}
+
+impl Config {
+    /// The default settings.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How hard the code generator tries; default: [`OptLevel::Speed`].
+    pub fn opt_level(&mut self, level: OptLevel) -> &mut Self {
+        self.tunables.opt_level = level;
+        self
+    }
+
+    /// Bytes of address space that a memory can grow into; default: 4 GiB, which is the most that is used.
+    ///
+    /// With less, memory accesses are checked explicitly where the guard is too small, and growth past it fails.
+    pub fn memory_reservation(&mut self, bytes: u64) -> &mut Self {
+        self.tunables.memory_reservation = bytes;
+        self
+    }
+
+    /// Bytes of inaccessible address space behind each memory; default: 2 GiB.
+    pub fn memory_guard_size(&mut self, bytes: u64) -> &mut Self {
+        self.tunables.memory_guard = bytes;
+        self
+    }
+
+    /// Entries that a table can grow to when it declares no smaller maximum; default: 2^20.
+    pub fn table_reservation(&mut self, entries: u32) -> &mut Self {
+        self.tunables.table_reservation = entries;
+        self
+    }
+
+    /// Bytes of stack that a guest may use, counted from the host's outermost call; default: 512 KiB. The thread that calls
+    /// needs as much, and room for host functions besides.
+    pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Self {
+        self.max_wasm_stack = bytes;
+        self
+    }
+
+    /// Whether functions are compiled in parallel; default: yes, with as many threads as the machine has processors.
+    pub fn parallel_compilation(&mut self, parallel: bool) -> &mut Self {
+        self.threads = if parallel { None } else { Some(1) };
+        self
+    }
+
+    /// The number of threads that compile; 0 means as many as the machine has processors.
+    pub fn compilation_threads(&mut self, threads: usize) -> &mut Self {
+        self.threads = (threads != 0).then_some(threads);
+        self
+    }
+
+    /// Whether the code generator checks its own input, for tests and fuzzing; default: in debug builds.
+    pub fn cranelift_debug_verifier(&mut self, enable: bool) -> &mut Self {
+        self.tunables.debug_verifier = enable;
+        self
+    }
+
+    /// Whether machine code keeps the map to byte offsets in the component that backtraces show; default: yes.
+    pub fn generate_address_map(&mut self, generate: bool) -> &mut Self {
+        self.tunables.address_map = generate;
+        self
+    }
+
+    /// Whether [`Component::deserialize_file`](crate::Component::deserialize_file) compares every byte of an artifact with
+    /// its hash; default: no, which leaves loading time independent of the artifact's size.
+    pub fn verify_artifacts(&mut self, verify: bool) -> &mut Self {
+        self.verify_artifacts = verify;
+        self
+    }
+
+    /// Whether every export of every core instance is kept and can be reached through [`core`](crate::core).
+    #[doc(hidden)]
+    pub fn core_exports(&mut self, keep: bool) -> &mut Self {
+        self.tunables.core_exports = keep;
+        self
+    }
+}

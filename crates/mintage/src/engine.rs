@@ -1,0 +1,106 @@
+//! [`Engine`]: what compiling, loading and running share.
+
+use crate::Config;
+use anyhow::Result;
+use std::sync::Arc;
+
+/// The root of everything: settings, and the threads that compile. Cheap to clone; all clones are one engine.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<EngineInner>,
+}
+
+struct EngineInner {
+    config: Config,
+    #[cfg(feature = "compiler")]
+    pool: Option<rayon::ThreadPool>,
+}
+
+impl Default for Engine {
+    /// An engine with the default settings.
+    fn default() -> Self {
+        Self {
+            inner: Arc::new(EngineInner {
+                config: Config::default(),
+                #[cfg(feature = "compiler")]
+                pool: None,
+            }),
+        }
+    }
+}
+
+impl Engine {
+    /// An engine with the given settings.
+    ///
+    /// # Errors
+    ///
+    /// When the threads that compile cannot be started.
+    pub fn new(config: &Config) -> Result<Engine> {
+        let inner = EngineInner {
+            #[cfg(feature = "compiler")]
+            pool: match config.threads {
+                Some(threads) => Some(rayon::ThreadPoolBuilder::new().num_threads(threads).build()?),
+                None => None,
+            },
+            config: config.clone(),
+        };
+        Ok(Engine { inner: Arc::new(inner) })
+    }
+
+    /// The settings.
+    pub fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// Whether both are one engine.
+    pub fn same(a: &Engine, b: &Engine) -> bool {
+        Arc::ptr_eq(&a.inner, &b.inner)
+    }
+
+    /// Compiles a component (binary, or text) to an artifact, which
+    /// [`Component::deserialize`](crate::Component::deserialize) and
+    /// [`Component::deserialize_file`](crate::Component::deserialize_file) load.
+    ///
+    /// # Errors
+    ///
+    /// As [`Component::new`](crate::Component::new).
+    #[cfg(feature = "compiler")]
+    pub fn precompile_component(&self, bytes: &[u8]) -> Result<Vec<u8>> {
+        self.precompile_component_with(
+            bytes,
+            &mintage_compile::Options::default(),
+            &mintage_compile::NoProgress,
+        )
+    }
+
+    /// As [`precompile_component`](Self::precompile_component), with options, telling `progress` how far it is.
+    ///
+    /// # Errors
+    ///
+    /// As [`Component::new`](crate::Component::new).
+    #[cfg(feature = "compiler")]
+    #[doc(hidden)]
+    pub fn precompile_component_with(
+        &self,
+        bytes: &[u8],
+        options: &mintage_compile::Options,
+        progress: &dyn mintage_compile::Progress,
+    ) -> Result<Vec<u8>> {
+        crate::component::refuse_artifact(bytes)?;
+        let binary = crate::component::to_binary(bytes)?;
+        let tunables = &self.inner.config.tunables;
+        let compile = || mintage_compile::compile_with(&binary, tunables, options, progress);
+        match &self.inner.pool {
+            Some(pool) => pool.install(compile),
+            None => compile(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Engine {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Engine")
+            .field("config", &self.inner.config)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,32 @@
+//! How a stopped call becomes an error.
+
+use crate::WasmBacktrace;
+use anyhow::{Error, anyhow};
+use mintage_runtime::Stopped;
+
+/// The error of a call that did not return. A host function's own error comes back as it is; a trap is an error that can be
+/// downcast to [`Trap`](crate::Trap) and to [`WasmBacktrace`].
+///
+/// # Panics
+///
+/// With the payload of a host function's panic.
+#[cold]
+pub(crate) fn stopped(stopped: Stopped) -> Error {
+    match stopped {
+        Stopped::Trap(report) => {
+            let error = Error::new(report.trap);
+            match WasmBacktrace::of(&report) {
+                Some(backtrace) => error.context(backtrace),
+                None => error,
+            }
+        }
+        Stopped::Host(error) => error,
+        Stopped::Panic(payload) => std::panic::resume_unwind(payload),
+    }
+}
+
+/// The error for a store's object that is used with another store.
+#[cold]
+pub(crate) fn wrong_store(what: &str) -> Error {
+    anyhow!("the {what} belongs to another `Store` than the one that was passed")
+}

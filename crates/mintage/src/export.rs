@@ -1,0 +1,127 @@
+//! Exports by name and by index.
+
+use crate::Component;
+use crate::linker::NameMap;
+use indexmap::IndexMap;
+use mintage_environ::LiftId;
+use mintage_environ::component::Export;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The place of an export in a component, found once by name: see [`Component::get_export_index`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ComponentExportIndex {
+    /// Which component's.
+    component: u64,
+    index: u32,
+}
+
+/// An item that a component exports.
+pub(crate) enum ExportItem {
+    Func(LiftId),
+    /// A host function, exported again.
+    ImportedFunc,
+    Instance(NameMap<u32>),
+    /// A type, or what plays no part at run time.
+    Static,
+}
+
+/// All exports of a component, nested ones included.
+pub(crate) struct Exports {
+    /// Tells this component's indexes from others'.
+    id: u64,
+    items: Vec<ExportItem>,
+    /// Where each item stands in the interface: its position at the root, in the instance there, and so on.
+    paths: Vec<Box<[usize]>>,
+    root: NameMap<u32>,
+}
+
+impl Exports {
+    pub fn new(exports: &IndexMap<Box<str>, Export>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let mut this = Self {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            items: Vec::new(),
+            paths: Vec::new(),
+            root: NameMap::default(),
+        };
+        this.root = this.flatten(exports, &[]);
+        this
+    }
+
+    fn flatten(&mut self, exports: &IndexMap<Box<str>, Export>, path: &[usize]) -> NameMap<u32> {
+        let mut names = NameMap::default();
+        for (position, (name, export)) in exports.iter().enumerate() {
+            let path: Box<[usize]> = path.iter().copied().chain([position]).collect();
+            let item = match export {
+                Export::Func(id) => ExportItem::Func(*id),
+                Export::ImportedFunc(_) => ExportItem::ImportedFunc,
+                Export::Instance(exports) => ExportItem::Instance(self.flatten(exports, &path)),
+                Export::Type(_) | Export::Resource(_) | Export::Static => ExportItem::Static,
+            };
+            names.set(name, self.items.len() as u32);
+            self.items.push(item);
+            self.paths.push(path);
+        }
+        names
+    }
+
+    /// Where the item at `index` stands in the interface.
+    pub fn path(&self, index: ComponentExportIndex) -> Option<&[usize]> {
+        self.get(index).map(|_| &*self.paths[index.index as usize])
+    }
+
+    /// The item at `index`, when the index is one of this component.
+    pub fn get(&self, index: ComponentExportIndex) -> Option<&ExportItem> {
+        if index.component == self.id {
+            self.items.get(index.index as usize)
+        } else {
+            None
+        }
+    }
+
+    /// Finds an export by name, at the root or in an exported instance.
+    fn find(&self, instance: Option<&ComponentExportIndex>, name: &str) -> Option<ComponentExportIndex> {
+        let names = match instance {
+            None => &self.root,
+            Some(&instance) => match self.get(instance)? {
+                ExportItem::Instance(names) => names,
+                _ => return None,
+            },
+        };
+        Some(ComponentExportIndex {
+            component: self.id,
+            index: *names.get(name)?,
+        })
+    }
+}
+
+/// A name or an index of an export: `str`, `String`, [`ComponentExportIndex`], and references to them.
+pub trait ExportLookup {
+    /// The index in `component`, when there is such an export at the root or in the exported instance `instance`.
+    #[doc(hidden)]
+    fn lookup(&self, component: &Component, instance: Option<&ComponentExportIndex>) -> Option<ComponentExportIndex>;
+}
+
+impl<T: ExportLookup + ?Sized> ExportLookup for &T {
+    fn lookup(&self, component: &Component, instance: Option<&ComponentExportIndex>) -> Option<ComponentExportIndex> {
+        T::lookup(self, component, instance)
+    }
+}
+
+impl ExportLookup for str {
+    fn lookup(&self, component: &Component, instance: Option<&ComponentExportIndex>) -> Option<ComponentExportIndex> {
+        component.exports().find(instance, self)
+    }
+}
+
+impl ExportLookup for String {
+    fn lookup(&self, component: &Component, instance: Option<&ComponentExportIndex>) -> Option<ComponentExportIndex> {
+        str::lookup(self, component, instance)
+    }
+}
+
+impl ExportLookup for ComponentExportIndex {
+    fn lookup(&self, component: &Component, _instance: Option<&ComponentExportIndex>) -> Option<ComponentExportIndex> {
+        component.exports().get(*self).map(|_| *self)
+    }
+}

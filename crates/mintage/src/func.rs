@@ -1,0 +1,317 @@
+//! [`Func`] and [`TypedFunc`]: calls of exported functions.
+
+use crate::abi::{AbiOptions, ComponentNamedList, InterfaceType, Lift, LiftContext, Lower, LowerContext};
+use crate::error::wrong_store;
+use crate::guest::Guest;
+use crate::host::typecheck;
+use crate::store::{LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
+use crate::types::{ComponentFunc, Type};
+use crate::{AsContext, AsContextMut, Trap, Val};
+use anyhow::{Context, Result, ensure};
+use mintage_environ::LiftId;
+use mintage_environ::component::{CanonicalAbi, MAX_FLAT_RESULTS};
+use std::marker::PhantomData;
+
+/// An exported function of an instance.
+#[derive(Clone, Copy, Debug)]
+pub struct Func {
+    store: u64,
+    instance: u32,
+    lift: LiftId,
+}
+
+/// An exported function whose type was checked: parameters `Params` and results `Return`, both tuples.
+pub struct TypedFunc<Params, Return> {
+    func: Func,
+    types: PhantomData<fn(Params) -> Return>,
+}
+
+impl<Params, Return> Clone for TypedFunc<Params, Return> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<Params, Return> Copy for TypedFunc<Params, Return> {}
+
+impl<Params, Return> std::fmt::Debug for TypedFunc<Params, Return> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TypedFunc").field("func", &self.func).finish()
+    }
+}
+
+impl Func {
+    pub(crate) fn new(store: &StoreOpaque, instance: usize, lift: LiftId) -> Func {
+        Func {
+            store: store.id,
+            instance: instance as u32,
+            lift,
+        }
+    }
+
+    /// The instance that the function is of.
+    fn instance<'s>(&self, store: &'s StoreOpaque) -> Result<&'s StoreInstance> {
+        match store.instances.get(self.instance as usize) {
+            Some(instance) if store.id == self.store => Ok(instance),
+            _ => Err(wrong_store("function")),
+        }
+    }
+
+    /// The function's type.
+    ///
+    /// # Panics
+    ///
+    /// When the function is not of this store.
+    pub fn ty(&self, store: impl AsContext) -> ComponentFunc {
+        let store = store.as_context();
+        let instance = self
+            .instance(&store.0.opaque)
+            .expect("the store that the function came from");
+        ComponentFunc::new(&instance.component, instance.component.lift(self.lift).ty)
+    }
+
+    /// The names and types of the parameters.
+    ///
+    /// # Panics
+    ///
+    /// When the function is not of this store.
+    pub fn params(&self, store: impl AsContext) -> Box<[(String, Type)]> {
+        self.ty(store)
+            .params()
+            .map(|(name, ty)| (name.to_string(), ty))
+            .collect()
+    }
+
+    /// The types of the results: none or one.
+    ///
+    /// # Panics
+    ///
+    /// When the function is not of this store.
+    pub fn results(&self, store: impl AsContext) -> Box<[Type]> {
+        self.ty(store).results().collect()
+    }
+
+    /// The function with its type checked.
+    ///
+    /// # Errors
+    ///
+    /// When its type is not that of `Params` and `Return`; the error names the parameter and both types.
+    pub fn typed<Params, Return>(&self, store: impl AsContext) -> Result<TypedFunc<Params, Return>>
+    where
+        Params: ComponentNamedList + Lower,
+        Return: ComponentNamedList + Lift,
+    {
+        let store = store.as_context();
+        let component = &self.instance(&store.0.opaque)?.component;
+        typecheck::<Params, Return>(
+            component.lift(self.lift).ty,
+            &component.interface().types,
+            "the Rust type has",
+        )?;
+        Ok(TypedFunc {
+            func: *self,
+            types: PhantomData,
+        })
+    }
+
+    /// Calls the function.
+    ///
+    /// # Errors
+    ///
+    /// When the values are not of the function's types (nothing has happened then), when the guest traps or gives what is no
+    /// value of its result type (a [`Trap`] or another error; the instance cannot be entered again), or when a host function
+    /// that the guest calls fails (its own error, likewise).
+    ///
+    /// # Panics
+    ///
+    /// When a host function that the guest calls panics: with its payload.
+    pub fn call(&self, mut store: impl AsContextMut, params: &[Val], results: &mut [Val]) -> Result<()> {
+        let store = store.as_context_mut();
+        let component = &self.instance(&store.0.opaque)?.component;
+        let types = &component.interface().types;
+        let info = component.lift(self.lift);
+        let func = types.func(info.ty);
+        ensure!(
+            !func.is_async,
+            "the component's function is `async`, which is not supported yet"
+        );
+        let (expected, found) = (func.params.len(), params.len());
+        ensure!(expected == found, "expected {expected} parameters, got {found}");
+        let (expected, found) = (func.result.into_iter().count(), results.len());
+        ensure!(
+            expected == found,
+            "expected room for {expected} results, got room for {found}"
+        );
+        let abi = (types.abi(info.params), types.abi(info.results));
+
+        let mut values = self.call_raw(
+            store.0,
+            abi,
+            |cx, ty, target| lower_params(params, cx, ty, target),
+            |cx, ty, source| match source {
+                Source::Flat(words) => Val::lift_flat(cx, ty, words),
+                Source::Memory(bytes) => Val::lift_memory(cx, ty, bytes),
+            },
+        )?;
+        if let (Val::Tuple(values), [result]) = (&mut values, results)
+            && let Some(value) = values.pop()
+        {
+            *result = value;
+        }
+        Ok(())
+    }
+
+    /// Calls the function (`canon_lift`): lowers the parameters, enters the guest, lifts the results, lets the guest clean up.
+    #[inline]
+    fn call_raw<T, R>(
+        &self,
+        store: &mut StoreInner<T>,
+        abi: (CanonicalAbi, CanonicalAbi),
+        lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, Target<'_>) -> Result<()>,
+        lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, Source<'_>) -> Result<R>,
+    ) -> Result<R> {
+        let (params_abi, results_abi) = abi;
+        let number = self.instance as usize;
+        let mut words = [0; LIFT_WORDS];
+
+        let instance = match store.opaque.instances.get_mut(number) {
+            Some(instance) if store.opaque.id == self.store => instance,
+            _ => return Err(wrong_store("function")),
+        };
+        if instance.active {
+            return Err(Trap::CannotEnterComponent.into());
+        }
+        instance.active = true;
+        instance.lower_params(self.lift, params_abi, &mut words, lower)?;
+
+        store.call_lift(number, self.lift, &mut words)?;
+
+        let opaque = &store.opaque;
+        let StoreInstance { runtime, component, .. } = &opaque.instances[number];
+        let info = component.lift(self.lift);
+        let options = AbiOptions {
+            types: &component.interface().types,
+            encoding: info.options.string_encoding,
+        };
+        let mut cx = LiftContext::new(options, runtime, info.options.memory, opaque.hostcall_fuel);
+        let source = match results_abi.flat_count {
+            Some(count) if usize::from(count) <= MAX_FLAT_RESULTS => Source::Flat(&words[..usize::from(count)]),
+            _ => Source::Memory(cx.spilled(words[0] as u32, results_abi)?),
+        };
+        let result = lift(&mut cx, info.results, source)?;
+
+        store.opaque.post_return(number, self.lift, &mut words)?;
+        store.opaque.instances[number].active = false;
+        Ok(result)
+    }
+}
+
+/// Where lifted values stand.
+enum Source<'a> {
+    Flat(&'a [u64]),
+    Memory(&'a [u8]),
+}
+
+/// Where lowered values go.
+enum Target<'a> {
+    Flat(&'a mut [u64]),
+    Memory(usize),
+}
+
+impl StoreInstance {
+    /// Lowers the parameters of a call. When this fails and no guest code trapped, the instance is as if nothing had
+    /// happened (but for memory that the guest has allocated), so that it can be entered again.
+    #[inline]
+    fn lower_params(
+        &mut self,
+        lift: LiftId,
+        abi: CanonicalAbi,
+        words: &mut [u64; LIFT_WORDS],
+        lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, Target<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let StoreInstance {
+            runtime,
+            component,
+            active,
+        } = self;
+        let info = component.lift(lift);
+        let options = AbiOptions {
+            types: &component.interface().types,
+            encoding: info.options.string_encoding,
+        };
+        let realloc = component.code().lift(lift).realloc;
+        let guest = Guest::new(runtime, info.options.domain, info.options.memory, realloc);
+        let mut cx = LowerContext::new(options, guest);
+        let result = match abi.flat_count {
+            Some(count) => lower(&mut cx, info.params, Target::Flat(&mut words[..usize::from(count)])),
+            None => cx.allocate(abi.align32, abi.size32 as usize).and_then(|offset| {
+                words[0] = offset as u64;
+                lower(&mut cx, info.params, Target::Memory(offset))
+            }),
+        };
+        if result.is_err() {
+            *active = cx.trapped();
+        }
+        result
+    }
+}
+
+/// Lowers parameters one by one, so that an error can name the one that is wrong.
+fn lower_params(params: &[Val], cx: &mut LowerContext<'_>, ty: InterfaceType, target: Target<'_>) -> Result<()> {
+    let types = cx.types();
+    let params = params.iter().zip(cx.tuple_types(ty)).enumerate();
+    let name = |i: usize| format!("in parameter {}", i + 1);
+    match target {
+        Target::Flat(mut rest) => {
+            for (i, (value, &ty)) in params {
+                let (words, behind) = rest.split_at_mut(types.abi(ty).flat_count.map_or(0, usize::from));
+                value.lower_flat(cx, ty, words).with_context(|| name(i))?;
+                rest = behind;
+            }
+        }
+        Target::Memory(offset) => {
+            let mut end = 0;
+            for (i, (value, &ty)) in params {
+                let field = types.abi(ty).next_field(&mut end, false) as usize;
+                value.lower_memory(cx, ty, offset + field).with_context(|| name(i))?;
+            }
+        }
+    }
+    Ok(())
+}
+
+impl<Params, Return> TypedFunc<Params, Return>
+where
+    Params: ComponentNamedList + Lower,
+    Return: ComponentNamedList + Lift,
+{
+    /// The function without its types.
+    pub fn func(&self) -> &Func {
+        &self.func
+    }
+
+    /// Calls the function.
+    ///
+    /// # Errors
+    ///
+    /// As [`Func::call`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Func::call`].
+    #[inline]
+    pub fn call(&self, mut store: impl AsContextMut, params: Params) -> Result<Return> {
+        self.func.call_raw(
+            store.as_context_mut().0,
+            (Params::ABI, Return::ABI),
+            |cx, ty, target| match target {
+                Target::Flat(words) => params.lower_flat(cx, ty, words),
+                Target::Memory(offset) => params.lower_memory(cx, ty, offset),
+            },
+            |cx, ty, source| match source {
+                Source::Flat(words) => Return::lift_flat(cx, ty, words),
+                Source::Memory(bytes) => Return::lift_memory(cx, ty, bytes),
+            },
+        )
+    }
+}

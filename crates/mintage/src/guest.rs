@@ -1,0 +1,160 @@
+//! The guest's side of lowering: one memory of an instance and its `realloc`.
+
+use anyhow::{Result, bail, ensure};
+use mintage_environ::{ControlBlock, DomainId, MemoryId};
+use mintage_runtime::{Callee, Instance};
+use std::ptr::NonNull;
+
+use crate::error::stopped;
+
+/// What runs when memory is asked for.
+enum Allocator<'a> {
+    /// A component instance. It is borrowed as long as the guest is, so that no other code of the guest runs meanwhile
+    /// than `realloc`.
+    Instance {
+        instance: &'a mut Instance,
+        domain: DomainId,
+        memory: Option<MemoryId>,
+        realloc: Option<Callee>,
+    },
+    #[cfg(test)]
+    Fake(&'a mut crate::abi::fake::FakeGuest),
+}
+
+/// The memory that values are lowered into.
+pub(crate) struct Guest<'a> {
+    allocator: Allocator<'a>,
+    /// First byte and size of the memory as of the last look; memories never move and never shrink.
+    view: (NonNull<u8>, usize),
+    /// Whether code of the guest trapped, so that the instance is done for.
+    trapped: bool,
+}
+
+impl<'a> Guest<'a> {
+    #[inline]
+    pub fn new(
+        instance: &'a mut Instance,
+        domain: DomainId,
+        memory: Option<MemoryId>,
+        realloc: Option<Callee>,
+    ) -> Self {
+        Self {
+            allocator: Allocator::Instance {
+                instance,
+                domain,
+                memory,
+                realloc,
+            },
+            view: (NonNull::dangling(), 0),
+            trapped: false,
+        }
+    }
+
+    #[cfg(test)]
+    pub fn fake(fake: &'a mut crate::abi::fake::FakeGuest) -> Self {
+        let mut guest = Self {
+            allocator: Allocator::Fake(fake),
+            view: (NonNull::dangling(), 0),
+            trapped: false,
+        };
+        guest.refresh();
+        guest
+    }
+
+    /// Looks at the memory's size again. Before this, and before the first [`realloc`](Self::realloc), it looks empty.
+    pub fn refresh(&mut self) {
+        self.view = match &mut self.allocator {
+            Allocator::Instance { memory: None, .. } => (NonNull::dangling(), 0),
+            Allocator::Instance {
+                instance,
+                memory: Some(memory),
+                ..
+            } => instance.memory_raw(*memory),
+            #[cfg(test)]
+            Allocator::Fake(fake) => {
+                let memory = fake.memory.as_mut_slice();
+                (NonNull::from(&mut *memory).cast(), memory.len())
+            }
+        };
+    }
+
+    /// The bytes of the memory.
+    #[inline]
+    pub fn memory(&mut self) -> &mut [u8] {
+        // SAFETY: `view` is empty or was given by `refresh` for a memory of what `allocator` borrows mutably: it is valid
+        // for reads and writes, and nothing else reaches it as long as `self` is borrowed, since guest code runs only
+        // inside `realloc`, which needs `self` itself.
+        unsafe { std::slice::from_raw_parts_mut(self.view.0.as_ptr(), self.view.1) }
+    }
+
+    /// Whether the guest trapped in `realloc`.
+    #[inline]
+    pub fn trapped(&self) -> bool {
+        self.trapped
+    }
+
+    /// Calls the guest's `realloc` for a new block of memory and checks what it gives.
+    ///
+    /// The guest cannot call out meanwhile (`may_leave`).
+    ///
+    /// # Errors
+    ///
+    /// When the guest traps, or the block is not aligned or not in bounds.
+    pub fn allocate(&mut self, align: u32, size: usize) -> Result<usize> {
+        let Ok(size32) = u32::try_from(size) else {
+            bail!("a value of {size} bytes does not fit a 32-bit memory")
+        };
+        // From here on every error is the guest's fault.
+        let pointer = self.realloc(0, 0, align, size32).inspect_err(|_| self.trapped = true)?;
+        self.refresh();
+        let start = pointer as usize;
+        self.trapped = true;
+        ensure!(
+            pointer % align == 0,
+            "realloc return: result not aligned: {pointer:#x} is no multiple of {align}"
+        );
+        ensure!(
+            start + size <= self.view.1,
+            "realloc return: beyond end of memory: {size} bytes at {pointer:#x}, the memory has {:#x}",
+            self.view.1
+        );
+        self.trapped = false;
+        Ok(start)
+    }
+
+    fn realloc(&mut self, old: u32, old_size: u32, align: u32, new_size: u32) -> Result<u32> {
+        match &mut self.allocator {
+            Allocator::Instance {
+                instance,
+                domain,
+                realloc,
+                ..
+            } => {
+                let Some(realloc) = realloc else {
+                    bail!("the component gave no `realloc` for this function, but a value needs memory");
+                };
+                let mut words = [old, old_size, align, new_size].map(u64::from);
+                let flags = instance.flags(*domain);
+                instance.set_flags(*domain, flags & !ControlBlock::MAY_LEAVE);
+                // SAFETY: the instance is borrowed mutably by `self`, so it lives, no other thread has it, and no view of
+                // its memory is live, since `memory` borrows `self`. `realloc` is resolved from the canonical options that
+                // `domain` belongs to, and validation gave it four `i32` parameters and one result. A host function that
+                // it calls sees that `may_leave` is off and does not touch its null host pointer.
+                let result = unsafe {
+                    mintage_runtime::call(
+                        instance.handle(),
+                        *domain,
+                        realloc,
+                        words.as_mut_ptr(),
+                        std::ptr::null_mut(),
+                    )
+                };
+                result.map_err(stopped)?;
+                instance.set_flags(*domain, flags);
+                Ok(words[0] as u32)
+            }
+            #[cfg(test)]
+            Allocator::Fake(fake) => fake.realloc(old, old_size, align, new_size),
+        }
+    }
+}

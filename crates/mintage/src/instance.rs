@@ -1,0 +1,187 @@
+//! [`Instance`], and [`InstancePre`], from which instances are minted.
+
+use crate::error::wrong_store;
+use crate::export::ExportItem;
+use crate::store::{StoreInstance, StoreOpaque};
+use crate::types::ComponentItem;
+use crate::{
+    AsContext, AsContextMut, Component, ComponentExportIndex, ComponentNamedList, Engine, ExportLookup, Func, Lift,
+    Lower, TypedFunc,
+};
+use anyhow::{Context, Result, anyhow};
+use mintage_runtime::HostTable;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+/// A component with every import checked and resolved. Cheap to clone; makes any number of instances, in stores of host
+/// data `T`.
+pub struct InstancePre<T: 'static> {
+    component: Component,
+    imports: Arc<HostTable>,
+    data: PhantomData<fn() -> T>,
+}
+
+impl<T> Clone for InstancePre<T> {
+    fn clone(&self) -> Self {
+        Self {
+            component: self.component.clone(),
+            imports: self.imports.clone(),
+            data: PhantomData,
+        }
+    }
+}
+
+impl<T> std::fmt::Debug for InstancePre<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("InstancePre").finish_non_exhaustive()
+    }
+}
+
+impl<T> InstancePre<T> {
+    /// `imports` holds host functions for stores of `T`.
+    pub(crate) fn new(component: &Component, imports: Arc<HostTable>) -> Self {
+        Self {
+            component: component.clone(),
+            imports,
+            data: PhantomData,
+        }
+    }
+
+    /// The component.
+    pub fn component(&self) -> &Component {
+        &self.component
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        self.component.engine()
+    }
+
+    /// Makes an instance.
+    ///
+    /// # Errors
+    ///
+    /// When a limit is reached, the operating system gives no address space, or a start function does not return.
+    pub fn instantiate(&self, mut store: impl AsContextMut<Data = T>) -> Result<Instance> {
+        let store = store.as_context_mut().0;
+        let index = store.instantiate(&self.component, &self.imports)?;
+        Ok(Instance {
+            store: store.opaque.id,
+            index: index as u32,
+        })
+    }
+}
+
+/// A component instance in a [`Store`](crate::Store).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instance {
+    store: u64,
+    index: u32,
+}
+
+impl Instance {
+    pub(crate) fn in_store<'s>(&self, store: &'s StoreOpaque) -> Result<&'s StoreInstance> {
+        match store.instances.get(self.index as usize) {
+            Some(instance) if store.id == self.store => Ok(instance),
+            _ => Err(wrong_store("instance")),
+        }
+    }
+
+    /// The instance's number in its store.
+    pub(crate) fn index(&self) -> usize {
+        self.index as usize
+    }
+
+    /// The exported function `name`, or `None` when there is none. (A host function that the component exports again cannot
+    /// be called through the component yet.)
+    ///
+    /// # Panics
+    ///
+    /// When the instance is not in this store.
+    pub fn get_func(&self, store: impl AsContextMut, name: impl ExportLookup) -> Option<Func> {
+        let store = store.as_context();
+        let opaque = &store.0.opaque;
+        let instance = self.in_store(opaque).expect("the store that the instance was made in");
+        match instance.component.export(name)? {
+            &ExportItem::Func(lift) => Some(Func::new(opaque, self.index(), lift)),
+            _ => None,
+        }
+    }
+
+    /// The exported function `name` with its type checked.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such function, or it is not of this type.
+    pub fn get_typed_func<Params, Return>(
+        &self,
+        store: impl AsContextMut,
+        name: impl ExportLookup,
+    ) -> Result<TypedFunc<Params, Return>>
+    where
+        Params: ComponentNamedList + Lower,
+        Return: ComponentNamedList + Lift,
+    {
+        let store = store.as_context();
+        let opaque = &store.0.opaque;
+        match self.in_store(opaque)?.component.export(name) {
+            Some(&ExportItem::Func(lift)) => Func::new(opaque, self.index(), lift)
+                .typed(store)
+                .context("the exported function has another type"),
+            Some(ExportItem::ImportedFunc) => Err(anyhow!(
+                "calling a host function that a component exports again is not supported yet"
+            )),
+            Some(_) => Err(anyhow!("the export is no function")),
+            None => Err(anyhow!("the component exports no such function")),
+        }
+    }
+
+    /// The export `name` of the instance, or of its exported instance `instance`: its type and index.
+    ///
+    /// # Panics
+    ///
+    /// When the instance is not in this store.
+    pub fn get_export(
+        &self,
+        store: impl AsContextMut,
+        instance: Option<&ComponentExportIndex>,
+        name: &str,
+    ) -> Option<(ComponentItem, ComponentExportIndex)> {
+        let store = store.as_context();
+        let this = self
+            .in_store(&store.0.opaque)
+            .expect("the store that the instance was made in");
+        this.component.get_export(instance, name)
+    }
+
+    /// As [`get_export`](Self::get_export), without the type.
+    ///
+    /// # Panics
+    ///
+    /// When the instance is not in this store.
+    pub fn get_export_index(
+        &self,
+        store: impl AsContextMut,
+        instance: Option<&ComponentExportIndex>,
+        name: &str,
+    ) -> Option<ComponentExportIndex> {
+        let store = store.as_context();
+        let this = self
+            .in_store(&store.0.opaque)
+            .expect("the store that the instance was made in");
+        this.component.get_export_index(instance, name)
+    }
+
+    /// The component that the instance is of.
+    ///
+    /// # Panics
+    ///
+    /// When the instance is not in this store.
+    pub fn component<'s, S: AsContext>(&self, store: &'s S) -> &'s Component {
+        let store: &'s StoreOpaque = &store.as_context().0.opaque;
+        &self
+            .in_store(store)
+            .expect("the store that the instance was made in")
+            .component
+    }
+}

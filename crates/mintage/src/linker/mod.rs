@@ -1,0 +1,337 @@
+//! [`Linker`]: host functions by name, and their match with a component's imports.
+
+mod names;
+
+pub(crate) use names::NameMap;
+
+use crate::host::{DynamicHost, HostFunction, Lowered, TypedHost};
+use crate::types::ComponentFunc;
+use crate::{
+    AsContextMut, Component, ComponentNamedList, Engine, Instance, InstancePre, Lift, Lower, ResourceType,
+    StoreContextMut, Val,
+};
+use anyhow::{Context, Result, bail, ensure};
+use indexmap::IndexMap;
+use mintage_environ::ImportId;
+use mintage_environ::component::Import;
+use mintage_runtime::HostTable;
+use std::fmt::Write;
+use std::sync::Arc;
+
+/// Host functions for stores of host data `T`, by the names under which components import them.
+///
+/// An import `ns:pkg/iface@x.y.z` is also met by a definition of a semver-compatible version.
+pub struct Linker<T: 'static> {
+    engine: Engine,
+    root: NameMap<Definition<T>>,
+    allow_shadowing: bool,
+}
+
+impl<T> Clone for Linker<T> {
+    fn clone(&self) -> Self {
+        Self {
+            engine: self.engine.clone(),
+            root: self.root.clone(),
+            allow_shadowing: self.allow_shadowing,
+        }
+    }
+}
+
+/// What a name in a linker stands for.
+enum Definition<T> {
+    Func(Arc<dyn HostFunction<T>>),
+    Instance(NameMap<Definition<T>>),
+    Resource(ResourceType),
+}
+
+impl<T> Clone for Definition<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Definition::Func(func) => Definition::Func(func.clone()),
+            Definition::Instance(names) => Definition::Instance(names.clone()),
+            Definition::Resource(ty) => Definition::Resource(*ty),
+        }
+    }
+}
+
+impl<T> Definition<T> {
+    fn kind(&self) -> &'static str {
+        match self {
+            Definition::Func(_) => "a function",
+            Definition::Instance(_) => "an instance",
+            Definition::Resource(_) => "a resource type",
+        }
+    }
+}
+
+/// One instance in a [`Linker`], to be filled with definitions; the root of the linker is one, too.
+pub struct LinkerInstance<'a, T: 'static> {
+    names: &'a mut NameMap<Definition<T>>,
+    allow_shadowing: bool,
+}
+
+impl<T: 'static> Linker<T> {
+    /// A linker without definitions.
+    pub fn new(engine: &Engine) -> Linker<T> {
+        Linker {
+            engine: engine.clone(),
+            root: NameMap::default(),
+            allow_shadowing: false,
+        }
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Whether a later definition of a name replaces an earlier one; default: no, it is an error.
+    pub fn allow_shadowing(&mut self, allow: bool) -> &mut Self {
+        self.allow_shadowing = allow;
+        self
+    }
+
+    /// The names that components import at their root.
+    pub fn root(&mut self) -> LinkerInstance<'_, T> {
+        LinkerInstance {
+            names: &mut self.root,
+            allow_shadowing: self.allow_shadowing,
+        }
+    }
+
+    /// The instance `name`, for example `ns:pkg/iface@1.2.3`, which is made when there is none.
+    ///
+    /// # Errors
+    ///
+    /// When the name stands for something else.
+    pub fn instance(&mut self, name: &str) -> Result<LinkerInstance<'_, T>> {
+        self.root().into_instance(name)
+    }
+
+    /// Checks and resolves all imports of a component.
+    ///
+    /// # Errors
+    ///
+    /// When imports are missing (one error names all of them with their types), or definitions are of another type.
+    pub fn instantiate_pre(&self, component: &Component) -> Result<InstancePre<T>> {
+        ensure!(
+            Engine::same(component.engine(), &self.engine),
+            "the component belongs to another `Engine` than the linker"
+        );
+        let interface = component.interface();
+        let mut missing = Vec::new();
+        check(component, &interface.imports, Some(&self.root), "", &mut missing)?;
+        if !missing.is_empty() {
+            let mut message = format!("the linker lacks {} of the component's imports:", missing.len());
+            for import in missing {
+                write!(message, "\n  {import}")?;
+            }
+            bail!(message);
+        }
+        let mut funcs = Vec::with_capacity(interface.lowers.len());
+        for (id, lower) in interface.lowers.iter() {
+            let func = self
+                .func(component, lower.import)
+                .context("an import has no definition")?;
+            funcs.push(func.clone().lower(Lowered::new(component, id)));
+        }
+        Ok(InstancePre::new(component, HostTable::new(component.code(), funcs)?))
+    }
+
+    /// Makes an instance: [`instantiate_pre`](Self::instantiate_pre), then [`InstancePre::instantiate`].
+    ///
+    /// # Errors
+    ///
+    /// As both.
+    pub fn instantiate(&self, store: impl AsContextMut<Data = T>, component: &Component) -> Result<Instance> {
+        self.instantiate_pre(component)?.instantiate(store)
+    }
+
+    /// Defines every import of a component that has no definition yet: functions as traps, resource types as new ones.
+    ///
+    /// # Errors
+    ///
+    /// When a name stands for something else.
+    pub fn define_unknown_imports_as_traps(&mut self, component: &Component) -> Result<()> {
+        define_unknown(&mut self.root(), &component.interface().imports, "")
+    }
+
+    fn func(&self, component: &Component, import: ImportId) -> Option<&Arc<dyn HostFunction<T>>> {
+        let (last, instances) = component.interface().import_funcs[import].path.split_last()?;
+        let mut names = &self.root;
+        for name in instances {
+            let Definition::Instance(inner) = names.get(name)? else {
+                return None;
+            };
+            names = inner;
+        }
+        match names.get(last)? {
+            Definition::Func(func) => Some(func),
+            _ => None,
+        }
+    }
+}
+
+/// Compares imports with definitions; appends those without to `missing`. `path` ends in a separator unless it is empty.
+fn check<T: 'static>(
+    component: &Component,
+    imports: &IndexMap<Box<str>, Import>,
+    names: Option<&NameMap<Definition<T>>>,
+    path: &str,
+    missing: &mut Vec<String>,
+) -> Result<()> {
+    let interface = component.interface();
+    for (name, import) in imports {
+        let found = names.and_then(|names| names.get(name));
+        let wrong = |expected: &str, found: &Definition<T>| {
+            anyhow::anyhow!(
+                "import `{path}{name}` is {expected}, but the linker defines {} of that name",
+                found.kind()
+            )
+        };
+        match (import, found) {
+            (Import::Func(id), Some(Definition::Func(func))) => func
+                .typecheck(interface.import_funcs[*id].ty, &interface.types)
+                .with_context(|| format!("import `{path}{name}` does not fit its definition"))?,
+            (Import::Func(id), None) => {
+                missing.push(format!(
+                    "{path}{name}: {}",
+                    interface.types.display_func(interface.import_funcs[*id].ty)
+                ));
+            }
+            (Import::Instance(items), Some(Definition::Instance(names))) => {
+                check(component, items, Some(names), &format!("{path}{name}."), missing)?;
+            }
+            // An instance of types only needs no definition.
+            (Import::Instance(items), None) => check::<T>(component, items, None, &format!("{path}{name}."), missing)?,
+            (Import::Resource(_), Some(Definition::Resource(_))) => {}
+            (Import::Resource(_), None) => missing.push(format!("{path}{name}: resource")),
+            (Import::Type(_) | Import::Static, _) => {}
+            (Import::Func(_), Some(found)) => return Err(wrong("a function", found)),
+            (Import::Instance(_), Some(found)) => return Err(wrong("an instance", found)),
+            (Import::Resource(_), Some(found)) => return Err(wrong("a resource type", found)),
+        }
+    }
+    Ok(())
+}
+
+/// What an unknown resource type is made from.
+enum UnknownResource {}
+
+fn define_unknown<T: 'static>(
+    linker: &mut LinkerInstance<'_, T>,
+    imports: &IndexMap<Box<str>, Import>,
+    path: &str,
+) -> Result<()> {
+    for (name, import) in imports {
+        match import {
+            Import::Func(_) if linker.names.get(name).is_none() => {
+                let full = format!("{path}{name}");
+                linker.func_new(name, move |_, _, _, _| {
+                    bail!("the guest called the import `{full}`, which the host defined as a trap")
+                })?;
+            }
+            Import::Resource(_) if linker.names.get(name).is_none() => {
+                linker.resource(name, ResourceType::host::<UnknownResource>(), |_, _| Ok(()))?;
+            }
+            Import::Instance(items) => {
+                define_unknown(&mut linker.compatible_instance(name)?, items, &format!("{path}{name}."))?;
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+impl<T: 'static> LinkerInstance<'_, T> {
+    /// Defines a host function over Rust types: `Params` and `Return` are tuples.
+    ///
+    /// The types are compared with the import's when a component is linked.
+    ///
+    /// # Errors
+    ///
+    /// When the name is defined already and shadowing is not allowed.
+    pub fn func_wrap<F, Params, Return>(&mut self, name: &str, func: F) -> Result<()>
+    where
+        F: Fn(StoreContextMut<'_, T>, Params) -> Result<Return> + Send + Sync + 'static,
+        Params: ComponentNamedList + Lift + 'static,
+        Return: ComponentNamedList + Lower + 'static,
+    {
+        self.insert(name, Definition::Func(Arc::new(TypedHost::new(func))))
+    }
+
+    /// Defines a host function over [`Val`]s, which stands for imports of any function type. It must set all results.
+    ///
+    /// # Errors
+    ///
+    /// When the name is defined already and shadowing is not allowed.
+    pub fn func_new<F>(&mut self, name: &str, func: F) -> Result<()>
+    where
+        F: Fn(StoreContextMut<'_, T>, ComponentFunc, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
+    {
+        self.insert(name, Definition::Func(Arc::new(DynamicHost::new(func))))
+    }
+
+    /// Defines a resource type of the host. Only its name plays a part as yet: values of resource types are not supported,
+    /// so `dtor`, which is to be called for each resource that a guest drops, never is.
+    ///
+    /// # Errors
+    ///
+    /// When the name is defined already and shadowing is not allowed.
+    pub fn resource<F>(&mut self, name: &str, ty: ResourceType, dtor: F) -> Result<()>
+    where
+        F: Fn(StoreContextMut<'_, T>, u32) -> Result<()> + Send + Sync + 'static,
+    {
+        let _ = dtor;
+        self.insert(name, Definition::Resource(ty))
+    }
+
+    /// The instance `name` inside this one, which is made when there is none.
+    ///
+    /// # Errors
+    ///
+    /// When the name stands for something else.
+    pub fn instance(&mut self, name: &str) -> Result<LinkerInstance<'_, T>> {
+        LinkerInstance {
+            names: self.names,
+            allow_shadowing: self.allow_shadowing,
+        }
+        .into_instance(name)
+    }
+
+    fn compatible_instance(&mut self, name: &str) -> Result<LinkerInstance<'_, T>> {
+        let name = self.names.full_name(name).unwrap_or(name).to_string();
+        self.instance(&name)
+    }
+
+    fn insert(&mut self, name: &str, definition: Definition<T>) -> Result<()> {
+        if let Some(old) = self.names.get_exact(name).filter(|_| !self.allow_shadowing) {
+            bail!(
+                "`{name}` is already defined in the linker, as {}; see `Linker::allow_shadowing`",
+                old.kind()
+            );
+        }
+        self.names.set(name, definition);
+        Ok(())
+    }
+}
+
+impl<'a, T: 'static> LinkerInstance<'a, T> {
+    /// As [`instance`](Self::instance), by value.
+    ///
+    /// # Errors
+    ///
+    /// As [`instance`](Self::instance).
+    pub fn into_instance(self, name: &str) -> Result<LinkerInstance<'a, T>> {
+        match self
+            .names
+            .get_or_insert_with(name, || Definition::Instance(NameMap::default()))
+        {
+            Definition::Instance(names) => Ok(LinkerInstance {
+                names,
+                allow_shadowing: self.allow_shadowing,
+            }),
+            other => bail!("`{name}` is already defined in the linker, as {}", other.kind()),
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! [`Store`]: the owner of instances and of the host's data; entry into guests, and the way back from a guest to its store.
+//!
+//! Aliasing: while a guest runs, its store is reachable only through the raw pointer that was made from the caller's
+//! exclusive reference and handed to the runtime. The caller does not touch its reference until the call is over; a host
+//! function that the guest calls makes a new exclusive reference from the pointer, and drops it before it returns.
+
+use crate::error::stopped;
+use crate::{Component, Engine, StoreLimits, Trap};
+use anyhow::{Result, ensure};
+use mintage_environ::component::CoreCallee;
+use mintage_environ::{ControlBlock, DomainId, LiftId};
+use mintage_runtime::{Callee, HostCall, HostFunc, HostTable, Limits};
+use std::ptr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Words of an argument array that is large enough for every lifted function: 16 flat parameters, one result.
+pub(crate) const LIFT_WORDS: usize = 16;
+
+/// Bytes of host memory that the values which a guest passes in one call may take, unless the store says otherwise.
+const DEFAULT_HOSTCALL_FUEL: usize = 128 << 20;
+
+/// Owns component instances and the host's data of type `T`. Its instances live as long as it does.
+pub struct Store<T: 'static> {
+    // Boxed, since guests know its address while they run.
+    inner: Box<StoreInner<T>>,
+}
+
+pub(crate) struct StoreInner<T> {
+    pub opaque: StoreOpaque,
+    limiter: Option<Box<dyn FnMut(&mut T) -> &mut StoreLimits + Send + Sync>>,
+    pub data: T,
+}
+
+/// What does not depend on the host's data.
+pub(crate) struct StoreOpaque {
+    /// Different for each store of the process.
+    pub id: u64,
+    pub engine: Engine,
+    pub instances: Vec<StoreInstance>,
+    pub hostcall_fuel: usize,
+}
+
+/// An instance in a store.
+pub(crate) struct StoreInstance {
+    pub runtime: mintage_runtime::Instance,
+    pub component: Component,
+    /// Whether the instance must not be entered (`may_enter` in CanonicalABI.md, reversed): its code is on the stack, or
+    /// stopped there for good.
+    pub active: bool,
+}
+
+impl<T> Store<T> {
+    /// An empty store.
+    pub fn new(engine: &Engine, data: T) -> Store<T> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let opaque = StoreOpaque {
+            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            engine: engine.clone(),
+            instances: Vec::new(),
+            hostcall_fuel: DEFAULT_HOSTCALL_FUEL,
+        };
+        Store {
+            inner: Box::new(StoreInner {
+                opaque,
+                limiter: None,
+                data,
+            }),
+        }
+    }
+
+    /// The host's data.
+    pub fn data(&self) -> &T {
+        &self.inner.data
+    }
+
+    /// The host's data.
+    pub fn data_mut(&mut self) -> &mut T {
+        &mut self.inner.data
+    }
+
+    /// The host's data, without the store.
+    pub fn into_data(self) -> T {
+        self.inner.data
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.inner.opaque.engine
+    }
+
+    /// Where the limits of this store's instances are found in the host's data. They are looked at for each new instance.
+    pub fn limiter(&mut self, limiter: impl FnMut(&mut T) -> &mut StoreLimits + Send + Sync + 'static) {
+        self.inner.limiter = Some(Box::new(limiter));
+    }
+
+    /// Bytes of host memory that the values which a guest passes to the host in one call may take.
+    pub fn hostcall_fuel(&self) -> usize {
+        self.inner.opaque.hostcall_fuel
+    }
+
+    /// Sets [`hostcall_fuel`](Self::hostcall_fuel); default: 128 MiB. Lists can overlap in guest memory, so without a limit
+    /// a guest could make the host allocate far more than the guest has.
+    pub fn set_hostcall_fuel(&mut self, bytes: usize) {
+        self.inner.opaque.hostcall_fuel = bytes;
+    }
+}
+
+impl<T: std::fmt::Debug> std::fmt::Debug for Store<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store")
+            .field("data", &self.inner.data)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A shared reference to a [`Store`].
+pub struct StoreContext<'a, T: 'static>(pub(crate) &'a StoreInner<T>);
+
+impl<T> Clone for StoreContext<'_, T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T> Copy for StoreContext<'_, T> {}
+
+impl<'a, T> StoreContext<'a, T> {
+    /// The host's data.
+    pub fn data(&self) -> &'a T {
+        &self.0.data
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &'a Engine {
+        &self.0.opaque.engine
+    }
+}
+
+/// An exclusive reference to a [`Store`]: what host functions get.
+pub struct StoreContextMut<'a, T: 'static>(pub(crate) &'a mut StoreInner<T>);
+
+impl<T> StoreContextMut<'_, T> {
+    /// The host's data.
+    pub fn data(&self) -> &T {
+        &self.0.data
+    }
+
+    /// The host's data.
+    pub fn data_mut(&mut self) -> &mut T {
+        &mut self.0.data
+    }
+
+    /// The engine.
+    pub fn engine(&self) -> &Engine {
+        &self.0.opaque.engine
+    }
+}
+
+/// What gives a [`StoreContext`].
+pub trait AsContext {
+    /// The host's data.
+    type Data: 'static;
+
+    /// The store.
+    fn as_context(&self) -> StoreContext<'_, Self::Data>;
+}
+
+/// What gives a [`StoreContextMut`].
+pub trait AsContextMut: AsContext {
+    /// The store.
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, Self::Data>;
+}
+
+impl<T: 'static> AsContext for Store<T> {
+    type Data = T;
+
+    #[inline]
+    fn as_context(&self) -> StoreContext<'_, T> {
+        StoreContext(&self.inner)
+    }
+}
+
+impl<T: 'static> AsContextMut for Store<T> {
+    #[inline]
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, T> {
+        StoreContextMut(&mut self.inner)
+    }
+}
+
+impl<T: 'static> AsContext for StoreContext<'_, T> {
+    type Data = T;
+
+    #[inline]
+    fn as_context(&self) -> StoreContext<'_, T> {
+        *self
+    }
+}
+
+impl<T: 'static> AsContext for StoreContextMut<'_, T> {
+    type Data = T;
+
+    #[inline]
+    fn as_context(&self) -> StoreContext<'_, T> {
+        StoreContext(self.0)
+    }
+}
+
+impl<T: 'static> AsContextMut for StoreContextMut<'_, T> {
+    #[inline]
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, T> {
+        StoreContextMut(self.0)
+    }
+}
+
+impl<S: AsContext> AsContext for &S {
+    type Data = S::Data;
+
+    #[inline]
+    fn as_context(&self) -> StoreContext<'_, S::Data> {
+        S::as_context(self)
+    }
+}
+
+impl<S: AsContext> AsContext for &mut S {
+    type Data = S::Data;
+
+    #[inline]
+    fn as_context(&self) -> StoreContext<'_, S::Data> {
+        S::as_context(self)
+    }
+}
+
+impl<S: AsContextMut> AsContextMut for &mut S {
+    #[inline]
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, S::Data> {
+        S::as_context_mut(self)
+    }
+}
+
+impl<T> StoreInner<T> {
+    /// The pointer to this store that guests hand to host functions.
+    #[inline]
+    fn host_pointer(&mut self) -> *mut () {
+        ptr::from_mut(self).cast()
+    }
+
+    /// Makes an instance and runs its start functions: its number in the store.
+    ///
+    /// # Errors
+    ///
+    /// When a limit is reached or a start function does not return. A failed instance stays in the store until its end,
+    /// and cannot be entered.
+    pub fn instantiate(&mut self, component: &Component, imports: &Arc<HostTable>) -> Result<usize> {
+        ensure!(
+            Engine::same(component.engine(), &self.opaque.engine),
+            "the component belongs to another `Engine` than the store"
+        );
+        let limits = self
+            .limiter
+            .as_mut()
+            .map(|limiter| limiter(&mut self.data).clone())
+            .unwrap_or_default();
+        let index = self.opaque.instances.len();
+        ensure!(
+            index < limits.instances,
+            "the store has {index} instances already, as many as `StoreLimits` allow"
+        );
+        let limits = Limits {
+            memory_bytes: limits.memory_size,
+            table_entries: limits.table_elements,
+            stack_bytes: self.opaque.engine.config().max_wasm_stack,
+        };
+        let runtime = mintage_runtime::Instance::new(component.code(), imports, limits, index as u64)?;
+        let handle = runtime.handle();
+        self.opaque.instances.push(StoreInstance {
+            runtime,
+            component: component.clone(),
+            active: true,
+        });
+        // SAFETY: the instance was pushed to the store, which never drops one before itself, and the store is borrowed
+        // exclusively. Its host functions were made by `host.rs` for a linker of the same `T`, which `InstancePre<T>` and
+        // the type of `self` tie together, and expect the store's pointer. No other reference to the store or into the
+        // instance's memories is used until the call is over.
+        unsafe { mintage_runtime::run_initializers(handle, self.host_pointer()) }.map_err(stopped)?;
+        self.opaque.instances[index].active = false;
+        Ok(index)
+    }
+
+    /// Calls the core function of a lift.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such instance or lift.
+    #[inline]
+    pub fn call_lift(&mut self, instance: usize, lift: LiftId, words: &mut [u64; LIFT_WORDS]) -> Result<()> {
+        let StoreInstance { runtime, component, .. } = &self.opaque.instances[instance];
+        let callee = component.code().lift(lift).callee;
+        let (handle, domain) = (runtime.handle(), component.lift(lift).options.domain);
+        // SAFETY: the instance is in the store, which is borrowed exclusively and never drops an instance before itself.
+        // `callee` is the lift's core function in the instance's own code, and its canonical options name its domain. A
+        // lifted function has at most 16 parameters and one result, none of them a vector; the caller lowered values of the
+        // lift's type. On host functions and references see `instantiate`.
+        let result = unsafe { mintage_runtime::call(handle, domain, &callee, words.as_mut_ptr(), self.host_pointer()) };
+        result.map_err(stopped)
+    }
+
+    /// Calls any core function: for test scripts.
+    ///
+    /// # Errors
+    ///
+    /// When the artifact has no code for the function, it traps, or there are too few words.
+    pub fn call_core(
+        &mut self,
+        instance: usize,
+        domain: DomainId,
+        callee: CoreCallee,
+        words: &mut [u64],
+    ) -> Result<()> {
+        let StoreInstance { runtime, component, .. } = &self.opaque.instances[instance];
+        let signature = &component.interface().signatures[callee.sig];
+        ensure!(
+            words.len() >= signature.array_words(),
+            "too few words for a function of type {signature}"
+        );
+        let callee = component.code().callee(callee)?;
+        let handle = runtime.handle();
+        // SAFETY: as in `call_lift`; the words are enough for the signature, and the caller converted values of its types.
+        let result = unsafe { mintage_runtime::call(handle, domain, &callee, words.as_mut_ptr(), self.host_pointer()) };
+        result.map_err(stopped)
+    }
+}
+
+impl StoreOpaque {
+    /// Calls the `post-return` function of a lift, if it has one, with the flat results of the call before. The guest cannot
+    /// call out meanwhile (`may_leave`).
+    ///
+    /// # Panics
+    ///
+    /// When there is no such instance or lift.
+    #[inline]
+    pub fn post_return(&mut self, instance: usize, lift: LiftId, words: &mut [u64; LIFT_WORDS]) -> Result<()> {
+        let instance = &mut self.instances[instance];
+        match instance.component.code().lift(lift).post_return {
+            Some(post_return) => instance.call_post_return(lift, &post_return, words),
+            None => Ok(()),
+        }
+    }
+}
+
+impl StoreInstance {
+    fn call_post_return(&mut self, lift: LiftId, callee: &Callee, words: &mut [u64; LIFT_WORDS]) -> Result<()> {
+        let domain = self.component.lift(lift).options.domain;
+        let flags = self.runtime.flags(domain);
+        self.runtime.set_flags(domain, flags & !ControlBlock::MAY_LEAVE);
+        // SAFETY: the instance is borrowed exclusively. `callee` is of its own code; validation gave it the flat results of
+        // the lift, of which there is at most one, as parameters. A host function that it calls sees the null host
+        // pointer and touches no store.
+        let result = unsafe {
+            mintage_runtime::call(
+                self.runtime.handle(),
+                domain,
+                callee,
+                words.as_mut_ptr(),
+                ptr::null_mut(),
+            )
+        };
+        result.map_err(stopped)?;
+        self.runtime.set_flags(domain, flags);
+        Ok(())
+    }
+}
+
+/// A host function for guests in stores of host data `T`. `f` gets the store, the number of the calling instance in it, and
+/// the argument words.
+///
+/// The result may only be linked to instances that are made in stores of `T`: [`InstancePre`](crate::InstancePre) sees to it.
+/// A guest that must not call out (`may_leave`) traps.
+pub(crate) fn host_func<T: 'static>(
+    words: usize,
+    f: impl Fn(StoreContextMut<'_, T>, usize, &mut [u64]) -> Result<()> + Send + Sync + 'static,
+) -> HostFunc {
+    HostFunc::new(words, move |call: HostCall<'_>| {
+        // The guest runs as `realloc` or `post-return`, for which no store is passed.
+        if call.host.is_null() {
+            return Err(Trap::CannotLeaveComponent.into());
+        }
+        // SAFETY: a host pointer that is not null was made by `host_pointer` from an exclusive reference to a store, which
+        // is not used until the call into the guest is over, and so after this function has returned. The store is of `T`
+        // by the rule above.
+        let store = unsafe { &mut *call.host.cast::<StoreInner<T>>() };
+        // SAFETY: the instance is the one whose code runs now, on this thread.
+        let instance = unsafe { call.instance.instance() }.tag();
+        f(StoreContextMut(store), instance as usize, call.words)
+    })
+}

@@ -1,0 +1,542 @@
+//! Reflection: the types of a component's imports, exports and functions.
+
+use crate::Engine;
+use indexmap::IndexMap;
+use mintage_environ::component::{ComponentTypes, Export, Import, InterfaceType};
+use mintage_environ::{
+    EnumId, FlagsId, FuncTypeId, ListId, OptionId, RecordId, ResourceId, ResultId, TupleId, VariantId,
+};
+use std::any::TypeId;
+use std::fmt;
+
+/// A type of a component: keeps the component alive.
+macro_rules! handle {
+    ($($(#[$doc:meta])* $name:ident($id:ty) = $variant:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone)]
+        pub struct $name {
+            component: crate::Component,
+            id: $id,
+        }
+
+        impl $name {
+            fn all_types(&self) -> &ComponentTypes {
+                &self.component.interface().types
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.all_types().display(InterfaceType::$variant(self.id)))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+
+        impl PartialEq for $name {
+            /// Whether both are written the same.
+            fn eq(&self, other: &Self) -> bool {
+                (crate::Component::same(&self.component, &other.component) && self.id == other.id)
+                    || self.to_string() == other.to_string()
+            }
+        }
+
+        impl Eq for $name {}
+    )*};
+}
+
+handle! {
+    /// `list<T>`
+    List(ListId) = List;
+    /// `record { ... }`
+    Record(RecordId) = Record;
+    /// `tuple<...>`
+    Tuple(TupleId) = Tuple;
+    /// `variant { ... }`
+    Variant(VariantId) = Variant;
+    /// `enum { ... }`
+    Enum(EnumId) = Enum;
+    /// `option<T>`
+    OptionType(OptionId) = Option;
+    /// `result<T, E>`
+    ResultType(ResultId) = Result;
+    /// `flags { ... }`
+    Flags(FlagsId) = Flags;
+}
+
+/// A field of a record.
+#[derive(Clone, Debug)]
+pub struct Field<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its type.
+    pub ty: Type,
+}
+
+/// A case of a variant.
+#[derive(Clone, Debug)]
+pub struct Case<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// The type of its payload, if it has one.
+    pub ty: Option<Type>,
+}
+
+impl List {
+    /// The element type.
+    pub fn ty(&self) -> Type {
+        Type::new(&self.component, *self.all_types().list(self.id))
+    }
+}
+
+impl Record {
+    /// The fields in order.
+    pub fn fields(&self) -> impl ExactSizeIterator<Item = Field<'_>> {
+        let fields = self.all_types().record(self.id).fields.iter();
+        fields.map(|(name, ty)| Field {
+            name,
+            ty: Type::new(&self.component, *ty),
+        })
+    }
+}
+
+impl Tuple {
+    /// The types in order.
+    pub fn types(&self) -> impl ExactSizeIterator<Item = Type> + '_ {
+        self.component
+            .interface()
+            .types
+            .tuple(self.id)
+            .iter()
+            .map(|ty| Type::new(&self.component, *ty))
+    }
+}
+
+impl Variant {
+    /// The cases in order.
+    pub fn cases(&self) -> impl ExactSizeIterator<Item = Case<'_>> {
+        let cases = self.all_types().variant(self.id).cases.iter();
+        cases.map(|(name, ty)| Case {
+            name,
+            ty: ty.map(|ty| Type::new(&self.component, ty)),
+        })
+    }
+}
+
+impl Enum {
+    /// The names of the cases in order.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.all_types().enum_(self.id).iter().map(|name| &**name)
+    }
+}
+
+impl OptionType {
+    /// The payload's type.
+    pub fn ty(&self) -> Type {
+        Type::new(&self.component, *self.all_types().option(self.id))
+    }
+}
+
+impl ResultType {
+    /// The type of the `ok` payload, if it has one.
+    pub fn ok(&self) -> Option<Type> {
+        self.all_types()
+            .result(self.id)
+            .0
+            .map(|ty| Type::new(&self.component, ty))
+    }
+
+    /// The type of the `err` payload, if it has one.
+    pub fn err(&self) -> Option<Type> {
+        self.all_types()
+            .result(self.id)
+            .1
+            .map(|ty| Type::new(&self.component, ty))
+    }
+}
+
+impl Flags {
+    /// The names in order.
+    pub fn names(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.all_types().flags(self.id).iter().map(|name| &**name)
+    }
+}
+
+/// A resource type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ResourceType(ResourceKind);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum ResourceKind {
+    Host(TypeId),
+    Component(ResourceId),
+}
+
+impl ResourceType {
+    /// The resource type of the host whose values are represented by `T`.
+    pub fn host<T: 'static>() -> ResourceType {
+        ResourceType(ResourceKind::Host(TypeId::of::<T>()))
+    }
+
+    fn component(id: ResourceId) -> ResourceType {
+        ResourceType(ResourceKind::Component(id))
+    }
+}
+
+/// A value type.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Type {
+    /// `bool`
+    Bool,
+    /// `s8`
+    S8,
+    /// `u8`
+    U8,
+    /// `s16`
+    S16,
+    /// `u16`
+    U16,
+    /// `s32`
+    S32,
+    /// `u32`
+    U32,
+    /// `s64`
+    S64,
+    /// `u64`
+    U64,
+    /// `f32`
+    Float32,
+    /// `f64`
+    Float64,
+    /// `char`
+    Char,
+    /// `string`
+    String,
+    /// `list<T>`
+    List(List),
+    /// `record { ... }`
+    Record(Record),
+    /// `tuple<...>`
+    Tuple(Tuple),
+    /// `variant { ... }`
+    Variant(Variant),
+    /// `enum { ... }`
+    Enum(Enum),
+    /// `option<T>`
+    Option(OptionType),
+    /// `result<T, E>`
+    Result(ResultType),
+    /// `flags { ... }`
+    Flags(Flags),
+    /// `own<R>`
+    Own(ResourceType),
+    /// `borrow<R>`
+    Borrow(ResourceType),
+}
+
+impl Type {
+    pub(crate) fn new(component: &crate::Component, ty: InterfaceType) -> Type {
+        use InterfaceType as T;
+        let component = component.clone();
+        match ty {
+            T::Bool => Type::Bool,
+            T::S8 => Type::S8,
+            T::U8 => Type::U8,
+            T::S16 => Type::S16,
+            T::U16 => Type::U16,
+            T::S32 => Type::S32,
+            T::U32 => Type::U32,
+            T::S64 => Type::S64,
+            T::U64 => Type::U64,
+            T::F32 => Type::Float32,
+            T::F64 => Type::Float64,
+            T::Char => Type::Char,
+            T::String => Type::String,
+            T::List(id) => Type::List(List { component, id }),
+            T::Record(id) => Type::Record(Record { component, id }),
+            T::Tuple(id) => Type::Tuple(Tuple { component, id }),
+            T::Variant(id) => Type::Variant(Variant { component, id }),
+            T::Enum(id) => Type::Enum(Enum { component, id }),
+            T::Option(id) => Type::Option(OptionType { component, id }),
+            T::Result(id) => Type::Result(ResultType { component, id }),
+            T::Flags(id) => Type::Flags(Flags { component, id }),
+            T::Own(id) => Type::Own(ResourceType::component(id)),
+            T::Borrow(id) => Type::Borrow(ResourceType::component(id)),
+        }
+    }
+}
+
+impl fmt::Display for Type {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Type::Bool => "bool",
+            Type::S8 => "s8",
+            Type::U8 => "u8",
+            Type::S16 => "s16",
+            Type::U16 => "u16",
+            Type::S32 => "s32",
+            Type::U32 => "u32",
+            Type::S64 => "s64",
+            Type::U64 => "u64",
+            Type::Float32 => "f32",
+            Type::Float64 => "f64",
+            Type::Char => "char",
+            Type::String => "string",
+            Type::List(ty) => return ty.fmt(f),
+            Type::Record(ty) => return ty.fmt(f),
+            Type::Tuple(ty) => return ty.fmt(f),
+            Type::Variant(ty) => return ty.fmt(f),
+            Type::Enum(ty) => return ty.fmt(f),
+            Type::Option(ty) => return ty.fmt(f),
+            Type::Result(ty) => return ty.fmt(f),
+            Type::Flags(ty) => return ty.fmt(f),
+            Type::Own(_) => "own",
+            Type::Borrow(_) => "borrow",
+        })
+    }
+}
+
+/// The type of a component function.
+#[derive(Clone)]
+pub struct ComponentFunc {
+    component: crate::Component,
+    id: FuncTypeId,
+}
+
+impl ComponentFunc {
+    pub(crate) fn new(component: &crate::Component, id: FuncTypeId) -> Self {
+        Self {
+            component: component.clone(),
+            id,
+        }
+    }
+
+    /// The name and type of each parameter.
+    pub fn params(&self) -> impl ExactSizeIterator<Item = (&str, Type)> + '_ {
+        let params = self.component.interface().types.func(self.id).params.iter();
+        params.map(|(name, ty)| (&**name, Type::new(&self.component, *ty)))
+    }
+
+    /// The types of the results: none or one.
+    pub fn results(&self) -> impl ExactSizeIterator<Item = Type> + '_ {
+        self.component
+            .interface()
+            .types
+            .func(self.id)
+            .result
+            .into_iter()
+            .map(|ty| Type::new(&self.component, ty))
+    }
+
+    /// Whether the function is declared `async`.
+    pub fn async_(&self) -> bool {
+        self.component.interface().types.func(self.id).is_async
+    }
+}
+
+impl fmt::Display for ComponentFunc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.component.interface().types.display_func(self.id))
+    }
+}
+
+impl fmt::Debug for ComponentFunc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The type of an item that a component imports or exports.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ComponentItem {
+    /// A function.
+    ComponentFunc(ComponentFunc),
+    /// An instance.
+    ComponentInstance(ComponentInstance),
+    /// A value type.
+    Type(Type),
+    /// A resource type.
+    Resource(ResourceType),
+    /// A component, a core module, or a component or function type: nothing at run time.
+    Static,
+}
+
+/// An import or an export.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ComponentExtern {
+    /// Its type.
+    pub ty: ComponentItem,
+}
+
+/// The items of a component or instance: a way from the root of the imports or exports, by position.
+#[derive(Clone)]
+enum Items {
+    Imports(Box<[usize]>),
+    Exports(Box<[usize]>),
+}
+
+impl Items {
+    fn imports<'c>(component: &'c crate::Component, path: &[usize]) -> &'c IndexMap<Box<str>, Import> {
+        let mut items = &component.interface().imports;
+        for &position in path {
+            let Some((_, Import::Instance(inner))) = items.get_index(position) else {
+                break;
+            };
+            items = inner;
+        }
+        items
+    }
+
+    fn exports<'c>(component: &'c crate::Component, path: &[usize]) -> &'c IndexMap<Box<str>, Export> {
+        let mut items = &component.interface().exports;
+        for &position in path {
+            let Some((_, Export::Instance(inner))) = items.get_index(position) else {
+                break;
+            };
+            items = inner;
+        }
+        items
+    }
+
+    /// Name and type of each item.
+    fn list<'c>(&self, component: &'c crate::Component) -> Vec<(&'c str, ComponentExtern)> {
+        let below = |path: &[usize], position: usize| path.iter().copied().chain([position]).collect::<Box<[usize]>>();
+        match self {
+            Items::Imports(path) => Self::imports(component, path)
+                .iter()
+                .enumerate()
+                .map(|(i, (name, import))| {
+                    let ty = ComponentItem::of_import(component, import, || Items::Imports(below(path, i)));
+                    (&**name, ComponentExtern { ty })
+                })
+                .collect(),
+            Items::Exports(path) => Self::exports(component, path)
+                .iter()
+                .enumerate()
+                .map(|(i, (name, export))| {
+                    let ty = ComponentItem::of_exported(component, export, || Items::Exports(below(path, i)));
+                    (&**name, ComponentExtern { ty })
+                })
+                .collect(),
+        }
+    }
+}
+
+impl ComponentItem {
+    fn of_import(component: &crate::Component, import: &Import, items: impl FnOnce() -> Items) -> Self {
+        match import {
+            Import::Func(id) => Self::ComponentFunc(ComponentFunc::new(
+                component,
+                component.interface().import_funcs[*id].ty,
+            )),
+            Import::Instance(_) => Self::ComponentInstance(ComponentInstance {
+                component: component.clone(),
+                items: items(),
+            }),
+            Import::Type(ty) => Self::Type(Type::new(component, *ty)),
+            Import::Resource(id) => Self::Resource(ResourceType::component(*id)),
+            Import::Static => Self::Static,
+        }
+    }
+
+    pub(crate) fn of_export_at(component: &crate::Component, path: &[usize]) -> Option<Self> {
+        let (&last, instances) = path.split_last()?;
+        let (_, export) = Items::exports(component, instances).get_index(last)?;
+        Some(Self::of_exported(component, export, || Items::Exports(path.into())))
+    }
+
+    fn of_exported(component: &crate::Component, export: &Export, items: impl FnOnce() -> Items) -> Self {
+        let interface = component.interface();
+        match export {
+            Export::Func(id) => Self::ComponentFunc(ComponentFunc::new(component, interface.lifts[*id].ty)),
+            Export::ImportedFunc(id) => {
+                Self::ComponentFunc(ComponentFunc::new(component, interface.import_funcs[*id].ty))
+            }
+            Export::Instance(_) => Self::ComponentInstance(ComponentInstance {
+                component: component.clone(),
+                items: items(),
+            }),
+            Export::Type(ty) => Self::Type(Type::new(component, *ty)),
+            Export::Resource(id) => Self::Resource(ResourceType::component(*id)),
+            Export::Static => Self::Static,
+        }
+    }
+}
+
+/// The type of an imported or exported instance.
+#[derive(Clone)]
+pub struct ComponentInstance {
+    component: crate::Component,
+    items: Items,
+}
+
+impl ComponentInstance {
+    /// The item `name`.
+    pub fn get_export(&self, engine: &Engine, name: &str) -> Option<ComponentExtern> {
+        self.exports(engine)
+            .find_map(|(found, item)| (found == name).then_some(item))
+    }
+
+    /// The items in order.
+    pub fn exports(&self, _engine: &Engine) -> impl ExactSizeIterator<Item = (&str, ComponentExtern)> {
+        self.items.list(&self.component).into_iter()
+    }
+}
+
+impl fmt::Debug for ComponentInstance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.items.list(&self.component)).finish()
+    }
+}
+
+/// The type of a component.
+#[derive(Clone)]
+pub struct Component {
+    component: crate::Component,
+}
+
+impl Component {
+    pub(crate) fn new(component: crate::Component) -> Self {
+        Self { component }
+    }
+
+    /// The import `name`.
+    pub fn get_import(&self, engine: &Engine, name: &str) -> Option<ComponentExtern> {
+        self.imports(engine)
+            .find_map(|(found, item)| (found == name).then_some(item))
+    }
+
+    /// The imports in order.
+    pub fn imports(&self, _engine: &Engine) -> impl ExactSizeIterator<Item = (&str, ComponentExtern)> {
+        Items::Imports([].into()).list(&self.component).into_iter()
+    }
+
+    /// The export `name`.
+    pub fn get_export(&self, engine: &Engine, name: &str) -> Option<ComponentExtern> {
+        self.exports(engine)
+            .find_map(|(found, item)| (found == name).then_some(item))
+    }
+
+    /// The exports in order.
+    pub fn exports(&self, _engine: &Engine) -> impl ExactSizeIterator<Item = (&str, ComponentExtern)> {
+        Items::Exports([].into()).list(&self.component).into_iter()
+    }
+}
+
+impl fmt::Debug for Component {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let imports = Items::Imports([].into()).list(&self.component);
+        let exports = Items::Exports([].into()).list(&self.component);
+        f.debug_struct("Component")
+            .field("imports", &imports)
+            .field("exports", &exports)
+            .finish()
+    }
+}
