@@ -19,6 +19,8 @@ mod format;
 mod metadata;
 mod reader;
 mod table;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use metadata::{ImageRun, Metadata, PAGE};

@@ -91,7 +91,7 @@ impl<B: AsRef<[u8]>> Artifact<B> {
     /// Where the machine code stands in the file. The start is a multiple of [`PAGE`](crate::PAGE), and nothing else is on
     /// the pages of the text; it is never empty.
     pub fn text_range(&self) -> Range<usize> {
-        self.sections.range(Section::Text)
+        self.section_range(Section::Text)
     }
 
     /// The machine code.
@@ -179,8 +179,13 @@ impl<B: AsRef<[u8]>> Artifact<B> {
         present.map(|&section| (section.name(), self.sections.range(section).len()))
     }
 
+    /// The place of a section in the file.
+    pub(crate) fn section_range(&self, section: Section) -> Range<usize> {
+        self.sections.range(section)
+    }
+
     fn section(&self, section: Section) -> &[u8] {
-        self.bytes().get(self.sections.range(section)).unwrap_or_default()
+        self.bytes().get(self.section_range(section)).unwrap_or_default()
     }
 
     fn file_range(&self, range: &Range<u64>) -> Option<&[u8]> {
