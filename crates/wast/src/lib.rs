@@ -1,5 +1,29 @@
-//! Runs `.wast` scripts, each module wrapped as a component.
+//! Runs `.wast` scripts: the specification's test language.
+//!
+//! Mintage hosts components, so the runner wraps core modules as components and calls core exports through a back door
+//! of the embedding API.
+//!
+//! ```text
+//! script text   -> directives              parsed by the crate `wast`            script.rs
+//! core modules  -> component binary        with `spectest` and linked instances  wrap.rs, spectest.rs
+//! core instances that import each other    moved into one component              linking.rs
+//! component     -> instance in a store     all use of the engine                 engine.rs
+//! results       -> pass or cause           core_value.rs, component_value.rs
+//! many scripts  -> summary                 in parallel, with exclusions          suite.rs
+//! ```
+
 #![forbid(unsafe_code)]
 
+mod component_value;
+mod core_value;
+mod engine;
+mod linking;
+mod report;
+mod script;
 mod spectest;
+mod suite;
 mod wrap;
+
+pub use report::{Failure, Report, Skipped};
+pub use script::run;
+pub use suite::{Exclusions, Script, Summary, run_all};

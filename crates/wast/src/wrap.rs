@@ -18,7 +18,7 @@ pub(crate) fn validation_only(module: &[u8]) -> Vec<u8> {
 /// A valid core module in the form that a component can hold.
 pub(crate) struct CoreModule {
     /// The binary. No two imports have the same pair of names, as components demand.
-    bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// One instantiation argument per module name in `bytes`: that name, and the name that the script wrote.
     args: Vec<(String, String)>,
     /// Whether the module defines a memory, a table or a mutable global.

@@ -1,0 +1,229 @@
+//! Core values: what scripts pass, what they expect, and whether a result is that.
+
+use anyhow::{Result, bail};
+use std::fmt;
+use wast::core::{AbstractHeapType, HeapType, NanPattern, WastArgCore, WastRetCore};
+use wast::{WastArg, WastRet};
+
+/// A core value. Floats are their bits: NaN payloads count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CoreValue {
+    I32(u32),
+    I64(u64),
+    F32(u32),
+    F64(u64),
+    /// A function reference as the engine gives it, null is 0. Scripts can pass only null.
+    FuncRef(u64),
+    /// A host value.
+    ExternRef(Option<u32>),
+}
+
+impl fmt::Display for CoreValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            CoreValue::I32(value) => write!(f, "(i32.const {})", value as i32),
+            CoreValue::I64(value) => write!(f, "(i64.const {})", value as i64),
+            CoreValue::F32(bits) => write!(f, "(f32.const {:?} (;{bits:#010x};))", f32::from_bits(bits)),
+            CoreValue::F64(bits) => write!(f, "(f64.const {:?} (;{bits:#018x};))", f64::from_bits(bits)),
+            CoreValue::FuncRef(0) => f.write_str("(ref.null func)"),
+            CoreValue::FuncRef(word) => write!(f, "(ref.func (;{word:#x};))"),
+            CoreValue::ExternRef(None) => f.write_str("(ref.null extern)"),
+            CoreValue::ExternRef(Some(number)) => write!(f, "(ref.extern {number})"),
+        }
+    }
+}
+
+/// The value of an argument.
+///
+/// # Errors
+///
+/// For values of types that Mintage does not support yet, and for component values.
+pub(crate) fn argument(arg: &WastArg<'_>) -> Result<CoreValue> {
+    let WastArg::Core(arg) = arg else {
+        bail!("a component value is passed to a core function")
+    };
+    Ok(match arg {
+        WastArgCore::I32(value) => CoreValue::I32(*value as u32),
+        WastArgCore::I64(value) => CoreValue::I64(*value as u64),
+        WastArgCore::F32(value) => CoreValue::F32(value.bits),
+        WastArgCore::F64(value) => CoreValue::F64(value.bits),
+        WastArgCore::RefNull(HeapType::Abstract {
+            shared: false,
+            ty: AbstractHeapType::Func,
+        }) => CoreValue::FuncRef(0),
+        WastArgCore::RefNull(HeapType::Abstract {
+            shared: false,
+            ty: AbstractHeapType::Extern,
+        }) => CoreValue::ExternRef(None),
+        WastArgCore::RefExtern(number) => CoreValue::ExternRef(Some(*number)),
+        other => bail!("the argument {other:?} is not supported yet"),
+    })
+}
+
+/// Compares the results of a call with those that a script expects.
+///
+/// # Errors
+///
+/// Says which result differs, with both values.
+pub(crate) fn compare(actual: &[CoreValue], expected: &[WastRet<'_>]) -> Result<()> {
+    if actual.len() != expected.len() {
+        bail!(
+            "{} results instead of {}: {}",
+            actual.len(),
+            expected.len(),
+            list(actual)
+        );
+    }
+    for (index, (&value, pattern)) in actual.iter().zip(expected).enumerate() {
+        let WastRet::Core(pattern) = pattern else {
+            bail!("a component value is expected from a core function")
+        };
+        if !matches(value, pattern)? {
+            bail!("result {index} is {value} instead of {}", describe(pattern));
+        }
+    }
+    Ok(())
+}
+
+fn list(values: &[CoreValue]) -> String {
+    values.iter().map(CoreValue::to_string).collect::<Vec<_>>().join(" ")
+}
+
+fn matches(value: CoreValue, pattern: &WastRetCore<'_>) -> Result<bool> {
+    Ok(match (pattern, value) {
+        (WastRetCore::I32(expected), CoreValue::I32(bits)) => *expected as u32 == bits,
+        (WastRetCore::I64(expected), CoreValue::I64(bits)) => *expected as u64 == bits,
+        (WastRetCore::F32(expected), CoreValue::F32(bits)) => match expected {
+            NanPattern::CanonicalNan => bits & 0x7fff_ffff == 0x7fc0_0000,
+            NanPattern::ArithmeticNan => bits & 0x7fc0_0000 == 0x7fc0_0000,
+            NanPattern::Value(expected) => expected.bits == bits,
+        },
+        (WastRetCore::F64(expected), CoreValue::F64(bits)) => match expected {
+            NanPattern::CanonicalNan => bits & (u64::MAX >> 1) == 0x7ff8_0000_0000_0000,
+            NanPattern::ArithmeticNan => bits & 0x7ff8_0000_0000_0000 == 0x7ff8_0000_0000_0000,
+            NanPattern::Value(expected) => expected.bits == bits,
+        },
+        (WastRetCore::RefNull(None), CoreValue::FuncRef(word)) => word == 0,
+        (WastRetCore::RefNull(None), CoreValue::ExternRef(number)) => number.is_none(),
+        (WastRetCore::RefNull(Some(HeapType::Abstract { shared: false, ty })), value) => match (ty, value) {
+            (AbstractHeapType::Func | AbstractHeapType::NoFunc, CoreValue::FuncRef(word)) => word == 0,
+            (AbstractHeapType::Extern | AbstractHeapType::NoExtern, CoreValue::ExternRef(number)) => number.is_none(),
+            _ => false,
+        },
+        (WastRetCore::RefExtern(expected), CoreValue::ExternRef(number)) => match expected {
+            Some(_) => number == *expected,
+            None => number.is_some(),
+        },
+        (WastRetCore::RefFunc(None), CoreValue::FuncRef(word)) => word != 0,
+        (WastRetCore::Either(patterns), _) => {
+            for pattern in patterns {
+                if matches(value, pattern)? {
+                    return Ok(true);
+                }
+            }
+            false
+        }
+        (WastRetCore::V128(_) | WastRetCore::RefHost(_) | WastRetCore::RefFunc(Some(_)), _) => {
+            bail!("the expectation {pattern:?} is not supported yet")
+        }
+        _ => false,
+    })
+}
+
+/// The pattern as a script writes it, where that is short.
+fn describe(pattern: &WastRetCore<'_>) -> String {
+    match pattern {
+        WastRetCore::I32(value) => CoreValue::I32(*value as u32).to_string(),
+        WastRetCore::I64(value) => CoreValue::I64(*value as u64).to_string(),
+        WastRetCore::F32(NanPattern::Value(value)) => CoreValue::F32(value.bits).to_string(),
+        WastRetCore::F64(NanPattern::Value(value)) => CoreValue::F64(value.bits).to_string(),
+        WastRetCore::F32(NanPattern::CanonicalNan) | WastRetCore::F64(NanPattern::CanonicalNan) => {
+            "nan:canonical".into()
+        }
+        WastRetCore::F32(NanPattern::ArithmeticNan) | WastRetCore::F64(NanPattern::ArithmeticNan) => {
+            "nan:arithmetic".into()
+        }
+        other => format!("{other:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use wast::parser::{self, ParseBuffer};
+
+    fn check(pattern: &str, value: CoreValue) -> bool {
+        let buffer = ParseBuffer::new(pattern).unwrap();
+        let pattern = parser::parse::<Parens<'_>>(&buffer).unwrap().0;
+        compare(&[value], &[pattern]).is_ok()
+    }
+
+    struct Parens<'a>(WastRet<'a>);
+
+    impl<'a> parser::Parse<'a> for Parens<'a> {
+        fn parse(parser: parser::Parser<'a>) -> parser::Result<Self> {
+            parser.parens(|parser| parser.parse()).map(Parens)
+        }
+    }
+
+    #[test]
+    fn floats_are_compared_by_bits() {
+        assert!(check("(f32.const -0)", CoreValue::F32(0x8000_0000)));
+        assert!(!check("(f32.const -0)", CoreValue::F32(0)));
+        assert!(check(
+            "(f64.const nan:0x4000000000000)",
+            CoreValue::F64(0x7ff4_0000_0000_0000)
+        ));
+        assert!(!check(
+            "(f64.const nan:0x4000000000000)",
+            CoreValue::F64(0x7ff8_0000_0000_0000)
+        ));
+        assert!(!check("(f32.const 1)", CoreValue::I32(1.0_f32.to_bits())));
+    }
+
+    #[test]
+    fn nan_patterns() {
+        for (narrow, wide, canonical, arithmetic) in [
+            (0x7fc0_0000, 0x7ff8_0000_0000_0000, true, true),
+            (0xffc0_0000, 0xfff8_0000_0000_0000, true, true),
+            (0x7fc0_0001, 0x7ff8_0000_0000_0001, false, true),
+            (0x7fa0_0000, 0x7ff4_0000_0000_0000, false, false),
+            (0x7f80_0000, 0x7ff0_0000_0000_0000, false, false),
+        ] {
+            assert_eq!(
+                check("(f32.const nan:canonical)", CoreValue::F32(narrow)),
+                canonical,
+                "{narrow:x}"
+            );
+            assert_eq!(
+                check("(f32.const nan:arithmetic)", CoreValue::F32(narrow)),
+                arithmetic,
+                "{narrow:x}"
+            );
+            assert_eq!(
+                check("(f64.const nan:canonical)", CoreValue::F64(wide)),
+                canonical,
+                "{wide:x}"
+            );
+            assert_eq!(
+                check("(f64.const nan:arithmetic)", CoreValue::F64(wide)),
+                arithmetic,
+                "{wide:x}"
+            );
+        }
+    }
+
+    #[test]
+    fn references() {
+        assert!(check("(ref.null func)", CoreValue::FuncRef(0)));
+        assert!(!check("(ref.null func)", CoreValue::ExternRef(None)));
+        assert!(check("(ref.null)", CoreValue::ExternRef(None)));
+        assert!(check("(ref.func)", CoreValue::FuncRef(7)));
+        assert!(!check("(ref.func)", CoreValue::FuncRef(0)));
+        assert!(check("(ref.extern 0)", CoreValue::ExternRef(Some(0))));
+        assert!(!check("(ref.extern 0)", CoreValue::ExternRef(Some(1))));
+        assert!(check("(ref.extern)", CoreValue::ExternRef(Some(1))));
+        assert!(check("(either (i32.const 1) (i32.const 2))", CoreValue::I32(2)));
+        assert!(!check("(either (i32.const 1) (i32.const 2))", CoreValue::I32(3)));
+    }
+}

@@ -1,0 +1,108 @@
+//! All use of the engine: compile, instantiate, call.
+
+use crate::core_value::CoreValue;
+use anyhow::{Context, Error, Result, bail};
+use mintage::core::CoreVal;
+use mintage::{Component, Engine, Instance, Linker, Store, Trap, Val};
+
+/// Compiles a component, which finds all that is wrong with it before it is linked.
+pub(crate) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component> {
+    Component::new(engine, bytes)
+}
+
+/// The trap that an error tells of, if it does.
+pub(crate) fn trap(error: &Error) -> Option<Trap> {
+    error.chain().find_map(|cause| cause.downcast_ref::<Trap>()).copied()
+}
+
+/// A component instance with a store of its own.
+pub(crate) struct Live {
+    store: Store<()>,
+    instance: Instance,
+}
+
+impl Live {
+    /// Compiles and instantiates a component.
+    ///
+    /// # Errors
+    ///
+    /// When it is invalid or not supported, has an import, or traps while it is instantiated.
+    pub(crate) fn new(engine: &Engine, bytes: &[u8]) -> Result<Live> {
+        let component = compile(engine, bytes)?;
+        let mut store = Store::new(engine, ());
+        let instance = linker(&component)?.instantiate(&mut store, &component)?;
+        Ok(Live { store, instance })
+    }
+
+    /// Calls an exported function of the component.
+    pub(crate) fn call(&mut self, name: &str, args: &[Val]) -> Result<Vec<Val>> {
+        let func = self
+            .instance
+            .get_func(&mut self.store, name)
+            .with_context(|| format!("no function `{name}`"))?;
+        let results = func.results(&self.store).len();
+        let mut results = vec![Val::Bool(false); results];
+        func.call(&mut self.store, args, &mut results)?;
+        Ok(results)
+    }
+
+    /// Calls an exported function of a core instance.
+    pub(crate) fn core_call(&mut self, core_instance: u32, name: &str, args: &[CoreValue]) -> Result<Vec<CoreValue>> {
+        let args = args.iter().map(|&value| to_engine(value)).collect::<Vec<_>>();
+        let results = mintage::core::call(&mut self.store, &self.instance, core_instance, name, &args)?;
+        results.into_iter().map(from_engine).collect()
+    }
+
+    /// The value of an exported global of a core instance.
+    pub(crate) fn core_global(&mut self, core_instance: u32, name: &str) -> Result<CoreValue> {
+        from_engine(mintage::core::global(
+            &mut self.store,
+            &self.instance,
+            core_instance,
+            name,
+        )?)
+    }
+}
+
+/// The host functions that component scripts may import at the root, of any type: `echo…` gives back its argument, `fail…`
+/// fails.
+fn linker(component: &Component) -> Result<Linker<()>> {
+    let engine = component.engine();
+    let mut linker = Linker::new(engine);
+    for (name, _) in component.component_type().imports(engine) {
+        if name.starts_with("echo") {
+            linker.root().func_new(name, |_, _, args, results| {
+                results.clone_from_slice(args);
+                Ok(())
+            })?;
+        } else if name.starts_with("fail") {
+            linker
+                .root()
+                .func_new(name, |_, _, _, _| bail!("the host function failed"))?;
+        }
+    }
+    Ok(linker)
+}
+
+fn to_engine(value: CoreValue) -> CoreVal {
+    match value {
+        CoreValue::I32(value) => CoreVal::I32(value as i32),
+        CoreValue::I64(value) => CoreVal::I64(value as i64),
+        CoreValue::F32(bits) => CoreVal::F32(bits),
+        CoreValue::F64(bits) => CoreVal::F64(bits),
+        CoreValue::FuncRef(word) => CoreVal::FuncRef(word),
+        CoreValue::ExternRef(number) => CoreVal::ExternRef(number),
+    }
+}
+
+fn from_engine(value: CoreVal) -> Result<CoreValue> {
+    Ok(match value {
+        CoreVal::I32(value) => CoreValue::I32(value as u32),
+        CoreVal::I64(value) => CoreValue::I64(value as u64),
+        CoreVal::F32(bits) => CoreValue::F32(bits),
+        CoreVal::F64(bits) => CoreValue::F64(bits),
+        CoreVal::FuncRef(word) => CoreValue::FuncRef(word),
+        CoreVal::ExternRef(number) => CoreValue::ExternRef(number),
+        other => bail!("the value {other:?} is not supported yet"),
+    })
+}

@@ -1,0 +1,381 @@
+//! Runs one script, directive by directive.
+
+use crate::component_value;
+use crate::core_value;
+use crate::engine::{self, Live};
+use crate::linking::{CoreInstances, InstanceId};
+use crate::report::{Failure, Report, Skipped};
+use crate::wrap::{self, CoreModule};
+use anyhow::{Context, Error, Result, anyhow, bail, ensure};
+use hashbrown::HashMap;
+use mintage::Engine;
+use std::rc::Rc;
+use wast::lexer::Lexer;
+use wast::parser::{self, ParseBuffer};
+use wast::token::Id;
+use wast::{QuoteWat, Wast, WastDirective, WastExecute, WastInvoke, WastRet, Wat};
+
+/// Runs a script and says what became of each directive.
+///
+/// Core modules are wrapped as components, for which `engine` must have been made with
+/// [`Config::core_exports`](mintage::Config::core_exports).
+///
+/// # Errors
+///
+/// When `text` is no script. A directive that fails is no error but a [`Failure`] of the report.
+pub fn run(engine: &Engine, text: &str) -> Result<Report> {
+    let mut lexer = Lexer::new(text);
+    lexer.allow_confusing_unicode(true);
+    let buffer = ParseBuffer::new_with_lexer(lexer)?;
+    let wast = parser::parse::<Wast<'_>>(&buffer)?;
+    let lines = line_starts(text);
+    let mut script = Script::new(engine);
+    let mut report = Report::default();
+    for directive in wast.directives {
+        let keyword = keyword(&directive);
+        script.line = lines.partition_point(|&start| start <= directive.span().offset());
+        let line = script.line;
+        match script.directive(directive) {
+            Ok(()) if keyword.starts_with("assert_") => report.assertions += 1,
+            Ok(()) => report.actions += 1,
+            Err(error) => match error.downcast_ref::<Missing>() {
+                Some(&Missing { because_of }) => report.skipped.push(Skipped { line, because_of }),
+                None => report.failures.push(Failure {
+                    line,
+                    directive: keyword,
+                    cause: format!("{error:#}"),
+                }),
+            },
+        }
+    }
+    Ok(report)
+}
+
+/// Byte offsets at which lines start.
+fn line_starts(text: &str) -> Vec<usize> {
+    let newlines = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n');
+    [0].into_iter().chain(newlines.map(|(offset, _)| offset + 1)).collect()
+}
+
+fn keyword(directive: &WastDirective<'_>) -> &'static str {
+    match directive {
+        WastDirective::Module(module) if is_component(module) => "component",
+        WastDirective::Module(_) => "module",
+        WastDirective::ModuleDefinition(_) => "definition",
+        WastDirective::ModuleInstance { .. } => "instance",
+        WastDirective::AssertMalformed { .. } => "assert_malformed",
+        WastDirective::AssertMalformedCustom { .. } => "assert_malformed_custom",
+        WastDirective::AssertInvalid { .. } => "assert_invalid",
+        WastDirective::AssertInvalidCustom { .. } => "assert_invalid_custom",
+        WastDirective::AssertTrap { .. } => "assert_trap",
+        WastDirective::AssertReturn { .. } => "assert_return",
+        WastDirective::AssertExhaustion { .. } => "assert_exhaustion",
+        WastDirective::AssertUnlinkable { .. } => "assert_unlinkable",
+        WastDirective::AssertException { .. } => "assert_exception",
+        WastDirective::AssertSuspension { .. } => "assert_suspension",
+        WastDirective::Register { .. } => "register",
+        WastDirective::Invoke(_) => "invoke",
+        WastDirective::Thread(_) => "thread",
+        WastDirective::Wait { .. } => "wait",
+    }
+}
+
+fn is_component(module: &QuoteWat<'_>) -> bool {
+    matches!(module, QuoteWat::Wat(Wat::Component(_)) | QuoteWat::QuoteComponent(..))
+}
+
+/// The instance that a directive names is not there, since the directive on line `because_of` failed.
+#[derive(Debug, thiserror::Error)]
+#[error("the instance of line {because_of} was not made")]
+struct Missing {
+    because_of: usize,
+}
+
+/// An instance as the script sees it.
+#[derive(Clone, Copy)]
+enum Handle {
+    Core(InstanceId),
+    /// Index in `Script::components`.
+    Component(usize),
+    /// The directive on this line should have made it.
+    Missing(usize),
+}
+
+/// A module or component that is not instantiated yet.
+#[derive(Clone)]
+enum Definition {
+    Core(Rc<CoreModule>),
+    Component(Rc<[u8]>),
+}
+
+/// What a call gave.
+enum Results {
+    Core(Vec<core_value::CoreValue>),
+    Component(Vec<mintage::Val>),
+}
+
+struct Script<'e> {
+    engine: &'e Engine,
+    core: CoreInstances<'e>,
+    components: Vec<Live>,
+    definitions: HashMap<String, Definition>,
+    last_definition: Option<Definition>,
+    named: HashMap<String, Handle>,
+    registered: HashMap<String, InstanceId>,
+    current: Option<Handle>,
+    /// The line of the directive that runs.
+    line: usize,
+}
+
+impl<'e> Script<'e> {
+    fn new(engine: &'e Engine) -> Self {
+        Self {
+            engine,
+            core: CoreInstances::new(engine),
+            components: Vec::new(),
+            definitions: HashMap::new(),
+            last_definition: None,
+            named: HashMap::new(),
+            registered: HashMap::new(),
+            current: None,
+            line: 0,
+        }
+    }
+
+    fn directive(&mut self, directive: WastDirective<'_>) -> Result<()> {
+        match directive {
+            WastDirective::Module(mut module) => {
+                let name = module.name();
+                let made = self
+                    .define(&mut module)
+                    .and_then(|definition| self.instantiate(definition));
+                self.bind(name, made)
+            }
+            WastDirective::ModuleDefinition(mut module) => {
+                let definition = self.define(&mut module)?;
+                if let Some(name) = module.name() {
+                    self.definitions.insert(name.name().into(), definition.clone());
+                }
+                self.last_definition = Some(definition);
+                Ok(())
+            }
+            WastDirective::ModuleInstance { instance, module, .. } => {
+                let definition = match module {
+                    Some(name) => self.definitions.get(name.name()).cloned(),
+                    None => self.last_definition.clone(),
+                };
+                let made = definition
+                    .context("no such definition")
+                    .and_then(|definition| self.instantiate(definition));
+                self.bind(instance, made)
+            }
+            WastDirective::Register { name, module, .. } => match self.handle(module)? {
+                Handle::Core(instance) => {
+                    self.registered.insert(name.into(), instance);
+                    Ok(())
+                }
+                _ => bail!("linking components to each other is not supported yet"),
+            },
+            WastDirective::Invoke(invoke) => self.invoke(invoke).map(drop),
+            WastDirective::AssertReturn { exec, results, .. } => self.assert_return(exec, &results),
+            WastDirective::AssertTrap { exec, message, .. } => {
+                let outcome = self.execute(exec);
+                expect_trap(outcome, message)
+            }
+            WastDirective::AssertExhaustion { call, message, .. } => {
+                let outcome = self.invoke(call);
+                expect_trap(outcome, message)
+            }
+            WastDirective::AssertUnlinkable { module, .. } => self.assert_unlinkable(module),
+            WastDirective::AssertInvalid { mut module, .. } => {
+                let bytes = module.encode().context("the module is malformed rather than invalid")?;
+                self.assert_rejected(&bytes, is_component(&module))
+            }
+            WastDirective::AssertMalformed { mut module, .. } => match module.encode() {
+                Ok(bytes) => self.assert_rejected(&bytes, is_component(&module)),
+                Err(_) => Ok(()),
+            },
+            other => bail!("the directive `{}` is not supported yet", keyword(&other)),
+        }
+    }
+
+    /// Encodes and checks a module or component.
+    fn define(&self, module: &mut QuoteWat<'_>) -> Result<Definition> {
+        let component = is_component(module);
+        let bytes = module.encode()?;
+        if component {
+            return Ok(Definition::Component(bytes.into()));
+        }
+        match CoreModule::parse(&bytes) {
+            Ok(module) => Ok(Definition::Core(Rc::new(module))),
+            // Whatever is wrong with the module, the engine has the better message.
+            Err(error) => Err(engine::compile(self.engine, &wrap::validation_only(&bytes))
+                .err()
+                .unwrap_or(error)),
+        }
+    }
+
+    fn instantiate(&mut self, definition: Definition) -> Result<Handle> {
+        match definition {
+            Definition::Core(module) => Ok(Handle::Core(self.core.instantiate(module, &self.registered)?)),
+            Definition::Component(bytes) => {
+                self.components.push(Live::new(self.engine, &bytes)?);
+                Ok(Handle::Component(self.components.len() - 1))
+            }
+        }
+    }
+
+    /// Makes a new instance the current one, and the one of its name. One that could not be made is remembered as such.
+    fn bind(&mut self, name: Option<Id<'_>>, made: Result<Handle>) -> Result<()> {
+        let (handle, outcome) = match made {
+            Ok(handle) => (handle, Ok(())),
+            Err(error) => (Handle::Missing(self.line), Err(error)),
+        };
+        let before = self.current.replace(handle);
+        if let Some(name) = name {
+            self.named.insert(name.name().into(), handle);
+        }
+        if let Some(Handle::Core(before)) = before {
+            let named = self
+                .named
+                .values()
+                .any(|handle| matches!(handle, Handle::Core(other) if *other == before));
+            if !named && !self.registered.values().any(|&other| other == before) {
+                self.core.forget(before);
+            }
+        }
+        outcome
+    }
+
+    fn handle(&self, name: Option<Id<'_>>) -> Result<Handle> {
+        let handle = match name {
+            Some(name) => self
+                .named
+                .get(name.name())
+                .copied()
+                .with_context(|| format!("no instance ${}", name.name()))?,
+            None => self.current.context("there is no instance yet")?,
+        };
+        match handle {
+            Handle::Missing(because_of) => Err(Error::new(Missing { because_of })),
+            handle => Ok(handle),
+        }
+    }
+
+    fn invoke(&mut self, invoke: WastInvoke<'_>) -> Result<Results> {
+        match self.handle(invoke.module)? {
+            Handle::Core(instance) => {
+                let args = invoke
+                    .args
+                    .iter()
+                    .map(core_value::argument)
+                    .collect::<Result<Vec<_>>>()?;
+                self.core.call(instance, invoke.name, &args).map(Results::Core)
+            }
+            Handle::Component(index) => {
+                let args = invoke
+                    .args
+                    .iter()
+                    .map(component_value::argument)
+                    .collect::<Result<Vec<_>>>()?;
+                self.components[index].call(invoke.name, &args).map(Results::Component)
+            }
+            Handle::Missing(because_of) => Err(Error::new(Missing { because_of })),
+        }
+    }
+
+    fn execute(&mut self, exec: WastExecute<'_>) -> Result<Results> {
+        match exec {
+            WastExecute::Invoke(invoke) => self.invoke(invoke),
+            WastExecute::Get { module, global, .. } => match self.handle(module)? {
+                Handle::Core(instance) => Ok(Results::Core(vec![self.core.global(instance, global)?])),
+                _ => bail!("a component has no global"),
+            },
+            WastExecute::Wat(wat) => {
+                let definition = self.define(&mut QuoteWat::Wat(wat))?;
+                self.instantiate(definition)?;
+                Ok(Results::Core(Vec::new()))
+            }
+        }
+    }
+
+    fn assert_return(&mut self, exec: WastExecute<'_>, expected: &[WastRet<'_>]) -> Result<()> {
+        match self.execute(exec)? {
+            Results::Core(actual) => core_value::compare(&actual, expected),
+            Results::Component(actual) => component_value::compare(&actual, expected),
+        }
+    }
+
+    /// A module that is valid alone but not where it is linked.
+    fn assert_unlinkable(&mut self, module: Wat<'_>) -> Result<()> {
+        let definition = self.define(&mut QuoteWat::Wat(module))?;
+        if let Definition::Core(module) = &definition {
+            let alone = wrap::validation_only(&module.bytes);
+            engine::compile(self.engine, &alone).context("the module is invalid rather than unlinkable")?;
+        }
+        match self.instantiate(definition) {
+            Ok(_) => bail!("the module can be linked"),
+            Err(error) if engine::trap(&error).is_some() => {
+                Err(error.context("the module traps rather than fails to link"))
+            }
+            Err(_) => Ok(()),
+        }
+    }
+
+    fn assert_rejected(&self, bytes: &[u8], is_component: bool) -> Result<()> {
+        let outcome = match is_component {
+            true => engine::compile(self.engine, bytes),
+            false => engine::compile(self.engine, &wrap::validation_only(bytes)),
+        };
+        ensure!(outcome.is_err(), "it is accepted");
+        Ok(())
+    }
+}
+
+/// Checks that an outcome is a trap whose message is the one that the script expects, as far as both go: engines add detail
+/// (which memory), scripts do (which element).
+fn expect_trap(outcome: Result<Results>, expected: &str) -> Result<()> {
+    let error = match outcome {
+        Ok(_) => bail!("no trap; expected: {expected}"),
+        Err(error) => error,
+    };
+    let Some(trap) = engine::trap(&error) else {
+        // What a component's values break has no number in the closed list of traps.
+        return if !error.is::<Missing>() && format!("{error:#}").contains(expected) {
+            Ok(())
+        } else {
+            Err(error)
+        };
+    };
+    let actual = trap.message();
+    if actual.contains(expected) || expected.starts_with(actual) {
+        return Ok(());
+    }
+    Err(anyhow!("trap: {actual}; expected: {expected}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mintage::Trap;
+
+    #[test]
+    fn lines_count_from_one() {
+        let starts = line_starts("a\n\nbc\n");
+        let line = |offset: usize| starts.partition_point(|&start| start <= offset);
+        assert_eq!([line(0), line(1), line(2), line(3), line(5)], [1, 1, 2, 3, 3]);
+    }
+
+    #[test]
+    fn trap_messages_match_by_their_common_part() {
+        let trap = |trap: Trap| Err(Error::new(trap));
+        expect_trap(trap(Trap::MemoryOutOfBounds), "out of bounds memory access").unwrap();
+        expect_trap(trap(Trap::UnreachableCodeReached), "unreachable").unwrap();
+        expect_trap(trap(Trap::IndirectCallToNull), "uninitialized element 2").unwrap();
+        expect_trap(trap(Trap::IntegerOverflow), "integer divide by zero").unwrap_err();
+        expect_trap(Err(anyhow!("invalid utf-8")), "utf-8").unwrap();
+        expect_trap(Err(anyhow!("invalid utf-8")), "utf-16").unwrap_err();
+        expect_trap(Err(Error::new(Missing { because_of: 7 })), "7").unwrap_err();
+        expect_trap(Ok(Results::Core(Vec::new())), "").unwrap_err();
+    }
+}

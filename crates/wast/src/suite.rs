@@ -1,0 +1,244 @@
+//! Many scripts at once, with a list of what is known not to pass.
+//!
+//! The list is text, one entry a line: `script.wast:12 why this directive fails`, or `script.wast why it is not run at all`;
+//! `#` starts a comment. An entry that names a directive which passes makes the run fail, and so does one that names nothing:
+//! the list cannot go stale.
+
+use crate::report::Report;
+use crate::script;
+use anyhow::{Context, Result, bail};
+use hashbrown::{HashMap, HashSet};
+use mintage::Engine;
+use std::fmt;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+/// Bytes of stack for each thread: scripts recurse until the engine stops them, which must happen before the stack ends.
+const STACK_SIZE: usize = 16 << 20;
+
+/// A script to run.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// The name by which messages and the list of exclusions know it.
+    pub name: String,
+    /// Its text.
+    pub text: String,
+}
+
+/// What is known not to pass.
+#[derive(Clone, Debug, Default)]
+pub struct Exclusions {
+    scripts: HashMap<String, String>,
+    directives: HashMap<(String, usize), String>,
+}
+
+impl Exclusions {
+    /// Reads the list.
+    ///
+    /// # Errors
+    ///
+    /// When an entry has no reason, or stands there twice.
+    pub fn parse(text: &str) -> Result<Exclusions> {
+        let mut exclusions = Exclusions::default();
+        for line in text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        {
+            let (place, reason) = line
+                .split_once(char::is_whitespace)
+                .with_context(|| format!("`{line}`: no reason"))?;
+            let reason = reason.trim().to_string();
+            let before = match place.rsplit_once(':') {
+                Some((script, number)) => {
+                    let number = number
+                        .parse()
+                        .with_context(|| format!("`{place}`: not a line number"))?;
+                    exclusions.directives.insert((script.to_string(), number), reason)
+                }
+                None => exclusions.scripts.insert(place.to_string(), reason),
+            };
+            if before.is_some() {
+                bail!("`{place}` is listed twice");
+            }
+        }
+        Ok(exclusions)
+    }
+
+    /// The entries of the scripts whose names start with `suite/`.
+    pub fn of_suite(&self, suite: &str) -> Exclusions {
+        let chosen = |script: &str| script.strip_prefix(suite).is_some_and(|rest| rest.starts_with('/'));
+        let mut exclusions = self.clone();
+        exclusions.scripts.retain(|script, _| chosen(script));
+        exclusions.directives.retain(|(script, _), _| chosen(script));
+        exclusions
+    }
+}
+
+/// What became of all scripts.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// Scripts that were run.
+    pub scripts: usize,
+    /// Scripts that were not run since they are listed.
+    pub excluded_scripts: usize,
+    /// Assertions that hold.
+    pub assertions: usize,
+    /// Other directives that did what they should.
+    pub actions: usize,
+    /// Directives that failed and are listed.
+    pub expected_failures: usize,
+    /// Directives that were not run since the instance that they name was not made.
+    pub skipped: usize,
+    /// All that is wrong, in the order of the scripts.
+    pub problems: Vec<String>,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} scripts: {} assertions and {} other directives pass; {} expected failures, {} directives skipped, \
+             {} scripts excluded, {} problems",
+            self.scripts,
+            self.assertions,
+            self.actions,
+            self.expected_failures,
+            self.skipped,
+            self.excluded_scripts,
+            self.problems.len()
+        )
+    }
+}
+
+/// Runs `scripts` on as many threads as the machine has processors, each script in its own stores.
+pub fn run_all(engine: &Engine, scripts: &[Script], exclusions: &Exclusions) -> Summary {
+    let mut summary = Summary::default();
+    let (excluded, chosen): (Vec<_>, Vec<_>) = scripts
+        .iter()
+        .partition(|script| exclusions.scripts.contains_key(&script.name));
+    summary.excluded_scripts = excluded.len();
+    summary.scripts = chosen.len();
+    for (script, report) in chosen.iter().zip(run_parallel(engine, &chosen)) {
+        match report {
+            Ok(report) => summary.add(&script.name, &report, exclusions),
+            Err(error) => summary.problems.push(format!("{}: {error:#}", script.name)),
+        }
+    }
+    let known = scripts
+        .iter()
+        .map(|script| script.name.as_str())
+        .collect::<HashSet<_>>();
+    let listed = exclusions
+        .scripts
+        .keys()
+        .chain(exclusions.directives.keys().map(|(script, _)| script));
+    let mut unknown = listed
+        .filter(|script| !known.contains(script.as_str()))
+        .collect::<Vec<_>>();
+    unknown.sort_unstable();
+    unknown.dedup();
+    summary.problems.extend(
+        unknown
+            .iter()
+            .map(|script| format!("{script} is excluded but there is no such script")),
+    );
+    summary
+}
+
+fn run_parallel(engine: &Engine, scripts: &[&Script]) -> Vec<Result<Report>> {
+    // The longest scripts first, so that no thread starts one when the others are done.
+    let mut order = (0..scripts.len()).collect::<Vec<_>>();
+    order.sort_by_key(|&index| std::cmp::Reverse(scripts[index].text.len()));
+    let next = AtomicUsize::new(0);
+    let reports = Mutex::new((0..scripts.len()).map(|_| None).collect::<Vec<_>>());
+    let threads = thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(scripts.len());
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            let work = || {
+                while let Some(&index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let report = script::run(engine, &scripts[index].text);
+                    reports.lock().expect("no thread panics while it holds the lock")[index] = Some(report);
+                }
+            };
+            let thread = thread::Builder::new().stack_size(STACK_SIZE).spawn_scoped(scope, work);
+            thread.expect("the system lets the process have as many threads as it has processors");
+        }
+    });
+    let reports = reports.into_inner().expect("no thread panics while it holds the lock");
+    reports
+        .into_iter()
+        .map(|report| report.unwrap_or_else(|| bail!("the script was not run")))
+        .collect()
+}
+
+impl Summary {
+    fn add(&mut self, name: &str, report: &Report, exclusions: &Exclusions) {
+        self.assertions += report.assertions;
+        self.actions += report.actions;
+        self.skipped += report.skipped.len();
+        let listed = |line: usize| exclusions.directives.contains_key(&(name.to_string(), line));
+        for failure in &report.failures {
+            match listed(failure.line) {
+                true => self.expected_failures += 1,
+                false => self.problems.push(format!("{name}: {failure}")),
+            }
+        }
+        // What a failed directive should have made is missed by others; that is no news unless they were listed themselves.
+        for (_, line) in exclusions.directives.keys().filter(|(script, _)| script == name) {
+            if !report.failures.iter().any(|failure| failure.line == *line) {
+                self.problems.push(format!(
+                    "{name}:{line} is listed as an expected failure, but passes: delete the entry"
+                ));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::Failure;
+
+    fn report(failing: &[usize]) -> Report {
+        let failure = |&line| Failure {
+            line,
+            directive: "assert_return",
+            cause: "wrong".into(),
+        };
+        Report {
+            assertions: 5,
+            failures: failing.iter().map(failure).collect(),
+            ..Report::default()
+        }
+    }
+
+    #[test]
+    fn listed_failures_are_expected_and_others_are_not() {
+        let list = "# why\n a.wast:3 known\n\nb.wast not for us\n";
+        let exclusions = Exclusions::parse(list).unwrap();
+        let mut summary = Summary::default();
+        summary.add("a.wast", &report(&[3]), &exclusions);
+        assert_eq!((summary.expected_failures, summary.problems.len()), (1, 0));
+        summary.add("a.wast", &report(&[3, 4]), &exclusions);
+        assert_eq!(summary.problems, ["a.wast: line 4: assert_return: wrong"]);
+    }
+
+    #[test]
+    fn a_listed_directive_that_passes_is_a_problem() {
+        let exclusions = Exclusions::parse("a.wast:3 known").unwrap();
+        let mut summary = Summary::default();
+        summary.add("a.wast", &report(&[]), &exclusions);
+        assert!(summary.problems[0].contains("a.wast:3"), "{:?}", summary.problems);
+    }
+
+    #[test]
+    fn entries_need_reasons_and_stand_once() {
+        for list in ["a.wast:3", "a.wast:x why", "a.wast why\na.wast why"] {
+            assert!(Exclusions::parse(list).is_err(), "{list}");
+        }
+    }
+}
