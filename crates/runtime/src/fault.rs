@@ -12,6 +12,10 @@ use mintage_environ::{ExitRecord, Trap};
 /// and spills of a frame that passed the check of its prologue. Frames above this size are probed by that check.
 const NEAR: usize = 64 << 10;
 
+/// The page at address 0, which the system maps for nobody: an explicit bounds check that fails sends its access there, so that
+/// not even a speculative one leaves the memory.
+const NULL_PAGE: usize = 4096;
+
 /// A hardware fault.
 pub struct Fault {
     /// What kind.
@@ -62,9 +66,9 @@ pub unsafe fn on_fault(fault: &Fault) -> Option<usize> {
 /// instruction, `in_slab` whether the fault is an access to the instance's slab.
 fn classify(fault: &Fault, listed: Option<Trap>, in_slab: bool) -> Option<Trap> {
     match (&fault.kind, listed) {
-        // Whatever the table says: an access that is neither to the slab nor to the stack's end is a fault of the host or of
-        // the compiler, and the process must not go on.
-        (FaultKind::Access { .. }, Some(trap)) if in_slab => Some(trap),
+        // Whatever the table says: an access to anything but the slab, the null page and the stack's end is a fault of the host
+        // or of the compiler, and the process must not go on.
+        (&FaultKind::Access { address }, Some(trap)) if in_slab || address < NULL_PAGE => Some(trap),
         (&FaultKind::Access { address }, None | Some(Trap::StackOverflow))
             if !in_slab && address.abs_diff(fault.sp) < NEAR =>
         {
@@ -172,6 +176,8 @@ mod tests {
         for (fault, listed, in_slab, expected) in [
             (access(0x5000), memory, true, memory),
             (access(0x5000), memory, false, None),
+            (access(0), memory, false, memory),
+            (access(0), None, false, None),
             (access(0x5000), None, true, None),
             (access(0x0f_fff8), memory, false, None),
             (access(0x0f_fff8), None, false, Some(Trap::StackOverflow)),

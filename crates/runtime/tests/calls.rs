@@ -20,7 +20,10 @@ fn arguments_go_in_and_results_come_out() {
     let instance = instantiate(&code);
     let handle = instance.handle();
     assert_eq!(invoke(handle, "add", &[2, 40]).unwrap() as u32, 42);
-    assert_eq!(f64::from_bits(invoke(handle, "f64", &[1.5f64.to_bits(), 2]).unwrap()), 3.5);
+    assert_eq!(
+        f64::from_bits(invoke(handle, "f64", &[1.5f64.to_bits(), 2]).unwrap()),
+        3.5
+    );
     assert_eq!(invoke(handle, "count", &[]).unwrap() as u32, 41);
     assert_eq!(invoke(handle, "count", &[]).unwrap() as u32, 42);
     let other = instantiate(&code);
@@ -80,10 +83,17 @@ fn frames_have_places_in_the_component() {
     let component = format!("(component (core module $m {fields}) (core instance (instantiate $m)))");
     let bytes = wat::parse_str(component).unwrap();
     let report = trap(invoke(instantiate(&code(fields)).handle(), "f", &[]));
-    let opcodes: Vec<u8> = report.frames.iter().map(|frame| bytes[frame.offset.unwrap() as usize]).collect();
+    let opcodes: Vec<u8> = report
+        .frames
+        .iter()
+        .map(|frame| bytes[frame.offset.unwrap() as usize])
+        .collect();
     assert_eq!(opcodes, [0x00, 0x10], "{report}");
     let text = report.to_string();
-    assert!(text.contains("unreachable` instruction executed\nwasm backtrace:\n    0: m!inner (core[0]:f0) at 0x"), "{text}");
+    assert!(
+        text.contains("unreachable` instruction executed\nwasm backtrace:\n    0: m!inner (core[0]:f0) at 0x"),
+        "{text}"
+    );
 }
 
 /// A guest that calls itself without end, with small frames or with large ones.
@@ -99,7 +109,10 @@ fn stack_overflow_on_stacks_of_any_size() {
         let thread = std::thread::Builder::new().stack_size(stack).spawn(move || {
             let instance = instantiate_with(
                 &table(&code, |_| Ok(())),
-                Limits { stack_bytes: 4 << 20, ..Limits::default() },
+                Limits {
+                    stack_bytes: 4 << 20,
+                    ..Limits::default()
+                },
             );
             for _ in 0..2 {
                 let report = trap(invoke(instance.handle(), "down", &[0]));
@@ -112,7 +125,10 @@ fn stack_overflow_on_stacks_of_any_size() {
         thread.unwrap().join().unwrap();
     }
     // The main thread's stack is used here in one test binary run with `--test-threads 1` only; its bounds are found likewise.
-    assert_eq!(trap(invoke(instantiate(&code).handle(), "down", &[0])).trap, Trap::StackOverflow);
+    assert_eq!(
+        trap(invoke(instantiate(&code).handle(), "down", &[0])).trap,
+        Trap::StackOverflow
+    );
 }
 
 /// A host function that succeeds, fails, panics or calls back, as its argument says.
@@ -139,7 +155,10 @@ fn host_functions_return_fail_and_panic() {
     let handle = instance.handle();
     assert_eq!(invoke(handle, "call", &[1]).unwrap() as u32, 1005);
     let mut number = 77u64;
-    assert_eq!(invoke_with(handle, "call", &[3], (&raw mut number).cast()).unwrap() as u32, 1077);
+    assert_eq!(
+        invoke_with(handle, "call", &[3], (&raw mut number).cast()).unwrap() as u32,
+        1077
+    );
     assert!(!instance.is_poisoned());
     assert!(matches!(invoke(handle, "call", &[0]), Err(Stopped::Host(error)) if error.to_string() == "refused"));
     assert!(instance.is_poisoned());
@@ -205,7 +224,9 @@ fn calls_nest() {
         // Frames of all activations, in order, although the host went in and out between.
         for levels in 0..4 {
             let result = invoke_with(nest.instance, "call", &[200 + levels], host);
-            let Err(Stopped::Host(error)) = result else { panic!("{result:?}") };
+            let Err(Stopped::Host(error)) = result else {
+                panic!("{result:?}")
+            };
             let report: &mintage_runtime::TrapReport = error.downcast_ref().unwrap();
             let mut expected = vec!["leaf"];
             expected.resize(levels as usize + 2, "call");
@@ -233,7 +254,9 @@ fn exit_records_survive_nested_calls() {
     });
     let instance = instantiate_with(&table, Limits::default());
     let result = invoke(instance.handle(), "call", &[1]);
-    let Err(Stopped::Host(error)) = result else { panic!("{result:?}") };
+    let Err(Stopped::Host(error)) = result else {
+        panic!("{result:?}")
+    };
     assert_eq!(names(error.downcast_ref().unwrap()), ["trap", "call"]);
 }
 
@@ -251,7 +274,10 @@ fn recursion_through_the_host_shares_one_stack_limit() {
         };
         Ok(())
     });
-    let limits = Limits { stack_bytes: 256 << 10, ..Limits::default() };
+    let limits = Limits {
+        stack_bytes: 256 << 10,
+        ..Limits::default()
+    };
     let depth = invoke(instantiate_with(&table, limits).handle(), "call", &[0]).unwrap() as u32;
     assert!((20..5000).contains(&depth), "{depth}");
 }
@@ -270,8 +296,15 @@ fn many_threads_trap_at_once() {
                 for round in 0..200 {
                     let instance = instantiate(code);
                     invoke(instance.handle(), "store", &[64, number << 16 | round]).unwrap();
-                    assert_trap(invoke(instance.handle(), "load", &[70000]), Trap::MemoryOutOfBounds, &["load"]);
-                    assert_eq!(invoke(instance.handle(), "load", &[64]).unwrap() as u32 as u64, number << 16 | round);
+                    assert_trap(
+                        invoke(instance.handle(), "load", &[70000]),
+                        Trap::MemoryOutOfBounds,
+                        &["load"],
+                    );
+                    assert_eq!(
+                        invoke(instance.handle(), "load", &[64]).unwrap() as u32 as u64,
+                        number << 16 | round
+                    );
                 }
             });
         }
@@ -307,7 +340,13 @@ fn a_host_pointer_is_of_its_own_call() {
         Ok(())
     });
     let mut outer = 0u64;
-    invoke_with(instantiate_with(&table, Limits::default()).handle(), "twice", &[9], (&raw mut outer).cast()).unwrap();
+    invoke_with(
+        instantiate_with(&table, Limits::default()).handle(),
+        "twice",
+        &[9],
+        (&raw mut outer).cast(),
+    )
+    .unwrap();
     assert_eq!(outer, 2);
     let _ = ptr::null::<()>();
 }

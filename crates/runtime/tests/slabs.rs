@@ -57,7 +57,10 @@ fn tables_grow_in_place_up_to_their_maximum() {
         assert_eq!(instance.table_set(id, 3, 0), Some(()));
         assert_eq!(instance.table_set(id, 5, 0), None);
     }
-    assert_eq!((instance.table_get(id, 3), instance.table_get(id, 4)), (Some(0), Some(0)));
+    assert_eq!(
+        (instance.table_get(id, 3), instance.table_get(id, 4)),
+        (Some(0), Some(0))
+    );
     assert_eq!(invoke(handle, "table_size", &[]).unwrap() as u32, 5);
 }
 
@@ -65,15 +68,31 @@ fn tables_grow_in_place_up_to_their_maximum() {
 fn limits_refuse_growth_and_large_starts() {
     let code = code(GROWING);
     let none = table(&code, |_| Ok(()));
-    let limits = Limits { memory_bytes: 2 << 16, table_entries: 3, ..Limits::default() };
+    let limits = Limits {
+        memory_bytes: 2 << 16,
+        table_entries: 3,
+        ..Limits::default()
+    };
     let instance = instantiate_with(&none, limits);
     assert_eq!(invoke(instance.handle(), "grow", &[2]).unwrap() as i32, -1);
     assert_eq!(invoke(instance.handle(), "grow", &[1]).unwrap() as i32, 1);
     assert_eq!(invoke(instance.handle(), "grow_table", &[2]).unwrap() as i32, -1);
     assert_eq!(invoke(instance.handle(), "grow_table", &[1]).unwrap() as i32, 2);
     for (limits, what) in [
-        (Limits { memory_bytes: 65535, ..Limits::default() }, "mem0 starts with 0x10000 bytes"),
-        (Limits { table_entries: 1, ..Limits::default() }, "table0 starts with 2 entries"),
+        (
+            Limits {
+                memory_bytes: 65535,
+                ..Limits::default()
+            },
+            "mem0 starts with 0x10000 bytes",
+        ),
+        (
+            Limits {
+                table_entries: 1,
+                ..Limits::default()
+            },
+            "table0 starts with 2 entries",
+        ),
     ] {
         let error = Instance::new(&code, &none, limits, 0).err().unwrap().to_string();
         assert!(error.contains(what), "{error}");
@@ -104,8 +123,16 @@ fn bulk_operations_and_segments() {
     invoke(handle, "copy", &[101, 100, 5]).unwrap();
     assert_eq!(bytes(100..107), b"223456\0");
     assert_trap(invoke(handle, "init", &[100, 6, 5]), Trap::MemoryOutOfBounds, &["init"]);
-    assert_trap(invoke(handle, "copy", &[65535, 0, 2]), Trap::MemoryOutOfBounds, &["copy"]);
-    assert_trap(invoke(handle, "copy", &[0, u64::from(u32::MAX), 2]), Trap::MemoryOutOfBounds, &["copy"]);
+    assert_trap(
+        invoke(handle, "copy", &[65535, 0, 2]),
+        Trap::MemoryOutOfBounds,
+        &["copy"],
+    );
+    assert_trap(
+        invoke(handle, "copy", &[0, u64::from(u32::MAX), 2]),
+        Trap::MemoryOutOfBounds,
+        &["copy"],
+    );
 
     invoke(handle, "table_init", &[1, 0, 2]).unwrap();
     invoke(handle, "table_copy", &[0, 1, 2]).unwrap();
@@ -113,14 +140,30 @@ fn bulk_operations_and_segments() {
     assert_eq!(invoke(handle, "call", &[1]).unwrap() as u32, 2);
     invoke(handle, "table_fill", &[2, 2]).unwrap();
     assert_eq!(invoke(handle, "call", &[3]).unwrap() as u32, 2);
-    assert_trap(invoke(handle, "table_fill", &[3, 2]), Trap::TableOutOfBounds, &["table_fill"]);
-    assert_trap(invoke(handle, "table_init", &[0, 1, 2]), Trap::TableOutOfBounds, &["table_init"]);
-    assert_trap(invoke(handle, "table_copy", &[3, 0, 2]), Trap::TableOutOfBounds, &["table_copy"]);
+    assert_trap(
+        invoke(handle, "table_fill", &[3, 2]),
+        Trap::TableOutOfBounds,
+        &["table_fill"],
+    );
+    assert_trap(
+        invoke(handle, "table_init", &[0, 1, 2]),
+        Trap::TableOutOfBounds,
+        &["table_init"],
+    );
+    assert_trap(
+        invoke(handle, "table_copy", &[3, 0, 2]),
+        Trap::TableOutOfBounds,
+        &["table_copy"],
+    );
 
     invoke(handle, "drop", &[]).unwrap();
     invoke(handle, "init", &[0, 0, 0]).unwrap();
     assert_trap(invoke(handle, "init", &[0, 0, 1]), Trap::MemoryOutOfBounds, &["init"]);
-    assert_trap(invoke(handle, "table_init", &[0, 0, 1]), Trap::TableOutOfBounds, &["table_init"]);
+    assert_trap(
+        invoke(handle, "table_init", &[0, 0, 1]),
+        Trap::TableOutOfBounds,
+        &["table_init"],
+    );
     // What one instance dropped, another still has.
     invoke(instantiate(&code).handle(), "init", &[0, 0, 10]).unwrap();
 }
@@ -166,10 +209,15 @@ fn a_large_image_is_mapped_privately() {
         r#"(memory (export "memory") 4) (data (i32.const 65536) "{data}")
            (func (export "store") (param i32 i32) (i32.store8 (local.get 0) (local.get 1)))"#
     );
-    let artifact = artifact(&format!("(component (core module $m {fields}) (core instance (instantiate $m)))"));
+    let artifact = artifact(&format!(
+        "(component (core module $m {fields}) (core instance (instantiate $m)))"
+    ));
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), &artifact).unwrap();
-    let check = LoadCheck { tunables: tunables(), level: mintage_artifact::Check::Full };
+    let check = LoadCheck {
+        tunables: tunables(),
+        level: mintage_artifact::Check::Full,
+    };
     // SAFETY: the compiler made the file, and nobody changes it.
     let opened = unsafe { Code::open(file.path(), &check) }.unwrap();
     for code in [opened, load(&artifact)] {
@@ -186,15 +234,31 @@ fn a_large_image_is_mapped_privately() {
 #[test]
 fn what_does_not_fit_is_refused() {
     let artifact = artifact("(component)");
-    let check = LoadCheck { tunables: Tunables::default(), ..LoadCheck::default() };
+    let check = LoadCheck {
+        tunables: Tunables::default(),
+        ..LoadCheck::default()
+    };
     // SAFETY: the compiler made it, or it is refused before anything of it is used.
-    let refused = |bytes: &[u8], check: &LoadCheck| format!("{:?}", unsafe { Code::from_bytes(bytes, check) }.err().unwrap());
-    assert!(refused(&artifact, &check).contains("core_exports"), "{}", refused(&artifact, &check));
-    let check = LoadCheck { tunables: tunables(), ..check };
+    let refused =
+        |bytes: &[u8], check: &LoadCheck| format!("{:?}", unsafe { Code::from_bytes(bytes, check) }.err().unwrap());
+    assert!(
+        refused(&artifact, &check).contains("core_exports"),
+        "{}",
+        refused(&artifact, &check)
+    );
+    let check = LoadCheck {
+        tunables: tunables(),
+        ..check
+    };
     for len in [0, 1, 64, artifact.len() / 2] {
         refused(&artifact[..len], &check);
     }
-    let error = format!("{:?}", unsafe { Code::open("/nonexistent/artifact".as_ref(), &check) }.err().unwrap());
+    let error = format!(
+        "{:?}",
+        unsafe { Code::open("/nonexistent/artifact".as_ref(), &check) }
+            .err()
+            .unwrap()
+    );
     assert!(error.contains("/nonexistent/artifact"), "{error}");
 }
 
@@ -202,7 +266,10 @@ fn what_does_not_fit_is_refused() {
 fn host_tables_are_of_one_component() {
     let (first, second) = (code(GROWING), code(GROWING));
     let table = HostTable::new(&first, Vec::new()).unwrap();
-    let error = Instance::new(&second, &table, Limits::default(), 0).err().unwrap().to_string();
+    let error = Instance::new(&second, &table, Limits::default(), 0)
+        .err()
+        .unwrap()
+        .to_string();
     assert!(error.contains("another component"), "{error}");
     let needy = code_with_host(r#"(func (export "call") (result i32) (call $f (i32.const 1)))"#);
     let error = HostTable::new(&needy, Vec::new()).err().unwrap().to_string();

@@ -14,7 +14,10 @@ use std::sync::Arc;
 
 /// The settings of all tests: every core export can be called.
 pub fn tunables() -> Tunables {
-    Tunables { core_exports: true, ..Tunables::default() }
+    Tunables {
+        core_exports: true,
+        ..Tunables::default()
+    }
 }
 
 pub fn artifact(component: &str) -> Vec<u8> {
@@ -23,14 +26,19 @@ pub fn artifact(component: &str) -> Vec<u8> {
 }
 
 pub fn load(artifact: &[u8]) -> Arc<Code> {
-    let check = LoadCheck { tunables: tunables(), ..LoadCheck::default() };
+    let check = LoadCheck {
+        tunables: tunables(),
+        ..LoadCheck::default()
+    };
     // SAFETY: the compiler made it.
     unsafe { Code::from_bytes(artifact, &check) }.unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 /// A component of one core module with the given fields.
 pub fn code(fields: &str) -> Arc<Code> {
-    load(&artifact(&format!("(component (core module $m {fields}) (core instance (instantiate $m)))")))
+    load(&artifact(&format!(
+        "(component (core module $m {fields}) (core instance (instantiate $m)))"
+    )))
 }
 
 /// A component of one core module that imports `host` `f`, a function from `u32` to `u32`.
@@ -67,7 +75,11 @@ pub fn instantiate_with(table: &Arc<HostTable>, limits: Limits) -> Instance {
 
 fn export(code: &Code, name: &str) -> CoreItem {
     let exports = &code.interface().core_exports;
-    exports.iter().find(|export| &*export.name == name).unwrap_or_else(|| panic!("no export {name}")).item
+    exports
+        .iter()
+        .find(|export| &*export.name == name)
+        .unwrap_or_else(|| panic!("no export {name}"))
+        .item
 }
 
 pub fn function(code: &Code, name: &str) -> (CoreCallee, DomainId) {
@@ -106,7 +118,15 @@ pub fn invoke_with(instance: InstanceHandle, name: &str, args: &[u64], host: *mu
     words[..args.len()].copy_from_slice(args);
     // SAFETY: the instance lives, the words are as many as the signature needs, the host pointer is what the test's host
     // functions expect, and no test holds on to a reference into a memory.
-    unsafe { call(instance, domain, &code.callee(callee).unwrap(), words.as_mut_ptr(), host)? };
+    unsafe {
+        call(
+            instance,
+            domain,
+            &code.callee(callee).unwrap(),
+            words.as_mut_ptr(),
+            host,
+        )?
+    };
     Ok(words[0])
 }
 
@@ -120,7 +140,11 @@ pub fn trap(result: Result<u64, Stopped>) -> TrapReport {
 
 /// The names of a report's frames.
 pub fn names(report: &TrapReport) -> Vec<&str> {
-    report.frames.iter().map(|frame| frame.name.as_deref().unwrap_or("?")).collect()
+    report
+        .frames
+        .iter()
+        .map(|frame| frame.name.as_deref().unwrap_or("?"))
+        .collect()
 }
 
 pub fn assert_trap(result: Result<u64, Stopped>, expected: Trap, frames: &[&str]) {
