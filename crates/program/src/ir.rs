@@ -48,7 +48,7 @@ pub struct Module<'a> {
     pub imported_funcs: u32,
     /// Bodies of the functions that are not imported: the bytes between size field and end, and where they start in the component.
     pub bodies: Vec<Body<'a>>,
-    /// Function names of the name section, sorted by index.
+    /// Function names, sorted by index, each function once: those of the name section, else those of exports.
     pub names: Vec<(FuncIndex, &'a str)>,
     /// The module's own name, if the name section gives one.
     pub name: Option<&'a str>,

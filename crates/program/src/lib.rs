@@ -19,6 +19,7 @@ mod verify;
 
 use anyhow::Result;
 use mintage_environ::Tunables;
+use mintage_environ::component::ComponentInterface;
 
 pub use ir::*;
 pub use verify::verify;
@@ -37,6 +38,17 @@ pub fn build<'a>(bytes: &'a [u8], tunables: &Tunables) -> Result<Program<'a>> {
         verify(&program)?;
     }
     Ok(program)
+}
+
+/// Imports and exports of the component in `bytes`, with their types, also when the component uses what is not supported
+/// yet. Core functions in it have provisional names, and `lowers` and `initializers` are empty.
+///
+/// # Errors
+///
+/// When the bytes are not a valid component of the supported [`features`].
+pub fn interface(bytes: &[u8]) -> Result<ComponentInterface> {
+    let parsed = parse::parse(bytes)?;
+    Ok(inline::inline(&parsed, &Tunables::default())?.interface)
 }
 
 /// The WebAssembly features that are supported: what the validator accepts.

@@ -82,3 +82,72 @@ fn diff(expected: &str, actual: &str) -> String {
         .for_each(|line| writeln!(text, "+ {line}").unwrap());
     text
 }
+
+/// Bytes that are no component, and part of what is said of them.
+#[test]
+fn no_component() {
+    let component = wat::parse_str("(component (core module (func)))").unwrap();
+    let cases: &[(&[u8], &str)] = &[
+        (b"", "the input is empty"),
+        (b"\n ;; text\n(component)", "`wasm-tools parse`"),
+        (b"(module)", "`wasm-tools parse`"),
+        (b"\x7fELF\x02", "starts with 7f 45 4c 46"),
+        (b"\0asm", "unexpected end-of-file"),
+        (b"\0asm\x01\0\0\0", "`wasm-tools component new`"),
+        (b"\0asm\x01\0\0\0\xff", "`wasm-tools component new`"),
+        (b"\0asm\x0e\0\x01\0", "unknown binary version"),
+        (&component[..component.len() - 1], "unexpected end-of-file"),
+        (&[&component[..], &[77, 0]].concat(), "malformed section id: 77"),
+    ];
+    for (bytes, expected) in cases {
+        let error = mintage_program::build(bytes, &Tunables::default())
+            .map(|_| ())
+            .unwrap_err();
+        assert!(format!("{error:#}").contains(expected), "{bytes:?}: {error:#}");
+    }
+}
+
+/// An interface can be read where a program cannot be built.
+#[test]
+fn interface_of_unsupported() {
+    let text = include_str!("programs/error-handle-lower.wat");
+    let interface = mintage_program::interface(&wat::parse_str(text).unwrap()).unwrap();
+    let ty = interface.import_funcs.values().next().unwrap().ty;
+    assert_eq!(interface.types.display_func(ty), "func() -> own<resource0>");
+}
+
+/// Damaged components give errors, or programs that the verifier accepts; never a panic.
+#[test]
+fn damaged() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs");
+    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    let mut next = move |below: usize| {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        (random % below as u64) as usize
+    };
+    let mut built = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let bytes = wat::parse_file(entry.unwrap().path()).unwrap();
+        for _ in 0..200 {
+            let mut damaged = bytes.clone();
+            for _ in 0..=next(3) {
+                let at = next(damaged.len() - 8) + 8;
+                damaged[at] = [next(256) as u8, damaged[at] ^ 1 << next(8)][next(2)];
+            }
+            let tunables = Tunables {
+                core_exports: next(2) == 0,
+                ..Tunables::default()
+            };
+            if let Ok(program) = mintage_program::build(&damaged, &tunables) {
+                mintage_program::verify(&program).unwrap();
+                built += 1;
+            }
+        }
+    }
+    assert!(
+        built > 100,
+        "only {built} damaged components could be built: the test does not reach far"
+    );
+}

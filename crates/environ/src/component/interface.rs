@@ -108,7 +108,8 @@ pub enum Export {
 }
 
 /// A step of instantiation that is not part of the image, in order. The image holds every data and element segment that is
-/// applied before the first start function and is in bounds.
+/// in bounds and goes to a memory or table which no code can have seen: all segments before the first start function, and
+/// those behind it that go to a memory or table of their own core instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Initializer {
     /// Copies a whole data segment to a constant place (an active segment behind a start function), then drops it.

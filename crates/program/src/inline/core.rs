@@ -250,7 +250,9 @@ impl<'p, 'a> Inliner<'p, 'a> {
                     let offset = scope.offset(offset_expr)?;
                     if self.trapped {
                         // Nothing from here on ever runs.
-                    } else if self.started {
+                    } else if self.started
+                        && !is_own(table_index.unwrap_or(0), state.core.tables.len(), module.tables.len())
+                    {
                         segment_state = SegmentState::Applied;
                         self.out.steps.push(Step::Elem {
                             instance: id,
@@ -315,7 +317,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
                     let size = u128::from(shape.minimum) << shape.page_size_log2;
                     if self.trapped {
                         // Nothing from here on ever runs.
-                    } else if self.started {
+                    } else if self.started && !is_own(*memory_index, state.core.memories.len(), module.memories.len()) {
                         segment_state = SegmentState::Applied;
                         self.out.steps.push(Step::Data {
                             instance: id,
@@ -343,6 +345,12 @@ impl<'p, 'a> Inliner<'p, 'a> {
         self.out.steps.push(Step::Trap(trap));
         self.trapped = true;
     }
+}
+
+/// Whether an index space of `all` entries, the last `own` of which are the module's, has one of these at `index`. No code
+/// has seen a memory or table of a module that is being instantiated, whatever ran before.
+fn is_own(index: u32, all: usize, own: usize) -> bool {
+    index as usize >= all - own
 }
 
 /// The values of an element segment.

@@ -105,7 +105,7 @@ struct Inliner<'p, 'a> {
     budget: Budget,
     /// Whether a step before this point always traps: what follows is never reached.
     trapped: bool,
-    /// Whether a start function runs before this point, so that memories and tables are no longer known.
+    /// Whether a start function runs before this point, so that memories and tables of earlier instances are not known.
     started: bool,
     lifts: Vec<LiftItem>,
     exported_lifts: HashMap<usize, LiftId>,

@@ -58,6 +58,12 @@ const ADVICE: &[(WasmFeatures, &str, &str)] = &[
         "use synchronous functions, without streams and futures",
     ),
     (
+        WasmFeatures::CM_THREADING,
+        "the threads of components",
+        "use synchronous functions on one thread",
+    ),
+    (WasmFeatures::CM_ERROR_CONTEXT, "error contexts", "use a string"),
+    (
         WasmFeatures::CM_VALUES,
         "component values",
         "leave value imports, exports and start functions out",

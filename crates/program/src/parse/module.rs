@@ -71,8 +71,7 @@ impl<'a> ModuleBuilder<'a> {
     }
 
     pub fn finish(mut self) -> CoreModule<'a> {
-        let functions = self.ir.funcs.len();
-        self.ir.names.retain(|(func, _)| func.index() < functions);
+        self.complete_names();
         let CoreModuleParts {
             imports,
             tables,
@@ -171,6 +170,23 @@ impl<'a> ModuleBuilder<'a> {
             _ => {}
         }
         Ok(None)
+    }
+
+    /// Gives exported functions without a name that of their first export, and drops names of functions that do not exist.
+    fn complete_names(&mut self) {
+        let functions = self.ir.funcs.len();
+        let names = &mut self.ir.names;
+        names.retain(|(func, _)| func.index() < functions);
+        let named = names.len();
+        for (&name, &(kind, index)) in &self.module.exports {
+            let func = FuncIndex::from_u32(index);
+            let is_named = names[..named].binary_search_by_key(&func, |&(func, _)| func).is_ok();
+            if kind == ExternalKind::Func && !is_named {
+                names.push((func, name));
+            }
+        }
+        names.sort_by_key(|&(func, _)| func);
+        names.dedup_by_key(|&mut (func, _)| func);
     }
 
     /// Takes over what can be read of a name section; a malformed rest is ignored, as the specification asks.

@@ -5,4 +5,4 @@
   (core instance $m (instantiate $m (with "" (instance (export "get" (func $get))))))
   (func (export "run") (canon lift (core func $m "run"))))
 ;; =>
-;; error: calling the imported function `get` of `wasi:cli/stdin@0.2.0`, which takes or gives resource handles, is not supported yet (used by function 1 of core module 0)
+;; error: calling the imported function `get` of `wasi:cli/stdin@0.2.0`, which takes or gives resource handles, is not supported yet (used by function 1 (`run`) of core module 0)

@@ -5,4 +5,4 @@
   (core instance $i (instantiate $m (with "" (instance (export "drop" (func $drop))))))
   (func (export "run") (canon lift (core func $i "run"))))
 ;; =>
-;; error: the canonical built-in `resource.drop` is not supported yet (used by function 1 of core module 0)
+;; error: the canonical built-in `resource.drop` is not supported yet (used by function 1 (`run`) of core module 0)

@@ -1,0 +1,154 @@
+//! The verifier finds damage: each case breaks one invariant of a good program.
+
+use mintage_environ::component::{CoreCallee, Initializer};
+use mintage_environ::{
+    CoreInstanceId, DomainId, FuncIndex, FuncKey, GlobalId, IndexVec, LiftId, LowerId, MemoryId, SigId, TableId, Trap,
+};
+use mintage_program::{Const, Program, build, verify};
+
+const TEXT: &str = r#"
+(component
+  (import "host" (func $host (param "x" u32)))
+  (core func $host (canon lower (func $host)))
+  (core module $m
+    (import "" "host" (func $host (param i32)))
+    (memory (export "memory") 1)
+    (table 2 funcref)
+    (global $g (mut i32) (i32.const 1))
+    (func $dead)
+    (func $helper)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) unreachable)
+    (func (export "run") (param i32 i32) (result i32)
+      call $called
+      (call $host (i32.const 1))
+      (table.set (i32.const 0) (ref.null func))
+      (memory.init $d (i32.const 0) (i32.const 0) (i32.const 1))
+      i32.const 0)
+    (func $start)
+    (func $called)
+    (start $start)
+    (elem (i32.const 0) func $helper)
+    (data (i32.const 0) "image")
+    (data $d "passive"))
+  (core instance $i (instantiate $m (with "" (instance (export "host" (func $host))))))
+  (func (export "run") (param "x" string) (result string)
+    (canon lift (core func $i "run") (memory (core memory $i "memory")) (realloc (core func $i "realloc")))))
+"#;
+
+fn key(func: u32) -> FuncKey {
+    FuncKey::CoreFunc {
+        instance: CoreInstanceId::from_u32(0),
+        func: FuncIndex::from_u32(func),
+    }
+}
+
+/// Something that no longer holds, and part of what the verifier says.
+type Damage = (fn(&mut Program<'_>), &'static str);
+
+const DAMAGES: &[Damage] = &[
+    (|p| p.globals = IndexVec::new(), "globals and their values differ"),
+    (|p| p.shape.domains[DomainId::from_u32(0)] = None, "no main memory"),
+    (
+        |p| p.shape.memories[MemoryId::from_u32(0)].domain = DomainId::from_u32(7),
+        "domain7 does not exist",
+    ),
+    (
+        |p| p.globals[GlobalId::from_u32(0)].init = Const::F32(0),
+        "starts as F32",
+    ),
+    (
+        |p| p.instances[CoreInstanceId::from_u32(0)].imported_funcs.clear(),
+        "imported functions are missing",
+    ),
+    (
+        |p| p.instances[CoreInstanceId::from_u32(0)].imported_funcs[0] = key(1),
+        "which is not instantiated yet",
+    ),
+    (
+        |p| {
+            p.instances[CoreInstanceId::from_u32(0)]
+                .memories
+                .push(MemoryId::from_u32(1))
+        },
+        "mem1 is not of domain0",
+    ),
+    (
+        |p| p.instances[CoreInstanceId::from_u32(0)].data.clear(),
+        "a segment has no owner",
+    ),
+    (|p| p.image_data[0].offset = 65533, "leaves mem0"),
+    (|p| p.image_elems[0].offset = 2, "leave table0"),
+    (
+        |p| {
+            p.image_elems[0].values = [Const::Func(CoreCallee {
+                key: key(1),
+                sig: SigId::from_u32(1),
+            })]
+            .into()
+        },
+        "is not reachable",
+    ),
+    (
+        |p| {
+            p.image_elems[0].values = [Const::Func(CoreCallee {
+                key: key(2),
+                sig: SigId::from_u32(0),
+            })]
+            .into()
+        },
+        "and not sig0",
+    ),
+    (
+        |p| p.tables[TableId::from_u32(0)].mutable = false,
+        "which is not mutable",
+    ),
+    (
+        |p| p.interface.lifts[LiftId::from_u32(0)].options.domain = DomainId::from_u32(1),
+        "is not of domain1",
+    ),
+    (
+        |p| p.interface.lifts[LiftId::from_u32(0)].callee.key = FuncKey::LowerImport(LowerId::from_u32(0)),
+        "lower[0] has",
+    ),
+    (
+        |p| p.interface.lowers[LowerId::from_u32(0)].sig = SigId::from_u32(3),
+        "and not sig0",
+    ),
+    (|p| p.interface.lifts = IndexVec::new(), "lift0 does not exist"),
+    (|p| p.interface.imports.clear(), "stands nowhere in the imports"),
+    (
+        |p| {
+            p.interface
+                .initializers
+                .insert(0, Initializer::Trap(Trap::MemoryOutOfBounds))
+        },
+        "a step follows a trap",
+    ),
+    (|p| p.reachable.reverse(), "not sorted"),
+    (
+        |p| p.reachable.retain(|&key| key != self::key(6)),
+        "names core[0]:f6, which is not reachable",
+    ),
+    (|p| p.reachable.insert(0, key(0)), "has no body"),
+    (
+        |p| p.reachable.push(FuncKey::LowerImport(LowerId::from_u32(1))),
+        "lower[1] does not exist",
+    ),
+    (|p| p.entries.clear(), "there is no entry"),
+];
+
+#[test]
+fn damages_are_found() {
+    let bytes = wat::parse_str(TEXT).unwrap();
+    let program = || build(&bytes, &Default::default()).unwrap();
+    verify(&program()).unwrap();
+    for (number, (damage, expected)) in DAMAGES.iter().enumerate() {
+        let mut program = program();
+        damage(&mut program);
+        let error = verify(&program).map_or_else(|error| format!("{error:#}"), |()| "nothing".into());
+        assert!(
+            error.contains(expected),
+            "damage {number}: expected `{expected}`, found: {error}"
+        );
+    }
+}
