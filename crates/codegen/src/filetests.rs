@@ -28,7 +28,10 @@ const MARK: &str = ";; == ";
 #[test]
 fn filetests() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("filetests");
-    let mut files: Vec<_> = fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut files: Vec<_> = fs::read_dir(&folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     files.sort();
     assert!(!files.is_empty(), "no files in {}", folder.display());
     let mut failures = String::new();
@@ -48,7 +51,11 @@ fn filetests() {
 
 /// The file that `input`, a file without expectations, should be.
 fn expand(input: &str) -> Result<String> {
-    let mut tunables = Tunables { debug_verifier: true, core_exports: true, ..Tunables::default() };
+    let mut tunables = Tunables {
+        debug_verifier: true,
+        core_exports: true,
+        ..Tunables::default()
+    };
     let mut shown = Vec::new();
     for line in input.lines().filter_map(|line| line.strip_prefix(";;! ")) {
         match line.split_once(' ') {
@@ -85,7 +92,15 @@ fn expand(input: &str) -> Result<String> {
 /// An x86-64 processor of about 2013.
 fn processor() -> Result<isa::Builder> {
     let mut builder = isa::lookup_by_name("x86_64-unknown-linux-gnu")?;
-    for feature in ["has_sse3", "has_ssse3", "has_sse41", "has_sse42", "has_popcnt", "has_lzcnt", "has_bmi1"] {
+    for feature in [
+        "has_sse3",
+        "has_ssse3",
+        "has_sse41",
+        "has_sse42",
+        "has_popcnt",
+        "has_lzcnt",
+        "has_bmi1",
+    ] {
         builder.enable(feature)?;
     }
     Ok(builder)
@@ -108,7 +123,8 @@ fn find_key(program: &Program<'_>, name: &str) -> Result<FuncKey> {
     let entries = program.entries.iter().copied().map(FuncKey::Entry);
     let builtins = Builtin::ALL.iter().copied().map(FuncKey::Builtin);
     let mut keys = program.reachable.iter().copied().chain(entries).chain(builtins);
-    keys.find(|key| key.to_string() == name).with_context(|| format!("no reachable function is called `{name}`"))
+    keys.find(|key| key.to_string() == name)
+        .with_context(|| format!("no reachable function is called `{name}`"))
 }
 
 /// A unified diff with three lines of context, as one hunk.
@@ -119,7 +135,11 @@ fn diff(old: &str, new: &str) -> String {
     for i in (0..old.len()).rev() {
         for j in (0..new.len()).rev() {
             let skip = common[i + 1][j].max(common[i][j + 1]);
-            common[i][j] = if old[i] == new[j] { common[i + 1][j + 1] + 1 } else { skip };
+            common[i][j] = if old[i] == new[j] {
+                common[i + 1][j + 1] + 1
+            } else {
+                skip
+            };
         }
     }
     let (mut i, mut j, mut lines) = (0, 0, Vec::new());
@@ -135,9 +155,15 @@ fn diff(old: &str, new: &str) -> String {
             j += 1;
         }
     }
-    let near = |at: usize| lines[at.saturating_sub(3)..(at + 4).min(lines.len())].iter().any(|&(mark, _)| mark != ' ');
+    let near = |at: usize| {
+        lines[at.saturating_sub(3)..(at + 4).min(lines.len())]
+            .iter()
+            .any(|&(mark, _)| mark != ' ')
+    };
     let shown = (0..lines.len()).filter(|&at| near(at));
-    shown.fold(String::new(), |text, at| text + &format!("  {}{}\n", lines[at].0, lines[at].1))
+    shown.fold(String::new(), |text, at| {
+        text + &format!("  {}{}\n", lines[at].0, lines[at].1)
+    })
 }
 
 #[test]

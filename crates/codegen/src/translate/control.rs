@@ -28,8 +28,8 @@ pub(crate) struct Frame {
 enum Kind {
     /// The function's body, a `block`, or an `if` behind its `else`.
     Block,
-    /// A `loop`: branches go to its header, whose parameters are the loop's.
-    Loop { header: Block },
+    /// A `loop`: branches go to its header, whose first parameters are the loop's. (The construction of SSA form adds more.)
+    Loop { header: Block, parameters: usize },
     /// An `if` before its `else`.
     If { otherwise: Block, parameters: Values },
 }
@@ -124,7 +124,10 @@ impl<'a> Translator<'a, '_> {
         self.stack.truncate(self.stack.len() - parameters.len());
         self.builder.switch_to_block(header);
         self.stack.extend_from_slice(self.builder.block_params(header));
-        Kind::Loop { header }
+        Kind::Loop {
+            header,
+            parameters: parameters.len(),
+        }
     }
 
     fn branch_on(&mut self, condition: Value, parameters: &[ValType]) -> Kind {
@@ -165,14 +168,14 @@ impl<'a> Translator<'a, '_> {
             self.jump_to_end(index);
         }
         let frame = self.frames.pop().expect("the frame was just looked at");
-        if let Kind::Loop { header } = frame.kind {
+        if let Kind::Loop { header, .. } = frame.kind {
             self.builder.seal_block(header);
         }
         if let Some(next) = frame.next {
             self.builder.switch_to_block(next);
-            self.builder.seal_block(next);
             self.stack.truncate(frame.height);
             self.stack.extend_from_slice(self.builder.block_params(next));
+            self.builder.seal_block(next);
             self.reachable = true;
         } else if !self.reachable {
             self.stack.truncate(frame.height);
@@ -207,8 +210,8 @@ impl<'a> Translator<'a, '_> {
     /// Where a branch to label `depth` goes, and how many operands it takes along.
     fn label(&mut self, depth: u32) -> (Block, usize) {
         let index = self.frames.len() - 1 - depth as usize;
-        if let Kind::Loop { header } = self.frames[index].kind {
-            (header, self.builder.block_params(header).len())
+        if let Kind::Loop { header, parameters } = self.frames[index].kind {
+            (header, parameters)
         } else {
             (self.next_of(index), self.frames[index].results.len())
         }
