@@ -114,7 +114,8 @@ impl<B: AsRef<[u8]>> Artifact<B> {
     }
 
     /// The byte offset in the component of the wasm instruction that the machine instruction which contains `code_offset`
-    /// belongs to. For a return address, pass the address less one.
+    /// belongs to. For a return address, pass the address less one. `None` for code in front of the function's first wasm
+    /// instruction, trampolines, and artifacts made without `Tunables::address_map`.
     pub fn address_at(&self, code_offset: u32) -> Option<u32> {
         let (ordinal, _, start) = self.key_table()?.find(code_offset)?;
         let record = Records::new(self.section(Section::Addresses))
@@ -135,7 +136,7 @@ impl<B: AsRef<[u8]>> Artifact<B> {
 
     /// The address map of the function with this ordinal in the key table: offset from its start and byte offset in the
     /// component. An entry holds up to the next one.
-    pub fn addresses(&self, ordinal: u32) -> impl Iterator<Item = (u32, Option<u32>)> + '_ {
+    pub fn addresses(&self, ordinal: u32) -> impl Iterator<Item = (u32, u32)> + '_ {
         let records = Records::new(self.section(Section::Addresses)).ok();
         addresses::entries(
             records

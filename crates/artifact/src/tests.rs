@@ -127,11 +127,10 @@ fn lookups_agree_with_the_plan() {
                 assert_eq!(artifact.trap_at(start + offset), trap, "{key} {offset}");
                 let address = addresses
                     .iter()
-                    .rfind(|&&(at, _)| at <= offset)
-                    .map(|&(_, address)| address);
+                    .rfind(|&&(at, address)| at <= offset && address != u32::MAX);
                 assert_eq!(
                     artifact.address_at(start + offset),
-                    address.filter(|&address| address != u32::MAX)
+                    address.map(|&(_, address)| address)
                 );
             }
             assert_eq!(artifact.function_name(ordinal), name);

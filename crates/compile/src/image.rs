@@ -26,13 +26,22 @@ pub(crate) struct Imaged<'a> {
 }
 
 /// A sparse array of bytes, zero where there is no page.
-#[derive(Default)]
 pub(crate) struct Image {
     /// Pages by number.
     pages: BTreeMap<u64, Box<[u8; PAGE_SIZE]>>,
+    /// The most bytes of pages.
+    limit: u64,
 }
 
 impl Image {
+    /// An image of zeros, with a limit for the bytes of its pages.
+    fn new(limit: u64) -> Self {
+        Self {
+            pages: BTreeMap::new(),
+            limit,
+        }
+    }
+
     /// The pages that are not zero: slab offset and bytes, in order.
     pub fn pages(&self) -> impl Iterator<Item = (u64, &[u8; PAGE_SIZE])> {
         self.pages
@@ -61,8 +70,9 @@ impl Image {
             None if chunk.iter().all(|&byte| byte == 0) => return Ok(()),
             None => {
                 ensure!(
-                    (count + 1) * PAGE <= MAX_IMAGE,
-                    "memories and tables start with more than {MAX_IMAGE} bytes of pages that are not zero, which is the limit"
+                    (count + 1) * PAGE <= self.limit,
+                    "memories and tables start with more than {} bytes of pages that are not zero, which is the limit",
+                    self.limit
                 );
                 self.pages.entry(number).or_insert_with(|| Box::new([0; PAGE_SIZE]))
             }
@@ -89,7 +99,7 @@ impl Image {
 
 /// Computes the image of a linked program.
 pub(crate) fn build(linked: Linked<'_>) -> Result<Imaged<'_>> {
-    let mut image = Image::default();
+    let mut image = Image::new(MAX_IMAGE);
     write_memories(&mut image, &linked.laid_out)?;
     write_tables(&mut image, &linked)?;
     write_globals(&mut image, &linked)?;
@@ -218,7 +228,7 @@ mod tests {
 
     #[test]
     fn far_apart_bytes_take_a_page_each_and_zeros_none() {
-        let mut image = Image::default();
+        let mut image = Image::new(MAX_IMAGE);
         image.write(5, &[1]).unwrap();
         image.write((1 << 40) - 1, &[2, 3]).unwrap();
         image.write(1 << 30, &[0; 100_000]).unwrap();
@@ -233,7 +243,7 @@ mod tests {
 
     #[test]
     fn later_bytes_replace_earlier_ones_across_pages() {
-        let mut image = Image::default();
+        let mut image = Image::new(MAX_IMAGE);
         image.fill(PAGE - 16, 0x0101_0101_0101_0101, 600).unwrap();
         image.write(PAGE - 1, &[7, 0]).unwrap();
         let bytes: Vec<u8> = image.pages().flat_map(|(_, page)| *page).collect();
@@ -250,8 +260,8 @@ mod tests {
 
     #[test]
     fn too_many_pages_are_an_error() {
-        let mut image = Image::default();
-        image.fill(0, 1, MAX_IMAGE / 8).unwrap();
+        let mut image = Image::new(1 << 20);
+        image.fill(0, 1, (1 << 20) / 8).unwrap();
         image.write(17, &[1]).unwrap();
         let error = image.write(1 << 40, &[1]).unwrap_err().to_string();
         assert!(error.contains("limit"), "{error}");

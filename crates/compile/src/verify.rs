@@ -94,19 +94,22 @@ fn verify_records(artifact: &Read<'_>, ordinal: u32, start: u32, function: &Plac
             "its trap at {offset:#x} is not found"
         );
     }
-    let mut known: BTreeMap<u32, Option<u32>> = BTreeMap::new();
-    for &(offset, address) in &plan.addresses {
-        known.insert(offset, (address != u32::MAX).then_some(address));
-    }
+    let mut known: BTreeMap<u32, u32> = BTreeMap::new();
+    known.extend(
+        plan.addresses
+            .iter()
+            .copied()
+            .filter(|&(_, address)| address != u32::MAX),
+    );
     let mut entries = artifact.addresses(ordinal).peekable();
     let mut current = None;
     for (offset, address) in known {
         while let Some((_, next)) = entries.next_if(|&(at, _)| at <= offset) {
-            current = next;
+            current = Some(next);
         }
         ensure!(
-            current == address,
-            "its code at {offset:#x} has address {current:?} instead of {address:?}"
+            current == Some(address),
+            "its code at {offset:#x} has address {current:?} instead of {address:#x}"
         );
     }
     ensure!(entries.next().is_none(), "it has more addresses");
