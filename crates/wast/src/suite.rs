@@ -6,10 +6,12 @@
 
 use crate::report::Report;
 use crate::script;
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Error, Result, anyhow, bail};
 use hashbrown::{HashMap, HashSet};
 use mintage::Engine;
+use std::any::Any;
 use std::fmt;
+use std::panic::{self, AssertUnwindSafe};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -160,7 +162,10 @@ fn run_parallel(engine: &Engine, scripts: &[&Script]) -> Vec<Result<Report>> {
         for _ in 0..threads {
             let work = || {
                 while let Some(&index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    let report = script::run(engine, &scripts[index].text);
+                    // A panic is a defect of the engine; the other scripts can still tell what they have to.
+                    let run = || script::run(engine, &scripts[index].text);
+                    let report =
+                        panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| Err(panicked(&*payload)));
                     reports.lock().expect("no thread panics while it holds the lock")[index] = Some(report);
                 }
             };
@@ -173,6 +178,14 @@ fn run_parallel(engine: &Engine, scripts: &[&Script]) -> Vec<Result<Report>> {
         .into_iter()
         .map(|report| report.unwrap_or_else(|| bail!("the script was not run")))
         .collect()
+}
+
+fn panicked(payload: &(dyn Any + Send)) -> Error {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text
+        .or_else(|| payload.downcast_ref::<&str>().copied())
+        .unwrap_or("with a payload that is no text");
+    anyhow!("panicked: {text}")
 }
 
 impl Summary {
