@@ -17,7 +17,9 @@ fn strings_and_integers_cross() -> Result<()> {
     for text in ["", "world", "grüße, 世界 🌍"] {
         assert_eq!(echo.call(&mut store, (text,))?, (text.to_string(),));
     }
-    let echo = instance.get_func(&mut store, "echo").expect("the component exports `echo`");
+    let echo = instance
+        .get_func(&mut store, "echo")
+        .expect("the component exports `echo`");
     let mut results = [Val::Bool(false)];
     echo.call(&mut store, &[Val::String("again".into())], &mut results)?;
     assert_eq!(results, [Val::String("again".into())]);
@@ -25,7 +27,12 @@ fn strings_and_integers_cross() -> Result<()> {
     let trap = instance.get_typed_func::<(i32,), ()>(&mut store, "trap")?;
     let error = trap.call(&mut store, (1,)).expect_err("`trap` traps");
     assert_eq!(error.downcast_ref::<Trap>(), Some(&Trap::UnreachableCodeReached));
-    assert!(error.downcast_ref::<WasmBacktrace>().is_some_and(|trace| !trace.frames().is_empty()), "{error:?}");
+    assert!(
+        error
+            .downcast_ref::<WasmBacktrace>()
+            .is_some_and(|trace| !trace.frames().is_empty()),
+        "{error:?}"
+    );
     let error = add.call(&mut store, (1, 2)).expect_err("the instance is done for");
     assert_eq!(error.to_string(), "wasm trap: cannot enter component instance");
     Ok(())

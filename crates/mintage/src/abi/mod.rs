@@ -22,6 +22,8 @@ mod variant;
 
 #[cfg(test)]
 pub(crate) mod fake;
+#[cfg(test)]
+mod tests;
 pub use context::{LiftContext, LowerContext};
 pub use mintage_environ::component::{CanonicalAbi, ComponentTypes, InterfaceType};
 pub use traits::{ComponentNamedList, ComponentType, Lift, ListElement, Lower};
