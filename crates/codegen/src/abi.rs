@@ -61,7 +61,7 @@ pub(crate) fn builtin_signature(builtin: Builtin) -> ClifSignature {
     let mut clif = context_signature(CallConv::Tail);
     clif.params
         .extend(builtin.params().iter().map(|&ty| AbiParam::new(builtin_type(ty))));
-    if let BuiltinResult::Value(ty) = builtin.result() {
+    if let BuiltinResult::Value(ty) | BuiltinResult::Fallible(ty) = builtin.result() {
         clif.returns.push(AbiParam::new(builtin_type(ty)));
     }
     clif
@@ -71,8 +71,10 @@ pub(crate) fn builtin_signature(builtin: Builtin) -> ClifSignature {
 pub(crate) fn builtin_host_signature(builtin: Builtin, isa: &dyn TargetIsa) -> ClifSignature {
     let mut clif = builtin_signature(builtin);
     clif.call_conv = host_call_conv(isa);
-    if builtin.result() == BuiltinResult::TrapCode {
-        clif.returns.push(AbiParam::new(types::I32));
+    match builtin.result() {
+        BuiltinResult::Value(_) | BuiltinResult::Nothing => {}
+        BuiltinResult::TrapCode => clif.returns.push(AbiParam::new(types::I32)),
+        BuiltinResult::Fallible(_) => clif.returns = vec![AbiParam::new(types::I64)],
     }
     clif
 }

@@ -2,7 +2,7 @@
 
 use crate::output::{self, CompiledFunction};
 use crate::translate::Buffers;
-use crate::{abi, trampoline, translate};
+use crate::{abi, adapter, trampoline, translate};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::UserFuncName;
@@ -140,6 +140,7 @@ impl Compiler {
             FuncKey::LowerImport(id) => trampoline::lower_import(&input, id, scratch),
             FuncKey::Builtin(builtin) => trampoline::builtin(&input, builtin, scratch),
             FuncKey::Entry(sig) => trampoline::entry(&input, sig, scratch),
+            FuncKey::Adapter(id) => adapter::adapter(&input, id, scratch),
         }
     }
 
@@ -227,5 +228,12 @@ fn describe(program: &Program<'_>, key: FuncKey) -> Cow<'static, str> {
             None => format!("function {key}").into(),
         },
         FuncKey::LowerImport(_) | FuncKey::Entry(_) | FuncKey::Builtin(_) => format!("trampoline {key}").into(),
+        FuncKey::Adapter(id) => match program.adapters.get(id) {
+            Some(adapter) => {
+                let ty = program.interface.types.display_func(adapter.ty);
+                format!("{key}, the adapter from {:?} to {:?} of {ty}", adapter.lower.domain, adapter.lift.options.domain).into()
+            }
+            None => format!("{key}").into(),
+        },
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! compiler::Compiler::compile   one FuncKey -> CompiledFunction
 //!   -> translate/               a core function: WebAssembly operators -> CLIF
+//!      or adapter/              a call from one component instance to another -> CLIF
 //!      or trampoline            host calls, builtin calls, host entries -> CLIF
 //!   -> Cranelift                CLIF -> code, relocations, traps, locations
 //!   -> output                   copied out as plain data
@@ -14,6 +15,7 @@
 #![forbid(unsafe_code)]
 
 mod abi;
+mod adapter;
 mod compiler;
 #[cfg(test)]
 mod filetests;

@@ -81,9 +81,18 @@ pub(crate) fn builtin(input: &Input<'_>, builtin: Builtin, scratch: &mut Scratch
     arguments.extend(trampoline.parameters());
     let host = abi::builtin_host_signature(builtin, &**input.isa);
     let mut results = trampoline.call_host(host, func, &arguments);
-    if builtin.result() == BuiltinResult::TrapCode {
-        let code = results.remove(0);
-        trampoline.raise_if(code, code);
+    match builtin.result() {
+        BuiltinResult::Value(_) | BuiltinResult::Nothing => {}
+        BuiltinResult::TrapCode => {
+            let code = results.remove(0);
+            trampoline.raise_if(code, code);
+        }
+        BuiltinResult::Fallible(_) => {
+            let code = trampoline.builder.ins().ushr_imm_u(results[0], 32);
+            let code = trampoline.builder.ins().ireduce(types::I32, code);
+            trampoline.raise_if(code, code);
+            results[0] = trampoline.builder.ins().ireduce(types::I32, results[0]);
+        }
     }
     trampoline.builder.ins().return_(&results);
     trampoline.finish();

@@ -19,8 +19,13 @@ pub enum BuiltinType {
 pub enum BuiltinResult {
     /// A value; the builtin never traps.
     Value(BuiltinType),
+    /// Nothing; the builtin never traps.
+    Nothing,
     /// Nothing; the builtin returns a 32-bit word to its trampoline: zero, or the code of a [`Trap`](crate::Trap) to raise.
     TrapCode,
+    /// A 32-bit value; the builtin returns a 64-bit word to its trampoline: the value in the low half, and in the high half
+    /// zero or the code of a [`Trap`](crate::Trap) to raise.
+    Fallible(BuiltinType),
 }
 
 /// Calls the given macro with every builtin: documentation, variant, snake-case name, parameters, result.

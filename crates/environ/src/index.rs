@@ -80,6 +80,8 @@ indices! {
     LowerId("lower");
     /// A core function lifted to a component function.
     LiftId("lift");
+    /// A function of one component instance lowered into another: a fused lift and lower.
+    AdapterId("adapter");
     /// A resource type: one imported by the root or one defined by a component instance.
     ResourceId("resource");
     /// An interned component function type.

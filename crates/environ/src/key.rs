@@ -3,7 +3,7 @@
 //! To add a kind: add a variant to [`FuncKey`] and a row to the `kinds!` table below it. Nothing else here changes, and the
 //! exhaustive matches of the later phases point at what does.
 
-use crate::{Builtin, CoreInstanceId, FuncIndex, Index, LowerId, SigId};
+use crate::{AdapterId, Builtin, CoreInstanceId, FuncIndex, Index, LowerId, SigId};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::fmt;
@@ -36,6 +36,8 @@ pub enum FuncKey {
     Entry(SigId),
     /// The trampoline from wasm to a builtin.
     Builtin(Builtin),
+    /// The adapter from one component instance to another.
+    Adapter(AdapterId),
 }
 
 /// Expands the rows `number: variant, namespace field (if any), index field, written form` to the two conversions between
@@ -87,6 +89,7 @@ kinds! {
     2: LowerImport(import), index import, "lower[{import}]";
     3: Entry(signature), index signature, "entry[{signature}]";
     4: Builtin(builtin), index builtin, "builtin:{builtin}";
+    5: Adapter(adapter), index adapter, "adapter[{adapter}]";
 }
 
 impl FuncKey {
@@ -239,6 +242,7 @@ mod tests {
             any::<u32>().prop_map(lower),
             any::<u32>().prop_map(entry),
             prop::sample::select(Builtin::ALL).prop_map(FuncKey::Builtin),
+            any::<u32>().prop_map(|adapter| FuncKey::Adapter(AdapterId::from_u32(adapter))),
         ]
     }
 
@@ -251,6 +255,11 @@ mod tests {
             (lower(4), "lower[4]", 0x0200_0000_0000_0004),
             (entry(2), "entry[2]", 0x0300_0000_0000_0002),
             (builtin, "builtin:memory_grow", 0x0400_0000_0000_0000 | number),
+            (
+                FuncKey::Adapter(AdapterId::from_u32(6)),
+                "adapter[6]",
+                0x0500_0000_0000_0006,
+            ),
         ] {
             assert_eq!(key.to_string(), text);
             assert_eq!(key.to_u64(), packed, "{text}");
@@ -285,7 +294,7 @@ mod tests {
         }
 
         #[test]
-        fn unpacking_round_trips(packed in any::<u64>(), kind in 0..6u64, namespace in 0..2u64) {
+        fn unpacking_round_trips(packed in any::<u64>(), kind in 0..8u64, namespace in 0..2u64) {
             for packed in [packed, (kind << 56) | (namespace << 32) | (packed % 16)] {
                 if let Some(key) = FuncKey::from_u64(packed) {
                     prop_assert_eq!(key.to_u64(), packed);

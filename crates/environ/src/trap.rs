@@ -63,6 +63,34 @@ traps! {
     14 CannotEnterComponent "cannot enter component instance";
     /// A component instance called out while it must not (`may_leave`).
     15 CannotLeaveComponent "cannot leave component instance";
+    /// A pointer given to an adapter is no multiple of its type's alignment.
+    16 UnalignedPointer "unaligned pointer";
+    /// Spilled parameters or results are not within memory.
+    17 PointerOutOfBounds "pointer out of bounds of memory";
+    /// A string is not within memory.
+    18 StringOutOfBounds "string content out-of-bounds";
+    /// A list is not within memory.
+    19 ListOutOfBounds "list content out-of-bounds";
+    /// A string has more bytes than `MAX_STRING_BYTE_LENGTH`.
+    20 StringTooLong "string too long";
+    /// A list has more bytes than `MAX_LIST_BYTE_LENGTH`.
+    21 ListTooLong "list too long";
+    /// The discriminant of a variant names no case.
+    22 InvalidDiscriminant "invalid variant discriminant";
+    /// A `char` is no Unicode scalar value.
+    23 InvalidChar "invalid `char` bit pattern";
+    /// A string is not UTF-8.
+    24 InvalidUtf8 "invalid utf-8";
+    /// A string is not UTF-16: it has an unpaired surrogate.
+    25 InvalidUtf16 "invalid utf-16";
+    /// `realloc` gave an unaligned pointer.
+    26 ReallocUnaligned "unaligned pointer: realloc return: result not aligned";
+    /// `realloc` gave a block for spilled parameters that is not within memory.
+    27 ReallocOutOfBounds "realloc return: beyond end of memory";
+    /// `realloc` gave a block for a string that is not within memory.
+    28 ReallocStringOutOfBounds "string content out-of-bounds: realloc return: beyond end of memory";
+    /// `realloc` gave a block for a list that is not within memory.
+    29 ReallocListOutOfBounds "list content out-of-bounds: realloc return: beyond end of memory";
 }
 
 impl fmt::Display for Trap {

@@ -90,6 +90,17 @@ impl Program<'_> {
             self.options(f, &lower.options)?;
             writeln!(f)?;
         }
+        for (id, adapter) in self.adapters.iter() {
+            write!(f, "{id:?}: {} from", interface.types.display_func(adapter.ty))?;
+            self.options(f, &adapter.lower)?;
+            write!(f, " to ")?;
+            self.callee(f, adapter.lift.callee)?;
+            self.options(f, &adapter.lift.options)?;
+            if let Some(post_return) = adapter.lift.post_return {
+                write!(f, " post-return={}", post_return.key)?;
+            }
+            writeln!(f)?;
+        }
         Ok(())
     }
 

@@ -1,10 +1,10 @@
 //! The [`Program`]: a component with all nesting resolved, as plain data.
 
-use mintage_environ::component::{ComponentInterface, CoreCallee};
+use mintage_environ::component::{CanonOptions, ComponentInterface, CoreCallee, Lift};
 use mintage_environ::layout::Shape;
 use mintage_environ::{
-    CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, GlobalId, IndexVec, LowerId, MemoryId, ModuleId,
-    SigId, TableId,
+    AdapterId, CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, FuncTypeId, GlobalId, IndexVec, LowerId,
+    MemoryId, ModuleId, SigId, TableId,
 };
 
 /// A component as a closed world: every core instance, every import resolved, only the host's functions open.
@@ -31,8 +31,10 @@ pub struct Program<'a> {
     pub image_elems: Vec<ImageElems>,
     /// Imports, exports, lifts, lowers, types, signatures and run-time initializers.
     pub interface: ComponentInterface,
-    /// The keys of all functions to generate except builtins and entry adapters: reachable core functions and lowered
-    /// imports, in key order.
+    /// Calls between component instances that reachable code can make.
+    pub adapters: IndexVec<AdapterId, Adapter>,
+    /// The keys of all functions to generate except builtins and entry adapters: reachable core functions, lowered
+    /// imports and adapters, in key order.
     pub reachable: Vec<FuncKey>,
     /// The signatures of the core functions that the host calls, in order, each once: these need entry adapters.
     pub entries: Vec<SigId>,
@@ -96,6 +98,19 @@ impl CoreInstance {
             None => FuncKey::CoreFunc { instance: id, func },
         }
     }
+}
+
+/// A call from one component instance to another: a `canon lower` of a `canon lift`, fused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Adapter {
+    /// The component function's type.
+    pub ty: FuncTypeId,
+    /// The side of the callee: its core function, options and `post-return`.
+    pub lift: Lift,
+    /// The side of the caller.
+    pub lower: CanonOptions,
+    /// The core signature that the caller sees.
+    pub sig: SigId,
 }
 
 /// A value that is known when compiling.

@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod adapters;
 mod dump;
 mod inline;
 mod ir;

@@ -3,13 +3,15 @@
 //! The walk is exact for direct calls and conservative for the rest: a function whose reference stands in a table that any
 //! reachable code touches, in an element segment that reachable code names, or in a global, is reachable.
 
+use crate::adapters;
 use crate::inline::{Inlined, InstanceState, SegmentState, Step, Trampoline};
-use crate::ir::{Const, CoreInstance, ImageElems, Program, TableInit};
+use crate::ir::{Adapter, Const, CoreInstance, ImageElems, Program, TableInit};
 use crate::parse::{Parsed, Use};
 use anyhow::{Result, bail};
 use mintage_environ::component::{CanonOptions, CoreCallee, CoreItem, Initializer, Lower};
 use mintage_environ::{
-    CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, Index, IndexVec, LowerId, MemoryId, SigId, TableId,
+    AdapterId, CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, Index, IndexVec, LowerId, MemoryId, SigId,
+    TableId,
 };
 use std::collections::{BTreeSet, HashMap};
 
@@ -29,11 +31,24 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
         ..
     } = walk;
     let mut lowers = IndexVec::new();
+    let mut adapters = IndexVec::new();
     let mut renumbered = HashMap::new();
     for (old, trampoline) in inlined.trampolines.iter().enumerate() {
-        if let (Trampoline::Lower(lower), Some(_)) = (trampoline, trampolines[old]) {
-            renumbered.insert(old as u32, lowers.push(lower.clone()));
-        }
+        let key = match trampoline {
+            _ if trampolines[old].is_none() => continue,
+            Trampoline::Lower(lower) => FuncKey::LowerImport(lowers.push(lower.clone())),
+            Trampoline::Adapter { lift, lower, sig } => {
+                let lift = inlined.lifts[*lift].clone();
+                FuncKey::Adapter(adapters.push(Adapter {
+                    ty: lift.ty,
+                    lift,
+                    lower: lower.clone(),
+                    sig: *sig,
+                }))
+            }
+            Trampoline::Unsupported { .. } => continue,
+        };
+        renumbered.insert(old as u32, key);
     }
     let reachable = functions.iter().flat_map(|(instance, set)| {
         set.iter().map(move |func| FuncKey::CoreFunc {
@@ -41,7 +56,8 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
             func: FuncIndex::from_u32(func),
         })
     });
-    let mut reachable: Vec<FuncKey> = reachable.chain(lowers.keys().map(FuncKey::LowerImport)).collect();
+    let reachable = reachable.chain(lowers.keys().map(FuncKey::LowerImport));
+    let mut reachable: Vec<FuncKey> = reachable.chain(adapters.keys().map(FuncKey::Adapter)).collect();
     reachable.sort_unstable();
     inlined.shape.domains = main_memories;
     let finish = Finish {
@@ -50,7 +66,7 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
         named_data,
         named_elems,
     };
-    Ok(finish.program(parsed, inlined, lowers, reachable))
+    Ok(finish.program(parsed, inlined, lowers, adapters, reachable))
 }
 
 /// A set of small numbers.
@@ -98,6 +114,7 @@ struct Walk<'w, 'a> {
     /// Places in `image_elems` of the segments of each table.
     image_elems: IndexVec<TableId, Vec<usize>>,
     todo: Vec<(CoreInstanceId, FuncIndex)>,
+    todo_trampolines: Vec<usize>,
     functions: IndexVec<CoreInstanceId, BitSet>,
     /// For each trampoline that is reachable, what reached it first.
     trampolines: Vec<Option<From>>,
@@ -131,6 +148,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             inlined,
             image_elems,
             todo: Vec::new(),
+            todo_trampolines: Vec::new(),
             functions: sets(|state, parsed| parsed.modules[state.core.module].ir.funcs.len()),
             trampolines: vec![None; inlined.trampolines.len()],
             tables: inlined.tables.keys().map(|_| TableUse::default()).collect(),
@@ -176,22 +194,32 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     fn run(&mut self) {
-        while let Some((instance, func)) = self.todo.pop() {
-            let (parsed, inlined) = (self.parsed, self.inlined);
-            let core = &inlined.instances[instance].core;
-            let module = &parsed.modules[core.module];
-            let facts = &module.facts[(func.as_u32() - module.ir.imported_funcs) as usize];
-            let from = From::Function(instance, func);
-            for &callee in &facts.functions {
-                self.key(core.func_key(instance, FuncIndex::from_u32(callee)), from);
+        loop {
+            if let Some((instance, func)) = self.todo.pop() {
+                self.function(instance, func);
+            } else if let Some(id) = self.todo_trampolines.pop() {
+                self.trampoline(id);
+            } else {
+                break;
             }
-            for fact in &facts.uses {
-                match *fact {
-                    Use::TableRead(table) => self.table(core.tables[table as usize], false),
-                    Use::TableWrite(table) => self.table(core.tables[table as usize], true),
-                    Use::Data(segment) => _ = self.named_data[instance].insert(segment),
-                    Use::Element(segment) => self.elem(instance, segment as usize, from),
-                }
+        }
+    }
+
+    fn function(&mut self, instance: CoreInstanceId, func: FuncIndex) {
+        let (parsed, inlined) = (self.parsed, self.inlined);
+        let core = &inlined.instances[instance].core;
+        let module = &parsed.modules[core.module];
+        let facts = &module.facts[(func.as_u32() - module.ir.imported_funcs) as usize];
+        let from = From::Function(instance, func);
+        for &callee in &facts.functions {
+            self.key(core.func_key(instance, FuncIndex::from_u32(callee)), from);
+        }
+        for fact in &facts.uses {
+            match *fact {
+                Use::TableRead(table) => self.table(core.tables[table as usize], false),
+                Use::TableWrite(table) => self.table(core.tables[table as usize], true),
+                Use::Data(segment) => _ = self.named_data[instance].insert(segment),
+                Use::Element(segment) => self.elem(instance, segment as usize, from),
             }
         }
     }
@@ -207,13 +235,28 @@ impl<'w, 'a> Walk<'w, 'a> {
                 let reached = &mut self.trampolines[id.index()];
                 if reached.is_none() {
                     *reached = Some(from);
-                    if let Trampoline::Lower(lower) = &self.inlined.trampolines[id.index()] {
-                        self.options(&lower.options, from);
-                    }
+                    self.todo_trampolines.push(id.index());
                 }
             }
             // Abstract instantiation names no others.
-            FuncKey::Entry(_) | FuncKey::Builtin(_) => {}
+            FuncKey::Entry(_) | FuncKey::Builtin(_) | FuncKey::Adapter(_) => {}
+        }
+    }
+
+    /// What a trampoline calls. Chains of them can be as long as components nest, so this does not recurse.
+    fn trampoline(&mut self, id: usize) {
+        let Some(from) = self.trampolines[id] else { return };
+        let inlined = self.inlined;
+        match &inlined.trampolines[id] {
+            Trampoline::Lower(lower) => self.options(&lower.options, from),
+            Trampoline::Adapter { lift, lower, .. } => {
+                let lift = &inlined.lifts[*lift];
+                self.key(lift.callee.key, from);
+                self.options(&lift.options, from);
+                lift.post_return.iter().for_each(|callee| self.key(callee.key, from));
+                self.options(lower, from);
+            }
+            Trampoline::Unsupported { .. } => {}
         }
     }
 
@@ -284,6 +327,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 bail!("{what} is not supported yet (used by {})", self.describe(*from));
             }
         }
+        adapters::check_sizes(self.inlined, &self.trampolines)?;
         let types = &self.inlined.interface.types;
         for lift in self.inlined.interface.lifts.values() {
             if crate::inline::has_handles(types, lift.ty) {
@@ -313,7 +357,8 @@ impl<'w, 'a> Walk<'w, 'a> {
 
 /// Puts the program together.
 struct Finish {
-    renumbered: HashMap<u32, LowerId>,
+    /// The final key of each trampoline that is reachable.
+    renumbered: HashMap<u32, FuncKey>,
     tables: IndexVec<TableId, TableUse>,
     named_data: IndexVec<CoreInstanceId, BitSet>,
     named_elems: IndexVec<CoreInstanceId, BitSet>,
@@ -325,6 +370,7 @@ impl Finish {
         parsed: Parsed<'a>,
         inlined: Inlined<'a>,
         lowers: IndexVec<LowerId, Lower>,
+        mut adapters: IndexVec<AdapterId, Adapter>,
         reachable: Vec<FuncKey>,
     ) -> Program<'a> {
         let Inlined {
@@ -372,10 +418,14 @@ impl Finish {
         for lower in interface.lowers.values_mut() {
             lower.options.realloc = lower.options.realloc.map(|callee| self.callee(callee));
         }
-        for lift in interface.lifts.values_mut() {
+        let adapted = adapters.values_mut().map(|adapter| &mut adapter.lift);
+        for lift in interface.lifts.values_mut().chain(adapted) {
             lift.callee = self.callee(lift.callee);
             lift.post_return = lift.post_return.map(|callee| self.callee(callee));
             lift.options.realloc = lift.options.realloc.map(|callee| self.callee(callee));
+        }
+        for adapter in adapters.values_mut() {
+            adapter.lower.realloc = adapter.lower.realloc.map(|callee| self.callee(callee));
         }
         for export in &mut interface.core_exports {
             if let CoreItem::Func(callee, _) = &mut export.item {
@@ -417,6 +467,7 @@ impl Finish {
             image_data,
             image_elems,
             interface,
+            adapters,
             reachable,
         }
     }
@@ -451,12 +502,11 @@ impl Finish {
 
     fn key(&self, key: FuncKey) -> FuncKey {
         match key {
-            FuncKey::LowerImport(old) => FuncKey::LowerImport(
-                self.renumbered
-                    .get(&old.as_u32())
-                    .copied()
-                    .unwrap_or(CoreInstance::NEVER_CALLED),
-            ),
+            FuncKey::LowerImport(old) => self
+                .renumbered
+                .get(&old.as_u32())
+                .copied()
+                .unwrap_or(FuncKey::LowerImport(CoreInstance::NEVER_CALLED)),
             other => other,
         }
     }

@@ -1,7 +1,7 @@
 //! The program verifier: checks the invariants of a [`Program`] from the result alone. It shares no code with the phases
 //! that build one, and reads the function bodies itself to see that nothing reachable was dropped.
 
-use crate::ir::{Const, CoreInstance, Program};
+use crate::ir::{Adapter, Const, CoreInstance, Program};
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::{
     CanonOptions, ComponentInterface, CoreCallee, CoreItem, Export, Import, Initializer, Lift, Lower,
@@ -222,6 +222,9 @@ impl Verifier<'_, '_> {
         for (id, lower) in interface.lowers.iter() {
             self.lower(lower).with_context(|| format!("{id:?}"))?;
         }
+        for (id, adapter) in self.program.adapters.iter() {
+            self.adapter(adapter).with_context(|| format!("{id:?}"))?;
+        }
         let mut imports: Vec<_> = interface
             .imports
             .iter()
@@ -293,7 +296,7 @@ impl Verifier<'_, '_> {
 
     fn lift(&self, lift: &Lift) -> Result<()> {
         let ComponentInterface { types, signatures, .. } = &self.program.interface;
-        self.options(&lift.options)?;
+        self.options(&lift.options, true)?;
         self.host_callee(lift.callee, lift.options.domain)?;
         let signature = types.core_signature(types.func(lift.ty), false, false);
         ensure!(
@@ -318,7 +321,7 @@ impl Verifier<'_, '_> {
             import_funcs,
             ..
         } = &self.program.interface;
-        self.options(&lower.options)?;
+        self.options(&lower.options, true)?;
         self.import(lower.import)?;
         let signature = types.core_signature(types.func(import_funcs[lower.import].ty), false, true);
         ensure!(
@@ -328,12 +331,45 @@ impl Verifier<'_, '_> {
         Ok(())
     }
 
-    fn options(&self, options: &CanonOptions) -> Result<()> {
+    /// Both sides agree with the type, and nothing of it is called by the host: no entries are needed.
+    fn adapter(&self, adapter: &Adapter) -> Result<()> {
+        let ComponentInterface { types, signatures, .. } = &self.program.interface;
+        let Adapter { ty, lift, lower, sig } = adapter;
+        self.options(lower, false)?;
+        self.options(&lift.options, false)?;
+        self.callee(lift.callee, lift.options.domain)?;
+        ensure!(lift.ty == *ty, "lift and lower have different types");
+        let lowered = types.core_signature(types.func(*ty), false, true);
+        ensure!(
+            signatures.get(*sig) == Some(&lowered),
+            "the lowered signature is not {lowered}"
+        );
+        let lifted = types.core_signature(types.func(*ty), false, false);
+        ensure!(
+            signatures.get(lift.callee.sig) == Some(&lifted),
+            "the core function has another signature than {lifted}"
+        );
+        if let Some(post_return) = lift.post_return {
+            self.callee(post_return, lift.options.domain)?;
+            let expected = Signature::new(&lifted.results, &[]);
+            ensure!(
+                signatures.get(post_return.sig) == Some(&expected),
+                "post-return has another signature than {expected}"
+            );
+        }
+        Ok(())
+    }
+
+    /// Options of a lift or lower; `host` says whether the host is on the other side.
+    fn options(&self, options: &CanonOptions, host: bool) -> Result<()> {
         if let Some(memory) = options.memory {
             self.memory(memory, options.domain)?;
         }
         if let Some(realloc) = options.realloc {
-            self.host_callee(realloc, options.domain)?;
+            match host {
+                true => self.host_callee(realloc, options.domain)?,
+                false => self.callee(realloc, options.domain)?,
+            }
             let expected = Signature::new(&[ValType::I32; 4], &[ValType::I32]);
             ensure!(
                 self.program.interface.signatures[realloc.sig] == expected,
@@ -388,6 +424,7 @@ impl Verifier<'_, '_> {
             interface,
             instances,
             modules,
+            adapters,
             ..
         } = self.program;
         ensure!(
@@ -398,12 +435,16 @@ impl Verifier<'_, '_> {
             entries.windows(2).all(|pair| pair[0] < pair[1]),
             "the list of entries is not sorted"
         );
-        let mut lowers = 0;
+        let (mut lowers, mut adapted) = (0, 0);
         for &key in reachable {
             match key {
                 FuncKey::LowerImport(id) => {
                     ensure!(interface.lowers.get(id).is_some(), "{key} does not exist");
                     lowers += 1;
+                }
+                FuncKey::Adapter(id) => {
+                    ensure!(adapters.get(id).is_some(), "{key} does not exist");
+                    adapted += 1;
                 }
                 FuncKey::CoreFunc { instance: id, func } => {
                     let Some(instance) = instances.get(id) else {
@@ -421,6 +462,7 @@ impl Verifier<'_, '_> {
             }
         }
         ensure!(lowers == interface.lowers.len(), "a lowered import is not reachable");
+        ensure!(adapted == adapters.len(), "an adapter is not reachable");
         Ok(())
     }
 
@@ -496,6 +538,10 @@ impl Verifier<'_, '_> {
             }
             FuncKey::LowerImport(id) => match self.program.interface.lowers.get(id) {
                 Some(lower) => (lower.sig, lower.options.domain),
+                None => bail!("{key} does not exist"),
+            },
+            FuncKey::Adapter(id) => match self.program.adapters.get(id) {
+                Some(adapter) => (adapter.sig, adapter.lower.domain),
                 None => bail!("{key} does not exist"),
             },
             FuncKey::Entry(_) | FuncKey::Builtin(_) => bail!("{key} is no wasm function"),

@@ -29,8 +29,14 @@ macro_rules! rust_type {
     (Value($ty:ident)) => {
         rust_type!($ty)
     };
+    (Nothing) => {
+        ()
+    };
     (TrapCode) => {
         u32
+    };
+    (Fallible($ty:ident)) => {
+        u64
     };
 }
 

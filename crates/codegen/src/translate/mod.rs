@@ -27,7 +27,7 @@ use mintage_program::{Body, CoreInstance, Module};
 use smallvec::SmallVec;
 use wasmparser::{BinaryReader, FunctionBody, Operator, OperatorsReader};
 
-pub(crate) use state::{Buffers, Imports, check_stack_limit};
+pub(crate) use state::{Buffers, Imports, Region, check_stack_limit, trap_code};
 
 /// A short list of values: most calls and blocks have a handful.
 type Values = SmallVec<[Value; 8]>;

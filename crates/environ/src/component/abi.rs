@@ -11,6 +11,8 @@ pub const MAX_FLAT_PARAMS: usize = 16;
 pub const MAX_FLAT_RESULTS: usize = 1;
 /// The longest string in bytes (`MAX_STRING_BYTE_LENGTH`).
 pub const MAX_STRING_BYTE_LENGTH: u32 = (1 << 28) - 1;
+/// The longest list in bytes (`MAX_LIST_BYTE_LENGTH`).
+pub const MAX_LIST_BYTE_LENGTH: u32 = (1 << 28) - 1;
 /// The bit that tags the length of a `latin1+utf16` string that is stored as UTF-16.
 pub const UTF16_TAG: u32 = 1 << 31;
 

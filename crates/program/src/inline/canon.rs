@@ -1,9 +1,11 @@
 //! Canonical definitions: lifts, lowers and built-ins.
 
-use super::items::{CoreFunc, FuncItem, LiftItem, Trampoline};
+use super::items::{CoreFunc, FuncItem, Trampoline};
 use super::{Frame, Inliner};
 use anyhow::{Context, Result, bail, ensure};
-use mintage_environ::component::{CanonOptions, ComponentTypes, CoreCallee, InterfaceType, Lower, StringEncoding};
+use mintage_environ::component::{
+    CanonOptions, ComponentTypes, CoreCallee, InterfaceType, Lift, Lower, StringEncoding,
+};
 use mintage_environ::{FuncKey, FuncTypeId, LowerId, SigId, Signature};
 use std::collections::HashSet;
 use wasmparser::{CanonicalFunction, CanonicalOption};
@@ -24,8 +26,8 @@ impl<'p> Inliner<'p, '_> {
                 let ty = frame.types.func(ty, &mut self.out.interface.types, &mut self.budget)?;
                 let (options, post_return) = canon_options(frame, options)?;
                 let callee = frame.core_funcs[*core_func_index as usize].into();
-                frame.funcs.push(FuncItem::Lift(self.lifts.len()));
-                self.lifts.push(LiftItem {
+                frame.funcs.push(FuncItem::Lift(self.out.lifts.len()));
+                self.out.lifts.push(Lift {
                     ty,
                     callee,
                     options,
@@ -60,15 +62,19 @@ impl<'p> Inliner<'p, '_> {
                             },
                         }
                     }
-                    FuncItem::Lift(lift) => Trampoline::Unsupported {
-                        what: format!(
-                            "a call between component instances (`canon lower` in component instance {} of a `canon lift` in {})",
-                            frame.domain.as_u32(),
-                            self.lifts[lift].options.domain.as_u32()
-                        ),
-                        domain: frame.domain,
-                        sig: validated,
-                    },
+                    FuncItem::Lift(lift) => {
+                        let types = &self.out.interface.types;
+                        let signature = types.core_signature(types.func(self.out.lifts[lift].ty), false, true);
+                        ensure!(
+                            self.out.interface.signatures.find(&signature) == Some(validated),
+                            "the lowered signature {signature} differs from the validator's (a bug in Mintage)"
+                        );
+                        Trampoline::Adapter {
+                            lift,
+                            lower: options,
+                            sig: validated,
+                        }
+                    }
                 };
                 self.push_trampoline(frame, trampoline, validated);
             }

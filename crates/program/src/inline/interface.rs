@@ -6,7 +6,7 @@ use super::{Frame, Inliner};
 use anyhow::{Context, Result, bail};
 use indexmap::IndexMap;
 use mintage_environ::LiftId;
-use mintage_environ::component::{Export, Import, ImportFunc, Lift};
+use mintage_environ::component::{Export, Import, ImportFunc};
 use std::rc::Rc;
 use wasmparser::component_types::{ComponentAnyTypeId, ComponentEntityType};
 
@@ -124,13 +124,7 @@ impl<'p> Inliner<'p, '_> {
         if let Some(&id) = self.exported_lifts.get(&lift) {
             return Ok(id);
         }
-        let item = &self.lifts[lift];
-        let id = self.out.interface.lifts.push(Lift {
-            ty: item.ty,
-            callee: item.callee,
-            options: item.options.clone(),
-            post_return: item.post_return,
-        });
+        let id = self.out.interface.lifts.push(self.out.lifts[lift].clone());
         self.exported_lifts.insert(lift, id);
         Ok(id)
     }

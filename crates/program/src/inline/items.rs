@@ -4,8 +4,7 @@ use crate::parse::ComponentIndex;
 use indexmap::IndexMap;
 use mintage_environ::component::{CanonOptions, CoreCallee, InterfaceType, Lower};
 use mintage_environ::{
-    CoreInstanceId, DomainId, FuncKey, FuncTypeId, GlobalId, ImportId, MemoryId, ModuleId, ResourceId, SigId, TableId,
-    Trap,
+    CoreInstanceId, DomainId, FuncKey, GlobalId, ImportId, MemoryId, ModuleId, ResourceId, SigId, TableId, Trap,
 };
 use std::rc::Rc;
 
@@ -34,14 +33,6 @@ pub(super) enum FuncItem {
     Import(ImportId),
     /// A lifted core function, by its place in the list of lifts.
     Lift(usize),
-}
-
-/// A lifted core function.
-pub(super) struct LiftItem {
-    pub ty: FuncTypeId,
-    pub callee: CoreCallee,
-    pub options: CanonOptions,
-    pub post_return: Option<CoreCallee>,
 }
 
 /// A type of a component.
@@ -82,11 +73,19 @@ pub(super) enum CoreInstanceItem<'p> {
     Bag(IndexMap<&'p str, CoreItem>),
 }
 
-/// What a `LowerImport` key stands for until reachability has numbered the lowers.
+/// What a `LowerImport` key stands for until reachability has numbered lowers and adapters.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Trampoline {
     /// A lowered host function.
     Lower(Lower),
+    /// A lifted function, lowered.
+    Adapter {
+        /// Its place in the list of lifts.
+        lift: usize,
+        /// The caller's options.
+        lower: CanonOptions,
+        sig: SigId,
+    },
     /// Something that is not supported yet; an error if it can be called.
     Unsupported {
         /// What it is.

@@ -19,8 +19,8 @@ use crate::ir::{Const, Global, ImageData, ImageElems};
 use crate::parse::{Capture, ComponentIndex, DefinitionKind, OuterRef, Parsed};
 use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexSet;
-use items::{CoreInstanceItem, CoreItem, Exports, FuncItem, Item, LiftItem};
-use mintage_environ::component::{ComponentInterface, CoreExport, CoreItem as InterfaceItem};
+use items::{CoreInstanceItem, CoreItem, Exports, FuncItem, Item};
+use mintage_environ::component::{ComponentInterface, CoreExport, CoreItem as InterfaceItem, Lift};
 use mintage_environ::layout::Shape;
 use mintage_environ::{CoreInstanceId, DomainId, GlobalId, IndexVec, LiftId, TableId, Tunables};
 use std::collections::HashMap;
@@ -47,6 +47,8 @@ pub(crate) struct Inlined<'a> {
     pub steps: Vec<Step>,
     /// What stands behind each `LowerImport` key, for now.
     pub trampolines: IndexSet<Trampoline>,
+    /// All lifted core functions.
+    pub lifts: Vec<Lift>,
     /// Types, signatures, imports, exports and lifts, but neither lowers nor initializers.
     pub interface: ComponentInterface,
 }
@@ -58,7 +60,6 @@ pub(crate) fn inline<'a>(parsed: &Parsed<'a>, tunables: &Tunables) -> Result<Inl
         budget: Budget { left: MAX_STEPS },
         trapped: false,
         started: false,
-        lifts: Vec::new(),
         exported_lifts: HashMap::new(),
         out: Inlined {
             instances: IndexVec::new(),
@@ -69,6 +70,7 @@ pub(crate) fn inline<'a>(parsed: &Parsed<'a>, tunables: &Tunables) -> Result<Inl
             image_elems: Vec::new(),
             steps: Vec::new(),
             trampolines: IndexSet::new(),
+            lifts: Vec::new(),
             interface: ComponentInterface {
                 signatures: parsed.signatures.clone(),
                 ..ComponentInterface::default()
@@ -107,7 +109,6 @@ struct Inliner<'p, 'a> {
     trapped: bool,
     /// Whether a start function runs before this point, so that memories and tables of earlier instances are not known.
     started: bool,
-    lifts: Vec<LiftItem>,
     exported_lifts: HashMap<usize, LiftId>,
     out: Inlined<'a>,
 }
