@@ -1,0 +1,121 @@
+//! `mintage compile`: component to artifact.
+
+use crate::input;
+use anyhow::{Context, Result};
+use indicatif::{ProgressBar, ProgressStyle};
+use mintage::{Config, Engine, OptLevel, Phase, Progress};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+/// Compile a component to an artifact, which loads without compiling
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// The component (binary or text)
+    #[arg(value_name = "APP")]
+    app: PathBuf,
+
+    /// Where to write the artifact [default: APP with the extension .mint]
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+
+    /// How hard to try: 0 compiles fast, 1 makes fast code, 2 makes fast code that is also small
+    #[arg(short = 'O', long, value_name = "LEVEL", default_value = "1", value_parser = opt_level)]
+    opt_level: OptLevel,
+
+    /// Print how long each phase takes
+    #[arg(long)]
+    time: bool,
+}
+
+fn opt_level(text: &str) -> Result<OptLevel, String> {
+    match text {
+        "0" => Ok(OptLevel::None),
+        "1" => Ok(OptLevel::Speed),
+        "2" => Ok(OptLevel::SpeedAndSize),
+        _ => Err("the levels are 0, 1 and 2".into()),
+    }
+}
+
+impl Args {
+    pub(crate) fn execute(self) -> Result<()> {
+        let start = Instant::now();
+        let bytes = input::read_component(&self.app)?;
+        let engine = Engine::new(Config::new().opt_level(self.opt_level))?;
+        let progress = Report::new();
+        let artifact = engine.precompile_component_with(&bytes, &Default::default(), &progress);
+        progress.bar.finish_and_clear();
+        let artifact = artifact.with_context(|| format!("cannot compile `{}`", self.app.display()))?;
+        let output = self.output.unwrap_or_else(|| self.app.with_extension("mint"));
+        write_atomically(&output, &artifact)?;
+        if self.time {
+            progress.print(start.elapsed());
+        }
+        Ok(())
+    }
+}
+
+/// Writes a file so that no one ever sees half of it: under another name in the same folder, then renamed.
+fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
+    let mut name = path.file_name().context("the output names no file")?.to_os_string();
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary = path.with_file_name(name);
+    let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
+    if written.is_err() {
+        // The error that led here says more than one of the removal.
+        let _ = fs::remove_file(&temporary);
+    }
+    written.with_context(|| format!("cannot write `{}`", path.display()))
+}
+
+/// Shows progress on a terminal, and remembers the times of the phases.
+struct Report {
+    /// Hidden when standard error is no terminal.
+    bar: ProgressBar,
+    times: Mutex<Vec<(Phase, Duration)>>,
+}
+
+impl Report {
+    fn new() -> Report {
+        let bar = ProgressBar::new(0);
+        let style =
+            ProgressStyle::with_template("{msg:>9} [{bar:40}] {pos}/{len}").expect("the template is well-formed");
+        bar.set_style(style.progress_chars("=> "));
+        Report {
+            bar,
+            times: Mutex::new(Vec::new()),
+        }
+    }
+
+    fn print(&self, total: Duration) {
+        let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+        for (phase, time) in self
+            .times
+            .lock()
+            .expect("no thread panics while it holds the lock")
+            .iter()
+        {
+            eprintln!("{:<10} {:>10.1} ms", phase.name(), milliseconds(*time));
+        }
+        eprintln!("{:<10} {:>10.1} ms", "total", milliseconds(total));
+    }
+}
+
+impl Progress for Report {
+    fn started(&self, phase: Phase) {
+        self.bar.set_message(phase.name());
+    }
+
+    fn ended(&self, phase: Phase, time: Duration) {
+        self.times
+            .lock()
+            .expect("no thread panics while it holds the lock")
+            .push((phase, time));
+    }
+
+    fn functions(&self, done: usize, total: usize) {
+        self.bar.set_length(total as u64);
+        self.bar.set_position(done as u64);
+    }
+}

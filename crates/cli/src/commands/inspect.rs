@@ -1,0 +1,179 @@
+//! `mintage inspect`: says what is in a component or an artifact.
+
+use crate::input::Input;
+use anyhow::{Context, Result};
+use mintage_artifact::{Artifact, Check};
+use mintage_environ::FuncKey;
+use mintage_environ::component::{ComponentInterface, Export, Import};
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::path::PathBuf;
+use wit_component::{DecodedWasm, WitPrinter};
+
+/// Show the WIT of a component, or the sections, functions and memories of an artifact
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// A component (binary or text) or an artifact
+    #[arg(value_name = "APP")]
+    app: PathBuf,
+}
+
+impl Args {
+    pub(crate) fn execute(self) -> Result<()> {
+        let out = &mut io::stdout().lock();
+        match Input::read(&self.app)? {
+            Input::Component(bytes) => component(out, &bytes),
+            Input::Artifact(bytes) => artifact(out, bytes),
+        }
+        .with_context(|| format!("cannot inspect `{}`", self.app.display()))
+    }
+}
+
+fn component(out: &mut impl Write, bytes: &[u8]) -> Result<()> {
+    let decoded = wit_component::decode(bytes).context("the component's interface cannot be written as WIT")?;
+    let main = decoded.package();
+    let others = match &decoded {
+        DecodedWasm::WitPackage(..) => Vec::new(),
+        DecodedWasm::Component(resolve, _) => resolve
+            .packages
+            .iter()
+            .map(|(id, _)| id)
+            .filter(|&id| id != main)
+            .collect::<Vec<_>>(),
+    };
+    let mut printer = WitPrinter::default();
+    printer.print(decoded.resolve(), main, &others)?;
+    write!(out, "{}", printer.output)?;
+    Ok(())
+}
+
+fn artifact(out: &mut impl Write, bytes: Vec<u8>) -> Result<()> {
+    let size = bytes.len();
+    let artifact = Artifact::parse(bytes, Check::Full)?;
+    let metadata = artifact.metadata();
+    writeln!(out, "artifact: {size} bytes, for {}", metadata.target.triple)?;
+    let tunables = &metadata.tunables;
+    writeln!(
+        out,
+        "settings: opt level {:?}, memory reservation {} and guard {} bytes, address map {}",
+        tunables.opt_level,
+        tunables.memory_reservation,
+        tunables.memory_guard,
+        if tunables.address_map { "yes" } else { "no" }
+    )?;
+
+    writeln!(out, "\nsections:")?;
+    for (name, size) in artifact.sections() {
+        writeln!(out, "  {name:<24} {size:>12}")?;
+    }
+
+    writeln!(out, "\nfunctions:                 number         code")?;
+    let mut kinds = BTreeMap::<String, (usize, u64)>::new();
+    for (key, range) in artifact.key_table().into_iter().flat_map(|keys| keys.iter()) {
+        let (number, size) = kinds.entry(kind(key)).or_default();
+        *number += 1;
+        *size += u64::from(range.end - range.start);
+    }
+    for (kind, (number, size)) in kinds {
+        writeln!(out, "  {kind:<24} {number:>6} {size:>12}")?;
+    }
+
+    let layout = &metadata.layout;
+    writeln!(out, "\nslab: {} bytes of address space", layout.size)?;
+    for (id, memory) in layout.memories.iter() {
+        writeln!(
+            out,
+            "  memory {}: {} bytes, grows to {}, {} reserved",
+            id.as_u32(),
+            memory.minimum,
+            memory.capacity,
+            memory.reserved
+        )?;
+    }
+    for (id, table) in layout.tables.iter() {
+        writeln!(
+            out,
+            "  table {}: {} entries, grows to {}",
+            id.as_u32(),
+            table.minimum,
+            table.maximum
+        )?;
+    }
+    let runs = &metadata.image;
+    let bytes = runs.iter().map(|run| run.len).sum::<u64>();
+    writeln!(out, "  image: {bytes} bytes in {} runs of pages", runs.len())?;
+    interface(out, &metadata.interface)
+}
+
+/// The kind of a key: what its written form starts with, so that every kind to come has a row here.
+fn kind(key: FuncKey) -> String {
+    let text = key.to_string();
+    text.split(['[', ':']).next().unwrap_or_default().to_string()
+}
+
+fn interface(out: &mut impl Write, interface: &ComponentInterface) -> Result<()> {
+    writeln!(out, "\nimports:")?;
+    for (name, import) in &interface.imports {
+        write_import(out, interface, name, import, 1)?;
+    }
+    writeln!(out, "\nexports:")?;
+    for (name, export) in &interface.exports {
+        write_export(out, interface, name, export, 1)?;
+    }
+    Ok(())
+}
+
+fn write_import(
+    out: &mut impl Write,
+    interface: &ComponentInterface,
+    name: &str,
+    import: &Import,
+    depth: usize,
+) -> Result<()> {
+    let types = &interface.types;
+    let indent = "  ".repeat(depth);
+    match import {
+        Import::Func(id) => writeln!(
+            out,
+            "{indent}{name}: {}",
+            types.display_func(interface.import_funcs[*id].ty)
+        )?,
+        Import::Instance(items) => {
+            writeln!(out, "{indent}{name}")?;
+            for (name, item) in items {
+                write_import(out, interface, name, item, depth + 1)?;
+            }
+        }
+        Import::Resource(_) => writeln!(out, "{indent}{name}: resource")?,
+        Import::Type(_) | Import::Static => {}
+    }
+    Ok(())
+}
+
+fn write_export(
+    out: &mut impl Write,
+    interface: &ComponentInterface,
+    name: &str,
+    export: &Export,
+    depth: usize,
+) -> Result<()> {
+    let types = &interface.types;
+    let indent = "  ".repeat(depth);
+    match export {
+        Export::Func(id) => writeln!(out, "{indent}{name}: {}", types.display_func(interface.lifts[*id].ty))?,
+        Export::ImportedFunc(id) => writeln!(
+            out,
+            "{indent}{name}: {}",
+            types.display_func(interface.import_funcs[*id].ty)
+        )?,
+        Export::Instance(items) => {
+            writeln!(out, "{indent}{name}")?;
+            for (name, item) in items {
+                write_export(out, interface, name, item, depth + 1)?;
+            }
+        }
+        Export::Resource(_) => writeln!(out, "{indent}{name}: resource")?,
+        Export::Type(_) | Export::Static => {}
+    }
+    Ok(())
+}

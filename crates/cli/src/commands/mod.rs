@@ -1,0 +1,6 @@
+//! The subcommands.
+
+pub(crate) mod compile;
+pub(crate) mod inspect;
+pub(crate) mod run;
+pub(crate) mod wast;

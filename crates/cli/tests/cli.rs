@@ -1,0 +1,406 @@
+//! Runs the built `mintage` command: what it prints and how it exits, for good and for bad input.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use tempfile::TempDir;
+
+/// Exports of every shape that the tests call. The functions have names, as backtraces show them.
+const APP: &str = r#"(component
+    (core module $app
+        (memory (export "memory") 1)
+        (global $next (mut i32) (i32.const 1024))
+        (func $realloc (export "realloc") (param i32 i32 i32 i32) (result i32)
+            (global.set $next (i32.add (global.get $next) (i32.add (local.get 3) (i32.const 16))))
+            (i32.and (i32.sub (global.get $next) (local.get 3)) (i32.const -8)))
+        (func $echo (export "echo") (param i32 i32) (result i32)
+            (i32.store (i32.const 0) (local.get 0))
+            (i32.store (i32.const 4) (local.get 1))
+            (i32.const 0))
+        (func $add (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
+        (func $answer (export "answer") (result i32) (i32.const 42))
+        (func $nothing (export "nothing"))
+        (func $inner (unreachable))
+        (func $unreachable (export "unreachable") (call $inner))
+        (func $divide (export "divide") (param i32) (result i32) (i32.div_u (i32.const 1) (local.get 0)))
+        (func $peek (export "peek") (param i32) (result i32) (i32.load (local.get 0)))
+        (func $recurse (export "recurse") (result i32) (i32.add (call $recurse) (i32.const 1))))
+    (core instance $i (instantiate $app))
+    (func $answer (result u32) (canon lift (core func $i "answer")))
+    (func (export "echo") (param "text" string) (result string)
+        (canon lift (core func $i "echo") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
+    (func (export "echo-list") (param "items" (list u16)) (result (list u16))
+        (canon lift (core func $i "echo") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
+    (func (export "add") (param "a" s32) (param "b" s32) (result s32) (canon lift (core func $i "add")))
+    (func (export "nothing") (canon lift (core func $i "nothing")))
+    (func (export "unreachable") (canon lift (core func $i "unreachable")))
+    (func (export "divide") (param "by" u32) (result u32) (canon lift (core func $i "divide")))
+    (func (export "peek") (param "at" u32) (result u32) (canon lift (core func $i "peek")))
+    (func (export "recurse") (result u32) (canon lift (core func $i "recurse")))
+    (instance $numbers (export "answer" (func $answer)))
+    (export "test:app/numbers@1.2.0" (instance $numbers))
+    (export "test:other/numbers@1.0.0" (instance $numbers))
+    (export "test:app/single@1.0.0" (instance $numbers)))"#;
+
+/// A folder with the test's files, and the command run in it.
+struct Sandbox {
+    folder: TempDir,
+}
+
+/// What a run of the command did.
+#[derive(Debug)]
+struct Outcome {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Sandbox {
+    fn new() -> Sandbox {
+        Sandbox {
+            folder: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    /// A sandbox with [`APP`] in `app.wat`.
+    fn with_app() -> Sandbox {
+        let sandbox = Sandbox::new();
+        sandbox.write("app.wat", APP);
+        sandbox
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
+        fs::write(self.path(name), contents).unwrap();
+    }
+
+    fn run(&self, args: &[&str]) -> Outcome {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mintage"));
+        let output = command.args(args).current_dir(self.folder.path()).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Outcome {
+            code: output.status.code(),
+            stdout: text(output.stdout),
+            stderr: text(output.stderr),
+        }
+    }
+
+    /// Runs the command, which must succeed: its standard output.
+    fn succeed(&self, args: &[&str]) -> String {
+        let outcome = self.run(args);
+        assert_eq!(outcome.code, Some(0), "{args:?}: {outcome:?}");
+        outcome.stdout
+    }
+
+    /// Runs the command, which must exit with `code` and say each of `messages` on standard error.
+    fn fail(&self, args: &[&str], code: i32, messages: &[&str]) {
+        let outcome = self.run(args);
+        assert_eq!(outcome.code, Some(code), "{args:?}: {outcome:?}");
+        for message in messages {
+            assert!(
+                outcome.stderr.contains(message),
+                "{args:?}: `{message}` is not in:\n{}",
+                outcome.stderr
+            );
+        }
+        assert!(!outcome.stderr.contains("panicked"), "{args:?}: {outcome:?}");
+    }
+}
+
+#[test]
+fn components_and_artifacts_run_alike() {
+    let sandbox = Sandbox::with_app();
+    assert_eq!(sandbox.succeed(&["compile", "app.wat", "-o", "app.mint"]), "");
+    sandbox.write("app.wasm", wat::parse_str(APP).unwrap());
+    for app in ["app.wat", "app.wasm", "app.mint"] {
+        for (call, printed) in [
+            (r#"echo("hello ☃")"#, "\"hello ☃\"\n"),
+            ("echo-list([1, 2, 65535])", "[1, 2, 65535]\n"),
+            ("add(-3, 5)", "2\n"),
+            ("nothing()", ""),
+            ("nothing", ""),
+            ("test:app/numbers@1.2.0/answer()", "42\n"),
+            ("single/answer", "42\n"),
+        ] {
+            assert_eq!(
+                sandbox.succeed(&["run", "--invoke", call, app]),
+                printed,
+                "{app} {call}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_only_function_needs_no_name() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "app.wat",
+        r#"(component
+            (core module $m (func (export "f") (result i32) (i32.const 7)))
+            (core instance $i (instantiate $m))
+            (func (export "seven") (result u8) (canon lift (core func $i "f"))))"#,
+    );
+    assert_eq!(sandbox.succeed(&["run", "app.wat"]), "7\n");
+}
+
+#[test]
+fn every_optimization_level_compiles_and_phases_are_timed() {
+    let sandbox = Sandbox::with_app();
+    for level in ["0", "1", "2"] {
+        let outcome = sandbox.run(&["compile", "app.wat", "-O", level, "--time"]);
+        assert_eq!(outcome.code, Some(0), "{outcome:?}");
+        for phase in ["program", "functions", "link", "image", "write", "total"] {
+            assert!(outcome.stderr.contains(phase), "{phase}: {outcome:?}");
+        }
+        assert_eq!(sandbox.succeed(&["run", "--invoke", "add(40, 2)", "app.mint"]), "42\n");
+    }
+}
+
+#[test]
+fn calls_that_do_not_fit_show_the_signature() {
+    let sandbox = Sandbox::with_app();
+    let add = "add: func(a: s32, b: s32) -> s32";
+    for (call, messages) in [
+        ("add(1)", &[add, "1 arguments are given, but the function takes 2"][..]),
+        (
+            "add(1, 2, 3)",
+            &[add, "3 arguments are given, but the function takes 2"],
+        ),
+        ("add", &[add, "0 arguments are given, but the function takes 2"]),
+        (r#"add(1, "x")"#, &[add, "argument `b` is to be a `s32`", r#"`"x"`"#]),
+        ("add(1, 99999999999)", &[add, "argument `b`", "99999999999"]),
+        ("add(1, 2", &[add, "end of input"]),
+        ("add(1, 2) 3", &[add, "`3`"]),
+        (
+            "subtract(1)",
+            &["no function `subtract`", add, "echo: func(text: string) -> string"],
+        ),
+        (
+            "numbers/answer()",
+            &["`test:app/numbers@1.2.0/answer`", "`test:other/numbers@1.0.0/answer`"],
+        ),
+        ("test:app/numbers@1.2.0", &["no function"]),
+    ] {
+        sandbox.fail(&["run", "--invoke", call, "app.wat"], 1, messages);
+    }
+    sandbox.fail(&["run", "app.wat"], 1, &["--invoke", add]);
+}
+
+#[test]
+fn traps_show_what_happened_and_where() {
+    let sandbox = Sandbox::with_app();
+    sandbox.succeed(&["compile", "app.wat", "-o", "app.mint"]);
+    for app in ["app.wat", "app.mint"] {
+        for (call, messages) in [
+            (
+                "unreachable()",
+                &[
+                    "wasm trap: wasm `unreachable` instruction executed",
+                    "inner",
+                    "unreachable",
+                ][..],
+            ),
+            ("divide(0)", &["wasm trap: integer divide by zero", "divide"]),
+            ("peek(65536)", &["wasm trap: out of bounds memory access", "peek"]),
+            ("peek(4294967295)", &["wasm trap: out of bounds memory access", "peek"]),
+            ("recurse()", &["wasm trap: call stack exhausted", "recurse"]),
+        ] {
+            sandbox.fail(&["run", "--invoke", call, app], 134, messages);
+        }
+    }
+}
+
+#[test]
+fn traps_while_instantiating_name_the_start_function() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "app.wat",
+        r#"(component
+            (core module $m
+                (func $begin (unreachable))
+                (func (export "f"))
+                (start $begin))
+            (core instance $i (instantiate $m))
+            (func (export "f") (canon lift (core func $i "f"))))"#,
+    );
+    sandbox.fail(
+        &["run", "app.wat"],
+        134,
+        &["cannot instantiate `app.wat`", "unreachable", "begin"],
+    );
+}
+
+#[test]
+fn files_that_are_no_component_are_told_apart() {
+    let sandbox = Sandbox::new();
+    sandbox.write("core.wat", "(module)");
+    sandbox.write("core.wasm", wat::parse_str("(module)").unwrap());
+    sandbox.write("garbage", [0x17, 0xff, 0x00, 0x80]);
+    sandbox.write("text", "This is no component.");
+    sandbox.write("typo.wat", "(component (fnc))");
+    sandbox.write("empty", "");
+    sandbox.write("elf", b"\x7fELF\x02\x01\x01\0 and nothing behind it");
+    let mut cut = wat::parse_str(APP).unwrap();
+    cut.truncate(cut.len() / 2);
+    sandbox.write("cut.wasm", cut);
+    sandbox.write(
+        "invalid.wat",
+        r#"(component (core module (func (result i32) (i64.const 0))))"#,
+    );
+    for (file, message) in [
+        ("none.wasm", "cannot read `none.wasm`"),
+        ("core.wat", "core module"),
+        ("core.wasm", "core module"),
+        ("garbage", "neither a component"),
+        ("text", "neither a component"),
+        ("typo.wat", "fnc"),
+        ("empty", "neither a component"),
+        ("elf", "elf"),
+        ("cut.wasm", "cut.wasm"),
+        ("invalid.wat", "type mismatch"),
+    ] {
+        sandbox.fail(&["run", "--invoke", "f()", file], 1, &[message]);
+        // Function bodies are no concern of `inspect`.
+        if file != "invalid.wat" {
+            sandbox.fail(&["inspect", file], 1, &["error:"]);
+        }
+        if file != "elf" {
+            sandbox.fail(&["compile", file], 1, &[message]);
+        }
+    }
+}
+
+#[test]
+fn imports_that_nobody_gives_are_named_with_their_types() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "app.wat",
+        r#"(component
+            (import "test:host/log@1.0.0" (instance $log (export "write" (func (param "line" string)))))
+            (import "now" (func $now (result u64)))
+            (core func $now (canon lower (func $now)))
+            (core module $m
+                (import "host" "now" (func $now (result i64)))
+                (func (export "f") (result i64) (call $now)))
+            (core instance $i (instantiate $m (with "host" (instance (export "now" (func $now))))))
+            (func (export "f") (result u64) (canon lift (core func $i "f"))))"#,
+    );
+    let messages = [
+        "cannot instantiate",
+        "now",
+        "func() -> u64",
+        "test:host/log@1.0.0",
+        "write",
+        "func(line: string)",
+    ];
+    sandbox.fail(&["run", "app.wat"], 1, &messages);
+}
+
+#[test]
+fn damaged_artifacts_are_refused() {
+    let sandbox = Sandbox::with_app();
+    sandbox.succeed(&["compile", "app.wat", "-o", "app.mint"]);
+    let artifact = fs::read(sandbox.path("app.mint")).unwrap();
+    for length in [16, 64, artifact.len() / 2, artifact.len() - 1] {
+        sandbox.write("cut.mint", &artifact[..length]);
+        sandbox.fail(
+            &["run", "--invoke", "nothing", "cut.mint"],
+            1,
+            &["cannot load `cut.mint`"],
+        );
+    }
+    // One byte in many places, code and image among them; padding between sections may be anything.
+    let mut refused = 0;
+    for position in (0..artifact.len()).step_by(artifact.len() / 40) {
+        let mut damaged = artifact.clone();
+        damaged[position] ^= 0x40;
+        sandbox.write("damaged.mint", damaged);
+        let outcome = sandbox.run(&["run", "--invoke", "nothing", "damaged.mint"]);
+        assert!(matches!(outcome.code, Some(0 | 1)), "byte {position}: {outcome:?}");
+        refused += usize::from(outcome.code == Some(1));
+    }
+    assert!(refused > 0, "no damage was noticed");
+    sandbox.fail(&["compile", "app.mint"], 1, &["compiled already"]);
+}
+
+#[test]
+fn artifacts_of_another_version_are_refused() {
+    let sandbox = Sandbox::with_app();
+    sandbox.succeed(&["compile", "app.wat", "-o", "app.mint"]);
+    let mut artifact = fs::read(sandbox.path("app.mint")).unwrap();
+    let version = env!("CARGO_PKG_VERSION").as_bytes();
+    let position = artifact.windows(version.len()).position(|window| window == version);
+    let position = position.expect("an artifact says which version made it");
+    artifact[position] = b'9';
+    sandbox.write("old.mint", artifact);
+    sandbox.fail(
+        &["run", "--invoke", "nothing", "old.mint"],
+        1,
+        &["cannot load `old.mint`", "made by Mintage 9"],
+    );
+}
+
+#[test]
+fn inspect_shows_wit_and_what_is_in_an_artifact() {
+    let sandbox = Sandbox::with_app();
+    sandbox.write(
+        "small.wat",
+        r#"(component
+            (core module $m (memory 3) (func (export "f") (param i32) (result i32) (local.get 0)))
+            (core instance $i (instantiate $m))
+            (func (export "double") (param "x" u32) (result u32) (canon lift (core func $i "f"))))"#,
+    );
+    assert!(
+        sandbox
+            .succeed(&["inspect", "small.wat"])
+            .contains("export double: func(x: u32) -> u32;")
+    );
+    sandbox.succeed(&["compile", "small.wat"]);
+    let text = sandbox.succeed(&["inspect", "small.mint"]);
+    for part in [
+        ".text",
+        "core ",
+        "memory 0: 196608 bytes",
+        "double: func(x: u32) -> u32",
+    ] {
+        assert!(text.contains(part), "`{part}` is not in:\n{text}");
+    }
+}
+
+#[test]
+fn wast_runs_scripts() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "good.wast",
+        r#"(module (func (export "f") (result i32) (i32.const 1))) (assert_return (invoke "f") (i32.const 1))"#,
+    );
+    sandbox.write(
+        "bad.wast",
+        "(module (func (export \"f\") (result i32) (i32.const 1)))\n(assert_return (invoke \"f\") (i32.const 2))",
+    );
+    assert!(sandbox.succeed(&["wast", "good.wast"]).contains("1 assertions"));
+    sandbox.fail(
+        &["wast", "good.wast", "bad.wast"],
+        1,
+        &["bad.wast: line 2", "(i32.const 2)"],
+    );
+    sandbox.fail(&["wast", "none.wast"], 1, &["cannot read `none.wast`"]);
+}
+
+#[test]
+fn wrong_usage_exits_with_two() {
+    let sandbox = Sandbox::with_app();
+    for args in [&[][..], &["fly"], &["run"], &["compile"], &["wast"]] {
+        sandbox.fail(args, 2, &["Usage"]);
+    }
+    sandbox.fail(
+        &["compile", "app.wat", "-O", "9"],
+        2,
+        &["'9'", "the levels are 0, 1 and 2"],
+    );
+    assert!(sandbox.succeed(&["--version"]).contains(env!("CARGO_PKG_VERSION")));
+}

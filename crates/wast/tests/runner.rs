@@ -1,0 +1,172 @@
+//! The runner itself: what it must notice, and how instances are linked.
+
+use mintage::{Config, Engine};
+use mintage_wast::{Report, run};
+
+fn report(script: &str) -> Report {
+    run(&Engine::new(Config::new().core_exports(true)).unwrap(), script).unwrap()
+}
+
+/// Checks on which lines a script fails.
+fn check(script: &str, failing: &[usize]) {
+    let report = report(script);
+    let lines = report.failures.iter().map(|failure| failure.line).collect::<Vec<_>>();
+    assert_eq!(lines, failing, "{:#?}", report.failures);
+}
+
+#[test]
+fn wrong_results_and_traps_are_failures() {
+    check(
+        r#"(module
+            (func (export "one") (result i32) (i32.const 1))
+            (func (export "two") (result i32 i64) (i32.const 1) (i64.const 2))
+            (func (export "nan") (result f32) (f32.const nan:0x200000))
+            (func (export "stop") (unreachable))
+            (func $deep (export "deep") (call $deep))
+            (global (export "g") i32 (i32.const 5)))
+        (assert_return (invoke "one") (i32.const 1))
+        (assert_return (invoke "one") (i32.const 2))
+        (assert_return (invoke "one") (i64.const 1))
+        (assert_return (invoke "one"))
+        (assert_return (invoke "two") (i32.const 1) (i64.const 2))
+        (assert_return (invoke "two") (i32.const 1))
+        (assert_return (invoke "nan") (f32.const nan:0x200000))
+        (assert_return (invoke "nan") (f32.const nan:canonical))
+        (assert_return (invoke "stop"))
+        (assert_return (get "g") (i32.const 5))
+        (assert_return (get "g") (i32.const 6))
+        (assert_return (get "h") (i32.const 5))
+        (assert_trap (invoke "stop") "unreachable")
+        (assert_trap (invoke "stop") "integer overflow")
+        (assert_trap (invoke "one") "unreachable")
+        (assert_trap (invoke "none") "unreachable")
+        (assert_trap (invoke "one" (i32.const 1)) "unreachable")
+        (assert_exhaustion (invoke "deep") "call stack exhausted")
+        (assert_exhaustion (invoke "stop") "call stack exhausted")
+        (invoke "stop")"#,
+        &[9, 10, 11, 13, 15, 16, 18, 19, 21, 22, 23, 24, 26, 27],
+    );
+}
+
+#[test]
+fn accepted_modules_are_failures_where_rejection_is_expected() {
+    check(
+        r#"(assert_invalid (module (func (result i32))) "type mismatch")
+        (assert_invalid (module) "type mismatch")
+        (assert_malformed (module quote "(func") "unexpected")
+        (assert_malformed (module quote "(func)") "unexpected")
+        (assert_malformed (module binary "\00asm\01\00\00\00") "magic")
+        (assert_unlinkable (module (import "spectest" "unknown" (func))) "unknown import")
+        (assert_unlinkable (module (import "spectest" "print" (func))) "unknown import")
+        (assert_unlinkable (module (func (result i32))) "unknown import")
+        (assert_unlinkable (module (func $f (unreachable)) (start $f)) "unknown import")
+        (assert_trap (module (func $f (unreachable)) (start $f)) "unreachable")
+        (assert_trap (module (func $f) (start $f)) "unreachable")
+        (assert_invalid (component (core module (func (result i32)))) "type mismatch")
+        (assert_invalid (component) "type mismatch")"#,
+        &[2, 4, 5, 7, 8, 9, 11, 13],
+    );
+}
+
+#[test]
+fn directives_on_a_missing_instance_are_skipped() {
+    let report = report(
+        r#"(module $m (import "nowhere" "f" (func)))
+        (assert_return (invoke "f"))
+        (assert_return (invoke $m "f"))
+        (register "m")
+        (module (func (export "f")))
+        (assert_return (invoke "f"))
+        (assert_trap (invoke $m "f") "unreachable")"#,
+    );
+    assert_eq!(
+        report.failures.iter().map(|failure| failure.line).collect::<Vec<_>>(),
+        [1]
+    );
+    let skipped = report
+        .skipped
+        .iter()
+        .map(|skipped| (skipped.line, skipped.because_of))
+        .collect::<Vec<_>>();
+    assert_eq!(skipped, [(2, 1), (3, 1), (4, 1), (7, 1)]);
+    assert_eq!((report.assertions, report.actions), (1, 1));
+}
+
+/// Instances share state through imports, calls made before a later instance was linked keep their effect, and instances
+/// without imports stay apart.
+#[test]
+fn registered_instances_share_state() {
+    check(
+        r#"(module $counter
+            (global $n (export "n") (mut i32) (i32.const 0))
+            (memory (export "memory") 1)
+            (func (export "next") (result i32)
+                (global.set $n (i32.add (global.get $n) (i32.const 1)))
+                (global.get $n)))
+        (register "counter" $counter)
+        (assert_return (invoke $counter "next") (i32.const 1))
+        (module $a
+            (import "counter" "next" (func $next (result i32)))
+            (import "counter" "memory" (memory 1))
+            (func (export "next") (result i32) (call $next))
+            (func (export "write") (i32.store (i32.const 8) (i32.const 99))))
+        (assert_return (invoke $a "next") (i32.const 2))
+        (assert_return (invoke $counter "next") (i32.const 3))
+        (invoke $a "write")
+        (module $b
+            (import "counter" "memory" (memory 1))
+            (import "counter" "n" (global $n (mut i32)))
+            (func (export "read") (result i32) (i32.load (i32.const 8)))
+            (func (export "n") (result i32) (global.get $n)))
+        (assert_return (invoke $b "read") (i32.const 99))
+        (assert_return (invoke $b "n") (i32.const 3))
+        (assert_return (invoke $a "next") (i32.const 4))
+        (assert_return (invoke $b "n") (i32.const 4))
+        (assert_return (get $counter "n") (i32.const 4))
+        (module $other
+            (memory 1)
+            (func (export "read") (result i32) (i32.load (i32.const 8))))
+        (assert_return (invoke $other "read") (i32.const 0))"#,
+        &[],
+    );
+}
+
+/// A module that failed to link has changed nothing for those that it would have been linked to.
+#[test]
+fn failed_links_change_nothing() {
+    check(
+        r#"(module $m
+            (memory (export "memory") 1)
+            (func (export "read") (result i32) (i32.load8_u (i32.const 0))))
+        (register "m" $m)
+        (assert_unlinkable
+            (module (import "m" "memory" (memory 1)) (import "m" "unknown" (func)) (data (i32.const 0) "x"))
+            "unknown import")
+        (assert_return (invoke $m "read") (i32.const 0))"#,
+        &[],
+    );
+}
+
+#[test]
+fn host_functions_of_component_scripts() {
+    check(
+        r#"(component
+            (import "echo-number" (func $echo (param "x" u32) (result u32)))
+            (import "fail" (func $fail))
+            (core func $echo (canon lower (func $echo)))
+            (core func $fail (canon lower (func $fail)))
+            (core module $m
+                (import "host" "echo" (func $echo (param i32) (result i32)))
+                (import "host" "fail" (func $fail))
+                (func (export "echo") (param i32) (result i32) (call $echo (i32.add (local.get 0) (i32.const 1))))
+                (func (export "fail") (call $fail)))
+            (core instance $i (instantiate $m (with "host" (instance
+                (export "echo" (func $echo)) (export "fail" (func $fail))))))
+            (func (export "echo") (param "x" u32) (result u32) (canon lift (core func $i "echo")))
+            (func (export "fail") (canon lift (core func $i "fail"))))
+        (assert_return (invoke "echo" (u32.const 41)) (u32.const 42))
+        (assert_return (invoke "echo" (u32.const 41)) (u32.const 41))
+        (assert_trap (invoke "fail") "the host function failed")"#,
+        &[16],
+    );
+}
