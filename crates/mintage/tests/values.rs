@@ -1,0 +1,281 @@
+//! Values of all types through a guest and a host function and back: dynamically and over Rust types, in all encodings.
+
+mod common;
+
+use mintage::{Component, ComponentType, Engine, Lift, Linker, Lower, Result, Store, Val};
+use std::fmt::Debug;
+
+const ENCODINGS: [&str; 3] = ["utf8", "utf16", "latin1+utf16"];
+
+/// Sends each value through the component and expects it back.
+fn check_dynamic(engine: &Engine, component: &Component, values: &[Val]) -> Result<()> {
+    let mut linker = Linker::<Vec<Val>>::new(engine);
+    linker.root().func_new("host", |mut store, _ty, params, results| {
+        store.data_mut().push(params[0].clone());
+        results[0] = params[0].clone();
+        Ok(())
+    })?;
+    let mut store = Store::new(engine, Vec::new());
+    let instance = linker.instantiate(&mut store, component)?;
+    let echo = instance
+        .get_func(&mut store, "echo")
+        .expect("the component exports `echo`");
+    let mut results = [Val::Bool(false)];
+    for value in values {
+        echo.call(&mut store, std::slice::from_ref(value), &mut results)?;
+        assert_eq!(results[0], *value);
+    }
+    assert_eq!(store.data(), values, "what the host function saw");
+    let freed = instance
+        .get_typed_func::<(), (u32,)>(&mut store, "freed")?
+        .call(&mut store, ())?;
+    assert_eq!(freed, (values.len() as u32,), "post-return follows each call");
+    Ok(())
+}
+
+/// One type with some values.
+fn check(defs: &str, ty: &str, flat: &[&str], values: &[Val]) {
+    let engine = Engine::default();
+    for encoding in ENCODINGS {
+        common::echo(&engine, defs, ty, flat, encoding)
+            .and_then(|component| check_dynamic(&engine, &component, values))
+            .unwrap_or_else(|error| panic!("{ty} in {encoding}: {error:?}"));
+    }
+}
+
+fn check_typed<T>(ty: &str, flat: &[&str], values: &[T])
+where
+    T: ComponentType + Lower + Lift + Clone + PartialEq + Debug + Send + Sync + 'static,
+{
+    let engine = Engine::default();
+    for encoding in ENCODINGS {
+        let run = || -> Result<()> {
+            let component = common::echo(&engine, "", ty, flat, encoding)?;
+            let mut linker = Linker::<Vec<T>>::new(&engine);
+            linker.root().func_wrap("host", |mut store, (value,): (T,)| {
+                store.data_mut().push(value.clone());
+                Ok((value,))
+            })?;
+            let mut store = Store::new(&engine, Vec::new());
+            let instance = linker.instantiate(&mut store, &component)?;
+            let echo = instance.get_typed_func::<(&T,), (T,)>(&mut store, "echo")?;
+            for value in values {
+                assert_eq!(echo.call(&mut store, (value,))?.0, *value);
+            }
+            assert_eq!(store.data(), values);
+            Ok(())
+        };
+        run().unwrap_or_else(|error| panic!("{ty} in {encoding}: {error:?}"));
+    }
+}
+
+fn string(text: &str) -> Val {
+    Val::String(text.into())
+}
+
+fn some(val: Val) -> Option<Box<Val>> {
+    Some(Box::new(val))
+}
+
+const TEXTS: [&str; 6] = ["", "a", "plain ascii text", "grüße", "世界", "mixed: ä 世 🌍"];
+
+#[test]
+fn scalars() {
+    check("", "bool", &["i32"], &[Val::Bool(true), Val::Bool(false)]);
+    check("", "s8", &["i32"], &[i8::MIN, -1, 0, i8::MAX].map(Val::S8));
+    check("", "u8", &["i32"], &[0, 200, u8::MAX].map(Val::U8));
+    check("", "s16", &["i32"], &[i16::MIN, -1, 0, i16::MAX].map(Val::S16));
+    check("", "u16", &["i32"], &[0, u16::MAX].map(Val::U16));
+    check("", "s32", &["i32"], &[i32::MIN, -1, 0, i32::MAX].map(Val::S32));
+    check("", "u32", &["i32"], &[0, u32::MAX].map(Val::U32));
+    check("", "s64", &["i64"], &[i64::MIN, -1, 0, i64::MAX].map(Val::S64));
+    check("", "u64", &["i64"], &[0, u64::MAX].map(Val::U64));
+    check(
+        "",
+        "f32",
+        &["f32"],
+        &[0.0, -0.0, 1.5, f32::INFINITY, f32::NAN].map(Val::Float32),
+    );
+    check(
+        "",
+        "f64",
+        &["f64"],
+        &[0.0, -0.0, 1.5, f64::NEG_INFINITY, f64::NAN].map(Val::Float64),
+    );
+    check(
+        "",
+        "char",
+        &["i32"],
+        &['\0', 'a', '\u{d7ff}', '\u{e000}', '\u{10ffff}'].map(Val::Char),
+    );
+}
+
+#[test]
+fn strings_and_lists() {
+    check("", "string", &["i32", "i32"], &TEXTS.map(string));
+    let lists = [Val::List(vec![]), Val::List((0..300).map(Val::U32).collect())];
+    check("", "(list u32)", &["i32", "i32"], &lists);
+    let lists = [Val::List(vec![]), Val::List(TEXTS.map(string).into())];
+    check("", "(list string)", &["i32", "i32"], &lists);
+    let nested = Val::List((0..4).map(|n| Val::List((0..n).map(Val::U8).collect())).collect());
+    check("", "(list (list u8))", &["i32", "i32"], &[nested]);
+}
+
+#[test]
+fn records_and_tuples() {
+    let pair = |n, s| Val::Record(vec![("n".into(), Val::U64(n)), ("s".into(), string(s))]);
+    check(
+        r#"(type $r' (record (field "n" u64) (field "s" string))) (import "r" (type $r (eq $r')))"#,
+        "$r",
+        &["i64", "i32", "i32"],
+        &[pair(0, ""), pair(u64::MAX, "ä")],
+    );
+    check(
+        "",
+        "(tuple u8 f64)",
+        &["i32", "f64"],
+        &[Val::Tuple(vec![Val::U8(3), Val::Float64(0.1)])],
+    );
+    check("", "(tuple s8)", &["i32"], &[Val::Tuple(vec![Val::S8(-3)])]);
+    // 17 words: the parameter is passed in memory.
+    let fields = "u8 u16 u32 u64 s8 s16 s32 s64 f32 f64 bool char u8 u8 u8 string";
+    let value = Val::Tuple(vec![
+        Val::U8(1),
+        Val::U16(2),
+        Val::U32(3),
+        Val::U64(4),
+        Val::S8(-5),
+        Val::S16(-6),
+        Val::S32(-7),
+        Val::S64(-8),
+        Val::Float32(9.5),
+        Val::Float64(-10.5),
+        Val::Bool(true),
+        Val::Char('ß'),
+        Val::U8(13),
+        Val::U8(14),
+        Val::U8(15),
+        string("sixteen"),
+    ]);
+    check("", &format!("(tuple {fields})"), &[], &[value]);
+}
+
+#[test]
+fn variants() {
+    let variant = |name: &str, payload| Val::Variant(name.into(), payload);
+    check(
+        r#"(type $v' (variant (case "none") (case "float" f32) (case "long" u64) (case "text" string) (case "wide" f64)))
+           (import "v" (type $v (eq $v')))"#,
+        "$v",
+        &["i32", "i64", "i32"],
+        &[
+            variant("none", None),
+            variant("float", some(Val::Float32(-1.25))),
+            variant("long", some(Val::U64(u64::MAX))),
+            variant("text", some(string("grüße"))),
+            variant("wide", some(Val::Float64(1e300))),
+        ],
+    );
+    check(
+        r#"(type $e' (enum "red" "green" "blue")) (import "e" (type $e (eq $e')))"#,
+        "$e",
+        &["i32"],
+        &["red", "green", "blue"].map(|name| Val::Enum(name.into())),
+    );
+    check(
+        "",
+        "(option string)",
+        &["i32", "i32", "i32"],
+        &[Val::Option(None), Val::Option(some(string("x")))],
+    );
+    check(
+        "",
+        "(result f32 (error u64))",
+        &["i32", "i64"],
+        &[
+            Val::Result(Ok(some(Val::Float32(0.5)))),
+            Val::Result(Err(some(Val::U64(1 << 63)))),
+        ],
+    );
+    check(
+        "",
+        "(result)",
+        &["i32"],
+        &[Val::Result(Ok(None)), Val::Result(Err(None))],
+    );
+    let many: String = (0..300).map(|i| format!("\"e{i}\" ")).collect();
+    check(
+        &format!(r#"(type $e' (enum {many})) (import "e" (type $e (eq $e')))"#),
+        "(list $e)",
+        &["i32", "i32"],
+        &[Val::List((0..300).map(|i| Val::Enum(format!("e{i}"))).collect())],
+    );
+}
+
+#[test]
+fn flags() {
+    for count in [1usize, 8, 9, 16, 17, 32] {
+        let names: String = (0..count).map(|i| format!("\"f{i}\" ")).collect();
+        let defs = format!(r#"(type $f' (flags {names})) (import "f" (type $f (eq $f')))"#);
+        let set =
+            |keep: fn(usize) -> bool| Val::Flags((0..count).filter(|&i| keep(i)).map(|i| format!("f{i}")).collect());
+        let values = [set(|_| false), set(|_| true), set(|i| i % 3 == 0)];
+        check(&defs, "$f", &["i32"], &values);
+        check(&defs, "(list $f)", &["i32", "i32"], &[Val::List(values.into())]);
+    }
+}
+
+#[test]
+fn rust_types() {
+    check_typed("bool", &["i32"], &[true, false]);
+    check_typed("s8", &["i32"], &[i8::MIN, i8::MAX]);
+    check_typed("u8", &["i32"], &[u8::MIN, u8::MAX]);
+    check_typed("s16", &["i32"], &[i16::MIN, i16::MAX]);
+    check_typed("u16", &["i32"], &[u16::MIN, u16::MAX]);
+    check_typed("s32", &["i32"], &[i32::MIN, i32::MAX]);
+    check_typed("u32", &["i32"], &[u32::MIN, u32::MAX]);
+    check_typed("s64", &["i64"], &[i64::MIN, i64::MAX]);
+    check_typed("u64", &["i64"], &[u64::MIN, u64::MAX]);
+    check_typed("f32", &["f32"], &[0.5, f32::MIN]);
+    check_typed("f64", &["f64"], &[0.5, f64::MAX]);
+    check_typed("char", &["i32"], &['a', '🌍']);
+    check_typed("string", &["i32", "i32"], &TEXTS.map(String::from));
+    check_typed("string", &["i32", "i32"], &TEXTS.map(Box::<str>::from));
+    check_typed("(list u8)", &["i32", "i32"], &[vec![], vec![7u8; 1000]]);
+    check_typed("(list u64)", &["i32", "i32"], &[vec![], vec![u64::MAX; 100]]);
+    check_typed("(list f32)", &["i32", "i32"], &[vec![0.5f32, 1.5].into_boxed_slice()]);
+    check_typed(
+        "(list (tuple u8 string))",
+        &["i32", "i32"],
+        &[TEXTS.map(|text| (9u8, text.to_string())).to_vec()],
+    );
+    check_typed("(option u32)", &["i32", "i32"], &[None, Some(u32::MAX)]);
+    check_typed(
+        "(result u8 (error string))",
+        &["i32", "i32", "i32"],
+        &[Ok(200u8), Err("no".to_string())],
+    );
+    check_typed("(result)", &["i32"], &[Ok::<(), ()>(()), Err(())]);
+    check_typed(
+        "(tuple u8 u64 (option char))",
+        &["i32", "i64", "i32", "i32"],
+        &[(1u8, u64::MAX, Some('x'))],
+    );
+    check_typed(
+        "(tuple string string string string string string (tuple string string) string)",
+        &[],
+        &[{
+            let text = |n: usize| TEXTS[n].to_string();
+            (
+                text(0),
+                text(1),
+                text(2),
+                text(3),
+                text(4),
+                text(5),
+                (text(0), text(1)),
+                text(2),
+            )
+        }],
+    );
+}
