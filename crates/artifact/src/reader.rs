@@ -109,7 +109,7 @@ impl<B: AsRef<[u8]>> Artifact<B> {
     /// Neither allocates nor panics nor locks, so that a signal handler can call it.
     pub fn trap_at(&self, code_offset: u32) -> Option<Trap> {
         let (ordinal, _, start) = self.key_table()?.find(code_offset)?;
-        let record = Records::new(self.section(Section::Traps)).ok()?.get(ordinal as usize)?;
+        let record = Records::new(self.section(Section::Traps))?.get(ordinal as usize)?;
         traps::find(record, code_offset.checked_sub(start)?)
     }
 
@@ -118,15 +118,13 @@ impl<B: AsRef<[u8]>> Artifact<B> {
     /// instruction, trampolines, and artifacts made without `Tunables::address_map`.
     pub fn address_at(&self, code_offset: u32) -> Option<u32> {
         let (ordinal, _, start) = self.key_table()?.find(code_offset)?;
-        let record = Records::new(self.section(Section::Addresses))
-            .ok()?
-            .get(ordinal as usize)?;
+        let record = Records::new(self.section(Section::Addresses))?.get(ordinal as usize)?;
         addresses::find(record, code_offset.checked_sub(start)?)
     }
 
     /// The faulting instructions of the function with this ordinal in the key table: offset from its start and trap.
     pub fn traps(&self, ordinal: u32) -> impl Iterator<Item = (u32, Option<Trap>)> + '_ {
-        let records = Records::new(self.section(Section::Traps)).ok();
+        let records = Records::new(self.section(Section::Traps));
         traps::entries(
             records
                 .and_then(|records| records.get(ordinal as usize))
@@ -137,7 +135,7 @@ impl<B: AsRef<[u8]>> Artifact<B> {
     /// The address map of the function with this ordinal in the key table: offset from its start and byte offset in the
     /// component. An entry holds up to the next one.
     pub fn addresses(&self, ordinal: u32) -> impl Iterator<Item = (u32, u32)> + '_ {
-        let records = Records::new(self.section(Section::Addresses)).ok();
+        let records = Records::new(self.section(Section::Addresses));
         addresses::entries(
             records
                 .and_then(|records| records.get(ordinal as usize))
@@ -147,14 +145,12 @@ impl<B: AsRef<[u8]>> Artifact<B> {
 
     /// The name of the function with this ordinal in the key table, as its module's name section gives it.
     pub fn function_name(&self, ordinal: u32) -> Option<&str> {
-        Names::new(self.section(Section::Names))
-            .ok()?
-            .function(ordinal as usize)
+        Names::new(self.section(Section::Names))?.function(ordinal as usize)
     }
 
     /// The name of a core instance's module, as its name section gives it.
     pub fn module_name(&self, instance: CoreInstanceId) -> Option<&str> {
-        Names::new(self.section(Section::Names)).ok()?.module(instance)
+        Names::new(self.section(Section::Names))?.module(instance)
     }
 
     /// The bytes of a run-time data segment.
@@ -197,25 +193,26 @@ impl<B: AsRef<[u8]>> Artifact<B> {
 
 /// Checks that the tables' heads fit their sections and each other. The cost does not depend on the number of functions.
 fn check_tables<'a>(part: impl Fn(Section) -> &'a [u8]) -> Result<()> {
-    let within = |section: Section| format!("section {} is wrong", section.name());
-    let keys = KeyTable::new(part(Section::Keys)).with_context(|| within(Section::Keys))?;
+    let wrong = |section: Section| format!("section {} is wrong", section.name());
+    let keys = KeyTable::new(part(Section::Keys)).with_context(|| wrong(Section::Keys))?;
+    let (text, expected) = (part(Section::Text).len(), keys.text_size());
     ensure!(
-        keys.text_size() as usize == part(Section::Text).len(),
-        "{}: it is made for {} bytes of machine code instead of {}",
-        within(Section::Keys),
-        keys.text_size(),
-        part(Section::Text).len()
+        expected as usize == text,
+        "{}: it is made for {expected} bytes of machine code, and there are {text}",
+        wrong(Section::Keys)
     );
     for section in [Section::Traps, Section::Addresses] {
-        let records = Records::new(part(section)).with_context(|| within(section))?;
+        let records = Records::new(part(section));
+        let records = records.with_context(|| format!("{}: it does not end with its last record", wrong(section)))?;
         ensure!(
             records.len() == keys.len() as usize,
-            "{}: it has records of {} functions instead of {}",
-            within(section),
+            "{}: it has records of {} functions, and there are {}",
+            wrong(section),
             records.len(),
             keys.len()
         );
     }
-    Names::new(part(Section::Names)).with_context(|| within(Section::Names))?;
+    let names = Names::new(part(Section::Names));
+    names.with_context(|| format!("{}: it does not end with its last name", wrong(Section::Names)))?;
     Ok(())
 }

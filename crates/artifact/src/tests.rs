@@ -319,7 +319,7 @@ fn each_broken_rule_has_its_message() {
         ("section .mintage.keys is wrong", true, |f| {
             f[entry(Section::Keys, SIZE)] -= 4
         }),
-        ("bytes of machine code instead of", true, |f| {
+        ("bytes of machine code, and there are 555", true, |f| {
             f[entry(Section::Text, SIZE)] -= 1
         }),
         ("section .mintage.traps is wrong", true, |f| {

@@ -8,7 +8,7 @@
 //! function has a name, `functions` is 0.
 
 use super::word;
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 use mintage_environ::CoreInstanceId;
 
 /// The table of these names.
@@ -49,29 +49,18 @@ pub struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    /// The table in `table`. The cost does not depend on its size.
-    ///
-    /// # Errors
-    ///
-    /// When the table cannot hold as many names as it claims, or has bytes behind the last one.
-    pub fn new(table: &'a [u8]) -> Result<Self> {
-        let names = Self::split(table).context("the table is cut off")?;
-        let end = match names.len() {
-            0 => 0,
-            len => word(names.ends, len - 1).context("the table is cut off")? as usize,
-        };
-        ensure!(
-            end == names.bytes.len(),
-            "the table's last name does not end with the table"
-        );
-        Ok(names)
-    }
-
-    fn split(table: &'a [u8]) -> Option<Self> {
+    /// The table in `table`, or `None` when it cannot hold as many names as it claims, or has bytes behind the last one. The
+    /// cost does not depend on its size.
+    pub fn new(table: &'a [u8]) -> Option<Self> {
         let functions = word(table, 0)? as usize;
         let ends = functions.checked_add(word(table, 1)? as usize)?.checked_mul(4)?;
         let (ends, bytes) = table.get(8..)?.split_at_checked(ends)?;
-        Some(Self { functions, ends, bytes })
+        let names = Self { functions, ends, bytes };
+        let end = match names.len().checked_sub(1) {
+            Some(last) => word(ends, last)? as usize,
+            None => 0,
+        };
+        (end == bytes.len()).then_some(names)
     }
 
     fn len(&self) -> usize {
@@ -123,7 +112,7 @@ mod tests {
                 prop_assert_eq!(names.module(CoreInstanceId::from_u32(i as u32)), modules.get(i).copied().flatten());
             }
             if table.len() > 8 {
-                prop_assert!(Names::new(&table[..table.len() - 1]).is_err());
+                prop_assert!(Names::new(&table[..table.len() - 1]).is_none());
             }
         }
 
@@ -133,7 +122,7 @@ mod tests {
             if let Some(front) = table.first_chunk_mut() {
                 *front = [counts[0], 0, 0, 0, counts[1], 0, 0, 0];
             }
-            if let Ok(names) = Names::new(&table) {
+            if let Some(names) = Names::new(&table) {
                 names.function(index);
                 names.module(CoreInstanceId::from_u32(index as u32));
             }
