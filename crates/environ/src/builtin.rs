@@ -51,6 +51,28 @@ macro_rules! builtins {
             TableCopy table_copy(dst_table: I32, src_table: I32, dst: I64, src: I64, len: I64) -> TrapCode;
             /// Copies `len` entries from element segment `elem` at `src` to table `table` at `dst`.
             TableInit table_init(table: I32, elem: I32, dst: I64, src: I32, len: I32) -> TrapCode;
+            /// Copies `len` bytes between addresses that the adapter has checked, as in all that follow.
+            CopyBytes copy_bytes(dst: I64, src: I64, len: I64) -> Nothing;
+            /// Copies UTF-8.
+            CopyUtf8 copy_utf8(dst: I64, src: I64, len: I64) -> TrapCode;
+            /// Copies UTF-16 of `len` units.
+            CopyUtf16 copy_utf16(dst: I64, src: I64, len: I64) -> TrapCode;
+            /// Latin-1 of `len` bytes to UTF-16 of as many units.
+            Latin1ToUtf16 latin1_to_utf16(dst: I64, src: I64, len: I64) -> Nothing;
+            /// UTF-8 of `len` bytes to UTF-16 of at most as many units: how many.
+            Utf8ToUtf16 utf8_to_utf16(dst: I64, src: I64, len: I64) -> Fallible(I32);
+            /// Copies the ASCII characters at the start of Latin-1: how many.
+            Latin1Ascii latin1_ascii(dst: I64, src: I64, len: I64) -> Value(I64);
+            /// Latin-1 of `len` bytes to UTF-8 of at most twice as many: how many.
+            Latin1ToUtf8 latin1_to_utf8(dst: I64, src: I64, len: I64) -> Value(I64);
+            /// Narrows the ASCII characters at the start of UTF-16 of `len` units: how many.
+            Utf16Ascii utf16_ascii(dst: I64, src: I64, len: I64) -> Value(I64);
+            /// UTF-16 of `len` units to UTF-8 of at most three times as many bytes: how many.
+            Utf16ToUtf8 utf16_to_utf8(dst: I64, src: I64, len: I64) -> Fallible(I32);
+            /// UTF-8 of `len` bytes to Latin-1 of at most as many: how many, or [`NOT_LATIN1`](crate::builtin::NOT_LATIN1).
+            Utf8ToLatin1 utf8_to_latin1(dst: I64, src: I64, len: I64) -> Fallible(I32);
+            /// UTF-16 of `len` units to Latin-1 of as many bytes: how many, or [`NOT_LATIN1`](crate::builtin::NOT_LATIN1).
+            Utf16ToLatin1 utf16_to_latin1(dst: I64, src: I64, len: I64) -> Fallible(I32);
         }
     };
 }
@@ -87,6 +109,9 @@ macro_rules! define {
 }
 
 builtins!(define);
+
+/// What a transcoder gives in place of a length, which is always below 2^28, when a character does not fit Latin-1.
+pub const NOT_LATIN1: u32 = u32::MAX;
 
 impl Builtin {
     /// The number of builtins. The builtin pointer array has one more entry, [`RAISE_SLOT`].

@@ -68,6 +68,8 @@ pub fn addresses() -> *const usize {
 mod entry_points {
     use super::*;
 
+    pub use crate::transcode::raw::*;
+
     /// The word that a trampoline takes: zero, or the code of a trap.
     fn code(result: Result<(), Trap>) -> u32 {
         result.map_or_else(|trap| trap as u32, |()| 0)

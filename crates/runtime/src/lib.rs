@@ -27,6 +27,7 @@ mod host;
 mod instance;
 mod slab;
 mod sys;
+mod transcode;
 mod trap;
 
 pub use call::call;
