@@ -25,6 +25,6 @@ mod writer;
 
 pub use metadata::{ImageRun, Metadata, PAGE};
 pub use reader::{Artifact, Check};
-pub use table::addresses::encode as encode_addresses;
+pub use table::addresses::{NO_ADDRESS, encode as encode_addresses};
 pub use table::traps::encode as encode_traps;
 pub use writer::{Contents, Function, write};

@@ -4,7 +4,7 @@
 //!
 //! | phase | function | gives |
 //! |---|---|---|
-//! | program | [`mintage_program::build`] | [`Program`](mintage_program::Program): the closed world |
+//! | program | [`mintage_program::build`] | [`Program`]: the closed world |
 //! | layout | [`SlabLayout::compute`] | `LaidOut`: with the place of everything in a slab |
 //! | functions | `functions::generate` | `Generated`: with machine code, one piece per function |
 //! | link | `link::link` | `Linked`: with one text in which calls are resolved |

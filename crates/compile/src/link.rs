@@ -157,3 +157,102 @@ impl Filler {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mintage_environ::{LowerId, SigId};
+
+    fn lower(number: u32) -> FuncKey {
+        FuncKey::LowerImport(LowerId::from_u32(number))
+    }
+
+    fn function(key: FuncKey, len: usize, alignment: u32) -> CompiledFunction {
+        CompiledFunction {
+            key,
+            code: vec![0x90; len],
+            alignment,
+            relocations: vec![],
+            traps: vec![],
+            addresses: vec![],
+        }
+    }
+
+    fn filler() -> Filler {
+        Filler::of(&Target {
+            triple: "x86_64-unknown-linux-gnu".into(),
+            cpu_features: vec![],
+        })
+        .unwrap()
+    }
+
+    #[test]
+    fn functions_are_aligned_and_never_at_offset_zero() {
+        let mut text = filler().stub.to_vec();
+        assert_eq!(place(&mut text, &function(lower(0), 3, 1), filler()).unwrap(), 2);
+        assert_eq!(place(&mut text, &function(lower(1), 5, 16), filler()).unwrap(), 16);
+        assert_eq!(
+            text,
+            [&[0x0f, 0x0b, 0x90, 0x90, 0x90][..], &[0xcc; 11], &[0x90; 5]].concat()
+        );
+        for (len, alignment, message) in [(0, 16, "no machine code"), (1, 0, "alignment"), (1, 48, "alignment")] {
+            let error = place(&mut text, &function(lower(2), len, alignment), filler())
+                .unwrap_err()
+                .to_string();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+
+    /// Relocations of a function at 64 in a text of 96 bytes, with another function at 32.
+    #[test]
+    fn relocations_are_resolved_or_refused() {
+        use RelocationKind::{TextOffset8, X86PcRel4};
+        let place = |key, offset| PlacedFunction {
+            offset,
+            compiled: function(key, 1, 1),
+        };
+        let placed = [place(lower(0), 32), place(lower(1), 64)];
+        let func = |key| RelocationTarget::Func(key);
+        let signature = i64::from(FuncEntry::signature_word(SigId::from_u32(6))) << 32;
+        let resolve = |kind, target, addend, offset| {
+            let mut text = vec![0; 96];
+            resolve(
+                &mut text,
+                &placed,
+                64,
+                &Relocation {
+                    offset,
+                    kind,
+                    target,
+                    addend,
+                },
+            )?;
+            anyhow::Ok(i64::from_le_bytes(text[64 + offset as usize..][..8].try_into()?))
+        };
+        let good = [
+            (X86PcRel4, func(lower(0)), -4, 8, i64::from(-44i32 as u32)),
+            (X86PcRel4, func(lower(1)), -4, 8, i64::from(-12i32 as u32)),
+            (X86PcRel4, RelocationTarget::TextBase, -4, 8, i64::from(-76i32 as u32)),
+            (TextOffset8, func(lower(0)), signature, 16, 7 << 32 | 32),
+        ];
+        for (kind, target, addend, offset, expected) in good {
+            assert_eq!(
+                resolve(kind, target, addend, offset).unwrap(),
+                expected,
+                "{kind:?} {target:?}"
+            );
+        }
+        let bad = [
+            (X86PcRel4, func(lower(7)), 0, 8, "lower[7], which is not compiled"),
+            (X86PcRel4, func(lower(0)), (1 << 31) + 40, 8, "out of reach"),
+            (X86PcRel4, func(lower(0)), i64::MIN, 8, "out of reach"),
+            (TextOffset8, func(lower(0)), i64::MAX, 8, "out of range"),
+            (X86PcRel4, func(lower(0)), 0, 29, "not within the text"),
+            (TextOffset8, func(lower(0)), 0, u32::MAX, "not within the text"),
+        ];
+        for (kind, target, addend, offset, message) in bad {
+            let error = resolve(kind, target, addend, offset).unwrap_err().to_string();
+            assert!(error.contains(message), "{error}");
+        }
+    }
+}

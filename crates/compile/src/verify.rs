@@ -6,7 +6,7 @@
 use crate::emit::Written;
 use crate::link::PlacedFunction;
 use anyhow::{Context, Result, bail, ensure};
-use mintage_artifact::{Artifact, Check, PAGE};
+use mintage_artifact::{Artifact, Check, NO_ADDRESS, PAGE};
 use mintage_codegen::{RelocationKind, RelocationTarget};
 use mintage_environ::layout::HeadSlot;
 use mintage_environ::{FuncEntry, KeyTable, ValType};
@@ -99,7 +99,7 @@ fn verify_records(artifact: &Read<'_>, ordinal: u32, start: u32, function: &Plac
         plan.addresses
             .iter()
             .copied()
-            .filter(|&(_, address)| address != u32::MAX),
+            .filter(|&(_, address)| address != NO_ADDRESS),
     );
     let mut entries = artifact.addresses(ordinal).peekable();
     let mut current = None;
