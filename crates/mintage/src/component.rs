@@ -3,7 +3,9 @@
 use crate::Engine;
 use crate::export::{ComponentExportIndex, ExportItem, ExportLookup, Exports};
 use crate::types::{self, ComponentItem};
-use anyhow::{Context, Result, bail, ensure};
+#[cfg(feature = "compiler")]
+use anyhow::ensure;
+use anyhow::{Context, Result, bail};
 use mintage_artifact::Check;
 use mintage_environ::component::{CanonOptions, ComponentInterface, InterfaceType};
 use mintage_environ::{FuncTypeId, Index, LiftId};

@@ -76,7 +76,7 @@ impl Config {
     }
 
     /// Whether the code generator checks its own input, for tests and fuzzing; default: in debug builds.
-    pub fn cranelift_debug_verifier(&mut self, enable: bool) -> &mut Self {
+    pub fn debug_verifier(&mut self, enable: bool) -> &mut Self {
         self.tunables.debug_verifier = enable;
         self
     }

@@ -1,6 +1,8 @@
 //! [`Func`] and [`TypedFunc`]: calls of exported functions.
 
-use crate::abi::{AbiOptions, ComponentNamedList, InterfaceType, Lift, LiftContext, Lower, LowerContext};
+use crate::abi::{
+    AbiOptions, ComponentNamedList, InterfaceType, Lift, LiftContext, Lower, LowerContext, Source, Target,
+};
 use crate::error::wrong_store;
 use crate::guest::Guest;
 use crate::host::typecheck;
@@ -204,18 +206,6 @@ impl Func {
         store.opaque.instances[number].active = false;
         Ok(result)
     }
-}
-
-/// Where lifted values stand.
-enum Source<'a> {
-    Flat(&'a [u64]),
-    Memory(&'a [u8]),
-}
-
-/// Where lowered values go.
-enum Target<'a> {
-    Flat(&'a mut [u64]),
-    Memory(usize),
 }
 
 impl StoreInstance {

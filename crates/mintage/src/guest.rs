@@ -110,7 +110,7 @@ impl<'a> Guest<'a> {
         let start = pointer as usize;
         self.trapped = true;
         ensure!(
-            pointer % align == 0,
+            pointer.is_multiple_of(align),
             "realloc return: result not aligned: {pointer:#x} is no multiple of {align}"
         );
         ensure!(

@@ -1,8 +1,10 @@
 //! Host functions: from a Rust closure to what machine code calls.
 
-use crate::abi::{AbiOptions, ComponentNamedList, InterfaceType, Lift, LiftContext, Lower, LowerContext};
+use crate::abi::{
+    AbiOptions, ComponentNamedList, InterfaceType, Lift, LiftContext, Lower, LowerContext, Source, Target,
+};
 use crate::guest::Guest;
-use crate::store::{StoreInstance, host_func};
+use crate::store::{GuestCall, StoreInstance, host_func};
 use crate::types::ComponentFunc;
 use crate::{AsContextMut, Component, StoreContextMut, Val};
 use anyhow::{Context, Result, bail, ensure};
@@ -60,30 +62,21 @@ impl Lowered {
     }
 }
 
-/// Where lifted values stand.
-enum Source<'a> {
-    Flat(&'a [u64]),
-    Memory(&'a [u8]),
-}
-
-/// Where lowered values go.
-enum Target<'a> {
-    Flat(&'a mut [u64]),
-    Memory(usize),
-}
-
 /// Runs a host function (`canon_lower`): lifts the parameters, calls `body`, lowers the results.
 #[inline]
 fn call_host<T: 'static, P, R>(
-    mut store: StoreContextMut<'_, T>,
-    instance: usize,
-    words: &mut [u64],
+    call: GuestCall<'_, T>,
     lowered: &Lowered,
     abi: (CanonicalAbi, CanonicalAbi),
     lift: impl FnOnce(&mut LiftContext<'_>, Source<'_>) -> Result<P>,
     body: impl FnOnce(StoreContextMut<'_, T>, P) -> Result<R>,
     lower: impl FnOnce(R, &mut LowerContext<'_>, Target<'_>) -> Result<()>,
 ) -> Result<()> {
+    let GuestCall {
+        mut store,
+        instance,
+        words,
+    } = call;
     let (params_abi, results_abi) = abi;
     let options = &lowered.options;
     let opaque = &store.0.opaque;
@@ -134,11 +127,9 @@ where
 
     fn lower(self: Arc<Self>, lowered: Lowered) -> HostFunc {
         let (params, results) = (lowered.params, lowered.results);
-        host_func(lowered.words, move |store, instance, words| {
+        host_func(lowered.words, move |call| {
             call_host(
-                store,
-                instance,
-                words,
+                call,
                 &lowered,
                 (P::ABI, R::ABI),
                 |cx, source| match source {
@@ -180,11 +171,9 @@ where
         let abi = (types.abi(lowered.params), types.abi(lowered.results));
         let results = types.func(lowered.ty).result.into_iter().count();
         let ty = ComponentFunc::new(&lowered.component, lowered.ty);
-        host_func(lowered.words, move |store, instance, words| {
+        host_func(lowered.words, move |call| {
             call_host(
-                store,
-                instance,
-                words,
+                call,
                 &lowered,
                 abi,
                 |cx, source| match source {
@@ -205,7 +194,7 @@ where
                         Target::Flat(words) => result.lower_flat(cx, lowered.results, words),
                         Target::Memory(offset) => result.lower_memory(cx, lowered.results, offset),
                     }
-                    .context("the host function gave a result of another type")
+                    .context("in the result of the host function")
                 },
             )
         })

@@ -26,9 +26,12 @@ pub struct Store<T: 'static> {
     inner: Box<StoreInner<T>>,
 }
 
+/// Finds the limits in the host's data.
+type Limiter<T> = Box<dyn FnMut(&mut T) -> &mut StoreLimits + Send + Sync>;
+
 pub(crate) struct StoreInner<T> {
     pub opaque: StoreOpaque,
-    limiter: Option<Box<dyn FnMut(&mut T) -> &mut StoreLimits + Send + Sync>>,
+    limiter: Option<Limiter<T>>,
     pub data: T,
 }
 
@@ -371,14 +374,22 @@ impl StoreInstance {
     }
 }
 
-/// A host function for guests in stores of host data `T`. `f` gets the store, the number of the calling instance in it, and
-/// the argument words.
+/// A guest's call of a host function.
+pub(crate) struct GuestCall<'a, T: 'static> {
+    pub store: StoreContextMut<'a, T>,
+    /// The number in the store of the instance that calls.
+    pub instance: usize,
+    /// The argument words, in which the results are left.
+    pub words: &'a mut [u64],
+}
+
+/// A host function for guests in stores of host data `T`.
 ///
 /// The result may only be linked to instances that are made in stores of `T`: [`InstancePre`](crate::InstancePre) sees to it.
 /// A guest that must not call out (`may_leave`) traps.
 pub(crate) fn host_func<T: 'static>(
     words: usize,
-    f: impl Fn(StoreContextMut<'_, T>, usize, &mut [u64]) -> Result<()> + Send + Sync + 'static,
+    f: impl Fn(GuestCall<'_, T>) -> Result<()> + Send + Sync + 'static,
 ) -> HostFunc {
     HostFunc::new(words, move |call: HostCall<'_>| {
         // The guest runs as `realloc` or `post-return`, for which no store is passed.
@@ -391,6 +402,10 @@ pub(crate) fn host_func<T: 'static>(
         let store = unsafe { &mut *call.host.cast::<StoreInner<T>>() };
         // SAFETY: the instance is the one whose code runs now, on this thread.
         let instance = unsafe { call.instance.instance() }.tag();
-        f(StoreContextMut(store), instance as usize, call.words)
+        f(GuestCall {
+            store: StoreContextMut(store),
+            instance: instance as usize,
+            words: call.words,
+        })
     })
 }

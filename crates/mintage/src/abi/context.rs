@@ -17,6 +17,22 @@ pub(crate) struct AbiOptions<'a> {
     pub encoding: StringEncoding,
 }
 
+/// Where the parameters or results of a call are lifted from.
+pub(crate) enum Source<'a> {
+    /// Flat words.
+    Flat(&'a [u64]),
+    /// The bytes of a tuple.
+    Memory(&'a [u8]),
+}
+
+/// Where the parameters or results of a call are lowered to.
+pub(crate) enum Target<'a> {
+    /// Flat words.
+    Flat(&'a mut [u64]),
+    /// The offset of a tuple in memory.
+    Memory(usize),
+}
+
 /// The types inside a type. Each method is for one kind of type and gives nothing for others, which `matches` rules out.
 macro_rules! type_accessors {
     ($context:ident) => {
@@ -145,7 +161,7 @@ impl<'a> LowerContext<'a> {
 /// Checks that a value of layout `abi` can lie at `pointer` in a memory of `size` bytes.
 fn check_pointer(pointer: u32, abi: CanonicalAbi, size: usize) -> Result<usize> {
     ensure!(
-        pointer % abi.align32 == 0,
+        pointer.is_multiple_of(abi.align32),
         "unaligned pointer: {pointer:#x} is no multiple of {}",
         abi.align32
     );
@@ -158,9 +174,9 @@ fn check_pointer(pointer: u32, abi: CanonicalAbi, size: usize) -> Result<usize> 
     Ok(start)
 }
 
-/// Where lifted values come from.
+/// The guest's memory, or where it is found.
 #[derive(Clone, Copy)]
-enum Source<'a> {
+enum View<'a> {
     /// An instance whose memory nobody has asked for yet.
     Instance(&'a Instance, Option<MemoryId>),
     /// Memory.
@@ -170,7 +186,7 @@ enum Source<'a> {
 /// Takes values from a guest.
 pub struct LiftContext<'a> {
     pub(super) options: AbiOptions<'a>,
-    source: Source<'a>,
+    view: View<'a>,
     /// Bytes of host memory that the values of this call may still take.
     budget: usize,
 }
@@ -187,7 +203,7 @@ impl<'a> LiftContext<'a> {
     ) -> Self {
         Self {
             options,
-            source: Source::Instance(instance, memory),
+            view: View::Instance(instance, memory),
             budget,
         }
     }
@@ -196,7 +212,7 @@ impl<'a> LiftContext<'a> {
     pub(crate) fn fake(options: AbiOptions<'a>, memory: &'a [u8], budget: usize) -> Self {
         Self {
             options,
-            source: Source::Memory(memory),
+            view: View::Memory(memory),
             budget,
         }
     }
@@ -204,11 +220,11 @@ impl<'a> LiftContext<'a> {
     /// The guest's memory.
     #[inline]
     pub fn memory(&mut self) -> &'a [u8] {
-        match self.source {
-            Source::Memory(memory) => memory,
-            Source::Instance(instance, id) => {
+        match self.view {
+            View::Memory(memory) => memory,
+            View::Instance(instance, id) => {
                 let memory = id.map_or(&[][..], |id| instance.memory(id));
-                self.source = Source::Memory(memory);
+                self.view = View::Memory(memory);
                 memory
             }
         }
@@ -254,7 +270,7 @@ impl<'a> LiftContext<'a> {
             "list of {bytes} bytes is longer than the limit of {MAX_LIST_BYTE_LENGTH}"
         );
         ensure!(
-            pointer % align == 0,
+            pointer.is_multiple_of(align),
             "unaligned pointer: {pointer:#x} of a list is no multiple of {align}"
         );
         match memory.get(pointer as usize..).and_then(|memory| memory.get(..bytes)) {

@@ -28,4 +28,4 @@ pub use context::{LiftContext, LowerContext};
 pub use mintage_environ::component::{CanonicalAbi, ComponentTypes, InterfaceType};
 pub use traits::{ComponentNamedList, ComponentType, Lift, ListElement, Lower};
 
-pub(crate) use context::{AbiOptions, MAX_LIST_BYTE_LENGTH};
+pub(crate) use context::{AbiOptions, MAX_LIST_BYTE_LENGTH, Source, Target};

@@ -51,25 +51,25 @@ macro_rules! scalar {
         impl Lower for $ty {
             #[inline]
             fn lower_flat(&self, _cx: &mut LowerContext<'_>, _ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
-                let word: fn($ty) -> u64 = $word;
-                dst[0] = word(*self);
+                const WORD: fn($ty) -> u64 = $word;
+                dst[0] = WORD(*self);
                 Ok(())
             }
 
             #[inline]
             fn lower_memory(&self, cx: &mut LowerContext<'_>, _ty: InterfaceType, offset: usize) -> Result<()> {
-                let store: fn($ty) -> $stored = $store;
-                cx.write(offset, store(*self).to_le_bytes());
+                const STORE: fn($ty) -> $stored = $store;
+                cx.write(offset, STORE(*self).to_le_bytes());
                 Ok(())
             }
 
             #[inline]
             fn lower_slice(items: &[Self], cx: &mut LowerContext<'_>, _ty: InterfaceType, offset: usize) -> Result<()> {
-                let store: fn($ty) -> $stored = $store;
+                const STORE: fn($ty) -> $stored = $store;
                 let bytes = &mut cx.memory()[offset..][..items.len() * Self::SIZE];
                 // Optimizes to one copy, or one vectorized loop where the value has to be changed.
                 for (bytes, &item) in bytes.chunks_exact_mut(Self::SIZE).zip(items) {
-                    bytes.copy_from_slice(&store(item).to_le_bytes());
+                    bytes.copy_from_slice(&STORE(item).to_le_bytes());
                 }
                 Ok(())
             }
@@ -78,27 +78,27 @@ macro_rules! scalar {
         impl Lift for $ty {
             #[inline]
             fn lift_flat(_cx: &mut LiftContext<'_>, _ty: InterfaceType, src: &[u64]) -> Result<Self> {
-                let unword: fn(u64) -> Result<$ty> = $unword;
-                unword(src[0])
+                const UNWORD: fn(u64) -> Result<$ty> = $unword;
+                UNWORD(src[0])
             }
 
             #[inline]
             fn lift_memory(_cx: &mut LiftContext<'_>, _ty: InterfaceType, bytes: &[u8]) -> Result<Self> {
                 let mut stored = [0; size_of::<$stored>()];
                 stored.copy_from_slice(bytes);
-                let load: fn($stored) -> Result<$ty> = $load;
-                load(<$stored>::from_le_bytes(stored))
+                const LOAD: fn($stored) -> Result<$ty> = $load;
+                LOAD(<$stored>::from_le_bytes(stored))
             }
 
             #[inline]
             fn lift_slice(cx: &mut LiftContext<'_>, _ty: InterfaceType, bytes: &[u8]) -> Result<Vec<Self>> {
                 cx.charge(bytes.len() / Self::SIZE, size_of::<Self>())?;
-                let load: fn($stored) -> Result<$ty> = $load;
+                const LOAD: fn($stored) -> Result<$ty> = $load;
                 let mut items = Vec::with_capacity(bytes.len() / Self::SIZE);
                 for bytes in bytes.chunks_exact(Self::SIZE) {
                     let mut stored = [0; size_of::<$stored>()];
                     stored.copy_from_slice(bytes);
-                    items.push(load(<$stored>::from_le_bytes(stored))?);
+                    items.push(LOAD(<$stored>::from_le_bytes(stored))?);
                 }
                 Ok(items)
             }

@@ -106,7 +106,7 @@ impl LiftContext<'_> {
     fn string_bytes(&mut self, pointer: u32, size: usize, align: u32) -> Result<&[u8]> {
         check_length(size)?;
         ensure!(
-            pointer % align == 0,
+            pointer.is_multiple_of(align),
             "unaligned pointer: {pointer:#x} of a string is no multiple of {align}"
         );
         // No encoding grows by more than a half on its way to UTF-8, except Latin-1, which can double.
