@@ -4,6 +4,7 @@
 //! compiler::Compiler::compile   one FuncKey -> CompiledFunction
 //!   -> translate/               a core function: WebAssembly operators -> CLIF
 //!      or adapter/              a call from one component instance to another -> CLIF
+//!      or resource              built-ins on resource handles -> CLIF
 //!      or trampoline            host calls, builtin calls, host entries -> CLIF
 //!   -> Cranelift                CLIF -> code, relocations, traps, locations
 //!   -> output                   copied out as plain data
@@ -20,6 +21,7 @@ mod compiler;
 #[cfg(test)]
 mod filetests;
 mod output;
+mod resource;
 mod trampoline;
 mod translate;
 

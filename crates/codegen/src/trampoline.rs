@@ -13,14 +13,14 @@ use crate::compiler::{Input, Scratch};
 use crate::translate;
 use anyhow::{Context as _, Result};
 use cranelift_codegen::ir::{
-    Block, ExtFuncData, ExternalName, InstBuilder, MemFlagsData, Signature as ClifSignature, StackSlotData,
+    Block, ExtFuncData, ExternalName, FuncRef, InstBuilder, MemFlagsData, Signature as ClifSignature, StackSlotData,
     StackSlotKind, TrapCode, Type, Value, types,
 };
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::FunctionBuilder;
 use mintage_environ::builtin::{BuiltinResult, RAISE_SLOT};
 use mintage_environ::{
-    Builtin, ControlBlock, FuncKey, HostImport, LowerId, SigId, Trap, ValType, control_offsets, exit_offsets,
+    Builtin, ControlBlock, FuncKey, HostImport, Index as _, LowerId, SigId, Trap, ValType, control_offsets, exit_offsets,
     host_import_offsets,
 };
 
@@ -46,26 +46,8 @@ pub(crate) fn lower_import(input: &Input<'_>, id: LowerId, scratch: &mut Scratch
     let mut trampoline = Trampoline::new(input, abi::wasm_signature(signature), words >= LARGE_ARRAY, scratch);
     trampoline.record_exit(FuncKey::LowerImport(id));
 
-    let slot = trampoline.builder.create_sized_stack_slot(StackSlotData::new(
-        StackSlotKind::ExplicitSlot,
-        words as u32 * WORD as u32,
-        WORD_LOG2,
-    ));
-    let array = trampoline.builder.ins().stack_addr(POINTER, slot, 0);
     let parameters = trampoline.parameters();
-    trampoline.store_words(array, &signature.params, &parameters);
-
-    let imports = trampoline.control_word(control_offsets::host_imports);
-    let entry = id.as_u32() as i32 * size_of::<HostImport>() as i32;
-    let func = trampoline.immutable_word(imports, entry + host_import_offsets::func);
-    let data = trampoline.immutable_word(imports, entry + host_import_offsets::data);
-    let host = abi::host_import_signature(&**input.isa);
-    let arguments = [trampoline.ctx, data, array];
-    let failed = trampoline.call_host(host, func, &arguments)[0];
-    // Code 0: the host function left its error with the runtime.
-    let code = trampoline.builder.ins().iconst(types::I32, 0);
-    trampoline.raise_if(failed, code);
-
+    let array = trampoline.call_import(id.index(), words, &signature.params, &parameters);
     let results = trampoline.load_words(array, &signature.results);
     trampoline.builder.ins().return_(&results);
     trampoline.finish();
@@ -121,15 +103,15 @@ pub(crate) fn entry(input: &Input<'_>, sig: SigId, scratch: &mut Scratch) -> Res
 }
 
 /// A trampoline under construction.
-struct Trampoline<'a, 'f> {
+pub(crate) struct Trampoline<'a, 'f> {
     isa: &'a dyn TargetIsa,
-    builder: FunctionBuilder<'f>,
+    pub builder: FunctionBuilder<'f>,
     entry: Block,
-    ctx: Value,
+    pub ctx: Value,
 }
 
 impl<'a, 'f> Trampoline<'a, 'f> {
-    fn new(input: &Input<'a>, signature: ClifSignature, check_stack: bool, scratch: &'f mut Scratch) -> Self {
+    pub fn new(input: &Input<'a>, signature: ClifSignature, check_stack: bool, scratch: &'f mut Scratch) -> Self {
         let func = &mut scratch.context.func;
         func.signature = signature;
         if check_stack {
@@ -149,13 +131,13 @@ impl<'a, 'f> Trampoline<'a, 'f> {
         }
     }
 
-    fn finish(mut self) {
+    pub fn finish(mut self) {
         self.builder.seal_all_blocks();
         self.builder.finalize(self.isa.frontend_config());
     }
 
     /// The parameters behind `ctx`.
-    fn parameters(&self) -> Vec<Value> {
+    pub fn parameters(&self) -> Vec<Value> {
         self.builder.block_params(self.entry)[1..].to_vec()
     }
 
@@ -170,7 +152,7 @@ impl<'a, 'f> Trampoline<'a, 'f> {
     }
 
     /// An immutable word of the control block.
-    fn control_word(&mut self, offset: i32) -> Value {
+    pub fn control_word(&mut self, offset: i32) -> Value {
         self.immutable_word(self.ctx, ControlBlock::from_ctx(offset))
     }
 
@@ -180,17 +162,9 @@ impl<'a, 'f> Trampoline<'a, 'f> {
     }
 
     /// Records where wasm code is left: this frame, and a pc in this trampoline, which is `key`.
-    fn record_exit(&mut self, key: FuncKey) {
-        let func = &mut self.builder.func;
-        let signature = func.signature.clone();
-        let signature = func.import_signature(signature);
-        let name = func.declare_imported_user_function(abi::external_name(key));
-        let this = func.import_function(ExtFuncData {
-            name: ExternalName::user(name),
-            signature,
-            colocated: true,
-            patchable: false,
-        });
+    pub fn record_exit(&mut self, key: FuncKey) {
+        let signature = self.builder.func.signature.clone();
+        let this = self.import_key(key, signature);
         let record = self.control_word(control_offsets::runtime);
         let fp = self.builder.ins().get_frame_pointer(POINTER);
         let pc = self.builder.ins().func_addr(POINTER, this);
@@ -206,6 +180,49 @@ impl<'a, 'f> Trampoline<'a, 'f> {
         let signature = self.builder.import_signature(signature);
         let call = self.builder.ins().call_indirect(signature, func, arguments);
         self.builder.inst_results(call).to_vec()
+    }
+
+    /// Calls the function in entry `number` of the host table with an array of `words` words that starts with `values`: the
+    /// array, with its results. The frame must have been recorded.
+    pub fn call_import(&mut self, number: usize, words: usize, types: &[ValType], values: &[Value]) -> Value {
+        let slot = self.builder.create_sized_stack_slot(StackSlotData::new(
+            StackSlotKind::ExplicitSlot,
+            words as u32 * WORD as u32,
+            WORD_LOG2,
+        ));
+        let array = self.builder.ins().stack_addr(POINTER, slot, 0);
+        self.store_words(array, types, values);
+
+        let imports = self.control_word(control_offsets::host_imports);
+        let entry = number as i32 * size_of::<HostImport>() as i32;
+        let func = self.immutable_word(imports, entry + host_import_offsets::func);
+        let data = self.immutable_word(imports, entry + host_import_offsets::data);
+        let host = abi::host_import_signature(self.isa);
+        let arguments = [self.ctx, data, array];
+        let failed = self.call_host(host, func, &arguments)[0];
+        // Code 0: the host function left its error with the runtime.
+        let code = self.builder.ins().iconst(types::I32, 0);
+        self.raise_if(failed, code);
+        array
+    }
+
+    /// Calls a function of the program by its key.
+    pub fn call_key(&mut self, key: FuncKey, signature: ClifSignature, arguments: &[Value]) -> Vec<Value> {
+        let func = self.import_key(key, signature);
+        let call = self.builder.ins().call(func, arguments);
+        self.builder.inst_results(call).to_vec()
+    }
+
+    fn import_key(&mut self, key: FuncKey, signature: ClifSignature) -> FuncRef {
+        let func = &mut self.builder.func;
+        let signature = func.import_signature(signature);
+        let name = func.declare_imported_user_function(abi::external_name(key));
+        func.import_function(ExtFuncData {
+            name: ExternalName::user(name),
+            signature,
+            colocated: true,
+            patchable: false,
+        })
     }
 
     /// Ends the call into wasm code with trap `code` if `condition` is not zero.

@@ -73,6 +73,24 @@ macro_rules! builtins {
             Utf8ToLatin1 utf8_to_latin1(dst: I64, src: I64, len: I64) -> Fallible(I32);
             /// UTF-16 of `len` units to Latin-1 of as many bytes: how many, or [`NOT_LATIN1`](crate::builtin::NOT_LATIN1).
             Utf16ToLatin1 utf16_to_latin1(dst: I64, src: I64, len: I64) -> Fallible(I32);
+            /// Adds an owning handle of `resource` to the table of `domain`: its index. This and the next two leave it to
+            /// machine code to test `may_leave`.
+            ResourceNew resource_new(domain: I32, resource: I32, rep: I32) -> Fallible(I32);
+            /// The representation of the resource behind a handle.
+            ResourceRep resource_rep(domain: I32, resource: I32, handle: I32) -> Fallible(I32);
+            /// Removes a handle: 1 when it owned its resource, which the caller then destroys, and 0 otherwise. Writes the
+            /// representation, 4 bytes, to the address `rep`.
+            ResourceDrop resource_drop(domain: I32, resource: I32, handle: I32, rep: I64) -> Fallible(I32);
+            /// Moves an owning handle from one table to another: its index there.
+            TransferOwn transfer_own(src_domain: I32, dst_domain: I32, resource: I32, handle: I32) -> Fallible(I32);
+            /// Lends the resource behind a handle of `src_domain` to `dst_domain` for the innermost call that was entered:
+            /// the index of a new handle there, or the representation if `dst_domain` defines the resource.
+            TransferBorrow transfer_borrow(src_domain: I32, dst_domain: I32, resource: I32, handle: I32) -> Fallible(I32);
+            /// Enters a call that borrows handles.
+            EnterCall enter_call() -> Nothing;
+            /// Leaves the innermost call that was entered: traps unless all handles lent to it were dropped, and ends the
+            /// loans. Comes behind the lifting of results.
+            ExitCall exit_call() -> TrapCode;
         }
     };
 }

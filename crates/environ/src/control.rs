@@ -30,7 +30,7 @@ machine_struct! {
         interrupt: u64 = 8,
         /// Fuel left; stopped below zero.
         fuel: i64 = 16,
-        /// The host table: one [`HostImport`] per `LowerId`.
+        /// The host table: one [`HostImport`] per `LowerId`, then one per resource type of the host, its destructor.
         host_imports: *const HostImport = 24,
         /// Addresses of the builtins and, behind them, of the raise stub.
         builtins: *const usize = 32,

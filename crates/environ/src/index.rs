@@ -82,6 +82,8 @@ indices! {
     LiftId("lift");
     /// A function of one component instance lowered into another: a fused lift and lower.
     AdapterId("adapter");
+    /// A `resource.new`, `resource.rep` or `resource.drop` of one component instance.
+    ResourceOpId("resource-op");
     /// A resource type: one imported by the root or one defined by a component instance.
     ResourceId("resource");
     /// An interned component function type.

@@ -3,7 +3,7 @@
 //! To add a kind: add a variant to [`FuncKey`] and a row to the `kinds!` table below it. Nothing else here changes, and the
 //! exhaustive matches of the later phases point at what does.
 
-use crate::{AdapterId, Builtin, CoreInstanceId, FuncIndex, Index, LowerId, SigId};
+use crate::{AdapterId, Builtin, CoreInstanceId, FuncIndex, Index, LowerId, ResourceOpId, SigId};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::fmt;
@@ -38,6 +38,8 @@ pub enum FuncKey {
     Builtin(Builtin),
     /// The adapter from one component instance to another.
     Adapter(AdapterId),
+    /// A canonical built-in on handles of one resource type.
+    Resource(ResourceOpId),
 }
 
 /// Expands the rows `number: variant, namespace field (if any), index field, written form` to the two conversions between
@@ -90,6 +92,7 @@ kinds! {
     3: Entry(signature), index signature, "entry[{signature}]";
     4: Builtin(builtin), index builtin, "builtin:{builtin}";
     5: Adapter(adapter), index adapter, "adapter[{adapter}]";
+    6: Resource(op), index op, "resource[{op}]";
 }
 
 impl FuncKey {
@@ -243,6 +246,7 @@ mod tests {
             any::<u32>().prop_map(entry),
             prop::sample::select(Builtin::ALL).prop_map(FuncKey::Builtin),
             any::<u32>().prop_map(|adapter| FuncKey::Adapter(AdapterId::from_u32(adapter))),
+            any::<u32>().prop_map(|op| FuncKey::Resource(ResourceOpId::from_u32(op))),
         ]
     }
 

@@ -91,6 +91,18 @@ traps! {
     28 ReallocStringOutOfBounds "string content out-of-bounds: realloc return: beyond end of memory";
     /// `realloc` gave a block for a list that is not within memory.
     29 ReallocListOutOfBounds "list content out-of-bounds: realloc return: beyond end of memory";
+    /// A handle index names no handle of the component instance.
+    40 UnknownHandle "unknown handle index";
+    /// A handle is of another resource type than the one that it is used as.
+    41 WrongHandleType "handle index used with the wrong type";
+    /// A handle was dropped or given away while it is lent to a call (`num_lends`).
+    42 HandleLent "cannot remove owned resource while borrowed";
+    /// A borrowed handle was given away as an owned one.
+    43 NotOwned "cannot lift own resource from a borrow";
+    /// A call returned, and handles that were lent to it were not dropped (`num_borrows`).
+    44 BorrowsRemain "borrow handles still remain at the end of the call";
+    /// The handle table of a component instance has as many entries as it can have, or as the host has memory for.
+    45 HandleTableFull "resource table has no free keys";
 }
 
 impl fmt::Display for Trap {

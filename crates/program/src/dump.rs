@@ -1,7 +1,7 @@
 //! The program as text: compact, stable, and complete enough to read off what was decided. For `mintage inspect` and tests.
 
-use crate::ir::{Const, Program};
-use mintage_environ::component::{CanonOptions, CoreCallee, CoreItem, Export, Import, Initializer, StringEncoding};
+use crate::ir::{Const, Program, ResourceOpKind};
+use mintage_environ::component::{CanonOptions, CoreCallee, CoreItem, Export, Import, Initializer, Resource, StringEncoding};
 use mintage_environ::{CoreInstanceId, FuncKey};
 use std::fmt::{self, Display, Formatter};
 
@@ -14,6 +14,7 @@ impl Display for Program<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         self.imports(f)?;
         self.exports(f)?;
+        self.resources(f)?;
         self.domains(f)?;
         self.instances(f)?;
         self.image(f)?;
@@ -100,6 +101,31 @@ impl Program<'_> {
                 write!(f, " post-return={}", post_return.key)?;
             }
             writeln!(f)?;
+        }
+        Ok(())
+    }
+
+    /// Resource types and the built-ins on their handles.
+    fn resources(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for (id, resource) in self.interface.resources.iter() {
+            match resource {
+                Resource::Imported { path } => writeln!(f, "{id:?}: imported as {}", path.join(" "))?,
+                Resource::Defined { domain, dtor } => {
+                    write!(f, "{id:?}: of {domain:?}")?;
+                    match dtor {
+                        Some(dtor) => writeln!(f, " dtor={}", dtor.key)?,
+                        None => writeln!(f)?,
+                    }
+                }
+            }
+        }
+        for (id, op) in self.resource_ops.iter() {
+            let name = match op.kind {
+                ResourceOpKind::New => "new",
+                ResourceOpKind::Rep => "rep",
+                ResourceOpKind::Drop => "drop",
+            };
+            writeln!(f, "{}: {name} {:?} in {:?}", FuncKey::Resource(id), op.resource, op.domain)?;
         }
         Ok(())
     }

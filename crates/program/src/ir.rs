@@ -4,7 +4,7 @@ use mintage_environ::component::{CanonOptions, ComponentInterface, CoreCallee, L
 use mintage_environ::layout::Shape;
 use mintage_environ::{
     AdapterId, CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, FuncTypeId, GlobalId, IndexVec, LowerId,
-    MemoryId, ModuleId, SigId, TableId,
+    MemoryId, ModuleId, ResourceId, ResourceOpId, SigId, Signature, TableId, ValType,
 };
 
 /// A component as a closed world: every core instance, every import resolved, only the host's functions open.
@@ -33,8 +33,10 @@ pub struct Program<'a> {
     pub interface: ComponentInterface,
     /// Calls between component instances that reachable code can make.
     pub adapters: IndexVec<AdapterId, Adapter>,
+    /// Built-ins on handles that reachable code can call.
+    pub resource_ops: IndexVec<ResourceOpId, ResourceOp>,
     /// The keys of all functions to generate except builtins and entry adapters: reachable core functions, lowered
-    /// imports and adapters, in key order.
+    /// imports, adapters and built-ins on handles, in key order.
     pub reachable: Vec<FuncKey>,
     /// The signatures of the core functions that the host calls, in order, each once: these need entry adapters.
     pub entries: Vec<SigId>,
@@ -111,6 +113,39 @@ pub struct Adapter {
     pub lower: CanonOptions,
     /// The core signature that the caller sees.
     pub sig: SigId,
+}
+
+/// A canonical built-in on handles of one resource type, in the handle table of one component instance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ResourceOp {
+    /// Which one.
+    pub kind: ResourceOpKind,
+    /// The resource type.
+    pub resource: ResourceId,
+    /// The component instance.
+    pub domain: DomainId,
+}
+
+impl ResourceOp {
+    /// The core signature.
+    pub fn signature(&self) -> Signature {
+        let results: &[ValType] = match self.kind {
+            ResourceOpKind::New | ResourceOpKind::Rep => &[ValType::I32],
+            ResourceOpKind::Drop => &[],
+        };
+        Signature::new(&[ValType::I32], results)
+    }
+}
+
+/// The built-ins on handles (CanonicalABI.md, `canon resource.new` and what follows).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ResourceOpKind {
+    /// `resource.new`: an owning handle of a representation.
+    New,
+    /// `resource.rep`: the representation behind a handle.
+    Rep,
+    /// `resource.drop`: removes a handle, and destroys what it owned.
+    Drop,
 }
 
 /// A value that is known when compiling.

@@ -5,13 +5,13 @@
 
 use crate::adapters;
 use crate::inline::{Inlined, InstanceState, SegmentState, Step, Trampoline};
-use crate::ir::{Adapter, Const, CoreInstance, ImageElems, Program, TableInit};
+use crate::ir::{Adapter, Const, CoreInstance, ImageElems, Program, ResourceOp, ResourceOpKind, TableInit};
 use crate::parse::{Parsed, Use};
 use anyhow::{Result, bail};
-use mintage_environ::component::{CanonOptions, CoreCallee, CoreItem, Initializer, Lower};
+use mintage_environ::component::{CanonOptions, CoreCallee, CoreItem, Initializer, InterfaceType, Lower, Resource};
 use mintage_environ::{
-    AdapterId, CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, Index, IndexVec, LowerId, MemoryId, SigId,
-    TableId,
+    AdapterId, CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, Index, IndexVec, LowerId, MemoryId,
+    ResourceId, ResourceOpId, SigId, TableId,
 };
 use std::collections::{BTreeSet, HashMap};
 
@@ -32,6 +32,7 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
     } = walk;
     let mut lowers = IndexVec::new();
     let mut adapters = IndexVec::new();
+    let mut resource_ops = IndexVec::new();
     let mut renumbered = HashMap::new();
     for (old, trampoline) in inlined.trampolines.iter().enumerate() {
         let key = match trampoline {
@@ -46,6 +47,7 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
                     sig: *sig,
                 }))
             }
+            Trampoline::Resource { op, .. } => FuncKey::Resource(resource_ops.push(*op)),
             Trampoline::Unsupported { .. } => continue,
         };
         renumbered.insert(old as u32, key);
@@ -57,16 +59,23 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
         })
     });
     let reachable = reachable.chain(lowers.keys().map(FuncKey::LowerImport));
-    let mut reachable: Vec<FuncKey> = reachable.chain(adapters.keys().map(FuncKey::Adapter)).collect();
+    let reachable = reachable.chain(adapters.keys().map(FuncKey::Adapter));
+    let mut reachable: Vec<FuncKey> = reachable.chain(resource_ops.keys().map(FuncKey::Resource)).collect();
     reachable.sort_unstable();
     inlined.shape.domains = main_memories;
+    let calls = Calls {
+        lowers,
+        adapters,
+        resource_ops,
+        reachable,
+    };
     let finish = Finish {
         renumbered,
         tables,
         named_data,
         named_elems,
     };
-    Ok(finish.program(parsed, inlined, lowers, adapters, reachable))
+    Ok(finish.program(parsed, inlined, calls))
 }
 
 /// A set of small numbers.
@@ -162,6 +171,12 @@ impl<'w, 'a> Walk<'w, 'a> {
         for lift in interface.lifts.values() {
             self.key(lift.callee.key, From::Root("an export"));
             self.options(&lift.options, From::Root("an export"));
+            // The host can drop what it is given.
+            interface.types.visit_func(lift.ty, |ty| {
+                if let InterfaceType::Own(resource) = ty {
+                    self.dtor(resource, From::Root("an export"));
+                }
+            });
             lift.post_return
                 .iter()
                 .for_each(|callee| self.key(callee.key, From::Root("an export")));
@@ -205,6 +220,13 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
     }
 
+    /// Something drops handles of `resource`.
+    fn dtor(&mut self, resource: ResourceId, from: From) {
+        if let Resource::Defined { dtor: Some(dtor), .. } = &self.inlined.interface.resources[resource] {
+            self.key(dtor.key, from);
+        }
+    }
+
     fn function(&mut self, instance: CoreInstanceId, func: FuncIndex) {
         let (parsed, inlined) = (self.parsed, self.inlined);
         let core = &inlined.instances[instance].core;
@@ -239,7 +261,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 }
             }
             // Abstract instantiation names no others.
-            FuncKey::Entry(_) | FuncKey::Builtin(_) | FuncKey::Adapter(_) => {}
+            FuncKey::Entry(_) | FuncKey::Builtin(_) | FuncKey::Adapter(_) | FuncKey::Resource(_) => {}
         }
     }
 
@@ -256,6 +278,10 @@ impl<'w, 'a> Walk<'w, 'a> {
                 lift.post_return.iter().for_each(|callee| self.key(callee.key, from));
                 self.options(lower, from);
             }
+            Trampoline::Resource { op, .. } => match op.kind {
+                ResourceOpKind::Drop => self.dtor(op.resource, from),
+                ResourceOpKind::New | ResourceOpKind::Rep => {}
+            },
             Trampoline::Unsupported { .. } => {}
         }
     }
@@ -328,13 +354,6 @@ impl<'w, 'a> Walk<'w, 'a> {
             }
         }
         adapters::check_sizes(self.inlined, &self.trampolines)?;
-        let types = &self.inlined.interface.types;
-        for lift in self.inlined.interface.lifts.values() {
-            if crate::inline::has_handles(types, lift.ty) {
-                let ty = types.display_func(lift.ty);
-                bail!("exporting a function that takes or gives resource handles is not supported yet: {ty}");
-            }
-        }
         Ok(())
     }
 
@@ -355,6 +374,14 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 }
 
+/// The functions that are reachable, numbered.
+struct Calls {
+    lowers: IndexVec<LowerId, Lower>,
+    adapters: IndexVec<AdapterId, Adapter>,
+    resource_ops: IndexVec<ResourceOpId, ResourceOp>,
+    reachable: Vec<FuncKey>,
+}
+
 /// Puts the program together.
 struct Finish {
     /// The final key of each trampoline that is reachable.
@@ -369,10 +396,14 @@ impl Finish {
         self,
         parsed: Parsed<'a>,
         inlined: Inlined<'a>,
-        lowers: IndexVec<LowerId, Lower>,
-        mut adapters: IndexVec<AdapterId, Adapter>,
-        reachable: Vec<FuncKey>,
+        calls: Calls,
     ) -> Program<'a> {
+        let Calls {
+            lowers,
+            mut adapters,
+            resource_ops,
+            reachable,
+        } = calls;
         let Inlined {
             instances,
             mut shape,
@@ -427,6 +458,12 @@ impl Finish {
         for adapter in adapters.values_mut() {
             adapter.lower.realloc = adapter.lower.realloc.map(|callee| self.callee(callee));
         }
+        for resource in interface.resources.values_mut() {
+            if let Resource::Defined { dtor, .. } = resource {
+                let reached = |callee: &CoreCallee| reachable.binary_search(&callee.key).is_ok();
+                *dtor = dtor.map(|callee| self.callee(callee)).filter(reached);
+            }
+        }
         for export in &mut interface.core_exports {
             if let CoreItem::Func(callee, _) = &mut export.item {
                 *callee = self.callee(*callee);
@@ -468,6 +505,7 @@ impl Finish {
             image_elems,
             interface,
             adapters,
+            resource_ops,
             reachable,
         }
     }
@@ -558,10 +596,15 @@ fn entries(interface: &mintage_environ::component::ComponentInterface) -> Vec<Si
         CoreItem::Func(callee, _) => Some(callee),
         _ => None,
     });
+    let dtors = interface.resources.values().filter_map(|resource| match resource {
+        Resource::Defined { dtor, .. } => *dtor,
+        Resource::Imported { .. } => None,
+    });
     let signatures: BTreeSet<SigId> = lifts
         .chain(reallocs)
         .chain(starts)
         .chain(core)
+        .chain(dtors)
         .map(|callee| callee.sig)
         .collect();
     signatures.into_iter().collect()

@@ -1,10 +1,10 @@
 //! The program verifier: checks the invariants of a [`Program`] from the result alone. It shares no code with the phases
 //! that build one, and reads the function bodies itself to see that nothing reachable was dropped.
 
-use crate::ir::{Adapter, Const, CoreInstance, Program};
+use crate::ir::{Adapter, Const, CoreInstance, Program, ResourceOp, ResourceOpKind};
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::{
-    CanonOptions, ComponentInterface, CoreCallee, CoreItem, Export, Import, Initializer, Lift, Lower,
+    CanonOptions, ComponentInterface, CoreCallee, CoreItem, Export, Import, Initializer, Lift, Lower, Resource,
 };
 use mintage_environ::{
     CoreInstanceId, DomainId, FuncIndex, FuncKey, HeapType, ImportId, MemoryId, SigId, Signature, TableId, ValType,
@@ -225,6 +225,12 @@ impl Verifier<'_, '_> {
         for (id, adapter) in self.program.adapters.iter() {
             self.adapter(adapter).with_context(|| format!("{id:?}"))?;
         }
+        for (id, resource) in interface.resources.iter() {
+            self.resource(resource).with_context(|| format!("{id:?}"))?;
+        }
+        for (id, op) in self.program.resource_ops.iter() {
+            self.resource_op(op).with_context(|| format!("{id:?}"))?;
+        }
         let mut imports: Vec<_> = interface
             .imports
             .iter()
@@ -360,6 +366,61 @@ impl Verifier<'_, '_> {
         Ok(())
     }
 
+    fn resource(&self, resource: &Resource) -> Result<()> {
+        match resource {
+            Resource::Imported { path } => {
+                let mut items = Some(&self.program.interface.imports);
+                let mut found = None;
+                for name in path {
+                    found = items.and_then(|items| items.get(name));
+                    items = match found {
+                        Some(Import::Instance(inner)) => Some(inner),
+                        _ => None,
+                    };
+                }
+                ensure!(
+                    matches!(found, Some(Import::Resource(_))),
+                    "no resource type is imported as {path:?}"
+                );
+            }
+            Resource::Defined { domain, dtor } => {
+                ensure!(
+                    self.program.shape.domains.get(*domain).is_some(),
+                    "{domain:?} does not exist"
+                );
+                if let Some(dtor) = dtor {
+                    self.host_callee(*dtor, *domain)?;
+                    let expected = Signature::new(&[ValType::I32], &[]);
+                    ensure!(
+                        self.program.interface.signatures[dtor.sig] == expected,
+                        "its destructor has another signature than {expected}"
+                    );
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn resource_op(&self, op: &ResourceOp) -> Result<()> {
+        let Some(resource) = self.program.interface.resources.get(op.resource) else {
+            bail!("{:?} does not exist", op.resource)
+        };
+        ensure!(
+            self.program.shape.domains.get(op.domain).is_some(),
+            "{:?} does not exist",
+            op.domain
+        );
+        let defined_here = matches!(resource, Resource::Defined { domain, .. } if *domain == op.domain);
+        ensure!(
+            op.kind == ResourceOpKind::Drop || defined_here,
+            "{:?} of {:?} in {:?}, which does not define it",
+            op.kind,
+            op.resource,
+            op.domain
+        );
+        Ok(())
+    }
+
     /// Options of a lift or lower; `host` says whether the host is on the other side.
     fn options(&self, options: &CanonOptions, host: bool) -> Result<()> {
         if let Some(memory) = options.memory {
@@ -425,6 +486,7 @@ impl Verifier<'_, '_> {
             instances,
             modules,
             adapters,
+            resource_ops,
             ..
         } = self.program;
         ensure!(
@@ -435,7 +497,7 @@ impl Verifier<'_, '_> {
             entries.windows(2).all(|pair| pair[0] < pair[1]),
             "the list of entries is not sorted"
         );
-        let (mut lowers, mut adapted) = (0, 0);
+        let (mut lowers, mut adapted, mut ops) = (0, 0, 0);
         for &key in reachable {
             match key {
                 FuncKey::LowerImport(id) => {
@@ -445,6 +507,10 @@ impl Verifier<'_, '_> {
                 FuncKey::Adapter(id) => {
                     ensure!(adapters.get(id).is_some(), "{key} does not exist");
                     adapted += 1;
+                }
+                FuncKey::Resource(id) => {
+                    ensure!(resource_ops.get(id).is_some(), "{key} does not exist");
+                    ops += 1;
                 }
                 FuncKey::CoreFunc { instance: id, func } => {
                     let Some(instance) = instances.get(id) else {
@@ -463,6 +529,10 @@ impl Verifier<'_, '_> {
         }
         ensure!(lowers == interface.lowers.len(), "a lowered import is not reachable");
         ensure!(adapted == adapters.len(), "an adapter is not reachable");
+        ensure!(
+            ops == resource_ops.len(),
+            "a built-in on handles is listed and not reachable"
+        );
         Ok(())
     }
 
@@ -542,6 +612,13 @@ impl Verifier<'_, '_> {
             },
             FuncKey::Adapter(id) => match self.program.adapters.get(id) {
                 Some(adapter) => (adapter.sig, adapter.lower.domain),
+                None => bail!("{key} does not exist"),
+            },
+            FuncKey::Resource(id) => match self.program.resource_ops.get(id) {
+                Some(op) => match self.program.interface.signatures.find(&op.signature()) {
+                    Some(sig) => (sig, op.domain),
+                    None => bail!("{key} has no signature"),
+                },
                 None => bail!("{key} does not exist"),
             },
             FuncKey::Entry(_) | FuncKey::Builtin(_) => bail!("{key} is no wasm function"),

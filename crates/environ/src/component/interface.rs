@@ -90,6 +90,24 @@ pub enum Import {
     Static,
 }
 
+/// What a resource type is. There is one for each resource type that the root imports, and one for each time that a component
+/// which defines the type is instantiated.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Resource {
+    /// A resource of the host.
+    Imported {
+        /// Names from the root inwards, where the type is imported first; other imports may be equal to it.
+        path: Box<[Box<str>]>,
+    },
+    /// A resource of a component instance.
+    Defined {
+        /// The instance.
+        domain: DomainId,
+        /// The destructor, with the representation as its parameter. `None` also when nothing can drop a handle.
+        dtor: Option<CoreCallee>,
+    },
+}
+
 /// An export of the root component.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Export {
@@ -154,6 +172,8 @@ pub struct ComponentInterface {
     pub import_funcs: IndexVec<ImportId, ImportFunc>,
     /// Lowered host functions that reachable code can call: the host table.
     pub lowers: IndexVec<LowerId, Lower>,
+    /// All resource types.
+    pub resources: IndexVec<ResourceId, Resource>,
     /// Lifted core functions that exports name.
     pub lifts: IndexVec<LiftId, Lift>,
     /// Exports by name.
@@ -162,6 +182,22 @@ pub struct ComponentInterface {
     pub initializers: Vec<Initializer>,
     /// Exports of core instances, listed only when `Tunables::core_exports` is set.
     pub core_exports: Vec<CoreExport>,
+}
+
+impl ComponentInterface {
+    /// The resource types of the host, in the order in which their destructors follow the lowered functions in the host table.
+    pub fn host_resources(&self) -> impl Iterator<Item = (ResourceId, &[Box<str>])> {
+        self.resources.iter().filter_map(|(id, resource)| match resource {
+            Resource::Imported { path } => Some((id, &**path)),
+            Resource::Defined { .. } => None,
+        })
+    }
+
+    /// The entry of the host table with the destructor of a resource type of the host.
+    pub fn host_dtor(&self, resource: ResourceId) -> Option<usize> {
+        let position = self.host_resources().position(|(id, _)| id == resource)?;
+        Some(self.lowers.len() + position)
+    }
 }
 
 /// An export of a core instance.

@@ -6,6 +6,7 @@ use crate::{
 };
 use indexmap::IndexSet;
 use serde::{Deserialize, Serialize};
+use std::collections::HashSet;
 use std::hash::Hash;
 use std::marker::PhantomData;
 
@@ -231,6 +232,32 @@ impl ComponentTypes {
     /// The parameters and the results of a function as tuples.
     pub fn func_tuples(&self, id: FuncTypeId) -> FuncTuples {
         *self.funcs.abi(id)
+    }
+
+    /// Calls `visit` with every value type in a function type, each once.
+    pub fn visit_func(&self, id: FuncTypeId, mut visit: impl FnMut(InterfaceType)) {
+        let func = self.func(id);
+        let mut todo: Vec<InterfaceType> = func.params.iter().map(|&(_, ty)| ty).chain(func.result).collect();
+        let mut seen = HashSet::new();
+        while let Some(ty) = todo.pop() {
+            if !seen.insert(ty) {
+                continue;
+            }
+            visit(ty);
+            match ty {
+                InterfaceType::List(id) => todo.push(*self.list(id)),
+                InterfaceType::Record(id) => todo.extend(self.record(id).fields.iter().map(|&(_, ty)| ty)),
+                InterfaceType::Tuple(id) => todo.extend(self.tuple(id).iter()),
+                _ => todo.extend(self.cases(ty).into_iter().flatten().flatten()),
+            }
+        }
+    }
+
+    /// Whether a call of a function of this type lends handles (only parameters can).
+    pub fn has_borrows(&self, id: FuncTypeId) -> bool {
+        let mut found = false;
+        self.visit_func(id, |ty| found |= matches!(ty, InterfaceType::Borrow(_)));
+        found
     }
 
     /// A new resource type, different from all others.

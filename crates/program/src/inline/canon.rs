@@ -1,13 +1,11 @@
 //! Canonical definitions: lifts, lowers and built-ins.
 
-use super::items::{CoreFunc, FuncItem, Trampoline};
+use super::items::{CoreFunc, FuncItem, Trampoline, TypeItem};
 use super::{Frame, Inliner};
+use crate::ir::{ResourceOp, ResourceOpKind};
 use anyhow::{Context, Result, bail, ensure};
-use mintage_environ::component::{
-    CanonOptions, ComponentTypes, CoreCallee, InterfaceType, Lift, Lower, StringEncoding,
-};
-use mintage_environ::{FuncKey, FuncTypeId, LowerId, SigId, Signature};
-use std::collections::HashSet;
+use mintage_environ::component::{CanonOptions, CoreCallee, Lift, Lower, StringEncoding};
+use mintage_environ::{FuncKey, LowerId, SigId, Signature};
 use wasmparser::{CanonicalFunction, CanonicalOption};
 
 impl<'p> Inliner<'p, '_> {
@@ -46,21 +44,11 @@ impl<'p> Inliner<'p, '_> {
                             self.out.interface.signatures.find(&signature) == Some(validated),
                             "the lowered signature {signature} differs from the validator's (a bug in Mintage)"
                         );
-                        match has_handles(types, ty) {
-                            false => Trampoline::Lower(Lower {
-                                import,
-                                options,
-                                sig: validated,
-                            }),
-                            true => Trampoline::Unsupported {
-                                what: format!(
-                                    "calling the imported function {}, which takes or gives resource handles,",
-                                    display_path(&self.out.interface.import_funcs[import].path)
-                                ),
-                                domain: frame.domain,
-                                sig: validated,
-                            },
-                        }
+                        Trampoline::Lower(Lower {
+                            import,
+                            options,
+                            sig: validated,
+                        })
                     }
                     FuncItem::Lift(lift) => {
                         let types = &self.out.interface.types;
@@ -78,6 +66,9 @@ impl<'p> Inliner<'p, '_> {
                 };
                 self.push_trampoline(frame, trampoline, validated);
             }
+            CanonicalFunction::ResourceNew { resource } => self.resource_op(frame, ResourceOpKind::New, *resource)?,
+            CanonicalFunction::ResourceRep { resource } => self.resource_op(frame, ResourceOpKind::Rep, *resource)?,
+            CanonicalFunction::ResourceDrop { resource } => self.resource_op(frame, ResourceOpKind::Drop, *resource)?,
             builtin => {
                 let sig = self.validated_signature(frame)?;
                 let what = format!("the canonical built-in `{}`", builtin_name(builtin));
@@ -92,6 +83,23 @@ impl<'p> Inliner<'p, '_> {
                 );
             }
         }
+        Ok(())
+    }
+
+    /// A built-in on handles of the resource type with index `ty`.
+    fn resource_op(&mut self, frame: &mut Frame<'p>, kind: ResourceOpKind, ty: u32) -> Result<()> {
+        let types = &mut self.out.interface.types;
+        let ty = frame.types.types.component_any_type_at(ty);
+        let TypeItem::Resource(resource) = frame.types.type_item(ty, types, &mut self.budget)? else {
+            bail!("a built-in on resources names another type")
+        };
+        let sig = self.validated_signature(frame)?;
+        let op = ResourceOp {
+            kind,
+            resource,
+            domain: frame.domain,
+        };
+        self.push_trampoline(frame, Trampoline::Resource { op, sig }, sig);
         Ok(())
     }
 
@@ -118,26 +126,6 @@ impl<'p> Inliner<'p, '_> {
         let results = convert(ty.results()).context(unsupported)?;
         Ok(self.out.interface.signatures.intern(Signature { params, results }))
     }
-}
-
-/// Whether values of a function type contain resource handles.
-pub(crate) fn has_handles(types: &ComponentTypes, ty: FuncTypeId) -> bool {
-    let func = types.func(ty);
-    let mut todo: Vec<InterfaceType> = func.params.iter().map(|&(_, ty)| ty).chain(func.result).collect();
-    let mut seen = HashSet::new();
-    while let Some(ty) = todo.pop() {
-        if !seen.insert(ty) {
-            continue;
-        }
-        match ty {
-            InterfaceType::Own(_) | InterfaceType::Borrow(_) => return true,
-            InterfaceType::List(id) => todo.push(*types.list(id)),
-            InterfaceType::Record(id) => todo.extend(types.record(id).fields.iter().map(|&(_, ty)| ty)),
-            InterfaceType::Tuple(id) => todo.extend(types.tuple(id).iter()),
-            _ => todo.extend(types.cases(ty).into_iter().flatten().flatten()),
-        }
-    }
-    false
 }
 
 /// The options of a lift or lower, with `post-return` apart.
@@ -169,25 +157,9 @@ fn canon_options(frame: &Frame<'_>, options: &[CanonicalOption]) -> Result<(Cano
     Ok((canon, post_return))
 }
 
-/// The name of a canonical built-in as the text format writes it.
+/// The name of a canonical built-in that is not supported.
 fn builtin_name(builtin: &CanonicalFunction) -> String {
-    // The validator lets only those of resources pass; others get the name of their variant.
-    match builtin {
-        CanonicalFunction::ResourceNew { .. } => "resource.new".into(),
-        CanonicalFunction::ResourceDrop { .. } => "resource.drop".into(),
-        CanonicalFunction::ResourceRep { .. } => "resource.rep".into(),
-        other => {
-            let variant = format!("{other:?}");
-            variant.split([' ', '{', '(']).next().unwrap_or_default().into()
-        }
-    }
-}
-
-/// A path of import names from the inside out.
-fn display_path(path: &[Box<str>]) -> String {
-    path.iter()
-        .rev()
-        .map(|name| format!("`{name}`"))
-        .collect::<Vec<_>>()
-        .join(" of ")
+    // The validator lets none of them pass as yet, so the name of the variant is good enough.
+    let variant = format!("{builtin:?}");
+    variant.split([' ', '{', '(']).next().unwrap_or_default().into()
 }

@@ -5,8 +5,8 @@ use super::types::UNKNOWN;
 use super::{Frame, Inliner};
 use anyhow::{Context, Result, bail};
 use indexmap::IndexMap;
-use mintage_environ::LiftId;
-use mintage_environ::component::{Export, Import, ImportFunc};
+use mintage_environ::component::{Export, Import, ImportFunc, Resource};
+use mintage_environ::{Index, LiftId};
 use std::rc::Rc;
 use wasmparser::component_types::{ComponentAnyTypeId, ComponentEntityType};
 
@@ -60,7 +60,12 @@ impl<'p> Inliner<'p, '_> {
             ComponentEntityType::Type { created, .. } => {
                 let ty = match created {
                     ComponentAnyTypeId::Resource(id) => {
-                        TypeItem::Resource(frame.types.resource_or_new(id.resource(), &mut interface.types))
+                        let resource = frame.types.resource_or_new(id.resource(), &mut interface.types);
+                        if resource.index() == interface.resources.len() {
+                            let path = path.as_slice().into();
+                            interface.resources.push(Resource::Imported { path });
+                        }
+                        TypeItem::Resource(resource)
                     }
                     other => frame.types.type_item(other, &mut interface.types, &mut self.budget)?,
                 };

@@ -1,5 +1,6 @@
 //! What the index spaces of components hold while they are instantiated abstractly.
 
+use crate::ir::ResourceOp;
 use crate::parse::ComponentIndex;
 use indexmap::IndexMap;
 use mintage_environ::component::{CanonOptions, CoreCallee, InterfaceType, Lower};
@@ -84,6 +85,11 @@ pub(crate) enum Trampoline {
         lift: usize,
         /// The caller's options.
         lower: CanonOptions,
+        sig: SigId,
+    },
+    /// A canonical built-in on handles.
+    Resource {
+        op: ResourceOp,
         sig: SigId,
     },
     /// Something that is not supported yet; an error if it can be called.

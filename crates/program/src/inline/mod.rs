@@ -11,7 +11,6 @@ mod interface;
 mod items;
 mod types;
 
-pub(crate) use self::canon::has_handles;
 pub(crate) use self::core::{InstanceState, SegmentState};
 pub(crate) use items::{Step, Trampoline};
 
@@ -20,7 +19,7 @@ use crate::parse::{Capture, ComponentIndex, DefinitionKind, OuterRef, Parsed};
 use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexSet;
 use items::{CoreInstanceItem, CoreItem, Exports, FuncItem, Item};
-use mintage_environ::component::{ComponentInterface, CoreExport, CoreItem as InterfaceItem, Lift};
+use mintage_environ::component::{ComponentInterface, CoreExport, CoreItem as InterfaceItem, Lift, Resource};
 use mintage_environ::layout::Shape;
 use mintage_environ::{CoreInstanceId, DomainId, GlobalId, IndexVec, LiftId, TableId, Tunables};
 use std::collections::HashMap;
@@ -236,8 +235,13 @@ impl<'p, 'a> Inliner<'p, 'a> {
                 let items = items.collect::<Result<_>>()?;
                 frame.instances.push(Rc::new(items));
             }
-            DefinitionKind::Resource { type_index } => {
+            DefinitionKind::Resource { type_index, dtor } => {
                 let resource = self.out.interface.types.add_resource();
+                let dtor = dtor.map(|dtor| frame.core_funcs[dtor as usize].into());
+                self.out.interface.resources.push(Resource::Defined {
+                    domain: frame.domain,
+                    dtor,
+                });
                 frame.types.define_resource(*type_index, resource)?;
             }
             DefinitionKind::AliasExport { instance, name } => match frame.instances[*instance as usize].get(name) {

@@ -40,9 +40,10 @@ pub(crate) enum DefinitionKind<'a> {
     Component(ComponentIndex),
     CoreInstance(Instance<'a>),
     Instance(ComponentInstance<'a>),
-    /// A resource type with its type index.
+    /// A resource type with its type index and the core function that is its destructor.
     Resource {
         type_index: u32,
+        dtor: Option<u32>,
     },
     AliasExport {
         instance: u32,
@@ -132,8 +133,8 @@ pub(super) fn section<'a>(levels: &mut [Level<'a>], payload: Payload<'a>, types_
         Payload::ComponentTypeSection(section) => {
             for (type_index, item) in (types_before..).zip(section.into_iter_with_offsets()) {
                 let (offset, ty) = item.map_err(wasm_error)?;
-                if let ComponentType::Resource { .. } = ty {
-                    definitions.push((offset, Kind::Resource { type_index }));
+                if let ComponentType::Resource { dtor, .. } = ty {
+                    definitions.push((offset, Kind::Resource { type_index, dtor }));
                 }
             }
         }
