@@ -3,7 +3,8 @@
 //! ```text
 //! ;;! clif core[0]:f0                 show the CLIF of this function, as it is translated
 //! ;;! asm core[0]:f0                  show its machine code
-//! ;;! set memory_guard=0              compile with this setting
+//! ;;! compile                         compile every function, with every combination of settings that changes code
+//! ;;! set memory_guard=0              show the code with this setting
 //! (component ...)
 //! ;; == clif core[0]:f0               the expectation, one section per `clif` and `asm` line
 //! ;; function ...
@@ -13,6 +14,7 @@
 //! the tests run on.
 
 use crate::compiler::{Compiler, Scratch};
+use crate::output::{CompiledFunction, RelocationKind};
 use anyhow::{Context as _, Result, bail, ensure};
 use cranelift_codegen::isa;
 use cranelift_codegen::settings::Configurable;
@@ -56,17 +58,19 @@ fn expand(input: &str) -> Result<String> {
         core_exports: true,
         ..Tunables::default()
     };
+    let bytes = wat::parse_str(input)?;
     let mut shown = Vec::new();
-    for line in input.lines().filter_map(|line| line.strip_prefix(";;! ")) {
-        match line.split_once(' ') {
-            Some(("set", setting)) => set(&mut tunables, setting)?,
-            Some(show @ ("clif" | "asm", _)) => shown.push(show),
+    let mut directives = input.lines().filter_map(|line| line.strip_prefix(";;! ")).peekable();
+    ensure!(directives.peek().is_some(), "the file has no directives");
+    for line in directives {
+        match line.split_once(' ').unwrap_or((line, "")) {
+            ("compile", "") => compile_all(&bytes, &tunables)?,
+            ("set", setting) => set(&mut tunables, setting)?,
+            show @ ("clif" | "asm", _) => shown.push(show),
             _ => bail!("unknown directive `{line}`"),
         }
     }
-    ensure!(!shown.is_empty(), "the file shows nothing");
 
-    let bytes = wat::parse_str(input)?;
     let program = mintage_program::build(&bytes, &tunables)?;
     let layout = SlabLayout::compute(&program.shape, &tunables)?;
     let compiler = Compiler::for_processor(&processor()?, &tunables)?;
@@ -80,13 +84,66 @@ fn expand(input: &str) -> Result<String> {
         } else {
             compiler.disassemble(&program, &layout, key, &mut scratch)?
         };
-        write!(file, "{MARK}{what} {name}\n")?;
+        writeln!(file, "{MARK}{what} {name}")?;
         for line in code.lines() {
             file.push_str(format!(";; {line}").trim_end());
             file.push('\n');
         }
     }
     Ok(file)
+}
+
+/// Compiles every function with many settings. The code generator's verifier and these checks are the test.
+fn compile_all(bytes: &[u8], tunables: &Tunables) -> Result<()> {
+    let mut scratch = Scratch::default();
+    for opt_level in [OptLevel::None, OptLevel::Speed, OptLevel::SpeedAndSize] {
+        for (memory_reservation, memory_guard) in [(4 << 30, 2 << 30), (4 << 30, 0), (1 << 20, 1 << 16)] {
+            let tunables = Tunables {
+                opt_level,
+                memory_reservation,
+                memory_guard,
+                ..tunables.clone()
+            };
+            let program = mintage_program::build(bytes, &tunables)?;
+            let layout = SlabLayout::compute(&program.shape, &tunables)?;
+            let compiler = Compiler::for_processor(&processor()?, &tunables)?;
+            for key in all_keys(&program) {
+                let function = compiler.compile(&program, &layout, key, &mut scratch)?;
+                check(&function).with_context(|| format!("{key} with {tunables:?}"))?;
+                let again = compiler.compile(&program, &layout, key, &mut Scratch::default())?;
+                ensure!(function == again, "{key} depends on what was compiled before");
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Checks what the linker and the artifact rely on.
+fn check(function: &CompiledFunction) -> Result<()> {
+    let end = function.code.len() as u32;
+    ensure!(end > 0 && function.alignment.is_power_of_two());
+    let traps: Vec<_> = function.traps.iter().map(|&(offset, _)| offset).collect();
+    ensure!(
+        traps.is_sorted() && traps.last().is_none_or(|&offset| offset < end),
+        "traps are not sorted"
+    );
+    let addresses: Vec<_> = function.addresses.iter().map(|&(offset, _)| offset).collect();
+    ensure!(addresses.is_sorted_by(|a, b| a < b), "addresses are not sorted");
+    ensure!(
+        addresses.last().is_none_or(|&offset| offset < end),
+        "addresses leave the code"
+    );
+    let mut free = 0;
+    for relocation in &function.relocations {
+        ensure!(relocation.offset >= free, "relocations overlap or are not sorted");
+        free = relocation.offset
+            + match relocation.kind {
+                RelocationKind::X86PcRel4 => 4,
+                RelocationKind::TextOffset8 => 8,
+            };
+        ensure!(free <= end, "a relocation leaves the code");
+    }
+    Ok(())
 }
 
 /// An x86-64 processor of about 2013.
@@ -118,13 +175,17 @@ fn set(tunables: &mut Tunables, setting: &str) -> Result<()> {
     Ok(())
 }
 
-/// The function whose key is written `name`.
-fn find_key(program: &Program<'_>, name: &str) -> Result<FuncKey> {
+/// Every function that the program needs.
+fn all_keys(program: &Program<'_>) -> impl Iterator<Item = FuncKey> {
     let entries = program.entries.iter().copied().map(FuncKey::Entry);
     let builtins = Builtin::ALL.iter().copied().map(FuncKey::Builtin);
-    let mut keys = program.reachable.iter().copied().chain(entries).chain(builtins);
-    keys.find(|key| key.to_string() == name)
-        .with_context(|| format!("no reachable function is called `{name}`"))
+    program.reachable.iter().copied().chain(entries).chain(builtins)
+}
+
+/// The function whose key is written `name`.
+fn find_key(program: &Program<'_>, name: &str) -> Result<FuncKey> {
+    let key = all_keys(program).find(|key| key.to_string() == name);
+    key.with_context(|| format!("no reachable function is called `{name}`"))
 }
 
 /// A unified diff with three lines of context, as one hunk.

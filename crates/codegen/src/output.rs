@@ -73,16 +73,12 @@ pub(crate) fn copy_out(
     address_map: bool,
 ) -> Result<CompiledFunction> {
     let buffer = &compiled.buffer;
-    let relocations = buffer
-        .relocs()
-        .iter()
-        .map(|reloc| relocation(reloc, func))
-        .collect::<Result<Vec<_>>>()?;
-    let traps = buffer
-        .traps()
-        .iter()
-        .map(|site| Ok((site.offset, trap(site.code)?)))
-        .collect::<Result<Vec<_>>>()?;
+    let relocations = buffer.relocs().iter().map(|reloc| relocation(reloc, func));
+    let mut relocations = relocations.collect::<Result<Vec<_>>>()?;
+    relocations.sort_by_key(|relocation| relocation.offset);
+    let traps = buffer.traps().iter().map(|site| Ok((site.offset, trap(site.code)?)));
+    let mut traps = traps.collect::<Result<Vec<_>>>()?;
+    traps.sort_by_key(|&(offset, _)| offset);
     let addresses = if address_map {
         addresses(buffer.get_srclocs_sorted(), buffer.total_size())
     } else {
