@@ -4,6 +4,7 @@ use crate::{load, wave};
 use anyhow::{Context, Result, bail};
 use mintage::types::{ComponentFunc, ComponentItem};
 use mintage::{Component, ComponentExportIndex, Engine, Linker, Store, Val};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 /// Call an exported function of a component and print its result
@@ -57,7 +58,7 @@ impl Args {
         let mut results = vec![Val::Bool(false); signature.results().len()];
         callee.call(&mut store, &args, &mut results)?;
         for result in &results {
-            println!("{}", wave::to_string(result)?);
+            writeln!(io::stdout(), "{}", wave::to_string(result)?)?;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use anyhow::{Context, Result, bail};
 use mintage::{Config, Engine};
 use mintage_wast::{Exclusions, Script};
 use std::fs;
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 /// Run `.wast` scripts, core modules wrapped as components
@@ -29,7 +30,7 @@ impl Args {
         for problem in &summary.problems {
             eprintln!("{problem}");
         }
-        println!("{summary}");
+        writeln!(io::stdout(), "{summary}")?;
         match summary.problems.len() + summary.skipped {
             0 => Ok(()),
             _ => bail!(
