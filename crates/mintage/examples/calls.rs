@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 /// Nanoseconds of one run of `call`: the best of several rounds.
 fn time(mut call: impl FnMut() -> Result<()>) -> Result<f64> {
-    const CALLS: u32 = 100_000;
+    const CALLS: u32 = 20_000;
     let mut best = Duration::MAX;
     for _ in 0..30 {
         let start = Instant::now();
@@ -42,6 +42,28 @@ fn main() -> Result<()> {
     let mut results = [Val::Bool(false)];
     let nanos = time(|| add.call(&mut store, &[Val::S32(40), Val::S32(2)], &mut results))?;
     println!("add(s32, s32), `Val`: {nanos:6.1} ns");
+
+    let caller = Component::new(
+        &engine,
+        r#"(component
+            (import "host" (func $host (param "x" u32) (result u32)))
+            (core func $host (canon lower (func $host)))
+            (core module $m
+                (import "" "host" (func $host (param i32) (result i32)))
+                (func (export "run") (param i32)
+                    (loop
+                        (local.set 0 (call $host (local.get 0)))
+                        (br_if 0 (local.get 0)))))
+            (core instance $i (instantiate $m (with "" (instance (export "host" (func $host))))))
+            (func (export "run") (param "x" u32) (canon lift (core func $i "run"))))"#,
+    )?;
+    let mut linker = Linker::new(&engine);
+    linker.root().func_wrap("host", |_, (x,): (u32,)| Ok((x - 1,)))?;
+    let run = linker
+        .instantiate(&mut store, &caller)?
+        .get_typed_func::<(u32,), ()>(&mut store, "run")?;
+    let nanos = time(|| run.call(&mut store, (100,)))? / 100.0;
+    println!("host(u32), typed:     {nanos:6.1} ns");
 
     let pre = Linker::new(&engine).instantiate_pre(&component)?;
     let start = Instant::now();

@@ -144,20 +144,21 @@ impl Func {
             expected == found,
             "expected room for {expected} results, got room for {found}"
         );
-        let abi = (types.abi(info.params), types.abi(info.results));
+        let abi = (info.params_abi, info.results_abi);
+        let result_type = func.result;
 
-        let mut values = self.call_raw(
+        let value = self.call_raw(
             store.0,
             abi,
             |cx, ty, target| lower_params(params, cx, ty, target),
-            |cx, ty, source| match source {
-                Source::Flat(words) => Val::lift_flat(cx, ty, words),
-                Source::Memory(bytes) => Val::lift_memory(cx, ty, bytes),
+            // A tuple of one is laid out as its field is, flat and in memory.
+            |cx, _, source| match (result_type, source) {
+                (None, _) => Ok(None),
+                (Some(ty), Source::Flat(words)) => Val::lift_flat(cx, ty, words).map(Some),
+                (Some(ty), Source::Memory(bytes)) => Val::lift_memory(cx, ty, bytes).map(Some),
             },
         )?;
-        if let (Val::Tuple(values), [result]) = (&mut values, results)
-            && let Some(value) = values.pop()
-        {
+        if let (Some(value), [result]) = (value, results) {
             *result = value;
         }
         Ok(())

@@ -266,7 +266,7 @@ impl<T> StoreInner<T> {
             .unwrap_or_default();
         let index = self.opaque.instances.len();
         ensure!(
-            index < limits.instances,
+            index < limits.instances.min(u32::MAX as usize),
             "the store has {index} instances already, as many as `StoreLimits` allow"
         );
         let limits = Limits {

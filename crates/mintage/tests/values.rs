@@ -2,6 +2,7 @@
 
 mod common;
 
+use mintage::abi::{CanonicalAbi, ComponentTypes, InterfaceType, LiftContext, LowerContext};
 use mintage::{Component, ComponentType, Engine, Lift, Linker, Lower, Result, Store, Val};
 use std::fmt::Debug;
 
@@ -43,14 +44,22 @@ fn check(defs: &str, ty: &str, flat: &[&str], values: &[Val]) {
     }
 }
 
+/// One Rust type with some values.
 fn check_typed<T>(ty: &str, flat: &[&str], values: &[T])
+where
+    T: ComponentType + Lower + Lift + Clone + PartialEq + Debug + Send + Sync + 'static,
+{
+    check_typed_with("", ty, flat, values);
+}
+
+fn check_typed_with<T>(defs: &str, ty: &str, flat: &[&str], values: &[T])
 where
     T: ComponentType + Lower + Lift + Clone + PartialEq + Debug + Send + Sync + 'static,
 {
     let engine = Engine::default();
     for encoding in ENCODINGS {
         let run = || -> Result<()> {
-            let component = common::echo(&engine, "", ty, flat, encoding)?;
+            let component = common::echo(&engine, defs, ty, flat, encoding)?;
             let mut linker = Linker::<Vec<T>>::new(&engine);
             linker.root().func_wrap("host", |mut store, (value,): (T,)| {
                 store.data_mut().push(value.clone());
@@ -278,4 +287,84 @@ fn rust_types() {
             )
         }],
     );
+}
+
+/// A record whose traits are written by hand.
+#[derive(Clone, Debug, PartialEq)]
+struct Point {
+    x: u8,
+    label: Option<String>,
+}
+
+impl ComponentType for Point {
+    const ABI: CanonicalAbi = CanonicalAbi::record_of(&[u8::ABI, <Option<String>>::ABI]);
+
+    fn matches(ty: InterfaceType, types: &ComponentTypes) -> bool {
+        let InterfaceType::Record(id) = ty else { return false };
+        match &*types.record(id).fields {
+            [(x, x_ty), (label, label_ty)] => {
+                (&**x, &**label) == ("x", "label")
+                    && u8::matches(*x_ty, types)
+                    && <Option<String>>::matches(*label_ty, types)
+            }
+            _ => false,
+        }
+    }
+
+    fn describe() -> String {
+        "record { x: u8, label: option<string> }".into()
+    }
+}
+
+impl Lower for Point {
+    fn lower_flat(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
+        let fields = cx.record_types(ty);
+        let (x, label) = dst.split_at_mut(u8::FLAT);
+        self.x.lower_flat(cx, fields[0].1, x)?;
+        self.label.lower_flat(cx, fields[1].1, label)
+    }
+
+    fn lower_memory(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, offset: usize) -> Result<()> {
+        let fields = cx.record_types(ty);
+        let mut end = 0;
+        let x = u8::ABI.next_field(&mut end, false) as usize;
+        self.x.lower_memory(cx, fields[0].1, offset + x)?;
+        let label = <Option<String>>::ABI.next_field(&mut end, false) as usize;
+        self.label.lower_memory(cx, fields[1].1, offset + label)
+    }
+}
+
+impl Lift for Point {
+    fn lift_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[u64]) -> Result<Self> {
+        let fields = cx.record_types(ty);
+        let (x, label) = src.split_at(u8::FLAT);
+        Ok(Point {
+            x: u8::lift_flat(cx, fields[0].1, x)?,
+            label: Lift::lift_flat(cx, fields[1].1, label)?,
+        })
+    }
+
+    fn lift_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Self> {
+        let fields = cx.record_types(ty);
+        let mut end = 0;
+        let x = u8::ABI.next_field(&mut end, false) as usize;
+        let x = u8::lift_memory(cx, fields[0].1, &bytes[x..][..u8::SIZE])?;
+        let label = <Option<String>>::ABI.next_field(&mut end, false) as usize;
+        let label = Lift::lift_memory(cx, fields[1].1, &bytes[label..][..<Option<String>>::SIZE])?;
+        Ok(Point { x, label })
+    }
+}
+
+#[test]
+fn traits_can_be_written_by_hand() {
+    let defs = r#"(type $p' (record (field "x" u8) (field "label" (option string)))) (import "p" (type $p (eq $p')))"#;
+    let points = [
+        Point { x: 200, label: None },
+        Point {
+            x: 3,
+            label: Some("grüße".into()),
+        },
+    ];
+    check_typed_with(defs, "$p", &["i32", "i32", "i32", "i32"], &points);
+    check_typed_with(defs, "(list $p)", &["i32", "i32"], &[vec![], points.to_vec()]);
 }

@@ -250,6 +250,36 @@ impl<'a> LiftContext<'a> {
         }
     }
 
+    /// The discriminant in a flat word, of a variant with `cases` cases.
+    ///
+    /// # Errors
+    ///
+    /// When it names no case.
+    #[inline]
+    pub fn flat_discriminant(word: u64, cases: usize) -> Result<u32> {
+        let discriminant = word as u32;
+        ensure!(
+            (discriminant as usize) < cases,
+            "invalid variant discriminant {discriminant}: the type has {cases} cases"
+        );
+        Ok(discriminant)
+    }
+
+    /// The discriminant at the start of the bytes of a variant with `cases` cases.
+    ///
+    /// # Errors
+    ///
+    /// When it names no case.
+    #[inline]
+    pub fn memory_discriminant(bytes: &[u8], cases: usize) -> Result<u32> {
+        let word = match mintage_environ::component::discriminant_size(cases) {
+            1 => u32::from(bytes[0]),
+            2 => u32::from(u16::from_le_bytes([bytes[0], bytes[1]])),
+            _ => read_u32(bytes, 0),
+        };
+        Self::flat_discriminant(u64::from(word), cases)
+    }
+
     /// The bytes of a value of layout `abi` at `pointer`.
     pub(crate) fn spilled(&mut self, pointer: u32, abi: CanonicalAbi) -> Result<&'a [u8]> {
         let memory = self.memory();
@@ -281,25 +311,6 @@ impl<'a> LiftContext<'a> {
             ),
         }
     }
-}
-
-/// The error for a discriminant that names no case.
-#[cold]
-pub(super) fn bad_discriminant(discriminant: u32, cases: usize) -> anyhow::Error {
-    anyhow::anyhow!("invalid variant discriminant {discriminant}: the type has {cases} cases")
-}
-
-/// The discriminant of a variant with `cases` cases, at the start of its bytes.
-pub(super) fn read_discriminant(bytes: &[u8], cases: usize) -> Result<u32> {
-    let discriminant = match mintage_environ::component::discriminant_size(cases) {
-        1 => u32::from(bytes[0]),
-        2 => u32::from(u16::from_le_bytes([bytes[0], bytes[1]])),
-        _ => u32::from_le_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]),
-    };
-    if discriminant as usize >= cases {
-        return Err(bad_discriminant(discriminant, cases));
-    }
-    Ok(discriminant)
 }
 
 /// The `u32` at `offset` of a value's bytes.

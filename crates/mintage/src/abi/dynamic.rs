@@ -1,6 +1,6 @@
 //! [`Val`]s, lowered and lifted by the type at run time.
 
-use super::context::{bad_discriminant, read_discriminant, read_u32};
+use super::context::read_u32;
 use super::scalar::{lift_char, lift_f32, lift_f64};
 use super::{
     CanonicalAbi, ComponentTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext, MAX_LIST_BYTE_LENGTH,
@@ -389,10 +389,7 @@ impl Val {
 
     fn lift_case_flat(cx: &mut LiftContext<'_>, cases: Cases, src: &[u64]) -> Result<Val> {
         let types = cx.types();
-        let (case, count) = (src[0] as u32 as usize, cases.len(types));
-        if case >= count {
-            return Err(bad_discriminant(case as u32, count));
-        }
+        let case = LiftContext::flat_discriminant(src[0], cases.len(types))? as usize;
         let payload = cases
             .payload(types, case)
             .map(|ty| Val::lift_flat(cx, ty, &src[1..][..flat(types, ty)]));
@@ -448,7 +445,7 @@ impl Val {
 
     fn lift_case_memory(cx: &mut LiftContext<'_>, cases: Cases, bytes: &[u8]) -> Result<Val> {
         let types = cx.types();
-        let case = read_discriminant(bytes, cases.len(types))? as usize;
+        let case = LiftContext::memory_discriminant(bytes, cases.len(types))? as usize;
         let payload = cases.payload(types, case).map(|ty| {
             let size = types.abi(ty).size32 as usize;
             Val::lift_memory(cx, ty, &bytes[cases.payload_offset(types)..][..size])

@@ -1,6 +1,5 @@
 //! Options and results.
 
-use super::context::{bad_discriminant, read_discriminant};
 use super::{CanonicalAbi, ComponentType, ComponentTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext};
 use anyhow::Result;
 
@@ -70,18 +69,15 @@ impl<T: Lower> Lower for Option<T> {
 impl<T: Lift> Lift for Option<T> {
     #[inline]
     fn lift_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[u64]) -> Result<Self> {
-        match src[0] as u32 {
-            0 => Ok(None),
-            1 => {
-                let ty = if T::NEEDS_TYPE { cx.element_type(ty) } else { ty };
-                T::lift_flat(cx, ty, &src[1..][..T::FLAT]).map(Some)
-            }
-            other => Err(bad_discriminant(other, 2)),
+        if LiftContext::flat_discriminant(src[0], 2)? == 0 {
+            return Ok(None);
         }
+        let ty = if T::NEEDS_TYPE { cx.element_type(ty) } else { ty };
+        T::lift_flat(cx, ty, &src[1..][..T::FLAT]).map(Some)
     }
 
     fn lift_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Self> {
-        if read_discriminant(bytes, 2)? == 0 {
+        if LiftContext::memory_discriminant(bytes, 2)? == 0 {
             return Ok(None);
         }
         let ty = if T::NEEDS_TYPE { cx.element_type(ty) } else { ty };
@@ -146,16 +142,15 @@ const NO_PAYLOAD: InterfaceType = InterfaceType::Bool;
 impl<T: Lift, E: Lift> Lift for Result<T, E> {
     fn lift_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[u64]) -> Result<Self> {
         let (ok, err) = cx.result_types(ty);
-        match src[0] as u32 {
+        match LiftContext::flat_discriminant(src[0], 2)? {
             0 => T::lift_flat(cx, ok.unwrap_or(NO_PAYLOAD), &src[1..][..T::FLAT]).map(Ok),
-            1 => E::lift_flat(cx, err.unwrap_or(NO_PAYLOAD), &src[1..][..E::FLAT]).map(Err),
-            other => Err(bad_discriminant(other, 2)),
+            _ => E::lift_flat(cx, err.unwrap_or(NO_PAYLOAD), &src[1..][..E::FLAT]).map(Err),
         }
     }
 
     fn lift_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Self> {
         let (ok, err) = cx.result_types(ty);
-        match read_discriminant(bytes, 2)? {
+        match LiftContext::memory_discriminant(bytes, 2)? {
             0 => T::lift_memory(cx, ok.unwrap_or(NO_PAYLOAD), &bytes[Self::PAYLOAD..][..T::SIZE]).map(Ok),
             _ => E::lift_memory(cx, err.unwrap_or(NO_PAYLOAD), &bytes[Self::PAYLOAD..][..E::SIZE]).map(Err),
         }
