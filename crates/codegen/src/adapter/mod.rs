@@ -1,10 +1,144 @@
-//! Adapters: calls from one component instance to another (CanonicalABI.md, `canon lower` of a `canon lift`).
+//! Adapters: calls from one component instance to another (CanonicalABI.md, `canon lower` of a `canon lift`), as one
+//! function that reads values where the caller left them and writes them where the callee expects them.
+//!
+//! ```text
+//! mod         the call: checks, parameters, the callee, results, post-return
+//! fuse        the builder: contexts, bounds, realloc, calls
+//! place       where values are read from and written to: flat or in memory
+//! scalar, aggregate, list, string, resource       one family of types each
+//! ```
+//!
+//! The specification lifts all values before it lowers the first. Here each value is lowered as soon as it is lifted, which
+//! only shows in which of several traps comes first: `realloc`, the only guest code that runs meanwhile, cannot call out.
+//!
+//! A component instance may be entered while it is on the stack, by itself, too: the specification has no rule against it.
 
+mod aggregate;
+mod fuse;
+mod list;
+mod place;
+mod resource;
+mod scalar;
+mod string;
+
+use crate::abi;
 use crate::compiler::{Input, Scratch};
-use anyhow::{Result, bail};
-use mintage_environ::AdapterId;
+use crate::translate::{Buffers, check_stack_limit};
+use anyhow::{Context as _, Result, bail};
+use cranelift_codegen::ir::{InstBuilder, Value};
+use cranelift_frontend::FunctionBuilder;
+use fuse::Fuse;
+use mintage_environ::component::{InterfaceType, MAX_FLAT_RESULTS};
+use mintage_environ::{AdapterId, Trap};
+use mintage_program::Adapter;
+use place::{From, To};
 
 /// The adapter `id`.
-pub(crate) fn adapter(_input: &Input<'_>, _id: AdapterId, _scratch: &mut Scratch) -> Result<()> {
-    bail!("calls between component instances are not supported yet")
+pub(crate) fn adapter(input: &Input<'_>, id: AdapterId, scratch: &mut Scratch) -> Result<()> {
+    let program = input.program;
+    let adapter = program.adapters.get(id).context("internal error: no such adapter")?;
+    let func = &mut scratch.context.func;
+    func.signature = abi::wasm_signature(&program.interface.signatures[adapter.sig]);
+    check_stack_limit(func);
+    let Buffers { imports, .. } = &mut scratch.buffers;
+    imports.clear();
+    let mut builder = FunctionBuilder::new(func, &mut scratch.builder);
+    let entry = builder.create_block();
+    builder.append_block_params_for_function_params(entry);
+    builder.switch_to_block(entry);
+    let parameters = builder.block_params(entry).to_vec();
+    let Some((&ctx, parameters)) = parameters.split_first() else {
+        bail!("internal error: an adapter has no context")
+    };
+    let mut fuse = Fuse::new(*input, builder, imports, ctx, &adapter.lower, &adapter.lift.options)?;
+    call(&mut fuse, adapter, parameters)?;
+    fuse.finish();
+    Ok(())
+}
+
+/// The whole of an adapter that gets `arguments`.
+fn call(fuse: &mut Fuse<'_, '_>, adapter: &Adapter, arguments: &[Value]) -> Result<()> {
+    let types = fuse.types;
+    let func = types.func(adapter.ty);
+    if func.is_async {
+        bail!("a call of an async function is not supported yet");
+    }
+    fuse.check_may_leave();
+    fuse.hand_on_stack_limit();
+
+    let lends = types.has_borrows(adapter.ty);
+    if lends {
+        fuse.enter_call();
+    }
+    let mut arguments = arguments.iter();
+    let params: Vec<InterfaceType> = func.params.iter().map(|&(_, ty)| ty).collect();
+    let params = parameters(fuse, adapter, &params, &mut arguments)?;
+    let callee = adapter.lift.callee;
+    let results = fuse.call(fuse.dst, callee, &params)?;
+
+    fuse.turn();
+    let returned = match func.result {
+        Some(ty) => result(fuse, ty, &results, arguments.as_slice())?,
+        None => Vec::new(),
+    };
+    if lends {
+        fuse.exit_call();
+    }
+    if let Some(post_return) = adapter.lift.post_return {
+        let callee_side = fuse.src;
+        fuse.without_leaving(callee_side, |fuse| fuse.call(callee_side, post_return, &results))?;
+    }
+    fuse.builder.ins().return_(&returned);
+    Ok(())
+}
+
+/// Passes the parameters: the callee's core arguments. What is left of `arguments` belongs to the result.
+fn parameters(
+    fuse: &mut Fuse<'_, '_>,
+    adapter: &Adapter,
+    params: &[InterfaceType],
+    arguments: &mut std::slice::Iter<'_, Value>,
+) -> Result<Vec<Value>> {
+    let abi = fuse.types.params_abi(fuse.types.func(adapter.ty));
+    let Some(count) = abi.flat_count else {
+        let pointer = *arguments
+            .next()
+            .context("internal error: spilled parameters have no pointer")?;
+        let pointer = fuse.widen(pointer);
+        let src = fuse.spilled(fuse.src, pointer, abi)?;
+        let size = fuse.size(abi.size(fuse.dst.index64));
+        let align = abi.align(fuse.dst.index64);
+        let pointer = fuse.realloc(fuse.dst, None, align, size, Trap::ReallocOutOfBounds)?;
+        let dst = fuse.address(fuse.dst, pointer)?;
+        fuse.fields(params, &mut From::Memory(src), &mut To::Memory(dst))?;
+        return Ok(vec![fuse.as_index(fuse.dst, pointer)]);
+    };
+    let (flat, rest) = arguments.as_slice().split_at(count.into());
+    *arguments = rest.iter();
+    let mut to = To::Flat(Vec::new());
+    fuse.fields(params, &mut From::Flat(flat.iter()), &mut to)?;
+    Ok(to.into_flat())
+}
+
+/// Passes the result, after the sides have been turned round: what the adapter returns. `rest` is the caller's return
+/// pointer, if there is one.
+fn result(fuse: &mut Fuse<'_, '_>, ty: InterfaceType, results: &[Value], rest: &[Value]) -> Result<Vec<Value>> {
+    let abi = fuse.types.abi(ty);
+    if abi
+        .flat_count
+        .is_some_and(|count| usize::from(count) <= MAX_FLAT_RESULTS)
+    {
+        let mut to = To::Flat(Vec::new());
+        fuse.transfer(ty, &mut From::Flat(results.iter()), &mut to)?;
+        return Ok(to.into_flat());
+    }
+    let (&[src], &[dst]) = (results, rest) else {
+        bail!("internal error: a spilled result has no pointer")
+    };
+    let src = fuse.widen(src);
+    let src = fuse.spilled(fuse.src, src, abi)?;
+    let dst = fuse.widen(dst);
+    let dst = fuse.spilled(fuse.dst, dst, abi)?;
+    fuse.transfer(ty, &mut From::Memory(src), &mut To::Memory(dst))?;
+    Ok(Vec::new())
 }

@@ -1,0 +1,378 @@
+//! The builder of adapters: both sides' contexts, checked places, calls.
+//!
+//! Pointers and lengths are 64-bit values here, whatever the index type of their memory: zero-extended where they are read,
+//! reduced where they are written. So one arithmetic serves 32-bit and 64-bit memories.
+
+use super::place::{From, Place, To};
+use crate::abi::{self, POINTER};
+use crate::compiler::Input;
+use crate::translate::{Imports, Region, trap_code};
+use anyhow::{Context as _, Result};
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Type, Value, types};
+use cranelift_frontend::FunctionBuilder;
+use mintage_environ::component::{
+    CanonOptions, CanonicalAbi, ComponentTypes, CoreCallee, InterfaceType, StringEncoding,
+};
+use mintage_environ::{Builtin, ControlBlock, DomainId, FuncKey, MemoryId, Trap, control_offsets};
+
+/// One of the two component instances.
+#[derive(Clone, Copy)]
+pub(super) struct Side {
+    pub domain: DomainId,
+    /// Its context pointer.
+    pub ctx: Value,
+    /// The memory of its canonical options.
+    pub memory: Option<MemoryId>,
+    /// The address of that memory's first byte.
+    base: Value,
+    /// Whether its pointers and lengths are 64 bits wide.
+    pub index64: bool,
+    pub encoding: StringEncoding,
+    realloc: Option<CoreCallee>,
+}
+
+/// An adapter under construction.
+pub(super) struct Fuse<'a, 'f> {
+    input: Input<'a>,
+    pub types: &'a ComponentTypes,
+    pub builder: FunctionBuilder<'f>,
+    imports: &'f mut Imports,
+    /// Where values come from: the caller, and the callee once it has returned.
+    pub src: Side,
+    /// Where values go to.
+    pub dst: Side,
+}
+
+impl<'a, 'f> Fuse<'a, 'f> {
+    /// An adapter whose entry block is open, for a caller with the context pointer `ctx`.
+    pub fn new(
+        input: Input<'a>,
+        mut builder: FunctionBuilder<'f>,
+        imports: &'f mut Imports,
+        ctx: Value,
+        caller: &CanonOptions,
+        callee: &CanonOptions,
+    ) -> Result<Self> {
+        let place = |options: &CanonOptions| {
+            let domain = input.layout.domains.get(options.domain);
+            domain
+                .map(|domain| domain.ctx)
+                .context("internal error: no such domain")
+        };
+        let distance = place(callee)?.wrapping_sub(place(caller)?);
+        let callee_ctx = plus(&mut builder, ctx, distance);
+        let mut side = |options: &CanonOptions, ctx| {
+            let memory = options.memory.map(|id| &input.layout.memories[id]);
+            Side {
+                domain: options.domain,
+                ctx,
+                memory: options.memory,
+                base: plus(&mut builder, ctx, memory.map_or(0, |memory| memory.offset)),
+                index64: memory.is_some_and(|memory| memory.index64),
+                encoding: options.string_encoding,
+                realloc: options.realloc,
+            }
+        };
+        let (src, dst) = (side(caller, ctx), side(callee, callee_ctx));
+        Ok(Self {
+            input,
+            types: &input.program.interface.types,
+            builder,
+            imports,
+            src,
+            dst,
+        })
+    }
+
+    /// Closes the function.
+    pub fn finish(mut self) {
+        self.builder.seal_all_blocks();
+        self.builder.finalize(self.input.isa.frontend_config());
+    }
+
+    /// Makes the source the destination: from parameters to results.
+    pub fn turn(&mut self) {
+        std::mem::swap(&mut self.src, &mut self.dst);
+    }
+
+    /// Traps when the caller must not call out: it runs as `realloc` or `post-return`.
+    pub fn check_may_leave(&mut self) {
+        let flags = self.flags(self.src);
+        let may_leave = self.builder.ins().band_imm_u(flags, ControlBlock::MAY_LEAVE as i64);
+        self.builder
+            .ins()
+            .trapz(may_leave, trap_code(Trap::CannotLeaveComponent));
+    }
+
+    /// Gives the callee the caller's stack limit.
+    pub fn hand_on_stack_limit(&mut self) {
+        if self.src.domain != self.dst.domain {
+            let offset = ControlBlock::from_ctx(control_offsets::stack_limit);
+            let trusted = MemFlagsData::trusted();
+            let limit = self.builder.ins().load(POINTER, trusted, self.src.ctx, offset);
+            self.builder.ins().store(trusted, limit, self.dst.ctx, offset);
+        }
+    }
+
+    fn flags(&mut self, side: Side) -> Value {
+        let offset = ControlBlock::from_ctx(control_offsets::flags);
+        self.builder
+            .ins()
+            .load(types::I64, MemFlagsData::trusted(), side.ctx, offset)
+    }
+
+    fn set_flags(&mut self, side: Side, flags: Value) {
+        let offset = ControlBlock::from_ctx(control_offsets::flags);
+        self.builder
+            .ins()
+            .store(MemFlagsData::trusted(), flags, side.ctx, offset);
+    }
+
+    /// Builds code during which `side` must not call out.
+    pub fn without_leaving<T>(&mut self, side: Side, body: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
+        // Nobody but the two sides of an adapter changes the bit, always from set to clear and back.
+        let flags = self.flags(side);
+        let clear = self.builder.ins().band_imm_s(flags, !(ControlBlock::MAY_LEAVE as i64));
+        self.set_flags(side, clear);
+        let result = body(self)?;
+        let flags = self.flags(side);
+        let set = self.builder.ins().bor_imm_u(flags, ControlBlock::MAY_LEAVE as i64);
+        self.set_flags(side, set);
+        Ok(result)
+    }
+
+    /// Calls a core function of `side`.
+    pub fn call(&mut self, side: Side, callee: CoreCallee, arguments: &[Value]) -> Result<Vec<Value>> {
+        let signatures = &self.input.program.interface.signatures;
+        let signature = signatures
+            .get(callee.sig)
+            .context("internal error: no such signature")?;
+        let func = &mut *self.builder.func;
+        let sig = self
+            .imports
+            .signature(func, callee.sig, || abi::wasm_signature(signature));
+        let callee = self.imports.function(func, callee.key, |_| sig);
+        let mut all = vec![side.ctx];
+        all.extend_from_slice(arguments);
+        let call = self.builder.ins().call(callee, &all);
+        Ok(self.builder.inst_results(call).to_vec())
+    }
+
+    /// Calls a builtin on behalf of the source side; gives its result if it has one.
+    pub fn call_builtin(&mut self, builtin: Builtin, arguments: &[Value]) -> Option<Value> {
+        let func = &mut *self.builder.func;
+        let callee = self.imports.function(func, FuncKey::Builtin(builtin), |func| {
+            func.import_signature(abi::builtin_signature(builtin))
+        });
+        let mut all = vec![self.src.ctx];
+        all.extend_from_slice(arguments);
+        let call = self.builder.ins().call(callee, &all);
+        self.builder.inst_results(call).first().copied()
+    }
+
+    /// Calls the `realloc` of `side` for `size` bytes, instead of the block `old` (pointer and size) or for a new one: a
+    /// pointer that is aligned and has room. `outside` is the trap when it has none.
+    pub fn realloc(
+        &mut self,
+        side: Side,
+        old: Option<(Value, Value)>,
+        align: u32,
+        size: Value,
+        outside: Trap,
+    ) -> Result<Value> {
+        let realloc = side
+            .realloc
+            .context("internal error: the canonical options have no `realloc`")?;
+        let zero = self.size(0);
+        let (old, old_size) = old.unwrap_or((zero, zero));
+        let align_value = self.size(align);
+        let arguments = [old, old_size, align_value, size].map(|value| self.as_index(side, value));
+        let results = self.without_leaving(side, |fuse| fuse.call(side, realloc, &arguments))?;
+        let pointer = *results.first().context("internal error: `realloc` gives nothing")?;
+        let pointer = self.widen(pointer);
+        self.check_aligned(pointer, align, Trap::ReallocUnaligned);
+        self.check_bounds(side, pointer, size, outside)?;
+        Ok(pointer)
+    }
+
+    /// The place of spilled parameters or results at `pointer`.
+    pub fn spilled(&mut self, side: Side, pointer: Value, abi: CanonicalAbi) -> Result<Place> {
+        self.check_aligned(pointer, abi.align(side.index64), Trap::UnalignedPointer);
+        let size = self.size(abi.size(side.index64));
+        self.check_bounds(side, pointer, size, Trap::PointerOutOfBounds)?;
+        self.address(side, pointer)
+    }
+
+    /// Traps when `pointer` is no multiple of `align`.
+    pub fn check_aligned(&mut self, pointer: Value, align: u32, trap: Trap) {
+        if align > 1 {
+            let rest = self.builder.ins().band_imm_u(pointer, i64::from(align) - 1);
+            self.builder.ins().trapnz(rest, trap_code(trap));
+        }
+    }
+
+    /// Traps when `size` bytes, below 2^33, at `pointer` are not within the memory of `side`.
+    pub fn check_bounds(&mut self, side: Side, pointer: Value, size: Value, trap: Trap) -> Result<()> {
+        let id = side
+            .memory
+            .context("internal error: the canonical options have no `memory`")?;
+        let layout = &self.input.layout.memories[id];
+        let end = if layout.index64 {
+            self.builder.ins().uadd_overflow_trap(pointer, size, trap_code(trap))
+        } else {
+            self.builder.ins().iadd(pointer, size)
+        };
+        let bytes = if layout.minimum == layout.capacity {
+            self.iconst(types::I64, layout.minimum as i64)
+        } else {
+            let region = self.imports.region(self.builder.func, Region::Sizes);
+            let flags = MemFlagsData::trusted().with_alias_region(Some(region));
+            self.builder.ins().load(types::I64, flags, side.ctx, layout.size_slot)
+        };
+        self.trap_if(IntCC::UnsignedGreaterThan, end, bytes, trap);
+        Ok(())
+    }
+
+    /// Traps when the comparison holds.
+    pub fn trap_if(&mut self, condition: IntCC, left: Value, right: Value, trap: Trap) {
+        let fails = self.builder.ins().icmp(condition, left, right);
+        self.builder.ins().trapnz(fails, trap_code(trap));
+    }
+
+    /// Traps when `value` is greater than `limit`.
+    pub fn trap_above(&mut self, value: Value, limit: u32, trap: Trap) {
+        let limit = self.iconst(self.type_of(value), i64::from(limit));
+        self.trap_if(IntCC::UnsignedGreaterThan, value, limit, trap);
+    }
+
+    /// The place at a checked pointer of `side`.
+    pub fn address(&mut self, side: Side, pointer: Value) -> Result<Place> {
+        Ok(Place {
+            address: self.builder.ins().iadd(side.base, pointer),
+            offset: 0,
+        })
+    }
+
+    /// Reads from memory of the source side.
+    pub fn load(&mut self, ty: Type, place: Place) -> Value {
+        let flags = self.memory_flags(self.src);
+        self.builder.ins().load(ty, flags, place.address, place.offset)
+    }
+
+    /// Writes to memory of the destination side.
+    pub fn store(&mut self, value: Value, place: Place) {
+        let flags = self.memory_flags(self.dst);
+        self.builder.ins().store(flags, value, place.address, place.offset);
+    }
+
+    /// Flags of accesses to the memory of a side. Checks come first, but should one be missing, the fault is still a trap.
+    pub fn memory_flags(&mut self, side: Side) -> MemFlagsData {
+        let region = side
+            .memory
+            .map(|id| self.imports.region(self.builder.func, Region::Memory(id)));
+        MemFlagsData::new().with_alias_region(region)
+    }
+
+    /// A pointer or length as 64 bits.
+    pub fn widen(&mut self, value: Value) -> Value {
+        match self.type_of(value) {
+            types::I32 => self.builder.ins().uextend(types::I64, value),
+            _ => value,
+        }
+    }
+
+    /// A pointer or length as the indexes of `side` are.
+    pub fn as_index(&mut self, side: Side, value: Value) -> Value {
+        match side.index64 {
+            true => value,
+            false => self.builder.ins().ireduce(types::I32, value),
+        }
+    }
+
+    /// A constant pointer or length.
+    pub fn size(&mut self, size: u32) -> Value {
+        self.iconst(types::I64, i64::from(size))
+    }
+
+    pub fn iconst(&mut self, ty: Type, value: i64) -> Value {
+        self.builder.ins().iconst(ty, value)
+    }
+
+    pub fn type_of(&self, value: Value) -> Type {
+        self.builder.func.dfg.value_type(value)
+    }
+
+    /// Reads the pointer and the length of a string or list.
+    pub fn read_pair(&mut self, from: &mut From<'_>) -> Result<(Value, Value)> {
+        let (pointer, length) = match from {
+            From::Flat(values) => (From::next(values)?, From::next(values)?),
+            From::Memory(place) => {
+                let (ty, size) = index_type(self.src);
+                (self.load(ty, *place), self.load(ty, place.at(size)?))
+            }
+        };
+        Ok((self.widen(pointer), self.widen(length)))
+    }
+
+    /// Writes the pointer and the length of a string or list.
+    pub fn write_pair(&mut self, to: &mut To, pointer: Value, length: Value) -> Result<()> {
+        let [pointer, length] = [pointer, length].map(|value| self.as_index(self.dst, value));
+        match to {
+            To::Flat(values) => values.extend([pointer, length]),
+            To::Memory(place) => {
+                self.store(pointer, *place);
+                self.store(length, place.at(index_type(self.dst).1)?);
+            }
+        }
+        Ok(())
+    }
+
+    /// Passes a value of type `ty`.
+    pub fn transfer(&mut self, ty: InterfaceType, from: &mut From<'_>, to: &mut To) -> Result<()> {
+        use InterfaceType as T;
+        match ty {
+            T::Bool => self.bool(from, to),
+            T::S8 => self.int(1, true, from, to),
+            T::U8 => self.int(1, false, from, to),
+            T::S16 => self.int(2, true, from, to),
+            T::U16 => self.int(2, false, from, to),
+            T::S32 | T::U32 => self.int(4, false, from, to),
+            T::S64 | T::U64 => self.whole(types::I64, from, to),
+            T::F32 => self.whole(types::F32, from, to),
+            T::F64 => self.whole(types::F64, from, to),
+            T::Char => self.char(from, to),
+            T::Flags(id) => self.flag_set(self.types.flags(id).len(), from, to),
+            T::String => self.string(from, to),
+            T::List(id) => self.list(*self.types.list(id), from, to),
+            T::Record(id) => {
+                let fields: Vec<_> = self.types.record(id).fields.iter().map(|&(_, ty)| ty).collect();
+                self.fields(&fields, from, to)
+            }
+            T::Tuple(id) => self.fields(self.types.tuple(id), from, to),
+            T::Variant(_) | T::Enum(_) | T::Option(_) | T::Result(_) => self.variant(ty, from, to),
+            T::Own(id) => self.own(id, from, to),
+            T::Borrow(id) => self.borrow(id, from, to),
+        }
+    }
+
+    /// A block without parameters.
+    pub fn block(&mut self) -> Block {
+        self.builder.create_block()
+    }
+}
+
+/// The type of a side's pointers, and its size.
+fn index_type(side: Side) -> (Type, u32) {
+    match side.index64 {
+        true => (types::I64, 8),
+        false => (types::I32, 4),
+    }
+}
+
+fn plus(builder: &mut FunctionBuilder<'_>, value: Value, constant: u64) -> Value {
+    match constant {
+        0 => value,
+        constant => builder.ins().iadd_imm_u(value, constant as i64),
+    }
+}

@@ -1,0 +1,59 @@
+//! Where a value is read from and where it is written to.
+
+use anyhow::{Context as _, Result};
+use cranelift_codegen::ir::Value;
+use std::slice;
+
+/// A place in memory that was checked to have room for the value.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    /// An address in the host.
+    pub address: Value,
+    /// Added to it.
+    pub offset: i32,
+}
+
+impl Place {
+    /// The place `offset` bytes further on.
+    pub fn at(self, offset: u32) -> Result<Place> {
+        let sum = i64::from(self.offset) + i64::from(offset);
+        let offset = i32::try_from(sum).context("a value type of more than 2 GiB is not supported")?;
+        Ok(Place { offset, ..self })
+    }
+}
+
+/// Where a value is read from.
+pub(super) enum From<'v> {
+    /// The core values of its flat form; those read are gone.
+    Flat(slice::Iter<'v, Value>),
+    /// Memory of the source side.
+    Memory(Place),
+}
+
+impl From<'_> {
+    /// The next core value.
+    pub fn next(values: &mut slice::Iter<'_, Value>) -> Result<Value> {
+        values
+            .next()
+            .copied()
+            .context("internal error: a flat value is too short")
+    }
+}
+
+/// Where a value is written to.
+pub(super) enum To {
+    /// The core values of its flat form are appended here.
+    Flat(Vec<Value>),
+    /// Memory of the destination side.
+    Memory(Place),
+}
+
+impl To {
+    /// The core values that were written.
+    pub fn into_flat(self) -> Vec<Value> {
+        match self {
+            To::Flat(values) => values,
+            To::Memory(_) => Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Resource handles: each component instance has its own table of them in the runtime, which moves them across.
+
+use super::fuse::Fuse;
+use super::place::{From, To};
+use anyhow::{Context as _, Result};
+use cranelift_codegen::ir::types;
+use mintage_environ::{Builtin, ResourceId};
+
+impl Fuse<'_, '_> {
+    /// An owning handle: it leaves the source's table for the destination's.
+    pub(super) fn own(&mut self, id: ResourceId, from: &mut From<'_>, to: &mut To) -> Result<()> {
+        self.handle(Builtin::TransferOwn, id, from, to)
+    }
+
+    /// A borrowed handle: it is lent for the time of the call.
+    pub(super) fn borrow(&mut self, id: ResourceId, from: &mut From<'_>, to: &mut To) -> Result<()> {
+        self.handle(Builtin::TransferBorrow, id, from, to)
+    }
+
+    fn handle(&mut self, builtin: Builtin, id: ResourceId, from: &mut From<'_>, to: &mut To) -> Result<()> {
+        let handle = self.read_int(4, false, from)?;
+        let numbers = [self.src.domain.as_u32(), self.dst.domain.as_u32(), id.as_u32()];
+        let [src, dst, resource] = numbers.map(|number| self.iconst(types::I32, i64::from(number)));
+        let moved = self
+            .call_builtin(builtin, &[src, dst, resource, handle])
+            .context("internal error: moving a handle gives none")?;
+        self.write_int(4, moved, to);
+        Ok(())
+    }
+
+    /// Opens the scope of the handles that this call lends.
+    pub(super) fn enter_call(&mut self) {
+        self.call_builtin(Builtin::EnterCall, &[]);
+    }
+
+    /// Closes the scope: traps when handles that were lent are left in the callee's table.
+    pub(super) fn exit_call(&mut self) {
+        self.call_builtin(Builtin::ExitCall, &[]);
+    }
+}

@@ -1,0 +1,135 @@
+//! Values that are one core value (flags: one per 32): read, brought to their canonical form, written.
+
+use super::fuse::Fuse;
+use super::place::{From, To};
+use anyhow::Result;
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
+use mintage_environ::Trap;
+
+impl Fuse<'_, '_> {
+    /// An integer of at most 32 bits. A flat one is cut off and extended: its other bits may be anything.
+    pub(super) fn int(&mut self, bytes: u32, signed: bool, from: &mut From<'_>, to: &mut To) -> Result<()> {
+        let mut value = self.read_int(bytes, signed, from)?;
+        // A store cuts off by itself.
+        if let (From::Flat(_), To::Flat(_)) = (&*from, &*to)
+            && bytes < 4
+        {
+            value = match signed {
+                true => {
+                    let narrow = self.builder.ins().ireduce(int_type(bytes), value);
+                    self.builder.ins().sextend(types::I32, narrow)
+                }
+                false => self.mask(value, 8 * bytes),
+            };
+        }
+        self.write_int(bytes, value, to);
+        Ok(())
+    }
+
+    /// A value whose bits are all its own.
+    pub(super) fn whole(&mut self, ty: Type, from: &mut From<'_>, to: &mut To) -> Result<()> {
+        let value = match from {
+            From::Flat(values) => From::next(values)?,
+            From::Memory(place) => self.load(ty, *place),
+        };
+        match to {
+            To::Flat(values) => values.push(value),
+            To::Memory(place) => self.store(value, *place),
+        }
+        Ok(())
+    }
+
+    /// A bool: whatever is not zero is true.
+    pub(super) fn bool(&mut self, from: &mut From<'_>, to: &mut To) -> Result<()> {
+        let value = self.read_int(1, false, from)?;
+        let value = self.builder.ins().icmp_imm_u(IntCC::NotEqual, value, 0);
+        let value = self.builder.ins().uextend(types::I32, value);
+        self.write_int(1, value, to);
+        Ok(())
+    }
+
+    /// A char: a number below 0x110000 that is no surrogate.
+    pub(super) fn char(&mut self, from: &mut From<'_>, to: &mut To) -> Result<()> {
+        let value = self.read_int(4, false, from)?;
+        // This moves the surrogates, and nothing else, to numbers that wrap around in the subtraction.
+        let moved = self.builder.ins().bxor_imm_u(value, 0xd800);
+        let surrogates = self.iconst(types::I32, 0x800);
+        let moved = self.builder.ins().isub(moved, surrogates);
+        self.trap_above(moved, 0x10_ffff - 0x800, Trap::InvalidChar);
+        self.write_int(4, value, to);
+        Ok(())
+    }
+
+    /// `count` flags: bits that stand for none are cleared.
+    pub(super) fn flag_set(&mut self, count: usize, from: &mut From<'_>, to: &mut To) -> Result<()> {
+        let words = count.div_ceil(32).max(1);
+        let bytes = match count {
+            0..=8 => 1,
+            9..=16 => 2,
+            _ => 4,
+        };
+        for word in 0..words {
+            let bits = (count - 32 * word).min(32) as u32;
+            let offset = 4 * word as u32;
+            let mut value = match from {
+                From::Memory(place) => self.read_int(bytes, false, &mut From::Memory(place.at(offset)?))?,
+                From::Flat(_) => self.read_int(bytes, false, from)?,
+            };
+            if bits < 32 {
+                value = self.mask(value, bits);
+            }
+            match to {
+                To::Memory(place) => self.write_int(bytes, value, &mut To::Memory(place.at(offset)?)),
+                To::Flat(_) => self.write_int(bytes, value, to),
+            }
+        }
+        Ok(())
+    }
+
+    /// The low `bits` of a 32-bit value.
+    fn mask(&mut self, value: Value, bits: u32) -> Value {
+        self.builder.ins().band_imm_u(value, (1i64 << bits) - 1)
+    }
+
+    /// Reads an integer of 1, 2 or 4 bytes as 32 bits: extended from memory, as it is from a flat value.
+    pub(super) fn read_int(&mut self, bytes: u32, signed: bool, from: &mut From<'_>) -> Result<Value> {
+        let place = match from {
+            From::Flat(values) => return From::next(values),
+            From::Memory(place) => *place,
+        };
+        let flags = self.memory_flags(self.src);
+        let ins = self.builder.ins();
+        let (ty, address, offset) = (types::I32, place.address, place.offset);
+        Ok(match (bytes, signed) {
+            (1, true) => ins.sload8(ty, flags, address, offset),
+            (1, false) => ins.uload8(ty, flags, address, offset),
+            (2, true) => ins.sload16(ty, flags, address, offset),
+            (2, false) => ins.uload16(ty, flags, address, offset),
+            _ => ins.load(ty, flags, address, offset),
+        })
+    }
+
+    /// Writes the low 1, 2 or 4 bytes of 32 bits to memory, or all as a flat value.
+    pub(super) fn write_int(&mut self, bytes: u32, value: Value, to: &mut To) {
+        let place = match to {
+            To::Flat(values) => return values.push(value),
+            To::Memory(place) => *place,
+        };
+        let flags = self.memory_flags(self.dst);
+        let ins = self.builder.ins();
+        match bytes {
+            1 => ins.istore8(flags, value, place.address, place.offset),
+            2 => ins.istore16(flags, value, place.address, place.offset),
+            _ => ins.store(flags, value, place.address, place.offset),
+        };
+    }
+}
+
+fn int_type(bytes: u32) -> Type {
+    match bytes {
+        1 => types::I8,
+        2 => types::I16,
+        _ => types::I32,
+    }
+}
