@@ -6,9 +6,10 @@
 //! arithmetic on them is on 64 bits and checked. Nothing here panics: a panic could not pass machine code and would abort.
 
 use crate::arch;
+use crate::HandleError;
 use crate::data::InstanceData;
 use mintage_environ::builtin::RAISE_SLOT;
-use mintage_environ::{DataId, ElemId, MemoryId, TableId, Trap};
+use mintage_environ::{DataId, DomainId, ElemId, MemoryId, ResourceId, TableId, Trap};
 use std::ptr;
 
 /// The addresses that machine code finds builtins by.
@@ -75,6 +76,25 @@ mod entry_points {
         result.map_or_else(|trap| trap as u32, |()| 0)
     }
 
+    /// The word that a trampoline takes: a value, or the code of a trap in the high half.
+    fn handle(data: &InstanceData, result: Result<u32, HandleError>) -> u64 {
+        match result {
+            Ok(value) => u64::from(value),
+            Err(error) => {
+                data.handle_error.set(Some(error));
+                (error.trap() as u64) << 32
+            }
+        }
+    }
+
+    fn domains(source: u32, target: u32, resource: u32) -> (DomainId, DomainId, ResourceId) {
+        (
+            DomainId::from_u32(source),
+            DomainId::from_u32(target),
+            ResourceId::from_u32(resource),
+        )
+    }
+
     macro_rules! entry_points {
         ($($name:ident($data:ident $(, $param:ident: $ty:ty)*) -> $result:ty $body:block)*) => {$(
             pub unsafe extern "C" fn $name(ctx: *mut u8 $(, $param: $ty)*) -> $result {
@@ -111,6 +131,47 @@ mod entry_points {
         table_init(data, table: u32, segment: u32, dst: u64, src: u32, len: u32) -> u32 {
             let entries = part(data.elem_segment(ElemId::from_u32(segment)), src, len, 8);
             code(entries.ok_or(Trap::TableOutOfBounds).and_then(|entries| init_table(data, TableId::from_u32(table), dst, entries)))
+        }
+        resource_new(data, domain: u32, resource: u32, rep: u32) -> u64 {
+            let (domain, resource) = (DomainId::from_u32(domain), ResourceId::from_u32(resource));
+            handle(data, data.with_handles(|handles, _| handles.add_own(domain, resource, rep)))
+        }
+        resource_rep(data, domain: u32, resource: u32, index: u32) -> u64 {
+            let (domain, resource) = (DomainId::from_u32(domain), ResourceId::from_u32(resource));
+            handle(data, data.with_handles(|handles, types| handles.rep(types, domain, resource, index)))
+        }
+        resource_drop(data, domain: u32, resource: u32, index: u32, rep_address: u64) -> u64 {
+            let (domain, resource) = (DomainId::from_u32(domain), ResourceId::from_u32(resource));
+            let dropped = data.with_handles(|handles, types| handles.drop(types, domain, resource, index));
+            handle(data, dropped.map(|(owned, rep)| {
+                // SAFETY: the built-in's machine code passes the address of a word in its frame.
+                unsafe { ptr::with_exposed_provenance_mut::<u32>(rep_address as usize).write(rep) };
+                u32::from(owned)
+            }))
+        }
+        transfer_own(data, src_domain: u32, dst_domain: u32, resource: u32, index: u32) -> u64 {
+            let (source, target, resource) = domains(src_domain, dst_domain, resource);
+            handle(data, data.with_handles(|handles, types| {
+                let rep = handles.lift_own(types, source, resource, index)?;
+                handles.add_own(target, resource, rep)
+            }))
+        }
+        transfer_borrow(data, src_domain: u32, dst_domain: u32, resource: u32, index: u32) -> u64 {
+            let (source, target, resource) = domains(src_domain, dst_domain, resource);
+            handle(data, data.with_handles(|handles, types| {
+                let rep = handles.lift_borrow(types, source, resource, index)?;
+                handles.lower_borrow(types, target, resource, rep)
+            }))
+        }
+        enter_call(data) -> () {
+            data.with_handles(|handles, _| handles.enter());
+        }
+        exit_call(data) -> u32 {
+            let result = data.with_handles(|handles, _| handles.exit());
+            code(result.map_err(|error| {
+                data.handle_error.set(Some(error));
+                error.trap()
+            }))
         }
     }
 }

@@ -89,6 +89,7 @@ fn stopped(data: &InstanceData, activation: &Activation) -> Stopped {
     match (activation.trap, data.failure.take()) {
         (Some(trap), _) => Stopped::Trap(TrapReport {
             trap,
+            handle: data.handle_error.take(),
             frames: backtrace::symbolize(activation),
             omitted: activation.frames.omitted(),
         }),

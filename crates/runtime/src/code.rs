@@ -7,7 +7,7 @@ use crate::sys::signals;
 use anyhow::{Context, Result, anyhow, ensure};
 use hashbrown::HashMap;
 use mintage_artifact::{Artifact, Metadata, PAGE};
-use mintage_environ::component::{ComponentInterface, CoreCallee, CoreItem, Initializer};
+use mintage_environ::component::{ComponentInterface, CoreCallee, CoreItem, Initializer, Resource};
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::{FuncKey, IndexVec, LiftId, LowerId, Target, Tunables};
 use std::path::Path;
@@ -229,7 +229,8 @@ unsafe impl Send for Callees {}
 unsafe impl Sync for Callees {}
 
 impl Callees {
-    /// Resolves what the interface names: lifts with their options, `realloc`s of lowers, start functions, core exports.
+    /// Resolves what the interface names: lifts with their options, `realloc`s of lowers, start functions, core exports,
+    /// destructors.
     fn resolve(artifact: &Artifact<FileMapping>, text: &Text) -> Result<Callees> {
         let interface = &artifact.metadata().interface;
         let lifts = interface
@@ -246,9 +247,14 @@ impl Callees {
             CoreItem::Memory(_) | CoreItem::Table(_) | CoreItem::Global(..) => None,
         });
 
+        let dtors = interface.resources.values().map(|resource| match resource {
+            Resource::Defined { dtor, .. } => *dtor,
+            Resource::Imported { .. } => None,
+        });
+
         let keys = artifact.key_table().context("the artifact has no key table")?;
         let mut pointers = HashMap::new();
-        for callee in lifts.chain(lowers).chain(starts).chain(exports).flatten() {
+        for callee in lifts.chain(lowers).chain(starts).chain(exports).chain(dtors).flatten() {
             for key in [callee.key, FuncKey::Entry(callee.sig)] {
                 if let hashbrown::hash_map::Entry::Vacant(vacant) = pointers.entry(key) {
                     let range = keys

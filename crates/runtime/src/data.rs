@@ -1,12 +1,13 @@
 //! [`InstanceData`]: what the runtime keeps of an instance beside its slab, and all access to what is in the slab.
 
+use crate::handles::Handles;
 use crate::slab::Slab;
-use crate::{Code, HostTable, Limits};
+use crate::{Code, HandleError, HostTable, Limits};
 use anyhow::{Result, ensure};
 use mintage_environ::layout::HeadSlot;
 use mintage_environ::{ControlBlock, DataId, DomainId, ElemId, ExitRecord, MemoryId, TableId};
 use std::any::Any;
-use std::cell::{Cell, UnsafeCell};
+use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
@@ -40,6 +41,10 @@ pub struct InstanceData {
     pub failure: Cell<Option<Failure>>,
     /// Whether a call was stopped.
     pub poisoned: Cell<bool>,
+    /// Handle tables. Borrowed only while nothing else runs.
+    pub handles: RefCell<Handles>,
+    /// What the builtin that is about to trap knows of the handle in question.
+    pub handle_error: Cell<Option<HandleError>>,
     /// The context pointer of each domain.
     contexts: Box<[*mut u8]>,
     slab: Slab,
@@ -108,6 +113,8 @@ impl InstanceData {
             host: Cell::new(std::ptr::null_mut()),
             failure: Cell::new(None),
             poisoned: Cell::new(false),
+            handles: RefCell::default(),
+            handle_error: Cell::new(None),
             contexts,
             slab,
         })));
@@ -301,6 +308,6 @@ impl InstanceData {
 
 /// The control block below a `ctx`.
 #[inline]
-fn control_block(ctx: *mut u8) -> *mut ControlBlock {
+pub fn control_block(ctx: *mut u8) -> *mut ControlBlock {
     ctx.wrapping_sub(ControlBlock::SIZE as usize).cast()
 }

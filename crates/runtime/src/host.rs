@@ -111,14 +111,17 @@ unsafe impl Send for HostTable {}
 unsafe impl Sync for HostTable {}
 
 impl HostTable {
-    /// The table with `funcs` in the order of [`ComponentInterface::lowers`](mintage_environ::component::ComponentInterface).
+    /// The table with `funcs` in the order of [`ComponentInterface::lowers`](mintage_environ::component::ComponentInterface),
+    /// then the destructors in the order of
+    /// [`host_resources`](mintage_environ::component::ComponentInterface::host_resources), which get the representation.
     ///
     /// # Errors
     ///
-    /// When there is not exactly one function for each lowered import, with as many words as its signature needs.
+    /// When there is not exactly one function for each lowered import, with as many words as its signature needs, and one of
+    /// one word for each resource type of the host.
     pub fn new(code: &Arc<Code>, funcs: Vec<HostFunc>) -> Result<Arc<HostTable>> {
         let interface = code.interface();
-        let expected = interface.lowers.len();
+        let expected = interface.lowers.len() + interface.host_resources().count();
         ensure!(
             funcs.len() == expected,
             "the component needs {expected} host functions, and {} were given",
@@ -129,6 +132,13 @@ impl HostTable {
             ensure!(
                 func.words == words,
                 "{id:?} passes {words} words, and its host function takes {}",
+                func.words
+            );
+        }
+        for func in &funcs[interface.lowers.len()..] {
+            ensure!(
+                func.words == 1,
+                "a destructor takes one word, and one that takes {} was given",
                 func.words
             );
         }

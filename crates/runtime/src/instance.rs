@@ -102,7 +102,7 @@ impl Instance {
         })
     }
 
-    fn data(&self) -> &InstanceData {
+    pub(crate) fn data(&self) -> &InstanceData {
         // SAFETY: the data lives until the instance is dropped, and all of it that changes is in cells.
         unsafe { self.data.as_ref() }
     }
@@ -319,6 +319,7 @@ pub unsafe fn run_initializers(instance: InstanceHandle, host: *mut ()) -> Resul
             data.poisoned.set(true);
             Stopped::Trap(TrapReport {
                 trap,
+                handle: None,
                 frames: Vec::new(),
                 omitted: 0,
             })

@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A running call is an `Activation` (activation.rs). A fault in machine code goes to fault.rs, which walks the frames and ends
-//! the call; backtrace.rs names the frames. What machine code asks for is in builtins.rs.
+//! the call; backtrace.rs names the frames. Handles of resources are in handles.rs. What machine code asks for is in builtins.rs.
 //!
 //! Architecture invariants: operating-system calls stand in `sys/` only and assembly in `arch/` only, so that a port adds
 //! one file to each. No function that machine code calls unwinds. Nothing here knows how code is made.
@@ -23,6 +23,7 @@ mod call;
 mod code;
 mod data;
 mod fault;
+mod handles;
 mod host;
 mod instance;
 mod slab;
@@ -32,6 +33,7 @@ mod trap;
 
 pub use call::call;
 pub use code::{Callee, Code, LoadCheck, ResolvedLift};
+pub use handles::{Definer, HandleError};
 pub use host::{HostCall, HostFunc, HostTable};
 pub use instance::{Instance, InstanceHandle, Limits, run_initializers};
 pub use trap::{Frame, Stopped, TrapReport};

@@ -1,5 +1,6 @@
 //! How a call that did not return ended.
 
+use crate::HandleError;
 use mintage_environ::{FuncKey, Trap};
 use std::any::Any;
 use std::fmt;
@@ -20,6 +21,8 @@ pub enum Stopped {
 pub struct TrapReport {
     /// The reason.
     pub trap: Trap,
+    /// What is wrong with a handle, when the trap is about one.
+    pub handle: Option<HandleError>,
     /// The innermost wasm frames, innermost first.
     pub frames: Vec<Frame>,
     /// How many more frames there are, further out, that were not kept.
@@ -56,7 +59,10 @@ impl fmt::Display for Frame {
 
 impl fmt::Display for TrapReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.trap)?;
+        match self.handle {
+            Some(error) => write!(f, "wasm trap: {error}")?,
+            None => write!(f, "{}", self.trap)?,
+        }
         if !self.frames.is_empty() {
             write!(f, "\nwasm backtrace:")?;
         }
