@@ -1,0 +1,32 @@
+//! Tracks Mintage alone, with the same probes as the comparison: `cargo bench -p mintage-benches`.
+//!
+//! Compiling and sizes are left out: they take too long for many samples, or do not vary.
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use mintage_benches::lab::Lab;
+use mintage_benches::metrics::{self, Cadence, Probe};
+use mintage_benches::mintage::Mintage;
+
+fn track(criterion: &mut Criterion) {
+    let lab = Lab::<Mintage>::new().unwrap_or_else(|error| panic!("{error:#}"));
+    for metric in metrics::all::<Mintage>() {
+        if metric.cadence != Cadence::Many {
+            continue;
+        }
+        let fail = |error: anyhow::Error| -> ! { panic!("{}: {error:#}", metric.name) };
+        // Prepared on first use, so that a filter on the command line prepares only what it runs.
+        let mut probe = None;
+        criterion.bench_function(metric.name, |bencher| {
+            bencher.iter_custom(|iterations| {
+                let probe = probe.get_or_insert_with(|| (metric.prepare)(&lab).unwrap_or_else(|error| fail(error)));
+                let Probe::Time(run) = probe else {
+                    unreachable!("sizes have the cadence `Once`")
+                };
+                run(iterations).unwrap_or_else(|error| fail(error))
+            });
+        });
+    }
+}
+
+criterion_group!(benches, track);
+criterion_main!(benches);

@@ -1,0 +1,62 @@
+//! Compares Mintage with Wasmtime: `cargo run --release -p mintage-benches -- --help`.
+
+use anyhow::{Result, ensure};
+use clap::Parser;
+use mintage_benches::contender::Host;
+use mintage_benches::duel::{Duel, Effort, Row};
+use mintage_benches::metrics;
+use mintage_benches::mintage::Mintage;
+use mintage_benches::report::{self, Table};
+use mintage_benches::wasmtime::Wasmtime;
+use regex::Regex;
+use std::process::ExitCode;
+
+/// Measures Mintage and Wasmtime alternately and prints the medians; a ratio below 1 is in Mintage's favour.
+#[derive(Parser)]
+struct Options {
+    /// Measure only the metrics whose name matches
+    #[arg(long, value_name = "REGEX", default_value = "")]
+    filter: Regex,
+    /// Print JSON at the end instead of a table
+    #[arg(long)]
+    json: bool,
+    /// Take few samples
+    #[arg(long)]
+    quick: bool,
+}
+
+fn main() -> ExitCode {
+    match run(&Options::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options) -> Result<()> {
+    let wanted = |name: &str| options.filter.is_match(name);
+    let names = metrics::all::<Mintage>().into_iter().map(|metric| metric.name);
+    let names: Vec<_> = names.filter(|name| wanted(name)).collect();
+    ensure!(!names.is_empty(), "no metric matches {}", options.filter);
+
+    let duel = Duel::<Mintage, Wasmtime>::new(if options.quick { Effort::QUICK } else { Effort::FULL })?;
+    let rows = if options.json {
+        let rows = duel.run(wanted, |row| eprintln!("measured: {}", row.metric));
+        println!("{:#}", report::json(Mintage::NAME, Wasmtime::NAME, &rows));
+        rows
+    } else {
+        let table = Table::new(Mintage::NAME, Wasmtime::NAME, names.into_iter());
+        println!("{}", table.header());
+        duel.run(wanted, |row| println!("{}", table.row(row)))
+    };
+
+    let failed = rows.iter().filter(|row| !complete(row)).count();
+    ensure!(failed == 0, "{failed} of {} metrics are incomplete", rows.len());
+    Ok(())
+}
+
+fn complete(row: &Row) -> bool {
+    row.left.is_ok() && row.right.is_ok()
+}

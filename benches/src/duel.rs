@@ -1,0 +1,202 @@
+//! Measures two engines side by side: their samples alternate, so that whatever disturbs the machine disturbs both.
+
+use crate::contender::Contender;
+use crate::lab::Lab;
+use crate::metrics::{self, Cadence, Metric, Probe, Unit};
+use crate::stats::Summary;
+use anyhow::{Context, Result};
+use std::time::Duration;
+
+/// How much time to spend.
+#[derive(Debug, Clone, Copy)]
+pub struct Effort {
+    /// Samples of a metric that takes seconds.
+    few: usize,
+    /// Samples of a metric that is short.
+    many: usize,
+    /// How long a sample of a short metric is to take.
+    sample_time: Duration,
+}
+
+impl Effort {
+    /// Enough for differences of a few per cent. A sample is shorter than a time slice of the operating system's
+    /// scheduler, so on a busy machine most samples are not interrupted and the median is of those.
+    pub const FULL: Self = Self {
+        few: 3,
+        many: 301,
+        sample_time: Duration::from_millis(1),
+    };
+    /// Enough to see whether everything works.
+    pub const QUICK: Self = Self {
+        few: 1,
+        many: 31,
+        sample_time: Duration::from_millis(1),
+    };
+}
+
+/// One row of the comparison.
+pub struct Row {
+    /// The metric's name.
+    pub metric: &'static str,
+    /// In what the summaries count.
+    pub unit: Unit,
+    /// The first engine's result, or why there is none.
+    pub left: Result<Summary>,
+    /// The second engine's result, or why there is none.
+    pub right: Result<Summary>,
+}
+
+impl Row {
+    /// The first engine's median as a multiple of the second's.
+    pub fn ratio(&self) -> Option<f64> {
+        match (&self.left, &self.right) {
+            (Ok(left), Ok(right)) => Some(left.median / right.median),
+            _ => None,
+        }
+    }
+}
+
+/// Two engines, ready to be compared.
+pub struct Duel<Left: Contender, Right: Contender> {
+    left: Lab<Left>,
+    right: Lab<Right>,
+    effort: Effort,
+}
+
+impl<Left: Contender, Right: Contender> Duel<Left, Right> {
+    /// Starts both engines.
+    pub fn new(effort: Effort) -> Result<Self> {
+        Ok(Self {
+            left: Lab::new()?,
+            right: Lab::new()?,
+            effort,
+        })
+    }
+
+    /// Measures one after the other the metrics that `wanted` chooses by name; `report` gets each row when it is done.
+    pub fn run(&self, wanted: impl Fn(&str) -> bool, mut report: impl FnMut(&Row)) -> Vec<Row> {
+        let mut rows = Vec::new();
+        for (left, right) in metrics::all().into_iter().zip(metrics::all()) {
+            if wanted(left.name) {
+                let row = self.measure(&left, &right);
+                report(&row);
+                rows.push(row);
+            }
+        }
+        rows
+    }
+
+    fn measure(&self, left: &Metric<Left>, right: &Metric<Right>) -> Row {
+        let mut sides = [
+            Side::new(left.cadence, self.effort, (left.prepare)(&self.left)),
+            Side::new(right.cadence, self.effort, (right.prepare)(&self.right)),
+        ];
+        let samples = match left.cadence {
+            Cadence::Once => 1,
+            Cadence::Few => self.effort.few,
+            Cadence::Many => self.effort.many,
+        };
+        for _ in 0..samples {
+            for side in &mut sides {
+                side.sample();
+            }
+        }
+        let [left_side, right_side] = sides;
+        Row {
+            metric: left.name,
+            unit: left.unit,
+            left: left_side.summary(),
+            right: right_side.summary(),
+        }
+    }
+}
+
+/// One engine's part in a row. After an error it takes no more samples, while the other side goes on.
+struct Side<'lab> {
+    state: Result<Active<'lab>>,
+}
+
+struct Active<'lab> {
+    probe: Probe<'lab>,
+    /// The number of iterations in a sample.
+    iterations: u64,
+    samples: Vec<f64>,
+}
+
+impl<'lab> Side<'lab> {
+    fn new(cadence: Cadence, effort: Effort, probe: Result<Probe<'lab>>) -> Self {
+        let state = probe.and_then(|mut probe| {
+            let iterations = match (cadence, &mut probe) {
+                (Cadence::Many, Probe::Time(run)) => calibrate(run, effort.sample_time)?,
+                _ => 1,
+            };
+            Ok(Active {
+                probe,
+                iterations,
+                samples: Vec::new(),
+            })
+        });
+        Self { state }
+    }
+
+    fn sample(&mut self) {
+        let Ok(active) = &mut self.state else { return };
+        if let Err(error) = active.sample() {
+            self.state = Err(error);
+        }
+    }
+
+    fn summary(self) -> Result<Summary> {
+        Summary::new(self.state?.samples).context("no sample was taken")
+    }
+}
+
+impl Active<'_> {
+    fn sample(&mut self) -> Result<()> {
+        let value = match &mut self.probe {
+            Probe::Time(run) => run(self.iterations)?.as_secs_f64() / self.iterations as f64,
+            Probe::Size(bytes) => *bytes as f64,
+        };
+        self.samples.push(value);
+        Ok(())
+    }
+}
+
+/// The number of iterations that take about the time `wanted`; finding it warms up as well.
+fn calibrate(run: &mut dyn FnMut(u64) -> Result<Duration>, wanted: Duration) -> Result<u64> {
+    let mut iterations = 1;
+    loop {
+        // The best of three, lest an interruption pass for a long iteration.
+        let time = run(iterations)?.min(run(iterations)?).min(run(iterations)?);
+        if time >= wanted / 4 {
+            let scale = wanted.as_secs_f64() / time.as_secs_f64();
+            return Ok(((iterations as f64 * scale) as u64).max(1));
+        }
+        iterations *= 4;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use anyhow::bail;
+
+    #[test]
+    fn calibration_fills_the_sample() -> Result<()> {
+        let wanted = Duration::from_millis(8);
+        let take = |nanos: u64| move |iterations: u64| Ok(Duration::from_nanos(nanos * iterations));
+        assert_eq!(calibrate(&mut take(1_000), wanted)?, 8_000);
+        assert_eq!(calibrate(&mut take(10_000_000), wanted)?, 1);
+        Ok(())
+    }
+
+    #[test]
+    fn an_error_ends_one_side() {
+        let probe = Probe::Time(Box::new(|_| bail!("it broke")));
+        let mut side = Side::new(Cadence::Few, Effort::QUICK, Ok(probe));
+        side.sample();
+        side.sample();
+        let error = side.summary().expect_err("the probe fails");
+        assert_eq!(error.to_string(), "it broke");
+    }
+}

@@ -1,2 +1,0 @@
-//! The `mintage` command.
-fn main() {}

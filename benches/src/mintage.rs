@@ -1,0 +1,74 @@
+//! Mintage, at its default settings.
+
+use crate::contender::{ArtifactFile, Calls, Host};
+use ::mintage::{
+    Component, ComponentNamedList, Config, Engine, Instance, InstancePre, Lift, Linker, Lower, Store, TypedFunc,
+};
+use anyhow::Result;
+
+/// The engine of this project.
+pub struct Mintage {
+    engine: Engine,
+}
+
+/// An instance and its store.
+pub struct Live {
+    store: Store<()>,
+    instance: Instance,
+}
+
+impl Host for Mintage {
+    const NAME: &'static str = "Mintage";
+    type Component = Component;
+    type Linked = InstancePre<()>;
+    type Live = Live;
+
+    fn new() -> Result<Self> {
+        Ok(Self {
+            engine: Engine::new(&Config::new())?,
+        })
+    }
+
+    fn compile(&self, wasm: &[u8]) -> Result<Component> {
+        Component::new(&self.engine, wasm)
+    }
+
+    fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>> {
+        Self::serialize(&self.compile(wasm)?)
+    }
+
+    fn serialize(component: &Component) -> Result<Vec<u8>> {
+        component.serialize()
+    }
+
+    fn load(&self, artifact: &ArtifactFile) -> Result<Component> {
+        // SAFETY: an `ArtifactFile` holds what `precompile` gave, in a folder that only this process uses.
+        unsafe { Component::deserialize_file(&self.engine, artifact.path()) }
+    }
+
+    fn link(&self, component: &Component) -> Result<InstancePre<()>> {
+        Linker::new(&self.engine).instantiate_pre(component)
+    }
+
+    fn instantiate(&self, linked: &InstancePre<()>) -> Result<Live> {
+        let mut store = Store::new(&self.engine, ());
+        let instance = linked.instantiate(&mut store)?;
+        Ok(Live { store, instance })
+    }
+}
+
+impl<Params, Results> Calls<Params, Results> for Mintage
+where
+    Params: ComponentNamedList + Lower,
+    Results: ComponentNamedList + Lift,
+{
+    type Func = TypedFunc<Params, Results>;
+
+    fn func(live: &mut Live, name: &str) -> Result<Self::Func> {
+        live.instance.get_typed_func(&mut live.store, name)
+    }
+
+    fn call(live: &mut Live, func: &Self::Func, params: Params) -> Result<Results> {
+        func.call(&mut live.store, params)
+    }
+}
