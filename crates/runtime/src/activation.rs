@@ -29,8 +29,8 @@ pub struct Activation {
     pub previous_exit: ExitRecord,
     /// Why the call ended, when it was stopped: `None` for an error that a host function left in the instance's data.
     pub trap: Option<Trap>,
-    /// Where the trap happened.
-    pub frames: Frames,
+    /// Where the trap happened; written when the call is stopped. (Clearing it for each call would cost as much as the call.)
+    pub frames: MaybeUninit<Frames>,
 }
 
 /// The innermost frames of a stopped call. Filled without allocation, so that a signal handler can do it.
@@ -81,9 +81,15 @@ pub struct Thread {
 }
 
 thread_local! {
-    /// The current thread.
-    pub static THREAD: Thread =
+    static THREAD: Thread =
         const { Thread { current: Cell::new(ptr::null()), floor: Cell::new(0), top: Cell::new(0) } };
+}
+
+/// The current thread. A pointer, since an access through a closure is not inlined.
+#[inline(always)]
+pub fn thread() -> *const Thread {
+    // Threads need no destructor, so the access never fails, and the pointer is valid as long as the thread runs.
+    THREAD.with(ptr::from_ref)
 }
 
 /// Stack that is left to host functions and builtins below the last wasm frame, at most: as much as a signal stack's worth of
@@ -138,13 +144,13 @@ mod tests {
             .stack_size(256 << 10)
             .spawn(|| {
                 let sp = crate::arch::stack_pointer();
-                THREAD.with(|thread| {
-                    assert_eq!(thread.stack_limit(sp, 4 << 10).unwrap(), (sp - (4 << 10)) as u64);
-                    let cut_off = thread.stack_limit(sp, 1 << 30).unwrap() as usize;
-                    assert!(cut_off > sp - (256 << 10) && cut_off < sp, "{cut_off:#x} {sp:#x}");
-                    // A stack somewhere else.
-                    assert_eq!(thread.stack_limit(1 << 20, 4 << 10).unwrap(), (1 << 20) - (4 << 10));
-                });
+                // SAFETY: this thread runs.
+                let thread = unsafe { &*thread() };
+                assert_eq!(thread.stack_limit(sp, 4 << 10).unwrap(), (sp - (4 << 10)) as u64);
+                let cut_off = thread.stack_limit(sp, 1 << 30).unwrap() as usize;
+                assert!(cut_off > sp - (256 << 10) && cut_off < sp, "{cut_off:#x} {sp:#x}");
+                // A stack somewhere else.
+                assert_eq!(thread.stack_limit(1 << 20, 4 << 10).unwrap(), (1 << 20) - (4 << 10));
             })
             .unwrap()
             .join()

@@ -1,14 +1,14 @@
 //! The frames of a trap, from addresses to functions.
 
-use crate::activation::Activation;
+use crate::activation::{Activation, Frames};
 use crate::{Code, Frame};
 use mintage_environ::FuncKey;
 use std::iter::successors;
 use std::sync::Arc;
 
 /// The functions of the frames that were kept when `activation` was stopped; trampolines are left out.
-pub fn symbolize(activation: &Activation) -> Vec<Frame> {
-    activation.frames.pcs().filter_map(|pc| frame(activation, pc)).collect()
+pub fn symbolize(activation: &Activation, frames: &Frames) -> Vec<Frame> {
+    frames.pcs().filter_map(|pc| frame(activation, pc)).collect()
 }
 
 /// The function at a machine code address, in the code of one of the activations from the innermost outwards.

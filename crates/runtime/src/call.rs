@@ -1,10 +1,11 @@
 //! Entry into machine code.
 
-use crate::activation::{Activation, Frames, THREAD};
-use crate::data::{Failure, InstanceData};
+use crate::activation::{self, Activation};
+use crate::data::{Failure, InstanceData, control_block};
 use crate::{Callee, InstanceHandle, Stopped, TrapReport, arch, backtrace};
 use anyhow::anyhow;
 use mintage_environ::{DomainId, ExitRecord};
+use std::mem::MaybeUninit;
 
 /// Calls `callee` in the given domain of an instance, with the arguments in `words`, where the results replace them.
 ///
@@ -33,68 +34,75 @@ pub unsafe fn call(
     words: *mut u64,
     host: *mut (),
 ) -> Result<(), Stopped> {
-    // SAFETY: the caller promises that the instance lives.
-    let data = unsafe { instance.data() };
+    // SAFETY: the caller promises that the instance lives; this thread runs.
+    let (data, thread) = unsafe { (instance.data(), &*activation::thread()) };
     let ctx = data.ctx(domain);
-    THREAD.with(|thread| {
-        let previous = thread.current.get();
-        // SAFETY: the activations in the list are calls further out on this stack, whose instances live.
-        let outer = unsafe { previous.as_ref() };
-        let (stack_limit, previous_exit) = match outer {
-            None => {
-                let limit = thread
-                    .stack_limit(arch::stack_pointer(), data.limits.stack_bytes)
-                    .map_err(Stopped::Host)?;
-                (limit, ExitRecord { fp: 0, pc: 0 })
-            }
-            // SAFETY: as above.
-            Some(outer) => (outer.stack_limit, unsafe { (*outer.data).exit() }),
-        };
-        // SAFETY: machine code of this domain does not run but in calls, of which this is the innermost.
-        unsafe { (*data.control(domain)).stack_limit = stack_limit };
+    let previous = thread.current.get();
+    // SAFETY: the activations in the list are calls further out on this stack, whose instances live.
+    let outer = unsafe { previous.as_ref() };
+    let (stack_limit, previous_exit) = match outer {
+        None => match thread.stack_limit(arch::stack_pointer(), data.limits.stack_bytes) {
+            Ok(limit) => (limit, ExitRecord { fp: 0, pc: 0 }),
+            Err(error) => return Err(Stopped::Host(error)),
+        },
+        // SAFETY: as above.
+        Some(outer) => (outer.stack_limit, unsafe { (*outer.data).exit() }),
+    };
+    // SAFETY: machine code of this domain does not run but in calls, of which this is the innermost.
+    unsafe { (*control_block(ctx)).stack_limit = stack_limit };
 
-        let mut activation = Activation {
-            entry_sp: 0,
-            previous,
-            data,
-            stack_limit,
-            previous_exit,
-            trap: None,
-            frames: Frames::EMPTY,
-        };
-        let activation = &raw mut activation;
-        let outer_host = data.host.replace(host);
-        thread.current.set(activation);
-        // SAFETY: the caller promises that function, domain and words fit. Host functions catch their panics, and builtins do
-        // not panic, so nothing needs to be unwound when the call is ended.
-        let ended = unsafe { arch::enter(&raw mut (*activation).entry_sp, callee.entry, ctx, callee.func, words) };
-        thread.current.set(previous);
-        data.host.set(outer_host);
-        if let Some(outer) = outer {
-            // SAFETY: as above.
-            unsafe { (*outer.data).set_exit(previous_exit) };
-        }
-        match ended {
-            0 => Ok(()),
-            // SAFETY: the machine code is gone, and the list leads to the outer calls, which are still running.
-            _ => Err(stopped(data, unsafe { &*activation })),
-        }
-    })
+    let frames = MaybeUninit::uninit();
+    let mut activation = Activation {
+        entry_sp: 0,
+        previous,
+        data,
+        stack_limit,
+        previous_exit,
+        trap: None,
+        frames,
+    };
+    let activation = &raw mut activation;
+    let outer_host = data.host.replace(host);
+    thread.current.set(activation);
+    // SAFETY: the caller promises that function, domain and words fit. Host functions catch their panics, and builtins do not
+    // panic, so nothing needs to be unwound when the call is ended.
+    let ended = unsafe { arch::enter(&raw mut (*activation).entry_sp, callee.entry, ctx, callee.func, words) };
+    thread.current.set(previous);
+    data.host.set(outer_host);
+    if let Some(outer) = outer {
+        // SAFETY: as above.
+        unsafe { (*outer.data).set_exit(previous_exit) };
+    }
+    match ended {
+        0 => Ok(()),
+        // SAFETY: the call was stopped, and the list leads to the outer calls, which are still running.
+        _ => unsafe { stopped(data, &*activation) },
+    }
 }
 
-/// Why the call was stopped.
+/// Why the call was stopped. Never `Ok`: it is the whole result so that the way without a trap need not touch it.
+///
+/// # Safety
+///
+/// The activation was stopped, so that its frames are written, and those it is nested in are still running.
 #[cold]
-fn stopped(data: &InstanceData, activation: &Activation) -> Stopped {
+#[inline(never)]
+unsafe fn stopped(data: &InstanceData, activation: &Activation) -> Result<(), Stopped> {
     data.poisoned.set(true);
-    match (activation.trap, data.failure.take()) {
-        (Some(trap), _) => Stopped::Trap(TrapReport {
-            trap,
-            handle: data.handle_error.take(),
-            frames: backtrace::symbolize(activation),
-            omitted: activation.frames.omitted(),
-        }),
+    Err(match (activation.trap, data.failure.take()) {
+        (Some(trap), _) => {
+            // SAFETY: as the caller promises.
+            let frames = unsafe { activation.frames.assume_init_ref() };
+            let omitted = frames.omitted();
+            Stopped::Trap(TrapReport {
+                trap,
+                handle: data.handle_error.take(),
+                frames: backtrace::symbolize(activation, frames),
+                omitted,
+            })
+        }
         (None, Some(Failure::Error(error))) => Stopped::Host(error),
         (None, Some(Failure::Panic(payload))) => Stopped::Panic(payload),
         (None, None) => Stopped::Host(anyhow!("the call was ended without a reason")),
-    }
+    })
 }

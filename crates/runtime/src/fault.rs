@@ -4,7 +4,7 @@
 //! thread goes on. Everything from the trap to the stub is machine code, or the trampolines of it, so no frame in between
 //! needs to be unwound: a host function runs in the same activation, but has returned before its error is raised.
 
-use crate::activation::{Activation, Frames, THREAD};
+use crate::activation::{self, Activation, Frames};
 use crate::arch;
 use mintage_environ::{ExitRecord, Trap};
 
@@ -48,7 +48,8 @@ pub enum FaultKind {
 ///
 /// The fault was in this thread and its registers are those at the instruction.
 pub unsafe fn on_fault(fault: &Fault) -> Option<usize> {
-    let activation = THREAD.try_with(|thread| thread.current.get()).ok()?.cast_mut();
+    // SAFETY: this thread runs.
+    let activation = unsafe { (*activation::thread()).current.get() }.cast_mut();
     if activation.is_null() {
         return None;
     }
@@ -87,7 +88,8 @@ fn classify(fault: &Fault, listed: Option<Trap>, in_slab: bool) -> Option<Trap> 
 ///
 /// Called by the raise stub, in machine code of the current activation.
 pub unsafe extern "C" fn on_raise(_ctx: *mut u8, code: u32, pc: usize, fp: usize) -> usize {
-    let activation = THREAD.with(|thread| thread.current.get()).cast_mut();
+    // SAFETY: this thread runs.
+    let activation = unsafe { (*activation::thread()).current.get() }.cast_mut();
     assert!(!activation.is_null(), "a trap was raised outside of a call");
     let trap = u8::try_from(code).ok().and_then(Trap::from_code);
     // SAFETY: machine code runs only in an activation, which is the innermost; the stub's callers' frames are intact.
@@ -106,7 +108,7 @@ unsafe fn stop(activation: *mut Activation, trap: Option<Trap>, pc: usize, fp: u
     // SAFETY: the activation's owner waits in `enter` and looks at it again only after it is resumed.
     unsafe {
         (*activation).trap = trap;
-        (*activation).frames = frames;
+        (*activation).frames.write(frames);
         (*activation).entry_sp
     }
 }
