@@ -94,6 +94,12 @@ impl Config {
         self
     }
 
+    /// Whether components may say which interface an import or export `implements`; default: no.
+    pub fn wasm_component_model_implements(&mut self, enable: bool) -> &mut Self {
+        self.tunables.proposals.implements = enable;
+        self
+    }
+
     /// Whether every export of every core instance is kept and can be reached through [`core`](crate::core).
     #[doc(hidden)]
     pub fn core_exports(&mut self, keep: bool) -> &mut Self {

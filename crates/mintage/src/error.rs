@@ -1,6 +1,6 @@
 //! How a stopped call becomes an error.
 
-use crate::WasmBacktrace;
+use crate::{Trap, WasmBacktrace};
 use anyhow::{Error, anyhow};
 use mintage_runtime::Stopped;
 
@@ -30,3 +30,27 @@ pub(crate) fn stopped(stopped: Stopped) -> Error {
 pub(crate) fn wrong_store(what: &str) -> Error {
     anyhow!("the {what} belongs to another `Store` than the one that was passed")
 }
+
+/// The error for what the Canonical ABI traps on: it is a `trap`, and `message` says what the guest did.
+#[cold]
+pub(crate) fn abi_trap(trap: Trap, message: String) -> Error {
+    Error::new(trap).context(message)
+}
+
+/// Returns with the error for a trap of the Canonical ABI: the [`Trap`], then what the guest did, to be formatted.
+macro_rules! trap {
+    ($trap:expr, $($message:tt)*) => {
+        return Err($crate::error::abi_trap($trap, format!($($message)*)))
+    };
+}
+
+/// As [`trap!`], unless the condition holds (`trap_if` of CanonicalABI.md, the other way round).
+macro_rules! trap_unless {
+    ($trap:expr, $condition:expr, $($message:tt)*) => {
+        if !$condition {
+            $crate::error::trap!($trap, $($message)*);
+        }
+    };
+}
+
+pub(crate) use {trap, trap_unless};

@@ -1,11 +1,12 @@
 //! The guest's side of lowering: one memory of an instance and its `realloc`.
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use mintage_environ::{ControlBlock, DomainId, MemoryId};
 use mintage_runtime::{Callee, Instance};
 use std::ptr::NonNull;
 
-use crate::error::stopped;
+use crate::Trap;
+use crate::error::{stopped, trap_unless};
 
 /// What runs when memory is asked for.
 enum Allocator<'a> {
@@ -109,11 +110,13 @@ impl<'a> Guest<'a> {
         self.refresh();
         let start = pointer as usize;
         self.trapped = true;
-        ensure!(
+        trap_unless!(
+            Trap::ReallocUnaligned,
             pointer.is_multiple_of(align),
             "realloc return: result not aligned: {pointer:#x} is no multiple of {align}"
         );
-        ensure!(
+        trap_unless!(
+            Trap::ReallocOutOfBounds,
             start + size <= self.view.1,
             "realloc return: beyond end of memory: {size} bytes at {pointer:#x}, the memory has {:#x}",
             self.view.1

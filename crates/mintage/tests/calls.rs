@@ -88,8 +88,11 @@ fn bad_results_are_errors_and_end_the_instance() -> Result<()> {
         let lifts = format!(r#"(func (export "f") (result {ty}) (canon lift (core func $i "f") {OPTIONS}))"#);
         let (mut store, instance) = instance(&engine, &common::component(&engine, &fields, &lifts)?)?;
         let func = instance.get_func(&mut store, "f").expect("an exported function");
-        let error = message(func.call(&mut store, &[], &mut [Val::Bool(false)]));
-        assert!(error.starts_with(expected), "{ty}, {body}: {error}");
+        let error = func
+            .call(&mut store, &[], &mut [Val::Bool(false)])
+            .expect_err("the result is bad");
+        assert!(error.to_string().starts_with(expected), "{ty}, {body}: {error:#}");
+        assert!(error.downcast_ref::<Trap>().is_some(), "{ty}, {body}: {error:#}");
         let error = func
             .call(&mut store, &[], &mut [Val::Bool(false)])
             .expect_err("the instance is done for");
@@ -180,8 +183,9 @@ fn bad_arguments_to_host_functions_are_errors() -> Result<()> {
             args,
             LIBC,
         )?;
-        let error = message(run(&engine, &component, &[]));
-        assert!(error.starts_with(expected), "{ty}, {args}: {error}");
+        let error = run(&engine, &component, &[]).expect_err("an argument is bad");
+        assert!(error.to_string().starts_with(expected), "{ty}, {args}: {error:#}");
+        assert!(error.downcast_ref::<Trap>().is_some(), "{ty}, {args}: {error:#}");
     }
     Ok(())
 }

@@ -1,14 +1,16 @@
 //! What lowering and lifting work on: guest memory, `realloc`, types, and the checks of everything that a guest says.
 
 use super::{CanonicalAbi, ComponentTypes, InterfaceType};
+use crate::Trap;
+use crate::error::{trap, trap_unless};
 use crate::guest::Guest;
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, bail};
 use mintage_environ::MemoryId;
 use mintage_environ::component::{Record, StringEncoding};
 use mintage_runtime::Instance;
 
-/// The most bytes that a list may take in guest memory (`MAX_LIST_BYTE_LENGTH`).
-pub(crate) const MAX_LIST_BYTE_LENGTH: usize = (1 << 28) - 1;
+/// The most bytes that a list may take in guest memory.
+pub(crate) const MAX_LIST_BYTE_LENGTH: usize = mintage_environ::component::MAX_LIST_BYTE_LENGTH as usize;
 
 /// The types that one call's values are made of, and how the guest writes strings.
 #[derive(Clone, Copy)]
@@ -160,13 +162,15 @@ impl<'a> LowerContext<'a> {
 
 /// Checks that a value of layout `abi` can lie at `pointer` in a memory of `size` bytes.
 fn check_pointer(pointer: u32, abi: CanonicalAbi, size: usize) -> Result<usize> {
-    ensure!(
+    trap_unless!(
+        Trap::UnalignedPointer,
         pointer.is_multiple_of(abi.align32),
         "unaligned pointer: {pointer:#x} is no multiple of {}",
         abi.align32
     );
     let start = pointer as usize;
-    ensure!(
+    trap_unless!(
+        Trap::PointerOutOfBounds,
         start + abi.size32 as usize <= size,
         "pointer out of bounds of memory: {} bytes at {pointer:#x}, the memory has {size:#x}",
         abi.size32
@@ -258,7 +262,8 @@ impl<'a> LiftContext<'a> {
     #[inline]
     pub fn flat_discriminant(word: u64, cases: usize) -> Result<u32> {
         let discriminant = word as u32;
-        ensure!(
+        trap_unless!(
+            Trap::InvalidDiscriminant,
             (discriminant as usize) < cases,
             "invalid variant discriminant {discriminant}: the type has {cases} cases"
         );
@@ -295,17 +300,20 @@ impl<'a> LiftContext<'a> {
     pub fn list(&mut self, pointer: u32, len: u32, size: usize, align: u32) -> Result<&'a [u8]> {
         let memory = self.memory();
         let bytes = size.saturating_mul(len as usize);
-        ensure!(
+        trap_unless!(
+            Trap::ListTooLong,
             bytes <= MAX_LIST_BYTE_LENGTH,
             "list of {bytes} bytes is longer than the limit of {MAX_LIST_BYTE_LENGTH}"
         );
-        ensure!(
+        trap_unless!(
+            Trap::UnalignedPointer,
             pointer.is_multiple_of(align),
             "unaligned pointer: {pointer:#x} of a list is no multiple of {align}"
         );
         match memory.get(pointer as usize..).and_then(|memory| memory.get(..bytes)) {
             Some(list) => Ok(list),
-            None => bail!(
+            None => trap!(
+                Trap::ListOutOfBounds,
                 "list pointer/length out of bounds of memory: {bytes} bytes at {pointer:#x}, the memory has {:#x}",
                 memory.len()
             ),

@@ -1,13 +1,15 @@
 //! Booleans, numbers and characters.
 
 use super::{CanonicalAbi, ComponentType, ComponentTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext};
-use anyhow::{Result, bail};
+use crate::Trap;
+use crate::error::trap;
+use anyhow::Result;
 
 /// The `char` with this code point.
 pub(super) fn lift_char(code: u32) -> Result<char> {
     match char::from_u32(code) {
         Some(c) => Ok(c),
-        None => bail!("invalid `char` bit pattern {code:#x}"),
+        None => trap!(Trap::InvalidChar, "invalid `char` bit pattern {code:#x}"),
     }
 }
 

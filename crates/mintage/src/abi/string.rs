@@ -5,9 +5,14 @@
 
 use super::context::read_u32;
 use super::{CanonicalAbi, ComponentType, ComponentTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext};
-use anyhow::{Result, bail, ensure};
+use crate::Trap;
+use crate::error::{trap, trap_unless};
+use anyhow::{Result, ensure};
 use mintage_environ::component::{MAX_STRING_BYTE_LENGTH, StringEncoding, UTF16_TAG};
 use std::borrow::Cow;
+
+/// The most bytes that a string may take in guest memory.
+const MAX_BYTES: usize = MAX_STRING_BYTE_LENGTH as usize;
 
 impl LowerContext<'_> {
     /// Stores a string in the guest's encoding: its pointer and its length in code units, tagged where it must be.
@@ -46,7 +51,10 @@ impl LowerContext<'_> {
     }
 
     fn allocate_string(&mut self, align: u32, size: usize) -> Result<usize> {
-        check_length(size)?;
+        ensure!(
+            size <= MAX_BYTES,
+            "string of {size} bytes is longer than the limit of {MAX_BYTES}"
+        );
         self.allocate(align, size)
     }
 }
@@ -59,14 +67,6 @@ fn latin1_len(string: &str) -> Option<usize> {
     string
         .chars()
         .try_fold(0, |len, c| (u32::from(c) < 0x100).then_some(len + 1))
-}
-
-fn check_length(bytes: usize) -> Result<()> {
-    ensure!(
-        bytes <= MAX_STRING_BYTE_LENGTH as usize,
-        "string of {bytes} bytes is longer than the limit of {MAX_STRING_BYTE_LENGTH}"
-    );
-    Ok(())
 }
 
 impl LiftContext<'_> {
@@ -97,15 +97,20 @@ impl LiftContext<'_> {
         for c in char::decode_utf16(units) {
             match c {
                 Ok(c) => string.push(c),
-                Err(error) => bail!("invalid utf-16: {error}"),
+                Err(error) => trap!(Trap::InvalidUtf16, "invalid utf-16: {error}"),
             }
         }
         Ok(string)
     }
 
     fn string_bytes(&mut self, pointer: u32, size: usize, align: u32) -> Result<&[u8]> {
-        check_length(size)?;
-        ensure!(
+        trap_unless!(
+            Trap::StringTooLong,
+            size <= MAX_BYTES,
+            "string of {size} bytes is longer than the limit of {MAX_BYTES}"
+        );
+        trap_unless!(
+            Trap::UnalignedPointer,
             pointer.is_multiple_of(align),
             "unaligned pointer: {pointer:#x} of a string is no multiple of {align}"
         );
@@ -114,7 +119,8 @@ impl LiftContext<'_> {
         let memory = self.memory();
         match memory.get(pointer as usize..).and_then(|memory| memory.get(..size)) {
             Some(bytes) => Ok(bytes),
-            None => bail!(
+            None => trap!(
+                Trap::StringOutOfBounds,
                 "string pointer/length out of bounds of memory: {size} bytes at {pointer:#x}, the memory has {:#x}",
                 memory.len()
             ),
@@ -125,7 +131,10 @@ impl LiftContext<'_> {
 /// The slow way to the place of the error, which the fast validation does not tell.
 #[cold]
 fn bad_utf8(bytes: &[u8]) -> Result<String> {
-    Ok(std::str::from_utf8(bytes)?.to_owned())
+    match std::str::from_utf8(bytes) {
+        Ok(string) => Ok(string.to_owned()),
+        Err(error) => trap!(Trap::InvalidUtf8, "{error}"),
+    }
 }
 
 impl ComponentType for str {

@@ -3,8 +3,8 @@
 
 use super::fake::FakeGuest;
 use super::{AbiOptions, ComponentTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext};
-use crate::Val;
 use crate::guest::Guest;
+use crate::{Trap, Val};
 use mintage_environ::component::{Record, StringEncoding, Variant};
 use proptest::prelude::*;
 
@@ -460,7 +460,13 @@ fn message(
     let mut cx = LiftContext::fake(options, memory, BUDGET);
     match Val::lift_flat(&mut cx, ty, words) {
         Ok(value) => format!("a value: {value:?}"),
-        Err(error) => format!("{error:#}"),
+        Err(error) => {
+            assert!(
+                error.downcast_ref::<Trap>().is_some() || error.to_string().contains("hostcall_fuel"),
+                "{error:?}"
+            );
+            error.to_string()
+        }
     }
 }
 
