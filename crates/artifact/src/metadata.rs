@@ -86,6 +86,8 @@ impl Metadata {
             debug_verifier: _,
             address_map,
             core_exports,
+            // What was accepted is compiled, and is machine code like other.
+            proposals: _,
         } = expected;
         let actual = &self.tunables;
         same("memory_reservation", &actual.memory_reservation, memory_reservation)?;

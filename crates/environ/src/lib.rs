@@ -25,6 +25,6 @@ pub use core_types::{FuncEntry, HeapType, RefType, Signature, Signatures, ValTyp
 pub use index::*;
 pub use key::FuncKey;
 pub use key_table::{KeyTable, KeyTableBuilder, KeyTableError};
-pub use settings::{OptLevel, Tunables};
+pub use settings::{OptLevel, Proposals, Tunables};
 pub use target::Target;
 pub use trap::Trap;

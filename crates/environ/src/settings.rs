@@ -14,6 +14,13 @@ pub enum OptLevel {
     SpeedAndSize,
 }
 
+/// Proposals for the component model that are accepted besides what is settled (Explainer.md, "Gated Features").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Proposals {
+    /// `implements` on imports and exports.
+    pub implements: bool,
+}
+
 /// Settings that machine code and layout depend on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tunables {
@@ -32,6 +39,8 @@ pub struct Tunables {
     pub address_map: bool,
     /// Whether every export of every core instance is kept reachable and listed (for the `.wast` runner).
     pub core_exports: bool,
+    /// Which components are accepted.
+    pub proposals: Proposals,
 }
 
 impl Default for Tunables {
@@ -44,6 +53,7 @@ impl Default for Tunables {
             debug_verifier: cfg!(debug_assertions),
             address_map: true,
             core_exports: false,
+            proposals: Proposals::default(),
         }
     }
 }

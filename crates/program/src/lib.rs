@@ -19,7 +19,7 @@ mod reach;
 mod verify;
 
 use anyhow::Result;
-use mintage_environ::Tunables;
+use mintage_environ::{Proposals, Tunables};
 use mintage_environ::component::ComponentInterface;
 
 pub use ir::*;
@@ -32,7 +32,7 @@ pub use verify::verify;
 /// When the bytes are not a valid component, when the component uses something that is not supported, or when it exceeds
 /// a limit. The message says what, where, and what to do.
 pub fn build<'a>(bytes: &'a [u8], tunables: &Tunables) -> Result<Program<'a>> {
-    let parsed = parse::parse(bytes)?;
+    let parsed = parse::parse(bytes, tunables.proposals)?;
     let inlined = inline::inline(&parsed, tunables)?;
     let program = reach::reach(parsed, inlined)?;
     if cfg!(debug_assertions) {
@@ -48,15 +48,19 @@ pub fn build<'a>(bytes: &'a [u8], tunables: &Tunables) -> Result<Program<'a>> {
 ///
 /// When the bytes are not a valid component of the supported [`features`].
 pub fn interface(bytes: &[u8]) -> Result<ComponentInterface> {
-    let parsed = parse::parse(bytes)?;
-    Ok(inline::inline(&parsed, &Tunables::default())?.interface)
+    let tunables = Tunables::default();
+    let parsed = parse::parse(bytes, tunables.proposals)?;
+    Ok(inline::inline(&parsed, &tunables)?.interface)
 }
 
 /// The WebAssembly features that are supported: what the validator accepts.
-pub fn features() -> wasmparser::WasmFeatures {
-    wasmparser::WasmFeatures::WASM2
+pub fn features(proposals: Proposals) -> wasmparser::WasmFeatures {
+    let Proposals { implements } = proposals;
+    let mut features = wasmparser::WasmFeatures::WASM2
         .difference(wasmparser::WasmFeatures::SIMD)
         .union(wasmparser::WasmFeatures::MULTI_MEMORY)
         .union(wasmparser::WasmFeatures::EXTENDED_CONST)
-        .union(wasmparser::WasmFeatures::COMPONENT_MODEL)
+        .union(wasmparser::WasmFeatures::COMPONENT_MODEL);
+    features.set(wasmparser::WasmFeatures::CM_IMPLEMENTS, implements);
+    features
 }

@@ -17,7 +17,7 @@ use anyhow::{Result, bail, ensure};
 use body::Unvalidated;
 use component::ComponentBuilder;
 use error::wasm_error;
-use mintage_environ::{IndexVec, ModuleId, Signatures};
+use mintage_environ::{IndexVec, ModuleId, Proposals, Signatures};
 use module::ModuleBuilder;
 use wasmparser::{Encoding, Parser, Payload, ValidPayload, Validator};
 
@@ -34,12 +34,13 @@ pub(crate) struct Parsed<'a> {
 }
 
 /// Parses and validates a component.
-pub(crate) fn parse(bytes: &[u8]) -> Result<Parsed<'_>> {
+pub(crate) fn parse(bytes: &[u8], proposals: Proposals) -> Result<Parsed<'_>> {
     check_header(bytes)?;
+    let features = features(proposals);
     let mut parser = Parser::new(0);
-    parser.set_features(features());
+    parser.set_features(features);
     let mut walk = Walk {
-        validator: Validator::new_with_features(features()),
+        validator: Validator::new_with_features(features),
         ..Walk::default()
     };
     for payload in parser.parse_all(bytes) {

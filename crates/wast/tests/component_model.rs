@@ -1,0 +1,80 @@
+//! The test suite of the component model's specification, under every cell of a matrix of settings.
+//!
+//! The published package of `wasm-tools` carries it; `suite-source/Cargo.toml` names the package, and cargo finds or
+//! downloads it. What is not run, and why, stands in `component_model.txt`.
+
+mod common;
+
+use common::{check, matrix, scripts_in};
+use mintage::Engine;
+use mintage_wast::{Exclusions, Script};
+use serde_json::Value;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::LazyLock;
+
+static SCRIPTS: LazyLock<Vec<Script>> = LazyLock::new(|| {
+    let folder = package().join("tests/component-model/test");
+    let scripts = scripts_in(&folder, "component-model");
+    assert!(scripts.len() > 70, "{} scripts in {}", scripts.len(), folder.display());
+    scripts
+});
+
+/// The folder of the package `wasm-tools`.
+fn package() -> PathBuf {
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite-source/Cargo.toml");
+    // Most machines have the package already; only those that do not need a network.
+    let metadata = metadata(&manifest, true).or_else(|_| metadata(&manifest, false));
+    let metadata = metadata.unwrap_or_else(|error| {
+        panic!(
+            "the component model's test suite is in the package `wasm-tools` 1.263.0, which cargo cannot get: {error}\n\
+             run `cargo fetch --manifest-path {}` where there is a network",
+            manifest.display()
+        )
+    });
+    let packages = metadata["packages"].as_array().expect("cargo lists packages");
+    let package = packages.iter().find(|package| package["name"] == "wasm-tools");
+    let path = package.and_then(|package| package["manifest_path"].as_str());
+    let path = path.expect("the package is a dependency of the manifest");
+    Path::new(path).parent().expect("a manifest is in a folder").into()
+}
+
+fn metadata(manifest: &Path, offline: bool) -> Result<Value, String> {
+    let mut command = Command::new(option_env!("CARGO").unwrap_or("cargo"));
+    command.args(["metadata", "--format-version", "1", "--locked", "--manifest-path"]);
+    command.arg(manifest);
+    if offline {
+        command.arg("--offline");
+    }
+    let output = command.output().map_err(|error| error.to_string())?;
+    if !output.status.success() {
+        return Err(String::from_utf8_lossy(&output.stderr).into_owned());
+    }
+    serde_json::from_slice(&output.stdout).map_err(|error| error.to_string())
+}
+
+fn folder(engine: &Engine, folder: &str, at_least: usize) {
+    let name = format!("component-model/{folder}");
+    let chosen = |script: &&Script| script.name.strip_prefix(&name).is_some_and(|rest| rest.starts_with('/'));
+    let scripts = SCRIPTS.iter().filter(chosen).cloned().collect::<Vec<_>>();
+    let exclusions = Exclusions::parse(include_str!("component_model.txt")).unwrap();
+    check(&name, engine, &scripts, &exclusions, at_least);
+}
+
+/// No folder of the suite is overlooked.
+#[test]
+fn folders_are_known() {
+    for script in SCRIPTS.iter() {
+        let folder = script.name.split('/').nth(1).unwrap();
+        let known = ["binary", "linking", "resources", "validation", "values", "async"];
+        assert!(known.contains(&folder), "{}", script.name);
+    }
+}
+
+matrix! {
+    binary: |engine| folder(engine, "binary", 0);
+    linking: |engine| folder(engine, "linking", 0);
+    resources: |engine| folder(engine, "resources", 0);
+    validation: |engine| folder(engine, "validation", 0);
+    values: |engine| folder(engine, "values", 0);
+}
