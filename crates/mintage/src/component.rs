@@ -36,6 +36,8 @@ pub(crate) struct LiftInfo {
     pub params_abi: CanonicalAbi,
     pub results_abi: CanonicalAbi,
     pub options: CanonOptions,
+    /// Whether parameters are borrowed handles.
+    pub borrows: bool,
 }
 
 /// The start of an ELF file, hence of an artifact.
@@ -191,6 +193,7 @@ impl Component {
                 params_abi: interface.types.abi(tuples.params),
                 results_abi: interface.types.abi(tuples.results),
                 options: lift.options.clone(),
+                borrows: interface.types.has_borrows(lift.ty),
             });
         }
         let exports = Exports::new(&interface.exports);
@@ -233,6 +236,11 @@ impl Component {
         name: impl ExportLookup,
     ) -> Option<ComponentExportIndex> {
         name.lookup(self, instance)
+    }
+
+    /// A number that no other component of the process has.
+    pub(crate) fn id(&self) -> u64 {
+        self.inner.exports.id()
     }
 
     pub(crate) fn code(&self) -> &Arc<Code> {

@@ -2,7 +2,7 @@
 
 use crate::{Trap, WasmBacktrace};
 use anyhow::{Error, anyhow};
-use mintage_runtime::Stopped;
+use mintage_runtime::{HandleError, Stopped};
 
 /// The error of a call that did not return. A host function's own error comes back as it is; a trap is an error that can be
 /// downcast to [`Trap`](crate::Trap) and to [`WasmBacktrace`].
@@ -14,7 +14,10 @@ use mintage_runtime::Stopped;
 pub(crate) fn stopped(stopped: Stopped) -> Error {
     match stopped {
         Stopped::Trap(report) => {
-            let error = Error::new(report.trap);
+            let error = match report.handle {
+                Some(error) => handle_trap(error),
+                None => Error::new(report.trap),
+            };
             match WasmBacktrace::of(&report) {
                 Some(backtrace) => error.context(backtrace),
                 None => error,
@@ -35,6 +38,12 @@ pub(crate) fn wrong_store(what: &str) -> Error {
 #[cold]
 pub(crate) fn abi_trap(trap: Trap, message: String) -> Error {
     Error::new(trap).context(message)
+}
+
+/// The error for a handle that is not what the Canonical ABI asks for: a [`Trap`], then what is wrong with the handle.
+#[cold]
+pub(crate) fn handle_trap(error: HandleError) -> Error {
+    Error::new(error.trap()).context(error)
 }
 
 /// Returns with the error for a trap of the Canonical ABI: the [`Trap`], then what the guest did, to be formatted.

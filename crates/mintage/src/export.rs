@@ -3,8 +3,8 @@
 use crate::Component;
 use crate::linker::NameMap;
 use indexmap::IndexMap;
-use mintage_environ::LiftId;
 use mintage_environ::component::Export;
+use mintage_environ::{LiftId, ResourceId};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The place of an export in a component, found once by name: see [`Component::get_export_index`].
@@ -21,6 +21,7 @@ pub(crate) enum ExportItem {
     /// A host function, exported again.
     ImportedFunc,
     Instance(NameMap<u32>),
+    Resource(ResourceId),
     /// A type, or what plays no part at run time.
     Static,
 }
@@ -56,13 +57,18 @@ impl Exports {
                 Export::Func(id) => ExportItem::Func(*id),
                 Export::ImportedFunc(_) => ExportItem::ImportedFunc,
                 Export::Instance(exports) => ExportItem::Instance(self.flatten(exports, &path)),
-                Export::Type(_) | Export::Resource(_) | Export::Static => ExportItem::Static,
+                Export::Resource(id) => ExportItem::Resource(*id),
+                Export::Type(_) | Export::Static => ExportItem::Static,
             };
             names.set(name, self.items.len() as u32);
             self.items.push(item);
             self.paths.push(path);
         }
         names
+    }
+
+    pub fn id(&self) -> u64 {
+        self.id
     }
 
     /// Where the item at `index` stands in the interface.

@@ -1,11 +1,13 @@
 //! [`Func`] and [`TypedFunc`]: calls of exported functions.
 
 use crate::abi::{
-    AbiOptions, ComponentNamedList, InterfaceType, Lift, LiftContext, Lower, LowerContext, Source, Target,
+    AbiOptions, ComponentNamedList, HandleContext, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
+    LowerContext, Source, Target,
 };
-use crate::error::wrong_store;
+use crate::error::{handle_trap, wrong_store};
 use crate::guest::Guest;
 use crate::host::typecheck;
+use crate::resource::HostHandles;
 use crate::store::{LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
 use crate::types::{ComponentFunc, Type};
 use crate::{AsContext, AsContextMut, Trap, Val};
@@ -104,10 +106,10 @@ impl Func {
         Return: ComponentNamedList + Lift,
     {
         let store = store.as_context();
-        let component = &self.instance(&store.0.opaque)?.component;
+        let StoreInstance { component, linked, .. } = self.instance(&store.0.opaque)?;
         typecheck::<Params, Return>(
             component.lift(self.lift).ty,
-            &component.interface().types,
+            &InstanceTypes::new(&component.interface().types, linked.types()),
             "the Rust type has",
         )?;
         Ok(TypedFunc {
@@ -173,35 +175,67 @@ impl Func {
         lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, Target<'_>) -> Result<()>,
         lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, Source<'_>) -> Result<R>,
     ) -> Result<R> {
-        let (params_abi, results_abi) = abi;
         let number = self.instance as usize;
-        let mut words = [0; LIFT_WORDS];
-
-        let instance = match store.opaque.instances.get_mut(number) {
+        let instance = match store.opaque.instances.get(number) {
             Some(instance) if store.opaque.id == self.store => instance,
             _ => return Err(wrong_store("function")),
         };
         if instance.active {
             return Err(Trap::CannotEnterComponent.into());
         }
+        if !instance.component.lift(self.lift).borrows {
+            return self.call_within(store, abi, lower, lift);
+        }
+        // What the host lends ends with the call, however it ends.
+        let entered = store.opaque.handles.enter();
+        let result = self.call_within(store, abi, lower, lift);
+        store.opaque.handles.exit(entered);
+        result
+    }
+
+    #[inline]
+    fn call_within<T, R>(
+        &self,
+        store: &mut StoreInner<T>,
+        abi: (CanonicalAbi, CanonicalAbi),
+        lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, Target<'_>) -> Result<()>,
+        lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, Source<'_>) -> Result<R>,
+    ) -> Result<R> {
+        let (params_abi, results_abi) = abi;
+        let number = self.instance as usize;
+        let mut words = [0; LIFT_WORDS];
+
+        let StoreOpaque { instances, handles, .. } = &mut store.opaque;
+        let instance = &mut instances[number];
         instance.active = true;
-        instance.lower_params(self.lift, params_abi, &mut words, lower)?;
+        instance.lower_params(number, self.lift, params_abi, &mut words, handles, lower)?;
 
         store.call_lift(number, self.lift, &mut words)?;
 
-        let opaque = &store.opaque;
-        let StoreInstance { runtime, component, .. } = &opaque.instances[number];
+        let StoreOpaque {
+            instances,
+            handles,
+            hostcall_fuel,
+            ..
+        } = &mut store.opaque;
+        let instance = &instances[number];
+        let component = &instance.component;
         let info = component.lift(self.lift);
+        let (handles, runtime) = instance.with_handles(handles, number, info.options.domain);
         let options = AbiOptions {
             types: &component.interface().types,
             encoding: info.options.string_encoding,
         };
-        let mut cx = LiftContext::new(options, runtime, info.options.memory, opaque.hostcall_fuel);
+        let mut cx =
+            LiftContext::new(options, runtime, info.options.memory, *hostcall_fuel).with_handles(handles, runtime);
         let source = match results_abi.flat_count {
             Some(count) if usize::from(count) <= MAX_FLAT_RESULTS => Source::Flat(&words[..usize::from(count)]),
             _ => Source::Memory(cx.spilled(words[0] as u32, results_abi)?),
         };
         let result = lift(&mut cx, info.results, source)?;
+        if info.borrows {
+            runtime.exit_call().map_err(handle_trap)?;
+        }
 
         store.opaque.post_return(number, self.lift, &mut words)?;
         store.opaque.instances[number].active = false;
@@ -215,24 +249,35 @@ impl StoreInstance {
     #[inline]
     fn lower_params(
         &mut self,
+        number: usize,
         lift: LiftId,
         abi: CanonicalAbi,
         words: &mut [u64; LIFT_WORDS],
+        handles: &mut HostHandles,
         lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, Target<'_>) -> Result<()>,
     ) -> Result<()> {
         let StoreInstance {
             runtime,
             component,
+            linked,
             active,
         } = self;
         let info = component.lift(lift);
+        if info.borrows {
+            runtime.enter_call();
+        }
         let options = AbiOptions {
             types: &component.interface().types,
             encoding: info.options.string_encoding,
         };
         let realloc = component.code().lift(lift).realloc;
         let guest = Guest::new(runtime, info.options.domain, info.options.memory, realloc);
-        let mut cx = LowerContext::new(options, guest);
+        let mut cx = LowerContext::new(options, guest).with_handles(HandleContext {
+            host: handles,
+            linked,
+            instance: number as u32,
+            domain: info.options.domain,
+        });
         let result = match abi.flat_count {
             Some(count) => lower(&mut cx, info.params, Target::Flat(&mut words[..usize::from(count)])),
             None => cx.allocate(abi.align32, abi.size32 as usize).and_then(|offset| {
@@ -242,6 +287,9 @@ impl StoreInstance {
         };
         if result.is_err() {
             *active = cx.trapped();
+            if info.borrows {
+                runtime.abandon_call();
+            }
         }
         result
     }

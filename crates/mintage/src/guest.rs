@@ -62,6 +62,15 @@ impl<'a> Guest<'a> {
         guest
     }
 
+    /// The instance; none for a fake.
+    pub fn instance(&self) -> Option<&Instance> {
+        match &self.allocator {
+            Allocator::Instance { instance, .. } => Some(instance),
+            #[cfg(test)]
+            Allocator::Fake(_) => None,
+        }
+    }
+
     /// Looks at the memory's size again. Before this, and before the first [`realloc`](Self::realloc), it looks empty.
     pub fn refresh(&mut self) {
         self.view = match &mut self.allocator {

@@ -1,14 +1,16 @@
 //! Host functions: from a Rust closure to what machine code calls.
 
 use crate::abi::{
-    AbiOptions, ComponentNamedList, InterfaceType, Lift, LiftContext, Lower, LowerContext, Source, Target,
+    AbiOptions, ComponentNamedList, HandleContext, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
+    LowerContext, Source, Target,
 };
+use crate::error::handle_trap;
 use crate::guest::Guest;
-use crate::store::{GuestCall, StoreInstance, host_func};
+use crate::store::{GuestCall, StoreInstance, StoreOpaque, host_func};
 use crate::types::ComponentFunc;
 use crate::{AsContextMut, Component, StoreContextMut, Val};
 use anyhow::{Context, Result, bail, ensure};
-use mintage_environ::component::{CanonOptions, CanonicalAbi, ComponentTypes, MAX_FLAT_RESULTS};
+use mintage_environ::component::{CanonOptions, CanonicalAbi, MAX_FLAT_RESULTS};
 use mintage_environ::{FuncTypeId, LowerId};
 use mintage_runtime::HostFunc;
 use std::marker::PhantomData;
@@ -17,7 +19,7 @@ use std::sync::Arc;
 /// A host function in a linker, for stores of host data `T`.
 pub(crate) trait HostFunction<T>: Send + Sync {
     /// Fails when the function cannot stand for an import of type `ty`.
-    fn typecheck(&self, ty: FuncTypeId, types: &ComponentTypes) -> Result<()>;
+    fn typecheck(&self, ty: FuncTypeId, types: &InstanceTypes<'_>) -> Result<()>;
 
     /// The function for one lowered import.
     fn lower(self: Arc<Self>, lowered: Lowered) -> HostFunc;
@@ -35,6 +37,8 @@ pub(crate) struct Lowered {
     options: CanonOptions,
     /// 8-byte words of the argument array.
     words: usize,
+    /// Whether parameters are borrowed handles.
+    borrows: bool,
 }
 
 impl Lowered {
@@ -49,6 +53,7 @@ impl Lowered {
             params: tuples.params,
             results: tuples.results,
             options: lower.options.clone(),
+            borrows: interface.types.has_borrows(ty),
             words: interface.signatures[lower.sig].array_words(),
             component: component.clone(),
         }
@@ -62,26 +67,52 @@ impl Lowered {
     }
 }
 
-/// Runs a host function (`canon_lower`): lifts the parameters, calls `body`, lowers the results.
+/// Runs a host function (`canon_lower`): lifts the parameters, calls `body`, lowers the results. What the guest lends ends
+/// with it.
 #[inline]
 fn call_host<T: 'static, P, R>(
-    call: GuestCall<'_, T>,
+    mut call: GuestCall<'_, T>,
     lowered: &Lowered,
     abi: (CanonicalAbi, CanonicalAbi),
     lift: impl FnOnce(&mut LiftContext<'_>, Source<'_>) -> Result<P>,
     body: impl FnOnce(StoreContextMut<'_, T>, P) -> Result<R>,
     lower: impl FnOnce(R, &mut LowerContext<'_>, Target<'_>) -> Result<()>,
 ) -> Result<()> {
-    let GuestCall {
-        mut store,
-        instance,
-        words,
-    } = call;
+    if !lowered.borrows {
+        return call_within(&mut call, lowered, abi, lift, body, lower);
+    }
+    let number = call.instance;
+    let opaque = &mut call.store.0.opaque;
+    let entered = opaque.handles.enter();
+    opaque.instances[number].runtime.enter_call();
+    let result = call_within(&mut call, lowered, abi, lift, body, lower);
+    let opaque = &mut call.store.0.opaque;
+    opaque.handles.exit(entered);
+    result.and(opaque.instances[number].runtime.exit_call().map_err(handle_trap))
+}
+
+#[inline]
+fn call_within<T: 'static, P, R>(
+    call: &mut GuestCall<'_, T>,
+    lowered: &Lowered,
+    abi: (CanonicalAbi, CanonicalAbi),
+    lift: impl FnOnce(&mut LiftContext<'_>, Source<'_>) -> Result<P>,
+    body: impl FnOnce(StoreContextMut<'_, T>, P) -> Result<R>,
+    lower: impl FnOnce(R, &mut LowerContext<'_>, Target<'_>) -> Result<()>,
+) -> Result<()> {
+    let GuestCall { store, instance, words } = call;
+    let instance = *instance;
     let (params_abi, results_abi) = abi;
     let options = &lowered.options;
-    let opaque = &store.0.opaque;
-    let runtime = &opaque.instances[instance].runtime;
-    let mut cx = LiftContext::new(lowered.abi(), runtime, options.memory, opaque.hostcall_fuel);
+    let StoreOpaque {
+        instances,
+        handles,
+        hostcall_fuel,
+        ..
+    } = &mut store.0.opaque;
+    let (handles, runtime) = instances[instance].with_handles(handles, instance, options.domain);
+    let mut cx =
+        LiftContext::new(lowered.abi(), runtime, options.memory, *hostcall_fuel).with_handles(handles, runtime);
     let (source, param_words) = match params_abi.flat_count {
         Some(count) => (Source::Flat(&words[..usize::from(count)]), usize::from(count)),
         None => (Source::Memory(cx.spilled(words[0] as u32, params_abi)?), 1),
@@ -90,10 +121,21 @@ fn call_host<T: 'static, P, R>(
 
     let result = body(store.as_context_mut(), params)?;
 
-    let StoreInstance { runtime, component, .. } = &mut store.0.opaque.instances[instance];
+    let StoreOpaque { instances, handles, .. } = &mut store.0.opaque;
+    let StoreInstance {
+        runtime,
+        component,
+        linked,
+        ..
+    } = &mut instances[instance];
     let realloc = component.code().lower_realloc(lowered.id);
     let guest = Guest::new(runtime, options.domain, options.memory, realloc);
-    let mut cx = LowerContext::new(lowered.abi(), guest);
+    let mut cx = LowerContext::new(lowered.abi(), guest).with_handles(HandleContext {
+        host: handles,
+        linked,
+        instance: instance as u32,
+        domain: options.domain,
+    });
     let target = match results_abi.flat_count {
         Some(count) if usize::from(count) <= MAX_FLAT_RESULTS => Target::Flat(&mut words[..usize::from(count)]),
         // The pointer to the room for the results comes behind the parameters.
@@ -121,7 +163,7 @@ where
     P: ComponentNamedList + Lift + 'static,
     R: ComponentNamedList + Lower + 'static,
 {
-    fn typecheck(&self, ty: FuncTypeId, types: &ComponentTypes) -> Result<()> {
+    fn typecheck(&self, ty: FuncTypeId, types: &InstanceTypes<'_>) -> Result<()> {
         typecheck::<P, R>(ty, types, "the host function has")
     }
 
@@ -162,7 +204,7 @@ where
     T: 'static,
     F: Fn(StoreContextMut<'_, T>, ComponentFunc, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
 {
-    fn typecheck(&self, _ty: FuncTypeId, _types: &ComponentTypes) -> Result<()> {
+    fn typecheck(&self, _ty: FuncTypeId, _types: &InstanceTypes<'_>) -> Result<()> {
         Ok(())
     }
 
@@ -205,7 +247,7 @@ where
 /// `P` and `R` are.
 pub(crate) fn typecheck<P: ComponentNamedList, R: ComponentNamedList>(
     ty: FuncTypeId,
-    types: &ComponentTypes,
+    types: &InstanceTypes<'_>,
     whose: &str,
 ) -> Result<()> {
     let func = types.func(ty);

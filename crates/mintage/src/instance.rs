@@ -2,13 +2,15 @@
 
 use crate::error::wrong_store;
 use crate::export::ExportItem;
+use crate::resource::Linked;
 use crate::store::{StoreInstance, StoreOpaque};
-use crate::types::ComponentItem;
+use crate::types::{ComponentItem, ResourceType};
 use crate::{
     AsContext, AsContextMut, Component, ComponentExportIndex, ComponentNamedList, Engine, ExportLookup, Func, Lift,
     Lower, TypedFunc,
 };
 use anyhow::{Context, Result, anyhow};
+use mintage_environ::Index;
 use mintage_runtime::HostTable;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use std::sync::Arc;
 pub struct InstancePre<T: 'static> {
     component: Component,
     imports: Arc<HostTable>,
+    linked: Arc<Linked>,
     data: PhantomData<fn() -> T>,
 }
 
@@ -26,6 +29,7 @@ impl<T> Clone for InstancePre<T> {
         Self {
             component: self.component.clone(),
             imports: self.imports.clone(),
+            linked: self.linked.clone(),
             data: PhantomData,
         }
     }
@@ -39,10 +43,11 @@ impl<T> std::fmt::Debug for InstancePre<T> {
 
 impl<T> InstancePre<T> {
     /// `imports` holds host functions for stores of `T`.
-    pub(crate) fn new(component: &Component, imports: Arc<HostTable>) -> Self {
+    pub(crate) fn new(component: &Component, imports: Arc<HostTable>, linked: Linked) -> Self {
         Self {
             component: component.clone(),
             imports,
+            linked: Arc::new(linked),
             data: PhantomData,
         }
     }
@@ -64,7 +69,7 @@ impl<T> InstancePre<T> {
     /// When a limit is reached, the operating system gives no address space, or a start function does not return.
     pub fn instantiate(&self, mut store: impl AsContextMut<Data = T>) -> Result<Instance> {
         let store = store.as_context_mut().0;
-        let index = store.instantiate(&self.component, &self.imports)?;
+        let index = store.instantiate(&self.component, &self.imports, &self.linked)?;
         Ok(Instance {
             store: store.opaque.id,
             index: index as u32,
@@ -133,6 +138,24 @@ impl Instance {
             )),
             Some(_) => Err(anyhow!("the export is no function")),
             None => Err(anyhow!("the component exports no such function")),
+        }
+    }
+
+    /// The exported resource type `name`, as this instance has it, or `None` when there is none.
+    ///
+    /// # Panics
+    ///
+    /// When the instance is not in this store.
+    pub fn get_resource(&self, store: impl AsContextMut, name: impl ExportLookup) -> Option<ResourceType> {
+        let store = store.as_context();
+        let opaque = &store.0.opaque;
+        let instance = self.in_store(opaque).expect("the store that the instance was made in");
+        match instance.component.export(name)? {
+            &ExportItem::Resource(id) => {
+                let host = instance.linked.types().get(id.index()).copied().flatten();
+                Some(host.unwrap_or_else(|| ResourceType::guest(self.store, self.index, id)))
+            }
+            _ => None,
         }
     }
 

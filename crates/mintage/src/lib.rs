@@ -9,7 +9,7 @@
 //! Instance -> Func, TypedFunc         calls over `Val`s or Rust types                func.rs
 //! ```
 //!
-//! The names are those that hosts of WebAssembly components know. Values cross between host and guest in `abi/`; guest calls
+//! Resources are in `resource/`. The names are those that hosts of WebAssembly components know. Values cross between host and guest in `abi/`; guest calls
 //! of host functions come in through `host.rs`.
 //!
 //! ```
@@ -50,6 +50,7 @@ mod host;
 mod instance;
 mod limits;
 mod linker;
+mod resource;
 #[allow(
     unsafe_code,
     reason = "entry into guests, and the way from a guest back to its store"
@@ -70,6 +71,7 @@ pub use instance::{Instance, InstancePre};
 pub use limits::{StoreLimits, StoreLimitsBuilder};
 pub use linker::{Linker, LinkerInstance};
 pub use mintage_environ::Trap;
+pub use resource::{Resource, ResourceAny, ResourceTable, ResourceTableError};
 pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut};
 pub use types::ResourceType;
 pub use val::Val;

@@ -4,10 +4,12 @@
 //! exclusive reference and handed to the runtime. The caller does not touch its reference until the call is over; a host
 //! function that the guest calls makes a new exclusive reference from the pointer, and drops it before it returns.
 
+use crate::abi::HandleContext;
 use crate::error::stopped;
+use crate::resource::{Destructor, HostHandles, Linked, Origin};
 use crate::{Component, Engine, StoreLimits, Trap};
 use anyhow::{Result, ensure};
-use mintage_environ::component::CoreCallee;
+use mintage_environ::component::{CoreCallee, Resource};
 use mintage_environ::{ControlBlock, DomainId, LiftId};
 use mintage_runtime::{Callee, HostCall, HostFunc, HostTable, Limits};
 use std::ptr;
@@ -42,12 +44,15 @@ pub(crate) struct StoreOpaque {
     pub engine: Engine,
     pub instances: Vec<StoreInstance>,
     pub hostcall_fuel: usize,
+    /// The resources that the host holds.
+    pub handles: HostHandles,
 }
 
 /// An instance in a store.
 pub(crate) struct StoreInstance {
     pub runtime: mintage_runtime::Instance,
     pub component: Component,
+    pub linked: Arc<Linked>,
     /// Whether the instance must not be entered (`may_enter` in CanonicalABI.md, reversed): its code is on the stack, or
     /// stopped there for good.
     pub active: bool,
@@ -57,8 +62,10 @@ impl<T> Store<T> {
     /// An empty store.
     pub fn new(engine: &Engine, data: T) -> Store<T> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
+        let id = NEXT.fetch_add(1, Ordering::Relaxed);
         let opaque = StoreOpaque {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            id,
+            handles: HostHandles::new(id),
             engine: engine.clone(),
             instances: Vec::new(),
             hostcall_fuel: DEFAULT_HOSTCALL_FUEL,
@@ -254,7 +261,12 @@ impl<T> StoreInner<T> {
     ///
     /// When a limit is reached or a start function does not return. A failed instance stays in the store until its end,
     /// and cannot be entered.
-    pub fn instantiate(&mut self, component: &Component, imports: &Arc<HostTable>) -> Result<usize> {
+    pub fn instantiate(
+        &mut self,
+        component: &Component,
+        imports: &Arc<HostTable>,
+        linked: &Arc<Linked>,
+    ) -> Result<usize> {
         ensure!(
             Engine::same(component.engine(), &self.opaque.engine),
             "the component belongs to another `Engine` than the store"
@@ -279,6 +291,7 @@ impl<T> StoreInner<T> {
         self.opaque.instances.push(StoreInstance {
             runtime,
             component: component.clone(),
+            linked: linked.clone(),
             active: true,
         });
         // SAFETY: the instance was pushed to the store, which never drops one before itself, and the store is borrowed
@@ -334,6 +347,39 @@ impl<T> StoreInner<T> {
     }
 }
 
+impl<T: 'static> StoreInner<T> {
+    /// Runs the destructor of a resource that the host has owned.
+    ///
+    /// # Errors
+    ///
+    /// When the instance cannot be entered, or the destructor fails.
+    pub fn destroy(&mut self, origin: Origin, rep: u32) -> Result<()> {
+        let Origin { instance, resource } = origin;
+        let number = instance as usize;
+        let instance = &mut self.opaque.instances[number];
+        match instance.component.interface().resources[resource] {
+            Resource::Imported { .. } => match instance.linked.destructor::<T>(resource).cloned() {
+                Some(destructor) => destructor(StoreContextMut(self), rep),
+                None => Ok(()),
+            },
+            Resource::Defined { dtor: None, .. } => Ok(()),
+            Resource::Defined {
+                domain,
+                dtor: Some(dtor),
+            } => {
+                if instance.active {
+                    return Err(Trap::CannotEnterComponent.into());
+                }
+                instance.active = true;
+                // The verifier of the program has seen to it that a destructor takes one `i32` and gives nothing.
+                self.call_core(number, domain, dtor, &mut [u64::from(rep)])?;
+                self.opaque.instances[number].active = false;
+                Ok(())
+            }
+        }
+    }
+}
+
 impl StoreOpaque {
     /// Calls the `post-return` function of a lift, if it has one, with the flat results of the call before. The guest cannot
     /// call out meanwhile (`may_leave`).
@@ -352,6 +398,22 @@ impl StoreOpaque {
 }
 
 impl StoreInstance {
+    /// The instance and what handles of calls in `domain` mean; `instance` is its number.
+    pub fn with_handles<'a>(
+        &'a self,
+        host: &'a mut HostHandles,
+        instance: usize,
+        domain: DomainId,
+    ) -> (HandleContext<'a>, &'a mintage_runtime::Instance) {
+        let handles = HandleContext {
+            host,
+            linked: &self.linked,
+            instance: instance as u32,
+            domain,
+        };
+        (handles, &self.runtime)
+    }
+
     fn call_post_return(&mut self, lift: LiftId, callee: &Callee, words: &mut [u64; LIFT_WORDS]) -> Result<()> {
         let domain = self.component.lift(lift).options.domain;
         let flags = self.runtime.flags(domain);
@@ -381,6 +443,14 @@ pub(crate) struct GuestCall<'a, T: 'static> {
     pub instance: usize,
     /// The argument words, in which the results are left.
     pub words: &'a mut [u64],
+}
+
+/// What machine code calls when a guest drops a resource of the host.
+pub(crate) fn host_destructor<T: 'static>(destructor: &Destructor<T>) -> HostFunc {
+    let destructor = destructor.clone();
+    host_func(1, move |call: GuestCall<'_, T>| {
+        destructor(call.store, call.words[0] as u32)
+    })
 }
 
 /// A host function for guests in stores of host data `T`.

@@ -167,13 +167,20 @@ impl Flags {
 }
 
 /// A resource type.
+///
+/// What a component's own type tells ([`Component`], [`ComponentFunc`]) is not what an instance of it has: there, imported types
+/// are the host's, and each instance's own types are different ones. See
+/// [`Instance::get_resource`](crate::Instance::get_resource).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ResourceType(ResourceKind);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum ResourceKind {
     Host(TypeId),
-    Component(ResourceId),
+    /// Of an instance: store, number of the instance in it, type in its component.
+    Guest(u64, u32, ResourceId),
+    /// Of a component, which says nothing of what it is in an instance of it.
+    Component(u64, ResourceId),
 }
 
 impl ResourceType {
@@ -182,8 +189,13 @@ impl ResourceType {
         ResourceType(ResourceKind::Host(TypeId::of::<T>()))
     }
 
-    fn component(id: ResourceId) -> ResourceType {
-        ResourceType(ResourceKind::Component(id))
+    /// The resource type `id` of an instance in a store.
+    pub(crate) fn guest(store: u64, instance: u32, id: ResourceId) -> ResourceType {
+        ResourceType(ResourceKind::Guest(store, instance, id))
+    }
+
+    fn component(component: &crate::Component, id: ResourceId) -> ResourceType {
+        ResourceType(ResourceKind::Component(component.id(), id))
     }
 }
 
@@ -265,8 +277,8 @@ impl Type {
             T::Option(id) => Type::Option(OptionType { component, id }),
             T::Result(id) => Type::Result(ResultType { component, id }),
             T::Flags(id) => Type::Flags(Flags { component, id }),
-            T::Own(id) => Type::Own(ResourceType::component(id)),
-            T::Borrow(id) => Type::Borrow(ResourceType::component(id)),
+            T::Own(id) => Type::Own(ResourceType::component(&component, id)),
+            T::Borrow(id) => Type::Borrow(ResourceType::component(&component, id)),
         }
     }
 }
@@ -441,7 +453,7 @@ impl ComponentItem {
                 items: items(),
             }),
             Import::Type(ty) => Self::Type(Type::new(component, *ty)),
-            Import::Resource(id) => Self::Resource(ResourceType::component(*id)),
+            Import::Resource(id) => Self::Resource(ResourceType::component(component, *id)),
             Import::Static => Self::Static,
         }
     }
@@ -464,7 +476,7 @@ impl ComponentItem {
                 items: items(),
             }),
             Export::Type(ty) => Self::Type(Type::new(component, *ty)),
-            Export::Resource(id) => Self::Resource(ResourceType::component(*id)),
+            Export::Resource(id) => Self::Resource(ResourceType::component(component, *id)),
             Export::Static => Self::Static,
         }
     }

@@ -1,5 +1,6 @@
 //! [`Val`]: a component value whose type is known at run time only.
 
+use crate::ResourceAny;
 use crate::abi::{ComponentTypes, InterfaceType};
 
 /// A component value of any type.
@@ -50,6 +51,8 @@ pub enum Val {
     Result(Result<Option<Box<Val>>, Option<Box<Val>>>),
     /// `flags { ... }`: the names of those that are set, in any order; the guest's come in the order of the type.
     Flags(Vec<String>),
+    /// `own<R>` or `borrow<R>`
+    Resource(ResourceAny),
 }
 
 impl PartialEq for Val {
@@ -74,6 +77,7 @@ impl PartialEq for Val {
             (Val::Option(a), Val::Option(b)) => a == b,
             (Val::Result(a), Val::Result(b)) => a == b,
             (Val::Flags(a), Val::Flags(b)) => a.len() == b.len() && a.iter().all(|name| b.contains(name)),
+            (Val::Resource(a), Val::Resource(b)) => a == b,
             _ => false,
         }
     }
@@ -106,6 +110,7 @@ impl Val {
             Val::Option(_) => "option",
             Val::Result(_) => "result",
             Val::Flags(_) => "flags",
+            Val::Resource(_) => "resource",
         }
     }
 

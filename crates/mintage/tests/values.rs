@@ -2,7 +2,7 @@
 
 mod common;
 
-use mintage::abi::{CanonicalAbi, ComponentTypes, InterfaceType, LiftContext, LowerContext};
+use mintage::abi::{CanonicalAbi, InstanceTypes, InterfaceType, LiftContext, LowerContext};
 use mintage::{Component, ComponentType, Engine, Lift, Linker, Lower, Result, Store, Val};
 use std::fmt::Debug;
 
@@ -299,7 +299,7 @@ struct Point {
 impl ComponentType for Point {
     const ABI: CanonicalAbi = CanonicalAbi::record_of(&[u8::ABI, <Option<String>>::ABI]);
 
-    fn matches(ty: InterfaceType, types: &ComponentTypes) -> bool {
+    fn matches(ty: InterfaceType, types: &InstanceTypes<'_>) -> bool {
         let InterfaceType::Record(id) = ty else { return false };
         match &*types.record(id).fields {
             [(x, x_ty), (label, label_ty)] => {

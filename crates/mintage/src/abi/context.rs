@@ -1,6 +1,6 @@
 //! What lowering and lifting work on: guest memory, `realloc`, types, and the checks of everything that a guest says.
 
-use super::{CanonicalAbi, ComponentTypes, InterfaceType};
+use super::{CanonicalAbi, ComponentTypes, HandleContext, InterfaceType};
 use crate::Trap;
 use crate::error::{trap, trap_unless};
 use crate::guest::Guest;
@@ -97,7 +97,8 @@ macro_rules! type_accessors {
 /// Passes host values to a guest.
 pub struct LowerContext<'a> {
     pub(super) options: AbiOptions<'a>,
-    guest: Guest<'a>,
+    pub(super) guest: Guest<'a>,
+    pub(super) handles: Option<HandleContext<'a>>,
 }
 
 type_accessors!(LowerContext);
@@ -105,7 +106,17 @@ type_accessors!(LowerContext);
 impl<'a> LowerContext<'a> {
     #[inline]
     pub(crate) fn new(options: AbiOptions<'a>, guest: Guest<'a>) -> Self {
-        Self { options, guest }
+        Self {
+            options,
+            guest,
+            handles: None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn with_handles(mut self, handles: HandleContext<'a>) -> Self {
+        self.handles = Some(handles);
+        self
     }
 
     /// A block of `size` bytes from the guest's `realloc`, aligned to `align`: its offset in [`memory`](Self::memory).
@@ -193,6 +204,8 @@ pub struct LiftContext<'a> {
     view: View<'a>,
     /// Bytes of host memory that the values of this call may still take.
     budget: usize,
+    /// With the instance whose handles they are.
+    pub(super) handles: Option<(HandleContext<'a>, &'a Instance)>,
 }
 
 type_accessors!(LiftContext);
@@ -209,7 +222,14 @@ impl<'a> LiftContext<'a> {
             options,
             view: View::Instance(instance, memory),
             budget,
+            handles: None,
         }
+    }
+
+    #[inline]
+    pub(crate) fn with_handles(mut self, handles: HandleContext<'a>, instance: &'a Instance) -> Self {
+        self.handles = Some((handles, instance));
+        self
     }
 
     #[cfg(test)]
@@ -218,6 +238,7 @@ impl<'a> LiftContext<'a> {
             options,
             view: View::Memory(memory),
             budget,
+            handles: None,
         }
     }
 
@@ -323,7 +344,7 @@ impl<'a> LiftContext<'a> {
 
 /// The `u32` at `offset` of a value's bytes.
 #[inline]
-pub(super) fn read_u32(bytes: &[u8], offset: usize) -> u32 {
+pub(crate) fn read_u32(bytes: &[u8], offset: usize) -> u32 {
     let mut word = [0; 4];
     word.copy_from_slice(&bytes[offset..offset + 4]);
     u32::from_le_bytes(word)

@@ -5,7 +5,7 @@ use super::scalar::{lift_char, lift_f32, lift_f64};
 use super::{
     CanonicalAbi, ComponentTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext, MAX_LIST_BYTE_LENGTH,
 };
-use crate::Val;
+use crate::{ResourceAny, Val};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use mintage_environ::component::{align_to, discriminant_size, flags_words};
 use mintage_environ::{EnumId, FlagsId, OptionId, RecordId, ResultId, VariantId};
@@ -199,14 +199,6 @@ fn flags_value(id: FlagsId, types: &ComponentTypes, words: impl Fn(usize) -> u32
     )
 }
 
-/// The one message about handles.
-fn no_resources(ty: InterfaceType, types: &ComponentTypes) -> anyhow::Error {
-    anyhow!(
-        "values of resource type (`{}`) are not supported yet",
-        types.display(ty)
-    )
-}
-
 impl Val {
     /// Stores the value flat in `dst`, which has as many words as the type takes (`lower_flat`).
     pub(crate) fn lower_flat(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
@@ -257,7 +249,7 @@ impl Val {
                 }
                 Ok(())
             }
-            (_, T::Own(_) | T::Borrow(_)) => Err(no_resources(ty, types)),
+            (Val::Resource(v), T::Own(_) | T::Borrow(_)) => v.lower_flat(cx, ty, dst),
             _ => Err(self.mismatch(ty, types)),
         }
     }
@@ -314,7 +306,7 @@ impl Val {
                 }
                 Ok(())
             }
-            (_, T::Own(_) | T::Borrow(_)) => Err(no_resources(ty, types)),
+            (Val::Resource(v), T::Own(_) | T::Borrow(_)) => v.lower_memory(cx, ty, offset),
             _ => Err(self.mismatch(ty, types)),
         }
     }
@@ -383,7 +375,7 @@ impl Val {
             T::Option(id) => Val::lift_case_flat(cx, Cases::Option(id), src)?,
             T::Result(id) => Val::lift_case_flat(cx, Cases::Result(id), src)?,
             T::Flags(id) => flags_value(id, types, |word| src[word] as u32),
-            T::Own(_) | T::Borrow(_) => return Err(no_resources(ty, types)),
+            T::Own(_) | T::Borrow(_) => Val::Resource(ResourceAny::lift_flat(cx, ty, src)?),
         })
     }
 
@@ -439,7 +431,7 @@ impl Val {
                 2 => u32::from(u16::from_le_bytes([bytes[0], bytes[1]])),
                 _ => read_u32(bytes, 4 * word),
             }),
-            T::Own(_) | T::Borrow(_) => return Err(no_resources(ty, types)),
+            T::Own(_) | T::Borrow(_) => Val::Resource(ResourceAny::lift_memory(cx, ty, bytes)?),
         })
     }
 

@@ -2,7 +2,7 @@
 
 use super::context::read_u32;
 use super::{
-    CanonicalAbi, ComponentType, ComponentTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext,
+    CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext,
     MAX_LIST_BYTE_LENGTH,
 };
 use anyhow::{Result, ensure};
@@ -13,7 +13,7 @@ impl<T: ComponentType> ComponentType for [T] {
     const ABI: CanonicalAbi = CanonicalAbi::POINTER_PAIR;
     const NEEDS_TYPE: bool = T::NEEDS_TYPE;
 
-    fn matches(ty: InterfaceType, types: &ComponentTypes) -> bool {
+    fn matches(ty: InterfaceType, types: &InstanceTypes<'_>) -> bool {
         matches!(ty, InterfaceType::List(id) if T::matches(*types.list(id), types))
     }
 
@@ -84,7 +84,7 @@ macro_rules! forward {
             const ABI: CanonicalAbi = <$target as ComponentType>::ABI;
             const NEEDS_TYPE: bool = <$target as ComponentType>::NEEDS_TYPE;
 
-            fn matches(ty: InterfaceType, types: &ComponentTypes) -> bool {
+            fn matches(ty: InterfaceType, types: &InstanceTypes<'_>) -> bool {
                 <$target as ComponentType>::matches(ty, types)
             }
 

@@ -9,10 +9,12 @@
 //! | `traits.rs` | [`ComponentType`], [`Lower`], [`Lift`], [`ComponentNamedList`] |
 //! | `context.rs` | [`LowerContext`], [`LiftContext`]: guest memory, `realloc`, checks |
 //! | `scalar.rs`, `string.rs`, `list.rs`, `variant.rs`, `tuple.rs` | the traits for Rust's own types |
+//! | `handle.rs` | handles of resources; the types implement the traits in `resource/` |
 //! | `dynamic.rs` | the same for [`Val`](crate::Val), driven by the type at run time |
 
 mod context;
 mod dynamic;
+mod handle;
 mod list;
 mod scalar;
 mod string;
@@ -25,7 +27,9 @@ pub(crate) mod fake;
 #[cfg(test)]
 mod tests;
 pub use context::{LiftContext, LowerContext};
+pub use handle::InstanceTypes;
 pub use mintage_environ::component::{CanonicalAbi, ComponentTypes, InterfaceType};
 pub use traits::{ComponentNamedList, ComponentType, Lift, ListElement, Lower};
 
-pub(crate) use context::{AbiOptions, MAX_LIST_BYTE_LENGTH, Source, Target};
+pub(crate) use context::{AbiOptions, MAX_LIST_BYTE_LENGTH, Source, Target, read_u32};
+pub(crate) use handle::HandleContext;

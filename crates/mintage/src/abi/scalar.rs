@@ -1,6 +1,6 @@
 //! Booleans, numbers and characters.
 
-use super::{CanonicalAbi, ComponentType, ComponentTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext};
+use super::{CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext};
 use crate::Trap;
 use crate::error::trap;
 use anyhow::Result;
@@ -41,7 +41,7 @@ macro_rules! scalar {
             const ABI: CanonicalAbi = CanonicalAbi::scalar(size_of::<$stored>() as u32);
             const NEEDS_TYPE: bool = false;
 
-            fn matches(ty: InterfaceType, _types: &ComponentTypes) -> bool {
+            fn matches(ty: InterfaceType, _types: &InstanceTypes<'_>) -> bool {
                 ty == InterfaceType::$variant
             }
 
@@ -139,7 +139,7 @@ impl ComponentType for u8 {
     const ABI: CanonicalAbi = CanonicalAbi::scalar(1);
     const NEEDS_TYPE: bool = false;
 
-    fn matches(ty: InterfaceType, _types: &ComponentTypes) -> bool {
+    fn matches(ty: InterfaceType, _types: &InstanceTypes<'_>) -> bool {
         ty == InterfaceType::U8
     }
 

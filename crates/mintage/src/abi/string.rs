@@ -4,7 +4,7 @@
 //! specification lets the host choose how it got the string.
 
 use super::context::read_u32;
-use super::{CanonicalAbi, ComponentType, ComponentTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext};
+use super::{CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext};
 use crate::Trap;
 use crate::error::{trap, trap_unless};
 use anyhow::{Result, ensure};
@@ -141,7 +141,7 @@ impl ComponentType for str {
     const ABI: CanonicalAbi = CanonicalAbi::POINTER_PAIR;
     const NEEDS_TYPE: bool = false;
 
-    fn matches(ty: InterfaceType, _types: &ComponentTypes) -> bool {
+    fn matches(ty: InterfaceType, _types: &InstanceTypes<'_>) -> bool {
         ty == InterfaceType::String
     }
 
@@ -174,7 +174,7 @@ macro_rules! string_type {
             const ABI: CanonicalAbi = <str as ComponentType>::ABI;
             const NEEDS_TYPE: bool = false;
 
-            fn matches(ty: InterfaceType, types: &ComponentTypes) -> bool {
+            fn matches(ty: InterfaceType, types: &InstanceTypes<'_>) -> bool {
                 <str as ComponentType>::matches(ty, types)
             }
 

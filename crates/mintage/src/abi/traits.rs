@@ -1,6 +1,6 @@
 //! The traits that tie Rust types to component types.
 
-use super::{CanonicalAbi, ComponentTypes, InterfaceType, LiftContext, LowerContext};
+use super::{CanonicalAbi, InstanceTypes, InterfaceType, LiftContext, LowerContext};
 use anyhow::Result;
 
 /// A Rust type that stands for a component type.
@@ -27,7 +27,7 @@ pub trait ComponentType {
     };
 
     /// Whether the component type `ty` is the one that this Rust type stands for.
-    fn matches(ty: InterfaceType, types: &ComponentTypes) -> bool;
+    fn matches(ty: InterfaceType, types: &InstanceTypes<'_>) -> bool;
 
     /// The component type as WIT writes it, for messages.
     fn describe() -> String;
@@ -107,7 +107,7 @@ pub trait Lift: ComponentType + Sized {
 #[derive(Clone, Copy)]
 pub struct ListElement {
     /// [`ComponentType::matches`].
-    pub matches: fn(InterfaceType, &ComponentTypes) -> bool,
+    pub matches: fn(InterfaceType, &InstanceTypes<'_>) -> bool,
     /// [`ComponentType::describe`].
     pub describe: fn() -> String,
 }

@@ -2,7 +2,7 @@
 
 use super::traits::ListElement;
 use super::{
-    CanonicalAbi, ComponentNamedList, ComponentType, ComponentTypes, InterfaceType, Lift, LiftContext, Lower,
+    CanonicalAbi, ComponentNamedList, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
     LowerContext,
 };
 use anyhow::Result;
@@ -16,7 +16,7 @@ macro_rules! tuple {
             const ABI: CanonicalAbi = CanonicalAbi::record_of(&[$($name::ABI),*]);
             const NEEDS_TYPE: bool = false $(|| $name::NEEDS_TYPE)*;
 
-            fn matches(ty: InterfaceType, types: &ComponentTypes) -> bool {
+            fn matches(ty: InterfaceType, types: &InstanceTypes<'_>) -> bool {
                 let InterfaceType::Tuple(id) = ty else { return false };
                 let fields = types.tuple(id);
                 fields.len() == $count $(&& $name::matches(fields[$index], types))*

@@ -1,6 +1,6 @@
 //! Options and results.
 
-use super::{CanonicalAbi, ComponentType, ComponentTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext};
+use super::{CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext};
 use anyhow::Result;
 
 /// The payload of a case that has none is `()` in Rust. `None` stands for it in the layout.
@@ -32,7 +32,7 @@ impl<T: ComponentType> ComponentType for Option<T> {
     const ABI: CanonicalAbi = CanonicalAbi::variant_of(&[None, payload::<T>()]);
     const NEEDS_TYPE: bool = T::NEEDS_TYPE;
 
-    fn matches(ty: InterfaceType, types: &ComponentTypes) -> bool {
+    fn matches(ty: InterfaceType, types: &InstanceTypes<'_>) -> bool {
         matches!(ty, InterfaceType::Option(id) if T::matches(*types.option(id), types))
     }
 
@@ -90,7 +90,7 @@ impl<T: ComponentType, E: ComponentType> OptionLayout for Result<T, E> {
 }
 
 /// Whether the Rust type `T` stands for the optional payload `ty`.
-fn matches_payload<T: ComponentType>(ty: Option<InterfaceType>, types: &ComponentTypes) -> bool {
+fn matches_payload<T: ComponentType>(ty: Option<InterfaceType>, types: &InstanceTypes<'_>) -> bool {
     match ty {
         Some(ty) => T::matches(ty, types),
         None => T::SIZE == 0,
@@ -100,7 +100,7 @@ fn matches_payload<T: ComponentType>(ty: Option<InterfaceType>, types: &Componen
 impl<T: ComponentType, E: ComponentType> ComponentType for Result<T, E> {
     const ABI: CanonicalAbi = CanonicalAbi::variant_of(&[payload::<T>(), payload::<E>()]);
 
-    fn matches(ty: InterfaceType, types: &ComponentTypes) -> bool {
+    fn matches(ty: InterfaceType, types: &InstanceTypes<'_>) -> bool {
         let InterfaceType::Result(id) = ty else { return false };
         let &(ok, err) = types.result(id);
         matches_payload::<T>(ok, types) && matches_payload::<E>(err, types)

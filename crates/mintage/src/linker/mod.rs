@@ -4,7 +4,10 @@ mod names;
 
 pub(crate) use names::NameMap;
 
+use crate::abi::InstanceTypes;
 use crate::host::{DynamicHost, HostFunction, Lowered, TypedHost};
+use crate::resource::{Destructor, Linked};
+use crate::store::host_destructor;
 use crate::types::ComponentFunc;
 use crate::{
     AsContextMut, Component, ComponentNamedList, Engine, Instance, InstancePre, Lift, Lower, ResourceType,
@@ -12,8 +15,8 @@ use crate::{
 };
 use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexMap;
-use mintage_environ::ImportId;
 use mintage_environ::component::Import;
+use mintage_environ::{ImportId, Index};
 use mintage_runtime::HostTable;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -38,28 +41,28 @@ impl<T> Clone for Linker<T> {
 }
 
 /// What a name in a linker stands for.
-enum Definition<T> {
+enum Definition<T: 'static> {
     Func(Arc<dyn HostFunction<T>>),
     Instance(NameMap<Definition<T>>),
-    Resource(ResourceType),
+    Resource(ResourceType, Destructor<T>),
 }
 
-impl<T> Clone for Definition<T> {
+impl<T: 'static> Clone for Definition<T> {
     fn clone(&self) -> Self {
         match self {
             Definition::Func(func) => Definition::Func(func.clone()),
             Definition::Instance(names) => Definition::Instance(names.clone()),
-            Definition::Resource(ty) => Definition::Resource(*ty),
+            Definition::Resource(ty, destructor) => Definition::Resource(*ty, destructor.clone()),
         }
     }
 }
 
-impl<T> Definition<T> {
+impl<T: 'static> Definition<T> {
     fn kind(&self) -> &'static str {
         match self {
             Definition::Func(_) => "a function",
             Definition::Instance(_) => "an instance",
-            Definition::Resource(_) => "a resource type",
+            Definition::Resource(..) => "a resource type",
         }
     }
 }
@@ -120,7 +123,15 @@ impl<T: 'static> Linker<T> {
         );
         let interface = component.interface();
         let mut missing = Vec::new();
-        check(component, &interface.imports, Some(&self.root), "", &mut missing)?;
+        let mut resources = Vec::new();
+        check(
+            component,
+            &interface.imports,
+            Some(&self.root),
+            "",
+            &mut resources,
+            &mut missing,
+        )?;
         if !missing.is_empty() {
             let mut message = format!("the linker lacks {} of the component's imports:", missing.len());
             for import in missing {
@@ -135,7 +146,21 @@ impl<T: 'static> Linker<T> {
                 .context("an import has no definition")?;
             funcs.push(func.clone().lower(Lowered::new(component, id)));
         }
-        Ok(InstancePre::new(component, HostTable::new(component.code(), funcs)?))
+        let mut destructors = Vec::new();
+        for (id, path) in interface.host_resources() {
+            let Some(Definition::Resource(_, destructor)) = self.find(path) else {
+                bail!("a resource type has no definition")
+            };
+            funcs.push(host_destructor(destructor));
+            destructors.resize(id.index() + 1, None);
+            destructors[id.index()] = Some(destructor.clone());
+        }
+        let linked = Linked::new(resources, destructors);
+        Ok(InstancePre::new(
+            component,
+            HostTable::new(component.code(), funcs)?,
+            linked,
+        ))
     }
 
     /// Makes an instance: [`instantiate_pre`](Self::instantiate_pre), then [`InstancePre::instantiate`].
@@ -157,7 +182,15 @@ impl<T: 'static> Linker<T> {
     }
 
     fn func(&self, component: &Component, import: ImportId) -> Option<&Arc<dyn HostFunction<T>>> {
-        let (last, instances) = component.interface().import_funcs[import].path.split_last()?;
+        match self.find(&component.interface().import_funcs[import].path)? {
+            Definition::Func(func) => Some(func),
+            _ => None,
+        }
+    }
+
+    /// The definition at a path of names.
+    fn find(&self, path: &[Box<str>]) -> Option<&Definition<T>> {
+        let (last, instances) = path.split_last()?;
         let mut names = &self.root;
         for name in instances {
             let Definition::Instance(inner) = names.get(name)? else {
@@ -165,19 +198,17 @@ impl<T: 'static> Linker<T> {
             };
             names = inner;
         }
-        match names.get(last)? {
-            Definition::Func(func) => Some(func),
-            _ => None,
-        }
+        names.get(last)
     }
 }
 
-/// Compares imports with definitions; appends those without to `missing`. `path` ends in a separator unless it is empty.
+/// Compares imports with definitions; notes what the resource types are; appends imports without definition to `missing`. `path` ends in a separator unless it is empty.
 fn check<T: 'static>(
     component: &Component,
     imports: &IndexMap<Box<str>, Import>,
     names: Option<&NameMap<Definition<T>>>,
     path: &str,
+    resources: &mut Vec<Option<ResourceType>>,
     missing: &mut Vec<String>,
 ) -> Result<()> {
     let interface = component.interface();
@@ -191,7 +222,10 @@ fn check<T: 'static>(
         };
         match (import, found) {
             (Import::Func(id), Some(Definition::Func(func))) => func
-                .typecheck(interface.import_funcs[*id].ty, &interface.types)
+                .typecheck(
+                    interface.import_funcs[*id].ty,
+                    &InstanceTypes::new(&interface.types, resources),
+                )
                 .with_context(|| format!("import `{path}{name}` does not fit its definition"))?,
             (Import::Func(id), None) => {
                 missing.push(format!(
@@ -200,11 +234,30 @@ fn check<T: 'static>(
                 ));
             }
             (Import::Instance(items), Some(Definition::Instance(names))) => {
-                check(component, items, Some(names), &format!("{path}{name}."), missing)?;
+                check(
+                    component,
+                    items,
+                    Some(names),
+                    &format!("{path}{name}."),
+                    resources,
+                    missing,
+                )?;
             }
             // An instance of types only needs no definition.
-            (Import::Instance(items), None) => check::<T>(component, items, None, &format!("{path}{name}."), missing)?,
-            (Import::Resource(_), Some(Definition::Resource(_))) => {}
+            (Import::Instance(items), None) => {
+                check::<T>(component, items, None, &format!("{path}{name}."), resources, missing)?;
+            }
+            (Import::Resource(id), Some(Definition::Resource(ty, _))) => {
+                if resources.len() <= id.index() {
+                    resources.resize(id.index() + 1, None);
+                }
+                // A type can be imported again under another name, as one that equals the first.
+                ensure!(
+                    *resources[id.index()].get_or_insert(*ty) == *ty,
+                    "import `{path}{name}` is the same resource type as an earlier import, but the linker defines another \
+                     type of that name"
+                );
+            }
             (Import::Resource(_), None) => missing.push(format!("{path}{name}: resource")),
             (Import::Type(_) | Import::Static, _) => {}
             (Import::Func(_), Some(found)) => return Err(wrong("a function", found)),
@@ -272,8 +325,9 @@ impl<T: 'static> LinkerInstance<'_, T> {
         self.insert(name, Definition::Func(Arc::new(DynamicHost::new(func))))
     }
 
-    /// Defines a resource type of the host. Only its name plays a part as yet: values of resource types are not supported,
-    /// so `dtor`, which is to be called for each resource that a guest drops, never is.
+    /// Defines a resource type of the host. `dtor` is called with the representation of each resource that a guest drops, and
+    /// by [`ResourceAny::resource_drop`](crate::ResourceAny::resource_drop). It is not called for what guests still own when
+    /// the store is dropped: what the host keeps for its resources should go with the host's data.
     ///
     /// # Errors
     ///
@@ -282,8 +336,7 @@ impl<T: 'static> LinkerInstance<'_, T> {
     where
         F: Fn(StoreContextMut<'_, T>, u32) -> Result<()> + Send + Sync + 'static,
     {
-        let _ = dtor;
-        self.insert(name, Definition::Resource(ty))
+        self.insert(name, Definition::Resource(ty, Arc::new(dtor)))
     }
 
     /// The instance `name` inside this one, which is made when there is none.

@@ -1,0 +1,111 @@
+//! Handles: what lowering and lifting of resources works on, and what a type check knows of resource types.
+
+use super::{ComponentTypes, LiftContext, LowerContext};
+use crate::Result;
+use crate::error::handle_trap;
+use crate::resource::{HostHandles, Linked, Origin};
+use crate::types::ResourceType;
+use anyhow::{Context, anyhow};
+use mintage_environ::{DomainId, Index, ResourceId};
+use mintage_runtime::Instance;
+use std::ops::Deref;
+
+/// The types of a component, with what its imported resource types are: what a type check compares Rust types with.
+#[derive(Clone, Copy)]
+pub struct InstanceTypes<'a> {
+    types: &'a ComponentTypes,
+    /// By number; none for types that the component defines.
+    resources: &'a [Option<ResourceType>],
+}
+
+impl<'a> InstanceTypes<'a> {
+    pub(crate) fn new(types: &'a ComponentTypes, resources: &'a [Option<ResourceType>]) -> Self {
+        Self { types, resources }
+    }
+
+    /// The resource type of the host that `id` is, or `None` when a component defines it.
+    pub fn host_resource(&self, id: ResourceId) -> Option<ResourceType> {
+        self.resources.get(id.index()).copied().flatten()
+    }
+}
+
+impl Deref for InstanceTypes<'_> {
+    type Target = ComponentTypes;
+
+    fn deref(&self) -> &ComponentTypes {
+        self.types
+    }
+}
+
+/// The handles that a call can name: the store's, and those of one component instance.
+pub(crate) struct HandleContext<'a> {
+    pub host: &'a mut HostHandles,
+    pub linked: &'a Linked,
+    /// The number of the root instance in the store.
+    pub instance: u32,
+    pub domain: DomainId,
+}
+
+impl HandleContext<'_> {
+    /// What the resource type `id` of the component is.
+    pub fn ty(&self, id: ResourceId) -> ResourceType {
+        let host = self.linked.types().get(id.index()).copied().flatten();
+        host.unwrap_or_else(|| ResourceType::guest(self.host.store, self.instance, id))
+    }
+
+    /// Where a resource of type `id` comes from.
+    pub fn origin(&self, id: ResourceId) -> Origin {
+        Origin {
+            instance: self.instance,
+            resource: id,
+        }
+    }
+}
+
+/// The error for a call that has nothing to do with an instance: in tests only.
+fn no_handles() -> anyhow::Error {
+    anyhow!("handles need an instance")
+}
+
+impl<'a> LowerContext<'a> {
+    pub(crate) fn handles(&mut self) -> Result<&mut HandleContext<'a>> {
+        self.handles.as_mut().with_context(no_handles)
+    }
+
+    /// Gives the guest a resource (`lower_own`): the index of its new handle.
+    pub(crate) fn lower_own(&mut self, id: ResourceId, rep: u32) -> Result<u32> {
+        let domain = self.handles()?.domain;
+        self.instance()?.lower_own(domain, id, rep).map_err(handle_trap)
+    }
+
+    /// Lends the guest a resource for this call (`lower_borrow`): the index of its new handle.
+    pub(crate) fn lower_borrow(&mut self, id: ResourceId, rep: u32) -> Result<u32> {
+        let domain = self.handles()?.domain;
+        self.instance()?.lower_borrow(domain, id, rep).map_err(handle_trap)
+    }
+
+    fn instance(&self) -> Result<&Instance> {
+        self.guest.instance().with_context(no_handles)
+    }
+}
+
+impl<'a> LiftContext<'a> {
+    pub(crate) fn handles(&mut self) -> Result<&mut HandleContext<'a>> {
+        match &mut self.handles {
+            Some((handles, _)) => Ok(handles),
+            None => Err(no_handles()),
+        }
+    }
+
+    /// Takes a resource from the guest (`lift_own`): its representation.
+    pub(crate) fn lift_own(&mut self, id: ResourceId, index: u32) -> Result<u32> {
+        let (handles, instance) = self.handles.as_ref().with_context(no_handles)?;
+        instance.lift_own(handles.domain, id, index).map_err(handle_trap)
+    }
+
+    /// Borrows a resource of the guest for this call (`lift_borrow`): its representation.
+    pub(crate) fn lift_borrow(&mut self, id: ResourceId, index: u32) -> Result<u32> {
+        let (handles, instance) = self.handles.as_ref().with_context(no_handles)?;
+        instance.lift_borrow(handles.domain, id, index).map_err(handle_trap)
+    }
+}

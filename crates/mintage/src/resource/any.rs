@@ -1,0 +1,151 @@
+//! [`ResourceAny`]: a resource whose type is known at run time only.
+
+use super::Resource;
+use crate::abi::{CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext};
+use crate::types::ResourceType;
+use crate::{AsContextMut, Result, abi};
+use anyhow::{bail, ensure};
+
+/// A handle of a resource of a guest or of the host, in a [`Store`](crate::Store).
+///
+/// The value is a name: copies of it are the same handle. An owned resource lives until it is given away (passed as
+/// `own<R>`) or dropped with [`resource_drop`](Self::resource_drop); a borrowed one can be used until the host function that got
+/// it returns. Whatever comes later is an error. Dropping the Rust value, or the store, destroys nothing: no destructor runs
+/// by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ResourceAny {
+    pub(super) store: u64,
+    pub(super) index: u32,
+    pub(super) generation: u32,
+    pub(super) ty: ResourceType,
+    pub(super) owned: bool,
+}
+
+impl ResourceAny {
+    /// The resource's type.
+    pub fn ty(&self) -> ResourceType {
+        self.ty
+    }
+
+    /// Whether the handle owns its resource.
+    pub fn owned(&self) -> bool {
+        self.owned
+    }
+
+    /// Drops the handle. When it owns the resource, this runs the destructor: the guest's, or the one that was given to
+    /// [`LinkerInstance::resource`](crate::LinkerInstance::resource).
+    ///
+    /// # Errors
+    ///
+    /// When the handle is no more, is lent to a call that is under way, or is of another store; when the destructor fails.
+    pub fn resource_drop(self, mut store: impl AsContextMut) -> Result<()> {
+        let store = store.as_context_mut();
+        let entry = store.0.opaque.handles.remove(self)?;
+        match entry.origin.filter(|_| entry.owned) {
+            Some(origin) => store.0.destroy(origin, entry.rep),
+            None => Ok(()),
+        }
+    }
+
+    /// A handle of a resource of the host.
+    ///
+    /// # Errors
+    ///
+    /// When `resource` is borrowed, or was given away before.
+    pub fn try_from_resource<T: 'static>(resource: Resource<T>, mut store: impl AsContextMut) -> Result<ResourceAny> {
+        let store = store.as_context_mut();
+        let rep = resource.take()?;
+        Ok(store.0.opaque.handles.add_own(ResourceType::host::<T>(), rep, None))
+    }
+
+    /// The resource of the host behind the handle, which is given up.
+    ///
+    /// # Errors
+    ///
+    /// When the resource is not of the type `T`, or as [`resource_drop`](Self::resource_drop).
+    pub fn try_into_resource<T: 'static>(self, mut store: impl AsContextMut) -> Result<Resource<T>> {
+        ensure!(
+            self.ty == ResourceType::host::<T>(),
+            "resource type mismatch: the resource is not of the host type `{}`",
+            std::any::type_name::<T>()
+        );
+        let entry = store.as_context_mut().0.opaque.handles.remove(self)?;
+        Ok(match entry.owned {
+            true => Resource::new_own(entry.rep),
+            false => Resource::new_borrow(entry.rep),
+        })
+    }
+}
+
+impl LowerContext<'_> {
+    fn lower_any(&mut self, ty: InterfaceType, handle: ResourceAny) -> Result<u32> {
+        let (InterfaceType::Own(id) | InterfaceType::Borrow(id)) = ty else {
+            bail!("a resource is passed as a value of another type")
+        };
+        let handles = self.handles()?;
+        ensure!(
+            handles.ty(id) == handle.ty,
+            "resource type mismatch: the handle is of another resource type than the parameter or result"
+        );
+        if let InterfaceType::Own(_) = ty {
+            let rep = handles.host.take_own(handle)?;
+            self.lower_own(id, rep)
+        } else {
+            let rep = handles.host.lend(handle)?;
+            self.lower_borrow(id, rep)
+        }
+    }
+}
+
+impl LiftContext<'_> {
+    fn lift_any(&mut self, ty: InterfaceType, index: u32) -> Result<ResourceAny> {
+        match ty {
+            InterfaceType::Own(id) => {
+                let rep = self.lift_own(id, index)?;
+                let handles = self.handles()?;
+                Ok(handles.host.add_own(handles.ty(id), rep, Some(handles.origin(id))))
+            }
+            InterfaceType::Borrow(id) => {
+                let rep = self.lift_borrow(id, index)?;
+                let handles = self.handles()?;
+                Ok(handles.host.add_borrow(handles.ty(id), rep, Some(handles.origin(id))))
+            }
+            _ => bail!("a value of another type is taken as a resource"),
+        }
+    }
+}
+
+impl ComponentType for ResourceAny {
+    const ABI: CanonicalAbi = CanonicalAbi::scalar(4);
+
+    fn matches(ty: InterfaceType, _types: &InstanceTypes<'_>) -> bool {
+        matches!(ty, InterfaceType::Own(_) | InterfaceType::Borrow(_))
+    }
+
+    fn describe() -> String {
+        "own<_>".into()
+    }
+}
+
+impl Lower for ResourceAny {
+    fn lower_flat(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
+        dst[0] = u64::from(cx.lower_any(ty, *self)?);
+        Ok(())
+    }
+
+    fn lower_memory(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, offset: usize) -> Result<()> {
+        let index = cx.lower_any(ty, *self)?;
+        cx.write(offset, index.to_le_bytes());
+        Ok(())
+    }
+}
+
+impl Lift for ResourceAny {
+    fn lift_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[u64]) -> Result<Self> {
+        cx.lift_any(ty, src[0] as u32)
+    }
+
+    fn lift_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Self> {
+        cx.lift_any(ty, abi::read_u32(bytes, 0))
+    }
+}

@@ -1,0 +1,241 @@
+//! [`HostHandles`]: the store's own handle table, with an entry for each [`ResourceAny`].
+
+use crate::error::wrong_store;
+use crate::types::ResourceType;
+use crate::{ResourceAny, Result};
+use anyhow::{anyhow, ensure};
+use mintage_environ::ResourceId;
+
+/// Where a resource came from: what destroys it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// The number of the instance in the store.
+    pub instance: u32,
+    /// The resource type, in that instance's component.
+    pub resource: ResourceId,
+}
+
+/// What the store knows of a handle.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entry {
+    pub ty: ResourceType,
+    pub rep: u32,
+    pub owned: bool,
+    /// None for a resource of the host that no instance has passed.
+    pub origin: Option<Origin>,
+    /// How many calls it is lent to.
+    lends: u32,
+}
+
+/// The handles that the host holds, and the calls under way that have borrows. The host's are the calls of guests by the host
+/// and of the host by guests.
+#[derive(Debug, Default)]
+pub(crate) struct HostHandles {
+    /// The store.
+    pub store: u64,
+    slots: Vec<Slot>,
+    /// Slots that are free.
+    free: Vec<u32>,
+    /// Handles that are lent to calls, outermost first.
+    lent: Vec<u32>,
+    /// Handles that the host has borrowed for calls, outermost first, with their generation.
+    borrowed: Vec<(u32, u32)>,
+    /// For each call, where its part of the two lists starts.
+    scopes: Vec<(usize, usize)>,
+}
+
+/// An entry or room for one. Copies of a handle may outlive it, so each reuse of a slot has a number of its own.
+#[derive(Debug)]
+struct Slot {
+    generation: u32,
+    entry: Option<Entry>,
+}
+
+impl HostHandles {
+    pub fn new(store: u64) -> Self {
+        Self {
+            store,
+            ..Self::default()
+        }
+    }
+
+    /// A new owning handle.
+    pub fn add_own(&mut self, ty: ResourceType, rep: u32, origin: Option<Origin>) -> ResourceAny {
+        self.add(Entry {
+            ty,
+            rep,
+            owned: true,
+            origin,
+            lends: 0,
+        })
+    }
+
+    /// A new handle that is borrowed for the innermost call.
+    pub fn add_borrow(&mut self, ty: ResourceType, rep: u32, origin: Option<Origin>) -> ResourceAny {
+        let handle = self.add(Entry {
+            ty,
+            rep,
+            owned: false,
+            origin,
+            lends: 0,
+        });
+        self.borrowed.push((handle.index, handle.generation));
+        handle
+    }
+
+    fn add(&mut self, entry: Entry) -> ResourceAny {
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(Slot {
+                generation: 0,
+                entry: None,
+            });
+            (self.slots.len() - 1) as u32
+        });
+        let slot = &mut self.slots[index as usize];
+        slot.entry = Some(entry);
+        ResourceAny {
+            store: self.store,
+            index,
+            generation: slot.generation,
+            ty: entry.ty,
+            owned: entry.owned,
+        }
+    }
+
+    /// What is known of a handle.
+    pub fn get(&self, handle: ResourceAny) -> Result<&Entry> {
+        if handle.store != self.store {
+            return Err(wrong_store("resource"));
+        }
+        let slot = self.slots.get(handle.index as usize);
+        slot.filter(|slot| slot.generation == handle.generation)
+            .and_then(|slot| slot.entry.as_ref())
+            .ok_or_else(|| anyhow!("the resource was dropped or given away before, or its borrow has ended"))
+    }
+
+    /// Removes a handle that is not lent.
+    pub fn remove(&mut self, handle: ResourceAny) -> Result<Entry> {
+        let entry = *self.get(handle)?;
+        ensure!(entry.lends == 0, "cannot remove owned resource while borrowed");
+        self.free_slot(handle.index);
+        Ok(entry)
+    }
+
+    /// Removes an owning handle that is not lent: its representation.
+    pub fn take_own(&mut self, handle: ResourceAny) -> Result<u32> {
+        ensure!(
+            self.get(handle)?.owned,
+            "cannot lower a `borrow` resource into an `own`"
+        );
+        Ok(self.remove(handle)?.rep)
+    }
+
+    /// Lends a handle to the innermost call: its representation.
+    pub fn lend(&mut self, handle: ResourceAny) -> Result<u32> {
+        let rep = self.get(handle)?.rep;
+        if let Some(Slot { entry: Some(entry), .. }) = self.slots.get_mut(handle.index as usize) {
+            entry.lends += 1;
+            self.lent.push(handle.index);
+        }
+        Ok(rep)
+    }
+
+    fn free_slot(&mut self, index: u32) {
+        let slot = &mut self.slots[index as usize];
+        slot.entry = None;
+        // A slot whose numbers are used up is not used again.
+        if let Some(generation) = slot.generation.checked_add(1) {
+            slot.generation = generation;
+            self.free.push(index);
+        }
+    }
+
+    /// Enters a call that has borrows: what [`exit`](Self::exit) takes to leave it.
+    pub fn enter(&mut self) -> usize {
+        self.scopes.push((self.lent.len(), self.borrowed.len()));
+        self.scopes.len() - 1
+    }
+
+    /// Leaves a call, and all that it left behind when a panic ended them: ends its loans and borrows.
+    pub fn exit(&mut self, call: usize) {
+        let Some(&(lent, borrowed)) = self.scopes.get(call) else {
+            return;
+        };
+        self.scopes.truncate(call);
+        for index in self.lent.drain(lent..) {
+            if let Some(entry) = &mut self.slots[index as usize].entry {
+                entry.lends -= 1;
+            }
+        }
+        for (index, generation) in self.borrowed.split_off(borrowed) {
+            let slot = &self.slots[index as usize];
+            if slot.generation == generation && slot.entry.is_some() {
+                self.free_slot(index);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn handles() -> HostHandles {
+        HostHandles::new(3)
+    }
+
+    fn message<T>(result: Result<T>) -> String {
+        result.err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn copies_of_a_handle_end_with_it() {
+        let mut handles = handles();
+        let ty = ResourceType::host::<u8>();
+        let first = handles.add_own(ty, 7, None);
+        assert_eq!(handles.take_own(first).unwrap(), 7);
+        // The slot is used again, and the old handle does not mean the new resource.
+        let second = handles.add_own(ty, 8, None);
+        assert_eq!(second.index, first.index);
+        assert!(message(handles.get(first)).starts_with("the resource was dropped or given away before"));
+        assert_eq!(handles.get(second).unwrap().rep, 8);
+        let elsewhere = HostHandles::new(4);
+        assert!(message(elsewhere.get(second)).contains("another `Store`"));
+    }
+
+    #[test]
+    fn what_is_lent_stays() {
+        let mut handles = handles();
+        let own = handles.add_own(ResourceType::host::<u8>(), 7, None);
+        let outer = handles.enter();
+        handles.lend(own).unwrap();
+        let inner = handles.enter();
+        handles.lend(own).unwrap();
+        handles.exit(inner);
+        assert_eq!(
+            message(handles.remove(own)),
+            "cannot remove owned resource while borrowed"
+        );
+        handles.exit(outer);
+        assert_eq!(handles.remove(own).unwrap().rep, 7);
+    }
+
+    #[test]
+    fn borrows_end_with_their_call() {
+        let mut handles = handles();
+        let ty = ResourceType::host::<u8>();
+        let call = handles.enter();
+        let borrow = handles.add_borrow(ty, 7, None);
+        let dropped = handles.add_borrow(ty, 8, None);
+        handles.remove(dropped).unwrap();
+        let own = handles.add_own(ty, 9, None);
+        assert_eq!(own.index, dropped.index);
+        assert_eq!(
+            message(handles.take_own(borrow)),
+            "cannot lower a `borrow` resource into an `own`"
+        );
+        handles.exit(call);
+        assert!(handles.get(borrow).is_err());
+        assert_eq!(handles.get(own).unwrap().rep, 9);
+    }
+}
