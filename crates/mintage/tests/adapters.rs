@@ -311,7 +311,7 @@ impl Random {
         if depth == 0 || self.below(5) == 0 {
             return Ty::Primitive(PRIMITIVES[self.below(PRIMITIVES.len())]);
         }
-        let mut some = |random: &mut Random, most: usize| -> Vec<Ty> {
+        let some = |random: &mut Random, most: usize| -> Vec<Ty> {
             (0..1 + random.below(most)).map(|_| random.ty(depth - 1)).collect()
         };
         match self.below(10) {
@@ -325,7 +325,7 @@ impl Random {
             6 => Ty::Enum([1, 3, 256, 257][self.below(4)]),
             7 => Ty::Option(Box::new(self.ty(depth - 1))),
             8 => {
-                let mut side = |random: &mut Random| (random.below(3) != 0).then(|| Box::new(random.ty(depth - 1)));
+                let side = |random: &mut Random| (random.below(3) != 0).then(|| Box::new(random.ty(depth - 1)));
                 Ty::Result(side(self), side(self))
             }
             _ => Ty::Flags([1, 8, 9, 16, 17, 32][self.below(6)]),
