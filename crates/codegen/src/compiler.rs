@@ -116,6 +116,8 @@ impl Compiler {
     ) -> Result<CompiledFunction> {
         self.build(program, layout, key, scratch)
             .and_then(|()| self.finish(key, scratch))
+            // What failed half way has left its traces in the buffers.
+            .inspect_err(|_| *scratch = Scratch::default())
             .with_context(|| format!("cannot compile {}", describe(program, key)))
     }
 
@@ -228,11 +230,17 @@ fn describe(program: &Program<'_>, key: FuncKey) -> Cow<'static, str> {
             Some(name) => format!("function {key} `{name}`").into(),
             None => format!("function {key}").into(),
         },
-        FuncKey::LowerImport(_) | FuncKey::Entry(_) | FuncKey::Builtin(_) | FuncKey::Resource(_) => format!("trampoline {key}").into(),
+        FuncKey::LowerImport(_) | FuncKey::Entry(_) | FuncKey::Builtin(_) | FuncKey::Resource(_) => {
+            format!("trampoline {key}").into()
+        }
         FuncKey::Adapter(id) => match program.adapters.get(id) {
             Some(adapter) => {
                 let ty = program.interface.types.display_func(adapter.ty);
-                format!("{key}, the adapter from {:?} to {:?} of {ty}", adapter.lower.domain, adapter.lift.options.domain).into()
+                format!(
+                    "{key}, the adapter from {:?} to {:?} of {ty}",
+                    adapter.lower.domain, adapter.lift.options.domain
+                )
+                .into()
             }
             None => format!("{key}").into(),
         },

@@ -233,3 +233,38 @@ fn diff_shows_changes_with_context() {
     let new = "a\nb\nc\nd\nX\nf\ng\nh\ni\n";
     assert_eq!(diff(old, new), "   b\n   c\n   d\n  -e\n  +X\n   f\n   g\n   h\n  +i\n");
 }
+
+/// A function that multiplies is refused with an error that names it, and leaves the buffers fit for the next one.
+#[test]
+fn too_many_values() {
+    let results = "i32 ".repeat(1000);
+    let constants = "(i32.const 1) ".repeat(1000);
+    let branches = "(br_if 0 (local.get 0)) ".repeat(20_000);
+    let drops = "(drop) ".repeat(1000);
+    let component = format!(
+        "(component (core module $m
+            (func $vast (export \"vast\") (param i32) (block (result {results}) {constants} {branches}) {drops})
+            (func (export \"small\")))
+        (core instance (instantiate $m)))"
+    );
+    let tunables = Tunables {
+        core_exports: true,
+        ..Tunables::default()
+    };
+    let bytes = wat::parse_str(component).unwrap();
+    let program = mintage_program::build(&bytes, &tunables).unwrap();
+    let layout = SlabLayout::compute(&program.shape, &tunables).unwrap();
+    let compiler = Compiler::for_processor(&processor().unwrap(), &tunables).unwrap();
+    let mut scratch = Scratch::default();
+    let mut compile = |name| {
+        let key = find_key(&program, name).unwrap();
+        compiler.compile(&program, &layout, key, &mut scratch)
+    };
+    let error = format!("{:#}", compile("core[0]:f0").unwrap_err());
+    assert!(
+        error.starts_with("cannot compile function core[0]:f0 `vast`: at byte offset 0x"),
+        "{error}"
+    );
+    assert!(error.ends_with("has more than 16777216 values; split it"), "{error}");
+    compile("core[0]:f1").unwrap();
+}

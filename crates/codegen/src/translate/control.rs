@@ -3,26 +3,32 @@
 //! A frame's destination block is made by the first branch to it: where nothing branches to the end of a block, its results
 //! simply stay on the operand stack.
 
-use super::{Translator, Values, state::trap_code};
+use super::{Translator, Values, state::trap_code, variable};
 use crate::abi;
-use anyhow::{Result, bail};
-use cranelift_codegen::ir::{Block, BlockArg, BlockCall, InstBuilder, JumpTableData, Type, Value};
-use mintage_environ::{Trap, ValType};
-use smallvec::SmallVec;
+use anyhow::{Result, ensure};
+use cranelift_codegen::ir::{Block, BlockCall, InstBuilder, JumpTableData, Type, Value};
+use mintage_environ::{SigId, Trap, ValType};
 use wasmparser::{BlockType, BrTable, Operator};
 
-/// A short list of types.
-pub(super) type Types = SmallVec<[Type; 4]>;
+/// The most targets of a `br_table`: the limit of the engines in browsers.
+const MAX_TABLE_TARGETS: u32 = 65520;
 
 /// An open block.
 pub(crate) struct Frame {
     kind: Kind,
-    /// Types of the results.
-    results: Types,
+    results: Results,
     /// Operands below the block's own.
     height: usize,
     /// The block behind the end, once something branches to it. Its parameters are the results.
     next: Option<Block>,
+}
+
+/// The results of a block. Blocks nest deep, so each takes little room.
+#[derive(Clone, Copy)]
+pub(super) enum Results {
+    None,
+    One(Type),
+    Of(SigId),
 }
 
 enum Kind {
@@ -70,25 +76,22 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// Opens the bottom frame, whose end is the function's.
-    pub(super) fn open_function(&mut self, results: Types) {
+    pub(super) fn open_function(&mut self, sig: SigId) {
         self.frames.push(Frame {
             kind: Kind::Block,
-            results,
+            results: Results::Of(sig),
             height: 0,
             next: None,
         });
     }
 
     fn open(&mut self, ty: BlockType, kind: impl FnOnce(&mut Self, &[ValType]) -> Kind) -> Result<()> {
-        let (parameters, results): (&'a [ValType], Types) = match ty {
-            BlockType::Empty => (&[], Types::new()),
-            BlockType::Type(ty) => (&[], SmallVec::from_slice(&[self.block_type(ty)?])),
+        let (parameters, results): (&'a [ValType], Results) = match ty {
+            BlockType::Empty => (&[], Results::None),
+            BlockType::Type(ty) => (&[], Results::One(variable::operand_type(ty)?)),
             BlockType::FuncType(index) => {
-                let signature = &self.input.program.interface.signatures[self.module.types[index as usize]];
-                (
-                    &signature.params,
-                    signature.results.iter().map(|&ty| abi::clif_type(ty)).collect(),
-                )
+                let sig = self.module.types[index as usize];
+                (&self.input.program.interface.signatures[sig].params, Results::Of(sig))
             }
         };
         let kind = kind(self, parameters);
@@ -100,18 +103,6 @@ impl<'a> Translator<'a, '_> {
             next: None,
         });
         Ok(())
-    }
-
-    fn block_type(&self, ty: wasmparser::ValType) -> Result<Type> {
-        use cranelift_codegen::ir::types;
-        Ok(match ty {
-            wasmparser::ValType::I32 => types::I32,
-            wasmparser::ValType::I64 => types::I64,
-            wasmparser::ValType::F32 => types::F32,
-            wasmparser::ValType::F64 => types::F64,
-            wasmparser::ValType::Ref(_) => abi::REFERENCE,
-            wasmparser::ValType::V128 => bail!("SIMD is not supported yet"),
-        })
     }
 
     fn loop_header(&mut self, parameters: &[ValType]) -> Kind {
@@ -137,6 +128,7 @@ impl<'a> Translator<'a, '_> {
         self.builder.seal_block(then);
         self.builder.seal_block(otherwise);
         self.builder.switch_to_block(then);
+        self.charge(parameters.len());
         Kind::If {
             otherwise,
             parameters: self.top(parameters.len()).into(),
@@ -181,7 +173,7 @@ impl<'a> Translator<'a, '_> {
             self.stack.truncate(frame.height);
         }
         if self.frames.is_empty() && self.reachable {
-            let results: Values = self.top(frame.results.len()).into();
+            let results: Values = self.top(self.result_count(frame.results)).into();
             self.ins().return_(&results);
             self.reachable = false;
         }
@@ -190,21 +182,38 @@ impl<'a> Translator<'a, '_> {
     /// Jumps to the end of the frame at `index` with the results on top of the operand stack.
     fn jump_to_end(&mut self, index: usize) {
         let next = self.next_of(index);
-        let arguments = self.top_arguments(self.frames[index].results.len());
+        let arguments = self.top_arguments(self.result_count(self.frames[index].results));
         self.ins().jump(next, &arguments);
         self.reachable = false;
     }
 
+    fn result_count(&self, results: Results) -> usize {
+        match results {
+            Results::None => 0,
+            Results::One(_) => 1,
+            Results::Of(sig) => self.input.program.interface.signatures[sig].results.len(),
+        }
+    }
+
     /// The block behind the end of the frame at `index`.
     fn next_of(&mut self, index: usize) -> Block {
-        let frame = &mut self.frames[index];
-        *frame.next.get_or_insert_with(|| {
-            let next = self.builder.create_block();
-            for &ty in &frame.results {
+        if let Some(next) = self.frames[index].next {
+            return next;
+        }
+        let next = self.builder.create_block();
+        match self.frames[index].results {
+            Results::None => {}
+            Results::One(ty) => {
                 self.builder.append_block_param(next, ty);
             }
-            next
-        })
+            Results::Of(sig) => {
+                for &ty in &self.input.program.interface.signatures[sig].results {
+                    self.builder.append_block_param(next, abi::clif_type(ty));
+                }
+            }
+        }
+        self.frames[index].next = Some(next);
+        next
     }
 
     /// Where a branch to label `depth` goes, and how many operands it takes along.
@@ -213,7 +222,7 @@ impl<'a> Translator<'a, '_> {
         if let Kind::Loop { header, parameters } = self.frames[index].kind {
             (header, parameters)
         } else {
-            (self.next_of(index), self.frames[index].results.len())
+            (self.next_of(index), self.result_count(self.frames[index].results))
         }
     }
 
@@ -235,6 +244,11 @@ impl<'a> Translator<'a, '_> {
     }
 
     fn branch_table(&mut self, table: &BrTable<'a>) -> Result<()> {
+        ensure!(
+            table.len() <= MAX_TABLE_TARGETS,
+            "`br_table` has {} targets, more than the limit of {MAX_TABLE_TARGETS}; split the function",
+            table.len()
+        );
         let index = self.pop();
         let mut calls: Vec<BlockCall> = Vec::with_capacity(table.len() as usize);
         for depth in table.targets() {
@@ -249,7 +263,7 @@ impl<'a> Translator<'a, '_> {
 
     fn block_call(&mut self, depth: u32) -> BlockCall {
         let (target, count) = self.label(depth);
-        let arguments: SmallVec<[BlockArg; 8]> = self.top_arguments(count);
+        let arguments = self.top_arguments(count);
         self.builder.func.dfg.block_call(target, &arguments)
     }
 }

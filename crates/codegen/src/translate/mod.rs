@@ -19,10 +19,10 @@ mod variable;
 
 use crate::abi;
 use crate::compiler::{Input, Scratch};
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, SourceLoc, TrapCode, Type, Value};
 use cranelift_frontend::{FuncInstBuilder, FunctionBuilder};
-use mintage_environ::{CoreInstanceId, FuncIndex};
+use mintage_environ::{CoreInstanceId, FuncIndex, SigId};
 use mintage_program::{Body, CoreInstance, Module};
 use smallvec::SmallVec;
 use wasmparser::{BinaryReader, FunctionBody, Operator, OperatorsReader};
@@ -51,7 +51,13 @@ struct Translator<'a, 'f> {
     skipped_blocks: u32,
     /// The context pointer.
     ctx: Value,
+    /// Arguments of calls and branches so far.
+    arguments: usize,
 }
+
+/// The most values and arguments of one function: 16 Mi take about a gibibyte. A function of ordinary code has less than one
+/// for each of its bytes, but blocks of a thousand parameters multiply.
+const MAX_VALUES: usize = 1 << 24;
 
 /// Translates function `func` of core instance `instance_id` to CLIF, left in the scratch context.
 pub(crate) fn core_function(
@@ -74,8 +80,7 @@ pub(crate) fn core_function(
     let body = *body.context("internal error: an imported function has no body")?;
 
     let clif = &mut scratch.context.func;
-    let signature = &input.program.interface.signatures[sig];
-    clif.signature = abi::wasm_signature(signature);
+    clif.signature = abi::wasm_signature(&input.program.interface.signatures[sig]);
     check_stack_limit(clif);
 
     let Buffers { imports, stack, frames } = &mut scratch.buffers;
@@ -100,19 +105,16 @@ pub(crate) fn core_function(
         reachable: true,
         skipped_blocks: 0,
         ctx,
+        arguments: 0,
     };
-    translator.body(
-        &body,
-        entry,
-        signature.results.iter().map(|&ty| abi::clif_type(ty)).collect(),
-    )?;
+    translator.body(&body, entry, sig)?;
     translator.builder.seal_all_blocks();
     translator.builder.finalize(input.isa.frontend_config());
     Ok(())
 }
 
 impl<'a, 'f> Translator<'a, 'f> {
-    fn body(&mut self, body: &Body<'a>, entry: Block, results: control::Types) -> Result<()> {
+    fn body(&mut self, body: &Body<'a>, entry: Block, sig: SigId) -> Result<()> {
         let body = FunctionBody::new(BinaryReader::new(body.bytes, body.offset as u64));
         self.declare_parameters(entry);
         let mut locals = body.get_locals_reader()?;
@@ -122,7 +124,7 @@ impl<'a, 'f> Translator<'a, 'f> {
             self.declare_locals(count, ty)
                 .with_context(|| format!("at byte offset {offset:#x}"))?;
         }
-        self.open_function(results);
+        self.open_function(sig);
         let mut operators = OperatorsReader::new(locals.get_binary_reader());
         while !operators.eof() {
             let (operator, offset) = operators.read_with_offset()?;
@@ -132,6 +134,7 @@ impl<'a, 'f> Translator<'a, 'f> {
             }
             if self.reachable {
                 self.operator(&operator)
+                    .and_then(|()| self.check_size())
                     .with_context(|| format!("at byte offset {offset:#x}"))?;
             } else {
                 self.skip(&operator);
@@ -155,6 +158,19 @@ impl<'a, 'f> Translator<'a, 'f> {
         if !known {
             bail!("the operator {} is not supported yet", operator_name(operator));
         }
+        Ok(())
+    }
+
+    /// Notes that `count` operands are copied to a call or a branch.
+    fn charge(&mut self, count: usize) {
+        self.arguments += count;
+    }
+
+    fn check_size(&self) -> Result<()> {
+        ensure!(
+            self.arguments + self.builder.func.dfg.num_values() <= MAX_VALUES,
+            "the function has more than {MAX_VALUES} values; split it"
+        );
         Ok(())
     }
 
@@ -186,7 +202,8 @@ impl<'a, 'f> Translator<'a, 'f> {
     }
 
     /// The `count` topmost operands as arguments of a branch.
-    fn top_arguments(&self, count: usize) -> SmallVec<[BlockArg; 8]> {
+    fn top_arguments(&mut self, count: usize) -> SmallVec<[BlockArg; 8]> {
+        self.charge(count);
         self.top(count).iter().copied().map(BlockArg::from).collect()
     }
 
@@ -218,4 +235,15 @@ impl<'a, 'f> Translator<'a, 'f> {
 fn operator_name(operator: &Operator<'_>) -> String {
     let text = format!("{operator:?}");
     text.split([' ', '{', '(']).next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn operators_are_named_without_immediates() {
+        assert_eq!(operator_name(&Operator::I8x16Splat), "I8x16Splat");
+        assert_eq!(operator_name(&Operator::ReturnCall { function_index: 3 }), "ReturnCall");
+    }
 }

@@ -20,7 +20,7 @@ impl<'a> Translator<'a, '_> {
 
     /// Declares `count` locals of type `ty`, which start at zero or null.
     pub(super) fn declare_locals(&mut self, count: u32, ty: ValType) -> Result<()> {
-        let zero = match local_type(ty)? {
+        let zero = match operand_type(ty)? {
             types::F32 => self.ins().f32const(Ieee32::with_bits(0)),
             types::F64 => self.ins().f64const(Ieee64::with_bits(0)),
             integer => self.iconst(integer, 0),
@@ -75,8 +75,8 @@ impl<'a> Translator<'a, '_> {
     }
 }
 
-/// The type of a local, which for now is no vector.
-fn local_type(ty: ValType) -> Result<Type> {
+/// The type that holds operands and locals of type `ty`, which for now is no vector.
+pub(super) fn operand_type(ty: ValType) -> Result<Type> {
     Ok(match ty {
         ValType::I32 => types::I32,
         ValType::I64 => types::I64,
