@@ -28,17 +28,33 @@ impl Live {
     ///
     /// When it is invalid or not supported, has an import, or traps while it is instantiated.
     pub(crate) fn new(engine: &Engine, bytes: &[u8]) -> Result<Live> {
-        let component = compile(engine, bytes)?;
-        let mut store = Store::new(engine, ());
-        let instance = linker(&component)?.instantiate(&mut store, &component)?;
+        Live::of(&compile(engine, bytes)?)
+    }
+
+    /// Instantiates a component.
+    ///
+    /// # Errors
+    ///
+    /// When it has an import, or traps while it is instantiated.
+    pub(crate) fn of(component: &Component) -> Result<Live> {
+        let mut store = Store::new(component.engine(), ());
+        let instance = linker(component)?.instantiate(&mut store, component)?;
         Ok(Live { store, instance })
     }
 
-    /// Calls an exported function of the component.
-    pub(crate) fn call(&mut self, name: &str, args: &[Val]) -> Result<Vec<Val>> {
+    /// Calls an exported function of the component, or of the instance that it exports under a name.
+    pub(crate) fn call(&mut self, instance: Option<&str>, name: &str, args: &[Val]) -> Result<Vec<Val>> {
+        let inside = match instance {
+            Some(instance) => {
+                let export = self.instance.get_export(&mut self.store, None, instance);
+                Some(export.with_context(|| format!("no instance `{instance}`"))?.1)
+            }
+            None => None,
+        };
         let func = self
             .instance
-            .get_func(&mut self.store, name)
+            .get_export(&mut self.store, inside.as_ref(), name)
+            .and_then(|(_, index)| self.instance.get_func(&mut self.store, index))
             .with_context(|| format!("no function `{name}`"))?;
         let results = func.results(&self.store).len();
         let mut results = vec![Val::Bool(false); results];

@@ -6,7 +6,7 @@
 //! ```text
 //! script text   -> directives              parsed by the crate `wast`            script.rs
 //! core modules  -> component binary        with `spectest` and linked instances  wrap.rs, spectest.rs
-//! core instances that import each other    moved into one component              linking.rs
+//! instances that import each other         moved into one component              linking.rs, component.rs
 //! component     -> instance in a store     all use of the engine                 engine.rs
 //! results       -> pass or cause           core_value.rs, component_value.rs
 //! many scripts  -> summary                 in parallel, with exclusions          suite.rs
@@ -14,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+mod component;
 mod component_value;
 mod core_value;
 mod engine;

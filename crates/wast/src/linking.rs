@@ -1,4 +1,4 @@
-//! Core instances of a script that import from each other.
+//! Instances of a script that import from each other.
 //!
 //! A script instantiates one module after the other, calls functions in between, and lets later modules import what earlier
 //! instances export. A component is a closed world instead. So instances that share state are put into one component:
@@ -6,70 +6,160 @@
 //! instantiated, and every call that the script has made on the earlier instances so far is made again there. From then
 //! on the script's instances live in the new component. What this cannot express is an instantiation that fails half way
 //! and leaves its marks in instances that go on living: the component that traps while it is instantiated is gone.
+//!
+//! The same is done for components that import instances of earlier components: all become parts of one component.
 
+use crate::component::{self, ComponentDefinition};
 use crate::core_value::CoreValue;
 use crate::engine::Live;
 use crate::wrap::{self, CoreModule, Member};
 use anyhow::{Context, Result};
 use hashbrown::HashMap;
-use mintage::Engine;
+use mintage::{Engine, Val};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-/// A core instance of the script.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct InstanceId(usize);
+/// What is linked: core modules or components.
+pub(crate) trait Kind: Sized {
+    /// What the script instantiates.
+    type Module;
+    /// Arguments and results of calls.
+    type Value: Clone;
 
-/// All core instances of one script.
-pub(crate) struct CoreInstances<'e> {
-    engine: &'e Engine,
-    /// The group in which each instance lives; its number stays its own when it is gone.
-    homes: Vec<usize>,
-    /// Components, by number; `None` when no instance lives there any longer.
-    groups: Vec<Option<Group>>,
-    calls: usize,
+    /// The names of what `module` imports.
+    fn imports(module: &Self::Module) -> Vec<&str>;
+    /// Whether an instance can change.
+    fn has_state(module: &Self::Module) -> bool;
+    /// A component with an instance of each of `members`.
+    fn link(engine: &Engine, members: &[Member<Self::Module>]) -> Result<Self>;
+    /// Calls an exported function of the instance at `position`.
+    fn call(&mut self, position: u32, name: &str, args: &[Self::Value]) -> Result<Vec<Self::Value>>;
 }
 
-/// A component, some of whose core instances are instances of the script. Others may be copies: an instance without state
-/// is not moved when a module imports from it but gets a copy in the new component.
-struct Group {
-    members: BTreeMap<InstanceId, Part>,
-    /// Every call that the script made on members, by its number.
-    log: BTreeMap<usize, Call>,
+/// A component whose core instances are instances of the script.
+pub(crate) struct Core {
     live: Live,
     first_instance: u32,
 }
 
-#[derive(Clone)]
-struct Part {
-    module: Rc<CoreModule>,
+impl Kind for Core {
+    type Module = CoreModule;
+    type Value = CoreValue;
+
+    fn imports(module: &CoreModule) -> Vec<&str> {
+        module.imported_modules().collect()
+    }
+
+    fn has_state(module: &CoreModule) -> bool {
+        module.has_state
+    }
+
+    fn link(engine: &Engine, members: &[Member<CoreModule>]) -> Result<Core> {
+        let linked = wrap::linked(members);
+        Ok(Core {
+            live: Live::new(engine, &linked.bytes)?,
+            first_instance: linked.first_instance,
+        })
+    }
+
+    fn call(&mut self, position: u32, name: &str, args: &[CoreValue]) -> Result<Vec<CoreValue>> {
+        self.live.core_call(self.first_instance + position, name, args)
+    }
+}
+
+/// A component of the script, or one that has instances of several as exports.
+pub(crate) struct Composed {
+    live: Live,
+    is_single: bool,
+}
+
+impl Kind for Composed {
+    type Module = ComponentDefinition;
+    type Value = Val;
+
+    fn imports(module: &ComponentDefinition) -> Vec<&str> {
+        module.imports().collect()
+    }
+
+    fn has_state(_: &ComponentDefinition) -> bool {
+        true
+    }
+
+    fn link(engine: &Engine, members: &[Member<ComponentDefinition>]) -> Result<Composed> {
+        let (live, is_single) = match members {
+            [single] => (Live::of(&single.module.component)?, true),
+            _ => (Live::new(engine, &component::composed(members))?, false),
+        };
+        Ok(Composed { live, is_single })
+    }
+
+    fn call(&mut self, position: u32, name: &str, args: &[Val]) -> Result<Vec<Val>> {
+        let instance = (!self.is_single).then(|| component::export_name(position as usize));
+        self.live.call(instance.as_deref(), name, args)
+    }
+}
+
+/// An instance of the script.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct InstanceId(usize);
+
+/// All instances of one kind of one script.
+pub(crate) struct Instances<'e, K: Kind> {
+    engine: &'e Engine,
+    /// The group in which each instance lives; its number stays its own when it is gone.
+    homes: Vec<usize>,
+    /// Components, by number; `None` when no instance lives there any longer.
+    groups: Vec<Option<Group<K>>>,
+    calls: usize,
+}
+
+/// A component, some of whose instances are instances of the script. Others may be copies: an instance without state is not
+/// moved when a module imports from it but gets a copy in the new component.
+struct Group<K: Kind> {
+    members: BTreeMap<InstanceId, Part<K::Module>>,
+    /// Every call that the script made on members, by its number.
+    log: BTreeMap<usize, Call<K::Value>>,
+    linked: K,
+}
+
+struct Part<M> {
+    module: Rc<M>,
     /// Who provides the imports from each module name.
     providers: Vec<(String, InstanceId)>,
 }
 
-#[derive(Clone)]
-struct Call {
-    instance: InstanceId,
-    name: Rc<str>,
-    args: Rc<[CoreValue]>,
+impl<M> Clone for Part<M> {
+    fn clone(&self) -> Self {
+        Self {
+            module: self.module.clone(),
+            providers: self.providers.clone(),
+        }
+    }
 }
 
-impl Group {
+#[derive(Clone)]
+struct Call<V> {
+    instance: InstanceId,
+    name: Rc<str>,
+    args: Rc<[V]>,
+}
+
+impl<K: Kind> Group<K> {
     fn position(&self, instance: InstanceId) -> u32 {
-        self.first_instance + self.members.range(..instance).count() as u32
+        self.members.range(..instance).count() as u32
     }
 
-    fn call(&mut self, call: &Call) -> Result<Vec<CoreValue>> {
+    fn call(&mut self, call: &Call<K::Value>) -> Result<Vec<K::Value>> {
         let position = self.position(call.instance);
-        self.live.core_call(position, &call.name, &call.args)
+        self.linked.call(position, &call.name, &call.args)
     }
 
     fn has_state(&self) -> bool {
-        self.members.values().any(|part| part.module.has_state)
+        self.members.values().any(|part| K::has_state(&part.module))
     }
 }
 
-impl<'e> CoreInstances<'e> {
+impl<'e, K: Kind> Instances<'e, K> {
     pub(crate) fn new(engine: &'e Engine) -> Self {
         Self {
             engine,
@@ -86,11 +176,11 @@ impl<'e> CoreInstances<'e> {
     /// When an import is unknown or of another type, or when instantiation traps. Nothing has changed then.
     pub(crate) fn instantiate(
         &mut self,
-        module: Rc<CoreModule>,
+        module: Rc<K::Module>,
         registered: &HashMap<String, InstanceId>,
     ) -> Result<InstanceId> {
         let find = |name: &str| registered.get(name).map(|&instance| (name.to_string(), instance));
-        let providers = module.imported_modules().filter_map(find).collect::<Vec<_>>();
+        let providers = K::imports(&module).into_iter().filter_map(find).collect::<Vec<_>>();
         let homes = providers
             .iter()
             .map(|&(_, provider)| self.homes[provider.0])
@@ -127,9 +217,13 @@ impl<'e> CoreInstances<'e> {
         Ok(id)
     }
 
-    fn link(&self, members: BTreeMap<InstanceId, Part>, log: BTreeMap<usize, Call>) -> Result<Group> {
+    fn link(
+        &self,
+        members: BTreeMap<InstanceId, Part<K::Module>>,
+        log: BTreeMap<usize, Call<K::Value>>,
+    ) -> Result<Group<K>> {
         let positions = members.keys().copied().zip(0..).collect::<HashMap<_, _>>();
-        let resolve = |part: &Part| Member {
+        let resolve = |part: &Part<K::Module>| Member {
             module: part.module.clone(),
             providers: part
                 .providers
@@ -137,14 +231,8 @@ impl<'e> CoreInstances<'e> {
                 .map(|(name, provider)| (name.clone(), positions[provider]))
                 .collect(),
         };
-        let linked = wrap::linked(&members.values().map(resolve).collect::<Vec<_>>());
-        let live = Live::new(self.engine, &linked.bytes)?;
-        Ok(Group {
-            members,
-            log,
-            live,
-            first_instance: linked.first_instance,
-        })
+        let linked = K::link(self.engine, &members.values().map(resolve).collect::<Vec<_>>())?;
+        Ok(Group { members, log, linked })
     }
 
     /// Calls an exported function.
@@ -152,7 +240,7 @@ impl<'e> CoreInstances<'e> {
     /// # Errors
     ///
     /// When there is no such function, or when it traps.
-    pub(crate) fn call(&mut self, instance: InstanceId, name: &str, args: &[CoreValue]) -> Result<Vec<CoreValue>> {
+    pub(crate) fn call(&mut self, instance: InstanceId, name: &str, args: &[K::Value]) -> Result<Vec<K::Value>> {
         let call = Call {
             instance,
             name: name.into(),
@@ -166,17 +254,6 @@ impl<'e> CoreInstances<'e> {
         results
     }
 
-    /// The value of an exported global.
-    ///
-    /// # Errors
-    ///
-    /// When there is no such global.
-    pub(crate) fn global(&mut self, instance: InstanceId, name: &str) -> Result<CoreValue> {
-        let group = self.group(instance)?;
-        let position = group.position(instance);
-        group.live.core_global(position, name)
-    }
-
     /// Drops the component in which `instance` lives, if no other instance of the script does. The script will not name the
     /// instance again.
     pub(crate) fn forget(&mut self, instance: InstanceId) {
@@ -186,9 +263,23 @@ impl<'e> CoreInstances<'e> {
         }
     }
 
-    fn group(&mut self, instance: InstanceId) -> Result<&mut Group> {
+    fn group(&mut self, instance: InstanceId) -> Result<&mut Group<K>> {
         self.groups[self.homes[instance.0]]
             .as_mut()
             .context("the instance was dropped")
+    }
+}
+
+impl Instances<'_, Core> {
+    /// The value of an exported global.
+    ///
+    /// # Errors
+    ///
+    /// When there is no such global.
+    pub(crate) fn global(&mut self, instance: InstanceId, name: &str) -> Result<CoreValue> {
+        let group = self.group(instance)?;
+        let position = group.position(instance);
+        let Core { live, first_instance } = &mut group.linked;
+        live.core_global(*first_instance + position, name)
     }
 }

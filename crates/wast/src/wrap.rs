@@ -144,11 +144,10 @@ fn unused_name(used: &mut HashSet<String>, module: &str, mut count: usize) -> St
     }
 }
 
-/// One instantiation of a module among [`linked`] ones.
-#[derive(Clone)]
-pub(crate) struct Member {
+/// One instantiation of a module, or component, among linked ones.
+pub(crate) struct Member<M = CoreModule> {
     /// The module.
-    pub(crate) module: Rc<CoreModule>,
+    pub(crate) module: Rc<M>,
     /// For each module name that it imports from: the position of the member that provides it. Names that are missing
     /// here (`spectest` apart) make an invalid component, as an unknown import should.
     pub(crate) providers: HashMap<String, usize>,

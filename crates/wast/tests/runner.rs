@@ -170,3 +170,58 @@ fn host_functions_of_component_scripts() {
         &[16],
     );
 }
+
+/// Components import instances of registered components, which keep their state; calls made before keep their effect.
+#[test]
+fn registered_component_instances_share_state() {
+    check(
+        r#"(component definition $Counter
+            (core module $m
+                (global $n (mut i32) (i32.const 0))
+                (func (export "next") (result i32)
+                    (global.set $n (i32.add (global.get $n) (i32.const 1)))
+                    (global.get $n)))
+            (core instance $i (instantiate $m))
+            (func (export "next") (result u32) (canon lift (core func $i "next"))))
+        (component instance $a $Counter)
+        (component instance $b $Counter)
+        (register "a" $a)
+        (register "b" $b)
+        (assert_return (invoke $a "next") (u32.const 1))
+        (component $user
+            (import "a" (instance $a (export "next" (func (result u32)))))
+            (import "b" (instance $b (export "next" (func (result u32)))))
+            (core func $next-a (canon lower (func $a "next")))
+            (core func $next-b (canon lower (func $b "next")))
+            (func (export "next-a") (result u32) (canon lift (core func $next-a)))
+            (func (export "next-b") (result u32) (canon lift (core func $next-b))))
+        (assert_return (invoke $user "next-a") (u32.const 2))
+        (assert_return (invoke $user "next-a") (u32.const 3))
+        (assert_return (invoke $user "next-b") (u32.const 1))
+        (assert_return (invoke $a "next") (u32.const 4))
+        (assert_return (invoke $b "next") (u32.const 2))
+        (component instance $c $Counter)
+        (assert_return (invoke $c "next") (u32.const 1))
+        (assert_unlinkable
+            (component (import "a" (instance (export "last" (func)))))
+            "missing")
+        (assert_unlinkable
+            (component (import "unknown" (func)))
+            "unknown")"#,
+        &[],
+    );
+}
+
+#[test]
+fn messages_of_rejected_components_count() {
+    check(
+        r#"(assert_invalid (component (export "x" (func 0))) "unknown function 0")
+        (assert_invalid (component (export "x" (func 0))) "unknown instance 0")
+        (assert_malformed (component quote "(func") "expected")
+        (assert_malformed (component quote "(func") "unknown operator")
+        (component definition $D (import "x" (func (param "a" 5))))
+        (component instance $i $D)
+        (assert_return (invoke $i "f"))"#,
+        &[2, 4, 5],
+    );
+}

@@ -28,7 +28,13 @@ fn suite(name: &str, files: impl Iterator<Item = TestFile<'static>>, engine: &En
 
 fn own_scripts(engine: &Engine) {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/component");
-    check("component", engine, &scripts_in(&folder, "component"), &exclusions(), 100);
+    check(
+        "component",
+        engine,
+        &scripts_in(&folder, "component"),
+        &exclusions(),
+        100,
+    );
 }
 
 matrix! {

@@ -17,7 +17,10 @@ pub enum Bounds {
 /// The engine of a cell of the matrix.
 pub fn engine(opt_level: OptLevel, bounds: Bounds) -> Engine {
     let mut config = Config::new();
-    config.core_exports(true).opt_level(opt_level).wasm_component_model_implements(true);
+    config
+        .core_exports(true)
+        .opt_level(opt_level)
+        .wasm_component_model_implements(true);
     if let Bounds::Explicit = bounds {
         config.memory_reservation(256 << 20).memory_guard_size(0);
     }
