@@ -121,7 +121,9 @@ fn call_destructor(
 ) -> Result<()> {
     let ctx_of = |domain: DomainId| {
         let layout = input.layout.domains.get(domain);
-        layout.map(|layout| layout.ctx as i64).context("internal error: no such domain")
+        layout
+            .map(|layout| layout.ctx as i64)
+            .context("internal error: no such domain")
     };
     let distance = ctx_of(target)? - ctx_of(source)?;
     let mut ctx = trampoline.ctx;

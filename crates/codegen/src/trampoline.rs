@@ -20,8 +20,8 @@ use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::FunctionBuilder;
 use mintage_environ::builtin::{BuiltinResult, RAISE_SLOT};
 use mintage_environ::{
-    Builtin, ControlBlock, FuncKey, HostImport, Index as _, LowerId, SigId, Trap, ValType, control_offsets, exit_offsets,
-    host_import_offsets,
+    Builtin, ControlBlock, FuncKey, HostImport, Index as _, LowerId, SigId, Trap, ValType, control_offsets,
+    exit_offsets, host_import_offsets,
 };
 
 /// Words of an argument array from which on the trampoline checks the stack limit itself; below, the reserve that the

@@ -1,7 +1,9 @@
 //! The program as text: compact, stable, and complete enough to read off what was decided. For `mintage inspect` and tests.
 
 use crate::ir::{Const, Program, ResourceOpKind};
-use mintage_environ::component::{CanonOptions, CoreCallee, CoreItem, Export, Import, Initializer, Resource, StringEncoding};
+use mintage_environ::component::{
+    CanonOptions, CoreCallee, CoreItem, Export, Import, Initializer, Resource, StringEncoding,
+};
 use mintage_environ::{CoreInstanceId, FuncKey};
 use std::fmt::{self, Display, Formatter};
 
@@ -125,7 +127,13 @@ impl Program<'_> {
                 ResourceOpKind::Rep => "rep",
                 ResourceOpKind::Drop => "drop",
             };
-            writeln!(f, "{}: {name} {:?} in {:?}", FuncKey::Resource(id), op.resource, op.domain)?;
+            writeln!(
+                f,
+                "{}: {name} {:?} in {:?}",
+                FuncKey::Resource(id),
+                op.resource,
+                op.domain
+            )?;
         }
         Ok(())
     }

@@ -392,12 +392,7 @@ struct Finish {
 }
 
 impl Finish {
-    fn program<'a>(
-        self,
-        parsed: Parsed<'a>,
-        inlined: Inlined<'a>,
-        calls: Calls,
-    ) -> Program<'a> {
+    fn program<'a>(self, parsed: Parsed<'a>, inlined: Inlined<'a>, calls: Calls) -> Program<'a> {
         let Calls {
             lowers,
             mut adapters,

@@ -88,10 +88,7 @@ pub(crate) enum Trampoline {
         sig: SigId,
     },
     /// A canonical built-in on handles.
-    Resource {
-        op: ResourceOp,
-        sig: SigId,
-    },
+    Resource { op: ResourceOp, sig: SigId },
     /// Something that is not supported yet; an error if it can be called.
     Unsupported {
         /// What it is.
