@@ -3,6 +3,7 @@
 //! The activations of a thread form a list, innermost first, which [`call`](crate::call) pushes to and pops from. What ends a
 //! call (the signal handler, the raise stub) finds here where to go, and leaves here what happened.
 
+use crate::arch::Entry;
 use crate::data::InstanceData;
 use crate::sys;
 use anyhow::Result;
@@ -16,8 +17,8 @@ pub const MAX_FRAMES: usize = 20;
 
 /// A running call.
 pub struct Activation {
-    /// The stack pointer of the entry stub's frame, which the stub stores: where a stopped call goes on.
-    pub entry_sp: usize,
+    /// Where a stopped call goes on.
+    pub entry: Entry,
     /// The activation that this one is nested in.
     pub previous: *const Activation,
     /// The instance.
@@ -74,7 +75,7 @@ impl Frames {
 pub struct Thread {
     /// The innermost activation.
     pub current: Cell<*const Activation>,
-    /// The lowest stack address that wasm code may use; 0 before [`Thread::prepare`].
+    /// The lowest stack address that wasm code may use; 0 before the first call.
     floor: Cell<usize>,
     /// The end of the stack that `floor` belongs to.
     top: Cell<usize>,
@@ -103,24 +104,28 @@ impl Thread {
     /// # Errors
     ///
     /// When the thread, which calls for the first time, cannot be prepared for signals.
-    #[inline]
+    #[inline(always)]
     pub fn stack_limit(&self, sp: usize, stack_bytes: usize) -> Result<u64> {
-        if self.top.get() == 0 {
-            self.prepare()?;
-        }
         let limit = sp.saturating_sub(stack_bytes);
+        match self.floor.get() <= limit && sp < self.top.get() {
+            true => Ok(limit as u64),
+            false => self.stack_limit_at_end(sp, limit),
+        }
+    }
+
+    /// The limit of a call that is the thread's first, that may use more stack than there is, or that is on another stack.
+    #[cold]
+    #[inline(never)]
+    fn stack_limit_at_end(&self, sp: usize, limit: usize) -> Result<u64> {
+        if self.top.get() == 0 {
+            sys::thread::ensure_signal_stack()?;
+            let stack = sys::thread::stack();
+            self.floor.set(stack.start + HOST_RESERVE.min(stack.len() / 4));
+            self.top.set(stack.end.max(1));
+        }
         // A stack that is not the thread's own (a coroutine's) has bounds that only its maker knows.
         let known = (self.floor.get()..self.top.get()).contains(&sp);
         Ok(if known { limit.max(self.floor.get()) } else { limit } as u64)
-    }
-
-    #[cold]
-    fn prepare(&self) -> Result<()> {
-        sys::thread::ensure_signal_stack()?;
-        let stack = sys::thread::stack();
-        self.floor.set(stack.start + HOST_RESERVE.min(stack.len() / 4));
-        self.top.set(stack.end.max(1));
-        Ok(())
     }
 }
 

@@ -1,11 +1,13 @@
 //! Entry into machine code.
 
 use crate::activation::{self, Activation};
+use crate::arch::Entry;
 use crate::data::{Failure, InstanceData, control_block};
 use crate::{Callee, InstanceHandle, Stopped, TrapReport, arch, backtrace};
 use anyhow::anyhow;
 use mintage_environ::{DomainId, ExitRecord};
 use std::mem::MaybeUninit;
+use std::ptr;
 
 /// Calls `callee` in the given domain of an instance, with the arguments in `words`, where the results replace them.
 ///
@@ -40,20 +42,22 @@ pub unsafe fn call(
     let previous = thread.current.get();
     // SAFETY: the activations in the list are calls further out on this stack, whose instances live.
     let outer = unsafe { previous.as_ref() };
-    let (stack_limit, previous_exit) = match outer {
+    // What is put back afterwards is constant in an outermost call: values that travel through memory from call to call would
+    // make each wait for the one before.
+    let (stack_limit, previous_exit, outer_host) = match outer {
         None => match thread.stack_limit(arch::stack_pointer(), data.limits.stack_bytes) {
-            Ok(limit) => (limit, ExitRecord { fp: 0, pc: 0 }),
+            Ok(limit) => (limit, ExitRecord { fp: 0, pc: 0 }, ptr::null_mut()),
             Err(error) => return Err(Stopped::Host(error)),
         },
         // SAFETY: as above.
-        Some(outer) => (outer.stack_limit, unsafe { (*outer.data).exit() }),
+        Some(outer) => (outer.stack_limit, unsafe { (*outer.data).exit() }, data.host.get()),
     };
     // SAFETY: machine code of this domain does not run but in calls, of which this is the innermost.
     unsafe { (*control_block(ctx)).stack_limit = stack_limit };
 
     let frames = MaybeUninit::uninit();
     let mut activation = Activation {
-        entry_sp: 0,
+        entry: Entry::NONE,
         previous,
         data,
         stack_limit,
@@ -62,21 +66,27 @@ pub unsafe fn call(
         frames,
     };
     let activation = &raw mut activation;
-    let outer_host = data.host.replace(host);
+    data.host.set(host);
     thread.current.set(activation);
     // SAFETY: the caller promises that function, domain and words fit. Host functions catch their panics, and builtins do not
     // panic, so nothing needs to be unwound when the call is ended.
-    let ended = unsafe { arch::enter(&raw mut (*activation).entry_sp, callee.entry, ctx, callee.func, words) };
-    thread.current.set(previous);
-    data.host.set(outer_host);
-    if let Some(outer) = outer {
-        // SAFETY: as above.
-        unsafe { (*outer.data).set_exit(previous_exit) };
+    let ended = unsafe { arch::enter(&raw mut (*activation).entry, callee.entry, ctx, callee.func, words) };
+    match outer {
+        None => {
+            thread.current.set(ptr::null());
+            data.host.set(ptr::null_mut());
+        }
+        Some(outer) => {
+            thread.current.set(outer);
+            data.host.set(outer_host);
+            // SAFETY: as above.
+            unsafe { (*outer.data).set_exit(previous_exit) };
+        }
     }
     match ended {
-        0 => Ok(()),
+        false => Ok(()),
         // SAFETY: the call was stopped, and the list leads to the outer calls, which are still running.
-        _ => unsafe { stopped(data, &*activation) },
+        true => unsafe { stopped(data, &*activation) },
     }
 }
 

@@ -1,11 +1,11 @@
 //! The end of a call that traps: by a hardware fault (from the signal handler) or by the raise stub.
 //!
-//! Both note trap and frames in the thread's innermost activation and give the stack pointer of its entry stub, where the
-//! thread goes on. Everything from the trap to the stub is machine code, or the trampolines of it, so no frame in between
+//! Both note trap and frames in the thread's innermost activation and give its entry, where the thread goes
+//! on. Everything from the trap to the entry is machine code, or the trampolines of it, so no frame in between
 //! needs to be unwound: a host function runs in the same activation, but has returned before its error is raised.
 
 use crate::activation::{self, Activation, Frames};
-use crate::arch;
+use crate::arch::{self, Entry};
 use mintage_environ::{ExitRecord, Trap};
 
 /// How far from the stack pointer the guard page can be hit by an instruction that is not listed as trapping: pushes, calls
@@ -39,15 +39,14 @@ pub enum FaultKind {
     Instruction,
 }
 
-/// Ends the current call if the fault is a trap of its machine code: gives the stack pointer to resume the entry stub with.
-/// `None` when the fault is none of ours.
+/// Ends the current call if the fault is a trap of its machine code: gives the entry to resume at. `None` when the fault is none of ours.
 ///
 /// Runs in a signal handler: neither allocates, nor locks, nor panics.
 ///
 /// # Safety
 ///
 /// The fault was in this thread and its registers are those at the instruction.
-pub unsafe fn on_fault(fault: &Fault) -> Option<usize> {
+pub unsafe fn on_fault(fault: &Fault) -> Option<*const Entry> {
     // SAFETY: this thread runs.
     let activation = unsafe { (*activation::thread()).current.get() }.cast_mut();
     if activation.is_null() {
@@ -81,13 +80,12 @@ fn classify(fault: &Fault, listed: Option<Trap>, in_slab: bool) -> Option<Trap> 
 }
 
 /// What the raise stub calls: ends the current call with the trap `code`, or, with code 0, with the error that a host function
-/// left. `pc` and `fp` are the return address of the stub and the frame pointer of its caller. Gives the stack pointer to
-/// resume the entry stub with.
+/// left. `pc` and `fp` are the return address of the stub and the frame pointer of its caller. Gives the entry to resume at.
 ///
 /// # Safety
 ///
 /// Called by the raise stub, in machine code of the current activation.
-pub unsafe extern "C" fn on_raise(_ctx: *mut u8, code: u32, pc: usize, fp: usize) -> usize {
+pub unsafe extern "C" fn on_raise(_ctx: *mut u8, code: u32, pc: usize, fp: usize) -> *const Entry {
     // SAFETY: this thread runs.
     let activation = unsafe { (*activation::thread()).current.get() }.cast_mut();
     assert!(!activation.is_null(), "a trap was raised outside of a call");
@@ -99,7 +97,7 @@ pub unsafe extern "C" fn on_raise(_ctx: *mut u8, code: u32, pc: usize, fp: usize
 /// # Safety
 ///
 /// `activation` is the innermost of this thread and was stopped at `pc` in the frame of `fp`.
-unsafe fn stop(activation: *mut Activation, trap: Option<Trap>, pc: usize, fp: usize, backtrace: bool) -> usize {
+unsafe fn stop(activation: *mut Activation, trap: Option<Trap>, pc: usize, fp: usize, backtrace: bool) -> *const Entry {
     let mut frames = Frames::EMPTY;
     if backtrace {
         // SAFETY: as the caller promises.
@@ -109,7 +107,7 @@ unsafe fn stop(activation: *mut Activation, trap: Option<Trap>, pc: usize, fp: u
     unsafe {
         (*activation).trap = trap;
         (*activation).frames.write(frames);
-        (*activation).entry_sp
+        &raw const (*activation).entry
     }
 }
 
@@ -126,10 +124,10 @@ unsafe fn walk(innermost: *const Activation, pc: usize, fp: usize, frames: &mut 
     let mut fp = fp;
     loop {
         // SAFETY: activations in the list are running calls, whose instances live.
-        let (code, entry_frame) = unsafe { (&(*(*activation).data).code, arch::entry_frame((*activation).entry_sp)) };
-        // Frames lie below the entry stub's, each above the one before. The outermost is the entry adapter's, which returns to
-        // the stub: it is machine code, but no function of the guest.
-        while fp < entry_frame {
+        let (code, end) = unsafe { (&(*(*activation).data).code, (*activation).entry.sp) };
+        // Frames lie below the stack pointer of the entry, each above the one before. The outermost is the entry adapter's,
+        // which returns to Rust: it is machine code, but no function of the guest.
+        while fp < end {
             // SAFETY: machine code keeps frame pointers, and this one is in its part of the stack.
             let (return_address, outer) = unsafe { arch::outer_frame(fp) };
             if code.text_offset(return_address).is_none() || outer <= fp {

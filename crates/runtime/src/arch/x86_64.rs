@@ -1,76 +1,79 @@
 //! x86-64: entry stub, exit, raise stub; the frame chain; the registers of a fault.
 
 use std::arch::{asm, naked_asm};
+use std::mem::offset_of;
 
-/// Distance from the stack pointer that [`enter`] saves to the frame pointer of its frame: five registers and a word of padding.
-const FRAME: usize = 6 * 8;
+/// Where an ended call goes on: written by [`enter`], used by [`exit`].
+#[repr(C)]
+pub struct Entry {
+    /// The stack pointer.
+    pub sp: usize,
+    /// The instruction.
+    pc: usize,
+}
 
-/// Enters machine code: saves what the Rust caller relies on, stores the stack pointer to `saved_sp`, and calls
-/// `entry(ctx, func, words)`. Gives 0 when that returns, and 1 when the call was ended by [`exit`].
+impl Entry {
+    /// An entry that has not been made yet.
+    pub const NONE: Entry = Entry { sp: 0, pc: 0 };
+}
+
+/// Enters machine code: writes `saved` and calls `entry(ctx, func, words)`. Gives `false` when that returns, and `true` when the
+/// call was ended by [`exit`].
+///
+/// This is part of its caller rather than a function, since the caller and the entry adapter save registers anyway: all that
+/// is to be saved here are the two that the compiler keeps for itself.
 ///
 /// # Safety
 ///
 /// `entry` is an entry adapter for `func`'s signature, and `ctx` and `words` are what the two need. A call that is ended
-/// leaves no frames behind that need to be unwound.
-#[unsafe(naked)]
-pub unsafe extern "C" fn enter(
-    saved_sp: *mut usize,
-    entry: *const u8,
-    ctx: *mut u8,
-    func: *const u8,
-    words: *mut u64,
-) -> u32 {
-    naked_asm!(
-        "push rbp",
-        "mov rbp, rsp",
-        "push rbx",
-        "push r12",
-        "push r13",
-        "push r14",
-        "push r15",
-        "sub rsp, 8", // the stack is aligned to 16 bytes at the call
-        "mov [rdi], rsp",
-        "mov rax, rsi",
-        "mov rdi, rdx",
-        "mov rsi, rcx",
-        "mov rdx, r8",
-        "call rax",
-        "xor eax, eax",
-        "add rsp, 8",
-        "pop r15",
-        "pop r14",
-        "pop r13",
-        "pop r12",
-        "pop rbx",
-        "pop rbp",
-        "ret",
-    )
+/// leaves no frames behind that need to be unwound. `saved` stays where it is until this returns.
+#[inline(always)]
+pub unsafe fn enter(saved: *mut Entry, entry: *const u8, ctx: *mut u8, func: *const u8, words: *mut u64) -> bool {
+    let ended: u32;
+    // SAFETY: as the caller promises. The code may change all registers but rbx, rbp and rsp, which are put back from the
+    // stack on either way out; its pushes keep the stack aligned to 16 bytes for the call.
+    unsafe {
+        asm!(
+            "push rbx",
+            "push rbp",
+            "lea rax, [rip + 2f]",
+            "mov [r9], rsp",
+            "mov [r9 + 8], rax",
+            "call r8",
+            "xor eax, eax",
+            "2:",
+            "pop rbp",
+            "pop rbx",
+            in("r9") saved,
+            in("r8") entry,
+            in("rdi") ctx,
+            in("rsi") func,
+            in("rdx") words,
+            lateout("eax") ended,
+            out("r12") _,
+            out("r13") _,
+            out("r14") _,
+            out("r15") _,
+            clobber_abi("sysv64"),
+        );
+    }
+    ended != 0
 }
 
-/// Ends the call whose [`enter`] saved the stack pointer `sp`: that `enter` gives 1 to its caller.
+const _: () = assert!(offset_of!(Entry, sp) == 0 && offset_of!(Entry, pc) == 8);
+
+/// Ends the call whose [`enter`] wrote the entry.
 ///
 /// # Safety
 ///
 /// The `enter` has not returned yet, it is of this thread, and nothing between its frame and here needs to be unwound.
 #[unsafe(naked)]
-unsafe extern "C" fn exit(sp: usize) -> ! {
-    naked_asm!(
-        "mov rsp, rdi",
-        "mov eax, 1",
-        "cld",
-        "add rsp, 8",
-        "pop r15",
-        "pop r14",
-        "pop r13",
-        "pop r12",
-        "pop rbx",
-        "pop rbp",
-        "ret",
-    )
+unsafe extern "C" fn exit(entry: *const Entry) -> ! {
+    naked_asm!("mov rsp, [rdi]", "mov eax, 1", "cld", "jmp qword ptr [rdi + 8]")
 }
 
 /// The raise stub, which machine code calls to trap: hands its caller's pc and frame pointer to
-/// [`on_raise`](crate::fault::on_raise), which notes the trap and gives the stack pointer of the entry to end.
+/// [`on_raise`](crate::fault::on_raise), which notes the trap and gives the entry to end.
 ///
 /// # Safety
 ///
@@ -90,16 +93,11 @@ pub unsafe extern "C" fn raise(ctx: *mut u8, code: u32) -> ! {
     )
 }
 
-/// The frame pointer of the frame of the [`enter`] that saved `sp`: machine code's frames are below it.
-pub fn entry_frame(sp: usize) -> usize {
-    sp + FRAME
-}
-
 /// The return address and the next outer frame pointer, from the frame that `fp` points to.
 ///
 /// # Safety
 ///
-/// `fp` points to a frame of machine code, all of which have frame pointers, or of [`enter`].
+/// `fp` points to a frame of machine code, all of which have frame pointers.
 pub unsafe fn outer_frame(fp: usize) -> (usize, usize) {
     let frame = fp as *const usize;
     // SAFETY: a frame pointer points to the saved frame pointer, with the return address above it.
@@ -136,13 +134,11 @@ impl Registers {
         }
     }
 
-    /// Makes the interrupted thread go on in [`exit`] with the stack pointer `sp` instead of where it was.
-    pub fn resume_at_exit(context: &mut libc::ucontext_t, sp: usize) {
+    /// Makes the interrupted thread go on in [`exit`] with `entry` instead of where it was.
+    pub fn resume_at_exit(context: &mut libc::ucontext_t, entry: *const Entry) {
         let registers = &mut context.uc_mcontext.gregs;
         registers[libc::REG_RIP as usize] = exit as *const () as i64;
-        registers[libc::REG_RDI as usize] = sp as i64;
-        // `exit` only pops, but a stack that stands where it belongs keeps a debugger that looks in between on track.
-        registers[libc::REG_RSP as usize] = sp as i64;
+        registers[libc::REG_RDI as usize] = entry as i64;
     }
 }
 

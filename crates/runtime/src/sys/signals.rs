@@ -86,8 +86,8 @@ unsafe extern "C" fn handle(signal: c_int, info: *mut libc::siginfo_t, context: 
             sp: registers.sp,
         };
         // SAFETY: the registers are those of this thread at the fault, and the kernel restores from the context.
-        if let Some(resume_sp) = unsafe { fault::on_fault(&fault) } {
-            Registers::resume_at_exit(context_ref, resume_sp);
+        if let Some(entry) = unsafe { fault::on_fault(&fault) } {
+            Registers::resume_at_exit(context_ref, entry);
             return;
         }
     }
