@@ -5,8 +5,8 @@
 //! Guests choose the arguments, apart from the numbers of memories, tables and segments, which are constants of machine code. All
 //! arithmetic on them is on 64 bits and checked. Nothing here panics: a panic could not pass machine code and would abort.
 
-use crate::arch;
 use crate::HandleError;
+use crate::arch;
 use crate::data::InstanceData;
 use mintage_environ::builtin::RAISE_SLOT;
 use mintage_environ::{DataId, DomainId, ElemId, MemoryId, ResourceId, TableId, Trap};

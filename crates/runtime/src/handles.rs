@@ -477,7 +477,10 @@ mod tests {
         assert_eq!([40, 50, 60, 70].map(|rep| add(&mut handles, rep)), [3, 1, 2, 4]);
         assert_eq!(handles.rep(&types, A, OWN, 1), Ok(50));
         for handle in [0, 5, u32::MAX] {
-            assert_eq!(handles.rep(&types, A, OWN, handle), Err(HandleError::Unknown { handle }));
+            assert_eq!(
+                handles.rep(&types, A, OWN, handle),
+                Err(HandleError::Unknown { handle })
+            );
         }
         assert_eq!(handles.rep(&types, B, OWN, 1), Err(HandleError::Unknown { handle: 1 }));
     }
