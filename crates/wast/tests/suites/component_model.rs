@@ -1,11 +1,9 @@
 //! The test suite of the component model's specification, under every cell of a matrix of settings.
 //!
-//! The published package of `wasm-tools` carries it; `suite-source/Cargo.toml` names the package, and cargo finds or
+//! The published package of `wasm-tools` carries it; `source/Cargo.toml` names the package, and cargo finds or
 //! downloads it. What is not run, and why, stands in `component_model.txt`.
 
-mod common;
-
-use common::{check, matrix, scripts_in};
+use crate::matrix::{check, matrix, scripts_in};
 use mintage::Engine;
 use mintage_wast::{Exclusions, Script};
 use serde_json::Value;
@@ -22,7 +20,7 @@ static SCRIPTS: LazyLock<Vec<Script>> = LazyLock::new(|| {
 
 /// The folder of the package `wasm-tools`.
 fn package() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suite-source/Cargo.toml");
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suites/source/Cargo.toml");
     // Most machines have the package already; only those that do not need a network.
     let metadata = metadata(&manifest, true).or_else(|_| metadata(&manifest, false));
     let metadata = metadata.unwrap_or_else(|error| {

@@ -59,10 +59,10 @@ pub fn scripts_in(folder: &Path, prefix: &str) -> Vec<Script> {
 /// Makes a test of each `name: function` in every cell of the matrix; the function takes an engine.
 macro_rules! matrix {
     ($($name:ident: $run:expr;)*) => {
-        $crate::common::matrix!(@cell speed_guard Speed Guard { $($name: $run;)* });
-        $crate::common::matrix!(@cell speed_explicit Speed Explicit { $($name: $run;)* });
-        $crate::common::matrix!(@cell none_guard None Guard { $($name: $run;)* });
-        $crate::common::matrix!(@cell none_explicit None Explicit { $($name: $run;)* });
+        $crate::matrix::matrix!(@cell speed_guard Speed Guard { $($name: $run;)* });
+        $crate::matrix::matrix!(@cell speed_explicit Speed Explicit { $($name: $run;)* });
+        $crate::matrix::matrix!(@cell none_guard None Guard { $($name: $run;)* });
+        $crate::matrix::matrix!(@cell none_explicit None Explicit { $($name: $run;)* });
     };
     (@cell $cell:ident $opt_level:ident $bounds:ident { $($name:ident: $run:expr;)* }) => {
         mod $cell {
@@ -71,7 +71,7 @@ macro_rules! matrix {
             $(#[test]
             fn $name() {
                 let run: fn(&mintage::Engine) = $run;
-                run(&$crate::common::engine(mintage::OptLevel::$opt_level, $crate::common::Bounds::$bounds));
+                run(&$crate::matrix::engine(mintage::OptLevel::$opt_level, $crate::matrix::Bounds::$bounds));
             })*
         }
     };

