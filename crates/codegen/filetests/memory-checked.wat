@@ -16,8 +16,8 @@
   (core instance $i (instantiate $m)))
 ;; == clif core[0]:f0
 ;; function u16777216:0(i64 vmctx, i32) -> i32 tail {
-;;     region0 = 0 "Memory(mem0)"
-;;     region1 = 1 "Sizes"
+;;     region0 = 0 "Sizes"
+;;     region1 = 1 "Memory(mem0)"
 ;;     gv0 = vmctx
 ;;     gv1 = load.i64 notrap aligned gv0-128
 ;;     stack_limit = gv1
@@ -26,14 +26,14 @@
 ;; @004d                               v2 = uextend.i64 v1
 ;; @004d                               v3 = iconst.i64 12
 ;; @004d                               v4 = iadd v2, v3  ; v3 = 12
-;; @004d                               v5 = load.i64 notrap aligned region1 v0-136
+;; @004d                               v5 = load.i64 notrap aligned region0 v0-136
 ;; @004d                               v6 = icmp ugt v4, v5
 ;; @004d                               v7 = iadd v0, v2
 ;; @004d                               v8 = iconst.i64 8
 ;; @004d                               v9 = iadd v7, v8  ; v8 = 8
 ;; @004d                               v10 = iconst.i64 0
 ;; @004d                               v11 = select_spectre_guard v6, v10, v9  ; v10 = 0
-;; @004d                               v12 = load.i32 region0 v11
+;; @004d                               v12 = load.i32 region1 v11
 ;; @0050                               return v12
 ;; }
 ;; == asm core[0]:f0

@@ -1,24 +1,24 @@
-//! Memories: loads, stores, size, growth and bulk operations.
+//! Memories: loads, stores, size and growth.
 //!
 //! An access is `[ctx + offset of the memory + zero-extended index + static offset]`. Where reservation and guard reach far
 //! enough, a page fault is the bounds check; elsewhere the access is compared with the current size, and its address is
 //! replaced by null through a conditional move that does not speculate. Null faults like a guard page does.
 
 use super::Translator;
-use super::state::{Region, trap_code};
+use super::state::Region;
 use crate::abi::POINTER;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, TrapCode, Type, Value, types};
 use mintage_environ::layout::MemoryLayout;
-use mintage_environ::{Builtin, DataId, MemoryId, Trap};
+use mintage_environ::{Builtin, MemoryId};
 use types::{F32, F64, I8, I16, I32, I64};
 use wasmparser::{MemArg, MemArgTarget, Operator};
 
 /// Where an access goes: base, displacement and flags of a CLIF load or store.
-struct Place {
-    address: Value,
-    offset: i32,
-    flags: MemFlagsData,
+pub(super) struct Place {
+    pub address: Value,
+    pub offset: i32,
+    pub flags: MemFlagsData,
 }
 
 /// How the bytes in memory become a value.
@@ -60,7 +60,7 @@ impl<'a> Translator<'a, '_> {
         true
     }
 
-    /// Everything else that names a memory or a data segment.
+    /// `memory.size` and `memory.grow`.
     pub(super) fn memory_operator(&mut self, operator: &Operator<'a>) -> bool {
         match *operator {
             Operator::MemorySize { mem } => {
@@ -69,21 +69,18 @@ impl<'a> Translator<'a, '_> {
                 self.push(pages);
             }
             Operator::MemoryGrow { mem } => self.memory_grow(mem),
-            Operator::MemoryCopy { dst_mem, src_mem } => self.memory_copy(dst_mem, src_mem),
-            Operator::MemoryFill { mem } => self.memory_fill(mem),
-            Operator::MemoryInit { data_index, mem } => self.memory_init(data_index, mem),
-            Operator::DataDrop { data_index } => {
-                if let Some(data) = self.instance.data[data_index as usize] {
-                    self.drop_segment(self.input.layout.data_lengths[data].offset);
-                }
-            }
             _ => return false,
         }
         true
     }
 
-    fn memory(&self, index: u32) -> MemoryId {
+    pub(super) fn memory(&self, index: u32) -> MemoryId {
         self.instance.memories[index as usize]
+    }
+
+    /// A memory's number, as builtins take it.
+    pub(super) fn memory_number(&mut self, id: MemoryId) -> Value {
+        self.iconst(I32, i64::from(id.as_u32()))
     }
 
     fn memory_layout(&self, id: MemoryId) -> &'a MemoryLayout {
@@ -129,25 +126,34 @@ impl<'a> Translator<'a, '_> {
             unreachable!("arrays are not among the validated features")
         };
         let id = self.memory(memory);
-        let layout = self.memory_layout(id);
-        let region = self.imports.region(self.builder.func, Region::Memory(id));
-        let flags = MemFlagsData::new().with_alias_region(Some(region));
-        let (address, offset) = if layout.needs_check(memarg.offset, stored.bytes()) {
-            self.checked_place(id, memarg.offset, index, u64::from(stored.bytes()))?
+        if self.memory_layout(id).needs_check(memarg.offset, stored.bytes()) {
+            let (address, offset) = self.checked_place(id, memarg.offset, index, u64::from(stored.bytes()))?;
+            let flags = self.memory_flags(id);
+            Some(Place { address, offset, flags })
         } else {
-            self.unchecked_place(layout, memarg.offset, index)
-        };
-        Some(Place { address, offset, flags })
+            Some(self.unchecked_place(id, memarg.offset, index))
+        }
     }
 
-    /// The place of an access to a 32-bit memory, whatever the index.
-    fn unchecked_place(&mut self, layout: &MemoryLayout, offset: u64, index: Value) -> (Value, i32) {
+    /// The place of an access that needs no check, whatever the index.
+    pub(super) fn unchecked_place(&mut self, id: MemoryId, offset: u64, index: Value) -> Place {
+        let base = self.memory_layout(id).offset;
         // Both the static offset and a constant index are folded into the displacement as far as it goes.
-        if let Some(index) = self.known_integer(index) {
-            return self.displaced(None, layout.offset, offset + index);
-        }
-        let index = self.zero_extended(index);
-        self.displaced(Some(index), layout.offset, offset)
+        let (address, offset) = match self.known_integer(index) {
+            Some(index) => self.displaced(None, base, offset + index),
+            None => {
+                let index = self.zero_extended(index);
+                self.displaced(Some(index), base, offset)
+            }
+        };
+        let flags = self.memory_flags(id);
+        Place { address, offset, flags }
+    }
+
+    /// Flags of an access to guest data, which may be misaligned and traps where there is no memory.
+    fn memory_flags(&mut self, id: MemoryId) -> MemFlagsData {
+        let region = self.imports.region(self.builder.func, Region::Memory(id));
+        MemFlagsData::new().with_alias_region(Some(region))
     }
 
     /// `ctx + base + index + offset`, as an address and a displacement.
@@ -225,7 +231,7 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// The current size in bytes.
-    fn memory_bytes(&mut self, id: MemoryId) -> Value {
+    pub(super) fn memory_bytes(&mut self, id: MemoryId) -> Value {
         let layout = self.memory_layout(id);
         if layout.minimum == layout.capacity {
             self.iconst(I64, layout.minimum as i64)
@@ -249,59 +255,11 @@ impl<'a> Translator<'a, '_> {
         let delta = self.pop();
         let delta = self.zero_extended(delta);
         let id = self.memory(memory);
-        let number = self.iconst(I32, i64::from(id.as_u32()));
+        let number = self.memory_number(id);
         let old = self
             .call_builtin(Builtin::MemoryGrow, &[number, delta])
             .expect("growth gives the old size");
         let old = self.as_index(old, self.memory_layout(id).index64);
         self.push(old);
-    }
-
-    fn memory_copy(&mut self, dst_memory: u32, src_memory: u32) {
-        let (dst, src, len) = self.pop3();
-        let [dst, src, len] = [dst, src, len].map(|operand| self.zero_extended(operand));
-        let [dst_memory, src_memory] = [dst_memory, src_memory].map(|memory| self.memory(memory).as_u32());
-        let dst_memory = self.iconst(I32, i64::from(dst_memory));
-        let src_memory = self.iconst(I32, i64::from(src_memory));
-        self.call_builtin(Builtin::MemoryCopy, &[dst_memory, src_memory, dst, src, len]);
-    }
-
-    fn memory_fill(&mut self, memory: u32) {
-        let (dst, value, len) = self.pop3();
-        let [dst, len] = [dst, len].map(|operand| self.zero_extended(operand));
-        let number = self.memory(memory).as_u32();
-        let number = self.iconst(I32, i64::from(number));
-        self.call_builtin(Builtin::MemoryFill, &[number, dst, value, len]);
-    }
-
-    fn memory_init(&mut self, data: u32, memory: u32) {
-        let (dst, src, len) = self.pop3();
-        let dst = self.zero_extended(dst);
-        let id = self.memory(memory);
-        let data: Option<DataId> = self.instance.data[data as usize];
-        let Some(data) = data else {
-            let bound = self.memory_bytes(id);
-            return self.init_from_nothing(dst, src, len, bound, Trap::MemoryOutOfBounds);
-        };
-        let number = self.iconst(I32, i64::from(id.as_u32()));
-        let data = self.iconst(I32, i64::from(data.as_u32()));
-        self.call_builtin(Builtin::MemoryInit, &[number, data, dst, src, len]);
-    }
-
-    /// `memory.init` or `table.init` from a segment that is dropped from the start: only zero elements at its place 0 can
-    /// be copied, to a place within `bound`.
-    pub(super) fn init_from_nothing(&mut self, dst: Value, src: Value, len: Value, bound: Value, trap: Trap) {
-        let any = self.ins().bor(src, len);
-        self.ins().trapnz(any, trap_code(trap));
-        let outside = self.ins().icmp(IntCC::UnsignedGreaterThan, dst, bound);
-        self.ins().trapnz(outside, trap_code(trap));
-    }
-
-    /// Sets the length of a segment, which is at `offset` from `ctx`, to zero.
-    pub(super) fn drop_segment(&mut self, offset: i32) {
-        let flags = self.trusted(Region::Sizes);
-        let zero = self.iconst(I32, 0);
-        let ctx = self.ctx;
-        self.ins().store(flags, zero, ctx, offset);
     }
 }

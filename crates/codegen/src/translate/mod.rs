@@ -7,6 +7,7 @@
 //! To add an operator: add it to the `match` of its family's file; a new family is one file and one line in
 //! [`Translator::operator`].
 
+mod bulk;
 mod call;
 mod control;
 mod global;
@@ -153,6 +154,7 @@ impl<'a, 'f> Translator<'a, 'f> {
             || self.call_operator(operator)?
             || self.global_operator(operator)?
             || self.memory_operator(operator)
+            || self.bulk_operator(operator)
             || self.reference_operator(operator)
             || self.table_operator(operator);
         if !known {
