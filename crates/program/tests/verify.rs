@@ -1,10 +1,11 @@
 //! The verifier finds damage: each case breaks one invariant of a good program.
 
-use mintage_environ::component::{CoreCallee, Initializer};
+use mintage_environ::component::{CoreCallee, Initializer, Resource};
 use mintage_environ::{
-    CoreInstanceId, DomainId, FuncIndex, FuncKey, GlobalId, IndexVec, LiftId, LowerId, MemoryId, SigId, TableId, Trap,
+    CoreInstanceId, DomainId, FuncIndex, FuncKey, GlobalId, IndexVec, LiftId, LowerId, MemoryId, ResourceId,
+    ResourceOpId, SigId, TableId, Trap,
 };
-use mintage_program::{Const, Program, build, verify};
+use mintage_program::{Const, Program, ResourceOp, ResourceOpKind, build, verify};
 
 const TEXT: &str = r#"
 (component
@@ -137,12 +138,81 @@ const DAMAGES: &[Damage] = &[
     (|p| p.entries.clear(), "there is no entry"),
 ];
 
+const RESOURCES: &str = r#"
+(component
+  (import "host" (instance $host (export "r" (type (sub resource)))))
+  (core module $d (func (export "dtor") (param i32)) (func (export "other") (param i32) (result i32) unreachable))
+  (core instance $d (instantiate $d))
+  (type $r (resource (rep i32) (dtor (core func $d "dtor"))))
+  (core func $new (canon resource.new $r))
+  (core func $drop (canon resource.drop $r))
+  (core module $m
+    (import "" "new" (func $new (param i32) (result i32)))
+    (import "" "drop" (func $drop (param i32)))
+    (func (export "run") (call $drop (call $new (i32.const 0)))))
+  (core instance $m (instantiate $m (with "" (instance (export "new" (func $new)) (export "drop" (func $drop))))))
+  (func (export "run") (canon lift (core func $m "run"))))
+"#;
+
+/// The destructor of the resource type that the component defines.
+fn dtor<'p>(program: &'p mut Program<'_>) -> &'p mut CoreCallee {
+    match &mut program.interface.resources[ResourceId::from_u32(1)] {
+        Resource::Defined { dtor: Some(dtor), .. } => dtor,
+        other => panic!("{other:?} has no destructor"),
+    }
+}
+
+fn op<'p>(program: &'p mut Program<'_>, number: u32) -> &'p mut ResourceOp {
+    &mut program.resource_ops[ResourceOpId::from_u32(number)]
+}
+
+const RESOURCE_DAMAGES: &[Damage] = &[
+    (
+        |p| {
+            p.interface.resources[ResourceId::from_u32(0)] = Resource::Imported {
+                path: ["host".into()].into(),
+            }
+        },
+        "no resource type is imported as",
+    ),
+    (|p| dtor(p).key = key(1), "core[0]:f1 has"),
+    (
+        |p| p.reachable.retain(|&key| key != self::key(0)),
+        "core[0]:f0 is not reachable",
+    ),
+    (
+        |p| op(p, 0).resource = ResourceId::from_u32(0),
+        "which does not define it",
+    ),
+    (
+        |p| op(p, 1).resource = ResourceId::from_u32(2),
+        "resource2 does not exist",
+    ),
+    (
+        |p| op(p, 1).domain = DomainId::from_u32(1),
+        "resource[1] runs in domain1",
+    ),
+    (|p| op(p, 1).kind = ResourceOpKind::New, "resource[1] has"),
+    (
+        |p| {
+            p.reachable
+                .retain(|&key| key != FuncKey::Resource(ResourceOpId::from_u32(0)))
+        },
+        "it names resource[0], which is not reachable",
+    ),
+];
+
 #[test]
 fn damages_are_found() {
-    let bytes = wat::parse_str(TEXT).unwrap();
+    check(TEXT, DAMAGES);
+    check(RESOURCES, RESOURCE_DAMAGES);
+}
+
+fn check(text: &str, damages: &[Damage]) {
+    let bytes = wat::parse_str(text).unwrap();
     let program = || build(&bytes, &Default::default()).unwrap();
     verify(&program()).unwrap();
-    for (number, (damage, expected)) in DAMAGES.iter().enumerate() {
+    for (number, (damage, expected)) in damages.iter().enumerate() {
         let mut program = program();
         damage(&mut program);
         let error = verify(&program).map_or_else(|error| format!("{error:#}"), |()| "nothing".into());

@@ -28,6 +28,8 @@
 ;;   import get: import1 = func() -> own<resource0>
 ;; export run: lift0 = func()
 ;; lift0: core[0]:f2 () -> () in domain0
+;; resource0: imported as wasi:io/streams@0.2.0 stream
+;; resource1: imported as wasi:io/streams@0.2.0 error
 ;; domain0: no memory
 ;; core0: module0 (m) in domain0
 ;;   f0 = never called

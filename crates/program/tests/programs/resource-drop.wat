@@ -5,4 +5,12 @@
   (core instance $i (instantiate $m (with "" (instance (export "drop" (func $drop))))))
   (func (export "run") (canon lift (core func $i "run"))))
 ;; =>
-;; error: the canonical built-in `resource.drop` is not supported yet (used by function 1 (`run`) of core module 0)
+;; export run: lift0 = func()
+;; lift0: core[0]:f1 () -> () in domain0
+;; resource0: of domain0
+;; resource[0]: drop resource0 in domain0
+;; domain0: no memory
+;; core0: module0 (m) in domain0
+;;   f0 = resource[0]
+;; reachable in core0: 1 of 1: f1
+;; entry () -> ()

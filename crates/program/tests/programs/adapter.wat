@@ -13,4 +13,15 @@
   (instance $b (instantiate $b (with "f" (func $a "f"))))
   (export "run" (func $b "run")))
 ;; =>
-;; error: a call between component instances (`canon lower` in component instance 2 of a `canon lift` in 1) is not supported yet (used by function 1 (`run`) of core module 1)
+;; export run: lift0 = func()
+;; lift0: core[1]:f1 () -> () in domain2
+;; adapter0: func() from in domain2 to core[0]:f0 () -> () in domain1
+;; domain0: no memory
+;; domain1: no memory
+;; domain2: no memory
+;; core0: module0 (m) in domain1
+;; core1: module1 (m) in domain2
+;;   f0 = adapter[0]
+;; reachable in core0: 1 of 1: f0
+;; reachable in core1: 1 of 1: f1
+;; entry () -> ()

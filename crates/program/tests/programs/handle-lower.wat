@@ -5,4 +5,15 @@
   (core instance $m (instantiate $m (with "" (instance (export "get" (func $get))))))
   (func (export "run") (canon lift (core func $m "run"))))
 ;; =>
-;; error: calling the imported function `get` of `wasi:cli/stdin@0.2.0`, which takes or gives resource handles, is not supported yet (used by function 1 (`run`) of core module 0)
+;; import wasi:cli/stdin@0.2.0: instance
+;;   import r: resource0
+;;   import get: import0 = func() -> own<resource0>
+;; export run: lift0 = func()
+;; lift0: core[0]:f1 () -> () in domain0
+;; lower0: import0 () -> (i32) in domain0
+;; resource0: imported as wasi:cli/stdin@0.2.0 r
+;; domain0: no memory
+;; core0: module0 (m) in domain0
+;;   f0 = lower[0]
+;; reachable in core0: 1 of 1: f1
+;; entry () -> ()
