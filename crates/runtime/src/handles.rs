@@ -369,7 +369,9 @@ impl Handles {
     }
 
     fn end_loans(&mut self, start: usize) {
-        for Loan { domain, handle } in self.loans.split_off(start) {
+        while self.loans.len() > start
+            && let Some(Loan { domain, handle }) = self.loans.pop()
+        {
             if let Ok(entry) = self.table(domain).get_mut(handle) {
                 entry.lends = entry.lends.saturating_sub(1);
             }

@@ -167,7 +167,9 @@ impl HostHandles {
                 entry.lends -= 1;
             }
         }
-        for (index, generation) in self.borrowed.split_off(borrowed) {
+        while self.borrowed.len() > borrowed
+            && let Some((index, generation)) = self.borrowed.pop()
+        {
             let slot = &self.slots[index as usize];
             if slot.generation == generation && slot.entry.is_some() {
                 self.free_slot(index);

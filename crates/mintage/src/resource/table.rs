@@ -203,11 +203,10 @@ impl ResourceTable {
     }
 
     /// The values of a map from representations, each with its entry of the map.
-    pub fn iter_entries<'a, T>(
-        &'a mut self,
-        map: HashMap<u32, T>,
-    ) -> impl Iterator<Item = (Result<&'a mut (dyn Any + Send)>, T)> {
-        let mut map = map;
+    pub fn iter_entries<T>(
+        &mut self,
+        mut map: HashMap<u32, T>,
+    ) -> impl Iterator<Item = (Result<&mut (dyn Any + Send)>, T)> {
         let mut found: Vec<_> = Vec::with_capacity(map.len());
         for (rep, slot) in (0..).zip(&mut self.slots) {
             if let Some(with) = map.remove(&rep) {
