@@ -92,7 +92,7 @@ impl<'a> Translator<'a, '_> {
             return self.ins().splat(I8X16, byte);
         }
         if let Some(value) = self.known_integer(value) {
-            let bytes = (value & 0xff) * ONES & (u64::MAX >> (64 - ty.bits()));
+            let bytes = ((value & 0xff) * ONES) & (u64::MAX >> (64 - ty.bits()));
             return self.iconst(ty, bytes as i64);
         }
         let byte = self.ins().band_imm_u(value, 0xff);
