@@ -17,6 +17,9 @@ pub enum Guest {
     Echo,
     /// `run: func(mask: u32) -> u64`, see [`call_indirect`].
     CallIndirect,
+    /// Two components: `string`, `bytes`, `words`, `pairs`, `fields` and `method`, each `func(n: u32) -> u64`, make `n` calls
+    /// from one to the other.
+    Adapters,
 }
 
 impl Guest {
@@ -27,6 +30,7 @@ impl Guest {
             Self::Add => "add",
             Self::Echo => "echo",
             Self::CallIndirect => "call-indirect",
+            Self::Adapters => "adapters",
         }
     }
 
@@ -40,6 +44,7 @@ impl Guest {
             Self::Add => Ok(wat::parse_str(include_str!("../guests/add.wat"))?),
             Self::Echo => Ok(wat::parse_str(include_str!("../guests/echo.wat"))?),
             Self::CallIndirect => Ok(wat::parse_str(call_indirect()?)?),
+            Self::Adapters => Ok(wat::parse_str(include_str!("../guests/adapters.wat"))?),
         }
     }
 }
@@ -106,7 +111,7 @@ mod tests {
 
     #[test]
     fn text_guests_assemble() -> Result<()> {
-        for guest in [Guest::Add, Guest::Echo, Guest::CallIndirect] {
+        for guest in [Guest::Add, Guest::Echo, Guest::CallIndirect, Guest::Adapters] {
             guest.wasm().with_context(|| guest.name())?;
         }
         Ok(())

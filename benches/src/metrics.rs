@@ -91,6 +91,18 @@ pub fn all<C: Contender>() -> Vec<Metric<C>> {
         row("call-indirect, different callees, warm", Many, |lab| {
             call_indirect_warm(lab, TABLE_ENTRIES - 1)
         }),
+        row("1000 adapter calls: string", Many, |lab| adapter(lab, "string", 84 + 43)),
+        row("1000 adapter calls: list<u8>", Many, |lab| adapter(lab, "bytes", 84 + 64)),
+        row("1000 adapter calls: list<u32>", Many, |lab| adapter(lab, "words", 84 + 64)),
+        row("1000 adapter calls: list<tuple<u32, string>>", Many, |lab| {
+            adapter(lab, "pairs", 7 + 64)
+        }),
+        row("1000 adapter calls: record of 10 fields", Many, |lab| {
+            adapter(lab, "fields", 11)
+        }),
+        row("1000 adapter calls: resource method", Many, |lab| {
+            adapter(lab, "method", 42)
+        }),
     ]
 }
 
@@ -216,6 +228,15 @@ fn call_indirect_first_touch<C: Contender>(lab: &Lab<C>, mask: u32) -> Result<Pr
 fn call_indirect_warm<C: Contender>(lab: &Lab<C>, mask: u32) -> Result<Probe<'_>> {
     let wanted = guest::call_indirect_sum(mask);
     warm(lab, Guest::CallIndirect, "run", (mask,), move |&(sum,): &(u64,)| {
+        expect(sum, wanted)
+    })
+}
+
+/// Makes a thousand calls from one component to another, each of which answers `answer`.
+fn adapter<'lab, C: Contender>(lab: &'lab Lab<C>, name: &'static str, answer: u64) -> Result<Probe<'lab>> {
+    const CALLS: u32 = 1000;
+    let wanted = answer * u64::from(CALLS);
+    warm(lab, Guest::Adapters, name, (CALLS,), move |&(sum,): &(u64,)| {
         expect(sum, wanted)
     })
 }
