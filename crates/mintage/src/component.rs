@@ -214,7 +214,7 @@ impl Component {
 
     /// What the component imports and exports.
     pub fn component_type(&self) -> types::Component {
-        types::Component::new(self.clone())
+        types::Component::new(self.into())
     }
 
     /// The export `name` of the component, or of its exported instance `instance`: its type, and an index that finds it
@@ -225,7 +225,7 @@ impl Component {
         name: &str,
     ) -> Option<(ComponentItem, ComponentExportIndex)> {
         let index = self.get_export_index(instance, name)?;
-        let item = ComponentItem::of_export_at(self, self.exports().path(index)?)?;
+        let item = ComponentItem::of_export_at(&self.into(), self.exports().path(index)?)?;
         Some((item, index))
     }
 

@@ -73,6 +73,19 @@ impl Engine {
         )
     }
 
+    /// Says what a component (binary, or text) becomes: its closed world with domains, core instances, adapters and functions,
+    /// and their place in memory. For people; the form may change.
+    ///
+    /// # Errors
+    ///
+    /// As [`Component::new`](crate::Component::new).
+    #[cfg(feature = "compiler")]
+    pub fn describe_component(&self, bytes: &[u8]) -> Result<String> {
+        crate::component::refuse_artifact(bytes)?;
+        let binary = crate::component::to_binary(bytes)?;
+        mintage_compile::describe(&binary, &self.inner.config.tunables)
+    }
+
     /// As [`precompile_component`](Self::precompile_component), with options, telling `progress` how far it is.
     ///
     /// # Errors

@@ -71,7 +71,8 @@ impl Func {
         let instance = self
             .instance(&store.0.opaque)
             .expect("the store that the function came from");
-        ComponentFunc::new(&instance.component, instance.component.lift(self.lift).ty)
+        let scope = instance.scope(self.store, self.instance);
+        ComponentFunc::new(&scope, instance.component.lift(self.lift).ty)
     }
 
     /// The names and types of the parameters.

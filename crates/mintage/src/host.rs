@@ -6,8 +6,9 @@ use crate::abi::{
 };
 use crate::error::handle_trap;
 use crate::guest::Guest;
+use crate::resource::Linked;
 use crate::store::{GuestCall, StoreInstance, StoreOpaque, host_func};
-use crate::types::ComponentFunc;
+use crate::types::{ComponentFunc, Scope};
 use crate::{AsContextMut, Component, StoreContextMut, Val};
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::{CanonOptions, CanonicalAbi, MAX_FLAT_RESULTS};
@@ -28,6 +29,7 @@ pub(crate) trait HostFunction<T>: Send + Sync {
 /// One lowered import of one component.
 pub(crate) struct Lowered {
     component: Component,
+    linked: Arc<Linked>,
     id: LowerId,
     ty: FuncTypeId,
     /// The parameters as a tuple.
@@ -42,7 +44,7 @@ pub(crate) struct Lowered {
 }
 
 impl Lowered {
-    pub fn new(component: &Component, id: LowerId) -> Self {
+    pub fn new(component: &Component, linked: &Arc<Linked>, id: LowerId) -> Self {
         let interface = component.interface();
         let lower = &interface.lowers[id];
         let ty = interface.import_funcs[lower.import].ty;
@@ -56,6 +58,7 @@ impl Lowered {
             borrows: interface.types.has_borrows(ty),
             words: interface.signatures[lower.sig].array_words(),
             component: component.clone(),
+            linked: linked.clone(),
         }
     }
 
@@ -212,7 +215,7 @@ where
         let types = &lowered.component.interface().types;
         let abi = (types.abi(lowered.params), types.abi(lowered.results));
         let results = types.func(lowered.ty).result.into_iter().count();
-        let ty = ComponentFunc::new(&lowered.component, lowered.ty);
+        let ty = ComponentFunc::new(&Scope::linked(&lowered.component, &lowered.linked), lowered.ty);
         host_func(lowered.words, move |call| {
             call_host(
                 call,

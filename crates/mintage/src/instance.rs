@@ -10,7 +10,6 @@ use crate::{
     Lower, TypedFunc,
 };
 use anyhow::{Context, Result, anyhow};
-use mintage_environ::Index;
 use mintage_runtime::HostTable;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -43,11 +42,11 @@ impl<T> std::fmt::Debug for InstancePre<T> {
 
 impl<T> InstancePre<T> {
     /// `imports` holds host functions for stores of `T`.
-    pub(crate) fn new(component: &Component, imports: Arc<HostTable>, linked: Linked) -> Self {
+    pub(crate) fn new(component: &Component, imports: Arc<HostTable>, linked: Arc<Linked>) -> Self {
         Self {
             component: component.clone(),
             imports,
-            linked: Arc::new(linked),
+            linked,
             data: PhantomData,
         }
     }
@@ -151,10 +150,7 @@ impl Instance {
         let opaque = &store.0.opaque;
         let instance = self.in_store(opaque).expect("the store that the instance was made in");
         match instance.component.export(name)? {
-            &ExportItem::Resource(id) => {
-                let host = instance.linked.types().get(id.index()).copied().flatten();
-                Some(host.unwrap_or_else(|| ResourceType::guest(self.store, self.index, id)))
-            }
+            &ExportItem::Resource(id) => Some(instance.scope(self.store, self.index).resource(id)),
             _ => None,
         }
     }
@@ -174,7 +170,10 @@ impl Instance {
         let this = self
             .in_store(&store.0.opaque)
             .expect("the store that the instance was made in");
-        this.component.get_export(instance, name)
+        let index = this.component.get_export_index(instance, name)?;
+        let path = this.component.exports().path(index)?;
+        let item = ComponentItem::of_export_at(&this.scope(self.store, self.index), path)?;
+        Some((item, index))
     }
 
     /// As [`get_export`](Self::get_export), without the type.

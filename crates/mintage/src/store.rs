@@ -7,6 +7,7 @@
 use crate::abi::HandleContext;
 use crate::error::stopped;
 use crate::resource::{Destructor, HostHandles, Linked, Origin};
+use crate::types::Scope;
 use crate::{Component, Engine, StoreLimits, Trap};
 use anyhow::{Result, ensure};
 use mintage_environ::component::{CoreCallee, Resource};
@@ -412,6 +413,11 @@ impl StoreInstance {
             domain,
         };
         (handles, &self.runtime)
+    }
+
+    /// The instance's types; `instance` is its number in `store`.
+    pub fn scope(&self, store: u64, instance: u32) -> Scope {
+        Scope::instance(&self.component, &self.linked, store, instance)
     }
 
     fn call_post_return(&mut self, lift: LiftId, callee: &Callee, words: &mut [u64; LIFT_WORDS]) -> Result<()> {

@@ -1,6 +1,7 @@
 //! Reflection: the types of a component's imports, exports and functions.
 
 use crate::Engine;
+use crate::resource::Linked;
 use indexmap::IndexMap;
 use mintage_environ::component::{ComponentTypes, Export, Import, InterfaceType};
 use mintage_environ::{
@@ -8,14 +9,81 @@ use mintage_environ::{
 };
 use std::any::TypeId;
 use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
 
-/// A type of a component: keeps the component alive.
+/// Whose types these are: a component's, or a component's whose imports are known, or those of an instance of it. Keeps the
+/// component alive.
+#[derive(Clone)]
+pub(crate) struct Scope {
+    component: crate::Component,
+    linked: Option<Arc<Linked>>,
+    /// Store, and number of the instance in it.
+    instance: Option<(u64, u32)>,
+}
+
+impl Scope {
+    /// The types of a component whose imported resource types are known.
+    pub fn linked(component: &crate::Component, linked: &Arc<Linked>) -> Self {
+        Self {
+            component: component.clone(),
+            linked: Some(linked.clone()),
+            instance: None,
+        }
+    }
+
+    /// The types of an instance by its number in a store.
+    pub fn instance(component: &crate::Component, linked: &Arc<Linked>, store: u64, instance: u32) -> Self {
+        Self {
+            instance: Some((store, instance)),
+            ..Self::linked(component, linked)
+        }
+    }
+
+    /// What the resource type `id` is here.
+    pub fn resource(&self, id: ResourceId) -> ResourceType {
+        let linked = self.linked.as_ref();
+        match (linked.and_then(|linked| linked.host_type(id)), self.instance) {
+            (Some(host), _) => host,
+            (None, Some((store, instance))) => ResourceType::guest(store, instance, id),
+            (None, None) => ResourceType(ResourceKind::Component(self.component.id(), id)),
+        }
+    }
+
+    /// Whether equal numbers are equal types.
+    fn same(&self, other: &Self) -> bool {
+        let linked = |scope: &Self| scope.linked.as_ref().map(Arc::as_ptr);
+        crate::Component::same(&self.component, &other.component)
+            && linked(self) == linked(other)
+            && self.instance == other.instance
+    }
+}
+
+impl From<&crate::Component> for Scope {
+    fn from(component: &crate::Component) -> Self {
+        Self {
+            component: component.clone(),
+            linked: None,
+            instance: None,
+        }
+    }
+}
+
+impl Deref for Scope {
+    type Target = crate::Component;
+
+    fn deref(&self) -> &crate::Component {
+        &self.component
+    }
+}
+
+/// A type of a component.
 macro_rules! handle {
-    ($($(#[$doc:meta])* $name:ident($id:ty) = $variant:ident;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident($id:ty) = $variant:ident, $parts:expr;)*) => {$(
         $(#[$doc])*
         #[derive(Clone)]
         pub struct $name {
-            component: crate::Component,
+            component: Scope,
             id: $id,
         }
 
@@ -38,10 +106,10 @@ macro_rules! handle {
         }
 
         impl PartialEq for $name {
-            /// Whether both are written the same.
+            /// Whether both have the same names and parts.
             fn eq(&self, other: &Self) -> bool {
-                (crate::Component::same(&self.component, &other.component) && self.id == other.id)
-                    || self.to_string() == other.to_string()
+                let same: fn(&Self, &Self) -> bool = $parts;
+                (self.component.same(&other.component) && self.id == other.id) || same(self, other)
             }
         }
 
@@ -51,25 +119,25 @@ macro_rules! handle {
 
 handle! {
     /// `list<T>`
-    List(ListId) = List;
+    List(ListId) = List, |a, b| a.ty() == b.ty();
     /// `record { ... }`
-    Record(RecordId) = Record;
+    Record(RecordId) = Record, |a, b| a.fields().eq(b.fields());
     /// `tuple<...>`
-    Tuple(TupleId) = Tuple;
+    Tuple(TupleId) = Tuple, |a, b| a.types().eq(b.types());
     /// `variant { ... }`
-    Variant(VariantId) = Variant;
+    Variant(VariantId) = Variant, |a, b| a.cases().eq(b.cases());
     /// `enum { ... }`
-    Enum(EnumId) = Enum;
+    Enum(EnumId) = Enum, |a, b| a.names().eq(b.names());
     /// `option<T>`
-    OptionType(OptionId) = Option;
+    OptionType(OptionId) = Option, |a, b| a.ty() == b.ty();
     /// `result<T, E>`
-    ResultType(ResultId) = Result;
+    ResultType(ResultId) = Result, |a, b| a.ok() == b.ok() && a.err() == b.err();
     /// `flags { ... }`
-    Flags(FlagsId) = Flags;
+    Flags(FlagsId) = Flags, |a, b| a.names().eq(b.names());
 }
 
 /// A field of a record.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field<'a> {
     /// Its name.
     pub name: &'a str,
@@ -78,7 +146,7 @@ pub struct Field<'a> {
 }
 
 /// A case of a variant.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Case<'a> {
     /// Its name.
     pub name: &'a str,
@@ -168,9 +236,10 @@ impl Flags {
 
 /// A resource type.
 ///
-/// What a component's own type tells ([`Component`], [`ComponentFunc`]) is not what an instance of it has: there, imported types
-/// are the host's, and each instance's own types are different ones. See
-/// [`Instance::get_resource`](crate::Instance::get_resource).
+/// What [`component_type`](crate::Component::component_type) tells are types of the component, and different from those that
+/// an instance of it has: there, imported types are the host's, and each instance's own types are its own. See
+/// [`Instance::get_resource`](crate::Instance::get_resource), [`Func::ty`](crate::Func::ty) and
+/// [`Linker::substituted_component_type`](crate::Linker::substituted_component_type).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ResourceType(ResourceKind);
 
@@ -192,10 +261,6 @@ impl ResourceType {
     /// The resource type `id` of an instance in a store.
     pub(crate) fn guest(store: u64, instance: u32, id: ResourceId) -> ResourceType {
         ResourceType(ResourceKind::Guest(store, instance, id))
-    }
-
-    fn component(component: &crate::Component, id: ResourceId) -> ResourceType {
-        ResourceType(ResourceKind::Component(component.id(), id))
     }
 }
 
@@ -252,7 +317,7 @@ pub enum Type {
 }
 
 impl Type {
-    pub(crate) fn new(component: &crate::Component, ty: InterfaceType) -> Type {
+    pub(crate) fn new(component: &Scope, ty: InterfaceType) -> Type {
         use InterfaceType as T;
         let component = component.clone();
         match ty {
@@ -277,8 +342,8 @@ impl Type {
             T::Option(id) => Type::Option(OptionType { component, id }),
             T::Result(id) => Type::Result(ResultType { component, id }),
             T::Flags(id) => Type::Flags(Flags { component, id }),
-            T::Own(id) => Type::Own(ResourceType::component(&component, id)),
-            T::Borrow(id) => Type::Borrow(ResourceType::component(&component, id)),
+            T::Own(id) => Type::Own(component.resource(id)),
+            T::Borrow(id) => Type::Borrow(component.resource(id)),
         }
     }
 }
@@ -316,12 +381,12 @@ impl fmt::Display for Type {
 /// The type of a component function.
 #[derive(Clone)]
 pub struct ComponentFunc {
-    component: crate::Component,
+    component: Scope,
     id: FuncTypeId,
 }
 
 impl ComponentFunc {
-    pub(crate) fn new(component: &crate::Component, id: FuncTypeId) -> Self {
+    pub(crate) fn new(component: &Scope, id: FuncTypeId) -> Self {
         Self {
             component: component.clone(),
             id,
@@ -395,7 +460,7 @@ enum Items {
 }
 
 impl Items {
-    fn imports<'c>(component: &'c crate::Component, path: &[usize]) -> &'c IndexMap<Box<str>, Import> {
+    fn imports<'c>(component: &'c Scope, path: &[usize]) -> &'c IndexMap<Box<str>, Import> {
         let mut items = &component.interface().imports;
         for &position in path {
             let Some((_, Import::Instance(inner))) = items.get_index(position) else {
@@ -406,7 +471,7 @@ impl Items {
         items
     }
 
-    fn exports<'c>(component: &'c crate::Component, path: &[usize]) -> &'c IndexMap<Box<str>, Export> {
+    fn exports<'c>(component: &'c Scope, path: &[usize]) -> &'c IndexMap<Box<str>, Export> {
         let mut items = &component.interface().exports;
         for &position in path {
             let Some((_, Export::Instance(inner))) = items.get_index(position) else {
@@ -418,7 +483,7 @@ impl Items {
     }
 
     /// Name and type of each item.
-    fn list<'c>(&self, component: &'c crate::Component) -> Vec<(&'c str, ComponentExtern)> {
+    fn list<'c>(&self, component: &'c Scope) -> Vec<(&'c str, ComponentExtern)> {
         let below = |path: &[usize], position: usize| path.iter().copied().chain([position]).collect::<Box<[usize]>>();
         match self {
             Items::Imports(path) => Self::imports(component, path)
@@ -442,7 +507,7 @@ impl Items {
 }
 
 impl ComponentItem {
-    fn of_import(component: &crate::Component, import: &Import, items: impl FnOnce() -> Items) -> Self {
+    fn of_import(component: &Scope, import: &Import, items: impl FnOnce() -> Items) -> Self {
         match import {
             Import::Func(id) => Self::ComponentFunc(ComponentFunc::new(
                 component,
@@ -453,18 +518,18 @@ impl ComponentItem {
                 items: items(),
             }),
             Import::Type(ty) => Self::Type(Type::new(component, *ty)),
-            Import::Resource(id) => Self::Resource(ResourceType::component(component, *id)),
+            Import::Resource(id) => Self::Resource(component.resource(*id)),
             Import::Static => Self::Static,
         }
     }
 
-    pub(crate) fn of_export_at(component: &crate::Component, path: &[usize]) -> Option<Self> {
+    pub(crate) fn of_export_at(component: &Scope, path: &[usize]) -> Option<Self> {
         let (&last, instances) = path.split_last()?;
         let (_, export) = Items::exports(component, instances).get_index(last)?;
         Some(Self::of_exported(component, export, || Items::Exports(path.into())))
     }
 
-    fn of_exported(component: &crate::Component, export: &Export, items: impl FnOnce() -> Items) -> Self {
+    fn of_exported(component: &Scope, export: &Export, items: impl FnOnce() -> Items) -> Self {
         let interface = component.interface();
         match export {
             Export::Func(id) => Self::ComponentFunc(ComponentFunc::new(component, interface.lifts[*id].ty)),
@@ -476,7 +541,7 @@ impl ComponentItem {
                 items: items(),
             }),
             Export::Type(ty) => Self::Type(Type::new(component, *ty)),
-            Export::Resource(id) => Self::Resource(ResourceType::component(component, *id)),
+            Export::Resource(id) => Self::Resource(component.resource(*id)),
             Export::Static => Self::Static,
         }
     }
@@ -485,7 +550,7 @@ impl ComponentItem {
 /// The type of an imported or exported instance.
 #[derive(Clone)]
 pub struct ComponentInstance {
-    component: crate::Component,
+    component: Scope,
     items: Items,
 }
 
@@ -511,11 +576,11 @@ impl fmt::Debug for ComponentInstance {
 /// The type of a component.
 #[derive(Clone)]
 pub struct Component {
-    component: crate::Component,
+    component: Scope,
 }
 
 impl Component {
-    pub(crate) fn new(component: crate::Component) -> Self {
+    pub(crate) fn new(component: Scope) -> Self {
         Self { component }
     }
 

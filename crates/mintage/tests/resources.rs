@@ -1,5 +1,6 @@
 //! Resources: defined by guests and by the host, owned and borrowed, dropped in all orders, and every trap with its message.
 
+use mintage::types::{ComponentItem, Type};
 use mintage::{
     AsContextMut, Component, Engine, Instance, Linker, Resource, ResourceAny, ResourceTable, ResourceType, Result,
     Store, StoreContextMut, Trap, Val,
@@ -588,6 +589,69 @@ fn linking_compares_resource_types() -> Result<()> {
     assert!(error.contains("host.file: resource"), "{error}");
     empty.define_unknown_imports_as_traps(&Component::new(&engine, FILES)?)?;
     empty.instantiate_pre(&Component::new(&engine, FILES)?)?;
+    Ok(())
+}
+
+/// The types of the parameters and results of a function.
+fn types_of(ty: &ComponentItem) -> Vec<Type> {
+    let ComponentItem::ComponentFunc(ty) = ty else {
+        panic!("{ty:?}")
+    };
+    ty.params().map(|(_, ty)| ty).chain(ty.results()).collect()
+}
+
+#[test]
+fn reflection_tells_whose_types_they_are() -> Result<()> {
+    let (mut store, instance) = counter()?;
+    let counter_type = instance.get_resource(&mut store, "counter").expect("a resource type");
+    let get = instance.get_func(&mut store, "get").expect("a function");
+    assert_eq!(get.params(&store)[0].1, Type::Borrow(counter_type));
+    let sum = instance.get_func(&mut store, "sum").expect("a function");
+    let Type::List(list) = &sum.params(&store)[0].1 else {
+        panic!("{sum:?}")
+    };
+    assert_eq!(list.ty(), Type::Borrow(counter_type));
+    let (item, _) = instance.get_export(&mut store, None, "get").expect("a function");
+    assert_eq!(types_of(&item)[0], Type::Borrow(counter_type));
+    // The component's own type is none of an instance, and the same each time.
+    let component = instance.component(&store).clone();
+    let engine = component.engine().clone();
+    let uninstantiated = |name| {
+        component
+            .component_type()
+            .get_export(&engine, name)
+            .expect("an export")
+            .ty
+    };
+    let ComponentItem::Resource(own) = uninstantiated("counter") else {
+        panic!("no resource")
+    };
+    assert_ne!(own, counter_type);
+    assert_eq!(types_of(&uninstantiated("get"))[0], Type::Borrow(own));
+    let ComponentItem::Resource(plain) = uninstantiated("plain") else {
+        panic!("no resource")
+    };
+    assert_ne!(own, plain);
+
+    // With the types of a linker.
+    let component = Component::new(&engine, FILES)?;
+    let ty = linker(&engine)?.substituted_component_type(&component)?;
+    let file = ResourceType::host::<File>();
+    let give = ty.get_export(&engine, "give").expect("a function").ty;
+    assert_eq!(types_of(&give), [Type::Own(file), Type::Own(file)]);
+    let give = component
+        .component_type()
+        .get_export(&engine, "give")
+        .expect("a function")
+        .ty;
+    assert_ne!(types_of(&give)[0], Type::Own(file));
+    let ComponentItem::ComponentInstance(host) = ty.get_import(&engine, "host").expect("an import").ty else {
+        panic!("no instance")
+    };
+    let ComponentItem::Resource(found) = host.get_export(&engine, "file").expect("a type").ty else {
+        panic!("no resource")
+    };
+    assert_eq!(found, file);
     Ok(())
 }
 

@@ -1,4 +1,7 @@
 //! [`Val`]s, lowered and lifted by the type at run time.
+//!
+//! A `Val` can take far more memory than what it is made of: the names of cases and fields are copied for each value, payloads
+//! are boxed. Whatever lifting allocates is charged before.
 
 use super::context::read_u32;
 use super::scalar::{lift_char, lift_f32, lift_f64};
@@ -8,7 +11,7 @@ use super::{
 use crate::{ResourceAny, Val};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use mintage_environ::component::{align_to, discriminant_size, flags_words};
-use mintage_environ::{EnumId, FlagsId, OptionId, RecordId, ResultId, VariantId};
+use mintage_environ::{EnumId, FlagsId, OptionId, RecordId, ResultId, TupleId, VariantId};
 
 /// How many words a type takes when it is flat; 0 when it is too large for that.
 fn flat(types: &ComponentTypes, ty: InterfaceType) -> usize {
@@ -45,24 +48,50 @@ impl Cases {
         }
     }
 
-    /// The offset of every payload.
-    fn payload_offset(self, types: &ComponentTypes) -> usize {
-        let payloads = (0..self.len(types)).filter_map(|case| self.payload(types, case));
-        let align = payloads.map(|ty| types.abi(ty).align32).max().unwrap_or(1);
-        align_to(discriminant_size(self.len(types)), align) as usize
+    fn ty(self) -> InterfaceType {
+        match self {
+            Cases::Variant(id) => InterfaceType::Variant(id),
+            Cases::Enum(id) => InterfaceType::Enum(id),
+            Cases::Option(id) => InterfaceType::Option(id),
+            Cases::Result(id) => InterfaceType::Result(id),
+        }
     }
 
-    /// The value of a case.
-    fn value(self, types: &ComponentTypes, case: usize, payload: Option<Val>) -> Val {
-        let payload = payload.map(Box::new);
-        match self {
-            Cases::Variant(id) => Val::Variant(types.variant(id).cases[case].0.to_string(), payload),
-            Cases::Enum(id) => Val::Enum(types.enum_(id)[case].to_string()),
+    /// The offset of every payload. The alignment of the whole serves as well as that of the payloads: where it is larger, it
+    /// is the discriminant's, which ends there.
+    fn payload_offset(self, types: &ComponentTypes) -> usize {
+        align_to(discriminant_size(self.len(types)), types.abi(self.ty()).align32) as usize
+    }
+
+    /// Makes the value of a case, whose payload `lift` makes.
+    fn lift<'a>(
+        self,
+        cx: &mut LiftContext<'a>,
+        case: usize,
+        lift: impl FnOnce(&mut LiftContext<'a>, InterfaceType) -> Result<Val>,
+    ) -> Result<Val> {
+        let types = cx.types();
+        let payload = match self.payload(types, case) {
+            Some(ty) => {
+                cx.charge(1, size_of::<Val>())?;
+                Some(Box::new(lift(cx, ty)?))
+            }
+            None => None,
+        };
+        Ok(match self {
+            Cases::Variant(id) => Val::Variant(lift_name(cx, &types.variant(id).cases[case].0)?, payload),
+            Cases::Enum(id) => Val::Enum(lift_name(cx, &types.enum_(id)[case])?),
             Cases::Option(_) => Val::Option(payload),
             Cases::Result(_) if case == 0 => Val::Result(Ok(payload)),
             Cases::Result(_) => Val::Result(Err(payload)),
-        }
+        })
     }
+}
+
+/// A copy of a name, for a place that is paid for.
+fn lift_name(cx: &mut LiftContext<'_>, name: &str) -> Result<String> {
+    cx.charge(name.len(), 1)?;
+    Ok(name.to_string())
 }
 
 /// The case of a variant-like value, with its payload and the payload's type.
@@ -189,14 +218,16 @@ fn flag_words(value: &Val, id: FlagsId, types: &ComponentTypes) -> Result<Vec<u3
     Ok(words)
 }
 
-fn flags_value(id: FlagsId, types: &ComponentTypes, words: impl Fn(usize) -> u32) -> Val {
-    let names = types.flags(id).iter().enumerate();
-    Val::Flags(
-        names
-            .filter(|(bit, _)| words(bit / 32) >> (bit % 32) & 1 != 0)
-            .map(|(_, name)| name.to_string())
-            .collect(),
-    )
+fn lift_flags(cx: &mut LiftContext<'_>, id: FlagsId, words: impl Fn(usize) -> u32) -> Result<Val> {
+    let names = cx.types().flags(id);
+    let is_set = |bit: &usize| words(bit / 32) >> (bit % 32) & 1 != 0;
+    let count = (0..names.len()).filter(is_set).count();
+    cx.charge(count, size_of::<String>())?;
+    let mut set = Vec::with_capacity(count);
+    for bit in (0..names.len()).filter(is_set) {
+        set.push(lift_name(cx, &names[bit])?);
+    }
+    Ok(Val::Flags(set))
 }
 
 impl Val {
@@ -360,21 +391,18 @@ impl Val {
                 })?
             }
             T::Tuple(id) => {
-                let fields = types.tuple(id);
                 let mut rest = src;
-                let mut values = Vec::with_capacity(fields.len());
-                for &ty in fields {
+                lift_tuple(cx, id, |cx, ty| {
                     let (field, behind) = rest.split_at(flat(types, ty));
                     rest = behind;
-                    values.push(Val::lift_flat(cx, ty, field)?);
-                }
-                Val::Tuple(values)
+                    Val::lift_flat(cx, ty, field)
+                })?
             }
             T::Variant(id) => Val::lift_case_flat(cx, Cases::Variant(id), src)?,
             T::Enum(id) => Val::lift_case_flat(cx, Cases::Enum(id), src)?,
             T::Option(id) => Val::lift_case_flat(cx, Cases::Option(id), src)?,
             T::Result(id) => Val::lift_case_flat(cx, Cases::Result(id), src)?,
-            T::Flags(id) => flags_value(id, types, |word| src[word] as u32),
+            T::Flags(id) => lift_flags(cx, id, |word| src[word] as u32)?,
             T::Own(_) | T::Borrow(_) => Val::Resource(ResourceAny::lift_flat(cx, ty, src)?),
         })
     }
@@ -382,10 +410,7 @@ impl Val {
     fn lift_case_flat(cx: &mut LiftContext<'_>, cases: Cases, src: &[u64]) -> Result<Val> {
         let types = cx.types();
         let case = LiftContext::flat_discriminant(src[0], cases.len(types))? as usize;
-        let payload = cases
-            .payload(types, case)
-            .map(|ty| Val::lift_flat(cx, ty, &src[1..][..flat(types, ty)]));
-        Ok(cases.value(types, case, payload.transpose()?))
+        cases.lift(cx, case, |cx, ty| Val::lift_flat(cx, ty, &src[1..][..flat(types, ty)]))
     }
 
     /// Makes a value from its bytes, as many as the type has (`load`).
@@ -414,23 +439,20 @@ impl Val {
                 })?
             }
             T::Tuple(id) => {
-                let fields = types.tuple(id);
                 let mut end = 0;
-                let mut values = Vec::with_capacity(fields.len());
-                for &ty in fields {
-                    values.push(Val::lift_memory(cx, ty, field_bytes(types, ty, bytes, &mut end))?);
-                }
-                Val::Tuple(values)
+                lift_tuple(cx, id, |cx, ty| {
+                    Val::lift_memory(cx, ty, field_bytes(types, ty, bytes, &mut end))
+                })?
             }
             T::Variant(id) => Val::lift_case_memory(cx, Cases::Variant(id), bytes)?,
             T::Enum(id) => Val::lift_case_memory(cx, Cases::Enum(id), bytes)?,
             T::Option(id) => Val::lift_case_memory(cx, Cases::Option(id), bytes)?,
             T::Result(id) => Val::lift_case_memory(cx, Cases::Result(id), bytes)?,
-            T::Flags(id) => flags_value(id, types, |word| match bytes.len() {
+            T::Flags(id) => lift_flags(cx, id, |word| match bytes.len() {
                 1 => u32::from(bytes[0]),
                 2 => u32::from(u16::from_le_bytes([bytes[0], bytes[1]])),
                 _ => read_u32(bytes, 4 * word),
-            }),
+            })?,
             T::Own(_) | T::Borrow(_) => Val::Resource(ResourceAny::lift_memory(cx, ty, bytes)?),
         })
     }
@@ -438,11 +460,10 @@ impl Val {
     fn lift_case_memory(cx: &mut LiftContext<'_>, cases: Cases, bytes: &[u8]) -> Result<Val> {
         let types = cx.types();
         let case = LiftContext::memory_discriminant(bytes, cases.len(types))? as usize;
-        let payload = cases.payload(types, case).map(|ty| {
+        cases.lift(cx, case, |cx, ty| {
             let size = types.abi(ty).size32 as usize;
             Val::lift_memory(cx, ty, &bytes[cases.payload_offset(types)..][..size])
-        });
-        Ok(cases.value(types, case, payload.transpose()?))
+        })
     }
 
     fn lift_list(cx: &mut LiftContext<'_>, ty: InterfaceType, pointer: u32, len: u32) -> Result<Val> {
@@ -471,11 +492,24 @@ fn lift_record<'a>(
     mut lift: impl FnMut(&mut LiftContext<'a>, InterfaceType) -> Result<Val>,
 ) -> Result<Val> {
     let fields = &cx.types().record(id).fields;
-    // The names are the host's memory, too, and a list of records repeats them.
     cx.charge(fields.len(), size_of::<(String, Val)>())?;
     let mut values = Vec::with_capacity(fields.len());
     for (name, ty) in fields {
-        values.push((name.to_string(), lift(cx, *ty)?));
+        values.push((lift_name(cx, name)?, lift(cx, *ty)?));
     }
     Ok(Val::Record(values))
+}
+
+fn lift_tuple<'a>(
+    cx: &mut LiftContext<'a>,
+    id: TupleId,
+    mut lift: impl FnMut(&mut LiftContext<'a>, InterfaceType) -> Result<Val>,
+) -> Result<Val> {
+    let fields = cx.types().tuple(id);
+    cx.charge(fields.len(), size_of::<Val>())?;
+    let mut values = Vec::with_capacity(fields.len());
+    for &ty in fields {
+        values.push(lift(cx, ty)?);
+    }
+    Ok(Val::Tuple(values))
 }

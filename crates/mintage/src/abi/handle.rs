@@ -49,7 +49,7 @@ pub(crate) struct HandleContext<'a> {
 impl HandleContext<'_> {
     /// What the resource type `id` of the component is.
     pub fn ty(&self, id: ResourceId) -> ResourceType {
-        let host = self.linked.types().get(id.index()).copied().flatten();
+        let host = self.linked.host_type(id);
         host.unwrap_or_else(|| ResourceType::guest(self.host.store, self.instance, id))
     }
 

@@ -665,6 +665,60 @@ fn overlapping_lists_run_out_of_budget() {
 }
 
 #[test]
+fn whatever_a_val_allocates_is_charged() {
+    use InterfaceType as T;
+    let mut types = ComponentTypes::default();
+    let name: Box<str> = "n".repeat(90_000).into();
+    let tuple = types.intern_tuple(vec![T::U8; 10_000].into());
+    let record = types.intern_record(Record {
+        fields: [(name.clone(), T::U8)].into(),
+    });
+    let variant = types.intern_variant(Variant {
+        cases: [(name.clone(), None)].into(),
+    });
+    let enumeration = types.intern_enum([name.clone()].into());
+    let flags = types.intern_flags([name].into());
+    let mut options = T::U8;
+    for _ in 0..90 {
+        options = types.intern_option(options);
+    }
+    // All lists are of the same bytes, and overlap: 4096 lists of one element, which takes from 4 KB to 500 KB as a `Val`.
+    const LISTS: usize = 4096;
+    let mut memory = vec![1; 10_000 + 8 * LISTS];
+    for pair in memory[..8 * LISTS].chunks_exact_mut(8) {
+        pair[..4].copy_from_slice(&(8 * LISTS as u32).to_le_bytes());
+        pair[4..].copy_from_slice(&1u32.to_le_bytes());
+    }
+    let values = 8 * LISTS;
+    for (ty, byte) in [
+        (tuple, 1),
+        (record, 1),
+        (variant, 0),
+        (enumeration, 0),
+        (flags, 1),
+        (options, 1),
+    ] {
+        memory[values..].fill(byte);
+        let list = types.intern_list(ty);
+        let lists = types.intern_list(list);
+        let options = AbiOptions {
+            types: &types,
+            encoding: StringEncoding::Utf8,
+        };
+        // What one value needs is not too much; without the charge for it, neither would all of them be.
+        let mut one = LiftContext::fake(options, &memory, BUDGET / 8);
+        Val::lift_flat(&mut one, list, &[values as u64, 1]).unwrap();
+        let mut all = LiftContext::fake(options, &memory, BUDGET / 8);
+        let error = Val::lift_flat(&mut all, lists, &[0, LISTS as u64]).unwrap_err();
+        assert!(
+            error.to_string().contains("hostcall_fuel"),
+            "{}: {error}",
+            types.display(lists)
+        );
+    }
+}
+
+#[test]
 fn bad_reallocs_say_what_is_wrong() {
     let types = ComponentTypes::default();
     for (answer, encoding, expected) in [

@@ -8,7 +8,7 @@ use crate::abi::InstanceTypes;
 use crate::host::{DynamicHost, HostFunction, Lowered, TypedHost};
 use crate::resource::{Destructor, Linked};
 use crate::store::host_destructor;
-use crate::types::ComponentFunc;
+use crate::types::{self, ComponentFunc, Scope};
 use crate::{
     AsContextMut, Component, ComponentNamedList, Engine, Instance, InstancePre, Lift, Lower, ResourceType,
     StoreContextMut, Val,
@@ -117,45 +117,27 @@ impl<T: 'static> Linker<T> {
     ///
     /// When imports are missing (one error names all of them with their types), or definitions are of another type.
     pub fn instantiate_pre(&self, component: &Component) -> Result<InstancePre<T>> {
-        ensure!(
-            Engine::same(component.engine(), &self.engine),
-            "the component belongs to another `Engine` than the linker"
-        );
+        let resources = self.resources(component)?;
         let interface = component.interface();
-        let mut missing = Vec::new();
-        let mut resources = Vec::new();
-        check(
-            component,
-            &interface.imports,
-            Some(&self.root),
-            "",
-            &mut resources,
-            &mut missing,
-        )?;
-        if !missing.is_empty() {
-            let mut message = format!("the linker lacks {} of the component's imports:", missing.len());
-            for import in missing {
-                write!(message, "\n  {import}")?;
-            }
-            bail!(message);
-        }
-        let mut funcs = Vec::with_capacity(interface.lowers.len());
-        for (id, lower) in interface.lowers.iter() {
-            let func = self
-                .func(component, lower.import)
-                .context("an import has no definition")?;
-            funcs.push(func.clone().lower(Lowered::new(component, id)));
-        }
         let mut destructors = Vec::new();
+        let mut thunks = Vec::new();
         for (id, path) in interface.host_resources() {
             let Some(Definition::Resource(_, destructor)) = self.find(path) else {
                 bail!("a resource type has no definition")
             };
-            funcs.push(host_destructor(destructor));
+            thunks.push(host_destructor(destructor));
             destructors.resize(id.index() + 1, None);
             destructors[id.index()] = Some(destructor.clone());
         }
-        let linked = Linked::new(resources, destructors);
+        let linked = Arc::new(Linked::new(resources, destructors));
+        let mut funcs = Vec::with_capacity(interface.lowers.len() + thunks.len());
+        for (id, lower) in interface.lowers.iter() {
+            let func = self
+                .func(component, lower.import)
+                .context("an import has no definition")?;
+            funcs.push(func.clone().lower(Lowered::new(component, &linked, id)));
+        }
+        funcs.append(&mut thunks);
         Ok(InstancePre::new(
             component,
             HostTable::new(component.code(), funcs)?,
@@ -179,6 +161,42 @@ impl<T: 'static> Linker<T> {
     /// When a name stands for something else.
     pub fn define_unknown_imports_as_traps(&mut self, component: &Component) -> Result<()> {
         define_unknown(&mut self.root(), &component.interface().imports, "")
+    }
+
+    /// The type of a component with the resource types of the linker in place of its imported ones.
+    ///
+    /// # Errors
+    ///
+    /// As [`instantiate_pre`](Self::instantiate_pre).
+    pub fn substituted_component_type(&self, component: &Component) -> Result<types::Component> {
+        let linked = Linked::new::<T>(self.resources(component)?, Vec::new());
+        Ok(types::Component::new(Scope::linked(component, &Arc::new(linked))))
+    }
+
+    /// Checks all imports of a component: what its imported resource types are, by number.
+    fn resources(&self, component: &Component) -> Result<Vec<Option<ResourceType>>> {
+        ensure!(
+            Engine::same(component.engine(), &self.engine),
+            "the component belongs to another `Engine` than the linker"
+        );
+        let mut missing = Vec::new();
+        let mut resources = Vec::new();
+        check(
+            component,
+            &component.interface().imports,
+            Some(&self.root),
+            "",
+            &mut resources,
+            &mut missing,
+        )?;
+        if !missing.is_empty() {
+            let mut message = format!("the linker lacks {} of the component's imports:", missing.len());
+            for import in missing {
+                write!(message, "\n  {import}")?;
+            }
+            bail!(message);
+        }
+        Ok(resources)
     }
 
     fn func(&self, component: &Component, import: ImportId) -> Option<&Arc<dyn HostFunction<T>>> {

@@ -32,6 +32,11 @@ impl Linked {
         &self.types
     }
 
+    /// The resource type of the host that `resource` is.
+    pub fn host_type(&self, resource: ResourceId) -> Option<ResourceType> {
+        self.types.get(resource.index()).copied().flatten()
+    }
+
     /// The destructor of a resource type of the host, for stores of `T`.
     pub fn destructor<T: 'static>(&self, resource: ResourceId) -> Option<&Destructor<T>> {
         let destructors: &Vec<Option<Destructor<T>>> = self.destructors.downcast_ref()?;
