@@ -21,6 +21,7 @@ mod compiler;
 #[cfg(test)]
 mod filetests;
 mod output;
+mod short_copy;
 mod resource;
 mod trampoline;
 mod translate;

@@ -10,7 +10,7 @@
 
 use crate::abi::{self, POINTER};
 use crate::compiler::{Input, Scratch};
-use crate::translate;
+use crate::{short_copy, translate};
 use anyhow::{Context as _, Result};
 use cranelift_codegen::ir::{
     Block, ExtFuncData, ExternalName, FuncRef, InstBuilder, MemFlagsData, Signature as ClifSignature, StackSlotData,
@@ -57,10 +57,12 @@ pub(crate) fn lower_import(input: &Input<'_>, id: LowerId, scratch: &mut Scratch
 /// The trampoline from wasm code to `builtin` of the runtime.
 pub(crate) fn builtin(input: &Input<'_>, builtin: Builtin, scratch: &mut Scratch) -> Result<()> {
     let mut trampoline = Trampoline::new(input, abi::builtin_signature(builtin), false, scratch);
+    let parameters = trampoline.parameters();
+    short_copy::emit(&mut trampoline.builder, builtin, &parameters);
     trampoline.record_exit(FuncKey::Builtin(builtin));
     let func = trampoline.builtin_address(builtin.as_u32() as usize);
     let mut arguments = vec![trampoline.ctx];
-    arguments.extend(trampoline.parameters());
+    arguments.extend(parameters);
     let host = abi::builtin_host_signature(builtin, &**input.isa);
     let mut results = trampoline.call_host(host, func, &arguments);
     match builtin.result() {

@@ -42,6 +42,9 @@ pub(super) struct Fuse<'a, 'f> {
     pub src: Side,
     /// Where values go to.
     pub dst: Side,
+    /// The flags of the destination side. They do not change while values are lowered, but for the bit that is cleared
+    /// while its `realloc` runs; loading them once keeps a load that waits for a store out of loops.
+    dst_flags: Value,
 }
 
 impl<'a, 'f> Fuse<'a, 'f> {
@@ -75,7 +78,9 @@ impl<'a, 'f> Fuse<'a, 'f> {
             }
         };
         let (src, dst) = (side(caller, ctx), side(callee, callee_ctx));
+        let dst_flags = load_flags(&mut builder, callee_ctx);
         Ok(Self {
+            dst_flags,
             input,
             types: &input.program.interface.types,
             builder,
@@ -94,11 +99,12 @@ impl<'a, 'f> Fuse<'a, 'f> {
     /// Makes the source the destination: from parameters to results.
     pub fn turn(&mut self) {
         std::mem::swap(&mut self.src, &mut self.dst);
+        self.dst_flags = load_flags(&mut self.builder, self.dst.ctx);
     }
 
     /// Traps when the caller must not call out: it runs as `realloc` or `post-return`.
     pub fn check_may_leave(&mut self) {
-        let flags = self.flags(self.src);
+        let flags = load_flags(&mut self.builder, self.src.ctx);
         let may_leave = self.builder.ins().band_imm_u(flags, ControlBlock::MAY_LEAVE as i64);
         self.builder
             .ins()
@@ -115,13 +121,6 @@ impl<'a, 'f> Fuse<'a, 'f> {
         }
     }
 
-    fn flags(&mut self, side: Side) -> Value {
-        let offset = ControlBlock::from_ctx(control_offsets::flags);
-        self.builder
-            .ins()
-            .load(types::I64, MemFlagsData::trusted(), side.ctx, offset)
-    }
-
     fn set_flags(&mut self, side: Side, flags: Value) {
         let offset = ControlBlock::from_ctx(control_offsets::flags);
         self.builder
@@ -129,17 +128,26 @@ impl<'a, 'f> Fuse<'a, 'f> {
             .store(MemFlagsData::trusted(), flags, side.ctx, offset);
     }
 
-    /// Builds code during which `side` must not call out.
-    pub fn without_leaving<T>(&mut self, side: Side, body: impl FnOnce(&mut Self) -> Result<T>) -> Result<T> {
-        // Nobody but the two sides of an adapter changes the bit, always from set to clear and back.
-        let flags = self.flags(side);
-        let clear = self.builder.ins().band_imm_s(flags, !(ControlBlock::MAY_LEAVE as i64));
-        self.set_flags(side, clear);
-        let result = body(self)?;
-        let flags = self.flags(side);
-        let set = self.builder.ins().bor_imm_u(flags, ControlBlock::MAY_LEAVE as i64);
-        self.set_flags(side, set);
-        Ok(result)
+    /// Calls a core function of `side`, which has the given flags now and must not call out meanwhile.
+    fn call_confined(
+        &mut self,
+        side: Side,
+        flags: Value,
+        callee: CoreCallee,
+        arguments: &[Value],
+    ) -> Result<Vec<Value>> {
+        let confined = self.builder.ins().band_imm_s(flags, !(ControlBlock::MAY_LEAVE as i64));
+        self.set_flags(side, confined);
+        let results = self.call(side, callee, arguments)?;
+        self.set_flags(side, flags);
+        Ok(results)
+    }
+
+    /// Calls `post-return` of the source side.
+    pub fn post_return(&mut self, callee: CoreCallee, arguments: &[Value]) -> Result<()> {
+        let flags = load_flags(&mut self.builder, self.src.ctx);
+        self.call_confined(self.src, flags, callee, arguments)?;
+        Ok(())
     }
 
     /// Calls a core function of `side`.
@@ -171,16 +179,10 @@ impl<'a, 'f> Fuse<'a, 'f> {
         self.builder.inst_results(call).first().copied()
     }
 
-    /// Calls the `realloc` of `side` for `size` bytes, instead of the block `old` (pointer and size) or for a new one: a
+    /// Calls the `realloc` of the destination side for `size` bytes, instead of the block `old` (pointer and size) or for a new one: a
     /// pointer that is aligned and has room. `outside` is the trap when it has none.
-    pub fn realloc(
-        &mut self,
-        side: Side,
-        old: Option<(Value, Value)>,
-        align: u32,
-        size: Value,
-        outside: Trap,
-    ) -> Result<Value> {
+    pub fn realloc(&mut self, old: Option<(Value, Value)>, align: u32, size: Value, outside: Trap) -> Result<Value> {
+        let side = self.dst;
         let realloc = side
             .realloc
             .context("internal error: the canonical options have no `realloc`")?;
@@ -188,7 +190,7 @@ impl<'a, 'f> Fuse<'a, 'f> {
         let (old, old_size) = old.unwrap_or((zero, zero));
         let align_value = self.size(align);
         let arguments = [old, old_size, align_value, size].map(|value| self.as_index(side, value));
-        let results = self.without_leaving(side, |fuse| fuse.call(side, realloc, &arguments))?;
+        let results = self.call_confined(side, self.dst_flags, realloc, &arguments)?;
         let pointer = *results.first().context("internal error: `realloc` gives nothing")?;
         let pointer = self.widen(pointer);
         self.check_aligned(pointer, align, Trap::ReallocUnaligned);
@@ -368,6 +370,12 @@ fn index_type(side: Side) -> (Type, u32) {
         true => (types::I64, 8),
         false => (types::I32, 4),
     }
+}
+
+/// The Canonical ABI flags of the component instance with the given context.
+fn load_flags(builder: &mut FunctionBuilder<'_>, ctx: Value) -> Value {
+    let offset = ControlBlock::from_ctx(control_offsets::flags);
+    builder.ins().load(types::I64, MemFlagsData::trusted(), ctx, offset)
 }
 
 fn plus(builder: &mut FunctionBuilder<'_>, value: Value, constant: u64) -> Value {

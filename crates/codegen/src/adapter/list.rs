@@ -25,7 +25,7 @@ impl Fuse<'_, '_> {
             false => self.times(length, dst_size),
         };
         let align = abi.align(self.dst.index64);
-        let block = self.realloc(self.dst, None, align, dst_bytes, Trap::ReallocListOutOfBounds)?;
+        let block = self.realloc(None, align, dst_bytes, Trap::ReallocListOutOfBounds)?;
         let src = self.address(self.src, pointer)?.address;
         let dst = self.address(self.dst, block)?.address;
         if is_plain(self.types, element) {

@@ -85,8 +85,7 @@ fn call(fuse: &mut Fuse<'_, '_>, adapter: &Adapter, arguments: &[Value]) -> Resu
         fuse.exit_call();
     }
     if let Some(post_return) = adapter.lift.post_return {
-        let callee_side = fuse.src;
-        fuse.without_leaving(callee_side, |fuse| fuse.call(callee_side, post_return, &results))?;
+        fuse.post_return(post_return, &results)?;
     }
     fuse.builder.ins().return_(&returned);
     Ok(())
@@ -108,7 +107,7 @@ fn parameters(
         let src = fuse.spilled(fuse.src, pointer, abi)?;
         let size = fuse.size(abi.size(fuse.dst.index64));
         let align = abi.align(fuse.dst.index64);
-        let pointer = fuse.realloc(fuse.dst, None, align, size, Trap::ReallocOutOfBounds)?;
+        let pointer = fuse.realloc(None, align, size, Trap::ReallocOutOfBounds)?;
         let dst = fuse.address(fuse.dst, pointer)?;
         fuse.fields(params, &mut From::Memory(src), &mut To::Memory(dst))?;
         return Ok(vec![fuse.as_index(fuse.dst, pointer)]);

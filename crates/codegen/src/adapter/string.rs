@@ -103,7 +103,7 @@ impl Fuse<'_, '_> {
 
     /// A block of the destination side for a string, in place of `old`.
     fn string_block(&mut self, old: Option<(Value, Value)>, align: u32, size: Value) -> Result<(Value, Value)> {
-        let pointer = self.realloc(self.dst, old, align, size, Trap::ReallocStringOutOfBounds)?;
+        let pointer = self.realloc(old, align, size, Trap::ReallocStringOutOfBounds)?;
         Ok((pointer, self.address(self.dst, pointer)?.address))
     }
 

@@ -1,0 +1,129 @@
+//! Copies of a few bytes, in front of the builtins that copy any number: most strings are short, and a call out of machine
+//! code costs more than they do.
+
+use cranelift_codegen::ir::condcodes::IntCC;
+use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Type, Value, types};
+use cranelift_frontend::FunctionBuilder;
+use mintage_environ::Builtin;
+
+/// Flags of accesses to places that were checked, at any alignment.
+const ACCESS: MemFlagsData = MemFlagsData::new().with_notrap();
+/// The most bytes that are copied here: two vectors.
+const LONGEST: i64 = 32;
+
+/// Puts the short way in front of a builtin's trampoline, which goes on in the block that is current afterwards. Builtins
+/// that have no short way are left alone.
+///
+/// Both ends of a string are read as one word each, which overlap when it is shorter than both; all is read before
+/// anything is written, so that the places may overlap, too.
+pub(crate) fn emit(builder: &mut FunctionBuilder<'_>, builtin: Builtin, parameters: &[Value]) {
+    let ascii_only = match builtin {
+        Builtin::CopyBytes => false,
+        // ASCII is valid; everything else is for the builtin to check.
+        Builtin::CopyUtf8 => true,
+        _ => return,
+    };
+    let &[dst, src, len] = parameters else { return };
+    let slow = builder.create_block();
+    let short = Short {
+        dst,
+        src,
+        len,
+        ascii_only,
+        slow,
+    };
+    builder.set_cold_block(slow);
+
+    let vectors = above(builder, len, 16);
+    if_then(builder, vectors, |builder| {
+        let long = above(builder, len, LONGEST);
+        if_then(builder, long, |builder| _ = builder.ins().jump(slow, []));
+        short.ends(builder, types::I8X16);
+    });
+    for ty in [types::I64, types::I32] {
+        let fits = above(builder, len, i64::from(ty.bytes()) - 1);
+        if_then(builder, fits, |builder| short.ends(builder, ty));
+    }
+    let some = above(builder, len, 0);
+    if_then(builder, some, |builder| short.bytes(builder));
+    builder.ins().return_(&[]);
+    builder.switch_to_block(slow);
+}
+
+fn above(builder: &mut FunctionBuilder<'_>, len: Value, limit: i64) -> Value {
+    builder.ins().icmp_imm_u(IntCC::UnsignedGreaterThan, len, limit)
+}
+
+/// Builds a block for when `condition` holds, which `body` ends; goes on with when it does not.
+fn if_then(builder: &mut FunctionBuilder<'_>, condition: Value, body: impl FnOnce(&mut FunctionBuilder<'_>)) {
+    let (then, rest) = (builder.create_block(), builder.create_block());
+    builder.ins().brif(condition, then, [], rest, []);
+    builder.switch_to_block(then);
+    body(builder);
+    builder.switch_to_block(rest);
+}
+
+struct Short {
+    dst: Value,
+    src: Value,
+    len: Value,
+    ascii_only: bool,
+    slow: Block,
+}
+
+impl Short {
+    /// Copies at least one and at most two words of type `ty`.
+    fn ends(&self, builder: &mut FunctionBuilder<'_>, ty: Type) {
+        let back = -(ty.bytes() as i32);
+        let src_end = builder.ins().iadd(self.src, self.len);
+        let dst_end = builder.ins().iadd(self.dst, self.len);
+        let first = builder.ins().load(ty, ACCESS, self.src, 0);
+        let last = builder.ins().load(ty, ACCESS, src_end, back);
+        let any = builder.ins().bor(first, last);
+        self.check(builder, any);
+        builder.ins().store(ACCESS, first, self.dst, 0);
+        builder.ins().store(ACCESS, last, dst_end, back);
+        builder.ins().return_(&[]);
+    }
+
+    /// Copies one to three bytes: the first, the middle and the last.
+    fn bytes(&self, builder: &mut FunctionBuilder<'_>) {
+        let middle = builder.ins().ushr_imm_u(self.len, 1);
+        let last = builder.ins().iadd_imm_s(self.len, -1);
+        let offsets = [None, Some(middle), Some(last)];
+        let place = |builder: &mut FunctionBuilder<'_>, base: Value, offset: Option<Value>| match offset {
+            Some(offset) => builder.ins().iadd(base, offset),
+            None => base,
+        };
+        let loaded = offsets.map(|offset| {
+            let address = place(builder, self.src, offset);
+            builder.ins().uload8(types::I32, ACCESS, address, 0)
+        });
+        let any = builder.ins().bor(loaded[0], loaded[1]);
+        let any = builder.ins().bor(any, loaded[2]);
+        self.check(builder, any);
+        for (offset, byte) in offsets.into_iter().zip(loaded) {
+            let address = place(builder, self.dst, offset);
+            builder.ins().istore8(ACCESS, byte, address, 0);
+        }
+        builder.ins().return_(&[]);
+    }
+
+    /// Leaves for the builtin when it must be ASCII and a byte of `any`, all bytes in one, is not.
+    fn check(&self, builder: &mut FunctionBuilder<'_>, any: Value) {
+        if !self.ascii_only {
+            return;
+        }
+        let high = match builder.func.dfg.value_type(any) {
+            types::I8X16 => builder.ins().vhigh_bits(types::I32, any),
+            ty => {
+                let bits = 0x8080_8080_8080_8080u64 >> (64 - ty.bits());
+                let bits = builder.ins().iconst(ty, bits as i64);
+                builder.ins().band(any, bits)
+            }
+        };
+        let good = builder.create_block();
+        builder.ins().brif(high, self.slow, [], good, []);
+        builder.switch_to_block(good);
+    }
+}
