@@ -75,9 +75,8 @@ fn instances(criterion: &mut Criterion) {
     println!("{} image runs, {} bytes", code.metadata().image.len(), artifact.len());
     bench("component", &code);
     criterion.bench_function("open component", |bencher| bencher.iter(open));
-    // SAFETY: as above.
     criterion.bench_function("load component from bytes", |bencher| {
-        bencher.iter(|| unsafe { Code::from_bytes(&artifact, &check) }.unwrap())
+        bencher.iter(|| load_with(&artifact, &check))
     });
 }
 

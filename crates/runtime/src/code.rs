@@ -111,7 +111,7 @@ impl Code {
     /// # Safety
     ///
     /// The mapping holds what this project's compiler made.
-    unsafe fn publish(mapping: FileMapping, check: &LoadCheck) -> Result<Arc<Code>> {
+    pub(crate) unsafe fn publish(mapping: FileMapping, check: &LoadCheck) -> Result<Arc<Code>> {
         let artifact = Artifact::parse(mapping, check.level)?;
         artifact.metadata().check_host(host(), &check.tunables)?;
         ensure!(

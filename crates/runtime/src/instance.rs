@@ -1,6 +1,7 @@
 //! [`Instance`]: a slab with a component's image in it and the run-time data beside it.
 
 use crate::data::InstanceData;
+use crate::handles::MAX_HANDLES;
 use crate::{Code, HostTable, Stopped, TrapReport, builtins};
 use anyhow::{Result, ensure};
 use mintage_environ::component::Initializer;
@@ -15,6 +16,9 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// Entries that one table may have, likewise.
     pub table_entries: u64,
+    /// Handles of resources that one component instance may have, and handles that may be lent to calls at a time. At most
+    /// 2^28 - 1 (CanonicalABI.md, `Table.MAX_LENGTH`).
+    pub handles: u32,
     /// Bytes of stack that wasm code may use, counted from the outermost call on.
     pub stack_bytes: usize,
 }
@@ -24,6 +28,7 @@ impl Default for Limits {
         Limits {
             memory_bytes: u64::MAX,
             table_entries: u64::MAX,
+            handles: MAX_HANDLES,
             stack_bytes: 512 << 10,
         }
     }
@@ -56,6 +61,12 @@ pub struct InstanceHandle {
 unsafe impl Send for InstanceHandle {}
 // SAFETY: as above.
 unsafe impl Sync for InstanceHandle {}
+
+const _: () = {
+    const fn moves_between_threads<T: Send>() {}
+    moves_between_threads::<Instance>();
+    assert!(size_of::<Instance>() == size_of::<InstanceHandle>());
+};
 
 impl InstanceHandle {
     /// The instance.

@@ -197,6 +197,8 @@ impl Slab {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::LoadCheck;
+    use mintage_compile::NoProgress;
     use mintage_environ::layout::{MemoryShape, Shape, TableShape};
     use mintage_environ::{DomainId, Tunables};
 
@@ -247,5 +249,69 @@ mod tests {
         assert_eq!(parts.len(), 2, "{parts:?}");
         assert_eq!(parts[0].len(), 2 << 16);
         assert_eq!(parts[1].end as u64, layout.memory_start(main) + (2 << 16));
+    }
+
+    /// Compares a slab with the image, byte for byte, by the metadata alone.
+    fn check_slab(code: &Code, slab: &Slab) {
+        for part in accessible(code.layout()) {
+            // SAFETY: the part is accessible, and the test alone has the slab.
+            let bytes = unsafe { std::slice::from_raw_parts(slab.base().as_ptr().add(part.start), part.len()) };
+            for (page, bytes) in bytes.chunks(PAGE as usize).enumerate() {
+                let offset = part.start as u64 + page as u64 * PAGE;
+                let run = code
+                    .metadata()
+                    .image
+                    .iter()
+                    .find(|run| (run.slab_offset..run.slab_offset + run.len).contains(&offset));
+                match run {
+                    Some(run) => {
+                        let start = (run.file_offset + offset - run.slab_offset) as usize;
+                        assert!(*bytes == code.bytes()[start..start + bytes.len()], "at {offset:#x}");
+                    }
+                    None => assert!(bytes.iter().all(|&byte| byte == 0), "at {offset:#x}"),
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn slabs_hold_the_image_with_and_without_a_file() {
+        // Two memories, of which one has long and short runs in its image, and tables on both sides of the copy threshold.
+        let (data, functions) = ("0123456789abcdef".repeat(3000), "$f ".repeat(3000));
+        let component = format!(
+            r#"(component
+                 (core module $m
+                   (memory 20) (memory 2)
+                   (data (i32.const 100) "short") (data (i32.const 70000) "{data}") (data (i32.const 200000) "{data}")
+                   (data (memory 1) (i32.const 65530) "over a page")
+                   (func $f) (table 3000 funcref) (table 5 funcref)
+                   (elem (table 0) (i32.const 0) func {functions}) (elem (table 1) (i32.const 4) func $f)
+                   (global (export "g") (mut i64) (i64.const -1))
+                   (func (export "all") (drop (call_indirect 0 (result i32) (i32.const 0)))
+                     (table.set 1 (i32.const 0) (table.get 0 (i32.const 0)))))
+                 (core instance (instantiate $m)))"#
+        );
+        let tunables = Tunables {
+            core_exports: true,
+            ..Tunables::default()
+        };
+        let bytes = wat::parse_str(component).unwrap();
+        let artifact =
+            mintage_compile::compile(&bytes, &tunables, &NoProgress).unwrap_or_else(|error| panic!("{error:?}"));
+        let check = LoadCheck {
+            tunables,
+            ..LoadCheck::default()
+        };
+        for mapping in [
+            FileMapping::copy_of(&artifact).unwrap(),
+            FileMapping::anonymous_copy(&artifact).unwrap(),
+        ] {
+            let has_file = mapping.file().is_some();
+            // SAFETY: the compiler made the artifact.
+            let code = unsafe { Code::publish(mapping, &check) }.unwrap();
+            assert_eq!(!code.plan().mapped.is_empty(), has_file);
+            assert!(!code.plan().copied.is_empty());
+            check_slab(&code, &Slab::acquire(&code).unwrap());
+        }
     }
 }

@@ -16,8 +16,10 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::SeqCst};
 /// Names the scenario to a child process.
 const SCENARIO: &str = "MINTAGE_SIGNAL_SCENARIO";
 
-/// Scenario, what it does, and the signal that it must end with.
-const SCENARIOS: &[(&str, fn(), Option<c_int>)] = &[
+/// What it shows, what it does, and the signal that it must end with.
+type Scenario = (&'static str, fn(), Option<c_int>);
+
+const SCENARIOS: &[Scenario] = &[
     (
         "an earlier handler gets faults outside machine code only",
         earlier_handler,

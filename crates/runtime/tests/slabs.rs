@@ -238,9 +238,11 @@ fn what_does_not_fit_is_refused() {
         tunables: Tunables::default(),
         ..LoadCheck::default()
     };
-    // SAFETY: the compiler made it, or it is refused before anything of it is used.
-    let refused =
-        |bytes: &[u8], check: &LoadCheck| format!("{:?}", unsafe { Code::from_bytes(bytes, check) }.err().unwrap());
+    let refused = |bytes: &[u8], check: &LoadCheck| {
+        // SAFETY: the compiler made it, or it is refused before anything of it is used.
+        let result = unsafe { Code::from_bytes(bytes, check) };
+        format!("{:?}", result.err().unwrap())
+    };
     assert!(
         refused(&artifact, &check).contains("core_exports"),
         "{}",
@@ -253,12 +255,9 @@ fn what_does_not_fit_is_refused() {
     for len in [0, 1, 64, artifact.len() / 2] {
         refused(&artifact[..len], &check);
     }
-    let error = format!(
-        "{:?}",
-        unsafe { Code::open("/nonexistent/artifact".as_ref(), &check) }
-            .err()
-            .unwrap()
-    );
+    // SAFETY: there is no such file.
+    let opened = unsafe { Code::open("/nonexistent/artifact".as_ref(), &check) };
+    let error = format!("{:?}", opened.err().unwrap());
     assert!(error.contains("/nonexistent/artifact"), "{error}");
 }
 

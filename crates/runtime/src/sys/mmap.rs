@@ -100,8 +100,10 @@ impl FileMapping {
         Ok(fd)
     }
 
-    fn anonymous_copy(bytes: &[u8]) -> io::Result<FileMapping> {
-        let len = bytes.len().next_multiple_of(page_size());
+    /// The copy in anonymous memory, where [`copy_of`](Self::copy_of) finds that there are no anonymous files.
+    pub fn anonymous_copy(bytes: &[u8]) -> io::Result<FileMapping> {
+        // The system rounds up to whole pages, here and when it unmaps; what is seen is exactly the bytes.
+        let len = bytes.len();
         // SAFETY: a new mapping at a place of the system's choice touches nothing that exists.
         let base = unsafe {
             rustix::mm::mmap_anonymous(
@@ -243,6 +245,16 @@ mod tests {
             assert_eq!(permissions(start.wrapping_add(page_size())), "r-xp");
             assert_eq!(permissions(start.wrapping_add(2 * page_size())), "r--p");
             assert!(copy.make_executable(2 * page_size()..4 * page_size()).is_err());
+        }
+    }
+
+    #[test]
+    fn copies_are_as_long_as_the_bytes() {
+        for copy in [
+            FileMapping::copy_of(b"bytes").unwrap(),
+            FileMapping::anonymous_copy(b"bytes").unwrap(),
+        ] {
+            assert_eq!(copy.as_ref(), b"bytes");
         }
     }
 

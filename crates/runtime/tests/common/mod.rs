@@ -26,12 +26,18 @@ pub fn artifact(component: &str) -> Vec<u8> {
 }
 
 pub fn load(artifact: &[u8]) -> Arc<Code> {
-    let check = LoadCheck {
-        tunables: tunables(),
-        ..LoadCheck::default()
-    };
+    load_with(
+        artifact,
+        &LoadCheck {
+            tunables: tunables(),
+            ..LoadCheck::default()
+        },
+    )
+}
+
+pub fn load_with(artifact: &[u8], check: &LoadCheck) -> Arc<Code> {
     // SAFETY: the compiler made it.
-    unsafe { Code::from_bytes(artifact, &check) }.unwrap_or_else(|error| panic!("{error:?}"))
+    unsafe { Code::from_bytes(artifact, check) }.unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 /// A component of one core module with the given fields.
