@@ -15,11 +15,15 @@ use mintage_environ::{
 };
 use std::collections::{BTreeSet, HashMap};
 
+/// The most bytes of function bodies that are compiled beyond those that stand in the component: a module that is instantiated
+/// again is compiled again. At about a megabyte a second on one processor, this is half a minute.
+const MAX_REPEATED_CODE: usize = 32 << 20;
+
 /// Drops what is not reachable.
 pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<Program<'a>> {
     let mut walk = Walk::new(&parsed, &inlined);
     walk.roots();
-    walk.run();
+    walk.run()?;
     walk.check_supported()?;
     let main_memories = walk.main_memories();
     let Walk {
@@ -125,6 +129,8 @@ struct Walk<'w, 'a> {
     todo: Vec<(CoreInstanceId, FuncIndex)>,
     todo_trampolines: Vec<usize>,
     functions: IndexVec<CoreInstanceId, BitSet>,
+    /// How many bytes of function bodies can still be reached.
+    code_left: usize,
     /// For each trampoline that is reachable, what reached it first.
     trampolines: Vec<Option<From>>,
     tables: IndexVec<TableId, TableUse>,
@@ -152,10 +158,13 @@ impl<'w, 'a> Walk<'w, 'a> {
                 .map(|state| BitSet::with_room(size(state, parsed)))
                 .collect()
         };
+        let bodies = parsed.modules.values().flat_map(|module| &module.ir.bodies);
+        let code = bodies.map(|body| body.bytes.len()).sum::<usize>();
         Self {
             parsed,
             inlined,
             image_elems,
+            code_left: code + MAX_REPEATED_CODE,
             todo: Vec::new(),
             todo_trampolines: Vec::new(),
             functions: sets(|state, parsed| parsed.modules[state.core.module].ir.funcs.len()),
@@ -208,16 +217,33 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
     }
 
-    fn run(&mut self) {
+    fn run(&mut self) -> Result<()> {
         loop {
             if let Some((instance, func)) = self.todo.pop() {
+                self.spend_code(instance, func)?;
                 self.function(instance, func);
             } else if let Some(id) = self.todo_trampolines.pop() {
                 self.trampoline(id);
             } else {
-                break;
+                return Ok(());
             }
         }
+    }
+
+    fn spend_code(&mut self, instance: CoreInstanceId, func: FuncIndex) -> Result<()> {
+        let module = self.inlined.instances[instance].core.module;
+        let ir = &self.parsed.modules[module].ir;
+        let size = ir.bodies[(func.as_u32() - ir.imported_funcs) as usize].bytes.len();
+        match self.code_left.checked_sub(size) {
+            Some(left) => self.code_left = left,
+            None => bail!(
+                "the component instantiates core modules so often (core module {} among them) that more than {} MiB of code would be \
+                 compiled again; instantiate fewer of them",
+                module.as_u32(),
+                MAX_REPEATED_CODE >> 20
+            ),
+        }
+        Ok(())
     }
 
     /// Something drops handles of `resource`.

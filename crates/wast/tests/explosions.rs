@@ -1,0 +1,308 @@
+//! Small components that ask for a lot: each is refused, or done, within bounded time and memory.
+
+use mintage::{Component, Config, Engine};
+use std::fs;
+use std::time::{Duration, Instant};
+use wasm_encoder::{
+    CodeSection, ComponentBuilder, ComponentExportKind, ComponentTypeSection, ComponentValType, Encode, ExportKind,
+    ExportSection, Function, FunctionSection, Module, ModuleArg, PrimitiveValType, TypeSection, ValType,
+};
+
+/// The longest that a component may take, on a slow machine under load.
+const MAX_TIME: Duration = Duration::from_secs(60);
+/// The most memory that a component may take, beyond what the process had before.
+const MAX_MEMORY: u64 = 1 << 30;
+
+/// What must come of a component.
+enum Outcome {
+    /// An error that contains the text.
+    Error(&'static str),
+    /// No error.
+    Fine,
+}
+use Outcome::{Error, Fine};
+
+fn check(name: &str, bytes: &[u8], expected: Outcome) {
+    let engine = Engine::new(Config::new().debug_verifier(false)).unwrap();
+    let before = peak_memory();
+    let start = Instant::now();
+    let outcome = Component::new(&engine, bytes).map(drop);
+    let time = start.elapsed();
+    let memory = peak_memory().saturating_sub(before);
+    let outcome = outcome.map_err(|error| format!("{error:#}"));
+    println!(
+        "{name}: {} bytes, {time:.1?}, {} MiB, {outcome:.200?}",
+        bytes.len(),
+        memory >> 20
+    );
+    match (&outcome, expected) {
+        (Ok(()), Fine) => {}
+        (Err(actual), Error(text)) if actual.contains(text) => {}
+        (outcome, Fine) => panic!("{name}: {outcome:?}"),
+        (outcome, Error(text)) => panic!("{name}: {outcome:?} instead of an error with `{text}`"),
+    }
+    assert!(time < MAX_TIME, "{name}: takes {time:?}");
+    assert!(memory < MAX_MEMORY, "{name}: takes {memory} bytes");
+}
+
+/// The highest memory use of the process, in bytes; 0 where the system does not tell.
+fn peak_memory() -> u64 {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse::<u64>().ok());
+    kilobytes.unwrap_or(0) << 10
+}
+
+/// A component of which `count` types are defined, one list of another.
+fn many_types(count: u32) -> Vec<u8> {
+    let mut types = ComponentTypeSection::new();
+    for _ in 0..count {
+        types
+            .defined_type()
+            .list(ComponentValType::Primitive(PrimitiveValType::U8));
+    }
+    let mut component = wasm_encoder::Component::new();
+    component.section(&types);
+    component.finish()
+}
+
+/// A function whose parameter is a pair of pairs of ... of numbers, `depth` deep, called through an adapter.
+fn doubled_type(depth: u32) -> Vec<u8> {
+    let mut text = String::from("(component $root (type $t0 u8)\n");
+    for level in 0..depth {
+        text += &format!("(type $t{} (tuple $t{level} $t{level}))\n", level + 1);
+    }
+    text += &format!(
+        r#"(component $C
+             (core module $M (memory (export "m") 100)
+               (func (export "f") (param i32)) (func (export "r") (param i32 i32 i32 i32) (result i32) (i32.const 0)))
+             (core instance $i (instantiate $M))
+             (func (export "f") (param "x" (list $t{depth})) (canon lift (core func $i "f2") (memory (core memory $i "m"))
+               (realloc (core func $i "r")))))
+           "#
+    );
+    text = text.replace(
+        "(func (export \"f\") (param i32))",
+        "(func (export \"f2\") (param i32 i32))",
+    );
+    text += &format!(
+        r#"(component $D (import "f" (func $f (param "x" (list $t{depth}))))
+             (core module $M (memory (export "m") 100))
+             (core instance $m (instantiate $M))
+             (core func $g (canon lower (func $f) (memory (core memory $m "m"))))
+             (core module $N (import "" "g" (func $g (param i32 i32)))
+               (func (export "run") (call $g (i32.const 0) (i32.const 1))))
+             (core instance $n (instantiate $N (with "" (instance (export "g" (func $g))))))
+             (func (export "run") (canon lift (core func $n "run"))))
+           (instance $c (instantiate $C))
+           (instance $d (instantiate $D (with "f" (func $c "f"))))
+           (export "run" (func $d "run")))"#
+    );
+    wat::parse_str(&text).unwrap()
+}
+
+/// As many nested components as `depth`, each in the one before.
+fn nested(depth: usize) -> Vec<u8> {
+    let header = wasm_encoder::Component::HEADER;
+    let mut sizes = vec![header.len()];
+    for _ in 0..depth {
+        let inner = sizes[sizes.len() - 1];
+        let mut length = Vec::new();
+        inner.encode(&mut length);
+        sizes.push(header.len() + 1 + length.len() + inner);
+    }
+    let mut bytes = Vec::new();
+    for inner in sizes[..depth].iter().rev() {
+        bytes.extend_from_slice(&header);
+        bytes.push(wasm_encoder::ComponentSectionId::Component.into());
+        inner.encode(&mut bytes);
+    }
+    bytes.extend_from_slice(&header);
+    bytes
+}
+
+/// Component types in component types, `depth` deep.
+fn nested_types(depth: usize) -> Vec<u8> {
+    let mut section = vec![1];
+    section.extend(std::iter::repeat_n([0x41, 1, 1], depth).flatten());
+    section.extend([0x41, 0]);
+    let mut component = wasm_encoder::Component::new();
+    component.section(&wasm_encoder::RawSection {
+        id: wasm_encoder::ComponentSectionId::Type.into(),
+        data: &section,
+    });
+    component.finish()
+}
+
+/// A list of lists of ..., `depth` deep.
+fn deep_value_type(depth: u32) -> Vec<u8> {
+    let mut types = ComponentTypeSection::new();
+    types.defined_type().primitive(PrimitiveValType::U8);
+    for level in 0..depth {
+        types.defined_type().list(ComponentValType::Type(level));
+    }
+    let mut component = wasm_encoder::Component::new();
+    component.section(&types);
+    component.finish()
+}
+
+/// Each component instantiates the one before twice, `levels` times; the first has a core instance.
+fn doubled_instances(levels: usize) -> Vec<u8> {
+    let mut text = String::from(
+        r#"(component
+             (component $c0
+               (core module $M (func (export "f")))
+               (core instance $i (instantiate $M))
+               (func (export "f") (canon lift (core func $i "f"))))"#,
+    );
+    for level in 0..levels {
+        text += &format!(
+            r#"(component $c{} (alias outer 1 $c{level} (component $c))
+                 (instance $a (instantiate $c)) (instance $b (instantiate $c))
+                 (export "f" (func $a "f")) (export "g" (func $b "f")))"#,
+            level + 1
+        );
+    }
+    text += &format!("(instance $all (instantiate $c{levels})) (export \"f\" (func $all \"f\")))");
+    wat::parse_str(&text).unwrap()
+}
+
+/// As [`doubled_instances`], but what doubles are the exports: each instance exports the one before under two names.
+fn doubled_exports(levels: usize) -> Vec<u8> {
+    let mut component = ComponentBuilder::default();
+    let module = component.core_module(None, &Module::new());
+    component.core_instantiate(None, module, std::iter::empty::<(&str, ModuleArg)>());
+    let mut instance = component.instantiate_exports(None, std::iter::empty::<(&str, ComponentExportKind, u32)>());
+    for _ in 0..levels {
+        let twice = ["a", "b"].map(|name| (name, ComponentExportKind::Instance, instance));
+        instance = component.instantiate_exports(None, twice);
+    }
+    component.export("all", ComponentExportKind::Instance, instance, None);
+    component.finish()
+}
+
+/// The root imports an instance that has instances that have ..., two in each.
+fn doubled_imports(levels: u32) -> Vec<u8> {
+    let mut text = String::from("(component (type $t0 (instance (export \"f\" (func))))\n");
+    for level in 0..levels {
+        text += &format!(
+            "(type $t{} (instance (alias outer 1 $t{level} (type)) (export \"a\" (instance (type 0))) (export \"b\" (instance (type 0)))))\n",
+            level + 1
+        );
+    }
+    text += &format!("(import \"all\" (instance (type $t{levels}))))");
+    wat::parse_str(&text).unwrap()
+}
+
+/// `instances` core instances of a module with `functions` functions, all of which can be called.
+fn many_functions(instances: u32, functions: u32) -> Vec<u8> {
+    let mut types = TypeSection::new();
+    types.ty().function([], [ValType::I32]);
+    let mut section = FunctionSection::new();
+    let mut code = CodeSection::new();
+    for index in 0..functions {
+        section.function(0);
+        let mut body = Function::new([]);
+        let mut instructions = body.instructions();
+        match index + 1 < functions {
+            true => instructions.call(index + 1),
+            false => instructions.i32_const(0),
+        };
+        for constant in 0..50 {
+            instructions.i32_const(constant).i32_add();
+        }
+        instructions.end();
+        code.function(&body);
+    }
+    let mut exports = ExportSection::new();
+    exports.export("f", ExportKind::Func, 0);
+    let mut module = Module::new();
+    module
+        .section(&types)
+        .section(&section)
+        .section(&exports)
+        .section(&code);
+
+    let mut component = ComponentBuilder::default();
+    let module = component.core_module(None, &module);
+    let (ty, mut func) = component.type_function(None);
+    func.params([("x", PrimitiveValType::U32); 0])
+        .result(Some(PrimitiveValType::U32.into()));
+    for index in 0..instances {
+        let instance = component.core_instantiate(None, module, std::iter::empty::<(&str, ModuleArg)>());
+        let core = component.core_alias_export(None, instance, "f", ExportKind::Func);
+        let func = component.lift_func(None, core, ty, []);
+        component.export(&format!("f{index}"), ComponentExportKind::Func, func, None);
+    }
+    component.finish()
+}
+
+/// One after the other, since the memory of one would count as that of another.
+#[test]
+fn explosions() {
+    let chosen = std::env::var("EXPLOSION").unwrap_or_default();
+    let cases: &[(&str, fn() -> Vec<u8>, Outcome)] = &[
+        ("a million types", || many_types(1_000_000), Fine),
+        ("more than a million types", || many_types(1_000_001), Error("exceeds")),
+        (
+            "doubled type",
+            || doubled_type(40),
+            Error("effective type size exceeds the limit"),
+        ),
+        (
+            "doubled type, within the validator's limit",
+            || doubled_type(17),
+            Error("has a type of more than"),
+        ),
+        ("doubled type, small enough", || doubled_type(6), Fine),
+        (
+            "nested components",
+            || nested(100_000),
+            Error("modules and components count exceeds limit"),
+        ),
+        ("nested components, within the validator's limit", || nested(998), Fine),
+        ("nested component types", || nested_types(100_000), Error("nest")),
+        (
+            "deep value type",
+            || deep_value_type(100_000),
+            Error("type nesting is too deep"),
+        ),
+        (
+            "doubled instances",
+            || doubled_instances(40),
+            Error("more than 10000 nested component instances"),
+        ),
+        ("doubled exports", || doubled_exports(40), Error("exceeds")),
+        (
+            "doubled exports, within the validator's limit",
+            || doubled_exports(15),
+            Fine,
+        ),
+        ("doubled imports", || doubled_imports(40), Error("exceeds")),
+        (
+            "doubled imports, within the validator's limit",
+            || doubled_imports(15),
+            Fine,
+        ),
+        (
+            "many instances",
+            || many_functions(5_000, 1),
+            Error("instances count exceeds limit"),
+        ),
+        (
+            "repeated code",
+            || many_functions(4_000, 1_000),
+            Error("compiled again"),
+        ),
+        ("repeated code, a little", || many_functions(20, 20), Fine),
+    ];
+    for (name, bytes, expected) in cases {
+        if name.contains(&chosen) {
+            let expected = match expected {
+                Fine => Fine,
+                Error(text) => Error(text),
+            };
+            check(name, &bytes(), expected);
+        }
+    }
+}
