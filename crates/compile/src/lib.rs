@@ -17,6 +17,7 @@
 
 #![forbid(unsafe_code)]
 
+mod describe;
 mod emit;
 mod functions;
 mod image;
@@ -24,6 +25,7 @@ mod link;
 mod progress;
 mod verify;
 
+pub use describe::describe;
 pub use progress::{NoProgress, Phase, Progress};
 
 use anyhow::{Context, Result};

@@ -1,7 +1,8 @@
 //! `mintage inspect`: says what is in a component or an artifact.
 
 use crate::input::Input;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use mintage::Engine;
 use mintage_artifact::{Artifact, Check};
 use mintage_environ::FuncKey;
 use mintage_environ::component::{ComponentInterface, Export, Import};
@@ -16,17 +17,29 @@ pub(crate) struct Args {
     /// A component (binary or text) or an artifact
     #[arg(value_name = "APP")]
     app: PathBuf,
+
+    /// Show what a component becomes instead: domains, core instances, adapters, functions and their place in memory
+    #[arg(long)]
+    program: bool,
 }
 
 impl Args {
     pub(crate) fn execute(self) -> Result<()> {
         let out = &mut io::stdout().lock();
         match Input::read(&self.app)? {
+            Input::Component(bytes) if self.program => program(out, &bytes),
             Input::Component(bytes) => component(out, &bytes),
+            Input::Artifact(_) if self.program => bail!("an artifact no longer holds its program; give the component"),
             Input::Artifact(bytes) => artifact(out, bytes),
         }
         .with_context(|| format!("cannot inspect `{}`", self.app.display()))
     }
+}
+
+fn program(out: &mut impl Write, bytes: &[u8]) -> Result<()> {
+    let text = Engine::default().describe_component(bytes)?;
+    write!(out, "{text}")?;
+    Ok(())
 }
 
 fn component(out: &mut impl Write, bytes: &[u8]) -> Result<()> {

@@ -1,0 +1,45 @@
+//! What a component becomes, as text: the program and its place in a slab. For `mintage inspect`.
+
+use anyhow::Result;
+use mintage_environ::Tunables;
+use mintage_environ::layout::SlabLayout;
+use std::fmt::Write;
+
+/// The program that `bytes` becomes and its slab layout.
+///
+/// # Errors
+///
+/// As [`compile`](crate::compile), as far as its phases `program` and `layout` go.
+pub fn describe(bytes: &[u8], tunables: &Tunables) -> Result<String> {
+    let program = mintage_program::build(bytes, tunables)?;
+    let layout = SlabLayout::compute(&program.shape, tunables)?;
+    let mut text = program.to_string();
+    write_layout(&layout, &mut text)?;
+    Ok(text)
+}
+
+fn write_layout(layout: &SlabLayout, out: &mut String) -> Result<()> {
+    writeln!(out, "slab {:#x} bytes of address space", layout.size)?;
+    for (id, domain) in layout.domains.iter() {
+        let (start, ctx, end) = (domain.start, domain.ctx, domain.end);
+        writeln!(out, "  {id:?} {start:#x}..{end:#x}, ctx {ctx:#x}")?;
+        for (table, place) in layout.tables.iter().filter(|(_, place)| place.domain == id) {
+            let (offset, minimum, maximum) = (place.offset, place.minimum, place.maximum);
+            writeln!(out, "    {table:?} ctx{offset:+#x}, {minimum} to {maximum} entries")?;
+        }
+        for (memory, place) in layout.memories.iter().filter(|(_, place)| place.domain == id) {
+            let (offset, minimum, capacity) = (place.offset, place.minimum, place.capacity);
+            let check = match place.needs_check(0, 16) {
+                true => "bounds are checked",
+                false => "guard pages are the bounds check",
+            };
+            writeln!(
+                out,
+                "    {memory:?} ctx+{offset:#x}, {minimum} to {capacity} bytes, {check}"
+            )?;
+        }
+        let globals = layout.globals.values().filter(|slot| slot.domain == id).count();
+        writeln!(out, "    head from {:#x}: {globals} globals", domain.head)?;
+    }
+    Ok(())
+}
