@@ -91,9 +91,15 @@ pub fn all<C: Contender>() -> Vec<Metric<C>> {
         row("call-indirect, different callees, warm", Many, |lab| {
             call_indirect_warm(lab, TABLE_ENTRIES - 1)
         }),
-        row("1000 adapter calls: string", Many, |lab| adapter(lab, "string", 84 + 43)),
-        row("1000 adapter calls: list<u8>", Many, |lab| adapter(lab, "bytes", 84 + 64)),
-        row("1000 adapter calls: list<u32>", Many, |lab| adapter(lab, "words", 84 + 64)),
+        row("1000 adapter calls: string", Many, |lab| {
+            adapter(lab, "string", 84 + 43)
+        }),
+        row("1000 adapter calls: list<u8>", Many, |lab| {
+            adapter(lab, "bytes", 84 + 64)
+        }),
+        row("1000 adapter calls: list<u32>", Many, |lab| {
+            adapter(lab, "words", 84 + 64)
+        }),
         row("1000 adapter calls: list<tuple<u32, string>>", Many, |lab| {
             adapter(lab, "pairs", 7 + 64)
         }),

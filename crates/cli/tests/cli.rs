@@ -360,7 +360,11 @@ fn inspect_shows_wit_and_what_is_in_an_artifact() {
             .contains("export double: func(x: u32) -> u32;")
     );
     let text = sandbox.succeed(&["inspect", "--program", "small.wat"]);
-    for part in ["core0: module0", "mem0: domain0 3.. pages", "guard pages are the bounds check"] {
+    for part in [
+        "core0: module0",
+        "mem0: domain0 3.. pages",
+        "guard pages are the bounds check",
+    ] {
         assert!(text.contains(part), "`{part}` is not in:\n{text}");
     }
     sandbox.succeed(&["compile", "small.wat"]);
