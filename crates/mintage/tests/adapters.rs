@@ -7,7 +7,7 @@
 //! Both components hand on what they get: flat values as they are, spilled ones as pointers. So each value crosses the
 //! adapter twice, and comes out in two places where it can be compared.
 
-use mintage::{Component, Engine, Linker, Result, Store, Val};
+use mintage::{Component, Engine, Linker, Result, Store, Trap, Val};
 use mintage_environ::component::{ComponentTypes, FlatTypes, InterfaceType, Record, Variant};
 use proptest::prelude::*;
 use std::fmt::Write;
@@ -453,6 +453,71 @@ fn compounds() {
     check_random(&tree);
     let deep = (0..40).fold(p("u32"), |ty, _| Ty::Option(Box::new(ty)));
     check_random(&deep);
+}
+
+/// Every length around the words that short strings are copied by, with a character that is not ASCII at every place.
+#[test]
+fn short_strings() {
+    let letters: String = ('a'..='z').cycle().take(70).collect();
+    let mut texts: Vec<Val> = (0..70).map(|len| Val::String(letters[..len].into())).collect();
+    for len in 0..36 {
+        for at in 0..=len {
+            texts.push(Val::String(format!("{}ß{}", &letters[..at], &letters[at..len])));
+        }
+    }
+    check(&p("string"), &texts);
+    let bytes = |len| Val::List((0..len).map(|byte| Val::U8(255 - byte)).collect());
+    check(&Ty::List(Box::new(p("u8"))), &(0..70).map(bytes).collect::<Vec<_>>());
+}
+
+/// A wrong byte at every place of strings around those lengths.
+#[test]
+fn short_strings_that_are_wrong() -> Result<()> {
+    let engine = Engine::default();
+    let text = r#"(component
+        (component $C
+            (core module $M
+                (memory (export "mem") 1)
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 64))
+                (func (export "f") (param i32 i32)))
+            (core instance $m (instantiate $M))
+            (func (export "f") (param "s" string)
+                (canon lift (core func $m "f") (memory (core memory $m "mem")) (realloc (core func $m "realloc")))))
+        (instance $c (instantiate $C))
+        (component $D
+            (import "f" (func $f (param "s" string)))
+            (core module $Memory (memory (export "mem") 1))
+            (core instance $memory (instantiate $Memory))
+            (core func $f (canon lower (func $f) (memory (core memory $memory "mem"))))
+            (core module $Main
+                (import "" "f" (func $f (param i32 i32)))
+                (import "memory" "mem" (memory 1))
+                (func (export "run") (param $len i32) (param $at i32)
+                    (memory.fill (i32.const 99) (i32.const 97) (local.get $len))
+                    (i32.store8 (i32.add (i32.const 99) (local.get $at)) (i32.const 255))
+                    (call $f (i32.const 99) (local.get $len))))
+            (core instance $main (instantiate $Main
+                (with "memory" (instance $memory)) (with "" (instance (export "f" (func $f))))))
+            (func (export "run") (param "len" u32) (param "at" u32) (canon lift (core func $main "run"))))
+        (instance $d (instantiate $D (with "f" (func $c "f"))))
+        (func (export "run") (alias export $d "run")))"#;
+    let pre = Linker::<()>::new(&engine).instantiate_pre(&Component::new(&engine, text)?)?;
+    for len in 0..=34 {
+        for at in 0..=len {
+            let mut store = Store::new(&engine, ());
+            let instance = pre.instantiate(&mut store)?;
+            let run = instance.get_typed_func::<(u32, u32), ()>(&mut store, "run")?;
+            let result = run.call(&mut store, (len, at));
+            match at == len {
+                true => result?,
+                false => {
+                    let error = result.expect_err("the byte is wrong");
+                    assert_eq!(error.downcast_ref::<Trap>(), Some(&Trap::InvalidUtf8), "{len} {at}");
+                }
+            }
+        }
+    }
+    Ok(())
 }
 
 proptest! {
