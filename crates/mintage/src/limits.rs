@@ -5,15 +5,18 @@
 pub struct StoreLimits {
     pub(crate) memory_size: u64,
     pub(crate) table_elements: u64,
+    pub(crate) handles: u32,
     pub(crate) instances: usize,
 }
 
 impl Default for StoreLimits {
-    /// No limits on memories and tables but their own, and 10,000 instances.
+    /// No limits on memories and tables but their own, 2^20 handles in each table of them, and 10,000 instances.
     fn default() -> Self {
         Self {
             memory_size: u64::MAX,
             table_elements: u64::MAX,
+            // 20 MiB of the host's memory.
+            handles: 1 << 20,
             instances: 10_000,
         }
     }
@@ -38,6 +41,13 @@ impl StoreLimitsBuilder {
     /// Entries that each table may have, likewise.
     pub fn table_elements(mut self, entries: usize) -> Self {
         self.0.table_elements = entries as u64;
+        self
+    }
+
+    /// Handles of resources that each component instance inside a component may have, and that may be lent to calls at a time.
+    /// A guest that makes more traps. At most 2^28 - 1. They take memory of the host: some 20 bytes each.
+    pub fn handles(mut self, handles: usize) -> Self {
+        self.0.handles = u32::try_from(handles).unwrap_or(u32::MAX);
         self
     }
 

@@ -285,6 +285,7 @@ impl<T> StoreInner<T> {
         let limits = Limits {
             memory_bytes: limits.memory_size,
             table_entries: limits.table_elements,
+            handles: limits.handles,
             stack_bytes: self.opaque.engine.config().max_wasm_stack,
         };
         let runtime = mintage_runtime::Instance::new(component.code(), imports, limits, index as u64)?;

@@ -3,7 +3,7 @@
 use mintage::types::{ComponentItem, Type};
 use mintage::{
     AsContextMut, Component, Engine, Instance, Linker, Resource, ResourceAny, ResourceTable, ResourceType, Result,
-    Store, StoreContextMut, Trap, Val,
+    Store, StoreContextMut, StoreLimits, StoreLimitsBuilder, Trap, Val,
 };
 
 const COUNTER: &str = include_str!("resources/counter.wat");
@@ -183,6 +183,7 @@ struct Host {
     destroyed: Vec<u32>,
     /// A file that `call-back` lends on.
     nested: Option<(Instance, u32)>,
+    limits: StoreLimits,
 }
 
 struct File(u32);
@@ -469,6 +470,33 @@ fn no_built_ins_in_post_return() -> Result<()> {
         let (mut store, instance) = files("", "", post)?;
         let result = run(&mut store, &instance);
         assert_eq!(trap(&result), Some(Trap::CannotLeaveComponent), "{post}: {result:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn handles_are_limited() -> Result<()> {
+    let engine = Engine::default();
+    let text = FILES.replace(
+        "(; RUN ;)",
+        "(loop $more
+            (drop (call $new-mine (i32.const 1)))
+            (local.set $a (i32.add (local.get $a) (i32.const 1)))
+            (br_if $more (i32.lt_u (local.get $a) (i32.const 100))))",
+    );
+    let component = Component::new(&engine, text)?;
+    for (limit, expected) in [(100, None), (99, Some(Trap::HandleTableFull))] {
+        let limits = StoreLimitsBuilder::new().handles(limit).build();
+        let mut store = Store::new(
+            &engine,
+            Host {
+                limits,
+                ..Host::default()
+            },
+        );
+        store.limiter(|host| &mut host.limits);
+        let instance = linker(&engine)?.instantiate(&mut store, &component)?;
+        assert_eq!(trap(&run(&mut store, &instance)), expected, "{limit}");
     }
     Ok(())
 }

@@ -113,7 +113,7 @@ impl InstanceData {
             host: Cell::new(std::ptr::null_mut()),
             failure: Cell::new(None),
             poisoned: Cell::new(false),
-            handles: RefCell::default(),
+            handles: RefCell::new(Handles::new(limits.handles)),
             handle_error: Cell::new(None),
             contexts,
             slab,

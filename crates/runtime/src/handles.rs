@@ -11,9 +11,8 @@ use mintage_environ::component::Resource;
 use mintage_environ::{DomainId, Index, IndexVec, ResourceId, Trap};
 use std::fmt;
 
-/// The most handles in one table, and the most loans of one root instance at a time. The specification's limit of 2^28 - 1 would
-/// let a guest take 5 GiB of the host's memory; this is 320 MiB.
-const MAX_HANDLES: usize = 1 << 24;
+/// The most handles in one table (`Table.MAX_LENGTH`). A handle takes 20 bytes of the host's memory.
+pub(crate) const MAX_HANDLES: u32 = (1 << 28) - 1;
 
 /// What a handle was used for in vain: a trap, with what is known of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,8 +114,9 @@ type Resources = IndexVec<ResourceId, Resource>;
 type Result<T, E = HandleError> = std::result::Result<T, E>;
 
 /// The handle tables of a root instance, and the calls that handles are lent to.
-#[derive(Default)]
 pub(crate) struct Handles {
+    /// The most handles in a table, and the most loans.
+    limit: usize,
     /// By domain; made when first used.
     tables: Vec<Table>,
     /// The calls under way, outermost first.
@@ -170,7 +170,7 @@ enum Slot {
 }
 
 impl Table {
-    fn add(&mut self, entry: Entry) -> Result<u32> {
+    fn add(&mut self, entry: Entry, limit: usize) -> Result<u32> {
         if let Some(slot) = self.slots.get_mut(self.free as usize)
             && let Slot::Free { next } = *slot
             && self.free != 0
@@ -182,7 +182,7 @@ impl Table {
             self.slots.push(Slot::Free { next: 0 });
         }
         let index = self.slots.len();
-        if index > MAX_HANDLES || self.slots.try_reserve(1).is_err() {
+        if index > limit || self.slots.try_reserve(1).is_err() {
             return Err(HandleError::Full);
         }
         self.slots.push(Slot::Taken(entry));
@@ -205,6 +205,16 @@ impl Table {
 }
 
 impl Handles {
+    /// Empty tables for at most `limit` handles each.
+    pub fn new(limit: u32) -> Self {
+        Handles {
+            limit: limit.min(MAX_HANDLES) as usize,
+            tables: Vec::new(),
+            scopes: Vec::new(),
+            loans: Vec::new(),
+        }
+    }
+
     fn table(&mut self, domain: DomainId) -> &mut Table {
         if self.tables.len() <= domain.index() {
             self.tables.resize_with(domain.index() + 1, Table::default);
@@ -233,12 +243,14 @@ impl Handles {
 
     /// `resource.new` and `lower_own`.
     pub fn add_own(&mut self, domain: DomainId, resource: ResourceId, rep: u32) -> Result<u32> {
-        self.table(domain).add(Entry {
+        let entry = Entry {
             resource,
             rep,
             kind: Kind::Own,
             lends: 0,
-        })
+        };
+        let limit = self.limit;
+        self.table(domain).add(entry, limit)
     }
 
     /// `resource.rep`.
@@ -298,7 +310,7 @@ impl Handles {
         handle: u32,
     ) -> Result<u32> {
         debug_assert!(!self.scopes.is_empty(), "a handle is lent to no call");
-        if self.loans.len() >= MAX_HANDLES || self.loans.try_reserve(1).is_err() {
+        if self.loans.len() >= self.limit || self.loans.try_reserve(1).is_err() {
             return Err(HandleError::Full);
         }
         let entry = self.entry(resources, domain, resource, handle)?;
@@ -326,12 +338,14 @@ impl Handles {
             debug_assert!(false, "a handle is lent to no call");
             return Err(HandleError::Full);
         };
-        let handle = self.table(domain).add(Entry {
+        let entry = Entry {
             resource,
             rep,
             kind: Kind::Borrow(scope as u32),
             lends: 0,
-        })?;
+        };
+        let limit = self.limit;
+        let handle = self.table(domain).add(entry, limit)?;
         self.scopes[scope].borrows += 1;
         Ok(handle)
     }
@@ -470,7 +484,7 @@ mod tests {
 
     #[test]
     fn indexes_start_at_one_and_the_last_freed_is_reused_first() {
-        let (types, mut handles) = (resources(), Handles::default());
+        let (types, mut handles) = (resources(), Handles::new(MAX_HANDLES));
         let add = |handles: &mut Handles, rep| handles.add_own(A, OWN, rep).unwrap();
         assert_eq!([10, 20, 30].map(|rep| add(&mut handles, rep)), [1, 2, 3]);
         for handle in [2, 1, 3] {
@@ -489,7 +503,7 @@ mod tests {
 
     #[test]
     fn a_handle_remembers_its_type() {
-        let (types, mut handles) = (resources(), Handles::default());
+        let (types, mut handles) = (resources(), Handles::new(MAX_HANDLES));
         let handle = handles.add_own(A, FILE, 7).unwrap();
         let error = handles.drop(&types, A, OWN, handle).unwrap_err();
         assert_eq!(error.trap(), Trap::WrongHandleType);
@@ -502,7 +516,7 @@ mod tests {
 
     #[test]
     fn loans_are_counted_and_end_with_their_call() {
-        let (types, mut handles) = (resources(), Handles::default());
+        let (types, mut handles) = (resources(), Handles::new(MAX_HANDLES));
         let handle = handles.add_own(A, FILE, 7).unwrap();
         handles.enter();
         handles.lift_borrow(&types, A, FILE, handle).unwrap();
@@ -522,7 +536,7 @@ mod tests {
 
     #[test]
     fn borrows_are_dropped_before_their_call_ends() {
-        let (types, mut handles) = (resources(), Handles::default());
+        let (types, mut handles) = (resources(), Handles::new(MAX_HANDLES));
         handles.enter();
         let outer = handles.lower_borrow(&types, B, OWN, 5).unwrap();
         // The instance that defines the resource gets the representation, which is no handle.
@@ -536,8 +550,27 @@ mod tests {
     }
 
     #[test]
+    fn tables_and_loans_are_limited() {
+        let (types, mut handles) = (resources(), Handles::new(2));
+        let full = Err(HandleError::Full);
+        assert_eq!(handles.add_own(A, FILE, 1), Ok(1));
+        assert_eq!(handles.add_own(A, FILE, 2), Ok(2));
+        assert_eq!(handles.add_own(A, FILE, 3), full);
+        // Each component instance has a table of its own, and room is given back.
+        assert_eq!(handles.add_own(B, FILE, 3), Ok(1));
+        handles.drop(&types, A, FILE, 1).unwrap();
+        assert_eq!(handles.add_own(A, FILE, 3), Ok(1));
+
+        handles.enter();
+        assert_eq!(handles.lift_borrow(&types, A, FILE, 1), Ok(3));
+        assert_eq!(handles.lift_borrow(&types, A, FILE, 1), Ok(3));
+        assert_eq!(handles.lift_borrow(&types, A, FILE, 1), full);
+        assert_eq!(handles.lower_borrow(&types, A, FILE, 5), full);
+    }
+
+    #[test]
     fn an_abandoned_call_leaves_nothing() {
-        let (types, mut handles) = (resources(), Handles::default());
+        let (types, mut handles) = (resources(), Handles::new(MAX_HANDLES));
         let own = handles.add_own(A, FILE, 7).unwrap();
         handles.enter();
         handles.lift_borrow(&types, A, FILE, own).unwrap();
