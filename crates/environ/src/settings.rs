@@ -19,6 +19,10 @@ pub enum OptLevel {
 pub struct Proposals {
     /// `implements` on imports and exports.
     pub implements: bool,
+    /// `map<k, v>`.
+    pub map: bool,
+    /// `list<t, n>`.
+    pub fixed_length_lists: bool,
 }
 
 /// Settings that machine code and layout depend on.

@@ -100,6 +100,18 @@ impl Config {
         self
     }
 
+    /// Whether components may use `map<k, v>`; default: no. To the host it is a `list<tuple<k, v>>`.
+    pub fn wasm_component_model_map(&mut self, enable: bool) -> &mut Self {
+        self.tunables.proposals.map = enable;
+        self
+    }
+
+    /// Whether components may use `list<t, n>`, lists of fixed length; default: no. To the host it is a tuple of `n` times `t`.
+    pub fn wasm_component_model_fixed_length_lists(&mut self, enable: bool) -> &mut Self {
+        self.tunables.proposals.fixed_length_lists = enable;
+        self
+    }
+
     /// Whether every export of every core instance is kept and can be reached through [`core`](crate::core).
     #[doc(hidden)]
     pub fn core_exports(&mut self, keep: bool) -> &mut Self {

@@ -19,8 +19,8 @@ mod reach;
 mod verify;
 
 use anyhow::Result;
-use mintage_environ::{Proposals, Tunables};
 use mintage_environ::component::ComponentInterface;
+use mintage_environ::{Proposals, Tunables};
 
 pub use ir::*;
 pub use verify::verify;
@@ -55,12 +55,18 @@ pub fn interface(bytes: &[u8]) -> Result<ComponentInterface> {
 
 /// The WebAssembly features that are supported: what the validator accepts.
 pub fn features(proposals: Proposals) -> wasmparser::WasmFeatures {
-    let Proposals { implements } = proposals;
+    let Proposals {
+        implements,
+        map,
+        fixed_length_lists,
+    } = proposals;
     let mut features = wasmparser::WasmFeatures::WASM2
         .difference(wasmparser::WasmFeatures::SIMD)
         .union(wasmparser::WasmFeatures::MULTI_MEMORY)
         .union(wasmparser::WasmFeatures::EXTENDED_CONST)
         .union(wasmparser::WasmFeatures::COMPONENT_MODEL);
     features.set(wasmparser::WasmFeatures::CM_IMPLEMENTS, implements);
+    features.set(wasmparser::WasmFeatures::CM_MAP, map);
+    features.set(wasmparser::WasmFeatures::CM_FIXED_LENGTH_LISTS, fixed_length_lists);
     features
 }

@@ -10,7 +10,7 @@ use wast::{WastArg, WastRet};
 ///
 /// # Errors
 ///
-/// For core values, and for maps, which Mintage does not support yet.
+/// For core values.
 pub(crate) fn argument(arg: &WastArg<'_>) -> Result<Val> {
     match arg {
         WastArg::Component(value) => val(value),
@@ -50,7 +50,11 @@ fn val(value: &WastVal<'_>) -> Result<Val> {
         WastVal::Result(Ok(payload)) => Val::Result(Ok(boxed(payload)?)),
         WastVal::Result(Err(payload)) => Val::Result(Err(boxed(payload)?)),
         WastVal::Flags(names) => Val::Flags(names.iter().map(|name| name.to_string()).collect()),
-        WastVal::Map(_) => bail!("maps are not supported yet"),
+        // To the host, a map is a list of its entries.
+        WastVal::Map(entries) => {
+            let entry = |(key, value): &(WastVal<'_>, WastVal<'_>)| Ok(Val::Tuple(vec![val(key)?, val(value)?]));
+            Val::List(entries.iter().map(entry).collect::<Result<_>>()?)
+        }
     })
 }
 

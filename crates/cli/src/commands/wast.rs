@@ -17,7 +17,14 @@ pub(crate) struct Args {
 
 impl Args {
     pub(crate) fn execute(self) -> Result<()> {
-        let engine = Engine::new(Config::new().core_exports(true))?;
+        // Scripts say what they need by what they use.
+        let mut config = Config::new();
+        config
+            .core_exports(true)
+            .wasm_component_model_implements(true)
+            .wasm_component_model_map(true)
+            .wasm_component_model_fixed_length_lists(true);
+        let engine = Engine::new(&config)?;
         let mut scripts = Vec::new();
         for path in &self.files {
             let text = fs::read_to_string(path).with_context(|| format!("cannot read `{}`", path.display()))?;

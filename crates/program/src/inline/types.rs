@@ -211,8 +211,17 @@ impl<'p> TypeScope<'p> {
             }
             ComponentDefinedType::Own(id) => InterfaceType::Own(self.resource(id.resource())?),
             ComponentDefinedType::Borrow(id) => InterfaceType::Borrow(self.resource(id.resource())?),
-            ComponentDefinedType::Map { .. } => bail!("map types are not supported yet"),
-            ComponentDefinedType::FixedLengthList { .. } => bail!("fixed-length lists are not supported yet"),
+            // What these are made of in memory, and what they are to the host (CanonicalABI.md, "Despecialization").
+            ComponentDefinedType::Map { key, value, .. } => {
+                let (key, value) = (self.value(*key, types, budget)?, self.value(*value, types, budget)?);
+                let entry = types.intern_tuple([key, value].into());
+                types.intern_list(entry)
+            }
+            ComponentDefinedType::FixedLengthList { element, length, .. } => {
+                budget.spend(*length as usize)?;
+                let element = self.value(*element, types, budget)?;
+                types.intern_tuple((0..*length).map(|_| element).collect())
+            }
             ComponentDefinedType::Future { .. } => bail!("future types are not supported yet"),
             ComponentDefinedType::Stream { .. } => bail!("stream types are not supported yet"),
         };

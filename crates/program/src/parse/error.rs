@@ -73,11 +73,15 @@ const ADVICE: &[(WasmFeatures, &str, &str)] = &[
         "the garbage-collected Canonical ABI",
         "use the linear-memory ABI",
     ),
-    (WasmFeatures::CM_MAP, "map types", "use a list of tuples"),
+];
+
+/// Features that a setting turns on.
+const SETTINGS: &[(WasmFeatures, &str)] = &[
+    (WasmFeatures::CM_IMPLEMENTS, "Config::wasm_component_model_implements"),
+    (WasmFeatures::CM_MAP, "Config::wasm_component_model_map"),
     (
         WasmFeatures::CM_FIXED_LENGTH_LISTS,
-        "fixed-length lists",
-        "use a list or a tuple",
+        "Config::wasm_component_model_fixed_length_lists",
     ),
 ];
 
@@ -85,9 +89,12 @@ const ADVICE: &[(WasmFeatures, &str, &str)] = &[
 pub(crate) fn wasm_error(error: wasmparser::Error) -> anyhow::Error {
     let mut message = format!("invalid component at byte {:#x}: {}", error.offset(), error.message());
     if let Some(missing) = error.missing_wasm_feature() {
-        message.push_str(&match ADVICE.iter().find(|(feature, ..)| feature.contains(missing)) {
-            Some((_, name, advice)) => format!(" ({name}: not supported yet; {advice})"),
-            None => format!(" ({missing:?}: not supported yet)"),
+        let setting = SETTINGS.iter().find(|(feature, _)| feature.contains(missing));
+        let advice = ADVICE.iter().find(|(feature, ..)| feature.contains(missing));
+        message.push_str(&match (setting, advice) {
+            (Some((_, setting)), _) => format!(" (a proposal, which `{setting}` turns on)"),
+            (None, Some((_, name, advice))) => format!(" ({name}: not supported yet; {advice})"),
+            (None, None) => format!(" ({missing:?}: not supported yet)"),
         });
     }
     anyhow::Error::msg(message)

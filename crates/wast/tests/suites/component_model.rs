@@ -76,9 +76,9 @@ fn folders_are_known() {
 
 matrix! {
     async_scripts: |engine| folder(engine, "async", 0);
-    binary: |engine| folder(engine, "binary", 90);
-    linking: |engine| folder(engine, "linking", 200);
-    resources: |engine| folder(engine, "resources", 15);
+    binary: |engine| folder(engine, "binary", 83);
+    linking: |engine| folder(engine, "linking", 199);
+    resources: |engine| folder(engine, "resources", 17);
     validation: |engine| folder(engine, "validation", 360);
-    values: |engine| folder(engine, "values", 80);
+    values: |engine| folder(engine, "values", 96);
 }
