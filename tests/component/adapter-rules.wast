@@ -81,6 +81,52 @@
 ;; A trap ends the instance as a whole.
 (assert_trap (invoke "run" (u32.const 0)) "cannot enter component instance")
 
+;; The same for a function of the host.
+(component definition $LeaveToHost
+  (import "echo-host" (func $host (param "n" u32) (result u32)))
+  (component $C
+    (import "echo-host" (func $host (param "n" u32) (result u32)))
+    (core func $host (canon lower (func $host)))
+    (core module $M
+      (import "" "host" (func $host (param i32) (result i32)))
+      (memory (export "mem") 1)
+      (global $when (mut i32) (i32.const 0))
+      (func (export "set") (param i32) (global.set $when (local.get 0)))
+      (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+        (if (i32.eq (global.get $when) (i32.const 1)) (then (drop (call $host (i32.const 1)))))
+        (i32.const 64))
+      (func (export "f") (param i32 i32) (result i32) (i32.add (call $host (i32.const 4)) (local.get 1)))
+      (func (export "post") (param i32)
+        (if (i32.eq (global.get $when) (i32.const 2)) (then (drop (call $host (i32.const 2)))))))
+    (core instance $m (instantiate $M (with "" (instance (export "host" (func $host))))))
+    (func (export "set") (param "when" u32) (canon lift (core func $m "set")))
+    (func (export "f") (param "s" string) (result u32) (canon lift (core func $m "f") (memory (core memory $m "mem"))
+      (realloc (core func $m "realloc")) (post-return (core func $m "post")))))
+  (instance $c (instantiate $C (with "echo-host" (func $host))))
+  (component $D
+    (import "set" (func $set (param "when" u32)))
+    (import "f" (func $f (param "s" string) (result u32)))
+    (core module $Memory (memory (export "mem") 1))
+    (core instance $memory (instantiate $Memory))
+    (core func $set (canon lower (func $set)))
+    (core func $f (canon lower (func $f) (memory (core memory $memory "mem"))))
+    (core module $Main
+      (import "" "set" (func $set (param i32)))
+      (import "" "f" (func $f (param i32 i32) (result i32)))
+      (func (export "run") (param i32) (result i32)
+        (call $set (local.get 0))
+        (call $f (i32.const 16) (i32.const 3))))
+    (core instance $main (instantiate $Main (with "" (instance (export "set" (func $set)) (export "f" (func $f))))))
+    (func (export "run") (param "when" u32) (result u32) (canon lift (core func $main "run"))))
+  (instance $d (instantiate $D (with "set" (func $c "set")) (with "f" (func $c "f"))))
+  (func (export "run") (alias export $d "run")))
+
+(component instance $i $LeaveToHost)
+(assert_return (invoke "run" (u32.const 0)) (u32.const 7))
+(assert_trap (invoke "run" (u32.const 1)) "cannot leave component instance")
+(component instance $i $LeaveToHost)
+(assert_trap (invoke "run" (u32.const 2)) "cannot leave component instance")
+
 ;; An instance can be entered while it is on the stack: by the instance that it called, and by itself. Each level adds one.
 ;; Without an end the stack overflows, wherever on the way.
 (component definition $Recursion

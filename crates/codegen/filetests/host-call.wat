@@ -19,6 +19,9 @@
 ;;   subq $0x20, %rsp
 ;;   movq %rbx, 0x10(%rsp)
 ;; block0:
+;;   movq -0x50(%rdi), %rax
+;;   testq $0x2, %rax
+;;   jz #trap=user15
 ;;   movq    %rbp, %rcx
 ;;   movq -0x58(%rdi), %rax
 ;;   movq %rcx, (%rax)

@@ -7,9 +7,9 @@ use crate::abi;
 use crate::compiler::{Input, Scratch};
 use crate::trampoline::Trampoline;
 use anyhow::{Context as _, Result};
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, TrapCode, Value, types};
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Value, types};
 use mintage_environ::component::{CoreCallee, Resource};
-use mintage_environ::{Builtin, ControlBlock, DomainId, FuncKey, ResourceOpId, Trap, ValType, control_offsets};
+use mintage_environ::{Builtin, ControlBlock, DomainId, FuncKey, ResourceOpId, ValType, control_offsets};
 use mintage_program::{ResourceOp, ResourceOpKind};
 
 /// The built-in `id`.
@@ -24,7 +24,7 @@ pub(crate) fn resource_op(input: &Input<'_>, id: ResourceOpId, scratch: &mut Scr
     let parameter = trampoline.parameters()[0];
     match op.kind {
         ResourceOpKind::New => {
-            check_may_leave(&mut trampoline);
+            trampoline.check_may_leave();
             let results = call_builtin(&mut trampoline, Builtin::ResourceNew, op, &[parameter]);
             trampoline.builder.ins().return_(&results);
         }
@@ -33,26 +33,12 @@ pub(crate) fn resource_op(input: &Input<'_>, id: ResourceOpId, scratch: &mut Scr
             trampoline.builder.ins().return_(&results);
         }
         ResourceOpKind::Drop => {
-            check_may_leave(&mut trampoline);
+            trampoline.check_may_leave();
             drop_handle(input, &mut trampoline, id, op, parameter)?;
         }
     }
     trampoline.finish();
     Ok(())
-}
-
-/// Traps when the component instance must not call out: its `realloc` or `post-return` runs.
-fn check_may_leave(trampoline: &mut Trampoline<'_, '_>) {
-    let ctx = trampoline.ctx;
-    let offset = ControlBlock::from_ctx(control_offsets::flags);
-    let ins = trampoline.builder.ins();
-    let flags = ins.load(types::I64, MemFlagsData::trusted(), ctx, offset);
-    let may_leave = trampoline
-        .builder
-        .ins()
-        .band_imm_u(flags, ControlBlock::MAY_LEAVE as i64);
-    let code = TrapCode::unwrap_user(Trap::CannotLeaveComponent as u8);
-    trampoline.builder.ins().trapz(may_leave, code);
 }
 
 /// Calls a builtin whose first parameters are the component instance and the resource type.

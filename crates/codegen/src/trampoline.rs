@@ -44,6 +44,7 @@ pub(crate) fn lower_import(input: &Input<'_>, id: LowerId, scratch: &mut Scratch
     let signature = &input.program.interface.signatures[lower.sig];
     let words = signature.array_words();
     let mut trampoline = Trampoline::new(input, abi::wasm_signature(signature), words >= LARGE_ARRAY, scratch);
+    trampoline.check_may_leave();
     trampoline.record_exit(FuncKey::LowerImport(id));
 
     let parameters = trampoline.parameters();
@@ -161,6 +162,16 @@ impl<'a, 'f> Trampoline<'a, 'f> {
     fn builtin_address(&mut self, slot: usize) -> Value {
         let builtins = self.control_word(control_offsets::builtins);
         self.immutable_word(builtins, slot as i32 * size_of::<usize>() as i32)
+    }
+
+    /// Traps when the component instance must not call out: its `realloc` or `post-return` runs.
+    pub fn check_may_leave(&mut self) {
+        let offset = ControlBlock::from_ctx(control_offsets::flags);
+        let ins = self.builder.ins();
+        let flags = ins.load(types::I64, MemFlagsData::trusted(), self.ctx, offset);
+        let may_leave = self.builder.ins().band_imm_u(flags, ControlBlock::MAY_LEAVE as i64);
+        let code = TrapCode::unwrap_user(Trap::CannotLeaveComponent as u8);
+        self.builder.ins().trapz(may_leave, code);
     }
 
     /// Records where wasm code is left: this frame, and a pc in this trampoline, which is `key`.
