@@ -268,3 +268,42 @@ fn too_many_values() {
     assert!(error.ends_with("has more than 16777216 values; split it"), "{error}");
     compile("core[0]:f1").unwrap();
 }
+
+#[test]
+fn no_frame_steps_over_a_guard_page() {
+    // Values that are live over calls, and so in the frame.
+    let body = |count| {
+        let (calls, sums) = ("(call $f) ".repeat(count), "(i64.add) ".repeat(count - 1));
+        format!("(func (result i64) {calls} {sums})")
+    };
+    let component = format!(
+        "(component (core module $m
+            (func $f (export \"f\") (result i64) (i64.const 1)) {} {} {} (export \"1\" (func 1)) (export \"2\" (func 2)) (export \"3\" (func 3)))
+        (core instance (instantiate $m)))",
+        body(400),
+        body(600),
+        body(6000)
+    );
+    let tunables = Tunables {
+        core_exports: true,
+        ..Tunables::default()
+    };
+    let bytes = wat::parse_str(component).unwrap();
+    let program = mintage_program::build(&bytes, &tunables).unwrap();
+    let layout = SlabLayout::compute(&program.shape, &tunables).unwrap();
+    let compiler = Compiler::for_processor(&processor().unwrap(), &tunables).unwrap();
+    for (name, probe) in [
+        ("core[0]:f1", None),
+        ("core[0]:f2", Some("movl $0x0, (%rsp)")),
+        ("core[0]:f3", Some("stack_probe_loop")),
+    ] {
+        let key = find_key(&program, name).unwrap();
+        let code = compiler
+            .disassemble(&program, &layout, key, &mut Scratch::default())
+            .unwrap();
+        for text in ["movl $0x0, (%rsp)", "stack_probe_loop"] {
+            let head: Vec<_> = code.lines().take(20).collect();
+            assert_eq!(code.contains(text), probe == Some(text), "{name}: {head:#?}");
+        }
+    }
+}
