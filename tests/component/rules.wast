@@ -16,7 +16,7 @@
   (component $C
     (core module $M
       (memory (export "mem") 1)
-      (global $log (export "log") (mut i32) (i32.const 0))
+      (global $log (mut i32) (i32.const 0))
       (func $add (param i32)
         (global.set $log (i32.add (i32.mul (global.get $log) (i32.const 10)) (local.get 0))))
       (data (i32.const 64) "result")
@@ -91,7 +91,8 @@
       (if (i32.eq (local.get 0) (i32.const 1)) (then (drop (call $echo (i32.const 1)))))
       (if (i32.eq (local.get 0) (i32.const 2)) (then (drop (call $new (i32.const 1)))))
       (if (i32.eq (local.get 0) (i32.const 3)) (then (call $drop (i32.const 1))))
-      (if (i32.eq (local.get 0) (i32.const 4)) (then (drop (call $rep (i32.const 1))))))
+      (if (i32.eq (local.get 0) (i32.const 4)) (then (drop (call $rep (i32.const 1)))))
+      (if (i32.eq (local.get 0) (i32.const 5)) (then (call $drop (i32.const 2)))))
     (func (export "realloc") (param i32 i32 i32 i32) (result i32)
       (call $do (global.get $in-realloc))
       (i32.const 128))
@@ -103,7 +104,7 @@
       (call $do (i32.const 1))
       (call $do (i32.const 2))
       (call $do (i32.const 4))
-      (call $do (i32.const 3)))
+      (call $do (i32.const 5)))
     (func (export "post") (call $do (global.get $in-post))))
   (core instance $m (instantiate $M (with "" (instance
     (export "echo" (func $echo)) (export "new" (func $new)) (export "rep" (func $rep)) (export "drop" (func $drop))))))
