@@ -466,6 +466,8 @@ impl Instance {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     const A: DomainId = DomainId::from_u32(0);
     const B: DomainId = DomainId::from_u32(1);
@@ -581,5 +583,108 @@ mod tests {
             Err(HandleError::Unknown { handle: lent })
         );
         assert_eq!(handles.drop(&types, A, FILE, own), Ok((true, 7)));
+    }
+
+    /// What the specification's `Table` and the loans of its tasks amount to, with maps in place of slots: for comparison.
+    #[derive(Default)]
+    struct Model {
+        handles: BTreeMap<u32, (ResourceId, u32, Option<usize>, u32)>,
+        free: Vec<u32>,
+        calls: Vec<(u32, Vec<u32>)>,
+    }
+
+    impl Model {
+        fn add(&mut self, resource: ResourceId, rep: u32, call: Option<usize>) -> u32 {
+            let next = (self.handles.len() + self.free.len()) as u32 + 1;
+            let index = self.free.pop().unwrap_or(next);
+            self.handles.insert(index, (resource, rep, call, 0));
+            index
+        }
+
+        fn get(
+            &mut self,
+            resource: ResourceId,
+            handle: u32,
+        ) -> Result<&mut (ResourceId, u32, Option<usize>, u32), Trap> {
+            match self.handles.get_mut(&handle) {
+                None => Err(Trap::UnknownHandle),
+                Some((found, ..)) if *found != resource => Err(Trap::WrongHandleType),
+                Some(entry) => Ok(entry),
+            }
+        }
+
+        fn remove(&mut self, resource: ResourceId, handle: u32, as_own: bool) -> Result<u32, Trap> {
+            let &mut (_, rep, call, lends) = self.get(resource, handle)?;
+            if lends != 0 {
+                return Err(Trap::HandleLent);
+            }
+            match call {
+                Some(_) if as_own => return Err(Trap::NotOwned),
+                Some(call) => self.calls[call].0 -= 1,
+                None => {}
+            }
+            self.handles.remove(&handle);
+            self.free.push(handle);
+            Ok(rep)
+        }
+    }
+
+    proptest! {
+        /// Steps that would end an instance in a trap leave the tables as they were, so that the walk goes on.
+        #[test]
+        fn tables_are_those_of_the_specification(steps in prop::collection::vec((0..7u8, 0..2u32, 0..12u32), 0..200)) {
+            let (types, mut handles, mut model) = (resources(), Handles::new(MAX_HANDLES), Model::default());
+            for (step, resource, number) in steps {
+                let resource = ResourceId::from_u32(resource);
+                // The model is of domain B, where no resource is defined.
+                let (found, expected) = match step {
+                    0 => (handles.add_own(B, resource, number), Ok(model.add(resource, number, None))),
+                    1 => (
+                        handles.drop(&types, B, resource, number).map(|(_, rep)| rep),
+                        model.remove(resource, number, false),
+                    ),
+                    2 => (handles.lift_own(&types, B, resource, number), model.remove(resource, number, true)),
+                    3 => (handles.rep(&types, B, resource, number), model.get(resource, number).map(|entry| entry.1)),
+                    4 => {
+                        handles.enter();
+                        model.calls.push((0, Vec::new()));
+                        continue;
+                    }
+                    5 if !model.calls.is_empty() => {
+                        let borrows = model.calls.last().map_or(0, |call| call.0);
+                        if borrows != 0 {
+                            // The specification's instance ends here.
+                            break;
+                        }
+                        let (_, loans) = model.calls.pop().unwrap_or_default();
+                        for handle in loans {
+                            model.handles.get_mut(&handle).unwrap().3 -= 1;
+                        }
+                        prop_assert_eq!(handles.exit(), Ok(()));
+                        continue;
+                    }
+                    6 if !model.calls.is_empty() => {
+                        let lent = model.get(resource, number).map(|entry| {
+                            entry.3 += 1;
+                            entry.1
+                        });
+                        let found = handles.lift_borrow(&types, B, resource, number);
+                        if let Ok(rep) = lent {
+                            model.calls.last_mut().unwrap().1.push(number);
+                            let last = model.calls.len() - 1;
+                            model.calls[last].0 += 1;
+                            let handle = model.add(resource, rep, Some(last));
+                            prop_assert_eq!(handles.lower_borrow(&types, B, resource, rep), Ok(handle));
+                        }
+                        (found, lent)
+                    }
+                    _ => continue,
+                };
+                prop_assert_eq!(found.map_err(HandleError::trap), expected);
+            }
+            for (&handle, &(resource, rep, ..)) in &model.handles {
+                prop_assert_eq!(handles.rep(&types, B, resource, handle), Ok(rep));
+            }
+        }
     }
 }
