@@ -446,6 +446,13 @@ fn compounds() {
         check_random(&Ty::Tuple(vec![p("u8"); count]));
         check_random(&Ty::Record((0..count).map(|i| p(PRIMITIVES[i % 12])).collect()));
     }
+    // Fields of one type in a row are a loop or a copy from 17 on, wherever they start.
+    for name in ["u64", "char", "string"] {
+        for count in [16, 17, 18, 33] {
+            let fields = [vec![p("u8"); 3], vec![p(name); count], vec![p("u16"); 1]].concat();
+            check_random(&Ty::Option(Box::new(Ty::Tuple(fields))));
+        }
+    }
     check_random(&Ty::Option(Box::new(Ty::Tuple(vec![p("string"); 8]))));
     check_random(&Ty::Result(None, None));
     // A tree of 2^6 leaves.

@@ -3,12 +3,17 @@
 
 use crate::inline::{Inlined, Trampoline};
 use anyhow::{Result, ensure};
-use mintage_environ::component::{ComponentTypes, InterfaceType};
+use mintage_environ::component::{ComponentTypes, InterfaceType, MIN_REPEATED, StringEncoding};
 
-/// The most value types that the type of an adapter has when it is written out. A node is some hundred bytes of code.
+/// The most value types that the type of an adapter has when it is written out. A node is some fifty bytes of code, and
+/// takes some twenty microseconds to generate: 1 MB and half a second.
 const MAX_NODES: u64 = 20_000;
-/// The most value types of all adapters together.
-const MAX_ALL_NODES: u64 = 2_000_000;
+/// The most value types of all adapters together: 50 MB.
+const MAX_ALL_NODES: u64 = 1_000_000;
+/// The nodes that a string counts for.
+const STRING: u64 = 4;
+/// The nodes that a string counts for when `latin1+utf16` is on either side, with all the ways that it can take.
+const COMPACT_STRING: u64 = 16;
 
 /// Checks the adapters among the trampolines for which `reached` says something.
 ///
@@ -30,7 +35,9 @@ pub(crate) fn check_sizes<T>(inlined: &Inlined<'_>, reached: &[Option<T>]) -> Re
         let lift = &inlined.lifts[*lift];
         let func = types.func(lift.ty);
         let values = func.params.iter().map(|&(_, ty)| ty).chain(func.result);
-        let nodes = nodes(types, values.collect(), MAX_NODES);
+        let compact = [lift.options.string_encoding, lower.string_encoding].contains(&StringEncoding::CompactUtf16);
+        let string = if compact { COMPACT_STRING } else { STRING };
+        let nodes = nodes(types, values.collect(), string, MAX_NODES);
         ensure!(
             nodes <= MAX_NODES,
             "a function that component instance {} calls in {} has a type of more than {MAX_NODES} values when it is written out; \
@@ -48,22 +55,33 @@ pub(crate) fn check_sizes<T>(inlined: &Inlined<'_>, reached: &[Option<T>]) -> Re
     Ok(())
 }
 
-/// How many value types `todo` are when they are written out; counting stops soon after `limit`.
-fn nodes(types: &ComponentTypes, mut todo: Vec<InterfaceType>, limit: u64) -> u64 {
+/// How many value types `todo` are when they are written out, where a string counts for `string`; counting stops soon after
+/// `limit`.
+fn nodes(types: &ComponentTypes, mut todo: Vec<InterfaceType>, string: u64, limit: u64) -> u64 {
     let mut count = 0;
     while let Some(ty) = todo.pop() {
-        count += 1;
+        count += if ty == InterfaceType::String { string } else { 1 };
         if count > limit {
             break;
         }
         match ty {
             InterfaceType::List(id) => todo.push(*types.list(id)),
-            InterfaceType::Record(id) => todo.extend(types.record(id).fields.iter().map(|&(_, ty)| ty)),
-            InterfaceType::Tuple(id) => todo.extend(types.tuple(id).iter()),
+            InterfaceType::Record(id) => {
+                let fields: Vec<InterfaceType> = types.record(id).fields.iter().map(|&(_, ty)| ty).collect();
+                todo.extend(once_per_loop(&fields));
+            }
+            InterfaceType::Tuple(id) => todo.extend(once_per_loop(types.tuple(id))),
             // Cases without a payload take no code of their own.
             InterfaceType::Enum(_) => {}
             _ => todo.extend(types.cases(ty).into_iter().flatten().flatten()),
         }
     }
     count
+}
+
+/// Fields without those that code handles in a loop together with the one before.
+fn once_per_loop(fields: &[InterfaceType]) -> impl Iterator<Item = InterfaceType> {
+    let runs = fields.chunk_by(|a, b| a == b);
+    runs.flat_map(|run| &run[..if run.len() < MIN_REPEATED { run.len() } else { 1 }])
+        .copied()
 }

@@ -6,17 +6,49 @@ use crate::abi::clif_type;
 use anyhow::{Context as _, Result};
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, MemFlagsData, Type, Value, types};
 use cranelift_frontend::Switch;
-use mintage_environ::component::{FlatTypes, InterfaceType};
+use mintage_environ::component::{FlatTypes, InterfaceType, MIN_REPEATED};
 use mintage_environ::{Trap, ValType};
 
 impl Fuse<'_, '_> {
     /// Values of the given types, one behind the other: a record, a tuple, or parameters.
     pub(super) fn fields(&mut self, fields: &[InterfaceType], from: &mut From<'_>, to: &mut To) -> Result<()> {
         let (mut src_end, mut dst_end) = (0, 0);
+        for run in fields.chunk_by(|a, b| a == b) {
+            if run.len() >= MIN_REPEATED
+                && let (From::Memory(src), To::Memory(dst)) = (&*from, &*to)
+            {
+                let abi = self.types.abi(run[0]);
+                let mut start = (0, 0);
+                for i in 0..run.len() {
+                    let next = (
+                        abi.next_field(&mut src_end, self.src.index64),
+                        abi.next_field(&mut dst_end, self.dst.index64),
+                    );
+                    if i == 0 {
+                        start = next;
+                    }
+                }
+                self.repeated(run[0], run.len() as u32, src.at(start.0)?, dst.at(start.1)?)?;
+                continue;
+            }
+            self.run(run, &mut src_end, &mut dst_end, from, to)?;
+        }
+        Ok(())
+    }
+
+    /// Some fields, behind `src_end` and `dst_end` bytes of others.
+    fn run(
+        &mut self,
+        fields: &[InterfaceType],
+        src_end: &mut u32,
+        dst_end: &mut u32,
+        from: &mut From<'_>,
+        to: &mut To,
+    ) -> Result<()> {
         for &ty in fields {
             let abi = self.types.abi(ty);
-            let src = abi.next_field(&mut src_end, self.src.index64);
-            let dst = abi.next_field(&mut dst_end, self.dst.index64);
+            let src = abi.next_field(src_end, self.src.index64);
+            let dst = abi.next_field(dst_end, self.dst.index64);
             let (mut src_field, mut dst_field);
             let from = match from {
                 From::Memory(place) => {

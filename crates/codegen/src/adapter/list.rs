@@ -37,6 +37,20 @@ impl Fuse<'_, '_> {
         self.write_pair(to, block, length)
     }
 
+    /// `count` values of one type, one behind the other as in a list.
+    pub(super) fn repeated(&mut self, ty: InterfaceType, count: u32, src: Place, dst: Place) -> Result<()> {
+        let abi = self.types.abi(ty);
+        let (src_size, dst_size) = (abi.size(self.src.index64), abi.size(self.dst.index64));
+        let [src, dst] = [src, dst].map(|place| self.builder.ins().iadd_imm_s(place.address, i64::from(place.offset)));
+        let bytes = self.iconst(types::I64, i64::from(src_size) * i64::from(count));
+        if is_plain(self.types, ty) {
+            self.copy_bytes(dst, src, bytes);
+            return Ok(());
+        }
+        let end = self.builder.ins().iadd(src, bytes);
+        self.elements(ty, (src, end, src_size), (dst, dst_size))
+    }
+
     /// A loop over elements, given addresses and element sizes of both sides.
     fn elements(
         &mut self,

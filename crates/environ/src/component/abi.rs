@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 
 /// The most parameters that are passed flat (`MAX_FLAT_PARAMS`).
 pub const MAX_FLAT_PARAMS: usize = 16;
+/// Fields of one type in a row from which on code treats them as a list of a known length: so many are never flat.
+pub const MIN_REPEATED: usize = MAX_FLAT_PARAMS + 1;
 /// The most results that are passed flat (`MAX_FLAT_RESULTS`).
 pub const MAX_FLAT_RESULTS: usize = 1;
 /// The longest string in bytes (`MAX_STRING_BYTE_LENGTH`).
