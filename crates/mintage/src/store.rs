@@ -24,6 +24,9 @@ pub(crate) const LIFT_WORDS: usize = 16;
 const DEFAULT_HOSTCALL_FUEL: usize = 128 << 20;
 
 /// Owns component instances and the host's data of type `T`. Its instances live as long as it does.
+///
+/// Dropping a store runs no guest code: destructors of resources that the host or a guest still owns are not called. A host
+/// that needs them calls [`ResourceAny::resource_drop`](crate::ResourceAny::resource_drop) before.
 pub struct Store<T: 'static> {
     // Boxed, since guests know its address while they run.
     inner: Box<StoreInner<T>>,
