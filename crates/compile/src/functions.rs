@@ -1,7 +1,8 @@
 //! Phase `functions`: machine code of every function, in parallel.
 
+use crate::link::MAX_TEXT;
 use crate::{LaidOut, Progress};
-use anyhow::{Context, Error, Result};
+use anyhow::{Context, Error, Result, ensure};
 use mintage_codegen::{CompiledFunction, Compiler, Scratch};
 use mintage_environ::{Builtin, FuncKey};
 use mintage_program::Program;
@@ -32,7 +33,8 @@ pub(crate) fn generate<'a>(
         let mut scratch = Scratch::default();
         let mut functions = Vec::new();
         while let Some(&key) = queue.take(&work) {
-            match compiler.compile(program, layout, key, &mut scratch) {
+            let function = compiler.compile(program, layout, key, &mut scratch);
+            match function.and_then(|function| queue.count_bytes(function.code.len()).map(|()| function)) {
                 Ok(function) => functions.push(function),
                 Err(error) => queue.fail(key, error),
             }
@@ -75,6 +77,8 @@ fn body_size(program: &Program<'_>, key: FuncKey) -> usize {
 struct Queue {
     next: AtomicUsize,
     done: AtomicUsize,
+    /// Bytes of machine code so far.
+    bytes: AtomicUsize,
     failed: AtomicBool,
     error: Mutex<Option<(FuncKey, Error)>>,
 }
@@ -92,6 +96,16 @@ impl Queue {
         self.done.fetch_add(1, Ordering::Relaxed) + 1
     }
 
+    /// Fails as soon as the code is too large to be linked, rather than after hours and when memory is full.
+    fn count_bytes(&self, bytes: usize) -> Result<()> {
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        ensure!(
+            before.saturating_add(bytes) <= MAX_TEXT,
+            "the machine code of the component exceeds 2 GiB, of which calls reach no more; instantiate fewer core modules"
+        );
+        Ok(())
+    }
+
     fn fail(&self, key: FuncKey, error: Error) {
         self.failed.store(true, Ordering::Relaxed);
         let mut slot = self.error.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -105,5 +119,27 @@ impl Queue {
             Some((key, error)) => Err(error).with_context(|| format!("function {key}")),
             None => Ok(()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mintage_environ::SigId;
+
+    #[test]
+    fn the_queue_ends_when_the_code_is_too_large() {
+        let work: Vec<_> = (0..3).map(|sig| FuncKey::Entry(SigId::from_u32(sig))).collect();
+        let queue = Queue::default();
+        queue.take(&work).unwrap();
+        queue.count_bytes(MAX_TEXT).unwrap();
+        let key = *queue.take(&work).unwrap();
+        queue.fail(key, queue.count_bytes(1).unwrap_err());
+        assert!(queue.take(&work).is_none());
+        let error = format!("{:#}", queue.result().unwrap_err());
+        assert!(
+            error.contains("exceeds 2 GiB") && error.contains(&key.to_string()),
+            "{error}"
+        );
     }
 }

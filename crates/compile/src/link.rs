@@ -10,7 +10,7 @@ use mintage_environ::component::CoreCallee;
 use mintage_environ::{FuncEntry, FuncKey, Target};
 
 /// The most bytes of text: every place in it can be reached from every other one with a 32-bit signed distance.
-const MAX_TEXT: usize = i32::MAX as usize;
+pub(crate) const MAX_TEXT: usize = i32::MAX as usize;
 
 /// A program with its linked machine code.
 pub(crate) struct Linked<'a> {
