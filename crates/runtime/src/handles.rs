@@ -11,7 +11,7 @@ use mintage_environ::component::Resource;
 use mintage_environ::{DomainId, Index, IndexVec, ResourceId, Trap};
 use std::fmt;
 
-/// The most handles in one table (`Table.MAX_LENGTH`). A handle takes 20 bytes of the host's memory.
+/// The most handles of a root instance: what the specification allows one table (`Table.MAX_LENGTH`). A handle takes 20 bytes of the host's memory.
 pub(crate) const MAX_HANDLES: u32 = (1 << 28) - 1;
 
 /// What a handle was used for in vain: a trap, with what is known of it.
@@ -115,8 +115,11 @@ type Result<T, E = HandleError> = std::result::Result<T, E>;
 
 /// The handle tables of a root instance, and the calls that handles are lent to.
 pub(crate) struct Handles {
-    /// The most handles in a table, and the most loans.
+    /// The most loans.
     limit: usize,
+    /// How many slots all tables together may still add. Slots are reused but never given back, so this is what bounds memory,
+    /// however many component instances share it.
+    slots_left: usize,
     /// By domain; made when first used.
     tables: Vec<Table>,
     /// The calls under way, outermost first.
@@ -170,7 +173,7 @@ enum Slot {
 }
 
 impl Table {
-    fn add(&mut self, entry: Entry, limit: usize) -> Result<u32> {
+    fn add(&mut self, entry: Entry, slots_left: &mut usize) -> Result<u32> {
         if let Some(slot) = self.slots.get_mut(self.free as usize)
             && let Slot::Free { next } = *slot
             && self.free != 0
@@ -182,9 +185,10 @@ impl Table {
             self.slots.push(Slot::Free { next: 0 });
         }
         let index = self.slots.len();
-        if index > limit || self.slots.try_reserve(1).is_err() {
+        if *slots_left == 0 || self.slots.try_reserve(1).is_err() {
             return Err(HandleError::Full);
         }
+        *slots_left -= 1;
         self.slots.push(Slot::Taken(entry));
         Ok(index as u32)
     }
@@ -205,10 +209,12 @@ impl Table {
 }
 
 impl Handles {
-    /// Empty tables for at most `limit` handles each.
+    /// Empty tables for at most `limit` handles together.
     pub fn new(limit: u32) -> Self {
+        let limit = limit.min(MAX_HANDLES) as usize;
         Handles {
-            limit: limit.min(MAX_HANDLES) as usize,
+            limit,
+            slots_left: limit,
             tables: Vec::new(),
             scopes: Vec::new(),
             loans: Vec::new(),
@@ -220,6 +226,12 @@ impl Handles {
             self.tables.resize_with(domain.index() + 1, Table::default);
         }
         &mut self.tables[domain.index()]
+    }
+
+    /// Adds a handle to the table of `domain`.
+    fn add(&mut self, domain: DomainId, entry: Entry) -> Result<u32> {
+        self.table(domain);
+        self.tables[domain.index()].add(entry, &mut self.slots_left)
     }
 
     /// The handle, which must be of type `resource`.
@@ -249,8 +261,7 @@ impl Handles {
             kind: Kind::Own,
             lends: 0,
         };
-        let limit = self.limit;
-        self.table(domain).add(entry, limit)
+        self.add(domain, entry)
     }
 
     /// `resource.rep`.
@@ -344,8 +355,7 @@ impl Handles {
             kind: Kind::Borrow(scope as u32),
             lends: 0,
         };
-        let limit = self.limit;
-        let handle = self.table(domain).add(entry, limit)?;
+        let handle = self.add(domain, entry)?;
         self.scopes[scope].borrows += 1;
         Ok(handle)
     }
@@ -553,19 +563,21 @@ mod tests {
 
     #[test]
     fn tables_and_loans_are_limited() {
-        let (types, mut handles) = (resources(), Handles::new(2));
+        let (types, mut handles) = (resources(), Handles::new(3));
         let full = Err(HandleError::Full);
         assert_eq!(handles.add_own(A, FILE, 1), Ok(1));
         assert_eq!(handles.add_own(A, FILE, 2), Ok(2));
-        assert_eq!(handles.add_own(A, FILE, 3), full);
-        // Each component instance has a table of its own, and room is given back.
+        // Each component instance has a table of its own, but they share the limit. Room is given back.
         assert_eq!(handles.add_own(B, FILE, 3), Ok(1));
+        assert_eq!(handles.add_own(A, FILE, 3), full);
+        assert_eq!(handles.add_own(B, FILE, 3), full);
         handles.drop(&types, A, FILE, 1).unwrap();
         assert_eq!(handles.add_own(A, FILE, 3), Ok(1));
 
         handles.enter();
-        assert_eq!(handles.lift_borrow(&types, A, FILE, 1), Ok(3));
-        assert_eq!(handles.lift_borrow(&types, A, FILE, 1), Ok(3));
+        for _ in 0..3 {
+            assert_eq!(handles.lift_borrow(&types, A, FILE, 1), Ok(3));
+        }
         assert_eq!(handles.lift_borrow(&types, A, FILE, 1), full);
         assert_eq!(handles.lower_borrow(&types, A, FILE, 5), full);
     }
