@@ -9,6 +9,7 @@ use mintage_environ::Tunables;
 pub struct Config {
     pub(crate) tunables: Tunables,
     pub(crate) max_wasm_stack: usize,
+    pub(crate) max_address_space: u64,
     pub(crate) threads: Option<usize>,
     pub(crate) verify_artifacts: bool,
 }
@@ -18,6 +19,9 @@ impl Default for Config {
         Self {
             tunables: Tunables::default(),
             max_wasm_stack: 512 << 10,
+            // A process has 128 TiB. This is 170 memories with their guards; the largest known components have a hundred core
+            // instances, which share a few memories.
+            max_address_space: 1 << 40,
             threads: None,
             verify_artifacts: false,
         }
@@ -60,6 +64,13 @@ impl Config {
     /// needs as much, and room for host functions besides.
     pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Self {
         self.max_wasm_stack = bytes;
+        self
+    }
+
+    /// Bytes of address space that an instance may take, accessible or not; default: 1 TiB. Each memory takes its reservation
+    /// and its guard, 6 GiB unless set otherwise. When a process has none left (there are 128 TiB), all allocations in it fail.
+    pub fn max_instance_address_space(&mut self, bytes: u64) -> &mut Self {
+        self.max_address_space = bytes;
         self
     }
 

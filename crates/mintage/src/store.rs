@@ -6,6 +6,7 @@
 
 use crate::abi::HandleContext;
 use crate::error::stopped;
+use crate::limits::Used;
 use crate::resource::{Destructor, HostHandles, Linked, Origin};
 use crate::types::Scope;
 use crate::{Component, Engine, StoreLimits, Trap};
@@ -47,6 +48,8 @@ pub(crate) struct StoreOpaque {
     pub id: u64,
     pub engine: Engine,
     pub instances: Vec<StoreInstance>,
+    /// What the instances have together.
+    used: Used,
     pub hostcall_fuel: usize,
     /// The resources that the host holds.
     pub handles: HostHandles,
@@ -72,6 +75,7 @@ impl<T> Store<T> {
             handles: HostHandles::new(id),
             engine: engine.clone(),
             instances: Vec::new(),
+            used: Used::default(),
             hostcall_fuel: DEFAULT_HOSTCALL_FUEL,
         };
         Store {
@@ -281,17 +285,26 @@ impl<T> StoreInner<T> {
             .map(|limiter| limiter(&mut self.data).clone())
             .unwrap_or_default();
         let index = self.opaque.instances.len();
+        let config = self.opaque.engine.config();
+        let layout = component.code().layout();
         ensure!(
-            index < limits.instances.min(u32::MAX as usize),
-            "the store has {index} instances already, as many as `StoreLimits` allow"
+            layout.size <= config.max_address_space,
+            "an instance of the component takes {} GiB of address space for its {} memories and {} tables, more than the {} \
+             GiB that `Config::max_instance_address_space` allows; raise it, or reduce `Config::memory_reservation`",
+            layout.size.div_ceil(1 << 30),
+            layout.memories.len(),
+            layout.tables.len(),
+            config.max_address_space >> 30
         );
+        let used = limits.admit(self.opaque.used, layout)?;
         let limits = Limits {
             memory_bytes: limits.memory_size,
             table_entries: limits.table_elements,
             handles: limits.handles,
-            stack_bytes: self.opaque.engine.config().max_wasm_stack,
+            stack_bytes: config.max_wasm_stack,
         };
         let runtime = mintage_runtime::Instance::new(component.code(), imports, limits, index as u64)?;
+        self.opaque.used = used;
         let handle = runtime.handle();
         self.opaque.instances.push(StoreInstance {
             runtime,

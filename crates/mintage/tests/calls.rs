@@ -4,7 +4,7 @@ mod common;
 
 use common::OPTIONS;
 use mintage::{
-    AsContextMut, Component, Engine, Func, Instance, Linker, Result, Store, StoreContextMut, StoreLimits,
+    AsContextMut, Component, Config, Engine, Func, Instance, Linker, Result, Store, StoreContextMut, StoreLimits,
     StoreLimitsBuilder, Trap, TypedFunc, Val,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -533,10 +533,63 @@ fn limits_hold() -> Result<()> {
     let error = message(pre.instantiate(&mut store));
     assert_eq!(
         error,
-        "the store has 2 instances already, as many as `StoreLimits` allow"
+        "the store would hold 3 instances, more than the 2 that its `StoreLimits` allow; raise \
+         `StoreLimitsBuilder::instances`"
     );
     pre.instantiate(make(StoreLimitsBuilder::new().memory_size(100).build()))
         .expect_err("the memory starts larger");
+    Ok(())
+}
+
+/// Memories and tables are counted over all instances of a store.
+#[test]
+fn memories_and_tables_are_counted() -> Result<()> {
+    let engine = Engine::default();
+    let text = r#"(component
+        (core module $m (memory 1) (memory 1) (table 1 funcref) (table 1 funcref) (table 1 funcref))
+        (core instance (instantiate $m)))"#;
+    let pre = Linker::<StoreLimits>::new(&engine).instantiate_pre(&Component::new(&engine, text)?)?;
+    let make = |limits| {
+        let mut store = Store::new(&engine, limits);
+        store.limiter(|limits| limits);
+        store
+    };
+    for (what, limits, sum, limit) in [
+        ("memories", StoreLimitsBuilder::new().memories(4), 6, 4),
+        ("tables", StoreLimitsBuilder::new().tables(8), 9, 8),
+    ] {
+        let mut store = make(limits.build());
+        pre.instantiate(&mut store)?;
+        pre.instantiate(&mut store)?;
+        let expected = format!(
+            "the store would hold {sum} {what}, more than the {limit} that its `StoreLimits` allow; raise \
+             `StoreLimitsBuilder::{what}`"
+        );
+        assert_eq!(message(pre.instantiate(&mut store)), expected);
+    }
+    Ok(())
+}
+
+/// A component cannot take all address space of a process.
+#[test]
+fn address_space_is_limited() -> Result<()> {
+    let text = format!(
+        "(component (core module $m {}) (core instance (instantiate $m)))",
+        "(memory 1) ".repeat(4)
+    );
+    for (gigabytes, fits) in [(25, true), (24, false)] {
+        let engine = Engine::new(Config::new().max_instance_address_space(gigabytes << 30))?;
+        let component = Component::new(&engine, &text)?;
+        let result = Linker::new(&engine).instantiate(&mut Store::new(&engine, ()), &component);
+        match fits {
+            true => _ = result?,
+            false => assert_eq!(
+                message(result),
+                "an instance of the component takes 25 GiB of address space for its 4 memories and 0 tables, more than the \
+                 24 GiB that `Config::max_instance_address_space` allows; raise it, or reduce `Config::memory_reservation`"
+            ),
+        }
+    }
     Ok(())
 }
 
