@@ -1,6 +1,7 @@
 //! [`Code`]: a mapped artifact whose functions can be called.
 
 use crate::arch;
+use crate::pool::Pool;
 use crate::slab::Plan;
 use crate::sys::mmap::{self, FileMapping};
 use crate::sys::signals;
@@ -55,6 +56,7 @@ pub struct Code {
     lifts: IndexVec<LiftId, ResolvedLift>,
     lower_reallocs: IndexVec<LowerId, Option<Callee>>,
     plan: Plan,
+    pool: Pool,
 }
 
 /// Where the machine code lies in the address space.
@@ -154,6 +156,7 @@ impl Code {
             lifts,
             lower_reallocs,
             plan,
+            pool: Pool::default(),
         }))
     }
 
@@ -210,6 +213,10 @@ impl Code {
 
     pub(crate) fn plan(&self) -> &Plan {
         &self.plan
+    }
+
+    pub(crate) fn pool(&self) -> &Pool {
+        &self.pool
     }
 
     /// The offset in the text of an address, when it lies there.

@@ -45,6 +45,8 @@ pub struct InstanceData {
     pub handles: RefCell<Handles>,
     /// What the builtin that is about to trap knows of the handle in question.
     pub handle_error: Cell<Option<HandleError>>,
+    /// Whether anybody may have written to the slab, control blocks aside: whoever has a context pointer may.
+    touched: Cell<bool>,
     /// The context pointer of each domain.
     contexts: Box<[*mut u8]>,
     slab: Slab,
@@ -115,6 +117,7 @@ impl InstanceData {
             poisoned: Cell::new(false),
             handles: RefCell::new(Handles::new(limits.handles)),
             handle_error: Cell::new(None),
+            touched: Cell::new(false),
             contexts,
             slab,
         })));
@@ -135,6 +138,20 @@ impl InstanceData {
             unsafe { control_block(ctx).write(block) };
         }
         Ok(data)
+    }
+
+    /// Takes an instance off the heap, and gives its slab back.
+    ///
+    /// # Safety
+    ///
+    /// `create` made the instance, and nobody uses it any more.
+    pub unsafe fn destroy(data: NonNull<InstanceData>) {
+        // SAFETY: `create` leaked a box.
+        let data = unsafe { Box::from_raw(data.as_ptr()) };
+        let InstanceData {
+            code, slab, touched, ..
+        } = *data;
+        slab.release(&code, touched.get());
     }
 
     /// The instance that machine code with this `ctx` runs in.
@@ -171,6 +188,7 @@ impl InstanceData {
     /// When the component has no such domain.
     #[inline]
     pub fn ctx(&self, domain: DomainId) -> *mut u8 {
+        self.touched.set(true);
         self.contexts[domain.as_u32() as usize]
     }
 

@@ -16,8 +16,8 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// Entries that one table may have, likewise.
     pub table_entries: u64,
-    /// Handles of resources that one component instance may have, and handles that may be lent to calls at a time. At most
-    /// 2^28 - 1 (CanonicalABI.md, `Table.MAX_LENGTH`).
+    /// Handles of resources that all component instances of the tree may have together, and handles that may be lent to calls
+    /// at a time. At most 2^28 - 1 (CanonicalABI.md, `Table.MAX_LENGTH`).
     pub handles: u32,
     /// Bytes of stack that wasm code may use, counted from the outermost call on.
     pub stack_bytes: usize,
@@ -341,7 +341,7 @@ pub unsafe fn run_initializers(instance: InstanceHandle, host: *mut ()) -> Resul
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        // SAFETY: `InstanceData::create` leaked a box, and calls, which would still use it, need the instance to live.
-        drop(unsafe { Box::from_raw(self.data.as_ptr()) });
+        // SAFETY: `InstanceData::create` made it, and calls, which would still use it, need the instance to live.
+        unsafe { InstanceData::destroy(self.data) };
     }
 }

@@ -26,6 +26,7 @@ mod fault;
 mod handles;
 mod host;
 mod instance;
+mod pool;
 mod slab;
 mod sys;
 mod transcode;

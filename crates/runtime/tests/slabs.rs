@@ -40,6 +40,32 @@ fn memories_grow_in_place_up_to_their_maximum() {
 }
 
 #[test]
+fn the_next_instance_sees_nothing_of_the_last_one() {
+    let code = code(GROWING);
+    let (id, table) = (memory(&code, "memory"), exported_table(&code, "table"));
+    let mut bases = Vec::new();
+    for round in 0..20 {
+        let instance = instantiate(&code);
+        let handle = instance.handle();
+        bases.push(instance.memory_raw(id).0);
+        assert_eq!(
+            (&instance.memory(id)[16..21], instance.memory(id).len()),
+            (&b"image"[..], 1 << 16)
+        );
+        assert!(instance.memory(id)[21..].iter().all(|&byte| byte == 0), "round {round}");
+        assert_eq!((instance.table_size(table), instance.table_get(table, 0)), (2, Some(0)));
+        assert_trap(invoke(handle, "load", &[1 << 16]), Trap::MemoryOutOfBounds, &["load"]);
+        invoke(handle, "store", &[17, 1]).unwrap();
+        invoke(handle, "store", &[60000, 1]).unwrap();
+        assert_eq!(invoke(handle, "grow", &[2]).unwrap() as u32, 1);
+        invoke(handle, "store", &[(3 << 16) - 1, 1]).unwrap();
+        assert_eq!(invoke(handle, "grow_table", &[3]).unwrap() as u32, 2);
+    }
+    bases.dedup();
+    assert_eq!(bases.len(), 1, "the slab is used again");
+}
+
+#[test]
 fn tables_grow_in_place_up_to_their_maximum() {
     let code = code(GROWING);
     let mut instance = instantiate(&code);

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use rustix::fs::{MemfdFlags, SealFlags};
-use rustix::mm::{MapFlags, MprotectFlags, ProtFlags};
+use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 use std::ffi::c_void;
 use std::fs::File;
 use std::io::{self, Write};
@@ -190,6 +190,33 @@ impl Reservation {
         let at = self.region.at(offset, len)?;
         // SAFETY: the pages are of this reservation. Making them accessible takes nothing from anyone.
         unsafe { rustix::mm::mprotect(at, len, MprotectFlags::READ | MprotectFlags::WRITE)? };
+        Ok(())
+    }
+
+    /// Makes whole pages inaccessible, and forgets what is in them.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses what is at these pages.
+    pub unsafe fn make_inaccessible(&self, offset: usize, len: usize) -> io::Result<()> {
+        let at = self.region.at(offset, len)?;
+        // SAFETY: the pages are of this reservation, and the caller promises that nobody uses them.
+        unsafe {
+            rustix::mm::madvise(at, len, Advice::LinuxDontNeed)?;
+            rustix::mm::mprotect(at, len, MprotectFlags::empty())?;
+        }
+        Ok(())
+    }
+
+    /// Forgets what was written to whole pages: they are as they were mapped, zero or the file's.
+    ///
+    /// # Safety
+    ///
+    /// Nobody uses what is at these pages.
+    pub unsafe fn discard(&self, offset: usize, len: usize) -> io::Result<()> {
+        let at = self.region.at(offset, len)?;
+        // SAFETY: the pages are of this reservation, and the caller promises that nobody uses them.
+        unsafe { rustix::mm::madvise(at, len, Advice::LinuxDontNeed)? };
         Ok(())
     }
 

@@ -4,6 +4,7 @@
 //! What the rest of the runtime relies on:
 //!
 //! - [`mmap`]: address space is reserved without cost, parts of it made accessible and mapped from a file, copy on write;
+//! - [`pagemap`]: which pages were written, if the system tells;
 //! - [`signals`]: a hardware fault reaches [`fault::on_fault`](crate::fault::on_fault), which may move the thread elsewhere;
 //! - [`thread`]: where the thread's stack ends, and a stack for its signal handler.
 
@@ -11,5 +12,6 @@
 compile_error!("mintage-runtime supports Linux only so far; see crates/runtime/src/sys/mod.rs for what a port needs");
 
 pub mod mmap;
+pub mod pagemap;
 pub mod signals;
 pub mod thread;
