@@ -176,6 +176,22 @@ fn a_destructor_that_traps_ends_the_instance() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn a_destructor_that_never_ends_exhausts_the_stack() -> Result<()> {
+    let (mut store, instance) = counter()?;
+    let take = instance.get_typed_func::<(ResourceAny,), (u32,)>(&mut store, "take")?;
+    let a = make(&mut store, &instance, 14)?;
+    assert_eq!(trap(&take.call(&mut store, (a,))), Some(Trap::StackOverflow));
+    // What the host still holds cannot be destroyed any more.
+    let (mut store, instance) = counter()?;
+    let [a, b] = [14, 1].map(|rep| make(&mut store, &instance, rep));
+    let b = b?;
+    assert_eq!(trap(&a?.resource_drop(&mut store)), Some(Trap::StackOverflow));
+    assert_eq!(trap(&b.resource_drop(&mut store)), Some(Trap::CannotEnterComponent));
+    assert!(message(b.resource_drop(&mut store)).contains("was dropped or given away before"));
+    Ok(())
+}
+
 /// The host's data: its files, and what the destructor was called with.
 #[derive(Default)]
 struct Host {

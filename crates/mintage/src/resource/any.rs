@@ -37,7 +37,8 @@ impl ResourceAny {
     ///
     /// # Errors
     ///
-    /// When the handle is no more, is lent to a call that is under way, or is of another store; when the destructor fails.
+    /// When the handle is no more, is lent to a call that is under way, or is of another store; when the instance of the guest
+    /// cannot be entered or the destructor fails, after which the handle is gone all the same.
     pub fn resource_drop(self, mut store: impl AsContextMut) -> Result<()> {
         let store = store.as_context_mut();
         let entry = store.0.opaque.handles.remove(self)?;

@@ -22,6 +22,7 @@
     (global $dropped (mut i32) (i32.const 0))
     (func $dtor (param i32)
       (if (i32.eq (local.get 0) (i32.const 13)) (then unreachable))
+      (if (i32.eq (local.get 0) (i32.const 14)) (then (call $drop (call $new (i32.const 14)))))
       ;; Digits of the representations in the order of the calls.
       (global.set $dropped (i32.add (i32.mul (global.get $dropped) (i32.const 10)) (local.get 0))))
     (elem (i32.const 0) func $dtor)
