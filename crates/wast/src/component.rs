@@ -63,7 +63,7 @@ pub(crate) fn composed(members: &[Member<ComponentDefinition>]) -> Vec<u8> {
         instances.push(outer.instantiate(None, component, args));
     }
     for (position, instance) in instances.into_iter().enumerate() {
-        outer.export(&export_name(position), ComponentExportKind::Instance, instance, None);
+        outer.export(export_name(position), ComponentExportKind::Instance, instance, None);
     }
     outer.finish()
 }

@@ -22,6 +22,9 @@ enum Outcome {
 }
 use Outcome::{Error, Fine};
 
+/// A name, how the component is made, and what must come of it.
+type Case = (&'static str, fn() -> Vec<u8>, Outcome);
+
 fn check(name: &str, bytes: &[u8], expected: Outcome) {
     let engine = Engine::new(Config::new().debug_verifier(false)).unwrap();
     let before = peak_memory();
@@ -232,16 +235,71 @@ fn many_functions(instances: u32, functions: u32) -> Vec<u8> {
         let instance = component.core_instantiate(None, module, std::iter::empty::<(&str, ModuleArg)>());
         let core = component.core_alias_export(None, instance, "f", ExportKind::Func);
         let func = component.lift_func(None, core, ty, []);
-        component.export(&format!("f{index}"), ComponentExportKind::Func, func, None);
+        component.export(format!("f{index}"), ComponentExportKind::Func, func, None);
     }
     component.finish()
+}
+
+/// `levels` instances of a component that imports `$first`'s instance of `width` functions and exports it again.
+fn passed_on(levels: usize, width: usize) -> Vec<u8> {
+    let exports = (0..width)
+        .map(|index| format!("(export \"f{index}\" (func $f))"))
+        .collect::<String>();
+    let declared = (0..width)
+        .map(|index| format!("(export \"f{index}\" (func))"))
+        .collect::<String>();
+    let mut text = format!(
+        r#"(component (type $T (instance {declared}))
+             (core module $M (func (export "f")))
+             (core instance $m (instantiate $M))
+             (func $f (canon lift (core func $m "f")))
+             (component $C (alias outer 1 $T (type $T)) (import "i" (instance $i (type $T))) (export "i" (instance $i)))
+             (instance $i0 {exports})"#
+    );
+    for level in 0..levels {
+        text += &format!(
+            "(instance $c{level} (instantiate $C (with \"i\" (instance $i{level}))))
+             (alias export $c{level} \"i\" (instance $i{}))\n",
+            level + 1
+        );
+    }
+    text += &format!("(export \"f\" (func $i{levels} \"f0\")))");
+    wat::parse_str(&text).unwrap()
+}
+
+/// `instances` instances of a component, each with an adapter for a function of `width` values.
+fn many_adapters(instances: usize, width: usize) -> Vec<u8> {
+    let ty = format!("(list (tuple {}))", "(option u8) (option u16) ".repeat(width / 2));
+    let mut text = format!(
+        r#"(component
+             (core module $M (memory (export "m") 1) (func (export "f") (param i32 i32))
+               (func (export "r") (param i32 i32 i32 i32) (result i32) (i32.const 0)))
+             (core instance $m (instantiate $M))
+             (func $f (param "x" {ty}) (canon lift (core func $m "f") (memory (core memory $m "m"))
+               (realloc (core func $m "r"))))
+             (component $D (import "f" (func $f (param "x" {ty})))
+               (core module $M (memory (export "m") 1))
+               (core instance $m (instantiate $M))
+               (core func $g (canon lower (func $f) (memory (core memory $m "m"))))
+               (core module $N (import "" "g" (func $g (param i32 i32)))
+                 (func (export "run") (call $g (i32.const 0) (i32.const 1))))
+               (core instance $n (instantiate $N (with "" (instance (export "g" (func $g))))))
+               (func (export "run") (canon lift (core func $n "run"))))"#
+    );
+    for index in 0..instances {
+        text += &format!(
+            "(instance $d{index} (instantiate $D (with \"f\" (func $f)))) (export \"f{index}\" (func $d{index} \"run\"))\n"
+        );
+    }
+    text.push(')');
+    wat::parse_str(&text).unwrap()
 }
 
 /// One after the other, since the memory of one would count as that of another.
 #[test]
 fn explosions() {
     let chosen = std::env::var("EXPLOSION").unwrap_or_default();
-    let cases: &[(&str, fn() -> Vec<u8>, Outcome)] = &[
+    let cases: &[Case] = &[
         ("a million types", || many_types(1_000_000), Fine),
         ("more than a million types", || many_types(1_000_001), Error("exceeds")),
         (
@@ -289,6 +347,14 @@ fn explosions() {
             || many_functions(5_000, 1),
             Error("instances count exceeds limit"),
         ),
+        ("instances passed on", || passed_on(900, 10_000), Error("too large")),
+        ("instances passed on, a little", || passed_on(100, 1_000), Fine),
+        (
+            "many adapters",
+            || many_adapters(900, 4_000),
+            Error("instantiate fewer components"),
+        ),
+        ("many adapters, a few", || many_adapters(5, 100), Fine),
         (
             "repeated code",
             || many_functions(4_000, 1_000),
