@@ -709,6 +709,33 @@ fn a_store_with_live_resources_is_dropped_without_destructors() -> Result<()> {
     Ok(())
 }
 
+/// A nested component opens files of the host and gives them to the one around it, which lends them back and drops them. Each
+/// has handles of its own.
+#[test]
+fn the_hosts_resources_between_component_instances() -> Result<()> {
+    let engine = Engine::default();
+    let component = Component::new(&engine, include_str!("resources/nested-files.wat"))?;
+    let mut linker = Linker::<Host>::new(&engine);
+    let mut root = linker.root();
+    root.resource("file", ResourceType::host::<File>(), |mut store, rep| {
+        store.data_mut().destroyed.push(rep);
+        Ok(())
+    })?;
+    root.func_wrap("open", |_, (n,): (u32,)| Ok((Resource::<File>::new_own(n),)))?;
+    root.func_wrap("size", |_, (file,): (Resource<File>,)| Ok((file.rep() * 2,)))?;
+    let mut store = Store::new(&engine, Host::default());
+    let instance = linker.instantiate(&mut store, &component)?;
+    assert_eq!(run(&mut store, &instance)?, 10 + 12);
+    assert_eq!(store.data().destroyed, [6, 5]);
+    // The nested component's own handles are still there.
+    let open = instance.get_typed_func::<(), (ResourceAny,)>(&mut store, "open")?;
+    let (file,) = open.call(&mut store, ())?;
+    assert_eq!(file.ty(), ResourceType::host::<File>());
+    file.resource_drop(&mut store)?;
+    assert_eq!(store.data().destroyed, [6, 5, 9]);
+    Ok(())
+}
+
 /// Two components inside one: the inner defines the resource, the outer drops it, whose destructor runs in the inner.
 #[test]
 fn a_destructor_in_another_component_instance() -> Result<()> {
