@@ -2,10 +2,10 @@
 
 use mintage_environ::component::{CoreCallee, Initializer, Resource};
 use mintage_environ::{
-    CoreInstanceId, DomainId, FuncIndex, FuncKey, GlobalId, IndexVec, LiftId, LowerId, MemoryId, ResourceId,
+    AdapterId, CoreInstanceId, DomainId, FuncIndex, FuncKey, GlobalId, IndexVec, LiftId, LowerId, MemoryId, ResourceId,
     ResourceOpId, SigId, TableId, Trap,
 };
-use mintage_program::{Const, Program, ResourceOp, ResourceOpKind, build, verify};
+use mintage_program::{Adapter, Const, Program, ResourceOp, ResourceOpKind, build, verify};
 
 const TEXT: &str = r#"
 (component
@@ -202,10 +202,65 @@ const RESOURCE_DAMAGES: &[Damage] = &[
     ),
 ];
 
+const ADAPTERS: &str = r#"
+(component
+  (component $C
+    (core module $m
+      (memory (export "memory") 1)
+      (func (export "realloc") (param i32 i32 i32 i32) (result i32) unreachable)
+      (func (export "f") (param i32 i32) (result i32) unreachable)
+      (func (export "post") (param i32)))
+    (core instance $i (instantiate $m))
+    (func (export "f") (param "x" string) (result u32)
+      (canon lift (core func $i "f") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))
+        (post-return (core func $i "post")))))
+  (instance $c (instantiate $C))
+  (core module $memory (memory (export "memory") 1))
+  (core instance $memory (instantiate $memory))
+  (core func $f (canon lower (func $c "f") (memory (core memory $memory "memory"))))
+  (core module $m
+    (import "" "f" (func $f (param i32 i32) (result i32)))
+    (func (export "run") (drop (call $f (i32.const 0) (i32.const 0)))))
+  (core instance $m (instantiate $m (with "" (instance (export "f" (func $f))))))
+  (func (export "run") (canon lift (core func $m "run"))))
+"#;
+
+fn adapter<'p>(program: &'p mut Program<'_>) -> &'p mut Adapter {
+    &mut program.adapters[AdapterId::from_u32(0)]
+}
+
+const ADAPTER_DAMAGES: &[Damage] = &[
+    (|p| adapter(p).lower.domain = DomainId::from_u32(1), "domain1"),
+    (|p| adapter(p).lift.options.domain = DomainId::from_u32(0), "domain0"),
+    (
+        |p| adapter(p).lower.memory = Some(MemoryId::from_u32(0)),
+        "mem0 is not of domain0",
+    ),
+    (|p| adapter(p).lift.callee.key = key(0), "core[0]:f0 has"),
+    (
+        |p| adapter(p).lift.post_return = Some(adapter(p).lift.callee),
+        "post-return has another signature",
+    ),
+    (
+        |p| adapter(p).ty = p.interface.lifts[LiftId::from_u32(0)].ty,
+        "lift and lower have different types",
+    ),
+    (
+        |p| p.reachable.retain(|&key| key != self::key(2)),
+        "core[0]:f2 is not reachable",
+    ),
+    (
+        |p| p.reachable.retain(|key| !matches!(key, FuncKey::Adapter(_))),
+        "adapter[0], which is not reachable",
+    ),
+    (|p| p.adapters = IndexVec::new(), "adapter[0] does not exist"),
+];
+
 #[test]
 fn damages_are_found() {
     check(TEXT, DAMAGES);
     check(RESOURCES, RESOURCE_DAMAGES);
+    check(ADAPTERS, ADAPTER_DAMAGES);
 }
 
 fn check(text: &str, damages: &[Damage]) {
