@@ -86,10 +86,12 @@ impl Fuse<'_, '_> {
         match (form, self.dst.encoding) {
             (Form::Utf8, StringEncoding::Utf8) => self.same_length(text, 1, 1, Builtin::CopyUtf8),
             (Form::Utf8, StringEncoding::Utf16) => self.utf8_to_utf16(text),
-            (Form::Utf16, StringEncoding::Utf8) => self.to_utf8(text, 3, Builtin::Utf16Ascii, Builtin::Utf16ToUtf8, 2),
+            (Form::Utf16, StringEncoding::Utf8) => {
+                self.any_to_utf8(text, 3, Builtin::Utf16Ascii, Builtin::Utf16ToUtf8, 2)
+            }
             (Form::Utf16, StringEncoding::Utf16) => self.same_length(text, 2, 2, Builtin::CopyUtf16),
             (Form::Latin1, StringEncoding::Utf8) => {
-                self.to_utf8(text, 2, Builtin::Latin1Ascii, Builtin::Latin1ToUtf8, 1)
+                self.any_to_utf8(text, 2, Builtin::Latin1Ascii, Builtin::Latin1ToUtf8, 1)
             }
             (Form::Latin1, StringEncoding::Utf16) => self.same_length(text, 2, 2, Builtin::Latin1ToUtf16),
             (Form::Latin1, StringEncoding::CompactUtf16) => self.same_length(text, 1, 2, Builtin::CopyBytes),
@@ -128,7 +130,7 @@ impl Fuse<'_, '_> {
 
     /// `store_string_to_utf8`: a block for nothing but ASCII; when there is more, one for the worst case, `worst` bytes for
     /// each unit of the source, shrunk when less is used. `unit` is the size of a unit.
-    fn to_utf8(&mut self, text: Text, worst: u32, ascii: Builtin, rest: Builtin, unit: u32) -> Result<Written> {
+    fn any_to_utf8(&mut self, text: Text, worst: u32, ascii: Builtin, rest: Builtin, unit: u32) -> Result<Written> {
         let (pointer, address) = self.string_block(None, 1, text.length)?;
         let count = self.transcode(ascii, address, text.address, text.length);
         let all = self.builder.ins().icmp(IntCC::Equal, count, text.length);
