@@ -115,7 +115,9 @@ pub struct MemoryLayout {
 impl MemoryLayout {
     /// Whether an access of `size` bytes at a zero-extended 32-bit index plus `offset` needs a bounds check.
     pub fn needs_check(&self, offset: u64, size: u32) -> bool {
-        let reach = (1u64 << 32).checked_add(offset).and_then(|end| end.checked_add(u64::from(size)));
+        let reach = (1u64 << 32)
+            .checked_add(offset)
+            .and_then(|end| end.checked_add(u64::from(size)));
         // The capacity must itself end at a page of the host, or bytes behind it on the same page would not fault.
         self.index64 || self.page_size_log2 < 16 || reach.is_none_or(|reach| reach > self.reserved)
     }
@@ -203,7 +205,12 @@ impl SlabLayout {
                 .map(|(id, memory)| memory_layout(id, memory, tunables))
                 .collect::<Result<Vec<_>>>()?
                 .into(),
-            tables: shape.tables.iter().map(|(id, table)| table_layout(id, table, tunables)).collect::<Result<Vec<_>>>()?.into(),
+            tables: shape
+                .tables
+                .iter()
+                .map(|(id, table)| table_layout(id, table, tunables))
+                .collect::<Result<Vec<_>>>()?
+                .into(),
             ..SlabLayout::default()
         };
         let unplaced = |domain| HeadSlot { domain, offset: 0 };
@@ -216,7 +223,10 @@ impl SlabLayout {
         for (id, &main_memory) in shape.domains.iter() {
             let domain = layout.place_domain(shape, position, main_memory, &members[id])?;
             position = domain.end;
-            ensure!(position <= MAX_SLAB, "the component needs more than {MAX_SLAB:#x} bytes of address space; reduce `Config::memory_reservation`");
+            ensure!(
+                position <= MAX_SLAB,
+                "the component needs more than {MAX_SLAB:#x} bytes of address space; reduce `Config::memory_reservation`"
+            );
             layout.domains.push(domain);
         }
         layout.size = position;
@@ -226,7 +236,13 @@ impl SlabLayout {
         Ok(layout)
     }
 
-    fn place_domain(&mut self, shape: &Shape, start: u64, main_memory: Option<MemoryId>, members: &Members) -> Result<DomainLayout> {
+    fn place_domain(
+        &mut self,
+        shape: &Shape,
+        start: u64,
+        main_memory: Option<MemoryId>,
+        members: &Members,
+    ) -> Result<DomainLayout> {
         let mut head = Head(ControlBlock::SIZE as u64);
         for &id in &members.memories {
             self.memories[id].size_slot = head.take(8);
@@ -262,7 +278,12 @@ impl SlabLayout {
             self.memories[id].offset = end - ctx;
             end += self.memories[id].reserved;
         }
-        Ok(DomainLayout { start, head: ctx - head_size, ctx, end })
+        Ok(DomainLayout {
+            start,
+            head: ctx - head_size,
+            ctx,
+            end,
+        })
     }
 
     /// Slab offset of byte 0 of a memory.
@@ -274,12 +295,16 @@ impl SlabLayout {
     /// Slab offset of entry 0 of a table.
     pub fn table_start(&self, id: TableId) -> u64 {
         let table = &self.tables[id];
-        self.domains[table.domain].ctx.wrapping_add_signed(i64::from(table.offset))
+        self.domains[table.domain]
+            .ctx
+            .wrapping_add_signed(i64::from(table.offset))
     }
 
     /// Slab offset of a place in a domain's head.
     pub fn slot_start(&self, slot: HeadSlot) -> u64 {
-        self.domains[slot.domain].ctx.wrapping_add_signed(i64::from(slot.offset))
+        self.domains[slot.domain]
+            .ctx
+            .wrapping_add_signed(i64::from(slot.offset))
     }
 
     /// Checks the invariants of the layout from the result alone.
@@ -290,16 +315,27 @@ impl SlabLayout {
     pub fn verify(&self) -> Result<()> {
         let mut regions: Vec<(u64, u64, String)> = Vec::new();
         for (id, domain) in self.domains.iter() {
-            ensure!(domain.start <= domain.head && domain.head < domain.ctx && domain.ctx <= domain.end, "{id:?} is out of order");
+            ensure!(
+                domain.start <= domain.head && domain.head < domain.ctx && domain.ctx <= domain.end,
+                "{id:?} is out of order"
+            );
             ensure!(domain.end <= self.size, "{id:?} ends behind the slab");
-            ensure!(domain.ctx % REGION_ALIGN == 0 && domain.head % REGION_ALIGN == 0, "{id:?} is not aligned");
+            ensure!(
+                domain.ctx % REGION_ALIGN == 0 && domain.head % REGION_ALIGN == 0,
+                "{id:?} is not aligned"
+            );
             let control = ControlBlock::SIZE as u64;
             regions.push((domain.ctx - control, control, format!("control block of {id:?}")));
         }
         let mut slot = |domain: DomainId, offset: i32, size: u64, what: String| {
-            let Some(layout) = self.domains.get(domain) else { bail!("{what} is in no domain") };
+            let Some(layout) = self.domains.get(domain) else {
+                bail!("{what} is in no domain")
+            };
             let start = layout.ctx.wrapping_add_signed(i64::from(offset));
-            ensure!(offset < 0 && start >= layout.head && start % size == 0, "{what} is not in its head");
+            ensure!(
+                offset < 0 && start >= layout.head && start % size == 0,
+                "{what} is not in its head"
+            );
             regions.push((start, size, what));
             Ok(())
         };
@@ -320,21 +356,38 @@ impl SlabLayout {
         }
         for (id, memory) in self.memories.iter() {
             let domain = &self.domains[memory.domain];
-            ensure!(memory.minimum <= memory.capacity && memory.capacity <= memory.reserved, "{id:?} exceeds its reservation");
+            ensure!(
+                memory.minimum <= memory.capacity && memory.capacity <= memory.reserved,
+                "{id:?} exceeds its reservation"
+            );
             let start = self.memory_start(id);
-            ensure!(start >= domain.ctx && start + memory.reserved <= domain.end, "{id:?} leaves its domain");
+            ensure!(
+                start >= domain.ctx && start + memory.reserved <= domain.end,
+                "{id:?} leaves its domain"
+            );
             regions.push((start, memory.reserved, format!("{id:?}")));
         }
         for (id, table) in self.tables.iter() {
             let domain = &self.domains[table.domain];
-            ensure!(table.capacity.is_power_of_two() && table.maximum <= table.capacity, "{id:?} has no room for its maximum");
+            ensure!(
+                table.capacity.is_power_of_two() && table.maximum <= table.capacity,
+                "{id:?} has no room for its maximum"
+            );
             let (start, size) = (self.table_start(id), u64::from(table.capacity) * 8);
-            ensure!(start >= domain.start && start + size <= domain.head, "{id:?} leaves its domain");
+            ensure!(
+                start >= domain.start && start + size <= domain.head,
+                "{id:?} leaves its domain"
+            );
             regions.push((start, size, format!("{id:?}")));
         }
         regions.sort();
         for pair in regions.windows(2) {
-            ensure!(pair[0].0 + pair[0].1 <= pair[1].0, "{} overlaps {}", pair[0].2, pair[1].2);
+            ensure!(
+                pair[0].0 + pair[0].1 <= pair[1].0,
+                "{} overlaps {}",
+                pair[0].2,
+                pair[1].2
+            );
         }
         Ok(())
     }
@@ -353,11 +406,26 @@ struct Members {
 impl Members {
     fn of(shape: &Shape) -> IndexVec<DomainId, Members> {
         let mut domains: IndexVec<DomainId, Members> = shape.domains.keys().map(|_| Members::default()).collect();
-        shape.memories.iter().for_each(|(id, memory)| domains[memory.domain].memories.push(id));
-        shape.tables.iter().for_each(|(id, table)| domains[table.domain].tables.push(id));
-        shape.globals.iter().for_each(|(id, global)| domains[global.domain].globals.push(id));
-        shape.data.iter().for_each(|(id, &domain)| domains[domain].data.push(id));
-        shape.elems.iter().for_each(|(id, &domain)| domains[domain].elems.push(id));
+        shape
+            .memories
+            .iter()
+            .for_each(|(id, memory)| domains[memory.domain].memories.push(id));
+        shape
+            .tables
+            .iter()
+            .for_each(|(id, table)| domains[table.domain].tables.push(id));
+        shape
+            .globals
+            .iter()
+            .for_each(|(id, global)| domains[global.domain].globals.push(id));
+        shape
+            .data
+            .iter()
+            .for_each(|(id, &domain)| domains[domain].data.push(id));
+        shape
+            .elems
+            .iter()
+            .for_each(|(id, &domain)| domains[domain].elems.push(id));
         domains
     }
 }
@@ -376,7 +444,12 @@ fn memory_layout(id: MemoryId, memory: &MemoryShape, tunables: &Tunables) -> Res
             tunables.memory_reservation
         );
     };
-    let maximum = memory.maximum.and_then(bytes).unwrap_or(u64::MAX).min(reservation).max(minimum);
+    let maximum = memory
+        .maximum
+        .and_then(bytes)
+        .unwrap_or(u64::MAX)
+        .min(reservation)
+        .max(minimum);
     let reserved = reservation + align_up(tunables.memory_guard, REGION_ALIGN);
     Ok(MemoryLayout {
         domain: memory.domain,
@@ -415,7 +488,13 @@ mod tests {
     use super::*;
 
     fn memory(domain: u32, minimum: u64) -> MemoryShape {
-        MemoryShape { domain: DomainId::from_u32(domain), minimum, maximum: None, page_size_log2: 16, index64: false }
+        MemoryShape {
+            domain: DomainId::from_u32(domain),
+            minimum,
+            maximum: None,
+            page_size_log2: 16,
+            index64: false,
+        }
     }
 
     #[test]
@@ -426,9 +505,17 @@ mod tests {
         shape.domains.push(Some(main));
         let other = shape.memories.push(memory(1, 0));
         shape.domains.push(Some(other));
-        shape.tables.push(TableShape { domain: DomainId::from_u32(1), minimum: 3, maximum: Some(5), index64: false });
+        shape.tables.push(TableShape {
+            domain: DomainId::from_u32(1),
+            minimum: 3,
+            maximum: Some(5),
+            index64: false,
+        });
         for ty in [ValType::I32, ValType::V128, ValType::F64] {
-            shape.globals.push(GlobalShape { domain: DomainId::from_u32(1), ty });
+            shape.globals.push(GlobalShape {
+                domain: DomainId::from_u32(1),
+                ty,
+            });
         }
         let layout = SlabLayout::compute(&shape, &Tunables::default()).unwrap();
         layout.verify().unwrap();
@@ -444,7 +531,10 @@ mod tests {
         let mut shape = Shape::default();
         let id = shape.memories.push(memory(0, 100));
         shape.domains.push(Some(id));
-        let tunables = Tunables { memory_reservation: 1 << 20, ..Tunables::default() };
+        let tunables = Tunables {
+            memory_reservation: 1 << 20,
+            ..Tunables::default()
+        };
         let error = SlabLayout::compute(&shape, &tunables).unwrap_err().to_string();
         assert!(error.contains("memory_reservation"), "{error}");
     }
