@@ -3,6 +3,7 @@
 //! Shares no code with the phases that it checks: places come from the artifact's own tables, relocations are recomputed from
 //! these, and the image is compared from the last write to the first instead of being built a second time.
 
+use crate::LaidOut;
 use crate::emit::Written;
 use crate::link::PlacedFunction;
 use anyhow::{Context, Result, bail, ensure};
@@ -29,8 +30,8 @@ pub(crate) fn verify(written: &Written<'_>) -> Result<()> {
         verify_function(&artifact, keys, ordinal as u32, function)
             .with_context(|| format!("function {} differs from the plan", function.compiled.key))?;
     }
-    let layout = &written.imaged.linked.laid_out.layout;
-    layout.verify()?;
+    let LaidOut { program, layout } = &written.imaged.linked.laid_out;
+    layout.verify(&program.shape)?;
     ensure!(
         artifact.metadata().layout == *layout,
         "the layout differs from the plan"

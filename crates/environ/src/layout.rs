@@ -12,6 +12,7 @@
 use crate::{ControlBlock, DataId, DomainId, ElemId, GlobalId, IndexVec, MemoryId, TableId, Tunables, ValType};
 use anyhow::{Result, bail, ensure};
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 /// Every region starts and ends at a multiple of this: the largest page size of the supported hosts.
 pub const REGION_ALIGN: u64 = 64 << 10;
@@ -185,9 +186,18 @@ fn align_up(value: u64, align: u64) -> u64 {
 struct Head(u64);
 
 impl Head {
-    fn take(&mut self, size: u64) -> i32 {
+    /// The offset of the next `size` bytes.
+    ///
+    /// # Errors
+    ///
+    /// When it is too far from `ctx`: a larger number would wrap to an offset above it, where the guest's memory is.
+    fn take(&mut self, size: u64) -> Result<i32> {
         self.0 = align_up(self.0 + size, size);
-        -(self.0 as i64) as i32
+        ensure!(
+            self.0 <= MAX_BELOW_CTX,
+            "the globals and segments of one component instance need more than {MAX_BELOW_CTX:#x} bytes; use fewer"
+        );
+        Ok(-(self.0 as i64) as i32)
     }
 }
 
@@ -230,9 +240,7 @@ impl SlabLayout {
             layout.domains.push(domain);
         }
         layout.size = position;
-        if cfg!(debug_assertions) {
-            layout.verify()?;
-        }
+        layout.verify(shape)?;
         Ok(layout)
     }
 
@@ -245,19 +253,19 @@ impl SlabLayout {
     ) -> Result<DomainLayout> {
         let mut head = Head(ControlBlock::SIZE as u64);
         for &id in &members.memories {
-            self.memories[id].size_slot = head.take(8);
+            self.memories[id].size_slot = head.take(8)?;
         }
         for &id in &members.tables {
-            self.tables[id].size_slot = head.take(8);
+            self.tables[id].size_slot = head.take(8)?;
         }
         for &id in &members.globals {
-            self.globals[id].offset = head.take(u64::from(shape.globals[id].ty.size()));
+            self.globals[id].offset = head.take(u64::from(shape.globals[id].ty.size()))?;
         }
         for &id in &members.data {
-            self.data_lengths[id].offset = head.take(4);
+            self.data_lengths[id].offset = head.take(4)?;
         }
         for &id in &members.elems {
-            self.elem_lengths[id].offset = head.take(4);
+            self.elem_lengths[id].offset = head.take(4)?;
         }
 
         let head_size = align_up(head.0, REGION_ALIGN);
@@ -307,13 +315,13 @@ impl SlabLayout {
             .wrapping_add_signed(i64::from(slot.offset))
     }
 
-    /// Checks the invariants of the layout from the result alone.
+    /// Checks the invariants of the layout, of `shape`, from the result alone.
     ///
     /// # Errors
     ///
     /// Names the first region that overlaps another or leaves its domain.
-    pub fn verify(&self) -> Result<()> {
-        let mut regions: Vec<(u64, u64, String)> = Vec::new();
+    pub fn verify(&self, shape: &Shape) -> Result<()> {
+        let mut regions: Vec<(u64, u64, Region)> = Vec::new();
         for (id, domain) in self.domains.iter() {
             ensure!(
                 domain.start <= domain.head && domain.head < domain.ctx && domain.ctx <= domain.end,
@@ -325,9 +333,9 @@ impl SlabLayout {
                 "{id:?} is not aligned"
             );
             let control = ControlBlock::SIZE as u64;
-            regions.push((domain.ctx - control, control, format!("control block of {id:?}")));
+            regions.push((domain.ctx - control, control, Region::ControlBlock(id)));
         }
-        let mut slot = |domain: DomainId, offset: i32, size: u64, what: String| {
+        let mut slot = |domain: DomainId, offset: i32, size: u64, what: Region| {
             let Some(layout) = self.domains.get(domain) else {
                 bail!("{what} is in no domain")
             };
@@ -340,19 +348,22 @@ impl SlabLayout {
             Ok(())
         };
         for (id, memory) in self.memories.iter() {
-            slot(memory.domain, memory.size_slot, 8, format!("size of {id:?}"))?;
+            slot(memory.domain, memory.size_slot, 8, Region::MemorySize(id))?;
         }
         for (id, table) in self.tables.iter() {
-            slot(table.domain, table.size_slot, 8, format!("size of {id:?}"))?;
+            slot(table.domain, table.size_slot, 8, Region::TableSize(id))?;
         }
         for (id, global) in self.globals.iter() {
-            slot(global.domain, global.offset, 4, format!("{id:?}"))?;
+            let Some(GlobalShape { ty, .. }) = shape.globals.get(id) else {
+                bail!("{id:?} does not exist")
+            };
+            slot(global.domain, global.offset, u64::from(ty.size()), Region::Global(id))?;
         }
         for (id, data) in self.data_lengths.iter() {
-            slot(data.domain, data.offset, 4, format!("length of {id:?}"))?;
+            slot(data.domain, data.offset, 4, Region::DataLength(id))?;
         }
         for (id, elem) in self.elem_lengths.iter() {
-            slot(elem.domain, elem.offset, 4, format!("length of {id:?}"))?;
+            slot(elem.domain, elem.offset, 4, Region::ElemLength(id))?;
         }
         for (id, memory) in self.memories.iter() {
             let domain = &self.domains[memory.domain];
@@ -365,7 +376,7 @@ impl SlabLayout {
                 start >= domain.ctx && start + memory.reserved <= domain.end,
                 "{id:?} leaves its domain"
             );
-            regions.push((start, memory.reserved, format!("{id:?}")));
+            regions.push((start, memory.reserved, Region::Memory(id)));
         }
         for (id, table) in self.tables.iter() {
             let domain = &self.domains[table.domain];
@@ -378,9 +389,9 @@ impl SlabLayout {
                 start >= domain.start && start + size <= domain.head,
                 "{id:?} leaves its domain"
             );
-            regions.push((start, size, format!("{id:?}")));
+            regions.push((start, size, Region::Table(id)));
         }
-        regions.sort();
+        regions.sort_unstable_by_key(|&(start, size, _)| (start, size));
         for pair in regions.windows(2) {
             ensure!(
                 pair[0].0 + pair[0].1 <= pair[1].0,
@@ -390,6 +401,34 @@ impl SlabLayout {
             );
         }
         Ok(())
+    }
+}
+
+/// What lies somewhere in a slab. (Its name is made only when it is needed: there can be millions.)
+#[derive(Clone, Copy)]
+enum Region {
+    ControlBlock(DomainId),
+    Memory(MemoryId),
+    MemorySize(MemoryId),
+    Table(TableId),
+    TableSize(TableId),
+    Global(GlobalId),
+    DataLength(DataId),
+    ElemLength(ElemId),
+}
+
+impl fmt::Display for Region {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Region::ControlBlock(id) => write!(f, "control block of {id:?}"),
+            Region::Memory(id) => write!(f, "{id:?}"),
+            Region::MemorySize(id) => write!(f, "size of {id:?}"),
+            Region::Table(id) => write!(f, "{id:?}"),
+            Region::TableSize(id) => write!(f, "size of {id:?}"),
+            Region::Global(id) => write!(f, "{id:?}"),
+            Region::DataLength(id) => write!(f, "length of {id:?}"),
+            Region::ElemLength(id) => write!(f, "length of {id:?}"),
+        }
     }
 }
 
@@ -518,7 +557,7 @@ mod tests {
             });
         }
         let layout = SlabLayout::compute(&shape, &Tunables::default()).unwrap();
-        layout.verify().unwrap();
+        layout.verify(&shape).unwrap();
         assert_eq!(layout.memories[main].offset, 0);
         assert_eq!(layout.memories[first].offset, 6 << 30);
         assert_eq!(layout.tables[TableId::from_u32(0)].capacity, 8);
@@ -537,5 +576,30 @@ mod tests {
         };
         let error = SlabLayout::compute(&shape, &tunables).unwrap_err().to_string();
         assert!(error.contains("memory_reservation"), "{error}");
+    }
+
+    #[test]
+    fn nothing_in_a_head_is_too_far_from_ctx() {
+        let mut head = Head(MAX_BELOW_CTX - 24);
+        assert_eq!(head.take(8).unwrap(), i32::MIN + 16);
+        assert_eq!(head.take(16).unwrap(), i32::MIN);
+        assert!(head.take(4).unwrap_err().to_string().contains("globals"));
+    }
+
+    #[test]
+    fn overlapping_globals_are_seen() {
+        let mut shape = Shape::default();
+        shape.domains.push(None);
+        for ty in [ValType::I64, ValType::I32] {
+            shape.globals.push(GlobalShape {
+                domain: DomainId::from_u32(0),
+                ty,
+            });
+        }
+        let mut layout = SlabLayout::compute(&shape, &Tunables::default()).unwrap();
+        // The number lies in the upper half of the other one.
+        layout.globals[GlobalId::from_u32(1)].offset = layout.globals[GlobalId::from_u32(0)].offset + 4;
+        let error = layout.verify(&shape).unwrap_err().to_string();
+        assert!(error.contains("overlaps"), "{error}");
     }
 }
