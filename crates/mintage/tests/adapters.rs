@@ -446,15 +446,21 @@ fn compounds() {
         check_random(&Ty::Tuple(vec![p("u8"); count]));
         check_random(&Ty::Record((0..count).map(|i| p(PRIMITIVES[i % 12])).collect()));
     }
-    // Fields of one type in a row are a loop or a copy from 17 on, wherever they start.
+    // Fields of one type in a row are a loop or a copy when they are too many to be flat, wherever they start.
     for name in ["u64", "char", "string"] {
-        for count in [16, 17, 18, 33] {
+        for count in [8, 9, 16, 17, 18, 33] {
             let fields = [vec![p("u8"); 3], vec![p(name); count], vec![p("u16"); 1]].concat();
             check_random(&Ty::Option(Box::new(Ty::Tuple(fields))));
         }
     }
     check_random(&Ty::Option(Box::new(Ty::Tuple(vec![p("string"); 8]))));
     check_random(&Ty::Result(None, None));
+    // Loops in loops: 2^14 leaves, more than an adapter may have written out.
+    let cube = (0..7).fold(p("char"), |ty, _| Ty::Tuple(vec![ty; 4]));
+    check(
+        &Ty::List(Box::new(cube.clone())),
+        &[Val::List(vec![Random(1).value(&cube); 2])],
+    );
     // A tree of 2^6 leaves.
     let tree = (0..6).fold(p("string"), |ty, _| Ty::Tuple(vec![ty.clone(), ty]));
     check_random(&tree);

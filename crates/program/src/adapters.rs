@@ -3,7 +3,7 @@
 
 use crate::inline::{Inlined, Trampoline};
 use anyhow::{Result, ensure};
-use mintage_environ::component::{ComponentTypes, InterfaceType, MIN_REPEATED, StringEncoding};
+use mintage_environ::component::{ComponentTypes, InterfaceType, StringEncoding};
 
 /// The most value types that the type of an adapter has when it is written out. A node is some fifty bytes of code, and
 /// takes some twenty microseconds to generate: 1 MB and half a second.
@@ -68,9 +68,9 @@ fn nodes(types: &ComponentTypes, mut todo: Vec<InterfaceType>, string: u64, limi
             InterfaceType::List(id) => todo.push(*types.list(id)),
             InterfaceType::Record(id) => {
                 let fields: Vec<InterfaceType> = types.record(id).fields.iter().map(|&(_, ty)| ty).collect();
-                todo.extend(once_per_loop(&fields));
+                todo.extend(once_per_loop(types, &fields));
             }
-            InterfaceType::Tuple(id) => todo.extend(once_per_loop(types.tuple(id))),
+            InterfaceType::Tuple(id) => todo.extend(once_per_loop(types, types.tuple(id))),
             // Cases without a payload take no code of their own.
             InterfaceType::Enum(_) => {}
             _ => todo.extend(types.cases(ty).into_iter().flatten().flatten()),
@@ -80,8 +80,14 @@ fn nodes(types: &ComponentTypes, mut todo: Vec<InterfaceType>, string: u64, limi
 }
 
 /// Fields without those that code handles in a loop together with the one before.
-fn once_per_loop(fields: &[InterfaceType]) -> impl Iterator<Item = InterfaceType> {
+fn once_per_loop(types: &ComponentTypes, fields: &[InterfaceType]) -> impl Iterator<Item = InterfaceType> {
     let runs = fields.chunk_by(|a, b| a == b);
-    runs.flat_map(|run| &run[..if run.len() < MIN_REPEATED { run.len() } else { 1 }])
-        .copied()
+    runs.flat_map(|run| {
+        &run[..if types.abi(run[0]).repeats(run.len()) {
+            1
+        } else {
+            run.len()
+        }]
+    })
+    .copied()
 }

@@ -6,7 +6,7 @@ use crate::abi::clif_type;
 use anyhow::{Context as _, Result};
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, MemFlagsData, Type, Value, types};
 use cranelift_frontend::Switch;
-use mintage_environ::component::{FlatTypes, InterfaceType, MIN_REPEATED};
+use mintage_environ::component::{FlatTypes, InterfaceType};
 use mintage_environ::{Trap, ValType};
 
 impl Fuse<'_, '_> {
@@ -14,7 +14,7 @@ impl Fuse<'_, '_> {
     pub(super) fn fields(&mut self, fields: &[InterfaceType], from: &mut From<'_>, to: &mut To) -> Result<()> {
         let (mut src_end, mut dst_end) = (0, 0);
         for run in fields.chunk_by(|a, b| a == b) {
-            if run.len() >= MIN_REPEATED
+            if self.types.abi(run[0]).repeats(run.len())
                 && let (From::Memory(src), To::Memory(dst)) = (&*from, &*to)
             {
                 let abi = self.types.abi(run[0]);

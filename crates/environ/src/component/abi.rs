@@ -7,8 +7,6 @@ use serde::{Deserialize, Serialize};
 
 /// The most parameters that are passed flat (`MAX_FLAT_PARAMS`).
 pub const MAX_FLAT_PARAMS: usize = 16;
-/// Fields of one type in a row from which on code treats them as a list of a known length: so many are never flat.
-pub const MIN_REPEATED: usize = MAX_FLAT_PARAMS + 1;
 /// The most results that are passed flat (`MAX_FLAT_RESULTS`).
 pub const MAX_FLAT_RESULTS: usize = 1;
 /// The longest string in bytes (`MAX_STRING_BYTE_LENGTH`).
@@ -85,6 +83,16 @@ impl CanonicalAbi {
     /// Alignment in a memory with 64-bit (`true`) or 32-bit indexes.
     pub const fn align(&self, index64: bool) -> u32 {
         if index64 { self.align64 } else { self.align32 }
+    }
+
+    /// Whether code treats `count` fields of this type in a row as a list of a known length: when they are worth a loop, and
+    /// too many to be flat, so that they always stand in memory.
+    pub const fn repeats(&self, count: usize) -> bool {
+        let flat = match self.flat_count {
+            Some(flat) => count.saturating_mul(flat as usize) <= MAX_FLAT_PARAMS,
+            None => false,
+        };
+        count >= 4 && !flat
     }
 
     /// The offset of a field of this type in a record laid out so far to `*offset`, which moves behind the field.
