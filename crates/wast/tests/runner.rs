@@ -225,3 +225,19 @@ fn messages_of_rejected_components_count() {
         &[2, 4, 5],
     );
 }
+
+#[test]
+fn proposals_are_off_by_default_and_say_what_turns_them_on() {
+    check(
+        r#"(assert_invalid (component (type (map u8 u8))) "`Config::wasm_component_model_map` turns on")
+        (assert_invalid (component (type (list u8 3))) "`Config::wasm_component_model_fixed_length_lists` turns on")
+        (assert_invalid
+            (component (import "a" (implements "a:b/c") (instance)))
+            "`Config::wasm_component_model_implements` turns on")
+        (assert_invalid (component (type error-context)) "not supported yet")
+        (assert_invalid (component (type (stream u8))) "not supported yet")
+        (assert_invalid (component (import "v" (value u8))) "not supported yet")
+        (assert_invalid (component (import "a:b:c/d" (func))) "expected `/`")"#,
+        &[],
+    );
+}

@@ -88,7 +88,11 @@ const SETTINGS: &[(WasmFeatures, &str)] = &[
 /// The error of the parser or validator with its byte offset and, when a feature is missing, with advice.
 pub(crate) fn wasm_error(error: wasmparser::Error) -> anyhow::Error {
     let mut message = format!("invalid component at byte {:#x}: {}", error.offset(), error.message());
-    if let Some(missing) = error.missing_wasm_feature() {
+    // Where it reads names, the parser says this in words only.
+    let implements = || error.message().contains("`cm-implements` feature");
+    let missing = error.missing_wasm_feature();
+    let missing = missing.or_else(|| implements().then_some(WasmFeatures::CM_IMPLEMENTS));
+    if let Some(missing) = missing {
         let setting = SETTINGS.iter().find(|(feature, _)| feature.contains(missing));
         let advice = ADVICE.iter().find(|(feature, ..)| feature.contains(missing));
         message.push_str(&match (setting, advice) {

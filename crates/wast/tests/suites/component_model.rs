@@ -19,6 +19,11 @@ static SCRIPTS: LazyLock<Vec<Script>> = LazyLock::new(|| {
     scripts
 });
 
+/// All scripts of the suite.
+pub fn scripts() -> &'static [Script] {
+    &SCRIPTS
+}
+
 /// The folder of the package `wasm-tools`.
 fn package() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suites/source/Cargo.toml");

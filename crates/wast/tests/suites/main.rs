@@ -3,5 +3,6 @@
 
 mod component_model;
 mod core;
+mod damaged;
 mod generated;
 mod matrix;
