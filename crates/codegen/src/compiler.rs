@@ -11,7 +11,7 @@ use cranelift_codegen::settings::{self, Configurable};
 use cranelift_codegen::{CodegenError, Context};
 use cranelift_frontend::FunctionBuilderContext;
 use mintage_environ::layout::SlabLayout;
-use mintage_environ::{CoreInstanceId, FuncIndex, FuncKey, OptLevel, Target, Tunables};
+use mintage_environ::{CoreInstanceId, FuncIndex, FuncKey, OptLevel, Printable, Target, Tunables};
 use mintage_program::Program;
 use std::borrow::Cow;
 
@@ -230,7 +230,7 @@ fn describe(program: &Program<'_>, key: FuncKey) -> Cow<'static, str> {
     };
     match key {
         FuncKey::CoreFunc { instance, func } => match name(instance, func) {
-            Some(name) => format!("function {key} `{name}`").into(),
+            Some(name) => format!("function {key} `{}`", Printable(name)).into(),
             None => format!("function {key}").into(),
         },
         FuncKey::LowerImport(_) | FuncKey::Entry(_) | FuncKey::Builtin(_) | FuncKey::Resource(_) => {

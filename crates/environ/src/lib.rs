@@ -13,6 +13,7 @@ mod index;
 pub mod key;
 pub mod key_table;
 pub mod layout;
+mod printable;
 mod settings;
 mod target;
 mod trap;
@@ -25,6 +26,7 @@ pub use core_types::{FuncEntry, HeapType, RefType, Signature, Signatures, ValTyp
 pub use index::*;
 pub use key::FuncKey;
 pub use key_table::{KeyTable, KeyTableBuilder, KeyTableError};
+pub use printable::Printable;
 pub use settings::{OptLevel, Proposals, Tunables};
 pub use target::Target;
 pub use trap::Trap;

@@ -1,7 +1,7 @@
 //! How a call that did not return ended.
 
 use crate::HandleError;
-use mintage_environ::{FuncKey, Trap};
+use mintage_environ::{FuncKey, Printable, Trap};
 use std::any::Any;
 use std::fmt;
 
@@ -44,7 +44,11 @@ pub struct Frame {
 
 impl fmt::Display for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match (&self.module, &self.name) {
+        let (module, name) = (
+            self.module.as_deref().map(Printable),
+            self.name.as_deref().map(Printable),
+        );
+        match (module, name) {
             (Some(module), Some(name)) => write!(f, "{module}!{name} ({})", self.key)?,
             (Some(module), None) => write!(f, "{module}!{}", self.key)?,
             (None, Some(name)) => write!(f, "{name} ({})", self.key)?,
@@ -80,5 +84,23 @@ impl std::error::Error for TrapReport {
     /// The bare [`Trap`], so that an error chain can be searched for it.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.trap)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mintage_environ::SigId;
+
+    #[test]
+    fn names_cannot_forge_lines() {
+        let frame = Frame {
+            key: FuncKey::Entry(SigId::from_u32(0)),
+            name: Some("f\n    1: innocent".into()),
+            module: Some("\x1b[31mm".into()),
+            offset: None,
+        };
+        let text = frame.to_string();
+        assert!(text.starts_with(r"\u{1b}[31mm!f\n    1: innocent ("), "{text}");
     }
 }
