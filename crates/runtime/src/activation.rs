@@ -93,9 +93,10 @@ pub fn thread() -> *const Thread {
     THREAD.with(ptr::from_ref)
 }
 
-/// Stack that is left to host functions and builtins below the last wasm frame, at most: as much as a signal stack's worth of
-/// Rust code needs, several times over.
-const HOST_RESERVE: usize = 128 << 10;
+/// Stack that is left to host functions and builtins below the last wasm frame, at most. What takes most of it in this engine is to
+/// lift a value whose type is nested as deep as validation allows, 100 levels: below 128 KiB (a test of the embedding API lifts
+/// one with that). As much again is for the host's own code.
+const HOST_RESERVE: usize = 256 << 10;
 
 impl Thread {
     /// The stack limit of an outermost call at stack pointer `sp` that may use `stack_bytes` of stack, cut off at the end of

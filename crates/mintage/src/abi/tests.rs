@@ -718,6 +718,36 @@ fn whatever_a_val_allocates_is_charged() {
     }
 }
 
+/// The runtime leaves 256 KiB of stack to host functions, of which their arguments must leave half.
+#[test]
+fn deep_values_take_little_stack() {
+    let lift = || {
+        let mut types = ComponentTypes::default();
+        let mut ty = types.intern_list(InterfaceType::U8);
+        for level in 0..99 {
+            ty = match level % 3 {
+                0 => types.intern_option(ty),
+                1 => types.intern_tuple([ty].into()),
+                _ => types.intern_variant(Variant {
+                    cases: [("a".into(), None), ("b".into(), Some(ty))].into(),
+                }),
+            };
+        }
+        let memory = [1; 1024];
+        let options = AbiOptions {
+            types: &types,
+            encoding: StringEncoding::Utf8,
+        };
+        let mut cx = LiftContext::fake(options, &memory, BUDGET);
+        let size = types.abi(ty).size32 as usize;
+        // All discriminants are 1; the list within is too long.
+        Val::lift_memory(&mut cx, ty, &memory[..size]).map(drop)
+    };
+    let thread = std::thread::Builder::new().stack_size(128 << 10);
+    let result = thread.spawn(lift).unwrap().join().unwrap();
+    assert_eq!(result.unwrap_err().downcast_ref(), Some(&Trap::ListOutOfBounds));
+}
+
 #[test]
 fn bad_reallocs_say_what_is_wrong() {
     let types = ComponentTypes::default();
