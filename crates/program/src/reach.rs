@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use mintage_environ::component::{CanonOptions, CoreCallee, CoreItem, Initializer, InterfaceType, Lower, Resource};
 use mintage_environ::{
     AdapterId, CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, Index, IndexVec, LowerId, MemoryId,
-    ResourceId, ResourceOpId, SigId, TableId,
+    Printable, ResourceId, ResourceOpId, SigId, TableId,
 };
 use std::collections::{BTreeSet, HashMap};
 
@@ -392,7 +392,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 let name = names
                     .binary_search_by_key(&func, |&(func, _)| func)
                     .ok()
-                    .map(|at| format!(" (`{}`)", names[at].1));
+                    .map(|at| format!(" (`{}`)", Printable(names[at].1)));
                 let name = name.unwrap_or_default();
                 format!("function {}{name} of core module {}", func.as_u32(), module.as_u32())
             }

@@ -8,7 +8,7 @@ use crate::parse::{CoreModule, val_type};
 use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexMap;
 use mintage_environ::layout::{GlobalShape, MemoryShape, TableShape};
-use mintage_environ::{CoreInstanceId, FuncIndex, FuncKey, Index, ModuleId, TableId, Trap};
+use mintage_environ::{CoreInstanceId, FuncIndex, FuncKey, Index, ModuleId, Printable, TableId, Trap};
 use std::collections::HashMap;
 use wasmparser::{DataKind, ElementItems, ElementKind, Export, ExternalKind, Instance};
 
@@ -80,7 +80,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
                     let name = self.parsed.modules[module]
                         .ir
                         .name
-                        .map_or(String::new(), |name| format!(" (`{name}`)"));
+                        .map_or(String::new(), |name| format!(" (`{}`)", Printable(name)));
                     format!("while instantiating core module {}{name}", module.as_u32())
                 })?;
                 CoreInstanceItem::Instance(id)

@@ -4,7 +4,7 @@ use super::error::wasm_error;
 use super::module::CoreModule;
 use crate::ir::Body;
 use anyhow::{Result, bail};
-use mintage_environ::{IndexVec, ModuleId};
+use mintage_environ::{IndexVec, ModuleId, Printable};
 use rayon::prelude::*;
 use wasmparser::{
     FrameKind, FrameStack, FuncToValidate, FuncValidator, FuncValidatorAllocations, FunctionBody, ValidatorResources,
@@ -69,7 +69,7 @@ pub(super) fn validate_all(
             Err((error, id, function)) => {
                 let module = &modules[id].ir;
                 let name = module.names.iter().find(|(index, _)| index.as_u32() == function);
-                let name = name.map_or(String::new(), |(_, name)| format!(" (`{name}`)"));
+                let name = name.map_or(String::new(), |(_, name)| format!(" (`{}`)", Printable(name)));
                 return Err(
                     wasm_error(error).context(format!("in function {function}{name} of core module {}", id.as_u32()))
                 );
