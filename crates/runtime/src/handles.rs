@@ -383,10 +383,16 @@ impl Handles {
         let Some(scope) = self.scopes.pop() else { return };
         self.end_loans(scope.loans);
         let abandoned = Kind::Borrow(self.scopes.len() as u32);
+        // The callee has dropped none of them. There are few as a rule, if any, and many slots.
+        let mut left = scope.borrows;
         for table in &mut self.tables {
             for handle in (0..table.slots.len() as u32).rev() {
+                if left == 0 {
+                    return;
+                }
                 if matches!(table.slots[handle as usize], Slot::Taken(entry) if entry.kind == abandoned) {
                     table.remove(handle);
+                    left -= 1;
                 }
             }
         }
