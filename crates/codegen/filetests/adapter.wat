@@ -268,116 +268,141 @@
 ;;     brif v5, block2, block3
 ;;
 ;; block2:
-;;     v6 = iconst.i64 32
-;;     v7 = icmp.i64 ugt v3, v6  ; v6 = 32
+;;     v6 = iconst.i64 64
+;;     v7 = icmp.i64 ugt v3, v6  ; v6 = 64
 ;;     brif v7, block4, block5
 ;;
 ;; block4:
 ;;     jump block1
 ;;
 ;; block5:
-;;     v8 = iadd.i64 v2, v3
-;;     v9 = iadd.i64 v1, v3
-;;     v10 = load.i8x16 notrap v2
-;;     v11 = load.i8x16 notrap v8-16
-;;     v12 = bor v10, v11
-;;     v13 = vhigh_bits.i32 v12
-;;     brif v13, block1, block6
+;;     v8 = iconst.i64 32
+;;     v9 = icmp.i64 ugt v3, v8  ; v8 = 32
+;;     brif v9, block6, block7
 ;;
 ;; block6:
-;;     store.i8x16 notrap v10, v1
-;;     store.i8x16 notrap v11, v9-16
+;;     v10 = iadd.i64 v2, v3
+;;     v11 = iadd.i64 v1, v3
+;;     v12 = load.i8x16 notrap v2
+;;     v13 = load.i8x16 notrap v2+16
+;;     v14 = load.i8x16 notrap v10-32
+;;     v15 = load.i8x16 notrap v10-16
+;;     v16 = bor v12, v13
+;;     v17 = bor v16, v14
+;;     v18 = bor v17, v15
+;;     v19 = vhigh_bits.i32 v18
+;;     brif v19, block1, block8
+;;
+;; block8:
+;;     store.i8x16 notrap v12, v1
+;;     store.i8x16 notrap v13, v1+16
+;;     store.i8x16 notrap v14, v11-32
+;;     store.i8x16 notrap v15, v11-16
+;;     return
+;;
+;; block7:
+;;     v20 = iadd.i64 v2, v3
+;;     v21 = iadd.i64 v1, v3
+;;     v22 = load.i8x16 notrap v2
+;;     v23 = load.i8x16 notrap v20-16
+;;     v24 = bor v22, v23
+;;     v25 = vhigh_bits.i32 v24
+;;     brif v25, block1, block9
+;;
+;; block9:
+;;     store.i8x16 notrap v22, v1
+;;     store.i8x16 notrap v23, v21-16
 ;;     return
 ;;
 ;; block3:
-;;     v14 = iconst.i64 7
-;;     v15 = icmp.i64 ugt v3, v14  ; v14 = 7
-;;     brif v15, block7, block8
-;;
-;; block7:
-;;     v16 = iadd.i64 v2, v3
-;;     v17 = iadd.i64 v1, v3
-;;     v18 = load.i64 notrap v2
-;;     v19 = load.i64 notrap v16-8
-;;     v20 = bor v18, v19
-;;     v21 = iconst.i64 -9187201950435737472
-;;     v22 = band v20, v21  ; v21 = -9187201950435737472
-;;     brif v22, block1, block9
-;;
-;; block9:
-;;     store.i64 notrap v18, v1
-;;     store.i64 notrap v19, v17-8
-;;     return
-;;
-;; block8:
-;;     v23 = iconst.i64 3
-;;     v24 = icmp.i64 ugt v3, v23  ; v23 = 3
-;;     brif v24, block10, block11
+;;     v26 = iconst.i64 7
+;;     v27 = icmp.i64 ugt v3, v26  ; v26 = 7
+;;     brif v27, block10, block11
 ;;
 ;; block10:
-;;     v25 = iadd.i64 v2, v3
-;;     v26 = iadd.i64 v1, v3
-;;     v27 = load.i32 notrap v2
-;;     v28 = load.i32 notrap v25-4
-;;     v29 = bor v27, v28
-;;     v30 = iconst.i32 -2139062144
-;;     v31 = band v29, v30  ; v30 = -2139062144
-;;     brif v31, block1, block12
+;;     v28 = iadd.i64 v2, v3
+;;     v29 = iadd.i64 v1, v3
+;;     v30 = load.i64 notrap v2
+;;     v31 = load.i64 notrap v28-8
+;;     v32 = bor v30, v31
+;;     v33 = iconst.i64 -9187201950435737472
+;;     v34 = band v32, v33  ; v33 = -9187201950435737472
+;;     brif v34, block1, block12
 ;;
 ;; block12:
-;;     store.i32 notrap v27, v1
-;;     store.i32 notrap v28, v26-4
+;;     store.i64 notrap v30, v1
+;;     store.i64 notrap v31, v29-8
 ;;     return
 ;;
 ;; block11:
-;;     v32 = iconst.i64 0
-;;     v33 = icmp.i64 ugt v3, v32  ; v32 = 0
-;;     brif v33, block13, block14
+;;     v35 = iconst.i64 3
+;;     v36 = icmp.i64 ugt v3, v35  ; v35 = 3
+;;     brif v36, block13, block14
 ;;
 ;; block13:
-;;     v34 = iconst.i64 1
-;;     v35 = ushr.i64 v3, v34  ; v34 = 1
-;;     v36 = iconst.i64 -1
-;;     v37 = iadd.i64 v3, v36  ; v36 = -1
-;;     v38 = uload8.i32 notrap v2
-;;     v39 = iadd.i64 v2, v35
-;;     v40 = uload8.i32 notrap v39
-;;     v41 = iadd.i64 v2, v37
-;;     v42 = uload8.i32 notrap v41
-;;     v43 = bor v38, v40
-;;     v44 = bor v43, v42
-;;     v45 = iconst.i32 -2139062144
-;;     v46 = band v44, v45  ; v45 = -2139062144
-;;     brif v46, block1, block15
+;;     v37 = iadd.i64 v2, v3
+;;     v38 = iadd.i64 v1, v3
+;;     v39 = load.i32 notrap v2
+;;     v40 = load.i32 notrap v37-4
+;;     v41 = bor v39, v40
+;;     v42 = iconst.i32 -2139062144
+;;     v43 = band v41, v42  ; v42 = -2139062144
+;;     brif v43, block1, block15
 ;;
 ;; block15:
-;;     istore8.i32 notrap v38, v1
-;;     v47 = iadd.i64 v1, v35
-;;     istore8.i32 notrap v40, v47
-;;     v48 = iadd.i64 v1, v37
-;;     istore8.i32 notrap v42, v48
+;;     store.i32 notrap v39, v1
+;;     store.i32 notrap v40, v38-4
 ;;     return
 ;;
 ;; block14:
+;;     v44 = iconst.i64 0
+;;     v45 = icmp.i64 ugt v3, v44  ; v44 = 0
+;;     brif v45, block16, block17
+;;
+;; block16:
+;;     v46 = iconst.i64 1
+;;     v47 = ushr.i64 v3, v46  ; v46 = 1
+;;     v48 = iconst.i64 -1
+;;     v49 = iadd.i64 v3, v48  ; v48 = -1
+;;     v50 = uload8.i32 notrap v2
+;;     v51 = iadd.i64 v2, v47
+;;     v52 = uload8.i32 notrap v51
+;;     v53 = iadd.i64 v2, v49
+;;     v54 = uload8.i32 notrap v53
+;;     v55 = bor v50, v52
+;;     v56 = bor v55, v54
+;;     v57 = iconst.i32 -2139062144
+;;     v58 = band v56, v57  ; v57 = -2139062144
+;;     brif v58, block1, block18
+;;
+;; block18:
+;;     istore8.i32 notrap v50, v1
+;;     v59 = iadd.i64 v1, v47
+;;     istore8.i32 notrap v52, v59
+;;     v60 = iadd.i64 v1, v49
+;;     istore8.i32 notrap v54, v60
+;;     return
+;;
+;; block17:
 ;;     return
 ;;
 ;; block1 cold:
-;;     v49 = load.i64 notrap aligned readonly can_move v0-88
-;;     v50 = get_frame_pointer.i64
-;;     v51 = func_addr.i64 fn0
-;;     store notrap aligned v50, v49
-;;     store notrap aligned v51, v49+8
-;;     v52 = load.i64 notrap aligned readonly can_move v0-96
-;;     v53 = load.i64 notrap aligned readonly can_move v52+72
-;;     v54 = call_indirect sig1, v53(v0, v1, v2, v3)
-;;     brif v54, block16, block17
+;;     v61 = load.i64 notrap aligned readonly can_move v0-88
+;;     v62 = get_frame_pointer.i64
+;;     v63 = func_addr.i64 fn0
+;;     store notrap aligned v62, v61
+;;     store notrap aligned v63, v61+8
+;;     v64 = load.i64 notrap aligned readonly can_move v0-96
+;;     v65 = load.i64 notrap aligned readonly can_move v64+72
+;;     v66 = call_indirect sig1, v65(v0, v1, v2, v3)
+;;     brif v66, block19, block20
 ;;
-;; block16 cold:
-;;     v55 = load.i64 notrap aligned readonly can_move v0-96
-;;     v56 = load.i64 notrap aligned readonly can_move v55+208
-;;     call_indirect sig2, v56(v0, v54)
+;; block19 cold:
+;;     v67 = load.i64 notrap aligned readonly can_move v0-96
+;;     v68 = load.i64 notrap aligned readonly can_move v67+208
+;;     call_indirect sig2, v68(v0, v66)
 ;;     trap user10
 ;;
-;; block17:
+;; block20:
 ;;     return
 ;; }

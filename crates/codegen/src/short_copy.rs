@@ -8,14 +8,14 @@ use mintage_environ::Builtin;
 
 /// Flags of accesses to places that were checked, at any alignment.
 const ACCESS: MemFlagsData = MemFlagsData::new().with_notrap();
-/// The most bytes that are copied here: two vectors.
-const LONGEST: i64 = 32;
+/// The most bytes that are copied here: four vectors.
+const LONGEST: i64 = 64;
 
 /// Puts the short way in front of a builtin's trampoline, which goes on in the block that is current afterwards. Builtins
 /// that have no short way are left alone.
 ///
-/// Both ends of a string are read as one word each, which overlap when it is shorter than both; all is read before
-/// anything is written, so that the places may overlap, too.
+/// Both ends of a string are read as one or two words each, which overlap when it is shorter than all of them; all is read
+/// before anything is written, so that the places may overlap, too.
 pub(crate) fn emit(builder: &mut FunctionBuilder<'_>, builtin: Builtin, parameters: &[Value]) {
     let ascii_only = match builtin {
         Builtin::CopyBytes => false,
@@ -38,11 +38,13 @@ pub(crate) fn emit(builder: &mut FunctionBuilder<'_>, builtin: Builtin, paramete
     if_then(builder, vectors, |builder| {
         let long = above(builder, len, LONGEST);
         if_then(builder, long, |builder| _ = builder.ins().jump(slow, []));
-        short.ends(builder, types::I8X16);
+        let pairs = above(builder, len, LONGEST / 2);
+        if_then(builder, pairs, |builder| short.ends(builder, types::I8X16, 2));
+        short.ends(builder, types::I8X16, 1);
     });
     for ty in [types::I64, types::I32] {
         let fits = above(builder, len, i64::from(ty.bytes()) - 1);
-        if_then(builder, fits, |builder| short.ends(builder, ty));
+        if_then(builder, fits, |builder| short.ends(builder, ty, 1));
     }
     let some = above(builder, len, 0);
     if_then(builder, some, |builder| short.bytes(builder));
@@ -72,17 +74,27 @@ struct Short {
 }
 
 impl Short {
-    /// Copies at least one and at most two words of type `ty`.
-    fn ends(&self, builder: &mut FunctionBuilder<'_>, ty: Type) {
-        let back = -(ty.bytes() as i32);
+    /// Copies at least `words` and at most twice `words` words of type `ty`.
+    fn ends(&self, builder: &mut FunctionBuilder<'_>, ty: Type, words: i32) {
+        let size = ty.bytes() as i32;
         let src_end = builder.ins().iadd(self.src, self.len);
         let dst_end = builder.ins().iadd(self.dst, self.len);
-        let first = builder.ins().load(ty, ACCESS, self.src, 0);
-        let last = builder.ins().load(ty, ACCESS, src_end, back);
-        let any = builder.ins().bor(first, last);
-        self.check(builder, any);
-        builder.ins().store(ACCESS, first, self.dst, 0);
-        builder.ins().store(ACCESS, last, dst_end, back);
+        let from_start = (0..words).map(|word| (self.src, self.dst, word * size));
+        let from_end = (-words..0).map(|word| (src_end, dst_end, word * size));
+        let loaded: Vec<_> = from_start
+            .chain(from_end)
+            .map(|(src, dst, offset)| (builder.ins().load(ty, ACCESS, src, offset), dst, offset))
+            .collect();
+        let any = loaded
+            .iter()
+            .map(|&(value, ..)| value)
+            .reduce(|any, value| builder.ins().bor(any, value));
+        if let Some(any) = any {
+            self.check(builder, any);
+        }
+        for (value, dst, offset) in loaded {
+            builder.ins().store(ACCESS, value, dst, offset);
+        }
         builder.ins().return_(&[]);
     }
 
