@@ -21,8 +21,8 @@ mod compiler;
 #[cfg(test)]
 mod filetests;
 mod output;
-mod short_copy;
 mod resource;
+mod short_copy;
 mod trampoline;
 mod translate;
 

@@ -25,9 +25,15 @@ pub struct RefType {
 
 impl RefType {
     /// `funcref`.
-    pub const FUNC: RefType = RefType { nullable: true, heap: HeapType::Func };
+    pub const FUNC: RefType = RefType {
+        nullable: true,
+        heap: HeapType::Func,
+    };
     /// `externref`.
-    pub const EXTERN: RefType = RefType { nullable: true, heap: HeapType::Extern };
+    pub const EXTERN: RefType = RefType {
+        nullable: true,
+        heap: HeapType::Extern,
+    };
 }
 
 /// A core value type.
@@ -77,10 +83,22 @@ impl fmt::Display for ValType {
             ValType::F32 => "f32",
             ValType::F64 => "f64",
             ValType::V128 => "v128",
-            ValType::Ref(RefType { nullable: true, heap: HeapType::Func }) => "funcref",
-            ValType::Ref(RefType { nullable: true, heap: HeapType::Extern }) => "externref",
-            ValType::Ref(RefType { nullable: false, heap: HeapType::Func }) => "(ref func)",
-            ValType::Ref(RefType { nullable: false, heap: HeapType::Extern }) => "(ref extern)",
+            ValType::Ref(RefType {
+                nullable: true,
+                heap: HeapType::Func,
+            }) => "funcref",
+            ValType::Ref(RefType {
+                nullable: true,
+                heap: HeapType::Extern,
+            }) => "externref",
+            ValType::Ref(RefType {
+                nullable: false,
+                heap: HeapType::Func,
+            }) => "(ref func)",
+            ValType::Ref(RefType {
+                nullable: false,
+                heap: HeapType::Extern,
+            }) => "(ref extern)",
         })
     }
 }
@@ -97,7 +115,10 @@ pub struct Signature {
 impl Signature {
     /// A signature from slices.
     pub fn new(params: &[ValType], results: &[ValType]) -> Self {
-        Self { params: params.into(), results: results.into() }
+        Self {
+            params: params.into(),
+            results: results.into(),
+        }
     }
 
     /// The 8-byte words of an argument array that carries the parameters in and the results out.
@@ -144,7 +165,10 @@ impl Signatures {
 
     /// All signatures in order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (SigId, &Signature)> {
-        self.0.iter().enumerate().map(|(i, sig)| (SigId::from_u32(i as u32), sig))
+        self.0
+            .iter()
+            .enumerate()
+            .map(|(i, sig)| (SigId::from_u32(i as u32), sig))
     }
 
     /// How many there are.
@@ -182,11 +206,17 @@ const _: () = assert!(size_of::<FuncEntry>() == 8);
 
 impl FuncEntry {
     /// The null reference.
-    pub const NULL: FuncEntry = FuncEntry { code_offset: 0, signature: 0 };
+    pub const NULL: FuncEntry = FuncEntry {
+        code_offset: 0,
+        signature: 0,
+    };
 
     /// A reference to the function at `code_offset` with signature `sig`.
     pub const fn new(code_offset: u32, sig: SigId) -> Self {
-        Self { code_offset, signature: Self::signature_word(sig) }
+        Self {
+            code_offset,
+            signature: Self::signature_word(sig),
+        }
     }
 
     /// The word that the entry of a function with signature `sig` holds.
@@ -201,6 +231,9 @@ impl FuncEntry {
 
     /// The entry from one word.
     pub const fn from_u64(word: u64) -> Self {
-        Self { code_offset: word as u32, signature: (word >> 32) as u32 }
+        Self {
+            code_offset: word as u32,
+            signature: (word >> 32) as u32,
+        }
     }
 }

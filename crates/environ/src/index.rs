@@ -118,7 +118,10 @@ pub struct IndexVec<I, T> {
 impl<I: Index, T> IndexVec<I, T> {
     /// An empty vector.
     pub const fn new() -> Self {
-        Self { items: Vec::new(), index: PhantomData }
+        Self {
+            items: Vec::new(),
+            index: PhantomData,
+        }
     }
 
     /// Appends `item` and gives its index.
@@ -159,12 +162,18 @@ impl<I: Index, T> IndexVec<I, T> {
 
     /// All pairs of index and item, in order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (I, &T)> + ExactSizeIterator {
-        self.items.iter().enumerate().map(|(i, item)| (I::from_u32(i as u32), item))
+        self.items
+            .iter()
+            .enumerate()
+            .map(|(i, item)| (I::from_u32(i as u32), item))
     }
 
     /// All pairs of index and item, in order.
     pub fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = (I, &mut T)> + ExactSizeIterator {
-        self.items.iter_mut().enumerate().map(|(i, item)| (I::from_u32(i as u32), item))
+        self.items
+            .iter_mut()
+            .enumerate()
+            .map(|(i, item)| (I::from_u32(i as u32), item))
     }
 
     /// All items, in order.
@@ -201,7 +210,10 @@ impl<I: Index, T> Default for IndexVec<I, T> {
 
 impl<I: Index, T> From<Vec<T>> for IndexVec<I, T> {
     fn from(items: Vec<T>) -> Self {
-        Self { items, index: PhantomData }
+        Self {
+            items,
+            index: PhantomData,
+        }
     }
 }
 

@@ -53,11 +53,23 @@ pub struct CanonicalAbi {
 impl CanonicalAbi {
     /// A scalar of `size` bytes.
     pub const fn scalar(size: u32) -> Self {
-        Self { size32: size, align32: size, size64: size, align64: size, flat_count: Some(1) }
+        Self {
+            size32: size,
+            align32: size,
+            size64: size,
+            align64: size,
+            flat_count: Some(1),
+        }
     }
 
     /// A pointer and a length.
-    pub const POINTER_PAIR: Self = Self { size32: 8, align32: 4, size64: 16, align64: 8, flat_count: Some(2) };
+    pub const POINTER_PAIR: Self = Self {
+        size32: 8,
+        align32: 4,
+        size64: 16,
+        align64: 8,
+        flat_count: Some(2),
+    };
 
     /// `count` flags.
     pub const fn flags(count: usize) -> Self {
@@ -72,7 +84,13 @@ impl CanonicalAbi {
             words if words <= MAX_FLAT_PARAMS => Some(words as u8),
             _ => None,
         };
-        Self { size32: size, align32: align, size64: size, align64: align, flat_count }
+        Self {
+            size32: size,
+            align32: align,
+            size64: size,
+            align64: align,
+            flat_count,
+        }
     }
 
     /// Size in a memory with 64-bit (`true`) or 32-bit indexes.
@@ -120,7 +138,9 @@ impl CanonicalAbi {
 
     /// A variant of the given case payloads; also enum, option and result.
     pub fn variant(cases: impl Iterator<Item = Option<CanonicalAbi>>) -> Self {
-        let (count, payload) = cases.fold((0, Self::EMPTY), |(count, payload), case| (count + 1, payload.with_case(case)));
+        let (count, payload) = cases.fold((0, Self::EMPTY), |(count, payload), case| {
+            (count + 1, payload.with_case(case))
+        });
         payload.behind_discriminant(count)
     }
 
@@ -147,7 +167,13 @@ impl CanonicalAbi {
     }
 
     /// Neither fields nor cases.
-    const EMPTY: Self = Self { size32: 0, align32: 1, size64: 0, align64: 1, flat_count: Some(0) };
+    const EMPTY: Self = Self {
+        size32: 0,
+        align32: 1,
+        size64: 0,
+        align64: 1,
+        flat_count: Some(0),
+    };
 
     /// The record laid out so far with one more field; not padded to its alignment yet.
     const fn with_field(mut self, field: CanonicalAbi) -> Self {
@@ -185,9 +211,15 @@ impl CanonicalAbi {
         let align32 = max(self.align32, discriminant);
         let align64 = max(self.align64, discriminant);
         Self {
-            size32: align_to(align_to(discriminant, self.align32).saturating_add(self.size32), align32),
+            size32: align_to(
+                align_to(discriminant, self.align32).saturating_add(self.size32),
+                align32,
+            ),
             align32,
-            size64: align_to(align_to(discriminant, self.align64).saturating_add(self.size64), align64),
+            size64: align_to(
+                align_to(discriminant, self.align64).saturating_add(self.size64),
+                align64,
+            ),
             align64,
             flat_count: add_flat(Some(1), self.flat_count),
         }
@@ -290,8 +322,16 @@ impl ComponentTypes {
     /// Where the parts of a variant with these case payloads lie.
     pub fn variant_layout(&self, cases: &[Option<InterfaceType>], index64: bool) -> VariantLayout {
         let discriminant = discriminant_size(cases.len());
-        let align = cases.iter().flatten().map(|&ty| self.abi(ty).align(index64)).max().unwrap_or(1);
-        VariantLayout { discriminant, payload: align_to(discriminant, align) }
+        let align = cases
+            .iter()
+            .flatten()
+            .map(|&ty| self.abi(ty).align(index64))
+            .max()
+            .unwrap_or(1);
+        VariantLayout {
+            discriminant,
+            payload: align_to(discriminant, align),
+        }
     }
 
     /// Appends the flat form of `ty` (`flatten_type`).
@@ -306,7 +346,11 @@ impl ComponentTypes {
             T::F32 => flat.0.push(ValType::F32),
             T::F64 => flat.0.push(ValType::F64),
             T::String | T::List(_) => flat.0.extend([pointer, pointer]),
-            T::Record(id) => self.record(id).fields.iter().for_each(|&(_, ty)| self.flatten(ty, index64, flat)),
+            T::Record(id) => self
+                .record(id)
+                .fields
+                .iter()
+                .for_each(|&(_, ty)| self.flatten(ty, index64, flat)),
             T::Tuple(id) => self.tuple(id).iter().for_each(|&ty| self.flatten(ty, index64, flat)),
             T::Flags(id) => {
                 let words = flags_words(self.flags(id).len()).max(1);
@@ -335,7 +379,10 @@ impl ComponentTypes {
         let pointer = if index64 { ValType::I64 } else { ValType::I32 };
         let mut params = FlatTypes::default();
         match self.params_abi(ty).flat_count {
-            Some(_) => ty.params.iter().for_each(|&(_, ty)| self.flatten(ty, index64, &mut params)),
+            Some(_) => ty
+                .params
+                .iter()
+                .for_each(|&(_, ty)| self.flatten(ty, index64, &mut params)),
             None => params.0.push(pointer),
         }
         let mut results = FlatTypes::default();
@@ -365,7 +412,12 @@ mod tests {
         assert_eq!((abi.size32, abi.align32, abi.size64, abi.align64), (24, 8, 32, 8));
         assert_eq!(abi.flat_count, Some(4));
 
-        let cases = [("x".into(), Some(T::F32)), ("y".into(), Some(T::U32)), ("z".into(), Some(T::F64)), ("w".into(), None)];
+        let cases = [
+            ("x".into(), Some(T::F32)),
+            ("y".into(), Some(T::U32)),
+            ("z".into(), Some(T::F64)),
+            ("w".into(), None),
+        ];
         let variant = types.intern_variant(Variant { cases: cases.into() });
         let mut flat = FlatTypes::default();
         types.flatten(variant, false, &mut flat);
@@ -378,9 +430,19 @@ mod tests {
         let mut types = ComponentTypes::default();
         let pair = types.intern_tuple([T::U32, T::U32].into());
         let params = (0..17).map(|i| (format!("p{i}").into(), T::U8)).collect();
-        let ty = FuncType { params, result: Some(pair), is_async: false };
-        assert_eq!(types.core_signature(&ty, false, true), Signature::new(&[ValType::I32; 2], &[]));
-        assert_eq!(types.core_signature(&ty, false, false), Signature::new(&[ValType::I32], &[ValType::I32]));
+        let ty = FuncType {
+            params,
+            result: Some(pair),
+            is_async: false,
+        };
+        assert_eq!(
+            types.core_signature(&ty, false, true),
+            Signature::new(&[ValType::I32; 2], &[])
+        );
+        assert_eq!(
+            types.core_signature(&ty, false, false),
+            Signature::new(&[ValType::I32], &[ValType::I32])
+        );
     }
 
     #[test]

@@ -2,8 +2,8 @@
 
 use super::types::{ComponentTypes, InterfaceType};
 use crate::{
-    CoreInstanceId, DataId, DomainId, ElemId, FuncKey, FuncTypeId, GlobalId, ImportId, IndexVec, LiftId, LowerId, MemoryId,
-    ResourceId, SigId, Signatures, TableId, Trap, ValType,
+    CoreInstanceId, DataId, DomainId, ElemId, FuncKey, FuncTypeId, GlobalId, ImportId, IndexVec, LiftId, LowerId,
+    MemoryId, ResourceId, SigId, Signatures, TableId, Trap, ValType,
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};

@@ -5,9 +5,11 @@ mod interface;
 mod types;
 
 pub use abi::{
-    CanonicalAbi, FlatTypes, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, MAX_LIST_BYTE_LENGTH, MAX_STRING_BYTE_LENGTH, UTF16_TAG, VariantLayout, align_to,
-    discriminant_size, flags_words,
+    CanonicalAbi, FlatTypes, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, MAX_LIST_BYTE_LENGTH, MAX_STRING_BYTE_LENGTH,
+    UTF16_TAG, VariantLayout, align_to, discriminant_size, flags_words,
 };
-pub use interface::{CanonOptions, ComponentInterface, CoreCallee, CoreExport, CoreItem, Export, Import, ImportFunc, Initializer, Lift, Lower, Resource,
-    StringEncoding};
+pub use interface::{
+    CanonOptions, ComponentInterface, CoreCallee, CoreExport, CoreItem, Export, Import, ImportFunc, Initializer, Lift,
+    Lower, Resource, StringEncoding,
+};
 pub use types::{ComponentTypes, FuncTuples, FuncType, InterfaceType, Record, Variant};

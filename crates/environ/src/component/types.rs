@@ -1,9 +1,7 @@
 //! Interned component types (component-model Explainer, "Type Definitions").
 
 use super::abi::CanonicalAbi;
-use crate::{
-    EnumId, FlagsId, FuncTypeId, Index, ListId, OptionId, RecordId, ResourceId, ResultId, TupleId, VariantId,
-};
+use crate::{EnumId, FlagsId, FuncTypeId, Index, ListId, OptionId, RecordId, ResourceId, ResultId, TupleId, VariantId};
 use indexmap::IndexSet;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -106,7 +104,11 @@ pub(super) struct Interned<I, T: Eq + Hash, A> {
 
 impl<I, T: Eq + Hash, A> Default for Interned<I, T, A> {
     fn default() -> Self {
-        Self { types: IndexSet::new(), abi: Vec::new(), index: PhantomData }
+        Self {
+            types: IndexSet::new(),
+            abi: Vec::new(),
+            index: PhantomData,
+        }
     }
 }
 
@@ -287,7 +289,11 @@ impl ComponentTypes {
             T::String => "string".into(),
             T::List(id) => format!("list<{}>", self.display(*self.list(id))),
             T::Record(id) => {
-                let fields = self.record(id).fields.iter().map(|(name, ty)| format!("{name}: {}", self.display(*ty)));
+                let fields = self
+                    .record(id)
+                    .fields
+                    .iter()
+                    .map(|(name, ty)| format!("{name}: {}", self.display(*ty)));
                 format!("record {{ {} }}", fields.collect::<Vec<_>>().join(", "))
             }
             T::Tuple(id) => {
@@ -317,9 +323,14 @@ impl ComponentTypes {
     /// The text of a function type as WIT writes it.
     pub fn display_func(&self, id: FuncTypeId) -> String {
         let ty = self.func(id);
-        let params = ty.params.iter().map(|(name, ty)| format!("{name}: {}", self.display(*ty)));
+        let params = ty
+            .params
+            .iter()
+            .map(|(name, ty)| format!("{name}: {}", self.display(*ty)));
         let params = params.collect::<Vec<_>>().join(", ");
-        let result = ty.result.map_or(String::new(), |ty| format!(" -> {}", self.display(ty)));
+        let result = ty
+            .result
+            .map_or(String::new(), |ty| format!(" -> {}", self.display(ty)));
         format!("{}func({params}){result}", if ty.is_async { "async " } else { "" })
     }
 }
