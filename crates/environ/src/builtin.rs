@@ -1,6 +1,6 @@
 //! The builtins: what machine code asks of the runtime. Listed once, here.
 //!
-//! To add one: add a row to [`builtins!`], then follow the compiler's errors in the runtime, which implements each row as
+//! To add one: add a row to [`builtins!`](crate::builtins), then follow the compiler's errors in the runtime, which implements each row as
 //! an `extern "C"` function of the row's shape with `ctx` in front.
 
 use serde::{Deserialize, Serialize};

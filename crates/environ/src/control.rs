@@ -30,11 +30,11 @@ machine_struct! {
         interrupt: u64 = 8,
         /// Fuel left; stopped below zero.
         fuel: i64 = 16,
-        /// The host table: one [`HostImport`] per `LowerId`, then one per resource type of the host, its destructor.
+        /// The host table: one [`HostImport`](crate::HostImport) per `LowerId`, then one per resource type of the host, its destructor.
         host_imports: *const HostImport = 24,
         /// Addresses of the builtins and, behind them, of the raise stub.
         builtins: *const usize = 32,
-        /// The runtime's data of the root instance, which starts with an [`ExitRecord`]. The same in all domains.
+        /// The runtime's data of the root instance, which starts with an [`ExitRecord`](crate::ExitRecord). The same in all domains.
         runtime: *mut ExitRecord = 40,
         /// Canonical ABI flags of the component instance: `MAY_ENTER` and `MAY_LEAVE`.
         flags: u64 = 48,
