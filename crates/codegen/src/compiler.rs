@@ -80,6 +80,11 @@ impl Compiler {
             isa.has_round(),
             "cannot generate code for this processor: it lacks SSE4.1 (rounding of floats)"
         );
+        // The same holds for shuffled vectors. Other processors than x86-64 need no extension for them.
+        ensure!(
+            isa.name() != "x64" || isa.has_x86_pshufb_lowering(),
+            "cannot generate code for this processor: it lacks SSSE3 (shuffled vectors)"
+        );
         Ok(Compiler {
             isa,
             address_map: tunables.address_map,

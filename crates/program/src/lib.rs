@@ -61,7 +61,6 @@ pub fn features(proposals: Proposals) -> wasmparser::WasmFeatures {
         fixed_length_lists,
     } = proposals;
     let mut features = wasmparser::WasmFeatures::WASM2
-        .difference(wasmparser::WasmFeatures::SIMD)
         .union(wasmparser::WasmFeatures::MULTI_MEMORY)
         .union(wasmparser::WasmFeatures::EXTENDED_CONST)
         .union(wasmparser::WasmFeatures::COMPONENT_MODEL);

@@ -2,7 +2,8 @@
 
 use anyhow::{Result, bail};
 use std::fmt;
-use wast::core::{AbstractHeapType, HeapType, NanPattern, WastArgCore, WastRetCore};
+use wast::core::{AbstractHeapType, HeapType, NanPattern, V128Pattern, WastArgCore, WastRetCore};
+use wast::token::{F32, F64};
 use wast::{WastArg, WastRet};
 
 /// A core value. Floats are their bits: NaN payloads count.
@@ -12,6 +13,7 @@ pub(crate) enum CoreValue {
     I64(u64),
     F32(u32),
     F64(u64),
+    V128(u128),
     /// A function reference as the engine gives it, null is 0. Scripts can pass only null.
     FuncRef(u64),
     /// A host value.
@@ -25,6 +27,17 @@ impl fmt::Display for CoreValue {
             CoreValue::I64(value) => write!(f, "(i64.const {})", value as i64),
             CoreValue::F32(bits) => write!(f, "(f32.const {:?} (;{bits:#010x};))", f32::from_bits(bits)),
             CoreValue::F64(bits) => write!(f, "(f64.const {:?} (;{bits:#018x};))", f64::from_bits(bits)),
+            CoreValue::V128(bits) => {
+                let lane = |lane: u32| (bits >> (32 * lane)) as u32;
+                write!(
+                    f,
+                    "(v128.const i32x4 {:#010x} {:#010x} {:#010x} {:#010x})",
+                    lane(0),
+                    lane(1),
+                    lane(2),
+                    lane(3)
+                )
+            }
             CoreValue::FuncRef(0) => f.write_str("(ref.null func)"),
             CoreValue::FuncRef(word) => write!(f, "(ref.func (;{word:#x};))"),
             CoreValue::ExternRef(None) => f.write_str("(ref.null extern)"),
@@ -47,6 +60,7 @@ pub(crate) fn argument(arg: &WastArg<'_>) -> Result<CoreValue> {
         WastArgCore::I64(value) => CoreValue::I64(*value as u64),
         WastArgCore::F32(value) => CoreValue::F32(value.bits),
         WastArgCore::F64(value) => CoreValue::F64(value.bits),
+        WastArgCore::V128(value) => CoreValue::V128(u128::from_le_bytes(value.to_le_bytes())),
         WastArgCore::RefNull(HeapType::Abstract {
             shared: false,
             ty: AbstractHeapType::Func,
@@ -93,16 +107,9 @@ fn matches(value: CoreValue, pattern: &WastRetCore<'_>) -> Result<bool> {
     Ok(match (pattern, value) {
         (WastRetCore::I32(expected), CoreValue::I32(bits)) => *expected as u32 == bits,
         (WastRetCore::I64(expected), CoreValue::I64(bits)) => *expected as u64 == bits,
-        (WastRetCore::F32(expected), CoreValue::F32(bits)) => match expected {
-            NanPattern::CanonicalNan => bits & 0x7fff_ffff == 0x7fc0_0000,
-            NanPattern::ArithmeticNan => bits & 0x7fc0_0000 == 0x7fc0_0000,
-            NanPattern::Value(expected) => expected.bits == bits,
-        },
-        (WastRetCore::F64(expected), CoreValue::F64(bits)) => match expected {
-            NanPattern::CanonicalNan => bits & (u64::MAX >> 1) == 0x7ff8_0000_0000_0000,
-            NanPattern::ArithmeticNan => bits & 0x7ff8_0000_0000_0000 == 0x7ff8_0000_0000_0000,
-            NanPattern::Value(expected) => expected.bits == bits,
-        },
+        (WastRetCore::F32(expected), CoreValue::F32(bits)) => matches_f32(bits, expected),
+        (WastRetCore::F64(expected), CoreValue::F64(bits)) => matches_f64(bits, expected),
+        (WastRetCore::V128(expected), CoreValue::V128(bits)) => matches_v128(bits, expected),
         (WastRetCore::RefNull(None), CoreValue::FuncRef(word)) => word == 0,
         (WastRetCore::RefNull(None), CoreValue::ExternRef(number)) => number.is_none(),
         (WastRetCore::RefNull(Some(HeapType::Abstract { shared: false, ty })), value) => match (ty, value) {
@@ -123,11 +130,43 @@ fn matches(value: CoreValue, pattern: &WastRetCore<'_>) -> Result<bool> {
             }
             false
         }
-        (WastRetCore::V128(_) | WastRetCore::RefHost(_) | WastRetCore::RefFunc(Some(_)), _) => {
+        (WastRetCore::RefHost(_) | WastRetCore::RefFunc(Some(_)), _) => {
             bail!("the expectation {pattern:?} is not supported yet")
         }
         _ => false,
     })
+}
+
+fn matches_f32(bits: u32, expected: &NanPattern<F32>) -> bool {
+    match expected {
+        NanPattern::CanonicalNan => bits & 0x7fff_ffff == 0x7fc0_0000,
+        NanPattern::ArithmeticNan => bits & 0x7fc0_0000 == 0x7fc0_0000,
+        NanPattern::Value(expected) => expected.bits == bits,
+    }
+}
+
+fn matches_f64(bits: u64, expected: &NanPattern<F64>) -> bool {
+    match expected {
+        NanPattern::CanonicalNan => bits & (u64::MAX >> 1) == 0x7ff8_0000_0000_0000,
+        NanPattern::ArithmeticNan => bits & 0x7ff8_0000_0000_0000 == 0x7ff8_0000_0000_0000,
+        NanPattern::Value(expected) => expected.bits == bits,
+    }
+}
+
+/// Lane by lane, from the lowest bits on.
+fn matches_v128(bits: u128, expected: &V128Pattern) -> bool {
+    match expected {
+        V128Pattern::I8x16(lanes) => (0..).zip(lanes).all(|(i, &lane)| (bits >> (8 * i)) as i8 == lane),
+        V128Pattern::I16x8(lanes) => (0..).zip(lanes).all(|(i, &lane)| (bits >> (16 * i)) as i16 == lane),
+        V128Pattern::I32x4(lanes) => (0..).zip(lanes).all(|(i, &lane)| (bits >> (32 * i)) as i32 == lane),
+        V128Pattern::I64x2(lanes) => (0..).zip(lanes).all(|(i, &lane)| (bits >> (64 * i)) as i64 == lane),
+        V128Pattern::F32x4(lanes) => (0..)
+            .zip(lanes)
+            .all(|(i, lane)| matches_f32((bits >> (32 * i)) as u32, lane)),
+        V128Pattern::F64x2(lanes) => (0..)
+            .zip(lanes)
+            .all(|(i, lane)| matches_f64((bits >> (64 * i)) as u64, lane)),
+    }
 }
 
 /// The pattern as a script writes it, where that is short.
@@ -211,6 +250,23 @@ mod tests {
                 "{wide:x}"
             );
         }
+    }
+
+    #[test]
+    fn vectors_are_compared_by_lanes() {
+        let value = CoreValue::V128(0x7fc0_0001_8000_0000_7fc0_0000_3f80_0000);
+        assert!(check("(v128.const f32x4 1 nan:canonical -0 nan:arithmetic)", value));
+        assert!(!check("(v128.const f32x4 1 nan:canonical -0 nan:canonical)", value));
+        assert!(!check("(v128.const f32x4 1 nan:canonical 0 nan:arithmetic)", value));
+        assert!(check("(v128.const i64x2 0x7fc000003f800000 0x7fc0000180000000)", value));
+        let value = CoreValue::V128(0x7ff8_0000_0000_0000_8000_0000_0000_0000);
+        assert!(check("(v128.const f64x2 -0 nan:canonical)", value));
+        assert!(!check("(v128.const f64x2 nan:canonical -0)", value));
+        let value = CoreValue::V128(0xff);
+        assert!(check("(v128.const i8x16 -1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0)", value));
+        assert!(check("(v128.const i16x8 255 0 0 0 0 0 0 0)", value));
+        assert!(check("(v128.const i32x4 255 0 0 0)", value));
+        assert!(!check("(i64.const 255)", value));
     }
 
     #[test]

@@ -106,6 +106,7 @@ fn to_engine(value: CoreValue) -> CoreVal {
         CoreValue::I64(value) => CoreVal::I64(value as i64),
         CoreValue::F32(bits) => CoreVal::F32(bits),
         CoreValue::F64(bits) => CoreVal::F64(bits),
+        CoreValue::V128(bits) => CoreVal::V128(bits),
         CoreValue::FuncRef(word) => CoreVal::FuncRef(word),
         CoreValue::ExternRef(number) => CoreVal::ExternRef(number),
     }
@@ -117,6 +118,7 @@ fn from_engine(value: CoreVal) -> Result<CoreValue> {
         CoreVal::I64(value) => CoreValue::I64(value as u64),
         CoreVal::F32(bits) => CoreValue::F32(bits),
         CoreVal::F64(bits) => CoreValue::F64(bits),
+        CoreVal::V128(bits) => CoreValue::V128(bits),
         CoreVal::FuncRef(word) => CoreValue::FuncRef(word),
         CoreVal::ExternRef(number) => CoreValue::ExternRef(number),
         other => bail!("the value {other:?} is not supported yet"),

@@ -45,11 +45,11 @@ impl<'a> Translator<'a, '_> {
         match *operator {
             Operator::Nop => {}
             Operator::Unreachable => self.trap(trap_code(Trap::UnreachableCodeReached)),
-            Operator::Block { blockty } => self.open(blockty, |_, _| Kind::Block)?,
-            Operator::Loop { blockty } => self.open(blockty, Self::loop_header)?,
+            Operator::Block { blockty } => self.open(blockty, |_, _| Kind::Block),
+            Operator::Loop { blockty } => self.open(blockty, Self::loop_header),
             Operator::If { blockty } => {
                 let condition = self.pop();
-                self.open(blockty, |this, parameters| this.branch_on(condition, parameters))?;
+                self.open(blockty, |this, parameters| this.branch_on(condition, parameters));
             }
             Operator::Else => self.start_else(),
             Operator::End => self.end(),
@@ -85,10 +85,10 @@ impl<'a> Translator<'a, '_> {
         });
     }
 
-    fn open(&mut self, ty: BlockType, kind: impl FnOnce(&mut Self, &[ValType]) -> Kind) -> Result<()> {
+    fn open(&mut self, ty: BlockType, kind: impl FnOnce(&mut Self, &[ValType]) -> Kind) {
         let (parameters, results): (&'a [ValType], Results) = match ty {
             BlockType::Empty => (&[], Results::None),
-            BlockType::Type(ty) => (&[], Results::One(variable::operand_type(ty)?)),
+            BlockType::Type(ty) => (&[], Results::One(variable::operand_type(ty))),
             BlockType::FuncType(index) => {
                 let sig = self.module.types[index as usize];
                 (&self.input.program.interface.signatures[sig].params, Results::Of(sig))
@@ -102,7 +102,6 @@ impl<'a> Translator<'a, '_> {
             height,
             next: None,
         });
-        Ok(())
     }
 
     fn loop_header(&mut self, parameters: &[ValType]) -> Kind {

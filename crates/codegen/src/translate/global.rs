@@ -3,7 +3,6 @@
 use super::Translator;
 use super::state::Region;
 use crate::abi;
-use anyhow::{Result, bail};
 use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 use mintage_environ::GlobalId;
@@ -11,7 +10,7 @@ use mintage_program::Const;
 use wasmparser::Operator;
 
 impl<'a> Translator<'a, '_> {
-    pub(super) fn global_operator(&mut self, operator: &Operator<'a>) -> Result<bool> {
+    pub(super) fn global_operator(&mut self, operator: &Operator<'a>) -> bool {
         match *operator {
             Operator::GlobalGet { global_index } => {
                 let id = self.instance.globals[global_index as usize];
@@ -19,7 +18,7 @@ impl<'a> Translator<'a, '_> {
                 let value = if global.mutable {
                     self.load_global(id)
                 } else {
-                    self.constant(global.init)?
+                    self.constant(global.init)
                 };
                 self.push(value);
             }
@@ -30,9 +29,9 @@ impl<'a> Translator<'a, '_> {
                 let ctx = self.ctx;
                 self.ins().store(flags, value, ctx, offset);
             }
-            _ => return Ok(false),
+            _ => return false,
         }
-        Ok(true)
+        true
     }
 
     fn load_global(&mut self, id: GlobalId) -> Value {
@@ -47,15 +46,15 @@ impl<'a> Translator<'a, '_> {
         (self.trusted(Region::Global(id)), self.input.layout.globals[id].offset)
     }
 
-    fn constant(&mut self, value: Const) -> Result<Value> {
-        Ok(match value {
+    fn constant(&mut self, value: Const) -> Value {
+        match value {
             Const::I32(value) => self.iconst(types::I32, i64::from(value as u32)),
             Const::I64(value) => self.iconst(types::I64, value),
             Const::F32(bits) => self.ins().f32const(Ieee32::with_bits(bits)),
             Const::F64(bits) => self.ins().f64const(Ieee64::with_bits(bits)),
-            Const::V128(_) => bail!("SIMD is not supported yet"),
+            Const::V128(bits) => self.vector_constant(bits),
             Const::Null => self.iconst(abi::REFERENCE, 0),
             Const::Func(callee) => self.function_reference(callee.key, callee.sig),
-        })
+        }
     }
 }

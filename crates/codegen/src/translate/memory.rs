@@ -121,7 +121,7 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// Where an access of a value of type `stored` goes; `None` when it always traps.
-    fn place(&mut self, memarg: &MemArg, index: Value, stored: Type) -> Option<Place> {
+    pub(super) fn place(&mut self, memarg: &MemArg, index: Value, stored: Type) -> Option<Place> {
         let MemArgTarget::Memory(memory) = memarg.target else {
             unreachable!("arrays are not among the validated features")
         };

@@ -14,6 +14,7 @@ mod global;
 mod memory;
 mod numeric;
 mod references;
+mod simd;
 mod state;
 mod table;
 mod variable;
@@ -120,10 +121,8 @@ impl<'a, 'f> Translator<'a, 'f> {
         self.declare_parameters(entry);
         let mut locals = body.get_locals_reader()?;
         for _ in 0..locals.get_count() {
-            let offset = locals.original_position();
             let (count, ty) = locals.read()?;
-            self.declare_locals(count, ty)
-                .with_context(|| format!("at byte offset {offset:#x}"))?;
+            self.declare_locals(count, ty);
         }
         self.open_function(sig);
         let mut operators = OperatorsReader::new(locals.get_binary_reader());
@@ -152,7 +151,8 @@ impl<'a, 'f> Translator<'a, 'f> {
             || self.access_operator(operator)
             || self.control_operator(operator)?
             || self.call_operator(operator)?
-            || self.global_operator(operator)?
+            || self.global_operator(operator)
+            || self.simd_operator(operator)
             || self.memory_operator(operator)
             || self.bulk_operator(operator)
             || self.reference_operator(operator)

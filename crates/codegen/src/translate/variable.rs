@@ -2,7 +2,6 @@
 
 use super::Translator;
 use crate::abi;
-use anyhow::{Result, bail};
 use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
 use cranelift_codegen::ir::{Block, InstBuilder, Type, types};
 use cranelift_frontend::Variable;
@@ -19,17 +18,17 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// Declares `count` locals of type `ty`, which start at zero or null.
-    pub(super) fn declare_locals(&mut self, count: u32, ty: ValType) -> Result<()> {
-        let zero = match operand_type(ty)? {
+    pub(super) fn declare_locals(&mut self, count: u32, ty: ValType) {
+        let zero = match operand_type(ty) {
             types::F32 => self.ins().f32const(Ieee32::with_bits(0)),
             types::F64 => self.ins().f64const(Ieee64::with_bits(0)),
+            vector if vector.is_vector() => self.vector_constant(0),
             integer => self.iconst(integer, 0),
         };
         for _ in 0..count {
             let variable = self.builder.declare_var(self.type_of(zero));
             self.builder.def_var(variable, zero);
         }
-        Ok(())
     }
 
     pub(super) fn variable_operator(&mut self, operator: &Operator<'a>) -> bool {
@@ -75,14 +74,14 @@ impl<'a> Translator<'a, '_> {
     }
 }
 
-/// The type that holds operands and locals of type `ty`, which for now is no vector.
-pub(super) fn operand_type(ty: ValType) -> Result<Type> {
-    Ok(match ty {
+/// The type that holds operands and locals of type `ty`.
+pub(super) fn operand_type(ty: ValType) -> Type {
+    match ty {
         ValType::I32 => types::I32,
         ValType::I64 => types::I64,
         ValType::F32 => types::F32,
         ValType::F64 => types::F64,
         ValType::Ref(_) => abi::REFERENCE,
-        ValType::V128 => bail!("SIMD is not supported yet"),
-    })
+        ValType::V128 => types::I8X16,
+    }
 }

@@ -25,6 +25,7 @@ impl Scope<'_, '_> {
                 Operator::I64Const { value } => Const::I64(value),
                 Operator::F32Const { value } => Const::F32(value.bits()),
                 Operator::F64Const { value } => Const::F64(value.bits()),
+                Operator::V128Const { value } => Const::V128(value.into()),
                 Operator::RefNull { .. } => Const::Null,
                 Operator::RefFunc { function_index } => self.func(FuncIndex::from_u32(function_index)),
                 Operator::GlobalGet { global_index } => self.globals[self.instance.globals[global_index as usize]].init,

@@ -8,7 +8,7 @@ use mintage_environ::{IndexVec, ModuleId, Printable};
 use rayon::prelude::*;
 use wasmparser::{
     FrameKind, FrameStack, FuncToValidate, FuncValidator, FuncValidatorAllocations, FunctionBody, ValidatorResources,
-    VisitOperator,
+    VisitOperator, VisitSimdOperator,
 };
 
 /// What a function refers to: the edges of the reachability graph. Indexes are those of the module.
@@ -219,6 +219,11 @@ macro_rules! visitor {
 #[allow(unused_variables, reason = "an operator's note leaves out what does not matter")]
 impl<'a, V: VisitOperator<'a, Output = wasmparser::Result<()>>> VisitOperator<'a> for Collecting<'_, V> {
     type Output = wasmparser::Result<()>;
+
+    /// Vector operators refer to memories only, so there is nothing to note.
+    fn simd_visitor(&mut self) -> Option<&mut dyn VisitSimdOperator<'a, Output = Self::Output>> {
+        self.validator.simd_visitor()
+    }
 
     wasmparser::for_each_visit_operator!(visitor);
 }

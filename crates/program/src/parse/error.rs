@@ -5,11 +5,6 @@ use wasmparser::WasmFeatures;
 /// Features that are not supported, with their usual name and the way to do without.
 const ADVICE: &[(WasmFeatures, &str, &str)] = &[
     (
-        WasmFeatures::SIMD,
-        "SIMD",
-        "compile without it (`-C target-feature=-simd128`, `-mno-simd128`)",
-    ),
-    (
         WasmFeatures::RELAXED_SIMD,
         "relaxed SIMD",
         "compile without it (`-C target-feature=-relaxed-simd`, `-mno-relaxed-simd`)",

@@ -1,6 +1,6 @@
 //! The specification's core suites, those of the proposals that Mintage supports besides, and the project's own scripts, each
 //! under every cell of a matrix of settings. Version 2 of the specification has its SIMD scripts in the suite of that
-//! proposal, which is not supported yet.
+//! proposal.
 //!
 //! Known failures stand in `core.txt`; one that starts passing fails the test. Run with `--nocapture` to see counts.
 
@@ -39,6 +39,7 @@ matrix! {
     core_v1: |engine| suite("v1", spec(SpecVersion::V1), engine, 18_000);
     core_v2: |engine| suite("v2", spec(SpecVersion::V2), engine, 26_000);
     multi_memory: |engine| suite("multi-memory", proposal(Proposal::MultiMemory), engine, 750);
+    simd: |engine| suite("simd", proposal(Proposal::Simd), engine, 25_500);
     extended_const: |engine| suite("extended-const", proposal(Proposal::ExtendedConst), engine, 200);
     component: own_scripts;
 }

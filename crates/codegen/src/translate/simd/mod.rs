@@ -1,0 +1,103 @@
+//! Fixed-width SIMD: operators on `v128`, by family.
+//!
+//! A vector has no lanes until an operator gives it some. On the operand stack, in locals and in globals it is always
+//! [`VECTOR`]; an operator takes its operands as the lanes that it needs and puts its result back as `VECTOR`. The casts in
+//! between are no instructions.
+//!
+//! | file | operators |
+//! |---|---|
+//! | `memory` | loads and stores |
+//! | `lanes` | splat, extract, replace, shuffle, swizzle |
+//! | `bitwise` | logic, shifts, tests of all lanes |
+//! | `compare` | comparisons |
+//! | `integer` | arithmetic on integer lanes |
+//! | `float` | arithmetic on float lanes |
+//! | `convert` | between lane types and widths |
+
+mod bitwise;
+mod compare;
+mod convert;
+mod float;
+mod integer;
+mod lanes;
+mod memory;
+
+use super::Translator;
+use cranelift_codegen::ir::{ConstantData, Endianness, InstBuilder, MemFlagsData, Type, Value, types};
+use cranelift_frontend::FuncInstBuilder;
+use wasmparser::Operator;
+
+/// The type of a vector outside of the operators.
+const VECTOR: Type = types::I8X16;
+
+/// WebAssembly numbers lanes from the byte with the lowest address on, whatever the processor does.
+const LANE_ORDER: MemFlagsData = MemFlagsData::new().with_endianness(Endianness::Little);
+
+impl<'a> Translator<'a, '_> {
+    pub(super) fn simd_operator(&mut self, operator: &Operator<'a>) -> bool {
+        if let Operator::V128Const { value } = operator {
+            let value = self.vector_constant(u128::from(*value));
+            self.push(value);
+            return true;
+        }
+        self.vector_access_operator(operator)
+            || self.lane_operator(operator)
+            || self.bitwise_operator(operator)
+            || self.vector_comparison_operator(operator)
+            || self.vector_integer_operator(operator)
+            || self.vector_float_operator(operator)
+            || self.vector_conversion_operator(operator)
+    }
+
+    /// A vector that is known here; its bits stand behind the function's code.
+    pub(super) fn vector_constant(&mut self, bits: u128) -> Value {
+        self.lanes_constant(VECTOR, bits)
+    }
+
+    fn lanes_constant(&mut self, lanes: Type, bits: u128) -> Value {
+        let data = ConstantData::from(&bits.to_le_bytes()[..]);
+        let constant = self.builder.func.dfg.constants.insert(data);
+        self.ins().vconst(lanes, constant)
+    }
+
+    /// `vector` with another division into lanes.
+    fn cast(&mut self, vector: Value, lanes: Type) -> Value {
+        if self.type_of(vector) == lanes {
+            vector
+        } else {
+            self.ins().bitcast(lanes, LANE_ORDER, vector)
+        }
+    }
+
+    /// Takes the top of the operand stack, a vector, as `lanes`.
+    fn pop_lanes(&mut self, lanes: Type) -> Value {
+        let vector = self.pop();
+        self.cast(vector, lanes)
+    }
+
+    /// Takes the two topmost operands, which are vectors, as `lanes`, in the order in which they were pushed.
+    fn pop2_lanes(&mut self, lanes: Type) -> (Value, Value) {
+        let second = self.pop_lanes(lanes);
+        (self.pop_lanes(lanes), second)
+    }
+
+    /// Pushes a vector of any lanes.
+    fn push_lanes(&mut self, vector: Value) {
+        let vector = self.cast(vector, VECTOR);
+        self.push(vector);
+    }
+
+    /// An operator on a vector of `lanes` that is one instruction.
+    fn lanewise(&mut self, lanes: Type, emit: impl FnOnce(FuncInstBuilder<'_, '_>, Value) -> Value) {
+        let operand = self.pop_lanes(lanes);
+        let result = emit(self.ins(), operand);
+        self.push_lanes(result);
+    }
+
+    /// An operator on two vectors of `lanes` that is one instruction.
+    fn lanewise2(&mut self, lanes: Type, emit: impl FnOnce(FuncInstBuilder<'_, '_>, Value, Value) -> Value) {
+        let (first, second) = self.pop2_lanes(lanes);
+        let result = emit(self.ins(), first, second);
+        self.push_lanes(result);
+    }
+}
