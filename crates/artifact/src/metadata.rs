@@ -85,6 +85,7 @@ impl Metadata {
             table_reservation,
             debug_verifier: _,
             address_map,
+            interruptible,
             core_exports,
             // What was accepted is compiled, and is machine code like other.
             proposals: _,
@@ -94,6 +95,7 @@ impl Metadata {
         same("memory_guard", &actual.memory_guard, memory_guard)?;
         same("table_reservation", &actual.table_reservation, table_reservation)?;
         same("address_map", &actual.address_map, address_map)?;
+        same("interruptible", &actual.interruptible, interruptible)?;
         same("core_exports", &actual.core_exports, core_exports)
     }
 

@@ -439,6 +439,13 @@ fn hosts_that_differ_are_refused() {
             },
         ),
         (
+            "interruptible",
+            Tunables {
+                interruptible: !default.interruptible,
+                ..default.clone()
+            },
+        ),
+        (
             "core_exports",
             Tunables {
                 core_exports: !default.core_exports,

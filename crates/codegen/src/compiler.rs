@@ -19,6 +19,7 @@ use std::borrow::Cow;
 pub struct Compiler {
     isa: OwnedTargetIsa,
     address_map: bool,
+    interruptible: bool,
 }
 
 const _: () = {
@@ -51,6 +52,8 @@ pub(crate) struct Input<'a> {
     pub isa: &'a OwnedTargetIsa,
     /// Whether instructions are to carry their place in the component.
     pub address_map: bool,
+    /// Whether core functions are to test the interrupt word.
+    pub interruptible: bool,
 }
 
 impl Compiler {
@@ -88,6 +91,7 @@ impl Compiler {
         Ok(Compiler {
             isa,
             address_map: tunables.address_map,
+            interruptible: tunables.interruptible,
         })
     }
 
@@ -139,6 +143,7 @@ impl Compiler {
             layout,
             isa: &self.isa,
             address_map: self.address_map,
+            interruptible: self.interruptible,
         };
         scratch.context.clear();
         scratch.context.func.name = UserFuncName::User(abi::external_name(key));

@@ -97,11 +97,14 @@ fn expand(input: &str) -> Result<String> {
 fn compile_all(bytes: &[u8], tunables: &Tunables) -> Result<()> {
     let mut scratch = Scratch::default();
     for opt_level in [OptLevel::None, OptLevel::Speed, OptLevel::SpeedAndSize] {
-        for (memory_reservation, memory_guard) in [(4 << 30, 2 << 30), (4 << 30, 0), (1 << 20, 1 << 16)] {
+        for (memory_reservation, memory_guard, interruptible) in
+            [(4 << 30, 2 << 30, false), (4 << 30, 0, true), (1 << 20, 1 << 16, false)]
+        {
             let tunables = Tunables {
                 opt_level,
                 memory_reservation,
                 memory_guard,
+                interruptible,
                 ..tunables.clone()
             };
             let program = mintage_program::build(bytes, &tunables)?;
@@ -169,6 +172,7 @@ fn set(tunables: &mut Tunables, setting: &str) -> Result<()> {
         "memory_reservation" => tunables.memory_reservation = value.parse()?,
         "memory_guard" => tunables.memory_guard = value.parse()?,
         "table_reservation" => tunables.table_reservation = value.parse()?,
+        "interruptible" => tunables.interruptible = value.parse()?,
         "opt_level" if value == "none" => tunables.opt_level = OptLevel::None,
         _ => bail!("unknown setting `{setting}`"),
     }

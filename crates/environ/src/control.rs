@@ -1,5 +1,7 @@
 //! The structs that machine code reads and writes besides guest data, each defined by one macro table.
 
+use std::sync::atomic::AtomicU64;
+
 /// Expands to the `repr(C)` struct, one offset constant per field (`offsets::field`), and a test of each.
 macro_rules! machine_struct {
     ($(#[$doc:meta])* $name:ident in $offsets:ident { $($(#[$field_doc:meta])* $field:ident: $ty:ty = $offset:literal,)* }) => {
@@ -26,8 +28,9 @@ machine_struct! {
     ControlBlock in control_offsets {
         /// The lowest stack address that wasm code may use. Written by each outermost entry.
         stack_limit: u64 = 0,
-        /// Non-zero asks the guest to stop at the next loop head or entry.
-        interrupt: u64 = 8,
+        /// The store's interrupt word, the same for all its instances and written by any thread: non-zero asks the guest to stop
+        /// at the next loop head or function entry. Read only by code that is compiled with `Tunables::interruptible`.
+        interrupt: *const AtomicU64 = 8,
         /// Fuel left; stopped below zero.
         fuel: i64 = 16,
         /// The host table: one [`HostImport`](crate::HostImport) per `LowerId`, then one per resource type of the host, its destructor.

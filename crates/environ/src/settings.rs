@@ -41,6 +41,8 @@ pub struct Tunables {
     pub debug_verifier: bool,
     /// Whether code carries the map from code offsets to byte offsets of the component, for backtraces.
     pub address_map: bool,
+    /// Whether functions test the interrupt word of the store where they are entered and at the head of each loop.
+    pub interruptible: bool,
     /// Whether every export of every core instance is kept reachable and listed (for the `.wast` runner).
     pub core_exports: bool,
     /// Which components are accepted.
@@ -56,6 +58,7 @@ impl Default for Tunables {
             table_reservation: 1 << 20,
             debug_verifier: cfg!(debug_assertions),
             address_map: true,
+            interruptible: false,
             core_exports: false,
             proposals: Proposals::default(),
         }

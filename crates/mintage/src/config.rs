@@ -123,6 +123,14 @@ impl Config {
         self
     }
 
+    /// Whether guests can be interrupted from other threads ([`Store::interrupt_handle`](crate::Store::interrupt_handle),
+    /// [`Store::set_deadline`](crate::Store::set_deadline)); default: no, which costs nothing. With it, machine code tests
+    /// a word in memory wherever a function is entered and at the head of each loop.
+    pub fn interruptible(&mut self, interruptible: bool) -> &mut Self {
+        self.tunables.interruptible = interruptible;
+        self
+    }
+
     /// Whether every export of every core instance is kept and can be reached through [`core`](crate::core).
     #[doc(hidden)]
     pub fn core_exports(&mut self, keep: bool) -> &mut Self {

@@ -1,6 +1,7 @@
 //! [`Engine`]: what compiling, loading and running share.
 
 use crate::Config;
+use crate::interrupt::Timer;
 use anyhow::Result;
 use std::sync::Arc;
 
@@ -12,6 +13,7 @@ pub struct Engine {
 
 struct EngineInner {
     config: Config,
+    timer: Timer,
     #[cfg(feature = "compiler")]
     pool: Option<rayon::ThreadPool>,
 }
@@ -22,6 +24,7 @@ impl Default for Engine {
         Self {
             inner: Arc::new(EngineInner {
                 config: Config::default(),
+                timer: Timer::default(),
                 #[cfg(feature = "compiler")]
                 pool: None,
             }),
@@ -43,6 +46,7 @@ impl Engine {
                 None => None,
             },
             config: config.clone(),
+            timer: Timer::default(),
         };
         Ok(Engine { inner: Arc::new(inner) })
     }
@@ -50,6 +54,11 @@ impl Engine {
     /// The settings.
     pub fn config(&self) -> &Config {
         &self.inner.config
+    }
+
+    /// What watches the deadlines of all stores.
+    pub(crate) fn timer(&self) -> &Timer {
+        &self.inner.timer
     }
 
     /// Whether both are one engine.

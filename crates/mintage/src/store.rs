@@ -6,6 +6,7 @@
 
 use crate::abi::HandleContext;
 use crate::error::stopped;
+use crate::interrupt::{InterruptHandle, Interruption};
 use crate::limits::Used;
 use crate::resource::{Destructor, HostHandles, Linked, Origin};
 use crate::types::Scope;
@@ -17,6 +18,7 @@ use mintage_runtime::{Callee, HostCall, HostFunc, HostTable, Limits};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 /// Words of an argument array that is large enough for every lifted function: 16 flat parameters, one result.
 pub(crate) const LIFT_WORDS: usize = 16;
@@ -51,6 +53,8 @@ pub(crate) struct StoreOpaque {
     /// What the instances have together.
     used: Used,
     pub hostcall_fuel: usize,
+    /// What stops its guests; none when the engine is not interruptible.
+    interruption: Option<Interruption>,
     /// The resources that the host holds.
     pub handles: HostHandles,
 }
@@ -77,6 +81,7 @@ impl<T> Store<T> {
             instances: Vec::new(),
             used: Used::default(),
             hostcall_fuel: DEFAULT_HOSTCALL_FUEL,
+            interruption: Interruption::new(engine),
         };
         Store {
             inner: Box::new(StoreInner {
@@ -121,6 +126,48 @@ impl<T> Store<T> {
     /// a guest could make the host allocate far more than the guest has.
     pub fn set_hostcall_fuel(&mut self, bytes: usize) {
         self.inner.opaque.hostcall_fuel = bytes;
+    }
+
+    /// What interrupts the guests of this store, from any thread. It stays valid when the store is dropped, without effect.
+    ///
+    /// # Errors
+    ///
+    /// When the engine was made without [`Config::interruptible`](crate::Config::interruptible).
+    pub fn interrupt_handle(&self) -> Result<InterruptHandle> {
+        Interruption::handle(self.inner.opaque.interruption.as_ref())
+    }
+
+    /// Takes back all [`InterruptHandle::interrupt`] so far, so that guests run again. A deadline stays. An instance that was
+    /// stopped cannot be entered again, as after any trap; a new one can.
+    pub fn clear_interrupt(&mut self) {
+        if let Some(interruption) = &self.inner.opaque.interruption {
+            interruption.clear_interrupt();
+        }
+    }
+
+    /// Makes guest code trap with [`Trap::Interrupt`] that runs or is called when `after` has passed from now on, until
+    /// [`clear_deadline`](Self::clear_deadline). Takes the place of an earlier deadline, passed or not. Time in host functions
+    /// counts, but they are not interrupted.
+    ///
+    /// The first deadline of an engine starts a thread, which watches the deadlines of all its stores until the engine is
+    /// dropped. An `after` that is beyond what the clock can count is no deadline.
+    ///
+    /// # Errors
+    ///
+    /// When the engine was made without [`Config::interruptible`](crate::Config::interruptible), or the system gives no thread.
+    /// There is no deadline then.
+    pub fn set_deadline(&mut self, after: Duration) -> Result<()> {
+        let StoreOpaque {
+            interruption, engine, ..
+        } = &mut self.inner.opaque;
+        Interruption::set_deadline(interruption.as_mut(), engine, after)
+    }
+
+    /// Takes back the deadline, if there is one, whether it has passed or not.
+    pub fn clear_deadline(&mut self) {
+        if let Some(interruption) = &mut self.inner.opaque.interruption {
+            interruption.clear_deadline();
+        }
     }
 }
 
@@ -303,7 +350,8 @@ impl<T> StoreInner<T> {
             handles: limits.handles,
             stack_bytes: config.max_wasm_stack,
         };
-        let runtime = mintage_runtime::Instance::new(component.code(), imports, limits, index as u64)?;
+        let interrupt = self.opaque.interruption.as_ref().map(Interruption::word);
+        let runtime = mintage_runtime::Instance::new(component.code(), imports, limits, index as u64, interrupt)?;
         self.opaque.used = used;
         let handle = runtime.handle();
         self.opaque.instances.push(StoreInstance {

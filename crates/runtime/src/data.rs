@@ -10,6 +10,10 @@ use std::any::Any;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+/// The interrupt word of instances that nobody interrupts.
+static NEVER: AtomicU64 = AtomicU64::new(0);
 
 /// What a host function left behind when it did not succeed.
 pub enum Failure {
@@ -35,6 +39,8 @@ pub struct InstanceData {
     pub limits: Limits,
     /// The caller's own number of the instance.
     pub tag: u64,
+    /// The word that interrupts the guest, if anybody can. Control blocks point at it.
+    interrupt: Option<Arc<AtomicU64>>,
     /// The host pointer of the innermost call.
     pub host: Cell<*mut ()>,
     /// What the host function that ended the innermost call left.
@@ -84,6 +90,7 @@ impl InstanceData {
         imports: &Arc<HostTable>,
         limits: Limits,
         tag: u64,
+        interrupt: Option<Arc<AtomicU64>>,
     ) -> Result<NonNull<InstanceData>> {
         let layout = code.layout();
         for (id, memory) in layout.memories.iter() {
@@ -112,6 +119,7 @@ impl InstanceData {
             imports: imports.clone(),
             limits,
             tag,
+            interrupt,
             host: Cell::new(std::ptr::null_mut()),
             failure: Cell::new(None),
             poisoned: Cell::new(false),
@@ -126,7 +134,7 @@ impl InstanceData {
         for &ctx in &this.contexts {
             let block = ControlBlock {
                 stack_limit: u64::MAX,
-                interrupt: 0,
+                interrupt: this.interrupt.as_deref().unwrap_or(&NEVER),
                 fuel: 0,
                 host_imports: imports.as_ptr(),
                 builtins: crate::builtins::addresses(),

@@ -68,11 +68,12 @@ fn artifact(out: &mut impl Write, bytes: Vec<u8>) -> Result<()> {
     let tunables = &metadata.tunables;
     writeln!(
         out,
-        "settings: opt level {:?}, memory reservation {} and guard {} bytes, address map {}",
+        "settings: opt level {:?}, memory reservation {} and guard {} bytes, address map {}, interruptible {}",
         tunables.opt_level,
         tunables.memory_reservation,
         tunables.memory_guard,
-        if tunables.address_map { "yes" } else { "no" }
+        if tunables.address_map { "yes" } else { "no" },
+        if tunables.interruptible { "yes" } else { "no" }
     )?;
 
     writeln!(out, "\nsections:")?;

@@ -114,6 +114,7 @@ impl<'a> Translator<'a, '_> {
         self.stack.truncate(self.stack.len() - parameters.len());
         self.builder.switch_to_block(header);
         self.stack.extend_from_slice(self.builder.block_params(header));
+        self.check_interrupt();
         Kind::Loop {
             header,
             parameters: parameters.len(),

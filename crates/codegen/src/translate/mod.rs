@@ -11,6 +11,7 @@ mod bulk;
 mod call;
 mod control;
 mod global;
+mod interrupt;
 mod memory;
 mod numeric;
 mod references;
@@ -126,12 +127,11 @@ impl<'a, 'f> Translator<'a, 'f> {
         }
         self.open_function(sig);
         let mut operators = OperatorsReader::new(locals.get_binary_reader());
+        self.set_location(operators.original_position());
+        self.check_interrupt();
         while !operators.eof() {
             let (operator, offset) = operators.read_with_offset()?;
-            if self.input.address_map {
-                self.builder
-                    .set_srcloc(SourceLoc::new(u32::try_from(offset).unwrap_or(u32::MAX)));
-            }
+            self.set_location(offset);
             if self.reachable {
                 self.operator(&operator)
                     .and_then(|()| self.check_size())
@@ -141,6 +141,14 @@ impl<'a, 'f> Translator<'a, 'f> {
             }
         }
         Ok(())
+    }
+
+    /// Code from here on is that of the operator at byte `offset` of the component.
+    fn set_location(&mut self, offset: u64) {
+        if self.input.address_map {
+            self.builder
+                .set_srcloc(SourceLoc::new(u32::try_from(offset).unwrap_or(u32::MAX)));
+        }
     }
 
     /// Translates one operator that can be reached.

@@ -1,0 +1,248 @@
+//! Interruption of guests: the word that machine code tests, the handle that sets it, and the thread that watches deadlines.
+//!
+//! Each store has one word, to which the control blocks of all its instances point. It has a bit for the handles and one for
+//! the deadline, so that clearing one leaves the other; machine code stops at any bit.
+
+use crate::Engine;
+use anyhow::{Context as _, Error, Result, anyhow};
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+/// Bit of the word: a handle asked the guest to stop.
+const INTERRUPTED: u64 = 1;
+/// Bit of the word: the store's deadline has passed.
+const EXPIRED: u64 = 2;
+
+/// Interrupts the guests of one store, from any thread; see [`Store::interrupt_handle`](crate::Store::interrupt_handle).
+#[derive(Clone, Debug)]
+pub struct InterruptHandle {
+    word: Arc<AtomicU64>,
+}
+
+impl InterruptHandle {
+    /// Makes the guest code that runs now in the store, and all that is called later, trap with
+    /// [`Trap::Interrupt`](crate::Trap::Interrupt), until
+    /// [`Store::clear_interrupt`](crate::Store::clear_interrupt).
+    ///
+    /// A guest stops where it enters a function or begins the next turn of a loop. A host function that runs meanwhile is
+    /// not interrupted: the guest stops after it has returned.
+    pub fn interrupt(&self) {
+        self.word.fetch_or(INTERRUPTED, Ordering::Relaxed);
+    }
+}
+
+/// A store's part in interruption.
+pub(crate) struct Interruption {
+    word: Arc<AtomicU64>,
+    deadline: Option<Deadline>,
+}
+
+impl Interruption {
+    /// That of a new store; none when the engine's code does not look at the word.
+    pub fn new(engine: &Engine) -> Option<Interruption> {
+        engine.config().tunables.interruptible.then(|| Interruption {
+            word: Arc::default(),
+            deadline: None,
+        })
+    }
+
+    /// The word that machine code tests.
+    pub fn word(&self) -> Arc<AtomicU64> {
+        self.word.clone()
+    }
+
+    /// See [`Store::interrupt_handle`](crate::Store::interrupt_handle).
+    pub fn handle(this: Option<&Interruption>) -> Result<InterruptHandle> {
+        let word = this.ok_or_else(not_interruptible)?.word();
+        Ok(InterruptHandle { word })
+    }
+
+    /// See [`Store::clear_interrupt`](crate::Store::clear_interrupt).
+    pub fn clear_interrupt(&self) {
+        self.word.fetch_and(!INTERRUPTED, Ordering::Relaxed);
+    }
+
+    /// See [`Store::set_deadline`](crate::Store::set_deadline).
+    pub fn set_deadline(this: Option<&mut Interruption>, engine: &Engine, after: Duration) -> Result<()> {
+        let this = this.ok_or_else(not_interruptible)?;
+        this.clear_deadline();
+        if let Some(at) = Instant::now().checked_add(after) {
+            this.deadline = Some(engine.timer().watch(at, this.word())?);
+        }
+        Ok(())
+    }
+
+    /// See [`Store::clear_deadline`](crate::Store::clear_deadline).
+    pub fn clear_deadline(&mut self) {
+        // Once it is dropped, the timer does not set the bit any more.
+        self.deadline = None;
+        self.word.fetch_and(!EXPIRED, Ordering::Relaxed);
+    }
+}
+
+#[cold]
+fn not_interruptible() -> Error {
+    anyhow!("guests of this engine cannot be interrupted: make it with `Config::interruptible(true)`")
+}
+
+/// Watches the deadlines of an engine's stores, with a thread that the first one starts.
+#[derive(Default)]
+pub(crate) struct Timer {
+    shared: Arc<Shared>,
+}
+
+/// A deadline that is being watched, or has passed. Dropping it forgets it.
+struct Deadline {
+    shared: Arc<Shared>,
+    key: Key,
+}
+
+/// When, and a number to tell apart what is due at the same time.
+type Key = (Instant, u64);
+
+/// What the timer's thread and the stores share.
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    /// Signalled when the earliest deadline has become earlier, or the thread is to end.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// The words to set, earliest first. A map, since most deadlines are taken back before they pass: in a binary heap they
+    /// would stay until then.
+    deadlines: BTreeMap<Key, Arc<AtomicU64>>,
+    /// The number of the next deadline.
+    next: u64,
+    thread: Option<JoinHandle<()>>,
+    ended: bool,
+}
+
+impl Timer {
+    /// Sets the word's [`EXPIRED`] bit as soon as it is `at`, unless the result has been dropped before.
+    ///
+    /// # Errors
+    ///
+    /// When the thread cannot be started.
+    fn watch(&self, at: Instant, word: Arc<AtomicU64>) -> Result<Deadline> {
+        let mut state = self.shared.lock();
+        if state.thread.is_none() {
+            let shared = self.shared.clone();
+            let thread = std::thread::Builder::new().name("mintage-deadlines".into());
+            let thread = thread.spawn(move || shared.run());
+            state.thread = Some(thread.context("cannot start the thread that watches deadlines")?);
+        }
+        let key = (at, state.next);
+        state.next += 1;
+        state.deadlines.insert(key, word);
+        if state
+            .deadlines
+            .first_key_value()
+            .is_some_and(|(&first, _)| first == key)
+        {
+            self.shared.changed.notify_one();
+        }
+        let shared = self.shared.clone();
+        Ok(Deadline { shared, key })
+    }
+}
+
+impl Shared {
+    /// Nothing that could panic runs under the lock, so that a poisoned one is as good.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The timer's thread.
+    fn run(&self) {
+        let mut state = self.lock();
+        while !state.ended {
+            let first = state.deadlines.first_key_value().map(|(&(at, _), _)| at);
+            let left = first.map(|at| at.saturating_duration_since(Instant::now()));
+            state = match left {
+                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => {
+                    // Under the lock, so that a store that has taken its deadline back does not get the bit afterwards.
+                    if let Some((_, word)) = state.deadlines.pop_first() {
+                        word.fetch_or(EXPIRED, Ordering::Relaxed);
+                    }
+                    state
+                }
+                Some(left) => {
+                    let woken = self.changed.wait_timeout(state, left);
+                    woken.unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        self.shared.lock().deadlines.remove(&self.key);
+    }
+}
+
+impl Drop for Timer {
+    fn drop(&mut self) {
+        let mut state = self.shared.lock();
+        state.ended = true;
+        let thread = state.thread.take();
+        drop(state);
+        self.shared.changed.notify_one();
+        if let Some(thread) = thread {
+            // It does not panic, and if it did, there would be nobody to tell.
+            let _ = thread.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_set_within(word: &AtomicU64, wait: Duration) -> bool {
+        let start = Instant::now();
+        while start.elapsed() < wait {
+            if word.load(Ordering::Relaxed) == EXPIRED {
+                return true;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        false
+    }
+
+    #[test]
+    fn deadlines_pass_in_order_and_not_when_taken_back() {
+        let timer = Timer::default();
+        let now = Instant::now();
+        let words: [Arc<AtomicU64>; 4] = Default::default();
+        let after = [3_600_000, 40, 20, 30].map(|millis| now + Duration::from_millis(millis));
+        let [_late, _second, _first, taken_back] =
+            std::array::from_fn(|i| timer.watch(after[i], words[i].clone()).unwrap());
+        drop(taken_back);
+        assert!(is_set_within(&words[2], Duration::from_secs(20)));
+        assert!(is_set_within(&words[1], Duration::from_secs(20)));
+        assert!(now.elapsed() >= Duration::from_millis(40));
+        assert_eq!(words[3].load(Ordering::Relaxed), 0);
+        assert_eq!(words[0].load(Ordering::Relaxed), 0);
+        assert_eq!(timer.shared.lock().deadlines.len(), 1);
+    }
+
+    #[test]
+    fn the_thread_starts_with_the_first_deadline_and_ends_with_the_timer() {
+        let timer = Timer::default();
+        assert!(timer.shared.lock().thread.is_none());
+        let word = Arc::default();
+        let deadline = timer.watch(Instant::now() + Duration::from_secs(3600), word).unwrap();
+        let shared = Arc::downgrade(&timer.shared);
+        drop(deadline);
+        // Waits for the thread, which would wait for a deadline for ever.
+        drop(timer);
+        assert!(shared.upgrade().is_none());
+    }
+}

@@ -1,0 +1,289 @@
+//! Guests that do not end by themselves, and how they are stopped: by a handle, by a deadline, wherever they are.
+#![cfg(feature = "compiler")]
+
+use mintage::{Component, Config, Engine, Instance, InterruptHandle, Linker, Result, Store, StoreContextMut, Trap};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// So long that only a test that fails waits for it.
+const LONG: Duration = Duration::from_secs(3600);
+
+fn engine() -> Engine {
+    Engine::new(Config::new().interruptible(true)).unwrap()
+}
+
+/// A component with the core module `$m` of the given fields, whose exports `run` and `seven` are the component's.
+fn component(engine: &Engine, fields: &str) -> Component {
+    let text = format!(
+        r#"(component
+            (core module $m {fields} (func (export "seven") (result i32) (i32.const 7)))
+            (core instance $i (instantiate $m))
+            (func (export "run") (canon lift (core func $i "run")))
+            (func (export "seven") (result u32) (canon lift (core func $i "seven"))))"#
+    );
+    Component::new(engine, text).unwrap()
+}
+
+fn instantiate(store: &mut Store<()>, component: &Component) -> Result<Instance> {
+    Linker::new(component.engine()).instantiate(store, component)
+}
+
+fn run(store: &mut Store<()>, instance: &Instance) -> Result<()> {
+    let run = instance.get_typed_func::<(), ()>(&mut *store, "run")?;
+    run.call(store, ())
+}
+
+fn seven(store: &mut Store<()>, instance: &Instance) -> Result<(u32,)> {
+    let seven = instance.get_typed_func::<(), (u32,)>(&mut *store, "seven")?;
+    seven.call(store, ())
+}
+
+fn assert_interrupted<R>(result: Result<R>) {
+    let error = result.err().expect("an endless guest does not return");
+    assert_eq!(error.downcast_ref(), Some(&Trap::Interrupt), "{error:?}");
+}
+
+/// Interrupts from another thread, a moment later.
+fn interrupt_soon(store: &Store<()>) -> thread::JoinHandle<()> {
+    let handle = store.interrupt_handle().unwrap();
+    thread::spawn(move || {
+        // The guest is in its loop by then, or, on a busy machine, is stopped where it enters.
+        thread::sleep(Duration::from_millis(20));
+        handle.interrupt();
+    })
+}
+
+/// Runs `run` of a component with these fields until another thread interrupts it.
+fn stop(fields: &str) {
+    let engine = engine();
+    let component = component(&engine, fields);
+    let mut store = Store::new(&engine, ());
+    let instance = instantiate(&mut store, &component).unwrap();
+    assert_eq!(seven(&mut store, &instance).unwrap(), (7,));
+    let thread = interrupt_soon(&store);
+    assert_interrupted(run(&mut store, &instance));
+    thread.join().unwrap();
+}
+
+const ENDLESS: &str = r#"(func (export "run") (loop (br 0)))"#;
+
+#[test]
+fn endless_loop() {
+    stop(ENDLESS);
+}
+
+#[test]
+fn endless_loops_of_other_forms() {
+    // Calls, stores and values carried round make the loop's memory and locals differ from turn to turn.
+    stop(
+        r#"(memory 1) (func $f)
+        (func (export "run") (local i32)
+            (i32.const 0)
+            (loop (param i32)
+                (i32.store (i32.and (i32.const 255)) (i32.const 8)) (call $f) (local.set 0 (i32.add (local.get 0) (i32.const 1)))
+                (br 0 (local.get 0))))"#,
+    );
+    stop(r#"(func (export "run") (loop (loop (br_if 0 (i32.const 0))) (br_table 0 0 (i32.const 0))))"#);
+}
+
+#[test]
+fn endless_chain_of_calls() {
+    // Neither loop nor recursion: 2^60 calls.
+    let mut fields = "(func $f0)".to_string();
+    for i in 1..=60 {
+        let callee = i - 1;
+        fields += &format!("(func $f{i} (call $f{callee}) (call $f{callee}))");
+    }
+    fields += r#"(func (export "run") (call $f60))"#;
+    stop(&fields);
+}
+
+/// A component that calls `run` of a component inside it, whose instance the outer one's functions know only by an adapter.
+fn nested(engine: &Engine) -> Component {
+    let text = format!(
+        r#"(component
+            (component $inner
+                (core module $m {ENDLESS})
+                (core instance $i (instantiate $m))
+                (func (export "run") (canon lift (core func $i "run"))))
+            (instance $inner (instantiate $inner))
+            (core func $run (canon lower (func $inner "run")))
+            (core module $m (import "" "run" (func $run)) (func (export "run") (call $run)))
+            (core instance $i (instantiate $m (with "" (instance (export "run" (func $run))))))
+            (func (export "run") (canon lift (core func $i "run"))))"#
+    );
+    Component::new(engine, text).unwrap()
+}
+
+#[test]
+fn loop_behind_an_adapter() {
+    let engine = engine();
+    let component = nested(&engine);
+    let mut store = Store::new(&engine, ());
+    let instance = instantiate(&mut store, &component).unwrap();
+    let thread = interrupt_soon(&store);
+    assert_interrupted(run(&mut store, &instance));
+    thread.join().unwrap();
+
+    let instance = instantiate(&mut store, &component).unwrap();
+    store.clear_interrupt();
+    store.set_deadline(Duration::from_millis(20)).unwrap();
+    assert_interrupted(run(&mut store, &instance));
+}
+
+#[test]
+fn start_function_that_never_ends() {
+    let engine = engine();
+    let component = component(&engine, r#"(func $f (loop (br 0))) (start $f) (func (export "run"))"#);
+    let mut store = Store::new(&engine, ());
+    let thread = interrupt_soon(&store);
+    assert_interrupted(instantiate(&mut store, &component));
+    thread.join().unwrap();
+    store.clear_interrupt();
+    store.set_deadline(Duration::from_millis(20)).unwrap();
+    assert_interrupted(instantiate(&mut store, &component));
+}
+
+#[test]
+fn host_function_that_interrupts_its_guest() {
+    let engine = engine();
+    let text = r#"(component
+        (import "stop" (func $stop))
+        (core func $stop (canon lower (func $stop)))
+        (core module $m (import "" "stop" (func $stop)) (func (export "run") (call $stop) (loop (br 0))))
+        (core instance $i (instantiate $m (with "" (instance (export "stop" (func $stop))))))
+        (func (export "run") (canon lift (core func $i "run"))))"#;
+    let component = Component::new(&engine, text).unwrap();
+    let mut linker = Linker::new(&engine);
+    let stop = |store: StoreContextMut<'_, Option<InterruptHandle>>, (): ()| {
+        store.data().as_ref().unwrap().interrupt();
+        Ok(())
+    };
+    linker.root().func_wrap("stop", stop).unwrap();
+    let mut store = Store::new(&engine, None);
+    *store.data_mut() = Some(store.interrupt_handle().unwrap());
+    let instance = linker.instantiate(&mut store, &component).unwrap();
+    let run = instance.get_typed_func::<(), ()>(&mut store, "run").unwrap();
+    assert_interrupted(run.call(&mut store, ()));
+}
+
+#[test]
+fn later_calls_are_stopped_until_it_is_cleared() {
+    let engine = engine();
+    let component = component(&engine, ENDLESS);
+    let (mut store, mut other) = (Store::new(&engine, ()), Store::new(&engine, ()));
+    let (first, second) = (
+        instantiate(&mut store, &component).unwrap(),
+        instantiate(&mut store, &component).unwrap(),
+    );
+    let handle = store.interrupt_handle().unwrap();
+    handle.clone().interrupt();
+    assert_interrupted(seven(&mut store, &first));
+    // All instances of the store, those made meanwhile as well.
+    let third = instantiate(&mut store, &component).unwrap();
+    assert_interrupted(seven(&mut store, &third));
+    // No other store.
+    let elsewhere = instantiate(&mut other, &component).unwrap();
+    assert_eq!(seven(&mut other, &elsewhere).unwrap(), (7,));
+
+    store.clear_interrupt();
+    assert_eq!(seven(&mut store, &second).unwrap(), (7,));
+    let error = seven(&mut store, &first).unwrap_err();
+    assert_eq!(error.downcast_ref(), Some(&Trap::CannotEnterComponent), "{error:?}");
+    let fresh = instantiate(&mut store, &component).unwrap();
+    assert_eq!(seven(&mut store, &fresh).unwrap(), (7,));
+
+    // A handle may outlive its store.
+    drop(store);
+    handle.interrupt();
+}
+
+#[test]
+fn deadline() {
+    let engine = engine();
+    let component = component(&engine, ENDLESS);
+    let mut store = Store::new(&engine, ());
+    let instance = instantiate(&mut store, &component).unwrap();
+    let start = Instant::now();
+    store.set_deadline(Duration::from_millis(30)).unwrap();
+    assert_interrupted(run(&mut store, &instance));
+    assert!(start.elapsed() >= Duration::from_millis(30), "{:?}", start.elapsed());
+
+    // It has passed, and stays so until it is taken back; the handles' interruption is another matter.
+    let instance = instantiate(&mut store, &component).unwrap();
+    store.clear_interrupt();
+    assert_interrupted(seven(&mut store, &instance));
+    store.clear_deadline();
+    let instance = instantiate(&mut store, &component).unwrap();
+    assert_eq!(seven(&mut store, &instance).unwrap(), (7,));
+
+    // One that is taken back, or replaced, does not come.
+    store.set_deadline(Duration::from_millis(20)).unwrap();
+    store.clear_deadline();
+    store.set_deadline(Duration::from_millis(20)).unwrap();
+    store.set_deadline(LONG).unwrap();
+    thread::sleep(Duration::from_millis(60));
+    assert_eq!(seven(&mut store, &instance).unwrap(), (7,));
+    store.interrupt_handle().unwrap().interrupt();
+    store.clear_deadline();
+    assert_interrupted(seven(&mut store, &instance));
+    store.clear_interrupt();
+
+    // More than the clock can count is none.
+    store.set_deadline(Duration::MAX).unwrap();
+    let instance = instantiate(&mut store, &component).unwrap();
+    assert_eq!(seven(&mut store, &instance).unwrap(), (7,));
+}
+
+#[test]
+fn deadlines_of_many_stores() {
+    let engine = engine();
+    let component = component(&engine, ENDLESS);
+    thread::scope(|scope| {
+        for i in 0..8 {
+            let (engine, component) = (&engine, &component);
+            scope.spawn(move || {
+                let mut store = Store::new(engine, ());
+                let instance = instantiate(&mut store, component).unwrap();
+                store.set_deadline(Duration::from_millis(10 + 5 * (i % 4))).unwrap();
+                assert_interrupted(run(&mut store, &instance));
+            });
+        }
+    });
+}
+
+#[test]
+fn engine_that_is_not_interruptible() {
+    let engine = Engine::default();
+    let component = component(&engine, r#"(func (export "run"))"#);
+    let mut store = Store::new(&engine, ());
+    for error in [
+        store.interrupt_handle().err().unwrap(),
+        store.set_deadline(LONG).unwrap_err(),
+    ] {
+        assert_eq!(
+            error.to_string(),
+            "guests of this engine cannot be interrupted: make it with `Config::interruptible(true)`"
+        );
+    }
+    // There is nothing to clear, which is no error.
+    store.clear_interrupt();
+    store.clear_deadline();
+    let instance = instantiate(&mut store, &component).unwrap();
+    assert_eq!(seven(&mut store, &instance).unwrap(), (7,));
+}
+
+#[test]
+fn artifacts_of_the_other_setting() {
+    let engines = [Engine::default(), engine()];
+    for (from, to) in [(0, 1), (1, 0)] {
+        let artifact = engines[from].precompile_component(b"(component)").unwrap();
+        // SAFETY: the engine made the artifact just now.
+        let error = unsafe { Component::deserialize(&engines[to], &artifact) }
+            .err()
+            .unwrap();
+        assert!(format!("{error:#}").contains("`Config::interruptible`"), "{error:?}");
+        // SAFETY: as above.
+        unsafe { Component::deserialize(&engines[from], &artifact) }.unwrap();
+    }
+}
