@@ -24,7 +24,8 @@ use std::ptr::{self, NonNull};
 const COPY: u64 = 2 * PAGE;
 
 /// Bytes of written pages that a released slab keeps in memory, so that the next instance does not fault on them: 256 pages.
-/// Copying a page back takes some 60 ns, a fault takes a microsecond. What was written beyond that is given back to the system.
+/// Copying a page back is one copy of 4 KiB, and a fault is an exception besides. What was written beyond that is given back to
+/// the system.
 const KEEP: usize = 1 << 20;
 
 /// How to make a slab ready: the same for each instance of a component.
@@ -200,6 +201,11 @@ impl Slab {
     /// The first byte.
     pub fn base(&self) -> NonNull<u8> {
         self.reservation.base()
+    }
+
+    /// The bytes of address space.
+    pub fn len(&self) -> usize {
+        self.reservation.len()
     }
 
     /// Whether an address is of this slab.
@@ -439,7 +445,12 @@ mod tests {
             tunables,
             ..LoadCheck::default()
         };
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("artifact");
+        std::fs::write(&path, &artifact).unwrap();
         for mapping in [
+            // SAFETY: nobody else knows the file.
+            unsafe { FileMapping::open(&path) }.unwrap(),
             FileMapping::copy_of(&artifact).unwrap(),
             FileMapping::anonymous_copy(&artifact).unwrap(),
         ] {
