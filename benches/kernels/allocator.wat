@@ -1,6 +1,5 @@
-;; Allocates and frees blocks of up to 1,024 bytes at random, the given number of times. 256 places hold a block or nothing;
-;; each turn chooses one and frees its block, or puts a new one there. Free blocks are lists, one for each power of two. The
-;; checksum adds up what freed blocks held.
+;; Allocates 256 blocks of up to 1,024 bytes and frees them in another order, the given number of times. Free blocks are lists,
+;; one for each power of two. The checksum adds up what the blocks held.
 (component
   (core module $module
     ;; The lists at 0, four bytes for each power of two; the places at 256; blocks from 4096 on, behind a word that is
@@ -28,25 +27,25 @@
       (i32.store offset=8 (local.get $block) (i32.load (local.get $list)))
       (i32.store (local.get $list) (local.get $block)))
     (func (export "run") (param $n i32) (result i64)
-      (local $random i32) (local $place i32) (local $data i32) (local $size i32) (local $sum i64)
+      (local $random i32) (local $place i32) (local $data i32) (local $sum i64)
       (call $reset)
-      (local.set $random (i32.const 2463534242))
       (loop $turns
-        ;; Three shifts and exclusive ors visit all numbers but 0.
-        (local.set $random (i32.xor (local.get $random) (i32.shl (local.get $random) (i32.const 13))))
-        (local.set $random (i32.xor (local.get $random) (i32.shr_u (local.get $random) (i32.const 17))))
-        (local.set $random (i32.xor (local.get $random) (i32.shl (local.get $random) (i32.const 5))))
-        (local.set $place (i32.shl (i32.and (local.get $random) (i32.const 255)) (i32.const 2)))
-        (if (local.tee $data (i32.load offset=256 (local.get $place)))
-          (then
-            (local.set $sum (i64.add (local.get $sum) (i64.load32_u (local.get $data))))
-            (call $free (local.get $data))
-            (i32.store offset=256 (local.get $place) (i32.const 0)))
-          (else
-            (local.set $size (i32.add (i32.and (i32.shr_u (local.get $random) (i32.const 8)) (i32.const 1020)) (i32.const 4)))
-            (local.set $data (call $allocate (local.get $size)))
-            (i32.store (local.get $data) (local.get $random))
-            (i32.store offset=256 (local.get $place) (local.get $data))))
+        (local.set $place (i32.const 0))
+        (loop $blocks
+          (local.set $random
+            (i32.add (i32.mul (local.get $random) (i32.const 1664525)) (i32.const 1013904223)))
+          (local.set $data (call $allocate (i32.add (i32.shr_u (local.get $random) (i32.const 22)) (i32.const 1))))
+          (i32.store (local.get $data) (local.get $random))
+          (i32.store offset=256 (local.get $place) (local.get $data))
+          (br_if $blocks
+            (i32.lt_u (local.tee $place (i32.add (local.get $place) (i32.const 4))) (i32.const 1024))))
+        ;; 77 is odd, so that its multiples modulo 256 visit all places.
+        (loop $blocks
+          (local.set $place (i32.and (i32.add (local.get $place) (i32.const 308)) (i32.const 1020)))
+          (local.set $data (i32.load offset=256 (local.get $place)))
+          (local.set $sum (i64.add (local.get $sum) (i64.load32_u (local.get $data))))
+          (call $free (local.get $data))
+          (br_if $blocks (local.get $place)))
         (br_if $turns (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
       (local.get $sum)))
   (core instance $core (instantiate $module))

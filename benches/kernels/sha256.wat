@@ -54,16 +54,14 @@
                 (i32.xor
                   (i32.xor (i32.rotr (local.get $e) (i32.const 6)) (i32.rotr (local.get $e) (i32.const 11)))
                   (i32.rotr (local.get $e) (i32.const 25)))))
-            (i32.xor
-              (i32.and (local.get $e) (local.get $f))
-              (i32.and (i32.xor (local.get $e) (i32.const -1)) (local.get $g)))))
+            (i32.xor (i32.and (i32.xor (local.get $f) (local.get $g)) (local.get $e)) (local.get $g))))
         (local.set $t
           (i32.add
             (i32.xor
               (i32.xor (i32.rotr (local.get $a) (i32.const 2)) (i32.rotr (local.get $a) (i32.const 13)))
               (i32.rotr (local.get $a) (i32.const 22)))
             (i32.xor
-              (i32.xor (i32.and (local.get $a) (local.get $b)) (i32.and (local.get $a) (local.get $c)))
+              (i32.and (i32.xor (local.get $b) (local.get $c)) (local.get $a))
               (i32.and (local.get $b) (local.get $c)))))
         (local.set $h (local.get $g))
         (local.set $g (local.get $f))

@@ -10,7 +10,8 @@
         (i32.store (local.get $at) (local.get $state))
         (br_if $next (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 4))) (i32.const 8192)))))
     ;; Both ends are addresses, and part of the range.
-    (func $insert (param $first i32) (param $last i32) (local $next i32) (local $at i32) (local $word i32)
+    (func $insert (param $first i32) (param $last i32)
+      (local $next i32) (local $at i32) (local $word i32) (local $place i32) (local $before i32)
       (local.set $next (i32.add (local.get $first) (i32.const 4)))
       (block $done
         (loop $words
@@ -20,9 +21,10 @@
           (block $found
             (loop $larger
               (br_if $found (i32.le_s (local.get $at) (local.get $first)))
-              (br_if $found (i32.le_s (i32.load (i32.sub (local.get $at) (i32.const 4))) (local.get $word)))
-              (i32.store (local.get $at) (i32.load (i32.sub (local.get $at) (i32.const 4))))
-              (local.set $at (i32.sub (local.get $at) (i32.const 4)))
+              (local.set $before (i32.load (local.tee $place (i32.sub (local.get $at) (i32.const 4)))))
+              (br_if $found (i32.le_s (local.get $before) (local.get $word)))
+              (i32.store (local.get $at) (local.get $before))
+              (local.set $at (local.get $place))
               (br $larger)))
           (i32.store (local.get $at) (local.get $word))
           (local.set $next (i32.add (local.get $next) (i32.const 4)))

@@ -19,14 +19,29 @@ pub struct Kernel {
 
 /// All kernels.
 pub const KERNELS: [Kernel; 11] = [
-    kernel("matrix multiply", text!("kernels/matrix-multiply.wat"), 4, 4_699_868_712_843_345_920),
+    kernel(
+        "matrix multiply",
+        text!("kernels/matrix-multiply.wat"),
+        4,
+        4_699_868_712_843_345_920,
+    ),
     kernel("SHA-256", text!("kernels/sha256.wat"), 500, 17_422_712_190_034_586_945),
     kernel("base64", text!("kernels/base64.wat"), 30, 5_098_150_409_366_027_779),
     kernel("sort", text!("kernels/sort.wat"), 3, 5_799_879_810_248_400),
     kernel("n-body", text!("kernels/n-body.wat"), 2000, 4_627_167_811_248_423_153),
-    kernel("SIMD dot product", text!("kernels/dot-product.wat"), 100, 5_165_242_892_109_962_092),
-    kernel("interpreter", text!("kernels/interpreter.wat"), 10_000, 2_166_244_737_989_633_838),
-    kernel("allocator", text!("kernels/allocator.wat"), 50_000, 53_376_595_412_582),
+    kernel(
+        "SIMD dot product",
+        text!("kernels/dot-product.wat"),
+        100,
+        5_165_242_892_109_962_092,
+    ),
+    kernel(
+        "interpreter",
+        text!("kernels/interpreter.wat"),
+        10_000,
+        2_166_244_737_989_633_838,
+    ),
+    kernel("allocator", text!("kernels/allocator.wat"), 200, 110_336_670_092_288),
     script("JavaScript: JSON", "json", 2, 13_657),
     script("JavaScript: regex", "regex", 2, 5_704),
     script("JavaScript: sort", "sort", 2, 131_347),

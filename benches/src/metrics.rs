@@ -212,7 +212,9 @@ fn kernels<C: Contender>() -> Vec<Metric<C>> {
             move |lab| run_kernel(lab, kernel),
         )
     };
-    modes.flat_map(|mode| KERNELS.map(|kernel| metric(mode, kernel))).collect()
+    modes
+        .flat_map(|mode| KERNELS.map(|kernel| metric(mode, kernel)))
+        .collect()
 }
 
 const NAME: &str = "world";
@@ -338,7 +340,9 @@ fn instantiate_and_greet_on_threads<C: Contender>(lab: &Lab<C>, threads: u32) ->
         let spans = thread::scope(|scope| -> Result<Vec<_>> {
             let running: Vec<_> = (0..threads).map(|_| scope.spawn(serve)).collect();
             let joined = running.into_iter().map(|thread| thread.join());
-            joined.map(|span| span.map_err(|_| anyhow!("a thread panicked"))?).collect()
+            joined
+                .map(|span| span.map_err(|_| anyhow!("a thread panicked"))?)
+                .collect()
         })?;
         let first = spans.iter().map(|span| span.0).min();
         let last = spans.iter().map(|span| span.1).max();
@@ -370,16 +374,12 @@ fn fib<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
 
 /// Calls a function of three instructions.
 fn add<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
-    warm(lab, ADD, "add", (40_i32, 2_i32), |&(sum,): &(i32,)| {
-        expect(sum, 42)
-    })
+    warm(lab, ADD, "add", (40_i32, 2_i32), |&(sum,): &(i32,)| expect(sum, 42))
 }
 
 /// Calls a function that gives its string back.
 fn echo<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
-    warm(lab, ECHO, "echo", (TEXT,), |(text,): &(String,)| {
-        expect(&**text, TEXT)
-    })
+    warm(lab, ECHO, "echo", (TEXT,), |(text,): &(String,)| expect(&**text, TEXT))
 }
 
 /// 65,536 calls through a table.
@@ -438,13 +438,9 @@ fn indirect_warm<C: Contender>(lab: &Lab<C>, calls: IndirectCalls) -> Result<Pro
 }
 
 fn run_kernel<C: Contender>(lab: &Lab<C>, kernel: Kernel) -> Result<Probe<'_>> {
-    warm(
-        lab,
-        kernel.guest,
-        kernel.export,
-        (kernel.n,),
-        move |&(sum,): &(u64,)| expect(sum, kernel.answer),
-    )
+    warm(lab, kernel.guest, kernel.export, (kernel.n,), move |&(sum,): &(u64,)| {
+        expect(sum, kernel.answer)
+    })
 }
 
 /// Makes a thousand calls from one component to another, each of which answers `answer`.

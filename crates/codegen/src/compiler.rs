@@ -207,6 +207,8 @@ fn shared_flags(tunables: &Tunables) -> Result<settings::Flags> {
         ("enable_multi_ret_implicit_sret", "true"),
         // All references are relative to the pc anyway; this only avoids a global offset table.
         ("is_pic", "false"),
+        // Tells where the loops are.
+        ("machine_code_cfg_info", "true"),
         // The stack limit is checked explicitly. But on a stack that is not the thread's own, nobody knows where it ends: there a
         // guard page ends it, and no frame may step over one, whose least size is a page of the smallest kind.
         ("enable_probestack", "true"),
