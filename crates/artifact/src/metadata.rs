@@ -88,7 +88,7 @@ impl Metadata {
             interruptible,
             core_exports,
             // What was accepted is compiled, and is machine code like other.
-            proposals: _,
+            features: _,
         } = expected;
         let actual = &self.tunables;
         same("memory_reservation", &actual.memory_reservation, memory_reservation)?;

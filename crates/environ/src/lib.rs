@@ -27,6 +27,6 @@ pub use index::*;
 pub use key::FuncKey;
 pub use key_table::{KeyTable, KeyTableBuilder, KeyTableError};
 pub use printable::Printable;
-pub use settings::{OptLevel, Proposals, Tunables};
+pub use settings::{Features, OptLevel, Tunables};
 pub use target::Target;
 pub use trap::Trap;

@@ -14,15 +14,35 @@ pub enum OptLevel {
     SpeedAndSize,
 }
 
-/// Proposals for the component model that are accepted besides what is settled (Explainer.md, "Gated Features").
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Proposals {
-    /// `implements` on imports and exports.
+/// Features of the core language and of the component model that are accepted besides core WebAssembly 2.0 and the settled,
+/// synchronous component model. A field is here when the whole pipeline supports the feature; finished proposals are on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Features {
+    /// Fixed-width SIMD (part of 2.0, but can be turned off).
+    pub simd: bool,
+    /// More than one memory in a module.
+    pub multi_memory: bool,
+    /// Arithmetic in constant expressions.
+    pub extended_const: bool,
+    /// `implements` on imports and exports of components (Explainer.md, "Gated Features").
     pub implements: bool,
-    /// `map<k, v>`.
+    /// `map<k, v>` in components.
     pub map: bool,
-    /// `list<t, n>`.
+    /// `list<t, n>` in components.
     pub fixed_length_lists: bool,
+}
+
+impl Default for Features {
+    fn default() -> Self {
+        Self {
+            simd: true,
+            multi_memory: true,
+            extended_const: true,
+            implements: false,
+            map: false,
+            fixed_length_lists: false,
+        }
+    }
 }
 
 /// Settings that machine code and layout depend on.
@@ -46,7 +66,7 @@ pub struct Tunables {
     /// Whether every export of every core instance is kept reachable and listed (for the `.wast` runner).
     pub core_exports: bool,
     /// Which components are accepted.
-    pub proposals: Proposals,
+    pub features: Features,
 }
 
 impl Default for Tunables {
@@ -60,7 +80,7 @@ impl Default for Tunables {
             address_map: true,
             interruptible: false,
             core_exports: false,
-            proposals: Proposals::default(),
+            features: Features::default(),
         }
     }
 }

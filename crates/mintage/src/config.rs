@@ -105,21 +105,39 @@ impl Config {
         self
     }
 
+    /// Whether modules may use fixed-width SIMD; default: yes.
+    pub fn wasm_simd(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.simd = enable;
+        self
+    }
+
+    /// Whether modules may have more than one memory; default: yes.
+    pub fn wasm_multi_memory(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.multi_memory = enable;
+        self
+    }
+
+    /// Whether constant expressions may add, subtract and multiply integers; default: yes.
+    pub fn wasm_extended_const(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.extended_const = enable;
+        self
+    }
+
     /// Whether components may say which interface an import or export `implements`; default: no.
     pub fn wasm_component_model_implements(&mut self, enable: bool) -> &mut Self {
-        self.tunables.proposals.implements = enable;
+        self.tunables.features.implements = enable;
         self
     }
 
     /// Whether components may use `map<k, v>`; default: no. To the host it is a `list<tuple<k, v>>`.
     pub fn wasm_component_model_map(&mut self, enable: bool) -> &mut Self {
-        self.tunables.proposals.map = enable;
+        self.tunables.features.map = enable;
         self
     }
 
     /// Whether components may use `list<t, n>`, lists of fixed length; default: no. To the host it is a tuple of `n` times `t`.
     pub fn wasm_component_model_fixed_length_lists(&mut self, enable: bool) -> &mut Self {
-        self.tunables.proposals.fixed_length_lists = enable;
+        self.tunables.features.fixed_length_lists = enable;
         self
     }
 

@@ -12,12 +12,12 @@ pub(crate) use body::Use;
 pub(crate) use component::{Capture, Component, ComponentIndex, DefinitionKind, OuterRef};
 pub(crate) use module::{CoreModule, val_type};
 
-use crate::features;
+use crate::wasm_features;
 use anyhow::{Result, bail, ensure};
 use body::Unvalidated;
 use component::ComponentBuilder;
 use error::wasm_error;
-use mintage_environ::{IndexVec, ModuleId, Proposals, Signatures};
+use mintage_environ::{Features, IndexVec, ModuleId, Signatures};
 use module::ModuleBuilder;
 use wasmparser::{Encoding, Parser, Payload, ValidPayload, Validator};
 
@@ -34,9 +34,9 @@ pub(crate) struct Parsed<'a> {
 }
 
 /// Parses and validates a component.
-pub(crate) fn parse(bytes: &[u8], proposals: Proposals) -> Result<Parsed<'_>> {
+pub(crate) fn parse(bytes: &[u8], features: Features) -> Result<Parsed<'_>> {
     check_header(bytes)?;
-    let features = features(proposals);
+    let features = wasm_features(features);
     let mut parser = Parser::new(0);
     parser.set_features(features);
     let mut walk = Walk {
