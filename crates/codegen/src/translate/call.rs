@@ -1,4 +1,4 @@
-//! Calls: direct, through tables, and of builtins.
+//! Calls: direct, through tables, and of builtins; those in the caller's place (tail calls) as well.
 
 use super::state::trap_code;
 use super::table::Element;
@@ -15,41 +15,68 @@ use wasmparser::Operator;
 /// The most segments that are searched for an entry of a constant table.
 const MAX_SEARCHED_SEGMENTS: usize = 256;
 
+/// Where a call comes back to.
+#[derive(Clone, Copy)]
+pub(super) enum Return {
+    /// To the caller, with results for its operand stack.
+    Here,
+    /// To the caller's own caller: the callee takes the place of the caller's frame.
+    ToCaller,
+}
+
 impl<'a> Translator<'a, '_> {
     pub(super) fn call_operator(&mut self, operator: &Operator<'a>) -> Result<bool> {
         match *operator {
-            Operator::Call { function_index } => {
-                let func = FuncIndex::from_u32(function_index);
-                self.call(self.instance.func_key(self.instance_id, func), self.module.funcs[func]);
-            }
+            Operator::Call { function_index } => self.call_function(function_index, Return::Here),
+            Operator::ReturnCall { function_index } => self.call_function(function_index, Return::ToCaller),
             Operator::CallIndirect {
                 type_index,
                 table_index,
-            } => {
-                let table = self.instance.tables[table_index as usize];
-                self.call_indirect(table, self.module.types[type_index as usize]);
-            }
+            } => self.call_table(type_index, table_index, Return::Here),
+            Operator::ReturnCallIndirect {
+                type_index,
+                table_index,
+            } => self.call_table(type_index, table_index, Return::ToCaller),
             _ => return Ok(false),
         }
         Ok(true)
     }
 
+    fn call_function(&mut self, function: u32, return_: Return) {
+        let func = FuncIndex::from_u32(function);
+        let key = self.instance.func_key(self.instance_id, func);
+        self.call(key, self.module.funcs[func], return_);
+    }
+
+    fn call_table(&mut self, ty: u32, table: u32, return_: Return) {
+        let table = self.instance.tables[table as usize];
+        self.call_indirect(table, self.module.types[ty as usize], return_);
+    }
+
     /// A direct call with the arguments on the operand stack.
-    fn call(&mut self, key: FuncKey, sig: SigId) {
+    fn call(&mut self, key: FuncKey, sig: SigId, return_: Return) {
         let arguments = self.take_arguments(sig);
         let signature = self.signature(sig);
         let callee = self.imports.function(self.builder.func, key, |_| signature);
-        let call = self.ins().call(callee, &arguments);
-        self.push_results(call);
+        match return_ {
+            Return::Here => {
+                let call = self.ins().call(callee, &arguments);
+                self.push_results(call);
+            }
+            Return::ToCaller => {
+                self.ins().return_call(callee, &arguments);
+                self.reachable = false;
+            }
+        }
     }
 
-    fn call_indirect(&mut self, table: TableId, sig: SigId) {
+    fn call_indirect(&mut self, table: TableId, sig: SigId, return_: Return) {
         let index = self.pop();
         if let Some(index) = self.known_integer(index)
             && let Some(entry) = self.constant_entry(table, index)
         {
             return match entry {
-                Const::Func(callee) if callee.sig == sig => self.call(callee.key, sig),
+                Const::Func(callee) if callee.sig == sig => self.call(callee.key, sig, return_),
                 Const::Func(_) => self.trap(trap_code(Trap::BadSignature)),
                 _ => self.trap(trap_code(Trap::IndirectCallToNull)),
             };
@@ -69,8 +96,16 @@ impl<'a> Translator<'a, '_> {
 
         let arguments = self.take_arguments(sig);
         let signature = self.signature(sig);
-        let call = self.ins().call_indirect(signature, code, &arguments);
-        self.push_results(call);
+        match return_ {
+            Return::Here => {
+                let call = self.ins().call_indirect(signature, code, &arguments);
+                self.push_results(call);
+            }
+            Return::ToCaller => {
+                self.ins().return_call_indirect(signature, code, &arguments);
+                self.reachable = false;
+            }
+        }
     }
 
     /// Traps unless `word`, the signature word of a table entry, says `sig`.
