@@ -60,6 +60,13 @@ impl Config {
         self
     }
 
+    /// Bytes of address space of each component instance's heap of exceptions and other objects, if its code can make any;
+    /// default: 512 MiB, and at most 1 GiB are used. Objects take at most half of it at a time.
+    pub fn gc_heap_reservation(&mut self, bytes: u32) -> &mut Self {
+        self.tunables.gc_heap_reservation = bytes;
+        self
+    }
+
     /// Bytes of stack that a guest may use, counted from the host's outermost call; default: 512 KiB. The thread that calls
     /// needs as much, and room for host functions besides.
     pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Self {
