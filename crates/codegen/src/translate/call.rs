@@ -3,7 +3,7 @@
 use super::state::trap_code;
 use super::table::Element;
 use super::{Translator, Values};
-use crate::abi;
+use crate::{abi, adapter};
 use anyhow::Result;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Inst, InstBuilder, SigRef, Value, types};
@@ -20,14 +20,14 @@ impl<'a> Translator<'a, '_> {
         match *operator {
             Operator::Call { function_index } => {
                 let func = FuncIndex::from_u32(function_index);
-                self.call(self.instance.func_key(self.instance_id, func), self.module.funcs[func]);
+                self.call(self.instance.func_key(self.instance_id, func), self.module.funcs[func])?;
             }
             Operator::CallIndirect {
                 type_index,
                 table_index,
             } => {
                 let table = self.instance.tables[table_index as usize];
-                self.call_indirect(table, self.module.types[type_index as usize]);
+                self.call_indirect(table, self.module.types[type_index as usize])?;
             }
             _ => return Ok(false),
         }
@@ -35,28 +35,44 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// A direct call with the arguments on the operand stack.
-    fn call(&mut self, key: FuncKey, sig: SigId) {
+    fn call(&mut self, key: FuncKey, sig: SigId) -> Result<()> {
         let arguments = self.take_arguments(sig);
+        if let FuncKey::Adapter(id) = key
+            && let Some(adapter) = adapter::inlined(self.input.program, id)
+        {
+            let results = adapter::call(
+                &self.input,
+                &mut self.builder,
+                self.imports,
+                adapter,
+                self.ctx,
+                &arguments[1..],
+            )?;
+            self.stack.extend_from_slice(&results);
+            return Ok(());
+        }
         let signature = self.signature(sig);
         let callee = self.imports.function(self.builder.func, key, |_| signature);
         let call = self.ins().call(callee, &arguments);
         self.push_results(call);
+        Ok(())
     }
 
-    fn call_indirect(&mut self, table: TableId, sig: SigId) {
+    fn call_indirect(&mut self, table: TableId, sig: SigId) -> Result<()> {
         let index = self.pop();
         if let Some(index) = self.known_integer(index)
             && let Some(entry) = self.constant_entry(table, index)
         {
-            return match entry {
-                Const::Func(callee) if callee.sig == sig => self.call(callee.key, sig),
+            match entry {
+                Const::Func(callee) if callee.sig == sig => self.call(callee.key, sig)?,
                 Const::Func(_) => self.trap(trap_code(Trap::BadSignature)),
                 _ => self.trap(trap_code(Trap::IndirectCallToNull)),
-            };
+            }
+            return Ok(());
         }
 
         let Some(Element { address, offset, flags }) = self.table_element(table, index) else {
-            return;
+            return Ok(());
         };
         let signature_offset = offset + offset_of!(FuncEntry, signature) as i32;
         let code_offset = offset + offset_of!(FuncEntry, code_offset) as i32;
@@ -71,6 +87,7 @@ impl<'a> Translator<'a, '_> {
         let signature = self.signature(sig);
         let call = self.ins().call_indirect(signature, code, &arguments);
         self.push_results(call);
+        Ok(())
     }
 
     /// Traps unless `word`, the signature word of a table entry, says `sig`.
