@@ -168,7 +168,7 @@ impl Fuse<'_, '_, '_> {
                 let [zero, one] = [blocks[&cases[0]], blocks[&cases[1]]];
                 self.builder.ins().brif(discriminant, one, [], zero, []);
             }
-            _ => switch.emit(&mut self.builder, discriminant, default),
+            _ => switch.emit(self.builder, discriminant, default),
         }
         arms
     }
