@@ -3,7 +3,7 @@
 use super::state::trap_code;
 use super::table::Element;
 use super::{Translator, Values};
-use crate::abi;
+use crate::{abi, adapter};
 use anyhow::Result;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Inst, InstBuilder, SigRef, Value, types};
@@ -27,35 +27,49 @@ pub(super) enum Return {
 impl<'a> Translator<'a, '_> {
     pub(super) fn call_operator(&mut self, operator: &Operator<'a>) -> Result<bool> {
         match *operator {
-            Operator::Call { function_index } => self.call_function(function_index, Return::Here),
-            Operator::ReturnCall { function_index } => self.call_function(function_index, Return::ToCaller),
+            Operator::Call { function_index } => self.call_function(function_index, Return::Here)?,
+            Operator::ReturnCall { function_index } => self.call_function(function_index, Return::ToCaller)?,
             Operator::CallIndirect {
                 type_index,
                 table_index,
-            } => self.call_table(type_index, table_index, Return::Here),
+            } => self.call_table(type_index, table_index, Return::Here)?,
             Operator::ReturnCallIndirect {
                 type_index,
                 table_index,
-            } => self.call_table(type_index, table_index, Return::ToCaller),
+            } => self.call_table(type_index, table_index, Return::ToCaller)?,
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    fn call_function(&mut self, function: u32, return_: Return) {
+    fn call_function(&mut self, function: u32, return_: Return) -> Result<()> {
         let func = FuncIndex::from_u32(function);
         let key = self.instance.func_key(self.instance_id, func);
-        self.call(key, self.module.funcs[func], return_);
+        self.call(key, self.module.funcs[func], return_)
     }
 
-    fn call_table(&mut self, ty: u32, table: u32, return_: Return) {
+    fn call_table(&mut self, ty: u32, table: u32, return_: Return) -> Result<()> {
         let table = self.instance.tables[table as usize];
-        self.call_indirect(table, self.module.types[ty as usize], return_);
+        self.call_indirect(table, self.module.types[ty as usize], return_)
     }
 
     /// A direct call with the arguments on the operand stack.
-    fn call(&mut self, key: FuncKey, sig: SigId, return_: Return) {
+    fn call(&mut self, key: FuncKey, sig: SigId, return_: Return) -> Result<()> {
         let arguments = self.take_arguments(sig);
+        if let (FuncKey::Adapter(id), Return::Here) = (key, return_)
+            && let Some(adapter) = adapter::inlined(self.input.program, id)
+        {
+            let results = adapter::call(
+                &self.input,
+                &mut self.builder,
+                self.imports,
+                adapter,
+                self.ctx,
+                &arguments[1..],
+            )?;
+            self.stack.extend_from_slice(&results);
+            return Ok(());
+        }
         let signature = self.signature(sig);
         let callee = self.imports.function(self.builder.func, key, |_| signature);
         match return_ {
@@ -68,22 +82,24 @@ impl<'a> Translator<'a, '_> {
                 self.reachable = false;
             }
         }
+        Ok(())
     }
 
-    fn call_indirect(&mut self, table: TableId, sig: SigId, return_: Return) {
+    fn call_indirect(&mut self, table: TableId, sig: SigId, return_: Return) -> Result<()> {
         let index = self.pop();
         if let Some(index) = self.known_integer(index)
             && let Some(entry) = self.constant_entry(table, index)
         {
-            return match entry {
-                Const::Func(callee) if callee.sig == sig => self.call(callee.key, sig, return_),
+            match entry {
+                Const::Func(callee) if callee.sig == sig => self.call(callee.key, sig, return_)?,
                 Const::Func(_) => self.trap(trap_code(Trap::BadSignature)),
                 _ => self.trap(trap_code(Trap::IndirectCallToNull)),
-            };
+            }
+            return Ok(());
         }
 
         let Some(Element { address, offset, flags }) = self.table_element(table, index) else {
-            return;
+            return Ok(());
         };
         let signature_offset = offset + offset_of!(FuncEntry, signature) as i32;
         let code_offset = offset + offset_of!(FuncEntry, code_offset) as i32;
@@ -106,6 +122,7 @@ impl<'a> Translator<'a, '_> {
                 self.reachable = false;
             }
         }
+        Ok(())
     }
 
     /// Traps unless `word`, the signature word of a table entry, says `sig`.
