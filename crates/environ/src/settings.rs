@@ -24,6 +24,8 @@ pub struct Features {
     pub multi_memory: bool,
     /// Arithmetic in constant expressions.
     pub extended_const: bool,
+    /// References to functions of a known type, and references that cannot be null.
+    pub function_references: bool,
     /// `implements` on imports and exports of components (Explainer.md, "Gated Features").
     pub implements: bool,
     /// `map<k, v>` in components.
@@ -38,6 +40,7 @@ impl Default for Features {
             simd: true,
             multi_memory: true,
             extended_const: true,
+            function_references: true,
             implements: false,
             map: false,
             fixed_length_lists: false,

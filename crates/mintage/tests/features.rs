@@ -13,6 +13,11 @@ const FEATURES: &[Feature] = &[
         Config::wasm_extended_const,
         "(global i32 (i32.add (i32.const 1) (i32.const 2)))",
     ),
+    (
+        "wasm_function_references",
+        Config::wasm_function_references,
+        "(type $f (func)) (func (param (ref $f)) (call_ref $f (local.get 0)))",
+    ),
 ];
 
 fn compile(config: &Config, module: &str) -> mintage::Result<Component> {

@@ -34,11 +34,6 @@ const ADVICE: &[(WasmFeatures, &str, &str)] = &[
         "64-bit memories",
         "compile for a 32-bit target (`wasm32-...`)",
     ),
-    (
-        WasmFeatures::FUNCTION_REFERENCES,
-        "typed function references",
-        "compile without it",
-    ),
     (WasmFeatures::GC, "garbage collection", "compile for linear memory"),
     (WasmFeatures::CUSTOM_PAGE_SIZES, "custom page sizes", "use 64 KiB pages"),
     (
@@ -75,6 +70,7 @@ const SETTINGS: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::SIMD, "Config::wasm_simd"),
     (WasmFeatures::MULTI_MEMORY, "Config::wasm_multi_memory"),
     (WasmFeatures::EXTENDED_CONST, "Config::wasm_extended_const"),
+    (WasmFeatures::FUNCTION_REFERENCES, "Config::wasm_function_references"),
     (WasmFeatures::CM_IMPLEMENTS, "Config::wasm_component_model_implements"),
     (WasmFeatures::CM_MAP, "Config::wasm_component_model_map"),
     (
