@@ -28,6 +28,8 @@ pub struct Features {
     pub memory64: bool,
     /// Calls that replace the caller.
     pub tail_call: bool,
+    /// References to functions of a known type, and references that cannot be null.
+    pub function_references: bool,
     /// `implements` on imports and exports of components (Explainer.md, "Gated Features").
     pub implements: bool,
     /// `map<k, v>` in components.
@@ -44,6 +46,7 @@ impl Default for Features {
             extended_const: true,
             memory64: true,
             tail_call: true,
+            function_references: true,
             implements: false,
             map: false,
             fixed_length_lists: false,

@@ -143,6 +143,12 @@ impl Config {
         self
     }
 
+    /// Whether modules may refer to functions of a known type (`call_ref`), and have references that are never null; default: yes.
+    pub fn wasm_function_references(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.function_references = enable;
+        self
+    }
+
     /// Whether components may say which interface an import or export `implements`; default: no.
     pub fn wasm_component_model_implements(&mut self, enable: bool) -> &mut Self {
         self.tunables.features.implements = enable;

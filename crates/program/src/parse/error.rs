@@ -24,11 +24,6 @@ const ADVICE: &[(WasmFeatures, &str, &str)] = &[
         "legacy exceptions",
         "compile without them (`panic = \"abort\"`, `-fno-exceptions`)",
     ),
-    (
-        WasmFeatures::FUNCTION_REFERENCES,
-        "typed function references",
-        "compile without it",
-    ),
     (WasmFeatures::GC, "garbage collection", "compile for linear memory"),
     (WasmFeatures::CUSTOM_PAGE_SIZES, "custom page sizes", "use 64 KiB pages"),
     (
@@ -67,6 +62,7 @@ const SETTINGS: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::EXTENDED_CONST, "Config::wasm_extended_const"),
     (WasmFeatures::MEMORY64, "Config::wasm_memory64"),
     (WasmFeatures::TAIL_CALL, "Config::wasm_tail_call"),
+    (WasmFeatures::FUNCTION_REFERENCES, "Config::wasm_function_references"),
     (WasmFeatures::CM_IMPLEMENTS, "Config::wasm_component_model_implements"),
     (WasmFeatures::CM_MAP, "Config::wasm_component_model_map"),
     (
