@@ -136,6 +136,11 @@ impl Slab {
         &self.0.image
     }
 
+    #[cfg(test)]
+    pub fn claim_mut(&mut self) -> &mut Claim {
+        &mut self.0.claim
+    }
+
     /// The first byte.
     pub fn base(&self) -> NonNull<u8> {
         self.0.reservation.base()

@@ -336,3 +336,209 @@ impl Dirty {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Code, LoadCheck};
+    use mintage_compile::NoProgress;
+    use mintage_environ::Tunables;
+
+    const MINIMAL: &str = "(component (core module $m (memory 1)) (core instance (instantiate $m)))";
+
+    fn code(pool: &Arc<Pool>, text: &str) -> Arc<Code> {
+        let bytes = wat::parse_str(text).unwrap();
+        let artifact = mintage_compile::compile(&bytes, &Tunables::default(), &NoProgress).unwrap();
+        // SAFETY: the compiler made the artifact.
+        unsafe { Code::from_bytes(&artifact, &LoadCheck::default(), pool) }.unwrap()
+    }
+
+    fn slab(code: &Code) -> anyhow::Result<Slab> {
+        Slab::acquire(code, code.image())
+    }
+
+    fn counts(pool: &Pool) -> (usize, usize, usize) {
+        let counts = *lock(&pool.counts);
+        let resident = pool.resident.load(Ordering::Relaxed);
+        (counts.components, counts.slabs, resident)
+    }
+
+    /// Waits until the background thread, if there is one, has done what it was given.
+    fn settle(code: &Code, idle: usize) {
+        for _ in 0..10_000 {
+            if code.shelf().idle() == idle {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        panic!("{} idle slabs in place of {idle}", code.shelf().idle());
+    }
+
+    #[test]
+    fn slabs_are_counted_until_they_are_unmapped() {
+        for background in [false, true] {
+            let pool = Pool::new(PoolConfig::new().max_unused_warm_slots(3).background_reset(background));
+            let code = code(&pool, MINIMAL);
+            let slabs: Vec<Slab> = (0..5).map(|_| slab(&code).unwrap()).collect();
+            let each = code.image().copied().iter().map(|run| run.len as usize).sum::<usize>();
+            assert!(each > 0);
+            assert_eq!(counts(&pool), (1, 5, 5 * each));
+            for slab in slabs {
+                slab.release(&code, true);
+            }
+            settle(&code, 3);
+            for _ in 0..1000 {
+                if counts(&pool).1 == 3 {
+                    break;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            assert_eq!(counts(&pool), (1, 3, 3 * each));
+            assert_eq!(code.shelf().usage().slabs.load(Ordering::Relaxed), 3);
+            drop(code);
+            for _ in 0..1000 {
+                if counts(&pool).0 == 0 {
+                    break;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            assert_eq!(counts(&pool), (0, 0, 0));
+            assert_eq!(*lock(&pool.counts), Counts::default());
+        }
+    }
+
+    #[test]
+    fn the_coldest_component_gives_slabs_back_first() {
+        let pool = Pool::new(PoolConfig::new().total_component_instances(8));
+        let [cold, warm, new] = [(); 3].map(|()| code(&pool, MINIMAL));
+        for code in [&cold, &warm] {
+            let slabs = [(); 3].map(|()| slab(code).unwrap());
+            slabs.into_iter().for_each(|slab| slab.release(code, false));
+        }
+        let idle = || [&cold, &warm, &new].map(|code| code.shelf().idle());
+        let mut used = vec![slab(&new).unwrap(), slab(&new).unwrap()];
+        assert_eq!(idle(), [3, 3, 0]);
+        // Beyond its share, so that a quarter of the slots becomes free again.
+        used.push(slab(&new).unwrap());
+        assert_eq!(idle(), [0, 3, 0]);
+        // Whoever was used last is warm.
+        slab(&cold).unwrap().release(&cold, false);
+        used.push(slab(&new).unwrap());
+        assert_eq!(idle(), [1, 1, 0]);
+    }
+
+    #[test]
+    fn components_keep_to_their_share_when_slots_are_scarce() {
+        let pool = Pool::new(PoolConfig::new().total_component_instances(8));
+        let first = code(&pool, MINIMAL);
+        // Alone it may have all.
+        let all: Vec<Slab> = (0..8).map(|_| slab(&first).unwrap()).collect();
+        let error = slab(&first).err().unwrap().to_string();
+        assert_eq!(
+            error,
+            "the pool's 8 slots are all in use; drop instances, or raise `PoolConfig::total_component_instances`"
+        );
+        drop(all);
+        let second = code(&pool, MINIMAL);
+        let most: Vec<Slab> = (0..6).map(|_| slab(&first).unwrap()).collect();
+        let error = slab(&first).err().unwrap().to_string();
+        assert!(
+            error.starts_with("the component has 6 of the pool's 8 slots") && error.contains("other 1 components"),
+            "{error}"
+        );
+        let rest: Vec<Slab> = (0..2).map(|_| slab(&second).unwrap()).collect();
+        assert!(slab(&second).is_err());
+        drop((most, rest));
+        assert_eq!(counts(&pool), (2, 0, 0));
+    }
+
+    #[test]
+    fn address_space_is_shared_likewise() {
+        let pool = Pool::new(PoolConfig::new().total_address_space(50 << 30));
+        let (first, second) = (code(&pool, MINIMAL), code(&pool, "(component)"));
+        let slabs: Vec<Slab> = std::iter::from_fn(|| slab(&first).ok()).collect();
+        // Six gigabytes each, up to three quarters.
+        assert_eq!(slabs.len(), 6);
+        let error = slab(&first).err().unwrap().to_string();
+        assert!(error.contains("37 of its 50 GiB of address space"), "{error}");
+        let other = slab(&second).unwrap();
+        drop(second);
+        // The slab of a component that is gone still counts.
+        let slabs: Vec<Slab> = slabs
+            .into_iter()
+            .chain(std::iter::from_fn(|| slab(&first).ok()))
+            .collect();
+        assert_eq!(slabs.len(), 8);
+        let error = slab(&first).err().unwrap().to_string();
+        assert!(error.contains("raise `PoolConfig::total_address_space`"), "{error}");
+        drop(other);
+    }
+
+    #[test]
+    fn colder_slabs_make_room_for_what_warmer_ones_keep_in_memory() {
+        let pool = Pool::new(PoolConfig::new().total_keep_resident(40 << 10).keep_resident(32 << 10));
+        let [cold, warm] = [(); 2].map(|()| code(&pool, MINIMAL));
+        let mut slabs = [&cold, &warm].map(|code| slab(code).unwrap());
+        let [first, second] = &mut slabs;
+        let keep = |slab: &mut Slab, bytes: usize, code: &Code| slab.claim_mut().keep_resident(bytes, code.shelf());
+        assert_eq!(keep(first, 100 << 10, &cold), 32 << 10);
+        // The other one is in use.
+        let before = counts(&pool).2;
+        assert!(keep(second, 32 << 10, &warm) < 32 << 10);
+        assert_eq!(counts(&pool).2, before);
+        let [first, mut second] = slabs;
+        cold.shelf().put(first);
+        assert_eq!(keep(&mut second, 32 << 10, &warm), 32 << 10);
+        assert_eq!((cold.shelf().idle(), counts(&pool).2), (0, 32 << 10));
+        assert_eq!(keep(&mut second, 1000, &warm), 1000);
+        drop(second);
+        assert_eq!(counts(&pool), (2, 0, 0));
+    }
+
+    #[test]
+    fn threads_find_each_others_slabs() {
+        let pool = Pool::new(PoolConfig::new().total_component_instances(4));
+        let code = code(&pool, MINIMAL);
+        // Four threads hold at most one slab each, so that there always is one, be it in another's list.
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for round in 0..500 {
+                        slab(&code).unwrap().release(&code, round % 3 == 0);
+                    }
+                });
+            }
+        });
+        assert!(code.shelf().idle() <= 4);
+        assert_eq!(counts(&pool).1, code.shelf().idle());
+    }
+
+    #[test]
+    fn limits_are_found_one_after_the_other() {
+        let mut config = PoolConfig::new();
+        config.total_component_instances(100).total_address_space(1000);
+        let counts = |components, slabs, address_space| Counts {
+            components,
+            slabs,
+            address_space,
+            mappings: 0,
+        };
+        let admit = |counts: Counts, slabs, space, more| counts.admit(&config, slabs, space, more, 10);
+        assert_eq!(admit(counts(1, 99, 0), 99, 0, 1), None);
+        assert_eq!(admit(counts(1, 100, 0), 99, 0, 1), Some(Limit::Slots));
+        assert_eq!(admit(counts(1, 5, 990), 5, 990, 11), Some(Limit::AddressSpace));
+        assert_eq!(admit(counts(1, 5, u64::MAX), 5, 0, 1), Some(Limit::AddressSpace));
+        assert_eq!(admit(counts(2, 74, 0), 74, 0, 1), None);
+        assert_eq!(admit(counts(2, 75, 0), 75, 0, 1), Some(Limit::Share));
+        assert_eq!(admit(counts(2, 75, 0), 49, 0, 1), None);
+        assert_eq!(admit(counts(2, 5, 750), 5, 750, 1), Some(Limit::Share));
+        assert_eq!(admit(counts(2, 5, 750), 5, 499, 1), None);
+        // Everybody may have one.
+        assert_eq!(admit(counts(200, 99, 990), 0, 0, 10), None);
+        let many = Counts {
+            mappings: sys::mmap::max_mappings() / 2,
+            ..counts(1, 1, 1)
+        };
+        assert_eq!(admit(many, 1, 1, 1), Some(Limit::Mappings));
+    }
+}
