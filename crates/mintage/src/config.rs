@@ -2,6 +2,7 @@
 
 pub use mintage_environ::OptLevel;
 use mintage_environ::Tunables;
+pub use mintage_runtime::PoolConfig;
 
 /// The settings of an [`Engine`](crate::Engine). An artifact can be loaded by engines whose machine code settings are those
 /// that it was compiled with.
@@ -12,6 +13,7 @@ pub struct Config {
     pub(crate) max_address_space: u64,
     pub(crate) threads: Option<usize>,
     pub(crate) verify_artifacts: bool,
+    pub(crate) pool: PoolConfig,
 }
 
 impl Default for Config {
@@ -24,6 +26,7 @@ impl Default for Config {
             max_address_space: 1 << 40,
             threads: None,
             verify_artifacts: false,
+            pool: PoolConfig::default(),
         }
     }
 }
@@ -172,6 +175,12 @@ impl Config {
     /// a word in memory wherever a function is entered and at the head of each loop.
     pub fn interruptible(&mut self, interruptible: bool) -> &mut Self {
         self.tunables.interruptible = interruptible;
+        self
+    }
+
+    /// How many instances the engine can have at a time, and what it keeps for the next ones.
+    pub fn pool(&mut self, config: PoolConfig) -> &mut Self {
+        self.pool = config;
         self
     }
 
