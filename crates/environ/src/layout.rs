@@ -580,6 +580,31 @@ mod tests {
     }
 
     #[test]
+    fn memories_with_64_bit_indexes_take_what_the_setting_says() {
+        let mut shape = Shape::default();
+        let mut wide = memory(0, 1);
+        wide.index64 = true;
+        let wide = shape.memories.push(wide);
+        let narrow = shape.memories.push(memory(0, 1));
+        shape.domains.push(Some(narrow));
+        let mut tunables = Tunables {
+            memory_reservation: 16 << 30,
+            ..Tunables::default()
+        };
+        let layout = SlabLayout::compute(&shape, &tunables).unwrap();
+        assert_eq!(layout.memories[wide].capacity, 16 << 30);
+        assert_eq!(layout.memories[narrow].capacity, 4 << 30);
+        assert!(layout.memories[wide].needs_check(0, 1));
+        assert!(!layout.memories[narrow].needs_check(0, 1));
+
+        for (reservation, guard) in [(u64::MAX, 0), (1 << 16, u64::MAX)] {
+            (tunables.memory_reservation, tunables.memory_guard) = (reservation, guard);
+            let error = SlabLayout::compute(&shape, &tunables).unwrap_err().to_string();
+            assert!(error.contains("address space"), "{error}");
+        }
+    }
+
+    #[test]
     fn nothing_in_a_head_is_too_far_from_ctx() {
         let mut head = Head(MAX_BELOW_CTX - 24);
         assert_eq!(head.take(8).unwrap(), i32::MIN + 16);
