@@ -484,12 +484,10 @@ fn memory_layout(id: MemoryId, memory: &MemoryShape, tunables: &Tunables) -> Res
             tunables.memory_reservation
         );
     };
-    let maximum = memory
-        .maximum
-        .and_then(bytes)
-        .unwrap_or(u64::MAX)
-        .min(reservation)
-        .max(minimum);
+    // A 32-bit memory of one-byte pages has one page less than there are addresses, or its size would be no `i32`.
+    let most_pages = if memory.index64 { u64::MAX } else { u64::from(u32::MAX) };
+    let maximum = memory.maximum.unwrap_or(most_pages).min(most_pages);
+    let maximum = bytes(maximum).unwrap_or(u64::MAX).min(reservation).max(minimum);
     let reserved = reservation + align_up(tunables.memory_guard.min(MAX_SLAB), REGION_ALIGN);
     Ok(MemoryLayout {
         domain: memory.domain,
