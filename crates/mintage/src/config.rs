@@ -152,6 +152,31 @@ impl Config {
         self
     }
 
+    /// Whether modules may use relaxed SIMD, whose results can differ from processor to processor; default: yes. See
+    /// [`relaxed_simd_deterministic`](Self::relaxed_simd_deterministic).
+    pub fn wasm_relaxed_simd(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.relaxed_simd = enable;
+        self
+    }
+
+    /// Whether modules may use sums and products of 128 bits; default: yes.
+    pub fn wasm_wide_arithmetic(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.wide_arithmetic = enable;
+        self
+    }
+
+    /// Whether modules may use atomic operators; default: yes. Shared memories are not supported.
+    pub fn wasm_threads(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.threads = enable;
+        self
+    }
+
+    /// Whether memories may have pages of one byte; default: no, since the proposal is not finished.
+    pub fn wasm_custom_page_sizes(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.custom_page_sizes = enable;
+        self
+    }
+
     /// Whether components may say which interface an import or export `implements`; default: no.
     pub fn wasm_component_model_implements(&mut self, enable: bool) -> &mut Self {
         self.tunables.features.implements = enable;
@@ -181,6 +206,19 @@ impl Config {
     /// How many instances the engine can have at a time, and what it keeps for the next ones.
     pub fn pool(&mut self, config: PoolConfig) -> &mut Self {
         self.pool = config;
+        self
+    }
+
+    /// Whether every NaN that arithmetic gives is the canonical one; default: no. With it, floats have the same bits on every
+    /// processor, and each operation on them takes about two instructions more.
+    pub fn cranelift_nan_canonicalization(&mut self, canonicalize: bool) -> &mut Self {
+        self.tunables.nan_canonicalization = canonicalize;
+        self
+    }
+
+    /// Whether relaxed SIMD gives the same results on every processor, at some cost; default: no.
+    pub fn relaxed_simd_deterministic(&mut self, deterministic: bool) -> &mut Self {
+        self.tunables.relaxed_simd_deterministic = deterministic;
         self
     }
 

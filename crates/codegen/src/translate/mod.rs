@@ -7,6 +7,7 @@
 //! To add an operator: add it to the `match` of its family's file; a new family is one file and one line in
 //! [`Translator::operator`].
 
+mod atomic;
 mod bulk;
 mod call;
 mod control;
@@ -20,6 +21,7 @@ mod simd;
 mod state;
 mod table;
 mod variable;
+mod wide;
 
 use crate::abi;
 use crate::compiler::{Input, Scratch};
@@ -146,7 +148,7 @@ impl<'a, 'f> Translator<'a, 'f> {
 
     /// Code from here on is that of the operator at byte `offset` of the component.
     fn set_location(&mut self, offset: u64) {
-        if self.input.address_map {
+        if self.input.tunables.address_map {
             self.builder
                 .set_srcloc(SourceLoc::new(u32::try_from(offset).unwrap_or(u32::MAX)));
         }
@@ -161,11 +163,13 @@ impl<'a, 'f> Translator<'a, 'f> {
             || self.control_operator(operator)?
             || self.call_operator(operator)?
             || self.global_operator(operator)
-            || self.simd_operator(operator)
+            || self.simd_operator(operator)?
             || self.memory_operator(operator)
             || self.bulk_operator(operator)
             || self.reference_operator(operator)
-            || self.table_operator(operator);
+            || self.table_operator(operator)
+            || self.wide_operator(operator)
+            || self.atomic_operator(operator);
         if !known {
             bail!("the operator {} is not supported yet", operator_name(operator));
         }

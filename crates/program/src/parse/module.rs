@@ -13,6 +13,10 @@ use wasmparser::{
     Payload, Table, TableInit, TableType, TypeRef, UnpackedIndex,
 };
 
+/// Why a module with a shared memory is refused. Components have no threads that could share it.
+const SHARED_MEMORY: &str = "a core module has a shared memory, which is not supported; compile without it \
+    (no `-pthread`, no `--shared-memory`; atomic operators may stay)";
+
 /// A valid core module.
 pub(crate) struct CoreModule<'a> {
     /// What code generation needs of it.
@@ -150,6 +154,9 @@ impl<'a> ModuleBuilder<'a> {
             Payload::ImportSection(section) => {
                 for import in section.into_imports() {
                     let import = import?;
+                    if let TypeRef::Memory(MemoryType { shared: true, .. }) = import.ty {
+                        return Ok(Some(SHARED_MEMORY));
+                    }
                     if let TypeRef::Func(ty) | TypeRef::FuncExact(ty) = import.ty {
                         self.ir.imported_funcs += 1;
                         self.funcs.push(ty);
@@ -175,7 +182,12 @@ impl<'a> ModuleBuilder<'a> {
                     module.tables.push((ty, init));
                 }
             }
-            Payload::MemorySection(section) => module.memories = section.into_iter().collect::<Result<_, _>>()?,
+            Payload::MemorySection(section) => {
+                module.memories = section.into_iter().collect::<Result<_, _>>()?;
+                if module.memories.iter().any(|memory| memory.shared) {
+                    return Ok(Some(SHARED_MEMORY));
+                }
+            }
             Payload::GlobalSection(section) => {
                 for global in section {
                     let global = global?;
