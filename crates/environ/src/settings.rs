@@ -23,6 +23,8 @@ pub struct Proposals {
     pub map: bool,
     /// `list<t, n>`.
     pub fixed_length_lists: bool,
+    /// `error-context` and its built-ins.
+    pub error_context: bool,
 }
 
 /// Settings that machine code and layout depend on.

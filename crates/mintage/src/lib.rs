@@ -73,6 +73,7 @@ pub use interrupt::InterruptHandle;
 pub use limits::{StoreLimits, StoreLimitsBuilder};
 pub use linker::{Linker, LinkerInstance};
 pub use mintage_environ::Trap;
+pub use mintage_runtime::ErrorContext;
 pub use resource::{Resource, ResourceAny, ResourceTable, ResourceTableError};
 pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut};
 pub use types::ResourceType;

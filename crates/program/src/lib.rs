@@ -59,6 +59,7 @@ pub fn features(proposals: Proposals) -> wasmparser::WasmFeatures {
         implements,
         map,
         fixed_length_lists,
+        error_context,
     } = proposals;
     let mut features = wasmparser::WasmFeatures::WASM2
         .union(wasmparser::WasmFeatures::MULTI_MEMORY)
@@ -67,5 +68,6 @@ pub fn features(proposals: Proposals) -> wasmparser::WasmFeatures {
     features.set(wasmparser::WasmFeatures::CM_IMPLEMENTS, implements);
     features.set(wasmparser::WasmFeatures::CM_MAP, map);
     features.set(wasmparser::WasmFeatures::CM_FIXED_LENGTH_LISTS, fixed_length_lists);
+    features.set(wasmparser::WasmFeatures::CM_ERROR_CONTEXT, error_context);
     features
 }

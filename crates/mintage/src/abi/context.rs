@@ -65,13 +65,12 @@ macro_rules! type_accessors {
                 }
             }
 
-            /// The type of a list's elements or of an option's payload; `ty` itself for other types.
+            /// The type of a list's elements, of a map's entries, or of an option's payload; `ty` itself for other types.
             #[inline]
             pub fn element_type(&self, ty: InterfaceType) -> InterfaceType {
                 match ty {
-                    InterfaceType::List(id) => *self.options.types.list(id),
                     InterfaceType::Option(id) => *self.options.types.option(id),
-                    _ => ty,
+                    _ => self.options.types.element(ty).unwrap_or(ty),
                 }
             }
 
