@@ -51,6 +51,7 @@ mod instance;
 mod interrupt;
 mod limits;
 mod linker;
+mod reexport;
 mod resource;
 #[allow(
     unsafe_code,

@@ -231,8 +231,8 @@ impl<'a> LiftContext<'a> {
         self
     }
 
-    #[cfg(test)]
-    pub(crate) fn fake(options: AbiOptions<'a>, memory: &'a [u8], budget: usize) -> Self {
+    /// Takes values from a memory that is no guest's.
+    pub(crate) fn of_memory(options: AbiOptions<'a>, memory: &'a [u8], budget: usize) -> Self {
         Self {
             options,
             view: View::Memory(memory),
