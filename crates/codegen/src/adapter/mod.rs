@@ -76,6 +76,8 @@ fn with_entry(
 
 /// The adapter `id`, if its code is so short that it stands in place of each call: it passes numbers on, without touching a memory, a
 /// handle or a block of its own. What it saves is a second round of arguments on the stack.
+///
+/// Where exceptions can be thrown it keeps a frame of its own: that is where they stop.
 pub(crate) fn inlined<'a>(program: &'a Program<'_>, id: AdapterId) -> Option<&'a Adapter> {
     let adapter = program.adapters.get(id)?;
     let types = &program.interface.types;
@@ -85,7 +87,8 @@ pub(crate) fn inlined<'a>(program: &'a Program<'_>, id: AdapterId) -> Option<&'a
         let mut values = func.params.iter().map(|&(_, ty)| ty).chain(func.result);
         values.all(|ty| is_numbers(types, ty))
     };
-    (few && adapter.lift.post_return.is_none() && plain()).then_some(adapter)
+    let throws = !program.shape.heaps.is_empty();
+    (!throws && few && adapter.lift.post_return.is_none() && plain()).then_some(adapter)
 }
 
 /// Whether a result needs no memory.
