@@ -44,6 +44,8 @@ pub struct Features {
     pub map: bool,
     /// `list<t, n>` in components.
     pub fixed_length_lists: bool,
+    /// `error-context` and its built-ins.
+    pub error_context: bool,
 }
 
 impl Default for Features {
@@ -62,6 +64,7 @@ impl Default for Features {
             implements: false,
             map: false,
             fixed_length_lists: false,
+            error_context: false,
         }
     }
 }

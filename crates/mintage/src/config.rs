@@ -183,9 +183,17 @@ impl Config {
         self
     }
 
-    /// Whether components may use `map<k, v>`; default: no. To the host it is a `list<tuple<k, v>>`.
+    /// Whether components may use `map<k, v>`; default: no. To the host it is a [`Val::Map`](crate::Val::Map), or a
+    /// [`HashMap`](std::collections::HashMap) or [`BTreeMap`](std::collections::BTreeMap).
     pub fn wasm_component_model_map(&mut self, enable: bool) -> &mut Self {
         self.tunables.features.map = enable;
+        self
+    }
+
+    /// Whether components may use `error-context` and its built-ins; default: no. To the host it is an
+    /// [`ErrorContext`](crate::ErrorContext).
+    pub fn wasm_component_model_error_context(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.error_context = enable;
         self
     }
 

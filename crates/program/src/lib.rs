@@ -70,6 +70,7 @@ pub fn wasm_features(features: Features) -> WasmFeatures {
         implements,
         map,
         fixed_length_lists,
+        error_context,
     } = features;
     let mut accepted = WasmFeatures::WASM2.union(WasmFeatures::COMPONENT_MODEL);
     for (feature, on) in [
@@ -86,6 +87,7 @@ pub fn wasm_features(features: Features) -> WasmFeatures {
         (WasmFeatures::CM_IMPLEMENTS, implements),
         (WasmFeatures::CM_MAP, map),
         (WasmFeatures::CM_FIXED_LENGTH_LISTS, fixed_length_lists),
+        (WasmFeatures::CM_ERROR_CONTEXT, error_context),
     ] {
         accepted.set(feature, on);
     }

@@ -23,6 +23,7 @@ mod builtins;
 mod call;
 mod code;
 mod data;
+mod error_context;
 mod fault;
 mod handles;
 mod heap;
@@ -37,7 +38,8 @@ mod trap;
 
 pub use call::call;
 pub use code::{Callee, Code, LoadCheck, ResolvedLift};
-pub use handles::{Definer, HandleError};
+pub use error_context::ErrorContext;
+pub use handles::{HandleError, HandleKind};
 pub use host::{HostCall, HostFunc, HostTable};
 pub use instance::{Instance, InstanceHandle, Limits, run_initializers};
 pub use pool::{Pool, PoolConfig};

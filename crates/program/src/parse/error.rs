@@ -26,7 +26,6 @@ const ADVICE: &[(WasmFeatures, &str, &str)] = &[
         "the threads of components",
         "use synchronous functions on one thread",
     ),
-    (WasmFeatures::CM_ERROR_CONTEXT, "error contexts", "use a string"),
     (
         WasmFeatures::CM_VALUES,
         "component values",
@@ -56,6 +55,10 @@ const SETTINGS: &[(WasmFeatures, &str)] = &[
     (
         WasmFeatures::CM_FIXED_LENGTH_LISTS,
         "Config::wasm_component_model_fixed_length_lists",
+    ),
+    (
+        WasmFeatures::CM_ERROR_CONTEXT,
+        "Config::wasm_component_model_error_context",
     ),
 ];
 
