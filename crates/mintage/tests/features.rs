@@ -20,6 +20,8 @@ const FEATURES: &[Feature] = &[
         "wasm_function_references",
         Config::wasm_function_references,
         "(type $f (func)) (func (param (ref $f)) (call_ref $f (local.get 0)))",
+    ),
+    (
         "wasm_relaxed_simd",
         Config::wasm_relaxed_simd,
         "(func (param v128) (result v128) (f32x4.relaxed_min (local.get 0) (local.get 0)))",

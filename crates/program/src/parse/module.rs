@@ -4,7 +4,7 @@ use super::body::FuncFacts;
 use super::error::wasm_error;
 use super::types::{Numbers, ref_type, val_type};
 use crate::ir;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use indexmap::IndexMap;
 use mintage_environ::{FuncIndex, Index, IndexVec, RefType, TypeId, ValType};
 use wasmparser::types::{CoreTypeId, Types};
@@ -145,10 +145,14 @@ impl<'a> ModuleBuilder<'a> {
 
     /// Takes over a section, which is valid.
     pub fn section(&mut self, payload: Payload<'a>) -> Result<()> {
-        self.read_section(payload).map_err(wasm_error)
+        match self.read_section(payload).map_err(wasm_error)? {
+            Some(unsupported) => bail!("{unsupported}"),
+            None => Ok(()),
+        }
     }
 
-    fn read_section(&mut self, payload: Payload<'a>) -> wasmparser::Result<()> {
+    /// Says what is not supported in the section, if anything is.
+    fn read_section(&mut self, payload: Payload<'a>) -> wasmparser::Result<Option<&'static str>> {
         let module = &mut self.module;
         match payload {
             Payload::ImportSection(section) => {
@@ -211,7 +215,7 @@ impl<'a> ModuleBuilder<'a> {
             // The validator knows the types.
             _ => {}
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Gives exported functions without a name that of their first export, and drops names of functions that do not exist.
