@@ -582,7 +582,8 @@ impl<'s> Members<'s> {
 fn memory_layout(id: MemoryId, memory: &MemoryShape, tunables: &Tunables) -> Result<MemoryLayout> {
     let page_size = 1u64 << memory.page_size_log2;
     let bytes = |pages: u64| pages.checked_mul(page_size);
-    let limit = if memory.index64 { 1 << 48 } else { 1 << 32 };
+    // No memory is larger than a slab can be; neither is its guard. Sums of the two cannot overflow then.
+    let limit = if memory.index64 { MAX_SLAB } else { 1 << 32 };
     let reservation = align_up(tunables.memory_reservation.min(limit), REGION_ALIGN);
     let minimum = bytes(memory.minimum).filter(|&minimum| minimum <= reservation);
     let Some(minimum) = minimum else {
@@ -599,7 +600,7 @@ fn memory_layout(id: MemoryId, memory: &MemoryShape, tunables: &Tunables) -> Res
         .unwrap_or(u64::MAX)
         .min(reservation)
         .max(minimum);
-    let reserved = reservation + align_up(tunables.memory_guard, REGION_ALIGN);
+    let reserved = reservation + align_up(tunables.memory_guard.min(MAX_SLAB), REGION_ALIGN);
     Ok(MemoryLayout {
         domain: memory.domain,
         offset: 0,

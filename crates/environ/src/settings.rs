@@ -24,6 +24,12 @@ pub struct Features {
     pub multi_memory: bool,
     /// Arithmetic in constant expressions.
     pub extended_const: bool,
+    /// Memories and tables with 64-bit indexes.
+    pub memory64: bool,
+    /// Calls that replace the caller.
+    pub tail_call: bool,
+    /// References to functions of a known type, and references that cannot be null.
+    pub function_references: bool,
     /// `implements` on imports and exports of components (Explainer.md, "Gated Features").
     pub implements: bool,
     /// `map<k, v>` in components.
@@ -38,6 +44,9 @@ impl Default for Features {
             simd: true,
             multi_memory: true,
             extended_const: true,
+            memory64: true,
+            tail_call: true,
+            function_references: true,
             implements: false,
             map: false,
             fixed_length_lists: false,
@@ -50,7 +59,7 @@ impl Default for Features {
 pub struct Tunables {
     /// How hard the code generator tries.
     pub opt_level: OptLevel,
-    /// Bytes of address space that a 32-bit memory can grow into; 4 GiB at most are used.
+    /// Bytes of address space that a memory can grow into; 32-bit memories use 4 GiB at most.
     pub memory_reservation: u64,
     /// Bytes of inaccessible address space behind each memory. An access whose reach lies within reservation and guard
     /// needs no bounds check.

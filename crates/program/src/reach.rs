@@ -266,7 +266,8 @@ impl<'w, 'a> Walk<'w, 'a> {
         let facts = &module.facts[(func.as_u32() - module.ir.imported_funcs) as usize];
         let from = From::Function(instance, func);
         for &callee in &facts.functions {
-            self.key(core.func_key(instance, FuncIndex::from_u32(callee)), from);
+            let callee = core.callee(instance, &module.ir, FuncIndex::from_u32(callee));
+            self.key(callee.key, from);
         }
         for fact in &facts.uses {
             match *fact {
@@ -337,7 +338,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
         let inlined = self.inlined;
         let from = From::Root("a table");
-        self.value(inlined.tables[id], from);
+        self.value(inlined.tables[id].fill, from);
         for at in std::mem::take(&mut self.image_elems[id]) {
             inlined.image_elems[at]
                 .values
@@ -460,7 +461,9 @@ impl Finish {
                 elems: elem_states,
                 mut elem_values,
             } = state;
-            core.imported_funcs.iter_mut().for_each(|key| *key = self.key(*key));
+            core.imported_funcs
+                .iter_mut()
+                .for_each(|callee| *callee = self.callee(*callee));
             for (segment, state) in data_states.into_iter().enumerate() {
                 let kept = is_kept(state, self.named_data[id].contains(segment as u32));
                 core.data.push(kept.then(|| {
@@ -508,10 +511,11 @@ impl Finish {
             .filter_map(|step| self.initializer(step, &program_instances))
             .collect();
 
-        let tables = tables.iter().map(|(id, &fill)| {
+        let tables = tables.iter().map(|(id, start)| {
             let TableUse { touched, mutable } = self.tables[id];
             TableInit {
-                fill: if touched { self.value(fill) } else { Const::Null },
+                element: start.element,
+                fill: if touched { self.value(start.fill) } else { Const::Null },
                 mutable,
             }
         });

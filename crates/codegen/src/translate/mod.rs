@@ -222,6 +222,13 @@ impl<'a, 'f> Translator<'a, 'f> {
         self.builder.ins()
     }
 
+    /// The function type at `index` of the module's types.
+    fn func_type(&self, index: u32) -> SigId {
+        self.module
+            .func_type(index)
+            .expect("validated code names function types where it must")
+    }
+
     fn type_of(&self, value: Value) -> Type {
         self.builder.func.dfg.value_type(value)
     }

@@ -170,10 +170,16 @@ macro_rules! note {
     ($c:expr, Call $function:ident) => {
         $c.functions.push($function)
     };
+    ($c:expr, ReturnCall $function:ident) => {
+        $c.functions.push($function)
+    };
     ($c:expr, RefFunc $function:ident) => {
         $c.functions.push($function)
     };
     ($c:expr, CallIndirect $type_index:ident $table:ident) => {
+        $c.uses.push(Use::TableRead($table))
+    };
+    ($c:expr, ReturnCallIndirect $type_index:ident $table:ident) => {
         $c.uses.push(Use::TableRead($table))
     };
     ($c:expr, TableGet $table:ident) => {
