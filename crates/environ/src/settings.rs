@@ -30,6 +30,8 @@ pub struct Features {
     pub tail_call: bool,
     /// References to functions of a known type, and references that cannot be null.
     pub function_references: bool,
+    /// Exceptions: tags, `throw`, `try_table`.
+    pub exceptions: bool,
     /// `implements` on imports and exports of components (Explainer.md, "Gated Features").
     pub implements: bool,
     /// `map<k, v>` in components.
@@ -47,6 +49,7 @@ impl Default for Features {
             memory64: true,
             tail_call: true,
             function_references: true,
+            exceptions: true,
             implements: false,
             map: false,
             fixed_length_lists: false,

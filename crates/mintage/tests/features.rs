@@ -21,6 +21,12 @@ const FEATURES: &[Feature] = &[
         Config::wasm_function_references,
         "(type $f (func)) (func (param (ref $f)) (call_ref $f (local.get 0)))",
     ),
+    ("wasm_exceptions", Config::wasm_exceptions, "(tag $t) (func (throw $t))"),
+    (
+        "wasm_exceptions",
+        Config::wasm_exceptions,
+        "(func (param exnref) (throw_ref (local.get 0)))",
+    ),
 ];
 
 fn compile(config: &Config, module: &str) -> mintage::Result<Component> {
