@@ -38,6 +38,8 @@ pub struct Features {
     pub threads: bool,
     /// Memories whose pages have one byte.
     pub custom_page_sizes: bool,
+    /// Exceptions: tags, `throw`, `try_table`.
+    pub exceptions: bool,
     /// `implements` on imports and exports of components (Explainer.md, "Gated Features").
     pub implements: bool,
     /// `map<k, v>` in components.
@@ -61,6 +63,7 @@ impl Default for Features {
             wide_arithmetic: true,
             threads: true,
             custom_page_sizes: false,
+            exceptions: true,
             implements: false,
             map: false,
             fixed_length_lists: false,

@@ -109,6 +109,8 @@ traps! {
     50 HeapExhausted "object heap exhausted";
     /// An object is larger than a heap can ever be.
     51 AllocationTooLarge "allocation size too large";
+    /// An exception left the component instance that threw it.
+    52 UncaughtException "uncaught exception";
 }
 
 impl fmt::Display for Trap {

@@ -37,6 +37,12 @@ const FEATURES: &[Feature] = &[
         Config::wasm_custom_page_sizes,
         "(memory 1 (pagesize 1))",
     ),
+    ("wasm_exceptions", Config::wasm_exceptions, "(tag $t) (func (throw $t))"),
+    (
+        "wasm_exceptions",
+        Config::wasm_exceptions,
+        "(func (param exnref) (throw_ref (local.get 0)))",
+    ),
 ];
 
 fn compile(config: &Config, module: &str) -> mintage::Result<Component> {

@@ -6,7 +6,7 @@ use crate::slab::Slab;
 use crate::{Code, HandleError, HostTable, Limits};
 use anyhow::Result;
 use mintage_environ::layout::HeadSlot;
-use mintage_environ::{ControlBlock, DataId, DomainId, ElemId, ExitRecord, MemoryId, TableId};
+use mintage_environ::{ControlBlock, DataId, DomainId, ElemId, ExitRecord, MemoryId, ObjectTypeId, TableId};
 use std::any::Any;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ptr::NonNull;
@@ -52,6 +52,8 @@ pub struct InstanceData {
     pub handles: RefCell<Handles>,
     /// What the builtin that is about to trap knows of the handle in question.
     pub handle_error: Cell<Option<HandleError>>,
+    /// The type of the exception that nobody caught, when the innermost call ends with one.
+    pub thrown: Cell<Option<ObjectTypeId>>,
     /// Whether anybody may have written to the slab, control blocks aside: whoever has a context pointer may.
     touched: Cell<bool>,
     /// Whether the host was asked for anything, or growth was refused: another instance might have got another answer.
@@ -116,6 +118,7 @@ impl InstanceData {
             poisoned: Cell::new(false),
             handles: RefCell::new(Handles::new(limits.handles)),
             handle_error: Cell::new(None),
+            thrown: Cell::new(None),
             touched: Cell::new(false),
             asked: Cell::new(false),
             contexts: slab.contexts(),

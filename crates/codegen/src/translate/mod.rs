@@ -11,6 +11,7 @@ mod atomic;
 mod bulk;
 mod call;
 mod control;
+mod exceptions;
 mod global;
 mod heap;
 mod interrupt;
@@ -51,6 +52,8 @@ struct Translator<'a, 'f> {
     stack: &'f mut Vec<Value>,
     /// The control stack; the function itself is at the bottom.
     frames: &'f mut Vec<control::Frame>,
+    /// The `try_table`s that are open.
+    scopes: Vec<exceptions::Scope>,
     /// Whether the current place can be reached.
     reachable: bool,
     /// How many blocks were opened since the current place cannot be reached.
@@ -108,6 +111,7 @@ pub(crate) fn core_function(
         imports,
         stack,
         frames,
+        scopes: Vec::new(),
         reachable: true,
         skipped_blocks: 0,
         ctx,
@@ -169,7 +173,8 @@ impl<'a, 'f> Translator<'a, 'f> {
             || self.reference_operator(operator)
             || self.table_operator(operator)
             || self.wide_operator(operator)
-            || self.atomic_operator(operator);
+            || self.atomic_operator(operator)
+            || self.exception_operator(operator)?;
         if !known {
             bail!("the operator {} is not supported yet", operator_name(operator));
         }

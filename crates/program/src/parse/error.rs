@@ -5,14 +5,9 @@ use wasmparser::WasmFeatures;
 /// Features that are not supported, with their usual name and the way to do without.
 const ADVICE: &[(WasmFeatures, &str, &str)] = &[
     (
-        WasmFeatures::EXCEPTIONS,
-        "exceptions",
-        "compile without them (`panic = \"abort\"`, `-fno-exceptions`, no `setjmp`)",
-    ),
-    (
         WasmFeatures::LEGACY_EXCEPTIONS,
         "legacy exceptions",
-        "compile without them (`panic = \"abort\"`, `-fno-exceptions`)",
+        "compile for the final form of exceptions (`-mllvm -wasm-use-legacy-eh=false`) or without them",
     ),
     (WasmFeatures::GC, "garbage collection", "compile for linear memory"),
     (WasmFeatures::STACK_SWITCHING, "stack switching", "compile without it"),
@@ -50,6 +45,7 @@ const SETTINGS: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::WIDE_ARITHMETIC, "Config::wasm_wide_arithmetic"),
     (WasmFeatures::THREADS, "Config::wasm_threads"),
     (WasmFeatures::CUSTOM_PAGE_SIZES, "Config::wasm_custom_page_sizes"),
+    (WasmFeatures::EXCEPTIONS, "Config::wasm_exceptions"),
     (WasmFeatures::CM_IMPLEMENTS, "Config::wasm_component_model_implements"),
     (WasmFeatures::CM_MAP, "Config::wasm_component_model_map"),
     (

@@ -36,6 +36,7 @@ const SUITES: &[(&str, Source, usize)] = &[
     ("custom-page-sizes", Source::Proposal(Proposal::CustomPageSizes), 20),
     ("threads", Source::Proposal(Proposal::Threads), 100),
     ("core", Own, 100),
+    ("exceptions", Source::Proposal(Proposal::ExceptionHandling), 85),
     ("component", Own, 100),
 ];
 
