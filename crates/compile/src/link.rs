@@ -197,6 +197,7 @@ mod tests {
             loops: vec![],
             relocations: vec![],
             traps: vec![],
+            catches: vec![],
             addresses: vec![],
         }
     }
