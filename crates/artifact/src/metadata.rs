@@ -83,6 +83,7 @@ impl Metadata {
             memory_reservation,
             memory_guard,
             table_reservation,
+            gc_heap_reservation,
             debug_verifier: _,
             address_map,
             interruptible,
@@ -94,6 +95,7 @@ impl Metadata {
         same("memory_reservation", &actual.memory_reservation, memory_reservation)?;
         same("memory_guard", &actual.memory_guard, memory_guard)?;
         same("table_reservation", &actual.table_reservation, table_reservation)?;
+        same("gc_heap_reservation", &actual.gc_heap_reservation, gc_heap_reservation)?;
         same("address_map", &actual.address_map, address_map)?;
         same("interruptible", &actual.interruptible, interruptible)?;
         same("core_exports", &actual.core_exports, core_exports)

@@ -40,9 +40,9 @@ impl Config {
         self
     }
 
-    /// Bytes of address space that a memory can grow into; default: 4 GiB, which is the most that is used.
+    /// Bytes of address space that a memory can grow into; default: 4 GiB, which is the most that 32-bit memories use.
     ///
-    /// With less, memory accesses are checked explicitly where the guard is too small, and growth past it fails.
+    /// With less, accesses to 32-bit memories are checked explicitly where the guard is too small, and growth past it fails.
     pub fn memory_reservation(&mut self, bytes: u64) -> &mut Self {
         self.tunables.memory_reservation = bytes;
         self
@@ -57,6 +57,13 @@ impl Config {
     /// Entries that a table can grow to when it declares no smaller maximum; default: 2^20.
     pub fn table_reservation(&mut self, entries: u32) -> &mut Self {
         self.tunables.table_reservation = entries;
+        self
+    }
+
+    /// Bytes of address space of each component instance's heap of exceptions and other objects, if its code can make any;
+    /// default: 512 MiB, and at most 1 GiB are used. Objects take at most half of it at a time.
+    pub fn gc_heap_reservation(&mut self, bytes: u32) -> &mut Self {
+        self.tunables.gc_heap_reservation = bytes;
         self
     }
 
@@ -120,6 +127,19 @@ impl Config {
     /// Whether constant expressions may add, subtract and multiply integers; default: yes.
     pub fn wasm_extended_const(&mut self, enable: bool) -> &mut Self {
         self.tunables.features.extended_const = enable;
+        self
+    }
+
+    /// Whether memories and tables may have 64-bit indexes; default: yes. Accesses to such memories are checked explicitly, and
+    /// [`memory_reservation`](Self::memory_reservation) is what they can grow to.
+    pub fn wasm_memory64(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.memory64 = enable;
+        self
+    }
+
+    /// Whether functions may call others in their own place (`return_call` and `return_call_indirect`); default: yes.
+    pub fn wasm_tail_call(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.tail_call = enable;
         self
     }
 

@@ -13,6 +13,9 @@ const FEATURES: &[Feature] = &[
         Config::wasm_extended_const,
         "(global i32 (i32.add (i32.const 1) (i32.const 2)))",
     ),
+    ("wasm_memory64", Config::wasm_memory64, "(memory i64 0)"),
+    ("wasm_memory64", Config::wasm_memory64, "(table i64 0 funcref)"),
+    ("wasm_tail_call", Config::wasm_tail_call, "(func $f return_call $f)"),
     (
         "wasm_function_references",
         Config::wasm_function_references,

@@ -1,9 +1,9 @@
-//! Calls: direct, through tables, and of builtins.
+//! Calls: direct, through tables, and of builtins; those in the caller's place (tail calls) as well.
 
 use super::state::trap_code;
 use super::table::Element;
 use super::{Translator, Values};
-use crate::abi;
+use crate::{abi, adapter};
 use anyhow::Result;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Inst, InstBuilder, SigRef, Value, types};
@@ -15,53 +15,100 @@ use wasmparser::Operator;
 /// The most segments that are searched for an entry of a constant table.
 const MAX_SEARCHED_SEGMENTS: usize = 256;
 
+/// Where a call comes back to.
+#[derive(Clone, Copy)]
+pub(super) enum Return {
+    /// To the caller, with results for its operand stack.
+    Here,
+    /// To the caller's own caller: the callee takes the place of the caller's frame.
+    ToCaller,
+}
+
 impl<'a> Translator<'a, '_> {
     pub(super) fn call_operator(&mut self, operator: &Operator<'a>) -> Result<bool> {
         match *operator {
-            Operator::Call { function_index } => {
-                let func = FuncIndex::from_u32(function_index);
-                let callee = self.instance.callee(self.instance_id, self.module, func);
-                self.call(callee.key, callee.sig);
-            }
+            Operator::Call { function_index } => self.call_function(function_index, Return::Here)?,
+            Operator::ReturnCall { function_index } => self.call_function(function_index, Return::ToCaller)?,
             Operator::CallIndirect {
                 type_index,
                 table_index,
-            } => {
-                let table = self.instance.tables[table_index as usize];
-                self.call_indirect(table, self.func_type(type_index));
-            }
-            Operator::CallRef { type_index } => {
-                let code = self.code_of_reference();
-                self.call_code(code, self.func_type(type_index));
-            }
+            } => self.call_table(type_index, table_index, Return::Here)?,
+            Operator::ReturnCallIndirect {
+                type_index,
+                table_index,
+            } => self.call_table(type_index, table_index, Return::ToCaller)?,
+            Operator::CallRef { type_index } => self.call_reference(type_index, Return::Here),
+            Operator::ReturnCallRef { type_index } => self.call_reference(type_index, Return::ToCaller),
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    /// A direct call with the arguments on the operand stack.
-    fn call(&mut self, key: FuncKey, sig: SigId) {
-        let arguments = self.take_arguments(sig);
-        let signature = self.signature(sig);
-        let callee = self.imports.function(self.builder.func, key, |_| signature);
-        let call = self.ins().call(callee, &arguments);
-        self.push_results(call);
+    fn call_function(&mut self, function: u32, return_: Return) -> Result<()> {
+        let func = FuncIndex::from_u32(function);
+        let callee = self.instance.callee(self.instance_id, self.module, func);
+        self.call(callee.key, callee.sig, return_)
     }
 
-    fn call_indirect(&mut self, table: TableId, sig: SigId) {
+    fn call_table(&mut self, ty: u32, table: u32, return_: Return) -> Result<()> {
+        let table = self.instance.tables[table as usize];
+        self.call_indirect(table, self.func_type(ty), return_)
+    }
+
+    fn call_reference(&mut self, ty: u32, return_: Return) {
+        let code = self.code_of_reference();
+        self.call_code(code, self.func_type(ty), return_);
+    }
+
+    /// A direct call with the arguments on the operand stack.
+    fn call(&mut self, key: FuncKey, sig: SigId, return_: Return) -> Result<()> {
+        let arguments = self.take_arguments(sig);
+        if let (FuncKey::Adapter(id), Return::Here) = (key, return_)
+            && let Some(adapter) = adapter::inlined(self.input.program, id)
+        {
+            let results = adapter::call(
+                &self.input,
+                &mut self.builder,
+                self.imports,
+                adapter,
+                self.ctx,
+                &arguments[1..],
+            )?;
+            self.stack.extend_from_slice(&results);
+            return Ok(());
+        }
+        let signature = self.signature(sig);
+        let callee = self.imports.function(self.builder.func, key, |_| signature);
+        match return_ {
+            Return::Here => {
+                let call = self.ins().call(callee, &arguments);
+                self.push_results(call);
+            }
+            Return::ToCaller => {
+                self.ins().return_call(callee, &arguments);
+                self.reachable = false;
+            }
+        }
+        Ok(())
+    }
+
+    fn call_indirect(&mut self, table: TableId, sig: SigId, return_: Return) -> Result<()> {
         let index = self.pop();
         if let Some(index) = self.known_integer(index)
             && let Some(entry) = self.constant_entry(table, index)
         {
-            return match entry {
-                Const::Func(callee) if self.signatures().is_subtype(callee.sig, sig) => self.call(callee.key, sig),
+            match entry {
+                Const::Func(callee) if self.signatures().is_subtype(callee.sig, sig) => {
+                    self.call(callee.key, callee.sig, return_)?;
+                }
                 Const::Func(_) => self.trap(trap_code(Trap::BadSignature)),
                 _ => self.trap(trap_code(Trap::IndirectCallToNull)),
-            };
+            }
+            return Ok(());
         }
 
         let Some(Element { address, offset, flags }) = self.table_element(table, index) else {
-            return;
+            return Ok(());
         };
         let signature_offset = offset + offset_of!(FuncEntry, signature) as i32;
         let code_offset = offset + offset_of!(FuncEntry, code_offset) as i32;
@@ -73,7 +120,8 @@ impl<'a> Translator<'a, '_> {
         }
         let code = self.ins().uload32(flags, address, code_offset);
         let code = self.code_address(code);
-        self.call_code(code, sig);
+        self.call_code(code, sig, return_);
+        Ok(())
     }
 
     /// The address of the function that the reference on top of the operand stack refers to; traps when it is null.
@@ -92,11 +140,19 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// A call of the function at address `code` with the arguments on the operand stack.
-    fn call_code(&mut self, code: Value, sig: SigId) {
+    fn call_code(&mut self, code: Value, sig: SigId, return_: Return) {
         let arguments = self.take_arguments(sig);
         let signature = self.signature(sig);
-        let call = self.ins().call_indirect(signature, code, &arguments);
-        self.push_results(call);
+        match return_ {
+            Return::Here => {
+                let call = self.ins().call_indirect(signature, code, &arguments);
+                self.push_results(call);
+            }
+            Return::ToCaller => {
+                self.ins().return_call_indirect(signature, code, &arguments);
+                self.reachable = false;
+            }
+        }
     }
 
     /// Whether every entry of `table` is null or a function of type `sig`, by the type of the table.

@@ -11,6 +11,7 @@ mod bulk;
 mod call;
 mod control;
 mod global;
+mod heap;
 mod interrupt;
 mod memory;
 mod numeric;

@@ -15,11 +15,6 @@ const ADVICE: &[(WasmFeatures, &str, &str)] = &[
         "compile without shared memory and atomics (`-C target-feature=-atomics`, no `-pthread`)",
     ),
     (
-        WasmFeatures::TAIL_CALL,
-        "tail calls",
-        "compile without them (`-C target-feature=-tail-call`, `-mno-tail-call`)",
-    ),
-    (
         WasmFeatures::EXCEPTIONS,
         "exceptions",
         "compile without them (`panic = \"abort\"`, `-fno-exceptions`, no `setjmp`)",
@@ -28,11 +23,6 @@ const ADVICE: &[(WasmFeatures, &str, &str)] = &[
         WasmFeatures::LEGACY_EXCEPTIONS,
         "legacy exceptions",
         "compile without them (`panic = \"abort\"`, `-fno-exceptions`)",
-    ),
-    (
-        WasmFeatures::MEMORY64,
-        "64-bit memories",
-        "compile for a 32-bit target (`wasm32-...`)",
     ),
     (WasmFeatures::GC, "garbage collection", "compile for linear memory"),
     (WasmFeatures::CUSTOM_PAGE_SIZES, "custom page sizes", "use 64 KiB pages"),
@@ -70,6 +60,8 @@ const SETTINGS: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::SIMD, "Config::wasm_simd"),
     (WasmFeatures::MULTI_MEMORY, "Config::wasm_multi_memory"),
     (WasmFeatures::EXTENDED_CONST, "Config::wasm_extended_const"),
+    (WasmFeatures::MEMORY64, "Config::wasm_memory64"),
+    (WasmFeatures::TAIL_CALL, "Config::wasm_tail_call"),
     (WasmFeatures::FUNCTION_REFERENCES, "Config::wasm_function_references"),
     (WasmFeatures::CM_IMPLEMENTS, "Config::wasm_component_model_implements"),
     (WasmFeatures::CM_MAP, "Config::wasm_component_model_map"),
