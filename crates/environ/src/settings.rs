@@ -30,6 +30,8 @@ pub struct Features {
     pub tail_call: bool,
     /// References to functions of a known type, and references that cannot be null.
     pub function_references: bool,
+    /// Structs, arrays, 31-bit integers and casts, in a heap with garbage collection.
+    pub gc: bool,
     /// `implements` on imports and exports of components (Explainer.md, "Gated Features").
     pub implements: bool,
     /// `map<k, v>` in components.
@@ -47,6 +49,7 @@ impl Default for Features {
             memory64: true,
             tail_call: true,
             function_references: true,
+            gc: false,
             implements: false,
             map: false,
             fixed_length_lists: false,

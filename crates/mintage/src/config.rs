@@ -149,6 +149,13 @@ impl Config {
         self
     }
 
+    /// Whether modules may use structs, arrays, 31-bit integers and casts; default: no. They have an object heap of a fixed size
+    /// ([`gc_heap_reservation`](Self::gc_heap_reservation)).
+    pub fn wasm_gc(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.gc = enable;
+        self
+    }
+
     /// Whether components may say which interface an import or export `implements`; default: no.
     pub fn wasm_component_model_implements(&mut self, enable: bool) -> &mut Self {
         self.tunables.features.implements = enable;

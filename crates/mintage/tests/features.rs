@@ -21,6 +21,11 @@ const FEATURES: &[Feature] = &[
         Config::wasm_function_references,
         "(type $f (func)) (func (param (ref $f)) (call_ref $f (local.get 0)))",
     ),
+    (
+        "wasm_gc",
+        Config::wasm_gc,
+        "(type $s (struct)) (func (export \"f\") (drop (struct.new $s)))",
+    ),
 ];
 
 fn compile(config: &Config, module: &str) -> mintage::Result<Component> {

@@ -12,6 +12,7 @@ mod items;
 mod types;
 
 pub(crate) use self::core::{InstanceState, SegmentState};
+pub(crate) use constants::Statics;
 pub(crate) use items::{Step, Trampoline};
 
 use crate::ir::{Const, Global, ImageData, ImageElems};
@@ -41,6 +42,7 @@ pub(crate) struct Inlined<'a> {
     pub globals: IndexVec<GlobalId, Global>,
     pub image_data: Vec<ImageData<'a>>,
     pub image_elems: Vec<ImageElems>,
+    pub statics: Statics,
     /// Run-time initializers.
     pub steps: Vec<Step>,
     /// What stands behind each `LowerImport` key, for now.
@@ -74,11 +76,13 @@ pub(crate) fn inline<'a>(parsed: &Parsed<'a>, tunables: &Tunables) -> Result<Inl
             globals: IndexVec::new(),
             image_data: Vec::new(),
             image_elems: Vec::new(),
+            statics: Statics::default(),
             steps: Vec::new(),
             trampolines: IndexSet::new(),
             lifts: Vec::new(),
             interface: ComponentInterface {
                 signatures: parsed.signatures.clone(),
+                objects: parsed.objects.clone(),
                 ..ComponentInterface::default()
             },
         },

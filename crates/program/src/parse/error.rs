@@ -24,7 +24,6 @@ const ADVICE: &[(WasmFeatures, &str, &str)] = &[
         "legacy exceptions",
         "compile without them (`panic = \"abort\"`, `-fno-exceptions`)",
     ),
-    (WasmFeatures::GC, "garbage collection", "compile for linear memory"),
     (WasmFeatures::CUSTOM_PAGE_SIZES, "custom page sizes", "use 64 KiB pages"),
     (
         WasmFeatures::WIDE_ARITHMETIC,
@@ -63,6 +62,7 @@ const SETTINGS: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::MEMORY64, "Config::wasm_memory64"),
     (WasmFeatures::TAIL_CALL, "Config::wasm_tail_call"),
     (WasmFeatures::FUNCTION_REFERENCES, "Config::wasm_function_references"),
+    (WasmFeatures::GC, "Config::wasm_gc"),
     (WasmFeatures::CM_IMPLEMENTS, "Config::wasm_component_model_implements"),
     (WasmFeatures::CM_MAP, "Config::wasm_component_model_map"),
     (
