@@ -8,7 +8,7 @@ use crate::LaidOut;
 use crate::link::Linked;
 use anyhow::{Context, Result, bail, ensure};
 use mintage_artifact::PAGE;
-use mintage_environ::layout::{HeadSlot, HeapLayout};
+use mintage_environ::layout::HeadSlot;
 use mintage_environ::{FuncEntry, ObjectKind, Reference, StorageType, objects};
 use mintage_program::{Const, StaticObject, StaticValues};
 use std::collections::BTreeMap;
@@ -230,7 +230,7 @@ fn write_heaps(image: &mut Image, linked: &Linked<'_>) -> Result<()> {
             image.write(layout.slot_start(HeadSlot { domain, offset }), &word.to_le_bytes())?;
         }
     }
-    for object in &program.objects {
+    for object in &program.statics {
         let heap = layout.domains[object.domain].heap.as_ref();
         let heap = heap.with_context(|| format!("the object heap of {:?} has no place", object.domain))?;
         let start = layout.heap_start(object.domain, heap) + u64::from(object.reference);
@@ -247,7 +247,7 @@ impl Linked<'_> {
             Const::Func(callee) => Ok(self.entry(callee)?.to_u64()),
             Const::I31(value) => Ok(Reference::I31(value).to_u32().into()),
             Const::Object(at) => {
-                let object = self.laid_out.program.objects.get(at as usize);
+                let object = self.laid_out.program.statics.get(at as usize);
                 Ok(object
                     .with_context(|| format!("{value:?} does not exist"))?
                     .reference

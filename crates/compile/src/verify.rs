@@ -188,7 +188,7 @@ fn verify_image(artifact: &Read<'_>, keys: KeyTable<'_>, written: &Written<'_>) 
             check.claim(slot(heap.domain, offset), &word.to_le_bytes())?;
         }
     }
-    for (at, object) in program.objects.iter().enumerate() {
+    for (at, object) in program.statics.iter().enumerate() {
         let place = layout.domains[object.domain].heap.as_ref();
         let place = place.with_context(|| format!("{:?} has no object heap", object.domain))?;
         let start = layout.heap_start(object.domain, place) + u64::from(object.reference);
@@ -239,7 +239,7 @@ fn const_bytes(value: &Const, program: &Program<'_>, keys: KeyTable<'_>) -> Resu
         Const::Null => vec![0; 8],
         Const::I31(value) => (u64::from(value) * 2 + 1).to_le_bytes().to_vec(),
         Const::Object(at) => {
-            let object = program.objects.get(at as usize).context("there is no such object")?;
+            let object = program.statics.get(at as usize).context("there is no such object")?;
             u64::from(object.reference).to_le_bytes().to_vec()
         }
         Const::Func(callee) => {

@@ -32,6 +32,8 @@ pub struct Features {
     pub function_references: bool,
     /// Structs, arrays, 31-bit integers and casts, in a heap with garbage collection.
     pub gc: bool,
+    /// Exceptions: tags, `throw`, `try_table`.
+    pub exceptions: bool,
     /// `implements` on imports and exports of components (Explainer.md, "Gated Features").
     pub implements: bool,
     /// `map<k, v>` in components.
@@ -50,6 +52,7 @@ impl Default for Features {
             tail_call: true,
             function_references: true,
             gc: false,
+            exceptions: true,
             implements: false,
             map: false,
             fixed_length_lists: false,

@@ -156,6 +156,12 @@ impl Config {
         self
     }
 
+    /// Whether modules may throw and catch exceptions; default: yes. Their first form (`try`, `catch`, `delegate`) is not supported.
+    pub fn wasm_exceptions(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.exceptions = enable;
+        self
+    }
+
     /// Whether components may say which interface an import or export `implements`; default: no.
     pub fn wasm_component_model_implements(&mut self, enable: bool) -> &mut Self {
         self.tunables.features.implements = enable;

@@ -26,6 +26,12 @@ const FEATURES: &[Feature] = &[
         Config::wasm_gc,
         "(type $s (struct)) (func (export \"f\") (drop (struct.new $s)))",
     ),
+    ("wasm_exceptions", Config::wasm_exceptions, "(tag $t) (func (throw $t))"),
+    (
+        "wasm_exceptions",
+        Config::wasm_exceptions,
+        "(func (param exnref) (throw_ref (local.get 0)))",
+    ),
 ];
 
 fn compile(config: &Config, module: &str) -> mintage::Result<Component> {

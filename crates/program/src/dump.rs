@@ -4,7 +4,7 @@ use crate::ir::{Const, Program, ResourceOpKind, StaticValues};
 use mintage_environ::component::{
     CanonOptions, CoreCallee, CoreItem, Export, Import, Initializer, Resource, StringEncoding,
 };
-use mintage_environ::{CoreInstanceId, FuncKey, RefType};
+use mintage_environ::{CoreInstanceId, FuncKey, Printable, RefType};
 use std::fmt::{self, Display, Formatter};
 
 /// Values of one segment that are written out; of longer ones only this many.
@@ -184,6 +184,13 @@ impl Program<'_> {
                 global.domain, global.ty, self.globals[id].init
             )?;
         }
+        for (id, tag) in self.tags.iter() {
+            write!(f, "{id:?}: {:?} {}", tag.domain, self.interface.signatures[tag.sig])?;
+            match tag.name {
+                Some(name) => writeln!(f, " ({})", Printable(name))?,
+                None => writeln!(f)?,
+            }
+        }
         Ok(())
     }
 
@@ -197,6 +204,7 @@ impl Program<'_> {
             list(f, "memories", instance.memories.iter().map(|id| format!("{id:?}")))?;
             list(f, "tables", instance.tables.iter().map(|id| format!("{id:?}")))?;
             list(f, "globals", instance.globals.iter().map(|id| format!("{id:?}")))?;
+            list(f, "tags", instance.tags.iter().map(|id| format!("{id:?}")))?;
             let segment = |id: Option<String>| id.unwrap_or_else(|| "-".into());
             let data = instance.data.iter().map(|id| segment(id.map(|id| format!("{id:?}"))));
             let elems = instance.elems.iter().map(|id| segment(id.map(|id| format!("{id:?}"))));
@@ -266,7 +274,7 @@ impl Program<'_> {
         for (id, ty) in self.interface.objects.iter() {
             writeln!(f, "{id:?}: {ty}, {} subtypes", ty.subtypes)?;
         }
-        for (at, object) in self.objects.iter().enumerate().take(MAX_SEGMENTS) {
+        for (at, object) in self.statics.iter().enumerate().take(MAX_SEGMENTS) {
             let (domain, ty, reference) = (object.domain, object.ty, object.reference);
             write!(f, "static{at}: {domain:?} {ty:?} at {reference:#x}: ")?;
             match &object.values {
@@ -274,8 +282,8 @@ impl Program<'_> {
                 StaticValues::Same(value, count) => writeln!(f, "{count} times {value}")?,
             }
         }
-        if self.objects.len() > MAX_SEGMENTS {
-            writeln!(f, "{} static objects in all", self.objects.len())?;
+        if self.statics.len() > MAX_SEGMENTS {
+            writeln!(f, "{} static objects in all", self.statics.len())?;
         }
         Ok(())
     }

@@ -3,10 +3,11 @@
 use crate::parse;
 use mintage_environ::component::{CanonOptions, ComponentInterface, CoreCallee, Lift};
 use mintage_environ::layout::Shape;
+use mintage_environ::objects::ObjectLayout;
 use mintage_environ::{
     AdapterId, CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, FuncTypeId, GlobalId, HeapType, IndexVec,
-    LowerId, MemoryId, ModuleId, ObjectTypeId, RefType, ResourceId, ResourceOpId, SigId, Signature, TableId, TypeId,
-    ValType,
+    LowerId, MemoryId, ModuleId, ObjectTypeId, RefType, ResourceId, ResourceOpId, SigId, Signature, TableId, TagId,
+    TypeId, ValType,
 };
 use wasmparser::UnpackedIndex;
 
@@ -24,6 +25,10 @@ pub struct Program<'a> {
     pub tables: IndexVec<TableId, TableInit>,
     /// Mutability and initial value of each global. Parallel to `shape.globals`.
     pub globals: IndexVec<GlobalId, Global>,
+    /// The tags of exceptions.
+    pub tags: IndexVec<TagId, Tag<'a>>,
+    /// All types of objects: exceptions of each tag come last, in order of tags.
+    pub objects: IndexVec<ObjectTypeId, ObjectLayout>,
     /// Data segments with run-time length, by program-wide number.
     pub data: IndexVec<DataId, &'a [u8]>,
     /// Element segments with run-time length, by program-wide number.
@@ -33,7 +38,7 @@ pub struct Program<'a> {
     /// Element segments that stand in tables before any code runs, in order; all in bounds.
     pub image_elems: Vec<ImageElems>,
     /// Objects that stand in heaps before any code runs.
-    pub objects: Vec<StaticObject>,
+    pub statics: Vec<StaticObject>,
     /// Imports, exports, lifts, lowers, types, signatures and run-time initializers.
     pub interface: ComponentInterface,
     /// Calls between component instances that reachable code can make.
@@ -103,6 +108,24 @@ impl Module<'_> {
     }
 }
 
+impl Program<'_> {
+    /// The type of the exceptions of a tag.
+    pub fn exception_type(&self, tag: TagId) -> ObjectTypeId {
+        ObjectTypeId::from_u32((self.objects.len() - self.tags.len()) as u32 + tag.as_u32())
+    }
+}
+
+/// A tag: what kind of exception one is.
+#[derive(Clone, Copy, Debug)]
+pub struct Tag<'a> {
+    /// The component instance that it belongs to.
+    pub domain: DomainId,
+    /// Its function type: an exception carries the parameters.
+    pub sig: SigId,
+    /// Its name in the name section of the module that defines it, else that of its first export.
+    pub name: Option<&'a str>,
+}
+
 /// The body of a function.
 #[derive(Clone, Copy)]
 pub struct Body<'a> {
@@ -127,6 +150,8 @@ pub struct CoreInstance {
     pub tables: Vec<TableId>,
     /// The module's global index space.
     pub globals: Vec<GlobalId>,
+    /// The module's tag index space.
+    pub tags: Vec<TagId>,
     /// Data segments by index in the module: their run-time number, or `None` when no reachable code names the segment
     /// (an active segment that was applied to the image and is dropped from the start; naming it acts on an empty segment).
     pub data: Vec<Option<DataId>>,
@@ -215,7 +240,7 @@ pub enum Const {
     Func(CoreCallee),
     /// A 31-bit integer, in the low bits of this one, as a reference.
     I31(u32),
-    /// Reference to an object of the domain that stands in the heap from the start, by its place in [`Program::objects`].
+    /// Reference to an object of the domain that stands in the heap from the start, by its place in [`Program::statics`].
     Object(u32),
 }
 

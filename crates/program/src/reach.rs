@@ -7,12 +7,13 @@ use crate::adapters;
 use crate::inline::{Inlined, InstanceState, SegmentState, Step, Trampoline};
 use crate::ir::{
     Adapter, Const, CoreInstance, ImageElems, Program, ResourceOp, ResourceOpKind, StaticObject, StaticValues,
-    TableInit,
+    TableInit, Tag,
 };
 use crate::parse::{Parsed, Use};
 use anyhow::{Result, bail};
 use mintage_environ::component::{CanonOptions, CoreCallee, CoreItem, Initializer, InterfaceType, Lower, Resource};
 use mintage_environ::layout::HeapShape;
+use mintage_environ::objects::{ObjectLayout, Stored};
 use mintage_environ::{
     AdapterId, CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, Index, IndexVec, LowerId, MemoryId,
     Printable, ResourceId, ResourceOpId, SigId, TableId,
@@ -85,7 +86,7 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
         named_data,
         named_elems,
     };
-    Ok(finish.program(parsed, inlined, calls))
+    finish.program(parsed, inlined, calls)
 }
 
 /// A set of small numbers.
@@ -445,7 +446,7 @@ struct Finish {
 }
 
 impl Finish {
-    fn program<'a>(self, parsed: Parsed<'a>, inlined: Inlined<'a>, calls: Calls) -> Program<'a> {
+    fn program<'a>(self, parsed: Parsed<'a>, inlined: Inlined<'a>, calls: Calls) -> Result<Program<'a>> {
         let Calls {
             lowers,
             mut adapters,
@@ -457,6 +458,7 @@ impl Finish {
             mut shape,
             tables,
             globals,
+            tags,
             image_data,
             image_elems,
             statics,
@@ -540,34 +542,42 @@ impl Finish {
                 ..elems
             })
             .collect();
-        let objects = statics.objects.into_iter().map(|object| StaticObject {
+        let statics = statics.objects.into_iter().map(|object| StaticObject {
             values: match object.values {
                 StaticValues::Each(values) => StaticValues::Each(self.values(values)),
                 StaticValues::Same(value, count) => StaticValues::Same(self.value(value), count),
             },
             ..object
         });
+        let exception = |tag: &Tag<'_>| {
+            let fields = interface.signatures[tag.sig].params.iter();
+            Ok(ObjectLayout::of_fields(fields.map(|&ty| Stored::of(ty)))?.0)
+        };
+        let defined = interface.objects.iter().map(|(_, ty)| Ok(ty.layout.clone()));
+        let objects = defined.chain(tags.values().map(exception)).collect::<Result<_>>();
         let mut globals = globals;
         globals
             .values_mut()
             .for_each(|global| global.init = self.value(global.init));
-        Program {
+        Ok(Program {
             modules: parsed.modules.into_values().map(|module| module.ir).collect(),
             entries: entries(&interface),
             instances: program_instances,
             shape,
             tables: tables.collect(),
             globals,
+            objects: objects?,
+            tags,
             data,
             elems,
             image_data,
             image_elems,
-            objects: objects.collect(),
+            statics: statics.collect(),
             interface,
             adapters,
             resource_ops,
             reachable,
-        }
+        })
     }
 
     fn initializer(&self, step: Step, instances: &IndexVec<CoreInstanceId, CoreInstance>) -> Option<Initializer> {

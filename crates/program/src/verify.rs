@@ -48,6 +48,8 @@ impl Verifier<'_, '_> {
             shape,
             tables,
             globals,
+            tags,
+            objects,
             data,
             elems,
             ..
@@ -84,6 +86,11 @@ impl Verifier<'_, '_> {
                     "{id:?} has memories and no main memory"
                 ),
             }
+        }
+        ensure!(tags.len() <= objects.len(), "there are more tags than types of objects");
+        for (id, tag) in tags.iter() {
+            ensure!(shape.domains.get(tag.domain).is_some(), "{id:?} has no domain");
+            self.defined(TypeId::Func(tag.sig))?;
         }
         for (id, global) in globals.iter() {
             let ty = shape.globals[id].ty;
@@ -137,6 +144,14 @@ impl Verifier<'_, '_> {
             ensure!(
                 domain == Some(instance.domain),
                 "{global:?} is not of {:?}",
+                instance.domain
+            );
+        }
+        for &tag in &instance.tags {
+            let domain = self.program.tags.get(tag).map(|tag| tag.domain);
+            ensure!(
+                domain == Some(instance.domain),
+                "{tag:?} is not of {:?}",
                 instance.domain
             );
         }
@@ -572,7 +587,7 @@ impl Verifier<'_, '_> {
         match value {
             Const::Func(callee) => self.callee(callee, domain),
             Const::Object(at) => {
-                let owner = self.program.objects.get(at as usize).map(|object| object.domain);
+                let owner = self.program.statics.get(at as usize).map(|object| object.domain);
                 ensure!(owner == Some(domain), "{value:?} is not of {domain:?}");
                 Ok(())
             }
@@ -699,7 +714,7 @@ impl Verifier<'_, '_> {
             (Const::I31(_), HeapType::I31) => true,
             (Const::I31(_) | Const::Object(_), HeapType::Any | HeapType::Extern) => true,
             (Const::I31(_) | Const::Object(_), HeapType::Eq) => true,
-            (Const::Object(at), heap) => self.program.objects.get(at as usize).is_some_and(|object| match heap {
+            (Const::Object(at), heap) => self.program.statics.get(at as usize).is_some_and(|object| match heap {
                 HeapType::Struct => objects.structs().contains(object.ty),
                 HeapType::Array => objects.arrays().contains(object.ty),
                 HeapType::Concrete(TypeId::Object(ty)) => objects.is_subtype(object.ty, ty),
@@ -712,7 +727,7 @@ impl Verifier<'_, '_> {
     /// Static objects have the fields of their types, and stand in their heaps one behind the other.
     fn objects(&self) -> Result<()> {
         let mut ends: HashMap<DomainId, u64> = HashMap::new();
-        for (at, object) in self.program.objects.iter().enumerate() {
+        for (at, object) in self.program.statics.iter().enumerate() {
             let place = || format!("static{at}");
             let Some(ty) = self.program.interface.objects.get(object.ty) else {
                 bail!("{} has no type", place())

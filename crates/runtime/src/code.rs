@@ -10,7 +10,7 @@ use hashbrown::HashMap;
 use mintage_artifact::{Artifact, Metadata, PAGE};
 use mintage_environ::component::{ComponentInterface, CoreCallee, CoreItem, Initializer, Resource};
 use mintage_environ::layout::SlabLayout;
-use mintage_environ::{FuncKey, IndexVec, LiftId, LowerId, Target, Tunables};
+use mintage_environ::{FuncKey, IndexVec, LiftId, LowerId, ObjectTypeId, Printable, Target, Tunables};
 use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
@@ -217,6 +217,23 @@ impl Code {
 
     pub(crate) fn pool(&self) -> &Pool {
         &self.pool
+    }
+
+    /// The address of an offset in the text, when it lies there.
+    pub(crate) fn text_address(&self, offset: u32) -> Option<usize> {
+        ((offset as usize) < self.text.len).then(|| self.text.base as usize + offset as usize)
+    }
+
+    /// What exceptions of type `ty` are, for messages.
+    pub(crate) fn describe_exception(&self, ty: ObjectTypeId) -> String {
+        let metadata = self.metadata();
+        match metadata.tag_of(ty) {
+            Some(tag) => match &metadata.tags[tag] {
+                Some(name) => format!("`{}`", Printable(name)),
+                None => tag.as_u32().to_string(),
+            },
+            None => "that is not known".into(),
+        }
     }
 
     /// The offset in the text of an address, when it lies there.

@@ -5,7 +5,7 @@ use crate::slab::Slab;
 use crate::{Code, HandleError, HostTable, Limits};
 use anyhow::{Result, ensure};
 use mintage_environ::layout::HeadSlot;
-use mintage_environ::{ControlBlock, DataId, DomainId, ElemId, ExitRecord, MemoryId, TableId};
+use mintage_environ::{ControlBlock, DataId, DomainId, ElemId, ExitRecord, MemoryId, ObjectTypeId, TableId};
 use std::any::Any;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ptr::NonNull;
@@ -51,6 +51,8 @@ pub struct InstanceData {
     pub handles: RefCell<Handles>,
     /// What the builtin that is about to trap knows of the handle in question.
     pub handle_error: Cell<Option<HandleError>>,
+    /// The type of the exception that nobody caught, when the innermost call ends with one.
+    pub thrown: Cell<Option<ObjectTypeId>>,
     /// Whether anybody may have written to the slab, control blocks aside: whoever has a context pointer may.
     touched: Cell<bool>,
     /// The context pointer of each domain.
@@ -133,6 +135,7 @@ impl InstanceData {
             poisoned: Cell::new(false),
             handles: RefCell::new(Handles::new(limits.handles)),
             handle_error: Cell::new(None),
+            thrown: Cell::new(None),
             touched: Cell::new(false),
             contexts,
             slab,

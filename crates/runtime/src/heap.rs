@@ -2,7 +2,7 @@
 
 use crate::data::InstanceData;
 use mintage_environ::layout::HeapLayout;
-use mintage_environ::{DomainId, Trap};
+use mintage_environ::{DomainId, ObjectTypeId, Trap};
 
 /// The words of a heap, as they are at this moment.
 struct Heap<'d> {
@@ -12,6 +12,22 @@ struct Heap<'d> {
 }
 
 impl InstanceData {
+    /// The type of an object in the heap of `domain`, if there is a heap and the reference is within it.
+    pub fn object_type(&self, domain: DomainId, reference: u64) -> Option<ObjectTypeId> {
+        let heap = self.code.layout().domains.get(domain)?.heap.as_ref()?;
+        let inside =
+            (HeapLayout::FIRST..heap.span()).contains(&reference) && reference.is_multiple_of(HeapLayout::ALIGN);
+        if !inside {
+            return None;
+        }
+        let header = self
+            .ctx(domain)
+            .wrapping_offset(heap.offset as isize)
+            .wrapping_add(reference as usize);
+        // SAFETY: machine code and the collector give no references but to objects, which are accessible, and aligned.
+        Some(ObjectTypeId::from_u32(unsafe { header.cast::<u32>().read() } >> 1))
+    }
+
     /// A reference to `size` bytes, a multiple of [`HeapLayout::ALIGN`], for a new object in the heap of `domain`. What they hold is
     /// not known.
     ///

@@ -339,6 +339,7 @@ pub unsafe fn run_initializers(instance: InstanceHandle, host: *mut ()) -> Resul
             Stopped::Trap(TrapReport {
                 trap,
                 handle: None,
+                exception: None,
                 frames: Vec::new(),
                 omitted: 0,
             })

@@ -57,7 +57,7 @@ impl<'a> Translator<'a, '_> {
             Const::Func(callee) => self.function_reference(callee.key, callee.sig),
             Const::I31(value) => self.iconst(abi::REFERENCE, Reference::I31(value).to_u32().into()),
             Const::Object(at) => {
-                let object = &self.input.program.objects[at as usize];
+                let object = &self.input.program.statics[at as usize];
                 self.iconst(abi::REFERENCE, object.reference.into())
             }
         }

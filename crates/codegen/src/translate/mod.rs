@@ -10,6 +10,7 @@
 mod bulk;
 mod call;
 mod control;
+mod exceptions;
 mod global;
 mod heap;
 mod interrupt;
@@ -49,6 +50,8 @@ struct Translator<'a, 'f> {
     stack: &'f mut Vec<Value>,
     /// The control stack; the function itself is at the bottom.
     frames: &'f mut Vec<control::Frame>,
+    /// The `try_table`s that are open.
+    scopes: Vec<exceptions::Scope>,
     /// Whether the current place can be reached.
     reachable: bool,
     /// How many blocks were opened since the current place cannot be reached.
@@ -106,6 +109,7 @@ pub(crate) fn core_function(
         imports,
         stack,
         frames,
+        scopes: Vec::new(),
         reachable: true,
         skipped_blocks: 0,
         ctx,
@@ -165,7 +169,8 @@ impl<'a, 'f> Translator<'a, 'f> {
             || self.memory_operator(operator)
             || self.bulk_operator(operator)
             || self.reference_operator(operator)
-            || self.table_operator(operator);
+            || self.table_operator(operator)
+            || self.exception_operator(operator)?;
         if !known {
             bail!("the operator {} is not supported yet", operator_name(operator));
         }

@@ -224,6 +224,9 @@ macro_rules! note {
     ($c:expr, ArrayInitElem $ty:ident $element:ident) => {
         $c.uses.push(Use::Element($element))
     };
+    ($c:expr, TryTable $table:ident) => {
+        $c.uses.push(Use::Heap)
+    };
     ($c:expr, $($other:tt)*) => {};
 }
 

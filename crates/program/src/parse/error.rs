@@ -15,14 +15,9 @@ const ADVICE: &[(WasmFeatures, &str, &str)] = &[
         "compile without shared memory and atomics (`-C target-feature=-atomics`, no `-pthread`)",
     ),
     (
-        WasmFeatures::EXCEPTIONS,
-        "exceptions",
-        "compile without them (`panic = \"abort\"`, `-fno-exceptions`, no `setjmp`)",
-    ),
-    (
         WasmFeatures::LEGACY_EXCEPTIONS,
         "legacy exceptions",
-        "compile without them (`panic = \"abort\"`, `-fno-exceptions`)",
+        "compile for the final form of exceptions (`-mllvm -wasm-use-legacy-eh=false`) or without them",
     ),
     (WasmFeatures::CUSTOM_PAGE_SIZES, "custom page sizes", "use 64 KiB pages"),
     (
@@ -63,6 +58,7 @@ const SETTINGS: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::TAIL_CALL, "Config::wasm_tail_call"),
     (WasmFeatures::FUNCTION_REFERENCES, "Config::wasm_function_references"),
     (WasmFeatures::GC, "Config::wasm_gc"),
+    (WasmFeatures::EXCEPTIONS, "Config::wasm_exceptions"),
     (WasmFeatures::CM_IMPLEMENTS, "Config::wasm_component_model_implements"),
     (WasmFeatures::CM_MAP, "Config::wasm_component_model_map"),
     (

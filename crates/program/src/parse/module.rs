@@ -6,7 +6,8 @@ use super::types::Numbers;
 use crate::ir;
 use anyhow::{Context, Result};
 use indexmap::IndexMap;
-use mintage_environ::{FuncIndex, Index, IndexVec};
+use mintage_environ::{FuncIndex, Index, IndexVec, SigId};
+use std::collections::HashMap;
 use wasmparser::types::{CoreTypeId, Types};
 use wasmparser::{
     ConstExpr, Data, Element, Export, ExternalKind, GlobalType, KnownCustom, MemoryType, Name, NameSectionReader,
@@ -28,6 +29,10 @@ pub(crate) struct CoreModule<'a> {
     pub start: Option<FuncIndex>,
     pub elements: Vec<Element<'a>>,
     pub data: Vec<Data<'a>>,
+    /// The module's own tags: the function type of each, whose parameters are what its exceptions carry.
+    pub tags: Vec<SigId>,
+    /// Names of tags, by index, as the name section gives them.
+    pub tag_names: HashMap<u32, &'a str>,
     /// What each function of its own refers to.
     pub facts: Vec<FuncFacts>,
 }
@@ -46,6 +51,8 @@ pub(super) struct ModuleBuilder<'a> {
     pub types: Vec<CoreTypeId>,
     /// The index of each function's type.
     funcs: Vec<u32>,
+    /// The index of the type of each tag of its own.
+    tags: Vec<u32>,
 }
 
 #[derive(Default)]
@@ -58,6 +65,7 @@ struct CoreModuleParts<'a> {
     start: Option<FuncIndex>,
     elements: Vec<Element<'a>>,
     data: Vec<Data<'a>>,
+    tag_names: HashMap<u32, &'a str>,
 }
 
 impl<'a> ModuleBuilder<'a> {
@@ -75,6 +83,7 @@ impl<'a> ModuleBuilder<'a> {
             module: CoreModuleParts::default(),
             types: Vec::new(),
             funcs: Vec::new(),
+            tags: Vec::new(),
         }
     }
 
@@ -95,6 +104,8 @@ impl<'a> ModuleBuilder<'a> {
         self.ir.funcs = funcs
             .collect::<Option<_>>()
             .context("a function has no function type")?;
+        let tags = self.tags.iter().map(|&ty| self.ir.func_type(ty));
+        let tags = tags.collect::<Option<_>>().context("a tag has no function type")?;
         self.complete_names();
         let CoreModuleParts {
             imports,
@@ -105,6 +116,7 @@ impl<'a> ModuleBuilder<'a> {
             start,
             elements,
             data,
+            tag_names,
         } = self.module;
         Ok(CoreModule {
             ir: self.ir,
@@ -116,6 +128,8 @@ impl<'a> ModuleBuilder<'a> {
             start,
             elements,
             data,
+            tags,
+            tag_names,
             facts: Vec::new(),
         })
     }
@@ -156,6 +170,11 @@ impl<'a> ModuleBuilder<'a> {
                     module.tables.push((ty, init));
                 }
             }
+            Payload::TagSection(section) => {
+                for tag in section {
+                    self.tags.push(tag?.func_type_idx);
+                }
+            }
             Payload::MemorySection(section) => module.memories = section.into_iter().collect::<Result<_, _>>()?,
             Payload::GlobalSection(section) => {
                 for global in section {
@@ -183,13 +202,16 @@ impl<'a> ModuleBuilder<'a> {
         Ok(())
     }
 
-    /// Gives exported functions without a name that of their first export, and drops names of functions that do not exist.
+    /// Gives exported functions and tags without a name that of their first export, and drops names of functions that do not exist.
     fn complete_names(&mut self) {
         let functions = self.ir.funcs.len();
         let names = &mut self.ir.names;
         names.retain(|(func, _)| func.index() < functions);
         let named = names.len();
         for (&name, &(kind, index)) in &self.module.exports {
+            if kind == ExternalKind::Tag {
+                self.module.tag_names.entry(index).or_insert(name);
+            }
             let func = FuncIndex::from_u32(index);
             let is_named = names[..named].binary_search_by_key(&func, |&(func, _)| func).is_ok();
             if kind == ExternalKind::Func && !is_named {
@@ -210,6 +232,10 @@ impl<'a> ModuleBuilder<'a> {
                     self.ir.names = names
                         .map(|naming| (FuncIndex::from_u32(naming.index), naming.name))
                         .collect();
+                }
+                Ok(Name::Tag(names)) => {
+                    let names = names.into_iter().map_while(Result::ok);
+                    self.module.tag_names = names.map(|naming| (naming.index, naming.name)).collect();
                 }
                 Ok(_) => {}
                 Err(_) => return,
