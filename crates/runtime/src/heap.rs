@@ -88,9 +88,13 @@ impl Heap<'_> {
         if needed > most {
             return Err(Trap::HeapExhausted);
         }
+        if most < layout.capacity {
+            // With another limit it might have grown by more.
+            self.data.asked.set(true);
+        }
         let new_size = needed.max(2 * old_size).min(most);
         let start = self.data.code.layout().heap_start(self.domain, layout);
-        let grown = self.data.slab.grow_heap(start, layout, old_size, new_size);
+        let grown = self.data.slab().grow_heap(start, layout, old_size, new_size);
         grown.map_err(|_| Trap::HeapExhausted)?;
         self.set_word(layout.size_slot, new_size);
         self.set_word(layout.limit_slot, half + new_size);

@@ -198,6 +198,7 @@ impl<'e> Script<'e> {
                 let outcome = self.invoke(call);
                 expect_trap(outcome, message)
             }
+            WastDirective::AssertException { exec, .. } => expect_exception(self.execute(exec)),
             WastDirective::AssertUnlinkable { module, .. } => self.assert_unlinkable(module),
             WastDirective::AssertInvalid {
                 mut module, message, ..
@@ -408,6 +409,15 @@ fn expect_trap(outcome: Result<Results>, expected: &str) -> Result<()> {
         return Ok(());
     }
     Err(anyhow!("trap: {message}; expected: {expected}"))
+}
+
+/// Checks that an outcome is an exception that nobody caught.
+fn expect_exception(outcome: Result<Results>) -> Result<()> {
+    match outcome {
+        Ok(_) => bail!("no exception"),
+        Err(error) if engine::trap(&error) == Some(Trap::UncaughtException) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// The words of a message, but for those that tell which one of many things it is about.
