@@ -30,6 +30,8 @@ pub struct Features {
     pub tail_call: bool,
     /// References to functions of a known type, and references that cannot be null.
     pub function_references: bool,
+    /// Structs, arrays, 31-bit integers and casts, in a heap with garbage collection.
+    pub gc: bool,
     /// Vector operators whose results differ between processors.
     pub relaxed_simd: bool,
     /// Sums and products of 128 bits.
@@ -59,6 +61,7 @@ impl Default for Features {
             memory64: true,
             tail_call: true,
             function_references: true,
+            gc: false,
             relaxed_simd: true,
             wide_arithmetic: true,
             threads: true,

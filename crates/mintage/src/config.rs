@@ -152,6 +152,13 @@ impl Config {
         self
     }
 
+    /// Whether modules may use structs, arrays, 31-bit integers and casts; default: no. They have an object heap of a fixed size
+    /// ([`gc_heap_reservation`](Self::gc_heap_reservation)).
+    pub fn wasm_gc(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.gc = enable;
+        self
+    }
+
     /// Whether modules may use relaxed SIMD, whose results can differ from processor to processor; default: yes. See
     /// [`relaxed_simd_deterministic`](Self::relaxed_simd_deterministic).
     pub fn wasm_relaxed_simd(&mut self, enable: bool) -> &mut Self {

@@ -9,7 +9,6 @@ const ADVICE: &[(WasmFeatures, &str, &str)] = &[
         "legacy exceptions",
         "compile for the final form of exceptions (`-mllvm -wasm-use-legacy-eh=false`) or without them",
     ),
-    (WasmFeatures::GC, "garbage collection", "compile for linear memory"),
     (WasmFeatures::STACK_SWITCHING, "stack switching", "compile without it"),
     (
         WasmFeatures::CM_ASYNC,
@@ -41,6 +40,7 @@ const SETTINGS: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::MEMORY64, "Config::wasm_memory64"),
     (WasmFeatures::TAIL_CALL, "Config::wasm_tail_call"),
     (WasmFeatures::FUNCTION_REFERENCES, "Config::wasm_function_references"),
+    (WasmFeatures::GC, "Config::wasm_gc"),
     (WasmFeatures::RELAXED_SIMD, "Config::wasm_relaxed_simd"),
     (WasmFeatures::WIDE_ARITHMETIC, "Config::wasm_wide_arithmetic"),
     (WasmFeatures::THREADS, "Config::wasm_threads"),
