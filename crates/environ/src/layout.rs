@@ -110,12 +110,15 @@ pub struct DomainLayout {
 /// Where a domain's object heap lies.
 ///
 /// A reference to an object is its offset from the start of the heap, so that null, which is 0, and the first fields behind it
-/// lie in the inaccessible bytes up to [`FIRST`](Self::FIRST): an access to them faults. Behind these are two halves of equal
-/// size. Objects lie in one of them, and a collection moves those that are reachable to the other.
+/// lie in the inaccessible bytes up to [`FIRST`](Self::FIRST): an access to them faults. Behind these are the objects that stand
+/// there from the start and never move, and then two halves of equal size. All other objects lie in one of them, and a
+/// collection moves those that are reachable to the other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeapLayout {
     /// Offset of its first byte from `ctx`.
     pub offset: i32,
+    /// Bytes of the objects that never move.
+    pub initial: u64,
     /// Bytes of each half that are accessible at the start.
     pub minimum: u64,
     /// Bytes that each half can grow to.
@@ -135,14 +138,20 @@ impl HeapLayout {
     /// What each object's size and place are a multiple of.
     pub const ALIGN: u64 = 8;
 
+    /// Bytes that are accessible for the objects that never move.
+    pub fn static_size(&self) -> u64 {
+        align_up(self.initial, REGION_ALIGN)
+    }
+
     /// The first reference in each half.
     pub fn halves(&self) -> [u64; 2] {
-        [Self::FIRST, Self::FIRST + self.capacity]
+        let first = Self::FIRST + self.static_size();
+        [first, first + self.capacity]
     }
 
     /// Bytes from the start of the heap to its end.
     pub fn span(&self) -> u64 {
-        Self::FIRST + 2 * self.capacity
+        Self::FIRST + self.static_size() + 2 * self.capacity
     }
 }
 
@@ -635,11 +644,11 @@ fn table_layout(id: TableId, table: &TableShape, tunables: &Tunables) -> Result<
 
 fn heap_layout(shape: &HeapShape, tunables: &Tunables) -> Result<HeapLayout> {
     let reservation = u64::from(tunables.gc_heap_reservation).min(MAX_HEAP);
+    let fixed = HeapLayout::FIRST + align_up(shape.initial, REGION_ALIGN);
     // At least what makes sense of a heap: a few objects in each half.
-    let capacity = (reservation.saturating_sub(HeapLayout::FIRST) / 2 / REGION_ALIGN).max(1) * REGION_ALIGN;
-    let minimum = align_up(shape.initial + 1, REGION_ALIGN);
+    let capacity = (reservation.saturating_sub(fixed) / 2 / REGION_ALIGN).max(1) * REGION_ALIGN;
     ensure!(
-        minimum <= capacity,
+        shape.initial <= reservation / 2,
         "the objects that a component instance starts with take {} bytes, more than half of `Config::gc_heap_reservation` ({} \
          bytes)",
         shape.initial,
@@ -647,7 +656,8 @@ fn heap_layout(shape: &HeapShape, tunables: &Tunables) -> Result<HeapLayout> {
     );
     Ok(HeapLayout {
         offset: 0,
-        minimum,
+        initial: shape.initial,
+        minimum: REGION_ALIGN,
         capacity,
         next_slot: 0,
         limit_slot: 0,

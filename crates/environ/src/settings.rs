@@ -30,6 +30,8 @@ pub struct Features {
     pub tail_call: bool,
     /// References to functions of a known type, and references that cannot be null.
     pub function_references: bool,
+    /// Structs, arrays, 31-bit integers and casts, in a heap with garbage collection.
+    pub gc: bool,
     /// Exceptions: tags, `throw`, `try_table`.
     pub exceptions: bool,
     /// `implements` on imports and exports of components (Explainer.md, "Gated Features").
@@ -49,6 +51,7 @@ impl Default for Features {
             memory64: true,
             tail_call: true,
             function_references: true,
+            gc: false,
             exceptions: true,
             implements: false,
             map: false,

@@ -149,6 +149,13 @@ impl Config {
         self
     }
 
+    /// Whether modules may use structs, arrays, 31-bit integers and casts; default: no. They have an object heap of a fixed size
+    /// ([`gc_heap_reservation`](Self::gc_heap_reservation)).
+    pub fn wasm_gc(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.gc = enable;
+        self
+    }
+
     /// Whether modules may throw and catch exceptions; default: yes. Their first form (`try`, `catch`, `delegate`) is not supported.
     pub fn wasm_exceptions(&mut self, enable: bool) -> &mut Self {
         self.tunables.features.exceptions = enable;

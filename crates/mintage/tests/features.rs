@@ -21,6 +21,11 @@ const FEATURES: &[Feature] = &[
         Config::wasm_function_references,
         "(type $f (func)) (func (param (ref $f)) (call_ref $f (local.get 0)))",
     ),
+    (
+        "wasm_gc",
+        Config::wasm_gc,
+        "(type $s (struct)) (func (export \"f\") (drop (struct.new $s)))",
+    ),
     ("wasm_exceptions", Config::wasm_exceptions, "(tag $t) (func (throw $t))"),
     (
         "wasm_exceptions",

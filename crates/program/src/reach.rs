@@ -5,7 +5,10 @@
 
 use crate::adapters;
 use crate::inline::{Inlined, InstanceState, SegmentState, Step, Trampoline};
-use crate::ir::{Adapter, Const, CoreInstance, ImageElems, Program, ResourceOp, ResourceOpKind, TableInit, Tag};
+use crate::ir::{
+    Adapter, Const, CoreInstance, ImageElems, Program, ResourceOp, ResourceOpKind, StaticObject, StaticValues,
+    TableInit, Tag,
+};
 use crate::parse::{Parsed, Use};
 use anyhow::{Result, bail};
 use mintage_environ::component::{CanonOptions, CoreCallee, CoreItem, Initializer, InterfaceType, Lower, Resource};
@@ -215,6 +218,13 @@ impl<'w, 'a> Walk<'w, 'a> {
         for global in self.inlined.globals.values() {
             self.value(global.init, From::Root("a global"));
         }
+        for object in &self.inlined.statics.objects {
+            self.heaps.insert(object.domain);
+            object
+                .values
+                .iter()
+                .for_each(|value| self.value(value, From::Root("an object")));
+        }
         for export in &interface.core_exports {
             match export.item {
                 CoreItem::Func(callee, _) => self.key(callee.key, From::Root("a core export")),
@@ -383,7 +393,10 @@ impl<'w, 'a> Walk<'w, 'a> {
 
     /// The object heaps of the component instances that need one.
     fn heaps(&self) -> Vec<HeapShape> {
-        let heap = |&domain: &DomainId| HeapShape { domain, initial: 0 };
+        let heap = |&domain: &DomainId| HeapShape {
+            domain,
+            initial: self.inlined.statics.size(domain),
+        };
         self.heaps.iter().map(heap).collect()
     }
 
@@ -448,6 +461,7 @@ impl Finish {
             tags,
             image_data,
             image_elems,
+            statics,
             steps,
             mut interface,
             ..
@@ -528,11 +542,19 @@ impl Finish {
                 ..elems
             })
             .collect();
+        let statics = statics.objects.into_iter().map(|object| StaticObject {
+            values: match object.values {
+                StaticValues::Each(values) => StaticValues::Each(self.values(values)),
+                StaticValues::Same(value, count) => StaticValues::Same(self.value(value), count),
+            },
+            ..object
+        });
         let exception = |tag: &Tag<'_>| {
             let fields = interface.signatures[tag.sig].params.iter();
             Ok(ObjectLayout::of_fields(fields.map(|&ty| Stored::of(ty)))?.0)
         };
-        let objects = tags.values().map(exception).collect::<Result<_>>();
+        let defined = interface.objects.iter().map(|(_, ty)| Ok(ty.layout.clone()));
+        let objects = defined.chain(tags.values().map(exception)).collect::<Result<_>>();
         let mut globals = globals;
         globals
             .values_mut()
@@ -550,6 +572,7 @@ impl Finish {
             elems,
             image_data,
             image_elems,
+            statics: statics.collect(),
             interface,
             adapters,
             resource_ops,

@@ -6,10 +6,13 @@ use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::{
     CanonOptions, ComponentInterface, CoreCallee, CoreItem, Export, Import, Initializer, Lift, Lower, Resource,
 };
+use mintage_environ::layout::HeapLayout;
 use mintage_environ::{
-    CoreInstanceId, DomainId, FuncIndex, FuncKey, HeapType, ImportId, MemoryId, Signature, TableId, TypeId, ValType,
+    CoreInstanceId, DomainId, FuncIndex, FuncKey, HeapType, ImportId, MemoryId, ObjectKind, RefType, Signature,
+    TableId, TypeId, ValType,
 };
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::iter;
 use wasmparser::{BinaryReader, FunctionBody, Operator};
 
 /// Checks the invariants of `program` from the result alone.
@@ -27,6 +30,7 @@ pub fn verify(program: &Program<'_>) -> Result<()> {
         verifier.instance(id, instance).with_context(|| format!("{id:?}"))?;
     }
     verifier.segments()?;
+    verifier.objects()?;
     verifier.image().context("image")?;
     verifier.interface()?;
     verifier.initializers()?;
@@ -90,14 +94,7 @@ impl Verifier<'_, '_> {
         }
         for (id, global) in globals.iter() {
             let ty = shape.globals[id].ty;
-            let matches = match (global.init, ty) {
-                (Const::I32(_), ValType::I32) | (Const::I64(_), ValType::I64) | (Const::F32(_), ValType::F32) => true,
-                (Const::F64(_), ValType::F64) | (Const::V128(_), ValType::V128) | (Const::Null, ValType::Ref(_)) => {
-                    true
-                }
-                (Const::Func(callee), ValType::Ref(ty)) => self.is_of(callee, ty.heap),
-                _ => false,
-            };
+            let matches = self.has_type(global.init, ty);
             ensure!(matches, "{id:?} of type {ty} starts as {:?}", global.init);
             self.value(global.init, shape.globals[id].domain)?;
         }
@@ -585,10 +582,15 @@ impl Verifier<'_, '_> {
         Ok(())
     }
 
-    /// A function reference must be to a reachable function of the domain.
+    /// A reference must be to a reachable function, or to an object, of the domain.
     fn value(&self, value: Const, domain: DomainId) -> Result<()> {
         match value {
             Const::Func(callee) => self.callee(callee, domain),
+            Const::Object(at) => {
+                let owner = self.program.statics.get(at as usize).map(|object| object.domain);
+                ensure!(owner == Some(domain), "{value:?} is not of {domain:?}");
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -596,11 +598,8 @@ impl Verifier<'_, '_> {
     /// The value of a table's entry is one of its type.
     fn entry(&self, value: Const, table: TableId) -> Result<()> {
         let element = self.program.tables[table].element;
-        let matches = match value {
-            Const::Null => true,
-            Const::Func(callee) => self.is_of(callee, element.heap),
-            _ => false,
-        };
+        // A table that nothing uses holds null, whatever its type.
+        let matches = value == Const::Null || self.has_type(value, ValType::Ref(element));
         ensure!(matches, "{value:?} is no {element}");
         self.value(value, self.program.shape.tables[table].domain)
     }
@@ -687,18 +686,83 @@ impl Verifier<'_, '_> {
     fn defined(&self, ty: TypeId) -> Result<()> {
         let exists = match ty {
             TypeId::Func(id) => self.program.interface.signatures.get(id).is_some(),
-            TypeId::Object(_) => false,
+            TypeId::Object(id) => self.program.interface.objects.get(id).is_some(),
         };
         ensure!(exists, "{ty:?} does not exist");
         Ok(())
     }
 
-    /// Whether a function is a value of the reference type to `heap`.
-    fn is_of(&self, callee: CoreCallee, heap: HeapType) -> bool {
-        match heap {
-            HeapType::Func => true,
-            HeapType::Concrete(TypeId::Func(ty)) => self.program.interface.signatures.is_subtype(callee.sig, ty),
+    /// Whether a value is of a type.
+    fn has_type(&self, value: Const, ty: ValType) -> bool {
+        let ComponentInterface {
+            signatures, objects, ..
+        } = &self.program.interface;
+        let ValType::Ref(RefType { nullable, heap }) = ty else {
+            return matches!(
+                (value, ty),
+                (Const::I32(_), ValType::I32)
+                    | (Const::I64(_), ValType::I64)
+                    | (Const::F32(_), ValType::F32)
+                    | (Const::F64(_), ValType::F64)
+                    | (Const::V128(_), ValType::V128)
+            );
+        };
+        match (value, heap) {
+            (Const::Null, _) => nullable,
+            (Const::Func(_), HeapType::Func) => true,
+            (Const::Func(callee), HeapType::Concrete(TypeId::Func(ty))) => signatures.is_subtype(callee.sig, ty),
+            (Const::I31(_), HeapType::I31) => true,
+            (Const::I31(_) | Const::Object(_), HeapType::Any | HeapType::Extern) => true,
+            (Const::I31(_) | Const::Object(_), HeapType::Eq) => true,
+            (Const::Object(at), heap) => self.program.statics.get(at as usize).is_some_and(|object| match heap {
+                HeapType::Struct => objects.structs().contains(object.ty),
+                HeapType::Array => objects.arrays().contains(object.ty),
+                HeapType::Concrete(TypeId::Object(ty)) => objects.is_subtype(object.ty, ty),
+                _ => false,
+            }),
             _ => false,
         }
+    }
+
+    /// Static objects have the fields of their types, and stand in their heaps one behind the other.
+    fn objects(&self) -> Result<()> {
+        let mut ends: HashMap<DomainId, u64> = HashMap::new();
+        for (at, object) in self.program.statics.iter().enumerate() {
+            let place = || format!("static{at}");
+            let Some(ty) = self.program.interface.objects.get(object.ty) else {
+                bail!("{} has no type", place())
+            };
+            let end = ends.entry(object.domain).or_insert(HeapLayout::FIRST);
+            ensure!(
+                u64::from(object.reference) == *end,
+                "{} stands at {:#x} and not at {end:#x}",
+                place(),
+                object.reference
+            );
+            let types: Box<dyn Iterator<Item = ValType>> = match &ty.kind {
+                ObjectKind::Struct(fields) => {
+                    ensure!(fields.len() == object.values.len(), "{} lacks fields", place());
+                    Box::new(fields.iter().map(|(storage, _)| storage.unpacked()))
+                }
+                ObjectKind::Array(element) => Box::new(iter::repeat(element.unpacked())),
+            };
+            *end += ty.layout.size_of(object.values.len() as u32);
+            for (value, ty) in object.values.iter().zip(types) {
+                // Of no value there is one all the same.
+                let matches = object.values.is_empty() || self.has_type(value, ty);
+                ensure!(matches, "{} holds {value:?} as {ty}", place());
+                self.value(value, object.domain).with_context(place)?;
+            }
+        }
+        for heap in &self.program.shape.heaps {
+            let end = ends.remove(&heap.domain).unwrap_or(HeapLayout::FIRST);
+            ensure!(
+                end == HeapLayout::FIRST + heap.initial,
+                "the static objects of {:?} end at {end:#x}",
+                heap.domain
+            );
+        }
+        ensure!(ends.is_empty(), "a static object is in no heap");
+        Ok(())
     }
 }

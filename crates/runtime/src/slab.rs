@@ -101,7 +101,10 @@ fn accessible(layout: &SlabLayout) -> Vec<Range<usize>> {
         .map(|(id, memory)| whole_pages(layout.memory_start(id), memory.minimum));
     let heaps = layout.heaps().flat_map(|(id, heap)| {
         let start = layout.heap_start(id, heap);
-        heap.halves().map(|half| whole_pages(start + half, heap.minimum))
+        let halves = heap.halves().map(|half| whole_pages(start + half, heap.minimum));
+        halves
+            .into_iter()
+            .chain([whole_pages(start + HeapLayout::FIRST, heap.static_size())])
     });
     let mut parts: Vec<_> = tables
         .chain(heads)

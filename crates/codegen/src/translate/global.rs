@@ -5,7 +5,7 @@ use super::state::Region;
 use crate::abi;
 use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
-use mintage_environ::GlobalId;
+use mintage_environ::{GlobalId, Reference};
 use mintage_program::Const;
 use wasmparser::Operator;
 
@@ -55,6 +55,11 @@ impl<'a> Translator<'a, '_> {
             Const::V128(bits) => self.vector_constant(bits),
             Const::Null => self.iconst(abi::REFERENCE, 0),
             Const::Func(callee) => self.function_reference(callee.key, callee.sig),
+            Const::I31(value) => self.iconst(abi::REFERENCE, Reference::I31(value).to_u32().into()),
+            Const::Object(at) => {
+                let object = &self.input.program.statics[at as usize];
+                self.iconst(abi::REFERENCE, object.reference.into())
+            }
         }
     }
 }

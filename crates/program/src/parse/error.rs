@@ -19,7 +19,6 @@ const ADVICE: &[(WasmFeatures, &str, &str)] = &[
         "legacy exceptions",
         "compile for the final form of exceptions (`-mllvm -wasm-use-legacy-eh=false`) or without them",
     ),
-    (WasmFeatures::GC, "garbage collection", "compile for linear memory"),
     (WasmFeatures::CUSTOM_PAGE_SIZES, "custom page sizes", "use 64 KiB pages"),
     (
         WasmFeatures::WIDE_ARITHMETIC,
@@ -58,6 +57,7 @@ const SETTINGS: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::MEMORY64, "Config::wasm_memory64"),
     (WasmFeatures::TAIL_CALL, "Config::wasm_tail_call"),
     (WasmFeatures::FUNCTION_REFERENCES, "Config::wasm_function_references"),
+    (WasmFeatures::GC, "Config::wasm_gc"),
     (WasmFeatures::EXCEPTIONS, "Config::wasm_exceptions"),
     (WasmFeatures::CM_IMPLEMENTS, "Config::wasm_component_model_implements"),
     (WasmFeatures::CM_MAP, "Config::wasm_component_model_map"),
