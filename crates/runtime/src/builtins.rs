@@ -142,6 +142,25 @@ mod entry_points {
                 Err(trap) => (trap as u64) << 32,
             }
         }
+        array_init_data(data, dst: u64, segment: u32, src: u32, len: u64) -> u32 {
+            let bytes = data.data_segment(DataId::from_u32(segment));
+            let part = (u64::from(src).checked_add(len)).and_then(|end| bytes.get(src as usize..usize::try_from(end).ok()?));
+            code(part.ok_or(Trap::MemoryOutOfBounds).map(|part| {
+                // SAFETY: machine code has checked that the elements from `dst` on take as many bytes. Segments lie in no slab.
+                unsafe { ptr::copy_nonoverlapping(part.as_ptr(), dst as *mut u8, part.len()) }
+            }))
+        }
+        array_init_elem(data, dst: u64, segment: u32, src: u32, len: u32, size: u32) -> u32 {
+            let entries = part(data.elem_segment(ElemId::from_u32(segment)), src, len, 8);
+            code(entries.ok_or(Trap::TableOutOfBounds).map(|entries| {
+                let size = size.min(8) as usize;
+                for (at, entry) in entries.chunks_exact(8).enumerate() {
+                    let element = (dst as *mut u8).wrapping_add(at * size);
+                    // SAFETY: machine code has checked that there are `len` elements of `size` bytes from `dst` on. Segments lie in no slab.
+                    unsafe { ptr::copy_nonoverlapping(entry.as_ptr(), element, size) }
+                }
+            }))
+        }
         resource_new(data, domain: u32, resource: u32, rep: u32) -> u64 {
             let (domain, resource) = (DomainId::from_u32(domain), ResourceId::from_u32(resource));
             handle(data, data.with_handles(|handles, _| handles.add_own(domain, resource, rep)))

@@ -5,7 +5,7 @@ use crate::handles::MAX_HANDLES;
 use crate::{Code, HostTable, Stopped, TrapReport, builtins};
 use anyhow::{Result, ensure};
 use mintage_environ::component::Initializer;
-use mintage_environ::{DomainId, GlobalId, MemoryId, TableId, Trap, ValType};
+use mintage_environ::{DomainId, GlobalId, MemoryId, ObjectTypeId, TableId, Trap, ValType};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -231,6 +231,11 @@ impl Instance {
         // within the head; the words have room for the largest value.
         unsafe { std::ptr::copy_nonoverlapping(slot, words.as_mut_ptr().cast(), ty.size() as usize) };
         words
+    }
+
+    /// The type of an object in the heap of `domain`, if the reference is one to an object.
+    pub fn object_type(&self, domain: DomainId, reference: u64) -> Option<ObjectTypeId> {
+        self.data().object_type(domain, reference)
     }
 
     /// Sets a global.

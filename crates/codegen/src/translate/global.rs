@@ -35,10 +35,12 @@ impl<'a> Translator<'a, '_> {
     }
 
     fn load_global(&mut self, id: GlobalId) -> Value {
-        let ty = abi::clif_type(self.input.program.shape.globals[id].ty);
+        let ty = self.input.program.shape.globals[id].ty;
         let (flags, offset) = self.global_place(id);
         let ctx = self.ctx;
-        self.ins().load(ty, flags, ctx, offset)
+        let value = self.ins().load(abi::clif_type(ty), flags, ctx, offset);
+        self.trace(value, ty);
+        value
     }
 
     /// Access flags and offset from `ctx` of a global.

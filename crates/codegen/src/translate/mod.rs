@@ -7,8 +7,10 @@
 //! To add an operator: add it to the `match` of its family's file; a new family is one file and one line in
 //! [`Translator::operator`].
 
+mod arrays;
 mod bulk;
 mod call;
+mod cast;
 mod control;
 mod exceptions;
 mod global;
@@ -19,6 +21,7 @@ mod numeric;
 mod references;
 mod simd;
 mod state;
+mod structs;
 mod table;
 mod variable;
 
@@ -27,7 +30,7 @@ use crate::compiler::{Input, Scratch};
 use anyhow::{Context as _, Result, bail, ensure};
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, SourceLoc, TrapCode, Type, Value};
 use cranelift_frontend::{FuncInstBuilder, FunctionBuilder};
-use mintage_environ::{CoreInstanceId, FuncIndex, SigId};
+use mintage_environ::{CoreInstanceId, FuncIndex, ObjectTypeId, SigId};
 use mintage_program::{Body, CoreInstance, Module};
 use smallvec::SmallVec;
 use wasmparser::{BinaryReader, FunctionBody, Operator, OperatorsReader};
@@ -124,7 +127,7 @@ pub(crate) fn core_function(
 impl<'a, 'f> Translator<'a, 'f> {
     fn body(&mut self, body: &Body<'a>, entry: Block, sig: SigId) -> Result<()> {
         let body = FunctionBody::new(BinaryReader::new(body.bytes, body.offset as u64));
-        self.declare_parameters(entry);
+        self.declare_parameters(entry, sig);
         let mut locals = body.get_locals_reader()?;
         for _ in 0..locals.get_count() {
             let (count, ty) = locals.read()?;
@@ -170,7 +173,10 @@ impl<'a, 'f> Translator<'a, 'f> {
             || self.bulk_operator(operator)
             || self.reference_operator(operator)
             || self.table_operator(operator)
-            || self.exception_operator(operator)?;
+            || self.exception_operator(operator)?
+            || self.struct_operator(operator)?
+            || self.array_operator(operator)?
+            || self.cast_operator(operator)?;
         if !known {
             bail!("the operator {} is not supported yet", operator_name(operator));
         }
@@ -232,6 +238,13 @@ impl<'a, 'f> Translator<'a, 'f> {
         self.module
             .func_type(index)
             .expect("validated code names function types where it must")
+    }
+
+    /// The struct or array type at `index` of the module's types.
+    fn object_type(&self, index: u32) -> ObjectTypeId {
+        self.module
+            .object_type(index)
+            .expect("validated code names struct and array types where it must")
     }
 
     fn type_of(&self, value: Value) -> Type {
