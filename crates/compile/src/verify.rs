@@ -209,7 +209,8 @@ fn verify_image(artifact: &Read<'_>, keys: KeyTable<'_>, written: &Written<'_>) 
         let first = HeapLayout::FIRST + heap.initial.next_multiple_of(REGION_ALIGN);
         let words = [
             (place.next_slot, first),
-            (place.limit_slot, first + place.minimum),
+            (place.limit_slot, if place.zeal { first } else { first + place.minimum }),
+            (place.half_slot, first),
             (place.size_slot, place.minimum),
         ];
         for (offset, word) in words {

@@ -31,7 +31,7 @@ const SUITES: &[(&str, Source, usize)] = &[
     ("extended-const", Source::Proposal(Proposal::ExtendedConst), 200),
     ("memory64", Source::Proposal(Proposal::Memory64), 100),
     ("tail-call", Source::Proposal(Proposal::TailCall), 100),
-    ("exceptions", Source::Proposal(Proposal::Exceptions), 85),
+    ("exceptions", Source::Proposal(Proposal::ExceptionHandling), 85),
     ("core", Own, 1),
     ("component", Own, 100),
 ];
