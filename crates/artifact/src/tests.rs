@@ -105,6 +105,7 @@ fn sample(symbols: bool) -> Vec<u8> {
         modules: &MODULES,
         image: &image,
         unwind: &encode_unwind(0, &[]).unwrap(),
+        stack_maps: &encode_stack_maps(&[]).unwrap(),
         data: &IndexVec::from(vec![SEGMENT, &[]]),
         elems: &IndexVec::from(vec![vec![], WORDS.to_vec()]),
         symbols,
@@ -438,6 +439,13 @@ fn hosts_that_differ_are_refused() {
             "gc_heap_reservation",
             Tunables {
                 gc_heap_reservation: 1,
+                ..default.clone()
+            },
+        ),
+        (
+            "gc_zeal",
+            Tunables {
+                gc_zeal: true,
                 ..default.clone()
             },
         ),

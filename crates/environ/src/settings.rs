@@ -89,6 +89,8 @@ pub struct Tunables {
     pub table_reservation: u32,
     /// Bytes of address space of each object heap; 1 GiB at most are used. Objects take at most half of it at a time.
     pub gc_heap_reservation: u32,
+    /// Whether each allocation collects, for tests of the collector.
+    pub gc_zeal: bool,
     /// Whether the code generator checks its own input (slow; for tests and fuzzing).
     pub debug_verifier: bool,
     /// Whether code carries the map from code offsets to byte offsets of the component, for backtraces.
@@ -113,6 +115,7 @@ impl Default for Tunables {
             memory_guard: 2 << 30,
             table_reservation: 1 << 20,
             gc_heap_reservation: 512 << 20,
+            gc_zeal: false,
             debug_verifier: cfg!(debug_assertions),
             address_map: true,
             interruptible: false,

@@ -243,6 +243,13 @@ impl Config {
         self
     }
 
+    /// Whether each allocation of an object collects what is not reachable: slow, for tests.
+    #[doc(hidden)]
+    pub fn gc_zeal(&mut self, zeal: bool) -> &mut Self {
+        self.tunables.gc_zeal = zeal;
+        self
+    }
+
     /// Whether every export of every core instance is kept and can be reached through [`core`](crate::core).
     #[doc(hidden)]
     pub fn core_exports(&mut self, keep: bool) -> &mut Self {

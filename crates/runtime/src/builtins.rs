@@ -152,7 +152,8 @@ mod entry_points {
             code(entries.ok_or(Trap::TableOutOfBounds).and_then(|entries| init_table(data, TableId::from_u32(table), dst, entries)))
         }
         heap_allocate(data, domain: u32, size: u64) -> u64 {
-            match data.heap_allocate(DomainId::from_u32(domain), size) {
+            // SAFETY: machine code calls this through a trampoline that has recorded its exit.
+            match unsafe { data.heap_allocate(DomainId::from_u32(domain), size) } {
                 Ok(reference) => u64::from(reference),
                 Err(trap) => (trap as u64) << 32,
             }
