@@ -4,7 +4,8 @@ use mintage_environ::component::{CanonOptions, ComponentInterface, CoreCallee, L
 use mintage_environ::layout::Shape;
 use mintage_environ::{
     AdapterId, CoreInstanceId, DataId, DomainId, ElemId, ErrorContextOpId, FuncIndex, FuncKey, FuncTypeId, GlobalId,
-    IndexVec, LowerId, MemoryId, ModuleId, RefType, ResourceId, ResourceOpId, SigId, Signature, TableId, TypeId, ValType,
+    IndexVec, LowerId, MemoryId, ModuleId, RefType, ResourceId, ResourceOpId, SigId, Signature, TableId, TypeId,
+    ValType,
 };
 
 /// A component as a closed world: every core instance, every import resolved, only the host's functions open.
