@@ -1,7 +1,7 @@
 //! Phase `functions`: machine code of every function, in parallel.
 
 use crate::link::MAX_TEXT;
-use crate::{LaidOut, NoProgress, Progress};
+use crate::{LaidOut, Progress};
 use anyhow::{Context, Error, Result, ensure};
 use mintage_codegen::{CompiledFunction, Compiler, RelocationTarget, Scratch};
 use mintage_environ::FuncKey;
@@ -28,20 +28,23 @@ pub(crate) fn generate<'a>(
     compiler: &Compiler,
     progress: &dyn Progress,
 ) -> Result<Generated<'a>> {
-    let mut functions = compile_all(&laid_out, compiler, &work_list(&laid_out.program), progress)?;
+    let mut functions = Vec::new();
+    compile_all(&laid_out, compiler, &work_list(&laid_out.program), &mut functions, progress)?;
     let builtins = called_builtins(&functions);
-    functions.extend(compile_all(&laid_out, compiler, &builtins, &NoProgress)?);
+    compile_all(&laid_out, compiler, &builtins, &mut functions, progress)?;
     functions.sort_unstable_by_key(|function| function.key);
     Ok(Generated { laid_out, functions })
 }
 
-/// Compiles the functions of a list, which may come in any order.
+/// Appends the compiled functions of a list, in any order.
 fn compile_all(
     LaidOut { program, layout }: &LaidOut<'_>,
     compiler: &Compiler,
     work: &[FuncKey],
+    functions: &mut Vec<CompiledFunction>,
     progress: &dyn Progress,
-) -> Result<Vec<CompiledFunction>> {
+) -> Result<()> {
+    let before = functions.len();
     let queue = Queue::default();
     let finished = rayon::broadcast(|_| {
         let mut scratch = Scratch::default();
@@ -52,12 +55,13 @@ fn compile_all(
                 Ok(function) => functions.push(function),
                 Err(error) => queue.fail(key, error),
             }
-            progress.functions(queue.count_done(), work.len());
+            progress.functions(before + queue.count_done(), before + work.len());
         }
         functions
     });
     queue.result()?;
-    Ok(finished.into_iter().flatten().collect())
+    functions.extend(finished.into_iter().flatten());
+    Ok(())
 }
 
 /// The builtins that functions call, each once: only these have a trampoline. It calls no other.
