@@ -29,7 +29,13 @@ pub(crate) fn generate<'a>(
     progress: &dyn Progress,
 ) -> Result<Generated<'a>> {
     let mut functions = Vec::new();
-    compile_all(&laid_out, compiler, &work_list(&laid_out.program), &mut functions, progress)?;
+    compile_all(
+        &laid_out,
+        compiler,
+        &work_list(&laid_out.program),
+        &mut functions,
+        progress,
+    )?;
     let builtins = called_builtins(&functions);
     compile_all(&laid_out, compiler, &builtins, &mut functions, progress)?;
     functions.sort_unstable_by_key(|function| function.key);

@@ -21,6 +21,8 @@ pub enum BuiltinResult {
     Value(BuiltinType),
     /// Nothing; the builtin never traps.
     Nothing,
+    /// Nothing; the builtin does not return.
+    Never,
     /// Nothing; the builtin returns a 32-bit word to its trampoline: zero, or the code of a [`Trap`](crate::Trap) to raise.
     TrapCode,
     /// A 32-bit value; the builtin returns a 64-bit word to its trampoline: the value in the low half, and in the high half
@@ -53,6 +55,8 @@ macro_rules! builtins {
             TableInit table_init(table: I32, elem: I32, dst: I64, src: I32, len: I32) -> TrapCode;
             /// A reference to `size` bytes for a new object in the heap of `domain`, behind what machine code could allocate itself.
             HeapAllocate heap_allocate(domain: I32, size: I64) -> Fallible(I32);
+            /// Goes on where `exception`, a reference to an object of `domain`, is caught.
+            Throw throw(domain: I32, exception: I64) -> Never;
             /// Copies `len` bytes between addresses that the adapter has checked, as in the copies that follow.
             CopyBytes copy_bytes(dst: I64, src: I64, len: I64) -> Nothing;
             /// Copies UTF-8.

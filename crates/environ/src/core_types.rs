@@ -127,6 +127,11 @@ impl ValType {
         }
     }
 
+    /// Whether values are references that the collector follows: all but those to functions.
+    pub const fn is_traced(self) -> bool {
+        matches!(self, ValType::Ref(RefType { heap, .. }) if !heap.is_function())
+    }
+
     /// The 8-byte words that a value takes in an argument array.
     pub const fn words(self) -> usize {
         match self {

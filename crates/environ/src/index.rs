@@ -76,6 +76,8 @@ indices! {
     SigId("sig");
     /// A struct or array type of the program.
     ObjectTypeId("object");
+    /// A tag of exceptions, numbered over the whole program.
+    TagId("tag");
     /// A host function that the root component imports, in order of its import declarations.
     ImportId("import");
     /// A host import lowered with one set of canonical options.

@@ -13,6 +13,7 @@ mod index;
 pub mod key;
 pub mod key_table;
 pub mod layout;
+pub mod objects;
 mod printable;
 mod settings;
 mod signatures;

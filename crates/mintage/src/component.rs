@@ -93,7 +93,7 @@ impl Component {
         let options = mintage_compile::Options::default();
         let artifact = engine.precompile_component_with(bytes.as_ref(), &options, progress)?;
         // SAFETY: the compiler made the artifact just now.
-        let code = unsafe { Code::from_bytes(&artifact, &load_check(engine, Check::Metadata)) }?;
+        let code = unsafe { Code::from_bytes(&artifact, &load_check(engine, Check::Metadata), engine.pool()) }?;
         Self::from_code(engine, code)
     }
 
@@ -147,7 +147,7 @@ impl Component {
         let bytes = bytes.as_ref();
         refuse_component(bytes)?;
         // SAFETY: the caller promises that the compiler made the bytes.
-        let code = unsafe { Code::from_bytes(bytes, &load_check(engine, Check::Full)) }?;
+        let code = unsafe { Code::from_bytes(bytes, &load_check(engine, Check::Full), engine.pool()) }?;
         Self::from_code(engine, code)
     }
 
@@ -174,7 +174,7 @@ impl Component {
             .with_context(|| format!("cannot read {}", path.display()))?;
         refuse_component(&start).with_context(|| format!("cannot load {}", path.display()))?;
         // SAFETY: the caller promises that the compiler made the file and that nobody changes it.
-        let code = unsafe { Code::open(path, &load_check(engine, level)) }
+        let code = unsafe { Code::open(path, &load_check(engine, level), engine.pool()) }
             .with_context(|| format!("cannot load {}", path.display()))?;
         Self::from_code(engine, code)
     }

@@ -65,7 +65,7 @@ pub use abi::{ComponentNamedList, ComponentType, Lift, Lower};
 pub use anyhow::{Error, Result};
 pub use backtrace::{FrameInfo, WasmBacktrace};
 pub use component::Component;
-pub use config::{Config, OptLevel};
+pub use config::{Config, OptLevel, PoolConfig};
 pub use engine::Engine;
 pub use export::{ComponentExportIndex, ExportLookup};
 pub use func::{Func, TypedFunc};

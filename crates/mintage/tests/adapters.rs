@@ -54,7 +54,11 @@ impl Definitions {
             Ty::ErrorContext => return ("error-context".to_string(), InterfaceType::ErrorContext),
             Ty::Map(key, value) => {
                 let (text, value) = self.define(value);
-                (format!("(map {key} {text})"), self.types.intern_map(primitive(key), value), false)
+                (
+                    format!("(map {key} {text})"),
+                    self.types.intern_map(primitive(key), value),
+                    false,
+                )
             }
             Ty::List(element) => {
                 let (text, element) = self.define(element);
@@ -591,7 +595,7 @@ proptest! {
         let ty = random.ty(4);
         let values: Vec<Val> = (0..20).map(|_| random.value(&ty)).collect();
         let (front, back) = (ENCODINGS[random.below(3)], ENCODINGS[random.below(3)]);
-        let engine = Engine::default();
+        let engine = engine();
         if let Err(error) = run(&engine, &ty, front, back, &values) {
             panic!("{ty:?} from {front} to {back}: {error:?}");
         }

@@ -4,7 +4,7 @@ use crate::ir::{Const, ErrorContextOpKind, Program, ResourceOpKind};
 use mintage_environ::component::{
     CanonOptions, CoreCallee, CoreItem, Export, Import, Initializer, Resource, StringEncoding,
 };
-use mintage_environ::{CoreInstanceId, FuncKey, RefType};
+use mintage_environ::{CoreInstanceId, FuncKey, Printable, RefType};
 use std::fmt::{self, Display, Formatter};
 
 /// Values of one segment that are written out; of longer ones only this many.
@@ -193,6 +193,13 @@ impl Program<'_> {
                 global.domain, global.ty, self.globals[id].init
             )?;
         }
+        for (id, tag) in self.tags.iter() {
+            write!(f, "{id:?}: {:?} {}", tag.domain, self.interface.signatures[tag.sig])?;
+            match tag.name {
+                Some(name) => writeln!(f, " ({})", Printable(name))?,
+                None => writeln!(f)?,
+            }
+        }
         Ok(())
     }
 
@@ -206,6 +213,7 @@ impl Program<'_> {
             list(f, "memories", instance.memories.iter().map(|id| format!("{id:?}")))?;
             list(f, "tables", instance.tables.iter().map(|id| format!("{id:?}")))?;
             list(f, "globals", instance.globals.iter().map(|id| format!("{id:?}")))?;
+            list(f, "tags", instance.tags.iter().map(|id| format!("{id:?}")))?;
             let segment = |id: Option<String>| id.unwrap_or_else(|| "-".into());
             let data = instance.data.iter().map(|id| segment(id.map(|id| format!("{id:?}"))));
             let elems = instance.elems.iter().map(|id| segment(id.map(|id| format!("{id:?}"))));

@@ -2,10 +2,11 @@
 
 use mintage_environ::component::{CanonOptions, ComponentInterface, CoreCallee, Lift};
 use mintage_environ::layout::Shape;
+use mintage_environ::objects::ObjectLayout;
 use mintage_environ::{
     AdapterId, CoreInstanceId, DataId, DomainId, ElemId, ErrorContextOpId, FuncIndex, FuncKey, FuncTypeId, GlobalId,
-    IndexVec, LowerId, MemoryId, ModuleId, RefType, ResourceId, ResourceOpId, SigId, Signature, TableId, TypeId,
-    ValType,
+    IndexVec, LowerId, MemoryId, ModuleId, ObjectTypeId, RefType, ResourceId, ResourceOpId, SigId, Signature, TableId,
+    TagId, TypeId, ValType,
 };
 
 /// A component as a closed world: every core instance, every import resolved, only the host's functions open.
@@ -22,6 +23,10 @@ pub struct Program<'a> {
     pub tables: IndexVec<TableId, TableInit>,
     /// Mutability and initial value of each global. Parallel to `shape.globals`.
     pub globals: IndexVec<GlobalId, Global>,
+    /// The tags of exceptions.
+    pub tags: IndexVec<TagId, Tag<'a>>,
+    /// All types of objects: exceptions of each tag come last, in order of tags.
+    pub objects: IndexVec<ObjectTypeId, ObjectLayout>,
     /// Data segments with run-time length, by program-wide number.
     pub data: IndexVec<DataId, &'a [u8]>,
     /// Element segments with run-time length, by program-wide number.
@@ -71,6 +76,24 @@ impl Module<'_> {
     }
 }
 
+impl Program<'_> {
+    /// The type of the exceptions of a tag.
+    pub fn exception_type(&self, tag: TagId) -> ObjectTypeId {
+        ObjectTypeId::from_u32((self.objects.len() - self.tags.len()) as u32 + tag.as_u32())
+    }
+}
+
+/// A tag: what kind of exception one is.
+#[derive(Clone, Copy, Debug)]
+pub struct Tag<'a> {
+    /// The component instance that it belongs to.
+    pub domain: DomainId,
+    /// Its function type: an exception carries the parameters.
+    pub sig: SigId,
+    /// Its name in the name section of the module that defines it, else that of its first export.
+    pub name: Option<&'a str>,
+}
+
 /// The body of a function.
 #[derive(Clone, Copy)]
 pub struct Body<'a> {
@@ -95,6 +118,8 @@ pub struct CoreInstance {
     pub tables: Vec<TableId>,
     /// The module's global index space.
     pub globals: Vec<GlobalId>,
+    /// The module's tag index space.
+    pub tags: Vec<TagId>,
     /// Data segments by index in the module: their run-time number, or `None` when no reachable code names the segment
     /// (an active segment that was applied to the image and is dropped from the start; naming it acts on an empty segment).
     pub data: Vec<Option<DataId>>,

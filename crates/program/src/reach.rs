@@ -6,12 +6,13 @@
 use crate::adapters;
 use crate::inline::{Inlined, InstanceState, SegmentState, Step, Trampoline};
 use crate::ir::{
-    Adapter, Const, CoreInstance, ErrorContextOp, ImageElems, Program, ResourceOp, ResourceOpKind, TableInit,
+    Adapter, Const, CoreInstance, ErrorContextOp, ImageElems, Program, ResourceOp, ResourceOpKind, TableInit, Tag,
 };
 use crate::parse::{Parsed, Use};
 use anyhow::{Result, bail, ensure};
 use mintage_environ::component::{CanonOptions, CoreCallee, CoreItem, Initializer, InterfaceType, Lower, Resource};
 use mintage_environ::layout::HeapShape;
+use mintage_environ::objects::{ObjectLayout, Stored};
 use mintage_environ::{
     AdapterId, CoreInstanceId, DataId, DomainId, ElemId, ErrorContextOpId, FuncIndex, FuncKey, Index, IndexVec,
     LowerId, MemoryId, Printable, ResourceId, ResourceOpId, SigId, TableId,
@@ -89,7 +90,7 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
         named_data,
         named_elems,
     };
-    Ok(finish.program(parsed, inlined, calls))
+    finish.program(parsed, inlined, calls)
 }
 
 /// A set of small numbers.
@@ -460,7 +461,7 @@ struct Finish {
 }
 
 impl Finish {
-    fn program<'a>(self, parsed: Parsed<'a>, inlined: Inlined<'a>, calls: Calls) -> Program<'a> {
+    fn program<'a>(self, parsed: Parsed<'a>, inlined: Inlined<'a>, calls: Calls) -> Result<Program<'a>> {
         let Calls {
             lowers,
             mut adapters,
@@ -473,6 +474,7 @@ impl Finish {
             mut shape,
             tables,
             globals,
+            tags,
             image_data,
             image_elems,
             steps,
@@ -558,17 +560,24 @@ impl Finish {
                 ..elems
             })
             .collect();
+        let exception = |tag: &Tag<'_>| {
+            let fields = interface.signatures[tag.sig].params.iter();
+            Ok(ObjectLayout::of_fields(fields.map(|&ty| Stored::of(ty)))?.0)
+        };
+        let objects = tags.values().map(exception).collect::<Result<_>>();
         let mut globals = globals;
         globals
             .values_mut()
             .for_each(|global| global.init = self.value(global.init));
-        Program {
+        Ok(Program {
             modules: parsed.modules.into_values().map(|module| module.ir).collect(),
             entries: entries(&interface),
             instances: program_instances,
             shape,
             tables: tables.collect(),
             globals,
+            objects: objects?,
+            tags,
             data,
             elems,
             image_data,
@@ -578,7 +587,7 @@ impl Finish {
             resource_ops,
             error_context_ops,
             reachable,
-        }
+        })
     }
 
     fn initializer(&self, step: Step, instances: &IndexVec<CoreInstanceId, CoreInstance>) -> Option<Initializer> {

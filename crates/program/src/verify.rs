@@ -46,6 +46,8 @@ impl Verifier<'_, '_> {
             shape,
             tables,
             globals,
+            tags,
+            objects,
             data,
             elems,
             ..
@@ -82,6 +84,11 @@ impl Verifier<'_, '_> {
                     "{id:?} has memories and no main memory"
                 ),
             }
+        }
+        ensure!(tags.len() <= objects.len(), "there are more tags than types of objects");
+        for (id, tag) in tags.iter() {
+            ensure!(shape.domains.get(tag.domain).is_some(), "{id:?} has no domain");
+            self.defined(TypeId::Func(tag.sig))?;
         }
         for (id, global) in globals.iter() {
             let ty = shape.globals[id].ty;
@@ -142,6 +149,14 @@ impl Verifier<'_, '_> {
             ensure!(
                 domain == Some(instance.domain),
                 "{global:?} is not of {:?}",
+                instance.domain
+            );
+        }
+        for &tag in &instance.tags {
+            let domain = self.program.tags.get(tag).map(|tag| tag.domain);
+            ensure!(
+                domain == Some(instance.domain),
+                "{tag:?} is not of {:?}",
                 instance.domain
             );
         }

@@ -2,8 +2,8 @@
 
 use mintage_environ::component::{CoreCallee, Initializer, Resource};
 use mintage_environ::{
-    AdapterId, CoreInstanceId, DomainId, ErrorContextOpId, Features, FuncIndex, FuncKey, GlobalId, IndexVec, LiftId, LowerId, MemoryId, ResourceId,
-    ResourceOpId, SigId, TableId, Trap, Tunables,
+    AdapterId, CoreInstanceId, DomainId, ErrorContextOpId, Features, FuncIndex, FuncKey, GlobalId, IndexVec, LiftId,
+    LowerId, MemoryId, ResourceId, ResourceOpId, SigId, TableId, Trap, Tunables,
 };
 use mintage_program::{
     Adapter, Const, ErrorContextOp, ErrorContextOpKind, Program, ResourceOp, ResourceOpKind, build, verify,
@@ -285,10 +285,7 @@ const ERROR_CONTEXT_DAMAGES: &[Damage] = &[
         "Drop has another signature",
     ),
     (|p| error_op(p, 0).options.memory = None, "New has no memory"),
-    (
-        |p| error_op(p, 1).options.realloc = None,
-        "DebugMessage has no realloc",
-    ),
+    (|p| error_op(p, 1).options.realloc = None, "DebugMessage has no realloc"),
     (
         |p| error_op(p, 0).options.domain = DomainId::from_u32(1),
         "error-context[0] runs in domain1",

@@ -35,6 +35,9 @@ macro_rules! rust_type {
     (Nothing) => {
         ()
     };
+    (Never) => {
+        !
+    };
     (TrapCode) => {
         u32
     };
@@ -71,6 +74,7 @@ pub fn addresses() -> *const usize {
 mod entry_points {
     use super::*;
 
+    pub use crate::arch::throw;
     pub use crate::transcode::raw::*;
 
     /// The word that a trampoline takes: zero, or the code of a trap.

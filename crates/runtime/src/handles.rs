@@ -233,6 +233,11 @@ impl Handles {
         }
     }
 
+    /// Whether there never was a handle: a free list, too, is something that the guest can see.
+    pub fn are_unused(&self) -> bool {
+        self.tables.iter().all(|table| table.slots.is_empty())
+    }
+
     fn table(&mut self, domain: DomainId) -> &mut Table {
         if self.tables.len() <= domain.index() {
             self.tables.resize_with(domain.index() + 1, Table::default);

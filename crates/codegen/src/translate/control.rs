@@ -37,6 +37,8 @@ enum Kind {
     Block,
     /// A `loop`: branches go to its header, whose first parameters are the loop's. (The construction of SSA form adds more.)
     Loop { header: Block, parameters: usize },
+    /// A `try_table`.
+    Try,
     /// An `if` before its `else`.
     If { otherwise: Block, parameters: Values },
 }
@@ -51,6 +53,10 @@ impl<'a> Translator<'a, '_> {
             Operator::If { blockty } => {
                 let condition = self.pop();
                 self.open(blockty, |this, parameters| this.branch_on(condition, parameters));
+            }
+            Operator::TryTable { ref try_table } => {
+                self.open_scope(try_table)?;
+                self.open(try_table.ty, |_, _| Kind::Try);
             }
             Operator::Else => self.start_else(),
             Operator::End => self.end(),
@@ -68,7 +74,9 @@ impl<'a> Translator<'a, '_> {
     /// Follows the nesting of code that cannot be reached.
     pub(super) fn skip(&mut self, operator: &Operator<'a>) {
         match operator {
-            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => self.skipped_blocks += 1,
+            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } | Operator::TryTable { .. } => {
+                self.skipped_blocks += 1;
+            }
             Operator::Else if self.skipped_blocks == 0 => self.start_else(),
             Operator::End => match self.skipped_blocks.checked_sub(1) {
                 Some(depth) => self.skipped_blocks = depth,
@@ -163,8 +171,10 @@ impl<'a> Translator<'a, '_> {
             self.jump_to_end(index);
         }
         let frame = self.frames.pop().expect("the frame was just looked at");
-        if let Kind::Loop { header, .. } = frame.kind {
-            self.builder.seal_block(header);
+        match frame.kind {
+            Kind::Loop { header, .. } => self.builder.seal_block(header),
+            Kind::Try => self.close_scope(),
+            Kind::Block | Kind::If { .. } => {}
         }
         if let Some(next) = frame.next {
             self.builder.switch_to_block(next);
@@ -220,7 +230,7 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// Where a branch to label `depth` goes, and how many operands it takes along.
-    fn label(&mut self, depth: u32) -> (Block, usize) {
+    pub(super) fn label(&mut self, depth: u32) -> (Block, usize) {
         let index = self.frames.len() - 1 - depth as usize;
         if let Kind::Loop { header, parameters } = self.frames[index].kind {
             (header, parameters)

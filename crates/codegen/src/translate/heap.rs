@@ -8,12 +8,13 @@
 
 use super::Translator;
 use super::state::{Region, trap_code};
-use crate::abi::POINTER;
+use crate::abi::{self, POINTER};
 use anyhow::{Context as _, Result};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 use mintage_environ::layout::HeapLayout;
-use mintage_environ::{Builtin, Trap};
+use mintage_environ::objects::Stored;
+use mintage_environ::{Builtin, Trap, ValType};
 
 /// Where a field is: address and displacement of a CLIF load or store.
 pub(super) struct Field {
@@ -70,6 +71,31 @@ impl<'a> Translator<'a, '_> {
         Ok(reference)
     }
 
+    /// Writes a field of an object that is new.
+    pub(super) fn store_new_field(&mut self, object: Value, offset: u32, stored: Stored, value: Value) -> Result<()> {
+        let Field { address, offset } = self.field(object, offset)?;
+        let flags = self.object_flags();
+        let narrow = self.type_of(value).bytes() > stored.size;
+        let ins = self.ins();
+        match stored.size {
+            1 => ins.istore8(flags, value, address, offset),
+            2 => ins.istore16(flags, value, address, offset),
+            4 if narrow => ins.istore32(flags, value, address, offset),
+            _ => ins.store(flags, value, address, offset),
+        };
+        Ok(())
+    }
+
+    /// The value of type `ty` in a field of an object that exists.
+    pub(super) fn load_existing_field(&mut self, object: Value, offset: u32, ty: ValType) -> Result<Value> {
+        let Field { address, offset } = self.field(object, offset)?;
+        let flags = self.object_flags();
+        Ok(match ty.is_traced() {
+            true => self.ins().uload32(flags, address, offset),
+            false => self.ins().load(abi::clif_type(ty), flags, address, offset),
+        })
+    }
+
     /// The place `offset` bytes behind the start of an object.
     pub(super) fn field(&mut self, reference: Value, offset: u32) -> Result<Field> {
         let heap = self.heap()?;
@@ -83,7 +109,9 @@ impl<'a> Translator<'a, '_> {
 
     /// Flags of an access to an object that exists.
     pub(super) fn object_flags(&mut self) -> MemFlagsData {
-        self.trusted(Region::Objects)
+        let region = self.imports.region(self.builder.func, Region::Objects);
+        // Objects are aligned to 8 bytes, vectors in them to no more.
+        MemFlagsData::new().with_notrap().with_alias_region(Some(region))
     }
 
     /// Flags of an access through a reference that may be null, to one of the first [`HeapLayout::FIRST`] bytes of an object: it traps
@@ -91,7 +119,6 @@ impl<'a> Translator<'a, '_> {
     pub(super) fn nullable_object_flags(&mut self) -> MemFlagsData {
         let region = self.imports.region(self.builder.func, Region::Objects);
         MemFlagsData::new()
-            .with_aligned()
             .with_trap_code(Some(trap_code(Trap::NullReference)))
             .with_alias_region(Some(region))
     }

@@ -7,9 +7,11 @@
 //! To add an operator: add it to the `match` of its family's file; a new family is one file and one line in
 //! [`Translator::operator`].
 
+mod atomic;
 mod bulk;
 mod call;
 mod control;
+mod exceptions;
 mod global;
 mod heap;
 mod interrupt;
@@ -20,6 +22,7 @@ mod simd;
 mod state;
 mod table;
 mod variable;
+mod wide;
 
 use crate::abi;
 use crate::compiler::{Input, Scratch};
@@ -49,6 +52,8 @@ struct Translator<'a, 'f> {
     stack: &'f mut Vec<Value>,
     /// The control stack; the function itself is at the bottom.
     frames: &'f mut Vec<control::Frame>,
+    /// The `try_table`s that are open.
+    scopes: Vec<exceptions::Scope>,
     /// Whether the current place can be reached.
     reachable: bool,
     /// How many blocks were opened since the current place cannot be reached.
@@ -106,6 +111,7 @@ pub(crate) fn core_function(
         imports,
         stack,
         frames,
+        scopes: Vec::new(),
         reachable: true,
         skipped_blocks: 0,
         ctx,
@@ -146,7 +152,7 @@ impl<'a, 'f> Translator<'a, 'f> {
 
     /// Code from here on is that of the operator at byte `offset` of the component.
     fn set_location(&mut self, offset: u64) {
-        if self.input.address_map {
+        if self.input.tunables.address_map {
             self.builder
                 .set_srcloc(SourceLoc::new(u32::try_from(offset).unwrap_or(u32::MAX)));
         }
@@ -161,11 +167,14 @@ impl<'a, 'f> Translator<'a, 'f> {
             || self.control_operator(operator)?
             || self.call_operator(operator)?
             || self.global_operator(operator)
-            || self.simd_operator(operator)
+            || self.simd_operator(operator)?
             || self.memory_operator(operator)
             || self.bulk_operator(operator)
             || self.reference_operator(operator)
-            || self.table_operator(operator);
+            || self.table_operator(operator)
+            || self.wide_operator(operator)
+            || self.atomic_operator(operator)
+            || self.exception_operator(operator)?;
         if !known {
             bail!("the operator {} is not supported yet", operator_name(operator));
         }

@@ -3,7 +3,7 @@
 use super::constants::Scope;
 use super::items::{CoreFunc, CoreInstanceItem, CoreItem, Step};
 use super::{Frame, Inliner, Item, MAX_INSTANCES, TableStart};
-use crate::ir::{Const, CoreInstance, Global, ImageData, ImageElems, Module};
+use crate::ir::{Const, CoreInstance, Global, ImageData, ImageElems, Module, Tag};
 use crate::parse::CoreModule;
 use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexMap;
@@ -34,16 +34,10 @@ pub(crate) enum SegmentState {
 }
 
 impl InstanceState {
-    /// The item at `index` of an index space; none for tags.
-    pub(super) fn item(
-        &self,
-        id: CoreInstanceId,
-        module: &Module<'_>,
-        kind: ExternalKind,
-        index: u32,
-    ) -> Option<CoreItem> {
+    /// The item at `index` of an index space.
+    pub(super) fn item(&self, id: CoreInstanceId, module: &Module<'_>, kind: ExternalKind, index: u32) -> CoreItem {
         let at = index as usize;
-        Some(match kind {
+        match kind {
             ExternalKind::Func | ExternalKind::FuncExact => {
                 let callee = self.core.callee(id, module, FuncIndex::from_u32(index));
                 CoreItem::Func(CoreFunc {
@@ -54,8 +48,8 @@ impl InstanceState {
             ExternalKind::Memory => CoreItem::Memory(self.core.memories[at]),
             ExternalKind::Table => CoreItem::Table(self.core.tables[at]),
             ExternalKind::Global => CoreItem::Global(self.core.globals[at]),
-            ExternalKind::Tag => return None,
-        })
+            ExternalKind::Tag => CoreItem::Tag(self.core.tags[at]),
+        }
     }
 }
 
@@ -104,7 +98,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
                 module
                     .exports
                     .get(name)
-                    .and_then(|&(kind, index)| state.item(*id, &module.ir, kind, index))
+                    .map(|&(kind, index)| state.item(*id, &module.ir, kind, index))
             }
             CoreInstanceItem::Bag(items) => items.get(name).copied(),
         };
@@ -130,6 +124,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
             module.tables.len(),
             module.memories.len(),
             module.globals.len(),
+            module.tags.len(),
         ];
         self.budget
             .spend(items.iter().sum::<usize>() + module.data.len() + module.ir.funcs.len() / 64)?;
@@ -141,6 +136,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
             memories: Vec::new(),
             tables: Vec::new(),
             globals: Vec::new(),
+            tags: Vec::new(),
             data: Vec::new(),
             elems: Vec::new(),
         };
@@ -153,6 +149,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
                 CoreItem::Memory(id) => core.memories.push(id),
                 CoreItem::Table(id) => core.tables.push(id),
                 CoreItem::Global(id) => core.globals.push(id),
+                CoreItem::Tag(id) => core.tags.push(id),
             }
         }
         self.define(id, &mut core, module)?;
@@ -167,7 +164,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
         if let Some(start) = module.start
             && !self.trapped
         {
-            let Some(CoreItem::Func(func)) = state.item(id, &module.ir, ExternalKind::Func, start.as_u32()) else {
+            let CoreItem::Func(func) = state.item(id, &module.ir, ExternalKind::Func, start.as_u32()) else {
                 bail!("the start function does not exist");
             };
             self.out.steps.push(Step::Start {
@@ -192,6 +189,12 @@ impl<'p, 'a> Inliner<'p, 'a> {
                 page_size_log2: memory.page_size_log2.unwrap_or(16) as u8,
                 index64: memory.memory64,
             }));
+        }
+        for &sig in &module.tags {
+            let index = core.tags.len() as u32;
+            let name = module.tag_names.get(&index).copied();
+            let tag = Tag { domain, sig, name };
+            core.tags.push(self.out.tags.push(tag));
         }
         for (ty, init) in &module.globals {
             let scope = Scope {
@@ -382,7 +385,7 @@ impl Frame<'_> {
             ExternalKind::Memory => CoreItem::Memory(self.core_memories[at]),
             ExternalKind::Table => CoreItem::Table(self.core_tables[at]),
             ExternalKind::Global => CoreItem::Global(self.core_globals[at]),
-            ExternalKind::Tag => bail!("tags are not supported yet"),
+            ExternalKind::Tag => CoreItem::Tag(self.core_tags[at]),
         })
     }
 }

@@ -5,7 +5,7 @@ use crate::parse::ComponentIndex;
 use indexmap::IndexMap;
 use mintage_environ::component::{CanonOptions, CoreCallee, InterfaceType, Lower};
 use mintage_environ::{
-    CoreInstanceId, DomainId, FuncKey, GlobalId, ImportId, MemoryId, ModuleId, ResourceId, SigId, TableId, Trap,
+    CoreInstanceId, DomainId, FuncKey, GlobalId, ImportId, MemoryId, ModuleId, ResourceId, SigId, TableId, TagId, Trap,
 };
 use std::rc::Rc;
 
@@ -52,6 +52,7 @@ pub(super) enum CoreItem {
     Memory(MemoryId),
     Table(TableId),
     Global(GlobalId),
+    Tag(TagId),
 }
 
 /// A core function: all are of the domain in which they are named, since core items never cross components.

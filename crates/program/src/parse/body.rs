@@ -212,6 +212,9 @@ macro_rules! note {
     ($c:expr, Throw $tag:ident) => {
         $c.uses.push(Use::Heap)
     };
+    ($c:expr, TryTable $table:ident) => {
+        $c.uses.push(Use::Heap)
+    };
     ($c:expr, $($other:tt)*) => {};
 }
 
