@@ -2,7 +2,8 @@
 
 use crate::format::{FIRST_PAGE, Header, Section};
 use crate::{
-    Artifact, Check, Contents, Function, Metadata, PAGE, encode_addresses, encode_traps, encode_unwind, write,
+    Artifact, Check, Contents, Function, Metadata, PAGE, encode_addresses, encode_stack_maps, encode_traps,
+    encode_unwind, write,
 };
 use mintage_environ::component::ComponentInterface;
 use mintage_environ::layout::SlabLayout;

@@ -50,6 +50,8 @@ pub struct Features {
     pub fixed_length_lists: bool,
     /// `error-context` and its built-ins.
     pub error_context: bool,
+    /// Memories with 64-bit indexes in canonical options.
+    pub component_memory64: bool,
 }
 
 impl Default for Features {
@@ -71,6 +73,7 @@ impl Default for Features {
             map: false,
             fixed_length_lists: false,
             error_context: false,
+            component_memory64: false,
         }
     }
 }

@@ -210,6 +210,13 @@ impl Config {
         self
     }
 
+    /// Whether components may pass values to each other through 64-bit memories; default: no. What passes to or from the
+    /// host needs a 32-bit memory.
+    pub fn wasm_component_model_memory64(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.component_memory64 = enable;
+        self
+    }
+
     /// Whether components may use `list<t, n>`, lists of fixed length; default: no. To the host it is a tuple of `n` times `t`.
     pub fn wasm_component_model_fixed_length_lists(&mut self, enable: bool) -> &mut Self {
         self.tunables.features.fixed_length_lists = enable;

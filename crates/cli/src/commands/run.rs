@@ -49,12 +49,8 @@ impl Args {
         let instance = linker
             .instantiate(&mut store, &component)
             .with_context(|| format!("cannot instantiate `{}`", self.app.display()))?;
-        let callee = instance.get_func(&mut store, function.index).with_context(|| {
-            format!(
-                "`{}` is a host function that the component exports again",
-                function.name()
-            )
-        })?;
+        let callee = instance.get_func(&mut store, function.index);
+        let callee = callee.with_context(|| format!("the instance lacks its function `{}`", function.name()))?;
         let mut results = vec![Val::Bool(false); signature.results().len()];
         callee.call(&mut store, &args, &mut results)?;
         for result in &results {
