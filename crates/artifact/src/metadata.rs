@@ -86,6 +86,7 @@ impl Metadata {
             debug_verifier: _,
             address_map,
             interruptible,
+            consume_fuel,
             nan_canonicalization,
             relaxed_simd_deterministic,
             core_exports,
@@ -98,6 +99,7 @@ impl Metadata {
         same("table_reservation", &actual.table_reservation, table_reservation)?;
         same("address_map", &actual.address_map, address_map)?;
         same("interruptible", &actual.interruptible, interruptible)?;
+        same("consume_fuel", &actual.consume_fuel, consume_fuel)?;
         same(
             "cranelift_nan_canonicalization",
             &actual.nan_canonicalization,

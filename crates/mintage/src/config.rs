@@ -187,6 +187,13 @@ impl Config {
         self
     }
 
+    /// Whether the operators that guests execute are counted ([`Store::set_fuel`](crate::Store::set_fuel)); default: no, which
+    /// costs nothing. With it, machine code counts and tests in each stretch of code without branches.
+    pub fn consume_fuel(&mut self, enable: bool) -> &mut Self {
+        self.tunables.consume_fuel = enable;
+        self
+    }
+
     /// Whether every NaN that arithmetic gives is the canonical one; default: no. With it, floats have the same bits on every
     /// processor, and each operation on them takes about two instructions more.
     pub fn cranelift_nan_canonicalization(&mut self, canonicalize: bool) -> &mut Self {

@@ -34,6 +34,7 @@ mod trap;
 
 pub use call::call;
 pub use code::{Callee, Code, LoadCheck, ResolvedLift};
+pub use data::StoreWords;
 pub use handles::{Definer, HandleError};
 pub use host::{HostCall, HostFunc, HostTable};
 pub use instance::{Instance, InstanceHandle, Limits, run_initializers};

@@ -11,6 +11,7 @@ mod atomic;
 mod bulk;
 mod call;
 mod control;
+mod fuel;
 mod global;
 mod interrupt;
 mod memory;
@@ -58,6 +59,8 @@ struct Translator<'a, 'f> {
     ctx: Value,
     /// Arguments of calls and branches so far.
     arguments: usize,
+    /// What counts the operators, if fuel is to be consumed.
+    meter: Option<fuel::Meter>,
 }
 
 /// The most values and arguments of one function: 16 Mi take about a gibibyte. A function of ordinary code has less than one
@@ -111,6 +114,7 @@ pub(crate) fn core_function(
         skipped_blocks: 0,
         ctx,
         arguments: 0,
+        meter: None,
     };
     translator.body(&body, entry, sig)?;
     translator.builder.seal_all_blocks();
@@ -131,13 +135,16 @@ impl<'a, 'f> Translator<'a, 'f> {
         let mut operators = OperatorsReader::new(locals.get_binary_reader());
         self.set_location(operators.original_position());
         self.check_interrupt();
+        self.start_meter();
         while !operators.eof() {
             let (operator, offset) = operators.read_with_offset()?;
             self.set_location(offset);
             if self.reachable {
+                self.count(&operator);
                 self.operator(&operator)
                     .and_then(|()| self.check_size())
                     .with_context(|| format!("at byte offset {offset:#x}"))?;
+                self.counted(&operator);
             } else {
                 self.skip(&operator);
             }
