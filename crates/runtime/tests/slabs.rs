@@ -120,7 +120,10 @@ fn limits_refuse_growth_and_large_starts() {
             "table0 starts with 2 entries",
         ),
     ] {
-        let error = Instance::new(&code, &none, limits, 0, StoreWords::default()).err().unwrap().to_string();
+        let error = Instance::new(&code, &none, limits, 0, StoreWords::default())
+            .err()
+            .unwrap()
+            .to_string();
         assert!(error.contains(what), "{error}");
     }
 }

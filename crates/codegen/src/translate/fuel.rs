@@ -96,9 +96,7 @@ impl<'a> Translator<'a, '_> {
             operators: 1,
         };
         let before = self.builder.use_var(counter);
-        let after = self
-            .ins()
-            .uadd_overflow_trap(before, cost, trap_code(Trap::OutOfFuel));
+        let after = self.ins().uadd_overflow_trap(before, cost, trap_code(Trap::OutOfFuel));
         self.builder.def_var(counter, after);
         let (word, flags) = self.fuel_word();
         self.ins().store(flags, after, word, 0);

@@ -5,7 +5,10 @@
 use mintage_compile::NoProgress;
 use mintage_environ::component::{CoreCallee, CoreItem};
 use mintage_environ::{DomainId, MemoryId, TableId, Trap, Tunables};
-use mintage_runtime::{Code, HostCall, HostFunc, HostTable, Instance, InstanceHandle, Limits, LoadCheck, Stopped, StoreWords, TrapReport, call, run_initializers};
+use mintage_runtime::{
+    Code, HostCall, HostFunc, HostTable, Instance, InstanceHandle, Limits, LoadCheck, Stopped, StoreWords, TrapReport,
+    call, run_initializers,
+};
 use std::ptr;
 use std::sync::Arc;
 
