@@ -1,7 +1,9 @@
 //! A written artifact read back: lookups against plain lists, then against a reader that is given cut, flipped and forged files.
 
 use crate::format::{FIRST_PAGE, Header, Section};
-use crate::{Artifact, Check, Contents, Function, Metadata, PAGE, encode_addresses, encode_traps, write};
+use crate::{
+    Artifact, Check, Contents, Function, Metadata, PAGE, encode_addresses, encode_traps, encode_unwind, write,
+};
 use mintage_environ::component::ComponentInterface;
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::{
@@ -102,6 +104,7 @@ fn sample(symbols: bool) -> Vec<u8> {
         functions: &functions,
         modules: &MODULES,
         image: &image,
+        unwind: &encode_unwind(0, &[]).unwrap(),
         data: &IndexVec::from(vec![SEGMENT, &[]]),
         elems: &IndexVec::from(vec![vec![], WORDS.to_vec()]),
         symbols,
@@ -428,6 +431,13 @@ fn hosts_that_differ_are_refused() {
             "table_reservation",
             Tunables {
                 table_reservation: 1,
+                ..default.clone()
+            },
+        ),
+        (
+            "gc_heap_reservation",
+            Tunables {
+                gc_heap_reservation: 1,
                 ..default.clone()
             },
         ),

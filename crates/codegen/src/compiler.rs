@@ -148,6 +148,7 @@ impl Compiler {
             FuncKey::Entry(sig) => trampoline::entry(&input, sig, scratch),
             FuncKey::Adapter(id) => adapter::adapter(&input, id, scratch),
             FuncKey::Resource(id) => resource::resource_op(&input, id, scratch),
+            FuncKey::ErrorContext(id) => adapter::error_context_op(&input, id, scratch),
         }
     }
 
@@ -236,9 +237,11 @@ fn describe(program: &Program<'_>, key: FuncKey) -> Cow<'static, str> {
             Some(name) => format!("function {key} `{}`", Printable(name)).into(),
             None => format!("function {key}").into(),
         },
-        FuncKey::LowerImport(_) | FuncKey::Entry(_) | FuncKey::Builtin(_) | FuncKey::Resource(_) => {
-            format!("trampoline {key}").into()
-        }
+        FuncKey::LowerImport(_)
+        | FuncKey::Entry(_)
+        | FuncKey::Builtin(_)
+        | FuncKey::Resource(_)
+        | FuncKey::ErrorContext(_) => format!("trampoline {key}").into(),
         FuncKey::Adapter(id) => match program.adapters.get(id) {
             Some(adapter) => {
                 let ty = program.interface.types.display_func(adapter.ty);

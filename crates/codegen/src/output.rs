@@ -1,11 +1,14 @@
 //! What compiling one function gives: plain data, ready to be placed and linked.
 
 use crate::abi;
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::ir::{ExternalName, Function, TrapCode};
-use cranelift_codegen::{CompiledCode, Final, FinalizedMachReloc, FinalizedRelocTarget, MachSrcLoc};
-use mintage_environ::{FuncKey, Trap};
+use cranelift_codegen::{
+    CompiledCode, Final, FinalizedMachCallSite, FinalizedMachExceptionHandler, FinalizedMachReloc,
+    FinalizedRelocTarget, MachSrcLoc,
+};
+use mintage_environ::{FuncKey, ObjectTypeId, Trap};
 
 /// A compiled function, not yet placed in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -21,9 +24,23 @@ pub struct CompiledFunction {
     /// Code offset of each instruction that can trap, and why; sorted by offset. A host call's trampoline aside, which raises
     /// traps by calling the raise stub, every trap of guest code is listed here.
     pub traps: Vec<(u32, Trap)>,
+    /// The calls that exceptions can end in a handler of this function, sorted by return address.
+    pub catches: Vec<CatchSite>,
     /// Code offset to byte offset in the component, sorted: each entry holds up to the next one. `u32::MAX` is code without a
     /// place in the source. Empty unless `Tunables::address_map` is set.
     pub addresses: Vec<(u32, u32)>,
+}
+
+/// A call during which exceptions are caught.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatchSite {
+    /// Code offset of the instruction behind the call: the return address.
+    pub return_offset: u32,
+    /// The frame pointer less the stack pointer, where a handler starts.
+    pub frame_size: u32,
+    /// What is caught, and the code offset where; the first that fits counts. The handler gets the reference to the exception
+    /// in the first register of results.
+    pub handlers: Vec<(Option<ObjectTypeId>, u32)>,
 }
 
 /// A place in the code that depends on where functions are placed.
@@ -79,6 +96,9 @@ pub(crate) fn copy_out(
     let traps = buffer.traps().iter().map(|site| Ok((site.offset, trap(site.code)?)));
     let mut traps = traps.collect::<Result<Vec<_>>>()?;
     traps.sort_by_key(|&(offset, _)| offset);
+    let sites = buffer.call_sites().filter(|site| !site.exception_handlers.is_empty());
+    let mut catches = sites.map(catch_site).collect::<Result<Vec<_>>>()?;
+    catches.sort_by_key(|site| site.return_offset);
     let addresses = if address_map {
         addresses(buffer.get_srclocs_sorted(), buffer.total_size())
     } else {
@@ -90,7 +110,24 @@ pub(crate) fn copy_out(
         alignment: buffer.alignment.max(preferred_alignment),
         relocations,
         traps,
+        catches,
         addresses,
+    })
+}
+
+fn catch_site(site: FinalizedMachCallSite<'_>) -> Result<CatchSite> {
+    let handlers = site.exception_handlers.iter().map(|handler| match *handler {
+        FinalizedMachExceptionHandler::Tag(tag, offset) => Ok((Some(ObjectTypeId::from_u32(tag.as_u32())), offset)),
+        FinalizedMachExceptionHandler::Default(offset) => Ok((None, offset)),
+        FinalizedMachExceptionHandler::Context(_) => bail!("internal error: a call has a context for its handlers"),
+    });
+    let handlers = handlers.collect::<Result<_>>()?;
+    Ok(CatchSite {
+        return_offset: site.ret_addr,
+        frame_size: site
+            .frame_offset
+            .context("internal error: a call with handlers has no frame size")?,
+        handlers,
     })
 }
 

@@ -174,6 +174,7 @@ mod tests {
             alignment,
             relocations: vec![],
             traps: vec![],
+            catches: vec![],
             addresses: vec![],
         }
     }

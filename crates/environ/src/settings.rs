@@ -28,6 +28,8 @@ pub struct Features {
     pub memory64: bool,
     /// Calls that replace the caller.
     pub tail_call: bool,
+    /// References to functions of a known type, and references that cannot be null.
+    pub function_references: bool,
     /// Vector operators whose results differ between processors.
     pub relaxed_simd: bool,
     /// Sums and products of 128 bits.
@@ -36,12 +38,16 @@ pub struct Features {
     pub threads: bool,
     /// Memories whose pages have one byte.
     pub custom_page_sizes: bool,
+    /// Exceptions: tags, `throw`, `try_table`.
+    pub exceptions: bool,
     /// `implements` on imports and exports of components (Explainer.md, "Gated Features").
     pub implements: bool,
     /// `map<k, v>` in components.
     pub map: bool,
     /// `list<t, n>` in components.
     pub fixed_length_lists: bool,
+    /// `error-context` and its built-ins.
+    pub error_context: bool,
 }
 
 impl Default for Features {
@@ -52,13 +58,16 @@ impl Default for Features {
             extended_const: true,
             memory64: true,
             tail_call: true,
+            function_references: true,
             relaxed_simd: true,
             wide_arithmetic: true,
             threads: true,
             custom_page_sizes: false,
+            exceptions: true,
             implements: false,
             map: false,
             fixed_length_lists: false,
+            error_context: false,
         }
     }
 }
@@ -75,6 +84,8 @@ pub struct Tunables {
     pub memory_guard: u64,
     /// Entries that a table can grow to when it declares no smaller maximum.
     pub table_reservation: u32,
+    /// Bytes of address space of each object heap; 1 GiB at most are used. Objects take at most half of it at a time.
+    pub gc_heap_reservation: u32,
     /// Whether the code generator checks its own input (slow; for tests and fuzzing).
     pub debug_verifier: bool,
     /// Whether code carries the map from code offsets to byte offsets of the component, for backtraces.
@@ -100,6 +111,7 @@ impl Default for Tunables {
             memory_reservation: 4 << 30,
             memory_guard: 2 << 30,
             table_reservation: 1 << 20,
+            gc_heap_reservation: 512 << 20,
             debug_verifier: cfg!(debug_assertions),
             address_map: true,
             interruptible: false,

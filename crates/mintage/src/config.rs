@@ -2,6 +2,7 @@
 
 pub use mintage_environ::OptLevel;
 use mintage_environ::Tunables;
+pub use mintage_runtime::PoolConfig;
 
 /// The settings of an [`Engine`](crate::Engine). An artifact can be loaded by engines whose machine code settings are those
 /// that it was compiled with.
@@ -12,6 +13,7 @@ pub struct Config {
     pub(crate) max_address_space: u64,
     pub(crate) threads: Option<usize>,
     pub(crate) verify_artifacts: bool,
+    pub(crate) pool: PoolConfig,
 }
 
 impl Default for Config {
@@ -24,6 +26,7 @@ impl Default for Config {
             max_address_space: 1 << 40,
             threads: None,
             verify_artifacts: false,
+            pool: PoolConfig::default(),
         }
     }
 }
@@ -57,6 +60,13 @@ impl Config {
     /// Entries that a table can grow to when it declares no smaller maximum; default: 2^20.
     pub fn table_reservation(&mut self, entries: u32) -> &mut Self {
         self.tunables.table_reservation = entries;
+        self
+    }
+
+    /// Bytes of address space of each component instance's heap of exceptions and other objects, if its code can make any;
+    /// default: 512 MiB, and at most 1 GiB are used. Objects take at most half of it at a time.
+    pub fn gc_heap_reservation(&mut self, bytes: u32) -> &mut Self {
+        self.tunables.gc_heap_reservation = bytes;
         self
     }
 
@@ -136,6 +146,12 @@ impl Config {
         self
     }
 
+    /// Whether modules may refer to functions of a known type (`call_ref`), and have references that are never null; default: yes.
+    pub fn wasm_function_references(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.function_references = enable;
+        self
+    }
+
     /// Whether modules may use relaxed SIMD, whose results can differ from processor to processor; default: yes. See
     /// [`relaxed_simd_deterministic`](Self::relaxed_simd_deterministic).
     pub fn wasm_relaxed_simd(&mut self, enable: bool) -> &mut Self {
@@ -161,15 +177,29 @@ impl Config {
         self
     }
 
+    /// Whether modules may throw and catch exceptions; default: yes. Their first form (`try`, `catch`, `delegate`) is not supported.
+    pub fn wasm_exceptions(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.exceptions = enable;
+        self
+    }
+
     /// Whether components may say which interface an import or export `implements`; default: no.
     pub fn wasm_component_model_implements(&mut self, enable: bool) -> &mut Self {
         self.tunables.features.implements = enable;
         self
     }
 
-    /// Whether components may use `map<k, v>`; default: no. To the host it is a `list<tuple<k, v>>`.
+    /// Whether components may use `map<k, v>`; default: no. To the host it is a [`Val::Map`](crate::Val::Map), or a
+    /// [`HashMap`](std::collections::HashMap) or [`BTreeMap`](std::collections::BTreeMap).
     pub fn wasm_component_model_map(&mut self, enable: bool) -> &mut Self {
         self.tunables.features.map = enable;
+        self
+    }
+
+    /// Whether components may use `error-context` and its built-ins; default: no. To the host it is an
+    /// [`ErrorContext`](crate::ErrorContext).
+    pub fn wasm_component_model_error_context(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.error_context = enable;
         self
     }
 
@@ -191,6 +221,12 @@ impl Config {
     /// costs nothing. With it, machine code counts and tests in each stretch of code without branches.
     pub fn consume_fuel(&mut self, enable: bool) -> &mut Self {
         self.tunables.consume_fuel = enable;
+        self
+    }
+
+    /// How many instances the engine can have at a time, and what it keeps for the next ones.
+    pub fn pool(&mut self, config: PoolConfig) -> &mut Self {
+        self.pool = config;
         self
     }
 

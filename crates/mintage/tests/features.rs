@@ -17,6 +17,11 @@ const FEATURES: &[Feature] = &[
     ("wasm_memory64", Config::wasm_memory64, "(table i64 0 funcref)"),
     ("wasm_tail_call", Config::wasm_tail_call, "(func $f return_call $f)"),
     (
+        "wasm_function_references",
+        Config::wasm_function_references,
+        "(type $f (func)) (func (param (ref $f)) (call_ref $f (local.get 0)))",
+    ),
+    (
         "wasm_relaxed_simd",
         Config::wasm_relaxed_simd,
         "(func (param v128) (result v128) (f32x4.relaxed_min (local.get 0) (local.get 0)))",
@@ -31,6 +36,12 @@ const FEATURES: &[Feature] = &[
         "wasm_custom_page_sizes",
         Config::wasm_custom_page_sizes,
         "(memory 1 (pagesize 1))",
+    ),
+    ("wasm_exceptions", Config::wasm_exceptions, "(tag $t) (func (throw $t))"),
+    (
+        "wasm_exceptions",
+        Config::wasm_exceptions,
+        "(func (param exnref) (throw_ref (local.get 0)))",
     ),
 ];
 

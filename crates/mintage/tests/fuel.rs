@@ -231,6 +231,46 @@ fn components_of_a_store_have_one_counter() {
 }
 
 #[test]
+fn each_instance_pays_for_its_start() {
+    for engine in engines() {
+        let component = component(
+            &engine,
+            r#"(memory 1) (func $start (i32.store (i32.const 0) (i32.const 5))) (start $start)
+            (func (export "run") (param i32) (result i32) (i32.load (i32.const 0)))"#,
+        );
+        let mut store = Store::new(&engine, ());
+        store.set_fuel(100).unwrap();
+        for count in 1..=3 {
+            let instance = instantiate(&mut store, &component);
+            assert_eq!(100 - store.get_fuel().unwrap(), count * 7 - 3);
+            assert_eq!(run(&mut store, &instance, 0).unwrap(), 5);
+        }
+        store.set_fuel(3).unwrap();
+        let error = Linker::new(&engine).instantiate(&mut store, &component).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Trap::OutOfFuel));
+    }
+}
+
+#[test]
+fn what_an_exception_leaves_is_paid() {
+    // The counter is the callee's when the exception arrives, wherever it is caught.
+    let fields = r#"(tag $e (param i32))
+        (func $thrower (param $n i32)
+            (loop $next
+                (if (i32.eqz (local.get $n)) (then (throw $e (i32.const 7))))
+                (local.set $n (i32.sub (local.get $n) (i32.const 1)))
+                (br $next)))
+        (func (export "run") (param $n i32) (result i32)
+            (block $caught (result i32)
+                (try_table (catch $e $caught)
+                    (call $thrower (local.get $n)))
+                unreachable))"#;
+    // The loop's turns, the last of them up to its throw; both entries; `try_table`, and the call with its operand.
+    check(fields, 0, 3 + 2 + 2 + 3);
+    check(fields, 100, 100 * (3 + 5) + 3 + 2 + 2 + 3);
+}
+
+#[test]
 fn a_new_store_has_no_fuel() {
     let engine = &engines()[0];
     let component = component(

@@ -1,10 +1,10 @@
 //! The program as text: compact, stable, and complete enough to read off what was decided. For `mintage inspect` and tests.
 
-use crate::ir::{Const, Program, ResourceOpKind};
+use crate::ir::{Const, ErrorContextOpKind, Program, ResourceOpKind};
 use mintage_environ::component::{
     CanonOptions, CoreCallee, CoreItem, Export, Import, Initializer, Resource, StringEncoding,
 };
-use mintage_environ::{CoreInstanceId, FuncKey};
+use mintage_environ::{CoreInstanceId, FuncKey, Printable, RefType};
 use std::fmt::{self, Display, Formatter};
 
 /// Values of one segment that are written out; of longer ones only this many.
@@ -107,7 +107,7 @@ impl Program<'_> {
         Ok(())
     }
 
-    /// Resource types and the built-ins on their handles.
+    /// Resource types, the built-ins on their handles, and those on error contexts.
     fn resources(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for (id, resource) in self.interface.resources.iter() {
             match resource {
@@ -134,6 +134,16 @@ impl Program<'_> {
                 op.resource,
                 op.domain
             )?;
+        }
+        for (id, op) in self.error_context_ops.iter() {
+            let name = match op.kind {
+                ErrorContextOpKind::New => "new",
+                ErrorContextOpKind::DebugMessage => "debug-message",
+                ErrorContextOpKind::Drop => "drop",
+            };
+            write!(f, "{}: {name}", FuncKey::ErrorContext(id))?;
+            self.options(f, &op.options)?;
+            writeln!(f)?;
         }
         Ok(())
     }
@@ -166,6 +176,10 @@ impl Program<'_> {
                 table.domain,
                 limits(table.minimum, table.maximum)
             )?;
+            match init.element {
+                RefType::FUNC => {}
+                element => write!(f, " of {element}")?,
+            }
             match init.fill {
                 Const::Null => writeln!(f)?,
                 fill => writeln!(f, " filled with {fill}")?,
@@ -178,6 +192,13 @@ impl Program<'_> {
                 "{id:?}: {:?} {mutable}{} = {}",
                 global.domain, global.ty, self.globals[id].init
             )?;
+        }
+        for (id, tag) in self.tags.iter() {
+            write!(f, "{id:?}: {:?} {}", tag.domain, self.interface.signatures[tag.sig])?;
+            match tag.name {
+                Some(name) => writeln!(f, " ({})", Printable(name))?,
+                None => writeln!(f)?,
+            }
         }
         Ok(())
     }
@@ -192,6 +213,7 @@ impl Program<'_> {
             list(f, "memories", instance.memories.iter().map(|id| format!("{id:?}")))?;
             list(f, "tables", instance.tables.iter().map(|id| format!("{id:?}")))?;
             list(f, "globals", instance.globals.iter().map(|id| format!("{id:?}")))?;
+            list(f, "tags", instance.tags.iter().map(|id| format!("{id:?}")))?;
             let segment = |id: Option<String>| id.unwrap_or_else(|| "-".into());
             let data = instance.data.iter().map(|id| segment(id.map(|id| format!("{id:?}"))));
             let elems = instance.elems.iter().map(|id| segment(id.map(|id| format!("{id:?}"))));
@@ -202,9 +224,9 @@ impl Program<'_> {
                 list(f, "elems", elems)?;
             }
             writeln!(f)?;
-            for (func, key) in instance.imported_funcs.iter().enumerate() {
-                match key {
-                    FuncKey::LowerImport(id) if *id == crate::CoreInstance::NEVER_CALLED => {
+            for (func, callee) in instance.imported_funcs.iter().enumerate() {
+                match callee.key {
+                    FuncKey::LowerImport(id) if id == crate::CoreInstance::NEVER_CALLED => {
                         writeln!(f, "  f{func} = never called")?;
                     }
                     key => writeln!(f, "  f{func} = {key}")?,

@@ -62,13 +62,16 @@ pub fn wasm_features(features: Features) -> WasmFeatures {
         extended_const,
         memory64,
         tail_call,
+        function_references,
         relaxed_simd,
         wide_arithmetic,
         threads,
         custom_page_sizes,
+        exceptions,
         implements,
         map,
         fixed_length_lists,
+        error_context,
     } = features;
     let mut accepted = WasmFeatures::WASM2.union(WasmFeatures::COMPONENT_MODEL);
     for (feature, on) in [
@@ -77,13 +80,16 @@ pub fn wasm_features(features: Features) -> WasmFeatures {
         (WasmFeatures::EXTENDED_CONST, extended_const),
         (WasmFeatures::MEMORY64, memory64),
         (WasmFeatures::TAIL_CALL, tail_call),
+        (WasmFeatures::FUNCTION_REFERENCES, function_references),
         (WasmFeatures::RELAXED_SIMD, relaxed_simd),
         (WasmFeatures::WIDE_ARITHMETIC, wide_arithmetic),
         (WasmFeatures::THREADS, threads),
         (WasmFeatures::CUSTOM_PAGE_SIZES, custom_page_sizes),
+        (WasmFeatures::EXCEPTIONS, exceptions),
         (WasmFeatures::CM_IMPLEMENTS, implements),
         (WasmFeatures::CM_MAP, map),
         (WasmFeatures::CM_FIXED_LENGTH_LISTS, fixed_length_lists),
+        (WasmFeatures::CM_ERROR_CONTEXT, error_context),
     ] {
         accepted.set(feature, on);
     }

@@ -1,13 +1,15 @@
 //! The program verifier: checks the invariants of a [`Program`] from the result alone. It shares no code with the phases
 //! that build one, and reads the function bodies itself to see that nothing reachable was dropped.
 
-use crate::ir::{Adapter, Const, CoreInstance, Program, ResourceOp, ResourceOpKind};
+use crate::ir::{
+    Adapter, Const, CoreInstance, ErrorContextOp, ErrorContextOpKind, Program, ResourceOp, ResourceOpKind,
+};
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::{
     CanonOptions, ComponentInterface, CoreCallee, CoreItem, Export, Import, Initializer, Lift, Lower, Resource,
 };
 use mintage_environ::{
-    CoreInstanceId, DomainId, FuncIndex, FuncKey, HeapType, ImportId, MemoryId, SigId, Signature, TableId, ValType,
+    CoreInstanceId, DomainId, FuncIndex, FuncKey, HeapType, ImportId, MemoryId, Signature, TableId, TypeId, ValType,
 };
 use std::collections::HashSet;
 use wasmparser::{BinaryReader, FunctionBody, Operator};
@@ -44,6 +46,8 @@ impl Verifier<'_, '_> {
             shape,
             tables,
             globals,
+            tags,
+            objects,
             data,
             elems,
             ..
@@ -81,6 +85,11 @@ impl Verifier<'_, '_> {
                 ),
             }
         }
+        ensure!(tags.len() <= objects.len(), "there are more tags than types of objects");
+        for (id, tag) in tags.iter() {
+            ensure!(shape.domains.get(tag.domain).is_some(), "{id:?} has no domain");
+            self.defined(TypeId::Func(tag.sig))?;
+        }
         for (id, global) in globals.iter() {
             let ty = shape.globals[id].ty;
             let matches = match (global.init, ty) {
@@ -88,7 +97,7 @@ impl Verifier<'_, '_> {
                 (Const::F64(_), ValType::F64) | (Const::V128(_), ValType::V128) | (Const::Null, ValType::Ref(_)) => {
                     true
                 }
-                (Const::Func(_), ValType::Ref(ty)) => ty.heap == HeapType::Func,
+                (Const::Func(callee), ValType::Ref(ty)) => self.is_of(callee, ty.heap),
                 _ => false,
             };
             ensure!(matches, "{id:?} of type {ty} starts as {:?}", global.init);
@@ -110,18 +119,23 @@ impl Verifier<'_, '_> {
             instance.imported_funcs.len() == imported,
             "imported functions are missing"
         );
-        for (func, &key) in instance.imported_funcs.iter().enumerate() {
-            let sig = module.funcs[FuncIndex::from_u32(func as u32)];
-            match key {
+        for (func, &callee) in instance.imported_funcs.iter().enumerate() {
+            let declared = module.funcs[FuncIndex::from_u32(func as u32)];
+            ensure!(
+                self.program.interface.signatures.is_subtype(callee.sig, declared),
+                "it imports {} as of {declared:?}",
+                callee.key
+            );
+            match callee.key {
                 FuncKey::LowerImport(CoreInstance::NEVER_CALLED) => {}
                 FuncKey::CoreFunc { instance: other, .. } => {
                     ensure!(
                         other < id,
                         "it imports a function of {other:?}, which is not instantiated yet"
                     );
-                    self.exists(CoreCallee { key, sig }, instance.domain)?;
+                    self.exists(callee, instance.domain)?;
                 }
-                _ => self.exists(CoreCallee { key, sig }, instance.domain)?,
+                _ => self.exists(callee, instance.domain)?,
             }
         }
         for &memory in &instance.memories {
@@ -138,8 +152,17 @@ impl Verifier<'_, '_> {
                 instance.domain
             );
         }
-        for &ty in module.types.iter().chain(module.funcs.values()) {
-            self.signature(ty)?;
+        for &tag in &instance.tags {
+            let domain = self.program.tags.get(tag).map(|tag| tag.domain);
+            ensure!(
+                domain == Some(instance.domain),
+                "{tag:?} is not of {:?}",
+                instance.domain
+            );
+        }
+        let types = module.types.iter().copied();
+        for ty in types.chain(module.funcs.values().copied().map(TypeId::Func)) {
+            self.defined(ty)?;
         }
         Ok(())
     }
@@ -203,13 +226,12 @@ impl Verifier<'_, '_> {
                 elems.table
             );
             for &value in &elems.values {
-                self.value(value, table.domain)
+                self.entry(value, elems.table)
                     .with_context(|| format!("{:?}", elems.table))?;
             }
         }
         for (id, table) in tables.iter() {
-            self.value(table.fill, shape.tables[id].domain)
-                .with_context(|| format!("{id:?}"))?;
+            self.entry(table.fill, id).with_context(|| format!("{id:?}"))?;
         }
         Ok(())
     }
@@ -230,6 +252,9 @@ impl Verifier<'_, '_> {
         }
         for (id, op) in self.program.resource_ops.iter() {
             self.resource_op(op).with_context(|| format!("{id:?}"))?;
+        }
+        for (id, op) in self.program.error_context_ops.iter() {
+            self.error_context_op(op).with_context(|| format!("{id:?}"))?;
         }
         let mut imports: Vec<_> = interface
             .imports
@@ -421,6 +446,33 @@ impl Verifier<'_, '_> {
         Ok(())
     }
 
+    fn error_context_op(&self, op: &ErrorContextOp) -> Result<()> {
+        let options = &op.options;
+        let index64 = |id| self.program.shape.memories[id].index64;
+        self.options(options, false)?;
+        let pointer = match options.memory.is_some_and(index64) {
+            true => ValType::I64,
+            false => ValType::I32,
+        };
+        let (expected, needs_memory, needs_realloc) = match op.kind {
+            ErrorContextOpKind::New => (Signature::new(&[pointer; 2], &[ValType::I32]), true, false),
+            ErrorContextOpKind::DebugMessage => (Signature::new(&[ValType::I32, pointer], &[]), true, true),
+            ErrorContextOpKind::Drop => (Signature::new(&[ValType::I32], &[]), false, false),
+        };
+        ensure!(!needs_memory || options.memory.is_some(), "{:?} has no memory", op.kind);
+        ensure!(
+            !needs_realloc || options.realloc.is_some(),
+            "{:?} has no realloc",
+            op.kind
+        );
+        ensure!(
+            self.program.interface.signatures.get(op.sig) == Some(&expected),
+            "{:?} has another signature than {expected}",
+            op.kind
+        );
+        Ok(())
+    }
+
     /// Options of a lift or lower; `host` says whether the host is on the other side.
     fn options(&self, options: &CanonOptions, host: bool) -> Result<()> {
         if let Some(memory) = options.memory {
@@ -487,6 +539,7 @@ impl Verifier<'_, '_> {
             modules,
             adapters,
             resource_ops,
+            error_context_ops,
             ..
         } = self.program;
         ensure!(
@@ -497,7 +550,7 @@ impl Verifier<'_, '_> {
             entries.windows(2).all(|pair| pair[0] < pair[1]),
             "the list of entries is not sorted"
         );
-        let (mut lowers, mut adapted, mut ops) = (0, 0, 0);
+        let (mut lowers, mut adapted, mut ops, mut error_ops) = (0, 0, 0, 0);
         for &key in reachable {
             match key {
                 FuncKey::LowerImport(id) => {
@@ -511,6 +564,10 @@ impl Verifier<'_, '_> {
                 FuncKey::Resource(id) => {
                     ensure!(resource_ops.get(id).is_some(), "{key} does not exist");
                     ops += 1;
+                }
+                FuncKey::ErrorContext(id) => {
+                    ensure!(error_context_ops.get(id).is_some(), "{key} does not exist");
+                    error_ops += 1;
                 }
                 FuncKey::CoreFunc { instance: id, func } => {
                     let Some(instance) = instances.get(id) else {
@@ -533,12 +590,17 @@ impl Verifier<'_, '_> {
             ops == resource_ops.len(),
             "a built-in on handles is listed and not reachable"
         );
+        ensure!(
+            error_ops == error_context_ops.len(),
+            "a built-in on error contexts is listed and not reachable"
+        );
         Ok(())
     }
 
     fn body(&self, id: CoreInstanceId, instance: &CoreInstance, body: &FunctionBody<'_>) -> Result<()> {
         let func = |index: u32| {
-            let key = instance.func_key(id, FuncIndex::from_u32(index));
+            let module = &self.program.modules[instance.module];
+            let key = instance.callee(id, module, FuncIndex::from_u32(index)).key;
             ensure!(self.reachable.contains(&key), "it names {key}, which is not reachable");
             Ok(())
         };
@@ -570,6 +632,18 @@ impl Verifier<'_, '_> {
             Const::Func(callee) => self.callee(callee, domain),
             _ => Ok(()),
         }
+    }
+
+    /// The value of a table's entry is one of its type.
+    fn entry(&self, value: Const, table: TableId) -> Result<()> {
+        let element = self.program.tables[table].element;
+        let matches = match value {
+            Const::Null => true,
+            Const::Func(callee) => self.is_of(callee, element.heap),
+            _ => false,
+        };
+        ensure!(matches, "{value:?} is no {element}");
+        self.value(value, self.program.shape.tables[table].domain)
     }
 
     /// A function that the host calls must have an entry adapter.
@@ -621,6 +695,10 @@ impl Verifier<'_, '_> {
                 },
                 None => bail!("{key} does not exist"),
             },
+            FuncKey::ErrorContext(id) => match self.program.error_context_ops.get(id) {
+                Some(op) => (op.sig, op.options.domain),
+                None => bail!("{key} does not exist"),
+            },
             FuncKey::Entry(_) | FuncKey::Builtin(_) => bail!("{key} is no wasm function"),
         };
         ensure!(actual_sig == sig, "{key} has {actual_sig:?} and not {sig:?}");
@@ -651,11 +729,21 @@ impl Verifier<'_, '_> {
         Ok(())
     }
 
-    fn signature(&self, id: SigId) -> Result<()> {
-        ensure!(
-            self.program.interface.signatures.get(id).is_some(),
-            "{id:?} does not exist"
-        );
+    fn defined(&self, ty: TypeId) -> Result<()> {
+        let exists = match ty {
+            TypeId::Func(id) => self.program.interface.signatures.get(id).is_some(),
+            TypeId::Object(_) => false,
+        };
+        ensure!(exists, "{ty:?} does not exist");
         Ok(())
+    }
+
+    /// Whether a function is a value of the reference type to `heap`.
+    fn is_of(&self, callee: CoreCallee, heap: HeapType) -> bool {
+        match heap {
+            HeapType::Func => true,
+            HeapType::Concrete(TypeId::Func(ty)) => self.program.interface.signatures.is_subtype(callee.sig, ty),
+            _ => false,
+        }
     }
 }

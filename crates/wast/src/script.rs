@@ -9,7 +9,7 @@ use crate::report::{Failure, Report, Skipped};
 use crate::wrap::{self, CoreModule};
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use hashbrown::HashMap;
-use mintage::Engine;
+use mintage::{Engine, Trap};
 use std::rc::Rc;
 use wast::lexer::Lexer;
 use wast::parser::{self, ParseBuffer};
@@ -198,6 +198,7 @@ impl<'e> Script<'e> {
                 let outcome = self.invoke(call);
                 expect_trap(outcome, message)
             }
+            WastDirective::AssertException { exec, .. } => expect_exception(self.execute(exec)),
             WastDirective::AssertUnlinkable { module, .. } => self.assert_unlinkable(module),
             WastDirective::AssertInvalid {
                 mut module, message, ..
@@ -405,6 +406,15 @@ fn expect_trap(outcome: Result<Results>, expected: &str) -> Result<()> {
     Err(anyhow!("trap: {message}; expected: {expected}"))
 }
 
+/// Checks that an outcome is an exception that nobody caught.
+fn expect_exception(outcome: Result<Results>) -> Result<()> {
+    match outcome {
+        Ok(_) => bail!("no exception"),
+        Err(error) if engine::trap(&error) == Some(Trap::UncaughtException) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// The words of a message, but for those that tell which one of many things it is about.
 fn without_numbers(message: &str) -> String {
     let words = message.split(' ').filter(|word| word.parse::<u64>().is_err());
@@ -414,7 +424,6 @@ fn without_numbers(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mintage::Trap;
 
     #[test]
     fn lines_count_from_one() {

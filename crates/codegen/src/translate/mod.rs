@@ -11,8 +11,10 @@ mod atomic;
 mod bulk;
 mod call;
 mod control;
+mod exceptions;
 mod fuel;
 mod global;
+mod heap;
 mod interrupt;
 mod memory;
 mod numeric;
@@ -51,6 +53,8 @@ struct Translator<'a, 'f> {
     stack: &'f mut Vec<Value>,
     /// The control stack; the function itself is at the bottom.
     frames: &'f mut Vec<control::Frame>,
+    /// The `try_table`s that are open.
+    scopes: Vec<exceptions::Scope>,
     /// Whether the current place can be reached.
     reachable: bool,
     /// How many blocks were opened since the current place cannot be reached.
@@ -110,6 +114,7 @@ pub(crate) fn core_function(
         imports,
         stack,
         frames,
+        scopes: Vec::new(),
         reachable: true,
         skipped_blocks: 0,
         ctx,
@@ -175,7 +180,8 @@ impl<'a, 'f> Translator<'a, 'f> {
             || self.reference_operator(operator)
             || self.table_operator(operator)
             || self.wide_operator(operator)
-            || self.atomic_operator(operator);
+            || self.atomic_operator(operator)
+            || self.exception_operator(operator)?;
         if !known {
             bail!("the operator {} is not supported yet", operator_name(operator));
         }
@@ -230,6 +236,13 @@ impl<'a, 'f> Translator<'a, 'f> {
 
     fn ins(&mut self) -> FuncInstBuilder<'_, 'f> {
         self.builder.ins()
+    }
+
+    /// The function type at `index` of the module's types.
+    fn func_type(&self, index: u32) -> SigId {
+        self.module
+            .func_type(index)
+            .expect("validated code names function types where it must")
     }
 
     fn type_of(&self, value: Value) -> Type {

@@ -32,6 +32,10 @@ pub(crate) enum Region {
     Sizes,
     /// The store's counter of fuel.
     Fuel,
+    /// The words that say where the next object goes.
+    HeapWords,
+    /// The contents of objects.
+    Objects,
 }
 
 /// Globals with a region of their own, per function: each region costs the code generator some work in every block.

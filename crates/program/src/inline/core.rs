@@ -2,9 +2,9 @@
 
 use super::constants::Scope;
 use super::items::{CoreFunc, CoreInstanceItem, CoreItem, Step};
-use super::{Frame, Inliner, Item, MAX_INSTANCES};
-use crate::ir::{Const, CoreInstance, Global, ImageData, ImageElems, Module};
-use crate::parse::{CoreModule, val_type};
+use super::{Frame, Inliner, Item, MAX_INSTANCES, TableStart};
+use crate::ir::{Const, CoreInstance, Global, ImageData, ImageElems, Module, Tag};
+use crate::parse::CoreModule;
 use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexMap;
 use mintage_environ::layout::{GlobalShape, MemoryShape, TableShape};
@@ -34,28 +34,22 @@ pub(crate) enum SegmentState {
 }
 
 impl InstanceState {
-    /// The item at `index` of an index space; none for tags.
-    pub(super) fn item(
-        &self,
-        id: CoreInstanceId,
-        module: &Module<'_>,
-        kind: ExternalKind,
-        index: u32,
-    ) -> Option<CoreItem> {
+    /// The item at `index` of an index space.
+    pub(super) fn item(&self, id: CoreInstanceId, module: &Module<'_>, kind: ExternalKind, index: u32) -> CoreItem {
         let at = index as usize;
-        Some(match kind {
+        match kind {
             ExternalKind::Func | ExternalKind::FuncExact => {
-                let func = FuncIndex::from_u32(index);
+                let callee = self.core.callee(id, module, FuncIndex::from_u32(index));
                 CoreItem::Func(CoreFunc {
-                    key: self.core.func_key(id, func),
-                    sig: module.funcs[func],
+                    key: callee.key,
+                    sig: callee.sig,
                 })
             }
             ExternalKind::Memory => CoreItem::Memory(self.core.memories[at]),
             ExternalKind::Table => CoreItem::Table(self.core.tables[at]),
             ExternalKind::Global => CoreItem::Global(self.core.globals[at]),
-            ExternalKind::Tag => return None,
-        })
+            ExternalKind::Tag => CoreItem::Tag(self.core.tags[at]),
+        }
     }
 }
 
@@ -104,7 +98,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
                 module
                     .exports
                     .get(name)
-                    .and_then(|&(kind, index)| state.item(*id, &module.ir, kind, index))
+                    .map(|&(kind, index)| state.item(*id, &module.ir, kind, index))
             }
             CoreInstanceItem::Bag(items) => items.get(name).copied(),
         };
@@ -130,6 +124,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
             module.tables.len(),
             module.memories.len(),
             module.globals.len(),
+            module.tags.len(),
         ];
         self.budget
             .spend(items.iter().sum::<usize>() + module.data.len() + module.ir.funcs.len() / 64)?;
@@ -141,6 +136,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
             memories: Vec::new(),
             tables: Vec::new(),
             globals: Vec::new(),
+            tags: Vec::new(),
             data: Vec::new(),
             elems: Vec::new(),
         };
@@ -149,10 +145,11 @@ impl<'p, 'a> Inliner<'p, 'a> {
                 .get(import.module)
                 .with_context(|| format!("the argument `{}` is missing", import.module))?;
             match self.core_export(arg, import.name)? {
-                CoreItem::Func(func) => core.imported_funcs.push(func.key),
+                CoreItem::Func(func) => core.imported_funcs.push(func.into()),
                 CoreItem::Memory(id) => core.memories.push(id),
                 CoreItem::Table(id) => core.tables.push(id),
                 CoreItem::Global(id) => core.globals.push(id),
+                CoreItem::Tag(id) => core.tags.push(id),
             }
         }
         self.define(id, &mut core, module)?;
@@ -167,7 +164,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
         if let Some(start) = module.start
             && !self.trapped
         {
-            let Some(CoreItem::Func(func)) = state.item(id, &module.ir, ExternalKind::Func, start.as_u32()) else {
+            let CoreItem::Func(func) = state.item(id, &module.ir, ExternalKind::Func, start.as_u32()) else {
                 bail!("the start function does not exist");
             };
             self.out.steps.push(Step::Start {
@@ -193,6 +190,12 @@ impl<'p, 'a> Inliner<'p, 'a> {
                 index64: memory.memory64,
             }));
         }
+        for &sig in &module.tags {
+            let index = core.tags.len() as u32;
+            let name = module.tag_names.get(&index).copied();
+            let tag = Tag { domain, sig, name };
+            core.tags.push(self.out.tags.push(tag));
+        }
         for (ty, init) in &module.globals {
             let scope = Scope {
                 id,
@@ -204,7 +207,9 @@ impl<'p, 'a> Inliner<'p, 'a> {
                 mutable: ty.mutable,
                 init: scope.eval(init)?,
             };
-            let ty = val_type(ty.content_type).context("a global has a type that is not supported yet")?;
+            let ty = module
+                .val_type(ty.content_type)
+                .context("a global has a type that is not supported yet")?;
             core.globals
                 .push(self.out.shape.globals.push(GlobalShape { domain, ty }));
             self.out.globals.push(global);
@@ -217,7 +222,8 @@ impl<'p, 'a> Inliner<'p, 'a> {
                 globals: &self.out.globals,
             };
             let fill = init.as_ref().map_or(Ok(Const::Null), |init| scope.eval(init))?;
-            val_type(wasmparser::ValType::Ref(ty.element_type))
+            let element = module
+                .ref_type(ty.element_type)
                 .context("a table has a type that is not supported yet")?;
             core.tables.push(self.out.shape.tables.push(TableShape {
                 domain,
@@ -225,7 +231,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
                 maximum: ty.maximum,
                 index64: ty.table64,
             }));
-            self.out.tables.push(fill);
+            self.out.tables.push(TableStart { element, fill });
         }
         Ok(())
     }
@@ -379,7 +385,7 @@ impl Frame<'_> {
             ExternalKind::Memory => CoreItem::Memory(self.core_memories[at]),
             ExternalKind::Table => CoreItem::Table(self.core_tables[at]),
             ExternalKind::Global => CoreItem::Global(self.core_globals[at]),
-            ExternalKind::Tag => bail!("tags are not supported yet"),
+            ExternalKind::Tag => CoreItem::Tag(self.core_tags[at]),
         })
     }
 }

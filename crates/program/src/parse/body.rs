@@ -31,6 +31,8 @@ pub(crate) enum Use {
     Data(u32),
     /// Initializes from, or drops, an element segment.
     Element(u32),
+    /// Makes or uses objects: needs the object heap.
+    Heap,
 }
 
 /// A function body that is still to be validated.
@@ -206,6 +208,12 @@ macro_rules! note {
     };
     ($c:expr, DataDrop $data:ident) => {
         $c.uses.push(Use::Data($data))
+    };
+    ($c:expr, Throw $tag:ident) => {
+        $c.uses.push(Use::Heap)
+    };
+    ($c:expr, TryTable $table:ident) => {
+        $c.uses.push(Use::Heap)
     };
     ($c:expr, $($other:tt)*) => {};
 }

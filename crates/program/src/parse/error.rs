@@ -5,19 +5,9 @@ use wasmparser::WasmFeatures;
 /// Features that are not supported, with their usual name and the way to do without.
 const ADVICE: &[(WasmFeatures, &str, &str)] = &[
     (
-        WasmFeatures::EXCEPTIONS,
-        "exceptions",
-        "compile without them (`panic = \"abort\"`, `-fno-exceptions`, no `setjmp`)",
-    ),
-    (
         WasmFeatures::LEGACY_EXCEPTIONS,
         "legacy exceptions",
-        "compile without them (`panic = \"abort\"`, `-fno-exceptions`)",
-    ),
-    (
-        WasmFeatures::FUNCTION_REFERENCES,
-        "typed function references",
-        "compile without it",
+        "compile for the final form of exceptions (`-mllvm -wasm-use-legacy-eh=false`) or without them",
     ),
     (WasmFeatures::GC, "garbage collection", "compile for linear memory"),
     (WasmFeatures::STACK_SWITCHING, "stack switching", "compile without it"),
@@ -31,7 +21,6 @@ const ADVICE: &[(WasmFeatures, &str, &str)] = &[
         "the threads of components",
         "use synchronous functions on one thread",
     ),
-    (WasmFeatures::CM_ERROR_CONTEXT, "error contexts", "use a string"),
     (
         WasmFeatures::CM_VALUES,
         "component values",
@@ -51,15 +40,21 @@ const SETTINGS: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::EXTENDED_CONST, "Config::wasm_extended_const"),
     (WasmFeatures::MEMORY64, "Config::wasm_memory64"),
     (WasmFeatures::TAIL_CALL, "Config::wasm_tail_call"),
+    (WasmFeatures::FUNCTION_REFERENCES, "Config::wasm_function_references"),
     (WasmFeatures::RELAXED_SIMD, "Config::wasm_relaxed_simd"),
     (WasmFeatures::WIDE_ARITHMETIC, "Config::wasm_wide_arithmetic"),
     (WasmFeatures::THREADS, "Config::wasm_threads"),
     (WasmFeatures::CUSTOM_PAGE_SIZES, "Config::wasm_custom_page_sizes"),
+    (WasmFeatures::EXCEPTIONS, "Config::wasm_exceptions"),
     (WasmFeatures::CM_IMPLEMENTS, "Config::wasm_component_model_implements"),
     (WasmFeatures::CM_MAP, "Config::wasm_component_model_map"),
     (
         WasmFeatures::CM_FIXED_LENGTH_LISTS,
         "Config::wasm_component_model_fixed_length_lists",
+    ),
+    (
+        WasmFeatures::CM_ERROR_CONTEXT,
+        "Config::wasm_component_model_error_context",
     ),
 ];
 

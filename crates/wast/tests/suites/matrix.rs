@@ -29,6 +29,7 @@ pub fn config(opt_level: OptLevel, bounds: Bounds) -> Config {
         .wasm_component_model_implements(true);
     config
         .wasm_component_model_map(true)
+        .wasm_component_model_error_context(true)
         .wasm_component_model_fixed_length_lists(true);
     if let Bounds::Explicit = bounds {
         config.memory_reservation(256 << 20).memory_guard_size(0);

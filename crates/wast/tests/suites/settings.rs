@@ -46,7 +46,7 @@ fn fuel() {
     run(
         |config| config.consume_fuel(true),
         None,
-        &["v2", "tail-call", "memory64", "core", "component"],
+        &["v2", "tail-call", "exceptions", "core", "component"],
     );
 }
 
@@ -55,6 +55,6 @@ fn interruptible() {
     run(
         |config| config.interruptible(true),
         None,
-        &["v2", "tail-call", "memory64", "core", "component"],
+        &["v2", "tail-call", "exceptions", "core", "component"],
     );
 }
