@@ -465,6 +465,27 @@ fn hosts_that_differ_are_refused() {
             },
         ),
         (
+            "consume_fuel",
+            Tunables {
+                consume_fuel: !default.consume_fuel,
+                ..default.clone()
+            },
+        ),
+        (
+            "cranelift_nan_canonicalization",
+            Tunables {
+                nan_canonicalization: !default.nan_canonicalization,
+                ..default.clone()
+            },
+        ),
+        (
+            "relaxed_simd_deterministic",
+            Tunables {
+                relaxed_simd_deterministic: !default.relaxed_simd_deterministic,
+                ..default.clone()
+            },
+        ),
+        (
             "core_exports",
             Tunables {
                 core_exports: !default.core_exports,

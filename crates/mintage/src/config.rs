@@ -231,6 +231,13 @@ impl Config {
         self
     }
 
+    /// Whether the operators that guests execute are counted ([`Store::set_fuel`](crate::Store::set_fuel)); default: no, which
+    /// costs nothing. With it, machine code counts and tests in each stretch of code without branches.
+    pub fn consume_fuel(&mut self, enable: bool) -> &mut Self {
+        self.tunables.consume_fuel = enable;
+        self
+    }
+
     /// How many instances the engine can have at a time, and what it keeps for the next ones.
     pub fn pool(&mut self, config: PoolConfig) -> &mut Self {
         self.pool = config;
