@@ -25,7 +25,8 @@ pub fn engine(opt_level: OptLevel, bounds: Bounds) -> Engine {
         .wasm_component_model_map(true)
         .wasm_component_model_fixed_length_lists(true);
     if let Bounds::Explicit = bounds {
-        config.memory_reservation(256 << 20).memory_guard_size(0);
+        // The collector is tested here, too: it runs at each allocation.
+        config.memory_reservation(256 << 20).memory_guard_size(0).gc_zeal(true);
     }
     Engine::new(&config).unwrap()
 }
