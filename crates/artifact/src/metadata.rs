@@ -97,6 +97,8 @@ impl Metadata {
             debug_verifier: _,
             address_map,
             interruptible,
+            nan_canonicalization,
+            relaxed_simd_deterministic,
             core_exports,
             // What was accepted is compiled, and is machine code like other.
             features: _,
@@ -109,6 +111,16 @@ impl Metadata {
         same("gc_zeal", &actual.gc_zeal, gc_zeal)?;
         same("address_map", &actual.address_map, address_map)?;
         same("interruptible", &actual.interruptible, interruptible)?;
+        same(
+            "cranelift_nan_canonicalization",
+            &actual.nan_canonicalization,
+            nan_canonicalization,
+        )?;
+        same(
+            "relaxed_simd_deterministic",
+            &actual.relaxed_simd_deterministic,
+            relaxed_simd_deterministic,
+        )?;
         same("core_exports", &actual.core_exports, core_exports)
     }
 

@@ -9,6 +9,7 @@ use cranelift_codegen::{
     FinalizedRelocTarget, MachSrcLoc,
 };
 use mintage_environ::{FuncKey, ObjectTypeId, Trap};
+use std::ops::Range;
 
 /// A compiled function, not yet placed in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,8 @@ pub struct CompiledFunction {
     pub code: Vec<u8>,
     /// The power of two that the function's place must be a multiple of.
     pub alignment: u32,
+    /// Where loops are in the code, in order. The linker has a choice of places for a function that has some.
+    pub loops: Vec<Range<u32>>,
     /// What the linker must fill in, sorted by offset.
     pub relocations: Vec<Relocation>,
     /// Code offset of each instruction that can trap, and why; sorted by offset. A host call's trampoline aside, which raises
@@ -125,6 +128,7 @@ pub(crate) fn copy_out(
         key,
         code: buffer.data().to_vec(),
         alignment: buffer.alignment.max(preferred_alignment),
+        loops: loops(&compiled.bb_starts, &compiled.bb_edges, buffer.total_size()),
         relocations,
         traps,
         catches,
@@ -139,6 +143,22 @@ fn stack_map(return_offset: u32, span: u32, map: &UserStackMap) -> StackMap {
         return_offset,
         slots: map.entries().map(|(_, offset)| span - offset).collect(),
     }
+}
+
+/// The loops among blocks that start at `starts` and branch as `edges` say: one for each branch back, from the block that it
+/// goes to, to the end of the one that it is in.
+fn loops(starts: &[u32], edges: &[(u32, u32)], code_size: u32) -> Vec<Range<u32>> {
+    let mut starts = starts.to_vec();
+    starts.sort_unstable();
+    let back = edges.iter().filter(|(from, to)| to <= from);
+    let mut loops: Vec<Range<u32>> = back
+        .map(|&(from, to)| {
+            let next = starts.partition_point(|&start| start <= from);
+            to..starts.get(next).copied().unwrap_or(code_size)
+        })
+        .collect();
+    loops.sort_unstable_by_key(|range| (range.start, range.end));
+    loops
 }
 
 fn catch_site(site: FinalizedMachCallSite<'_>) -> Result<CatchSite> {
@@ -224,6 +244,15 @@ fn addresses(ranges: &[MachSrcLoc<Final>], code_size: u32) -> Vec<(u32, u32)> {
 mod tests {
     use super::*;
     use cranelift_codegen::ir::SourceLoc;
+
+    #[test]
+    fn each_branch_back_is_a_loop() {
+        let starts = [0, 10, 20, 50, 40];
+        // A block that repeats itself, in a loop with the same head; the last block; and branches ahead.
+        let edges = [(0, 10), (0, 40), (10, 10), (20, 10), (20, 40), (50, 50), (40, 50)];
+        assert_eq!(loops(&starts, &edges, 57), [10..20, 10..40, 50..57]);
+        assert_eq!(loops(&[0], &[], 9), []);
+    }
 
     #[test]
     fn addresses_merge_ranges_and_fill_gaps() {

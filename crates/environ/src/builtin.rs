@@ -97,6 +97,17 @@ macro_rules! builtins {
             /// Lends the resource behind a handle of `src_domain` to `dst_domain` for the innermost call that was entered:
             /// the index of a new handle there, or the representation if `dst_domain` defines the resource.
             TransferBorrow transfer_borrow(src_domain: I32, dst_domain: I32, resource: I32, handle: I32) -> Fallible(I32);
+            /// Makes an error context of the message at `ptr` with `units` code units, tagged where `encoding` tags them: its
+            /// handle in the table of `domain`. This and the next three leave it to machine code to test `may_leave`.
+            ErrorContextNew error_context_new(domain: I32, memory: I32, encoding: I32, ptr: I64, units: I64) -> Fallible(I32);
+            /// The length of an error context's message in an encoding, in code units, tagged where `encoding` tags them.
+            ErrorContextUnits error_context_units(domain: I32, handle: I32, encoding: I32) -> Fallible(I32);
+            /// Writes an error context's message to the address `dst`, which has room for `room` bytes: for all of it.
+            ErrorContextMessage error_context_message(domain: I32, handle: I32, encoding: I32, dst: I64, room: I64) -> TrapCode;
+            /// Removes the handle of an error context.
+            ErrorContextDrop error_context_drop(domain: I32, handle: I32) -> TrapCode;
+            /// Gives an error context of `src_domain` to `dst_domain`, too: its handle there.
+            TransferErrorContext transfer_error_context(src_domain: I32, dst_domain: I32, handle: I32) -> Fallible(I32);
             /// Enters a call that borrows handles.
             EnterCall enter_call() -> Nothing;
             /// Leaves the innermost call that was entered: traps unless all handles lent to it were dropped, and ends the

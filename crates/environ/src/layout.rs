@@ -614,12 +614,10 @@ fn memory_layout(id: MemoryId, memory: &MemoryShape, tunables: &Tunables) -> Res
             tunables.memory_reservation
         );
     };
-    let maximum = memory
-        .maximum
-        .and_then(bytes)
-        .unwrap_or(u64::MAX)
-        .min(reservation)
-        .max(minimum);
+    // A 32-bit memory of one-byte pages has one page less than there are addresses, or its size would be no `i32`.
+    let most_pages = if memory.index64 { u64::MAX } else { u64::from(u32::MAX) };
+    let maximum = memory.maximum.unwrap_or(most_pages).min(most_pages);
+    let maximum = bytes(maximum).unwrap_or(u64::MAX).min(reservation).max(minimum);
     let reserved = reservation + align_up(tunables.memory_guard.min(MAX_SLAB), REGION_ALIGN);
     Ok(MemoryLayout {
         domain: memory.domain,
@@ -770,6 +768,31 @@ mod tests {
         };
         let error = SlabLayout::compute(&shape, &tunables).unwrap_err().to_string();
         assert!(error.contains("memory_reservation"), "{error}");
+    }
+
+    #[test]
+    fn memories_with_64_bit_indexes_take_what_the_setting_says() {
+        let mut shape = Shape::default();
+        let mut wide = memory(0, 1);
+        wide.index64 = true;
+        let wide = shape.memories.push(wide);
+        let narrow = shape.memories.push(memory(0, 1));
+        shape.domains.push(Some(narrow));
+        let mut tunables = Tunables {
+            memory_reservation: 16 << 30,
+            ..Tunables::default()
+        };
+        let layout = SlabLayout::compute(&shape, &tunables).unwrap();
+        assert_eq!(layout.memories[wide].capacity, 16 << 30);
+        assert_eq!(layout.memories[narrow].capacity, 4 << 30);
+        assert!(layout.memories[wide].needs_check(0, 1));
+        assert!(!layout.memories[narrow].needs_check(0, 1));
+
+        for (reservation, guard) in [(u64::MAX, 0), (1 << 16, u64::MAX)] {
+            (tunables.memory_reservation, tunables.memory_guard) = (reservation, guard);
+            let error = SlabLayout::compute(&shape, &tunables).unwrap_err().to_string();
+            assert!(error.contains("address space"), "{error}");
+        }
     }
 
     #[test]

@@ -91,6 +91,8 @@ traps! {
     28 ReallocStringOutOfBounds "string content out-of-bounds: realloc return: beyond end of memory";
     /// `realloc` gave a block for a list that is not within memory.
     29 ReallocListOutOfBounds "list content out-of-bounds: realloc return: beyond end of memory";
+    /// An atomic wait on a memory that is not shared, which would be for ever.
+    36 AtomicWaitNonSharedMemory "atomic wait: expected shared memory";
     /// A handle index names no handle of the component instance.
     40 UnknownHandle "unknown handle index";
     /// A handle is of another resource type than the one that it is used as.

@@ -156,7 +156,10 @@ fn a_full_heap_is_a_trap() {
     let instance = fixture.instance();
     assert_eq!(trap(fixture.call(instance, "array", 1 << 20)), Trap::AllocationTooLarge);
     let instance = fixture.instance();
-    assert_eq!(trap(fixture.call(instance, "array", u32::MAX)), Trap::AllocationTooLarge);
+    assert_eq!(
+        trap(fixture.call(instance, "array", u32::MAX)),
+        Trap::AllocationTooLarge
+    );
     // What the others have filled is not what the next one has.
     fixture.store = Store::new(fixture.component.engine(), Host::default());
     let instance = fixture.instance();
@@ -172,6 +175,9 @@ fn limits_apply_to_heaps() {
     let instance = fixture.instance();
     assert_eq!(fixture.call(instance, "keep", 30_000).unwrap(), 30_000);
     assert_eq!(trap(fixture.call(instance, "keep", 30_000)), Trap::HeapExhausted);
-    let error = fixture.linker.instantiate(&mut fixture.store, &fixture.component).unwrap_err();
+    let error = fixture
+        .linker
+        .instantiate(&mut fixture.store, &fixture.component)
+        .unwrap_err();
     assert!(format!("{error:#}").contains("memories"), "{error:#}");
 }

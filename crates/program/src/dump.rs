@@ -1,6 +1,6 @@
 //! The program as text: compact, stable, and complete enough to read off what was decided. For `mintage inspect` and tests.
 
-use crate::ir::{Const, Program, ResourceOpKind, StaticValues};
+use crate::ir::{Const, ErrorContextOpKind, Program, ResourceOpKind, StaticValues};
 use mintage_environ::component::{
     CanonOptions, CoreCallee, CoreItem, Export, Import, Initializer, Resource, StringEncoding,
 };
@@ -108,7 +108,7 @@ impl Program<'_> {
         Ok(())
     }
 
-    /// Resource types and the built-ins on their handles.
+    /// Resource types, the built-ins on their handles, and those on error contexts.
     fn resources(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for (id, resource) in self.interface.resources.iter() {
             match resource {
@@ -135,6 +135,16 @@ impl Program<'_> {
                 op.resource,
                 op.domain
             )?;
+        }
+        for (id, op) in self.error_context_ops.iter() {
+            let name = match op.kind {
+                ErrorContextOpKind::New => "new",
+                ErrorContextOpKind::DebugMessage => "debug-message",
+                ErrorContextOpKind::Drop => "drop",
+            };
+            write!(f, "{}: {name}", FuncKey::ErrorContext(id))?;
+            self.options(f, &op.options)?;
+            writeln!(f)?;
         }
         Ok(())
     }

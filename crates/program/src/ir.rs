@@ -5,9 +5,9 @@ use mintage_environ::component::{CanonOptions, ComponentInterface, CoreCallee, L
 use mintage_environ::layout::Shape;
 use mintage_environ::objects::ObjectLayout;
 use mintage_environ::{
-    AdapterId, CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, FuncTypeId, GlobalId, HeapType, IndexVec,
-    LowerId, MemoryId, ModuleId, ObjectTypeId, RefType, ResourceId, ResourceOpId, SigId, Signature, TableId, TagId,
-    TypeId, ValType,
+    AdapterId, CoreInstanceId, DataId, DomainId, ElemId, ErrorContextOpId, FuncIndex, FuncKey, FuncTypeId, GlobalId,
+    HeapType, IndexVec, LowerId, MemoryId, ModuleId, ObjectTypeId, RefType, ResourceId, ResourceOpId, SigId, Signature,
+    TableId, TagId, TypeId, ValType,
 };
 use wasmparser::UnpackedIndex;
 
@@ -45,8 +45,10 @@ pub struct Program<'a> {
     pub adapters: IndexVec<AdapterId, Adapter>,
     /// Built-ins on handles that reachable code can call.
     pub resource_ops: IndexVec<ResourceOpId, ResourceOp>,
+    /// Built-ins on error contexts that reachable code can call.
+    pub error_context_ops: IndexVec<ErrorContextOpId, ErrorContextOp>,
     /// The keys of all functions to generate except builtins and entry adapters: reachable core functions, lowered
-    /// imports, adapters and built-ins on handles, in key order.
+    /// imports, adapters and built-ins on handles and error contexts, in key order.
     pub reachable: Vec<FuncKey>,
     /// The signatures of the core functions that the host calls, in order, each once: these need entry adapters.
     pub entries: Vec<SigId>,
@@ -218,6 +220,28 @@ pub enum ResourceOpKind {
     /// `resource.rep`: the representation behind a handle.
     Rep,
     /// `resource.drop`: removes a handle, and destroys what it owned.
+    Drop,
+}
+
+/// A canonical built-in on error contexts of one component instance.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ErrorContextOp {
+    /// Which one.
+    pub kind: ErrorContextOpKind,
+    /// Its options; of `drop`, only the component instance.
+    pub options: CanonOptions,
+    /// The core signature.
+    pub sig: SigId,
+}
+
+/// The built-ins on error contexts (CanonicalABI.md, `canon error-context.new` and what follows).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorContextOpKind {
+    /// `error-context.new`: a handle of a new one with the message in memory.
+    New,
+    /// `error-context.debug-message`: writes the message, and where it is.
+    DebugMessage,
+    /// `error-context.drop`: removes a handle.
     Drop,
 }
 

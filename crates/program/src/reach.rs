@@ -6,8 +6,8 @@
 use crate::adapters;
 use crate::inline::{Inlined, InstanceState, SegmentState, Step, Trampoline};
 use crate::ir::{
-    Adapter, Const, CoreInstance, ImageElems, Program, ResourceOp, ResourceOpKind, StaticObject, StaticValues,
-    TableInit, Tag,
+    Adapter, Const, CoreInstance, ErrorContextOp, ImageElems, Program, ResourceOp, ResourceOpKind, StaticObject,
+    StaticValues, TableInit, Tag,
 };
 use crate::parse::{Parsed, Use};
 use anyhow::{Result, bail};
@@ -15,8 +15,8 @@ use mintage_environ::component::{CanonOptions, CoreCallee, CoreItem, Initializer
 use mintage_environ::layout::HeapShape;
 use mintage_environ::objects::{ObjectLayout, Stored};
 use mintage_environ::{
-    AdapterId, CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, Index, IndexVec, LowerId, MemoryId,
-    Printable, ResourceId, ResourceOpId, SigId, TableId,
+    AdapterId, CoreInstanceId, DataId, DomainId, ElemId, ErrorContextOpId, FuncIndex, FuncKey, Index, IndexVec,
+    LowerId, MemoryId, Printable, ResourceId, ResourceOpId, SigId, TableId,
 };
 use std::collections::{BTreeSet, HashMap};
 
@@ -43,6 +43,7 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
     let mut lowers = IndexVec::new();
     let mut adapters = IndexVec::new();
     let mut resource_ops = IndexVec::new();
+    let mut error_context_ops = IndexVec::new();
     let mut renumbered = HashMap::new();
     for (old, trampoline) in inlined.trampolines.iter().enumerate() {
         let key = match trampoline {
@@ -58,6 +59,7 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
                 }))
             }
             Trampoline::Resource { op, .. } => FuncKey::Resource(resource_ops.push(*op)),
+            Trampoline::ErrorContext(op) => FuncKey::ErrorContext(error_context_ops.push(op.clone())),
             Trampoline::Unsupported { .. } => continue,
         };
         renumbered.insert(old as u32, key);
@@ -70,7 +72,9 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
     });
     let reachable = reachable.chain(lowers.keys().map(FuncKey::LowerImport));
     let reachable = reachable.chain(adapters.keys().map(FuncKey::Adapter));
-    let mut reachable: Vec<FuncKey> = reachable.chain(resource_ops.keys().map(FuncKey::Resource)).collect();
+    let reachable = reachable.chain(resource_ops.keys().map(FuncKey::Resource));
+    let reachable = reachable.chain(error_context_ops.keys().map(FuncKey::ErrorContext));
+    let mut reachable: Vec<FuncKey> = reachable.collect();
     reachable.sort_unstable();
     inlined.shape.domains = main_memories;
     inlined.shape.heaps = heaps;
@@ -78,6 +82,7 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
         lowers,
         adapters,
         resource_ops,
+        error_context_ops,
         reachable,
     };
     let finish = Finish {
@@ -306,7 +311,11 @@ impl<'w, 'a> Walk<'w, 'a> {
                 }
             }
             // Abstract instantiation names no others.
-            FuncKey::Entry(_) | FuncKey::Builtin(_) | FuncKey::Adapter(_) | FuncKey::Resource(_) => {}
+            FuncKey::Entry(_)
+            | FuncKey::Builtin(_)
+            | FuncKey::Adapter(_)
+            | FuncKey::Resource(_)
+            | FuncKey::ErrorContext(_) => {}
         }
     }
 
@@ -327,6 +336,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 ResourceOpKind::Drop => self.dtor(op.resource, from),
                 ResourceOpKind::New | ResourceOpKind::Rep => {}
             },
+            Trampoline::ErrorContext(op) => self.options(&op.options, from),
             Trampoline::Unsupported { .. } => {}
         }
     }
@@ -433,6 +443,7 @@ struct Calls {
     lowers: IndexVec<LowerId, Lower>,
     adapters: IndexVec<AdapterId, Adapter>,
     resource_ops: IndexVec<ResourceOpId, ResourceOp>,
+    error_context_ops: IndexVec<ErrorContextOpId, ErrorContextOp>,
     reachable: Vec<FuncKey>,
 }
 
@@ -451,6 +462,7 @@ impl Finish {
             lowers,
             mut adapters,
             resource_ops,
+            mut error_context_ops,
             reachable,
         } = calls;
         let Inlined {
@@ -510,6 +522,9 @@ impl Finish {
         }
         for adapter in adapters.values_mut() {
             adapter.lower.realloc = adapter.lower.realloc.map(|callee| self.callee(callee));
+        }
+        for op in error_context_ops.values_mut() {
+            op.options.realloc = op.options.realloc.map(|callee| self.callee(callee));
         }
         for resource in interface.resources.values_mut() {
             if let Resource::Defined { dtor, .. } = resource {
@@ -576,6 +591,7 @@ impl Finish {
             interface,
             adapters,
             resource_ops,
+            error_context_ops,
             reachable,
         })
     }

@@ -1,7 +1,9 @@
 //! The program verifier: checks the invariants of a [`Program`] from the result alone. It shares no code with the phases
 //! that build one, and reads the function bodies itself to see that nothing reachable was dropped.
 
-use crate::ir::{Adapter, Const, CoreInstance, Program, ResourceOp, ResourceOpKind};
+use crate::ir::{
+    Adapter, Const, CoreInstance, ErrorContextOp, ErrorContextOpKind, Program, ResourceOp, ResourceOpKind,
+};
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::{
     CanonOptions, ComponentInterface, CoreCallee, CoreItem, Export, Import, Initializer, Lift, Lower, Resource,
@@ -248,6 +250,9 @@ impl Verifier<'_, '_> {
         for (id, op) in self.program.resource_ops.iter() {
             self.resource_op(op).with_context(|| format!("{id:?}"))?;
         }
+        for (id, op) in self.program.error_context_ops.iter() {
+            self.error_context_op(op).with_context(|| format!("{id:?}"))?;
+        }
         let mut imports: Vec<_> = interface
             .imports
             .iter()
@@ -438,6 +443,33 @@ impl Verifier<'_, '_> {
         Ok(())
     }
 
+    fn error_context_op(&self, op: &ErrorContextOp) -> Result<()> {
+        let options = &op.options;
+        let index64 = |id| self.program.shape.memories[id].index64;
+        self.options(options, false)?;
+        let pointer = match options.memory.is_some_and(index64) {
+            true => ValType::I64,
+            false => ValType::I32,
+        };
+        let (expected, needs_memory, needs_realloc) = match op.kind {
+            ErrorContextOpKind::New => (Signature::new(&[pointer; 2], &[ValType::I32]), true, false),
+            ErrorContextOpKind::DebugMessage => (Signature::new(&[ValType::I32, pointer], &[]), true, true),
+            ErrorContextOpKind::Drop => (Signature::new(&[ValType::I32], &[]), false, false),
+        };
+        ensure!(!needs_memory || options.memory.is_some(), "{:?} has no memory", op.kind);
+        ensure!(
+            !needs_realloc || options.realloc.is_some(),
+            "{:?} has no realloc",
+            op.kind
+        );
+        ensure!(
+            self.program.interface.signatures.get(op.sig) == Some(&expected),
+            "{:?} has another signature than {expected}",
+            op.kind
+        );
+        Ok(())
+    }
+
     /// Options of a lift or lower; `host` says whether the host is on the other side.
     fn options(&self, options: &CanonOptions, host: bool) -> Result<()> {
         if let Some(memory) = options.memory {
@@ -504,6 +536,7 @@ impl Verifier<'_, '_> {
             modules,
             adapters,
             resource_ops,
+            error_context_ops,
             ..
         } = self.program;
         ensure!(
@@ -514,7 +547,7 @@ impl Verifier<'_, '_> {
             entries.windows(2).all(|pair| pair[0] < pair[1]),
             "the list of entries is not sorted"
         );
-        let (mut lowers, mut adapted, mut ops) = (0, 0, 0);
+        let (mut lowers, mut adapted, mut ops, mut error_ops) = (0, 0, 0, 0);
         for &key in reachable {
             match key {
                 FuncKey::LowerImport(id) => {
@@ -528,6 +561,10 @@ impl Verifier<'_, '_> {
                 FuncKey::Resource(id) => {
                     ensure!(resource_ops.get(id).is_some(), "{key} does not exist");
                     ops += 1;
+                }
+                FuncKey::ErrorContext(id) => {
+                    ensure!(error_context_ops.get(id).is_some(), "{key} does not exist");
+                    error_ops += 1;
                 }
                 FuncKey::CoreFunc { instance: id, func } => {
                     let Some(instance) = instances.get(id) else {
@@ -549,6 +586,10 @@ impl Verifier<'_, '_> {
         ensure!(
             ops == resource_ops.len(),
             "a built-in on handles is listed and not reachable"
+        );
+        ensure!(
+            error_ops == error_context_ops.len(),
+            "a built-in on error contexts is listed and not reachable"
         );
         Ok(())
     }
@@ -651,6 +692,10 @@ impl Verifier<'_, '_> {
                     Some(sig) => (sig, op.domain),
                     None => bail!("{key} has no signature"),
                 },
+                None => bail!("{key} does not exist"),
+            },
+            FuncKey::ErrorContext(id) => match self.program.error_context_ops.get(id) {
+                Some(op) => (op.sig, op.options.domain),
                 None => bail!("{key} does not exist"),
             },
             FuncKey::Entry(_) | FuncKey::Builtin(_) => bail!("{key} is no wasm function"),

@@ -159,12 +159,16 @@ impl Heap<'_> {
         if needed > most {
             return Err(Trap::HeapExhausted);
         }
+        if most < layout.capacity {
+            // With another limit it might have grown by more.
+            self.data.asked.set(true);
+        }
         let new_size = wanted.next_multiple_of(HeapLayout::FIRST).max(2 * old_size).min(most);
         if new_size <= old_size {
             return Ok(());
         }
         let start = self.data.code.layout().heap_start(self.domain, layout);
-        let grown = self.data.slab.grow_heap(start, layout, old_size, new_size);
+        let grown = self.data.slab().grow_heap(start, layout, old_size, new_size);
         if grown.is_err() {
             return if needed <= old_size {
                 Ok(())

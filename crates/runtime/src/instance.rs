@@ -2,6 +2,7 @@
 
 use crate::data::InstanceData;
 use crate::handles::MAX_HANDLES;
+use crate::image::Sizes;
 use crate::{Code, HostTable, Stopped, TrapReport, builtins};
 use anyhow::{Result, ensure};
 use mintage_environ::component::Initializer;
@@ -32,6 +33,34 @@ impl Default for Limits {
             handles: MAX_HANDLES,
             stack_bytes: 512 << 10,
         }
+    }
+}
+
+impl Limits {
+    /// Checks what an instance starts with.
+    pub(crate) fn admit(&self, sizes: &Sizes) -> Result<()> {
+        for (id, &bytes) in sizes.memories.iter() {
+            ensure!(
+                bytes <= self.memory_bytes,
+                "{id:?} starts with {bytes:#x} bytes, more than the limit of {:#x}",
+                self.memory_bytes
+            );
+        }
+        for (id, &entries) in sizes.tables.iter() {
+            ensure!(
+                entries <= self.table_entries,
+                "{id:?} starts with {entries} entries, more than the limit of {}",
+                self.table_entries
+            );
+        }
+        for &(id, half) in &sizes.heaps {
+            ensure!(
+                half <= self.memory_bytes / 2,
+                "the object heap of {id:?} starts with two times {half:#x} bytes, more than the limit of {:#x}",
+                self.memory_bytes
+            );
+        }
+        Ok(())
     }
 }
 
@@ -304,6 +333,7 @@ impl Instance {
 }
 
 /// Runs the steps of instantiation that are no part of the image: segments behind start functions, and the start functions.
+/// Where they depend on nothing but the component, later instances start with what the first ones leave, and run nothing.
 ///
 /// # Errors
 ///
@@ -315,6 +345,9 @@ impl Instance {
 pub unsafe fn run_initializers(instance: InstanceHandle, host: *mut ()) -> Result<(), Stopped> {
     // SAFETY: the caller promises that the instance lives.
     let data = unsafe { instance.data() };
+    if data.slab().image().started() {
+        return Ok(());
+    }
     for initializer in &data.code.interface().initializers {
         let result = match *initializer {
             Initializer::Data {
@@ -350,6 +383,7 @@ pub unsafe fn run_initializers(instance: InstanceHandle, host: *mut ()) -> Resul
             })
         })?;
     }
+    data.code.keep_started(data);
     Ok(())
 }
 

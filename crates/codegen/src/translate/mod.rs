@@ -8,6 +8,7 @@
 //! [`Translator::operator`].
 
 mod arrays;
+mod atomic;
 mod bulk;
 mod call;
 mod cast;
@@ -24,6 +25,7 @@ mod state;
 mod structs;
 mod table;
 mod variable;
+mod wide;
 
 use crate::abi;
 use crate::compiler::{Input, Scratch};
@@ -153,7 +155,7 @@ impl<'a, 'f> Translator<'a, 'f> {
 
     /// Code from here on is that of the operator at byte `offset` of the component.
     fn set_location(&mut self, offset: u64) {
-        if self.input.address_map {
+        if self.input.tunables.address_map {
             self.builder
                 .set_srcloc(SourceLoc::new(u32::try_from(offset).unwrap_or(u32::MAX)));
         }
@@ -168,11 +170,13 @@ impl<'a, 'f> Translator<'a, 'f> {
             || self.control_operator(operator)?
             || self.call_operator(operator)?
             || self.global_operator(operator)
-            || self.simd_operator(operator)
+            || self.simd_operator(operator)?
             || self.memory_operator(operator)
             || self.bulk_operator(operator)
             || self.reference_operator(operator)
             || self.table_operator(operator)
+            || self.wide_operator(operator)
+            || self.atomic_operator(operator)
             || self.exception_operator(operator)?
             || self.struct_operator(operator)?
             || self.array_operator(operator)?

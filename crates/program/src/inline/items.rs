@@ -1,6 +1,6 @@
 //! What the index spaces of components hold while they are instantiated abstractly.
 
-use crate::ir::ResourceOp;
+use crate::ir::{ErrorContextOp, ResourceOp};
 use crate::parse::ComponentIndex;
 use indexmap::IndexMap;
 use mintage_environ::component::{CanonOptions, CoreCallee, InterfaceType, Lower};
@@ -90,6 +90,8 @@ pub(crate) enum Trampoline {
     },
     /// A canonical built-in on handles.
     Resource { op: ResourceOp, sig: SigId },
+    /// A canonical built-in on error contexts.
+    ErrorContext(ErrorContextOp),
     /// Something that is not supported yet; an error if it can be called.
     Unsupported {
         /// What it is.

@@ -4,7 +4,7 @@ use super::body::FuncFacts;
 use super::error::wasm_error;
 use super::types::Numbers;
 use crate::ir;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use indexmap::IndexMap;
 use mintage_environ::{FuncIndex, Index, IndexVec, SigId};
 use std::collections::HashMap;
@@ -13,6 +13,10 @@ use wasmparser::{
     ConstExpr, Data, Element, Export, ExternalKind, GlobalType, KnownCustom, MemoryType, Name, NameSectionReader,
     Payload, Table, TableInit, TableType, TypeRef,
 };
+
+/// Why a module with a shared memory is refused. Components have no threads that could share it.
+const SHARED_MEMORY: &str = "a core module has a shared memory, which is not supported; compile without it \
+    (no `-pthread`, no `--shared-memory`; atomic operators may stay)";
 
 /// A valid core module.
 pub(crate) struct CoreModule<'a> {
@@ -136,15 +140,22 @@ impl<'a> ModuleBuilder<'a> {
 
     /// Takes over a section, which is valid.
     pub fn section(&mut self, payload: Payload<'a>) -> Result<()> {
-        self.read_section(payload).map_err(wasm_error)
+        match self.read_section(payload).map_err(wasm_error)? {
+            Some(unsupported) => bail!("{unsupported}"),
+            None => Ok(()),
+        }
     }
 
-    fn read_section(&mut self, payload: Payload<'a>) -> wasmparser::Result<()> {
+    /// Says what is not supported in the section, if anything is.
+    fn read_section(&mut self, payload: Payload<'a>) -> wasmparser::Result<Option<&'static str>> {
         let module = &mut self.module;
         match payload {
             Payload::ImportSection(section) => {
                 for import in section.into_imports() {
                     let import = import?;
+                    if let TypeRef::Memory(MemoryType { shared: true, .. }) = import.ty {
+                        return Ok(Some(SHARED_MEMORY));
+                    }
                     if let TypeRef::Func(ty) | TypeRef::FuncExact(ty) = import.ty {
                         self.ir.imported_funcs += 1;
                         self.funcs.push(ty);
@@ -170,12 +181,17 @@ impl<'a> ModuleBuilder<'a> {
                     module.tables.push((ty, init));
                 }
             }
+            Payload::MemorySection(section) => {
+                module.memories = section.into_iter().collect::<Result<_, _>>()?;
+                if module.memories.iter().any(|memory| memory.shared) {
+                    return Ok(Some(SHARED_MEMORY));
+                }
+            }
             Payload::TagSection(section) => {
                 for tag in section {
                     self.tags.push(tag?.func_type_idx);
                 }
             }
-            Payload::MemorySection(section) => module.memories = section.into_iter().collect::<Result<_, _>>()?,
             Payload::GlobalSection(section) => {
                 for global in section {
                     let global = global?;
@@ -199,7 +215,7 @@ impl<'a> ModuleBuilder<'a> {
             // The validator knows the types.
             _ => {}
         }
-        Ok(())
+        Ok(None)
     }
 
     /// Gives exported functions and tags without a name that of their first export, and drops names of functions that do not exist.
