@@ -34,7 +34,8 @@ pub fn config(opt_level: OptLevel, bounds: Bounds) -> Config {
         .wasm_component_model_memory64(true)
         .wasm_component_model_fixed_length_lists(true);
     if let Bounds::Explicit = bounds {
-        config.memory_reservation(256 << 20).memory_guard_size(0);
+        // The collector is tested here, too: it runs at each allocation.
+        config.memory_reservation(256 << 20).memory_guard_size(0).gc_zeal(true);
     }
     config
 }
