@@ -97,6 +97,7 @@ impl Metadata {
             debug_verifier: _,
             address_map,
             interruptible,
+            consume_fuel,
             nan_canonicalization,
             relaxed_simd_deterministic,
             core_exports,
@@ -111,6 +112,7 @@ impl Metadata {
         same("gc_zeal", &actual.gc_zeal, gc_zeal)?;
         same("address_map", &actual.address_map, address_map)?;
         same("interruptible", &actual.interruptible, interruptible)?;
+        same("consume_fuel", &actual.consume_fuel, consume_fuel)?;
         same(
             "cranelift_nan_canonicalization",
             &actual.nan_canonicalization,

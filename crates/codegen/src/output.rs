@@ -137,14 +137,6 @@ pub(crate) fn copy_out(
     })
 }
 
-/// The code generator counts slots from the stack pointer, which is `span` below the frame pointer.
-fn stack_map(return_offset: u32, span: u32, map: &UserStackMap) -> StackMap {
-    StackMap {
-        return_offset,
-        slots: map.entries().map(|(_, offset)| span - offset).collect(),
-    }
-}
-
 /// The loops among blocks that start at `starts` and branch as `edges` say: one for each branch back, from the block that it
 /// goes to, to the end of the one that it is in.
 fn loops(starts: &[u32], edges: &[(u32, u32)], code_size: u32) -> Vec<Range<u32>> {
@@ -159,6 +151,14 @@ fn loops(starts: &[u32], edges: &[(u32, u32)], code_size: u32) -> Vec<Range<u32>
         .collect();
     loops.sort_unstable_by_key(|range| (range.start, range.end));
     loops
+}
+
+/// The code generator counts slots from the stack pointer, which is `span` below the frame pointer.
+fn stack_map(return_offset: u32, span: u32, map: &UserStackMap) -> StackMap {
+    StackMap {
+        return_offset,
+        slots: map.entries().map(|(_, offset)| span - offset).collect(),
+    }
 }
 
 fn catch_site(site: FinalizedMachCallSite<'_>) -> Result<CatchSite> {

@@ -50,6 +50,8 @@ pub struct Features {
     pub fixed_length_lists: bool,
     /// `error-context` and its built-ins.
     pub error_context: bool,
+    /// Memories with 64-bit indexes in canonical options.
+    pub component_memory64: bool,
 }
 
 impl Default for Features {
@@ -71,6 +73,7 @@ impl Default for Features {
             map: false,
             fixed_length_lists: false,
             error_context: false,
+            component_memory64: false,
         }
     }
 }
@@ -97,6 +100,8 @@ pub struct Tunables {
     pub address_map: bool,
     /// Whether functions test the interrupt word of the store where they are entered and at the head of each loop.
     pub interruptible: bool,
+    /// Whether the operators that guests execute are counted, and guests stop when the store's fuel is used up.
+    pub consume_fuel: bool,
     /// Whether every NaN that arithmetic gives is the canonical one, so that guests compute the same everywhere.
     pub nan_canonicalization: bool,
     /// Whether the operators of relaxed SIMD give the same results everywhere.
@@ -119,6 +124,7 @@ impl Default for Tunables {
             debug_verifier: cfg!(debug_assertions),
             address_map: true,
             interruptible: false,
+            consume_fuel: false,
             nan_canonicalization: false,
             relaxed_simd_deterministic: false,
             core_exports: false,

@@ -210,6 +210,13 @@ impl Config {
         self
     }
 
+    /// Whether components may pass values to each other through 64-bit memories; default: no. What passes to or from the
+    /// host needs a 32-bit memory.
+    pub fn wasm_component_model_memory64(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.component_memory64 = enable;
+        self
+    }
+
     /// Whether components may use `list<t, n>`, lists of fixed length; default: no. To the host it is a tuple of `n` times `t`.
     pub fn wasm_component_model_fixed_length_lists(&mut self, enable: bool) -> &mut Self {
         self.tunables.features.fixed_length_lists = enable;
@@ -224,10 +231,10 @@ impl Config {
         self
     }
 
-    /// Whether each allocation of an object collects what is not reachable: slow, for tests.
-    #[doc(hidden)]
-    pub fn gc_zeal(&mut self, zeal: bool) -> &mut Self {
-        self.tunables.gc_zeal = zeal;
+    /// Whether the operators that guests execute are counted ([`Store::set_fuel`](crate::Store::set_fuel)); default: no, which
+    /// costs nothing. With it, machine code counts and tests in each stretch of code without branches.
+    pub fn consume_fuel(&mut self, enable: bool) -> &mut Self {
+        self.tunables.consume_fuel = enable;
         self
     }
 
@@ -247,6 +254,13 @@ impl Config {
     /// Whether relaxed SIMD gives the same results on every processor, at some cost; default: no.
     pub fn relaxed_simd_deterministic(&mut self, deterministic: bool) -> &mut Self {
         self.tunables.relaxed_simd_deterministic = deterministic;
+        self
+    }
+
+    /// Whether each allocation of an object collects what is not reachable: slow, for tests.
+    #[doc(hidden)]
+    pub fn gc_zeal(&mut self, zeal: bool) -> &mut Self {
+        self.tunables.gc_zeal = zeal;
         self
     }
 

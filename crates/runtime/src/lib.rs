@@ -41,6 +41,7 @@ mod unwind;
 
 pub use call::call;
 pub use code::{Callee, Code, LoadCheck, ResolvedLift};
+pub use data::StoreWords;
 pub use error_context::ErrorContext;
 pub use handles::{HandleError, HandleKind};
 pub use host::{HostCall, HostFunc, HostTable};

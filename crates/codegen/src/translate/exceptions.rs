@@ -164,6 +164,7 @@ impl<'a> Translator<'a, '_> {
         self.builder.declare_value_needs_stack_map(exception);
         self.builder.set_cold_block(landing);
         self.builder.switch_to_block(landing);
+        self.reload_fuel();
         let mut values: SmallVec<[BlockArg; 8]> = SmallVec::new();
         if let Some(tag) = tag {
             let types = &self.payload(tag).params;

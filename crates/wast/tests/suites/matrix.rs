@@ -31,6 +31,7 @@ pub fn config(opt_level: OptLevel, bounds: Bounds) -> Config {
     config
         .wasm_component_model_map(true)
         .wasm_component_model_error_context(true)
+        .wasm_component_model_memory64(true)
         .wasm_component_model_fixed_length_lists(true);
     if let Bounds::Explicit = bounds {
         // The collector is tested here, too: it runs at each allocation.
