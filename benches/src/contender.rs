@@ -15,6 +15,14 @@ pub enum Mode {
 impl Mode {
     /// All modes.
     pub const ALL: [Self; 2] = [Self::Free, Self::Interruptible];
+
+    /// The name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Interruptible => "interruptible",
+        }
+    }
 }
 
 /// An engine that compiles, loads and instantiates components, with the settings that a service would run it with.

@@ -171,6 +171,7 @@ impl<'a> LowerContext<'a> {
 }
 
 /// Checks that a value of layout `abi` can lie at `pointer` in a memory of `size` bytes.
+#[inline]
 fn check_pointer(pointer: u32, abi: CanonicalAbi, size: usize) -> Result<usize> {
     trap_unless!(
         Trap::UnalignedPointer,
@@ -306,6 +307,7 @@ impl<'a> LiftContext<'a> {
     }
 
     /// The bytes of a value of layout `abi` at `pointer`.
+    #[inline]
     pub(crate) fn spilled(&mut self, pointer: u32, abi: CanonicalAbi) -> Result<&'a [u8]> {
         let memory = self.memory();
         let start = check_pointer(pointer, abi, memory.len())?;
