@@ -3,7 +3,7 @@
 use crate::abi;
 use anyhow::{Context as _, Result, bail};
 use cranelift_codegen::binemit::Reloc;
-use cranelift_codegen::ir::{ExternalName, Function, TrapCode};
+use cranelift_codegen::ir::{ExternalName, Function, TrapCode, UserStackMap};
 use cranelift_codegen::{
     CompiledCode, Final, FinalizedMachCallSite, FinalizedMachExceptionHandler, FinalizedMachReloc,
     FinalizedRelocTarget, MachSrcLoc,
@@ -29,6 +29,8 @@ pub struct CompiledFunction {
     pub traps: Vec<(u32, Trap)>,
     /// The calls that exceptions can end in a handler of this function, sorted by return address.
     pub catches: Vec<CatchSite>,
+    /// The calls across which references to objects are live, sorted by return address.
+    pub stack_maps: Vec<StackMap>,
     /// Code offset to byte offset in the component, sorted: each entry holds up to the next one. `u32::MAX` is code without a
     /// place in the source. Empty unless `Tunables::address_map` is set.
     pub addresses: Vec<(u32, u32)>,
@@ -44,6 +46,15 @@ pub struct CatchSite {
     /// What is caught, and the code offset where; the first that fits counts. The handler gets the reference to the exception
     /// in the first register of results.
     pub handlers: Vec<(Option<ObjectTypeId>, u32)>,
+}
+
+/// Where references to objects stand in the frame of a function during one of its calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StackMap {
+    /// Code offset of the instruction behind the call: the return address.
+    pub return_offset: u32,
+    /// How far below the frame pointer each is, in bytes: a word of 8 bytes.
+    pub slots: Vec<u32>,
 }
 
 /// A place in the code that depends on where functions are placed.
@@ -102,6 +113,12 @@ pub(crate) fn copy_out(
     let sites = buffer.call_sites().filter(|site| !site.exception_handlers.is_empty());
     let mut catches = sites.map(catch_site).collect::<Result<Vec<_>>>()?;
     catches.sort_by_key(|site| site.return_offset);
+    let stack_maps = buffer.user_stack_maps().iter();
+    let mut stack_maps: Vec<_> = stack_maps
+        .map(|(offset, span, map)| stack_map(*offset, *span, map))
+        .collect();
+    stack_maps.retain(|map| !map.slots.is_empty());
+    stack_maps.sort_by_key(|map| map.return_offset);
     let addresses = if address_map {
         addresses(buffer.get_srclocs_sorted(), buffer.total_size())
     } else {
@@ -115,6 +132,7 @@ pub(crate) fn copy_out(
         relocations,
         traps,
         catches,
+        stack_maps,
         addresses,
     })
 }
@@ -133,6 +151,14 @@ fn loops(starts: &[u32], edges: &[(u32, u32)], code_size: u32) -> Vec<Range<u32>
         .collect();
     loops.sort_unstable_by_key(|range| (range.start, range.end));
     loops
+}
+
+/// The code generator counts slots from the stack pointer, which is `span` below the frame pointer.
+fn stack_map(return_offset: u32, span: u32, map: &UserStackMap) -> StackMap {
+    StackMap {
+        return_offset,
+        slots: map.entries().map(|(_, offset)| span - offset).collect(),
+    }
 }
 
 fn catch_site(site: FinalizedMachCallSite<'_>) -> Result<CatchSite> {

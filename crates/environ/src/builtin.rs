@@ -57,7 +57,12 @@ macro_rules! builtins {
             HeapAllocate heap_allocate(domain: I32, size: I64) -> Fallible(I32);
             /// Goes on where `exception`, a reference to an object of `domain`, is caught.
             Throw throw(domain: I32, exception: I64) -> Never;
-            /// Copies `len` bytes between addresses that the adapter has checked, as in the copies that follow.
+            /// Copies `len` bytes of data segment `data` from `src` on to an address that machine code has checked.
+            ArrayInitData array_init_data(dst: I64, data: I32, src: I32, len: I64) -> TrapCode;
+            /// Copies `len` entries of element segment `elem` from `src` on to an address that machine code has checked, the low
+            /// `size` bytes of each.
+            ArrayInitElem array_init_elem(dst: I64, elem: I32, src: I32, len: I32, size: I32) -> TrapCode;
+            /// Copies `len` bytes between addresses that machine code has checked, as in the copies that follow.
             CopyBytes copy_bytes(dst: I64, src: I64, len: I64) -> Nothing;
             /// Copies UTF-8.
             CopyUtf8 copy_utf8(dst: I64, src: I64, len: I64) -> TrapCode;

@@ -111,6 +111,10 @@ traps! {
     51 AllocationTooLarge "allocation size too large";
     /// An exception left the component instance that threw it.
     52 UncaughtException "uncaught exception";
+    /// An array access left the array.
+    55 ArrayOutOfBounds "out of bounds array access";
+    /// A reference was cast to a type that what it refers to is not of.
+    56 CastFailure "cast failure";
 }
 
 impl fmt::Display for Trap {

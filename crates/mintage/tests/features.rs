@@ -22,6 +22,11 @@ const FEATURES: &[Feature] = &[
         "(type $f (func)) (func (param (ref $f)) (call_ref $f (local.get 0)))",
     ),
     (
+        "wasm_gc",
+        Config::wasm_gc,
+        "(type $s (struct)) (func (export \"f\") (drop (struct.new $s)))",
+    ),
+    (
         "wasm_relaxed_simd",
         Config::wasm_relaxed_simd,
         "(func (param v128) (result v128) (f32x4.relaxed_min (local.get 0) (local.get 0)))",

@@ -1,6 +1,6 @@
 //! The program as text: compact, stable, and complete enough to read off what was decided. For `mintage inspect` and tests.
 
-use crate::ir::{Const, ErrorContextOpKind, Program, ResourceOpKind};
+use crate::ir::{Const, ErrorContextOpKind, Program, ResourceOpKind, StaticValues};
 use mintage_environ::component::{
     CanonOptions, CoreCallee, CoreItem, Export, Import, Initializer, Resource, StringEncoding,
 };
@@ -19,6 +19,7 @@ impl Display for Program<'_> {
         self.resources(f)?;
         self.domains(f)?;
         self.instances(f)?;
+        self.objects(f)?;
         self.image(f)?;
         self.initializers(f)?;
         self.core_exports(f)?;
@@ -278,6 +279,25 @@ impl Program<'_> {
         Ok(())
     }
 
+    /// The types of objects, and those that stand in heaps from the start.
+    fn objects(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for (id, ty) in self.interface.objects.iter() {
+            writeln!(f, "{id:?}: {ty}, {} subtypes", ty.subtypes)?;
+        }
+        for (at, object) in self.statics.iter().enumerate().take(MAX_SEGMENTS) {
+            let (domain, ty, reference) = (object.domain, object.ty, object.reference);
+            write!(f, "static{at}: {domain:?} {ty:?} at {reference:#x}: ")?;
+            match &object.values {
+                StaticValues::Each(values) => writeln!(f, "{}", Values(values))?,
+                StaticValues::Same(value, count) => writeln!(f, "{count} times {value}")?,
+            }
+        }
+        if self.statics.len() > MAX_SEGMENTS {
+            writeln!(f, "{} static objects in all", self.statics.len())?;
+        }
+        Ok(())
+    }
+
     fn initializers(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for initializer in &self.interface.initializers {
             match initializer {
@@ -404,6 +424,8 @@ impl Display for Const {
             Const::V128(bits) => write!(f, "{bits:#034x}"),
             Const::Null => f.write_str("null"),
             Const::Func(callee) => write!(f, "{}", callee.key),
+            Const::I31(value) => write!(f, "i31 {value}"),
+            Const::Object(at) => write!(f, "static{at}"),
         }
     }
 }

@@ -1,13 +1,15 @@
 //! The [`Program`]: a component with all nesting resolved, as plain data.
 
+use crate::parse;
 use mintage_environ::component::{CanonOptions, ComponentInterface, CoreCallee, Lift};
 use mintage_environ::layout::Shape;
 use mintage_environ::objects::ObjectLayout;
 use mintage_environ::{
     AdapterId, CoreInstanceId, DataId, DomainId, ElemId, ErrorContextOpId, FuncIndex, FuncKey, FuncTypeId, GlobalId,
-    IndexVec, LowerId, MemoryId, ModuleId, ObjectTypeId, RefType, ResourceId, ResourceOpId, SigId, Signature, TableId,
-    TagId, TypeId, ValType,
+    HeapType, IndexVec, LowerId, MemoryId, ModuleId, ObjectTypeId, RefType, ResourceId, ResourceOpId, SigId, Signature,
+    TableId, TagId, TypeId, ValType,
 };
+use wasmparser::UnpackedIndex;
 
 /// A component as a closed world: every core instance, every import resolved, only the host's functions open.
 ///
@@ -35,6 +37,8 @@ pub struct Program<'a> {
     pub image_data: Vec<ImageData<'a>>,
     /// Element segments that stand in tables before any code runs, in order; all in bounds.
     pub image_elems: Vec<ImageElems>,
+    /// Objects that stand in heaps before any code runs.
+    pub statics: Vec<StaticObject>,
     /// Imports, exports, lifts, lowers, types, signatures and run-time initializers.
     pub interface: ComponentInterface,
     /// Calls between component instances that reachable code can make.
@@ -72,6 +76,36 @@ impl Module<'_> {
         match self.types.get(index as usize) {
             Some(&TypeId::Func(sig)) => Some(sig),
             _ => None,
+        }
+    }
+
+    /// The struct or array type at `index` of the module's type index space, likewise.
+    pub fn object_type(&self, index: u32) -> Option<ObjectTypeId> {
+        match self.types.get(index as usize) {
+            Some(&TypeId::Object(id)) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// A value type as the module's code and sections write it, or `None` when it is not supported.
+    pub fn val_type(&self, ty: wasmparser::ValType) -> Option<ValType> {
+        parse::val_type(ty, |index| self.type_at(index))
+    }
+
+    /// A reference type as the module writes it, likewise.
+    pub fn ref_type(&self, ty: wasmparser::RefType) -> Option<RefType> {
+        parse::ref_type(ty, |index| self.type_at(index))
+    }
+
+    /// What a reference refers to, as the module writes it, likewise.
+    pub fn heap_type(&self, ty: wasmparser::HeapType) -> Option<HeapType> {
+        parse::heap_type(ty, |index| self.type_at(index))
+    }
+
+    fn type_at(&self, index: UnpackedIndex) -> Option<TypeId> {
+        match index {
+            UnpackedIndex::Module(index) => self.types.get(index as usize).copied(),
+            UnpackedIndex::RecGroup(_) | UnpackedIndex::Id(_) => None,
         }
     }
 }
@@ -228,6 +262,56 @@ pub enum Const {
     Null,
     /// Reference to a function; always reachable.
     Func(CoreCallee),
+    /// A 31-bit integer, in the low bits of this one, as a reference.
+    I31(u32),
+    /// Reference to an object of the domain that stands in the heap from the start, by its place in [`Program::statics`].
+    Object(u32),
+}
+
+/// An object that a constant expression makes. It never moves, so that references to it are constants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaticObject {
+    /// Whose heap it is in.
+    pub domain: DomainId,
+    /// The reference to it.
+    pub reference: u32,
+    /// Its type.
+    pub ty: ObjectTypeId,
+    /// The values of its fields or elements.
+    pub values: StaticValues,
+}
+
+/// The values of an object's fields or elements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StaticValues {
+    /// One for each.
+    Each(Box<[Const]>),
+    /// So many times the same.
+    Same(Const, u32),
+}
+
+impl StaticValues {
+    /// The values in order, but only one of many that are the same.
+    pub fn iter(&self) -> impl Iterator<Item = Const> {
+        let (each, same) = match self {
+            StaticValues::Each(values) => (&values[..], None),
+            StaticValues::Same(value, _) => (&[][..], Some(*value)),
+        };
+        each.iter().copied().chain(same)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self {
+            StaticValues::Each(values) => values.len(),
+            StaticValues::Same(_, count) => *count as usize,
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// A global; its domain and type stand in `Shape::globals`.

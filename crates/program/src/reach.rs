@@ -6,10 +6,11 @@
 use crate::adapters;
 use crate::inline::{Inlined, InstanceState, SegmentState, Step, Trampoline};
 use crate::ir::{
-    Adapter, Const, CoreInstance, ErrorContextOp, ImageElems, Program, ResourceOp, ResourceOpKind, TableInit, Tag,
+    Adapter, Const, CoreInstance, ErrorContextOp, ImageElems, Program, ResourceOp, ResourceOpKind, StaticObject,
+    StaticValues, TableInit, Tag,
 };
 use crate::parse::{Parsed, Use};
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use mintage_environ::component::{CanonOptions, CoreCallee, CoreItem, Initializer, InterfaceType, Lower, Resource};
 use mintage_environ::layout::HeapShape;
 use mintage_environ::objects::{ObjectLayout, Stored};
@@ -222,6 +223,13 @@ impl<'w, 'a> Walk<'w, 'a> {
         for global in self.inlined.globals.values() {
             self.value(global.init, From::Root("a global"));
         }
+        for object in &self.inlined.statics.objects {
+            self.heaps.insert(object.domain);
+            object
+                .values
+                .iter()
+                .for_each(|value| self.value(value, From::Root("an object")));
+        }
         for export in &interface.core_exports {
             match export.item {
                 CoreItem::Func(callee, _) => self.key(callee.key, From::Root("a core export")),
@@ -395,7 +403,10 @@ impl<'w, 'a> Walk<'w, 'a> {
 
     /// The object heaps of the component instances that need one.
     fn heaps(&self) -> Vec<HeapShape> {
-        let heap = |&domain: &DomainId| HeapShape { domain, initial: 0 };
+        let heap = |&domain: &DomainId| HeapShape {
+            domain,
+            initial: self.inlined.statics.size(domain),
+        };
         self.heaps.iter().map(heap).collect()
     }
 
@@ -405,6 +416,21 @@ impl<'w, 'a> Walk<'w, 'a> {
             if let (Trampoline::Unsupported { what, .. }, Some(from)) = (trampoline, from) {
                 bail!("{what} is not supported yet (used by {})", self.describe(*from));
             }
+        }
+        let exported = self.inlined.interface.lifts.values().map(|lift| &lift.options);
+        let reached = self.inlined.trampolines.iter().zip(&self.trampolines);
+        let lowered = reached.filter_map(|(trampoline, from)| match (trampoline, from) {
+            (Trampoline::Lower(lower), Some(_)) => Some(&lower.options),
+            _ => None,
+        });
+        for options in exported.chain(lowered) {
+            let memory = options.memory.map(|id| &self.inlined.shape.memories[id]);
+            ensure!(
+                !memory.is_some_and(|memory| memory.index64),
+                "component instance {} passes values to or from the host through a 64-bit memory, which is supported between \
+                 components only; put a component with a 32-bit memory in between",
+                options.domain.as_u32()
+            );
         }
         adapters::check_sizes(self.inlined, &self.trampolines)?;
         Ok(())
@@ -462,6 +488,7 @@ impl Finish {
             tags,
             image_data,
             image_elems,
+            statics,
             steps,
             mut interface,
             ..
@@ -545,11 +572,19 @@ impl Finish {
                 ..elems
             })
             .collect();
+        let statics = statics.objects.into_iter().map(|object| StaticObject {
+            values: match object.values {
+                StaticValues::Each(values) => StaticValues::Each(self.values(values)),
+                StaticValues::Same(value, count) => StaticValues::Same(self.value(value), count),
+            },
+            ..object
+        });
         let exception = |tag: &Tag<'_>| {
             let fields = interface.signatures[tag.sig].params.iter();
             Ok(ObjectLayout::of_fields(fields.map(|&ty| Stored::of(ty)))?.0)
         };
-        let objects = tags.values().map(exception).collect::<Result<_>>();
+        let defined = interface.objects.iter().map(|(_, ty)| Ok(ty.layout.clone()));
+        let objects = defined.chain(tags.values().map(exception)).collect::<Result<_>>();
         let mut globals = globals;
         globals
             .values_mut()
@@ -567,6 +602,7 @@ impl Finish {
             elems,
             image_data,
             image_elems,
+            statics: statics.collect(),
             interface,
             adapters,
             resource_ops,

@@ -9,7 +9,7 @@ use crate::sys::mmap::FileMapping;
 use crate::sys::pagemap::Pagemap;
 use anyhow::{Context, Result, ensure};
 use mintage_artifact::{Artifact, ImageRun, PAGE};
-use mintage_environ::layout::SlabLayout;
+use mintage_environ::layout::{HeapLayout, SlabLayout};
 use mintage_environ::{ControlBlock, DomainId, IndexVec, MemoryId, TableId};
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
@@ -345,8 +345,16 @@ fn accessible(layout: &SlabLayout, sizes: &Sizes) -> Vec<Range<usize>> {
         .map(|(id, &size)| whole_pages(layout.memory_start(id), size));
     let heaps = sizes.heaps.iter().flat_map(|&(id, size)| {
         let heap = layout.domains[id].heap.as_ref();
-        let halves = heap.map(|heap| heap.halves().map(|half| layout.heap_start(id, heap) + half));
-        halves.into_iter().flatten().map(move |start| whole_pages(start, size))
+        let parts = heap.map(|heap| {
+            let start = layout.heap_start(id, heap);
+            let [first, second] = heap.halves().map(|half| whole_pages(start + half, size));
+            [
+                whole_pages(start + HeapLayout::FIRST, heap.static_size()),
+                first,
+                second,
+            ]
+        });
+        parts.into_iter().flatten()
     });
     let mut parts: Vec<_> = tables
         .chain(heads)

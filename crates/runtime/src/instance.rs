@@ -1,15 +1,14 @@
 //! [`Instance`]: a slab with a component's image in it and the run-time data beside it.
 
-use crate::data::InstanceData;
+use crate::data::{InstanceData, StoreWords};
 use crate::handles::MAX_HANDLES;
 use crate::image::Sizes;
 use crate::{Code, HostTable, Stopped, TrapReport, builtins};
 use anyhow::{Result, ensure};
 use mintage_environ::component::Initializer;
-use mintage_environ::{DomainId, GlobalId, MemoryId, TableId, Trap, ValType};
+use mintage_environ::{DomainId, GlobalId, MemoryId, ObjectTypeId, TableId, Trap, ValType};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 /// How far an instance may grow, and how much stack it may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,26 +126,25 @@ impl InstanceHandle {
 impl Instance {
     /// A new instance of `code` with the imports in `imports`. Its start functions have not run; see [`run_initializers`].
     ///
-    /// `tag` is the caller's own number for the instance, given back by [`Instance::tag`]. As soon as `interrupt` is not zero,
-    /// the instance's code traps with [`Trap::Interrupt`], if it is compiled to look at it (`Tunables::interruptible`).
+    /// `tag` is the caller's own number for the instance, given back by [`Instance::tag`].
     ///
     /// # Errors
     ///
-    /// When `imports` belongs to another component, a memory or table starts larger than `limits` allow, or the operating
+    /// When `imports` belongs to another component, `words` lacks one that the code uses, a memory or table starts larger than `limits` allow, or the operating
     /// system gives no address space.
     pub fn new(
         code: &Arc<Code>,
         imports: &Arc<HostTable>,
         limits: Limits,
         tag: u64,
-        interrupt: Option<Arc<AtomicU64>>,
+        words: StoreWords,
     ) -> Result<Instance> {
         ensure!(
             Arc::ptr_eq(code, imports.code()),
             "the host table was made for another component"
         );
         Ok(Instance {
-            data: InstanceData::create(code, imports, limits, tag, interrupt)?,
+            data: InstanceData::create(code, imports, limits, tag, words)?,
         })
     }
 
@@ -263,6 +261,11 @@ impl Instance {
         // within the head; the words have room for the largest value.
         unsafe { std::ptr::copy_nonoverlapping(slot, words.as_mut_ptr().cast(), ty.size() as usize) };
         words
+    }
+
+    /// The type of an object in the heap of `domain`, if the reference is one to an object.
+    pub fn object_type(&self, domain: DomainId, reference: u64) -> Option<ObjectTypeId> {
+        self.data().object_type(domain, reference)
     }
 
     /// Sets a global.

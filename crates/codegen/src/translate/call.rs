@@ -88,7 +88,7 @@ impl<'a> Translator<'a, '_> {
                     // Exceptions do not leave a component instance.
                     _ => self.plain_call(callee, &arguments),
                 };
-                self.stack.extend_from_slice(&results);
+                self.push_results(sig, &results);
             }
             Return::ToCaller => {
                 self.ins().return_call(callee, &arguments);
@@ -152,7 +152,7 @@ impl<'a> Translator<'a, '_> {
         match return_ {
             Return::Here => {
                 let results = self.catching_call(Callee::Indirect(signature, code), &arguments);
-                self.stack.extend_from_slice(&results);
+                self.push_results(sig, &results);
             }
             Return::ToCaller => {
                 self.ins().return_call_indirect(signature, code, &arguments);
@@ -240,7 +240,14 @@ impl<'a> Translator<'a, '_> {
         arguments
     }
 
-    fn signatures(&self) -> &'a Signatures {
+    fn push_results(&mut self, sig: SigId, results: &[Value]) {
+        self.stack.extend_from_slice(results);
+        for (&value, &ty) in results.iter().zip(&self.signatures()[sig].results) {
+            self.trace(value, ty);
+        }
+    }
+
+    pub(super) fn signatures(&self) -> &'a Signatures {
         &self.input.program.interface.signatures
     }
 

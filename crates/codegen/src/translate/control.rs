@@ -3,11 +3,11 @@
 //! A frame's destination block is made by the first branch to it: where nothing branches to the end of a block, its results
 //! simply stay on the operand stack.
 
-use super::{Translator, Values, state::trap_code, variable};
+use super::{Translator, Values, state::trap_code};
 use crate::abi;
 use anyhow::{Result, ensure};
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{Block, BlockCall, InstBuilder, JumpTableData, Type, Value};
+use cranelift_codegen::ir::{Block, BlockCall, InstBuilder, JumpTableData, Value};
 use mintage_environ::{SigId, Trap, ValType};
 use wasmparser::{BlockType, BrTable, Operator};
 
@@ -28,7 +28,7 @@ pub(crate) struct Frame {
 #[derive(Clone, Copy)]
 pub(super) enum Results {
     None,
-    One(Type),
+    One(ValType),
     Of(SigId),
 }
 
@@ -99,7 +99,7 @@ impl<'a> Translator<'a, '_> {
     fn open(&mut self, ty: BlockType, kind: impl FnOnce(&mut Self, &[ValType]) -> Kind) {
         let (parameters, results): (&'a [ValType], Results) = match ty {
             BlockType::Empty => (&[], Results::None),
-            BlockType::Type(ty) => (&[], Results::One(variable::operand_type(ty))),
+            BlockType::Type(ty) => (&[], Results::One(self.operand_type(ty))),
             BlockType::FuncType(index) => {
                 let sig = self.func_type(index);
                 (&self.input.program.interface.signatures[sig].params, Results::Of(sig))
@@ -118,7 +118,7 @@ impl<'a> Translator<'a, '_> {
     fn loop_header(&mut self, parameters: &[ValType]) -> Kind {
         let header = self.builder.create_block();
         for &ty in parameters {
-            self.builder.append_block_param(header, abi::clif_type(ty));
+            self.append_parameter(header, ty);
         }
         let arguments = self.top_arguments(parameters.len());
         self.ins().jump(header, &arguments);
@@ -217,16 +217,21 @@ impl<'a> Translator<'a, '_> {
         match self.frames[index].results {
             Results::None => {}
             Results::One(ty) => {
-                self.builder.append_block_param(next, ty);
+                self.append_parameter(next, ty);
             }
             Results::Of(sig) => {
                 for &ty in &self.input.program.interface.signatures[sig].results {
-                    self.builder.append_block_param(next, abi::clif_type(ty));
+                    self.append_parameter(next, ty);
                 }
             }
         }
         self.frames[index].next = Some(next);
         next
+    }
+
+    fn append_parameter(&mut self, block: Block, ty: ValType) {
+        let parameter = self.builder.append_block_param(block, abi::clif_type(ty));
+        self.trace(parameter, ty);
     }
 
     /// Where a branch to label `depth` goes, and how many operands it takes along.
@@ -267,7 +272,7 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// Branches when `condition` is not zero.
-    fn branch_where(&mut self, condition: Value, depth: u32) {
+    pub(super) fn branch_where(&mut self, condition: Value, depth: u32) {
         let (target, count) = self.label(depth);
         let arguments = self.top_arguments(count);
         let rest = self.builder.create_block();

@@ -3,7 +3,7 @@
 use super::types::{ComponentTypes, InterfaceType};
 use crate::{
     CoreInstanceId, DataId, DomainId, ElemId, FuncKey, FuncTypeId, GlobalId, ImportId, IndexVec, LiftId, LowerId,
-    MemoryId, ResourceId, SigId, Signatures, TableId, Trap, ValType,
+    MemoryId, ObjectTypes, ResourceId, SigId, Signatures, TableId, Trap, ValType,
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -177,8 +177,10 @@ pub enum Initializer {
 pub struct ComponentInterface {
     /// Component types.
     pub types: ComponentTypes,
-    /// Core signatures.
+    /// Core function types.
     pub signatures: Signatures,
+    /// Struct and array types.
+    pub objects: ObjectTypes,
     /// Imports by name.
     pub imports: IndexMap<Box<str>, Import>,
     /// All imported functions, nested ones included.

@@ -53,6 +53,21 @@ impl InstanceState {
     }
 }
 
+/// What constant expressions of a core instance can name; borrows parts of the inliner.
+macro_rules! scope {
+    ($inliner:ident, $id:ident, $instance:expr, $module:ident) => {
+        Scope {
+            id: $id,
+            instance: $instance,
+            module: &$module.ir,
+            globals: &$inliner.out.globals,
+            types: &$inliner.out.interface.objects,
+            statics: &mut $inliner.out.statics,
+            budget: &mut $inliner.budget,
+        }
+    };
+}
+
 impl<'p, 'a> Inliner<'p, 'a> {
     /// Executes a core instance definition.
     pub(super) fn core_instance(&mut self, frame: &mut Frame<'p>, instance: &'p Instance<'a>) -> Result<()> {
@@ -102,7 +117,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
             }
             CoreInstanceItem::Bag(items) => items.get(name).copied(),
         };
-        item.with_context(|| format!("the core instance does not export `{name}`"))
+        item.with_context(|| format!("the core instance does not export `{}`", Printable(name)))
     }
 
     fn instantiate_module(
@@ -143,7 +158,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
         for import in &module.imports {
             let arg = args
                 .get(import.module)
-                .with_context(|| format!("the argument `{}` is missing", import.module))?;
+                .with_context(|| format!("the argument `{}` is missing", Printable(import.module)))?;
             match self.core_export(arg, import.name)? {
                 CoreItem::Func(func) => core.imported_funcs.push(func.into()),
                 CoreItem::Memory(id) => core.memories.push(id),
@@ -197,17 +212,13 @@ impl<'p, 'a> Inliner<'p, 'a> {
             core.tags.push(self.out.tags.push(tag));
         }
         for (ty, init) in &module.globals {
-            let scope = Scope {
-                id,
-                instance: core,
-                module: &module.ir,
-                globals: &self.out.globals,
-            };
+            let mut scope = scope!(self, id, core, module);
             let global = Global {
                 mutable: ty.mutable,
                 init: scope.eval(init)?,
             };
             let ty = module
+                .ir
                 .val_type(ty.content_type)
                 .context("a global has a type that is not supported yet")?;
             core.globals
@@ -215,14 +226,10 @@ impl<'p, 'a> Inliner<'p, 'a> {
             self.out.globals.push(global);
         }
         for (ty, init) in &module.tables {
-            let scope = Scope {
-                id,
-                instance: core,
-                module: &module.ir,
-                globals: &self.out.globals,
-            };
+            let mut scope = scope!(self, id, core, module);
             let fill = init.as_ref().map_or(Ok(Const::Null), |init| scope.eval(init))?;
             let element = module
+                .ir
                 .ref_type(ty.element_type)
                 .context("a table has a type that is not supported yet")?;
             core.tables.push(self.out.shape.tables.push(TableShape {
@@ -238,12 +245,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
 
     fn apply_elements(&mut self, id: CoreInstanceId, state: &mut InstanceState, module: &CoreModule<'a>) -> Result<()> {
         for (segment, element) in module.elements.iter().enumerate() {
-            let scope = Scope {
-                id,
-                instance: &state.core,
-                module: &module.ir,
-                globals: &self.out.globals,
-            };
+            let mut scope = scope!(self, id, &state.core, module);
             let mut segment_state = SegmentState::Dropped;
             match &element.kind {
                 ElementKind::Declared => {}
@@ -267,21 +269,15 @@ impl<'p, 'a> Inliner<'p, 'a> {
                             offset,
                         });
                     } else {
-                        let values = values(&scope, &element.items, &mut self.budget)?;
+                        let values = values(&mut scope, &element.items)?;
                         self.apply_to_table(table, offset, values);
                     }
                 }
             }
             if segment_state != SegmentState::Dropped {
-                let scope = Scope {
-                    id,
-                    instance: &state.core,
-                    module: &module.ir,
-                    globals: &self.out.globals,
-                };
-                state
-                    .elem_values
-                    .insert(segment, values(&scope, &element.items, &mut self.budget)?);
+                let mut scope = scope!(self, id, &state.core, module);
+                let values = values(&mut scope, &element.items)?;
+                state.elem_values.insert(segment, values);
             }
             state.elems.push(segment_state);
         }
@@ -311,12 +307,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
                     memory_index,
                     offset_expr,
                 } => {
-                    let scope = Scope {
-                        id,
-                        instance: &state.core,
-                        module: &module.ir,
-                        globals: &self.out.globals,
-                    };
+                    let mut scope = scope!(self, id, &state.core, module);
                     let offset = scope.offset(offset_expr)?;
                     let memory = state.core.memories[*memory_index as usize];
                     let shape = &self.out.shape.memories[memory];
@@ -360,10 +351,10 @@ fn is_own(index: u32, all: usize, own: usize) -> bool {
 }
 
 /// The values of an element segment.
-fn values(scope: &Scope<'_, '_>, items: &ElementItems<'_>, budget: &mut super::Budget) -> Result<Box<[Const]>> {
+fn values(scope: &mut Scope<'_, '_>, items: &ElementItems<'_>) -> Result<Box<[Const]>> {
     match items {
         ElementItems::Functions(section) => {
-            budget.spend(section.count() as usize)?;
+            scope.budget.spend(section.count() as usize)?;
             section
                 .clone()
                 .into_iter()
@@ -371,7 +362,7 @@ fn values(scope: &Scope<'_, '_>, items: &ElementItems<'_>, budget: &mut super::B
                 .collect()
         }
         ElementItems::Expressions(_, section) => {
-            budget.spend(section.count() as usize)?;
+            scope.budget.spend(section.count() as usize)?;
             section.clone().into_iter().map(|expr| scope.eval(&expr?)).collect()
         }
     }

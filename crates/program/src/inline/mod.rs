@@ -12,6 +12,7 @@ mod items;
 mod types;
 
 pub(crate) use self::core::{InstanceState, SegmentState};
+pub(crate) use constants::Statics;
 pub(crate) use items::{Step, Trampoline};
 
 use crate::ir::{Const, Global, ImageData, ImageElems, Tag};
@@ -42,6 +43,7 @@ pub(crate) struct Inlined<'a> {
     pub tags: IndexVec<TagId, Tag<'a>>,
     pub image_data: Vec<ImageData<'a>>,
     pub image_elems: Vec<ImageElems>,
+    pub statics: Statics,
     /// Run-time initializers.
     pub steps: Vec<Step>,
     /// What stands behind each `LowerImport` key, for now.
@@ -76,11 +78,13 @@ pub(crate) fn inline<'a>(parsed: &Parsed<'a>, tunables: &Tunables) -> Result<Inl
             tags: IndexVec::new(),
             image_data: Vec::new(),
             image_elems: Vec::new(),
+            statics: Statics::default(),
             steps: Vec::new(),
             trampolines: IndexSet::new(),
             lifts: Vec::new(),
             interface: ComponentInterface {
                 signatures: parsed.signatures.clone(),
+                objects: parsed.objects.clone(),
                 ..ComponentInterface::default()
             },
         },

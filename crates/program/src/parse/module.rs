@@ -2,16 +2,16 @@
 
 use super::body::FuncFacts;
 use super::error::wasm_error;
-use super::types::{Numbers, ref_type, val_type};
+use super::types::Numbers;
 use crate::ir;
 use anyhow::{Context, Result, bail};
 use indexmap::IndexMap;
-use mintage_environ::{FuncIndex, Index, IndexVec, RefType, SigId, TypeId, ValType};
+use mintage_environ::{FuncIndex, Index, IndexVec, SigId};
 use std::collections::HashMap;
 use wasmparser::types::{CoreTypeId, Types};
 use wasmparser::{
     ConstExpr, Data, Element, Export, ExternalKind, GlobalType, KnownCustom, MemoryType, Name, NameSectionReader,
-    Payload, Table, TableInit, TableType, TypeRef, UnpackedIndex,
+    Payload, Table, TableInit, TableType, TypeRef,
 };
 
 /// Why a module with a shared memory is refused. Components have no threads that could share it.
@@ -45,25 +45,6 @@ pub(crate) struct CoreModule<'a> {
 pub(crate) struct CoreImport<'a> {
     pub module: &'a str,
     pub name: &'a str,
-}
-
-impl CoreModule<'_> {
-    /// A value type of one of its sections, or `None` when it is not supported.
-    pub fn val_type(&self, ty: wasmparser::ValType) -> Option<ValType> {
-        val_type(ty, |index| self.type_at(index))
-    }
-
-    /// A reference type of one of its sections, likewise.
-    pub fn ref_type(&self, ty: wasmparser::RefType) -> Option<RefType> {
-        ref_type(ty, |index| self.type_at(index))
-    }
-
-    fn type_at(&self, index: UnpackedIndex) -> Option<TypeId> {
-        match index {
-            UnpackedIndex::Module(index) => self.ir.types.get(index as usize).copied(),
-            UnpackedIndex::RecGroup(_) | UnpackedIndex::Id(_) => None,
-        }
-    }
 }
 
 /// A core module that is being read, and then one whose types have no numbers yet.
