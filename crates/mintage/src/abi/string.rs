@@ -3,7 +3,7 @@
 //! Lowering knows the exact length in the guest's encoding before it asks for memory, so there is one `realloc` call; the
 //! specification lets the host choose how it got the string.
 
-use super::context::read_u32;
+use super::context::{is_aligned, read_u32};
 use super::{CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext};
 use crate::Trap;
 use crate::error::{trap, trap_unless};
@@ -115,7 +115,7 @@ impl LiftContext<'_> {
         );
         trap_unless!(
             Trap::UnalignedPointer,
-            pointer.is_multiple_of(align),
+            is_aligned(pointer, align),
             "unaligned pointer: {pointer:#x} of a string is no multiple of {align}"
         );
         // No encoding grows by more than a half on its way to UTF-8, except Latin-1, which can double.
