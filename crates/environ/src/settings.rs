@@ -24,12 +24,34 @@ pub struct Features {
     pub multi_memory: bool,
     /// Arithmetic in constant expressions.
     pub extended_const: bool,
+    /// Memories and tables with 64-bit indexes.
+    pub memory64: bool,
+    /// Calls that replace the caller.
+    pub tail_call: bool,
+    /// References to functions of a known type, and references that cannot be null.
+    pub function_references: bool,
+    /// Structs, arrays, 31-bit integers and casts, in a heap with garbage collection.
+    pub gc: bool,
+    /// Vector operators whose results differ between processors.
+    pub relaxed_simd: bool,
+    /// Sums and products of 128 bits.
+    pub wide_arithmetic: bool,
+    /// Atomic operators, on memories that are not shared.
+    pub threads: bool,
+    /// Memories whose pages have one byte.
+    pub custom_page_sizes: bool,
+    /// Exceptions: tags, `throw`, `try_table`.
+    pub exceptions: bool,
     /// `implements` on imports and exports of components (Explainer.md, "Gated Features").
     pub implements: bool,
     /// `map<k, v>` in components.
     pub map: bool,
     /// `list<t, n>` in components.
     pub fixed_length_lists: bool,
+    /// `error-context` and its built-ins.
+    pub error_context: bool,
+    /// Memories with 64-bit indexes in canonical options.
+    pub component_memory64: bool,
 }
 
 impl Default for Features {
@@ -38,9 +60,20 @@ impl Default for Features {
             simd: true,
             multi_memory: true,
             extended_const: true,
+            memory64: true,
+            tail_call: true,
+            function_references: true,
+            gc: false,
+            relaxed_simd: true,
+            wide_arithmetic: true,
+            threads: true,
+            custom_page_sizes: false,
+            exceptions: true,
             implements: false,
             map: false,
             fixed_length_lists: false,
+            error_context: false,
+            component_memory64: false,
         }
     }
 }
@@ -50,19 +83,29 @@ impl Default for Features {
 pub struct Tunables {
     /// How hard the code generator tries.
     pub opt_level: OptLevel,
-    /// Bytes of address space that a 32-bit memory can grow into; 4 GiB at most are used.
+    /// Bytes of address space that a memory can grow into; 32-bit memories use 4 GiB at most.
     pub memory_reservation: u64,
     /// Bytes of inaccessible address space behind each memory. An access whose reach lies within reservation and guard
     /// needs no bounds check.
     pub memory_guard: u64,
     /// Entries that a table can grow to when it declares no smaller maximum.
     pub table_reservation: u32,
+    /// Bytes of address space of each object heap; 1 GiB at most are used. Objects take at most half of it at a time.
+    pub gc_heap_reservation: u32,
+    /// Whether each allocation collects, for tests of the collector.
+    pub gc_zeal: bool,
     /// Whether the code generator checks its own input (slow; for tests and fuzzing).
     pub debug_verifier: bool,
     /// Whether code carries the map from code offsets to byte offsets of the component, for backtraces.
     pub address_map: bool,
     /// Whether functions test the interrupt word of the store where they are entered and at the head of each loop.
     pub interruptible: bool,
+    /// Whether the operators that guests execute are counted, and guests stop when the store's fuel is used up.
+    pub consume_fuel: bool,
+    /// Whether every NaN that arithmetic gives is the canonical one, so that guests compute the same everywhere.
+    pub nan_canonicalization: bool,
+    /// Whether the operators of relaxed SIMD give the same results everywhere.
+    pub relaxed_simd_deterministic: bool,
     /// Whether every export of every core instance is kept reachable and listed (for the `.wast` runner).
     pub core_exports: bool,
     /// Which components are accepted.
@@ -76,9 +119,14 @@ impl Default for Tunables {
             memory_reservation: 4 << 30,
             memory_guard: 2 << 30,
             table_reservation: 1 << 20,
+            gc_heap_reservation: 512 << 20,
+            gc_zeal: false,
             debug_verifier: cfg!(debug_assertions),
             address_map: true,
             interruptible: false,
+            consume_fuel: false,
+            nan_canonicalization: false,
+            relaxed_simd_deterministic: false,
             core_exports: false,
             features: Features::default(),
         }

@@ -2,6 +2,7 @@
 
 pub use mintage_environ::OptLevel;
 use mintage_environ::Tunables;
+pub use mintage_runtime::PoolConfig;
 
 /// The settings of an [`Engine`](crate::Engine). An artifact can be loaded by engines whose machine code settings are those
 /// that it was compiled with.
@@ -12,6 +13,7 @@ pub struct Config {
     pub(crate) max_address_space: u64,
     pub(crate) threads: Option<usize>,
     pub(crate) verify_artifacts: bool,
+    pub(crate) pool: PoolConfig,
 }
 
 impl Default for Config {
@@ -24,6 +26,7 @@ impl Default for Config {
             max_address_space: 1 << 40,
             threads: None,
             verify_artifacts: false,
+            pool: PoolConfig::default(),
         }
     }
 }
@@ -40,9 +43,9 @@ impl Config {
         self
     }
 
-    /// Bytes of address space that a memory can grow into; default: 4 GiB, which is the most that is used.
+    /// Bytes of address space that a memory can grow into; default: 4 GiB, which is the most that 32-bit memories use.
     ///
-    /// With less, memory accesses are checked explicitly where the guard is too small, and growth past it fails.
+    /// With less, accesses to 32-bit memories are checked explicitly where the guard is too small, and growth past it fails.
     pub fn memory_reservation(&mut self, bytes: u64) -> &mut Self {
         self.tunables.memory_reservation = bytes;
         self
@@ -57,6 +60,13 @@ impl Config {
     /// Entries that a table can grow to when it declares no smaller maximum; default: 2^20.
     pub fn table_reservation(&mut self, entries: u32) -> &mut Self {
         self.tunables.table_reservation = entries;
+        self
+    }
+
+    /// Bytes of address space of each component instance's heap of exceptions and other objects, if its code can make any;
+    /// default: 512 MiB, and at most 1 GiB are used. Objects take at most half of it at a time.
+    pub fn gc_heap_reservation(&mut self, bytes: u32) -> &mut Self {
+        self.tunables.gc_heap_reservation = bytes;
         self
     }
 
@@ -123,15 +133,87 @@ impl Config {
         self
     }
 
+    /// Whether memories and tables may have 64-bit indexes; default: yes. Accesses to such memories are checked explicitly, and
+    /// [`memory_reservation`](Self::memory_reservation) is what they can grow to.
+    pub fn wasm_memory64(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.memory64 = enable;
+        self
+    }
+
+    /// Whether functions may call others in their own place (`return_call` and `return_call_indirect`); default: yes.
+    pub fn wasm_tail_call(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.tail_call = enable;
+        self
+    }
+
+    /// Whether modules may refer to functions of a known type (`call_ref`), and have references that are never null; default: yes.
+    pub fn wasm_function_references(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.function_references = enable;
+        self
+    }
+
+    /// Whether modules may use structs, arrays, 31-bit integers and casts; default: no. They have an object heap of a fixed size
+    /// ([`gc_heap_reservation`](Self::gc_heap_reservation)).
+    pub fn wasm_gc(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.gc = enable;
+        self
+    }
+
+    /// Whether modules may use relaxed SIMD, whose results can differ from processor to processor; default: yes. See
+    /// [`relaxed_simd_deterministic`](Self::relaxed_simd_deterministic).
+    pub fn wasm_relaxed_simd(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.relaxed_simd = enable;
+        self
+    }
+
+    /// Whether modules may use sums and products of 128 bits; default: yes.
+    pub fn wasm_wide_arithmetic(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.wide_arithmetic = enable;
+        self
+    }
+
+    /// Whether modules may use atomic operators; default: yes. Shared memories are not supported.
+    pub fn wasm_threads(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.threads = enable;
+        self
+    }
+
+    /// Whether memories may have pages of one byte; default: no, since the proposal is not finished.
+    pub fn wasm_custom_page_sizes(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.custom_page_sizes = enable;
+        self
+    }
+
+    /// Whether modules may throw and catch exceptions; default: yes. Their first form (`try`, `catch`, `delegate`) is not supported.
+    pub fn wasm_exceptions(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.exceptions = enable;
+        self
+    }
+
     /// Whether components may say which interface an import or export `implements`; default: no.
     pub fn wasm_component_model_implements(&mut self, enable: bool) -> &mut Self {
         self.tunables.features.implements = enable;
         self
     }
 
-    /// Whether components may use `map<k, v>`; default: no. To the host it is a `list<tuple<k, v>>`.
+    /// Whether components may use `map<k, v>`; default: no. To the host it is a [`Val::Map`](crate::Val::Map), or a
+    /// [`HashMap`](std::collections::HashMap) or [`BTreeMap`](std::collections::BTreeMap).
     pub fn wasm_component_model_map(&mut self, enable: bool) -> &mut Self {
         self.tunables.features.map = enable;
+        self
+    }
+
+    /// Whether components may use `error-context` and its built-ins; default: no. To the host it is an
+    /// [`ErrorContext`](crate::ErrorContext).
+    pub fn wasm_component_model_error_context(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.error_context = enable;
+        self
+    }
+
+    /// Whether components may pass values to each other through 64-bit memories; default: no. What passes to or from the
+    /// host needs a 32-bit memory.
+    pub fn wasm_component_model_memory64(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.component_memory64 = enable;
         self
     }
 
@@ -146,6 +228,39 @@ impl Config {
     /// a word in memory wherever a function is entered and at the head of each loop.
     pub fn interruptible(&mut self, interruptible: bool) -> &mut Self {
         self.tunables.interruptible = interruptible;
+        self
+    }
+
+    /// Whether the operators that guests execute are counted ([`Store::set_fuel`](crate::Store::set_fuel)); default: no, which
+    /// costs nothing. With it, machine code counts and tests in each stretch of code without branches.
+    pub fn consume_fuel(&mut self, enable: bool) -> &mut Self {
+        self.tunables.consume_fuel = enable;
+        self
+    }
+
+    /// How many instances the engine can have at a time, and what it keeps for the next ones.
+    pub fn pool(&mut self, config: PoolConfig) -> &mut Self {
+        self.pool = config;
+        self
+    }
+
+    /// Whether every NaN that arithmetic gives is the canonical one; default: no. With it, floats have the same bits on every
+    /// processor, and each operation on them takes about two instructions more.
+    pub fn cranelift_nan_canonicalization(&mut self, canonicalize: bool) -> &mut Self {
+        self.tunables.nan_canonicalization = canonicalize;
+        self
+    }
+
+    /// Whether relaxed SIMD gives the same results on every processor, at some cost; default: no.
+    pub fn relaxed_simd_deterministic(&mut self, deterministic: bool) -> &mut Self {
+        self.tunables.relaxed_simd_deterministic = deterministic;
+        self
+    }
+
+    /// Whether each allocation of an object collects what is not reachable: slow, for tests.
+    #[doc(hidden)]
+    pub fn gc_zeal(&mut self, zeal: bool) -> &mut Self {
+        self.tunables.gc_zeal = zeal;
         self
     }
 

@@ -5,13 +5,18 @@
 
 use crate::adapters;
 use crate::inline::{Inlined, InstanceState, SegmentState, Step, Trampoline};
-use crate::ir::{Adapter, Const, CoreInstance, ImageElems, Program, ResourceOp, ResourceOpKind, TableInit};
+use crate::ir::{
+    Adapter, Const, CoreInstance, ErrorContextOp, ImageElems, Program, ResourceOp, ResourceOpKind, StaticObject,
+    StaticValues, TableInit, Tag,
+};
 use crate::parse::{Parsed, Use};
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use mintage_environ::component::{CanonOptions, CoreCallee, CoreItem, Initializer, InterfaceType, Lower, Resource};
+use mintage_environ::layout::HeapShape;
+use mintage_environ::objects::{ObjectLayout, Stored};
 use mintage_environ::{
-    AdapterId, CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, Index, IndexVec, LowerId, MemoryId,
-    Printable, ResourceId, ResourceOpId, SigId, TableId,
+    AdapterId, CoreInstanceId, DataId, DomainId, ElemId, ErrorContextOpId, FuncIndex, FuncKey, Index, IndexVec,
+    LowerId, MemoryId, Printable, ResourceId, ResourceOpId, SigId, TableId,
 };
 use std::collections::{BTreeSet, HashMap};
 
@@ -26,6 +31,7 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
     walk.run()?;
     walk.check_supported()?;
     let main_memories = walk.main_memories();
+    let heaps = walk.heaps();
     let Walk {
         functions,
         trampolines,
@@ -37,6 +43,7 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
     let mut lowers = IndexVec::new();
     let mut adapters = IndexVec::new();
     let mut resource_ops = IndexVec::new();
+    let mut error_context_ops = IndexVec::new();
     let mut renumbered = HashMap::new();
     for (old, trampoline) in inlined.trampolines.iter().enumerate() {
         let key = match trampoline {
@@ -52,6 +59,7 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
                 }))
             }
             Trampoline::Resource { op, .. } => FuncKey::Resource(resource_ops.push(*op)),
+            Trampoline::ErrorContext(op) => FuncKey::ErrorContext(error_context_ops.push(op.clone())),
             Trampoline::Unsupported { .. } => continue,
         };
         renumbered.insert(old as u32, key);
@@ -64,13 +72,17 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
     });
     let reachable = reachable.chain(lowers.keys().map(FuncKey::LowerImport));
     let reachable = reachable.chain(adapters.keys().map(FuncKey::Adapter));
-    let mut reachable: Vec<FuncKey> = reachable.chain(resource_ops.keys().map(FuncKey::Resource)).collect();
+    let reachable = reachable.chain(resource_ops.keys().map(FuncKey::Resource));
+    let reachable = reachable.chain(error_context_ops.keys().map(FuncKey::ErrorContext));
+    let mut reachable: Vec<FuncKey> = reachable.collect();
     reachable.sort_unstable();
     inlined.shape.domains = main_memories;
+    inlined.shape.heaps = heaps;
     let calls = Calls {
         lowers,
         adapters,
         resource_ops,
+        error_context_ops,
         reachable,
     };
     let finish = Finish {
@@ -79,7 +91,7 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
         named_data,
         named_elems,
     };
-    Ok(finish.program(parsed, inlined, calls))
+    finish.program(parsed, inlined, calls)
 }
 
 /// A set of small numbers.
@@ -136,6 +148,8 @@ struct Walk<'w, 'a> {
     tables: IndexVec<TableId, TableUse>,
     named_data: IndexVec<CoreInstanceId, BitSet>,
     named_elems: IndexVec<CoreInstanceId, BitSet>,
+    /// Component instances whose code needs an object heap.
+    heaps: BTreeSet<DomainId>,
 }
 
 /// Why something is reachable.
@@ -172,6 +186,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             tables: inlined.tables.keys().map(|_| TableUse::default()).collect(),
             named_data: sets(|state, _| state.data.len()),
             named_elems: sets(|state, _| state.elems.len()),
+            heaps: BTreeSet::new(),
         }
     }
 
@@ -207,6 +222,13 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
         for global in self.inlined.globals.values() {
             self.value(global.init, From::Root("a global"));
+        }
+        for object in &self.inlined.statics.objects {
+            self.heaps.insert(object.domain);
+            object
+                .values
+                .iter()
+                .for_each(|value| self.value(value, From::Root("an object")));
         }
         for export in &interface.core_exports {
             match export.item {
@@ -260,7 +282,8 @@ impl<'w, 'a> Walk<'w, 'a> {
         let facts = &module.facts[(func.as_u32() - module.ir.imported_funcs) as usize];
         let from = From::Function(instance, func);
         for &callee in &facts.functions {
-            self.key(core.func_key(instance, FuncIndex::from_u32(callee)), from);
+            let callee = core.callee(instance, &module.ir, FuncIndex::from_u32(callee));
+            self.key(callee.key, from);
         }
         for fact in &facts.uses {
             match *fact {
@@ -268,6 +291,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 Use::TableWrite(table) => self.table(core.tables[table as usize], true),
                 Use::Data(segment) => _ = self.named_data[instance].insert(segment),
                 Use::Element(segment) => self.elem(instance, segment as usize, from),
+                Use::Heap => _ = self.heaps.insert(core.domain),
             }
         }
     }
@@ -287,7 +311,11 @@ impl<'w, 'a> Walk<'w, 'a> {
                 }
             }
             // Abstract instantiation names no others.
-            FuncKey::Entry(_) | FuncKey::Builtin(_) | FuncKey::Adapter(_) | FuncKey::Resource(_) => {}
+            FuncKey::Entry(_)
+            | FuncKey::Builtin(_)
+            | FuncKey::Adapter(_)
+            | FuncKey::Resource(_)
+            | FuncKey::ErrorContext(_) => {}
         }
     }
 
@@ -308,6 +336,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 ResourceOpKind::Drop => self.dtor(op.resource, from),
                 ResourceOpKind::New | ResourceOpKind::Rep => {}
             },
+            Trampoline::ErrorContext(op) => self.options(&op.options, from),
             Trampoline::Unsupported { .. } => {}
         }
     }
@@ -330,7 +359,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
         let inlined = self.inlined;
         let from = From::Root("a table");
-        self.value(inlined.tables[id], from);
+        self.value(inlined.tables[id].fill, from);
         for at in std::mem::take(&mut self.image_elems[id]) {
             inlined.image_elems[at]
                 .values
@@ -372,12 +401,36 @@ impl<'w, 'a> Walk<'w, 'a> {
         main
     }
 
+    /// The object heaps of the component instances that need one.
+    fn heaps(&self) -> Vec<HeapShape> {
+        let heap = |&domain: &DomainId| HeapShape {
+            domain,
+            initial: self.inlined.statics.size(domain),
+        };
+        self.heaps.iter().map(heap).collect()
+    }
+
     /// Fails when something that is not supported is reachable.
     fn check_supported(&self) -> Result<()> {
         for (trampoline, from) in self.inlined.trampolines.iter().zip(&self.trampolines) {
             if let (Trampoline::Unsupported { what, .. }, Some(from)) = (trampoline, from) {
                 bail!("{what} is not supported yet (used by {})", self.describe(*from));
             }
+        }
+        let exported = self.inlined.interface.lifts.values().map(|lift| &lift.options);
+        let reached = self.inlined.trampolines.iter().zip(&self.trampolines);
+        let lowered = reached.filter_map(|(trampoline, from)| match (trampoline, from) {
+            (Trampoline::Lower(lower), Some(_)) => Some(&lower.options),
+            _ => None,
+        });
+        for options in exported.chain(lowered) {
+            let memory = options.memory.map(|id| &self.inlined.shape.memories[id]);
+            ensure!(
+                !memory.is_some_and(|memory| memory.index64),
+                "component instance {} passes values to or from the host through a 64-bit memory, which is supported between \
+                 components only; put a component with a 32-bit memory in between",
+                options.domain.as_u32()
+            );
         }
         adapters::check_sizes(self.inlined, &self.trampolines)?;
         Ok(())
@@ -405,6 +458,7 @@ struct Calls {
     lowers: IndexVec<LowerId, Lower>,
     adapters: IndexVec<AdapterId, Adapter>,
     resource_ops: IndexVec<ResourceOpId, ResourceOp>,
+    error_context_ops: IndexVec<ErrorContextOpId, ErrorContextOp>,
     reachable: Vec<FuncKey>,
 }
 
@@ -418,11 +472,12 @@ struct Finish {
 }
 
 impl Finish {
-    fn program<'a>(self, parsed: Parsed<'a>, inlined: Inlined<'a>, calls: Calls) -> Program<'a> {
+    fn program<'a>(self, parsed: Parsed<'a>, inlined: Inlined<'a>, calls: Calls) -> Result<Program<'a>> {
         let Calls {
             lowers,
             mut adapters,
             resource_ops,
+            mut error_context_ops,
             reachable,
         } = calls;
         let Inlined {
@@ -430,8 +485,10 @@ impl Finish {
             mut shape,
             tables,
             globals,
+            tags,
             image_data,
             image_elems,
+            statics,
             steps,
             mut interface,
             ..
@@ -447,7 +504,9 @@ impl Finish {
                 elems: elem_states,
                 mut elem_values,
             } = state;
-            core.imported_funcs.iter_mut().for_each(|key| *key = self.key(*key));
+            core.imported_funcs
+                .iter_mut()
+                .for_each(|callee| *callee = self.callee(*callee));
             for (segment, state) in data_states.into_iter().enumerate() {
                 let kept = is_kept(state, self.named_data[id].contains(segment as u32));
                 core.data.push(kept.then(|| {
@@ -479,6 +538,9 @@ impl Finish {
         for adapter in adapters.values_mut() {
             adapter.lower.realloc = adapter.lower.realloc.map(|callee| self.callee(callee));
         }
+        for op in error_context_ops.values_mut() {
+            op.options.realloc = op.options.realloc.map(|callee| self.callee(callee));
+        }
         for resource in interface.resources.values_mut() {
             if let Resource::Defined { dtor, .. } = resource {
                 let reached = |callee: &CoreCallee| reachable.binary_search(&callee.key).is_ok();
@@ -495,10 +557,11 @@ impl Finish {
             .filter_map(|step| self.initializer(step, &program_instances))
             .collect();
 
-        let tables = tables.iter().map(|(id, &fill)| {
+        let tables = tables.iter().map(|(id, start)| {
             let TableUse { touched, mutable } = self.tables[id];
             TableInit {
-                fill: if touched { self.value(fill) } else { Const::Null },
+                element: start.element,
+                fill: if touched { self.value(start.fill) } else { Const::Null },
                 mutable,
             }
         });
@@ -509,26 +572,43 @@ impl Finish {
                 ..elems
             })
             .collect();
+        let statics = statics.objects.into_iter().map(|object| StaticObject {
+            values: match object.values {
+                StaticValues::Each(values) => StaticValues::Each(self.values(values)),
+                StaticValues::Same(value, count) => StaticValues::Same(self.value(value), count),
+            },
+            ..object
+        });
+        let exception = |tag: &Tag<'_>| {
+            let fields = interface.signatures[tag.sig].params.iter();
+            Ok(ObjectLayout::of_fields(fields.map(|&ty| Stored::of(ty)))?.0)
+        };
+        let defined = interface.objects.iter().map(|(_, ty)| Ok(ty.layout.clone()));
+        let objects = defined.chain(tags.values().map(exception)).collect::<Result<_>>();
         let mut globals = globals;
         globals
             .values_mut()
             .for_each(|global| global.init = self.value(global.init));
-        Program {
+        Ok(Program {
             modules: parsed.modules.into_values().map(|module| module.ir).collect(),
             entries: entries(&interface),
             instances: program_instances,
             shape,
             tables: tables.collect(),
             globals,
+            objects: objects?,
+            tags,
             data,
             elems,
             image_data,
             image_elems,
+            statics: statics.collect(),
             interface,
             adapters,
             resource_ops,
+            error_context_ops,
             reachable,
-        }
+        })
     }
 
     fn initializer(&self, step: Step, instances: &IndexVec<CoreInstanceId, CoreInstance>) -> Option<Initializer> {

@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use mintage_environ::{Trap, Tunables};
-use mintage_runtime::{Code, HostTable, Instance, Limits, LoadCheck};
+use mintage_runtime::{Code, HostTable, Instance, Limits, LoadCheck, StoreWords};
 
 const GROWING: &str = r#"
     (memory (export "memory") 1 3) (data (i32.const 16) "image")
@@ -120,7 +120,10 @@ fn limits_refuse_growth_and_large_starts() {
             "table0 starts with 2 entries",
         ),
     ] {
-        let error = Instance::new(&code, &none, limits, 0, None).err().unwrap().to_string();
+        let error = Instance::new(&code, &none, limits, 0, StoreWords::default())
+            .err()
+            .unwrap()
+            .to_string();
         assert!(error.contains(what), "{error}");
     }
 }
@@ -245,7 +248,7 @@ fn a_large_image_is_mapped_privately() {
         level: mintage_artifact::Check::Full,
     };
     // SAFETY: the compiler made the file, and nobody changes it.
-    let opened = unsafe { Code::open(file.path(), &check) }.unwrap();
+    let opened = unsafe { Code::open(file.path(), &check, &pool()) }.unwrap();
     for code in [opened, load(&artifact)] {
         let id = memory(&code, "memory");
         let first = instantiate(&code);
@@ -266,7 +269,7 @@ fn what_does_not_fit_is_refused() {
     };
     let refused = |bytes: &[u8], check: &LoadCheck| {
         // SAFETY: the compiler made it, or it is refused before anything of it is used.
-        let result = unsafe { Code::from_bytes(bytes, check) };
+        let result = unsafe { Code::from_bytes(bytes, check, &pool()) };
         format!("{:?}", result.err().unwrap())
     };
     assert!(
@@ -282,7 +285,7 @@ fn what_does_not_fit_is_refused() {
         refused(&artifact[..len], &check);
     }
     // SAFETY: there is no such file.
-    let opened = unsafe { Code::open("/nonexistent/artifact".as_ref(), &check) };
+    let opened = unsafe { Code::open("/nonexistent/artifact".as_ref(), &check, &pool()) };
     let error = format!("{:?}", opened.err().unwrap());
     assert!(error.contains("/nonexistent/artifact"), "{error}");
 }
@@ -291,7 +294,7 @@ fn what_does_not_fit_is_refused() {
 fn host_tables_are_of_one_component() {
     let (first, second) = (code(GROWING), code(GROWING));
     let table = HostTable::new(&first, Vec::new()).unwrap();
-    let error = Instance::new(&second, &table, Limits::default(), 0, None)
+    let error = Instance::new(&second, &table, Limits::default(), 0, StoreWords::default())
         .err()
         .unwrap()
         .to_string();

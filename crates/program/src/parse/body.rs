@@ -31,6 +31,8 @@ pub(crate) enum Use {
     Data(u32),
     /// Initializes from, or drops, an element segment.
     Element(u32),
+    /// Makes or uses objects: needs the object heap.
+    Heap,
 }
 
 /// A function body that is still to be validated.
@@ -168,10 +170,16 @@ macro_rules! note {
     ($c:expr, Call $function:ident) => {
         $c.functions.push($function)
     };
+    ($c:expr, ReturnCall $function:ident) => {
+        $c.functions.push($function)
+    };
     ($c:expr, RefFunc $function:ident) => {
         $c.functions.push($function)
     };
     ($c:expr, CallIndirect $type_index:ident $table:ident) => {
+        $c.uses.push(Use::TableRead($table))
+    };
+    ($c:expr, ReturnCallIndirect $type_index:ident $table:ident) => {
         $c.uses.push(Use::TableRead($table))
     };
     ($c:expr, TableGet $table:ident) => {
@@ -201,7 +209,33 @@ macro_rules! note {
     ($c:expr, DataDrop $data:ident) => {
         $c.uses.push(Use::Data($data))
     };
+    ($c:expr, Throw $tag:ident) => {
+        $c.uses.push(Use::Heap)
+    };
+    ($c:expr, ArrayNewData $ty:ident $data:ident) => {
+        $c.uses.push(Use::Data($data))
+    };
+    ($c:expr, ArrayInitData $ty:ident $data:ident) => {
+        $c.uses.push(Use::Data($data))
+    };
+    ($c:expr, ArrayNewElem $ty:ident $element:ident) => {
+        $c.uses.push(Use::Element($element))
+    };
+    ($c:expr, ArrayInitElem $ty:ident $element:ident) => {
+        $c.uses.push(Use::Element($element))
+    };
+    ($c:expr, TryTable $table:ident) => {
+        $c.uses.push(Use::Heap)
+    };
     ($c:expr, $($other:tt)*) => {};
+}
+
+/// Notes what all operators of a proposal need.
+macro_rules! note_proposal {
+    ($c:expr, gc) => {
+        $c.uses.push(Use::Heap)
+    };
+    ($c:expr, $other:ident) => {};
 }
 
 macro_rules! visitor {
@@ -209,6 +243,7 @@ macro_rules! visitor {
         $(
             #[inline(always)]
             fn $visit(&mut self $($(, $arg: $ty)*)?) -> Self::Output {
+                note_proposal!(self.collector, $proposal);
                 note!(self.collector, $op $($($arg)*)?);
                 self.validator.$visit($($($arg),*)?)
             }

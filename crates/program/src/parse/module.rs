@@ -2,14 +2,21 @@
 
 use super::body::FuncFacts;
 use super::error::wasm_error;
+use super::types::Numbers;
 use crate::ir;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use indexmap::IndexMap;
-use mintage_environ::{FuncIndex, Index, IndexVec, RefType, Signature, Signatures, ValType};
+use mintage_environ::{FuncIndex, Index, IndexVec, SigId};
+use std::collections::HashMap;
+use wasmparser::types::{CoreTypeId, Types};
 use wasmparser::{
-    ConstExpr, Data, Element, Export, ExternalKind, FuncType, GlobalType, KnownCustom, MemoryType, Name,
-    NameSectionReader, Payload, Table, TableInit, TableType, TypeRef,
+    ConstExpr, Data, Element, Export, ExternalKind, GlobalType, KnownCustom, MemoryType, Name, NameSectionReader,
+    Payload, Table, TableInit, TableType, TypeRef,
 };
+
+/// Why a module with a shared memory is refused. Components have no threads that could share it.
+const SHARED_MEMORY: &str = "a core module has a shared memory, which is not supported; compile without it \
+    (no `-pthread`, no `--shared-memory`; atomic operators may stay)";
 
 /// A valid core module.
 pub(crate) struct CoreModule<'a> {
@@ -26,6 +33,10 @@ pub(crate) struct CoreModule<'a> {
     pub start: Option<FuncIndex>,
     pub elements: Vec<Element<'a>>,
     pub data: Vec<Data<'a>>,
+    /// The module's own tags: the function type of each, whose parameters are what its exceptions carry.
+    pub tags: Vec<SigId>,
+    /// Names of tags, by index, as the name section gives them.
+    pub tag_names: HashMap<u32, &'a str>,
     /// What each function of its own refers to.
     pub facts: Vec<FuncFacts>,
 }
@@ -36,10 +47,16 @@ pub(crate) struct CoreImport<'a> {
     pub name: &'a str,
 }
 
-/// A core module that is being read.
+/// A core module that is being read, and then one whose types have no numbers yet.
 pub(super) struct ModuleBuilder<'a> {
     pub ir: ir::Module<'a>,
     module: CoreModuleParts<'a>,
+    /// The validator's id of each type.
+    pub types: Vec<CoreTypeId>,
+    /// The index of each function's type.
+    funcs: Vec<u32>,
+    /// The index of the type of each tag of its own.
+    tags: Vec<u32>,
 }
 
 #[derive(Default)]
@@ -52,6 +69,7 @@ struct CoreModuleParts<'a> {
     start: Option<FuncIndex>,
     elements: Vec<Element<'a>>,
     data: Vec<Data<'a>>,
+    tag_names: HashMap<u32, &'a str>,
 }
 
 impl<'a> ModuleBuilder<'a> {
@@ -67,10 +85,31 @@ impl<'a> ModuleBuilder<'a> {
         Self {
             ir,
             module: CoreModuleParts::default(),
+            types: Vec::new(),
+            funcs: Vec::new(),
+            tags: Vec::new(),
         }
     }
 
-    pub fn finish(mut self) -> CoreModule<'a> {
+    /// Takes over the types when all sections were read.
+    pub fn end(&mut self, types: &Types) {
+        let types = types.as_ref();
+        self.types = (0..types.core_type_count_in_module())
+            .map(|index| types.core_type_at_in_module(index))
+            .collect();
+    }
+
+    pub fn finish(mut self, numbers: &Numbers) -> Result<CoreModule<'a>> {
+        let types = self.types.iter().map(|&id| numbers.get(id));
+        self.ir.types = types
+            .collect::<Option<_>>()
+            .context("a type has no number (a bug in Mintage)")?;
+        let funcs = self.funcs.iter().map(|&ty| self.ir.func_type(ty));
+        self.ir.funcs = funcs
+            .collect::<Option<_>>()
+            .context("a function has no function type")?;
+        let tags = self.tags.iter().map(|&ty| self.ir.func_type(ty));
+        let tags = tags.collect::<Option<_>>().context("a tag has no function type")?;
         self.complete_names();
         let CoreModuleParts {
             imports,
@@ -81,8 +120,9 @@ impl<'a> ModuleBuilder<'a> {
             start,
             elements,
             data,
+            tag_names,
         } = self.module;
-        CoreModule {
+        Ok(CoreModule {
             ir: self.ir,
             imports,
             tables,
@@ -92,38 +132,33 @@ impl<'a> ModuleBuilder<'a> {
             start,
             elements,
             data,
+            tags,
+            tag_names,
             facts: Vec::new(),
-        }
+        })
     }
 
     /// Takes over a section, which is valid.
-    pub fn section(&mut self, payload: Payload<'a>, signatures: &mut Signatures) -> Result<()> {
-        self.read_section(payload, signatures)
-            .map_err(wasm_error)?
-            .map_or(Ok(()), |unsupported| bail!(unsupported))
+    pub fn section(&mut self, payload: Payload<'a>) -> Result<()> {
+        match self.read_section(payload).map_err(wasm_error)? {
+            Some(unsupported) => bail!("{unsupported}"),
+            None => Ok(()),
+        }
     }
 
-    fn read_section(
-        &mut self,
-        payload: Payload<'a>,
-        signatures: &mut Signatures,
-    ) -> wasmparser::Result<Option<&'static str>> {
+    /// Says what is not supported in the section, if anything is.
+    fn read_section(&mut self, payload: Payload<'a>) -> wasmparser::Result<Option<&'static str>> {
         let module = &mut self.module;
         match payload {
-            Payload::TypeSection(section) => {
-                for ty in section.into_iter_err_on_gc_types() {
-                    match signature(&ty?) {
-                        Some(signature) => self.ir.types.push(signatures.intern(signature)),
-                        None => return Ok(Some("a function type uses a value type that is not supported yet")),
-                    }
-                }
-            }
             Payload::ImportSection(section) => {
                 for import in section.into_imports() {
                     let import = import?;
+                    if let TypeRef::Memory(MemoryType { shared: true, .. }) = import.ty {
+                        return Ok(Some(SHARED_MEMORY));
+                    }
                     if let TypeRef::Func(ty) | TypeRef::FuncExact(ty) = import.ty {
                         self.ir.imported_funcs += 1;
-                        self.ir.funcs.push(self.ir.types[ty as usize]);
+                        self.funcs.push(ty);
                     }
                     module.imports.push(CoreImport {
                         module: import.module,
@@ -133,7 +168,7 @@ impl<'a> ModuleBuilder<'a> {
             }
             Payload::FunctionSection(section) => {
                 for ty in section {
-                    self.ir.funcs.push(self.ir.types[ty? as usize]);
+                    self.funcs.push(ty?);
                 }
             }
             Payload::TableSection(section) => {
@@ -146,7 +181,17 @@ impl<'a> ModuleBuilder<'a> {
                     module.tables.push((ty, init));
                 }
             }
-            Payload::MemorySection(section) => module.memories = section.into_iter().collect::<Result<_, _>>()?,
+            Payload::MemorySection(section) => {
+                module.memories = section.into_iter().collect::<Result<_, _>>()?;
+                if module.memories.iter().any(|memory| memory.shared) {
+                    return Ok(Some(SHARED_MEMORY));
+                }
+            }
+            Payload::TagSection(section) => {
+                for tag in section {
+                    self.tags.push(tag?.func_type_idx);
+                }
+            }
             Payload::GlobalSection(section) => {
                 for global in section {
                     let global = global?;
@@ -167,18 +212,22 @@ impl<'a> ModuleBuilder<'a> {
                     self.names(names);
                 }
             }
+            // The validator knows the types.
             _ => {}
         }
         Ok(None)
     }
 
-    /// Gives exported functions without a name that of their first export, and drops names of functions that do not exist.
+    /// Gives exported functions and tags without a name that of their first export, and drops names of functions that do not exist.
     fn complete_names(&mut self) {
         let functions = self.ir.funcs.len();
         let names = &mut self.ir.names;
         names.retain(|(func, _)| func.index() < functions);
         let named = names.len();
         for (&name, &(kind, index)) in &self.module.exports {
+            if kind == ExternalKind::Tag {
+                self.module.tag_names.entry(index).or_insert(name);
+            }
             let func = FuncIndex::from_u32(index);
             let is_named = names[..named].binary_search_by_key(&func, |&(func, _)| func).is_ok();
             if kind == ExternalKind::Func && !is_named {
@@ -200,32 +249,13 @@ impl<'a> ModuleBuilder<'a> {
                         .map(|naming| (FuncIndex::from_u32(naming.index), naming.name))
                         .collect();
                 }
+                Ok(Name::Tag(names)) => {
+                    let names = names.into_iter().map_while(Result::ok);
+                    self.module.tag_names = names.map(|naming| (naming.index, naming.name)).collect();
+                }
                 Ok(_) => {}
                 Err(_) => return,
             }
         }
     }
-}
-
-/// The signature of a function type, or `None` when it uses types that are not supported.
-fn signature(ty: &FuncType) -> Option<Signature> {
-    let convert = |types: &[wasmparser::ValType]| types.iter().map(|&ty| val_type(ty)).collect::<Option<Box<[_]>>>();
-    Some(Signature {
-        params: convert(ty.params())?,
-        results: convert(ty.results())?,
-    })
-}
-
-/// A core value type, or `None` when it is not supported.
-pub(crate) fn val_type(ty: wasmparser::ValType) -> Option<ValType> {
-    Some(match ty {
-        wasmparser::ValType::I32 => ValType::I32,
-        wasmparser::ValType::I64 => ValType::I64,
-        wasmparser::ValType::F32 => ValType::F32,
-        wasmparser::ValType::F64 => ValType::F64,
-        wasmparser::ValType::V128 => ValType::V128,
-        wasmparser::ValType::FUNCREF => ValType::Ref(RefType::FUNC),
-        wasmparser::ValType::EXTERNREF => ValType::Ref(RefType::EXTERN),
-        wasmparser::ValType::Ref(_) => return None,
-    })
 }

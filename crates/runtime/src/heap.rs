@@ -1,0 +1,190 @@
+//! The object heap of a component instance: what machine code asks for when the words in its head say that there is no room.
+//!
+//! What is reachable is what references lead to that stand in globals, in tables, in objects that never move, and in frames of
+//! all calls under way into the instance, where stack maps list them. The host keeps none.
+
+use crate::collector::Collection;
+use crate::data::InstanceData;
+use crate::unwind;
+use mintage_environ::layout::HeapLayout;
+use mintage_environ::{DomainId, ObjectTypeId, Trap};
+
+/// The words of a heap, as they are at this moment.
+struct Heap<'d> {
+    data: &'d InstanceData,
+    domain: DomainId,
+    layout: &'d HeapLayout,
+}
+
+impl InstanceData {
+    /// The type of an object in the heap of `domain`, if there is a heap and the reference is within it.
+    pub fn object_type(&self, domain: DomainId, reference: u64) -> Option<ObjectTypeId> {
+        let heap = self.code.layout().domains.get(domain)?.heap.as_ref()?;
+        let inside =
+            (HeapLayout::FIRST..heap.span()).contains(&reference) && reference.is_multiple_of(HeapLayout::ALIGN);
+        if !inside {
+            return None;
+        }
+        let header = self
+            .ctx(domain)
+            .wrapping_offset(heap.offset as isize)
+            .wrapping_add(reference as usize);
+        // SAFETY: machine code and the collector give no references but to objects, which are accessible, and aligned.
+        Some(ObjectTypeId::from_u32(unsafe { header.cast::<u32>().read() } >> 1))
+    }
+
+    /// A reference to `size` bytes, a multiple of [`HeapLayout::ALIGN`], for a new object in the heap of `domain`. What they hold is
+    /// not known. When there is no room, what is not reachable is forgotten, and all other objects move.
+    ///
+    /// # Errors
+    ///
+    /// The trap, when there still is no room.
+    ///
+    /// # Safety
+    ///
+    /// Called for machine code of the innermost activation of this thread, which has recorded its exit.
+    pub unsafe fn heap_allocate(&self, domain: DomainId, size: u64) -> Result<u32, Trap> {
+        let layout = self
+            .code
+            .layout()
+            .domains
+            .get(domain)
+            .and_then(|domain| domain.heap.as_ref());
+        let heap = Heap {
+            data: self,
+            domain,
+            layout: layout.ok_or(Trap::HeapExhausted)?,
+        };
+        if size > heap.layout.capacity {
+            return Err(Trap::AllocationTooLarge);
+        }
+        if heap.layout.zeal || size > heap.room() {
+            // SAFETY: as the caller promises.
+            let walked = unsafe { heap.collect() };
+            heap.grow(size, walked)?;
+        }
+        heap.take(size)
+    }
+}
+
+/// What it takes to look at a frame, in terms of bytes of objects that could be copied meanwhile.
+const FRAME_COST: u64 = 64;
+
+impl Heap<'_> {
+    fn word(&self, slot: i32) -> u64 {
+        // SAFETY: the slot is an aligned word of the head.
+        unsafe { self.data.size_slot(self.domain, slot).read() }
+    }
+
+    fn set_word(&self, slot: i32, value: u64) {
+        // SAFETY: as above.
+        unsafe { self.data.size_slot(self.domain, slot).write(value) }
+    }
+
+    /// Bytes that are free in the half that objects lie in.
+    fn room(&self) -> u64 {
+        let end = self.word(self.layout.half_slot) + self.word(self.layout.size_slot);
+        end - self.word(self.layout.next_slot)
+    }
+
+    /// The first byte.
+    fn base(&self) -> *mut u8 {
+        let ctx = self.data.ctx(self.domain);
+        ctx.wrapping_offset(self.layout.offset as isize)
+    }
+
+    /// Moves what is reachable to the other half: how many frames were looked at.
+    ///
+    /// # Safety
+    ///
+    /// As [`InstanceData::heap_allocate`].
+    unsafe fn collect(&self) -> u64 {
+        let (data, layout) = (self.data, self.layout);
+        let metadata = data.code.metadata();
+        let (half, next, size) = (
+            self.word(layout.half_slot),
+            self.word(layout.next_slot),
+            self.word(layout.size_slot),
+        );
+        let [first, second] = layout.halves();
+        let other = if half == first { second } else { first };
+        // SAFETY: machine code gives the heap no other objects, both halves have as many accessible bytes, and machine code
+        // waits. It keeps references in the words that are given as roots.
+        let (end, walked) = unsafe {
+            let mut collection = Collection::new(self.base(), &metadata.objects, half..next, other);
+            collection.fixed(HeapLayout::FIRST..HeapLayout::FIRST + layout.initial);
+            for &global in &metadata.traced_globals {
+                let slot = data.code.layout().globals[global];
+                if slot.domain == self.domain {
+                    collection.root(data.slot(slot).cast());
+                }
+            }
+            for &id in &metadata.traced_tables {
+                if data.code.layout().tables[id].domain == self.domain
+                    && let Some(table) = data.table(id)
+                {
+                    (0..table.size as usize).for_each(|index| collection.root(table.base.add(index)));
+                }
+            }
+            let walked = unwind::references(data, |domain, word| {
+                if domain == self.domain {
+                    collection.root(word);
+                }
+            });
+            (collection.finish(), walked)
+        };
+        if layout.zeal {
+            // What still refers to the old places is found out.
+            // SAFETY: the half is accessible, and nothing that is needed is left in it.
+            unsafe { self.base().add(half as usize).write_bytes(0xff, (next - half) as usize) };
+        }
+        self.set_word(layout.half_slot, other);
+        self.set_word(layout.next_slot, end);
+        self.set_word(layout.limit_slot, layout.limit(other, size));
+        walked
+    }
+
+    /// Makes room for `size` more bytes, and for so many that the next collection comes when about as much was allocated as
+    /// this one, which has `walked` through frames, had to do: so collections cost little more than allocations do.
+    fn grow(&self, size: u64, walked: u64) -> Result<(), Trap> {
+        let layout = self.layout;
+        let (half, old_size) = (self.word(layout.half_slot), self.word(layout.size_slot));
+        let used = self.word(layout.next_slot) - half;
+        let wanted = 2 * used + size + walked * FRAME_COST;
+        if wanted <= old_size {
+            return Ok(());
+        }
+        let needed = (used + size).next_multiple_of(HeapLayout::FIRST);
+        let most = layout.capacity.min(self.data.limits.memory_bytes / 2) & !(HeapLayout::FIRST - 1);
+        if needed > most {
+            return Err(Trap::HeapExhausted);
+        }
+        if most < layout.capacity {
+            // With another limit it might have grown by more.
+            self.data.asked.set(true);
+        }
+        let new_size = wanted.next_multiple_of(HeapLayout::FIRST).max(2 * old_size).min(most);
+        if new_size <= old_size {
+            return Ok(());
+        }
+        let start = self.data.code.layout().heap_start(self.domain, layout);
+        let grown = self.data.slab().grow_heap(start, layout, old_size, new_size);
+        if grown.is_err() {
+            return if needed <= old_size {
+                Ok(())
+            } else {
+                Err(Trap::HeapExhausted)
+            };
+        }
+        self.set_word(layout.size_slot, new_size);
+        self.set_word(layout.limit_slot, layout.limit(half, new_size));
+        Ok(())
+    }
+
+    /// Takes `size` bytes, for which there is room.
+    fn take(&self, size: u64) -> Result<u32, Trap> {
+        let next = self.word(self.layout.next_slot);
+        self.set_word(self.layout.next_slot, next + size);
+        u32::try_from(next).map_err(|_| Trap::HeapExhausted)
+    }
+}
