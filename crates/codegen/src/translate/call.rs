@@ -215,6 +215,7 @@ impl<'a> Translator<'a, '_> {
 
     /// Calls a builtin; gives its result if it has one.
     pub(super) fn call_builtin(&mut self, builtin: Builtin, arguments: &[Value]) -> Option<Value> {
+        self.charge_live_references();
         let callee = self.builtin(builtin);
         let mut all = Values::from_slice(&[self.ctx]);
         all.extend_from_slice(arguments);
