@@ -26,7 +26,6 @@ pub fn config(opt_level: OptLevel, bounds: Bounds) -> Config {
         .core_exports(true)
         .opt_level(opt_level)
         .wasm_custom_page_sizes(true)
-        .wasm_gc(true)
         .wasm_component_model_implements(true);
     config
         .wasm_component_model_map(true)
