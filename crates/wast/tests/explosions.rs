@@ -165,6 +165,19 @@ fn large_structs(count: u32) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
+/// A function with so many `try_table`s inside each other, each for a tag of its own, and so many calls inside.
+fn handlers(scopes: usize, calls: usize) -> Vec<u8> {
+    let scope = |tag: usize| format!("try_table (catch {tag} 0) ");
+    let text = format!(
+        "(component (core module $M {} (func $f) (func $g {} {} {}) (start $g)) (core instance (instantiate $M)))",
+        "(tag) ".repeat(scopes),
+        (0..scopes).map(scope).collect::<String>(),
+        "call $f ".repeat(calls),
+        "end ".repeat(scopes)
+    );
+    wat::parse_str(text).unwrap()
+}
+
 /// A constant expression that makes an array.
 fn constant_objects(length: u32) -> Vec<u8> {
     let text = format!(
@@ -429,6 +442,8 @@ fn explosions() {
             Error("has more than 16777216 values"),
         ),
         ("large structs", || large_structs(3_000), Fine),
+        ("handlers of many calls", || handlers(2_000, 5_000), Error("split it")),
+        ("handlers of calls, fewer", || handlers(100, 5_000), Fine),
         ("constant objects of 100 MiB", || constant_objects(100 << 17), Fine),
         (
             "constant objects of more than the heap has",

@@ -28,8 +28,14 @@ impl Expectations {
     /// When an entry has no reason, or stands there twice.
     pub fn parse(text: &str) -> Result<Expectations> {
         let mut entries = IndexMap::new();
-        for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            let (name, reason) = line.split_once(char::is_whitespace).with_context(|| format!("`{line}`: no reason"))?;
+        for line in text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        {
+            let (name, reason) = line
+                .split_once(char::is_whitespace)
+                .with_context(|| format!("`{line}`: no reason"))?;
             let entry = Entry {
                 reason: reason.trim().to_string(),
                 used: AtomicBool::new(false),

@@ -46,12 +46,20 @@ fn main() -> Result<()> {
 
     let chosen = |test: &&Test| filters.is_empty() || filters.iter().any(|filter| test.name.contains(filter.as_str()));
     let chosen = tests.iter().filter(chosen).collect::<Vec<_>>();
-    let components = build(&toolchain, &guests.join("wit-bindgen"), &chosen, &expectations, &mut report);
+    let components = build(
+        &toolchain,
+        &guests.join("wit-bindgen"),
+        &chosen,
+        &expectations,
+        &mut report,
+    );
 
     let composed = guests.join("wit-bindgen-composed");
     fs::create_dir_all(&composed).with_context(|| format!("cannot create {}", composed.display()))?;
     let cells = matrix::cells()?;
-    let cases = chosen.iter().flat_map(|test| test.cases(|source| components.contains_key(source.name.as_str())));
+    let cases = chosen
+        .iter()
+        .flat_map(|test| test.cases(|source| components.contains_key(source.name.as_str())));
     let cases = cases.collect::<Vec<_>>();
     let outcomes = cases
         .par_iter()

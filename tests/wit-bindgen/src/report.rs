@@ -53,7 +53,8 @@ impl Report {
             }
             (Ok(_), Some(_)) => {
                 let name = &source.name;
-                self.problems.push(format!("{name} is listed, but can be built: delete the entry"));
+                self.problems
+                    .push(format!("{name} is listed, but can be built: delete the entry"));
             }
             (Err(_), Some(reason)) => {
                 counts.excluded += 1;
@@ -88,7 +89,9 @@ impl Report {
         }
         match expectations.reason(&name) {
             None => self.problems.extend(failures),
-            Some(_) if failures.is_empty() => self.problems.push(format!("{name} is listed, but passes: delete the entry")),
+            Some(_) if failures.is_empty() => self
+                .problems
+                .push(format!("{name} is listed, but passes: delete the entry")),
             Some(reason) => self.expected_failures.push(format!("{name}: {reason}")),
         }
     }
@@ -117,8 +120,15 @@ impl fmt::Display for Report {
             built + excluded + failed
         )?;
         for (language, counts) in &self.sources {
-            let SourceCounts { built, excluded, failed } = counts;
-            writeln!(f, "  {language:8} {built:4} built {excluded:4} excluded {failed:4} failed")?;
+            let SourceCounts {
+                built,
+                excluded,
+                failed,
+            } = counts;
+            writeln!(
+                f,
+                "  {language:8} {built:4} built {excluded:4} excluded {failed:4} failed"
+            )?;
         }
         if !self.excluded.is_empty() {
             writeln!(f, "excluded sources:")?;
