@@ -51,13 +51,18 @@ pub fn generate(test: &Test, source: &Source, folder: &Path) -> Result<Vec<PathB
         Language::Cpp => {
             let arguments = Arguments::<wit_bindgen_cpp::Opts>::try_parse_from(arguments)?;
             copy_headers(test, folder)?;
-            (arguments.language.build(Some(&folder.to_path_buf())), arguments.features)
+            (
+                arguments.language.build(Some(&folder.to_path_buf())),
+                arguments.features,
+            )
         }
         other => bail!("there are no bindings for {other}"),
     };
     let (mut resolve, world) = world(test, source, features)?;
     let mut files = Files::default();
-    generator.generate(&mut resolve, world, &mut files).context("cannot generate bindings")?;
+    generator
+        .generate(&mut resolve, world, &mut files)
+        .context("cannot generate bindings")?;
     let mut paths = Vec::new();
     for (name, contents) in files.iter() {
         let path = folder.join(name);

@@ -50,11 +50,21 @@ pub fn packages() -> Result<Packages> {
     let package = packages.iter().find(|package| package["name"] == "wit-bindgen-cpp");
     let path = package.and_then(|package| package["manifest_path"].as_str());
     let path = path.context("cargo does not know the package `wit-bindgen-cpp`")?;
-    let cpp = Path::new(path).parent().context("a manifest is in a folder")?.to_path_buf();
+    let cpp = Path::new(path)
+        .parent()
+        .context("a manifest is in a folder")?
+        .to_path_buf();
     // Cargo fetches the package of the program as well, and unpacks all packages side by side, but lists libraries only.
-    let name = cpp.file_name().and_then(|name| name.to_str()).context("the package is in a folder")?;
+    let name = cpp
+        .file_name()
+        .and_then(|name| name.to_str())
+        .context("the package is in a folder")?;
     let tests = cpp.with_file_name(name.replace("-cpp", "-cli")).join("tests/runtime");
-    ensure!(tests.is_dir(), "the package `wit-bindgen-cli` is expected to be at {}", tests.display());
+    ensure!(
+        tests.is_dir(),
+        "the package `wit-bindgen-cli` is expected to be at {}",
+        tests.display()
+    );
     Ok(Packages { tests, cpp })
 }
 
@@ -82,12 +92,31 @@ fn metadata(offline: bool) -> Result<Value> {
 /// When it does not compile.
 pub fn guest_crates(target: &str, rustc: &Path, linker: &Path, folder: &Path) -> Result<GuestCrates> {
     let mut command = cargo();
-    command.args(["build", "--locked", "--quiet", "--package", "wit-bindgen", "--message-format", "json", "--target", target]);
-    command.arg("--manifest-path").arg(manifest()).arg("--target-dir").arg(folder);
+    command.args([
+        "build",
+        "--locked",
+        "--quiet",
+        "--package",
+        "wit-bindgen",
+        "--message-format",
+        "json",
+        "--target",
+        target,
+    ]);
+    command
+        .arg("--manifest-path")
+        .arg(manifest())
+        .arg("--target-dir")
+        .arg(folder);
     let linker_variable = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"));
     command.env("RUSTC", rustc).env(linker_variable, linker);
     // These are about the host's compiler, whose options the guests' need not know.
-    for variable in ["RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER"] {
+    for variable in [
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "RUSTC_WRAPPER",
+        "RUSTC_WORKSPACE_WRAPPER",
+    ] {
         command.env_remove(variable);
     }
     let output = command.output().context("cannot run cargo")?;
@@ -97,10 +126,19 @@ pub fn guest_crates(target: &str, rustc: &Path, linker: &Path, folder: &Path) ->
         String::from_utf8_lossy(&output.stderr)
     );
     let mut arguments = Vec::new();
-    for line in output.stdout.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+    for line in output
+        .stdout
+        .split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty())
+    {
         let message: Value = serde_json::from_slice(line).context("cannot read what cargo says")?;
         let is_library = message["target"]["name"] == "wit_bindgen";
-        for file in message["filenames"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        for file in message["filenames"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
             let mut folder = OsString::from("-Ldependency=");
             folder.push(Path::new(file).parent().context("a file is in a folder")?);
             let folder = folder.into_string().ok().context("a path is not UTF-8")?;

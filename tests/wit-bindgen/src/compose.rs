@@ -45,7 +45,10 @@ fn one_by_one<'a>(case: &Case<'_>, folder: &Path, component: impl Fn(&Source) ->
 /// Does what the script of the test says, in which a component is called by the name of its world.
 fn by_script<'a>(case: &Case<'_>, script: &Path, component: impl Fn(&Source) -> &'a Path) -> Result<Vec<u8>> {
     let text = fs::read_to_string(script).with_context(|| format!("cannot read {}", script.display()))?;
-    let names = case.components().map(|source| format!("test:{}", source.world)).collect::<Vec<_>>();
+    let names = case
+        .components()
+        .map(|source| format!("test:{}", source.world))
+        .collect::<Vec<_>>();
     let mut packages = IndexMap::new();
     for (name, source) in names.iter().zip(case.components()) {
         let key = BorrowedPackageKey { name, version: None };

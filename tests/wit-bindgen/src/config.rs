@@ -133,7 +133,10 @@ mod tests {
     #[test]
     fn worlds_have_default_names() {
         let config: TestConfig = parse("package a:b;", "//@").unwrap();
-        assert_eq!((config.runner(), config.dependencies()), ("runner", vec!["test".to_string()]));
+        assert_eq!(
+            (config.runner(), config.dependencies()),
+            ("runner", vec!["test".to_string()])
+        );
         let config: TestConfig = parse("//@ dependencies = 'a b'\n", "//@").unwrap();
         assert_eq!(config.dependencies(), ["a", "b"]);
     }

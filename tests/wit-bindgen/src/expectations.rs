@@ -1,8 +1,7 @@
 //! What is known not to be built, or not to pass, and why: `exclusions.txt`, one entry a line, a name and then the reason.
 //!
-//! A name is that of a test (`rust/dylibs`, none of whose sources are built), of a source (`strings/test-symmetric.cpp`, which does not
-//! compile), or of a case (`lists:runner.c+test.rs`, which does not pass). An entry that names nothing, or something that compiles or
-//! passes after all, makes the run fail: the list cannot go stale.
+//! A name is that of a source (`rust/dylibs/test.rs`, which does not compile), or of a case (`lists:runner.c+test.rs`, which does not
+//! pass). An entry that names nothing, or something that compiles or passes after all, makes the run fail: the list cannot go stale.
 
 use anyhow::{Context, Result, bail};
 use indexmap::IndexMap;
@@ -28,8 +27,14 @@ impl Expectations {
     /// When an entry has no reason, or stands there twice.
     pub fn parse(text: &str) -> Result<Expectations> {
         let mut entries = IndexMap::new();
-        for line in text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#')) {
-            let (name, reason) = line.split_once(char::is_whitespace).with_context(|| format!("`{line}`: no reason"))?;
+        for line in text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        {
+            let (name, reason) = line
+                .split_once(char::is_whitespace)
+                .with_context(|| format!("`{line}`: no reason"))?;
             let entry = Entry {
                 reason: reason.trim().to_string(),
                 used: AtomicBool::new(false),

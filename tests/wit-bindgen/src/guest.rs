@@ -49,12 +49,19 @@ pub fn build(toolchain: &Toolchain, guests: &Path, test: &Test, source: &Source)
 /// What tells whether a component is up to date: how it is built, the compilers, and the files of the test.
 fn fingerprint(toolchain: &Toolchain, test: &Test) -> Result<String> {
     let mut hasher = DefaultHasher::new();
-    (include_str!("guest.rs"), include_str!("bindings.rs"), include_str!("../../../Cargo.lock")).hash(&mut hasher);
+    [
+        include_str!("guest.rs"),
+        include_str!("bindings.rs"),
+        include_str!("../Cargo.toml"),
+    ]
+    .hash(&mut hasher);
     toolchain.versions.hash(&mut hasher);
     toolchain.guest_crates.arguments.hash(&mut hasher);
     let mut folders = vec![test.folder.clone()];
     while let Some(folder) = folders.pop() {
-        let mut paths = fs::read_dir(&folder)?.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;
+        let mut paths = fs::read_dir(&folder)?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<Result<Vec<_>>>()?;
         paths.sort();
         for path in paths {
             match path.is_dir() {
@@ -76,12 +83,21 @@ fn rust(toolchain: &Toolchain, folder: &Path, test: &Test, source: &Source) -> R
     bindings::generate(test, source, &bindings)?;
     let rustc = |input: &Path, output: &Path, kind: &str| -> Command {
         let mut command = toolchain.command("rustc");
-        command.arg("--edition=2021").arg(format!("--target={RUST_TARGET}")).arg(format!("--crate-type={kind}"));
+        command
+            .arg("--edition=2021")
+            .arg(format!("--target={RUST_TARGET}"))
+            .arg(format!("--crate-type={kind}"));
         command.arg(format!("-Clinker={}", toolchain.path("wasm-ld").display()));
         // Functions keep their names, for backtraces; the rest of what debuggers want is most of a module.
         command.arg("-Clink-arg=--strip-debug");
-        command.args(&toolchain.guest_crates.arguments).args(config.rustflags.to_vec());
-        command.arg(input).arg("-o").arg(output).env("CARGO_MANIFEST_DIR", &test.folder);
+        command
+            .args(&toolchain.guest_crates.arguments)
+            .args(config.rustflags.to_vec());
+        command
+            .arg(input)
+            .arg("-o")
+            .arg(output)
+            .env("CARGO_MANIFEST_DIR", &test.folder);
         command
     };
     let mut externs = Vec::new();
@@ -94,7 +110,10 @@ fn rust(toolchain: &Toolchain, folder: &Path, test: &Test, source: &Source) -> R
     let output = folder.join("module.wasm");
     let mut command = rustc(&source.path, &output, "cdylib");
     command.args(externs);
-    command.env("BINDINGS", bindings.join(format!("{}.rs", source.world.replace('-', "_"))));
+    command.env(
+        "BINDINGS",
+        bindings.join(format!("{}.rs", source.world.replace('-', "_"))),
+    );
     run(&mut command)?;
     read(&output)
 }
@@ -117,7 +136,12 @@ fn c(toolchain: &Toolchain, folder: &Path, test: &Test, source: &Source) -> Resu
                 command.arg("-I").arg(headers);
             }
         }
-        command.args(config.cflags.to_vec()).arg("-c").arg(input).arg("-o").arg(object);
+        command
+            .args(config.cflags.to_vec())
+            .arg("-c")
+            .arg(input)
+            .arg("-o")
+            .arg(object);
         run(&mut command)
     };
     let mut objects = vec![folder.join("source.o")];
@@ -135,7 +159,10 @@ fn c(toolchain: &Toolchain, folder: &Path, test: &Test, source: &Source) -> Resu
     }
     let output = folder.join("module.wasm");
     let mut command = toolchain.command(program);
-    command.arg(format!("--target={C_TARGET}")).arg("-mexec-model=reactor").args(objects);
+    command
+        .arg(format!("--target={C_TARGET}"))
+        .arg("-mexec-model=reactor")
+        .args(objects);
     command.args(config.ldflags.to_vec()).arg("-o").arg(&output);
     run(&mut command)?;
     read(&output)

@@ -28,7 +28,9 @@ pub fn cells() -> Result<Vec<Cell>> {
     let cell = |(name, opt_level, guard): (_, _, bool)| {
         let mut config = Config::new();
         config.opt_level(opt_level);
-        config.wasm_component_model_map(true).wasm_component_model_fixed_length_lists(true);
+        config
+            .wasm_component_model_map(true)
+            .wasm_component_model_fixed_length_lists(true);
         if !guard {
             config.memory_reservation(64 << 20).memory_guard_size(0);
         }

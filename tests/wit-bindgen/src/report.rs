@@ -53,7 +53,8 @@ impl Report {
             }
             (Ok(_), Some(_)) => {
                 let name = &source.name;
-                self.problems.push(format!("{name} is listed, but can be built: delete the entry"));
+                self.problems
+                    .push(format!("{name} is listed, but can be built: delete the entry"));
             }
             (Err(_), Some(reason)) => {
                 counts.excluded += 1;
@@ -80,15 +81,26 @@ impl Report {
                 for (index, outcome) in outcomes.into_iter().enumerate() {
                     match outcome {
                         Ok(()) => counts.passed[index] += 1,
-                        Err(error) => failures.push(format!("{name} ({}): {error:#}", cells[index].name)),
+                        Err(error) => failures.push((cells[index].name, format!("{error:#}"))),
                     }
                 }
             }
-            Err(error) => failures.push(format!("{name}: {error:#}")),
+            Err(error) => failures.push(("all cells", format!("{error:#}"))),
         }
+        // Most failures have nothing to do with the settings.
+        if failures.len() == cells.len() && failures.iter().all(|failure| failure.1 == failures[0].1) {
+            failures.truncate(1);
+            failures[0].0 = "all cells";
+        }
+        let failures = failures
+            .iter()
+            .map(|(cell, error)| format!("{name} ({cell}): {error}"))
+            .collect::<Vec<_>>();
         match expectations.reason(&name) {
             None => self.problems.extend(failures),
-            Some(_) if failures.is_empty() => self.problems.push(format!("{name} is listed, but passes: delete the entry")),
+            Some(_) if failures.is_empty() => self
+                .problems
+                .push(format!("{name} is listed, but passes: delete the entry")),
             Some(reason) => self.expected_failures.push(format!("{name}: {reason}")),
         }
     }
@@ -117,8 +129,15 @@ impl fmt::Display for Report {
             built + excluded + failed
         )?;
         for (language, counts) in &self.sources {
-            let SourceCounts { built, excluded, failed } = counts;
-            writeln!(f, "  {language:8} {built:4} built {excluded:4} excluded {failed:4} failed")?;
+            let SourceCounts {
+                built,
+                excluded,
+                failed,
+            } = counts;
+            writeln!(
+                f,
+                "  {language:8} {built:4} built {excluded:4} excluded {failed:4} failed"
+            )?;
         }
         if !self.excluded.is_empty() {
             writeln!(f, "excluded sources:")?;

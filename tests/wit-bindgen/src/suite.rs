@@ -37,9 +37,24 @@ impl Language {
         ("c", Language::C, "C", None),
         ("cpp", Language::Cpp, "C++", None),
         ("wat", Language::Wat, "WAT", None),
-        ("cs", Language::CSharp, "C#", Some("needs .NET with NativeAOT for WebAssembly")),
-        ("d", Language::D, "D", Some("needs LDC with a D runtime for WebAssembly")),
-        ("go", Language::Go, "Go", Some("needs a patched Go toolchain")),
+        (
+            "cs",
+            Language::CSharp,
+            "C#",
+            Some("needs .NET with NativeAOT for WebAssembly"),
+        ),
+        (
+            "d",
+            Language::D,
+            "D",
+            Some("needs LDC with a D runtime for WebAssembly"),
+        ),
+        (
+            "go",
+            Language::Go,
+            "Go",
+            Some("needs the Go toolchain and its module for components"),
+        ),
         ("mbt", Language::MoonBit, "MoonBit", Some("needs the MoonBit toolchain")),
     ];
 
@@ -138,7 +153,10 @@ impl Test {
         for world in self.config.dependencies() {
             let sources = of_world(&world);
             let longer = |choice: Vec<&'a Source>| {
-                sources.iter().map(move |source| choice.iter().chain([source]).copied().collect()).collect::<Vec<_>>()
+                sources
+                    .iter()
+                    .map(move |source| choice.iter().chain([source]).copied().collect())
+                    .collect::<Vec<_>>()
             };
             choices = choices.into_iter().flat_map(longer).collect();
         }
@@ -168,7 +186,11 @@ impl Case<'_> {
 
     /// Which languages call which: `C > Rust`.
     pub fn languages(&self) -> String {
-        let mut called = self.called.iter().map(|source| source.language.to_string()).collect::<Vec<_>>();
+        let mut called = self
+            .called
+            .iter()
+            .map(|source| source.language.to_string())
+            .collect::<Vec<_>>();
         called.dedup();
         format!("{} > {}", self.runner.language, called.join(", "))
     }
@@ -202,21 +224,38 @@ fn visit(root: &Path, folder: &Path, tests: &mut Vec<Test>) -> Result<()> {
 }
 
 fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
-    let read = || fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>();
+    let read = || {
+        fs::read_dir(folder)?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<std::io::Result<Vec<_>>>()
+    };
     let mut paths = read().with_context(|| format!("cannot read {}", folder.display()))?;
     paths.sort();
     Ok(paths)
 }
 
 fn load(root: &Path, folder: &Path) -> Result<Test> {
-    let name = folder.strip_prefix(root).expect("the walk stays inside").to_string_lossy().into_owned();
+    let name = folder
+        .strip_prefix(root)
+        .expect("the walk stays inside")
+        .to_string_lossy()
+        .into_owned();
     let config: TestConfig = config::parse(&fs::read_to_string(folder.join("test.wit"))?, "//@")?;
-    let worlds = [config.runner().to_string()].into_iter().chain(config.dependencies()).collect::<Vec<_>>();
+    let worlds = [config.runner().to_string()]
+        .into_iter()
+        .chain(config.dependencies())
+        .collect::<Vec<_>>();
     let mut sources = Vec::new();
     for path in entries(folder)? {
-        let file_name = path.file_name().expect("an entry has a name").to_string_lossy().into_owned();
-        let (Some(language), Some(world)) = (Language::of(&path), worlds.iter().find(|world| file_name.starts_with(*world)))
-        else {
+        let file_name = path
+            .file_name()
+            .expect("an entry has a name")
+            .to_string_lossy()
+            .into_owned();
+        let (Some(language), Some(world)) = (
+            Language::of(&path),
+            worlds.iter().find(|world| file_name.starts_with(*world)),
+        ) else {
             continue;
         };
         let config = match language.unsupported() {
@@ -263,7 +302,14 @@ mod tests {
 
     #[test]
     fn cases_are_all_choices() {
-        let sources = [("r.c", "r"), ("r.rs", "r"), ("a.c", "a"), ("a.rs", "a"), ("b.rs", "b"), ("b.go", "b")];
+        let sources = [
+            ("r.c", "r"),
+            ("r.rs", "r"),
+            ("a.c", "a"),
+            ("a.rs", "a"),
+            ("b.rs", "b"),
+            ("b.go", "b"),
+        ];
         let test = Test {
             name: "t".into(),
             folder: PathBuf::new(),
@@ -272,7 +318,15 @@ mod tests {
         };
         let cases = test.cases(|source| source.language.unsupported().is_none());
         let names = cases.iter().map(Case::name).collect::<Vec<_>>();
-        assert_eq!(names, ["t:r.c+a.c+b.rs", "t:r.c+a.rs+b.rs", "t:r.rs+a.c+b.rs", "t:r.rs+a.rs+b.rs"]);
+        assert_eq!(
+            names,
+            [
+                "t:r.c+a.c+b.rs",
+                "t:r.c+a.rs+b.rs",
+                "t:r.rs+a.c+b.rs",
+                "t:r.rs+a.rs+b.rs"
+            ]
+        );
         assert_eq!(cases[0].languages(), "C > C, Rust");
         assert_eq!(test.cases(|_| true).len(), 8);
     }

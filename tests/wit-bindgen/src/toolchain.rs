@@ -49,7 +49,12 @@ impl Toolchain {
                 ),
             }
         }
-        let crates = cargo::guest_crates(RUST_TARGET, &bin.join("rustc"), &bin.join("wasm-ld"), &folder.join("crates"))?;
+        let crates = cargo::guest_crates(
+            RUST_TARGET,
+            &bin.join("rustc"),
+            &bin.join("wasm-ld"),
+            &folder.join("crates"),
+        )?;
         Ok(Toolchain {
             bin,
             guest_crates: crates,
@@ -75,10 +80,19 @@ impl Toolchain {
 ///
 /// With what it wrote, when it fails.
 pub fn run(command: &mut Command) -> Result<()> {
-    let program = Path::new(command.get_program()).file_name().unwrap_or(OsStr::new("")).to_owned();
-    let output = command.output().with_context(|| format!("cannot run {}", program.display()))?;
+    let program = Path::new(command.get_program())
+        .file_name()
+        .unwrap_or(OsStr::new(""))
+        .to_owned();
+    let output = command
+        .output()
+        .with_context(|| format!("cannot run {}", program.display()))?;
     if !output.status.success() {
-        bail!("{} fails:\n{}", program.display(), String::from_utf8_lossy(&output.stderr).trim_end());
+        bail!(
+            "{} fails:\n{}",
+            program.display(),
+            String::from_utf8_lossy(&output.stderr).trim_end()
+        );
     }
     Ok(())
 }

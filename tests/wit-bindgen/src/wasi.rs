@@ -33,7 +33,12 @@ pub fn define(linker: &mut Linker<Host>, component: &Component) -> Result<()> {
         constant(linker, "wasi:cli/environment@0.2.0", name, Val::List(Vec::new()))?;
     }
     constant(linker, "wasi:cli/environment@0.2.0", "initial-cwd", Val::Option(None))?;
-    constant(linker, "wasi:filesystem/preopens@0.2.0", "get-directories", Val::List(Vec::new()))?;
+    constant(
+        linker,
+        "wasi:filesystem/preopens@0.2.0",
+        "get-directories",
+        Val::List(Vec::new()),
+    )?;
     for stream in ["stdin", "stdout", "stderr"] {
         let terminal = format!("wasi:cli/terminal-{stream}@0.2.0");
         constant(linker, &terminal, &format!("get-terminal-{stream}"), Val::Option(None))?;
@@ -46,9 +51,11 @@ pub fn define(linker: &mut Linker<Host>, component: &Component) -> Result<()> {
                 Ok(())
             })?;
     }
-    linker.instance("wasi:cli/exit@0.2.0")?.func_new("exit", |_, _, arguments, _| {
-        bail!("the guest exited with {:?}", arguments[0])
-    })?;
+    linker
+        .instance("wasi:cli/exit@0.2.0")?
+        .func_new("exit", |_, _, arguments, _| {
+            bail!("the guest exited with {:?}", arguments[0])
+        })?;
     streams(linker)?;
     linker.define_unknown_imports_as_traps(component)
 }
@@ -70,10 +77,13 @@ fn streams(linker: &mut Linker<Host>) -> Result<()> {
         Ok(())
     })?;
     for name in ["write", "blocking-write-and-flush"] {
-        streams.func_new(&format!("[method]output-stream.{name}"), |store, _, arguments, results| {
-            results[0] = write(store, &arguments[1])?;
-            Ok(())
-        })?;
+        streams.func_new(
+            &format!("[method]output-stream.{name}"),
+            |store, _, arguments, results| {
+                results[0] = write(store, &arguments[1])?;
+                Ok(())
+            },
+        )?;
     }
     for name in ["flush", "blocking-flush"] {
         streams.func_new(&format!("[method]output-stream.{name}"), |_, _, _, results| {
