@@ -217,6 +217,11 @@ impl InstanceData {
                 .keys()
                 .map(|id| self.memory(id).map_or(0, |memory| memory.size))
                 .collect(),
+            heaps: layout
+                .heaps()
+                // SAFETY: the size slot is an aligned word of the head.
+                .map(|(id, heap)| (id, unsafe { self.size_slot(id, heap.size_slot).read() }))
+                .collect(),
             tables: layout
                 .tables
                 .keys()
@@ -265,7 +270,7 @@ impl InstanceData {
     }
 
     #[inline]
-    fn size_slot(&self, domain: DomainId, offset: i32) -> *mut u64 {
+    pub(crate) fn size_slot(&self, domain: DomainId, offset: i32) -> *mut u64 {
         self.ctx(domain).wrapping_offset(offset as isize).cast()
     }
 

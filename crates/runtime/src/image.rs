@@ -10,7 +10,7 @@ use crate::sys::pagemap::Pagemap;
 use anyhow::{Context, Result, ensure};
 use mintage_artifact::{Artifact, ImageRun, PAGE};
 use mintage_environ::layout::SlabLayout;
-use mintage_environ::{ControlBlock, IndexVec, MemoryId, TableId};
+use mintage_environ::{ControlBlock, DomainId, IndexVec, MemoryId, TableId};
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
@@ -26,19 +26,21 @@ const MAX_KEPT_RUNS: usize = 128;
 /// The longest stretch of zeros that a run of the image after start functions takes in, so that there are fewer runs.
 const MAX_GAP: u64 = 32 << 10;
 
-/// The size of each memory in bytes and of each table in entries.
+/// The size of each memory in bytes, of each half of an object heap, and of each table in entries.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sizes {
     pub memories: IndexVec<MemoryId, u64>,
+    pub heaps: Vec<(DomainId, u64)>,
     pub tables: IndexVec<TableId, u64>,
 }
 
 impl Sizes {
-    /// The sizes that memories and tables are declared with.
+    /// The sizes that everything is declared with.
     fn declared(layout: &SlabLayout) -> Sizes {
         let tables = layout.tables.values();
         Sizes {
             memories: layout.memories.values().map(|memory| memory.minimum).collect(),
+            heaps: layout.heaps().map(|(id, heap)| (id, heap.minimum)).collect(),
             tables: tables.map(|table| u64::from(table.minimum)).collect(),
         }
     }
@@ -341,8 +343,13 @@ fn accessible(layout: &SlabLayout, sizes: &Sizes) -> Vec<Range<usize>> {
         .memories
         .iter()
         .map(|(id, &size)| whole_pages(layout.memory_start(id), size));
+    let heaps = layout.heaps().zip(&sizes.heaps).flat_map(|((id, heap), &(_, size))| {
+        let start = layout.heap_start(id, heap);
+        heap.halves().map(|half| whole_pages(start + half, size))
+    });
     let mut parts: Vec<_> = tables
         .chain(heads)
+        .chain(heaps)
         .chain(memories)
         .filter(|part| !part.is_empty())
         .collect();

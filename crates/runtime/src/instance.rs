@@ -46,6 +46,14 @@ impl Limits {
                 self.memory_bytes
             );
         }
+        for &(id, bytes) in &sizes.heaps {
+            ensure!(
+                2 * bytes <= self.memory_bytes,
+                "the object heap of {id:?} starts with {:#x} bytes, more than the limit of {:#x}",
+                2 * bytes,
+                self.memory_bytes
+            );
+        }
         for (id, &entries) in sizes.tables.iter() {
             ensure!(
                 entries <= self.table_entries,

@@ -14,7 +14,7 @@ use crate::sys::mmap::Reservation;
 use crate::sys::pagemap::Pagemap;
 use anyhow::{Context, Result};
 use mintage_artifact::{ImageRun, PAGE};
-use mintage_environ::layout::SlabLayout;
+use mintage_environ::layout::{HeapLayout, SlabLayout};
 use mintage_environ::{ControlBlock, MemoryId};
 use std::cell::RefCell;
 use std::io;
@@ -177,7 +177,23 @@ impl Slab {
             return Ok(());
         }
         let start = layout.memory_start(id);
-        let part = (start + old_end) as usize..(start + new_end) as usize;
+        self.grow((start + old_end) as usize..(start + new_end) as usize)
+    }
+
+    /// Makes both halves of an object heap accessible from `old_size` to `new_size`, at most its capacity.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no memory.
+    pub fn grow_heap(&self, start: u64, heap: &HeapLayout, old_size: u64, new_size: u64) -> io::Result<()> {
+        for half in heap.halves() {
+            self.grow((start + half + old_size) as usize..(start + half + new_size) as usize)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a part accessible until the slab is reset.
+    fn grow(&self, part: Range<usize>) -> io::Result<()> {
         // Noted first: a part that is made accessible in vain is made inaccessible all the same.
         let mut grown = self.0.grown.borrow_mut();
         match grown.last_mut() {
