@@ -7,6 +7,7 @@ use crate::abi::{
 use crate::error::{handle_trap, wrong_store};
 use crate::guest::Guest;
 use crate::host::typecheck;
+use crate::limits::GrowthLimiter;
 use crate::resource::HostHandles;
 use crate::store::{LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
 use crate::types::{ComponentFunc, Type};
@@ -209,7 +210,8 @@ impl Func {
         let StoreOpaque { instances, handles, .. } = &mut store.opaque;
         let instance = &mut instances[number];
         instance.active = true;
-        instance.lower_params(number, self.lift, params_abi, &mut words, handles, lower)?;
+        let limiter = &mut store.host;
+        instance.lower_params(number, self.lift, params_abi, &mut words, handles, limiter, lower)?;
 
         store.call_lift(number, self.lift, &mut words)?;
 
@@ -238,7 +240,7 @@ impl Func {
             runtime.exit_call().map_err(handle_trap)?;
         }
 
-        store.opaque.post_return(number, self.lift, &mut words)?;
+        store.post_return(number, self.lift, &mut words)?;
         store.opaque.instances[number].active = false;
         Ok(result)
     }
@@ -255,6 +257,7 @@ impl StoreInstance {
         abi: CanonicalAbi,
         words: &mut [u64; LIFT_WORDS],
         handles: &mut HostHandles,
+        limiter: &mut dyn GrowthLimiter,
         lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, Target<'_>) -> Result<()>,
     ) -> Result<()> {
         let StoreInstance {
@@ -264,15 +267,18 @@ impl StoreInstance {
             active,
         } = self;
         let info = component.lift(lift);
-        if info.borrows {
-            runtime.enter_call();
+        if info.borrows
+            && let Err(error) = runtime.enter_call()
+        {
+            *active = false;
+            return Err(handle_trap(error));
         }
         let options = AbiOptions {
             types: &component.interface().types,
             encoding: info.options.string_encoding,
         };
         let realloc = component.code().lift(lift).realloc;
-        let guest = Guest::new(runtime, info.options.domain, info.options.memory, realloc);
+        let guest = Guest::new(runtime, info.options.domain, info.options.memory, realloc, limiter);
         let mut cx = LowerContext::new(options, guest).with_handles(HandleContext {
             host: handles,
             linked,

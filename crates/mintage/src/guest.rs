@@ -7,6 +7,8 @@ use std::ptr::NonNull;
 
 use crate::Trap;
 use crate::error::{stopped, trap_unless};
+use crate::limits::GrowthLimiter;
+use crate::store::limiter_pointer;
 
 /// What runs when memory is asked for.
 enum Allocator<'a> {
@@ -17,6 +19,8 @@ enum Allocator<'a> {
         domain: DomainId,
         memory: Option<MemoryId>,
         realloc: Option<Callee>,
+        /// Who decides when `realloc` grows the memory.
+        limiter: &'a mut dyn GrowthLimiter,
     },
     #[cfg(test)]
     Fake(&'a mut crate::abi::fake::FakeGuest),
@@ -38,6 +42,7 @@ impl<'a> Guest<'a> {
         domain: DomainId,
         memory: Option<MemoryId>,
         realloc: Option<Callee>,
+        limiter: &'a mut dyn GrowthLimiter,
     ) -> Self {
         Self {
             allocator: Allocator::Instance {
@@ -45,6 +50,7 @@ impl<'a> Guest<'a> {
                 domain,
                 memory,
                 realloc,
+                limiter,
             },
             view: (NonNull::dangling(), 0),
             trapped: false,
@@ -140,6 +146,7 @@ impl<'a> Guest<'a> {
                 instance,
                 domain,
                 realloc,
+                limiter,
                 ..
             } => {
                 let Some(realloc) = realloc else {
@@ -151,14 +158,14 @@ impl<'a> Guest<'a> {
                 // SAFETY: the instance is borrowed mutably by `self`, so it lives, no other thread has it, and no view of
                 // its memory is live, since `memory` borrows `self`. `realloc` is resolved from the canonical options that
                 // `domain` belongs to, and validation gave it four `i32` parameters and one result. A host function that
-                // it calls sees that `may_leave` is off and does not touch its null host pointer.
+                // it calls sees that `may_leave` is off, and that this is no pointer to a store.
                 let result = unsafe {
                     mintage_runtime::call(
                         instance.handle(),
                         *domain,
                         realloc,
                         words.as_mut_ptr(),
-                        std::ptr::null_mut(),
+                        limiter_pointer(limiter),
                     )
                 };
                 result.map_err(stopped)?;

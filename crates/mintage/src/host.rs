@@ -7,7 +7,7 @@ use crate::abi::{
 use crate::error::handle_trap;
 use crate::guest::Guest;
 use crate::resource::Linked;
-use crate::store::{GuestCall, StoreInstance, StoreOpaque, host_func};
+use crate::store::{GuestCall, StoreInner, StoreInstance, StoreOpaque, host_func};
 use crate::types::{ComponentFunc, Scope};
 use crate::{AsContextMut, Component, StoreContextMut, Val};
 use anyhow::{Context, Result, bail, ensure};
@@ -87,7 +87,10 @@ fn call_host<T: 'static, P, R>(
     let number = call.instance;
     let opaque = &mut call.store.0.opaque;
     let entered = opaque.handles.enter();
-    opaque.instances[number].runtime.enter_call();
+    if let Err(error) = opaque.instances[number].runtime.enter_call() {
+        opaque.handles.exit(entered);
+        return Err(handle_trap(error));
+    }
     let result = call_within(&mut call, lowered, abi, lift, body, lower);
     let opaque = &mut call.store.0.opaque;
     opaque.handles.exit(entered);
@@ -124,7 +127,8 @@ fn call_within<T: 'static, P, R>(
 
     let result = body(store.as_context_mut(), params)?;
 
-    let StoreOpaque { instances, handles, .. } = &mut store.0.opaque;
+    let StoreInner { opaque, host } = &mut *store.0;
+    let StoreOpaque { instances, handles, .. } = opaque;
     let StoreInstance {
         runtime,
         component,
@@ -132,7 +136,7 @@ fn call_within<T: 'static, P, R>(
         ..
     } = &mut instances[instance];
     let realloc = component.code().lower_realloc(lowered.id);
-    let guest = Guest::new(runtime, options.domain, options.memory, realloc);
+    let guest = Guest::new(runtime, options.domain, options.memory, realloc, host);
     let mut cx = LowerContext::new(lowered.abi(), guest).with_handles(HandleContext {
         host: handles,
         linked,

@@ -8,7 +8,8 @@
 use crate::HandleError;
 use crate::arch;
 use crate::data::InstanceData;
-use mintage_environ::builtin::RAISE_SLOT;
+use crate::limits::Ended;
+use mintage_environ::builtin::{GROWTH_ENDED, RAISE_SLOT};
 use mintage_environ::{DataId, DomainId, ElemId, MemoryId, ResourceId, TableId, Trap};
 use std::ptr;
 
@@ -37,6 +38,9 @@ macro_rules! rust_type {
         u32
     };
     (Fallible($ty:ident)) => {
+        u64
+    };
+    (Growth) => {
         u64
     };
 }
@@ -87,6 +91,22 @@ mod entry_points {
         }
     }
 
+    /// The word that a trampoline takes: the old size, -1, or that the call ends.
+    fn growth(result: Result<Option<u64>, Ended>) -> u64 {
+        match result {
+            Ok(old_size) => old_size.unwrap_or(u64::MAX),
+            Err(Ended) => GROWTH_ENDED,
+        }
+    }
+
+    /// The word that a trampoline takes: zero, or the code of a trap.
+    fn handle_code(data: &InstanceData, result: Result<(), HandleError>) -> u32 {
+        code(result.map_err(|error| {
+            data.handle_error.set(Some(error));
+            error.trap()
+        }))
+    }
+
     fn domains(source: u32, target: u32, resource: u32) -> (DomainId, DomainId, ResourceId) {
         (
             DomainId::from_u32(source),
@@ -107,7 +127,7 @@ mod entry_points {
 
     entry_points! {
         memory_grow(data, memory: u32, delta: u64) -> u64 {
-            data.grow_memory(MemoryId::from_u32(memory), delta).unwrap_or(u64::MAX)
+            growth(data.grow_memory(MemoryId::from_u32(memory), delta, InstanceData::allows))
         }
         memory_copy(data, dst_memory: u32, src_memory: u32, dst: u64, src: u64, len: u64) -> u32 {
             code(copy_memory(data, MemoryId::from_u32(dst_memory), MemoryId::from_u32(src_memory), dst, src, len))
@@ -120,7 +140,7 @@ mod entry_points {
             code(bytes.ok_or(Trap::MemoryOutOfBounds).and_then(|bytes| init_memory(data, MemoryId::from_u32(memory), dst, bytes)))
         }
         table_grow(data, table: u32, init: u64, delta: u64) -> u64 {
-            data.grow_table(TableId::from_u32(table), init, delta).unwrap_or(u64::MAX)
+            growth(data.grow_table(TableId::from_u32(table), init, delta, InstanceData::allows))
         }
         table_fill(data, table: u32, dst: u64, value: u64, len: u64) -> u32 {
             code(fill_table(data, TableId::from_u32(table), dst, value, len))
@@ -169,15 +189,11 @@ mod entry_points {
                 handles.lower_borrow(types, target, resource, rep)
             }))
         }
-        enter_call(data) -> () {
-            data.with_handles(|handles, _| handles.enter());
+        enter_call(data) -> u32 {
+            handle_code(data, data.with_handles(|handles, _| handles.enter()))
         }
         exit_call(data) -> u32 {
-            let result = data.with_handles(|handles, _| handles.exit());
-            code(result.map_err(|error| {
-                data.handle_error.set(Some(error));
-                error.trap()
-            }))
+            handle_code(data, data.with_handles(|handles, _| handles.exit()))
         }
     }
 }

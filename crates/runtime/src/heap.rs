@@ -1,6 +1,7 @@
 //! The object heap of a component instance: what machine code asks for when the words in its head say that there is no room.
 
 use crate::data::InstanceData;
+use crate::limits::{Ended, Growing, Growth};
 use mintage_environ::layout::HeapLayout;
 use mintage_environ::{DomainId, Trap};
 
@@ -68,17 +69,31 @@ impl Heap<'_> {
         if needed <= old_size {
             return Ok(());
         }
-        let most = layout.capacity.min(self.data.limits.memory_bytes / 2) & !(HeapLayout::FIRST - 1);
-        if needed > most {
+        if needed > layout.capacity {
             return Err(Trap::HeapExhausted);
         }
-        let new_size = needed.max(2 * old_size).min(most);
+        let wanted = needed.max(2 * old_size).min(layout.capacity);
+        let new_size = [wanted, needed].into_iter().find(|&size| self.may_have(size));
+        let new_size = new_size.ok_or(Trap::HeapExhausted)?;
         let start = self.data.code.layout().heap_start(self.domain, layout);
         let grown = self.data.slab().grow_heap(start, layout, old_size, new_size);
         grown.map_err(|_| Trap::HeapExhausted)?;
         self.set_word(layout.size_slot, new_size);
         self.set_word(layout.limit_slot, half + new_size);
         Ok(())
+    }
+
+    /// Whether each half may have `size` bytes.
+    fn may_have(&self, size: u64) -> bool {
+        let growth = Growth {
+            what: Growing::Heap(self.domain),
+            current: 2 * self.word(self.layout.size_slot),
+            desired: 2 * size,
+            maximum: 2 * self.layout.capacity,
+        };
+        // To the guest, an error of the limiter is no room like any other.
+        let ended = |Ended| drop(self.data.failure.take());
+        self.data.allows(&growth).map_err(ended).unwrap_or(false)
     }
 
     /// Takes `size` bytes, for which there is room.

@@ -78,7 +78,7 @@ fn load(artifact: &[u8], pool: &Arc<Pool>) -> Arc<Code> {
 }
 
 fn mint(code: &Arc<Code>) -> anyhow::Result<Instance> {
-    let instance = Instance::new(code, &table(code, |_| Ok(())), Limits::default(), 0, None)?;
+    let instance = Instance::new(code, code.image(), &table(code, |_| Ok(())), Limits::default(), 0, None)?;
     // SAFETY: the instance is new, and there are no host functions.
     unsafe { run_initializers(instance.handle(), ptr::null_mut()) }.unwrap();
     Ok(instance)

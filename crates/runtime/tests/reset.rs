@@ -130,7 +130,15 @@ impl Way {
     }
 
     fn instantiate_with(imports: &Arc<HostTable>) -> Instance {
-        let instance = Instance::new(imports.code(), imports, Limits::default(), 0, None).unwrap();
+        let instance = Instance::new(
+            imports.code(),
+            imports.code().image(),
+            imports,
+            Limits::default(),
+            0,
+            None,
+        )
+        .unwrap();
         // SAFETY: the instance is new, and its start function calls no host function.
         unsafe { run_initializers(instance.handle(), ptr::null_mut()) }.unwrap();
         instance

@@ -78,7 +78,7 @@ pub fn instantiate(code: &Arc<Code>) -> Instance {
 }
 
 pub fn instantiate_with(table: &Arc<HostTable>, limits: Limits) -> Instance {
-    let instance = Instance::new(table.code(), table, limits, 7, None).unwrap();
+    let instance = Instance::new(table.code(), table.code().image(), table, limits, 7, None).unwrap();
     // SAFETY: the instance is new, and the tests' host functions that run in start functions expect null.
     unsafe { run_initializers(instance.handle(), ptr::null_mut()) }.unwrap_or_else(|stopped| panic!("{stopped:?}"));
     instance
