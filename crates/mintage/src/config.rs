@@ -179,8 +179,8 @@ impl Config {
     }
 
     /// How many instances the engine can have at a time, and what it keeps for the next ones.
-    pub fn pool(&mut self, config: PoolConfig) -> &mut Self {
-        self.pool = config;
+    pub fn pool(&mut self, config: &PoolConfig) -> &mut Self {
+        self.pool = config.clone();
         self
     }
 
