@@ -97,24 +97,28 @@ impl InstanceData {
         tag: u64,
         interrupt: Option<Arc<AtomicU64>>,
     ) -> Result<NonNull<InstanceData>> {
-        let slab = Slab::acquire(code, image)?;
-        let data = NonNull::from(Box::leak(Box::new(InstanceData {
-            exit: UnsafeCell::new(ExitRecord { fp: 0, pc: 0 }),
-            code: code.clone(),
-            imports: imports.clone(),
-            limits,
-            tag,
-            interrupt,
-            host: Cell::new(std::ptr::null_mut()),
-            failure: Cell::new(None),
-            poisoned: Cell::new(false),
-            handles: RefCell::new(Handles::new(limits.handles)),
-            handle_error: Cell::new(None),
-            touched: Cell::new(false),
-            asked: Cell::new(false),
-            contexts: slab.contexts(),
-            slab,
-        })));
+        let mut slab = Slab::acquire(code, image)?;
+        let room = slab.take_room();
+        let data = NonNull::from(Box::leak(Box::write(
+            room,
+            InstanceData {
+                exit: UnsafeCell::new(ExitRecord { fp: 0, pc: 0 }),
+                code: code.clone(),
+                imports: imports.clone(),
+                limits,
+                tag,
+                interrupt,
+                host: Cell::new(std::ptr::null_mut()),
+                failure: Cell::new(None),
+                poisoned: Cell::new(false),
+                handles: RefCell::new(Handles::new(limits.handles)),
+                handle_error: Cell::new(None),
+                touched: Cell::new(false),
+                asked: Cell::new(false),
+                contexts: slab.contexts(),
+                slab,
+            },
+        )));
         // SAFETY: just made.
         let this = unsafe { data.as_ref() };
         for &ctx in this.contexts() {
@@ -140,11 +144,15 @@ impl InstanceData {
     ///
     /// `create` made the instance, and nobody uses it any more.
     pub unsafe fn destroy(data: NonNull<InstanceData>) {
-        // SAFETY: `create` leaked a box.
-        let data = unsafe { Box::from_raw(data.as_ptr()) };
+        // SAFETY: `create` leaked a box, whose contents are taken out of it here before it is one again.
+        let (data, room) = unsafe { (data.read(), Box::from_raw(data.as_ptr().cast())) };
         let InstanceData {
-            code, slab, touched, ..
-        } = *data;
+            code,
+            mut slab,
+            touched,
+            ..
+        } = data;
+        slab.put_room(room);
         slab.release(&code, touched.get());
     }
 
