@@ -1,10 +1,13 @@
 //! Phase `write`: the artifact's bytes.
 
 use crate::image::{Imaged, PAGE_SIZE};
+use crate::link::PlacedFunction;
 use crate::{LaidOut, Options};
 use anyhow::{Context, Result};
-use mintage_artifact::{Contents, Function, Metadata, encode_addresses, encode_traps};
-use mintage_environ::{FuncKey, IndexVec, Target, Tunables};
+use mintage_artifact::{
+    CatchSite, Contents, Function, Metadata, StackMap, encode_addresses, encode_stack_maps, encode_traps, encode_unwind,
+};
+use mintage_environ::{FuncKey, IndexVec, ObjectTypeId, Target, Tunables, ValType};
 use mintage_program::{Module, Program};
 
 /// An artifact, and the plan that it was made by.
@@ -55,11 +58,21 @@ pub(crate) fn write<'a>(
         .collect::<Result<Vec<_>>>()
         .context("element segments")?
         .into();
+    let globals = program.shape.globals.iter().zip(program.globals.values());
+    let traced_globals = globals.filter(|((_, shape), global)| global.mutable && shape.ty.is_traced());
+    let traced_globals = traced_globals.map(|(shape, _)| shape);
+    let tables = program.tables.iter();
+    let traced_tables = tables.filter(|(_, table)| table.mutable && ValType::Ref(table.element).is_traced());
+    let tag_name = |tag: &mintage_program::Tag<'_>| tag.name.map(Box::from);
     let metadata = Metadata {
         target: target.clone(),
         tunables: tunables.clone(),
         interface: program.interface.clone(),
         layout: layout.clone(),
+        objects: program.objects.clone(),
+        traced_globals: traced_globals.map(|(id, _)| id).collect(),
+        traced_tables: traced_tables.map(|(id, _)| id).collect(),
+        tags: program.tags.values().map(tag_name).collect(),
         ..Metadata::default()
     };
     let artifact = mintage_artifact::write(Contents {
@@ -68,11 +81,56 @@ pub(crate) fn write<'a>(
         functions: &functions,
         modules: &modules,
         image: &image,
+        unwind: &unwind(&linked.functions)?,
+        stack_maps: &stack_maps(program, &linked.functions)?,
         data: &program.data,
         elems: &elems,
         symbols: options.symbols,
     })?;
     Ok(Written { imaged, artifact })
+}
+
+/// The table of the calls during which exceptions are caught.
+fn unwind(functions: &[PlacedFunction]) -> Result<Vec<u8>> {
+    let is_core = |function: &PlacedFunction| matches!(function.compiled.key, FuncKey::CoreFunc { .. });
+    let core_end = functions.partition_point(is_core);
+    let core_end = functions.get(core_end).map_or(u32::MAX, |function| function.offset);
+    let mut sites = Vec::new();
+    for PlacedFunction { offset, compiled } in functions {
+        sites.extend(compiled.catches.iter().map(|site| {
+            CatchSite {
+                return_offset: offset + site.return_offset,
+                frame_size: site.frame_size,
+                handlers: site
+                    .handlers
+                    .iter()
+                    .map(|&(ty, handler)| (ty.map(ObjectTypeId::as_u32), offset + handler))
+                    .collect(),
+            }
+        }));
+    }
+    encode_unwind(core_end, &sites)
+}
+
+/// The table of the references in frames.
+fn stack_maps(program: &Program<'_>, functions: &[PlacedFunction]) -> Result<Vec<u8>> {
+    let mut maps = Vec::new();
+    for PlacedFunction { offset, compiled } in functions {
+        let FuncKey::CoreFunc { instance, .. } = compiled.key else {
+            continue;
+        };
+        let domain = program
+            .instances
+            .get(instance)
+            .context("a function has no core instance")?
+            .domain;
+        maps.extend(compiled.stack_maps.iter().map(|map| StackMap {
+            return_offset: offset + map.return_offset,
+            domain,
+            slots: map.slots.clone(),
+        }));
+    }
+    encode_stack_maps(&maps)
 }
 
 /// The name that a function's module gives it.

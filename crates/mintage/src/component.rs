@@ -7,7 +7,7 @@ use crate::types::{self, ComponentItem};
 use anyhow::ensure;
 use anyhow::{Context, Result, bail};
 use mintage_artifact::Check;
-use mintage_environ::component::{CanonOptions, CanonicalAbi, ComponentInterface, InterfaceType};
+use mintage_environ::component::{CanonOptions, ComponentInterface, InterfaceType};
 use mintage_environ::{FuncTypeId, Index, LiftId};
 use mintage_runtime::{Code, LoadCheck};
 use std::path::Path;
@@ -33,8 +33,6 @@ pub(crate) struct LiftInfo {
     pub params: InterfaceType,
     /// The results as a tuple.
     pub results: InterfaceType,
-    pub params_abi: CanonicalAbi,
-    pub results_abi: CanonicalAbi,
     pub options: CanonOptions,
     /// Whether parameters are borrowed handles.
     pub borrows: bool,
@@ -190,8 +188,6 @@ impl Component {
                 ty: lift.ty,
                 params: tuples.params,
                 results: tuples.results,
-                params_abi: interface.types.abi(tuples.params),
-                results_abi: interface.types.abi(tuples.results),
                 options: lift.options.clone(),
                 borrows: interface.types.has_borrows(lift.ty),
             });

@@ -43,6 +43,7 @@ pub mod core;
 mod engine;
 mod error;
 mod export;
+mod fuel;
 mod func;
 #[allow(unsafe_code, reason = "views of guest memory, calls of realloc")]
 mod guest;
@@ -51,6 +52,7 @@ mod instance;
 mod interrupt;
 mod limits;
 mod linker;
+mod reexport;
 mod resource;
 #[allow(
     unsafe_code,
@@ -73,6 +75,7 @@ pub use interrupt::InterruptHandle;
 pub use limits::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 pub use linker::{Linker, LinkerInstance};
 pub use mintage_environ::Trap;
+pub use mintage_runtime::ErrorContext;
 pub use resource::{Resource, ResourceAny, ResourceTable, ResourceTableError};
 pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut};
 pub use types::ResourceType;

@@ -6,6 +6,7 @@
 
 use crate::abi::HandleContext;
 use crate::error::stopped;
+use crate::fuel::Fuel;
 use crate::interrupt::{InterruptHandle, Interruption};
 use crate::limits::{GrowthLimiter, HostState, Used};
 use crate::resource::{Destructor, HostHandles, Linked, Origin};
@@ -14,7 +15,7 @@ use crate::{Component, Engine, ResourceLimiter, Trap};
 use anyhow::{Error, Result, ensure};
 use mintage_environ::component::{CoreCallee, Resource};
 use mintage_environ::{ControlBlock, DomainId, LiftId};
-use mintage_runtime::{Callee, Growth, HostCall, HostFunc, HostTable, Limiter, Limits};
+use mintage_runtime::{Callee, Growth, HostCall, HostFunc, HostTable, Limiter, Limits, StoreWords};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,6 +52,8 @@ pub(crate) struct StoreOpaque {
     pub hostcall_fuel: usize,
     /// What stops its guests; none when the engine is not interruptible.
     interruption: Option<Interruption>,
+    /// What they may still execute; none when the engine does not count.
+    fuel: Option<Fuel>,
     /// The resources that the host holds.
     pub handles: HostHandles,
 }
@@ -78,6 +81,7 @@ impl<T> Store<T> {
             used: Used::default(),
             hostcall_fuel: DEFAULT_HOSTCALL_FUEL,
             interruption: Interruption::new(engine),
+            fuel: Fuel::new(engine),
         };
         Store {
             inner: Box::new(StoreInner {
@@ -123,6 +127,30 @@ impl<T> Store<T> {
     /// a guest could make the host allocate far more than the guest has.
     pub fn set_hostcall_fuel(&mut self, bytes: usize) {
         self.inner.opaque.hostcall_fuel = bytes;
+    }
+
+    /// Sets how much the guests of this store may execute from now on: each operator costs one, but for `nop`, `drop`, `block`,
+    /// `loop`, `else`, `end`, `return` and `unreachable`, which cost nothing, and entering a function costs one. When what comes
+    /// next costs more than is left, the guest traps with [`Trap::OutOfFuel`]. A new store has no fuel.
+    ///
+    /// Operators that follow each other without a branch or call are paid together before the first is executed; so a guest
+    /// that traps between them has paid for all. What the engine does for a guest costs nothing more: `memory.fill` costs one,
+    /// however long it is, and so does the call of a function of another component, besides what that executes.
+    ///
+    /// # Errors
+    ///
+    /// When the engine was made without [`Config::consume_fuel`](crate::Config::consume_fuel).
+    pub fn set_fuel(&mut self, fuel: u64) -> Result<()> {
+        Fuel::set(self.inner.opaque.fuel.as_ref(), fuel)
+    }
+
+    /// How much the guests of this store may still execute; see [`set_fuel`](Self::set_fuel).
+    ///
+    /// # Errors
+    ///
+    /// When the engine was made without [`Config::consume_fuel`](crate::Config::consume_fuel).
+    pub fn get_fuel(&self) -> Result<u64> {
+        Fuel::get(self.inner.opaque.fuel.as_ref())
     }
 
     /// What interrupts the guests of this store, from any thread. It stays valid when the store is dropped, without effect.
@@ -197,6 +225,15 @@ impl<'a, T> StoreContext<'a, T> {
     pub fn engine(&self) -> &'a Engine {
         &self.0.opaque.engine
     }
+
+    /// See [`Store::get_fuel`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn get_fuel(&self) -> Result<u64> {
+        Fuel::get(self.0.opaque.fuel.as_ref())
+    }
 }
 
 /// An exclusive reference to a [`Store`]: what host functions get.
@@ -216,6 +253,24 @@ impl<T> StoreContextMut<'_, T> {
     /// The engine.
     pub fn engine(&self) -> &Engine {
         &self.0.opaque.engine
+    }
+
+    /// See [`Store::get_fuel`]. In a host function it is what the guest has left for what follows the call.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn get_fuel(&self) -> Result<u64> {
+        Fuel::get(self.0.opaque.fuel.as_ref())
+    }
+
+    /// See [`Store::set_fuel`]. In a host function it is what the guest has for what follows the call.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn set_fuel(&mut self, fuel: u64) -> Result<()> {
+        Fuel::set(self.0.opaque.fuel.as_ref(), fuel)
     }
 }
 
@@ -363,10 +418,13 @@ impl<T> StoreInner<T> {
             handles: allowance.handles,
             stack_bytes: config.max_wasm_stack,
         };
-        let interrupt = self.opaque.interruption.as_ref().map(Interruption::word);
+        let words = StoreWords {
+            interrupt: self.opaque.interruption.as_ref().map(Interruption::word),
+            fuel: self.opaque.fuel.as_ref().map(Fuel::counter),
+        };
         let code = component.code();
         let image = self.host.admit(code)?;
-        let runtime = mintage_runtime::Instance::new(code, image, imports, limits, index as u64, interrupt)
+        let runtime = mintage_runtime::Instance::new(code, image, imports, limits, index as u64, words)
             .inspect_err(|_| self.host.release(code.sizes(image)))?;
         self.opaque.used = used;
         let handle = runtime.handle();
@@ -574,6 +632,8 @@ pub(crate) struct GuestCall<'a, T: 'static> {
     pub instance: usize,
     /// The argument words, in which the results are left.
     pub words: &'a mut [u64],
+    /// The memory that words point into, when it is the host that calls.
+    pub scratch: Option<&'a mut Vec<u8>>,
 }
 
 /// What machine code calls when a guest drops a resource of the host.
@@ -607,6 +667,7 @@ pub(crate) fn host_func<T: 'static>(
             store: StoreContextMut(store),
             instance: instance as usize,
             words: call.words,
+            scratch: None,
         })
     })
 }

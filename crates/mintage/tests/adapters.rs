@@ -7,7 +7,7 @@
 //! Both components hand on what they get: flat values as they are, spilled ones as pointers. So each value crosses the
 //! adapter twice, and comes out in two places where it can be compared.
 
-use mintage::{Component, Engine, Linker, Result, Store, Trap, Val};
+use mintage::{Component, Config, Engine, ErrorContext, Linker, Result, Store, Trap, Val};
 use mintage_environ::component::{ComponentTypes, FlatTypes, InterfaceType, Record, Variant};
 use proptest::prelude::*;
 use std::fmt::Write;
@@ -26,6 +26,9 @@ enum Ty {
     Option(Box<Ty>),
     Result(Option<Box<Ty>>, Option<Box<Ty>>),
     Flags(usize),
+    /// A map from primitive values.
+    Map(&'static str, Box<Ty>),
+    ErrorContext,
 }
 
 const PRIMITIVES: [&str; 13] = [
@@ -48,6 +51,15 @@ impl Definitions {
         let field = |i: usize| Box::<str>::from(format!("f{i}"));
         let (text, id, must_be_named) = match ty {
             Ty::Primitive(name) => return (name.to_string(), primitive(name)),
+            Ty::ErrorContext => return ("error-context".to_string(), InterfaceType::ErrorContext),
+            Ty::Map(key, value) => {
+                let (text, value) = self.define(value);
+                (
+                    format!("(map {key} {text})"),
+                    self.types.intern_map(primitive(key), value),
+                    false,
+                )
+            }
             Ty::List(element) => {
                 let (text, element) = self.define(element);
                 (format!("(list {text})"), self.types.intern_list(element), false)
@@ -259,9 +271,18 @@ fn run(engine: &Engine, ty: &Ty, front: &str, back: &str, values: &[Val]) -> Res
     Ok(())
 }
 
+/// With the proposals that have types of their own.
+fn engine() -> Engine {
+    let mut config = Config::new();
+    config
+        .wasm_component_model_map(true)
+        .wasm_component_model_error_context(true);
+    Engine::new(&config).unwrap()
+}
+
 /// One type with some values, in all pairs of encodings if it has strings.
 fn check(ty: &Ty, values: &[Val]) {
-    let engine = Engine::default();
+    let engine = engine();
     let encodings = if format!("{ty:?}").contains("string") {
         &ENCODINGS[..]
     } else {
@@ -314,7 +335,7 @@ impl Random {
         let some = |random: &mut Random, most: usize| -> Vec<Ty> {
             (0..1 + random.below(most)).map(|_| random.ty(depth - 1)).collect()
         };
-        match self.below(10) {
+        match self.below(12) {
             0 | 1 => Ty::List(Box::new(self.ty(depth - 1))),
             2 => Ty::Record(some(self, 6)),
             3 => Ty::Tuple(some(self, 5)),
@@ -328,6 +349,9 @@ impl Random {
                 let side = |random: &mut Random| (random.below(3) != 0).then(|| Box::new(random.ty(depth - 1)));
                 Ty::Result(side(self), side(self))
             }
+            // What a map holds must not hold a handle.
+            9 => Ty::Map(["u8", "u64", "char", "string"][self.below(4)], Box::new(self.ty(0))),
+            10 => Ty::ErrorContext,
             _ => Ty::Flags([1, 8, 9, 16, 17, 32][self.below(6)]),
         }
     }
@@ -370,6 +394,11 @@ impl Random {
                     Err(payload(error))
                 })
             }
+            Ty::Map(key, value) => {
+                let entry = |random: &mut Random| (random.value(&Ty::Primitive(key)), random.value(value));
+                Val::Map((0..self.below(6)).map(|_| entry(self)).collect())
+            }
+            Ty::ErrorContext => Val::ErrorContext(ErrorContext::new(self.text())),
             Ty::Flags(count) => Val::Flags((0..*count).filter(|_| self.below(2) == 1).map(name).collect()),
         }
     }
@@ -391,10 +420,11 @@ fn scalars() {
     for name in PRIMITIVES {
         check_random(&p(name));
     }
-    for count in [1, 8, 9, 16, 17, 31, 32] {
+    for count in 1..=32 {
         check_random(&Ty::Flags(count));
     }
-    for count in [1, 2, 256, 257] {
+    // More than 10,000 cases are not valid: no discriminant has four bytes.
+    for count in [1, 2, 255, 256, 257, 10_000] {
         check_random(&Ty::Enum(count));
     }
 }
@@ -421,6 +451,29 @@ fn lists() {
     check(&Ty::List(Box::new(p("u32"))), &[long]);
     let texts = Val::List((0..2000).map(|n| Val::String(format!("{n} ä"))).collect());
     check(&Ty::List(Box::new(p("string"))), &[texts]);
+}
+
+#[test]
+fn maps_and_error_contexts() {
+    for value in ["u8", "u64", "string"] {
+        check_random(&Ty::Map("u16", Box::new(p(value))));
+        check_random(&Ty::Map("string", Box::new(Ty::Option(Box::new(p(value))))));
+    }
+    check_random(&Ty::Map("char", Box::new(Ty::Map("bool", Box::new(p("f64"))))));
+    check_random(&Ty::ErrorContext);
+    check_random(&Ty::List(Box::new(Ty::ErrorContext)));
+    check_random(&Ty::Result(Some(Box::new(p("u64"))), Some(Box::new(Ty::ErrorContext))));
+}
+
+/// Discriminants of one byte and of two, with payloads that are aligned to one byte or to more.
+#[test]
+fn many_cases() {
+    for count in [255, 256, 257, 300] {
+        for (every, payload) in [(2, "u8"), (7, "string"), (64, "u64")] {
+            let case = |i: usize| (i % every == 0).then(|| p(payload));
+            check_random(&Ty::Variant((0..count).map(case).collect()));
+        }
+    }
 }
 
 /// Each way in which core types of cases join, and the boundary between flat and spilled.
@@ -542,7 +595,7 @@ proptest! {
         let ty = random.ty(4);
         let values: Vec<Val> = (0..20).map(|_| random.value(&ty)).collect();
         let (front, back) = (ENCODINGS[random.below(3)], ENCODINGS[random.below(3)]);
-        let engine = Engine::default();
+        let engine = engine();
         if let Err(error) = run(&engine, &ty, front, back, &values) {
             panic!("{ty:?} from {front} to {back}: {error:?}");
         }

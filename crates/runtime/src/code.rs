@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use mintage_artifact::{Artifact, Metadata, PAGE};
 use mintage_environ::component::{ComponentInterface, CoreCallee, CoreItem, Initializer, Resource};
 use mintage_environ::layout::SlabLayout;
-use mintage_environ::{FuncKey, IndexVec, LiftId, LowerId, Target, Tunables};
+use mintage_environ::{FuncKey, IndexVec, LiftId, LowerId, ObjectTypeId, Printable, Target, Tunables};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -254,7 +254,8 @@ impl Code {
     /// for the next instance: no host function was called, and nobody refused growth. That they ended at all shows that they were
     /// not interrupted.
     pub(crate) fn keep_started(&self, instance: &InstanceData) {
-        if self.start_is_settled.swap(true, Ordering::Relaxed) {
+        // Where fuel is counted, every instance pays for its own start.
+        if self.start_is_settled.swap(true, Ordering::Relaxed) || self.metadata().tunables.consume_fuel {
             return;
         }
         if !instance.is_all_in_slab() {
@@ -274,6 +275,23 @@ impl Code {
         if let Ok(Some(image)) = image {
             let _ = self.started.set(Arc::new(image));
             self.shelf.clear();
+        }
+    }
+
+    /// The address of an offset in the text, when it lies there.
+    pub(crate) fn text_address(&self, offset: u32) -> Option<usize> {
+        ((offset as usize) < self.text.len).then(|| self.text.base as usize + offset as usize)
+    }
+
+    /// What exceptions of type `ty` are, for messages.
+    pub(crate) fn describe_exception(&self, ty: ObjectTypeId) -> String {
+        let metadata = self.metadata();
+        match metadata.tag_of(ty) {
+            Some(tag) => match &metadata.tags[tag] {
+                Some(name) => format!("`{}`", Printable(name)),
+                None => tag.as_u32().to_string(),
+            },
+            None => "that is not known".into(),
         }
     }
 

@@ -5,17 +5,28 @@ use crate::image::{Image, Sizes};
 use crate::limits::{Ended, Growing, Growth};
 use crate::slab::Slab;
 use crate::{Code, HandleError, HostTable, Limits};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use mintage_environ::layout::HeadSlot;
-use mintage_environ::{ControlBlock, DataId, DomainId, ElemId, ExitRecord, MemoryId, TableId};
+use mintage_environ::{ControlBlock, DataId, DomainId, ElemId, ExitRecord, MemoryId, ObjectTypeId, TableId, Tunables};
 use std::any::Any;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-/// The interrupt word of instances that nobody interrupts.
+/// What stands for a word that a store does not have. Machine code that would use it is not run.
 static NEVER: AtomicU64 = AtomicU64::new(0);
+
+/// The words that a store shares with the machine code of all its instances.
+#[derive(Clone, Debug, Default)]
+pub struct StoreWords {
+    /// As soon as it is not zero, code that is compiled to look at it (`Tunables::interruptible`) traps with
+    /// [`Trap::Interrupt`](mintage_environ::Trap::Interrupt).
+    pub interrupt: Option<Arc<AtomicU64>>,
+    /// What code that is compiled to count (`Tunables::consume_fuel`) adds to; where it would overflow, it traps with
+    /// [`Trap::OutOfFuel`](mintage_environ::Trap::OutOfFuel). Changed by others only while no code runs in the store.
+    pub fuel: Option<Arc<AtomicU64>>,
+}
 
 /// What a host function left behind when it did not succeed.
 pub enum Failure {
@@ -41,8 +52,8 @@ pub struct InstanceData {
     pub limits: Limits,
     /// The caller's own number of the instance.
     pub tag: u64,
-    /// The word that interrupts the guest, if anybody can. Control blocks point at it.
-    interrupt: Option<Arc<AtomicU64>>,
+    /// The store's words. Control blocks point at them.
+    words: StoreWords,
     /// The host pointer of the innermost call.
     pub host: Cell<*mut ()>,
     /// What the host function that ended the innermost call left.
@@ -53,6 +64,8 @@ pub struct InstanceData {
     pub handles: RefCell<Handles>,
     /// What the builtin that is about to trap knows of the handle in question.
     pub handle_error: Cell<Option<HandleError>>,
+    /// The type of the exception that nobody caught, when the innermost call ends with one.
+    pub thrown: Cell<Option<ObjectTypeId>>,
     /// Whether anybody may have written to the slab, control blocks aside: whoever has a context pointer may.
     touched: Cell<bool>,
     /// Whether the host was asked for anything, or growth was refused: another instance might have got another answer.
@@ -95,8 +108,21 @@ impl InstanceData {
         imports: &Arc<HostTable>,
         limits: Limits,
         tag: u64,
-        interrupt: Option<Arc<AtomicU64>>,
+        words: StoreWords,
     ) -> Result<NonNull<InstanceData>> {
+        let Tunables {
+            interruptible,
+            consume_fuel,
+            ..
+        } = code.metadata().tunables;
+        ensure!(
+            words.interrupt.is_some() || !interruptible,
+            "the component's code is interruptible, but the store has no interrupt word"
+        );
+        ensure!(
+            words.fuel.is_some() || !consume_fuel,
+            "the component's code consumes fuel, but the store has no counter"
+        );
         let mut slab = Slab::acquire(code, image)?;
         let room = slab.take_room();
         let data = NonNull::from(Box::leak(Box::write(
@@ -107,12 +133,13 @@ impl InstanceData {
                 imports: imports.clone(),
                 limits,
                 tag,
-                interrupt,
+                words,
                 host: Cell::new(std::ptr::null_mut()),
                 failure: Cell::new(None),
                 poisoned: Cell::new(false),
                 handles: RefCell::new(Handles::new(limits.handles)),
                 handle_error: Cell::new(None),
+                thrown: Cell::new(None),
                 touched: Cell::new(false),
                 asked: Cell::new(false),
                 contexts: slab.contexts(),
@@ -124,8 +151,8 @@ impl InstanceData {
         for &ctx in this.contexts() {
             let block = ControlBlock {
                 stack_limit: u64::MAX,
-                interrupt: this.interrupt.as_deref().unwrap_or(&NEVER),
-                fuel: 0,
+                interrupt: this.words.interrupt.as_deref().unwrap_or(&NEVER),
+                fuel: this.words.fuel.as_deref().unwrap_or(&NEVER),
                 host_imports: imports.as_ptr(),
                 builtins: crate::builtins::addresses(),
                 runtime: data.as_ptr().cast(),
@@ -219,15 +246,17 @@ impl InstanceData {
                 .keys()
                 .map(|id| self.memory(id).map_or(0, |memory| memory.size))
                 .collect(),
-            heaps: layout
-                .heaps()
-                // SAFETY: the size slot is an aligned word of the head.
-                .map(|(id, heap)| (id, unsafe { self.size_slot(id, heap.size_slot).read() }))
-                .collect(),
             tables: layout
                 .tables
                 .keys()
                 .map(|id| self.table(id).map_or(0, |table| table.size))
+                .collect(),
+            heaps: layout
+                .heaps()
+                .map(|(id, heap)| {
+                    // SAFETY: the size slot is an aligned word of the head.
+                    (id, unsafe { self.size_slot(id, heap.size_slot).read() })
+                })
                 .collect(),
         }
     }

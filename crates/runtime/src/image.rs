@@ -9,7 +9,7 @@ use crate::sys::mmap::FileMapping;
 use crate::sys::pagemap::Pagemap;
 use anyhow::{Context, Result, ensure};
 use mintage_artifact::{Artifact, ImageRun, PAGE};
-use mintage_environ::layout::SlabLayout;
+use mintage_environ::layout::{HeapLayout, SlabLayout};
 use mintage_environ::{ControlBlock, DomainId, IndexVec, MemoryId, TableId};
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
@@ -26,22 +26,22 @@ const MAX_KEPT_RUNS: usize = 128;
 /// The longest stretch of zeros that a run of the image after start functions takes in, so that there are fewer runs.
 const MAX_GAP: u64 = 32 << 10;
 
-/// The size of each memory in bytes, of each half of an object heap, and of each table in entries.
+/// The size of each memory in bytes, of each table in entries, and of each half of the object heaps in bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sizes {
     pub memories: IndexVec<MemoryId, u64>,
-    pub heaps: Vec<(DomainId, u64)>,
     pub tables: IndexVec<TableId, u64>,
+    pub heaps: Vec<(DomainId, u64)>,
 }
 
 impl Sizes {
-    /// The sizes that everything is declared with.
+    /// The sizes that memories, tables and object heaps start with.
     fn declared(layout: &SlabLayout) -> Sizes {
         let tables = layout.tables.values();
         Sizes {
             memories: layout.memories.values().map(|memory| memory.minimum).collect(),
-            heaps: layout.heaps().map(|(id, heap)| (id, heap.minimum)).collect(),
             tables: tables.map(|table| u64::from(table.minimum)).collect(),
+            heaps: layout.heaps().map(|(id, heap)| (id, heap.minimum)).collect(),
         }
     }
 }
@@ -328,7 +328,7 @@ impl<'a> Contents<'a> {
     }
 }
 
-/// The parts of a slab that are accessible when memories have these sizes.
+/// The parts of a slab that are accessible when memories and object heaps have these sizes.
 fn accessible(layout: &SlabLayout, sizes: &Sizes) -> Vec<Range<usize>> {
     let whole_pages = |start: u64, len: u64| start as usize..start as usize + len.next_multiple_of(PAGE) as usize;
     let tables = layout
@@ -343,9 +343,18 @@ fn accessible(layout: &SlabLayout, sizes: &Sizes) -> Vec<Range<usize>> {
         .memories
         .iter()
         .map(|(id, &size)| whole_pages(layout.memory_start(id), size));
-    let heaps = layout.heaps().zip(&sizes.heaps).flat_map(|((id, heap), &(_, size))| {
-        let start = layout.heap_start(id, heap);
-        heap.halves().map(|half| whole_pages(start + half, size))
+    let heaps = sizes.heaps.iter().flat_map(|&(id, size)| {
+        let heap = layout.domains[id].heap.as_ref();
+        let parts = heap.map(|heap| {
+            let start = layout.heap_start(id, heap);
+            let [first, second] = heap.halves().map(|half| whole_pages(start + half, size));
+            [
+                whole_pages(start + HeapLayout::FIRST, heap.static_size()),
+                first,
+                second,
+            ]
+        });
+        parts.into_iter().flatten()
     });
     let mut parts: Vec<_> = tables
         .chain(heads)

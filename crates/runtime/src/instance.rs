@@ -1,14 +1,13 @@
 //! [`Instance`]: a slab with a component's image in it and the run-time data beside it.
 
-use crate::data::InstanceData;
+use crate::data::{InstanceData, StoreWords};
 use crate::image::Image;
 use crate::{Code, HostTable, Limits, Stopped, TrapReport, builtins};
 use anyhow::{Result, ensure};
 use mintage_environ::component::Initializer;
-use mintage_environ::{DomainId, GlobalId, MemoryId, TableId, Trap, ValType};
+use mintage_environ::{DomainId, GlobalId, MemoryId, ObjectTypeId, TableId, Trap, ValType};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 /// A component instance: the owner of its slab and its run-time data.
 ///
@@ -74,20 +73,19 @@ impl Instance {
     /// A new instance of `code` that starts as `image`, one of [`Code`]'s, says, with the imports in `imports`. Its start functions
     /// have not run; see [`run_initializers`].
     ///
-    /// `tag` is the caller's own number for the instance, given back by [`Instance::tag`]. As soon as `interrupt` is not zero,
-    /// the instance's code traps with [`Trap::Interrupt`], if it is compiled to look at it (`Tunables::interruptible`).
+    /// `tag` is the caller's own number for the instance, given back by [`Instance::tag`].
     ///
     /// # Errors
     ///
-    /// When `imports` or `image` belongs to another component, a limit of the pool is reached, or the operating system gives no
-    /// address space.
+    /// When `imports` or `image` belongs to another component, `words` lacks one that the code uses, a limit of the pool is reached,
+    /// or the operating system gives no address space.
     pub fn new(
         code: &Arc<Code>,
         image: &Arc<Image>,
         imports: &Arc<HostTable>,
         limits: Limits,
         tag: u64,
-        interrupt: Option<Arc<AtomicU64>>,
+        words: StoreWords,
     ) -> Result<Instance> {
         ensure!(
             Arc::ptr_eq(code, imports.code()),
@@ -95,7 +93,7 @@ impl Instance {
         );
         ensure!(code.has_image(image), "the image is another component's");
         Ok(Instance {
-            data: InstanceData::create(code, image, imports, limits, tag, interrupt)?,
+            data: InstanceData::create(code, image, imports, limits, tag, words)?,
         })
     }
 
@@ -212,6 +210,11 @@ impl Instance {
         words
     }
 
+    /// The type of an object in the heap of `domain`, if the reference is one to an object.
+    pub fn object_type(&self, domain: DomainId, reference: u64) -> Option<ObjectTypeId> {
+        self.data().object_type(domain, reference)
+    }
+
     /// Sets a global.
     ///
     /// # Panics
@@ -323,6 +326,7 @@ pub unsafe fn run_initializers(instance: InstanceHandle, host: *mut ()) -> Resul
             Stopped::Trap(TrapReport {
                 trap,
                 handle: None,
+                exception: None,
                 frames: Vec::new(),
                 omitted: 0,
             })

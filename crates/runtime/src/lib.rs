@@ -8,8 +8,9 @@
 //! ```
 //!
 //! A running call is an `Activation` (activation.rs). A fault in machine code goes to fault.rs, which walks the frames and ends
-//! the call; backtrace.rs names the frames. Handles of resources are in handles.rs. What machine code asks for is in builtins.rs;
-//! heap.rs is the heap of objects. Slabs that no instance uses are in pool/.
+//! the call; backtrace.rs names the frames. Slabs that no instance uses are in pool/. Handles of resources are in handles.rs.
+//! What machine code asks for is in builtins.rs; heap.rs is the heap of objects, collector.rs moves them, unwind.rs takes
+//! exceptions to where they are caught.
 //!
 //! Architecture invariants: operating-system calls stand in `sys/` only and assembly in `arch/` only, so that a port adds
 //! one file to each. No function that machine code calls unwinds. Nothing here knows how code is made.
@@ -22,7 +23,9 @@ mod backtrace;
 mod builtins;
 mod call;
 mod code;
+mod collector;
 mod data;
+mod error_context;
 mod fault;
 mod handles;
 mod heap;
@@ -35,10 +38,13 @@ mod slab;
 mod sys;
 mod transcode;
 mod trap;
+mod unwind;
 
 pub use call::call;
 pub use code::{Callee, Code, LoadCheck, ResolvedLift};
-pub use handles::{Definer, HandleError};
+pub use data::StoreWords;
+pub use error_context::ErrorContext;
+pub use handles::{HandleError, HandleKind};
 pub use host::{HostCall, HostFunc, HostTable};
 pub use image::Image;
 pub use instance::{Instance, InstanceHandle, run_initializers};

@@ -419,6 +419,9 @@ mod tests {
             assert_eq!(slab.difference(), None);
             for seed in 0..30 {
                 scribble(&code, &slab, seed);
+                if seed % 4 == 3 {
+                    swap_out(&slab);
+                }
                 slab = slab.reset(code.shelf()).unwrap();
                 assert_eq!(slab.difference(), None, "seed {seed}");
             }
@@ -427,6 +430,18 @@ mod tests {
 
     /// Bytes that the slabs of the tests keep in memory.
     const KEEP: usize = 256 << 10;
+
+    /// Moves what is written to swap space, if there is any.
+    fn swap_out(slab: &Slab) {
+        for part in slab.image().accessible() {
+            // SAFETY: the range is of the slab, and its contents do not change.
+            let result = unsafe {
+                let start = slab.base().as_ptr().add(part.start);
+                libc::madvise(start.cast(), part.len(), libc::MADV_PAGEOUT)
+            };
+            assert_eq!(result, 0);
+        }
+    }
 
     /// Writes all over a slab, as guest and host may: single bytes, whole stretches, and what memories grow into.
     fn scribble(code: &Code, slab: &Slab, seed: u64) {

@@ -4,7 +4,7 @@
 mod common;
 
 use common::*;
-use mintage_runtime::{Code, Instance, Limits, LoadCheck, Pool, PoolConfig, run_initializers};
+use mintage_runtime::{Code, Instance, Limits, LoadCheck, Pool, PoolConfig, StoreWords, run_initializers};
 use std::process::{Command, ExitCode};
 use std::ptr;
 use std::sync::Arc;
@@ -78,7 +78,8 @@ fn load(artifact: &[u8], pool: &Arc<Pool>) -> Arc<Code> {
 }
 
 fn mint(code: &Arc<Code>) -> anyhow::Result<Instance> {
-    let instance = Instance::new(code, code.image(), &table(code, |_| Ok(())), Limits::default(), 0, None)?;
+    let (imports, words) = (table(code, |_| Ok(())), StoreWords::default());
+    let instance = Instance::new(code, code.image(), &imports, Limits::default(), 0, words)?;
     // SAFETY: the instance is new, and there are no host functions.
     unsafe { run_initializers(instance.handle(), ptr::null_mut()) }.unwrap();
     Ok(instance)

@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use mintage_environ::{Trap, Tunables};
-use mintage_runtime::{Code, Growth, HostTable, Instance, Limiter, Limits, LoadCheck, Stopped};
+use mintage_runtime::{Code, Growth, HostTable, Instance, Limiter, Limits, LoadCheck, Stopped, StoreWords};
 
 const GROWING: &str = r#"
     (memory (export "memory") 1 3) (data (i32.const 16) "image")
@@ -342,7 +342,7 @@ fn host_tables_are_of_one_component() {
     let (first, second) = (code(GROWING), code(GROWING));
     let table = HostTable::new(&first, Vec::new()).unwrap();
     for (code, image) in [(&second, second.image()), (&first, second.image())] {
-        let error = Instance::new(code, image, &table, Limits::default(), 0, None)
+        let error = Instance::new(code, image, &table, Limits::default(), 0, StoreWords::default())
             .err()
             .unwrap()
             .to_string();

@@ -7,9 +7,14 @@
 //! To add an operator: add it to the `match` of its family's file; a new family is one file and one line in
 //! [`Translator::operator`].
 
+mod arrays;
+mod atomic;
 mod bulk;
 mod call;
+mod cast;
 mod control;
+mod exceptions;
+mod fuel;
 mod global;
 mod heap;
 mod interrupt;
@@ -18,15 +23,17 @@ mod numeric;
 mod references;
 mod simd;
 mod state;
+mod structs;
 mod table;
 mod variable;
+mod wide;
 
 use crate::abi;
 use crate::compiler::{Input, Scratch};
 use anyhow::{Context as _, Result, bail, ensure};
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, SourceLoc, TrapCode, Type, Value};
 use cranelift_frontend::{FuncInstBuilder, FunctionBuilder};
-use mintage_environ::{CoreInstanceId, FuncIndex, SigId};
+use mintage_environ::{CoreInstanceId, FuncIndex, ObjectTypeId, SigId};
 use mintage_program::{Body, CoreInstance, Module};
 use smallvec::SmallVec;
 use wasmparser::{BinaryReader, FunctionBody, Operator, OperatorsReader};
@@ -49,6 +56,8 @@ struct Translator<'a, 'f> {
     stack: &'f mut Vec<Value>,
     /// The control stack; the function itself is at the bottom.
     frames: &'f mut Vec<control::Frame>,
+    /// The `try_table`s that are open.
+    scopes: Vec<exceptions::Scope>,
     /// Whether the current place can be reached.
     reachable: bool,
     /// How many blocks were opened since the current place cannot be reached.
@@ -57,6 +66,8 @@ struct Translator<'a, 'f> {
     ctx: Value,
     /// Arguments of calls and branches so far.
     arguments: usize,
+    /// What counts the operators, if fuel is to be consumed.
+    meter: Option<fuel::Meter>,
 }
 
 /// The most values and arguments of one function: 16 Mi take about a gibibyte. A function of ordinary code has less than one
@@ -106,10 +117,12 @@ pub(crate) fn core_function(
         imports,
         stack,
         frames,
+        scopes: Vec::new(),
         reachable: true,
         skipped_blocks: 0,
         ctx,
         arguments: 0,
+        meter: None,
     };
     translator.body(&body, entry, sig)?;
     translator.builder.seal_all_blocks();
@@ -120,7 +133,7 @@ pub(crate) fn core_function(
 impl<'a, 'f> Translator<'a, 'f> {
     fn body(&mut self, body: &Body<'a>, entry: Block, sig: SigId) -> Result<()> {
         let body = FunctionBody::new(BinaryReader::new(body.bytes, body.offset as u64));
-        self.declare_parameters(entry);
+        self.declare_parameters(entry, sig);
         let mut locals = body.get_locals_reader()?;
         for _ in 0..locals.get_count() {
             let (count, ty) = locals.read()?;
@@ -130,13 +143,16 @@ impl<'a, 'f> Translator<'a, 'f> {
         let mut operators = OperatorsReader::new(locals.get_binary_reader());
         self.set_location(operators.original_position());
         self.check_interrupt();
+        self.start_meter();
         while !operators.eof() {
             let (operator, offset) = operators.read_with_offset()?;
             self.set_location(offset);
             if self.reachable {
+                self.count(&operator);
                 self.operator(&operator)
                     .and_then(|()| self.check_size())
                     .with_context(|| format!("at byte offset {offset:#x}"))?;
+                self.counted(&operator);
             } else {
                 self.skip(&operator);
             }
@@ -146,7 +162,7 @@ impl<'a, 'f> Translator<'a, 'f> {
 
     /// Code from here on is that of the operator at byte `offset` of the component.
     fn set_location(&mut self, offset: u64) {
-        if self.input.address_map {
+        if self.input.tunables.address_map {
             self.builder
                 .set_srcloc(SourceLoc::new(u32::try_from(offset).unwrap_or(u32::MAX)));
         }
@@ -161,11 +177,17 @@ impl<'a, 'f> Translator<'a, 'f> {
             || self.control_operator(operator)?
             || self.call_operator(operator)?
             || self.global_operator(operator)
-            || self.simd_operator(operator)
+            || self.simd_operator(operator)?
             || self.memory_operator(operator)
             || self.bulk_operator(operator)
             || self.reference_operator(operator)
-            || self.table_operator(operator);
+            || self.table_operator(operator)
+            || self.wide_operator(operator)
+            || self.atomic_operator(operator)
+            || self.exception_operator(operator)?
+            || self.struct_operator(operator)?
+            || self.array_operator(operator)?
+            || self.cast_operator(operator)?;
         if !known {
             bail!("the operator {} is not supported yet", operator_name(operator));
         }
@@ -227,6 +249,13 @@ impl<'a, 'f> Translator<'a, 'f> {
         self.module
             .func_type(index)
             .expect("validated code names function types where it must")
+    }
+
+    /// The struct or array type at `index` of the module's types.
+    fn object_type(&self, index: u32) -> ObjectTypeId {
+        self.module
+            .object_type(index)
+            .expect("validated code names struct and array types where it must")
     }
 
     fn type_of(&self, value: Value) -> Type {

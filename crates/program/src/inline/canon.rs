@@ -2,7 +2,7 @@
 
 use super::items::{CoreFunc, FuncItem, Trampoline, TypeItem};
 use super::{Frame, Inliner};
-use crate::ir::{ResourceOp, ResourceOpKind};
+use crate::ir::{ErrorContextOp, ErrorContextOpKind, ResourceOp, ResourceOpKind};
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::{CanonOptions, CoreCallee, Lift, Lower, StringEncoding};
 use mintage_environ::{FuncKey, LowerId, SigId, Signature};
@@ -35,11 +35,12 @@ impl<'p> Inliner<'p, '_> {
             CanonicalFunction::Lower { func_index, options } => {
                 let (options, _) = canon_options(frame, options)?;
                 let validated = self.validated_signature(frame)?;
+                let index64 = options.memory.is_some_and(|id| self.out.shape.memories[id].index64);
                 let trampoline = match frame.funcs[*func_index as usize] {
                     FuncItem::Import(import) => {
                         let ty = self.out.interface.import_funcs[import].ty;
                         let types = &self.out.interface.types;
-                        let signature = types.core_signature(types.func(ty), false, true);
+                        let signature = types.core_signature(types.func(ty), index64, true);
                         ensure!(
                             self.out.interface.signatures.find(&signature) == Some(validated),
                             "the lowered signature {signature} differs from the validator's (a bug in Mintage)"
@@ -52,7 +53,7 @@ impl<'p> Inliner<'p, '_> {
                     }
                     FuncItem::Lift(lift) => {
                         let types = &self.out.interface.types;
-                        let signature = types.core_signature(types.func(self.out.lifts[lift].ty), false, true);
+                        let signature = types.core_signature(types.func(self.out.lifts[lift].ty), index64, true);
                         ensure!(
                             self.out.interface.signatures.find(&signature) == Some(validated),
                             "the lowered signature {signature} differs from the validator's (a bug in Mintage)"
@@ -69,6 +70,13 @@ impl<'p> Inliner<'p, '_> {
             CanonicalFunction::ResourceNew { resource } => self.resource_op(frame, ResourceOpKind::New, *resource)?,
             CanonicalFunction::ResourceRep { resource } => self.resource_op(frame, ResourceOpKind::Rep, *resource)?,
             CanonicalFunction::ResourceDrop { resource } => self.resource_op(frame, ResourceOpKind::Drop, *resource)?,
+            CanonicalFunction::ErrorContextNew { options } => {
+                self.error_context_op(frame, ErrorContextOpKind::New, options)?;
+            }
+            CanonicalFunction::ErrorContextDebugMessage { options } => {
+                self.error_context_op(frame, ErrorContextOpKind::DebugMessage, options)?;
+            }
+            CanonicalFunction::ErrorContextDrop => self.error_context_op(frame, ErrorContextOpKind::Drop, &[])?,
             builtin => {
                 let sig = self.validated_signature(frame)?;
                 let what = format!("the canonical built-in `{}`", builtin_name(builtin));
@@ -100,6 +108,23 @@ impl<'p> Inliner<'p, '_> {
             domain: frame.domain,
         };
         self.push_trampoline(frame, Trampoline::Resource { op, sig }, sig);
+        Ok(())
+    }
+
+    /// A built-in on error contexts.
+    fn error_context_op(
+        &mut self,
+        frame: &mut Frame<'p>,
+        kind: ErrorContextOpKind,
+        options: &[CanonicalOption],
+    ) -> Result<()> {
+        let (options, _) = canon_options(frame, options)?;
+        let sig = self.validated_signature(frame)?;
+        self.push_trampoline(
+            frame,
+            Trampoline::ErrorContext(ErrorContextOp { kind, options, sig }),
+            sig,
+        );
         Ok(())
     }
 

@@ -1,35 +1,14 @@
 //! Errors of the parser and validator, with what to do about them.
 
+use mintage_environ::Printable;
 use wasmparser::WasmFeatures;
 
 /// Features that are not supported, with their usual name and the way to do without.
 const ADVICE: &[(WasmFeatures, &str, &str)] = &[
     (
-        WasmFeatures::RELAXED_SIMD,
-        "relaxed SIMD",
-        "compile without it (`-C target-feature=-relaxed-simd`, `-mno-relaxed-simd`)",
-    ),
-    (
-        WasmFeatures::THREADS,
-        "threads",
-        "compile without shared memory and atomics (`-C target-feature=-atomics`, no `-pthread`)",
-    ),
-    (
-        WasmFeatures::EXCEPTIONS,
-        "exceptions",
-        "compile without them (`panic = \"abort\"`, `-fno-exceptions`, no `setjmp`)",
-    ),
-    (
         WasmFeatures::LEGACY_EXCEPTIONS,
         "legacy exceptions",
-        "compile without them (`panic = \"abort\"`, `-fno-exceptions`)",
-    ),
-    (WasmFeatures::GC, "garbage collection", "compile for linear memory"),
-    (WasmFeatures::CUSTOM_PAGE_SIZES, "custom page sizes", "use 64 KiB pages"),
-    (
-        WasmFeatures::WIDE_ARITHMETIC,
-        "wide arithmetic",
-        "compile without it (`-C target-feature=-wide-arithmetic`)",
+        "compile for the final form of exceptions (`-mllvm -wasm-use-legacy-eh=false`) or without them",
     ),
     (WasmFeatures::STACK_SWITCHING, "stack switching", "compile without it"),
     (
@@ -42,7 +21,6 @@ const ADVICE: &[(WasmFeatures, &str, &str)] = &[
         "the threads of components",
         "use synchronous functions on one thread",
     ),
-    (WasmFeatures::CM_ERROR_CONTEXT, "error contexts", "use a string"),
     (
         WasmFeatures::CM_VALUES,
         "component values",
@@ -63,11 +41,22 @@ const SETTINGS: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::MEMORY64, "Config::wasm_memory64"),
     (WasmFeatures::TAIL_CALL, "Config::wasm_tail_call"),
     (WasmFeatures::FUNCTION_REFERENCES, "Config::wasm_function_references"),
+    (WasmFeatures::GC, "Config::wasm_gc"),
+    (WasmFeatures::RELAXED_SIMD, "Config::wasm_relaxed_simd"),
+    (WasmFeatures::WIDE_ARITHMETIC, "Config::wasm_wide_arithmetic"),
+    (WasmFeatures::THREADS, "Config::wasm_threads"),
+    (WasmFeatures::CUSTOM_PAGE_SIZES, "Config::wasm_custom_page_sizes"),
+    (WasmFeatures::EXCEPTIONS, "Config::wasm_exceptions"),
     (WasmFeatures::CM_IMPLEMENTS, "Config::wasm_component_model_implements"),
     (WasmFeatures::CM_MAP, "Config::wasm_component_model_map"),
     (
         WasmFeatures::CM_FIXED_LENGTH_LISTS,
         "Config::wasm_component_model_fixed_length_lists",
+    ),
+    (WasmFeatures::CM64, "Config::wasm_component_model_memory64"),
+    (
+        WasmFeatures::CM_ERROR_CONTEXT,
+        "Config::wasm_component_model_error_context",
     ),
 ];
 
@@ -85,7 +74,12 @@ const WORDS: &[(&str, WasmFeatures)] = &[
 
 /// The error of the parser or validator with its byte offset and, when a feature is missing, with advice.
 pub(crate) fn wasm_error(error: wasmparser::Error) -> anyhow::Error {
-    let mut message = format!("invalid component at byte {:#x}: {}", error.offset(), error.message());
+    // The validator's messages quote names of the component as they are.
+    let mut message = format!(
+        "invalid component at byte {:#x}: {}",
+        error.offset(),
+        Printable(error.message())
+    );
     let in_words = || WORDS.iter().find(|(words, _)| error.message().contains(words));
     let missing = error.missing_wasm_feature();
     if let Some(missing) = missing.or_else(|| in_words().map(|&(_, feature)| feature)) {
