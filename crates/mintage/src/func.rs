@@ -258,8 +258,11 @@ fn call_within<T, R>(
     let StoreOpaque { instances, handles, .. } = &mut store.opaque;
     let instance = &mut instances[number];
     instance.active = true;
-    let limiter = &mut store.host;
-    instance.lower_params(number, callee, params_abi, &mut words, handles, limiter, lower)?;
+    let host = HostSide {
+        handles,
+        limiter: &mut store.host,
+    };
+    instance.lower_params(number, callee, params_abi, &mut words, host, lower)?;
 
     store.call_lift(number, callee, &mut words)?;
 
@@ -292,6 +295,12 @@ fn call_within<T, R>(
     Ok(result)
 }
 
+/// What lowering needs of a store besides the instance.
+struct HostSide<'a> {
+    handles: &'a mut HostHandles,
+    limiter: &'a mut dyn GrowthLimiter,
+}
+
 impl StoreInstance {
     /// Lowers the parameters of a call. When this fails and no guest code trapped, the instance is as if nothing had
     /// happened (but for memory that the guest has allocated), so that it can be entered again.
@@ -302,8 +311,7 @@ impl StoreInstance {
         lift: LiftId,
         abi: CanonicalAbi,
         words: &mut [u64; LIFT_WORDS],
-        handles: &mut HostHandles,
-        limiter: &mut dyn GrowthLimiter,
+        host: HostSide<'_>,
         lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, Target<'_>) -> Result<()>,
     ) -> Result<()> {
         let StoreInstance {
@@ -324,9 +332,9 @@ impl StoreInstance {
             encoding: info.options.string_encoding,
         };
         let realloc = component.code().lift(lift).realloc;
-        let guest = Guest::new(runtime, info.options.domain, info.options.memory, realloc, limiter);
+        let guest = Guest::new(runtime, info.options.domain, info.options.memory, realloc, host.limiter);
         let mut cx = LowerContext::new(options, guest).with_handles(HandleContext {
-            host: handles,
+            host: host.handles,
             linked,
             instance: number as u32,
             domain: info.options.domain,

@@ -77,7 +77,7 @@ fn linked(engine: &Engine) -> Result<Vec<InstancePre<u32>>> {
 fn cycle(pre: &InstancePre<u32>, number: usize, kept: &mut Vec<Store<u32>>) -> Result<()> {
     let mut store = Store::new(pre.engine(), 0);
     let instance = pre.instantiate(&mut store)?;
-    if number % 7 != 0 {
+    if !number.is_multiple_of(7) {
         let run = instance.get_typed_func::<(u32,), (u32,)>(&mut store, "run")?;
         let n = (number % 101) as u32;
         match catch_unwind(AssertUnwindSafe(|| run.call(&mut store, (n,)))) {
@@ -85,7 +85,7 @@ fn cycle(pre: &InstancePre<u32>, number: usize, kept: &mut Vec<Store<u32>>) -> R
             Ok(Err(_)) | Err(_) => assert!((1..4).contains(&n), "only some calls fail"),
         }
     }
-    if number % 5 == 0 {
+    if number.is_multiple_of(5) {
         kept.push(store);
     }
     if kept.len() > 3 {
