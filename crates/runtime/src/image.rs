@@ -81,7 +81,7 @@ impl Image {
     /// # Errors
     ///
     /// When it leaves what the layout makes accessible, or the file.
-    pub fn of_artifact(artifact: &Arc<Artifact<FileMapping>>) -> Result<Image> {
+    pub(crate) fn of_artifact(artifact: &Arc<Artifact<FileMapping>>) -> Result<Image> {
         let metadata = artifact.metadata();
         let image = Image::new(
             &metadata.layout,
@@ -140,7 +140,7 @@ impl Image {
     /// # Errors
     ///
     /// When the system gives no memory.
-    pub fn after_starts(
+    pub(crate) fn after_starts(
         &self,
         layout: &SlabLayout,
         slab: &Slab,
@@ -195,12 +195,12 @@ impl Image {
     }
 
     /// The file whose parts are mapped, if there is one.
-    pub fn file(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn file(&self) -> Option<BorrowedFd<'_>> {
         self.source.mapping().file()
     }
 
     /// What the runs' file offsets count in.
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         match &self.source {
             Source::Artifact(artifact) => artifact.bytes(),
             Source::Kept(mapping) => mapping.as_ref(),
@@ -208,47 +208,47 @@ impl Image {
     }
 
     /// All parts that are not zero, in order.
-    pub fn runs(&self) -> &[ImageRun] {
+    pub(crate) fn runs(&self) -> &[ImageRun] {
         &self.runs
     }
 
     /// The parts that are mapped from [`file`](Self::file).
-    pub fn mapped(&self) -> &[ImageRun] {
+    pub(crate) fn mapped(&self) -> &[ImageRun] {
         &self.mapped
     }
 
     /// The parts that are copied.
-    pub fn copied(&self) -> &[ImageRun] {
+    pub(crate) fn copied(&self) -> &[ImageRun] {
         &self.copied
     }
 
     /// The accessible parts of a slab, in order.
-    pub fn accessible(&self) -> &[Range<usize>] {
+    pub(crate) fn accessible(&self) -> &[Range<usize>] {
         &self.accessible
     }
 
     /// The slab offsets of the domains' context pointers.
-    pub fn contexts(&self) -> &[usize] {
+    pub(crate) fn contexts(&self) -> &[usize] {
         &self.contexts
     }
 
     /// How large memories and tables are at the start.
-    pub fn sizes(&self) -> &Sizes {
+    pub(crate) fn sizes(&self) -> &Sizes {
         &self.sizes
     }
 
     /// The bytes of address space that a slab takes.
-    pub fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.size
     }
 
     /// Whether nothing is left of instantiation but taking a slab.
-    pub fn started(&self) -> bool {
+    pub(crate) fn started(&self) -> bool {
         self.started
     }
 
     /// About how many of the process's mappings a slab takes: a change of protection or file starts another.
-    pub fn mappings(&self) -> usize {
+    pub(crate) fn mappings(&self) -> usize {
         1 + 2 * self.accessible.len() + 2 * self.mapped.len()
     }
 }
