@@ -197,6 +197,7 @@ impl Code {
     /// # Panics
     ///
     /// When `id` is not a lift of this component.
+    #[inline]
     pub fn lift(&self, id: LiftId) -> &ResolvedLift {
         &self.lifts[id]
     }

@@ -204,6 +204,7 @@ impl Instance {
     /// # Panics
     ///
     /// When `id` is not a memory of this component.
+    #[inline]
     pub fn memory(&self, id: MemoryId) -> &[u8] {
         let (base, len) = self.memory_raw(id);
         // SAFETY: the memory is accessible, and guest code, which could write it, runs only in `call`, whose caller promises
@@ -216,6 +217,7 @@ impl Instance {
     /// # Panics
     ///
     /// When `id` is not a memory of this component.
+    #[inline]
     pub fn memory_mut(&mut self, id: MemoryId) -> &mut [u8] {
         let (base, len) = self.memory_raw(id);
         // SAFETY: as above, and the instance is borrowed mutably.
@@ -228,6 +230,7 @@ impl Instance {
     /// # Panics
     ///
     /// When `id` is not a memory of this component.
+    #[inline]
     pub fn memory_raw(&self, id: MemoryId) -> (NonNull<u8>, usize) {
         let memory = self.data().memory(id).expect("the memory is of this component");
         (

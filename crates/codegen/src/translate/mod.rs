@@ -70,6 +70,8 @@ struct Translator<'a, 'f> {
     locals: usize,
     /// The most operands so far.
     depth: usize,
+    /// Locals that the collector follows.
+    traced_locals: usize,
     /// What counts the operators, if fuel is to be consumed.
     meter: Option<fuel::Meter>,
 }
@@ -139,6 +141,7 @@ pub(crate) fn core_function(
         arguments: 0,
         locals: 0,
         depth: 0,
+        traced_locals: 0,
         meter: None,
     };
     translator.body(&body, entry, sig)?;

@@ -22,7 +22,7 @@ pub type Case = (&'static str, fn() -> Vec<u8>, Outcome);
 
 /// Compiles a component and checks what comes of it, and what that takes.
 pub fn check(name: &str, bytes: &[u8], expected: Outcome) {
-    let engine = Engine::new(Config::new().debug_verifier(false).wasm_gc(true)).unwrap();
+    let engine = Engine::new(Config::new().debug_verifier(false)).unwrap();
     let before = peak_memory();
     let start = Instant::now();
     let outcome = Component::new(&engine, bytes).map(drop);
