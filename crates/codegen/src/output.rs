@@ -4,6 +4,7 @@ use crate::abi;
 use anyhow::{Context as _, Result, bail};
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::ir::{ExternalName, Function, TrapCode, UserStackMap};
+use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::{
     CompiledCode, Final, FinalizedMachCallSite, FinalizedMachExceptionHandler, FinalizedMachReloc,
     FinalizedRelocTarget, MachSrcLoc,
@@ -100,7 +101,7 @@ pub(crate) fn copy_out(
     key: FuncKey,
     compiled: &CompiledCode,
     func: &Function,
-    preferred_alignment: u32,
+    isa: &dyn TargetIsa,
     address_map: bool,
 ) -> Result<CompiledFunction> {
     let buffer = &compiled.buffer;
@@ -119,6 +120,10 @@ pub(crate) fn copy_out(
         .collect();
     stack_maps.retain(|map| !map.slots.is_empty());
     stack_maps.sort_by_key(|map| map.return_offset);
+    let mut code = buffer.data().to_vec();
+    if isa.name() == "x64" {
+        make_traps_fast(&mut code, &traps);
+    }
     let addresses = if address_map {
         addresses(buffer.get_srclocs_sorted(), buffer.total_size())
     } else {
@@ -126,8 +131,8 @@ pub(crate) fn copy_out(
     };
     Ok(CompiledFunction {
         key,
-        code: buffer.data().to_vec(),
-        alignment: buffer.alignment.max(preferred_alignment),
+        code,
+        alignment: buffer.alignment.max(isa.function_alignment().preferred),
         loops: loops(&compiled.bb_starts, &compiled.bb_edges, buffer.total_size()),
         relocations,
         traps,
@@ -135,6 +140,23 @@ pub(crate) fn copy_out(
         stack_maps,
         addresses,
     })
+}
+
+/// Replaces the instructions of explicit traps in code for x86-64 by others that fault sooner under a hypervisor.
+///
+/// Hypervisors take the fault of the undefined instruction, `ud2`, to see whether it is one that they have to emulate.
+/// The fault of a privileged one, `hlt`, goes to the guest system's kernel at once. It takes one byte; `nop` fills the other.
+fn make_traps_fast(code: &mut [u8], traps: &[(u32, Trap)]) {
+    const UD2: [u8; 2] = [0x0f, 0x0b];
+    const HLT_NOP: [u8; 2] = [0xf4, 0x90];
+    for &(offset, _) in traps {
+        // Other instructions that trap, such as loads, do not start like that.
+        if let Some(place) = code.get_mut(offset as usize..).and_then(|rest| rest.first_chunk_mut())
+            && *place == UD2
+        {
+            *place = HLT_NOP;
+        }
+    }
 }
 
 /// The most bytes of a loop that are worth to be kept together.
@@ -288,5 +310,21 @@ mod tests {
         ];
         assert_eq!(addresses(&ranges, 40), expected);
         assert_eq!(addresses(&[], 10), []);
+    }
+
+    #[test]
+    fn explicit_traps_become_faults_that_are_soon_handled() {
+        // Only at a trap, and only whole: not the same bytes as part of another instruction, and not at the end.
+        let mut code = [0x0f, 0x0b, 0x90, 0x0f, 0x0b, 0x8b, 0x00, 0x0f];
+        make_traps_fast(
+            &mut code,
+            &[
+                (3, Trap::UnreachableCodeReached),
+                (5, Trap::MemoryOutOfBounds),
+                (7, Trap::StackOverflow),
+                (9, Trap::Interrupt),
+            ],
+        );
+        assert_eq!(code, [0x0f, 0x0b, 0x90, 0xf4, 0x90, 0x8b, 0x00, 0x0f]);
     }
 }

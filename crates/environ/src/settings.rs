@@ -63,7 +63,7 @@ impl Default for Features {
             memory64: true,
             tail_call: true,
             function_references: true,
-            gc: false,
+            gc: true,
             relaxed_simd: true,
             wide_arithmetic: true,
             threads: true,

@@ -152,8 +152,9 @@ impl Config {
         self
     }
 
-    /// Whether modules may use structs, arrays, 31-bit integers and casts; default: no. They have an object heap of a fixed size
-    /// ([`gc_heap_reservation`](Self::gc_heap_reservation)).
+    /// Whether modules may use structs, arrays, 31-bit integers and casts, with a garbage collector; default: yes. It needs
+    /// [`wasm_function_references`](Self::wasm_function_references). [`gc_heap_reservation`](Self::gc_heap_reservation) limits
+    /// how much objects take.
     pub fn wasm_gc(&mut self, enable: bool) -> &mut Self {
         self.tunables.features.gc = enable;
         self
