@@ -472,7 +472,7 @@ mod tests {
                 .find(|function| with(function))
                 .expect("there is one")
         }
-        fn program<'a, 'b>(written: &'a mut Written<'b>) -> &'a mut mintage_program::Program<'b> {
+        fn program<'a, 'b>(written: &'a mut Written<'b>) -> &'a mut Program<'b> {
             &mut written.imaged.linked.laid_out.program
         }
         let cases: &[(&str, Change)] = &[

@@ -199,6 +199,7 @@ impl<'a> Translator<'a, '_> {
             return self.plain_call(callee, arguments);
         }
         self.charge(handlers.len() * HANDLER_COST);
+        self.charge_live_references();
         let func = &mut *self.builder.func;
         let signature = match callee {
             Callee::Direct(callee) => func.dfg.ext_funcs[callee].signature,
@@ -233,6 +234,7 @@ impl<'a> Translator<'a, '_> {
 
     /// A call of what does not throw, or whose exceptions nothing here catches: its results.
     pub(super) fn plain_call(&mut self, callee: Callee, arguments: &[Value]) -> Values {
+        self.charge_live_references();
         let call = match callee {
             Callee::Direct(callee) => self.ins().call(callee, arguments),
             Callee::Indirect(signature, code) => self.ins().call_indirect(signature, code, arguments),
