@@ -396,7 +396,7 @@ fn explosions() {
         ),
         ("large structs", || large_structs(3_000), Fine),
         ("handlers of many calls", || handlers(2_000, 5_000), Error("split it")),
-        ("handlers of calls, fewer", || handlers(100, 5_000), Fine),
+        ("handlers of calls, fewer", || handlers(20, 2_000), Fine),
         ("constant objects of 100 MiB", || constant_objects(100 << 17), Fine),
         (
             "constant objects of more than the heap has",
