@@ -1,7 +1,7 @@
 //! [`InstanceData`]: what the runtime keeps of an instance beside its slab, and all access to what is in the slab.
 
 use crate::handles::Handles;
-use crate::image::Sizes;
+use crate::image::{HeapSize, Sizes};
 use crate::slab::Slab;
 use crate::{Code, HandleError, HostTable, Limits};
 use anyhow::{Result, ensure};
@@ -253,7 +253,8 @@ impl InstanceData {
                 .heaps()
                 .map(|(id, heap)| {
                     // SAFETY: the size slot is an aligned word of the head.
-                    (id, unsafe { self.size_slot(id, heap.size_slot).read() })
+                    let half = unsafe { self.size_slot(id, heap.size_slot).read() };
+                    HeapSize::new(id, heap, half)
                 })
                 .collect(),
         }

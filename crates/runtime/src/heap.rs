@@ -155,7 +155,8 @@ impl Heap<'_> {
             return Ok(());
         }
         let needed = (used + size).next_multiple_of(HeapLayout::FIRST);
-        let most = layout.capacity.min(self.data.limits.memory_bytes / 2) & !(HeapLayout::FIRST - 1);
+        let limit = self.data.limits.memory_bytes.saturating_sub(layout.static_size());
+        let most = layout.capacity.min(limit / 2) & !(HeapLayout::FIRST - 1);
         if needed > most {
             return Err(Trap::HeapExhausted);
         }

@@ -2,7 +2,7 @@
 
 use crate::data::{InstanceData, StoreWords};
 use crate::handles::MAX_HANDLES;
-use crate::image::Sizes;
+use crate::image::{HeapSize, Sizes};
 use crate::{Code, HostTable, Stopped, TrapReport, builtins};
 use anyhow::{Result, ensure};
 use mintage_environ::component::Initializer;
@@ -52,10 +52,10 @@ impl Limits {
                 self.table_entries
             );
         }
-        for &(id, half) in &sizes.heaps {
+        for &HeapSize { domain, fixed, half } in &sizes.heaps {
             ensure!(
-                half <= self.memory_bytes / 2,
-                "the object heap of {id:?} starts with two times {half:#x} bytes, more than the limit of {:#x}",
+                half <= self.memory_bytes.saturating_sub(fixed) / 2,
+                "the object heap of {domain:?} starts with {fixed:#x} and two times {half:#x} bytes, more than the limit of {:#x}",
                 self.memory_bytes
             );
         }
