@@ -1,7 +1,7 @@
 //! [`InstanceData`]: what the runtime keeps of an instance beside its slab, and all access to what is in the slab.
 
 use crate::handles::Handles;
-use crate::image::{Image, Sizes};
+use crate::image::{HeapSize, Image, Sizes};
 use crate::limits::{Ended, Growing, Growth};
 use crate::slab::Slab;
 use crate::{Code, HandleError, HostTable, Limits};
@@ -255,7 +255,8 @@ impl InstanceData {
                 .heaps()
                 .map(|(id, heap)| {
                     // SAFETY: the size slot is an aligned word of the head.
-                    (id, unsafe { self.size_slot(id, heap.size_slot).read() })
+                    let half = unsafe { self.size_slot(id, heap.size_slot).read() };
+                    HeapSize::new(id, heap, half)
                 })
                 .collect(),
         }

@@ -184,11 +184,12 @@ impl Heap<'_> {
 
     /// Growth of each half to `size` bytes.
     fn growth(&self, size: u64) -> Growth {
+        let fixed = self.layout.static_size();
         Growth {
             what: Growing::Heap(self.domain),
-            current: 2 * self.word(self.layout.size_slot),
-            desired: 2 * size,
-            maximum: 2 * self.layout.capacity,
+            current: fixed + 2 * self.word(self.layout.size_slot),
+            desired: fixed + 2 * size,
+            maximum: fixed + 2 * self.layout.capacity,
         }
     }
 

@@ -26,12 +26,30 @@ const MAX_KEPT_RUNS: usize = 128;
 /// The longest stretch of zeros that a run of the image after start functions takes in, so that there are fewer runs.
 const MAX_GAP: u64 = 32 << 10;
 
-/// The size of each memory in bytes, of each table in entries, and of each half of the object heaps in bytes.
+/// The size of each memory in bytes, of each table in entries, and of each object heap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sizes {
     pub memories: IndexVec<MemoryId, u64>,
     pub tables: IndexVec<TableId, u64>,
-    pub heaps: Vec<(DomainId, u64)>,
+    pub heaps: Vec<HeapSize>,
+}
+
+/// The bytes of an object heap that are accessible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeapSize {
+    pub domain: DomainId,
+    /// Of the objects that never move.
+    pub fixed: u64,
+    /// Of each half.
+    pub half: u64,
+}
+
+impl HeapSize {
+    /// The size of the heap of `domain` whose halves have `half` bytes each.
+    pub fn new(domain: DomainId, heap: &HeapLayout, half: u64) -> HeapSize {
+        let fixed = heap.static_size();
+        HeapSize { domain, fixed, half }
+    }
 }
 
 impl Sizes {
@@ -41,7 +59,10 @@ impl Sizes {
         Sizes {
             memories: layout.memories.values().map(|memory| memory.minimum).collect(),
             tables: tables.map(|table| u64::from(table.minimum)).collect(),
-            heaps: layout.heaps().map(|(id, heap)| (id, heap.minimum)).collect(),
+            heaps: layout
+                .heaps()
+                .map(|(id, heap)| HeapSize::new(id, heap, heap.minimum))
+                .collect(),
         }
     }
 }
@@ -343,19 +364,21 @@ fn accessible(layout: &SlabLayout, sizes: &Sizes) -> Vec<Range<usize>> {
         .memories
         .iter()
         .map(|(id, &size)| whole_pages(layout.memory_start(id), size));
-    let heaps = sizes.heaps.iter().flat_map(|&(id, size)| {
-        let heap = layout.domains[id].heap.as_ref();
-        let parts = heap.map(|heap| {
-            let start = layout.heap_start(id, heap);
-            let [first, second] = heap.halves().map(|half| whole_pages(start + half, size));
-            [
-                whole_pages(start + HeapLayout::FIRST, heap.static_size()),
-                first,
-                second,
-            ]
-        });
-        parts.into_iter().flatten()
-    });
+    let heaps = sizes.heaps.iter().flat_map(
+        |&HeapSize {
+             domain,
+             fixed,
+             half: size,
+         }| {
+            let heap = layout.domains[domain].heap.as_ref();
+            let parts = heap.map(|heap| {
+                let start = layout.heap_start(domain, heap);
+                let [first, second] = heap.halves().map(|half| whole_pages(start + half, size));
+                [whole_pages(start + HeapLayout::FIRST, fixed), first, second]
+            });
+            parts.into_iter().flatten()
+        },
+    );
     let mut parts: Vec<_> = tables
         .chain(heads)
         .chain(heaps)

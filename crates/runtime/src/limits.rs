@@ -2,7 +2,7 @@
 
 use crate::data::{Failure, InstanceData};
 use crate::handles::MAX_HANDLES;
-use crate::image::Sizes;
+use crate::image::{HeapSize, Sizes};
 use anyhow::{Error, Result};
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::{DomainId, MemoryId, TableId};
@@ -58,7 +58,7 @@ pub struct Growth {
 pub enum Growing {
     /// A memory.
     Memory(MemoryId),
-    /// The heap of a component instance's objects, with both of its halves.
+    /// The heap of a component instance's objects: those that never move, and both halves.
     Heap(DomainId),
     /// A table.
     Table(TableId),
@@ -86,7 +86,9 @@ impl Growth {
         let memories = layout.memories.iter().zip(sizes.memories.values());
         let memories = memories.map(move |((id, memory), &size)| start(Growing::Memory(id), size, memory.capacity));
         let heaps = layout.heaps().zip(&sizes.heaps);
-        let heaps = heaps.map(move |((id, heap), &(_, half))| start(Growing::Heap(id), 2 * half, 2 * heap.capacity));
+        let heaps = heaps.map(move |((id, heap), &HeapSize { fixed, half, .. })| {
+            start(Growing::Heap(id), fixed + 2 * half, fixed + 2 * heap.capacity)
+        });
         let tables = layout.tables.iter().zip(sizes.tables.values());
         let tables = tables.map(move |((id, table), &size)| start(Growing::Table(id), size, u64::from(table.maximum)));
         memories.chain(heaps).chain(tables)
