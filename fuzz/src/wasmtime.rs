@@ -1,0 +1,281 @@
+//! Wasmtime behind [`Oracle`].
+
+use ::wasmtime::component::{Component, Linker as ComponentLinker, Val as WasmtimeVal};
+use ::wasmtime::{
+    Config, Engine, Error, ExternRef, Instance, Linker, Module, Ref, Result, Store, StoreLimits, StoreLimitsBuilder, Val as WasmtimeCoreVal,
+};
+use anyhow::Context;
+use mintage::core::CoreVal;
+use mintage::{Trap, Val};
+use mintage_fuzzing::{
+    Compiled, CoreInstance, Echo, Echoed, Linked, MEMORY_LIMIT, Oracle, Shape, Stop, TABLE_LIMIT, module_name,
+};
+
+/// Wasmtime with all that Mintage may support.
+pub struct Wasmtime(Engine);
+
+impl Wasmtime {
+    /// An engine.
+    ///
+    /// # Errors
+    ///
+    /// When the settings contradict each other.
+    pub fn new() -> Result<Wasmtime> {
+        let mut config = Config::new();
+        config
+            .relaxed_simd_deterministic(true)
+            .wasm_custom_page_sizes(true)
+            .wasm_exceptions(true)
+            .wasm_extended_const(true)
+            .wasm_function_references(true)
+            .wasm_gc(true)
+            .wasm_memory64(true)
+            .wasm_multi_memory(true)
+            .wasm_tail_call(true)
+            .wasm_threads(true)
+            .wasm_wide_arithmetic(true)
+            .wasm_component_model_fixed_length_lists(true)
+            .wasm_component_model_map(true);
+        Ok(Wasmtime(Engine::new(&config)?))
+    }
+
+    fn run_echo(&self, echo: &Echo, values: &[Val]) -> Result<Echoed> {
+        let component = Component::new(&self.0, wat::parse_str(echo.text())?)?;
+        let mut linker = ComponentLinker::<Vec<WasmtimeVal>>::new(&self.0);
+        linker.root().func_new(Echo::HOST, |mut store, _, params, results| {
+            store.data_mut().push(params[0].clone());
+            results[0] = params[0].clone();
+            Ok(())
+        })?;
+        let mut store = Store::new(&self.0, Vec::new());
+        let instance = linker.instantiate(&mut store, &component)?;
+        let func = instance.get_func(&mut store, Echo::EXPORT).context("no such export")?;
+        let mut echoed = Echoed::default();
+        for value in values {
+            let mut results = [WasmtimeVal::Bool(false)];
+            let params = [to_wasmtime(value, &echo.shape)];
+            if let Err(error) = func.call(&mut store, &params, &mut results) {
+                echoed.stop = Some(stop(&error));
+                return Ok(echoed);
+            }
+            let seen = store.data_mut().pop().context("the host function was not called")?;
+            let [result] = results;
+            echoed.values.push([from_wasmtime(seen), from_wasmtime(result)]);
+        }
+        let freed = instance.get_typed_func::<(), (u32,)>(&mut store, Echo::FREED)?;
+        (echoed.freed,) = freed.call(&mut store, ())?;
+        Ok(echoed)
+    }
+}
+
+/// What an error of Wasmtime is. Both engines word a trap in the same way.
+fn stop(error: &Error) -> Stop {
+    let Some(trap) = error.downcast_ref::<::wasmtime::Trap>() else {
+        return Stop::Refused(format!("{error:#}"));
+    };
+    let text = trap.to_string();
+    let found = Trap::ALL.iter().find(|trap| trap.to_string() == text);
+    found.map_or(Stop::Refused(text), |&trap| Stop::Trap(trap))
+}
+
+impl Oracle for Wasmtime {
+    fn name(&self) -> String {
+        "Wasmtime".into()
+    }
+
+    fn compile(&self, linked: &Linked) -> Result<Box<dyn Compiled>, Stop> {
+        let modules = linked.modules.iter().map(|module| Module::new(&self.0, &module.bytes));
+        let modules = modules.collect::<Result<_>>().map_err(|error| stop(&error))?;
+        Ok(Box::new(Modules(modules)))
+    }
+
+    fn echo(&self, echo: &Echo, values: &[Val]) -> Result<Echoed, Stop> {
+        self.run_echo(echo, values).map_err(|error| stop(&error))
+    }
+}
+
+/// Compiled modules.
+struct Modules(Vec<Module>);
+
+impl Compiled for Modules {
+    fn instantiate(&self) -> Result<Box<dyn CoreInstance>, Stop> {
+        let engine = self.0[0].engine();
+        let limits = StoreLimitsBuilder::new().memory_size(MEMORY_LIMIT).table_elements(TABLE_LIMIT);
+        let mut store = Store::new(engine, limits.build());
+        store.limiter(|limits| limits);
+        let mut linker = Linker::new(engine);
+        let mut instances = Vec::new();
+        for (index, module) in self.0.iter().enumerate() {
+            let mut instantiate = || {
+                let instance = linker.instantiate(&mut store, module)?;
+                linker.instance(&mut store, &module_name(index), instance)?;
+                Ok(instance)
+            };
+            instances.push(instantiate().map_err(|error| stop(&error))?);
+        }
+        Ok(Box::new(Live { store, instances }))
+    }
+}
+
+/// Instances of modules.
+struct Live {
+    store: Store<StoreLimits>,
+    instances: Vec<Instance>,
+}
+
+impl CoreInstance for Live {
+    fn call(&mut self, module: usize, name: &str, args: &[CoreVal]) -> Result<Vec<CoreVal>, Stop> {
+        let func = self.instances[module].get_func(&mut self.store, name);
+        let func = func.expect("the module exports the function");
+        let args = args.iter().map(|&arg| to_core(&mut self.store, arg)).collect::<Result<Vec<_>>>();
+        let args = args.map_err(|error| stop(&error))?;
+        let mut results = vec![WasmtimeCoreVal::I32(0); func.ty(&self.store).results().len()];
+        match func.call(&mut self.store, &args, &mut results) {
+            Ok(()) => Ok(results.iter().map(|value| from_core(&mut self.store, value)).collect()),
+            Err(error) => Err(stop(&error)),
+        }
+    }
+
+    fn global(&mut self, module: usize, name: &str) -> CoreVal {
+        let global = self.instances[module].get_global(&mut self.store, name);
+        let value = global.expect("the module exports the global").get(&mut self.store);
+        from_core(&mut self.store, &value)
+    }
+
+    fn memory(&mut self, module: usize, name: &str) -> Vec<u8> {
+        let memory = self.instances[module].get_memory(&mut self.store, name);
+        memory.expect("the module exports the memory").data(&self.store).to_vec()
+    }
+}
+
+fn to_core(store: &mut Store<StoreLimits>, value: CoreVal) -> Result<WasmtimeCoreVal> {
+    Ok(match value {
+        CoreVal::I32(value) => value.into(),
+        CoreVal::I64(value) => value.into(),
+        CoreVal::F32(bits) => WasmtimeCoreVal::F32(bits),
+        CoreVal::F64(bits) => WasmtimeCoreVal::F64(bits),
+        CoreVal::V128(bits) => WasmtimeCoreVal::V128(bits.into()),
+        CoreVal::FuncRef(_) => WasmtimeCoreVal::FuncRef(None),
+        CoreVal::ExternRef(None) => WasmtimeCoreVal::ExternRef(None),
+        CoreVal::ExternRef(Some(number)) => ExternRef::new(store, number)?.into(),
+        other => ::wasmtime::bail!("bodies pass no value like {other:?}"),
+    })
+}
+
+fn from_core(store: &mut Store<StoreLimits>, value: &WasmtimeCoreVal) -> CoreVal {
+    match value {
+        WasmtimeCoreVal::I32(value) => CoreVal::I32(*value),
+        WasmtimeCoreVal::I64(value) => CoreVal::I64(*value),
+        WasmtimeCoreVal::F32(bits) => CoreVal::F32(*bits),
+        WasmtimeCoreVal::F64(bits) => CoreVal::F64(*bits),
+        WasmtimeCoreVal::V128(bits) => CoreVal::V128(bits.as_u128()),
+        WasmtimeCoreVal::ExternRef(value) => CoreVal::ExternRef(value.and_then(|value| {
+            let number = value.data(&*store).ok().flatten();
+            number.and_then(|number| number.downcast_ref::<u32>().copied())
+        })),
+        other => CoreVal::FuncRef(other.ref_().is_some_and(|value| !Ref::is_null(&value)).into()),
+    }
+}
+
+/// A value of the type as Wasmtime has it: with types of their own for what are lists and tuples to Mintage's hosts.
+fn to_wasmtime(value: &Val, shape: &Shape) -> WasmtimeVal {
+    let all = |values: &[Val], shape: &Shape| values.iter().map(|value| to_wasmtime(value, shape)).collect();
+    let payload = |value: &Option<Box<Val>>, shape: Option<&Shape>| {
+        let pair = value.as_ref().zip(shape);
+        pair.map(|(value, shape)| Box::new(to_wasmtime(value, shape)))
+    };
+    match (value, shape) {
+        (Val::List(values), Shape::List(element)) => WasmtimeVal::List(all(values, element)),
+        (Val::Tuple(values), Shape::FixedList(element, _)) => WasmtimeVal::FixedLengthList(all(values, element)),
+        (Val::List(values), Shape::Map(key, payload)) => {
+            let key = Shape::Primitive(key);
+            let entry = |value: &Val| match value {
+                Val::Tuple(pair) => (to_wasmtime(&pair[0], &key), to_wasmtime(&pair[1], payload)),
+                other => unreachable!("an entry of a map is a pair, not {other:?}"),
+            };
+            WasmtimeVal::Map(values.iter().map(entry).collect())
+        }
+        (Val::Tuple(values), Shape::Tuple(fields)) => {
+            let values = values.iter().zip(fields);
+            WasmtimeVal::Tuple(values.map(|(value, shape)| to_wasmtime(value, shape)).collect())
+        }
+        (Val::Record(values), Shape::Record(fields)) => {
+            let values = values.iter().zip(fields);
+            WasmtimeVal::Record(
+                values
+                    .map(|((name, value), shape)| (name.clone(), to_wasmtime(value, shape)))
+                    .collect(),
+            )
+        }
+        (Val::Variant(name, value), Shape::Variant(cases)) => {
+            let case = name.strip_prefix('f').and_then(|number| number.parse::<usize>().ok());
+            let shape = case.and_then(|case| cases[case].as_ref());
+            WasmtimeVal::Variant(name.clone(), payload(value, shape))
+        }
+        (Val::Option(value), Shape::Option(shape)) => WasmtimeVal::Option(payload(value, Some(shape))),
+        (Val::Result(value), Shape::Result(ok, error)) => WasmtimeVal::Result(match value {
+            Ok(value) => Ok(payload(value, ok.as_deref())),
+            Err(value) => Err(payload(value, error.as_deref())),
+        }),
+        (value, _) => plain_to_wasmtime(value),
+    }
+}
+
+/// A value without parts.
+fn plain_to_wasmtime(value: &Val) -> WasmtimeVal {
+    match value {
+        Val::Bool(value) => WasmtimeVal::Bool(*value),
+        Val::S8(value) => WasmtimeVal::S8(*value),
+        Val::U8(value) => WasmtimeVal::U8(*value),
+        Val::S16(value) => WasmtimeVal::S16(*value),
+        Val::U16(value) => WasmtimeVal::U16(*value),
+        Val::S32(value) => WasmtimeVal::S32(*value),
+        Val::U32(value) => WasmtimeVal::U32(*value),
+        Val::S64(value) => WasmtimeVal::S64(*value),
+        Val::U64(value) => WasmtimeVal::U64(*value),
+        Val::Float32(value) => WasmtimeVal::Float32(*value),
+        Val::Float64(value) => WasmtimeVal::Float64(*value),
+        Val::Char(value) => WasmtimeVal::Char(*value),
+        Val::String(value) => WasmtimeVal::String(value.clone()),
+        Val::Enum(name) => WasmtimeVal::Enum(name.clone()),
+        Val::Flags(names) => WasmtimeVal::Flags(names.clone()),
+        other => unreachable!("{other:?} is not of its type"),
+    }
+}
+
+/// A value as Mintage has it.
+fn from_wasmtime(value: WasmtimeVal) -> Val {
+    let all = |values: Vec<WasmtimeVal>| values.into_iter().map(from_wasmtime).collect();
+    let payload = |value: Option<Box<WasmtimeVal>>| value.map(|value| Box::new(from_wasmtime(*value)));
+    match value {
+        WasmtimeVal::Bool(value) => Val::Bool(value),
+        WasmtimeVal::S8(value) => Val::S8(value),
+        WasmtimeVal::U8(value) => Val::U8(value),
+        WasmtimeVal::S16(value) => Val::S16(value),
+        WasmtimeVal::U16(value) => Val::U16(value),
+        WasmtimeVal::S32(value) => Val::S32(value),
+        WasmtimeVal::U32(value) => Val::U32(value),
+        WasmtimeVal::S64(value) => Val::S64(value),
+        WasmtimeVal::U64(value) => Val::U64(value),
+        WasmtimeVal::Float32(value) => Val::Float32(value),
+        WasmtimeVal::Float64(value) => Val::Float64(value),
+        WasmtimeVal::Char(value) => Val::Char(value),
+        WasmtimeVal::String(value) => Val::String(value),
+        WasmtimeVal::Enum(name) => Val::Enum(name),
+        WasmtimeVal::Flags(names) => Val::Flags(names),
+        WasmtimeVal::List(values) => Val::List(all(values)),
+        WasmtimeVal::Tuple(values) | WasmtimeVal::FixedLengthList(values) => Val::Tuple(all(values)),
+        WasmtimeVal::Map(entries) => {
+            let entries = entries.into_iter();
+            Val::List(entries.map(|(key, value)| Val::Tuple(all(vec![key, value]))).collect())
+        }
+        WasmtimeVal::Record(fields) => {
+            let fields = fields.into_iter();
+            Val::Record(fields.map(|(name, value)| (name, from_wasmtime(value))).collect())
+        }
+        WasmtimeVal::Variant(name, value) => Val::Variant(name, payload(value)),
+        WasmtimeVal::Option(value) => Val::Option(payload(value)),
+        WasmtimeVal::Result(value) => Val::Result(value.map(payload).map_err(payload)),
+        other => unreachable!("no echo has a value like {other:?}"),
+    }
+}
