@@ -83,17 +83,19 @@ impl Metadata {
             memory_reservation,
             memory_guard,
             table_reservation,
+            gc_heap_reservation,
             debug_verifier: _,
             address_map,
             interruptible,
             core_exports,
             // What was accepted is compiled, and is machine code like other.
-            proposals: _,
+            features: _,
         } = expected;
         let actual = &self.tunables;
         same("memory_reservation", &actual.memory_reservation, memory_reservation)?;
         same("memory_guard", &actual.memory_guard, memory_guard)?;
         same("table_reservation", &actual.table_reservation, table_reservation)?;
+        same("gc_heap_reservation", &actual.gc_heap_reservation, gc_heap_reservation)?;
         same("address_map", &actual.address_map, address_map)?;
         same("interruptible", &actual.interruptible, interruptible)?;
         same("core_exports", &actual.core_exports, core_exports)

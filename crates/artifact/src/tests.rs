@@ -432,6 +432,13 @@ fn hosts_that_differ_are_refused() {
             },
         ),
         (
+            "gc_heap_reservation",
+            Tunables {
+                gc_heap_reservation: 1,
+                ..default.clone()
+            },
+        ),
+        (
             "address_map",
             Tunables {
                 address_map: !default.address_map,

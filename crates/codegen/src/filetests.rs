@@ -172,6 +172,7 @@ fn set(tunables: &mut Tunables, setting: &str) -> Result<()> {
         "memory_reservation" => tunables.memory_reservation = value.parse()?,
         "memory_guard" => tunables.memory_guard = value.parse()?,
         "table_reservation" => tunables.table_reservation = value.parse()?,
+        "gc_heap_reservation" => tunables.gc_heap_reservation = value.parse()?,
         "interruptible" => tunables.interruptible = value.parse()?,
         "opt_level" if value == "none" => tunables.opt_level = OptLevel::None,
         _ => bail!("unknown setting `{setting}`"),

@@ -23,6 +23,13 @@ fn write_layout(layout: &SlabLayout, out: &mut String) -> Result<()> {
     for (id, domain) in layout.domains.iter() {
         let (start, ctx, end) = (domain.start, domain.ctx, domain.end);
         writeln!(out, "  {id:?} {start:#x}..{end:#x}, ctx {ctx:#x}")?;
+        if let Some(heap) = &domain.heap {
+            let (offset, minimum, capacity) = (heap.offset, heap.minimum, heap.capacity);
+            writeln!(
+                out,
+                "    object heap ctx{offset:+#x}, {minimum} to {capacity} bytes twice"
+            )?;
+        }
         for (table, place) in layout.tables.iter().filter(|(_, place)| place.domain == id) {
             let (offset, minimum, maximum) = (place.offset, place.minimum, place.maximum);
             writeln!(out, "    {table:?} ctx{offset:+#x}, {minimum} to {maximum} entries")?;

@@ -9,7 +9,7 @@ use crate::link::Linked;
 use anyhow::{Context, Result, bail, ensure};
 use mintage_artifact::PAGE;
 use mintage_environ::FuncEntry;
-use mintage_environ::layout::HeadSlot;
+use mintage_environ::layout::{HeadSlot, HeapLayout};
 use mintage_program::Const;
 use std::collections::BTreeMap;
 
@@ -104,6 +104,7 @@ pub(crate) fn build(linked: Linked<'_>) -> Result<Imaged<'_>> {
     write_tables(&mut image, &linked)?;
     write_globals(&mut image, &linked)?;
     write_lengths(&mut image, &linked.laid_out)?;
+    write_heaps(&mut image, &linked.laid_out)?;
     Ok(Imaged { linked, image })
 }
 
@@ -202,6 +203,24 @@ fn write_lengths(image: &mut Image, laid_out: &LaidOut<'_>) -> Result<()> {
     for (&slot, length) in data.chain(elems) {
         let length = u32::try_from(length).context("a segment has 2^32 bytes or entries or more")?;
         image.write(layout.slot_start(slot), &length.to_le_bytes())?;
+    }
+    Ok(())
+}
+
+/// The words of each object heap: the initial objects are in its first half.
+fn write_heaps(image: &mut Image, laid_out: &LaidOut<'_>) -> Result<()> {
+    let LaidOut { program, layout } = laid_out;
+    for shape in &program.shape.heaps {
+        let domain = shape.domain;
+        let heap = layout.domains[domain].heap.as_ref();
+        let heap = heap.with_context(|| format!("the object heap of {domain:?} has no place"))?;
+        for (offset, word) in [
+            (heap.next_slot, HeapLayout::FIRST + shape.initial),
+            (heap.limit_slot, HeapLayout::FIRST + heap.minimum),
+            (heap.size_slot, heap.minimum),
+        ] {
+            image.write(layout.slot_start(HeadSlot { domain, offset }), &word.to_le_bytes())?;
+        }
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use crate::link::PlacedFunction;
 use anyhow::{Context, Result, bail, ensure};
 use mintage_artifact::{Artifact, Check, NO_ADDRESS, PAGE};
 use mintage_codegen::{RelocationKind, RelocationTarget};
-use mintage_environ::layout::HeadSlot;
+use mintage_environ::layout::{HeadSlot, HeapLayout};
 use mintage_environ::{FuncEntry, KeyTable, ValType};
 use mintage_program::Const;
 use std::collections::BTreeMap;
@@ -174,6 +174,19 @@ fn verify_image(artifact: &Read<'_>, keys: KeyTable<'_>, written: &Written<'_>) 
     }
     for memory in layout.memories.values() {
         check.claim(slot(memory.domain, memory.size_slot), &memory.minimum.to_le_bytes())?;
+    }
+    for heap in &program.shape.heaps {
+        let place = layout.domains[heap.domain].heap.as_ref();
+        let place = place.with_context(|| format!("{:?} has no object heap", heap.domain))?;
+        let first = HeapLayout::FIRST;
+        let words = [
+            (place.next_slot, first + heap.initial),
+            (place.limit_slot, first + place.minimum),
+            (place.size_slot, place.minimum),
+        ];
+        for (offset, word) in words {
+            check.claim(slot(heap.domain, offset), &word.to_le_bytes())?;
+        }
     }
     for (id, global) in program.globals.iter() {
         let bytes = const_bytes(&global.init, keys)?;

@@ -51,7 +51,9 @@ macro_rules! builtins {
             TableCopy table_copy(dst_table: I32, src_table: I32, dst: I64, src: I64, len: I64) -> TrapCode;
             /// Copies `len` entries from element segment `elem` at `src` to table `table` at `dst`.
             TableInit table_init(table: I32, elem: I32, dst: I64, src: I32, len: I32) -> TrapCode;
-            /// Copies `len` bytes between addresses that the adapter has checked, as in all that follow.
+            /// A reference to `size` bytes for a new object in the heap of `domain`, behind what machine code could allocate itself.
+            HeapAllocate heap_allocate(domain: I32, size: I64) -> Fallible(I32);
+            /// Copies `len` bytes between addresses that the adapter has checked, as in the copies that follow.
             CopyBytes copy_bytes(dst: I64, src: I64, len: I64) -> Nothing;
             /// Copies UTF-8.
             CopyUtf8 copy_utf8(dst: I64, src: I64, len: I64) -> TrapCode;

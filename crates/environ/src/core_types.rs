@@ -1,7 +1,6 @@
-//! Core WebAssembly types, and the interner of signatures.
+//! Core WebAssembly types: of values, and of what references refer to.
 
-use crate::{Index, SigId};
-use indexmap::IndexSet;
+use crate::{ObjectTypeId, SigId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -10,8 +9,70 @@ use std::fmt;
 pub enum HeapType {
     /// Any function.
     Func,
+    /// Nothing, among functions.
+    NoFunc,
     /// Any host value.
     Extern,
+    /// Nothing, among host values.
+    NoExtern,
+    /// Any exception.
+    Exn,
+    /// Nothing, among exceptions.
+    NoExn,
+    /// Any value of the guest's own: an object or a 31-bit integer.
+    Any,
+    /// Any value that can be compared with `ref.eq`.
+    Eq,
+    /// A 31-bit integer.
+    I31,
+    /// Any struct.
+    Struct,
+    /// Any array.
+    Array,
+    /// Nothing, among values of the guest's own.
+    None,
+    /// What a module defines.
+    Concrete(TypeId),
+}
+
+/// A type that core modules define; types that are equal have one number, whichever modules define them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum TypeId {
+    /// A function type.
+    Func(SigId),
+    /// A struct or array type.
+    Object(ObjectTypeId),
+}
+
+impl HeapType {
+    /// Whether all of its values are functions: [`FuncEntry`] words, which no collector follows.
+    pub const fn is_function(self) -> bool {
+        matches!(
+            self,
+            HeapType::Func | HeapType::NoFunc | HeapType::Concrete(TypeId::Func(_))
+        )
+    }
+}
+
+impl fmt::Display for HeapType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            HeapType::Func => "func",
+            HeapType::NoFunc => "nofunc",
+            HeapType::Extern => "extern",
+            HeapType::NoExtern => "noextern",
+            HeapType::Exn => "exn",
+            HeapType::NoExn => "noexn",
+            HeapType::Any => "any",
+            HeapType::Eq => "eq",
+            HeapType::I31 => "i31",
+            HeapType::Struct => "struct",
+            HeapType::Array => "array",
+            HeapType::None => "none",
+            HeapType::Concrete(TypeId::Func(id)) => return write!(f, "{id:?}"),
+            HeapType::Concrete(TypeId::Object(id)) => return write!(f, "{id:?}"),
+        })
+    }
 }
 
 /// A reference type.
@@ -75,6 +136,17 @@ impl ValType {
     }
 }
 
+impl fmt::Display for RefType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            RefType::FUNC => f.write_str("funcref"),
+            RefType::EXTERN => f.write_str("externref"),
+            RefType { nullable: true, heap } => write!(f, "(ref null {heap})"),
+            RefType { nullable: false, heap } => write!(f, "(ref {heap})"),
+        }
+    }
+}
+
 impl fmt::Display for ValType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -83,110 +155,8 @@ impl fmt::Display for ValType {
             ValType::F32 => "f32",
             ValType::F64 => "f64",
             ValType::V128 => "v128",
-            ValType::Ref(RefType {
-                nullable: true,
-                heap: HeapType::Func,
-            }) => "funcref",
-            ValType::Ref(RefType {
-                nullable: true,
-                heap: HeapType::Extern,
-            }) => "externref",
-            ValType::Ref(RefType {
-                nullable: false,
-                heap: HeapType::Func,
-            }) => "(ref func)",
-            ValType::Ref(RefType {
-                nullable: false,
-                heap: HeapType::Extern,
-            }) => "(ref extern)",
+            ValType::Ref(ty) => return ty.fmt(f),
         })
-    }
-}
-
-/// The type of a core function.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct Signature {
-    /// Parameter types.
-    pub params: Box<[ValType]>,
-    /// Result types.
-    pub results: Box<[ValType]>,
-}
-
-impl Signature {
-    /// A signature from slices.
-    pub fn new(params: &[ValType], results: &[ValType]) -> Self {
-        Self {
-            params: params.into(),
-            results: results.into(),
-        }
-    }
-
-    /// The 8-byte words of an argument array that carries the parameters in and the results out.
-    pub fn array_words(&self) -> usize {
-        let words = |types: &[ValType]| types.iter().map(|ty| ty.words()).sum::<usize>();
-        words(&self.params).max(words(&self.results))
-    }
-}
-
-impl fmt::Display for Signature {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let list = |f: &mut fmt::Formatter<'_>, types: &[ValType]| {
-            f.write_str("(")?;
-            for (i, ty) in types.iter().enumerate() {
-                write!(f, "{}{ty}", if i == 0 { "" } else { ", " })?;
-            }
-            f.write_str(")")
-        };
-        list(f, &self.params)?;
-        f.write_str(" -> ")?;
-        list(f, &self.results)
-    }
-}
-
-/// All core signatures of a program, each once.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Signatures(IndexSet<Signature>);
-
-impl Signatures {
-    /// The number of `signature`, which is added when it is new.
-    pub fn intern(&mut self, signature: Signature) -> SigId {
-        SigId::from_u32(self.0.insert_full(signature).0 as u32)
-    }
-
-    /// The number of `signature`, when it was interned.
-    pub fn find(&self, signature: &Signature) -> Option<SigId> {
-        self.0.get_index_of(signature).map(|i| SigId::from_u32(i as u32))
-    }
-
-    /// The signature with this number, or `None` for a number that was never given out.
-    pub fn get(&self, id: SigId) -> Option<&Signature> {
-        self.0.get_index(id.index())
-    }
-
-    /// All signatures in order of their numbers.
-    pub fn iter(&self) -> impl Iterator<Item = (SigId, &Signature)> {
-        self.0
-            .iter()
-            .enumerate()
-            .map(|(i, sig)| (SigId::from_u32(i as u32), sig))
-    }
-
-    /// How many there are.
-    pub fn len(&self) -> usize {
-        self.0.len()
-    }
-
-    /// Whether there are none.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-}
-
-impl std::ops::Index<SigId> for Signatures {
-    type Output = Signature;
-
-    fn index(&self, id: SigId) -> &Signature {
-        &self.0[id.index()]
     }
 }
 

@@ -72,8 +72,10 @@ indices! {
     ElemId("elem");
     /// A function in the index space of one core module (imports first).
     FuncIndex("f");
-    /// An interned core function signature. Table entries hold this number plus one.
+    /// A core function type: a signature, and where it stands among its subtypes. Table entries hold this number plus one.
     SigId("sig");
+    /// A struct or array type of the program.
+    ObjectTypeId("object");
     /// A host function that the root component imports, in order of its import declarations.
     ImportId("import");
     /// A host import lowered with one set of canonical options.

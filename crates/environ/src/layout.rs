@@ -1,7 +1,7 @@
 //! The slab layout: where everything of a component instance lies, computed once, here, and read by everyone else.
 //!
 //! ```text
-//! one domain:  [ tables ... | guard | segment lengths, globals, sizes | control block ]  ctx -> [ main memory + guard ][ memory ... ]
+//! one domain:  [ object heap | guard | tables ... | guard | segment lengths, globals, sizes | control block ]  ctx -> [ main memory + guard ][ memory ... ]
 //! a slab:      [ domain 0 ][ domain 1 ] ...
 //! ```
 //!
@@ -20,8 +20,10 @@ pub const REGION_ALIGN: u64 = 64 << 10;
 const HEAD_GUARD: u64 = REGION_ALIGN;
 /// The most entries that a table may start with: 2^24 entries of 8 bytes are 128 MiB of image.
 const MAX_TABLE_MINIMUM: u64 = 1 << 24;
-/// What a domain's tables and head may take together, so that each is within `i32` of `ctx`.
+/// What a domain's object heap, tables and head may take together, so that each is within `i32` of `ctx`.
 const MAX_BELOW_CTX: u64 = 1 << 31;
+/// The most address space of one object heap, so that tables have room beside it.
+const MAX_HEAP: u64 = 1 << 30;
 /// The most address space of one slab: a sixteenth of the 47 bits that hosts have.
 const MAX_SLAB: u64 = 1 << 43;
 
@@ -62,6 +64,15 @@ pub struct GlobalShape {
     pub ty: ValType,
 }
 
+/// What the program says of a domain's object heap.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeapShape {
+    /// The domain that it belongs to.
+    pub domain: DomainId,
+    /// Bytes of the objects that stand in it at the start, from [`HeapLayout::FIRST`] on: a multiple of 8.
+    pub initial: u64,
+}
+
 /// Everything that takes room in a slab.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Shape {
@@ -73,6 +84,8 @@ pub struct Shape {
     pub tables: IndexVec<TableId, TableShape>,
     /// All globals that need storage.
     pub globals: IndexVec<GlobalId, GlobalShape>,
+    /// The object heaps of the domains whose code can allocate, at most one for each, in order of domains.
+    pub heaps: Vec<HeapShape>,
     /// The domain of each data segment with a run-time length.
     pub data: IndexVec<DataId, DomainId>,
     /// The domain of each element segment with a run-time length.
@@ -90,6 +103,47 @@ pub struct DomainLayout {
     pub ctx: u64,
     /// Slab offset behind the domain's last guard.
     pub end: u64,
+    /// Its object heap, if its code can allocate.
+    pub heap: Option<HeapLayout>,
+}
+
+/// Where a domain's object heap lies.
+///
+/// A reference to an object is its offset from the start of the heap, so that null, which is 0, and the first fields behind it
+/// lie in the inaccessible bytes up to [`FIRST`](Self::FIRST): an access to them faults. Behind these are two halves of equal
+/// size. Objects lie in one of them, and a collection moves those that are reachable to the other.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HeapLayout {
+    /// Offset of its first byte from `ctx`.
+    pub offset: i32,
+    /// Bytes of each half that are accessible at the start.
+    pub minimum: u64,
+    /// Bytes that each half can grow to.
+    pub capacity: u64,
+    /// Offset from `ctx` of the 8-byte word that holds the reference that the next object gets.
+    pub next_slot: i32,
+    /// Offset from `ctx` of the 8-byte word that holds the offset from the start of the heap that objects must not go beyond
+    /// without asking the runtime.
+    pub limit_slot: i32,
+    /// Offset from `ctx` of the 8-byte word that holds how many bytes of each half are accessible.
+    pub size_slot: i32,
+}
+
+impl HeapLayout {
+    /// The first reference: the bytes below it are never accessible.
+    pub const FIRST: u64 = REGION_ALIGN;
+    /// What each object's size and place are a multiple of.
+    pub const ALIGN: u64 = 8;
+
+    /// The first reference in each half.
+    pub fn halves(&self) -> [u64; 2] {
+        [Self::FIRST, Self::FIRST + self.capacity]
+    }
+
+    /// Bytes from the start of the heap to its end.
+    pub fn span(&self) -> u64 {
+        Self::FIRST + 2 * self.capacity
+    }
 }
 
 /// Where a memory lies.
@@ -231,7 +285,7 @@ impl SlabLayout {
         let members = Members::of(shape);
         let mut position = 0;
         for (id, &main_memory) in shape.domains.iter() {
-            let domain = layout.place_domain(shape, position, main_memory, &members[id])?;
+            let domain = layout.place_domain(shape, position, main_memory, &members[id], tunables)?;
             position = domain.end;
             ensure!(
                 position <= MAX_SLAB,
@@ -249,7 +303,8 @@ impl SlabLayout {
         shape: &Shape,
         start: u64,
         main_memory: Option<MemoryId>,
-        members: &Members,
+        members: &Members<'_>,
+        tunables: &Tunables,
     ) -> Result<DomainLayout> {
         let mut head = Head(ControlBlock::SIZE as u64);
         for &id in &members.memories {
@@ -267,6 +322,12 @@ impl SlabLayout {
         for &id in &members.elems {
             self.elem_lengths[id].offset = head.take(4)?;
         }
+        let mut heap = members.heap.map(|shape| heap_layout(shape, tunables)).transpose()?;
+        if let Some(heap) = &mut heap {
+            heap.next_slot = head.take(8)?;
+            heap.limit_slot = head.take(8)?;
+            heap.size_slot = head.take(8)?;
+        }
 
         let head_size = align_up(head.0, REGION_ALIGN);
         let mut below = head_size + if members.tables.is_empty() { 0 } else { HEAD_GUARD };
@@ -277,6 +338,15 @@ impl SlabLayout {
                 "the tables of one component instance need more than {MAX_BELOW_CTX:#x} bytes; reduce `Config::table_reservation`"
             );
             self.tables[id].offset = -(below as i64) as i32;
+        }
+        if let Some(heap) = &mut heap {
+            below += HEAD_GUARD + heap.span();
+            ensure!(
+                below <= MAX_BELOW_CTX,
+                "the object heap and the tables of one component instance need more than {MAX_BELOW_CTX:#x} bytes; reduce \
+                 `Config::gc_heap_reservation` or `Config::table_reservation`"
+            );
+            heap.offset = -(below as i64) as i32;
         }
 
         let ctx = start + below;
@@ -291,7 +361,20 @@ impl SlabLayout {
             head: ctx - head_size,
             ctx,
             end,
+            heap,
         })
+    }
+
+    /// Slab offset of the first byte of a domain's object heap.
+    pub fn heap_start(&self, domain: DomainId, heap: &HeapLayout) -> u64 {
+        self.domains[domain].ctx.wrapping_add_signed(i64::from(heap.offset))
+    }
+
+    /// The object heaps, and whose they are.
+    pub fn heaps(&self) -> impl Iterator<Item = (DomainId, &HeapLayout)> {
+        self.domains
+            .iter()
+            .filter_map(|(id, domain)| Some((id, domain.heap.as_ref()?)))
     }
 
     /// Slab offset of byte 0 of a memory.
@@ -365,6 +448,11 @@ impl SlabLayout {
         for (id, elem) in self.elem_lengths.iter() {
             slot(elem.domain, elem.offset, 4, Region::ElemLength(id))?;
         }
+        for (id, heap) in self.heaps() {
+            for offset in [heap.next_slot, heap.limit_slot, heap.size_slot] {
+                slot(id, offset, 8, Region::HeapWord(id))?;
+            }
+        }
         for (id, memory) in self.memories.iter() {
             let domain = &self.domains[memory.domain];
             ensure!(
@@ -391,6 +479,19 @@ impl SlabLayout {
             );
             regions.push((start, size, Region::Table(id)));
         }
+        for (id, heap) in self.heaps() {
+            let domain = &self.domains[id];
+            let start = self.heap_start(id, heap);
+            ensure!(
+                heap.minimum <= heap.capacity && heap.minimum % REGION_ALIGN == 0 && heap.capacity % REGION_ALIGN == 0,
+                "the object heap of {id:?} exceeds its reservation"
+            );
+            ensure!(
+                start >= domain.start && start + heap.span() < domain.head && heap.span() < 1 << 31,
+                "the object heap of {id:?} leaves its domain"
+            );
+            regions.push((start, heap.span(), Region::Heap(id)));
+        }
         regions.sort_unstable_by_key(|&(start, size, _)| (start, size));
         for pair in regions.windows(2) {
             ensure!(
@@ -415,6 +516,8 @@ enum Region {
     Global(GlobalId),
     DataLength(DataId),
     ElemLength(ElemId),
+    Heap(DomainId),
+    HeapWord(DomainId),
 }
 
 impl fmt::Display for Region {
@@ -428,13 +531,16 @@ impl fmt::Display for Region {
             Region::Global(id) => write!(f, "{id:?}"),
             Region::DataLength(id) => write!(f, "length of {id:?}"),
             Region::ElemLength(id) => write!(f, "length of {id:?}"),
+            Region::Heap(id) => write!(f, "object heap of {id:?}"),
+            Region::HeapWord(id) => write!(f, "a word of the object heap of {id:?}"),
         }
     }
 }
 
 /// The members of each domain, in order.
 #[derive(Default)]
-struct Members {
+struct Members<'s> {
+    heap: Option<&'s HeapShape>,
     memories: Vec<MemoryId>,
     tables: Vec<TableId>,
     globals: Vec<GlobalId>,
@@ -442,9 +548,9 @@ struct Members {
     elems: Vec<ElemId>,
 }
 
-impl Members {
-    fn of(shape: &Shape) -> IndexVec<DomainId, Members> {
-        let mut domains: IndexVec<DomainId, Members> = shape.domains.keys().map(|_| Members::default()).collect();
+impl<'s> Members<'s> {
+    fn of(shape: &'s Shape) -> IndexVec<DomainId, Members<'s>> {
+        let mut domains: IndexVec<DomainId, Members<'s>> = shape.domains.keys().map(|_| Members::default()).collect();
         shape
             .memories
             .iter()
@@ -465,6 +571,10 @@ impl Members {
             .elems
             .iter()
             .for_each(|(id, &domain)| domains[domain].elems.push(id));
+        shape
+            .heaps
+            .iter()
+            .for_each(|heap| domains[heap.domain].heap = Some(heap));
         domains
     }
 }
@@ -472,7 +582,8 @@ impl Members {
 fn memory_layout(id: MemoryId, memory: &MemoryShape, tunables: &Tunables) -> Result<MemoryLayout> {
     let page_size = 1u64 << memory.page_size_log2;
     let bytes = |pages: u64| pages.checked_mul(page_size);
-    let limit = if memory.index64 { 1 << 48 } else { 1 << 32 };
+    // No memory is larger than a slab can be; neither is its guard. Sums of the two cannot overflow then.
+    let limit = if memory.index64 { MAX_SLAB } else { 1 << 32 };
     let reservation = align_up(tunables.memory_reservation.min(limit), REGION_ALIGN);
     let minimum = bytes(memory.minimum).filter(|&minimum| minimum <= reservation);
     let Some(minimum) = minimum else {
@@ -489,7 +600,7 @@ fn memory_layout(id: MemoryId, memory: &MemoryShape, tunables: &Tunables) -> Res
         .unwrap_or(u64::MAX)
         .min(reservation)
         .max(minimum);
-    let reserved = reservation + align_up(tunables.memory_guard, REGION_ALIGN);
+    let reserved = reservation + align_up(tunables.memory_guard.min(MAX_SLAB), REGION_ALIGN);
     Ok(MemoryLayout {
         domain: memory.domain,
         offset: 0,
@@ -518,6 +629,28 @@ fn table_layout(id: TableId, table: &TableShape, tunables: &Tunables) -> Result<
         maximum: maximum as u32,
         capacity: (maximum as u32).max(1).next_power_of_two(),
         index64: table.index64,
+        size_slot: 0,
+    })
+}
+
+fn heap_layout(shape: &HeapShape, tunables: &Tunables) -> Result<HeapLayout> {
+    let reservation = u64::from(tunables.gc_heap_reservation).min(MAX_HEAP);
+    // At least what makes sense of a heap: a few objects in each half.
+    let capacity = (reservation.saturating_sub(HeapLayout::FIRST) / 2 / REGION_ALIGN).max(1) * REGION_ALIGN;
+    let minimum = align_up(shape.initial + 1, REGION_ALIGN);
+    ensure!(
+        minimum <= capacity,
+        "the objects that a component instance starts with take {} bytes, more than half of `Config::gc_heap_reservation` ({} \
+         bytes)",
+        shape.initial,
+        tunables.gc_heap_reservation
+    );
+    Ok(HeapLayout {
+        offset: 0,
+        minimum,
+        capacity,
+        next_slot: 0,
+        limit_slot: 0,
         size_slot: 0,
     })
 }
@@ -563,6 +696,44 @@ mod tests {
         assert_eq!(layout.tables[TableId::from_u32(0)].capacity, 8);
         assert!(!layout.memories[main].needs_check(0x7fff_fff0, 8));
         assert!(layout.memories[main].needs_check(0x8000_0000, 1));
+    }
+
+    #[test]
+    fn heaps_lie_below_tables_within_their_reservation() {
+        let mut shape = Shape::default();
+        shape.domains.push(None);
+        let id = shape.domains.push(None);
+        shape.heaps.push(HeapShape {
+            domain: id,
+            initial: REGION_ALIGN,
+        });
+        shape.tables.push(TableShape {
+            domain: id,
+            minimum: 3,
+            maximum: None,
+            index64: false,
+        });
+        for (reservation, capacity) in [
+            (1 << 20, 7 * REGION_ALIGN),
+            (u32::MAX, (MAX_HEAP - REGION_ALIGN * 2) / 2),
+        ] {
+            let tunables = Tunables {
+                gc_heap_reservation: reservation,
+                ..Tunables::default()
+            };
+            let layout = SlabLayout::compute(&shape, &tunables).unwrap();
+            assert_eq!(layout.domains[DomainId::from_u32(0)].heap, None);
+            let heap = layout.domains[id].heap.as_ref().unwrap();
+            assert_eq!((heap.minimum, heap.capacity), (2 * REGION_ALIGN, capacity));
+            let end = layout.heap_start(id, heap) + heap.span();
+            assert!(end < layout.table_start(TableId::from_u32(0)));
+        }
+        let tunables = Tunables {
+            gc_heap_reservation: 1 << 16,
+            ..Tunables::default()
+        };
+        let error = SlabLayout::compute(&shape, &tunables).unwrap_err().to_string();
+        assert!(error.contains("gc_heap_reservation"), "{error}");
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod key_table;
 pub mod layout;
 mod printable;
 mod settings;
+mod signatures;
 mod target;
 mod trap;
 
@@ -22,11 +23,12 @@ pub mod component;
 
 pub use builtin::Builtin;
 pub use control::{ControlBlock, ExitRecord, HostImport, control_offsets, exit_offsets, host_import_offsets};
-pub use core_types::{FuncEntry, HeapType, RefType, Signature, Signatures, ValType};
+pub use core_types::{FuncEntry, HeapType, RefType, TypeId, ValType};
 pub use index::*;
 pub use key::FuncKey;
 pub use key_table::{KeyTable, KeyTableBuilder, KeyTableError};
 pub use printable::Printable;
-pub use settings::{OptLevel, Proposals, Tunables};
+pub use settings::{Features, OptLevel, Tunables};
+pub use signatures::{Signature, Signatures};
 pub use target::Target;
 pub use trap::Trap;

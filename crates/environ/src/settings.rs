@@ -14,15 +14,44 @@ pub enum OptLevel {
     SpeedAndSize,
 }
 
-/// Proposals for the component model that are accepted besides what is settled (Explainer.md, "Gated Features").
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Proposals {
-    /// `implements` on imports and exports.
+/// Features of the core language and of the component model that are accepted besides core WebAssembly 2.0 and the settled,
+/// synchronous component model. A field is here when the whole pipeline supports the feature; finished proposals are on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Features {
+    /// Fixed-width SIMD (part of 2.0, but can be turned off).
+    pub simd: bool,
+    /// More than one memory in a module.
+    pub multi_memory: bool,
+    /// Arithmetic in constant expressions.
+    pub extended_const: bool,
+    /// Memories and tables with 64-bit indexes.
+    pub memory64: bool,
+    /// Calls that replace the caller.
+    pub tail_call: bool,
+    /// References to functions of a known type, and references that cannot be null.
+    pub function_references: bool,
+    /// `implements` on imports and exports of components (Explainer.md, "Gated Features").
     pub implements: bool,
-    /// `map<k, v>`.
+    /// `map<k, v>` in components.
     pub map: bool,
-    /// `list<t, n>`.
+    /// `list<t, n>` in components.
     pub fixed_length_lists: bool,
+}
+
+impl Default for Features {
+    fn default() -> Self {
+        Self {
+            simd: true,
+            multi_memory: true,
+            extended_const: true,
+            memory64: true,
+            tail_call: true,
+            function_references: true,
+            implements: false,
+            map: false,
+            fixed_length_lists: false,
+        }
+    }
 }
 
 /// Settings that machine code and layout depend on.
@@ -30,13 +59,15 @@ pub struct Proposals {
 pub struct Tunables {
     /// How hard the code generator tries.
     pub opt_level: OptLevel,
-    /// Bytes of address space that a 32-bit memory can grow into; 4 GiB at most are used.
+    /// Bytes of address space that a memory can grow into; 32-bit memories use 4 GiB at most.
     pub memory_reservation: u64,
     /// Bytes of inaccessible address space behind each memory. An access whose reach lies within reservation and guard
     /// needs no bounds check.
     pub memory_guard: u64,
     /// Entries that a table can grow to when it declares no smaller maximum.
     pub table_reservation: u32,
+    /// Bytes of address space of each object heap; 1 GiB at most are used. Objects take at most half of it at a time.
+    pub gc_heap_reservation: u32,
     /// Whether the code generator checks its own input (slow; for tests and fuzzing).
     pub debug_verifier: bool,
     /// Whether code carries the map from code offsets to byte offsets of the component, for backtraces.
@@ -46,7 +77,7 @@ pub struct Tunables {
     /// Whether every export of every core instance is kept reachable and listed (for the `.wast` runner).
     pub core_exports: bool,
     /// Which components are accepted.
-    pub proposals: Proposals,
+    pub features: Features,
 }
 
 impl Default for Tunables {
@@ -56,11 +87,12 @@ impl Default for Tunables {
             memory_reservation: 4 << 30,
             memory_guard: 2 << 30,
             table_reservation: 1 << 20,
+            gc_heap_reservation: 512 << 20,
             debug_verifier: cfg!(debug_assertions),
             address_map: true,
             interruptible: false,
             core_exports: false,
-            proposals: Proposals::default(),
+            features: Features::default(),
         }
     }
 }

@@ -103,6 +103,10 @@ traps! {
     44 BorrowsRemain "borrow handles still remain at the end of the call";
     /// The handle table of a component instance has as many entries as it can have, or as the host has memory for.
     45 HandleTableFull "resource table has no free keys";
+    /// The objects that are reachable leave no room for another one in their heap.
+    50 HeapExhausted "object heap exhausted";
+    /// An object is larger than a heap can ever be.
+    51 AllocationTooLarge "allocation size too large";
 }
 
 impl fmt::Display for Trap {

@@ -40,9 +40,9 @@ impl Config {
         self
     }
 
-    /// Bytes of address space that a memory can grow into; default: 4 GiB, which is the most that is used.
+    /// Bytes of address space that a memory can grow into; default: 4 GiB, which is the most that 32-bit memories use.
     ///
-    /// With less, memory accesses are checked explicitly where the guard is too small, and growth past it fails.
+    /// With less, accesses to 32-bit memories are checked explicitly where the guard is too small, and growth past it fails.
     pub fn memory_reservation(&mut self, bytes: u64) -> &mut Self {
         self.tunables.memory_reservation = bytes;
         self
@@ -57,6 +57,13 @@ impl Config {
     /// Entries that a table can grow to when it declares no smaller maximum; default: 2^20.
     pub fn table_reservation(&mut self, entries: u32) -> &mut Self {
         self.tunables.table_reservation = entries;
+        self
+    }
+
+    /// Bytes of address space of each component instance's heap of exceptions and other objects, if its code can make any;
+    /// default: 512 MiB, and at most 1 GiB are used. Objects take at most half of it at a time.
+    pub fn gc_heap_reservation(&mut self, bytes: u32) -> &mut Self {
+        self.tunables.gc_heap_reservation = bytes;
         self
     }
 
@@ -105,21 +112,58 @@ impl Config {
         self
     }
 
+    /// Whether modules may use fixed-width SIMD; default: yes.
+    pub fn wasm_simd(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.simd = enable;
+        self
+    }
+
+    /// Whether modules may have more than one memory; default: yes.
+    pub fn wasm_multi_memory(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.multi_memory = enable;
+        self
+    }
+
+    /// Whether constant expressions may add, subtract and multiply integers; default: yes.
+    pub fn wasm_extended_const(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.extended_const = enable;
+        self
+    }
+
+    /// Whether memories and tables may have 64-bit indexes; default: yes. Accesses to such memories are checked explicitly, and
+    /// [`memory_reservation`](Self::memory_reservation) is what they can grow to.
+    pub fn wasm_memory64(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.memory64 = enable;
+        self
+    }
+
+    /// Whether functions may call others in their own place (`return_call` and `return_call_indirect`); default: yes.
+    pub fn wasm_tail_call(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.tail_call = enable;
+        self
+    }
+
+    /// Whether modules may refer to functions of a known type (`call_ref`), and have references that are never null; default: yes.
+    pub fn wasm_function_references(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.function_references = enable;
+        self
+    }
+
     /// Whether components may say which interface an import or export `implements`; default: no.
     pub fn wasm_component_model_implements(&mut self, enable: bool) -> &mut Self {
-        self.tunables.proposals.implements = enable;
+        self.tunables.features.implements = enable;
         self
     }
 
     /// Whether components may use `map<k, v>`; default: no. To the host it is a `list<tuple<k, v>>`.
     pub fn wasm_component_model_map(&mut self, enable: bool) -> &mut Self {
-        self.tunables.proposals.map = enable;
+        self.tunables.features.map = enable;
         self
     }
 
     /// Whether components may use `list<t, n>`, lists of fixed length; default: no. To the host it is a tuple of `n` times `t`.
     pub fn wasm_component_model_fixed_length_lists(&mut self, enable: bool) -> &mut Self {
-        self.tunables.proposals.fixed_length_lists = enable;
+        self.tunables.features.fixed_length_lists = enable;
         self
     }
 

@@ -34,20 +34,8 @@ impl CoreVal {
             (CoreVal::F32(bits), ValType::F32) => u64::from(bits),
             (CoreVal::F64(bits), ValType::F64) => bits,
             (CoreVal::V128(bits), ValType::V128) => return Ok([bits as u64, (bits >> 64) as u64]),
-            (
-                CoreVal::FuncRef(0),
-                ValType::Ref(RefType {
-                    nullable: true,
-                    heap: HeapType::Func,
-                }),
-            ) => 0,
-            (
-                CoreVal::ExternRef(None),
-                ValType::Ref(RefType {
-                    nullable: true,
-                    heap: HeapType::Extern,
-                }),
-            ) => 0,
+            (CoreVal::FuncRef(0), ValType::Ref(RefType { nullable: true, heap })) if heap.is_function() => 0,
+            (CoreVal::ExternRef(None), ValType::Ref(RefType { nullable: true, heap })) if !heap.is_function() => 0,
             (
                 CoreVal::ExternRef(Some(number)),
                 ValType::Ref(RefType {
@@ -68,12 +56,8 @@ impl CoreVal {
             ValType::F32 => CoreVal::F32(word as u32),
             ValType::F64 => CoreVal::F64(word),
             ValType::V128 => CoreVal::V128(u128::from(words[0]) | u128::from(words[1]) << 64),
-            ValType::Ref(RefType {
-                heap: HeapType::Func, ..
-            }) => CoreVal::FuncRef(word),
-            ValType::Ref(RefType {
-                heap: HeapType::Extern, ..
-            }) => CoreVal::ExternRef(word.checked_sub(1).map(|number| number as u32)),
+            ValType::Ref(ty) if ty.heap.is_function() => CoreVal::FuncRef(word),
+            ValType::Ref(_) => CoreVal::ExternRef(word.checked_sub(1).map(|number| number as u32)),
         }
     }
 }

@@ -40,7 +40,7 @@ impl StoreLimitsBuilder {
         Self::default()
     }
 
-    /// Bytes that each memory may have. Growth past it fails in the guest; an instance that starts with more is an error.
+    /// Bytes that each memory may have, and each heap of objects. Growth past it fails in the guest; an instance that starts with more is an error.
     pub fn memory_size(mut self, bytes: usize) -> Self {
         self.0.memory_size = bytes as u64;
         self
@@ -65,7 +65,7 @@ impl StoreLimitsBuilder {
         self
     }
 
-    /// Memories that all instances of the store may have together. With [`memory_size`](Self::memory_size), this bounds the
+    /// Memories that all instances of the store may have together, heaps of objects among them. With [`memory_size`](Self::memory_size), this bounds the
     /// memory that its guests can take.
     pub fn memories(mut self, memories: usize) -> Self {
         self.0.memories = memories;
@@ -103,7 +103,12 @@ impl StoreLimits {
         Ok(Used {
             // Their numbers are 32-bit.
             instances: add("instances", used.instances, 1, self.instances.min(u32::MAX as usize))?,
-            memories: add("memories", used.memories, layout.memories.len(), self.memories)?,
+            memories: add(
+                "memories",
+                used.memories,
+                layout.memories.len() + layout.heaps().count(),
+                self.memories,
+            )?,
             tables: add("tables", used.tables, layout.tables.len(), self.tables)?,
         })
     }

@@ -4,7 +4,7 @@ use crate::ir::{Const, Program, ResourceOpKind};
 use mintage_environ::component::{
     CanonOptions, CoreCallee, CoreItem, Export, Import, Initializer, Resource, StringEncoding,
 };
-use mintage_environ::{CoreInstanceId, FuncKey};
+use mintage_environ::{CoreInstanceId, FuncKey, RefType};
 use std::fmt::{self, Display, Formatter};
 
 /// Values of one segment that are written out; of longer ones only this many.
@@ -166,6 +166,10 @@ impl Program<'_> {
                 table.domain,
                 limits(table.minimum, table.maximum)
             )?;
+            match init.element {
+                RefType::FUNC => {}
+                element => write!(f, " of {element}")?,
+            }
             match init.fill {
                 Const::Null => writeln!(f)?,
                 fill => writeln!(f, " filled with {fill}")?,
@@ -202,9 +206,9 @@ impl Program<'_> {
                 list(f, "elems", elems)?;
             }
             writeln!(f)?;
-            for (func, key) in instance.imported_funcs.iter().enumerate() {
-                match key {
-                    FuncKey::LowerImport(id) if *id == crate::CoreInstance::NEVER_CALLED => {
+            for (func, callee) in instance.imported_funcs.iter().enumerate() {
+                match callee.key {
+                    FuncKey::LowerImport(id) if id == crate::CoreInstance::NEVER_CALLED => {
                         writeln!(f, "  f{func} = never called")?;
                     }
                     key => writeln!(f, "  f{func} = {key}")?,

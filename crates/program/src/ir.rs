@@ -4,7 +4,7 @@ use mintage_environ::component::{CanonOptions, ComponentInterface, CoreCallee, L
 use mintage_environ::layout::Shape;
 use mintage_environ::{
     AdapterId, CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, FuncTypeId, GlobalId, IndexVec, LowerId,
-    MemoryId, ModuleId, ResourceId, ResourceOpId, SigId, Signature, TableId, ValType,
+    MemoryId, ModuleId, RefType, ResourceId, ResourceOpId, SigId, Signature, TableId, TypeId, ValType,
 };
 
 /// A component as a closed world: every core instance, every import resolved, only the host's functions open.
@@ -17,7 +17,7 @@ pub struct Program<'a> {
     pub instances: IndexVec<CoreInstanceId, CoreInstance>,
     /// Memories, tables, globals and run-time segments of all domains: the input of the slab layout.
     pub shape: Shape,
-    /// What is in each table at the start, apart from null. Parallel to `shape.tables`.
+    /// The type of each table's entries, and what is in it at the start. Parallel to `shape.tables`.
     pub tables: IndexVec<TableId, TableInit>,
     /// Mutability and initial value of each global. Parallel to `shape.globals`.
     pub globals: IndexVec<GlobalId, Global>,
@@ -44,9 +44,9 @@ pub struct Program<'a> {
 
 /// A core module as it stands in the binary, with its types interned.
 pub struct Module<'a> {
-    /// The module's type index space: the signature of each function type.
-    pub types: Vec<SigId>,
-    /// Signature of every function, imports first.
+    /// The module's type index space.
+    pub types: Vec<TypeId>,
+    /// Type of every function, imports first, as the module declares it: an imported function can be of a subtype.
     pub funcs: IndexVec<FuncIndex, SigId>,
     /// How many functions are imported.
     pub imported_funcs: u32,
@@ -56,6 +56,16 @@ pub struct Module<'a> {
     pub names: Vec<(FuncIndex, &'a str)>,
     /// The module's own name, if the name section gives one.
     pub name: Option<&'a str>,
+}
+
+impl Module<'_> {
+    /// The function type at `index` of the module's type index space; `None` when another type or none stands there.
+    pub fn func_type(&self, index: u32) -> Option<SigId> {
+        match self.types.get(index as usize) {
+            Some(&TypeId::Func(sig)) => Some(sig),
+            _ => None,
+        }
+    }
 }
 
 /// The body of a function.
@@ -73,9 +83,9 @@ pub struct CoreInstance {
     pub module: ModuleId,
     /// The component instance that it belongs to: its `ctx`.
     pub domain: DomainId,
-    /// What each imported function is; functions behind these are the instance's own. A host function that no reachable
-    /// code calls has no number and stands as [`NEVER_CALLED`](Self::NEVER_CALLED).
-    pub imported_funcs: Vec<FuncKey>,
+    /// What each imported function is, with its own type; functions behind these are the instance's own. A host function that
+    /// no reachable code calls has no number and stands as [`NEVER_CALLED`](Self::NEVER_CALLED).
+    pub imported_funcs: Vec<CoreCallee>,
     /// The module's memory index space.
     pub memories: Vec<MemoryId>,
     /// The module's table index space.
@@ -93,11 +103,14 @@ impl CoreInstance {
     /// The number that stands for an imported function which nothing reachable calls.
     pub const NEVER_CALLED: LowerId = LowerId::from_u32(u32::MAX);
 
-    /// The key of function `func` of this instance, which has the number `id`.
-    pub fn func_key(&self, id: CoreInstanceId, func: FuncIndex) -> FuncKey {
+    /// Function `func` of this instance of `module`, which has the number `id`: its key, and the type that it was defined with.
+    pub fn callee(&self, id: CoreInstanceId, module: &Module<'_>, func: FuncIndex) -> CoreCallee {
         match self.imported_funcs.get(func.as_u32() as usize) {
-            Some(&key) => key,
-            None => FuncKey::CoreFunc { instance: id, func },
+            Some(&callee) => callee,
+            None => CoreCallee {
+                key: FuncKey::CoreFunc { instance: id, func },
+                sig: module.funcs[func],
+            },
         }
     }
 }
@@ -179,6 +192,8 @@ pub struct Global {
 /// The initial contents of a table.
 #[derive(Clone, Debug)]
 pub struct TableInit {
+    /// The type of its entries.
+    pub element: RefType,
     /// What every entry holds before segments are applied.
     pub fill: Const,
     /// Whether reachable code, an export to the host or a run-time initializer can change the table or its size.

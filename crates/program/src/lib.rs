@@ -20,7 +20,8 @@ mod verify;
 
 use anyhow::Result;
 use mintage_environ::component::ComponentInterface;
-use mintage_environ::{Proposals, Tunables};
+use mintage_environ::{Features, Tunables};
+use wasmparser::WasmFeatures;
 
 pub use ir::*;
 pub use verify::verify;
@@ -32,7 +33,7 @@ pub use verify::verify;
 /// When the bytes are not a valid component, when the component uses something that is not supported, or when it exceeds
 /// a limit. The message says what, where, and what to do.
 pub fn build<'a>(bytes: &'a [u8], tunables: &Tunables) -> Result<Program<'a>> {
-    let parsed = parse::parse(bytes, tunables.proposals)?;
+    let parsed = parse::parse(bytes, tunables.features)?;
     let inlined = inline::inline(&parsed, tunables)?;
     let program = reach::reach(parsed, inlined)?;
     if cfg!(debug_assertions) {
@@ -46,26 +47,39 @@ pub fn build<'a>(bytes: &'a [u8], tunables: &Tunables) -> Result<Program<'a>> {
 ///
 /// # Errors
 ///
-/// When the bytes are not a valid component of the supported [`features`].
+/// When the bytes are not a valid component of the supported features.
 pub fn interface(bytes: &[u8]) -> Result<ComponentInterface> {
     let tunables = Tunables::default();
-    let parsed = parse::parse(bytes, tunables.proposals)?;
+    let parsed = parse::parse(bytes, tunables.features)?;
     Ok(inline::inline(&parsed, &tunables)?.interface)
 }
 
-/// The WebAssembly features that are supported: what the validator accepts.
-pub fn features(proposals: Proposals) -> wasmparser::WasmFeatures {
-    let Proposals {
+/// The same features in the parser's terms: what the validator accepts is exactly what is supported and turned on.
+pub fn wasm_features(features: Features) -> WasmFeatures {
+    let Features {
+        simd,
+        multi_memory,
+        extended_const,
+        memory64,
+        tail_call,
+        function_references,
         implements,
         map,
         fixed_length_lists,
-    } = proposals;
-    let mut features = wasmparser::WasmFeatures::WASM2
-        .union(wasmparser::WasmFeatures::MULTI_MEMORY)
-        .union(wasmparser::WasmFeatures::EXTENDED_CONST)
-        .union(wasmparser::WasmFeatures::COMPONENT_MODEL);
-    features.set(wasmparser::WasmFeatures::CM_IMPLEMENTS, implements);
-    features.set(wasmparser::WasmFeatures::CM_MAP, map);
-    features.set(wasmparser::WasmFeatures::CM_FIXED_LENGTH_LISTS, fixed_length_lists);
-    features
+    } = features;
+    let mut accepted = WasmFeatures::WASM2.union(WasmFeatures::COMPONENT_MODEL);
+    for (feature, on) in [
+        (WasmFeatures::SIMD, simd),
+        (WasmFeatures::MULTI_MEMORY, multi_memory),
+        (WasmFeatures::EXTENDED_CONST, extended_const),
+        (WasmFeatures::MEMORY64, memory64),
+        (WasmFeatures::TAIL_CALL, tail_call),
+        (WasmFeatures::FUNCTION_REFERENCES, function_references),
+        (WasmFeatures::CM_IMPLEMENTS, implements),
+        (WasmFeatures::CM_MAP, map),
+        (WasmFeatures::CM_FIXED_LENGTH_LISTS, fixed_length_lists),
+    ] {
+        accepted.set(feature, on);
+    }
+    accepted
 }

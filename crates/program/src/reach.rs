@@ -9,6 +9,7 @@ use crate::ir::{Adapter, Const, CoreInstance, ImageElems, Program, ResourceOp, R
 use crate::parse::{Parsed, Use};
 use anyhow::{Result, bail};
 use mintage_environ::component::{CanonOptions, CoreCallee, CoreItem, Initializer, InterfaceType, Lower, Resource};
+use mintage_environ::layout::HeapShape;
 use mintage_environ::{
     AdapterId, CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, Index, IndexVec, LowerId, MemoryId,
     Printable, ResourceId, ResourceOpId, SigId, TableId,
@@ -26,6 +27,7 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
     walk.run()?;
     walk.check_supported()?;
     let main_memories = walk.main_memories();
+    let heaps = walk.heaps();
     let Walk {
         functions,
         trampolines,
@@ -67,6 +69,7 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
     let mut reachable: Vec<FuncKey> = reachable.chain(resource_ops.keys().map(FuncKey::Resource)).collect();
     reachable.sort_unstable();
     inlined.shape.domains = main_memories;
+    inlined.shape.heaps = heaps;
     let calls = Calls {
         lowers,
         adapters,
@@ -136,6 +139,8 @@ struct Walk<'w, 'a> {
     tables: IndexVec<TableId, TableUse>,
     named_data: IndexVec<CoreInstanceId, BitSet>,
     named_elems: IndexVec<CoreInstanceId, BitSet>,
+    /// Component instances whose code needs an object heap.
+    heaps: BTreeSet<DomainId>,
 }
 
 /// Why something is reachable.
@@ -172,6 +177,7 @@ impl<'w, 'a> Walk<'w, 'a> {
             tables: inlined.tables.keys().map(|_| TableUse::default()).collect(),
             named_data: sets(|state, _| state.data.len()),
             named_elems: sets(|state, _| state.elems.len()),
+            heaps: BTreeSet::new(),
         }
     }
 
@@ -260,7 +266,8 @@ impl<'w, 'a> Walk<'w, 'a> {
         let facts = &module.facts[(func.as_u32() - module.ir.imported_funcs) as usize];
         let from = From::Function(instance, func);
         for &callee in &facts.functions {
-            self.key(core.func_key(instance, FuncIndex::from_u32(callee)), from);
+            let callee = core.callee(instance, &module.ir, FuncIndex::from_u32(callee));
+            self.key(callee.key, from);
         }
         for fact in &facts.uses {
             match *fact {
@@ -268,6 +275,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 Use::TableWrite(table) => self.table(core.tables[table as usize], true),
                 Use::Data(segment) => _ = self.named_data[instance].insert(segment),
                 Use::Element(segment) => self.elem(instance, segment as usize, from),
+                Use::Heap => _ = self.heaps.insert(core.domain),
             }
         }
     }
@@ -330,7 +338,7 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
         let inlined = self.inlined;
         let from = From::Root("a table");
-        self.value(inlined.tables[id], from);
+        self.value(inlined.tables[id].fill, from);
         for at in std::mem::take(&mut self.image_elems[id]) {
             inlined.image_elems[at]
                 .values
@@ -370,6 +378,12 @@ impl<'w, 'a> Walk<'w, 'a> {
             }
         }
         main
+    }
+
+    /// The object heaps of the component instances that need one.
+    fn heaps(&self) -> Vec<HeapShape> {
+        let heap = |&domain: &DomainId| HeapShape { domain, initial: 0 };
+        self.heaps.iter().map(heap).collect()
     }
 
     /// Fails when something that is not supported is reachable.
@@ -447,7 +461,9 @@ impl Finish {
                 elems: elem_states,
                 mut elem_values,
             } = state;
-            core.imported_funcs.iter_mut().for_each(|key| *key = self.key(*key));
+            core.imported_funcs
+                .iter_mut()
+                .for_each(|callee| *callee = self.callee(*callee));
             for (segment, state) in data_states.into_iter().enumerate() {
                 let kept = is_kept(state, self.named_data[id].contains(segment as u32));
                 core.data.push(kept.then(|| {
@@ -495,10 +511,11 @@ impl Finish {
             .filter_map(|step| self.initializer(step, &program_instances))
             .collect();
 
-        let tables = tables.iter().map(|(id, &fill)| {
+        let tables = tables.iter().map(|(id, start)| {
             let TableUse { touched, mutable } = self.tables[id];
             TableInit {
-                fill: if touched { self.value(fill) } else { Const::Null },
+                element: start.element,
+                fill: if touched { self.value(start.fill) } else { Const::Null },
                 mutable,
             }
         });

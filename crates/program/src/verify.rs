@@ -7,7 +7,7 @@ use mintage_environ::component::{
     CanonOptions, ComponentInterface, CoreCallee, CoreItem, Export, Import, Initializer, Lift, Lower, Resource,
 };
 use mintage_environ::{
-    CoreInstanceId, DomainId, FuncIndex, FuncKey, HeapType, ImportId, MemoryId, SigId, Signature, TableId, ValType,
+    CoreInstanceId, DomainId, FuncIndex, FuncKey, HeapType, ImportId, MemoryId, Signature, TableId, TypeId, ValType,
 };
 use std::collections::HashSet;
 use wasmparser::{BinaryReader, FunctionBody, Operator};
@@ -88,7 +88,7 @@ impl Verifier<'_, '_> {
                 (Const::F64(_), ValType::F64) | (Const::V128(_), ValType::V128) | (Const::Null, ValType::Ref(_)) => {
                     true
                 }
-                (Const::Func(_), ValType::Ref(ty)) => ty.heap == HeapType::Func,
+                (Const::Func(callee), ValType::Ref(ty)) => self.is_of(callee, ty.heap),
                 _ => false,
             };
             ensure!(matches, "{id:?} of type {ty} starts as {:?}", global.init);
@@ -110,18 +110,23 @@ impl Verifier<'_, '_> {
             instance.imported_funcs.len() == imported,
             "imported functions are missing"
         );
-        for (func, &key) in instance.imported_funcs.iter().enumerate() {
-            let sig = module.funcs[FuncIndex::from_u32(func as u32)];
-            match key {
+        for (func, &callee) in instance.imported_funcs.iter().enumerate() {
+            let declared = module.funcs[FuncIndex::from_u32(func as u32)];
+            ensure!(
+                self.program.interface.signatures.is_subtype(callee.sig, declared),
+                "it imports {} as of {declared:?}",
+                callee.key
+            );
+            match callee.key {
                 FuncKey::LowerImport(CoreInstance::NEVER_CALLED) => {}
                 FuncKey::CoreFunc { instance: other, .. } => {
                     ensure!(
                         other < id,
                         "it imports a function of {other:?}, which is not instantiated yet"
                     );
-                    self.exists(CoreCallee { key, sig }, instance.domain)?;
+                    self.exists(callee, instance.domain)?;
                 }
-                _ => self.exists(CoreCallee { key, sig }, instance.domain)?,
+                _ => self.exists(callee, instance.domain)?,
             }
         }
         for &memory in &instance.memories {
@@ -138,8 +143,9 @@ impl Verifier<'_, '_> {
                 instance.domain
             );
         }
-        for &ty in module.types.iter().chain(module.funcs.values()) {
-            self.signature(ty)?;
+        let types = module.types.iter().copied();
+        for ty in types.chain(module.funcs.values().copied().map(TypeId::Func)) {
+            self.defined(ty)?;
         }
         Ok(())
     }
@@ -203,13 +209,12 @@ impl Verifier<'_, '_> {
                 elems.table
             );
             for &value in &elems.values {
-                self.value(value, table.domain)
+                self.entry(value, elems.table)
                     .with_context(|| format!("{:?}", elems.table))?;
             }
         }
         for (id, table) in tables.iter() {
-            self.value(table.fill, shape.tables[id].domain)
-                .with_context(|| format!("{id:?}"))?;
+            self.entry(table.fill, id).with_context(|| format!("{id:?}"))?;
         }
         Ok(())
     }
@@ -538,7 +543,8 @@ impl Verifier<'_, '_> {
 
     fn body(&self, id: CoreInstanceId, instance: &CoreInstance, body: &FunctionBody<'_>) -> Result<()> {
         let func = |index: u32| {
-            let key = instance.func_key(id, FuncIndex::from_u32(index));
+            let module = &self.program.modules[instance.module];
+            let key = instance.callee(id, module, FuncIndex::from_u32(index)).key;
             ensure!(self.reachable.contains(&key), "it names {key}, which is not reachable");
             Ok(())
         };
@@ -570,6 +576,18 @@ impl Verifier<'_, '_> {
             Const::Func(callee) => self.callee(callee, domain),
             _ => Ok(()),
         }
+    }
+
+    /// The value of a table's entry is one of its type.
+    fn entry(&self, value: Const, table: TableId) -> Result<()> {
+        let element = self.program.tables[table].element;
+        let matches = match value {
+            Const::Null => true,
+            Const::Func(callee) => self.is_of(callee, element.heap),
+            _ => false,
+        };
+        ensure!(matches, "{value:?} is no {element}");
+        self.value(value, self.program.shape.tables[table].domain)
     }
 
     /// A function that the host calls must have an entry adapter.
@@ -651,11 +669,21 @@ impl Verifier<'_, '_> {
         Ok(())
     }
 
-    fn signature(&self, id: SigId) -> Result<()> {
-        ensure!(
-            self.program.interface.signatures.get(id).is_some(),
-            "{id:?} does not exist"
-        );
+    fn defined(&self, ty: TypeId) -> Result<()> {
+        let exists = match ty {
+            TypeId::Func(id) => self.program.interface.signatures.get(id).is_some(),
+            TypeId::Object(_) => false,
+        };
+        ensure!(exists, "{ty:?} does not exist");
         Ok(())
+    }
+
+    /// Whether a function is a value of the reference type to `heap`.
+    fn is_of(&self, callee: CoreCallee, heap: HeapType) -> bool {
+        match heap {
+            HeapType::Func => true,
+            HeapType::Concrete(TypeId::Func(ty)) => self.program.interface.signatures.is_subtype(callee.sig, ty),
+            _ => false,
+        }
     }
 }

@@ -62,7 +62,7 @@ const DAMAGES: &[Damage] = &[
         "imported functions are missing",
     ),
     (
-        |p| p.instances[CoreInstanceId::from_u32(0)].imported_funcs[0] = key(1),
+        |p| p.instances[CoreInstanceId::from_u32(0)].imported_funcs[0].key = key(1),
         "which is not instantiated yet",
     ),
     (

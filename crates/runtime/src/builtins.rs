@@ -132,6 +132,12 @@ mod entry_points {
             let entries = part(data.elem_segment(ElemId::from_u32(segment)), src, len, 8);
             code(entries.ok_or(Trap::TableOutOfBounds).and_then(|entries| init_table(data, TableId::from_u32(table), dst, entries)))
         }
+        heap_allocate(data, domain: u32, size: u64) -> u64 {
+            match data.heap_allocate(DomainId::from_u32(domain), size) {
+                Ok(reference) => u64::from(reference),
+                Err(trap) => (trap as u64) << 32,
+            }
+        }
         resource_new(data, domain: u32, resource: u32, rep: u32) -> u64 {
             let (domain, resource) = (DomainId::from_u32(domain), ResourceId::from_u32(resource));
             handle(data, data.with_handles(|handles, _| handles.add_own(domain, resource, rep)))

@@ -55,7 +55,7 @@ pub struct InstanceData {
     touched: Cell<bool>,
     /// The context pointer of each domain.
     contexts: Box<[*mut u8]>,
-    slab: Slab,
+    pub(crate) slab: Slab,
 }
 
 // Control blocks point at the exit record through a pointer to the whole.
@@ -107,6 +107,14 @@ impl InstanceData {
                 "{id:?} starts with {} entries, more than the limit of {}",
                 table.minimum,
                 limits.table_entries
+            );
+        }
+        for (id, heap) in layout.heaps() {
+            ensure!(
+                2 * heap.minimum <= limits.memory_bytes,
+                "the object heap of {id:?} starts with {:#x} bytes, more than the limit of {:#x}",
+                2 * heap.minimum,
+                limits.memory_bytes
             );
         }
         let slab = Slab::acquire(code)?;
@@ -240,7 +248,7 @@ impl InstanceData {
     }
 
     #[inline]
-    fn size_slot(&self, domain: DomainId, offset: i32) -> *mut u64 {
+    pub(crate) fn size_slot(&self, domain: DomainId, offset: i32) -> *mut u64 {
         self.ctx(domain).wrapping_offset(offset as isize).cast()
     }
 

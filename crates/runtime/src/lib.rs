@@ -8,7 +8,8 @@
 //! ```
 //!
 //! A running call is an `Activation` (activation.rs). A fault in machine code goes to fault.rs, which walks the frames and ends
-//! the call; backtrace.rs names the frames. Handles of resources are in handles.rs. What machine code asks for is in builtins.rs.
+//! the call; backtrace.rs names the frames. Handles of resources are in handles.rs. What machine code asks for is in builtins.rs;
+//! heap.rs is the heap of objects.
 //!
 //! Architecture invariants: operating-system calls stand in `sys/` only and assembly in `arch/` only, so that a port adds
 //! one file to each. No function that machine code calls unwinds. Nothing here knows how code is made.
@@ -24,6 +25,7 @@ mod code;
 mod data;
 mod fault;
 mod handles;
+mod heap;
 mod host;
 mod instance;
 mod pool;

@@ -13,7 +13,7 @@ use crate::sys::pagemap::Pagemap;
 use anyhow::{Context, Result, ensure};
 use mintage_artifact::{Artifact, ImageRun, PAGE};
 use mintage_environ::MemoryId;
-use mintage_environ::layout::SlabLayout;
+use mintage_environ::layout::{HeapLayout, SlabLayout};
 use std::cell::RefCell;
 use std::io;
 use std::ops::Range;
@@ -99,8 +99,13 @@ fn accessible(layout: &SlabLayout) -> Vec<Range<usize>> {
         .memories
         .iter()
         .map(|(id, memory)| whole_pages(layout.memory_start(id), memory.minimum));
+    let heaps = layout.heaps().flat_map(|(id, heap)| {
+        let start = layout.heap_start(id, heap);
+        heap.halves().map(|half| whole_pages(start + half, heap.minimum))
+    });
     let mut parts: Vec<_> = tables
         .chain(heads)
+        .chain(heaps)
         .chain(memories)
         .filter(|part| !part.is_empty())
         .collect();
@@ -224,7 +229,23 @@ impl Slab {
             return Ok(());
         }
         let start = layout.memory_start(id);
-        let part = (start + old_end) as usize..(start + new_end) as usize;
+        self.grow((start + old_end) as usize..(start + new_end) as usize)
+    }
+
+    /// Makes both halves of an object heap accessible from `old_size` to `new_size`, at most its capacity.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no memory.
+    pub fn grow_heap(&self, start: u64, heap: &HeapLayout, old_size: u64, new_size: u64) -> io::Result<()> {
+        for half in heap.halves() {
+            self.grow((start + half + old_size) as usize..(start + half + new_size) as usize)?;
+        }
+        Ok(())
+    }
+
+    /// Makes a part accessible until the slab is reset.
+    fn grow(&self, part: Range<usize>) -> io::Result<()> {
         // Noted first: a part that is made accessible in vain is made inaccessible all the same.
         let mut grown = self.grown.borrow_mut();
         match grown.last_mut() {

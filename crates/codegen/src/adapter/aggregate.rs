@@ -9,7 +9,7 @@ use cranelift_frontend::Switch;
 use mintage_environ::component::{FlatTypes, InterfaceType};
 use mintage_environ::{Trap, ValType};
 
-impl Fuse<'_, '_> {
+impl Fuse<'_, '_, '_> {
     /// Values of the given types, one behind the other: a record, a tuple, or parameters.
     pub(super) fn fields(&mut self, fields: &[InterfaceType], from: &mut From<'_>, to: &mut To) -> Result<()> {
         let (mut src_end, mut dst_end) = (0, 0);
@@ -168,7 +168,7 @@ impl Fuse<'_, '_> {
                 let [zero, one] = [blocks[&cases[0]], blocks[&cases[1]]];
                 self.builder.ins().brif(discriminant, one, [], zero, []);
             }
-            _ => switch.emit(&mut self.builder, discriminant, default),
+            _ => switch.emit(self.builder, discriminant, default),
         }
         arms
     }

@@ -33,10 +33,10 @@ pub(super) struct Side {
 }
 
 /// An adapter under construction.
-pub(super) struct Fuse<'a, 'f> {
+pub(super) struct Fuse<'a, 'f, 'b> {
     input: Input<'a>,
     pub types: &'a ComponentTypes,
-    pub builder: FunctionBuilder<'f>,
+    pub builder: &'f mut FunctionBuilder<'b>,
     imports: &'f mut Imports,
     /// Where values come from: the caller, and the callee once it has returned.
     pub src: Side,
@@ -47,11 +47,11 @@ pub(super) struct Fuse<'a, 'f> {
     dst_flags: Value,
 }
 
-impl<'a, 'f> Fuse<'a, 'f> {
-    /// An adapter whose entry block is open, for a caller with the context pointer `ctx`.
+impl<'a, 'f, 'b> Fuse<'a, 'f, 'b> {
+    /// An adapter at the place where `builder` stands, for a caller with the context pointer `ctx`.
     pub fn new(
         input: Input<'a>,
-        mut builder: FunctionBuilder<'f>,
+        builder: &'f mut FunctionBuilder<'b>,
         imports: &'f mut Imports,
         ctx: Value,
         caller: &CanonOptions,
@@ -64,21 +64,21 @@ impl<'a, 'f> Fuse<'a, 'f> {
                 .context("internal error: no such domain")
         };
         let distance = place(callee)?.wrapping_sub(place(caller)?);
-        let callee_ctx = plus(&mut builder, ctx, distance);
+        let callee_ctx = plus(builder, ctx, distance);
         let mut side = |options: &CanonOptions, ctx| {
             let memory = options.memory.map(|id| &input.layout.memories[id]);
             Side {
                 domain: options.domain,
                 ctx,
                 memory: options.memory,
-                base: plus(&mut builder, ctx, memory.map_or(0, |memory| memory.offset)),
+                base: plus(builder, ctx, memory.map_or(0, |memory| memory.offset)),
                 index64: memory.is_some_and(|memory| memory.index64),
                 encoding: options.string_encoding,
                 realloc: options.realloc,
             }
         };
         let (src, dst) = (side(caller, ctx), side(callee, callee_ctx));
-        let dst_flags = load_flags(&mut builder, callee_ctx);
+        let dst_flags = load_flags(builder, callee_ctx);
         Ok(Self {
             dst_flags,
             input,
@@ -90,21 +90,15 @@ impl<'a, 'f> Fuse<'a, 'f> {
         })
     }
 
-    /// Closes the function.
-    pub fn finish(mut self) {
-        self.builder.seal_all_blocks();
-        self.builder.finalize(self.input.isa.frontend_config());
-    }
-
     /// Makes the source the destination: from parameters to results.
     pub fn turn(&mut self) {
         std::mem::swap(&mut self.src, &mut self.dst);
-        self.dst_flags = load_flags(&mut self.builder, self.dst.ctx);
+        self.dst_flags = load_flags(self.builder, self.dst.ctx);
     }
 
     /// Traps when the caller must not call out: it runs as `realloc` or `post-return`.
     pub fn check_may_leave(&mut self) {
-        let flags = load_flags(&mut self.builder, self.src.ctx);
+        let flags = load_flags(self.builder, self.src.ctx);
         let may_leave = self.builder.ins().band_imm_u(flags, ControlBlock::MAY_LEAVE as i64);
         self.builder
             .ins()
@@ -145,7 +139,7 @@ impl<'a, 'f> Fuse<'a, 'f> {
 
     /// Calls `post-return` of the source side.
     pub fn post_return(&mut self, callee: CoreCallee, arguments: &[Value]) -> Result<()> {
-        let flags = load_flags(&mut self.builder, self.src.ctx);
+        let flags = load_flags(self.builder, self.src.ctx);
         self.call_confined(self.src, flags, callee, arguments)?;
         Ok(())
     }

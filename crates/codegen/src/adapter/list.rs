@@ -8,7 +8,7 @@ use cranelift_codegen::ir::{InstBuilder, Value, types};
 use mintage_environ::component::{ComponentTypes, InterfaceType, MAX_LIST_BYTE_LENGTH};
 use mintage_environ::{Builtin, Trap};
 
-impl Fuse<'_, '_> {
+impl Fuse<'_, '_, '_> {
     /// A list of `element`s.
     pub(super) fn list(&mut self, element: InterfaceType, from: &mut From<'_>, to: &mut To) -> Result<()> {
         let abi = self.types.abi(element);

@@ -23,14 +23,14 @@ mod string;
 
 use crate::abi;
 use crate::compiler::{Input, Scratch};
-use crate::translate::{Buffers, check_stack_limit};
+use crate::translate::{Buffers, Imports, check_stack_limit};
 use anyhow::{Context as _, Result, bail};
 use cranelift_codegen::ir::{InstBuilder, Value};
 use cranelift_frontend::FunctionBuilder;
 use fuse::Fuse;
-use mintage_environ::component::{InterfaceType, MAX_FLAT_RESULTS};
+use mintage_environ::component::{CanonicalAbi, ComponentTypes, InterfaceType, MAX_FLAT_RESULTS};
 use mintage_environ::{AdapterId, Trap};
-use mintage_program::Adapter;
+use mintage_program::{Adapter, Program};
 use place::{From, To};
 
 /// The adapter `id`.
@@ -50,14 +50,59 @@ pub(crate) fn adapter(input: &Input<'_>, id: AdapterId, scratch: &mut Scratch) -
     let Some((&ctx, parameters)) = parameters.split_first() else {
         bail!("internal error: an adapter has no context")
     };
-    let mut fuse = Fuse::new(*input, builder, imports, ctx, &adapter.lower, &adapter.lift.options)?;
-    call(&mut fuse, adapter, parameters)?;
-    fuse.finish();
+    let returned = call(input, &mut builder, imports, adapter, ctx, parameters)?;
+    builder.ins().return_(&returned);
+    builder.seal_all_blocks();
+    builder.finalize(input.isa.frontend_config());
     Ok(())
 }
 
-/// The whole of an adapter that gets `arguments`.
-fn call(fuse: &mut Fuse<'_, '_>, adapter: &Adapter, arguments: &[Value]) -> Result<()> {
+/// The adapter `id`, if its code is so short that it stands in place of each call: it passes numbers on, without touching a memory, a
+/// handle or a block of its own. What it saves is a second round of arguments on the stack.
+///
+/// Where exceptions can be thrown it keeps a frame of its own: that is where they stop.
+pub(crate) fn inlined<'a>(program: &'a Program<'_>, id: AdapterId) -> Option<&'a Adapter> {
+    let adapter = program.adapters.get(id)?;
+    let types = &program.interface.types;
+    let func = types.func(adapter.ty);
+    let few = types.params_abi(func).flat_count.is_some() && func.result.is_none_or(|ty| is_one(types.abi(ty)));
+    let plain = || {
+        let mut values = func.params.iter().map(|&(_, ty)| ty).chain(func.result);
+        values.all(|ty| is_numbers(types, ty))
+    };
+    let throws = !program.shape.heaps.is_empty();
+    (!throws && few && adapter.lift.post_return.is_none() && plain()).then_some(adapter)
+}
+
+/// Whether a result needs no memory.
+fn is_one(abi: CanonicalAbi) -> bool {
+    abi.flat_count
+        .is_some_and(|count| usize::from(count) <= MAX_FLAT_RESULTS)
+}
+
+/// Whether a type is made of numbers alone.
+fn is_numbers(types: &ComponentTypes, ty: InterfaceType) -> bool {
+    use InterfaceType as T;
+    match ty {
+        T::Bool | T::S8 | T::U8 | T::S16 | T::U16 | T::S32 | T::U32 | T::S64 | T::U64 => true,
+        T::F32 | T::F64 | T::Char | T::Flags(_) | T::Enum(_) => true,
+        T::Record(id) => types.record(id).fields.iter().all(|&(_, ty)| is_numbers(types, ty)),
+        T::Tuple(id) => types.tuple(id).iter().all(|&ty| is_numbers(types, ty)),
+        T::String | T::List(_) | T::Variant(_) | T::Option(_) | T::Result(_) | T::Own(_) | T::Borrow(_) => false,
+    }
+}
+
+/// The whole of an adapter that gets `arguments` of the caller with the context pointer `ctx`, where `builder` stands: what
+/// it returns.
+pub(crate) fn call(
+    input: &Input<'_>,
+    builder: &mut FunctionBuilder<'_>,
+    imports: &mut Imports,
+    adapter: &Adapter,
+    ctx: Value,
+    arguments: &[Value],
+) -> Result<Vec<Value>> {
+    let fuse = &mut Fuse::new(*input, builder, imports, ctx, &adapter.lower, &adapter.lift.options)?;
     let types = fuse.types;
     let func = types.func(adapter.ty);
     if func.is_async {
@@ -87,13 +132,12 @@ fn call(fuse: &mut Fuse<'_, '_>, adapter: &Adapter, arguments: &[Value]) -> Resu
     if let Some(post_return) = adapter.lift.post_return {
         fuse.post_return(post_return, &results)?;
     }
-    fuse.builder.ins().return_(&returned);
-    Ok(())
+    Ok(returned)
 }
 
 /// Passes the parameters: the callee's core arguments. What is left of `arguments` belongs to the result.
 fn parameters(
-    fuse: &mut Fuse<'_, '_>,
+    fuse: &mut Fuse<'_, '_, '_>,
     adapter: &Adapter,
     params: &[InterfaceType],
     arguments: &mut std::slice::Iter<'_, Value>,
@@ -121,12 +165,9 @@ fn parameters(
 
 /// Passes the result, after the sides have been turned round: what the adapter returns. `rest` is the caller's return
 /// pointer, if there is one.
-fn result(fuse: &mut Fuse<'_, '_>, ty: InterfaceType, results: &[Value], rest: &[Value]) -> Result<Vec<Value>> {
+fn result(fuse: &mut Fuse<'_, '_, '_>, ty: InterfaceType, results: &[Value], rest: &[Value]) -> Result<Vec<Value>> {
     let abi = fuse.types.abi(ty);
-    if abi
-        .flat_count
-        .is_some_and(|count| usize::from(count) <= MAX_FLAT_RESULTS)
-    {
+    if is_one(abi) {
         let mut to = To::Flat(Vec::new());
         fuse.transfer(ty, &mut From::Flat(results.iter()), &mut to)?;
         return Ok(to.into_flat());

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use cranelift_codegen::ir::types;
 use mintage_environ::{Builtin, ResourceId};
 
-impl Fuse<'_, '_> {
+impl Fuse<'_, '_, '_> {
     /// An owning handle: it leaves the source's table for the destination's.
     pub(super) fn own(&mut self, id: ResourceId, from: &mut From<'_>, to: &mut To) -> Result<()> {
         self.handle(Builtin::TransferOwn, id, from, to)

@@ -7,7 +7,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
 use mintage_environ::Trap;
 
-impl Fuse<'_, '_> {
+impl Fuse<'_, '_, '_> {
     /// An integer of at most 32 bits. A flat one is cut off and extended: its other bits may be anything.
     pub(super) fn int(&mut self, bytes: u32, signed: bool, from: &mut From<'_>, to: &mut To) -> Result<()> {
         let mut value = self.read_int(bytes, signed, from)?;

@@ -36,7 +36,7 @@ struct Written {
     length: Value,
 }
 
-impl Fuse<'_, '_> {
+impl Fuse<'_, '_, '_> {
     /// A string.
     pub(super) fn string(&mut self, from: &mut From<'_>, to: &mut To) -> Result<()> {
         let (pointer, length) = self.read_pair(from)?;

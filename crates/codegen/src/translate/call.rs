@@ -1,13 +1,13 @@
-//! Calls: direct, through tables, and of builtins.
+//! Calls: direct, through tables, and of builtins; those in the caller's place (tail calls) as well.
 
 use super::state::trap_code;
 use super::table::Element;
 use super::{Translator, Values};
-use crate::abi;
+use crate::{abi, adapter};
 use anyhow::Result;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Inst, InstBuilder, SigRef, Value, types};
-use mintage_environ::{Builtin, FuncEntry, FuncIndex, FuncKey, SigId, TableId, Trap};
+use mintage_environ::{Builtin, FuncEntry, FuncIndex, FuncKey, HeapType, SigId, Signatures, TableId, Trap, TypeId};
 use mintage_program::Const;
 use std::mem::offset_of;
 use wasmparser::Operator;
@@ -15,74 +15,168 @@ use wasmparser::Operator;
 /// The most segments that are searched for an entry of a constant table.
 const MAX_SEARCHED_SEGMENTS: usize = 256;
 
+/// Where a call comes back to.
+#[derive(Clone, Copy)]
+pub(super) enum Return {
+    /// To the caller, with results for its operand stack.
+    Here,
+    /// To the caller's own caller: the callee takes the place of the caller's frame.
+    ToCaller,
+}
+
 impl<'a> Translator<'a, '_> {
     pub(super) fn call_operator(&mut self, operator: &Operator<'a>) -> Result<bool> {
         match *operator {
-            Operator::Call { function_index } => {
-                let func = FuncIndex::from_u32(function_index);
-                self.call(self.instance.func_key(self.instance_id, func), self.module.funcs[func]);
-            }
+            Operator::Call { function_index } => self.call_function(function_index, Return::Here)?,
+            Operator::ReturnCall { function_index } => self.call_function(function_index, Return::ToCaller)?,
             Operator::CallIndirect {
                 type_index,
                 table_index,
-            } => {
-                let table = self.instance.tables[table_index as usize];
-                self.call_indirect(table, self.module.types[type_index as usize]);
-            }
+            } => self.call_table(type_index, table_index, Return::Here)?,
+            Operator::ReturnCallIndirect {
+                type_index,
+                table_index,
+            } => self.call_table(type_index, table_index, Return::ToCaller)?,
+            Operator::CallRef { type_index } => self.call_reference(type_index, Return::Here),
+            Operator::ReturnCallRef { type_index } => self.call_reference(type_index, Return::ToCaller),
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    /// A direct call with the arguments on the operand stack.
-    fn call(&mut self, key: FuncKey, sig: SigId) {
-        let arguments = self.take_arguments(sig);
-        let signature = self.signature(sig);
-        let callee = self.imports.function(self.builder.func, key, |_| signature);
-        let call = self.ins().call(callee, &arguments);
-        self.push_results(call);
+    fn call_function(&mut self, function: u32, return_: Return) -> Result<()> {
+        let func = FuncIndex::from_u32(function);
+        let callee = self.instance.callee(self.instance_id, self.module, func);
+        self.call(callee.key, callee.sig, return_)
     }
 
-    fn call_indirect(&mut self, table: TableId, sig: SigId) {
+    fn call_table(&mut self, ty: u32, table: u32, return_: Return) -> Result<()> {
+        let table = self.instance.tables[table as usize];
+        self.call_indirect(table, self.func_type(ty), return_)
+    }
+
+    fn call_reference(&mut self, ty: u32, return_: Return) {
+        let code = self.code_of_reference();
+        self.call_code(code, self.func_type(ty), return_);
+    }
+
+    /// A direct call with the arguments on the operand stack.
+    fn call(&mut self, key: FuncKey, sig: SigId, return_: Return) -> Result<()> {
+        let arguments = self.take_arguments(sig);
+        if let (FuncKey::Adapter(id), Return::Here) = (key, return_)
+            && let Some(adapter) = adapter::inlined(self.input.program, id)
+        {
+            let results = adapter::call(
+                &self.input,
+                &mut self.builder,
+                self.imports,
+                adapter,
+                self.ctx,
+                &arguments[1..],
+            )?;
+            self.stack.extend_from_slice(&results);
+            return Ok(());
+        }
+        let signature = self.signature(sig);
+        let callee = self.imports.function(self.builder.func, key, |_| signature);
+        match return_ {
+            Return::Here => {
+                let call = self.ins().call(callee, &arguments);
+                self.push_results(call);
+            }
+            Return::ToCaller => {
+                self.ins().return_call(callee, &arguments);
+                self.reachable = false;
+            }
+        }
+        Ok(())
+    }
+
+    fn call_indirect(&mut self, table: TableId, sig: SigId, return_: Return) -> Result<()> {
         let index = self.pop();
         if let Some(index) = self.known_integer(index)
             && let Some(entry) = self.constant_entry(table, index)
         {
-            return match entry {
-                Const::Func(callee) if callee.sig == sig => self.call(callee.key, sig),
+            match entry {
+                Const::Func(callee) if self.signatures().is_subtype(callee.sig, sig) => {
+                    self.call(callee.key, callee.sig, return_)?;
+                }
                 Const::Func(_) => self.trap(trap_code(Trap::BadSignature)),
                 _ => self.trap(trap_code(Trap::IndirectCallToNull)),
-            };
+            }
+            return Ok(());
         }
 
         let Some(Element { address, offset, flags }) = self.table_element(table, index) else {
-            return;
+            return Ok(());
         };
         let signature_offset = offset + offset_of!(FuncEntry, signature) as i32;
         let code_offset = offset + offset_of!(FuncEntry, code_offset) as i32;
         let signature_word = self.ins().load(types::I32, flags, address, signature_offset);
-        self.check_signature(signature_word, sig);
+        if self.holds_only(table, sig) {
+            self.ins().trapz(signature_word, trap_code(Trap::IndirectCallToNull));
+        } else {
+            self.check_signature(signature_word, sig);
+        }
         let code = self.ins().uload32(flags, address, code_offset);
-        let text_base = self.imports.text_base(self.builder.func);
-        let text_base = self.ins().symbol_value(abi::POINTER, text_base);
-        let code = self.ins().iadd(text_base, code);
-
-        let arguments = self.take_arguments(sig);
-        let signature = self.signature(sig);
-        let call = self.ins().call_indirect(signature, code, &arguments);
-        self.push_results(call);
+        let code = self.code_address(code);
+        self.call_code(code, sig, return_);
+        Ok(())
     }
 
-    /// Traps unless `word`, the signature word of a table entry, says `sig`.
+    /// The address of the function that the reference on top of the operand stack refers to; traps when it is null.
+    fn code_of_reference(&mut self) -> Value {
+        let reference = self.pop();
+        self.ins().trapz(reference, trap_code(Trap::NullReference));
+        let code = self.ins().band_imm_u(reference, i64::from(u32::MAX));
+        self.code_address(code)
+    }
+
+    /// The address of what is at offset `code` of the text.
+    fn code_address(&mut self, code: Value) -> Value {
+        let text_base = self.imports.text_base(self.builder.func);
+        let text_base = self.ins().symbol_value(abi::POINTER, text_base);
+        self.ins().iadd(text_base, code)
+    }
+
+    /// A call of the function at address `code` with the arguments on the operand stack.
+    fn call_code(&mut self, code: Value, sig: SigId, return_: Return) {
+        let arguments = self.take_arguments(sig);
+        let signature = self.signature(sig);
+        match return_ {
+            Return::Here => {
+                let call = self.ins().call_indirect(signature, code, &arguments);
+                self.push_results(call);
+            }
+            Return::ToCaller => {
+                self.ins().return_call_indirect(signature, code, &arguments);
+                self.reachable = false;
+            }
+        }
+    }
+
+    /// Whether every entry of `table` is null or a function of type `sig`, by the type of the table.
+    fn holds_only(&self, table: TableId, sig: SigId) -> bool {
+        let element = self.input.program.tables.get(table).map(|table| table.element.heap);
+        matches!(element, Some(HeapType::Concrete(TypeId::Func(ty))) if self.signatures().is_subtype(ty, sig))
+    }
+
+    /// Traps unless `word`, the signature word of a table entry, says `sig` or a subtype of it.
     ///
     /// Null has the word 0 and so fails the same comparison; which of the two it was is found out off the hot path.
     fn check_signature(&mut self, word: Value, sig: SigId) {
         let good = self.builder.create_block();
         let bad = self.builder.create_block();
-        let equal = self
-            .ins()
-            .icmp_imm_u(IntCC::Equal, word, i64::from(FuncEntry::signature_word(sig)));
-        self.ins().brif(equal, good, [], bad, []);
+        let first = i64::from(FuncEntry::signature_word(sig));
+        let matches = match self.signatures().subtypes(sig) {
+            0 => self.ins().icmp_imm_u(IntCC::Equal, word, first),
+            subtypes => {
+                let distance = self.ins().iadd_imm_s(word, -first);
+                let limit = i64::from(subtypes);
+                self.ins().icmp_imm_u(IntCC::UnsignedLessThanOrEqual, distance, limit)
+            }
+        };
+        self.ins().brif(matches, good, [], bad, []);
         self.builder.seal_block(good);
         self.builder.seal_block(bad);
         self.builder.set_cold_block(bad);
@@ -128,7 +222,7 @@ impl<'a> Translator<'a, '_> {
 
     /// Takes the arguments of a call of a function with signature `sig` off the operand stack, and puts `ctx` in front.
     fn take_arguments(&mut self, sig: SigId) -> Values {
-        let count = self.input.program.interface.signatures[sig].params.len();
+        let count = self.signatures()[sig].params.len();
         self.charge(count);
         let mut arguments = Values::from_slice(&[self.ctx]);
         arguments.extend_from_slice(self.top(count));
@@ -140,8 +234,12 @@ impl<'a> Translator<'a, '_> {
         self.stack.extend_from_slice(self.builder.inst_results(call));
     }
 
+    fn signatures(&self) -> &'a Signatures {
+        &self.input.program.interface.signatures
+    }
+
     fn signature(&mut self, sig: SigId) -> SigRef {
-        let signatures = &self.input.program.interface.signatures;
+        let signatures = self.signatures();
         self.imports
             .signature(self.builder.func, sig, || abi::wasm_signature(&signatures[sig]))
     }

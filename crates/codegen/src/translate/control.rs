@@ -6,6 +6,7 @@
 use super::{Translator, Values, state::trap_code, variable};
 use crate::abi;
 use anyhow::{Result, ensure};
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, BlockCall, InstBuilder, JumpTableData, Type, Value};
 use mintage_environ::{SigId, Trap, ValType};
 use wasmparser::{BlockType, BrTable, Operator};
@@ -55,6 +56,8 @@ impl<'a> Translator<'a, '_> {
             Operator::End => self.end(),
             Operator::Br { relative_depth } => self.branch(relative_depth),
             Operator::BrIf { relative_depth } => self.branch_if(relative_depth),
+            Operator::BrOnNull { relative_depth } => self.branch_on_null(relative_depth),
+            Operator::BrOnNonNull { relative_depth } => self.branch_on_non_null(relative_depth),
             Operator::BrTable { ref targets } => self.branch_table(targets)?,
             Operator::Return => self.branch(self.frames.len() as u32 - 1),
             _ => return Ok(false),
@@ -90,7 +93,7 @@ impl<'a> Translator<'a, '_> {
             BlockType::Empty => (&[], Results::None),
             BlockType::Type(ty) => (&[], Results::One(variable::operand_type(ty))),
             BlockType::FuncType(index) => {
-                let sig = self.module.types[index as usize];
+                let sig = self.func_type(index);
                 (&self.input.program.interface.signatures[sig].params, Results::Of(sig))
             }
         };
@@ -235,6 +238,26 @@ impl<'a> Translator<'a, '_> {
 
     fn branch_if(&mut self, depth: u32) {
         let condition = self.pop();
+        self.branch_where(condition, depth);
+    }
+
+    /// Branches without the reference on top of the operand stack when that is null.
+    fn branch_on_null(&mut self, depth: u32) {
+        let reference = self.pop();
+        let is_null = self.ins().icmp_imm_u(IntCC::Equal, reference, 0);
+        self.branch_where(is_null, depth);
+        self.push(reference);
+    }
+
+    /// Branches with the reference on top of the operand stack unless that is null.
+    fn branch_on_non_null(&mut self, depth: u32) {
+        let reference = self.top(1)[0];
+        self.branch_where(reference, depth);
+        self.pop();
+    }
+
+    /// Branches when `condition` is not zero.
+    fn branch_where(&mut self, condition: Value, depth: u32) {
         let (target, count) = self.label(depth);
         let arguments = self.top_arguments(count);
         let rest = self.builder.create_block();

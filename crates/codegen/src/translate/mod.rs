@@ -11,6 +11,7 @@ mod bulk;
 mod call;
 mod control;
 mod global;
+mod heap;
 mod interrupt;
 mod memory;
 mod numeric;
@@ -219,6 +220,13 @@ impl<'a, 'f> Translator<'a, 'f> {
 
     fn ins(&mut self) -> FuncInstBuilder<'_, 'f> {
         self.builder.ins()
+    }
+
+    /// The function type at `index` of the module's types.
+    fn func_type(&self, index: u32) -> SigId {
+        self.module
+            .func_type(index)
+            .expect("validated code names function types where it must")
     }
 
     fn type_of(&self, value: Value) -> Type {

@@ -1,10 +1,11 @@
 //! References: words that are table entries or host numbers; null is zero.
 
 use super::Translator;
+use super::state::trap_code;
 use crate::abi;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value};
-use mintage_environ::{FuncEntry, FuncIndex, FuncKey, SigId};
+use mintage_environ::{FuncEntry, FuncIndex, FuncKey, SigId, Trap};
 use wasmparser::Operator;
 
 impl<'a> Translator<'a, '_> {
@@ -18,9 +19,13 @@ impl<'a> Translator<'a, '_> {
             }
             Operator::RefFunc { function_index } => {
                 let func = FuncIndex::from_u32(function_index);
-                let key = self.instance.func_key(self.instance_id, func);
-                let reference = self.function_reference(key, self.module.funcs[func]);
+                let callee = self.instance.callee(self.instance_id, self.module, func);
+                let reference = self.function_reference(callee.key, callee.sig);
                 self.push(reference);
+            }
+            Operator::RefAsNonNull => {
+                let reference = self.top(1)[0];
+                self.ins().trapz(reference, trap_code(Trap::NullReference));
             }
             _ => return false,
         }

@@ -30,6 +30,10 @@ pub(crate) enum Region {
     OtherGlobals,
     /// The words with the sizes of memories and tables and the lengths of segments.
     Sizes,
+    /// The words that say where the next object goes.
+    HeapWords,
+    /// The contents of objects.
+    Objects,
 }
 
 /// Globals with a region of their own, per function: each region costs the code generator some work in every block.

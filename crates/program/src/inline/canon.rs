@@ -118,7 +118,7 @@ impl<'p> Inliner<'p, '_> {
         let convert = |types: &[wasmparser::ValType]| {
             types
                 .iter()
-                .map(|&ty| crate::parse::val_type(ty))
+                .map(|&ty| crate::parse::val_type(ty, |_| None))
                 .collect::<Option<_>>()
         };
         let unsupported = "a canonical function has a core type that is not supported yet";

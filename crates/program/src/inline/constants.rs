@@ -2,7 +2,6 @@
 
 use crate::ir::{Const, CoreInstance, Global, Module};
 use anyhow::{Result, bail};
-use mintage_environ::component::CoreCallee;
 use mintage_environ::{CoreInstanceId, FuncIndex, GlobalId, IndexVec};
 use wasmparser::{ConstExpr, Operator};
 
@@ -56,10 +55,7 @@ impl Scope<'_, '_> {
 
     /// The reference to a function.
     pub fn func(&self, func: FuncIndex) -> Const {
-        Const::Func(CoreCallee {
-            key: self.instance.func_key(self.id, func),
-            sig: self.module.funcs[func],
-        })
+        Const::Func(self.instance.callee(self.id, self.module, func))
     }
 }
 

@@ -2,9 +2,9 @@
 
 use super::constants::Scope;
 use super::items::{CoreFunc, CoreInstanceItem, CoreItem, Step};
-use super::{Frame, Inliner, Item, MAX_INSTANCES};
+use super::{Frame, Inliner, Item, MAX_INSTANCES, TableStart};
 use crate::ir::{Const, CoreInstance, Global, ImageData, ImageElems, Module};
-use crate::parse::{CoreModule, val_type};
+use crate::parse::CoreModule;
 use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexMap;
 use mintage_environ::layout::{GlobalShape, MemoryShape, TableShape};
@@ -45,10 +45,10 @@ impl InstanceState {
         let at = index as usize;
         Some(match kind {
             ExternalKind::Func | ExternalKind::FuncExact => {
-                let func = FuncIndex::from_u32(index);
+                let callee = self.core.callee(id, module, FuncIndex::from_u32(index));
                 CoreItem::Func(CoreFunc {
-                    key: self.core.func_key(id, func),
-                    sig: module.funcs[func],
+                    key: callee.key,
+                    sig: callee.sig,
                 })
             }
             ExternalKind::Memory => CoreItem::Memory(self.core.memories[at]),
@@ -149,7 +149,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
                 .get(import.module)
                 .with_context(|| format!("the argument `{}` is missing", import.module))?;
             match self.core_export(arg, import.name)? {
-                CoreItem::Func(func) => core.imported_funcs.push(func.key),
+                CoreItem::Func(func) => core.imported_funcs.push(func.into()),
                 CoreItem::Memory(id) => core.memories.push(id),
                 CoreItem::Table(id) => core.tables.push(id),
                 CoreItem::Global(id) => core.globals.push(id),
@@ -204,7 +204,9 @@ impl<'p, 'a> Inliner<'p, 'a> {
                 mutable: ty.mutable,
                 init: scope.eval(init)?,
             };
-            let ty = val_type(ty.content_type).context("a global has a type that is not supported yet")?;
+            let ty = module
+                .val_type(ty.content_type)
+                .context("a global has a type that is not supported yet")?;
             core.globals
                 .push(self.out.shape.globals.push(GlobalShape { domain, ty }));
             self.out.globals.push(global);
@@ -217,7 +219,8 @@ impl<'p, 'a> Inliner<'p, 'a> {
                 globals: &self.out.globals,
             };
             let fill = init.as_ref().map_or(Ok(Const::Null), |init| scope.eval(init))?;
-            val_type(wasmparser::ValType::Ref(ty.element_type))
+            let element = module
+                .ref_type(ty.element_type)
                 .context("a table has a type that is not supported yet")?;
             core.tables.push(self.out.shape.tables.push(TableShape {
                 domain,
@@ -225,7 +228,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
                 maximum: ty.maximum,
                 index64: ty.table64,
             }));
-            self.out.tables.push(fill);
+            self.out.tables.push(TableStart { element, fill });
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ use indexmap::IndexSet;
 use items::{CoreInstanceItem, CoreItem, Exports, FuncItem, Item};
 use mintage_environ::component::{ComponentInterface, CoreExport, CoreItem as InterfaceItem, Lift, Resource};
 use mintage_environ::layout::Shape;
-use mintage_environ::{CoreInstanceId, DomainId, GlobalId, IndexVec, LiftId, TableId, Tunables};
+use mintage_environ::{CoreInstanceId, DomainId, GlobalId, IndexVec, LiftId, RefType, TableId, Tunables};
 use std::collections::HashMap;
 use std::rc::Rc;
 use types::TypeScope;
@@ -37,8 +37,7 @@ const MAX_STEPS: u64 = 8_000_000;
 pub(crate) struct Inlined<'a> {
     pub instances: IndexVec<CoreInstanceId, InstanceState>,
     pub shape: Shape,
-    /// The value that fills each table at first.
-    pub tables: IndexVec<TableId, Const>,
+    pub tables: IndexVec<TableId, TableStart>,
     pub globals: IndexVec<GlobalId, Global>,
     pub image_data: Vec<ImageData<'a>>,
     pub image_elems: Vec<ImageElems>,
@@ -50,6 +49,14 @@ pub(crate) struct Inlined<'a> {
     pub lifts: Vec<Lift>,
     /// Types, signatures, imports, exports and lifts, but neither lowers nor initializers.
     pub interface: ComponentInterface,
+}
+
+/// A table before segments are applied.
+pub(crate) struct TableStart {
+    /// The type of its entries.
+    pub element: RefType,
+    /// The value that fills it.
+    pub fill: Const,
 }
 
 /// Instantiates the root of `parsed` abstractly.

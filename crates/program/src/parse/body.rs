@@ -31,6 +31,8 @@ pub(crate) enum Use {
     Data(u32),
     /// Initializes from, or drops, an element segment.
     Element(u32),
+    /// Makes or uses objects: needs the object heap.
+    Heap,
 }
 
 /// A function body that is still to be validated.
@@ -168,10 +170,16 @@ macro_rules! note {
     ($c:expr, Call $function:ident) => {
         $c.functions.push($function)
     };
+    ($c:expr, ReturnCall $function:ident) => {
+        $c.functions.push($function)
+    };
     ($c:expr, RefFunc $function:ident) => {
         $c.functions.push($function)
     };
     ($c:expr, CallIndirect $type_index:ident $table:ident) => {
+        $c.uses.push(Use::TableRead($table))
+    };
+    ($c:expr, ReturnCallIndirect $type_index:ident $table:ident) => {
         $c.uses.push(Use::TableRead($table))
     };
     ($c:expr, TableGet $table:ident) => {
@@ -200,6 +208,9 @@ macro_rules! note {
     };
     ($c:expr, DataDrop $data:ident) => {
         $c.uses.push(Use::Data($data))
+    };
+    ($c:expr, Throw $tag:ident) => {
+        $c.uses.push(Use::Heap)
     };
     ($c:expr, $($other:tt)*) => {};
 }

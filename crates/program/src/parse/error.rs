@@ -15,11 +15,6 @@ const ADVICE: &[(WasmFeatures, &str, &str)] = &[
         "compile without shared memory and atomics (`-C target-feature=-atomics`, no `-pthread`)",
     ),
     (
-        WasmFeatures::TAIL_CALL,
-        "tail calls",
-        "compile without them (`-C target-feature=-tail-call`, `-mno-tail-call`)",
-    ),
-    (
         WasmFeatures::EXCEPTIONS,
         "exceptions",
         "compile without them (`panic = \"abort\"`, `-fno-exceptions`, no `setjmp`)",
@@ -28,16 +23,6 @@ const ADVICE: &[(WasmFeatures, &str, &str)] = &[
         WasmFeatures::LEGACY_EXCEPTIONS,
         "legacy exceptions",
         "compile without them (`panic = \"abort\"`, `-fno-exceptions`)",
-    ),
-    (
-        WasmFeatures::MEMORY64,
-        "64-bit memories",
-        "compile for a 32-bit target (`wasm32-...`)",
-    ),
-    (
-        WasmFeatures::FUNCTION_REFERENCES,
-        "typed function references",
-        "compile without it",
     ),
     (WasmFeatures::GC, "garbage collection", "compile for linear memory"),
     (WasmFeatures::CUSTOM_PAGE_SIZES, "custom page sizes", "use 64 KiB pages"),
@@ -72,6 +57,12 @@ const ADVICE: &[(WasmFeatures, &str, &str)] = &[
 
 /// Features that a setting turns on.
 const SETTINGS: &[(WasmFeatures, &str)] = &[
+    (WasmFeatures::SIMD, "Config::wasm_simd"),
+    (WasmFeatures::MULTI_MEMORY, "Config::wasm_multi_memory"),
+    (WasmFeatures::EXTENDED_CONST, "Config::wasm_extended_const"),
+    (WasmFeatures::MEMORY64, "Config::wasm_memory64"),
+    (WasmFeatures::TAIL_CALL, "Config::wasm_tail_call"),
+    (WasmFeatures::FUNCTION_REFERENCES, "Config::wasm_function_references"),
     (WasmFeatures::CM_IMPLEMENTS, "Config::wasm_component_model_implements"),
     (WasmFeatures::CM_MAP, "Config::wasm_component_model_map"),
     (
@@ -80,18 +71,28 @@ const SETTINGS: &[(WasmFeatures, &str)] = &[
     ),
 ];
 
+/// What the parser and validator say of some features in words only.
+const WORDS: &[(&str, WasmFeatures)] = &[
+    ("`cm-implements` feature", WasmFeatures::CM_IMPLEMENTS),
+    ("multiple memories", WasmFeatures::MULTI_MEMORY),
+    ("non-constant operator: i32.add", WasmFeatures::EXTENDED_CONST),
+    ("non-constant operator: i32.sub", WasmFeatures::EXTENDED_CONST),
+    ("non-constant operator: i32.mul", WasmFeatures::EXTENDED_CONST),
+    ("non-constant operator: i64.add", WasmFeatures::EXTENDED_CONST),
+    ("non-constant operator: i64.sub", WasmFeatures::EXTENDED_CONST),
+    ("non-constant operator: i64.mul", WasmFeatures::EXTENDED_CONST),
+];
+
 /// The error of the parser or validator with its byte offset and, when a feature is missing, with advice.
 pub(crate) fn wasm_error(error: wasmparser::Error) -> anyhow::Error {
     let mut message = format!("invalid component at byte {:#x}: {}", error.offset(), error.message());
-    // Where it reads names, the parser says this in words only.
-    let implements = || error.message().contains("`cm-implements` feature");
+    let in_words = || WORDS.iter().find(|(words, _)| error.message().contains(words));
     let missing = error.missing_wasm_feature();
-    let missing = missing.or_else(|| implements().then_some(WasmFeatures::CM_IMPLEMENTS));
-    if let Some(missing) = missing {
+    if let Some(missing) = missing.or_else(|| in_words().map(|&(_, feature)| feature)) {
         let setting = SETTINGS.iter().find(|(feature, _)| feature.contains(missing));
         let advice = ADVICE.iter().find(|(feature, ..)| feature.contains(missing));
         message.push_str(&match (setting, advice) {
-            (Some((_, setting)), _) => format!(" (a proposal, which `{setting}` turns on)"),
+            (Some((_, setting)), _) => format!(" (which `{setting}` turns on)"),
             (None, Some((_, name, advice))) => format!(" ({name}: not supported yet; {advice})"),
             (None, None) => format!(" ({missing:?}: not supported yet)"),
         });

@@ -7,18 +7,21 @@ mod body;
 mod component;
 mod error;
 mod module;
+mod types;
 
 pub(crate) use body::Use;
 pub(crate) use component::{Capture, Component, ComponentIndex, DefinitionKind, OuterRef};
-pub(crate) use module::{CoreModule, val_type};
+pub(crate) use module::CoreModule;
+pub(crate) use types::val_type;
 
-use crate::features;
+use crate::wasm_features;
 use anyhow::{Result, bail, ensure};
 use body::Unvalidated;
 use component::ComponentBuilder;
 use error::wasm_error;
-use mintage_environ::{IndexVec, ModuleId, Proposals, Signatures};
+use mintage_environ::{Features, IndexVec, ModuleId, Signatures};
 use module::ModuleBuilder;
+use types::Numbers;
 use wasmparser::{Encoding, Parser, Payload, ValidPayload, Validator};
 
 /// A valid component and everything nested in it.
@@ -29,14 +32,14 @@ pub(crate) struct Parsed<'a> {
     pub root: ComponentIndex,
     /// Core modules in binary order.
     pub modules: IndexVec<ModuleId, CoreModule<'a>>,
-    /// Core function types of all modules.
+    /// The function types of all modules.
     pub signatures: Signatures,
 }
 
 /// Parses and validates a component.
-pub(crate) fn parse(bytes: &[u8], proposals: Proposals) -> Result<Parsed<'_>> {
+pub(crate) fn parse(bytes: &[u8], features: Features) -> Result<Parsed<'_>> {
     check_header(bytes)?;
-    let features = features(proposals);
+    let features = wasm_features(features);
     let mut parser = Parser::new(0);
     parser.set_features(features);
     let mut walk = Walk {
@@ -49,13 +52,16 @@ pub(crate) fn parse(bytes: &[u8], proposals: Proposals) -> Result<Parsed<'_>> {
     let Some(root) = walk.root else {
         bail!("the component ends before its last section")
     };
-    let mut modules = walk.modules;
+    let ids = walk.modules.values().flat_map(|module| module.types.iter().copied());
+    let numbers = Numbers::new(walk.components[root.0].types.as_ref(), ids.collect())?;
+    let modules = walk.modules.into_values().map(|module| module.finish(&numbers));
+    let mut modules = modules.collect::<Result<_>>()?;
     body::validate_all(walk.bodies, &mut modules)?;
     Ok(Parsed {
         components: walk.components,
         root,
         modules,
-        signatures: walk.signatures,
+        signatures: numbers.signatures,
     })
 }
 
@@ -92,11 +98,10 @@ enum Level<'a> {
 #[derive(Default)]
 struct Walk<'a> {
     validator: Validator,
-    signatures: Signatures,
     levels: Vec<Level<'a>>,
     components: Vec<Component<'a>>,
     root: Option<ComponentIndex>,
-    modules: IndexVec<ModuleId, CoreModule<'a>>,
+    modules: IndexVec<ModuleId, ModuleBuilder<'a>>,
     bodies: Vec<Unvalidated<'a>>,
 }
 
@@ -115,8 +120,9 @@ impl<'a> Walk<'a> {
                 self.bodies.push(Unvalidated { module, function, body });
             }
             (ValidPayload::End(types), _) => match self.levels.pop() {
-                Some(Level::Module(module)) => {
-                    let id = self.modules.push(module.finish());
+                Some(Level::Module(mut module)) => {
+                    module.end(&types);
+                    let id = self.modules.push(*module);
                     self.component()?.define(DefinitionKind::Module(id), 0);
                 }
                 Some(Level::Component(component)) => {
@@ -134,7 +140,7 @@ impl<'a> Walk<'a> {
                 Encoding::Component => Level::Component(ComponentBuilder::default()),
             }),
             (_, payload) => match self.levels.last_mut() {
-                Some(Level::Module(module)) => module.section(payload, &mut self.signatures)?,
+                Some(Level::Module(module)) => module.section(payload)?,
                 Some(Level::Component(_)) => component::section(&mut self.levels, payload, types_before)?,
                 None => bail!("a section stands before the component's header"),
             },

