@@ -12,12 +12,28 @@ use std::time::{Duration, Instant};
 /// How long a case may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Bytes of memory that a process may have: many times what the engines keep for the next case.
+const MEMORY: u64 = 4 << 30;
+
 /// A process that runs cases.
 struct Job {
     number: u64,
     child: Child,
     /// What it says which case it is at, and since when.
     at: (Option<u64>, Instant),
+}
+
+impl Job {
+    /// What the process takes too much of.
+    fn excess(&self) -> Option<String> {
+        if self.at.1.elapsed() > PATIENCE {
+            return Some(format!("the case does not end within {} s", PATIENCE.as_secs()));
+        }
+        // Size, then resident size, in pages.
+        let statm = fs::read_to_string(format!("/proc/{}/statm", self.child.id())).ok()?;
+        let bytes = statm.split(' ').nth(1)?.parse::<u64>().ok()? * 4096;
+        (bytes > MEMORY).then(|| format!("the process has {} MiB of memory", bytes >> 20))
+    }
 }
 
 /// Runs all processes until their time is up: whether there was no failure.
@@ -44,15 +60,17 @@ pub fn run(options: &Options) -> Result<bool> {
                     continue;
                 }
                 Some(status) => format!("the process ended: {status}"),
-                None if job.at.1.elapsed() > PATIENCE => {
-                    job.child.kill().context("cannot end a process")?;
-                    job.child.wait().context("cannot wait for a process")?;
-                    format!("the case does not end within {} s", PATIENCE.as_secs())
-                }
-                None => {
-                    running.push(job);
-                    continue;
-                }
+                None => match job.excess() {
+                    Some(what) => {
+                        job.child.kill().context("cannot end a process")?;
+                        job.child.wait().context("cannot wait for a process")?;
+                        what
+                    }
+                    None => {
+                        running.push(job);
+                        continue;
+                    }
+                },
             };
             is_clean = false;
             let case = case.with_context(|| format!("process {} ran no case: {what}", job.number))?;

@@ -1,10 +1,10 @@
 //! Wasmtime behind [`Oracle`].
 
 use ::wasmtime::component::{Component, Linker as ComponentLinker, Val as WasmtimeVal};
+use ::wasmtime::error::Context;
 use ::wasmtime::{
     Config, Engine, Error, ExternRef, Instance, Linker, Module, Ref, Result, Store, StoreLimits, StoreLimitsBuilder, Val as WasmtimeCoreVal,
 };
-use anyhow::Context;
 use mintage::core::CoreVal;
 use mintage::{Trap, Val};
 use mintage_fuzzing::{

@@ -8,6 +8,7 @@ use mintage_fuzzing::{Engines, Failure, Numbers, Outcome, Target, reduce};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// How often a kind of failure is saved.
@@ -74,6 +75,10 @@ struct Counts {
 /// Runs each `jobs`th case from the first one on for the time given: whether there was no failure.
 pub fn run(options: &Options, job: u64) -> Result<bool> {
     let engines = engines()?;
+    // A panic is a failure that is saved; its message here would be one for each attempt to make the input smaller.
+    std::panic::set_hook(Box::new(|panic| {
+        *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = panic.to_string();
+    }));
     let state = state(options, job);
     let start = Instant::now();
     let mut last_report = start;
@@ -92,6 +97,7 @@ pub fn run(options: &Options, job: u64) -> Result<bool> {
                 *seen += 1;
                 if *seen <= SAVED {
                     let (input, failure) = reduced(target, &input, failure, &engines);
+                    let failure = with_place(failure);
                     let folder = save(&options.out, target, number, &input, &failure)?;
                     println!("FAILURE in {}: {}", folder.display(), failure.what);
                 }
@@ -105,6 +111,17 @@ pub fn run(options: &Options, job: u64) -> Result<bool> {
     }
     report(start, &counts, number);
     Ok(counts.values().all(|counts| counts.failures.is_empty()))
+}
+
+/// The message of the last panic, with its place.
+static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
+
+/// Says of a panic where it was.
+fn with_place(mut failure: Failure) -> Failure {
+    if failure.what.starts_with("panic") {
+        failure.what = LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    }
+    failure
 }
 
 /// What failures of one cause have in common, as a guess: the words, without names and numbers.

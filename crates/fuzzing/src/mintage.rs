@@ -11,7 +11,7 @@ use mintage::{
 };
 
 /// Settings that must not change what a guest does.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Settings {
     /// How hard the code generator tries.
     pub opt_level: OptLevel,

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use arbitrary::Unstructured;
 use mintage::core::CoreVal;
-use mintage_environ::Proposals;
+use mintage_environ::Features;
 use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
 use wasm_encoder::{ComponentBuilder, ImportSection, ModuleArg, TypeSection};
 use wasmparser::types::EntityType;
@@ -58,7 +58,7 @@ impl Linked {
     ///
     /// When the input is used up.
     pub fn arbitrary(u: &mut Unstructured<'_>) -> arbitrary::Result<Linked> {
-        let features = mintage_program::features(Proposals::default());
+        let features = mintage_program::wasm_features(Features::default());
         let mut linked = Linked { modules: Vec::new() };
         let count = [1, 1, 1, 2, 2, 3][u.choose_index(6)?];
         for _ in 0..count {
@@ -191,7 +191,8 @@ fn config(u: &mut Unstructured<'_>, features: WasmFeatures) -> arbitrary::Result
         gc_enabled: some(WasmFeatures::GC | WasmFeatures::FUNCTION_REFERENCES)?,
         memory64_enabled: some(WasmFeatures::MEMORY64)?,
         multi_value_enabled: some(WasmFeatures::MULTI_VALUE)?,
-        reference_types_enabled: some(WasmFeatures::REFERENCE_TYPES)?,
+        // Without them, the generator fails on segments of other types than `funcref`, which it makes all the same.
+        reference_types_enabled: true,
         relaxed_simd_enabled: some(WasmFeatures::RELAXED_SIMD)?,
         saturating_float_to_int_enabled: some(WasmFeatures::SATURATING_FLOAT_TO_INT)?,
         sign_extension_ops_enabled: some(WasmFeatures::SIGN_EXTENSION)?,
@@ -203,7 +204,7 @@ fn config(u: &mut Unstructured<'_>, features: WasmFeatures) -> arbitrary::Result
     };
     let many_memories = some(WasmFeatures::MULTI_MEMORY)?;
     config.max_memories = if many_memories { u.int_in_range(1..=3)? } else { 1 };
-    config.max_tables = if config.reference_types_enabled { u.int_in_range(1..=4)? } else { 1 };
+    config.max_tables = u.int_in_range(1..=4)?;
     config.max_funcs = u.int_in_range(1..=10)?;
     config.min_funcs = 1;
     config.max_instructions = u.int_in_range(10..=300)?;

@@ -28,6 +28,11 @@ impl Numbers {
     pub fn input(&mut self) -> Vec<u8> {
         let most = 256 << self.below(7);
         let len = 256 + self.below(most);
+        self.bytes(len)
+    }
+
+    /// Bytes: `len` of them, rounded up to words.
+    pub fn bytes(&mut self, len: usize) -> Vec<u8> {
         let words = std::iter::repeat_with(|| self.next_u64().to_le_bytes());
         words.take(len.div_ceil(8)).flatten().collect()
     }

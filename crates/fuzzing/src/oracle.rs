@@ -98,11 +98,17 @@ impl PartialEq for Stop {
     }
 }
 
-/// Whether two engines mean the same value. References to functions are other words in each engine, so that only null
-/// compares.
+/// Whether two engines mean the same value. References are other words in each engine, so that only null compares, but for
+/// the host's own.
 pub(crate) fn same(a: &CoreVal, b: &CoreVal) -> bool {
-    match (a, b) {
-        (CoreVal::FuncRef(a), CoreVal::FuncRef(b)) => (*a == 0) == (*b == 0),
+    let is_null = |value: &CoreVal| match value {
+        CoreVal::FuncRef(word) => Some(*word == 0),
+        CoreVal::ExternRef(number) => Some(number.is_none()),
+        _ => None,
+    };
+    match (is_null(a), is_null(b)) {
+        (Some(false), Some(false)) if matches!((a, b), (CoreVal::ExternRef(_), CoreVal::ExternRef(_))) => a == b,
+        (Some(a), Some(b)) => a == b,
         _ => a == b,
     }
 }
