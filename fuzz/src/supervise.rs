@@ -112,5 +112,6 @@ fn start(options: &Options, number: u64, first: u64, end: Instant) -> Result<Job
 
 /// The case that a process is at.
 fn current_case(options: &Options, job: u64) -> Option<u64> {
-    fs::read_to_string(worker::state(options, job)).ok()?.parse().ok()
+    let bytes = fs::read(worker::state(options, job)).ok()?;
+    Some(u64::from_le_bytes(bytes.try_into().ok()?))
 }

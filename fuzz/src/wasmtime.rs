@@ -3,7 +3,8 @@
 use ::wasmtime::component::{Component, Linker as ComponentLinker, Val as WasmtimeVal};
 use ::wasmtime::error::Context;
 use ::wasmtime::{
-    Config, Engine, Error, ExternRef, Instance, Linker, Module, Ref, Result, Store, StoreLimits, StoreLimitsBuilder, Val as WasmtimeCoreVal,
+    Config, Engine, Error, ExternRef, Instance, Linker, Module, Ref, Result, Store, StoreLimits, StoreLimitsBuilder,
+    Val as WasmtimeCoreVal,
 };
 use mintage::core::CoreVal;
 use mintage::{Trap, Val};
@@ -100,7 +101,9 @@ struct Modules(Vec<Module>);
 impl Compiled for Modules {
     fn instantiate(&self) -> Result<Box<dyn CoreInstance>, Stop> {
         let engine = self.0[0].engine();
-        let limits = StoreLimitsBuilder::new().memory_size(MEMORY_LIMIT).table_elements(TABLE_LIMIT);
+        let limits = StoreLimitsBuilder::new()
+            .memory_size(MEMORY_LIMIT)
+            .table_elements(TABLE_LIMIT);
         let mut store = Store::new(engine, limits.build());
         store.limiter(|limits| limits);
         let mut linker = Linker::new(engine);
@@ -127,7 +130,10 @@ impl CoreInstance for Live {
     fn call(&mut self, module: usize, name: &str, args: &[CoreVal]) -> Result<Vec<CoreVal>, Stop> {
         let func = self.instances[module].get_func(&mut self.store, name);
         let func = func.expect("the module exports the function");
-        let args = args.iter().map(|&arg| to_core(&mut self.store, arg)).collect::<Result<Vec<_>>>();
+        let args = args
+            .iter()
+            .map(|&arg| to_core(&mut self.store, arg))
+            .collect::<Result<Vec<_>>>();
         let args = args.map_err(|error| stop(&error))?;
         let mut results = vec![WasmtimeCoreVal::I32(0); func.ty(&self.store).results().len()];
         match func.call(&mut self.store, &args, &mut results) {
@@ -144,7 +150,10 @@ impl CoreInstance for Live {
 
     fn memory(&mut self, module: usize, name: &str) -> Vec<u8> {
         let memory = self.instances[module].get_memory(&mut self.store, name);
-        memory.expect("the module exports the memory").data(&self.store).to_vec()
+        memory
+            .expect("the module exports the memory")
+            .data(&self.store)
+            .to_vec()
     }
 }
 

@@ -6,7 +6,8 @@ use crate::wasmtime::Wasmtime;
 use anyhow::{Context, Result};
 use mintage_fuzzing::{Engines, Failure, Numbers, Outcome, Target, reduce};
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -74,18 +75,22 @@ struct Counts {
 
 /// Runs each `jobs`th case from the first one on for the time given: whether there was no failure.
 pub fn run(options: &Options, job: u64) -> Result<bool> {
+    // Compiles on this thread: a handover to another one takes longer than a small function.
+    let compiler = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread();
+    compiler.build_global().context("cannot set up the compiler's thread")?;
     let engines = engines()?;
     // A panic is a failure that is saved; its message here would be one for each attempt to make the input smaller.
     std::panic::set_hook(Box::new(|panic| {
         *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = panic.to_string();
     }));
     let state = state(options, job);
+    let state = File::create(&state).with_context(|| format!("cannot write {}", state.display()))?;
     let start = Instant::now();
     let mut last_report = start;
     let mut counts: BTreeMap<&str, Counts> = BTreeMap::new();
     let mut number = options.seed;
     while start.elapsed() < Duration::from_secs(options.seconds) {
-        fs::write(&state, number.to_string()).with_context(|| format!("cannot write {}", state.display()))?;
+        state.write_all_at(&number.to_le_bytes(), 0).context("cannot say which case is run")?;
         let (target, input) = case(options, number);
         let counts_here = counts.entry(target.name()).or_default();
         counts_here.cases += 1;
@@ -148,10 +153,19 @@ fn reduced(target: Target, input: &[u8], failure: Failure, engines: &Engines) ->
 
 fn report(start: Instant, counts: &BTreeMap<&str, Counts>, number: u64) {
     let seconds = start.elapsed().as_secs_f64();
+    // Nanoseconds on a processor come first.
+    let times = fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
+    let busy = times.split(' ').next().and_then(|time| time.parse::<f64>().ok()).unwrap_or_default() / 1e9;
     let total: u64 = counts.values().map(|counts| counts.cases).sum();
-    println!("{seconds:.0} s, up to case {number}: {total} cases, {:.0} per second", total as f64 / seconds);
+    println!(
+        "{seconds:.0} s, {busy:.0} s of them on a processor, up to case {number}: {total} cases, {:.0} per second",
+        total as f64 / seconds
+    );
     for (name, counts) in counts {
         let failures: u64 = counts.failures.values().sum();
-        println!("  {name}: {} cases, {failures} failures, skipped: {:?}", counts.cases, counts.skipped);
+        println!(
+            "  {name}: {} cases, {failures} failures, skipped: {:?}",
+            counts.cases, counts.skipped
+        );
     }
 }

@@ -33,6 +33,8 @@ pub fn exercise(artifact: &Artifact<&[u8]>, offsets: impl Iterator<Item = u32>) 
         artifact.elem_segment(ElemId::from_u32(ordinal));
     }
     let images = &artifact.metadata().image;
-    images.iter().for_each(|run| assert!(artifact.image_bytes(run).is_some()));
+    images
+        .iter()
+        .for_each(|run| assert!(artifact.image_bytes(run).is_some()));
     assert!(artifact.key_table().is_some() && artifact.sections().count() >= 10);
 }

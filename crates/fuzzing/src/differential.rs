@@ -21,7 +21,12 @@ pub fn differential(u: &mut Unstructured<'_>, subject: &dyn Oracle, reference: &
     }))
 }
 
-fn run(u: &mut Unstructured<'_>, linked: &Linked, subject: &dyn Oracle, reference: &dyn Oracle) -> Result<Outcome, String> {
+fn run(
+    u: &mut Unstructured<'_>,
+    linked: &Linked,
+    subject: &dyn Oracle,
+    reference: &dyn Oracle,
+) -> Result<Outcome, String> {
     let compiled = both(subject.compile(linked), reference.compile(linked));
     let compiled = match compiled.map_err(|difference| format!("compiling {difference}"))? {
         Ok(compiled) => compiled,

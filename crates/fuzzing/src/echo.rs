@@ -264,4 +264,3 @@ fn text(shape: &Shape, front: &str, back: &str) -> Option<String> {
         &front["(component".len()..front.len() - 1],
     ))
 }
-

@@ -23,14 +23,19 @@ const STEPS: usize = 60;
 ///
 /// When something differs.
 pub fn instances(u: &mut Unstructured<'_>, engine: &Mintage) -> Verdict {
-    let programs = (0..PROGRAMS).map(|_| Linked::arbitrary(u)).collect::<arbitrary::Result<Vec<_>>>();
+    let programs = (0..PROGRAMS)
+        .map(|_| Linked::arbitrary(u))
+        .collect::<arbitrary::Result<Vec<_>>>();
     skip_if_exhausted(programs.map(|programs| {
         run(u, engine, &programs).map_err(|difference| {
             let guests = programs.iter().enumerate().flat_map(|(number, program)| {
                 let guests = program.guests().into_iter();
                 guests.map(move |(name, bytes)| (format!("p{number}-{name}"), bytes))
             });
-            let what = format!("{}, here: memory used before; there: fresh memory: {difference}", engine.name());
+            let what = format!(
+                "{}, here: memory used before; there: fresh memory: {difference}",
+                engine.name()
+            );
             Failure::new(what, guests)
         })
     }))
@@ -38,7 +43,12 @@ pub fn instances(u: &mut Unstructured<'_>, engine: &Mintage) -> Verdict {
 
 fn run(u: &mut Unstructured<'_>, engine: &Mintage, programs: &[Linked]) -> Result<Outcome, String> {
     // Compiled twice, since a compiled program keeps the memory of its instances for the next ones.
-    let compile = || programs.iter().map(|program| engine.compile(program)).collect::<Result<Vec<_>, _>>();
+    let compile = || {
+        programs
+            .iter()
+            .map(|program| engine.compile(program))
+            .collect::<Result<Vec<_>, _>>()
+    };
     let (Ok(reused), Ok(fresh)) = (compile(), compile()) else {
         return Ok(Outcome::Skipped("the modules are refused"));
     };

@@ -60,7 +60,6 @@ impl Mintage {
         let mut config = Config::new();
         config
             .core_exports(true)
-            .parallel_compilation(false)
             .debug_verifier(true)
             .opt_level(settings.opt_level)
             .interruptible(settings.interruptible)
@@ -128,7 +127,9 @@ struct Modules(InstancePre<StoreLimits>);
 
 impl Compiled for Modules {
     fn instantiate(&self) -> Result<Box<dyn CoreInstance>, Stop> {
-        let limits = StoreLimitsBuilder::new().memory_size(MEMORY_LIMIT).table_elements(TABLE_LIMIT);
+        let limits = StoreLimitsBuilder::new()
+            .memory_size(MEMORY_LIMIT)
+            .table_elements(TABLE_LIMIT);
         let mut store = Store::new(self.0.component().engine(), limits.build());
         store.limiter(|limits| limits);
         match self.0.instantiate(&mut store) {

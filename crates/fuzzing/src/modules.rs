@@ -86,7 +86,9 @@ impl Linked {
                     EntityType::Func(_) => {
                         let count = types.len();
                         let ty = func_types.next().expect("one type for each function");
-                        types.ty().func_type(&encoder.func_type(ty.clone()).expect("no concrete types"));
+                        types
+                            .ty()
+                            .func_type(&encoder.func_type(ty.clone()).expect("no concrete types"));
                         wasm_encoder::EntityType::Function(count)
                     }
                     EntityType::Memory(ty) => encoder.memory_type(ty).expect("limits").into(),
@@ -146,7 +148,10 @@ impl Module {
                 EntityType::Func(id) => {
                     let ty = types[id].unwrap_func();
                     let params = ty.params().to_vec();
-                    module.funcs.push(Signature { name: name.clone(), params });
+                    module.funcs.push(Signature {
+                        name: name.clone(),
+                        params,
+                    });
                     let importable = ty.params().iter().chain(ty.results()).all(|&ty| is_abstract(ty));
                     if importable {
                         module.types.push(ty.clone());
@@ -214,7 +219,7 @@ fn config(u: &mut Unstructured<'_>, features: WasmFeatures) -> arbitrary::Result
     config.max_element_segments = 4;
     config.max_elements = 10;
     config.max_tags = 4;
-    let memory = u.int_in_range(0..=16u64)? << 16;
+    let memory = u.choose(&[0, 1, 1, 2, 4, 16])? << 16;
     config.max_memory32_bytes = memory;
     config.max_memory64_bytes = u128::from(memory);
     config.max_table_elements = u.int_in_range(0..=1000)?;

@@ -44,7 +44,12 @@ fn arbitrary_echo(u: &mut Unstructured<'_>) -> arbitrary::Result<Option<(Echo, V
 /// When a value changes on its way, or a call fails.
 pub fn check_echo(echo: &Echo, values: &[Val], engine: &dyn Oracle) -> Verdict {
     let fail = |what: String| {
-        let what = format!("{}: {what}; the type is {:?}, with {:?}", engine.name(), echo.shape, echo.encodings);
+        let what = format!(
+            "{}: {what}; the type is {:?}, with {:?}",
+            engine.name(),
+            echo.shape,
+            echo.encodings
+        );
         Failure::new(what, [("component.wat".to_string(), echo.text().as_bytes().to_vec())])
     };
     let echoed = match engine.echo(echo, values) {
@@ -57,7 +62,9 @@ pub fn check_echo(echo: &Echo, values: &[Val], engine: &dyn Oracle) -> Verdict {
     };
     for (value, [seen, result]) in values.iter().zip(&echoed.values) {
         if seen != value || result != value {
-            return Err(fail(format!("{value:?} is {seen:?} to the host function, and comes back as {result:?}")));
+            return Err(fail(format!(
+                "{value:?} is {seen:?} to the host function, and comes back as {result:?}"
+            )));
         }
     }
     if let Some(stop) = echoed.stop {
@@ -66,6 +73,10 @@ pub fn check_echo(echo: &Echo, values: &[Val], engine: &dyn Oracle) -> Verdict {
     }
     match echoed.freed as usize == values.len() {
         true => Ok(Outcome::Held),
-        false => Err(fail(format!("`post-return` ran {} times for {} calls", echoed.freed, values.len()))),
+        false => Err(fail(format!(
+            "`post-return` ran {} times for {} calls",
+            echoed.freed,
+            values.len()
+        ))),
     }
 }

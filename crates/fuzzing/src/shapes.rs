@@ -95,9 +95,11 @@ impl Shape {
                 let count = u.int_in_range(0..=5)?;
                 Val::List((0..count).map(|_| element.value(u)).collect::<arbitrary::Result<_>>()?)
             }
-            Shape::FixedList(element, count) => {
-                Val::Tuple((0..*count).map(|_| element.value(u)).collect::<arbitrary::Result<_>>()?)
-            }
+            Shape::FixedList(element, count) => Val::Tuple(
+                (0..*count)
+                    .map(|_| element.value(u))
+                    .collect::<arbitrary::Result<_>>()?,
+            ),
             Shape::Map(key, value) => {
                 let count = u.int_in_range(0..=5)?;
                 let mut entry = || Ok(Val::Tuple(vec![primitive(u, key)?, value.value(u)?]));

@@ -23,7 +23,9 @@ impl<'a> Twins<'a> {
             Err(stop) => return Ok(Err(stop)),
         };
         let mut twins = Twins { linked, pair };
-        twins.compare().map_err(|difference| format!("after instantiation, {difference}"))?;
+        twins
+            .compare()
+            .map_err(|difference| format!("after instantiation, {difference}"))?;
         Ok(Ok(twins))
     }
 
@@ -42,7 +44,8 @@ impl<'a> Twins<'a> {
             Err(stop) if stop.depends_on_engine() => return Ok(Some(stop)),
             Err(stop) => Some(stop),
         };
-        self.compare().map_err(|difference| format!("after {}, {difference}", what()))?;
+        self.compare()
+            .map_err(|difference| format!("after {}, {difference}", what()))?;
         Ok(stop)
     }
 
@@ -87,7 +90,11 @@ pub fn both<T>(a: Result<T, Stop>, b: Result<T, Stop>) -> Result<Result<[T; 2], 
         // One engine needs more stack than the other.
         (Err(stop), _) | (_, Err(stop)) if stop.depends_on_engine() => Ok(Err(stop)),
         (a, b) => {
-            let word = |result: Result<T, Stop>| result.err().map_or("goes on".into(), |stop| format!("ends with {stop:?}"));
+            let word = |result: Result<T, Stop>| {
+                result
+                    .err()
+                    .map_or("goes on".into(), |stop| format!("ends with {stop:?}"))
+            };
             Err(format!("{} here, {} there", word(a), word(b)))
         }
     }

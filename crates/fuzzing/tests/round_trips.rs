@@ -30,7 +30,11 @@ fn check_random(shape: &Shape) {
 
 fn random_values(shape: &Shape, count: usize) -> Vec<Val> {
     let mut numbers = Numbers::new(7);
-    let value = |_| shape.value(&mut Unstructured::new(&numbers.bytes((1 << 18) / count))).unwrap();
+    let value = |_| {
+        shape
+            .value(&mut Unstructured::new(&numbers.bytes((1 << 18) / count)))
+            .unwrap()
+    };
     (0..count).map(value).collect()
 }
 
