@@ -90,7 +90,9 @@ pub fn run(options: &Options, job: u64) -> Result<bool> {
     let mut counts: BTreeMap<&str, Counts> = BTreeMap::new();
     let mut number = options.seed;
     while start.elapsed() < Duration::from_secs(options.seconds) {
-        state.write_all_at(&number.to_le_bytes(), 0).context("cannot say which case is run")?;
+        state
+            .write_all_at(&number.to_le_bytes(), 0)
+            .context("cannot say which case is run")?;
         let (target, input) = case(options, number);
         let counts_here = counts.entry(target.name()).or_default();
         counts_here.cases += 1;
@@ -155,7 +157,12 @@ fn report(start: Instant, counts: &BTreeMap<&str, Counts>, number: u64) {
     let seconds = start.elapsed().as_secs_f64();
     // Nanoseconds on a processor come first.
     let times = fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
-    let busy = times.split(' ').next().and_then(|time| time.parse::<f64>().ok()).unwrap_or_default() / 1e9;
+    let busy = times
+        .split(' ')
+        .next()
+        .and_then(|time| time.parse::<f64>().ok())
+        .unwrap_or_default()
+        / 1e9;
     let total: u64 = counts.values().map(|counts| counts.cases).sum();
     println!(
         "{seconds:.0} s, {busy:.0} s of them on a processor, up to case {number}: {total} cases, {:.0} per second",

@@ -65,7 +65,7 @@ impl Linked {
             let mut config = config(u, features)?;
             config.available_imports = Some(linked.available_imports());
             let mut module = wasm_smith::Module::new(config, u)?;
-            let fuel = [100, 1000, 10_000][u.choose_index(3)?];
+            let fuel = [500, 2000, 20_000][u.choose_index(3)?];
             module
                 .ensure_termination(fuel)
                 .map_err(|_| arbitrary::Error::IncorrectFormat)?;
@@ -210,11 +210,12 @@ fn config(u: &mut Unstructured<'_>, features: WasmFeatures) -> arbitrary::Result
     let many_memories = some(WasmFeatures::MULTI_MEMORY)?;
     config.max_memories = if many_memories { u.int_in_range(1..=3)? } else { 1 };
     config.max_tables = u.int_in_range(1..=4)?;
-    config.max_funcs = u.int_in_range(1..=10)?;
-    config.min_funcs = 1;
+    config.min_types = 4;
+    config.min_funcs = u.int_in_range(1..=6)?;
+    config.min_globals = u.int_in_range(0..=3)?;
+    config.min_memories = u32::from(u.ratio(4, 5)?);
+    config.min_tables = u32::from(u.ratio(1, 2)?);
     config.max_instructions = u.int_in_range(10..=300)?;
-    config.max_globals = 10;
-    config.max_types = 10;
     config.max_data_segments = 4;
     config.max_element_segments = 4;
     config.max_elements = 10;
@@ -228,6 +229,7 @@ fn config(u: &mut Unstructured<'_>, features: WasmFeatures) -> arbitrary::Result
     // Which bits a NaN has is left open; where they can become visible, the modules themselves settle them.
     config.canonicalize_nans = true;
     config.allow_floats = u.ratio(4, 5)?;
+    config.disallow_traps = u.ratio(1, 2)?;
     config.allow_start_export = u.ratio(1, 8)?;
     Ok(config)
 }

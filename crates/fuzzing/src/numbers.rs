@@ -24,10 +24,10 @@ impl Numbers {
         (self.next_u64() % limit as u64) as usize
     }
 
-    /// Input for a body: between 256 bytes and 16 KiB.
+    /// Input for a body: between 1 and 65 KiB.
     pub fn input(&mut self) -> Vec<u8> {
-        let most = 256 << self.below(7);
-        let len = 256 + self.below(most);
+        let most = 1024 << self.below(7);
+        let len = 1024 + self.below(most);
         self.bytes(len)
     }
 
