@@ -3,20 +3,21 @@
 //! Compiling and sizes are left out: they take too long for many samples, or do not vary.
 
 use criterion::{Criterion, criterion_group, criterion_main};
+use mintage_benches::contender::Mode;
 use mintage_benches::lab::Lab;
 use mintage_benches::metrics::{self, Cadence, Probe};
 use mintage_benches::mintage::Mintage;
 
 fn track(criterion: &mut Criterion) {
-    let lab = Lab::<Mintage>::new().unwrap_or_else(|error| panic!("{error:#}"));
+    let lab = Lab::<Mintage>::new(Mode::Free).unwrap_or_else(|error| panic!("{error:#}"));
     for metric in metrics::all::<Mintage>() {
-        if metric.cadence != Cadence::Many {
+        if metric.cadence != Cadence::Many || metric.mode != Mode::Free {
             continue;
         }
         let fail = |error: anyhow::Error| -> ! { panic!("{}: {error:#}", metric.name) };
         // Prepared on first use, so that a filter on the command line prepares only what it runs.
         let mut probe = None;
-        criterion.bench_function(metric.name, |bencher| {
+        criterion.bench_function(&metric.name, |bencher| {
             bencher.iter_custom(|iterations| {
                 let probe = probe.get_or_insert_with(|| (metric.prepare)(&lab).unwrap_or_else(|error| fail(error)));
                 let Probe::Time(run) = probe else {

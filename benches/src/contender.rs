@@ -3,20 +3,34 @@
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
+/// How guests are kept from running for ever.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mode {
+    /// Not at all.
+    Free,
+    /// Another thread can stop them. Nobody does.
+    Interruptible,
+}
+
+impl Mode {
+    /// All modes.
+    pub const ALL: [Self; 2] = [Self::Free, Self::Interruptible];
+}
+
 /// An engine that compiles, loads and instantiates components, with the settings that a service would run it with.
-pub trait Host: Sized {
+pub trait Host: Sized + Sync + 'static {
     /// The name in reports.
     const NAME: &'static str;
 
     /// A compiled component.
     type Component;
-    /// A component linked to its (empty) imports, ready to be instantiated many times.
-    type Linked;
+    /// A component linked to its (empty) imports, ready to be instantiated many times, by any thread.
+    type Linked: Sync;
     /// One instance together with its store.
     type Live;
 
     /// Creates the engine.
-    fn new() -> Result<Self>;
+    fn new(mode: Mode) -> Result<Self>;
 
     /// Compiles with the engine's default settings.
     fn compile(&self, wasm: &[u8]) -> Result<Self::Component>;

@@ -1,10 +1,11 @@
 //! Measures two engines side by side: their samples alternate, so that whatever disturbs the machine disturbs both.
 
-use crate::contender::Contender;
-use crate::lab::Lab;
-use crate::metrics::{self, Cadence, Metric, Probe, Unit};
+use crate::contender::{Contender, Mode};
+use crate::lab::{Lab, Labs};
+use crate::metrics::{self, Cadence, Group, Metric, Probe, Unit};
 use crate::stats::Summary;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use std::rc::Rc;
 use std::time::Duration;
 
 /// How much time to spend.
@@ -37,7 +38,11 @@ impl Effort {
 /// One row of the comparison.
 pub struct Row {
     /// The metric's name.
-    pub metric: &'static str,
+    pub metric: String,
+    /// What the metric belongs to.
+    pub group: Group,
+    /// Which engines were measured.
+    pub mode: Mode,
     /// In what the summaries count.
     pub unit: Unit,
     /// The first engine's result, or why there is none.
@@ -58,27 +63,27 @@ impl Row {
 
 /// Two engines, ready to be compared.
 pub struct Duel<Left: Contender, Right: Contender> {
-    left: Lab<Left>,
-    right: Lab<Right>,
+    left: Labs<Left>,
+    right: Labs<Right>,
     effort: Effort,
 }
 
 impl<Left: Contender, Right: Contender> Duel<Left, Right> {
-    /// Starts both engines.
-    pub fn new(effort: Effort) -> Result<Self> {
-        Ok(Self {
-            left: Lab::new()?,
-            right: Lab::new()?,
+    /// Both engines; each is started when a metric asks for it.
+    pub fn new(effort: Effort) -> Self {
+        Self {
+            left: Labs::new(),
+            right: Labs::new(),
             effort,
-        })
+        }
     }
 
     /// Measures one after the other the metrics that `wanted` chooses by name; `report` gets each row when it is done.
     pub fn run(&self, wanted: impl Fn(&str) -> bool, mut report: impl FnMut(&Row)) -> Vec<Row> {
         let mut rows = Vec::new();
         for (left, right) in metrics::all().into_iter().zip(metrics::all()) {
-            if wanted(left.name) {
-                let row = self.measure(&left, &right);
+            if wanted(&left.name) {
+                let row = self.measure(left, &right);
                 report(&row);
                 rows.push(row);
             }
@@ -86,10 +91,11 @@ impl<Left: Contender, Right: Contender> Duel<Left, Right> {
         rows
     }
 
-    fn measure(&self, left: &Metric<Left>, right: &Metric<Right>) -> Row {
+    fn measure(&self, left: Metric<Left>, right: &Metric<Right>) -> Row {
+        let labs = (self.left.get(left.mode), self.right.get(right.mode));
         let mut sides = [
-            Side::new(left.cadence, self.effort, (left.prepare)(&self.left)),
-            Side::new(right.cadence, self.effort, (right.prepare)(&self.right)),
+            Side::new(left.cadence, self.effort, prepare(&left, &labs.0)),
+            Side::new(right.cadence, self.effort, prepare(right, &labs.1)),
         ];
         let samples = match left.cadence {
             Cadence::Once => 1,
@@ -104,10 +110,20 @@ impl<Left: Contender, Right: Contender> Duel<Left, Right> {
         let [left_side, right_side] = sides;
         Row {
             metric: left.name,
+            group: left.group,
+            mode: left.mode,
             unit: left.unit,
             left: left_side.summary(),
             right: right_side.summary(),
         }
+    }
+}
+
+/// Prepares a metric, if its engine could be started.
+fn prepare<'lab, C: Contender>(metric: &Metric<C>, lab: &'lab Result<Rc<Lab<C>>>) -> Result<Probe<'lab>> {
+    match lab {
+        Ok(lab) => (metric.prepare)(lab),
+        Err(error) => Err(anyhow!("{error:#}")),
     }
 }
 

@@ -9,28 +9,51 @@ pub const TABLE_ENTRIES: u32 = 1 << 16;
 /// A component under test. None imports anything.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Guest {
-    /// SpiderMonkey with a small script: `greet: func(name: string) -> string`, `fib: func(n: u32) -> u64`.
+    /// SpiderMonkey with a small script, see `greet.wit` of the example.
     Greet,
-    /// `add: func(a: s32, b: s32) -> s32`.
-    Add,
-    /// `echo: func(text: string) -> string`.
-    Echo,
-    /// `run: func(mask: u32) -> u64`, see [`call_indirect`].
+    /// `run-same` and `run-different: func(mask: u32) -> u64`, see [`call_indirect`].
     CallIndirect,
-    /// Two components: `string`, `bytes`, `words`, `pairs`, `fields` and `method`, each `func(n: u32) -> u64`, make `n` calls
-    /// from one to the other.
-    Adapters,
+    /// `run: func(n: u32) -> u64`, see [`chain`]; the number is that of its core instances.
+    Chain(u32),
+    /// `run: func(n: u32) -> u64`, see [`starting`]; whether it has a start function.
+    Starting(bool),
+    /// A component in a file of its own.
+    Text {
+        /// The file's name.
+        name: &'static str,
+        /// What is in it.
+        wat: &'static str,
+    },
 }
+
+/// The guest in a file beside this one.
+macro_rules! text {
+    ($path:literal) => {
+        $crate::guest::Guest::Text {
+            name: $path,
+            wat: include_str!(concat!("../", $path)),
+        }
+    };
+}
+pub(crate) use text;
+
+/// `add: func(a: s32, b: s32) -> s32`.
+pub const ADD: Guest = text!("guests/add.wat");
+/// `echo: func(text: string) -> string`.
+pub const ECHO: Guest = text!("guests/echo.wat");
+/// Two components: `string`, `bytes`, `words`, `pairs`, `fields` and `method`, each `func(n: u32) -> u64`, make `n` calls from
+/// one to the other.
+pub const ADAPTERS: Guest = text!("guests/adapters.wat");
 
 impl Guest {
     /// The file name of its artifact.
-    pub fn name(self) -> &'static str {
+    pub fn file_name(self) -> String {
         match self {
-            Self::Greet => "greet",
-            Self::Add => "add",
-            Self::Echo => "echo",
-            Self::CallIndirect => "call-indirect",
-            Self::Adapters => "adapters",
+            Self::Greet => "greet".to_string(),
+            Self::CallIndirect => "call-indirect".to_string(),
+            Self::Chain(instances) => format!("chain-{instances}"),
+            Self::Starting(starts) => format!("starting-{starts}"),
+            Self::Text { name, .. } => name.replace('/', "-"),
         }
     }
 
@@ -41,51 +64,122 @@ impl Guest {
                 let path = mintage_example_spidermonkey::guest::path()?;
                 std::fs::read(&path).with_context(|| format!("cannot read {}", path.display()))
             }
-            Self::Add => Ok(wat::parse_str(include_str!("../guests/add.wat"))?),
-            Self::Echo => Ok(wat::parse_str(include_str!("../guests/echo.wat"))?),
             Self::CallIndirect => Ok(wat::parse_str(call_indirect()?)?),
-            Self::Adapters => Ok(wat::parse_str(include_str!("../guests/adapters.wat"))?),
+            Self::Chain(instances) => Ok(wat::parse_str(chain(instances)?)?),
+            Self::Starting(starts) => Ok(wat::parse_str(starting(starts))?),
+            Self::Text { wat, .. } => Ok(wat::parse_str(wat)?),
         }
     }
 }
 
-/// The text of a component with a full table, whose entry `k` is a function of its own that answers `k + 1`.
+/// The text of a component with two full tables: in one, entry `k` is a function of its own that answers `k + 1`; in the
+/// other all entries are the first of these functions.
 ///
-/// `run(mask)` makes one indirect call per table entry: the call numbered `i` goes to the entry `i & mask`, so that the
-/// mask 0 always calls the first and the mask `TABLE_ENTRIES - 1` calls each once. It answers the sum, which
-/// [`call_indirect_sum`] foretells. No compiler can know the callee, since the mask is a parameter.
+/// `run-different(mask)` and `run-same(mask)` make one indirect call per table entry: the call numbered `i` goes to the entry
+/// `i & mask`, so that the mask 0 always calls the first and the mask `TABLE_ENTRIES - 1` calls each once. They answer the
+/// sum. No compiler can know the callee, since the mask is a parameter.
 fn call_indirect() -> Result<String> {
     let mut wat = String::new();
     writeln!(wat, "(component (core module $module")?;
     writeln!(wat, "  (type $callee (func (result i32)))")?;
-    writeln!(wat, "  (table {TABLE_ENTRIES} {TABLE_ENTRIES} funcref)")?;
-    write!(wat, "  (elem (i32.const 0) func")?;
-    for entry in 0..TABLE_ENTRIES {
-        write!(wat, " $f{entry}")?;
-    }
-    writeln!(wat, ")")?;
-    for entry in 0..TABLE_ENTRIES {
-        writeln!(wat, "  (func $f{entry} (type $callee) (i32.const {}))", entry + 1)?;
-    }
-    writeln!(
-        wat,
-        r#"  (func (export "run") (param $mask i32) (result i64)
+    for (table, step) in [("different", 1), ("same", 0)] {
+        write!(
+            wat,
+            "  (table ${table} {TABLE_ENTRIES} {TABLE_ENTRIES} funcref) (elem (table ${table}) (i32.const 0) func"
+        )?;
+        for entry in 0..TABLE_ENTRIES {
+            write!(wat, " $f{}", entry * step)?;
+        }
+        writeln!(wat, ")")?;
+        writeln!(
+            wat,
+            r#"  (func (export "run-{table}") (param $mask i32) (result i64)
     (local $i i32) (local $sum i64)
     (loop $next
       (local.set $sum (i64.add (local.get $sum) (i64.extend_i32_u
-        (call_indirect (type $callee) (i32.and (local.get $i) (local.get $mask))))))
+        (call_indirect ${table} (type $callee) (i32.and (local.get $i) (local.get $mask))))))
       (local.set $i (i32.add (local.get $i) (i32.const 1)))
       (br_if $next (i32.lt_u (local.get $i) (i32.const {TABLE_ENTRIES}))))
-    (local.get $sum)))
-  (core instance $core (instantiate $module))
-  (func (export "run") (param "mask" u32) (result u64) (canon lift (core func $core "run"))))"#
+    (local.get $sum))"#
+        )?;
+    }
+    for entry in 0..TABLE_ENTRIES {
+        writeln!(wat, "  (func $f{entry} (type $callee) (i32.const {}))", entry + 1)?;
+    }
+    writeln!(wat, ") (core instance $core (instantiate $module))")?;
+    for table in ["different", "same"] {
+        writeln!(
+            wat,
+            r#"  (func (export "run-{table}") (param "mask" u32) (result u64) (canon lift (core func $core "run-{table}")))"#
+        )?;
+    }
+    writeln!(wat, ")")?;
+    Ok(wat)
+}
+
+/// The text of a component of so many core instances. Each has a memory, a global and a table of its own, and imports the
+/// function of the one before; `run(n)` of the last one goes through all of them, each of which adds one to `n`.
+fn chain(instances: u32) -> Result<String> {
+    let mut wat = String::from(
+        r#"(component
+  (core module $end (func (export "run") (param i64) (result i64) (local.get 0)))
+  (core module $link
+    (import "before" "run" (func $before (param i64) (result i64)))
+    (memory 1)
+    (data (i32.const 0) "\01")
+    (global $calls (mut i32) (i32.const 0))
+    (table 1 1 funcref)
+    (elem (i32.const 0) $before)
+    (func (export "run") (param $n i64) (result i64)
+      (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
+      (i64.add
+        (call_indirect (param i64) (result i64) (local.get $n) (i32.const 0))
+        (i64.load8_u (i32.const 0)))))
+  (core module $front
+    (import "before" "run" (func $before (param i64) (result i64)))
+    (func (export "run") (param $n i32) (result i64) (call $before (i64.extend_i32_u (local.get $n)))))
+  (core instance $i0 (instantiate $end))
+"#,
+    );
+    for number in 1..=instances {
+        let before = number - 1;
+        writeln!(
+            wat,
+            r#"  (core instance $i{number} (instantiate $link (with "before" (instance $i{before}))))"#
+        )?;
+    }
+    writeln!(
+        wat,
+        r#"  (core instance $front (instantiate $front (with "before" (instance $i{instances}))))
+  (func (export "run") (param "n" u32) (result u64) (canon lift (core func $front "run"))))"#
     )?;
     Ok(wat)
 }
 
-/// What `run(mask)` of [`Guest::CallIndirect`] answers.
-pub fn call_indirect_sum(mask: u32) -> u64 {
-    (0..TABLE_ENTRIES).map(|call| u64::from(call & mask) + 1).sum()
+/// What the start function of [`starting`] leaves in memory.
+pub const STARTED: u64 = 3_007_012_782_569_390_081;
+
+/// The text of a component that fills a page of memory in about a millisecond: in its start function, or else not before
+/// `run` is called. `run(0)` answers the last word.
+fn starting(starts: bool) -> String {
+    let start = if starts { "(start $fill)" } else { "" };
+    format!(
+        r#"(component
+  (core module $module
+    (memory 1)
+    (func $fill (local $i i32) (local $x i64)
+      (local.set $x (i64.const 1))
+      (loop $next
+        (local.set $x (i64.add (i64.mul (local.get $x) (i64.const 6364136223846793005)) (i64.const 1)))
+        (i64.store (i32.and (local.get $i) (i32.const 4088)) (local.get $x))
+        (br_if $next (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 8))) (i32.const 6553600)))))
+    {start}
+    (func (export "run") (param $n i32) (result i64)
+      (if (i64.eqz (i64.load (i32.const 4088))) (then (call $fill)))
+      (i64.load (i32.const 4088))))
+  (core instance $core (instantiate $module))
+  (func (export "run") (param "n" u32) (result u64) (canon lift (core func $core "run"))))"#
+    )
 }
 
 /// What `fib(n)` of [`Guest::Greet`] answers: the nth Fibonacci number modulo 2^32.
@@ -100,19 +194,27 @@ pub fn fib(n: u32) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::KERNELS;
 
     #[test]
     fn expected_answers() {
         assert_eq!([0, 1, 2, 10, 47].map(fib), [0, 1, 1, 55, 2_971_215_073]);
         assert_eq!(fib(48), 4_807_526_976 - (1 << 32));
-        assert_eq!(call_indirect_sum(0), 65_536);
-        assert_eq!(call_indirect_sum(TABLE_ENTRIES - 1), 65_536 * 65_537 / 2);
     }
 
     #[test]
     fn text_guests_assemble() -> Result<()> {
-        for guest in [Guest::Add, Guest::Echo, Guest::CallIndirect, Guest::Adapters] {
-            guest.wasm().with_context(|| guest.name())?;
+        let generated = [
+            Guest::CallIndirect,
+            Guest::Chain(3),
+            Guest::Starting(true),
+            Guest::Starting(false),
+        ];
+        let kernels = KERNELS.iter().map(|kernel| kernel.guest);
+        for guest in [ADD, ECHO, ADAPTERS].into_iter().chain(generated).chain(kernels) {
+            if guest != Guest::Greet {
+                guest.wasm().with_context(|| guest.file_name())?;
+            }
         }
         Ok(())
     }

@@ -1,12 +1,38 @@
 //! One engine with the guests prepared for it.
 
-use crate::contender::{ArtifactFile, Host};
+use crate::contender::{ArtifactFile, Host, Mode};
 use crate::guest::Guest;
 use anyhow::{Context, Result};
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use tempfile::TempDir;
+
+/// One engine in each mode that a metric asked for.
+pub struct Labs<H: Host>(RefCell<BTreeMap<Mode, Rc<Lab<H>>>>);
+
+impl<H: Host> Labs<H> {
+    /// No engine yet.
+    pub fn new() -> Self {
+        Self(RefCell::default())
+    }
+
+    /// The engine in a mode; started the first time.
+    pub fn get(&self, mode: Mode) -> Result<Rc<Lab<H>>> {
+        if let Some(lab) = self.0.borrow().get(&mode) {
+            return Ok(lab.clone());
+        }
+        let lab = Rc::new(Lab::new(mode)?);
+        self.0.borrow_mut().insert(mode, lab.clone());
+        Ok(lab)
+    }
+}
+
+impl<H: Host> Default for Labs<H> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
 
 /// An engine, and what it made of each guest that a metric asked for.
 pub struct Lab<H: Host> {
@@ -20,9 +46,9 @@ pub struct Lab<H: Host> {
 
 impl<H: Host> Lab<H> {
     /// Starts the engine.
-    pub fn new() -> Result<Self> {
+    pub fn new(mode: Mode) -> Result<Self> {
         Ok(Self {
-            host: H::new().with_context(|| format!("cannot create the engine of {}", H::NAME))?,
+            host: H::new(mode).with_context(|| format!("cannot create the engine of {}", H::NAME))?,
             artifact_size: Cell::new(None),
             artifacts: RefCell::default(),
             folder: tempfile::tempdir()?,
@@ -37,8 +63,8 @@ impl<H: Host> Lab<H> {
         let bytes = self
             .host
             .precompile(&guest.wasm()?)
-            .with_context(|| format!("cannot compile {}", guest.name()))?;
-        let artifact = Rc::new(ArtifactFile::write(&self.folder, guest.name(), &bytes)?);
+            .with_context(|| format!("cannot compile {}", guest.file_name()))?;
+        let artifact = Rc::new(ArtifactFile::write(&self.folder, &guest.file_name(), &bytes)?);
         self.artifacts.borrow_mut().insert(guest, artifact.clone());
         Ok(artifact)
     }

@@ -1,30 +1,53 @@
 //! What is measured.
 //!
-//! To add a metric, add one entry to [`all`]. Its builder prepares everything that is not to be measured and gives a
-//! [`Probe`]; the probe checks every answer that it gets.
+//! To add a metric, add one entry to [`all`], or a kernel to [`KERNELS`]. Its builder prepares everything that is not to be
+//! measured and gives a [`Probe`]; the probe checks every answer that it gets.
 
-use crate::contender::{Calls, Contender, Host};
-use crate::guest::{self, Guest, TABLE_ENTRIES};
+use crate::contender::{Calls, Contender, Host, Mode};
+use crate::guest::{self, ADAPTERS, ADD, ECHO, Guest, TABLE_ENTRIES};
+use crate::kernels::{KERNELS, Kernel};
 use crate::lab::Lab;
-use anyhow::{Result, ensure};
+use crate::memory::Memory;
+use anyhow::{Result, anyhow, ensure};
 use std::fmt::Debug;
 use std::hint::black_box;
+use std::sync::Barrier;
+use std::thread;
 use std::time::{Duration, Instant};
 
 /// One row of the table.
 pub struct Metric<C: Host> {
     /// What is measured, in a few words.
-    pub name: &'static str,
+    pub name: String,
+    /// What it belongs to.
+    pub group: Group,
     /// In what the result counts.
     pub unit: Unit,
     /// How many samples are affordable.
     pub cadence: Cadence,
+    /// Which engine is measured.
+    pub mode: Mode,
     /// Prepares the measurement.
     pub prepare: Prepare<C>,
 }
 
 /// Prepares a measurement: what it does is not measured.
-pub type Prepare<C> = for<'lab> fn(&'lab Lab<C>) -> Result<Probe<'lab>>;
+pub type Prepare<C> = Box<dyn for<'lab> Fn(&'lab Lab<C>) -> Result<Probe<'lab>>>;
+
+/// What a metric belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// From component bytes to an artifact, and back from a file.
+    Code,
+    /// Making and dropping instances.
+    Instances,
+    /// Short calls.
+    Calls,
+    /// Calls from component to component.
+    Adapters,
+    /// The kernels.
+    Kernels,
+}
 
 /// In what a result counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,60 +79,142 @@ pub enum Probe<'lab> {
 
 /// All metrics, in the order of the table.
 pub fn all<C: Contender>() -> Vec<Metric<C>> {
-    use Cadence::{Few, Many, Once};
-    let row = |name, cadence, prepare: Prepare<C>| Metric {
-        name,
+    let mut metrics = code();
+    metrics.extend(instances());
+    metrics.extend(calls());
+    metrics.extend(adapters());
+    metrics.extend(kernels());
+    metrics
+}
+
+/// A time that is short.
+fn row<C: Host>(
+    group: Group,
+    name: impl Into<String>,
+    prepare: impl for<'lab> Fn(&'lab Lab<C>) -> Result<Probe<'lab>> + 'static,
+) -> Metric<C> {
+    Metric {
+        name: name.into(),
+        group,
         unit: Unit::Seconds,
-        cadence,
-        prepare,
-    };
+        cadence: Cadence::Many,
+        mode: Mode::Free,
+        prepare: Box::new(prepare),
+    }
+}
+
+/// A size, which does not vary.
+fn size<C: Host>(
+    group: Group,
+    name: &str,
+    prepare: impl for<'lab> Fn(&'lab Lab<C>) -> Result<Probe<'lab>> + 'static,
+) -> Metric<C> {
+    Metric {
+        unit: Unit::Bytes,
+        cadence: Cadence::Once,
+        ..row(group, name, prepare)
+    }
+}
+
+fn code<C: Contender>() -> Vec<Metric<C>> {
+    let group = Group::Code;
     vec![
-        row("compile", Few, compile),
         Metric {
-            name: "artifact size",
-            unit: Unit::Bytes,
-            cadence: Once,
-            prepare: artifact_size,
+            cadence: Cadence::Few,
+            ..row(group, "compile", compile)
         },
-        row("load", Many, load),
-        row("load + link + instantiate + greet", Many, cold_start),
-        row("instantiate + drop", Many, instantiate),
-        row("instantiate + greet + drop", Many, instantiate_and_greet),
-        row("greet", Many, greet),
-        row("fib(5000)", Many, fib),
-        row("add", Many, add),
-        row("echo", Many, echo),
-        row("call-indirect, same callee, first touch", Many, |lab| {
-            call_indirect_first_touch(lab, 0)
-        }),
-        row("call-indirect, same callee, warm", Many, |lab| {
-            call_indirect_warm(lab, 0)
-        }),
-        row("call-indirect, different callees, first touch", Many, |lab| {
-            call_indirect_first_touch(lab, TABLE_ENTRIES - 1)
-        }),
-        row("call-indirect, different callees, warm", Many, |lab| {
-            call_indirect_warm(lab, TABLE_ENTRIES - 1)
-        }),
-        row("1000 adapter calls: string", Many, |lab| {
-            adapter(lab, "string", 84 + 43)
-        }),
-        row("1000 adapter calls: list<u8>", Many, |lab| {
-            adapter(lab, "bytes", 84 + 64)
-        }),
-        row("1000 adapter calls: list<u32>", Many, |lab| {
-            adapter(lab, "words", 84 + 64)
-        }),
-        row("1000 adapter calls: list<tuple<u32, string>>", Many, |lab| {
-            adapter(lab, "pairs", 7 + 64)
-        }),
-        row("1000 adapter calls: record of 10 fields", Many, |lab| {
-            adapter(lab, "fields", 11)
-        }),
-        row("1000 adapter calls: resource method", Many, |lab| {
-            adapter(lab, "method", 42)
-        }),
+        size(group, "artifact size", artifact_size),
+        row(group, "load", load),
+        row(group, "load + link + instantiate + greet", cold_start),
     ]
+}
+
+fn instances<C: Contender>() -> Vec<Metric<C>> {
+    let group = Group::Instances;
+    let mut metrics = vec![
+        row(group, "instantiate + drop", |lab| instantiate(lab, Guest::Greet)),
+        row(group, "instantiate + greet + drop", instantiate_and_greet),
+        row(group, "instantiate + greet + drop, two threads", |lab| {
+            instantiate_and_greet_on_threads(lab, 2)
+        }),
+    ];
+    for length in [10, 100, 500] {
+        let name = format!("instantiate + drop, chain of {length} core instances");
+        metrics.push(row(group, name, move |lab| instantiate(lab, Guest::Chain(length))));
+    }
+    metrics.extend([
+        row(group, "instantiate + drop, start function of 1 ms", |lab| {
+            instantiate(lab, Guest::Starting(true))
+        }),
+        row(group, "instantiate + drop, no start function", |lab| {
+            instantiate(lab, Guest::Starting(false))
+        }),
+        size(group, "resident, live instance", |lab| {
+            footprint(lab, false, |memory| memory.resident)
+        }),
+        size(group, "resident, live instance that greeted", |lab| {
+            footprint(lab, true, |memory| memory.resident)
+        }),
+        size(group, "address space, live instance", |lab| {
+            footprint(lab, false, |memory| memory.address_space)
+        }),
+    ]);
+    metrics
+}
+
+fn calls<C: Contender>() -> Vec<Metric<C>> {
+    let group = Group::Calls;
+    let mut metrics = vec![
+        row(group, "greet", greet),
+        row(group, "fib(5000)", fib),
+        row(group, "add", add),
+        row(group, "echo", echo),
+    ];
+    for calls in INDIRECT_CALLS {
+        let name = calls.name;
+        metrics.push(row(group, format!("{name}, first touch"), move |lab| {
+            indirect_first_touch(lab, calls)
+        }));
+        metrics.push(row(group, format!("{name}, warm"), move |lab| {
+            indirect_warm(lab, calls)
+        }));
+    }
+    metrics
+}
+
+fn adapters<C: Contender>() -> Vec<Metric<C>> {
+    let types = [
+        ("string", "string", 84 + 43),
+        ("list<u8>", "bytes", 84 + 64),
+        ("list<u32>", "words", 84 + 64),
+        ("list<tuple<u32, string>>", "pairs", 7 + 64),
+        ("record of 10 fields", "fields", 11),
+        ("resource method", "method", 42),
+    ];
+    let metric = |(name, export, answer)| {
+        row(Group::Adapters, format!("1000 adapter calls: {name}"), move |lab| {
+            adapter(lab, export, answer)
+        })
+    };
+    types.map(metric).into()
+}
+
+fn kernels<C: Contender>() -> Vec<Metric<C>> {
+    let modes = Mode::ALL.into_iter();
+    let metric = |mode: Mode, kernel: Kernel| Metric {
+        mode,
+        ..row(
+            Group::Kernels,
+            match mode {
+                Mode::Free => kernel.name.to_string(),
+                Mode::Interruptible => format!("{}, interruptible", kernel.name),
+            },
+            move |lab| run_kernel(lab, kernel),
+        )
+    };
+    modes
+        .flat_map(|mode| KERNELS.map(|kernel| metric(mode, kernel)))
+        .collect()
 }
 
 const NAME: &str = "world";
@@ -165,19 +270,85 @@ fn cold_start<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
     })
 }
 
-/// Makes and drops a store with an instance of the JavaScript guest.
-fn instantiate<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
-    let linked = lab.linked(Guest::Greet)?;
+/// Makes and drops a store with an instance.
+fn instantiate<C: Contender>(lab: &Lab<C>, guest: Guest) -> Result<Probe<'_>> {
+    let linked = lab.linked(guest)?;
+    // Only instances that work count.
+    let answer = match guest {
+        Guest::Chain(length) => Some(u64::from(length)),
+        Guest::Starting(_) => Some(guest::STARTED),
+        _ => None,
+    };
+    if let Some(answer) = answer {
+        let mut live = lab.host.instantiate(&linked)?;
+        let run = <C as Calls<(u32,), (u64,)>>::func(&mut live, "run")?;
+        expect(C::call(&mut live, &run, (0,))?, (answer,))?;
+    }
     together(move || {
         drop(black_box(lab.host.instantiate(&linked)?));
         Ok(())
     })
 }
 
+/// What one of a thousand live instances takes of the memory that the process takes for all of them and for an engine of
+/// their own, which may reserve in advance. Before it is left idle, each instance may have greeted once.
+fn footprint<'lab, C: Contender>(
+    lab: &'lab Lab<C>,
+    greeted: bool,
+    part: impl Fn(Memory) -> u64,
+) -> Result<Probe<'lab>> {
+    const INSTANCES: u64 = 1000;
+    let artifact = lab.artifact(Guest::Greet)?;
+    let before = Memory::now()?;
+    let host = C::new(Mode::Free)?;
+    let linked = host.link(&host.load(&artifact)?)?;
+    let mut lives = Vec::new();
+    for _ in 0..INSTANCES {
+        let mut live = host.instantiate(&linked)?;
+        if greeted {
+            check_greet::<C>(&mut live)?;
+        }
+        lives.push(live);
+    }
+    let taken = part(Memory::now()?).saturating_sub(part(before));
+    drop(lives);
+    Ok(Probe::Size(taken / INSTANCES))
+}
+
 /// Serves one request: store, instance, typed lookup, call, drop.
 fn instantiate_and_greet<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
     let linked = lab.linked(Guest::Greet)?;
     together(move || check_greet::<C>(&mut lab.host.instantiate(&linked)?))
+}
+
+/// Serves requests on several threads at once. The time is that of all divided by the number of requests.
+fn instantiate_and_greet_on_threads<C: Contender>(lab: &Lab<C>, threads: u32) -> Result<Probe<'_>> {
+    // So many requests that starting threads does not count.
+    const BATCH: u32 = 32;
+    let linked = lab.linked(Guest::Greet)?;
+    let host = &lab.host;
+    Ok(Probe::Time(Box::new(move |iterations| {
+        let start = Barrier::new(threads as usize);
+        let serve = || -> Result<(Instant, Instant)> {
+            start.wait();
+            let started = Instant::now();
+            for _ in 0..iterations * u64::from(BATCH) {
+                check_greet::<C>(&mut host.instantiate(&linked)?)?;
+            }
+            Ok((started, Instant::now()))
+        };
+        let spans = thread::scope(|scope| -> Result<Vec<_>> {
+            let running: Vec<_> = (0..threads).map(|_| scope.spawn(serve)).collect();
+            let joined = running.into_iter().map(|thread| thread.join());
+            joined
+                .map(|span| span.map_err(|_| anyhow!("a thread panicked"))?)
+                .collect()
+        })?;
+        let first = spans.iter().map(|span| span.0).min();
+        let last = spans.iter().map(|span| span.1).max();
+        let time = last.zip(first).map_or(Duration::ZERO, |(last, first)| last - first);
+        Ok(time / (BATCH * threads))
+    })))
 }
 
 fn check_greet<C: Contender>(live: &mut C::Live) -> Result<()> {
@@ -203,38 +374,72 @@ fn fib<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
 
 /// Calls a function of three instructions.
 fn add<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
-    warm(lab, Guest::Add, "add", (40_i32, 2_i32), |&(sum,): &(i32,)| {
-        expect(sum, 42)
-    })
+    warm(lab, ADD, "add", (40_i32, 2_i32), |&(sum,): &(i32,)| expect(sum, 42))
 }
 
 /// Calls a function that gives its string back.
 fn echo<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
-    warm(lab, Guest::Echo, "echo", (TEXT,), |(text,): &(String,)| {
-        expect(&**text, TEXT)
-    })
+    warm(lab, ECHO, "echo", (TEXT,), |(text,): &(String,)| expect(&**text, TEXT))
 }
 
-/// The first call of a fresh instance, which makes 65,536 calls through the table; only that call is counted.
-fn call_indirect_first_touch<C: Contender>(lab: &Lab<C>, mask: u32) -> Result<Probe<'_>> {
+/// 65,536 calls through a table.
+#[derive(Clone, Copy)]
+struct IndirectCalls {
+    name: &'static str,
+    export: &'static str,
+    mask: u32,
+    answer: u64,
+}
+
+const INDIRECT_CALLS: [IndirectCalls; 3] = [
+    IndirectCalls {
+        name: "call-indirect, one entry",
+        export: "run-different",
+        mask: 0,
+        answer: TABLE_ENTRIES as u64,
+    },
+    IndirectCalls {
+        name: "call-indirect, all entries, same callee",
+        export: "run-same",
+        mask: TABLE_ENTRIES - 1,
+        answer: TABLE_ENTRIES as u64,
+    },
+    IndirectCalls {
+        name: "call-indirect, all entries, different callees",
+        export: "run-different",
+        mask: TABLE_ENTRIES - 1,
+        answer: TABLE_ENTRIES as u64 * (TABLE_ENTRIES as u64 + 1) / 2,
+    },
+];
+
+/// The calls in a fresh instance, whose table nobody has touched; only they are counted.
+fn indirect_first_touch<C: Contender>(lab: &Lab<C>, calls: IndirectCalls) -> Result<Probe<'_>> {
     let linked = lab.linked(Guest::CallIndirect)?;
-    let wanted = guest::call_indirect_sum(mask);
     each(move || {
         let mut live = lab.host.instantiate(&linked)?;
-        let run = <C as Calls<(u32,), (u64,)>>::func(&mut live, "run")?;
+        let run = <C as Calls<(u32,), (u64,)>>::func(&mut live, calls.export)?;
         let start = Instant::now();
-        let (sum,) = C::call(&mut live, &run, (black_box(mask),))?;
+        let (sum,) = C::call(&mut live, &run, (black_box(calls.mask),))?;
         let time = start.elapsed();
-        expect(sum, wanted)?;
+        expect(sum, calls.answer)?;
         Ok(time)
     })
 }
 
-/// The same call, in an instance that has made it before.
-fn call_indirect_warm<C: Contender>(lab: &Lab<C>, mask: u32) -> Result<Probe<'_>> {
-    let wanted = guest::call_indirect_sum(mask);
-    warm(lab, Guest::CallIndirect, "run", (mask,), move |&(sum,): &(u64,)| {
-        expect(sum, wanted)
+/// The same calls in an instance that has made them before.
+fn indirect_warm<C: Contender>(lab: &Lab<C>, calls: IndirectCalls) -> Result<Probe<'_>> {
+    warm(
+        lab,
+        Guest::CallIndirect,
+        calls.export,
+        (calls.mask,),
+        move |&(sum,): &(u64,)| expect(sum, calls.answer),
+    )
+}
+
+fn run_kernel<C: Contender>(lab: &Lab<C>, kernel: Kernel) -> Result<Probe<'_>> {
+    warm(lab, kernel.guest, kernel.export, (kernel.n,), move |&(sum,): &(u64,)| {
+        expect(sum, kernel.answer)
     })
 }
 
@@ -242,7 +447,7 @@ fn call_indirect_warm<C: Contender>(lab: &Lab<C>, mask: u32) -> Result<Probe<'_>
 fn adapter<'lab, C: Contender>(lab: &'lab Lab<C>, name: &'static str, answer: u64) -> Result<Probe<'lab>> {
     const CALLS: u32 = 1000;
     let wanted = answer * u64::from(CALLS);
-    warm(lab, Guest::Adapters, name, (CALLS,), move |&(sum,): &(u64,)| {
+    warm(lab, ADAPTERS, name, (CALLS,), move |&(sum,): &(u64,)| {
         expect(sum, wanted)
     })
 }

@@ -1,6 +1,6 @@
-//! Mintage, at its default settings.
+//! Mintage, at its default settings but for limits that a guest here needs raised.
 
-use crate::contender::{ArtifactFile, Calls, Host};
+use crate::contender::{ArtifactFile, Calls, Host, Mode};
 use ::mintage::{
     Component, ComponentNamedList, Config, Engine, Instance, InstancePre, Lift, Linker, Lower, Store, TypedFunc,
 };
@@ -23,9 +23,18 @@ impl Host for Mintage {
     type Linked = InstancePre<()>;
     type Live = Live;
 
-    fn new() -> Result<Self> {
+    fn new(mode: Mode) -> Result<Self> {
+        let mut config = Config::new();
+        // The longest chain has 500 memories, of 6 GiB of address space each.
+        config.max_instance_address_space(4 << 40);
+        match mode {
+            Mode::Free => {}
+            Mode::Interruptible => {
+                config.interruptible(true);
+            }
+        }
         Ok(Self {
-            engine: Engine::new(&Config::new())?,
+            engine: Engine::new(&config)?,
         })
     }
 

@@ -37,7 +37,7 @@ impl Table {
     pub fn row(&self, row: &Row) -> String {
         let ratio = row.ratio().map_or("-".to_string(), |ratio| format!("{ratio:.3}"));
         let mut text = self.line(
-            row.metric,
+            &row.metric,
             &cell(row.unit, &row.left),
             &cell(row.unit, &row.right),
             &ratio,
@@ -118,6 +118,8 @@ fn quantity(unit: Unit, value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::contender::Mode;
+    use crate::metrics::Group;
     use anyhow::anyhow;
 
     fn row() -> Row {
@@ -128,7 +130,9 @@ mod tests {
             samples: 9,
         };
         Row {
-            metric: "load",
+            metric: "load".to_string(),
+            group: Group::Code,
+            mode: Mode::Free,
             unit: Unit::Seconds,
             left: Ok(left),
             right: Err(anyhow!("no such file")),

@@ -1,6 +1,6 @@
 //! Wasmtime, at its best settings for many short-lived instances.
 
-use crate::contender::{ArtifactFile, Calls, Host};
+use crate::contender::{ArtifactFile, Calls, Host, Mode};
 use ::wasmtime::component::{Component, ComponentNamedList, Instance, InstancePre, Lift, Linker, Lower, TypedFunc};
 use ::wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, Store};
 use anyhow::Result;
@@ -11,6 +11,7 @@ pub struct Wasmtime {
     plain: Engine,
     /// Does everything else.
     tuned: Engine,
+    mode: Mode,
 }
 
 /// An instance and its store.
@@ -20,8 +21,14 @@ pub struct Live {
 }
 
 /// The settings that instantiate and call fastest.
-fn tuned() -> Config {
+fn tuned(mode: Mode) -> Config {
     let mut config = Config::new();
+    match mode {
+        Mode::Free => {}
+        Mode::Interruptible => {
+            config.epoch_interruption(true);
+        }
+    }
     config
         .allocation_strategy(pool())
         .memory_init_cow(true)
@@ -34,10 +41,16 @@ fn tuned() -> Config {
 /// The pooling allocator, which keeps as much resident as is good for speed.
 fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
-    // The call-indirect guest has 65,536 functions in one table, which the default limits refuse.
+    // The call-indirect guest has 65,536 functions in each table, and the longest chain 500 core instances, which the default
+    // limits refuse.
     pool.table_elements(1 << 16)
         .max_core_instance_size(4 << 20)
-        .max_component_instance_size(4 << 20);
+        .max_component_instance_size(4 << 20)
+        .total_core_instances(10_000)
+        .max_core_instances_per_component(1000)
+        .max_memories_per_component(1000)
+        .max_tables_per_component(1000)
+        .max_tables_per_module(2);
     if PoolingAllocationConfig::is_pagemap_scan_available() {
         // Resets only pages that were written, so that a generous limit costs nothing.
         pool.pagemap_scan(Enabled::Yes);
@@ -55,10 +68,11 @@ impl Host for Wasmtime {
     type Linked = InstancePre<()>;
     type Live = Live;
 
-    fn new() -> Result<Self> {
+    fn new(mode: Mode) -> Result<Self> {
         Ok(Self {
             plain: Engine::new(&Config::new())?,
-            tuned: Engine::new(&tuned())?,
+            tuned: Engine::new(&tuned(mode))?,
+            mode,
         })
     }
 
@@ -85,6 +99,11 @@ impl Host for Wasmtime {
 
     fn instantiate(&self, linked: &InstancePre<()>) -> Result<Live> {
         let mut store = Store::new(&self.tuned, ());
+        match self.mode {
+            Mode::Free => {}
+            // Nobody counts epochs up.
+            Mode::Interruptible => store.set_epoch_deadline(1),
+        }
         let instance = linked.instantiate(&mut store)?;
         Ok(Live { store, instance })
     }

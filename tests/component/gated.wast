@@ -1,5 +1,4 @@
-;; Proposals that a setting turns on: maps and fixed-length lists, through an adapter. To the host the first is a list of tuples,
-;; the second a tuple.
+;; Proposals that a setting turns on: maps and fixed-length lists, through an adapter. To the host a fixed-length list is a tuple.
 
 (component
   (component $C
@@ -67,10 +66,12 @@
   (func (export "reverse") (alias export $d "reverse"))
   (func (export "last") (alias export $d "last")))
 (assert_return
-  (invoke "sum" (list.const
-    (tuple.const (u8.const 2) (u32.const 10)) (tuple.const (u8.const 3) (u32.const 20)) (tuple.const (u8.const 4) (u32.const 30))))
+  (invoke "sum" (map.const
+    (entry (u8.const 2) (u32.const 10)) (entry (u8.const 3) (u32.const 20)) (entry (u8.const 4) (u32.const 30))))
   (u32.const 120))
-(assert_return (invoke "sum" (list.const)) (u32.const 0))
+(assert_return (invoke "sum" (map.const)) (u32.const 0))
+;; A list of tuples is another type.
+(assert_trap (invoke "sum" (list.const (tuple.const (u8.const 2) (u32.const 10)))) "expected `map<u8, u32>`")
 (assert_return
   (invoke "reverse" (tuple.const (u16.const 1) (u16.const 2) (u16.const 0xffff)))
   (tuple.const (u16.const 0xffff) (u16.const 2) (u16.const 1)))
@@ -88,4 +89,4 @@
   "too large")
 ;; What only an async component can use stays off.
 (assert_invalid (component (import "f" (func (param "s" (stream u8))))) "requires the component model async feature")
-(assert_invalid (component (import "f" (func (param "e" error-context)))) "error-context")
+

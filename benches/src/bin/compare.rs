@@ -41,13 +41,13 @@ fn run(options: &Options) -> Result<()> {
     let names: Vec<_> = names.filter(|name| wanted(name)).collect();
     ensure!(!names.is_empty(), "no metric matches {}", options.filter);
 
-    let duel = Duel::<Mintage, Wasmtime>::new(if options.quick { Effort::QUICK } else { Effort::FULL })?;
+    let duel = Duel::<Mintage, Wasmtime>::new(if options.quick { Effort::QUICK } else { Effort::FULL });
     let rows = if options.json {
         let rows = duel.run(wanted, |row| eprintln!("measured: {}", row.metric));
         println!("{:#}", report::json(Mintage::NAME, Wasmtime::NAME, &rows));
         rows
     } else {
-        let table = Table::new(Mintage::NAME, Wasmtime::NAME, names.into_iter());
+        let table = Table::new(Mintage::NAME, Wasmtime::NAME, names.iter().map(String::as_str));
         println!("{}", table.header());
         duel.run(wanted, |row| println!("{}", table.row(row)))
     };

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! first page   ELF header | section table | section names | ... zero ... | .mintage.header
-//! body         .rodata.image | .text | .mintage.segments | .mintage.traps | .mintage.addrs | .mintage.names | symbols
+//! body         .rodata.image | .text | .mintage.segments | .mintage.traps | .mintage.addrs | .mintage.unwind | .mintage.names | symbols
 //! tail         .mintage.keys | .mintage.meta
 //! ```
 //!
@@ -23,7 +23,7 @@ use object::elf::{SHF_ALLOC, SHF_EXECINSTR, SHT_PROGBITS, SHT_STRTAB, SHT_SYMTAB
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Changes whenever the meaning of any byte of the file changes.
-pub const FORMAT_VERSION: u32 = 1;
+pub const FORMAT_VERSION: u32 = 2;
 /// The version of this project that makes and reads the files.
 pub const ENGINE_VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What the header starts with.
@@ -91,6 +91,8 @@ sections! {
     Traps ".mintage.traps" SHT_PROGBITS 0, 8, true;
     /// `table::addresses` of each function.
     Addresses ".mintage.addrs" SHT_PROGBITS 0, 8, true;
+    /// `table::unwind`.
+    Unwind ".mintage.unwind" SHT_PROGBITS 0, 8, true;
     /// `table::names`.
     Names ".mintage.names" SHT_PROGBITS 0, 8, true;
     /// ELF symbols, for other tools.

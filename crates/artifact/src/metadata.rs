@@ -3,7 +3,8 @@
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::ComponentInterface;
 use mintage_environ::layout::SlabLayout;
-use mintage_environ::{DataId, ElemId, IndexVec, Target, Tunables};
+use mintage_environ::objects::ObjectLayout;
+use mintage_environ::{DataId, ElemId, IndexVec, ObjectTypeId, TagId, Target, Tunables};
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 use std::ops::Range;
@@ -40,6 +41,10 @@ pub struct Metadata {
     pub data: IndexVec<DataId, Range<u64>>,
     /// File ranges of the element segments that code can name at run time: 8-byte `FuncEntry` words, aligned.
     pub elems: IndexVec<ElemId, Range<u64>>,
+    /// What the collector needs to know of each type of objects; the exceptions of each tag come last.
+    pub objects: IndexVec<ObjectTypeId, ObjectLayout>,
+    /// The names of tags.
+    pub tags: IndexVec<TagId, Option<Box<str>>>,
 }
 
 impl Metadata {
@@ -87,6 +92,8 @@ impl Metadata {
             debug_verifier: _,
             address_map,
             interruptible,
+            nan_canonicalization,
+            relaxed_simd_deterministic,
             core_exports,
             // What was accepted is compiled, and is machine code like other.
             features: _,
@@ -98,6 +105,16 @@ impl Metadata {
         same("gc_heap_reservation", &actual.gc_heap_reservation, gc_heap_reservation)?;
         same("address_map", &actual.address_map, address_map)?;
         same("interruptible", &actual.interruptible, interruptible)?;
+        same(
+            "cranelift_nan_canonicalization",
+            &actual.nan_canonicalization,
+            nan_canonicalization,
+        )?;
+        same(
+            "relaxed_simd_deterministic",
+            &actual.relaxed_simd_deterministic,
+            relaxed_simd_deterministic,
+        )?;
         same("core_exports", &actual.core_exports, core_exports)
     }
 
@@ -109,6 +126,13 @@ impl Metadata {
     pub fn check_host(&self, host: &Target, expected: &Tunables) -> Result<()> {
         self.check_target(host)?;
         self.check_tunables(expected)
+    }
+
+    /// The tag of exceptions whose type has this number.
+    pub fn tag_of(&self, ty: ObjectTypeId) -> Option<TagId> {
+        let first = self.objects.len().checked_sub(self.tags.len())?;
+        let tag = TagId::from_u32(ty.as_u32().checked_sub(first as u32)?);
+        self.tags.get(tag).is_some().then_some(tag)
     }
 
     /// Checks that every range lies where the runtime may map or read it: image runs in `image` and in the slab, in order, and

@@ -2,7 +2,9 @@
 
 use crate::forge::{exercise, reseal};
 use crate::format::{FIRST_PAGE, Header, Section};
-use crate::{Artifact, Check, Contents, Function, Metadata, PAGE, encode_addresses, encode_traps, write};
+use crate::{
+    Artifact, Check, Contents, Function, Metadata, PAGE, encode_addresses, encode_traps, encode_unwind, write,
+};
 use mintage_environ::component::ComponentInterface;
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::{
@@ -103,6 +105,7 @@ fn sample(symbols: bool) -> Vec<u8> {
         functions: &functions,
         modules: &MODULES,
         image: &image,
+        unwind: &encode_unwind(0, &[]).unwrap(),
         data: &IndexVec::from(vec![SEGMENT, &[]]),
         elems: &IndexVec::from(vec![vec![], WORDS.to_vec()]),
         symbols,

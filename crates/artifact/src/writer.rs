@@ -45,6 +45,8 @@ pub struct Contents<'a> {
     pub modules: &'a [Option<&'a str>],
     /// The pages of the slab that are not zero, in order: slab offset and bytes.
     pub image: &'a [(u64, &'a [u8; FIRST_PAGE])],
+    /// Where exceptions are caught, from [`encode_unwind`](crate::encode_unwind).
+    pub unwind: &'a [u8],
     /// Run-time data segments.
     pub data: &'a IndexVec<DataId, &'a [u8]>,
     /// Run-time element segments, as `FuncEntry` words.
@@ -94,6 +96,7 @@ pub fn write(contents: Contents<'_>) -> Result<Vec<u8>> {
         Section::Addresses,
         &records(contents.functions, |function| function.addresses)?,
     );
+    file.table(Section::Unwind, contents.unwind);
     let function_names: Vec<_> = contents.functions.iter().map(|function| function.name).collect();
     file.table(Section::Names, &names::encode(&function_names, contents.modules)?);
     if contents.symbols {

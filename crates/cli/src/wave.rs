@@ -89,7 +89,8 @@ impl WasmType for WaveType {
             Type::Float64 => WasmTypeKind::F64,
             Type::Char => WasmTypeKind::Char,
             Type::String => WasmTypeKind::String,
-            Type::List(_) => WasmTypeKind::List,
+            // The text format has no maps: they are written as lists of their entries.
+            Type::List(_) | Type::Map(_) => WasmTypeKind::List,
             Type::Record(_) => WasmTypeKind::Record,
             Type::Tuple(_) => WasmTypeKind::Tuple,
             Type::Variant(_) => WasmTypeKind::Variant,
@@ -104,6 +105,7 @@ impl WasmType for WaveType {
     fn list_element_type(&self) -> Option<Self> {
         match &self.0 {
             Type::List(list) => Some(WaveType(list.ty())),
+            Type::Map(map) => Some(WaveType(map.entry())),
             _ => None,
         }
     }
@@ -223,7 +225,7 @@ impl WasmValue for Value {
             Val::Float64(_) => WasmTypeKind::F64,
             Val::Char(_) => WasmTypeKind::Char,
             Val::String(_) => WasmTypeKind::String,
-            Val::List(_) => WasmTypeKind::List,
+            Val::List(_) | Val::Map(_) => WasmTypeKind::List,
             Val::Record(_) => WasmTypeKind::Record,
             Val::Tuple(_) => WasmTypeKind::Tuple,
             Val::Variant(..) => WasmTypeKind::Variant,
@@ -254,8 +256,18 @@ impl WasmValue for Value {
         Value(Val::String(value.into_owned()))
     }
 
-    fn make_list(_: &WaveType, values: impl IntoIterator<Item = Self>) -> Result<Self, WasmValueError> {
-        Ok(Value(Val::List(values.into_iter().map(|value| value.0).collect())))
+    fn make_list(ty: &WaveType, values: impl IntoIterator<Item = Self>) -> Result<Self, WasmValueError> {
+        let values = values.into_iter().map(|value| value.0);
+        let Type::Map(_) = ty.0 else {
+            return Ok(Value(Val::List(values.collect())));
+        };
+        let entry = |value| match value {
+            Val::Tuple(parts) => <[Val; 2]>::try_from(parts).ok().map(Into::into),
+            _ => None,
+        };
+        let entries = values.map(entry).collect::<Option<_>>();
+        let entries = entries.ok_or_else(|| WasmValueError::Other("an entry of a map is a tuple of two".into()))?;
+        Ok(Value(Val::Map(entries)))
     }
 
     fn make_record<'a>(
@@ -320,6 +332,11 @@ impl WasmValue for Value {
     fn unwrap_list(&self) -> Box<dyn Iterator<Item = Cow<'_, Self>> + '_> {
         match &self.0 {
             Val::List(values) => Box::new(values.iter().map(Value::borrow)),
+            Val::Map(entries) => Box::new(
+                entries
+                    .iter()
+                    .map(|(key, value)| Cow::Owned(Value(Val::Tuple(vec![key.clone(), value.clone()])))),
+            ),
             _ => self.mismatch(),
         }
     }

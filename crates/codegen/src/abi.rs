@@ -72,7 +72,7 @@ pub(crate) fn builtin_host_signature(builtin: Builtin, isa: &dyn TargetIsa) -> C
     let mut clif = builtin_signature(builtin);
     clif.call_conv = host_call_conv(isa);
     match builtin.result() {
-        BuiltinResult::Value(_) | BuiltinResult::Nothing => {}
+        BuiltinResult::Value(_) | BuiltinResult::Nothing | BuiltinResult::Never => {}
         BuiltinResult::TrapCode => clif.returns.push(AbiParam::new(types::I32)),
         BuiltinResult::Fallible(_) => clif.returns = vec![AbiParam::new(types::I64)],
     }

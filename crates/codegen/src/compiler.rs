@@ -18,8 +18,7 @@ use std::borrow::Cow;
 /// Compiles functions for the host's processor. Shared by all threads.
 pub struct Compiler {
     isa: OwnedTargetIsa,
-    address_map: bool,
-    interruptible: bool,
+    tunables: Tunables,
 }
 
 const _: () = {
@@ -50,10 +49,7 @@ pub(crate) struct Input<'a> {
     pub program: &'a Program<'a>,
     pub layout: &'a SlabLayout,
     pub isa: &'a OwnedTargetIsa,
-    /// Whether instructions are to carry their place in the component.
-    pub address_map: bool,
-    /// Whether core functions are to test the interrupt word.
-    pub interruptible: bool,
+    pub tunables: &'a Tunables,
 }
 
 impl Compiler {
@@ -90,8 +86,7 @@ impl Compiler {
         );
         Ok(Compiler {
             isa,
-            address_map: tunables.address_map,
-            interruptible: tunables.interruptible,
+            tunables: tunables.clone(),
         })
     }
 
@@ -142,8 +137,7 @@ impl Compiler {
             program,
             layout,
             isa: &self.isa,
-            address_map: self.address_map,
-            interruptible: self.interruptible,
+            tunables: &self.tunables,
         };
         scratch.context.clear();
         scratch.context.func.name = UserFuncName::User(abi::external_name(key));
@@ -154,6 +148,7 @@ impl Compiler {
             FuncKey::Entry(sig) => trampoline::entry(&input, sig, scratch),
             FuncKey::Adapter(id) => adapter::adapter(&input, id, scratch),
             FuncKey::Resource(id) => resource::resource_op(&input, id, scratch),
+            FuncKey::ErrorContext(id) => adapter::error_context_op(&input, id, scratch),
         }
     }
 
@@ -183,12 +178,13 @@ impl Compiler {
             bail!("the code generator gave no code")
         };
         let alignment = self.isa.function_alignment().preferred;
-        output::copy_out(key, &compiled, &context.func, alignment, self.address_map)
+        output::copy_out(key, &compiled, &context.func, alignment, self.tunables.address_map)
     }
 }
 
 fn shared_flags(tunables: &Tunables) -> Result<settings::Flags> {
     let mut flags = settings::builder();
+    let switch = |on| if on { "true" } else { "false" };
     let opt_level = match tunables.opt_level {
         OptLevel::None => "none",
         OptLevel::Speed => "speed",
@@ -196,17 +192,17 @@ fn shared_flags(tunables: &Tunables) -> Result<settings::Flags> {
     };
     for (name, value) in [
         ("opt_level", opt_level),
-        (
-            "enable_verifier",
-            if tunables.debug_verifier { "true" } else { "false" },
-        ),
+        ("enable_verifier", switch(tunables.debug_verifier)),
         // Code is reached and left only through frames that the runtime walks by their frame pointers.
         ("preserve_frame_pointers", "true"),
+        ("enable_nan_canonicalization", switch(tunables.nan_canonicalization)),
         ("unwind_info", "false"),
         // Results that do not fit registers are returned through a pointer that the caller passes.
         ("enable_multi_ret_implicit_sret", "true"),
         // All references are relative to the pc anyway; this only avoids a global offset table.
         ("is_pic", "false"),
+        // Tells where the loops are.
+        ("machine_code_cfg_info", "true"),
         // The stack limit is checked explicitly. But on a stack that is not the thread's own, nobody knows where it ends: there a
         // guard page ends it, and no frame may step over one, whose least size is a page of the smallest kind.
         ("enable_probestack", "true"),
@@ -243,9 +239,11 @@ fn describe(program: &Program<'_>, key: FuncKey) -> Cow<'static, str> {
             Some(name) => format!("function {key} `{}`", Printable(name)).into(),
             None => format!("function {key}").into(),
         },
-        FuncKey::LowerImport(_) | FuncKey::Entry(_) | FuncKey::Builtin(_) | FuncKey::Resource(_) => {
-            format!("trampoline {key}").into()
-        }
+        FuncKey::LowerImport(_)
+        | FuncKey::Entry(_)
+        | FuncKey::Builtin(_)
+        | FuncKey::Resource(_)
+        | FuncKey::ErrorContext(_) => format!("trampoline {key}").into(),
         FuncKey::Adapter(id) => match program.adapters.get(id) {
             Some(adapter) => {
                 let ty = program.interface.types.display_func(adapter.ty);

@@ -1,11 +1,15 @@
 //! What compiling one function gives: plain data, ready to be placed and linked.
 
 use crate::abi;
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::ir::{ExternalName, Function, TrapCode};
-use cranelift_codegen::{CompiledCode, Final, FinalizedMachReloc, FinalizedRelocTarget, MachSrcLoc};
-use mintage_environ::{FuncKey, Trap};
+use cranelift_codegen::{
+    CompiledCode, Final, FinalizedMachCallSite, FinalizedMachExceptionHandler, FinalizedMachReloc,
+    FinalizedRelocTarget, MachSrcLoc,
+};
+use mintage_environ::{FuncKey, ObjectTypeId, Trap};
+use std::ops::Range;
 
 /// A compiled function, not yet placed in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,14 +20,30 @@ pub struct CompiledFunction {
     pub code: Vec<u8>,
     /// The power of two that the function's place must be a multiple of.
     pub alignment: u32,
+    /// Where loops are in the code, in order. The linker has a choice of places for a function that has some.
+    pub loops: Vec<Range<u32>>,
     /// What the linker must fill in, sorted by offset.
     pub relocations: Vec<Relocation>,
     /// Code offset of each instruction that can trap, and why; sorted by offset. A host call's trampoline aside, which raises
     /// traps by calling the raise stub, every trap of guest code is listed here.
     pub traps: Vec<(u32, Trap)>,
+    /// The calls that exceptions can end in a handler of this function, sorted by return address.
+    pub catches: Vec<CatchSite>,
     /// Code offset to byte offset in the component, sorted: each entry holds up to the next one. `u32::MAX` is code without a
     /// place in the source. Empty unless `Tunables::address_map` is set.
     pub addresses: Vec<(u32, u32)>,
+}
+
+/// A call during which exceptions are caught.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatchSite {
+    /// Code offset of the instruction behind the call: the return address.
+    pub return_offset: u32,
+    /// The frame pointer less the stack pointer, where a handler starts.
+    pub frame_size: u32,
+    /// What is caught, and the code offset where; the first that fits counts. The handler gets the reference to the exception
+    /// in the first register of results.
+    pub handlers: Vec<(Option<ObjectTypeId>, u32)>,
 }
 
 /// A place in the code that depends on where functions are placed.
@@ -79,6 +99,9 @@ pub(crate) fn copy_out(
     let traps = buffer.traps().iter().map(|site| Ok((site.offset, trap(site.code)?)));
     let mut traps = traps.collect::<Result<Vec<_>>>()?;
     traps.sort_by_key(|&(offset, _)| offset);
+    let sites = buffer.call_sites().filter(|site| !site.exception_handlers.is_empty());
+    let mut catches = sites.map(catch_site).collect::<Result<Vec<_>>>()?;
+    catches.sort_by_key(|site| site.return_offset);
     let addresses = if address_map {
         addresses(buffer.get_srclocs_sorted(), buffer.total_size())
     } else {
@@ -88,9 +111,43 @@ pub(crate) fn copy_out(
         key,
         code: buffer.data().to_vec(),
         alignment: buffer.alignment.max(preferred_alignment),
+        loops: loops(&compiled.bb_starts, &compiled.bb_edges, buffer.total_size()),
         relocations,
         traps,
+        catches,
         addresses,
+    })
+}
+
+/// The loops among blocks that start at `starts` and branch as `edges` say: one for each branch back, from the block that it
+/// goes to, to the end of the one that it is in.
+fn loops(starts: &[u32], edges: &[(u32, u32)], code_size: u32) -> Vec<Range<u32>> {
+    let mut starts = starts.to_vec();
+    starts.sort_unstable();
+    let back = edges.iter().filter(|(from, to)| to <= from);
+    let mut loops: Vec<Range<u32>> = back
+        .map(|&(from, to)| {
+            let next = starts.partition_point(|&start| start <= from);
+            to..starts.get(next).copied().unwrap_or(code_size)
+        })
+        .collect();
+    loops.sort_unstable_by_key(|range| (range.start, range.end));
+    loops
+}
+
+fn catch_site(site: FinalizedMachCallSite<'_>) -> Result<CatchSite> {
+    let handlers = site.exception_handlers.iter().map(|handler| match *handler {
+        FinalizedMachExceptionHandler::Tag(tag, offset) => Ok((Some(ObjectTypeId::from_u32(tag.as_u32())), offset)),
+        FinalizedMachExceptionHandler::Default(offset) => Ok((None, offset)),
+        FinalizedMachExceptionHandler::Context(_) => bail!("internal error: a call has a context for its handlers"),
+    });
+    let handlers = handlers.collect::<Result<_>>()?;
+    Ok(CatchSite {
+        return_offset: site.ret_addr,
+        frame_size: site
+            .frame_offset
+            .context("internal error: a call with handlers has no frame size")?,
+        handlers,
     })
 }
 
@@ -161,6 +218,15 @@ fn addresses(ranges: &[MachSrcLoc<Final>], code_size: u32) -> Vec<(u32, u32)> {
 mod tests {
     use super::*;
     use cranelift_codegen::ir::SourceLoc;
+
+    #[test]
+    fn each_branch_back_is_a_loop() {
+        let starts = [0, 10, 20, 50, 40];
+        // A block that repeats itself, in a loop with the same head; the last block; and branches ahead.
+        let edges = [(0, 10), (0, 40), (10, 10), (20, 10), (20, 40), (50, 50), (40, 50)];
+        assert_eq!(loops(&starts, &edges, 57), [10..20, 10..40, 50..57]);
+        assert_eq!(loops(&[0], &[], 9), []);
+    }
 
     #[test]
     fn addresses_merge_ranges_and_fill_gaps() {

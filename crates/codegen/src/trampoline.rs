@@ -68,6 +68,12 @@ pub(crate) fn builtin(input: &Input<'_>, builtin: Builtin, scratch: &mut Scratch
     let mut results = trampoline.call_host(host, func, &arguments);
     match builtin.result() {
         BuiltinResult::Value(_) | BuiltinResult::Nothing => {}
+        BuiltinResult::Never => {
+            let code = TrapCode::unwrap_user(Trap::UnreachableCodeReached as u8);
+            trampoline.builder.ins().trap(code);
+            trampoline.finish();
+            return Ok(());
+        }
         BuiltinResult::TrapCode => {
             let code = results.remove(0);
             trampoline.raise_if(code, code);

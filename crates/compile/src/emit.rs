@@ -1,10 +1,11 @@
 //! Phase `write`: the artifact's bytes.
 
 use crate::image::{Imaged, PAGE_SIZE};
+use crate::link::PlacedFunction;
 use crate::{LaidOut, Options};
 use anyhow::{Context, Result};
-use mintage_artifact::{Contents, Function, Metadata, encode_addresses, encode_traps};
-use mintage_environ::{FuncKey, IndexVec, Target, Tunables};
+use mintage_artifact::{CatchSite, Contents, Function, Metadata, encode_addresses, encode_traps, encode_unwind};
+use mintage_environ::{FuncKey, IndexVec, ObjectTypeId, Target, Tunables};
 use mintage_program::{Module, Program};
 
 /// An artifact, and the plan that it was made by.
@@ -55,11 +56,14 @@ pub(crate) fn write<'a>(
         .collect::<Result<Vec<_>>>()
         .context("element segments")?
         .into();
+    let tag_name = |tag: &mintage_program::Tag<'_>| tag.name.map(Box::from);
     let metadata = Metadata {
         target: target.clone(),
         tunables: tunables.clone(),
         interface: program.interface.clone(),
         layout: layout.clone(),
+        objects: program.objects.clone(),
+        tags: program.tags.values().map(tag_name).collect(),
         ..Metadata::default()
     };
     let artifact = mintage_artifact::write(Contents {
@@ -68,11 +72,34 @@ pub(crate) fn write<'a>(
         functions: &functions,
         modules: &modules,
         image: &image,
+        unwind: &unwind(&linked.functions)?,
         data: &program.data,
         elems: &elems,
         symbols: options.symbols,
     })?;
     Ok(Written { imaged, artifact })
+}
+
+/// The table of the calls during which exceptions are caught.
+fn unwind(functions: &[PlacedFunction]) -> Result<Vec<u8>> {
+    let is_core = |function: &PlacedFunction| matches!(function.compiled.key, FuncKey::CoreFunc { .. });
+    let core_end = functions.partition_point(is_core);
+    let core_end = functions.get(core_end).map_or(u32::MAX, |function| function.offset);
+    let mut sites = Vec::new();
+    for PlacedFunction { offset, compiled } in functions {
+        sites.extend(compiled.catches.iter().map(|site| {
+            CatchSite {
+                return_offset: offset + site.return_offset,
+                frame_size: site.frame_size,
+                handlers: site
+                    .handlers
+                    .iter()
+                    .map(|&(ty, handler)| (ty.map(ObjectTypeId::as_u32), offset + handler))
+                    .collect(),
+            }
+        }));
+    }
+    encode_unwind(core_end, &sites)
 }
 
 /// The name that a function's module gives it.

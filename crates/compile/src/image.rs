@@ -8,9 +8,9 @@ use crate::LaidOut;
 use crate::link::Linked;
 use anyhow::{Context, Result, bail, ensure};
 use mintage_artifact::PAGE;
-use mintage_environ::FuncEntry;
-use mintage_environ::layout::{HeadSlot, HeapLayout};
-use mintage_program::Const;
+use mintage_environ::layout::HeadSlot;
+use mintage_environ::{FuncEntry, ObjectKind, Reference, StorageType, objects};
+use mintage_program::{Const, StaticObject, StaticValues};
 use std::collections::BTreeMap;
 
 /// The most bytes of pages in an image: four tables at the limit of their initial size (128 MiB each), or the data of a
@@ -83,11 +83,16 @@ impl Image {
 
     /// Writes `word` `count` times from slab offset `start` on.
     fn fill(&mut self, start: u64, word: u64, count: u64) -> Result<()> {
-        if word == 0 {
+        self.repeat(start, &word.to_le_bytes(), count)
+    }
+
+    /// Writes `item`, whose length is a power of two, `count` times from slab offset `start` on.
+    fn repeat(&mut self, start: u64, item: &[u8], count: u64) -> Result<()> {
+        if item.iter().all(|&byte| byte == 0) {
             return Ok(());
         }
-        let pattern: Vec<u8> = word.to_le_bytes().repeat(PAGE_SIZE / 8);
-        let (mut position, end) = (start, start + count * 8);
+        let pattern: Vec<u8> = item.repeat(PAGE_SIZE / item.len());
+        let (mut position, end) = (start, start + count * item.len() as u64);
         while position < end {
             let len = (end - position).min(PAGE);
             self.write(position, &pattern[..len as usize])?;
@@ -104,7 +109,7 @@ pub(crate) fn build(linked: Linked<'_>) -> Result<Imaged<'_>> {
     write_tables(&mut image, &linked)?;
     write_globals(&mut image, &linked)?;
     write_lengths(&mut image, &linked.laid_out)?;
-    write_heaps(&mut image, &linked.laid_out)?;
+    write_heaps(&mut image, &linked)?;
     Ok(Imaged { linked, image })
 }
 
@@ -183,7 +188,9 @@ fn write_globals(image: &mut Image, linked: &Linked<'_>) -> Result<()> {
             Const::I64(value) => image.write(start, &value.to_le_bytes()),
             Const::F64(bits) => image.write(start, &bits.to_le_bytes()),
             Const::V128(bits) => image.write(start, &bits.to_le_bytes()),
-            Const::Null | Const::Func(_) => image.write(start, &linked.word(&global.init)?.to_le_bytes()),
+            Const::Null | Const::Func(_) | Const::I31(_) | Const::Object(_) => {
+                image.write(start, &linked.word(&global.init)?.to_le_bytes())
+            }
         }?;
     }
     Ok(())
@@ -207,20 +214,27 @@ fn write_lengths(image: &mut Image, laid_out: &LaidOut<'_>) -> Result<()> {
     Ok(())
 }
 
-/// The words of each object heap: the initial objects are in its first half.
-fn write_heaps(image: &mut Image, laid_out: &LaidOut<'_>) -> Result<()> {
-    let LaidOut { program, layout } = laid_out;
+/// The words of each object heap, and the objects that stand there from the start.
+fn write_heaps(image: &mut Image, linked: &Linked<'_>) -> Result<()> {
+    let LaidOut { program, layout } = &linked.laid_out;
     for shape in &program.shape.heaps {
         let domain = shape.domain;
         let heap = layout.domains[domain].heap.as_ref();
         let heap = heap.with_context(|| format!("the object heap of {domain:?} has no place"))?;
+        let [first, _] = heap.halves();
         for (offset, word) in [
-            (heap.next_slot, HeapLayout::FIRST + shape.initial),
-            (heap.limit_slot, HeapLayout::FIRST + heap.minimum),
+            (heap.next_slot, first),
+            (heap.limit_slot, first + heap.minimum),
             (heap.size_slot, heap.minimum),
         ] {
             image.write(layout.slot_start(HeadSlot { domain, offset }), &word.to_le_bytes())?;
         }
+    }
+    for object in &program.statics {
+        let heap = layout.domains[object.domain].heap.as_ref();
+        let heap = heap.with_context(|| format!("the object heap of {:?} has no place", object.domain))?;
+        let start = layout.heap_start(object.domain, heap) + u64::from(object.reference);
+        linked.write_object(image, start, object)?;
     }
     Ok(())
 }
@@ -231,8 +245,62 @@ impl Linked<'_> {
         match *value {
             Const::Null => Ok(FuncEntry::NULL.to_u64()),
             Const::Func(callee) => Ok(self.entry(callee)?.to_u64()),
+            Const::I31(value) => Ok(Reference::I31(value).to_u32().into()),
+            Const::Object(at) => {
+                let object = self.laid_out.program.statics.get(at as usize);
+                Ok(object
+                    .with_context(|| format!("{value:?} does not exist"))?
+                    .reference
+                    .into())
+            }
             other => bail!("{other:?} is no reference"),
         }
+    }
+
+    /// Writes a static object at slab offset `start`.
+    fn write_object(&self, image: &mut Image, start: u64, object: &StaticObject) -> Result<()> {
+        image.write(start, &objects::header(object.ty).to_le_bytes())?;
+        match &self.laid_out.program.interface.objects[object.ty].kind {
+            ObjectKind::Struct(fields) => {
+                for (value, (storage, offset)) in object.values.iter().zip(fields) {
+                    image.write(start + u64::from(*offset), &self.stored_bytes(value, *storage)?)?;
+                }
+            }
+            ObjectKind::Array(element) => {
+                let length = object.values.len() as u32;
+                image.write(start + u64::from(objects::LENGTH_OFFSET), &length.to_le_bytes())?;
+                let mut at = start + u64::from(objects::ELEMENTS_OFFSET);
+                match &object.values {
+                    StaticValues::Each(values) => {
+                        for &value in values {
+                            let bytes = self.stored_bytes(value, *element)?;
+                            image.write(at, &bytes)?;
+                            at += bytes.len() as u64;
+                        }
+                    }
+                    StaticValues::Same(value, count) => {
+                        image.repeat(at, &self.stored_bytes(*value, *element)?, u64::from(*count))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The bytes that a field or element with a value holds.
+    fn stored_bytes(&self, value: Const, storage: StorageType) -> Result<Vec<u8>> {
+        let mut bytes = match value {
+            Const::I32(value) => value.to_le_bytes().to_vec(),
+            Const::I64(value) => value.to_le_bytes().to_vec(),
+            Const::F32(bits) => bits.to_le_bytes().to_vec(),
+            Const::F64(bits) => bits.to_le_bytes().to_vec(),
+            Const::V128(bits) => bits.to_le_bytes().to_vec(),
+            Const::Null | Const::Func(_) | Const::I31(_) | Const::Object(_) => {
+                self.word(&value)?.to_le_bytes().to_vec()
+            }
+        };
+        bytes.truncate(storage.stored().size as usize);
+        Ok(bytes)
     }
 
     /// The words of a list of references.

@@ -9,9 +9,9 @@ use crate::link::PlacedFunction;
 use anyhow::{Context, Result, bail, ensure};
 use mintage_artifact::{Artifact, Check, NO_ADDRESS, PAGE};
 use mintage_codegen::{RelocationKind, RelocationTarget};
-use mintage_environ::layout::{HeadSlot, HeapLayout};
-use mintage_environ::{FuncEntry, KeyTable, ValType};
-use mintage_program::Const;
+use mintage_environ::layout::{HeadSlot, HeapLayout, REGION_ALIGN};
+use mintage_environ::{FuncEntry, KeyTable, ObjectKind, ValType};
+use mintage_program::{Const, Program, StaticObject, StaticValues};
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -128,7 +128,7 @@ fn verify_segments(artifact: &Read<'_>, keys: KeyTable<'_>, written: &Written<'_
     for (id, values) in program.elems.iter() {
         let bytes = values
             .iter()
-            .map(|value| const_bytes(value, keys))
+            .map(|value| const_bytes(value, program, keys))
             .collect::<Result<Vec<_>>>()?
             .concat();
         ensure!(
@@ -154,7 +154,7 @@ fn verify_image(artifact: &Read<'_>, keys: KeyTable<'_>, written: &Written<'_>) 
         let bytes = elems
             .values
             .iter()
-            .map(|value| const_bytes(value, keys))
+            .map(|value| const_bytes(value, program, keys))
             .collect::<Result<Vec<_>>>()?
             .concat();
         check.claim(start, &bytes)?;
@@ -163,7 +163,7 @@ fn verify_image(artifact: &Read<'_>, keys: KeyTable<'_>, written: &Written<'_>) 
         check.claim(layout.memory_start(data.memory) + data.offset, data.bytes)?;
     }
     for (id, table) in layout.tables.iter() {
-        let entry = const_bytes(&program.tables[id].fill, keys)?;
+        let entry = const_bytes(&program.tables[id].fill, program, keys)?;
         if entry.iter().any(|&byte| byte != 0) {
             check.claim(layout.table_start(id), &entry.repeat(table.minimum as usize))?;
         }
@@ -178,9 +178,9 @@ fn verify_image(artifact: &Read<'_>, keys: KeyTable<'_>, written: &Written<'_>) 
     for heap in &program.shape.heaps {
         let place = layout.domains[heap.domain].heap.as_ref();
         let place = place.with_context(|| format!("{:?} has no object heap", heap.domain))?;
-        let first = HeapLayout::FIRST;
+        let first = HeapLayout::FIRST + heap.initial.next_multiple_of(REGION_ALIGN);
         let words = [
-            (place.next_slot, first + heap.initial),
+            (place.next_slot, first),
             (place.limit_slot, first + place.minimum),
             (place.size_slot, place.minimum),
         ];
@@ -188,8 +188,16 @@ fn verify_image(artifact: &Read<'_>, keys: KeyTable<'_>, written: &Written<'_>) 
             check.claim(slot(heap.domain, offset), &word.to_le_bytes())?;
         }
     }
+    for (at, object) in program.statics.iter().enumerate() {
+        let place = layout.domains[object.domain].heap.as_ref();
+        let place = place.with_context(|| format!("{:?} has no object heap", object.domain))?;
+        let start = layout.heap_start(object.domain, place) + u64::from(object.reference);
+        check
+            .object(start, object, program, keys)
+            .with_context(|| format!("static object {at}"))?;
+    }
     for (id, global) in program.globals.iter() {
-        let bytes = const_bytes(&global.init, keys)?;
+        let bytes = const_bytes(&global.init, program, keys)?;
         let ty = program.shape.globals[id].ty;
         ensure!(
             bytes.len() == ty.size() as usize,
@@ -197,7 +205,11 @@ fn verify_image(artifact: &Read<'_>, keys: KeyTable<'_>, written: &Written<'_>) 
             global.init
         );
         ensure!(
-            matches!(ty, ValType::Ref(_)) == matches!(global.init, Const::Null | Const::Func(_)),
+            matches!(ty, ValType::Ref(_))
+                == matches!(
+                    global.init,
+                    Const::Null | Const::Func(_) | Const::I31(_) | Const::Object(_)
+                ),
             "{id:?} is no {ty}"
         );
         check.claim(layout.slot_start(layout.globals[id]), &bytes)?;
@@ -217,7 +229,7 @@ fn verify_image(artifact: &Read<'_>, keys: KeyTable<'_>, written: &Written<'_>) 
     check.rest_is_zero()
 }
 
-fn const_bytes(value: &Const, keys: KeyTable<'_>) -> Result<Vec<u8>> {
+fn const_bytes(value: &Const, program: &Program<'_>, keys: KeyTable<'_>) -> Result<Vec<u8>> {
     Ok(match *value {
         Const::I32(value) => value.to_le_bytes().to_vec(),
         Const::F32(value) => value.to_le_bytes().to_vec(),
@@ -225,6 +237,11 @@ fn const_bytes(value: &Const, keys: KeyTable<'_>) -> Result<Vec<u8>> {
         Const::F64(value) => value.to_le_bytes().to_vec(),
         Const::V128(value) => value.to_le_bytes().to_vec(),
         Const::Null => vec![0; 8],
+        Const::I31(value) => (u64::from(value) * 2 + 1).to_le_bytes().to_vec(),
+        Const::Object(at) => {
+            let object = program.statics.get(at as usize).context("there is no such object")?;
+            u64::from(object.reference).to_le_bytes().to_vec()
+        }
         Const::Func(callee) => {
             let place = keys
                 .get(callee.key)
@@ -255,6 +272,42 @@ impl ImageCheck<'_> {
                 &bytes[(gap.start - start) as usize..(gap.end - start) as usize],
             )?;
             self.claimed.insert(gap.start, gap.end);
+        }
+        Ok(())
+    }
+
+    /// Compares a static object, which starts at slab offset `start`.
+    fn object(&mut self, start: u64, object: &StaticObject, program: &Program<'_>, keys: KeyTable<'_>) -> Result<()> {
+        let number = object.ty.as_u32() * 2;
+        self.claim(start, &number.to_le_bytes())?;
+        let bytes_of = |value: Const, size: u32| {
+            let bytes = const_bytes(&value, program, keys)?;
+            ensure!(bytes.len() >= size as usize, "{value:?} is too short");
+            Ok(bytes[..size as usize].to_vec())
+        };
+        match &program.interface.objects[object.ty].kind {
+            ObjectKind::Struct(fields) => {
+                for (value, (storage, offset)) in object.values.iter().zip(fields) {
+                    self.claim(start + u64::from(*offset), &bytes_of(value, storage.stored().size)?)?;
+                }
+            }
+            ObjectKind::Array(element) => {
+                let size = element.stored().size;
+                self.claim(start + 4, &(object.values.len() as u32).to_le_bytes())?;
+                let elements = match &object.values {
+                    StaticValues::Each(values) => values
+                        .iter()
+                        .map(|&value| bytes_of(value, size))
+                        .collect::<Result<Vec<_>>>()?
+                        .concat(),
+                    StaticValues::Same(value, count) => match bytes_of(*value, size)? {
+                        // What nobody claims must be zero anyway.
+                        zero if zero.iter().all(|&byte| byte == 0) => Vec::new(),
+                        bytes => bytes.repeat(*count as usize),
+                    },
+                };
+                self.claim(start + 8, &elements)?;
+            }
         }
         Ok(())
     }

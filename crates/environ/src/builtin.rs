@@ -21,6 +21,8 @@ pub enum BuiltinResult {
     Value(BuiltinType),
     /// Nothing; the builtin never traps.
     Nothing,
+    /// Nothing; the builtin does not return.
+    Never,
     /// Nothing; the builtin returns a 32-bit word to its trampoline: zero, or the code of a [`Trap`](crate::Trap) to raise.
     TrapCode,
     /// A 32-bit value; the builtin returns a 64-bit word to its trampoline: the value in the low half, and in the high half
@@ -53,7 +55,14 @@ macro_rules! builtins {
             TableInit table_init(table: I32, elem: I32, dst: I64, src: I32, len: I32) -> TrapCode;
             /// A reference to `size` bytes for a new object in the heap of `domain`, behind what machine code could allocate itself.
             HeapAllocate heap_allocate(domain: I32, size: I64) -> Fallible(I32);
-            /// Copies `len` bytes between addresses that the adapter has checked, as in the copies that follow.
+            /// Goes on where `exception`, a reference to an object of `domain`, is caught.
+            Throw throw(domain: I32, exception: I64) -> Never;
+            /// Copies `len` bytes of data segment `data` from `src` on to an address that machine code has checked.
+            ArrayInitData array_init_data(dst: I64, data: I32, src: I32, len: I64) -> TrapCode;
+            /// Copies `len` entries of element segment `elem` from `src` on to an address that machine code has checked, the low
+            /// `size` bytes of each.
+            ArrayInitElem array_init_elem(dst: I64, elem: I32, src: I32, len: I32, size: I32) -> TrapCode;
+            /// Copies `len` bytes between addresses that machine code has checked, as in the copies that follow.
             CopyBytes copy_bytes(dst: I64, src: I64, len: I64) -> Nothing;
             /// Copies UTF-8.
             CopyUtf8 copy_utf8(dst: I64, src: I64, len: I64) -> TrapCode;
@@ -88,6 +97,17 @@ macro_rules! builtins {
             /// Lends the resource behind a handle of `src_domain` to `dst_domain` for the innermost call that was entered:
             /// the index of a new handle there, or the representation if `dst_domain` defines the resource.
             TransferBorrow transfer_borrow(src_domain: I32, dst_domain: I32, resource: I32, handle: I32) -> Fallible(I32);
+            /// Makes an error context of the message at `ptr` with `units` code units, tagged where `encoding` tags them: its
+            /// handle in the table of `domain`. This and the next three leave it to machine code to test `may_leave`.
+            ErrorContextNew error_context_new(domain: I32, memory: I32, encoding: I32, ptr: I64, units: I64) -> Fallible(I32);
+            /// The length of an error context's message in an encoding, in code units, tagged where `encoding` tags them.
+            ErrorContextUnits error_context_units(domain: I32, handle: I32, encoding: I32) -> Fallible(I32);
+            /// Writes an error context's message to the address `dst`, which has room for `room` bytes: for all of it.
+            ErrorContextMessage error_context_message(domain: I32, handle: I32, encoding: I32, dst: I64, room: I64) -> TrapCode;
+            /// Removes the handle of an error context.
+            ErrorContextDrop error_context_drop(domain: I32, handle: I32) -> TrapCode;
+            /// Gives an error context of `src_domain` to `dst_domain`, too: its handle there.
+            TransferErrorContext transfer_error_context(src_domain: I32, dst_domain: I32, handle: I32) -> Fallible(I32);
             /// Enters a call that borrows handles.
             EnterCall enter_call() -> Nothing;
             /// Leaves the innermost call that was entered: traps unless all handles lent to it were dropped, and ends the

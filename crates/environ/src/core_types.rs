@@ -99,8 +99,8 @@ impl RefType {
 
 /// A core value type.
 ///
-/// References are 64-bit words everywhere (registers, globals, tables): a function reference is a [`FuncEntry`], an external
-/// reference is the host's number plus one; null is zero in both.
+/// References are 64-bit words everywhere (registers, globals, tables), and null is zero. A function reference is a [`FuncEntry`],
+/// every other one a [`Reference`] with a zero high half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ValType {
     /// 32-bit integer.
@@ -125,6 +125,11 @@ impl ValType {
             ValType::I64 | ValType::F64 | ValType::Ref(_) => 8,
             ValType::V128 => 16,
         }
+    }
+
+    /// Whether values are references that the collector follows: all but those to functions.
+    pub const fn is_traced(self) -> bool {
+        matches!(self, ValType::Ref(RefType { heap, .. }) if !heap.is_function())
     }
 
     /// The 8-byte words that a value takes in an argument array.
@@ -157,6 +162,50 @@ impl fmt::Display for ValType {
             ValType::V128 => "v128",
             ValType::Ref(ty) => return ty.fmt(f),
         })
+    }
+}
+
+/// A reference to something else than a function. Fields of objects hold these 32 bits; everywhere else they are a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reference {
+    /// Null.
+    Null,
+    /// A 31-bit integer, in the low bits of this one.
+    I31(u32),
+    /// The host's value with this number, which is below 2^30.
+    Host(u32),
+    /// The object at this offset from the start of the object heap: a multiple of 8.
+    Object(u32),
+}
+
+impl Reference {
+    /// The most that the number of a host's value can be.
+    pub const MAX_HOST: u32 = (1 << 30) - 1;
+    /// The bits of a word that tell what it is: zero in references to objects and in null.
+    pub const TAG: u32 = 0b11;
+    /// The tag bit of 31-bit integers alone.
+    pub const I31_TAG: u32 = 0b01;
+    /// The tag of host values.
+    pub const HOST_TAG: u32 = 0b10;
+
+    /// The reference as it stands in fields.
+    pub const fn to_u32(self) -> u32 {
+        match self {
+            Reference::Null => 0,
+            Reference::I31(value) => value << 1 | Self::I31_TAG,
+            Reference::Host(number) => number << 2 | Self::HOST_TAG,
+            Reference::Object(offset) => offset,
+        }
+    }
+
+    /// The reference that these bits stand for.
+    pub const fn from_u32(word: u32) -> Self {
+        match word & Self::TAG {
+            0 if word == 0 => Reference::Null,
+            0 => Reference::Object(word),
+            Self::HOST_TAG => Reference::Host(word >> 2),
+            _ => Reference::I31(word >> 1),
+        }
     }
 }
 
@@ -204,6 +253,26 @@ impl FuncEntry {
         Self {
             code_offset: word as u32,
             signature: (word >> 32) as u32,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_are_told_apart_by_their_low_bits() {
+        for reference in [
+            Reference::Null,
+            Reference::I31(0),
+            Reference::I31(1),
+            Reference::I31(u32::MAX >> 1),
+            Reference::Host(0),
+            Reference::Host(Reference::MAX_HOST),
+            Reference::Object(8),
+        ] {
+            assert_eq!(Reference::from_u32(reference.to_u32()), reference);
         }
     }
 }

@@ -76,6 +76,8 @@ indices! {
     SigId("sig");
     /// A struct or array type of the program.
     ObjectTypeId("object");
+    /// A tag of exceptions, numbered over the whole program.
+    TagId("tag");
     /// A host function that the root component imports, in order of its import declarations.
     ImportId("import");
     /// A host import lowered with one set of canonical options.
@@ -86,12 +88,16 @@ indices! {
     AdapterId("adapter");
     /// A `resource.new`, `resource.rep` or `resource.drop` of one component instance.
     ResourceOpId("resource-op");
+    /// An `error-context.new`, `error-context.debug-message` or `error-context.drop` of one component instance.
+    ErrorContextOpId("error-context-op");
     /// A resource type: one imported by the root or one defined by a component instance.
     ResourceId("resource");
     /// An interned component function type.
     FuncTypeId("functype");
     /// An interned `list` type.
     ListId("list");
+    /// An interned `map` type.
+    MapId("map");
     /// An interned `record` type.
     RecordId("record");
     /// An interned `tuple` type.

@@ -3,7 +3,7 @@
 //! To add a kind: add a variant to [`FuncKey`] and a row to the `kinds!` table below it. Nothing else here changes, and the
 //! exhaustive matches of the later phases point at what does.
 
-use crate::{AdapterId, Builtin, CoreInstanceId, FuncIndex, Index, LowerId, ResourceOpId, SigId};
+use crate::{AdapterId, Builtin, CoreInstanceId, ErrorContextOpId, FuncIndex, Index, LowerId, ResourceOpId, SigId};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::fmt;
@@ -40,6 +40,8 @@ pub enum FuncKey {
     Adapter(AdapterId),
     /// A canonical built-in on handles of one resource type.
     Resource(ResourceOpId),
+    /// A canonical built-in on error contexts.
+    ErrorContext(ErrorContextOpId),
 }
 
 /// Expands the rows `number: variant, namespace field (if any), index field, written form` to the two conversions between
@@ -93,6 +95,7 @@ kinds! {
     4: Builtin(builtin), index builtin, "builtin:{builtin}";
     5: Adapter(adapter), index adapter, "adapter[{adapter}]";
     6: Resource(op), index op, "resource[{op}]";
+    7: ErrorContext(op), index op, "error-context[{op}]";
 }
 
 impl FuncKey {
@@ -247,6 +250,7 @@ mod tests {
             prop::sample::select(Builtin::ALL).prop_map(FuncKey::Builtin),
             any::<u32>().prop_map(|adapter| FuncKey::Adapter(AdapterId::from_u32(adapter))),
             any::<u32>().prop_map(|op| FuncKey::Resource(ResourceOpId::from_u32(op))),
+            any::<u32>().prop_map(|op| FuncKey::ErrorContext(ErrorContextOpId::from_u32(op))),
         ]
     }
 
@@ -298,7 +302,7 @@ mod tests {
         }
 
         #[test]
-        fn unpacking_round_trips(packed in any::<u64>(), kind in 0..8u64, namespace in 0..2u64) {
+        fn unpacking_round_trips(packed in any::<u64>(), kind in 0..9u64, namespace in 0..2u64) {
             for packed in [packed, (kind << 56) | (namespace << 32) | (packed % 16)] {
                 if let Some(key) = FuncKey::from_u64(packed) {
                     prop_assert_eq!(key.to_u64(), packed);

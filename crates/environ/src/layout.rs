@@ -110,12 +110,15 @@ pub struct DomainLayout {
 /// Where a domain's object heap lies.
 ///
 /// A reference to an object is its offset from the start of the heap, so that null, which is 0, and the first fields behind it
-/// lie in the inaccessible bytes up to [`FIRST`](Self::FIRST): an access to them faults. Behind these are two halves of equal
-/// size. Objects lie in one of them, and a collection moves those that are reachable to the other.
+/// lie in the inaccessible bytes up to [`FIRST`](Self::FIRST): an access to them faults. Behind these are the objects that stand
+/// there from the start and never move, and then two halves of equal size. All other objects lie in one of them, and a
+/// collection moves those that are reachable to the other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeapLayout {
     /// Offset of its first byte from `ctx`.
     pub offset: i32,
+    /// Bytes of the objects that never move.
+    pub initial: u64,
     /// Bytes of each half that are accessible at the start.
     pub minimum: u64,
     /// Bytes that each half can grow to.
@@ -135,14 +138,20 @@ impl HeapLayout {
     /// What each object's size and place are a multiple of.
     pub const ALIGN: u64 = 8;
 
+    /// Bytes that are accessible for the objects that never move.
+    pub fn static_size(&self) -> u64 {
+        align_up(self.initial, REGION_ALIGN)
+    }
+
     /// The first reference in each half.
     pub fn halves(&self) -> [u64; 2] {
-        [Self::FIRST, Self::FIRST + self.capacity]
+        let first = Self::FIRST + self.static_size();
+        [first, first + self.capacity]
     }
 
     /// Bytes from the start of the heap to its end.
     pub fn span(&self) -> u64 {
-        Self::FIRST + 2 * self.capacity
+        Self::FIRST + self.static_size() + 2 * self.capacity
     }
 }
 
@@ -594,12 +603,10 @@ fn memory_layout(id: MemoryId, memory: &MemoryShape, tunables: &Tunables) -> Res
             tunables.memory_reservation
         );
     };
-    let maximum = memory
-        .maximum
-        .and_then(bytes)
-        .unwrap_or(u64::MAX)
-        .min(reservation)
-        .max(minimum);
+    // A 32-bit memory of one-byte pages has one page less than there are addresses, or its size would be no `i32`.
+    let most_pages = if memory.index64 { u64::MAX } else { u64::from(u32::MAX) };
+    let maximum = memory.maximum.unwrap_or(most_pages).min(most_pages);
+    let maximum = bytes(maximum).unwrap_or(u64::MAX).min(reservation).max(minimum);
     let reserved = reservation + align_up(tunables.memory_guard.min(MAX_SLAB), REGION_ALIGN);
     Ok(MemoryLayout {
         domain: memory.domain,
@@ -635,11 +642,11 @@ fn table_layout(id: TableId, table: &TableShape, tunables: &Tunables) -> Result<
 
 fn heap_layout(shape: &HeapShape, tunables: &Tunables) -> Result<HeapLayout> {
     let reservation = u64::from(tunables.gc_heap_reservation).min(MAX_HEAP);
+    let fixed = HeapLayout::FIRST + align_up(shape.initial, REGION_ALIGN);
     // At least what makes sense of a heap: a few objects in each half.
-    let capacity = (reservation.saturating_sub(HeapLayout::FIRST) / 2 / REGION_ALIGN).max(1) * REGION_ALIGN;
-    let minimum = align_up(shape.initial + 1, REGION_ALIGN);
+    let capacity = (reservation.saturating_sub(fixed) / 2 / REGION_ALIGN).max(1) * REGION_ALIGN;
     ensure!(
-        minimum <= capacity,
+        shape.initial <= reservation / 2,
         "the objects that a component instance starts with take {} bytes, more than half of `Config::gc_heap_reservation` ({} \
          bytes)",
         shape.initial,
@@ -647,7 +654,8 @@ fn heap_layout(shape: &HeapShape, tunables: &Tunables) -> Result<HeapLayout> {
     );
     Ok(HeapLayout {
         offset: 0,
-        minimum,
+        initial: shape.initial,
+        minimum: REGION_ALIGN,
         capacity,
         next_slot: 0,
         limit_slot: 0,
@@ -747,6 +755,31 @@ mod tests {
         };
         let error = SlabLayout::compute(&shape, &tunables).unwrap_err().to_string();
         assert!(error.contains("memory_reservation"), "{error}");
+    }
+
+    #[test]
+    fn memories_with_64_bit_indexes_take_what_the_setting_says() {
+        let mut shape = Shape::default();
+        let mut wide = memory(0, 1);
+        wide.index64 = true;
+        let wide = shape.memories.push(wide);
+        let narrow = shape.memories.push(memory(0, 1));
+        shape.domains.push(Some(narrow));
+        let mut tunables = Tunables {
+            memory_reservation: 16 << 30,
+            ..Tunables::default()
+        };
+        let layout = SlabLayout::compute(&shape, &tunables).unwrap();
+        assert_eq!(layout.memories[wide].capacity, 16 << 30);
+        assert_eq!(layout.memories[narrow].capacity, 4 << 30);
+        assert!(layout.memories[wide].needs_check(0, 1));
+        assert!(!layout.memories[narrow].needs_check(0, 1));
+
+        for (reservation, guard) in [(u64::MAX, 0), (1 << 16, u64::MAX)] {
+            (tunables.memory_reservation, tunables.memory_guard) = (reservation, guard);
+            let error = SlabLayout::compute(&shape, &tunables).unwrap_err().to_string();
+            assert!(error.contains("address space"), "{error}");
+        }
     }
 
     #[test]

@@ -30,12 +30,26 @@ pub struct Features {
     pub tail_call: bool,
     /// References to functions of a known type, and references that cannot be null.
     pub function_references: bool,
+    /// Structs, arrays, 31-bit integers and casts, in a heap with garbage collection.
+    pub gc: bool,
+    /// Vector operators whose results differ between processors.
+    pub relaxed_simd: bool,
+    /// Sums and products of 128 bits.
+    pub wide_arithmetic: bool,
+    /// Atomic operators, on memories that are not shared.
+    pub threads: bool,
+    /// Memories whose pages have one byte.
+    pub custom_page_sizes: bool,
+    /// Exceptions: tags, `throw`, `try_table`.
+    pub exceptions: bool,
     /// `implements` on imports and exports of components (Explainer.md, "Gated Features").
     pub implements: bool,
     /// `map<k, v>` in components.
     pub map: bool,
     /// `list<t, n>` in components.
     pub fixed_length_lists: bool,
+    /// `error-context` and its built-ins.
+    pub error_context: bool,
 }
 
 impl Default for Features {
@@ -47,9 +61,16 @@ impl Default for Features {
             memory64: true,
             tail_call: true,
             function_references: true,
+            gc: false,
+            relaxed_simd: true,
+            wide_arithmetic: true,
+            threads: true,
+            custom_page_sizes: false,
+            exceptions: true,
             implements: false,
             map: false,
             fixed_length_lists: false,
+            error_context: false,
         }
     }
 }
@@ -74,6 +95,10 @@ pub struct Tunables {
     pub address_map: bool,
     /// Whether functions test the interrupt word of the store where they are entered and at the head of each loop.
     pub interruptible: bool,
+    /// Whether every NaN that arithmetic gives is the canonical one, so that guests compute the same everywhere.
+    pub nan_canonicalization: bool,
+    /// Whether the operators of relaxed SIMD give the same results everywhere.
+    pub relaxed_simd_deterministic: bool,
     /// Whether every export of every core instance is kept reachable and listed (for the `.wast` runner).
     pub core_exports: bool,
     /// Which components are accepted.
@@ -91,6 +116,8 @@ impl Default for Tunables {
             debug_verifier: cfg!(debug_assertions),
             address_map: true,
             interruptible: false,
+            nan_canonicalization: false,
+            relaxed_simd_deterministic: false,
             core_exports: false,
             features: Features::default(),
         }

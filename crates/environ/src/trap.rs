@@ -91,6 +91,8 @@ traps! {
     28 ReallocStringOutOfBounds "string content out-of-bounds: realloc return: beyond end of memory";
     /// `realloc` gave a block for a list that is not within memory.
     29 ReallocListOutOfBounds "list content out-of-bounds: realloc return: beyond end of memory";
+    /// An atomic wait on a memory that is not shared, which would be for ever.
+    36 AtomicWaitNonSharedMemory "atomic wait: expected shared memory";
     /// A handle index names no handle of the component instance.
     40 UnknownHandle "unknown handle index";
     /// A handle is of another resource type than the one that it is used as.
@@ -107,6 +109,12 @@ traps! {
     50 HeapExhausted "object heap exhausted";
     /// An object is larger than a heap can ever be.
     51 AllocationTooLarge "allocation size too large";
+    /// An exception left the component instance that threw it.
+    52 UncaughtException "uncaught exception";
+    /// An array access left the array.
+    55 ArrayOutOfBounds "out of bounds array access";
+    /// A reference was cast to a type that what it refers to is not of.
+    56 CastFailure "cast failure";
 }
 
 impl fmt::Display for Trap {

@@ -7,7 +7,7 @@ use crate::types::{self, ComponentItem};
 use anyhow::ensure;
 use anyhow::{Context, Result, bail};
 use mintage_artifact::Check;
-use mintage_environ::component::{CanonOptions, CanonicalAbi, ComponentInterface, InterfaceType};
+use mintage_environ::component::{CanonOptions, ComponentInterface, InterfaceType};
 use mintage_environ::{FuncTypeId, Index, LiftId};
 use mintage_runtime::{Code, LoadCheck};
 use std::path::Path;
@@ -33,8 +33,6 @@ pub(crate) struct LiftInfo {
     pub params: InterfaceType,
     /// The results as a tuple.
     pub results: InterfaceType,
-    pub params_abi: CanonicalAbi,
-    pub results_abi: CanonicalAbi,
     pub options: CanonOptions,
     /// Whether parameters are borrowed handles.
     pub borrows: bool,
@@ -95,7 +93,7 @@ impl Component {
         let options = mintage_compile::Options::default();
         let artifact = engine.precompile_component_with(bytes.as_ref(), &options, progress)?;
         // SAFETY: the compiler made the artifact just now.
-        let code = unsafe { Code::from_bytes(&artifact, &load_check(engine, Check::Metadata)) }?;
+        let code = unsafe { Code::from_bytes(&artifact, &load_check(engine, Check::Metadata), engine.pool()) }?;
         Self::from_code(engine, code)
     }
 
@@ -149,7 +147,7 @@ impl Component {
         let bytes = bytes.as_ref();
         refuse_component(bytes)?;
         // SAFETY: the caller promises that the compiler made the bytes.
-        let code = unsafe { Code::from_bytes(bytes, &load_check(engine, Check::Full)) }?;
+        let code = unsafe { Code::from_bytes(bytes, &load_check(engine, Check::Full), engine.pool()) }?;
         Self::from_code(engine, code)
     }
 
@@ -176,7 +174,7 @@ impl Component {
             .with_context(|| format!("cannot read {}", path.display()))?;
         refuse_component(&start).with_context(|| format!("cannot load {}", path.display()))?;
         // SAFETY: the caller promises that the compiler made the file and that nobody changes it.
-        let code = unsafe { Code::open(path, &load_check(engine, level)) }
+        let code = unsafe { Code::open(path, &load_check(engine, level), engine.pool()) }
             .with_context(|| format!("cannot load {}", path.display()))?;
         Self::from_code(engine, code)
     }
@@ -190,8 +188,6 @@ impl Component {
                 ty: lift.ty,
                 params: tuples.params,
                 results: tuples.results,
-                params_abi: interface.types.abi(tuples.params),
-                results_abi: interface.types.abi(tuples.results),
                 options: lift.options.clone(),
                 borrows: interface.types.has_borrows(lift.ty),
             });

@@ -2,6 +2,7 @@
 
 pub use mintage_environ::OptLevel;
 use mintage_environ::Tunables;
+pub use mintage_runtime::PoolConfig;
 
 /// The settings of an [`Engine`](crate::Engine). An artifact can be loaded by engines whose machine code settings are those
 /// that it was compiled with.
@@ -12,6 +13,7 @@ pub struct Config {
     pub(crate) max_address_space: u64,
     pub(crate) threads: Option<usize>,
     pub(crate) verify_artifacts: bool,
+    pub(crate) pool: PoolConfig,
 }
 
 impl Default for Config {
@@ -24,6 +26,7 @@ impl Default for Config {
             max_address_space: 1 << 40,
             threads: None,
             verify_artifacts: false,
+            pool: PoolConfig::default(),
         }
     }
 }
@@ -149,15 +152,61 @@ impl Config {
         self
     }
 
+    /// Whether modules may use structs, arrays, 31-bit integers and casts; default: no. They have an object heap of a fixed size
+    /// ([`gc_heap_reservation`](Self::gc_heap_reservation)).
+    pub fn wasm_gc(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.gc = enable;
+        self
+    }
+
+    /// Whether modules may use relaxed SIMD, whose results can differ from processor to processor; default: yes. See
+    /// [`relaxed_simd_deterministic`](Self::relaxed_simd_deterministic).
+    pub fn wasm_relaxed_simd(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.relaxed_simd = enable;
+        self
+    }
+
+    /// Whether modules may use sums and products of 128 bits; default: yes.
+    pub fn wasm_wide_arithmetic(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.wide_arithmetic = enable;
+        self
+    }
+
+    /// Whether modules may use atomic operators; default: yes. Shared memories are not supported.
+    pub fn wasm_threads(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.threads = enable;
+        self
+    }
+
+    /// Whether memories may have pages of one byte; default: no, since the proposal is not finished.
+    pub fn wasm_custom_page_sizes(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.custom_page_sizes = enable;
+        self
+    }
+
+    /// Whether modules may throw and catch exceptions; default: yes. Their first form (`try`, `catch`, `delegate`) is not supported.
+    pub fn wasm_exceptions(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.exceptions = enable;
+        self
+    }
+
     /// Whether components may say which interface an import or export `implements`; default: no.
     pub fn wasm_component_model_implements(&mut self, enable: bool) -> &mut Self {
         self.tunables.features.implements = enable;
         self
     }
 
-    /// Whether components may use `map<k, v>`; default: no. To the host it is a `list<tuple<k, v>>`.
+    /// Whether components may use `map<k, v>`; default: no. To the host it is a [`Val::Map`](crate::Val::Map), or a
+    /// [`HashMap`](std::collections::HashMap) or [`BTreeMap`](std::collections::BTreeMap).
     pub fn wasm_component_model_map(&mut self, enable: bool) -> &mut Self {
         self.tunables.features.map = enable;
+        self
+    }
+
+    /// Whether components may use `error-context` and its built-ins; default: no. To the host it is an
+    /// [`ErrorContext`](crate::ErrorContext).
+    pub fn wasm_component_model_error_context(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.error_context = enable;
         self
     }
 
@@ -172,6 +221,25 @@ impl Config {
     /// a word in memory wherever a function is entered and at the head of each loop.
     pub fn interruptible(&mut self, interruptible: bool) -> &mut Self {
         self.tunables.interruptible = interruptible;
+        self
+    }
+
+    /// How many instances the engine can have at a time, and what it keeps for the next ones.
+    pub fn pool(&mut self, config: PoolConfig) -> &mut Self {
+        self.pool = config;
+        self
+    }
+
+    /// Whether every NaN that arithmetic gives is the canonical one; default: no. With it, floats have the same bits on every
+    /// processor, and each operation on them takes about two instructions more.
+    pub fn cranelift_nan_canonicalization(&mut self, canonicalize: bool) -> &mut Self {
+        self.tunables.nan_canonicalization = canonicalize;
+        self
+    }
+
+    /// Whether relaxed SIMD gives the same results on every processor, at some cost; default: no.
+    pub fn relaxed_simd_deterministic(&mut self, deterministic: bool) -> &mut Self {
+        self.tunables.relaxed_simd_deterministic = deterministic;
         self
     }
 

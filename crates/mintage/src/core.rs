@@ -1,9 +1,10 @@
 //! Core instances inside a component: a back door for test scripts. Needs [`Config::core_exports`](crate::Config::core_exports).
 
+use crate::store::StoreInstance;
 use crate::{AsContext, AsContextMut, Component, Instance};
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::{CoreExport, CoreItem};
-use mintage_environ::{HeapType, RefType, ValType};
+use mintage_environ::{DomainId, HeapType, RefType, Reference, ValType};
 
 /// A core value. Floats are their bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +22,30 @@ pub enum CoreVal {
     V128(u128),
     /// A function reference as machine code sees it: 0 is null. Only null can be passed in.
     FuncRef(u64),
-    /// A host value, or null.
-    ExternRef(Option<u32>),
+    /// A reference of the `extern` hierarchy.
+    ExternRef(CoreRef),
+    /// A reference of the `any` hierarchy.
+    AnyRef(CoreRef),
+    /// A reference of the `exn` hierarchy.
+    ExnRef(CoreRef),
+}
+
+/// What a reference, but for one to a function, refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CoreRef {
+    /// Nothing.
+    Null,
+    /// A host value with a number below 2^30.
+    Host(u32),
+    /// A 31-bit integer.
+    I31(u32),
+    /// A struct. Neither this nor the next two can be passed in.
+    Struct,
+    /// An array.
+    Array,
+    /// An exception.
+    Exception,
 }
 
 impl CoreVal {
@@ -35,30 +58,74 @@ impl CoreVal {
             (CoreVal::F64(bits), ValType::F64) => bits,
             (CoreVal::V128(bits), ValType::V128) => return Ok([bits as u64, (bits >> 64) as u64]),
             (CoreVal::FuncRef(0), ValType::Ref(RefType { nullable: true, heap })) if heap.is_function() => 0,
-            (CoreVal::ExternRef(None), ValType::Ref(RefType { nullable: true, heap })) if !heap.is_function() => 0,
-            (
-                CoreVal::ExternRef(Some(number)),
-                ValType::Ref(RefType {
-                    heap: HeapType::Extern, ..
-                }),
-            ) => u64::from(number) + 1,
             (CoreVal::FuncRef(_), ValType::Ref(_)) => bail!("only a null function reference can be passed to a guest"),
+            (
+                CoreVal::ExternRef(reference) | CoreVal::AnyRef(reference) | CoreVal::ExnRef(reference),
+                ValType::Ref(ty),
+            ) if self.is_in_hierarchy(ty.heap) => reference.to_word(ty)?,
             (value, ty) => bail!("type mismatch: expected a value of type {ty}, found {value:?}"),
         };
         Ok([word, 0])
     }
 
-    fn from_words(words: [u64; 2], ty: ValType) -> CoreVal {
+    /// Whether `heap` is of the hierarchy that a reference is in.
+    fn is_in_hierarchy(self, heap: HeapType) -> bool {
+        match heap {
+            HeapType::Extern | HeapType::NoExtern => matches!(self, CoreVal::ExternRef(_)),
+            HeapType::Exn | HeapType::NoExn => matches!(self, CoreVal::ExnRef(_)),
+            _ => matches!(self, CoreVal::AnyRef(_)) && !heap.is_function(),
+        }
+    }
+
+    /// The value of argument words; `object` tells the type of an object in the heap.
+    fn from_words(words: [u64; 2], ty: ValType, object: impl FnOnce(u64) -> CoreRef) -> CoreVal {
         let word = words[0];
+        let reference = || match Reference::from_u32(word as u32) {
+            Reference::Null => CoreRef::Null,
+            Reference::I31(value) => CoreRef::I31(value),
+            Reference::Host(number) => CoreRef::Host(number),
+            Reference::Object(_) => object(word),
+        };
         match ty {
             ValType::I32 => CoreVal::I32(word as i32),
             ValType::I64 => CoreVal::I64(word as i64),
             ValType::F32 => CoreVal::F32(word as u32),
             ValType::F64 => CoreVal::F64(word),
             ValType::V128 => CoreVal::V128(u128::from(words[0]) | u128::from(words[1]) << 64),
-            ValType::Ref(ty) if ty.heap.is_function() => CoreVal::FuncRef(word),
-            ValType::Ref(_) => CoreVal::ExternRef(word.checked_sub(1).map(|number| number as u32)),
+            ValType::Ref(ty) => match ty.heap {
+                heap if heap.is_function() => CoreVal::FuncRef(word),
+                HeapType::Extern | HeapType::NoExtern => CoreVal::ExternRef(reference()),
+                HeapType::Exn | HeapType::NoExn => CoreVal::ExnRef(reference()),
+                _ => CoreVal::AnyRef(reference()),
+            },
         }
+    }
+}
+
+impl CoreRef {
+    /// The reference as a word, if it is of the type and can be passed to a guest.
+    fn to_word(self, ty: RefType) -> Result<u64> {
+        let word = match (self, ty.heap) {
+            (CoreRef::Null, _) if ty.nullable => Reference::Null,
+            (CoreRef::Host(number), HeapType::Extern | HeapType::Any) if number <= Reference::MAX_HOST => {
+                Reference::Host(number)
+            }
+            (CoreRef::I31(value), HeapType::Any | HeapType::Eq | HeapType::I31 | HeapType::Extern) => {
+                Reference::I31(value & (u32::MAX >> 1))
+            }
+            _ => bail!("{self:?} cannot be passed to a guest as {ty}"),
+        };
+        Ok(word.to_u32().into())
+    }
+}
+
+/// What an object in the heap of `domain` is.
+fn object_kind(instance: &StoreInstance, domain: DomainId, word: u64) -> CoreRef {
+    let objects = &instance.component.interface().objects;
+    match instance.runtime.object_type(domain, word) {
+        Some(ty) if objects.structs().contains(ty) => CoreRef::Struct,
+        Some(ty) if objects.arrays().contains(ty) => CoreRef::Array,
+        _ => CoreRef::Exception,
     }
 }
 
@@ -118,9 +185,11 @@ pub fn call(
     store.call_core(instance.index(), domain, callee, &mut words)?;
     let mut results = Vec::with_capacity(signature.results.len());
     let mut at = 0;
+    let instance = instance.in_store(&store.opaque)?;
     for &ty in &signature.results {
         let value = [words[at], words.get(at + 1).copied().unwrap_or(0)];
-        results.push(CoreVal::from_words(value, ty));
+        let object = |word| object_kind(instance, domain, word);
+        results.push(CoreVal::from_words(value, ty, object));
         at += ty.words();
     }
     Ok(results)
@@ -135,7 +204,11 @@ pub fn global(store: impl AsContext, instance: &Instance, core_instance: u32, na
     let store = store.as_context();
     let instance = instance.in_store(&store.0.opaque)?;
     match find(&instance.component, core_instance, name)? {
-        CoreItem::Global(id, ty) => Ok(CoreVal::from_words(instance.runtime.global(id, ty), ty)),
+        CoreItem::Global(id, ty) => {
+            let domain = instance.runtime.code().layout().globals[id].domain;
+            let object = |word| object_kind(instance, domain, word);
+            Ok(CoreVal::from_words(instance.runtime.global(id, ty), ty, object))
+        }
         _ => bail!("export `{name}` of core instance {core_instance} is no global"),
     }
 }

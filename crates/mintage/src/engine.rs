@@ -3,9 +3,10 @@
 use crate::Config;
 use crate::interrupt::Timer;
 use anyhow::Result;
+use mintage_runtime::Pool;
 use std::sync::Arc;
 
-/// The root of everything: settings, and the threads that compile. Cheap to clone; all clones are one engine.
+/// The root of everything: settings, the pool of instances' memory, and the threads that compile. Cheap to clone; all clones are one engine.
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<EngineInner>,
@@ -14,19 +15,22 @@ pub struct Engine {
 struct EngineInner {
     config: Config,
     timer: Timer,
+    pool: Arc<Pool>,
     #[cfg(feature = "compiler")]
-    pool: Option<rayon::ThreadPool>,
+    compilers: Option<rayon::ThreadPool>,
 }
 
 impl Default for Engine {
     /// An engine with the default settings.
     fn default() -> Self {
+        let config = Config::default();
         Self {
             inner: Arc::new(EngineInner {
-                config: Config::default(),
+                pool: Pool::new(&config.pool),
+                config,
                 timer: Timer::default(),
                 #[cfg(feature = "compiler")]
-                pool: None,
+                compilers: None,
             }),
         }
     }
@@ -41,12 +45,13 @@ impl Engine {
     pub fn new(config: &Config) -> Result<Engine> {
         let inner = EngineInner {
             #[cfg(feature = "compiler")]
-            pool: match config.threads {
+            compilers: match config.threads {
                 Some(threads) => Some(rayon::ThreadPoolBuilder::new().num_threads(threads).build()?),
                 None => None,
             },
             config: config.clone(),
             timer: Timer::default(),
+            pool: Pool::new(&config.pool),
         };
         Ok(Engine { inner: Arc::new(inner) })
     }
@@ -59,6 +64,11 @@ impl Engine {
     /// What watches the deadlines of all stores.
     pub(crate) fn timer(&self) -> &Timer {
         &self.inner.timer
+    }
+
+    /// Where instances of the engine's components get their memory.
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.inner.pool
     }
 
     /// Whether both are one engine.
@@ -112,8 +122,8 @@ impl Engine {
         let binary = crate::component::to_binary(bytes)?;
         let tunables = &self.inner.config.tunables;
         let compile = || mintage_compile::compile_with(&binary, tunables, options, progress);
-        match &self.inner.pool {
-            Some(pool) => pool.install(compile),
+        match &self.inner.compilers {
+            Some(threads) => threads.install(compile),
             None => compile(),
         }
     }

@@ -4,7 +4,7 @@ use crate::Component;
 use crate::linker::NameMap;
 use indexmap::IndexMap;
 use mintage_environ::component::Export;
-use mintage_environ::{LiftId, ResourceId};
+use mintage_environ::{ImportId, LiftId, ResourceId};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// The place of an export in a component, found once by name: see [`Component::get_export_index`].
@@ -19,7 +19,7 @@ pub struct ComponentExportIndex {
 pub(crate) enum ExportItem {
     Func(LiftId),
     /// A host function, exported again.
-    ImportedFunc,
+    ImportedFunc(ImportId),
     Instance(NameMap<u32>),
     Resource(ResourceId),
     /// A type, or what plays no part at run time.
@@ -55,7 +55,7 @@ impl Exports {
             let path: Box<[usize]> = path.iter().copied().chain([position]).collect();
             let item = match export {
                 Export::Func(id) => ExportItem::Func(*id),
-                Export::ImportedFunc(_) => ExportItem::ImportedFunc,
+                Export::ImportedFunc(id) => ExportItem::ImportedFunc(*id),
                 Export::Instance(exports) => ExportItem::Instance(self.flatten(exports, &path)),
                 Export::Resource(id) => ExportItem::Resource(*id),
                 Export::Type(_) | Export::Static => ExportItem::Static,
@@ -65,6 +65,14 @@ impl Exports {
             self.paths.push(path);
         }
         names
+    }
+
+    /// The host functions that are exported again.
+    pub fn imported_funcs(&self) -> impl Iterator<Item = ImportId> {
+        self.items.iter().filter_map(|item| match item {
+            ExportItem::ImportedFunc(id) => Some(*id),
+            _ => None,
+        })
     }
 
     pub fn id(&self) -> u64 {

@@ -10,10 +10,10 @@ use crate::host::typecheck;
 use crate::resource::HostHandles;
 use crate::store::{LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
 use crate::types::{ComponentFunc, Type};
-use crate::{AsContext, AsContextMut, Trap, Val};
+use crate::{AsContext, AsContextMut, Component, Trap, Val, reexport};
 use anyhow::{Context, Result, ensure};
-use mintage_environ::LiftId;
 use mintage_environ::component::{CanonicalAbi, MAX_FLAT_RESULTS};
+use mintage_environ::{FuncTypeId, ImportId, LiftId};
 use std::marker::PhantomData;
 
 /// An exported function of an instance.
@@ -21,7 +21,16 @@ use std::marker::PhantomData;
 pub struct Func {
     store: u64,
     instance: u32,
-    lift: LiftId,
+    callee: Callee,
+}
+
+/// What an exported function is.
+#[derive(Clone, Copy, Debug)]
+enum Callee {
+    /// A function of the component.
+    Lift(LiftId),
+    /// A function of the host, exported again.
+    Import(ImportId),
 }
 
 /// An exported function whose type was checked: parameters `Params` and results `Return`, both tuples.
@@ -45,11 +54,27 @@ impl<Params, Return> std::fmt::Debug for TypedFunc<Params, Return> {
 }
 
 impl Func {
-    pub(crate) fn new(store: &StoreOpaque, instance: usize, lift: LiftId) -> Func {
+    pub(crate) fn lifted(store: &StoreOpaque, instance: usize, lift: LiftId) -> Func {
         Func {
             store: store.id,
             instance: instance as u32,
-            lift,
+            callee: Callee::Lift(lift),
+        }
+    }
+
+    pub(crate) fn imported(store: &StoreOpaque, instance: usize, import: ImportId) -> Func {
+        Func {
+            store: store.id,
+            instance: instance as u32,
+            callee: Callee::Import(import),
+        }
+    }
+
+    /// The function's type in its component.
+    fn type_in(&self, component: &Component) -> FuncTypeId {
+        match self.callee {
+            Callee::Lift(lift) => component.lift(lift).ty,
+            Callee::Import(import) => component.interface().import_funcs[import].ty,
         }
     }
 
@@ -72,7 +97,7 @@ impl Func {
             .instance(&store.0.opaque)
             .expect("the store that the function came from");
         let scope = instance.scope(self.store, self.instance);
-        ComponentFunc::new(&scope, instance.component.lift(self.lift).ty)
+        ComponentFunc::new(&scope, self.type_in(&instance.component))
     }
 
     /// The names and types of the parameters.
@@ -109,7 +134,7 @@ impl Func {
         let store = store.as_context();
         let StoreInstance { component, linked, .. } = self.instance(&store.0.opaque)?;
         typecheck::<Params, Return>(
-            component.lift(self.lift).ty,
+            self.type_in(component),
             &InstanceTypes::new(&component.interface().types, linked.types()),
             "the Rust type has",
         )?;
@@ -134,8 +159,8 @@ impl Func {
         let store = store.as_context_mut();
         let component = &self.instance(&store.0.opaque)?.component;
         let types = &component.interface().types;
-        let info = component.lift(self.lift);
-        let func = types.func(info.ty);
+        let ty = self.type_in(component);
+        let func = types.func(ty);
         ensure!(
             !func.is_async,
             "the component's function is `async`, which is not supported yet"
@@ -147,7 +172,8 @@ impl Func {
             expected == found,
             "expected room for {expected} results, got room for {found}"
         );
-        let abi = (info.params_abi, info.results_abi);
+        let tuples = types.func_tuples(ty);
+        let abi = (types.abi(tuples.params), types.abi(tuples.results));
         let result_type = func.result;
 
         let value = self.call_raw(
@@ -169,7 +195,7 @@ impl Func {
 
     /// Calls the function (`canon_lift`): lowers the parameters, enters the guest, lifts the results, lets the guest clean up.
     #[inline]
-    fn call_raw<T, R>(
+    fn call_raw<T: 'static, R>(
         &self,
         store: &mut StoreInner<T>,
         abi: (CanonicalAbi, CanonicalAbi),
@@ -181,67 +207,71 @@ impl Func {
             Some(instance) if store.opaque.id == self.store => instance,
             _ => return Err(wrong_store("function")),
         };
+        let callee = match self.callee {
+            Callee::Lift(callee) => callee,
+            Callee::Import(import) => return reexport::call(store, number, import, abi, lower, lift),
+        };
         if instance.active {
             return Err(Trap::CannotEnterComponent.into());
         }
-        if !instance.component.lift(self.lift).borrows {
-            return self.call_within(store, abi, lower, lift);
+        if !instance.component.lift(callee).borrows {
+            return call_within(store, number, callee, abi, lower, lift);
         }
         // What the host lends ends with the call, however it ends.
         let entered = store.opaque.handles.enter();
-        let result = self.call_within(store, abi, lower, lift);
+        let result = call_within(store, number, callee, abi, lower, lift);
         store.opaque.handles.exit(entered);
         result
     }
+}
 
-    #[inline]
-    fn call_within<T, R>(
-        &self,
-        store: &mut StoreInner<T>,
-        abi: (CanonicalAbi, CanonicalAbi),
-        lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, Target<'_>) -> Result<()>,
-        lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, Source<'_>) -> Result<R>,
-    ) -> Result<R> {
-        let (params_abi, results_abi) = abi;
-        let number = self.instance as usize;
-        let mut words = [0; LIFT_WORDS];
+/// The whole of a call, but for the scope of what the host lends.
+#[inline]
+fn call_within<T, R>(
+    store: &mut StoreInner<T>,
+    number: usize,
+    callee: LiftId,
+    abi: (CanonicalAbi, CanonicalAbi),
+    lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, Target<'_>) -> Result<()>,
+    lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, Source<'_>) -> Result<R>,
+) -> Result<R> {
+    let (params_abi, results_abi) = abi;
+    let mut words = [0; LIFT_WORDS];
 
-        let StoreOpaque { instances, handles, .. } = &mut store.opaque;
-        let instance = &mut instances[number];
-        instance.active = true;
-        instance.lower_params(number, self.lift, params_abi, &mut words, handles, lower)?;
+    let StoreOpaque { instances, handles, .. } = &mut store.opaque;
+    let instance = &mut instances[number];
+    instance.active = true;
+    instance.lower_params(number, callee, params_abi, &mut words, handles, lower)?;
 
-        store.call_lift(number, self.lift, &mut words)?;
+    store.call_lift(number, callee, &mut words)?;
 
-        let StoreOpaque {
-            instances,
-            handles,
-            hostcall_fuel,
-            ..
-        } = &mut store.opaque;
-        let instance = &instances[number];
-        let component = &instance.component;
-        let info = component.lift(self.lift);
-        let (handles, runtime) = instance.with_handles(handles, number, info.options.domain);
-        let options = AbiOptions {
-            types: &component.interface().types,
-            encoding: info.options.string_encoding,
-        };
-        let mut cx =
-            LiftContext::new(options, runtime, info.options.memory, *hostcall_fuel).with_handles(handles, runtime);
-        let source = match results_abi.flat_count {
-            Some(count) if usize::from(count) <= MAX_FLAT_RESULTS => Source::Flat(&words[..usize::from(count)]),
-            _ => Source::Memory(cx.spilled(words[0] as u32, results_abi)?),
-        };
-        let result = lift(&mut cx, info.results, source)?;
-        if info.borrows {
-            runtime.exit_call().map_err(handle_trap)?;
-        }
-
-        store.opaque.post_return(number, self.lift, &mut words)?;
-        store.opaque.instances[number].active = false;
-        Ok(result)
+    let StoreOpaque {
+        instances,
+        handles,
+        hostcall_fuel,
+        ..
+    } = &mut store.opaque;
+    let instance = &instances[number];
+    let component = &instance.component;
+    let info = component.lift(callee);
+    let (handles, runtime) = instance.with_handles(handles, number, info.options.domain);
+    let options = AbiOptions {
+        types: &component.interface().types,
+        encoding: info.options.string_encoding,
+    };
+    let mut cx = LiftContext::new(options, runtime, info.options.memory, *hostcall_fuel).with_handles(handles, runtime);
+    let source = match results_abi.flat_count {
+        Some(count) if usize::from(count) <= MAX_FLAT_RESULTS => Source::Flat(&words[..usize::from(count)]),
+        _ => Source::Memory(cx.spilled(words[0] as u32, results_abi)?),
+    };
+    let result = lift(&mut cx, info.results, source)?;
+    if info.borrows {
+        runtime.exit_call().map_err(handle_trap)?;
     }
+
+    store.opaque.post_return(number, callee, &mut words)?;
+    store.opaque.instances[number].active = false;
+    Ok(result)
 }
 
 impl StoreInstance {

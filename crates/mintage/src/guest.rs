@@ -18,6 +18,11 @@ enum Allocator<'a> {
         memory: Option<MemoryId>,
         realloc: Option<Callee>,
     },
+    /// A memory of the host's, for a call that no guest takes part in. It grows with each block. The instance has the handles.
+    Scratch {
+        instance: &'a Instance,
+        memory: &'a mut Vec<u8>,
+    },
     #[cfg(test)]
     Fake(&'a mut crate::abi::fake::FakeGuest),
 }
@@ -51,6 +56,15 @@ impl<'a> Guest<'a> {
         }
     }
 
+    /// A memory of the host's in place of a guest's.
+    pub fn scratch(instance: &'a Instance, memory: &'a mut Vec<u8>) -> Self {
+        Self {
+            allocator: Allocator::Scratch { instance, memory },
+            view: (NonNull::dangling(), 0),
+            trapped: false,
+        }
+    }
+
     #[cfg(test)]
     pub fn fake(fake: &'a mut crate::abi::fake::FakeGuest) -> Self {
         let mut guest = Self {
@@ -66,6 +80,7 @@ impl<'a> Guest<'a> {
     pub fn instance(&self) -> Option<&Instance> {
         match &self.allocator {
             Allocator::Instance { instance, .. } => Some(instance),
+            Allocator::Scratch { instance, .. } => Some(instance),
             #[cfg(test)]
             Allocator::Fake(_) => None,
         }
@@ -80,6 +95,10 @@ impl<'a> Guest<'a> {
                 memory: Some(memory),
                 ..
             } => instance.memory_raw(*memory),
+            Allocator::Scratch { memory, .. } => {
+                let memory = memory.as_mut_slice();
+                (NonNull::from(&mut *memory).cast(), memory.len())
+            }
             #[cfg(test)]
             Allocator::Fake(fake) => {
                 let memory = fake.memory.as_mut_slice();
@@ -164,6 +183,14 @@ impl<'a> Guest<'a> {
                 result.map_err(stopped)?;
                 instance.set_flags(*domain, flags);
                 Ok(words[0] as u32)
+            }
+            Allocator::Scratch { memory, .. } => {
+                let start = memory.len().next_multiple_of(align as usize);
+                let (Ok(pointer), Some(end)) = (u32::try_from(start), start.checked_add(new_size as usize)) else {
+                    bail!("the values of a call between host functions take more than 4 GiB")
+                };
+                memory.resize(end, 0);
+                Ok(pointer)
             }
             #[cfg(test)]
             Allocator::Fake(fake) => fake.realloc(old, old_size, align, new_size),

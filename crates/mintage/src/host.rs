@@ -11,8 +11,8 @@ use crate::store::{GuestCall, StoreInstance, StoreOpaque, host_func};
 use crate::types::{ComponentFunc, Scope};
 use crate::{AsContextMut, Component, StoreContextMut, Val};
 use anyhow::{Context, Result, bail, ensure};
-use mintage_environ::component::{CanonOptions, CanonicalAbi, MAX_FLAT_RESULTS};
-use mintage_environ::{FuncTypeId, LowerId};
+use mintage_environ::component::{CanonOptions, CanonicalAbi, MAX_FLAT_RESULTS, StringEncoding};
+use mintage_environ::{DomainId, FuncTypeId, ImportId, LowerId};
 use mintage_runtime::HostFunc;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -23,46 +23,99 @@ pub(crate) trait HostFunction<T>: Send + Sync {
     fn typecheck(&self, ty: FuncTypeId, types: &InstanceTypes<'_>) -> Result<()>;
 
     /// The function for one lowered import.
-    fn lower(self: Arc<Self>, lowered: Lowered) -> HostFunc;
+    fn lower(self: Arc<Self>, imported: Imported) -> HostFunc;
+
+    /// Runs the function for a call of an import.
+    fn call(&self, imported: &Imported, call: GuestCall<'_, T>) -> Result<()>;
 }
 
-/// One lowered import of one component.
-pub(crate) struct Lowered {
+/// An import of one component, as it is called: by guests with one set of canonical options, or by the host.
+pub(crate) struct Imported {
     component: Component,
     linked: Arc<Linked>,
-    id: LowerId,
+    import: ImportId,
+    /// Which lowered import; none when the host calls.
+    lower: Option<LowerId>,
     ty: FuncTypeId,
     /// The parameters as a tuple.
     params: InterfaceType,
     /// The results as a tuple.
     results: InterfaceType,
     options: CanonOptions,
-    /// 8-byte words of the argument array.
-    words: usize,
     /// Whether parameters are borrowed handles.
     borrows: bool,
 }
 
-impl Lowered {
-    pub fn new(component: &Component, linked: &Arc<Linked>, id: LowerId) -> Self {
+impl Imported {
+    /// A lowered import, which guests call.
+    pub fn lowered(component: &Component, linked: &Arc<Linked>, id: LowerId) -> Self {
+        let lower = &component.interface().lowers[id];
+        let options = lower.options.clone();
+        Self::new(component, linked, lower.import, Some(id), options)
+    }
+
+    /// An import that is exported again, which the host calls. `domain` has the handles of nobody else.
+    pub fn reexported(component: &Component, linked: &Arc<Linked>, import: ImportId, domain: DomainId) -> Self {
+        let options = CanonOptions {
+            domain,
+            string_encoding: StringEncoding::Utf8,
+            memory: None,
+            realloc: None,
+        };
+        Self::new(component, linked, import, None, options)
+    }
+
+    fn new(
+        component: &Component,
+        linked: &Arc<Linked>,
+        import: ImportId,
+        lower: Option<LowerId>,
+        options: CanonOptions,
+    ) -> Self {
         let interface = component.interface();
-        let lower = &interface.lowers[id];
-        let ty = interface.import_funcs[lower.import].ty;
+        let ty = interface.import_funcs[import].ty;
         let tuples = interface.types.func_tuples(ty);
         Self {
-            id,
+            import,
+            lower,
             ty,
             params: tuples.params,
             results: tuples.results,
-            options: lower.options.clone(),
+            options,
             borrows: interface.types.has_borrows(ty),
-            words: interface.signatures[lower.sig].array_words(),
             component: component.clone(),
             linked: linked.clone(),
         }
     }
 
-    fn abi(&self) -> AbiOptions<'_> {
+    pub fn import(&self) -> ImportId {
+        self.import
+    }
+
+    pub fn params(&self) -> InterfaceType {
+        self.params
+    }
+
+    pub fn results(&self) -> InterfaceType {
+        self.results
+    }
+
+    pub fn borrows(&self) -> bool {
+        self.borrows
+    }
+
+    pub fn domain(&self) -> DomainId {
+        self.options.domain
+    }
+
+    /// 8-byte words of the argument array of a guest's call.
+    fn words(&self) -> usize {
+        let interface = self.component.interface();
+        let lower = self.lower.map(|id| interface.lowers[id].sig);
+        lower.map_or(0, |sig| interface.signatures[sig].array_words())
+    }
+
+    pub fn abi(&self) -> AbiOptions<'_> {
         AbiOptions {
             types: &self.component.interface().types,
             encoding: self.options.string_encoding,
@@ -75,20 +128,20 @@ impl Lowered {
 #[inline]
 fn call_host<T: 'static, P, R>(
     mut call: GuestCall<'_, T>,
-    lowered: &Lowered,
+    imported: &Imported,
     abi: (CanonicalAbi, CanonicalAbi),
     lift: impl FnOnce(&mut LiftContext<'_>, Source<'_>) -> Result<P>,
     body: impl FnOnce(StoreContextMut<'_, T>, P) -> Result<R>,
     lower: impl FnOnce(R, &mut LowerContext<'_>, Target<'_>) -> Result<()>,
 ) -> Result<()> {
-    if !lowered.borrows {
-        return call_within(&mut call, lowered, abi, lift, body, lower);
+    if !imported.borrows {
+        return call_within(&mut call, imported, abi, lift, body, lower);
     }
     let number = call.instance;
     let opaque = &mut call.store.0.opaque;
     let entered = opaque.handles.enter();
     opaque.instances[number].runtime.enter_call();
-    let result = call_within(&mut call, lowered, abi, lift, body, lower);
+    let result = call_within(&mut call, imported, abi, lift, body, lower);
     let opaque = &mut call.store.0.opaque;
     opaque.handles.exit(entered);
     result.and(opaque.instances[number].runtime.exit_call().map_err(handle_trap))
@@ -97,16 +150,21 @@ fn call_host<T: 'static, P, R>(
 #[inline]
 fn call_within<T: 'static, P, R>(
     call: &mut GuestCall<'_, T>,
-    lowered: &Lowered,
+    imported: &Imported,
     abi: (CanonicalAbi, CanonicalAbi),
     lift: impl FnOnce(&mut LiftContext<'_>, Source<'_>) -> Result<P>,
     body: impl FnOnce(StoreContextMut<'_, T>, P) -> Result<R>,
     lower: impl FnOnce(R, &mut LowerContext<'_>, Target<'_>) -> Result<()>,
 ) -> Result<()> {
-    let GuestCall { store, instance, words } = call;
+    let GuestCall {
+        store,
+        instance,
+        words,
+        scratch,
+    } = call;
     let instance = *instance;
     let (params_abi, results_abi) = abi;
-    let options = &lowered.options;
+    let options = &imported.options;
     let StoreOpaque {
         instances,
         handles,
@@ -114,8 +172,11 @@ fn call_within<T: 'static, P, R>(
         ..
     } = &mut store.0.opaque;
     let (handles, runtime) = instances[instance].with_handles(handles, instance, options.domain);
-    let mut cx =
-        LiftContext::new(lowered.abi(), runtime, options.memory, *hostcall_fuel).with_handles(handles, runtime);
+    let cx = match scratch {
+        None => LiftContext::new(imported.abi(), runtime, options.memory, *hostcall_fuel),
+        Some(memory) => LiftContext::of_memory(imported.abi(), memory, usize::MAX),
+    };
+    let mut cx = cx.with_handles(handles, runtime);
     let (source, param_words) = match params_abi.flat_count {
         Some(count) => (Source::Flat(&words[..usize::from(count)]), usize::from(count)),
         None => (Source::Memory(cx.spilled(words[0] as u32, params_abi)?), 1),
@@ -131,9 +192,14 @@ fn call_within<T: 'static, P, R>(
         linked,
         ..
     } = &mut instances[instance];
-    let realloc = component.code().lower_realloc(lowered.id);
-    let guest = Guest::new(runtime, options.domain, options.memory, realloc);
-    let mut cx = LowerContext::new(lowered.abi(), guest).with_handles(HandleContext {
+    let guest = match scratch {
+        None => {
+            let realloc = imported.lower.and_then(|id| component.code().lower_realloc(id));
+            Guest::new(runtime, options.domain, options.memory, realloc)
+        }
+        Some(memory) => Guest::scratch(runtime, memory),
+    };
+    let mut cx = LowerContext::new(imported.abi(), guest).with_handles(HandleContext {
         host: handles,
         linked,
         instance: instance as u32,
@@ -170,24 +236,27 @@ where
         typecheck::<P, R>(ty, types, "the host function has")
     }
 
-    fn lower(self: Arc<Self>, lowered: Lowered) -> HostFunc {
-        let (params, results) = (lowered.params, lowered.results);
-        host_func(lowered.words, move |call| {
-            call_host(
-                call,
-                &lowered,
-                (P::ABI, R::ABI),
-                |cx, source| match source {
-                    Source::Flat(words) => P::lift_flat(cx, params, words),
-                    Source::Memory(bytes) => P::lift_memory(cx, params, bytes),
-                },
-                &self.f,
-                |result, cx, target| match target {
-                    Target::Flat(words) => result.lower_flat(cx, results, words),
-                    Target::Memory(offset) => result.lower_memory(cx, results, offset),
-                },
-            )
-        })
+    fn lower(self: Arc<Self>, imported: Imported) -> HostFunc {
+        host_func(imported.words(), move |call| self.call(&imported, call))
+    }
+
+    #[inline]
+    fn call(&self, imported: &Imported, call: GuestCall<'_, T>) -> Result<()> {
+        let (params, results) = (imported.params, imported.results);
+        call_host(
+            call,
+            imported,
+            (P::ABI, R::ABI),
+            |cx, source| match source {
+                Source::Flat(words) => P::lift_flat(cx, params, words),
+                Source::Memory(bytes) => P::lift_memory(cx, params, bytes),
+            },
+            &self.f,
+            |result, cx, target| match target {
+                Target::Flat(words) => result.lower_flat(cx, results, words),
+                Target::Memory(offset) => result.lower_memory(cx, results, offset),
+            },
+        )
     }
 }
 
@@ -211,38 +280,40 @@ where
         Ok(())
     }
 
-    fn lower(self: Arc<Self>, lowered: Lowered) -> HostFunc {
-        let types = &lowered.component.interface().types;
-        let abi = (types.abi(lowered.params), types.abi(lowered.results));
-        let results = types.func(lowered.ty).result.into_iter().count();
-        let ty = ComponentFunc::new(&Scope::linked(&lowered.component, &lowered.linked), lowered.ty);
-        host_func(lowered.words, move |call| {
-            call_host(
-                call,
-                &lowered,
-                abi,
-                |cx, source| match source {
-                    Source::Flat(words) => Val::lift_flat(cx, lowered.params, words),
-                    Source::Memory(bytes) => Val::lift_memory(cx, lowered.params, bytes),
-                },
-                |store, params| {
-                    let Val::Tuple(params) = params else {
-                        bail!("parameters are always lifted as a tuple")
-                    };
-                    // What a function leaves untouched is no value of most types, so that it is noticed.
-                    let mut values = vec![Val::Tuple(Vec::new()); results];
-                    (self.f)(store, ty.clone(), &params, &mut values)?;
-                    Ok(Val::Tuple(values))
-                },
-                |result, cx, target| {
-                    match target {
-                        Target::Flat(words) => result.lower_flat(cx, lowered.results, words),
-                        Target::Memory(offset) => result.lower_memory(cx, lowered.results, offset),
-                    }
-                    .context("in the result of the host function")
-                },
-            )
-        })
+    fn lower(self: Arc<Self>, imported: Imported) -> HostFunc {
+        host_func(imported.words(), move |call| self.call(&imported, call))
+    }
+
+    fn call(&self, imported: &Imported, call: GuestCall<'_, T>) -> Result<()> {
+        let types = &imported.component.interface().types;
+        let abi = (types.abi(imported.params), types.abi(imported.results));
+        let results = types.func(imported.ty).result.into_iter().count();
+        let ty = ComponentFunc::new(&Scope::linked(&imported.component, &imported.linked), imported.ty);
+        call_host(
+            call,
+            imported,
+            abi,
+            |cx, source| match source {
+                Source::Flat(words) => Val::lift_flat(cx, imported.params, words),
+                Source::Memory(bytes) => Val::lift_memory(cx, imported.params, bytes),
+            },
+            |store, params| {
+                let Val::Tuple(params) = params else {
+                    bail!("parameters are always lifted as a tuple")
+                };
+                // What a function leaves untouched is no value of most types, so that it is noticed.
+                let mut values = vec![Val::Tuple(Vec::new()); results];
+                (self.f)(store, ty, &params, &mut values)?;
+                Ok(Val::Tuple(values))
+            },
+            |result, cx, target| {
+                match target {
+                    Target::Flat(words) => result.lower_flat(cx, imported.results, words),
+                    Target::Memory(offset) => result.lower_memory(cx, imported.results, offset),
+                }
+                .context("in the result of the host function")
+            },
+        )
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     AsContext, AsContextMut, Component, ComponentExportIndex, ComponentNamedList, Engine, ExportLookup, Func, Lift,
     Lower, TypedFunc,
 };
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, bail};
 use mintage_runtime::HostTable;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -96,8 +96,7 @@ impl Instance {
         self.index as usize
     }
 
-    /// The exported function `name`, or `None` when there is none. (A host function that the component exports again cannot
-    /// be called through the component yet.)
+    /// The exported function `name`, or `None` when there is none.
     ///
     /// # Panics
     ///
@@ -106,8 +105,9 @@ impl Instance {
         let store = store.as_context();
         let opaque = &store.0.opaque;
         let instance = self.in_store(opaque).expect("the store that the instance was made in");
-        match instance.component.export(name)? {
-            &ExportItem::Func(lift) => Some(Func::new(opaque, self.index(), lift)),
+        match *instance.component.export(name)? {
+            ExportItem::Func(lift) => Some(Func::lifted(opaque, self.index(), lift)),
+            ExportItem::ImportedFunc(import) => Some(Func::imported(opaque, self.index(), import)),
             _ => None,
         }
     }
@@ -128,16 +128,13 @@ impl Instance {
     {
         let store = store.as_context();
         let opaque = &store.0.opaque;
-        match self.in_store(opaque)?.component.export(name) {
-            Some(&ExportItem::Func(lift)) => Func::new(opaque, self.index(), lift)
-                .typed(store)
-                .context("the exported function has another type"),
-            Some(ExportItem::ImportedFunc) => Err(anyhow!(
-                "calling a host function that a component exports again is not supported yet"
-            )),
-            Some(_) => Err(anyhow!("the export is no function")),
-            None => Err(anyhow!("the component exports no such function")),
-        }
+        let func = match self.in_store(opaque)?.component.export(name) {
+            Some(&ExportItem::Func(lift)) => Func::lifted(opaque, self.index(), lift),
+            Some(&ExportItem::ImportedFunc(import)) => Func::imported(opaque, self.index(), import),
+            Some(_) => bail!("the export is no function"),
+            None => bail!("the component exports no such function"),
+        };
+        func.typed(store).context("the exported function has another type")
     }
 
     /// The exported resource type `name`, as this instance has it, or `None` when there is none.

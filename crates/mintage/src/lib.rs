@@ -51,6 +51,7 @@ mod instance;
 mod interrupt;
 mod limits;
 mod linker;
+mod reexport;
 mod resource;
 #[allow(
     unsafe_code,
@@ -64,7 +65,7 @@ pub use abi::{ComponentNamedList, ComponentType, Lift, Lower};
 pub use anyhow::{Error, Result};
 pub use backtrace::{FrameInfo, WasmBacktrace};
 pub use component::Component;
-pub use config::{Config, OptLevel};
+pub use config::{Config, OptLevel, PoolConfig};
 pub use engine::Engine;
 pub use export::{ComponentExportIndex, ExportLookup};
 pub use func::{Func, TypedFunc};
@@ -73,6 +74,7 @@ pub use interrupt::InterruptHandle;
 pub use limits::{StoreLimits, StoreLimitsBuilder};
 pub use linker::{Linker, LinkerInstance};
 pub use mintage_environ::Trap;
+pub use mintage_runtime::ErrorContext;
 pub use resource::{Resource, ResourceAny, ResourceTable, ResourceTableError};
 pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut};
 pub use types::ResourceType;

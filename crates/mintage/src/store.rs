@@ -514,6 +514,8 @@ pub(crate) struct GuestCall<'a, T: 'static> {
     pub instance: usize,
     /// The argument words, in which the results are left.
     pub words: &'a mut [u64],
+    /// The memory that words point into, when it is the host that calls.
+    pub scratch: Option<&'a mut Vec<u8>>,
 }
 
 /// What machine code calls when a guest drops a resource of the host.
@@ -547,6 +549,7 @@ pub(crate) fn host_func<T: 'static>(
             store: StoreContextMut(store),
             instance: instance as usize,
             words: call.words,
+            scratch: None,
         })
     })
 }

@@ -5,7 +5,7 @@ use crate::resource::Linked;
 use indexmap::IndexMap;
 use mintage_environ::component::{ComponentTypes, Export, Import, InterfaceType};
 use mintage_environ::{
-    EnumId, FlagsId, FuncTypeId, ListId, OptionId, RecordId, ResourceId, ResultId, TupleId, VariantId,
+    EnumId, FlagsId, FuncTypeId, ListId, MapId, OptionId, RecordId, ResourceId, ResultId, TupleId, VariantId,
 };
 use std::any::TypeId;
 use std::fmt;
@@ -120,6 +120,8 @@ macro_rules! handle {
 handle! {
     /// `list<T>`
     List(ListId) = List, |a, b| a.ty() == b.ty();
+    /// `map<K, V>`
+    Map(MapId) = Map, |a, b| a.key() == b.key() && a.value() == b.value();
     /// `record { ... }`
     Record(RecordId) = Record, |a, b| a.fields().eq(b.fields());
     /// `tuple<...>`
@@ -158,6 +160,25 @@ impl List {
     /// The element type.
     pub fn ty(&self) -> Type {
         Type::new(&self.component, *self.all_types().list(self.id))
+    }
+}
+
+impl Map {
+    /// The keys' type.
+    pub fn key(&self) -> Type {
+        Type::new(&self.component, self.all_types().map(self.id).0)
+    }
+
+    /// The values' type.
+    pub fn value(&self) -> Type {
+        Type::new(&self.component, self.all_types().map(self.id).1)
+    }
+
+    /// The tuple of key and value, which stands for an entry where a map is written as a list.
+    pub fn entry(&self) -> Type {
+        let types = self.all_types();
+        let map = InterfaceType::Map(self.id);
+        Type::new(&self.component, types.element(map).unwrap_or(map))
     }
 }
 
@@ -296,6 +317,8 @@ pub enum Type {
     String,
     /// `list<T>`
     List(List),
+    /// `map<K, V>`
+    Map(Map),
     /// `record { ... }`
     Record(Record),
     /// `tuple<...>`
@@ -314,6 +337,8 @@ pub enum Type {
     Own(ResourceType),
     /// `borrow<R>`
     Borrow(ResourceType),
+    /// `error-context`
+    ErrorContext,
 }
 
 impl Type {
@@ -335,6 +360,7 @@ impl Type {
             T::Char => Type::Char,
             T::String => Type::String,
             T::List(id) => Type::List(List { component, id }),
+            T::Map(id) => Type::Map(Map { component, id }),
             T::Record(id) => Type::Record(Record { component, id }),
             T::Tuple(id) => Type::Tuple(Tuple { component, id }),
             T::Variant(id) => Type::Variant(Variant { component, id }),
@@ -344,6 +370,7 @@ impl Type {
             T::Flags(id) => Type::Flags(Flags { component, id }),
             T::Own(id) => Type::Own(component.resource(id)),
             T::Borrow(id) => Type::Borrow(component.resource(id)),
+            T::ErrorContext => Type::ErrorContext,
         }
     }
 }
@@ -365,6 +392,7 @@ impl fmt::Display for Type {
             Type::Char => "char",
             Type::String => "string",
             Type::List(ty) => return ty.fmt(f),
+            Type::Map(ty) => return ty.fmt(f),
             Type::Record(ty) => return ty.fmt(f),
             Type::Tuple(ty) => return ty.fmt(f),
             Type::Variant(ty) => return ty.fmt(f),
@@ -374,6 +402,7 @@ impl fmt::Display for Type {
             Type::Flags(ty) => return ty.fmt(f),
             Type::Own(_) => "own",
             Type::Borrow(_) => "borrow",
+            Type::ErrorContext => "error-context",
         })
     }
 }

@@ -1,7 +1,7 @@
 //! [`Val`]: a component value whose type is known at run time only.
 
-use crate::ResourceAny;
 use crate::abi::{ComponentTypes, InterfaceType};
+use crate::{ErrorContext, ResourceAny};
 
 /// A component value of any type.
 ///
@@ -37,6 +37,8 @@ pub enum Val {
     String(String),
     /// `list<T>`
     List(Vec<Val>),
+    /// `map<K, V>`: the entries in order. A guest may pass a key more than once.
+    Map(Vec<(Val, Val)>),
     /// `record { ... }`: the name and value of each field, in the order of the type.
     Record(Vec<(String, Val)>),
     /// `tuple<...>`
@@ -53,6 +55,8 @@ pub enum Val {
     Flags(Vec<String>),
     /// `own<R>` or `borrow<R>`
     Resource(ResourceAny),
+    /// `error-context`
+    ErrorContext(ErrorContext),
 }
 
 impl PartialEq for Val {
@@ -72,12 +76,14 @@ impl PartialEq for Val {
             (Val::Char(a), Val::Char(b)) => a == b,
             (Val::String(a), Val::String(b)) | (Val::Enum(a), Val::Enum(b)) => a == b,
             (Val::List(a), Val::List(b)) | (Val::Tuple(a), Val::Tuple(b)) => a == b,
+            (Val::Map(a), Val::Map(b)) => a == b,
             (Val::Record(a), Val::Record(b)) => a == b,
             (Val::Variant(a, x), Val::Variant(b, y)) => a == b && x == y,
             (Val::Option(a), Val::Option(b)) => a == b,
             (Val::Result(a), Val::Result(b)) => a == b,
             (Val::Flags(a), Val::Flags(b)) => a.len() == b.len() && a.iter().all(|name| b.contains(name)),
             (Val::Resource(a), Val::Resource(b)) => a == b,
+            (Val::ErrorContext(a), Val::ErrorContext(b)) => a == b,
             _ => false,
         }
     }
@@ -103,6 +109,7 @@ impl Val {
             Val::Char(_) => "char",
             Val::String(_) => "string",
             Val::List(_) => "list",
+            Val::Map(_) => "map",
             Val::Record(_) => "record",
             Val::Tuple(_) => "tuple",
             Val::Variant(..) => "variant",
@@ -111,6 +118,7 @@ impl Val {
             Val::Result(_) => "result",
             Val::Flags(_) => "flags",
             Val::Resource(_) => "resource",
+            Val::ErrorContext(_) => "error-context",
         }
     }
 

@@ -21,6 +21,33 @@ const FEATURES: &[Feature] = &[
         Config::wasm_function_references,
         "(type $f (func)) (func (param (ref $f)) (call_ref $f (local.get 0)))",
     ),
+    (
+        "wasm_gc",
+        Config::wasm_gc,
+        "(type $s (struct)) (func (export \"f\") (drop (struct.new $s)))",
+    ),
+    (
+        "wasm_relaxed_simd",
+        Config::wasm_relaxed_simd,
+        "(func (param v128) (result v128) (f32x4.relaxed_min (local.get 0) (local.get 0)))",
+    ),
+    (
+        "wasm_wide_arithmetic",
+        Config::wasm_wide_arithmetic,
+        "(func (result i64 i64) (i64.mul_wide_u (i64.const 1) (i64.const 2)))",
+    ),
+    ("wasm_threads", Config::wasm_threads, "(func atomic.fence)"),
+    (
+        "wasm_custom_page_sizes",
+        Config::wasm_custom_page_sizes,
+        "(memory 1 (pagesize 1))",
+    ),
+    ("wasm_exceptions", Config::wasm_exceptions, "(tag $t) (func (throw $t))"),
+    (
+        "wasm_exceptions",
+        Config::wasm_exceptions,
+        "(func (param exnref) (throw_ref (local.get 0)))",
+    ),
 ];
 
 fn compile(config: &Config, module: &str) -> mintage::Result<Component> {
@@ -43,5 +70,15 @@ fn each_feature_has_a_setting() {
             .unwrap_or_else(|| panic!("{name} cannot be turned off"));
         let expected = format!("`Config::{name}` turns on");
         assert!(format!("{error:?}").contains(&expected), "{name}: {error:?}");
+    }
+}
+
+#[test]
+fn shared_memories_are_refused() {
+    for module in ["(memory 1 2 shared)", "(import \"\" \"m\" (memory 1 2 shared))"] {
+        let engine = Engine::new(&Config::new()).unwrap();
+        let error = Component::new(&engine, format!("(component (core module {module}))")).err();
+        let error = format!("{:?}", error.expect("a shared memory is refused"));
+        assert!(error.contains("shared memory, which is not supported"), "{error}");
     }
 }

@@ -3,7 +3,8 @@
 mod common;
 
 use mintage::abi::{CanonicalAbi, InstanceTypes, InterfaceType, LiftContext, LowerContext};
-use mintage::{Component, ComponentType, Engine, Lift, Linker, Lower, Result, Store, Val};
+use mintage::{Component, ComponentType, Config, Engine, ErrorContext, Lift, Linker, Lower, Result, Store, Val};
+use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 
 const ENCODINGS: [&str; 3] = ["utf8", "utf16", "latin1+utf16"];
@@ -34,9 +35,18 @@ fn check_dynamic(engine: &Engine, component: &Component, values: &[Val]) -> Resu
     Ok(())
 }
 
+/// With the proposals that have types of their own.
+fn engine() -> Engine {
+    let mut config = Config::new();
+    config
+        .wasm_component_model_map(true)
+        .wasm_component_model_error_context(true);
+    Engine::new(&config).unwrap()
+}
+
 /// One type with some values.
 fn check(defs: &str, ty: &str, flat: &[&str], values: &[Val]) {
-    let engine = Engine::default();
+    let engine = engine();
     for encoding in ENCODINGS {
         common::echo(&engine, defs, ty, flat, encoding)
             .and_then(|component| check_dynamic(&engine, &component, values))
@@ -56,7 +66,7 @@ fn check_typed_with<T>(defs: &str, ty: &str, flat: &[&str], values: &[T])
 where
     T: ComponentType + Lower + Lift + Clone + PartialEq + Debug + Send + Sync + 'static,
 {
-    let engine = Engine::default();
+    let engine = engine();
     for encoding in ENCODINGS {
         let run = || -> Result<()> {
             let component = common::echo(&engine, defs, ty, flat, encoding)?;
@@ -367,4 +377,105 @@ fn traits_can_be_written_by_hand() {
     ];
     check_typed_with(defs, "$p", &["i32", "i32", "i32", "i32"], &points);
     check_typed_with(defs, "(list $p)", &["i32", "i32"], &[vec![], points.to_vec()]);
+}
+
+#[test]
+fn maps() {
+    let entry = |key: &str, value: u8| (string(key), Val::U8(value));
+    let map = "(map string u8)";
+    let entries = TEXTS.map(|text| entry(text, text.len() as u8));
+    check(
+        "",
+        map,
+        &["i32", "i32"],
+        &[
+            Val::Map(Vec::new()),
+            Val::Map(vec![entry("twice", 1), entry("twice", 2)]),
+            Val::Map(entries.into()),
+        ],
+    );
+    check(
+        r#"(type $m (map u64 bool)) (type $t (tuple u8 $m))"#,
+        "(list $t)",
+        &["i32", "i32"],
+        &[Val::List(vec![Val::Tuple(vec![
+            Val::U8(1),
+            Val::Map(vec![
+                (Val::U64(u64::MAX), Val::Bool(true)),
+                (Val::U64(0), Val::Bool(false)),
+            ]),
+        ])])],
+    );
+    let texts = TEXTS.map(|text| (text.to_string(), text.len() as u8));
+    check_typed(map, &["i32", "i32"], &[HashMap::new(), HashMap::from(texts.clone())]);
+    check_typed(map, &["i32", "i32"], &[BTreeMap::new(), BTreeMap::from(texts)]);
+}
+
+#[test]
+fn error_contexts() {
+    let contexts = TEXTS.map(ErrorContext::new);
+    check("", "error-context", &["i32"], &contexts.clone().map(Val::ErrorContext));
+    check_typed("error-context", &["i32"], &contexts);
+    check_typed("(list error-context)", &["i32", "i32"], &[contexts.to_vec()]);
+    let results = [Ok(7u8), Err(ErrorContext::new("no"))];
+    check_typed("(result u8 (error error-context))", &["i32", "i32"], &results);
+    let dynamic = [
+        Val::Result(Ok(some(Val::U8(7)))),
+        Val::Result(Err(some(Val::ErrorContext(contexts[2].clone())))),
+    ];
+    check("", "(result u8 (error error-context))", &["i32", "i32"], &dynamic);
+}
+
+#[test]
+fn maps_and_error_contexts_are_types_of_their_own() -> Result<()> {
+    let engine = engine();
+    let mismatch = |ty: &str, flat: &[&str], value: Val, expected: &str| -> Result<()> {
+        let component = common::echo(&engine, "", ty, flat, "utf8")?;
+        let error = check_dynamic(&engine, &component, &[value]).unwrap_err();
+        assert!(format!("{error:#}").contains(expected), "{error:#}");
+        Ok(())
+    };
+    let list = Val::List(vec![Val::Tuple(vec![Val::U8(1), Val::U8(2)])]);
+    mismatch(
+        "(map u8 u8)",
+        &["i32", "i32"],
+        list,
+        "expected `map<u8, u8>`, found a value of kind `list`",
+    )?;
+    let bad_key = Val::Map(vec![(Val::U8(1), Val::U8(2)), (Val::Bool(true), Val::U8(2))]);
+    mismatch(
+        "(map u8 u8)",
+        &["i32", "i32"],
+        bad_key,
+        "in element 1 of a map: type mismatch: expected `u8`",
+    )?;
+    mismatch(
+        "error-context",
+        &["i32"],
+        Val::U32(1),
+        "expected `error-context`, found a value of kind `u32`",
+    )?;
+
+    let component = common::echo(&engine, "", "(map u8 u8)", &["i32", "i32"], "utf8")?;
+    let mut linker = Linker::<()>::new(&engine);
+    linker
+        .root()
+        .func_wrap("host", |_, (map,): (HashMap<u8, u8>,)| Ok((map,)))?;
+    let mut store = Store::new(&engine, ());
+    let instance = linker.instantiate(&mut store, &component)?;
+    let typed = instance.get_typed_func::<(Vec<(u8, u8)>,), (Vec<(u8, u8)>,)>(&mut store, "echo");
+    let error = format!("{:#}", typed.unwrap_err());
+    assert!(
+        error.contains("the component has `map<u8, u8>`, the Rust type has `list<tuple<u8, u8>>`"),
+        "{error}"
+    );
+    // Of a key that comes twice, the last value counts.
+    let func = instance
+        .get_func(&mut store, "echo")
+        .expect("the component exports `echo`");
+    let twice = Val::Map(vec![(Val::U8(1), Val::U8(2)), (Val::U8(1), Val::U8(3))]);
+    let mut result = [Val::Bool(false)];
+    func.call(&mut store, &[twice], &mut result)?;
+    assert_eq!(result[0], Val::Map(vec![(Val::U8(1), Val::U8(3))]));
+    Ok(())
 }

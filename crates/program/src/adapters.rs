@@ -65,7 +65,7 @@ fn nodes(types: &ComponentTypes, mut todo: Vec<InterfaceType>, string: u64, limi
             break;
         }
         match ty {
-            InterfaceType::List(id) => todo.push(*types.list(id)),
+            InterfaceType::List(_) | InterfaceType::Map(_) => todo.extend(types.element(ty)),
             InterfaceType::Record(id) => {
                 let fields: Vec<InterfaceType> = types.record(id).fields.iter().map(|&(_, ty)| ty).collect();
                 todo.extend(once_per_loop(types, &fields));

@@ -1,10 +1,10 @@
 //! The program as text: compact, stable, and complete enough to read off what was decided. For `mintage inspect` and tests.
 
-use crate::ir::{Const, Program, ResourceOpKind};
+use crate::ir::{Const, ErrorContextOpKind, Program, ResourceOpKind, StaticValues};
 use mintage_environ::component::{
     CanonOptions, CoreCallee, CoreItem, Export, Import, Initializer, Resource, StringEncoding,
 };
-use mintage_environ::{CoreInstanceId, FuncKey, RefType};
+use mintage_environ::{CoreInstanceId, FuncKey, Printable, RefType};
 use std::fmt::{self, Display, Formatter};
 
 /// Values of one segment that are written out; of longer ones only this many.
@@ -19,6 +19,7 @@ impl Display for Program<'_> {
         self.resources(f)?;
         self.domains(f)?;
         self.instances(f)?;
+        self.objects(f)?;
         self.image(f)?;
         self.initializers(f)?;
         self.core_exports(f)?;
@@ -107,7 +108,7 @@ impl Program<'_> {
         Ok(())
     }
 
-    /// Resource types and the built-ins on their handles.
+    /// Resource types, the built-ins on their handles, and those on error contexts.
     fn resources(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for (id, resource) in self.interface.resources.iter() {
             match resource {
@@ -134,6 +135,16 @@ impl Program<'_> {
                 op.resource,
                 op.domain
             )?;
+        }
+        for (id, op) in self.error_context_ops.iter() {
+            let name = match op.kind {
+                ErrorContextOpKind::New => "new",
+                ErrorContextOpKind::DebugMessage => "debug-message",
+                ErrorContextOpKind::Drop => "drop",
+            };
+            write!(f, "{}: {name}", FuncKey::ErrorContext(id))?;
+            self.options(f, &op.options)?;
+            writeln!(f)?;
         }
         Ok(())
     }
@@ -183,6 +194,13 @@ impl Program<'_> {
                 global.domain, global.ty, self.globals[id].init
             )?;
         }
+        for (id, tag) in self.tags.iter() {
+            write!(f, "{id:?}: {:?} {}", tag.domain, self.interface.signatures[tag.sig])?;
+            match tag.name {
+                Some(name) => writeln!(f, " ({})", Printable(name))?,
+                None => writeln!(f)?,
+            }
+        }
         Ok(())
     }
 
@@ -196,6 +214,7 @@ impl Program<'_> {
             list(f, "memories", instance.memories.iter().map(|id| format!("{id:?}")))?;
             list(f, "tables", instance.tables.iter().map(|id| format!("{id:?}")))?;
             list(f, "globals", instance.globals.iter().map(|id| format!("{id:?}")))?;
+            list(f, "tags", instance.tags.iter().map(|id| format!("{id:?}")))?;
             let segment = |id: Option<String>| id.unwrap_or_else(|| "-".into());
             let data = instance.data.iter().map(|id| segment(id.map(|id| format!("{id:?}"))));
             let elems = instance.elems.iter().map(|id| segment(id.map(|id| format!("{id:?}"))));
@@ -256,6 +275,25 @@ impl Program<'_> {
                     Values(&elems.values)
                 )?;
             }
+        }
+        Ok(())
+    }
+
+    /// The types of objects, and those that stand in heaps from the start.
+    fn objects(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        for (id, ty) in self.interface.objects.iter() {
+            writeln!(f, "{id:?}: {ty}, {} subtypes", ty.subtypes)?;
+        }
+        for (at, object) in self.statics.iter().enumerate().take(MAX_SEGMENTS) {
+            let (domain, ty, reference) = (object.domain, object.ty, object.reference);
+            write!(f, "static{at}: {domain:?} {ty:?} at {reference:#x}: ")?;
+            match &object.values {
+                StaticValues::Each(values) => writeln!(f, "{}", Values(values))?,
+                StaticValues::Same(value, count) => writeln!(f, "{count} times {value}")?,
+            }
+        }
+        if self.statics.len() > MAX_SEGMENTS {
+            writeln!(f, "{} static objects in all", self.statics.len())?;
         }
         Ok(())
     }
@@ -386,6 +424,8 @@ impl Display for Const {
             Const::V128(bits) => write!(f, "{bits:#034x}"),
             Const::Null => f.write_str("null"),
             Const::Func(callee) => write!(f, "{}", callee.key),
+            Const::I31(value) => write!(f, "i31 {value}"),
+            Const::Object(at) => write!(f, "static{at}"),
         }
     }
 }

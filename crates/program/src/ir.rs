@@ -1,11 +1,15 @@
 //! The [`Program`]: a component with all nesting resolved, as plain data.
 
+use crate::parse;
 use mintage_environ::component::{CanonOptions, ComponentInterface, CoreCallee, Lift};
 use mintage_environ::layout::Shape;
+use mintage_environ::objects::ObjectLayout;
 use mintage_environ::{
-    AdapterId, CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, FuncTypeId, GlobalId, IndexVec, LowerId,
-    MemoryId, ModuleId, RefType, ResourceId, ResourceOpId, SigId, Signature, TableId, TypeId, ValType,
+    AdapterId, CoreInstanceId, DataId, DomainId, ElemId, ErrorContextOpId, FuncIndex, FuncKey, FuncTypeId, GlobalId,
+    HeapType, IndexVec, LowerId, MemoryId, ModuleId, ObjectTypeId, RefType, ResourceId, ResourceOpId, SigId, Signature,
+    TableId, TagId, TypeId, ValType,
 };
+use wasmparser::UnpackedIndex;
 
 /// A component as a closed world: every core instance, every import resolved, only the host's functions open.
 ///
@@ -21,6 +25,10 @@ pub struct Program<'a> {
     pub tables: IndexVec<TableId, TableInit>,
     /// Mutability and initial value of each global. Parallel to `shape.globals`.
     pub globals: IndexVec<GlobalId, Global>,
+    /// The tags of exceptions.
+    pub tags: IndexVec<TagId, Tag<'a>>,
+    /// All types of objects: exceptions of each tag come last, in order of tags.
+    pub objects: IndexVec<ObjectTypeId, ObjectLayout>,
     /// Data segments with run-time length, by program-wide number.
     pub data: IndexVec<DataId, &'a [u8]>,
     /// Element segments with run-time length, by program-wide number.
@@ -29,14 +37,18 @@ pub struct Program<'a> {
     pub image_data: Vec<ImageData<'a>>,
     /// Element segments that stand in tables before any code runs, in order; all in bounds.
     pub image_elems: Vec<ImageElems>,
+    /// Objects that stand in heaps before any code runs.
+    pub statics: Vec<StaticObject>,
     /// Imports, exports, lifts, lowers, types, signatures and run-time initializers.
     pub interface: ComponentInterface,
     /// Calls between component instances that reachable code can make.
     pub adapters: IndexVec<AdapterId, Adapter>,
     /// Built-ins on handles that reachable code can call.
     pub resource_ops: IndexVec<ResourceOpId, ResourceOp>,
+    /// Built-ins on error contexts that reachable code can call.
+    pub error_context_ops: IndexVec<ErrorContextOpId, ErrorContextOp>,
     /// The keys of all functions to generate except builtins and entry adapters: reachable core functions, lowered
-    /// imports, adapters and built-ins on handles, in key order.
+    /// imports, adapters and built-ins on handles and error contexts, in key order.
     pub reachable: Vec<FuncKey>,
     /// The signatures of the core functions that the host calls, in order, each once: these need entry adapters.
     pub entries: Vec<SigId>,
@@ -66,6 +78,54 @@ impl Module<'_> {
             _ => None,
         }
     }
+
+    /// The struct or array type at `index` of the module's type index space, likewise.
+    pub fn object_type(&self, index: u32) -> Option<ObjectTypeId> {
+        match self.types.get(index as usize) {
+            Some(&TypeId::Object(id)) => Some(id),
+            _ => None,
+        }
+    }
+
+    /// A value type as the module's code and sections write it, or `None` when it is not supported.
+    pub fn val_type(&self, ty: wasmparser::ValType) -> Option<ValType> {
+        parse::val_type(ty, |index| self.type_at(index))
+    }
+
+    /// A reference type as the module writes it, likewise.
+    pub fn ref_type(&self, ty: wasmparser::RefType) -> Option<RefType> {
+        parse::ref_type(ty, |index| self.type_at(index))
+    }
+
+    /// What a reference refers to, as the module writes it, likewise.
+    pub fn heap_type(&self, ty: wasmparser::HeapType) -> Option<HeapType> {
+        parse::heap_type(ty, |index| self.type_at(index))
+    }
+
+    fn type_at(&self, index: UnpackedIndex) -> Option<TypeId> {
+        match index {
+            UnpackedIndex::Module(index) => self.types.get(index as usize).copied(),
+            UnpackedIndex::RecGroup(_) | UnpackedIndex::Id(_) => None,
+        }
+    }
+}
+
+impl Program<'_> {
+    /// The type of the exceptions of a tag.
+    pub fn exception_type(&self, tag: TagId) -> ObjectTypeId {
+        ObjectTypeId::from_u32((self.objects.len() - self.tags.len()) as u32 + tag.as_u32())
+    }
+}
+
+/// A tag: what kind of exception one is.
+#[derive(Clone, Copy, Debug)]
+pub struct Tag<'a> {
+    /// The component instance that it belongs to.
+    pub domain: DomainId,
+    /// Its function type: an exception carries the parameters.
+    pub sig: SigId,
+    /// Its name in the name section of the module that defines it, else that of its first export.
+    pub name: Option<&'a str>,
 }
 
 /// The body of a function.
@@ -92,6 +152,8 @@ pub struct CoreInstance {
     pub tables: Vec<TableId>,
     /// The module's global index space.
     pub globals: Vec<GlobalId>,
+    /// The module's tag index space.
+    pub tags: Vec<TagId>,
     /// Data segments by index in the module: their run-time number, or `None` when no reachable code names the segment
     /// (an active segment that was applied to the image and is dropped from the start; naming it acts on an empty segment).
     pub data: Vec<Option<DataId>>,
@@ -161,6 +223,28 @@ pub enum ResourceOpKind {
     Drop,
 }
 
+/// A canonical built-in on error contexts of one component instance.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ErrorContextOp {
+    /// Which one.
+    pub kind: ErrorContextOpKind,
+    /// Its options; of `drop`, only the component instance.
+    pub options: CanonOptions,
+    /// The core signature.
+    pub sig: SigId,
+}
+
+/// The built-ins on error contexts (CanonicalABI.md, `canon error-context.new` and what follows).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ErrorContextOpKind {
+    /// `error-context.new`: a handle of a new one with the message in memory.
+    New,
+    /// `error-context.debug-message`: writes the message, and where it is.
+    DebugMessage,
+    /// `error-context.drop`: removes a handle.
+    Drop,
+}
+
 /// A value that is known when compiling.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Const {
@@ -178,6 +262,56 @@ pub enum Const {
     Null,
     /// Reference to a function; always reachable.
     Func(CoreCallee),
+    /// A 31-bit integer, in the low bits of this one, as a reference.
+    I31(u32),
+    /// Reference to an object of the domain that stands in the heap from the start, by its place in [`Program::statics`].
+    Object(u32),
+}
+
+/// An object that a constant expression makes. It never moves, so that references to it are constants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StaticObject {
+    /// Whose heap it is in.
+    pub domain: DomainId,
+    /// The reference to it.
+    pub reference: u32,
+    /// Its type.
+    pub ty: ObjectTypeId,
+    /// The values of its fields or elements.
+    pub values: StaticValues,
+}
+
+/// The values of an object's fields or elements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StaticValues {
+    /// One for each.
+    Each(Box<[Const]>),
+    /// So many times the same.
+    Same(Const, u32),
+}
+
+impl StaticValues {
+    /// The values in order, but only one of many that are the same.
+    pub fn iter(&self) -> impl Iterator<Item = Const> {
+        let (each, same) = match self {
+            StaticValues::Each(values) => (&values[..], None),
+            StaticValues::Same(value, _) => (&[][..], Some(*value)),
+        };
+        each.iter().copied().chain(same)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        match self {
+            StaticValues::Each(values) => values.len(),
+            StaticValues::Same(_, count) => *count as usize,
+        }
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
 }
 
 /// A global; its domain and type stand in `Shape::globals`.

@@ -63,9 +63,16 @@ pub fn wasm_features(features: Features) -> WasmFeatures {
         memory64,
         tail_call,
         function_references,
+        gc,
+        relaxed_simd,
+        wide_arithmetic,
+        threads,
+        custom_page_sizes,
+        exceptions,
         implements,
         map,
         fixed_length_lists,
+        error_context,
     } = features;
     let mut accepted = WasmFeatures::WASM2.union(WasmFeatures::COMPONENT_MODEL);
     for (feature, on) in [
@@ -75,9 +82,16 @@ pub fn wasm_features(features: Features) -> WasmFeatures {
         (WasmFeatures::MEMORY64, memory64),
         (WasmFeatures::TAIL_CALL, tail_call),
         (WasmFeatures::FUNCTION_REFERENCES, function_references),
+        (WasmFeatures::GC, gc),
+        (WasmFeatures::RELAXED_SIMD, relaxed_simd),
+        (WasmFeatures::WIDE_ARITHMETIC, wide_arithmetic),
+        (WasmFeatures::THREADS, threads),
+        (WasmFeatures::CUSTOM_PAGE_SIZES, custom_page_sizes),
+        (WasmFeatures::EXCEPTIONS, exceptions),
         (WasmFeatures::CM_IMPLEMENTS, implements),
         (WasmFeatures::CM_MAP, map),
         (WasmFeatures::CM_FIXED_LENGTH_LISTS, fixed_length_lists),
+        (WasmFeatures::CM_ERROR_CONTEXT, error_context),
     ] {
         accepted.set(feature, on);
     }

@@ -5,14 +5,18 @@
 
 use crate::adapters;
 use crate::inline::{Inlined, InstanceState, SegmentState, Step, Trampoline};
-use crate::ir::{Adapter, Const, CoreInstance, ImageElems, Program, ResourceOp, ResourceOpKind, TableInit};
+use crate::ir::{
+    Adapter, Const, CoreInstance, ErrorContextOp, ImageElems, Program, ResourceOp, ResourceOpKind, StaticObject,
+    StaticValues, TableInit, Tag,
+};
 use crate::parse::{Parsed, Use};
 use anyhow::{Result, bail};
 use mintage_environ::component::{CanonOptions, CoreCallee, CoreItem, Initializer, InterfaceType, Lower, Resource};
 use mintage_environ::layout::HeapShape;
+use mintage_environ::objects::{ObjectLayout, Stored};
 use mintage_environ::{
-    AdapterId, CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, Index, IndexVec, LowerId, MemoryId,
-    Printable, ResourceId, ResourceOpId, SigId, TableId,
+    AdapterId, CoreInstanceId, DataId, DomainId, ElemId, ErrorContextOpId, FuncIndex, FuncKey, Index, IndexVec,
+    LowerId, MemoryId, Printable, ResourceId, ResourceOpId, SigId, TableId,
 };
 use std::collections::{BTreeSet, HashMap};
 
@@ -39,6 +43,7 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
     let mut lowers = IndexVec::new();
     let mut adapters = IndexVec::new();
     let mut resource_ops = IndexVec::new();
+    let mut error_context_ops = IndexVec::new();
     let mut renumbered = HashMap::new();
     for (old, trampoline) in inlined.trampolines.iter().enumerate() {
         let key = match trampoline {
@@ -54,6 +59,7 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
                 }))
             }
             Trampoline::Resource { op, .. } => FuncKey::Resource(resource_ops.push(*op)),
+            Trampoline::ErrorContext(op) => FuncKey::ErrorContext(error_context_ops.push(op.clone())),
             Trampoline::Unsupported { .. } => continue,
         };
         renumbered.insert(old as u32, key);
@@ -66,7 +72,9 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
     });
     let reachable = reachable.chain(lowers.keys().map(FuncKey::LowerImport));
     let reachable = reachable.chain(adapters.keys().map(FuncKey::Adapter));
-    let mut reachable: Vec<FuncKey> = reachable.chain(resource_ops.keys().map(FuncKey::Resource)).collect();
+    let reachable = reachable.chain(resource_ops.keys().map(FuncKey::Resource));
+    let reachable = reachable.chain(error_context_ops.keys().map(FuncKey::ErrorContext));
+    let mut reachable: Vec<FuncKey> = reachable.collect();
     reachable.sort_unstable();
     inlined.shape.domains = main_memories;
     inlined.shape.heaps = heaps;
@@ -74,6 +82,7 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
         lowers,
         adapters,
         resource_ops,
+        error_context_ops,
         reachable,
     };
     let finish = Finish {
@@ -82,7 +91,7 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
         named_data,
         named_elems,
     };
-    Ok(finish.program(parsed, inlined, calls))
+    finish.program(parsed, inlined, calls)
 }
 
 /// A set of small numbers.
@@ -214,6 +223,13 @@ impl<'w, 'a> Walk<'w, 'a> {
         for global in self.inlined.globals.values() {
             self.value(global.init, From::Root("a global"));
         }
+        for object in &self.inlined.statics.objects {
+            self.heaps.insert(object.domain);
+            object
+                .values
+                .iter()
+                .for_each(|value| self.value(value, From::Root("an object")));
+        }
         for export in &interface.core_exports {
             match export.item {
                 CoreItem::Func(callee, _) => self.key(callee.key, From::Root("a core export")),
@@ -295,7 +311,11 @@ impl<'w, 'a> Walk<'w, 'a> {
                 }
             }
             // Abstract instantiation names no others.
-            FuncKey::Entry(_) | FuncKey::Builtin(_) | FuncKey::Adapter(_) | FuncKey::Resource(_) => {}
+            FuncKey::Entry(_)
+            | FuncKey::Builtin(_)
+            | FuncKey::Adapter(_)
+            | FuncKey::Resource(_)
+            | FuncKey::ErrorContext(_) => {}
         }
     }
 
@@ -316,6 +336,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 ResourceOpKind::Drop => self.dtor(op.resource, from),
                 ResourceOpKind::New | ResourceOpKind::Rep => {}
             },
+            Trampoline::ErrorContext(op) => self.options(&op.options, from),
             Trampoline::Unsupported { .. } => {}
         }
     }
@@ -382,7 +403,10 @@ impl<'w, 'a> Walk<'w, 'a> {
 
     /// The object heaps of the component instances that need one.
     fn heaps(&self) -> Vec<HeapShape> {
-        let heap = |&domain: &DomainId| HeapShape { domain, initial: 0 };
+        let heap = |&domain: &DomainId| HeapShape {
+            domain,
+            initial: self.inlined.statics.size(domain),
+        };
         self.heaps.iter().map(heap).collect()
     }
 
@@ -419,6 +443,7 @@ struct Calls {
     lowers: IndexVec<LowerId, Lower>,
     adapters: IndexVec<AdapterId, Adapter>,
     resource_ops: IndexVec<ResourceOpId, ResourceOp>,
+    error_context_ops: IndexVec<ErrorContextOpId, ErrorContextOp>,
     reachable: Vec<FuncKey>,
 }
 
@@ -432,11 +457,12 @@ struct Finish {
 }
 
 impl Finish {
-    fn program<'a>(self, parsed: Parsed<'a>, inlined: Inlined<'a>, calls: Calls) -> Program<'a> {
+    fn program<'a>(self, parsed: Parsed<'a>, inlined: Inlined<'a>, calls: Calls) -> Result<Program<'a>> {
         let Calls {
             lowers,
             mut adapters,
             resource_ops,
+            mut error_context_ops,
             reachable,
         } = calls;
         let Inlined {
@@ -444,8 +470,10 @@ impl Finish {
             mut shape,
             tables,
             globals,
+            tags,
             image_data,
             image_elems,
+            statics,
             steps,
             mut interface,
             ..
@@ -495,6 +523,9 @@ impl Finish {
         for adapter in adapters.values_mut() {
             adapter.lower.realloc = adapter.lower.realloc.map(|callee| self.callee(callee));
         }
+        for op in error_context_ops.values_mut() {
+            op.options.realloc = op.options.realloc.map(|callee| self.callee(callee));
+        }
         for resource in interface.resources.values_mut() {
             if let Resource::Defined { dtor, .. } = resource {
                 let reached = |callee: &CoreCallee| reachable.binary_search(&callee.key).is_ok();
@@ -526,26 +557,43 @@ impl Finish {
                 ..elems
             })
             .collect();
+        let statics = statics.objects.into_iter().map(|object| StaticObject {
+            values: match object.values {
+                StaticValues::Each(values) => StaticValues::Each(self.values(values)),
+                StaticValues::Same(value, count) => StaticValues::Same(self.value(value), count),
+            },
+            ..object
+        });
+        let exception = |tag: &Tag<'_>| {
+            let fields = interface.signatures[tag.sig].params.iter();
+            Ok(ObjectLayout::of_fields(fields.map(|&ty| Stored::of(ty)))?.0)
+        };
+        let defined = interface.objects.iter().map(|(_, ty)| Ok(ty.layout.clone()));
+        let objects = defined.chain(tags.values().map(exception)).collect::<Result<_>>();
         let mut globals = globals;
         globals
             .values_mut()
             .for_each(|global| global.init = self.value(global.init));
-        Program {
+        Ok(Program {
             modules: parsed.modules.into_values().map(|module| module.ir).collect(),
             entries: entries(&interface),
             instances: program_instances,
             shape,
             tables: tables.collect(),
             globals,
+            objects: objects?,
+            tags,
             data,
             elems,
             image_data,
             image_elems,
+            statics: statics.collect(),
             interface,
             adapters,
             resource_ops,
+            error_context_ops,
             reachable,
-        }
+        })
     }
 
     fn initializer(&self, step: Step, instances: &IndexVec<CoreInstanceId, CoreInstance>) -> Option<Initializer> {

@@ -1,15 +1,20 @@
 //! The program verifier: checks the invariants of a [`Program`] from the result alone. It shares no code with the phases
 //! that build one, and reads the function bodies itself to see that nothing reachable was dropped.
 
-use crate::ir::{Adapter, Const, CoreInstance, Program, ResourceOp, ResourceOpKind};
+use crate::ir::{
+    Adapter, Const, CoreInstance, ErrorContextOp, ErrorContextOpKind, Program, ResourceOp, ResourceOpKind,
+};
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::{
     CanonOptions, ComponentInterface, CoreCallee, CoreItem, Export, Import, Initializer, Lift, Lower, Resource,
 };
+use mintage_environ::layout::HeapLayout;
 use mintage_environ::{
-    CoreInstanceId, DomainId, FuncIndex, FuncKey, HeapType, ImportId, MemoryId, Signature, TableId, TypeId, ValType,
+    CoreInstanceId, DomainId, FuncIndex, FuncKey, HeapType, ImportId, MemoryId, ObjectKind, RefType, Signature,
+    TableId, TypeId, ValType,
 };
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::iter;
 use wasmparser::{BinaryReader, FunctionBody, Operator};
 
 /// Checks the invariants of `program` from the result alone.
@@ -27,6 +32,7 @@ pub fn verify(program: &Program<'_>) -> Result<()> {
         verifier.instance(id, instance).with_context(|| format!("{id:?}"))?;
     }
     verifier.segments()?;
+    verifier.objects()?;
     verifier.image().context("image")?;
     verifier.interface()?;
     verifier.initializers()?;
@@ -44,6 +50,8 @@ impl Verifier<'_, '_> {
             shape,
             tables,
             globals,
+            tags,
+            objects,
             data,
             elems,
             ..
@@ -81,16 +89,14 @@ impl Verifier<'_, '_> {
                 ),
             }
         }
+        ensure!(tags.len() <= objects.len(), "there are more tags than types of objects");
+        for (id, tag) in tags.iter() {
+            ensure!(shape.domains.get(tag.domain).is_some(), "{id:?} has no domain");
+            self.defined(TypeId::Func(tag.sig))?;
+        }
         for (id, global) in globals.iter() {
             let ty = shape.globals[id].ty;
-            let matches = match (global.init, ty) {
-                (Const::I32(_), ValType::I32) | (Const::I64(_), ValType::I64) | (Const::F32(_), ValType::F32) => true,
-                (Const::F64(_), ValType::F64) | (Const::V128(_), ValType::V128) | (Const::Null, ValType::Ref(_)) => {
-                    true
-                }
-                (Const::Func(callee), ValType::Ref(ty)) => self.is_of(callee, ty.heap),
-                _ => false,
-            };
+            let matches = self.has_type(global.init, ty);
             ensure!(matches, "{id:?} of type {ty} starts as {:?}", global.init);
             self.value(global.init, shape.globals[id].domain)?;
         }
@@ -140,6 +146,14 @@ impl Verifier<'_, '_> {
             ensure!(
                 domain == Some(instance.domain),
                 "{global:?} is not of {:?}",
+                instance.domain
+            );
+        }
+        for &tag in &instance.tags {
+            let domain = self.program.tags.get(tag).map(|tag| tag.domain);
+            ensure!(
+                domain == Some(instance.domain),
+                "{tag:?} is not of {:?}",
                 instance.domain
             );
         }
@@ -235,6 +249,9 @@ impl Verifier<'_, '_> {
         }
         for (id, op) in self.program.resource_ops.iter() {
             self.resource_op(op).with_context(|| format!("{id:?}"))?;
+        }
+        for (id, op) in self.program.error_context_ops.iter() {
+            self.error_context_op(op).with_context(|| format!("{id:?}"))?;
         }
         let mut imports: Vec<_> = interface
             .imports
@@ -426,6 +443,33 @@ impl Verifier<'_, '_> {
         Ok(())
     }
 
+    fn error_context_op(&self, op: &ErrorContextOp) -> Result<()> {
+        let options = &op.options;
+        let index64 = |id| self.program.shape.memories[id].index64;
+        self.options(options, false)?;
+        let pointer = match options.memory.is_some_and(index64) {
+            true => ValType::I64,
+            false => ValType::I32,
+        };
+        let (expected, needs_memory, needs_realloc) = match op.kind {
+            ErrorContextOpKind::New => (Signature::new(&[pointer; 2], &[ValType::I32]), true, false),
+            ErrorContextOpKind::DebugMessage => (Signature::new(&[ValType::I32, pointer], &[]), true, true),
+            ErrorContextOpKind::Drop => (Signature::new(&[ValType::I32], &[]), false, false),
+        };
+        ensure!(!needs_memory || options.memory.is_some(), "{:?} has no memory", op.kind);
+        ensure!(
+            !needs_realloc || options.realloc.is_some(),
+            "{:?} has no realloc",
+            op.kind
+        );
+        ensure!(
+            self.program.interface.signatures.get(op.sig) == Some(&expected),
+            "{:?} has another signature than {expected}",
+            op.kind
+        );
+        Ok(())
+    }
+
     /// Options of a lift or lower; `host` says whether the host is on the other side.
     fn options(&self, options: &CanonOptions, host: bool) -> Result<()> {
         if let Some(memory) = options.memory {
@@ -492,6 +536,7 @@ impl Verifier<'_, '_> {
             modules,
             adapters,
             resource_ops,
+            error_context_ops,
             ..
         } = self.program;
         ensure!(
@@ -502,7 +547,7 @@ impl Verifier<'_, '_> {
             entries.windows(2).all(|pair| pair[0] < pair[1]),
             "the list of entries is not sorted"
         );
-        let (mut lowers, mut adapted, mut ops) = (0, 0, 0);
+        let (mut lowers, mut adapted, mut ops, mut error_ops) = (0, 0, 0, 0);
         for &key in reachable {
             match key {
                 FuncKey::LowerImport(id) => {
@@ -516,6 +561,10 @@ impl Verifier<'_, '_> {
                 FuncKey::Resource(id) => {
                     ensure!(resource_ops.get(id).is_some(), "{key} does not exist");
                     ops += 1;
+                }
+                FuncKey::ErrorContext(id) => {
+                    ensure!(error_context_ops.get(id).is_some(), "{key} does not exist");
+                    error_ops += 1;
                 }
                 FuncKey::CoreFunc { instance: id, func } => {
                     let Some(instance) = instances.get(id) else {
@@ -537,6 +586,10 @@ impl Verifier<'_, '_> {
         ensure!(
             ops == resource_ops.len(),
             "a built-in on handles is listed and not reachable"
+        );
+        ensure!(
+            error_ops == error_context_ops.len(),
+            "a built-in on error contexts is listed and not reachable"
         );
         Ok(())
     }
@@ -570,10 +623,15 @@ impl Verifier<'_, '_> {
         Ok(())
     }
 
-    /// A function reference must be to a reachable function of the domain.
+    /// A reference must be to a reachable function, or to an object, of the domain.
     fn value(&self, value: Const, domain: DomainId) -> Result<()> {
         match value {
             Const::Func(callee) => self.callee(callee, domain),
+            Const::Object(at) => {
+                let owner = self.program.statics.get(at as usize).map(|object| object.domain);
+                ensure!(owner == Some(domain), "{value:?} is not of {domain:?}");
+                Ok(())
+            }
             _ => Ok(()),
         }
     }
@@ -581,11 +639,8 @@ impl Verifier<'_, '_> {
     /// The value of a table's entry is one of its type.
     fn entry(&self, value: Const, table: TableId) -> Result<()> {
         let element = self.program.tables[table].element;
-        let matches = match value {
-            Const::Null => true,
-            Const::Func(callee) => self.is_of(callee, element.heap),
-            _ => false,
-        };
+        // A table that nothing uses holds null, whatever its type.
+        let matches = value == Const::Null || self.has_type(value, ValType::Ref(element));
         ensure!(matches, "{value:?} is no {element}");
         self.value(value, self.program.shape.tables[table].domain)
     }
@@ -639,6 +694,10 @@ impl Verifier<'_, '_> {
                 },
                 None => bail!("{key} does not exist"),
             },
+            FuncKey::ErrorContext(id) => match self.program.error_context_ops.get(id) {
+                Some(op) => (op.sig, op.options.domain),
+                None => bail!("{key} does not exist"),
+            },
             FuncKey::Entry(_) | FuncKey::Builtin(_) => bail!("{key} is no wasm function"),
         };
         ensure!(actual_sig == sig, "{key} has {actual_sig:?} and not {sig:?}");
@@ -672,18 +731,83 @@ impl Verifier<'_, '_> {
     fn defined(&self, ty: TypeId) -> Result<()> {
         let exists = match ty {
             TypeId::Func(id) => self.program.interface.signatures.get(id).is_some(),
-            TypeId::Object(_) => false,
+            TypeId::Object(id) => self.program.interface.objects.get(id).is_some(),
         };
         ensure!(exists, "{ty:?} does not exist");
         Ok(())
     }
 
-    /// Whether a function is a value of the reference type to `heap`.
-    fn is_of(&self, callee: CoreCallee, heap: HeapType) -> bool {
-        match heap {
-            HeapType::Func => true,
-            HeapType::Concrete(TypeId::Func(ty)) => self.program.interface.signatures.is_subtype(callee.sig, ty),
+    /// Whether a value is of a type.
+    fn has_type(&self, value: Const, ty: ValType) -> bool {
+        let ComponentInterface {
+            signatures, objects, ..
+        } = &self.program.interface;
+        let ValType::Ref(RefType { nullable, heap }) = ty else {
+            return matches!(
+                (value, ty),
+                (Const::I32(_), ValType::I32)
+                    | (Const::I64(_), ValType::I64)
+                    | (Const::F32(_), ValType::F32)
+                    | (Const::F64(_), ValType::F64)
+                    | (Const::V128(_), ValType::V128)
+            );
+        };
+        match (value, heap) {
+            (Const::Null, _) => nullable,
+            (Const::Func(_), HeapType::Func) => true,
+            (Const::Func(callee), HeapType::Concrete(TypeId::Func(ty))) => signatures.is_subtype(callee.sig, ty),
+            (Const::I31(_), HeapType::I31) => true,
+            (Const::I31(_) | Const::Object(_), HeapType::Any | HeapType::Extern) => true,
+            (Const::I31(_) | Const::Object(_), HeapType::Eq) => true,
+            (Const::Object(at), heap) => self.program.statics.get(at as usize).is_some_and(|object| match heap {
+                HeapType::Struct => objects.structs().contains(object.ty),
+                HeapType::Array => objects.arrays().contains(object.ty),
+                HeapType::Concrete(TypeId::Object(ty)) => objects.is_subtype(object.ty, ty),
+                _ => false,
+            }),
             _ => false,
         }
+    }
+
+    /// Static objects have the fields of their types, and stand in their heaps one behind the other.
+    fn objects(&self) -> Result<()> {
+        let mut ends: HashMap<DomainId, u64> = HashMap::new();
+        for (at, object) in self.program.statics.iter().enumerate() {
+            let place = || format!("static{at}");
+            let Some(ty) = self.program.interface.objects.get(object.ty) else {
+                bail!("{} has no type", place())
+            };
+            let end = ends.entry(object.domain).or_insert(HeapLayout::FIRST);
+            ensure!(
+                u64::from(object.reference) == *end,
+                "{} stands at {:#x} and not at {end:#x}",
+                place(),
+                object.reference
+            );
+            let types: Box<dyn Iterator<Item = ValType>> = match &ty.kind {
+                ObjectKind::Struct(fields) => {
+                    ensure!(fields.len() == object.values.len(), "{} lacks fields", place());
+                    Box::new(fields.iter().map(|(storage, _)| storage.unpacked()))
+                }
+                ObjectKind::Array(element) => Box::new(iter::repeat(element.unpacked())),
+            };
+            *end += ty.layout.size_of(object.values.len() as u32);
+            for (value, ty) in object.values.iter().zip(types) {
+                // Of no value there is one all the same.
+                let matches = object.values.is_empty() || self.has_type(value, ty);
+                ensure!(matches, "{} holds {value:?} as {ty}", place());
+                self.value(value, object.domain).with_context(place)?;
+            }
+        }
+        for heap in &self.program.shape.heaps {
+            let end = ends.remove(&heap.domain).unwrap_or(HeapLayout::FIRST);
+            ensure!(
+                end == HeapLayout::FIRST + heap.initial,
+                "the static objects of {:?} end at {end:#x}",
+                heap.domain
+            );
+        }
+        ensure!(ends.is_empty(), "a static object is in no heap");
+        Ok(())
     }
 }

@@ -7,7 +7,7 @@ mod common;
 
 use common::*;
 use criterion::{Criterion, criterion_group, criterion_main};
-use mintage_runtime::{Code, Limits, LoadCheck, call};
+use mintage_runtime::{Code, Limits, LoadCheck, Pool, PoolConfig, call};
 use std::hint::black_box;
 use std::ptr;
 
@@ -69,8 +69,9 @@ fn instances(criterion: &mut Criterion) {
         tunables,
         ..LoadCheck::default()
     };
+    let pool = Pool::new(&PoolConfig::default());
     // SAFETY: the compiler made the file, and nobody changes it.
-    let open = || unsafe { Code::open(file.path(), &check) }.unwrap();
+    let open = || unsafe { Code::open(file.path(), &check, &pool) }.unwrap();
     let code = open();
     println!("{} image runs, {} bytes", code.metadata().image.len(), artifact.len());
     bench("component", &code);

@@ -3,7 +3,7 @@
 //! The activations of a thread form a list, innermost first, which [`call`](crate::call) pushes to and pops from. What ends a
 //! call (the signal handler, the raise stub) finds here where to go, and leaves here what happened.
 
-use crate::arch::Entry;
+use crate::arch::{Entry, Landing};
 use crate::data::InstanceData;
 use crate::sys;
 use anyhow::Result;
@@ -32,6 +32,8 @@ pub struct Activation {
     pub trap: Option<Trap>,
     /// Where the trap happened; written when the call is stopped. (Clearing it for each call would cost as much as the call.)
     pub frames: MaybeUninit<Frames>,
+    /// Where the last exception that was thrown goes on; written when one is.
+    pub landing: MaybeUninit<Landing>,
 }
 
 /// The innermost frames of a stopped call. Filled without allocation, so that a signal handler can do it.

@@ -8,7 +8,9 @@
 use crate::HandleError;
 use crate::arch;
 use crate::data::InstanceData;
+use crate::error_context::{decode_beginning, string_size};
 use mintage_environ::builtin::RAISE_SLOT;
+use mintage_environ::component::StringEncoding;
 use mintage_environ::{DataId, DomainId, ElemId, MemoryId, ResourceId, TableId, Trap};
 use std::ptr;
 
@@ -32,6 +34,9 @@ macro_rules! rust_type {
     };
     (Nothing) => {
         ()
+    };
+    (Never) => {
+        !
     };
     (TrapCode) => {
         u32
@@ -69,6 +74,7 @@ pub fn addresses() -> *const usize {
 mod entry_points {
     use super::*;
 
+    pub use crate::arch::throw;
     pub use crate::transcode::raw::*;
 
     /// The word that a trampoline takes: zero, or the code of a trap.
@@ -85,6 +91,19 @@ mod entry_points {
                 (error.trap() as u64) << 32
             }
         }
+    }
+
+    /// The trap of a failure with a handle, and zero otherwise.
+    fn handle_code(data: &InstanceData, result: Result<(), HandleError>) -> u32 {
+        code(result.map_err(|error| {
+            data.handle_error.set(Some(error));
+            error.trap()
+        }))
+    }
+
+    /// The encoding that machine code names.
+    fn encoding(raw: u32) -> StringEncoding {
+        StringEncoding::from_u32(raw).unwrap_or_default()
     }
 
     fn domains(source: u32, target: u32, resource: u32) -> (DomainId, DomainId, ResourceId) {
@@ -138,6 +157,25 @@ mod entry_points {
                 Err(trap) => (trap as u64) << 32,
             }
         }
+        array_init_data(data, dst: u64, segment: u32, src: u32, len: u64) -> u32 {
+            let bytes = data.data_segment(DataId::from_u32(segment));
+            let part = (u64::from(src).checked_add(len)).and_then(|end| bytes.get(src as usize..usize::try_from(end).ok()?));
+            code(part.ok_or(Trap::MemoryOutOfBounds).map(|part| {
+                // SAFETY: machine code has checked that the elements from `dst` on take as many bytes. Segments lie in no slab.
+                unsafe { ptr::copy_nonoverlapping(part.as_ptr(), dst as *mut u8, part.len()) }
+            }))
+        }
+        array_init_elem(data, dst: u64, segment: u32, src: u32, len: u32, size: u32) -> u32 {
+            let entries = part(data.elem_segment(ElemId::from_u32(segment)), src, len, 8);
+            code(entries.ok_or(Trap::TableOutOfBounds).map(|entries| {
+                let size = size.min(8) as usize;
+                for (at, entry) in entries.chunks_exact(8).enumerate() {
+                    let element = (dst as *mut u8).wrapping_add(at * size);
+                    // SAFETY: machine code has checked that there are `len` elements of `size` bytes from `dst` on. Segments lie in no slab.
+                    unsafe { ptr::copy_nonoverlapping(entry.as_ptr(), element, size) }
+                }
+            }))
+        }
         resource_new(data, domain: u32, resource: u32, rep: u32) -> u64 {
             let (domain, resource) = (DomainId::from_u32(domain), ResourceId::from_u32(resource));
             handle(data, data.with_handles(|handles, _| handles.add_own(domain, resource, rep)))
@@ -169,17 +207,64 @@ mod entry_points {
                 handles.lower_borrow(types, target, resource, rep)
             }))
         }
+        error_context_new(data, domain: u32, memory: u32, encoding_number: u32, pointer: u64, units: u64) -> u64 {
+            let domain = DomainId::from_u32(domain);
+            match message(data, MemoryId::from_u32(memory), encoding(encoding_number), pointer, units) {
+                Ok(message) => handle(data, data.with_handles(|handles, _| handles.new_error_context(domain, &message))),
+                Err(trap) => (trap as u64) << 32,
+            }
+        }
+        error_context_units(data, domain: u32, index: u32, encoding_number: u32) -> u64 {
+            let domain = DomainId::from_u32(domain);
+            let context = data.with_handles(|handles, types| handles.error_context(types, domain, index));
+            handle(data, context.map(|context| context.encode(encoding(encoding_number)).1))
+        }
+        error_context_message(data, domain: u32, index: u32, encoding_number: u32, dst: u64, room: u64) -> u32 {
+            let domain = DomainId::from_u32(domain);
+            let context = data.with_handles(|handles, types| handles.error_context(types, domain, index));
+            handle_code(data, context.map(|context| {
+                let (bytes, _) = context.encode(encoding(encoding_number));
+                let dst = ptr::with_exposed_provenance_mut::<u8>(dst as usize);
+                // SAFETY: machine code has checked that `room` bytes at `dst` are in a memory of the guest.
+                unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), dst, bytes.len().min(room as usize)) };
+            }))
+        }
+        error_context_drop(data, domain: u32, index: u32) -> u32 {
+            let domain = DomainId::from_u32(domain);
+            handle_code(data, data.with_handles(|handles, types| handles.drop_error_context(types, domain, index)))
+        }
+        transfer_error_context(data, src_domain: u32, dst_domain: u32, index: u32) -> u64 {
+            let (source, target) = (DomainId::from_u32(src_domain), DomainId::from_u32(dst_domain));
+            handle(data, data.with_handles(|handles, types| {
+                let context = handles.error_context(types, source, index)?;
+                handles.add_error_context(target, context)
+            }))
+        }
         enter_call(data) -> () {
             data.with_handles(|handles, _| handles.enter());
         }
         exit_call(data) -> u32 {
-            let result = data.with_handles(|handles, _| handles.exit());
-            code(result.map_err(|error| {
-                data.handle_error.set(Some(error));
-                error.trap()
-            }))
+            handle_code(data, data.with_handles(|handles, _| handles.exit()))
         }
     }
+}
+
+/// The beginning of a guest's string, all of which is checked.
+fn message(
+    data: &InstanceData,
+    memory: MemoryId,
+    encoding: StringEncoding,
+    pointer: u64,
+    units: u64,
+) -> Result<String, Trap> {
+    let (size, align) = string_size(encoding, units)?;
+    if !pointer.is_multiple_of(align) {
+        return Err(Trap::UnalignedPointer);
+    }
+    let start = memory_range(data, memory, pointer, size).map_err(|_| Trap::StringOutOfBounds)?;
+    // SAFETY: the range is accessible, and no guest code runs while it is borrowed.
+    let bytes = unsafe { std::slice::from_raw_parts(start, size as usize) };
+    decode_beginning(encoding, units, bytes)
 }
 
 /// `len` items of `item` bytes each from item `start` on.

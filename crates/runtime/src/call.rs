@@ -64,6 +64,7 @@ pub unsafe fn call(
         previous_exit,
         trap: None,
         frames,
+        landing: MaybeUninit::uninit(),
     };
     let activation = &raw mut activation;
     data.host.set(host);
@@ -107,6 +108,7 @@ unsafe fn stopped(data: &InstanceData, activation: &Activation) -> Result<(), St
             Stopped::Trap(TrapReport {
                 trap,
                 handle: data.handle_error.take(),
+                exception: data.thrown.take().map(|ty| data.code.describe_exception(ty)),
                 frames: backtrace::symbolize(activation, frames),
                 omitted,
             })

@@ -1,17 +1,19 @@
 //! [`Code`]: a mapped artifact whose functions can be called.
 
-use crate::arch;
-use crate::pool::Pool;
-use crate::slab::Plan;
+use crate::data::InstanceData;
+use crate::image::Image;
+use crate::pool::Shelf;
 use crate::sys::mmap::{self, FileMapping};
 use crate::sys::signals;
+use crate::{Pool, arch};
 use anyhow::{Context, Result, anyhow, ensure};
 use hashbrown::HashMap;
 use mintage_artifact::{Artifact, Metadata, PAGE};
 use mintage_environ::component::{ComponentInterface, CoreCallee, CoreItem, Initializer, Resource};
 use mintage_environ::layout::SlabLayout;
-use mintage_environ::{FuncKey, IndexVec, LiftId, LowerId, Target, Tunables};
+use mintage_environ::{FuncKey, IndexVec, LiftId, LowerId, ObjectTypeId, Printable, Target, Tunables};
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
 /// A core function that can be called: pointers into mapped code. Valid as long as its [`Code`] lives.
@@ -50,13 +52,18 @@ pub struct ResolvedLift {
 
 /// A component's machine code and image, mapped once and shared by all its instances.
 pub struct Code {
-    artifact: Artifact<FileMapping>,
+    artifact: Arc<Artifact<FileMapping>>,
     text: Text,
     callees: Callees,
     lifts: IndexVec<LiftId, ResolvedLift>,
     lower_reallocs: IndexVec<LowerId, Option<Callee>>,
-    plan: Plan,
-    pool: Pool,
+    /// What a slab holds before start functions run.
+    declared: Arc<Image>,
+    /// What a slab holds after them, as soon as it is known, where it can be kept.
+    started: OnceLock<Arc<Image>>,
+    /// Whether somebody is making it, or it is known that it cannot be made.
+    start_is_settled: AtomicBool,
+    shelf: Arc<Shelf>,
 }
 
 /// Where the machine code lies in the address space.
@@ -76,7 +83,7 @@ const _: () = {
 };
 
 impl Code {
-    /// Maps the artifact in the file at `path`.
+    /// Maps the artifact in the file at `path`. Its instances get their slabs from `pool`.
     ///
     /// # Errors
     ///
@@ -86,14 +93,15 @@ impl Code {
     /// # Safety
     ///
     /// The file was made by this project's compiler and nobody changes it as long as the result lives.
-    pub unsafe fn open(path: &Path, check: &LoadCheck) -> Result<Arc<Code>> {
+    pub unsafe fn open(path: &Path, check: &LoadCheck, pool: &Arc<Pool>) -> Result<Arc<Code>> {
         // SAFETY: as the caller promises.
         let mapping = unsafe { FileMapping::open(path)? };
         // SAFETY: as the caller promises.
-        unsafe { Self::publish(mapping, check) }.with_context(|| format!("cannot load the artifact {}", path.display()))
+        unsafe { Self::publish(mapping, check, pool) }
+            .with_context(|| format!("cannot load the artifact {}", path.display()))
     }
 
-    /// Maps a copy of the artifact in `bytes`.
+    /// Maps a copy of the artifact in `bytes`. Its instances get their slabs from `pool`.
     ///
     /// # Errors
     ///
@@ -102,10 +110,12 @@ impl Code {
     /// # Safety
     ///
     /// The bytes were made by this project's compiler.
-    pub unsafe fn from_bytes(bytes: &[u8], check: &LoadCheck) -> Result<Arc<Code>> {
-        let mapping = FileMapping::copy_of(bytes)?;
+    pub unsafe fn from_bytes(bytes: &[u8], check: &LoadCheck, pool: &Arc<Pool>) -> Result<Arc<Code>> {
+        ensure!(!bytes.is_empty(), "the artifact is empty");
+        let mapping = FileMapping::of_parts(bytes.len(), &[(0, bytes)], pool.config().memfd)
+            .context("cannot make a copy of the artifact")?;
         // SAFETY: as the caller promises.
-        unsafe { Self::publish(mapping, check) }.context("cannot load the artifact")
+        unsafe { Self::publish(mapping, check, pool) }.context("cannot load the artifact")
     }
 
     /// Checks the artifact, makes its text executable and resolves the keys that the host needs.
@@ -113,15 +123,15 @@ impl Code {
     /// # Safety
     ///
     /// The mapping holds what this project's compiler made.
-    pub(crate) unsafe fn publish(mapping: FileMapping, check: &LoadCheck) -> Result<Arc<Code>> {
-        let artifact = Artifact::parse(mapping, check.level)?;
+    pub(crate) unsafe fn publish(mapping: FileMapping, check: &LoadCheck, pool: &Arc<Pool>) -> Result<Arc<Code>> {
+        let artifact = Arc::new(Artifact::parse(mapping, check.level)?);
         artifact.metadata().check_host(host(), &check.tunables)?;
         ensure!(
             PAGE.is_multiple_of(mmap::page_size() as u64),
             "this system's pages have {} bytes; artifacts are laid out for pages of up to {PAGE}",
             mmap::page_size()
         );
-        let plan = Plan::new(&artifact)?;
+        let declared = Image::of_artifact(&artifact)?;
         signals::install()?;
 
         let range = artifact.text_range();
@@ -155,8 +165,10 @@ impl Code {
             callees,
             lifts,
             lower_reallocs,
-            plan,
-            pool: Pool::default(),
+            declared: Arc::new(declared),
+            started: OnceLock::new(),
+            start_is_settled: AtomicBool::new(!pool.config().keep_started),
+            shelf: Shelf::new(pool),
         }))
     }
 
@@ -211,12 +223,66 @@ impl Code {
         &self.artifact
     }
 
-    pub(crate) fn plan(&self) -> &Plan {
-        &self.plan
+    /// What new slabs hold: the state after the start functions, where it is kept, or else before them.
+    #[inline]
+    pub(crate) fn image(&self) -> &Arc<Image> {
+        self.started.get().unwrap_or(&self.declared)
     }
 
-    pub(crate) fn pool(&self) -> &Pool {
-        &self.pool
+    /// What slabs hold before the start functions run.
+    pub(crate) fn declared_image(&self) -> &Arc<Image> {
+        &self.declared
+    }
+
+    pub(crate) fn shelf(&self) -> &Arc<Shelf> {
+        &self.shelf
+    }
+
+    /// Keeps the state of an instance as the image for later ones, if that is exact. Its initializers have just run to their
+    /// end, and nothing else has.
+    ///
+    /// It is exact when the initializers changed nothing but the slab, and everything that had a say in what they did is the same
+    /// for the next instance: no host function was called, and nobody refused growth. That they ended at all shows that they were
+    /// not interrupted.
+    pub(crate) fn keep_started(&self, instance: &InstanceData) {
+        if self.start_is_settled.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        if !instance.is_all_in_slab() {
+            // Another store may have other limits.
+            self.start_is_settled.store(false, Ordering::Relaxed);
+            return;
+        }
+        let pool = self.shelf.pool();
+        let image = self.declared.after_starts(
+            self.layout(),
+            instance.slab(),
+            instance.sizes(),
+            pool.pagemap(),
+            pool.config().memfd,
+        );
+        // When there is no memory for it, or it takes too much, the start functions run each time.
+        if let Ok(Some(image)) = image {
+            let _ = self.started.set(Arc::new(image));
+            self.shelf.clear();
+        }
+    }
+
+    /// The address of an offset in the text, when it lies there.
+    pub(crate) fn text_address(&self, offset: u32) -> Option<usize> {
+        ((offset as usize) < self.text.len).then(|| self.text.base as usize + offset as usize)
+    }
+
+    /// What exceptions of type `ty` are, for messages.
+    pub(crate) fn describe_exception(&self, ty: ObjectTypeId) -> String {
+        let metadata = self.metadata();
+        match metadata.tag_of(ty) {
+            Some(tag) => match &metadata.tags[tag] {
+                Some(name) => format!("`{}`", Printable(name)),
+                None => tag.as_u32().to_string(),
+            },
+            None => "that is not known".into(),
+        }
     }
 
     /// The offset in the text of an address, when it lies there.

@@ -1,11 +1,12 @@
 //! [`InstanceData`]: what the runtime keeps of an instance beside its slab, and all access to what is in the slab.
 
 use crate::handles::Handles;
+use crate::image::Sizes;
 use crate::slab::Slab;
 use crate::{Code, HandleError, HostTable, Limits};
-use anyhow::{Result, ensure};
+use anyhow::Result;
 use mintage_environ::layout::HeadSlot;
-use mintage_environ::{ControlBlock, DataId, DomainId, ElemId, ExitRecord, MemoryId, TableId};
+use mintage_environ::{ControlBlock, DataId, DomainId, ElemId, ExitRecord, MemoryId, ObjectTypeId, TableId};
 use std::any::Any;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ptr::NonNull;
@@ -51,11 +52,15 @@ pub struct InstanceData {
     pub handles: RefCell<Handles>,
     /// What the builtin that is about to trap knows of the handle in question.
     pub handle_error: Cell<Option<HandleError>>,
+    /// The type of the exception that nobody caught, when the innermost call ends with one.
+    pub thrown: Cell<Option<ObjectTypeId>>,
     /// Whether anybody may have written to the slab, control blocks aside: whoever has a context pointer may.
     touched: Cell<bool>,
-    /// The context pointer of each domain.
-    contexts: Box<[*mut u8]>,
-    pub(crate) slab: Slab,
+    /// Whether the host was asked for anything, or growth was refused: another instance might have got another answer.
+    pub asked: Cell<bool>,
+    /// The context pointer of each domain: in `slab`.
+    contexts: NonNull<[*mut u8]>,
+    slab: Slab,
 }
 
 // Control blocks point at the exit record through a pointer to the whole.
@@ -92,35 +97,15 @@ impl InstanceData {
         tag: u64,
         interrupt: Option<Arc<AtomicU64>>,
     ) -> Result<NonNull<InstanceData>> {
-        let layout = code.layout();
-        for (id, memory) in layout.memories.iter() {
-            ensure!(
-                memory.minimum <= limits.memory_bytes,
-                "{id:?} starts with {:#x} bytes, more than the limit of {:#x}",
-                memory.minimum,
-                limits.memory_bytes
-            );
+        let (mut image, declared) = (code.image(), code.declared_image());
+        if !Arc::ptr_eq(image, declared) && limits.admit(image.sizes()).is_err() {
+            // The start functions have grown something beyond these limits. So they run again, and are refused.
+            image = declared;
         }
-        for (id, table) in layout.tables.iter() {
-            ensure!(
-                u64::from(table.minimum) <= limits.table_entries,
-                "{id:?} starts with {} entries, more than the limit of {}",
-                table.minimum,
-                limits.table_entries
-            );
+        if Arc::ptr_eq(image, declared) {
+            limits.admit(image.sizes())?;
         }
-        for (id, heap) in layout.heaps() {
-            ensure!(
-                2 * heap.minimum <= limits.memory_bytes,
-                "the object heap of {id:?} starts with {:#x} bytes, more than the limit of {:#x}",
-                2 * heap.minimum,
-                limits.memory_bytes
-            );
-        }
-        let slab = Slab::acquire(code)?;
-        // SAFETY: a domain's `ctx` is an offset in the slab.
-        let context = |ctx: u64| unsafe { slab.base().as_ptr().add(ctx as usize) };
-        let contexts = layout.domains.values().map(|domain| context(domain.ctx)).collect();
+        let slab = Slab::acquire(code, image)?;
         let data = NonNull::from(Box::leak(Box::new(InstanceData {
             exit: UnsafeCell::new(ExitRecord { fp: 0, pc: 0 }),
             code: code.clone(),
@@ -133,13 +118,15 @@ impl InstanceData {
             poisoned: Cell::new(false),
             handles: RefCell::new(Handles::new(limits.handles)),
             handle_error: Cell::new(None),
+            thrown: Cell::new(None),
             touched: Cell::new(false),
-            contexts,
+            asked: Cell::new(false),
+            contexts: slab.contexts(),
             slab,
         })));
         // SAFETY: just made.
         let this = unsafe { data.as_ref() };
-        for &ctx in &this.contexts {
+        for &ctx in this.contexts() {
             let block = ControlBlock {
                 stack_limit: u64::MAX,
                 interrupt: this.interrupt.as_deref().unwrap_or(&NEVER),
@@ -205,7 +192,47 @@ impl InstanceData {
     #[inline]
     pub fn ctx(&self, domain: DomainId) -> *mut u8 {
         self.touched.set(true);
-        self.contexts[domain.as_u32() as usize]
+        self.contexts()[domain.as_u32() as usize]
+    }
+
+    #[inline]
+    fn contexts(&self) -> &[*mut u8] {
+        // SAFETY: the list is the slab's, which lives as long as `self` and never changes it.
+        unsafe { self.contexts.as_ref() }
+    }
+
+    /// The slab.
+    pub fn slab(&self) -> &Slab {
+        &self.slab
+    }
+
+    /// Whether nothing that the instance did so far depends on anything outside its slab, or is kept there.
+    pub fn is_all_in_slab(&self) -> bool {
+        !self.asked.get() && self.handles.borrow().are_unused()
+    }
+
+    /// How large memories and tables are.
+    pub fn sizes(&self) -> Sizes {
+        let layout = self.code.layout();
+        Sizes {
+            memories: layout
+                .memories
+                .keys()
+                .map(|id| self.memory(id).map_or(0, |memory| memory.size))
+                .collect(),
+            tables: layout
+                .tables
+                .keys()
+                .map(|id| self.table(id).map_or(0, |table| table.size))
+                .collect(),
+            heaps: layout
+                .heaps()
+                .map(|(id, heap)| {
+                    // SAFETY: the size slot is an aligned word of the head.
+                    (id, unsafe { self.size_slot(id, heap.size_slot).read() })
+                })
+                .collect(),
+        }
     }
 
     /// The control block of a domain, to access fields of.
@@ -257,11 +284,18 @@ impl InstanceData {
         let layout = self.code.layout().memories.get(id)?;
         let MemoryView { size, .. } = self.memory(id)?;
         let new_size = pages.checked_mul(1 << layout.page_size_log2)?.checked_add(size)?;
-        if new_size > layout.capacity.min(self.limits.memory_bytes) {
-            // Growing by nothing asks for the size, which a limit does not forbid.
-            return (pages == 0).then_some(size >> layout.page_size_log2);
+        if pages == 0 {
+            // That asks for the size, which a limit does not forbid.
+            return Some(size >> layout.page_size_log2);
         }
-        self.slab.grow_memory(self.code.layout(), id, size, new_size).ok()?;
+        if new_size > layout.capacity {
+            return None;
+        }
+        if new_size > self.limits.memory_bytes || self.slab.grow_memory(self.code.layout(), id, size, new_size).is_err()
+        {
+            self.asked.set(true);
+            return None;
+        }
         // SAFETY: the size slot is an aligned word of the head.
         unsafe { self.size_slot(layout.domain, layout.size_slot).write(new_size) };
         Some(size >> layout.page_size_log2)
@@ -275,7 +309,11 @@ impl InstanceData {
         if delta == 0 {
             return Some(size);
         }
-        if new_size > u64::from(layout.maximum).min(self.limits.table_entries) {
+        if new_size > u64::from(layout.maximum) {
+            return None;
+        }
+        if new_size > self.limits.table_entries {
+            self.asked.set(true);
             return None;
         }
         // SAFETY: a table's whole capacity, of which the maximum is a part, is accessible; the size slot is a word of the head.

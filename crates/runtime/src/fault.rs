@@ -94,10 +94,18 @@ pub unsafe extern "C" fn on_raise(_ctx: *mut u8, code: u32, pc: usize, fp: usize
     unsafe { stop(activation, trap, pc - 1, fp, trap.is_some()) }
 }
 
+/// Notes why and where the activation is stopped: the entry to resume at.
+///
 /// # Safety
 ///
 /// `activation` is the innermost of this thread and was stopped at `pc` in the frame of `fp`.
-unsafe fn stop(activation: *mut Activation, trap: Option<Trap>, pc: usize, fp: usize, backtrace: bool) -> *const Entry {
+pub unsafe fn stop(
+    activation: *mut Activation,
+    trap: Option<Trap>,
+    pc: usize,
+    fp: usize,
+    backtrace: bool,
+) -> *const Entry {
     let mut frames = Frames::EMPTY;
     if backtrace {
         // SAFETY: as the caller promises.

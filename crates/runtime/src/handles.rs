@@ -5,8 +5,9 @@
 //! and subtasks: one scope is both the subtask that the caller's handles are lent to and the task that must drop what it was
 //! lent. Only calls whose type has borrows enter a scope.
 
-use crate::Instance;
 use crate::data::InstanceData;
+use crate::error_context::Room;
+use crate::{ErrorContext, Instance};
 use mintage_environ::component::Resource;
 use mintage_environ::{DomainId, Index, IndexVec, ResourceId, Trap};
 use std::fmt;
@@ -27,10 +28,10 @@ pub enum HandleError {
     WrongType {
         /// The index.
         handle: u32,
-        /// Who defines the type that was expected.
-        expected: Definer,
-        /// Who defines the type of the handle.
-        found: Definer,
+        /// What was expected.
+        expected: HandleKind,
+        /// What the handle is of.
+        found: HandleKind,
     },
     /// The handle is lent to a call.
     Lent {
@@ -45,29 +46,32 @@ pub enum HandleError {
     Full,
 }
 
-/// Who defines a resource type.
+/// What a handle can be of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Definer {
-    /// The host.
+pub enum HandleKind {
+    /// A resource that the host defines.
     Host,
-    /// A component instance.
+    /// A resource that a component instance defines.
     Guest,
+    /// An error context.
+    ErrorContext,
 }
 
-impl Definer {
-    fn of(resources: &Resources, id: ResourceId) -> Definer {
+impl HandleKind {
+    fn of(resources: &Resources, id: ResourceId) -> HandleKind {
         match resources.get(id) {
-            Some(Resource::Defined { .. }) => Definer::Guest,
-            Some(Resource::Imported { .. }) | None => Definer::Host,
+            Some(Resource::Defined { .. }) => HandleKind::Guest,
+            Some(Resource::Imported { .. }) | None => HandleKind::Host,
         }
     }
 }
 
-impl fmt::Display for Definer {
+impl fmt::Display for HandleKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Definer::Host => "host-defined resource",
-            Definer::Guest => "guest-defined resource",
+            HandleKind::Host => "host-defined resource",
+            HandleKind::Guest => "guest-defined resource",
+            HandleKind::ErrorContext => "error-context",
         })
     }
 }
@@ -95,10 +99,14 @@ impl fmt::Display for HandleError {
                 expected,
                 found,
             } => {
-                let different = if expected == found { "different " } else { "" };
+                let article = match found {
+                    found if found == expected => "a different",
+                    HandleKind::ErrorContext => "an",
+                    HandleKind::Host | HandleKind::Guest => "a",
+                };
                 write!(
                     f,
-                    "handle index {handle} used with the wrong type, expected {expected} but found a {different}{found}"
+                    "handle index {handle} used with the wrong type, expected {expected} but found {article} {found}"
                 )
             }
             HandleError::Lent { owned: false } => f.write_str("cannot remove borrowed resource while it is lent on"),
@@ -126,6 +134,8 @@ pub(crate) struct Handles {
     scopes: Vec<Scope>,
     /// What is lent to these calls, in their order.
     loans: Vec<Loan>,
+    /// What messages of error contexts take.
+    messages: Room,
 }
 
 /// A call that handles are lent to.
@@ -170,15 +180,16 @@ struct Table {
 enum Slot {
     Free { next: u32 },
     Taken(Entry),
+    ErrorContext(ErrorContext),
 }
 
 impl Table {
-    fn add(&mut self, entry: Entry, slots_left: &mut usize) -> Result<u32> {
+    fn add(&mut self, taken: Slot, slots_left: &mut usize) -> Result<u32> {
         if let Some(slot) = self.slots.get_mut(self.free as usize)
             && let Slot::Free { next } = *slot
             && self.free != 0
         {
-            *slot = Slot::Taken(entry);
+            *slot = taken;
             return Ok(std::mem::replace(&mut self.free, next));
         }
         if self.slots.is_empty() {
@@ -189,14 +200,14 @@ impl Table {
             return Err(HandleError::Full);
         }
         *slots_left -= 1;
-        self.slots.push(Slot::Taken(entry));
+        self.slots.push(taken);
         Ok(index as u32)
     }
 
-    fn get_mut(&mut self, handle: u32) -> Result<&mut Entry> {
+    fn get_mut(&mut self, handle: u32) -> Result<&mut Slot> {
         match self.slots.get_mut(handle as usize) {
-            Some(Slot::Taken(entry)) => Ok(entry),
-            _ => Err(HandleError::Unknown { handle }),
+            None | Some(Slot::Free { .. }) => Err(HandleError::Unknown { handle }),
+            Some(taken) => Ok(taken),
         }
     }
 
@@ -218,7 +229,13 @@ impl Handles {
             tables: Vec::new(),
             scopes: Vec::new(),
             loans: Vec::new(),
+            messages: Room::default(),
         }
+    }
+
+    /// Whether there never was a handle: a free list, too, is something that the guest can see.
+    pub fn are_unused(&self) -> bool {
+        self.tables.iter().all(|table| table.slots.is_empty())
     }
 
     fn table(&mut self, domain: DomainId) -> &mut Table {
@@ -229,9 +246,9 @@ impl Handles {
     }
 
     /// Adds a handle to the table of `domain`.
-    fn add(&mut self, domain: DomainId, entry: Entry) -> Result<u32> {
+    fn add(&mut self, domain: DomainId, taken: Slot) -> Result<u32> {
         self.table(domain);
-        self.tables[domain.index()].add(entry, &mut self.slots_left)
+        self.tables[domain.index()].add(taken, &mut self.slots_left)
     }
 
     /// The handle, which must be of type `resource`.
@@ -242,15 +259,50 @@ impl Handles {
         resource: ResourceId,
         handle: u32,
     ) -> Result<&mut Entry> {
-        let entry = self.table(domain).get_mut(handle)?;
-        if entry.resource != resource {
-            return Err(HandleError::WrongType {
-                handle,
-                expected: Definer::of(resources, resource),
-                found: Definer::of(resources, entry.resource),
-            });
+        let wrong = |found| HandleError::WrongType {
+            handle,
+            expected: HandleKind::of(resources, resource),
+            found,
+        };
+        match self.table(domain).get_mut(handle)? {
+            Slot::Taken(entry) => match entry.resource == resource {
+                true => Ok(entry),
+                false => Err(wrong(HandleKind::of(resources, entry.resource))),
+            },
+            Slot::ErrorContext(_) => Err(wrong(HandleKind::ErrorContext)),
+            Slot::Free { .. } => Err(HandleError::Unknown { handle }),
         }
-        Ok(entry)
+    }
+
+    /// `error-context.new`.
+    pub fn new_error_context(&mut self, domain: DomainId, message: &str) -> Result<u32> {
+        let context = self.messages.keep(message);
+        self.add_error_context(domain, context)
+    }
+
+    /// `lower_error_context`.
+    pub fn add_error_context(&mut self, domain: DomainId, context: ErrorContext) -> Result<u32> {
+        self.add(domain, Slot::ErrorContext(context))
+    }
+
+    /// `lift_error_context`: the handle stays.
+    pub fn error_context(&mut self, resources: &Resources, domain: DomainId, handle: u32) -> Result<ErrorContext> {
+        match self.table(domain).get_mut(handle)? {
+            Slot::ErrorContext(context) => Ok(context.clone()),
+            Slot::Taken(entry) => Err(HandleError::WrongType {
+                handle,
+                expected: HandleKind::ErrorContext,
+                found: HandleKind::of(resources, entry.resource),
+            }),
+            Slot::Free { .. } => Err(HandleError::Unknown { handle }),
+        }
+    }
+
+    /// `error-context.drop`.
+    pub fn drop_error_context(&mut self, resources: &Resources, domain: DomainId, handle: u32) -> Result<()> {
+        self.error_context(resources, domain, handle)?;
+        self.table(domain).remove(handle);
+        Ok(())
     }
 
     /// `resource.new` and `lower_own`.
@@ -261,7 +313,7 @@ impl Handles {
             kind: Kind::Own,
             lends: 0,
         };
-        self.add(domain, entry)
+        self.add(domain, Slot::Taken(entry))
     }
 
     /// `resource.rep`.
@@ -355,7 +407,7 @@ impl Handles {
             kind: Kind::Borrow(scope as u32),
             lends: 0,
         };
-        let handle = self.add(domain, entry)?;
+        let handle = self.add(domain, Slot::Taken(entry))?;
         self.scopes[scope].borrows += 1;
         Ok(handle)
     }
@@ -402,7 +454,7 @@ impl Handles {
         while self.loans.len() > start
             && let Some(Loan { domain, handle }) = self.loans.pop()
         {
-            if let Ok(entry) = self.table(domain).get_mut(handle) {
+            if let Ok(Slot::Taken(entry)) = self.table(domain).get_mut(handle) {
                 entry.lends = entry.lends.saturating_sub(1);
             }
         }
@@ -457,6 +509,26 @@ impl Instance {
     pub fn lower_borrow(&self, domain: DomainId, resource: ResourceId, rep: u32) -> Result<u32> {
         self.data()
             .with_handles(|handles, resources| handles.lower_borrow(resources, domain, resource, rep))
+    }
+
+    /// Takes an error context from the guest, which keeps its own handle (`lift_error_context`).
+    ///
+    /// # Errors
+    ///
+    /// When the guest has no such handle.
+    pub fn lift_error_context(&self, domain: DomainId, handle: u32) -> Result<ErrorContext> {
+        self.data()
+            .with_handles(|handles, resources| handles.error_context(resources, domain, handle))
+    }
+
+    /// Gives the guest an error context (`lower_error_context`): the index of its handle.
+    ///
+    /// # Errors
+    ///
+    /// When the guest's table is full.
+    pub fn lower_error_context(&self, domain: DomainId, context: ErrorContext) -> Result<u32> {
+        self.data()
+            .with_handles(|handles, _| handles.add_error_context(domain, context))
     }
 
     /// Enters a call, in either direction, whose type has borrows.

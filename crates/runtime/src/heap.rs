@@ -2,7 +2,7 @@
 
 use crate::data::InstanceData;
 use mintage_environ::layout::HeapLayout;
-use mintage_environ::{DomainId, Trap};
+use mintage_environ::{DomainId, ObjectTypeId, Trap};
 
 /// The words of a heap, as they are at this moment.
 struct Heap<'d> {
@@ -12,6 +12,22 @@ struct Heap<'d> {
 }
 
 impl InstanceData {
+    /// The type of an object in the heap of `domain`, if there is a heap and the reference is within it.
+    pub fn object_type(&self, domain: DomainId, reference: u64) -> Option<ObjectTypeId> {
+        let heap = self.code.layout().domains.get(domain)?.heap.as_ref()?;
+        let inside =
+            (HeapLayout::FIRST..heap.span()).contains(&reference) && reference.is_multiple_of(HeapLayout::ALIGN);
+        if !inside {
+            return None;
+        }
+        let header = self
+            .ctx(domain)
+            .wrapping_offset(heap.offset as isize)
+            .wrapping_add(reference as usize);
+        // SAFETY: machine code and the collector give no references but to objects, which are accessible, and aligned.
+        Some(ObjectTypeId::from_u32(unsafe { header.cast::<u32>().read() } >> 1))
+    }
+
     /// A reference to `size` bytes, a multiple of [`HeapLayout::ALIGN`], for a new object in the heap of `domain`. What they hold is
     /// not known.
     ///
@@ -72,9 +88,13 @@ impl Heap<'_> {
         if needed > most {
             return Err(Trap::HeapExhausted);
         }
+        if most < layout.capacity {
+            // With another limit it might have grown by more.
+            self.data.asked.set(true);
+        }
         let new_size = needed.max(2 * old_size).min(most);
         let start = self.data.code.layout().heap_start(self.domain, layout);
-        let grown = self.data.slab.grow_heap(start, layout, old_size, new_size);
+        let grown = self.data.slab().grow_heap(start, layout, old_size, new_size);
         grown.map_err(|_| Trap::HeapExhausted)?;
         self.set_word(layout.size_slot, new_size);
         self.set_word(layout.limit_slot, half + new_size);

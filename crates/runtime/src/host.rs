@@ -82,6 +82,7 @@ where
             std::slice::from_raw_parts_mut(args, host_data.words),
         )
     };
+    instance.asked.set(true);
     let call = HostCall {
         instance: InstanceHandle::new(instance),
         host: instance.host.get(),

@@ -2,10 +2,11 @@
 
 use crate::data::InstanceData;
 use crate::handles::MAX_HANDLES;
+use crate::image::Sizes;
 use crate::{Code, HostTable, Stopped, TrapReport, builtins};
 use anyhow::{Result, ensure};
 use mintage_environ::component::Initializer;
-use mintage_environ::{DomainId, GlobalId, MemoryId, TableId, Trap, ValType};
+use mintage_environ::{DomainId, GlobalId, MemoryId, ObjectTypeId, TableId, Trap, ValType};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -32,6 +33,34 @@ impl Default for Limits {
             handles: MAX_HANDLES,
             stack_bytes: 512 << 10,
         }
+    }
+}
+
+impl Limits {
+    /// Checks what an instance starts with.
+    pub(crate) fn admit(&self, sizes: &Sizes) -> Result<()> {
+        for (id, &bytes) in sizes.memories.iter() {
+            ensure!(
+                bytes <= self.memory_bytes,
+                "{id:?} starts with {bytes:#x} bytes, more than the limit of {:#x}",
+                self.memory_bytes
+            );
+        }
+        for (id, &entries) in sizes.tables.iter() {
+            ensure!(
+                entries <= self.table_entries,
+                "{id:?} starts with {entries} entries, more than the limit of {}",
+                self.table_entries
+            );
+        }
+        for &(id, half) in &sizes.heaps {
+            ensure!(
+                half <= self.memory_bytes / 2,
+                "the object heap of {id:?} starts with two times {half:#x} bytes, more than the limit of {:#x}",
+                self.memory_bytes
+            );
+        }
+        Ok(())
     }
 }
 
@@ -233,6 +262,11 @@ impl Instance {
         words
     }
 
+    /// The type of an object in the heap of `domain`, if the reference is one to an object.
+    pub fn object_type(&self, domain: DomainId, reference: u64) -> Option<ObjectTypeId> {
+        self.data().object_type(domain, reference)
+    }
+
     /// Sets a global.
     ///
     /// # Panics
@@ -299,6 +333,7 @@ impl Instance {
 }
 
 /// Runs the steps of instantiation that are no part of the image: segments behind start functions, and the start functions.
+/// Where they depend on nothing but the component, later instances start with what the first ones leave, and run nothing.
 ///
 /// # Errors
 ///
@@ -310,6 +345,9 @@ impl Instance {
 pub unsafe fn run_initializers(instance: InstanceHandle, host: *mut ()) -> Result<(), Stopped> {
     // SAFETY: the caller promises that the instance lives.
     let data = unsafe { instance.data() };
+    if data.slab().image().started() {
+        return Ok(());
+    }
     for initializer in &data.code.interface().initializers {
         let result = match *initializer {
             Initializer::Data {
@@ -339,11 +377,13 @@ pub unsafe fn run_initializers(instance: InstanceHandle, host: *mut ()) -> Resul
             Stopped::Trap(TrapReport {
                 trap,
                 handle: None,
+                exception: None,
                 frames: Vec::new(),
                 omitted: 0,
             })
         })?;
     }
+    data.code.keep_started(data);
     Ok(())
 }
 

@@ -3,13 +3,14 @@
 //! ```text
 //! artifact file or bytes -> Code       mapped, checked, its keys resolved once        code.rs
 //! Code, host functions   -> HostTable  one resolved function per lowered import       host.rs
-//! Code, HostTable        -> Instance   a slab with the image in it, run-time data      instance.rs, data.rs, slab.rs
+//! Code, HostTable        -> Instance   a slab with the image in it, run-time data      instance.rs, data.rs, slab.rs, image.rs
 //! Instance, Callee       -> call       in through the stub, out with a result or trap  call.rs, arch/
 //! ```
 //!
 //! A running call is an `Activation` (activation.rs). A fault in machine code goes to fault.rs, which walks the frames and ends
-//! the call; backtrace.rs names the frames. Handles of resources are in handles.rs. What machine code asks for is in builtins.rs;
-//! heap.rs is the heap of objects.
+//! the call; backtrace.rs names the frames. Slabs that no instance uses are in pool/. Handles of resources are in handles.rs.
+//! What machine code asks for is in builtins.rs; heap.rs is the heap of objects, unwind.rs takes exceptions to where they are
+//! caught.
 //!
 //! Architecture invariants: operating-system calls stand in `sys/` only and assembly in `arch/` only, so that a port adds
 //! one file to each. No function that machine code calls unwinds. Nothing here knows how code is made.
@@ -23,20 +24,25 @@ mod builtins;
 mod call;
 mod code;
 mod data;
+mod error_context;
 mod fault;
 mod handles;
 mod heap;
 mod host;
+mod image;
 mod instance;
 mod pool;
 mod slab;
 mod sys;
 mod transcode;
 mod trap;
+mod unwind;
 
 pub use call::call;
 pub use code::{Callee, Code, LoadCheck, ResolvedLift};
-pub use handles::{Definer, HandleError};
+pub use error_context::ErrorContext;
+pub use handles::{HandleError, HandleKind};
 pub use host::{HostCall, HostFunc, HostTable};
 pub use instance::{Instance, InstanceHandle, Limits, run_initializers};
+pub use pool::{Pool, PoolConfig};
 pub use trap::{Frame, Stopped, TrapReport};

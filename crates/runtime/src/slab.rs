@@ -1,221 +1,169 @@
 //! [`Slab`]: the address space of one instance, as its layout and image say.
 //!
-//! What to map is the same for all instances of a component, so it is worked out once, as a [`Plan`]. A slab is taken with
-//! [`Slab::acquire`] and given back with [`Slab::release`], which makes it as it was and keeps it for the next instance of the
-//! component. Nobody else maps or unmaps.
+//! What to map is the same for all instances of a component: an [`Image`]. A slab is taken with [`Slab::acquire`] and given
+//! back with [`Slab::release`], which makes it as it was and keeps it for the next instance of the component. Nobody else maps
+//! or unmaps.
 //!
 //! Invariant: a slab that [`Slab::acquire`] gives holds the image and nothing else, but for control blocks, which whoever
 //! acquires it writes. Debug builds compare every byte when a slab is released.
 
-use crate::code::Code;
-use crate::sys::mmap::{FileMapping, Reservation};
+use crate::Code;
+use crate::image::{Image, whole};
+use crate::pool::{Claim, Shelf};
+use crate::sys::mmap::Reservation;
 use crate::sys::pagemap::Pagemap;
-use anyhow::{Context, Result, ensure};
-use mintage_artifact::{Artifact, ImageRun, PAGE};
-use mintage_environ::MemoryId;
+use anyhow::{Context, Result};
+use mintage_artifact::{ImageRun, PAGE};
 use mintage_environ::layout::{HeapLayout, SlabLayout};
+use mintage_environ::{ControlBlock, MemoryId};
 use std::cell::RefCell;
 use std::io;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
+use std::sync::Arc;
 
-/// Image runs up to this size are copied rather than mapped: a mapping costs a call, a later page fault and its removal,
-/// together more than copying a few pages.
-const COPY: u64 = 2 * PAGE;
-
-/// Bytes of written pages that a released slab keeps in memory, so that the next instance does not fault on them: 256 pages.
-/// Copying a page back is one copy of 4 KiB, and a fault is an exception besides. What was written beyond that is given back to
-/// the system.
-const KEEP: usize = 1 << 20;
-
-/// How to make a slab ready: the same for each instance of a component.
-pub struct Plan {
-    /// Address space in bytes.
-    size: usize,
-    /// The parts that are accessible at the start, in order, adjacent ones merged: slab offsets.
-    accessible: Vec<Range<usize>>,
-    /// Image parts that are mapped from the artifact's file, in order.
-    mapped: Vec<ImageRun>,
-    /// Image parts that are copied.
-    copied: Vec<ImageRun>,
-}
-
-impl Plan {
-    /// The plan for an artifact.
-    ///
-    /// # Errors
-    ///
-    /// When the image leaves what the layout makes accessible, or the file.
-    pub fn new(artifact: &Artifact<FileMapping>) -> Result<Plan> {
-        let metadata = artifact.metadata();
-        let layout = &metadata.layout;
-        let accessible = accessible(layout);
-        for run in &metadata.image {
-            let end = run
-                .slab_offset
-                .checked_add(run.len)
-                .context("an image run is too long")?;
-            let inside = accessible
-                .iter()
-                .any(|part| part.start as u64 <= run.slab_offset && end <= part.end as u64);
-            ensure!(
-                inside,
-                "the image leaves the accessible parts of the slab at {:#x}",
-                run.slab_offset
-            );
-            let file_end = run.file_offset.checked_add(run.len);
-            ensure!(
-                file_end.is_some_and(|end| end <= artifact.bytes().len() as u64),
-                "the image leaves the file"
-            );
-            let aligned = [run.slab_offset, run.file_offset, run.len]
-                .iter()
-                .all(|offset| offset.is_multiple_of(PAGE));
-            ensure!(aligned, "the image is not aligned to pages");
-        }
-        let heads: Vec<_> = layout.domains.values().map(|domain| domain.head..domain.ctx).collect();
-        let (mapped, copied) = split(&metadata.image, &heads, artifact.owner().file().is_some());
-        Ok(Plan {
-            size: usize::try_from(layout.size)?,
-            accessible,
-            mapped,
-            copied,
-        })
-    }
-}
-
-/// The parts of a slab that are accessible at the start.
-fn accessible(layout: &SlabLayout) -> Vec<Range<usize>> {
-    let whole_pages = |start: u64, len: u64| start as usize..start as usize + len.next_multiple_of(PAGE) as usize;
-    let tables = layout
-        .tables
-        .iter()
-        .map(|(id, table)| whole_pages(layout.table_start(id), u64::from(table.capacity) * 8));
-    let heads = layout
-        .domains
-        .values()
-        .map(|domain| whole_pages(domain.head, domain.ctx - domain.head));
-    let memories = layout
-        .memories
-        .iter()
-        .map(|(id, memory)| whole_pages(layout.memory_start(id), memory.minimum));
-    let heaps = layout.heaps().flat_map(|(id, heap)| {
-        let start = layout.heap_start(id, heap);
-        heap.halves().map(|half| whole_pages(start + half, heap.minimum))
-    });
-    let mut parts: Vec<_> = tables
-        .chain(heads)
-        .chain(heaps)
-        .chain(memories)
-        .filter(|part| !part.is_empty())
-        .collect();
-    parts.sort_by_key(|part| part.start);
-    parts.dedup_by(|next, last| {
-        let adjacent = last.end >= next.start;
-        if adjacent {
-            last.end = last.end.max(next.end);
-        }
-        adjacent
-    });
-    parts
-}
-
-/// Splits the image into what is mapped and what is copied: heads, whose control blocks are written at once, and short runs.
-fn split(image: &[ImageRun], heads: &[Range<u64>], has_file: bool) -> (Vec<ImageRun>, Vec<ImageRun>) {
-    let (mut mapped, mut copied) = (Vec::new(), Vec::new());
-    let mut place = |run: ImageRun, in_head: bool| match has_file && !in_head && run.len > COPY {
-        true => mapped.push(run),
-        false => copied.push(run),
-    };
-    for &(mut run) in image {
-        for head in heads {
-            // A run that covers a head and what lies on either side of it is cut there.
-            for cut in [head.start, head.end] {
-                if (run.slab_offset + 1..run.slab_offset + run.len).contains(&cut) {
-                    let len = cut - run.slab_offset;
-                    place(ImageRun { len, ..run }, cut == head.end);
-                    run = ImageRun {
-                        slab_offset: cut,
-                        file_offset: run.file_offset + len,
-                        len: run.len - len,
-                    };
-                }
-            }
-        }
-        let in_head = heads.iter().any(|head| head.contains(&run.slab_offset));
-        place(run, in_head);
-    }
-    (mapped, copied)
-}
+/// Bytes that are put back by copying where the system does not tell which pages were written, at the starts of the accessible
+/// parts in equal shares. Most guests have their stack and their data there. More would mostly copy what nobody wrote.
+const PREFIX: usize = 128 << 10;
 
 /// The address space of one instance, with the image in it.
-pub struct Slab {
+pub struct Slab(Box<Inner>);
+
+struct Inner {
     reservation: Reservation,
+    /// What the slab holds when nobody uses it.
+    image: Arc<Image>,
+    /// The context pointer of each domain.
+    contexts: Box<[*mut u8]>,
     /// What was made accessible since the slab was acquired: parts that memories grew into.
     grown: RefCell<Vec<Range<usize>>>,
+    claim: Claim,
 }
 
+// SAFETY: the pointers are into the slab's own address space, which is of the process and not of a thread.
+unsafe impl Send for Slab {}
+
 impl Slab {
-    /// A slab as it stands right after instantiation, control blocks aside, which hold nothing of meaning.
+    /// A slab with `image` in it, which is one of `code`.
     ///
     /// # Errors
     ///
-    /// When the operating system gives no address space or memory.
-    pub fn acquire(code: &Code) -> Result<Slab> {
-        match code.pool().take() {
-            Some(slab) => Ok(slab),
-            None => Slab::map(code),
+    /// When a limit of the pool is reached, or the operating system gives no address space or memory.
+    pub fn acquire(code: &Code, image: &Arc<Image>) -> Result<Slab> {
+        let shelf = code.shelf();
+        // Only slabs of one image are kept: that of the start functions, as soon as there is one.
+        let kept = Arc::ptr_eq(image, code.image());
+        let take = || shelf.take().filter(|slab| kept && Arc::ptr_eq(&slab.0.image, image));
+        if kept && let Some(slab) = take() {
+            return Ok(slab);
         }
+        let claim = match shelf.claim(image.size() as u64, image.mappings()) {
+            Ok(claim) => claim,
+            // Another thread may have put one back meanwhile.
+            Err(error) => return take().ok_or(error),
+        };
+        Slab::map(image, claim, shelf)
+    }
+
+    fn map(image: &Arc<Image>, claim: Claim, shelf: &Shelf) -> Result<Slab> {
+        let pool = claim.pool().clone();
+        let reservation = match Slab::map_reservation(image) {
+            Err(_) if pool.evict_all() => Slab::map_reservation(image),
+            result => result,
+        };
+        let what = || {
+            let size = image.size().div_ceil(1 << 30);
+            format!(
+                "the system gives no slab of {size} GiB of address space: {}",
+                pool.describe()
+            )
+        };
+        let reservation = reservation.with_context(what)?;
+        // SAFETY: context pointers are offsets in the slab.
+        let context = |&ctx: &usize| unsafe { reservation.base().as_ptr().add(ctx) };
+        let mut slab = Slab(Box::new(Inner {
+            contexts: image.contexts().iter().map(context).collect(),
+            reservation,
+            image: image.clone(),
+            grown: RefCell::default(),
+            claim,
+        }));
+        for run in image.copied() {
+            slab.copy(run, whole(run));
+        }
+        // What is copied stays until something else is there.
+        let copied = image.copied().iter().map(|run| run.len as usize).sum();
+        slab.0.claim.keep_resident(copied, shelf);
+        Ok(slab)
+    }
+
+    fn map_reservation(image: &Image) -> io::Result<Reservation> {
+        let reservation = Reservation::new(image.size())?;
+        for part in image.accessible() {
+            reservation.make_accessible(part.start, part.len())?;
+        }
+        if let Some(file) = image.file() {
+            for run in image.mapped() {
+                let part = whole(run);
+                // SAFETY: nobody has seen the new reservation yet; the file does not change: it is sealed, or `Code::open`
+                // demands it.
+                unsafe { reservation.map_file(part.start, file, run.file_offset, part.len())? };
+            }
+        }
+        Ok(reservation)
     }
 
     /// Gives the slab back, for the next instance of the same component. `touched` tells whether anybody may have written to
     /// it, control blocks aside.
     pub fn release(self, code: &Code, touched: bool) {
-        // A slab that cannot be made clean is unmapped instead.
-        if touched && self.reset(code, Pagemap::get()).is_err() {
-            return;
+        let shelf = code.shelf();
+        if !Arc::ptr_eq(&self.0.image, code.image()) {
+            // No other instance wants this one.
+        } else if touched {
+            shelf.put_dirty(self);
+        } else {
+            debug_assert_eq!(
+                self.difference(),
+                None,
+                "a slab that nobody touched differs from the image"
+            );
+            shelf.put(self);
         }
-        debug_assert_eq!(self.difference(code), None, "a released slab differs from the image");
-        code.pool().put(self);
     }
 
-    fn map(code: &Code) -> Result<Slab> {
-        let plan = code.plan();
-        let what = || format!("cannot get a slab of {:#x} bytes of address space", plan.size);
-        let reservation = Reservation::new(plan.size).with_context(what)?;
-        for part in &plan.accessible {
-            reservation.make_accessible(part.start, part.len()).with_context(what)?;
-        }
-        if let Some(file) = code.artifact().owner().file() {
-            for run in &plan.mapped {
-                // SAFETY: nobody has seen the new reservation yet; the file does not change, as `Code::open` demands.
-                unsafe { reservation.map_file(run.slab_offset as usize, file, run.file_offset, run.len as usize) }
-                    .with_context(|| format!("cannot map {:#x} bytes of a component's image", run.len))?;
-            }
-        }
-        let slab = Slab {
-            reservation,
-            grown: RefCell::default(),
-        };
-        for run in &plan.copied {
-            slab.copy(code, run, whole(run));
-        }
-        Ok(slab)
+    /// What the slab holds when nobody uses it.
+    pub fn image(&self) -> &Arc<Image> {
+        &self.0.image
+    }
+
+    #[cfg(test)]
+    pub fn claim_mut(&mut self) -> &mut Claim {
+        &mut self.0.claim
     }
 
     /// The first byte.
     pub fn base(&self) -> NonNull<u8> {
-        self.reservation.base()
+        self.0.reservation.base()
     }
 
-    /// The bytes of address space.
-    pub fn len(&self) -> usize {
-        self.reservation.len()
+    /// The context pointer of each domain. The place of the list does not change when the slab is moved.
+    pub fn contexts(&self) -> NonNull<[*mut u8]> {
+        NonNull::from(&*self.0.contexts)
     }
 
     /// Whether an address is of this slab.
     pub fn contains(&self, address: usize) -> bool {
-        address.wrapping_sub(self.base().as_ptr() as usize) < self.reservation.len()
+        address.wrapping_sub(self.base().as_ptr() as usize) < self.0.reservation.len()
+    }
+
+    /// Bytes of the slab.
+    ///
+    /// # Safety
+    ///
+    /// The range is accessible, and nobody writes to it as long as the result lives.
+    pub unsafe fn bytes(&self, range: Range<usize>) -> &[u8] {
+        // SAFETY: as the caller promises.
+        unsafe { std::slice::from_raw_parts(self.base().as_ptr().add(range.start), range.len()) }
     }
 
     /// Makes the bytes from `old_size` to `new_size` of a memory accessible; at most its capacity.
@@ -247,79 +195,106 @@ impl Slab {
     /// Makes a part accessible until the slab is reset.
     fn grow(&self, part: Range<usize>) -> io::Result<()> {
         // Noted first: a part that is made accessible in vain is made inaccessible all the same.
-        let mut grown = self.grown.borrow_mut();
+        let mut grown = self.0.grown.borrow_mut();
         match grown.last_mut() {
             Some(last) if last.end == part.start => last.end = part.end,
             _ => grown.push(part.clone()),
         }
-        self.reservation.make_accessible(part.start, part.len())
+        self.0.reservation.make_accessible(part.start, part.len())
+    }
+
+    /// Makes a slab that an instance has left as it was when it was mapped; `None` when the system refuses, and it is unmapped.
+    pub fn reset(mut self, shelf: &Shelf) -> Option<Slab> {
+        let pagemap = shelf.pool().pagemap();
+        self.try_reset(shelf, pagemap).ok()?;
+        debug_assert_eq!(self.difference(), None, "a slab that was reset differs from the image");
+        Some(self)
     }
 
     /// Makes the slab as it was when it was mapped. With a `pagemap`, only what was written is touched.
-    fn reset(&self, code: &Code, pagemap: Option<&Pagemap>) -> io::Result<()> {
-        for part in self.grown.take() {
+    fn try_reset(&mut self, shelf: &Shelf, pagemap: Option<&Pagemap>) -> io::Result<()> {
+        for part in self.0.grown.take() {
             // SAFETY: the instance that used the slab is gone.
-            unsafe { self.reservation.make_inaccessible(part.start, part.len())? };
+            unsafe { self.0.reservation.make_inaccessible(part.start, part.len())? };
         }
-        let base = self.base().as_ptr() as usize;
-        let Some(pagemap) = pagemap else {
-            for part in &code.plan().accessible {
-                self.discard(code, part.clone())?;
+        let image = self.0.image.clone();
+        let whole_pages = |bytes: usize| bytes / PAGE as usize * PAGE as usize;
+        let (ranges, each) = match pagemap {
+            Some(pagemap) => {
+                let mut written = Vec::new();
+                for part in image.accessible() {
+                    self.written(pagemap, part.clone(), |range| written.push(range))?;
+                }
+                (written, usize::MAX)
             }
-            return Ok(());
+            None => {
+                let parts = image.accessible().to_vec();
+                let each = PREFIX / parts.len().max(1);
+                (parts, whole_pages(each))
+            }
         };
-        let mut written = Vec::new();
-        for part in &code.plan().accessible {
-            pagemap.written(base + part.start..base + part.end, |range| {
-                written.push(range.start - base..range.end - base);
-            })?;
-        }
-        let mut budget = KEEP;
-        for range in written {
-            let kept = range.start..range.start + range.len().min(budget);
+        let wanted = ranges.iter().map(|range| range.len().min(each)).sum();
+        let mut budget = whole_pages(self.0.claim.keep_resident(wanted, shelf));
+        for range in ranges {
+            let kept = range.start..range.start + range.len().min(each).min(budget);
             budget -= kept.len();
-            self.restore(code, kept.clone());
+            self.restore(kept.clone());
             if kept.end < range.end {
-                self.discard(code, kept.end..range.end)?;
+                self.discard(kept.end..range.end)?;
             }
         }
         Ok(())
     }
 
+    /// Calls `found` with each part of an accessible range that was written since the slab was mapped.
+    pub fn written(
+        &self,
+        pagemap: &Pagemap,
+        range: Range<usize>,
+        mut found: impl FnMut(Range<usize>),
+    ) -> io::Result<()> {
+        let base = self.base().as_ptr() as usize;
+        pagemap.written(base + range.start..base + range.end, |range| {
+            found(range.start - base..range.end - base);
+        })
+    }
+
     /// Gives pages back to the system, and copies what of the image is not mapped there.
-    fn discard(&self, code: &Code, range: Range<usize>) -> io::Result<()> {
+    fn discard(&self, range: Range<usize>) -> io::Result<()> {
         // SAFETY: the instance that used the slab is gone.
-        unsafe { self.reservation.discard(range.start, range.len())? };
-        for run in &code.plan().copied {
-            self.copy(code, run, range.clone());
+        unsafe { self.0.reservation.discard(range.start, range.len())? };
+        for run in self.0.image.copied() {
+            self.copy(run, range.clone());
         }
         Ok(())
     }
 
     /// Writes the image, and zeros where it has nothing, over accessible pages.
-    fn restore(&self, code: &Code, range: Range<usize>) {
-        let image = &code.metadata().image;
-        let first = image.partition_point(|run| whole(run).end <= range.start);
+    fn restore(&self, range: Range<usize>) {
+        if range.is_empty() {
+            return;
+        }
+        let runs = self.0.image.runs();
+        let first = runs.partition_point(|run| whole(run).end <= range.start);
         let mut position = range.start;
-        let runs = image[first..].iter().take_while(|run| whole(run).start < range.end);
-        for run in runs {
+        for run in runs[first..].iter().take_while(|run| whole(run).start < range.end) {
             self.zero(position..whole(run).start);
-            self.copy(code, run, range.clone());
+            self.copy(run, range.clone());
             position = whole(run).end;
         }
         self.zero(position..range.end);
     }
 
     /// Copies the part of an image run that lies in `range`, which is accessible.
-    fn copy(&self, code: &Code, run: &ImageRun, range: Range<usize>) {
+    fn copy(&self, run: &ImageRun, range: Range<usize>) {
         let place = whole(run);
         let part = place.start.max(range.start)..place.end.min(range.end);
         if part.is_empty() {
             return;
         }
         let source = run.file_offset as usize + (part.start - place.start);
-        let source = &code.bytes()[source..source + part.len()];
-        // SAFETY: the plan has checked that the run lies in an accessible part of the reservation, which nobody else uses:
+        let source = &self.0.image.bytes()[source..source + part.len()];
+        // SAFETY: `Image` has checked that the run lies in an accessible part of the reservation, which nobody else uses:
         // either it is new or the instance that used it is gone.
         unsafe {
             let target = self.base().as_ptr().add(part.start);
@@ -337,30 +312,21 @@ impl Slab {
 
     /// The first offset at which the slab differs from the image, control blocks aside: the check of the reset, which shares
     /// no code with it.
-    fn difference(&self, code: &Code) -> Option<usize> {
-        const CONTROL: usize = mintage_environ::ControlBlock::SIZE as usize;
-        let image = &code.metadata().image;
-        let ctxs: Vec<usize> = code
-            .layout()
-            .domains
-            .values()
-            .map(|domain| domain.ctx as usize)
-            .collect();
-        for page in code
-            .plan()
-            .accessible
-            .iter()
-            .flat_map(|part| part.clone().step_by(PAGE as usize))
-        {
-            let run = image
-                .iter()
-                .find(|run| (run.slab_offset..run.slab_offset + run.len).contains(&(page as u64)));
+    fn difference(&self) -> Option<usize> {
+        const CONTROL: usize = ControlBlock::SIZE as usize;
+        let image = &self.0.image;
+        if let Some(part) = self.0.grown.borrow().first() {
+            return Some(part.start);
+        }
+        let pages = image.accessible().iter();
+        for page in pages.flat_map(|part| part.clone().step_by(PAGE as usize)) {
+            let run = image.runs().iter().find(|run| whole(run).contains(&page));
             // SAFETY: the page is in an accessible part, and nobody writes to it.
-            let found = unsafe { std::slice::from_raw_parts(self.base().as_ptr().add(page), PAGE as usize) };
+            let found = unsafe { self.bytes(page..page + PAGE as usize) };
             let expected = run.map(|run| {
-                &code.bytes()[(run.file_offset + page as u64 - run.slab_offset) as usize..][..PAGE as usize]
+                &image.bytes()[(run.file_offset + page as u64 - run.slab_offset) as usize..][..PAGE as usize]
             });
-            let compared = match ctxs.contains(&(page + PAGE as usize)) {
+            let compared = match image.contexts().contains(&(page + PAGE as usize)) {
                 true => PAGE as usize - CONTROL,
                 false => PAGE as usize,
             };
@@ -376,67 +342,13 @@ impl Slab {
     }
 }
 
-/// The slab offsets of an image run.
-fn whole(run: &ImageRun) -> Range<usize> {
-    run.slab_offset as usize..(run.slab_offset + run.len) as usize
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::LoadCheck;
+    use crate::sys::mmap::FileMapping;
+    use crate::{LoadCheck, Pool, PoolConfig};
     use mintage_compile::NoProgress;
-    use mintage_environ::layout::{MemoryShape, Shape, TableShape};
-    use mintage_environ::{DomainId, Tunables};
-
-    fn run(slab_pages: u64, file_pages: u64, pages: u64) -> ImageRun {
-        ImageRun {
-            slab_offset: slab_pages * PAGE,
-            file_offset: file_pages * PAGE,
-            len: pages * PAGE,
-        }
-    }
-
-    #[test]
-    fn heads_and_short_runs_are_copied() {
-        // A run before a head, one over a head with pages on both sides, a short one; the head takes pages 10 to 12.
-        let image = [run(0, 100, 5), run(6, 200, 20), run(40, 300, 2)];
-        let heads = std::slice::from_ref(&(10 * PAGE..12 * PAGE));
-        let (mapped, copied) = split(&image, heads, true);
-        assert_eq!(mapped, [run(0, 100, 5), run(6, 200, 4), run(12, 206, 14)]);
-        assert_eq!(copied, [run(10, 204, 2), run(40, 300, 2)]);
-        let (mapped, copied) = split(&image, heads, false);
-        assert_eq!((mapped.len(), copied.len()), (0, 5));
-    }
-
-    #[test]
-    fn adjacent_parts_are_one() {
-        let domain = DomainId::from_u32(0);
-        let mut shape = Shape::default();
-        let memory = MemoryShape {
-            domain,
-            minimum: 2,
-            maximum: None,
-            page_size_log2: 16,
-            index64: false,
-        };
-        let main = shape.memories.push(memory);
-        shape.domains.push(Some(main));
-        for _ in 0..2 {
-            shape.tables.push(TableShape {
-                domain,
-                minimum: 1 << 13,
-                maximum: Some(1 << 13),
-                index64: false,
-            });
-        }
-        let layout = SlabLayout::compute(&shape, &Tunables::default()).unwrap();
-        let parts = accessible(&layout);
-        // Two tables of one region each, then the guard, then head and memory.
-        assert_eq!(parts.len(), 2, "{parts:?}");
-        assert_eq!(parts[0].len(), 2 << 16);
-        assert_eq!(parts[1].end as u64, layout.memory_start(main) + (2 << 16));
-    }
+    use mintage_environ::Tunables;
 
     #[test]
     fn slabs_hold_the_image_and_are_reset_to_it() {
@@ -469,28 +381,32 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("artifact");
         std::fs::write(&path, &artifact).unwrap();
-        for mapping in [
+        let whole = [(0, &artifact[..])];
+        for (mapping, pagemap) in [
             // SAFETY: nobody else knows the file.
-            unsafe { FileMapping::open(&path) }.unwrap(),
-            FileMapping::copy_of(&artifact).unwrap(),
-            FileMapping::anonymous_copy(&artifact).unwrap(),
+            (unsafe { FileMapping::open(&path) }.unwrap(), true),
+            (FileMapping::of_parts(artifact.len(), &whole, true).unwrap(), false),
+            (FileMapping::of_parts(artifact.len(), &whole, false).unwrap(), true),
+            (FileMapping::of_parts(artifact.len(), &whole, false).unwrap(), false),
         ] {
             let has_file = mapping.file().is_some();
+            let pool = Pool::new(PoolConfig::new().keep_resident(KEEP).pagemap_scan(pagemap));
             // SAFETY: the compiler made the artifact.
-            let code = unsafe { Code::publish(mapping, &check) }.unwrap();
-            assert_eq!(!code.plan().mapped.is_empty(), has_file);
-            assert!(!code.plan().copied.is_empty());
-            let slab = Slab::acquire(&code).unwrap();
-            assert_eq!(slab.difference(&code), None);
-            for seed in 0..40 {
+            let code = unsafe { Code::publish(mapping, &check, &pool) }.unwrap();
+            assert_eq!(!code.image().mapped().is_empty(), has_file);
+            assert!(!code.image().copied().is_empty());
+            let mut slab = Slab::acquire(&code, code.image()).unwrap();
+            assert_eq!(slab.difference(), None);
+            for seed in 0..30 {
                 scribble(&code, &slab, seed);
-                let pagemap = Pagemap::get().filter(|_| seed % 2 == 0);
-                slab.reset(&code, pagemap).unwrap();
-                assert_eq!(slab.difference(&code), None, "seed {seed}");
-                assert!(slab.grown.borrow().is_empty());
+                slab = slab.reset(code.shelf()).unwrap();
+                assert_eq!(slab.difference(), None, "seed {seed}");
             }
         }
     }
+
+    /// Bytes that the slabs of the tests keep in memory.
+    const KEEP: usize = 256 << 10;
 
     /// Writes all over a slab, as guest and host may: single bytes, whole stretches, and what memories grow into.
     fn scribble(code: &Code, slab: &Slab, seed: u64) {
@@ -506,9 +422,9 @@ mod tests {
             // SAFETY: the callers below stay within what is accessible, and the test alone has the slab.
             unsafe { slab.base().as_ptr().add(offset).write_bytes(0xa5, len) }
         };
-        let plan = code.plan();
+        let accessible = code.image().accessible();
         for _ in 0..random(200) {
-            let part = &plan.accessible[random(plan.accessible.len())];
+            let part = &accessible[random(accessible.len())];
             let offset = random(part.len());
             // Now and then more than a reset keeps in memory.
             let len = [1, 8, 5000, 2 * KEEP][random(4)].min(part.len() - offset);
@@ -530,11 +446,12 @@ mod tests {
         let bytes = wat::parse_str("(component (core module $m (memory 1)) (core instance (instantiate $m)))").unwrap();
         let artifact = mintage_compile::compile(&bytes, &Tunables::default(), &NoProgress).unwrap();
         // SAFETY: the compiler made the artifact.
-        let code = unsafe { Code::from_bytes(&artifact, &LoadCheck::default()) }.unwrap();
-        let slab = Slab::acquire(&code).unwrap();
-        let end = code.plan().accessible.last().unwrap().end;
+        let code =
+            unsafe { Code::from_bytes(&artifact, &LoadCheck::default(), &Pool::new(&PoolConfig::new())) }.unwrap();
+        let slab = Slab::acquire(&code, code.image()).unwrap();
+        let end = code.image().accessible().last().unwrap().end;
         // SAFETY: the byte is the last one of the memory.
         unsafe { slab.base().as_ptr().add(end - 1).write(1) };
-        assert_eq!(slab.difference(&code), Some(end - PAGE as usize));
+        assert_eq!(slab.difference(), Some(end - PAGE as usize));
     }
 }

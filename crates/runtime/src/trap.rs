@@ -23,6 +23,8 @@ pub struct TrapReport {
     pub trap: Trap,
     /// What is wrong with a handle, when the trap is about one.
     pub handle: Option<HandleError>,
+    /// The name or number of the tag, when the trap is an exception that nobody caught.
+    pub exception: Option<String>,
     /// The innermost wasm frames, innermost first.
     pub frames: Vec<Frame>,
     /// How many more frames there are, further out, that were not kept.
@@ -66,6 +68,9 @@ impl fmt::Display for TrapReport {
         match self.handle {
             Some(error) => write!(f, "wasm trap: {error}")?,
             None => write!(f, "{}", self.trap)?,
+        }
+        if let Some(tag) = &self.exception {
+            write!(f, " of tag {tag}")?;
         }
         if !self.frames.is_empty() {
             write!(f, "\nwasm backtrace:")?;

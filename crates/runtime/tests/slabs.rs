@@ -245,7 +245,7 @@ fn a_large_image_is_mapped_privately() {
         level: mintage_artifact::Check::Full,
     };
     // SAFETY: the compiler made the file, and nobody changes it.
-    let opened = unsafe { Code::open(file.path(), &check) }.unwrap();
+    let opened = unsafe { Code::open(file.path(), &check, &pool()) }.unwrap();
     for code in [opened, load(&artifact)] {
         let id = memory(&code, "memory");
         let first = instantiate(&code);
@@ -266,7 +266,7 @@ fn what_does_not_fit_is_refused() {
     };
     let refused = |bytes: &[u8], check: &LoadCheck| {
         // SAFETY: the compiler made it, or it is refused before anything of it is used.
-        let result = unsafe { Code::from_bytes(bytes, check) };
+        let result = unsafe { Code::from_bytes(bytes, check, &pool()) };
         format!("{:?}", result.err().unwrap())
     };
     assert!(
@@ -282,7 +282,7 @@ fn what_does_not_fit_is_refused() {
         refused(&artifact[..len], &check);
     }
     // SAFETY: there is no such file.
-    let opened = unsafe { Code::open("/nonexistent/artifact".as_ref(), &check) };
+    let opened = unsafe { Code::open("/nonexistent/artifact".as_ref(), &check, &pool()) };
     let error = format!("{:?}", opened.err().unwrap());
     assert!(error.contains("/nonexistent/artifact"), "{error}");
 }

@@ -50,10 +50,9 @@ fn val(value: &WastVal<'_>) -> Result<Val> {
         WastVal::Result(Ok(payload)) => Val::Result(Ok(boxed(payload)?)),
         WastVal::Result(Err(payload)) => Val::Result(Err(boxed(payload)?)),
         WastVal::Flags(names) => Val::Flags(names.iter().map(|name| name.to_string()).collect()),
-        // To the host, a map is a list of its entries.
         WastVal::Map(entries) => {
-            let entry = |(key, value): &(WastVal<'_>, WastVal<'_>)| Ok(Val::Tuple(vec![val(key)?, val(value)?]));
-            Val::List(entries.iter().map(entry).collect::<Result<_>>()?)
+            let entry = |(key, value): &(WastVal<'_>, WastVal<'_>)| Ok((val(key)?, val(value)?));
+            Val::Map(entries.iter().map(entry).collect::<Result<_>>()?)
         }
     })
 }

@@ -1,6 +1,7 @@
 //! Core values: what scripts pass, what they expect, and whether a result is that.
 
 use anyhow::{Result, bail};
+use mintage::core::CoreRef;
 use std::fmt;
 use wast::core::{AbstractHeapType, HeapType, NanPattern, V128Pattern, WastArgCore, WastRetCore};
 use wast::token::{F32, F64};
@@ -16,8 +17,12 @@ pub(crate) enum CoreValue {
     V128(u128),
     /// A function reference as the engine gives it, null is 0. Scripts can pass only null.
     FuncRef(u64),
-    /// A host value.
-    ExternRef(Option<u32>),
+    /// A reference of the `extern` hierarchy.
+    ExternRef(CoreRef),
+    /// A reference of the `any` hierarchy.
+    AnyRef(CoreRef),
+    /// A reference of the `exn` hierarchy.
+    ExnRef(CoreRef),
 }
 
 impl fmt::Display for CoreValue {
@@ -40,8 +45,14 @@ impl fmt::Display for CoreValue {
             }
             CoreValue::FuncRef(0) => f.write_str("(ref.null func)"),
             CoreValue::FuncRef(word) => write!(f, "(ref.func (;{word:#x};))"),
-            CoreValue::ExternRef(None) => f.write_str("(ref.null extern)"),
-            CoreValue::ExternRef(Some(number)) => write!(f, "(ref.extern {number})"),
+            CoreValue::ExternRef(CoreRef::Null) => f.write_str("(ref.null extern)"),
+            CoreValue::AnyRef(CoreRef::Null) => f.write_str("(ref.null any)"),
+            CoreValue::ExnRef(CoreRef::Null) => f.write_str("(ref.null exn)"),
+            CoreValue::ExternRef(CoreRef::Host(number)) => write!(f, "(ref.extern {number})"),
+            CoreValue::AnyRef(CoreRef::Host(number)) => write!(f, "(ref.host {number})"),
+            CoreValue::ExternRef(other) | CoreValue::AnyRef(other) | CoreValue::ExnRef(other) => {
+                write!(f, "(ref (;{other:?};))")
+            }
         }
     }
 }
@@ -61,16 +72,22 @@ pub(crate) fn argument(arg: &WastArg<'_>) -> Result<CoreValue> {
         WastArgCore::F32(value) => CoreValue::F32(value.bits),
         WastArgCore::F64(value) => CoreValue::F64(value.bits),
         WastArgCore::V128(value) => CoreValue::V128(u128::from_le_bytes(value.to_le_bytes())),
-        WastArgCore::RefNull(HeapType::Abstract {
-            shared: false,
-            ty: AbstractHeapType::Func,
-        }) => CoreValue::FuncRef(0),
-        WastArgCore::RefNull(HeapType::Abstract {
-            shared: false,
-            ty: AbstractHeapType::Extern,
-        }) => CoreValue::ExternRef(None),
-        WastArgCore::RefExtern(number) => CoreValue::ExternRef(Some(*number)),
+        WastArgCore::RefNull(HeapType::Abstract { shared: false, ty }) => null(*ty)?,
+        WastArgCore::RefExtern(number) => CoreValue::ExternRef(CoreRef::Host(*number)),
+        WastArgCore::RefHost(number) => CoreValue::AnyRef(CoreRef::Host(*number)),
         other => bail!("the argument {other:?} is not supported yet"),
+    })
+}
+
+/// Null of the hierarchy of a type.
+fn null(ty: AbstractHeapType) -> Result<CoreValue> {
+    use AbstractHeapType as Ty;
+    Ok(match ty {
+        Ty::Func | Ty::NoFunc => CoreValue::FuncRef(0),
+        Ty::Extern | Ty::NoExtern => CoreValue::ExternRef(CoreRef::Null),
+        Ty::Exn | Ty::NoExn => CoreValue::ExnRef(CoreRef::Null),
+        Ty::Any | Ty::Eq | Ty::I31 | Ty::Struct | Ty::Array | Ty::None => CoreValue::AnyRef(CoreRef::Null),
+        Ty::Cont | Ty::NoCont => bail!("the type {ty:?} is not supported yet"),
     })
 }
 
@@ -111,16 +128,25 @@ fn matches(value: CoreValue, pattern: &WastRetCore<'_>) -> Result<bool> {
         (WastRetCore::F64(expected), CoreValue::F64(bits)) => matches_f64(bits, expected),
         (WastRetCore::V128(expected), CoreValue::V128(bits)) => matches_v128(bits, expected),
         (WastRetCore::RefNull(None), CoreValue::FuncRef(word)) => word == 0,
-        (WastRetCore::RefNull(None), CoreValue::ExternRef(number)) => number.is_none(),
-        (WastRetCore::RefNull(Some(HeapType::Abstract { shared: false, ty })), value) => match (ty, value) {
-            (AbstractHeapType::Func | AbstractHeapType::NoFunc, CoreValue::FuncRef(word)) => word == 0,
-            (AbstractHeapType::Extern | AbstractHeapType::NoExtern, CoreValue::ExternRef(number)) => number.is_none(),
-            _ => false,
+        (
+            WastRetCore::RefNull(None),
+            CoreValue::ExternRef(reference) | CoreValue::AnyRef(reference) | CoreValue::ExnRef(reference),
+        ) => reference == CoreRef::Null,
+        (WastRetCore::RefNull(Some(HeapType::Abstract { shared: false, ty })), value) => value == null(*ty)?,
+        (WastRetCore::RefExtern(expected), CoreValue::ExternRef(reference)) => match expected {
+            Some(number) => reference == CoreRef::Host(*number),
+            None => reference != CoreRef::Null,
         },
-        (WastRetCore::RefExtern(expected), CoreValue::ExternRef(number)) => match expected {
-            Some(_) => number == *expected,
-            None => number.is_some(),
-        },
+        (WastRetCore::RefHost(expected), CoreValue::AnyRef(reference)) => reference == CoreRef::Host(*expected),
+        (WastRetCore::RefAny, CoreValue::AnyRef(reference)) => reference != CoreRef::Null,
+        (WastRetCore::RefEq, CoreValue::AnyRef(reference)) => {
+            matches!(reference, CoreRef::I31(_) | CoreRef::Struct | CoreRef::Array)
+        }
+        (WastRetCore::RefI31 | WastRetCore::RefI31Shared, CoreValue::AnyRef(reference)) => {
+            matches!(reference, CoreRef::I31(_))
+        }
+        (WastRetCore::RefStruct, CoreValue::AnyRef(reference)) => reference == CoreRef::Struct,
+        (WastRetCore::RefArray, CoreValue::AnyRef(reference)) => reference == CoreRef::Array,
         (WastRetCore::RefFunc(None), CoreValue::FuncRef(word)) => word != 0,
         (WastRetCore::Either(patterns), _) => {
             for pattern in patterns {
@@ -130,7 +156,7 @@ fn matches(value: CoreValue, pattern: &WastRetCore<'_>) -> Result<bool> {
             }
             false
         }
-        (WastRetCore::RefHost(_) | WastRetCore::RefFunc(Some(_)), _) => {
+        (WastRetCore::RefFunc(Some(_)), _) => {
             bail!("the expectation {pattern:?} is not supported yet")
         }
         _ => false,

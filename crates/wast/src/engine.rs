@@ -108,7 +108,9 @@ fn to_engine(value: CoreValue) -> CoreVal {
         CoreValue::F64(bits) => CoreVal::F64(bits),
         CoreValue::V128(bits) => CoreVal::V128(bits),
         CoreValue::FuncRef(word) => CoreVal::FuncRef(word),
-        CoreValue::ExternRef(number) => CoreVal::ExternRef(number),
+        CoreValue::ExternRef(reference) => CoreVal::ExternRef(reference),
+        CoreValue::AnyRef(reference) => CoreVal::AnyRef(reference),
+        CoreValue::ExnRef(reference) => CoreVal::ExnRef(reference),
     }
 }
 
@@ -120,7 +122,9 @@ fn from_engine(value: CoreVal) -> Result<CoreValue> {
         CoreVal::F64(bits) => CoreValue::F64(bits),
         CoreVal::V128(bits) => CoreValue::V128(bits),
         CoreVal::FuncRef(word) => CoreValue::FuncRef(word),
-        CoreVal::ExternRef(number) => CoreValue::ExternRef(number),
+        CoreVal::ExternRef(reference) => CoreValue::ExternRef(reference),
+        CoreVal::AnyRef(reference) => CoreValue::AnyRef(reference),
+        CoreVal::ExnRef(reference) => CoreValue::ExnRef(reference),
         other => bail!("the value {other:?} is not supported yet"),
     })
 }

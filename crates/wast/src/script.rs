@@ -9,7 +9,7 @@ use crate::report::{Failure, Report, Skipped};
 use crate::wrap::{self, CoreModule};
 use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use hashbrown::HashMap;
-use mintage::Engine;
+use mintage::{Engine, Trap};
 use std::rc::Rc;
 use wast::lexer::Lexer;
 use wast::parser::{self, ParseBuffer};
@@ -198,6 +198,7 @@ impl<'e> Script<'e> {
                 let outcome = self.invoke(call);
                 expect_trap(outcome, message)
             }
+            WastDirective::AssertException { exec, .. } => expect_exception(self.execute(exec)),
             WastDirective::AssertUnlinkable { module, .. } => self.assert_unlinkable(module),
             WastDirective::AssertInvalid {
                 mut module, message, ..
@@ -402,7 +403,21 @@ fn expect_trap(outcome: Result<Results>, expected: &str) -> Result<()> {
     if without_numbers(expected).starts_with(&without_numbers(trap.message())) {
         return Ok(());
     }
+    // Scripts tell what the null reference should have been to: `null function reference`, `null i31 reference`.
+    let is_null = expected.starts_with("null ") && expected.ends_with(" reference");
+    if trap == Trap::NullReference && is_null {
+        return Ok(());
+    }
     Err(anyhow!("trap: {message}; expected: {expected}"))
+}
+
+/// Checks that an outcome is an exception that nobody caught.
+fn expect_exception(outcome: Result<Results>) -> Result<()> {
+    match outcome {
+        Ok(_) => bail!("no exception"),
+        Err(error) if engine::trap(&error) == Some(Trap::UncaughtException) => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 /// The words of a message, but for those that tell which one of many things it is about.
@@ -414,7 +429,6 @@ fn without_numbers(message: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mintage::Trap;
 
     #[test]
     fn lines_count_from_one() {
@@ -431,6 +445,8 @@ mod tests {
         expect_trap(trap(Trap::IndirectCallToNull), "uninitialized element 2").unwrap();
         expect_trap(trap(Trap::IntegerOverflow), "integer divide by zero").unwrap_err();
         expect_trap(trap(Trap::ListOutOfBounds), "wasm trap: list content").unwrap();
+        expect_trap(trap(Trap::NullReference), "null structure reference").unwrap();
+        expect_trap(trap(Trap::CastFailure), "null structure reference").unwrap_err();
         expect_trap(
             trap(Trap::WrongHandleType),
             "handle index 1 used with the wrong type, expected",

@@ -21,7 +21,7 @@ pub(crate) struct CoreModule {
     pub(crate) bytes: Vec<u8>,
     /// One instantiation argument per module name in `bytes`: that name, and the name that the script wrote.
     args: Vec<(String, String)>,
-    /// Whether the module defines a memory, a table or a mutable global.
+    /// Whether the module defines a memory, a table, a mutable global or a tag, whose identity counts.
     pub(crate) has_state: bool,
 }
 
@@ -56,6 +56,7 @@ impl CoreModule {
                 }
                 Payload::MemorySection(section) => module.has_state |= section.count() > 0,
                 Payload::TableSection(section) => module.has_state |= section.count() > 0,
+                Payload::TagSection(section) => module.has_state |= section.count() > 0,
                 Payload::GlobalSection(section) => {
                     for global in section {
                         module.has_state |= global?.ty.mutable;
@@ -269,6 +270,7 @@ mod tests {
             ("(module (memory 0))", true),
             ("(module (table 0 funcref))", true),
             ("(module (global (mut i32) (i32.const 1)))", true),
+            ("(module (tag))", true),
         ] {
             assert_eq!(member(text, &[]).module.has_state, has_state, "{text}");
         }

@@ -5,7 +5,8 @@ use std::fs;
 use std::time::{Duration, Instant};
 use wasm_encoder::{
     CodeSection, ComponentBuilder, ComponentExportKind, ComponentTypeSection, ComponentValType, Encode, ExportKind,
-    ExportSection, Function, FunctionSection, Module, ModuleArg, PrimitiveValType, TypeSection, ValType,
+    ExportSection, Function, FunctionSection, Module, ModuleArg, PrimitiveValType, RawSection, Section, TypeSection,
+    ValType,
 };
 
 /// The longest that a component may take, on a slow machine under load.
@@ -26,7 +27,7 @@ use Outcome::{Error, Fine};
 type Case = (&'static str, fn() -> Vec<u8>, Outcome);
 
 fn check(name: &str, bytes: &[u8], expected: Outcome) {
-    let engine = Engine::new(Config::new().debug_verifier(false)).unwrap();
+    let engine = Engine::new(Config::new().debug_verifier(false).wasm_gc(true)).unwrap();
     let before = peak_memory();
     let start = Instant::now();
     let outcome = Component::new(&engine, bytes).map(drop);
@@ -67,6 +68,82 @@ fn many_types(count: u32) -> Vec<u8> {
     let mut component = wasm_encoder::Component::new();
     component.section(&types);
     component.finish()
+}
+
+/// A component with one core module, whose type section has `count` entries and is `body`.
+fn core_types(count: u32, body: &[u8]) -> Vec<u8> {
+    let mut section = Vec::new();
+    count.encode(&mut section);
+    section.extend_from_slice(body);
+    let mut module = Module::HEADER.to_vec();
+    RawSection {
+        id: wasm_encoder::SectionId::Type.into(),
+        data: &section,
+    }
+    .append_to(&mut module);
+    let mut component = ComponentBuilder::default();
+    let module = component.core_module_raw(None, &module);
+    component.core_instantiate(None, module, []);
+    component.finish()
+}
+
+/// A million struct types in chains, each of which is as deep as one can be.
+fn chains_of_subtypes() -> Vec<u8> {
+    let count = 1_000_000;
+    let mut body = Vec::new();
+    for ty in 0..count {
+        body.push(0x50); // `sub`
+        match ty % 64 {
+            // The fields tell many of the chains apart.
+            0 => body.push(0),
+            _ => {
+                body.push(1);
+                (ty - 1).encode(&mut body);
+            }
+        }
+        body.push(0x5f); // `struct`
+        let fields = ty / 64 % 14;
+        fields.encode(&mut body);
+        for field in 0..fields {
+            let kinds = [0x7f, 0x7e, 0x7d];
+            body.extend([kinds[(ty / 64 / 3_u32.pow(field % 10)) as usize % 3], 0]);
+        }
+    }
+    core_types(count, &body)
+}
+
+/// One recursive group of `count` function types, each of which takes a reference to the next.
+fn recursive_group(count: u32) -> Vec<u8> {
+    let mut body = vec![0x4e]; // `rec`
+    count.encode(&mut body);
+    for ty in 0..count {
+        body.extend([0x60, 1, 0x63]); // `func` with a parameter, `(ref null ...)`
+        i64::from((ty + 1) % count).encode(&mut body);
+        body.push(0);
+    }
+    core_types(1, &body)
+}
+
+/// Function types, each a subtype of the one before.
+fn deep_chain(chain: u32) -> Vec<u8> {
+    let mut body = vec![0x50, 0, 0x60, 0, 0];
+    for ty in 1..chain {
+        body.extend([0x50, 1]);
+        (ty - 1).encode(&mut body);
+        body.extend([0x60, 0, 0]);
+    }
+    core_types(chain, &body)
+}
+
+/// A constant expression that makes an array.
+fn constant_objects(length: u32) -> Vec<u8> {
+    let text = format!(
+        "(component (core module $M
+           (type $a (array i64))
+           (global (ref $a) (array.new $a (i64.const 1) (i32.const {length}))))
+         (core instance (instantiate $M)))"
+    );
+    wat::parse_str(text).unwrap()
 }
 
 /// A function whose parameter is a pair of pairs of ... of numbers, `depth` deep, called through an adapter.
@@ -302,6 +379,18 @@ fn explosions() {
     let cases: &[Case] = &[
         ("a million types", || many_types(1_000_000), Fine),
         ("more than a million types", || many_types(1_000_001), Error("exceeds")),
+        ("a million function types", || core_types(1_000_000, &[0x60, 0, 0].repeat(1_000_000)), Fine),
+        ("chains of subtypes", chains_of_subtypes, Fine),
+        ("subtypes as deep as can be", || deep_chain(64), Fine),
+        ("subtypes that are too deep", || deep_chain(65), Error("subtyping")),
+        ("a recursive group of a million types", || recursive_group(1_000_000), Fine),
+        ("constant objects of 100 MiB", || constant_objects(100 << 17), Fine),
+        (
+            "constant objects of more than the heap has",
+            || constant_objects(260 << 17),
+            Error("constant expressions"),
+        ),
+        ("constant objects of 32 GiB", || constant_objects(u32::MAX), Error("constant expressions")),
         (
             "doubled type",
             || doubled_type(40),

@@ -28,8 +28,7 @@ const MIN_NODE_MAJOR: u32 = 20;
 
 /// The path of the built guest component; builds it when it is missing or out of date.
 ///
-/// It exports `greet: func(name: string) -> string` and `fib: func(n: u32) -> u64`, and imports
-/// nothing.
+/// It exports what `guest/greet.wit` says, and imports nothing.
 ///
 /// # Errors
 ///

@@ -4,6 +4,7 @@ pub mod addresses;
 pub mod names;
 pub mod records;
 pub mod traps;
+pub mod unwind;
 
 /// Appends `value` in LEB128: 7 bits a byte, low ones first.
 fn write_varint(bytes: &mut Vec<u8>, mut value: u64) {

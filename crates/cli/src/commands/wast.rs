@@ -23,7 +23,9 @@ impl Args {
             .core_exports(true)
             .wasm_component_model_implements(true)
             .wasm_component_model_map(true)
-            .wasm_component_model_fixed_length_lists(true);
+            .wasm_component_model_error_context(true)
+            .wasm_component_model_fixed_length_lists(true)
+            .wasm_gc(true);
         let engine = Engine::new(&config)?;
         let mut scripts = Vec::new();
         for path in &self.files {

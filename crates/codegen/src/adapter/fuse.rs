@@ -340,7 +340,10 @@ impl<'a, 'f, 'b> Fuse<'a, 'f, 'b> {
             T::Char => self.char(from, to),
             T::Flags(id) => self.flag_set(self.types.flags(id).len(), from, to),
             T::String => self.string(from, to),
-            T::List(id) => self.list(*self.types.list(id), from, to),
+            T::List(_) | T::Map(_) => {
+                let element = self.types.element(ty);
+                self.list(element.context("internal error: a list has no elements")?, from, to)
+            }
             T::Record(id) => {
                 let fields: Vec<_> = self.types.record(id).fields.iter().map(|&(_, ty)| ty).collect();
                 self.fields(&fields, from, to)
@@ -349,6 +352,7 @@ impl<'a, 'f, 'b> Fuse<'a, 'f, 'b> {
             T::Variant(_) | T::Enum(_) | T::Option(_) | T::Result(_) => self.variant(ty, from, to),
             T::Own(id) => self.own(id, from, to),
             T::Borrow(id) => self.borrow(id, from, to),
+            T::ErrorContext => self.error_context(from, to),
         }
     }
 

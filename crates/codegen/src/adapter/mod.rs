@@ -5,7 +5,7 @@
 //! mod         the call: checks, parameters, the callee, results, post-return
 //! fuse        the builder: contexts, bounds, realloc, calls
 //! place       where values are read from and written to: flat or in memory
-//! scalar, aggregate, list, string, resource       one family of types each
+//! scalar, aggregate, list, string, resource, error_context       one family of types each
 //! ```
 //!
 //! The specification lifts all values before it lowers the first. Here each value is lowered as soon as it is lifted, which
@@ -14,6 +14,7 @@
 //! A component instance may be entered while it is on the stack, by itself, too: the specification has no rule against it.
 
 mod aggregate;
+mod error_context;
 mod fuse;
 mod list;
 mod place;
@@ -27,18 +28,34 @@ use crate::translate::{Buffers, Imports, check_stack_limit};
 use anyhow::{Context as _, Result, bail};
 use cranelift_codegen::ir::{InstBuilder, Value};
 use cranelift_frontend::FunctionBuilder;
+pub(crate) use error_context::error_context_op;
 use fuse::Fuse;
 use mintage_environ::component::{CanonicalAbi, ComponentTypes, InterfaceType, MAX_FLAT_RESULTS};
-use mintage_environ::{AdapterId, Trap};
+use mintage_environ::{AdapterId, SigId, Trap};
 use mintage_program::{Adapter, Program};
 use place::{From, To};
 
 /// The adapter `id`.
 pub(crate) fn adapter(input: &Input<'_>, id: AdapterId, scratch: &mut Scratch) -> Result<()> {
-    let program = input.program;
-    let adapter = program.adapters.get(id).context("internal error: no such adapter")?;
+    let adapter = input
+        .program
+        .adapters
+        .get(id)
+        .context("internal error: no such adapter")?;
+    with_entry(input, adapter.sig, scratch, |builder, imports, ctx, parameters| {
+        call(input, builder, imports, adapter, ctx, parameters)
+    })
+}
+
+/// A function with the signature `sig`: `body` gets its context and parameters and gives its results.
+fn with_entry(
+    input: &Input<'_>,
+    sig: SigId,
+    scratch: &mut Scratch,
+    body: impl FnOnce(&mut FunctionBuilder<'_>, &mut Imports, Value, &[Value]) -> Result<Vec<Value>>,
+) -> Result<()> {
     let func = &mut scratch.context.func;
-    func.signature = abi::wasm_signature(&program.interface.signatures[adapter.sig]);
+    func.signature = abi::wasm_signature(&input.program.interface.signatures[sig]);
     check_stack_limit(func);
     let Buffers { imports, .. } = &mut scratch.buffers;
     imports.clear();
@@ -48,9 +65,9 @@ pub(crate) fn adapter(input: &Input<'_>, id: AdapterId, scratch: &mut Scratch) -
     builder.switch_to_block(entry);
     let parameters = builder.block_params(entry).to_vec();
     let Some((&ctx, parameters)) = parameters.split_first() else {
-        bail!("internal error: an adapter has no context")
+        bail!("internal error: a function has no context")
     };
-    let returned = call(input, &mut builder, imports, adapter, ctx, parameters)?;
+    let returned = body(&mut builder, imports, ctx, parameters)?;
     builder.ins().return_(&returned);
     builder.seal_all_blocks();
     builder.finalize(input.isa.frontend_config());
@@ -88,7 +105,8 @@ fn is_numbers(types: &ComponentTypes, ty: InterfaceType) -> bool {
         T::F32 | T::F64 | T::Char | T::Flags(_) | T::Enum(_) => true,
         T::Record(id) => types.record(id).fields.iter().all(|&(_, ty)| is_numbers(types, ty)),
         T::Tuple(id) => types.tuple(id).iter().all(|&ty| is_numbers(types, ty)),
-        T::String | T::List(_) | T::Variant(_) | T::Option(_) | T::Result(_) | T::Own(_) | T::Borrow(_) => false,
+        T::String | T::List(_) | T::Map(_) | T::Variant(_) | T::Option(_) | T::Result(_) => false,
+        T::Own(_) | T::Borrow(_) | T::ErrorContext => false,
     }
 }
 

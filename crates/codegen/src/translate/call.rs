@@ -1,12 +1,13 @@
 //! Calls: direct, through tables, and of builtins; those in the caller's place (tail calls) as well.
 
+use super::exceptions::Callee;
 use super::state::trap_code;
 use super::table::Element;
 use super::{Translator, Values};
 use crate::{abi, adapter};
 use anyhow::Result;
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{Inst, InstBuilder, SigRef, Value, types};
+use cranelift_codegen::ir::{FuncRef, InstBuilder, SigRef, Value, types};
 use mintage_environ::{Builtin, FuncEntry, FuncIndex, FuncKey, HeapType, SigId, Signatures, TableId, Trap, TypeId};
 use mintage_program::Const;
 use std::mem::offset_of;
@@ -81,8 +82,13 @@ impl<'a> Translator<'a, '_> {
         let callee = self.imports.function(self.builder.func, key, |_| signature);
         match return_ {
             Return::Here => {
-                let call = self.ins().call(callee, &arguments);
-                self.push_results(call);
+                let callee = Callee::Direct(callee);
+                let results = match key {
+                    FuncKey::CoreFunc { .. } => self.catching_call(callee, &arguments),
+                    // Exceptions do not leave a component instance.
+                    _ => self.plain_call(callee, &arguments),
+                };
+                self.push_results(sig, &results);
             }
             Return::ToCaller => {
                 self.ins().return_call(callee, &arguments);
@@ -145,8 +151,8 @@ impl<'a> Translator<'a, '_> {
         let signature = self.signature(sig);
         match return_ {
             Return::Here => {
-                let call = self.ins().call_indirect(signature, code, &arguments);
-                self.push_results(call);
+                let results = self.catching_call(Callee::Indirect(signature, code), &arguments);
+                self.push_results(sig, &results);
             }
             Return::ToCaller => {
                 self.ins().return_call_indirect(signature, code, &arguments);
@@ -209,15 +215,19 @@ impl<'a> Translator<'a, '_> {
 
     /// Calls a builtin; gives its result if it has one.
     pub(super) fn call_builtin(&mut self, builtin: Builtin, arguments: &[Value]) -> Option<Value> {
-        let callee = self
-            .imports
-            .function(self.builder.func, FuncKey::Builtin(builtin), |func| {
-                func.import_signature(abi::builtin_signature(builtin))
-            });
+        let callee = self.builtin(builtin);
         let mut all = Values::from_slice(&[self.ctx]);
         all.extend_from_slice(arguments);
         let call = self.ins().call(callee, &all);
         self.builder.inst_results(call).first().copied()
+    }
+
+    /// A builtin's trampoline.
+    pub(super) fn builtin(&mut self, builtin: Builtin) -> FuncRef {
+        self.imports
+            .function(self.builder.func, FuncKey::Builtin(builtin), |func| {
+                func.import_signature(abi::builtin_signature(builtin))
+            })
     }
 
     /// Takes the arguments of a call of a function with signature `sig` off the operand stack, and puts `ctx` in front.
@@ -230,11 +240,14 @@ impl<'a> Translator<'a, '_> {
         arguments
     }
 
-    fn push_results(&mut self, call: Inst) {
-        self.stack.extend_from_slice(self.builder.inst_results(call));
+    fn push_results(&mut self, sig: SigId, results: &[Value]) {
+        self.stack.extend_from_slice(results);
+        for (&value, &ty) in results.iter().zip(&self.signatures()[sig].results) {
+            self.trace(value, ty);
+        }
     }
 
-    fn signatures(&self) -> &'a Signatures {
+    pub(super) fn signatures(&self) -> &'a Signatures {
         &self.input.program.interface.signatures
     }
 

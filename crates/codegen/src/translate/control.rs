@@ -3,11 +3,11 @@
 //! A frame's destination block is made by the first branch to it: where nothing branches to the end of a block, its results
 //! simply stay on the operand stack.
 
-use super::{Translator, Values, state::trap_code, variable};
+use super::{Translator, Values, state::trap_code};
 use crate::abi;
 use anyhow::{Result, ensure};
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{Block, BlockCall, InstBuilder, JumpTableData, Type, Value};
+use cranelift_codegen::ir::{Block, BlockCall, InstBuilder, JumpTableData, Value};
 use mintage_environ::{SigId, Trap, ValType};
 use wasmparser::{BlockType, BrTable, Operator};
 
@@ -28,7 +28,7 @@ pub(crate) struct Frame {
 #[derive(Clone, Copy)]
 pub(super) enum Results {
     None,
-    One(Type),
+    One(ValType),
     Of(SigId),
 }
 
@@ -37,6 +37,8 @@ enum Kind {
     Block,
     /// A `loop`: branches go to its header, whose first parameters are the loop's. (The construction of SSA form adds more.)
     Loop { header: Block, parameters: usize },
+    /// A `try_table`.
+    Try,
     /// An `if` before its `else`.
     If { otherwise: Block, parameters: Values },
 }
@@ -51,6 +53,10 @@ impl<'a> Translator<'a, '_> {
             Operator::If { blockty } => {
                 let condition = self.pop();
                 self.open(blockty, |this, parameters| this.branch_on(condition, parameters));
+            }
+            Operator::TryTable { ref try_table } => {
+                self.open_scope(try_table)?;
+                self.open(try_table.ty, |_, _| Kind::Try);
             }
             Operator::Else => self.start_else(),
             Operator::End => self.end(),
@@ -68,7 +74,9 @@ impl<'a> Translator<'a, '_> {
     /// Follows the nesting of code that cannot be reached.
     pub(super) fn skip(&mut self, operator: &Operator<'a>) {
         match operator {
-            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => self.skipped_blocks += 1,
+            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } | Operator::TryTable { .. } => {
+                self.skipped_blocks += 1;
+            }
             Operator::Else if self.skipped_blocks == 0 => self.start_else(),
             Operator::End => match self.skipped_blocks.checked_sub(1) {
                 Some(depth) => self.skipped_blocks = depth,
@@ -91,7 +99,7 @@ impl<'a> Translator<'a, '_> {
     fn open(&mut self, ty: BlockType, kind: impl FnOnce(&mut Self, &[ValType]) -> Kind) {
         let (parameters, results): (&'a [ValType], Results) = match ty {
             BlockType::Empty => (&[], Results::None),
-            BlockType::Type(ty) => (&[], Results::One(variable::operand_type(ty))),
+            BlockType::Type(ty) => (&[], Results::One(self.operand_type(ty))),
             BlockType::FuncType(index) => {
                 let sig = self.func_type(index);
                 (&self.input.program.interface.signatures[sig].params, Results::Of(sig))
@@ -110,7 +118,7 @@ impl<'a> Translator<'a, '_> {
     fn loop_header(&mut self, parameters: &[ValType]) -> Kind {
         let header = self.builder.create_block();
         for &ty in parameters {
-            self.builder.append_block_param(header, abi::clif_type(ty));
+            self.append_parameter(header, ty);
         }
         let arguments = self.top_arguments(parameters.len());
         self.ins().jump(header, &arguments);
@@ -163,8 +171,10 @@ impl<'a> Translator<'a, '_> {
             self.jump_to_end(index);
         }
         let frame = self.frames.pop().expect("the frame was just looked at");
-        if let Kind::Loop { header, .. } = frame.kind {
-            self.builder.seal_block(header);
+        match frame.kind {
+            Kind::Loop { header, .. } => self.builder.seal_block(header),
+            Kind::Try => self.close_scope(),
+            Kind::Block | Kind::If { .. } => {}
         }
         if let Some(next) = frame.next {
             self.builder.switch_to_block(next);
@@ -207,11 +217,11 @@ impl<'a> Translator<'a, '_> {
         match self.frames[index].results {
             Results::None => {}
             Results::One(ty) => {
-                self.builder.append_block_param(next, ty);
+                self.append_parameter(next, ty);
             }
             Results::Of(sig) => {
                 for &ty in &self.input.program.interface.signatures[sig].results {
-                    self.builder.append_block_param(next, abi::clif_type(ty));
+                    self.append_parameter(next, ty);
                 }
             }
         }
@@ -219,8 +229,13 @@ impl<'a> Translator<'a, '_> {
         next
     }
 
+    fn append_parameter(&mut self, block: Block, ty: ValType) {
+        let parameter = self.builder.append_block_param(block, abi::clif_type(ty));
+        self.trace(parameter, ty);
+    }
+
     /// Where a branch to label `depth` goes, and how many operands it takes along.
-    fn label(&mut self, depth: u32) -> (Block, usize) {
+    pub(super) fn label(&mut self, depth: u32) -> (Block, usize) {
         let index = self.frames.len() - 1 - depth as usize;
         if let Kind::Loop { header, parameters } = self.frames[index].kind {
             (header, parameters)
@@ -257,7 +272,7 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// Branches when `condition` is not zero.
-    fn branch_where(&mut self, condition: Value, depth: u32) {
+    pub(super) fn branch_where(&mut self, condition: Value, depth: u32) {
         let (target, count) = self.label(depth);
         let arguments = self.top_arguments(count);
         let rest = self.builder.create_block();

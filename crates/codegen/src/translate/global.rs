@@ -5,7 +5,7 @@ use super::state::Region;
 use crate::abi;
 use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
-use mintage_environ::GlobalId;
+use mintage_environ::{GlobalId, Reference};
 use mintage_program::Const;
 use wasmparser::Operator;
 
@@ -35,10 +35,12 @@ impl<'a> Translator<'a, '_> {
     }
 
     fn load_global(&mut self, id: GlobalId) -> Value {
-        let ty = abi::clif_type(self.input.program.shape.globals[id].ty);
+        let ty = self.input.program.shape.globals[id].ty;
         let (flags, offset) = self.global_place(id);
         let ctx = self.ctx;
-        self.ins().load(ty, flags, ctx, offset)
+        let value = self.ins().load(abi::clif_type(ty), flags, ctx, offset);
+        self.trace(value, ty);
+        value
     }
 
     /// Access flags and offset from `ctx` of a global.
@@ -55,6 +57,11 @@ impl<'a> Translator<'a, '_> {
             Const::V128(bits) => self.vector_constant(bits),
             Const::Null => self.iconst(abi::REFERENCE, 0),
             Const::Func(callee) => self.function_reference(callee.key, callee.sig),
+            Const::I31(value) => self.iconst(abi::REFERENCE, Reference::I31(value).to_u32().into()),
+            Const::Object(at) => {
+                let object = &self.input.program.statics[at as usize];
+                self.iconst(abi::REFERENCE, object.reference.into())
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ use mintage_environ::{ControlBlock, Trap, control_offsets};
 impl Translator<'_, '_> {
     /// Traps when the store's interrupt word is not zero; no code at all unless the code is to be interruptible.
     pub(super) fn check_interrupt(&mut self) {
-        if !self.input.interruptible {
+        if !self.input.tunables.interruptible {
             return;
         }
         let ctx = self.ctx;

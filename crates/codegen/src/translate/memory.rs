@@ -171,6 +171,11 @@ impl<'a> Translator<'a, '_> {
         (address, displacement)
     }
 
+    /// The address of a place whose displacement no instruction can take.
+    pub(super) fn displace(&mut self, address: Value, offset: i32) -> Value {
+        self.sum(address, i64::from(offset) as u64)
+    }
+
     fn sum(&mut self, value: Value, constant: u64) -> Value {
         if constant == 0 {
             value
@@ -203,7 +208,7 @@ impl<'a> Translator<'a, '_> {
         let bound = self.memory_bytes(id);
         let outside = self.ins().icmp(IntCC::UnsignedGreaterThan, end, bound);
         let (base, displacement) = self.displaced(Some(index), layout.offset, offset);
-        let address = self.sum(base, displacement as u64);
+        let address = self.displace(base, displacement);
         let null = self.iconst(POINTER, 0);
         Some((self.ins().select_spectre_guard(outside, null, address), 0))
     }

@@ -7,9 +7,13 @@
 //! To add an operator: add it to the `match` of its family's file; a new family is one file and one line in
 //! [`Translator::operator`].
 
+mod arrays;
+mod atomic;
 mod bulk;
 mod call;
+mod cast;
 mod control;
+mod exceptions;
 mod global;
 mod heap;
 mod interrupt;
@@ -18,15 +22,17 @@ mod numeric;
 mod references;
 mod simd;
 mod state;
+mod structs;
 mod table;
 mod variable;
+mod wide;
 
 use crate::abi;
 use crate::compiler::{Input, Scratch};
 use anyhow::{Context as _, Result, bail, ensure};
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, SourceLoc, TrapCode, Type, Value};
 use cranelift_frontend::{FuncInstBuilder, FunctionBuilder};
-use mintage_environ::{CoreInstanceId, FuncIndex, SigId};
+use mintage_environ::{CoreInstanceId, FuncIndex, ObjectTypeId, SigId};
 use mintage_program::{Body, CoreInstance, Module};
 use smallvec::SmallVec;
 use wasmparser::{BinaryReader, FunctionBody, Operator, OperatorsReader};
@@ -49,6 +55,8 @@ struct Translator<'a, 'f> {
     stack: &'f mut Vec<Value>,
     /// The control stack; the function itself is at the bottom.
     frames: &'f mut Vec<control::Frame>,
+    /// The `try_table`s that are open.
+    scopes: Vec<exceptions::Scope>,
     /// Whether the current place can be reached.
     reachable: bool,
     /// How many blocks were opened since the current place cannot be reached.
@@ -106,6 +114,7 @@ pub(crate) fn core_function(
         imports,
         stack,
         frames,
+        scopes: Vec::new(),
         reachable: true,
         skipped_blocks: 0,
         ctx,
@@ -120,7 +129,7 @@ pub(crate) fn core_function(
 impl<'a, 'f> Translator<'a, 'f> {
     fn body(&mut self, body: &Body<'a>, entry: Block, sig: SigId) -> Result<()> {
         let body = FunctionBody::new(BinaryReader::new(body.bytes, body.offset as u64));
-        self.declare_parameters(entry);
+        self.declare_parameters(entry, sig);
         let mut locals = body.get_locals_reader()?;
         for _ in 0..locals.get_count() {
             let (count, ty) = locals.read()?;
@@ -146,7 +155,7 @@ impl<'a, 'f> Translator<'a, 'f> {
 
     /// Code from here on is that of the operator at byte `offset` of the component.
     fn set_location(&mut self, offset: u64) {
-        if self.input.address_map {
+        if self.input.tunables.address_map {
             self.builder
                 .set_srcloc(SourceLoc::new(u32::try_from(offset).unwrap_or(u32::MAX)));
         }
@@ -161,11 +170,17 @@ impl<'a, 'f> Translator<'a, 'f> {
             || self.control_operator(operator)?
             || self.call_operator(operator)?
             || self.global_operator(operator)
-            || self.simd_operator(operator)
+            || self.simd_operator(operator)?
             || self.memory_operator(operator)
             || self.bulk_operator(operator)
             || self.reference_operator(operator)
-            || self.table_operator(operator);
+            || self.table_operator(operator)
+            || self.wide_operator(operator)
+            || self.atomic_operator(operator)
+            || self.exception_operator(operator)?
+            || self.struct_operator(operator)?
+            || self.array_operator(operator)?
+            || self.cast_operator(operator)?;
         if !known {
             bail!("the operator {} is not supported yet", operator_name(operator));
         }
@@ -227,6 +242,13 @@ impl<'a, 'f> Translator<'a, 'f> {
         self.module
             .func_type(index)
             .expect("validated code names function types where it must")
+    }
+
+    /// The struct or array type at `index` of the module's types.
+    fn object_type(&self, index: u32) -> ObjectTypeId {
+        self.module
+            .object_type(index)
+            .expect("validated code names struct and array types where it must")
     }
 
     fn type_of(&self, value: Value) -> Type {

@@ -10,7 +10,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I32, I64};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value};
 use mintage_environ::layout::TableLayout;
-use mintage_environ::{Builtin, FuncEntry, TableId, Trap};
+use mintage_environ::{Builtin, FuncEntry, TableId, Trap, ValType};
 use wasmparser::Operator;
 
 /// Where an entry is: base, displacement and flags of a CLIF load or store.
@@ -28,6 +28,8 @@ impl<'a> Translator<'a, '_> {
                 if let Some(Element { address, offset, flags }) = self.table_element(self.table(table), index) {
                     let value = self.ins().load(REFERENCE, flags, address, offset);
                     self.push(value);
+                    let id = self.table(table);
+                    self.trace_top(ValType::Ref(self.input.program.tables[id].element));
                 }
             }
             Operator::TableSet { table } => {

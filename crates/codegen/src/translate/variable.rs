@@ -5,30 +5,47 @@ use crate::abi;
 use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
 use cranelift_codegen::ir::{Block, InstBuilder, Type, types};
 use cranelift_frontend::Variable;
-use wasmparser::{Operator, ValType};
+use mintage_environ::{SigId, ValType};
+use wasmparser::Operator;
 
 impl<'a> Translator<'a, '_> {
     /// Declares a variable for each parameter; they are the first locals.
-    pub(super) fn declare_parameters(&mut self, entry: Block) {
-        for i in 1..self.builder.block_params(entry).len() {
-            let value = self.builder.block_params(entry)[i];
-            let variable = self.builder.declare_var(self.type_of(value));
+    pub(super) fn declare_parameters(&mut self, entry: Block, sig: SigId) {
+        for (i, &ty) in self.signatures()[sig].params.iter().enumerate() {
+            let value = self.builder.block_params(entry)[1 + i];
+            let variable = self.declare_variable(ty);
             self.builder.def_var(variable, value);
         }
     }
 
     /// Declares `count` locals of type `ty`, which start at zero or null.
-    pub(super) fn declare_locals(&mut self, count: u32, ty: ValType) {
-        let zero = match operand_type(ty) {
+    pub(super) fn declare_locals(&mut self, count: u32, ty: wasmparser::ValType) {
+        let ty = self.operand_type(ty);
+        let zero = match abi::clif_type(ty) {
             types::F32 => self.ins().f32const(Ieee32::with_bits(0)),
             types::F64 => self.ins().f64const(Ieee64::with_bits(0)),
             vector if vector.is_vector() => self.vector_constant(0),
             integer => self.iconst(integer, 0),
         };
         for _ in 0..count {
-            let variable = self.builder.declare_var(self.type_of(zero));
+            let variable = self.declare_variable(ty);
             self.builder.def_var(variable, zero);
         }
+    }
+
+    fn declare_variable(&mut self, ty: ValType) -> Variable {
+        let variable = self.builder.declare_var(abi::clif_type(ty));
+        if self.is_traced(ty) {
+            self.builder.declare_var_needs_stack_map(variable);
+        }
+        variable
+    }
+
+    /// The type of operands and locals that the module writes as `ty`.
+    pub(super) fn operand_type(&self, ty: wasmparser::ValType) -> ValType {
+        self.module
+            .val_type(ty)
+            .expect("validated code has types of supported features")
     }
 
     pub(super) fn variable_operator(&mut self, operator: &Operator<'a>) -> bool {
@@ -48,10 +65,11 @@ impl<'a> Translator<'a, '_> {
             Operator::Drop => {
                 self.pop();
             }
-            Operator::Select | Operator::TypedSelect { .. } => {
-                let (first, second, condition) = self.pop3();
-                let value = self.ins().select(condition, first, second);
-                self.push(value);
+            Operator::Select => self.select(),
+            Operator::TypedSelect { ty } => {
+                self.select();
+                let ty = self.operand_type(ty);
+                self.trace_top(ty);
             }
             Operator::I32Const { value } => self.push_integer(types::I32, i64::from(value as u32)),
             Operator::I64Const { value } => self.push_integer(types::I64, value),
@@ -68,20 +86,14 @@ impl<'a> Translator<'a, '_> {
         true
     }
 
+    fn select(&mut self) {
+        let (first, second, condition) = self.pop3();
+        let value = self.ins().select(condition, first, second);
+        self.push(value);
+    }
+
     pub(super) fn push_integer(&mut self, ty: Type, value: i64) {
         let value = self.iconst(ty, value);
         self.push(value);
-    }
-}
-
-/// The type that holds operands and locals of type `ty`.
-pub(super) fn operand_type(ty: ValType) -> Type {
-    match ty {
-        ValType::I32 => types::I32,
-        ValType::I64 => types::I64,
-        ValType::F32 => types::F32,
-        ValType::F64 => types::F64,
-        ValType::Ref(_) => abi::REFERENCE,
-        ValType::V128 => types::I8X16,
     }
 }

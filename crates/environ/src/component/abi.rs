@@ -291,9 +291,9 @@ impl ComponentTypes {
         match ty {
             T::Bool | T::S8 | T::U8 => CanonicalAbi::scalar(1),
             T::S16 | T::U16 => CanonicalAbi::scalar(2),
-            T::S32 | T::U32 | T::F32 | T::Char | T::Own(_) | T::Borrow(_) => CanonicalAbi::scalar(4),
+            T::S32 | T::U32 | T::F32 | T::Char | T::Own(_) | T::Borrow(_) | T::ErrorContext => CanonicalAbi::scalar(4),
             T::S64 | T::U64 | T::F64 => CanonicalAbi::scalar(8),
-            T::String | T::List(_) => CanonicalAbi::POINTER_PAIR,
+            T::String | T::List(_) | T::Map(_) => CanonicalAbi::POINTER_PAIR,
             T::Record(id) => *self.records.abi(id),
             T::Tuple(id) => *self.tuples.abi(id),
             T::Variant(id) => *self.variants.abi(id),
@@ -339,13 +339,12 @@ impl ComponentTypes {
         use InterfaceType as T;
         let pointer = if index64 { ValType::I64 } else { ValType::I32 };
         match ty {
-            T::Bool | T::S8 | T::U8 | T::S16 | T::U16 | T::S32 | T::U32 | T::Char | T::Own(_) | T::Borrow(_) => {
-                flat.0.push(ValType::I32);
-            }
+            T::Bool | T::S8 | T::U8 | T::S16 | T::U16 | T::S32 | T::U32 | T::Char => flat.0.push(ValType::I32),
+            T::Own(_) | T::Borrow(_) | T::ErrorContext => flat.0.push(ValType::I32),
             T::S64 | T::U64 => flat.0.push(ValType::I64),
             T::F32 => flat.0.push(ValType::F32),
             T::F64 => flat.0.push(ValType::F64),
-            T::String | T::List(_) => flat.0.extend([pointer, pointer]),
+            T::String | T::List(_) | T::Map(_) => flat.0.extend([pointer, pointer]),
             T::Record(id) => self
                 .record(id)
                 .fields

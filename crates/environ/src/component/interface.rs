@@ -3,13 +3,14 @@
 use super::types::{ComponentTypes, InterfaceType};
 use crate::{
     CoreInstanceId, DataId, DomainId, ElemId, FuncKey, FuncTypeId, GlobalId, ImportId, IndexVec, LiftId, LowerId,
-    MemoryId, ResourceId, SigId, Signatures, TableId, Trap, ValType,
+    MemoryId, ObjectTypes, ResourceId, SigId, Signatures, TableId, Trap, ValType,
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 /// The encoding of a guest's strings (`string-encoding` canonical option).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[repr(u32)]
 pub enum StringEncoding {
     /// UTF-8.
     #[default]
@@ -18,6 +19,18 @@ pub enum StringEncoding {
     Utf16,
     /// Latin-1, or UTF-16 when the tag bit of the length is set.
     CompactUtf16,
+}
+
+impl StringEncoding {
+    /// The encoding with this number: the inverse of `as u32`, which machine code passes to builtins.
+    pub const fn from_u32(raw: u32) -> Option<Self> {
+        match raw {
+            0 => Some(Self::Utf8),
+            1 => Some(Self::Utf16),
+            2 => Some(Self::CompactUtf16),
+            _ => None,
+        }
+    }
 }
 
 /// A core function that the host calls, with the signature that selects its entry adapter.
@@ -164,8 +177,10 @@ pub enum Initializer {
 pub struct ComponentInterface {
     /// Component types.
     pub types: ComponentTypes,
-    /// Core signatures.
+    /// Core function types.
     pub signatures: Signatures,
+    /// Struct and array types.
+    pub objects: ObjectTypes,
     /// Imports by name.
     pub imports: IndexMap<Box<str>, Import>,
     /// All imported functions, nested ones included.

@@ -1,7 +1,9 @@
 //! Interned component types (component-model Explainer, "Type Definitions").
 
 use super::abi::CanonicalAbi;
-use crate::{EnumId, FlagsId, FuncTypeId, Index, ListId, OptionId, RecordId, ResourceId, ResultId, TupleId, VariantId};
+use crate::{
+    EnumId, FlagsId, FuncTypeId, Index, ListId, MapId, OptionId, RecordId, ResourceId, ResultId, TupleId, VariantId,
+};
 use indexmap::IndexSet;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -39,6 +41,8 @@ pub enum InterfaceType {
     String,
     /// `list<T>`
     List(ListId),
+    /// `map<K, V>`
+    Map(MapId),
     /// `record { ... }`
     Record(RecordId),
     /// `tuple<...>`
@@ -57,6 +61,8 @@ pub enum InterfaceType {
     Own(ResourceId),
     /// `borrow<R>`
     Borrow(ResourceId),
+    /// `error-context`
+    ErrorContext,
 }
 
 /// Named fields in order.
@@ -135,6 +141,8 @@ impl<I: Index, T: Eq + Hash, A> Interned<I, T, A> {
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ComponentTypes {
     lists: Interned<ListId, InterfaceType, ()>,
+    /// Keys and values, with the tuples of both.
+    maps: Interned<MapId, (InterfaceType, InterfaceType), InterfaceType>,
     pub(super) records: Interned<RecordId, Record, CanonicalAbi>,
     pub(super) tuples: Interned<TupleId, Box<[InterfaceType]>, CanonicalAbi>,
     pub(super) variants: Interned<VariantId, Variant, CanonicalAbi>,
@@ -159,6 +167,8 @@ impl ComponentTypes {
     accessors! {
         /// The element type of a list.
         list: lists[ListId] -> InterfaceType;
+        /// The key and value types of a map.
+        map: maps[MapId] -> (InterfaceType, InterfaceType);
         /// A record.
         record: records[RecordId] -> Record;
         /// The types of a tuple.
@@ -180,6 +190,21 @@ impl ComponentTypes {
     /// Interns `list<element>`.
     pub fn intern_list(&mut self, element: InterfaceType) -> InterfaceType {
         InterfaceType::List(self.lists.intern(element, || ()))
+    }
+
+    /// Interns `map<key, value>`.
+    pub fn intern_map(&mut self, key: InterfaceType, value: InterfaceType) -> InterfaceType {
+        let entry = self.intern_tuple([key, value].into());
+        InterfaceType::Map(self.maps.intern((key, value), || entry))
+    }
+
+    /// What a list or a map is a row of in memory (CanonicalABI.md, "Despecialization"): elements, or tuples of key and value.
+    pub fn element(&self, ty: InterfaceType) -> Option<InterfaceType> {
+        match ty {
+            InterfaceType::List(id) => Some(*self.list(id)),
+            InterfaceType::Map(id) => Some(*self.maps.abi(id)),
+            _ => None,
+        }
     }
 
     /// Interns a record.
@@ -247,7 +272,7 @@ impl ComponentTypes {
             }
             visit(ty);
             match ty {
-                InterfaceType::List(id) => todo.push(*self.list(id)),
+                InterfaceType::List(_) | InterfaceType::Map(_) => todo.extend(self.element(ty)),
                 InterfaceType::Record(id) => todo.extend(self.record(id).fields.iter().map(|&(_, ty)| ty)),
                 InterfaceType::Tuple(id) => todo.extend(self.tuple(id).iter()),
                 _ => todo.extend(self.cases(ty).into_iter().flatten().flatten()),
@@ -288,6 +313,10 @@ impl ComponentTypes {
             T::Char => "char".into(),
             T::String => "string".into(),
             T::List(id) => format!("list<{}>", self.display(*self.list(id))),
+            T::Map(id) => {
+                let (key, value) = self.map(id);
+                format!("map<{}, {}>", self.display(*key), self.display(*value))
+            }
             T::Record(id) => {
                 let fields = self
                     .record(id)
@@ -317,6 +346,7 @@ impl ComponentTypes {
             T::Flags(id) => format!("flags {{ {} }}", names(self.flags(id))),
             T::Own(id) => format!("own<{id:?}>"),
             T::Borrow(id) => format!("borrow<{id:?}>"),
+            T::ErrorContext => "error-context".into(),
         }
     }
 

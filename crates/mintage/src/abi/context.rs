@@ -65,13 +65,12 @@ macro_rules! type_accessors {
                 }
             }
 
-            /// The type of a list's elements or of an option's payload; `ty` itself for other types.
+            /// The type of a list's elements, of a map's entries, or of an option's payload; `ty` itself for other types.
             #[inline]
             pub fn element_type(&self, ty: InterfaceType) -> InterfaceType {
                 match ty {
-                    InterfaceType::List(id) => *self.options.types.list(id),
                     InterfaceType::Option(id) => *self.options.types.option(id),
-                    _ => ty,
+                    _ => self.options.types.element(ty).unwrap_or(ty),
                 }
             }
 
@@ -232,8 +231,8 @@ impl<'a> LiftContext<'a> {
         self
     }
 
-    #[cfg(test)]
-    pub(crate) fn fake(options: AbiOptions<'a>, memory: &'a [u8], budget: usize) -> Self {
+    /// Takes values from a memory that is no guest's.
+    pub(crate) fn of_memory(options: AbiOptions<'a>, memory: &'a [u8], budget: usize) -> Self {
         Self {
             options,
             view: View::Memory(memory),

@@ -8,10 +8,10 @@ use super::scalar::{lift_char, lift_f32, lift_f64};
 use super::{
     CanonicalAbi, ComponentTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext, MAX_LIST_BYTE_LENGTH,
 };
-use crate::{ResourceAny, Val};
+use crate::{ErrorContext, ResourceAny, Val};
 use anyhow::{Context, Result, anyhow, bail, ensure};
 use mintage_environ::component::{align_to, discriminant_size, flags_words};
-use mintage_environ::{EnumId, FlagsId, OptionId, RecordId, ResultId, TupleId, VariantId};
+use mintage_environ::{EnumId, FlagsId, MapId, OptionId, RecordId, ResultId, TupleId, VariantId};
 
 /// How many words a type takes when it is flat; 0 when it is too large for that.
 fn flat(types: &ComponentTypes, ty: InterfaceType) -> usize {
@@ -249,7 +249,7 @@ impl Val {
             (Val::Float64(v), T::F64) => v.lower_flat(cx, ty, dst),
             (Val::Char(v), T::Char) => v.lower_flat(cx, ty, dst),
             (Val::String(v), T::String) => v.lower_flat(cx, ty, dst),
-            (_, T::List(_)) => {
+            (_, T::List(_) | T::Map(_)) => {
                 let (pointer, len) = self.lower_list(cx, ty)?;
                 dst[0] = u64::from(pointer);
                 dst[1] = u64::from(len);
@@ -281,6 +281,7 @@ impl Val {
                 Ok(())
             }
             (Val::Resource(v), T::Own(_) | T::Borrow(_)) => v.lower_flat(cx, ty, dst),
+            (Val::ErrorContext(v), T::ErrorContext) => v.lower_flat(cx, ty, dst),
             _ => Err(self.mismatch(ty, types)),
         }
     }
@@ -303,7 +304,7 @@ impl Val {
             (Val::Float64(v), T::F64) => v.lower_memory(cx, ty, offset),
             (Val::Char(v), T::Char) => v.lower_memory(cx, ty, offset),
             (Val::String(v), T::String) => v.lower_memory(cx, ty, offset),
-            (_, T::List(_)) => {
+            (_, T::List(_) | T::Map(_)) => {
                 let (pointer, len) = self.lower_list(cx, ty)?;
                 cx.write(offset, pointer.to_le_bytes());
                 cx.write(offset + 4, len.to_le_bytes());
@@ -338,29 +339,36 @@ impl Val {
                 Ok(())
             }
             (Val::Resource(v), T::Own(_) | T::Borrow(_)) => v.lower_memory(cx, ty, offset),
+            (Val::ErrorContext(v), T::ErrorContext) => v.lower_memory(cx, ty, offset),
             _ => Err(self.mismatch(ty, types)),
         }
     }
 
+    /// Stores the elements of a list or the entries of a map: pointer and number.
     fn lower_list(&self, cx: &mut LowerContext<'_>, ty: InterfaceType) -> Result<(u32, u32)> {
         let types = cx.types();
-        let Val::List(items) = self else {
-            return Err(self.mismatch(ty, types));
+        let len = match (self, ty) {
+            (Val::List(items), InterfaceType::List(_)) => items.len(),
+            (Val::Map(entries), InterfaceType::Map(_)) => entries.len(),
+            _ => return Err(self.mismatch(ty, types)),
         };
-        let element = cx.element_type(ty);
-        let CanonicalAbi { size32, align32, .. } = types.abi(element);
-        let size = items.len().saturating_mul(size32 as usize);
+        let CanonicalAbi { size32, align32, .. } = types.abi(cx.element_type(ty));
+        let size = len.saturating_mul(size32 as usize);
         ensure!(
             size <= MAX_LIST_BYTE_LENGTH,
             "list of {size} bytes is longer than the limit of {MAX_LIST_BYTE_LENGTH}"
         );
         let start = cx.allocate(align32, size)?;
-        for (i, item) in items.iter().enumerate() {
+        for i in 0..len {
             let offset = start + i * size32 as usize;
-            item.lower_memory(cx, element, offset)
-                .with_context(|| format!("in element {i} of a list"))?;
+            let stored = match self {
+                Val::Map(entries) => lower_entry(cx, ty, &entries[i], offset),
+                Val::List(items) => items[i].lower_memory(cx, cx.element_type(ty), offset),
+                _ => Ok(()),
+            };
+            stored.with_context(|| format!("in element {i} of a {}", self.kind()))?;
         }
-        Ok((start as u32, items.len() as u32))
+        Ok((start as u32, len as u32))
     }
 
     /// Makes a value from its flat words (`lift_flat`).
@@ -382,6 +390,7 @@ impl Val {
             T::Char => Val::Char(lift_char(src[0] as u32)?),
             T::String => Val::String(cx.lift_string(src[0] as u32, src[1] as u32)?),
             T::List(_) => Val::lift_list(cx, ty, src[0] as u32, src[1] as u32)?,
+            T::Map(id) => Val::lift_map(cx, id, ty, src[0] as u32, src[1] as u32)?,
             T::Record(id) => {
                 let mut rest = src;
                 lift_record(cx, id, |cx, ty| {
@@ -404,6 +413,7 @@ impl Val {
             T::Result(id) => Val::lift_case_flat(cx, Cases::Result(id), src)?,
             T::Flags(id) => lift_flags(cx, id, |word| src[word] as u32)?,
             T::Own(_) | T::Borrow(_) => Val::Resource(ResourceAny::lift_flat(cx, ty, src)?),
+            T::ErrorContext => Val::ErrorContext(ErrorContext::lift_flat(cx, ty, src)?),
         })
     }
 
@@ -432,6 +442,7 @@ impl Val {
             T::Char => Val::Char(char::lift_memory(cx, ty, bytes)?),
             T::String => Val::String(String::lift_memory(cx, ty, bytes)?),
             T::List(_) => Val::lift_list(cx, ty, read_u32(bytes, 0), read_u32(bytes, 4))?,
+            T::Map(id) => Val::lift_map(cx, id, ty, read_u32(bytes, 0), read_u32(bytes, 4))?,
             T::Record(id) => {
                 let mut end = 0;
                 lift_record(cx, id, |cx, ty| {
@@ -454,6 +465,7 @@ impl Val {
                 _ => read_u32(bytes, 4 * word),
             })?,
             T::Own(_) | T::Borrow(_) => Val::Resource(ResourceAny::lift_memory(cx, ty, bytes)?),
+            T::ErrorContext => Val::ErrorContext(ErrorContext::lift_memory(cx, ty, bytes)?),
         })
     }
 
@@ -477,6 +489,33 @@ impl Val {
         }
         Ok(Val::List(items))
     }
+
+    fn lift_map(cx: &mut LiftContext<'_>, id: MapId, ty: InterfaceType, pointer: u32, len: u32) -> Result<Val> {
+        let types = cx.types();
+        let &(key_type, value_type) = types.map(id);
+        let CanonicalAbi { size32, align32, .. } = types.abi(cx.element_type(ty));
+        let bytes = cx.list(pointer, len, size32 as usize, align32)?;
+        cx.charge(len as usize, size_of::<(Val, Val)>())?;
+        let mut entries = Vec::with_capacity(len as usize);
+        for bytes in bytes.chunks_exact(size32 as usize) {
+            let mut end = 0;
+            let key = Val::lift_memory(cx, key_type, field_bytes(types, key_type, bytes, &mut end))?;
+            let value = Val::lift_memory(cx, value_type, field_bytes(types, value_type, bytes, &mut end))?;
+            entries.push((key, value));
+        }
+        Ok(Val::Map(entries))
+    }
+}
+
+/// Stores an entry of a map, which is laid out as a tuple of two.
+fn lower_entry(cx: &mut LowerContext<'_>, ty: InterfaceType, (key, value): &(Val, Val), offset: usize) -> Result<()> {
+    let types = cx.types();
+    let mut end = 0;
+    for (part, &ty) in [key, value].into_iter().zip(cx.tuple_types(cx.element_type(ty))) {
+        let field = types.abi(ty).next_field(&mut end, false) as usize;
+        part.lower_memory(cx, ty, offset + field)?;
+    }
+    Ok(())
 }
 
 /// The bytes of the next field of a record that is laid out up to `*end`.

@@ -63,7 +63,7 @@ impl HandleContext<'_> {
 }
 
 /// The error for a call that has nothing to do with an instance: in tests only.
-fn no_handles() -> anyhow::Error {
+pub(super) fn no_handles() -> anyhow::Error {
     anyhow!("handles need an instance")
 }
 

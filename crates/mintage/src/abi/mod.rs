@@ -8,14 +8,17 @@
 //! |---|---|
 //! | `traits.rs` | [`ComponentType`], [`Lower`], [`Lift`], [`ComponentNamedList`] |
 //! | `context.rs` | [`LowerContext`], [`LiftContext`]: guest memory, `realloc`, checks |
-//! | `scalar.rs`, `string.rs`, `list.rs`, `variant.rs`, `tuple.rs` | the traits for Rust's own types |
+//! | `scalar.rs`, `string.rs`, `list.rs`, `map.rs`, `variant.rs`, `tuple.rs` | the traits for Rust's own types |
+//! | `error_context.rs` | the traits for [`ErrorContext`](crate::ErrorContext) |
 //! | `handle.rs` | handles of resources; the types implement the traits in `resource/` |
 //! | `dynamic.rs` | the same for [`Val`](crate::Val), driven by the type at run time |
 
 mod context;
 mod dynamic;
+mod error_context;
 mod handle;
 mod list;
+mod map;
 mod scalar;
 mod string;
 mod traits;

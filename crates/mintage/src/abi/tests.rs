@@ -186,7 +186,7 @@ proptest! {
         let end = PLACE + abi.size32 as usize;
         prop_assert!(guest.memory[..PLACE].iter().chain(&guest.memory[end..2 * PLACE]).all(|&byte| byte == 0xaa));
         prop_assert!(guest.memory[guest.next..].iter().all(|&byte| byte == 0xaa));
-        let mut cx = LiftContext::fake(options, &guest.memory, BUDGET);
+        let mut cx = LiftContext::of_memory(options, &guest.memory, BUDGET);
         let lifted = Val::lift_memory(&mut cx, ty, &guest.memory[PLACE..end]).unwrap();
         prop_assert_eq!(lifted, shape.val());
     }
@@ -214,7 +214,7 @@ proptest! {
                 *word |= 0x1234_5678 << 32;
             }
         }
-        let mut cx = LiftContext::fake(options, &guest.memory, BUDGET);
+        let mut cx = LiftContext::of_memory(options, &guest.memory, BUDGET);
         prop_assert_eq!(Val::lift_flat(&mut cx, ty, &words).unwrap(), shape.val());
     }
 
@@ -227,7 +227,7 @@ proptest! {
         let ty = shape.ty(&mut types);
         let abi = types.abi(ty);
         let options = AbiOptions { types: &types, encoding: ENCODINGS[encoding] };
-        let mut cx = LiftContext::fake(options, &bytes, 1 << 16);
+        let mut cx = LiftContext::of_memory(options, &bytes, 1 << 16);
         if let Some(value) = bytes.get(..abi.size32 as usize) {
             let _ = Val::lift_memory(&mut cx, ty, value);
         }
@@ -264,7 +264,7 @@ fn agree<T: Lower + Lift + PartialEq + std::fmt::Debug>(
             .unwrap();
         let bytes = &guest.memory[PLACE..][..T::SIZE];
         assert_eq!(
-            Val::lift_memory(&mut LiftContext::fake(options, &guest.memory, BUDGET), ty, bytes).unwrap(),
+            Val::lift_memory(&mut LiftContext::of_memory(options, &guest.memory, BUDGET), ty, bytes).unwrap(),
             expected
         );
 
@@ -274,7 +274,7 @@ fn agree<T: Lower + Lift + PartialEq + std::fmt::Debug>(
             .unwrap();
         let bytes = &guest.memory[PLACE..][..T::SIZE];
         assert_eq!(
-            &T::lift_memory(&mut LiftContext::fake(options, &guest.memory, BUDGET), ty, bytes).unwrap(),
+            &T::lift_memory(&mut LiftContext::of_memory(options, &guest.memory, BUDGET), ty, bytes).unwrap(),
             value
         );
 
@@ -296,7 +296,7 @@ fn agree<T: Lower + Lift + PartialEq + std::fmt::Debug>(
             .unwrap();
         assert_eq!(typed, dynamic);
         assert_eq!(
-            &T::lift_flat(&mut LiftContext::fake(options, &guest.memory, BUDGET), ty, &typed).unwrap(),
+            &T::lift_flat(&mut LiftContext::of_memory(options, &guest.memory, BUDGET), ty, &typed).unwrap(),
             value
         );
     }
@@ -435,7 +435,7 @@ fn nan_becomes_canonical_when_lifted() {
         types: &types,
         encoding: StringEncoding::Utf8,
     };
-    let mut cx = LiftContext::fake(options, &[], 0);
+    let mut cx = LiftContext::of_memory(options, &[], 0);
     let ty = InterfaceType::F32;
     let word = [0xffff_ffff_ffc1_2345];
     assert_eq!(f32::lift_flat(&mut cx, ty, &word).unwrap().to_bits(), 0x7fc0_0000);
@@ -462,7 +462,7 @@ fn message(
     words: &[u64],
 ) -> String {
     let options = AbiOptions { types, encoding };
-    let mut cx = LiftContext::fake(options, memory, BUDGET);
+    let mut cx = LiftContext::of_memory(options, memory, BUDGET);
     match Val::lift_flat(&mut cx, ty, words) {
         Ok(value) => format!("a value: {value:?}"),
         Err(error) => {
@@ -659,7 +659,7 @@ fn overlapping_lists_run_out_of_budget() {
         types: &types,
         encoding: StringEncoding::Utf8,
     };
-    let mut cx = LiftContext::fake(options, &memory, BUDGET);
+    let mut cx = LiftContext::of_memory(options, &memory, BUDGET);
     let error = <Vec<Vec<Vec<Vec<u8>>>>>::lift_flat(&mut cx, ty, &words).unwrap_err();
     assert_eq!(error.to_string(), expected);
 }
@@ -706,9 +706,9 @@ fn whatever_a_val_allocates_is_charged() {
             encoding: StringEncoding::Utf8,
         };
         // What one value needs is not too much; without the charge for it, neither would all of them be.
-        let mut one = LiftContext::fake(options, &memory, BUDGET / 8);
+        let mut one = LiftContext::of_memory(options, &memory, BUDGET / 8);
         Val::lift_flat(&mut one, list, &[values as u64, 1]).unwrap();
-        let mut all = LiftContext::fake(options, &memory, BUDGET / 8);
+        let mut all = LiftContext::of_memory(options, &memory, BUDGET / 8);
         let error = Val::lift_flat(&mut all, lists, &[0, LISTS as u64]).unwrap_err();
         assert!(
             error.to_string().contains("hostcall_fuel"),
@@ -738,7 +738,7 @@ fn deep_values_take_little_stack() {
             types: &types,
             encoding: StringEncoding::Utf8,
         };
-        let mut cx = LiftContext::fake(options, &memory, BUDGET);
+        let mut cx = LiftContext::of_memory(options, &memory, BUDGET);
         let size = types.abi(ty).size32 as usize;
         // All discriminants are 1; the list within is too long.
         Val::lift_memory(&mut cx, ty, &memory[..size]).map(drop)

@@ -5,8 +5,8 @@ mod names;
 pub(crate) use names::NameMap;
 
 use crate::abi::InstanceTypes;
-use crate::host::{DynamicHost, HostFunction, Lowered, TypedHost};
-use crate::resource::{Destructor, Linked};
+use crate::host::{DynamicHost, HostFunction, Imported, TypedHost};
+use crate::resource::{Destructor, Linked, Reexports};
 use crate::store::host_destructor;
 use crate::types::{self, ComponentFunc, Scope};
 use crate::{
@@ -129,13 +129,20 @@ impl<T: 'static> Linker<T> {
             destructors.resize(id.index() + 1, None);
             destructors[id.index()] = Some(destructor.clone());
         }
-        let linked = Arc::new(Linked::new(resources, destructors));
+        let mut reexports = Reexports::new();
+        for import in component.exports().imported_funcs() {
+            let func = self
+                .func(component, import)
+                .context("an import that is exported again has no definition")?;
+            reexports.insert(import, func.clone());
+        }
+        let linked = Arc::new(Linked::new(resources, destructors, reexports));
         let mut funcs = Vec::with_capacity(interface.lowers.len() + thunks.len());
         for (id, lower) in interface.lowers.iter() {
             let func = self
                 .func(component, lower.import)
                 .context("an import has no definition")?;
-            funcs.push(func.clone().lower(Lowered::new(component, &linked, id)));
+            funcs.push(func.clone().lower(Imported::lowered(component, &linked, id)));
         }
         funcs.append(&mut thunks);
         Ok(InstancePre::new(
@@ -169,7 +176,7 @@ impl<T: 'static> Linker<T> {
     ///
     /// As [`instantiate_pre`](Self::instantiate_pre).
     pub fn substituted_component_type(&self, component: &Component) -> Result<types::Component> {
-        let linked = Linked::new::<T>(self.resources(component)?, Vec::new());
+        let linked = Linked::new::<T>(self.resources(component)?, Vec::new(), Reexports::new());
         Ok(types::Component::new(Scope::linked(component, &Arc::new(linked))))
     }
 

@@ -1,29 +1,41 @@
-//! [`Linked`]: what a component's resource types are once its imports are resolved.
+//! [`Linked`]: what a component's resource types and the functions that it exports again are once its imports are resolved.
 
+use crate::host::HostFunction;
 use crate::types::ResourceType;
 use crate::{Result, StoreContextMut};
-use mintage_environ::{Index, ResourceId};
+use mintage_environ::{ImportId, Index, ResourceId};
 use std::any::Any;
+use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
 /// The host's destructor of a resource type, with the representation as its argument.
 pub(crate) type Destructor<T> = Arc<dyn Fn(StoreContextMut<'_, T>, u32) -> Result<()> + Send + Sync>;
 
-/// The resource types of one linked component.
+/// The functions that a component exports again, by import.
+pub(crate) type Reexports<T> = HashMap<ImportId, Arc<dyn HostFunction<T>>>;
+
+/// The resource types of one linked component, and what else of its imports is used at run time.
 pub(crate) struct Linked {
     /// By number: those of the host. (What a component defines is another type in each instance.)
     types: Vec<Option<ResourceType>>,
     /// The `Vec<Option<Destructor<T>>>` of the host's, by number.
     destructors: Box<dyn Any + Send + Sync>,
+    /// The `Reexports<T>`.
+    funcs: Box<dyn Any + Send + Sync>,
 }
 
 impl Linked {
     /// Both lists are indexed by resource type, and may end early.
-    pub fn new<T: 'static>(types: Vec<Option<ResourceType>>, destructors: Vec<Option<Destructor<T>>>) -> Self {
+    pub fn new<T: 'static>(
+        types: Vec<Option<ResourceType>>,
+        destructors: Vec<Option<Destructor<T>>>,
+        funcs: Reexports<T>,
+    ) -> Self {
         Self {
             types,
             destructors: Box::new(destructors),
+            funcs: Box::new(funcs),
         }
     }
 
@@ -41,6 +53,14 @@ impl Linked {
     pub fn destructor<T: 'static>(&self, resource: ResourceId) -> Option<&Destructor<T>> {
         let destructors: &Vec<Option<Destructor<T>>> = self.destructors.downcast_ref()?;
         destructors.get(resource.index())?.as_ref()
+    }
+}
+
+impl Linked {
+    /// The host function that is exported again, for stores of `T`.
+    pub fn func<T: 'static>(&self, import: ImportId) -> Option<&Arc<dyn HostFunction<T>>> {
+        let funcs: &Reexports<T> = self.funcs.downcast_ref()?;
+        funcs.get(&import)
     }
 }
 

@@ -19,5 +19,5 @@ pub use any::ResourceAny;
 pub use table::{ResourceTable, ResourceTableError};
 pub use typed::Resource;
 
-pub(crate) use linked::{Destructor, Linked};
+pub(crate) use linked::{Destructor, Linked, Reexports};
 pub(crate) use store::{HostHandles, Origin};

@@ -2,7 +2,7 @@
 
 use super::items::{CoreFunc, FuncItem, Trampoline, TypeItem};
 use super::{Frame, Inliner};
-use crate::ir::{ResourceOp, ResourceOpKind};
+use crate::ir::{ErrorContextOp, ErrorContextOpKind, ResourceOp, ResourceOpKind};
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::{CanonOptions, CoreCallee, Lift, Lower, StringEncoding};
 use mintage_environ::{FuncKey, LowerId, SigId, Signature};
@@ -69,6 +69,13 @@ impl<'p> Inliner<'p, '_> {
             CanonicalFunction::ResourceNew { resource } => self.resource_op(frame, ResourceOpKind::New, *resource)?,
             CanonicalFunction::ResourceRep { resource } => self.resource_op(frame, ResourceOpKind::Rep, *resource)?,
             CanonicalFunction::ResourceDrop { resource } => self.resource_op(frame, ResourceOpKind::Drop, *resource)?,
+            CanonicalFunction::ErrorContextNew { options } => {
+                self.error_context_op(frame, ErrorContextOpKind::New, options)?;
+            }
+            CanonicalFunction::ErrorContextDebugMessage { options } => {
+                self.error_context_op(frame, ErrorContextOpKind::DebugMessage, options)?;
+            }
+            CanonicalFunction::ErrorContextDrop => self.error_context_op(frame, ErrorContextOpKind::Drop, &[])?,
             builtin => {
                 let sig = self.validated_signature(frame)?;
                 let what = format!("the canonical built-in `{}`", builtin_name(builtin));
@@ -100,6 +107,23 @@ impl<'p> Inliner<'p, '_> {
             domain: frame.domain,
         };
         self.push_trampoline(frame, Trampoline::Resource { op, sig }, sig);
+        Ok(())
+    }
+
+    /// A built-in on error contexts.
+    fn error_context_op(
+        &mut self,
+        frame: &mut Frame<'p>,
+        kind: ErrorContextOpKind,
+        options: &[CanonicalOption],
+    ) -> Result<()> {
+        let (options, _) = canon_options(frame, options)?;
+        let sig = self.validated_signature(frame)?;
+        self.push_trampoline(
+            frame,
+            Trampoline::ErrorContext(ErrorContextOp { kind, options, sig }),
+            sig,
+        );
         Ok(())
     }
 

@@ -1,21 +1,68 @@
-//! Constant expressions: all of them can be computed when compiling, since only immutable globals may be read.
+//! Constant expressions: all of them can be computed when compiling, since only immutable globals may be read. The objects that
+//! they make stand in the heap from the start.
 
-use crate::ir::{Const, CoreInstance, Global, Module};
-use anyhow::{Result, bail};
-use mintage_environ::{CoreInstanceId, FuncIndex, GlobalId, IndexVec};
+use super::Budget;
+use crate::ir::{Const, CoreInstance, Global, Module, StaticObject, StaticValues};
+use anyhow::{Context, Result, bail, ensure};
+use mintage_environ::layout::HeapLayout;
+use mintage_environ::{
+    CoreInstanceId, DomainId, FuncIndex, GlobalId, IndexVec, ObjectKind, ObjectTypeId, ObjectTypes, StorageType,
+    ValType,
+};
+use std::collections::HashMap;
 use wasmparser::{ConstExpr, Operator};
 
-/// What a constant expression of a core instance can name.
+/// The most bytes of objects that one component instance starts with.
+const MAX_STATIC: u64 = 256 << 20;
+
+/// The objects that constant expressions have made so far.
+#[derive(Default)]
+pub(crate) struct Statics {
+    pub objects: Vec<StaticObject>,
+    /// Where the next object of each domain goes.
+    next: HashMap<DomainId, u64>,
+}
+
+impl Statics {
+    /// How many bytes of objects a domain starts with.
+    pub fn size(&self, domain: DomainId) -> u64 {
+        self.next.get(&domain).map_or(0, |next| next - HeapLayout::FIRST)
+    }
+
+    /// Adds an object that takes `size` bytes.
+    fn add(&mut self, domain: DomainId, ty: ObjectTypeId, size: u64, values: StaticValues) -> Result<Const> {
+        let next = self.next.entry(domain).or_insert(HeapLayout::FIRST);
+        let reference = *next;
+        *next += size;
+        ensure!(
+            *next - HeapLayout::FIRST <= MAX_STATIC,
+            "the objects that constant expressions of one component instance make take more than {} MiB",
+            MAX_STATIC >> 20
+        );
+        self.objects.push(StaticObject {
+            domain,
+            reference: u32::try_from(reference)?,
+            ty,
+            values,
+        });
+        Ok(Const::Object(u32::try_from(self.objects.len() - 1)?))
+    }
+}
+
+/// What a constant expression of a core instance can name, and where its objects go.
 pub(super) struct Scope<'s, 'a> {
     pub id: CoreInstanceId,
     pub instance: &'s CoreInstance,
     pub module: &'s Module<'a>,
     pub globals: &'s IndexVec<GlobalId, Global>,
+    pub types: &'s ObjectTypes,
+    pub statics: &'s mut Statics,
+    pub budget: &'s mut Budget,
 }
 
 impl Scope<'_, '_> {
     /// The value of a valid constant expression.
-    pub fn eval(&self, expr: &ConstExpr<'_>) -> Result<Const> {
+    pub fn eval(&mut self, expr: &ConstExpr<'_>) -> Result<Const> {
         let mut stack = Vec::new();
         let mut reader = expr.get_operators_reader();
         loop {
@@ -34,18 +81,86 @@ impl Scope<'_, '_> {
                 Operator::I64Sub => binary(&mut stack, i32::wrapping_sub, i64::wrapping_sub)?,
                 Operator::I32Mul => binary(&mut stack, i32::wrapping_mul, i64::wrapping_mul)?,
                 Operator::I64Mul => binary(&mut stack, i32::wrapping_mul, i64::wrapping_mul)?,
-                Operator::End => match stack.pop() {
-                    Some(value) => return Ok(value),
-                    None => bail!("a constant expression gives no value"),
-                },
-                other => bail!("{other:?} in a constant expression is not supported yet"),
+                // Both hierarchies represent their values alike.
+                Operator::AnyConvertExtern | Operator::ExternConvertAny => pop(&mut stack)?,
+                Operator::RefI31 => Const::I31(pop_i32(&mut stack)? & (u32::MAX >> 1)),
+                Operator::End => return pop(&mut stack),
+                other => self.object(&other, &mut stack)?,
             };
             stack.push(value);
         }
     }
 
+    /// The value of an operator that makes an object.
+    fn object(&mut self, operator: &Operator<'_>, stack: &mut Vec<Const>) -> Result<Const> {
+        let (type_index, values) = match *operator {
+            Operator::StructNew { struct_type_index } => {
+                let fields = self.fields(struct_type_index)?.len();
+                (struct_type_index, StaticValues::Each(self.take(stack, fields)?))
+            }
+            Operator::StructNewDefault { struct_type_index } => {
+                let fields = self.fields(struct_type_index)?.iter();
+                let zeros = fields.map(|&(storage, _)| zero(storage)).collect();
+                (struct_type_index, StaticValues::Each(zeros))
+            }
+            Operator::ArrayNew { array_type_index } => {
+                let length = pop_i32(stack)?;
+                (array_type_index, StaticValues::Same(pop(stack)?, length))
+            }
+            Operator::ArrayNewDefault { array_type_index } => {
+                let length = pop_i32(stack)?;
+                let ObjectKind::Array(element) = self.kind(array_type_index)? else {
+                    bail!("type {array_type_index} is no array type")
+                };
+                (array_type_index, StaticValues::Same(zero(*element), length))
+            }
+            Operator::ArrayNewFixed {
+                array_type_index,
+                array_size,
+            } => {
+                let values = self.take(stack, array_size as usize)?;
+                (array_type_index, StaticValues::Each(values))
+            }
+            ref other => bail!("{other:?} in a constant expression is not supported yet"),
+        };
+        let ty = self.object_type(type_index)?;
+        let length = match &values {
+            StaticValues::Each(values) => u32::try_from(values.len())?,
+            StaticValues::Same(_, length) => *length,
+        };
+        let size = self.types[ty].layout.size_of(length);
+        self.statics.add(self.instance.domain, ty, size, values)
+    }
+
+    fn object_type(&self, index: u32) -> Result<ObjectTypeId> {
+        self.module
+            .object_type(index)
+            .with_context(|| format!("type {index} is no struct or array type"))
+    }
+
+    fn kind(&self, type_index: u32) -> Result<&ObjectKind> {
+        Ok(&self.types[self.object_type(type_index)?].kind)
+    }
+
+    fn fields(&self, type_index: u32) -> Result<&[(StorageType, u32)]> {
+        match self.kind(type_index)? {
+            ObjectKind::Struct(fields) => Ok(fields),
+            ObjectKind::Array(_) => bail!("type {type_index} is no struct type"),
+        }
+    }
+
+    /// Takes `count` values off the stack.
+    fn take(&mut self, stack: &mut Vec<Const>, count: usize) -> Result<Box<[Const]>> {
+        self.budget.spend(count)?;
+        let rest = stack
+            .len()
+            .checked_sub(count)
+            .context("a constant expression lacks values")?;
+        Ok(stack.split_off(rest).into())
+    }
+
     /// The offset that an active segment's expression gives.
-    pub fn offset(&self, expr: &ConstExpr<'_>) -> Result<u64> {
+    pub fn offset(&mut self, expr: &ConstExpr<'_>) -> Result<u64> {
         match self.eval(expr)? {
             Const::I32(offset) => Ok(u64::from(offset as u32)),
             Const::I64(offset) => Ok(offset as u64),
@@ -56,6 +171,29 @@ impl Scope<'_, '_> {
     /// The reference to a function.
     pub fn func(&self, func: FuncIndex) -> Const {
         Const::Func(self.instance.callee(self.id, self.module, func))
+    }
+}
+
+fn pop(stack: &mut Vec<Const>) -> Result<Const> {
+    stack.pop().context("a constant expression gives no value")
+}
+
+fn pop_i32(stack: &mut Vec<Const>) -> Result<u32> {
+    match pop(stack)? {
+        Const::I32(value) => Ok(value as u32),
+        other => bail!("{other:?} is no i32"),
+    }
+}
+
+/// What a field or element holds by default.
+fn zero(storage: StorageType) -> Const {
+    match storage.unpacked() {
+        ValType::I32 => Const::I32(0),
+        ValType::I64 => Const::I64(0),
+        ValType::F32 => Const::F32(0),
+        ValType::F64 => Const::F64(0),
+        ValType::V128 => Const::V128(0),
+        ValType::Ref(_) => Const::Null,
     }
 }
 

@@ -3,7 +3,7 @@
 use super::constants::Scope;
 use super::items::{CoreFunc, CoreInstanceItem, CoreItem, Step};
 use super::{Frame, Inliner, Item, MAX_INSTANCES, TableStart};
-use crate::ir::{Const, CoreInstance, Global, ImageData, ImageElems, Module};
+use crate::ir::{Const, CoreInstance, Global, ImageData, ImageElems, Module, Tag};
 use crate::parse::CoreModule;
 use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexMap;
@@ -34,16 +34,10 @@ pub(crate) enum SegmentState {
 }
 
 impl InstanceState {
-    /// The item at `index` of an index space; none for tags.
-    pub(super) fn item(
-        &self,
-        id: CoreInstanceId,
-        module: &Module<'_>,
-        kind: ExternalKind,
-        index: u32,
-    ) -> Option<CoreItem> {
+    /// The item at `index` of an index space.
+    pub(super) fn item(&self, id: CoreInstanceId, module: &Module<'_>, kind: ExternalKind, index: u32) -> CoreItem {
         let at = index as usize;
-        Some(match kind {
+        match kind {
             ExternalKind::Func | ExternalKind::FuncExact => {
                 let callee = self.core.callee(id, module, FuncIndex::from_u32(index));
                 CoreItem::Func(CoreFunc {
@@ -54,9 +48,24 @@ impl InstanceState {
             ExternalKind::Memory => CoreItem::Memory(self.core.memories[at]),
             ExternalKind::Table => CoreItem::Table(self.core.tables[at]),
             ExternalKind::Global => CoreItem::Global(self.core.globals[at]),
-            ExternalKind::Tag => return None,
-        })
+            ExternalKind::Tag => CoreItem::Tag(self.core.tags[at]),
+        }
     }
+}
+
+/// What constant expressions of a core instance can name; borrows parts of the inliner.
+macro_rules! scope {
+    ($inliner:ident, $id:ident, $instance:expr, $module:ident) => {
+        Scope {
+            id: $id,
+            instance: $instance,
+            module: &$module.ir,
+            globals: &$inliner.out.globals,
+            types: &$inliner.out.interface.objects,
+            statics: &mut $inliner.out.statics,
+            budget: &mut $inliner.budget,
+        }
+    };
 }
 
 impl<'p, 'a> Inliner<'p, 'a> {
@@ -104,7 +113,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
                 module
                     .exports
                     .get(name)
-                    .and_then(|&(kind, index)| state.item(*id, &module.ir, kind, index))
+                    .map(|&(kind, index)| state.item(*id, &module.ir, kind, index))
             }
             CoreInstanceItem::Bag(items) => items.get(name).copied(),
         };
@@ -130,6 +139,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
             module.tables.len(),
             module.memories.len(),
             module.globals.len(),
+            module.tags.len(),
         ];
         self.budget
             .spend(items.iter().sum::<usize>() + module.data.len() + module.ir.funcs.len() / 64)?;
@@ -141,6 +151,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
             memories: Vec::new(),
             tables: Vec::new(),
             globals: Vec::new(),
+            tags: Vec::new(),
             data: Vec::new(),
             elems: Vec::new(),
         };
@@ -153,6 +164,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
                 CoreItem::Memory(id) => core.memories.push(id),
                 CoreItem::Table(id) => core.tables.push(id),
                 CoreItem::Global(id) => core.globals.push(id),
+                CoreItem::Tag(id) => core.tags.push(id),
             }
         }
         self.define(id, &mut core, module)?;
@@ -167,7 +179,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
         if let Some(start) = module.start
             && !self.trapped
         {
-            let Some(CoreItem::Func(func)) = state.item(id, &module.ir, ExternalKind::Func, start.as_u32()) else {
+            let CoreItem::Func(func) = state.item(id, &module.ir, ExternalKind::Func, start.as_u32()) else {
                 bail!("the start function does not exist");
             };
             self.out.steps.push(Step::Start {
@@ -193,18 +205,20 @@ impl<'p, 'a> Inliner<'p, 'a> {
                 index64: memory.memory64,
             }));
         }
+        for &sig in &module.tags {
+            let index = core.tags.len() as u32;
+            let name = module.tag_names.get(&index).copied();
+            let tag = Tag { domain, sig, name };
+            core.tags.push(self.out.tags.push(tag));
+        }
         for (ty, init) in &module.globals {
-            let scope = Scope {
-                id,
-                instance: core,
-                module: &module.ir,
-                globals: &self.out.globals,
-            };
+            let mut scope = scope!(self, id, core, module);
             let global = Global {
                 mutable: ty.mutable,
                 init: scope.eval(init)?,
             };
             let ty = module
+                .ir
                 .val_type(ty.content_type)
                 .context("a global has a type that is not supported yet")?;
             core.globals
@@ -212,14 +226,10 @@ impl<'p, 'a> Inliner<'p, 'a> {
             self.out.globals.push(global);
         }
         for (ty, init) in &module.tables {
-            let scope = Scope {
-                id,
-                instance: core,
-                module: &module.ir,
-                globals: &self.out.globals,
-            };
+            let mut scope = scope!(self, id, core, module);
             let fill = init.as_ref().map_or(Ok(Const::Null), |init| scope.eval(init))?;
             let element = module
+                .ir
                 .ref_type(ty.element_type)
                 .context("a table has a type that is not supported yet")?;
             core.tables.push(self.out.shape.tables.push(TableShape {
@@ -235,12 +245,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
 
     fn apply_elements(&mut self, id: CoreInstanceId, state: &mut InstanceState, module: &CoreModule<'a>) -> Result<()> {
         for (segment, element) in module.elements.iter().enumerate() {
-            let scope = Scope {
-                id,
-                instance: &state.core,
-                module: &module.ir,
-                globals: &self.out.globals,
-            };
+            let mut scope = scope!(self, id, &state.core, module);
             let mut segment_state = SegmentState::Dropped;
             match &element.kind {
                 ElementKind::Declared => {}
@@ -264,21 +269,15 @@ impl<'p, 'a> Inliner<'p, 'a> {
                             offset,
                         });
                     } else {
-                        let values = values(&scope, &element.items, &mut self.budget)?;
+                        let values = values(&mut scope, &element.items)?;
                         self.apply_to_table(table, offset, values);
                     }
                 }
             }
             if segment_state != SegmentState::Dropped {
-                let scope = Scope {
-                    id,
-                    instance: &state.core,
-                    module: &module.ir,
-                    globals: &self.out.globals,
-                };
-                state
-                    .elem_values
-                    .insert(segment, values(&scope, &element.items, &mut self.budget)?);
+                let mut scope = scope!(self, id, &state.core, module);
+                let values = values(&mut scope, &element.items)?;
+                state.elem_values.insert(segment, values);
             }
             state.elems.push(segment_state);
         }
@@ -308,12 +307,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
                     memory_index,
                     offset_expr,
                 } => {
-                    let scope = Scope {
-                        id,
-                        instance: &state.core,
-                        module: &module.ir,
-                        globals: &self.out.globals,
-                    };
+                    let mut scope = scope!(self, id, &state.core, module);
                     let offset = scope.offset(offset_expr)?;
                     let memory = state.core.memories[*memory_index as usize];
                     let shape = &self.out.shape.memories[memory];
@@ -357,10 +351,10 @@ fn is_own(index: u32, all: usize, own: usize) -> bool {
 }
 
 /// The values of an element segment.
-fn values(scope: &Scope<'_, '_>, items: &ElementItems<'_>, budget: &mut super::Budget) -> Result<Box<[Const]>> {
+fn values(scope: &mut Scope<'_, '_>, items: &ElementItems<'_>) -> Result<Box<[Const]>> {
     match items {
         ElementItems::Functions(section) => {
-            budget.spend(section.count() as usize)?;
+            scope.budget.spend(section.count() as usize)?;
             section
                 .clone()
                 .into_iter()
@@ -368,7 +362,7 @@ fn values(scope: &Scope<'_, '_>, items: &ElementItems<'_>, budget: &mut super::B
                 .collect()
         }
         ElementItems::Expressions(_, section) => {
-            budget.spend(section.count() as usize)?;
+            scope.budget.spend(section.count() as usize)?;
             section.clone().into_iter().map(|expr| scope.eval(&expr?)).collect()
         }
     }
@@ -382,7 +376,7 @@ impl Frame<'_> {
             ExternalKind::Memory => CoreItem::Memory(self.core_memories[at]),
             ExternalKind::Table => CoreItem::Table(self.core_tables[at]),
             ExternalKind::Global => CoreItem::Global(self.core_globals[at]),
-            ExternalKind::Tag => bail!("tags are not supported yet"),
+            ExternalKind::Tag => CoreItem::Tag(self.core_tags[at]),
         })
     }
 }

@@ -1,11 +1,11 @@
 //! What the index spaces of components hold while they are instantiated abstractly.
 
-use crate::ir::ResourceOp;
+use crate::ir::{ErrorContextOp, ResourceOp};
 use crate::parse::ComponentIndex;
 use indexmap::IndexMap;
 use mintage_environ::component::{CanonOptions, CoreCallee, InterfaceType, Lower};
 use mintage_environ::{
-    CoreInstanceId, DomainId, FuncKey, GlobalId, ImportId, MemoryId, ModuleId, ResourceId, SigId, TableId, Trap,
+    CoreInstanceId, DomainId, FuncKey, GlobalId, ImportId, MemoryId, ModuleId, ResourceId, SigId, TableId, TagId, Trap,
 };
 use std::rc::Rc;
 
@@ -52,6 +52,7 @@ pub(super) enum CoreItem {
     Memory(MemoryId),
     Table(TableId),
     Global(GlobalId),
+    Tag(TagId),
 }
 
 /// A core function: all are of the domain in which they are named, since core items never cross components.
@@ -89,6 +90,8 @@ pub(crate) enum Trampoline {
     },
     /// A canonical built-in on handles.
     Resource { op: ResourceOp, sig: SigId },
+    /// A canonical built-in on error contexts.
+    ErrorContext(ErrorContextOp),
     /// Something that is not supported yet; an error if it can be called.
     Unsupported {
         /// What it is.

@@ -12,16 +12,17 @@ mod items;
 mod types;
 
 pub(crate) use self::core::{InstanceState, SegmentState};
+pub(crate) use constants::Statics;
 pub(crate) use items::{Step, Trampoline};
 
-use crate::ir::{Const, Global, ImageData, ImageElems};
+use crate::ir::{Const, Global, ImageData, ImageElems, Tag};
 use crate::parse::{Capture, ComponentIndex, DefinitionKind, OuterRef, Parsed};
 use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexSet;
 use items::{CoreInstanceItem, CoreItem, Exports, FuncItem, Item};
 use mintage_environ::component::{ComponentInterface, CoreExport, CoreItem as InterfaceItem, Lift, Resource};
 use mintage_environ::layout::Shape;
-use mintage_environ::{CoreInstanceId, DomainId, GlobalId, IndexVec, LiftId, RefType, TableId, Tunables};
+use mintage_environ::{CoreInstanceId, DomainId, GlobalId, IndexVec, LiftId, RefType, TableId, TagId, Tunables};
 use std::collections::HashMap;
 use std::rc::Rc;
 use types::TypeScope;
@@ -39,8 +40,10 @@ pub(crate) struct Inlined<'a> {
     pub shape: Shape,
     pub tables: IndexVec<TableId, TableStart>,
     pub globals: IndexVec<GlobalId, Global>,
+    pub tags: IndexVec<TagId, Tag<'a>>,
     pub image_data: Vec<ImageData<'a>>,
     pub image_elems: Vec<ImageElems>,
+    pub statics: Statics,
     /// Run-time initializers.
     pub steps: Vec<Step>,
     /// What stands behind each `LowerImport` key, for now.
@@ -72,13 +75,16 @@ pub(crate) fn inline<'a>(parsed: &Parsed<'a>, tunables: &Tunables) -> Result<Inl
             shape: Shape::default(),
             tables: IndexVec::new(),
             globals: IndexVec::new(),
+            tags: IndexVec::new(),
             image_data: Vec::new(),
             image_elems: Vec::new(),
+            statics: Statics::default(),
             steps: Vec::new(),
             trampolines: IndexSet::new(),
             lifts: Vec::new(),
             interface: ComponentInterface {
                 signatures: parsed.signatures.clone(),
+                objects: parsed.objects.clone(),
                 ..ComponentInterface::default()
             },
         },
@@ -134,6 +140,7 @@ struct Frame<'p> {
     core_memories: Vec<mintage_environ::MemoryId>,
     core_tables: Vec<TableId>,
     core_globals: Vec<GlobalId>,
+    core_tags: Vec<TagId>,
     core_instances: Vec<CoreInstanceItem<'p>>,
     modules: Vec<Item<'p>>,
     components: Vec<Item<'p>>,
@@ -194,6 +201,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
             core_memories: Vec::new(),
             core_tables: Vec::new(),
             core_globals: Vec::new(),
+            core_tags: Vec::new(),
             core_instances: Vec::new(),
             modules: Vec::new(),
             components: Vec::new(),
@@ -326,11 +334,11 @@ impl<'p, 'a> Inliner<'p, 'a> {
             let module = &self.parsed.modules[state.core.module];
             for (&name, &(kind, index)) in &module.exports {
                 let item = match state.item(instance, &module.ir, kind, index) {
-                    Some(CoreItem::Func(func)) => InterfaceItem::Func(func.into(), state.core.domain),
-                    Some(CoreItem::Memory(id)) => InterfaceItem::Memory(id),
-                    Some(CoreItem::Table(id)) => InterfaceItem::Table(id),
-                    Some(CoreItem::Global(id)) => InterfaceItem::Global(id, self.out.shape.globals[id].ty),
-                    None => continue,
+                    CoreItem::Func(func) => InterfaceItem::Func(func.into(), state.core.domain),
+                    CoreItem::Memory(id) => InterfaceItem::Memory(id),
+                    CoreItem::Table(id) => InterfaceItem::Table(id),
+                    CoreItem::Global(id) => InterfaceItem::Global(id, self.out.shape.globals[id].ty),
+                    CoreItem::Tag(_) => continue,
                 };
                 self.out.interface.core_exports.push(CoreExport {
                     instance,
@@ -361,6 +369,7 @@ impl<'p> Frame<'p> {
             CoreItem::Memory(id) => self.core_memories.push(id),
             CoreItem::Table(id) => self.core_tables.push(id),
             CoreItem::Global(id) => self.core_globals.push(id),
+            CoreItem::Tag(id) => self.core_tags.push(id),
         }
     }
 

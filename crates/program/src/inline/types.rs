@@ -138,7 +138,7 @@ impl<'p> TypeScope<'p> {
         budget: &mut Budget,
     ) -> Result<InterfaceType> {
         match ty {
-            ComponentValType::Primitive(ty) => primitive(ty),
+            ComponentValType::Primitive(ty) => Ok(primitive(ty)),
             ComponentValType::Type(id) => self.defined(id, types, budget),
         }
     }
@@ -164,7 +164,7 @@ impl<'p> TypeScope<'p> {
         }
         budget.spend(1)?;
         let ty = match self.types.get(id).context(UNKNOWN)? {
-            ComponentDefinedType::Primitive(ty) => primitive(*ty)?,
+            ComponentDefinedType::Primitive(ty) => primitive(*ty),
             ComponentDefinedType::Record(record) => {
                 budget.spend(record.fields.len())?;
                 let fields = record
@@ -211,12 +211,11 @@ impl<'p> TypeScope<'p> {
             }
             ComponentDefinedType::Own(id) => InterfaceType::Own(self.resource(id.resource())?),
             ComponentDefinedType::Borrow(id) => InterfaceType::Borrow(self.resource(id.resource())?),
-            // What these are made of in memory, and what they are to the host (CanonicalABI.md, "Despecialization").
             ComponentDefinedType::Map { key, value, .. } => {
                 let (key, value) = (self.value(*key, types, budget)?, self.value(*value, types, budget)?);
-                let entry = types.intern_tuple([key, value].into());
-                types.intern_list(entry)
+                types.intern_map(key, value)
             }
+            // What it is made of in memory, and what it is to the host.
             ComponentDefinedType::FixedLengthList { element, length, .. } => {
                 budget.spend(*length as usize)?;
                 let element = self.value(*element, types, budget)?;
@@ -230,8 +229,8 @@ impl<'p> TypeScope<'p> {
     }
 }
 
-fn primitive(ty: PrimitiveValType) -> Result<InterfaceType> {
-    Ok(match ty {
+fn primitive(ty: PrimitiveValType) -> InterfaceType {
+    match ty {
         PrimitiveValType::Bool => InterfaceType::Bool,
         PrimitiveValType::S8 => InterfaceType::S8,
         PrimitiveValType::U8 => InterfaceType::U8,
@@ -245,6 +244,6 @@ fn primitive(ty: PrimitiveValType) -> Result<InterfaceType> {
         PrimitiveValType::F64 => InterfaceType::F64,
         PrimitiveValType::Char => InterfaceType::Char,
         PrimitiveValType::String => InterfaceType::String,
-        PrimitiveValType::ErrorContext => bail!("error contexts are not supported yet"),
-    })
+        PrimitiveValType::ErrorContext => InterfaceType::ErrorContext,
+    }
 }

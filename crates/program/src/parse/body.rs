@@ -212,7 +212,30 @@ macro_rules! note {
     ($c:expr, Throw $tag:ident) => {
         $c.uses.push(Use::Heap)
     };
+    ($c:expr, ArrayNewData $ty:ident $data:ident) => {
+        $c.uses.push(Use::Data($data))
+    };
+    ($c:expr, ArrayInitData $ty:ident $data:ident) => {
+        $c.uses.push(Use::Data($data))
+    };
+    ($c:expr, ArrayNewElem $ty:ident $element:ident) => {
+        $c.uses.push(Use::Element($element))
+    };
+    ($c:expr, ArrayInitElem $ty:ident $element:ident) => {
+        $c.uses.push(Use::Element($element))
+    };
+    ($c:expr, TryTable $table:ident) => {
+        $c.uses.push(Use::Heap)
+    };
     ($c:expr, $($other:tt)*) => {};
+}
+
+/// Notes what all operators of a proposal need.
+macro_rules! note_proposal {
+    ($c:expr, gc) => {
+        $c.uses.push(Use::Heap)
+    };
+    ($c:expr, $other:ident) => {};
 }
 
 macro_rules! visitor {
@@ -220,6 +243,7 @@ macro_rules! visitor {
         $(
             #[inline(always)]
             fn $visit(&mut self $($(, $arg: $ty)*)?) -> Self::Output {
+                note_proposal!(self.collector, $proposal);
                 note!(self.collector, $op $($($arg)*)?);
                 self.validator.$visit($($($arg),*)?)
             }

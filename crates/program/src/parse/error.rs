@@ -5,31 +5,9 @@ use wasmparser::WasmFeatures;
 /// Features that are not supported, with their usual name and the way to do without.
 const ADVICE: &[(WasmFeatures, &str, &str)] = &[
     (
-        WasmFeatures::RELAXED_SIMD,
-        "relaxed SIMD",
-        "compile without it (`-C target-feature=-relaxed-simd`, `-mno-relaxed-simd`)",
-    ),
-    (
-        WasmFeatures::THREADS,
-        "threads",
-        "compile without shared memory and atomics (`-C target-feature=-atomics`, no `-pthread`)",
-    ),
-    (
-        WasmFeatures::EXCEPTIONS,
-        "exceptions",
-        "compile without them (`panic = \"abort\"`, `-fno-exceptions`, no `setjmp`)",
-    ),
-    (
         WasmFeatures::LEGACY_EXCEPTIONS,
         "legacy exceptions",
-        "compile without them (`panic = \"abort\"`, `-fno-exceptions`)",
-    ),
-    (WasmFeatures::GC, "garbage collection", "compile for linear memory"),
-    (WasmFeatures::CUSTOM_PAGE_SIZES, "custom page sizes", "use 64 KiB pages"),
-    (
-        WasmFeatures::WIDE_ARITHMETIC,
-        "wide arithmetic",
-        "compile without it (`-C target-feature=-wide-arithmetic`)",
+        "compile for the final form of exceptions (`-mllvm -wasm-use-legacy-eh=false`) or without them",
     ),
     (WasmFeatures::STACK_SWITCHING, "stack switching", "compile without it"),
     (
@@ -42,7 +20,6 @@ const ADVICE: &[(WasmFeatures, &str, &str)] = &[
         "the threads of components",
         "use synchronous functions on one thread",
     ),
-    (WasmFeatures::CM_ERROR_CONTEXT, "error contexts", "use a string"),
     (
         WasmFeatures::CM_VALUES,
         "component values",
@@ -63,11 +40,21 @@ const SETTINGS: &[(WasmFeatures, &str)] = &[
     (WasmFeatures::MEMORY64, "Config::wasm_memory64"),
     (WasmFeatures::TAIL_CALL, "Config::wasm_tail_call"),
     (WasmFeatures::FUNCTION_REFERENCES, "Config::wasm_function_references"),
+    (WasmFeatures::GC, "Config::wasm_gc"),
+    (WasmFeatures::RELAXED_SIMD, "Config::wasm_relaxed_simd"),
+    (WasmFeatures::WIDE_ARITHMETIC, "Config::wasm_wide_arithmetic"),
+    (WasmFeatures::THREADS, "Config::wasm_threads"),
+    (WasmFeatures::CUSTOM_PAGE_SIZES, "Config::wasm_custom_page_sizes"),
+    (WasmFeatures::EXCEPTIONS, "Config::wasm_exceptions"),
     (WasmFeatures::CM_IMPLEMENTS, "Config::wasm_component_model_implements"),
     (WasmFeatures::CM_MAP, "Config::wasm_component_model_map"),
     (
         WasmFeatures::CM_FIXED_LENGTH_LISTS,
         "Config::wasm_component_model_fixed_length_lists",
+    ),
+    (
+        WasmFeatures::CM_ERROR_CONTEXT,
+        "Config::wasm_component_model_error_context",
     ),
 ];
 

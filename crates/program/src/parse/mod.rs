@@ -12,14 +12,14 @@ mod types;
 pub(crate) use body::Use;
 pub(crate) use component::{Capture, Component, ComponentIndex, DefinitionKind, OuterRef};
 pub(crate) use module::CoreModule;
-pub(crate) use types::val_type;
+pub(crate) use types::{heap_type, ref_type, val_type};
 
 use crate::wasm_features;
 use anyhow::{Result, bail, ensure};
 use body::Unvalidated;
 use component::ComponentBuilder;
 use error::wasm_error;
-use mintage_environ::{Features, IndexVec, ModuleId, Signatures};
+use mintage_environ::{Features, IndexVec, ModuleId, ObjectTypes, Signatures};
 use module::ModuleBuilder;
 use types::Numbers;
 use wasmparser::{Encoding, Parser, Payload, ValidPayload, Validator};
@@ -34,6 +34,8 @@ pub(crate) struct Parsed<'a> {
     pub modules: IndexVec<ModuleId, CoreModule<'a>>,
     /// The function types of all modules.
     pub signatures: Signatures,
+    /// The struct and array types of all modules.
+    pub objects: ObjectTypes,
 }
 
 /// Parses and validates a component.
@@ -62,6 +64,7 @@ pub(crate) fn parse(bytes: &[u8], features: Features) -> Result<Parsed<'_>> {
         root,
         modules,
         signatures: numbers.signatures,
+        objects: numbers.objects,
     })
 }
 

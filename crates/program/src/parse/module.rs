@@ -2,16 +2,21 @@
 
 use super::body::FuncFacts;
 use super::error::wasm_error;
-use super::types::{Numbers, ref_type, val_type};
+use super::types::Numbers;
 use crate::ir;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use indexmap::IndexMap;
-use mintage_environ::{FuncIndex, Index, IndexVec, RefType, TypeId, ValType};
+use mintage_environ::{FuncIndex, Index, IndexVec, SigId};
+use std::collections::HashMap;
 use wasmparser::types::{CoreTypeId, Types};
 use wasmparser::{
     ConstExpr, Data, Element, Export, ExternalKind, GlobalType, KnownCustom, MemoryType, Name, NameSectionReader,
-    Payload, Table, TableInit, TableType, TypeRef, UnpackedIndex,
+    Payload, Table, TableInit, TableType, TypeRef,
 };
+
+/// Why a module with a shared memory is refused. Components have no threads that could share it.
+const SHARED_MEMORY: &str = "a core module has a shared memory, which is not supported; compile without it \
+    (no `-pthread`, no `--shared-memory`; atomic operators may stay)";
 
 /// A valid core module.
 pub(crate) struct CoreModule<'a> {
@@ -28,6 +33,10 @@ pub(crate) struct CoreModule<'a> {
     pub start: Option<FuncIndex>,
     pub elements: Vec<Element<'a>>,
     pub data: Vec<Data<'a>>,
+    /// The module's own tags: the function type of each, whose parameters are what its exceptions carry.
+    pub tags: Vec<SigId>,
+    /// Names of tags, by index, as the name section gives them.
+    pub tag_names: HashMap<u32, &'a str>,
     /// What each function of its own refers to.
     pub facts: Vec<FuncFacts>,
 }
@@ -38,25 +47,6 @@ pub(crate) struct CoreImport<'a> {
     pub name: &'a str,
 }
 
-impl CoreModule<'_> {
-    /// A value type of one of its sections, or `None` when it is not supported.
-    pub fn val_type(&self, ty: wasmparser::ValType) -> Option<ValType> {
-        val_type(ty, |index| self.type_at(index))
-    }
-
-    /// A reference type of one of its sections, likewise.
-    pub fn ref_type(&self, ty: wasmparser::RefType) -> Option<RefType> {
-        ref_type(ty, |index| self.type_at(index))
-    }
-
-    fn type_at(&self, index: UnpackedIndex) -> Option<TypeId> {
-        match index {
-            UnpackedIndex::Module(index) => self.ir.types.get(index as usize).copied(),
-            UnpackedIndex::RecGroup(_) | UnpackedIndex::Id(_) => None,
-        }
-    }
-}
-
 /// A core module that is being read, and then one whose types have no numbers yet.
 pub(super) struct ModuleBuilder<'a> {
     pub ir: ir::Module<'a>,
@@ -65,6 +55,8 @@ pub(super) struct ModuleBuilder<'a> {
     pub types: Vec<CoreTypeId>,
     /// The index of each function's type.
     funcs: Vec<u32>,
+    /// The index of the type of each tag of its own.
+    tags: Vec<u32>,
 }
 
 #[derive(Default)]
@@ -77,6 +69,7 @@ struct CoreModuleParts<'a> {
     start: Option<FuncIndex>,
     elements: Vec<Element<'a>>,
     data: Vec<Data<'a>>,
+    tag_names: HashMap<u32, &'a str>,
 }
 
 impl<'a> ModuleBuilder<'a> {
@@ -94,6 +87,7 @@ impl<'a> ModuleBuilder<'a> {
             module: CoreModuleParts::default(),
             types: Vec::new(),
             funcs: Vec::new(),
+            tags: Vec::new(),
         }
     }
 
@@ -114,6 +108,8 @@ impl<'a> ModuleBuilder<'a> {
         self.ir.funcs = funcs
             .collect::<Option<_>>()
             .context("a function has no function type")?;
+        let tags = self.tags.iter().map(|&ty| self.ir.func_type(ty));
+        let tags = tags.collect::<Option<_>>().context("a tag has no function type")?;
         self.complete_names();
         let CoreModuleParts {
             imports,
@@ -124,6 +120,7 @@ impl<'a> ModuleBuilder<'a> {
             start,
             elements,
             data,
+            tag_names,
         } = self.module;
         Ok(CoreModule {
             ir: self.ir,
@@ -135,21 +132,30 @@ impl<'a> ModuleBuilder<'a> {
             start,
             elements,
             data,
+            tags,
+            tag_names,
             facts: Vec::new(),
         })
     }
 
     /// Takes over a section, which is valid.
     pub fn section(&mut self, payload: Payload<'a>) -> Result<()> {
-        self.read_section(payload).map_err(wasm_error)
+        match self.read_section(payload).map_err(wasm_error)? {
+            Some(unsupported) => bail!("{unsupported}"),
+            None => Ok(()),
+        }
     }
 
-    fn read_section(&mut self, payload: Payload<'a>) -> wasmparser::Result<()> {
+    /// Says what is not supported in the section, if anything is.
+    fn read_section(&mut self, payload: Payload<'a>) -> wasmparser::Result<Option<&'static str>> {
         let module = &mut self.module;
         match payload {
             Payload::ImportSection(section) => {
                 for import in section.into_imports() {
                     let import = import?;
+                    if let TypeRef::Memory(MemoryType { shared: true, .. }) = import.ty {
+                        return Ok(Some(SHARED_MEMORY));
+                    }
                     if let TypeRef::Func(ty) | TypeRef::FuncExact(ty) = import.ty {
                         self.ir.imported_funcs += 1;
                         self.funcs.push(ty);
@@ -175,7 +181,17 @@ impl<'a> ModuleBuilder<'a> {
                     module.tables.push((ty, init));
                 }
             }
-            Payload::MemorySection(section) => module.memories = section.into_iter().collect::<Result<_, _>>()?,
+            Payload::MemorySection(section) => {
+                module.memories = section.into_iter().collect::<Result<_, _>>()?;
+                if module.memories.iter().any(|memory| memory.shared) {
+                    return Ok(Some(SHARED_MEMORY));
+                }
+            }
+            Payload::TagSection(section) => {
+                for tag in section {
+                    self.tags.push(tag?.func_type_idx);
+                }
+            }
             Payload::GlobalSection(section) => {
                 for global in section {
                     let global = global?;
@@ -199,16 +215,19 @@ impl<'a> ModuleBuilder<'a> {
             // The validator knows the types.
             _ => {}
         }
-        Ok(())
+        Ok(None)
     }
 
-    /// Gives exported functions without a name that of their first export, and drops names of functions that do not exist.
+    /// Gives exported functions and tags without a name that of their first export, and drops names of functions that do not exist.
     fn complete_names(&mut self) {
         let functions = self.ir.funcs.len();
         let names = &mut self.ir.names;
         names.retain(|(func, _)| func.index() < functions);
         let named = names.len();
         for (&name, &(kind, index)) in &self.module.exports {
+            if kind == ExternalKind::Tag {
+                self.module.tag_names.entry(index).or_insert(name);
+            }
             let func = FuncIndex::from_u32(index);
             let is_named = names[..named].binary_search_by_key(&func, |&(func, _)| func).is_ok();
             if kind == ExternalKind::Func && !is_named {
@@ -229,6 +248,10 @@ impl<'a> ModuleBuilder<'a> {
                     self.ir.names = names
                         .map(|naming| (FuncIndex::from_u32(naming.index), naming.name))
                         .collect();
+                }
+                Ok(Name::Tag(names)) => {
+                    let names = names.into_iter().map_while(Result::ok);
+                    self.module.tag_names = names.map(|naming| (naming.index, naming.name)).collect();
                 }
                 Ok(_) => {}
                 Err(_) => return,

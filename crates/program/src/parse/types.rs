@@ -4,7 +4,10 @@
 //! is left is to number them so that the subtypes of each type are a range behind it.
 
 use anyhow::{Context, Result, bail, ensure};
-use mintage_environ::{HeapType, RefType, SigId, Signature, Signatures, TypeId, ValType};
+use mintage_environ::{
+    HeapType, ObjectType, ObjectTypeId, ObjectTypes, RefType, SigId, Signature, Signatures, StorageType, TypeId,
+    ValType,
+};
 use std::collections::HashMap;
 use wasmparser::types::{CoreTypeId, TypesRef};
 use wasmparser::{AbstractHeapType, CompositeInnerType, FuncType, SubType, UnpackedIndex};
@@ -15,6 +18,8 @@ pub(super) struct Numbers {
     types: Vec<(CoreTypeId, TypeId)>,
     /// The function types.
     pub signatures: Signatures,
+    /// The struct and array types.
+    pub objects: ObjectTypes,
 }
 
 impl Numbers {
@@ -23,29 +28,19 @@ impl Numbers {
         ids.sort_unstable();
         ids.dedup();
         let forest = Forest::new(types, &ids)?;
-        let number = |(at, &id): (usize, &CoreTypeId)| {
-            let number = forest.numbers[forest.equal[at]];
-            (id, TypeId::Func(SigId::from_u32(number)))
-        };
+        let number = |(at, &id): (usize, &CoreTypeId)| (id, forest.numbers[forest.equal[at]]);
         let mut numbers = Numbers {
             types: ids.iter().enumerate().map(number).collect(),
             signatures: Signatures::default(),
+            objects: ObjectTypes::default(),
         };
         for at in forest.in_order() {
-            let sub_type = forest.types[at];
-            let CompositeInnerType::Func(ty) = &sub_type.composite_type.inner else {
-                bail!("a struct or array type is not supported yet")
-            };
-            let signature = numbers
-                .signature(ty)
-                .context("a function type uses a value type that is not supported yet")?;
-            let sig = match is_plain(types, ids[at], sub_type) {
-                true => numbers.signatures.intern(signature),
-                false => numbers.signatures.declare(signature, forest.sizes[at] - 1),
-            };
+            let is_plain = is_plain(types, ids[at], forest.types[at]);
+            let number = numbers.declare(forest.types[at], is_plain, forest.sizes[at] - 1)?;
             ensure!(
-                sig.as_u32() == forest.numbers[at],
-                "a function type has two numbers (a bug in Mintage)"
+                number == forest.numbers[at],
+                "a type has the numbers {number:?} and {:?} (a bug in Mintage)",
+                forest.numbers[at]
             );
         }
         Ok(numbers)
@@ -57,18 +52,55 @@ impl Numbers {
         Some(self.types[at].1)
     }
 
+    /// Adds the type with the next number of its kind.
+    fn declare(&mut self, ty: &SubType, is_plain: bool, subtypes: u32) -> Result<TypeId> {
+        Ok(match &ty.composite_type.inner {
+            CompositeInnerType::Func(ty) => {
+                let signature = self.signature(ty);
+                let signature = signature.context("a function type uses a value type that is not supported yet")?;
+                TypeId::Func(match is_plain {
+                    true => self.signatures.intern(signature),
+                    false => self.signatures.declare(signature, subtypes),
+                })
+            }
+            CompositeInnerType::Struct(ty) => {
+                let fields = ty.fields.iter().map(|field| self.storage_type(field.element_type));
+                let fields = fields.collect::<Option<Vec<_>>>();
+                let fields = fields.context("a struct type uses a field type that is not supported yet")?;
+                TypeId::Object(self.objects.declare(ObjectType::structure(&fields, subtypes)?))
+            }
+            CompositeInnerType::Array(ty) => {
+                let element = self.storage_type(ty.0.element_type);
+                let element = element.context("an array type uses an element type that is not supported yet")?;
+                TypeId::Object(self.objects.declare(ObjectType::array(element, subtypes)))
+            }
+            CompositeInnerType::Cont(_) => bail!("continuation types are not supported yet"),
+        })
+    }
+
     fn signature(&self, ty: &FuncType) -> Option<Signature> {
-        let resolve = |index| match index {
-            UnpackedIndex::Id(id) => self.get(id),
-            UnpackedIndex::Module(_) | UnpackedIndex::RecGroup(_) => None,
-        };
         let convert = |types: &[wasmparser::ValType]| {
-            let types = types.iter().map(|&ty| val_type(ty, resolve));
+            let types = types.iter().map(|&ty| self.val_type(ty));
             types.collect::<Option<Box<[_]>>>()
         };
         Some(Signature {
             params: convert(ty.params())?,
             results: convert(ty.results())?,
+        })
+    }
+
+    fn storage_type(&self, ty: wasmparser::StorageType) -> Option<StorageType> {
+        Some(match ty {
+            wasmparser::StorageType::I8 => StorageType::I8,
+            wasmparser::StorageType::I16 => StorageType::I16,
+            wasmparser::StorageType::Val(ty) => StorageType::Val(self.val_type(ty)?),
+        })
+    }
+
+    fn val_type(&self, ty: wasmparser::ValType) -> Option<ValType> {
+        val_type(ty, |index| match index {
+            UnpackedIndex::Id(id) => self.get(id),
+            UnpackedIndex::Module(_) | UnpackedIndex::RecGroup(_) => None,
         })
     }
 }
@@ -83,7 +115,7 @@ struct Forest<'t> {
     /// How many types the tree below each type has, itself included.
     sizes: Vec<u32>,
     /// The numbers: a walk over the trees, each type before its subtypes.
-    numbers: Vec<u32>,
+    numbers: Vec<TypeId>,
 }
 
 impl<'t> Forest<'t> {
@@ -92,7 +124,7 @@ impl<'t> Forest<'t> {
             types: Vec::with_capacity(ids.len()),
             equal: Vec::with_capacity(ids.len()),
             sizes: vec![1; ids.len()],
-            numbers: vec![0; ids.len()],
+            numbers: Vec::with_capacity(ids.len()),
         };
         let mut supertypes = Vec::with_capacity(ids.len());
         let mut plain: HashMap<&FuncType, usize> = HashMap::new();
@@ -115,21 +147,36 @@ impl<'t> Forest<'t> {
                 forest.sizes[supertype] += forest.sizes[at];
             }
         }
-        // The first number that is free, for a tree of its own and among the subtypes of each type.
-        let mut free = 0;
-        let mut free_below = vec![0; ids.len()];
-        for (at, supertype) in supertypes.iter().enumerate() {
-            if forest.equal[at] == at {
-                let next = match *supertype {
-                    Some(supertype) => &mut free_below[supertype],
-                    None => &mut free,
-                };
-                forest.numbers[at] = *next;
-                *next += forest.sizes[at];
-                free_below[at] = forest.numbers[at] + 1;
-            }
-        }
+        forest.number(&supertypes);
         Ok(forest)
+    }
+
+    fn number(&mut self, supertypes: &[Option<usize>]) {
+        let is_struct = |ty: &&&SubType| matches!(ty.composite_type.inner, CompositeInnerType::Struct(_));
+        // The first numbers that are free, for trees of their own and among the subtypes of each type.
+        let (mut functions, mut structs, mut arrays) = (0, 0, self.types.iter().filter(is_struct).count() as u32);
+        let mut free_below = vec![0; self.types.len()];
+        for (at, supertype) in supertypes.iter().enumerate() {
+            let inner = &self.types[at].composite_type.inner;
+            let free = match (*supertype, inner) {
+                (Some(supertype), _) => &mut free_below[supertype],
+                (None, CompositeInnerType::Struct(_)) => &mut structs,
+                (None, CompositeInnerType::Array(_)) => &mut arrays,
+                (None, CompositeInnerType::Func(_) | CompositeInnerType::Cont(_)) => &mut functions,
+            };
+            let number = *free;
+            // Where types are kept apart that are equal, only the first of them takes a number.
+            if self.equal[at] == at {
+                *free += self.sizes[at];
+                free_below[at] = number + 1;
+            }
+            self.numbers.push(match inner {
+                CompositeInnerType::Struct(_) | CompositeInnerType::Array(_) => {
+                    TypeId::Object(ObjectTypeId::from_u32(number))
+                }
+                CompositeInnerType::Func(_) | CompositeInnerType::Cont(_) => TypeId::Func(SigId::from_u32(number)),
+            });
+        }
     }
 
     /// The types, each once, in order of their numbers.
@@ -165,7 +212,18 @@ pub(crate) fn ref_type(
     ty: wasmparser::RefType,
     resolve: impl FnOnce(UnpackedIndex) -> Option<TypeId>,
 ) -> Option<RefType> {
-    let heap = match ty.heap_type() {
+    Some(RefType {
+        nullable: ty.is_nullable(),
+        heap: heap_type(ty.heap_type(), resolve)?,
+    })
+}
+
+/// What a reference refers to, or `None` when it is not supported.
+pub(crate) fn heap_type(
+    ty: wasmparser::HeapType,
+    resolve: impl FnOnce(UnpackedIndex) -> Option<TypeId>,
+) -> Option<HeapType> {
+    Some(match ty {
         wasmparser::HeapType::Concrete(index) => HeapType::Concrete(resolve(index)?),
         wasmparser::HeapType::Abstract { shared: false, ty } => match ty {
             AbstractHeapType::Func => HeapType::Func,
@@ -183,9 +241,5 @@ pub(crate) fn ref_type(
             AbstractHeapType::Cont | AbstractHeapType::NoCont => return None,
         },
         wasmparser::HeapType::Abstract { shared: true, .. } | wasmparser::HeapType::Exact(_) => return None,
-    };
-    Some(RefType {
-        nullable: ty.is_nullable(),
-        heap,
     })
 }

@@ -26,7 +26,7 @@
 ;; domain0: main mem0
 ;; mem0: domain0 1.. pages
 ;; table0: domain0 10..20 entries mutable
-;; table1: domain0 5.. entries
+;; table1: domain0 5.. entries of externref
 ;; core0: module0 (m) in domain0, memories mem0, tables table0 table1, data - data0 -, elems elem0 - -
 ;; data0: 3 bytes
 ;; elem0: [core[0]:f0, core[0]:f1]

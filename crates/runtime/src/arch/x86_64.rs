@@ -93,6 +93,66 @@ pub unsafe extern "C" fn raise(ctx: *mut u8, code: u32) -> ! {
     )
 }
 
+/// Where machine code goes on after an exception: read by [`throw`].
+#[repr(C)]
+pub struct Landing {
+    /// The instruction.
+    pub pc: usize,
+    /// The stack pointer.
+    pub sp: usize,
+    /// The frame pointer.
+    pub fp: usize,
+    /// What the instruction finds in the first register of results.
+    pub value: u64,
+}
+
+impl Landing {
+    /// The place at which an ended call goes on.
+    ///
+    /// # Safety
+    ///
+    /// [`enter`] wrote the entry.
+    pub unsafe fn at_entry(entry: *const Entry) -> Landing {
+        // SAFETY: as the caller promises.
+        let &Entry { sp, pc } = unsafe { &*entry };
+        Landing {
+            pc,
+            sp,
+            fp: 0,
+            value: 1,
+        }
+    }
+}
+
+const _: () = {
+    assert!(offset_of!(Landing, pc) == 0 && offset_of!(Landing, sp) == 8);
+    assert!(offset_of!(Landing, fp) == 16 && offset_of!(Landing, value) == 24);
+};
+
+/// The throw stub, which machine code calls to throw `exception`, an object of `domain`: hands its caller's pc and frame
+/// pointer to [`on_throw`](crate::unwind::on_throw), which gives the place to go on at.
+///
+/// # Safety
+///
+/// Called by machine code, with the `ctx` of the running instance.
+#[unsafe(naked)]
+pub unsafe extern "C" fn throw(ctx: *mut u8, domain: u32, exception: u64) -> ! {
+    naked_asm!(
+        "mov rcx, [rsp]",
+        "mov r8, rbp",
+        "push rbp",
+        "mov rbp, rsp",
+        "call {on_throw}",
+        "mov rsp, [rax + 8]",
+        "mov rbp, [rax + 16]",
+        "mov rcx, [rax]",
+        "mov rax, [rax + 24]",
+        "cld",
+        "jmp rcx",
+        on_throw = sym crate::unwind::on_throw,
+    )
+}
+
 /// The return address and the next outer frame pointer, from the frame that `fp` points to.
 ///
 /// # Safety

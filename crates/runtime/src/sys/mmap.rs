@@ -5,15 +5,47 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 use std::ffi::c_void;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::ptr::{self, NonNull};
+use std::sync::OnceLock;
 
 /// The size of the host's pages in bytes.
 pub fn page_size() -> usize {
     rustix::param::page_size()
+}
+
+/// How many mappings the system lets the process have.
+pub fn max_mappings() -> usize {
+    static MAX: OnceLock<usize> = OnceLock::new();
+    *MAX.get_or_init(|| {
+        let setting = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok();
+        // What Linux has unless it is set otherwise.
+        setting.and_then(|text| text.trim().parse().ok()).unwrap_or(65530)
+    })
+}
+
+/// What limits the process's address space and mappings, for errors.
+pub fn describe_limits() -> String {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::As).current;
+    let space = match limit {
+        Some(bytes) => format!(
+            "the process's limit of address space is {} MiB (`ulimit -v`)",
+            bytes >> 20
+        ),
+        None => "the process's address space has no limit of its own".to_owned(),
+    };
+    let mappings = std::fs::read("/proc/self/maps").map(|maps| maps.iter().filter(|&&byte| byte == b'\n').count());
+    match mappings {
+        Ok(count) => format!(
+            "{space}; it has {count} of the {} mappings that `vm.max_map_count` allows",
+            max_mappings()
+        ),
+        Err(_) => format!("{space}; `vm.max_map_count` allows {} mappings", max_mappings()),
+    }
 }
 
 /// An owned range of address space, unmapped on drop.
@@ -77,21 +109,33 @@ impl FileMapping {
         unsafe { Self::map(file.into(), usize::try_from(len)?) }.with_context(what)
     }
 
-    /// Maps a copy of `bytes`: of an anonymous file that nobody can write any more, or, where the system gives none, of
-    /// anonymous memory.
-    pub fn copy_of(bytes: &[u8]) -> Result<FileMapping> {
-        ensure!(!bytes.is_empty(), "the artifact is empty");
-        match Self::sealed_file(bytes) {
+    /// Maps `len` bytes, more than 0, that hold the given parts at their offsets and are zero elsewhere: of an anonymous file
+    /// that nobody can write any more, or, where the system gives none or `memfd` is false, of anonymous memory.
+    ///
+    /// # Errors
+    ///
+    /// When a part does not fit, or the system gives no memory.
+    pub fn of_parts(len: usize, parts: &[(usize, &[u8])], memfd: bool) -> Result<FileMapping> {
+        ensure!(
+            parts
+                .iter()
+                .all(|(start, part)| *start <= len && part.len() <= len - start),
+            "a part does not fit {len} bytes"
+        );
+        if memfd && let Ok(file) = Self::sealed_file(len, parts) {
             // SAFETY: the file is sealed against writing.
-            Ok(file) => unsafe { Self::map(file, bytes.len()) }.context("cannot map the artifact's copy"),
-            Err(_) => Self::anonymous_copy(bytes).context("cannot get memory for the artifact's copy"),
+            return unsafe { Self::map(file, len) }.context("cannot map a file in memory");
         }
+        Self::anonymous_copy(len, parts).with_context(|| format!("cannot get {len} bytes of memory"))
     }
 
-    fn sealed_file(bytes: &[u8]) -> io::Result<OwnedFd> {
+    fn sealed_file(len: usize, parts: &[(usize, &[u8])]) -> io::Result<OwnedFd> {
         let fd = rustix::fs::memfd_create("mintage", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
-        let mut file = File::from(fd);
-        file.write_all(bytes)?;
+        let file = File::from(fd);
+        file.set_len(len as u64)?;
+        for &(start, part) in parts {
+            file.write_all_at(part, start as u64)?;
+        }
         let fd = OwnedFd::from(file);
         rustix::fs::fcntl_add_seals(
             &fd,
@@ -100,10 +144,9 @@ impl FileMapping {
         Ok(fd)
     }
 
-    /// The copy in anonymous memory, where [`copy_of`](Self::copy_of) finds that there are no anonymous files.
-    pub fn anonymous_copy(bytes: &[u8]) -> io::Result<FileMapping> {
+    /// The parts, which fit, in anonymous memory.
+    fn anonymous_copy(len: usize, parts: &[(usize, &[u8])]) -> io::Result<FileMapping> {
         // The system rounds up to whole pages, here and when it unmaps; what is seen is exactly the bytes.
-        let len = bytes.len();
         // SAFETY: a new mapping at a place of the system's choice touches nothing that exists.
         let base = unsafe {
             rustix::mm::mmap_anonymous(
@@ -114,8 +157,11 @@ impl FileMapping {
             )?
         };
         let region = Region::from_mmap(base, len);
-        // SAFETY: the region is at least as long as the bytes, writable, and nobody else has it.
-        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), region.base.as_ptr(), bytes.len()) };
+        for &(start, part) in parts {
+            let target = region.at(start, part.len())?;
+            // SAFETY: the part fits the region, which is writable, and which nobody else has.
+            unsafe { ptr::copy_nonoverlapping(part.as_ptr(), target.cast(), part.len()) };
+        }
         // SAFETY: the region is our own; it is not written from here on.
         unsafe { rustix::mm::mprotect(base, len, MprotectFlags::READ)? };
         Ok(FileMapping { region, file: None })
@@ -258,14 +304,20 @@ mod tests {
         line.unwrap().split(' ').nth(1).unwrap().to_owned()
     }
 
+    /// In a file and in anonymous memory.
+    fn both(len: usize, parts: &[(usize, &[u8])]) -> [FileMapping; 2] {
+        [true, false].map(|memfd| {
+            let mapping = FileMapping::of_parts(len, parts, memfd).unwrap();
+            assert_eq!(mapping.file().is_some(), memfd);
+            mapping
+        })
+    }
+
     #[test]
     fn copies_are_read_only_until_made_executable() {
         let bytes: Vec<u8> = (0..3 * page_size()).map(|i| (i % 251) as u8).collect();
-        for copy in [
-            FileMapping::copy_of(&bytes).unwrap(),
-            FileMapping::anonymous_copy(&bytes).unwrap(),
-        ] {
-            assert_eq!(&copy.as_ref()[..bytes.len()], bytes);
+        for copy in both(bytes.len(), &[(0, &bytes)]) {
+            assert_eq!(copy.as_ref(), bytes);
             copy.make_executable(page_size()..2 * page_size()).unwrap();
             let start = copy.as_ref().as_ptr();
             assert_eq!(permissions(start), "r--p");
@@ -276,25 +328,20 @@ mod tests {
     }
 
     #[test]
-    fn copies_are_as_long_as_the_bytes() {
-        for copy in [
-            FileMapping::copy_of(b"bytes").unwrap(),
-            FileMapping::anonymous_copy(b"bytes").unwrap(),
-        ] {
-            assert_eq!(copy.as_ref(), b"bytes");
+    fn parts_are_at_their_offsets() {
+        for copy in both(9, &[(1, b"ab"), (7, b"cd")]) {
+            assert_eq!(copy.as_ref(), b"\0ab\0\0\0\0cd");
         }
+        assert!(FileMapping::of_parts(9, &[(8, b"ab")], false).is_err());
+        assert!(FileMapping::of_parts(9, &[(10, b"")], true).is_err());
     }
 
     #[test]
     fn a_copy_in_a_file_cannot_be_written() {
-        let copy = FileMapping::copy_of(b"bytes").unwrap();
-        let mut file = File::from(
-            copy.file()
-                .expect("this system has anonymous files")
-                .try_clone_to_owned()
-                .unwrap(),
-        );
-        assert!(file.write_all(b"other").is_err());
+        let copy = FileMapping::of_parts(5, &[(0, b"bytes")], true).unwrap();
+        let file = copy.file().expect("this system has anonymous files");
+        let file = File::from(file.try_clone_to_owned().unwrap());
+        assert!(file.write_all_at(b"other", 0).is_err());
     }
 
     #[test]
@@ -303,7 +350,7 @@ mod tests {
         let reservation = Reservation::new(4 * page).unwrap();
         assert_eq!(permissions(reservation.base().as_ptr()), "---p");
         reservation.make_accessible(page, 2 * page).unwrap();
-        let file = FileMapping::copy_of(&vec![7; page]).unwrap();
+        let file = FileMapping::of_parts(page, &[(0, &vec![7; page])], true).unwrap();
         // SAFETY: nobody uses the page, and the file is sealed.
         unsafe { reservation.map_file(2 * page, file.file().unwrap(), 0, page).unwrap() };
         // SAFETY: the two pages are accessible, and the test alone has them.

@@ -123,7 +123,7 @@ mod tests {
             return;
         };
         let page = page_size();
-        let file = FileMapping::copy_of(&vec![7; 600 * page]).unwrap();
+        let file = FileMapping::of_parts(600 * page, &[(0, &vec![7; 600 * page])], true).unwrap();
         let reservation = Reservation::new(1200 * page).unwrap();
         reservation.make_accessible(0, 1200 * page).unwrap();
         // SAFETY: nobody uses the pages, and the file is sealed.

@@ -6,8 +6,8 @@ use mintage_compile::NoProgress;
 use mintage_environ::component::{CoreCallee, CoreItem};
 use mintage_environ::{DomainId, MemoryId, TableId, Trap, Tunables};
 use mintage_runtime::{
-    Code, HostCall, HostFunc, HostTable, Instance, InstanceHandle, Limits, LoadCheck, Stopped, TrapReport, call,
-    run_initializers,
+    Code, HostCall, HostFunc, HostTable, Instance, InstanceHandle, Limits, LoadCheck, Pool, PoolConfig, Stopped,
+    TrapReport, call, run_initializers,
 };
 use std::ptr;
 use std::sync::Arc;
@@ -35,9 +35,14 @@ pub fn load(artifact: &[u8]) -> Arc<Code> {
     )
 }
 
+/// A pool with default settings.
+pub fn pool() -> Arc<Pool> {
+    Pool::new(&PoolConfig::default())
+}
+
 pub fn load_with(artifact: &[u8], check: &LoadCheck) -> Arc<Code> {
     // SAFETY: the compiler made it.
-    unsafe { Code::from_bytes(artifact, check) }.unwrap_or_else(|error| panic!("{error:?}"))
+    unsafe { Code::from_bytes(artifact, check, &pool()) }.unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 /// A component of one core module with the given fields.

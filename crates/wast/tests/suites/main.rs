@@ -6,3 +6,4 @@ mod core;
 mod damaged;
 mod generated;
 mod matrix;
+mod settings;

@@ -16,18 +16,26 @@ pub enum Bounds {
 
 /// The engine of a cell of the matrix.
 pub fn engine(opt_level: OptLevel, bounds: Bounds) -> Engine {
+    Engine::new(&config(opt_level, bounds)).unwrap()
+}
+
+/// The settings of a cell of the matrix.
+pub fn config(opt_level: OptLevel, bounds: Bounds) -> Config {
     let mut config = Config::new();
     config
         .core_exports(true)
         .opt_level(opt_level)
+        .wasm_custom_page_sizes(true)
+        .wasm_gc(true)
         .wasm_component_model_implements(true);
     config
         .wasm_component_model_map(true)
+        .wasm_component_model_error_context(true)
         .wasm_component_model_fixed_length_lists(true);
     if let Bounds::Explicit = bounds {
         config.memory_reservation(256 << 20).memory_guard_size(0);
     }
-    Engine::new(&config).unwrap()
+    config
 }
 
 /// Runs scripts and demands that all is well and that `at_least` so many assertions hold: scripts must not get lost.

@@ -7,11 +7,11 @@ use types::{F32X4, F64X2, I8X16, I16X8, I32X4, I64X2};
 use wasmparser::Operator;
 
 /// Half of the lanes of a vector, widened.
-type Widen = fn(FuncInstBuilder<'_, '_>, Value) -> Value;
+pub(super) type Widen = fn(FuncInstBuilder<'_, '_>, Value) -> Value;
 
-const LOW_S: Widen = |ins, a| ins.swiden_low(a);
+pub(super) const LOW_S: Widen = |ins, a| ins.swiden_low(a);
 const LOW_U: Widen = |ins, a| ins.uwiden_low(a);
-const HIGH_S: Widen = |ins, a| ins.swiden_high(a);
+pub(super) const HIGH_S: Widen = |ins, a| ins.swiden_high(a);
 const HIGH_U: Widen = |ins, a| ins.uwiden_high(a);
 
 impl<'a> Translator<'a, '_> {
@@ -107,7 +107,7 @@ impl<'a> Translator<'a, '_> {
         self.push_lanes(products);
     }
 
-    fn products(&mut self, first: Value, second: Value, half: Widen) -> Value {
+    pub(super) fn products(&mut self, first: Value, second: Value, half: Widen) -> Value {
         let first = half(self.ins(), first);
         let second = half(self.ins(), second);
         self.ins().imul(first, second)
@@ -132,7 +132,7 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// Two doubles to 32-bit integers, and zeros behind them. The code generator knows only the two steps together.
-    fn truncate_doubles(
+    pub(super) fn truncate_doubles(
         &mut self,
         truncate: impl FnOnce(FuncInstBuilder<'_, '_>, Value) -> Value,
         narrow: impl FnOnce(FuncInstBuilder<'_, '_>, Value, Value) -> Value,

@@ -46,13 +46,13 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// The second operand's lane where it is less, else the first's, which includes NaNs and zeros of either sign.
-    fn pseudo_minimum(&mut self, lanes: Type) {
+    pub(super) fn pseudo_minimum(&mut self, lanes: Type) {
         let (first, second) = self.pop2_lanes(lanes);
         self.choose_less(lanes, [second, first], [second, first]);
     }
 
     /// The second operand's lane where the first's is less, else the first's.
-    fn pseudo_maximum(&mut self, lanes: Type) {
+    pub(super) fn pseudo_maximum(&mut self, lanes: Type) {
         let (first, second) = self.pop2_lanes(lanes);
         self.choose_less(lanes, [first, second], [second, first]);
     }

@@ -1,4 +1,4 @@
-//! Fixed-width SIMD: operators on `v128`, by family.
+//! SIMD: operators on `v128`, by family.
 //!
 //! A vector has no lanes until an operator gives it some. On the operand stack, in locals and in globals it is always
 //! [`VECTOR`]; an operator takes its operands as the lanes that it needs and puts its result back as `VECTOR`. The casts in
@@ -13,6 +13,7 @@
 //! | `integer` | arithmetic on integer lanes |
 //! | `float` | arithmetic on float lanes |
 //! | `convert` | between lane types and widths |
+//! | `relaxed` | those of relaxed SIMD |
 
 mod bitwise;
 mod compare;
@@ -21,8 +22,10 @@ mod float;
 mod integer;
 mod lanes;
 mod memory;
+mod relaxed;
 
 use super::Translator;
+use anyhow::Result;
 use cranelift_codegen::ir::{ConstantData, Endianness, InstBuilder, MemFlagsData, Type, Value, types};
 use cranelift_frontend::FuncInstBuilder;
 use wasmparser::Operator;
@@ -34,19 +37,20 @@ const VECTOR: Type = types::I8X16;
 const LANE_ORDER: MemFlagsData = MemFlagsData::new().with_endianness(Endianness::Little);
 
 impl<'a> Translator<'a, '_> {
-    pub(super) fn simd_operator(&mut self, operator: &Operator<'a>) -> bool {
+    pub(super) fn simd_operator(&mut self, operator: &Operator<'a>) -> Result<bool> {
         if let Operator::V128Const { value } = operator {
             let value = self.vector_constant(u128::from(*value));
             self.push(value);
-            return true;
+            return Ok(true);
         }
-        self.vector_access_operator(operator)
+        Ok(self.vector_access_operator(operator)
             || self.lane_operator(operator)
             || self.bitwise_operator(operator)
             || self.vector_comparison_operator(operator)
             || self.vector_integer_operator(operator)
             || self.vector_float_operator(operator)
             || self.vector_conversion_operator(operator)
+            || self.relaxed_operator(operator)?)
     }
 
     /// A vector that is known here; its bits stand behind the function's code.

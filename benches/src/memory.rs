@@ -1,0 +1,56 @@
+//! What this process takes, as the operating system counts it.
+
+use anyhow::{Context, Result};
+
+/// Memory of this process, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Memory {
+    /// Address space, accessible or not.
+    pub address_space: u64,
+    /// Pages in memory; a page that several mappings share counts for each.
+    pub resident: u64,
+}
+
+impl Memory {
+    /// What it takes now.
+    pub fn now() -> Result<Self> {
+        let path = "/proc/self/status";
+        let status = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+        Self::parse(&status).with_context(|| format!("{path} does not tell the size of this process"))
+    }
+
+    fn parse(status: &str) -> Option<Self> {
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+            let kibibytes: u64 = line.trim().strip_suffix(" kB")?.parse().ok()?;
+            Some(kibibytes * 1024)
+        };
+        Some(Self {
+            address_space: field("VmSize:")?,
+            resident: field("VmRSS:")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields_are_found() {
+        let status = "Name:\tcompare\nVmPeak:\t  900 kB\nVmSize:\t  800 kB\nVmRSS:\t   70 kB\n";
+        let memory = Memory {
+            address_space: 800 << 10,
+            resident: 70 << 10,
+        };
+        assert_eq!(Memory::parse(status), Some(memory));
+        assert_eq!(Memory::parse("Name:\tcompare\n"), None);
+    }
+
+    #[test]
+    fn this_process_takes_some() -> Result<()> {
+        let now = Memory::now()?;
+        assert!(now.resident > 0 && now.address_space > now.resident);
+        Ok(())
+    }
+}

@@ -1,0 +1,173 @@
+//! Where exceptions are caught: for each call during which some are, by its return address, the handlers.
+//!
+//! ```text
+//! core end: u32 | sites: u32 | handlers: u32
+//! return offset: [u32; sites]                                   ascending
+//! { frame size: u32, end of its handlers: u32 } [sites]         a site's handlers start where those of the one before end
+//! { type: u32, offset: u32 } [handlers]                         the first that fits counts
+//! ```
+//!
+//! All offsets are from the start of the text. Functions of core modules lie in front of the core end, and all others, adapters
+//! and trampolines, behind it: exceptions do not pass those. A handler of type [`ANY`] takes every exception.
+
+use super::word;
+use anyhow::{Context, Result};
+
+/// The type of a handler that takes every exception.
+const ANY: u32 = u32::MAX;
+/// Words in front of the return offsets.
+const HEAD: usize = 3;
+
+/// A call during which exceptions are caught.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CatchSite {
+    /// The return address.
+    pub return_offset: u32,
+    /// The frame pointer less the stack pointer, where a handler starts.
+    pub frame_size: u32,
+    /// The type of exceptions that is caught, `None` for all, and where its handler is.
+    pub handlers: Vec<(Option<u32>, u32)>,
+}
+
+/// Where a caught exception goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Catch {
+    /// The handler's first instruction.
+    pub offset: u32,
+    /// The frame pointer less the stack pointer there.
+    pub frame_size: u32,
+}
+
+/// The table of `sites`, in order of their return addresses.
+///
+/// # Errors
+///
+/// When there are 2^32 handlers or more.
+pub fn encode(core_end: u32, sites: &[CatchSite]) -> Result<Vec<u8>> {
+    debug_assert!(
+        sites.is_sorted_by(|a, b| a.return_offset < b.return_offset),
+        "sites are sorted"
+    );
+    let handlers = sites.iter().map(|site| site.handlers.len()).sum::<usize>();
+    let handlers = u32::try_from(handlers).context("there are 2^32 exception handlers or more")?;
+    let mut words = vec![core_end, sites.len() as u32, handlers];
+    words.extend(sites.iter().map(|site| site.return_offset));
+    let mut end = 0;
+    for site in sites {
+        end += site.handlers.len() as u32;
+        words.extend([site.frame_size, end]);
+    }
+    for &(ty, offset) in sites.iter().flat_map(|site| &site.handlers) {
+        words.extend([ty.unwrap_or(ANY), offset]);
+    }
+    Ok(words.into_iter().flat_map(u32::to_le_bytes).collect())
+}
+
+/// The table, in place.
+#[derive(Clone, Copy)]
+pub struct Unwind<'a> {
+    core_end: u32,
+    sites: usize,
+    bytes: &'a [u8],
+}
+
+impl<'a> Unwind<'a> {
+    /// The table in `bytes`, or `None` when these are not as many as it claims to take. The cost does not depend on its size.
+    pub fn new(bytes: &'a [u8]) -> Option<Self> {
+        let (sites, handlers) = (word(bytes, 1)? as usize, word(bytes, 2)? as usize);
+        let words = sites
+            .checked_mul(3)?
+            .checked_add(handlers.checked_mul(2)?)?
+            .checked_add(HEAD)?;
+        let core_end = word(bytes, 0)?;
+        (words.checked_mul(4)? == bytes.len()).then_some(Self { core_end, sites, bytes })
+    }
+
+    /// Whether a return address is in a function of a core module.
+    pub fn is_core(&self, return_offset: u32) -> bool {
+        return_offset < self.core_end
+    }
+
+    /// Where an exception of type `ty` goes on that comes out of the call that returns to `return_offset`, if it is caught there.
+    pub fn find(&self, return_offset: u32, ty: u32) -> Option<Catch> {
+        let word = |index| word(self.bytes, index);
+        let (mut first, mut last) = (0, self.sites);
+        while first < last {
+            let middle = first.midpoint(last);
+            match word(HEAD + middle)? < return_offset {
+                true => first = middle + 1,
+                false => last = middle,
+            }
+        }
+        if first == self.sites || word(HEAD + first)? != return_offset {
+            return None;
+        }
+        let site = HEAD + self.sites + 2 * first;
+        let start = if first == 0 { 0 } else { word(site - 1)? };
+        let handlers = HEAD + 3 * self.sites;
+        for handler in start..word(site + 1)? {
+            let handler = handlers.checked_add(2 * handler as usize)?;
+            let caught = word(handler)?;
+            if caught == ty || caught == ANY {
+                return Some(Catch {
+                    offset: word(handler + 1)?,
+                    frame_size: word(site)?,
+                });
+            }
+        }
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::collection::{btree_map, vec};
+    use proptest::prelude::*;
+
+    fn sites() -> impl Strategy<Value = Vec<CatchSite>> {
+        let handlers = vec((proptest::option::of(0u32..4), any::<u32>()), 0..5);
+        btree_map(0u32..100, (any::<u32>(), handlers), 0..30).prop_map(|sites| {
+            let site = |(return_offset, (frame_size, handlers))| CatchSite {
+                return_offset,
+                frame_size,
+                handlers,
+            };
+            sites.into_iter().map(site).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn lookups_agree_with_the_list(sites in sites(), core_end: u32) {
+            let bytes = encode(core_end, &sites).unwrap();
+            let table = Unwind::new(&bytes).unwrap();
+            for return_offset in 0..101 {
+                let site = sites.iter().find(|site| site.return_offset == return_offset);
+                for ty in 0..5 {
+                    let expected = site.and_then(|site| {
+                        let fits = |&&(caught, _): &&(Option<u32>, u32)| caught.is_none_or(|caught| caught == ty);
+                        let &(_, offset) = site.handlers.iter().find(fits)?;
+                        Some(Catch { offset, frame_size: site.frame_size })
+                    });
+                    prop_assert_eq!(table.find(return_offset, ty), expected);
+                }
+                prop_assert_eq!(table.is_core(return_offset), return_offset < core_end);
+            }
+            prop_assert!(Unwind::new(&bytes[..bytes.len() - 1]).is_none());
+        }
+
+        #[test]
+        fn any_bytes_are_harmless(words in vec(any::<u32>(), 0..40), counts in [0u32..6, 0u32..6], ty in 0u32..4) {
+            let mut words = words;
+            if words.len() >= HEAD {
+                words[1..HEAD].copy_from_slice(&counts);
+                words.resize(HEAD + 3 * counts[0] as usize + 2 * counts[1] as usize, 1);
+            }
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            if let Some(table) = Unwind::new(&bytes) {
+                words.iter().for_each(|&word| _ = table.find(word, ty));
+            }
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Structs, and 31-bit integers.
+
+use super::heap::Field;
+use super::state::trap_code;
+use super::{Translator, Values};
+use crate::abi;
+use anyhow::Result;
+use cranelift_codegen::ir::{InstBuilder, Value, types};
+use mintage_environ::{ObjectKind, ObjectTypeId, Reference, StorageType, Trap, ValType, objects};
+use wasmparser::Operator;
+
+impl<'a> Translator<'a, '_> {
+    pub(super) fn struct_operator(&mut self, operator: &Operator<'a>) -> Result<bool> {
+        match *operator {
+            Operator::StructNew { struct_type_index } => self.struct_new(struct_type_index)?,
+            Operator::StructNewDefault { struct_type_index } => self.struct_new_default(struct_type_index)?,
+            Operator::StructGet {
+                struct_type_index,
+                field_index,
+            }
+            | Operator::StructGetU {
+                struct_type_index,
+                field_index,
+            } => self.struct_get(struct_type_index, field_index, false)?,
+            Operator::StructGetS {
+                struct_type_index,
+                field_index,
+            } => self.struct_get(struct_type_index, field_index, true)?,
+            Operator::StructSet {
+                struct_type_index,
+                field_index,
+            } => self.struct_set(struct_type_index, field_index)?,
+            Operator::RefI31 => {
+                let value = self.pop();
+                let shifted = self.ins().ishl_imm_u(value, 1);
+                let tagged = self.ins().bor_imm_u(shifted, i64::from(Reference::I31_TAG));
+                let reference = self.ins().uextend(abi::REFERENCE, tagged);
+                self.push(reference);
+            }
+            Operator::I31GetS => {
+                let word = self.pop_i31();
+                let value = self.ins().sshr_imm_u(word, 1);
+                self.push(value);
+            }
+            Operator::I31GetU => {
+                let word = self.pop_i31();
+                let value = self.ins().ushr_imm_u(word, 1);
+                self.push(value);
+            }
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn fields(&self, ty: ObjectTypeId) -> &'a [(StorageType, u32)] {
+        match &self.input.program.interface.objects[ty].kind {
+            ObjectKind::Struct(fields) => fields,
+            ObjectKind::Array(_) => unreachable!("validated code takes no array type for a struct type"),
+        }
+    }
+
+    fn struct_new(&mut self, type_index: u32) -> Result<()> {
+        let ty = self.object_type(type_index);
+        let count = self.fields(ty).len();
+        self.charge(count);
+        let values = Values::from_slice(self.top(count));
+        self.new_struct(ty, &values)?;
+        let object = self.pop();
+        self.stack.truncate(self.stack.len() - count);
+        self.push(object);
+        Ok(())
+    }
+
+    fn struct_new_default(&mut self, type_index: u32) -> Result<()> {
+        let ty = self.object_type(type_index);
+        let fields = self.fields(ty).iter();
+        let values: Values = fields.map(|(storage, _)| self.zero(storage.unpacked())).collect();
+        self.new_struct(ty, &values)
+    }
+
+    /// Pushes a new struct with fields of these values.
+    fn new_struct(&mut self, ty: ObjectTypeId, values: &[Value]) -> Result<()> {
+        let size = self.input.program.interface.objects[ty].layout.size;
+        let size = self.iconst(types::I64, i64::from(size));
+        let object = self.allocate(objects::header(ty), size)?;
+        for (&value, &(storage, offset)) in values.iter().zip(self.fields(ty)) {
+            self.store_new_field(object, offset, storage.stored(), value)?;
+        }
+        self.push(object);
+        Ok(())
+    }
+
+    /// Zero, or null.
+    pub(super) fn zero(&mut self, ty: ValType) -> Value {
+        match ty {
+            ValType::F32 => self.ins().f32const(0.0),
+            ValType::F64 => self.ins().f64const(0.0),
+            ValType::V128 => self.vector_constant(0),
+            ValType::I32 | ValType::I64 | ValType::Ref(_) => self.iconst(abi::clif_type(ty), 0),
+        }
+    }
+
+    fn struct_get(&mut self, type_index: u32, field: u32, signed: bool) -> Result<()> {
+        let (storage, offset) = self.fields(self.object_type(type_index))[field as usize];
+        let object = self.pop();
+        let flags = self.checked_flags(object, u64::from(offset + storage.stored().size));
+        let place: Field = self.field(object, offset)?;
+        let value = self.load_field(place, flags, storage, signed);
+        self.push(value);
+        Ok(())
+    }
+
+    fn struct_set(&mut self, type_index: u32, field: u32) -> Result<()> {
+        let (storage, offset) = self.fields(self.object_type(type_index))[field as usize];
+        let (object, value) = self.pop2();
+        let flags = self.checked_flags(object, u64::from(offset + storage.stored().size));
+        let place = self.field(object, offset)?;
+        self.store_field(place, flags, storage.stored(), value);
+        Ok(())
+    }
+
+    /// The low half of the reference to a 31-bit integer on top of the operand stack; traps when it is null.
+    fn pop_i31(&mut self) -> Value {
+        let reference = self.pop();
+        self.ins().trapz(reference, trap_code(Trap::NullReference));
+        self.ins().ireduce(types::I32, reference)
+    }
+}

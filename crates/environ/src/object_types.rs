@@ -1,0 +1,245 @@
+//! Struct and array types and their numbers.
+
+use crate::objects::{ObjectLayout, Stored};
+use crate::{IndexVec, ObjectTypeId, ValType};
+use anyhow::Result;
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// What a field or element holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum StorageType {
+    /// The low 8 bits of an `i32`.
+    I8,
+    /// The low 16 bits of an `i32`.
+    I16,
+    /// A value.
+    Val(ValType),
+}
+
+impl StorageType {
+    /// How it is kept.
+    pub fn stored(self) -> Stored {
+        let packed = |size| Stored { size, traced: false };
+        match self {
+            StorageType::I8 => packed(1),
+            StorageType::I16 => packed(2),
+            StorageType::Val(ty) => Stored::of(ty),
+        }
+    }
+
+    /// The type of the operand that it is read to and written from.
+    pub const fn unpacked(self) -> ValType {
+        match self {
+            StorageType::I8 | StorageType::I16 => ValType::I32,
+            StorageType::Val(ty) => ty,
+        }
+    }
+}
+
+impl fmt::Display for StorageType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            StorageType::I8 => f.write_str("i8"),
+            StorageType::I16 => f.write_str("i16"),
+            StorageType::Val(ty) => ty.fmt(f),
+        }
+    }
+}
+
+/// What the objects of a type are made of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ObjectKind {
+    /// A struct: what each field holds, and its offset. Since fields keep their order, those of a supertype are at the same
+    /// offsets in its subtypes.
+    Struct(Box<[(StorageType, u32)]>),
+    /// An array: what each element holds.
+    Array(StorageType),
+}
+
+/// A struct or array type.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectType {
+    /// What its objects are made of.
+    pub kind: ObjectKind,
+    /// Their bytes.
+    pub layout: ObjectLayout,
+    /// How many proper subtypes it has; their numbers follow its own.
+    pub subtypes: u32,
+}
+
+impl ObjectType {
+    /// A struct type.
+    ///
+    /// # Errors
+    ///
+    /// When an object has more than 4 GiB.
+    pub fn structure(fields: &[StorageType], subtypes: u32) -> Result<ObjectType> {
+        let (layout, offsets) = ObjectLayout::of_fields(fields.iter().map(|field| field.stored()))?;
+        Ok(ObjectType {
+            kind: ObjectKind::Struct(fields.iter().copied().zip(offsets).collect()),
+            layout,
+            subtypes,
+        })
+    }
+
+    /// An array type.
+    pub fn array(element: StorageType, subtypes: u32) -> ObjectType {
+        ObjectType {
+            kind: ObjectKind::Array(element),
+            layout: ObjectLayout::of_elements(element.stored()),
+            subtypes,
+        }
+    }
+}
+
+/// All struct and array types of a program: structs first, each type before its subtypes, so that the subtypes of each
+/// type, all structs, and all arrays are ranges.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectTypes(IndexVec<ObjectTypeId, ObjectType>);
+
+/// Types whose numbers follow each other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ObjectTypeRange {
+    /// The first number.
+    pub first: u32,
+    /// How many there are.
+    pub count: u32,
+}
+
+impl ObjectTypeRange {
+    /// Whether `id` is one of them.
+    pub const fn contains(self, id: ObjectTypeId) -> bool {
+        id.as_u32().wrapping_sub(self.first) < self.count
+    }
+}
+
+impl ObjectTypes {
+    /// Adds a type; a struct type before all array types.
+    pub fn declare(&mut self, ty: ObjectType) -> ObjectTypeId {
+        self.0.push(ty)
+    }
+
+    /// The type with this number, or `None` for a number that was never given out.
+    pub fn get(&self, id: ObjectTypeId) -> Option<&ObjectType> {
+        self.0.get(id)
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// All types in order of their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (ObjectTypeId, &ObjectType)> {
+        self.0.iter()
+    }
+
+    /// A type and its subtypes.
+    pub fn range(&self, id: ObjectTypeId) -> ObjectTypeRange {
+        ObjectTypeRange {
+            first: id.as_u32(),
+            count: self.0[id].subtypes + 1,
+        }
+    }
+
+    /// Whether `id` is `other` or a subtype of it.
+    pub fn is_subtype(&self, id: ObjectTypeId, other: ObjectTypeId) -> bool {
+        id.as_u32().wrapping_sub(other.as_u32()) <= self.0[other].subtypes
+    }
+
+    /// All structs.
+    pub fn structs(&self) -> ObjectTypeRange {
+        let is_struct = |ty: &ObjectType| matches!(ty.kind, ObjectKind::Struct(_));
+        ObjectTypeRange {
+            first: 0,
+            count: self.0.as_slice().partition_point(is_struct) as u32,
+        }
+    }
+
+    /// All arrays.
+    pub fn arrays(&self) -> ObjectTypeRange {
+        let first = self.structs().count;
+        ObjectTypeRange {
+            first,
+            count: self.0.len() as u32 - first,
+        }
+    }
+}
+
+impl std::ops::Index<ObjectTypeId> for ObjectTypes {
+    type Output = ObjectType;
+
+    fn index(&self, id: ObjectTypeId) -> &ObjectType {
+        &self.0[id]
+    }
+}
+
+impl fmt::Display for ObjectType {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            ObjectKind::Struct(fields) => {
+                f.write_str("struct")?;
+                for (storage, offset) in fields {
+                    write!(f, " {storage} at {offset}")?;
+                }
+                write!(f, ", {} bytes", self.layout.size)
+            }
+            ObjectKind::Array(element) => write!(f, "array of {element}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::RefType;
+
+    #[test]
+    fn fields_of_a_supertype_keep_their_places() {
+        let types = [
+            StorageType::I8,
+            StorageType::Val(ValType::Ref(RefType::FUNC)),
+            StorageType::I16,
+            StorageType::Val(ValType::Ref(RefType::EXTERN)),
+            StorageType::Val(ValType::V128),
+            StorageType::I8,
+        ];
+        let fields = |count: usize| match ObjectType::structure(&types[..count], 0).unwrap().kind {
+            ObjectKind::Struct(fields) => fields,
+            ObjectKind::Array(_) => unreachable!("a struct was asked for"),
+        };
+        let all = fields(types.len());
+        assert_eq!(
+            all.iter().map(|field| field.1).collect::<Vec<_>>(),
+            [4, 8, 16, 20, 24, 40]
+        );
+        for count in 0..types.len() {
+            assert_eq!(fields(count)[..], all[..count]);
+        }
+    }
+
+    #[test]
+    fn subtypes_structs_and_arrays_are_ranges() {
+        let mut types = ObjectTypes::default();
+        let structure = |subtypes| ObjectType::structure(&[], subtypes).unwrap();
+        let base = types.declare(structure(2));
+        let sub = types.declare(structure(1));
+        let subsub = types.declare(structure(0));
+        let other = types.declare(structure(0));
+        let array = types.declare(ObjectType::array(StorageType::I8, 0));
+        let all = [base, sub, subsub, other, array];
+        let subtypes = |of: ObjectTypeId| all.map(|id| types.is_subtype(id, of));
+        assert_eq!(subtypes(base), [true, true, true, false, false]);
+        assert_eq!(subtypes(sub), [false, true, true, false, false]);
+        assert_eq!(subtypes(array), [false, false, false, false, true]);
+        assert_eq!(types.range(sub), ObjectTypeRange { first: 1, count: 2 });
+        assert_eq!(types.structs(), ObjectTypeRange { first: 0, count: 4 });
+        assert_eq!(types.arrays(), ObjectTypeRange { first: 4, count: 1 });
+    }
+}

@@ -1,0 +1,141 @@
+//! How objects stand in an object heap: structs, arrays and exceptions.
+//!
+//! ```text
+//! struct, exception:  [ header: u32 | fields, each at its natural alignment, up to 8 ... ]
+//! array:              [ header: u32 | length: u32 | elements ... ]
+//! ```
+//!
+//! The header is the number of the object's type, shifted left by one. A reference to an object takes 4 bytes in a field, as
+//! do all references that the collector follows or might; a reference to a function is a whole
+//! [`FuncEntry`](crate::FuncEntry).
+
+use crate::layout::HeapLayout;
+use crate::{ObjectTypeId, ValType};
+use anyhow::{Context, Result};
+use serde::{Deserialize, Serialize};
+
+/// Bytes of the header, which is what objects start with.
+pub const HEADER_SIZE: u32 = 4;
+/// Where the length of an array stands.
+pub const LENGTH_OFFSET: u32 = 4;
+/// Where the elements of an array start.
+pub const ELEMENTS_OFFSET: u32 = 8;
+
+/// The header of an object of type `ty`. The lowest bit is the collector's.
+pub const fn header(ty: ObjectTypeId) -> u32 {
+    ty.as_u32() << 1
+}
+
+/// How a field or element is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stored {
+    /// Its bytes: 1, 2, 4, 8 or 16.
+    pub size: u32,
+    /// Whether it is a reference that the collector follows.
+    pub traced: bool,
+}
+
+impl Stored {
+    /// How a value of type `ty` is kept.
+    pub fn of(ty: ValType) -> Stored {
+        let traced = ty.is_traced();
+        Stored {
+            size: if traced { 4 } else { ty.size() },
+            traced,
+        }
+    }
+}
+
+/// What the collector needs to know of a type of objects.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ObjectLayout {
+    /// Bytes of an object, a multiple of [`HeapLayout::ALIGN`]; of an array, without its elements.
+    pub size: u32,
+    /// Offsets of the fields that the collector follows, ascending.
+    pub traced: Box<[u32]>,
+    /// The elements, when it is an array.
+    pub elements: Option<Stored>,
+}
+
+impl ObjectLayout {
+    /// The layout of a struct or exception with `fields`, and their offsets.
+    ///
+    /// # Errors
+    ///
+    /// When it has more than 4 GiB.
+    pub fn of_fields(fields: impl IntoIterator<Item = Stored>) -> Result<(ObjectLayout, Box<[u32]>)> {
+        let (mut size, mut offsets, mut traced) = (Some(HEADER_SIZE), Vec::new(), Vec::new());
+        for field in fields {
+            let align = field.size.min(HeapLayout::ALIGN as u32);
+            let offset = size.and_then(|size| size.checked_next_multiple_of(align));
+            let offset = offset.context("an object has more than 4 GiB")?;
+            offsets.push(offset);
+            if field.traced {
+                traced.push(offset);
+            }
+            size = offset.checked_add(field.size);
+        }
+        let size = size.and_then(|size| size.checked_next_multiple_of(HeapLayout::ALIGN as u32));
+        let layout = ObjectLayout {
+            size: size.context("an object has more than 4 GiB")?,
+            traced: traced.into(),
+            elements: None,
+        };
+        Ok((layout, offsets.into()))
+    }
+
+    /// The layout of an array of `elements`.
+    pub fn of_elements(elements: Stored) -> ObjectLayout {
+        ObjectLayout {
+            size: ELEMENTS_OFFSET,
+            traced: Box::default(),
+            elements: Some(elements),
+        }
+    }
+
+    /// Bytes of an object of this type, of `length` elements if it is an array.
+    pub fn size_of(&self, length: u32) -> u64 {
+        let elements = self
+            .elements
+            .map_or(0, |element| u64::from(element.size) * u64::from(length));
+        (u64::from(self.size) + elements).next_multiple_of(HeapLayout::ALIGN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{HeapType, RefType};
+
+    #[test]
+    fn fields_are_aligned_and_traced_ones_are_listed() {
+        let exn = ValType::Ref(RefType {
+            nullable: true,
+            heap: HeapType::Exn,
+        });
+        let types = [
+            ValType::I32,
+            exn,
+            ValType::F64,
+            exn,
+            ValType::V128,
+            ValType::Ref(RefType::FUNC),
+            ValType::I32,
+        ];
+        let (layout, offsets) = ObjectLayout::of_fields(types.map(Stored::of)).unwrap();
+        assert_eq!(*offsets, [4, 8, 16, 24, 32, 48, 56]);
+        assert_eq!((layout.size, &*layout.traced), (64, &[8, 24][..]));
+        assert_eq!(layout.size_of(0), 64);
+    }
+
+    #[test]
+    fn arrays_of_any_length_have_a_size() {
+        let bytes = ObjectLayout::of_elements(Stored { size: 1, traced: false });
+        assert_eq!((bytes.size_of(0), bytes.size_of(1), bytes.size_of(9)), (8, 16, 24));
+        let vectors = ObjectLayout::of_elements(Stored {
+            size: 16,
+            traced: false,
+        });
+        assert_eq!(vectors.size_of(u32::MAX), 8 + 16 * u64::from(u32::MAX));
+    }
+}

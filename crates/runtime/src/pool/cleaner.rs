@@ -1,0 +1,101 @@
+//! [`Cleaner`]: the thread that resets slabs in the background.
+
+use super::{Dirty, Shelf, lock};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
+
+/// The most slabs that wait. Each holds memory that its instance took, so when the thread falls behind, those who drop instances
+/// reset the slabs themselves.
+const MAX_WAITING: usize = 64;
+
+/// A thread that resets slabs; ends with the pool.
+pub struct Cleaner {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+struct Shared {
+    queue: Mutex<Queue>,
+    wake: Condvar,
+}
+
+struct Queue {
+    /// With room for [`MAX_WAITING`], so that adding one allocates nothing.
+    waiting: VecDeque<Dirty>,
+    ended: bool,
+}
+
+impl Cleaner {
+    /// Starts the thread, if the system gives one.
+    pub fn start() -> Option<Cleaner> {
+        let shared = Arc::new(Shared {
+            queue: Mutex::new(Queue {
+                waiting: VecDeque::with_capacity(MAX_WAITING),
+                ended: false,
+            }),
+            wake: Condvar::new(),
+        });
+        let own = shared.clone();
+        let builder = thread::Builder::new().name("mintage-reset".into());
+        let thread = builder.spawn(move || own.run()).ok()?;
+        Some(Cleaner {
+            shared,
+            thread: Some(thread),
+        })
+    }
+
+    /// Leaves a slab to the thread, or gives it back when too many wait.
+    pub fn put(&self, dirty: Dirty) -> Option<Dirty> {
+        let mut queue = lock(&self.shared.queue);
+        if queue.waiting.len() >= MAX_WAITING {
+            return Some(dirty);
+        }
+        queue.waiting.push_back(dirty);
+        // Waking is a system call.
+        drop(queue);
+        self.shared.wake.notify_one();
+        None
+    }
+
+    /// Takes a slab of this shelf back, the last one, since the thread works from the other end.
+    pub fn take(&self, shelf: &Shelf) -> Option<Dirty> {
+        let mut queue = lock(&self.shared.queue);
+        let found = queue
+            .waiting
+            .iter()
+            .rposition(|dirty| std::ptr::eq(&*dirty.shelf, shelf))?;
+        queue.waiting.remove(found)
+    }
+}
+
+impl Shared {
+    fn run(&self) {
+        let mut queue = lock(&self.queue);
+        loop {
+            match queue.waiting.pop_front() {
+                Some(dirty) => {
+                    drop(queue);
+                    dirty.clean();
+                    queue = lock(&self.queue);
+                }
+                None if queue.ended => return,
+                None => queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner),
+            }
+        }
+    }
+}
+
+impl Drop for Cleaner {
+    fn drop(&mut self) {
+        lock(&self.shared.queue).ended = true;
+        self.shared.wake.notify_one();
+        if let Some(thread) = self.thread.take()
+            // The thread itself drops the pool when the slab that it resets is the last that knows the pool.
+            && thread.thread().id() != thread::current().id()
+        {
+            // A panic there ends nothing but the thread.
+            let _ = thread.join();
+        }
+    }
+}

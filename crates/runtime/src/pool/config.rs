@@ -1,0 +1,109 @@
+//! [`PoolConfig`]: how much the pool of an engine may take.
+
+/// How many slots for instances an engine has, and what idle ones keep. A slot is the address space of one instance with its
+/// mappings; when the instance is dropped, the slot is made as it was and kept for the next instance of the same component.
+#[derive(Clone, Debug)]
+pub struct PoolConfig {
+    pub(crate) total_component_instances: usize,
+    pub(crate) total_address_space: u64,
+    pub(crate) max_unused_warm_slots: usize,
+    pub(crate) keep_resident: usize,
+    pub(crate) total_keep_resident: usize,
+    pub(crate) background_reset: bool,
+    pub(crate) pagemap_scan: bool,
+    pub(crate) memfd: bool,
+    pub(crate) keep_started: bool,
+}
+
+impl Default for PoolConfig {
+    fn default() -> Self {
+        Self {
+            // As many as fit the 65,530 mappings that Linux gives a process by default, at six for a small component.
+            total_component_instances: 10_000,
+            // Half of the 47 bits that a process has: the rest is the host's.
+            total_address_space: 1 << 46,
+            max_unused_warm_slots: 64,
+            // 256 pages: a request writes about a hundred.
+            keep_resident: 1 << 20,
+            total_keep_resident: 256 << 20,
+            background_reset: false,
+            pagemap_scan: true,
+            memfd: true,
+            keep_started: true,
+        }
+    }
+}
+
+impl PoolConfig {
+    /// The default settings.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Slots of all components together, and so the most instances at a time; default: 10,000. When all are in use, the next
+    /// instance is an error. Idle slots are given back when another component needs them, those of the component that was
+    /// used least recently first.
+    ///
+    /// No component can take all: when less than a quarter of the slots or of the address space is left, a component that has
+    /// more than its share (the whole divided by the number of components that the engine has loaded) gets no more of them.
+    pub fn total_component_instances(&mut self, slots: u32) -> &mut Self {
+        self.total_component_instances = slots as usize;
+        self
+    }
+
+    /// Bytes of address space that all slots may take, accessible or not; default: 64 TiB, half of what a process has.
+    /// A memory takes 6 GiB unless `Config::memory_reservation` says otherwise.
+    pub fn total_address_space(&mut self, bytes: u64) -> &mut Self {
+        self.total_address_space = bytes;
+        self
+    }
+
+    /// Idle slots that are kept for each component; default: 64. With 0, each instance gets new mappings.
+    pub fn max_unused_warm_slots(&mut self, slots: u32) -> &mut Self {
+        self.max_unused_warm_slots = slots as usize;
+        self
+    }
+
+    /// Bytes that a slot keeps in memory when its instance is dropped; default: 1 MiB. So many of the bytes that the instance
+    /// wrote, in memories, tables and elsewhere, are put back to what they were by copying, which saves the next instance a
+    /// page fault each. The rest is given back to the system.
+    pub fn keep_resident(&mut self, bytes: usize) -> &mut Self {
+        self.keep_resident = bytes;
+        self
+    }
+
+    /// Bytes that all slots together keep in memory this way; default: 256 MiB.
+    pub fn total_keep_resident(&mut self, bytes: usize) -> &mut Self {
+        self.total_keep_resident = bytes;
+        self
+    }
+
+    /// Whether a thread of the engine resets slots, rather than the thread that drops an instance; default: no. It starts with
+    /// the first instance that is dropped. Where it falls behind, dropping threads help.
+    pub fn background_reset(&mut self, enable: bool) -> &mut Self {
+        self.background_reset = enable;
+        self
+    }
+
+    /// Whether the system is asked which pages were written, if it can tell; default: yes. For tests of the other way.
+    #[doc(hidden)]
+    pub fn pagemap_scan(&mut self, enable: bool) -> &mut Self {
+        self.pagemap_scan = enable;
+        self
+    }
+
+    /// Whether artifacts and images from memory are files in memory, if the system gives any; default: yes. For tests of the
+    /// other way.
+    #[doc(hidden)]
+    pub fn memfd(&mut self, enable: bool) -> &mut Self {
+        self.memfd = enable;
+        self
+    }
+
+    /// Whether the state after start functions is kept where that is exact; default: yes. For tests that compare.
+    #[doc(hidden)]
+    pub fn keep_started(&mut self, enable: bool) -> &mut Self {
+        self.keep_started = enable;
+        self
+    }
+}

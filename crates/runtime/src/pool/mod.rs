@@ -1,0 +1,544 @@
+//! [`Pool`]: what all slabs of an engine may take together.
+//!
+//! ```text
+//! Pool     one per engine       counts slabs, finds idle ones to give back             mod.rs
+//! Shelf    one per component    its idle slabs                                          shelf.rs
+//! Cleaner  one per pool         the thread that resets slabs, if that is wished         cleaner.rs
+//! ```
+//!
+//! A slab counts from when it is mapped until it is unmapped ([`Claim`]), in use or idle: taking an idle one and putting it back
+//! touches nothing that other components use. Only whoever maps a slab, which takes system calls anyway, comes to the pool,
+//! and where a limit is reached there, it unmaps an idle slab of the component that was used least recently.
+//!
+//! Architecture invariant: no lock is held across a system call. Slabs are unmapped, and memory for lists is allocated, before
+//! or after.
+
+mod cleaner;
+mod config;
+mod shelf;
+
+pub use config::PoolConfig;
+pub use shelf::Shelf;
+
+use crate::slab::Slab;
+use crate::sys::{self, pagemap::Pagemap};
+use anyhow::{Error, anyhow};
+use cleaner::Cleaner;
+use std::cmp::Reverse;
+use std::mem;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+
+/// Locks a mutex whose data is whole whenever it is unlocked, also after a panic.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What the slabs of an engine's components share.
+pub struct Pool {
+    config: PoolConfig,
+    counts: Mutex<Counts>,
+    /// The shelves of all components. The list is replaced rather than changed, so that it can be walked without the lock.
+    shelves: Mutex<Arc<[Weak<Shelf>]>>,
+    /// Bytes that slabs keep in memory.
+    resident: AtomicUsize,
+    /// Counts slabs that were mapped. Shelves that were used since the last one are all equally warm.
+    clock: AtomicU64,
+    /// Made when first needed; none where the system gives no thread.
+    cleaner: OnceLock<Option<Cleaner>>,
+}
+
+/// What is mapped.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    /// Components that are loaded.
+    components: usize,
+    slabs: usize,
+    address_space: u64,
+    mappings: usize,
+}
+
+/// What one component has mapped. Changed under the lock of the pool's counts.
+#[derive(Default)]
+struct Usage {
+    slabs: AtomicUsize,
+    address_space: AtomicU64,
+}
+
+/// The limit that the next slab would exceed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Limit {
+    Slots,
+    AddressSpace,
+    /// The component's share of either.
+    Share,
+    /// No limit that anybody set: from here on idle slabs are given back rather than more mappings taken.
+    Mappings,
+}
+
+impl Counts {
+    /// Checks that a component which has `slabs` of `address_space` bytes together may have another of `more` bytes.
+    fn admit(
+        &self,
+        config: &PoolConfig,
+        slabs: usize,
+        address_space: u64,
+        more: u64,
+        mappings: usize,
+    ) -> Option<Limit> {
+        let (total_slabs, total_space) = (config.total_component_instances, config.total_address_space);
+        let space = self.address_space.saturating_add(more);
+        let scarce = self.slabs + 1 > total_slabs - total_slabs / 4 || space > total_space - total_space / 4;
+        let beyond_share = slabs + 1 > total_slabs / self.components.max(1)
+            || address_space.saturating_add(more) > total_space / self.components.max(1) as u64;
+        if self.slabs + 1 > total_slabs {
+            Some(Limit::Slots)
+        } else if space > total_space {
+            Some(Limit::AddressSpace)
+        } else if self.components > 1 && slabs > 0 && scarce && beyond_share {
+            Some(Limit::Share)
+        } else if self.mappings + mappings > sys::mmap::max_mappings() / 2 {
+            Some(Limit::Mappings)
+        } else {
+            None
+        }
+    }
+}
+
+impl Pool {
+    /// A pool without slabs.
+    pub fn new(config: &PoolConfig) -> Arc<Pool> {
+        Arc::new(Pool {
+            config: config.clone(),
+            counts: Mutex::default(),
+            shelves: Mutex::new(Arc::new([])),
+            resident: AtomicUsize::new(0),
+            clock: AtomicU64::new(0),
+            cleaner: OnceLock::new(),
+        })
+    }
+
+    pub(crate) fn config(&self) -> &PoolConfig {
+        &self.config
+    }
+
+    /// The way to learn which pages were written, where there is one and it is not switched off.
+    pub(crate) fn pagemap(&self) -> Option<&'static Pagemap> {
+        Pagemap::get().filter(|_| self.config.pagemap_scan)
+    }
+
+    /// Adds a component, and forgets those that are gone.
+    fn register(&self, shelf: &Arc<Shelf>) {
+        let mut current = lock(&self.shelves).clone();
+        loop {
+            let alive = current.iter().filter(|shelf| shelf.strong_count() > 0).cloned();
+            let next: Arc<[_]> = alive.chain([Arc::downgrade(shelf)]).collect();
+            let mut shelves = lock(&self.shelves);
+            if Arc::ptr_eq(&shelves, &current) {
+                let old = mem::replace(&mut *shelves, next);
+                drop(shelves);
+                drop(old);
+                break;
+            }
+            let newer = shelves.clone();
+            drop(shelves);
+            current = newer;
+        }
+        lock(&self.counts).components += 1;
+    }
+
+    fn unregister(&self) {
+        lock(&self.counts).components -= 1;
+    }
+
+    /// Counts another slab of a component, which takes so many bytes of address space and about so many mappings. Gives
+    /// back idle slabs of other components for it.
+    ///
+    /// # Errors
+    ///
+    /// When a limit is reached by slabs that are all in use; names the limit.
+    fn claim(self: &Arc<Self>, shelf: &Shelf, address_space: u64, mappings: usize) -> Result<Claim, Error> {
+        self.clock.fetch_add(1, Ordering::Relaxed);
+        let usage = shelf.usage();
+        loop {
+            let limit = {
+                let mut counts = lock(&self.counts);
+                let slabs = usage.slabs.load(Ordering::Relaxed);
+                let space = usage.address_space.load(Ordering::Relaxed);
+                let limit = counts.admit(&self.config, slabs, space, address_space, mappings);
+                if limit.is_none() {
+                    return Ok(self.grant(&mut counts, usage, address_space, mappings));
+                }
+                limit
+            };
+            if self.evict(|other| !std::ptr::eq(other, shelf)) {
+                continue;
+            }
+            match limit {
+                Some(Limit::Mappings) | None => {
+                    let mut counts = lock(&self.counts);
+                    return Ok(self.grant(&mut counts, usage, address_space, mappings));
+                }
+                Some(limit) => return Err(self.exceeded(limit, shelf, address_space)),
+            }
+        }
+    }
+
+    fn grant(self: &Arc<Self>, counts: &mut Counts, usage: &Arc<Usage>, address_space: u64, mappings: usize) -> Claim {
+        counts.slabs += 1;
+        counts.address_space += address_space;
+        counts.mappings += mappings;
+        usage.slabs.fetch_add(1, Ordering::Relaxed);
+        usage.address_space.fetch_add(address_space, Ordering::Relaxed);
+        Claim {
+            pool: self.clone(),
+            usage: usage.clone(),
+            address_space,
+            mappings,
+            resident: 0,
+        }
+    }
+
+    fn exceeded(&self, limit: Limit, shelf: &Shelf, more: u64) -> Error {
+        let counts = *lock(&self.counts);
+        let gib = |bytes: u64| bytes.div_ceil(1 << 30);
+        let total = self.config.total_component_instances;
+        match limit {
+            Limit::AddressSpace => anyhow!(
+                "the pool has no address space left: {} instances take {} GiB, another one takes {} GiB, and the limit is {} \
+                 GiB; raise `PoolConfig::total_address_space`, or reduce `Config::memory_reservation`",
+                counts.slabs,
+                gib(counts.address_space),
+                gib(more),
+                self.config.total_address_space >> 30
+            ),
+            Limit::Share => anyhow!(
+                "the component has {} of the pool's {total} slots and {} of its {} GiB of address space, and the rest is kept \
+                 for the other {} components; raise `PoolConfig::total_component_instances` or \
+                 `PoolConfig::total_address_space`",
+                shelf.usage().slabs.load(Ordering::Relaxed),
+                gib(shelf.usage().address_space.load(Ordering::Relaxed)),
+                self.config.total_address_space >> 30,
+                counts.components.saturating_sub(1)
+            ),
+            Limit::Slots | Limit::Mappings => anyhow!(
+                "the pool's {total} slots are all in use; drop instances, or raise `PoolConfig::total_component_instances`"
+            ),
+        }
+    }
+
+    /// Unmaps an idle slab of the component that was used least recently among the `eligible`. Whether there was one.
+    fn evict(&self, eligible: impl Fn(&Shelf) -> bool) -> bool {
+        let shelves = lock(&self.shelves).clone();
+        let shelves = shelves.iter().filter_map(Weak::upgrade);
+        let mut candidates: Vec<_> = shelves.filter(|shelf| shelf.idle() > 0 && eligible(shelf)).collect();
+        candidates.sort_by_cached_key(|shelf| (shelf.last_used(), Reverse(shelf.idle())));
+        // Another thread may have taken the slab meanwhile.
+        candidates.iter().any(|shelf| shelf.pop().is_some())
+    }
+
+    /// Unmaps all idle slabs of all components: the system has no address space, memory or mappings left. Whether there
+    /// were any.
+    pub(crate) fn evict_all(&self) -> bool {
+        let mut any = false;
+        while self.evict(|_| true) {
+            any = true;
+        }
+        any
+    }
+
+    /// What slabs take, for the error when the system refuses more.
+    pub(crate) fn describe(&self) -> String {
+        let counts = *lock(&self.counts);
+        format!(
+            "the pool has mapped {} slots with {} GiB of address space; {}",
+            counts.slabs,
+            counts.address_space.div_ceil(1 << 30),
+            sys::mmap::describe_limits()
+        )
+    }
+
+    /// The thread that resets slabs, if that is wished and the system gives one.
+    fn cleaner(&self) -> Option<&Cleaner> {
+        if !self.config.background_reset {
+            return None;
+        }
+        self.cleaner.get_or_init(Cleaner::start).as_ref()
+    }
+}
+
+/// A mapped slab's part in the pool's counts, until it is dropped.
+pub struct Claim {
+    pool: Arc<Pool>,
+    usage: Arc<Usage>,
+    address_space: u64,
+    mappings: usize,
+    /// Bytes that the slab keeps in memory.
+    resident: usize,
+}
+
+impl Claim {
+    /// The pool.
+    pub fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+
+    /// Sets how much the slab keeps in memory: at most `wanted` bytes, as the limits allow. Gives back idle slabs of components
+    /// that were used less recently than `shelf` for it.
+    pub fn keep_resident(&mut self, wanted: usize, shelf: &Shelf) -> usize {
+        let Pool { config, resident, .. } = &*self.pool;
+        let wanted = wanted.min(config.keep_resident);
+        while wanted > self.resident {
+            let more = wanted - self.resident;
+            let reserve = |total: usize| total.checked_add(more).filter(|&sum| sum <= config.total_keep_resident);
+            if resident
+                .fetch_update(Ordering::Relaxed, Ordering::Relaxed, reserve)
+                .is_ok()
+            {
+                self.resident = wanted;
+            } else if !self.pool.evict(|other| other.last_used() < shelf.last_used()) {
+                return self.resident;
+            }
+        }
+        resident.fetch_sub(self.resident - wanted, Ordering::Relaxed);
+        self.resident = wanted;
+        wanted
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        self.pool.resident.fetch_sub(self.resident, Ordering::Relaxed);
+        let mut counts = lock(&self.pool.counts);
+        counts.slabs -= 1;
+        counts.address_space -= self.address_space;
+        counts.mappings -= self.mappings;
+        self.usage.slabs.fetch_sub(1, Ordering::Relaxed);
+        self.usage
+            .address_space
+            .fetch_sub(self.address_space, Ordering::Relaxed);
+    }
+}
+
+/// A slab that an instance has left, on its way to its component's shelf.
+struct Dirty {
+    slab: Slab,
+    shelf: Arc<Shelf>,
+    /// The list of the thread that used it.
+    list: usize,
+}
+
+impl Dirty {
+    /// Resets the slab and puts it on the shelf; unmaps it if that fails.
+    fn clean(self) {
+        if let Some(slab) = self.slab.reset(&self.shelf) {
+            self.shelf.put_in(self.list, slab);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Code, LoadCheck};
+    use mintage_compile::NoProgress;
+    use mintage_environ::Tunables;
+
+    const MINIMAL: &str = "(component (core module $m (memory 1)) (core instance (instantiate $m)))";
+
+    fn code(pool: &Arc<Pool>, text: &str) -> Arc<Code> {
+        let bytes = wat::parse_str(text).unwrap();
+        let artifact = mintage_compile::compile(&bytes, &Tunables::default(), &NoProgress).unwrap();
+        // SAFETY: the compiler made the artifact.
+        unsafe { Code::from_bytes(&artifact, &LoadCheck::default(), pool) }.unwrap()
+    }
+
+    fn slab(code: &Code) -> anyhow::Result<Slab> {
+        Slab::acquire(code, code.image())
+    }
+
+    fn counts(pool: &Pool) -> (usize, usize, usize) {
+        let counts = *lock(&pool.counts);
+        let resident = pool.resident.load(Ordering::Relaxed);
+        (counts.components, counts.slabs, resident)
+    }
+
+    /// Waits until the background thread, if there is one, has done what it was given.
+    fn settle(code: &Code, idle: usize) {
+        for _ in 0..10_000 {
+            if code.shelf().idle() == idle {
+                return;
+            }
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+        panic!("{} idle slabs in place of {idle}", code.shelf().idle());
+    }
+
+    #[test]
+    fn slabs_are_counted_until_they_are_unmapped() {
+        for background in [false, true] {
+            let pool = Pool::new(PoolConfig::new().max_unused_warm_slots(3).background_reset(background));
+            let code = code(&pool, MINIMAL);
+            let slabs: Vec<Slab> = (0..5).map(|_| slab(&code).unwrap()).collect();
+            let each = code.image().copied().iter().map(|run| run.len as usize).sum::<usize>();
+            assert!(each > 0);
+            assert_eq!(counts(&pool), (1, 5, 5 * each));
+            for slab in slabs {
+                slab.release(&code, true);
+            }
+            settle(&code, 3);
+            for _ in 0..1000 {
+                if counts(&pool).1 == 3 {
+                    break;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            assert_eq!(counts(&pool), (1, 3, 3 * each));
+            assert_eq!(code.shelf().usage().slabs.load(Ordering::Relaxed), 3);
+            drop(code);
+            for _ in 0..1000 {
+                if counts(&pool).0 == 0 {
+                    break;
+                }
+                std::thread::sleep(std::time::Duration::from_millis(1));
+            }
+            assert_eq!(counts(&pool), (0, 0, 0));
+            assert_eq!(*lock(&pool.counts), Counts::default());
+        }
+    }
+
+    #[test]
+    fn the_coldest_component_gives_slabs_back_first() {
+        let pool = Pool::new(PoolConfig::new().total_component_instances(8));
+        let [cold, warm, new] = [(); 3].map(|()| code(&pool, MINIMAL));
+        for code in [&cold, &warm] {
+            let slabs = [(); 3].map(|()| slab(code).unwrap());
+            slabs.into_iter().for_each(|slab| slab.release(code, false));
+        }
+        let idle = || [&cold, &warm, &new].map(|code| code.shelf().idle());
+        let mut used = vec![slab(&new).unwrap(), slab(&new).unwrap()];
+        assert_eq!(idle(), [3, 3, 0]);
+        // Beyond its share, so that a quarter of the slots becomes free again.
+        used.push(slab(&new).unwrap());
+        assert_eq!(idle(), [0, 3, 0]);
+        // Whoever was used last is warm.
+        slab(&cold).unwrap().release(&cold, false);
+        used.push(slab(&new).unwrap());
+        assert_eq!(idle(), [1, 1, 0]);
+    }
+
+    #[test]
+    fn components_keep_to_their_share_when_slots_are_scarce() {
+        let pool = Pool::new(PoolConfig::new().total_component_instances(8));
+        let first = code(&pool, MINIMAL);
+        // Alone it may have all.
+        let all: Vec<Slab> = (0..8).map(|_| slab(&first).unwrap()).collect();
+        let error = slab(&first).err().unwrap().to_string();
+        assert_eq!(
+            error,
+            "the pool's 8 slots are all in use; drop instances, or raise `PoolConfig::total_component_instances`"
+        );
+        drop(all);
+        let second = code(&pool, MINIMAL);
+        let most: Vec<Slab> = (0..6).map(|_| slab(&first).unwrap()).collect();
+        let error = slab(&first).err().unwrap().to_string();
+        assert!(
+            error.starts_with("the component has 6 of the pool's 8 slots") && error.contains("other 1 components"),
+            "{error}"
+        );
+        let rest: Vec<Slab> = (0..2).map(|_| slab(&second).unwrap()).collect();
+        assert!(slab(&second).is_err());
+        drop((most, rest));
+        assert_eq!(counts(&pool), (2, 0, 0));
+    }
+
+    #[test]
+    fn address_space_is_shared_likewise() {
+        let pool = Pool::new(PoolConfig::new().total_address_space(50 << 30));
+        let (first, second) = (code(&pool, MINIMAL), code(&pool, "(component)"));
+        let slabs: Vec<Slab> = std::iter::from_fn(|| slab(&first).ok()).collect();
+        // Six gigabytes each, up to three quarters.
+        assert_eq!(slabs.len(), 6);
+        let error = slab(&first).err().unwrap().to_string();
+        assert!(error.contains("37 of its 50 GiB of address space"), "{error}");
+        let other = slab(&second).unwrap();
+        drop(second);
+        // The slab of a component that is gone still counts.
+        let slabs: Vec<Slab> = slabs
+            .into_iter()
+            .chain(std::iter::from_fn(|| slab(&first).ok()))
+            .collect();
+        assert_eq!(slabs.len(), 8);
+        let error = slab(&first).err().unwrap().to_string();
+        assert!(error.contains("raise `PoolConfig::total_address_space`"), "{error}");
+        drop(other);
+    }
+
+    #[test]
+    fn colder_slabs_make_room_for_what_warmer_ones_keep_in_memory() {
+        let pool = Pool::new(PoolConfig::new().total_keep_resident(40 << 10).keep_resident(32 << 10));
+        let [cold, warm] = [(); 2].map(|()| code(&pool, MINIMAL));
+        let mut slabs = [&cold, &warm].map(|code| slab(code).unwrap());
+        let [first, second] = &mut slabs;
+        let keep = |slab: &mut Slab, bytes: usize, code: &Code| slab.claim_mut().keep_resident(bytes, code.shelf());
+        assert_eq!(keep(first, 100 << 10, &cold), 32 << 10);
+        // The other one is in use.
+        let before = counts(&pool).2;
+        assert!(keep(second, 32 << 10, &warm) < 32 << 10);
+        assert_eq!(counts(&pool).2, before);
+        let [first, mut second] = slabs;
+        cold.shelf().put(first);
+        assert_eq!(keep(&mut second, 32 << 10, &warm), 32 << 10);
+        assert_eq!((cold.shelf().idle(), counts(&pool).2), (0, 32 << 10));
+        assert_eq!(keep(&mut second, 1000, &warm), 1000);
+        drop(second);
+        assert_eq!(counts(&pool), (2, 0, 0));
+    }
+
+    #[test]
+    fn threads_find_each_others_slabs() {
+        let pool = Pool::new(PoolConfig::new().total_component_instances(4));
+        let code = code(&pool, MINIMAL);
+        // Four threads hold at most one slab each, so that there always is one, be it in another's list.
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for round in 0..500 {
+                        slab(&code).unwrap().release(&code, round % 3 == 0);
+                    }
+                });
+            }
+        });
+        assert!(code.shelf().idle() <= 4);
+        assert_eq!(counts(&pool).1, code.shelf().idle());
+    }
+
+    #[test]
+    fn limits_are_found_one_after_the_other() {
+        let mut config = PoolConfig::new();
+        config.total_component_instances(100).total_address_space(1000);
+        let counts = |components, slabs, address_space| Counts {
+            components,
+            slabs,
+            address_space,
+            mappings: 0,
+        };
+        let admit = |counts: Counts, slabs, space, more| counts.admit(&config, slabs, space, more, 10);
+        assert_eq!(admit(counts(1, 99, 0), 99, 0, 1), None);
+        assert_eq!(admit(counts(1, 100, 0), 99, 0, 1), Some(Limit::Slots));
+        assert_eq!(admit(counts(1, 5, 990), 5, 990, 11), Some(Limit::AddressSpace));
+        assert_eq!(admit(counts(1, 5, u64::MAX), 5, 0, 1), Some(Limit::AddressSpace));
+        assert_eq!(admit(counts(2, 74, 0), 74, 0, 1), None);
+        assert_eq!(admit(counts(2, 75, 0), 75, 0, 1), Some(Limit::Share));
+        assert_eq!(admit(counts(2, 75, 0), 49, 0, 1), None);
+        assert_eq!(admit(counts(2, 5, 750), 5, 750, 1), Some(Limit::Share));
+        assert_eq!(admit(counts(2, 5, 750), 5, 499, 1), None);
+        // Everybody may have one.
+        assert_eq!(admit(counts(200, 99, 990), 0, 0, 10), None);
+        let many = Counts {
+            mappings: sys::mmap::max_mappings() / 2,
+            ..counts(1, 1, 1)
+        };
+        assert_eq!(admit(many, 1, 1, 1), Some(Limit::Mappings));
+    }
+}
