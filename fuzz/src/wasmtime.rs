@@ -3,10 +3,10 @@
 use ::wasmtime::component::{Component, Linker as ComponentLinker, Val as WasmtimeVal};
 use ::wasmtime::error::Context;
 use ::wasmtime::{
-    Config, Engine, Error, ExternRef, Instance, Linker, Module, Ref, Result, Store, StoreLimits, StoreLimitsBuilder,
-    Val as WasmtimeCoreVal,
+    AnyRef, Config, Engine, Error, ExternRef, GcHeapOutOfMemory, I31, Instance, Linker, Module, Result, Rooted, Store,
+    StoreLimits, StoreLimitsBuilder, ThrownException, Val as WasmtimeCoreVal,
 };
-use mintage::core::CoreVal;
+use mintage::core::{CoreRef, CoreVal};
 use mintage::{Trap, Val};
 use mintage_fuzzing::{
     Compiled, CoreInstance, Echo, Echoed, Linked, MEMORY_LIMIT, Oracle, Shape, Stop, TABLE_LIMIT, module_name,
@@ -16,14 +16,15 @@ use mintage_fuzzing::{
 pub struct Wasmtime(Engine);
 
 impl Wasmtime {
-    /// An engine.
+    /// An engine, whose arithmetic gives one NaN only if that is wanted.
     ///
     /// # Errors
     ///
     /// When the settings contradict each other.
-    pub fn new() -> Result<Wasmtime> {
+    pub fn new(canonical_nans: bool) -> Result<Wasmtime> {
         let mut config = Config::new();
         config
+            .cranelift_nan_canonicalization(canonical_nans)
             .relaxed_simd_deterministic(true)
             .wasm_custom_page_sizes(true)
             .wasm_exceptions(true)
@@ -69,14 +70,25 @@ impl Wasmtime {
     }
 }
 
-/// What an error of Wasmtime is. Both engines word a trap in the same way.
+/// What an error of Wasmtime is.
 fn stop(error: &Error) -> Stop {
-    let Some(trap) = error.downcast_ref::<::wasmtime::Trap>() else {
-        return Stop::Refused(format!("{error:#}"));
-    };
-    let text = trap.to_string();
-    let found = Trap::ALL.iter().find(|trap| trap.to_string() == text);
-    found.map_or(Stop::Refused(text), |&trap| Stop::Trap(trap))
+    use ::wasmtime::Trap as Theirs;
+    if error.is::<ThrownException>() {
+        return Stop::Trap(Trap::UncaughtException);
+    }
+    if error.is::<GcHeapOutOfMemory<()>>() {
+        return Stop::Trap(Trap::HeapExhausted);
+    }
+    match error.downcast_ref::<Theirs>() {
+        Some(Theirs::AtomicWaitNonSharedMemory) => Stop::Trap(Trap::AtomicWaitNonSharedMemory),
+        // The others are worded alike.
+        Some(trap) => {
+            let text = trap.to_string();
+            let found = Trap::ALL.iter().find(|trap| trap.to_string() == text);
+            found.map_or(Stop::Refused(text), |&trap| Stop::Trap(trap))
+        }
+        None => Stop::Refused(format!("{error:#}")),
+    }
 }
 
 impl Oracle for Wasmtime {
@@ -138,7 +150,11 @@ impl CoreInstance for Live {
         let mut results = vec![WasmtimeCoreVal::I32(0); func.ty(&self.store).results().len()];
         match func.call(&mut self.store, &args, &mut results) {
             Ok(()) => Ok(results.iter().map(|value| from_core(&mut self.store, value)).collect()),
-            Err(error) => Err(stop(&error)),
+            Err(error) => {
+                // Else the store keeps it.
+                let _ = self.store.take_pending_exception();
+                Err(stop(&error))
+            }
         }
     }
 
@@ -165,28 +181,54 @@ fn to_core(store: &mut Store<StoreLimits>, value: CoreVal) -> Result<WasmtimeCor
         CoreVal::F64(bits) => WasmtimeCoreVal::F64(bits),
         CoreVal::V128(bits) => WasmtimeCoreVal::V128(bits.into()),
         CoreVal::FuncRef(_) => WasmtimeCoreVal::FuncRef(None),
-        CoreVal::ExternRef(None) => WasmtimeCoreVal::ExternRef(None),
-        CoreVal::ExternRef(Some(number)) => ExternRef::new(store, number)?.into(),
+        CoreVal::ExternRef(CoreRef::Null) => WasmtimeCoreVal::ExternRef(None),
+        CoreVal::ExternRef(CoreRef::Host(number)) => ExternRef::new(store, number)?.into(),
+        CoreVal::AnyRef(CoreRef::Null) => WasmtimeCoreVal::AnyRef(None),
+        CoreVal::AnyRef(CoreRef::I31(value)) => AnyRef::from_i31(store, I31::wrapping_u32(value)).into(),
+        CoreVal::ExnRef(CoreRef::Null) => WasmtimeCoreVal::ExnRef(None),
         other => ::wasmtime::bail!("bodies pass no value like {other:?}"),
     })
 }
 
 fn from_core(store: &mut Store<StoreLimits>, value: &WasmtimeCoreVal) -> CoreVal {
+    let gone = "a reference that was just given is there";
     match value {
         WasmtimeCoreVal::I32(value) => CoreVal::I32(*value),
         WasmtimeCoreVal::I64(value) => CoreVal::I64(*value),
         WasmtimeCoreVal::F32(bits) => CoreVal::F32(*bits),
         WasmtimeCoreVal::F64(bits) => CoreVal::F64(*bits),
         WasmtimeCoreVal::V128(bits) => CoreVal::V128(bits.as_u128()),
-        WasmtimeCoreVal::ExternRef(value) => CoreVal::ExternRef(value.and_then(|value| {
-            let number = value.data(&*store).ok().flatten();
-            number.and_then(|number| number.downcast_ref::<u32>().copied())
-        })),
-        other => CoreVal::FuncRef(other.ref_().is_some_and(|value| !Ref::is_null(&value)).into()),
+        WasmtimeCoreVal::FuncRef(func) => CoreVal::FuncRef(func.is_some().into()),
+        WasmtimeCoreVal::ExternRef(None) => CoreVal::ExternRef(CoreRef::Null),
+        WasmtimeCoreVal::ExternRef(Some(value)) => {
+            let any = AnyRef::convert_extern(&mut *store, *value).expect(gone);
+            CoreVal::ExternRef(object(store, any).expect(gone))
+        }
+        WasmtimeCoreVal::AnyRef(None) => CoreVal::AnyRef(CoreRef::Null),
+        WasmtimeCoreVal::AnyRef(Some(any)) => CoreVal::AnyRef(object(store, *any).expect(gone)),
+        WasmtimeCoreVal::ExnRef(None) => CoreVal::ExnRef(CoreRef::Null),
+        WasmtimeCoreVal::ExnRef(Some(_)) => CoreVal::ExnRef(CoreRef::Exception),
+        other => unreachable!("no module has a value like {other:?}"),
     }
 }
 
-/// A value of the type as Wasmtime has it: with types of their own for what are lists and tuples to Mintage's hosts.
+/// What a reference refers to.
+fn object(store: &mut Store<StoreLimits>, any: Rooted<AnyRef>) -> Result<CoreRef> {
+    if let Some(value) = any.as_i31(&*store)? {
+        return Ok(CoreRef::I31(value.get_u32()));
+    }
+    if any.is_struct(&*store)? {
+        return Ok(CoreRef::Struct);
+    }
+    if any.is_array(&*store)? {
+        return Ok(CoreRef::Array);
+    }
+    let value = ExternRef::convert_any(&mut *store, any)?;
+    let number = value.data(&*store)?.and_then(|data| data.downcast_ref::<u32>());
+    Ok(CoreRef::Host(*number.context("the value is none that this host made")?))
+}
+
+/// A value of the type as Wasmtime has it: a list of fixed length is no tuple there.
 fn to_wasmtime(value: &Val, shape: &Shape) -> WasmtimeVal {
     let all = |values: &[Val], shape: &Shape| values.iter().map(|value| to_wasmtime(value, shape)).collect();
     let payload = |value: &Option<Box<Val>>, shape: Option<&Shape>| {
@@ -196,13 +238,14 @@ fn to_wasmtime(value: &Val, shape: &Shape) -> WasmtimeVal {
     match (value, shape) {
         (Val::List(values), Shape::List(element)) => WasmtimeVal::List(all(values, element)),
         (Val::Tuple(values), Shape::FixedList(element, _)) => WasmtimeVal::FixedLengthList(all(values, element)),
-        (Val::List(values), Shape::Map(key, payload)) => {
+        (Val::Map(entries), Shape::Map(key, payload)) => {
             let key = Shape::Primitive(key);
-            let entry = |value: &Val| match value {
-                Val::Tuple(pair) => (to_wasmtime(&pair[0], &key), to_wasmtime(&pair[1], payload)),
-                other => unreachable!("an entry of a map is a pair, not {other:?}"),
-            };
-            WasmtimeVal::Map(values.iter().map(entry).collect())
+            let entries = entries.iter();
+            WasmtimeVal::Map(
+                entries
+                    .map(|(k, v)| (to_wasmtime(k, &key), to_wasmtime(v, payload)))
+                    .collect(),
+            )
         }
         (Val::Tuple(values), Shape::Tuple(fields)) => {
             let values = values.iter().zip(fields);
@@ -276,7 +319,11 @@ fn from_wasmtime(value: WasmtimeVal) -> Val {
         WasmtimeVal::Tuple(values) | WasmtimeVal::FixedLengthList(values) => Val::Tuple(all(values)),
         WasmtimeVal::Map(entries) => {
             let entries = entries.into_iter();
-            Val::List(entries.map(|(key, value)| Val::Tuple(all(vec![key, value]))).collect())
+            Val::Map(
+                entries
+                    .map(|(key, value)| (from_wasmtime(key), from_wasmtime(value)))
+                    .collect(),
+            )
         }
         WasmtimeVal::Record(fields) => {
             let fields = fields.into_iter();

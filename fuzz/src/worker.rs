@@ -3,7 +3,7 @@
 use crate::Options;
 use crate::save::save;
 use crate::wasmtime::Wasmtime;
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use mintage_fuzzing::{Engines, Failure, Numbers, Outcome, Target, reduce};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -47,8 +47,11 @@ pub fn state(options: &Options, job: u64) -> PathBuf {
 }
 
 fn engines() -> Result<Engines> {
-    let wasmtime = Wasmtime::new().map_err(|error| anyhow::anyhow!("{error:#}"))?;
-    Engines::new(Box::new(wasmtime))
+    let wasmtime = |canonical_nans| match Wasmtime::new(canonical_nans) {
+        Ok(engine) => Ok(Box::new(engine)),
+        Err(error) => bail!("Wasmtime cannot be set up: {error:#}"),
+    };
+    Engines::new([wasmtime(false)?, wasmtime(true)?])
 }
 
 /// Runs a saved input: whether it has no failure.

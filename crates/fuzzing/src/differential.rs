@@ -1,5 +1,6 @@
 //! Random core modules do the same in two engines.
 
+use crate::mintage::Mintage;
 use crate::modules::{Linked, arguments};
 use crate::oracle::{Oracle, Stop};
 use crate::twins::{Twins, both};
@@ -7,13 +8,14 @@ use crate::verdict::{Failure, Outcome, Verdict, skip_if_exhausted};
 use arbitrary::Unstructured;
 use mintage::Trap;
 
-/// Runs random modules in both engines: results, traps, globals and memories are the same.
+/// Runs random modules in both engines: results, traps, globals and memories are the same. Both engines, or neither,
+/// give one NaN only.
 ///
 /// # Errors
 ///
 /// When something differs.
-pub fn differential(u: &mut Unstructured<'_>, subject: &dyn Oracle, reference: &dyn Oracle) -> Verdict {
-    skip_if_exhausted(Linked::arbitrary(u).map(|linked| {
+pub fn differential(u: &mut Unstructured<'_>, subject: &Mintage, reference: &dyn Oracle) -> Verdict {
+    skip_if_exhausted(Linked::arbitrary(u, subject.settings().canonical_nans).map(|linked| {
         run(u, &linked, subject, reference).map_err(|difference| {
             let what = format!("here: {}; there: {}: {difference}", subject.name(), reference.name());
             Failure::new(what, linked.guests())

@@ -71,7 +71,7 @@ impl Definitions {
                 let (text, element) = self.define(element);
                 (format!("(list {text})"), self.types.intern_list(element), false)
             }
-            // To the Canonical ABI, maps and lists of fixed length are these.
+            // To the Canonical ABI, a list of fixed length is a tuple.
             Shape::FixedList(element, count) => {
                 let (text, element) = self.define(element);
                 let id = self.types.intern_tuple(vec![element; *count].into());
@@ -79,8 +79,11 @@ impl Definitions {
             }
             Shape::Map(key, value) => {
                 let (text, value) = self.define(value);
-                let pair = self.types.intern_tuple([primitive(key), value].into());
-                (format!("(map {key} {text})"), self.types.intern_list(pair), false)
+                (
+                    format!("(map {key} {text})"),
+                    self.types.intern_map(primitive(key), value),
+                    false,
+                )
             }
             Shape::Option(payload) => {
                 let (text, payload) = self.define(payload);

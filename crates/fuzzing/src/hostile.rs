@@ -28,7 +28,7 @@ pub fn hostile(u: &mut Unstructured<'_>, engine: &Mintage) -> Verdict {
 /// A component of core modules, or one with adapters.
 fn component(u: &mut Unstructured<'_>) -> arbitrary::Result<Vec<u8>> {
     if u.arbitrary()? {
-        return Ok(Linked::arbitrary(u)?.component());
+        return Ok(Linked::arbitrary(u, true)?.component());
     }
     let shape = Shape::arbitrary(u, 3)?;
     let echo = Echo::new(shape, [*u.choose(&ENCODINGS)?, *u.choose(&ENCODINGS)?]);

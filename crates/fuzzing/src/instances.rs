@@ -24,7 +24,7 @@ const STEPS: usize = 60;
 /// When something differs.
 pub fn instances(u: &mut Unstructured<'_>, engine: &Mintage) -> Verdict {
     let programs = (0..PROGRAMS)
-        .map(|_| Linked::arbitrary(u))
+        .map(|_| Linked::arbitrary(u, engine.settings().canonical_nans))
         .collect::<arbitrary::Result<Vec<_>>>();
     skip_if_exhausted(programs.map(|programs| {
         run(u, engine, &programs).map_err(|difference| {

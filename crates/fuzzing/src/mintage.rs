@@ -1,10 +1,9 @@
 //! Mintage behind [`Oracle`].
 
 use crate::echo::Echo;
-use crate::modules::{Linked, MEMORY_LIMIT, TABLE_LIMIT};
+use crate::modules::{Linked, MEMORY_LIMIT, TABLE_LIMIT, features};
 use crate::oracle::{Compiled, CoreInstance, Echoed, Oracle, Stop};
 use anyhow::{Context, Result};
-use arbitrary::Unstructured;
 use mintage::core::{self, CoreVal};
 use mintage::{
     Component, Config, Engine, Instance, InstancePre, Linker, OptLevel, Store, StoreLimits, StoreLimitsBuilder, Val,
@@ -19,28 +18,28 @@ pub struct Settings {
     pub explicit_bounds: bool,
     /// Whether functions can be interrupted.
     pub interruptible: bool,
+    /// Whether arithmetic gives one NaN only. This is the one that a guest can see.
+    pub canonical_nans: bool,
 }
 
 impl Settings {
-    /// Every combination.
+    /// Combinations in which each two of them meet.
     pub fn all() -> impl Iterator<Item = Settings> {
         let levels = [OptLevel::Speed, OptLevel::None, OptLevel::SpeedAndSize];
         levels.into_iter().flat_map(|opt_level| {
-            [(false, false), (true, false), (false, true)].map(|(explicit_bounds, interruptible)| Settings {
+            let others = [
+                (false, false, false),
+                (true, false, true),
+                (true, true, false),
+                (false, true, true),
+            ];
+            others.map(|(explicit_bounds, interruptible, canonical_nans)| Settings {
                 opt_level,
                 explicit_bounds,
                 interruptible,
+                canonical_nans,
             })
         })
-    }
-
-    /// One of them.
-    ///
-    /// # Errors
-    ///
-    /// When the input is used up.
-    pub fn arbitrary(u: &mut Unstructured<'_>) -> arbitrary::Result<Settings> {
-        u.choose_iter(Settings::all().collect::<Vec<_>>())
     }
 }
 
@@ -63,6 +62,10 @@ impl Mintage {
             .debug_verifier(true)
             .opt_level(settings.opt_level)
             .interruptible(settings.interruptible)
+            .cranelift_nan_canonicalization(settings.canonical_nans)
+            .relaxed_simd_deterministic(true)
+            .wasm_gc(features().gc)
+            .wasm_custom_page_sizes(features().custom_page_sizes)
             .wasm_component_model_map(true)
             .wasm_component_model_fixed_length_lists(true);
         if settings.explicit_bounds {
@@ -70,6 +73,11 @@ impl Mintage {
         }
         let engine = Engine::new(&config)?;
         Ok(Mintage { settings, engine })
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> Settings {
+        self.settings
     }
 
     /// The engine.

@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 use arbitrary::Unstructured;
-use mintage::core::CoreVal;
+use mintage::core::{CoreRef, CoreVal};
 use mintage_environ::Features;
-use wasm_encoder::reencode::{Reencode, RoundtripReencoder};
+use std::convert::Infallible;
+use wasm_encoder::reencode::{self, Reencode, RoundtripReencoder};
 use wasm_encoder::{ComponentBuilder, ImportSection, ModuleArg, TypeSection};
 use wasmparser::types::EntityType;
-use wasmparser::{FuncType, HeapType, RefType, ValType, Validator, WasmFeatures};
+use wasmparser::{AbstractHeapType, FuncType, HeapType, Parser, RefType, ValType, Validator, WasmFeatures};
 
 /// Bytes that a memory may grow to, in every engine: little enough to compare, and to grow into where little is reserved.
 pub const MEMORY_LIMIT: usize = 2 << 20;
@@ -46,31 +47,43 @@ pub struct Signature {
     pub params: Vec<ValType>,
 }
 
+/// All that Mintage supports of the core language.
+pub fn features() -> Features {
+    Features {
+        gc: true,
+        custom_page_sizes: true,
+        ..Features::default()
+    }
+}
+
 /// The name by which modules import from the module at `index`.
 pub fn module_name(index: usize) -> String {
     format!("m{index}")
 }
 
 impl Linked {
-    /// One to three random modules of what is supported.
+    /// One to three random modules of what is supported. Which bits a NaN has is left open; unless the engines settle it,
+    /// the modules do.
     ///
     /// # Errors
     ///
     /// When the input is used up.
-    pub fn arbitrary(u: &mut Unstructured<'_>) -> arbitrary::Result<Linked> {
-        let features = mintage_program::wasm_features(Features::default());
+    pub fn arbitrary(u: &mut Unstructured<'_>, canonical_nans: bool) -> arbitrary::Result<Linked> {
+        let features = mintage_program::wasm_features(features());
         let mut linked = Linked { modules: Vec::new() };
         let count = [1, 1, 1, 2, 2, 3][u.choose_index(6)?];
         for _ in 0..count {
-            let mut config = config(u, features)?;
+            let mut config = config(u, features, canonical_nans)?;
             config.available_imports = Some(linked.available_imports());
             let mut module = wasm_smith::Module::new(config, u)?;
             let fuel = [500, 2000, 20_000][u.choose_index(3)?];
             module
                 .ensure_termination(fuel)
                 .map_err(|_| arbitrary::Error::IncorrectFormat)?;
-            let module = Module::new(module.to_bytes(), features).map_err(|_| arbitrary::Error::IncorrectFormat)?;
-            linked.modules.push(module);
+            let bytes = unshared(&module.to_bytes()).and_then(|bytes| Module::new(bytes, features));
+            linked
+                .modules
+                .push(bytes.map_err(|_| arbitrary::Error::IncorrectFormat)?);
         }
         Ok(linked)
     }
@@ -142,7 +155,8 @@ impl Module {
             imports: Vec::new(),
             types: Vec::new(),
         };
-        for (name, ty) in types.as_ref().core_exports().into_iter().flatten() {
+        let refs = types.as_ref();
+        for (name, ty) in refs.core_exports().into_iter().flatten() {
             let name = name.to_string();
             let importable = match ty {
                 EntityType::Func(id) => {
@@ -152,7 +166,13 @@ impl Module {
                         name: name.clone(),
                         params,
                     });
-                    let importable = ty.params().iter().chain(ty.results()).all(|&ty| is_abstract(ty));
+                    // What an import names in one word: a type in a group of its own that has no relatives.
+                    let sub = &types[id];
+                    let group = refs.rec_group_elements(refs.rec_group_id_of(id));
+                    let importable = sub.is_final
+                        && sub.supertype_idxs.is_empty()
+                        && group.len() == 1
+                        && ty.params().iter().chain(ty.results()).all(|&ty| is_abstract(ty));
                     if importable {
                         module.types.push(ty.clone());
                     }
@@ -162,9 +182,10 @@ impl Module {
                     module.globals.push(name.clone());
                     is_abstract(ty.content_type)
                 }
-                EntityType::Memory(_) => {
+                EntityType::Memory(ty) => {
                     module.memories.push(name.clone());
-                    true
+                    // The generator reads the list of imports without knowing of custom page sizes.
+                    ty.page_size_log2.is_none()
                 }
                 EntityType::Table(ty) => is_abstract(ValType::Ref(ty.element_type)),
                 EntityType::Tag(_) | EntityType::FuncExact(_) => false,
@@ -178,13 +199,36 @@ impl Module {
     }
 }
 
+/// The module without shared memories, which are not supported; atomic operators need none.
+fn unshared(bytes: &[u8]) -> Result<Vec<u8>> {
+    struct Unshare;
+    impl Reencode for Unshare {
+        type Error = Infallible;
+
+        fn memory_type(
+            &mut self,
+            ty: wasmparser::MemoryType,
+        ) -> Result<wasm_encoder::MemoryType, reencode::Error<Infallible>> {
+            let ty = RoundtripReencoder.memory_type(ty)?;
+            Ok(wasm_encoder::MemoryType { shared: false, ..ty })
+        }
+    }
+    let mut module = wasm_encoder::Module::new();
+    Unshare.parse_core_module(&mut module, Parser::new(0), bytes)?;
+    Ok(module.finish())
+}
+
 /// Whether a type names no type of its module, so that it means the same in another one.
 fn is_abstract(ty: ValType) -> bool {
     !matches!(ty, ValType::Ref(ty) if matches!(ty.heap_type(), HeapType::Concrete(_) | HeapType::Exact(_)))
 }
 
 /// Settings of the generator: sizes that keep a case short, and a part of the features.
-fn config(u: &mut Unstructured<'_>, features: WasmFeatures) -> arbitrary::Result<wasm_smith::Config> {
+fn config(
+    u: &mut Unstructured<'_>,
+    features: WasmFeatures,
+    canonical_nans: bool,
+) -> arbitrary::Result<wasm_smith::Config> {
     let mut some = |flags: WasmFeatures| -> arbitrary::Result<bool> { Ok(features.contains(flags) && u.ratio(3, 4)?) };
     let mut config = wasm_smith::Config {
         export_everything: true,
@@ -204,6 +248,7 @@ fn config(u: &mut Unstructured<'_>, features: WasmFeatures) -> arbitrary::Result
         simd_enabled: some(WasmFeatures::SIMD)?,
         tail_call_enabled: some(WasmFeatures::TAIL_CALL)?,
         threads_enabled: some(WasmFeatures::THREADS)?,
+        limit_arrays_in_const_exprs: true,
         wide_arithmetic_enabled: some(WasmFeatures::WIDE_ARITHMETIC)?,
         ..wasm_smith::Config::default()
     };
@@ -226,8 +271,9 @@ fn config(u: &mut Unstructured<'_>, features: WasmFeatures) -> arbitrary::Result
     config.max_table_elements = u.int_in_range(0..=1000)?;
     config.memory_max_size_required = u.arbitrary()?;
     config.table_max_size_required = u.arbitrary()?;
-    // Which bits a NaN has is left open; where they can become visible, the modules themselves settle them.
-    config.canonicalize_nans = true;
+    config.canonicalize_nans = !canonical_nans;
+    // The generator does not know which of these give a NaN.
+    config.relaxed_simd_enabled &= canonical_nans;
     config.allow_floats = u.ratio(4, 5)?;
     config.disallow_traps = u.ratio(1, 2)?;
     config.allow_start_export = u.ratio(1, 8)?;
@@ -246,10 +292,36 @@ fn argument(u: &mut Unstructured<'_>, ty: ValType) -> arbitrary::Result<Option<C
         ValType::F32 => CoreVal::F32(float(u)?.map_or(u.arbitrary()?, |value| (value as f32).to_bits())),
         ValType::F64 => CoreVal::F64(float(u)?.map_or(u.arbitrary()?, f64::to_bits)),
         ValType::V128 => CoreVal::V128(u.arbitrary()?),
-        ValType::Ref(RefType::FUNCREF) => CoreVal::FuncRef(0),
-        ValType::Ref(RefType::EXTERNREF) => CoreVal::ExternRef(u.arbitrary()?),
-        ValType::Ref(_) => return Ok(None),
+        ValType::Ref(ty) => return reference(u, ty),
     }))
+}
+
+/// A reference that a host can make.
+fn reference(u: &mut Unstructured<'_>, ty: RefType) -> arbitrary::Result<Option<CoreVal>> {
+    let HeapType::Abstract {
+        ty: heap,
+        shared: false,
+    } = ty.heap_type()
+    else {
+        return Ok(None);
+    };
+    let word: u32 = u.arbitrary()?;
+    let null = ty.is_nullable() && word % 4 == 0;
+    let some = |reference| if null { CoreRef::Null } else { reference };
+    Ok(match heap {
+        AbstractHeapType::Extern => Some(CoreVal::ExternRef(some(CoreRef::Host(word >> 2)))),
+        AbstractHeapType::Any | AbstractHeapType::Eq | AbstractHeapType::I31 => {
+            Some(CoreVal::AnyRef(some(CoreRef::I31(word >> 1))))
+        }
+        _ if !ty.is_nullable() => None,
+        AbstractHeapType::Func | AbstractHeapType::NoFunc => Some(CoreVal::FuncRef(0)),
+        AbstractHeapType::NoExtern => Some(CoreVal::ExternRef(CoreRef::Null)),
+        AbstractHeapType::Exn | AbstractHeapType::NoExn => Some(CoreVal::ExnRef(CoreRef::Null)),
+        AbstractHeapType::Struct | AbstractHeapType::Array | AbstractHeapType::None => {
+            Some(CoreVal::AnyRef(CoreRef::Null))
+        }
+        _ => None,
+    })
 }
 
 /// Small, large and any.

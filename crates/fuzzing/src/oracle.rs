@@ -83,7 +83,7 @@ impl Stop {
 
     /// Whether how much stack or memory the engine takes decides this, and not the guest alone.
     pub fn depends_on_engine(&self) -> bool {
-        matches!(self, Stop::Trap(Trap::StackOverflow))
+        matches!(self, Stop::Trap(Trap::StackOverflow | Trap::HeapExhausted))
     }
 }
 
@@ -98,17 +98,11 @@ impl PartialEq for Stop {
     }
 }
 
-/// Whether two engines mean the same value. References are other words in each engine, so that only null compares, but for
-/// the host's own.
+/// Whether two engines mean the same value. A reference to a function is another word in each engine, so that only null
+/// compares.
 pub(crate) fn same(a: &CoreVal, b: &CoreVal) -> bool {
-    let is_null = |value: &CoreVal| match value {
-        CoreVal::FuncRef(word) => Some(*word == 0),
-        CoreVal::ExternRef(number) => Some(number.is_none()),
-        _ => None,
-    };
-    match (is_null(a), is_null(b)) {
-        (Some(false), Some(false)) if matches!((a, b), (CoreVal::ExternRef(_), CoreVal::ExternRef(_))) => a == b,
-        (Some(a), Some(b)) => a == b,
+    match (a, b) {
+        (CoreVal::FuncRef(a), CoreVal::FuncRef(b)) => (*a == 0) == (*b == 0),
         _ => a == b,
     }
 }

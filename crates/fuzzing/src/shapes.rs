@@ -102,8 +102,8 @@ impl Shape {
             ),
             Shape::Map(key, value) => {
                 let count = u.int_in_range(0..=5)?;
-                let mut entry = || Ok(Val::Tuple(vec![primitive(u, key)?, value.value(u)?]));
-                Val::List((0..count).map(|_| entry()).collect::<arbitrary::Result<_>>()?)
+                let mut entry = || Ok((primitive(u, key)?, value.value(u)?));
+                Val::Map((0..count).map(|_| entry()).collect::<arbitrary::Result<_>>()?)
             }
             Shape::Record(fields) => {
                 let values = values(u, fields)?.into_iter().enumerate();

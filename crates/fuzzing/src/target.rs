@@ -28,19 +28,20 @@ pub enum Target {
 pub struct Engines {
     /// Mintage under all settings.
     subjects: Vec<Mintage>,
-    /// What it is compared with.
-    reference: Box<dyn Oracle>,
+    /// What it is compared with: an engine whose arithmetic gives any NaN, and one whose arithmetic gives one only.
+    references: [Box<dyn Oracle>; 2],
 }
 
 impl Engines {
-    /// Mintage under all [`Settings`], to be compared with `reference`.
+    /// Mintage under all [`Settings`], to be compared with an engine whose arithmetic gives any NaN, and with one whose
+    /// arithmetic gives one only.
     ///
     /// # Errors
     ///
     /// When the threads that compile cannot be started.
-    pub fn new(reference: Box<dyn Oracle>) -> Result<Engines> {
+    pub fn new(references: [Box<dyn Oracle>; 2]) -> Result<Engines> {
         let subjects = Settings::all().map(Mintage::new).collect::<Result<_>>()?;
-        Ok(Engines { subjects, reference })
+        Ok(Engines { subjects, references })
     }
 }
 
@@ -75,9 +76,10 @@ impl Target {
                 Ok(subject) => subject,
                 Err(error) => return skip_if_exhausted(Err(error)),
             };
+            let reference = &*engines.references[usize::from(subject.settings().canonical_nans)];
             match self {
-                Target::Differential => differential(&mut u, subject, &*engines.reference),
-                Target::RoundTrip => round_trip(&mut u, &[subject, &*engines.reference]),
+                Target::Differential => differential(&mut u, subject, reference),
+                Target::RoundTrip => round_trip(&mut u, &[subject, reference]),
                 Target::Hostile => hostile(&mut u, subject),
                 Target::Instances => instances(&mut u, subject),
             }

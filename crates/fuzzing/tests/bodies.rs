@@ -1,18 +1,22 @@
 //! Each body runs for about a second, Mintage compared with itself under other settings.
 
 use mintage::OptLevel;
-use mintage_fuzzing::{Engines, Mintage, Numbers, Outcome, Settings, Target};
+use mintage_fuzzing::{Engines, Mintage, Numbers, Oracle, Outcome, Settings, Target};
 use std::time::{Duration, Instant};
 
 /// Runs fixed cases for a second, and demands that at least so many of them compared something.
 fn check(target: Target, at_least: usize) {
     // As far from the default settings as there is.
-    let reference = Settings {
-        opt_level: OptLevel::None,
-        explicit_bounds: true,
-        interruptible: false,
+    let reference = |canonical_nans| -> Box<dyn Oracle> {
+        let settings = Settings {
+            opt_level: OptLevel::None,
+            explicit_bounds: true,
+            interruptible: false,
+            canonical_nans,
+        };
+        Box::new(Mintage::new(settings).unwrap())
     };
-    let engines = Engines::new(Box::new(Mintage::new(reference).unwrap())).unwrap();
+    let engines = Engines::new([false, true].map(reference)).unwrap();
     let (start, mut held) = (Instant::now(), 0);
     for case in 0.. {
         if held >= at_least && start.elapsed() > Duration::from_secs(1) {

@@ -379,18 +379,30 @@ fn explosions() {
     let cases: &[Case] = &[
         ("a million types", || many_types(1_000_000), Fine),
         ("more than a million types", || many_types(1_000_001), Error("exceeds")),
-        ("a million function types", || core_types(1_000_000, &[0x60, 0, 0].repeat(1_000_000)), Fine),
+        (
+            "a million function types",
+            || core_types(1_000_000, &[0x60, 0, 0].repeat(1_000_000)),
+            Fine,
+        ),
         ("chains of subtypes", chains_of_subtypes, Fine),
         ("subtypes as deep as can be", || deep_chain(64), Fine),
         ("subtypes that are too deep", || deep_chain(65), Error("subtyping")),
-        ("a recursive group of a million types", || recursive_group(1_000_000), Fine),
+        (
+            "a recursive group of a million types",
+            || recursive_group(1_000_000),
+            Fine,
+        ),
         ("constant objects of 100 MiB", || constant_objects(100 << 17), Fine),
         (
             "constant objects of more than the heap has",
             || constant_objects(260 << 17),
             Error("constant expressions"),
         ),
-        ("constant objects of 32 GiB", || constant_objects(u32::MAX), Error("constant expressions")),
+        (
+            "constant objects of 32 GiB",
+            || constant_objects(u32::MAX),
+            Error("constant expressions"),
+        ),
         (
             "doubled type",
             || doubled_type(40),

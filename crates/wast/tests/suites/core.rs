@@ -35,7 +35,11 @@ const SUITES: &[(&str, Source, usize)] = &[
     ("wide-arithmetic", Source::Proposal(Proposal::WideArithmetic), 50),
     ("custom-page-sizes", Source::Proposal(Proposal::CustomPageSizes), 20),
     ("threads", Source::Proposal(Proposal::Threads), 100),
-    ("function-references", Source::Proposal(Proposal::FunctionReferences), 1_400),
+    (
+        "function-references",
+        Source::Proposal(Proposal::FunctionReferences),
+        1_400,
+    ),
     ("gc", Source::Proposal(Proposal::GC), 600),
     ("core", Own, 100),
     ("exceptions", Source::Proposal(Proposal::ExceptionHandling), 85),
