@@ -43,14 +43,15 @@ fn run(
             let Ok(Some(args)) = arguments(u, &func.params) else {
                 continue;
             };
-            match twins.call(index, &func.name, &args)? {
-                Some(stop) if stop.depends_on_engine() => return Ok(Outcome::Skipped("the stack is exhausted")),
-                // The guests' own limit on turns and calls is used up, perhaps.
-                Some(Stop::Trap(Trap::UnreachableCodeReached)) => match instantiate()? {
+            let Some(stop) = twins.call(index, &func.name, &args)? else {
+                continue;
+            };
+            // Their states may differ from here on, or the guests' own limit on turns and calls is used up.
+            if stop.depends_on_engine() || stop == Stop::Trap(Trap::UnreachableCodeReached) {
+                match instantiate()? {
                     Ok(fresh) => twins = fresh,
                     Err(_) => return Ok(Outcome::Held),
-                },
-                _ => {}
+                }
             }
         }
     }

@@ -76,7 +76,7 @@ impl Linked {
             let mut config = config(u, features, canonical_nans)?;
             config.available_imports = Some(linked.available_imports());
             let mut module = wasm_smith::Module::new(config, u)?;
-            let fuel = [500, 2000, 20_000][u.choose_index(3)?];
+            let fuel = [200, 1000, 5000][u.choose_index(3)?];
             module
                 .ensure_termination(fuel)
                 .map_err(|_| arbitrary::Error::IncorrectFormat)?;
@@ -306,7 +306,7 @@ fn reference(u: &mut Unstructured<'_>, ty: RefType) -> arbitrary::Result<Option<
         return Ok(None);
     };
     let word: u32 = u.arbitrary()?;
-    let null = ty.is_nullable() && word % 4 == 0;
+    let null = ty.is_nullable() && word.is_multiple_of(4);
     let some = |reference| if null { CoreRef::Null } else { reference };
     Ok(match heap {
         AbstractHeapType::Extern => Some(CoreVal::ExternRef(some(CoreRef::Host(word >> 2)))),
