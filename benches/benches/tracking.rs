@@ -14,10 +14,10 @@ fn track(criterion: &mut Criterion) {
         if metric.cadence != Cadence::Many || metric.mode != Mode::Free {
             continue;
         }
-        let fail = |error: anyhow::Error| -> ! { panic!("{}: {error:#}", metric.name) };
+        let fail = |error: anyhow::Error| -> ! { panic!("{}: {error:#}", metric.name()) };
         // Prepared on first use, so that a filter on the command line prepares only what it runs.
         let mut probe = None;
-        criterion.bench_function(&metric.name, |bencher| {
+        criterion.bench_function(metric.name(), |bencher| {
             bencher.iter_custom(|iterations| {
                 let probe = probe.get_or_insert_with(|| (metric.prepare)(&lab).unwrap_or_else(|error| fail(error)));
                 let Probe::Time(run) = probe else {

@@ -10,12 +10,26 @@ pub enum Mode {
     Free,
     /// Another thread can stop them. Nobody does.
     Interruptible,
+    /// What they execute is counted, and they have more of it left than they need.
+    Fuel,
 }
 
 impl Mode {
     /// All modes.
-    pub const ALL: [Self; 2] = [Self::Free, Self::Interruptible];
+    pub const ALL: [Self; 3] = [Self::Free, Self::Interruptible, Self::Fuel];
+
+    /// The name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Free => "free",
+            Self::Interruptible => "interruptible",
+            Self::Fuel => "with fuel",
+        }
+    }
 }
+
+/// More fuel than any measurement uses up.
+pub(crate) const FUEL: u64 = i64::MAX as u64;
 
 /// An engine that compiles, loads and instantiates components, with the settings that a service would run it with.
 pub trait Host: Sized + Sync + 'static {

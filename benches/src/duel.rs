@@ -37,8 +37,8 @@ impl Effort {
 
 /// One row of the comparison.
 pub struct Row {
-    /// The metric's name.
-    pub metric: String,
+    /// What was measured, but for the mode.
+    pub subject: String,
     /// What the metric belongs to.
     pub group: Group,
     /// Which engines were measured.
@@ -52,12 +52,24 @@ pub struct Row {
 }
 
 impl Row {
+    /// The metric's name.
+    pub fn name(&self) -> String {
+        metrics::name(&self.subject, self.mode)
+    }
+
+    /// The first engine's median.
+    pub fn left_median(&self) -> Option<f64> {
+        Some(self.left.as_ref().ok()?.median)
+    }
+
+    /// The second engine's median.
+    pub fn right_median(&self) -> Option<f64> {
+        Some(self.right.as_ref().ok()?.median)
+    }
+
     /// The first engine's median as a multiple of the second's.
     pub fn ratio(&self) -> Option<f64> {
-        match (&self.left, &self.right) {
-            (Ok(left), Ok(right)) => Some(left.median / right.median),
-            _ => None,
-        }
+        Some(self.left_median()? / self.right_median()?)
     }
 }
 
@@ -82,7 +94,7 @@ impl<Left: Contender, Right: Contender> Duel<Left, Right> {
     pub fn run(&self, wanted: impl Fn(&str) -> bool, mut report: impl FnMut(&Row)) -> Vec<Row> {
         let mut rows = Vec::new();
         for (left, right) in metrics::all().into_iter().zip(metrics::all()) {
-            if wanted(&left.name) {
+            if wanted(&left.name()) {
                 let row = self.measure(left, &right);
                 report(&row);
                 rows.push(row);
@@ -109,7 +121,7 @@ impl<Left: Contender, Right: Contender> Duel<Left, Right> {
         }
         let [left_side, right_side] = sides;
         Row {
-            metric: left.name,
+            subject: left.subject,
             group: left.group,
             mode: left.mode,
             unit: left.unit,

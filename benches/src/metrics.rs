@@ -17,8 +17,8 @@ use std::time::{Duration, Instant};
 
 /// One row of the table.
 pub struct Metric<C: Host> {
-    /// What is measured, in a few words.
-    pub name: String,
+    /// What is measured, in a few words, but for the mode.
+    pub subject: String,
     /// What it belongs to.
     pub group: Group,
     /// In what the result counts.
@@ -29,6 +29,21 @@ pub struct Metric<C: Host> {
     pub mode: Mode,
     /// Prepares the measurement.
     pub prepare: Prepare<C>,
+}
+
+impl<C: Host> Metric<C> {
+    /// What is measured, in a few words.
+    pub fn name(&self) -> String {
+        name(&self.subject, self.mode)
+    }
+}
+
+/// What is measured and in which mode, unless that is the usual one.
+pub(crate) fn name(subject: &str, mode: Mode) -> String {
+    match mode {
+        Mode::Free => subject.to_string(),
+        _ => format!("{subject}, {}", mode.name()),
+    }
 }
 
 /// Prepares a measurement: what it does is not measured.
@@ -47,6 +62,19 @@ pub enum Group {
     Adapters,
     /// The kernels.
     Kernels,
+}
+
+impl Group {
+    /// The title in reports.
+    pub fn title(self) -> &'static str {
+        match self {
+            Self::Code => "Compiling and loading",
+            Self::Instances => "Instances",
+            Self::Calls => "Calls",
+            Self::Adapters => "Calls between components",
+            Self::Kernels => "Steady state",
+        }
+    }
 }
 
 /// In what a result counts.
@@ -90,11 +118,11 @@ pub fn all<C: Contender>() -> Vec<Metric<C>> {
 /// A time that is short.
 fn row<C: Host>(
     group: Group,
-    name: impl Into<String>,
+    subject: impl Into<String>,
     prepare: impl for<'lab> Fn(&'lab Lab<C>) -> Result<Probe<'lab>> + 'static,
 ) -> Metric<C> {
     Metric {
-        name: name.into(),
+        subject: subject.into(),
         group,
         unit: Unit::Seconds,
         cadence: Cadence::Many,
@@ -106,13 +134,13 @@ fn row<C: Host>(
 /// A size, which does not vary.
 fn size<C: Host>(
     group: Group,
-    name: &str,
+    subject: &str,
     prepare: impl for<'lab> Fn(&'lab Lab<C>) -> Result<Probe<'lab>> + 'static,
 ) -> Metric<C> {
     Metric {
         unit: Unit::Bytes,
         cadence: Cadence::Once,
-        ..row(group, name, prepare)
+        ..row(group, subject, prepare)
     }
 }
 
@@ -133,10 +161,8 @@ fn instances<C: Contender>() -> Vec<Metric<C>> {
     let group = Group::Instances;
     let mut metrics = vec![
         row(group, "instantiate + drop", |lab| instantiate(lab, Guest::Greet)),
-        row(group, "instantiate + greet + drop", instantiate_and_greet),
-        row(group, "instantiate + greet + drop, two threads", |lab| {
-            instantiate_and_greet_on_threads(lab, 2)
-        }),
+        row(group, ONE_THREAD, instantiate_and_greet),
+        row(group, TWO_THREADS, |lab| instantiate_and_greet_on_threads(lab, 2)),
     ];
     for length in [10, 100, 500] {
         let name = format!("instantiate + drop, chain of {length} core instances");
@@ -203,19 +229,17 @@ fn kernels<C: Contender>() -> Vec<Metric<C>> {
     let modes = Mode::ALL.into_iter();
     let metric = |mode: Mode, kernel: Kernel| Metric {
         mode,
-        ..row(
-            Group::Kernels,
-            match mode {
-                Mode::Free => kernel.name.to_string(),
-                Mode::Interruptible => format!("{}, interruptible", kernel.name),
-            },
-            move |lab| run_kernel(lab, kernel),
-        )
+        ..row(Group::Kernels, kernel.name, move |lab| run_kernel(lab, kernel))
     };
     modes
         .flat_map(|mode| KERNELS.map(|kernel| metric(mode, kernel)))
         .collect()
 }
+
+/// Requests served one after the other.
+pub(crate) const ONE_THREAD: &str = "instantiate + greet + drop";
+/// Requests served by two threads; the time is that of all divided by their number.
+pub(crate) const TWO_THREADS: &str = "instantiate + greet + drop, two threads";
 
 const NAME: &str = "world";
 const GREETING: &str = "Hello, world!";

@@ -1,6 +1,6 @@
 //! Mintage, at its default settings but for limits that a guest here needs raised.
 
-use crate::contender::{ArtifactFile, Calls, Host, Mode};
+use crate::contender::{ArtifactFile, Calls, FUEL, Host, Mode};
 use ::mintage::{
     Component, ComponentNamedList, Config, Engine, Instance, InstancePre, Lift, Linker, Lower, Store, TypedFunc,
 };
@@ -9,6 +9,7 @@ use anyhow::Result;
 /// The engine of this project.
 pub struct Mintage {
     engine: Engine,
+    mode: Mode,
 }
 
 /// An instance and its store.
@@ -32,9 +33,13 @@ impl Host for Mintage {
             Mode::Interruptible => {
                 config.interruptible(true);
             }
+            Mode::Fuel => {
+                config.consume_fuel(true);
+            }
         }
         Ok(Self {
             engine: Engine::new(&config)?,
+            mode,
         })
     }
 
@@ -61,6 +66,10 @@ impl Host for Mintage {
 
     fn instantiate(&self, linked: &InstancePre<()>) -> Result<Live> {
         let mut store = Store::new(&self.engine, ());
+        match self.mode {
+            Mode::Free | Mode::Interruptible => {}
+            Mode::Fuel => store.set_fuel(FUEL)?,
+        }
         let instance = linked.instantiate(&mut store)?;
         Ok(Live { store, instance })
     }

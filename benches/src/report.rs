@@ -35,9 +35,9 @@ impl Table {
 
     /// One row; the reasons of missing results follow on lines of their own.
     pub fn row(&self, row: &Row) -> String {
-        let ratio = row.ratio().map_or("-".to_string(), |ratio| format!("{ratio:.3}"));
+        let ratio = row.ratio().map_or("-".to_string(), ratio);
         let mut text = self.line(
-            &row.metric,
+            &row.name(),
             &cell(row.unit, &row.left),
             &cell(row.unit, &row.right),
             &ratio,
@@ -74,7 +74,7 @@ pub fn json(left: &str, right: &str, rows: &[Row]) -> Value {
                 Unit::Bytes => "bytes",
             };
             json!({
-                "metric": row.metric,
+                "metric": row.name(),
                 "unit": unit,
                 left: side(&row.left),
                 right: side(&row.right),
@@ -94,8 +94,16 @@ fn cell(unit: Unit, result: &Result<Summary>) -> String {
     }
 }
 
+/// A ratio with three digits behind the point, or as many as show two that count.
+pub(crate) fn ratio(ratio: f64) -> String {
+    match ratio {
+        0.01.. => format!("{ratio:.3}"),
+        _ => format!("{ratio:.5}"),
+    }
+}
+
 /// A number with three digits and the unit that fits it.
-fn quantity(unit: Unit, value: f64) -> String {
+pub(crate) fn quantity(unit: Unit, value: f64) -> String {
     let scales: &[(f64, &str)] = match unit {
         Unit::Seconds => &[(1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")],
         Unit::Bytes => &[(1e6, "MB"), (1e3, "kB"), (1.0, "B")],
@@ -130,7 +138,7 @@ mod tests {
             samples: 9,
         };
         Row {
-            metric: "load".to_string(),
+            subject: "load".to_string(),
             group: Group::Code,
             mode: Mode::Free,
             unit: Unit::Seconds,

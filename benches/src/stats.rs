@@ -31,6 +31,13 @@ impl Summary {
     }
 }
 
+/// The geometric mean; `None` when there are no values.
+pub fn geometric_mean(values: impl Iterator<Item = f64>) -> Option<f64> {
+    let logarithms: Vec<f64> = values.map(f64::ln).collect();
+    let count = (!logarithms.is_empty()).then_some(logarithms.len())?;
+    Some((logarithms.iter().sum::<f64>() / count as f64).exp())
+}
+
 /// The sample at a `fraction` of the way through sorted samples; between two samples, the mean weighted by nearness.
 fn quantile(sorted: &[f64], fraction: f64) -> Option<f64> {
     let place = fraction * sorted.len().checked_sub(1)? as f64;

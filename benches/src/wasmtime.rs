@@ -1,6 +1,6 @@
 //! Wasmtime, at its best settings for many short-lived instances.
 
-use crate::contender::{ArtifactFile, Calls, Host, Mode};
+use crate::contender::{ArtifactFile, Calls, FUEL, Host, Mode};
 use ::wasmtime::component::{Component, ComponentNamedList, Instance, InstancePre, Lift, Linker, Lower, TypedFunc};
 use ::wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, Store};
 use anyhow::Result;
@@ -27,6 +27,9 @@ fn tuned(mode: Mode) -> Config {
         Mode::Free => {}
         Mode::Interruptible => {
             config.epoch_interruption(true);
+        }
+        Mode::Fuel => {
+            config.consume_fuel(true);
         }
     }
     config
@@ -103,6 +106,7 @@ impl Host for Wasmtime {
             Mode::Free => {}
             // Nobody counts epochs up.
             Mode::Interruptible => store.set_epoch_deadline(1),
+            Mode::Fuel => store.set_fuel(FUEL)?,
         }
         let instance = linked.instantiate(&mut store)?;
         Ok(Live { store, instance })

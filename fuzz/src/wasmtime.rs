@@ -102,6 +102,11 @@ impl Oracle for Wasmtime {
         Ok(Box::new(Modules(modules)))
     }
 
+    /// Only together with the asynchronous part of the component model.
+    fn has_error_context(&self) -> bool {
+        false
+    }
+
     fn echo(&self, echo: &Echo, values: &[Val]) -> Result<Echoed, Stop> {
         self.run_echo(echo, values).map_err(|error| stop(&error))
     }

@@ -285,3 +285,21 @@
     (core instance $i (instantiate $M))
     (func (export "f") (canon lift (core func $i "f"))))
   "instantiating a core module that the host imports is not supported; bundle it into the component")
+;; One that is only passed on needs no host.
+(component
+  (import "m" (core module $M (export "f" (func))))
+  (export "n" (core module $M)))
+
+;; Names of core modules can hold anything. Messages show them escaped.
+(assert_invalid
+  (component
+    (core module $M (import "a\1b[2J" "f\n" (func)))
+    (core instance (instantiate $M)))
+  "missing module instantiation argument named `a\\u{1b}[2J`")
+(assert_invalid
+  (component
+    (core module $N)
+    (core instance $n (instantiate $N))
+    (core module $M (import "a" "f\nx" (func)))
+    (core instance (instantiate $M (with "a" (instance $n)))))
+  "`f\\nx`")

@@ -1,14 +1,17 @@
 //! Compares Mintage with Wasmtime: `cargo run --release -p mintage-benches -- --help`.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use clap::Parser;
+use mintage_benches::chart;
 use mintage_benches::contender::Host;
 use mintage_benches::duel::{Duel, Effort, Row};
 use mintage_benches::metrics;
 use mintage_benches::mintage::Mintage;
 use mintage_benches::report::{self, Table};
+use mintage_benches::summary;
 use mintage_benches::wasmtime::Wasmtime;
 use regex::Regex;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Measures Mintage and Wasmtime alternately and prints the medians; a ratio below 1 is in Mintage's favour.
@@ -20,6 +23,9 @@ struct Options {
     /// Print JSON at the end instead of a table
     #[arg(long)]
     json: bool,
+    /// Draw a chart into this file; a full run without filter draws `benches/results.svg`
+    #[arg(long, value_name = "FILE")]
+    chart: Option<PathBuf>,
     /// Take few samples
     #[arg(long)]
     quick: bool,
@@ -37,13 +43,13 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<()> {
     let wanted = |name: &str| options.filter.is_match(name);
-    let names = metrics::all::<Mintage>().into_iter().map(|metric| metric.name);
+    let names = metrics::all::<Mintage>().into_iter().map(|metric| metric.name());
     let names: Vec<_> = names.filter(|name| wanted(name)).collect();
     ensure!(!names.is_empty(), "no metric matches {}", options.filter);
 
     let duel = Duel::<Mintage, Wasmtime>::new(if options.quick { Effort::QUICK } else { Effort::FULL });
     let rows = if options.json {
-        let rows = duel.run(wanted, |row| eprintln!("measured: {}", row.metric));
+        let rows = duel.run(wanted, |row| eprintln!("measured: {}", row.name()));
         println!("{:#}", report::json(Mintage::NAME, Wasmtime::NAME, &rows));
         rows
     } else {
@@ -51,6 +57,20 @@ fn run(options: &Options) -> Result<()> {
         println!("{}", table.header());
         duel.run(wanted, |row| println!("{}", table.row(row)))
     };
+
+    for sentence in summary::sentences(Mintage::NAME, Wasmtime::NAME, &rows) {
+        if options.json {
+            eprintln!("{sentence}");
+        } else {
+            println!("{sentence}");
+        }
+    }
+    let whole = !options.quick && options.filter.as_str().is_empty();
+    let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("results.svg");
+    if let Some(path) = options.chart.clone().or(whole.then_some(usual)) {
+        let picture = chart::draw(Mintage::NAME, Wasmtime::NAME, &rows);
+        std::fs::write(&path, picture).with_context(|| format!("cannot write {}", path.display()))?;
+    }
 
     let failed = rows.iter().filter(|row| !complete(row)).count();
     ensure!(failed == 0, "{failed} of {} metrics are incomplete", rows.len());

@@ -2,7 +2,8 @@
 //!
 //! ```text
 //! first page   ELF header | section table | section names | ... zero ... | .mintage.header
-//! body         .rodata.image | .text | .mintage.segments | .mintage.traps | .mintage.addrs | .mintage.unwind | .mintage.names | symbols
+//! body         .rodata.image | .text | .mintage.segments | .mintage.traps | .mintage.addrs | .mintage.unwind | .mintage.stackmaps
+//!              | .mintage.names | symbols
 //! tail         .mintage.keys | .mintage.meta
 //! ```
 //!
@@ -93,6 +94,8 @@ sections! {
     Addresses ".mintage.addrs" SHT_PROGBITS 0, 8, true;
     /// `table::unwind`.
     Unwind ".mintage.unwind" SHT_PROGBITS 0, 8, true;
+    /// `table::stack_maps`.
+    StackMaps ".mintage.stackmaps" SHT_PROGBITS 0, 8, true;
     /// `table::names`.
     Names ".mintage.names" SHT_PROGBITS 0, 8, true;
     /// ELF symbols, for other tools.

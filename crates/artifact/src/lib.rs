@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! format     the sections and the header
-//! table/     traps, addresses and names of functions, handlers of exceptions, read in place
+//! table/     traps, addresses and names of functions, handlers of exceptions, references in frames, read in place
 //! metadata   what is decoded at load, and whether it fits the host
 //! writer     Contents -> bytes
 //! elf        bytes -> Sections, strictly
@@ -29,6 +29,7 @@ mod writer;
 pub use metadata::{ImageRun, Metadata, PAGE};
 pub use reader::{Artifact, Check};
 pub use table::addresses::{NO_ADDRESS, encode as encode_addresses};
+pub use table::stack_maps::{StackMap, StackMaps, encode as encode_stack_maps};
 pub use table::traps::encode as encode_traps;
 pub use table::unwind::{Catch, CatchSite, Unwind, encode as encode_unwind};
 pub use writer::{Contents, Function, write};

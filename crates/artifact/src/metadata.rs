@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::ComponentInterface;
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::objects::ObjectLayout;
-use mintage_environ::{DataId, ElemId, IndexVec, ObjectTypeId, TagId, Target, Tunables};
+use mintage_environ::{DataId, ElemId, GlobalId, IndexVec, ObjectTypeId, TableId, TagId, Target, Tunables};
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 use std::ops::Range;
@@ -43,6 +43,10 @@ pub struct Metadata {
     pub elems: IndexVec<ElemId, Range<u64>>,
     /// What the collector needs to know of each type of objects; the exceptions of each tag come last.
     pub objects: IndexVec<ObjectTypeId, ObjectLayout>,
+    /// Globals with references that the collector follows.
+    pub traced_globals: Vec<GlobalId>,
+    /// Tables with such references.
+    pub traced_tables: Vec<TableId>,
     /// The names of tags.
     pub tags: IndexVec<TagId, Option<Box<str>>>,
 }
@@ -89,9 +93,11 @@ impl Metadata {
             memory_guard,
             table_reservation,
             gc_heap_reservation,
+            gc_zeal,
             debug_verifier: _,
             address_map,
             interruptible,
+            consume_fuel,
             nan_canonicalization,
             relaxed_simd_deterministic,
             core_exports,
@@ -103,8 +109,10 @@ impl Metadata {
         same("memory_guard", &actual.memory_guard, memory_guard)?;
         same("table_reservation", &actual.table_reservation, table_reservation)?;
         same("gc_heap_reservation", &actual.gc_heap_reservation, gc_heap_reservation)?;
+        same("gc_zeal", &actual.gc_zeal, gc_zeal)?;
         same("address_map", &actual.address_map, address_map)?;
         same("interruptible", &actual.interruptible, interruptible)?;
+        same("consume_fuel", &actual.consume_fuel, consume_fuel)?;
         same(
             "cranelift_nan_canonicalization",
             &actual.nan_canonicalization,

@@ -4,6 +4,7 @@ use crate::elf::{Sections, file_machine, machine};
 use crate::format::{FIRST_PAGE, Header, Section, check_hash};
 use crate::table::names::Names;
 use crate::table::records::Records;
+use crate::table::stack_maps::StackMaps;
 use crate::table::unwind::Unwind;
 use crate::table::{addresses, traps};
 use crate::{ImageRun, Metadata};
@@ -149,6 +150,11 @@ impl<B: AsRef<[u8]>> Artifact<B> {
         Unwind::new(self.section(Section::Unwind))
     }
 
+    /// Where references to objects stand in frames.
+    pub fn stack_maps(&self) -> Option<StackMaps<'_>> {
+        StackMaps::new(self.section(Section::StackMaps))
+    }
+
     /// The name of the function with this ordinal in the key table, as its module's name section gives it.
     pub fn function_name(&self, ordinal: u32) -> Option<&str> {
         Names::new(self.section(Section::Names))?.function(ordinal as usize)
@@ -220,6 +226,8 @@ fn check_tables<'a>(part: impl Fn(Section) -> &'a [u8]) -> Result<()> {
     }
     let unwind = Unwind::new(part(Section::Unwind));
     unwind.with_context(|| format!("{}: it does not end with its last handler", wrong(Section::Unwind)))?;
+    let stack_maps = StackMaps::new(part(Section::StackMaps));
+    stack_maps.with_context(|| format!("{}: it does not end with its last slot", wrong(Section::StackMaps)))?;
     let names = Names::new(part(Section::Names));
     names.with_context(|| format!("{}: it does not end with its last name", wrong(Section::Names)))?;
     Ok(())

@@ -3,7 +3,8 @@
 use crate::forge::{exercise, reseal};
 use crate::format::{FIRST_PAGE, Header, Section};
 use crate::{
-    Artifact, Check, Contents, Function, Metadata, PAGE, encode_addresses, encode_traps, encode_unwind, write,
+    Artifact, Check, Contents, Function, Metadata, PAGE, encode_addresses, encode_stack_maps, encode_traps,
+    encode_unwind, write,
 };
 use mintage_environ::component::ComponentInterface;
 use mintage_environ::layout::SlabLayout;
@@ -106,6 +107,7 @@ fn sample(symbols: bool) -> Vec<u8> {
         modules: &MODULES,
         image: &image,
         unwind: &encode_unwind(0, &[]).unwrap(),
+        stack_maps: &encode_stack_maps(&[]).unwrap(),
         data: &IndexVec::from(vec![SEGMENT, &[]]),
         elems: &IndexVec::from(vec![vec![], WORDS.to_vec()]),
         symbols,
@@ -437,6 +439,13 @@ fn hosts_that_differ_are_refused() {
             },
         ),
         (
+            "gc_zeal",
+            Tunables {
+                gc_zeal: true,
+                ..default.clone()
+            },
+        ),
+        (
             "address_map",
             Tunables {
                 address_map: !default.address_map,
@@ -447,6 +456,27 @@ fn hosts_that_differ_are_refused() {
             "interruptible",
             Tunables {
                 interruptible: !default.interruptible,
+                ..default.clone()
+            },
+        ),
+        (
+            "consume_fuel",
+            Tunables {
+                consume_fuel: !default.consume_fuel,
+                ..default.clone()
+            },
+        ),
+        (
+            "cranelift_nan_canonicalization",
+            Tunables {
+                nan_canonicalization: !default.nan_canonicalization,
+                ..default.clone()
+            },
+        ),
+        (
+            "relaxed_simd_deterministic",
+            Tunables {
+                relaxed_simd_deterministic: !default.relaxed_simd_deterministic,
                 ..default.clone()
             },
         ),

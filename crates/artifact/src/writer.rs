@@ -47,6 +47,8 @@ pub struct Contents<'a> {
     pub image: &'a [(u64, &'a [u8; FIRST_PAGE])],
     /// Where exceptions are caught, from [`encode_unwind`](crate::encode_unwind).
     pub unwind: &'a [u8],
+    /// Where references stand in frames, from [`encode_stack_maps`](crate::encode_stack_maps).
+    pub stack_maps: &'a [u8],
     /// Run-time data segments.
     pub data: &'a IndexVec<DataId, &'a [u8]>,
     /// Run-time element segments, as `FuncEntry` words.
@@ -97,6 +99,7 @@ pub fn write(contents: Contents<'_>) -> Result<Vec<u8>> {
         &records(contents.functions, |function| function.addresses)?,
     );
     file.table(Section::Unwind, contents.unwind);
+    file.table(Section::StackMaps, contents.stack_maps);
     let function_names: Vec<_> = contents.functions.iter().map(|function| function.name).collect();
     file.table(Section::Names, &names::encode(&function_names, contents.modules)?);
     if contents.symbols {

@@ -215,6 +215,52 @@ fn traps_show_what_happened_and_where() {
 }
 
 #[test]
+fn guests_that_do_not_end_are_stopped() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "app.wat",
+        r#"(component
+            (core module $m
+                (func $spin (export "spin") (loop (br 0)))
+                (func (export "seven") (result i32) (i32.const 7)))
+            (core instance $i (instantiate $m))
+            (func (export "spin") (canon lift (core func $i "spin")))
+            (func (export "seven") (result u8) (canon lift (core func $i "seven"))))"#,
+    );
+    let out_of_fuel = ["all fuel consumed", "spin"];
+    let interrupted = ["interrupt", "spin"];
+    sandbox.fail(
+        &["run", "--fuel", "1000", "--invoke", "spin", "app.wat"],
+        134,
+        &out_of_fuel,
+    );
+    sandbox.fail(
+        &["run", "--timeout", "0.01", "--invoke", "spin", "app.wat"],
+        134,
+        &interrupted,
+    );
+    sandbox.succeed(&["compile", "--consume-fuel", "--interruptible", "app.wat"]);
+    let both = ["run", "--fuel", "2", "--timeout", "60", "--invoke"];
+    assert_eq!(sandbox.succeed(&[&both[..], &["seven", "app.mint"]].concat()), "7\n");
+    sandbox.fail(&[&both[..], &["spin", "app.mint"]].concat(), 134, &out_of_fuel);
+    sandbox.fail(
+        &["run", "--fuel", "2", "--invoke", "seven", "app.mint"],
+        1,
+        &["cannot load `app.mint`", "interruptible"],
+    );
+    sandbox.fail(
+        &["run", "--timeout=-1", "--invoke", "spin", "app.wat"],
+        2,
+        &["negative"],
+    );
+    sandbox.fail(
+        &["run", "--fuel", "much", "--invoke", "spin", "app.wat"],
+        2,
+        &["invalid digit"],
+    );
+}
+
+#[test]
 fn traps_while_instantiating_name_the_start_function() {
     let sandbox = Sandbox::new();
     sandbox.write(

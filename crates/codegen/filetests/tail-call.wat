@@ -62,8 +62,10 @@
 ;;   movq 0x18(%rsp), %r11
 ;;   movq %r11, 8(%rsp)
 ;; block0:
-;;   movl %esi, <offset:0>+-0x10(%rbp)
-;;   movl %esi, <offset:0>+-8(%rbp)
+;;   movl %esi, %r8d
+;;   movq %r8, <offset:0>+-0x10(%rbp)
+;;   movl %esi, %r8d
+;;   movq %r8, <offset:0>+-8(%rbp)
 ;;   movq %rsi, %r9
 ;;   movq %r9, %rcx
 ;;   movq %r9, %rdx

@@ -46,11 +46,24 @@ pub(crate) fn clif_type(ty: ValType) -> Type {
     }
 }
 
+/// Registers of x86-64 that pass integers, `ctx` first. Later ones are passed on the stack.
+const INTEGER_REGISTERS: usize = 6;
+
 /// The signature of a wasm function: `ctx`, then its parameters.
+///
+/// Parameters on the stack are extended to the eight bytes that the callee loads. A load that takes in more than the store
+/// before it wrote waits until that store has reached the cache, which takes longer than the rest of a call.
 pub(crate) fn wasm_signature(signature: &Signature) -> ClifSignature {
     let mut clif = context_signature(CallConv::Tail);
-    clif.params
-        .extend(signature.params.iter().map(|&ty| AbiParam::new(clif_type(ty))));
+    let mut integers = 1;
+    clif.params.extend(signature.params.iter().map(|&ty| {
+        let param = AbiParam::new(clif_type(ty));
+        integers += usize::from(param.value_type.is_int());
+        match ty {
+            ValType::I32 if integers > INTEGER_REGISTERS => param.uext(),
+            _ => param,
+        }
+    }));
     clif.returns
         .extend(signature.results.iter().map(|&ty| AbiParam::new(clif_type(ty))));
     clif

@@ -177,8 +177,7 @@ impl Compiler {
         let Some(compiled) = context.take_compiled_code() else {
             bail!("the code generator gave no code")
         };
-        let alignment = self.isa.function_alignment().preferred;
-        output::copy_out(key, &compiled, &context.func, alignment, self.tunables.address_map)
+        output::copy_out(key, &compiled, &context.func, &*self.isa, self.tunables.address_map)
     }
 }
 

@@ -105,6 +105,7 @@ fn compile_all(bytes: &[u8], tunables: &Tunables) -> Result<()> {
                 memory_reservation,
                 memory_guard,
                 interruptible,
+                consume_fuel: interruptible,
                 ..tunables.clone()
             };
             let program = mintage_program::build(bytes, &tunables)?;
@@ -174,6 +175,7 @@ fn set(tunables: &mut Tunables, setting: &str) -> Result<()> {
         "table_reservation" => tunables.table_reservation = value.parse()?,
         "gc_heap_reservation" => tunables.gc_heap_reservation = value.parse()?,
         "interruptible" => tunables.interruptible = value.parse()?,
+        "consume_fuel" => tunables.consume_fuel = value.parse()?,
         "opt_level" if value == "none" => tunables.opt_level = OptLevel::None,
         _ => bail!("unknown setting `{setting}`"),
     }

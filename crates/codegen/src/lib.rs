@@ -27,4 +27,4 @@ mod trampoline;
 mod translate;
 
 pub use compiler::{Compiler, Scratch};
-pub use output::{CatchSite, CompiledFunction, Relocation, RelocationKind, RelocationTarget};
+pub use output::{CatchSite, CompiledFunction, Relocation, RelocationKind, RelocationTarget, StackMap};

@@ -3,7 +3,8 @@
 use crate::abi;
 use anyhow::{Context as _, Result, bail};
 use cranelift_codegen::binemit::Reloc;
-use cranelift_codegen::ir::{ExternalName, Function, TrapCode};
+use cranelift_codegen::ir::{ExternalName, Function, TrapCode, UserStackMap};
+use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::{
     CompiledCode, Final, FinalizedMachCallSite, FinalizedMachExceptionHandler, FinalizedMachReloc,
     FinalizedRelocTarget, MachSrcLoc,
@@ -29,6 +30,8 @@ pub struct CompiledFunction {
     pub traps: Vec<(u32, Trap)>,
     /// The calls that exceptions can end in a handler of this function, sorted by return address.
     pub catches: Vec<CatchSite>,
+    /// The calls across which references to objects are live, sorted by return address.
+    pub stack_maps: Vec<StackMap>,
     /// Code offset to byte offset in the component, sorted: each entry holds up to the next one. `u32::MAX` is code without a
     /// place in the source. Empty unless `Tunables::address_map` is set.
     pub addresses: Vec<(u32, u32)>,
@@ -44,6 +47,15 @@ pub struct CatchSite {
     /// What is caught, and the code offset where; the first that fits counts. The handler gets the reference to the exception
     /// in the first register of results.
     pub handlers: Vec<(Option<ObjectTypeId>, u32)>,
+}
+
+/// Where references to objects stand in the frame of a function during one of its calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StackMap {
+    /// Code offset of the instruction behind the call: the return address.
+    pub return_offset: u32,
+    /// How far below the frame pointer each is, in bytes: a word of 8 bytes.
+    pub slots: Vec<u32>,
 }
 
 /// A place in the code that depends on where functions are placed.
@@ -89,7 +101,7 @@ pub(crate) fn copy_out(
     key: FuncKey,
     compiled: &CompiledCode,
     func: &Function,
-    preferred_alignment: u32,
+    isa: &dyn TargetIsa,
     address_map: bool,
 ) -> Result<CompiledFunction> {
     let buffer = &compiled.buffer;
@@ -102,6 +114,16 @@ pub(crate) fn copy_out(
     let sites = buffer.call_sites().filter(|site| !site.exception_handlers.is_empty());
     let mut catches = sites.map(catch_site).collect::<Result<Vec<_>>>()?;
     catches.sort_by_key(|site| site.return_offset);
+    let stack_maps = buffer.user_stack_maps().iter();
+    let mut stack_maps: Vec<_> = stack_maps
+        .map(|(offset, span, map)| stack_map(*offset, *span, map))
+        .collect();
+    stack_maps.retain(|map| !map.slots.is_empty());
+    stack_maps.sort_by_key(|map| map.return_offset);
+    let mut code = buffer.data().to_vec();
+    if isa.name() == "x64" {
+        make_traps_fast(&mut code, &traps);
+    }
     let addresses = if address_map {
         addresses(buffer.get_srclocs_sorted(), buffer.total_size())
     } else {
@@ -109,14 +131,32 @@ pub(crate) fn copy_out(
     };
     Ok(CompiledFunction {
         key,
-        code: buffer.data().to_vec(),
-        alignment: buffer.alignment.max(preferred_alignment),
+        code,
+        alignment: buffer.alignment.max(isa.function_alignment().preferred),
         loops: loops(&compiled.bb_starts, &compiled.bb_edges, buffer.total_size()),
         relocations,
         traps,
         catches,
+        stack_maps,
         addresses,
     })
+}
+
+/// Replaces the instructions of explicit traps in code for x86-64 by others that fault sooner under a hypervisor.
+///
+/// Hypervisors take the fault of the undefined instruction, `ud2`, to see whether it is one that they have to emulate.
+/// The fault of a privileged one, `hlt`, goes to the guest system's kernel at once. It takes one byte; `nop` fills the other.
+fn make_traps_fast(code: &mut [u8], traps: &[(u32, Trap)]) {
+    const UD2: [u8; 2] = [0x0f, 0x0b];
+    const HLT_NOP: [u8; 2] = [0xf4, 0x90];
+    for &(offset, _) in traps {
+        // Other instructions that trap, such as loads, do not start like that.
+        if let Some(place) = code.get_mut(offset as usize..).and_then(|rest| rest.first_chunk_mut())
+            && *place == UD2
+        {
+            *place = HLT_NOP;
+        }
+    }
 }
 
 /// The loops among blocks that start at `starts` and branch as `edges` say: one for each branch back, from the block that it
@@ -133,6 +173,14 @@ fn loops(starts: &[u32], edges: &[(u32, u32)], code_size: u32) -> Vec<Range<u32>
         .collect();
     loops.sort_unstable_by_key(|range| (range.start, range.end));
     loops
+}
+
+/// The code generator counts slots from the stack pointer, which is `span` below the frame pointer.
+fn stack_map(return_offset: u32, span: u32, map: &UserStackMap) -> StackMap {
+    StackMap {
+        return_offset,
+        slots: map.entries().map(|(_, offset)| span - offset).collect(),
+    }
 }
 
 fn catch_site(site: FinalizedMachCallSite<'_>) -> Result<CatchSite> {
@@ -253,5 +301,21 @@ mod tests {
         ];
         assert_eq!(addresses(&ranges, 40), expected);
         assert_eq!(addresses(&[], 10), []);
+    }
+
+    #[test]
+    fn explicit_traps_become_faults_that_are_soon_handled() {
+        // Only at a trap, and only whole: not the same bytes as part of another instruction, and not at the end.
+        let mut code = [0x0f, 0x0b, 0x90, 0x0f, 0x0b, 0x8b, 0x00, 0x0f];
+        make_traps_fast(
+            &mut code,
+            &[
+                (3, Trap::UnreachableCodeReached),
+                (5, Trap::MemoryOutOfBounds),
+                (7, Trap::StackOverflow),
+                (9, Trap::Interrupt),
+            ],
+        );
+        assert_eq!(code, [0x0f, 0x0b, 0x90, 0xf4, 0x90, 0x8b, 0x00, 0x0f]);
     }
 }

@@ -4,8 +4,10 @@ use crate::image::{Imaged, PAGE_SIZE};
 use crate::link::PlacedFunction;
 use crate::{LaidOut, Options};
 use anyhow::{Context, Result};
-use mintage_artifact::{CatchSite, Contents, Function, Metadata, encode_addresses, encode_traps, encode_unwind};
-use mintage_environ::{FuncKey, IndexVec, ObjectTypeId, Target, Tunables};
+use mintage_artifact::{
+    CatchSite, Contents, Function, Metadata, StackMap, encode_addresses, encode_stack_maps, encode_traps, encode_unwind,
+};
+use mintage_environ::{FuncKey, IndexVec, ObjectTypeId, Target, Tunables, ValType};
 use mintage_program::{Module, Program};
 
 /// An artifact, and the plan that it was made by.
@@ -56,6 +58,11 @@ pub(crate) fn write<'a>(
         .collect::<Result<Vec<_>>>()
         .context("element segments")?
         .into();
+    let globals = program.shape.globals.iter().zip(program.globals.values());
+    let traced_globals = globals.filter(|((_, shape), global)| global.mutable && shape.ty.is_traced());
+    let traced_globals = traced_globals.map(|(shape, _)| shape);
+    let tables = program.tables.iter();
+    let traced_tables = tables.filter(|(_, table)| table.mutable && ValType::Ref(table.element).is_traced());
     let tag_name = |tag: &mintage_program::Tag<'_>| tag.name.map(Box::from);
     let metadata = Metadata {
         target: target.clone(),
@@ -63,6 +70,8 @@ pub(crate) fn write<'a>(
         interface: program.interface.clone(),
         layout: layout.clone(),
         objects: program.objects.clone(),
+        traced_globals: traced_globals.map(|(id, _)| id).collect(),
+        traced_tables: traced_tables.map(|(id, _)| id).collect(),
         tags: program.tags.values().map(tag_name).collect(),
         ..Metadata::default()
     };
@@ -73,6 +82,7 @@ pub(crate) fn write<'a>(
         modules: &modules,
         image: &image,
         unwind: &unwind(&linked.functions)?,
+        stack_maps: &stack_maps(program, &linked.functions)?,
         data: &program.data,
         elems: &elems,
         symbols: options.symbols,
@@ -100,6 +110,27 @@ fn unwind(functions: &[PlacedFunction]) -> Result<Vec<u8>> {
         }));
     }
     encode_unwind(core_end, &sites)
+}
+
+/// The table of the references in frames.
+fn stack_maps(program: &Program<'_>, functions: &[PlacedFunction]) -> Result<Vec<u8>> {
+    let mut maps = Vec::new();
+    for PlacedFunction { offset, compiled } in functions {
+        let FuncKey::CoreFunc { instance, .. } = compiled.key else {
+            continue;
+        };
+        let domain = program
+            .instances
+            .get(instance)
+            .context("a function has no core instance")?
+            .domain;
+        maps.extend(compiled.stack_maps.iter().map(|map| StackMap {
+            return_offset: offset + map.return_offset,
+            domain,
+            slots: map.slots.clone(),
+        }));
+    }
+    encode_stack_maps(&maps)
 }
 
 /// The name that a function's module gives it.

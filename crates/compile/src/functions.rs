@@ -3,10 +3,11 @@
 use crate::link::MAX_TEXT;
 use crate::{LaidOut, Progress};
 use anyhow::{Context, Error, Result, ensure};
-use mintage_codegen::{CompiledFunction, Compiler, Scratch};
-use mintage_environ::{Builtin, FuncKey};
+use mintage_codegen::{CompiledFunction, Compiler, RelocationTarget, Scratch};
+use mintage_environ::FuncKey;
 use mintage_program::Program;
 use std::cmp::Reverse;
+use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -20,39 +21,69 @@ pub(crate) struct Generated<'a> {
 /// Generates the functions of a program with every thread of the current rayon pool.
 ///
 /// Threads take functions one by one from one list, largest first, so that none is left with a large one when the others are
-/// done. The result is in order of keys: how the threads shared the work does not show.
+/// done; builtins follow, which are small and whose list is known then. The result is in order of keys: how the threads shared
+/// the work does not show.
 pub(crate) fn generate<'a>(
     laid_out: LaidOut<'a>,
     compiler: &Compiler,
     progress: &dyn Progress,
 ) -> Result<Generated<'a>> {
-    let LaidOut { program, layout } = &laid_out;
-    let work = work_list(program);
+    let mut functions = Vec::new();
+    compile_all(
+        &laid_out,
+        compiler,
+        &work_list(&laid_out.program),
+        &mut functions,
+        progress,
+    )?;
+    let builtins = called_builtins(&functions);
+    compile_all(&laid_out, compiler, &builtins, &mut functions, progress)?;
+    functions.sort_unstable_by_key(|function| function.key);
+    Ok(Generated { laid_out, functions })
+}
+
+/// Appends the compiled functions of a list, in any order.
+fn compile_all(
+    LaidOut { program, layout }: &LaidOut<'_>,
+    compiler: &Compiler,
+    work: &[FuncKey],
+    functions: &mut Vec<CompiledFunction>,
+    progress: &dyn Progress,
+) -> Result<()> {
+    let before = functions.len();
     let queue = Queue::default();
     let finished = rayon::broadcast(|_| {
         let mut scratch = Scratch::default();
         let mut functions = Vec::new();
-        while let Some(&key) = queue.take(&work) {
+        while let Some(&key) = queue.take(work) {
             let function = compiler.compile(program, layout, key, &mut scratch);
             match function.and_then(|function| queue.count_bytes(function.code.len()).map(|()| function)) {
                 Ok(function) => functions.push(function),
                 Err(error) => queue.fail(key, error),
             }
-            progress.functions(queue.count_done(), work.len());
+            progress.functions(before + queue.count_done(), before + work.len());
         }
         functions
     });
     queue.result()?;
-    let mut functions: Vec<CompiledFunction> = finished.into_iter().flatten().collect();
-    functions.sort_unstable_by_key(|function| function.key);
-    Ok(Generated { laid_out, functions })
+    functions.extend(finished.into_iter().flatten());
+    Ok(())
 }
 
-/// The keys of all functions, each once, largest body first.
+/// The builtins that functions call, each once: only these have a trampoline. It calls no other.
+fn called_builtins(functions: &[CompiledFunction]) -> Vec<FuncKey> {
+    let relocations = functions.iter().flat_map(|function| &function.relocations);
+    let builtins = relocations.filter_map(|relocation| match relocation.target {
+        RelocationTarget::Func(key @ FuncKey::Builtin(_)) => Some(key),
+        _ => None,
+    });
+    builtins.collect::<BTreeSet<_>>().into_iter().collect()
+}
+
+/// The keys of all functions but builtins, each once, largest body first.
 fn work_list(program: &Program<'_>) -> Vec<FuncKey> {
     let mut keys = program.reachable.clone();
     keys.extend(program.entries.iter().map(|&sig| FuncKey::Entry(sig)));
-    keys.extend(Builtin::ALL.iter().map(|&builtin| FuncKey::Builtin(builtin)));
     keys.sort_unstable();
     keys.dedup();
     keys.sort_by_cached_key(|&key| Reverse(body_size(program, key)));

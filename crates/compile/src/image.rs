@@ -224,7 +224,8 @@ fn write_heaps(image: &mut Image, linked: &Linked<'_>) -> Result<()> {
         let [first, _] = heap.halves();
         for (offset, word) in [
             (heap.next_slot, first),
-            (heap.limit_slot, first + heap.minimum),
+            (heap.limit_slot, heap.limit(first, heap.minimum)),
+            (heap.half_slot, first),
             (heap.size_slot, heap.minimum),
         ] {
             image.write(layout.slot_start(HeadSlot { domain, offset }), &word.to_le_bytes())?;

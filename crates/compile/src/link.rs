@@ -198,6 +198,7 @@ mod tests {
             relocations: vec![],
             traps: vec![],
             catches: vec![],
+            stack_maps: vec![],
             addresses: vec![],
         }
     }

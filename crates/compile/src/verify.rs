@@ -7,10 +7,10 @@ use crate::LaidOut;
 use crate::emit::Written;
 use crate::link::PlacedFunction;
 use anyhow::{Context, Result, bail, ensure};
-use mintage_artifact::{Artifact, Check, NO_ADDRESS, PAGE};
+use mintage_artifact::{Artifact, Catch, Check, NO_ADDRESS, PAGE};
 use mintage_codegen::{RelocationKind, RelocationTarget};
 use mintage_environ::layout::{HeadSlot, HeapLayout, REGION_ALIGN};
-use mintage_environ::{FuncEntry, KeyTable, ObjectKind, ValType};
+use mintage_environ::{FuncEntry, FuncKey, KeyTable, ObjectKind, ValType};
 use mintage_program::{Const, Program, StaticObject, StaticValues};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -95,6 +95,7 @@ fn verify_records(artifact: &Read<'_>, ordinal: u32, start: u32, function: &Plac
             "its trap at {offset:#x} is not found"
         );
     }
+    verify_catches(artifact, start, function)?;
     let mut known: BTreeMap<u32, u32> = BTreeMap::new();
     known.extend(
         plan.addresses
@@ -135,6 +136,33 @@ fn verify_segments(artifact: &Read<'_>, keys: KeyTable<'_>, written: &Written<'_
             artifact.elem_segment(id) == Some(&bytes),
             "{id:?} differs from the plan"
         );
+    }
+    Ok(())
+}
+
+/// Every handler is found, by what it catches.
+fn verify_catches(artifact: &Read<'_>, start: u32, function: &PlacedFunction) -> Result<()> {
+    let plan = &function.compiled;
+    let table = artifact.unwind().context("the artifact has no table of handlers")?;
+    let is_core = matches!(plan.key, FuncKey::CoreFunc { .. });
+    ensure!(
+        table.is_core(start) == is_core,
+        "exceptions do not know what kind of function it is"
+    );
+    for site in &plan.catches {
+        for &(ty, offset) in &site.handlers {
+            // A number that no type has stands for those of all types that are not listed.
+            let found = table.find(start + site.return_offset, ty.map_or(u32::MAX - 1, |ty| ty.as_u32()));
+            ensure!(
+                found
+                    == Some(Catch {
+                        offset: start + offset,
+                        frame_size: site.frame_size
+                    }),
+                "its handler for the call at {:#x} is {found:?}",
+                site.return_offset
+            );
+        }
     }
     Ok(())
 }
@@ -181,7 +209,8 @@ fn verify_image(artifact: &Read<'_>, keys: KeyTable<'_>, written: &Written<'_>) 
         let first = HeapLayout::FIRST + heap.initial.next_multiple_of(REGION_ALIGN);
         let words = [
             (place.next_slot, first),
-            (place.limit_slot, first + place.minimum),
+            (place.limit_slot, if place.zeal { first } else { first + place.minimum }),
+            (place.half_slot, first),
             (place.size_slot, place.minimum),
         ];
         for (offset, word) in words {

@@ -84,6 +84,29 @@ fn the_number_of_threads_does_not_show() {
     }
 }
 
+/// The builtins of an artifact, by name.
+fn builtins(text: &str) -> Vec<String> {
+    let file = artifact(text);
+    let artifact = open(&file);
+    let keys = artifact.key_table().unwrap().iter().map(|(key, _)| key);
+    keys.filter(|key| matches!(key, FuncKey::Builtin(_)))
+        .map(|key| key.to_string())
+        .collect()
+}
+
+#[test]
+fn only_builtins_that_are_called_have_code() {
+    let none: [&str; 0] = [];
+    assert_eq!(builtins("(component)"), none);
+    let module = |body: &str| {
+        builtins(&format!(
+            r#"(component (core module $m (memory 1) (func (export "f") {body})) (core instance (instantiate $m)))"#
+        ))
+    };
+    assert_eq!(module(""), none);
+    assert_eq!(module("(drop (memory.grow (i32.const 1)))"), ["builtin:memory_grow"]);
+}
+
 #[test]
 fn the_image_holds_the_initial_state() {
     let file = artifact(KITCHEN);

@@ -31,8 +31,9 @@ machine_struct! {
         /// The store's interrupt word, the same for all its instances and written by any thread: non-zero asks the guest to stop
         /// at the next loop head or function entry. Read only by code that is compiled with `Tunables::interruptible`.
         interrupt: *const AtomicU64 = 8,
-        /// Fuel left; stopped below zero.
-        fuel: i64 = 16,
+        /// The store's counter of fuel, the same for all its instances: guests stop before it would overflow. Used only by
+        /// code that is compiled with `Tunables::consume_fuel`.
+        fuel: *const AtomicU64 = 16,
         /// The host table: one [`HostImport`](crate::HostImport) per `LowerId`, then one per resource type of the host, its destructor.
         host_imports: *const HostImport = 24,
         /// Addresses of the builtins and, behind them, of the raise stub.

@@ -128,8 +128,12 @@ pub struct HeapLayout {
     /// Offset from `ctx` of the 8-byte word that holds the offset from the start of the heap that objects must not go beyond
     /// without asking the runtime.
     pub limit_slot: i32,
+    /// Offset from `ctx` of the 8-byte word that holds the first reference of the half that objects lie in.
+    pub half_slot: i32,
     /// Offset from `ctx` of the 8-byte word that holds how many bytes of each half are accessible.
     pub size_slot: i32,
+    /// Whether the limit leaves no room for any object, so that each allocation asks the runtime, which collects.
+    pub zeal: bool,
 }
 
 impl HeapLayout {
@@ -147,6 +151,12 @@ impl HeapLayout {
     pub fn halves(&self) -> [u64; 2] {
         let first = Self::FIRST + self.static_size();
         [first, first + self.capacity]
+    }
+
+    /// The offset from the start of the heap that objects must not go beyond when `size` bytes of the half from `half` on are
+    /// accessible.
+    pub fn limit(&self, half: u64, size: u64) -> u64 {
+        if self.zeal { half } else { half + size }
     }
 
     /// Bytes from the start of the heap to its end.
@@ -335,6 +345,7 @@ impl SlabLayout {
         if let Some(heap) = &mut heap {
             heap.next_slot = head.take(8)?;
             heap.limit_slot = head.take(8)?;
+            heap.half_slot = head.take(8)?;
             heap.size_slot = head.take(8)?;
         }
 
@@ -458,7 +469,7 @@ impl SlabLayout {
             slot(elem.domain, elem.offset, 4, Region::ElemLength(id))?;
         }
         for (id, heap) in self.heaps() {
-            for offset in [heap.next_slot, heap.limit_slot, heap.size_slot] {
+            for offset in [heap.next_slot, heap.limit_slot, heap.half_slot, heap.size_slot] {
                 slot(id, offset, 8, Region::HeapWord(id))?;
             }
         }
@@ -659,7 +670,9 @@ fn heap_layout(shape: &HeapShape, tunables: &Tunables) -> Result<HeapLayout> {
         capacity,
         next_slot: 0,
         limit_slot: 0,
+        half_slot: 0,
         size_slot: 0,
+        zeal: tunables.gc_zeal,
     })
 }
 

@@ -50,6 +50,8 @@ pub struct Features {
     pub fixed_length_lists: bool,
     /// `error-context` and its built-ins.
     pub error_context: bool,
+    /// Memories with 64-bit indexes in canonical options.
+    pub component_memory64: bool,
 }
 
 impl Default for Features {
@@ -61,7 +63,7 @@ impl Default for Features {
             memory64: true,
             tail_call: true,
             function_references: true,
-            gc: false,
+            gc: true,
             relaxed_simd: true,
             wide_arithmetic: true,
             threads: true,
@@ -71,6 +73,7 @@ impl Default for Features {
             map: false,
             fixed_length_lists: false,
             error_context: false,
+            component_memory64: false,
         }
     }
 }
@@ -89,12 +92,16 @@ pub struct Tunables {
     pub table_reservation: u32,
     /// Bytes of address space of each object heap; 1 GiB at most are used. Objects take at most half of it at a time.
     pub gc_heap_reservation: u32,
+    /// Whether each allocation collects, for tests of the collector.
+    pub gc_zeal: bool,
     /// Whether the code generator checks its own input (slow; for tests and fuzzing).
     pub debug_verifier: bool,
     /// Whether code carries the map from code offsets to byte offsets of the component, for backtraces.
     pub address_map: bool,
     /// Whether functions test the interrupt word of the store where they are entered and at the head of each loop.
     pub interruptible: bool,
+    /// Whether the operators that guests execute are counted, and guests stop when the store's fuel is used up.
+    pub consume_fuel: bool,
     /// Whether every NaN that arithmetic gives is the canonical one, so that guests compute the same everywhere.
     pub nan_canonicalization: bool,
     /// Whether the operators of relaxed SIMD give the same results everywhere.
@@ -113,9 +120,11 @@ impl Default for Tunables {
             memory_guard: 2 << 30,
             table_reservation: 1 << 20,
             gc_heap_reservation: 512 << 20,
+            gc_zeal: false,
             debug_verifier: cfg!(debug_assertions),
             address_map: true,
             interruptible: false,
+            consume_fuel: false,
             nan_canonicalization: false,
             relaxed_simd_deterministic: false,
             core_exports: false,

@@ -67,6 +67,7 @@ impl Definitions {
         let field = |i: usize| Box::<str>::from(format!("f{i}"));
         let (text, id, must_be_named) = match shape {
             Shape::Primitive(name) => return (name.to_string(), primitive(name)),
+            Shape::ErrorContext => return ("error-context".to_string(), InterfaceType::ErrorContext),
             Shape::List(element) => {
                 let (text, element) = self.define(element);
                 (format!("(list {text})"), self.types.intern_list(element), false)

@@ -30,7 +30,7 @@ fn component(u: &mut Unstructured<'_>) -> arbitrary::Result<Vec<u8>> {
     if u.arbitrary()? {
         return Ok(Linked::arbitrary(u, true)?.component());
     }
-    let shape = Shape::arbitrary(u, 3)?;
+    let shape = Shape::arbitrary(u, 3, true)?;
     let echo = Echo::new(shape, [*u.choose(&ENCODINGS)?, *u.choose(&ENCODINGS)?]);
     let text = echo.ok_or(arbitrary::Error::IncorrectFormat)?;
     Ok(wat::parse_str(text.text()).expect("the text is a component's"))

@@ -67,6 +67,7 @@ impl Mintage {
             .wasm_gc(features().gc)
             .wasm_custom_page_sizes(features().custom_page_sizes)
             .wasm_component_model_map(true)
+            .wasm_component_model_error_context(true)
             .wasm_component_model_fixed_length_lists(true);
         if settings.explicit_bounds {
             config.memory_reservation(16 << 20).memory_guard_size(0);
@@ -123,6 +124,10 @@ impl Oracle for Mintage {
         let compile = || Linker::new(&self.engine).instantiate_pre(&Component::new(&self.engine, linked.component())?);
         let linked = compile().map_err(|error| Stop::of(&error))?;
         Ok(Box::new(Modules(linked)))
+    }
+
+    fn has_error_context(&self) -> bool {
+        true
     }
 
     fn echo(&self, echo: &Echo, values: &[Val]) -> Result<Echoed, Stop> {

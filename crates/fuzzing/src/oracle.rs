@@ -18,6 +18,9 @@ pub trait Oracle {
     /// When the engine refuses one of them.
     fn compile(&self, linked: &Linked) -> Result<Box<dyn Compiled>, Stop>;
 
+    /// Whether values may be of `error-context`.
+    fn has_error_context(&self) -> bool;
+
     /// Sends each value through an [`Echo`], up to the first call that fails.
     ///
     /// # Errors

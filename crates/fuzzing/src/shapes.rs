@@ -1,7 +1,7 @@
 //! Random types of WIT, and values of them.
 
 use arbitrary::Unstructured;
-use mintage::Val;
+use mintage::{ErrorContext, Val};
 
 /// The types without parts.
 pub const PRIMITIVES: [&str; 13] = [
@@ -38,28 +38,32 @@ pub enum Shape {
     Result(Option<Box<Shape>>, Option<Box<Shape>>),
     /// `flags { ... }`: the number of flags.
     Flags(usize),
+    /// `error-context`
+    ErrorContext,
 }
 
 impl Shape {
-    /// A random type of at most `depth` more levels.
+    /// A random type of at most `depth` more levels, with an `error-context` in it only if that is allowed.
     ///
     /// # Errors
     ///
     /// When the input is used up.
-    pub fn arbitrary(u: &mut Unstructured<'_>, depth: usize) -> arbitrary::Result<Shape> {
+    pub fn arbitrary(u: &mut Unstructured<'_>, depth: usize, error_context: bool) -> arbitrary::Result<Shape> {
         if depth == 0 || u.ratio(1, 5)? {
             return Ok(Shape::Primitive(u.choose(&PRIMITIVES)?));
         }
-        let one = |u: &mut Unstructured<'_>| Ok(Box::new(Shape::arbitrary(u, depth - 1)?));
+        let one = |u: &mut Unstructured<'_>| Ok(Box::new(Shape::arbitrary(u, depth - 1, error_context)?));
         let some = |u: &mut Unstructured<'_>, most: usize| -> arbitrary::Result<Vec<Shape>> {
             let count = u.int_in_range(1..=most)?;
-            (0..count).map(|_| Shape::arbitrary(u, depth - 1)).collect()
+            (0..count)
+                .map(|_| Shape::arbitrary(u, depth - 1, error_context))
+                .collect()
         };
         let maybe = |u: &mut Unstructured<'_>| match u.ratio(2, 3)? {
-            true => Ok(Some(Shape::arbitrary(u, depth - 1)?)),
+            true => Ok(Some(Shape::arbitrary(u, depth - 1, error_context)?)),
             false => Ok(None),
         };
-        Ok(match u.choose_index(12)? {
+        Ok(match u.choose_index(13)? {
             0 | 1 => Shape::List(one(u)?),
             2 => Shape::Record(some(u, 6)?),
             3 => Shape::Tuple(some(u, 5)?),
@@ -71,7 +75,9 @@ impl Shape {
             7 => Shape::Option(one(u)?),
             8 => Shape::Result(maybe(u)?.map(Box::new), maybe(u)?.map(Box::new)),
             9 => Shape::FixedList(one(u)?, *u.choose(&[1, 2, 3, 8, 17])?),
-            10 => Shape::Map(u.choose(&KEYS)?, one(u)?),
+            // What a map holds must not hold a handle.
+            10 => Shape::Map(u.choose(&KEYS)?, Box::new(Shape::arbitrary(u, depth - 1, false)?)),
+            11 if error_context => Shape::ErrorContext,
             _ => Shape::Flags(*u.choose(&[1, 8, 9, 16, 17, 32])?),
         })
     }
@@ -123,6 +129,7 @@ impl Shape {
                 true => Ok(payload(u, ok.as_deref())?),
                 false => Err(payload(u, error.as_deref())?),
             }),
+            Shape::ErrorContext => Val::ErrorContext(ErrorContext::new(text(u)?)),
             Shape::Flags(count) => {
                 let bits: u32 = u.arbitrary()?;
                 Val::Flags((0..*count).filter(|&i| bits >> i & 1 == 1).map(name).collect())

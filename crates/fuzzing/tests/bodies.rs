@@ -87,6 +87,10 @@ impl Oracle for Liar<Mintage> {
         }
     }
 
+    fn has_error_context(&self) -> bool {
+        true
+    }
+
     fn echo(&self, echo: &Echo, values: &[Val]) -> Result<Echoed, Stop> {
         let mut echoed = self.honest.echo(echo, values)?;
         if let Some([_, value @ Val::U8(1..)]) = echoed.values.last_mut() {

@@ -47,10 +47,11 @@ fn scalars() {
     for name in PRIMITIVES {
         check_random(&p(name));
     }
-    for count in [1, 8, 9, 16, 17, 31, 32] {
+    for count in 1..=32 {
         check_random(&Shape::Flags(count));
     }
-    for count in [1, 2, 256, 257] {
+    // More than 10,000 cases are not valid: no discriminant has four bytes.
+    for count in [1, 2, 255, 256, 257, 10_000] {
         check_random(&Shape::Enum(count));
     }
 }
@@ -77,6 +78,32 @@ fn lists() {
     check(&Shape::List(Box::new(p("u32"))), &[long]);
     let texts = Val::List((0..2000).map(|n| Val::String(format!("{n} ä"))).collect());
     check(&Shape::List(Box::new(p("string"))), &[texts]);
+}
+
+#[test]
+fn maps_and_error_contexts() {
+    for value in ["u8", "u64", "string"] {
+        check_random(&Shape::Map("u16", Box::new(p(value))));
+        check_random(&Shape::Map("string", Box::new(Shape::Option(Box::new(p(value))))));
+    }
+    check_random(&Shape::Map("char", Box::new(Shape::Map("bool", Box::new(p("f64"))))));
+    check_random(&Shape::ErrorContext);
+    check_random(&Shape::List(Box::new(Shape::ErrorContext)));
+    check_random(&Shape::Result(
+        Some(Box::new(p("u64"))),
+        Some(Box::new(Shape::ErrorContext)),
+    ));
+}
+
+/// Discriminants of one byte and of two, with payloads that are aligned to one byte or to more.
+#[test]
+fn many_cases() {
+    for count in [255, 256, 257, 300] {
+        for (every, payload) in [(2, "u8"), (7, "string"), (64, "u64")] {
+            let case = |i: usize| (i % every == 0).then(|| p(payload));
+            check_random(&Shape::Variant((0..count).map(case).collect()));
+        }
+    }
 }
 
 /// Each way in which core types of cases join, and the boundary between flat and spilled.

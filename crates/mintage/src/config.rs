@@ -152,8 +152,9 @@ impl Config {
         self
     }
 
-    /// Whether modules may use structs, arrays, 31-bit integers and casts; default: no. They have an object heap of a fixed size
-    /// ([`gc_heap_reservation`](Self::gc_heap_reservation)).
+    /// Whether modules may use structs, arrays, 31-bit integers and casts, with a garbage collector; default: yes. It needs
+    /// [`wasm_function_references`](Self::wasm_function_references). [`gc_heap_reservation`](Self::gc_heap_reservation) limits
+    /// how much objects take.
     pub fn wasm_gc(&mut self, enable: bool) -> &mut Self {
         self.tunables.features.gc = enable;
         self
@@ -210,6 +211,13 @@ impl Config {
         self
     }
 
+    /// Whether components may pass values to each other through 64-bit memories; default: no. What passes to or from the
+    /// host needs a 32-bit memory.
+    pub fn wasm_component_model_memory64(&mut self, enable: bool) -> &mut Self {
+        self.tunables.features.component_memory64 = enable;
+        self
+    }
+
     /// Whether components may use `list<t, n>`, lists of fixed length; default: no. To the host it is a tuple of `n` times `t`.
     pub fn wasm_component_model_fixed_length_lists(&mut self, enable: bool) -> &mut Self {
         self.tunables.features.fixed_length_lists = enable;
@@ -221,6 +229,13 @@ impl Config {
     /// a word in memory wherever a function is entered and at the head of each loop.
     pub fn interruptible(&mut self, interruptible: bool) -> &mut Self {
         self.tunables.interruptible = interruptible;
+        self
+    }
+
+    /// Whether the operators that guests execute are counted ([`Store::set_fuel`](crate::Store::set_fuel)); default: no, which
+    /// costs nothing. With it, machine code counts and tests in each stretch of code without branches.
+    pub fn consume_fuel(&mut self, enable: bool) -> &mut Self {
+        self.tunables.consume_fuel = enable;
         self
     }
 
@@ -240,6 +255,13 @@ impl Config {
     /// Whether relaxed SIMD gives the same results on every processor, at some cost; default: no.
     pub fn relaxed_simd_deterministic(&mut self, deterministic: bool) -> &mut Self {
         self.tunables.relaxed_simd_deterministic = deterministic;
+        self
+    }
+
+    /// Whether each allocation of an object collects what is not reachable: slow, for tests.
+    #[doc(hidden)]
+    pub fn gc_zeal(&mut self, zeal: bool) -> &mut Self {
+        self.tunables.gc_zeal = zeal;
         self
     }
 

@@ -14,9 +14,13 @@ use mintage_runtime::{HandleError, Stopped};
 pub(crate) fn stopped(stopped: Stopped) -> Error {
     match stopped {
         Stopped::Trap(report) => {
-            let error = match report.handle {
-                Some(error) => handle_trap(error),
-                None => Error::new(report.trap),
+            let error = match (report.handle, &report.exception) {
+                (Some(error), _) => handle_trap(error),
+                (None, Some(tag)) => abi_trap(
+                    report.trap,
+                    format!("the guest threw an exception of tag {tag} that it does not catch"),
+                ),
+                (None, None) => Error::new(report.trap),
             };
             match WasmBacktrace::of(&report) {
                 Some(backtrace) => error.context(backtrace),

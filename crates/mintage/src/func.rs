@@ -21,16 +21,32 @@ use std::marker::PhantomData;
 pub struct Func {
     store: u64,
     instance: u32,
-    callee: Callee,
+    callee: CalleeId,
 }
 
-/// What an exported function is.
+/// What an exported function is: the number of a lift or, with the highest bit, of an import. (There are at most a million of
+/// each.) Both kinds in one word keep a [`Func`] at 16 bytes.
 #[derive(Clone, Copy, Debug)]
+struct CalleeId(u32);
+
+/// What an exported function is.
 enum Callee {
     /// A function of the component.
     Lift(LiftId),
     /// A function of the host, exported again.
     Import(ImportId),
+}
+
+impl CalleeId {
+    const IMPORT: u32 = 1 << 31;
+
+    #[inline]
+    fn get(self) -> Callee {
+        match self.0 & Self::IMPORT {
+            0 => Callee::Lift(LiftId::from_u32(self.0)),
+            _ => Callee::Import(ImportId::from_u32(self.0 & !Self::IMPORT)),
+        }
+    }
 }
 
 /// An exported function whose type was checked: parameters `Params` and results `Return`, both tuples.
@@ -58,7 +74,7 @@ impl Func {
         Func {
             store: store.id,
             instance: instance as u32,
-            callee: Callee::Lift(lift),
+            callee: CalleeId(lift.as_u32()),
         }
     }
 
@@ -66,13 +82,13 @@ impl Func {
         Func {
             store: store.id,
             instance: instance as u32,
-            callee: Callee::Import(import),
+            callee: CalleeId(import.as_u32() | CalleeId::IMPORT),
         }
     }
 
     /// The function's type in its component.
     fn type_in(&self, component: &Component) -> FuncTypeId {
-        match self.callee {
+        match self.callee.get() {
             Callee::Lift(lift) => component.lift(lift).ty,
             Callee::Import(import) => component.interface().import_funcs[import].ty,
         }
@@ -207,7 +223,7 @@ impl Func {
             Some(instance) if store.opaque.id == self.store => instance,
             _ => return Err(wrong_store("function")),
         };
-        let callee = match self.callee {
+        let callee = match self.callee.get() {
             Callee::Lift(callee) => callee,
             Callee::Import(import) => return reexport::call(store, number, import, abi, lower, lift),
         };

@@ -6,6 +6,7 @@ use mintage_runtime::{Callee, Instance};
 use std::ptr::NonNull;
 
 use crate::Trap;
+use crate::abi::is_aligned;
 use crate::error::{stopped, trap_unless};
 
 /// What runs when memory is asked for.
@@ -140,7 +141,7 @@ impl<'a> Guest<'a> {
         self.trapped = true;
         trap_unless!(
             Trap::ReallocUnaligned,
-            pointer.is_multiple_of(align),
+            is_aligned(pointer, align),
             "realloc return: result not aligned: {pointer:#x} is no multiple of {align}"
         );
         trap_unless!(

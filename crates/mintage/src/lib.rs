@@ -43,6 +43,7 @@ pub mod core;
 mod engine;
 mod error;
 mod export;
+mod fuel;
 mod func;
 #[allow(unsafe_code, reason = "views of guest memory, calls of realloc")]
 mod guest;

@@ -6,6 +6,7 @@
 
 use crate::abi::HandleContext;
 use crate::error::stopped;
+use crate::fuel::Fuel;
 use crate::interrupt::{InterruptHandle, Interruption};
 use crate::limits::Used;
 use crate::resource::{Destructor, HostHandles, Linked, Origin};
@@ -14,7 +15,7 @@ use crate::{Component, Engine, StoreLimits, Trap};
 use anyhow::{Result, ensure};
 use mintage_environ::component::{CoreCallee, Resource};
 use mintage_environ::{ControlBlock, DomainId, LiftId};
-use mintage_runtime::{Callee, HostCall, HostFunc, HostTable, Limits};
+use mintage_runtime::{Callee, HostCall, HostFunc, HostTable, Limits, StoreWords};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,6 +56,8 @@ pub(crate) struct StoreOpaque {
     pub hostcall_fuel: usize,
     /// What stops its guests; none when the engine is not interruptible.
     interruption: Option<Interruption>,
+    /// What they may still execute; none when the engine does not count.
+    fuel: Option<Fuel>,
     /// The resources that the host holds.
     pub handles: HostHandles,
 }
@@ -82,6 +85,7 @@ impl<T> Store<T> {
             used: Used::default(),
             hostcall_fuel: DEFAULT_HOSTCALL_FUEL,
             interruption: Interruption::new(engine),
+            fuel: Fuel::new(engine),
         };
         Store {
             inner: Box::new(StoreInner {
@@ -126,6 +130,30 @@ impl<T> Store<T> {
     /// a guest could make the host allocate far more than the guest has.
     pub fn set_hostcall_fuel(&mut self, bytes: usize) {
         self.inner.opaque.hostcall_fuel = bytes;
+    }
+
+    /// Sets how much the guests of this store may execute from now on: each operator costs one, but for `nop`, `drop`, `block`,
+    /// `loop`, `else`, `end`, `return` and `unreachable`, which cost nothing, and entering a function costs one. When what comes
+    /// next costs more than is left, the guest traps with [`Trap::OutOfFuel`]. A new store has no fuel.
+    ///
+    /// Operators that follow each other without a branch or call are paid together before the first is executed; so a guest
+    /// that traps between them has paid for all. What the engine does for a guest costs nothing more: `memory.fill` costs one,
+    /// however long it is, and so does the call of a function of another component, besides what that executes.
+    ///
+    /// # Errors
+    ///
+    /// When the engine was made without [`Config::consume_fuel`](crate::Config::consume_fuel).
+    pub fn set_fuel(&mut self, fuel: u64) -> Result<()> {
+        Fuel::set(self.inner.opaque.fuel.as_ref(), fuel)
+    }
+
+    /// How much the guests of this store may still execute; see [`set_fuel`](Self::set_fuel).
+    ///
+    /// # Errors
+    ///
+    /// When the engine was made without [`Config::consume_fuel`](crate::Config::consume_fuel).
+    pub fn get_fuel(&self) -> Result<u64> {
+        Fuel::get(self.inner.opaque.fuel.as_ref())
     }
 
     /// What interrupts the guests of this store, from any thread. It stays valid when the store is dropped, without effect.
@@ -200,6 +228,15 @@ impl<'a, T> StoreContext<'a, T> {
     pub fn engine(&self) -> &'a Engine {
         &self.0.opaque.engine
     }
+
+    /// See [`Store::get_fuel`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn get_fuel(&self) -> Result<u64> {
+        Fuel::get(self.0.opaque.fuel.as_ref())
+    }
 }
 
 /// An exclusive reference to a [`Store`]: what host functions get.
@@ -219,6 +256,24 @@ impl<T> StoreContextMut<'_, T> {
     /// The engine.
     pub fn engine(&self) -> &Engine {
         &self.0.opaque.engine
+    }
+
+    /// See [`Store::get_fuel`]. In a host function it is what the guest has left for what follows the call.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn get_fuel(&self) -> Result<u64> {
+        Fuel::get(self.0.opaque.fuel.as_ref())
+    }
+
+    /// See [`Store::set_fuel`]. In a host function it is what the guest has for what follows the call.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn set_fuel(&mut self, fuel: u64) -> Result<()> {
+        Fuel::set(self.0.opaque.fuel.as_ref(), fuel)
     }
 }
 
@@ -350,8 +405,11 @@ impl<T> StoreInner<T> {
             handles: limits.handles,
             stack_bytes: config.max_wasm_stack,
         };
-        let interrupt = self.opaque.interruption.as_ref().map(Interruption::word);
-        let runtime = mintage_runtime::Instance::new(component.code(), imports, limits, index as u64, interrupt)?;
+        let words = StoreWords {
+            interrupt: self.opaque.interruption.as_ref().map(Interruption::word),
+            fuel: self.opaque.fuel.as_ref().map(Fuel::counter),
+        };
+        let runtime = mintage_runtime::Instance::new(component.code(), imports, limits, index as u64, words)?;
         self.opaque.used = used;
         let handle = runtime.handle();
         self.opaque.instances.push(StoreInstance {

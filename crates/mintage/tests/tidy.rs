@@ -38,7 +38,7 @@ fn root() -> PathBuf {
 /// All Rust sources of the project, as paths from the root with their text.
 fn sources() -> Vec<(String, String)> {
     let mut found = Vec::new();
-    for folder in ["crates", "benches", "examples", "fuzz"] {
+    for folder in ["crates", "benches", "examples", "fuzz", "tests"] {
         walk(&root().join(folder), &mut found);
     }
     assert!(found.len() > 50, "the walk finds the sources");

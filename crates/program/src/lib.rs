@@ -73,6 +73,7 @@ pub fn wasm_features(features: Features) -> WasmFeatures {
         map,
         fixed_length_lists,
         error_context,
+        component_memory64,
     } = features;
     let mut accepted = WasmFeatures::WASM2.union(WasmFeatures::COMPONENT_MODEL);
     for (feature, on) in [
@@ -92,6 +93,7 @@ pub fn wasm_features(features: Features) -> WasmFeatures {
         (WasmFeatures::CM_MAP, map),
         (WasmFeatures::CM_FIXED_LENGTH_LISTS, fixed_length_lists),
         (WasmFeatures::CM_ERROR_CONTEXT, error_context),
+        (WasmFeatures::CM64, component_memory64),
     ] {
         accepted.set(feature, on);
     }

@@ -10,7 +10,7 @@ use crate::ir::{
     StaticValues, TableInit, Tag,
 };
 use crate::parse::{Parsed, Use};
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use mintage_environ::component::{CanonOptions, CoreCallee, CoreItem, Initializer, InterfaceType, Lower, Resource};
 use mintage_environ::layout::HeapShape;
 use mintage_environ::objects::{ObjectLayout, Stored};
@@ -416,6 +416,21 @@ impl<'w, 'a> Walk<'w, 'a> {
             if let (Trampoline::Unsupported { what, .. }, Some(from)) = (trampoline, from) {
                 bail!("{what} is not supported yet (used by {})", self.describe(*from));
             }
+        }
+        let exported = self.inlined.interface.lifts.values().map(|lift| &lift.options);
+        let reached = self.inlined.trampolines.iter().zip(&self.trampolines);
+        let lowered = reached.filter_map(|(trampoline, from)| match (trampoline, from) {
+            (Trampoline::Lower(lower), Some(_)) => Some(&lower.options),
+            _ => None,
+        });
+        for options in exported.chain(lowered) {
+            let memory = options.memory.map(|id| &self.inlined.shape.memories[id]);
+            ensure!(
+                !memory.is_some_and(|memory| memory.index64),
+                "component instance {} passes values to or from the host through a 64-bit memory, which is supported between \
+                 components only; put a component with a 32-bit memory in between",
+                options.domain.as_u32()
+            );
         }
         adapters::check_sizes(self.inlined, &self.trampolines)?;
         Ok(())

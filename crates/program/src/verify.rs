@@ -325,8 +325,10 @@ impl Verifier<'_, '_> {
     fn lift(&self, lift: &Lift) -> Result<()> {
         let ComponentInterface { types, signatures, .. } = &self.program.interface;
         self.options(&lift.options, true)?;
+        ensure!(!self.index64(&lift.options), "the host is given a 64-bit memory");
         self.host_callee(lift.callee, lift.options.domain)?;
-        let signature = types.core_signature(types.func(lift.ty), false, false);
+        let index64 = self.index64(&lift.options);
+        let signature = types.core_signature(types.func(lift.ty), index64, false);
         ensure!(
             signatures[lift.callee.sig] == signature,
             "the core function has another signature than {signature}"
@@ -350,8 +352,10 @@ impl Verifier<'_, '_> {
             ..
         } = &self.program.interface;
         self.options(&lower.options, true)?;
+        ensure!(!self.index64(&lower.options), "the host is given a 64-bit memory");
         self.import(lower.import)?;
-        let signature = types.core_signature(types.func(import_funcs[lower.import].ty), false, true);
+        let index64 = self.index64(&lower.options);
+        let signature = types.core_signature(types.func(import_funcs[lower.import].ty), index64, true);
         ensure!(
             signatures.get(lower.sig) == Some(&signature),
             "the lowered signature is not {signature}"
@@ -367,12 +371,12 @@ impl Verifier<'_, '_> {
         self.options(&lift.options, false)?;
         self.callee(lift.callee, lift.options.domain)?;
         ensure!(lift.ty == *ty, "lift and lower have different types");
-        let lowered = types.core_signature(types.func(*ty), false, true);
+        let lowered = types.core_signature(types.func(*ty), self.index64(lower), true);
         ensure!(
             signatures.get(*sig) == Some(&lowered),
             "the lowered signature is not {lowered}"
         );
-        let lifted = types.core_signature(types.func(*ty), false, false);
+        let lifted = types.core_signature(types.func(*ty), self.index64(&lift.options), false);
         ensure!(
             signatures.get(lift.callee.sig) == Some(&lifted),
             "the core function has another signature than {lifted}"
@@ -445,12 +449,8 @@ impl Verifier<'_, '_> {
 
     fn error_context_op(&self, op: &ErrorContextOp) -> Result<()> {
         let options = &op.options;
-        let index64 = |id| self.program.shape.memories[id].index64;
         self.options(options, false)?;
-        let pointer = match options.memory.is_some_and(index64) {
-            true => ValType::I64,
-            false => ValType::I32,
-        };
+        let pointer = self.pointer(options);
         let (expected, needs_memory, needs_realloc) = match op.kind {
             ErrorContextOpKind::New => (Signature::new(&[pointer; 2], &[ValType::I32]), true, false),
             ErrorContextOpKind::DebugMessage => (Signature::new(&[ValType::I32, pointer], &[]), true, true),
@@ -470,6 +470,20 @@ impl Verifier<'_, '_> {
         Ok(())
     }
 
+    /// Whether the memory of the options has 64-bit indexes. It is known to exist.
+    fn index64(&self, options: &CanonOptions) -> bool {
+        let memory = options.memory.and_then(|id| self.program.shape.memories.get(id));
+        memory.is_some_and(|memory| memory.index64)
+    }
+
+    /// The type of pointers.
+    fn pointer(&self, options: &CanonOptions) -> ValType {
+        match self.index64(options) {
+            true => ValType::I64,
+            false => ValType::I32,
+        }
+    }
+
     /// Options of a lift or lower; `host` says whether the host is on the other side.
     fn options(&self, options: &CanonOptions, host: bool) -> Result<()> {
         if let Some(memory) = options.memory {
@@ -480,7 +494,8 @@ impl Verifier<'_, '_> {
                 true => self.host_callee(realloc, options.domain)?,
                 false => self.callee(realloc, options.domain)?,
             }
-            let expected = Signature::new(&[ValType::I32; 4], &[ValType::I32]);
+            let pointer = self.pointer(options);
+            let expected = Signature::new(&[pointer; 4], &[pointer]);
             ensure!(
                 self.program.interface.signatures[realloc.sig] == expected,
                 "realloc has another signature"

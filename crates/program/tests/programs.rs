@@ -1,7 +1,8 @@
 //! Programs as text: each `programs/*.wat` holds a component and, behind a line `;; =>`, the program or the error that it
-//! gives. `BLESS=1` rewrites what is expected. A first line `;; core-exports` sets `Tunables::core_exports`.
+//! gives. `BLESS=1` rewrites what is expected. A first line `;; core-exports` sets `Tunables::core_exports`, and
+//! `;; error-context` the feature of that name.
 
-use mintage_environ::Tunables;
+use mintage_environ::{Features, Tunables};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -45,6 +46,10 @@ fn check(path: &Path) -> Option<String> {
 fn describe(path: &Path, input: &str) -> String {
     let tunables = Tunables {
         core_exports: input.starts_with(";; core-exports"),
+        features: Features {
+            error_context: input.starts_with(";; error-context"),
+            ..Features::default()
+        },
         ..Tunables::default()
     };
     let bytes = match wat::parse_str(input) {

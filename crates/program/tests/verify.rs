@@ -2,10 +2,12 @@
 
 use mintage_environ::component::{CoreCallee, Initializer, Resource};
 use mintage_environ::{
-    AdapterId, CoreInstanceId, DomainId, FuncIndex, FuncKey, GlobalId, IndexVec, LiftId, LowerId, MemoryId, ResourceId,
-    ResourceOpId, SigId, TableId, Trap,
+    AdapterId, CoreInstanceId, DomainId, ErrorContextOpId, Features, FuncIndex, FuncKey, GlobalId, IndexVec, LiftId,
+    LowerId, MemoryId, ResourceId, ResourceOpId, SigId, TableId, Trap, Tunables,
 };
-use mintage_program::{Adapter, Const, Program, ResourceOp, ResourceOpKind, build, verify};
+use mintage_program::{
+    Adapter, Const, ErrorContextOp, ErrorContextOpKind, Program, ResourceOp, ResourceOpKind, build, verify,
+};
 
 const TEXT: &str = r#"
 (component
@@ -256,16 +258,66 @@ const ADAPTER_DAMAGES: &[Damage] = &[
     (|p| p.adapters = IndexVec::new(), "adapter[0] does not exist"),
 ];
 
+const ERROR_CONTEXTS: &str = r#"
+(component
+  (core module $libc
+    (memory (export "memory") 1)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) unreachable))
+  (core instance $libc (instantiate $libc))
+  (core func $new (canon error-context.new (memory (core memory $libc "memory"))))
+  (core func $message (canon error-context.debug-message
+    (memory (core memory $libc "memory")) (realloc (core func $libc "realloc"))))
+  (core module $m
+    (import "" "new" (func $new (param i32 i32) (result i32)))
+    (import "" "message" (func $message (param i32 i32)))
+    (func (export "run") (call $message (call $new (i32.const 0) (i32.const 0)) (i32.const 0))))
+  (core instance $m (instantiate $m (with "" (instance (export "new" (func $new)) (export "message" (func $message))))))
+  (func (export "run") (canon lift (core func $m "run"))))
+"#;
+
+fn error_op<'p>(program: &'p mut Program<'_>, number: u32) -> &'p mut ErrorContextOp {
+    &mut program.error_context_ops[ErrorContextOpId::from_u32(number)]
+}
+
+const ERROR_CONTEXT_DAMAGES: &[Damage] = &[
+    (
+        |p| error_op(p, 0).kind = ErrorContextOpKind::Drop,
+        "Drop has another signature",
+    ),
+    (|p| error_op(p, 0).options.memory = None, "New has no memory"),
+    (|p| error_op(p, 1).options.realloc = None, "DebugMessage has no realloc"),
+    (
+        |p| error_op(p, 0).options.domain = DomainId::from_u32(1),
+        "error-context[0] runs in domain1",
+    ),
+    (
+        |p| p.reachable.retain(|key| !matches!(key, FuncKey::ErrorContext(_))),
+        "error-context[0], which is not reachable",
+    ),
+    (
+        |p| p.error_context_ops = IndexVec::new(),
+        "error-context[0] does not exist",
+    ),
+];
+
 #[test]
 fn damages_are_found() {
     check(TEXT, DAMAGES);
     check(RESOURCES, RESOURCE_DAMAGES);
     check(ADAPTERS, ADAPTER_DAMAGES);
+    check(ERROR_CONTEXTS, ERROR_CONTEXT_DAMAGES);
 }
 
 fn check(text: &str, damages: &[Damage]) {
     let bytes = wat::parse_str(text).unwrap();
-    let program = || build(&bytes, &Default::default()).unwrap();
+    let tunables = Tunables {
+        features: Features {
+            error_context: true,
+            ..Features::default()
+        },
+        ..Tunables::default()
+    };
+    let program = || build(&bytes, &tunables).unwrap();
     verify(&program()).unwrap();
     for (number, (damage, expected)) in damages.iter().enumerate() {
         let mut program = program();

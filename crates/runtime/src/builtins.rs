@@ -8,7 +8,7 @@
 use crate::HandleError;
 use crate::arch;
 use crate::data::InstanceData;
-use crate::error_context::{decode_beginning, string_size};
+use crate::error_context::{decode_beginning, string_place};
 use mintage_environ::builtin::RAISE_SLOT;
 use mintage_environ::component::StringEncoding;
 use mintage_environ::{DataId, DomainId, ElemId, MemoryId, ResourceId, TableId, Trap};
@@ -152,7 +152,8 @@ mod entry_points {
             code(entries.ok_or(Trap::TableOutOfBounds).and_then(|entries| init_table(data, TableId::from_u32(table), dst, entries)))
         }
         heap_allocate(data, domain: u32, size: u64) -> u64 {
-            match data.heap_allocate(DomainId::from_u32(domain), size) {
+            // SAFETY: machine code calls this through a trampoline that has recorded its exit.
+            match unsafe { data.heap_allocate(DomainId::from_u32(domain), size) } {
                 Ok(reference) => u64::from(reference),
                 Err(trap) => (trap as u64) << 32,
             }
@@ -257,14 +258,20 @@ fn message(
     pointer: u64,
     units: u64,
 ) -> Result<String, Trap> {
-    let (size, align) = string_size(encoding, units)?;
+    let index64 = data
+        .code
+        .layout()
+        .memories
+        .get(memory)
+        .is_some_and(|memory| memory.index64);
+    let (characters, size, align) = string_place(encoding, units, index64)?;
     if !pointer.is_multiple_of(align) {
         return Err(Trap::UnalignedPointer);
     }
     let start = memory_range(data, memory, pointer, size).map_err(|_| Trap::StringOutOfBounds)?;
     // SAFETY: the range is accessible, and no guest code runs while it is borrowed.
     let bytes = unsafe { std::slice::from_raw_parts(start, size as usize) };
-    decode_beginning(encoding, units, bytes)
+    decode_beginning(characters, bytes)
 }
 
 /// `len` items of `item` bytes each from item `start` on.

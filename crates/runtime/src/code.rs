@@ -197,6 +197,7 @@ impl Code {
     /// # Panics
     ///
     /// When `id` is not a lift of this component.
+    #[inline]
     pub fn lift(&self, id: LiftId) -> &ResolvedLift {
         &self.lifts[id]
     }
@@ -245,7 +246,8 @@ impl Code {
     /// for the next instance: no host function was called, and nobody refused growth. That they ended at all shows that they were
     /// not interrupted.
     pub(crate) fn keep_started(&self, instance: &InstanceData) {
-        if self.start_is_settled.swap(true, Ordering::Relaxed) {
+        // Where fuel is counted, every instance pays for its own start.
+        if self.start_is_settled.swap(true, Ordering::Relaxed) || self.metadata().tunables.consume_fuel {
             return;
         }
         if !instance.is_all_in_slab() {

@@ -4,17 +4,28 @@ use crate::handles::Handles;
 use crate::image::Sizes;
 use crate::slab::Slab;
 use crate::{Code, HandleError, HostTable, Limits};
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use mintage_environ::layout::HeadSlot;
-use mintage_environ::{ControlBlock, DataId, DomainId, ElemId, ExitRecord, MemoryId, ObjectTypeId, TableId};
+use mintage_environ::{ControlBlock, DataId, DomainId, ElemId, ExitRecord, MemoryId, ObjectTypeId, TableId, Tunables};
 use std::any::Any;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-/// The interrupt word of instances that nobody interrupts.
+/// What stands for a word that a store does not have. Machine code that would use it is not run.
 static NEVER: AtomicU64 = AtomicU64::new(0);
+
+/// The words that a store shares with the machine code of all its instances.
+#[derive(Clone, Debug, Default)]
+pub struct StoreWords {
+    /// As soon as it is not zero, code that is compiled to look at it (`Tunables::interruptible`) traps with
+    /// [`Trap::Interrupt`](mintage_environ::Trap::Interrupt).
+    pub interrupt: Option<Arc<AtomicU64>>,
+    /// What code that is compiled to count (`Tunables::consume_fuel`) adds to; where it would overflow, it traps with
+    /// [`Trap::OutOfFuel`](mintage_environ::Trap::OutOfFuel). Changed by others only while no code runs in the store.
+    pub fuel: Option<Arc<AtomicU64>>,
+}
 
 /// What a host function left behind when it did not succeed.
 pub enum Failure {
@@ -40,8 +51,8 @@ pub struct InstanceData {
     pub limits: Limits,
     /// The caller's own number of the instance.
     pub tag: u64,
-    /// The word that interrupts the guest, if anybody can. Control blocks point at it.
-    interrupt: Option<Arc<AtomicU64>>,
+    /// The store's words. Control blocks point at them.
+    words: StoreWords,
     /// The host pointer of the innermost call.
     pub host: Cell<*mut ()>,
     /// What the host function that ended the innermost call left.
@@ -95,8 +106,21 @@ impl InstanceData {
         imports: &Arc<HostTable>,
         limits: Limits,
         tag: u64,
-        interrupt: Option<Arc<AtomicU64>>,
+        words: StoreWords,
     ) -> Result<NonNull<InstanceData>> {
+        let Tunables {
+            interruptible,
+            consume_fuel,
+            ..
+        } = code.metadata().tunables;
+        ensure!(
+            words.interrupt.is_some() || !interruptible,
+            "the component's code is interruptible, but the store has no interrupt word"
+        );
+        ensure!(
+            words.fuel.is_some() || !consume_fuel,
+            "the component's code consumes fuel, but the store has no counter"
+        );
         let (mut image, declared) = (code.image(), code.declared_image());
         if !Arc::ptr_eq(image, declared) && limits.admit(image.sizes()).is_err() {
             // The start functions have grown something beyond these limits. So they run again, and are refused.
@@ -112,7 +136,7 @@ impl InstanceData {
             imports: imports.clone(),
             limits,
             tag,
-            interrupt,
+            words,
             host: Cell::new(std::ptr::null_mut()),
             failure: Cell::new(None),
             poisoned: Cell::new(false),
@@ -129,8 +153,8 @@ impl InstanceData {
         for &ctx in this.contexts() {
             let block = ControlBlock {
                 stack_limit: u64::MAX,
-                interrupt: this.interrupt.as_deref().unwrap_or(&NEVER),
-                fuel: 0,
+                interrupt: this.words.interrupt.as_deref().unwrap_or(&NEVER),
+                fuel: this.words.fuel.as_deref().unwrap_or(&NEVER),
                 host_imports: imports.as_ptr(),
                 builtins: crate::builtins::addresses(),
                 runtime: data.as_ptr().cast(),

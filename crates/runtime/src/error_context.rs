@@ -111,30 +111,43 @@ impl fmt::Debug for ErrorContext {
     }
 }
 
-/// The bytes that a string of `units` code units takes and what its pointer must be a multiple of (`load_string_from_range`).
-pub(crate) fn string_size(encoding: StringEncoding, units: u64) -> Result<(u64, u64), Trap> {
-    let tag = u64::from(UTF16_TAG);
-    let (bytes, align) = match encoding {
-        StringEncoding::Utf8 => (units, 1),
-        StringEncoding::CompactUtf16 if units & tag == 0 => (units, 2),
-        StringEncoding::Utf16 => (units.saturating_mul(2), 2),
-        StringEncoding::CompactUtf16 => ((units ^ tag).saturating_mul(2), 2),
+/// How a string in memory is to be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Characters {
+    Utf8,
+    Utf16,
+    Latin1,
+}
+
+/// A string of a guest: what its characters are, how many bytes they take, and what its pointer must be a multiple of
+/// (`load_string_from_range`). The tag of `units` is their highest bit in the memory that they come from.
+pub(crate) fn string_place(
+    encoding: StringEncoding,
+    units: u64,
+    index64: bool,
+) -> Result<(Characters, u64, u64), Trap> {
+    let tag = if index64 { 1 << 63 } else { u64::from(UTF16_TAG) };
+    let (characters, bytes, align) = match encoding {
+        StringEncoding::Utf8 => (Characters::Utf8, units, 1),
+        StringEncoding::CompactUtf16 if units & tag == 0 => (Characters::Latin1, units, 2),
+        StringEncoding::Utf16 => (Characters::Utf16, units.saturating_mul(2), 2),
+        StringEncoding::CompactUtf16 => (Characters::Utf16, (units ^ tag).saturating_mul(2), 2),
     };
     match bytes <= u64::from(MAX_STRING_BYTE_LENGTH) {
-        true => Ok((bytes, align)),
+        true => Ok((characters, bytes, align)),
         false => Err(Trap::StringTooLong),
     }
 }
 
-/// Checks all of a guest's string and gives its beginning; `units` says whether it is tagged.
-pub(crate) fn decode_beginning(encoding: StringEncoding, units: u64, bytes: &[u8]) -> Result<String, Trap> {
-    let is_latin1 = encoding == StringEncoding::CompactUtf16 && units & u64::from(UTF16_TAG) == 0;
-    if encoding == StringEncoding::Utf8 {
-        let text = simdutf8::basic::from_utf8(bytes).map_err(|_| Trap::InvalidUtf8)?;
-        return Ok(beginning(text).to_owned());
-    }
-    if is_latin1 {
-        return Ok(bytes.iter().take(MAX_MESSAGE).map(|&byte| char::from(byte)).collect());
+/// Checks all of a guest's string and gives its beginning.
+pub(crate) fn decode_beginning(characters: Characters, bytes: &[u8]) -> Result<String, Trap> {
+    match characters {
+        Characters::Utf8 => {
+            let text = simdutf8::basic::from_utf8(bytes).map_err(|_| Trap::InvalidUtf8)?;
+            return Ok(beginning(text).to_owned());
+        }
+        Characters::Latin1 => return Ok(bytes.iter().take(MAX_MESSAGE).map(|&byte| char::from(byte)).collect()),
+        Characters::Utf16 => {}
     }
     let mut text = String::new();
     let (units, _) = bytes.as_chunks::<2>();
@@ -181,30 +194,33 @@ mod tests {
         for text in ["", "plain", "käse", "😀 and more"] {
             for encoding in [Utf8, Utf16, CompactUtf16] {
                 let (bytes, units) = ErrorContext::new(text).encode(encoding);
-                let (size, _) = string_size(encoding, units.into()).unwrap();
+                let (characters, size, _) = string_place(encoding, units.into(), false).unwrap();
                 assert_eq!(size, bytes.len() as u64, "{text} {encoding:?}");
-                assert_eq!(
-                    decode_beginning(encoding, units.into(), &bytes).unwrap(),
-                    text,
-                    "{encoding:?}"
-                );
+                assert_eq!(decode_beginning(characters, &bytes).unwrap(), text, "{encoding:?}");
             }
         }
     }
 
     #[test]
     fn strings_that_are_none() {
-        assert_eq!(string_size(Utf16, 1 << 62), Err(Trap::StringTooLong));
-        assert_eq!(string_size(Utf8, u64::MAX), Err(Trap::StringTooLong));
-        assert_eq!(decode_beginning(Utf8, 2, b"a\xff"), Err(Trap::InvalidUtf8));
+        for index64 in [false, true] {
+            assert_eq!(string_place(Utf16, 1 << 62, index64), Err(Trap::StringTooLong));
+            assert_eq!(string_place(Utf8, u64::MAX, index64), Err(Trap::StringTooLong));
+        }
+        // The tag is the highest bit of the memory's indexes.
+        let tagged = u64::from(UTF16_TAG) | 3;
+        assert_eq!(string_place(CompactUtf16, tagged, false), Ok((Characters::Utf16, 6, 2)));
+        assert_eq!(string_place(CompactUtf16, tagged, true), Err(Trap::StringTooLong));
+        assert_eq!(
+            string_place(CompactUtf16, 1 << 63 | 3, true),
+            Ok((Characters::Utf16, 6, 2))
+        );
+        assert_eq!(decode_beginning(Characters::Utf8, b"a\xff"), Err(Trap::InvalidUtf8));
         // What is not kept is checked, too.
         let mut late = vec![b'x'; 4 * MAX_MESSAGE];
         late.push(0xff);
-        assert_eq!(decode_beginning(Utf8, late.len() as u64, &late), Err(Trap::InvalidUtf8));
-        assert_eq!(decode_beginning(Utf16, 1, &[0, 0xd8]), Err(Trap::InvalidUtf16));
-        assert_eq!(
-            decode_beginning(CompactUtf16, 1 | u64::from(UTF16_TAG), &[0, 0xdc]),
-            Err(Trap::InvalidUtf16)
-        );
+        assert_eq!(decode_beginning(Characters::Utf8, &late), Err(Trap::InvalidUtf8));
+        assert_eq!(decode_beginning(Characters::Utf16, &[0, 0xd8]), Err(Trap::InvalidUtf16));
+        assert_eq!(decode_beginning(Characters::Utf16, &[0, 0xdc]), Err(Trap::InvalidUtf16));
     }
 }

@@ -1,6 +1,11 @@
 //! The object heap of a component instance: what machine code asks for when the words in its head say that there is no room.
+//!
+//! What is reachable is what references lead to that stand in globals, in tables, in objects that never move, and in frames of
+//! all calls under way into the instance, where stack maps list them. The host keeps none.
 
+use crate::collector::Collection;
 use crate::data::InstanceData;
+use crate::unwind;
 use mintage_environ::layout::HeapLayout;
 use mintage_environ::{DomainId, ObjectTypeId, Trap};
 
@@ -29,12 +34,16 @@ impl InstanceData {
     }
 
     /// A reference to `size` bytes, a multiple of [`HeapLayout::ALIGN`], for a new object in the heap of `domain`. What they hold is
-    /// not known.
+    /// not known. When there is no room, what is not reachable is forgotten, and all other objects move.
     ///
     /// # Errors
     ///
-    /// The trap, when there is no room.
-    pub fn heap_allocate(&self, domain: DomainId, size: u64) -> Result<u32, Trap> {
+    /// The trap, when there still is no room.
+    ///
+    /// # Safety
+    ///
+    /// Called for machine code of the innermost activation of this thread, which has recorded its exit.
+    pub unsafe fn heap_allocate(&self, domain: DomainId, size: u64) -> Result<u32, Trap> {
         let layout = self
             .code
             .layout()
@@ -49,10 +58,17 @@ impl InstanceData {
         if size > heap.layout.capacity {
             return Err(Trap::AllocationTooLarge);
         }
-        heap.grow(size)?;
+        if heap.layout.zeal || size > heap.room() {
+            // SAFETY: as the caller promises.
+            let walked = unsafe { heap.collect() };
+            heap.grow(size, walked)?;
+        }
         heap.take(size)
     }
 }
+
+/// What it takes to look at a frame, in terms of bytes of objects that could be copied meanwhile.
+const FRAME_COST: u64 = 64;
 
 impl Heap<'_> {
     fn word(&self, slot: i32) -> u64 {
@@ -65,25 +81,80 @@ impl Heap<'_> {
         unsafe { self.data.size_slot(self.domain, slot).write(value) }
     }
 
-    /// The first reference of the half that objects are in.
-    fn half(&self) -> u64 {
-        let [first, second] = self.layout.halves();
-        if self.word(self.layout.limit_slot) <= second {
-            first
-        } else {
-            second
-        }
+    /// Bytes that are free in the half that objects lie in.
+    fn room(&self) -> u64 {
+        let end = self.word(self.layout.half_slot) + self.word(self.layout.size_slot);
+        end - self.word(self.layout.next_slot)
     }
 
-    /// Makes room for `size` more bytes in the half that objects are in, and for as many as it has besides, as far as it goes.
-    fn grow(&self, size: u64) -> Result<(), Trap> {
+    /// The first byte.
+    fn base(&self) -> *mut u8 {
+        let ctx = self.data.ctx(self.domain);
+        ctx.wrapping_offset(self.layout.offset as isize)
+    }
+
+    /// Moves what is reachable to the other half: how many frames were looked at.
+    ///
+    /// # Safety
+    ///
+    /// As [`InstanceData::heap_allocate`].
+    unsafe fn collect(&self) -> u64 {
+        let (data, layout) = (self.data, self.layout);
+        let metadata = data.code.metadata();
+        let (half, next, size) = (
+            self.word(layout.half_slot),
+            self.word(layout.next_slot),
+            self.word(layout.size_slot),
+        );
+        let [first, second] = layout.halves();
+        let other = if half == first { second } else { first };
+        // SAFETY: machine code gives the heap no other objects, both halves have as many accessible bytes, and machine code
+        // waits. It keeps references in the words that are given as roots.
+        let (end, walked) = unsafe {
+            let mut collection = Collection::new(self.base(), &metadata.objects, half..next, other);
+            collection.fixed(HeapLayout::FIRST..HeapLayout::FIRST + layout.initial);
+            for &global in &metadata.traced_globals {
+                let slot = data.code.layout().globals[global];
+                if slot.domain == self.domain {
+                    collection.root(data.slot(slot).cast());
+                }
+            }
+            for &id in &metadata.traced_tables {
+                if data.code.layout().tables[id].domain == self.domain
+                    && let Some(table) = data.table(id)
+                {
+                    (0..table.size as usize).for_each(|index| collection.root(table.base.add(index)));
+                }
+            }
+            let walked = unwind::references(data, |domain, word| {
+                if domain == self.domain {
+                    collection.root(word);
+                }
+            });
+            (collection.finish(), walked)
+        };
+        if layout.zeal {
+            // What still refers to the old places is found out.
+            // SAFETY: the half is accessible, and nothing that is needed is left in it.
+            unsafe { self.base().add(half as usize).write_bytes(0xff, (next - half) as usize) };
+        }
+        self.set_word(layout.half_slot, other);
+        self.set_word(layout.next_slot, end);
+        self.set_word(layout.limit_slot, layout.limit(other, size));
+        walked
+    }
+
+    /// Makes room for `size` more bytes, and for so many that the next collection comes when about as much was allocated as
+    /// this one, which has `walked` through frames, had to do: so collections cost little more than allocations do.
+    fn grow(&self, size: u64, walked: u64) -> Result<(), Trap> {
         let layout = self.layout;
-        let half = self.half();
-        let (next, old_size) = (self.word(layout.next_slot), self.word(layout.size_slot));
-        let needed = (next - half + size).next_multiple_of(HeapLayout::FIRST);
-        if needed <= old_size {
+        let (half, old_size) = (self.word(layout.half_slot), self.word(layout.size_slot));
+        let used = self.word(layout.next_slot) - half;
+        let wanted = 2 * used + size + walked * FRAME_COST;
+        if wanted <= old_size {
             return Ok(());
         }
+        let needed = (used + size).next_multiple_of(HeapLayout::FIRST);
         let most = layout.capacity.min(self.data.limits.memory_bytes / 2) & !(HeapLayout::FIRST - 1);
         if needed > most {
             return Err(Trap::HeapExhausted);
@@ -92,12 +163,21 @@ impl Heap<'_> {
             // With another limit it might have grown by more.
             self.data.asked.set(true);
         }
-        let new_size = needed.max(2 * old_size).min(most);
+        let new_size = wanted.next_multiple_of(HeapLayout::FIRST).max(2 * old_size).min(most);
+        if new_size <= old_size {
+            return Ok(());
+        }
         let start = self.data.code.layout().heap_start(self.domain, layout);
         let grown = self.data.slab().grow_heap(start, layout, old_size, new_size);
-        grown.map_err(|_| Trap::HeapExhausted)?;
+        if grown.is_err() {
+            return if needed <= old_size {
+                Ok(())
+            } else {
+                Err(Trap::HeapExhausted)
+            };
+        }
         self.set_word(layout.size_slot, new_size);
-        self.set_word(layout.limit_slot, half + new_size);
+        self.set_word(layout.limit_slot, layout.limit(half, new_size));
         Ok(())
     }
 

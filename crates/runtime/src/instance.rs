@@ -1,6 +1,6 @@
 //! [`Instance`]: a slab with a component's image in it and the run-time data beside it.
 
-use crate::data::InstanceData;
+use crate::data::{InstanceData, StoreWords};
 use crate::handles::MAX_HANDLES;
 use crate::image::Sizes;
 use crate::{Code, HostTable, Stopped, TrapReport, builtins};
@@ -9,7 +9,6 @@ use mintage_environ::component::Initializer;
 use mintage_environ::{DomainId, GlobalId, MemoryId, ObjectTypeId, TableId, Trap, ValType};
 use std::ptr::NonNull;
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 /// How far an instance may grow, and how much stack it may use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,26 +126,25 @@ impl InstanceHandle {
 impl Instance {
     /// A new instance of `code` with the imports in `imports`. Its start functions have not run; see [`run_initializers`].
     ///
-    /// `tag` is the caller's own number for the instance, given back by [`Instance::tag`]. As soon as `interrupt` is not zero,
-    /// the instance's code traps with [`Trap::Interrupt`], if it is compiled to look at it (`Tunables::interruptible`).
+    /// `tag` is the caller's own number for the instance, given back by [`Instance::tag`].
     ///
     /// # Errors
     ///
-    /// When `imports` belongs to another component, a memory or table starts larger than `limits` allow, or the operating
+    /// When `imports` belongs to another component, `words` lacks one that the code uses, a memory or table starts larger than `limits` allow, or the operating
     /// system gives no address space.
     pub fn new(
         code: &Arc<Code>,
         imports: &Arc<HostTable>,
         limits: Limits,
         tag: u64,
-        interrupt: Option<Arc<AtomicU64>>,
+        words: StoreWords,
     ) -> Result<Instance> {
         ensure!(
             Arc::ptr_eq(code, imports.code()),
             "the host table was made for another component"
         );
         Ok(Instance {
-            data: InstanceData::create(code, imports, limits, tag, interrupt)?,
+            data: InstanceData::create(code, imports, limits, tag, words)?,
         })
     }
 
@@ -206,6 +204,7 @@ impl Instance {
     /// # Panics
     ///
     /// When `id` is not a memory of this component.
+    #[inline]
     pub fn memory(&self, id: MemoryId) -> &[u8] {
         let (base, len) = self.memory_raw(id);
         // SAFETY: the memory is accessible, and guest code, which could write it, runs only in `call`, whose caller promises
@@ -218,6 +217,7 @@ impl Instance {
     /// # Panics
     ///
     /// When `id` is not a memory of this component.
+    #[inline]
     pub fn memory_mut(&mut self, id: MemoryId) -> &mut [u8] {
         let (base, len) = self.memory_raw(id);
         // SAFETY: as above, and the instance is borrowed mutably.
@@ -230,6 +230,7 @@ impl Instance {
     /// # Panics
     ///
     /// When `id` is not a memory of this component.
+    #[inline]
     pub fn memory_raw(&self, id: MemoryId) -> (NonNull<u8>, usize) {
         let memory = self.data().memory(id).expect("the memory is of this component");
         (

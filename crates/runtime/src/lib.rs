@@ -9,8 +9,8 @@
 //!
 //! A running call is an `Activation` (activation.rs). A fault in machine code goes to fault.rs, which walks the frames and ends
 //! the call; backtrace.rs names the frames. Slabs that no instance uses are in pool/. Handles of resources are in handles.rs.
-//! What machine code asks for is in builtins.rs; heap.rs is the heap of objects, unwind.rs takes exceptions to where they are
-//! caught.
+//! What machine code asks for is in builtins.rs; heap.rs is the heap of objects, collector.rs moves them, unwind.rs takes
+//! exceptions to where they are caught.
 //!
 //! Architecture invariants: operating-system calls stand in `sys/` only and assembly in `arch/` only, so that a port adds
 //! one file to each. No function that machine code calls unwinds. Nothing here knows how code is made.
@@ -23,6 +23,7 @@ mod backtrace;
 mod builtins;
 mod call;
 mod code;
+mod collector;
 mod data;
 mod error_context;
 mod fault;
@@ -40,6 +41,7 @@ mod unwind;
 
 pub use call::call;
 pub use code::{Callee, Code, LoadCheck, ResolvedLift};
+pub use data::StoreWords;
 pub use error_context::ErrorContext;
 pub use handles::{HandleError, HandleKind};
 pub use host::{HostCall, HostFunc, HostTable};

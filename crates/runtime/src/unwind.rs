@@ -1,4 +1,6 @@
-//! Exceptions: from `throw` to the handler, or to the end of the call if there is none.
+//! The walk over frames of machine code, for exceptions and for the collector.
+//!
+//! An exception goes from `throw` to its handler, or to the end of the call if there is none.
 //!
 //! Frames of machine code have frame pointers, and a call during which something is caught is found by its return address, so
 //! no more is needed than to walk outwards. Functions with handlers keep nothing in registers across such calls, so none are
@@ -10,6 +12,7 @@ use crate::arch::{self, Landing};
 use crate::data::InstanceData;
 use crate::fault;
 use mintage_environ::{DomainId, ObjectTypeId, Trap};
+use std::ptr;
 
 /// What the throw stub calls: finds where the exception, an object of `domain`, is caught, or ends the current call. `pc` and `fp`
 /// are the return address of the stub and the frame pointer of its caller, the trampoline of the builtin. Gives the place to go
@@ -65,4 +68,41 @@ unsafe fn find(activation: *const Activation, mut fp: usize, ty: ObjectTypeId, e
         fp = outer;
     }
     None
+}
+
+/// Calls `visit` for each reference to an object that is live in a frame of a call into the instance, with the component instance
+/// whose object it is, and its word: how many frames there are. The calls are those of this thread, the only one that uses the instance.
+///
+/// # Safety
+///
+/// Machine code of the instance, in the innermost activation of this thread, has recorded its exit, and waits.
+pub unsafe fn references(data: &InstanceData, mut visit: impl FnMut(DomainId, *mut u64)) -> u64 {
+    let mut frames = 0;
+    let Some(maps) = data.code.artifact().stack_maps() else {
+        return frames;
+    };
+    // SAFETY: this thread runs.
+    let mut activation = unsafe { (*activation::thread()).current.get() };
+    let mut fp = data.exit().fp as usize;
+    while !activation.is_null() {
+        // SAFETY: activations in the list are running calls, whose instances live.
+        let call = unsafe { &*activation };
+        let end = call.entry.sp;
+        while ptr::eq(call.data, data) && fp < end {
+            // SAFETY: machine code keeps frame pointers, and this one is in its part of the stack.
+            let (return_address, outer) = unsafe { arch::outer_frame(fp) };
+            let Some(offset) = data.code.text_offset(return_address).filter(|_| outer > fp) else {
+                break;
+            };
+            if let Some((domain, slots)) = maps.find(offset) {
+                for distance in slots {
+                    visit(domain, ptr::with_exposed_provenance_mut(outer - distance as usize));
+                }
+            }
+            fp = outer;
+            frames += 1;
+        }
+        (activation, fp) = (call.previous, call.previous_exit.fp as usize);
+    }
+    frames
 }

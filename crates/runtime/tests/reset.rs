@@ -5,7 +5,9 @@ mod common;
 use common::*;
 use mintage_environ::component::CoreItem;
 use mintage_environ::{GlobalId, MemoryId, TableId, ValType};
-use mintage_runtime::{Code, HostTable, Instance, Limits, LoadCheck, Pool, PoolConfig, Stopped, run_initializers};
+use mintage_runtime::{
+    Code, HostTable, Instance, Limits, LoadCheck, Pool, PoolConfig, Stopped, StoreWords, run_initializers,
+};
 use proptest::prelude::*;
 use std::ptr;
 use std::sync::{Arc, OnceLock};
@@ -130,7 +132,7 @@ impl Way {
     }
 
     fn instantiate_with(imports: &Arc<HostTable>) -> Instance {
-        let instance = Instance::new(imports.code(), imports, Limits::default(), 0, None).unwrap();
+        let instance = Instance::new(imports.code(), imports, Limits::default(), 0, StoreWords::default()).unwrap();
         // SAFETY: the instance is new, and its start function calls no host function.
         unsafe { run_initializers(instance.handle(), ptr::null_mut()) }.unwrap();
         instance

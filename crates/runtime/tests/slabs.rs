@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use mintage_environ::{Trap, Tunables};
-use mintage_runtime::{Code, HostTable, Instance, Limits, LoadCheck};
+use mintage_runtime::{Code, HostTable, Instance, Limits, LoadCheck, StoreWords};
 
 const GROWING: &str = r#"
     (memory (export "memory") 1 3) (data (i32.const 16) "image")
@@ -120,7 +120,10 @@ fn limits_refuse_growth_and_large_starts() {
             "table0 starts with 2 entries",
         ),
     ] {
-        let error = Instance::new(&code, &none, limits, 0, None).err().unwrap().to_string();
+        let error = Instance::new(&code, &none, limits, 0, StoreWords::default())
+            .err()
+            .unwrap()
+            .to_string();
         assert!(error.contains(what), "{error}");
     }
 }
@@ -291,7 +294,7 @@ fn what_does_not_fit_is_refused() {
 fn host_tables_are_of_one_component() {
     let (first, second) = (code(GROWING), code(GROWING));
     let table = HostTable::new(&first, Vec::new()).unwrap();
-    let error = Instance::new(&second, &table, Limits::default(), 0, None)
+    let error = Instance::new(&second, &table, Limits::default(), 0, StoreWords::default())
         .err()
         .unwrap()
         .to_string();

@@ -298,13 +298,13 @@ mod tests {
     #[test]
     fn references() {
         assert!(check("(ref.null func)", CoreValue::FuncRef(0)));
-        assert!(!check("(ref.null func)", CoreValue::ExternRef(None)));
-        assert!(check("(ref.null)", CoreValue::ExternRef(None)));
+        assert!(!check("(ref.null func)", CoreValue::ExternRef(CoreRef::Null)));
+        assert!(check("(ref.null)", CoreValue::ExternRef(CoreRef::Null)));
         assert!(check("(ref.func)", CoreValue::FuncRef(7)));
         assert!(!check("(ref.func)", CoreValue::FuncRef(0)));
-        assert!(check("(ref.extern 0)", CoreValue::ExternRef(Some(0))));
-        assert!(!check("(ref.extern 0)", CoreValue::ExternRef(Some(1))));
-        assert!(check("(ref.extern)", CoreValue::ExternRef(Some(1))));
+        assert!(check("(ref.extern 0)", CoreValue::ExternRef(CoreRef::Host(0))));
+        assert!(!check("(ref.extern 0)", CoreValue::ExternRef(CoreRef::Host(1))));
+        assert!(check("(ref.extern)", CoreValue::ExternRef(CoreRef::Host(1))));
         assert!(check("(either (i32.const 1) (i32.const 2))", CoreValue::I32(2)));
         assert!(!check("(either (i32.const 1) (i32.const 2))", CoreValue::I32(3)));
     }

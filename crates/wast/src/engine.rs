@@ -38,6 +38,8 @@ impl Live {
     /// When it has an import, or traps while it is instantiated.
     pub(crate) fn of(component: &Component) -> Result<Live> {
         let mut store = Store::new(component.engine(), ());
+        // Plenty, where it is counted at all: what scripts are about is the results.
+        let _ = store.set_fuel(u64::MAX);
         let instance = linker(component)?.instantiate(&mut store, component)?;
         Ok(Live { store, instance })
     }

@@ -3,8 +3,11 @@
 pub mod addresses;
 pub mod names;
 pub mod records;
+pub mod stack_maps;
 pub mod traps;
 pub mod unwind;
+
+use std::cmp::Ordering;
 
 /// Appends `value` in LEB128: 7 bits a byte, low ones first.
 fn write_varint(bytes: &mut Vec<u8>, mut value: u64) {
@@ -39,6 +42,20 @@ fn read_byte(bytes: &mut &[u8]) -> Option<u8> {
 fn word(bytes: &[u8], index: usize) -> Option<u32> {
     let start = index.checked_mul(4)?;
     bytes.get(start..)?.first_chunk().map(|&word| u32::from_le_bytes(word))
+}
+
+/// The place of `wanted` among the `len` ascending words from word `start` on.
+fn search(bytes: &[u8], start: usize, len: usize, wanted: u32) -> Option<usize> {
+    let (mut first, mut last) = (0, len);
+    while first < last {
+        let middle = first.midpoint(last);
+        match word(bytes, start + middle)?.cmp(&wanted) {
+            Ordering::Less => first = middle + 1,
+            Ordering::Equal => return Some(middle),
+            Ordering::Greater => last = middle,
+        }
+    }
+    None
 }
 
 #[cfg(test)]

@@ -91,19 +91,9 @@ impl<'a> Unwind<'a> {
     /// Where an exception of type `ty` goes on that comes out of the call that returns to `return_offset`, if it is caught there.
     pub fn find(&self, return_offset: u32, ty: u32) -> Option<Catch> {
         let word = |index| word(self.bytes, index);
-        let (mut first, mut last) = (0, self.sites);
-        while first < last {
-            let middle = first.midpoint(last);
-            match word(HEAD + middle)? < return_offset {
-                true => first = middle + 1,
-                false => last = middle,
-            }
-        }
-        if first == self.sites || word(HEAD + first)? != return_offset {
-            return None;
-        }
-        let site = HEAD + self.sites + 2 * first;
-        let start = if first == 0 { 0 } else { word(site - 1)? };
+        let number = super::search(self.bytes, HEAD, self.sites, return_offset)?;
+        let site = HEAD + self.sites + 2 * number;
+        let start = if number == 0 { 0 } else { word(site - 1)? };
         let handlers = HEAD + 3 * self.sites;
         for handler in start..word(site + 1)? {
             let handler = handlers.checked_add(2 * handler as usize)?;

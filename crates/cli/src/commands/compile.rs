@@ -24,6 +24,14 @@ pub(crate) struct Args {
     #[arg(short = 'O', long, value_name = "LEVEL", default_value = "1", value_parser = opt_level)]
     opt_level: OptLevel,
 
+    /// Count what the guest executes, for `mintage run --fuel`
+    #[arg(long)]
+    consume_fuel: bool,
+
+    /// Let the guest be interrupted, for `mintage run --timeout`
+    #[arg(long)]
+    interruptible: bool,
+
     /// Print how long each phase takes
     #[arg(long)]
     time: bool,
@@ -42,7 +50,12 @@ impl Args {
     pub(crate) fn execute(self) -> Result<()> {
         let start = Instant::now();
         let bytes = input::read_component(&self.app)?;
-        let engine = Engine::new(Config::new().opt_level(self.opt_level))?;
+        let mut config = Config::new();
+        config
+            .opt_level(self.opt_level)
+            .consume_fuel(self.consume_fuel)
+            .interruptible(self.interruptible);
+        let engine = Engine::new(&config)?;
         let progress = Report::new();
         let artifact = engine.precompile_component_with(&bytes, &Default::default(), &progress);
         progress.bar.finish_and_clear();

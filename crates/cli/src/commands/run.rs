@@ -3,9 +3,10 @@
 use crate::{load, wave};
 use anyhow::{Context, Result, bail};
 use mintage::types::{ComponentFunc, ComponentItem};
-use mintage::{Component, ComponentExportIndex, Engine, Linker, Store, Val};
+use mintage::{Component, ComponentExportIndex, Config, Engine, Linker, Store, Val};
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Call an exported function of a component and print its result
 ///
@@ -21,11 +22,28 @@ pub(crate) struct Args {
     /// May be left out when the component exports just one function and it takes no arguments.
     #[arg(long, value_name = "CALL")]
     invoke: Option<String>,
+
+    /// Stop the guest when it has executed this many operators; an artifact must be compiled with --consume-fuel
+    #[arg(long, value_name = "COUNT")]
+    fuel: Option<u64>,
+
+    /// Stop the guest after this many seconds; an artifact must be compiled with --interruptible
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().map_err(|_| "not a number of seconds")?;
+    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
 impl Args {
     pub(crate) fn execute(self) -> Result<()> {
-        let engine = Engine::default();
+        let mut config = Config::new();
+        config
+            .consume_fuel(self.fuel.is_some())
+            .interruptible(self.timeout.is_some());
+        let engine = Engine::new(&config)?;
         let component = load::component(&engine, &self.app)?;
         let functions = exported_functions(&engine, &component);
         let (function, args) = match &self.invoke {
@@ -45,16 +63,18 @@ impl Args {
             .with_context(|| format!("wrong arguments for `{}: {signature}`", function.name()))?;
 
         let mut store = Store::new(&engine, ());
+        if let Some(fuel) = self.fuel {
+            store.set_fuel(fuel)?;
+        }
+        if let Some(timeout) = self.timeout {
+            store.set_deadline(timeout)?;
+        }
         let linker = Linker::new(&engine);
         let instance = linker
             .instantiate(&mut store, &component)
             .with_context(|| format!("cannot instantiate `{}`", self.app.display()))?;
-        let callee = instance.get_func(&mut store, function.index).with_context(|| {
-            format!(
-                "`{}` is a host function that the component exports again",
-                function.name()
-            )
-        })?;
+        let callee = instance.get_func(&mut store, function.index);
+        let callee = callee.with_context(|| format!("the instance lacks its function `{}`", function.name()))?;
         let mut results = vec![Val::Bool(false); signature.results().len()];
         callee.call(&mut store, &args, &mut results)?;
         for result in &results {

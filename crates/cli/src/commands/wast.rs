@@ -24,8 +24,8 @@ impl Args {
             .wasm_component_model_implements(true)
             .wasm_component_model_map(true)
             .wasm_component_model_error_context(true)
-            .wasm_component_model_fixed_length_lists(true)
-            .wasm_gc(true);
+            .wasm_component_model_memory64(true)
+            .wasm_component_model_fixed_length_lists(true);
         let engine = Engine::new(&config)?;
         let mut scripts = Vec::new();
         for path in &self.files {

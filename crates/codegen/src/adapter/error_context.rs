@@ -74,7 +74,7 @@ impl Fuse<'_, '_, '_> {
         let units = self
             .call_builtin(Builtin::ErrorContextUnits, &[domain, handle, encoding])
             .context("internal error: the message of an error context has no length")?;
-        let units = self.widen(units);
+        let mut units = self.widen(units);
         let bytes = match side.encoding {
             StringEncoding::Utf8 => units,
             StringEncoding::Utf16 => self.builder.ins().iadd(units, units),
@@ -82,6 +82,10 @@ impl Fuse<'_, '_, '_> {
                 // The tag is one where units have two bytes.
                 let tag = self.builder.ins().ushr_imm_u(units, 31);
                 let count = self.builder.ins().band_imm_u(units, 0x7fff_ffff);
+                if side.index64 {
+                    let tag = self.builder.ins().ishl_imm_u(tag, 63);
+                    units = self.builder.ins().bor(count, tag);
+                }
                 self.builder.ins().ishl(count, tag)
             }
         };

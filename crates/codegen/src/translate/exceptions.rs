@@ -161,8 +161,10 @@ impl<'a> Translator<'a, '_> {
         let tag = tag.map(|tag| self.tag(tag));
         let landing = self.builder.create_block();
         let exception = self.builder.append_block_param(landing, POINTER);
+        self.builder.declare_value_needs_stack_map(exception);
         self.builder.set_cold_block(landing);
         self.builder.switch_to_block(landing);
+        self.reload_fuel();
         let mut values: SmallVec<[BlockArg; 8]> = SmallVec::new();
         if let Some(tag) = tag {
             let types = &self.payload(tag).params;

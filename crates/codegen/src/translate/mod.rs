@@ -14,6 +14,7 @@ mod call;
 mod cast;
 mod control;
 mod exceptions;
+mod fuel;
 mod global;
 mod heap;
 mod interrupt;
@@ -65,6 +66,8 @@ struct Translator<'a, 'f> {
     ctx: Value,
     /// Arguments of calls and branches so far.
     arguments: usize,
+    /// What counts the operators, if fuel is to be consumed.
+    meter: Option<fuel::Meter>,
 }
 
 /// The most values and arguments of one function: 16 Mi take about a gibibyte. A function of ordinary code has less than one
@@ -119,6 +122,7 @@ pub(crate) fn core_function(
         skipped_blocks: 0,
         ctx,
         arguments: 0,
+        meter: None,
     };
     translator.body(&body, entry, sig)?;
     translator.builder.seal_all_blocks();
@@ -139,13 +143,16 @@ impl<'a, 'f> Translator<'a, 'f> {
         let mut operators = OperatorsReader::new(locals.get_binary_reader());
         self.set_location(operators.original_position());
         self.check_interrupt();
+        self.start_meter();
         while !operators.eof() {
             let (operator, offset) = operators.read_with_offset()?;
             self.set_location(offset);
             if self.reachable {
+                self.count(&operator);
                 self.operator(&operator)
                     .and_then(|()| self.check_size())
                     .with_context(|| format!("at byte offset {offset:#x}"))?;
+                self.counted(&operator);
             } else {
                 self.skip(&operator);
             }

@@ -30,6 +30,8 @@ pub(crate) enum Region {
     OtherGlobals,
     /// The words with the sizes of memories and tables and the lengths of segments.
     Sizes,
+    /// The store's counter of fuel.
+    Fuel,
     /// The words that say where the next object goes.
     HeapWords,
     /// The contents of objects.

@@ -34,5 +34,5 @@ pub use handle::InstanceTypes;
 pub use mintage_environ::component::{CanonicalAbi, ComponentTypes, InterfaceType};
 pub use traits::{ComponentNamedList, ComponentType, Lift, ListElement, Lower};
 
-pub(crate) use context::{AbiOptions, MAX_LIST_BYTE_LENGTH, Source, Target, read_u32};
+pub(crate) use context::{AbiOptions, MAX_LIST_BYTE_LENGTH, Source, Target, is_aligned, read_u32};
 pub(crate) use handle::HandleContext;

@@ -3,7 +3,7 @@
 //! Lowering knows the exact length in the guest's encoding before it asks for memory, so there is one `realloc` call; the
 //! specification lets the host choose how it got the string.
 
-use super::context::read_u32;
+use super::context::{is_aligned, read_u32};
 use super::{CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext};
 use crate::Trap;
 use crate::error::{trap, trap_unless};
@@ -16,6 +16,7 @@ const MAX_BYTES: usize = MAX_STRING_BYTE_LENGTH as usize;
 
 impl LowerContext<'_> {
     /// Stores a string in the guest's encoding: its pointer and its length in code units, tagged where it must be.
+    #[inline]
     pub(super) fn lower_string(&mut self, string: &str) -> Result<(u32, u32)> {
         match self.options.encoding {
             StringEncoding::Utf8 => {
@@ -50,6 +51,7 @@ impl LowerContext<'_> {
         Ok((offset as u32, units as u32))
     }
 
+    #[inline]
     fn allocate_string(&mut self, align: u32, size: usize) -> Result<usize> {
         ensure!(
             size <= MAX_BYTES,
@@ -71,6 +73,7 @@ fn latin1_len(string: &str) -> Option<usize> {
 
 impl LiftContext<'_> {
     /// The string at `pointer` with `len` code units, tagged or not (`load_string_from_range`).
+    #[inline]
     pub(super) fn lift_string(&mut self, pointer: u32, len: u32) -> Result<String> {
         match self.options.encoding {
             StringEncoding::Utf8 => {
@@ -103,6 +106,7 @@ impl LiftContext<'_> {
         Ok(string)
     }
 
+    #[inline]
     fn string_bytes(&mut self, pointer: u32, size: usize, align: u32) -> Result<&[u8]> {
         trap_unless!(
             Trap::StringTooLong,
@@ -111,7 +115,7 @@ impl LiftContext<'_> {
         );
         trap_unless!(
             Trap::UnalignedPointer,
-            pointer.is_multiple_of(align),
+            is_aligned(pointer, align),
             "unaligned pointer: {pointer:#x} of a string is no multiple of {align}"
         );
         // No encoding grows by more than a half on its way to UTF-8, except Latin-1, which can double.

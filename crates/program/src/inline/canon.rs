@@ -35,11 +35,12 @@ impl<'p> Inliner<'p, '_> {
             CanonicalFunction::Lower { func_index, options } => {
                 let (options, _) = canon_options(frame, options)?;
                 let validated = self.validated_signature(frame)?;
+                let index64 = options.memory.is_some_and(|id| self.out.shape.memories[id].index64);
                 let trampoline = match frame.funcs[*func_index as usize] {
                     FuncItem::Import(import) => {
                         let ty = self.out.interface.import_funcs[import].ty;
                         let types = &self.out.interface.types;
-                        let signature = types.core_signature(types.func(ty), false, true);
+                        let signature = types.core_signature(types.func(ty), index64, true);
                         ensure!(
                             self.out.interface.signatures.find(&signature) == Some(validated),
                             "the lowered signature {signature} differs from the validator's (a bug in Mintage)"
@@ -52,7 +53,7 @@ impl<'p> Inliner<'p, '_> {
                     }
                     FuncItem::Lift(lift) => {
                         let types = &self.out.interface.types;
-                        let signature = types.core_signature(types.func(self.out.lifts[lift].ty), false, true);
+                        let signature = types.core_signature(types.func(self.out.lifts[lift].ty), index64, true);
                         ensure!(
                             self.out.interface.signatures.find(&signature) == Some(validated),
                             "the lowered signature {signature} differs from the validator's (a bug in Mintage)"

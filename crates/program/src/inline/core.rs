@@ -117,7 +117,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
             }
             CoreInstanceItem::Bag(items) => items.get(name).copied(),
         };
-        item.with_context(|| format!("the core instance does not export `{name}`"))
+        item.with_context(|| format!("the core instance does not export `{}`", Printable(name)))
     }
 
     fn instantiate_module(
@@ -158,7 +158,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
         for import in &module.imports {
             let arg = args
                 .get(import.module)
-                .with_context(|| format!("the argument `{}` is missing", import.module))?;
+                .with_context(|| format!("the argument `{}` is missing", Printable(import.module)))?;
             match self.core_export(arg, import.name)? {
                 CoreItem::Func(func) => core.imported_funcs.push(func.into()),
                 CoreItem::Memory(id) => core.memories.push(id),

@@ -2,7 +2,7 @@
 
 use super::Level;
 use super::error::wasm_error;
-use anyhow::{Result, bail};
+use anyhow::{Result, bail, ensure};
 use mintage_environ::ModuleId;
 use wasmparser::types::Types;
 use wasmparser::{
@@ -133,7 +133,11 @@ pub(super) fn section<'a>(levels: &mut [Level<'a>], payload: Payload<'a>, types_
         Payload::ComponentTypeSection(section) => {
             for (type_index, item) in (types_before..).zip(section.into_iter_with_offsets()) {
                 let (offset, ty) = item.map_err(wasm_error)?;
-                if let ComponentType::Resource { dtor, .. } = ty {
+                if let ComponentType::Resource { rep, dtor } = ty {
+                    ensure!(
+                        rep == wasmparser::ValType::I32,
+                        "the resource type at byte {offset:#x} is represented by {rep}, which is not supported yet; use i32"
+                    );
                     definitions.push((offset, Kind::Resource { type_index, dtor }));
                 }
             }

@@ -1,5 +1,6 @@
 //! Errors of the parser and validator, with what to do about them.
 
+use mintage_environ::Printable;
 use wasmparser::WasmFeatures;
 
 /// Features that are not supported, with their usual name and the way to do without.
@@ -52,6 +53,7 @@ const SETTINGS: &[(WasmFeatures, &str)] = &[
         WasmFeatures::CM_FIXED_LENGTH_LISTS,
         "Config::wasm_component_model_fixed_length_lists",
     ),
+    (WasmFeatures::CM64, "Config::wasm_component_model_memory64"),
     (
         WasmFeatures::CM_ERROR_CONTEXT,
         "Config::wasm_component_model_error_context",
@@ -72,7 +74,12 @@ const WORDS: &[(&str, WasmFeatures)] = &[
 
 /// The error of the parser or validator with its byte offset and, when a feature is missing, with advice.
 pub(crate) fn wasm_error(error: wasmparser::Error) -> anyhow::Error {
-    let mut message = format!("invalid component at byte {:#x}: {}", error.offset(), error.message());
+    // The validator's messages quote names of the component as they are.
+    let mut message = format!(
+        "invalid component at byte {:#x}: {}",
+        error.offset(),
+        Printable(error.message())
+    );
     let in_words = || WORDS.iter().find(|(words, _)| error.message().contains(words));
     let missing = error.missing_wasm_feature();
     if let Some(missing) = missing.or_else(|| in_words().map(|&(_, feature)| feature)) {

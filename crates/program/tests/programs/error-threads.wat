@@ -1,3 +1,3 @@
 (component (core module (memory 1 1 shared)))
 ;; =>
-;; error: invalid component at byte 0x15: threads must be enabled for shared memories (threads: not supported yet; compile without shared memory and atomics (`-C target-feature=-atomics`, no `-pthread`))
+;; error: a core module has a shared memory, which is not supported; compile without it (no `-pthread`, no `--shared-memory`; atomic operators may stay)

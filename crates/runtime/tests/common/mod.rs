@@ -7,7 +7,7 @@ use mintage_environ::component::{CoreCallee, CoreItem};
 use mintage_environ::{DomainId, MemoryId, TableId, Trap, Tunables};
 use mintage_runtime::{
     Code, HostCall, HostFunc, HostTable, Instance, InstanceHandle, Limits, LoadCheck, Pool, PoolConfig, Stopped,
-    TrapReport, call, run_initializers,
+    StoreWords, TrapReport, call, run_initializers,
 };
 use std::ptr;
 use std::sync::Arc;
@@ -78,7 +78,7 @@ pub fn instantiate(code: &Arc<Code>) -> Instance {
 }
 
 pub fn instantiate_with(table: &Arc<HostTable>, limits: Limits) -> Instance {
-    let instance = Instance::new(table.code(), table, limits, 7, None).unwrap();
+    let instance = Instance::new(table.code(), table, limits, 7, StoreWords::default()).unwrap();
     // SAFETY: the instance is new, and the tests' host functions that run in start functions expect null.
     unsafe { run_initializers(instance.handle(), ptr::null_mut()) }.unwrap_or_else(|stopped| panic!("{stopped:?}"));
     instance

@@ -72,8 +72,14 @@ fn scripts(name: &str, source: &Source) -> Vec<Script> {
 fn engine_of(engine: &Engine, source: &Source) -> Engine {
     let mut config = engine.config().clone();
     match source {
-        Spec(SpecVersion::V1 | SpecVersion::V2) => config.wasm_multi_memory(false).wasm_memory64(false),
-        Source::Proposal(Proposal::Memory64 | Proposal::Threads) => config.wasm_multi_memory(false),
+        Spec(SpecVersion::V1 | SpecVersion::V2) => config
+            .wasm_multi_memory(false)
+            .wasm_memory64(false)
+            .wasm_function_references(false)
+            .wasm_gc(false),
+        Source::Proposal(Proposal::Memory64 | Proposal::Threads | Proposal::FunctionReferences) => {
+            config.wasm_multi_memory(false)
+        }
         _ => return engine.clone(),
     };
     Engine::new(&config).unwrap()

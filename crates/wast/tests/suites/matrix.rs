@@ -26,14 +26,15 @@ pub fn config(opt_level: OptLevel, bounds: Bounds) -> Config {
         .core_exports(true)
         .opt_level(opt_level)
         .wasm_custom_page_sizes(true)
-        .wasm_gc(true)
         .wasm_component_model_implements(true);
     config
         .wasm_component_model_map(true)
         .wasm_component_model_error_context(true)
+        .wasm_component_model_memory64(true)
         .wasm_component_model_fixed_length_lists(true);
     if let Bounds::Explicit = bounds {
-        config.memory_reservation(256 << 20).memory_guard_size(0);
+        // The collector is tested here, too: it runs at each allocation.
+        config.memory_reservation(256 << 20).memory_guard_size(0).gc_zeal(true);
     }
     config
 }

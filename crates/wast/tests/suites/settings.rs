@@ -42,10 +42,19 @@ fn relaxed_simd_deterministic() {
 }
 
 #[test]
+fn fuel() {
+    run(
+        |config| config.consume_fuel(true),
+        None,
+        &["v2", "tail-call", "exceptions", "core", "component"],
+    );
+}
+
+#[test]
 fn interruptible() {
     run(
         |config| config.interruptible(true),
         None,
-        &["v2", "tail-call", "memory64", "core", "component"],
+        &["v2", "tail-call", "exceptions", "core", "component"],
     );
 }

@@ -1,0 +1,44 @@
+//! Fuel: how much the guests of a store may still execute.
+
+use crate::Engine;
+use anyhow::{Error, Result, anyhow};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// A store's fuel.
+pub(crate) struct Fuel {
+    /// The counter of machine code, which traps when it would overflow: what is left is the complement.
+    counter: Arc<AtomicU64>,
+}
+
+impl Fuel {
+    /// That of a new store, which has none left; nothing at all when the engine's code does not count.
+    pub fn new(engine: &Engine) -> Option<Fuel> {
+        engine.config().tunables.consume_fuel.then(|| Fuel {
+            counter: Arc::new(AtomicU64::new(!0)),
+        })
+    }
+
+    /// The counter that machine code adds to.
+    pub fn counter(&self) -> Arc<AtomicU64> {
+        self.counter.clone()
+    }
+
+    /// See [`Store::get_fuel`](crate::Store::get_fuel).
+    pub fn get(this: Option<&Fuel>) -> Result<u64> {
+        let this = this.ok_or_else(not_counted)?;
+        Ok(!this.counter.load(Ordering::Relaxed))
+    }
+
+    /// See [`Store::set_fuel`](crate::Store::set_fuel).
+    pub fn set(this: Option<&Fuel>, fuel: u64) -> Result<()> {
+        let this = this.ok_or_else(not_counted)?;
+        this.counter.store(!fuel, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+#[cold]
+fn not_counted() -> Error {
+    anyhow!("guests of this engine consume no fuel: make it with `Config::consume_fuel(true)`")
+}

@@ -1,0 +1,297 @@
+//! Fuel: what guests execute is counted exactly, and they stop when it is used up.
+#![cfg(feature = "compiler")]
+
+use mintage::{Component, Config, Engine, Instance, Linker, OptLevel, Result, Store, StoreContextMut, Trap};
+
+/// Engines whose machine code differs as much as possible.
+fn engines() -> Vec<Engine> {
+    let mut engines = Vec::new();
+    for opt_level in [OptLevel::None, OptLevel::Speed, OptLevel::SpeedAndSize] {
+        for reservation in [4 << 30, 1 << 20] {
+            let mut config = Config::new();
+            config.consume_fuel(true).opt_level(opt_level);
+            config
+                .memory_reservation(reservation)
+                .memory_guard_size(reservation / 2);
+            engines.push(Engine::new(&config).unwrap());
+        }
+    }
+    engines
+}
+
+/// A component with the core module `$m` of the given fields, whose export `run` is the component's.
+fn component(engine: &Engine, fields: &str) -> Component {
+    let text = format!(
+        r#"(component
+            (core module $m {fields})
+            (core instance $i (instantiate $m))
+            (func (export "run") (param "x" u32) (result u32) (canon lift (core func $i "run"))))"#
+    );
+    Component::new(engine, text).unwrap()
+}
+
+fn instantiate(store: &mut Store<()>, component: &Component) -> Instance {
+    Linker::new(component.engine()).instantiate(store, component).unwrap()
+}
+
+fn run(store: &mut Store<()>, instance: &Instance, argument: u32) -> Result<u32> {
+    let run = instance.get_typed_func::<(u32,), (u32,)>(&mut *store, "run")?;
+    Ok(run.call(store, (argument,))?.0)
+}
+
+/// Calls `run` of a module with these fields, which costs exactly `cost`: with less it is stopped.
+fn check(fields: &str, argument: u32, cost: u64) {
+    for engine in engines() {
+        let component = component(&engine, fields);
+        let mut store = Store::new(&engine, ());
+        let instance = instantiate(&mut store, &component);
+        store.set_fuel(cost + 1000).unwrap();
+        run(&mut store, &instance, argument).unwrap();
+        assert_eq!(cost + 1000 - store.get_fuel().unwrap(), cost, "{fields}");
+        store.set_fuel(cost).unwrap();
+        run(&mut store, &instance, argument).unwrap();
+        assert_eq!(store.get_fuel().unwrap(), 0);
+        store.set_fuel(cost - 1).unwrap();
+        let error = run(&mut store, &instance, argument).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Trap::OutOfFuel), "{fields}");
+        // What could not be paid was not executed, and is not charged.
+        assert!(store.get_fuel().unwrap() < cost, "{fields}");
+    }
+}
+
+#[test]
+fn operators_cost_one_but_for_those_that_stand_for_nothing() {
+    check(r#"(func (export "run") (param i32) (result i32) (local.get 0))"#, 5, 2);
+    check(
+        r#"(func (export "run") (param i32) (result i32)
+            nop nop (block (loop)) (drop (i32.const 1)) (return (i32.add (local.get 0) (i32.const 1))))"#,
+        5,
+        1 + 1 + 3,
+    );
+    // What is folded by the code generator is executed all the same.
+    check(
+        r#"(func (export "run") (param i32) (result i32)
+            (i32.mul (i32.const 2) (i32.add (i32.const 3) (i32.sub (i32.const 4) (i32.const 4)))))"#,
+        5,
+        1 + 7,
+    );
+}
+
+#[test]
+fn only_what_is_executed_counts() {
+    let choice = r#"(func (export "run") (param i32) (result i32)
+        (if (result i32) (local.get 0)
+            (then (i32.const 1))
+            (else (i32.add (i32.const 1) (i32.const 2)))))"#;
+    check(choice, 1, 1 + 2 + 1);
+    check(choice, 0, 1 + 2 + 3);
+    let table = r#"(func (export "run") (param i32) (result i32)
+        (block $a (block $b (block $c (br_table $a $b $c (local.get 0)))
+            (return (i32.popcnt (i32.popcnt (i32.const 3)))))
+            (return (i32.popcnt (i32.const 3))))
+        (i32.const 3) unreachable)"#;
+    // (Calls that trap are in another test.)
+    let table = table.replace(" unreachable", "");
+    check(&table, 0, 1 + 2 + 1);
+    check(&table, 1, 1 + 2 + 2);
+    check(&table, 9, 1 + 2 + 3);
+    let branch = r#"(func (export "run") (param i32) (result i32)
+        (block $out (br_if $out (local.get 0)) (drop (i32.clz (i32.const 1))))
+        (i32.const 7))"#;
+    check(branch, 1, 1 + 2 + 1);
+    check(branch, 0, 1 + 2 + 2 + 1);
+}
+
+#[test]
+fn loops_and_calls_count_each_time() {
+    let sum = r#"(func (export "run") (param $n i32) (result i32) (local $sum i32)
+        (loop $next
+            (local.set $sum (i32.add (local.get $sum) (local.get $n)))
+            (br_if $next (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+        (local.get $sum))"#;
+    check(sum, 1, 1 + 9 + 1);
+    check(sum, 1000, 1 + 9000 + 1);
+    let calls = r#"(type $t (func (param i32) (result i32)))
+        (table funcref (elem $f))
+        (func $f (type $t) (i32.add (local.get 0) (i32.const 1)))
+        (func $g (type $t) (return_call $f (local.get 0)))
+        (func (export "run") (type $t)
+            (call $f (call_indirect (type $t) (call $g (local.get 0)) (i32.const 0))))"#;
+    check(calls, 1, (1 + 2 + 1 + 1 + 1) + 4 + (1 + 2 + 4) + 4);
+    // A recursion whose functions have no operators of their own but the call.
+    let empty =
+        r#"(func $f (param i32)) (func (export "run") (param i32) (result i32) (call $f (local.get 0)) (i32.const 1))"#;
+    check(empty, 1, 1 + 2 + 1 + 1);
+}
+
+#[test]
+fn bulk_operations_cost_one() {
+    check(
+        r#"(memory 1) (func (export "run") (param i32) (result i32)
+            (memory.fill (i32.const 0) (i32.const 1) (local.get 0))
+            (memory.copy (i32.const 0) (i32.const 1) (i32.const 16))
+            (memory.grow (i32.const 1)))"#,
+        5000,
+        1 + 4 + 4 + 2,
+    );
+}
+
+#[test]
+fn what_never_ends_is_stopped() {
+    for fields in [
+        r#"(func (export "run") (param i32) (result i32) (loop (br 0)) (i32.const 1))"#,
+        r#"(func (export "run") (param i32) (result i32) (loop (br_if 0 (i32.const 1))) (i32.const 1))"#,
+        r#"(func $f (export "run") (param i32) (result i32) (return_call $f (local.get 0)))"#,
+        r#"(func $f (param i32)) (func (export "run") (param i32) (result i32) (loop (call $f (i32.const 1)) (br 0)) (i32.const 1))"#,
+    ] {
+        for engine in engines() {
+            let component = component(&engine, fields);
+            let mut store = Store::new(&engine, ());
+            let instance = instantiate(&mut store, &component);
+            store.set_fuel(100_000).unwrap();
+            let error = run(&mut store, &instance, 1).unwrap_err();
+            assert_eq!(error.downcast_ref(), Some(&Trap::OutOfFuel), "{fields}");
+            assert!(store.get_fuel().unwrap() < 10);
+        }
+    }
+}
+
+#[test]
+fn a_trap_leaves_what_was_paid() {
+    // The turn that traps is paid as a whole: one operator behind the load, and the branch.
+    let fields = r#"(memory 1) (func (export "run") (param $n i32) (result i32)
+        (loop $next
+            (drop (i32.load (local.get $n)))
+            (local.set $n (i32.add (local.get $n) (i32.const 0x1000)))
+            (br $next))
+        unreachable)"#;
+    for engine in engines() {
+        let component = component(&engine, fields);
+        let mut store = Store::new(&engine, ());
+        let instance = instantiate(&mut store, &component);
+        store.set_fuel(1_000_000).unwrap();
+        let error = run(&mut store, &instance, 0).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Trap::MemoryOutOfBounds));
+        assert_eq!(1_000_000 - store.get_fuel().unwrap(), 1 + 17 * 7);
+    }
+}
+
+/// A component that calls another, which calls the host.
+const NESTED: &str = r#"(component
+    (import "host" (func $host (param "x" u32) (result u32)))
+    (component $Inner
+        (import "host" (func $host (param "x" u32) (result u32)))
+        (core func $host' (canon lower (func $host)))
+        (core module $m
+            (import "" "host" (func $host (param i32) (result i32)))
+            (func (export "run") (param i32) (result i32) (i32.add (call $host (local.get 0)) (i32.const 1))))
+        (core instance $i (instantiate $m (with "" (instance (export "host" (func $host'))))))
+        (func (export "run") (param "x" u32) (result u32) (canon lift (core func $i "run"))))
+    (instance $inner (instantiate $Inner (with "host" (func $host))))
+    (core func $run' (canon lower (func $inner "run")))
+    (core module $m
+        (import "" "run" (func $run (param i32) (result i32)))
+        (func (export "run") (param i32) (result i32)
+            (i32.add (i32.add (call $run (local.get 0)) (call $run (local.get 0))) (i32.const 1))))
+    (core instance $i (instantiate $m (with "" (instance (export "run" (func $run'))))))
+    (func (export "run") (param "x" u32) (result u32) (canon lift (core func $i "run"))))"#;
+
+#[test]
+fn components_of_a_store_have_one_counter() {
+    for engine in engines() {
+        let component = Component::new(&engine, NESTED).unwrap();
+        let mut store = Store::new(&engine, ());
+        let mut linker = Linker::new(&engine);
+        let host = |mut store: StoreContextMut<'_, ()>, (x,): (u32,)| {
+            let left = store.get_fuel()?;
+            if x == 1 {
+                store.set_fuel(3)?;
+            }
+            Ok((left as u32,))
+        };
+        linker.root().func_wrap("host", host).unwrap();
+        let mut instances = Vec::new();
+        for _ in 0..2 {
+            instances.push(linker.instantiate(&mut store, &component).unwrap());
+        }
+        store.set_fuel(1000).unwrap();
+        // Before the host is called: the outer function's entry, argument and call, the inner one's likewise.
+        let before = [1000 - 6, 1000 - 6 - 2 - 2 - 3];
+        let expected = before[0] + before[1] + 3;
+        assert_eq!(run(&mut store, &instances[0], 0).unwrap(), expected);
+        let once = 1 + 2 + 2 + 3 + 2 * (1 + 2 + 2);
+        assert_eq!(store.get_fuel().unwrap(), 1000 - once);
+        assert_eq!(run(&mut store, &instances[1], 0).unwrap(), expected - 2 * once as u32);
+        assert_eq!(store.get_fuel().unwrap(), 1000 - 2 * once);
+        // The host leaves fuel for the rest of the inner function (2) and one more, but not for the next call (2).
+        let error = run(&mut store, &instances[1], 1).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Trap::OutOfFuel));
+        assert_eq!(store.get_fuel().unwrap(), 1);
+    }
+}
+
+#[test]
+fn each_instance_pays_for_its_start() {
+    for engine in engines() {
+        let component = component(
+            &engine,
+            r#"(memory 1) (func $start (i32.store (i32.const 0) (i32.const 5))) (start $start)
+            (func (export "run") (param i32) (result i32) (i32.load (i32.const 0)))"#,
+        );
+        let mut store = Store::new(&engine, ());
+        store.set_fuel(100).unwrap();
+        for count in 1..=3 {
+            let instance = instantiate(&mut store, &component);
+            assert_eq!(100 - store.get_fuel().unwrap(), count * 7 - 3);
+            assert_eq!(run(&mut store, &instance, 0).unwrap(), 5);
+        }
+        store.set_fuel(3).unwrap();
+        let error = Linker::new(&engine).instantiate(&mut store, &component).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Trap::OutOfFuel));
+    }
+}
+
+#[test]
+fn what_an_exception_leaves_is_paid() {
+    // The counter is the callee's when the exception arrives, wherever it is caught.
+    let fields = r#"(tag $e (param i32))
+        (func $thrower (param $n i32)
+            (loop $next
+                (if (i32.eqz (local.get $n)) (then (throw $e (i32.const 7))))
+                (local.set $n (i32.sub (local.get $n) (i32.const 1)))
+                (br $next)))
+        (func (export "run") (param $n i32) (result i32)
+            (block $caught (result i32)
+                (try_table (catch $e $caught)
+                    (call $thrower (local.get $n)))
+                unreachable))"#;
+    // The loop's turns, the last of them up to its throw; both entries; `try_table`, and the call with its operand.
+    check(fields, 0, 3 + 2 + 2 + 3);
+    check(fields, 100, 100 * (3 + 5) + 3 + 2 + 2 + 3);
+}
+
+#[test]
+fn a_new_store_has_no_fuel() {
+    let engine = &engines()[0];
+    let component = component(
+        engine,
+        r#"(func (export "run") (param i32) (result i32) (i32.const 1))"#,
+    );
+    let mut store = Store::new(engine, ());
+    let instance = instantiate(&mut store, &component);
+    assert_eq!(store.get_fuel().unwrap(), 0);
+    let error = run(&mut store, &instance, 1).unwrap_err();
+    assert_eq!(error.downcast_ref(), Some(&Trap::OutOfFuel));
+    store.set_fuel(u64::MAX).unwrap();
+    let instance = instantiate(&mut store, &component);
+    run(&mut store, &instance, 1).unwrap();
+    assert_eq!(store.get_fuel().unwrap(), u64::MAX - 2);
+}
+
+#[test]
+fn engines_that_do_not_count_say_so() {
+    let mut store = Store::new(&Engine::default(), ());
+    for error in [store.set_fuel(1).unwrap_err(), store.get_fuel().unwrap_err()] {
+        assert!(error.to_string().contains("Config::consume_fuel"), "{error}");
+    }
+}

@@ -1,0 +1,157 @@
+//! What cargo knows: where packages are, and how the crate that guests in Rust use is compiled.
+
+use anyhow::{Context, Result, bail, ensure};
+use serde_json::Value;
+use std::env;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// Where published packages of the release under test are, and where built files go.
+pub struct Packages {
+    /// The folder of the tests, in the package of `wit-bindgen-cli`.
+    pub tests: PathBuf,
+    /// The folder of the package `wit-bindgen-cpp`.
+    pub cpp: PathBuf,
+}
+
+/// What a guest in Rust is compiled with.
+#[derive(Clone, Debug)]
+pub struct GuestCrates {
+    /// Arguments by which rustc finds them.
+    pub arguments: Vec<String>,
+}
+
+fn manifest() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("guests/Cargo.toml")
+}
+
+fn cargo() -> Command {
+    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+/// The folder that cargo builds this workspace in.
+pub fn target_folder() -> Result<PathBuf> {
+    let path = env::current_exe().context("cannot tell which program this is")?;
+    // target/debug/this
+    let folder = path.parent().and_then(Path::parent);
+    Ok(folder.context("the program is not in a target folder")?.into())
+}
+
+/// Finds the packages; cargo downloads those that the machine does not have.
+///
+/// # Errors
+///
+/// When there is no network and a package is missing.
+pub fn packages() -> Result<Packages> {
+    // Most machines have the packages already; only those that do not need a network.
+    let metadata = metadata(true).or_else(|_| metadata(false))?;
+    let packages = metadata["packages"].as_array().context("cargo lists no packages")?;
+    let package = packages.iter().find(|package| package["name"] == "wit-bindgen-cpp");
+    let path = package.and_then(|package| package["manifest_path"].as_str());
+    let path = path.context("cargo does not know the package `wit-bindgen-cpp`")?;
+    let cpp = Path::new(path)
+        .parent()
+        .context("a manifest is in a folder")?
+        .to_path_buf();
+    // Cargo fetches the package of the program as well, and unpacks all packages side by side, but lists libraries only.
+    let name = cpp
+        .file_name()
+        .and_then(|name| name.to_str())
+        .context("the package is in a folder")?;
+    let tests = cpp.with_file_name(name.replace("-cpp", "-cli")).join("tests/runtime");
+    ensure!(
+        tests.is_dir(),
+        "the package `wit-bindgen-cli` is expected to be at {}",
+        tests.display()
+    );
+    Ok(Packages { tests, cpp })
+}
+
+fn metadata(offline: bool) -> Result<Value> {
+    let mut command = cargo();
+    command.args(["metadata", "--format-version", "1", "--locked", "--manifest-path"]);
+    command.arg(manifest());
+    if offline {
+        command.arg("--offline");
+    }
+    let output = command.output().context("cannot run cargo")?;
+    ensure!(
+        output.status.success(),
+        "cargo cannot get the package `wit-bindgen-cli`, which has the tests: {}\nrun `cargo fetch --manifest-path {}` where there is a network",
+        String::from_utf8_lossy(&output.stderr),
+        manifest().display()
+    );
+    serde_json::from_slice(&output.stdout).context("cannot read what cargo says")
+}
+
+/// Compiles the crate `wit-bindgen` for `target` with the given compiler and linker.
+///
+/// # Errors
+///
+/// When it does not compile.
+pub fn guest_crates(target: &str, rustc: &Path, linker: &Path, folder: &Path) -> Result<GuestCrates> {
+    let mut command = cargo();
+    command.args([
+        "build",
+        "--locked",
+        "--quiet",
+        "--package",
+        "wit-bindgen",
+        "--message-format",
+        "json",
+        "--target",
+        target,
+    ]);
+    command
+        .arg("--manifest-path")
+        .arg(manifest())
+        .arg("--target-dir")
+        .arg(folder);
+    let linker_variable = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"));
+    command.env("RUSTC", rustc).env(linker_variable, linker);
+    // These are about the host's compiler, whose options the guests' need not know.
+    for variable in [
+        "RUSTFLAGS",
+        "CARGO_ENCODED_RUSTFLAGS",
+        "RUSTC_WRAPPER",
+        "RUSTC_WORKSPACE_WRAPPER",
+    ] {
+        command.env_remove(variable);
+    }
+    let output = command.output().context("cannot run cargo")?;
+    ensure!(
+        output.status.success(),
+        "cannot compile the crate `wit-bindgen` for guests: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    let mut arguments = Vec::new();
+    for line in output
+        .stdout
+        .split(|&byte| byte == b'\n')
+        .filter(|line| !line.is_empty())
+    {
+        let message: Value = serde_json::from_slice(line).context("cannot read what cargo says")?;
+        let is_library = message["target"]["name"] == "wit_bindgen";
+        for file in message["filenames"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+        {
+            let mut folder = OsString::from("-Ldependency=");
+            folder.push(Path::new(file).parent().context("a file is in a folder")?);
+            let folder = folder.into_string().ok().context("a path is not UTF-8")?;
+            if !arguments.contains(&folder) {
+                arguments.push(folder);
+            }
+            if is_library && file.ends_with(".rlib") {
+                arguments.push(format!("--extern=wit_bindgen={file}"));
+            }
+        }
+    }
+    if !arguments.iter().any(|argument| argument.starts_with("--extern=")) {
+        bail!("cargo built no library `wit_bindgen`");
+    }
+    Ok(GuestCrates { arguments })
+}

@@ -1,0 +1,81 @@
+//! What is known not to be built, or not to pass, and why: `exclusions.txt`, one entry a line, a name and then the reason.
+//!
+//! A name is that of a test (`rust/dylibs`, none of whose sources are built), of a source (`strings/test-symmetric.cpp`, which does not
+//! compile), or of a case (`lists:runner.c+test.rs`, which does not pass). An entry that names nothing, or something that compiles or
+//! passes after all, makes the run fail: the list cannot go stale.
+
+use anyhow::{Context, Result, bail};
+use indexmap::IndexMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// The entries.
+#[derive(Debug, Default)]
+pub struct Expectations {
+    entries: IndexMap<String, Entry>,
+}
+
+#[derive(Debug)]
+struct Entry {
+    reason: String,
+    used: AtomicBool,
+}
+
+impl Expectations {
+    /// Reads the list.
+    ///
+    /// # Errors
+    ///
+    /// When an entry has no reason, or stands there twice.
+    pub fn parse(text: &str) -> Result<Expectations> {
+        let mut entries = IndexMap::new();
+        for line in text
+            .lines()
+            .map(str::trim)
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        {
+            let (name, reason) = line
+                .split_once(char::is_whitespace)
+                .with_context(|| format!("`{line}`: no reason"))?;
+            let entry = Entry {
+                reason: reason.trim().to_string(),
+                used: AtomicBool::new(false),
+            };
+            if entries.insert(name.to_string(), entry).is_some() {
+                bail!("`{name}` is listed twice");
+            }
+        }
+        Ok(Expectations { entries })
+    }
+
+    /// Why what is called `name` is not expected to be well, if it is listed. The entry counts as used.
+    pub fn reason(&self, name: &str) -> Option<&str> {
+        let entry = self.entries.get(name)?;
+        entry.used.store(true, Ordering::Relaxed);
+        Some(&entry.reason)
+    }
+
+    /// The names of entries that nobody asked for.
+    pub fn unused(&self) -> impl Iterator<Item = &str> {
+        let unused = |(_, entry): &(&String, &Entry)| !entry.used.load(Ordering::Relaxed);
+        self.entries.iter().filter(unused).map(|(name, _)| name.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_names_with_reasons() {
+        let list = Expectations::parse("# why\n a/b  not for us\n\nc:d+e known\n").unwrap();
+        assert_eq!(list.reason("a/b"), Some("not for us"));
+        assert_eq!(list.reason("a"), None);
+        assert_eq!(list.unused().collect::<Vec<_>>(), ["c:d+e"]);
+    }
+
+    #[test]
+    fn entries_need_reasons_and_stand_once() {
+        assert!(Expectations::parse("a").is_err());
+        assert!(Expectations::parse("a why\na why").is_err());
+    }
+}

@@ -1,0 +1,73 @@
+//! The settings that every case is run under, and how a case is run.
+
+use crate::wasi::{self, Host};
+use anyhow::{Context, Result, anyhow};
+use mintage::{Component, Config, Engine, Linker, OptLevel, Store};
+use std::any::Any;
+use std::panic::{self, AssertUnwindSafe};
+
+/// A cell of the matrix {optimized or not} x {guard pages or explicit bounds checks}.
+pub struct Cell {
+    /// What it is called.
+    pub name: &'static str,
+    engine: Engine,
+}
+
+/// All cells.
+///
+/// # Errors
+///
+/// When an engine cannot be made.
+pub fn cells() -> Result<Vec<Cell>> {
+    let rows = [
+        ("optimized, guard pages", OptLevel::Speed, true),
+        ("optimized, explicit checks", OptLevel::Speed, false),
+        ("unoptimized, guard pages", OptLevel::None, true),
+        ("unoptimized, explicit checks", OptLevel::None, false),
+    ];
+    let cell = |(name, opt_level, guard): (_, _, bool)| {
+        let mut config = Config::new();
+        config.opt_level(opt_level);
+        config
+            .wasm_component_model_map(true)
+            .wasm_component_model_fixed_length_lists(true);
+        if !guard {
+            config.memory_reservation(64 << 20).memory_guard_size(0);
+        }
+        let engine = Engine::new(&config)?;
+        Ok(Cell { name, engine })
+    };
+    rows.into_iter().map(cell).collect()
+}
+
+/// Runs a composed component: it passes when its export `run` returns. The second of two instances gets the memory of the first.
+///
+/// # Errors
+///
+/// When it does not pass, with what the guest wrote.
+pub fn run(cell: &Cell, bytes: &[u8]) -> Result<()> {
+    // A panic is a defect of the engine; the other cases can still tell what they have to.
+    panic::catch_unwind(AssertUnwindSafe(|| run_twice(cell, bytes))).unwrap_or_else(|payload| Err(panicked(&*payload)))
+}
+
+fn run_twice(cell: &Cell, bytes: &[u8]) -> Result<()> {
+    let component = Component::from_binary(&cell.engine, bytes).context("cannot compile")?;
+    let mut linker = Linker::new(&cell.engine);
+    wasi::define(&mut linker, &component)?;
+    let linked = linker.instantiate_pre(&component).context("cannot link")?;
+    for round in ["first", "second"] {
+        let mut store = Store::new(&cell.engine, Host::default());
+        let call = |store: &mut Store<Host>| {
+            let instance = linked.instantiate(&mut *store)?;
+            instance.get_typed_func::<(), ()>(&mut *store, "run")?.call(store, ())
+        };
+        call(&mut store).with_context(|| format!("{round} instance; the guest wrote {:?}", store.data().output()))?;
+    }
+    Ok(())
+}
+
+fn panicked(payload: &(dyn Any + Send)) -> anyhow::Error {
+    let text = payload.downcast_ref::<String>().map(String::as_str);
+    let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
+    anyhow!("panicked: {}", text.unwrap_or("with a payload that is no text"))
+}

@@ -1,0 +1,157 @@
+//! What is printed in the end: how many sources and cases there are, what became of them, and all that is wrong.
+
+use crate::Outcome;
+use crate::expectations::Expectations;
+use crate::matrix::Cell;
+use crate::suite::{Case, Source, Test};
+use anyhow::Result;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::PathBuf;
+
+/// What became of everything.
+#[derive(Default)]
+pub struct Report {
+    sources: BTreeMap<String, SourceCounts>,
+    excluded: BTreeMap<String, usize>,
+    cases: BTreeMap<String, CaseCounts>,
+    cells: Vec<&'static str>,
+    expected_failures: Vec<String>,
+    tests: usize,
+    all_cases: usize,
+    /// All that is wrong.
+    pub problems: Vec<String>,
+}
+
+#[derive(Default)]
+struct SourceCounts {
+    built: usize,
+    excluded: usize,
+    failed: usize,
+}
+
+#[derive(Default)]
+struct CaseCounts {
+    ran: usize,
+    passed: Vec<usize>,
+}
+
+impl Report {
+    /// Notes a source that nobody tried to build.
+    pub fn excluded(&mut self, source: &Source, reason: String) {
+        self.sources.entry(source.language.to_string()).or_default().excluded += 1;
+        *self.excluded.entry(reason).or_default() += 1;
+    }
+
+    /// Notes a source that was built, or not; gives its component.
+    pub fn built(&mut self, source: &Source, outcome: Result<PathBuf>, expectations: &Expectations) -> Option<PathBuf> {
+        let counts = self.sources.entry(source.language.to_string()).or_default();
+        match (outcome, expectations.reason(&source.name)) {
+            (Ok(path), None) => {
+                counts.built += 1;
+                return Some(path);
+            }
+            (Ok(_), Some(_)) => {
+                let name = &source.name;
+                self.problems
+                    .push(format!("{name} is listed, but can be built: delete the entry"));
+            }
+            (Err(_), Some(reason)) => {
+                counts.excluded += 1;
+                *self.excluded.entry(reason.to_string()).or_default() += 1;
+            }
+            (Err(error), None) => {
+                counts.failed += 1;
+                self.problems.push(format!("{}: {error:#}", source.name));
+            }
+        }
+        None
+    }
+
+    /// Notes a case that was run in all `cells`.
+    pub fn ran(&mut self, case: &Case<'_>, outcome: Outcome, cells: &[Cell], expectations: &Expectations) {
+        self.cells = cells.iter().map(|cell| cell.name).collect();
+        let name = case.name();
+        let counts = self.cases.entry(case.languages()).or_default();
+        counts.ran += 1;
+        counts.passed.resize(cells.len(), 0);
+        let mut failures = Vec::new();
+        match outcome {
+            Ok(outcomes) => {
+                for (index, outcome) in outcomes.into_iter().enumerate() {
+                    match outcome {
+                        Ok(()) => counts.passed[index] += 1,
+                        Err(error) => failures.push(format!("{name} ({}): {error:#}", cells[index].name)),
+                    }
+                }
+            }
+            Err(error) => failures.push(format!("{name}: {error:#}")),
+        }
+        match expectations.reason(&name) {
+            None => self.problems.extend(failures),
+            Some(_) if failures.is_empty() => self
+                .problems
+                .push(format!("{name} is listed, but passes: delete the entry")),
+            Some(reason) => self.expected_failures.push(format!("{name}: {reason}")),
+        }
+    }
+
+    /// Counts what there would be with all toolchains.
+    pub fn count_all_cases(&mut self, tests: &[&Test]) {
+        self.tests = tests.len();
+        self.all_cases = tests.iter().map(|test| test.cases(|_| true).len()).sum();
+    }
+
+    /// Complains about entries that name nothing.
+    pub fn unused(&mut self, expectations: &Expectations) {
+        let complaint = |name| format!("{name} is listed, but there is nothing of that name");
+        self.problems.extend(expectations.unused().map(complaint));
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let total = |count: fn(&SourceCounts) -> usize| self.sources.values().map(count).sum::<usize>();
+        let (built, excluded, failed) = (total(|c| c.built), total(|c| c.excluded), total(|c| c.failed));
+        writeln!(
+            f,
+            "{} tests with {} sources: {built} built, {excluded} excluded, {failed} failed",
+            self.tests,
+            built + excluded + failed
+        )?;
+        for (language, counts) in &self.sources {
+            let SourceCounts {
+                built,
+                excluded,
+                failed,
+            } = counts;
+            writeln!(
+                f,
+                "  {language:8} {built:4} built {excluded:4} excluded {failed:4} failed"
+            )?;
+        }
+        if !self.excluded.is_empty() {
+            writeln!(f, "excluded sources:")?;
+        }
+        for (reason, count) in &self.excluded {
+            writeln!(f, "  {count:4}  {reason}")?;
+        }
+        let ran = self.cases.values().map(|counts| counts.ran).sum::<usize>();
+        writeln!(f, "{ran} cases of {} could be run; of these pass:", self.all_cases)?;
+        for (index, cell) in self.cells.iter().enumerate() {
+            let passed = self.cases.values().map(|counts| counts.passed[index]).sum::<usize>();
+            writeln!(f, "  {passed:4}  {cell}")?;
+        }
+        writeln!(f, "languages, and cases that pass in each cell in this order:")?;
+        for (languages, counts) in &self.cases {
+            writeln!(f, "  {languages:24} {:4} run, pass {:?}", counts.ran, counts.passed)?;
+        }
+        for failure in &self.expected_failures {
+            writeln!(f, "expected failure: {failure}")?;
+        }
+        for problem in &self.problems {
+            writeln!(f, "PROBLEM: {problem}")?;
+        }
+        Ok(())
+    }
+}

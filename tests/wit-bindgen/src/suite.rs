@@ -1,0 +1,328 @@
+//! The tests, as they stand in the package: folders with a `test.wit`, and beside it the sources of components in several languages.
+//!
+//! Of the worlds in `test.wit` one is the runner, which calls the others. Each source that starts with the name of a world is a component
+//! of that world. A *case* is one choice of a source for each world.
+
+use crate::config::{self, SourceConfig, TestConfig};
+use anyhow::{Context, Result, ensure};
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// The language of a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Language {
+    /// `.rs`
+    Rust,
+    /// `.c`
+    C,
+    /// `.cpp`
+    Cpp,
+    /// `.wat`
+    Wat,
+    /// `.cs`
+    CSharp,
+    /// `.d`
+    D,
+    /// `.go`
+    Go,
+    /// `.mbt`
+    MoonBit,
+}
+
+impl Language {
+    /// All languages: what their files end in, their names, and why their sources are not built if they are not.
+    const ALL: [(&'static str, Language, &'static str, Option<&'static str>); 8] = [
+        ("rs", Language::Rust, "Rust", None),
+        ("c", Language::C, "C", None),
+        ("cpp", Language::Cpp, "C++", None),
+        ("wat", Language::Wat, "WAT", None),
+        (
+            "cs",
+            Language::CSharp,
+            "C#",
+            Some("needs .NET with NativeAOT for WebAssembly"),
+        ),
+        (
+            "d",
+            Language::D,
+            "D",
+            Some("needs LDC with a D runtime for WebAssembly"),
+        ),
+        ("go", Language::Go, "Go", Some("needs a patched Go toolchain")),
+        ("mbt", Language::MoonBit, "MoonBit", Some("needs the MoonBit toolchain")),
+    ];
+
+    fn row(self) -> (&'static str, Language, &'static str, Option<&'static str>) {
+        Self::ALL[self as usize]
+    }
+
+    fn of(path: &Path) -> Option<Language> {
+        let extension = path.extension()?;
+        let row = Self::ALL.iter().find(|row| extension == row.0)?;
+        Some(row.1)
+    }
+
+    /// Why there is no compiler for it here.
+    pub fn unsupported(self) -> Option<&'static str> {
+        self.row().3
+    }
+
+    /// What lines with configuration start with.
+    fn comment(self) -> &'static str {
+        match self {
+            Language::Wat => ";;@",
+            _ => "//@",
+        }
+    }
+}
+
+impl fmt::Display for Language {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.row().2)
+    }
+}
+
+/// The source of a component.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The test's name and the file's: `lists/runner.c`.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it is written in.
+    pub language: Language,
+    /// The world that it implements.
+    pub world: String,
+    /// What it says about itself.
+    pub config: SourceConfig,
+}
+
+impl Source {
+    /// The name of the file alone.
+    pub fn file_name(&self) -> &str {
+        self.name.rsplit('/').next().expect("a split gives one part at least")
+    }
+}
+
+/// A test.
+#[derive(Clone, Debug)]
+pub struct Test {
+    /// The path of its folder, from the folder of all tests.
+    pub name: String,
+    /// Its folder.
+    pub folder: PathBuf,
+    /// What it says about itself.
+    pub config: TestConfig,
+    /// The components of all its worlds.
+    pub sources: Vec<Source>,
+}
+
+/// A choice of a component for each world of a test.
+#[derive(Clone, Debug)]
+pub struct Case<'a> {
+    /// The test.
+    pub test: &'a Test,
+    /// The component that calls.
+    pub runner: &'a Source,
+    /// Those that are called, in the order of the test's worlds.
+    pub called: Vec<&'a Source>,
+}
+
+impl Test {
+    /// Where its WIT is: a file, or a folder when it has dependencies.
+    pub fn wit(&self) -> PathBuf {
+        match self.folder.join("deps").is_dir() {
+            true => self.folder.clone(),
+            false => self.folder.join("test.wit"),
+        }
+    }
+
+    /// All choices of components that `usable` admits.
+    pub fn cases<'a>(&'a self, usable: impl Fn(&Source) -> bool) -> Vec<Case<'a>> {
+        let of_world = |world: &str| -> Vec<&'a Source> {
+            let sources = self.sources.iter().filter(|source| source.world == world);
+            sources.filter(|source| usable(source)).collect()
+        };
+        let mut choices = vec![Vec::new()];
+        for world in self.config.dependencies() {
+            let sources = of_world(&world);
+            let longer = |choice: Vec<&'a Source>| {
+                sources
+                    .iter()
+                    .map(move |source| choice.iter().chain([source]).copied().collect())
+                    .collect::<Vec<_>>()
+            };
+            choices = choices.into_iter().flat_map(longer).collect();
+        }
+        let mut cases = Vec::new();
+        for runner in of_world(self.config.runner()) {
+            cases.extend(choices.iter().map(|called| Case {
+                test: self,
+                runner,
+                called: called.clone(),
+            }));
+        }
+        cases
+    }
+}
+
+impl Case<'_> {
+    /// Its components, the runner first.
+    pub fn components(&self) -> impl Iterator<Item = &Source> {
+        [self.runner].into_iter().chain(self.called.iter().copied())
+    }
+
+    /// The test's name and the files: `lists:runner.c+test.rs`.
+    pub fn name(&self) -> String {
+        let files = self.components().map(Source::file_name).collect::<Vec<_>>();
+        format!("{}:{}", self.test.name, files.join("+"))
+    }
+
+    /// Which languages call which: `C > Rust`.
+    pub fn languages(&self) -> String {
+        let mut called = self
+            .called
+            .iter()
+            .map(|source| source.language.to_string())
+            .collect::<Vec<_>>();
+        called.dedup();
+        format!("{} > {}", self.runner.language, called.join(", "))
+    }
+}
+
+/// All tests in `folder` and the folders in it, in order of their names.
+///
+/// # Errors
+///
+/// When files cannot be read, or say about themselves what nobody understands.
+pub fn discover(folder: &Path) -> Result<Vec<Test>> {
+    let mut tests = Vec::new();
+    visit(folder, folder, &mut tests)?;
+    ensure!(!tests.is_empty(), "there are no tests in {}", folder.display());
+    tests.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(tests)
+}
+
+fn visit(root: &Path, folder: &Path, tests: &mut Vec<Test>) -> Result<()> {
+    if folder.join("test.wit").is_file() {
+        let test = load(root, folder).with_context(|| format!("test {}", folder.display()))?;
+        tests.push(test);
+        return Ok(());
+    }
+    for path in entries(folder)? {
+        if path.is_dir() {
+            visit(root, &path, tests)?;
+        }
+    }
+    Ok(())
+}
+
+fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+    let read = || {
+        fs::read_dir(folder)?
+            .map(|entry| Ok(entry?.path()))
+            .collect::<std::io::Result<Vec<_>>>()
+    };
+    let mut paths = read().with_context(|| format!("cannot read {}", folder.display()))?;
+    paths.sort();
+    Ok(paths)
+}
+
+fn load(root: &Path, folder: &Path) -> Result<Test> {
+    let name = folder
+        .strip_prefix(root)
+        .expect("the walk stays inside")
+        .to_string_lossy()
+        .into_owned();
+    let config: TestConfig = config::parse(&fs::read_to_string(folder.join("test.wit"))?, "//@")?;
+    let worlds = [config.runner().to_string()]
+        .into_iter()
+        .chain(config.dependencies())
+        .collect::<Vec<_>>();
+    let mut sources = Vec::new();
+    for path in entries(folder)? {
+        let file_name = path
+            .file_name()
+            .expect("an entry has a name")
+            .to_string_lossy()
+            .into_owned();
+        let (Some(language), Some(world)) = (
+            Language::of(&path),
+            worlds.iter().find(|world| file_name.starts_with(*world)),
+        ) else {
+            continue;
+        };
+        let config = match language.unsupported() {
+            // Nobody here needs to understand what it says.
+            Some(_) => SourceConfig::default(),
+            None => config::parse(&fs::read_to_string(&path)?, language.comment()).context(file_name.clone())?,
+        };
+        sources.push(Source {
+            name: format!("{name}/{file_name}"),
+            path,
+            language,
+            world: world.clone(),
+            config,
+        });
+    }
+    Ok(Test {
+        name,
+        folder: folder.into(),
+        config,
+        sources,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn source(name: &str, world: &str) -> Source {
+        Source {
+            name: format!("t/{name}"),
+            path: name.into(),
+            language: Language::of(Path::new(name)).unwrap(),
+            world: world.into(),
+            config: SourceConfig::default(),
+        }
+    }
+
+    #[test]
+    fn languages_are_in_order() {
+        for (index, row) in Language::ALL.iter().enumerate() {
+            assert_eq!(row.1 as usize, index);
+        }
+    }
+
+    #[test]
+    fn cases_are_all_choices() {
+        let sources = [
+            ("r.c", "r"),
+            ("r.rs", "r"),
+            ("a.c", "a"),
+            ("a.rs", "a"),
+            ("b.rs", "b"),
+            ("b.go", "b"),
+        ];
+        let test = Test {
+            name: "t".into(),
+            folder: PathBuf::new(),
+            config: config::parse("//@ runner = 'r'\n//@ dependencies = ['a', 'b']", "//@").unwrap(),
+            sources: sources.iter().map(|(name, world)| source(name, world)).collect(),
+        };
+        let cases = test.cases(|source| source.language.unsupported().is_none());
+        let names = cases.iter().map(Case::name).collect::<Vec<_>>();
+        assert_eq!(
+            names,
+            [
+                "t:r.c+a.c+b.rs",
+                "t:r.c+a.rs+b.rs",
+                "t:r.rs+a.c+b.rs",
+                "t:r.rs+a.rs+b.rs"
+            ]
+        );
+        assert_eq!(cases[0].languages(), "C > C, Rust");
+        assert_eq!(test.cases(|_| true).len(), 8);
+    }
+}
