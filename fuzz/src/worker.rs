@@ -33,7 +33,7 @@ pub fn case(options: &Options, number: u64) -> (Target, Vec<u8>) {
         Target::Differential,
         Target::Instances,
         Target::Differential,
-        Target::RoundTrip,
+        Target::Corrupt,
         Target::Differential,
         Target::Hostile,
     ];

@@ -40,8 +40,14 @@ impl Echo {
 
     /// The component for values of a type; `None` for a type whose values need more room than there is.
     pub fn new(shape: Shape, encodings: [&'static str; 2]) -> Option<Echo> {
-        let [front, back] = encodings;
-        let text = text(&shape, front, back)?;
+        let text = text(&shape, encodings, None)?;
+        Some(Echo { shape, encodings, text })
+    }
+
+    /// As [`new`](Self::new), but what the component behind gives back is no value of the host: it is what `words` happen to
+    /// mean, another part of them at each call.
+    pub fn corrupt(shape: Shape, encodings: [&'static str; 2], words: &[u32]) -> Option<Echo> {
+        let text = text(&shape, encodings, Some(words))?;
         Some(Echo { shape, encodings, text })
     }
 
@@ -179,8 +185,15 @@ fn primitive(name: &str) -> InterfaceType {
     all[PRIMITIVES.iter().position(|&primitive| primitive == name).unwrap()]
 }
 
-/// The text of the whole: both components, the front one with strings in `front`, the other one with strings in `back`.
-fn text(shape: &Shape, front: &str, back: &str) -> Option<String> {
+/// Where the words of a corrupt result are.
+pub(crate) const WORDS: u32 = 0x3f_0000;
+
+/// How far from each other the results of two calls begin.
+const STRIDE: u32 = 136;
+
+/// The text of the whole: both components, the front one with strings in the first encoding, the other one with strings in
+/// the second.
+fn text(shape: &Shape, [front, back]: [&str; 2], words: Option<&[u32]>) -> Option<String> {
     let mut definitions = Definitions::default();
     let (name, id) = definitions.define(shape);
     if definitions.types.abi(id).size32 > RESULT_ROOM {
@@ -208,14 +221,25 @@ fn text(shape: &Shape, front: &str, back: &str) -> Option<String> {
             ("i32".into(), format!("(param {params} i32)"), body)
         }
     };
+    // A scalar is a word itself, anything else is where a pointer points to.
+    let at = format!("(i32.add (i32.const {WORDS}) (i32.mul (i32.const {STRIDE}) (global.get $freed)))");
+    let corrupt = match &result[..] {
+        _ if flat.len() != 1 => at,
+        "f32" => format!("(f32.load {at})"),
+        "f64" => format!("(f64.load {at})"),
+        ty => format!("({ty}.load {at})"),
+    };
+    let bytes = words.iter().copied().flatten().flat_map(|word| word.to_le_bytes());
+    let data: String = bytes.map(|byte| format!("\\{byte:02x}")).collect();
     let definitions_text = &definitions.text;
-    let component = |encoding: &str| {
+    let component = |encoding: &str, body: &str, data: &str| {
         format!(
             r#"(component
             {definitions_text}
             (import "host" (func $host (param "x" {name}) (result {name})))
             (core module $libc
                 (memory (export "mem") 64)
+                (data (i32.const {WORDS}) "{data}")
                 (global $next (export "next") (mut i32) (i32.const 65536))
                 (func (export "realloc") (param $old i32) (param $size i32) (param $align i32) (param $new i32) (result i32)
                     (local $start i32)
@@ -235,6 +259,7 @@ fn text(shape: &Shape, front: &str, back: &str) -> Option<String> {
             (core module $m
                 (import "" "host" (func $host {host_type}))
                 (import "libc" "next" (global $next (mut i32)))
+                (import "libc" "mem" (memory 64))
                 (global $freed (mut i32) (i32.const 0))
                 (func (export "echo") (param {params}) (result {result}) {body})
                 (func (export "post") (param {result})
@@ -248,7 +273,11 @@ fn text(shape: &Shape, front: &str, back: &str) -> Option<String> {
             (func (export "freed") (result u32) (canon lift (core func $i "freed"))))"#
         )
     };
-    let (front, back) = (component(front), component(back));
+    let behind = match words {
+        Some(_) => format!("{body} drop {corrupt}"),
+        None => body.clone(),
+    };
+    let (front, back) = (component(front, &body, ""), component(back, &behind, &data));
     let with: String = definitions
         .named
         .iter()

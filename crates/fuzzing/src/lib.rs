@@ -4,7 +4,8 @@
 //! seed   -> input      bytes that choose everything                       numbers.rs
 //! input  -> guest      core modules that import from each other           modules.rs
 //!                      a type of WIT, values of it, and a component       shapes.rs, echo.rs
-//! guest  -> Verdict    what held, or what is wrong and how to see it      differential.rs, round_trip.rs, hostile.rs, instances.rs, twins.rs
+//! guest  -> Verdict    what held, or what is wrong and how to see it      differential.rs, round_trip.rs, corrupt.rs, hostile.rs,
+//!                                                                          instances.rs, twins.rs
 //! Failure -> input     as small as it can be made                         target.rs
 //! ```
 //!
@@ -13,6 +14,7 @@
 
 #![forbid(unsafe_code)]
 
+mod corrupt;
 mod differential;
 mod echo;
 mod hostile;
@@ -27,6 +29,7 @@ mod target;
 mod twins;
 mod verdict;
 
+pub use crate::corrupt::corrupt;
 pub use crate::differential::differential;
 pub use crate::echo::{ENCODINGS, Echo};
 pub use crate::hostile::hostile;

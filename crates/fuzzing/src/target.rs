@@ -1,5 +1,6 @@
 //! The bodies by name, and what an input that fails is reduced to.
 
+use crate::corrupt::corrupt;
 use crate::differential::differential;
 use crate::hostile::hostile;
 use crate::instances::instances;
@@ -18,6 +19,8 @@ pub enum Target {
     Differential,
     /// [`round_trip`]
     RoundTrip,
+    /// [`corrupt`]
+    Corrupt,
     /// [`hostile`]
     Hostile,
     /// [`instances`]
@@ -47,9 +50,10 @@ impl Engines {
 
 impl Target {
     /// Every body.
-    pub const ALL: [Target; 4] = [
+    pub const ALL: [Target; 5] = [
         Target::Differential,
         Target::RoundTrip,
+        Target::Corrupt,
         Target::Hostile,
         Target::Instances,
     ];
@@ -59,6 +63,7 @@ impl Target {
         match self {
             Target::Differential => "differential",
             Target::RoundTrip => "round-trip",
+            Target::Corrupt => "corrupt",
             Target::Hostile => "hostile",
             Target::Instances => "instances",
         }
@@ -80,6 +85,7 @@ impl Target {
             match self {
                 Target::Differential => differential(&mut u, subject, reference),
                 Target::RoundTrip => round_trip(&mut u, &[subject, reference]),
+                Target::Corrupt => corrupt(&mut u, subject, reference),
                 Target::Hostile => hostile(&mut u, subject),
                 Target::Instances => instances(&mut u, subject),
             }

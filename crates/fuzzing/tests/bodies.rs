@@ -48,6 +48,11 @@ fn values_come_back_equal() {
 }
 
 #[test]
+fn corrupt_results_mean_the_same_under_all_settings() {
+    check(Target::Corrupt, 20);
+}
+
+#[test]
 fn damaged_bytes_are_refused_or_accepted() {
     check(Target::Hostile, 20);
 }
