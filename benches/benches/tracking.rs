@@ -17,7 +17,7 @@ fn track(criterion: &mut Criterion) {
         let fail = |error: anyhow::Error| -> ! { panic!("{}: {error:#}", metric.name()) };
         // Prepared on first use, so that a filter on the command line prepares only what it runs.
         let mut probe = None;
-        criterion.bench_function(metric.name(), |bencher| {
+        criterion.bench_function(&metric.name(), |bencher| {
             bencher.iter_custom(|iterations| {
                 let probe = probe.get_or_insert_with(|| (metric.prepare)(&lab).unwrap_or_else(|error| fail(error)));
                 let Probe::Time(run) = probe else {

@@ -3,7 +3,7 @@
 #
 # They are packages of Debian's unstable distribution, taken from the mirror that this system's own package manager uses and
 # unpacked into DIR: nothing is installed, and nothing outside DIR changes. They bring the C library that they need, so that the system
-# may be an older one. 330 MB to download, 1.2 GB on disk. Does nothing when DIR is complete.
+# may be an older one. About 300 MB to download, 0.9 GB on disk. Does nothing when DIR is complete.
 set -euo pipefail
 [ $# = 1 ] || { echo "usage: $0 DIR" >&2; exit 2; }
 mkdir -p "$1"
@@ -54,6 +54,7 @@ program() { # NAME COMMAND...
 program rustc "exec $loader $usr/bin/rustc \"\$@\""
 # rustc names the flavor of the linker first.
 program wasm-ld "[ \"\$1\" != -flavor ] || shift 2; exec $loader $usr/lib/llvm-$llvm/bin/lld -flavor wasm \"\$@\""
+# For several steps these start themselves once more, which the loader would miss: they compile one file at a time (`-c`), or link objects.
 for name in clang clang++; do
   program $name "exec $loader --argv0 $usr/lib/llvm-$llvm/bin/$name $usr/lib/llvm-$llvm/bin/clang -no-canonical-prefixes" \
     "--sysroot=$usr -fuse-ld=$dir/bin/wasm-ld -Wno-unused-command-line-argument \"\$@\""

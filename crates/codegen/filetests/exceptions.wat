@@ -70,12 +70,11 @@
 ;;   cmpq %rsp, %r10
 ;;   jnbe #trap=stk_ovf
 ;;   subq $0x20, %rsp
-;;   movq %rbx, (%rsp)
-;;   movq %r12, 8(%rsp)
-;;   movq %r13, 0x10(%rsp)
+;;   movq %rbx, 0x10(%rsp)
+;;   movq %r12, 0x18(%rsp)
 ;; block0:
-;;   movq %rdx, %r12
-;;   movq %rsi, %r13
+;;   movq %rsi, %r12
+;;   movq %rdx, <offset:1>+(%rsp)
 ;;   movq -0x88(%rdi), %rdx
 ;;   movq -0x90(%rdi), %rax
 ;;   leaq 0x10(%rdx), %rcx
@@ -92,15 +91,16 @@
 ;;   movl $0x10, %edx
 ;;   movq %rdi, %rbx
 ;;   call    User(userextname0)
+;;   ; UserStackMap { by_type: [(types::I64, CompoundBitSet {0})], sp_to_sized_stack_slots: None }
 ;;   movl %eax, %edx
 ;;   jmp     label3
 ;; block3:
 ;;   uninit  %rsi
 ;;   xorl %esi, %esi
 ;;   movl $0x0, -0x20010000(%rbx, %rdx)
-;;   movq %r13, %rax
-;;   movl %eax, -0x2000fffc(%rbx, %rdx)
 ;;   movq %r12, %rax
+;;   movl %eax, -0x2000fffc(%rbx, %rdx)
+;;   movq <offset:1>+(%rsp), %rax
 ;;   movl %eax, -0x2000fff8(%rbx, %rdx)
 ;;   movq %rbx, %rdi
 ;;   call    User(userextname1)

@@ -47,7 +47,7 @@
 ;; block2:
 ;;   movq %rbx, %rdi
 ;;   movq -0x60(%rdi), %rax
-;;   movq 0xe0(%rax), %rax
+;;   movq 0x118(%rax), %rax
 ;;   uninit  %rsi
 ;;   xorl %esi, %esi
 ;;   call    *%rax
@@ -124,7 +124,7 @@
 ;;   popq %rbp
 ;;   retq
 ;; block2:
-;;   movq 0xe0(%r14), %rax
+;;   movq 0x118(%r14), %rax
 ;;   movq %r13, %rdi
 ;;   call    *%rax
 ;;   ud2

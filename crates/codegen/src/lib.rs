@@ -3,7 +3,7 @@
 //! ```text
 //! compiler::Compiler::compile   one FuncKey -> CompiledFunction
 //!   -> translate/               a core function: WebAssembly operators -> CLIF
-//!      or adapter/              a call from one component instance to another -> CLIF
+//!      or adapter/              a call from one component instance to another, built-ins on error contexts -> CLIF
 //!      or resource              built-ins on resource handles -> CLIF
 //!      or trampoline            host calls, builtin calls, host entries -> CLIF
 //!   -> Cranelift                CLIF -> code, relocations, traps, locations

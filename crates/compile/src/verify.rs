@@ -96,6 +96,7 @@ fn verify_records(artifact: &Read<'_>, ordinal: u32, start: u32, function: &Plac
         );
     }
     verify_catches(artifact, start, function)?;
+    verify_stack_maps(artifact, start, function)?;
     let mut known: BTreeMap<u32, u32> = BTreeMap::new();
     known.extend(
         plan.addresses
@@ -163,6 +164,20 @@ fn verify_catches(artifact: &Read<'_>, start: u32, function: &PlacedFunction) ->
                 site.return_offset
             );
         }
+    }
+    Ok(())
+}
+
+/// The references in each frame are found.
+fn verify_stack_maps(artifact: &Read<'_>, start: u32, function: &PlacedFunction) -> Result<()> {
+    let table = artifact.stack_maps().context("the artifact has no stack maps")?;
+    for map in &function.compiled.stack_maps {
+        let found = table.find(start + map.return_offset);
+        ensure!(
+            found.is_some_and(|(_, slots)| slots.eq(map.slots.iter().copied())),
+            "its references at the call at {:#x} are not found",
+            map.return_offset
+        );
     }
     Ok(())
 }
@@ -418,7 +433,7 @@ impl ImageCheck<'_> {
 mod tests {
     use super::*;
     use crate::{LaidOut, NoProgress, Options, emit, functions, image, link};
-    use mintage_codegen::Compiler;
+    use mintage_codegen::{CatchSite, Compiler, StackMap};
     use mintage_environ::layout::SlabLayout;
     use mintage_environ::{Trap, Tunables};
 
@@ -457,7 +472,7 @@ mod tests {
                 .find(|function| with(function))
                 .expect("there is one")
         }
-        fn program<'a, 'b>(written: &'a mut Written<'b>) -> &'a mut mintage_program::Program<'b> {
+        fn program<'a, 'b>(written: &'a mut Written<'b>) -> &'a mut Program<'b> {
             &mut written.imaged.linked.laid_out.program
         }
         let cases: &[(&str, Change)] = &[
@@ -486,6 +501,21 @@ mod tests {
             }),
             ("its traps differ", |w| {
                 _ = function(w, |f| !f.compiled.traps.is_empty()).compiled.traps.pop()
+            }),
+            ("its handler for the call at 0x1", |w| {
+                let site = CatchSite {
+                    return_offset: 1,
+                    frame_size: 8,
+                    handlers: vec![(None, 2)],
+                };
+                function(w, |_| true).compiled.catches.push(site)
+            }),
+            ("its references at the call at 0x1", |w| {
+                let map = StackMap {
+                    return_offset: 1,
+                    slots: vec![8],
+                };
+                function(w, |_| true).compiled.stack_maps.push(map)
             }),
             ("has address", |w| {
                 function(w, |f| !f.compiled.addresses.is_empty())

@@ -116,6 +116,13 @@ fn exceptions_do_not_cross_the_host() {
     }
 }
 
+#[test]
+fn legacy_exceptions_are_refused_by_name() {
+    let text = "(component (core module $M (func (try (do) (catch_all)))) (core instance (instantiate $M)))";
+    let error = Component::new(&Engine::default(), text).map(drop).unwrap_err();
+    assert!(format!("{error:#}").contains("legacy exceptions"), "{error:#}");
+}
+
 /// Exceptions take room in the object heap, which has a limit.
 #[test]
 fn a_heap_that_is_too_small_is_an_error() {

@@ -1,7 +1,9 @@
 //! Imports by name and type, exports by name and index, reflection, artifacts.
 
 use mintage::types::ComponentItem;
-use mintage::{Component, Config, Engine, Linker, LinkerInstance, ResourceType, Result, Store, Val};
+use mintage::{
+    Component, Config, Engine, Linker, LinkerInstance, Resource, ResourceType, Result, Store, StoreContextMut, Val,
+};
 
 /// The error of `result`, in one line.
 fn message<T>(result: Result<T>) -> String {
@@ -167,6 +169,64 @@ fn unknown_imports_become_traps() -> Result<()> {
             .call(&mut store, ())?,
         (1,)
     );
+    Ok(())
+}
+
+/// Imports a resource type from one interface, and again from another, which uses it.
+const USER_OF_TYPE: &str = r#"(component
+    (import "a:b/streams@0.2.3" (instance $streams (export "stream" (type (sub resource)))))
+    (alias export $streams "stream" (type $stream))
+    (import "a:b/console@0.2.3" (instance $console
+        (alias outer 1 $stream (type $outer))
+        (export "stream" (type $stream (eq $outer)))
+        (type $own (own $stream))
+        (export "get" (func (result $own)))))
+    (core module $m
+        (import "" "get" (func $get (result i32)))
+        (import "" "drop" (func $drop (param i32)))
+        (func (export "f") (call $drop (call $get))))
+    (core func $get (canon lower (func $console "get")))
+    (core func $drop (canon resource.drop $stream))
+    (core instance $i (instantiate $m (with "" (instance (export "get" (func $get)) (export "drop" (func $drop))))))
+    (func (export "f") (canon lift (core func $i "f"))))"#;
+
+#[test]
+fn a_type_that_is_imported_again_needs_one_definition() -> Result<()> {
+    struct Stream;
+    let engine = Engine::default();
+    let component = Component::new(&engine, USER_OF_TYPE)?;
+    let mut linker = Linker::<u32>::new(&engine);
+    let missing = "the linker lacks 2 of the component's imports:\n  a:b/streams@0.2.3.stream: resource\n  \
+                   a:b/console@0.2.3.get: func() -> own<resource0>";
+    assert_eq!(message(linker.instantiate_pre(&component)), missing);
+
+    let get = |_: StoreContextMut<'_, u32>, ()| Ok((Resource::<Stream>::new_own(7),));
+    linker.instance("a:b/console@0.2.0")?.func_wrap("get", get)?;
+    let dropped = |mut store: StoreContextMut<'_, u32>, rep| {
+        *store.data_mut() += rep;
+        Ok(())
+    };
+    let mut streams = linker.instance("a:b/streams@0.2.0")?;
+    streams.resource("stream", ResourceType::host::<Stream>(), dropped)?;
+    // This one has nothing left to define, least of all the type again.
+    linker.define_unknown_imports_as_traps(&component)?;
+    let mut store = Store::new(&engine, 0);
+    let instance = linker.instantiate(&mut store, &component)?;
+    instance
+        .get_typed_func::<(), ()>(&mut store, "f")?
+        .call(&mut store, ())?;
+    assert_eq!(store.into_data(), 7);
+
+    // A definition of the second name is compared with the first.
+    let mut console = linker.instance("a:b/console@0.2.0")?;
+    console.resource("stream", ResourceType::host::<u8>(), |_, _| Ok(()))?;
+    let expected = "import `a:b/console@0.2.3.stream` is the same resource type as an earlier import, but the linker defines \
+                    another type of that name";
+    assert_eq!(message(linker.instantiate_pre(&component)), expected);
+
+    let mut unknown = Linker::<u32>::new(&engine);
+    unknown.define_unknown_imports_as_traps(&component)?;
+    unknown.instantiate_pre(&component)?;
     Ok(())
 }
 

@@ -1,6 +1,8 @@
 //! The program verifier: checks the invariants of a [`Program`] from the result alone. It shares no code with the phases
 //! that build one, and reads the function bodies itself to see that nothing reachable was dropped.
 
+mod values;
+
 use crate::ir::{
     Adapter, Const, CoreInstance, ErrorContextOp, ErrorContextOpKind, Program, ResourceOp, ResourceOpKind,
 };
@@ -8,13 +10,10 @@ use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::{
     CanonOptions, ComponentInterface, CoreCallee, CoreItem, Export, Import, Initializer, Lift, Lower, Resource,
 };
-use mintage_environ::layout::HeapLayout;
 use mintage_environ::{
-    CoreInstanceId, DomainId, FuncIndex, FuncKey, HeapType, ImportId, MemoryId, ObjectKind, RefType, Signature,
-    TableId, TypeId, ValType,
+    CoreInstanceId, DomainId, FuncIndex, FuncKey, ImportId, MemoryId, Signature, TableId, TypeId, ValType,
 };
-use std::collections::{HashMap, HashSet};
-use std::iter;
+use std::collections::HashSet;
 use wasmparser::{BinaryReader, FunctionBody, Operator};
 
 /// Checks the invariants of `program` from the result alone.
@@ -749,80 +748,6 @@ impl Verifier<'_, '_> {
             TypeId::Object(id) => self.program.interface.objects.get(id).is_some(),
         };
         ensure!(exists, "{ty:?} does not exist");
-        Ok(())
-    }
-
-    /// Whether a value is of a type.
-    fn has_type(&self, value: Const, ty: ValType) -> bool {
-        let ComponentInterface {
-            signatures, objects, ..
-        } = &self.program.interface;
-        let ValType::Ref(RefType { nullable, heap }) = ty else {
-            return matches!(
-                (value, ty),
-                (Const::I32(_), ValType::I32)
-                    | (Const::I64(_), ValType::I64)
-                    | (Const::F32(_), ValType::F32)
-                    | (Const::F64(_), ValType::F64)
-                    | (Const::V128(_), ValType::V128)
-            );
-        };
-        match (value, heap) {
-            (Const::Null, _) => nullable,
-            (Const::Func(_), HeapType::Func) => true,
-            (Const::Func(callee), HeapType::Concrete(TypeId::Func(ty))) => signatures.is_subtype(callee.sig, ty),
-            (Const::I31(_), HeapType::I31) => true,
-            (Const::I31(_) | Const::Object(_), HeapType::Any | HeapType::Extern) => true,
-            (Const::I31(_) | Const::Object(_), HeapType::Eq) => true,
-            (Const::Object(at), heap) => self.program.statics.get(at as usize).is_some_and(|object| match heap {
-                HeapType::Struct => objects.structs().contains(object.ty),
-                HeapType::Array => objects.arrays().contains(object.ty),
-                HeapType::Concrete(TypeId::Object(ty)) => objects.is_subtype(object.ty, ty),
-                _ => false,
-            }),
-            _ => false,
-        }
-    }
-
-    /// Static objects have the fields of their types, and stand in their heaps one behind the other.
-    fn objects(&self) -> Result<()> {
-        let mut ends: HashMap<DomainId, u64> = HashMap::new();
-        for (at, object) in self.program.statics.iter().enumerate() {
-            let place = || format!("static{at}");
-            let Some(ty) = self.program.interface.objects.get(object.ty) else {
-                bail!("{} has no type", place())
-            };
-            let end = ends.entry(object.domain).or_insert(HeapLayout::FIRST);
-            ensure!(
-                u64::from(object.reference) == *end,
-                "{} stands at {:#x} and not at {end:#x}",
-                place(),
-                object.reference
-            );
-            let types: Box<dyn Iterator<Item = ValType>> = match &ty.kind {
-                ObjectKind::Struct(fields) => {
-                    ensure!(fields.len() == object.values.len(), "{} lacks fields", place());
-                    Box::new(fields.iter().map(|(storage, _)| storage.unpacked()))
-                }
-                ObjectKind::Array(element) => Box::new(iter::repeat(element.unpacked())),
-            };
-            *end += ty.layout.size_of(object.values.len() as u32);
-            for (value, ty) in object.values.iter().zip(types) {
-                // Of no value there is one all the same.
-                let matches = object.values.is_empty() || self.has_type(value, ty);
-                ensure!(matches, "{} holds {value:?} as {ty}", place());
-                self.value(value, object.domain).with_context(place)?;
-            }
-        }
-        for heap in &self.program.shape.heaps {
-            let end = ends.remove(&heap.domain).unwrap_or(HeapLayout::FIRST);
-            ensure!(
-                end == HeapLayout::FIRST + heap.initial,
-                "the static objects of {:?} end at {end:#x}",
-                heap.domain
-            );
-        }
-        ensure!(ends.is_empty(), "a static object is in no heap");
         Ok(())
     }
 }

@@ -135,6 +135,49 @@ fn deep_chain(chain: u32) -> Vec<u8> {
     core_types(chain, &body)
 }
 
+/// A function with `locals` references to objects, all of which are live across each of `calls` calls.
+fn live_references(locals: u32, calls: u32) -> Vec<u8> {
+    let mut text = format!(
+        "(component (core module $M (type $s (struct)) (func $f)
+           (func (export \"run\") (local {}) ",
+        "(ref null $s) ".repeat(locals as usize)
+    );
+    for local in 0..locals {
+        text += &format!("(local.set {local} (struct.new $s)) ");
+    }
+    text += &"call $f ".repeat(calls as usize);
+    for local in 0..locals {
+        text += &format!("(drop (ref.as_non_null (local.get {local}))) ");
+    }
+    // The component's export makes the function reachable.
+    text += ")) (core instance $m (instantiate $M)) (func (export \"run\") (canon lift (core func $m \"run\"))))";
+    wat::parse_str(text).unwrap()
+}
+
+/// A function that makes `count` structs with 10,000 fields each.
+fn large_structs(count: u32) -> Vec<u8> {
+    let text = format!(
+        "(component (core module $M (type $s (struct (field {}))) (func (export \"run\") {}))
+           (core instance $m (instantiate $M)) (func (export \"run\") (canon lift (core func $m \"run\"))))",
+        "i64 ".repeat(10_000),
+        "(drop (struct.new_default $s)) ".repeat(count as usize)
+    );
+    wat::parse_str(text).unwrap()
+}
+
+/// A function with so many `try_table`s inside each other, each for a tag of its own, and so many calls inside.
+fn handlers(scopes: usize, calls: usize) -> Vec<u8> {
+    let scope = |tag: usize| format!("try_table (catch {tag} 0) ");
+    let text = format!(
+        "(component (core module $M {} (func $f) (func $g {} {} {}) (start $g)) (core instance (instantiate $M)))",
+        "(tag) ".repeat(scopes),
+        (0..scopes).map(scope).collect::<String>(),
+        "call $f ".repeat(calls),
+        "end ".repeat(scopes)
+    );
+    wat::parse_str(text).unwrap()
+}
+
 /// A constant expression that makes an array.
 fn constant_objects(length: u32) -> Vec<u8> {
     let text = format!(
@@ -392,6 +435,15 @@ fn explosions() {
             || recursive_group(1_000_000),
             Fine,
         ),
+        ("some live references", || live_references(500, 500), Fine),
+        (
+            "live references",
+            || live_references(25_000, 25_000),
+            Error("has more than 16777216 values"),
+        ),
+        ("large structs", || large_structs(3_000), Fine),
+        ("handlers of many calls", || handlers(2_000, 5_000), Error("split it")),
+        ("handlers of calls, fewer", || handlers(100, 5_000), Fine),
         ("constant objects of 100 MiB", || constant_objects(100 << 17), Fine),
         (
             "constant objects of more than the heap has",

@@ -1,8 +1,7 @@
 //! What is known not to be built, or not to pass, and why: `exclusions.txt`, one entry a line, a name and then the reason.
 //!
-//! A name is that of a test (`rust/dylibs`, none of whose sources are built), of a source (`strings/test-symmetric.cpp`, which does not
-//! compile), or of a case (`lists:runner.c+test.rs`, which does not pass). An entry that names nothing, or something that compiles or
-//! passes after all, makes the run fail: the list cannot go stale.
+//! A name is that of a source (`rust/dylibs/test.rs`, which does not compile), or of a case (`lists:runner.c+test.rs`, which does not
+//! pass). An entry that names nothing, or something that compiles or passes after all, makes the run fail: the list cannot go stale.
 
 use anyhow::{Context, Result, bail};
 use indexmap::IndexMap;

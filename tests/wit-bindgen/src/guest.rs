@@ -49,12 +49,12 @@ pub fn build(toolchain: &Toolchain, guests: &Path, test: &Test, source: &Source)
 /// What tells whether a component is up to date: how it is built, the compilers, and the files of the test.
 fn fingerprint(toolchain: &Toolchain, test: &Test) -> Result<String> {
     let mut hasher = DefaultHasher::new();
-    (
+    [
         include_str!("guest.rs"),
         include_str!("bindings.rs"),
-        include_str!("../../../Cargo.lock"),
-    )
-        .hash(&mut hasher);
+        include_str!("../Cargo.toml"),
+    ]
+    .hash(&mut hasher);
     toolchain.versions.hash(&mut hasher);
     toolchain.guest_crates.arguments.hash(&mut hasher);
     let mut folders = vec![test.folder.clone()];

@@ -81,12 +81,21 @@ impl Report {
                 for (index, outcome) in outcomes.into_iter().enumerate() {
                     match outcome {
                         Ok(()) => counts.passed[index] += 1,
-                        Err(error) => failures.push(format!("{name} ({}): {error:#}", cells[index].name)),
+                        Err(error) => failures.push((cells[index].name, format!("{error:#}"))),
                     }
                 }
             }
-            Err(error) => failures.push(format!("{name}: {error:#}")),
+            Err(error) => failures.push(("all cells", format!("{error:#}"))),
         }
+        // Most failures have nothing to do with the settings.
+        if failures.len() == cells.len() && failures.iter().all(|failure| failure.1 == failures[0].1) {
+            failures.truncate(1);
+            failures[0].0 = "all cells";
+        }
+        let failures = failures
+            .iter()
+            .map(|(cell, error)| format!("{name} ({cell}): {error}"))
+            .collect::<Vec<_>>();
         match expectations.reason(&name) {
             None => self.problems.extend(failures),
             Some(_) if failures.is_empty() => self

@@ -49,7 +49,12 @@ impl Language {
             "D",
             Some("needs LDC with a D runtime for WebAssembly"),
         ),
-        ("go", Language::Go, "Go", Some("needs a patched Go toolchain")),
+        (
+            "go",
+            Language::Go,
+            "Go",
+            Some("needs the Go toolchain and its module for components"),
+        ),
         ("mbt", Language::MoonBit, "MoonBit", Some("needs the MoonBit toolchain")),
     ];
 

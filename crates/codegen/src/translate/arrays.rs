@@ -150,7 +150,7 @@ impl<'a> Translator<'a, '_> {
         let (value, length) = self.pop2();
         let array = self.new_array(ty, length)?;
         let first = self.iconst(types::I32, 0);
-        self.fill(array, first, length, self.element_type(ty).stored(), value)?;
+        self.fill_elements(array, first, length, self.element_type(ty).stored(), value)?;
         self.push(array);
         Ok(())
     }
@@ -188,14 +188,20 @@ impl<'a> Translator<'a, '_> {
         let array = self.pop();
         let length = self.array_length(array)?;
         self.check_range(start, count, length, Trap::ArrayOutOfBounds);
-        self.fill(array, start, count, stored, value)
+        self.fill_elements(array, start, count, stored, value)
     }
 
     /// Writes `value` to `count` elements from `start` on, which exist.
-    fn fill(&mut self, array: Value, start: Value, count: Value, stored: Stored, value: Value) -> Result<()> {
+    fn fill_elements(&mut self, array: Value, start: Value, count: Value, stored: Stored, value: Value) -> Result<()> {
         let first = self.element_address(array, start, stored)?;
         let bytes = self.bytes(count, stored);
         let end = self.ins().iadd(first, bytes);
+        self.fill(first, end, stored, value);
+        Ok(())
+    }
+
+    /// Writes `value` to all places from address `first` to address `end`.
+    pub(super) fn fill(&mut self, first: Value, end: Value, stored: Stored, value: Value) {
         let header = self.builder.create_block();
         let body = self.builder.create_block();
         let done = self.builder.create_block();
@@ -215,7 +221,6 @@ impl<'a> Translator<'a, '_> {
         self.ins().jump(header, [&next.into()]);
         self.builder.seal_block(header);
         self.builder.switch_to_block(done);
-        Ok(())
     }
 
     fn array_copy(&mut self, dst_type: u32) -> Result<()> {

@@ -134,7 +134,8 @@ impl<'a> Translator<'a, '_> {
     fn code_of_reference(&mut self) -> Value {
         let reference = self.pop();
         self.ins().trapz(reference, trap_code(Trap::NullReference));
-        let code = self.ins().band_imm_u(reference, i64::from(u32::MAX));
+        let code = self.ins().ireduce(types::I32, reference);
+        let code = self.ins().uextend(types::I64, code);
         self.code_address(code)
     }
 
@@ -215,6 +216,7 @@ impl<'a> Translator<'a, '_> {
 
     /// Calls a builtin; gives its result if it has one.
     pub(super) fn call_builtin(&mut self, builtin: Builtin, arguments: &[Value]) -> Option<Value> {
+        self.charge_live_references();
         let callee = self.builtin(builtin);
         let mut all = Values::from_slice(&[self.ctx]);
         all.extend_from_slice(arguments);

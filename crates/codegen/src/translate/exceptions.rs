@@ -20,6 +20,10 @@ use smallvec::SmallVec;
 use std::rc::Rc;
 use wasmparser::{Catch, Operator, TryTable};
 
+/// How many arguments of a call a handler of it counts as: each is an edge of the control flow graph, on which all that is live is
+/// passed. Ordinary code has a handful for each call; a million edges take some seconds.
+const HANDLER_COST: usize = 16;
+
 /// Where an exception of one type, or of any, is caught.
 #[derive(Clone, Copy)]
 struct Handler {
@@ -194,7 +198,8 @@ impl<'a> Translator<'a, '_> {
         if handlers.is_empty() {
             return self.plain_call(callee, arguments);
         }
-        self.charge(handlers.len());
+        self.charge(handlers.len() * HANDLER_COST);
+        self.charge_live_references();
         let func = &mut *self.builder.func;
         let signature = match callee {
             Callee::Direct(callee) => func.dfg.ext_funcs[callee].signature,
@@ -229,6 +234,7 @@ impl<'a> Translator<'a, '_> {
 
     /// A call of what does not throw, or whose exceptions nothing here catches: its results.
     pub(super) fn plain_call(&mut self, callee: Callee, arguments: &[Value]) -> Values {
+        self.charge_live_references();
         let call = match callee {
             Callee::Direct(callee) => self.ins().call(callee, arguments),
             Callee::Indirect(signature, code) => self.ins().call_indirect(signature, code, arguments),

@@ -16,6 +16,9 @@ use mintage_environ::layout::HeapLayout;
 use mintage_environ::objects::Stored;
 use mintage_environ::{Builtin, StorageType, Trap, ValType};
 
+/// How many records of live references take as much room as an argument does.
+const REFERENCES_PER_ARGUMENT: usize = 4;
+
 /// Where a field is: address and displacement of a CLIF load or store.
 pub(super) struct Field {
     pub address: Value,
@@ -144,7 +147,14 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// The same for the top of the operand stack.
+    /// Notes a call, which takes a record of all references that are live across it: these are in locals or on the operand stack.
+    pub(super) fn charge_live_references(&mut self) {
+        if self.input.layout.domains[self.instance.domain].heap.is_some() {
+            self.charge((self.traced_locals + self.stack.len()) / REFERENCES_PER_ARGUMENT);
+        }
+    }
+
+    /// The same as [`trace`](Self::trace) for the top of the operand stack.
     pub(super) fn trace_top(&mut self, ty: ValType) {
         let value = self.top(1)[0];
         self.trace(value, ty);

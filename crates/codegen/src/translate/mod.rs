@@ -66,6 +66,8 @@ struct Translator<'a, 'f> {
     ctx: Value,
     /// Arguments of calls and branches so far.
     arguments: usize,
+    /// Locals that the collector follows.
+    traced_locals: usize,
     /// What counts the operators, if fuel is to be consumed.
     meter: Option<fuel::Meter>,
 }
@@ -122,6 +124,7 @@ pub(crate) fn core_function(
         skipped_blocks: 0,
         ctx,
         arguments: 0,
+        traced_locals: 0,
         meter: None,
     };
     translator.body(&body, entry, sig)?;

@@ -6,8 +6,13 @@ use super::{Translator, Values};
 use crate::abi;
 use anyhow::Result;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
+use mintage_environ::layout::HeapLayout;
+use mintage_environ::objects::Stored;
 use mintage_environ::{ObjectKind, ObjectTypeId, Reference, StorageType, Trap, ValType, objects};
 use wasmparser::Operator;
+
+/// The most bytes of a struct whose fields are set to zero one word after the other.
+const MAX_ZEROED_IN_PLACE: u32 = 128;
 
 impl<'a> Translator<'a, '_> {
     pub(super) fn struct_operator(&mut self, operator: &Operator<'a>) -> Result<bool> {
@@ -64,8 +69,10 @@ impl<'a> Translator<'a, '_> {
         let count = self.fields(ty).len();
         self.charge(count);
         let values = Values::from_slice(self.top(count));
-        self.new_struct(ty, &values)?;
-        let object = self.pop();
+        let object = self.allocate_struct(ty)?;
+        for (value, &(storage, offset)) in values.into_iter().zip(self.fields(ty)) {
+            self.store_new_field(object, offset, storage.stored(), value)?;
+        }
         self.stack.truncate(self.stack.len() - count);
         self.push(object);
         Ok(())
@@ -73,21 +80,35 @@ impl<'a> Translator<'a, '_> {
 
     fn struct_new_default(&mut self, type_index: u32) -> Result<()> {
         let ty = self.object_type(type_index);
-        let fields = self.fields(ty).iter();
-        let values: Values = fields.map(|(storage, _)| self.zero(storage.unpacked())).collect();
-        self.new_struct(ty, &values)
-    }
-
-    /// Pushes a new struct with fields of these values.
-    fn new_struct(&mut self, ty: ObjectTypeId, values: &[Value]) -> Result<()> {
+        let object = self.allocate_struct(ty)?;
+        let zero = self.iconst(types::I64, 0);
+        // Large ones in a loop: a function can make many of them in a few bytes.
+        let word = Stored {
+            size: HeapLayout::ALIGN as u32,
+            traced: false,
+        };
+        let half = Stored { size: 4, ..word };
+        self.store_new_field(object, objects::HEADER_SIZE, half, zero)?;
         let size = self.input.program.interface.objects[ty].layout.size;
-        let size = self.iconst(types::I64, i64::from(size));
-        let object = self.allocate(objects::header(ty), size)?;
-        for (&value, &(storage, offset)) in values.iter().zip(self.fields(ty)) {
-            self.store_new_field(object, offset, storage.stored(), value)?;
+        if size <= MAX_ZEROED_IN_PLACE {
+            for offset in (word.size..size).step_by(word.size as usize) {
+                self.store_new_field(object, offset, word, zero)?;
+            }
+        } else {
+            let Field { address, offset } = self.field(object, word.size)?;
+            let first = self.ins().iadd_imm_s(address, i64::from(offset));
+            let end = self.ins().iadd_imm_s(first, i64::from(size - word.size));
+            self.fill(first, end, word, zero);
         }
         self.push(object);
         Ok(())
+    }
+
+    /// A new struct, whose fields are still to be written.
+    fn allocate_struct(&mut self, ty: ObjectTypeId) -> Result<Value> {
+        let size = self.input.program.interface.objects[ty].layout.size;
+        let size = self.iconst(types::I64, i64::from(size));
+        self.allocate(objects::header(ty), size)
     }
 
     /// Zero, or null.

@@ -37,6 +37,7 @@ impl<'a> Translator<'a, '_> {
         let variable = self.builder.declare_var(abi::clif_type(ty));
         if self.is_traced(ty) {
             self.builder.declare_var_needs_stack_map(variable);
+            self.traced_locals += 1;
         }
         variable
     }

@@ -15,8 +15,8 @@ use crate::{
 };
 use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexMap;
-use mintage_environ::component::Import;
-use mintage_environ::{ImportId, Index};
+use mintage_environ::component::{Import, Resource};
+use mintage_environ::{ImportId, Index, ResourceId};
 use mintage_runtime::HostTable;
 use std::fmt::Write;
 use std::sync::Arc;
@@ -167,7 +167,7 @@ impl<T: 'static> Linker<T> {
     ///
     /// When a name stands for something else.
     pub fn define_unknown_imports_as_traps(&mut self, component: &Component) -> Result<()> {
-        define_unknown(&mut self.root(), &component.interface().imports, "")
+        define_unknown(&mut self.root(), component, &component.interface().imports, "")
     }
 
     /// The type of a component with the resource types of the linker in place of its imported ones.
@@ -283,7 +283,10 @@ fn check<T: 'static>(
                      type of that name"
                 );
             }
-            (Import::Resource(_), None) => missing.push(format!("{path}{name}: resource")),
+            (Import::Resource(id), None) if says_what(component, *id, path, name) => {
+                missing.push(format!("{path}{name}: resource"));
+            }
+            (Import::Resource(_), None) => {}
             (Import::Type(_) | Import::Static, _) => {}
             (Import::Func(_), Some(found)) => return Err(wrong("a function", found)),
             (Import::Instance(_), Some(found)) => return Err(wrong("an instance", found)),
@@ -293,11 +296,25 @@ fn check<T: 'static>(
     Ok(())
 }
 
+/// Whether an import of a resource type, whose name is `path` and then `name`, is the first of this type. It says what the type is; the
+/// others are equal to it, and need no definition of their own.
+fn says_what(component: &Component, resource: ResourceId, path: &str, name: &str) -> bool {
+    match &component.interface().resources[resource] {
+        Resource::Imported { path: first } => {
+            // Of names that stand in one another, only those of interfaces have dots, in versions: joining them loses nothing.
+            let first = first.join(".");
+            first.strip_prefix(path) == Some(name)
+        }
+        Resource::Defined { .. } => false,
+    }
+}
+
 /// What an unknown resource type is made from.
 enum UnknownResource {}
 
 fn define_unknown<T: 'static>(
     linker: &mut LinkerInstance<'_, T>,
+    component: &Component,
     imports: &IndexMap<Box<str>, Import>,
     path: &str,
 ) -> Result<()> {
@@ -309,11 +326,12 @@ fn define_unknown<T: 'static>(
                     bail!("the guest called the import `{full}`, which the host defined as a trap")
                 })?;
             }
-            Import::Resource(_) if linker.names.get(name).is_none() => {
+            Import::Resource(id) if linker.names.get(name).is_none() && says_what(component, *id, path, name) => {
                 linker.resource(name, ResourceType::host::<UnknownResource>(), |_, _| Ok(()))?;
             }
             Import::Instance(items) => {
-                define_unknown(&mut linker.compatible_instance(name)?, items, &format!("{path}{name}."))?;
+                let mut inner = linker.compatible_instance(name)?;
+                define_unknown(&mut inner, component, items, &format!("{path}{name}."))?;
             }
             _ => {}
         }
