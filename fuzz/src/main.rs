@@ -3,7 +3,7 @@
 //! ```text
 //! mintage-fuzz --seconds 60                      all targets in turn
 //! mintage-fuzz --target differential --jobs 2    one of them, in two processes
-//! mintage-fuzz --target differential --replay found/differential-17/input.bin
+//! mintage-fuzz --target differential --replay target/found/differential-17/input.bin
 //! ```
 //!
 //! Each case has a number, which determines it. Cases run in processes of their own, so that a crash or an endless loop is a
@@ -39,7 +39,7 @@ struct Options {
     #[arg(long, default_value_t = 1)]
     jobs: u64,
     /// Where failures are saved.
-    #[arg(long, default_value = "found")]
+    #[arg(long, default_value = "target/found")]
     out: PathBuf,
     /// Runs one saved input of the target instead.
     #[arg(long, requires = "target")]
