@@ -7,6 +7,7 @@
 //! writer     Contents -> bytes
 //! elf        bytes -> Sections, strictly
 //! reader     bytes -> Artifact
+//! forge      wrong files with right hashes, for tests
 //! ```
 //!
 //! Architecture invariant: nothing here knows how code is made or run. Whatever the bytes, reading neither panics nor reads out
@@ -15,6 +16,8 @@
 #![forbid(unsafe_code)]
 
 mod elf;
+#[doc(hidden)]
+pub mod forge;
 mod format;
 mod metadata;
 mod reader;

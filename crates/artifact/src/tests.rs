@@ -1,5 +1,6 @@
 //! A written artifact read back: lookups against plain lists, then against a reader that is given cut, flipped and forged files.
 
+use crate::forge::{exercise, reseal};
 use crate::format::{FIRST_PAGE, Header, Section};
 use crate::{
     Artifact, Check, Contents, Function, Metadata, PAGE, encode_addresses, encode_stack_maps, encode_traps,
@@ -244,12 +245,6 @@ fn entry(section: Section, field: usize) -> usize {
 
 fn put(file: &mut [u8], at: usize, bytes: &[u8]) {
     file[at..at + bytes.len()].copy_from_slice(bytes);
-}
-
-/// Makes the hashes right again, so that a change is not refused as damage.
-fn reseal(file: &mut [u8]) {
-    let tail = u64::from_le_bytes(file[Header::OFFSET + 56..][..8].try_into().unwrap());
-    Header::seal(file, tail as usize);
 }
 
 const TYPE: usize = 4;
@@ -497,28 +492,6 @@ fn hosts_that_differ_are_refused() {
         let error = metadata.check_tunables(&tunables).unwrap_err().to_string();
         assert!(error.contains(&format!("`{name}`")), "{error}");
     }
-}
-
-/// Calls every lookup there is: none may panic, whatever the file.
-fn exercise(artifact: &Artifact<&[u8]>, offsets: impl Iterator<Item = u32>) {
-    for offset in offsets {
-        artifact.trap_at(offset);
-        artifact.address_at(offset);
-    }
-    for ordinal in (0..8).chain([u32::MAX]) {
-        artifact.function_name(ordinal);
-        artifact.module_name(CoreInstanceId::from_u32(ordinal));
-        artifact.traps(ordinal).count();
-        artifact.addresses(ordinal).count();
-        artifact.data_segment(DataId::from_u32(ordinal));
-        artifact.elem_segment(ElemId::from_u32(ordinal));
-    }
-    artifact
-        .metadata()
-        .image
-        .iter()
-        .for_each(|run| assert!(artifact.image_bytes(run).is_some()));
-    assert!(artifact.key_table().is_some() && artifact.sections().count() >= 10);
 }
 
 #[test]

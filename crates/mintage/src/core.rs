@@ -212,3 +212,17 @@ pub fn global(store: impl AsContext, instance: &Instance, core_instance: u32, na
         _ => bail!("export `{name}` of core instance {core_instance} is no global"),
     }
 }
+
+/// A copy of an exported memory of a core instance.
+///
+/// # Errors
+///
+/// When there is no such memory.
+pub fn memory(store: impl AsContext, instance: &Instance, core_instance: u32, name: &str) -> Result<Vec<u8>> {
+    let store = store.as_context();
+    let instance = instance.in_store(&store.0.opaque)?;
+    match find(&instance.component, core_instance, name)? {
+        CoreItem::Memory(id) => Ok(instance.runtime.memory(id).to_vec()),
+        _ => bail!("export `{name}` of core instance {core_instance} is no memory"),
+    }
+}

@@ -15,6 +15,7 @@ const EDGES: &[(&str, &[&str])] = &[
     ("mintage", &["artifact", "compile", "environ", "runtime"]),
     ("wast", &["mintage"]),
     ("cli", &["artifact", "environ", "mintage", "wast"]),
+    ("fuzzing", &["artifact", "environ", "mintage", "program"]),
 ];
 
 /// Files outside `crates/runtime` that may hold `unsafe`, with the reason.
@@ -37,7 +38,7 @@ fn root() -> PathBuf {
 /// All Rust sources of the project, as paths from the root with their text.
 fn sources() -> Vec<(String, String)> {
     let mut found = Vec::new();
-    for folder in ["crates", "benches", "examples", "tests"] {
+    for folder in ["crates", "benches", "examples", "fuzz", "tests"] {
         walk(&root().join(folder), &mut found);
     }
     assert!(found.len() > 50, "the walk finds the sources");
@@ -140,7 +141,7 @@ fn documents_name_paths_that_exist() {
     for document in ["README.md", "ARCHITECTURE.md"] {
         let text = fs::read_to_string(root().join(document)).unwrap();
         for quoted in text.split('`').skip(1).step_by(2) {
-            let is_path = ["crates/", "benches/", "examples/", "tests/", "wit/", ".ci/"]
+            let is_path = ["crates/", "benches/", "examples/", "fuzz/", "tests/", "wit/", ".ci/"]
                 .iter()
                 .any(|top| quoted.starts_with(top));
             if is_path && !quoted.contains(['*', ' ']) && !root().join(quoted).exists() {

@@ -1,0 +1,299 @@
+//! A component that hands a value on through an adapter and a host function, and back.
+//!
+//! ```text
+//! host -> front -> adapter -> back -> host function -> back -> adapter -> front -> host
+//! ```
+//!
+//! Both components hand on what they get: flat values as they are, spilled ones as pointers. So each value crosses the
+//! adapter twice, and comes out in two places where it can be compared.
+
+use crate::shapes::{PRIMITIVES, Shape};
+use mintage_environ::component::{ComponentTypes, FlatTypes, InterfaceType, Record, Variant};
+use std::fmt::Write;
+
+/// The string encodings of the Canonical ABI.
+pub const ENCODINGS: [&str; 3] = ["utf8", "utf16", "latin1+utf16"];
+
+/// Where results are written: aligned for every type.
+const RESULT: u32 = 1024;
+
+/// Bytes that a result may have, up to where `realloc` begins.
+const RESULT_ROOM: u32 = 65536 - RESULT;
+
+/// The component for values of one type. It imports [`HOST`](Echo::HOST), which gives back what it gets, and exports
+/// [`EXPORT`](Echo::EXPORT), of the same type, and [`FREED`](Echo::FREED), which tells how many results were freed.
+pub struct Echo {
+    /// The type of the values.
+    pub shape: Shape,
+    /// The string encodings of the front component and of the one behind.
+    pub encodings: [&'static str; 2],
+    text: String,
+}
+
+impl Echo {
+    /// The name of the host function.
+    pub const HOST: &str = "host";
+    /// The name of the exported function.
+    pub const EXPORT: &str = "echo";
+    /// The name of the function that counts.
+    pub const FREED: &str = "freed";
+
+    /// The component for values of a type; `None` for a type whose values need more room than there is.
+    pub fn new(shape: Shape, encodings: [&'static str; 2]) -> Option<Echo> {
+        let text = text(&shape, encodings, None)?;
+        Some(Echo { shape, encodings, text })
+    }
+
+    /// As [`new`](Self::new), but what the component behind gives back is no value of the host: it is what `words` happen to
+    /// mean, another part of them at each call.
+    pub fn corrupt(shape: Shape, encodings: [&'static str; 2], words: &[u32]) -> Option<Echo> {
+        let text = text(&shape, encodings, Some(words))?;
+        Some(Echo { shape, encodings, text })
+    }
+
+    /// The component in text form.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+}
+
+/// Types under construction: the text of their definitions, and the same for the Canonical ABI.
+#[derive(Default)]
+struct Definitions {
+    types: ComponentTypes,
+    text: String,
+    /// Names of the types that must be imported where they are used.
+    named: Vec<String>,
+    count: usize,
+}
+
+impl Definitions {
+    /// Defines `shape`: how it is named from here on.
+    fn define(&mut self, shape: &Shape) -> (String, InterfaceType) {
+        let field = |i: usize| Box::<str>::from(format!("f{i}"));
+        let (text, id, must_be_named) = match shape {
+            Shape::Primitive(name) => return (name.to_string(), primitive(name)),
+            Shape::ErrorContext => return ("error-context".to_string(), InterfaceType::ErrorContext),
+            Shape::List(element) => {
+                let (text, element) = self.define(element);
+                (format!("(list {text})"), self.types.intern_list(element), false)
+            }
+            // To the Canonical ABI, a list of fixed length is a tuple.
+            Shape::FixedList(element, count) => {
+                let (text, element) = self.define(element);
+                let id = self.types.intern_tuple(vec![element; *count].into());
+                (format!("(list {text} {count})"), id, false)
+            }
+            Shape::Map(key, value) => {
+                let (text, value) = self.define(value);
+                (
+                    format!("(map {key} {text})"),
+                    self.types.intern_map(primitive(key), value),
+                    false,
+                )
+            }
+            Shape::Option(payload) => {
+                let (text, payload) = self.define(payload);
+                (format!("(option {text})"), self.types.intern_option(payload), false)
+            }
+            Shape::Tuple(fields) => {
+                let (texts, fields): (Vec<_>, Vec<_>) = fields.iter().map(|ty| self.define(ty)).unzip();
+                let id = self.types.intern_tuple(fields.into());
+                (format!("(tuple {})", texts.join(" ")), id, false)
+            }
+            Shape::Record(fields) => {
+                let (mut text, mut ids) = ("(record".to_string(), Vec::new());
+                for (i, ty) in fields.iter().enumerate() {
+                    let (name, id) = self.define(ty);
+                    write!(text, " (field \"f{i}\" {name})").unwrap();
+                    ids.push((field(i), id));
+                }
+                let id = self.types.intern_record(Record { fields: ids.into() });
+                (text + ")", id, true)
+            }
+            Shape::Variant(cases) => {
+                let (mut text, mut ids) = ("(variant".to_string(), Vec::new());
+                for (i, case) in cases.iter().enumerate() {
+                    let case = case.as_ref().map(|ty| self.define(ty));
+                    let payload = case.as_ref().map_or("", |(name, _)| name);
+                    write!(text, " (case \"f{i}\" {payload})").unwrap();
+                    ids.push((field(i), case.map(|(_, id)| id)));
+                }
+                let id = self.types.intern_variant(Variant { cases: ids.into() });
+                (text + ")", id, true)
+            }
+            Shape::Result(ok, error) => {
+                let mut define = |ty: &Option<Box<Shape>>| ty.as_ref().map(|ty| self.define(ty));
+                let (ok, error) = (define(ok), define(error));
+                let ok_text = ok.as_ref().map_or("", |(name, _)| name);
+                let error_text = error
+                    .as_ref()
+                    .map_or(String::new(), |(name, _)| format!("(error {name})"));
+                let id = self
+                    .types
+                    .intern_result(ok.as_ref().map(|ok| ok.1), error.as_ref().map(|error| error.1));
+                (format!("(result {ok_text} {error_text})"), id, false)
+            }
+            Shape::Enum(count) => {
+                let names: Box<[_]> = (0..*count).map(field).collect();
+                let text = format!("(enum {})", quoted(&names));
+                (text, self.types.intern_enum(names), true)
+            }
+            Shape::Flags(count) => {
+                let names: Box<[_]> = (0..*count).map(field).collect();
+                let text = format!("(flags {})", quoted(&names));
+                (text, self.types.intern_flags(names), true)
+            }
+        };
+        let name = format!("t{}", self.count);
+        self.count += 1;
+        if must_be_named {
+            writeln!(
+                self.text,
+                "(type ${name}' {text}) (import \"{name}\" (type ${name} (eq ${name}')))"
+            )
+            .unwrap();
+            self.named.push(name.clone());
+        } else {
+            writeln!(self.text, "(type ${name} {text})").unwrap();
+        }
+        (format!("${name}"), id)
+    }
+}
+
+fn quoted(names: &[Box<str>]) -> String {
+    names.iter().map(|name| format!("\"{name}\" ")).collect()
+}
+
+fn primitive(name: &str) -> InterfaceType {
+    use InterfaceType as T;
+    let all = [
+        T::Bool,
+        T::S8,
+        T::U8,
+        T::S16,
+        T::U16,
+        T::S32,
+        T::U32,
+        T::S64,
+        T::U64,
+        T::F32,
+        T::F64,
+        T::Char,
+        T::String,
+    ];
+    all[PRIMITIVES.iter().position(|&primitive| primitive == name).unwrap()]
+}
+
+/// Where the words of a corrupt result are.
+pub(crate) const WORDS: u32 = 0x3f_0000;
+
+/// How far from each other the results of two calls begin.
+const STRIDE: u32 = 136;
+
+/// The text of the whole: both components, the front one with strings in the first encoding, the other one with strings in
+/// the second.
+fn text(shape: &Shape, [front, back]: [&str; 2], words: Option<&[u32]>) -> Option<String> {
+    let mut definitions = Definitions::default();
+    let (name, id) = definitions.define(shape);
+    if definitions.types.abi(id).size32 > RESULT_ROOM {
+        return None;
+    }
+    let mut flat = FlatTypes::default();
+    definitions.types.flatten(id, false, &mut flat);
+    let flat: Vec<String> = flat.as_slice().iter().map(|ty| ty.to_string()).collect();
+    let params = if flat.len() > 16 {
+        "i32".to_string()
+    } else {
+        flat.join(" ")
+    };
+    let args: String = (0..params.split(' ').count())
+        .map(|i| format!("(local.get {i}) "))
+        .collect();
+    let (result, host_type, body) = match &flat[..] {
+        [result] => (
+            result.clone(),
+            format!("(param {params}) (result {result})"),
+            format!("(call $host {args})"),
+        ),
+        _ => {
+            let body = format!("(call $host {args} (i32.const {RESULT})) (i32.const {RESULT})");
+            ("i32".into(), format!("(param {params} i32)"), body)
+        }
+    };
+    // A scalar is a word itself, anything else is where a pointer points to.
+    let at = format!("(i32.add (i32.const {WORDS}) (i32.mul (i32.const {STRIDE}) (global.get $freed)))");
+    let corrupt = match &result[..] {
+        _ if flat.len() != 1 => at,
+        "f32" => format!("(f32.load {at})"),
+        "f64" => format!("(f64.load {at})"),
+        ty => format!("({ty}.load {at})"),
+    };
+    let bytes = words.iter().copied().flatten().flat_map(|word| word.to_le_bytes());
+    let data: String = bytes.map(|byte| format!("\\{byte:02x}")).collect();
+    let definitions_text = &definitions.text;
+    let component = |encoding: &str, body: &str, data: &str| {
+        format!(
+            r#"(component
+            {definitions_text}
+            (import "host" (func $host (param "x" {name}) (result {name})))
+            (core module $libc
+                (memory (export "mem") 64)
+                (data (i32.const {WORDS}) "{data}")
+                (global $next (export "next") (mut i32) (i32.const 65536))
+                (func (export "realloc") (param $old i32) (param $size i32) (param $align i32) (param $new i32) (result i32)
+                    (local $start i32)
+                    (if (i32.le_u (local.get $new) (local.get $size))
+                        (then (if (local.get $old) (then (return (local.get $old))))))
+                    ;; Memory that was never zero, so that what an adapter does not write shows.
+                    (local.set $start (i32.and
+                        (i32.add (global.get $next) (i32.sub (local.get $align) (i32.const 1)))
+                        (i32.sub (i32.const 0) (local.get $align))))
+                    (global.set $next (i32.add (local.get $start) (local.get $new)))
+                    (memory.fill (local.get $start) (i32.const 0xa5) (local.get $new))
+                    (memory.copy (local.get $start) (local.get $old) (local.get $size))
+                    (local.get $start)))
+            (core instance $libc (instantiate $libc))
+            (core func $host (canon lower (func $host) (memory (core memory $libc "mem"))
+                (realloc (core func $libc "realloc")) string-encoding={encoding}))
+            (core module $m
+                (import "" "host" (func $host {host_type}))
+                (import "libc" "next" (global $next (mut i32)))
+                (import "libc" "mem" (memory 64))
+                (global $freed (mut i32) (i32.const 0))
+                (func (export "echo") (param {params}) (result {result}) {body})
+                (func (export "post") (param {result})
+                    (global.set $next (i32.const 65536))
+                    (global.set $freed (i32.add (global.get $freed) (i32.const 1))))
+                (func (export "freed") (result i32) (global.get $freed)))
+            (core instance $i (instantiate $m (with "" (instance (export "host" (func $host)))) (with "libc" (instance $libc))))
+            (func (export "echo") (param "x" {name}) (result {name})
+                (canon lift (core func $i "echo") (memory (core memory $libc "mem")) (realloc (core func $libc "realloc"))
+                    (post-return (core func $i "post")) string-encoding={encoding}))
+            (func (export "freed") (result u32) (canon lift (core func $i "freed"))))"#
+        )
+    };
+    let behind = match words {
+        Some(_) => format!("{body} drop {corrupt}"),
+        None => body.clone(),
+    };
+    let (front, back) = (component(front, &body, ""), component(back, &behind, &data));
+    let with: String = definitions
+        .named
+        .iter()
+        .map(|name| format!("(with \"{name}\" (type ${name}))"))
+        .collect();
+    Some(format!(
+        r#"(component
+        {definitions_text}
+        (import "host" (func $host (param "x" {name}) (result {name})))
+        (component $back {})
+        (component $front {})
+        (instance $b (instantiate $back {with} (with "host" (func $host))))
+        (instance $f (instantiate $front {with} (with "host" (func $b "echo"))))
+        (func (export "echo") (alias export $f "echo"))
+        (func (export "freed") (alias export $b "freed")))"#,
+        &back["(component".len()..back.len() - 1],
+        &front["(component".len()..front.len() - 1],
+    ))
+}

@@ -1,0 +1,358 @@
+//! Random core modules that import from each other.
+
+use anyhow::Result;
+use arbitrary::Unstructured;
+use mintage::core::{CoreRef, CoreVal};
+use mintage_environ::Features;
+use std::convert::Infallible;
+use wasm_encoder::reencode::{self, Reencode, RoundtripReencoder};
+use wasm_encoder::{ComponentBuilder, ImportSection, ModuleArg, TypeSection};
+use wasmparser::types::EntityType;
+use wasmparser::{AbstractHeapType, FuncType, HeapType, Parser, RefType, ValType, Validator, WasmFeatures};
+
+/// Bytes that a memory may grow to, in every engine: little enough to compare, and to grow into where little is reserved.
+pub const MEMORY_LIMIT: usize = 2 << 20;
+
+/// Entries that a table may grow to, in every engine.
+pub const TABLE_LIMIT: usize = 10_000;
+
+/// Core modules, each linked to earlier ones.
+pub struct Linked {
+    /// The modules, in the order in which they are instantiated.
+    pub modules: Vec<Module>,
+}
+
+/// A module of [`Linked`].
+pub struct Module {
+    /// The binary.
+    pub bytes: Vec<u8>,
+    /// The functions that it exports.
+    pub funcs: Vec<Signature>,
+    /// Names of the globals that it exports.
+    pub globals: Vec<String>,
+    /// Names of the memories that it exports.
+    pub memories: Vec<String>,
+    /// Exports as what a later module may import.
+    imports: Vec<(String, EntityType)>,
+    /// Types of the functions among `imports`, in their order.
+    types: Vec<FuncType>,
+}
+
+/// An exported function.
+#[derive(Clone, Debug)]
+pub struct Signature {
+    /// The export's name.
+    pub name: String,
+    /// The types of its parameters.
+    pub params: Vec<ValType>,
+}
+
+/// All that Mintage supports of the core language.
+pub fn features() -> Features {
+    Features {
+        gc: true,
+        custom_page_sizes: true,
+        ..Features::default()
+    }
+}
+
+/// The name by which modules import from the module at `index`.
+pub fn module_name(index: usize) -> String {
+    format!("m{index}")
+}
+
+impl Linked {
+    /// One to three random modules of what is supported. Which bits a NaN has is left open; unless the engines settle it,
+    /// the modules do.
+    ///
+    /// # Errors
+    ///
+    /// When the input is used up.
+    pub fn arbitrary(u: &mut Unstructured<'_>, canonical_nans: bool) -> arbitrary::Result<Linked> {
+        let features = mintage_program::wasm_features(features());
+        let mut linked = Linked { modules: Vec::new() };
+        let count = [1, 1, 1, 2, 2, 3][u.choose_index(6)?];
+        for _ in 0..count {
+            let mut config = config(u, features, canonical_nans)?;
+            config.available_imports = Some(linked.available_imports());
+            let mut module = wasm_smith::Module::new(config, u)?;
+            let fuel = [200, 1000, 5000][u.choose_index(3)?];
+            module
+                .ensure_termination(fuel)
+                .map_err(|_| arbitrary::Error::IncorrectFormat)?;
+            let bytes = unshared(&module.to_bytes()).and_then(|bytes| Module::new(bytes, features));
+            linked
+                .modules
+                .push(bytes.map_err(|_| arbitrary::Error::IncorrectFormat)?);
+        }
+        Ok(linked)
+    }
+
+    /// A module that imports all that the modules so far export.
+    fn available_imports(&self) -> Vec<u8> {
+        let (mut types, mut imports) = (TypeSection::new(), ImportSection::new());
+        let mut encoder = RoundtripReencoder;
+        for (index, module) in self.modules.iter().enumerate() {
+            let mut func_types = module.types.iter();
+            for (name, ty) in &module.imports {
+                let ty = match *ty {
+                    EntityType::Func(_) => {
+                        let count = types.len();
+                        let ty = func_types.next().expect("one type for each function");
+                        types
+                            .ty()
+                            .func_type(&encoder.func_type(ty.clone()).expect("no concrete types"));
+                        wasm_encoder::EntityType::Function(count)
+                    }
+                    EntityType::Memory(ty) => encoder.memory_type(ty).expect("limits").into(),
+                    EntityType::Table(ty) => encoder.table_type(ty).expect("no concrete types").into(),
+                    EntityType::Global(ty) => encoder.global_type(ty).expect("no concrete types").into(),
+                    EntityType::Tag(_) | EntityType::FuncExact(_) => continue,
+                };
+                imports.import(&module_name(index), name, ty);
+            }
+        }
+        let mut module = wasm_encoder::Module::new();
+        module.section(&types).section(&imports);
+        module.finish()
+    }
+
+    /// A component whose core instances are instances of the modules, in order.
+    pub fn component(&self) -> Vec<u8> {
+        let mut component = ComponentBuilder::default();
+        let names: Vec<String> = (0..self.modules.len()).map(module_name).collect();
+        for (index, module) in self.modules.iter().enumerate() {
+            let id = component.core_module_raw(None, &module.bytes);
+            let args = names[..index].iter().map(String::as_str);
+            let args = args.zip((0..).map(ModuleArg::Instance)).collect::<Vec<_>>();
+            component.core_instantiate(None, id, args);
+        }
+        component.finish()
+    }
+
+    /// Files that show the modules.
+    pub fn guests(&self) -> Vec<(String, Vec<u8>)> {
+        let modules = self.modules.iter().enumerate();
+        modules
+            .map(|(index, module)| (format!("{}.wasm", module_name(index)), module.bytes.clone()))
+            .collect()
+    }
+}
+
+impl Module {
+    /// Reads what a valid module exports.
+    ///
+    /// # Errors
+    ///
+    /// When the module is invalid.
+    pub fn new(bytes: Vec<u8>, features: WasmFeatures) -> Result<Module> {
+        let types = Validator::new_with_features(features).validate_all(&bytes)?;
+        let mut module = Module {
+            bytes: Vec::new(),
+            funcs: Vec::new(),
+            globals: Vec::new(),
+            memories: Vec::new(),
+            imports: Vec::new(),
+            types: Vec::new(),
+        };
+        let refs = types.as_ref();
+        for (name, ty) in refs.core_exports().into_iter().flatten() {
+            let name = name.to_string();
+            let importable = match ty {
+                EntityType::Func(id) => {
+                    let ty = types[id].unwrap_func();
+                    let params = ty.params().to_vec();
+                    module.funcs.push(Signature {
+                        name: name.clone(),
+                        params,
+                    });
+                    // What an import names in one word: a type in a group of its own that has no relatives.
+                    let sub = &types[id];
+                    let group = refs.rec_group_elements(refs.rec_group_id_of(id));
+                    let importable = sub.is_final
+                        && sub.supertype_idxs.is_empty()
+                        && group.len() == 1
+                        && ty.params().iter().chain(ty.results()).all(|&ty| is_abstract(ty));
+                    if importable {
+                        module.types.push(ty.clone());
+                    }
+                    importable
+                }
+                EntityType::Global(ty) => {
+                    module.globals.push(name.clone());
+                    is_abstract(ty.content_type)
+                }
+                EntityType::Memory(ty) => {
+                    module.memories.push(name.clone());
+                    // The generator reads the list of imports without knowing of custom page sizes.
+                    ty.page_size_log2.is_none()
+                }
+                EntityType::Table(ty) => is_abstract(ValType::Ref(ty.element_type)),
+                EntityType::Tag(_) | EntityType::FuncExact(_) => false,
+            };
+            if importable {
+                module.imports.push((name, ty));
+            }
+        }
+        module.bytes = bytes;
+        Ok(module)
+    }
+}
+
+/// The module without shared memories, which are not supported; atomic operators need none.
+fn unshared(bytes: &[u8]) -> Result<Vec<u8>> {
+    struct Unshare;
+    impl Reencode for Unshare {
+        type Error = Infallible;
+
+        fn memory_type(
+            &mut self,
+            ty: wasmparser::MemoryType,
+        ) -> Result<wasm_encoder::MemoryType, reencode::Error<Infallible>> {
+            let ty = RoundtripReencoder.memory_type(ty)?;
+            Ok(wasm_encoder::MemoryType { shared: false, ..ty })
+        }
+    }
+    let mut module = wasm_encoder::Module::new();
+    Unshare.parse_core_module(&mut module, Parser::new(0), bytes)?;
+    Ok(module.finish())
+}
+
+/// Whether a type names no type of its module, so that it means the same in another one.
+fn is_abstract(ty: ValType) -> bool {
+    !matches!(ty, ValType::Ref(ty) if matches!(ty.heap_type(), HeapType::Concrete(_) | HeapType::Exact(_)))
+}
+
+/// Settings of the generator: sizes that keep a case short, and a part of the features.
+fn config(
+    u: &mut Unstructured<'_>,
+    features: WasmFeatures,
+    canonical_nans: bool,
+) -> arbitrary::Result<wasm_smith::Config> {
+    let mut some = |flags: WasmFeatures| -> arbitrary::Result<bool> { Ok(features.contains(flags) && u.ratio(3, 4)?) };
+    let mut config = wasm_smith::Config {
+        export_everything: true,
+        bulk_memory_enabled: some(WasmFeatures::BULK_MEMORY)?,
+        compact_imports_enabled: some(WasmFeatures::COMPACT_IMPORTS)?,
+        custom_page_sizes_enabled: some(WasmFeatures::CUSTOM_PAGE_SIZES)?,
+        exceptions_enabled: some(WasmFeatures::EXCEPTIONS)?,
+        extended_const_enabled: some(WasmFeatures::EXTENDED_CONST)?,
+        gc_enabled: some(WasmFeatures::GC | WasmFeatures::FUNCTION_REFERENCES)?,
+        memory64_enabled: some(WasmFeatures::MEMORY64)?,
+        multi_value_enabled: some(WasmFeatures::MULTI_VALUE)?,
+        // Without them, the generator fails on segments of other types than `funcref`, which it makes all the same.
+        reference_types_enabled: true,
+        relaxed_simd_enabled: some(WasmFeatures::RELAXED_SIMD)?,
+        saturating_float_to_int_enabled: some(WasmFeatures::SATURATING_FLOAT_TO_INT)?,
+        sign_extension_ops_enabled: some(WasmFeatures::SIGN_EXTENSION)?,
+        simd_enabled: some(WasmFeatures::SIMD)?,
+        tail_call_enabled: some(WasmFeatures::TAIL_CALL)?,
+        threads_enabled: some(WasmFeatures::THREADS)?,
+        limit_arrays_in_const_exprs: true,
+        wide_arithmetic_enabled: some(WasmFeatures::WIDE_ARITHMETIC)?,
+        ..wasm_smith::Config::default()
+    };
+    let many_memories = some(WasmFeatures::MULTI_MEMORY)?;
+    config.max_memories = if many_memories { u.int_in_range(1..=3)? } else { 1 };
+    config.max_tables = u.int_in_range(1..=4)?;
+    config.min_types = 4;
+    config.min_funcs = u.int_in_range(1..=6)?;
+    config.min_globals = u.int_in_range(0..=3)?;
+    config.min_memories = u32::from(u.ratio(4, 5)?);
+    config.min_tables = u32::from(u.ratio(1, 2)?);
+    config.max_instructions = u.int_in_range(10..=300)?;
+    config.max_data_segments = 4;
+    config.max_element_segments = 4;
+    config.max_elements = 10;
+    config.max_tags = 4;
+    let memory = u.choose(&[0, 1, 1, 2, 4, 16])? << 16;
+    config.max_memory32_bytes = memory;
+    config.max_memory64_bytes = u128::from(memory);
+    config.max_table_elements = u.int_in_range(0..=1000)?;
+    config.memory_max_size_required = u.arbitrary()?;
+    config.table_max_size_required = u.arbitrary()?;
+    config.canonicalize_nans = !canonical_nans;
+    // The generator does not know which of these give a NaN.
+    config.relaxed_simd_enabled &= canonical_nans;
+    config.allow_floats = u.ratio(4, 5)?;
+    config.disallow_traps = u.ratio(1, 2)?;
+    config.allow_start_export = u.ratio(1, 8)?;
+    Ok(config)
+}
+
+/// Random arguments of these types; `None` when a type has no value that a host can make.
+pub fn arguments(u: &mut Unstructured<'_>, params: &[ValType]) -> arbitrary::Result<Option<Vec<CoreVal>>> {
+    params.iter().map(|&ty| argument(u, ty)).collect()
+}
+
+fn argument(u: &mut Unstructured<'_>, ty: ValType) -> arbitrary::Result<Option<CoreVal>> {
+    Ok(Some(match ty {
+        ValType::I32 => CoreVal::I32(integer(u)? as i32),
+        ValType::I64 => CoreVal::I64(integer(u)? as i64),
+        ValType::F32 => CoreVal::F32(float(u)?.map_or(u.arbitrary()?, |value| (value as f32).to_bits())),
+        ValType::F64 => CoreVal::F64(float(u)?.map_or(u.arbitrary()?, f64::to_bits)),
+        ValType::V128 => CoreVal::V128(u.arbitrary()?),
+        ValType::Ref(ty) => return reference(u, ty),
+    }))
+}
+
+/// A reference that a host can make.
+fn reference(u: &mut Unstructured<'_>, ty: RefType) -> arbitrary::Result<Option<CoreVal>> {
+    let HeapType::Abstract {
+        ty: heap,
+        shared: false,
+    } = ty.heap_type()
+    else {
+        return Ok(None);
+    };
+    let word: u32 = u.arbitrary()?;
+    let null = ty.is_nullable() && word.is_multiple_of(4);
+    let some = |reference| if null { CoreRef::Null } else { reference };
+    Ok(match heap {
+        AbstractHeapType::Extern => Some(CoreVal::ExternRef(some(CoreRef::Host(word >> 2)))),
+        AbstractHeapType::Any | AbstractHeapType::Eq | AbstractHeapType::I31 => {
+            Some(CoreVal::AnyRef(some(CoreRef::I31(word >> 1))))
+        }
+        _ if !ty.is_nullable() => None,
+        AbstractHeapType::Func | AbstractHeapType::NoFunc => Some(CoreVal::FuncRef(0)),
+        AbstractHeapType::NoExtern => Some(CoreVal::ExternRef(CoreRef::Null)),
+        AbstractHeapType::Exn | AbstractHeapType::NoExn => Some(CoreVal::ExnRef(CoreRef::Null)),
+        AbstractHeapType::Struct | AbstractHeapType::Array | AbstractHeapType::None => {
+            Some(CoreVal::AnyRef(CoreRef::Null))
+        }
+        _ => None,
+    })
+}
+
+/// Small, large and any.
+fn integer(u: &mut Unstructured<'_>) -> arbitrary::Result<u64> {
+    let any: u64 = u.arbitrary()?;
+    Ok(match u.choose_index(4)? {
+        0 => any % 16,
+        1 => !(any % 16),
+        2 => (1 << (any % 64)) - (any >> 63),
+        _ => any,
+    })
+}
+
+/// A float at a border, or `None` for any bits.
+fn float(u: &mut Unstructured<'_>) -> arbitrary::Result<Option<f64>> {
+    const BORDERS: [f64; 12] = [
+        0.0,
+        -0.0,
+        0.5,
+        -1.0,
+        2147483648.0,
+        -2147483649.0,
+        4294967296.0,
+        9223372036854775808.0,
+        -9223372036854777856.0,
+        18446744073709551616.0,
+        f64::INFINITY,
+        f64::NAN,
+    ];
+    Ok(match u.arbitrary()? {
+        true => Some(*u.choose(&BORDERS)?),
+        false => None,
+    })
+}

@@ -1,0 +1,139 @@
+//! The bodies by name, and what an input that fails is reduced to.
+
+use crate::corrupt::corrupt;
+use crate::differential::differential;
+use crate::hostile::hostile;
+use crate::instances::instances;
+use crate::mintage::{Mintage, Settings};
+use crate::oracle::Oracle;
+use crate::round_trip::round_trip;
+use crate::verdict::{Failure, Verdict, skip_if_exhausted};
+use anyhow::Result;
+use arbitrary::Unstructured;
+use std::panic::{self, AssertUnwindSafe};
+
+/// A body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// [`differential`]
+    Differential,
+    /// [`round_trip`]
+    RoundTrip,
+    /// [`corrupt`]
+    Corrupt,
+    /// [`hostile`]
+    Hostile,
+    /// [`instances`]
+    Instances,
+}
+
+/// The engines of a run.
+pub struct Engines {
+    /// Mintage under all settings.
+    subjects: Vec<Mintage>,
+    /// What it is compared with: an engine whose arithmetic gives any NaN, and one whose arithmetic gives one only.
+    references: [Box<dyn Oracle>; 2],
+}
+
+impl Engines {
+    /// Mintage under all [`Settings`], to be compared with an engine whose arithmetic gives any NaN, and with one whose
+    /// arithmetic gives one only.
+    ///
+    /// # Errors
+    ///
+    /// When the threads that compile cannot be started.
+    pub fn new(references: [Box<dyn Oracle>; 2]) -> Result<Engines> {
+        let subjects = Settings::all().map(Mintage::new).collect::<Result<_>>()?;
+        Ok(Engines { subjects, references })
+    }
+}
+
+impl Target {
+    /// Every body.
+    pub const ALL: [Target; 5] = [
+        Target::Differential,
+        Target::RoundTrip,
+        Target::Corrupt,
+        Target::Hostile,
+        Target::Instances,
+    ];
+
+    /// The body's name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Target::Differential => "differential",
+            Target::RoundTrip => "round-trip",
+            Target::Corrupt => "corrupt",
+            Target::Hostile => "hostile",
+            Target::Instances => "instances",
+        }
+    }
+
+    /// Runs the body on an input.
+    ///
+    /// # Errors
+    ///
+    /// When the body finds a failure, or panics.
+    pub fn run(self, input: &[u8], engines: &Engines) -> Verdict {
+        let run = || {
+            let mut u = Unstructured::new(input);
+            let subject = match u.choose(&engines.subjects) {
+                Ok(subject) => subject,
+                Err(error) => return skip_if_exhausted(Err(error)),
+            };
+            let reference = &*engines.references[usize::from(subject.settings().canonical_nans)];
+            match self {
+                Target::Differential => differential(&mut u, subject, reference),
+                Target::RoundTrip => round_trip(&mut u, &[subject, reference]),
+                Target::Corrupt => corrupt(&mut u, subject, reference),
+                Target::Hostile => hostile(&mut u, subject),
+                Target::Instances => instances(&mut u, subject),
+            }
+        };
+        panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
+            let text = payload.downcast_ref::<String>().map(String::as_str);
+            let text = text.or(payload.downcast_ref::<&str>().copied()).unwrap_or("a panic");
+            Err(Failure::new(format!("panic: {text}"), []))
+        })
+    }
+}
+
+/// Reduces an input as long as it `fails`, with at most `tries` runs: cuts off its end, takes pieces out, makes pieces zero.
+pub fn reduce(input: &[u8], mut tries: usize, mut fails: impl FnMut(&[u8]) -> bool) -> Vec<u8> {
+    let mut best = input.to_vec();
+    let mut attempt = |best: &mut Vec<u8>, candidate: Vec<u8>| {
+        let is_better = tries > 0 && {
+            tries -= 1;
+            fails(&candidate)
+        };
+        if is_better {
+            *best = candidate;
+        }
+        is_better
+    };
+    let mut size = best.len().next_power_of_two() / 2;
+    while size > 0 {
+        while best.len() > size {
+            let shorter = best[..best.len() - size].to_vec();
+            if !attempt(&mut best, shorter) {
+                break;
+            }
+        }
+        let mut at = 0;
+        while at < best.len() {
+            let end = (at + size).min(best.len());
+            let without = [&best[..at], &best[end..]].concat();
+            if attempt(&mut best, without) {
+                continue;
+            }
+            if best[at..end].iter().any(|&byte| byte != 0) {
+                let mut zeroed = best.clone();
+                zeroed[at..end].fill(0);
+                attempt(&mut best, zeroed);
+            }
+            at = end;
+        }
+        size /= 2;
+    }
+    best
+}

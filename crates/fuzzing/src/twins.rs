@@ -1,0 +1,101 @@
+//! The same instances in two places: whatever is done to both, they stay the same.
+
+use crate::modules::Linked;
+use crate::oracle::{Compiled, CoreInstance, Stop, all_same, same};
+use mintage::core::CoreVal;
+
+/// Instances of one [`Linked`] in two engines, or in one engine twice.
+pub struct Twins<'a> {
+    linked: &'a Linked,
+    pair: [Box<dyn CoreInstance>; 2],
+}
+
+impl<'a> Twins<'a> {
+    /// Instantiates in both places. When both stop alike, why.
+    ///
+    /// # Errors
+    ///
+    /// Says what differs.
+    pub fn new(linked: &'a Linked, compiled: [&dyn Compiled; 2]) -> Result<Result<Twins<'a>, Stop>, String> {
+        let [a, b] = compiled.map(Compiled::instantiate);
+        let pair = match both(a, b).map_err(|difference| format!("instantiation {difference}"))? {
+            Ok(pair) => pair,
+            Err(stop) => return Ok(Err(stop)),
+        };
+        let mut twins = Twins { linked, pair };
+        twins
+            .compare()
+            .map_err(|difference| format!("after instantiation, {difference}"))?;
+        Ok(Ok(twins))
+    }
+
+    /// Calls an exported function in both places, then compares all that is exported. When both stop alike, why.
+    ///
+    /// # Errors
+    ///
+    /// Says what differs.
+    pub fn call(&mut self, module: usize, name: &str, args: &[CoreVal]) -> Result<Option<Stop>, String> {
+        let what = || format!("the call of `{name}` of module {module} with {args:?}");
+        let [a, b] = self.pair.each_mut().map(|instance| instance.call(module, name, args));
+        let stop = match both(a, b).map_err(|difference| format!("{} {difference}", what()))? {
+            Ok([a, b]) if !all_same(&a, &b) => return Err(format!("{} gives {a:?} here, {b:?} there", what())),
+            Ok(_) => None,
+            // Where the stack ended is where the guest stopped.
+            Err(stop) if stop.depends_on_engine() => return Ok(Some(stop)),
+            Err(stop) => Some(stop),
+        };
+        self.compare()
+            .map_err(|difference| format!("after {}, {difference}", what()))?;
+        Ok(stop)
+    }
+
+    /// The instance in the second place; the other one is dropped.
+    pub fn into_second(self) -> Box<dyn CoreInstance> {
+        let [_, second] = self.pair;
+        second
+    }
+
+    fn compare(&mut self) -> Result<(), String> {
+        for (index, module) in self.linked.modules.iter().enumerate() {
+            for name in &module.globals {
+                let [a, b] = self.pair.each_mut().map(|instance| instance.global(index, name));
+                if !same(&a, &b) {
+                    return Err(format!("global `{name}` of module {index} is {a:?} here, {b:?} there"));
+                }
+            }
+            for name in &module.memories {
+                let [a, b] = self.pair.each_mut().map(|instance| instance.memory(index, name));
+                if a != b {
+                    let at = a.iter().zip(&b).position(|(a, b)| a != b);
+                    let (a, b) = (a.len(), b.len());
+                    return Err(format!(
+                        "memory `{name}` of module {index} has {a} bytes here, {b} there; the first that differs: {at:?}"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What came of a step in two places, when it went on in both or stopped alike.
+///
+/// # Errors
+///
+/// Says what differs.
+pub fn both<T>(a: Result<T, Stop>, b: Result<T, Stop>) -> Result<Result<[T; 2], Stop>, String> {
+    match (a, b) {
+        (Ok(a), Ok(b)) => Ok(Ok([a, b])),
+        (Err(a), Err(b)) if a == b => Ok(Err(a)),
+        // One engine needs more stack than the other.
+        (Err(stop), _) | (_, Err(stop)) if stop.depends_on_engine() => Ok(Err(stop)),
+        (a, b) => {
+            let word = |result: Result<T, Stop>| {
+                result
+                    .err()
+                    .map_or("goes on".into(), |stop| format!("ends with {stop:?}"))
+            };
+            Err(format!("{} here, {} there", word(a), word(b)))
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Each body runs for about a second, Mintage compared with itself under other settings.
+
+use mintage::core::CoreVal;
+use mintage::{OptLevel, Trap, Val};
+use mintage_fuzzing::{
+    Compiled, CoreInstance, Echo, Echoed, Engines, Linked, Mintage, Numbers, Oracle, Outcome, Settings, Stop, Target,
+    reduce,
+};
+use std::time::{Duration, Instant};
+
+/// Runs fixed cases for a second, and demands that at least so many of them compared something.
+fn check(target: Target, at_least: usize) {
+    // As far from the default settings as there is.
+    let reference = |canonical_nans| -> Box<dyn Oracle> {
+        let settings = Settings {
+            opt_level: OptLevel::None,
+            explicit_bounds: true,
+            interruptible: false,
+            canonical_nans,
+        };
+        Box::new(Mintage::new(settings).unwrap())
+    };
+    let engines = Engines::new([false, true].map(reference)).unwrap();
+    let (start, mut held) = (Instant::now(), 0);
+    for case in 0.. {
+        if held >= at_least && start.elapsed() > Duration::from_secs(1) {
+            break;
+        }
+        let input = Numbers::new(case).input();
+        match target.run(&input, &engines) {
+            Ok(Outcome::Held) => held += 1,
+            Ok(Outcome::Skipped(_)) => {}
+            Err(failure) => panic!("case {case} of {}: {}", target.name(), failure.what),
+        }
+        assert!(case < 1000 || held > 0, "no case compares anything");
+    }
+    println!("{}: {held} cases", target.name());
+}
+
+#[test]
+fn modules_do_the_same_under_all_settings() {
+    check(Target::Differential, 20);
+}
+
+#[test]
+fn values_come_back_equal() {
+    check(Target::RoundTrip, 20);
+}
+
+#[test]
+fn corrupt_results_mean_the_same_under_all_settings() {
+    check(Target::Corrupt, 20);
+}
+
+#[test]
+fn damaged_bytes_are_refused_or_accepted() {
+    check(Target::Hostile, 20);
+}
+
+#[test]
+fn nothing_is_left_for_the_next_instance() {
+    check(Target::Instances, 5);
+}
+
+/// What a [`Liar`] changes.
+#[derive(Clone, Copy, Debug)]
+enum Lie {
+    Result,
+    Trap,
+    Global,
+    Memory,
+    Refusal,
+    Value,
+}
+
+/// An engine that now and then says something wrong.
+struct Liar<T> {
+    lie: Lie,
+    honest: T,
+}
+
+impl Oracle for Liar<Mintage> {
+    fn name(&self) -> String {
+        format!("a liar about {:?}", self.lie)
+    }
+
+    fn compile(&self, linked: &Linked) -> Result<Box<dyn Compiled>, Stop> {
+        let (lie, honest) = (self.lie, self.honest.compile(linked)?);
+        match lie {
+            Lie::Refusal => Err(Stop::Refused("a lie".into())),
+            _ => Ok(Box::new(Liar { lie, honest })),
+        }
+    }
+
+    fn has_error_context(&self) -> bool {
+        true
+    }
+
+    fn echo(&self, echo: &Echo, values: &[Val]) -> Result<Echoed, Stop> {
+        let mut echoed = self.honest.echo(echo, values)?;
+        if let Some([_, value @ Val::U8(1..)]) = echoed.values.last_mut() {
+            *value = Val::U8(0);
+        }
+        Ok(echoed)
+    }
+}
+
+impl Compiled for Liar<Box<dyn Compiled>> {
+    fn instantiate(&self) -> Result<Box<dyn CoreInstance>, Stop> {
+        let (lie, honest) = (self.lie, self.honest.instantiate()?);
+        Ok(Box::new(Liar { lie, honest }))
+    }
+}
+
+impl CoreInstance for Liar<Box<dyn CoreInstance>> {
+    fn call(&mut self, module: usize, name: &str, args: &[CoreVal]) -> Result<Vec<CoreVal>, Stop> {
+        match (self.lie, self.honest.call(module, name, args)) {
+            (Lie::Result, Ok(results)) if !results.is_empty() => Ok([&[CoreVal::I32(77)], &results[1..]].concat()),
+            (Lie::Trap, Err(Stop::Trap(Trap::UnreachableCodeReached))) => Err(Stop::Trap(Trap::IntegerOverflow)),
+            (_, result) => result,
+        }
+    }
+
+    fn global(&mut self, module: usize, name: &str) -> CoreVal {
+        match (self.lie, self.honest.global(module, name)) {
+            (Lie::Global, CoreVal::I64(value)) => CoreVal::I64(value ^ 1),
+            (_, value) => value,
+        }
+    }
+
+    fn memory(&mut self, module: usize, name: &str) -> Vec<u8> {
+        let mut bytes = self.honest.memory(module, name);
+        if let (Lie::Memory, Some(last)) = (self.lie, bytes.last_mut()) {
+            *last ^= 1;
+        }
+        bytes
+    }
+}
+
+/// What a body does not notice, it does not test.
+#[test]
+fn differences_are_found() {
+    let lies = [
+        Lie::Result,
+        Lie::Trap,
+        Lie::Global,
+        Lie::Memory,
+        Lie::Refusal,
+        Lie::Value,
+    ];
+    for lie in lies {
+        let liar = |canonical_nans| -> Box<dyn Oracle> {
+            let settings = Settings {
+                canonical_nans,
+                ..Settings::default()
+            };
+            let honest = Mintage::new(settings).unwrap();
+            Box::new(Liar { lie, honest })
+        };
+        let engines = Engines::new([false, true].map(liar)).unwrap();
+        let target = match lie {
+            Lie::Value => Target::RoundTrip,
+            _ => Target::Differential,
+        };
+        let is_found = |case| target.run(&Numbers::new(case).input(), &engines).is_err();
+        assert!((0..200).any(is_found), "{lie:?}");
+    }
+}
+
+#[test]
+fn inputs_are_reduced_to_what_matters() {
+    let input: Vec<u8> = (1..=200).collect();
+    let reduced = reduce(&input, 10_000, |bytes| bytes.contains(&100) && bytes.contains(&150));
+    assert_eq!(reduced, [100, 150]);
+    let position = reduce(&input, 10_000, |bytes| bytes.get(5) == Some(&6));
+    assert_eq!(position, [0, 0, 0, 0, 0, 6]);
+    assert_eq!(reduce(&input, 0, |_| true), input);
+}
