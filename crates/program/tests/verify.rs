@@ -6,7 +6,8 @@ use mintage_environ::{
     LowerId, MemoryId, ObjectTypeId, ResourceId, ResourceOpId, SigId, TableId, Trap, Tunables,
 };
 use mintage_program::{
-    Adapter, Const, ErrorContextOp, ErrorContextOpKind, Program, ResourceOp, ResourceOpKind, build, verify,
+    Adapter, Const, ErrorContextOp, ErrorContextOpKind, Program, ResourceOp, ResourceOpKind, StaticValues, build,
+    verify,
 };
 
 const TEXT: &str = r#"
@@ -78,7 +79,7 @@ const DAMAGES: &[Damage] = &[
         |p| p.statics[0].values = StaticValues::Each([Const::I32(0), Const::I31(0)].into()),
         "static0 holds I31(0)",
     ),
-    (|p| p.statics[0].ty = ObjectTypeId::from_u32(1), "static0 has no type"),
+    (|p| p.statics[0].ty = ObjectTypeId::from_u32(1), "starts as Object(0)"),
     (|p| p.shape.heaps.clear(), "a static object is in no heap"),
     (
         |p| p.instances[CoreInstanceId::from_u32(0)].imported_funcs.clear(),

@@ -26,3 +26,28 @@
   (core instance $a (instantiate $A))
   (core instance $b (instantiate $B (with "a" (instance $a))))
   (func (export "g") (canon lift (core func $b "g"))))
+;; =>
+;; export g: lift0 = func()
+;; lift0: core[1]:f1 () -> () in domain0
+;; domain0: no memory
+;; table0: domain0 2.. entries of (ref null sig0)
+;; global0: domain0 (ref object0) = static0
+;; global1: domain0 (ref object2) = static1
+;; global2: domain0 (ref object4) = static2
+;; global3: domain0 (ref object4) = static3
+;; core0: module0 (A) in domain0, globals global0 global1 global2 global3
+;; core1: module1 (B) in domain0, tables table0, globals global0
+;;   f0 = core[0]:f0
+;; object0: struct i32 at 4 (ref null any) at 8, 16 bytes, 1 subtypes
+;; object1: struct i32 at 4 (ref null any) at 8 v128 at 16, 32 bytes, 0 subtypes
+;; object2: struct i8 at 4 (ref null object2) at 8 funcref at 16, 24 bytes, 0 subtypes
+;; object3: struct (ref object2) at 4, 8 bytes, 0 subtypes
+;; object4: array of (ref null object0), 0 subtypes
+;; static0: domain0 object0 at 0x10000: [1, i31 2147483647]
+;; static1: domain0 object2 at 0x10010: [300, null, core[0]:f0]
+;; static2: domain0 object4 at 0x10028: 1000 times static0
+;; static3: domain0 object4 at 0x10fd0: [null, static0]
+;; image: table0 1: [core[0]:f0]
+;; reachable in core0: 1 of 1: f0
+;; reachable in core1: 1 of 1: f1
+;; entry () -> ()
