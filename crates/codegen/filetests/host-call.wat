@@ -85,18 +85,35 @@
 ;; == asm builtin:memory_grow
 ;;   pushq %rbp
 ;;   movq %rsp, %rbp
+;;   subq $0x10, %rsp
+;;   movq %r13, (%rsp)
+;;   movq %r14, 8(%rsp)
 ;; block0:
-;;   movq    %rbp, %r10
-;;   movq -0x58(%rdi), %r9
-;;   movq %r10, (%r9)
-;;   load_ext_name userextname0+0, %r10
-;;   movq %r10, 8(%r9)
-;;   movq -0x60(%rdi), %r11
-;;   movq (%r11), %r11
-;;   call    *%r11
+;;   movq    %rbp, %rcx
+;;   movq -0x58(%rdi), %rax
+;;   movq %rcx, (%rax)
+;;   load_ext_name userextname0+0, %rcx
+;;   movq %rcx, 8(%rax)
+;;   movq -0x60(%rdi), %r14
+;;   movq %rdi, %r13
+;;   movq (%r14), %rax
+;;   call    *%rax
+;;   cmpq $0xfffffffffffffffe, %rax
+;;   jz      label2; j label1
+;; block1:
+;;   movq (%rsp), %r13
+;;   movq 8(%rsp), %r14
+;;   addq $0x10, %rsp
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
+;; block2:
+;;   movq 0x118(%r14), %rax
+;;   uninit  %rsi
+;;   xorl %esi, %esi
+;;   movq %r13, %rdi
+;;   call    *%rax
+;;   ud2
 ;; == asm builtin:memory_fill
 ;;   pushq %rbp
 ;;   movq %rsp, %rbp

@@ -18,6 +18,8 @@ use std::borrow::Cow;
 /// Compiles functions for the host's processor. Shared by all threads.
 pub struct Compiler {
     isa: OwnedTargetIsa,
+    /// The same processor with the least effort, for functions on which more would take time with the square of their size.
+    plain: OwnedTargetIsa,
     tunables: Tunables,
 }
 
@@ -31,6 +33,8 @@ pub struct Scratch {
     pub(crate) context: Context,
     pub(crate) builder: FunctionBuilderContext,
     pub(crate) buffers: Buffers,
+    /// Whether the function is too large for any effort.
+    pub(crate) vast: bool,
 }
 
 impl Default for Scratch {
@@ -39,6 +43,7 @@ impl Default for Scratch {
             context: Context::new(),
             builder: FunctionBuilderContext::new(),
             buffers: Buffers::default(),
+            vast: false,
         }
     }
 }
@@ -67,8 +72,11 @@ impl Compiler {
     /// A compiler for the processor that `processor` describes.
     pub(crate) fn for_processor(processor: &isa::Builder, tunables: &Tunables) -> Result<Compiler> {
         let isa = processor
-            .finish(shared_flags(tunables)?)
+            .finish(shared_flags(tunables, false)?)
             .context("the code generator refuses its settings")?;
+        let plain = processor
+            .finish(shared_flags(tunables, true)?)
+            .context("the code generator refuses its settings for large functions")?;
         ensure!(
             isa.pointer_bits() == 64,
             "cannot generate code for `{}`: only 64-bit processors are supported",
@@ -86,6 +94,7 @@ impl Compiler {
         );
         Ok(Compiler {
             isa,
+            plain,
             tunables: tunables.clone(),
         })
     }
@@ -140,6 +149,7 @@ impl Compiler {
             tunables: &self.tunables,
         };
         scratch.context.clear();
+        scratch.vast = false;
         scratch.context.func.name = UserFuncName::User(abi::external_name(key));
         match key {
             FuncKey::CoreFunc { instance, func } => translate::core_function(&input, instance, func, scratch),
@@ -171,7 +181,8 @@ impl Compiler {
     /// Machine code of the CLIF in the scratch context.
     fn finish(&self, key: FuncKey, scratch: &mut Scratch) -> Result<CompiledFunction> {
         let context = &mut scratch.context;
-        if let Err(error) = context.compile(&*self.isa, &mut ControlPlane::default()) {
+        let isa = if scratch.vast { &self.plain } else { &self.isa };
+        if let Err(error) = context.compile(&**isa, &mut ControlPlane::default()) {
             return Err(codegen_error(error.inner));
         }
         let Some(compiled) = context.take_compiled_code() else {
@@ -181,16 +192,18 @@ impl Compiler {
     }
 }
 
-fn shared_flags(tunables: &Tunables) -> Result<settings::Flags> {
+fn shared_flags(tunables: &Tunables, plain: bool) -> Result<settings::Flags> {
     let mut flags = settings::builder();
     let switch = |on| if on { "true" } else { "false" };
     let opt_level = match tunables.opt_level {
         OptLevel::None => "none",
+        _ if plain => "none",
         OptLevel::Speed => "speed",
         OptLevel::SpeedAndSize => "speed_and_size",
     };
     for (name, value) in [
         ("opt_level", opt_level),
+        ("regalloc_algorithm", if plain { "single_pass" } else { "backtracking" }),
         ("enable_verifier", switch(tunables.debug_verifier)),
         // Code is reached and left only through frames that the runtime walks by their frame pointers.
         ("preserve_frame_pointers", "true"),

@@ -159,16 +159,24 @@ fn make_traps_fast(code: &mut [u8], traps: &[(u32, Trap)]) {
     }
 }
 
+/// The most bytes of a loop that are worth to be kept together.
+const LONG_LOOP: u32 = 256;
+
 /// The loops among blocks that start at `starts` and branch as `edges` say: one for each branch back, from the block that it
-/// goes to, to the end of the one that it is in.
+/// goes to, to the end of the one that it is in. Of a long loop, only the block that it goes to: where many branches go back
+/// to one block, as in interpreters, that is what runs most.
 fn loops(starts: &[u32], edges: &[(u32, u32)], code_size: u32) -> Vec<Range<u32>> {
     let mut starts = starts.to_vec();
     starts.sort_unstable();
+    let end = |block: u32| {
+        let next = starts.partition_point(|&start| start <= block);
+        starts.get(next).copied().unwrap_or(code_size)
+    };
     let back = edges.iter().filter(|(from, to)| to <= from);
     let mut loops: Vec<Range<u32>> = back
-        .map(|&(from, to)| {
-            let next = starts.partition_point(|&start| start <= from);
-            to..starts.get(next).copied().unwrap_or(code_size)
+        .map(|&(from, to)| match end(from) {
+            end if end - to <= LONG_LOOP => to..end,
+            _ => to..end(to),
         })
         .collect();
     loops.sort_unstable_by_key(|range| (range.start, range.end));
@@ -274,6 +282,7 @@ mod tests {
         let edges = [(0, 10), (0, 40), (10, 10), (20, 10), (20, 40), (50, 50), (40, 50)];
         assert_eq!(loops(&starts, &edges, 57), [10..20, 10..40, 50..57]);
         assert_eq!(loops(&[0], &[], 9), []);
+        assert_eq!(loops(&[0, 8, 20, 600], &[(600, 8)], 700), [8..20], "long");
     }
 
     #[test]

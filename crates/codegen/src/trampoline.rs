@@ -12,13 +12,14 @@ use crate::abi::{self, POINTER};
 use crate::compiler::{Input, Scratch};
 use crate::{short_copy, translate};
 use anyhow::{Context as _, Result};
+use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
     Block, ExtFuncData, ExternalName, FuncRef, InstBuilder, MemFlagsData, Signature as ClifSignature, StackSlotData,
     StackSlotKind, TrapCode, Type, Value, types,
 };
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::FunctionBuilder;
-use mintage_environ::builtin::{BuiltinResult, RAISE_SLOT};
+use mintage_environ::builtin::{BuiltinResult, GROWTH_ENDED, RAISE_SLOT};
 use mintage_environ::{
     Builtin, ControlBlock, FuncKey, HostImport, Index as _, LowerId, SigId, Trap, ValType, control_offsets,
     exit_offsets, host_import_offsets,
@@ -77,6 +78,14 @@ pub(crate) fn builtin(input: &Input<'_>, builtin: Builtin, scratch: &mut Scratch
         BuiltinResult::TrapCode => {
             let code = results.remove(0);
             trampoline.raise_if(code, code);
+        }
+        BuiltinResult::Growth => {
+            let ended = trampoline
+                .builder
+                .ins()
+                .icmp_imm_s(IntCC::Equal, results[0], GROWTH_ENDED as i64);
+            let code = trampoline.builder.ins().iconst(types::I32, 0);
+            trampoline.raise_if(ended, code);
         }
         BuiltinResult::Fallible(_) => {
             let code = trampoline.builder.ins().ushr_imm_u(results[0], 32);

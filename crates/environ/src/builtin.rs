@@ -25,6 +25,8 @@ pub enum BuiltinResult {
     Never,
     /// Nothing; the builtin returns a 32-bit word to its trampoline: zero, or the code of a [`Trap`](crate::Trap) to raise.
     TrapCode,
+    /// A 64-bit value, or [`GROWTH_ENDED`] to raise the error that the builtin left with the runtime.
+    Growth,
     /// A 32-bit value; the builtin returns a 64-bit word to its trampoline: the value in the low half, and in the high half
     /// zero or the code of a [`Trap`](crate::Trap) to raise.
     Fallible(BuiltinType),
@@ -38,7 +40,7 @@ macro_rules! builtins {
     ($callback:ident) => {
         $callback! {
             /// Grows memory `memory` by `delta` pages: the old size in pages, or -1.
-            MemoryGrow memory_grow(memory: I32, delta: I64) -> Value(I64);
+            MemoryGrow memory_grow(memory: I32, delta: I64) -> Growth;
             /// Copies `len` bytes between memories, which may be one and the same.
             MemoryCopy memory_copy(dst_memory: I32, src_memory: I32, dst: I64, src: I64, len: I64) -> TrapCode;
             /// Fills `len` bytes at `dst` with the low byte of `value`.
@@ -46,7 +48,7 @@ macro_rules! builtins {
             /// Copies `len` bytes from data segment `data` at `src` to memory `memory` at `dst`.
             MemoryInit memory_init(memory: I32, data: I32, dst: I64, src: I32, len: I32) -> TrapCode;
             /// Grows table `table` by `delta` entries set to `init`: the old size, or -1.
-            TableGrow table_grow(table: I32, init: I64, delta: I64) -> Value(I64);
+            TableGrow table_grow(table: I32, init: I64, delta: I64) -> Growth;
             /// Sets `len` entries from `dst` on to `value`.
             TableFill table_fill(table: I32, dst: I64, value: I64, len: I64) -> TrapCode;
             /// Copies `len` entries between tables, which may be one and the same.
@@ -108,8 +110,8 @@ macro_rules! builtins {
             ErrorContextDrop error_context_drop(domain: I32, handle: I32) -> TrapCode;
             /// Gives an error context of `src_domain` to `dst_domain`, too: its handle there.
             TransferErrorContext transfer_error_context(src_domain: I32, dst_domain: I32, handle: I32) -> Fallible(I32);
-            /// Enters a call that borrows handles.
-            EnterCall enter_call() -> Nothing;
+            /// Enters a call that borrows handles: traps when there is no memory.
+            EnterCall enter_call() -> TrapCode;
             /// Leaves the innermost call that was entered: traps unless all handles lent to it were dropped, and ends the
             /// loans. Comes behind the lifting of results.
             ExitCall exit_call() -> TrapCode;
@@ -149,6 +151,9 @@ macro_rules! define {
 }
 
 builtins!(define);
+
+/// What growing gives in place of an old size when the host ends the call: no size, and not the -1 of growth that is refused.
+pub const GROWTH_ENDED: u64 = u64::MAX - 1;
 
 /// What a transcoder gives in place of a length, which is always below 2^28, when a character does not fit Latin-1.
 pub const NOT_LATIN1: u32 = u32::MAX;

@@ -240,8 +240,19 @@ impl Config {
     }
 
     /// How many instances the engine can have at a time, and what it keeps for the next ones.
-    pub fn pool(&mut self, config: PoolConfig) -> &mut Self {
-        self.pool = config;
+    ///
+    /// ```
+    /// use mintage::{Config, Engine, PoolConfig};
+    ///
+    /// # fn main() -> mintage::Result<()> {
+    /// let engine = Engine::new(Config::new().pool(
+    ///     PoolConfig::new().total_component_instances(1000).total_keep_resident(64 << 20),
+    /// ))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn pool(&mut self, config: &PoolConfig) -> &mut Self {
+        self.pool = config.clone();
         self
     }
 

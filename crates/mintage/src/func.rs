@@ -7,6 +7,7 @@ use crate::abi::{
 use crate::error::{handle_trap, wrong_store};
 use crate::guest::Guest;
 use crate::host::typecheck;
+use crate::limits::GrowthLimiter;
 use crate::resource::HostHandles;
 use crate::store::{LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
 use crate::types::{ComponentFunc, Type};
@@ -257,7 +258,11 @@ fn call_within<T, R>(
     let StoreOpaque { instances, handles, .. } = &mut store.opaque;
     let instance = &mut instances[number];
     instance.active = true;
-    instance.lower_params(number, callee, params_abi, &mut words, handles, lower)?;
+    let host = HostSide {
+        handles,
+        limiter: &mut store.host,
+    };
+    instance.lower_params(number, callee, params_abi, &mut words, host, lower)?;
 
     store.call_lift(number, callee, &mut words)?;
 
@@ -285,9 +290,15 @@ fn call_within<T, R>(
         runtime.exit_call().map_err(handle_trap)?;
     }
 
-    store.opaque.post_return(number, callee, &mut words)?;
+    store.post_return(number, callee, &mut words)?;
     store.opaque.instances[number].active = false;
     Ok(result)
+}
+
+/// What lowering needs of a store besides the instance.
+struct HostSide<'a> {
+    handles: &'a mut HostHandles,
+    limiter: &'a mut dyn GrowthLimiter,
 }
 
 impl StoreInstance {
@@ -300,7 +311,7 @@ impl StoreInstance {
         lift: LiftId,
         abi: CanonicalAbi,
         words: &mut [u64; LIFT_WORDS],
-        handles: &mut HostHandles,
+        host: HostSide<'_>,
         lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, Target<'_>) -> Result<()>,
     ) -> Result<()> {
         let StoreInstance {
@@ -310,17 +321,20 @@ impl StoreInstance {
             active,
         } = self;
         let info = component.lift(lift);
-        if info.borrows {
-            runtime.enter_call();
+        if info.borrows
+            && let Err(error) = runtime.enter_call()
+        {
+            *active = false;
+            return Err(handle_trap(error));
         }
         let options = AbiOptions {
             types: &component.interface().types,
             encoding: info.options.string_encoding,
         };
         let realloc = component.code().lift(lift).realloc;
-        let guest = Guest::new(runtime, info.options.domain, info.options.memory, realloc);
+        let guest = Guest::new(runtime, info.options.domain, info.options.memory, realloc, host.limiter);
         let mut cx = LowerContext::new(options, guest).with_handles(HandleContext {
-            host: handles,
+            host: host.handles,
             linked,
             instance: number as u32,
             domain: info.options.domain,

@@ -8,6 +8,8 @@ use std::ptr::NonNull;
 use crate::Trap;
 use crate::abi::is_aligned;
 use crate::error::{stopped, trap_unless};
+use crate::limits::GrowthLimiter;
+use crate::store::limiter_pointer;
 
 /// What runs when memory is asked for.
 enum Allocator<'a> {
@@ -18,6 +20,8 @@ enum Allocator<'a> {
         domain: DomainId,
         memory: Option<MemoryId>,
         realloc: Option<Callee>,
+        /// Who decides when `realloc` grows the memory.
+        limiter: &'a mut dyn GrowthLimiter,
     },
     /// A memory of the host's, for a call that no guest takes part in. It grows with each block. The instance has the handles.
     Scratch {
@@ -44,6 +48,7 @@ impl<'a> Guest<'a> {
         domain: DomainId,
         memory: Option<MemoryId>,
         realloc: Option<Callee>,
+        limiter: &'a mut dyn GrowthLimiter,
     ) -> Self {
         Self {
             allocator: Allocator::Instance {
@@ -51,6 +56,7 @@ impl<'a> Guest<'a> {
                 domain,
                 memory,
                 realloc,
+                limiter,
             },
             view: (NonNull::dangling(), 0),
             trapped: false,
@@ -160,6 +166,7 @@ impl<'a> Guest<'a> {
                 instance,
                 domain,
                 realloc,
+                limiter,
                 ..
             } => {
                 let Some(realloc) = realloc else {
@@ -171,14 +178,14 @@ impl<'a> Guest<'a> {
                 // SAFETY: the instance is borrowed mutably by `self`, so it lives, no other thread has it, and no view of
                 // its memory is live, since `memory` borrows `self`. `realloc` is resolved from the canonical options that
                 // `domain` belongs to, and validation gave it four `i32` parameters and one result. A host function that
-                // it calls sees that `may_leave` is off and does not touch its null host pointer.
+                // it calls sees that `may_leave` is off, and that this is no pointer to a store.
                 let result = unsafe {
                     mintage_runtime::call(
                         instance.handle(),
                         *domain,
                         realloc,
                         words.as_mut_ptr(),
-                        std::ptr::null_mut(),
+                        limiter_pointer(limiter),
                     )
                 };
                 result.map_err(stopped)?;

@@ -7,7 +7,7 @@ use crate::abi::{
 use crate::error::handle_trap;
 use crate::guest::Guest;
 use crate::resource::Linked;
-use crate::store::{GuestCall, StoreInstance, StoreOpaque, host_func};
+use crate::store::{GuestCall, StoreInner, StoreInstance, StoreOpaque, host_func};
 use crate::types::{ComponentFunc, Scope};
 use crate::{AsContextMut, Component, StoreContextMut, Val};
 use anyhow::{Context, Result, bail, ensure};
@@ -140,7 +140,10 @@ fn call_host<T: 'static, P, R>(
     let number = call.instance;
     let opaque = &mut call.store.0.opaque;
     let entered = opaque.handles.enter();
-    opaque.instances[number].runtime.enter_call();
+    if let Err(error) = opaque.instances[number].runtime.enter_call() {
+        opaque.handles.exit(entered);
+        return Err(handle_trap(error));
+    }
     let result = call_within(&mut call, imported, abi, lift, body, lower);
     let opaque = &mut call.store.0.opaque;
     opaque.handles.exit(entered);
@@ -185,7 +188,8 @@ fn call_within<T: 'static, P, R>(
 
     let result = body(store.as_context_mut(), params)?;
 
-    let StoreOpaque { instances, handles, .. } = &mut store.0.opaque;
+    let StoreInner { opaque, host } = &mut *store.0;
+    let StoreOpaque { instances, handles, .. } = opaque;
     let StoreInstance {
         runtime,
         component,
@@ -195,7 +199,7 @@ fn call_within<T: 'static, P, R>(
     let guest = match scratch {
         None => {
             let realloc = imported.lower.and_then(|id| component.code().lower_realloc(id));
-            Guest::new(runtime, options.domain, options.memory, realloc)
+            Guest::new(runtime, options.domain, options.memory, realloc, host)
         }
         Some(memory) => Guest::scratch(runtime, memory),
     };

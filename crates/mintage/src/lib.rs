@@ -72,7 +72,7 @@ pub use export::{ComponentExportIndex, ExportLookup};
 pub use func::{Func, TypedFunc};
 pub use instance::{Instance, InstancePre};
 pub use interrupt::InterruptHandle;
-pub use limits::{StoreLimits, StoreLimitsBuilder};
+pub use limits::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 pub use linker::{Linker, LinkerInstance};
 pub use mintage_environ::Trap;
 pub use mintage_runtime::ErrorContext;

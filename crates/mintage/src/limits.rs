@@ -1,17 +1,99 @@
-//! [`StoreLimits`]: how much the instances of a store may take.
+//! [`ResourceLimiter`]: who decides how much the guests of a store may take; [`StoreLimits`], which decides by numbers.
 
-use anyhow::{Result, ensure};
+use anyhow::{Error, Result, bail, ensure};
 use mintage_environ::layout::SlabLayout;
+use mintage_runtime::{Code, Growing, Growth, Image};
+use std::sync::Arc;
 
-/// How much the instances of a store may take. Applies to instances that are made after it is set.
+/// The most instances, and memories, and tables, of a store that says nothing else.
+const DEFAULT_COUNT: usize = 10_000;
+/// The most handles of an instance: 20 MiB of the host's memory, or twice that while a table grows.
+const DEFAULT_HANDLES: usize = 1 << 20;
+
+/// Decides how much the guests of a store may take; see [`Store::limiter`](crate::Store::limiter).
+///
+/// An instance whose start functions have run before (for an earlier instance, with an outcome that no host had a part in)
+/// starts with the sizes that they left: for it, the questions are about these at once. If they are refused, the start functions
+/// run, and each growth is asked about.
+pub trait ResourceLimiter: Send {
+    /// Whether a memory may grow from `current` to `desired` bytes; `current` is 0 for what an instance starts with. `maximum`
+    /// is what it can never exceed. If not, the guest's growth fails, and an instance is not made. An error ends the guest's call.
+    ///
+    /// The heap of a component instance's objects counts as a memory.
+    ///
+    /// # Errors
+    ///
+    /// As the host likes.
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool>;
+
+    /// Growth that [`memory_growing`](Self::memory_growing) allowed has failed: the system gives no memory. An error ends the guest's
+    /// call; otherwise growth fails in the guest.
+    ///
+    /// # Errors
+    ///
+    /// As the host likes; by default none.
+    fn memory_grow_failed(&mut self, error: Error) -> Result<()> {
+        let _ = error;
+        Ok(())
+    }
+
+    /// So many bytes that [`memory_growing`](Self::memory_growing) allowed are not taken after all: growth failed, or the instance
+    /// could not be made.
+    fn memory_released(&mut self, bytes: usize) {
+        let _ = bytes;
+    }
+
+    /// Whether a table may grow from `current` to `desired` entries, likewise.
+    ///
+    /// # Errors
+    ///
+    /// As the host likes.
+    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool>;
+
+    /// Growth that [`table_growing`](Self::table_growing) allowed has failed, likewise.
+    ///
+    /// # Errors
+    ///
+    /// As the host likes; by default none.
+    fn table_grow_failed(&mut self, error: Error) -> Result<()> {
+        let _ = error;
+        Ok(())
+    }
+
+    /// Component instances that the store may hold; default: 10,000.
+    fn instances(&self) -> usize {
+        DEFAULT_COUNT
+    }
+
+    /// Tables that all instances of the store may have together; default: 10,000.
+    fn tables(&self) -> usize {
+        DEFAULT_COUNT
+    }
+
+    /// Memories that all instances of the store may have together, heaps of objects among them; default: 10,000.
+    fn memories(&self) -> usize {
+        DEFAULT_COUNT
+    }
+
+    /// Handles of resources that each instance may have; default: 2^20. See [`StoreLimitsBuilder::handles`].
+    fn handles(&self) -> usize {
+        DEFAULT_HANDLES
+    }
+}
+
+/// How much the guests of a store may take, as numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreLimits {
-    pub(crate) memory_size: u64,
-    pub(crate) table_elements: u64,
-    pub(crate) handles: u32,
-    pub(crate) instances: usize,
-    pub(crate) memories: usize,
-    pub(crate) tables: usize,
+    memory_size: usize,
+    total_memory_size: usize,
+    table_elements: usize,
+    handles: usize,
+    instances: usize,
+    memories: usize,
+    tables: usize,
+    trap_on_grow_failure: bool,
+    /// Bytes of all memories that were allowed.
+    memory_used: usize,
 }
 
 impl Default for StoreLimits {
@@ -19,13 +101,15 @@ impl Default for StoreLimits {
     /// memories and tables.
     fn default() -> Self {
         Self {
-            memory_size: u64::MAX,
-            table_elements: u64::MAX,
-            // 20 MiB of the host's memory, or twice that while a table grows.
-            handles: 1 << 20,
-            instances: 10_000,
-            memories: 10_000,
-            tables: 10_000,
+            memory_size: usize::MAX,
+            total_memory_size: usize::MAX,
+            table_elements: usize::MAX,
+            handles: DEFAULT_HANDLES,
+            instances: DEFAULT_COUNT,
+            memories: DEFAULT_COUNT,
+            tables: DEFAULT_COUNT,
+            trap_on_grow_failure: false,
+            memory_used: 0,
         }
     }
 }
@@ -40,22 +124,30 @@ impl StoreLimitsBuilder {
         Self::default()
     }
 
-    /// Bytes that each memory may have, and each heap of objects. Growth past it fails in the guest; an instance that starts with more is an error.
+    /// Bytes that each memory may have, and each heap of objects. Growth past it fails in the guest; an instance that starts with
+    /// more is an error.
     pub fn memory_size(mut self, bytes: usize) -> Self {
-        self.0.memory_size = bytes as u64;
+        self.0.memory_size = bytes;
         self
     }
 
-    /// Entries that each table may have, likewise.
+    /// Bytes that all memories of the store may have together, heaps of objects among them. Instances keep what they have as long
+    /// as the store lives.
+    pub fn total_memory_size(mut self, bytes: usize) -> Self {
+        self.0.total_memory_size = bytes;
+        self
+    }
+
+    /// Entries that each table may have, as for [`memory_size`](Self::memory_size).
     pub fn table_elements(mut self, entries: usize) -> Self {
-        self.0.table_elements = entries as u64;
+        self.0.table_elements = entries;
         self
     }
 
     /// Handles of resources that each instance may have, with all component instances inside it, and that may be lent to
     /// calls at a time. A guest that makes more traps. At most 2^28 - 1. They take memory of the host: some 20 bytes each.
     pub fn handles(mut self, handles: usize) -> Self {
-        self.0.handles = u32::try_from(handles).unwrap_or(u32::MAX);
+        self.0.handles = handles;
         self
     }
 
@@ -65,8 +157,8 @@ impl StoreLimitsBuilder {
         self
     }
 
-    /// Memories that all instances of the store may have together, heaps of objects among them. With [`memory_size`](Self::memory_size), this bounds the
-    /// memory that its guests can take.
+    /// Memories that all instances of the store may have together, heaps of objects among them. With
+    /// [`memory_size`](Self::memory_size), this bounds the memory that its guests can take.
     pub fn memories(mut self, memories: usize) -> Self {
         self.0.memories = memories;
         self
@@ -78,6 +170,12 @@ impl StoreLimitsBuilder {
         self
     }
 
+    /// Whether a guest's call ends with an error where its growth would fail; default: no.
+    pub fn trap_on_grow_failure(mut self, trap: bool) -> Self {
+        self.0.trap_on_grow_failure = trap;
+        self
+    }
+
     /// The limits.
     pub fn build(self) -> StoreLimits {
         self.0
@@ -85,18 +183,212 @@ impl StoreLimitsBuilder {
 }
 
 impl StoreLimits {
+    /// Refuses growth by a limit.
+    fn refuse(&self, what: &str, current: usize, desired: usize, setting: &str) -> Result<bool> {
+        if self.trap_on_grow_failure {
+            bail!("a {what} is to grow from {current} to {desired}, more than `StoreLimitsBuilder::{setting}` allows");
+        }
+        Ok(false)
+    }
+}
+
+impl ResourceLimiter for StoreLimits {
+    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+        let used = self.memory_used.saturating_add(desired.saturating_sub(current));
+        if desired > self.memory_size {
+            return self.refuse("memory", current, desired, "memory_size");
+        }
+        if used > self.total_memory_size {
+            return self.refuse("memory", current, desired, "total_memory_size");
+        }
+        self.memory_used = used;
+        Ok(true)
+    }
+
+    fn memory_grow_failed(&mut self, error: Error) -> Result<()> {
+        match self.trap_on_grow_failure {
+            true => Err(error.context("a memory cannot grow")),
+            false => Ok(()),
+        }
+    }
+
+    fn memory_released(&mut self, bytes: usize) {
+        self.memory_used = self.memory_used.saturating_sub(bytes);
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+        match desired > self.table_elements {
+            true => self.refuse("table", current, desired, "table_elements"),
+            false => Ok(true),
+        }
+    }
+
+    fn instances(&self) -> usize {
+        self.instances
+    }
+
+    fn tables(&self) -> usize {
+        self.tables
+    }
+
+    fn memories(&self) -> usize {
+        self.memories
+    }
+
+    fn handles(&self) -> usize {
+        self.handles
+    }
+}
+
+/// Finds the limiter in the host's data.
+pub(crate) type FindLimiter<T> = Box<dyn (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync>;
+
+/// The host's data, and who in it limits the guests.
+pub(crate) struct HostState<T> {
+    pub limiter: Option<FindLimiter<T>>,
+    pub data: T,
+}
+
+/// A limiter, wherever it is found.
+pub(crate) trait GrowthLimiter {
+    /// Whether something may grow.
+    fn growing(&mut self, growth: &Growth) -> Result<bool>;
+    /// Growth that was allowed has failed.
+    fn failed(&mut self, growth: &Growth, error: Error) -> Result<()>;
+}
+
+impl<T> GrowthLimiter for HostState<T> {
+    fn growing(&mut self, growth: &Growth) -> Result<bool> {
+        let Some(limiter) = self.limiter() else { return Ok(true) };
+        let (current, desired) = (growth.current as usize, growth.desired as usize);
+        let maximum = Some(growth.maximum as usize);
+        match growth.what {
+            Growing::Memory(_) | Growing::Heap(_) => limiter.memory_growing(current, desired, maximum),
+            Growing::Table(_) => limiter.table_growing(current, desired, maximum),
+        }
+    }
+
+    fn failed(&mut self, growth: &Growth, error: Error) -> Result<()> {
+        let Some(limiter) = self.limiter() else { return Ok(()) };
+        match growth.what {
+            Growing::Memory(_) | Growing::Heap(_) => {
+                limiter.memory_released((growth.desired - growth.current) as usize);
+                limiter.memory_grow_failed(error)
+            }
+            Growing::Table(_) => limiter.table_grow_failed(error),
+        }
+    }
+}
+
+impl<T> HostState<T> {
+    fn limiter(&mut self) -> Option<&mut dyn ResourceLimiter> {
+        let find = self.limiter.as_mut()?;
+        Some(find(&mut self.data))
+    }
+
+    /// What does not depend on sizes.
+    pub fn allowance(&mut self) -> Allowance {
+        match self.limiter() {
+            None => Allowance::default(),
+            Some(limiter) => Allowance {
+                instances: limiter.instances(),
+                memories: limiter.memories(),
+                tables: limiter.tables(),
+                handles: u32::try_from(limiter.handles()).unwrap_or(u32::MAX),
+            },
+        }
+    }
+
+    /// The image that an instance may start with.
+    ///
+    /// # Errors
+    ///
+    /// When the limiter refuses the sizes that the component says.
+    pub fn admit<'c>(&mut self, code: &'c Code) -> Result<&'c Arc<Image>> {
+        let (image, declared) = (code.image(), code.declared_image());
+        if self.limiter.is_none() {
+            return Ok(image);
+        }
+        // What start functions have grown may be refused where they can see it, when they run again.
+        if !Arc::ptr_eq(image, declared) && self.admit_sizes(code, image).is_ok() {
+            return Ok(image);
+        }
+        self.admit_sizes(code, declared)?;
+        Ok(declared)
+    }
+
+    fn admit_sizes(&mut self, code: &Code, image: &Image) -> Result<()> {
+        for (number, growth) in code.sizes(image).enumerate() {
+            let allowed = match self.growing(&growth) {
+                Ok(true) => continue,
+                Ok(false) => Err(refused(&growth)),
+                Err(error) => Err(error.context(refused(&growth))),
+            };
+            self.release(code.sizes(image).take(number));
+            return allowed;
+        }
+        Ok(())
+    }
+
+    /// Tells the limiter that what it allowed is not taken.
+    pub fn release(&mut self, sizes: impl Iterator<Item = Growth>) {
+        let Some(limiter) = self.limiter() else { return };
+        for growth in sizes {
+            if !matches!(growth.what, Growing::Table(_)) {
+                limiter.memory_released((growth.desired - growth.current) as usize);
+            }
+        }
+    }
+}
+
+/// The error for an instance that starts with too much.
+fn refused(growth: &Growth) -> Error {
+    let (unit, setting) = match growth.what {
+        Growing::Memory(_) | Growing::Heap(_) => ("bytes", "memory_size` or `StoreLimitsBuilder::total_memory_size"),
+        Growing::Table(_) => ("entries", "table_elements"),
+    };
+    anyhow::anyhow!(
+        "{} starts with {} {unit}, which the store's limiter refuses; raise `StoreLimitsBuilder::{setting}`, or change what \
+         `Store::limiter` was given",
+        growth.what,
+        growth.desired
+    )
+}
+
+/// How many instances, memories, tables and handles a store may have.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Allowance {
+    instances: usize,
+    memories: usize,
+    tables: usize,
+    /// In each instance.
+    pub handles: u32,
+}
+
+impl Default for Allowance {
+    fn default() -> Self {
+        Self {
+            instances: DEFAULT_COUNT,
+            memories: DEFAULT_COUNT,
+            tables: DEFAULT_COUNT,
+            handles: DEFAULT_HANDLES as u32,
+        }
+    }
+}
+
+impl Allowance {
     /// Checks that a store with `used` can hold another instance, of a component laid out as `layout`: what is used then.
     ///
     /// # Errors
     ///
     /// Names the limit that is exceeded.
-    pub(crate) fn admit(&self, used: Used, layout: &SlabLayout) -> Result<Used> {
+    pub fn admit(&self, used: Used, layout: &SlabLayout) -> Result<Used> {
         let add = |what: &str, used: usize, more: usize, limit: usize| {
             let sum = used + more;
             ensure!(
                 sum <= limit,
-                "the store would hold {sum} {what}, more than the {limit} that its `StoreLimits` allow; raise \
-                 `StoreLimitsBuilder::{what}`"
+                "the store would hold {sum} {what}, more than the {limit} that its limiter allows; raise \
+                 `StoreLimitsBuilder::{what}`, or change what `Store::limiter` was given"
             );
             Ok(sum)
         };

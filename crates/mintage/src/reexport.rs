@@ -5,7 +5,7 @@
 //! for any other call, and so are checked and converted as if a guest had passed them on.
 
 use crate::abi::{InterfaceType, LiftContext, LowerContext, Source, Target};
-use crate::error::wrong_store;
+use crate::error::{handle_trap, wrong_store};
 use crate::guest::Guest;
 use crate::host::Imported;
 use crate::store::{GuestCall, LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
@@ -33,7 +33,10 @@ pub(crate) fn call<T: 'static, R>(
     }
     // What the host lends ends with the call, however it ends.
     let entered = store.opaque.handles.enter();
-    store.opaque.instances[number].runtime.enter_call();
+    if let Err(error) = store.opaque.instances[number].runtime.enter_call() {
+        store.opaque.handles.exit(entered);
+        return Err(handle_trap(error));
+    }
     let run = AssertUnwindSafe(|| call_within(store, number, &imported, abi, lower, lift));
     let result = catch_unwind(run);
     store.opaque.handles.exit(entered);

@@ -8,14 +8,14 @@ use crate::abi::HandleContext;
 use crate::error::stopped;
 use crate::fuel::Fuel;
 use crate::interrupt::{InterruptHandle, Interruption};
-use crate::limits::Used;
+use crate::limits::{GrowthLimiter, HostState, Used};
 use crate::resource::{Destructor, HostHandles, Linked, Origin};
 use crate::types::Scope;
-use crate::{Component, Engine, StoreLimits, Trap};
-use anyhow::{Result, ensure};
+use crate::{Component, Engine, ResourceLimiter, Trap};
+use anyhow::{Error, Result, ensure};
 use mintage_environ::component::{CoreCallee, Resource};
 use mintage_environ::{ControlBlock, DomainId, LiftId};
-use mintage_runtime::{Callee, HostCall, HostFunc, HostTable, Limits, StoreWords};
+use mintage_runtime::{Callee, Growth, HostCall, HostFunc, HostTable, Limiter, Limits, StoreWords};
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -36,13 +36,9 @@ pub struct Store<T: 'static> {
     inner: Box<StoreInner<T>>,
 }
 
-/// Finds the limits in the host's data.
-type Limiter<T> = Box<dyn FnMut(&mut T) -> &mut StoreLimits + Send + Sync>;
-
 pub(crate) struct StoreInner<T> {
     pub opaque: StoreOpaque,
-    limiter: Option<Limiter<T>>,
-    pub data: T,
+    pub host: HostState<T>,
 }
 
 /// What does not depend on the host's data.
@@ -90,25 +86,24 @@ impl<T> Store<T> {
         Store {
             inner: Box::new(StoreInner {
                 opaque,
-                limiter: None,
-                data,
+                host: HostState { limiter: None, data },
             }),
         }
     }
 
     /// The host's data.
     pub fn data(&self) -> &T {
-        &self.inner.data
+        &self.inner.host.data
     }
 
     /// The host's data.
     pub fn data_mut(&mut self) -> &mut T {
-        &mut self.inner.data
+        &mut self.inner.host.data
     }
 
     /// The host's data, without the store.
     pub fn into_data(self) -> T {
-        self.inner.data
+        self.inner.host.data
     }
 
     /// The engine.
@@ -116,9 +111,11 @@ impl<T> Store<T> {
         &self.inner.opaque.engine
     }
 
-    /// Where the limits of this store's instances are found in the host's data. They are looked at for each new instance.
-    pub fn limiter(&mut self, limiter: impl FnMut(&mut T) -> &mut StoreLimits + Send + Sync + 'static) {
-        self.inner.limiter = Some(Box::new(limiter));
+    /// Where in the host's data the limits of this store's guests are found: [`StoreLimits`](crate::StoreLimits), or a
+    /// [`ResourceLimiter`] of the host's own. It is asked when an instance is made and when something grows. Without one, the
+    /// limits are those of `StoreLimits::default()`.
+    pub fn limiter(&mut self, limiter: impl (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync + 'static) {
+        self.inner.host.limiter = Some(Box::new(limiter));
     }
 
     /// Bytes of host memory that the values which a guest passes to the host in one call may take.
@@ -202,7 +199,7 @@ impl<T> Store<T> {
 impl<T: std::fmt::Debug> std::fmt::Debug for Store<T> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Store")
-            .field("data", &self.inner.data)
+            .field("data", &self.inner.host.data)
             .finish_non_exhaustive()
     }
 }
@@ -221,7 +218,7 @@ impl<T> Copy for StoreContext<'_, T> {}
 impl<'a, T> StoreContext<'a, T> {
     /// The host's data.
     pub fn data(&self) -> &'a T {
-        &self.0.data
+        &self.0.host.data
     }
 
     /// The engine.
@@ -245,12 +242,12 @@ pub struct StoreContextMut<'a, T: 'static>(pub(crate) &'a mut StoreInner<T>);
 impl<T> StoreContextMut<'_, T> {
     /// The host's data.
     pub fn data(&self) -> &T {
-        &self.0.data
+        &self.0.host.data
     }
 
     /// The host's data.
     pub fn data_mut(&mut self) -> &mut T {
-        &mut self.0.data
+        &mut self.0.host.data
     }
 
     /// The engine.
@@ -365,6 +362,21 @@ impl<T> StoreInner<T> {
         ptr::from_mut(self).cast()
     }
 
+    /// Calls the `post-return` function of a lift, if it has one, with the flat results of the call before. The guest cannot
+    /// call out meanwhile (`may_leave`).
+    ///
+    /// # Panics
+    ///
+    /// When there is no such instance or lift.
+    #[inline]
+    pub fn post_return(&mut self, instance: usize, lift: LiftId, words: &mut [u64; LIFT_WORDS]) -> Result<()> {
+        let instance = &mut self.opaque.instances[instance];
+        match instance.component.code().lift(lift).post_return {
+            Some(post_return) => instance.call_post_return(lift, &post_return, words, &mut self.host),
+            None => Ok(()),
+        }
+    }
+
     /// Makes an instance and runs its start functions: its number in the store.
     ///
     /// # Errors
@@ -376,16 +388,15 @@ impl<T> StoreInner<T> {
         component: &Component,
         imports: &Arc<HostTable>,
         linked: &Arc<Linked>,
-    ) -> Result<usize> {
+    ) -> Result<usize>
+    where
+        T: 'static,
+    {
         ensure!(
             Engine::same(component.engine(), &self.opaque.engine),
             "the component belongs to another `Engine` than the store"
         );
-        let limits = self
-            .limiter
-            .as_mut()
-            .map(|limiter| limiter(&mut self.data).clone())
-            .unwrap_or_default();
+        let allowance = self.host.allowance();
         let index = self.opaque.instances.len();
         let config = self.opaque.engine.config();
         let layout = component.code().layout();
@@ -398,18 +409,23 @@ impl<T> StoreInner<T> {
             layout.tables.len(),
             config.max_address_space >> 30
         );
-        let used = limits.admit(self.opaque.used, layout)?;
+        let used = allowance.admit(self.opaque.used, layout)?;
         let limits = Limits {
-            memory_bytes: limits.memory_size,
-            table_entries: limits.table_elements,
-            handles: limits.handles,
+            limiter: self.host.limiter.is_some().then_some(Limiter {
+                growing: growing::<T>,
+                failed: growth_failed::<T>,
+            }),
+            handles: allowance.handles,
             stack_bytes: config.max_wasm_stack,
         };
         let words = StoreWords {
             interrupt: self.opaque.interruption.as_ref().map(Interruption::word),
             fuel: self.opaque.fuel.as_ref().map(Fuel::counter),
         };
-        let runtime = mintage_runtime::Instance::new(component.code(), imports, limits, index as u64, words)?;
+        let code = component.code();
+        let image = self.host.admit(code)?;
+        let runtime = mintage_runtime::Instance::new(code, image, imports, limits, index as u64, words)
+            .inspect_err(|_| self.host.release(code.sizes(image)))?;
         self.opaque.used = used;
         let handle = runtime.handle();
         self.opaque.instances.push(StoreInstance {
@@ -504,23 +520,6 @@ impl<T: 'static> StoreInner<T> {
     }
 }
 
-impl StoreOpaque {
-    /// Calls the `post-return` function of a lift, if it has one, with the flat results of the call before. The guest cannot
-    /// call out meanwhile (`may_leave`).
-    ///
-    /// # Panics
-    ///
-    /// When there is no such instance or lift.
-    #[inline]
-    pub fn post_return(&mut self, instance: usize, lift: LiftId, words: &mut [u64; LIFT_WORDS]) -> Result<()> {
-        let instance = &mut self.instances[instance];
-        match instance.component.code().lift(lift).post_return {
-            Some(post_return) => instance.call_post_return(lift, &post_return, words),
-            None => Ok(()),
-        }
-    }
-}
-
 impl StoreInstance {
     /// The instance and what handles of calls in `domain` mean; `instance` is its number.
     pub fn with_handles<'a>(
@@ -543,26 +542,87 @@ impl StoreInstance {
         Scope::instance(&self.component, &self.linked, store, instance)
     }
 
-    fn call_post_return(&mut self, lift: LiftId, callee: &Callee, words: &mut [u64; LIFT_WORDS]) -> Result<()> {
+    fn call_post_return(
+        &mut self,
+        lift: LiftId,
+        callee: &Callee,
+        words: &mut [u64; LIFT_WORDS],
+        mut limiter: &mut dyn GrowthLimiter,
+    ) -> Result<()> {
         let domain = self.component.lift(lift).options.domain;
         let flags = self.runtime.flags(domain);
         self.runtime.set_flags(domain, flags & !ControlBlock::MAY_LEAVE);
         // SAFETY: the instance is borrowed exclusively. `callee` is of its own code; validation gave it the flat results of
-        // the lift, of which there is at most one, as parameters. A host function that it calls sees the null host
-        // pointer and touches no store.
+        // the lift, of which there is at most one, as parameters. A host function that it calls sees that this is no
+        // pointer to a store.
         let result = unsafe {
             mintage_runtime::call(
                 self.runtime.handle(),
                 domain,
                 callee,
                 words.as_mut_ptr(),
-                ptr::null_mut(),
+                limiter_pointer(&mut limiter),
             )
         };
         result.map_err(stopped)?;
         self.runtime.set_flags(domain, flags);
         Ok(())
     }
+}
+
+/// Bit of a host pointer that says that it is to a limiter and not to a store. Both are aligned to 8 bytes.
+const TO_LIMITER: usize = 1;
+
+/// The host pointer of a call in which the guest must not call out, but may grow.
+#[inline]
+pub(crate) fn limiter_pointer(limiter: &mut &mut dyn GrowthLimiter) -> *mut () {
+    ptr::from_mut(limiter)
+        .cast::<()>()
+        .map_addr(|address| address | TO_LIMITER)
+}
+
+#[inline]
+fn is_limiter(host: *mut ()) -> bool {
+    host.addr() & TO_LIMITER != 0
+}
+
+/// The limiter behind the host pointer of a call into a guest in a store of `T`.
+///
+/// # Safety
+///
+/// The pointer was made by `host_pointer` or `limiter_pointer`, and what it was made from is used by nobody else as long as
+/// the result lives.
+unsafe fn limiter<'a, T: 'static>(host: *mut ()) -> &'a mut dyn GrowthLimiter {
+    match is_limiter(host) {
+        // SAFETY: as the caller promises; the bit was added to a pointer of this type.
+        true => unsafe {
+            &mut **host
+                .map_addr(|address| address & !TO_LIMITER)
+                .cast::<&mut dyn GrowthLimiter>()
+        },
+        // SAFETY: likewise.
+        false => unsafe { &mut (*host.cast::<StoreInner<T>>()).host },
+    }
+}
+
+/// What the runtime asks when something of a guest in a store of `T` is to grow.
+///
+/// # Safety
+///
+/// As [`limiter`]: machine code has left for this and goes on afterwards.
+unsafe fn growing<T: 'static>(host: *mut (), growth: &Growth) -> Result<bool> {
+    // SAFETY: as the caller promises.
+    unsafe { limiter::<T>(host) }.growing(growth)
+}
+
+/// What the runtime tells when the system refused growth.
+///
+/// # Safety
+///
+/// As [`growing`].
+unsafe fn growth_failed<T: 'static>(host: *mut (), growth: &Growth, error: Error) -> Result<()> {
+    // SAFETY: as the caller promises.
+    unsafe { limiter::<T>(host) }.failed(growth, error)
 }
 
 /// A guest's call of a host function.
@@ -594,10 +654,10 @@ pub(crate) fn host_func<T: 'static>(
 ) -> HostFunc {
     HostFunc::new(words, move |call: HostCall<'_>| {
         // The guest runs as `realloc` or `post-return`, for which no store is passed.
-        if call.host.is_null() {
+        if is_limiter(call.host) {
             return Err(Trap::CannotLeaveComponent.into());
         }
-        // SAFETY: a host pointer that is not null was made by `host_pointer` from an exclusive reference to a store, which
+        // SAFETY: a host pointer that is to no limiter was made by `host_pointer` from an exclusive reference to a store, which
         // is not used until the call into the guest is over, and so after this function has returned. The store is of `T`
         // by the rule above.
         let store = unsafe { &mut *call.host.cast::<StoreInner<T>>() };

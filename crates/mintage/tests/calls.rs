@@ -533,8 +533,8 @@ fn limits_hold() -> Result<()> {
     let error = message(pre.instantiate(&mut store));
     assert_eq!(
         error,
-        "the store would hold 3 instances, more than the 2 that its `StoreLimits` allow; raise \
-         `StoreLimitsBuilder::instances`"
+        "the store would hold 3 instances, more than the 2 that its limiter allows; raise \
+         `StoreLimitsBuilder::instances`, or change what `Store::limiter` was given"
     );
     pre.instantiate(make(StoreLimitsBuilder::new().memory_size(100).build()))
         .expect_err("the memory starts larger");
@@ -562,8 +562,8 @@ fn memories_and_tables_are_counted() -> Result<()> {
         pre.instantiate(&mut store)?;
         pre.instantiate(&mut store)?;
         let expected = format!(
-            "the store would hold {sum} {what}, more than the {limit} that its `StoreLimits` allow; raise \
-             `StoreLimitsBuilder::{what}`"
+            "the store would hold {sum} {what}, more than the {limit} that its limiter allows; raise \
+             `StoreLimitsBuilder::{what}`, or change what `Store::limiter` was given"
         );
         assert_eq!(message(pre.instantiate(&mut store)), expected);
     }

@@ -118,7 +118,7 @@ fn exceptions_do_not_cross_the_host() {
 
 #[test]
 fn legacy_exceptions_are_refused_by_name() {
-    let text = "(component (core module $M (func (try (do) (catch_all)))) (core instance (instantiate $M)))";
+    let text = "(component (core module $M (func try catch_all end)) (core instance (instantiate $M)))";
     let error = Component::new(&Engine::default(), text).map(drop).unwrap_err();
     assert!(format!("{error:#}").contains("legacy exceptions"), "{error:#}");
 }

@@ -1,7 +1,7 @@
 //! Objects, where the host sees more of them than scripts do: what instances leave to each other, and structs that are larger than
 //! the bytes below the heap that fault.
 
-use mintage::{Component, Config, Engine, Instance, Linker, Result, Store, Trap, TypedFunc};
+use mintage::{Component, Config, Engine, Instance, Linker, Result, Store, StoreLimitsBuilder, Trap, TypedFunc};
 
 fn engine() -> Engine {
     Engine::new(Config::new().wasm_gc(true)).unwrap()
@@ -79,5 +79,29 @@ fn all_fields_of_null_trap() {
         assert_eq!(call(&mut store, &good, name, 1).unwrap(), value, "{name}");
         let error = call(&mut store, &good, name, 0).unwrap_err();
         assert_eq!(error.downcast_ref::<Trap>(), Some(&Trap::NullReference), "{name}");
+    }
+}
+
+#[test]
+fn static_objects_count_for_limits() {
+    let component = Component::new(
+        &engine(),
+        "(component
+            (core module $M
+                (type $a (array i64))
+                (global (ref $a) (array.new $a (i64.const 1) (i32.const 100000))))
+            (core instance $m (instantiate $M)))",
+    )
+    .unwrap();
+    // 800,000 bytes in whole regions of 64 KiB, and two halves of one region.
+    for (limit, fits) in [(15 << 16, true), ((15 << 16) - 1, false)] {
+        let limits = StoreLimitsBuilder::new().memory_size(limit).build();
+        let mut store = Store::new(component.engine(), limits);
+        store.limiter(|limits| limits);
+        let outcome = Linker::new(component.engine()).instantiate(&mut store, &component);
+        match outcome {
+            Ok(_) => assert!(fits),
+            Err(error) => assert!(!fits && format!("{error:#}").contains("object heap"), "{error:#}"),
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 fn engine(pool: &PoolConfig) -> Engine {
-    Engine::new(Config::new().interruptible(true).pool(pool.clone())).unwrap()
+    Engine::new(Config::new().interruptible(true).pool(pool)).unwrap()
 }
 
 /// All ways to keep and to map an image.

@@ -3,7 +3,7 @@
 use mintage_environ::component::{CoreCallee, Initializer, Resource};
 use mintage_environ::{
     AdapterId, CoreInstanceId, DomainId, ErrorContextOpId, Features, FuncIndex, FuncKey, GlobalId, IndexVec, LiftId,
-    LowerId, MemoryId, ResourceId, ResourceOpId, SigId, TableId, Trap, Tunables,
+    LowerId, MemoryId, ObjectTypeId, ResourceId, ResourceOpId, SigId, TableId, Trap, Tunables,
 };
 use mintage_program::{
     Adapter, Const, ErrorContextOp, ErrorContextOpKind, Program, ResourceOp, ResourceOpKind, build, verify,
@@ -17,7 +17,9 @@ const TEXT: &str = r#"
     (import "" "host" (func $host (param i32)))
     (memory (export "memory") 1)
     (table 2 funcref)
+    (type $cell (struct (field i32) (field (ref null $cell))))
     (global $g (mut i32) (i32.const 1))
+    (global $object (ref $cell) (struct.new $cell (i32.const 5) (ref.null $cell)))
     (func $dead)
     (func $helper)
     (func (export "realloc") (param i32 i32 i32 i32) (result i32) unreachable)
@@ -59,6 +61,25 @@ const DAMAGES: &[Damage] = &[
         |p| p.globals[GlobalId::from_u32(0)].init = Const::F32(0),
         "starts as F32",
     ),
+    (
+        |p| p.globals[GlobalId::from_u32(1)].init = Const::Object(1),
+        "starts as Object(1)",
+    ),
+    (
+        |p| p.globals[GlobalId::from_u32(1)].init = Const::I31(1),
+        "starts as I31(1)",
+    ),
+    (|p| p.statics[0].reference += 8, "static0 stands at 0x10008"),
+    (
+        |p| p.statics[0].values = StaticValues::Each([Const::I32(0)].into()),
+        "static0 lacks fields",
+    ),
+    (
+        |p| p.statics[0].values = StaticValues::Each([Const::I32(0), Const::I31(0)].into()),
+        "static0 holds I31(0)",
+    ),
+    (|p| p.statics[0].ty = ObjectTypeId::from_u32(1), "static0 has no type"),
+    (|p| p.shape.heaps.clear(), "a static object is in no heap"),
     (
         |p| p.instances[CoreInstanceId::from_u32(0)].imported_funcs.clear(),
         "imported functions are missing",

@@ -9,7 +9,8 @@ use crate::HandleError;
 use crate::arch;
 use crate::data::InstanceData;
 use crate::error_context::{decode_beginning, string_place};
-use mintage_environ::builtin::RAISE_SLOT;
+use crate::limits::Ended;
+use mintage_environ::builtin::{GROWTH_ENDED, RAISE_SLOT};
 use mintage_environ::component::StringEncoding;
 use mintage_environ::{DataId, DomainId, ElemId, MemoryId, ResourceId, TableId, Trap};
 use std::ptr;
@@ -42,6 +43,9 @@ macro_rules! rust_type {
         u32
     };
     (Fallible($ty:ident)) => {
+        u64
+    };
+    (Growth) => {
         u64
     };
 }
@@ -93,6 +97,14 @@ mod entry_points {
         }
     }
 
+    /// The word that a trampoline takes: the old size, -1, or that the call ends.
+    fn growth(result: Result<Option<u64>, Ended>) -> u64 {
+        match result {
+            Ok(old_size) => old_size.unwrap_or(u64::MAX),
+            Err(Ended) => GROWTH_ENDED,
+        }
+    }
+
     /// The trap of a failure with a handle, and zero otherwise.
     fn handle_code(data: &InstanceData, result: Result<(), HandleError>) -> u32 {
         code(result.map_err(|error| {
@@ -126,7 +138,7 @@ mod entry_points {
 
     entry_points! {
         memory_grow(data, memory: u32, delta: u64) -> u64 {
-            data.grow_memory(MemoryId::from_u32(memory), delta).unwrap_or(u64::MAX)
+            growth(data.grow_memory(MemoryId::from_u32(memory), delta, InstanceData::allows))
         }
         memory_copy(data, dst_memory: u32, src_memory: u32, dst: u64, src: u64, len: u64) -> u32 {
             code(copy_memory(data, MemoryId::from_u32(dst_memory), MemoryId::from_u32(src_memory), dst, src, len))
@@ -139,7 +151,7 @@ mod entry_points {
             code(bytes.ok_or(Trap::MemoryOutOfBounds).and_then(|bytes| init_memory(data, MemoryId::from_u32(memory), dst, bytes)))
         }
         table_grow(data, table: u32, init: u64, delta: u64) -> u64 {
-            data.grow_table(TableId::from_u32(table), init, delta).unwrap_or(u64::MAX)
+            growth(data.grow_table(TableId::from_u32(table), init, delta, InstanceData::allows))
         }
         table_fill(data, table: u32, dst: u64, value: u64, len: u64) -> u32 {
             code(fill_table(data, TableId::from_u32(table), dst, value, len))
@@ -241,8 +253,8 @@ mod entry_points {
                 handles.add_error_context(target, context)
             }))
         }
-        enter_call(data) -> () {
-            data.with_handles(|handles, _| handles.enter());
+        enter_call(data) -> u32 {
+            handle_code(data, data.with_handles(|handles, _| handles.enter()))
         }
         exit_call(data) -> u32 {
             handle_code(data, data.with_handles(|handles, _| handles.exit()))

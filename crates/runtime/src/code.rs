@@ -5,7 +5,7 @@ use crate::image::Image;
 use crate::pool::Shelf;
 use crate::sys::mmap::{self, FileMapping};
 use crate::sys::signals;
-use crate::{Pool, arch};
+use crate::{Growth, Pool, arch};
 use anyhow::{Context, Result, anyhow, ensure};
 use hashbrown::HashMap;
 use mintage_artifact::{Artifact, Metadata, PAGE};
@@ -224,15 +224,24 @@ impl Code {
         &self.artifact
     }
 
-    /// What new slabs hold: the state after the start functions, where it is kept, or else before them.
+    /// What new instances start with: the state after the start functions, where it is kept, or else before them.
     #[inline]
-    pub(crate) fn image(&self) -> &Arc<Image> {
+    pub fn image(&self) -> &Arc<Image> {
         self.started.get().unwrap_or(&self.declared)
     }
 
-    /// What slabs hold before the start functions run.
-    pub(crate) fn declared_image(&self) -> &Arc<Image> {
+    /// The state before the start functions run.
+    pub fn declared_image(&self) -> &Arc<Image> {
         &self.declared
+    }
+
+    /// How large memories, object heaps and tables are in one of the images.
+    pub fn sizes<'a>(&'a self, image: &'a Image) -> impl Iterator<Item = Growth> + 'a {
+        Growth::at_start(self.layout(), image.sizes())
+    }
+
+    pub(crate) fn has_image(&self, image: &Arc<Image>) -> bool {
+        Arc::ptr_eq(image, &self.declared) || Arc::ptr_eq(image, self.image())
     }
 
     pub(crate) fn shelf(&self) -> &Arc<Shelf> {

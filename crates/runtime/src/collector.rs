@@ -380,8 +380,8 @@ mod tests {
                     other => prop_assert_eq!(word, u64::from(reference(other, &[]))),
                 }
             }
-            for number in 0..fixed.min(plan.len()) {
-                prop_assert!(heap.matches(references[number], number, &plan, &mut kept));
+            for (number, &at) in references.iter().enumerate().take(fixed) {
+                prop_assert!(heap.matches(at, number, &plan, &mut kept));
             }
             seen.extend(kept);
             let sizes = seen.iter().filter(|&(_, &at)| u64::from(at) >= half).map(|(&number, _)| heap.size(&plan[number]));

@@ -1,7 +1,8 @@
 //! [`InstanceData`]: what the runtime keeps of an instance beside its slab, and all access to what is in the slab.
 
 use crate::handles::Handles;
-use crate::image::Sizes;
+use crate::image::{HeapSize, Image, Sizes};
+use crate::limits::{Ended, Growing, Growth};
 use crate::slab::Slab;
 use crate::{Code, HandleError, HostTable, Limits};
 use anyhow::{Result, ensure};
@@ -100,9 +101,10 @@ impl InstanceData {
     ///
     /// # Errors
     ///
-    /// When a memory or table starts larger than its limit, or the system gives no slab.
+    /// When the pool or the system gives no slab.
     pub fn create(
         code: &Arc<Code>,
+        image: &Arc<Image>,
         imports: &Arc<HostTable>,
         limits: Limits,
         tag: u64,
@@ -121,33 +123,29 @@ impl InstanceData {
             words.fuel.is_some() || !consume_fuel,
             "the component's code consumes fuel, but the store has no counter"
         );
-        let (mut image, declared) = (code.image(), code.declared_image());
-        if !Arc::ptr_eq(image, declared) && limits.admit(image.sizes()).is_err() {
-            // The start functions have grown something beyond these limits. So they run again, and are refused.
-            image = declared;
-        }
-        if Arc::ptr_eq(image, declared) {
-            limits.admit(image.sizes())?;
-        }
-        let slab = Slab::acquire(code, image)?;
-        let data = NonNull::from(Box::leak(Box::new(InstanceData {
-            exit: UnsafeCell::new(ExitRecord { fp: 0, pc: 0 }),
-            code: code.clone(),
-            imports: imports.clone(),
-            limits,
-            tag,
-            words,
-            host: Cell::new(std::ptr::null_mut()),
-            failure: Cell::new(None),
-            poisoned: Cell::new(false),
-            handles: RefCell::new(Handles::new(limits.handles)),
-            handle_error: Cell::new(None),
-            thrown: Cell::new(None),
-            touched: Cell::new(false),
-            asked: Cell::new(false),
-            contexts: slab.contexts(),
-            slab,
-        })));
+        let mut slab = Slab::acquire(code, image)?;
+        let room = slab.take_room();
+        let data = NonNull::from(Box::leak(Box::write(
+            room,
+            InstanceData {
+                exit: UnsafeCell::new(ExitRecord { fp: 0, pc: 0 }),
+                code: code.clone(),
+                imports: imports.clone(),
+                limits,
+                tag,
+                words,
+                host: Cell::new(std::ptr::null_mut()),
+                failure: Cell::new(None),
+                poisoned: Cell::new(false),
+                handles: RefCell::new(Handles::new(limits.handles)),
+                handle_error: Cell::new(None),
+                thrown: Cell::new(None),
+                touched: Cell::new(false),
+                asked: Cell::new(false),
+                contexts: slab.contexts(),
+                slab,
+            },
+        )));
         // SAFETY: just made.
         let this = unsafe { data.as_ref() };
         for &ctx in this.contexts() {
@@ -173,11 +171,15 @@ impl InstanceData {
     ///
     /// `create` made the instance, and nobody uses it any more.
     pub unsafe fn destroy(data: NonNull<InstanceData>) {
-        // SAFETY: `create` leaked a box.
-        let data = unsafe { Box::from_raw(data.as_ptr()) };
+        // SAFETY: `create` leaked a box, whose contents are taken out of it here before it is one again.
+        let (data, room) = unsafe { (data.read(), Box::from_raw(data.as_ptr().cast())) };
         let InstanceData {
-            code, slab, touched, ..
-        } = *data;
+            code,
+            mut slab,
+            touched,
+            ..
+        } = data;
+        slab.put_room(room);
         slab.release(&code, touched.get());
     }
 
@@ -253,7 +255,8 @@ impl InstanceData {
                 .heaps()
                 .map(|(id, heap)| {
                     // SAFETY: the size slot is an aligned word of the head.
-                    (id, unsafe { self.size_slot(id, heap.size_slot).read() })
+                    let half = unsafe { self.size_slot(id, heap.size_slot).read() };
+                    HeapSize::new(id, heap, half)
                 })
                 .collect(),
         }
@@ -303,42 +306,71 @@ impl InstanceData {
         self.ctx(domain).wrapping_offset(offset as isize).cast()
     }
 
-    /// Grows a memory in place: its old size in pages, or `None` when its capacity, the limit or the system forbids it.
-    pub fn grow_memory(&self, id: MemoryId, pages: u64) -> Option<u64> {
-        let layout = self.code.layout().memories.get(id)?;
-        let MemoryView { size, .. } = self.memory(id)?;
-        let new_size = pages.checked_mul(1 << layout.page_size_log2)?.checked_add(size)?;
+    /// Grows a memory in place if that is `allowed`: its old size in pages, or `None` when its capacity, a limit or the system
+    /// forbids it.
+    pub fn grow_memory(
+        &self,
+        id: MemoryId,
+        pages: u64,
+        allowed: impl FnOnce(&Self, &Growth) -> Result<bool, Ended>,
+    ) -> Result<Option<u64>, Ended> {
+        let (Some(layout), Some(MemoryView { size, .. })) = (self.code.layout().memories.get(id), self.memory(id))
+        else {
+            return Ok(None);
+        };
+        let old_pages = size >> layout.page_size_log2;
         if pages == 0 {
-            // That asks for the size, which a limit does not forbid.
-            return Some(size >> layout.page_size_log2);
+            return Ok(Some(old_pages));
         }
-        if new_size > layout.capacity {
-            return None;
+        let bytes = pages.checked_mul(1 << layout.page_size_log2);
+        let Some(new_size) = bytes.and_then(|bytes| bytes.checked_add(size)) else {
+            return Ok(None);
+        };
+        let growth = Growth {
+            what: Growing::Memory(id),
+            current: size,
+            desired: new_size,
+            maximum: layout.capacity,
+        };
+        if new_size > layout.capacity || !allowed(self, &growth)? {
+            return Ok(None);
         }
-        if new_size > self.limits.memory_bytes || self.slab.grow_memory(self.code.layout(), id, size, new_size).is_err()
-        {
-            self.asked.set(true);
-            return None;
+        if let Err(error) = self.slab.grow_memory(self.code.layout(), id, size, new_size) {
+            self.growth_failed(&growth, error)?;
+            return Ok(None);
         }
         // SAFETY: the size slot is an aligned word of the head.
         unsafe { self.size_slot(layout.domain, layout.size_slot).write(new_size) };
-        Some(size >> layout.page_size_log2)
+        Ok(Some(old_pages))
     }
 
-    /// Grows a table in place by entries that are `init`: its old size, or `None` when its maximum or the limit forbids it.
-    pub fn grow_table(&self, id: TableId, init: u64, delta: u64) -> Option<u64> {
-        let layout = self.code.layout().tables.get(id)?;
-        let TableView { base, size } = self.table(id)?;
-        let new_size = size.checked_add(delta)?;
+    /// Grows a table in place by entries that are `init`, if that is `allowed`: its old size, or `None` when its maximum or a limit
+    /// forbids it.
+    pub fn grow_table(
+        &self,
+        id: TableId,
+        init: u64,
+        delta: u64,
+        allowed: impl FnOnce(&Self, &Growth) -> Result<bool, Ended>,
+    ) -> Result<Option<u64>, Ended> {
+        let (Some(layout), Some(TableView { base, size })) = (self.code.layout().tables.get(id), self.table(id)) else {
+            return Ok(None);
+        };
         if delta == 0 {
-            return Some(size);
+            return Ok(Some(size));
         }
-        if new_size > u64::from(layout.maximum) {
-            return None;
-        }
-        if new_size > self.limits.table_entries {
-            self.asked.set(true);
-            return None;
+        let maximum = u64::from(layout.maximum);
+        let Some(new_size) = size.checked_add(delta).filter(|&new_size| new_size <= maximum) else {
+            return Ok(None);
+        };
+        let growth = Growth {
+            what: Growing::Table(id),
+            current: size,
+            desired: new_size,
+            maximum,
+        };
+        if !allowed(self, &growth)? {
+            return Ok(None);
         }
         // SAFETY: a table's whole capacity, of which the maximum is a part, is accessible; the size slot is a word of the head.
         unsafe {
@@ -347,7 +379,7 @@ impl InstanceData {
             }
             self.size_slot(layout.domain, layout.size_slot).write(new_size);
         }
-        Some(size)
+        Ok(Some(size))
     }
 
     /// What is left of a data segment: all of it, or nothing once it is dropped.

@@ -192,14 +192,15 @@ impl Table {
             *slot = taken;
             return Ok(std::mem::replace(&mut self.free, next));
         }
+        // One more for index 0, where there is none yet.
+        if *slots_left == 0 || self.slots.try_reserve(2).is_err() {
+            return Err(HandleError::Full);
+        }
+        *slots_left -= 1;
         if self.slots.is_empty() {
             self.slots.push(Slot::Free { next: 0 });
         }
         let index = self.slots.len();
-        if *slots_left == 0 || self.slots.try_reserve(1).is_err() {
-            return Err(HandleError::Full);
-        }
-        *slots_left -= 1;
         self.slots.push(taken);
         Ok(index as u32)
     }
@@ -413,11 +414,13 @@ impl Handles {
     }
 
     /// A call starts that handles are lent to.
-    pub fn enter(&mut self) {
+    pub fn enter(&mut self) -> Result<()> {
+        self.scopes.try_reserve(1).map_err(|_| HandleError::Full)?;
         self.scopes.push(Scope {
             borrows: 0,
             loans: self.loans.len(),
         });
+        Ok(())
     }
 
     /// The innermost call ends, and with it its loans.
@@ -532,8 +535,12 @@ impl Instance {
     }
 
     /// Enters a call, in either direction, whose type has borrows.
-    pub fn enter_call(&self) {
-        self.data().with_handles(|handles, _| handles.enter());
+    ///
+    /// # Errors
+    ///
+    /// When there is no memory.
+    pub fn enter_call(&self) -> Result<()> {
+        self.data().with_handles(|handles, _| handles.enter())
     }
 
     /// Leaves the innermost call that was entered, and ends its loans.
@@ -608,9 +615,9 @@ mod tests {
     fn loans_are_counted_and_end_with_their_call() {
         let (types, mut handles) = (resources(), Handles::new(MAX_HANDLES));
         let handle = handles.add_own(A, FILE, 7).unwrap();
-        handles.enter();
+        handles.enter().unwrap();
         handles.lift_borrow(&types, A, FILE, handle).unwrap();
-        handles.enter();
+        handles.enter().unwrap();
         handles.lift_borrow(&types, A, FILE, handle).unwrap();
         handles.exit().unwrap();
         let lent = Err(HandleError::Lent { owned: true });
@@ -627,11 +634,11 @@ mod tests {
     #[test]
     fn borrows_are_dropped_before_their_call_ends() {
         let (types, mut handles) = (resources(), Handles::new(MAX_HANDLES));
-        handles.enter();
+        handles.enter().unwrap();
         let outer = handles.lower_borrow(&types, B, OWN, 5).unwrap();
         // The instance that defines the resource gets the representation, which is no handle.
         assert_eq!(handles.lower_borrow(&types, A, OWN, 5), Ok(5));
-        handles.enter();
+        handles.enter().unwrap();
         let inner = handles.lower_borrow(&types, B, FILE, 6).unwrap();
         assert_eq!(handles.lift_own(&types, B, FILE, inner), Err(HandleError::NotOwned));
         assert_eq!(handles.exit(), Err(HandleError::BorrowsRemain));
@@ -652,7 +659,7 @@ mod tests {
         handles.drop(&types, A, FILE, 1).unwrap();
         assert_eq!(handles.add_own(A, FILE, 3), Ok(1));
 
-        handles.enter();
+        handles.enter().unwrap();
         for _ in 0..3 {
             assert_eq!(handles.lift_borrow(&types, A, FILE, 1), Ok(3));
         }
@@ -664,7 +671,7 @@ mod tests {
     fn an_abandoned_call_leaves_nothing() {
         let (types, mut handles) = (resources(), Handles::new(MAX_HANDLES));
         let own = handles.add_own(A, FILE, 7).unwrap();
-        handles.enter();
+        handles.enter().unwrap();
         handles.lift_borrow(&types, A, FILE, own).unwrap();
         let lent = handles.lower_borrow(&types, B, FILE, 7).unwrap();
         handles.abandon();
@@ -736,7 +743,7 @@ mod tests {
                     2 => (handles.lift_own(&types, B, resource, number), model.remove(resource, number, true)),
                     3 => (handles.rep(&types, B, resource, number), model.get(resource, number).map(|entry| entry.1)),
                     4 => {
-                        handles.enter();
+                        handles.enter().unwrap();
                         model.calls.push((0, Vec::new()));
                         continue;
                     }

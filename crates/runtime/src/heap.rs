@@ -5,6 +5,7 @@
 
 use crate::collector::Collection;
 use crate::data::InstanceData;
+use crate::limits::{Ended, Growing, Growth};
 use crate::unwind;
 use mintage_environ::layout::HeapLayout;
 use mintage_environ::{DomainId, ObjectTypeId, Trap};
@@ -155,21 +156,21 @@ impl Heap<'_> {
             return Ok(());
         }
         let needed = (used + size).next_multiple_of(HeapLayout::FIRST);
-        let most = layout.capacity.min(self.data.limits.memory_bytes / 2) & !(HeapLayout::FIRST - 1);
-        if needed > most {
+        if needed > layout.capacity {
             return Err(Trap::HeapExhausted);
         }
-        if most < layout.capacity {
-            // With another limit it might have grown by more.
-            self.data.asked.set(true);
-        }
-        let new_size = wanted.next_multiple_of(HeapLayout::FIRST).max(2 * old_size).min(most);
+        let wanted = wanted.next_multiple_of(HeapLayout::FIRST).max(2 * old_size);
+        let sizes = [wanted.min(layout.capacity), needed];
+        let Some(new_size) = sizes.into_iter().find(|&size| size <= old_size || self.may_have(size)) else {
+            return Err(Trap::HeapExhausted);
+        };
         if new_size <= old_size {
             return Ok(());
         }
         let start = self.data.code.layout().heap_start(self.domain, layout);
-        let grown = self.data.slab().grow_heap(start, layout, old_size, new_size);
-        if grown.is_err() {
+        if let Err(error) = self.data.slab().grow_heap(start, layout, old_size, new_size) {
+            let growth = self.growth(new_size);
+            self.unless_ended(self.data.growth_failed(&growth, error));
             return if needed <= old_size {
                 Ok(())
             } else {
@@ -179,6 +180,27 @@ impl Heap<'_> {
         self.set_word(layout.size_slot, new_size);
         self.set_word(layout.limit_slot, layout.limit(half, new_size));
         Ok(())
+    }
+
+    /// Growth of each half to `size` bytes.
+    fn growth(&self, size: u64) -> Growth {
+        let fixed = self.layout.static_size();
+        Growth {
+            what: Growing::Heap(self.domain),
+            current: fixed + 2 * self.word(self.layout.size_slot),
+            desired: fixed + 2 * size,
+            maximum: fixed + 2 * self.layout.capacity,
+        }
+    }
+
+    /// Whether each half may have `size` bytes.
+    fn may_have(&self, size: u64) -> bool {
+        self.unless_ended(self.data.allows(&self.growth(size))).unwrap_or(false)
+    }
+
+    /// To the guest, an error of the limiter is no room like any other.
+    fn unless_ended<T>(&self, result: Result<T, Ended>) -> Option<T> {
+        result.map_err(|Ended| drop(self.data.failure.take())).ok()
     }
 
     /// Takes `size` bytes, for which there is room.

@@ -26,12 +26,30 @@ const MAX_KEPT_RUNS: usize = 128;
 /// The longest stretch of zeros that a run of the image after start functions takes in, so that there are fewer runs.
 const MAX_GAP: u64 = 32 << 10;
 
-/// The size of each memory in bytes, of each table in entries, and of each half of the object heaps in bytes.
+/// The size of each memory in bytes, of each table in entries, and of each object heap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sizes {
     pub memories: IndexVec<MemoryId, u64>,
     pub tables: IndexVec<TableId, u64>,
-    pub heaps: Vec<(DomainId, u64)>,
+    pub heaps: Vec<HeapSize>,
+}
+
+/// The bytes of an object heap that are accessible.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HeapSize {
+    pub domain: DomainId,
+    /// Of the objects that never move.
+    pub fixed: u64,
+    /// Of each half.
+    pub half: u64,
+}
+
+impl HeapSize {
+    /// The size of the heap of `domain` whose halves have `half` bytes each.
+    pub fn new(domain: DomainId, heap: &HeapLayout, half: u64) -> HeapSize {
+        let fixed = heap.static_size();
+        HeapSize { domain, fixed, half }
+    }
 }
 
 impl Sizes {
@@ -41,7 +59,10 @@ impl Sizes {
         Sizes {
             memories: layout.memories.values().map(|memory| memory.minimum).collect(),
             tables: tables.map(|table| u64::from(table.minimum)).collect(),
-            heaps: layout.heaps().map(|(id, heap)| (id, heap.minimum)).collect(),
+            heaps: layout
+                .heaps()
+                .map(|(id, heap)| HeapSize::new(id, heap, heap.minimum))
+                .collect(),
         }
     }
 }
@@ -81,7 +102,7 @@ impl Image {
     /// # Errors
     ///
     /// When it leaves what the layout makes accessible, or the file.
-    pub fn of_artifact(artifact: &Arc<Artifact<FileMapping>>) -> Result<Image> {
+    pub(crate) fn of_artifact(artifact: &Arc<Artifact<FileMapping>>) -> Result<Image> {
         let metadata = artifact.metadata();
         let image = Image::new(
             &metadata.layout,
@@ -140,7 +161,7 @@ impl Image {
     /// # Errors
     ///
     /// When the system gives no memory.
-    pub fn after_starts(
+    pub(crate) fn after_starts(
         &self,
         layout: &SlabLayout,
         slab: &Slab,
@@ -195,12 +216,12 @@ impl Image {
     }
 
     /// The file whose parts are mapped, if there is one.
-    pub fn file(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn file(&self) -> Option<BorrowedFd<'_>> {
         self.source.mapping().file()
     }
 
     /// What the runs' file offsets count in.
-    pub fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         match &self.source {
             Source::Artifact(artifact) => artifact.bytes(),
             Source::Kept(mapping) => mapping.as_ref(),
@@ -208,47 +229,47 @@ impl Image {
     }
 
     /// All parts that are not zero, in order.
-    pub fn runs(&self) -> &[ImageRun] {
+    pub(crate) fn runs(&self) -> &[ImageRun] {
         &self.runs
     }
 
     /// The parts that are mapped from [`file`](Self::file).
-    pub fn mapped(&self) -> &[ImageRun] {
+    pub(crate) fn mapped(&self) -> &[ImageRun] {
         &self.mapped
     }
 
     /// The parts that are copied.
-    pub fn copied(&self) -> &[ImageRun] {
+    pub(crate) fn copied(&self) -> &[ImageRun] {
         &self.copied
     }
 
     /// The accessible parts of a slab, in order.
-    pub fn accessible(&self) -> &[Range<usize>] {
+    pub(crate) fn accessible(&self) -> &[Range<usize>] {
         &self.accessible
     }
 
     /// The slab offsets of the domains' context pointers.
-    pub fn contexts(&self) -> &[usize] {
+    pub(crate) fn contexts(&self) -> &[usize] {
         &self.contexts
     }
 
     /// How large memories and tables are at the start.
-    pub fn sizes(&self) -> &Sizes {
+    pub(crate) fn sizes(&self) -> &Sizes {
         &self.sizes
     }
 
     /// The bytes of address space that a slab takes.
-    pub fn size(&self) -> usize {
+    pub(crate) fn size(&self) -> usize {
         self.size
     }
 
     /// Whether nothing is left of instantiation but taking a slab.
-    pub fn started(&self) -> bool {
+    pub(crate) fn started(&self) -> bool {
         self.started
     }
 
     /// About how many of the process's mappings a slab takes: a change of protection or file starts another.
-    pub fn mappings(&self) -> usize {
+    pub(crate) fn mappings(&self) -> usize {
         1 + 2 * self.accessible.len() + 2 * self.mapped.len()
     }
 }
@@ -343,19 +364,21 @@ fn accessible(layout: &SlabLayout, sizes: &Sizes) -> Vec<Range<usize>> {
         .memories
         .iter()
         .map(|(id, &size)| whole_pages(layout.memory_start(id), size));
-    let heaps = sizes.heaps.iter().flat_map(|&(id, size)| {
-        let heap = layout.domains[id].heap.as_ref();
-        let parts = heap.map(|heap| {
-            let start = layout.heap_start(id, heap);
-            let [first, second] = heap.halves().map(|half| whole_pages(start + half, size));
-            [
-                whole_pages(start + HeapLayout::FIRST, heap.static_size()),
-                first,
-                second,
-            ]
-        });
-        parts.into_iter().flatten()
-    });
+    let heaps = sizes.heaps.iter().flat_map(
+        |&HeapSize {
+             domain,
+             fixed,
+             half: size,
+         }| {
+            let heap = layout.domains[domain].heap.as_ref();
+            let parts = heap.map(|heap| {
+                let start = layout.heap_start(domain, heap);
+                let [first, second] = heap.halves().map(|half| whole_pages(start + half, size));
+                [whole_pages(start + HeapLayout::FIRST, fixed), first, second]
+            });
+            parts.into_iter().flatten()
+        },
+    );
     let mut parts: Vec<_> = tables
         .chain(heads)
         .chain(heaps)

@@ -1,67 +1,13 @@
 //! [`Instance`]: a slab with a component's image in it and the run-time data beside it.
 
 use crate::data::{InstanceData, StoreWords};
-use crate::handles::MAX_HANDLES;
-use crate::image::Sizes;
-use crate::{Code, HostTable, Stopped, TrapReport, builtins};
+use crate::image::Image;
+use crate::{Code, HostTable, Limits, Stopped, TrapReport, builtins};
 use anyhow::{Result, ensure};
 use mintage_environ::component::Initializer;
 use mintage_environ::{DomainId, GlobalId, MemoryId, ObjectTypeId, TableId, Trap, ValType};
 use std::ptr::NonNull;
 use std::sync::Arc;
-
-/// How far an instance may grow, and how much stack it may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Bytes that one memory may have. An instance that starts with more is an error; growth past it gives -1.
-    pub memory_bytes: u64,
-    /// Entries that one table may have, likewise.
-    pub table_entries: u64,
-    /// Handles of resources that all component instances of the tree may have together, and handles that may be lent to calls
-    /// at a time. At most 2^28 - 1 (CanonicalABI.md, `Table.MAX_LENGTH`).
-    pub handles: u32,
-    /// Bytes of stack that wasm code may use, counted from the outermost call on.
-    pub stack_bytes: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            memory_bytes: u64::MAX,
-            table_entries: u64::MAX,
-            handles: MAX_HANDLES,
-            stack_bytes: 512 << 10,
-        }
-    }
-}
-
-impl Limits {
-    /// Checks what an instance starts with.
-    pub(crate) fn admit(&self, sizes: &Sizes) -> Result<()> {
-        for (id, &bytes) in sizes.memories.iter() {
-            ensure!(
-                bytes <= self.memory_bytes,
-                "{id:?} starts with {bytes:#x} bytes, more than the limit of {:#x}",
-                self.memory_bytes
-            );
-        }
-        for (id, &entries) in sizes.tables.iter() {
-            ensure!(
-                entries <= self.table_entries,
-                "{id:?} starts with {entries} entries, more than the limit of {}",
-                self.table_entries
-            );
-        }
-        for &(id, half) in &sizes.heaps {
-            ensure!(
-                half <= self.memory_bytes / 2,
-                "the object heap of {id:?} starts with two times {half:#x} bytes, more than the limit of {:#x}",
-                self.memory_bytes
-            );
-        }
-        Ok(())
-    }
-}
 
 /// A component instance: the owner of its slab and its run-time data.
 ///
@@ -124,16 +70,18 @@ impl InstanceHandle {
 }
 
 impl Instance {
-    /// A new instance of `code` with the imports in `imports`. Its start functions have not run; see [`run_initializers`].
+    /// A new instance of `code` that starts as `image`, one of [`Code`]'s, says, with the imports in `imports`. Its start functions
+    /// have not run; see [`run_initializers`].
     ///
     /// `tag` is the caller's own number for the instance, given back by [`Instance::tag`].
     ///
     /// # Errors
     ///
-    /// When `imports` belongs to another component, `words` lacks one that the code uses, a memory or table starts larger than `limits` allow, or the operating
-    /// system gives no address space.
+    /// When `imports` or `image` belongs to another component, `words` lacks one that the code uses, a limit of the pool is reached,
+    /// or the operating system gives no address space.
     pub fn new(
         code: &Arc<Code>,
+        image: &Arc<Image>,
         imports: &Arc<HostTable>,
         limits: Limits,
         tag: u64,
@@ -143,8 +91,9 @@ impl Instance {
             Arc::ptr_eq(code, imports.code()),
             "the host table was made for another component"
         );
+        ensure!(code.has_image(image), "the image is another component's");
         Ok(Instance {
-            data: InstanceData::create(code, imports, limits, tag, words)?,
+            data: InstanceData::create(code, image, imports, limits, tag, words)?,
         })
     }
 
@@ -239,14 +188,15 @@ impl Instance {
         )
     }
 
-    /// Grows a memory by `pages`: its old size in pages, or `None` when a limit forbids it.
+    /// Grows a memory by `pages`, without asking a limiter: its old size in pages, or `None` when that is impossible.
     ///
     /// # Panics
     ///
     /// When `id` is not a memory of this component.
     pub fn memory_grow(&mut self, id: MemoryId, pages: u64) -> Option<u64> {
         assert!(self.data().memory(id).is_some(), "{id:?} is not of this component");
-        self.data().grow_memory(id, pages)
+        let grown = self.data().grow_memory(id, pages, |_, _| Ok(true));
+        grown.unwrap_or(None)
     }
 
     /// The value of a global as two 8-byte words, of which only vectors use the second.
@@ -318,7 +268,7 @@ impl Instance {
         (index < table.size).then(|| unsafe { table.base.add(index as usize).write(entry) })
     }
 
-    /// Grows a table by `delta` entries set to `init`: the old size, or `None` when a limit forbids it.
+    /// Grows a table by `delta` entries set to `init`, without asking a limiter: the old size, or `None` when that is impossible.
     ///
     /// # Panics
     ///
@@ -329,7 +279,8 @@ impl Instance {
     /// As [`Instance::table_set`].
     pub unsafe fn table_grow(&mut self, id: TableId, init: u64, delta: u64) -> Option<u64> {
         assert!(self.data().table(id).is_some(), "{id:?} is not of this component");
-        self.data().grow_table(id, init, delta)
+        let grown = self.data().grow_table(id, init, delta, |_, _| Ok(true));
+        grown.unwrap_or(None)
     }
 }
 

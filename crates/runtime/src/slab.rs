@@ -8,6 +8,7 @@
 //! acquires it writes. Debug builds compare every byte when a slab is released.
 
 use crate::Code;
+use crate::data::InstanceData;
 use crate::image::{Image, whole};
 use crate::pool::{Claim, Shelf};
 use crate::sys::mmap::Reservation;
@@ -18,6 +19,7 @@ use mintage_environ::layout::{HeapLayout, SlabLayout};
 use mintage_environ::{ControlBlock, MemoryId};
 use std::cell::RefCell;
 use std::io;
+use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -37,8 +39,13 @@ struct Inner {
     contexts: Box<[*mut u8]>,
     /// What was made accessible since the slab was acquired: parts that memories grew into.
     grown: RefCell<Vec<Range<usize>>>,
+    /// Room on the heap for the run-time data of the instance; not here while one lives.
+    room: Option<Room>,
     claim: Claim,
 }
+
+/// Room for the run-time data of an instance.
+type Room = Box<MaybeUninit<InstanceData>>;
 
 // SAFETY: the pointers are into the slab's own address space, which is of the process and not of a thread.
 unsafe impl Send for Slab {}
@@ -86,6 +93,7 @@ impl Slab {
             reservation,
             image: image.clone(),
             grown: RefCell::default(),
+            room: None,
             claim,
         }));
         for run in image.copied() {
@@ -149,6 +157,18 @@ impl Slab {
     /// The context pointer of each domain. The place of the list does not change when the slab is moved.
     pub fn contexts(&self) -> NonNull<[*mut u8]> {
         NonNull::from(&*self.0.contexts)
+    }
+
+    /// Room for the run-time data of the slab's instance, which is allocated once for all of them.
+    #[inline]
+    pub fn take_room(&mut self) -> Room {
+        self.0.room.take().unwrap_or_else(Box::new_uninit)
+    }
+
+    /// Gives back what [`take_room`](Self::take_room) gave, with nothing in it.
+    #[inline]
+    pub fn put_room(&mut self, room: Room) {
+        self.0.room = Some(room);
     }
 
     /// Whether an address is of this slab.
@@ -313,28 +333,28 @@ impl Slab {
     /// The first offset at which the slab differs from the image, control blocks aside: the check of the reset, which shares
     /// no code with it.
     fn difference(&self) -> Option<usize> {
-        const CONTROL: usize = ControlBlock::SIZE as usize;
+        const PAGE_SIZE: usize = PAGE as usize;
         let image = &self.0.image;
         if let Some(part) = self.0.grown.borrow().first() {
             return Some(part.start);
         }
+        let mut runs = image.runs().iter().peekable();
         let pages = image.accessible().iter();
-        for page in pages.flat_map(|part| part.clone().step_by(PAGE as usize)) {
-            let run = image.runs().iter().find(|run| whole(run).contains(&page));
+        for page in pages.flat_map(|part| part.clone().step_by(PAGE_SIZE)) {
+            while runs.next_if(|run| whole(run).end <= page).is_some() {}
+            let expected = match runs.peek() {
+                Some(run) if whole(run).contains(&page) => {
+                    &image.bytes()[run.file_offset as usize + page - whole(run).start..][..PAGE_SIZE]
+                }
+                _ => &[0; PAGE_SIZE],
+            };
             // SAFETY: the page is in an accessible part, and nobody writes to it.
-            let found = unsafe { self.bytes(page..page + PAGE as usize) };
-            let expected = run.map(|run| {
-                &image.bytes()[(run.file_offset + page as u64 - run.slab_offset) as usize..][..PAGE as usize]
-            });
-            let compared = match image.contexts().contains(&(page + PAGE as usize)) {
-                true => PAGE as usize - CONTROL,
-                false => PAGE as usize,
+            let found = unsafe { self.bytes(page..page + PAGE_SIZE) };
+            let compared = match image.contexts().contains(&(page + PAGE_SIZE)) {
+                true => PAGE_SIZE - ControlBlock::SIZE as usize,
+                false => PAGE_SIZE,
             };
-            let same = match expected {
-                Some(expected) => found[..compared] == expected[..compared],
-                None => found[..compared].iter().all(|&byte| byte == 0),
-            };
-            if !same {
+            if found[..compared] != expected[..compared] {
                 return Some(page);
             }
         }
@@ -399,6 +419,9 @@ mod tests {
             assert_eq!(slab.difference(), None);
             for seed in 0..30 {
                 scribble(&code, &slab, seed);
+                if seed % 4 == 3 {
+                    swap_out(&slab);
+                }
                 slab = slab.reset(code.shelf()).unwrap();
                 assert_eq!(slab.difference(), None, "seed {seed}");
             }
@@ -407,6 +430,18 @@ mod tests {
 
     /// Bytes that the slabs of the tests keep in memory.
     const KEEP: usize = 256 << 10;
+
+    /// Moves what is written to swap space, if there is any.
+    fn swap_out(slab: &Slab) {
+        for part in slab.image().accessible() {
+            // SAFETY: the range is of the slab, and its contents do not change.
+            let result = unsafe {
+                let start = slab.base().as_ptr().add(part.start);
+                libc::madvise(start.cast(), part.len(), libc::MADV_PAGEOUT)
+            };
+            assert_eq!(result, 0);
+        }
+    }
 
     /// Writes all over a slab, as guest and host may: single bytes, whole stretches, and what memories grow into.
     fn scribble(code: &Code, slab: &Slab, seed: u64) {

@@ -132,7 +132,9 @@ impl Way {
     }
 
     fn instantiate_with(imports: &Arc<HostTable>) -> Instance {
-        let instance = Instance::new(imports.code(), imports, Limits::default(), 0, StoreWords::default()).unwrap();
+        let code = imports.code();
+        let words = StoreWords::default();
+        let instance = Instance::new(code, code.image(), imports, Limits::default(), 0, words).unwrap();
         // SAFETY: the instance is new, and its start function calls no host function.
         unsafe { run_initializers(instance.handle(), ptr::null_mut()) }.unwrap();
         instance

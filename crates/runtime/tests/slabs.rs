@@ -4,7 +4,7 @@ mod common;
 
 use common::*;
 use mintage_environ::{Trap, Tunables};
-use mintage_runtime::{Code, HostTable, Instance, Limits, LoadCheck, StoreWords};
+use mintage_runtime::{Code, Growth, HostTable, Instance, Limiter, Limits, LoadCheck, Stopped, StoreWords};
 
 const GROWING: &str = r#"
     (memory (export "memory") 1 3) (data (i32.const 16) "image")
@@ -90,42 +90,89 @@ fn tables_grow_in_place_up_to_their_maximum() {
     assert_eq!(invoke(handle, "table_size", &[]).unwrap() as u32, 5);
 }
 
+/// What a limiter was asked and told, and its answers: the limit of memories and tables, below which it allows all.
+#[derive(Default)]
+struct Asked {
+    limit: u64,
+    questions: Vec<Growth>,
+    failures: usize,
+}
+
+/// # Safety
+///
+/// `host` is to an [`Asked`] that nobody else uses.
+unsafe fn growing(host: *mut (), growth: &Growth) -> anyhow::Result<bool> {
+    // SAFETY: as the caller promises.
+    let asked = unsafe { &mut *host.cast::<Asked>() };
+    asked.questions.push(*growth);
+    match asked.limit {
+        0 => anyhow::bail!("the limiter refuses"),
+        1 => panic!("the limiter panics"),
+        limit => Ok(growth.desired <= limit),
+    }
+}
+
+/// # Safety
+///
+/// As [`growing`].
+unsafe fn failed(host: *mut (), _: &Growth, error: anyhow::Error) -> anyhow::Result<()> {
+    // SAFETY: as the caller promises.
+    unsafe { (*host.cast::<Asked>()).failures += 1 };
+    Err(error)
+}
+
 #[test]
-fn limits_refuse_growth_and_large_starts() {
+fn a_limiter_is_asked_before_anything_grows() {
     let code = code(GROWING);
-    let none = table(&code, |_| Ok(()));
     let limits = Limits {
-        memory_bytes: 2 << 16,
-        table_entries: 3,
+        limiter: Some(Limiter { growing, failed }),
         ..Limits::default()
     };
-    let instance = instantiate_with(&none, limits);
-    assert_eq!(invoke(instance.handle(), "grow", &[2]).unwrap() as i32, -1);
-    assert_eq!(invoke(instance.handle(), "grow", &[1]).unwrap() as i32, 1);
-    assert_eq!(invoke(instance.handle(), "grow_table", &[2]).unwrap() as i32, -1);
-    assert_eq!(invoke(instance.handle(), "grow_table", &[1]).unwrap() as i32, 2);
-    for (limits, what) in [
+    let instance = instantiate_with(&table(&code, |_| Ok(())), limits);
+    let mut asked = Asked::default();
+    let mut grow = |limit: u64, name: &str, delta: u64| {
+        asked = Asked {
+            limit,
+            ..Asked::default()
+        };
+        let result = invoke_with(instance.handle(), name, &[delta], (&raw mut asked).cast());
+        assert_eq!(asked.failures, 0);
+        let asked = asked
+            .questions
+            .iter()
+            .map(|growth| (growth.current, growth.desired, growth.maximum));
+        (result.map(|word| word as i32), asked.collect::<Vec<_>>())
+    };
+    let pages = |pages: u64| pages << 16;
+    assert_eq!(
         (
-            Limits {
-                memory_bytes: 65535,
-                ..Limits::default()
-            },
-            "mem0 starts with 0x10000 bytes",
+            grow(pages(2), "grow", 2).0.unwrap(),
+            grow(pages(2), "grow", 1).0.unwrap()
         ),
-        (
-            Limits {
-                table_entries: 1,
-                ..Limits::default()
-            },
-            "table0 starts with 2 entries",
-        ),
-    ] {
-        let error = Instance::new(&code, &none, limits, 0, StoreWords::default())
-            .err()
-            .unwrap()
-            .to_string();
-        assert!(error.contains(what), "{error}");
+        (-1, 1)
+    );
+    // Beyond the maximum, or by nothing, there is nothing to ask.
+    for (delta, old) in [(2, -1), (0, 2)] {
+        let (result, questions) = grow(0, "grow", delta);
+        assert_eq!((result.unwrap(), questions), (old, vec![]));
     }
+    let (result, questions) = grow(0, "grow", 1);
+    let question = vec![(pages(2), pages(3), pages(3))];
+    assert!(matches!(result, Err(Stopped::Host(error)) if error.to_string() == "the limiter refuses"));
+    assert_eq!(questions, question);
+    let (result, questions) = grow(1, "grow", 1);
+    assert!(matches!(result, Err(Stopped::Panic(payload)) if payload.downcast_ref() == Some(&"the limiter panics")));
+    assert_eq!(questions, question);
+
+    assert_eq!(grow(3, "grow_table", 2).0.unwrap(), -1);
+    let (result, questions) = grow(3, "grow_table", 1);
+    assert_eq!((result.unwrap(), questions), (2, vec![(2, 3, 5)]));
+    assert!(matches!(grow(0, "grow_table", 1).0, Err(Stopped::Host(_))));
+    let sizes: Vec<_> = code
+        .sizes(code.image())
+        .map(|growth| (growth.current, growth.desired))
+        .collect();
+    assert_eq!(sizes, [(0, pages(1)), (0, 2)]);
 }
 
 #[test]
@@ -294,11 +341,13 @@ fn what_does_not_fit_is_refused() {
 fn host_tables_are_of_one_component() {
     let (first, second) = (code(GROWING), code(GROWING));
     let table = HostTable::new(&first, Vec::new()).unwrap();
-    let error = Instance::new(&second, &table, Limits::default(), 0, StoreWords::default())
-        .err()
-        .unwrap()
-        .to_string();
-    assert!(error.contains("another component"), "{error}");
+    for (code, image) in [(&second, second.image()), (&first, second.image())] {
+        let error = Instance::new(code, image, &table, Limits::default(), 0, StoreWords::default())
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(error.contains("another component"), "{error}");
+    }
     let needy = code_with_host(r#"(func (export "call") (result i32) (call $f (i32.const 1)))"#);
     let error = HostTable::new(&needy, Vec::new()).err().unwrap().to_string();
     assert!(error.contains("needs 1 host functions, and 0 were given"), "{error}");

@@ -3,7 +3,7 @@
 use super::exceptions::Callee;
 use super::state::trap_code;
 use super::table::Element;
-use super::{Translator, Values};
+use super::{CALL_VALUES, Translator, Values};
 use crate::{abi, adapter};
 use anyhow::Result;
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -216,6 +216,7 @@ impl<'a> Translator<'a, '_> {
 
     /// Calls a builtin; gives its result if it has one.
     pub(super) fn call_builtin(&mut self, builtin: Builtin, arguments: &[Value]) -> Option<Value> {
+        self.charge(CALL_VALUES);
         self.charge_live_references();
         let callee = self.builtin(builtin);
         let mut all = Values::from_slice(&[self.ctx]);
@@ -235,7 +236,7 @@ impl<'a> Translator<'a, '_> {
     /// Takes the arguments of a call of a function with signature `sig` off the operand stack, and puts `ctx` in front.
     fn take_arguments(&mut self, sig: SigId) -> Values {
         let count = self.signatures()[sig].params.len();
-        self.charge(count);
+        self.charge(count + CALL_VALUES);
         let mut arguments = Values::from_slice(&[self.ctx]);
         arguments.extend_from_slice(self.top(count));
         self.stack.truncate(self.stack.len() - count);

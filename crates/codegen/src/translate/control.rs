@@ -3,7 +3,7 @@
 //! A frame's destination block is made by the first branch to it: where nothing branches to the end of a block, its results
 //! simply stay on the operand stack.
 
-use super::{Translator, Values, state::trap_code};
+use super::{TARGET_VALUES, Translator, Values, state::trap_code};
 use crate::abi;
 use anyhow::{Result, ensure};
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -287,6 +287,7 @@ impl<'a> Translator<'a, '_> {
             "`br_table` has {} targets, more than the limit of {MAX_TABLE_TARGETS}; split the function",
             table.len()
         );
+        self.charge(table.len() as usize * TARGET_VALUES);
         let index = self.pop();
         let mut calls: Vec<BlockCall> = Vec::with_capacity(table.len() as usize);
         for depth in table.targets() {

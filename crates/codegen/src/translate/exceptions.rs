@@ -21,8 +21,9 @@ use std::rc::Rc;
 use wasmparser::{Catch, Operator, TryTable};
 
 /// How many arguments of a call a handler of it counts as: each is an edge of the control flow graph, on which all that is live is
-/// passed. Ordinary code has a handful for each call; a million edges take some seconds.
-const HANDLER_COST: usize = 16;
+/// passed. Ordinary code has a handful for each call, since an inner handler hides those of the same type further out. The time
+/// that edges take grows with their square: the 65,536 that this allows take some seconds.
+const HANDLER_COST: usize = 256;
 
 /// Where an exception of one type, or of any, is caught.
 #[derive(Clone, Copy)]

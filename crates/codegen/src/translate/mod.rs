@@ -64,8 +64,12 @@ struct Translator<'a, 'f> {
     skipped_blocks: u32,
     /// The context pointer.
     ctx: Value,
-    /// Arguments of calls and branches so far.
+    /// Arguments of calls and branches so far, and what else counts like values.
     arguments: usize,
+    /// Locals and parameters.
+    locals: usize,
+    /// The most operands so far.
+    depth: usize,
     /// Locals that the collector follows.
     traced_locals: usize,
     /// What counts the operators, if fuel is to be consumed.
@@ -75,6 +79,17 @@ struct Translator<'a, 'f> {
 /// The most values and arguments of one function: 16 Mi take about a gibibyte. A function of ordinary code has less than one
 /// for each of its bytes, but blocks of a thousand parameters multiply.
 const MAX_VALUES: usize = 1 << 24;
+
+/// What a block, a call and a target of a `br_table` count as, in values: by what the code generator takes for one.
+const BLOCK_VALUES: usize = 64;
+const CALL_VALUES: usize = 32;
+const TARGET_VALUES: usize = 64;
+
+/// The most blocks of a function that is optimized, and the most locals and operands that it may have at a time: beyond, both
+/// optimization and the choice of registers take time with the square. With so many instructions they take long enough, too.
+const MAX_OPTIMIZED_BLOCKS: usize = 1 << 15;
+const MAX_OPTIMIZED_INSTRUCTIONS: usize = 1 << 20;
+const MAX_OPTIMIZED_WIDTH: usize = 1 << 13;
 
 /// Translates function `func` of core instance `instance_id` to CLIF, left in the scratch context.
 pub(crate) fn core_function(
@@ -124,12 +139,16 @@ pub(crate) fn core_function(
         skipped_blocks: 0,
         ctx,
         arguments: 0,
+        locals: 0,
+        depth: 0,
         traced_locals: 0,
         meter: None,
     };
     translator.body(&body, entry, sig)?;
     translator.builder.seal_all_blocks();
+    let vast = translator.is_vast();
     translator.builder.finalize(input.isa.frontend_config());
+    scratch.vast = vast;
     Ok(())
 }
 
@@ -141,6 +160,7 @@ impl<'a, 'f> Translator<'a, 'f> {
         for _ in 0..locals.get_count() {
             let (count, ty) = locals.read()?;
             self.declare_locals(count, ty);
+            self.locals += count as usize;
         }
         self.open_function(sig);
         let mut operators = OperatorsReader::new(locals.get_binary_reader());
@@ -202,9 +222,19 @@ impl<'a, 'f> Translator<'a, 'f> {
         self.arguments += count;
     }
 
-    fn check_size(&self) -> Result<()> {
+    /// Whether the function is so large that only the least effort can be made for it.
+    fn is_vast(&self) -> bool {
+        let dfg = &self.builder.func.dfg;
+        dfg.num_blocks() > MAX_OPTIMIZED_BLOCKS
+            || dfg.num_insts() > MAX_OPTIMIZED_INSTRUCTIONS
+            || self.locals + self.depth > MAX_OPTIMIZED_WIDTH
+    }
+
+    fn check_size(&mut self) -> Result<()> {
+        self.depth = self.depth.max(self.stack.len());
+        let dfg = &self.builder.func.dfg;
         ensure!(
-            self.arguments + self.builder.func.dfg.num_values() <= MAX_VALUES,
+            self.arguments + dfg.num_values() + dfg.num_blocks() * BLOCK_VALUES <= MAX_VALUES,
             "the function has more than {MAX_VALUES} values; split it"
         );
         Ok(())

@@ -17,12 +17,17 @@ pub struct Cleaner {
 
 struct Shared {
     queue: Mutex<Queue>,
+    /// There is something to do for the thread.
     wake: Condvar,
+    /// The thread has done something.
+    done: Condvar,
 }
 
 struct Queue {
     /// With room for [`MAX_WAITING`], so that adding one allocates nothing.
     waiting: VecDeque<Dirty>,
+    /// Whether the thread resets one at this moment.
+    busy: bool,
     ended: bool,
 }
 
@@ -32,9 +37,11 @@ impl Cleaner {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue {
                 waiting: VecDeque::with_capacity(MAX_WAITING),
+                busy: false,
                 ended: false,
             }),
             wake: Condvar::new(),
+            done: Condvar::new(),
         });
         let own = shared.clone();
         let builder = thread::Builder::new().name("mintage-reset".into());
@@ -67,6 +74,21 @@ impl Cleaner {
             .rposition(|dirty| std::ptr::eq(&*dirty.shelf, shelf))?;
         queue.waiting.remove(found)
     }
+
+    /// Resets a slab that waits, or waits for the thread to finish the one that it has begun. Whether there was any.
+    pub fn help(&self) -> bool {
+        let mut queue = lock(&self.shared.queue);
+        if let Some(dirty) = queue.waiting.pop_front() {
+            drop(queue);
+            dirty.clean();
+            return true;
+        }
+        let busy = queue.busy;
+        while queue.busy {
+            queue = self.shared.done.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        busy
+    }
 }
 
 impl Shared {
@@ -75,9 +97,12 @@ impl Shared {
         loop {
             match queue.waiting.pop_front() {
                 Some(dirty) => {
+                    queue.busy = true;
                     drop(queue);
                     dirty.clean();
                     queue = lock(&self.queue);
+                    queue.busy = false;
+                    self.done.notify_all();
                 }
                 None if queue.ended => return,
                 None => queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner),

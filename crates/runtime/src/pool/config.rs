@@ -58,7 +58,8 @@ impl PoolConfig {
         self
     }
 
-    /// Idle slots that are kept for each component; default: 64. With 0, each instance gets new mappings.
+    /// Idle slots that are kept for each component, at most 1,024 for each thread; default: 64. With 0, each instance gets new
+    /// mappings.
     pub fn max_unused_warm_slots(&mut self, slots: u32) -> &mut Self {
         self.max_unused_warm_slots = slots as usize;
         self

@@ -171,7 +171,8 @@ impl Pool {
                 }
                 limit
             };
-            if self.evict(|other| !std::ptr::eq(other, shelf)) {
+            let helped = || self.cleaner().is_some_and(Cleaner::help);
+            if self.evict(|other| !std::ptr::eq(other, shelf)) || helped() {
                 continue;
             }
             match limit {
@@ -493,6 +494,18 @@ mod tests {
         assert_eq!(keep(&mut second, 1000, &warm), 1000);
         drop(second);
         assert_eq!(counts(&pool), (2, 0, 0));
+    }
+
+    /// Slabs that are about to be reset in the background are not in use.
+    #[test]
+    fn the_background_keeps_no_slot_from_others() {
+        let mut config = PoolConfig::new();
+        let pool = Pool::new(config.total_component_instances(1).background_reset(true));
+        let codes = [(); 2].map(|()| code(&pool, MINIMAL));
+        for round in 0..200 {
+            let code = &codes[round / 2 % 2];
+            slab(code).unwrap().release(code, true);
+        }
     }
 
     #[test]

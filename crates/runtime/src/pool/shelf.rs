@@ -11,6 +11,9 @@ use std::sync::{Arc, Mutex};
 /// that a slab stays with the thread, and processor, that used it last, and threads do not wait for each other.
 const LISTS: usize = 8;
 
+/// The most slabs that a list has room for, which is allocated when a component is loaded.
+const MAX_ROOM: usize = 1024;
+
 /// Idle slabs that are clean: as their component's image says.
 pub struct Shelf {
     pool: Arc<Pool>,
@@ -179,9 +182,6 @@ impl Shelf {
         self.pool.claim(self, address_space, mappings)
     }
 }
-
-/// The most slabs that a list has room for, which is allocated when a component is loaded.
-const MAX_ROOM: usize = 1024;
 
 impl Drop for Shelf {
     fn drop(&mut self) {

@@ -5,7 +5,7 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 use std::ffi::c_void;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::FileExt;
@@ -38,13 +38,25 @@ pub fn describe_limits() -> String {
         ),
         None => "the process's address space has no limit of its own".to_owned(),
     };
-    let mappings = std::fs::read("/proc/self/maps").map(|maps| maps.iter().filter(|&&byte| byte == b'\n').count());
-    match mappings {
+    match count_mappings() {
         Ok(count) => format!(
             "{space}; it has {count} of the {} mappings that `vm.max_map_count` allows",
             max_mappings()
         ),
         Err(_) => format!("{space}; `vm.max_map_count` allows {} mappings", max_mappings()),
+    }
+}
+
+/// How many mappings the process has: lines of a file, which is read piece by piece, since there may be no memory left.
+fn count_mappings() -> io::Result<usize> {
+    let mut file = File::open("/proc/self/maps")?;
+    let mut piece = [0; 4096];
+    let mut lines = 0;
+    loop {
+        match file.read(&mut piece)? {
+            0 => return Ok(lines),
+            len => lines += piece[..len].iter().filter(|&&byte| byte == b'\n').count(),
+        }
     }
 }
 

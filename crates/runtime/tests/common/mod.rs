@@ -78,7 +78,8 @@ pub fn instantiate(code: &Arc<Code>) -> Instance {
 }
 
 pub fn instantiate_with(table: &Arc<HostTable>, limits: Limits) -> Instance {
-    let instance = Instance::new(table.code(), table, limits, 7, StoreWords::default()).unwrap();
+    let code = table.code();
+    let instance = Instance::new(code, code.image(), table, limits, 7, StoreWords::default()).unwrap();
     // SAFETY: the instance is new, and the tests' host functions that run in start functions expect null.
     unsafe { run_initializers(instance.handle(), ptr::null_mut()) }.unwrap_or_else(|stopped| panic!("{stopped:?}"));
     instance

@@ -1,0 +1,265 @@
+//! Limiters: what they are asked, wherever guest code runs, and what their answers do.
+
+use mintage::{
+    Component, Config, Engine, Error, Instance, Linker, PoolConfig, ResourceLimiter, Result, Store, StoreLimits,
+    StoreLimitsBuilder,
+};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// A guest that grows its memory by a page in `realloc`, in a function, and in `post-return`.
+const GROWS: &str = r#"(component
+    (import "host" (func $host (param "s" string) (result string)))
+    (core module $lib
+      (memory (export "memory") 1) (table $t 2 funcref)
+      (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+        (i32.mul (memory.grow (i32.const 1)) (i32.const 65536)))
+      (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
+      (func (export "grow-table") (param i32) (result i32) (table.grow $t (ref.null func) (local.get 0)))
+      (func (export "pages") (result i32) (memory.size)))
+    (core instance $lib (instantiate $lib))
+    (core func $host (canon lower (func $host) (memory (core memory $lib "memory")) (realloc (core func $lib "realloc"))))
+    (core module $main
+      (import "lib" "memory" (memory 1)) (import "" "host" (func $host (param i32 i32 i32)))
+      (func (export "through") (param i32 i32) (result i32)
+        (call $host (local.get 0) (local.get 1) (i32.const 16))
+        (i32.load (i32.const 16)))
+      (func (export "after") (param i32) (drop (memory.grow (i32.const 1)))))
+    (core instance $main (instantiate $main
+      (with "lib" (instance $lib)) (with "" (instance (export "host" (func $host))))))
+    (func (export "grow") (param "n" u32) (result s32) (canon lift (core func $lib "grow")))
+    (func (export "grow-table") (param "n" u32) (result s32) (canon lift (core func $lib "grow-table")))
+    (func (export "pages") (result u32) (canon lift (core func $lib "pages")))
+    (func (export "through") (param "s" string) (result u32)
+      (canon lift (core func $main "through") (memory (core memory $lib "memory")) (realloc (core func $lib "realloc"))
+        (post-return (core func $main "after")))))"#;
+
+/// A limiter of the host's own, which notes what it is asked in pages and entries.
+#[derive(Debug, Default)]
+struct Own {
+    asked: Vec<(char, usize, usize)>,
+    /// The most pages.
+    pages: usize,
+    /// What is said to more of them.
+    verdict: Option<Verdict>,
+    released: usize,
+    instances: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Verdict {
+    Error,
+    Panic,
+}
+
+impl ResourceLimiter for Own {
+    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+        assert!(maximum >= Some(desired));
+        self.asked.push(('m', current >> 16, desired >> 16));
+        match self.verdict {
+            _ if desired >> 16 <= self.pages => Ok(true),
+            None => Ok(false),
+            Some(Verdict::Error) => anyhow_error("no more memory for you"),
+            Some(Verdict::Panic) => panic!("the limiter panics"),
+        }
+    }
+
+    fn table_growing(&mut self, current: usize, desired: usize, _: Option<usize>) -> Result<bool> {
+        self.asked.push(('t', current, desired));
+        Ok(desired < 10)
+    }
+
+    fn memory_released(&mut self, bytes: usize) {
+        self.released += bytes >> 16;
+    }
+
+    fn instances(&self) -> usize {
+        self.instances
+    }
+}
+
+fn anyhow_error<T>(message: &'static str) -> Result<T> {
+    Err(Error::msg(message))
+}
+
+fn make(engine: &Engine, own: Own) -> Result<(Store<Own>, Instance)> {
+    let component = Component::new(engine, GROWS)?;
+    let mut linker = Linker::<Own>::new(engine);
+    linker.root().func_wrap("host", |_, (text,): (String,)| Ok((text,)))?;
+    let mut store = Store::new(engine, own);
+    store.limiter(|own| own);
+    let instance = linker.instantiate(&mut store, &component)?;
+    Ok((store, instance))
+}
+
+fn grow(store: &mut Store<Own>, instance: &Instance, name: &str, by: u32) -> Result<i32> {
+    let grow = instance.get_typed_func::<(u32,), (i32,)>(&mut *store, name)?;
+    Ok(grow.call(store, (by,))?.0)
+}
+
+#[test]
+fn a_limiter_is_asked_wherever_guest_code_runs() -> Result<()> {
+    let own = Own {
+        pages: 100,
+        instances: 1,
+        ..Own::default()
+    };
+    let (mut store, instance) = make(&Engine::default(), own)?;
+    assert_eq!(std::mem::take(&mut store.data_mut().asked), [('m', 0, 1), ('t', 0, 2)]);
+    assert_eq!(grow(&mut store, &instance, "grow", 2)?, 1);
+    assert_eq!(grow(&mut store, &instance, "grow-table", 3)?, 2);
+    assert_eq!(grow(&mut store, &instance, "grow-table", 5)?, -1);
+    assert_eq!(
+        std::mem::take(&mut store.data_mut().asked),
+        [('m', 1, 3), ('t', 2, 5), ('t', 5, 10)]
+    );
+    // Once for the parameter, once for the result of the host, once in `post-return`.
+    let through = instance.get_typed_func::<(&str,), (u32,)>(&mut store, "through")?;
+    assert_eq!(through.call(&mut store, ("text",))?, (4 << 16,));
+    assert_eq!(
+        std::mem::take(&mut store.data_mut().asked),
+        [('m', 3, 4), ('m', 4, 5), ('m', 5, 6)]
+    );
+    let pages = instance.get_typed_func::<(), (u32,)>(&mut store, "pages")?;
+    assert_eq!(pages.call(&mut store, ())?, (6,));
+    Ok(())
+}
+
+/// An error or a panic of the limiter is the call's, be it in a function, in `realloc` on either way, or in `post-return`.
+#[test]
+fn errors_and_panics_of_limiters_end_the_call() -> Result<()> {
+    let engine = Engine::default();
+    for (pages, own_call) in [(1, true), (1, false), (2, false), (3, false)] {
+        for verdict in [Verdict::Error, Verdict::Panic] {
+            let own = Own {
+                pages,
+                instances: 1,
+                verdict: Some(verdict),
+                ..Own::default()
+            };
+            let (mut store, instance) = make(&engine, own)?;
+            let result = catch_unwind(AssertUnwindSafe(|| match own_call {
+                true => grow(&mut store, &instance, "grow", 1).map(drop),
+                false => {
+                    let through = instance.get_typed_func::<(&str,), (u32,)>(&mut store, "through")?;
+                    through.call(&mut store, ("text",)).map(drop)
+                }
+            }));
+            match (verdict, result) {
+                (Verdict::Error, Ok(Err(error))) => {
+                    assert_eq!(error.root_cause().to_string(), "no more memory for you")
+                }
+                (Verdict::Panic, Err(payload)) => assert_eq!(payload.downcast_ref(), Some(&"the limiter panics")),
+                (_, other) => panic!("{pages} {own_call}: {other:?}"),
+            }
+            // The instance is done for.
+            assert!(grow(&mut store, &instance, "grow", 0).is_err());
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn what_an_instance_starts_with_is_asked_about_and_taken_back() -> Result<()> {
+    let engine = Engine::default();
+    let own = |pages, instances| Own {
+        pages,
+        instances,
+        ..Own::default()
+    };
+    let error = make(&engine, own(0, 1)).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "memory 0 starts with 65536 bytes, which the store's limiter refuses; raise `StoreLimitsBuilder::memory_size` or \
+         `StoreLimitsBuilder::total_memory_size`, or change what `Store::limiter` was given"
+    );
+    let error = make(&engine, own(1, 0)).unwrap_err().to_string();
+    assert!(
+        error.contains("1 instances, more than the 0 that its limiter allows"),
+        "{error}"
+    );
+
+    // Two memories, of which the second one is too large.
+    let text = "(component (core module $m (memory 2) (memory 5)) (core instance (instantiate $m)))";
+    let mut store = Store::new(&engine, own(4, 1));
+    store.limiter(|own| own);
+    let component = Component::new(&engine, text)?;
+    let linker = Linker::new(&engine);
+    linker.instantiate(&mut store, &component).unwrap_err();
+    assert_eq!(store.data().asked, [('m', 0, 2), ('m', 0, 5)]);
+    assert_eq!(store.data().released, 2);
+    // The pool has no slot.
+    let engine = Engine::new(Config::new().pool(PoolConfig::new().total_component_instances(0)))?;
+    let mut store = Store::new(&engine, own(9, 1));
+    store.limiter(|own| own);
+    let error = Linker::new(&engine)
+        .instantiate(&mut store, &Component::new(&engine, text)?)
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("PoolConfig::total_component_instances"), "{error}");
+    assert_eq!(store.data().released, 7);
+    Ok(())
+}
+
+fn limited(engine: &Engine, limits: StoreLimits) -> Result<(Store<StoreLimits>, Instance)> {
+    let component = Component::new(engine, GROWS)?;
+    let mut linker = Linker::<StoreLimits>::new(engine);
+    linker.root().func_wrap("host", |_, (text,): (String,)| Ok((text,)))?;
+    let mut store = Store::new(engine, limits);
+    store.limiter(|limits| limits);
+    let instance = linker.instantiate(&mut store, &component)?;
+    Ok((store, instance))
+}
+
+#[test]
+fn all_memories_of_a_store_have_a_limit_together() -> Result<()> {
+    let engine = Engine::default();
+    let limits = StoreLimitsBuilder::new().total_memory_size(5 << 16).build();
+    let (mut store, first) = limited(&engine, limits)?;
+    let mut linker = Linker::<StoreLimits>::new(&engine);
+    linker.root().func_wrap("host", |_, (text,): (String,)| Ok((text,)))?;
+    let pre = linker.instantiate_pre(first.component(&store))?;
+    let second = pre.instantiate(&mut store)?;
+    let mut grow = |instance: &Instance, by| -> Result<i32> {
+        let grow = instance.get_typed_func::<(u32,), (i32,)>(&mut store, "grow")?;
+        Ok(grow.call(&mut store, (by,))?.0)
+    };
+    assert_eq!(grow(&first, 2)?, 1);
+    assert_eq!(grow(&second, 2)?, -1);
+    assert_eq!(grow(&second, 1)?, 1);
+    assert_eq!(grow(&first, 1)?, -1);
+    let error = pre.instantiate(&mut store).unwrap_err().to_string();
+    assert!(error.contains("total_memory_size"), "{error}");
+    Ok(())
+}
+
+#[test]
+fn growth_can_trap_in_place_of_failing() -> Result<()> {
+    let engine = Engine::default();
+    for (limits, name, message) in [
+        (
+            StoreLimitsBuilder::new().memory_size(2 << 16),
+            "grow",
+            "a memory is to grow from 65536 to 196608, more than `StoreLimitsBuilder::memory_size` allows",
+        ),
+        (
+            StoreLimitsBuilder::new().total_memory_size(2 << 16),
+            "grow",
+            "a memory is to grow from 65536 to 196608, more than `StoreLimitsBuilder::total_memory_size` allows",
+        ),
+        (
+            StoreLimitsBuilder::new().table_elements(3),
+            "grow-table",
+            "a table is to grow from 2 to 4, more than `StoreLimitsBuilder::table_elements` allows",
+        ),
+    ] {
+        for trap in [false, true] {
+            let (mut store, instance) = limited(&engine, limits.clone().trap_on_grow_failure(trap).build())?;
+            let grow = instance.get_typed_func::<(u32,), (i32,)>(&mut store, name)?;
+            match grow.call(&mut store, (2,)) {
+                Ok(result) => assert!(!trap && result == (-1,)),
+                Err(error) => assert!(trap && error.to_string() == message, "{error:?}"),
+            }
+        }
+    }
+    Ok(())
+}

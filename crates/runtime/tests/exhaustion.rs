@@ -1,0 +1,267 @@
+//! What the system refuses: each scenario is a process of its own, which limits itself. Either there is another way, or a clear
+//! error, and what is given back can be used again.
+
+mod common;
+
+use common::*;
+use mintage_runtime::{Code, Instance, Limits, LoadCheck, Pool, PoolConfig, StoreWords, run_initializers};
+use std::process::{Command, ExitCode};
+use std::ptr;
+use std::sync::Arc;
+
+/// Names the scenario to a child process.
+const SCENARIO: &str = "MINTAGE_EXHAUSTION_SCENARIO";
+
+const SCENARIOS: &[(&str, fn())] = &[
+    ("address space ends", address_space),
+    ("mappings end", mappings),
+    ("idle slabs give mappings back", idle_mappings),
+    ("memory ends", memory_ends),
+    ("files in memory are refused", no_memfd),
+    ("the scan of page tables is unknown", no_scan),
+    ("file descriptors end", no_descriptors),
+];
+
+fn main() -> ExitCode {
+    if let Ok(name) = std::env::var(SCENARIO) {
+        let (_, run) = SCENARIOS
+            .iter()
+            .find(|(known, _)| *known == name)
+            .expect("a known scenario");
+        run();
+        return ExitCode::SUCCESS;
+    }
+    let mut failed = 0;
+    for (name, _) in SCENARIOS {
+        let output = Command::new(std::env::current_exe().unwrap())
+            .env(SCENARIO, name)
+            // A backtrace takes memory.
+            .env("RUST_BACKTRACE", "0")
+            .output()
+            .unwrap();
+        let ok = output.status.success();
+        println!("scenario {name} ... {}", if ok { "ok" } else { "FAILED" });
+        if !ok {
+            println!("{:?}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+            failed += 1;
+        }
+    }
+    if failed == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    }
+}
+
+/// A guest with something in its image, a start function, and growth.
+fn guest(pages: u32) -> Vec<u8> {
+    artifact(&format!(
+        r#"(component (core module $m
+             (memory (export "memory") {pages}) (data (i32.const 65536) "{}")
+             (func $start (i32.store8 (i32.const 7) (i32.const 7)) (memory.fill (i32.const 10000) (i32.const 1) (i32.const 50000)))
+             (start $start)
+             (func (export "store") (param i32 i32) (i32.store8 (local.get 0) (local.get 1)))
+             (func (export "load") (param i32) (result i32) (i32.load8_u (local.get 0)))
+             (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0))))
+           (core instance (instantiate $m)))"#,
+        "0123456789abcdef".repeat(1000)
+    ))
+}
+
+fn load(artifact: &[u8], pool: &Arc<Pool>) -> Arc<Code> {
+    let check = LoadCheck {
+        tunables: tunables(),
+        ..LoadCheck::default()
+    };
+    // SAFETY: the compiler made it.
+    unsafe { Code::from_bytes(artifact, &check, pool) }.unwrap()
+}
+
+fn mint(code: &Arc<Code>) -> anyhow::Result<Instance> {
+    let (imports, words) = (table(code, |_| Ok(())), StoreWords::default());
+    let instance = Instance::new(code, code.image(), &imports, Limits::default(), 0, words)?;
+    // SAFETY: the instance is new, and there are no host functions.
+    unsafe { run_initializers(instance.handle(), ptr::null_mut()) }.unwrap();
+    Ok(instance)
+}
+
+/// Uses instances one after the other, each of which must find what the first one found.
+fn exercise(code: &Arc<Code>) {
+    for _ in 0..5 {
+        let instance = mint(code).unwrap();
+        let bytes = instance.memory(memory(code, "memory"));
+        assert_eq!(
+            (bytes[7], bytes[9999], bytes[10000], &bytes[65536..65540]),
+            (7, 0, 1, &b"0123"[..])
+        );
+        assert!(bytes[100_000..].iter().all(|&byte| byte == 0));
+        for at in [7, 9999, 10000, 65540, 131_000] {
+            invoke(instance.handle(), "store", &[at, 200]).unwrap();
+        }
+        assert_eq!(invoke(instance.handle(), "grow", &[1]).unwrap() as u32, 2);
+        invoke(instance.handle(), "store", &[131_072, 200]).unwrap();
+    }
+}
+
+fn set_limit(resource: libc::__rlimit_resource_t, value: u64) {
+    let limit = libc::rlimit {
+        rlim_cur: value,
+        rlim_max: value,
+    };
+    // SAFETY: plain call with a valid pointer.
+    assert_eq!(unsafe { libc::setrlimit(resource, &limit) }, 0);
+}
+
+/// A line of `/proc/self/status`, in bytes.
+fn status(name: &str) -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with(name)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
+}
+
+fn address_space() {
+    let pool = pool();
+    let [first, second] = [(); 2].map(|()| load(&guest(2), &pool));
+    set_limit(libc::RLIMIT_AS, status("VmSize") + (20 << 30));
+    // Six gigabytes each.
+    let mut live: Vec<Instance> = (0..3).map(|_| mint(&first).unwrap()).collect();
+    let error = format!("{:#}", mint(&first).err().unwrap());
+    for part in [
+        "no slab of 7 GiB",
+        "the pool has mapped",
+        "(`ulimit -v`)",
+        "Cannot allocate memory",
+    ] {
+        assert!(error.contains(part), "{error}");
+    }
+    live.pop();
+    live.push(mint(&first).unwrap());
+    // Idle slabs of one component are given back for another.
+    drop(live);
+    let live: Vec<Instance> = (0..3).map(|_| mint(&second).unwrap()).collect();
+    assert!(mint(&first).is_err());
+    drop(live);
+    exercise(&first);
+}
+
+/// Takes mappings until the system gives no more: the start and the length of the region.
+fn take_all_mappings() -> (*mut libc::c_void, usize) {
+    const PAGE: usize = 4096;
+    let len = 200_000 * PAGE;
+    // SAFETY: a new mapping, whose pages nobody uses; every other one gets another protection until that fails.
+    unsafe {
+        let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+        let region = libc::mmap(ptr::null_mut(), len, libc::PROT_NONE, flags, -1, 0);
+        assert_ne!(region, libc::MAP_FAILED);
+        for page in (0..len / PAGE).step_by(2) {
+            if libc::mprotect(region.byte_add(page * PAGE), PAGE, libc::PROT_READ) != 0 {
+                return (region, len);
+            }
+        }
+    }
+    panic!("the system has no limit of mappings")
+}
+
+fn mappings() {
+    let code = load(&guest(2), &pool());
+    exercise(&code);
+    let live = mint(&code).unwrap();
+    let (region, len) = take_all_mappings();
+    let error = format!("{:#}", mint(&code).err().unwrap());
+    assert!(error.contains("mappings that `vm.max_map_count` allows"), "{error}");
+    // What lives goes on, and growth needs no mapping more.
+    assert_eq!(invoke(live.handle(), "load", &[7]).unwrap() as u32, 7);
+    assert_eq!(invoke(live.handle(), "grow", &[1]).unwrap() as u32, 2);
+    drop(live);
+    // SAFETY: the region is ours, and nobody uses it.
+    assert_eq!(unsafe { libc::munmap(region, len) }, 0);
+    exercise(&code);
+}
+
+fn idle_mappings() {
+    let pool = pool();
+    let [first, second] = [(); 2].map(|()| load(&guest(2), &pool));
+    drop((0..10).map(|_| mint(&first).unwrap()).collect::<Vec<_>>());
+    take_all_mappings();
+    let live = mint(&second).unwrap();
+    assert_eq!(invoke(live.handle(), "load", &[7]).unwrap() as u32, 7);
+}
+
+fn memory_ends() {
+    let pool = pool();
+    let [small, large] = [2, 2000].map(|pages| load(&guest(pages), &pool));
+    let instance = mint(&small).unwrap();
+    set_limit(libc::RLIMIT_DATA, status("VmData") + (32 << 20));
+    // The guest is told; nothing traps.
+    assert_eq!(invoke(instance.handle(), "grow", &[1000]).unwrap() as i32, -1);
+    assert_eq!(invoke(instance.handle(), "grow", &[10]).unwrap() as i32, 2);
+    invoke(instance.handle(), "store", &[12 * 65536 - 1, 1]).unwrap();
+    let error = format!("{:#}", mint(&large).err().unwrap());
+    assert!(error.contains("the system gives no slab"), "{error}");
+    drop(instance);
+    exercise(&small);
+}
+
+/// Makes a system call fail with `error`, if its second argument is `argument` when one is given.
+fn refuse(call: libc::c_long, argument: Option<u32>, error: i32) {
+    let statement = |code: u32, k: u32| libc::sock_filter {
+        code: code as u16,
+        jt: 0,
+        jf: 0,
+        k,
+    };
+    let load = |offset: u32| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset);
+    let end = |verdict: u32| statement(libc::BPF_RET | libc::BPF_K, verdict);
+    // Skips so many statements unless what was loaded is `k`.
+    let unless = |k: u32, skip: u8| libc::sock_filter {
+        jf: skip,
+        ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, k)
+    };
+    // `struct seccomp_data`: the number at 0, the arguments, of 8 bytes each, at 16.
+    let mut filter = vec![load(0)];
+    match argument {
+        Some(argument) => filter.extend([unless(call as u32, 3), load(24), unless(argument, 1)]),
+        None => filter.push(unless(call as u32, 1)),
+    }
+    filter.extend([
+        end(libc::SECCOMP_RET_ERRNO | error as u32),
+        end(libc::SECCOMP_RET_ALLOW),
+    ]);
+    let program = libc::sock_fprog {
+        len: filter.len() as u16,
+        filter: filter.as_mut_ptr(),
+    };
+    // SAFETY: plain calls; the program is valid while they run.
+    unsafe {
+        assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+        assert_eq!(
+            libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program),
+            0
+        );
+    }
+}
+
+fn no_memfd() {
+    refuse(libc::SYS_memfd_create, None, libc::EPERM);
+    // SAFETY: the name is a C string.
+    assert_eq!(unsafe { libc::memfd_create(c"refused".as_ptr(), 0) }, -1);
+    exercise(&load(&guest(2), &pool()));
+}
+
+fn no_scan() {
+    // `PAGEMAP_SCAN`. Kernels before Linux 6.7 answer with another error, but that would be no proof.
+    refuse(libc::SYS_ioctl, Some(0xc060_6610), libc::EXDEV);
+    // SAFETY: there is no such file.
+    assert_eq!(unsafe { libc::ioctl(-1, 0xc060_6610) }, -1);
+    assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EXDEV));
+    exercise(&load(&guest(2), &pool()));
+}
+
+/// Neither files in memory nor the page table can be opened.
+fn no_descriptors() {
+    let artifact = guest(2);
+    set_limit(libc::RLIMIT_NOFILE, 0);
+    assert!(std::fs::File::open("/proc/self/pagemap").is_err());
+    exercise(&load(&artifact, &pool()));
+    exercise(&load(&artifact, &Pool::new(PoolConfig::new().background_reset(true))));
+}
