@@ -114,8 +114,8 @@
 ;;   testq %rsi, %rsi
 ;;   jz #trap=user13
 ;;   load_ext_name userextname0+0, %r8
-;;   andq (%rip), %rsi
-;;   leaq (%r8, %rsi), %r8
+;;   movl %esi, %r9d
+;;   leaq (%r8, %r9), %r8
 ;;   call    *%r8
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
