@@ -37,25 +37,10 @@ impl Language {
         ("c", Language::C, "C", None),
         ("cpp", Language::Cpp, "C++", None),
         ("wat", Language::Wat, "WAT", None),
-        (
-            "cs",
-            Language::CSharp,
-            "C#",
-            Some("needs .NET with NativeAOT for WebAssembly"),
-        ),
-        (
-            "d",
-            Language::D,
-            "D",
-            Some("needs LDC with a D runtime for WebAssembly"),
-        ),
-        (
-            "go",
-            Language::Go,
-            "Go",
-            Some("needs the Go toolchain and its module for components"),
-        ),
-        ("mbt", Language::MoonBit, "MoonBit", Some("needs the MoonBit toolchain")),
+        ("cs", Language::CSharp, "C#", Some("no toolchain is set up")),
+        ("d", Language::D, "D", Some("no toolchain is set up")),
+        ("go", Language::Go, "Go", Some("no toolchain is set up")),
+        ("mbt", Language::MoonBit, "MoonBit", Some("no toolchain is set up")),
     ];
 
     fn row(self) -> (&'static str, Language, &'static str, Option<&'static str>) {

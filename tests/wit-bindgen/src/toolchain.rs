@@ -31,9 +31,11 @@ impl Toolchain {
     /// When there are no compilers, with what to do.
     pub fn find(packages: &Packages, folder: &Path) -> Result<Toolchain> {
         let root = match env::var_os("GUEST_TOOLCHAIN") {
-            Some(root) => root.into(),
+            Some(root) => PathBuf::from(root),
             None => folder.join("toolchain"),
         };
+        // Cargo runs the compilers from other folders than this one.
+        let root = std::path::absolute(root).context("cannot tell where the compilers are")?;
         let bin = root.join("bin");
         let mut versions = String::new();
         for name in ["rustc", "clang", "clang++", "wasm-ld"] {
