@@ -282,7 +282,11 @@ mod tests {
         let edges = [(0, 10), (0, 40), (10, 10), (20, 10), (20, 40), (50, 50), (40, 50)];
         assert_eq!(loops(&starts, &edges, 57), [10..20, 10..40, 50..57]);
         assert_eq!(loops(&[0], &[], 9), []);
-        assert_eq!(loops(&[0, 8, 20, 600], &[(600, 8)], 700), std::slice::from_ref(&(8..20)), "long");
+        assert_eq!(
+            loops(&[0, 8, 20, 600], &[(600, 8)], 700),
+            std::slice::from_ref(&(8..20)),
+            "long"
+        );
     }
 
     #[test]

@@ -230,20 +230,20 @@ mod tests {
 
     #[test]
     fn loops_touch_few_lines() {
-        let looped = |loops: &[Range<u32>]| CompiledFunction {
-            loops: loops.to_vec(),
+        let looped = |loops: &[(u32, u32)]| CompiledFunction {
+            loops: loops.iter().map(|&(start, end)| start..end).collect(),
             ..function(lower(0), 256, 16)
         };
         for (loops, expected) in [
             // Without loops, and with one that stands well, the first place is taken.
             (vec![], 16),
-            (vec![0..40], 16),
+            (vec![(0, 40)], 16),
             // At 16 it would reach from 58 to 68.
-            (vec![42..52], 32),
+            (vec![(42, 52)], 32),
             // Less than a line is left empty.
-            (vec![0..64], 64),
+            (vec![(0, 64)], 64),
             // At 64 the long loop would touch one line of four less, but the short one would touch two.
-            (vec![0..192, 56..72], 16),
+            (vec![(0, 192), (56, 72)], 16),
         ] {
             assert_eq!(best_offset(2, &looped(&loops)), expected, "{loops:?}");
         }
