@@ -13,7 +13,7 @@ const MARGIN: f64 = 20.0;
 /// Where the bars start: what equals the second engine.
 const ORIGIN: f64 = 440.0;
 /// What ten times as fast is wide.
-const DECADE: f64 = 85.0;
+const DECADE: f64 = 75.0;
 /// Where the figures end.
 const FIGURES: f64 = 880.0;
 const ROW: f64 = 18.0;

@@ -87,7 +87,7 @@ pub(crate) fn inlined<'a>(program: &'a Program<'_>, id: AdapterId) -> Option<&'a
         let mut values = func.params.iter().map(|&(_, ty)| ty).chain(func.result);
         values.all(|ty| is_numbers(types, ty))
     };
-    let throws = !program.shape.heaps.is_empty();
+    let throws = !program.tags.is_empty();
     (!throws && few && adapter.lift.post_return.is_none() && plain()).then_some(adapter)
 }
 
