@@ -91,9 +91,11 @@ impl Stop {
 }
 
 impl PartialEq for Stop {
-    /// Engines word refusals differently.
+    /// Engines word refusals differently, and an atomic access that is neither aligned nor in bounds may trap for either reason.
     fn eq(&self, other: &Stop) -> bool {
         match (self, other) {
+            (Stop::Trap(Trap::HeapMisaligned), Stop::Trap(Trap::MemoryOutOfBounds))
+            | (Stop::Trap(Trap::MemoryOutOfBounds), Stop::Trap(Trap::HeapMisaligned)) => true,
             (Stop::Trap(a), Stop::Trap(b)) => a == b,
             (Stop::Refused(_), Stop::Refused(_)) => true,
             _ => false,
