@@ -90,13 +90,18 @@ impl Stop {
     }
 }
 
+/// Reasons that an atomic access can have to trap, in no order.
+const OF_ATOMICS: [Trap; 3] = [
+    Trap::HeapMisaligned,
+    Trap::MemoryOutOfBounds,
+    Trap::AtomicWaitNonSharedMemory,
+];
+
 impl PartialEq for Stop {
-    /// Engines word refusals differently, and an atomic access that is neither aligned nor in bounds may trap for either reason.
+    /// Engines word refusals differently, and an atomic access that may trap for several reasons does for either.
     fn eq(&self, other: &Stop) -> bool {
         match (self, other) {
-            (Stop::Trap(Trap::HeapMisaligned), Stop::Trap(Trap::MemoryOutOfBounds))
-            | (Stop::Trap(Trap::MemoryOutOfBounds), Stop::Trap(Trap::HeapMisaligned)) => true,
-            (Stop::Trap(a), Stop::Trap(b)) => a == b,
+            (Stop::Trap(a), Stop::Trap(b)) => a == b || (OF_ATOMICS.contains(a) && OF_ATOMICS.contains(b)),
             (Stop::Refused(_), Stop::Refused(_)) => true,
             _ => false,
         }
