@@ -25,8 +25,8 @@ libraries='^(lib(c6|stdc\+\+6|gcc-s1|llvm[0-9]+|clang-cpp[0-9]+|z3-4|edit2|ffi8|
 
 # A package manager of its own: its lists and its cache are in DIR, and it believes that nothing is installed.
 apt="$dir/apt"
-rm -rf "$apt" "$dir/root" "$dir/bin"
-mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$dir/root" "$dir/bin"
+rm -rf "$apt" "$dir/unpacked" "$dir/bin"
+mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$dir/unpacked" "$dir/bin"
 : >"$apt/status"
 keys=/usr/share/keyrings/debian-archive-keyring.gpg
 echo "deb [signed-by=$keys] $mirror sid main" >"$apt/sources.list"
@@ -39,11 +39,11 @@ closure=$(apt-cache "${options[@]}" depends --recurse --no-{recommends,suggests,
   grep -E '^[a-z]' | sort -u | grep -E "$libraries") || fail "the mirror has none of the packages"
 # shellcheck disable=SC2086
 (cd "$apt" && apt-get "${options[@]}" download $packages $closure) || fail "a package cannot be downloaded"
-for package in "$apt"/*.deb; do dpkg -x "$package" "$dir/root"; done
+for package in "$apt"/*.deb; do dpkg -x "$package" "$dir/unpacked"; done
 rm -rf "$apt"
 
 # Each program runs with the loader and the libraries that came with it.
-usr="$dir/root/usr"
+usr="$dir/unpacked/usr"
 loader="$usr/lib64/ld-linux-x86-64.so.2 --library-path $usr/lib/x86_64-linux-gnu:$usr/lib/llvm-$llvm/lib"
 program() { # NAME COMMAND...
   local name=$1

@@ -11,7 +11,9 @@ use crate::ir::{
 };
 use crate::parse::{Parsed, Use};
 use anyhow::{Result, bail, ensure};
-use mintage_environ::component::{CanonOptions, CoreCallee, CoreItem, Initializer, InterfaceType, Lower, Resource};
+use mintage_environ::component::{
+    CanonOptions, ComponentInterface, CoreCallee, CoreItem, Initializer, InterfaceType, Lower, Resource,
+};
 use mintage_environ::layout::HeapShape;
 use mintage_environ::objects::{ObjectLayout, Stored};
 use mintage_environ::{
@@ -472,6 +474,43 @@ struct Finish {
 }
 
 impl Finish {
+    /// Gives every function that the interface and the canonical built-ins call its final name. A destructor that nothing
+    /// reaches is left out.
+    fn name_callees(
+        &self,
+        interface: &mut ComponentInterface,
+        adapters: &mut IndexVec<AdapterId, Adapter>,
+        error_context_ops: &mut IndexVec<ErrorContextOpId, ErrorContextOp>,
+        reachable: &[FuncKey],
+    ) {
+        for lower in interface.lowers.values_mut() {
+            lower.options.realloc = lower.options.realloc.map(|callee| self.callee(callee));
+        }
+        let adapted = adapters.values_mut().map(|adapter| &mut adapter.lift);
+        for lift in interface.lifts.values_mut().chain(adapted) {
+            lift.callee = self.callee(lift.callee);
+            lift.post_return = lift.post_return.map(|callee| self.callee(callee));
+            lift.options.realloc = lift.options.realloc.map(|callee| self.callee(callee));
+        }
+        for adapter in adapters.values_mut() {
+            adapter.lower.realloc = adapter.lower.realloc.map(|callee| self.callee(callee));
+        }
+        for op in error_context_ops.values_mut() {
+            op.options.realloc = op.options.realloc.map(|callee| self.callee(callee));
+        }
+        for resource in interface.resources.values_mut() {
+            if let Resource::Defined { dtor, .. } = resource {
+                let reached = |callee: &CoreCallee| reachable.binary_search(&callee.key).is_ok();
+                *dtor = dtor.map(|callee| self.callee(callee)).filter(reached);
+            }
+        }
+        for export in &mut interface.core_exports {
+            if let CoreItem::Func(callee, _) = &mut export.item {
+                *callee = self.callee(*callee);
+            }
+        }
+    }
+
     fn program<'a>(self, parsed: Parsed<'a>, inlined: Inlined<'a>, calls: Calls) -> Result<Program<'a>> {
         let Calls {
             lowers,
@@ -526,32 +565,7 @@ impl Finish {
         }
 
         interface.lowers = lowers;
-        for lower in interface.lowers.values_mut() {
-            lower.options.realloc = lower.options.realloc.map(|callee| self.callee(callee));
-        }
-        let adapted = adapters.values_mut().map(|adapter| &mut adapter.lift);
-        for lift in interface.lifts.values_mut().chain(adapted) {
-            lift.callee = self.callee(lift.callee);
-            lift.post_return = lift.post_return.map(|callee| self.callee(callee));
-            lift.options.realloc = lift.options.realloc.map(|callee| self.callee(callee));
-        }
-        for adapter in adapters.values_mut() {
-            adapter.lower.realloc = adapter.lower.realloc.map(|callee| self.callee(callee));
-        }
-        for op in error_context_ops.values_mut() {
-            op.options.realloc = op.options.realloc.map(|callee| self.callee(callee));
-        }
-        for resource in interface.resources.values_mut() {
-            if let Resource::Defined { dtor, .. } = resource {
-                let reached = |callee: &CoreCallee| reachable.binary_search(&callee.key).is_ok();
-                *dtor = dtor.map(|callee| self.callee(callee)).filter(reached);
-            }
-        }
-        for export in &mut interface.core_exports {
-            if let CoreItem::Func(callee, _) = &mut export.item {
-                *callee = self.callee(*callee);
-            }
-        }
+        self.name_callees(&mut interface, &mut adapters, &mut error_context_ops, &reachable);
         interface.initializers = steps
             .into_iter()
             .filter_map(|step| self.initializer(step, &program_instances))
@@ -679,7 +693,7 @@ fn is_kept(state: SegmentState, named: bool) -> bool {
 }
 
 /// The signatures of all core functions that the host calls.
-fn entries(interface: &mintage_environ::component::ComponentInterface) -> Vec<SigId> {
+fn entries(interface: &ComponentInterface) -> Vec<SigId> {
     let lifts = interface.lifts.values().flat_map(|lift| {
         [Some(lift.callee), lift.post_return, lift.options.realloc]
             .into_iter()
