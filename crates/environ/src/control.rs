@@ -24,7 +24,7 @@ macro_rules! machine_struct {
 
 machine_struct! {
     /// What machine code needs at a constant place of each domain: it ends at `ctx`, so that each field is one byte of
-    /// displacement away. Instantiation writes it; it is no part of the image.
+    /// displacement away. The first use of an instance writes it; it is no part of the image.
     ControlBlock in control_offsets {
         /// The lowest stack address that wasm code may use. Written by each outermost entry.
         stack_limit: u64 = 0,

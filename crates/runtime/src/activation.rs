@@ -11,6 +11,7 @@ use mintage_environ::{ExitRecord, Trap};
 use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ptr;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How many frames of a trap are kept.
 pub const MAX_FRAMES: usize = 20;
@@ -81,11 +82,13 @@ pub struct Thread {
     floor: Cell<usize>,
     /// The end of the stack that `floor` belongs to.
     top: Cell<usize>,
+    /// The thread's own number; 0 before somebody asks.
+    id: Cell<u64>,
 }
 
 thread_local! {
     static THREAD: Thread =
-        const { Thread { current: Cell::new(ptr::null()), floor: Cell::new(0), top: Cell::new(0) } };
+        const { Thread { current: Cell::new(ptr::null()), floor: Cell::new(0), top: Cell::new(0), id: Cell::new(0) } };
 }
 
 /// The current thread. A pointer, since an access through a closure is not inlined.
@@ -101,6 +104,24 @@ pub fn thread() -> *const Thread {
 const HOST_RESERVE: usize = 256 << 10;
 
 impl Thread {
+    /// A number that no other thread of the process has or had; not 0.
+    #[inline(always)]
+    pub fn id(&self) -> u64 {
+        match self.id.get() {
+            0 => self.new_id(),
+            id => id,
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn new_id(&self) -> u64 {
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let id = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+        self.id.set(id);
+        id
+    }
+
     /// The stack limit of an outermost call at stack pointer `sp` that may use `stack_bytes` of stack, cut off at the end of
     /// the thread's stack.
     ///

@@ -3,8 +3,8 @@
 use crate::handles::Handles;
 use crate::image::{HeapSize, Image, Sizes};
 use crate::limits::{Ended, Growing, Growth};
-use crate::slab::Slab;
-use crate::{Code, HandleError, HostTable, Limits};
+use crate::slab::{Slab, Written};
+use crate::{Code, HandleError, HostTable, Limits, activation, sys};
 use anyhow::{Result, ensure};
 use mintage_environ::layout::HeadSlot;
 use mintage_environ::{ControlBlock, DataId, DomainId, ElemId, ExitRecord, MemoryId, ObjectTypeId, TableId, Tunables};
@@ -66,8 +66,10 @@ pub struct InstanceData {
     pub handle_error: Cell<Option<HandleError>>,
     /// The type of the exception that nobody caught, when the innermost call ends with one.
     pub thrown: Cell<Option<ObjectTypeId>>,
-    /// Whether anybody may have written to the slab, control blocks aside: whoever has a context pointer may.
-    touched: Cell<bool>,
+    /// The number of the thread that used the slab last, 0 while nobody has: whoever has a context pointer may write.
+    user: Cell<u64>,
+    /// How many page faults that thread had had before its first access, if nobody else has used the slab.
+    faults: Cell<Option<u64>>,
     /// Whether the host was asked for anything, or growth was refused: another instance might have got another answer.
     pub asked: Cell<bool>,
     /// The context pointer of each domain: in `slab`.
@@ -97,7 +99,7 @@ pub struct TableView {
 }
 
 impl InstanceData {
-    /// Puts an instance on the heap, with a slab of its own whose control blocks are written.
+    /// Puts an instance on the heap, with a slab of its own, which its first use makes ready.
     ///
     /// # Errors
     ///
@@ -140,28 +142,13 @@ impl InstanceData {
                 handles: RefCell::new(Handles::new(limits.handles)),
                 handle_error: Cell::new(None),
                 thrown: Cell::new(None),
-                touched: Cell::new(false),
+                user: Cell::new(0),
+                faults: Cell::new(None),
                 asked: Cell::new(false),
                 contexts: slab.contexts(),
                 slab,
             },
         )));
-        // SAFETY: just made.
-        let this = unsafe { data.as_ref() };
-        for &ctx in this.contexts() {
-            let block = ControlBlock {
-                stack_limit: u64::MAX,
-                interrupt: this.words.interrupt.as_deref().unwrap_or(&NEVER),
-                fuel: this.words.fuel.as_deref().unwrap_or(&NEVER),
-                host_imports: imports.as_ptr(),
-                builtins: crate::builtins::addresses(),
-                runtime: data.as_ptr().cast(),
-                flags: ControlBlock::MAY_ENTER | ControlBlock::MAY_LEAVE,
-                reserved: [0; 9],
-            };
-            // SAFETY: the block lies at the end of the domain's head, which is accessible, and is aligned, since `ctx` is.
-            unsafe { control_block(ctx).write(block) };
-        }
         Ok(data)
     }
 
@@ -173,23 +160,68 @@ impl InstanceData {
     pub unsafe fn destroy(data: NonNull<InstanceData>) {
         // SAFETY: `create` leaked a box, whose contents are taken out of it here before it is one again.
         let (data, room) = unsafe { (data.read(), Box::from_raw(data.as_ptr().cast())) };
-        let InstanceData {
-            code,
-            mut slab,
-            touched,
-            ..
-        } = data;
+        let written = data.written();
+        let InstanceData { code, mut slab, .. } = data;
         slab.put_room(room);
-        slab.release(&code, touched.get());
+        slab.release(&code, written);
+    }
+
+    /// Notes who uses the slab from now on.
+    #[cold]
+    #[inline(never)]
+    fn used_by(&self, thread: u64) {
+        if self.user.replace(thread) == 0 {
+            // Only what is known may still be known afterwards.
+            let counts = self.slab.knows_written();
+            self.faults.set(counts.then(sys::thread::page_faults).flatten());
+            self.prepare();
+        } else {
+            self.faults.set(None);
+        }
+    }
+
+    /// Tells that others than the thread that calls may write to the slab.
+    pub fn share(&self) {
+        self.faults.set(None);
+    }
+
+    /// Makes the slab ready: an instance that nobody uses has no page in memory.
+    fn prepare(&self) {
+        self.slab.fill();
+        for &ctx in self.contexts() {
+            let block = ControlBlock {
+                stack_limit: u64::MAX,
+                interrupt: self.words.interrupt.as_deref().unwrap_or(&NEVER),
+                fuel: self.words.fuel.as_deref().unwrap_or(&NEVER),
+                host_imports: self.imports.as_ptr(),
+                builtins: crate::builtins::addresses(),
+                runtime: std::ptr::from_ref(self).cast_mut().cast(),
+                flags: ControlBlock::MAY_ENTER | ControlBlock::MAY_LEAVE,
+                reserved: [0; 9],
+            };
+            // SAFETY: the block lies at the end of the domain's head, which is accessible, and is aligned, since `ctx` is.
+            unsafe { control_block(ctx).write(block) };
+        }
+    }
+
+    /// What of the slab may differ from the image now.
+    fn written(&self) -> Written {
+        match (self.user.get(), self.faults.get()) {
+            (0, _) => Written::Nothing,
+            (user, Some(faults)) if user == current_thread() && sys::thread::page_faults() == Some(faults) => {
+                Written::Known
+            }
+            _ => Written::Anything,
+        }
     }
 
     /// The instance that machine code with this `ctx` runs in.
     ///
     /// # Safety
     ///
-    /// `ctx` is the context pointer of a domain of an instance that lives as long as the result.
+    /// `ctx` is the context pointer of a domain, given by [`ctx`](Self::ctx), of an instance that lives as long as the result.
     pub unsafe fn of_ctx<'a>(ctx: *mut u8) -> &'a InstanceData {
-        // SAFETY: `create` wrote the control block, and machine code does not change this field of it.
+        // SAFETY: `prepare` wrote the control block, and machine code does not change this field of it.
         unsafe { &*(*control_block(ctx)).runtime.cast::<InstanceData>() }
     }
 
@@ -217,7 +249,10 @@ impl InstanceData {
     /// When the component has no such domain.
     #[inline]
     pub fn ctx(&self, domain: DomainId) -> *mut u8 {
-        self.touched.set(true);
+        let thread = current_thread();
+        if self.user.get() != thread {
+            self.used_by(thread);
+        }
         self.contexts()[domain.as_u32() as usize]
     }
 
@@ -432,6 +467,13 @@ impl InstanceData {
         // SAFETY: the slot is an aligned word of the head.
         unsafe { self.slot(slot).cast::<u32>().read() as usize }
     }
+}
+
+/// The number of the current thread.
+#[inline]
+fn current_thread() -> u64 {
+    // SAFETY: this thread runs.
+    unsafe { &*activation::thread() }.id()
 }
 
 /// The control block below a `ctx`.

@@ -401,7 +401,7 @@ fn merge(ranges: &mut Vec<Range<usize>>) {
     });
 }
 
-/// Splits the image into what is mapped and what is copied: heads, whose control blocks are written at once, and short runs.
+/// Splits the image into what is mapped and what is copied: heads, whose control blocks are written by their first user, and short runs.
 fn split(image: &[ImageRun], heads: &[Range<u64>], has_file: bool) -> (Vec<ImageRun>, Vec<ImageRun>) {
     let (mut mapped, mut copied) = (Vec::new(), Vec::new());
     let mut place = |run: ImageRun, in_head: bool| match has_file && !in_head && run.len > COPY {

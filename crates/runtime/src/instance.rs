@@ -169,6 +169,8 @@ impl Instance {
     #[inline]
     pub fn memory_mut(&mut self, id: MemoryId) -> &mut [u8] {
         let (base, len) = self.memory_raw(id);
+        // The caller may give parts of it to other threads.
+        self.data().share();
         // SAFETY: as above, and the instance is borrowed mutably.
         unsafe { std::slice::from_raw_parts_mut(base.as_ptr(), len) }
     }

@@ -4,8 +4,9 @@
 //! back with [`Slab::release`], which makes it as it was and keeps it for the next instance of the component. Nobody else maps
 //! or unmaps.
 //!
-//! Invariant: a slab that [`Slab::acquire`] gives holds the image and nothing else, but for control blocks, which whoever
-//! acquires it writes. Debug builds compare every byte when a slab is released.
+//! Invariant: a slab that [`Slab::acquire`] gives and [`Slab::fill`] has seen to holds the image and nothing else, but for control
+//! blocks, which its first user writes. Until then nothing of a new one is in memory. Debug builds compare every byte when a
+//! slab is released.
 
 use crate::Code;
 use crate::data::InstanceData;
@@ -17,7 +18,7 @@ use anyhow::{Context, Result};
 use mintage_artifact::{ImageRun, PAGE};
 use mintage_environ::layout::{HeapLayout, SlabLayout};
 use mintage_environ::{ControlBlock, MemoryId};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::io;
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -35,13 +36,28 @@ struct Inner {
     reservation: Reservation,
     /// What the slab holds when nobody uses it.
     image: Arc<Image>,
+    /// Whether what of the image is copied is there.
+    filled: Cell<bool>,
     /// The context pointer of each domain.
     contexts: Box<[*mut u8]>,
+    /// The pages that a write to needs no page fault, while all of them are known.
+    written: Option<Vec<Range<usize>>>,
     /// What was made accessible since the slab was acquired: parts that memories grew into.
     grown: RefCell<Vec<Range<usize>>>,
     /// Room on the heap for the run-time data of the instance; not here while one lives.
     room: Option<Room>,
     claim: Claim,
+}
+
+/// What of a slab an instance may have written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    /// Nothing: nobody has used it.
+    Nothing,
+    /// No page for the first time: only one thread has used it, and had no page fault meanwhile. What the slab knew is still true.
+    Known,
+    /// Anything.
+    Anything,
 }
 
 /// Room for the run-time data of an instance.
@@ -69,10 +85,10 @@ impl Slab {
             // Another thread may have put one back meanwhile.
             Err(error) => return take().ok_or(error),
         };
-        Slab::map(image, claim, shelf)
+        Slab::map(image, claim)
     }
 
-    fn map(image: &Arc<Image>, claim: Claim, shelf: &Shelf) -> Result<Slab> {
+    fn map(image: &Arc<Image>, claim: Claim) -> Result<Slab> {
         let pool = claim.pool().clone();
         let reservation = match Slab::map_reservation(image) {
             Err(_) if pool.evict_all() => Slab::map_reservation(image),
@@ -88,21 +104,25 @@ impl Slab {
         let reservation = reservation.with_context(what)?;
         // SAFETY: context pointers are offsets in the slab.
         let context = |&ctx: &usize| unsafe { reservation.base().as_ptr().add(ctx) };
-        let mut slab = Slab(Box::new(Inner {
+        Ok(Slab(Box::new(Inner {
             contexts: image.contexts().iter().map(context).collect(),
             reservation,
             image: image.clone(),
+            filled: Cell::new(image.copied().is_empty()),
+            written: None,
             grown: RefCell::default(),
             room: None,
             claim,
-        }));
-        for run in image.copied() {
-            slab.copy(run, whole(run));
+        })))
+    }
+
+    /// Copies what of the image is not mapped, if nobody has done so: before the first access.
+    pub fn fill(&self) {
+        if !self.0.filled.replace(true) {
+            for run in self.0.image.copied() {
+                self.copy(run, whole(run));
+            }
         }
-        // What is copied stays until something else is there.
-        let copied = image.copied().iter().map(|run| run.len as usize).sum();
-        slab.0.claim.keep_resident(copied, shelf);
-        Ok(slab)
     }
 
     fn map_reservation(image: &Image) -> io::Result<Reservation> {
@@ -121,22 +141,34 @@ impl Slab {
         Ok(reservation)
     }
 
-    /// Gives the slab back, for the next instance of the same component. `touched` tells whether anybody may have written to
-    /// it, control blocks aside.
-    pub fn release(self, code: &Code, touched: bool) {
+    /// Gives the slab back, for the next instance of the same component. `written` tells of what may have been written to, control
+    /// blocks aside.
+    pub fn release(mut self, code: &Code, written: Written) {
         let shelf = code.shelf();
         if !Arc::ptr_eq(&self.0.image, code.image()) {
             // No other instance wants this one.
-        } else if touched {
-            shelf.put_dirty(self);
-        } else {
-            debug_assert_eq!(
-                self.difference(),
-                None,
-                "a slab that nobody touched differs from the image"
-            );
-            shelf.put(self);
+            return;
         }
+        match written {
+            Written::Nothing => {
+                debug_assert_eq!(
+                    self.difference(),
+                    None,
+                    "a slab that nobody touched differs from the image"
+                );
+                shelf.put(self);
+            }
+            Written::Known => shelf.put_dirty(self),
+            Written::Anything => {
+                self.0.written = None;
+                shelf.put_dirty(self);
+            }
+        }
+    }
+
+    /// Whether it is known which pages may have been written to: then only a page fault can change that.
+    pub fn knows_written(&self) -> bool {
+        self.0.written.is_some()
     }
 
     /// What the slab holds when nobody uses it.
@@ -231,7 +263,8 @@ impl Slab {
         Some(self)
     }
 
-    /// Makes the slab as it was when it was mapped. With a `pagemap`, only what was written is touched.
+    /// Makes the slab as it was when it was mapped. Where it is known or the system tells which pages were written, only those
+    /// are touched.
     fn try_reset(&mut self, shelf: &Shelf, pagemap: Option<&Pagemap>) -> io::Result<()> {
         for part in self.0.grown.take() {
             // SAFETY: the instance that used the slab is gone.
@@ -239,15 +272,16 @@ impl Slab {
         }
         let image = self.0.image.clone();
         let whole_pages = |bytes: usize| bytes / PAGE as usize * PAGE as usize;
-        let (ranges, each) = match pagemap {
-            Some(pagemap) => {
-                let mut written = Vec::new();
+        let (ranges, each) = match (self.0.written.take(), pagemap) {
+            (Some(ranges), _) => (ranges, usize::MAX),
+            (None, Some(pagemap)) => {
+                let mut ranges = Vec::new();
                 for part in image.accessible() {
-                    self.written(pagemap, part.clone(), |range| written.push(range))?;
+                    self.written(pagemap, part.clone(), |range| ranges.push(range))?;
                 }
-                (written, usize::MAX)
+                (ranges, usize::MAX)
             }
-            None => {
+            (None, None) => {
                 let parts = image.accessible().to_vec();
                 let each = PREFIX / parts.len().max(1);
                 (parts, whole_pages(each))
@@ -255,14 +289,17 @@ impl Slab {
         };
         let wanted = ranges.iter().map(|range| range.len().min(each)).sum();
         let mut budget = whole_pages(self.0.claim.keep_resident(wanted, shelf));
-        for range in ranges {
+        let mut all_kept = true;
+        for range in &ranges {
             let kept = range.start..range.start + range.len().min(each).min(budget);
             budget -= kept.len();
             self.restore(kept.clone());
             if kept.end < range.end {
                 self.discard(kept.end..range.end)?;
+                all_kept = false;
             }
         }
+        self.0.written = (pagemap.is_some() && all_kept).then_some(ranges);
         Ok(())
     }
 
@@ -338,7 +375,11 @@ impl Slab {
         if let Some(part) = self.0.grown.borrow().first() {
             return Some(part.start);
         }
-        let mut runs = image.runs().iter().peekable();
+        let runs = match self.0.filled.get() {
+            true => image.runs(),
+            false => image.mapped(),
+        };
+        let mut runs = runs.iter().peekable();
         let pages = image.accessible().iter();
         for page in pages.flat_map(|part| part.clone().step_by(PAGE_SIZE)) {
             while runs.next_if(|run| whole(run).end <= page).is_some() {}
@@ -417,14 +458,30 @@ mod tests {
             assert!(!code.image().copied().is_empty());
             let mut slab = Slab::acquire(&code, code.image()).unwrap();
             assert_eq!(slab.difference(), None);
+            slab.fill();
+            assert_eq!(slab.difference(), None);
+            let mut known_uses = 0;
             for seed in 0..30 {
-                scribble(&code, &slab, seed);
+                match slab.0.written.clone() {
+                    Some(known) if seed % 3 > 0 => {
+                        known_uses += 1;
+                        for part in known {
+                            // SAFETY: the part is accessible, and the test alone has it.
+                            unsafe { slab.base().as_ptr().add(part.start).write_bytes(0x5a, part.len()) };
+                        }
+                    }
+                    _ => {
+                        scribble(&code, &slab, seed);
+                        slab.0.written = None;
+                    }
+                }
                 if seed % 4 == 3 {
                     swap_out(&slab);
                 }
                 slab = slab.reset(code.shelf()).unwrap();
                 assert_eq!(slab.difference(), None, "seed {seed}");
             }
+            assert_eq!(known_uses > 0, pagemap && Pagemap::get().is_some());
         }
     }
 
@@ -458,11 +515,15 @@ mod tests {
             unsafe { slab.base().as_ptr().add(offset).write_bytes(0xa5, len) }
         };
         let accessible = code.image().accessible();
-        for _ in 0..random(200) {
+        // Every other time more than a reset keeps in memory.
+        let (writes, lengths) = match seed % 2 {
+            0 => (8, &[1, 8, 5000][..]),
+            _ => (200, &[1, 8, 5000, 2 * KEEP][..]),
+        };
+        for _ in 0..random(writes) {
             let part = &accessible[random(accessible.len())];
             let offset = random(part.len());
-            // Now and then more than a reset keeps in memory.
-            let len = [1, 8, 5000, 2 * KEEP][random(4)].min(part.len() - offset);
+            let len = lengths[random(lengths.len())].min(part.len() - offset);
             write(part.start + offset, len);
         }
         for id in code.layout().memories.keys() {

@@ -19,6 +19,7 @@ const SCENARIOS: &[(&str, fn())] = &[
     ("memory ends", memory_ends),
     ("files in memory are refused", no_memfd),
     ("the scan of page tables is unknown", no_scan),
+    ("page faults are not counted", no_fault_count),
     ("file descriptors end", no_descriptors),
 ];
 
@@ -87,7 +88,7 @@ fn mint(code: &Arc<Code>) -> anyhow::Result<Instance> {
 
 /// Uses instances one after the other, each of which must find what the first one found.
 fn exercise(code: &Arc<Code>) {
-    for _ in 0..5 {
+    for round in 0..5 {
         let instance = mint(code).unwrap();
         let bytes = instance.memory(memory(code, "memory"));
         assert_eq!(
@@ -95,7 +96,8 @@ fn exercise(code: &Arc<Code>) {
             (7, 0, 1, &b"0123"[..])
         );
         assert!(bytes[100_000..].iter().all(|&byte| byte == 0));
-        for at in [7, 9999, 10000, 65540, 131_000] {
+        // One page that no instance before has written.
+        for at in [7, 9999, 10000, 65540, 131_000, 100_000 + round * 5000] {
             invoke(instance.handle(), "store", &[at, 200]).unwrap();
         }
         assert_eq!(invoke(instance.handle(), "grow", &[1]).unwrap() as u32, 2);
@@ -254,6 +256,19 @@ fn no_scan() {
     // SAFETY: there is no such file.
     assert_eq!(unsafe { libc::ioctl(-1, 0xc060_6610) }, -1);
     assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EXDEV));
+    exercise(&load(&guest(2), &pool()));
+}
+
+/// Every thread seems to have had no page faults at all.
+fn no_fault_count() {
+    refuse(libc::SYS_getrusage, None, 0);
+    // SAFETY: zeros are valid for the struct, which the call would write.
+    let usage = unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        assert_eq!(libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage), 0);
+        usage
+    };
+    assert_eq!(usage.ru_minflt, 0);
     exercise(&load(&guest(2), &pool()));
 }
 

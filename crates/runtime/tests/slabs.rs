@@ -4,7 +4,9 @@ mod common;
 
 use common::*;
 use mintage_environ::{Trap, Tunables};
-use mintage_runtime::{Code, Growth, HostTable, Instance, Limiter, Limits, LoadCheck, Stopped, StoreWords};
+use mintage_runtime::{
+    Code, Growth, HostTable, Instance, InstanceHandle, Limiter, Limits, LoadCheck, Stopped, StoreWords,
+};
 
 const GROWING: &str = r#"
     (memory (export "memory") 1 3) (data (i32.const 16) "image")
@@ -37,6 +39,46 @@ fn memories_grow_in_place_up_to_their_maximum() {
     assert_eq!(instance.memory_grow(id, 1), None);
     assert_eq!(invoke(handle, "grow", &[0]).unwrap() as u32, 3);
     assert_eq!(invoke(handle, "size", &[]).unwrap() as u32, 3);
+}
+
+/// What one thread knows of its page faults says nothing of what others write.
+#[test]
+fn what_other_threads_write_is_reset_too() {
+    let code = code(
+        "(memory (export \"memory\") 4) (func (export \"store\") (param i32) (i32.store8 (local.get 0) (i32.const 9)))",
+    );
+    let id = memory(&code, "memory");
+    let store = |instance: InstanceHandle, at: u64| invoke(instance, "store", &[at]).map(drop).unwrap();
+    // The first instances make the slab know which pages are written.
+    for page in [0, 0, 0, 1, 2, 3, 4, 5] {
+        let mut instance = instantiate(&code);
+        assert!(instance.memory(id).iter().all(|&byte| byte == 0), "before page {page}");
+        let handle = instance.handle();
+        store(handle, 5);
+        std::thread::scope(|scope| {
+            match page {
+                // This thread only, on which faults count.
+                0..2 => store(handle, 20_000 * page),
+                2 | 3 => drop(scope.spawn(|| store(handle, 20_000 * page))),
+                _ => {
+                    let bytes = &mut instance.memory_mut(id)[20_000 * page as usize..];
+                    scope.spawn(|| bytes[0] = 7);
+                }
+            }
+        });
+    }
+    // Made here, used and dropped elsewhere.
+    for page in [8, 9] {
+        let instance = instantiate(&code);
+        assert!(instance.memory(id).iter().all(|&byte| byte == 0), "before page {page}");
+        std::thread::scope(|scope| {
+            scope.spawn(move || {
+                store(instance.handle(), 20_000 * page);
+                drop(instance);
+            });
+        });
+    }
+    assert!(instantiate(&code).memory(id).iter().all(|&byte| byte == 0));
 }
 
 #[test]

@@ -341,6 +341,7 @@ impl Dirty {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::slab::Written;
     use crate::{Code, LoadCheck};
     use mintage_compile::NoProgress;
     use mintage_environ::Tunables;
@@ -383,9 +384,10 @@ mod tests {
             let slabs: Vec<Slab> = (0..5).map(|_| slab(&code).unwrap()).collect();
             let each = code.image().copied().iter().map(|run| run.len as usize).sum::<usize>();
             assert!(each > 0);
-            assert_eq!(counts(&pool), (1, 5, 5 * each));
+            assert_eq!(counts(&pool), (1, 5, 0));
             for slab in slabs {
-                slab.release(&code, true);
+                slab.fill();
+                slab.release(&code, Written::Anything);
             }
             settle(&code, 3);
             for _ in 0..1000 {
@@ -414,7 +416,7 @@ mod tests {
         let [cold, warm, new] = [(); 3].map(|()| code(&pool, MINIMAL));
         for code in [&cold, &warm] {
             let slabs = [(); 3].map(|()| slab(code).unwrap());
-            slabs.into_iter().for_each(|slab| slab.release(code, false));
+            slabs.into_iter().for_each(|slab| slab.release(code, Written::Nothing));
         }
         let idle = || [&cold, &warm, &new].map(|code| code.shelf().idle());
         let mut used = vec![slab(&new).unwrap(), slab(&new).unwrap()];
@@ -423,7 +425,7 @@ mod tests {
         used.push(slab(&new).unwrap());
         assert_eq!(idle(), [0, 3, 0]);
         // Whoever was used last is warm.
-        slab(&cold).unwrap().release(&cold, false);
+        slab(&cold).unwrap().release(&cold, Written::Nothing);
         used.push(slab(&new).unwrap());
         assert_eq!(idle(), [1, 1, 0]);
     }
@@ -504,7 +506,7 @@ mod tests {
         let codes = [(); 2].map(|()| code(&pool, MINIMAL));
         for round in 0..200 {
             let code = &codes[round / 2 % 2];
-            slab(code).unwrap().release(code, true);
+            slab(code).unwrap().release(code, Written::Anything);
         }
     }
 
@@ -517,7 +519,9 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for round in 0..500 {
-                        slab(&code).unwrap().release(&code, round % 3 == 0);
+                        slab(&code)
+                            .unwrap()
+                            .release(&code, [Written::Nothing, Written::Known, Written::Anything][round % 3]);
                     }
                 });
             }

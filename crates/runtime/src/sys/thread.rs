@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::ptr;
+use std::sync::OnceLock;
 
 /// The smallest signal stack that is left in place. The frame that the kernel builds takes up to 12 KiB on machines with large
 /// vector registers; the walk over frames and a handler that is chained to need the rest.
@@ -30,6 +31,47 @@ pub fn stack() -> Range<usize> {
         }
     }
     low as usize..low as usize + size
+}
+
+/// How many page faults the current thread has had, or `None` where the system does not count them.
+pub fn page_faults() -> Option<u64> {
+    static COUNTED: OnceLock<bool> = OnceLock::new();
+    COUNTED.get_or_init(are_faults_counted).then(count_faults)
+}
+
+fn count_faults() -> u64 {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the call writes the struct, which zeros are valid for as well. It cannot fail with these arguments; if it did, the
+    // count would never change, which `are_faults_counted` would have noticed.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    usage.ru_minflt as u64 + usage.ru_majflt as u64
+}
+
+/// Whether each first write to a page counts, and each to one that was only read before: not everything that runs Linux programs
+/// is Linux.
+fn are_faults_counted() -> bool {
+    let pages = 4;
+    let Ok(memory) = Reservation::new(pages * page_size()) else {
+        return false;
+    };
+    if memory.make_accessible(0, pages * page_size()).is_err() {
+        return false;
+    }
+    (0..pages).all(|number| {
+        // SAFETY: the pages are accessible, and nobody else knows them.
+        let place = unsafe { memory.base().as_ptr().add(number * page_size()) };
+        if number % 2 == 1 {
+            // SAFETY: as above.
+            std::hint::black_box(unsafe { place.read_volatile() });
+        }
+        let before = count_faults();
+        // SAFETY: as above.
+        unsafe { place.write_volatile(1) };
+        count_faults() > before
+    })
 }
 
 /// The signal stack that a thread got here; taken down when the thread ends.
