@@ -32,4 +32,4 @@ pub use table::addresses::{NO_ADDRESS, encode as encode_addresses};
 pub use table::stack_maps::{StackMap, StackMaps, encode as encode_stack_maps};
 pub use table::traps::encode as encode_traps;
 pub use table::unwind::{Catch, CatchSite, Unwind, encode as encode_unwind};
-pub use writer::{Contents, Function, write};
+pub use writer::{Contents, Function, rewrite, write};

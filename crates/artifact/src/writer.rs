@@ -4,7 +4,7 @@ use crate::elf;
 use crate::format::{FIRST_PAGE, Header, Section};
 use crate::table::names;
 use crate::table::records::RecordsBuilder;
-use crate::{ImageRun, Metadata, PAGE};
+use crate::{Artifact, ImageRun, Metadata, PAGE};
 use anyhow::{Context, Result, ensure};
 use mintage_environ::key_table::KeyTableBuilder;
 use mintage_environ::{DataId, ElemId, FuncKey, IndexVec};
@@ -72,14 +72,8 @@ pub fn write(contents: Contents<'_>) -> Result<Vec<u8>> {
     let machine = elf::machine(&metadata.target.triple)?;
     let mut file = File::new(contents.image.len() * FIRST_PAGE + contents.text.len());
 
-    file.section(Section::Image);
-    metadata.image = image_runs(contents.image, file.bytes.len() as u64);
-    contents
-        .image
-        .iter()
-        .for_each(|(_, page)| file.bytes.extend_from_slice(*page));
-    file.section(Section::Text);
-    file.bytes.extend_from_slice(contents.text);
+    metadata.image = file.image(contents.image);
+    file.table(Section::Text, contents.text);
     file.section(Section::Segments);
     // Element segments come first: their words are aligned.
     metadata.elems = contents
@@ -114,11 +108,40 @@ pub fn write(contents: Contents<'_>) -> Result<Vec<u8>> {
         .iter()
         .map(|function| (function.key, function.offset));
     file.table(Section::Keys, &KeyTableBuilder::encode(keys, text_size));
-    file.table(
-        Section::Metadata,
-        &postcard::to_stdvec(&metadata).context("the metadata cannot be encoded")?,
-    );
+    file.table(Section::Metadata, &encode(&metadata)?);
     file.finish(machine)
+}
+
+/// The artifact with another image, and with `metadata` in place of its own. The file ranges in these are computed here.
+///
+/// # Errors
+///
+/// When the target's architecture is unknown.
+pub fn rewrite<B: AsRef<[u8]>>(
+    artifact: &Artifact<B>,
+    mut metadata: Metadata,
+    image: &[(u64, &[u8; FIRST_PAGE])],
+) -> Result<Vec<u8>> {
+    let machine = elf::machine(&metadata.target.triple)?;
+    let mut file = File::new(image.len() * FIRST_PAGE + artifact.text().len());
+    metadata.image = file.image(image);
+    let old_segments = artifact.section_range(Section::Segments).start as u64;
+    for &section in Section::ALL {
+        let range = artifact.section_range(section);
+        if section > Section::Image && section < Section::Metadata && range.start != 0 {
+            file.table(section, &artifact.bytes()[range]);
+        }
+    }
+    let segments = file.start_of(Section::Segments)? as u64;
+    for range in metadata.elems.values_mut().chain(metadata.data.values_mut()) {
+        *range = range.start - old_segments + segments..range.end - old_segments + segments;
+    }
+    file.table(Section::Metadata, &encode(&metadata)?);
+    file.finish(machine)
+}
+
+fn encode(metadata: &Metadata) -> Result<Vec<u8>> {
+    postcard::to_stdvec(metadata).context("the metadata cannot be encoded")
 }
 
 /// A file that is being written: room for the first page, then sections one behind the other.
@@ -157,6 +180,14 @@ impl File {
     fn table(&mut self, section: Section, table: &[u8]) {
         self.section(section);
         self.bytes.extend_from_slice(table);
+    }
+
+    /// Writes the pages of the image: where they stand.
+    fn image(&mut self, pages: &[(u64, &[u8; FIRST_PAGE])]) -> Vec<ImageRun> {
+        self.section(Section::Image);
+        let runs = image_runs(pages, self.bytes.len() as u64);
+        pages.iter().for_each(|(_, page)| self.bytes.extend_from_slice(*page));
+        runs
     }
 
     /// Appends to the open section and gives the place in the file.
@@ -213,13 +244,17 @@ impl File {
             "the section table does not fit the first page"
         );
         self.bytes[..page.len()].copy_from_slice(&page);
-        let tail = self
-            .sections
-            .iter()
-            .find(|(section, _)| *section == Section::Keys)
-            .context("there is no key table")?;
-        Header::seal(&mut self.bytes, tail.1.start);
+        let tail = self.start_of(Section::Keys)?;
+        Header::seal(&mut self.bytes, tail);
         Ok(self.bytes)
+    }
+
+    /// Where a section that was written starts.
+    fn start_of(&self, section: Section) -> Result<usize> {
+        let mut sections = self.sections.iter();
+        let found = sections.find(|(other, _)| *other == section);
+        let (_, range) = found.with_context(|| format!("there is no section {}", section.name()))?;
+        Ok(range.start)
     }
 
     fn section_header(&self, section: Section, range: &Range<usize>, name: u32) -> SectionHeader {

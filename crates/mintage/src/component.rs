@@ -126,11 +126,13 @@ impl Component {
 
     /// The artifact: machine code and initial state, for [`Component::deserialize`].
     ///
+    /// That of a snapshot ([`Instance::snapshot`](crate::Instance::snapshot)) has the snapshot's state.
+    ///
     /// # Errors
     ///
     /// Never at present.
     pub fn serialize(&self) -> Result<Vec<u8>> {
-        Ok(self.inner.code.bytes().to_vec())
+        self.inner.code.serialize()
     }
 
     /// Loads an artifact from memory. Every byte is compared with the artifact's hash, which detects damage, not malice.
@@ -179,7 +181,7 @@ impl Component {
         Self::from_code(engine, code)
     }
 
-    fn from_code(engine: &Engine, code: Arc<Code>) -> Result<Component> {
+    pub(crate) fn from_code(engine: &Engine, code: Arc<Code>) -> Result<Component> {
         let interface = code.interface();
         let mut lifts = Vec::with_capacity(interface.lifts.len());
         for lift in interface.lifts.values() {

@@ -9,7 +9,7 @@ use crate::{
     AsContext, AsContextMut, Component, ComponentExportIndex, ComponentNamedList, Engine, ExportLookup, Func, Lift,
     Lower, TypedFunc,
 };
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use mintage_runtime::HostTable;
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -94,6 +94,34 @@ impl Instance {
     /// The instance's number in its store.
     pub(crate) fn index(&self) -> usize {
         self.index as usize
+    }
+
+    /// A component whose instances start as this one stands now: with its memories, tables and globals, and without running
+    /// start functions. An instance that was warmed up by a few calls, so that caches are filled and functions that are
+    /// compiled when first called are compiled, gives its successors all of that for nothing. Functions, imports and the
+    /// artifact are those of the instance's own component; resource types are new ones, as in any other component.
+    ///
+    /// **All** that the instance holds is passed on: what a guest has read from the host (secrets, the time, seeds of random
+    /// numbers) is the same in all later instances.
+    ///
+    /// # Errors
+    ///
+    /// When a call into the instance is under way or was stopped; when it holds handles, owned or borrowed, since these would mean
+    /// nothing in another instance; when more than 64 MiB, or too many scattered pages, are not as they were at the start.
+    ///
+    /// # Panics
+    ///
+    /// When the instance is not in this store.
+    pub fn snapshot(&self, mut store: impl AsContextMut) -> Result<Component> {
+        let opaque = &mut store.as_context_mut().0.opaque;
+        self.in_store(opaque).expect("the store that the instance was made in");
+        let instance = &mut opaque.instances[self.index()];
+        ensure!(
+            !instance.active,
+            "a call into the instance is under way or was stopped, so that there is no state to keep"
+        );
+        let code = instance.component.code().clone().snapshot(&mut instance.runtime);
+        Component::from_code(&opaque.engine, code.context("cannot take a snapshot")?)
     }
 
     /// The exported function `name`, or `None` when there is none.

@@ -5,7 +5,7 @@ use crate::image::Image;
 use crate::pool::Shelf;
 use crate::sys::mmap::{self, FileMapping};
 use crate::sys::signals;
-use crate::{Growth, Pool, arch};
+use crate::{Growth, Instance, Pool, arch};
 use anyhow::{Context, Result, anyhow, ensure};
 use hashbrown::HashMap;
 use mintage_artifact::{Artifact, Metadata, PAGE};
@@ -67,6 +67,7 @@ pub struct Code {
 }
 
 /// Where the machine code lies in the address space.
+#[derive(Clone, Copy)]
 struct Text {
     base: *const u8,
     len: usize,
@@ -187,9 +188,20 @@ impl Code {
         self.artifact.metadata()
     }
 
-    /// The whole artifact.
-    pub fn bytes(&self) -> &[u8] {
-        self.artifact.bytes()
+    /// An artifact whose instances start as those of this code do, start functions aside.
+    ///
+    /// # Errors
+    ///
+    /// Never for code that this host can run.
+    pub fn serialize(&self) -> Result<Vec<u8>> {
+        if self.declared.is_of_artifact() {
+            return Ok(self.artifact.bytes().to_vec());
+        }
+        let mut metadata = self.metadata().clone();
+        self.declared.sizes().declare(&mut metadata.layout);
+        // They have run in the instance that the snapshot was taken of.
+        metadata.interface.initializers.clear();
+        mintage_artifact::rewrite(&self.artifact, metadata, &self.declared.pages())
     }
 
     /// The functions of a lift: resolved at load, so this is one array access.
@@ -264,19 +276,60 @@ impl Code {
             self.start_is_settled.store(false, Ordering::Relaxed);
             return;
         }
-        let pool = self.shelf.pool();
-        let image = self.declared.after_starts(
-            self.layout(),
-            instance.slab(),
-            instance.sizes(),
-            pool.pagemap(),
-            pool.config().memfd,
-        );
-        // When there is no memory for it, or it takes too much, the start functions run each time.
+        let image = self.capture(instance);
+        // When there is no memory for it, or it is too large, the start functions run each time.
         if let Ok(Some(image)) = image {
             let _ = self.started.set(Arc::new(image));
             self.shelf.clear();
         }
+    }
+
+    /// The same code, whose instances start as `instance` stands now. No start functions run for them.
+    ///
+    /// # Errors
+    ///
+    /// When `instance` is of other code, a call into it was stopped, it has handles, which mean nothing to another instance, or
+    /// what it holds is too large or too scattered, or the system gives no memory for it.
+    pub fn snapshot(self: &Arc<Self>, instance: &mut Instance) -> Result<Arc<Code>> {
+        let data = instance.data();
+        ensure!(
+            Arc::ptr_eq(self, &data.code),
+            "the instance was made from another component"
+        );
+        ensure!(
+            !data.poisoned.get(),
+            "a call into the instance was stopped, and what it holds is in no known state"
+        );
+        ensure!(
+            data.handles.borrow().are_empty(),
+            "the instance holds handles of resources or error contexts, which other instances could not use; have the guest drop \
+             them before"
+        );
+        let image = self.capture(data)?.with_context(|| {
+            format!(
+                "the instance has written more than {} MiB, or in too many places",
+                Image::MAX_KEPT >> 20
+            )
+        })?;
+        Ok(Arc::new(Code {
+            artifact: self.artifact.clone(),
+            text: self.text,
+            callees: self.callees.clone(),
+            lifts: self.lifts.clone(),
+            lower_reallocs: self.lower_reallocs.clone(),
+            declared: Arc::new(image),
+            started: OnceLock::new(),
+            start_is_settled: AtomicBool::new(true),
+            shelf: Shelf::new(self.shelf.pool()),
+        }))
+    }
+
+    /// The image of an instance as it stands; none when it is too large.
+    fn capture(&self, instance: &InstanceData) -> Result<Option<Image>> {
+        let pool = self.shelf.pool();
+        let (slab, sizes) = (instance.slab(), instance.sizes());
+        slab.image()
+            .capture(self.layout(), slab, sizes, pool.pagemap(), pool.config().memfd)
     }
 
     /// The address of an offset in the text, when it lies there.
@@ -305,6 +358,7 @@ impl Code {
 }
 
 /// The pointers of all functions that the host can name, resolved once per component.
+#[derive(Clone)]
 struct Callees(HashMap<FuncKey, *const u8>);
 
 // SAFETY: the pointers are to code; see `Callee`.

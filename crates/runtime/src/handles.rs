@@ -239,6 +239,12 @@ impl Handles {
         self.tables.iter().all(|table| table.slots.is_empty())
     }
 
+    /// Whether there is no handle.
+    pub fn are_empty(&self) -> bool {
+        let mut slots = self.tables.iter().flat_map(|table| &table.slots);
+        slots.all(|slot| matches!(slot, Slot::Free { .. }))
+    }
+
     fn table(&mut self, domain: DomainId) -> &mut Table {
         if self.tables.len() <= domain.index() {
             self.tables.resize_with(domain.index() + 1, Table::default);

@@ -1,8 +1,8 @@
 //! [`Image`]: what a slab holds when nobody has used it, and how to map that.
 //!
 //! A component has one image from its artifact, as its instances stand before its start functions. Where these change nothing but
-//! the slab, and nothing outside has a say in what they do, [`Image::after_starts`] keeps the slab as the first of them left
-//! it, and later instances start from there.
+//! the slab, and nothing outside has a say in what they do, [`Image::capture`] keeps the slab as the first of them left it, and
+//! later instances start from there. A host may ask for the same at any later time.
 
 use crate::slab::Slab;
 use crate::sys::mmap::FileMapping;
@@ -18,12 +18,9 @@ use std::sync::Arc;
 /// Image runs up to this size are copied rather than mapped: a mapping costs a call, a later page fault and its removal,
 /// together more than copying a few pages.
 const COPY: u64 = 2 * PAGE;
-/// The most bytes of pages that the image after start functions may have. The host pays for them on top of what it allows a
-/// store, so a guest that fills more runs its start functions each time.
-const MAX_KEPT: u64 = 64 << 20;
-/// The most mapped runs of the image after start functions: each is a mapping in every slab, of the 65,530 that a process has.
+/// The most mapped runs of a captured image: each is a mapping in every slab, of the 65,530 that a process has.
 const MAX_KEPT_RUNS: usize = 128;
-/// The longest stretch of zeros that a run of the image after start functions takes in, so that there are fewer runs.
+/// The longest stretch of zeros that a run of a captured image takes in, so that there are fewer runs.
 const MAX_GAP: u64 = 32 << 10;
 
 /// The size of each memory in bytes, of each table in entries, and of each object heap.
@@ -67,6 +64,23 @@ impl Sizes {
     }
 }
 
+impl Sizes {
+    /// Makes these the sizes that memories, tables and object heaps start with.
+    pub(crate) fn declare(&self, layout: &mut SlabLayout) {
+        for (id, &size) in self.memories.iter() {
+            layout.memories[id].minimum = size;
+        }
+        for (id, &size) in self.tables.iter() {
+            layout.tables[id].minimum = size as u32;
+        }
+        for size in &self.heaps {
+            if let Some(heap) = &mut layout.domains[size.domain].heap {
+                heap.minimum = size.half;
+            }
+        }
+    }
+}
+
 /// Where the bytes of an image are.
 enum Source {
     /// In the artifact.
@@ -97,6 +111,10 @@ pub struct Image {
 }
 
 impl Image {
+    /// The most bytes of pages that a captured image may have. The host pays for them on top of what it allows a store, so a
+    /// guest that fills more runs its start functions each time.
+    pub(crate) const MAX_KEPT: u64 = 64 << 20;
+
     /// The image of an artifact.
     ///
     /// # Errors
@@ -155,13 +173,13 @@ impl Image {
         Ok(())
     }
 
-    /// The image of `slab` as it stands, whose memories and tables have the given sizes, or `None` when it is too large. `slab`
-    /// was made from `self`, its start functions have run, and nobody uses it meanwhile.
+    /// The image of `slab` as it stands, whose memories and tables have the given sizes, or `None` when it is too large or too
+    /// scattered. `slab` was made from `self`, its start functions have run, and nobody uses it meanwhile.
     ///
     /// # Errors
     ///
     /// When the system gives no memory.
-    pub(crate) fn after_starts(
+    pub(crate) fn capture(
         &self,
         layout: &SlabLayout,
         slab: &Slab,
@@ -169,6 +187,7 @@ impl Image {
         pagemap: Option<&Pagemap>,
         memfd: bool,
     ) -> Result<Option<Image>> {
+        slab.fill();
         let candidates = self.candidates(slab, &accessible(layout, &sizes), pagemap)?;
         let mut contents = Contents::default();
         for page in candidates.into_iter().flat_map(|range| range.step_by(PAGE as usize)) {
@@ -180,12 +199,12 @@ impl Image {
             if bytes[..significant].iter().any(|&byte| byte != 0) {
                 contents.pages.push((page, &bytes[..significant]));
             }
-            if contents.pages.len() as u64 * PAGE > MAX_KEPT {
+            if contents.pages.len() as u64 * PAGE > Image::MAX_KEPT {
                 return Ok(None);
             }
         }
         let runs = match contents.runs(&accessible(layout, &sizes)) {
-            Some(runs) if runs.iter().map(|run| run.len).sum::<u64>() <= MAX_KEPT => runs,
+            Some(runs) if runs.iter().map(|run| run.len).sum::<u64>() <= Image::MAX_KEPT => runs,
             _ => return Ok(None),
         };
         let places = contents.places(&runs);
@@ -233,6 +252,16 @@ impl Image {
         &self.runs
     }
 
+    /// Slab offset and bytes of each page of the runs.
+    pub(crate) fn pages(&self) -> Vec<(u64, &[u8; PAGE as usize])> {
+        let pages = self.runs.iter().flat_map(|run| {
+            let bytes = &self.bytes()[run.file_offset as usize..][..run.len as usize];
+            let offsets = (run.slab_offset..).step_by(PAGE as usize);
+            offsets.zip(bytes.as_chunks().0)
+        });
+        pages.collect()
+    }
+
     /// The parts that are mapped from [`file`](Self::file).
     pub(crate) fn mapped(&self) -> &[ImageRun] {
         &self.mapped
@@ -261,6 +290,11 @@ impl Image {
     /// The bytes of address space that a slab takes.
     pub(crate) fn size(&self) -> usize {
         self.size
+    }
+
+    /// Whether it is the artifact's.
+    pub(crate) fn is_of_artifact(&self) -> bool {
+        matches!(self.source, Source::Artifact(_))
     }
 
     /// Whether nothing is left of instantiation but taking a slab.
