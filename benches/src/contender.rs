@@ -63,6 +63,9 @@ pub trait Host: Sized + Sync + 'static {
 
     /// Makes a store and an instance in it.
     fn instantiate(&self, linked: &Self::Linked) -> Result<Self::Live>;
+
+    /// The instance's component, linked, with instances that start as this one stands now; none when the engine has no such thing.
+    fn snapshot(&self, live: &mut Self::Live) -> Result<Option<Self::Linked>>;
 }
 
 /// The ability to call exports of one signature.

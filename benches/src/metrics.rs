@@ -162,6 +162,11 @@ fn instances<C: Contender>() -> Vec<Metric<C>> {
     let mut metrics = vec![
         row(group, "instantiate + drop", |lab| instantiate(lab, Guest::Greet)),
         row(group, ONE_THREAD, instantiate_and_greet),
+        row(
+            group,
+            "instantiate + greet + drop, from a snapshot",
+            instantiate_and_greet_again,
+        ),
         row(group, TWO_THREADS, |lab| instantiate_and_greet_on_threads(lab, 2)),
     ];
     for length in [10, 100, 500] {
@@ -342,6 +347,15 @@ fn footprint<'lab, C: Contender>(
 /// Serves one request: store, instance, typed lookup, call, drop.
 fn instantiate_and_greet<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
     let linked = lab.linked(Guest::Greet)?;
+    together(move || check_greet::<C>(&mut lab.host.instantiate(&linked)?))
+}
+
+/// The same, where instances start as one stands that has greeted; from the start in an engine that has no such thing.
+fn instantiate_and_greet_again<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
+    let linked = lab.linked(Guest::Greet)?;
+    let mut first = lab.host.instantiate(&linked)?;
+    check_greet::<C>(&mut first)?;
+    let linked = lab.host.snapshot(&mut first)?.unwrap_or(linked);
     together(move || check_greet::<C>(&mut lab.host.instantiate(&linked)?))
 }
 

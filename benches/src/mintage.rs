@@ -73,6 +73,11 @@ impl Host for Mintage {
         let instance = linked.instantiate(&mut store)?;
         Ok(Live { store, instance })
     }
+
+    fn snapshot(&self, live: &mut Live) -> Result<Option<InstancePre<()>>> {
+        let snapshot = live.instance.snapshot(&mut live.store)?;
+        self.link(&snapshot).map(Some)
+    }
 }
 
 impl<Params, Results> Calls<Params, Results> for Mintage

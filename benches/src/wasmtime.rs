@@ -111,6 +111,10 @@ impl Host for Wasmtime {
         let instance = linked.instantiate(&mut store)?;
         Ok(Live { store, instance })
     }
+
+    fn snapshot(&self, _: &mut Live) -> Result<Option<InstancePre<()>>> {
+        Ok(None)
+    }
 }
 
 impl<Params, Results> Calls<Params, Results> for Wasmtime

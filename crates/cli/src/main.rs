@@ -1,12 +1,13 @@
 //! The `mintage` command.
 //!
-//! One file per subcommand in `commands/`; `input.rs` reads and recognizes files, `load.rs` makes components of
+//! One file per subcommand in `commands/`; `call.rs` finds what the user wants to call; `input.rs` reads and recognizes files, `load.rs` makes components of
 //! them, `wave.rs` reads and writes values as text.
 //!
 //! Exit codes: 0 done; 1 error; 2 wrong usage; 134 the guest trapped (as after `abort`).
 
 #![deny(unsafe_code)]
 
+mod call;
 mod commands;
 mod input;
 mod load;

@@ -161,6 +161,38 @@ fn every_optimization_level_compiles_and_phases_are_timed() {
 }
 
 #[test]
+fn artifacts_can_be_warmed_up() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "app.wat",
+        r#"(component
+            (core module $m (global $sum (mut i32) (i32.const 5))
+              (func (export "add") (param i32) (result i32)
+                (if (i32.eqz (local.get 0)) (then unreachable))
+                (global.set $sum (i32.add (global.get $sum) (local.get 0))) (global.get $sum)))
+            (core instance $i (instantiate $m))
+            (func (export "add") (param "n" u32) (result u32) (canon lift (core func $i "add"))))"#,
+    );
+    let run = |name: &str| sandbox.succeed(&["run", "--invoke", "add(1)", name]);
+    sandbox.succeed(&["compile", "app.wat", "--warm-up", "add(10)", "--warm-up", "add(100)"]);
+    assert_eq!((run("app.wat"), run("app.mint")), ("6\n".into(), "116\n".into()));
+    let compile = |call: &str, code, messages: &[&str]| {
+        sandbox.fail(
+            &["compile", "app.wat", "-o", "no.mint", "--warm-up", call],
+            code,
+            messages,
+        );
+        assert!(!sandbox.path("no.mint").exists());
+    };
+    compile(
+        "add(0)",
+        134,
+        &["cannot warm up `app.wat`", "the call `add(0)` failed", "unreachable"],
+    );
+    compile("sub(1)", 1, &["the component exports no function `sub`"]);
+}
+
+#[test]
 fn calls_that_do_not_fit_show_the_signature() {
     let sandbox = Sandbox::with_app();
     let add = "add: func(a: s32, b: s32) -> s32";

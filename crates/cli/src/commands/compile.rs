@@ -1,9 +1,10 @@
 //! `mintage compile`: component to artifact.
 
+use crate::call::Call;
 use crate::input;
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use mintage::{Config, Engine, OptLevel, Phase, Progress};
+use mintage::{Component, Config, Engine, Linker, OptLevel, Phase, Progress, Store};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -32,6 +33,12 @@ pub(crate) struct Args {
     #[arg(long)]
     interruptible: bool,
 
+    /// Make this call once, and let instances start from the state after it; can be given several times
+    ///
+    /// Arguments as for `mintage run --invoke`. Everything that the guest has in memory then is part of the artifact.
+    #[arg(long, value_name = "CALL")]
+    warm_up: Vec<String>,
+
     /// Print how long each phase takes
     #[arg(long)]
     time: bool,
@@ -59,13 +66,38 @@ impl Args {
         let progress = Report::new();
         let artifact = engine.precompile_component_with(&bytes, &Default::default(), &progress);
         progress.bar.finish_and_clear();
-        let artifact = artifact.with_context(|| format!("cannot compile `{}`", self.app.display()))?;
+        let mut artifact = artifact.with_context(|| format!("cannot compile `{}`", self.app.display()))?;
+        if !self.warm_up.is_empty() {
+            artifact = self
+                .warmed_up(&engine, &artifact)
+                .with_context(|| format!("cannot warm up `{}`", self.app.display()))?;
+        }
         let output = self.output.unwrap_or_else(|| self.app.with_extension("mint"));
         write_atomically(&output, &artifact)?;
         if self.time {
             progress.print(start.elapsed());
         }
         Ok(())
+    }
+}
+
+impl Args {
+    /// The artifact with the state after the calls that were asked for.
+    #[allow(unsafe_code, reason = "the machine code of the artifact is run")]
+    fn warmed_up(&self, engine: &Engine, artifact: &[u8]) -> Result<Vec<u8>> {
+        // SAFETY: the compiler made it just now.
+        let component = unsafe { Component::deserialize(engine, artifact) }?;
+        let mut store = Store::new(engine, ());
+        if self.consume_fuel {
+            store.set_fuel(u64::MAX)?;
+        }
+        let instance = Linker::new(engine).instantiate(&mut store, &component)?;
+        for text in &self.warm_up {
+            let call = Call::parse(engine, &component, Some(text))?;
+            call.make(&mut store, &instance)
+                .with_context(|| format!("the call `{text}` failed"))?;
+        }
+        instance.snapshot(&mut store)?.serialize()
     }
 }
 
