@@ -1,7 +1,7 @@
 //! The guest's side of lowering: one memory of an instance and its `realloc`.
 
 use anyhow::{Result, bail};
-use mintage_environ::{ControlBlock, DomainId, MemoryId};
+use mintage_environ::{DomainId, MemoryId};
 use mintage_runtime::{Callee, Instance};
 use std::ptr::NonNull;
 
@@ -173,14 +173,12 @@ impl<'a> Guest<'a> {
                     bail!("the component gave no `realloc` for this function, but a value needs memory");
                 };
                 let mut words = [old, old_size, align, new_size].map(u64::from);
-                let flags = instance.flags(*domain);
-                instance.set_flags(*domain, flags & !ControlBlock::MAY_LEAVE);
                 // SAFETY: the instance is borrowed mutably by `self`, so it lives, no other thread has it, and no view of
                 // its memory is live, since `memory` borrows `self`. `realloc` is resolved from the canonical options that
                 // `domain` belongs to, and validation gave it four `i32` parameters and one result. A host function that
                 // it calls sees that `may_leave` is off, and that this is no pointer to a store.
                 let result = unsafe {
-                    mintage_runtime::call(
+                    mintage_runtime::call_confined(
                         instance.handle(),
                         *domain,
                         realloc,
@@ -189,7 +187,6 @@ impl<'a> Guest<'a> {
                     )
                 };
                 result.map_err(stopped)?;
-                instance.set_flags(*domain, flags);
                 Ok(words[0] as u32)
             }
             Allocator::Scratch { memory, .. } => {

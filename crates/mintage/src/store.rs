@@ -14,7 +14,7 @@ use crate::types::Scope;
 use crate::{Component, Engine, ResourceLimiter, Trap};
 use anyhow::{Error, Result, ensure};
 use mintage_environ::component::{CoreCallee, Resource};
-use mintage_environ::{ControlBlock, DomainId, LiftId};
+use mintage_environ::{DomainId, LiftId};
 use mintage_runtime::{Callee, Growth, HostCall, HostFunc, HostTable, Limiter, Limits, StoreWords};
 use std::ptr;
 use std::sync::Arc;
@@ -550,13 +550,11 @@ impl StoreInstance {
         mut limiter: &mut dyn GrowthLimiter,
     ) -> Result<()> {
         let domain = self.component.lift(lift).options.domain;
-        let flags = self.runtime.flags(domain);
-        self.runtime.set_flags(domain, flags & !ControlBlock::MAY_LEAVE);
         // SAFETY: the instance is borrowed exclusively. `callee` is of its own code; validation gave it the flat results of
         // the lift, of which there is at most one, as parameters. A host function that it calls sees that this is no
         // pointer to a store.
         let result = unsafe {
-            mintage_runtime::call(
+            mintage_runtime::call_confined(
                 self.runtime.handle(),
                 domain,
                 callee,
@@ -564,9 +562,7 @@ impl StoreInstance {
                 limiter_pointer(&mut limiter),
             )
         };
-        result.map_err(stopped)?;
-        self.runtime.set_flags(domain, flags);
-        Ok(())
+        result.map_err(stopped)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::arch::Entry;
 use crate::data::{Failure, InstanceData, control_block};
 use crate::{Callee, InstanceHandle, Stopped, TrapReport, arch, backtrace};
 use anyhow::anyhow;
-use mintage_environ::{DomainId, ExitRecord};
+use mintage_environ::{ControlBlock, DomainId, ExitRecord};
 use std::mem::MaybeUninit;
 use std::ptr;
 
@@ -89,6 +89,40 @@ pub unsafe fn call(
         // SAFETY: the call was stopped, and the list leads to the outer calls, which are still running.
         true => unsafe { stopped(data, &*activation) },
     }
+}
+
+/// [`call`] of `realloc` or `post-return`, which must not call out: `may_leave` is off meanwhile (CanonicalABI.md, `canon_lift`).
+///
+/// # Errors
+///
+/// As [`call`].
+///
+/// # Panics
+///
+/// As [`call`].
+///
+/// # Safety
+///
+/// As [`call`].
+#[inline]
+pub unsafe fn call_confined(
+    instance: InstanceHandle,
+    domain: DomainId,
+    callee: &Callee,
+    words: *mut u64,
+    host: *mut (),
+) -> Result<(), Stopped> {
+    // SAFETY: the caller promises that the instance lives.
+    let control = unsafe { instance.data() }.control(domain);
+    // SAFETY: the control block lives as long as the instance, and nobody has a reference to it.
+    let flags = unsafe { (*control).flags };
+    // SAFETY: as above.
+    unsafe { (*control).flags = flags & !ControlBlock::MAY_LEAVE };
+    // SAFETY: as the caller promises.
+    unsafe { call(instance, domain, callee, words, host)? };
+    // SAFETY: as above.
+    unsafe { (*control).flags = flags };
+    Ok(())
 }
 
 /// Why the call was stopped. Never `Ok`: it is the whole result so that the way without a trap need not touch it.

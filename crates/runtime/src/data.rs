@@ -320,10 +320,12 @@ impl InstanceData {
     #[inline]
     pub fn memory(&self, id: MemoryId) -> Option<MemoryView> {
         let layout = self.code.layout().memories.get(id)?;
-        let base = self.ctx(layout.domain).wrapping_add(layout.offset as usize);
-        // SAFETY: the size slot is an aligned word of the head.
-        let size = unsafe { self.size_slot(layout.domain, layout.size_slot).read() };
-        Some(MemoryView { base, size })
+        let ctx = self.ctx(layout.domain);
+        Some(MemoryView {
+            base: ctx.wrapping_add(layout.offset as usize),
+            // SAFETY: the size slot is an aligned word of the head.
+            size: unsafe { ctx.wrapping_offset(layout.size_slot as isize).cast::<u64>().read() },
+        })
     }
 
     /// The table with this number, if the component has it.

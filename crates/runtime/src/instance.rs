@@ -128,26 +128,6 @@ impl Instance {
         self.data().poisoned.get()
     }
 
-    /// Canonical ABI flags of a domain: `MAY_ENTER` and `MAY_LEAVE` of [`ControlBlock`](mintage_environ::ControlBlock).
-    ///
-    /// # Panics
-    ///
-    /// When `domain` is not of this component.
-    pub fn flags(&self, domain: DomainId) -> u64 {
-        // SAFETY: the control block lives as long as the instance, and is not written while this runs.
-        unsafe { (*self.data().control(domain)).flags }
-    }
-
-    /// Sets the Canonical ABI flags of a domain.
-    ///
-    /// # Panics
-    ///
-    /// When `domain` is not of this component.
-    pub fn set_flags(&self, domain: DomainId, flags: u64) {
-        // SAFETY: as above; nobody has a reference to the control block.
-        unsafe { (*self.data().control(domain)).flags = flags }
-    }
-
     /// The bytes of a memory.
     ///
     /// # Panics
@@ -181,7 +161,7 @@ impl Instance {
     /// # Panics
     ///
     /// When `id` is not a memory of this component.
-    #[inline]
+    #[inline(always)]
     pub fn memory_raw(&self, id: MemoryId) -> (NonNull<u8>, usize) {
         let memory = self.data().memory(id).expect("the memory is of this component");
         (

@@ -40,7 +40,7 @@ mod transcode;
 mod trap;
 mod unwind;
 
-pub use call::call;
+pub use call::{call, call_confined};
 pub use code::{Callee, Code, LoadCheck, ResolvedLift};
 pub use data::StoreWords;
 pub use error_context::ErrorContext;
