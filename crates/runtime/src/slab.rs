@@ -127,6 +127,8 @@ impl Slab {
 
     fn map_reservation(image: &Image) -> io::Result<Reservation> {
         let reservation = Reservation::new(image.size())?;
+        // What is known of written pages holds for small ones.
+        reservation.avoid_huge_pages()?;
         for part in image.accessible() {
             reservation.make_accessible(part.start, part.len())?;
         }
