@@ -316,6 +316,8 @@ fn limiters_are_asked_for_object_heaps() -> Result<()> {
         assert_eq!(grow(&mut store, &instance, "grow", 100_000)?, 100_001);
         assert_eq!(grow(&mut store, &instance, "grow", 200_000)?, 200_001);
         assert_eq!(store.data().asked[2..], [('m', 3, 5), ('m', 5, 15), ('m', 5, 11)]);
+        let error = grow(&mut store, &instance, "grow", u32::MAX).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Trap::AllocationTooLarge), "{error:?}");
         // Nothing more is needed.
         let (mut store, instance) = with_objects(&engine, own(3, verdict));
         let instance = instance?;
