@@ -19,7 +19,8 @@ pub trait ResourceLimiter: Send {
     /// Whether a memory may grow from `current` to `desired` bytes; `current` is 0 for what an instance starts with. `maximum`
     /// is what it can never exceed. If not, the guest's growth fails, and an instance is not made. An error ends the guest's call.
     ///
-    /// The heap of a component instance's objects counts as a memory.
+    /// The heap of a component instance's objects counts as a memory. It is to grow to what makes collections rare; if not, to what
+    /// is needed now. If not, either, the guest's call ends: with the error, or [`Trap::HeapExhausted`](crate::Trap).
     ///
     /// # Errors
     ///
@@ -412,4 +413,40 @@ pub(crate) struct Used {
     instances: usize,
     memories: usize,
     tables: usize,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mintage_environ::{DomainId, MemoryId};
+
+    #[test]
+    fn memory_that_the_system_refuses_is_not_taken() {
+        let limits = |trap| {
+            StoreLimitsBuilder::new()
+                .total_memory_size(5)
+                .trap_on_grow_failure(trap)
+        };
+        for trap in [false, true] {
+            let mut host = HostState {
+                limiter: Some(Box::new(|limits: &mut StoreLimits| limits as &mut dyn ResourceLimiter)),
+                data: limits(trap).build(),
+            };
+            let growth = |what| Growth {
+                what,
+                current: 1,
+                desired: 4,
+                maximum: 9,
+            };
+            for what in [
+                Growing::Memory(MemoryId::from_u32(0)),
+                Growing::Heap(DomainId::from_u32(0)),
+            ] {
+                assert!(host.growing(&growth(what)).unwrap());
+                assert_eq!(host.data.memory_used, 3);
+                assert_eq!(host.failed(&growth(what), Error::msg("no memory")).is_err(), trap);
+                assert_eq!(host.data.memory_used, 0);
+            }
+        }
+    }
 }

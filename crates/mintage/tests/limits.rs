@@ -2,7 +2,7 @@
 
 use mintage::{
     Component, Config, Engine, Error, Instance, Linker, PoolConfig, ResourceLimiter, Result, Store, StoreLimits,
-    StoreLimitsBuilder,
+    StoreLimitsBuilder, Trap,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -260,6 +260,145 @@ fn growth_can_trap_in_place_of_failing() -> Result<()> {
                 Err(error) => assert!(trap && error.to_string() == message, "{error:?}"),
             }
         }
+    }
+    Ok(())
+}
+
+/// A guest with a memory and an object heap, which starts with 64 KiB for objects that never move and as much in each half. `grow` makes
+/// an array of so many bytes, which it keeps in place of the last one.
+const OBJECTS: &str = r#"(component
+    (core module $m
+      (type $bytes (array (mut i8)))
+      (memory 1)
+      (global $fixed (ref $bytes) (array.new $bytes (i32.const 1) (i32.const 10)))
+      (global $kept (mut (ref null $bytes)) (ref.null $bytes))
+      (func (export "grow") (param i32) (result i32)
+        (global.set $kept (array.new_default $bytes (local.get 0)))
+        (i32.add (array.len (global.get $kept)) (array.get_u $bytes (global.get $fixed) (i32.const 0)))))
+    (core instance $i (instantiate $m))
+    (func (export "grow") (param "n" u32) (result s32) (canon lift (core func $i "grow"))))"#;
+
+fn with_objects<T: ResourceLimiter + 'static>(engine: &Engine, limiter: T) -> (Store<T>, Result<Instance>) {
+    let component = Component::new(engine, OBJECTS).unwrap();
+    let mut store = Store::new(engine, limiter);
+    store.limiter(|limiter| limiter);
+    let instance = Linker::new(engine).instantiate(&mut store, &component);
+    (store, instance)
+}
+
+/// What a heap starts with and grows to, with all that belongs to it. It is first asked for more than is needed, and then for that.
+#[test]
+fn limiters_are_asked_for_object_heaps() -> Result<()> {
+    let engine = Engine::new(Config::new().wasm_gc(true))?;
+    let own = |pages, verdict| Own {
+        pages,
+        verdict,
+        instances: 1,
+        ..Own::default()
+    };
+    let start = [('m', 0, 1), ('m', 0, 3)];
+    let (mut store, instance) = with_objects(&engine, own(100, None));
+    let instance = instance?;
+    assert_eq!(std::mem::take(&mut store.data_mut().asked), start);
+    for (bytes, asked) in [
+        (100_000, &[('m', 3, 5)][..]),
+        (200_000, &[('m', 5, 15)]),
+        (100_000, &[]),
+    ] {
+        assert_eq!(grow(&mut store, &instance, "grow", bytes)?, bytes as i32 + 1);
+        assert_eq!(std::mem::take(&mut store.data_mut().asked), asked);
+    }
+
+    for verdict in [None, Some(Verdict::Error), Some(Verdict::Panic)] {
+        // More than is needed is refused, which is the limiter's business alone, whatever it says.
+        let (mut store, instance) = with_objects(&engine, own(11, verdict));
+        let instance = instance?;
+        assert_eq!(grow(&mut store, &instance, "grow", 100_000)?, 100_001);
+        assert_eq!(grow(&mut store, &instance, "grow", 200_000)?, 200_001);
+        assert_eq!(store.data().asked[2..], [('m', 3, 5), ('m', 5, 15), ('m', 5, 11)]);
+        let error = grow(&mut store, &instance, "grow", u32::MAX).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Trap::AllocationTooLarge), "{error:?}");
+        // Nothing more is needed.
+        let (mut store, instance) = with_objects(&engine, own(3, verdict));
+        let instance = instance?;
+        for _ in 0..5 {
+            assert_eq!(grow(&mut store, &instance, "grow", 30_000)?, 30_001);
+        }
+        assert!(store.data().asked[2..].iter().all(|&asked| asked == ('m', 3, 5)));
+        assert!(store.data().asked.len() > 2);
+        // What is needed is refused.
+        let (mut store, instance) = with_objects(&engine, own(10, verdict));
+        let instance = instance?;
+        assert_eq!(grow(&mut store, &instance, "grow", 100_000)?, 100_001);
+        let result = catch_unwind(AssertUnwindSafe(|| grow(&mut store, &instance, "grow", 200_000)));
+        match (verdict, result) {
+            (None, Ok(Err(error))) => assert_eq!(error.downcast_ref(), Some(&Trap::HeapExhausted), "{error:?}"),
+            (Some(Verdict::Error), Ok(Err(error))) => {
+                assert_eq!(error.root_cause().to_string(), "no more memory for you")
+            }
+            (Some(Verdict::Panic), Err(payload)) => assert_eq!(payload.downcast_ref(), Some(&"the limiter panics")),
+            (_, other) => panic!("{verdict:?}: {other:?}"),
+        }
+        assert_eq!(store.data().asked[3..], [('m', 5, 15), ('m', 5, 11)]);
+        assert!(
+            grow(&mut store, &instance, "grow", 0).is_err(),
+            "the instance is done for"
+        );
+        assert_eq!(store.data().released, 0);
+    }
+
+    // An instance whose heap is refused at the start is not made, and has no memory, either.
+    let (store, instance) = with_objects(&engine, own(2, None));
+    let error = instance.unwrap_err().to_string();
+    assert!(
+        error.starts_with("the object heap of component instance 0 starts with 196608 bytes"),
+        "{error}"
+    );
+    assert_eq!((&store.data().asked[..], store.data().released), (&start[..], 1));
+    let mut config = Config::new();
+    let engine = Engine::new(
+        config
+            .wasm_gc(true)
+            .pool(PoolConfig::new().total_component_instances(0)),
+    )?;
+    let (store, instance) = with_objects(&engine, own(9, None));
+    assert!(instance.is_err());
+    assert_eq!(store.data().released, 4);
+    Ok(())
+}
+
+/// Numbers limit heaps as they limit memories, alone and all together.
+#[test]
+fn object_heaps_count_as_memories() -> Result<()> {
+    let engine = Engine::new(Config::new().wasm_gc(true))?;
+    for (limits, setting) in [
+        (StoreLimitsBuilder::new().memory_size(10 << 16), "memory_size"),
+        (
+            StoreLimitsBuilder::new().total_memory_size(11 << 16),
+            "total_memory_size",
+        ),
+    ] {
+        for trap in [false, true] {
+            let (mut store, instance) = with_objects(&engine, limits.clone().trap_on_grow_failure(trap).build());
+            let instance = instance?;
+            let grow = instance.get_typed_func::<(u32,), (i32,)>(&mut store, "grow")?;
+            assert_eq!(grow.call(&mut store, (100_000,))?, (100_001,));
+            let error = grow.call(&mut store, (200_000,)).unwrap_err();
+            if trap {
+                let message = format!(
+                    "a memory is to grow from {} to {}, more than `StoreLimitsBuilder::{setting}` allows",
+                    5 << 16,
+                    11 << 16
+                );
+                assert_eq!(error.to_string(), message);
+            } else {
+                assert_eq!(error.downcast_ref(), Some(&Trap::HeapExhausted), "{error:?}");
+            }
+        }
+    }
+    for memories in [1, 2] {
+        let limits = StoreLimitsBuilder::new().memories(memories).build();
+        assert_eq!(with_objects(&engine, limits).1.is_ok(), memories == 2);
     }
     Ok(())
 }

@@ -317,17 +317,64 @@ fn starts_that_trap_do_so_each_time() {
     }
 }
 
+/// The heap is kept as it has grown, at first to as much as is needed, as the store allows no more.
+#[test]
+fn grown_object_heaps_are_kept_for_stores_that_allow_them() {
+    let text = component(
+        r#"(type $bytes (array (mut i8)))
+           (global $first (mut (ref null $bytes)) (ref.null $bytes)) (global $second (mut (ref null $bytes)) (ref.null $bytes))
+           (func $start
+             (global.set $first (array.new $bytes (i32.const 7) (i32.const 100000)))
+             (global.set $second (array.new $bytes (i32.const 8) (i32.const 200000))))
+           (start $start)
+           (func (export "first") (param i32) (result i32) (array.get_u $bytes (global.get $first) (local.get 0)))
+           (func (export "second") (param i32) (result i32) (array.get_u $bytes (global.get $second) (local.get 0)))"#,
+        &["first", "second"],
+    );
+    for trap in [false, true] {
+        let engine = Engine::new(Config::new().interruptible(true).wasm_gc(true)).unwrap();
+        let pre = linked(&engine, &text);
+        let use_one = |host: &Host| {
+            let mut store = store(&engine, host);
+            let instance = pre.instantiate(&mut store).unwrap();
+            assert_eq!(call(&mut store, &instance, "first", 99_999).unwrap(), 7);
+            assert_eq!(call(&mut store, &instance, "second", 199_999).unwrap(), 8);
+        };
+        // Two halves of five pages, which is what is needed; more is refused, maybe with an error.
+        let limits = StoreLimitsBuilder::new()
+            .memory_size(10 << 16)
+            .trap_on_grow_failure(trap);
+        let limited = Host {
+            limits: limits.build(),
+            ..Host::default()
+        };
+        use_one(&limited);
+        assert!(!runs_nothing(&pre, &Host::default()));
+        use_one(&Host::default());
+        assert!(runs_nothing(&pre, &Host::default()));
+        use_one(&Host::default());
+        assert!(!runs_nothing(&pre, &limited));
+        use_one(&limited);
+    }
+}
+
 /// What takes the host too much memory to keep is made each time.
 #[test]
 fn starts_that_write_a_lot_run_each_time() {
-    for (pages, kept) in [(1000, true), (1100, false)] {
+    for (pages, of_eight, kept) in [(1000, 8, true), (1100, 8, false), (1000, 3, true), (1100, 3, false)] {
+        // So many of every eight pages of the host.
         let text = component(
             &format!(
                 r#"(memory {pages})
-                   (func $start (memory.fill (i32.const 0) (i32.const 7) (i32.const {})))
+                   (func $start (local $at i32)
+                     (loop $more
+                       (memory.fill (local.get $at) (i32.const 7) (i32.const {}))
+                       (local.set $at (i32.add (local.get $at) (i32.const 32768)))
+                       (br_if $more (i32.lt_u (local.get $at) (i32.const {})))))
                    (start $start)
                    (func (export "load") (param i32) (result i32) (i32.load (local.get 0)))"#,
-                pages << 16
+                of_eight << 12,
+                pages << 16,
             ),
             &["load"],
         );
@@ -338,7 +385,7 @@ fn starts_that_write_a_lot_run_each_time() {
             let instance = pre.instantiate(&mut store).unwrap();
             assert_eq!(call(&mut store, &instance, "load", 0x123_0000).unwrap(), 0x0707_0707);
         }
-        assert_eq!(runs_nothing(&pre, &Host::default()), kept);
+        assert_eq!(runs_nothing(&pre, &Host::default()), kept, "{pages} {of_eight}");
     }
 }
 

@@ -135,7 +135,10 @@ pub unsafe fn call_confined(
 unsafe fn stopped(data: &InstanceData, activation: &Activation) -> Result<(), Stopped> {
     data.poisoned.set(true);
     Err(match (activation.trap, data.failure.take()) {
-        (Some(trap), _) => {
+        // Before the trap, which may be how machine code learns of it: growth of an object heap fails by no other way.
+        (_, Some(Failure::Error(error))) => Stopped::Host(error),
+        (_, Some(Failure::Panic(payload))) => Stopped::Panic(payload),
+        (Some(trap), None) => {
             // SAFETY: as the caller promises.
             let frames = unsafe { activation.frames.assume_init_ref() };
             let omitted = frames.omitted();
@@ -147,8 +150,6 @@ unsafe fn stopped(data: &InstanceData, activation: &Activation) -> Result<(), St
                 omitted,
             })
         }
-        (None, Some(Failure::Error(error))) => Stopped::Host(error),
-        (None, Some(Failure::Panic(payload))) => Stopped::Panic(payload),
         (None, None) => Stopped::Host(anyhow!("the call was ended without a reason")),
     })
 }

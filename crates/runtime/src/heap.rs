@@ -5,7 +5,7 @@
 
 use crate::collector::Collection;
 use crate::data::InstanceData;
-use crate::limits::{Ended, Growing, Growth};
+use crate::limits::{Growing, Growth};
 use crate::unwind;
 use mintage_environ::layout::HeapLayout;
 use mintage_environ::{DomainId, ObjectTypeId, Trap};
@@ -147,6 +147,10 @@ impl Heap<'_> {
 
     /// Makes room for `size` more bytes, and for so many that the next collection comes when about as much was allocated as
     /// this one, which has `walked` through frames, had to do: so collections cost little more than allocations do.
+    ///
+    /// # Errors
+    ///
+    /// The trap, when there is no room for `size` bytes; if the limiter said why, that is left as the instance's failure.
     fn grow(&self, size: u64, walked: u64) -> Result<(), Trap> {
         let layout = self.layout;
         let (half, old_size) = (self.word(layout.half_slot), self.word(layout.size_slot));
@@ -164,22 +168,28 @@ impl Heap<'_> {
         let Some(new_size) = sizes.into_iter().find(|&size| size <= old_size || self.may_have(size)) else {
             return Err(Trap::HeapExhausted);
         };
-        if new_size <= old_size {
-            return Ok(());
+        if new_size > old_size && !self.make_accessible(old_size, new_size) && needed > old_size {
+            return Err(Trap::HeapExhausted);
         }
+        // There is room: what the limiter had against more of it does not count.
+        drop(self.data.failure.take());
+        Ok(())
+    }
+
+    /// Makes the halves larger, or tells the limiter that the system refuses. Whether they are.
+    fn make_accessible(&self, old_size: u64, new_size: u64) -> bool {
+        let layout = self.layout;
         let start = self.data.code.layout().heap_start(self.domain, layout);
         if let Err(error) = self.data.slab().grow_heap(start, layout, old_size, new_size) {
             let growth = self.growth(new_size);
-            self.unless_ended(self.data.growth_failed(&growth, error));
-            return if needed <= old_size {
-                Ok(())
-            } else {
-                Err(Trap::HeapExhausted)
-            };
+            // Whether that ends the call is decided where it is known how much is needed.
+            let _ = self.data.growth_failed(&growth, error);
+            return false;
         }
+        let half = self.word(layout.half_slot);
         self.set_word(layout.size_slot, new_size);
         self.set_word(layout.limit_slot, layout.limit(half, new_size));
-        Ok(())
+        true
     }
 
     /// Growth of each half to `size` bytes.
@@ -195,12 +205,7 @@ impl Heap<'_> {
 
     /// Whether each half may have `size` bytes.
     fn may_have(&self, size: u64) -> bool {
-        self.unless_ended(self.data.allows(&self.growth(size))).unwrap_or(false)
-    }
-
-    /// To the guest, an error of the limiter is no room like any other.
-    fn unless_ended<T>(&self, result: Result<T, Ended>) -> Option<T> {
-        result.map_err(|Ended| drop(self.data.failure.take())).ok()
+        self.data.allows(&self.growth(size)).unwrap_or(false)
     }
 
     /// Takes `size` bytes, for which there is room.

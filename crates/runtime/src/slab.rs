@@ -127,6 +127,8 @@ impl Slab {
 
     fn map_reservation(image: &Image) -> io::Result<Reservation> {
         let reservation = Reservation::new(image.size())?;
+        // What is known of written pages holds for small ones.
+        reservation.avoid_huge_pages()?;
         for part in image.accessible() {
             reservation.make_accessible(part.start, part.len())?;
         }
@@ -480,6 +482,16 @@ mod tests {
                 }
                 slab = slab.reset(code.shelf()).unwrap();
                 assert_eq!(slab.difference(), None, "seed {seed}");
+                if let Some(pagemap) = pool.pagemap() {
+                    let mut kept = 0;
+                    for part in code.image().accessible() {
+                        slab.written(pagemap, part.clone(), |range| kept += range.len())
+                            .unwrap();
+                    }
+                    // What was discarded is copied where it is not mapped.
+                    let copied = code.image().copied().iter().map(|run| run.len as usize);
+                    assert!(kept <= KEEP + copied.sum::<usize>(), "seed {seed}: {kept} bytes");
+                }
             }
             assert_eq!(known_uses > 0, pagemap && Pagemap::get().is_some());
         }

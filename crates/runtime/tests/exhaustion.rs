@@ -17,8 +17,11 @@ const SCENARIOS: &[(&str, fn())] = &[
     ("mappings end", mappings),
     ("idle slabs give mappings back", idle_mappings),
     ("memory ends", memory_ends),
+    ("memory ends while a start function runs", memory_ends_in_start),
+    ("memory is not taken back", no_advice),
     ("files in memory are refused", no_memfd),
     ("the scan of page tables is unknown", no_scan),
+    ("the scan tells of another process", forked),
     ("page faults are not counted", no_fault_count),
     ("file descriptors end", no_descriptors),
 ];
@@ -106,12 +109,16 @@ fn exercise(code: &Arc<Code>) {
 }
 
 fn set_limit(resource: libc::__rlimit_resource_t, value: u64) {
-    let limit = libc::rlimit {
-        rlim_cur: value,
-        rlim_max: value,
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
     };
-    // SAFETY: plain call with a valid pointer.
-    assert_eq!(unsafe { libc::setrlimit(resource, &limit) }, 0);
+    // SAFETY: plain calls with valid pointers.
+    unsafe {
+        assert_eq!(libc::getrlimit(resource, &mut limit), 0);
+        limit.rlim_cur = value.min(limit.rlim_max);
+        assert_eq!(libc::setrlimit(resource, &limit), 0);
+    }
 }
 
 /// A line of `/proc/self/status`, in bytes.
@@ -202,6 +209,49 @@ fn memory_ends() {
     assert!(error.contains("the system gives no slab"), "{error}");
     drop(instance);
     exercise(&small);
+}
+
+/// What a start function did without memory is not what the next one does with it.
+fn memory_ends_in_start() {
+    let artifact = artifact(
+        r#"(component (core module $m
+             (memory (export "memory") 1)
+             (func $start (i32.store (i32.const 0) (memory.grow (i32.const 1000))))
+             (start $start))
+           (core instance (instantiate $m)))"#,
+    );
+    let code = load(&artifact, &pool());
+    let grown = || mint(&code).unwrap().memory(memory(&code, "memory"))[0];
+    set_limit(libc::RLIMIT_DATA, status("VmData") + (32 << 20));
+    assert_eq!((grown(), grown()), (0xff, 0xff));
+    set_limit(libc::RLIMIT_DATA, libc::RLIM_INFINITY);
+    assert_eq!((grown(), grown()), (1, 1));
+}
+
+/// A slab that cannot be reset is nobody's any more.
+fn no_advice() {
+    let code = load(&guest(2), &pool());
+    refuse(libc::SYS_madvise, None, libc::EINVAL);
+    // SAFETY: nothing is at that address.
+    assert_eq!(unsafe { libc::madvise(ptr::null_mut(), 0, libc::MADV_DONTNEED) }, -1);
+    exercise(&code);
+}
+
+/// The child has the file that its parent opened.
+fn forked() {
+    let code = load(&guest(2), &pool());
+    exercise(&code);
+    // SAFETY: the process has no other thread.
+    let child = unsafe { libc::fork() };
+    if child == 0 {
+        // A page that has nothing in the parent.
+        invoke(mint(&code).unwrap().handle(), "store", &[125_000, 200]).unwrap();
+        return exercise(&code);
+    }
+    let mut status = -1;
+    // SAFETY: plain call with a valid pointer.
+    assert_eq!(unsafe { libc::waitpid(child, &raw mut status, 0) }, child);
+    assert_eq!(status, 0);
 }
 
 /// Makes a system call fail with `error`, if its second argument is `argument` when one is given.

@@ -4,13 +4,15 @@ mod common;
 
 use common::*;
 use mintage_environ::component::CoreItem;
-use mintage_environ::{GlobalId, MemoryId, TableId, ValType};
+use mintage_environ::{GlobalId, MemoryId, ObjectTypeId, TableId, Trap, ValType};
 use mintage_runtime::{
-    Code, HostTable, Instance, Limits, LoadCheck, Pool, PoolConfig, Stopped, StoreWords, run_initializers,
+    Code, Growth, HostTable, Instance, Limiter, Limits, LoadCheck, Pool, PoolConfig, Stopped, StoreWords,
+    run_initializers,
 };
 use proptest::prelude::*;
 use std::ptr;
 use std::sync::{Arc, OnceLock};
+use std::thread;
 
 const MEMORY: u64 = 5 << 16;
 
@@ -28,7 +30,8 @@ fn fields(start: &str) -> String {
            (func $work
              (i32.store (i32.const 40000) (i32.const 1)) (memory.fill (i32.const 200000) (i32.const 3) (i32.const 30000))
              (drop (memory.grow 1 (i32.const 1))) (i32.store 1 (i32.const 65536) (i32.const 5))
-             (drop (table.grow $t (ref.func $f) (i32.const 10))) (global.set $g (i64.const 78)))
+             (drop (table.grow $t (ref.func $f) (i32.const 10))) (global.set $g (i64.const 78))
+             (call $keep (i32.const 5000)) (call $churn (i32.const 9000)) (call $set_fixed (i32.const 3)))
            {start}
            (func (export "store") (param i32 i32) (i32.store8 (local.get 0) (local.get 1)))
            (func (export "store_small") (param i32 i32) (i32.store8 1 (local.get 0) (local.get 1)))
@@ -46,44 +49,115 @@ fn fields(start: &str) -> String {
            (func (export "trap") (param i32) (i32.store8 (local.get 0) (i32.const 1)) unreachable)
            (func $overflow (export "overflow") (param i32) (i32.store8 (local.get 0) (i32.const 1)) (call $overflow (local.get 0)))
            (func (export "host") (param i32) (result i32)
-             (i32.store8 (i32.const 3) (i32.const 1)) (call $f_host (local.get 0)))"#,
+             (i32.store8 (i32.const 3) (i32.const 1)) (call $f_host (local.get 0)))
+           {OBJECTS}"#,
         functions = "$f ".repeat(700)
     )
     .replace("$f_host", "$f0")
 }
 
+/// Objects: one that never moves, a list, an array and a table that globals lead to, and exceptions. `objects` is a number for all that
+/// can be reached.
+const OBJECTS: &str = r#"
+    (type $node (struct (field (mut i32)) (field (mut (ref null $node)))))
+    (type $bytes (array (mut i8)))
+    (tag $bad (param i32))
+    (global $fixed (ref $node) (struct.new $node (i32.const 41) (ref.null $node)))
+    (global $list (export "list") (mut (ref null $node)) (ref.null $node))
+    (global $bytes (export "bytes") (mut (ref null $bytes)) (ref.null $bytes))
+    (table $nodes (export "nodes") 3 3 (ref null $node))
+    (func $node (export "node") (param i32) (result (ref $node)) (struct.new $node (local.get 0) (ref.null $node)))
+    (func $churn (export "churn") (param i32)
+      (loop $more
+        (drop (call $node (local.get 0)))
+        (br_if $more (i32.gt_s (local.tee 0 (i32.sub (local.get 0) (i32.const 1))) (i32.const 0)))))
+    (func $keep (export "keep") (param i32)
+      (loop $more
+        (global.set $list (struct.new $node (local.get 0) (global.get $list)))
+        (br_if $more (i32.gt_s (local.tee 0 (i32.sub (local.get 0) (i32.const 1))) (i32.const 0)))))
+    (func (export "forget") (global.set $list (ref.null $node)))
+    (func (export "array") (param i32 i32) (global.set $bytes (array.new $bytes (local.get 1) (local.get 0))))
+    (func $set_fixed (export "set_fixed") (param i32)
+      (struct.set $node 0 (global.get $fixed) (local.get 0))
+      (struct.set $node 1 (global.get $fixed) (call $node (local.get 0))))
+    (func (export "set_node") (param i32 i32) (table.set $nodes (local.get 0) (call $node (local.get 1))))
+    (func $throw (export "throw") (param i32) (throw $bad (local.get 0)))
+    (func (export "catch") (param i32)
+      (block $caught (result i32)
+        (try_table (catch $bad $caught) (call $throw (local.get 0)))
+        (unreachable))
+      (i32.store8 (i32.const 1)))
+    (func $mix (param i64 i32) (result i64)
+      (i64.add (i64.mul (local.get 0) (i64.const 31)) (i64.extend_i32_u (local.get 1))))
+    (func $mix_node (param i64 (ref null $node)) (result i64)
+      (if (result i64) (ref.is_null (local.get 1))
+        (then (call $mix (local.get 0) (i32.const -1)))
+        (else (call $mix (local.get 0) (struct.get $node 0 (local.get 1))))))
+    (func (export "objects") (result i64) (local $sum i64) (local $at (ref null $node)) (local $i i32)
+      (local.set $at (global.get $list))
+      (block $end
+        (loop $more
+          (br_if $end (ref.is_null (local.get $at)))
+          (local.set $sum (call $mix_node (local.get $sum) (local.get $at)))
+          (local.set $at (struct.get $node 1 (local.get $at)))
+          (br $more)))
+      (local.set $sum (call $mix_node (local.get $sum) (global.get $fixed)))
+      (local.set $sum (call $mix_node (local.get $sum) (struct.get $node 1 (global.get $fixed))))
+      (loop $more
+        (local.set $sum (call $mix_node (local.get $sum) (table.get $nodes (local.get $i))))
+        (br_if $more (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 3))))
+      (if (i32.eqz (ref.is_null (global.get $bytes)))
+        (then (local.set $sum (call $mix (local.get $sum) (array.len (global.get $bytes))))))
+      (local.get $sum))"#;
+
 /// One way to map and reset slabs, with a component whose image is the artifact's or the start function's.
 struct Way {
     code: Arc<Code>,
     imports: Arc<HostTable>,
-    initial: State,
+    initial: Report,
 }
 
-/// All that a guest can see of an instance.
+/// What the host sees of an instance.
 #[derive(Debug, PartialEq, Eq)]
 struct State {
     memories: Vec<Vec<u8>>,
     tables: Vec<Vec<Option<u64>>>,
-    global: [u64; 2],
+    globals: Vec<[u64; 2]>,
+    flags: u64,
+    poisoned: bool,
+}
+
+/// All that can be found out about an instance.
+#[derive(Debug, PartialEq, Eq)]
+struct Report {
+    state: State,
+    /// What calls give that look at everything else, and change it.
+    answers: Vec<Result<u64, Trap>>,
+    /// The type of an object that is made.
+    object: Option<ObjectTypeId>,
+    /// What the calls asked the limiter for.
+    growth: Vec<Growth>,
+    /// What they leave, with memories grown as far as they can.
+    left: State,
 }
 
 struct Ids {
     memories: [MemoryId; 2],
-    tables: [TableId; 2],
-    global: GlobalId,
+    tables: [TableId; 3],
+    globals: Vec<(GlobalId, ValType)>,
 }
 
 impl Ids {
     fn of(code: &Code) -> Ids {
         let exports = &code.interface().core_exports;
-        let global = exports.iter().find_map(|export| match export.item {
-            CoreItem::Global(id, _) => Some(id),
+        let globals = exports.iter().filter_map(|export| match export.item {
+            CoreItem::Global(id, ty) => Some((id, ty)),
             _ => None,
         });
         Ids {
             memories: ["memory", "small"].map(|name| memory(code, name)),
-            tables: ["table", "sparse"].map(|name| exported_table(code, name)),
-            global: global.unwrap(),
+            tables: ["table", "sparse", "nodes"].map(|name| exported_table(code, name)),
+            globals: globals.collect(),
         }
     }
 }
@@ -96,12 +170,75 @@ impl State {
                 .map(|index| instance.table_get(id, index))
                 .collect()
         };
+        let (_, domain) = function(instance.code(), "objects");
         State {
             memories: ids.memories.iter().map(|&id| instance.memory(id).to_vec()).collect(),
             tables: ids.tables.iter().map(|&id| entries(id)).collect(),
-            global: instance.global(ids.global, ValType::I64),
+            globals: ids.globals.iter().map(|&(id, ty)| instance.global(id, ty)).collect(),
+            flags: instance.flags(domain),
+            poisoned: instance.is_poisoned(),
         }
     }
+}
+
+impl Report {
+    fn of(instance: Instance) -> Report {
+        let state = State::of(&instance);
+        let (mut growth, mut object) = (Vec::new(), None);
+        let (_, domain) = function(instance.code(), "objects");
+        let ends = [0, 1].map(|memory| state.memories[memory].len() as u64);
+        let calls: &[(&str, &[u64])] = &[
+            ("objects", &[]),
+            ("node", &[0]),
+            // More than the heap has room for: the limiter learns how large it is.
+            ("array", &[100_000, 1]),
+            ("node", &[0]),
+            ("objects", &[]),
+            ("init", &[]),
+            ("store", &[ends[0], 1]),
+            ("store_small", &[ends[1], 1]),
+            ("set", &[state.tables[0].len() as u64 - 1]),
+            ("grow", &[9 - (ends[0] >> 16)]),
+            ("grow_small", &[3 - (ends[1] >> 16)]),
+        ];
+        let mut ask = |&(name, args): &(&str, &[u64])| {
+            let result = invoke_with(instance.handle(), name, args, (&raw mut growth).cast());
+            let answer = result.map_err(|stopped| trap(Err(stopped)).trap);
+            if name == "node" {
+                object = answer
+                    .ok()
+                    .and_then(|reference| instance.object_type(domain, reference));
+            }
+            answer
+        };
+        Report {
+            answers: calls.iter().map(&mut ask).collect(),
+            state,
+            object,
+            growth,
+            left: State::of(&instance),
+        }
+    }
+}
+
+/// Allows everything, and notes it where the caller wants that.
+///
+/// # Safety
+///
+/// `host` is null or to a list that nobody else uses.
+unsafe fn growing(host: *mut (), growth: &Growth) -> anyhow::Result<bool> {
+    // SAFETY: as the caller promises.
+    if let Some(noted) = unsafe { host.cast::<Vec<Growth>>().as_mut() } {
+        noted.push(*growth);
+    }
+    Ok(true)
+}
+
+/// # Safety
+///
+/// None needed.
+unsafe fn failed(_: *mut (), _: &Growth, error: anyhow::Error) -> anyhow::Result<()> {
+    Err(error)
 }
 
 impl Way {
@@ -120,21 +257,31 @@ impl Way {
         };
         // SAFETY: the compiler made it.
         let code = unsafe { Code::from_bytes(&artifact(&text), &check, &Pool::new(config)) }.unwrap();
-        let imports = table(&code, |call| match call.words[0] as u32 {
+        let id = memory(&code, "memory");
+        let imports = table(&code, move |call| match call.words[0] as u32 {
             0 => Ok(()),
             1 => anyhow::bail!("the host refuses"),
-            _ => panic!("the host panics"),
+            2 => panic!("the host panics"),
+            at => {
+                // SAFETY: the instance calls this, so that it lives and nobody else uses it; the memory has as many bytes.
+                unsafe {
+                    let (base, _) = call.instance.instance().memory_raw(id);
+                    base.add(at as usize % MEMORY as usize).write(0x3c);
+                }
+                Ok(())
+            }
         });
-        let first = Way::instantiate_with(&imports);
-        let initial = State::of(&first);
-        drop(first);
+        let initial = Report::of(Way::instantiate_with(&imports));
         Way { code, imports, initial }
     }
 
     fn instantiate_with(imports: &Arc<HostTable>) -> Instance {
         let code = imports.code();
-        let words = StoreWords::default();
-        let instance = Instance::new(code, code.image(), imports, Limits::default(), 0, words).unwrap();
+        let limits = Limits {
+            limiter: Some(Limiter { growing, failed }),
+            ..Limits::default()
+        };
+        let instance = Instance::new(code, code.image(), imports, limits, 0, StoreWords::default()).unwrap();
         // SAFETY: the instance is new, and its start function calls no host function.
         unsafe { run_initializers(instance.handle(), ptr::null_mut()) }.unwrap();
         instance
@@ -181,16 +328,43 @@ fn ways() -> &'static [Way] {
 
 #[derive(Clone, Debug)]
 enum Step {
-    New,
+    /// A new instance, and whether all that the host sees of it is looked at.
+    New(bool),
     /// The instance with this number, of those that live, is dropped.
     Drop(usize),
     /// A call of an export with arguments; whether it traps is its own business.
     Call(usize, &'static str, Vec<u64>),
-    /// The host writes to guest memory.
-    Write(usize, usize, usize),
+    /// The host writes to guest memory, maybe on another thread.
+    Write(usize, usize, usize, bool),
+    /// Another thread gets the instance, and writes to it by a call; does it give it back?
+    Move(usize, u64, bool),
     /// The host writes to a global and a table.
     Poke(usize, u64),
     HostGrows(usize, u64),
+}
+
+/// Calls that make and change objects.
+fn objects() -> impl Strategy<Value = Step> {
+    let call = |name: &'static str| move |(which, args)| Step::Call(which, name, args);
+    let with = |args: BoxedStrategy<Vec<u64>>| (0..4usize, args);
+    let one = |range: std::ops::Range<u64>| with(range.prop_map(|value| vec![value]).boxed());
+    let two = |first, second| {
+        with(
+            (first, second)
+                .prop_map(|(first, second): (u64, u64)| vec![first, second])
+                .boxed(),
+        )
+    };
+    prop_oneof![
+        1 => one(1..20_000).prop_map(call("churn")),
+        2 => one(1..6000).prop_map(call("keep")),
+        1 => with(Just(Vec::new()).boxed()).prop_map(call("forget")),
+        1 => two((0..400_000u64).boxed(), (0..256u64).boxed()).prop_map(call("array")),
+        1 => one(0..1000).prop_map(call("set_fixed")),
+        1 => two((0..4u64).boxed(), (0..1000u64).boxed()).prop_map(call("set_node")),
+        1 => one(0..1000).prop_map(call("throw")),
+        1 => one(0..MEMORY).prop_map(call("catch")),
+    ]
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -211,7 +385,7 @@ fn step() -> impl Strategy<Value = Step> {
     };
     let none = (which.clone(), Just(Vec::new()));
     prop_oneof![
-        4 => Just(Step::New),
+        4 => any::<bool>().prop_map(Step::New),
         3 => which.clone().prop_map(Step::Drop),
         8 => (which.clone(), (address, 1..256u64).prop_map(|(at, value)| vec![at, value])).prop_map(call("store")),
         2 => two(0..3 << 16, 1..256).prop_map(call("store_small")),
@@ -227,8 +401,12 @@ fn step() -> impl Strategy<Value = Step> {
         1 => none.prop_map(call("init")),
         1 => one(0..MEMORY).prop_map(call("trap")),
         1 => one(0..MEMORY).prop_map(call("overflow")),
-        2 => one(0..3).prop_map(call("host")),
-        2 => (which.clone(), 0..MEMORY as usize, 1..20_000usize).prop_map(|(which, at, len)| Step::Write(which, at, len)),
+        2 => one(0..4).prop_map(call("host")),
+        2 => one(3..MEMORY).prop_map(call("host")),
+        2 => (which.clone(), 0..MEMORY as usize, 1..20_000usize, any::<bool>())
+            .prop_map(|(which, at, len, elsewhere)| Step::Write(which, at, len, elsewhere)),
+        2 => (which.clone(), 0..MEMORY, any::<bool>()).prop_map(|(which, at, back)| Step::Move(which, at, back)),
+        2 => objects(),
         1 => (which.clone(), 0..700u64).prop_map(|(which, index)| Step::Poke(which, index)),
         1 => (which.clone(), 0..3u64).prop_map(|(which, pages)| Step::HostGrows(which, pages)),
     ]
@@ -237,10 +415,10 @@ fn step() -> impl Strategy<Value = Step> {
 fn take(way: &Way, step: &Step, live: &mut Vec<Instance>) {
     let ids = Ids::of(&way.code);
     match step {
-        Step::New => {
+        Step::New(look) => {
             let instance = way.instantiate();
             assert!(
-                State::of(&instance) == way.initial,
+                !look || State::of(&instance) == way.initial.state,
                 "a new instance is not as the image says"
             );
             live.push(instance);
@@ -253,18 +431,30 @@ fn take(way: &Way, step: &Step, live: &mut Vec<Instance>) {
                 Err(Stopped::Panic(payload)) => assert_eq!(payload.downcast_ref(), Some(&"the host panics")),
             }
         }
-        Step::Write(which, at, len) if !live.is_empty() => {
+        Step::Write(which, at, len, elsewhere) if !live.is_empty() => {
             let count = live.len();
             let bytes = live[which % count].memory_mut(ids.memories[0]);
             let end = (at + len).min(bytes.len());
-            bytes[*at..end].fill(0x5a);
+            let bytes = &mut bytes[*at..end];
+            match elsewhere {
+                true => thread::scope(|scope| drop(scope.spawn(|| bytes.fill(0x5a)))),
+                false => bytes.fill(0x5a),
+            }
+        }
+        Step::Move(which, at, back) if !live.is_empty() => {
+            let instance = live.swap_remove(which % live.len());
+            let other = || {
+                let _ = invoke(instance.handle(), "store", &[*at, 0x77]);
+                back.then_some(instance)
+            };
+            live.extend(thread::scope(|scope| scope.spawn(other).join().unwrap()));
         }
         Step::Poke(which, index) if !live.is_empty() => {
             let count = live.len();
             let instance = &mut live[which % count];
             // SAFETY: the global is an `i64`, and null is a value of the table.
             unsafe {
-                instance.set_global(ids.global, ValType::I64, [*index, 0]);
+                instance.set_global(ids.globals[0].0, ValType::I64, [*index, 0]);
                 instance.table_set(ids.tables[0], *index, 0);
             }
         }
@@ -286,8 +476,13 @@ proptest! {
             for step in &steps {
                 take(way, step, &mut live);
             }
+            // As many at a time as there were.
+            let next = live.len() + 1;
             drop(live);
-            take(way, &Step::New, &mut Vec::new());
+            let next: Vec<Instance> = (0..next).map(|_| way.instantiate()).collect();
+            for instance in next {
+                assert!(Report::of(instance) == way.initial, "a new instance is not as the image says");
+            }
         }
     }
 }
@@ -296,20 +491,72 @@ proptest! {
 #[test]
 fn images_hold_what_the_component_says() {
     for way in ways() {
-        let State {
-            memories,
-            tables,
-            global,
+        let Report {
+            state:
+                State {
+                    memories,
+                    tables,
+                    globals,
+                    flags,
+                    poisoned,
+                },
+            answers,
+            object,
+            growth,
+            left,
         } = &way.initial;
-        let started = global[0] == 78;
+        let started = globals[0][0] == 78;
         assert_eq!(memories[0][100..105], *b"short");
         assert_eq!(memories[0][40000], started as u8);
         assert_eq!(memories[0][229_999], if started { 3 } else { 0 });
         assert_eq!(memories[0].len(), MEMORY as usize);
         assert_eq!(memories[1].len(), if started { 2 << 16 } else { 1 << 16 });
         assert_eq!(tables[0].len(), if started { 711 } else { 701 });
-        assert_eq!(tables[1], [Some(0), Some(0), None]);
+        assert_eq!(
+            tables[1..],
+            [vec![Some(0), Some(0), None], vec![Some(0), Some(0), Some(0), None]]
+        );
+        assert_eq!((globals[1][0] != 0, globals[2][0]), (started, 0));
+        assert!(*flags != 0 && !poisoned);
+
+        let [
+            sum,
+            node,
+            array,
+            moved,
+            after,
+            init,
+            out,
+            out_small,
+            set,
+            grow,
+            grow_small,
+        ] = answers[..]
+        else {
+            panic!("{answers:?}");
+        };
+        assert!(
+            object.is_some() && node != Ok(0) && moved != node && array.is_ok() && after != sum,
+            "{answers:?}"
+        );
+        assert_eq!(
+            (out, out_small),
+            (Err(Trap::MemoryOutOfBounds), Err(Trap::MemoryOutOfBounds))
+        );
+        assert_eq!((init.is_ok(), set), (true, Err(Trap::TableOutOfBounds)));
+        assert_eq!(
+            (grow.map(|pages| pages as u32), grow_small.map(|pages| pages as u32)),
+            (Ok(5), Ok(1 + started as u32))
+        );
+        // Objects that never move, and two halves, which have grown or not.
+        assert_eq!(growth[0].current, (if started { 1 + 2 * 3 } else { 1 + 2 }) << 16);
+        assert_eq!(
+            left.memories.iter().map(Vec::len).collect::<Vec<_>>(),
+            [9 << 16, 3 << 16]
+        );
+        assert_eq!(left.memories[0][9..16], *b"passive");
+        assert!(left.poisoned);
     }
-    assert!(ways().iter().any(|way| way.initial.global[0] == 77));
-    assert!(ways().iter().any(|way| way.initial.global[0] == 78));
+    assert!(ways().iter().any(|way| way.initial.state.globals[0][0] == 77));
+    assert!(ways().iter().any(|way| way.initial.state.globals[0][0] == 78));
 }

@@ -7,6 +7,9 @@ use mintage_environ::{Trap, Tunables};
 use mintage_runtime::{
     Code, Growth, HostTable, Instance, InstanceHandle, Limiter, Limits, LoadCheck, Stopped, StoreWords,
 };
+use std::ptr;
+use std::sync::{Arc, mpsc};
+use std::thread;
 
 const GROWING: &str = r#"
     (memory (export "memory") 1 3) (data (i32.const 16) "image")
@@ -55,7 +58,7 @@ fn what_other_threads_write_is_reset_too() {
         assert!(instance.memory(id).iter().all(|&byte| byte == 0), "before page {page}");
         let handle = instance.handle();
         store(handle, 5);
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             match page {
                 // This thread only, on which faults count.
                 0..2 => store(handle, 20_000 * page),
@@ -71,7 +74,7 @@ fn what_other_threads_write_is_reset_too() {
     for page in [8, 9] {
         let instance = instantiate(&code);
         assert!(instance.memory(id).iter().all(|&byte| byte == 0), "before page {page}");
-        std::thread::scope(|scope| {
+        thread::scope(|scope| {
             scope.spawn(move || {
                 store(instance.handle(), 20_000 * page);
                 drop(instance);
@@ -80,6 +83,108 @@ fn what_other_threads_write_is_reset_too() {
     }
     assert!(instantiate(&code).memory(id).iter().all(|&byte| byte == 0));
 }
+
+/// How many page faults the current thread has had.
+fn page_faults() -> i64 {
+    // SAFETY: zeros are valid for the struct, which the call writes.
+    unsafe {
+        let mut usage: libc::rusage = std::mem::zeroed();
+        assert_eq!(libc::getrusage(libc::RUSAGE_THREAD, &raw mut usage), 0);
+        usage.ru_minflt + usage.ru_majflt
+    }
+}
+
+/// Takes page faults until the current thread has had so many.
+fn take_page_faults(until: i64) {
+    while page_faults() < until {
+        // SAFETY: a new mapping of one page, which nobody else uses.
+        unsafe {
+            let (access, flags) = (
+                libc::PROT_READ | libc::PROT_WRITE,
+                libc::MAP_PRIVATE | libc::MAP_ANONYMOUS,
+            );
+            let page = libc::mmap(ptr::null_mut(), 4096, access, flags, -1, 0);
+            assert_ne!(page, libc::MAP_FAILED);
+            page.cast::<u8>().write_volatile(1);
+            assert_eq!(libc::munmap(page, 4096), 0);
+        }
+    }
+}
+
+/// 64 pages of memory, and an instance whose slab knows which of them are written: the first.
+fn known(code: &Arc<Code>) -> Instance {
+    for _ in 0..3 {
+        invoke(instantiate(code).handle(), "store", &[5]).unwrap();
+    }
+    let instance = instantiate(code);
+    invoke(instance.handle(), "store", &[5]).unwrap();
+    instance
+}
+
+const KNOWN: &str = r#"
+    (memory (export "memory") 64) (func (export "store") (param i32) (i32.store8 (local.get 0) (i32.const 9)))"#;
+
+/// The thread that uses an instance last, or drops it, has had no page fault, but another one has written to a new page.
+#[test]
+fn page_faults_of_several_threads_are_told_apart() {
+    let code = code(KNOWN);
+    let id = memory(&code, "memory");
+    take_page_faults(page_faults() + 2000);
+    let (to, given) = mpsc::channel::<(Instance, u64, i64)>();
+    let (back, returned) = mpsc::channel();
+    // One thread that is there all the time, since starting one takes page faults.
+    let other = thread::spawn(move || {
+        for (instance, at, faults) in given {
+            match faults {
+                0 => drop(invoke(instance.handle(), "store", &[at]).unwrap()),
+                _ => take_page_faults(faults),
+            }
+            back.send((faults == 0).then_some(instance)).unwrap();
+        }
+    });
+    for round in 0..20 {
+        let at = 100_000 + round * 20_000;
+        let instance = known(&code);
+        if round % 2 == 0 {
+            to.send((instance, at, 0)).unwrap();
+            let instance = returned.recv().unwrap().unwrap();
+            invoke(instance.handle(), "store", &[5]).unwrap();
+        } else {
+            let faults = page_faults();
+            invoke(instance.handle(), "store", &[at]).unwrap();
+            to.send((instance, at, faults)).unwrap();
+            assert!(returned.recv().unwrap().is_none());
+        }
+        let written = instantiate(&code).memory(id).iter().position(|&byte| byte != 0);
+        assert_eq!(written, None, "round {round}");
+    }
+    drop(to);
+    other.join().unwrap();
+}
+
+/// The system may put a huge page in the place of small ones at any time, if some of them are there. The others can then be
+/// written without a page fault.
+#[test]
+fn huge_pages_hide_no_writes() {
+    let code = code(KNOWN);
+    let id = memory(&code, "memory");
+    for page in [1, 100, 511, 512, 700, 1000] {
+        let instance = known(&code);
+        let (base, len) = instance.memory_raw(id);
+        drop(instance);
+        let start = base.as_ptr().map_addr(|address| address.next_multiple_of(2 << 20));
+        let len = len - (start as usize - base.as_ptr() as usize);
+        // What `khugepaged` does when it comes across the memory. Nothing is done where the system has no huge pages.
+        // SAFETY: the memory is the process's own, and its contents stay.
+        unsafe { libc::madvise(start.cast(), len & !((2 << 20) - 1), MADV_COLLAPSE) };
+        invoke(instantiate(&code).handle(), "store", &[page * 4096]).unwrap();
+        let written = instantiate(&code).memory(id).iter().position(|&byte| byte != 0);
+        assert_eq!(written, None, "page {page}");
+    }
+}
+
+/// `MADV_COLLAPSE` (Linux 6.1).
+const MADV_COLLAPSE: libc::c_int = 25;
 
 #[test]
 fn the_next_instance_sees_nothing_of_the_last_one() {

@@ -34,15 +34,7 @@ struct Queue {
 impl Cleaner {
     /// Starts the thread, if the system gives one.
     pub fn start() -> Option<Cleaner> {
-        let shared = Arc::new(Shared {
-            queue: Mutex::new(Queue {
-                waiting: VecDeque::with_capacity(MAX_WAITING),
-                busy: false,
-                ended: false,
-            }),
-            wake: Condvar::new(),
-            done: Condvar::new(),
-        });
+        let shared = Arc::new(Shared::new());
         let own = shared.clone();
         let builder = thread::Builder::new().name("mintage-reset".into());
         let thread = builder.spawn(move || own.run()).ok()?;
@@ -92,6 +84,18 @@ impl Cleaner {
 }
 
 impl Shared {
+    fn new() -> Shared {
+        Shared {
+            queue: Mutex::new(Queue {
+                waiting: VecDeque::with_capacity(MAX_WAITING),
+                busy: false,
+                ended: false,
+            }),
+            wake: Condvar::new(),
+            done: Condvar::new(),
+        }
+    }
+
     fn run(&self) {
         let mut queue = lock(&self.queue);
         loop {
@@ -122,5 +126,52 @@ impl Drop for Cleaner {
             // A panic there ends nothing but the thread.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::code;
+    use super::*;
+    use crate::slab::Slab;
+    use crate::{Code, Pool, PoolConfig};
+    use mintage_environ::MemoryId;
+
+    /// The first byte of the first memory.
+    fn first_byte(code: &Code, slab: &Slab) -> *mut u8 {
+        let start = code.layout().memory_start(MemoryId::from_u32(0));
+        slab.base().as_ptr().wrapping_add(start as usize)
+    }
+
+    /// Whoever comes before the thread takes what waits, of one component, or makes clean what is in the way.
+    #[test]
+    fn slabs_that_wait_are_found_and_made_clean() {
+        let pool = Pool::new(&PoolConfig::new());
+        let codes = [(); 2].map(|()| {
+            code(
+                &pool,
+                "(component (core module $m (memory 1)) (core instance (instantiate $m)))",
+            )
+        });
+        let cleaner = Cleaner {
+            shared: Arc::new(Shared::new()),
+            thread: None,
+        };
+        for code in &codes {
+            let slab = Slab::acquire(code, code.image()).unwrap();
+            slab.fill();
+            // SAFETY: the memory has a page, and nobody else has the slab.
+            unsafe { first_byte(code, &slab).write(1) };
+            let shelf = code.shelf().clone();
+            assert!(cleaner.put(Dirty { slab, shelf, list: 0 }).is_none());
+        }
+        let [first, second] = &codes;
+        let dirty = cleaner.take(first.shelf()).unwrap();
+        assert!(Arc::ptr_eq(&dirty.shelf, first.shelf()));
+        assert!(cleaner.take(first.shelf()).is_none());
+        assert!(cleaner.help() && !cleaner.help());
+        let slab = second.shelf().take().unwrap();
+        // SAFETY: as above.
+        assert_eq!(unsafe { first_byte(second, &slab).read() }, 0);
     }
 }

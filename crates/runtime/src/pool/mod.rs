@@ -348,7 +348,7 @@ mod tests {
 
     const MINIMAL: &str = "(component (core module $m (memory 1)) (core instance (instantiate $m)))";
 
-    fn code(pool: &Arc<Pool>, text: &str) -> Arc<Code> {
+    pub(super) fn code(pool: &Arc<Pool>, text: &str) -> Arc<Code> {
         let bytes = wat::parse_str(text).unwrap();
         let artifact = mintage_compile::compile(&bytes, &Tunables::default(), &NoProgress).unwrap();
         // SAFETY: the compiler made the artifact.

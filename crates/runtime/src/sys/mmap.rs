@@ -243,6 +243,22 @@ impl Reservation {
         self.region.len
     }
 
+    /// Keeps the system from putting huge pages in the place of small ones, on its own account or at the first write: with these,
+    /// pages become writable that nobody has written.
+    ///
+    /// # Errors
+    ///
+    /// When the system refuses.
+    pub fn avoid_huge_pages(&self) -> io::Result<()> {
+        let (base, len) = (self.region.base.as_ptr().cast(), self.region.len);
+        // SAFETY: the pages are of this reservation, and the advice changes nothing that can be read.
+        match unsafe { rustix::mm::madvise(base, len, Advice::LinuxNoHugepage) } {
+            // A system without huge pages does not know the advice.
+            Err(rustix::io::Errno::INVAL) => Ok(()),
+            result => Ok(result?),
+        }
+    }
+
     /// Makes whole pages readable and writable; those that were inaccessible hold zeros.
     pub fn make_accessible(&self, offset: usize, len: usize) -> io::Result<()> {
         let at = self.region.at(offset, len)?;

@@ -150,4 +150,27 @@ mod tests {
             .unwrap();
         assert_eq!(found, expected);
     }
+
+    /// `MADV_GUARD_INSTALL` (Linux 6.13).
+    const MADV_GUARD_INSTALL: libc::c_int = 102;
+
+    /// To the scan, a guard page is in swap space, which not every system has.
+    #[test]
+    fn pages_in_swap_space_are_found() {
+        let Some(pagemap) = Pagemap::get() else { return };
+        let page = page_size();
+        let reservation = Reservation::new(3 * page).unwrap();
+        reservation.make_accessible(0, 3 * page).unwrap();
+        let start = reservation.base().as_ptr() as usize;
+        // SAFETY: nobody uses the page.
+        if unsafe { libc::madvise((start + page) as *mut _, page, MADV_GUARD_INSTALL) } != 0 {
+            eprintln!("this system has no guard pages");
+            return;
+        }
+        let mut found = Vec::new();
+        pagemap
+            .written(start..start + 3 * page, |range| found.push((range.start, range.end)))
+            .unwrap();
+        assert_eq!(found, [(start + page, start + 2 * page)]);
+    }
 }
