@@ -206,12 +206,15 @@ impl InstanceData {
 
     /// What of the slab may differ from the image now.
     fn written(&self) -> Written {
-        match (self.user.get(), self.faults.get()) {
-            (0, _) => Written::Nothing,
-            (user, Some(faults)) if user == current_thread() && sys::thread::page_faults() == Some(faults) => {
-                Written::Known
-            }
-            _ => Written::Anything,
+        let (user, faults) = (self.user.get(), self.faults.get());
+        if user == 0 {
+            return Written::Nothing;
+        }
+        // A child that was forked meanwhile counts anew, and has no page table to scan.
+        let knows = || self.code.shelf().pool().pagemap().is_some() && sys::thread::page_faults() == faults;
+        match faults.is_some() && user == current_thread() && knows() {
+            true => Written::Known,
+            false => Written::Anything,
         }
     }
 

@@ -155,8 +155,8 @@ impl Instance {
         unsafe { std::slice::from_raw_parts_mut(base.as_ptr(), len) }
     }
 
-    /// The base and the current length in bytes of a memory, which never moves. Valid for reads and writes as long as the
-    /// instance lives.
+    /// The base and the current length in bytes of a memory, which never moves. Valid for reads as long as the instance lives, and
+    /// for writes on the calling thread: what others write is not noticed when the instance is given back.
     ///
     /// # Panics
     ///
