@@ -50,4 +50,5 @@ pub use image::Image;
 pub use instance::{Instance, InstanceHandle, run_initializers};
 pub use limits::{Growing, Growth, Limiter, Limits};
 pub use pool::{Pool, PoolConfig};
+pub use transcode::from_utf8;
 pub use trap::{Frame, Stopped, TrapReport};

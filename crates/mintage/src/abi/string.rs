@@ -78,9 +78,9 @@ impl LiftContext<'_> {
         match self.options.encoding {
             StringEncoding::Utf8 => {
                 let bytes = self.string_bytes(pointer, len as usize, 1)?;
-                match simdutf8::basic::from_utf8(bytes) {
-                    Ok(string) => Ok(string.to_owned()),
-                    Err(_) => bad_utf8(bytes),
+                match mintage_runtime::from_utf8(bytes) {
+                    Some(string) => Ok(string.to_owned()),
+                    None => bad_utf8(bytes),
                 }
             }
             StringEncoding::Utf16 => self.lift_utf16(pointer, len),
