@@ -280,7 +280,7 @@ fn call_within<T, R>(
         types: &component.interface().types,
         encoding: info.options.string_encoding,
     };
-    let mut cx = LiftContext::new(options, runtime, info.options.memory, *hostcall_fuel).with_handles(handles, runtime);
+    let mut cx = LiftContext::new(options, runtime, info.options.memory, *hostcall_fuel, handles);
     let source = match results_abi.flat_count {
         Some(count) if usize::from(count) <= MAX_FLAT_RESULTS => Source::Flat(&words[..usize::from(count)]),
         _ => Source::Memory(cx.spilled(words[0] as u32, results_abi)?),
@@ -333,12 +333,13 @@ impl StoreInstance {
         };
         let realloc = component.code().lift(lift).realloc;
         let guest = Guest::new(runtime, info.options.domain, info.options.memory, realloc, host.limiter);
-        let mut cx = LowerContext::new(options, guest).with_handles(HandleContext {
+        let handles = HandleContext {
             host: host.handles,
             linked,
             instance: number as u32,
             domain: info.options.domain,
-        });
+        };
+        let mut cx = LowerContext::new(options, guest, Some(handles));
         let result = match abi.flat_count {
             Some(count) => lower(&mut cx, info.params, Target::Flat(&mut words[..usize::from(count)])),
             None => cx.allocate(abi.align32, abi.size32 as usize).and_then(|offset| {

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail};
 use mintage_environ::{DomainId, MemoryId};
-use mintage_runtime::{Callee, Instance};
+use mintage_runtime::{Callee, FoundMemory, Instance};
 use std::ptr::NonNull;
 
 use crate::Trap;
@@ -18,7 +18,8 @@ enum Allocator<'a> {
     Instance {
         instance: &'a mut Instance,
         domain: DomainId,
-        memory: Option<MemoryId>,
+        /// One of the instance's.
+        memory: Option<FoundMemory>,
         realloc: Option<Callee>,
         /// Who decides when `realloc` grows the memory.
         limiter: &'a mut dyn GrowthLimiter,
@@ -50,6 +51,7 @@ impl<'a> Guest<'a> {
         realloc: Option<Callee>,
         limiter: &'a mut dyn GrowthLimiter,
     ) -> Self {
+        let memory = memory.map(|memory| instance.find_memory(memory));
         Self {
             allocator: Allocator::Instance {
                 instance,
@@ -97,11 +99,10 @@ impl<'a> Guest<'a> {
     pub fn refresh(&mut self) {
         self.view = match &mut self.allocator {
             Allocator::Instance { memory: None, .. } => (NonNull::dangling(), 0),
+            // SAFETY: the memory is of the instance that is borrowed mutably, so that it lives and no other thread has it.
             Allocator::Instance {
-                instance,
-                memory: Some(memory),
-                ..
-            } => instance.memory_raw(*memory),
+                memory: Some(memory), ..
+            } => unsafe { memory.raw() },
             Allocator::Scratch { memory, .. } => {
                 let memory = memory.as_mut_slice();
                 (NonNull::from(&mut *memory).cast(), memory.len())

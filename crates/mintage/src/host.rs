@@ -175,11 +175,10 @@ fn call_within<T: 'static, P, R>(
         ..
     } = &mut store.0.opaque;
     let (handles, runtime) = instances[instance].with_handles(handles, instance, options.domain);
-    let cx = match scratch {
-        None => LiftContext::new(imported.abi(), runtime, options.memory, *hostcall_fuel),
-        Some(memory) => LiftContext::of_memory(imported.abi(), memory, usize::MAX),
+    let mut cx = match scratch {
+        None => LiftContext::new(imported.abi(), runtime, options.memory, *hostcall_fuel, handles),
+        Some(memory) => LiftContext::of_memory(imported.abi(), memory, usize::MAX).with_handles(handles, runtime),
     };
-    let mut cx = cx.with_handles(handles, runtime);
     let (source, param_words) = match params_abi.flat_count {
         Some(count) => (Source::Flat(&words[..usize::from(count)]), usize::from(count)),
         None => (Source::Memory(cx.spilled(words[0] as u32, params_abi)?), 1),
@@ -203,12 +202,13 @@ fn call_within<T: 'static, P, R>(
         }
         Some(memory) => Guest::scratch(runtime, memory),
     };
-    let mut cx = LowerContext::new(imported.abi(), guest).with_handles(HandleContext {
+    let handles = HandleContext {
         host: handles,
         linked,
         instance: instance as u32,
         domain: options.domain,
-    });
+    };
+    let mut cx = LowerContext::new(imported.abi(), guest, Some(handles));
     let target = match results_abi.flat_count {
         Some(count) if usize::from(count) <= MAX_FLAT_RESULTS => Target::Flat(&mut words[..usize::from(count)]),
         // The pointer to the room for the results comes behind the parameters.

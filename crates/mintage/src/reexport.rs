@@ -59,7 +59,7 @@ fn call_within<T: 'static, R>(
     let StoreOpaque { instances, handles, .. } = &mut store.opaque;
     let (context, runtime) = instances[number].with_handles(handles, number, imported.domain());
     let guest = Guest::scratch(runtime, &mut memory);
-    let mut cx = LowerContext::new(imported.abi(), guest).with_handles(context);
+    let mut cx = LowerContext::new(imported.abi(), guest, Some(context));
     let param_words = match params_abi.flat_count {
         Some(count) => {
             lower(

@@ -322,13 +322,19 @@ impl InstanceData {
     /// The memory with this number, if the component has it.
     #[inline]
     pub fn memory(&self, id: MemoryId) -> Option<MemoryView> {
+        let (base, size) = self.find_memory(id)?;
+        // SAFETY: the size is an aligned word of the head.
+        let size = unsafe { size.read() };
+        Some(MemoryView { base, size })
+    }
+
+    /// Byte 0 of the memory with this number, if the component has it, and where its size in bytes is.
+    #[inline]
+    pub fn find_memory(&self, id: MemoryId) -> Option<(*mut u8, *const u64)> {
         let layout = self.code.layout().memories.get(id)?;
         let ctx = self.ctx(layout.domain);
-        Some(MemoryView {
-            base: ctx.wrapping_add(layout.offset as usize),
-            // SAFETY: the size slot is an aligned word of the head.
-            size: unsafe { ctx.wrapping_offset(layout.size_slot as isize).cast::<u64>().read() },
-        })
+        let size = ctx.wrapping_offset(layout.size_slot as isize);
+        Some((ctx.wrapping_add(layout.offset as usize), size.cast()))
     }
 
     /// The table with this number, if the component has it.

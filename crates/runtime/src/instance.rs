@@ -37,6 +37,27 @@ unsafe impl Send for InstanceHandle {}
 // SAFETY: as above.
 unsafe impl Sync for InstanceHandle {}
 
+/// A memory of an instance.
+#[derive(Clone, Copy, Debug)]
+pub struct FoundMemory {
+    base: NonNull<u8>,
+    /// Where its size in bytes is.
+    size: *const u64,
+}
+
+impl FoundMemory {
+    /// As [`Instance::memory_raw`].
+    ///
+    /// # Safety
+    ///
+    /// The instance lives, and no other thread uses it.
+    #[inline]
+    pub unsafe fn raw(self) -> (NonNull<u8>, usize) {
+        // SAFETY: the size is an aligned word of the instance's slab, which the caller promises to live.
+        (self.base, unsafe { self.size.read() } as usize)
+    }
+}
+
 const _: () = {
     const fn moves_between_threads<T: Send>() {}
     moves_between_threads::<Instance>();
@@ -161,13 +182,24 @@ impl Instance {
     /// # Panics
     ///
     /// When `id` is not a memory of this component.
-    #[inline(always)]
+    #[inline]
     pub fn memory_raw(&self, id: MemoryId) -> (NonNull<u8>, usize) {
-        let memory = self.data().memory(id).expect("the memory is of this component");
-        (
-            NonNull::new(memory.base).expect("a slab is not at address 0"),
-            memory.size as usize,
-        )
+        // SAFETY: the instance lives.
+        unsafe { self.find_memory(id).raw() }
+    }
+
+    /// Finds a memory, whose length is then one load away.
+    ///
+    /// # Panics
+    ///
+    /// When `id` is not a memory of this component.
+    #[inline]
+    pub fn find_memory(&self, id: MemoryId) -> FoundMemory {
+        let found = self.data().find_memory(id).expect("the memory is of this component");
+        FoundMemory {
+            base: NonNull::new(found.0).expect("a slab is not at address 0"),
+            size: found.1,
+        }
     }
 
     /// Grows a memory by `pages`, without asking a limiter: its old size in pages, or `None` when that is impossible.

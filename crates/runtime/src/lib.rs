@@ -47,7 +47,7 @@ pub use error_context::ErrorContext;
 pub use handles::{HandleError, HandleKind};
 pub use host::{HostCall, HostFunc, HostTable};
 pub use image::Image;
-pub use instance::{Instance, InstanceHandle, run_initializers};
+pub use instance::{FoundMemory, Instance, InstanceHandle, run_initializers};
 pub use limits::{Growing, Growth, Limiter, Limits};
 pub use pool::{Pool, PoolConfig};
 pub use transcode::from_utf8;

@@ -104,18 +104,12 @@ type_accessors!(LowerContext);
 
 impl<'a> LowerContext<'a> {
     #[inline]
-    pub(crate) fn new(options: AbiOptions<'a>, guest: Guest<'a>) -> Self {
+    pub(crate) fn new(options: AbiOptions<'a>, guest: Guest<'a>, handles: Option<HandleContext<'a>>) -> Self {
         Self {
             options,
             guest,
-            handles: None,
+            handles,
         }
-    }
-
-    #[inline]
-    pub(crate) fn with_handles(mut self, handles: HandleContext<'a>) -> Self {
-        self.handles = Some(handles);
-        self
     }
 
     /// A block of `size` bytes from the guest's `realloc`, aligned to `align`: its offset in [`memory`](Self::memory).
@@ -223,12 +217,13 @@ impl<'a> LiftContext<'a> {
         instance: &'a Instance,
         memory: Option<MemoryId>,
         budget: usize,
+        handles: HandleContext<'a>,
     ) -> Self {
         Self {
             options,
             view: View::Instance(instance, memory),
             budget,
-            handles: None,
+            handles: Some((handles, instance)),
         }
     }
 

@@ -181,7 +181,7 @@ proptest! {
         let abi = types.abi(ty);
         let options = AbiOptions { types: &types, encoding: ENCODINGS[encoding] };
         let mut guest = fake();
-        let mut cx = LowerContext::new(options, Guest::fake(&mut guest));
+        let mut cx = LowerContext::new(options, Guest::fake(&mut guest), None);
         shape.val().lower_memory(&mut cx, ty, PLACE).unwrap();
         let end = PLACE + abi.size32 as usize;
         prop_assert!(guest.memory[..PLACE].iter().chain(&guest.memory[end..2 * PLACE]).all(|&byte| byte == 0xaa));
@@ -199,7 +199,7 @@ proptest! {
         let Some(count) = types.abi(ty).flat_count else { return Ok(()) };
         let options = AbiOptions { types: &types, encoding: ENCODINGS[encoding] };
         let mut guest = fake();
-        let mut cx = LowerContext::new(options, Guest::fake(&mut guest));
+        let mut cx = LowerContext::new(options, Guest::fake(&mut guest), None);
         const UNWRITTEN: u64 = 0xdead_beef_0bad_cafe;
         let mut words = vec![UNWRITTEN; usize::from(count)];
         shape.val().lower_flat(&mut cx, ty, &mut words).unwrap();
@@ -260,7 +260,11 @@ fn agree<T: Lower + Lift + PartialEq + std::fmt::Debug>(
         };
         let mut guest = fake();
         value
-            .lower_memory(&mut LowerContext::new(options, Guest::fake(&mut guest)), ty, PLACE)
+            .lower_memory(
+                &mut LowerContext::new(options, Guest::fake(&mut guest), None),
+                ty,
+                PLACE,
+            )
             .unwrap();
         let bytes = &guest.memory[PLACE..][..T::SIZE];
         assert_eq!(
@@ -270,7 +274,11 @@ fn agree<T: Lower + Lift + PartialEq + std::fmt::Debug>(
 
         let mut guest = fake();
         expected
-            .lower_memory(&mut LowerContext::new(options, Guest::fake(&mut guest)), ty, PLACE)
+            .lower_memory(
+                &mut LowerContext::new(options, Guest::fake(&mut guest), None),
+                ty,
+                PLACE,
+            )
             .unwrap();
         let bytes = &guest.memory[PLACE..][..T::SIZE];
         assert_eq!(
@@ -284,12 +292,16 @@ fn agree<T: Lower + Lift + PartialEq + std::fmt::Debug>(
         let (mut typed, mut dynamic) = (vec![!0; T::FLAT], vec![!0; T::FLAT]);
         let mut guest = fake();
         value
-            .lower_flat(&mut LowerContext::new(options, Guest::fake(&mut guest)), ty, &mut typed)
+            .lower_flat(
+                &mut LowerContext::new(options, Guest::fake(&mut guest), None),
+                ty,
+                &mut typed,
+            )
             .unwrap();
         let mut guest = fake();
         expected
             .lower_flat(
-                &mut LowerContext::new(options, Guest::fake(&mut guest)),
+                &mut LowerContext::new(options, Guest::fake(&mut guest), None),
                 ty,
                 &mut dynamic,
             )
@@ -783,6 +795,7 @@ fn bad_reallocs_say_what_is_wrong() {
                 encoding,
             },
             Guest::fake(&mut guest),
+            None,
         );
         let error = "abc"
             .lower_flat(&mut cx, InterfaceType::String, &mut [0; 2])
@@ -810,6 +823,7 @@ fn strings_ask_for_what_they_need() {
                 encoding,
             },
             Guest::fake(&mut guest),
+            None,
         );
         let mut words = [0; 2];
         text.lower_flat(&mut cx, InterfaceType::String, &mut words).unwrap();
@@ -882,12 +896,20 @@ fn values_of_another_type_are_refused_with_both_types() {
         let mut guest = fake();
         let mut words = [0; 16];
         let error = val
-            .lower_flat(&mut LowerContext::new(options, Guest::fake(&mut guest)), ty, &mut words)
+            .lower_flat(
+                &mut LowerContext::new(options, Guest::fake(&mut guest), None),
+                ty,
+                &mut words,
+            )
             .unwrap_err();
         assert_eq!(format!("{error:#}"), expected);
         let mut guest = fake();
         let error = val
-            .lower_memory(&mut LowerContext::new(options, Guest::fake(&mut guest)), ty, PLACE)
+            .lower_memory(
+                &mut LowerContext::new(options, Guest::fake(&mut guest), None),
+                ty,
+                PLACE,
+            )
             .unwrap_err();
         assert_eq!(format!("{error:#}"), expected);
     }
