@@ -10,6 +10,7 @@ use crate::round_trip::round_trip;
 use crate::verdict::{Failure, Verdict, skip_if_exhausted};
 use anyhow::Result;
 use arbitrary::Unstructured;
+use std::ops::ControlFlow;
 use std::panic::{self, AssertUnwindSafe};
 
 /// A body.
@@ -98,24 +99,28 @@ impl Target {
     }
 }
 
-/// Reduces an input as long as it `fails`, with at most `tries` runs: cuts off its end, takes pieces out, makes pieces zero.
-pub fn reduce(input: &[u8], mut tries: usize, mut fails: impl FnMut(&[u8]) -> bool) -> Vec<u8> {
+/// Reduces an input as long as it fails: cuts off its end, takes pieces out, makes pieces zero. `fails` says whether an input
+/// does, or breaks off when there should be no more runs.
+pub fn reduce(input: &[u8], fails: impl FnMut(&[u8]) -> ControlFlow<(), bool>) -> Vec<u8> {
     let mut best = input.to_vec();
+    // What is broken off leaves the smallest input so far.
+    let _ = reduce_until_break(&mut best, fails);
+    best
+}
+
+fn reduce_until_break(best: &mut Vec<u8>, mut fails: impl FnMut(&[u8]) -> ControlFlow<(), bool>) -> ControlFlow<()> {
     let mut attempt = |best: &mut Vec<u8>, candidate: Vec<u8>| {
-        let is_better = tries > 0 && {
-            tries -= 1;
-            fails(&candidate)
-        };
+        let is_better = fails(&candidate)?;
         if is_better {
             *best = candidate;
         }
-        is_better
+        ControlFlow::Continue(is_better)
     };
     let mut size = best.len().next_power_of_two() / 2;
     while size > 0 {
         while best.len() > size {
             let shorter = best[..best.len() - size].to_vec();
-            if !attempt(&mut best, shorter) {
+            if !attempt(best, shorter)? {
                 break;
             }
         }
@@ -123,17 +128,17 @@ pub fn reduce(input: &[u8], mut tries: usize, mut fails: impl FnMut(&[u8]) -> bo
         while at < best.len() {
             let end = (at + size).min(best.len());
             let without = [&best[..at], &best[end..]].concat();
-            if attempt(&mut best, without) {
+            if attempt(best, without)? {
                 continue;
             }
             if best[at..end].iter().any(|&byte| byte != 0) {
                 let mut zeroed = best.clone();
                 zeroed[at..end].fill(0);
-                attempt(&mut best, zeroed);
+                attempt(best, zeroed)?;
             }
             at = end;
         }
         size /= 2;
     }
-    best
+    ControlFlow::Continue(())
 }

@@ -6,6 +6,7 @@ use mintage_fuzzing::{
     Compiled, CoreInstance, Echo, Echoed, Engines, Linked, Mintage, Numbers, Oracle, Outcome, Settings, Stop, Target,
     reduce,
 };
+use std::ops::ControlFlow::{Break, Continue};
 use std::time::{Duration, Instant};
 
 /// Runs fixed cases for a second, and demands that at least so many of them compared something.
@@ -170,9 +171,15 @@ fn differences_are_found() {
 #[test]
 fn inputs_are_reduced_to_what_matters() {
     let input: Vec<u8> = (1..=200).collect();
-    let reduced = reduce(&input, 10_000, |bytes| bytes.contains(&100) && bytes.contains(&150));
+    let reduced = reduce(&input, |bytes| Continue(bytes.contains(&100) && bytes.contains(&150)));
     assert_eq!(reduced, [100, 150]);
-    let position = reduce(&input, 10_000, |bytes| bytes.get(5) == Some(&6));
+    let position = reduce(&input, |bytes| Continue(bytes.get(5) == Some(&6)));
     assert_eq!(position, [0, 0, 0, 0, 0, 6]);
-    assert_eq!(reduce(&input, 0, |_| true), input);
+    // Whoever breaks off has what was reached so far.
+    let mut tries = 0;
+    let halved = reduce(&input, |_| {
+        tries += 1;
+        if tries == 1 { Continue(true) } else { Break(()) }
+    });
+    assert_eq!((&halved[..], tries), (&input[..72], 2));
 }
