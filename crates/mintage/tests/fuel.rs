@@ -176,6 +176,45 @@ fn a_trap_leaves_what_was_paid() {
     }
 }
 
+#[test]
+fn a_trap_that_the_compiler_foresees_costs_as_much_as_others() {
+    // Up to the end of the segment, which is that of a block, a loop's start, a condition or a branch.
+    for (rest, cost) in [
+        ("(drop (i32.popcnt (i32.const 1))) (i32.const 7)", 3),
+        (
+            "(block nop (drop (i32.const 1)) (br 0 (i32.const 2)) (drop (i32.const 3))) (i32.const 7)",
+            3,
+        ),
+        ("(loop (drop (i32.const 1))) (i32.const 7)", 0),
+        ("(if (i32.const 1) (then (drop (i32.const 1)))) (i32.const 7)", 2),
+        ("(drop (i32.const 1)) (return (i32.const 7)) (i32.const 8)", 2),
+        ("(drop (i32.const 1)) (unreachable) (i32.const 8)", 1),
+        ("(drop (i32.const 1)) (return_call $f (i32.const 7)) (i32.const 8)", 3),
+        ("(throw $e (i32.const 7)) (i32.const 8)", 2),
+    ] {
+        for access in [
+            "(i32.load offset=0x20000 (local.get 0))",
+            "(i32.load offset=0x7fffffff (local.get 0))",
+            "(table.get 0 (i32.const 3))",
+            "(table.get 0 (i32.add (local.get 0) (i32.const 3)))",
+        ] {
+            let fields = format!(
+                r#"(memory 1 1) (table 1 1 funcref) (tag $e (param i32))
+                (func $f (export "run") (param i32) (result i32) (drop {access}) {rest})"#
+            );
+            let cost = 1 + access.matches('(').count() as u64 + cost;
+            for engine in engines() {
+                let component = component(&engine, &fields);
+                let mut store = Store::new(&engine, ());
+                let instance = instantiate(&mut store, &component);
+                store.set_fuel(1000).unwrap();
+                run(&mut store, &instance, 0).unwrap_err();
+                assert_eq!(1000 - store.get_fuel().unwrap(), cost, "{fields}");
+            }
+        }
+    }
+}
+
 /// A component that calls another, which calls the host.
 const NESTED: &str = r#"(component
     (import "host" (func $host (param "x" u32) (result u32)))
