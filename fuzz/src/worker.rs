@@ -25,7 +25,7 @@ const REPORT: Duration = Duration::from_secs(60);
 /// The target of a case and its input.
 pub fn case(options: &Options, number: u64) -> (Target, Vec<u8>) {
     // Most of the time goes where most of the machine code is.
-    const TURNS: [Target; 8] = [
+    const TURNS: [Target; 9] = [
         Target::Differential,
         Target::RoundTrip,
         Target::Differential,
@@ -34,6 +34,7 @@ pub fn case(options: &Options, number: u64) -> (Target, Vec<u8>) {
         Target::Corrupt,
         Target::Differential,
         Target::Hostile,
+        Target::Fuel,
     ];
     let target = options.target.unwrap_or(TURNS[number as usize % TURNS.len()]);
     (target, Numbers::new(number).input())

@@ -2,6 +2,7 @@
 
 use crate::corrupt::corrupt;
 use crate::differential::differential;
+use crate::fuel::fuel;
 use crate::hostile::hostile;
 use crate::instances::instances;
 use crate::mintage::{Mintage, Settings};
@@ -26,6 +27,8 @@ pub enum Target {
     Hostile,
     /// [`instances`]
     Instances,
+    /// [`fuel`]
+    Fuel,
 }
 
 /// The engines of a run.
@@ -47,16 +50,25 @@ impl Engines {
         let subjects = Settings::all().map(Mintage::new).collect::<Result<_>>()?;
         Ok(Engines { subjects, references })
     }
+
+    /// Two that count fuel, and whose arithmetic gives the NaNs of `subject`.
+    fn pair_that_counts(&self, u: &mut Unstructured<'_>, subject: &Mintage) -> arbitrary::Result<[&Mintage; 2]> {
+        let nans = subject.settings().canonical_nans;
+        let fits = |settings: Settings| settings.consume_fuel && settings.canonical_nans == nans;
+        let able: Vec<_> = self.subjects.iter().filter(|peer| fits(peer.settings())).collect();
+        Ok([*u.choose(&able)?, *u.choose(&able)?])
+    }
 }
 
 impl Target {
     /// Every body.
-    pub const ALL: [Target; 5] = [
+    pub const ALL: [Target; 6] = [
         Target::Differential,
         Target::RoundTrip,
         Target::Corrupt,
         Target::Hostile,
         Target::Instances,
+        Target::Fuel,
     ];
 
     /// The body's name on the command line.
@@ -67,6 +79,7 @@ impl Target {
             Target::Corrupt => "corrupt",
             Target::Hostile => "hostile",
             Target::Instances => "instances",
+            Target::Fuel => "fuel",
         }
     }
 
@@ -89,6 +102,10 @@ impl Target {
                 Target::Corrupt => corrupt(&mut u, subject, reference),
                 Target::Hostile => hostile(&mut u, subject),
                 Target::Instances => instances(&mut u, subject),
+                Target::Fuel => match engines.pair_that_counts(&mut u, subject) {
+                    Ok([subject, reference]) => fuel(&mut u, subject, reference),
+                    Err(error) => skip_if_exhausted(Err(error)),
+                },
             }
         };
         panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
