@@ -1,6 +1,7 @@
 //! Starts the processes that run cases, and goes on behind a case that ends one of them.
 
 use crate::save::save;
+use crate::worker::At;
 use crate::{Options, worker};
 use anyhow::{Context, Result};
 use mintage_fuzzing::{Failure, Target};
@@ -19,8 +20,8 @@ const MEMORY: u64 = 4 << 30;
 struct Job {
     number: u64,
     child: Child,
-    /// What it says which case it is at, and since when.
-    at: (Option<u64>, Instant),
+    /// Where it says it is, and since when.
+    at: (Option<At>, Instant),
 }
 
 impl Job {
@@ -49,11 +50,11 @@ pub fn run(options: &Options) -> Result<bool> {
         sleep(Duration::from_millis(200));
         let mut running = Vec::new();
         for mut job in jobs {
-            let case = current_case(options, job.number);
-            if case != job.at.0 {
-                job.at = (case, Instant::now());
-            }
             let ended = job.child.try_wait().context("cannot wait for a process")?;
+            let at = At::read(options, job.number);
+            if at != job.at.0 {
+                job.at = (at, Instant::now());
+            }
             let what = match ended {
                 Some(status) if matches!(status.code(), Some(0 | 1)) => {
                     is_clean &= status.success();
@@ -73,10 +74,14 @@ pub fn run(options: &Options) -> Result<bool> {
                 },
             };
             is_clean = false;
-            let case = case.with_context(|| format!("process {} ran no case: {what}", job.number))?;
-            let (target, input) = worker::case(options, case);
-            let folder = save(&options.out, target, case, &input, &Failure::new(what.as_str(), []))?;
-            println!("FAILURE in {}: {what}", folder.display());
+            let At { case, is_saved } = at.with_context(|| format!("process {} ran no case: {what}", job.number))?;
+            if is_saved {
+                println!("Case {case} is not made smaller: {what}");
+            } else {
+                let (target, input) = worker::case(options, case);
+                let folder = save(&options.out, target, case, &input, &Failure::new(what.as_str(), []))?;
+                println!("FAILURE in {}: {what}", folder.display());
+            }
             if Instant::now() < end {
                 running.push(start(options, job.number, case + options.jobs, end)?);
             }
@@ -108,10 +113,4 @@ fn start(options: &Options, number: u64, first: u64, end: Instant) -> Result<Job
         child,
         at: (None, Instant::now()),
     })
-}
-
-/// The case that a process is at.
-fn current_case(options: &Options, job: u64) -> Option<u64> {
-    let bytes = fs::read(worker::state(options, job)).ok()?;
-    Some(u64::from_le_bytes(bytes.try_into().ok()?))
 }

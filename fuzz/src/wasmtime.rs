@@ -3,20 +3,20 @@
 use ::wasmtime::component::{Component, Linker as ComponentLinker, Val as WasmtimeVal};
 use ::wasmtime::error::Context;
 use ::wasmtime::{
-    AnyRef, Config, Engine, Error, ExternRef, GcHeapOutOfMemory, I31, Instance, Linker, Module, Result, Rooted, Store,
-    StoreLimits, StoreLimitsBuilder, ThrownException, Val as WasmtimeCoreVal,
+    AnyRef, Config, Engine, Error, ExternRef, GcHeapOutOfMemory, I31, Instance, Linker, Module, OperatorCost, Result,
+    Rooted, Store, StoreLimits, StoreLimitsBuilder, ThrownException, Val as WasmtimeCoreVal, VariableOperatorCost,
 };
 use mintage::core::{CoreRef, CoreVal};
 use mintage::{Trap, Val};
 use mintage_fuzzing::{
-    Compiled, CoreInstance, Echo, Echoed, Linked, MEMORY_LIMIT, Oracle, Shape, Stop, TABLE_LIMIT, module_name,
+    Compiled, CoreInstance, Echo, Echoed, Linked, MEMORY_LIMIT, Oracle, PLENTY, Shape, Stop, TABLE_LIMIT, module_name,
 };
 
 /// Wasmtime with all that Mintage may support.
 pub struct Wasmtime(Engine);
 
 impl Wasmtime {
-    /// An engine, whose arithmetic gives one NaN only if that is wanted.
+    /// An engine, whose arithmetic gives one NaN only if that is wanted. That one counts fuel, as Mintage does.
     ///
     /// # Errors
     ///
@@ -25,6 +25,8 @@ impl Wasmtime {
         let mut config = Config::new();
         config
             .cranelift_nan_canonicalization(canonical_nans)
+            .consume_fuel(canonical_nans)
+            .operator_cost(costs())
             .relaxed_simd_deterministic(true)
             .wasm_custom_page_sizes(true)
             .wasm_exceptions(true)
@@ -50,6 +52,8 @@ impl Wasmtime {
             Ok(())
         })?;
         let mut store = Store::new(&self.0, Vec::new());
+        // Fails where fuel is not counted.
+        let _ = store.set_fuel(PLENTY);
         let instance = linker.instantiate(&mut store, &component)?;
         let func = instance.get_func(&mut store, Echo::EXPORT).context("no such export")?;
         let mut echoed = Echoed::default();
@@ -67,6 +71,31 @@ impl Wasmtime {
         let freed = instance.get_typed_func::<(), (u32,)>(&mut store, Echo::FREED)?;
         (echoed.freed,) = freed.call(&mut store, ())?;
         Ok(echoed)
+    }
+}
+
+/// What operators cost in Mintage: bulk operations no more than others.
+fn costs() -> OperatorCost {
+    OperatorCost {
+        variable: VariableOperatorCost {
+            memory_copy_per_byte: 0,
+            memory_fill_per_byte: 0,
+            memory_init_per_byte: 0,
+            memory_grow_per_page: 0,
+            table_copy_per_element: 0,
+            table_fill_per_element: 0,
+            table_init_per_element: 0,
+            table_grow_per_element: 0,
+            array_copy_per_element: 0,
+            array_fill_per_element: 0,
+            array_new_data_per_element: 0,
+            array_init_data_per_element: 0,
+            array_new_elem_per_element: 0,
+            array_init_elem_per_element: 0,
+            array_new_default_per_element: 0,
+            array_new_per_element: 0,
+        },
+        ..OperatorCost::new()
     }
 }
 
@@ -123,6 +152,8 @@ impl Compiled for Modules {
             .table_elements(TABLE_LIMIT);
         let mut store = Store::new(engine, limits.build());
         store.limiter(|limits| limits);
+        // Fails where fuel is not counted.
+        let _ = store.set_fuel(PLENTY);
         let mut linker = Linker::new(engine);
         let mut instances = Vec::new();
         for (index, module) in self.0.iter().enumerate() {
@@ -133,7 +164,11 @@ impl Compiled for Modules {
             };
             instances.push(instantiate().map_err(|error| stop(&error))?);
         }
-        Ok(Box::new(Live { store, instances }))
+        Ok(Box::new(Live {
+            store,
+            instances,
+            is_counted: false,
+        }))
     }
 }
 
@@ -141,9 +176,20 @@ impl Compiled for Modules {
 struct Live {
     store: Store<StoreLimits>,
     instances: Vec<Instance>,
+    /// Whether fuel was counted exactly since it was set. Instantiation executes operators that are not the guest's, and a
+    /// trap leaves what was executed last uncounted.
+    is_counted: bool,
 }
 
 impl CoreInstance for Live {
+    fn set_fuel(&mut self, fuel: u64) {
+        self.is_counted = self.store.set_fuel(fuel).is_ok();
+    }
+
+    fn fuel(&mut self) -> Option<u64> {
+        self.store.get_fuel().ok().filter(|_| self.is_counted)
+    }
+
     fn call(&mut self, module: usize, name: &str, args: &[CoreVal]) -> Result<Vec<CoreVal>, Stop> {
         let func = self.instances[module].get_func(&mut self.store, name);
         let func = func.expect("the module exports the function");
@@ -156,6 +202,7 @@ impl CoreInstance for Live {
         match func.call(&mut self.store, &args, &mut results) {
             Ok(()) => Ok(results.iter().map(|value| from_core(&mut self.store, value)).collect()),
             Err(error) => {
+                self.is_counted = false;
                 // Else the store keeps it.
                 let _ = self.store.take_pending_exception();
                 Err(stop(&error))

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use mintage_fuzzing::{Engines, Failure, Numbers, Outcome, Target, reduce};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -15,10 +16,7 @@ use std::time::{Duration, Instant};
 /// How often a kind of failure is saved.
 const SAVED: u64 = 3;
 
-/// How often a failing input is tried again to make it smaller.
-const TRIES: usize = 3000;
-
-/// How long that may take.
+/// How long failing inputs are tried again to make them smaller, which is less than what a case may take.
 const REDUCING: Duration = Duration::from_secs(20);
 
 /// How often there is a report.
@@ -27,7 +25,7 @@ const REPORT: Duration = Duration::from_secs(60);
 /// The target of a case and its input.
 pub fn case(options: &Options, number: u64) -> (Target, Vec<u8>) {
     // Most of the time goes where most of the machine code is.
-    const TURNS: [Target; 8] = [
+    const TURNS: [Target; 9] = [
         Target::Differential,
         Target::RoundTrip,
         Target::Differential,
@@ -36,9 +34,36 @@ pub fn case(options: &Options, number: u64) -> (Target, Vec<u8>) {
         Target::Corrupt,
         Target::Differential,
         Target::Hostile,
+        Target::Fuel,
     ];
     let target = options.target.unwrap_or(TURNS[number as usize % TURNS.len()]);
     (target, Numbers::new(number).input())
+}
+
+/// Where a process is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct At {
+    /// The number of the case.
+    pub case: u64,
+    /// Whether the case failed and is saved, so that what goes on is making it smaller.
+    pub is_saved: bool,
+}
+
+impl At {
+    /// Where the process says it is, if it has begun.
+    pub fn read(options: &Options, job: u64) -> Option<At> {
+        let bytes: [u8; 9] = fs::read(state(options, job)).ok()?.try_into().ok()?;
+        let [case @ .., is_saved] = bytes;
+        Some(At {
+            case: u64::from_le_bytes(case),
+            is_saved: is_saved != 0,
+        })
+    }
+
+    fn write(self, state: &File) -> Result<()> {
+        let bytes = [&self.case.to_le_bytes()[..], &[self.is_saved.into()]].concat();
+        state.write_all_at(&bytes, 0).context("cannot say which case is run")
+    }
 }
 
 /// Where a process says which case it is at.
@@ -93,9 +118,11 @@ pub fn run(options: &Options, job: u64) -> Result<bool> {
     let mut counts: BTreeMap<&str, Counts> = BTreeMap::new();
     let mut number = options.seed;
     while start.elapsed() < Duration::from_secs(options.seconds) {
-        state
-            .write_all_at(&number.to_le_bytes(), 0)
-            .context("cannot say which case is run")?;
+        let at = At {
+            case: number,
+            is_saved: false,
+        };
+        at.write(&state)?;
         let (target, input) = case(options, number);
         let counts_here = counts.entry(target.name()).or_default();
         counts_here.cases += 1;
@@ -106,10 +133,15 @@ pub fn run(options: &Options, job: u64) -> Result<bool> {
                 let seen = counts_here.failures.entry(kind(&failure)).or_default();
                 *seen += 1;
                 if *seen <= SAVED {
-                    let (input, failure) = reduced(target, &input, failure, &engines);
+                    let wanted = kind(&failure);
                     let failure = with_place(failure);
+                    // First of all, since a smaller input may be one that ends the process.
                     let folder = save(&options.out, target, number, &input, &failure)?;
                     println!("FAILURE in {}: {}", folder.display(), failure.what);
+                    At { is_saved: true, ..at }.write(&state)?;
+                    if let Some((input, failure)) = reduced(target, &input, &wanted, &engines) {
+                        save(&options.out, target, number, &input, &failure)?;
+                    }
                 }
             }
         }
@@ -141,19 +173,21 @@ fn kind(failure: &Failure) -> String {
     plain.collect::<Vec<_>>().join(" ")
 }
 
-/// The input made smaller, as long as it shows a failure of the same kind.
-fn reduced(target: Target, input: &[u8], failure: Failure, engines: &Engines) -> (Vec<u8>, Failure) {
-    let wanted = kind(&failure);
-    let mut best = failure;
+/// The input made smaller, as long as it shows a failure of the same kind; nothing when it cannot be.
+fn reduced(target: Target, input: &[u8], wanted: &str, engines: &Engines) -> Option<(Vec<u8>, Failure)> {
+    let mut last = None;
     let end = Instant::now() + REDUCING;
-    let input = reduce(input, TRIES, |candidate| match target.run(candidate, engines) {
-        Err(failure) if Instant::now() < end && kind(&failure) == wanted => {
-            best = failure;
-            true
+    let input = reduce(input, |candidate| {
+        if Instant::now() >= end {
+            return ControlFlow::Break(());
         }
-        _ => false,
+        let failure = target.run(candidate, engines).err();
+        let failure = failure.filter(|failure| kind(failure) == wanted).map(with_place);
+        let fails = failure.is_some();
+        last = failure.or(last.take());
+        ControlFlow::Continue(fails)
     });
-    (input, best)
+    Some((input, last?))
 }
 
 fn report(start: Instant, counts: &BTreeMap<&str, Counts>, number: u64) {

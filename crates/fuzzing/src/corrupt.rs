@@ -98,3 +98,50 @@ fn run(echo: &Echo, values: &[Val], subject: &dyn Oracle, reference: &dyn Oracle
         ))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::echo::{BLOCKS, RESULT, STRIDE};
+    use crate::mintage::{Mintage, Settings};
+    use crate::modules::Linked;
+    use crate::oracle::{Compiled, Echoed};
+
+    /// Mintage, with an allocator that makes it an engine which asks for more.
+    struct Wasteful(Mintage);
+
+    impl Oracle for Wasteful {
+        fn name(&self) -> String {
+            "Mintage with larger blocks".into()
+        }
+
+        fn compile(&self, linked: &Linked) -> Result<Box<dyn Compiled>, Stop> {
+            self.0.compile(linked)
+        }
+
+        fn has_error_context(&self) -> bool {
+            self.0.has_error_context()
+        }
+
+        fn echo(&self, echo: &Echo, values: &[Val]) -> Result<Echoed, Stop> {
+            self.0.echo(&echo.with_larger_blocks(), values)
+        }
+    }
+
+    /// Pointers to where an engine wrote a value that the host gave, and to where its pointer is.
+    #[test]
+    fn how_much_is_asked_of_realloc_does_not_matter() {
+        let engine = || Mintage::new(Settings::default()).unwrap();
+        let (subject, reference) = (engine(), Wasteful(engine()));
+        for back in ["utf16", "latin1+utf16"] {
+            let mut words = [0; COUNT as usize];
+            for (call, at) in [RESULT, BLOCKS, BLOCKS + 8, BLOCKS + 16].into_iter().enumerate() {
+                words[call * STRIDE as usize / 4..][..2].copy_from_slice(&[at, 12]);
+            }
+            let echo = Echo::corrupt(Shape::Primitive("string"), [ENCODINGS[0], back], &words).unwrap();
+            let value = Val::String("grüße, 世界".into());
+            let outcome = run(&echo, &vec![value; 4], &subject, &reference);
+            assert_eq!(outcome.map_err(|failure| failure.what), Ok(Outcome::Held));
+        }
+    }
+}

@@ -8,7 +8,7 @@ use crate::verdict::{Failure, Outcome, Verdict, skip_if_exhausted};
 use arbitrary::Unstructured;
 use mintage::Trap;
 
-/// Runs random modules in both engines: results, traps, globals and memories are the same. Both engines, or neither,
+/// Runs random modules in both engines: results, traps, globals, memories and fuel are the same. Both engines, or neither,
 /// give one NaN only.
 ///
 /// # Errors
@@ -43,7 +43,7 @@ fn run(
             let Ok(Some(args)) = arguments(u, &func.params) else {
                 continue;
             };
-            let Some(stop) = twins.call(index, &func.name, &args)? else {
+            let Err(stop) = twins.call(index, &func.name, &args)? else {
                 continue;
             };
             // Their states may differ from here on, or the guests' own limit on turns and calls is used up.

@@ -15,10 +15,13 @@ use std::fmt::Write;
 pub const ENCODINGS: [&str; 3] = ["utf8", "utf16", "latin1+utf16"];
 
 /// Where results are written: aligned for every type.
-const RESULT: u32 = 1024;
+pub(crate) const RESULT: u32 = 1024;
 
-/// Bytes that a result may have, up to where `realloc` begins.
-const RESULT_ROOM: u32 = 65536 - RESULT;
+/// Where the blocks of `realloc` begin.
+pub(crate) const BLOCKS: u32 = 65536;
+
+/// Bytes that a result may have.
+const RESULT_ROOM: u32 = BLOCKS - RESULT;
 
 /// The component for values of one type. It imports [`HOST`](Echo::HOST), which gives back what it gets, and exports
 /// [`EXPORT`](Echo::EXPORT), of the same type, and [`FREED`](Echo::FREED), which tells how many results were freed.
@@ -45,7 +48,8 @@ impl Echo {
     }
 
     /// As [`new`](Self::new), but what the component behind gives back is no value of the host: it is what `words` happen to
-    /// mean, another part of them at each call.
+    /// mean, another part of them at each call. All else in its memory is zero by then: where a block of `realloc` is depends
+    /// on how much an engine asks for, so that pointers into blocks would mean something else in each.
     pub fn corrupt(shape: Shape, encodings: [&'static str; 2], words: &[u32]) -> Option<Echo> {
         let text = text(&shape, encodings, Some(words))?;
         Some(Echo { shape, encodings, text })
@@ -54,6 +58,19 @@ impl Echo {
     /// The component in text form.
     pub fn text(&self) -> &str {
         &self.text
+    }
+
+    /// The component as it is to an engine that asks `realloc` for more than this one does.
+    #[cfg(test)]
+    pub(crate) fn with_larger_blocks(&self) -> Echo {
+        let next = "(global.set $next (i32.add (local.get $start) (local.get $new)))";
+        let larger = "(global.set $next (i32.add (local.get $start) (i32.mul (i32.const 3) (local.get $new))))";
+        assert!(self.text.contains(next));
+        Echo {
+            shape: self.shape.clone(),
+            encodings: self.encodings,
+            text: self.text.replace(next, larger),
+        }
     }
 }
 
@@ -189,7 +206,7 @@ fn primitive(name: &str) -> InterfaceType {
 pub(crate) const WORDS: u32 = 0x3f_0000;
 
 /// How far from each other the results of two calls begin.
-const STRIDE: u32 = 136;
+pub(crate) const STRIDE: u32 = 136;
 
 /// The text of the whole: both components, the front one with strings in the first encoding, the other one with strings in
 /// the second.
@@ -229,8 +246,6 @@ fn text(shape: &Shape, [front, back]: [&str; 2], words: Option<&[u32]>) -> Optio
         "f64" => format!("(f64.load {at})"),
         ty => format!("({ty}.load {at})"),
     };
-    let bytes = words.iter().copied().flatten().flat_map(|word| word.to_le_bytes());
-    let data: String = bytes.map(|byte| format!("\\{byte:02x}")).collect();
     let definitions_text = &definitions.text;
     let component = |encoding: &str, body: &str, data: &str| {
         format!(
@@ -239,8 +254,7 @@ fn text(shape: &Shape, [front, back]: [&str; 2], words: Option<&[u32]>) -> Optio
             (import "host" (func $host (param "x" {name}) (result {name})))
             (core module $libc
                 (memory (export "mem") 64)
-                (data (i32.const {WORDS}) "{data}")
-                (global $next (export "next") (mut i32) (i32.const 65536))
+                (global $next (export "next") (mut i32) (i32.const {BLOCKS}))
                 (func (export "realloc") (param $old i32) (param $size i32) (param $align i32) (param $new i32) (result i32)
                     (local $start i32)
                     (if (i32.le_u (local.get $new) (local.get $size))
@@ -261,9 +275,10 @@ fn text(shape: &Shape, [front, back]: [&str; 2], words: Option<&[u32]>) -> Optio
                 (import "libc" "next" (global $next (mut i32)))
                 (import "libc" "mem" (memory 64))
                 (global $freed (mut i32) (i32.const 0))
+                {data}
                 (func (export "echo") (param {params}) (result {result}) {body})
                 (func (export "post") (param {result})
-                    (global.set $next (i32.const 65536))
+                    (global.set $next (i32.const {BLOCKS}))
                     (global.set $freed (i32.add (global.get $freed) (i32.const 1))))
                 (func (export "freed") (result i32) (global.get $freed)))
             (core instance $i (instantiate $m (with "" (instance (export "host" (func $host)))) (with "libc" (instance $libc))))
@@ -273,11 +288,22 @@ fn text(shape: &Shape, [front, back]: [&str; 2], words: Option<&[u32]>) -> Optio
             (func (export "freed") (result u32) (canon lift (core func $i "freed"))))"#
         )
     };
-    let behind = match words {
-        Some(_) => format!("{body} drop {corrupt}"),
-        None => body.clone(),
+    let back = match words {
+        Some(words) => {
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            let data: String = bytes.iter().map(|byte| format!("\\{byte:02x}")).collect();
+            let body = format!(
+                "{body} drop
+                    (memory.fill (i32.const 0) (i32.const 0) (global.get $next))
+                    (memory.init $words (i32.const {WORDS}) (i32.const 0) (i32.const {}))
+                    {corrupt}",
+                bytes.len()
+            );
+            component(back, &body, &format!("(data $words \"{data}\")"))
+        }
+        None => component(back, &body, ""),
     };
-    let (front, back) = (component(front, &body, ""), component(back, &behind, &data));
+    let front = component(front, &body, "");
     let with: String = definitions
         .named
         .iter()

@@ -88,7 +88,7 @@ fn call(u: &mut Unstructured<'_>, program: &Linked, twins: &mut Twins<'_>) -> Re
         return Ok(false);
     };
     match arguments(u, &func.params) {
-        Ok(Some(args)) => Ok(twins.call(module, &func.name, &args)?.is_some()),
+        Ok(Some(args)) => Ok(twins.call(module, &func.name, &args)?.is_err()),
         _ => Ok(false),
     }
 }

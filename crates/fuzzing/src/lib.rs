@@ -5,7 +5,7 @@
 //! input  -> guest      core modules that import from each other           modules.rs
 //!                      a type of WIT, values of it, and a component       shapes.rs, echo.rs
 //! guest  -> Verdict    what held, or what is wrong and how to see it      differential.rs, round_trip.rs, corrupt.rs, hostile.rs,
-//!                                                                          instances.rs, twins.rs
+//!                                                                          instances.rs, fuel.rs, twins.rs
 //! Failure -> input     as small as it can be made                         target.rs
 //! ```
 //!
@@ -17,6 +17,7 @@
 mod corrupt;
 mod differential;
 mod echo;
+mod fuel;
 mod hostile;
 mod instances;
 mod mintage;
@@ -32,12 +33,13 @@ mod verdict;
 pub use crate::corrupt::corrupt;
 pub use crate::differential::differential;
 pub use crate::echo::{ENCODINGS, Echo};
+pub use crate::fuel::fuel;
 pub use crate::hostile::hostile;
 pub use crate::instances::instances;
 pub use crate::mintage::{Mintage, Settings};
 pub use crate::modules::{Linked, MEMORY_LIMIT, Module, Signature, TABLE_LIMIT, module_name};
 pub use crate::numbers::Numbers;
-pub use crate::oracle::{Compiled, CoreInstance, Echoed, Oracle, Stop};
+pub use crate::oracle::{Compiled, CoreInstance, Echoed, Oracle, PLENTY, Stop};
 pub use crate::round_trip::{check_echo, round_trip};
 pub use crate::shapes::{PRIMITIVES, Shape};
 pub use crate::target::{Engines, Target, reduce};

@@ -2,7 +2,7 @@
 
 use crate::echo::Echo;
 use crate::modules::{Linked, MEMORY_LIMIT, TABLE_LIMIT, features};
-use crate::oracle::{Compiled, CoreInstance, Echoed, Oracle, Stop};
+use crate::oracle::{Compiled, CoreInstance, Echoed, Oracle, PLENTY, Stop};
 use anyhow::{Context, Result};
 use mintage::core::{self, CoreVal};
 use mintage::{
@@ -18,6 +18,8 @@ pub struct Settings {
     pub explicit_bounds: bool,
     /// Whether functions can be interrupted.
     pub interruptible: bool,
+    /// Whether what is executed is counted.
+    pub consume_fuel: bool,
     /// Whether arithmetic gives one NaN only. This is the one that a guest can see.
     pub canonical_nans: bool,
 }
@@ -27,17 +29,13 @@ impl Settings {
     pub fn all() -> impl Iterator<Item = Settings> {
         let levels = [OptLevel::Speed, OptLevel::None, OptLevel::SpeedAndSize];
         levels.into_iter().flat_map(|opt_level| {
-            let others = [
-                (false, false, false),
-                (true, false, true),
-                (true, true, false),
-                (false, true, true),
-            ];
-            others.map(|(explicit_bounds, interruptible, canonical_nans)| Settings {
+            // None, and all but one.
+            [0b0000, 0b1110, 0b1101, 0b1011, 0b0111].map(|set| Settings {
                 opt_level,
-                explicit_bounds,
-                interruptible,
-                canonical_nans,
+                explicit_bounds: set & 1 != 0,
+                interruptible: set & 2 != 0,
+                consume_fuel: set & 4 != 0,
+                canonical_nans: set & 8 != 0,
             })
         })
     }
@@ -62,6 +60,7 @@ impl Mintage {
             .debug_verifier(true)
             .opt_level(settings.opt_level)
             .interruptible(settings.interruptible)
+            .consume_fuel(settings.consume_fuel)
             .cranelift_nan_canonicalization(settings.canonical_nans)
             .relaxed_simd_deterministic(true)
             .wasm_gc(features().gc)
@@ -95,6 +94,9 @@ impl Mintage {
             Ok(())
         })?;
         let mut store = Store::new(&self.engine, Vec::new());
+        if self.settings.consume_fuel {
+            store.set_fuel(PLENTY)?;
+        }
         let instance = linker.instantiate(&mut store, &component)?;
         let func = instance.get_func(&mut store, Echo::EXPORT);
         let func = func.with_context(|| format!("the component has no export `{}`", Echo::EXPORT))?;
@@ -145,6 +147,8 @@ impl Compiled for Modules {
             .table_elements(TABLE_LIMIT);
         let mut store = Store::new(self.0.component().engine(), limits.build());
         store.limiter(|limits| limits);
+        // Fails where fuel is not counted.
+        let _ = store.set_fuel(PLENTY);
         match self.0.instantiate(&mut store) {
             Ok(instance) => Ok(Box::new(Live { store, instance })),
             Err(error) => Err(Stop::of(&error)),
@@ -159,6 +163,15 @@ struct Live {
 }
 
 impl CoreInstance for Live {
+    fn set_fuel(&mut self, fuel: u64) {
+        // Fails where fuel is not counted.
+        let _ = self.store.set_fuel(fuel);
+    }
+
+    fn fuel(&mut self) -> Option<u64> {
+        self.store.get_fuel().ok()
+    }
+
     fn call(&mut self, module: usize, name: &str, args: &[CoreVal]) -> Result<Vec<CoreVal>, Stop> {
         core::call(&mut self.store, &self.instance, module as u32, name, args).map_err(|error| Stop::of(&error))
     }

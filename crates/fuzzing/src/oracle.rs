@@ -6,6 +6,9 @@ use anyhow::Error;
 use mintage::core::CoreVal;
 use mintage::{Trap, Val};
 
+/// Fuel that no guest uses up, since all of them limit themselves.
+pub const PLENTY: u64 = 1 << 40;
+
 /// An engine: the one under test, or one to compare it with.
 pub trait Oracle {
     /// The engine and its settings, for messages.
@@ -52,6 +55,12 @@ pub trait Compiled {
 
 /// Core instances that are linked to each other, each named by its place in [`Linked`].
 pub trait CoreInstance {
+    /// Sets what may be executed from now on, where that is counted. At first it is [`PLENTY`].
+    fn set_fuel(&mut self, fuel: u64);
+
+    /// What is left of it; nothing where it is not counted, or not exactly.
+    fn fuel(&mut self) -> Option<u64>;
+
     /// Calls an exported function.
     ///
     /// # Errors

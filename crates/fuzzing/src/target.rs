@@ -2,6 +2,7 @@
 
 use crate::corrupt::corrupt;
 use crate::differential::differential;
+use crate::fuel::fuel;
 use crate::hostile::hostile;
 use crate::instances::instances;
 use crate::mintage::{Mintage, Settings};
@@ -10,6 +11,7 @@ use crate::round_trip::round_trip;
 use crate::verdict::{Failure, Verdict, skip_if_exhausted};
 use anyhow::Result;
 use arbitrary::Unstructured;
+use std::ops::ControlFlow;
 use std::panic::{self, AssertUnwindSafe};
 
 /// A body.
@@ -25,6 +27,8 @@ pub enum Target {
     Hostile,
     /// [`instances`]
     Instances,
+    /// [`fuel`]
+    Fuel,
 }
 
 /// The engines of a run.
@@ -46,16 +50,25 @@ impl Engines {
         let subjects = Settings::all().map(Mintage::new).collect::<Result<_>>()?;
         Ok(Engines { subjects, references })
     }
+
+    /// Two that count fuel, and whose arithmetic gives the NaNs of `subject`.
+    fn pair_that_counts(&self, u: &mut Unstructured<'_>, subject: &Mintage) -> arbitrary::Result<[&Mintage; 2]> {
+        let nans = subject.settings().canonical_nans;
+        let fits = |settings: Settings| settings.consume_fuel && settings.canonical_nans == nans;
+        let able: Vec<_> = self.subjects.iter().filter(|peer| fits(peer.settings())).collect();
+        Ok([*u.choose(&able)?, *u.choose(&able)?])
+    }
 }
 
 impl Target {
     /// Every body.
-    pub const ALL: [Target; 5] = [
+    pub const ALL: [Target; 6] = [
         Target::Differential,
         Target::RoundTrip,
         Target::Corrupt,
         Target::Hostile,
         Target::Instances,
+        Target::Fuel,
     ];
 
     /// The body's name on the command line.
@@ -66,6 +79,7 @@ impl Target {
             Target::Corrupt => "corrupt",
             Target::Hostile => "hostile",
             Target::Instances => "instances",
+            Target::Fuel => "fuel",
         }
     }
 
@@ -88,6 +102,10 @@ impl Target {
                 Target::Corrupt => corrupt(&mut u, subject, reference),
                 Target::Hostile => hostile(&mut u, subject),
                 Target::Instances => instances(&mut u, subject),
+                Target::Fuel => match engines.pair_that_counts(&mut u, subject) {
+                    Ok([subject, reference]) => fuel(&mut u, subject, reference),
+                    Err(error) => skip_if_exhausted(Err(error)),
+                },
             }
         };
         panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
@@ -98,24 +116,28 @@ impl Target {
     }
 }
 
-/// Reduces an input as long as it `fails`, with at most `tries` runs: cuts off its end, takes pieces out, makes pieces zero.
-pub fn reduce(input: &[u8], mut tries: usize, mut fails: impl FnMut(&[u8]) -> bool) -> Vec<u8> {
+/// Reduces an input as long as it fails: cuts off its end, takes pieces out, makes pieces zero. `fails` says whether an input
+/// does, or breaks off when there should be no more runs.
+pub fn reduce(input: &[u8], fails: impl FnMut(&[u8]) -> ControlFlow<(), bool>) -> Vec<u8> {
     let mut best = input.to_vec();
+    // What is broken off leaves the smallest input so far.
+    let _ = reduce_until_break(&mut best, fails);
+    best
+}
+
+fn reduce_until_break(best: &mut Vec<u8>, mut fails: impl FnMut(&[u8]) -> ControlFlow<(), bool>) -> ControlFlow<()> {
     let mut attempt = |best: &mut Vec<u8>, candidate: Vec<u8>| {
-        let is_better = tries > 0 && {
-            tries -= 1;
-            fails(&candidate)
-        };
+        let is_better = fails(&candidate)?;
         if is_better {
             *best = candidate;
         }
-        is_better
+        ControlFlow::Continue(is_better)
     };
     let mut size = best.len().next_power_of_two() / 2;
     while size > 0 {
         while best.len() > size {
             let shorter = best[..best.len() - size].to_vec();
-            if !attempt(&mut best, shorter) {
+            if !attempt(best, shorter)? {
                 break;
             }
         }
@@ -123,17 +145,17 @@ pub fn reduce(input: &[u8], mut tries: usize, mut fails: impl FnMut(&[u8]) -> bo
         while at < best.len() {
             let end = (at + size).min(best.len());
             let without = [&best[..at], &best[end..]].concat();
-            if attempt(&mut best, without) {
+            if attempt(best, without)? {
                 continue;
             }
             if best[at..end].iter().any(|&byte| byte != 0) {
                 let mut zeroed = best.clone();
                 zeroed[at..end].fill(0);
-                attempt(&mut best, zeroed);
+                attempt(best, zeroed)?;
             }
             at = end;
         }
         size /= 2;
     }
-    best
+    ControlFlow::Continue(())
 }

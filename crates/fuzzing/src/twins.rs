@@ -1,7 +1,7 @@
 //! The same instances in two places: whatever is done to both, they stay the same.
 
 use crate::modules::Linked;
-use crate::oracle::{Compiled, CoreInstance, Stop, all_same, same};
+use crate::oracle::{Compiled, CoreInstance, PLENTY, Stop, all_same, same};
 use mintage::core::CoreVal;
 
 /// Instances of one [`Linked`] in two engines, or in one engine twice.
@@ -29,24 +29,48 @@ impl<'a> Twins<'a> {
         Ok(Ok(twins))
     }
 
-    /// Calls an exported function in both places, then compares all that is exported. When both stop alike, why.
+    /// Calls an exported function in both places, then compares all that is exported: the results in the first place. When
+    /// both stop alike, why.
     ///
     /// # Errors
     ///
     /// Says what differs.
-    pub fn call(&mut self, module: usize, name: &str, args: &[CoreVal]) -> Result<Option<Stop>, String> {
-        let what = || format!("the call of `{name}` of module {module} with {args:?}");
-        let [a, b] = self.pair.each_mut().map(|instance| instance.call(module, name, args));
-        let stop = match both(a, b).map_err(|difference| format!("{} {difference}", what()))? {
+    pub fn call(&mut self, module: usize, name: &str, args: &[CoreVal]) -> Result<Result<Vec<CoreVal>, Stop>, String> {
+        self.call_with(PLENTY, module, name, args)
+    }
+
+    /// The same, with so much fuel.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn call_with(
+        &mut self,
+        fuel: u64,
+        module: usize,
+        name: &str,
+        args: &[CoreVal],
+    ) -> Result<Result<Vec<CoreVal>, Stop>, String> {
+        let what = || format!("the call of `{name}` of module {module} with {args:?} and fuel of {fuel}");
+        let [a, b] = self.pair.each_mut().map(|instance| {
+            instance.set_fuel(fuel);
+            instance.call(module, name, args)
+        });
+        let result = match both(a, b).map_err(|difference| format!("{} {difference}", what()))? {
             Ok([a, b]) if !all_same(&a, &b) => return Err(format!("{} gives {a:?} here, {b:?} there", what())),
-            Ok(_) => None,
+            Ok([results, _]) => Ok(results),
             // Where the stack ended is where the guest stopped.
-            Err(stop) if stop.depends_on_engine() => return Ok(Some(stop)),
-            Err(stop) => Some(stop),
+            Err(stop) if stop.depends_on_engine() => return Ok(Err(stop)),
+            Err(stop) => Err(stop),
         };
         self.compare()
             .map_err(|difference| format!("after {}, {difference}", what()))?;
-        Ok(stop)
+        Ok(result)
+    }
+
+    /// What is left of the fuel in the first place, if it is counted.
+    pub fn fuel(&mut self) -> Option<u64> {
+        self.pair[0].fuel()
     }
 
     /// The instance in the second place; the other one is dropped.
@@ -56,6 +80,11 @@ impl<'a> Twins<'a> {
     }
 
     fn compare(&mut self) -> Result<(), String> {
+        if let [Some(a), Some(b)] = self.pair.each_mut().map(|instance| instance.fuel())
+            && a != b
+        {
+            return Err(format!("fuel of {a} is left here, {b} there"));
+        }
         for (index, module) in self.linked.modules.iter().enumerate() {
             for name in &module.globals {
                 let [a, b] = self.pair.each_mut().map(|instance| instance.global(index, name));

@@ -1,11 +1,13 @@
 //! Each body runs for about a second, Mintage compared with itself under other settings.
 
+use arbitrary::Unstructured;
 use mintage::core::CoreVal;
 use mintage::{OptLevel, Trap, Val};
 use mintage_fuzzing::{
-    Compiled, CoreInstance, Echo, Echoed, Engines, Linked, Mintage, Numbers, Oracle, Outcome, Settings, Stop, Target,
-    reduce,
+    Compiled, CoreInstance, Echo, Echoed, Engines, Linked, Mintage, Numbers, Oracle, Outcome, PLENTY, Settings, Stop,
+    Target, fuel, reduce,
 };
+use std::ops::ControlFlow::{Break, Continue};
 use std::time::{Duration, Instant};
 
 /// Runs fixed cases for a second, and demands that at least so many of them compared something.
@@ -16,6 +18,7 @@ fn check(target: Target, at_least: usize) {
             opt_level: OptLevel::None,
             explicit_bounds: true,
             interruptible: false,
+            consume_fuel: false,
             canonical_nans,
         };
         Box::new(Mintage::new(settings).unwrap())
@@ -62,6 +65,11 @@ fn nothing_is_left_for_the_next_instance() {
     check(Target::Instances, 5);
 }
 
+#[test]
+fn fuel_does_not_depend_on_settings() {
+    check(Target::Fuel, 20);
+}
+
 /// What a [`Liar`] changes.
 #[derive(Clone, Copy, Debug)]
 enum Lie {
@@ -71,6 +79,8 @@ enum Lie {
     Memory,
     Refusal,
     Value,
+    Fuel,
+    Allowance,
 }
 
 /// An engine that now and then says something wrong.
@@ -113,6 +123,18 @@ impl Compiled for Liar<Box<dyn Compiled>> {
 }
 
 impl CoreInstance for Liar<Box<dyn CoreInstance>> {
+    fn set_fuel(&mut self, fuel: u64) {
+        self.honest.set_fuel(match self.lie {
+            Lie::Allowance if fuel < 10 => PLENTY,
+            _ => fuel,
+        });
+    }
+
+    fn fuel(&mut self) -> Option<u64> {
+        let left = self.honest.fuel()?;
+        Some(left - u64::from(matches!(self.lie, Lie::Fuel)))
+    }
+
     fn call(&mut self, module: usize, name: &str, args: &[CoreVal]) -> Result<Vec<CoreVal>, Stop> {
         match (self.lie, self.honest.call(module, name, args)) {
             (Lie::Result, Ok(results)) if !results.is_empty() => Ok([&[CoreVal::I32(77)], &results[1..]].concat()),
@@ -147,11 +169,14 @@ fn differences_are_found() {
         Lie::Memory,
         Lie::Refusal,
         Lie::Value,
+        Lie::Fuel,
+        Lie::Allowance,
     ];
     for lie in lies {
         let liar = |canonical_nans| -> Box<dyn Oracle> {
             let settings = Settings {
                 canonical_nans,
+                consume_fuel: true,
                 ..Settings::default()
             };
             let honest = Mintage::new(settings).unwrap();
@@ -162,7 +187,19 @@ fn differences_are_found() {
             Lie::Value => Target::RoundTrip,
             _ => Target::Differential,
         };
-        let is_found = |case| target.run(&Numbers::new(case).input(), &engines).is_err();
+        let subject = Settings {
+            consume_fuel: true,
+            ..Settings::default()
+        };
+        let (subject, reference) = (Mintage::new(subject).unwrap(), liar(false));
+        let is_found = |case| {
+            let input = Numbers::new(case).input();
+            match lie {
+                // The target has no reference.
+                Lie::Allowance => fuel(&mut Unstructured::new(&input), &subject, &*reference).is_err(),
+                _ => target.run(&input, &engines).is_err(),
+            }
+        };
         assert!((0..200).any(is_found), "{lie:?}");
     }
 }
@@ -170,9 +207,15 @@ fn differences_are_found() {
 #[test]
 fn inputs_are_reduced_to_what_matters() {
     let input: Vec<u8> = (1..=200).collect();
-    let reduced = reduce(&input, 10_000, |bytes| bytes.contains(&100) && bytes.contains(&150));
+    let reduced = reduce(&input, |bytes| Continue(bytes.contains(&100) && bytes.contains(&150)));
     assert_eq!(reduced, [100, 150]);
-    let position = reduce(&input, 10_000, |bytes| bytes.get(5) == Some(&6));
+    let position = reduce(&input, |bytes| Continue(bytes.get(5) == Some(&6)));
     assert_eq!(position, [0, 0, 0, 0, 0, 6]);
-    assert_eq!(reduce(&input, 0, |_| true), input);
+    // Whoever breaks off has what was reached so far.
+    let mut tries = 0;
+    let halved = reduce(&input, |_| {
+        tries += 1;
+        if tries == 1 { Continue(true) } else { Break(()) }
+    });
+    assert_eq!((&halved[..], tries), (&input[..72], 2));
 }

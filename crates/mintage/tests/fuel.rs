@@ -9,7 +9,7 @@ fn engines() -> Vec<Engine> {
     for opt_level in [OptLevel::None, OptLevel::Speed, OptLevel::SpeedAndSize] {
         for reservation in [4 << 30, 1 << 20] {
             let mut config = Config::new();
-            config.consume_fuel(true).opt_level(opt_level);
+            config.consume_fuel(true).opt_level(opt_level).wasm_gc(true);
             config
                 .memory_reservation(reservation)
                 .memory_guard_size(reservation / 2);
@@ -137,8 +137,34 @@ fn bulk_operations_cost_one() {
 }
 
 #[test]
+fn operations_of_arrays_and_tables_cost_one() {
+    check(
+        r#"(type $a (array (mut i64))) (data $d "bytes of eight") (table $t 10000 funcref) (elem $e func $f) (func $f)
+        (func (export "run") (param $n i32) (result i32) (local $a (ref null $a))
+            (local.set $a (array.new $a (i64.const 1) (local.get $n)))
+            (array.fill $a (local.get $a) (i32.const 0) (i64.const 2) (local.get $n))
+            (array.copy $a $a (local.get $a) (i32.const 0) (local.get $a) (i32.const 1) (i32.const 4000))
+            (array.init_data $a $d (local.get $a) (i32.const 0) (i32.const 1) (i32.const 1))
+            (drop (array.new_default $a (local.get $n)))
+            (table.fill $t (i32.const 1) (ref.null func) (local.get $n))
+            (table.copy $t $t (i32.const 0) (i32.const 1) (local.get $n))
+            (table.init $t $e (i32.const 0) (i32.const 0) (i32.const 1))
+            (table.grow $t (ref.null func) (local.get $n)))"#,
+        5000,
+        1 + 4 + 5 + 6 + 5 + 2 + 4 + 4 + 4 + 3,
+    );
+}
+
+#[test]
 fn what_never_ends_is_stopped() {
     for fields in [
+        r#"(memory 1) (func (export "run") (param i32) (result i32)
+            (loop (memory.fill (i32.const 0) (i32.const 1) (i32.const 4096)) (br 0)) (i32.const 1))"#,
+        r#"(type $a (array (mut i8))) (func (export "run") (param i32) (result i32)
+            (loop (drop (array.new $a (i32.const 1) (i32.const 300))) (br 0)) (i32.const 1))"#,
+        r#"(type $a (array (mut i8))) (func (export "run") (param i32) (result i32) (local $a (ref $a))
+            (local.set $a (array.new $a (i32.const 1) (i32.const 300)))
+            (loop (array.fill $a (local.get $a) (i32.const 0) (i32.const 1) (i32.const 300)) (br 0)) (i32.const 1))"#,
         r#"(func (export "run") (param i32) (result i32) (loop (br 0)) (i32.const 1))"#,
         r#"(func (export "run") (param i32) (result i32) (loop (br_if 0 (i32.const 1))) (i32.const 1))"#,
         r#"(func $f (export "run") (param i32) (result i32) (return_call $f (local.get 0)))"#,
@@ -173,6 +199,45 @@ fn a_trap_leaves_what_was_paid() {
         let error = run(&mut store, &instance, 0).unwrap_err();
         assert_eq!(error.downcast_ref(), Some(&Trap::MemoryOutOfBounds));
         assert_eq!(1_000_000 - store.get_fuel().unwrap(), 1 + 17 * 7);
+    }
+}
+
+#[test]
+fn a_trap_that_the_compiler_foresees_costs_as_much_as_others() {
+    // Up to the end of the segment, which is that of a block, a loop's start, a condition or a branch.
+    for (rest, cost) in [
+        ("(drop (i32.popcnt (i32.const 1))) (i32.const 7)", 3),
+        (
+            "(block nop (drop (i32.const 1)) (br 0 (i32.const 2)) (drop (i32.const 3))) (i32.const 7)",
+            3,
+        ),
+        ("(loop (drop (i32.const 1))) (i32.const 7)", 0),
+        ("(if (i32.const 1) (then (drop (i32.const 1)))) (i32.const 7)", 2),
+        ("(drop (i32.const 1)) (return (i32.const 7)) (i32.const 8)", 2),
+        ("(drop (i32.const 1)) (unreachable) (i32.const 8)", 1),
+        ("(drop (i32.const 1)) (return_call $f (i32.const 7)) (i32.const 8)", 3),
+        ("(throw $e (i32.const 7)) (i32.const 8)", 2),
+    ] {
+        for access in [
+            "(i32.load offset=0x20000 (local.get 0))",
+            "(i32.load offset=0x7fffffff (local.get 0))",
+            "(table.get 0 (i32.const 3))",
+            "(table.get 0 (i32.add (local.get 0) (i32.const 3)))",
+        ] {
+            let fields = format!(
+                r#"(memory 1 1) (table 1 1 funcref) (tag $e (param i32))
+                (func $f (export "run") (param i32) (result i32) (drop {access}) {rest})"#
+            );
+            let cost = 1 + access.matches('(').count() as u64 + cost;
+            for engine in engines() {
+                let component = component(&engine, &fields);
+                let mut store = Store::new(&engine, ());
+                let instance = instantiate(&mut store, &component);
+                store.set_fuel(1000).unwrap();
+                run(&mut store, &instance, 0).unwrap_err();
+                assert_eq!(1000 - store.get_fuel().unwrap(), cost, "{fields}");
+            }
+        }
     }
 }
 

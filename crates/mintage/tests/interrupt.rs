@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 const LONG: Duration = Duration::from_secs(3600);
 
 fn engine() -> Engine {
-    Engine::new(Config::new().interruptible(true)).unwrap()
+    Engine::new(Config::new().interruptible(true).wasm_gc(true)).unwrap()
 }
 
 /// A component with the core module `$m` of the given fields, whose exports `run` and `seven` are the component's.
@@ -84,6 +84,39 @@ fn endless_loops_of_other_forms() {
                 (br 0 (local.get 0))))"#,
     );
     stop(r#"(func (export "run") (loop (loop (br_if 0 (i32.const 0))) (br_table 0 0 (i32.const 0))))"#);
+}
+
+/// Some of them are loops themselves, or leave machine code; each ends by itself.
+#[test]
+fn endless_loops_of_bulk_operations() {
+    for operation in [
+        "(array.fill $bytes (local.get $a) (i32.const 1) (i32.const 7) (i32.const 99000))",
+        "(drop (array.new $words (i64.const 1) (i32.const 100000)))",
+        "(drop (array.new_default $refs (i32.const 100000)))",
+        "(drop (array.new_data $bytes $d (i32.const 1) (i32.const 8)))",
+        "(drop (array.new_elem $funcs $e (i32.const 0) (i32.const 1)))",
+        "(array.copy $bytes $bytes (local.get $a) (i32.const 0) (local.get $a) (i32.const 1) (i32.const 99000))",
+        "(array.init_data $bytes $d (local.get $a) (i32.const 5) (i32.const 0) (i32.const 9))",
+        "(drop (array.new_fixed $refs 2 (local.get $a) (local.get $a)))",
+        "(memory.fill (i32.const 0) (i32.const 1) (i32.const 0x100000))",
+        "(memory.fill (i32.const 0) (i32.const 1) (i32.const 64))",
+        "(memory.copy (i32.const 0) (i32.const 1) (i32.const 0xfffff))",
+        "(memory.init $d (i32.const 0) (i32.const 1) (i32.const 8))",
+        "(drop (memory.grow (i32.const 0)))",
+        "(table.fill $t (i32.const 1) (ref.null func) (i32.const 999))",
+        "(table.copy $t $t (i32.const 0) (i32.const 1) (i32.const 999))",
+        "(table.init $t $e (i32.const 9) (i32.const 0) (i32.const 1))",
+        "(drop (table.grow $t (ref.null func) (i32.const 0)))",
+    ] {
+        stop(&format!(
+            r#"(memory 16) (data $d "some bytes") (table $t 1000 funcref) (elem $e func $f) (func $f)
+            (type $bytes (array (mut i8))) (type $words (array (mut i64)))
+            (type $funcs (array (mut funcref))) (type $refs (array (mut anyref)))
+            (func (export "run") (local $a (ref null $bytes))
+                (local.set $a (array.new_default $bytes (i32.const 100000)))
+                (loop {operation} (br 0)))"#
+        ));
+    }
 }
 
 #[test]

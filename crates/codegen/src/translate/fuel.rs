@@ -50,19 +50,23 @@ impl<'a> Translator<'a, '_> {
         self.spend();
     }
 
-    /// Counts an operator that can be reached and is about to be translated.
+    /// Counts an operator that is about to be translated, or skipped. It counts even where the code generator knows that an
+    /// operator before it traps: how much it knows depends on settings, and what the guest pays must not.
     pub(super) fn count(&mut self, operator: &Operator<'a>) {
-        if self.meter.is_some() && !is_free(operator) {
+        if let Some(Meter { segment, .. }) = &self.meter
+            && (self.reachable || segment.is_some())
+            && !is_free(operator)
+        {
             self.spend();
         }
     }
 
-    /// Ends the segment if the operator that has just been translated does, or if nothing behind it can be reached.
+    /// Ends the segment if the operator that has just been translated or skipped does.
     pub(super) fn counted(&mut self, operator: &Operator<'a>) {
         if self.meter.is_none() {
             return;
         }
-        if !self.reachable || ends_segment(operator) {
+        if ends_segment(operator) {
             self.end_segment();
         }
         if self.reachable && is_call(operator) {
@@ -141,7 +145,8 @@ fn is_free(operator: &Operator<'_>) -> bool {
     )
 }
 
-/// Whether what comes next may be executed another number of times than the operator, or see the counter.
+/// Whether what comes next may be executed another number of times than the operator, or see the counter, for all that
+/// validation knows.
 fn ends_segment(operator: &Operator<'_>) -> bool {
     is_call(operator)
         || matches!(
@@ -157,6 +162,13 @@ fn ends_segment(operator: &Operator<'_>) -> bool {
                 | Operator::BrOnNonNull { .. }
                 | Operator::BrOnCast { .. }
                 | Operator::BrOnCastFail { .. }
+                | Operator::Return
+                | Operator::ReturnCall { .. }
+                | Operator::ReturnCallIndirect { .. }
+                | Operator::ReturnCallRef { .. }
+                | Operator::Throw { .. }
+                | Operator::ThrowRef
+                | Operator::Unreachable
         )
 }
 

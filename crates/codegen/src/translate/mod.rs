@@ -170,15 +170,15 @@ impl<'a, 'f> Translator<'a, 'f> {
         while !operators.eof() {
             let (operator, offset) = operators.read_with_offset()?;
             self.set_location(offset);
+            self.count(&operator);
             if self.reachable {
-                self.count(&operator);
                 self.operator(&operator)
                     .and_then(|()| self.check_size())
                     .with_context(|| format!("at byte offset {offset:#x}"))?;
-                self.counted(&operator);
             } else {
                 self.skip(&operator);
             }
+            self.counted(&operator);
         }
         Ok(())
     }
