@@ -1,6 +1,7 @@
 //! Function types and their numbers.
 
 use crate::{Index, SigId, ValType};
+use hashbrown::DefaultHashBuilder;
 use indexmap::{Equivalent, IndexSet};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -80,7 +81,7 @@ impl Equivalent<FuncType> for Plain<'_> {
 /// Numbers are a walk over the trees of subtypes, each type before its subtypes: those of a type are a range that
 /// starts at the type. So one comparison tells whether a function is of a type.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
-pub struct Signatures(IndexSet<FuncType>);
+pub struct Signatures(IndexSet<FuncType, DefaultHashBuilder>);
 
 impl Signatures {
     /// The number of the type that `(func ...)` by itself declares with `signature`; it is added when it is new.

@@ -149,6 +149,16 @@ impl Instance {
         self.data().poisoned.get()
     }
 
+    /// Canonical ABI flags of a domain: `MAY_ENTER` and `MAY_LEAVE` of [`ControlBlock`](mintage_environ::ControlBlock).
+    ///
+    /// # Panics
+    ///
+    /// When `domain` is not of this component.
+    pub fn flags(&self, domain: DomainId) -> u64 {
+        // SAFETY: the control block lives as long as the instance, and is not written while this runs.
+        unsafe { (*self.data().control(domain)).flags }
+    }
+
     /// The bytes of a memory.
     ///
     /// # Panics

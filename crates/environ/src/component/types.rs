@@ -4,6 +4,7 @@ use super::abi::CanonicalAbi;
 use crate::{
     EnumId, FlagsId, FuncTypeId, Index, ListId, MapId, OptionId, RecordId, ResourceId, ResultId, TupleId, VariantId,
 };
+use hashbrown::DefaultHashBuilder;
 use indexmap::IndexSet;
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
@@ -102,7 +103,7 @@ pub struct FuncTuples {
 /// Types of one kind, each once, with what the Canonical ABI says of them.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Interned<I, T: Eq + Hash, A> {
-    types: IndexSet<T>,
+    types: IndexSet<T, DefaultHashBuilder>,
     abi: Vec<A>,
     #[serde(skip)]
     index: PhantomData<fn(I)>,
@@ -111,7 +112,7 @@ pub(super) struct Interned<I, T: Eq + Hash, A> {
 impl<I, T: Eq + Hash, A> Default for Interned<I, T, A> {
     fn default() -> Self {
         Self {
-            types: IndexSet::new(),
+            types: IndexSet::default(),
             abi: Vec::new(),
             index: PhantomData,
         }
