@@ -29,6 +29,7 @@ use std::ptr;
 ///   ([`Signature::array_words`](mintage_environ::Signature::array_words)), and the arguments are of its types.
 /// - `host` is what the instance's host functions expect.
 /// - No reference into the instance's memories, and none that the host functions would alias through `host`, is live.
+#[inline]
 pub unsafe fn call(
     instance: InstanceHandle,
     domain: DomainId,
@@ -36,9 +37,26 @@ pub unsafe fn call(
     words: *mut u64,
     host: *mut (),
 ) -> Result<(), Stopped> {
-    // SAFETY: the caller promises that the instance lives; this thread runs.
-    let (data, thread) = unsafe { (instance.data(), &*activation::thread()) };
-    let ctx = data.ctx(domain);
+    // SAFETY: the caller promises that the instance lives.
+    let data = unsafe { instance.data() };
+    // SAFETY: as the caller promises; the context is the domain's.
+    unsafe { call_in(data, data.ctx(domain), callee, words, host) }
+}
+
+/// [`call`] in the domain with the context `ctx`.
+///
+/// # Safety
+///
+/// As [`call`].
+unsafe fn call_in(
+    data: &InstanceData,
+    ctx: *mut u8,
+    callee: &Callee,
+    words: *mut u64,
+    host: *mut (),
+) -> Result<(), Stopped> {
+    // SAFETY: this thread runs.
+    let thread = unsafe { &*activation::thread() };
     let previous = thread.current.get();
     // SAFETY: the activations in the list are calls further out on this stack, whose instances live.
     let outer = unsafe { previous.as_ref() };
@@ -113,13 +131,15 @@ pub unsafe fn call_confined(
     host: *mut (),
 ) -> Result<(), Stopped> {
     // SAFETY: the caller promises that the instance lives.
-    let control = unsafe { instance.data() }.control(domain);
+    let data = unsafe { instance.data() };
+    let ctx = data.ctx(domain);
+    let control = control_block(ctx);
     // SAFETY: the control block lives as long as the instance, and nobody has a reference to it.
     let flags = unsafe { (*control).flags };
     // SAFETY: as above.
     unsafe { (*control).flags = flags & !ControlBlock::MAY_LEAVE };
-    // SAFETY: as the caller promises.
-    unsafe { call(instance, domain, callee, words, host)? };
+    // SAFETY: as the caller promises; the context is the domain's.
+    unsafe { call_in(data, ctx, callee, words, host)? };
     // SAFETY: as above.
     unsafe { (*control).flags = flags };
     Ok(())
