@@ -99,10 +99,12 @@ impl<'a> Guest<'a> {
     pub fn refresh(&mut self) {
         self.view = match &mut self.allocator {
             Allocator::Instance { memory: None, .. } => (NonNull::dangling(), 0),
-            // SAFETY: the memory is of the instance that is borrowed mutably, so that it lives and no other thread has it.
             Allocator::Instance {
                 memory: Some(memory), ..
-            } => unsafe { memory.raw() },
+            } => {
+                // SAFETY: the memory is of the instance that is borrowed mutably, so that it lives and no other thread has it.
+                unsafe { memory.raw() }
+            }
             Allocator::Scratch { memory, .. } => {
                 let memory = memory.as_mut_slice();
                 (NonNull::from(&mut *memory).cast(), memory.len())
