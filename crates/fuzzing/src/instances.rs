@@ -16,8 +16,8 @@ const PLACES: usize = 4;
 /// Steps of a case.
 const STEPS: usize = 60;
 
-/// Instantiates, calls and drops instances of a few programs in any order, so that their memory is used again; each is
-/// compared with a twin that has memory which nobody used before.
+/// Instantiates, calls and drops instances of a few programs in any order, so that their memory is used again, and now and then
+/// goes on with an instance of a snapshot; each is compared with a twin that has memory which nobody used before.
 ///
 /// # Errors
 ///
@@ -67,7 +67,12 @@ fn run(u: &mut Unstructured<'_>, engine: &Mintage, programs: &[Linked]) -> Resul
                 places[at] = twins.ok().map(|twins| (number, twins));
                 false
             }
-            Some((number, twins)) => choose(u, 6) == 0 || call(u, &programs[*number], twins)?,
+            Some((number, twins)) => match choose(u, 12) {
+                0 | 1 => true,
+                2 => twins.replace_first(false).map(|()| false)?,
+                3 => twins.replace_first(true).map(|()| false)?,
+                _ => call(u, &programs[*number], twins)?,
+            },
         };
         if ends {
             kept.extend(places[at].take().map(|(_, twins)| twins.into_second()));

@@ -12,7 +12,7 @@
 //! A body drives engines through [`Oracle`], so that it can compare Mintage with itself under other settings
 //! ([`Settings`]) or with another engine.
 
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod corrupt;
 mod differential;

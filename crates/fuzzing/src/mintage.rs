@@ -142,24 +142,42 @@ struct Modules(InstancePre<StoreLimits>);
 
 impl Compiled for Modules {
     fn instantiate(&self) -> Result<Box<dyn CoreInstance>, Stop> {
-        let limits = StoreLimitsBuilder::new()
-            .memory_size(MEMORY_LIMIT)
-            .table_elements(TABLE_LIMIT);
-        let mut store = Store::new(self.0.component().engine(), limits.build());
-        store.limiter(|limits| limits);
-        // Fails where fuel is not counted.
-        let _ = store.set_fuel(PLENTY);
-        match self.0.instantiate(&mut store) {
-            Ok(instance) => Ok(Box::new(Live { store, instance })),
+        match instantiate(&self.0) {
+            Ok(live) => Ok(Box::new(live)),
             Err(error) => Err(Stop::of(&error)),
         }
     }
+}
+
+fn instantiate(linked: &InstancePre<StoreLimits>) -> Result<Live> {
+    let limits = StoreLimitsBuilder::new()
+        .memory_size(MEMORY_LIMIT)
+        .table_elements(TABLE_LIMIT);
+    let mut store = Store::new(linked.engine(), limits.build());
+    store.limiter(|limits| limits);
+    // Fails where fuel is not counted.
+    let _ = store.set_fuel(PLENTY);
+    let instance = linked.instantiate(&mut store)?;
+    Ok(Live { store, instance })
 }
 
 /// Instances of modules.
 struct Live {
     store: Store<StoreLimits>,
     instance: Instance,
+}
+
+impl Live {
+    #[allow(unsafe_code, reason = "an artifact's machine code is run")]
+    fn start_again(&mut self, serialized: bool) -> Result<Live> {
+        let mut snapshot = self.instance.snapshot(&mut self.store)?;
+        if serialized {
+            let engine = self.store.engine();
+            // SAFETY: the engine wrote the artifact just now.
+            snapshot = unsafe { Component::deserialize(engine, snapshot.serialize()?) }?;
+        }
+        instantiate(&Linker::new(snapshot.engine()).instantiate_pre(&snapshot)?)
+    }
 }
 
 impl CoreInstance for Live {
@@ -182,5 +200,11 @@ impl CoreInstance for Live {
 
     fn memory(&mut self, module: usize, name: &str) -> Vec<u8> {
         core::memory(&self.store, &self.instance, module as u32, name).expect("the module exports the memory")
+    }
+
+    fn of_snapshot(&mut self, serialized: bool) -> Result<Option<Box<dyn CoreInstance>>, Stop> {
+        self.start_again(serialized)
+            .map(|live| Some(Box::new(live) as _))
+            .map_err(|error| Stop::of(&error))
     }
 }

@@ -73,6 +73,16 @@ pub trait CoreInstance {
 
     /// All bytes of an exported memory.
     fn memory(&mut self, module: usize, name: &str) -> Vec<u8>;
+
+    /// An instance of a snapshot of this one, which may have gone through an artifact; none where the engine has no snapshots.
+    ///
+    /// # Errors
+    ///
+    /// When the engine refuses.
+    fn of_snapshot(&mut self, serialized: bool) -> Result<Option<Box<dyn CoreInstance>>, Stop> {
+        let _ = serialized;
+        Ok(None)
+    }
 }
 
 /// Why something did not go on.

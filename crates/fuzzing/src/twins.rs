@@ -73,6 +73,22 @@ impl<'a> Twins<'a> {
         self.pair[0].fuel()
     }
 
+    /// Puts an instance of a snapshot of the first one in its place: nothing may change.
+    ///
+    /// # Errors
+    ///
+    /// Says what differs, or why there is no snapshot.
+    pub fn replace_first(&mut self, serialized: bool) -> Result<(), String> {
+        let first = self.pair[0].of_snapshot(serialized);
+        match first.map_err(|stop| format!("there is no snapshot: {stop:?}"))? {
+            Some(first) => self.pair[0] = first,
+            None => return Ok(()),
+        }
+        self.pair.iter_mut().for_each(|instance| instance.set_fuel(PLENTY));
+        self.compare()
+            .map_err(|difference| format!("after a snapshot, {difference}"))
+    }
+
     /// The instance in the second place; the other one is dropped.
     pub fn into_second(self) -> Box<dyn CoreInstance> {
         let [_, second] = self.pair;

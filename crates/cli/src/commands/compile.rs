@@ -1,10 +1,10 @@
 //! `mintage compile`: component to artifact.
 
 use crate::call::Call;
-use crate::input;
+use crate::{input, load};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
-use mintage::{Component, Config, Engine, Linker, OptLevel, Phase, Progress, Store};
+use mintage::{Config, Engine, Linker, OptLevel, Phase, Progress, Store};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -83,10 +83,8 @@ impl Args {
 
 impl Args {
     /// The artifact with the state after the calls that were asked for.
-    #[allow(unsafe_code, reason = "the machine code of the artifact is run")]
     fn warmed_up(&self, engine: &Engine, artifact: &[u8]) -> Result<Vec<u8>> {
-        // SAFETY: the compiler made it just now.
-        let component = unsafe { Component::deserialize(engine, artifact) }?;
+        let component = load::artifact(engine, artifact)?;
         let mut store = Store::new(engine, ());
         if self.consume_fuel {
             store.set_fuel(u64::MAX)?;
