@@ -27,7 +27,10 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ("crates/mintage/tests", "artifacts made by the tests themselves"),
     ("crates/cli/src/load.rs", "loads artifacts with all hashes checked"),
     ("crates/cli/tests", "artifacts made by the tests themselves"),
-    ("crates/fuzzing/src/mintage.rs", "loads artifacts of snapshots that it took"),
+    (
+        "crates/fuzzing/src/mintage.rs",
+        "loads artifacts of snapshots that it took",
+    ),
     ("benches", "loads the artifacts that it wrote"),
     ("examples/spidermonkey/src/main.rs", "loads the artifact that it wrote"),
 ];

@@ -301,7 +301,8 @@ impl Slab {
                 all_kept = false;
             }
         }
-        self.0.written = (pagemap.is_some() && all_kept).then_some(ranges);
+        let stays_known = pagemap.is_some() && all_kept && shelf.pool().config().page_fault_count;
+        self.0.written = stays_known.then_some(ranges);
         Ok(())
     }
 

@@ -318,6 +318,7 @@ fn ways() -> &'static [Way] {
         // New mappings each time, and starts that run each time.
         ways.push(Way::new(PoolConfig::new().max_unused_warm_slots(0), ""));
         ways.push(Way::new(PoolConfig::new().keep_started(false), "(start $work)"));
+        ways.push(Way::new(PoolConfig::new().page_fault_count(false), ""));
         ways.push(Way::new(
             PoolConfig::new().total_keep_resident(100_000),
             "(start $work)",

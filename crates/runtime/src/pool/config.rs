@@ -11,6 +11,7 @@ pub struct PoolConfig {
     pub(crate) total_keep_resident: usize,
     pub(crate) background_reset: bool,
     pub(crate) pagemap_scan: bool,
+    pub(crate) page_fault_count: bool,
     pub(crate) memfd: bool,
     pub(crate) keep_started: bool,
 }
@@ -28,6 +29,7 @@ impl Default for PoolConfig {
             total_keep_resident: 256 << 20,
             background_reset: false,
             pagemap_scan: true,
+            page_fault_count: true,
             memfd: true,
             keep_started: true,
         }
@@ -90,6 +92,15 @@ impl PoolConfig {
     #[doc(hidden)]
     pub fn pagemap_scan(&mut self, enable: bool) -> &mut Self {
         self.pagemap_scan = enable;
+        self
+    }
+
+    /// Whether an instance that was used by one thread, which had no page fault meanwhile, counts as one that wrote to no other
+    /// pages than those before it in its slot, so that nobody needs to look; default: yes. Switch it off in a process that
+    /// locks memory which is mapped already (`mlockall` with `MCL_CURRENT`) while there are instances or idle slots: pages
+    /// become writable then without a fault of the thread that uses them.
+    pub fn page_fault_count(&mut self, enable: bool) -> &mut Self {
+        self.page_fault_count = enable;
         self
     }
 
