@@ -1,6 +1,7 @@
 ;;! asm core[0]:f0
 ;;! asm core[0]:f1
 ;;! asm core[0]:f2
+;;! asm core[0]:f3
 (component
   (core module $m
     (memory (export "memory") 1)
@@ -14,7 +15,11 @@
       (i64.load offset=16 (i32.const 1024)))
     ;; Read, modify, write is one instruction.
     (func (export "increment") (param i32)
-      (i32.store (local.get 0) (i32.add (i32.load (local.get 0)) (i32.const 1)))))
+      (i32.store (local.get 0) (i32.add (i32.load (local.get 0)) (i32.const 1))))
+    ;; A byte is extended once, also where it becomes an index.
+    (func (export "look_up") (param i32) (result i32) (local $byte i32)
+      (local.set $byte (i32.load8_u (local.get 0)))
+      (i32.add (local.get $byte) (i32.load16_u offset=256 (local.get $byte)))))
   (core instance $i (instantiate $m)))
 ;; == asm core[0]:f0
 ;;   pushq %rbp
@@ -41,6 +46,17 @@
 ;; block0:
 ;;   movl %esi, %esi
 ;;   addl $0x1, (%rdi, %rsi)
+;;   movq %rbp, %rsp
+;;   popq %rbp
+;;   retq
+;; == asm core[0]:f3
+;;   pushq %rbp
+;;   movq %rsp, %rbp
+;; block0:
+;;   movl %esi, %esi
+;;   movzbq (%rdi, %rsi), %rsi
+;;   movzwq 0x100(%rdi, %rsi), %rdi
+;;   leal (%rsi, %rdi), %eax
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq

@@ -8,7 +8,9 @@ use super::Translator;
 use super::state::Region;
 use crate::abi::POINTER;
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, TrapCode, Type, Value, types};
+use cranelift_codegen::ir::{
+    InstBuilder, InstructionData, MemFlagsData, Opcode, TrapCode, Type, Value, ValueDef, types,
+};
 use mintage_environ::layout::MemoryLayout;
 use mintage_environ::{Builtin, MemoryId};
 use types::{F32, F64, I8, I16, I32, I64};
@@ -95,12 +97,17 @@ impl<'a> Translator<'a, '_> {
         let ins = self.ins();
         let value = match (widen, stored) {
             (Widen::Sign, I8) => ins.sload8(ty, flags, address, offset),
-            (Widen::Zero, I8) => ins.uload8(ty, flags, address, offset),
             (Widen::Sign, I16) => ins.sload16(ty, flags, address, offset),
-            (Widen::Zero, I16) => ins.uload16(ty, flags, address, offset),
+            // In its full width, in which it may become an index; see `zero_extended`.
+            (Widen::Zero, I8) => ins.uload8(I64, flags, address, offset),
+            (Widen::Zero, I16) => ins.uload16(I64, flags, address, offset),
             (Widen::Sign, I32) => ins.sload32(flags, address, offset),
             (Widen::Zero, I32) => ins.uload32(flags, address, offset),
             _ => ins.load(ty, flags, address, offset),
+        };
+        let value = match (ty, self.type_of(value)) {
+            (I32, I64) => self.ins().ireduce(I32, value),
+            _ => value,
         };
         self.push(value);
     }
@@ -219,7 +226,30 @@ impl<'a> Translator<'a, '_> {
             (I64, _) => index,
             // Folded here, since without optimization nobody else does.
             (_, Some(known)) => self.iconst(I64, known as i64),
-            _ => self.ins().uextend(I64, index),
+            _ => match self.loaded(index) {
+                Some(wide) => wide,
+                None => self.ins().uextend(I64, index),
+            },
+        }
+    }
+
+    /// The 64-bit value that a load of fewer bits gave, where `value` is the lower half of that. The code generator would
+    /// extend it once more.
+    fn loaded(&self, value: Value) -> Option<Value> {
+        let dfg = &self.builder.func.dfg;
+        let definition = |value| match dfg.value_def(dfg.resolve_aliases(value)) {
+            ValueDef::Result(inst, 0) => Some(dfg.insts[inst]),
+            _ => None,
+        };
+        match definition(value)? {
+            InstructionData::Unary {
+                opcode: Opcode::Ireduce,
+                arg,
+            } => match definition(arg)?.opcode() {
+                Opcode::Uload8 | Opcode::Uload16 | Opcode::Uload32 => Some(arg),
+                _ => None,
+            },
+            _ => None,
         }
     }
 
