@@ -106,7 +106,8 @@ impl LiftContext<'_> {
         Ok(string)
     }
 
-    #[inline]
+    /// Inlined, so that `align` is a constant.
+    #[inline(always)]
     fn string_bytes(&mut self, pointer: u32, size: usize, align: u32) -> Result<&[u8]> {
         trap_unless!(
             Trap::StringTooLong,
