@@ -3,8 +3,8 @@
 use crate::mintage::Mintage;
 use crate::modules::{Linked, arguments};
 use crate::oracle::{Oracle, Stop};
-use crate::twins::{Twins, both};
-use crate::verdict::{Failure, Outcome, Verdict, skip_if_exhausted};
+use crate::twins::{Twins, both, check_modules};
+use crate::verdict::{Outcome, Verdict};
 use arbitrary::Unstructured;
 use mintage::Trap;
 
@@ -15,12 +15,7 @@ use mintage::Trap;
 ///
 /// When something differs.
 pub fn differential(u: &mut Unstructured<'_>, subject: &Mintage, reference: &dyn Oracle) -> Verdict {
-    skip_if_exhausted(Linked::arbitrary(u, subject.settings().canonical_nans).map(|linked| {
-        run(u, &linked, subject, reference).map_err(|difference| {
-            let what = format!("here: {}; there: {}: {difference}", subject.name(), reference.name());
-            Failure::new(what, linked.guests())
-        })
-    }))
+    check_modules(u, subject, reference, run)
 }
 
 fn run(

@@ -3,8 +3,8 @@
 use crate::mintage::Mintage;
 use crate::modules::{Linked, arguments};
 use crate::oracle::{Oracle, PLENTY, Stop, all_same};
-use crate::twins::{Twins, both};
-use crate::verdict::{Failure, Outcome, Verdict, skip_if_exhausted};
+use crate::twins::{Twins, both, check_modules};
+use crate::verdict::{Outcome, Verdict};
 use arbitrary::Unstructured;
 use mintage::Trap;
 
@@ -18,12 +18,7 @@ const FUNCS: usize = 8;
 ///
 /// When something differs.
 pub fn fuel(u: &mut Unstructured<'_>, subject: &Mintage, reference: &dyn Oracle) -> Verdict {
-    skip_if_exhausted(Linked::arbitrary(u, subject.settings().canonical_nans).map(|linked| {
-        run(u, &linked, subject, reference).map_err(|difference| {
-            let what = format!("here: {}; there: {}: {difference}", subject.name(), reference.name());
-            Failure::new(what, linked.guests())
-        })
-    }))
+    check_modules(u, subject, reference, run)
 }
 
 fn run(

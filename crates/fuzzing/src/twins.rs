@@ -1,8 +1,30 @@
 //! The same instances in two places: whatever is done to both, they stay the same.
 
+use crate::mintage::Mintage;
 use crate::modules::Linked;
-use crate::oracle::{Compiled, CoreInstance, PLENTY, Stop, all_same, same};
+use crate::oracle::{Compiled, CoreInstance, Oracle, PLENTY, Stop, all_same, same};
+use crate::verdict::{Failure, Outcome, Verdict, skip_if_exhausted};
+use arbitrary::Unstructured;
 use mintage::core::CoreVal;
+
+/// Runs `check` on random modules and two engines. It says what differs, and the failure names both engines.
+///
+/// # Errors
+///
+/// When something differs.
+pub fn check_modules(
+    u: &mut Unstructured<'_>,
+    subject: &Mintage,
+    reference: &dyn Oracle,
+    check: impl FnOnce(&mut Unstructured<'_>, &Linked, &dyn Oracle, &dyn Oracle) -> Result<Outcome, String>,
+) -> Verdict {
+    skip_if_exhausted(Linked::arbitrary(u, subject.settings().canonical_nans).map(|linked| {
+        check(u, &linked, subject, reference).map_err(|difference| {
+            let what = format!("here: {}; there: {}: {difference}", subject.name(), reference.name());
+            Failure::new(what, linked.guests())
+        })
+    }))
+}
 
 /// Instances of one [`Linked`] in two engines, or in one engine twice.
 pub struct Twins<'a> {
