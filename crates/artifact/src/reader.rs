@@ -16,8 +16,8 @@ use std::ops::Range;
 /// How much of an artifact is compared with its hashes when it is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Check {
-    /// The header, the section table, the metadata and the key table; the body, with code and tables, is not looked at. The cost
-    /// does not depend on the amount of code, apart from 4 bytes per function.
+    /// The header, the section table, the metadata and the key table; of the body, with code and tables, at most the tables' heads.
+    /// The cost does not depend on the amount of code, apart from 4 bytes per function.
     #[default]
     Metadata,
     /// Every byte of the file.
@@ -59,11 +59,6 @@ impl<B: AsRef<[u8]>> Artifact<B> {
             "{}: it is made for {expected} bytes of machine code, and there are {text}",
             wrong(Section::Keys)
         );
-        // Not even looking at the body saves a page fault for each table.
-        if check == Check::Full {
-            check_hash("body", body.get(FIRST_PAGE..).unwrap_or_default(), header.body_hash)?;
-            check_tables(&keys, part)?;
-        }
         let metadata: Metadata =
             postcard::from_bytes(part(Section::Metadata)).context("the artifact's metadata cannot be decoded")?;
         ensure!(
@@ -75,6 +70,13 @@ impl<B: AsRef<[u8]>> Artifact<B> {
             let range = sections.range(section);
             range.start as u64..range.end as u64
         };
+        if check == Check::Full {
+            check_hash("body", body.get(FIRST_PAGE..).unwrap_or_default(), header.body_hash)?;
+        }
+        // Not even looking at the body saves a page fault for each table. But objects would be lost without theirs.
+        if check == Check::Full || !metadata.objects.is_empty() {
+            check_tables(&keys, part)?;
+        }
         metadata.check_ranges(&range(Section::Image), &range(Section::Segments))?;
         Ok(Artifact {
             bytes,

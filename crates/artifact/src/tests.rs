@@ -4,10 +4,11 @@ use crate::forge::{exercise, reseal};
 use crate::format::{FIRST_PAGE, Header, Section};
 use crate::{
     Artifact, Check, Contents, Function, Metadata, PAGE, encode_addresses, encode_stack_maps, encode_traps,
-    encode_unwind, write,
+    encode_unwind, rewrite, write,
 };
 use mintage_environ::component::ComponentInterface;
 use mintage_environ::layout::SlabLayout;
+use mintage_environ::objects::ObjectLayout;
 use mintage_environ::{
     Builtin, CoreInstanceId, DataId, ElemId, FuncIndex, FuncKey, IndexVec, SigId, Target, Trap, Tunables,
 };
@@ -340,6 +341,31 @@ fn each_broken_rule_has_its_message() {
             reseal(&mut file);
         }
         let error = refused(&file, Check::Full);
+        assert!(error.contains(message), "expected {message:?}, got {error:?}");
+    }
+}
+
+/// Whether the body's tables are whole is looked at in time where the collector depends on it.
+#[test]
+fn tables_are_checked_where_there_are_objects() {
+    let plain = sample(false);
+    let artifact = open(&plain);
+    let mut metadata = artifact.metadata().clone();
+    metadata.objects.push(ObjectLayout {
+        size: 16,
+        traced: Box::default(),
+        elements: None,
+    });
+    let with_objects = rewrite(&artifact, metadata, &[]).unwrap();
+    assert_eq!(refused(&with_objects, Check::Full), "accepted");
+    for (file, message) in [
+        (plain, "accepted"),
+        (with_objects, "section .mintage.stackmaps is wrong"),
+    ] {
+        let mut file = file;
+        file[entry(Section::StackMaps, SIZE)] -= 1;
+        reseal(&mut file);
+        let error = refused(&file, Check::Metadata);
         assert!(error.contains(message), "expected {message:?}, got {error:?}");
     }
 }
