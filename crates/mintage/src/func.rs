@@ -53,7 +53,8 @@ impl CalleeId {
 /// An exported function whose type was checked: parameters `Params` and results `Return`, both tuples.
 pub struct TypedFunc<Params, Return> {
     func: Func,
-    types: PhantomData<fn(Params) -> Return>,
+    /// Invariant in both: they are what the function's type was checked against.
+    types: PhantomData<fn(Params, Return) -> (Params, Return)>,
 }
 
 impl<Params, Return> Clone for TypedFunc<Params, Return> {

@@ -117,9 +117,49 @@ impl<'a> Guest<'a> {
         };
     }
 
-    /// The bytes of the memory.
+    /// Returns the size of the memory in bytes as of the last look.
     #[inline]
-    pub fn memory(&mut self) -> &mut [u8] {
+    pub fn size(&self) -> usize {
+        self.view.1
+    }
+
+    /// Writes bytes to the memory.
+    ///
+    /// # Panics
+    ///
+    /// When they do not lie within the memory.
+    #[inline]
+    pub fn write(&mut self, offset: usize, bytes: &[u8]) {
+        self.local_bytes()[offset..][..bytes.len()].copy_from_slice(bytes);
+    }
+
+    /// Writes items of `N` bytes one after the other. It compiles to one copy where the items are their own bytes, and to a
+    /// vectorized loop where each has to be changed.
+    ///
+    /// # Panics
+    ///
+    /// When they do not lie within the memory.
+    #[inline]
+    pub fn write_items<const N: usize>(&mut self, offset: usize, count: usize, items: impl Iterator<Item = [u8; N]>) {
+        let bytes = &mut self.local_bytes()[offset..][..count * N];
+        for (bytes, item) in bytes.chunks_exact_mut(N).zip(items) {
+            bytes.copy_from_slice(&item);
+        }
+    }
+
+    /// Returns the bytes of the memory, for code that may hand them to other threads. The reset of the instance then no
+    /// longer relies on the page faults of this thread to find out what was written.
+    pub fn shared_bytes(&mut self) -> &mut [u8] {
+        if let Allocator::Instance { instance, .. } = &mut self.allocator {
+            instance.share();
+        }
+        self.local_bytes()
+    }
+
+    /// Returns the bytes of the memory, for code of this module that writes to them on the calling thread only: page faults
+    /// of other threads are not counted when the instance is reset. Never to be returned to other modules.
+    #[inline]
+    fn local_bytes(&mut self) -> &mut [u8] {
         // SAFETY: `view` is empty or was given by `refresh` for a memory of what `allocator` borrows mutably: it is valid
         // for reads and writes, and nothing else reaches it as long as `self` is borrowed, since guest code runs only
         // inside `realloc`, which needs `self` itself.

@@ -20,7 +20,8 @@ pub struct InstancePre<T: 'static> {
     component: Component,
     imports: Arc<HostTable>,
     linked: Arc<Linked>,
-    data: PhantomData<fn() -> T>,
+    /// Invariant in `T`: the host functions behind `imports` are for stores of exactly this type.
+    data: PhantomData<fn(T) -> T>,
 }
 
 impl<T> Clone for InstancePre<T> {

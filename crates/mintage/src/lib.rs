@@ -84,13 +84,5 @@ pub use val::Val;
 #[cfg(feature = "compiler")]
 pub use mintage_compile::{NoProgress, Phase, Progress};
 
-const _: () = {
-    const fn shared<T: Send + Sync>() {}
-    const fn sent<T: Send>() {}
-    shared::<Engine>();
-    shared::<Component>();
-    shared::<Linker<()>>();
-    shared::<InterruptHandle>();
-    shared::<InstancePre<()>>();
-    sent::<Store<()>>();
-};
+#[cfg(any(test, doctest))]
+mod variance;

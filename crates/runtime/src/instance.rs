@@ -180,10 +180,15 @@ impl Instance {
     #[inline]
     pub fn memory_mut(&mut self, id: MemoryId) -> &mut [u8] {
         let (base, len) = self.memory_raw(id);
-        // The caller may give parts of it to other threads.
-        self.data().share();
+        self.share();
         // SAFETY: as above, and the instance is borrowed mutably.
         unsafe { std::slice::from_raw_parts_mut(base.as_ptr(), len) }
+    }
+
+    /// Notes that threads other than the calling one may write to memories of the instance from now on, so that the page
+    /// faults of one thread no longer tell which pages were written.
+    pub fn share(&mut self) {
+        self.data().share();
     }
 
     /// The base and the current length in bytes of a memory, which never moves. Valid for reads as long as the instance lives, and

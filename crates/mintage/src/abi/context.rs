@@ -121,10 +121,23 @@ impl<'a> LowerContext<'a> {
         self.guest.allocate(align, size)
     }
 
-    /// The guest's memory.
+    /// Returns the guest's memory, for any use: other threads may write to it as well.
+    ///
+    /// [`write`](Self::write) and [`write_bytes`](Self::write_bytes) are better where they will do. After this call the
+    /// engine no longer knows which pages were written, so the reset of the instance has to ask the system.
     #[inline]
     pub fn memory(&mut self) -> &mut [u8] {
-        self.guest.memory()
+        self.guest.shared_bytes()
+    }
+
+    /// Writes an array of bytes to guest memory.
+    ///
+    /// # Panics
+    ///
+    /// When they do not lie within memory.
+    #[inline]
+    pub fn write<const N: usize>(&mut self, offset: usize, bytes: [u8; N]) {
+        self.guest.write(offset, &bytes);
     }
 
     /// Writes bytes to guest memory.
@@ -133,8 +146,23 @@ impl<'a> LowerContext<'a> {
     ///
     /// When they do not lie within memory.
     #[inline]
-    pub fn write<const N: usize>(&mut self, offset: usize, bytes: [u8; N]) {
-        self.guest.memory()[offset..][..N].copy_from_slice(&bytes);
+    pub fn write_bytes(&mut self, offset: usize, bytes: &[u8]) {
+        self.guest.write(offset, bytes);
+    }
+
+    /// Writes `count` items of `N` bytes to guest memory.
+    ///
+    /// # Panics
+    ///
+    /// When they do not lie within memory.
+    #[inline]
+    pub(super) fn write_items<const N: usize>(
+        &mut self,
+        offset: usize,
+        count: usize,
+        items: impl Iterator<Item = [u8; N]>,
+    ) {
+        self.guest.write_items(offset, count, items);
     }
 
     /// Writes the discriminant of a variant with `cases` cases.
@@ -153,7 +181,7 @@ impl<'a> LowerContext<'a> {
     /// Checks a pointer that the guest gave for results of the layout `abi`: its offset in memory.
     pub(crate) fn result_area(&mut self, pointer: u32, abi: CanonicalAbi) -> Result<usize> {
         self.guest.refresh();
-        let size = self.guest.memory().len();
+        let size = self.guest.size();
         check_pointer(pointer, abi, size)
     }
 

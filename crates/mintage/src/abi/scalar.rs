@@ -68,11 +68,8 @@ macro_rules! scalar {
             #[inline]
             fn lower_slice(items: &[Self], cx: &mut LowerContext<'_>, _ty: InterfaceType, offset: usize) -> Result<()> {
                 const STORE: fn($ty) -> $stored = $store;
-                let bytes = &mut cx.memory()[offset..][..items.len() * Self::SIZE];
-                // Optimizes to one copy, or one vectorized loop where the value has to be changed.
-                for (bytes, &item) in bytes.chunks_exact_mut(Self::SIZE).zip(items) {
-                    bytes.copy_from_slice(&STORE(item).to_le_bytes());
-                }
+                let stored = items.iter().map(|&item| STORE(item).to_le_bytes());
+                cx.write_items(offset, items.len(), stored);
                 Ok(())
             }
         }
@@ -164,7 +161,7 @@ impl Lower for u8 {
 
     #[inline]
     fn lower_slice(items: &[Self], cx: &mut LowerContext<'_>, _ty: InterfaceType, offset: usize) -> Result<()> {
-        cx.memory()[offset..][..items.len()].copy_from_slice(items);
+        cx.write_bytes(offset, items);
         Ok(())
     }
 }

@@ -21,7 +21,7 @@ impl LowerContext<'_> {
         match self.options.encoding {
             StringEncoding::Utf8 => {
                 let offset = self.allocate_string(1, string.len())?;
-                self.memory()[offset..][..string.len()].copy_from_slice(string.as_bytes());
+                self.write_bytes(offset, string.as_bytes());
                 Ok((offset as u32, string.len() as u32))
             }
             StringEncoding::Utf16 => self.lower_utf16(string),
@@ -31,9 +31,7 @@ impl LowerContext<'_> {
                     return Ok((offset, len | UTF16_TAG));
                 };
                 let offset = self.allocate_string(2, len)?;
-                for (byte, c) in self.memory()[offset..][..len].iter_mut().zip(string.chars()) {
-                    *byte = u32::from(c) as u8;
-                }
+                self.write_items(offset, len, string.chars().map(|c| [u32::from(c) as u8]));
                 Ok((offset as u32, len as u32))
             }
         }
@@ -42,12 +40,7 @@ impl LowerContext<'_> {
     fn lower_utf16(&mut self, string: &str) -> Result<(u32, u32)> {
         let units = string.encode_utf16().count();
         let offset = self.allocate_string(2, units * 2)?;
-        for (bytes, unit) in self.memory()[offset..][..units * 2]
-            .chunks_exact_mut(2)
-            .zip(string.encode_utf16())
-        {
-            bytes.copy_from_slice(&unit.to_le_bytes());
-        }
+        self.write_items(offset, units, string.encode_utf16().map(u16::to_le_bytes));
         Ok((offset as u32, units as u32))
     }
 

@@ -19,7 +19,8 @@ pub struct Resource<T> {
     owned: bool,
     /// Whether an owned resource was passed on as such.
     taken: AtomicBool,
-    ty: PhantomData<fn() -> T>,
+    /// Invariant in `T`: a subtype is a resource type of its own.
+    ty: PhantomData<fn(T) -> T>,
 }
 
 impl<T: 'static> Resource<T> {
