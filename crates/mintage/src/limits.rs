@@ -61,6 +61,11 @@ pub trait ResourceLimiter: Send {
         Ok(())
     }
 
+    /// So many entries that [`table_growing`](Self::table_growing) allowed are not taken after all, likewise.
+    fn table_released(&mut self, entries: usize) {
+        let _ = entries;
+    }
+
     /// Component instances that the store may hold; default: 10,000.
     fn instances(&self) -> usize {
         DEFAULT_COUNT
@@ -93,9 +98,12 @@ pub struct StoreLimits {
     memories: usize,
     tables: usize,
     trap_on_grow_failure: bool,
-    /// Bytes of all memories that were allowed.
+    /// Bytes of all memories, GC heaps and tables that were allowed.
     memory_used: usize,
 }
+
+/// Bytes that an entry of a table takes.
+const TABLE_ENTRY: usize = size_of::<u64>();
 
 impl Default for StoreLimits {
     /// No limits on the size of memories and tables but their own, 2^20 handles in each instance, and 10,000 each of instances,
@@ -132,8 +140,11 @@ impl StoreLimitsBuilder {
         self
     }
 
-    /// Bytes that all memories of the store may have together, heaps of objects among them. Instances keep what they have as long
-    /// as the store lives.
+    /// Bytes that all memories, GC heaps and tables of the store may have together. An entry of a table has 8 bytes. Instances
+    /// keep what they have as long as the store lives.
+    ///
+    /// This bounds the memory that guests of the store can take, but for what the host keeps for them: some 20 bytes for each
+    /// of their [`handles`](Self::handles), and a few KiB for each of their [`instances`](Self::instances).
     pub fn total_memory_size(mut self, bytes: usize) -> Self {
         self.0.total_memory_size = bytes;
         self
@@ -158,8 +169,7 @@ impl StoreLimitsBuilder {
         self
     }
 
-    /// Memories that all instances of the store may have together, heaps of objects among them. With
-    /// [`memory_size`](Self::memory_size), this bounds the memory that its guests can take.
+    /// Memories that all instances of the store may have together, GC heaps among them.
     pub fn memories(mut self, memories: usize) -> Self {
         self.0.memories = memories;
         self
@@ -184,6 +194,16 @@ impl StoreLimitsBuilder {
 }
 
 impl StoreLimits {
+    /// Counts `more` bytes, if the limit of all together allows them.
+    fn take(&mut self, more: usize) -> bool {
+        let used = self
+            .memory_used
+            .checked_add(more)
+            .filter(|&used| used <= self.total_memory_size);
+        self.memory_used = used.unwrap_or(self.memory_used);
+        used.is_some()
+    }
+
     /// Refuses growth by a limit.
     fn refuse(&self, what: &str, current: usize, desired: usize, setting: &str) -> Result<bool> {
         if self.trap_on_grow_failure {
@@ -195,15 +215,13 @@ impl StoreLimits {
 
 impl ResourceLimiter for StoreLimits {
     fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
-        let used = self.memory_used.saturating_add(desired.saturating_sub(current));
         if desired > self.memory_size {
             return self.refuse("memory", current, desired, "memory_size");
         }
-        if used > self.total_memory_size {
-            return self.refuse("memory", current, desired, "total_memory_size");
+        match self.take(desired.saturating_sub(current)) {
+            true => Ok(true),
+            false => self.refuse("memory", current, desired, "total_memory_size"),
         }
-        self.memory_used = used;
-        Ok(true)
     }
 
     fn memory_grow_failed(&mut self, error: Error) -> Result<()> {
@@ -218,10 +236,24 @@ impl ResourceLimiter for StoreLimits {
     }
 
     fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
-        match desired > self.table_elements {
-            true => self.refuse("table", current, desired, "table_elements"),
-            false => Ok(true),
+        if desired > self.table_elements {
+            return self.refuse("table", current, desired, "table_elements");
         }
+        match self.take(desired.saturating_sub(current).saturating_mul(TABLE_ENTRY)) {
+            true => Ok(true),
+            false => self.refuse("table", current, desired, "total_memory_size"),
+        }
+    }
+
+    fn table_grow_failed(&mut self, error: Error) -> Result<()> {
+        match self.trap_on_grow_failure {
+            true => Err(error.context("a table cannot grow")),
+            false => Ok(()),
+        }
+    }
+
+    fn table_released(&mut self, entries: usize) {
+        self.memory_released(entries.saturating_mul(TABLE_ENTRY));
     }
 
     fn instances(&self) -> usize {
@@ -271,11 +303,9 @@ impl<T> GrowthLimiter for HostState<T> {
 
     fn failed(&mut self, growth: &Growth, error: Error) -> Result<()> {
         let Some(limiter) = self.limiter() else { return Ok(()) };
+        release(limiter, growth);
         match growth.what {
-            Growing::Memory(_) | Growing::Heap(_) => {
-                limiter.memory_released((growth.desired - growth.current) as usize);
-                limiter.memory_grow_failed(error)
-            }
+            Growing::Memory(_) | Growing::Heap(_) => limiter.memory_grow_failed(error),
             Growing::Table(_) => limiter.table_grow_failed(error),
         }
     }
@@ -335,10 +365,17 @@ impl<T> HostState<T> {
     pub fn release(&mut self, sizes: impl Iterator<Item = Growth>) {
         let Some(limiter) = self.limiter() else { return };
         for growth in sizes {
-            if !matches!(growth.what, Growing::Table(_)) {
-                limiter.memory_released((growth.desired - growth.current) as usize);
-            }
+            release(limiter, &growth);
         }
+    }
+}
+
+/// Tells the limiter that growth which it allowed did not happen.
+fn release(limiter: &mut dyn ResourceLimiter, growth: &Growth) {
+    let unused = (growth.desired - growth.current) as usize;
+    match growth.what {
+        Growing::Memory(_) | Growing::Heap(_) => limiter.memory_released(unused),
+        Growing::Table(_) => limiter.table_released(unused),
     }
 }
 
@@ -346,7 +383,7 @@ impl<T> HostState<T> {
 fn refused(growth: &Growth) -> Error {
     let (unit, setting) = match growth.what {
         Growing::Memory(_) | Growing::Heap(_) => ("bytes", "memory_size` or `StoreLimitsBuilder::total_memory_size"),
-        Growing::Table(_) => ("entries", "table_elements"),
+        Growing::Table(_) => ("entries", "table_elements` or `StoreLimitsBuilder::total_memory_size"),
     };
     anyhow::anyhow!(
         "{} starts with {} {unit}, which the store's limiter refuses; raise `StoreLimitsBuilder::{setting}`, or change what \
@@ -418,13 +455,13 @@ pub(crate) struct Used {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mintage_environ::{DomainId, MemoryId};
+    use mintage_environ::{DomainId, MemoryId, TableId};
 
     #[test]
     fn memory_that_the_system_refuses_is_not_taken() {
         let limits = |trap| {
             StoreLimitsBuilder::new()
-                .total_memory_size(5)
+                .total_memory_size(30)
                 .trap_on_grow_failure(trap)
         };
         for trap in [false, true] {
@@ -438,12 +475,13 @@ mod tests {
                 desired: 4,
                 maximum: 9,
             };
-            for what in [
-                Growing::Memory(MemoryId::from_u32(0)),
-                Growing::Heap(DomainId::from_u32(0)),
+            for (what, bytes) in [
+                (Growing::Memory(MemoryId::from_u32(0)), 3),
+                (Growing::Heap(DomainId::from_u32(0)), 3),
+                (Growing::Table(TableId::from_u32(0)), 24),
             ] {
                 assert!(host.growing(&growth(what)).unwrap());
-                assert_eq!(host.data.memory_used, 3);
+                assert_eq!(host.data.memory_used, bytes);
                 assert_eq!(host.failed(&growth(what), Error::msg("no memory")).is_err(), trap);
                 assert_eq!(host.data.memory_used, 0);
             }

@@ -213,7 +213,10 @@ fn limited(engine: &Engine, limits: StoreLimits) -> Result<(Store<StoreLimits>, 
 #[test]
 fn all_memories_of_a_store_have_a_limit_together() -> Result<()> {
     let engine = Engine::default();
-    let limits = StoreLimitsBuilder::new().total_memory_size(5 << 16).build();
+    // Room for five pages, and for the tables of two instances.
+    let limits = StoreLimitsBuilder::new()
+        .total_memory_size((5 << 16) + 2 * 2 * 8)
+        .build();
     let (mut store, first) = limited(&engine, limits)?;
     let mut linker = Linker::<StoreLimits>::new(&engine);
     linker.root().func_wrap("host", |_, (text,): (String,)| Ok((text,)))?;
@@ -242,9 +245,14 @@ fn growth_can_trap_in_place_of_failing() -> Result<()> {
             "a memory is to grow from 65536 to 196608, more than `StoreLimitsBuilder::memory_size` allows",
         ),
         (
-            StoreLimitsBuilder::new().total_memory_size(2 << 16),
+            StoreLimitsBuilder::new().total_memory_size((2 << 16) + 2 * 8),
             "grow",
             "a memory is to grow from 65536 to 196608, more than `StoreLimitsBuilder::total_memory_size` allows",
+        ),
+        (
+            StoreLimitsBuilder::new().total_memory_size((1 << 16) + 3 * 8),
+            "grow-table",
+            "a table is to grow from 2 to 4, more than `StoreLimitsBuilder::total_memory_size` allows",
         ),
         (
             StoreLimitsBuilder::new().table_elements(3),
