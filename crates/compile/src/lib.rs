@@ -26,6 +26,7 @@ mod progress;
 mod verify;
 
 pub use describe::describe;
+pub use mintage_program::{SuppliedModule, supply};
 pub use progress::{NoProgress, Phase, Progress};
 
 use anyhow::{Context, Result};

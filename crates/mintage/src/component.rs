@@ -54,9 +54,21 @@ pub(crate) fn refuse_artifact(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Fails for what is not in binary form.
+#[cfg(feature = "compiler")]
+pub(crate) fn require_binary(bytes: &[u8]) -> Result<()> {
+    refuse_artifact(bytes)?;
+    ensure!(
+        bytes.starts_with(WASM_MAGIC),
+        "the input is not a component in binary form: it does not start with `\\0asm`"
+    );
+    Ok(())
+}
+
 /// The binary form of a component that may be text.
 #[cfg(feature = "compiler")]
 pub(crate) fn to_binary(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>> {
+    refuse_artifact(bytes)?;
     if bytes.starts_with(WASM_MAGIC) {
         return Ok(bytes.into());
     }
@@ -116,11 +128,7 @@ impl Component {
     /// As [`Component::new`].
     #[cfg(feature = "compiler")]
     pub fn from_binary(engine: &Engine, bytes: &[u8]) -> Result<Component> {
-        refuse_artifact(bytes)?;
-        ensure!(
-            bytes.starts_with(WASM_MAGIC),
-            "the input is no component in binary form: it does not start with `\\0asm`"
-        );
+        require_binary(bytes)?;
         Self::new(engine, bytes)
     }
 

@@ -100,7 +100,6 @@ impl Engine {
     /// As [`Component::new`](crate::Component::new).
     #[cfg(feature = "compiler")]
     pub fn describe_component(&self, bytes: &[u8]) -> Result<String> {
-        crate::component::refuse_artifact(bytes)?;
         let binary = crate::component::to_binary(bytes)?;
         mintage_compile::describe(&binary, &self.inner.config.tunables)
     }
@@ -118,7 +117,6 @@ impl Engine {
         options: &mintage_compile::Options,
         progress: &dyn mintage_compile::Progress,
     ) -> Result<Vec<u8>> {
-        crate::component::refuse_artifact(bytes)?;
         let binary = crate::component::to_binary(bytes)?;
         let tunables = &self.inner.config.tunables;
         let compile = || mintage_compile::compile_with(&binary, tunables, options, progress);

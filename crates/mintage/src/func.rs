@@ -54,8 +54,11 @@ impl CalleeId {
 pub struct TypedFunc<Params, Return> {
     func: Func,
     /// Invariant in both: they are what the function's type was checked against.
-    types: PhantomData<fn(Params, Return) -> (Params, Return)>,
+    types: PhantomData<Invariant<(Params, Return)>>,
 }
+
+/// Invariant in `T`, and neither owns nor borrows one.
+type Invariant<T> = fn(T) -> T;
 
 impl<Params, Return> Clone for TypedFunc<Params, Return> {
     fn clone(&self) -> Self {

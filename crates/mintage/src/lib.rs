@@ -35,6 +35,8 @@
 
 pub mod abi;
 mod backtrace;
+#[cfg(feature = "compiler")]
+mod code_builder;
 #[allow(unsafe_code, reason = "loading an artifact trusts its maker")]
 mod component;
 mod config;
@@ -81,6 +83,8 @@ pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut};
 pub use types::ResourceType;
 pub use val::Val;
 
+#[cfg(feature = "compiler")]
+pub use code_builder::CodeBuilder;
 #[cfg(feature = "compiler")]
 pub use mintage_compile::{NoProgress, Phase, Progress};
 

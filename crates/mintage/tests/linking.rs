@@ -383,7 +383,7 @@ fn artifacts_load_and_other_inputs_are_refused() -> Result<()> {
     );
     assert!(message(Component::new(&engine, [])).contains("empty"));
     assert!(message(Component::new(&engine, [0xff, 0xfe])).contains("neither a component in binary form"));
-    assert!(message(Component::from_binary(&engine, EXPORTER.as_bytes())).contains("no component in binary form"));
+    assert!(message(Component::from_binary(&engine, EXPORTER.as_bytes())).contains("not a component in binary form"));
 
     // Other settings, and damage.
     let other = Engine::new(Config::new().memory_guard_size(1 << 20))?;

@@ -16,6 +16,7 @@ mod inline;
 mod ir;
 mod parse;
 mod reach;
+mod supply;
 mod verify;
 
 use anyhow::Result;
@@ -24,6 +25,7 @@ use mintage_environ::{Features, Tunables};
 use wasmparser::WasmFeatures;
 
 pub use ir::*;
+pub use supply::{SuppliedModule, supply};
 pub use verify::verify;
 
 /// The program of the component in `bytes`.

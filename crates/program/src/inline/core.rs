@@ -75,9 +75,11 @@ impl<'p, 'a> Inliner<'p, 'a> {
             Instance::Instantiate { module_index, args } => {
                 let module = match &frame.modules[*module_index as usize] {
                     Item::Module(id) => *id,
-                    _ => bail!(
-                        "instantiating a core module that the host imports is not supported; bundle it into the component"
+                    Item::HostModule(name) => bail!(
+                        "the component instantiates the core module `{name}`, which it imports; give the module when compiling \
+                         (`CodeBuilder::core_module`), or bundle it into the component"
                     ),
+                    _ => bail!("what is instantiated as a core module is something else"),
                 };
                 self.budget.spend(args.len())?;
                 let args = args

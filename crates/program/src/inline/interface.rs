@@ -76,7 +76,7 @@ impl<'p> Inliner<'p, '_> {
                 };
                 (Item::Type(ty), import)
             }
-            ComponentEntityType::Module(_) => (Item::HostModule, Import::Static),
+            ComponentEntityType::Module(_) => (Item::HostModule(path.join("/").into()), Import::Static),
             ComponentEntityType::Component(_) => (Item::HostComponent, Import::Static),
             ComponentEntityType::Value(_) => bail!("importing values is not supported yet"),
         })
@@ -120,7 +120,7 @@ impl<'p> Inliner<'p, '_> {
                 Export::Instance(exports)
             }
             (_, Item::Instance(_)) => bail!("an instance is exported as something else"),
-            (_, Item::Component(..) | Item::Module(_) | Item::HostModule | Item::HostComponent) => Export::Static,
+            (_, Item::Component(..) | Item::Module(_) | Item::HostModule(_) | Item::HostComponent) => Export::Static,
         })
     }
 

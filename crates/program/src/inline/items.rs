@@ -21,9 +21,9 @@ pub(super) enum Item<'p> {
     Component(ComponentIndex, Rc<[Item<'p>]>),
     Module(ModuleId),
     Type(TypeItem),
-    /// A module that the root imports: good for nothing, since hosts cannot give one.
-    HostModule,
-    /// A component that the root imports, likewise.
+    /// A module that the root imports under this name, and that the host has not given: it cannot be instantiated.
+    HostModule(Rc<str>),
+    /// A component that the root imports, which hosts cannot give.
     HostComponent,
 }
 

@@ -354,7 +354,7 @@ impl<'p> Frame<'p> {
     /// Adds an item to the index space of its kind.
     fn push(&mut self, item: Item<'p>) {
         match item {
-            Item::Module(_) | Item::HostModule => self.modules.push(item),
+            Item::Module(_) | Item::HostModule(_) => self.modules.push(item),
             Item::Component(..) | Item::HostComponent => self.components.push(item),
             Item::Instance(exports) => self.instances.push(exports),
             Item::Func(func) => self.funcs.push(func),

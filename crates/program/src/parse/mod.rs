@@ -69,7 +69,7 @@ pub(crate) fn parse(bytes: &[u8], features: Features) -> Result<Parsed<'_>> {
 }
 
 /// Says clearly what the bytes are when they are no component.
-fn check_header(bytes: &[u8]) -> Result<()> {
+pub(crate) fn check_header(bytes: &[u8]) -> Result<()> {
     ensure!(!bytes.is_empty(), "the input is empty, not a WebAssembly component");
     if !bytes.starts_with(b"\0asm") {
         let text = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
