@@ -1,7 +1,7 @@
-;;! clif resource[0]
-;;! clif resource[1]
-;;! clif resource[2]
-;;! clif resource[3]
+;;! clif canon[0]
+;;! clif canon[1]
+;;! clif canon[2]
+;;! clif canon[3]
 ;;! compile
 (component
   (import "host" (instance $host (export "r" (type (sub resource)))))
@@ -33,7 +33,7 @@
     (with "" (instance (export "drop" (func $drop)) (export "drop-theirs" (func $drop-theirs))))))
   (func (export "run") (canon lift (core func $m "run")))
   (export "c" (instance $c)))
-;; == clif resource[0]
+;; == clif canon[0]
 ;; function u100663296:0(i64 vmctx, i32) -> i32 tail {
 ;;     sig0 = (i64 vmctx, i32, i32, i32) -> i32 tail
 ;;     fn0 = colocated u67108864:23 sig0
@@ -48,7 +48,7 @@
 ;;     v7 = call fn0(v0, v5, v6, v1)  ; v5 = 1, v6 = 1
 ;;     return v7
 ;; }
-;; == clif resource[1]
+;; == clif canon[1]
 ;; function u100663296:1(i64 vmctx, i32) -> i32 tail {
 ;;     sig0 = (i64 vmctx, i32, i32, i32) -> i32 tail
 ;;     fn0 = colocated u67108864:24 sig0
@@ -59,7 +59,7 @@
 ;;     v4 = call fn0(v0, v2, v3, v1)  ; v2 = 1, v3 = 1
 ;;     return v4
 ;; }
-;; == clif resource[2]
+;; == clif canon[2]
 ;; function u100663296:2(i64 vmctx, i32) tail {
 ;;     ss0 = explicit_slot 8, align = 8
 ;;     sig0 = (i64 vmctx, i32, i32, i32, i64) -> i32 tail
@@ -91,7 +91,7 @@
 ;; block2:
 ;;     return
 ;; }
-;; == clif resource[3]
+;; == clif canon[3]
 ;; function u100663296:3(i64 vmctx, i32) tail {
 ;;     ss0 = explicit_slot 8, align = 8
 ;;     ss1 = explicit_slot 8, align = 8

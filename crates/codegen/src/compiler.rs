@@ -2,7 +2,7 @@
 
 use crate::output::{self, CompiledFunction};
 use crate::translate::Buffers;
-use crate::{abi, adapter, resource, trampoline, translate};
+use crate::{abi, adapter, canon, trampoline, translate};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::UserFuncName;
@@ -157,8 +157,7 @@ impl Compiler {
             FuncKey::Builtin(builtin) => trampoline::builtin(&input, builtin, scratch),
             FuncKey::Entry(sig) => trampoline::entry(&input, sig, scratch),
             FuncKey::Adapter(id) => adapter::adapter(&input, id, scratch),
-            FuncKey::Resource(id) => resource::resource_op(&input, id, scratch),
-            FuncKey::ErrorContext(id) => adapter::error_context_op(&input, id, scratch),
+            FuncKey::Canon(id) => canon::builtin(&input, id, scratch),
         }
     }
 
@@ -251,11 +250,11 @@ fn describe(program: &Program<'_>, key: FuncKey) -> Cow<'static, str> {
             Some(name) => format!("function {key} `{}`", Printable(name)).into(),
             None => format!("function {key}").into(),
         },
-        FuncKey::LowerImport(_)
-        | FuncKey::Entry(_)
-        | FuncKey::Builtin(_)
-        | FuncKey::Resource(_)
-        | FuncKey::ErrorContext(_) => format!("trampoline {key}").into(),
+        FuncKey::Canon(id) => match program.canons.get(id) {
+            Some(builtin) => format!("{key}, the built-in {}", builtin.op.name()).into(),
+            None => format!("{key}").into(),
+        },
+        FuncKey::LowerImport(_) | FuncKey::Entry(_) | FuncKey::Builtin(_) => format!("trampoline {key}").into(),
         FuncKey::Adapter(id) => match program.adapters.get(id) {
             Some(adapter) => {
                 let ty = program.interface.types.display_func(adapter.ty);

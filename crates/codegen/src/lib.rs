@@ -3,8 +3,8 @@
 //! ```text
 //! compiler::Compiler::compile   one FuncKey -> CompiledFunction
 //!   -> translate/               a core function: WebAssembly operators -> CLIF
-//!      or adapter/              a call from one component instance to another, built-ins on error contexts -> CLIF
-//!      or resource              built-ins on resource handles -> CLIF
+//!      or adapter/              a call from one component instance to another -> CLIF
+//!      or canon/                canonical built-ins -> CLIF
 //!      or trampoline            host calls, builtin calls, host entries -> CLIF
 //!   -> Cranelift                CLIF -> code, relocations, traps, locations
 //!   -> output                   copied out as plain data
@@ -17,11 +17,11 @@
 
 mod abi;
 mod adapter;
+mod canon;
 mod compiler;
 #[cfg(test)]
 mod filetests;
 mod output;
-mod resource;
 mod short_copy;
 mod trampoline;
 mod translate;

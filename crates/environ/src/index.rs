@@ -86,10 +86,8 @@ indices! {
     LiftId("lift");
     /// A function of one component instance lowered into another: a fused lift and lower.
     AdapterId("adapter");
-    /// A `resource.new`, `resource.rep` or `resource.drop` of one component instance.
-    ResourceOpId("resource-op");
-    /// An `error-context.new`, `error-context.debug-message` or `error-context.drop` of one component instance.
-    ErrorContextOpId("error-context-op");
+    /// A canonical built-in of one component instance, such as `resource.drop` of one resource type.
+    CanonId("canon");
     /// A resource type: one imported by the root or one defined by a component instance.
     ResourceId("resource");
     /// An interned component function type.

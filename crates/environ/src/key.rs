@@ -3,7 +3,7 @@
 //! To add a kind: add a variant to [`FuncKey`] and a row to the `kinds!` table below it. Nothing else here changes, and the
 //! exhaustive matches of the later phases point at what does.
 
-use crate::{AdapterId, Builtin, CoreInstanceId, ErrorContextOpId, FuncIndex, Index, LowerId, ResourceOpId, SigId};
+use crate::{AdapterId, Builtin, CanonId, CoreInstanceId, FuncIndex, Index, LowerId, SigId};
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use std::fmt;
@@ -38,10 +38,8 @@ pub enum FuncKey {
     Builtin(Builtin),
     /// The adapter from one component instance to another.
     Adapter(AdapterId),
-    /// A canonical built-in on handles of one resource type.
-    Resource(ResourceOpId),
-    /// A canonical built-in on error contexts.
-    ErrorContext(ErrorContextOpId),
+    /// A canonical built-in of one component instance.
+    Canon(CanonId),
 }
 
 /// Expands the rows `number: variant, namespace field (if any), index field, written form` to the two conversions between
@@ -94,8 +92,7 @@ kinds! {
     3: Entry(signature), index signature, "entry[{signature}]";
     4: Builtin(builtin), index builtin, "builtin:{builtin}";
     5: Adapter(adapter), index adapter, "adapter[{adapter}]";
-    6: Resource(op), index op, "resource[{op}]";
-    7: ErrorContext(op), index op, "error-context[{op}]";
+    6: Canon(builtin), index builtin, "canon[{builtin}]";
 }
 
 impl FuncKey {
@@ -249,8 +246,7 @@ mod tests {
             any::<u32>().prop_map(entry),
             prop::sample::select(Builtin::ALL).prop_map(FuncKey::Builtin),
             any::<u32>().prop_map(|adapter| FuncKey::Adapter(AdapterId::from_u32(adapter))),
-            any::<u32>().prop_map(|op| FuncKey::Resource(ResourceOpId::from_u32(op))),
-            any::<u32>().prop_map(|op| FuncKey::ErrorContext(ErrorContextOpId::from_u32(op))),
+            any::<u32>().prop_map(|builtin| FuncKey::Canon(CanonId::from_u32(builtin))),
         ]
     }
 

@@ -1,6 +1,6 @@
 //! The program as text: compact, stable, and complete enough to read off what was decided. For `mintage inspect` and tests.
 
-use crate::ir::{Const, ErrorContextOpKind, Program, ResourceOpKind, StaticValues};
+use crate::ir::{Const, Program, StaticValues};
 use mintage_environ::component::{
     CanonOptions, CoreCallee, CoreItem, Export, Import, Initializer, Resource, StringEncoding,
 };
@@ -108,7 +108,7 @@ impl Program<'_> {
         Ok(())
     }
 
-    /// Resource types, the built-ins on their handles, and those on error contexts.
+    /// Resource types and canonical built-ins.
     fn resources(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for (id, resource) in self.interface.resources.iter() {
             match resource {
@@ -122,28 +122,12 @@ impl Program<'_> {
                 }
             }
         }
-        for (id, op) in self.resource_ops.iter() {
-            let name = match op.kind {
-                ResourceOpKind::New => "new",
-                ResourceOpKind::Rep => "rep",
-                ResourceOpKind::Drop => "drop",
-            };
-            writeln!(
-                f,
-                "{}: {name} {:?} in {:?}",
-                FuncKey::Resource(id),
-                op.resource,
-                op.domain
-            )?;
-        }
-        for (id, op) in self.error_context_ops.iter() {
-            let name = match op.kind {
-                ErrorContextOpKind::New => "new",
-                ErrorContextOpKind::DebugMessage => "debug-message",
-                ErrorContextOpKind::Drop => "drop",
-            };
-            write!(f, "{}: {name}", FuncKey::ErrorContext(id))?;
-            self.options(f, &op.options)?;
+        for (id, builtin) in self.canons.iter() {
+            write!(f, "{}: {}", FuncKey::Canon(id), builtin.op.name())?;
+            if let Some(resource) = builtin.op.resource() {
+                write!(f, " {resource:?}")?;
+            }
+            self.options(f, &builtin.options)?;
             writeln!(f)?;
         }
         Ok(())

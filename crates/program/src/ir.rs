@@ -5,9 +5,8 @@ use mintage_environ::component::{CanonOptions, ComponentInterface, CoreCallee, L
 use mintage_environ::layout::Shape;
 use mintage_environ::objects::ObjectLayout;
 use mintage_environ::{
-    AdapterId, CoreInstanceId, DataId, DomainId, ElemId, ErrorContextOpId, FuncIndex, FuncKey, FuncTypeId, GlobalId,
-    HeapType, IndexVec, LowerId, MemoryId, ModuleId, ObjectTypeId, RefType, ResourceId, ResourceOpId, SigId, Signature,
-    TableId, TagId, TypeId, ValType,
+    AdapterId, CanonId, CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, FuncTypeId, GlobalId, HeapType,
+    IndexVec, LowerId, MemoryId, ModuleId, ObjectTypeId, RefType, ResourceId, SigId, TableId, TagId, TypeId, ValType,
 };
 use wasmparser::UnpackedIndex;
 
@@ -43,12 +42,10 @@ pub struct Program<'a> {
     pub interface: ComponentInterface,
     /// Calls between component instances that reachable code can make.
     pub adapters: IndexVec<AdapterId, Adapter>,
-    /// Built-ins on handles that reachable code can call.
-    pub resource_ops: IndexVec<ResourceOpId, ResourceOp>,
-    /// Built-ins on error contexts that reachable code can call.
-    pub error_context_ops: IndexVec<ErrorContextOpId, ErrorContextOp>,
+    /// Canonical built-ins that reachable code can call.
+    pub canons: IndexVec<CanonId, CanonBuiltin>,
     /// The keys of all functions to generate except builtins and entry adapters: reachable core functions, lowered
-    /// imports, adapters and built-ins on handles and error contexts, in key order.
+    /// imports, adapters and canonical built-ins, in key order.
     pub reachable: Vec<FuncKey>,
     /// The signatures of the core functions that the host calls, in order, each once: these need entry adapters.
     pub entries: Vec<SigId>,
@@ -190,59 +187,57 @@ pub struct Adapter {
     pub sig: SigId,
 }
 
-/// A canonical built-in on handles of one resource type, in the handle table of one component instance.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct ResourceOp {
-    /// Which one.
-    pub kind: ResourceOpKind,
-    /// The resource type.
-    pub resource: ResourceId,
-    /// The component instance.
-    pub domain: DomainId,
-}
-
-impl ResourceOp {
-    /// The core signature.
-    pub fn signature(&self) -> Signature {
-        let results: &[ValType] = match self.kind {
-            ResourceOpKind::New | ResourceOpKind::Rep => &[ValType::I32],
-            ResourceOpKind::Drop => &[],
-        };
-        Signature::new(&[ValType::I32], results)
-    }
-}
-
-/// The built-ins on handles (CanonicalABI.md, `canon resource.new` and what follows).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ResourceOpKind {
-    /// `resource.new`: an owning handle of a representation.
-    New,
-    /// `resource.rep`: the representation behind a handle.
-    Rep,
-    /// `resource.drop`: removes a handle, and destroys what it owned.
-    Drop,
-}
-
-/// A canonical built-in on error contexts of one component instance.
+/// A canonical built-in with its options (CanonicalABI.md, "Canonical Definitions").
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ErrorContextOp {
-    /// Which one.
-    pub kind: ErrorContextOpKind,
-    /// Its options; of `drop`, only the component instance.
+pub struct CanonBuiltin {
+    /// Which one, with its immediates.
+    pub op: CanonOp,
+    /// Its options. All have the component instance; the others are those that its definition names.
     pub options: CanonOptions,
     /// The core signature.
     pub sig: SigId,
 }
 
-/// The built-ins on error contexts (CanonicalABI.md, `canon error-context.new` and what follows).
+/// The canonical built-ins.
+///
+/// To add one: add a variant, its row in [`name`](Self::name) and in the verifier's `canon`, and its function to the code
+/// generator's `canon` folder. Abstract instantiation makes it of the validator's definition (`inline/canon.rs`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum ErrorContextOpKind {
-    /// `error-context.new`: a handle of a new one with the message in memory.
-    New,
-    /// `error-context.debug-message`: writes the message, and where it is.
-    DebugMessage,
-    /// `error-context.drop`: removes a handle.
-    Drop,
+pub enum CanonOp {
+    /// Makes an owning handle of a representation.
+    ResourceNew(ResourceId),
+    /// Gets the representation behind a handle.
+    ResourceRep(ResourceId),
+    /// Removes a handle, and destroys what it owned.
+    ResourceDrop(ResourceId),
+    /// Makes a handle of a new error context with the message in memory.
+    ErrorContextNew,
+    /// Writes the message of an error context, and where it is.
+    ErrorContextDebugMessage,
+    /// Removes a handle of an error context.
+    ErrorContextDrop,
+}
+
+impl CanonOp {
+    /// Returns the name of the built-in in the text format.
+    pub fn name(self) -> &'static str {
+        match self {
+            CanonOp::ResourceNew(_) => "resource.new",
+            CanonOp::ResourceRep(_) => "resource.rep",
+            CanonOp::ResourceDrop(_) => "resource.drop",
+            CanonOp::ErrorContextNew => "error-context.new",
+            CanonOp::ErrorContextDebugMessage => "error-context.debug-message",
+            CanonOp::ErrorContextDrop => "error-context.drop",
+        }
+    }
+
+    /// Returns the resource type whose handles it is for, if it is for those of one.
+    pub fn resource(self) -> Option<ResourceId> {
+        match self {
+            CanonOp::ResourceNew(id) | CanonOp::ResourceRep(id) | CanonOp::ResourceDrop(id) => Some(id),
+            CanonOp::ErrorContextNew | CanonOp::ErrorContextDebugMessage | CanonOp::ErrorContextDrop => None,
+        }
+    }
 }
 
 /// A value that is known when compiling.

@@ -6,8 +6,8 @@
 use crate::adapters;
 use crate::inline::{Inlined, InstanceState, SegmentState, Step, Trampoline};
 use crate::ir::{
-    Adapter, Const, CoreInstance, ErrorContextOp, ImageElems, Program, ResourceOp, ResourceOpKind, StaticObject,
-    StaticValues, TableInit, Tag,
+    Adapter, CanonBuiltin, CanonOp, Const, CoreInstance, ImageElems, Program, StaticObject, StaticValues, TableInit,
+    Tag,
 };
 use crate::parse::{Parsed, Use};
 use anyhow::{Result, bail, ensure};
@@ -17,8 +17,8 @@ use mintage_environ::component::{
 use mintage_environ::layout::HeapShape;
 use mintage_environ::objects::{ObjectLayout, Stored};
 use mintage_environ::{
-    AdapterId, CoreInstanceId, DataId, DomainId, ElemId, ErrorContextOpId, FuncIndex, FuncKey, Index, IndexVec,
-    LowerId, MemoryId, Printable, ResourceId, ResourceOpId, SigId, TableId,
+    AdapterId, CanonId, CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, Index, IndexVec, LowerId,
+    MemoryId, Printable, ResourceId, SigId, TableId,
 };
 use std::collections::{BTreeSet, HashMap};
 
@@ -44,8 +44,7 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
     } = walk;
     let mut lowers = IndexVec::new();
     let mut adapters = IndexVec::new();
-    let mut resource_ops = IndexVec::new();
-    let mut error_context_ops = IndexVec::new();
+    let mut canons = IndexVec::new();
     let mut renumbered = HashMap::new();
     for (old, trampoline) in inlined.trampolines.iter().enumerate() {
         let key = match trampoline {
@@ -60,8 +59,7 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
                     sig: *sig,
                 }))
             }
-            Trampoline::Resource { op, .. } => FuncKey::Resource(resource_ops.push(*op)),
-            Trampoline::ErrorContext(op) => FuncKey::ErrorContext(error_context_ops.push(op.clone())),
+            Trampoline::Canon(builtin) => FuncKey::Canon(canons.push(builtin.clone())),
             Trampoline::Unsupported { .. } => continue,
         };
         renumbered.insert(old as u32, key);
@@ -74,8 +72,7 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
     });
     let reachable = reachable.chain(lowers.keys().map(FuncKey::LowerImport));
     let reachable = reachable.chain(adapters.keys().map(FuncKey::Adapter));
-    let reachable = reachable.chain(resource_ops.keys().map(FuncKey::Resource));
-    let reachable = reachable.chain(error_context_ops.keys().map(FuncKey::ErrorContext));
+    let reachable = reachable.chain(canons.keys().map(FuncKey::Canon));
     let mut reachable: Vec<FuncKey> = reachable.collect();
     reachable.sort_unstable();
     inlined.shape.domains = main_memories;
@@ -83,8 +80,7 @@ pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<
     let calls = Calls {
         lowers,
         adapters,
-        resource_ops,
-        error_context_ops,
+        canons,
         reachable,
     };
     let finish = Finish {
@@ -313,11 +309,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 }
             }
             // Abstract instantiation names no others.
-            FuncKey::Entry(_)
-            | FuncKey::Builtin(_)
-            | FuncKey::Adapter(_)
-            | FuncKey::Resource(_)
-            | FuncKey::ErrorContext(_) => {}
+            FuncKey::Entry(_) | FuncKey::Builtin(_) | FuncKey::Adapter(_) | FuncKey::Canon(_) => {}
         }
     }
 
@@ -334,11 +326,12 @@ impl<'w, 'a> Walk<'w, 'a> {
                 lift.post_return.iter().for_each(|callee| self.key(callee.key, from));
                 self.options(lower, from);
             }
-            Trampoline::Resource { op, .. } => match op.kind {
-                ResourceOpKind::Drop => self.dtor(op.resource, from),
-                ResourceOpKind::New | ResourceOpKind::Rep => {}
-            },
-            Trampoline::ErrorContext(op) => self.options(&op.options, from),
+            Trampoline::Canon(builtin) => {
+                self.options(&builtin.options, from);
+                if let CanonOp::ResourceDrop(resource) = builtin.op {
+                    self.dtor(resource, from);
+                }
+            }
             Trampoline::Unsupported { .. } => {}
         }
     }
@@ -459,8 +452,7 @@ impl<'w, 'a> Walk<'w, 'a> {
 struct Calls {
     lowers: IndexVec<LowerId, Lower>,
     adapters: IndexVec<AdapterId, Adapter>,
-    resource_ops: IndexVec<ResourceOpId, ResourceOp>,
-    error_context_ops: IndexVec<ErrorContextOpId, ErrorContextOp>,
+    canons: IndexVec<CanonId, CanonBuiltin>,
     reachable: Vec<FuncKey>,
 }
 
@@ -480,7 +472,7 @@ impl Finish {
         &self,
         interface: &mut ComponentInterface,
         adapters: &mut IndexVec<AdapterId, Adapter>,
-        error_context_ops: &mut IndexVec<ErrorContextOpId, ErrorContextOp>,
+        canons: &mut IndexVec<CanonId, CanonBuiltin>,
         reachable: &[FuncKey],
     ) {
         for lower in interface.lowers.values_mut() {
@@ -495,8 +487,8 @@ impl Finish {
         for adapter in adapters.values_mut() {
             adapter.lower.realloc = adapter.lower.realloc.map(|callee| self.callee(callee));
         }
-        for op in error_context_ops.values_mut() {
-            op.options.realloc = op.options.realloc.map(|callee| self.callee(callee));
+        for builtin in canons.values_mut() {
+            builtin.options.realloc = builtin.options.realloc.map(|callee| self.callee(callee));
         }
         for resource in interface.resources.values_mut() {
             if let Resource::Defined { dtor, .. } = resource {
@@ -515,8 +507,7 @@ impl Finish {
         let Calls {
             lowers,
             mut adapters,
-            resource_ops,
-            mut error_context_ops,
+            mut canons,
             reachable,
         } = calls;
         let Inlined {
@@ -565,7 +556,7 @@ impl Finish {
         }
 
         interface.lowers = lowers;
-        self.name_callees(&mut interface, &mut adapters, &mut error_context_ops, &reachable);
+        self.name_callees(&mut interface, &mut adapters, &mut canons, &reachable);
         interface.initializers = steps
             .into_iter()
             .filter_map(|step| self.initializer(step, &program_instances))
@@ -619,8 +610,7 @@ impl Finish {
             statics: statics.collect(),
             interface,
             adapters,
-            resource_ops,
-            error_context_ops,
+            canons,
             reachable,
         })
     }

@@ -3,9 +3,7 @@
 
 mod values;
 
-use crate::ir::{
-    Adapter, Const, CoreInstance, ErrorContextOp, ErrorContextOpKind, Program, ResourceOp, ResourceOpKind,
-};
+use crate::ir::{Adapter, CanonBuiltin, CanonOp, Const, CoreInstance, Program};
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::{
     CanonOptions, ComponentInterface, CoreCallee, CoreItem, Export, Import, Initializer, Lift, Lower, Resource,
@@ -246,11 +244,8 @@ impl Verifier<'_, '_> {
         for (id, resource) in interface.resources.iter() {
             self.resource(resource).with_context(|| format!("{id:?}"))?;
         }
-        for (id, op) in self.program.resource_ops.iter() {
-            self.resource_op(op).with_context(|| format!("{id:?}"))?;
-        }
-        for (id, op) in self.program.error_context_ops.iter() {
-            self.error_context_op(op).with_context(|| format!("{id:?}"))?;
+        for (id, builtin) in self.program.canons.iter() {
+            self.canon(builtin).with_context(|| format!("{id:?}"))?;
         }
         let mut imports: Vec<_> = interface
             .imports
@@ -426,45 +421,39 @@ impl Verifier<'_, '_> {
         Ok(())
     }
 
-    fn resource_op(&self, op: &ResourceOp) -> Result<()> {
-        let Some(resource) = self.program.interface.resources.get(op.resource) else {
-            bail!("{:?} does not exist", op.resource)
-        };
-        ensure!(
-            self.program.shape.domains.get(op.domain).is_some(),
-            "{:?} does not exist",
-            op.domain
-        );
-        let defined_here = matches!(resource, Resource::Defined { domain, .. } if *domain == op.domain);
-        ensure!(
-            op.kind == ResourceOpKind::Drop || defined_here,
-            "{:?} of {:?} in {:?}, which does not define it",
-            op.kind,
-            op.resource,
-            op.domain
-        );
-        Ok(())
-    }
-
-    fn error_context_op(&self, op: &ErrorContextOp) -> Result<()> {
-        let options = &op.options;
+    fn canon(&self, builtin: &CanonBuiltin) -> Result<()> {
+        let CanonBuiltin { op, options, sig } = builtin;
         self.options(options, false)?;
-        let pointer = self.pointer(options);
-        let (expected, needs_memory, needs_realloc) = match op.kind {
-            ErrorContextOpKind::New => (Signature::new(&[pointer; 2], &[ValType::I32]), true, false),
-            ErrorContextOpKind::DebugMessage => (Signature::new(&[ValType::I32, pointer], &[]), true, true),
-            ErrorContextOpKind::Drop => (Signature::new(&[ValType::I32], &[]), false, false),
-        };
-        ensure!(!needs_memory || options.memory.is_some(), "{:?} has no memory", op.kind);
+        let domain = options.domain;
         ensure!(
-            !needs_realloc || options.realloc.is_some(),
-            "{:?} has no realloc",
-            op.kind
+            self.program.shape.domains.get(domain).is_some(),
+            "{domain:?} does not exist"
         );
+        if let Some(id) = op.resource() {
+            let Some(resource) = self.program.interface.resources.get(id) else {
+                bail!("{id:?} does not exist")
+            };
+            let defined_here = matches!(resource, Resource::Defined { domain: owner, .. } if *owner == domain);
+            ensure!(
+                defined_here || matches!(op, CanonOp::ResourceDrop(_)),
+                "{} of {id:?} in {domain:?}, which does not define it",
+                op.name()
+            );
+        }
+        let pointer = self.pointer(options);
+        let i32 = ValType::I32;
+        let (expected, needs_memory, needs_realloc) = match op {
+            CanonOp::ResourceNew(_) | CanonOp::ResourceRep(_) => (Signature::new(&[i32], &[i32]), false, false),
+            CanonOp::ResourceDrop(_) | CanonOp::ErrorContextDrop => (Signature::new(&[i32], &[]), false, false),
+            CanonOp::ErrorContextNew => (Signature::new(&[pointer; 2], &[i32]), true, false),
+            CanonOp::ErrorContextDebugMessage => (Signature::new(&[i32, pointer], &[]), true, true),
+        };
+        let name = op.name();
+        ensure!(!needs_memory || options.memory.is_some(), "{name} has no memory");
+        ensure!(!needs_realloc || options.realloc.is_some(), "{name} has no realloc");
         ensure!(
-            self.program.interface.signatures.get(op.sig) == Some(&expected),
-            "{:?} has another signature than {expected}",
-            op.kind
+            self.program.interface.signatures.get(*sig) == Some(&expected),
+            "{name} has another signature than {expected}"
         );
         Ok(())
     }
@@ -549,8 +538,7 @@ impl Verifier<'_, '_> {
             instances,
             modules,
             adapters,
-            resource_ops,
-            error_context_ops,
+            canons,
             ..
         } = self.program;
         ensure!(
@@ -561,7 +549,7 @@ impl Verifier<'_, '_> {
             entries.windows(2).all(|pair| pair[0] < pair[1]),
             "the list of entries is not sorted"
         );
-        let (mut lowers, mut adapted, mut ops, mut error_ops) = (0, 0, 0, 0);
+        let (mut lowers, mut adapted, mut builtins) = (0, 0, 0);
         for &key in reachable {
             match key {
                 FuncKey::LowerImport(id) => {
@@ -572,13 +560,9 @@ impl Verifier<'_, '_> {
                     ensure!(adapters.get(id).is_some(), "{key} does not exist");
                     adapted += 1;
                 }
-                FuncKey::Resource(id) => {
-                    ensure!(resource_ops.get(id).is_some(), "{key} does not exist");
-                    ops += 1;
-                }
-                FuncKey::ErrorContext(id) => {
-                    ensure!(error_context_ops.get(id).is_some(), "{key} does not exist");
-                    error_ops += 1;
+                FuncKey::Canon(id) => {
+                    ensure!(canons.get(id).is_some(), "{key} does not exist");
+                    builtins += 1;
                 }
                 FuncKey::CoreFunc { instance: id, func } => {
                     let Some(instance) = instances.get(id) else {
@@ -597,14 +581,7 @@ impl Verifier<'_, '_> {
         }
         ensure!(lowers == interface.lowers.len(), "a lowered import is not reachable");
         ensure!(adapted == adapters.len(), "an adapter is not reachable");
-        ensure!(
-            ops == resource_ops.len(),
-            "a built-in on handles is listed and not reachable"
-        );
-        ensure!(
-            error_ops == error_context_ops.len(),
-            "a built-in on error contexts is listed and not reachable"
-        );
+        ensure!(builtins == canons.len(), "a canonical built-in is not reachable");
         Ok(())
     }
 
@@ -701,15 +678,8 @@ impl Verifier<'_, '_> {
                 Some(adapter) => (adapter.sig, adapter.lower.domain),
                 None => bail!("{key} does not exist"),
             },
-            FuncKey::Resource(id) => match self.program.resource_ops.get(id) {
-                Some(op) => match self.program.interface.signatures.find(&op.signature()) {
-                    Some(sig) => (sig, op.domain),
-                    None => bail!("{key} has no signature"),
-                },
-                None => bail!("{key} does not exist"),
-            },
-            FuncKey::ErrorContext(id) => match self.program.error_context_ops.get(id) {
-                Some(op) => (op.sig, op.options.domain),
+            FuncKey::Canon(id) => match self.program.canons.get(id) {
+                Some(builtin) => (builtin.sig, builtin.options.domain),
                 None => bail!("{key} does not exist"),
             },
             FuncKey::Entry(_) | FuncKey::Builtin(_) => bail!("{key} is no wasm function"),

@@ -2,13 +2,10 @@
 
 use mintage_environ::component::{CoreCallee, Initializer, Resource};
 use mintage_environ::{
-    AdapterId, CoreInstanceId, DomainId, ErrorContextOpId, Features, FuncIndex, FuncKey, GlobalId, IndexVec, LiftId,
-    LowerId, MemoryId, ObjectTypeId, ResourceId, ResourceOpId, SigId, TableId, Trap, Tunables,
+    AdapterId, CanonId, CoreInstanceId, DomainId, Features, FuncIndex, FuncKey, GlobalId, IndexVec, LiftId, LowerId,
+    MemoryId, ObjectTypeId, ResourceId, SigId, TableId, Trap, Tunables,
 };
-use mintage_program::{
-    Adapter, Const, ErrorContextOp, ErrorContextOpKind, Program, ResourceOp, ResourceOpKind, StaticValues, build,
-    verify,
-};
+use mintage_program::{Adapter, CanonBuiltin, CanonOp, Const, Program, StaticValues, build, verify};
 
 const TEXT: &str = r#"
 (component
@@ -186,8 +183,8 @@ fn dtor<'p>(program: &'p mut Program<'_>) -> &'p mut CoreCallee {
     }
 }
 
-fn op<'p>(program: &'p mut Program<'_>, number: u32) -> &'p mut ResourceOp {
-    &mut program.resource_ops[ResourceOpId::from_u32(number)]
+fn canon<'p>(program: &'p mut Program<'_>, number: u32) -> &'p mut CanonBuiltin {
+    &mut program.canons[CanonId::from_u32(number)]
 }
 
 const RESOURCE_DAMAGES: &[Damage] = &[
@@ -205,24 +202,24 @@ const RESOURCE_DAMAGES: &[Damage] = &[
         "core[0]:f0 is not reachable",
     ),
     (
-        |p| op(p, 0).resource = ResourceId::from_u32(0),
+        |p| canon(p, 0).op = CanonOp::ResourceNew(ResourceId::from_u32(0)),
         "which does not define it",
     ),
     (
-        |p| op(p, 1).resource = ResourceId::from_u32(2),
+        |p| canon(p, 1).op = CanonOp::ResourceDrop(ResourceId::from_u32(2)),
         "resource2 does not exist",
     ),
     (
-        |p| op(p, 1).domain = DomainId::from_u32(1),
-        "resource[1] runs in domain1",
+        |p| canon(p, 1).options.domain = DomainId::from_u32(1),
+        "canon[1] runs in domain1",
     ),
-    (|p| op(p, 1).kind = ResourceOpKind::New, "resource[1] has"),
     (
-        |p| {
-            p.reachable
-                .retain(|&key| key != FuncKey::Resource(ResourceOpId::from_u32(0)))
-        },
-        "it names resource[0], which is not reachable",
+        |p| canon(p, 1).op = CanonOp::ResourceNew(ResourceId::from_u32(1)),
+        "resource.new has another signature",
+    ),
+    (
+        |p| p.reachable.retain(|&key| key != FuncKey::Canon(CanonId::from_u32(0))),
+        "it names canon[0], which is not reachable",
     ),
 ];
 
@@ -297,29 +294,25 @@ const ERROR_CONTEXTS: &str = r#"
   (func (export "run") (canon lift (core func $m "run"))))
 "#;
 
-fn error_op<'p>(program: &'p mut Program<'_>, number: u32) -> &'p mut ErrorContextOp {
-    &mut program.error_context_ops[ErrorContextOpId::from_u32(number)]
-}
-
 const ERROR_CONTEXT_DAMAGES: &[Damage] = &[
     (
-        |p| error_op(p, 0).kind = ErrorContextOpKind::Drop,
-        "Drop has another signature",
+        |p| canon(p, 0).op = CanonOp::ErrorContextDrop,
+        "error-context.drop has another signature",
     ),
-    (|p| error_op(p, 0).options.memory = None, "New has no memory"),
-    (|p| error_op(p, 1).options.realloc = None, "DebugMessage has no realloc"),
+    (|p| canon(p, 0).options.memory = None, "error-context.new has no memory"),
     (
-        |p| error_op(p, 0).options.domain = DomainId::from_u32(1),
-        "error-context[0] runs in domain1",
-    ),
-    (
-        |p| p.reachable.retain(|key| !matches!(key, FuncKey::ErrorContext(_))),
-        "error-context[0], which is not reachable",
+        |p| canon(p, 1).options.realloc = None,
+        "error-context.debug-message has no realloc",
     ),
     (
-        |p| p.error_context_ops = IndexVec::new(),
-        "error-context[0] does not exist",
+        |p| canon(p, 0).options.domain = DomainId::from_u32(1),
+        "canon[0] runs in domain1",
     ),
+    (
+        |p| p.reachable.retain(|key| !matches!(key, FuncKey::Canon(_))),
+        "canon[0], which is not reachable",
+    ),
+    (|p| p.canons = IndexVec::new(), "canon[0] does not exist"),
 ];
 
 #[test]

@@ -10,31 +10,27 @@ use crate::compiler::{Input, Scratch};
 use anyhow::{Context as _, Result, bail};
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use mintage_environ::component::{CanonicalAbi, StringEncoding};
-use mintage_environ::{Builtin, ErrorContextOpId, Trap};
-use mintage_program::ErrorContextOpKind;
+use mintage_environ::{Builtin, Trap};
+use mintage_program::{CanonBuiltin, CanonOp};
 
-/// The built-in `id`.
-pub(crate) fn error_context_op(input: &Input<'_>, id: ErrorContextOpId, scratch: &mut Scratch) -> Result<()> {
-    let op = input
-        .program
-        .error_context_ops
-        .get(id)
-        .context("internal error: no such built-in on error contexts")?;
-    with_entry(input, op.sig, scratch, |builder, imports, ctx, parameters| {
-        let mut fuse = Fuse::new(*input, builder, imports, ctx, &op.options, &op.options)?;
+/// Emits a canonical built-in on error contexts.
+pub(crate) fn error_context_builtin(input: &Input<'_>, builtin: &CanonBuiltin, scratch: &mut Scratch) -> Result<()> {
+    let CanonBuiltin { op, options, sig } = builtin;
+    with_entry(input, *sig, scratch, |builder, imports, ctx, parameters| {
+        let mut fuse = Fuse::new(*input, builder, imports, ctx, options, options)?;
         fuse.check_may_leave();
-        match (op.kind, parameters) {
-            (ErrorContextOpKind::New, &[pointer, units]) => Ok(vec![fuse.new_error_context(pointer, units)?]),
-            (ErrorContextOpKind::DebugMessage, &[handle, pointer]) => {
+        match (op, parameters) {
+            (CanonOp::ErrorContextNew, &[pointer, units]) => Ok(vec![fuse.new_error_context(pointer, units)?]),
+            (CanonOp::ErrorContextDebugMessage, &[handle, pointer]) => {
                 fuse.debug_message(handle, pointer)?;
                 Ok(Vec::new())
             }
-            (ErrorContextOpKind::Drop, &[handle]) => {
-                let domain = fuse.number(op.options.domain.as_u32());
+            (CanonOp::ErrorContextDrop, &[handle]) => {
+                let domain = fuse.number(options.domain.as_u32());
                 fuse.call_builtin(Builtin::ErrorContextDrop, &[domain, handle]);
                 Ok(Vec::new())
             }
-            _ => bail!("internal error: a built-in on error contexts has another signature"),
+            _ => bail!("internal error: {} has another signature", op.name()),
         }
     })
 }

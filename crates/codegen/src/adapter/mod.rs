@@ -28,7 +28,7 @@ use crate::translate::{Buffers, Imports, check_stack_limit};
 use anyhow::{Context as _, Result, bail};
 use cranelift_codegen::ir::{InstBuilder, Value};
 use cranelift_frontend::FunctionBuilder;
-pub(crate) use error_context::error_context_op;
+pub(crate) use error_context::error_context_builtin;
 use fuse::Fuse;
 use mintage_environ::component::{CanonicalAbi, ComponentTypes, InterfaceType, MAX_FLAT_RESULTS};
 use mintage_environ::{AdapterId, SigId, Trap};

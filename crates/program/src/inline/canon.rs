@@ -2,10 +2,10 @@
 
 use super::items::{CoreFunc, FuncItem, Trampoline, TypeItem};
 use super::{Frame, Inliner};
-use crate::ir::{ErrorContextOp, ErrorContextOpKind, ResourceOp, ResourceOpKind};
+use crate::ir::{CanonBuiltin, CanonOp};
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::{CanonOptions, CoreCallee, Lift, Lower, StringEncoding};
-use mintage_environ::{FuncKey, LowerId, SigId, Signature};
+use mintage_environ::{FuncKey, LowerId, ResourceId, SigId, Signature};
 use wasmparser::{CanonicalFunction, CanonicalOption};
 
 impl<'p> Inliner<'p, '_> {
@@ -67,16 +67,25 @@ impl<'p> Inliner<'p, '_> {
                 };
                 self.push_trampoline(frame, trampoline, validated);
             }
-            CanonicalFunction::ResourceNew { resource } => self.resource_op(frame, ResourceOpKind::New, *resource)?,
-            CanonicalFunction::ResourceRep { resource } => self.resource_op(frame, ResourceOpKind::Rep, *resource)?,
-            CanonicalFunction::ResourceDrop { resource } => self.resource_op(frame, ResourceOpKind::Drop, *resource)?,
+            CanonicalFunction::ResourceNew { resource } => {
+                let resource = self.resource(frame, *resource)?;
+                self.builtin(frame, CanonOp::ResourceNew(resource), &[])?;
+            }
+            CanonicalFunction::ResourceRep { resource } => {
+                let resource = self.resource(frame, *resource)?;
+                self.builtin(frame, CanonOp::ResourceRep(resource), &[])?;
+            }
+            CanonicalFunction::ResourceDrop { resource } => {
+                let resource = self.resource(frame, *resource)?;
+                self.builtin(frame, CanonOp::ResourceDrop(resource), &[])?;
+            }
             CanonicalFunction::ErrorContextNew { options } => {
-                self.error_context_op(frame, ErrorContextOpKind::New, options)?;
+                self.builtin(frame, CanonOp::ErrorContextNew, options)?;
             }
             CanonicalFunction::ErrorContextDebugMessage { options } => {
-                self.error_context_op(frame, ErrorContextOpKind::DebugMessage, options)?;
+                self.builtin(frame, CanonOp::ErrorContextDebugMessage, options)?;
             }
-            CanonicalFunction::ErrorContextDrop => self.error_context_op(frame, ErrorContextOpKind::Drop, &[])?,
+            CanonicalFunction::ErrorContextDrop => self.builtin(frame, CanonOp::ErrorContextDrop, &[])?,
             builtin => {
                 let sig = self.validated_signature(frame)?;
                 let what = format!("the canonical built-in `{}`", builtin_name(builtin));
@@ -94,37 +103,21 @@ impl<'p> Inliner<'p, '_> {
         Ok(())
     }
 
-    /// A built-in on handles of the resource type with index `ty`.
-    fn resource_op(&mut self, frame: &mut Frame<'p>, kind: ResourceOpKind, ty: u32) -> Result<()> {
+    /// The resource type with index `ty`.
+    fn resource(&mut self, frame: &mut Frame<'p>, ty: u32) -> Result<ResourceId> {
         let types = &mut self.out.interface.types;
         let ty = frame.types.types.component_any_type_at(ty);
-        let TypeItem::Resource(resource) = frame.types.type_item(ty, types, &mut self.budget)? else {
-            bail!("a built-in on resources names another type")
-        };
-        let sig = self.validated_signature(frame)?;
-        let op = ResourceOp {
-            kind,
-            resource,
-            domain: frame.domain,
-        };
-        self.push_trampoline(frame, Trampoline::Resource { op, sig }, sig);
-        Ok(())
+        match frame.types.type_item(ty, types, &mut self.budget)? {
+            TypeItem::Resource(resource) => Ok(resource),
+            _ => bail!("a built-in on resources names another type"),
+        }
     }
 
-    /// A built-in on error contexts.
-    fn error_context_op(
-        &mut self,
-        frame: &mut Frame<'p>,
-        kind: ErrorContextOpKind,
-        options: &[CanonicalOption],
-    ) -> Result<()> {
+    /// A canonical built-in.
+    fn builtin(&mut self, frame: &mut Frame<'p>, op: CanonOp, options: &[CanonicalOption]) -> Result<()> {
         let (options, _) = canon_options(frame, options)?;
         let sig = self.validated_signature(frame)?;
-        self.push_trampoline(
-            frame,
-            Trampoline::ErrorContext(ErrorContextOp { kind, options, sig }),
-            sig,
-        );
+        self.push_trampoline(frame, Trampoline::Canon(CanonBuiltin { op, options, sig }), sig);
         Ok(())
     }
 

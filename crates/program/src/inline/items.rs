@@ -1,6 +1,6 @@
 //! What the index spaces of components hold while they are instantiated abstractly.
 
-use crate::ir::{ErrorContextOp, ResourceOp};
+use crate::ir::CanonBuiltin;
 use crate::parse::ComponentIndex;
 use indexmap::IndexMap;
 use mintage_environ::component::{CanonOptions, CoreCallee, InterfaceType, Lower};
@@ -88,10 +88,8 @@ pub(crate) enum Trampoline {
         lower: CanonOptions,
         sig: SigId,
     },
-    /// A canonical built-in on handles.
-    Resource { op: ResourceOp, sig: SigId },
-    /// A canonical built-in on error contexts.
-    ErrorContext(ErrorContextOp),
+    /// A canonical built-in.
+    Canon(CanonBuiltin),
     /// Something that is not supported yet; an error if it can be called.
     Unsupported {
         /// What it is.

@@ -23,16 +23,16 @@
 ;; =>
 ;; export run: lift0 = func(e: error-context) -> error-context
 ;; lift0: core[1]:f3 (i32) -> (i32) in domain0
-;; error-context[0]: new in domain0 utf16 memory=mem0
-;; error-context[1]: debug-message in domain0 memory=mem0 realloc=core[0]:f0
-;; error-context[2]: drop in domain0
+;; canon[0]: error-context.new in domain0 utf16 memory=mem0
+;; canon[1]: error-context.debug-message in domain0 memory=mem0 realloc=core[0]:f0
+;; canon[2]: error-context.drop in domain0
 ;; domain0: main mem0
 ;; mem0: domain0 1.. pages
 ;; core0: module0 (libc) in domain0, memories mem0
 ;; core1: module1 (m) in domain0
-;;   f0 = error-context[0]
-;;   f1 = error-context[1]
-;;   f2 = error-context[2]
+;;   f0 = canon[0]
+;;   f1 = canon[1]
+;;   f2 = canon[2]
 ;; reachable in core0: 1 of 1: f0
 ;; reachable in core1: 1 of 1: f3
 ;; entry (i32) -> (i32)

@@ -8,9 +8,9 @@
 ;; export run: lift0 = func()
 ;; lift0: core[0]:f1 () -> () in domain0
 ;; resource0: of domain0
-;; resource[0]: drop resource0 in domain0
+;; canon[0]: resource.drop resource0 in domain0
 ;; domain0: no memory
 ;; core0: module0 (m) in domain0
-;;   f0 = resource[0]
+;;   f0 = canon[0]
 ;; reachable in core0: 1 of 1: f1
 ;; entry () -> ()

@@ -44,17 +44,17 @@
 ;; resource0: of domain1 dtor=core[0]:f0
 ;; resource1: of domain1 dtor=core[0]:f1
 ;; resource2: of domain1
-;; resource[0]: new resource1 in domain1
-;; resource[1]: rep resource1 in domain1
-;; resource[2]: drop resource0 in domain0
+;; canon[0]: resource.new resource1 in domain1
+;; canon[1]: resource.rep resource1 in domain1
+;; canon[2]: resource.drop resource0 in domain0
 ;; domain0: no memory
 ;; domain1: no memory
 ;; core0: module0 (d) in domain1
 ;; core1: module1 (m) in domain1
-;;   f0 = resource[0]
-;;   f1 = resource[1]
+;;   f0 = canon[0]
+;;   f1 = canon[1]
 ;; core2: module2 (m) in domain0
-;;   f0 = resource[2]
+;;   f0 = canon[2]
 ;;   f1 = never called
 ;; reachable in core0: 2 of 3: f0-f1
 ;; reachable in core1: 1 of 1: f2

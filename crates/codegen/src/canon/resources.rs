@@ -6,68 +6,59 @@
 use crate::abi;
 use crate::compiler::{Input, Scratch};
 use crate::trampoline::Trampoline;
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Value, types};
 use mintage_environ::component::{CoreCallee, Resource};
-use mintage_environ::{Builtin, ControlBlock, DomainId, FuncKey, ResourceOpId, ValType, control_offsets};
-use mintage_program::{ResourceOp, ResourceOpKind};
+use mintage_environ::{Builtin, CanonId, ControlBlock, DomainId, FuncKey, ResourceId, ValType, control_offsets};
+use mintage_program::CanonBuiltin;
 
-/// The built-in `id`.
-pub(crate) fn resource_op(input: &Input<'_>, id: ResourceOpId, scratch: &mut Scratch) -> Result<()> {
-    let op = input
-        .program
-        .resource_ops
-        .get(id)
-        .context("internal error: no such built-in on resources")?;
-    let signature = abi::wasm_signature(&op.signature());
-    let mut trampoline = Trampoline::new(input, signature, false, scratch);
-    let parameter = trampoline.parameters()[0];
-    match op.kind {
-        ResourceOpKind::New => {
-            trampoline.check_may_leave();
-            let results = call_builtin(&mut trampoline, Builtin::ResourceNew, op, &[parameter]);
-            trampoline.builder.ins().return_(&results);
-        }
-        ResourceOpKind::Rep => {
-            let results = call_builtin(&mut trampoline, Builtin::ResourceRep, op, &[parameter]);
-            trampoline.builder.ins().return_(&results);
-        }
-        ResourceOpKind::Drop => {
-            trampoline.check_may_leave();
-            drop_handle(input, &mut trampoline, id, op, parameter)?;
-        }
-    }
+/// `resource.new`.
+pub(super) fn new(
+    input: &Input<'_>,
+    builtin: &CanonBuiltin,
+    resource: ResourceId,
+    scratch: &mut Scratch,
+) -> Result<()> {
+    let (mut trampoline, parameter) = start(input, builtin, scratch)?;
+    trampoline.check_may_leave();
+    let numbers = [builtin.options.domain.as_u32(), resource.as_u32()];
+    let results = call_builtin(&mut trampoline, Builtin::ResourceNew, numbers, &[parameter]);
+    trampoline.builder.ins().return_(&results);
     trampoline.finish();
     Ok(())
 }
 
-/// Calls a builtin whose first parameters are the component instance and the resource type.
-fn call_builtin(
-    trampoline: &mut Trampoline<'_, '_>,
-    builtin: Builtin,
-    op: &ResourceOp,
-    arguments: &[Value],
-) -> Vec<Value> {
-    let mut all = vec![trampoline.ctx];
-    for number in [op.domain.as_u32(), op.resource.as_u32()] {
-        all.push(trampoline.builder.ins().iconst(types::I32, i64::from(number)));
-    }
-    all.extend_from_slice(arguments);
-    trampoline.call_key(FuncKey::Builtin(builtin), abi::builtin_signature(builtin), &all)
+/// `resource.rep`, which needs no leave.
+pub(super) fn rep(
+    input: &Input<'_>,
+    builtin: &CanonBuiltin,
+    resource: ResourceId,
+    scratch: &mut Scratch,
+) -> Result<()> {
+    let (mut trampoline, parameter) = start(input, builtin, scratch)?;
+    let numbers = [builtin.options.domain.as_u32(), resource.as_u32()];
+    let results = call_builtin(&mut trampoline, Builtin::ResourceRep, numbers, &[parameter]);
+    trampoline.builder.ins().return_(&results);
+    trampoline.finish();
+    Ok(())
 }
 
-/// Removes a handle; destroys the resource when the handle owned it; returns.
-fn drop_handle(
+/// `resource.drop`: removes a handle, and destroys the resource when the handle owned it.
+pub(super) fn drop(
     input: &Input<'_>,
-    trampoline: &mut Trampoline<'_, '_>,
-    id: ResourceOpId,
-    op: &ResourceOp,
-    handle: Value,
+    id: CanonId,
+    builtin: &CanonBuiltin,
+    resource: ResourceId,
+    scratch: &mut Scratch,
 ) -> Result<()> {
+    let (mut trampoline, handle) = start(input, builtin, scratch)?;
+    trampoline.check_may_leave();
+    let here = builtin.options.domain;
     let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, 8, 3);
     let slot = trampoline.builder.create_sized_stack_slot(slot);
     let address = trampoline.builder.ins().stack_addr(abi::POINTER, slot, 0);
-    let owned = call_builtin(trampoline, Builtin::ResourceDrop, op, &[handle, address])[0];
+    let numbers = [here.as_u32(), resource.as_u32()];
+    let owned = call_builtin(&mut trampoline, Builtin::ResourceDrop, numbers, &[handle, address])[0];
 
     let destroy = trampoline.builder.create_block();
     let done = trampoline.builder.create_block();
@@ -76,24 +67,54 @@ fn drop_handle(
     trampoline.builder.switch_to_block(destroy);
     let rep = trampoline.builder.ins().stack_load(abi::POINTER, types::I32, slot, 0);
     let interface = &input.program.interface;
-    match &interface.resources[op.resource] {
+    match &interface.resources[resource] {
         Resource::Imported { .. } => {
-            let number = interface.host_dtor(op.resource);
+            let number = interface.host_dtor(resource);
             let number = number.context("internal error: a resource type has no destructor in the host table")?;
-            trampoline.record_exit(FuncKey::Resource(id));
+            trampoline.record_exit(FuncKey::Canon(id));
             trampoline.call_import(number, 1, &[ValType::I32], &[rep]);
         }
         Resource::Defined {
             domain,
             dtor: Some(dtor),
-        } => call_destructor(input, trampoline, op.domain, *domain, *dtor, rep)?,
+        } => call_destructor(input, &mut trampoline, here, *domain, *dtor, rep)?,
         Resource::Defined { dtor: None, .. } => {}
     }
     trampoline.builder.ins().jump(done, []);
 
     trampoline.builder.switch_to_block(done);
     trampoline.builder.ins().return_(&[]);
+    trampoline.finish();
     Ok(())
+}
+
+/// A function with the signature of `builtin`, and its one parameter.
+fn start<'a, 'f>(
+    input: &Input<'a>,
+    builtin: &CanonBuiltin,
+    scratch: &'f mut Scratch,
+) -> Result<(Trampoline<'a, 'f>, Value)> {
+    let signature = abi::wasm_signature(&input.program.interface.signatures[builtin.sig]);
+    let trampoline = Trampoline::new(input, signature, false, scratch);
+    match trampoline.parameters()[..] {
+        [parameter] => Ok((trampoline, parameter)),
+        _ => bail!("internal error: {} has another signature", builtin.op.name()),
+    }
+}
+
+/// Calls a builtin of the runtime whose first parameters are `numbers`: the component instance and the resource type.
+fn call_builtin(
+    trampoline: &mut Trampoline<'_, '_>,
+    builtin: Builtin,
+    numbers: [u32; 2],
+    arguments: &[Value],
+) -> Vec<Value> {
+    let mut all = vec![trampoline.ctx];
+    for number in numbers {
+        all.push(trampoline.builder.ins().iconst(types::I32, i64::from(number)));
+    }
+    all.extend_from_slice(arguments);
+    trampoline.call_key(FuncKey::Builtin(builtin), abi::builtin_signature(builtin), &all)
 }
 
 /// Calls the destructor `dtor` of `target` from code of `source`.
