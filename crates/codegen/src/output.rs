@@ -9,8 +9,11 @@ use cranelift_codegen::{
     CompiledCode, Final, FinalizedMachCallSite, FinalizedMachExceptionHandler, FinalizedMachReloc,
     FinalizedRelocTarget, MachSrcLoc,
 };
-use mintage_environ::{FuncKey, ObjectTypeId, Trap};
+use mintage_environ::{FrameSlots, FuncKey, ObjectTypeId, Trap};
+use std::collections::HashSet;
+use std::hash::Hash;
 use std::ops::Range;
+use std::sync::Arc;
 
 /// A compiled function, not yet placed in the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -45,17 +48,35 @@ pub struct CatchSite {
     /// The frame pointer less the stack pointer, where a handler starts.
     pub frame_size: u32,
     /// What is caught, and the code offset where; the first that fits counts. The handler gets the reference to the exception
-    /// in the first register of results.
-    pub handlers: Vec<(Option<ObjectTypeId>, u32)>,
+    /// in the first register of results. Calls with equal lists share one.
+    pub handlers: Arc<[(Option<ObjectTypeId>, u32)]>,
 }
 
-/// Where references to objects stand in the frame of a function during one of its calls.
+/// Where GC references are in the frame of a function during one of its calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StackMap {
     /// Code offset of the instruction behind the call: the return address.
     pub return_offset: u32,
-    /// How far below the frame pointer each is, in bytes: a word of 8 bytes.
-    pub slots: Vec<u32>,
+    /// Their places. Calls with equal sets share one.
+    pub slots: Arc<FrameSlots>,
+}
+
+impl CompiledFunction {
+    /// Returns the bytes that the function's tables take: all but its machine code.
+    pub fn table_size(&self) -> usize {
+        let mut shared = HashSet::new();
+        let mut size = size_of_val(&self.relocations[..]) + size_of_val(&self.traps[..]);
+        size += size_of_val(&self.addresses[..]) + size_of_val(&self.loops[..]);
+        for site in &self.catches {
+            let new = shared.insert(Arc::as_ptr(&site.handlers).cast::<()>());
+            size += size_of_val(site) + if new { size_of_val(&site.handlers[..]) } else { 0 };
+        }
+        for map in &self.stack_maps {
+            let new = shared.insert(Arc::as_ptr(&map.slots).cast::<()>());
+            size += size_of_val(map) + if new { size_of_val(map.slots.encoded()) } else { 0 };
+        }
+        size
+    }
 }
 
 /// A place in the code that depends on where functions are placed.
@@ -112,12 +133,16 @@ pub(crate) fn copy_out(
     let mut traps = traps.collect::<Result<Vec<_>>>()?;
     traps.sort_by_key(|&(offset, _)| offset);
     let sites = buffer.call_sites().filter(|site| !site.exception_handlers.is_empty());
-    let mut catches = sites.map(catch_site).collect::<Result<Vec<_>>>()?;
+    let mut lists = HashSet::new();
+    let mut catches = sites
+        .map(|site| catch_site(site, &mut lists))
+        .collect::<Result<Vec<_>>>()?;
     catches.sort_by_key(|site| site.return_offset);
+    let mut sets = HashSet::new();
     let stack_maps = buffer.user_stack_maps().iter();
-    let mut stack_maps: Vec<_> = stack_maps
-        .map(|(offset, span, map)| stack_map(*offset, *span, map))
-        .collect();
+    let mut stack_maps = stack_maps
+        .map(|(offset, span, map)| stack_map(*offset, *span, map, &mut sets))
+        .collect::<Result<Vec<_>>>()?;
     stack_maps.retain(|map| !map.slots.is_empty());
     stack_maps.sort_by_key(|map| map.return_offset);
     let mut code = buffer.data().to_vec();
@@ -184,26 +209,45 @@ fn loops(starts: &[u32], edges: &[(u32, u32)], code_size: u32) -> Vec<Range<u32>
 }
 
 /// The code generator counts slots from the stack pointer, which is `span` below the frame pointer.
-fn stack_map(return_offset: u32, span: u32, map: &UserStackMap) -> StackMap {
-    StackMap {
+fn stack_map(
+    return_offset: u32,
+    span: u32,
+    map: &UserStackMap,
+    sets: &mut HashSet<Arc<FrameSlots>>,
+) -> Result<StackMap> {
+    let slots = FrameSlots::new(map.entries().map(|(_, offset)| span - offset));
+    let slots = slots.context("internal error: a reference is not in a word of its frame")?;
+    Ok(StackMap {
         return_offset,
-        slots: map.entries().map(|(_, offset)| span - offset).collect(),
-    }
+        slots: share(Arc::new(slots), sets),
+    })
 }
 
-fn catch_site(site: FinalizedMachCallSite<'_>) -> Result<CatchSite> {
+/// Returns the member of `known` that equals `item`; `item` becomes one if there is none.
+fn share<T: Eq + Hash + ?Sized>(item: Arc<T>, known: &mut HashSet<Arc<T>>) -> Arc<T> {
+    if let Some(known) = known.get(&item) {
+        return known.clone();
+    }
+    known.insert(item.clone());
+    item
+}
+
+fn catch_site(
+    site: FinalizedMachCallSite<'_>,
+    lists: &mut HashSet<Arc<[(Option<ObjectTypeId>, u32)]>>,
+) -> Result<CatchSite> {
     let handlers = site.exception_handlers.iter().map(|handler| match *handler {
         FinalizedMachExceptionHandler::Tag(tag, offset) => Ok((Some(ObjectTypeId::from_u32(tag.as_u32())), offset)),
         FinalizedMachExceptionHandler::Default(offset) => Ok((None, offset)),
         FinalizedMachExceptionHandler::Context(_) => bail!("internal error: a call has a context for its handlers"),
     });
-    let handlers = handlers.collect::<Result<_>>()?;
+    let handlers = handlers.collect::<Result<Arc<[_]>>>()?;
     Ok(CatchSite {
         return_offset: site.ret_addr,
         frame_size: site
             .frame_offset
             .context("internal error: a call with handlers has no frame size")?,
-        handlers,
+        handlers: share(handlers, lists),
     })
 }
 

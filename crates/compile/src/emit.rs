@@ -9,6 +9,8 @@ use mintage_artifact::{
 };
 use mintage_environ::{FuncKey, IndexVec, ObjectTypeId, Target, Tunables, ValType};
 use mintage_program::{Module, Program};
+use std::collections::HashMap;
+use std::sync::Arc;
 
 /// An artifact, and the plan that it was made by.
 pub(crate) struct Written<'a> {
@@ -97,17 +99,18 @@ fn unwind(functions: &[PlacedFunction]) -> Result<Vec<u8>> {
     let core_end = functions.get(core_end).map_or(u32::MAX, |function| function.offset);
     let mut sites = Vec::new();
     for PlacedFunction { offset, compiled } in functions {
-        sites.extend(compiled.catches.iter().map(|site| {
-            CatchSite {
+        let mut placed = HashMap::new();
+        for site in &compiled.catches {
+            let place = |&(ty, handler): &(Option<ObjectTypeId>, u32)| (ty.map(ObjectTypeId::as_u32), offset + handler);
+            let handlers: &mut Arc<[_]> = placed
+                .entry(Arc::as_ptr(&site.handlers))
+                .or_insert_with(|| site.handlers.iter().map(place).collect());
+            sites.push(CatchSite {
                 return_offset: offset + site.return_offset,
                 frame_size: site.frame_size,
-                handlers: site
-                    .handlers
-                    .iter()
-                    .map(|&(ty, handler)| (ty.map(ObjectTypeId::as_u32), offset + handler))
-                    .collect(),
-            }
-        }));
+                handlers: handlers.clone(),
+            });
+        }
     }
     encode_unwind(core_end, &sites)
 }

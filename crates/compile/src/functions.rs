@@ -11,6 +11,10 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+/// The most bytes that the tables of all functions may take together while they are compiled. The tables of large programs are
+/// about as large as their code; those of made-up ones can grow with the square of their size.
+const MAX_TABLES: usize = 1 << 30;
+
 /// A program with the machine code of its functions.
 pub(crate) struct Generated<'a> {
     pub laid_out: LaidOut<'a>,
@@ -57,7 +61,7 @@ fn compile_all(
         let mut functions = Vec::new();
         while let Some(&key) = queue.take(work) {
             let function = compiler.compile(program, layout, key, &mut scratch);
-            match function.and_then(|function| queue.count_bytes(function.code.len()).map(|()| function)) {
+            match function.and_then(|function| queue.count(&function).map(|()| function)) {
                 Ok(function) => functions.push(function),
                 Err(error) => queue.fail(key, error),
             }
@@ -109,7 +113,9 @@ struct Queue {
     next: AtomicUsize,
     done: AtomicUsize,
     /// Bytes of machine code so far.
-    bytes: AtomicUsize,
+    code: AtomicUsize,
+    /// Bytes of tables so far.
+    tables: AtomicUsize,
     failed: AtomicBool,
     error: Mutex<Option<(FuncKey, Error)>>,
 }
@@ -127,12 +133,22 @@ impl Queue {
         self.done.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    /// Fails as soon as the code is too large to be linked, rather than after hours and when memory is full.
-    fn count_bytes(&self, bytes: usize) -> Result<()> {
-        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    fn count(&self, function: &CompiledFunction) -> Result<()> {
+        self.count_bytes(function.code.len(), function.table_size())
+    }
+
+    /// Fails as soon as the code or its tables are too large, rather than after hours and when memory is full.
+    fn count_bytes(&self, code: usize, tables: usize) -> Result<()> {
+        let before = self.code.fetch_add(code, Ordering::Relaxed);
         ensure!(
-            before.saturating_add(bytes) <= MAX_TEXT,
+            before.saturating_add(code) <= MAX_TEXT,
             "the machine code of the component exceeds 2 GiB, of which calls reach no more; instantiate fewer core modules"
+        );
+        let before = self.tables.fetch_add(tables, Ordering::Relaxed);
+        ensure!(
+            before.saturating_add(tables) <= MAX_TABLES,
+            "the tables of the component's machine code (traps, source locations, exception handlers, GC references in \
+             frames) exceed 1 GiB; split its functions, so that fewer references are live across each call"
         );
         Ok(())
     }
@@ -163,9 +179,11 @@ mod tests {
         let work: Vec<_> = (0..3).map(|sig| FuncKey::Entry(SigId::from_u32(sig))).collect();
         let queue = Queue::default();
         queue.take(&work).unwrap();
-        queue.count_bytes(MAX_TEXT).unwrap();
+        queue.count_bytes(MAX_TEXT, MAX_TABLES).unwrap();
+        let error = queue.count_bytes(0, 1).unwrap_err().to_string();
+        assert!(error.contains("exceed 1 GiB"), "{error}");
         let key = *queue.take(&work).unwrap();
-        queue.fail(key, queue.count_bytes(1).unwrap_err());
+        queue.fail(key, queue.count_bytes(1, 0).unwrap_err());
         assert!(queue.take(&work).is_none());
         let error = format!("{:#}", queue.result().unwrap_err());
         assert!(

@@ -151,7 +151,7 @@ fn verify_catches(artifact: &Read<'_>, start: u32, function: &PlacedFunction) ->
         "exceptions do not know what kind of function it is"
     );
     for site in &plan.catches {
-        for &(ty, offset) in &site.handlers {
+        for &(ty, offset) in site.handlers.iter() {
             // A number that no type has stands for those of all types that are not listed.
             let found = table.find(start + site.return_offset, ty.map_or(u32::MAX - 1, |ty| ty.as_u32()));
             ensure!(
@@ -174,7 +174,7 @@ fn verify_stack_maps(artifact: &Read<'_>, start: u32, function: &PlacedFunction)
     for map in &function.compiled.stack_maps {
         let found = table.find(start + map.return_offset);
         ensure!(
-            found.is_some_and(|(_, slots)| slots.eq(map.slots.iter().copied())),
+            found.is_some_and(|(_, slots)| slots.eq(map.slots.iter())),
             "its references at the call at {:#x} are not found",
             map.return_offset
         );
@@ -435,7 +435,7 @@ mod tests {
     use crate::{LaidOut, NoProgress, Options, emit, functions, image, link};
     use mintage_codegen::{CatchSite, Compiler, StackMap};
     use mintage_environ::layout::SlabLayout;
-    use mintage_environ::{Trap, Tunables};
+    use mintage_environ::{FrameSlots, Trap, Tunables};
 
     const KITCHEN: &str = include_str!("../tests/kitchen.wat");
 
@@ -506,14 +506,14 @@ mod tests {
                 let site = CatchSite {
                     return_offset: 1,
                     frame_size: 8,
-                    handlers: vec![(None, 2)],
+                    handlers: [(None, 2)].into(),
                 };
                 function(w, |_| true).compiled.catches.push(site)
             }),
             ("its references at the call at 0x1", |w| {
                 let map = StackMap {
                     return_offset: 1,
-                    slots: vec![8],
+                    slots: FrameSlots::new([8]).unwrap().into(),
                 };
                 function(w, |_| true).compiled.stack_maps.push(map)
             }),

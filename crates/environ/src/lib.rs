@@ -9,6 +9,7 @@
 pub mod builtin;
 mod control;
 mod core_types;
+mod frame_slots;
 mod index;
 pub mod key;
 pub mod key_table;
@@ -26,6 +27,7 @@ pub mod component;
 pub use builtin::Builtin;
 pub use control::{ControlBlock, ExitRecord, HostImport, control_offsets, exit_offsets, host_import_offsets};
 pub use core_types::{FuncEntry, HeapType, RefType, Reference, TypeId, ValType};
+pub use frame_slots::FrameSlots;
 pub use index::*;
 pub use key::FuncKey;
 pub use key_table::{KeyTable, KeyTableBuilder, KeyTableError};

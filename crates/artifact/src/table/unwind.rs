@@ -1,10 +1,11 @@
 //! Where exceptions are caught: for each call during which some are, by its return address, the handlers.
 //!
 //! ```text
-//! core end: u32 | sites: u32 | handlers: u32
-//! return offset: [u32; sites]                                   ascending
-//! { frame size: u32, end of its handlers: u32 } [sites]         a site's handlers start where those of the one before end
-//! { type: u32, offset: u32 } [handlers]                         the first that fits counts
+//! core end: u32 | sites: u32 | lists: u32 | handlers: u32
+//! return offset: [u32; sites]                  ascending
+//! { frame size: u32, list: u32 } [sites]       calls with the same handlers share a list
+//! end of its handlers: [u32; lists]            a list's handlers start where those of the one before end
+//! { type: u32, offset: u32 } [handlers]        the first that fits counts
 //! ```
 //!
 //! All offsets are from the start of the text. Functions of core modules lie in front of the core end, and all others, adapters
@@ -12,11 +13,13 @@
 
 use super::word;
 use anyhow::{Context, Result};
+use indexmap::IndexSet;
+use std::sync::Arc;
 
 /// The type of a handler that takes every exception.
 const ANY: u32 = u32::MAX;
 /// Words in front of the return offsets.
-const HEAD: usize = 3;
+const HEAD: usize = 4;
 
 /// A call during which exceptions are caught.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,7 +29,7 @@ pub struct CatchSite {
     /// The frame pointer less the stack pointer, where a handler starts.
     pub frame_size: u32,
     /// The type of exceptions that is caught, `None` for all, and where its handler is.
-    pub handlers: Vec<(Option<u32>, u32)>,
+    pub handlers: Arc<[(Option<u32>, u32)]>,
 }
 
 /// Where a caught exception goes on.
@@ -48,16 +51,23 @@ pub fn encode(core_end: u32, sites: &[CatchSite]) -> Result<Vec<u8>> {
         sites.is_sorted_by(|a, b| a.return_offset < b.return_offset),
         "sites are sorted"
     );
-    let handlers = sites.iter().map(|site| site.handlers.len()).sum::<usize>();
-    let handlers = u32::try_from(handlers).context("there are 2^32 exception handlers or more")?;
-    let mut words = vec![core_end, sites.len() as u32, handlers];
-    words.extend(sites.iter().map(|site| site.return_offset));
-    let mut end = 0;
+    let mut lists: IndexSet<&[(Option<u32>, u32)]> = IndexSet::new();
+    let mut records = Vec::with_capacity(2 * sites.len());
     for site in sites {
-        end += site.handlers.len() as u32;
-        words.extend([site.frame_size, end]);
+        let (number, _) = lists.insert_full(&site.handlers);
+        records.extend([site.frame_size, number as u32]);
     }
-    for &(ty, offset) in sites.iter().flat_map(|site| &site.handlers) {
+    let handlers = lists.iter().map(|list| list.len()).sum::<usize>();
+    let handlers = u32::try_from(handlers).context("there are 2^32 exception handlers or more")?;
+    let mut words = vec![core_end, sites.len() as u32, lists.len() as u32, handlers];
+    words.extend(sites.iter().map(|site| site.return_offset));
+    words.extend(records);
+    let mut end = 0;
+    for list in &lists {
+        end += list.len() as u32;
+        words.push(end);
+    }
+    for &(ty, offset) in lists.iter().copied().flatten() {
         words.extend([ty.unwrap_or(ANY), offset]);
     }
     Ok(words.into_iter().flat_map(u32::to_le_bytes).collect())
@@ -68,19 +78,23 @@ pub fn encode(core_end: u32, sites: &[CatchSite]) -> Result<Vec<u8>> {
 pub struct Unwind<'a> {
     core_end: u32,
     sites: usize,
+    lists: usize,
     bytes: &'a [u8],
 }
 
 impl<'a> Unwind<'a> {
     /// The table in `bytes`, or `None` when these are not as many as it claims to take. The cost does not depend on its size.
     pub fn new(bytes: &'a [u8]) -> Option<Self> {
-        let (sites, handlers) = (word(bytes, 1)? as usize, word(bytes, 2)? as usize);
-        let words = sites
-            .checked_mul(3)?
-            .checked_add(handlers.checked_mul(2)?)?
-            .checked_add(HEAD)?;
-        let core_end = word(bytes, 0)?;
-        (words.checked_mul(4)? == bytes.len()).then_some(Self { core_end, sites, bytes })
+        let count = |at| word(bytes, at).map(|count| count as usize);
+        let (sites, lists, handlers) = (count(1)?, count(2)?, count(3)?);
+        let words = sites.checked_mul(3)?.checked_add(lists)?;
+        let words = words.checked_add(handlers.checked_mul(2)?)?.checked_add(HEAD)?;
+        (words.checked_mul(4)? == bytes.len()).then_some(Self {
+            core_end: word(bytes, 0)?,
+            sites,
+            lists,
+            bytes,
+        })
     }
 
     /// Whether a return address is in a function of a core module.
@@ -93,9 +107,12 @@ impl<'a> Unwind<'a> {
         let word = |index| word(self.bytes, index);
         let number = super::search(self.bytes, HEAD, self.sites, return_offset)?;
         let site = HEAD + self.sites + 2 * number;
-        let start = if number == 0 { 0 } else { word(site - 1)? };
-        let handlers = HEAD + 3 * self.sites;
-        for handler in start..word(site + 1)? {
+        let list = word(site + 1)? as usize;
+        let ends = HEAD + 3 * self.sites;
+        let end = |list: usize| word(ends.checked_add(list)?);
+        let start = if list == 0 { 0 } else { end(list - 1)? };
+        let handlers = ends + self.lists;
+        for handler in start..end(list)? {
             let handler = handlers.checked_add(2 * handler as usize)?;
             let caught = word(handler)?;
             if caught == ty || caught == ANY {
@@ -118,10 +135,10 @@ mod tests {
     fn sites() -> impl Strategy<Value = Vec<CatchSite>> {
         let handlers = vec((proptest::option::of(0u32..4), any::<u32>()), 0..5);
         btree_map(0u32..100, (any::<u32>(), handlers), 0..30).prop_map(|sites| {
-            let site = |(return_offset, (frame_size, handlers))| CatchSite {
+            let site = |(return_offset, (frame_size, handlers)): (u32, (u32, Vec<_>))| CatchSite {
                 return_offset,
                 frame_size,
-                handlers,
+                handlers: handlers.into(),
             };
             sites.into_iter().map(site).collect()
         })
@@ -148,16 +165,28 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_harmless(words in vec(any::<u32>(), 0..40), counts in [0u32..6, 0u32..6], ty in 0u32..4) {
+        fn any_bytes_are_harmless(words in vec(any::<u32>(), 0..40), counts in [0u32..6, 0u32..6, 0u32..6], ty in 0u32..4) {
             let mut words = words;
             if words.len() >= HEAD {
                 words[1..HEAD].copy_from_slice(&counts);
-                words.resize(HEAD + 3 * counts[0] as usize + 2 * counts[1] as usize, 1);
+                words.resize(HEAD + (3 * counts[0] + counts[1] + 2 * counts[2]) as usize, 1);
             }
             let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
             if let Some(table) = Unwind::new(&bytes) {
                 words.iter().for_each(|&word| _ = table.find(word, ty));
             }
         }
+    }
+
+    #[test]
+    fn equal_lists_are_kept_once() {
+        let handlers: Arc<[_]> = (0..1000).map(|ty| (Some(ty), 7)).collect();
+        let sites = (0..1000).map(|return_offset| CatchSite {
+            return_offset,
+            frame_size: 16,
+            handlers: handlers.clone(),
+        });
+        let sites: Vec<_> = sites.collect();
+        assert!(encode(0, &sites).unwrap().len() < 12 * sites.len() + 8 * handlers.len() + 100);
     }
 }
