@@ -284,7 +284,7 @@
     (import "m" (core module $M (export "f" (func))))
     (core instance $i (instantiate $M))
     (func (export "f") (canon lift (core func $i "f"))))
-  "instantiating a core module that the host imports is not supported; bundle it into the component")
+  "the component instantiates the core module `m`, which it imports; give the module when compiling")
 ;; One that is only passed on needs no host.
 (component
   (import "m" (core module $M (export "f" (func))))

@@ -150,7 +150,7 @@ impl<'a> Translator<'a, '_> {
     /// Notes a call, which takes a record of all references that are live across it: these are in locals or on the operand stack.
     pub(super) fn charge_live_references(&mut self) {
         if self.input.layout.domains[self.instance.domain].heap.is_some() {
-            self.charge((self.traced_locals + self.stack.len()) / REFERENCES_PER_ARGUMENT);
+            self.charge((self.locals.traced + self.stack.len()) / REFERENCES_PER_ARGUMENT);
         }
     }
 

@@ -18,6 +18,7 @@ mod fuel;
 mod global;
 mod heap;
 mod interrupt;
+mod locals;
 mod memory;
 mod numeric;
 mod references;
@@ -36,7 +37,7 @@ use cranelift_frontend::{FuncInstBuilder, FunctionBuilder};
 use mintage_environ::{CoreInstanceId, FuncIndex, ObjectTypeId, SigId};
 use mintage_program::{Body, CoreInstance, Module};
 use smallvec::SmallVec;
-use wasmparser::{BinaryReader, FunctionBody, Operator, OperatorsReader};
+use wasmparser::{BinaryReader, FunctionBody, Operator};
 
 pub(crate) use state::{Buffers, Imports, Region, check_stack_limit, trap_code};
 
@@ -67,11 +68,9 @@ struct Translator<'a, 'f> {
     /// Arguments of calls and branches so far, and what else counts like values.
     arguments: usize,
     /// Locals and parameters.
-    locals: usize,
+    locals: locals::Locals,
     /// The most operands so far.
     depth: usize,
-    /// Locals that the collector follows.
-    traced_locals: usize,
     /// What counts the operators, if fuel is to be consumed.
     meter: Option<fuel::Meter>,
 }
@@ -139,9 +138,8 @@ pub(crate) fn core_function(
         skipped_blocks: 0,
         ctx,
         arguments: 0,
-        locals: 0,
+        locals: locals::Locals::default(),
         depth: 0,
-        traced_locals: 0,
         meter: None,
     };
     translator.body(&body, entry, sig)?;
@@ -155,15 +153,8 @@ pub(crate) fn core_function(
 impl<'a, 'f> Translator<'a, 'f> {
     fn body(&mut self, body: &Body<'a>, entry: Block, sig: SigId) -> Result<()> {
         let body = FunctionBody::new(BinaryReader::new(body.bytes, body.offset as u64));
-        self.declare_parameters(entry, sig);
-        let mut locals = body.get_locals_reader()?;
-        for _ in 0..locals.get_count() {
-            let (count, ty) = locals.read()?;
-            self.declare_locals(count, ty);
-            self.locals += count as usize;
-        }
+        let mut operators = self.declare_variables(&body, entry, sig)?;
         self.open_function(sig);
-        let mut operators = OperatorsReader::new(locals.get_binary_reader());
         self.set_location(operators.original_position());
         self.check_interrupt();
         self.start_meter();
@@ -227,7 +218,7 @@ impl<'a, 'f> Translator<'a, 'f> {
         let dfg = &self.builder.func.dfg;
         dfg.num_blocks() > MAX_OPTIMIZED_BLOCKS
             || dfg.num_insts() > MAX_OPTIMIZED_INSTRUCTIONS
-            || self.locals + self.depth > MAX_OPTIMIZED_WIDTH
+            || self.locals.count + self.depth > MAX_OPTIMIZED_WIDTH
     }
 
     fn check_size(&mut self) -> Result<()> {
