@@ -40,6 +40,9 @@ pub struct CompiledFunction {
     pub addresses: Vec<(u32, u32)>,
 }
 
+/// The types of exceptions that are caught, `None` for all, and the code offsets of their handlers.
+pub type Handlers = [(Option<ObjectTypeId>, u32)];
+
 /// A call during which exceptions are caught.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CatchSite {
@@ -49,7 +52,7 @@ pub struct CatchSite {
     pub frame_size: u32,
     /// What is caught, and the code offset where; the first that fits counts. The handler gets the reference to the exception
     /// in the first register of results. Calls with equal lists share one.
-    pub handlers: Arc<[(Option<ObjectTypeId>, u32)]>,
+    pub handlers: Arc<Handlers>,
 }
 
 /// Where GC references are in the frame of a function during one of its calls.
@@ -234,7 +237,7 @@ fn share<T: Eq + Hash + ?Sized>(item: Arc<T>, known: &mut HashSet<Arc<T>>) -> Ar
 
 fn catch_site(
     site: FinalizedMachCallSite<'_>,
-    lists: &mut HashSet<Arc<[(Option<ObjectTypeId>, u32)]>>,
+    lists: &mut HashSet<Arc<Handlers>>,
 ) -> Result<CatchSite> {
     let handlers = site.exception_handlers.iter().map(|handler| match *handler {
         FinalizedMachExceptionHandler::Tag(tag, offset) => Ok((Some(ObjectTypeId::from_u32(tag.as_u32())), offset)),
