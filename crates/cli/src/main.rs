@@ -1,7 +1,7 @@
 //! The `mintage` command.
 //!
 //! One file per subcommand in `commands/`; `call.rs` finds what the user wants to call; `input.rs` reads and recognizes files, `load.rs` makes components of
-//! them, `wave.rs` reads and writes values as text.
+//! them, `output.rs` writes files, `wave.rs` reads and writes values as text.
 //!
 //! Exit codes: 0 done; 1 error; 2 wrong usage; 134 the guest trapped (as after `abort`).
 
@@ -11,9 +11,11 @@ mod call;
 mod commands;
 mod input;
 mod load;
+mod output;
 mod wave;
 
 use clap::{Parser, Subcommand};
+use std::io::{self, Write};
 use std::process::ExitCode;
 
 /// Compiles WebAssembly components ahead of time and runs them.
@@ -46,7 +48,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     };
     // A closed pipe (`mintage inspect | head`) is the reader's wish.
-    let broken_pipe = |cause: &std::io::Error| cause.kind() == std::io::ErrorKind::BrokenPipe;
+    let broken_pipe = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
     if error.chain().filter_map(|cause| cause.downcast_ref()).any(broken_pipe) {
         return ExitCode::SUCCESS;
     }
@@ -59,11 +61,13 @@ fn main() -> ExitCode {
 
 /// Prints an error and what caused it, each cause on its own line. A cause whose text is part of the one before adds nothing.
 fn report(error: &anyhow::Error) {
+    // Where standard error cannot be written to, the exit code still says what happened.
+    let say = |line: &str| _ = writeln!(io::stderr(), "{line}");
     let mut shown = error.to_string();
-    eprintln!("error: {shown}");
+    say(&format!("error: {shown}"));
     for cause in error.chain().skip(1).map(ToString::to_string) {
         if !shown.contains(&cause) {
-            eprintln!("  caused by: {cause}");
+            say(&format!("  caused by: {cause}"));
         }
         shown = cause;
     }

@@ -1,9 +1,9 @@
 //! Runs the built `mintage` command: what it prints and how it exits, for good and for bad input.
 
+mod common;
+
+use common::Sandbox;
 use std::fs;
-use std::path::PathBuf;
-use std::process::Command;
-use tempfile::TempDir;
 
 /// Exports of every shape that the tests call. The functions have names, as backtraces show them.
 const APP: &str = r#"(component
@@ -42,77 +42,9 @@ const APP: &str = r#"(component
     (export "test:other/numbers@1.0.0" (instance $numbers))
     (export "test:app/single@1.0.0" (instance $numbers)))"#;
 
-/// A folder with the test's files, and the command run in it.
-struct Sandbox {
-    folder: TempDir,
-}
-
-/// What a run of the command did.
-#[derive(Debug)]
-struct Outcome {
-    code: Option<i32>,
-    stdout: String,
-    stderr: String,
-}
-
-impl Sandbox {
-    fn new() -> Sandbox {
-        Sandbox {
-            folder: tempfile::tempdir().unwrap(),
-        }
-    }
-
-    /// A sandbox with [`APP`] in `app.wat`.
-    fn with_app() -> Sandbox {
-        let sandbox = Sandbox::new();
-        sandbox.write("app.wat", APP);
-        sandbox
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
-    }
-
-    fn write(&self, name: &str, contents: impl AsRef<[u8]>) {
-        fs::write(self.path(name), contents).unwrap();
-    }
-
-    fn run(&self, args: &[&str]) -> Outcome {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_mintage"));
-        let output = command.args(args).current_dir(self.folder.path()).output().unwrap();
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Outcome {
-            code: output.status.code(),
-            stdout: text(output.stdout),
-            stderr: text(output.stderr),
-        }
-    }
-
-    /// Runs the command, which must succeed: its standard output.
-    fn succeed(&self, args: &[&str]) -> String {
-        let outcome = self.run(args);
-        assert_eq!(outcome.code, Some(0), "{args:?}: {outcome:?}");
-        outcome.stdout
-    }
-
-    /// Runs the command, which must exit with `code` and say each of `messages` on standard error.
-    fn fail(&self, args: &[&str], code: i32, messages: &[&str]) {
-        let outcome = self.run(args);
-        assert_eq!(outcome.code, Some(code), "{args:?}: {outcome:?}");
-        for message in messages {
-            assert!(
-                outcome.stderr.contains(message),
-                "{args:?}: `{message}` is not in:\n{}",
-                outcome.stderr
-            );
-        }
-        assert!(!outcome.stderr.contains("panicked"), "{args:?}: {outcome:?}");
-    }
-}
-
 #[test]
 fn components_and_artifacts_run_alike() {
-    let sandbox = Sandbox::with_app();
+    let sandbox = Sandbox::with(APP);
     assert_eq!(sandbox.succeed(&["compile", "app.wat", "-o", "app.mint"]), "");
     sandbox.write("app.wasm", wat::parse_str(APP).unwrap());
     for app in ["app.wat", "app.wasm", "app.mint"] {
@@ -126,7 +58,7 @@ fn components_and_artifacts_run_alike() {
             ("single/answer", "42\n"),
         ] {
             assert_eq!(
-                sandbox.succeed(&["run", "--invoke", call, app]),
+                sandbox.succeed(&["run", "--allow-precompiled", "--invoke", call, app]),
                 printed,
                 "{app} {call}"
             );
@@ -149,14 +81,17 @@ fn the_only_function_needs_no_name() {
 
 #[test]
 fn every_optimization_level_compiles_and_phases_are_timed() {
-    let sandbox = Sandbox::with_app();
+    let sandbox = Sandbox::with(APP);
     for level in ["0", "1", "2"] {
         let outcome = sandbox.run(&["compile", "app.wat", "-O", level, "--time"]);
         assert_eq!(outcome.code, Some(0), "{outcome:?}");
         for phase in ["program", "functions", "link", "image", "write", "total"] {
             assert!(outcome.stderr.contains(phase), "{phase}: {outcome:?}");
         }
-        assert_eq!(sandbox.succeed(&["run", "--invoke", "add(40, 2)", "app.mint"]), "42\n");
+        assert_eq!(
+            sandbox.succeed(&["run", "--allow-precompiled", "--invoke", "add(40, 2)", "app.mint"]),
+            "42\n"
+        );
     }
 }
 
@@ -173,7 +108,7 @@ fn artifacts_can_be_warmed_up() {
             (core instance $i (instantiate $m))
             (func (export "add") (param "n" u32) (result u32) (canon lift (core func $i "add"))))"#,
     );
-    let run = |name: &str| sandbox.succeed(&["run", "--invoke", "add(1)", name]);
+    let run = |name: &str| sandbox.succeed(&["run", "--allow-precompiled", "--invoke", "add(1)", name]);
     sandbox.succeed(&["compile", "app.wat", "--warm-up", "add(10)", "--warm-up", "add(100)"]);
     assert_eq!((run("app.wat"), run("app.mint")), ("6\n".into(), "116\n".into()));
     let compile = |call: &str, code, messages: &[&str]| {
@@ -194,7 +129,7 @@ fn artifacts_can_be_warmed_up() {
 
 #[test]
 fn calls_that_do_not_fit_show_the_signature() {
-    let sandbox = Sandbox::with_app();
+    let sandbox = Sandbox::with(APP);
     let add = "add: func(a: s32, b: s32) -> s32";
     for (call, messages) in [
         ("add(1)", &[add, "1 arguments are given, but the function takes 2"][..]),
@@ -217,14 +152,18 @@ fn calls_that_do_not_fit_show_the_signature() {
         ),
         ("test:app/numbers@1.2.0", &["no function"]),
     ] {
-        sandbox.fail(&["run", "--invoke", call, "app.wat"], 1, messages);
+        sandbox.fail(
+            &["run", "--allow-precompiled", "--invoke", call, "app.wat"],
+            1,
+            messages,
+        );
     }
     sandbox.fail(&["run", "app.wat"], 1, &["--invoke", add]);
 }
 
 #[test]
 fn traps_show_what_happened_and_where() {
-    let sandbox = Sandbox::with_app();
+    let sandbox = Sandbox::with(APP);
     sandbox.succeed(&["compile", "app.wat", "-o", "app.mint"]);
     for app in ["app.wat", "app.mint"] {
         for (call, messages) in [
@@ -241,7 +180,7 @@ fn traps_show_what_happened_and_where() {
             ("peek(4294967295)", &["wasm trap: out of bounds memory access", "peek"]),
             ("recurse()", &["wasm trap: call stack exhausted", "recurse"]),
         ] {
-            sandbox.fail(&["run", "--invoke", call, app], 134, messages);
+            sandbox.fail(&["run", "--allow-precompiled", "--invoke", call, app], 134, messages);
         }
     }
 }
@@ -272,11 +211,27 @@ fn guests_that_do_not_end_are_stopped() {
         &interrupted,
     );
     sandbox.succeed(&["compile", "--consume-fuel", "--interruptible", "app.wat"]);
-    let both = ["run", "--fuel", "2", "--timeout", "60", "--invoke"];
+    let both = [
+        "run",
+        "--allow-precompiled",
+        "--fuel",
+        "2",
+        "--timeout",
+        "60",
+        "--invoke",
+    ];
     assert_eq!(sandbox.succeed(&[&both[..], &["seven", "app.mint"]].concat()), "7\n");
     sandbox.fail(&[&both[..], &["spin", "app.mint"]].concat(), 134, &out_of_fuel);
     sandbox.fail(
-        &["run", "--fuel", "2", "--invoke", "seven", "app.mint"],
+        &[
+            "run",
+            "--allow-precompiled",
+            "--fuel",
+            "2",
+            "--invoke",
+            "seven",
+            "app.mint",
+        ],
         1,
         &["cannot load `app.mint`", "interruptible"],
     );
@@ -333,15 +288,15 @@ fn files_that_are_no_component_are_told_apart() {
         ("none.wasm", "cannot read `none.wasm`"),
         ("core.wat", "core module"),
         ("core.wasm", "core module"),
-        ("garbage", "neither a component"),
-        ("text", "neither a component"),
+        ("garbage", "neither WebAssembly"),
+        ("text", "neither WebAssembly"),
         ("typo.wat", "fnc"),
-        ("empty", "neither a component"),
+        ("empty", "neither WebAssembly"),
         ("elf", "elf"),
         ("cut.wasm", "cut.wasm"),
         ("invalid.wat", "type mismatch"),
     ] {
-        sandbox.fail(&["run", "--invoke", "f()", file], 1, &[message]);
+        sandbox.fail(&["run", "--allow-precompiled", "--invoke", "f()", file], 1, &[message]);
         // Function bodies are no concern of `inspect`.
         if file != "invalid.wat" {
             sandbox.fail(&["inspect", file], 1, &["error:"]);
@@ -380,13 +335,13 @@ fn imports_that_nobody_gives_are_named_with_their_types() {
 
 #[test]
 fn damaged_artifacts_are_refused() {
-    let sandbox = Sandbox::with_app();
+    let sandbox = Sandbox::with(APP);
     sandbox.succeed(&["compile", "app.wat", "-o", "app.mint"]);
     let artifact = fs::read(sandbox.path("app.mint")).unwrap();
     for length in [16, 64, artifact.len() / 2, artifact.len() - 1] {
         sandbox.write("cut.mint", &artifact[..length]);
         sandbox.fail(
-            &["run", "--invoke", "nothing", "cut.mint"],
+            &["run", "--allow-precompiled", "--invoke", "nothing", "cut.mint"],
             1,
             &["cannot load `cut.mint`"],
         );
@@ -397,7 +352,7 @@ fn damaged_artifacts_are_refused() {
         let mut damaged = artifact.clone();
         damaged[position] ^= 0x40;
         sandbox.write("damaged.mint", damaged);
-        let outcome = sandbox.run(&["run", "--invoke", "nothing", "damaged.mint"]);
+        let outcome = sandbox.run(&["run", "--allow-precompiled", "--invoke", "nothing", "damaged.mint"]);
         assert!(matches!(outcome.code, Some(0 | 1)), "byte {position}: {outcome:?}");
         refused += usize::from(outcome.code == Some(1));
     }
@@ -407,7 +362,7 @@ fn damaged_artifacts_are_refused() {
 
 #[test]
 fn artifacts_of_another_version_are_refused() {
-    let sandbox = Sandbox::with_app();
+    let sandbox = Sandbox::with(APP);
     sandbox.succeed(&["compile", "app.wat", "-o", "app.mint"]);
     let mut artifact = fs::read(sandbox.path("app.mint")).unwrap();
     let version = env!("CARGO_PKG_VERSION").as_bytes();
@@ -416,7 +371,7 @@ fn artifacts_of_another_version_are_refused() {
     artifact[position] = b'9';
     sandbox.write("old.mint", artifact);
     sandbox.fail(
-        &["run", "--invoke", "nothing", "old.mint"],
+        &["run", "--allow-precompiled", "--invoke", "nothing", "old.mint"],
         1,
         &["cannot load `old.mint`", "made by Mintage 9"],
     );
@@ -424,7 +379,7 @@ fn artifacts_of_another_version_are_refused() {
 
 #[test]
 fn inspect_shows_wit_and_what_is_in_an_artifact() {
-    let sandbox = Sandbox::with_app();
+    let sandbox = Sandbox::with(APP);
     sandbox.write(
         "small.wat",
         r#"(component
@@ -479,7 +434,7 @@ fn wast_runs_scripts() {
 
 #[test]
 fn wrong_usage_exits_with_two() {
-    let sandbox = Sandbox::with_app();
+    let sandbox = Sandbox::with(APP);
     for args in [&[][..], &["fly"], &["run"], &["compile"], &["wast"]] {
         sandbox.fail(args, 2, &["Usage"]);
     }

@@ -235,10 +235,7 @@ fn share<T: Eq + Hash + ?Sized>(item: Arc<T>, known: &mut HashSet<Arc<T>>) -> Ar
     item
 }
 
-fn catch_site(
-    site: FinalizedMachCallSite<'_>,
-    lists: &mut HashSet<Arc<Handlers>>,
-) -> Result<CatchSite> {
+fn catch_site(site: FinalizedMachCallSite<'_>, lists: &mut HashSet<Arc<Handlers>>) -> Result<CatchSite> {
     let handlers = site.exception_handlers.iter().map(|handler| match *handler {
         FinalizedMachExceptionHandler::Tag(tag, offset) => Ok((Some(ObjectTypeId::from_u32(tag.as_u32())), offset)),
         FinalizedMachExceptionHandler::Default(offset) => Ok((None, offset)),

@@ -22,7 +22,7 @@ pub(crate) struct Generated<'a> {
     pub functions: Vec<CompiledFunction>,
 }
 
-/// Generates the functions of a program with every thread of the current rayon pool.
+/// Generates the functions of a program with every thread of the rayon pool that this runs in, if it runs in one.
 ///
 /// Threads take functions one by one from one list, largest first, so that none is left with a large one when the others are
 /// done; builtins follow, which are small and whose list is known then. The result is in order of keys: how the threads shared
@@ -56,7 +56,7 @@ fn compile_all(
 ) -> Result<()> {
     let before = functions.len();
     let queue = Queue::default();
-    let finished = rayon::broadcast(|_| {
+    let worker = || {
         let mut scratch = Scratch::default();
         let mut functions = Vec::new();
         while let Some(&key) = queue.take(work) {
@@ -68,7 +68,11 @@ fn compile_all(
             progress.functions(before + queue.count_done(), before + work.len());
         }
         functions
-    });
+    };
+    let finished = match rayon::current_thread_index() {
+        Some(_) => rayon::broadcast(|_| worker()),
+        None => vec![worker()],
+    };
     queue.result()?;
     functions.extend(finished.into_iter().flatten());
     Ok(())

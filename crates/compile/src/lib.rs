@@ -49,7 +49,8 @@ struct LaidOut<'a> {
     layout: SlabLayout,
 }
 
-/// Compiles a component for the processor that this runs on, with all threads of the current rayon pool.
+/// Compiles a component for the processor that this runs on, with all threads of the rayon pool that this runs in; outside of a
+/// pool, with the calling thread alone.
 ///
 /// The same bytes and tunables give the same artifact, whatever the number of threads.
 ///

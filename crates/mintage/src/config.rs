@@ -84,7 +84,8 @@ impl Config {
         self
     }
 
-    /// Whether functions are compiled in parallel; default: yes, with as many threads as the machine has processors.
+    /// Whether functions are compiled in parallel; default: yes, with as many threads as the machine has processors, which
+    /// all engines of the process share. If not, or where the system starts no threads, the thread that asks compiles.
     pub fn parallel_compilation(&mut self, parallel: bool) -> &mut Self {
         self.threads = if parallel { None } else { Some(1) };
         self

@@ -1,6 +1,8 @@
 //! [`Engine`]: what compiling, loading and running share.
 
 use crate::Config;
+#[cfg(feature = "compiler")]
+use crate::compilers::Compilers;
 use crate::interrupt::Timer;
 use anyhow::Result;
 use mintage_runtime::Pool;
@@ -17,7 +19,7 @@ struct EngineInner {
     timer: Timer,
     pool: Arc<Pool>,
     #[cfg(feature = "compiler")]
-    compilers: Option<rayon::ThreadPool>,
+    compilers: Compilers,
 }
 
 impl Default for Engine {
@@ -30,7 +32,7 @@ impl Default for Engine {
                 config,
                 timer: Timer::default(),
                 #[cfg(feature = "compiler")]
-                compilers: None,
+                compilers: Compilers::Shared,
             }),
         }
     }
@@ -45,10 +47,7 @@ impl Engine {
     pub fn new(config: &Config) -> Result<Engine> {
         let inner = EngineInner {
             #[cfg(feature = "compiler")]
-            compilers: match config.threads {
-                Some(threads) => Some(rayon::ThreadPoolBuilder::new().num_threads(threads).build()?),
-                None => None,
-            },
+            compilers: Compilers::new(config.threads)?,
             config: config.clone(),
             timer: Timer::default(),
             pool: Pool::new(&config.pool),
@@ -120,10 +119,7 @@ impl Engine {
         let binary = crate::component::to_binary(bytes)?;
         let tunables = &self.inner.config.tunables;
         let compile = || mintage_compile::compile_with(&binary, tunables, options, progress);
-        match &self.inner.compilers {
-            Some(threads) => threads.install(compile),
-            None => compile(),
-        }
+        self.inner.compilers.run(compile)
     }
 }
 

@@ -37,6 +37,8 @@ pub mod abi;
 mod backtrace;
 #[cfg(feature = "compiler")]
 mod code_builder;
+#[cfg(feature = "compiler")]
+mod compilers;
 #[allow(unsafe_code, reason = "loading an artifact trusts its maker")]
 mod component;
 mod config;

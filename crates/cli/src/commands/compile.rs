@@ -1,11 +1,12 @@
 //! `mintage compile`: component to artifact.
 
 use crate::call::Call;
-use crate::{input, load};
+use crate::input::{STANDARD, Source};
+use crate::{load, output};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
 use mintage::{Config, Engine, Linker, OptLevel, Phase, Progress, Store};
-use std::fs;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -13,11 +14,10 @@ use std::time::{Duration, Instant};
 /// Compile a component to an artifact, which loads without compiling
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// The component (binary or text)
-    #[arg(value_name = "APP")]
-    app: PathBuf,
+    #[command(flatten)]
+    source: Source,
 
-    /// Where to write the artifact [default: APP with the extension .mint]
+    /// Where to write the artifact; `-` is standard output [default: APP with the extension .mint]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
@@ -56,24 +56,28 @@ fn opt_level(text: &str) -> Result<OptLevel, String> {
 impl Args {
     pub(crate) fn execute(self) -> Result<()> {
         let start = Instant::now();
-        let bytes = input::read_component(&self.app)?;
         let mut config = Config::new();
         config
             .opt_level(self.opt_level)
             .consume_fuel(self.consume_fuel)
             .interruptible(self.interruptible);
         let engine = Engine::new(&config)?;
+        let app = self.source.app.display();
+        let bytes = self.source.read_component(&engine)?;
         let progress = Report::new();
         let artifact = engine.precompile_component_with(&bytes, &Default::default(), &progress);
         progress.bar.finish_and_clear();
-        let mut artifact = artifact.with_context(|| format!("cannot compile `{}`", self.app.display()))?;
+        let mut artifact = artifact.with_context(|| format!("cannot compile `{app}`"))?;
         if !self.warm_up.is_empty() {
             artifact = self
                 .warmed_up(&engine, &artifact)
-                .with_context(|| format!("cannot warm up `{}`", self.app.display()))?;
+                .with_context(|| format!("cannot warm up `{app}`"))?;
         }
-        let output = self.output.unwrap_or_else(|| self.app.with_extension("mint"));
-        write_atomically(&output, &artifact)?;
+        let output = self.output.clone().unwrap_or_else(|| match &self.source.app {
+            standard if standard == Path::new(STANDARD) => STANDARD.into(),
+            app => app.with_extension("mint"),
+        });
+        output::write(&output, &artifact, self.source.files())?;
         if self.time {
             progress.print(start.elapsed());
         }
@@ -84,7 +88,7 @@ impl Args {
 impl Args {
     /// The artifact with the state after the calls that were asked for.
     fn warmed_up(&self, engine: &Engine, artifact: &[u8]) -> Result<Vec<u8>> {
-        let component = load::artifact(engine, artifact)?;
+        let component = load::artifact_bytes(engine, artifact)?;
         let mut store = Store::new(engine, ());
         if self.consume_fuel {
             store.set_fuel(u64::MAX)?;
@@ -97,19 +101,6 @@ impl Args {
         }
         instance.snapshot(&mut store)?.serialize()
     }
-}
-
-/// Writes a file so that no one ever sees half of it: under another name in the same folder, then renamed.
-fn write_atomically(path: &Path, bytes: &[u8]) -> Result<()> {
-    let mut name = path.file_name().context("the output names no file")?.to_os_string();
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-    let written = fs::write(&temporary, bytes).and_then(|()| fs::rename(&temporary, path));
-    if written.is_err() {
-        // The error that led here says more than one of the removal.
-        let _ = fs::remove_file(&temporary);
-    }
-    written.with_context(|| format!("cannot write `{}`", path.display()))
 }
 
 /// Shows progress on a terminal, and remembers the times of the phases.
@@ -132,16 +123,19 @@ impl Report {
     }
 
     fn print(&self, total: Duration) {
-        let milliseconds = |time: Duration| time.as_secs_f64() * 1e3;
+        // What cannot be said on standard error cannot be reported there either.
+        let line = |name: &str, time: Duration| {
+            let _ = writeln!(io::stderr(), "{name:<10} {:>10.1} ms", time.as_secs_f64() * 1e3);
+        };
         for (phase, time) in self
             .times
             .lock()
             .expect("no thread panics while it holds the lock")
             .iter()
         {
-            eprintln!("{:<10} {:>10.1} ms", phase.name(), milliseconds(*time));
+            line(phase.name(), *time);
         }
-        eprintln!("{:<10} {:>10.1} ms", "total", milliseconds(total));
+        line("total", total);
     }
 }
 

@@ -1,22 +1,21 @@
 //! `mintage inspect`: says what is in a component or an artifact.
 
-use crate::input::Input;
+use crate::input::{Artifact as Found, Input, Source};
 use anyhow::{Context, Result, bail};
 use mintage::Engine;
 use mintage_artifact::{Artifact, Check};
 use mintage_environ::FuncKey;
 use mintage_environ::component::{ComponentInterface, Export, Import};
 use std::collections::BTreeMap;
+use std::fs;
 use std::io::{self, Write};
-use std::path::PathBuf;
 use wit_component::{DecodedWasm, WitPrinter};
 
 /// Show the WIT of a component, or the sections, functions and memories of an artifact
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A component (binary or text) or an artifact
-    #[arg(value_name = "APP")]
-    app: PathBuf,
+    #[command(flatten)]
+    source: Source,
 
     /// Show what a component becomes instead: domains, core instances, adapters, functions and their place in memory
     #[arg(long)]
@@ -26,18 +25,22 @@ pub(crate) struct Args {
 impl Args {
     pub(crate) fn execute(self) -> Result<()> {
         let out = &mut io::stdout().lock();
-        match Input::read(&self.app)? {
-            Input::Component(bytes) if self.program => program(out, &bytes),
+        let engine = Engine::default();
+        match self.source.read(&engine)? {
+            Input::Component(bytes) if self.program => program(out, &engine, &bytes),
             Input::Component(bytes) => component(out, &bytes),
             Input::Artifact(_) if self.program => bail!("an artifact no longer holds its program; give the component"),
-            Input::Artifact(bytes) => artifact(out, bytes),
+            Input::Artifact(Found::Bytes(bytes)) => artifact(out, bytes),
+            Input::Artifact(Found::File(path)) => fs::read(path)
+                .map_err(Into::into)
+                .and_then(|bytes| artifact(out, bytes)),
         }
-        .with_context(|| format!("cannot inspect `{}`", self.app.display()))
+        .with_context(|| format!("cannot inspect `{}`", self.source.app.display()))
     }
 }
 
-fn program(out: &mut impl Write, bytes: &[u8]) -> Result<()> {
-    let text = Engine::default().describe_component(bytes)?;
+fn program(out: &mut impl Write, engine: &Engine, bytes: &[u8]) -> Result<()> {
+    let text = engine.describe_component(bytes)?;
     write!(out, "{text}")?;
     Ok(())
 }
@@ -65,6 +68,10 @@ fn artifact(out: &mut impl Write, bytes: Vec<u8>) -> Result<()> {
     let artifact = Artifact::parse(bytes, Check::Full)?;
     let metadata = artifact.metadata();
     writeln!(out, "artifact: {size} bytes, for {}", metadata.target.triple)?;
+    writeln!(
+        out,
+        "loading it runs its machine code as it is, with all rights of the process; its hashes detect damage, not forgery"
+    )?;
     let tunables = &metadata.tunables;
     writeln!(
         out,

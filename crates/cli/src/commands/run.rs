@@ -1,11 +1,11 @@
 //! `mintage run`: calls an exported function.
 
 use crate::call::Call;
+use crate::input::{Precompiled, Source};
 use crate::{load, wave};
 use anyhow::{Context, Result};
 use mintage::{Config, Engine, Linker, Store};
 use std::io::{self, Write};
-use std::path::PathBuf;
 use std::time::Duration;
 
 /// Call an exported function of a component and print its result
@@ -13,9 +13,11 @@ use std::time::Duration;
 /// A trap prints the guest's backtrace, and the exit code is 134.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A component (binary or text), or an artifact that `mintage compile` wrote
-    #[arg(value_name = "APP")]
-    app: PathBuf,
+    #[command(flatten)]
+    source: Source,
+
+    #[command(flatten)]
+    precompiled: Precompiled,
 
     /// The call, with arguments as WebAssembly value encoding (WAVE): 'greet("world")', 'iface/func({x: 1}, [2, 3])'
     ///
@@ -42,9 +44,10 @@ impl Args {
         let mut config = Config::new();
         config
             .consume_fuel(self.fuel.is_some())
-            .interruptible(self.timeout.is_some());
+            .interruptible(self.timeout.is_some())
+            .verify_artifacts(true);
         let engine = Engine::new(&config)?;
-        let component = load::component(&engine, &self.app)?;
+        let component = load::component(&engine, &self.source, &self.precompiled)?;
         let call = Call::parse(&engine, &component, self.invoke.as_deref())?;
 
         let mut store = Store::new(&engine, ());
@@ -57,7 +60,7 @@ impl Args {
         let linker = Linker::new(&engine);
         let instance = linker
             .instantiate(&mut store, &component)
-            .with_context(|| format!("cannot instantiate `{}`", self.app.display()))?;
+            .with_context(|| format!("cannot instantiate `{}`", self.source.app.display()))?;
         for result in &call.make(&mut store, &instance)? {
             writeln!(io::stdout(), "{}", wave::to_string(result)?)?;
         }

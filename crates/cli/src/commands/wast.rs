@@ -37,7 +37,7 @@ impl Args {
         }
         let summary = mintage_wast::run_all(&engine, &scripts, &Exclusions::default());
         for problem in &summary.problems {
-            eprintln!("{problem}");
+            let _ = writeln!(io::stderr(), "{problem}");
         }
         writeln!(io::stdout(), "{summary}")?;
         match summary.problems.len() + summary.skipped {

@@ -59,12 +59,16 @@ pub(super) fn validate_all(
     modules: &mut IndexVec<ModuleId, CoreModule<'_>>,
 ) -> Result<()> {
     let owners: Vec<ModuleId> = bodies.iter().map(|body| body.module).collect();
-    let facts: Vec<_> = bodies
-        .into_par_iter()
-        .map_init(Scratch::default, |scratch, body| {
-            validate(scratch, &body).map_err(|error| (error, body.module, body.function.index))
-        })
-        .collect();
+    let validate = |scratch: &mut Scratch, body: Unvalidated<'_>| {
+        validate(scratch, &body).map_err(|error| (error, body.module, body.function.index))
+    };
+    let facts: Vec<_> = match rayon::current_thread_index() {
+        Some(_) => bodies.into_par_iter().map_init(Scratch::default, validate).collect(),
+        None => {
+            let mut scratch = Scratch::default();
+            bodies.into_iter().map(|body| validate(&mut scratch, body)).collect()
+        }
+    };
     for (module, facts) in owners.into_iter().zip(facts) {
         match facts {
             Ok(facts) => modules[module].facts.push(facts),

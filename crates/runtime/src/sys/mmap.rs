@@ -106,6 +106,13 @@ pub struct FileMapping {
     file: Option<OwnedFd>,
 }
 
+/// Whether the process may write a file of `len` bytes. Beyond the limit it would get a signal that ends it, and that a
+/// library has no business to handle.
+fn may_write_file(len: usize) -> bool {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+    limit.is_none_or(|limit| len as u64 <= limit)
+}
+
 impl FileMapping {
     /// Maps the file at `path`.
     ///
@@ -134,7 +141,10 @@ impl FileMapping {
                 .all(|(start, part)| *start <= len && part.len() <= len - start),
             "a part does not fit {len} bytes"
         );
-        if memfd && let Ok(file) = Self::sealed_file(len, parts) {
+        if memfd
+            && may_write_file(len)
+            && let Ok(file) = Self::sealed_file(len, parts)
+        {
             // SAFETY: the file is sealed against writing.
             return unsafe { Self::map(file, len) }.context("cannot map a file in memory");
         }
