@@ -1,7 +1,7 @@
 //! Core instances inside a component: a back door for test scripts. Needs [`Config::core_exports`](crate::Config::core_exports).
 
 use crate::store::StoreInstance;
-use crate::{AsContext, AsContextMut, Component, Instance};
+use crate::{AsContext, AsContextMut, Component, Instance, Trap};
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::{CoreExport, CoreItem};
 use mintage_environ::{DomainId, HeapType, RefType, Reference, ValType};
@@ -156,7 +156,8 @@ fn find(component: &Component, core_instance: u32, name: &str) -> Result<CoreIte
 ///
 /// # Errors
 ///
-/// When there is no such function, the arguments are not of its types, or it traps.
+/// When there is no such function, the arguments are not of its types, it traps, or another call into the instance is under way
+/// or was stopped.
 pub fn call(
     mut store: impl AsContextMut,
     instance: &Instance,
@@ -182,7 +183,13 @@ pub fn call(
         words[at..][..ty.words()].copy_from_slice(&value[..ty.words()]);
         at += ty.words();
     }
-    store.call_core(instance.index(), domain, callee, &mut words)?;
+    let active = &mut store.opaque.instances[instance.index()].active;
+    // No other thread may use the instance, and host functions get the whole store.
+    ensure!(!*active, Trap::CannotEnterComponent);
+    *active = true;
+    let called = store.call_core(instance.index(), domain, callee, &mut words);
+    store.opaque.instances[instance.index()].active = false;
+    called?;
     let mut results = Vec::with_capacity(signature.results.len());
     let mut at = 0;
     let instance = instance.in_store(&store.opaque)?;

@@ -9,7 +9,7 @@ use crate::guest::Guest;
 use crate::host::typecheck;
 use crate::limits::GrowthLimiter;
 use crate::resource::HostHandles;
-use crate::store::{LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
+use crate::store::{CallScope, LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
 use crate::types::{ComponentFunc, Type};
 use crate::{AsContext, AsContextMut, Component, Trap, Val, reexport};
 use anyhow::{Context, Result, ensure};
@@ -238,11 +238,8 @@ impl Func {
         if !instance.component.lift(callee).borrows {
             return call_within(store, number, callee, abi, lower, lift);
         }
-        // What the host lends ends with the call, however it ends.
-        let entered = store.opaque.handles.enter();
-        let result = call_within(store, number, callee, abi, lower, lift);
-        store.opaque.handles.exit(entered);
-        result
+        let scope = CallScope::of_host(store);
+        call_within(scope.store, number, callee, abi, lower, lift)
     }
 }
 

@@ -4,10 +4,9 @@ use crate::abi::{
     AbiOptions, ComponentNamedList, HandleContext, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
     LowerContext, Source, Target,
 };
-use crate::error::handle_trap;
 use crate::guest::Guest;
 use crate::resource::Linked;
-use crate::store::{GuestCall, StoreInner, StoreInstance, StoreOpaque, host_func};
+use crate::store::{CallScope, GuestCall, StoreInner, StoreInstance, StoreOpaque, host_func};
 use crate::types::{ComponentFunc, Scope};
 use crate::{AsContextMut, Component, StoreContextMut, Val};
 use anyhow::{Context, Result, bail, ensure};
@@ -127,7 +126,7 @@ impl Imported {
 /// with it.
 #[inline]
 fn call_host<T: 'static, P, R>(
-    mut call: GuestCall<'_, T>,
+    call: GuestCall<'_, T>,
     imported: &Imported,
     abi: (CanonicalAbi, CanonicalAbi),
     lift: impl FnOnce(&mut LiftContext<'_>, Source<'_>) -> Result<P>,
@@ -135,24 +134,20 @@ fn call_host<T: 'static, P, R>(
     lower: impl FnOnce(R, &mut LowerContext<'_>, Target<'_>) -> Result<()>,
 ) -> Result<()> {
     if !imported.borrows {
-        return call_within(&mut call, imported, abi, lift, body, lower);
+        return call_within(call, imported, abi, lift, body, lower);
     }
-    let number = call.instance;
-    let opaque = &mut call.store.0.opaque;
-    let entered = opaque.handles.enter();
-    if let Err(error) = opaque.instances[number].runtime.enter_call() {
-        opaque.handles.exit(entered);
-        return Err(handle_trap(error));
-    }
-    let result = call_within(&mut call, imported, abi, lift, body, lower);
-    let opaque = &mut call.store.0.opaque;
-    opaque.handles.exit(entered);
-    result.and(opaque.instances[number].runtime.exit_call().map_err(handle_trap))
+    let scope = CallScope::of_guest(call.store.0, call.instance)?;
+    let within = GuestCall {
+        store: StoreContextMut(scope.store),
+        ..call
+    };
+    call_within(within, imported, abi, lift, body, lower)?;
+    scope.finish()
 }
 
 #[inline]
 fn call_within<T: 'static, P, R>(
-    call: &mut GuestCall<'_, T>,
+    call: GuestCall<'_, T>,
     imported: &Imported,
     abi: (CanonicalAbi, CanonicalAbi),
     lift: impl FnOnce(&mut LiftContext<'_>, Source<'_>) -> Result<P>,
@@ -160,12 +155,11 @@ fn call_within<T: 'static, P, R>(
     lower: impl FnOnce(R, &mut LowerContext<'_>, Target<'_>) -> Result<()>,
 ) -> Result<()> {
     let GuestCall {
-        store,
+        mut store,
         instance,
         words,
-        scratch,
+        mut scratch,
     } = call;
-    let instance = *instance;
     let (params_abi, results_abi) = abi;
     let options = &imported.options;
     let StoreOpaque {
@@ -175,7 +169,7 @@ fn call_within<T: 'static, P, R>(
         ..
     } = &mut store.0.opaque;
     let (handles, runtime) = instances[instance].with_handles(handles, instance, options.domain);
-    let mut cx = match scratch {
+    let mut cx = match &scratch {
         None => LiftContext::new(imported.abi(), runtime, options.memory, *hostcall_fuel, handles),
         Some(memory) => LiftContext::of_memory(imported.abi(), memory, usize::MAX).with_handles(handles, runtime),
     };
@@ -195,7 +189,7 @@ fn call_within<T: 'static, P, R>(
         linked,
         ..
     } = &mut instances[instance];
-    let guest = match scratch {
+    let guest = match &mut scratch {
         None => {
             let realloc = imported.lower.and_then(|id| component.code().lower_realloc(id));
             Guest::new(runtime, options.domain, options.memory, realloc, host)

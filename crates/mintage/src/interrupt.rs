@@ -5,6 +5,7 @@
 
 use crate::Engine;
 use anyhow::{Context as _, Error, Result, anyhow};
+use mintage_runtime::process_id;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -75,6 +76,25 @@ impl Interruption {
         Ok(())
     }
 
+    /// Watches the deadline in this process as well, if it was set before a `fork`. Called before guests are entered.
+    ///
+    /// # Errors
+    ///
+    /// When the thread cannot be started.
+    #[inline]
+    pub fn keep_deadline(this: Option<&mut Interruption>, engine: &Engine) -> Result<()> {
+        match this {
+            Some(Interruption {
+                deadline: Some(deadline),
+                word,
+            }) if deadline.process != process_id() => {
+                *deadline = engine.timer().watch(deadline.key.0, word.clone())?;
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// See [`Store::clear_deadline`](crate::Store::clear_deadline).
     pub fn clear_deadline(&mut self) {
         // Once it is dropped, the timer does not set the bit any more.
@@ -89,13 +109,24 @@ fn not_interruptible() -> Error {
 }
 
 /// Watches the deadlines of an engine's stores, with a thread that the first one starts.
+///
+/// A child that was forked has no such thread, and its copy of what the thread shares may be locked for ever. So the first
+/// deadline there starts all of it anew, and nothing of the parent's is touched.
 #[derive(Default)]
 pub(crate) struct Timer {
+    watch: Mutex<Option<Watch>>,
+}
+
+/// The thread of one process.
+struct Watch {
+    process: u64,
     shared: Arc<Shared>,
+    thread: JoinHandle<()>,
 }
 
 /// A deadline that is being watched, or has passed. Dropping it forgets it.
 struct Deadline {
+    process: u64,
     shared: Arc<Shared>,
     key: Key,
 }
@@ -118,7 +149,6 @@ struct State {
     deadlines: BTreeMap<Key, Arc<AtomicU64>>,
     /// The number of the next deadline.
     next: u64,
-    thread: Option<JoinHandle<()>>,
     ended: bool,
 }
 
@@ -129,13 +159,8 @@ impl Timer {
     ///
     /// When the thread cannot be started.
     fn watch(&self, at: Instant, word: Arc<AtomicU64>) -> Result<Deadline> {
-        let mut state = self.shared.lock();
-        if state.thread.is_none() {
-            let shared = self.shared.clone();
-            let thread = std::thread::Builder::new().name("mintage-deadlines".into());
-            let thread = thread.spawn(move || shared.run());
-            state.thread = Some(thread.context("cannot start the thread that watches deadlines")?);
-        }
+        let (process, shared) = self.shared()?;
+        let mut state = shared.lock();
         let key = (at, state.next);
         state.next += 1;
         state.deadlines.insert(key, word);
@@ -144,10 +169,31 @@ impl Timer {
             .first_key_value()
             .is_some_and(|(&first, _)| first == key)
         {
-            self.shared.changed.notify_one();
+            shared.changed.notify_one();
         }
-        let shared = self.shared.clone();
-        Ok(Deadline { shared, key })
+        drop(state);
+        Ok(Deadline { process, shared, key })
+    }
+
+    /// The number of this process, and what its thread shares; starts the thread if there is none.
+    fn shared(&self) -> Result<(u64, Arc<Shared>)> {
+        let mut watch = self.watch.lock().unwrap_or_else(PoisonError::into_inner);
+        let process = process_id();
+        if let Some(watch) = watch.as_ref().filter(|watch| watch.process == process) {
+            return Ok((process, watch.shared.clone()));
+        }
+        let shared = Arc::<Shared>::default();
+        let run = shared.clone();
+        let thread = std::thread::Builder::new().name("mintage-deadlines".into());
+        let thread = thread.spawn(move || run.run());
+        let thread = thread.context("cannot start the thread that watches deadlines")?;
+        let new = Watch {
+            process,
+            shared: shared.clone(),
+            thread,
+        };
+        std::mem::forget(watch.replace(new));
+        Ok((process, shared))
     }
 }
 
@@ -183,21 +229,25 @@ impl Shared {
 
 impl Drop for Deadline {
     fn drop(&mut self) {
-        self.shared.lock().deadlines.remove(&self.key);
+        if self.process == process_id() {
+            self.shared.lock().deadlines.remove(&self.key);
+        }
     }
 }
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        let mut state = self.shared.lock();
-        state.ended = true;
-        let thread = state.thread.take();
-        drop(state);
-        self.shared.changed.notify_one();
-        if let Some(thread) = thread {
-            // It does not panic, and if it did, there would be nobody to tell.
-            let _ = thread.join();
+        let watch = self.watch.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let Some(watch) = watch.take() else { return };
+        if watch.process != process_id() {
+            // The thread is the parent's.
+            std::mem::forget(watch);
+            return;
         }
+        watch.shared.lock().ended = true;
+        watch.shared.changed.notify_one();
+        // It does not panic, and if it did, there would be nobody to tell.
+        let _ = watch.thread.join();
     }
 }
 
@@ -230,16 +280,16 @@ mod tests {
         assert!(now.elapsed() >= Duration::from_millis(40));
         assert_eq!(words[3].load(Ordering::Relaxed), 0);
         assert_eq!(words[0].load(Ordering::Relaxed), 0);
-        assert_eq!(timer.shared.lock().deadlines.len(), 1);
+        assert_eq!(timer.shared().unwrap().1.lock().deadlines.len(), 1);
     }
 
     #[test]
     fn the_thread_starts_with_the_first_deadline_and_ends_with_the_timer() {
         let timer = Timer::default();
-        assert!(timer.shared.lock().thread.is_none());
+        assert!(timer.watch.lock().unwrap().is_none());
         let word = Arc::default();
         let deadline = timer.watch(Instant::now() + Duration::from_secs(3600), word).unwrap();
-        let shared = Arc::downgrade(&timer.shared);
+        let shared = Arc::downgrade(&timer.shared().unwrap().1);
         drop(deadline);
         // Waits for the thread, which would wait for a deadline for ever.
         drop(timer);

@@ -5,15 +5,14 @@
 //! for any other call, and so are checked and converted as if a guest had passed them on.
 
 use crate::abi::{InterfaceType, LiftContext, LowerContext, Source, Target};
-use crate::error::{handle_trap, wrong_store};
+use crate::error::wrong_store;
 use crate::guest::Guest;
 use crate::host::Imported;
-use crate::store::{GuestCall, LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
+use crate::store::{CallScope, GuestCall, LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
 use crate::{AsContextMut, StoreContextMut};
 use anyhow::{Context, Result};
 use mintage_environ::component::{CanonicalAbi, MAX_FLAT_RESULTS};
 use mintage_environ::{DomainId, ImportId};
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 /// Calls the host function behind the import `import` of an instance.
 pub(crate) fn call<T: 'static, R>(
@@ -31,17 +30,8 @@ pub(crate) fn call<T: 'static, R>(
     if !imported.borrows() {
         return call_within(store, number, &imported, abi, lower, lift);
     }
-    // What the host lends ends with the call, however it ends.
-    let entered = store.opaque.handles.enter();
-    if let Err(error) = store.opaque.instances[number].runtime.enter_call() {
-        store.opaque.handles.exit(entered);
-        return Err(handle_trap(error));
-    }
-    let run = AssertUnwindSafe(|| call_within(store, number, &imported, abi, lower, lift));
-    let result = catch_unwind(run);
-    store.opaque.handles.exit(entered);
-    store.opaque.instances[number].runtime.abandon_call();
-    result.unwrap_or_else(|panic| resume_unwind(panic))
+    let scope = CallScope::of_guest(store, number)?;
+    call_within(scope.store, number, &imported, abi, lower, lift)
 }
 
 fn call_within<T: 'static, R>(

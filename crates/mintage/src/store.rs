@@ -5,7 +5,7 @@
 //! function that the guest calls makes a new exclusive reference from the pointer, and drops it before it returns.
 
 use crate::abi::HandleContext;
-use crate::error::stopped;
+use crate::error::{handle_trap, stopped};
 use crate::fuel::Fuel;
 use crate::interrupt::{InterruptHandle, Interruption};
 use crate::limits::{GrowthLimiter, HostState, Used};
@@ -28,6 +28,12 @@ pub(crate) const LIFT_WORDS: usize = 16;
 const DEFAULT_HOSTCALL_FUEL: usize = 128 << 20;
 
 /// Owns component instances and the host's data of type `T`. Its instances live as long as it does.
+///
+/// Calls into guests end in the reverse order of their beginning on each thread, as calls of functions do. A host that makes
+/// them on several stacks of one thread (coroutines, green threads) must keep to that, too: between the beginning and the
+/// end of a call it may make others, but these must end first, and a call must end on the thread on which it began. When a
+/// call goes on or ends before a later one has ended, the process is aborted with a message. A call needs at least 256 KiB
+/// of stack for host functions besides what the guest uses; with less left it is [`Trap::StackOverflow`].
 ///
 /// Dropping a store runs no guest code: destructors of resources that the host or a guest still owns are not called. A host
 /// that needs them calls [`ResourceAny::resource_drop`](crate::ResourceAny::resource_drop) before.
@@ -355,6 +361,14 @@ impl<S: AsContextMut> AsContextMut for &mut S {
     }
 }
 
+impl StoreOpaque {
+    /// See [`Interruption::keep_deadline`].
+    #[inline]
+    fn keep_deadline(&mut self) -> Result<()> {
+        Interruption::keep_deadline(self.interruption.as_mut(), &self.engine)
+    }
+}
+
 impl<T> StoreInner<T> {
     /// The pointer to this store that guests hand to host functions.
     #[inline]
@@ -396,6 +410,7 @@ impl<T> StoreInner<T> {
             Engine::same(component.engine(), &self.opaque.engine),
             "the component belongs to another `Engine` than the store"
         );
+        self.opaque.keep_deadline()?;
         let allowance = self.host.allowance();
         let index = self.opaque.instances.len();
         let config = self.opaque.engine.config();
@@ -450,6 +465,7 @@ impl<T> StoreInner<T> {
     /// When there is no such instance or lift.
     #[inline]
     pub fn call_lift(&mut self, instance: usize, lift: LiftId, words: &mut [u64; LIFT_WORDS]) -> Result<()> {
+        self.opaque.keep_deadline()?;
         let StoreInstance { runtime, component, .. } = &self.opaque.instances[instance];
         let callee = component.code().lift(lift).callee;
         let (handle, domain) = (runtime.handle(), component.lift(lift).options.domain);
@@ -461,7 +477,7 @@ impl<T> StoreInner<T> {
         result.map_err(stopped)
     }
 
-    /// Calls any core function: for test scripts.
+    /// Calls any core function of an instance that is not active, or has just been made so.
     ///
     /// # Errors
     ///
@@ -481,6 +497,7 @@ impl<T> StoreInner<T> {
         );
         let callee = component.code().callee(callee)?;
         let handle = runtime.handle();
+        self.opaque.keep_deadline()?;
         // SAFETY: as in `call_lift`; the words are enough for the signature, and the caller converted values of its types.
         let result = unsafe { mintage_runtime::call(handle, domain, &callee, words.as_mut_ptr(), self.host_pointer()) };
         result.map_err(stopped)
@@ -619,6 +636,64 @@ unsafe fn growing<T: 'static>(host: *mut (), growth: &Growth) -> Result<bool> {
 unsafe fn growth_failed<T: 'static>(host: *mut (), growth: &Growth, error: Error) -> Result<()> {
     // SAFETY: as the caller promises.
     unsafe { limiter::<T>(host) }.failed(growth, error)
+}
+
+/// The scope of a call for which handles are lent or borrowed. These loans and borrows end when it is dropped, so however the
+/// call ends: by its results, an error, or a panic.
+pub(crate) struct CallScope<'s, T: 'static> {
+    pub store: &'s mut StoreInner<T>,
+    /// What [`HostHandles::exit`] takes.
+    entered: usize,
+    /// The instance whose guest makes the call, for which its handle tables have a scope as well.
+    guest: Option<usize>,
+}
+
+impl<'s, T: 'static> CallScope<'s, T> {
+    /// The scope of a call that the host makes.
+    pub fn of_host(store: &'s mut StoreInner<T>) -> Self {
+        Self {
+            entered: store.opaque.handles.enter(),
+            store,
+            guest: None,
+        }
+    }
+
+    /// The scope of a call that a guest of an instance makes, or that is made as if by one.
+    ///
+    /// # Errors
+    ///
+    /// When the instance has too many calls.
+    pub fn of_guest(store: &'s mut StoreInner<T>, instance: usize) -> Result<Self> {
+        let guest = &mut store.opaque.instances[instance].runtime;
+        guest.enter_call().map_err(handle_trap)?;
+        let mut scope = Self::of_host(store);
+        scope.guest = Some(instance);
+        Ok(scope)
+    }
+
+    /// Ends the scope of a call that returned.
+    ///
+    /// # Errors
+    ///
+    /// When the guest still has handles that were borrowed for the call.
+    pub fn finish(mut self) -> Result<()> {
+        match self.guest.take() {
+            Some(guest) => self.store.opaque.instances[guest]
+                .runtime
+                .exit_call()
+                .map_err(handle_trap),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<T: 'static> Drop for CallScope<'_, T> {
+    fn drop(&mut self) {
+        self.store.opaque.handles.exit(self.entered);
+        if let Some(guest) = self.guest {
+            self.store.opaque.instances[guest].runtime.abandon_call();
+        }
+    }
 }
 
 /// A guest's call of a host function.

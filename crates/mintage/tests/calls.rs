@@ -630,3 +630,39 @@ fn contexts_pass_on() -> Result<()> {
     assert_eq!(call(store.as_context_mut(), &instance)?, 3);
     Ok(())
 }
+
+/// The door to core functions enters no instance that is on the stack, from whichever thread.
+#[test]
+fn the_door_to_core_functions_does_not_enter_active_instances() -> Result<()> {
+    let text = r#"(component
+        (import "go" (func $go))
+        (core func $go (canon lower (func $go)))
+        (core module $m (import "" "go" (func $go)) (func (export "nop")) (func (export "run") (call $go)))
+        (core instance $i (instantiate $m (with "" (instance (export "go" (func $go))))))
+        (func (export "run") (canon lift (core func $i "run"))))"#;
+    let engine = Engine::new(Config::new().core_exports(true))?;
+    let component = Component::new(&engine, text)?;
+    let mut linker = Linker::<Option<Instance>>::new(&engine);
+    linker
+        .root()
+        .func_wrap("go", |mut store: StoreContextMut<'_, Option<Instance>>, (): ()| {
+            let instance = store.data().unwrap();
+            let call = |store: &mut StoreContextMut<'_, _>| mintage::core::call(store, &instance, 0, "nop", &[]);
+            let error = call(&mut store).unwrap_err();
+            assert_eq!(error.downcast_ref(), Some(&Trap::CannotEnterComponent));
+            std::thread::scope(|scope| {
+                let error = scope.spawn(|| call(&mut store).unwrap_err()).join().unwrap();
+                assert_eq!(error.downcast_ref(), Some(&Trap::CannotEnterComponent));
+            });
+            Ok(())
+        })?;
+    let mut store = Store::new(&engine, None);
+    let instance = linker.instantiate(&mut store, &component)?;
+    *store.data_mut() = Some(instance);
+    instance
+        .get_typed_func::<(), ()>(&mut store, "run")?
+        .call(&mut store, ())?;
+    mintage::core::call(&mut store, &instance, 0, "run", &[])?;
+    mintage::core::call(&mut store, &instance, 0, "nop", &[])?;
+    Ok(())
+}

@@ -782,3 +782,40 @@ fn a_destructor_in_another_component_instance() -> Result<()> {
     assert_eq!(sum.call(&mut store, ())?, (42,));
     Ok(())
 }
+
+/// What the host has lent to a call is its own again when a panic ends the call.
+#[test]
+fn loans_end_with_a_panic() -> Result<()> {
+    let text = r#"(component
+        (import "r" (type $r (sub resource)))
+        (import "boom" (func $boom (param "x" (borrow $r))))
+        (core func $boom (canon lower (func $boom)))
+        (core module $m (import "" "boom" (func $boom (param i32))) (func (export "f") (param i32) (call $boom (local.get 0))))
+        (core instance $i (instantiate $m (with "" (instance (export "boom" (func $boom))))))
+        (func (export "f") (param "x" (borrow $r)) (canon lift (core func $i "f")))
+        (export "again" (func $boom)))"#;
+    for name in ["f", "again"] {
+        let engine = Engine::default();
+        let component = Component::new(&engine, text)?;
+        let mut linker = Linker::<Option<ResourceAny>>::new(&engine);
+        linker.root().resource("r", ResourceType::host::<u8>(), |_, _| Ok(()))?;
+        linker.root().func_wrap(
+            "boom",
+            |mut store: StoreContextMut<'_, _>, (x,): (ResourceAny,)| -> Result<()> {
+                *store.data_mut() = Some(x);
+                panic!("a host's bug")
+            },
+        )?;
+        let mut store = Store::new(&engine, None);
+        let instance = linker.instantiate(&mut store, &component)?;
+        let call = instance.get_typed_func::<(ResourceAny,), ()>(&mut store, name)?;
+        let own = ResourceAny::try_from_resource(Resource::<u8>::new_own(7), &mut store)?;
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| call.call(&mut store, (own,))));
+        assert!(panicked.is_err());
+        // The borrow that the host function got has ended, and the loan with it.
+        let borrowed = store.data_mut().take().unwrap();
+        assert!(borrowed.resource_drop(&mut store).is_err());
+        own.resource_drop(&mut store)?;
+    }
+    Ok(())
+}

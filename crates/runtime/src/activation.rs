@@ -6,9 +6,10 @@
 use crate::arch::{Entry, Landing};
 use crate::data::InstanceData;
 use crate::sys;
-use anyhow::Result;
+use anyhow::{Error, Result, anyhow};
 use mintage_environ::{ExitRecord, Trap};
 use std::cell::Cell;
+use std::io::{self, Write};
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +25,7 @@ pub struct Activation {
     pub previous: *const Activation,
     /// The instance.
     pub data: *const InstanceData,
-    /// The stack limit, the same in all activations that are nested in one another.
+    /// The stack limit, the same in all activations that are nested in one another on one stack.
     pub stack_limit: u64,
     /// Where the previous activation left for the host. Kept here, since calls in this one overwrite it when both are of one
     /// instance.
@@ -78,9 +79,8 @@ impl Frames {
 pub struct Thread {
     /// The innermost activation.
     pub current: Cell<*const Activation>,
-    /// The lowest stack address that wasm code may use; 0 before the first call.
-    floor: Cell<usize>,
-    /// The end of the stack that `floor` belongs to.
+    /// The thread's stack, which grows down to `low`; both 0 before the first call.
+    low: Cell<usize>,
     top: Cell<usize>,
     /// The thread's own number; 0 before somebody asks.
     id: Cell<u64>,
@@ -88,7 +88,7 @@ pub struct Thread {
 
 thread_local! {
     static THREAD: Thread =
-        const { Thread { current: Cell::new(ptr::null()), floor: Cell::new(0), top: Cell::new(0), id: Cell::new(0) } };
+        const { Thread { current: Cell::new(ptr::null()), low: Cell::new(0), top: Cell::new(0), id: Cell::new(0) } };
 }
 
 /// The current thread. A pointer, since an access through a closure is not inlined.
@@ -98,10 +98,21 @@ pub fn thread() -> *const Thread {
     THREAD.with(ptr::from_ref)
 }
 
-/// Stack that is left to host functions and builtins below the last wasm frame, at most. What takes most of it in this engine is to
-/// lift a value whose type is nested as deep as validation allows, 100 levels: below 128 KiB (a test of the embedding API lifts
-/// one with that). As much again is for the host's own code.
+/// Stack that is left to host functions and builtins below the last wasm frame. Most of it in this engine is for lifting a
+/// value whose type is nested as deep as validation allows, 100 levels: below 128 KiB (a test of the embedding API lifts one
+/// with that). As much again is for the host's own code.
 const HOST_RESERVE: usize = 256 << 10;
+/// The least stack, beside the reserve, that a thread must have for calls into guests.
+const LEAST_FOR_GUESTS: usize = 16 << 10;
+
+/// Why a call into a guest cannot begin.
+#[derive(Debug)]
+pub enum NoStack {
+    /// Only the reserve for host functions is left.
+    UsedUp,
+    /// The thread is not made for it.
+    Error(Error),
+}
 
 impl Thread {
     /// A number that no other thread of the process has or had; not 0.
@@ -122,35 +133,87 @@ impl Thread {
         id
     }
 
-    /// The stack limit of an outermost call at stack pointer `sp` that may use `stack_bytes` of stack, cut off at the end of
-    /// the thread's stack.
+    /// Returns the stack limit of an outermost call at stack pointer `sp` that may use `stack_bytes` of stack, cut off where
+    /// the reserve at the end of the thread's stack begins.
     ///
     /// # Errors
     ///
-    /// When the thread, which calls for the first time, cannot be prepared for signals.
+    /// When no more than the reserve is left, or the thread, which calls for the first time, cannot be prepared.
     #[inline(always)]
-    pub fn stack_limit(&self, sp: usize, stack_bytes: usize) -> Result<u64> {
+    pub fn stack_limit(&self, sp: usize, stack_bytes: usize) -> Result<u64, NoStack> {
         let limit = sp.saturating_sub(stack_bytes);
-        match self.floor.get() <= limit && sp < self.top.get() {
+        match self.low.get().saturating_add(HOST_RESERVE) <= limit && sp < self.top.get() {
             true => Ok(limit as u64),
             false => self.stack_limit_at_end(sp, limit),
+        }
+    }
+
+    /// Returns the stack limit of a call at `sp` that is nested in one with the limit `outer` which was entered at `outer_sp`:
+    /// the same limit, unless the host has switched to another stack meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// As [`stack_limit`](Self::stack_limit).
+    #[inline(always)]
+    pub fn nested_limit(&self, sp: usize, outer: u64, outer_sp: usize, stack_bytes: usize) -> Result<u64, NoStack> {
+        // Host functions may have used the reserve below the limit.
+        match ((outer as usize).saturating_sub(HOST_RESERVE)..outer_sp).contains(&sp) {
+            true => Ok(outer),
+            false => self.stack_limit(sp, stack_bytes),
         }
     }
 
     /// The limit of a call that is the thread's first, that may use more stack than there is, or that is on another stack.
     #[cold]
     #[inline(never)]
-    fn stack_limit_at_end(&self, sp: usize, limit: usize) -> Result<u64> {
+    fn stack_limit_at_end(&self, sp: usize, limit: usize) -> Result<u64, NoStack> {
         if self.top.get() == 0 {
-            sys::thread::ensure_signal_stack()?;
+            sys::thread::ensure_signal_stack().map_err(NoStack::Error)?;
             let stack = sys::thread::stack();
-            self.floor.set(stack.start + HOST_RESERVE.min(stack.len() / 4));
+            self.low.set(stack.start);
             self.top.set(stack.end.max(1));
         }
+        let stack = self.low.get()..self.top.get();
         // A stack that is not the thread's own (a coroutine's) has bounds that only its maker knows.
-        let known = (self.floor.get()..self.top.get()).contains(&sp);
-        Ok(if known { limit.max(self.floor.get()) } else { limit } as u64)
+        if !stack.contains(&sp) {
+            return Ok(limit as u64);
+        }
+        if stack.len() < HOST_RESERVE + LEAST_FOR_GUESTS {
+            return Err(NoStack::Error(anyhow!(
+                "the thread's stack of {} KiB is too small for calls into guests: {} KiB are kept for host functions; start the \
+                 thread with a larger stack",
+                stack.len() >> 10,
+                HOST_RESERVE >> 10
+            )));
+        }
+        match stack.start + HOST_RESERVE {
+            floor if sp < floor => Err(NoStack::UsedUp),
+            floor => Ok(limit.max(floor) as u64),
+        }
     }
+
+    /// Ends the process unless `innermost` is the innermost call of this thread. Calls end in the reverse order of their
+    /// beginning, on whatever stacks the host makes them: what the thread knows of them is a list, and what a fault or a trap
+    /// ends is its first.
+    #[inline(always)]
+    pub fn check_order(&self, innermost: *const Activation) {
+        if self.current.get() != innermost {
+            out_of_order();
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn out_of_order() -> ! {
+    // Where nothing can be written, ending is all that is left.
+    let _ = writeln!(
+        io::stderr(),
+        "Mintage: a call into a guest went on or ended before another one that began later on the same thread. Calls that are made on \
+         several stacks of a thread (coroutines) must end in the reverse order of their beginning. The process is ended, since \
+         the stacks are in no known state."
+    );
+    std::process::abort()
 }
 
 #[cfg(test)]
@@ -167,22 +230,58 @@ mod tests {
         assert_eq!(frames.omitted(), 7);
     }
 
+    /// Runs on a thread with a stack of so many bytes.
+    fn on_stack(size: usize, test: impl FnOnce(&Thread, usize) + Send + 'static) {
+        let run = move || {
+            // SAFETY: this thread runs.
+            test(unsafe { &*thread() }, crate::arch::stack_pointer());
+        };
+        let thread = std::thread::Builder::new().stack_size(size);
+        thread.spawn(run).unwrap().join().unwrap();
+    }
+
     #[test]
     fn limits_stay_on_the_stack() {
-        std::thread::Builder::new()
-            .stack_size(256 << 10)
-            .spawn(|| {
-                let sp = crate::arch::stack_pointer();
-                // SAFETY: this thread runs.
-                let thread = unsafe { &*thread() };
-                assert_eq!(thread.stack_limit(sp, 4 << 10).unwrap(), (sp - (4 << 10)) as u64);
-                let cut_off = thread.stack_limit(sp, 1 << 30).unwrap() as usize;
-                assert!(cut_off > sp - (256 << 10) && cut_off < sp, "{cut_off:#x} {sp:#x}");
-                // A stack somewhere else.
-                assert_eq!(thread.stack_limit(1 << 20, 4 << 10).unwrap(), (1 << 20) - (4 << 10));
-            })
-            .unwrap()
-            .join()
-            .unwrap();
+        on_stack(1 << 20, |thread, sp| {
+            assert_eq!(thread.stack_limit(sp, 4 << 10).unwrap(), (sp - (4 << 10)) as u64);
+            let cut_off = thread.stack_limit(sp, 1 << 30).unwrap() as usize;
+            let stack = thread.low.get()..thread.top.get();
+            assert_eq!(cut_off, stack.start + HOST_RESERVE);
+            // What is left is the reserve.
+            for sp in [cut_off - 1, stack.start] {
+                assert!(matches!(thread.stack_limit(sp, 4 << 10), Err(NoStack::UsedUp)));
+            }
+            // A stack somewhere else.
+            for other in [1 << 20, stack.end] {
+                assert_eq!(thread.stack_limit(other, 4 << 10).unwrap(), (other - (4 << 10)) as u64);
+            }
+        });
+    }
+
+    #[test]
+    fn nested_calls_share_a_limit_on_one_stack() {
+        on_stack(1 << 20, |thread, sp| {
+            let limit = thread.stack_limit(sp, 64 << 10).unwrap();
+            let nested = |inner: usize| thread.nested_limit(inner, limit, sp, 64 << 10);
+            assert_eq!(nested(sp - 100).unwrap(), limit);
+            // In the reserve of host functions: the guest traps as soon as it is entered.
+            assert_eq!(nested(limit as usize - 100).unwrap(), limit);
+            // Further down, it is as good as another stack.
+            let below = limit as usize - HOST_RESERVE - 100;
+            assert_eq!(nested(below).unwrap(), (below - (64 << 10)) as u64);
+            assert!(matches!(nested(thread.low.get() + 100), Err(NoStack::UsedUp)));
+            assert_eq!(nested(1 << 20).unwrap(), (1 << 20) - (64 << 10));
+        });
+    }
+
+    #[test]
+    fn small_stacks_are_refused() {
+        on_stack(128 << 10, |thread, sp| match thread.stack_limit(sp, 4 << 10) {
+            Err(NoStack::Error(error)) => {
+                let error = error.to_string();
+                assert!(error.contains("is too small") && error.contains("256 KiB"), "{error}");
+            }
+            other => panic!("{other:?}"),
+        });
     }
 }

@@ -1,11 +1,11 @@
 //! Entry into machine code.
 
-use crate::activation::{self, Activation};
+use crate::activation::{self, Activation, NoStack};
 use crate::arch::Entry;
 use crate::data::{Failure, InstanceData, control_block};
 use crate::{Callee, InstanceHandle, Stopped, TrapReport, arch, backtrace};
 use anyhow::anyhow;
-use mintage_environ::{ControlBlock, DomainId, ExitRecord};
+use mintage_environ::{ControlBlock, DomainId, ExitRecord, Trap};
 use std::mem::MaybeUninit;
 use std::ptr;
 
@@ -62,13 +62,23 @@ unsafe fn call_in(
     let outer = unsafe { previous.as_ref() };
     // What is put back afterwards is constant in an outermost call: values that travel through memory from call to call would
     // make each wait for the one before.
+    let (sp, stack_bytes) = (arch::stack_pointer(), data.limits.stack_bytes);
     let (stack_limit, previous_exit, outer_host) = match outer {
-        None => match thread.stack_limit(arch::stack_pointer(), data.limits.stack_bytes) {
-            Ok(limit) => (limit, ExitRecord { fp: 0, pc: 0 }, ptr::null_mut()),
-            Err(error) => return Err(Stopped::Host(error)),
-        },
-        // SAFETY: as above.
-        Some(outer) => (outer.stack_limit, unsafe { (*outer.data).exit() }, data.host.get()),
+        None => (
+            thread.stack_limit(sp, stack_bytes),
+            ExitRecord { fp: 0, pc: 0 },
+            ptr::null_mut(),
+        ),
+        Some(outer) => (
+            thread.nested_limit(sp, outer.stack_limit, outer.entry.sp, stack_bytes),
+            // SAFETY: as above.
+            unsafe { (*outer.data).exit() },
+            data.host.get(),
+        ),
+    };
+    let stack_limit = match stack_limit {
+        Ok(limit) => limit,
+        Err(error) => return Err(no_stack(data, error)),
     };
     // SAFETY: machine code of this domain does not run but in calls, of which this is the innermost.
     unsafe { (*control_block(ctx)).stack_limit = stack_limit };
@@ -90,6 +100,7 @@ unsafe fn call_in(
     // SAFETY: the caller promises that function, domain and words fit. Host functions catch their panics, and builtins do not
     // panic, so nothing needs to be unwound when the call is ended.
     let ended = unsafe { arch::enter(&raw mut (*activation).entry, callee.entry, ctx, callee.func, words) };
+    thread.check_order(activation);
     match outer {
         None => {
             thread.current.set(ptr::null());
@@ -143,6 +154,19 @@ pub unsafe fn call_confined(
     // SAFETY: as above.
     unsafe { (*control).flags = flags };
     Ok(())
+}
+
+/// Why the call could not begin.
+#[cold]
+#[inline(never)]
+fn no_stack(data: &InstanceData, error: NoStack) -> Stopped {
+    match error {
+        NoStack::UsedUp => {
+            data.poisoned.set(true);
+            Stopped::Trap(TrapReport::without_frames(Trap::StackOverflow))
+        }
+        NoStack::Error(error) => Stopped::Host(error),
+    }
 }
 
 /// Why the call was stopped. Never `Ok`: it is the whole result so that the way without a trap need not touch it.

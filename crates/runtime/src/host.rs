@@ -1,7 +1,7 @@
 //! Host functions, and the table of them that machine code calls through.
 
 use crate::data::{Failure, InstanceData};
-use crate::{Code, InstanceHandle};
+use crate::{Code, InstanceHandle, activation};
 use anyhow::{Result, ensure};
 use mintage_environ::HostImport;
 use std::any::Any;
@@ -83,13 +83,19 @@ where
         )
     };
     instance.asked.set(true);
+    // SAFETY: this thread runs.
+    let thread = unsafe { &*activation::thread() };
+    let innermost = thread.current.get();
     let call = HostCall {
         instance: InstanceHandle::new(instance),
         host: instance.host.get(),
         words,
     };
     // What the function leaves broken after a panic belongs to whoever catches the panic when it goes on.
-    let failure = match catch_unwind(AssertUnwindSafe(|| (host_data.function)(call))) {
+    let result = catch_unwind(AssertUnwindSafe(|| (host_data.function)(call)));
+    // Before machine code goes on, which may trap.
+    thread.check_order(innermost);
+    let failure = match result {
         Ok(Ok(())) => return 0,
         Ok(Err(error)) => Failure::Error(error),
         Err(payload) => Failure::Panic(payload),

@@ -355,13 +355,7 @@ pub unsafe fn run_initializers(instance: InstanceHandle, host: *mut ()) -> Resul
         };
         result.map_err(|trap: Trap| {
             data.poisoned.set(true);
-            Stopped::Trap(TrapReport {
-                trap,
-                handle: None,
-                exception: None,
-                frames: Vec::new(),
-                omitted: 0,
-            })
+            Stopped::Trap(TrapReport::without_frames(trap))
         })?;
     }
     data.code.keep_started(data);

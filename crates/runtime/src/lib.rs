@@ -50,5 +50,6 @@ pub use image::Image;
 pub use instance::{FoundMemory, Instance, InstanceHandle, run_initializers};
 pub use limits::{Growing, Growth, Limiter, Limits};
 pub use pool::{Pool, PoolConfig};
+pub use sys::process::id as process_id;
 pub use transcode::from_utf8;
 pub use trap::{Frame, Stopped, TrapReport};

@@ -1,5 +1,6 @@
 //! [`Limits`]: how much an instance may take, and who decides about growth.
 
+use crate::activation;
 use crate::data::{Failure, InstanceData};
 use crate::handles::MAX_HANDLES;
 use crate::image::{HeapSize, Sizes};
@@ -126,7 +127,12 @@ impl InstanceData {
 
     fn ask<T>(&self, question: impl FnOnce() -> Result<T>) -> Result<T, Ended> {
         // What a panic leaves broken belongs to whoever catches it when it goes on behind machine code.
-        let failure = match catch_unwind(AssertUnwindSafe(question)) {
+        // SAFETY: this thread runs.
+        let thread = unsafe { &*activation::thread() };
+        let innermost = thread.current.get();
+        let answer = catch_unwind(AssertUnwindSafe(question));
+        thread.check_order(innermost);
+        let failure = match answer {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => Failure::Error(error),
             Err(payload) => Failure::Panic(payload),

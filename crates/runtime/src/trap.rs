@@ -31,6 +31,19 @@ pub struct TrapReport {
     pub omitted: usize,
 }
 
+impl TrapReport {
+    /// Reports a trap that happened outside of machine code.
+    pub(crate) fn without_frames(trap: Trap) -> TrapReport {
+        TrapReport {
+            trap,
+            handle: None,
+            exception: None,
+            frames: Vec::new(),
+            omitted: 0,
+        }
+    }
+}
+
 /// A wasm function on the stack.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Frame {

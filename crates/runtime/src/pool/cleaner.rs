@@ -1,6 +1,7 @@
 //! [`Cleaner`]: the thread that resets slabs in the background.
 
 use super::{Dirty, Shelf, lock};
+use crate::sys;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -11,6 +12,8 @@ const MAX_WAITING: usize = 64;
 
 /// A thread that resets slabs; ends with the pool.
 pub struct Cleaner {
+    /// The process that has the thread.
+    process: u64,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -39,9 +42,23 @@ impl Cleaner {
         let builder = thread::Builder::new().name("mintage-reset".into());
         let thread = builder.spawn(move || own.run()).ok()?;
         Some(Cleaner {
+            process: sys::process::id(),
             shared,
             thread: Some(thread),
         })
+    }
+
+    /// Returns the cleaner, unless this is a child that was forked from the process that has the thread. There, what waited
+    /// is dropped.
+    pub fn here(&self) -> Option<&Cleaner> {
+        if self.process == sys::process::id() {
+            return Some(self);
+        }
+        // The thread may have had the lock in that moment; then it is locked for ever.
+        if let Ok(mut queue) = self.shared.queue.try_lock() {
+            queue.waiting.clear();
+        }
+        None
     }
 
     /// Leaves a slab to the thread, or gives it back when too many wait.
@@ -117,6 +134,11 @@ impl Shared {
 
 impl Drop for Cleaner {
     fn drop(&mut self) {
+        if self.process != sys::process::id() {
+            // Nobody has the thread here, and nothing can be waited for.
+            std::mem::forget(self.thread.take());
+            return;
+        }
         lock(&self.shared.queue).ended = true;
         self.shared.wake.notify_one();
         if let Some(thread) = self.thread.take()
@@ -154,6 +176,7 @@ mod tests {
             )
         });
         let cleaner = Cleaner {
+            process: sys::process::id(),
             shared: Arc::new(Shared::new()),
             thread: None,
         };

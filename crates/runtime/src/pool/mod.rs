@@ -264,7 +264,7 @@ impl Pool {
         if !self.config.background_reset {
             return None;
         }
-        self.cleaner.get_or_init(Cleaner::start).as_ref()
+        self.cleaner.get_or_init(Cleaner::start).as_ref()?.here()
     }
 }
 
