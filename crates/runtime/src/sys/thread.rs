@@ -160,7 +160,8 @@ mod tests {
                 let local = 0u8;
                 let stack = stack();
                 assert!(stack.contains(&(&raw const local as usize)), "{stack:?}");
-                assert!((256 << 10..1 << 20).contains(&stack.len()), "{stack:?}");
+                // It may be the larger one of an earlier thread.
+                assert!((256 << 10..4 << 20).contains(&stack.len()), "{stack:?}");
             })
             .unwrap()
             .join()
