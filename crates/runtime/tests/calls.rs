@@ -103,7 +103,7 @@ const RECURSION: &str = r#"
 #[test]
 fn stack_overflow_on_stacks_of_any_size() {
     let code = code(RECURSION);
-    for stack in [48 << 10, 128 << 10, 1 << 20, 16 << 20] {
+    for stack in [288 << 10, 512 << 10, 1 << 20, 16 << 20] {
         let code = code.clone();
         let thread = std::thread::Builder::new().stack_size(stack).spawn(move || {
             let instance = instantiate_with(
