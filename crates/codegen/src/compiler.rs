@@ -21,7 +21,13 @@ pub struct Compiler {
     /// The same processor with the least effort, for functions on which more would take time with the square of their size.
     plain: OwnedTargetIsa,
     tunables: Tunables,
+    function_values: usize,
 }
+
+/// The most values of one function, with its arguments of calls and branches, unless the compiler is told otherwise: they take
+/// about a gibibyte. A function of ordinary code has less than one for each of its bytes, but blocks of a thousand parameters
+/// multiply.
+pub const FUNCTION_VALUES: usize = 1 << 24;
 
 const _: () = {
     const fn shared_by_threads<T: Send + Sync>() {}
@@ -35,6 +41,8 @@ pub struct Scratch {
     pub(crate) buffers: Buffers,
     /// Whether the function is too large for any effort.
     pub(crate) vast: bool,
+    /// The values of a core function, with the operands that it copies to calls and branches.
+    pub(crate) values: usize,
 }
 
 impl Default for Scratch {
@@ -44,6 +52,7 @@ impl Default for Scratch {
             builder: FunctionBuilderContext::new(),
             buffers: Buffers::default(),
             vast: false,
+            values: 0,
         }
     }
 }
@@ -55,6 +64,8 @@ pub(crate) struct Input<'a> {
     pub layout: &'a SlabLayout,
     pub isa: &'a OwnedTargetIsa,
     pub tunables: &'a Tunables,
+    /// The most values that a function may have.
+    pub function_values: usize,
 }
 
 impl Compiler {
@@ -96,7 +107,13 @@ impl Compiler {
             isa,
             plain,
             tunables: tunables.clone(),
+            function_values: FUNCTION_VALUES,
         })
+    }
+
+    /// Sets how many values a function may have, in place of [`FUNCTION_VALUES`].
+    pub fn limit_function_values(&mut self, most: usize) {
+        self.function_values = most;
     }
 
     /// What the generated code runs on: part of an artifact, checked at load.
@@ -116,18 +133,23 @@ impl Compiler {
 
     /// Compiles the function `key` of `program`, whose slab is laid out as `layout` says.
     ///
+    /// Before the part that takes most of the time, `admit` is asked whether a function with so many values may be compiled:
+    /// operands that are copied to calls and branches count as well.
+    ///
     /// # Errors
     ///
-    /// When the function uses what is not supported yet, or is too large for the code generator. The error names the function
-    /// and, where there is one, the byte offset in the component.
+    /// When the function uses what is not supported yet, or is too large for the code generator, and those of `admit`. The error
+    /// names the function and, where there is one, the byte offset in the component.
     pub fn compile(
         &self,
         program: &Program<'_>,
         layout: &SlabLayout,
         key: FuncKey,
         scratch: &mut Scratch,
+        admit: impl FnOnce(usize) -> Result<()>,
     ) -> Result<CompiledFunction> {
         self.build(program, layout, key, scratch)
+            .and_then(|()| admit(scratch.values.max(scratch.context.func.dfg.num_values())))
             .and_then(|()| self.finish(key, scratch))
             // What failed half way has left its traces in the buffers.
             .inspect_err(|_| *scratch = Scratch::default())
@@ -147,9 +169,11 @@ impl Compiler {
             layout,
             isa: &self.isa,
             tunables: &self.tunables,
+            function_values: self.function_values,
         };
         scratch.context.clear();
         scratch.vast = false;
+        scratch.values = 0;
         scratch.context.func.name = UserFuncName::User(abi::external_name(key));
         match key {
             FuncKey::CoreFunc { instance, func } => translate::core_function(&input, instance, func, scratch),

@@ -112,9 +112,9 @@ fn compile_all(bytes: &[u8], tunables: &Tunables) -> Result<()> {
             let layout = SlabLayout::compute(&program.shape, &tunables)?;
             let compiler = Compiler::for_processor(&processor()?, &tunables)?;
             for key in all_keys(&program) {
-                let function = compiler.compile(&program, &layout, key, &mut scratch)?;
+                let function = compiler.compile(&program, &layout, key, &mut scratch, |_| Ok(()))?;
                 check(&function).with_context(|| format!("{key} with {tunables:?}"))?;
-                let again = compiler.compile(&program, &layout, key, &mut Scratch::default())?;
+                let again = compiler.compile(&program, &layout, key, &mut Scratch::default(), |_| Ok(()))?;
                 ensure!(function == again, "{key} depends on what was compiled before");
             }
         }
@@ -265,7 +265,7 @@ fn too_many_values() {
     let mut scratch = Scratch::default();
     let mut compile = |name| {
         let key = find_key(&program, name).unwrap();
-        compiler.compile(&program, &layout, key, &mut scratch)
+        compiler.compile(&program, &layout, key, &mut scratch, |_| Ok(()))
     };
     let error = format!("{:#}", compile("core[0]:f0").unwrap_err());
     assert!(

@@ -26,5 +26,5 @@ mod short_copy;
 mod trampoline;
 mod translate;
 
-pub use compiler::{Compiler, Scratch};
+pub use compiler::{Compiler, FUNCTION_VALUES, Scratch};
 pub use output::{CatchSite, CompiledFunction, Relocation, RelocationKind, RelocationTarget, StackMap};

@@ -1,8 +1,8 @@
 //! Phase `functions`: machine code of every function, in parallel.
 
-use crate::link::MAX_TEXT;
+use crate::limits::Spent;
 use crate::{LaidOut, Progress};
-use anyhow::{Context, Error, Result, ensure};
+use anyhow::{Context, Error, Result};
 use mintage_codegen::{CompiledFunction, Compiler, RelocationTarget, Scratch};
 use mintage_environ::FuncKey;
 use mintage_program::Program;
@@ -10,10 +10,6 @@ use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-
-/// The most bytes that the tables of all functions may take together while they are compiled. The tables of large programs are
-/// about as large as their code; those of made-up ones can grow with the square of their size.
-const MAX_TABLES: usize = 1 << 30;
 
 /// A program with the machine code of its functions.
 pub(crate) struct Generated<'a> {
@@ -30,18 +26,15 @@ pub(crate) struct Generated<'a> {
 pub(crate) fn generate<'a>(
     laid_out: LaidOut<'a>,
     compiler: &Compiler,
+    spent: &Spent<'_>,
     progress: &dyn Progress,
 ) -> Result<Generated<'a>> {
     let mut functions = Vec::new();
-    compile_all(
-        &laid_out,
-        compiler,
-        &work_list(&laid_out.program),
-        &mut functions,
-        progress,
-    )?;
+    let work = work_list(&laid_out.program);
+    spent.allow_for(work.iter().map(|&key| body_size(&laid_out.program, key)).sum());
+    compile_all(&laid_out, compiler, &work, &mut functions, spent, progress)?;
     let builtins = called_builtins(&functions);
-    compile_all(&laid_out, compiler, &builtins, &mut functions, progress)?;
+    compile_all(&laid_out, compiler, &builtins, &mut functions, spent, progress)?;
     functions.sort_unstable_by_key(|function| function.key);
     Ok(Generated { laid_out, functions })
 }
@@ -52,6 +45,7 @@ fn compile_all(
     compiler: &Compiler,
     work: &[FuncKey],
     functions: &mut Vec<CompiledFunction>,
+    spent: &Spent<'_>,
     progress: &dyn Progress,
 ) -> Result<()> {
     let before = functions.len();
@@ -60,8 +54,10 @@ fn compile_all(
         let mut scratch = Scratch::default();
         let mut functions = Vec::new();
         while let Some(&key) = queue.take(work) {
-            let function = compiler.compile(program, layout, key, &mut scratch);
-            match function.and_then(|function| queue.count(&function).map(|()| function)) {
+            let function = spent
+                .check_time()
+                .and_then(|()| compiler.compile(program, layout, key, &mut scratch, |values| spent.admit(values)));
+            match function.and_then(|function| spent.count(&function).map(|()| function)) {
                 Ok(function) => functions.push(function),
                 Err(error) => queue.fail(key, error),
             }
@@ -116,10 +112,6 @@ fn body_size(program: &Program<'_>, key: FuncKey) -> usize {
 struct Queue {
     next: AtomicUsize,
     done: AtomicUsize,
-    /// Bytes of machine code so far.
-    code: AtomicUsize,
-    /// Bytes of tables so far.
-    tables: AtomicUsize,
     failed: AtomicBool,
     error: Mutex<Option<(FuncKey, Error)>>,
 }
@@ -137,26 +129,6 @@ impl Queue {
         self.done.fetch_add(1, Ordering::Relaxed) + 1
     }
 
-    fn count(&self, function: &CompiledFunction) -> Result<()> {
-        self.count_bytes(function.code.len(), function.table_size())
-    }
-
-    /// Fails as soon as the code or its tables are too large, rather than after hours and when memory is full.
-    fn count_bytes(&self, code: usize, tables: usize) -> Result<()> {
-        let before = self.code.fetch_add(code, Ordering::Relaxed);
-        ensure!(
-            before.saturating_add(code) <= MAX_TEXT,
-            "the machine code of the component exceeds 2 GiB, of which calls reach no more; instantiate fewer core modules"
-        );
-        let before = self.tables.fetch_add(tables, Ordering::Relaxed);
-        ensure!(
-            before.saturating_add(tables) <= MAX_TABLES,
-            "the tables of the component's machine code (traps, source locations, exception handlers, GC references in \
-             frames) exceed 1 GiB; split its functions, so that fewer references are live across each call"
-        );
-        Ok(())
-    }
-
     fn fail(&self, key: FuncKey, error: Error) {
         self.failed.store(true, Ordering::Relaxed);
         let mut slot = self.error.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -170,29 +142,5 @@ impl Queue {
             Some((key, error)) => Err(error).with_context(|| format!("function {key}")),
             None => Ok(()),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use mintage_environ::SigId;
-
-    #[test]
-    fn the_queue_ends_when_the_code_is_too_large() {
-        let work: Vec<_> = (0..3).map(|sig| FuncKey::Entry(SigId::from_u32(sig))).collect();
-        let queue = Queue::default();
-        queue.take(&work).unwrap();
-        queue.count_bytes(MAX_TEXT, MAX_TABLES).unwrap();
-        let error = queue.count_bytes(0, 1).unwrap_err().to_string();
-        assert!(error.contains("exceed 1 GiB"), "{error}");
-        let key = *queue.take(&work).unwrap();
-        queue.fail(key, queue.count_bytes(1, 0).unwrap_err());
-        assert!(queue.take(&work).is_none());
-        let error = format!("{:#}", queue.result().unwrap_err());
-        assert!(
-            error.contains("exceeds 2 GiB") && error.contains(&key.to_string()),
-            "{error}"
-        );
     }
 }

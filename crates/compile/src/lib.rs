@@ -21,26 +21,31 @@ mod describe;
 mod emit;
 mod functions;
 mod image;
+mod limits;
 mod link;
 mod progress;
 mod verify;
 
 pub use describe::describe;
+pub use limits::CompileLimits;
 pub use mintage_program::{SuppliedModule, supply};
 pub use progress::{NoProgress, Phase, Progress};
 
 use anyhow::{Context, Result};
+use limits::Spent;
 use mintage_codegen::Compiler;
 use mintage_environ::Tunables;
 use mintage_environ::layout::SlabLayout;
 use mintage_program::Program;
 use std::time::Instant;
 
-/// What the artifact holds besides what the runtime needs.
-#[derive(Clone, Copy, Debug, Default)]
+/// What the artifact holds besides what the runtime needs, and what making it may take.
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Whether to write ELF symbols, for `objdump`, `gdb` and `perf`.
     pub symbols: bool,
+    /// Limits of time and memory.
+    pub limits: CompileLimits,
 }
 
 /// A program and the place of everything in a slab.
@@ -68,13 +73,17 @@ pub fn compile(bytes: &[u8], tunables: &Tunables, progress: &dyn Progress) -> Re
 /// As [`compile`].
 pub fn compile_with(bytes: &[u8], tunables: &Tunables, options: &Options, progress: &dyn Progress) -> Result<Vec<u8>> {
     let timed = Timed(progress);
-    let compiler = Compiler::new(tunables)?;
+    let mut compiler = Compiler::new(tunables)?;
+    compiler.limit_function_values(options.limits.most_function_values());
+    let spent = Spent::new(&options.limits);
     let program = timed.run(Phase::Program, || mintage_program::build(bytes, tunables))?;
     let laid_out = timed.run(Phase::Layout, || {
         let layout = SlabLayout::compute(&program.shape, tunables)?;
         Ok(LaidOut { program, layout })
     })?;
-    let generated = timed.run(Phase::Functions, || functions::generate(laid_out, &compiler, progress))?;
+    let generated = timed.run(Phase::Functions, || {
+        functions::generate(laid_out, &compiler, &spent, progress)
+    })?;
     let linked = timed.run(Phase::Link, || link::link(generated, &compiler.target()))?;
     let imaged = timed.run(Phase::Image, || image::build(linked))?;
     let written = timed.run(Phase::Write, || {

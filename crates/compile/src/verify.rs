@@ -432,6 +432,7 @@ impl ImageCheck<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::{CompileLimits, Spent};
     use crate::{LaidOut, NoProgress, Options, emit, functions, image, link};
     use mintage_codegen::{CatchSite, Compiler, StackMap};
     use mintage_environ::layout::SlabLayout;
@@ -448,7 +449,13 @@ mod tests {
         let compiler = Compiler::new(&tunables)?;
         let program = mintage_program::build(&bytes, &tunables)?;
         let layout = SlabLayout::compute(&program.shape, &tunables)?;
-        let generated = functions::generate(LaidOut { program, layout }, &compiler, &NoProgress)?;
+        let limits = CompileLimits::new();
+        let generated = functions::generate(
+            LaidOut { program, layout },
+            &compiler,
+            &Spent::new(&limits),
+            &NoProgress,
+        )?;
         let linked = link::link(generated, &compiler.target())?;
         let imaged = image::build(linked)?;
         let mut written = emit::write(imaged, &compiler.target(), &tunables, &Options::default())?;

@@ -225,7 +225,16 @@ fn functions_have_their_names_traps_and_addresses() {
 fn symbols_and_the_address_map_are_optional() {
     let bytes = wat::parse_str(KITCHEN).unwrap();
     let plain = artifact(KITCHEN);
-    let with_symbols = compile_with(&bytes, &tunables(), &Options { symbols: true }, &NoProgress).unwrap();
+    let with_symbols = compile_with(
+        &bytes,
+        &tunables(),
+        &Options {
+            symbols: true,
+            ..Options::default()
+        },
+        &NoProgress,
+    )
+    .unwrap();
     let names = |file: &[u8]| open(file).sections().map(|(name, _)| name).collect::<Vec<_>>();
     assert!(!names(&plain).contains(&".symtab"));
     assert!(names(&with_symbols).contains(&".symtab") && open(&with_symbols).text() == open(&plain).text());

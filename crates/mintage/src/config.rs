@@ -12,6 +12,8 @@ pub struct Config {
     pub(crate) max_wasm_stack: usize,
     pub(crate) max_address_space: u64,
     pub(crate) threads: Option<usize>,
+    #[cfg(feature = "compiler")]
+    pub(crate) compile_limits: mintage_compile::CompileLimits,
     pub(crate) verify_artifacts: bool,
     pub(crate) pool: PoolConfig,
 }
@@ -25,6 +27,8 @@ impl Default for Config {
             // instances, which share a few memories.
             max_address_space: 1 << 40,
             threads: None,
+            #[cfg(feature = "compiler")]
+            compile_limits: mintage_compile::CompileLimits::new(),
             verify_artifacts: false,
             pool: PoolConfig::default(),
         }
@@ -88,6 +92,14 @@ impl Config {
     /// all engines of the process share. If not, or where the system starts no threads, the thread that asks compiles.
     pub fn parallel_compilation(&mut self, parallel: bool) -> &mut Self {
         self.threads = if parallel { None } else { Some(1) };
+        self
+    }
+
+    /// Limits of what compiling one component may take, of time and memory: for hosts that compile what others send them. They
+    /// are no part of the artifact.
+    #[cfg(feature = "compiler")]
+    pub fn compile_limits(&mut self, limits: &mintage_compile::CompileLimits) -> &mut Self {
+        self.compile_limits = limits.clone();
         self
     }
 

@@ -118,7 +118,11 @@ impl Engine {
     ) -> Result<Vec<u8>> {
         let binary = crate::component::to_binary(bytes)?;
         let tunables = &self.inner.config.tunables;
-        let compile = || mintage_compile::compile_with(&binary, tunables, options, progress);
+        let options = mintage_compile::Options {
+            limits: self.inner.config.compile_limits.clone(),
+            ..*options
+        };
+        let compile = || mintage_compile::compile_with(&binary, tunables, &options, progress);
         self.inner.compilers.run(compile)
     }
 }

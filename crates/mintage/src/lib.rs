@@ -88,7 +88,7 @@ pub use val::Val;
 #[cfg(feature = "compiler")]
 pub use code_builder::CodeBuilder;
 #[cfg(feature = "compiler")]
-pub use mintage_compile::{NoProgress, Phase, Progress};
+pub use mintage_compile::{CompileLimits, NoProgress, Phase, Progress};
 
 #[cfg(any(test, doctest))]
 mod variance;

@@ -25,6 +25,8 @@ use std::collections::{BTreeSet, HashMap};
 /// The most bytes of function bodies that are compiled beyond those that stand in the component: a module that is instantiated
 /// again is compiled again. At about a megabyte a second on one processor, this is half a minute.
 const MAX_REPEATED_CODE: usize = 32 << 20;
+/// What a function counts for besides the bytes of its body: the smallest take about as much time and room as bodies of this size.
+const FUNCTION_COST: usize = 32;
 
 /// Drops what is not reachable.
 pub(crate) fn reach<'a>(parsed: Parsed<'a>, mut inlined: Inlined<'a>) -> Result<Program<'a>> {
@@ -171,7 +173,7 @@ impl<'w, 'a> Walk<'w, 'a> {
                 .collect()
         };
         let bodies = parsed.modules.values().flat_map(|module| &module.ir.bodies);
-        let code = bodies.map(|body| body.bytes.len()).sum::<usize>();
+        let code = bodies.map(|body| body.bytes.len() + FUNCTION_COST).sum::<usize>();
         Self {
             parsed,
             inlined,
@@ -253,7 +255,7 @@ impl<'w, 'a> Walk<'w, 'a> {
     fn spend_code(&mut self, instance: CoreInstanceId, func: FuncIndex) -> Result<()> {
         let module = self.inlined.instances[instance].core.module;
         let ir = &self.parsed.modules[module].ir;
-        let size = ir.bodies[(func.as_u32() - ir.imported_funcs) as usize].bytes.len();
+        let size = ir.bodies[(func.as_u32() - ir.imported_funcs) as usize].bytes.len() + FUNCTION_COST;
         match self.code_left.checked_sub(size) {
             Some(left) => self.code_left = left,
             None => bail!(

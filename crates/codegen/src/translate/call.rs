@@ -236,7 +236,8 @@ impl<'a> Translator<'a, '_> {
     /// Takes the arguments of a call of a function with signature `sig` off the operand stack, and puts `ctx` in front.
     fn take_arguments(&mut self, sig: SigId) -> Values {
         let count = self.signatures()[sig].params.len();
-        self.charge(count + CALL_VALUES);
+        self.charge(CALL_VALUES);
+        self.charge_copies(count);
         let mut arguments = Values::from_slice(&[self.ctx]);
         arguments.extend_from_slice(self.top(count));
         self.stack.truncate(self.stack.len() - count);

@@ -139,7 +139,7 @@ impl<'a> Translator<'a, '_> {
         self.builder.seal_block(then);
         self.builder.seal_block(otherwise);
         self.builder.switch_to_block(then);
-        self.charge(parameters.len());
+        self.charge_copies(parameters.len());
         Kind::If {
             otherwise,
             parameters: self.top(parameters.len()).into(),

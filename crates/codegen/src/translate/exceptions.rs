@@ -181,7 +181,7 @@ impl<'a> Translator<'a, '_> {
         if with_reference {
             values.push(exception.into());
         }
-        self.charge(values.len());
+        self.charge_copies(values.len());
         let (target, _) = self.label(label);
         self.ins().jump(target, &values);
         Ok(Handler {

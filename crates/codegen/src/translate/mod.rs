@@ -65,8 +65,10 @@ struct Translator<'a, 'f> {
     skipped_blocks: u32,
     /// The context pointer.
     ctx: Value,
-    /// Arguments of calls and branches so far, and what else counts like values.
-    arguments: usize,
+    /// What counts like values so far, besides those that there are.
+    charged: usize,
+    /// Operands that were copied to calls and branches so far.
+    copied: usize,
     /// Locals and parameters.
     locals: locals::Locals,
     /// The most operands so far.
@@ -74,10 +76,6 @@ struct Translator<'a, 'f> {
     /// What counts the operators, if fuel is to be consumed.
     meter: Option<fuel::Meter>,
 }
-
-/// The most values and arguments of one function: 16 Mi take about a gibibyte. A function of ordinary code has less than one
-/// for each of its bytes, but blocks of a thousand parameters multiply.
-const MAX_VALUES: usize = 1 << 24;
 
 /// What a block, a call and a target of a `br_table` count as, in values: by what the code generator takes for one.
 const BLOCK_VALUES: usize = 64;
@@ -89,6 +87,11 @@ const TARGET_VALUES: usize = 64;
 const MAX_OPTIMIZED_BLOCKS: usize = 1 << 15;
 const MAX_OPTIMIZED_INSTRUCTIONS: usize = 1 << 20;
 const MAX_OPTIMIZED_WIDTH: usize = 1 << 13;
+/// How many values, with those that are copied to calls and branches, a function may have for each of its instructions, and in
+/// any case, to be optimized. Ordinary code has about one; nested loops over many locals have hundreds, of which each is live
+/// in all the blocks.
+const OPTIMIZED_VALUES: usize = 8;
+const OPTIMIZED_VALUES_ALWAYS: usize = 1 << 15;
 
 /// Translates function `func` of core instance `instance_id` to CLIF, left in the scratch context.
 pub(crate) fn core_function(
@@ -137,16 +140,18 @@ pub(crate) fn core_function(
         reachable: true,
         skipped_blocks: 0,
         ctx,
-        arguments: 0,
+        charged: 0,
+        copied: 0,
         locals: locals::Locals::default(),
         depth: 0,
         meter: None,
     };
     translator.body(&body, entry, sig)?;
     translator.builder.seal_all_blocks();
-    let vast = translator.is_vast();
+    let (vast, values) = (translator.is_vast(), translator.values());
     translator.builder.finalize(input.isa.frontend_config());
     scratch.vast = vast;
+    scratch.values = values;
     Ok(())
 }
 
@@ -208,9 +213,19 @@ impl<'a, 'f> Translator<'a, 'f> {
         Ok(())
     }
 
-    /// Notes that `count` operands are copied to a call or a branch.
+    /// Notes that something counts like `count` values.
     fn charge(&mut self, count: usize) {
-        self.arguments += count;
+        self.charged += count;
+    }
+
+    /// Notes that `count` operands are copied to a call or a branch.
+    fn charge_copies(&mut self, count: usize) {
+        self.copied += count;
+    }
+
+    /// The function's values, with the operands that are copied to calls and branches.
+    fn values(&self) -> usize {
+        self.copied + self.builder.func.dfg.num_values()
     }
 
     /// Whether the function is so large that only the least effort can be made for it.
@@ -219,14 +234,15 @@ impl<'a, 'f> Translator<'a, 'f> {
         dfg.num_blocks() > MAX_OPTIMIZED_BLOCKS
             || dfg.num_insts() > MAX_OPTIMIZED_INSTRUCTIONS
             || self.locals.count + self.depth > MAX_OPTIMIZED_WIDTH
+            || self.values() > dfg.num_insts() * OPTIMIZED_VALUES + OPTIMIZED_VALUES_ALWAYS
     }
 
     fn check_size(&mut self) -> Result<()> {
         self.depth = self.depth.max(self.stack.len());
-        let dfg = &self.builder.func.dfg;
+        let most = self.input.function_values;
         ensure!(
-            self.arguments + dfg.num_values() + dfg.num_blocks() * BLOCK_VALUES <= MAX_VALUES,
-            "the function has more than {MAX_VALUES} values; split it"
+            self.charged + self.values() + self.builder.func.dfg.num_blocks() * BLOCK_VALUES <= most,
+            "the function has more than {most} values; split it, or raise `CompileLimits::function_values`"
         );
         Ok(())
     }
@@ -260,7 +276,7 @@ impl<'a, 'f> Translator<'a, 'f> {
 
     /// The `count` topmost operands as arguments of a branch.
     fn top_arguments(&mut self, count: usize) -> SmallVec<[BlockArg; 8]> {
-        self.charge(count);
+        self.charge_copies(count);
         self.top(count).iter().copied().map(BlockArg::from).collect()
     }
 

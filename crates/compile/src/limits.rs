@@ -1,0 +1,177 @@
+//! [`CompileLimits`]: what compiling one component may take.
+
+use anyhow::{Result, ensure};
+use mintage_codegen::{CompiledFunction, FUNCTION_VALUES};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+/// Limits what compiling one component may take, of time and memory. An error says which one was exceeded.
+///
+/// They do not change what is compiled: a component within the limits gives the same artifact under any. Beside them stand
+/// limits that are in proportion to the component's size, and those of WebAssembly's implementations, such as 7.6 MB for a
+/// function.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CompileLimits {
+    time: Option<Duration>,
+    code_size: usize,
+    function_values: usize,
+}
+
+impl Default for CompileLimits {
+    fn default() -> Self {
+        Self {
+            time: None,
+            code_size: 2 << 30,
+            function_values: FUNCTION_VALUES,
+        }
+    }
+}
+
+impl CompileLimits {
+    /// Creates the default limits, which are generous.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets how long compiling may take; default: any time. It is looked at between functions, so that one function, of which
+    /// [`function_values`](Self::function_values) limits the size, may be finished later.
+    pub fn time(&mut self, time: Option<Duration>) -> &mut Self {
+        self.time = time;
+        self
+    }
+
+    /// Sets the most bytes that machine code and its tables may take; default: 2 GiB, which is the most that calls can reach.
+    pub fn code_size(&mut self, bytes: usize) -> &mut Self {
+        self.code_size = bytes;
+        self
+    }
+
+    /// Sets the most values that a function may have, where the operands that are copied to calls and branches count as well;
+    /// default: 2^24. Each takes some 60 bytes while the function is compiled, in each thread that compiles. A function of ordinary
+    /// code has less than one for each of its bytes.
+    pub fn function_values(&mut self, values: usize) -> &mut Self {
+        self.function_values = values;
+        self
+    }
+
+    pub(crate) fn most_function_values(&self) -> usize {
+        self.function_values
+    }
+}
+
+/// Values that all functions may have together for each byte of their bodies, and in any case. Ordinary code has less than one;
+/// calls and blocks with a thousand parameters can have a thousand.
+const VALUES_PER_BYTE: usize = 16;
+const VALUES_ALWAYS: usize = 1 << 18;
+/// The most bytes that the tables of all functions may take together while they are compiled. The tables of large programs are
+/// about as large as their code; those of made-up ones can grow with the square of their size.
+const MAX_TABLES: usize = 1 << 30;
+
+/// What compiling has taken so far. Shared by the threads that compile.
+pub(crate) struct Spent<'a> {
+    limits: &'a CompileLimits,
+    start: Instant,
+    code: AtomicUsize,
+    tables: AtomicUsize,
+    values: AtomicUsize,
+    most_values: AtomicUsize,
+}
+
+impl<'a> Spent<'a> {
+    pub fn new(limits: &'a CompileLimits) -> Self {
+        Self {
+            limits,
+            start: Instant::now(),
+            code: AtomicUsize::new(0),
+            tables: AtomicUsize::new(0),
+            values: AtomicUsize::new(0),
+            most_values: AtomicUsize::new(VALUES_ALWAYS),
+        }
+    }
+
+    /// Notes that bodies of so many bytes are to be compiled.
+    pub fn allow_for(&self, bytes: usize) {
+        let more = bytes.saturating_mul(VALUES_PER_BYTE);
+        self.most_values.fetch_add(more, Ordering::Relaxed);
+    }
+
+    /// Fails when compiling has taken too long.
+    pub fn check_time(&self) -> Result<()> {
+        if let Some(time) = self.limits.time {
+            ensure!(
+                self.start.elapsed() <= time,
+                "compiling the component takes longer than the {time:?} that `CompileLimits::time` allows; raise it, or split the \
+                 component"
+            );
+        }
+        Ok(())
+    }
+
+    /// Counts a function with so many values that is to be compiled, and fails when all together have too many.
+    pub fn admit(&self, values: usize) -> Result<()> {
+        let most = self.most_values.load(Ordering::Relaxed);
+        ensure!(
+            add(&self.values, values) <= most,
+            "the functions of the component have more than {most} values ({VALUES_ALWAYS}, and {VALUES_PER_BYTE} for each byte of \
+             code); pass fewer parameters and results to calls and blocks"
+        );
+        Ok(())
+    }
+
+    /// Counts a function that was compiled, and fails as soon as all together are too large, rather than after hours and when
+    /// memory is full.
+    pub fn count(&self, function: &CompiledFunction) -> Result<()> {
+        self.count_sizes(function.code.len(), function.table_size())
+    }
+
+    fn count_sizes(&self, code: usize, tables: usize) -> Result<()> {
+        let (code, tables) = (add(&self.code, code), add(&self.tables, tables));
+        let most = self.limits.code_size;
+        ensure!(
+            code.saturating_add(tables) <= most,
+            "the machine code of the component and its tables exceed the {most} bytes that `CompileLimits::code_size` \
+             allows; raise it (at most 2 GiB of code can be linked), or instantiate fewer core modules"
+        );
+        ensure!(
+            tables <= MAX_TABLES,
+            "the tables of the component's machine code (traps, source locations, exception handlers, GC references in \
+             frames) exceed 1 GiB; split its functions, so that fewer references are live across each call"
+        );
+        Ok(())
+    }
+}
+
+/// Adds to a sum: what it is then.
+fn add(sum: &AtomicUsize, more: usize) -> usize {
+    sum.fetch_add(more, Ordering::Relaxed).saturating_add(more)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_limit_is_named() {
+        let mut limits = CompileLimits::new();
+        limits.code_size(100);
+        let spent = Spent::new(&limits);
+        spent.count_sizes(90, 10).unwrap();
+        let error = spent.count_sizes(0, 1).unwrap_err().to_string();
+        assert!(error.contains("exceed the 100 bytes"), "{error}");
+
+        limits.code_size(4 << 30);
+        let spent = Spent::new(&limits);
+        spent.count_sizes(0, 1 << 30).unwrap();
+        let error = spent.count_sizes(0, 1).unwrap_err().to_string();
+        assert!(error.contains("exceed 1 GiB"), "{error}");
+
+        spent.allow_for(10);
+        spent.admit((1 << 18) + 160).unwrap();
+        let error = spent.admit(1).unwrap_err().to_string();
+        assert!(error.contains("more than 262304 values"), "{error}");
+
+        limits.time(Some(Duration::ZERO));
+        let error = Spent::new(&limits).check_time().unwrap_err().to_string();
+        assert!(error.contains("longer than the 0ns"), "{error}");
+    }
+}
