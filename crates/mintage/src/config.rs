@@ -240,6 +240,23 @@ impl Config {
         self
     }
 
+    /// Whether bulk operations consume fuel by their length, where [`consume_fuel`](Self::consume_fuel) is on; default: no, so
+    /// that `memory.fill` costs one unit however long it takes.
+    ///
+    /// With it, `memory.fill`, `memory.copy`, `memory.init`, `table.fill`, `table.copy`, `table.init`, `table.grow`, `array.new`,
+    /// `array.new_default`, `array.new_data`, `array.new_elem`, `array.fill`, `array.copy`, `array.init_data` and
+    /// `array.init_elem` cost one more for each 64 bytes, started ones included. An entry of a table has 8 bytes, an element of an
+    /// array as many as its type, and references have 4, those to functions 8. A call from one component to another costs as
+    /// much for each list and string, by the bytes that it takes in the memory that it comes from. `table.grow` pays for the
+    /// entries that it asks for, even if it does not get them. `memory.grow` writes nothing, and pays nothing.
+    ///
+    /// The length is paid before the operation does or checks anything: without enough fuel the guest traps with
+    /// [`Trap::OutOfFuel`](crate::Trap::OutOfFuel), and nothing is written. So are lists and strings, before they are copied.
+    pub fn fuel_by_length(&mut self, enable: bool) -> &mut Self {
+        self.tunables.fuel_by_length = enable;
+        self
+    }
+
     /// How many instances the engine can have at a time, and what it keeps for the next ones.
     ///
     /// ```
