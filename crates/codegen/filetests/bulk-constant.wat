@@ -85,18 +85,17 @@
 ;;   pushq %rbp
 ;;   movq %rsp, %rbp
 ;; block0:
-;;   movl -0x8c(%rdi), %eax
-;;   movl %eax, %eax
-;;   cmpq $0x11, %rax
+;;   movl -0x8c(%rdi), %r11d
+;;   cmpq $0x11, %r11
 ;;   jb #trap=heap_oob
-;;   uninit  %rcx
-;;   xorq %rcx, %rcx
-;;   movq -0x48(%rdi), %r8
-;;   movl $0x9, %edx
-;;   addq (%r8), %rdx
-;;   cmpq $0x11, %rax
-;;   cmovbq %rcx, %rdx
-;;   movq (%rdx), %rax
+;;   uninit  %rax
+;;   xorq %rax, %rax
+;;   movq -0x48(%rdi), %rdx
+;;   movl $0x9, %ecx
+;;   addq (%rdx), %rcx
+;;   cmpq $0x11, %r11
+;;   cmovbq %rax, %rcx
+;;   movq (%rcx), %rax
 ;;   movl %esi, %ecx
 ;;   movq %rax, (%rdi, %rcx)
 ;;   movq %rbp, %rsp

@@ -227,7 +227,8 @@ impl Config {
 
     /// Whether guests can be interrupted from other threads ([`Store::interrupt_handle`](crate::Store::interrupt_handle),
     /// [`Store::set_deadline`](crate::Store::set_deadline)); default: no, which costs nothing. With it, machine code tests
-    /// a word in memory wherever a function is entered and at the head of each loop.
+    /// a word in memory wherever a function is entered and at the head of each loop, and the runtime does between pieces of
+    /// long operations.
     pub fn interruptible(&mut self, interruptible: bool) -> &mut Self {
         self.tunables.interruptible = interruptible;
         self

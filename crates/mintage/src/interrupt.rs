@@ -28,8 +28,14 @@ impl InterruptHandle {
     /// [`Trap::Interrupt`](crate::Trap::Interrupt), until
     /// [`Store::clear_interrupt`](crate::Store::clear_interrupt).
     ///
-    /// A guest stops where it enters a function or begins the next turn of a loop. A host function that runs meanwhile is
-    /// not interrupted: the guest stops after it has returned.
+    /// A guest stops where it enters a function or begins the next turn of a loop. Operations that take time with a length
+    /// (`memory.fill` and the like, lists and strings that one component passes to another, garbage collection) go in pieces,
+    /// and stop between two of them: after less than a millisecond as a rule. They are then half done, and their instance
+    /// cannot be called any more.
+    ///
+    /// A host function that runs meanwhile is not interrupted: the guest stops after it has returned. Neither are
+    /// conversions of values between guest and host, which are as long as the host's values are: those that come from a guest
+    /// take at most as much memory as [`Store::set_hostcall_fuel`](crate::Store::set_hostcall_fuel) allows.
     pub fn interrupt(&self) {
         self.word.fetch_or(INTERRUPTED, Ordering::Relaxed);
     }

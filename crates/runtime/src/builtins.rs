@@ -331,7 +331,10 @@ fn copy_table(
 pub fn init_table(data: &InstanceData, table: TableId, dst: u64, entries: &[u8]) -> Result<(), Trap> {
     let target = table_range(data, table, dst, entries.len() as u64 / 8)?;
     // SAFETY: the range is accessible, and not part of the artifact.
-    unsafe { data.pauses().copy(target.cast(), entries.as_ptr(), entries.len() / 8 * 8) }
+    unsafe {
+        data.pauses()
+            .copy(target.cast(), entries.as_ptr(), entries.len() / 8 * 8)
+    }
 }
 
 #[cfg(test)]

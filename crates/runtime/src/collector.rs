@@ -455,7 +455,10 @@ mod tests {
         let bytes = vec![object(2, 255, &[])];
         for (name, plan) in [("chain", chain), ("references", long), ("bytes", bytes)] {
             for (interrupt, stops) in [(&RUNNING, false), (&STOPPED, true)] {
-                let mut heap = Heap { words: vec![0; (FIRST + 2 * HALF) as usize / 8], types: types() };
+                let mut heap = Heap {
+                    words: vec![0; (FIRST + 2 * HALF) as usize / 8],
+                    types: types(),
+                };
                 let (mut next, mut references) = (FIRST, Vec::new());
                 for object in &plan {
                     references.push(next as u32);

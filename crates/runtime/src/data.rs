@@ -8,7 +8,9 @@ use crate::slab::{Slab, Written};
 use crate::{Code, HandleError, HostTable, Limits, activation, sys};
 use anyhow::{Result, ensure};
 use mintage_environ::layout::HeadSlot;
-use mintage_environ::{ControlBlock, DataId, DomainId, ElemId, ExitRecord, MemoryId, ObjectTypeId, TableId, Trap, Tunables};
+use mintage_environ::{
+    ControlBlock, DataId, DomainId, ElemId, ExitRecord, MemoryId, ObjectTypeId, TableId, Trap, Tunables,
+};
 use std::any::Any;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ptr::NonNull;

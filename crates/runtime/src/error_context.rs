@@ -156,8 +156,11 @@ pub(crate) fn decode_beginning(characters: Characters, bytes: &[u8], pauses: Pau
             let (units, _) = bytes.as_chunks::<2>();
             transcode::check_utf16(units, pauses)?;
             let mut text = String::new();
-            let mut chars = char::decode_utf16(units.iter().map(|&unit| u16::from_le_bytes(unit))).map_while(Result::ok);
-            while text.len() < MAX_MESSAGE && let Some(char) = chars.next() {
+            let mut chars =
+                char::decode_utf16(units.iter().map(|&unit| u16::from_le_bytes(unit))).map_while(Result::ok);
+            while text.len() < MAX_MESSAGE
+                && let Some(char) = chars.next()
+            {
                 text.push(char);
             }
             Ok(text)

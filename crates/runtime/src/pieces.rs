@@ -9,10 +9,10 @@ use std::ops::Range;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes, or other items, that are done between two tests. Where each new page faults, writing 512 KiB takes about half a
+/// Bytes, or other items, that are done between two tests. Where each new page faults, writing 256 KiB takes about a quarter of a
 /// millisecond, and so does transcoding as many characters one by one: late by so much, a guest still stops well within ten. In builds with
 /// debug assertions pieces are small, so that small tests have several.
-const PIECE: usize = if cfg!(debug_assertions) { 1 << 10 } else { 512 << 10 };
+const PIECE: usize = if cfg!(debug_assertions) { 1 << 10 } else { 256 << 10 };
 
 /// How often work pauses to see whether it is to stop.
 #[derive(Clone, Copy, Debug)]

@@ -425,10 +425,16 @@ mod tests {
         assert_eq!(in_pieces(&mut bytes, utf8, pauses, utf8_end, copy_utf8), Ok(utf8.len()));
         assert_eq!(bytes, utf8);
         let mut copy = vec![[0; 2]; utf16.len()];
-        assert_eq!(in_pieces(&mut copy, &utf16, pauses, utf16_end, copy_utf16), Ok(utf16.len()));
+        assert_eq!(
+            in_pieces(&mut copy, &utf16, pauses, utf16_end, copy_utf16),
+            Ok(utf16.len())
+        );
         assert_eq!(copy, utf16);
         let mut wide = vec![[0; 2]; utf8.len()];
-        assert_eq!(in_pieces(&mut wide, utf8, pauses, utf8_end, utf8_to_utf16), Ok(utf16.len()));
+        assert_eq!(
+            in_pieces(&mut wide, utf8, pauses, utf8_end, utf8_to_utf16),
+            Ok(utf16.len())
+        );
         assert_eq!(wide[..utf16.len()], utf16);
 
         let mut narrow = vec![0; utf16.len() * 3];
@@ -460,11 +466,21 @@ mod tests {
     /// What is no string is none in pieces, wherever these end.
     #[test]
     fn errors_in_pieces() {
-        for wrong in [&b"\x80"[..], b"\xc3", b"\xf0\x9f\x98", b"\x80\x80\x80\x80\x80\x80", b"\xed\xa0\x80"] {
+        for wrong in [
+            &b"\x80"[..],
+            b"\xc3",
+            b"\xf0\x9f\x98",
+            b"\x80\x80\x80\x80\x80\x80",
+            b"\xed\xa0\x80",
+        ] {
             for (before, piece) in (0..12).flat_map(|before| (4..9).map(move |piece| (before, piece))) {
                 let string = [&"a".repeat(before).into_bytes()[..], wrong, "ä€😀".as_bytes()].concat();
                 let pauses = of_piece(&RUNNING, piece);
-                assert_eq!(check_utf8(&string, pauses), Err(Trap::InvalidUtf8), "{string:x?} {piece}");
+                assert_eq!(
+                    check_utf8(&string, pauses),
+                    Err(Trap::InvalidUtf8),
+                    "{string:x?} {piece}"
+                );
                 let mut bytes = vec![0; string.len()];
                 assert_eq!(utf8_to_latin1(&mut bytes, &string, pauses), Err(Trap::InvalidUtf8));
             }
@@ -473,7 +489,11 @@ mod tests {
             for (before, piece) in (0..12).flat_map(|before| (4..9).map(move |piece| (before, piece))) {
                 let string = units(&[&vec![0x61; before][..], wrong, &[0xd83d, 0xde00, 0x61]].concat());
                 let pauses = of_piece(&RUNNING, piece);
-                assert_eq!(check_utf16(&string, pauses), Err(Trap::InvalidUtf16), "{string:x?} {piece}");
+                assert_eq!(
+                    check_utf16(&string, pauses),
+                    Err(Trap::InvalidUtf16),
+                    "{string:x?} {piece}"
+                );
                 let mut bytes = vec![0; string.len()];
                 assert_eq!(utf16_to_latin1(&mut bytes, &string, pauses), Err(Trap::InvalidUtf16));
             }
@@ -531,7 +551,10 @@ mod tests {
                 let string = units(&[&padding[..before], wrong, &padding[..after]].concat());
                 let mut bytes = vec![0; string.len() * 3];
                 assert_eq!(utf16_to_utf8(&mut bytes, &string), Err(Trap::InvalidUtf16));
-                assert_eq!(utf16_to_latin1(&mut bytes, &string, Pauses::NEVER), Err(Trap::InvalidUtf16));
+                assert_eq!(
+                    utf16_to_latin1(&mut bytes, &string, Pauses::NEVER),
+                    Err(Trap::InvalidUtf16)
+                );
                 assert_eq!(copy_utf16(&mut string.clone(), &string), Err(Trap::InvalidUtf16));
             }
         }
@@ -552,7 +575,10 @@ mod tests {
             for string in [wrong, &string] {
                 let mut bytes = vec![0; string.len()];
                 assert_eq!(copy_utf8(&mut bytes, string), Err(Trap::InvalidUtf8));
-                assert_eq!(utf8_to_latin1(&mut bytes, string, Pauses::NEVER), Err(Trap::InvalidUtf8));
+                assert_eq!(
+                    utf8_to_latin1(&mut bytes, string, Pauses::NEVER),
+                    Err(Trap::InvalidUtf8)
+                );
                 assert_eq!(
                     utf8_to_utf16(&mut vec![[0; 2]; string.len()], string),
                     Err(Trap::InvalidUtf8)

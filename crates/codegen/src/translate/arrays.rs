@@ -304,14 +304,7 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// Copies `count` elements, which exist, from a data segment.
-    fn init_data(
-        &mut self,
-        array: Value,
-        at: Value,
-        stored: Stored,
-        src: Option<Value>,
-        count: Value,
-    ) -> Result<()> {
+    fn init_data(&mut self, array: Value, at: Value, stored: Stored, src: Option<Value>, count: Value) -> Result<()> {
         let Some(src) = src else { return Ok(()) };
         if let Some(len) = self.short_length(count, stored.size) {
             let dst = self.elements_part(array, at, stored)?;

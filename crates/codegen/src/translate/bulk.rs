@@ -214,13 +214,21 @@ impl<'a> Translator<'a, '_> {
                 _ => self.ins().imul_imm_u(low, ones as i64),
             }
         };
-        Pattern { low, high: low, whole: None }
+        Pattern {
+            low,
+            high: low,
+            whole: None,
+        }
     }
 
     /// The pattern of zeros.
     pub(super) fn zeros(&mut self) -> Pattern {
         let low = self.iconst(I64, 0);
-        Pattern { low, high: low, whole: None }
+        Pattern {
+            low,
+            high: low,
+            whole: None,
+        }
     }
 
     /// Fills `len` bytes (64-bit) from a checked address on: a whole number of what the pattern repeats.

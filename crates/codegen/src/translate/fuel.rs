@@ -167,7 +167,9 @@ pub(crate) fn pay_bytes(tunables: &Tunables, builder: &mut FunctionBuilder<'_>, 
     let word = word(builder, ctx);
     let flags = MemFlagsData::trusted();
     let before = builder.ins().load(I64, flags, word, 0);
-    let after = builder.ins().uadd_overflow_trap(before, cost, trap_code(Trap::OutOfFuel));
+    let after = builder
+        .ins()
+        .uadd_overflow_trap(before, cost, trap_code(Trap::OutOfFuel));
     builder.ins().store(flags, after, word, 0);
 }
 
