@@ -1,7 +1,8 @@
-//! Copies and fills of a few bytes, in front of the builtins that do any number: most strings are short, and a call out of
-//! machine code costs more than they do.
+//! Copies and fills of a few bytes, in front of the builtins that do any number: most strings are
+//! short, and a call out of machine code costs more than they do.
 //!
-//! Both ends are read and written as one or more words each, which overlap when the whole is shorter than all of them.
+//! Both ends are read and written as one or more words each, which overlap when the whole is
+//! shorter than all of them.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Type, Value, types};
@@ -15,8 +16,8 @@ const LONGEST: i64 = 64;
 /// The most bytes that are filled here: eight vectors.
 const LONGEST_FILL: i64 = 128;
 
-/// Puts the short way in front of a builtin's trampoline, which goes on in the block that is current afterwards. Builtins
-/// that have no short way are left alone.
+/// Puts the short way in front of a builtin's trampoline, which goes on in the block that is
+/// current afterwards. Builtins that have no short way are left alone.
 pub(crate) fn emit(builder: &mut FunctionBuilder<'_>, builtin: Builtin, parameters: &[Value]) {
     match (builtin, parameters) {
         (Builtin::CopyBytes, &[dst, src, len]) => copy(builder, dst, src, len, false),
@@ -27,7 +28,8 @@ pub(crate) fn emit(builder: &mut FunctionBuilder<'_>, builtin: Builtin, paramete
     }
 }
 
-/// The short way of a copy. All is read before anything is written, so that the places may overlap, too.
+/// The short way of a copy. All is read before anything is written, so that the places may overlap,
+/// too.
 fn copy(builder: &mut FunctionBuilder<'_>, dst: Value, src: Value, len: Value, ascii_only: bool) {
     let slow = builder.create_block();
     let short = Short {
@@ -57,8 +59,8 @@ fn copy(builder: &mut FunctionBuilder<'_>, dst: Value, src: Value, len: Value, a
     builder.switch_to_block(slow);
 }
 
-/// The short way of a fill. Words at the end have the pattern's bytes at the right places, since the length is a whole number
-/// of what it repeats.
+/// The short way of a fill. Words at the end have the pattern's bytes at the right places, since
+/// the length is a whole number of what it repeats.
 fn fill(builder: &mut FunctionBuilder<'_>, dst: Value, [low, high]: [Value; 2], len: Value) {
     let slow = builder.create_block();
     builder.set_cold_block(slow);

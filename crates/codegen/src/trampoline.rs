@@ -79,7 +79,8 @@ pub(crate) fn builtin(input: &Input<'_>, builtin: Builtin, scratch: &mut Scratch
             trampoline.raise_if(code, code);
         }
         BuiltinResult::Growth => {
-            // The -1 of growth that is refused is no trap: one more than the end, and so the largest difference.
+            // The -1 of growth that is refused is no trap: one more than the end, and so the
+            // largest difference.
             let (builder, ended) = (&mut trampoline.builder, GROWTH_ENDED as i64);
             let ended = builder.ins().iconst(types::I64, ended);
             let code = builder.ins().isub(ended, results[0]);

@@ -21,8 +21,8 @@ pub enum BuiltinResult {
     Never,
     /// Nothing; the builtin returns a 32-bit word to its trampoline: zero, or the code of a [`Trap`](crate::Trap) to raise.
     TrapCode,
-    /// A 64-bit value, or one from [`GROWTH_ENDED`] down: how far below it is the trap code to raise, 0 for the error that the
-    /// builtin left with the runtime.
+    /// A 64-bit value, or one from [`GROWTH_ENDED`] down: how far below it is the trap code to
+    /// raise, 0 for the error that the builtin left with the runtime.
     Growth,
     /// A 32-bit value; the builtin returns a 64-bit word to its trampoline: the value in the low half, and in the high half
     /// zero or the code of a [`Trap`](crate::Trap) to raise.
@@ -53,11 +53,11 @@ macro_rules! builtins {
             /// Copies `len` entries of element segment `elem` from `src` on to an address that machine code has checked, the low
             /// `size` bytes of each.
             ArrayInitElem array_init_elem(dst: I64, elem: I32, src: I32, len: I32, size: I32) -> TrapCode;
-            /// Fills `len` bytes from address `dst` on, which machine code has checked, with the 16 bytes of `low` and `high`
-            /// again and again.
+            /// Fills `len` bytes from address `dst` on, which machine code has checked, with the 16
+            /// bytes of `low` and `high` again and again.
             FillBytes fill_bytes(dst: I64, low: I64, high: I64, len: I64) -> TrapCode;
-            /// Copies `len` bytes between addresses that machine code has checked, as in the copies that follow. The two may
-            /// overlap.
+            /// Copies `len` bytes between addresses that machine code has checked, as in the copies
+            /// that follow. The two may overlap.
             CopyBytes copy_bytes(dst: I64, src: I64, len: I64) -> TrapCode;
             /// Copies UTF-8.
             CopyUtf8 copy_utf8(dst: I64, src: I64, len: I64) -> TrapCode;
@@ -145,8 +145,8 @@ macro_rules! define {
 
 builtins!(define);
 
-/// The result of growth that ends the call with an error of the host. It is neither a size nor the -1 of growth that is refused.
-/// Growth that traps returns this less the code of the trap.
+/// The result of growth that ends the call with an error of the host. It is neither a size nor the
+/// -1 of growth that is refused. Growth that traps returns this less the code of the trap.
 pub const GROWTH_ENDED: u64 = u64::MAX - 1;
 
 /// What a transcoder gives in place of a length, which is always below 2^28, when a character does not fit Latin-1.

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Bytes that cost one unit of fuel where bulk operations are paid by their length; what is started is paid in full.
+/// Bytes that cost one unit of fuel where bulk operations are paid by their length; what is started
+/// is paid in full.
 pub const FUEL_BYTES: u32 = 64;
 
 /// How hard the code generator tries.
@@ -105,7 +106,8 @@ pub struct Tunables {
     pub interruptible: bool,
     /// Whether the operators that guests execute are counted, and guests stop when the store's fuel is used up.
     pub consume_fuel: bool,
-    /// Whether bulk operations consume fuel by their length besides that of the operator: [`FUEL_BYTES`] bytes cost one.
+    /// Whether bulk operations consume fuel by their length besides that of the operator:
+    /// [`FUEL_BYTES`] bytes cost one.
     pub fuel_by_length: bool,
     /// Whether every NaN that arithmetic gives is the canonical one, so that guests compute the same everywhere.
     pub nan_canonicalization: bool,

@@ -28,14 +28,15 @@ impl InterruptHandle {
     /// [`Trap::Interrupt`](crate::Trap::Interrupt), until
     /// [`Store::clear_interrupt`](crate::Store::clear_interrupt).
     ///
-    /// A guest stops where it enters a function or begins the next turn of a loop. Operations that take time with a length
-    /// (`memory.fill` and the like, lists and strings that one component passes to another, garbage collection) go in pieces,
-    /// and stop between two of them: after less than a millisecond as a rule. They are then half done, and their instance
-    /// cannot be called any more.
+    /// A guest stops at the next function entry or loop head. Long operations (`memory.fill` and its
+    /// like, lists and strings passed between components, garbage collection) are done in pieces,
+    /// and stop between two of them, as a rule within a millisecond. Such an operation is then half
+    /// done, and its instance cannot be called any more.
     ///
-    /// A host function that runs meanwhile is not interrupted: the guest stops after it has returned. Neither are
-    /// conversions of values between guest and host, which are as long as the host's values are: those that come from a guest
-    /// take at most as much memory as [`Store::set_hostcall_fuel`](crate::Store::set_hostcall_fuel) allows.
+    /// A host function that runs meanwhile is not interrupted: the guest stops after it has
+    /// returned. The same is true of the conversion of values between guest and host. Values that
+    /// come from a guest are bounded by
+    /// [`Store::set_hostcall_fuel`](crate::Store::set_hostcall_fuel).
     pub fn interrupt(&self) {
         self.word.fetch_or(INTERRUPTED, Ordering::Relaxed);
     }

@@ -178,7 +178,8 @@ fn cost(component: &Component, argument: u32) -> u64 {
     cost
 }
 
-/// A module in which each of the operators that are paid by their length stands alone; `length` is an operand.
+/// A module in which each of the operators that are paid by their length stands alone; `length` is
+/// an operand.
 fn by_length(operation: &str) -> String {
     format!(
         r#"(memory 2) (memory $wide i64 2) (data $d "{}") (table $t 3000 funcref) (table $grows 0 funcref)

@@ -183,9 +183,9 @@ fn host_function_that_interrupts_its_guest() {
     assert_interrupted(run_and_stop(&mut Config::new(), &component));
 }
 
-/// An engine and a component that imports `stop`, a host function that interrupts the guest that calls it. `text` is the
-/// component behind this import; its core function `$stop` is to be called where all but a piece of what follows is to be
-/// prevented.
+/// An engine and a component that imports `stop`, a host function that interrupts the guest that
+/// calls it. `text` is the component behind this import; its core function `$stop` is to be called
+/// where all but a piece of what follows is to be prevented.
 fn stops_itself(config: &mut Config, text: &str) -> (Store<Option<InterruptHandle>>, Instance) {
     let engine = Engine::new(config.interruptible(true).wasm_gc(true)).unwrap();
     let text =
@@ -256,7 +256,8 @@ fn bulk_operations_end_before_they_are_done() {
     }
 }
 
-/// A result of fixed length is copied after the callee has returned, to a place that its caller gave.
+/// A result of fixed length is copied after the callee has returned, to a place that its caller
+/// gave.
 #[test]
 fn adapters_end_before_they_are_done() {
     for ty in ["u8", "char", "(tuple u8 u32)"] {

@@ -162,7 +162,8 @@ mod entry_points {
                 data.pauses().run(entries.len(), |range| {
                     for (at, entry) in range.clone().zip(&entries[range]) {
                         let element = (dst as *mut u8).wrapping_add(at * size);
-                        // SAFETY: machine code has checked that there are `len` elements of `size` bytes from `dst` on. Segments lie in no slab.
+                        // SAFETY: machine code has checked that there are `len` elements of `size`
+                        // bytes from `dst` on. Segments lie in no slab.
                         unsafe { ptr::copy_nonoverlapping(entry.as_ptr(), element, size) }
                     }
                 })

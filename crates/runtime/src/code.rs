@@ -70,7 +70,8 @@ pub struct Code {
 /// The addresses of the bytes of data segments, by number. Control blocks point at them.
 struct DataSegments(Box<[*const u8]>);
 
-// SAFETY: the segments are read-only, and live as long as the `Code` that owns both this and the mapping.
+// SAFETY: the segments are read-only, and live as long as the `Code` that owns both this and the
+// mapping.
 unsafe impl Send for DataSegments {}
 // SAFETY: as above.
 unsafe impl Sync for DataSegments {}

@@ -4,8 +4,8 @@
 //! breadth first and needs no list (Cheney, "A nonrecursive list compacting algorithm", 1970). What was copied
 //! leaves its new place behind. The work is proportional to what is reachable, not to what was allocated.
 //!
-//! A collection that is interrupted leaves objects of which some have moved and others have not. The heap must not be used
-//! any more then.
+//! A collection that is interrupted leaves objects of which some have moved and others have not.
+//! The heap must not be used any more then.
 
 use crate::pieces::Pauses;
 use mintage_environ::objects::{ELEMENTS_OFFSET, LENGTH_OFFSET, ObjectLayout};
@@ -17,8 +17,8 @@ use std::ptr;
 /// In other headers the bit is clear.
 const MOVED: u32 = 1;
 
-/// What reading through a byte of an object counts as, in bytes that are copied: each reference may lead to memory that is in no
-/// cache.
+/// What reading through a byte of an object counts as, in bytes that are copied: each reference may
+/// lead to memory that is in no cache.
 const COST: u64 = 8;
 /// Elements of an array that are read through between two tests.
 const ELEMENTS: u64 = 1 << 10;
@@ -40,8 +40,8 @@ pub struct Collection<'t> {
 }
 
 impl<'t> Collection<'t> {
-    /// A collection of the objects in `from` of the heap at `base`, which are copied to `to` and what follows. What is asked of it
-    /// fails with [`Trap::Interrupt`] when the guest is to stop.
+    /// A collection of the objects in `from` of the heap at `base`, which are copied to `to` and
+    /// what follows. What is asked of it fails with [`Trap::Interrupt`] when the guest is to stop.
     ///
     /// # Safety
     ///
@@ -443,7 +443,8 @@ mod tests {
         }
     }
 
-    /// A chain of objects, which are met one by one, and an array of references and one of bytes, each of them long.
+    /// A chain of objects, which are met one by one, and an array of references and one of bytes,
+    /// each of them long.
     #[test]
     fn collections_are_interrupted() {
         let object = |ty, number, fields: &[usize]| {

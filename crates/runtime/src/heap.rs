@@ -99,8 +99,9 @@ impl Heap<'_> {
     ///
     /// # Errors
     ///
-    /// [`Trap::Interrupt`] when the guest is to stop. It has left objects half moved, so nothing may run in the instance any more;
-    /// hence a collection within a call within a call, of which the outer ones could go on, is not interrupted.
+    /// [`Trap::Interrupt`] when the guest is to stop. It has left objects half moved, so nothing
+    /// may run in the instance any more; hence a collection within a call within a call, of which
+    /// the outer ones could go on, is not interrupted.
     ///
     /// # Safety
     ///
@@ -150,7 +151,8 @@ impl Heap<'_> {
     unsafe fn roots(&self, collection: &mut Collection<'_>) -> Result<u64, Trap> {
         let (data, layout) = (self.data, self.layout);
         let metadata = data.code.metadata();
-        // SAFETY: objects that never move stand there, and the words are globals and entries of tables that hold references.
+        // SAFETY: objects that never move stand there, and the words are globals and entries of
+        // tables that hold references.
         unsafe {
             collection.fixed(HeapLayout::FIRST..HeapLayout::FIRST + layout.initial)?;
             for &global in &metadata.traced_globals {

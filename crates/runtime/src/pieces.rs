@@ -1,20 +1,22 @@
 //! Bulk work in pieces, between which another thread can stop the guest.
 //!
-//! Machine code tests the interrupt word at loop heads and function entries. An operation on four gigabytes that it asks for
-//! takes seconds, so the runtime tests as well: whatever takes time with a length goes through [`Pauses`]. What an
-//! interrupted operation leaves is half done, which nobody sees: its instance is not called again.
+//! Machine code tests the interrupt word at loop heads and function entries. A single `memory.fill`
+//! of four gigabytes takes seconds, so the runtime has to test the word as well: all work whose time
+//! grows with a length goes through [`Pauses`]. An interrupted operation is left half done. That is
+//! harmless for bytes, because the instance is dead from then on.
 
 use mintage_environ::Trap;
 use std::ops::Range;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Bytes, or other items, that are done between two tests. Where each new page faults, writing 256 KiB takes about a quarter of a
-/// millisecond, and so does transcoding as many characters one by one: late by so much, a guest still stops well within ten. In builds with
-/// debug assertions pieces are small, so that small tests have several.
+/// Bytes, or other items, between two tests of the interrupt word. Writing 256 KiB takes about a
+/// quarter of a millisecond if every page faults. Transcoding as many characters one by one takes
+/// about as long. Both are far below the ten milliseconds that a guest may be late. Builds with debug
+/// assertions use small pieces, so that small tests have several of them.
 const PIECE: usize = if cfg!(debug_assertions) { 1 << 10 } else { 256 << 10 };
 
-/// How often work pauses to see whether it is to stop.
+/// Decides how often bulk work tests the interrupt word, if at all.
 #[derive(Clone, Copy, Debug)]
 pub struct Pauses<'a> {
     interrupt: Option<&'a AtomicU64>,
@@ -22,13 +24,13 @@ pub struct Pauses<'a> {
 }
 
 impl<'a> Pauses<'a> {
-    /// Work that is done in one go.
+    /// No tests: all work is one piece.
     pub const NEVER: Pauses<'static> = Pauses {
         interrupt: None,
         piece: usize::MAX,
     };
 
-    /// Work that stops when the word is not zero; in one go if there is no word.
+    /// Tests `interrupt` after each piece. Without a word, all work is one piece.
     pub fn new(interrupt: Option<&'a AtomicU64>) -> Self {
         Pauses {
             interrupt,
@@ -36,12 +38,12 @@ impl<'a> Pauses<'a> {
         }
     }
 
-    /// The most items to do between two tests.
+    /// Returns the maximum number of items between two tests.
     pub fn piece(self) -> usize {
         self.piece
     }
 
-    /// The test.
+    /// Tests the interrupt word.
     ///
     /// # Errors
     ///
@@ -83,7 +85,8 @@ impl<'a> Pauses<'a> {
     ///
     /// Both places are accessible, and nobody else uses them.
     pub unsafe fn copy(self, dst: *mut u8, src: *const u8, len: usize) -> Result<(), Trap> {
-        // A piece must not be overwritten before it was copied: from the end where bytes move towards it.
+        // A piece must not be overwritten before it was copied: from the end where bytes move
+        // towards it.
         let backward = dst.addr().wrapping_sub(src.addr()) < len;
         self.run(len, |Range { start, end }| {
             let start_at = if backward { len - end } else { start };
@@ -138,7 +141,8 @@ pub(crate) mod tests {
     }
 
     proptest! {
-        /// Every distance and direction of overlap, with pieces from one byte on: the result is that of one copy.
+        /// Every distance and direction of overlap, with pieces from one byte on: the result is
+        /// that of one copy.
         #[test]
         fn copies_in_pieces(dst in 0usize..200, src in 0usize..200, len in 0usize..100, piece in 1usize..40) {
             let before: Vec<u8> = (0..300).map(|byte| byte as u8).collect();

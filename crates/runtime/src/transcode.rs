@@ -6,7 +6,8 @@
 //!
 //! A UTF-16 code unit is two bytes in little endian order, so that no place needs to be aligned.
 //!
-//! A string may have 2^28 bytes or so, and is done in pieces ([`Pauses`]), none of which ends within a character.
+//! A string may have 2^28 bytes or so, and is done in pieces ([`Pauses`]), none of which ends
+//! within a character.
 
 use crate::pieces::Pauses;
 use mintage_environ::Trap;
@@ -28,8 +29,8 @@ pub fn check_utf16(src: &[Unit], pauses: Pauses<'_>) -> Result<(), Trap> {
     for_pieces(src, pauses, utf16_end, check_units)
 }
 
-/// Does `work` on all of `src`, piece by piece. `end` tells how much of a string to take, at most and not much less than
-/// what it is given.
+/// Does `work` on all of `src`, piece by piece. `end` tells how much of a string to take, at most
+/// and not much less than what it is given.
 fn for_pieces<'s, T>(
     mut src: &'s [T],
     pauses: Pauses<'_>,
@@ -47,7 +48,8 @@ fn for_pieces<'s, T>(
     }
 }
 
-/// Transcodes a string, piece by piece, with a function that tells how much it has written: how much that is in all.
+/// Transcodes a string, piece by piece, with a function that tells how much it has written: how
+/// much that is in all.
 fn in_pieces<S, D>(
     dst: &mut [D],
     src: &[S],
@@ -68,7 +70,8 @@ fn any_end<T>(_: &[T], most: usize) -> usize {
     most
 }
 
-/// The end of a piece of at most `most` bytes, at least four and not all, that is not within a character of UTF-8.
+/// The end of a piece of at most `most` bytes, at least four and not all, that is not within a
+/// character of UTF-8.
 fn utf8_end(bytes: &[u8], most: usize) -> usize {
     let starts = |&end: &usize| bytes[end] & 0xc0 != 0x80;
     // In what has four such bytes in a row there is an error wherever it is cut.
@@ -183,7 +186,8 @@ fn utf8_to_utf16(dst: &mut [Unit], src: &[u8]) -> Result<usize, Trap> {
     Ok(end)
 }
 
-/// Copies the ASCII characters at the start of a string to a place of as many bytes: how many they are.
+/// Copies the ASCII characters at the start of a string to a place of as many bytes: how many they
+/// are.
 fn ascii<T: Copy>(
     dst: &mut [u8],
     src: &[T],
@@ -335,7 +339,8 @@ pub mod raw {
         }
     }
 
-    /// The word of a builtin that gives a length: trap code in the high half, value in the low half.
+    /// The word of a builtin that gives a length: trap code in the high half, value in the low
+    /// half.
     fn length(result: Result<usize, Trap>) -> u64 {
         match result {
             Ok(length) => u64::from(length as u32),

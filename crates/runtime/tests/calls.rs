@@ -351,7 +351,8 @@ fn a_host_pointer_is_of_its_own_call() {
     assert_eq!(outer, 2);
 }
 
-/// The outer call goes on with objects that a collection in the inner one has moved, so that must not stop half-way.
+/// The outer call goes on with objects that a collection in the inner one has moved, so that must
+/// not stop half-way.
 #[test]
 fn a_collection_in_a_call_within_a_call_is_not_interrupted() {
     let check = LoadCheck {

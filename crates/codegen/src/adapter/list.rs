@@ -53,7 +53,8 @@ impl Fuse<'_, '_, '_> {
         self.elements(ty, (src, end, src_size), (dst, dst_size))
     }
 
-    /// A loop over elements, given addresses and element sizes of both sides. It can be long, so it tests for interruption.
+    /// A loop over elements, given addresses and element sizes of both sides. It can be long, so it
+    /// tests for interruption.
     fn elements(
         &mut self,
         element: InterfaceType,

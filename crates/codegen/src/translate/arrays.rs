@@ -157,8 +157,8 @@ impl<'a> Translator<'a, '_> {
         self.new_filled(type_index, length, |this, _| this.zeros())
     }
 
-    /// Pushes a new array of `length` elements, each of them a pattern. That is made last: an allocation moves objects, and
-    /// updates references, but not what is made of them.
+    /// Pushes a new array of `length` elements, each of them a pattern. That is made last: an
+    /// allocation moves objects, and updates references, but not what is made of them.
     fn new_filled(
         &mut self,
         type_index: u32,
@@ -254,7 +254,8 @@ impl<'a> Translator<'a, '_> {
         Ok(())
     }
 
-    /// The current length of an element segment, and its program-wide number unless it was dropped from the start.
+    /// The current length of an element segment, and its program-wide number unless it was dropped
+    /// from the start.
     fn elem_segment(&mut self, index: u32) -> (Value, Option<Value>) {
         match self.instance.elems[index as usize] {
             Some(elem) => {
@@ -266,8 +267,8 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// The address of the bytes of `count` elements in a data segment; traps unless all of them exist. `None` for a segment
-    /// that is dropped from the start, which has nothing to copy.
+    /// The address of the bytes of `count` elements in a data segment; traps unless all of them
+    /// exist. `None` for a segment that is dropped from the start, which has nothing to copy.
     fn data_elements(&mut self, segment: u32, start: Value, count: Value, stored: Stored) -> Option<Value> {
         if let Some(data) = self.instance.data[segment as usize] {
             let bytes = self.bytes(count, stored);

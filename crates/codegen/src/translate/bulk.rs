@@ -1,9 +1,10 @@
-//! Bulk operations of memories: `memory.copy`, `memory.fill`, `memory.init`, `data.drop`; and what those of arrays have in
-//! common with them.
+//! Bulk operations of memories: `memory.copy`, `memory.fill`, `memory.init`, `data.drop`; and what
+//! those of arrays have in common with them.
 //!
-//! Machine code finds the places and checks them. Bytes of a short constant length are then copied or filled in place: all are
-//! loaded before any is stored, and the last chunk is stored first, so that an operation whose bounds check is a page fault
-//! faults before it changes anything. Everything else is done by two builtins.
+//! Machine code finds the places and checks them. Bytes of a short constant length are then copied
+//! or filled in place: all are loaded before any is stored, and the last chunk is stored first, so
+//! that an operation whose bounds check is a page fault faults before it changes anything.
+//! Everything else is done by two builtins.
 
 use super::Translator;
 use super::memory::Place;
@@ -129,7 +130,8 @@ impl<'a> Translator<'a, '_> {
         self.ins().store(flags, zero, ctx, offset);
     }
 
-    /// The length in bytes of an operation on `count` items of `size` bytes, if it is to be done in place.
+    /// The length in bytes of an operation on `count` items of `size` bytes, if it is to be done in
+    /// place.
     pub(super) fn short_length(&self, count: Value, size: u32) -> Option<u64> {
         let length = self.known_integer(count)?.checked_mul(u64::from(size))?;
         (1..=MAX_IN_PLACE).contains(&length).then_some(length)
@@ -175,8 +177,8 @@ impl<'a> Translator<'a, '_> {
         self.part_within(base, start, end, bound)
     }
 
-    /// The address of byte `start` behind `base`; traps unless `end` is within `bound`, and is null where the processor only
-    /// guesses that it is.
+    /// The address of byte `start` behind `base`; traps unless `end` is within `bound`, and is null
+    /// where the processor only guesses that it is.
     fn part_within(&mut self, base: Value, start: Value, end: Value, bound: Value) -> Value {
         let outside = self.ins().icmp(IntCC::UnsignedGreaterThan, end, bound);
         self.ins().trapnz(outside, trap_code(Trap::MemoryOutOfBounds));
@@ -231,7 +233,8 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// Fills `len` bytes (64-bit) from a checked address on: a whole number of what the pattern repeats.
+    /// Fills `len` bytes (64-bit) from a checked address on: a whole number of what the pattern
+    /// repeats.
     pub(super) fn fill(&mut self, dst: Value, pattern: &Pattern, len: Value) {
         self.call_builtin(Builtin::FillBytes, &[dst, pattern.low, pattern.high, len]);
     }
@@ -282,8 +285,8 @@ impl<'a> Translator<'a, '_> {
     fn place_in(&mut self, part: &Part, at: u64) -> Place {
         match *part {
             Part::Unchecked(memory, start) => self.unchecked_place(memory, at, start),
-            // No displacement is so near the end of what an instruction can take that a short length would exceed it: heaps lie
-            // below `ctx`, and other places have none.
+            // No displacement is so near the end of what an instruction can take that a short
+            // length would exceed it: heaps lie below `ctx`, and other places have none.
             Part::Checked(Place { address, offset, flags }) => Place {
                 address,
                 offset: offset + at as i32,

@@ -4,10 +4,11 @@
 //! [`is_free`]), and every function one more where it is entered. What adapters, trampolines and the runtime do is the
 //! operator's that asked for it: `memory.fill` costs one, however long it takes.
 //!
-//! Where `Tunables::fuel_by_length` asks for it, bulk operations cost one more for each [`FUEL_BYTES`] bytes of memory, objects
-//! or table entries that they write, and an adapter does for those that a list or string takes in the memory that it comes
-//! from. What is started is paid in full, and before anything is written or checked. This is never part of a segment: whether
-//! a length is a constant is a matter of the code generator.
+//! Where `Tunables::fuel_by_length` asks for it, bulk operations cost one more for each
+//! [`FUEL_BYTES`] bytes of memory, objects or table entries that they write, and an adapter does
+//! for those that a list or string takes in the memory that it comes from. What is started is paid
+//! in full, and before anything is written or checked. This is never part of a segment: whether a
+//! length is a constant is a matter of the code generator.
 //!
 //! Operators that are always executed one after the other, without a call in between, are a segment. It is paid as a whole
 //! before its first operator is executed, so no guest ever executes what it has no fuel for, and what the host finds in the
@@ -89,7 +90,8 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// Pays for an operation on `count` items of `size` bytes, a power of two, by its length, if that is to be paid.
+    /// Pays for an operation on `count` items of `size` bytes, a power of two, by its length, if
+    /// that is to be paid.
     pub(super) fn pay_length(&mut self, count: Value, size: u32) {
         let Some(Meter { counter, .. }) = self.meter else {
             return;
@@ -158,7 +160,8 @@ fn word(builder: &mut FunctionBuilder<'_>, ctx: Value) -> Value {
     builder.ins().load(abi::POINTER, constant, ctx, offset)
 }
 
-/// Pays for `bytes` (64-bit, below 2^63) outside of a core function, where nobody has the counter in a variable.
+/// Pays for `bytes` (64-bit, below 2^63) outside of a core function, where nobody has the counter
+/// in a variable.
 pub(crate) fn pay_bytes(tunables: &Tunables, builder: &mut FunctionBuilder<'_>, ctx: Value, bytes: Value) {
     if !tunables.consume_fuel || !tunables.fuel_by_length {
         return;
@@ -173,7 +176,8 @@ pub(crate) fn pay_bytes(tunables: &Tunables, builder: &mut FunctionBuilder<'_>, 
     builder.ins().store(flags, after, word, 0);
 }
 
-/// What `count` items (64-bit) of `size` bytes, a power of two, cost. `wide` says that they may be 2^63 and more.
+/// What `count` items (64-bit) of `size` bytes, a power of two, cost. `wide` says that they may be
+/// 2^63 and more.
 fn length_cost(builder: &mut FunctionBuilder<'_>, count: Value, size: u32, wide: bool) -> Value {
     let items = FUEL_BYTES / size;
     let (log2, rest) = (i64::from(items.ilog2()), i64::from(items - 1));

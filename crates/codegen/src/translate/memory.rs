@@ -220,7 +220,8 @@ impl<'a> Translator<'a, '_> {
         Some((self.ins().select_spectre_guard(outside, null, address), 0))
     }
 
-    /// The place of `len` bytes from an index on, null unless all of them exist; `None` when they never do.
+    /// The place of `len` bytes from an index on, null unless all of them exist; `None` when they
+    /// never do.
     pub(super) fn checked_part(&mut self, id: MemoryId, index: Value, len: u64) -> Option<Place> {
         let (address, offset) = self.checked_place(id, 0, index, len)?;
         let flags = self.memory_flags(id);

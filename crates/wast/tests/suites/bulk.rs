@@ -1,6 +1,7 @@
-//! Bulk operations of arrays and memories against loops over their elements, all of it in guests: every type of elements,
-//! constant and other lengths around the places where the engine goes another way, overlaps in both directions. Each under
-//! every cell of the matrix, and where code is interruptible, so that long operations go in pieces.
+//! Bulk operations of arrays and memories against loops over their elements, all of it in guests:
+//! every type of elements, constant and other lengths around the places where the engine goes
+//! another way, overlaps in both directions. Each under every cell of the matrix, and where code is
+//! interruptible, so that long operations go in pieces.
 
 use crate::matrix::{Bounds, config, matrix};
 use mintage::{Engine, OptLevel};
@@ -109,8 +110,8 @@ const LENGTHS: &[u32] = &[
     0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129,
 ];
 
-/// Functions that do the same to an array by one operator and by a loop, and tell whether that comes to the same: for a
-/// length and a place.
+/// Functions that do the same to an array by one operator and by a loop, and tell whether that
+/// comes to the same: for a length and a place.
 fn array_functions(name: &str, length: &str, data: bool) -> String {
     let mut functions = format!(
         r#"
@@ -321,8 +322,8 @@ fn array_script(element: &Element) -> (String, usize) {
     (script, assertions)
 }
 
-/// A script for memories whose indexes are of type `index`: what is done to the first memory by one operator is done to the
-/// second one by a loop.
+/// A script for memories whose indexes are of type `index`: what is done to the first memory by one
+/// operator is done to the second one by a loop.
 fn memory_script(index: &str) -> (String, usize) {
     let [i, x] = ["i", "x"].map(|local| match index {
         "i32" => format!("(local.get ${local})"),
