@@ -260,8 +260,8 @@ impl Config {
     /// `memory.grow` writes nothing and pays nothing for its length.
     ///
     /// An operator pays before it checks or writes anything. If there is not enough fuel, the guest
-    /// traps with [`Trap::OutOfFuel`](crate::Trap::OutOfFuel) and the operation has no effect. Lists
-    /// and strings are paid for before they are copied.
+    /// traps with [`Trap::OutOfFuel`](crate::Trap::OutOfFuel) and the operation has no effect.
+    /// Lists and strings are paid for before they are copied.
     pub fn fuel_by_length(&mut self, enable: bool) -> &mut Self {
         self.tunables.fuel_by_length = enable;
         self

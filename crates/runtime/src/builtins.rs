@@ -136,7 +136,7 @@ mod entry_points {
             growth(data.grow_memory(MemoryId::from_u32(memory), delta, InstanceData::allows))
         }
         table_grow(data, table: u32, init: u64, delta: u64) -> u64 {
-            growth(data.grow_table(TableId::from_u32(table), init, delta, data.pauses(), InstanceData::allows))
+            growth(data.grow_table(TableId::from_u32(table), init, delta, data.pauses(usize::MAX), InstanceData::allows))
         }
         table_fill(data, table: u32, dst: u64, value: u64, len: u64) -> u32 {
             code(fill_table(data, TableId::from_u32(table), dst, value, len))
@@ -159,7 +159,7 @@ mod entry_points {
             let entries = part(data.elem_segment(ElemId::from_u32(segment)), src, len, 8);
             code(entries.ok_or(Trap::TableOutOfBounds).and_then(|entries| {
                 let (entries, size) = (entries.as_chunks::<8>().0, size.min(8) as usize);
-                data.pauses().run(entries.len(), |range| {
+                data.pauses(entries.len()).run(entries.len(), |range| {
                     for (at, entry) in range.clone().zip(&entries[range]) {
                         let element = (dst as *mut u8).wrapping_add(at * size);
                         // SAFETY: machine code has checked that there are `len` elements of `size`
@@ -172,11 +172,11 @@ mod entry_points {
         fill_bytes(data, dst: u64, low: u64, high: u64, len: u64) -> u32 {
             let pattern = u128::from(high) << 64 | u128::from(low);
             // SAFETY: machine code has checked the place.
-            code(unsafe { data.pauses().fill(dst as *mut u8, pattern.to_le_bytes(), len as usize) })
+            code(unsafe { data.pauses(len as usize).fill(dst as *mut u8, pattern.to_le_bytes(), len as usize) })
         }
         copy_bytes(data, dst: u64, src: u64, len: u64) -> u32 {
             // SAFETY: machine code has checked both places.
-            code(unsafe { data.pauses().copy(dst as *mut u8, src as *const u8, len as usize) })
+            code(unsafe { data.pauses(len as usize).copy(dst as *mut u8, src as *const u8, len as usize) })
         }
         resource_new(data, domain: u32, resource: u32, rep: u32) -> u64 {
             let (domain, resource) = (DomainId::from_u32(domain), ResourceId::from_u32(resource));
@@ -272,7 +272,7 @@ fn message(
     let start = memory_range(data, memory, pointer, size).map_err(|_| Trap::StringOutOfBounds)?;
     // SAFETY: the range is accessible, and no guest code runs while it is borrowed.
     let bytes = unsafe { std::slice::from_raw_parts(start, size as usize) };
-    decode_beginning(characters, bytes, data.pauses())
+    decode_beginning(characters, bytes, data.pauses(bytes.len()))
 }
 
 /// `len` items of `item` bytes each from item `start` on.
@@ -305,13 +305,13 @@ fn table_range(data: &InstanceData, id: TableId, start: u64, len: u64) -> Result
 pub fn init_memory(data: &InstanceData, memory: MemoryId, dst: u64, bytes: &[u8]) -> Result<(), Trap> {
     let target = memory_range(data, memory, dst, bytes.len() as u64)?;
     // SAFETY: the range is accessible, and not part of the artifact.
-    unsafe { data.pauses().copy(target, bytes.as_ptr(), bytes.len()) }
+    unsafe { data.pauses(bytes.len()).copy(target, bytes.as_ptr(), bytes.len()) }
 }
 
 fn fill_table(data: &InstanceData, table: TableId, dst: u64, value: u64, len: u64) -> Result<(), Trap> {
     let target = table_range(data, table, dst, len)?;
     // SAFETY: the range is accessible.
-    unsafe { fill_entries(target, value, len, data.pauses()) }
+    unsafe { fill_entries(target, value, len, data.pauses(usize::MAX)) }
 }
 
 fn copy_table(
@@ -324,8 +324,9 @@ fn copy_table(
 ) -> Result<(), Trap> {
     let source = table_range(data, src_table, src, len)?;
     let target = table_range(data, dst_table, dst, len)?;
+    let bytes = len as usize * size_of::<u64>();
     // SAFETY: both ranges are accessible; they may overlap.
-    unsafe { data.pauses().copy(target.cast(), source.cast(), len as usize * 8) }
+    unsafe { data.pauses(bytes).copy(target.cast(), source.cast(), bytes) }
 }
 
 /// Copies `entries`, the bytes of 8-byte words, to a table.
@@ -333,7 +334,7 @@ pub fn init_table(data: &InstanceData, table: TableId, dst: u64, entries: &[u8])
     let target = table_range(data, table, dst, entries.len() as u64 / 8)?;
     // SAFETY: the range is accessible, and not part of the artifact.
     unsafe {
-        data.pauses()
+        data.pauses(entries.len())
             .copy(target.cast(), entries.as_ptr(), entries.len() / 8 * 8)
     }
 }

@@ -3,7 +3,7 @@
 use crate::handles::Handles;
 use crate::image::{HeapSize, Image, Sizes};
 use crate::limits::{Ended, Growing, Growth};
-use crate::pieces::Pauses;
+use crate::pieces::{self, Pauses};
 use crate::slab::{Slab, Written};
 use crate::{Code, HandleError, HostTable, Limits, activation, sys};
 use anyhow::{Result, ensure};
@@ -188,9 +188,13 @@ impl InstanceData {
         self.faults.set(None);
     }
 
-    /// When long work for a guest pauses to see whether it is to stop.
+    /// Returns the pauses of work on `len` bytes or other items for a guest. Short work has none,
+    /// and does not even look for the interrupt word.
     #[inline]
-    pub fn pauses(&self) -> Pauses<'_> {
+    pub fn pauses(&self, len: usize) -> Pauses<'_> {
+        if len <= pieces::PIECE {
+            return Pauses::NEVER;
+        }
         Pauses::new(self.words.interrupt.as_deref())
     }
 

@@ -116,7 +116,7 @@ impl Heap<'_> {
         let [first, second] = layout.halves();
         let other = if half == first { second } else { first };
         let pauses = if activation::is_only_call(data) {
-            data.pauses()
+            data.pauses(usize::MAX)
         } else {
             Pauses::NEVER
         };

@@ -1,9 +1,9 @@
 //! Bulk work in pieces, between which another thread can stop the guest.
 //!
 //! Machine code tests the interrupt word at loop heads and function entries. A single `memory.fill`
-//! of four gigabytes takes seconds, so the runtime has to test the word as well: all work whose time
-//! grows with a length goes through [`Pauses`]. An interrupted operation is left half done. That is
-//! harmless for bytes, because the instance is dead from then on.
+//! of four gigabytes takes seconds, so the runtime has to test the word as well: all work whose
+//! time grows with a length goes through [`Pauses`]. An interrupted operation is left half done.
+//! That is harmless for bytes, because the instance is dead from then on.
 
 use mintage_environ::Trap;
 use std::ops::Range;
@@ -12,9 +12,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Bytes, or other items, between two tests of the interrupt word. Writing 256 KiB takes about a
 /// quarter of a millisecond if every page faults. Transcoding as many characters one by one takes
-/// about as long. Both are far below the ten milliseconds that a guest may be late. Builds with debug
-/// assertions use small pieces, so that small tests have several of them.
-const PIECE: usize = if cfg!(debug_assertions) { 1 << 10 } else { 256 << 10 };
+/// about as long. Both are far below the ten milliseconds that a guest may be late. Builds with
+/// debug assertions use small pieces, so that small tests have several of them.
+pub const PIECE: usize = if cfg!(debug_assertions) { 1 << 10 } else { 256 << 10 };
 
 /// Decides how often bulk work tests the interrupt word, if at all.
 #[derive(Clone, Copy, Debug)]

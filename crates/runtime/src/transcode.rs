@@ -31,25 +31,25 @@ pub fn check_utf16(src: &[Unit], pauses: Pauses<'_>) -> Result<(), Trap> {
 
 /// Does `work` on all of `src`, piece by piece. `end` tells how much of a string to take, at most
 /// and not much less than what it is given.
+#[inline]
 fn for_pieces<'s, T>(
     mut src: &'s [T],
     pauses: Pauses<'_>,
     end: impl Fn(&[T], usize) -> usize,
     mut work: impl FnMut(&'s [T]) -> Result<(), Trap>,
 ) -> Result<(), Trap> {
-    loop {
-        if src.len() <= pauses.piece() {
-            return work(src);
-        }
+    while src.len() > pauses.piece() {
         let (piece, rest) = src.split_at(end(src, pauses.piece()));
         work(piece)?;
         pauses.check()?;
         src = rest;
     }
+    work(src)
 }
 
 /// Transcodes a string, piece by piece, with a function that tells how much it has written: how
 /// much that is in all.
+#[inline]
 fn in_pieces<S, D>(
     dst: &mut [D],
     src: &[S],
@@ -319,6 +319,7 @@ pub mod raw {
         /// # Safety
         ///
         /// As for the whole module.
+        #[inline(always)]
         pub(super) unsafe fn with<'s, D>(
             &self,
             dst: *mut D,
@@ -330,13 +331,20 @@ pub mod raw {
             let src_range = (self.0.addr(), self.0.addr() + size_of_val(&*src));
             let dst_range = (dst.addr(), dst.addr() + len * size_of::<D>());
             if src_range.0 < dst_range.1 && dst_range.0 < src_range.1 {
-                let mut copy = Vec::with_capacity(src.len());
-                pauses.run(src.len(), |piece| copy.extend_from_slice(&src[piece]))?;
-                src = Cow::Owned(copy);
+                src = Cow::Owned(copied(&src, pauses)?);
             }
             // SAFETY: as for the whole module; the string is elsewhere.
             Ok((src, unsafe { slice::from_raw_parts_mut(dst, len) }))
         }
+    }
+
+    /// A copy of a string.
+    #[cold]
+    #[inline(never)]
+    fn copied<T: Copy>(src: &[T], pauses: Pauses<'_>) -> Result<Vec<T>, Trap> {
+        let mut copy = Vec::with_capacity(src.len());
+        pauses.run(src.len(), |piece| copy.extend_from_slice(&src[piece]))?;
+        Ok(copy)
     }
 
     /// The word of a builtin that gives a length: trap code in the high half, value in the low
@@ -357,7 +365,7 @@ pub mod raw {
         ($($name:ident: [$src_ty:ty] -> [$dst_ty:ty; $times:literal], $word:ident -> $result:ty, $transcode:expr;)*) => {$(
             pub unsafe extern "C" fn $name(ctx: *mut u8, dst: u64, src: u64, len: u64) -> $result {
                 // SAFETY: as for the whole module.
-                let pauses = unsafe { InstanceData::of_ctx(ctx) }.pauses();
+                let pauses = unsafe { InstanceData::of_ctx(ctx) }.pauses(len as usize);
                 let source = Source(src as *const $src_ty, len as usize);
                 // SAFETY: as for the whole module.
                 let places = unsafe { source.with(dst as *mut $dst_ty, len as usize * $times, pauses) };
