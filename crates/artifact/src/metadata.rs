@@ -98,6 +98,7 @@ impl Metadata {
             address_map,
             interruptible,
             consume_fuel,
+            fuel_by_length,
             nan_canonicalization,
             relaxed_simd_deterministic,
             core_exports,
@@ -113,6 +114,7 @@ impl Metadata {
         same("address_map", &actual.address_map, address_map)?;
         same("interruptible", &actual.interruptible, interruptible)?;
         same("consume_fuel", &actual.consume_fuel, consume_fuel)?;
+        same("fuel_by_length", &actual.fuel_by_length, fuel_by_length)?;
         same(
             "cranelift_nan_canonicalization",
             &actual.nan_canonicalization,

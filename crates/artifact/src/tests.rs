@@ -493,6 +493,13 @@ fn hosts_that_differ_are_refused() {
             },
         ),
         (
+            "fuel_by_length",
+            Tunables {
+                fuel_by_length: !default.fuel_by_length,
+                ..default.clone()
+            },
+        ),
+        (
             "cranelift_nan_canonicalization",
             Tunables {
                 nan_canonicalization: !default.nan_canonicalization,

@@ -37,7 +37,7 @@
 ;;     sig2 = (i64 vmctx, i32, i32, i32) -> i32 tail
 ;;     sig3 = (i64 vmctx, i32) tail
 ;;     fn0 = colocated u16777216:0 sig0
-;;     fn1 = colocated u67108864:12 sig1
+;;     fn1 = colocated u67108864:9 sig1
 ;;     fn2 = colocated u16777216:1 sig2
 ;;     fn3 = colocated u16777216:2 sig3
 ;;     stack_limit = gv1
@@ -256,11 +256,11 @@
 ;;   popq %rbp
 ;;   retq
 ;; == clif builtin:copy_utf8
-;; function u67108864:13(i64 vmctx, i64, i64, i64) tail {
+;; function u67108864:10(i64 vmctx, i64, i64, i64) tail {
 ;;     sig0 = (i64 vmctx, i64, i64, i64) tail
 ;;     sig1 = (i64 vmctx, i64, i64, i64) -> i32 system_v
 ;;     sig2 = (i64 vmctx, i32) system_v
-;;     fn0 = colocated u67108864:13 sig0
+;;     fn0 = colocated u67108864:10 sig0
 ;;
 ;; block0(v0: i64, v1: i64, v2: i64, v3: i64):
 ;;     v4 = iconst.i64 16
@@ -393,13 +393,13 @@
 ;;     store notrap aligned v62, v61
 ;;     store notrap aligned v63, v61+8
 ;;     v64 = load.i64 notrap aligned readonly can_move v0-96
-;;     v65 = load.i64 notrap aligned readonly can_move v64+104
+;;     v65 = load.i64 notrap aligned readonly can_move v64+80
 ;;     v66 = call_indirect sig1, v65(v0, v1, v2, v3)
 ;;     brif v66, block19, block20
 ;;
 ;; block19 cold:
 ;;     v67 = load.i64 notrap aligned readonly can_move v0-96
-;;     v68 = load.i64 notrap aligned readonly can_move v67+280
+;;     v68 = load.i64 notrap aligned readonly can_move v67+256
 ;;     call_indirect sig2, v68(v0, v66)
 ;;     trap user10
 ;;

@@ -2,7 +2,7 @@
 ;;! asm core[0]:f1
 ;;! asm entry[0]
 ;;! asm builtin:memory_grow
-;;! asm builtin:memory_fill
+;;! asm builtin:fill_bytes
 (component
   (import "log" (func $log (param "level" u32) (param "value" float64) (result u32)))
   (core func $lowered (canon lower (func $log)))
@@ -47,7 +47,7 @@
 ;; block2:
 ;;   movq %rbx, %rdi
 ;;   movq -0x60(%rdi), %rax
-;;   movq 0x118(%rax), %rax
+;;   movq 0x100(%rax), %rax
 ;;   uninit  %rsi
 ;;   xorl %esi, %esi
 ;;   call    *%rax
@@ -86,62 +86,173 @@
 ;;   pushq %rbp
 ;;   movq %rsp, %rbp
 ;;   subq $0x10, %rsp
-;;   movq %r13, (%rsp)
-;;   movq %r14, 8(%rsp)
+;;   movq %r14, (%rsp)
+;;   movq %r15, 8(%rsp)
 ;; block0:
 ;;   movq    %rbp, %rcx
 ;;   movq -0x58(%rdi), %rax
 ;;   movq %rcx, (%rax)
 ;;   load_ext_name userextname0+0, %rcx
 ;;   movq %rcx, 8(%rax)
-;;   movq -0x60(%rdi), %r14
-;;   movq %rdi, %r13
-;;   movq (%r14), %rax
+;;   movq -0x60(%rdi), %r15
+;;   movq %rdi, %r14
+;;   movq (%r15), %rax
 ;;   call    *%rax
-;;   cmpq $0xfffffffffffffffe, %rax
-;;   jz      label2; j label1
+;;   movq $0xfffffffffffffffe, %rsi
+;;   movq %rsi, %rcx
+;;   subq %rax, %rcx
+;;   cmpq $0xff, %rcx
+;;   jbe     label2; j label1
 ;; block1:
-;;   movq (%rsp), %r13
-;;   movq 8(%rsp), %r14
+;;   movq (%rsp), %r14
+;;   movq 8(%rsp), %r15
 ;;   addq $0x10, %rsp
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
 ;; block2:
-;;   movq 0x118(%r14), %rax
-;;   uninit  %rsi
-;;   xorl %esi, %esi
-;;   movq %r13, %rdi
-;;   call    *%rax
+;;   movq 0x100(%r15), %rcx
+;;   subq %rax, %rsi
+;;   movq %r14, %rdi
+;;   call    *%rcx
 ;;   ud2
-;; == asm builtin:memory_fill
+;; == asm builtin:fill_bytes
 ;;   pushq %rbp
 ;;   movq %rsp, %rbp
 ;;   subq $0x10, %rsp
-;;   movq %r13, (%rsp)
-;;   movq %r14, 8(%rsp)
+;;   movq %rbx, (%rsp)
+;;   movq %r12, 8(%rsp)
 ;; block0:
-;;   movq    %rbp, %r9
-;;   movq -0x58(%rdi), %rax
-;;   movq %r9, (%rax)
-;;   load_ext_name userextname0+0, %r9
-;;   movq %r9, 8(%rax)
-;;   movq -0x60(%rdi), %r14
-;;   movq %rdi, %r13
-;;   movq 0x10(%r14), %rax
-;;   call    *%rax
-;;   testl %eax, %eax
-;;   movq %rax, %rsi
-;;   jnz     label2; j label1
+;;   cmpq $0x10, %r8
+;;   jnbe    label10; j label1
 ;; block1:
-;;   movq (%rsp), %r13
-;;   movq 8(%rsp), %r14
+;;   cmpq $0x7, %r8
+;;   jnbe    label9; j label2
+;; block2:
+;;   cmpq $0x3, %r8
+;;   jnbe    label8; j label3
+;; block3:
+;;   cmpq $0x1, %r8
+;;   jnbe    label7; j label4
+;; block4:
+;;   testq %r8, %r8
+;;   jnz     label6; j label5
+;; block5:
+;;   movq (%rsp), %rbx
+;;   movq 8(%rsp), %r12
 ;;   addq $0x10, %rsp
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
-;; block2:
-;;   movq 0x118(%r14), %rax
-;;   movq %r13, %rdi
-;;   call    *%rax
+;; block6:
+;;   movb %dl, (%rsi)
+;;   movq (%rsp), %rbx
+;;   movq 8(%rsp), %r12
+;;   addq $0x10, %rsp
+;;   movq %rbp, %rsp
+;;   popq %rbp
+;;   retq
+;; block7:
+;;   movw %dx, (%rsi)
+;;   movw %dx, -2(%rsi, %r8)
+;;   movq (%rsp), %rbx
+;;   movq 8(%rsp), %r12
+;;   addq $0x10, %rsp
+;;   movq %rbp, %rsp
+;;   popq %rbp
+;;   retq
+;; block8:
+;;   movl %edx, (%rsi)
+;;   movl %edx, -4(%rsi, %r8)
+;;   movq (%rsp), %rbx
+;;   movq 8(%rsp), %r12
+;;   addq $0x10, %rsp
+;;   movq %rbp, %rsp
+;;   popq %rbp
+;;   retq
+;; block9:
+;;   movq %rdx, (%rsi)
+;;   movq %rcx, -8(%rsi, %r8)
+;;   movq (%rsp), %rbx
+;;   movq 8(%rsp), %r12
+;;   addq $0x10, %rsp
+;;   movq %rbp, %rsp
+;;   popq %rbp
+;;   retq
+;; block10:
+;;   cmpq $0x80, %r8
+;;   jnbe    label16; j label11
+;; block11:
+;;   cmpq $0x40, %r8
+;;   jnbe    label15; j label12
+;; block12:
+;;   cmpq $0x20, %r8
+;;   jnbe    label14; j label13
+;; block13:
+;;   movq %rdx, %xmm0
+;;   pinsrq $0x1, %rcx, %xmm0
+;;   movdqu %xmm0, (%rsi)
+;;   movdqu %xmm0, -0x10(%rsi, %r8)
+;;   movq (%rsp), %rbx
+;;   movq 8(%rsp), %r12
+;;   addq $0x10, %rsp
+;;   movq %rbp, %rsp
+;;   popq %rbp
+;;   retq
+;; block14:
+;;   movq %rdx, %xmm0
+;;   pinsrq $0x1, %rcx, %xmm0
+;;   movdqu %xmm0, (%rsi)
+;;   movdqu %xmm0, -0x10(%rsi, %r8)
+;;   movdqu %xmm0, 0x10(%rsi)
+;;   movdqu %xmm0, -0x20(%rsi, %r8)
+;;   movq (%rsp), %rbx
+;;   movq 8(%rsp), %r12
+;;   addq $0x10, %rsp
+;;   movq %rbp, %rsp
+;;   popq %rbp
+;;   retq
+;; block15:
+;;   movq %rdx, %xmm0
+;;   pinsrq $0x1, %rcx, %xmm0
+;;   movdqu %xmm0, (%rsi)
+;;   movdqu %xmm0, -0x10(%rsi, %r8)
+;;   movdqu %xmm0, 0x10(%rsi)
+;;   movdqu %xmm0, -0x20(%rsi, %r8)
+;;   movdqu %xmm0, 0x20(%rsi)
+;;   movdqu %xmm0, -0x30(%rsi, %r8)
+;;   movdqu %xmm0, 0x30(%rsi)
+;;   movdqu %xmm0, -0x40(%rsi, %r8)
+;;   movq (%rsp), %rbx
+;;   movq 8(%rsp), %r12
+;;   addq $0x10, %rsp
+;;   movq %rbp, %rsp
+;;   popq %rbp
+;;   retq
+;; block16:
+;;   jmp     label17
+;; block18:
+;;   movq (%rsp), %rbx
+;;   movq 8(%rsp), %r12
+;;   addq $0x10, %rsp
+;;   movq %rbp, %rsp
+;;   popq %rbp
+;;   retq
+;; block17:
+;;   movq    %rbp, %r10
+;;   movq -0x58(%rdi), %r9
+;;   movq %r10, (%r9)
+;;   load_ext_name userextname0+0, %r10
+;;   movq %r10, 8(%r9)
+;;   movq -0x60(%rdi), %rbx
+;;   movq %rdi, %r12
+;;   movq 0x40(%rbx), %r9
+;;   call    *%r9
+;;   testl %eax, %eax
+;;   movq %rax, %rsi
+;;   jnz     label19; j label18
+;; block19:
+;;   movq 0x100(%rbx), %r8
+;;   movq %r12, %rdi
+;;   call    *%r8
 ;;   ud2

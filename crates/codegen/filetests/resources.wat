@@ -36,7 +36,7 @@
 ;; == clif canon[0]
 ;; function u100663296:0(i64 vmctx, i32) -> i32 tail {
 ;;     sig0 = (i64 vmctx, i32, i32, i32) -> i32 tail
-;;     fn0 = colocated u67108864:23 sig0
+;;     fn0 = colocated u67108864:20 sig0
 ;;
 ;; block0(v0: i64, v1: i32):
 ;;     v2 = load.i64 notrap aligned v0-80
@@ -51,7 +51,7 @@
 ;; == clif canon[1]
 ;; function u100663296:1(i64 vmctx, i32) -> i32 tail {
 ;;     sig0 = (i64 vmctx, i32, i32, i32) -> i32 tail
-;;     fn0 = colocated u67108864:24 sig0
+;;     fn0 = colocated u67108864:21 sig0
 ;;
 ;; block0(v0: i64, v1: i32):
 ;;     v2 = iconst.i32 1
@@ -64,7 +64,7 @@
 ;;     ss0 = explicit_slot 8, align = 8
 ;;     sig0 = (i64 vmctx, i32, i32, i32, i64) -> i32 tail
 ;;     sig1 = (i64 vmctx, i32) tail
-;;     fn0 = colocated u67108864:25 sig0
+;;     fn0 = colocated u67108864:22 sig0
 ;;     fn1 = colocated u16777216:0 sig1
 ;;
 ;; block0(v0: i64, v1: i32):
@@ -99,7 +99,7 @@
 ;;     sig1 = (i64 vmctx, i32) tail
 ;;     sig2 = (i64 vmctx, i64, i64) -> i32 system_v
 ;;     sig3 = (i64 vmctx, i32) system_v
-;;     fn0 = colocated u67108864:25 sig0
+;;     fn0 = colocated u67108864:22 sig0
 ;;     fn1 = colocated u100663296:3 sig1
 ;;
 ;; block0(v0: i64, v1: i32):
@@ -132,7 +132,7 @@
 ;;
 ;; block3 cold:
 ;;     v20 = load.i64 notrap aligned readonly can_move v0-96
-;;     v21 = load.i64 notrap aligned readonly can_move v20+280
+;;     v21 = load.i64 notrap aligned readonly can_move v20+256
 ;;     call_indirect sig3, v21(v0, v19)  ; v19 = 0
 ;;     trap user10
 ;;

@@ -75,9 +75,9 @@ pub(crate) fn builtin_signature(builtin: Builtin) -> ClifSignature {
     clif.params
         .extend(builtin.params().iter().map(|&ty| AbiParam::new(builtin_type(ty))));
     match builtin.result() {
-        BuiltinResult::Value(ty) | BuiltinResult::Fallible(ty) => clif.returns.push(AbiParam::new(builtin_type(ty))),
+        BuiltinResult::Fallible(ty) => clif.returns.push(AbiParam::new(builtin_type(ty))),
         BuiltinResult::Growth => clif.returns.push(AbiParam::new(types::I64)),
-        BuiltinResult::Nothing | BuiltinResult::Never | BuiltinResult::TrapCode => {}
+        BuiltinResult::Never | BuiltinResult::TrapCode => {}
     }
     clif
 }
@@ -87,7 +87,7 @@ pub(crate) fn builtin_host_signature(builtin: Builtin, isa: &dyn TargetIsa) -> C
     let mut clif = builtin_signature(builtin);
     clif.call_conv = host_call_conv(isa);
     match builtin.result() {
-        BuiltinResult::Value(_) | BuiltinResult::Nothing | BuiltinResult::Never | BuiltinResult::Growth => {}
+        BuiltinResult::Never | BuiltinResult::Growth => {}
         BuiltinResult::TrapCode => clif.returns.push(AbiParam::new(types::I32)),
         BuiltinResult::Fallible(_) => clif.returns = vec![AbiParam::new(types::I64)],
     }

@@ -106,6 +106,7 @@ fn compile_all(bytes: &[u8], tunables: &Tunables) -> Result<()> {
                 memory_guard,
                 interruptible,
                 consume_fuel: interruptible,
+                fuel_by_length: interruptible,
                 ..tunables.clone()
             };
             let program = mintage_program::build(bytes, &tunables)?;
@@ -176,6 +177,7 @@ fn set(tunables: &mut Tunables, setting: &str) -> Result<()> {
         "gc_heap_reservation" => tunables.gc_heap_reservation = value.parse()?,
         "interruptible" => tunables.interruptible = value.parse()?,
         "consume_fuel" => tunables.consume_fuel = value.parse()?,
+        "fuel_by_length" => tunables.fuel_by_length = value.parse()?,
         "opt_level" if value == "none" => tunables.opt_level = OptLevel::None,
         _ => bail!("unknown setting `{setting}`"),
     }

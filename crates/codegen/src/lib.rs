@@ -22,7 +22,7 @@ mod compiler;
 #[cfg(test)]
 mod filetests;
 mod output;
-mod short_copy;
+mod short;
 mod trampoline;
 mod translate;
 

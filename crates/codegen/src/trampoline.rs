@@ -10,7 +10,7 @@
 
 use crate::abi::{self, POINTER};
 use crate::compiler::{Input, Scratch};
-use crate::{short_copy, translate};
+use crate::{short, translate};
 use anyhow::{Context as _, Result};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
@@ -60,7 +60,7 @@ pub(crate) fn lower_import(input: &Input<'_>, id: LowerId, scratch: &mut Scratch
 pub(crate) fn builtin(input: &Input<'_>, builtin: Builtin, scratch: &mut Scratch) -> Result<()> {
     let mut trampoline = Trampoline::new(input, abi::builtin_signature(builtin), false, scratch);
     let parameters = trampoline.parameters();
-    short_copy::emit(&mut trampoline.builder, builtin, &parameters);
+    short::emit(&mut trampoline.builder, builtin, &parameters);
     trampoline.record_exit(FuncKey::Builtin(builtin));
     let func = trampoline.builtin_address(builtin.as_u32() as usize);
     let mut arguments = vec![trampoline.ctx];
@@ -68,7 +68,6 @@ pub(crate) fn builtin(input: &Input<'_>, builtin: Builtin, scratch: &mut Scratch
     let host = abi::builtin_host_signature(builtin, &**input.isa);
     let mut results = trampoline.call_host(host, func, &arguments);
     match builtin.result() {
-        BuiltinResult::Value(_) | BuiltinResult::Nothing => {}
         BuiltinResult::Never => {
             let code = TrapCode::unwrap_user(Trap::UnreachableCodeReached as u8);
             trampoline.builder.ins().trap(code);
@@ -80,12 +79,15 @@ pub(crate) fn builtin(input: &Input<'_>, builtin: Builtin, scratch: &mut Scratch
             trampoline.raise_if(code, code);
         }
         BuiltinResult::Growth => {
-            let ended = trampoline
-                .builder
-                .ins()
-                .icmp_imm_s(IntCC::Equal, results[0], GROWTH_ENDED as i64);
-            let code = trampoline.builder.ins().iconst(types::I32, 0);
-            trampoline.raise_if(ended, code);
+            // The -1 of growth that is refused is no trap: one more than the end, and so the
+            // largest difference.
+            let (builder, ended) = (&mut trampoline.builder, GROWTH_ENDED as i64);
+            let ended = builder.ins().iconst(types::I64, ended);
+            let code = builder.ins().isub(ended, results[0]);
+            let codes = i64::from(u8::MAX);
+            let traps = builder.ins().icmp_imm_u(IntCC::UnsignedLessThanOrEqual, code, codes);
+            let code = builder.ins().ireduce(types::I32, code);
+            trampoline.raise_if(traps, code);
         }
         BuiltinResult::Fallible(_) => {
             let code = trampoline.builder.ins().ushr_imm_u(results[0], 32);

@@ -17,15 +17,12 @@ pub enum BuiltinType {
 /// What a builtin gives back to machine code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BuiltinResult {
-    /// A value; the builtin never traps.
-    Value(BuiltinType),
-    /// Nothing; the builtin never traps.
-    Nothing,
     /// Nothing; the builtin does not return.
     Never,
     /// Nothing; the builtin returns a 32-bit word to its trampoline: zero, or the code of a [`Trap`](crate::Trap) to raise.
     TrapCode,
-    /// A 64-bit value, or [`GROWTH_ENDED`] to raise the error that the builtin left with the runtime.
+    /// A 64-bit value, or one from [`GROWTH_ENDED`] down: how far below it is the trap code to
+    /// raise, 0 for the error that the builtin left with the runtime.
     Growth,
     /// A 32-bit value; the builtin returns a 64-bit word to its trampoline: the value in the low half, and in the high half
     /// zero or the code of a [`Trap`](crate::Trap) to raise.
@@ -41,12 +38,6 @@ macro_rules! builtins {
         $callback! {
             /// Grows memory `memory` by `delta` pages: the old size in pages, or -1.
             MemoryGrow memory_grow(memory: I32, delta: I64) -> Growth;
-            /// Copies `len` bytes between memories, which may be one and the same.
-            MemoryCopy memory_copy(dst_memory: I32, src_memory: I32, dst: I64, src: I64, len: I64) -> TrapCode;
-            /// Fills `len` bytes at `dst` with the low byte of `value`.
-            MemoryFill memory_fill(memory: I32, dst: I64, value: I32, len: I64) -> TrapCode;
-            /// Copies `len` bytes from data segment `data` at `src` to memory `memory` at `dst`.
-            MemoryInit memory_init(memory: I32, data: I32, dst: I64, src: I32, len: I32) -> TrapCode;
             /// Grows table `table` by `delta` entries set to `init`: the old size, or -1.
             TableGrow table_grow(table: I32, init: I64, delta: I64) -> Growth;
             /// Sets `len` entries from `dst` on to `value`.
@@ -59,27 +50,29 @@ macro_rules! builtins {
             HeapAllocate heap_allocate(domain: I32, size: I64) -> Fallible(I32);
             /// Goes on where `exception`, a reference to an object of `domain`, is caught.
             Throw throw(domain: I32, exception: I64) -> Never;
-            /// Copies `len` bytes of data segment `data` from `src` on to an address that machine code has checked.
-            ArrayInitData array_init_data(dst: I64, data: I32, src: I32, len: I64) -> TrapCode;
             /// Copies `len` entries of element segment `elem` from `src` on to an address that machine code has checked, the low
             /// `size` bytes of each.
             ArrayInitElem array_init_elem(dst: I64, elem: I32, src: I32, len: I32, size: I32) -> TrapCode;
-            /// Copies `len` bytes between addresses that machine code has checked, as in the copies that follow.
-            CopyBytes copy_bytes(dst: I64, src: I64, len: I64) -> Nothing;
+            /// Fills `len` bytes from address `dst` on, which machine code has checked, with the 16
+            /// bytes of `low` and `high` again and again.
+            FillBytes fill_bytes(dst: I64, low: I64, high: I64, len: I64) -> TrapCode;
+            /// Copies `len` bytes between addresses that machine code has checked, as in the copies
+            /// that follow. The two may overlap.
+            CopyBytes copy_bytes(dst: I64, src: I64, len: I64) -> TrapCode;
             /// Copies UTF-8.
             CopyUtf8 copy_utf8(dst: I64, src: I64, len: I64) -> TrapCode;
             /// Copies UTF-16 of `len` units.
             CopyUtf16 copy_utf16(dst: I64, src: I64, len: I64) -> TrapCode;
             /// Latin-1 of `len` bytes to UTF-16 of as many units.
-            Latin1ToUtf16 latin1_to_utf16(dst: I64, src: I64, len: I64) -> Nothing;
+            Latin1ToUtf16 latin1_to_utf16(dst: I64, src: I64, len: I64) -> TrapCode;
             /// UTF-8 of `len` bytes to UTF-16 of at most as many units: how many.
             Utf8ToUtf16 utf8_to_utf16(dst: I64, src: I64, len: I64) -> Fallible(I32);
             /// Copies the ASCII characters at the start of Latin-1: how many.
-            Latin1Ascii latin1_ascii(dst: I64, src: I64, len: I64) -> Value(I64);
+            Latin1Ascii latin1_ascii(dst: I64, src: I64, len: I64) -> Fallible(I32);
             /// Latin-1 of `len` bytes to UTF-8 of at most twice as many: how many.
-            Latin1ToUtf8 latin1_to_utf8(dst: I64, src: I64, len: I64) -> Value(I64);
+            Latin1ToUtf8 latin1_to_utf8(dst: I64, src: I64, len: I64) -> Fallible(I32);
             /// Narrows the ASCII characters at the start of UTF-16 of `len` units: how many.
-            Utf16Ascii utf16_ascii(dst: I64, src: I64, len: I64) -> Value(I64);
+            Utf16Ascii utf16_ascii(dst: I64, src: I64, len: I64) -> Fallible(I32);
             /// UTF-16 of `len` units to UTF-8 of at most three times as many bytes: how many.
             Utf16ToUtf8 utf16_to_utf8(dst: I64, src: I64, len: I64) -> Fallible(I32);
             /// UTF-8 of `len` bytes to Latin-1 of at most as many: how many, or [`NOT_LATIN1`](crate::builtin::NOT_LATIN1).
@@ -152,7 +145,8 @@ macro_rules! define {
 
 builtins!(define);
 
-/// What growing gives in place of an old size when the host ends the call: no size, and not the -1 of growth that is refused.
+/// The result of growth that ends the call with an error of the host. It is neither a size nor the
+/// -1 of growth that is refused. Growth that traps returns this less the code of the trap.
 pub const GROWTH_ENDED: u64 = u64::MAX - 1;
 
 /// What a transcoder gives in place of a length, which is always below 2^28, when a character does not fit Latin-1.

@@ -28,8 +28,9 @@ machine_struct! {
     ControlBlock in control_offsets {
         /// The lowest stack address that wasm code may use. Written by each outermost entry.
         stack_limit: u64 = 0,
-        /// The store's interrupt word, the same for all its instances and written by any thread: non-zero asks the guest to stop
-        /// at the next loop head or function entry. Read only by code that is compiled with `Tunables::interruptible`.
+        /// The store's interrupt word, the same for all its instances and written by any thread:
+        /// non-zero asks the guest to stop at the next loop head, function entry or piece of a bulk
+        /// operation. Not read where `Tunables::interruptible` is off.
         interrupt: *const AtomicU64 = 8,
         /// The store's counter of fuel, the same for all its instances: guests stop before it would overflow. Used only by
         /// code that is compiled with `Tunables::consume_fuel`.
@@ -42,8 +43,11 @@ machine_struct! {
         runtime: *mut ExitRecord = 40,
         /// Canonical ABI flags of the component instance: `MAY_ENTER` and `MAY_LEAVE`.
         flags: u64 = 48,
+        /// Addresses of the bytes of all data segments, by number. They never change, and dropping
+        /// a segment leaves them readable.
+        data_segments: *const *const u8 = 56,
         /// Free for later use; keeps the block's size fixed.
-        reserved: [u64; 9] = 56,
+        reserved: [u64; 8] = 64,
     }
 }
 

@@ -33,7 +33,7 @@ pub use key::FuncKey;
 pub use key_table::{KeyTable, KeyTableBuilder, KeyTableError};
 pub use object_types::{ObjectKind, ObjectType, ObjectTypeRange, ObjectTypes, StorageType};
 pub use printable::Printable;
-pub use settings::{Features, OptLevel, Tunables};
+pub use settings::{FUEL_BYTES, Features, OptLevel, Tunables};
 pub use signatures::{Signature, Signatures};
 pub use target::Target;
 pub use trap::Trap;

@@ -2,6 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Bytes that cost one unit of fuel where bulk operations are paid by their length; what is started
+/// is paid in full.
+pub const FUEL_BYTES: u32 = 64;
+
 /// How hard the code generator tries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OptLevel {
@@ -102,6 +106,9 @@ pub struct Tunables {
     pub interruptible: bool,
     /// Whether the operators that guests execute are counted, and guests stop when the store's fuel is used up.
     pub consume_fuel: bool,
+    /// Whether bulk operations consume fuel by their length besides that of the operator:
+    /// [`FUEL_BYTES`] bytes cost one.
+    pub fuel_by_length: bool,
     /// Whether every NaN that arithmetic gives is the canonical one, so that guests compute the same everywhere.
     pub nan_canonicalization: bool,
     /// Whether the operators of relaxed SIMD give the same results everywhere.
@@ -125,6 +132,7 @@ impl Default for Tunables {
             address_map: true,
             interruptible: false,
             consume_fuel: false,
+            fuel_by_length: false,
             nan_canonicalization: false,
             relaxed_simd_deterministic: false,
             core_exports: false,

@@ -237,9 +237,11 @@ impl Config {
         self
     }
 
-    /// Whether guests can be interrupted from other threads ([`Store::interrupt_handle`](crate::Store::interrupt_handle),
-    /// [`Store::set_deadline`](crate::Store::set_deadline)); default: no, which costs nothing. With it, machine code tests
-    /// a word in memory wherever a function is entered and at the head of each loop.
+    /// Whether guests can be interrupted from other threads
+    /// ([`Store::interrupt_handle`](crate::Store::interrupt_handle),
+    /// [`Store::set_deadline`](crate::Store::set_deadline)); default: no, which costs nothing. With
+    /// it, machine code tests a word in memory wherever a function is entered and at the head of
+    /// each loop, and the runtime does between pieces of long operations.
     pub fn interruptible(&mut self, interruptible: bool) -> &mut Self {
         self.tunables.interruptible = interruptible;
         self
@@ -249,6 +251,31 @@ impl Config {
     /// costs nothing. With it, machine code counts and tests in each stretch of code without branches.
     pub fn consume_fuel(&mut self, enable: bool) -> &mut Self {
         self.tunables.consume_fuel = enable;
+        self
+    }
+
+    /// Makes bulk operations consume fuel in proportion to their length, where
+    /// [`consume_fuel`](Self::consume_fuel) is on. Default: off, so `memory.fill` costs one unit
+    /// whatever its length.
+    ///
+    /// With this setting, each started 64 bytes cost one unit more than the operator itself:
+    ///
+    /// - `memory.fill`, `memory.copy` and `memory.init` pay for their bytes.
+    /// - `table.fill`, `table.copy`, `table.init` and `table.grow` pay 8 bytes per entry. `table.grow`
+    ///   pays for the entries that it asks for, even if it does not get them.
+    /// - `array.new`, `array.new_default`, `array.new_data`, `array.new_elem`, `array.fill`,
+    ///   `array.copy`, `array.init_data` and `array.init_elem` pay for the size of their elements:
+    ///   references take 4 bytes, references to functions 8.
+    /// - A call from one component to another pays for each list and string that it passes, by its
+    ///   bytes in the memory of the side that passes it.
+    ///
+    /// `memory.grow` writes nothing and pays nothing for its length.
+    ///
+    /// An operator pays before it checks or writes anything. If there is not enough fuel, the guest
+    /// traps with [`Trap::OutOfFuel`](crate::Trap::OutOfFuel) and the operation has no effect.
+    /// Lists and strings are paid for before they are copied.
+    pub fn fuel_by_length(&mut self, enable: bool) -> &mut Self {
+        self.tunables.fuel_by_length = enable;
         self
     }
 

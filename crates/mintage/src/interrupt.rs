@@ -28,8 +28,15 @@ impl InterruptHandle {
     /// [`Trap::Interrupt`](crate::Trap::Interrupt), until
     /// [`Store::clear_interrupt`](crate::Store::clear_interrupt).
     ///
-    /// A guest stops where it enters a function or begins the next turn of a loop. A host function that runs meanwhile is
-    /// not interrupted: the guest stops after it has returned.
+    /// A guest stops at the next function entry or loop head. Long operations (`memory.fill` and
+    /// its like, lists and strings passed between components, garbage collection) are done in
+    /// pieces, and stop between two of them, as a rule within a millisecond. Such an operation is
+    /// then half done, and its instance cannot be called any more.
+    ///
+    /// A host function that runs meanwhile is not interrupted: the guest stops after it has
+    /// returned. The same is true of the conversion of values between guest and host. Values that
+    /// come from a guest are bounded by
+    /// [`Store::set_hostcall_fuel`](crate::Store::set_hostcall_fuel).
     pub fn interrupt(&self) {
         self.word.fetch_or(INTERRUPTED, Ordering::Relaxed);
     }

@@ -139,9 +139,12 @@ impl<T> Store<T> {
     /// `loop`, `else`, `end`, `return` and `unreachable`, which cost nothing, and entering a function costs one. When what comes
     /// next costs more than is left, the guest traps with [`Trap::OutOfFuel`]. A new store has no fuel.
     ///
-    /// Operators that follow each other without a branch or call are paid together before the first is executed; so a guest
-    /// that traps between them has paid for all. What the engine does for a guest costs nothing more: `memory.fill` costs one,
-    /// however long it is, and so does the call of a function of another component, besides what that executes.
+    /// Operators that follow each other without a branch or call are paid together before the first
+    /// is executed; so a guest that traps between them has paid for all. What the engine does for a
+    /// guest costs nothing more: `memory.fill` costs one, however long it is, and so does the call
+    /// of a function of another component, besides what that executes. With
+    /// [`Config::fuel_by_length`](crate::Config::fuel_by_length) both cost more where they are
+    /// longer.
     ///
     /// # Errors
     ///

@@ -155,6 +155,217 @@ fn operations_of_arrays_and_tables_cost_one() {
     );
 }
 
+/// [`engines`] that count bulk operations by their length, too.
+fn engines_by_length() -> Vec<Engine> {
+    let configs = engines().into_iter().map(|engine| engine.config().clone());
+    let by_length = |mut config: Config| Engine::new(config.fuel_by_length(true)).unwrap();
+    configs.map(by_length).collect()
+}
+
+/// What `run` of a component costs. With one less it is stopped.
+fn cost(component: &Component, argument: u32) -> u64 {
+    let mut store = Store::new(component.engine(), ());
+    let instance = instantiate(&mut store, component);
+    store.set_fuel(u64::MAX).unwrap();
+    run(&mut store, &instance, argument).unwrap();
+    let cost = u64::MAX - store.get_fuel().unwrap();
+    store.set_fuel(cost).unwrap();
+    run(&mut store, &instance, argument).unwrap();
+    assert_eq!(store.get_fuel().unwrap(), 0);
+    store.set_fuel(cost - 1).unwrap();
+    let error = run(&mut store, &instance, argument).unwrap_err();
+    assert_eq!(error.downcast_ref(), Some(&Trap::OutOfFuel));
+    cost
+}
+
+/// A module in which each of the operators that are paid by their length stands alone; `length` is
+/// an operand.
+fn by_length(operation: &str) -> String {
+    format!(
+        r#"(memory 2) (memory $wide i64 2) (data $d "{}") (table $t 3000 funcref) (table $grows 0 funcref)
+        (table $wide-table i64 3000 funcref) (elem $e func {}) (func $f)
+        (type $i8 (array (mut i8))) (type $i16 (array (mut i16))) (type $f32 (array (mut f32))) (type $i64 (array (mut i64)))
+        (type $v128 (array (mut v128))) (type $ref (array (mut anyref))) (type $func (array (mut funcref)))
+        (global $i16 (ref $i16) (array.new_default $i16 (i32.const 3000)))
+        (global $v128 (ref $v128) (array.new_default $v128 (i32.const 3000)))
+        (global $func (ref $func) (array.new_default $func (i32.const 3000)))
+        (func (export "run") (param i32) (result i32) {operation} (i32.const 0))"#,
+        "x".repeat(3000),
+        "$f ".repeat(3000),
+    )
+}
+
+#[test]
+fn lengths_are_paid_where_that_is_asked_for() {
+    // Operation, and how many items cost one.
+    let operations = [
+        ("(memory.fill (i32.const 0) (i32.const 1) LENGTH)", 64),
+        (
+            "(memory.fill $wide (i64.const 0) (i32.const 1) (i64.extend_i32_u LENGTH))",
+            64,
+        ),
+        ("(memory.copy (i32.const 0) (i32.const 1) LENGTH)", 64),
+        ("(memory.copy $wide 0 (i64.const 0) (i32.const 1) LENGTH)", 64),
+        ("(memory.init $d (i32.const 0) (i32.const 0) LENGTH)", 64),
+        ("(table.fill $t (i32.const 0) (ref.func $f) LENGTH)", 8),
+        (
+            "(table.fill $wide-table (i64.const 0) (ref.func $f) (i64.extend_i32_u LENGTH))",
+            8,
+        ),
+        ("(table.copy $t $t (i32.const 0) (i32.const 0) LENGTH)", 8),
+        ("(table.init $t $e (i32.const 0) (i32.const 0) LENGTH)", 8),
+        ("(drop (table.grow $grows (ref.null func) LENGTH))", 8),
+        ("(drop (array.new $i8 (i32.const 1) LENGTH))", 64),
+        ("(drop (array.new_default $ref LENGTH))", 16),
+        ("(drop (array.new_data $i8 $d (i32.const 0) LENGTH))", 64),
+        ("(drop (array.new_elem $func $e (i32.const 0) LENGTH))", 8),
+        (
+            "(array.fill $i16 (global.get $i16) (i32.const 0) (i32.const 7) LENGTH)",
+            32,
+        ),
+        (
+            "(array.copy $v128 $v128 (global.get $v128) (i32.const 0) (global.get $v128) (i32.const 0) LENGTH)",
+            4,
+        ),
+        (
+            "(array.init_data $i16 $d (global.get $i16) (i32.const 0) (i32.const 0) LENGTH)",
+            32,
+        ),
+        (
+            "(array.init_elem $func $e (global.get $func) (i32.const 0) (i32.const 0) LENGTH)",
+            8,
+        ),
+    ];
+    for (engine, without) in engines_by_length().into_iter().zip(engines()) {
+        for (operation, items) in operations {
+            let fields = by_length(&operation.replace("LENGTH", "(local.get 0)"));
+            let [component, without] = [&engine, &without].map(|engine| component(engine, &fields));
+            let operators = cost(&without, 0);
+            assert_eq!(cost(&without, 1000), operators, "{operation}");
+            for length in [0, 1, 4, 5, 8, 9, 16, 17, 32, 33, 64, 65, 1000] {
+                let expected = operators + u64::from(length).div_ceil(items);
+                assert_eq!(cost(&component, length), expected, "{operation} {length}");
+            }
+            // A constant length costs the same.
+            for length in [0u32, 9] {
+                let fields = by_length(&operation.replace("LENGTH", &format!("(i32.const {length})")));
+                let component = self::component(&engine, &fields);
+                let expected = operators + u64::from(length).div_ceil(items);
+                assert_eq!(cost(&component, 0), expected, "{operation} {length}");
+            }
+        }
+    }
+}
+
+/// Neither what would trap nor what would only be refused is looked at before it is paid.
+#[test]
+fn lengths_are_paid_before_anything_is_done() {
+    let operations = [
+        (
+            "(memory.fill (i32.const -1) (i32.const 1) (i32.const -1))",
+            1 << 26,
+            Some(Trap::MemoryOutOfBounds),
+        ),
+        (
+            "(memory.fill $wide (i64.const 0) (i32.const 1) (i64.const -1))",
+            1 << 58,
+            Some(Trap::MemoryOutOfBounds),
+        ),
+        (
+            "(memory.init $d (i32.const 0) (i32.const 0) (i32.const 8000))",
+            125,
+            Some(Trap::MemoryOutOfBounds),
+        ),
+        (
+            "(table.fill $wide-table (i64.const 0) (ref.null func) (i64.const -7))",
+            1 << 61,
+            Some(Trap::TableOutOfBounds),
+        ),
+        (
+            "(table.copy $t $t (i32.const 1) (i32.const 0) (i32.const 3000))",
+            375,
+            Some(Trap::TableOutOfBounds),
+        ),
+        ("(drop (table.grow $t (ref.null func) (i32.const -1)))", 1 << 29, None),
+        (
+            "(drop (array.new_default $i64 (i32.const -1)))",
+            1 << 29,
+            Some(Trap::AllocationTooLarge),
+        ),
+        (
+            "(array.fill $i16 (ref.null $i16) (i32.const 0) (i32.const 7) (i32.const 640))",
+            20,
+            Some(Trap::NullReference),
+        ),
+    ];
+    for engine in engines_by_length() {
+        for (operation, length, trap) in operations {
+            let component = component(&engine, &by_length(operation));
+            // The operators up to the end of the segment, which is that of the function.
+            let operators = 2 + operation.matches('(').count() as u64 - u64::from(operation.starts_with("(drop"));
+            for (fuel, expected) in [
+                (operators + length - 1, Some(Trap::OutOfFuel)),
+                (operators + length, trap),
+            ] {
+                let mut store = Store::new(&engine, ());
+                let instance = instantiate(&mut store, &component);
+                store.set_fuel(fuel).unwrap();
+                let result = run(&mut store, &instance, 0);
+                let trap = result.err().map(|error| *error.downcast_ref().unwrap());
+                assert_eq!(trap, expected, "{operation}");
+                let left = if expected == Some(Trap::OutOfFuel) {
+                    length - 1
+                } else {
+                    0
+                };
+                assert_eq!(store.get_fuel().unwrap(), left, "{operation}");
+            }
+        }
+    }
+}
+
+/// Lists and strings by their bytes at the caller, whatever becomes of them at the callee.
+#[test]
+fn what_adapters_copy_is_paid_by_length() {
+    for (ty, unit, caller, callee) in [
+        ("string", 1, "utf8", "utf8"),
+        ("string", 1, "utf8", "utf16"),
+        ("string", 2, "utf16", "utf8"),
+        ("string", 2, "utf16", "latin1+utf16"),
+        ("string", 1, "latin1+utf16", "utf16"),
+        ("(list u8)", 1, "utf8", "utf8"),
+        ("(list u64)", 8, "utf8", "utf8"),
+        ("(list (tuple u8 u16))", 4, "utf8", "utf8"),
+    ] {
+        let text = format!(
+            r#"(component
+                (component $inner
+                    (core module $m (memory (export "memory") 4)
+                        (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 8))
+                        (func (export "f") (param i32 i32)))
+                    (core instance $i (instantiate $m))
+                    (func (export "f") (param "x" {ty}) (canon lift (core func $i "f")
+                        (memory (core memory $i "memory")) (realloc (core func $i "realloc")) string-encoding={callee})))
+                (instance $inner (instantiate $inner))
+                (core module $libc (memory (export "memory") 4))
+                (core instance $libc (instantiate $libc))
+                (core func $f (canon lower (func $inner "f") (memory (core memory $libc "memory")) string-encoding={caller}))
+                (core module $m
+                    (import "" "f" (func $f (param i32 i32)))
+                    (func (export "run") (param i32) (result i32) (call $f (i32.const 8) (local.get 0)) (local.get 0)))
+                (core instance $i (instantiate $m (with "" (instance (export "f" (func $f))))))
+                (func (export "run") (param "x" u32) (result u32) (canon lift (core func $i "run"))))"#
+        );
+        for (engine, without) in engines_by_length().into_iter().zip(engines()) {
+            let [component, without] = [&engine, &without].map(|engine| Component::new(engine, &text).unwrap());
+            for length in [0, 1, 8, 9, 63, 64, 65, 1000] {
+                let expected = cost(&without, length) + u64::from(length * unit).div_ceil(64);
+                assert_eq!(cost(&component, length), expected, "{ty} {caller} {callee} {length}");
+            }
+        }
+    }
+}
+
 #[test]
 fn what_never_ends_is_stopped() {
     for fields in [

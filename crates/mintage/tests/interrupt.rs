@@ -179,13 +179,17 @@ fn start_function_that_never_ends() {
 
 #[test]
 fn host_function_that_interrupts_its_guest() {
-    let engine = engine();
-    let text = r#"(component
-        (import "stop" (func $stop))
-        (core func $stop (canon lower (func $stop)))
-        (core module $m (import "" "stop" (func $stop)) (func (export "run") (call $stop) (loop (br 0))))
-        (core instance $i (instantiate $m (with "" (instance (export "stop" (func $stop))))))
-        (func (export "run") (canon lift (core func $i "run"))))"#;
+    let component = core(r#"(func (export "run") (call $stop) (loop (br 0)))"#);
+    assert_interrupted(run_and_stop(&mut Config::new(), &component));
+}
+
+/// An engine and a component that imports `stop`, a host function that interrupts the guest that
+/// calls it. `text` is the component behind this import; its core function `$stop` is to be called
+/// where all but a piece of what follows is to be prevented.
+fn stops_itself(config: &mut Config, text: &str) -> (Store<Option<InterruptHandle>>, Instance) {
+    let engine = Engine::new(config.interruptible(true).wasm_gc(true)).unwrap();
+    let text =
+        format!(r#"(component (import "stop" (func $stop)) (core func $stop (canon lower (func $stop))) {text})"#);
     let component = Component::new(&engine, text).unwrap();
     let mut linker = Linker::new(&engine);
     let stop = |store: StoreContextMut<'_, Option<InterruptHandle>>, (): ()| {
@@ -196,8 +200,144 @@ fn host_function_that_interrupts_its_guest() {
     let mut store = Store::new(&engine, None);
     *store.data_mut() = Some(store.interrupt_handle().unwrap());
     let instance = linker.instantiate(&mut store, &component).unwrap();
+    (store, instance)
+}
+
+/// Calls `run` of a component that interrupts itself: the result.
+fn run_and_stop(config: &mut Config, text: &str) -> Result<()> {
+    let (mut store, instance) = stops_itself(config, text);
     let run = instance.get_typed_func::<(), ()>(&mut store, "run").unwrap();
-    assert_interrupted(run.call(&mut store, ()));
+    run.call(&mut store, ())
+}
+
+/// A core module that can stop itself, and its instance.
+fn core(fields: &str) -> String {
+    format!(
+        r#"(core module $m (import "" "stop" (func $stop)) {fields})
+        (core instance $i (instantiate $m (with "" (instance (export "stop" (func $stop))))))
+        (func (export "run") (canon lift (core func $i "run")))"#
+    )
+}
+
+/// Neither a loop nor a call follows that would find the word set.
+#[test]
+fn bulk_operations_end_before_they_are_done() {
+    let (bytes, funcs) = ("x".repeat(600_000), "$f ".repeat(80_000));
+    for operation in [
+        "(memory.fill (i32.const 0) (i32.const 1) (i32.const 0x100000))",
+        "(memory.copy (i32.const 0) (i32.const 1) (i32.const 0xfffff))",
+        "(memory.copy (i32.const 1) (i32.const 0) (i32.const 0xfffff))",
+        "(memory.init $d (i32.const 0) (i32.const 1) (i32.const 599999))",
+        "(table.fill $t (i32.const 1) (ref.func $f) (i32.const 99999))",
+        "(table.copy $t $t (i32.const 0) (i32.const 1) (i32.const 99999))",
+        "(table.init $t $e (i32.const 0) (i32.const 0) (i32.const 80000))",
+        "(drop (table.grow $t (ref.func $f) (i32.const 100000)))",
+        "(array.fill $words (local.get $a) (i32.const 1) (i64.const 7) (i32.const 99000))",
+        "(array.copy $words $words (local.get $a) (i32.const 0) (local.get $a) (i32.const 1) (i32.const 99000))",
+        "(array.init_data $words $d (local.get $a) (i32.const 5) (i32.const 0) (i32.const 75000))",
+        "(array.init_elem $funcs $e (local.get $b) (i32.const 5) (i32.const 0) (i32.const 80000))",
+        "(drop (array.new $words (i64.const 1) (i32.const 100000)))",
+        "(drop (array.new_default $words (i32.const 100000)))",
+        "(drop (array.new_data $words $d (i32.const 1) (i32.const 70000)))",
+        "(drop (array.new_elem $funcs $e (i32.const 0) (i32.const 80000)))",
+    ] {
+        let module = |stop: &str| {
+            core(&format!(
+                r#"(memory 16) (data $d "{bytes}") (table $t 100000 funcref) (elem $e func {funcs}) (func $f)
+                (type $words (array (mut i64))) (type $funcs (array (mut funcref)))
+                (func (export "run") (local $a (ref null $words)) (local $b (ref null $funcs))
+                    (local.set $a (array.new_default $words (i32.const 100000)))
+                    (local.set $b (array.new_default $funcs (i32.const 100000)))
+                    {stop} {operation})"#
+            ))
+        };
+        run_and_stop(&mut Config::new(), &module("")).unwrap();
+        assert_interrupted(run_and_stop(&mut Config::new(), &module("(call $stop)")));
+    }
+}
+
+/// A result of fixed length is copied after the callee has returned, to a place that its caller
+/// gave.
+#[test]
+fn adapters_end_before_they_are_done() {
+    for ty in ["u8", "char", "(tuple u8 u32)"] {
+        let component = |stop: &str| {
+            format!(
+                r#"(component $inner
+                    (import "stop" (func $stop))
+                    (core func $stop (canon lower (func $stop)))
+                    (core module $m
+                        (import "" "stop" (func $stop))
+                        (memory (export "memory") 100)
+                        (func (export "get") (result i32) {stop} (i32.const 0)))
+                    (core instance $i (instantiate $m (with "" (instance (export "stop" (func $stop))))))
+                    (func (export "get") (result (list {ty} 600000))
+                        (canon lift (core func $i "get") (memory (core memory $i "memory")))))
+                (instance $inner (instantiate $inner (with "stop" (func $stop))))
+                (core module $libc (memory (export "memory") 100))
+                (core instance $libc (instantiate $libc))
+                (core func $get (canon lower (func $inner "get") (memory (core memory $libc "memory"))))
+                (core module $m (import "" "get" (func $get (param i32))) (func (export "run") (call $get (i32.const 0))))
+                (core instance $i (instantiate $m (with "" (instance (export "get" (func $get))))))
+                (func (export "run") (canon lift (core func $i "run")))"#
+            )
+        };
+        let config = || Config::new().wasm_component_model_fixed_length_lists(true).clone();
+        run_and_stop(&mut config(), &component("")).unwrap();
+        assert_interrupted(run_and_stop(&mut config(), &component("(call $stop)")));
+    }
+}
+
+#[test]
+fn checks_of_long_messages_end_before_they_are_done() {
+    for encoding in ["utf8", "utf16"] {
+        let component = |stop: &str| {
+            format!(
+                r#"(core module $libc (memory (export "memory") 20))
+                (core instance $libc (instantiate $libc))
+                (core func $new (canon error-context.new (memory (core memory $libc "memory")) string-encoding={encoding}))
+                (core module $m
+                    (import "" "stop" (func $stop))
+                    (import "" "new" (func $new (param i32 i32) (result i32)))
+                    (func (export "run") {stop} (drop (call $new (i32.const 0) (i32.const 600000)))))
+                (core instance $i (instantiate $m
+                    (with "" (instance (export "stop" (func $stop)) (export "new" (func $new))))))
+                (func (export "run") (canon lift (core func $i "run")))"#
+            )
+        };
+        let config = || Config::new().wasm_component_model_error_context(true).clone();
+        run_and_stop(&mut config(), &component("")).unwrap();
+        assert_interrupted(run_and_stop(&mut config(), &component("(call $stop)")));
+    }
+}
+
+/// Objects that a collection has to move: one that is long, many in a row, many side by side.
+const OBJECTS: &str = r#"
+    (type $bytes (array (mut i8))) (type $all (array (mut anyref))) (type $cell (struct (field $next (ref null $cell))))
+    (global $bytes (mut (ref null $bytes)) (ref.null $bytes))
+    (global $all (mut (ref null $all)) (ref.null $all))
+    (global $cells (mut (ref null $cell)) (ref.null $cell))
+    (func $cells (param $n i32)
+        (loop $next
+            (global.set $cells (struct.new $cell (global.get $cells)))
+            (br_if $next (local.tee $n (i32.sub (local.get $n) (i32.const 1))))))"#;
+
+#[test]
+fn collections_end_before_they_are_done() {
+    for make in [
+        "(global.set $bytes (array.new $bytes (i32.const 1) (i32.const 1000000)))",
+        "(global.set $all (array.new $all (ref.i31 (i32.const 1)) (i32.const 250000)))",
+        "(call $cells (i32.const 3000))",
+    ] {
+        // Each allocation collects.
+        let module = |stop: &str| {
+            core(&format!(
+                r#"{OBJECTS} (func (export "run") {make} {stop} (drop (struct.new_default $cell)))"#
+            ))
+        };
+        run_and_stop(Config::new().gc_zeal(true), &module("")).unwrap();
+        assert_interrupted(run_and_stop(Config::new().gc_zeal(true), &module("(call $stop)")));
+    }
 }
 
 #[test]

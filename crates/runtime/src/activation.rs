@@ -98,6 +98,19 @@ pub fn thread() -> *const Thread {
     THREAD.with(ptr::from_ref)
 }
 
+/// Whether the innermost call of this thread is the only one into the instance.
+pub fn is_only_call(data: &InstanceData) -> bool {
+    // SAFETY: this thread runs.
+    let mut activation = unsafe { (*thread()).current.get() };
+    let mut calls = 0;
+    // SAFETY: activations in the list are running calls further out on this stack.
+    while let Some(call) = unsafe { activation.as_ref() } {
+        calls += usize::from(ptr::eq(call.data, data));
+        activation = call.previous;
+    }
+    calls == 1
+}
+
 /// Stack that is left to host functions and builtins below the last wasm frame. Most of it in this engine is for lifting a
 /// value whose type is nested as deep as validation allows, 100 levels: below 128 KiB (a test of the embedding API lifts one
 /// with that). As much again is for the host's own code.

@@ -7,12 +7,12 @@
 
 use crate::HandleError;
 use crate::arch;
-use crate::data::InstanceData;
+use crate::data::{InstanceData, fill_entries};
 use crate::error_context::{decode_beginning, string_place};
 use crate::limits::Ended;
 use mintage_environ::builtin::{GROWTH_ENDED, RAISE_SLOT};
 use mintage_environ::component::StringEncoding;
-use mintage_environ::{DataId, DomainId, ElemId, MemoryId, ResourceId, TableId, Trap};
+use mintage_environ::{DomainId, ElemId, MemoryId, ResourceId, TableId, Trap};
 use std::ptr;
 
 /// The addresses that machine code finds builtins by.
@@ -29,12 +29,6 @@ macro_rules! rust_type {
     };
     (I64) => {
         u64
-    };
-    (Value($ty:ident)) => {
-        rust_type!($ty)
-    };
-    (Nothing) => {
-        ()
     };
     (Never) => {
         !
@@ -101,7 +95,8 @@ mod entry_points {
     fn growth(result: Result<Option<u64>, Ended>) -> u64 {
         match result {
             Ok(old_size) => old_size.unwrap_or(u64::MAX),
-            Err(Ended) => GROWTH_ENDED,
+            Err(Ended::Failure) => GROWTH_ENDED,
+            Err(Ended::Trap(trap)) => GROWTH_ENDED - trap as u64,
         }
     }
 
@@ -140,18 +135,8 @@ mod entry_points {
         memory_grow(data, memory: u32, delta: u64) -> u64 {
             growth(data.grow_memory(MemoryId::from_u32(memory), delta, InstanceData::allows))
         }
-        memory_copy(data, dst_memory: u32, src_memory: u32, dst: u64, src: u64, len: u64) -> u32 {
-            code(copy_memory(data, MemoryId::from_u32(dst_memory), MemoryId::from_u32(src_memory), dst, src, len))
-        }
-        memory_fill(data, memory: u32, dst: u64, value: u32, len: u64) -> u32 {
-            code(fill_memory(data, MemoryId::from_u32(memory), dst, value as u8, len))
-        }
-        memory_init(data, memory: u32, segment: u32, dst: u64, src: u32, len: u32) -> u32 {
-            let bytes = part(data.data_segment(DataId::from_u32(segment)), src, len, 1);
-            code(bytes.ok_or(Trap::MemoryOutOfBounds).and_then(|bytes| init_memory(data, MemoryId::from_u32(memory), dst, bytes)))
-        }
         table_grow(data, table: u32, init: u64, delta: u64) -> u64 {
-            growth(data.grow_table(TableId::from_u32(table), init, delta, InstanceData::allows))
+            growth(data.grow_table(TableId::from_u32(table), init, delta, data.pauses(usize::MAX), InstanceData::allows))
         }
         table_fill(data, table: u32, dst: u64, value: u64, len: u64) -> u32 {
             code(fill_table(data, TableId::from_u32(table), dst, value, len))
@@ -170,24 +155,28 @@ mod entry_points {
                 Err(trap) => (trap as u64) << 32,
             }
         }
-        array_init_data(data, dst: u64, segment: u32, src: u32, len: u64) -> u32 {
-            let bytes = data.data_segment(DataId::from_u32(segment));
-            let part = (u64::from(src).checked_add(len)).and_then(|end| bytes.get(src as usize..usize::try_from(end).ok()?));
-            code(part.ok_or(Trap::MemoryOutOfBounds).map(|part| {
-                // SAFETY: machine code has checked that the elements from `dst` on take as many bytes. Segments lie in no slab.
-                unsafe { ptr::copy_nonoverlapping(part.as_ptr(), dst as *mut u8, part.len()) }
-            }))
-        }
         array_init_elem(data, dst: u64, segment: u32, src: u32, len: u32, size: u32) -> u32 {
             let entries = part(data.elem_segment(ElemId::from_u32(segment)), src, len, 8);
-            code(entries.ok_or(Trap::TableOutOfBounds).map(|entries| {
-                let size = size.min(8) as usize;
-                for (at, entry) in entries.chunks_exact(8).enumerate() {
-                    let element = (dst as *mut u8).wrapping_add(at * size);
-                    // SAFETY: machine code has checked that there are `len` elements of `size` bytes from `dst` on. Segments lie in no slab.
-                    unsafe { ptr::copy_nonoverlapping(entry.as_ptr(), element, size) }
-                }
+            code(entries.ok_or(Trap::TableOutOfBounds).and_then(|entries| {
+                let (entries, size) = (entries.as_chunks::<8>().0, size.min(8) as usize);
+                data.pauses(entries.len()).run(entries.len(), |range| {
+                    for (at, entry) in range.clone().zip(&entries[range]) {
+                        let element = (dst as *mut u8).wrapping_add(at * size);
+                        // SAFETY: machine code has checked that there are `len` elements of `size`
+                        // bytes from `dst` on. Segments lie in no slab.
+                        unsafe { ptr::copy_nonoverlapping(entry.as_ptr(), element, size) }
+                    }
+                })
             }))
+        }
+        fill_bytes(data, dst: u64, low: u64, high: u64, len: u64) -> u32 {
+            let pattern = u128::from(high) << 64 | u128::from(low);
+            // SAFETY: machine code has checked the place.
+            code(unsafe { data.pauses(len as usize).fill(dst as *mut u8, pattern.to_le_bytes(), len as usize) })
+        }
+        copy_bytes(data, dst: u64, src: u64, len: u64) -> u32 {
+            // SAFETY: machine code has checked both places.
+            code(unsafe { data.pauses(len as usize).copy(dst as *mut u8, src as *const u8, len as usize) })
         }
         resource_new(data, domain: u32, resource: u32, rep: u32) -> u64 {
             let (domain, resource) = (DomainId::from_u32(domain), ResourceId::from_u32(resource));
@@ -283,7 +272,7 @@ fn message(
     let start = memory_range(data, memory, pointer, size).map_err(|_| Trap::StringOutOfBounds)?;
     // SAFETY: the range is accessible, and no guest code runs while it is borrowed.
     let bytes = unsafe { std::slice::from_raw_parts(start, size as usize) };
-    decode_beginning(characters, bytes)
+    decode_beginning(characters, bytes, data.pauses(bytes.len()))
 }
 
 /// `len` items of `item` bytes each from item `start` on.
@@ -312,43 +301,17 @@ fn table_range(data: &InstanceData, id: TableId, start: u64, len: u64) -> Result
     }
 }
 
-fn copy_memory(
-    data: &InstanceData,
-    dst_memory: MemoryId,
-    src_memory: MemoryId,
-    dst: u64,
-    src: u64,
-    len: u64,
-) -> Result<(), Trap> {
-    let source = memory_range(data, src_memory, src, len)?;
-    let target = memory_range(data, dst_memory, dst, len)?;
-    // SAFETY: both ranges are accessible; they may overlap.
-    unsafe { ptr::copy(source, target, len as usize) };
-    Ok(())
-}
-
-fn fill_memory(data: &InstanceData, memory: MemoryId, dst: u64, value: u8, len: u64) -> Result<(), Trap> {
-    let target = memory_range(data, memory, dst, len)?;
-    // SAFETY: the range is accessible.
-    unsafe { ptr::write_bytes(target, value, len as usize) };
-    Ok(())
-}
-
 /// Copies `bytes` to a memory.
 pub fn init_memory(data: &InstanceData, memory: MemoryId, dst: u64, bytes: &[u8]) -> Result<(), Trap> {
     let target = memory_range(data, memory, dst, bytes.len() as u64)?;
     // SAFETY: the range is accessible, and not part of the artifact.
-    unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len()) };
-    Ok(())
+    unsafe { data.pauses(bytes.len()).copy(target, bytes.as_ptr(), bytes.len()) }
 }
 
 fn fill_table(data: &InstanceData, table: TableId, dst: u64, value: u64, len: u64) -> Result<(), Trap> {
     let target = table_range(data, table, dst, len)?;
-    for index in 0..len as usize {
-        // SAFETY: the range is accessible.
-        unsafe { target.add(index).write(value) };
-    }
-    Ok(())
+    // SAFETY: the range is accessible.
+    unsafe { fill_entries(target, value, len, data.pauses(usize::MAX)) }
 }
 
 fn copy_table(
@@ -361,17 +324,19 @@ fn copy_table(
 ) -> Result<(), Trap> {
     let source = table_range(data, src_table, src, len)?;
     let target = table_range(data, dst_table, dst, len)?;
+    let bytes = len as usize * size_of::<u64>();
     // SAFETY: both ranges are accessible; they may overlap.
-    unsafe { ptr::copy(source, target, len as usize) };
-    Ok(())
+    unsafe { data.pauses(bytes).copy(target.cast(), source.cast(), bytes) }
 }
 
 /// Copies `entries`, the bytes of 8-byte words, to a table.
 pub fn init_table(data: &InstanceData, table: TableId, dst: u64, entries: &[u8]) -> Result<(), Trap> {
     let target = table_range(data, table, dst, entries.len() as u64 / 8)?;
     // SAFETY: the range is accessible, and not part of the artifact.
-    unsafe { ptr::copy_nonoverlapping(entries.as_ptr(), target.cast::<u8>(), entries.len() / 8 * 8) };
-    Ok(())
+    unsafe {
+        data.pauses(entries.len())
+            .copy(target.cast(), entries.as_ptr(), entries.len() / 8 * 8)
+    }
 }
 
 #[cfg(test)]

@@ -57,6 +57,7 @@ pub struct Code {
     callees: Callees,
     lifts: IndexVec<LiftId, ResolvedLift>,
     lower_reallocs: IndexVec<LowerId, Option<Callee>>,
+    data_segments: DataSegments,
     /// What a slab holds before start functions run.
     declared: Arc<Image>,
     /// What a slab holds after them, as soon as it is known, where it can be kept.
@@ -64,6 +65,24 @@ pub struct Code {
     /// Whether somebody is making it, or it is known that it cannot be made.
     start_is_settled: AtomicBool,
     shelf: Arc<Shelf>,
+}
+
+/// The addresses of the bytes of data segments, by number. Control blocks point at them.
+struct DataSegments(Box<[*const u8]>);
+
+// SAFETY: the segments are read-only, and live as long as the `Code` that owns both this and the
+// mapping.
+unsafe impl Send for DataSegments {}
+// SAFETY: as above.
+unsafe impl Sync for DataSegments {}
+
+impl DataSegments {
+    fn resolve(artifact: &Artifact<FileMapping>) -> Result<DataSegments> {
+        let address = |id| artifact.data_segment(id).map(<[u8]>::as_ptr);
+        let ids = artifact.metadata().layout.data_lengths.keys();
+        let addresses: Option<_> = ids.map(address).collect();
+        Ok(DataSegments(addresses.context("the artifact lacks a data segment")?))
+    }
 }
 
 /// Where the machine code lies in the address space.
@@ -160,12 +179,14 @@ impl Code {
             .values()
             .map(|lower| optional(&lower.options.realloc))
             .collect::<Result<_>>()?;
+        let data_segments = DataSegments::resolve(&artifact)?;
         Ok(Arc::new(Code {
             artifact,
             text,
             callees,
             lifts,
             lower_reallocs,
+            data_segments,
             declared: Arc::new(declared),
             started: OnceLock::new(),
             start_is_settled: AtomicBool::new(!pool.config().keep_started),
@@ -230,6 +251,11 @@ impl Code {
     /// When the interface does not name it.
     pub fn callee(&self, callee: CoreCallee) -> Result<Callee> {
         self.callees.get(callee)
+    }
+
+    /// The list for the control blocks.
+    pub(crate) fn data_segments(&self) -> *const *const u8 {
+        self.data_segments.0.as_ptr()
     }
 
     pub(crate) fn artifact(&self) -> &Artifact<FileMapping> {
@@ -317,6 +343,7 @@ impl Code {
             callees: self.callees.clone(),
             lifts: self.lifts.clone(),
             lower_reallocs: self.lower_reallocs.clone(),
+            data_segments: DataSegments(self.data_segments.0.clone()),
             declared: Arc::new(image),
             started: OnceLock::new(),
             start_is_settled: AtomicBool::new(true),

@@ -3,15 +3,25 @@
 //! Objects are copied when a reference to them is first met, and those that were copied are read through in order, which is
 //! breadth first and needs no list (Cheney, "A nonrecursive list compacting algorithm", 1970). What was copied
 //! leaves its new place behind. The work is proportional to what is reachable, not to what was allocated.
+//!
+//! A collection that is interrupted leaves objects of which some have moved and others have not.
+//! The heap must not be used any more then.
 
+use crate::pieces::Pauses;
 use mintage_environ::objects::{ELEMENTS_OFFSET, LENGTH_OFFSET, ObjectLayout};
-use mintage_environ::{IndexVec, ObjectTypeId};
+use mintage_environ::{IndexVec, ObjectTypeId, Trap};
 use std::ops::Range;
 use std::ptr;
 
 /// Set in the header of an object that was copied; the rest of the header is then the new reference, which is a multiple of 8.
 /// In other headers the bit is clear.
 const MOVED: u32 = 1;
+
+/// What reading through a byte of an object counts as, in bytes that are copied: each reference may
+/// lead to memory that is in no cache.
+const COST: u64 = 8;
+/// Elements of an array that are read through between two tests.
+const ELEMENTS: u64 = 1 << 10;
 
 /// A collection under way.
 pub struct Collection<'t> {
@@ -24,10 +34,14 @@ pub struct Collection<'t> {
     unread: u64,
     /// Where the next object is copied to.
     next: u64,
+    pauses: Pauses<'t>,
+    /// Bytes of work until the next test.
+    left: u64,
 }
 
 impl<'t> Collection<'t> {
-    /// A collection of the objects in `from` of the heap at `base`, which are copied to `to` and what follows.
+    /// A collection of the objects in `from` of the heap at `base`, which are copied to `to` and
+    /// what follows. What is asked of it fails with [`Trap::Interrupt`] when the guest is to stop.
     ///
     /// # Safety
     ///
@@ -39,6 +53,7 @@ impl<'t> Collection<'t> {
         types: &'t IndexVec<ObjectTypeId, ObjectLayout>,
         from: Range<u64>,
         to: u64,
+        pauses: Pauses<'t>,
     ) -> Collection<'t> {
         Collection {
             base,
@@ -46,7 +61,26 @@ impl<'t> Collection<'t> {
             from,
             unread: to,
             next: to,
+            pauses,
+            left: pauses.piece() as u64,
         }
+    }
+
+    /// Tests for interruption if that is due, before work on so many bytes.
+    #[inline]
+    fn pause(&mut self, bytes: u64) -> Result<(), Trap> {
+        match self.left.checked_sub(bytes * COST) {
+            Some(left) => self.left = left,
+            None => self.test()?,
+        }
+        Ok(())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn test(&mut self) -> Result<(), Trap> {
+        self.left = self.pauses.piece() as u64;
+        self.pauses.check()
     }
 
     /// Keeps what the reference in a word refers to, and updates the word.
@@ -54,9 +88,11 @@ impl<'t> Collection<'t> {
     /// # Safety
     ///
     /// The word is valid for reads and writes, and holds a reference.
-    pub unsafe fn root(&mut self, word: *mut u64) {
+    pub unsafe fn root(&mut self, word: *mut u64) -> Result<(), Trap> {
+        self.pause(size_of::<u64>() as u64)?;
         // SAFETY: as the caller promises.
-        unsafe { word.write(u64::from(self.moved(word.read() as u32))) };
+        unsafe { word.write(u64::from(self.moved(word.read() as u32)?)) };
+        Ok(())
     }
 
     /// Keeps what the objects in `range` refer to, which do not move themselves.
@@ -64,70 +100,86 @@ impl<'t> Collection<'t> {
     /// # Safety
     ///
     /// Objects stand there, one behind the other.
-    pub unsafe fn fixed(&mut self, range: Range<u64>) {
+    pub unsafe fn fixed(&mut self, range: Range<u64>) -> Result<(), Trap> {
         let mut object = range.start;
         while object < range.end {
-            object += self.read_through(object);
+            object += self.read_through(object)?;
         }
+        Ok(())
     }
 
     /// Copies all that is reachable from what was copied so far: the end of the copies.
-    pub fn finish(mut self) -> u64 {
+    pub fn finish(mut self) -> Result<u64, Trap> {
         while self.unread < self.next {
-            self.unread += self.read_through(self.unread);
+            self.unread += self.read_through(self.unread)?;
         }
-        self.next
+        Ok(self.next)
     }
 
     /// Updates the references in an object: its size.
-    fn read_through(&mut self, object: u64) -> u64 {
+    fn read_through(&mut self, object: u64) -> Result<u64, Trap> {
         let layout = self.layout(self.word(object));
+        self.pause(u64::from(layout.size))?;
         for &field in &layout.traced {
-            self.update(object + u64::from(field));
+            self.update(object + u64::from(field))?;
         }
         let length = self.length(object, layout);
         if layout.elements.is_some_and(|element| element.traced) {
-            let elements = object + u64::from(ELEMENTS_OFFSET);
-            (0..u64::from(length)).for_each(|index| self.update(elements + index * 4));
+            let (elements, length) = (object + u64::from(ELEMENTS_OFFSET), u64::from(length));
+            for start in (0..length).step_by(ELEMENTS as usize) {
+                let end = length.min(start + ELEMENTS);
+                self.pause((end - start) * 4)?;
+                for index in start..end {
+                    self.update(elements + index * 4)?;
+                }
+            }
         }
-        layout.size_of(length)
+        Ok(layout.size_of(length))
     }
 
-    fn update(&mut self, field: u64) {
+    fn update(&mut self, field: u64) -> Result<(), Trap> {
         let reference = self.word(field);
-        let moved = self.moved(reference);
+        let moved = self.moved(reference)?;
         if moved != reference {
             self.set_word(field, moved);
         }
+        Ok(())
     }
 
     /// What a reference is when the collection is over. Only those to objects change.
     #[inline]
-    fn moved(&mut self, reference: u32) -> u32 {
+    fn moved(&mut self, reference: u32) -> Result<u32, Trap> {
         // Neither null nor an integer nor a host's value, whose tags make it no multiple of 8, is in the range.
         let is_object = self.from.contains(&u64::from(reference)) && reference.is_multiple_of(8);
         if !is_object {
-            return reference;
+            return Ok(reference);
         }
         let header = self.word(u64::from(reference));
         match header & MOVED {
             0 => self.copy(reference, header),
-            _ => header & !MOVED,
+            _ => Ok(header & !MOVED),
         }
     }
 
-    fn copy(&mut self, reference: u32, header: u32) -> u32 {
+    fn copy(&mut self, reference: u32, header: u32) -> Result<u32, Trap> {
         let source = u64::from(reference);
         let layout = self.layout(header);
         let size = layout.size_of(self.length(source, layout));
         let target = self.next;
+        let (to, from) = (self.place(target), self.place(source));
         // SAFETY: the object is in the heap; there is room for all objects behind the first copy, which is in another part of
         // the heap.
-        unsafe { ptr::copy_nonoverlapping(self.place(source), self.place(target), size as usize) };
+        unsafe {
+            match size as usize {
+                size if size <= self.pauses.piece() => ptr::copy_nonoverlapping(from, to, size),
+                size => self.pauses.copy(to, from, size)?,
+            }
+        }
+        self.pause(size / COST)?;
         self.next += size;
         let target = target as u32;
         self.set_word(source, target | MOVED);
-        target
+        Ok(target)
     }
 
     fn layout(&self, header: u32) -> &'t ObjectLayout {
@@ -160,6 +212,7 @@ impl<'t> Collection<'t> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pieces::tests::{RUNNING, STOPPED, of_piece};
     use mintage_environ::Reference;
     use mintage_environ::layout::HeapLayout;
     use mintage_environ::objects::{Stored, header};
@@ -197,7 +250,7 @@ mod tests {
         Null,
         I31(u32),
         Host(u32),
-        Object(prop::sample::Index),
+        Object(usize),
     }
 
     fn target() -> impl Strategy<Value = Target> {
@@ -205,7 +258,7 @@ mod tests {
             1 => Just(Target::Null),
             1 => (0u32..1 << 31).prop_map(Target::I31),
             1 => (0u32..=Reference::MAX_HOST).prop_map(Target::Host),
-            5 => any::<prop::sample::Index>().prop_map(Target::Object),
+            5 => any::<usize>().prop_map(Target::Object),
         ]
     }
 
@@ -312,7 +365,7 @@ mod tests {
                 for (&field, &offset) in object.fields.iter().zip(offsets) {
                     let found = self.word(actual + offset);
                     match field {
-                        Target::Object(index) => todo.push((found, index.index(plan.len()))),
+                        Target::Object(index) => todo.push((found, index % plan.len())),
                         other if found == reference(other, &[]) => {}
                         _ => return false,
                     }
@@ -327,7 +380,7 @@ mod tests {
             Target::Null => 0,
             Target::I31(value) => Reference::I31(value).to_u32(),
             Target::Host(number) => Reference::Host(number).to_u32(),
-            Target::Object(index) => references[index.index(references.len())],
+            Target::Object(index) => references[index % references.len()],
         }
     }
 
@@ -360,12 +413,13 @@ mod tests {
                 let other = if half == FIRST { FIRST + HALF } else { FIRST };
                 let (base, types) = (heap.base(), heap.types.clone());
                 // SAFETY: the heap holds the objects of the plan, or copies of them.
-                next = unsafe {
-                    let mut collection = Collection::new(base, &types, half..next, other);
-                    collection.fixed(FIXED..next_fixed);
-                    words.iter_mut().for_each(|word| collection.root(word));
+                let end = unsafe {
+                    let mut collection = Collection::new(base, &types, half..next, other, of_piece(&RUNNING, 100));
+                    collection.fixed(FIXED..next_fixed).unwrap();
+                    words.iter_mut().for_each(|word| collection.root(word).unwrap());
                     collection.finish()
                 };
+                next = end.unwrap();
                 heap.words[half as usize / 8..(half + HALF) as usize / 8].fill(u64::MAX);
                 half = other;
             }
@@ -375,7 +429,7 @@ mod tests {
             for (&root, &word) in roots.iter().zip(&words) {
                 match root {
                     Target::Object(index) => {
-                        prop_assert!(heap.matches(word as u32, index.index(plan.len()), &plan, &mut kept));
+                        prop_assert!(heap.matches(word as u32, index % plan.len(), &plan, &mut kept));
                     }
                     other => prop_assert_eq!(word, u64::from(reference(other, &[]))),
                 }
@@ -386,6 +440,44 @@ mod tests {
             seen.extend(kept);
             let sizes = seen.iter().filter(|&(_, &at)| u64::from(at) >= half).map(|(&number, _)| heap.size(&plan[number]));
             prop_assert_eq!(sizes.sum::<u64>(), next - half, "something else was copied");
+        }
+    }
+
+    /// A chain of objects, which are met one by one, and an array of references and one of bytes,
+    /// each of them long.
+    #[test]
+    fn collections_are_interrupted() {
+        let object = |ty, number, fields: &[usize]| {
+            let fields = fields.iter().copied().map(Target::Object).collect();
+            Planned { ty, number, fields }
+        };
+        let chain: Vec<_> = (0..40).map(|at| object(0, 1, &[(at + 1) % 40, at])).collect();
+        let long = vec![object(1, 0, &[0; 6])];
+        let bytes = vec![object(2, 255, &[])];
+        for (name, plan) in [("chain", chain), ("references", long), ("bytes", bytes)] {
+            for (interrupt, stops) in [(&RUNNING, false), (&STOPPED, true)] {
+                let mut heap = Heap {
+                    words: vec![0; (FIRST + 2 * HALF) as usize / 8],
+                    types: types(),
+                };
+                let (mut next, mut references) = (FIRST, Vec::new());
+                for object in &plan {
+                    references.push(next as u32);
+                    next += heap.size(object);
+                }
+                for (object, &at) in plan.iter().zip(&references) {
+                    heap.write(at, object, &references);
+                }
+                let (base, types, mut root) = (heap.base(), heap.types.clone(), FIRST);
+                // SAFETY: the heap holds the objects of the plan.
+                let result = unsafe {
+                    let pauses = of_piece(interrupt, 100);
+                    let mut collection = Collection::new(base, &types, FIRST..next, FIRST + HALF, pauses);
+                    collection.root(&mut root).and_then(|()| collection.finish())
+                };
+                let expected = if stops { Err(Trap::Interrupt) } else { Ok(HALF + next) };
+                assert_eq!(result, expected, "{name}");
+            }
         }
     }
 

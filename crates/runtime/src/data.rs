@@ -3,11 +3,14 @@
 use crate::handles::Handles;
 use crate::image::{HeapSize, Image, Sizes};
 use crate::limits::{Ended, Growing, Growth};
+use crate::pieces::{self, Pauses};
 use crate::slab::{Slab, Written};
 use crate::{Code, HandleError, HostTable, Limits, activation, sys};
 use anyhow::{Result, ensure};
 use mintage_environ::layout::HeadSlot;
-use mintage_environ::{ControlBlock, DataId, DomainId, ElemId, ExitRecord, MemoryId, ObjectTypeId, TableId, Tunables};
+use mintage_environ::{
+    ControlBlock, DataId, DomainId, ElemId, ExitRecord, MemoryId, ObjectTypeId, TableId, Trap, Tunables,
+};
 use std::any::Any;
 use std::cell::{Cell, RefCell, UnsafeCell};
 use std::ptr::NonNull;
@@ -185,6 +188,16 @@ impl InstanceData {
         self.faults.set(None);
     }
 
+    /// Returns the pauses of work on `len` bytes or other items for a guest. Short work has none,
+    /// and does not even look for the interrupt word.
+    #[inline]
+    pub fn pauses(&self, len: usize) -> Pauses<'_> {
+        if len <= pieces::PIECE {
+            return Pauses::NEVER;
+        }
+        Pauses::new(self.words.interrupt.as_deref())
+    }
+
     /// Makes the slab ready: an instance that nobody uses has no page in memory.
     fn prepare(&self) {
         self.slab.fill();
@@ -197,7 +210,8 @@ impl InstanceData {
                 builtins: crate::builtins::addresses(),
                 runtime: std::ptr::from_ref(self).cast_mut().cast(),
                 flags: ControlBlock::MAY_ENTER | ControlBlock::MAY_LEAVE,
-                reserved: [0; 9],
+                data_segments: self.code.data_segments(),
+                reserved: [0; 8],
             };
             // SAFETY: the block lies at the end of the domain's head, which is accessible, and is aligned, since `ctx` is.
             unsafe { control_block(ctx).write(block) };
@@ -397,6 +411,7 @@ impl InstanceData {
         id: TableId,
         init: u64,
         delta: u64,
+        pauses: Pauses<'_>,
         allowed: impl FnOnce(&Self, &Growth) -> Result<bool, Ended>,
     ) -> Result<Option<u64>, Ended> {
         let (Some(layout), Some(TableView { base, size })) = (self.code.layout().tables.get(id), self.table(id)) else {
@@ -418,13 +433,11 @@ impl InstanceData {
         if !allowed(self, &growth)? {
             return Ok(None);
         }
-        // SAFETY: a table's whole capacity, of which the maximum is a part, is accessible; the size slot is a word of the head.
-        unsafe {
-            for index in size..new_size {
-                base.add(index as usize).write(init);
-            }
-            self.size_slot(layout.domain, layout.size_slot).write(new_size);
-        }
+        // SAFETY: a table's whole capacity, of which the maximum is a part, is accessible.
+        let filled = unsafe { fill_entries(base.add(size as usize), init, delta, pauses) };
+        filled.map_err(Ended::Trap)?;
+        // SAFETY: the size slot is a word of the head.
+        unsafe { self.size_slot(layout.domain, layout.size_slot).write(new_size) };
         Ok(Some(size))
     }
 
@@ -478,6 +491,21 @@ impl InstanceData {
         // SAFETY: the slot is an aligned word of the head.
         unsafe { self.slot(slot).cast::<u32>().read() as usize }
     }
+}
+
+/// Sets `count` entries of a table.
+///
+/// # Errors
+///
+/// [`Trap::Interrupt`] when the guest is to stop.
+///
+/// # Safety
+///
+/// There are so many from `first` on.
+pub unsafe fn fill_entries(first: *mut u64, value: u64, count: u64, pauses: Pauses<'_>) -> Result<(), Trap> {
+    let pattern = u128::from(value) << 64 | u128::from(value);
+    // SAFETY: as the caller promises.
+    unsafe { pauses.fill(first.cast(), pattern.to_le_bytes(), count as usize * size_of::<u64>()) }
 }
 
 /// The number of the current thread.

@@ -4,6 +4,8 @@
 //! its beginning, and those of one root instance have a bound together: a guest can make as many error contexts as it can
 //! have handles, and each could otherwise hold as much of the host's memory as the guest has itself.
 
+use crate::pieces::Pauses;
+use crate::transcode;
 use mintage_environ::Trap;
 use mintage_environ::component::{MAX_STRING_BYTE_LENGTH, StringEncoding, UTF16_TAG};
 use std::fmt;
@@ -140,30 +142,40 @@ pub(crate) fn string_place(
 }
 
 /// Checks all of a guest's string and gives its beginning.
-pub(crate) fn decode_beginning(characters: Characters, bytes: &[u8]) -> Result<String, Trap> {
+pub(crate) fn decode_beginning(characters: Characters, bytes: &[u8], pauses: Pauses<'_>) -> Result<String, Trap> {
     match characters {
         Characters::Utf8 => {
-            let text = simdutf8::basic::from_utf8(bytes).map_err(|_| Trap::InvalidUtf8)?;
-            return Ok(beginning(text).to_owned());
+            transcode::check_utf8(bytes, pauses)?;
+            // One character more than is kept may be cut.
+            let kept = &bytes[..bytes.len().min(MAX_MESSAGE + 4)];
+            let kept = kept.utf8_chunks().next().map_or("", |chunk| chunk.valid());
+            Ok(beginning(kept).to_owned())
         }
-        Characters::Latin1 => return Ok(bytes.iter().take(MAX_MESSAGE).map(|&byte| char::from(byte)).collect()),
-        Characters::Utf16 => {}
-    }
-    let mut text = String::new();
-    let (units, _) = bytes.as_chunks::<2>();
-    for char in char::decode_utf16(units.iter().map(|&unit| u16::from_le_bytes(unit))) {
-        let char = char.map_err(|_| Trap::InvalidUtf16)?;
-        if text.len() < MAX_MESSAGE {
-            text.push(char);
+        Characters::Latin1 => Ok(bytes.iter().take(MAX_MESSAGE).map(|&byte| char::from(byte)).collect()),
+        Characters::Utf16 => {
+            let (units, _) = bytes.as_chunks::<2>();
+            transcode::check_utf16(units, pauses)?;
+            let mut text = String::new();
+            let mut chars =
+                char::decode_utf16(units.iter().map(|&unit| u16::from_le_bytes(unit))).map_while(Result::ok);
+            while text.len() < MAX_MESSAGE
+                && let Some(char) = chars.next()
+            {
+                text.push(char);
+            }
+            Ok(text)
         }
     }
-    Ok(text)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use StringEncoding::{CompactUtf16, Utf8, Utf16};
+
+    fn decode(characters: Characters, bytes: &[u8]) -> Result<String, Trap> {
+        decode_beginning(characters, bytes, Pauses::NEVER)
+    }
 
     #[test]
     fn messages_are_cut_at_a_character() {
@@ -196,7 +208,7 @@ mod tests {
                 let (bytes, units) = ErrorContext::new(text).encode(encoding);
                 let (characters, size, _) = string_place(encoding, units.into(), false).unwrap();
                 assert_eq!(size, bytes.len() as u64, "{text} {encoding:?}");
-                assert_eq!(decode_beginning(characters, &bytes).unwrap(), text, "{encoding:?}");
+                assert_eq!(decode(characters, &bytes).unwrap(), text, "{encoding:?}");
             }
         }
     }
@@ -215,12 +227,12 @@ mod tests {
             string_place(CompactUtf16, 1 << 63 | 3, true),
             Ok((Characters::Utf16, 6, 2))
         );
-        assert_eq!(decode_beginning(Characters::Utf8, b"a\xff"), Err(Trap::InvalidUtf8));
+        assert_eq!(decode(Characters::Utf8, b"a\xff"), Err(Trap::InvalidUtf8));
         // What is not kept is checked, too.
         let mut late = vec![b'x'; 4 * MAX_MESSAGE];
         late.push(0xff);
-        assert_eq!(decode_beginning(Characters::Utf8, &late), Err(Trap::InvalidUtf8));
-        assert_eq!(decode_beginning(Characters::Utf16, &[0, 0xd8]), Err(Trap::InvalidUtf16));
-        assert_eq!(decode_beginning(Characters::Utf16, &[0, 0xdc]), Err(Trap::InvalidUtf16));
+        assert_eq!(decode(Characters::Utf8, &late), Err(Trap::InvalidUtf8));
+        assert_eq!(decode(Characters::Utf16, &[0, 0xd8]), Err(Trap::InvalidUtf16));
+        assert_eq!(decode(Characters::Utf16, &[0, 0xdc]), Err(Trap::InvalidUtf16));
     }
 }

@@ -6,7 +6,8 @@
 use crate::collector::Collection;
 use crate::data::InstanceData;
 use crate::limits::{Growing, Growth};
-use crate::unwind;
+use crate::pieces::Pauses;
+use crate::{activation, unwind};
 use mintage_environ::layout::HeapLayout;
 use mintage_environ::{DomainId, ObjectTypeId, Trap};
 
@@ -61,7 +62,7 @@ impl InstanceData {
         }
         if heap.layout.zeal || size > heap.room() {
             // SAFETY: as the caller promises.
-            let walked = unsafe { heap.collect() };
+            let walked = unsafe { heap.collect()? };
             heap.grow(size, walked)?;
         }
         heap.take(size)
@@ -96,12 +97,17 @@ impl Heap<'_> {
 
     /// Moves what is reachable to the other half: how many frames were looked at.
     ///
+    /// # Errors
+    ///
+    /// [`Trap::Interrupt`] when the guest is to stop. It has left objects half moved, so nothing
+    /// may run in the instance any more; hence a collection within a call within a call, of which
+    /// the outer ones could go on, is not interrupted.
+    ///
     /// # Safety
     ///
     /// As [`InstanceData::heap_allocate`].
-    unsafe fn collect(&self) -> u64 {
+    unsafe fn collect(&self) -> Result<u64, Trap> {
         let (data, layout) = (self.data, self.layout);
-        let metadata = data.code.metadata();
         let (half, next, size) = (
             self.word(layout.half_slot),
             self.word(layout.next_slot),
@@ -109,30 +115,18 @@ impl Heap<'_> {
         );
         let [first, second] = layout.halves();
         let other = if half == first { second } else { first };
+        let pauses = if activation::is_only_call(data) {
+            data.pauses(usize::MAX)
+        } else {
+            Pauses::NEVER
+        };
+        let objects = &data.code.metadata().objects;
         // SAFETY: machine code gives the heap no other objects, both halves have as many accessible bytes, and machine code
         // waits. It keeps references in the words that are given as roots.
         let (end, walked) = unsafe {
-            let mut collection = Collection::new(self.base(), &metadata.objects, half..next, other);
-            collection.fixed(HeapLayout::FIRST..HeapLayout::FIRST + layout.initial);
-            for &global in &metadata.traced_globals {
-                let slot = data.code.layout().globals[global];
-                if slot.domain == self.domain {
-                    collection.root(data.slot(slot).cast());
-                }
-            }
-            for &id in &metadata.traced_tables {
-                if data.code.layout().tables[id].domain == self.domain
-                    && let Some(table) = data.table(id)
-                {
-                    (0..table.size as usize).for_each(|index| collection.root(table.base.add(index)));
-                }
-            }
-            let walked = unwind::references(data, |domain, word| {
-                if domain == self.domain {
-                    collection.root(word);
-                }
-            });
-            (collection.finish(), walked)
+            let mut collection = Collection::new(self.base(), objects, half..next, other, pauses);
+            let walked = self.roots(&mut collection)?;
+            (collection.finish()?, walked)
         };
         if layout.zeal {
             // What still refers to the old places is found out.
@@ -142,7 +136,51 @@ impl Heap<'_> {
         self.set_word(layout.half_slot, other);
         self.set_word(layout.next_slot, end);
         self.set_word(layout.limit_slot, layout.limit(other, size));
-        walked
+        Ok(walked)
+    }
+
+    /// Keeps what the heap's roots refer to: how many frames were looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Self::collect).
+    ///
+    /// # Safety
+    ///
+    /// As [`InstanceData::heap_allocate`]; the collection is one of this heap.
+    unsafe fn roots(&self, collection: &mut Collection<'_>) -> Result<u64, Trap> {
+        let (data, layout) = (self.data, self.layout);
+        let metadata = data.code.metadata();
+        // SAFETY: objects that never move stand there, and the words are globals and entries of
+        // tables that hold references.
+        unsafe {
+            collection.fixed(HeapLayout::FIRST..HeapLayout::FIRST + layout.initial)?;
+            for &global in &metadata.traced_globals {
+                let slot = data.code.layout().globals[global];
+                if slot.domain == self.domain {
+                    collection.root(data.slot(slot).cast())?;
+                }
+            }
+            for &id in &metadata.traced_tables {
+                if data.code.layout().tables[id].domain == self.domain
+                    && let Some(table) = data.table(id)
+                {
+                    for index in 0..table.size as usize {
+                        collection.root(table.base.add(index))?;
+                    }
+                }
+            }
+        }
+        let mut kept = Ok(());
+        // SAFETY: as the caller promises; stack maps list words that hold references.
+        let walked = unsafe {
+            unwind::references(data, |domain, word| {
+                if domain == self.domain && kept.is_ok() {
+                    kept = collection.root(word);
+                }
+            })
+        };
+        kept.map(|()| walked)
     }
 
     /// Makes room for `size` more bytes, and for so many that the next collection comes when about as much was allocated as

@@ -2,6 +2,7 @@
 
 use crate::data::{InstanceData, StoreWords};
 use crate::image::Image;
+use crate::pieces::Pauses;
 use crate::{Code, HostTable, Limits, Stopped, TrapReport, builtins};
 use anyhow::{Result, ensure};
 use mintage_environ::component::Initializer;
@@ -308,7 +309,7 @@ impl Instance {
     /// As [`Instance::table_set`].
     pub unsafe fn table_grow(&mut self, id: TableId, init: u64, delta: u64) -> Option<u64> {
         assert!(self.data().table(id).is_some(), "{id:?} is not of this component");
-        let grown = self.data().grow_table(id, init, delta, |_, _| Ok(true));
+        let grown = self.data().grow_table(id, init, delta, Pauses::NEVER, |_, _| Ok(true));
         grown.unwrap_or(None)
     }
 }

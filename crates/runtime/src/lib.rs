@@ -7,10 +7,12 @@
 //! Instance, Callee       -> call       in through the stub, out with a result or trap  call.rs, arch/
 //! ```
 //!
-//! A running call is an `Activation` (activation.rs). A fault in machine code goes to fault.rs, which walks the frames and ends
-//! the call; backtrace.rs names the frames. Slabs that no instance uses are in pool/. Handles are in handles.rs,
-//! and what those of error contexts stand for in error_context.rs. What machine code asks for is in builtins.rs; heap.rs is the heap of objects, collector.rs moves them, unwind.rs takes
-//! exceptions to where they are caught.
+//! A running call is an `Activation` (activation.rs). A fault in machine code goes to fault.rs,
+//! which walks the frames and ends the call; backtrace.rs names the frames. Slabs that no instance
+//! uses are in pool/. Handles are in handles.rs, and what those of error contexts stand for in
+//! error_context.rs. What machine code asks for is in builtins.rs, and pieces.rs cuts what takes
+//! long; heap.rs is the heap of objects, collector.rs moves them, unwind.rs takes exceptions to
+//! where they are caught.
 //!
 //! Architecture invariants: operating-system calls stand in `sys/` only and assembly in `arch/` only, so that a port adds
 //! one file to each. No function that machine code calls unwinds. Nothing here knows how code is made.
@@ -33,6 +35,7 @@ mod host;
 mod image;
 mod instance;
 mod limits;
+mod pieces;
 mod pool;
 mod slab;
 mod sys;

@@ -6,7 +6,7 @@ use crate::handles::MAX_HANDLES;
 use crate::image::{HeapSize, Sizes};
 use anyhow::{Error, Result};
 use mintage_environ::layout::SlabLayout;
-use mintage_environ::{DomainId, MemoryId, TableId};
+use mintage_environ::{DomainId, MemoryId, TableId, Trap};
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -96,9 +96,14 @@ impl Growth {
     }
 }
 
-/// The guest's call ends: why stands in the instance's data.
+/// Why growth ends the guest's call.
 #[derive(Debug)]
-pub struct Ended;
+pub enum Ended {
+    /// The host wants it so; its failure is in the instance's data.
+    Failure,
+    /// The guest traps.
+    Trap(Trap),
+}
 
 impl InstanceData {
     /// Asks whether something may grow.
@@ -139,6 +144,6 @@ impl InstanceData {
         };
         self.asked.set(true);
         self.failure.set(Some(failure));
-        Err(Ended)
+        Err(Ended::Failure)
     }
 }

@@ -5,7 +5,11 @@
 //! form that machine code calls, over addresses.
 //!
 //! A UTF-16 code unit is two bytes in little endian order, so that no place needs to be aligned.
+//!
+//! A string may have 2^28 bytes or so, and is done in pieces ([`Pauses`]), none of which ends
+//! within a character.
 
+use crate::pieces::Pauses;
 use mintage_environ::Trap;
 use mintage_environ::builtin::NOT_LATIN1;
 
@@ -16,6 +20,71 @@ type Unit = [u8; 2];
 const CHUNK: usize = 16;
 
 /// Checks UTF-8.
+pub fn check_utf8(src: &[u8], pauses: Pauses<'_>) -> Result<(), Trap> {
+    for_pieces(src, pauses, utf8_end, |piece| utf8(piece).map(drop))
+}
+
+/// Checks UTF-16.
+pub fn check_utf16(src: &[Unit], pauses: Pauses<'_>) -> Result<(), Trap> {
+    for_pieces(src, pauses, utf16_end, check_units)
+}
+
+/// Does `work` on all of `src`, piece by piece. `end` tells how much of a string to take, at most
+/// and not much less than what it is given.
+#[inline]
+fn for_pieces<'s, T>(
+    mut src: &'s [T],
+    pauses: Pauses<'_>,
+    end: impl Fn(&[T], usize) -> usize,
+    mut work: impl FnMut(&'s [T]) -> Result<(), Trap>,
+) -> Result<(), Trap> {
+    while src.len() > pauses.piece() {
+        let (piece, rest) = src.split_at(end(src, pauses.piece()));
+        work(piece)?;
+        pauses.check()?;
+        src = rest;
+    }
+    work(src)
+}
+
+/// Transcodes a string, piece by piece, with a function that tells how much it has written: how
+/// much that is in all.
+#[inline]
+fn in_pieces<S, D>(
+    dst: &mut [D],
+    src: &[S],
+    pauses: Pauses<'_>,
+    end: impl Fn(&[S], usize) -> usize,
+    mut transcode: impl FnMut(&mut [D], &[S]) -> Result<usize, Trap>,
+) -> Result<usize, Trap> {
+    let mut written = 0;
+    for_pieces(src, pauses, end, |piece| {
+        written += transcode(&mut dst[written..], piece)?;
+        Ok(())
+    })?;
+    Ok(written)
+}
+
+/// The end of a piece where any place will do.
+fn any_end<T>(_: &[T], most: usize) -> usize {
+    most
+}
+
+/// The end of a piece of at most `most` bytes, at least four and not all, that is not within a
+/// character of UTF-8.
+fn utf8_end(bytes: &[u8], most: usize) -> usize {
+    let starts = |&end: &usize| bytes[end] & 0xc0 != 0x80;
+    // In what has four such bytes in a row there is an error wherever it is cut.
+    (most - 3..=most).rev().find(starts).unwrap_or(most)
+}
+
+/// The same for units of UTF-16.
+fn utf16_end(units: &[Unit], most: usize) -> usize {
+    let is_first_half = u16::from_le_bytes(units[most - 1]) & 0xfc00 == 0xd800;
+    most - usize::from(is_first_half)
+}
+
+/// Checks a piece of UTF-8.
 fn utf8(bytes: &[u8]) -> Result<&str, Trap> {
     from_utf8(bytes).ok_or(Trap::InvalidUtf8)
 }
@@ -33,18 +102,18 @@ pub fn from_utf8(bytes: &[u8]) -> Option<&str> {
     simdutf8::basic::from_utf8(bytes).ok()
 }
 
-/// Copies UTF-8 to a place of the same size.
-fn copy_utf8(dst: &mut [u8], src: &[u8]) -> Result<(), Trap> {
+/// Copies UTF-8 to the start of a place: how many bytes.
+fn copy_utf8(dst: &mut [u8], src: &[u8]) -> Result<usize, Trap> {
     utf8(src)?;
-    dst.copy_from_slice(src);
-    Ok(())
+    dst[..src.len()].copy_from_slice(src);
+    Ok(src.len())
 }
 
-/// Copies UTF-16 to a place of the same size.
-fn copy_utf16(dst: &mut [Unit], src: &[Unit]) -> Result<(), Trap> {
-    check_utf16(src)?;
-    dst.copy_from_slice(src);
-    Ok(())
+/// Copies UTF-16 to the start of a place: how many units.
+fn copy_utf16(dst: &mut [Unit], src: &[Unit]) -> Result<usize, Trap> {
+    check_units(src)?;
+    dst[..src.len()].copy_from_slice(src);
+    Ok(src.len())
 }
 
 /// Whether a unit is half of a pair.
@@ -52,7 +121,8 @@ fn is_surrogate(unit: Unit) -> bool {
     u16::from_le_bytes(unit) & 0xf800 == 0xd800
 }
 
-fn check_utf16(mut src: &[Unit]) -> Result<(), Trap> {
+/// Checks a piece of UTF-16.
+fn check_units(mut src: &[Unit]) -> Result<(), Trap> {
     while !src.is_empty() {
         let simple = run(src, |unit| !is_surrogate(unit));
         src = &src[simple..];
@@ -86,11 +156,12 @@ fn next_utf16(src: &[Unit]) -> Result<(char, &[Unit]), Trap> {
     }
 }
 
-/// Latin-1 to UTF-16 in a place of as many units.
-fn latin1_to_utf16(dst: &mut [Unit], src: &[u8]) {
+/// Latin-1 to UTF-16 in a place of as many units: how many.
+fn latin1_to_utf16(dst: &mut [Unit], src: &[u8]) -> usize {
     for (unit, &byte) in dst.iter_mut().zip(src) {
         *unit = [byte, 0];
     }
+    src.len()
 }
 
 /// UTF-8 to UTF-16 in a place of as many units as there are bytes: the number of units.
@@ -115,18 +186,34 @@ fn utf8_to_utf16(dst: &mut [Unit], src: &[u8]) -> Result<usize, Trap> {
     Ok(end)
 }
 
-/// Copies the ASCII characters at the start of Latin-1 to a place of as many bytes: how many they are.
-fn latin1_ascii(dst: &mut [u8], src: &[u8]) -> usize {
+/// Copies the ASCII characters at the start of a string to a place of as many bytes: how many they
+/// are.
+fn ascii<T: Copy>(
+    dst: &mut [u8],
+    src: &[T],
+    pauses: Pauses<'_>,
+    is_ascii: impl Fn(T) -> bool,
+    copy: impl Fn(&mut [u8], &[T]),
+) -> Result<usize, Trap> {
     let mut count = 0;
     while count < src.len() {
-        let ascii = run(&src[count..], |byte| byte.is_ascii());
+        let rest = &src[count..];
+        let ascii = run(&rest[..rest.len().min(pauses.piece())], &is_ascii);
         if ascii == 0 {
             break;
         }
-        dst[count..][..ascii].copy_from_slice(&src[count..][..ascii]);
+        copy(&mut dst[count..][..ascii], &rest[..ascii]);
         count += ascii;
+        if count < src.len() {
+            pauses.check()?;
+        }
     }
-    count
+    Ok(count)
+}
+
+/// [`ascii`] of Latin-1.
+fn latin1_ascii(dst: &mut [u8], src: &[u8], pauses: Pauses<'_>) -> Result<usize, Trap> {
+    ascii(dst, src, pauses, |byte| byte.is_ascii(), <[u8]>::copy_from_slice)
 }
 
 /// Latin-1 to UTF-8 in a place of twice as many bytes: the number of bytes.
@@ -142,18 +229,9 @@ fn is_ascii(unit: Unit) -> bool {
     u16::from_le_bytes(unit) < 0x80
 }
 
-/// Copies the ASCII characters at the start of UTF-16 to a place of as many bytes: how many they are.
-fn utf16_ascii(dst: &mut [u8], src: &[Unit]) -> usize {
-    let mut count = 0;
-    while count < src.len() {
-        let ascii = run(&src[count..], is_ascii);
-        if ascii == 0 {
-            break;
-        }
-        narrow(&mut dst[count..], &src[count..][..ascii]);
-        count += ascii;
-    }
-    count
+/// [`ascii`] of UTF-16.
+fn utf16_ascii(dst: &mut [u8], src: &[Unit], pauses: Pauses<'_>) -> Result<usize, Trap> {
+    ascii(dst, src, pauses, is_ascii, narrow)
 }
 
 /// The low bytes of units.
@@ -186,23 +264,36 @@ fn utf16_to_utf8(dst: &mut [u8], src: &[Unit]) -> Result<usize, Trap> {
 }
 
 /// UTF-8 to Latin-1 in a place of as many bytes: the number of bytes, or `None` when a character does not fit.
-fn utf8_to_latin1(dst: &mut [u8], src: &[u8]) -> Result<Option<usize>, Trap> {
-    let mut end = 0;
-    for char in utf8(src)?.chars() {
-        let Ok(byte) = u8::try_from(char) else { return Ok(None) };
-        dst[end] = byte;
-        end += 1;
-    }
-    Ok(Some(end))
+fn utf8_to_latin1(dst: &mut [u8], src: &[u8], pauses: Pauses<'_>) -> Result<Option<usize>, Trap> {
+    let mut fits = true;
+    let count = in_pieces(dst, src, pauses, utf8_end, |dst, src| {
+        let text = utf8(src)?;
+        let mut end = 0;
+        // What follows a character that does not fit is only checked.
+        let mut chars = text.chars();
+        while fits && let Some(char) = chars.next() {
+            match u8::try_from(char) {
+                Ok(byte) => dst[end] = byte,
+                Err(_) => fits = false,
+            }
+            end += 1;
+        }
+        Ok(end)
+    })?;
+    Ok(fits.then_some(count))
 }
 
 /// UTF-16 to Latin-1 in a place of as many bytes as there are units: whether every character fits.
-fn utf16_to_latin1(dst: &mut [u8], src: &[Unit]) -> Result<bool, Trap> {
-    check_utf16(src)?;
-    let fits = src.iter().fold(true, |fits, unit| fits & (unit[1] == 0));
-    if fits {
-        narrow(dst, src);
-    }
+fn utf16_to_latin1(dst: &mut [u8], src: &[Unit], pauses: Pauses<'_>) -> Result<bool, Trap> {
+    let mut fits = true;
+    in_pieces(dst, src, pauses, utf16_end, |dst, src| {
+        check_units(src)?;
+        fits = fits && src.iter().fold(true, |fits, unit| fits & (unit[1] == 0));
+        if fits {
+            narrow(dst, src);
+        }
+        Ok(src.len())
+    })?;
     Ok(fits)
 }
 
@@ -214,11 +305,12 @@ fn utf16_to_latin1(dst: &mut [u8], src: &[Unit]) -> Result<bool, Trap> {
 /// memories of one instance, which is used by this thread only. They may overlap.
 pub mod raw {
     use super::*;
+    use crate::data::InstanceData;
     use std::borrow::Cow;
     use std::slice;
 
     /// A string in some memory.
-    struct Source<T>(*const T, usize);
+    pub(super) struct Source<T>(pub(super) *const T, pub(super) usize);
 
     impl<T: Copy> Source<T> {
         /// The string and the place of `len` items that it goes to. A string that overlaps this place is copied first: both
@@ -227,75 +319,94 @@ pub mod raw {
         /// # Safety
         ///
         /// As for the whole module.
-        unsafe fn with<'s, D>(&self, dst: *mut D, len: usize) -> (Cow<'s, [T]>, &'s mut [D]) {
+        #[inline(always)]
+        pub(super) unsafe fn with<'s, D>(
+            &self,
+            dst: *mut D,
+            len: usize,
+            pauses: Pauses<'_>,
+        ) -> Result<(Cow<'s, [T]>, &'s mut [D]), Trap> {
             // SAFETY: as for the whole module; the slice is gone before the other one is made, if they overlap.
             let mut src = Cow::Borrowed(unsafe { slice::from_raw_parts(self.0, self.1) });
             let src_range = (self.0.addr(), self.0.addr() + size_of_val(&*src));
             let dst_range = (dst.addr(), dst.addr() + len * size_of::<D>());
             if src_range.0 < dst_range.1 && dst_range.0 < src_range.1 {
-                src = Cow::Owned(src.into_owned());
+                src = Cow::Owned(copied(&src, pauses)?);
             }
             // SAFETY: as for the whole module; the string is elsewhere.
-            (src, unsafe { slice::from_raw_parts_mut(dst, len) })
+            Ok((src, unsafe { slice::from_raw_parts_mut(dst, len) }))
         }
     }
 
-    /// The word that a fallible builtin gives: trap code in the high half, value in the low half.
-    fn word(result: Result<u32, Trap>) -> u64 {
+    /// A copy of a string.
+    #[cold]
+    #[inline(never)]
+    fn copied<T: Copy>(src: &[T], pauses: Pauses<'_>) -> Result<Vec<T>, Trap> {
+        let mut copy = Vec::with_capacity(src.len());
+        pauses.run(src.len(), |piece| copy.extend_from_slice(&src[piece]))?;
+        Ok(copy)
+    }
+
+    /// The word of a builtin that gives a length: trap code in the high half, value in the low
+    /// half.
+    fn length(result: Result<usize, Trap>) -> u64 {
         match result {
-            Ok(value) => u64::from(value),
+            Ok(length) => u64::from(length as u32),
             Err(trap) => u64::from(trap as u8) << 32,
         }
     }
 
     /// The word of a builtin that gives nothing but may trap.
-    fn code(result: Result<(), Trap>) -> u32 {
-        result.map_or_else(|trap| trap as u32, |()| 0)
+    fn code(result: Result<usize, Trap>) -> u32 {
+        result.map_or_else(|trap| trap as u32, |_| 0)
     }
 
     macro_rules! raw {
-        ($($name:ident($src:ident: [$src_ty:ty], $dst:ident: [$dst_ty:ty; $times:literal]) -> $result:ty $body:block)*) => {$(
-            pub unsafe extern "C" fn $name(_ctx: *mut u8, dst: u64, src: u64, len: u64) -> $result {
+        ($($name:ident: [$src_ty:ty] -> [$dst_ty:ty; $times:literal], $word:ident -> $result:ty, $transcode:expr;)*) => {$(
+            pub unsafe extern "C" fn $name(ctx: *mut u8, dst: u64, src: u64, len: u64) -> $result {
+                // SAFETY: as for the whole module.
+                let pauses = unsafe { InstanceData::of_ctx(ctx) }.pauses(len as usize);
                 let source = Source(src as *const $src_ty, len as usize);
                 // SAFETY: as for the whole module.
-                let ($src, $dst) = unsafe { source.with(dst as *mut $dst_ty, len as usize * $times) };
-                $body
+                let places = unsafe { source.with(dst as *mut $dst_ty, len as usize * $times, pauses) };
+                $word(places.and_then(|(src, dst)| $transcode(dst, &src, pauses)))
             }
         )*};
     }
 
-    raw! {
-        copy_utf8(src: [u8], dst: [u8; 1]) -> u32 { code(super::copy_utf8(dst, &src)) }
-        copy_utf16(src: [Unit], dst: [Unit; 1]) -> u32 { code(super::copy_utf16(dst, &src)) }
-        latin1_to_utf16(src: [u8], dst: [Unit; 1]) -> () { super::latin1_to_utf16(dst, &src); }
-        utf8_to_utf16(src: [u8], dst: [Unit; 1]) -> u64 {
-            word(super::utf8_to_utf16(dst, &src).map(|units| units as u32))
-        }
-        latin1_ascii(src: [u8], dst: [u8; 1]) -> u64 { super::latin1_ascii(dst, &src) as u64 }
-        latin1_to_utf8(src: [u8], dst: [u8; 2]) -> u64 { super::latin1_to_utf8(dst, &src) as u64 }
-        utf16_ascii(src: [Unit], dst: [u8; 1]) -> u64 { super::utf16_ascii(dst, &src) as u64 }
-        utf16_to_utf8(src: [Unit], dst: [u8; 3]) -> u64 {
-            word(super::utf16_to_utf8(dst, &src).map(|bytes| bytes as u32))
-        }
-        utf8_to_latin1(src: [u8], dst: [u8; 1]) -> u64 {
-            word(super::utf8_to_latin1(dst, &src).map(|bytes| bytes.map_or(NOT_LATIN1, |bytes| bytes as u32)))
-        }
-        utf16_to_latin1(src: [Unit], dst: [u8; 1]) -> u64 {
-            let fits = super::utf16_to_latin1(dst, &src);
-            word(fits.map(|fits| if fits { src.len() as u32 } else { NOT_LATIN1 }))
-        }
+    /// A function without pieces of its own.
+    macro_rules! pieces {
+        ($end:ident, $transcode:expr) => {
+            |dst: &mut [_], src: &[_], pauses| in_pieces(dst, src, pauses, $end, $transcode)
+        };
     }
 
-    /// Copies `len` bytes.
-    pub unsafe extern "C" fn copy_bytes(_ctx: *mut u8, dst: u64, src: u64, len: u64) {
-        // SAFETY: as for the whole module.
-        unsafe { std::ptr::copy(src as *const u8, dst as *mut u8, len as usize) };
+    raw! {
+        copy_utf8: [u8] -> [u8; 1], code -> u32, pieces!(utf8_end, super::copy_utf8);
+        copy_utf16: [Unit] -> [Unit; 1], code -> u32, pieces!(utf16_end, super::copy_utf16);
+        latin1_to_utf16: [u8] -> [Unit; 1], code -> u32,
+            pieces!(any_end, |dst, src| Ok(super::latin1_to_utf16(dst, src)));
+        utf8_to_utf16: [u8] -> [Unit; 1], length -> u64, pieces!(utf8_end, super::utf8_to_utf16);
+        latin1_ascii: [u8] -> [u8; 1], length -> u64, super::latin1_ascii;
+        latin1_to_utf8: [u8] -> [u8; 2], length -> u64,
+            pieces!(any_end, |dst, src| Ok(super::latin1_to_utf8(dst, src)));
+        utf16_ascii: [Unit] -> [u8; 1], length -> u64, super::utf16_ascii;
+        utf16_to_utf8: [Unit] -> [u8; 3], length -> u64, pieces!(utf16_end, super::utf16_to_utf8);
+        utf8_to_latin1: [u8] -> [u8; 1], length -> u64, |dst: &mut [u8], src: &[u8], pauses| {
+            let count = super::utf8_to_latin1(dst, src, pauses);
+            count.map(|count| count.unwrap_or(NOT_LATIN1 as usize))
+        };
+        utf16_to_latin1: [Unit] -> [u8; 1], length -> u64, |dst: &mut [u8], src: &[Unit], pauses| {
+            let fits = super::utf16_to_latin1(dst, src, pauses);
+            fits.map(|fits| if fits { src.len() } else { NOT_LATIN1 as usize })
+        };
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pieces::tests::{RUNNING, STOPPED, of_piece};
     use proptest::prelude::*;
 
     fn utf16(text: &str) -> Vec<Unit> {
@@ -311,41 +422,112 @@ mod tests {
         text.chars().map(|char| u8::try_from(char).ok()).collect()
     }
 
-    /// Every pair of encodings against the standard library.
+    /// Every pair of encodings against the standard library, in one go and in pieces.
     fn check(text: &str) {
+        for pauses in [4, 5, 7, 33].map(|piece| of_piece(&RUNNING, piece)) {
+            check_with(text, pauses);
+        }
+        check_with(text, Pauses::NEVER);
+    }
+
+    fn check_with(text: &str, pauses: Pauses<'_>) {
         let (utf8, utf16) = (text.as_bytes(), utf16(text));
+        assert_eq!(check_utf8(utf8, pauses), Ok(()));
+        assert_eq!(check_utf16(&utf16, pauses), Ok(()));
         let mut bytes = vec![0; utf8.len()];
-        assert_eq!(copy_utf8(&mut bytes, utf8), Ok(()));
+        assert_eq!(in_pieces(&mut bytes, utf8, pauses, utf8_end, copy_utf8), Ok(utf8.len()));
         assert_eq!(bytes, utf8);
         let mut copy = vec![[0; 2]; utf16.len()];
-        assert_eq!(copy_utf16(&mut copy, &utf16), Ok(()));
+        assert_eq!(
+            in_pieces(&mut copy, &utf16, pauses, utf16_end, copy_utf16),
+            Ok(utf16.len())
+        );
         assert_eq!(copy, utf16);
         let mut wide = vec![[0; 2]; utf8.len()];
-        assert_eq!(utf8_to_utf16(&mut wide, utf8), Ok(utf16.len()));
+        assert_eq!(
+            in_pieces(&mut wide, utf8, pauses, utf8_end, utf8_to_utf16),
+            Ok(utf16.len())
+        );
         assert_eq!(wide[..utf16.len()], utf16);
 
         let mut narrow = vec![0; utf16.len() * 3];
-        let ascii = utf16_ascii(&mut narrow, &utf16);
+        let ascii = utf16_ascii(&mut narrow, &utf16, pauses).unwrap();
         assert_eq!(ascii, text.bytes().take_while(u8::is_ascii).count());
-        let rest = utf16_to_utf8(&mut narrow[ascii..], &utf16[ascii..]).unwrap();
+        let rest = in_pieces(&mut narrow[ascii..], &utf16[ascii..], pauses, utf16_end, utf16_to_utf8).unwrap();
         assert_eq!(&narrow[..ascii + rest], utf8);
 
         let latin1 = latin1(text);
         let mut bytes = vec![0; utf8.len()];
-        let count = utf8_to_latin1(&mut bytes, utf8).unwrap();
+        let count = utf8_to_latin1(&mut bytes, utf8, pauses).unwrap();
         assert_eq!(count.map(|count| &bytes[..count]), latin1.as_deref());
         let mut bytes = vec![0; utf16.len()];
-        assert_eq!(utf16_to_latin1(&mut bytes, &utf16), Ok(latin1.is_some()));
+        assert_eq!(utf16_to_latin1(&mut bytes, &utf16, pauses), Ok(latin1.is_some()));
         let Some(latin1) = latin1 else { return };
         assert_eq!(bytes, latin1);
         let mut wide = vec![[0; 2]; latin1.len()];
-        latin1_to_utf16(&mut wide, &latin1);
+        let to_wide = |dst: &mut [Unit], src: &[u8]| Ok(latin1_to_utf16(dst, src));
+        assert_eq!(in_pieces(&mut wide, &latin1, pauses, any_end, to_wide), Ok(utf16.len()));
         assert_eq!(wide, utf16);
         let mut bytes = vec![0; latin1.len() * 2];
-        let ascii = latin1_ascii(&mut bytes, &latin1);
+        let ascii = latin1_ascii(&mut bytes, &latin1, pauses).unwrap();
         assert_eq!(ascii, text.bytes().take_while(u8::is_ascii).count());
-        let rest = latin1_to_utf8(&mut bytes[ascii..], &latin1[ascii..]);
+        let to_utf8 = |dst: &mut [u8], src: &[u8]| Ok(latin1_to_utf8(dst, src));
+        let rest = in_pieces(&mut bytes[ascii..], &latin1[ascii..], pauses, any_end, to_utf8).unwrap();
         assert_eq!(&bytes[..ascii + rest], utf8);
+    }
+
+    /// What is no string is none in pieces, wherever these end.
+    #[test]
+    fn errors_in_pieces() {
+        for wrong in [
+            &b"\x80"[..],
+            b"\xc3",
+            b"\xf0\x9f\x98",
+            b"\x80\x80\x80\x80\x80\x80",
+            b"\xed\xa0\x80",
+        ] {
+            for (before, piece) in (0..12).flat_map(|before| (4..9).map(move |piece| (before, piece))) {
+                let string = [&"a".repeat(before).into_bytes()[..], wrong, "ä€😀".as_bytes()].concat();
+                let pauses = of_piece(&RUNNING, piece);
+                assert_eq!(
+                    check_utf8(&string, pauses),
+                    Err(Trap::InvalidUtf8),
+                    "{string:x?} {piece}"
+                );
+                let mut bytes = vec![0; string.len()];
+                assert_eq!(utf8_to_latin1(&mut bytes, &string, pauses), Err(Trap::InvalidUtf8));
+            }
+        }
+        for wrong in [&[0xd800][..], &[0xdc00], &[0xd800, 0xd800, 0xdc00], &[0xdc00, 0xd800]] {
+            for (before, piece) in (0..12).flat_map(|before| (4..9).map(move |piece| (before, piece))) {
+                let string = units(&[&vec![0x61; before][..], wrong, &[0xd83d, 0xde00, 0x61]].concat());
+                let pauses = of_piece(&RUNNING, piece);
+                assert_eq!(
+                    check_utf16(&string, pauses),
+                    Err(Trap::InvalidUtf16),
+                    "{string:x?} {piece}"
+                );
+                let mut bytes = vec![0; string.len()];
+                assert_eq!(utf16_to_latin1(&mut bytes, &string, pauses), Err(Trap::InvalidUtf16));
+            }
+        }
+    }
+
+    #[test]
+    fn long_strings_are_interrupted() {
+        let (bytes, units) = ([b'a'; 100], [[b'a', 0]; 100]);
+        let (mut narrow, mut wide) = ([0; 300], [[0; 2]; 100]);
+        let pauses = of_piece(&STOPPED, 99);
+        assert_eq!(check_utf8(&bytes, pauses), Err(Trap::Interrupt));
+        assert_eq!(check_utf16(&units, pauses), Err(Trap::Interrupt));
+        assert_eq!(latin1_ascii(&mut narrow, &bytes, pauses), Err(Trap::Interrupt));
+        assert_eq!(utf16_ascii(&mut narrow, &units, pauses), Err(Trap::Interrupt));
+        assert_eq!(utf8_to_latin1(&mut narrow, &bytes, pauses), Err(Trap::Interrupt));
+        assert_eq!(utf16_to_latin1(&mut narrow, &units, pauses), Err(Trap::Interrupt));
+        let converted = in_pieces(&mut wide, &bytes, pauses, utf8_end, utf8_to_utf16);
+        assert_eq!(converted, Err(Trap::Interrupt));
+        let short = in_pieces(&mut wide, &bytes[..99], pauses, utf8_end, utf8_to_utf16);
+        assert_eq!(short, Ok(99));
     }
 
     #[test]
@@ -382,7 +564,10 @@ mod tests {
                 let string = units(&[&padding[..before], wrong, &padding[..after]].concat());
                 let mut bytes = vec![0; string.len() * 3];
                 assert_eq!(utf16_to_utf8(&mut bytes, &string), Err(Trap::InvalidUtf16));
-                assert_eq!(utf16_to_latin1(&mut bytes, &string), Err(Trap::InvalidUtf16));
+                assert_eq!(
+                    utf16_to_latin1(&mut bytes, &string, Pauses::NEVER),
+                    Err(Trap::InvalidUtf16)
+                );
                 assert_eq!(copy_utf16(&mut string.clone(), &string), Err(Trap::InvalidUtf16));
             }
         }
@@ -403,7 +588,10 @@ mod tests {
             for string in [wrong, &string] {
                 let mut bytes = vec![0; string.len()];
                 assert_eq!(copy_utf8(&mut bytes, string), Err(Trap::InvalidUtf8));
-                assert_eq!(utf8_to_latin1(&mut bytes, string), Err(Trap::InvalidUtf8));
+                assert_eq!(
+                    utf8_to_latin1(&mut bytes, string, Pauses::NEVER),
+                    Err(Trap::InvalidUtf8)
+                );
                 assert_eq!(
                     utf8_to_utf16(&mut vec![[0; 2]; string.len()], string),
                     Err(Trap::InvalidUtf8)
@@ -418,8 +606,9 @@ mod tests {
         let mut memory = *b"--gr\xc3\xbc\xc3\x9fe--------";
         let base = memory.as_mut_ptr() as u64;
         // SAFETY: both places are in the array: 7 bytes, and 7 units.
-        let word = unsafe { raw::utf8_to_utf16(std::ptr::null_mut(), base + 1, base + 2, 7) };
-        assert_eq!(word, 5);
+        let places = unsafe { raw::Source((base + 2) as *const u8, 7).with((base + 1) as *mut Unit, 7, Pauses::NEVER) };
+        let (src, dst) = places.unwrap();
+        assert_eq!(utf8_to_utf16(dst, &src), Ok(5));
         assert_eq!(&memory[1..11], b"g\0r\0\xfc\0\xdf\0e\0");
     }
 
@@ -439,7 +628,7 @@ mod tests {
             let expected = String::from_utf16(&raw).ok();
             let count = utf16_to_utf8(&mut bytes, &string);
             prop_assert_eq!(count.ok().map(|count| &bytes[..count]), expected.as_ref().map(|text| text.as_bytes()));
-            prop_assert_eq!(check_utf16(&string).is_ok(), expected.is_some());
+            prop_assert_eq!(check_units(&string).is_ok(), expected.is_some());
         }
     }
 }

@@ -3,9 +3,11 @@
 mod common;
 
 use common::*;
-use mintage_environ::Trap;
-use mintage_runtime::{InstanceHandle, Limits, Stopped};
-use std::sync::Mutex;
+use mintage_compile::NoProgress;
+use mintage_environ::{Trap, Tunables};
+use mintage_runtime::{Instance, InstanceHandle, Limits, LoadCheck, Stopped, StoreWords};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 #[test]
 fn arguments_go_in_and_results_come_out() {
@@ -347,4 +349,64 @@ fn a_host_pointer_is_of_its_own_call() {
     )
     .unwrap();
     assert_eq!(outer, 2);
+}
+
+/// The outer call goes on with objects that a collection in the inner one has moved, so that must
+/// not stop half-way.
+#[test]
+fn a_collection_in_a_call_within_a_call_is_not_interrupted() {
+    let check = LoadCheck {
+        tunables: Tunables {
+            interruptible: true,
+            gc_zeal: true,
+            ..tunables()
+        },
+        ..LoadCheck::default()
+    };
+    let text = r#"(component
+        (import "f" (func $f (param "x" u32) (result u32)))
+        (core func $lowered (canon lower (func $f)))
+        (core module $m
+            (import "host" "f" (func $f (param i32) (result i32)))
+            (type $cell (struct (field $next (ref null $cell))))
+            (global $cells (mut (ref null $cell)) (ref.null $cell))
+            (func (export "inner") (drop (call $f (i32.const 0))) (drop (struct.new_default $cell)))
+            (func (export "outer") (param $n i32) (result i32) (local $cell (ref null $cell)) (local $count i32)
+                (loop $next
+                    (global.set $cells (struct.new $cell (global.get $cells)))
+                    (br_if $next (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+                (drop (call $f (i32.const 1)))
+                (local.set $cell (global.get $cells))
+                (loop $next
+                    (local.set $cell (struct.get $cell $next (local.get $cell)))
+                    (local.set $count (i32.add (local.get $count) (i32.const 1)))
+                    (br_if $next (i32.eqz (ref.is_null (local.get $cell)))))
+                (local.get $count)))
+        (core instance (instantiate $m (with "host" (instance (export "f" (func $lowered)))))))"#;
+    let bytes = mintage_compile::compile(&wat::parse_str(text).unwrap(), &check.tunables, &NoProgress).unwrap();
+    let code = load_with(&bytes, &check);
+    let word = Arc::new(AtomicU64::new(0));
+    let interrupt = word.clone();
+    let table = table(&code, move |call| {
+        if call.words[0] == 0 {
+            interrupt.store(1, Ordering::Relaxed);
+        } else {
+            invoke(call.instance, "inner", &[]).unwrap();
+            interrupt.store(0, Ordering::Relaxed);
+        }
+        Ok(())
+    });
+    let words = StoreWords {
+        interrupt: Some(word.clone()),
+        fuel: None,
+    };
+    let instance = Instance::new(&code, code.image(), &table, Limits::default(), 7, words).unwrap();
+    assert_eq!(invoke(instance.handle(), "outer", &[3000]).unwrap(), 3000);
+
+    // Where it is the only call, it is interrupted.
+    let stopped = invoke(instance.handle(), "inner", &[]).unwrap_err();
+    assert!(
+        matches!(&stopped, Stopped::Trap(report) if report.trap == Trap::Interrupt),
+        "{stopped:?}"
+    );
 }

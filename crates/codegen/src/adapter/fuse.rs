@@ -6,7 +6,7 @@
 use super::place::{From, Place, To};
 use crate::abi::{self, POINTER};
 use crate::compiler::Input;
-use crate::translate::{Imports, Region, trap_code};
+use crate::translate::{self, Imports, Region, trap_code};
 use anyhow::{Context as _, Result};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Type, Value, types};
@@ -159,6 +159,16 @@ impl<'a, 'f, 'b> Fuse<'a, 'f, 'b> {
         all.extend_from_slice(arguments);
         let call = self.builder.ins().call(callee, &all);
         Ok(self.builder.inst_results(call).to_vec())
+    }
+
+    /// Traps when the guest is to stop; see [`translate::check_interrupt`].
+    pub fn check_interrupt(&mut self) {
+        translate::check_interrupt(self.input.tunables, self.builder, self.src.ctx);
+    }
+
+    /// Pays for a list or string of `bytes` (below 2^33); see [`translate::pay_bytes`].
+    pub fn pay_bytes(&mut self, bytes: Value) {
+        translate::pay_bytes(self.input.tunables, self.builder, self.src.ctx, bytes);
     }
 
     /// Calls a builtin on behalf of the source side; gives its result if it has one.

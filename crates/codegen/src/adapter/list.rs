@@ -19,6 +19,7 @@ impl Fuse<'_, '_, '_> {
         self.check_aligned(pointer, abi.align(self.src.index64), Trap::UnalignedPointer);
         let src_bytes = self.times(length, src_size);
         self.check_bounds(self.src, pointer, src_bytes, Trap::ListOutOfBounds)?;
+        self.pay_bytes(src_bytes);
 
         let dst_bytes = match src_size == dst_size {
             true => src_bytes,
@@ -43,6 +44,7 @@ impl Fuse<'_, '_, '_> {
         let (src_size, dst_size) = (abi.size(self.src.index64), abi.size(self.dst.index64));
         let [src, dst] = [src, dst].map(|place| self.builder.ins().iadd_imm_s(place.address, i64::from(place.offset)));
         let bytes = self.iconst(types::I64, i64::from(src_size) * i64::from(count));
+        self.pay_bytes(bytes);
         if is_plain(self.types, ty) {
             self.copy_bytes(dst, src, bytes);
             return Ok(());
@@ -51,7 +53,8 @@ impl Fuse<'_, '_, '_> {
         self.elements(ty, (src, end, src_size), (dst, dst_size))
     }
 
-    /// A loop over elements, given addresses and element sizes of both sides.
+    /// A loop over elements, given addresses and element sizes of both sides. It can be long, so it
+    /// tests for interruption.
     fn elements(
         &mut self,
         element: InterfaceType,
@@ -68,6 +71,7 @@ impl Fuse<'_, '_, '_> {
         self.builder.ins().brif(done, end, [], body, []);
 
         self.builder.switch_to_block(body);
+        self.check_interrupt();
         let place = |address| Place { address, offset: 0 };
         self.transfer(
             element,

@@ -81,6 +81,7 @@ impl Fuse<'_, '_, '_> {
         self.check_aligned(pointer, align, Trap::UnalignedPointer);
         let bytes = self.times(length, unit);
         self.check_bounds(self.src, pointer, bytes, Trap::StringOutOfBounds)?;
+        self.pay_bytes(bytes);
         let address = self.address(self.src, pointer)?.address;
         let text = Text { address, length };
         match (form, self.dst.encoding) {

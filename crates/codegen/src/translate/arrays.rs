@@ -3,7 +3,9 @@
 //! An array's length never changes, so it is read, and compared with the index, at each access. Addresses of elements are
 //! computed where they are used and live across no call: a collection moves arrays.
 
+use super::bulk::{Part, Pattern, segment_place};
 use super::heap::Field;
+use super::memory::Place;
 use super::state::trap_code;
 use super::{Translator, Values};
 use anyhow::Result;
@@ -146,22 +148,32 @@ impl<'a> Translator<'a, '_> {
     }
 
     fn array_new(&mut self, type_index: u32) -> Result<()> {
-        let ty = self.object_type(type_index);
         let (value, length) = self.pop2();
-        let array = self.new_array(ty, length)?;
-        let first = self.iconst(types::I32, 0);
-        self.fill_elements(array, first, length, self.element_type(ty).stored(), value)?;
-        self.push(array);
-        Ok(())
+        self.new_filled(type_index, length, |this, stored| this.pattern(value, stored.size))
     }
 
     fn array_new_default(&mut self, type_index: u32) -> Result<()> {
-        let ty = self.object_type(type_index);
-        let value = self.zero(self.element_type(ty).unpacked());
         let length = self.pop();
-        self.push(value);
-        self.push(length);
-        self.array_new(type_index)
+        self.new_filled(type_index, length, |this, _| this.zeros())
+    }
+
+    /// Pushes a new array of `length` elements, each of them a pattern. That is made last: an
+    /// allocation moves objects, and updates references, but not what is made of them.
+    fn new_filled(
+        &mut self,
+        type_index: u32,
+        length: Value,
+        pattern: impl FnOnce(&mut Self, Stored) -> Pattern,
+    ) -> Result<()> {
+        let ty = self.object_type(type_index);
+        let stored = self.element_type(ty).stored();
+        self.pay_length(length, stored.size);
+        let array = self.new_array(ty, length)?;
+        let pattern = pattern(self, stored);
+        let first = self.iconst(types::I32, 0);
+        self.fill_elements(array, first, length, stored, &pattern)?;
+        self.push(array);
+        Ok(())
     }
 
     fn array_new_fixed(&mut self, type_index: u32, length: u32) -> Result<()> {
@@ -186,51 +198,55 @@ impl<'a> Translator<'a, '_> {
         let stored = self.stored_element(type_index);
         let (start, value, count) = self.pop3();
         let array = self.pop();
+        self.pay_length(count, stored.size);
         let length = self.array_length(array)?;
         self.check_range(start, count, length, Trap::ArrayOutOfBounds);
-        self.fill_elements(array, start, count, stored, value)
+        let pattern = self.pattern(value, stored.size);
+        self.fill_elements(array, start, count, stored, &pattern)
     }
 
-    /// Writes `value` to `count` elements from `start` on, which exist.
-    fn fill_elements(&mut self, array: Value, start: Value, count: Value, stored: Stored, value: Value) -> Result<()> {
+    /// Writes the pattern to `count` elements from `start` on, which exist.
+    fn fill_elements(
+        &mut self,
+        array: Value,
+        start: Value,
+        count: Value,
+        stored: Stored,
+        pattern: &Pattern,
+    ) -> Result<()> {
+        if let Some(len) = self.short_length(count, stored.size) {
+            let part = self.elements_part(array, start, stored)?;
+            self.fill_in_place(&part, pattern, len);
+            return Ok(());
+        }
         let first = self.element_address(array, start, stored)?;
         let bytes = self.bytes(count, stored);
-        let end = self.ins().iadd(first, bytes);
-        self.fill(first, end, stored, value);
+        self.fill(first, pattern, bytes);
         Ok(())
     }
 
-    /// Writes `value` to all places from address `first` to address `end`.
-    pub(super) fn fill(&mut self, first: Value, end: Value, stored: Stored, value: Value) {
-        let header = self.builder.create_block();
-        let body = self.builder.create_block();
-        let done = self.builder.create_block();
-        let address = self.builder.append_block_param(header, types::I64);
-        self.ins().jump(header, [&first.into()]);
-
-        self.builder.switch_to_block(header);
-        let more = self.ins().icmp(IntCC::UnsignedLessThan, address, end);
-        self.ins().brif(more, body, [], done, []);
-        self.builder.seal_block(body);
-        self.builder.seal_block(done);
-
-        self.builder.switch_to_block(body);
+    /// The elements from `start` on, as many as exist, to be accessed in place.
+    fn elements_part(&mut self, array: Value, start: Value, stored: Stored) -> Result<Part> {
+        let Field { address, offset } = self.element(array, start, stored)?;
         let flags = self.object_flags();
-        self.store_field(Field { address, offset: 0 }, flags, stored, value);
-        let next = self.ins().iadd_imm_s(address, i64::from(stored.size));
-        self.ins().jump(header, [&next.into()]);
-        self.builder.seal_block(header);
-        self.builder.switch_to_block(done);
+        Ok(Part::Checked(Place { address, offset, flags }))
     }
 
     fn array_copy(&mut self, dst_type: u32) -> Result<()> {
         let stored = self.stored_element(dst_type);
         let (src, src_start, count) = self.pop3();
         let (dst, dst_start) = self.pop2();
+        self.pay_length(count, stored.size);
         let dst_length = self.array_length(dst)?;
         let src_length = self.array_length(src)?;
         self.check_range(dst_start, count, dst_length, Trap::ArrayOutOfBounds);
         self.check_range(src_start, count, src_length, Trap::ArrayOutOfBounds);
+        if let Some(len) = self.short_length(count, stored.size) {
+            let dst = self.elements_part(dst, dst_start, stored)?;
+            let src = self.elements_part(src, src_start, stored)?;
+            self.copy_in_place(&dst, &src, len);
+            return Ok(());
+        }
         let dst = self.element_address(dst, dst_start, stored)?;
         let src = self.element_address(src, src_start, stored)?;
         let bytes = self.bytes(count, stored);
@@ -238,19 +254,8 @@ impl<'a> Translator<'a, '_> {
         Ok(())
     }
 
-    /// The current length of a data segment, and its program-wide number unless it was dropped from the start.
-    fn data_segment(&mut self, index: u32) -> (Value, Option<Value>) {
-        match self.instance.data[index as usize] {
-            Some(data) => {
-                let length = self.load_size(types::I32, self.input.layout.data_lengths[data].offset);
-                let number = self.iconst(types::I32, i64::from(data.as_u32()));
-                (length, Some(number))
-            }
-            None => (self.iconst(types::I32, 0), None),
-        }
-    }
-
-    /// The same for an element segment.
+    /// The current length of an element segment, and its program-wide number unless it was dropped
+    /// from the start.
     fn elem_segment(&mut self, index: u32) -> (Value, Option<Value>) {
         match self.instance.elems[index as usize] {
             Some(elem) => {
@@ -262,21 +267,28 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// Traps unless a data segment of `length` bytes has the bytes of `count` elements from `start` on.
-    fn check_data(&mut self, start: Value, count: Value, stored: Stored, length: Value) {
+    /// The address of the bytes of `count` elements in a data segment; traps unless all of them
+    /// exist. `None` for a segment that is dropped from the start, which has nothing to copy.
+    fn data_elements(&mut self, segment: u32, start: Value, count: Value, stored: Stored) -> Option<Value> {
+        if let Some(data) = self.instance.data[segment as usize] {
+            let bytes = self.bytes(count, stored);
+            return Some(self.segment_part(data, start, bytes));
+        }
+        let nothing = self.iconst(types::I32, 0);
         let bytes = self.bytes(count, stored);
-        self.check_range(start, bytes, length, Trap::MemoryOutOfBounds);
+        self.check_range(start, bytes, nothing, Trap::MemoryOutOfBounds);
+        None
     }
 
     fn array_new_data(&mut self, type_index: u32, segment: u32) -> Result<()> {
         let ty = self.object_type(type_index);
         let stored = self.element_type(ty).stored();
         let (start, count) = self.pop2();
-        let (length, segment) = self.data_segment(segment);
-        self.check_data(start, count, stored, length);
+        self.pay_length(count, stored.size);
+        let src = self.data_elements(segment, start, count, stored);
         let array = self.new_array(ty, count)?;
         let first = self.iconst(types::I32, 0);
-        self.init_data(array, first, stored, segment, start, count)?;
+        self.init_data(array, first, stored, src, count)?;
         self.push(array);
         Ok(())
     }
@@ -285,29 +297,24 @@ impl<'a> Translator<'a, '_> {
         let stored = self.stored_element(type_index);
         let (at, start, count) = self.pop3();
         let array = self.pop();
+        self.pay_length(count, stored.size);
         let array_length = self.array_length(array)?;
         self.check_range(at, count, array_length, Trap::ArrayOutOfBounds);
-        let (length, segment) = self.data_segment(segment);
-        self.check_data(start, count, stored, length);
-        self.init_data(array, at, stored, segment, start, count)
+        let src = self.data_elements(segment, start, count, stored);
+        self.init_data(array, at, stored, src, count)
     }
 
-    /// Copies `count` elements, which are within the array and the segment, from a data segment.
-    fn init_data(
-        &mut self,
-        array: Value,
-        at: Value,
-        stored: Stored,
-        segment: Option<Value>,
-        start: Value,
-        count: Value,
-    ) -> Result<()> {
-        // From a segment that is dropped there is nothing to copy.
-        if let Some(segment) = segment {
-            let address = self.element_address(array, at, stored)?;
-            let bytes = self.bytes(count, stored);
-            self.call_builtin(Builtin::ArrayInitData, &[address, segment, start, bytes]);
+    /// Copies `count` elements, which exist, from a data segment.
+    fn init_data(&mut self, array: Value, at: Value, stored: Stored, src: Option<Value>, count: Value) -> Result<()> {
+        let Some(src) = src else { return Ok(()) };
+        if let Some(len) = self.short_length(count, stored.size) {
+            let dst = self.elements_part(array, at, stored)?;
+            self.copy_in_place(&dst, &Part::Checked(segment_place(src)), len);
+            return Ok(());
         }
+        let dst = self.element_address(array, at, stored)?;
+        let bytes = self.bytes(count, stored);
+        self.call_builtin(Builtin::CopyBytes, &[dst, src, bytes]);
         Ok(())
     }
 
@@ -315,6 +322,7 @@ impl<'a> Translator<'a, '_> {
         let ty = self.object_type(type_index);
         let stored = self.element_type(ty).stored();
         let (start, count) = self.pop2();
+        self.pay_length(count, stored.size);
         let (length, segment) = self.elem_segment(segment);
         self.check_range(start, count, length, Trap::TableOutOfBounds);
         let array = self.new_array(ty, count)?;
@@ -328,6 +336,7 @@ impl<'a> Translator<'a, '_> {
         let stored = self.stored_element(type_index);
         let (at, start, count) = self.pop3();
         let array = self.pop();
+        self.pay_length(count, stored.size);
         let array_length = self.array_length(array)?;
         self.check_range(at, count, array_length, Trap::ArrayOutOfBounds);
         let (length, segment) = self.elem_segment(segment);

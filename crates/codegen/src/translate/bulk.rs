@@ -1,26 +1,53 @@
-//! Bulk operations of memories: `memory.copy`, `memory.fill`, `memory.init`, `data.drop`.
+//! Bulk operations of memories: `memory.copy`, `memory.fill`, `memory.init`, `data.drop`; and what
+//! those of arrays have in common with them.
 //!
-//! The runtime does them, but for short copies and fills of constant length where page faults are the bounds check. Those
-//! are done in place: all bytes are loaded before any is stored, and the last chunk is stored first, so an operation that
-//! is out of bounds faults before it changes anything.
+//! Machine code finds the places and checks them. Bytes of a short constant length are then copied
+//! or filled in place: all are loaded before any is stored, and the last chunk is stored first, so
+//! that an operation whose bounds check is a page fault faults before it changes anything.
+//! Everything else is done by two builtins.
 
 use super::Translator;
 use super::memory::Place;
+use super::simd::LANE_ORDER;
 use super::state::{Region, trap_code};
+use crate::abi::POINTER;
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::types::{I8, I8X16, I16, I32, I64};
-use cranelift_codegen::ir::{InstBuilder, Type, Value};
-use mintage_environ::{Builtin, MemoryId, Trap};
+use cranelift_codegen::ir::types::{F32, F64, I8, I8X16, I16, I32, I64, I64X2};
+use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value};
+use mintage_environ::{Builtin, ControlBlock, DataId, MemoryId, Trap, control_offsets};
 use smallvec::SmallVec;
 use wasmparser::Operator;
 
 /// The longest operation that is done in place: eight vector registers, about as much code as the call of the builtin.
 const MAX_IN_PLACE: u64 = 128;
 
+/// Where the bytes of an operation that is done in place are.
+pub(super) enum Part {
+    /// In a memory, from an index on that nobody has checked: accesses out of bounds fault.
+    Unchecked(MemoryId, Value),
+    /// From an address on, all accessible, or null where an access is to fault.
+    Checked(Place),
+}
+
+/// Sixteen bytes that memory is filled with again and again.
+pub(super) struct Pattern {
+    /// The first eight.
+    pub low: Value,
+    /// The others.
+    pub high: Value,
+    /// All of them, if they were one value from the start.
+    whole: Option<Value>,
+}
+
+/// A type, and the offset of its first byte.
+type Chunk = (Type, u64);
+
 impl<'a> Translator<'a, '_> {
     pub(super) fn bulk_operator(&mut self, operator: &Operator<'a>) -> bool {
         match *operator {
-            Operator::MemoryCopy { dst_mem, src_mem } => self.memory_copy(self.memory(dst_mem), self.memory(src_mem)),
+            Operator::MemoryCopy { dst_mem, src_mem } => {
+                self.memory_copy(self.memory(dst_mem), self.memory(src_mem));
+            }
             Operator::MemoryFill { mem } => self.memory_fill(self.memory(mem)),
             Operator::MemoryInit { data_index, mem } => self.memory_init(data_index, self.memory(mem)),
             Operator::DataDrop { data_index } => {
@@ -35,86 +62,55 @@ impl<'a> Translator<'a, '_> {
 
     fn memory_copy(&mut self, dst_memory: MemoryId, src_memory: MemoryId) {
         let (dst, src, len) = self.pop3();
-        if let Some(chunks) = self.in_place(&[dst_memory, src_memory], len) {
-            let load = |&(ty, at): &(Type, u64)| {
-                let Place { address, offset, flags } = self.unchecked_place(src_memory, at, src);
-                self.ins().load(ty, flags, address, offset)
-            };
-            let values: SmallVec<[Value; 8]> = chunks.iter().map(load).collect();
-            return self.store_chunks(dst_memory, dst, &chunks, |_, chunk| values[chunk]);
+        self.pay_length(len, 1);
+        if let Some(len) = self.short_length(len, 1) {
+            if let Some(src) = self.short_part(src_memory, src, len)
+                && let Some(dst) = self.short_part(dst_memory, dst, len)
+            {
+                self.copy_in_place(&dst, &src, len);
+            }
+            return;
         }
-        let [dst, src, len] = [dst, src, len].map(|operand| self.zero_extended(operand));
-        let dst_memory = self.memory_number(dst_memory);
-        let src_memory = self.memory_number(src_memory);
-        self.call_builtin(Builtin::MemoryCopy, &[dst_memory, src_memory, dst, src, len]);
+        let len = self.zero_extended(len);
+        let src = self.memory_part(src_memory, src, len);
+        let dst = self.memory_part(dst_memory, dst, len);
+        self.call_builtin(Builtin::CopyBytes, &[dst, src, len]);
     }
 
     fn memory_fill(&mut self, memory: MemoryId) {
         let (dst, value, len) = self.pop3();
-        if let Some(chunks) = self.in_place(&[memory], len) {
-            return self.store_chunks(memory, dst, &chunks, |this, chunk| {
-                this.repeated(value, chunks[chunk].0)
-            });
+        self.pay_length(len, 1);
+        let pattern = self.pattern(value, 1);
+        if let Some(len) = self.short_length(len, 1) {
+            if let Some(dst) = self.short_part(memory, dst, len) {
+                self.fill_in_place(&dst, &pattern, len);
+            }
+            return;
         }
-        let [dst, len] = [dst, len].map(|operand| self.zero_extended(operand));
-        let number = self.memory_number(memory);
-        self.call_builtin(Builtin::MemoryFill, &[number, dst, value, len]);
-    }
-
-    /// The chunks of an operation on `memories` of length `len`, when it is to be done in place.
-    fn in_place(&self, memories: &[MemoryId], len: Value) -> Option<SmallVec<[(Type, u64); 8]>> {
-        let len = self.known_integer(len).filter(|len| (1..=MAX_IN_PLACE).contains(len))?;
-        let layouts = &self.input.layout.memories;
-        let unchecked = memories.iter().all(|&id| !layouts[id].needs_check(0, len as u32));
-        unchecked.then(|| chunks(len))
-    }
-
-    /// Stores a value for each chunk at `dst`, the last chunk first.
-    fn store_chunks(
-        &mut self,
-        memory: MemoryId,
-        dst: Value,
-        chunks: &[(Type, u64)],
-        mut value: impl FnMut(&mut Self, usize) -> Value,
-    ) {
-        for (chunk, &(_, at)) in chunks.iter().enumerate().rev() {
-            let value = value(self, chunk);
-            let Place { address, offset, flags } = self.unchecked_place(memory, at, dst);
-            self.ins().store(flags, value, address, offset);
-        }
-    }
-
-    /// A value of type `ty` of which every byte is the low byte of `value`.
-    fn repeated(&mut self, value: Value, ty: Type) -> Value {
-        const ONES: u64 = 0x0101_0101_0101_0101;
-        if ty == I8X16 {
-            let byte = self.ins().ireduce(I8, value);
-            return self.ins().splat(I8X16, byte);
-        }
-        if let Some(value) = self.known_integer(value) {
-            let bytes = ((value & 0xff) * ONES) & (u64::MAX >> (64 - ty.bits()));
-            return self.iconst(ty, bytes as i64);
-        }
-        let byte = self.ins().band_imm_u(value, 0xff);
-        let byte = self.zero_extended(byte);
-        let bytes = self.ins().imul_imm_u(byte, ONES as i64);
-        if ty == I64 {
-            bytes
-        } else {
-            self.ins().ireduce(ty, bytes)
-        }
+        let len = self.zero_extended(len);
+        let dst = self.memory_part(memory, dst, len);
+        self.fill(dst, &pattern, len);
     }
 
     fn memory_init(&mut self, data: u32, memory: MemoryId) {
         let (dst, src, len) = self.pop3();
-        let dst = self.zero_extended(dst);
+        self.pay_length(len, 1);
         let Some(data) = self.instance.data[data as usize] else {
+            let dst = self.zero_extended(dst);
             let bound = self.memory_bytes(memory);
             return self.init_from_nothing(dst, src, len, bound, Trap::MemoryOutOfBounds);
         };
-        let number = self.memory_number(memory);
-        let data = self.iconst(I32, i64::from(data.as_u32()));
-        self.call_builtin(Builtin::MemoryInit, &[number, data, dst, src, len]);
+        let bytes = self.zero_extended(len);
+        let src = self.segment_part(data, src, bytes);
+        if let Some(len) = self.short_length(len, 1) {
+            if let Some(dst) = self.short_part(memory, dst, len) {
+                let src = Part::Checked(segment_place(src));
+                self.copy_in_place(&dst, &src, len);
+            }
+            return;
+        }
+        let dst = self.memory_part(memory, dst, bytes);
+        self.call_builtin(Builtin::CopyBytes, &[dst, src, bytes]);
     }
 
     /// `memory.init` or `table.init` from a segment that is dropped from the start: only zero elements at its place 0 can
@@ -133,10 +129,184 @@ impl<'a> Translator<'a, '_> {
         let ctx = self.ctx;
         self.ins().store(flags, zero, ctx, offset);
     }
+
+    /// The length in bytes of an operation on `count` items of `size` bytes, if it is to be done in
+    /// place.
+    pub(super) fn short_length(&self, count: Value, size: u32) -> Option<u64> {
+        let length = self.known_integer(count)?.checked_mul(u64::from(size))?;
+        (1..=MAX_IN_PLACE).contains(&length).then_some(length)
+    }
+
+    /// `len` bytes of a memory that are accessed in place; `None` when that always traps.
+    fn short_part(&mut self, memory: MemoryId, start: Value, len: u64) -> Option<Part> {
+        if self.input.layout.memories[memory].needs_check(0, len as u32) {
+            self.checked_part(memory, start, len).map(Part::Checked)
+        } else {
+            Some(Part::Unchecked(memory, start))
+        }
+    }
+
+    /// The address of `len` bytes (64-bit) of a memory; traps unless all of them exist.
+    fn memory_part(&mut self, memory: MemoryId, start: Value, len: Value) -> Value {
+        let start = self.zero_extended(start);
+        let end = if self.input.layout.memories[memory].index64 {
+            self.ins()
+                .uadd_overflow_trap(start, len, trap_code(Trap::MemoryOutOfBounds))
+        } else {
+            self.ins().iadd(start, len)
+        };
+        let bound = self.memory_bytes(memory);
+        let base = self.memory_base(memory);
+        self.part_within(base, start, end, bound)
+    }
+
+    /// The address of `len` bytes (64-bit) of a data segment; traps unless all of them exist.
+    pub(super) fn segment_part(&mut self, data: DataId, start: Value, len: Value) -> Value {
+        let ctx = self.ctx;
+        // Neither the list nor what it leads to changes while an instance lives.
+        let constant = MemFlagsData::trusted().with_readonly().with_can_move();
+        let offset = ControlBlock::from_ctx(control_offsets::data_segments);
+        let segments = self.ins().load(POINTER, constant, ctx, offset);
+        let entry = data.as_u32() as i32 * POINTER.bytes() as i32;
+        let base = self.ins().load(POINTER, constant, segments, entry);
+        let flags = self.trusted(Region::Sizes);
+        let length = self.input.layout.data_lengths[data].offset;
+        let bound = self.ins().uload32(flags, ctx, length);
+        let start = self.zero_extended(start);
+        let end = self.ins().iadd(start, len);
+        self.part_within(base, start, end, bound)
+    }
+
+    /// The address of byte `start` behind `base`; traps unless `end` is within `bound`, and is null
+    /// where the processor only guesses that it is.
+    fn part_within(&mut self, base: Value, start: Value, end: Value, bound: Value) -> Value {
+        let outside = self.ins().icmp(IntCC::UnsignedGreaterThan, end, bound);
+        self.ins().trapnz(outside, trap_code(Trap::MemoryOutOfBounds));
+        let address = self.ins().iadd(base, start);
+        let null = self.iconst(POINTER, 0);
+        self.ins().select_spectre_guard(outside, null, address)
+    }
+
+    /// A pattern that repeats the low `size` bytes of `value`.
+    pub(super) fn pattern(&mut self, value: Value, size: u32) -> Pattern {
+        let ty = self.type_of(value);
+        if ty.is_vector() {
+            let halves = self.ins().bitcast(I64X2, LANE_ORDER, value);
+            let [low, high] = [0, 1].map(|lane| self.ins().extractlane(halves, lane));
+            let whole = Some(value);
+            return Pattern { low, high, whole };
+        }
+        let value = match ty {
+            F32 => self.ins().bitcast(I32, MemFlagsData::new(), value),
+            F64 => self.ins().bitcast(I64, MemFlagsData::new(), value),
+            _ => value,
+        };
+        // One in each of the places of the element.
+        let ones = u64::MAX / (u64::MAX >> (64 - 8 * size));
+        let mask = u64::MAX >> (64 - 8 * size);
+        let low = if let Some(value) = self.known_integer(value) {
+            self.iconst(I64, ((value & mask) * ones) as i64)
+        } else {
+            let mut low = self.zero_extended(value);
+            if self.type_of(value).bytes() > size {
+                low = self.ins().band_imm_u(low, mask as i64);
+            }
+            match ones {
+                1 => low,
+                _ => self.ins().imul_imm_u(low, ones as i64),
+            }
+        };
+        Pattern {
+            low,
+            high: low,
+            whole: None,
+        }
+    }
+
+    /// The pattern of zeros.
+    pub(super) fn zeros(&mut self) -> Pattern {
+        let low = self.iconst(I64, 0);
+        Pattern {
+            low,
+            high: low,
+            whole: None,
+        }
+    }
+
+    /// Fills `len` bytes (64-bit) from a checked address on: a whole number of what the pattern
+    /// repeats.
+    pub(super) fn fill(&mut self, dst: Value, pattern: &Pattern, len: Value) {
+        self.call_builtin(Builtin::FillBytes, &[dst, pattern.low, pattern.high, len]);
+    }
+
+    /// The same in place.
+    pub(super) fn fill_in_place(&mut self, dst: &Part, pattern: &Pattern, len: u64) {
+        let chunks = chunks(len);
+        let value = match chunks[0].0 {
+            I8X16 => self.whole(pattern),
+            I64 => pattern.low,
+            ty => match self.known_integer(pattern.low) {
+                Some(bytes) => self.iconst(ty, (bytes & (u64::MAX >> (64 - ty.bits()))) as i64),
+                None => self.ins().ireduce(ty, pattern.low),
+            },
+        };
+        self.store_chunks(dst, &chunks, |_| value);
+    }
+
+    /// A pattern as a vector.
+    fn whole(&mut self, pattern: &Pattern) -> Value {
+        match (pattern.whole, self.known_integer(pattern.low)) {
+            (Some(whole), _) => whole,
+            // In all other patterns the halves are the same.
+            (None, Some(half)) => self.vector_constant(u128::from(half) << 64 | u128::from(half)),
+            (None, None) => self.ins().splat(I64X2, pattern.low),
+        }
+    }
+
+    /// Copies `len` bytes, at most [`MAX_IN_PLACE`].
+    pub(super) fn copy_in_place(&mut self, dst: &Part, src: &Part, len: u64) {
+        let chunks = chunks(len);
+        let load = |&(ty, at): &Chunk| {
+            let Place { address, offset, flags } = self.place_in(src, at);
+            self.ins().load(ty, flags, address, offset)
+        };
+        let values: SmallVec<[Value; 8]> = chunks.iter().map(load).collect();
+        self.store_chunks(dst, &chunks, |chunk| values[chunk]);
+    }
+
+    /// Stores the value of each chunk, the last chunk first.
+    fn store_chunks(&mut self, dst: &Part, chunks: &[Chunk], value: impl Fn(usize) -> Value) {
+        for (chunk, &(_, at)) in chunks.iter().enumerate().rev() {
+            let Place { address, offset, flags } = self.place_in(dst, at);
+            self.ins().store(flags, value(chunk), address, offset);
+        }
+    }
+
+    fn place_in(&mut self, part: &Part, at: u64) -> Place {
+        match *part {
+            Part::Unchecked(memory, start) => self.unchecked_place(memory, at, start),
+            // No displacement is so near the end of what an instruction can take that a short
+            // length would exceed it: heaps lie below `ctx`, and other places have none.
+            Part::Checked(Place { address, offset, flags }) => Place {
+                address,
+                offset: offset + at as i32,
+                flags,
+            },
+        }
+    }
+}
+
+/// The place of bytes of a data segment.
+pub(super) fn segment_place(address: Value) -> Place {
+    Place {
+        address,
+        offset: 0,
+        flags: MemFlagsData::new().with_notrap().with_readonly(),
+    }
 }
 
 /// `len` bytes in chunks of one type, each with the offset of its first byte. The last chunk may overlap the one before.
-fn chunks(len: u64) -> SmallVec<[(Type, u64); 8]> {
+fn chunks(len: u64) -> SmallVec<[Chunk; 8]> {
     let ty = match len {
         16.. => I8X16,
         8.. => I64,

@@ -220,6 +220,19 @@ impl<'a> Translator<'a, '_> {
         Some((self.ins().select_spectre_guard(outside, null, address), 0))
     }
 
+    /// The place of `len` bytes from an index on, null unless all of them exist; `None` when they
+    /// never do.
+    pub(super) fn checked_part(&mut self, id: MemoryId, index: Value, len: u64) -> Option<Place> {
+        let (address, offset) = self.checked_place(id, 0, index, len)?;
+        let flags = self.memory_flags(id);
+        Some(Place { address, offset, flags })
+    }
+
+    /// The address of byte 0.
+    pub(super) fn memory_base(&mut self, id: MemoryId) -> Value {
+        self.sum(self.ctx, self.memory_layout(id).offset)
+    }
+
     /// An index as a 64-bit value.
     pub(super) fn zero_extended(&mut self, index: Value) -> Value {
         match (self.type_of(index), self.known_integer(index)) {

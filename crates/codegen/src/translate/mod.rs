@@ -39,6 +39,8 @@ use mintage_program::{Body, CoreInstance, Module};
 use smallvec::SmallVec;
 use wasmparser::{BinaryReader, FunctionBody, Operator};
 
+pub(crate) use fuel::pay_bytes;
+pub(crate) use interrupt::check as check_interrupt;
 pub(crate) use state::{Buffers, Imports, Region, check_stack_limit, trap_code};
 
 /// A short list of values: most calls and blocks have a handful.

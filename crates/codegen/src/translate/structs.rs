@@ -8,7 +8,7 @@ use anyhow::Result;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use mintage_environ::layout::HeapLayout;
 use mintage_environ::objects::Stored;
-use mintage_environ::{ObjectKind, ObjectTypeId, Reference, StorageType, Trap, ValType, objects};
+use mintage_environ::{ObjectKind, ObjectTypeId, Reference, StorageType, Trap, objects};
 use wasmparser::Operator;
 
 /// The most bytes of a struct whose fields are set to zero one word after the other.
@@ -82,7 +82,7 @@ impl<'a> Translator<'a, '_> {
         let ty = self.object_type(type_index);
         let object = self.allocate_struct(ty)?;
         let zero = self.iconst(types::I64, 0);
-        // Large ones in a loop: a function can make many of them in a few bytes.
+        // Large ones by a call: a function can make many of them in a few bytes.
         let word = Stored {
             size: HeapLayout::ALIGN as u32,
             traced: false,
@@ -97,8 +97,9 @@ impl<'a> Translator<'a, '_> {
         } else {
             let Field { address, offset } = self.field(object, word.size)?;
             let first = self.ins().iadd_imm_s(address, i64::from(offset));
-            let end = self.ins().iadd_imm_s(first, i64::from(size - word.size));
-            self.fill(first, end, word, zero);
+            let bytes = self.iconst(types::I64, i64::from(size - word.size));
+            let zeros = self.zeros();
+            self.fill(first, &zeros, bytes);
         }
         self.push(object);
         Ok(())
@@ -109,16 +110,6 @@ impl<'a> Translator<'a, '_> {
         let size = self.input.program.interface.objects[ty].layout.size;
         let size = self.iconst(types::I64, i64::from(size));
         self.allocate(objects::header(ty), size)
-    }
-
-    /// Zero, or null.
-    pub(super) fn zero(&mut self, ty: ValType) -> Value {
-        match ty {
-            ValType::F32 => self.ins().f32const(0.0),
-            ValType::F64 => self.ins().f64const(0.0),
-            ValType::V128 => self.vector_constant(0),
-            ValType::I32 | ValType::I64 | ValType::Ref(_) => self.iconst(abi::clif_type(ty), 0),
-        }
     }
 
     fn struct_get(&mut self, type_index: u32, field: u32, signed: bool) -> Result<()> {

@@ -13,6 +13,9 @@ use mintage_environ::layout::TableLayout;
 use mintage_environ::{Builtin, FuncEntry, TableId, Trap, ValType};
 use wasmparser::Operator;
 
+/// Bytes of an entry.
+const ENTRY: i32 = size_of::<FuncEntry>() as i32;
+
 /// Where an entry is: base, displacement and flags of a CLIF load or store.
 pub(super) struct Element {
     pub address: Value,
@@ -83,7 +86,6 @@ impl<'a> Translator<'a, '_> {
 
     /// The entry at `index`, behind a bounds check where one is needed; `None` when the access always traps.
     pub(super) fn table_element(&mut self, id: TableId, index: Value) -> Option<Element> {
-        const ENTRY: i32 = size_of::<FuncEntry>() as i32;
         let layout = self.table_layout(id);
         let flags = self.trusted(Region::Table(id));
         if let Some(index) = self.known_integer(index) {
@@ -123,6 +125,7 @@ impl<'a> Translator<'a, '_> {
 
     fn table_grow(&mut self, table: u32) {
         let (init, delta) = self.pop2();
+        self.pay_length(delta, ENTRY as u32);
         let delta = self.zero_extended(delta);
         let id = self.table(table);
         let number = self.table_number(id);
@@ -135,6 +138,7 @@ impl<'a> Translator<'a, '_> {
 
     fn table_fill(&mut self, table: u32) {
         let (dst, value, len) = self.pop3();
+        self.pay_length(len, ENTRY as u32);
         let [dst, len] = [dst, len].map(|operand| self.zero_extended(operand));
         let number = self.table_number(self.table(table));
         self.call_builtin(Builtin::TableFill, &[number, dst, value, len]);
@@ -142,6 +146,7 @@ impl<'a> Translator<'a, '_> {
 
     fn table_copy(&mut self, dst_table: u32, src_table: u32) {
         let (dst, src, len) = self.pop3();
+        self.pay_length(len, ENTRY as u32);
         let [dst, src, len] = [dst, src, len].map(|operand| self.zero_extended(operand));
         let dst_table = self.table_number(self.table(dst_table));
         let src_table = self.table_number(self.table(src_table));
@@ -150,6 +155,7 @@ impl<'a> Translator<'a, '_> {
 
     fn table_init(&mut self, elem: u32, table: u32) {
         let (dst, src, len) = self.pop3();
+        self.pay_length(len, ENTRY as u32);
         let dst = self.zero_extended(dst);
         let id = self.table(table);
         let Some(elem) = self.instance.elems[elem as usize] else {

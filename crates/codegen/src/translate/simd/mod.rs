@@ -34,7 +34,7 @@ use wasmparser::Operator;
 const VECTOR: Type = types::I8X16;
 
 /// WebAssembly numbers lanes from the byte with the lowest address on, whatever the processor does.
-const LANE_ORDER: MemFlagsData = MemFlagsData::new().with_endianness(Endianness::Little);
+pub(super) const LANE_ORDER: MemFlagsData = MemFlagsData::new().with_endianness(Endianness::Little);
 
 impl<'a> Translator<'a, '_> {
     pub(super) fn simd_operator(&mut self, operator: &Operator<'a>) -> Result<bool> {

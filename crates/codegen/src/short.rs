@@ -1,5 +1,8 @@
-//! Copies of a few bytes, in front of the builtins that copy any number: most strings are short, and a call out of machine
-//! code costs more than they do.
+//! Copies and fills of a few bytes, in front of the builtins that do any number: most strings are
+//! short, and a call out of machine code costs more than they do.
+//!
+//! Both ends are read and written as one or more words each, which overlap when the whole is
+//! shorter than all of them.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Type, Value, types};
@@ -10,20 +13,24 @@ use mintage_environ::Builtin;
 const ACCESS: MemFlagsData = MemFlagsData::new().with_notrap();
 /// The most bytes that are copied here: four vectors.
 const LONGEST: i64 = 64;
+/// The most bytes that are filled here: eight vectors.
+const LONGEST_FILL: i64 = 128;
 
-/// Puts the short way in front of a builtin's trampoline, which goes on in the block that is current afterwards. Builtins
-/// that have no short way are left alone.
-///
-/// Both ends of a string are read as one or two words each, which overlap when it is shorter than all of them; all is read
-/// before anything is written, so that the places may overlap, too.
+/// Puts the short way in front of a builtin's trampoline, which goes on in the block that is
+/// current afterwards. Builtins that have no short way are left alone.
 pub(crate) fn emit(builder: &mut FunctionBuilder<'_>, builtin: Builtin, parameters: &[Value]) {
-    let ascii_only = match builtin {
-        Builtin::CopyBytes => false,
+    match (builtin, parameters) {
+        (Builtin::CopyBytes, &[dst, src, len]) => copy(builder, dst, src, len, false),
         // ASCII is valid; everything else is for the builtin to check.
-        Builtin::CopyUtf8 => true,
-        _ => return,
-    };
-    let &[dst, src, len] = parameters else { return };
+        (Builtin::CopyUtf8, &[dst, src, len]) => copy(builder, dst, src, len, true),
+        (Builtin::FillBytes, &[dst, low, high, len]) => fill(builder, dst, [low, high], len),
+        _ => {}
+    }
+}
+
+/// The short way of a copy. All is read before anything is written, so that the places may overlap,
+/// too.
+fn copy(builder: &mut FunctionBuilder<'_>, dst: Value, src: Value, len: Value, ascii_only: bool) {
     let slow = builder.create_block();
     let short = Short {
         dst,
@@ -48,6 +55,52 @@ pub(crate) fn emit(builder: &mut FunctionBuilder<'_>, builtin: Builtin, paramete
     }
     let some = above(builder, len, 0);
     if_then(builder, some, |builder| short.bytes(builder));
+    builder.ins().return_(&[]);
+    builder.switch_to_block(slow);
+}
+
+/// The short way of a fill. Words at the end have the pattern's bytes at the right places, since
+/// the length is a whole number of what it repeats.
+fn fill(builder: &mut FunctionBuilder<'_>, dst: Value, [low, high]: [Value; 2], len: Value) {
+    let slow = builder.create_block();
+    builder.set_cold_block(slow);
+    let end = builder.ins().iadd(dst, len);
+    // Stores at most `words` words from both ends each.
+    let ends = |builder: &mut FunctionBuilder<'_>, [first, last]: [Value; 2], words: i32| {
+        let size = builder.func.dfg.value_type(first).bytes() as i32;
+        for word in 0..words {
+            builder.ins().store(ACCESS, first, dst, word * size);
+            builder.ins().store(ACCESS, last, end, (-1 - word) * size);
+        }
+        builder.ins().return_(&[]);
+    };
+
+    let vectors = above(builder, len, 16);
+    if_then(builder, vectors, |builder| {
+        let long = above(builder, len, LONGEST_FILL);
+        if_then(builder, long, |builder| _ = builder.ins().jump(slow, []));
+        let vector = builder.ins().scalar_to_vector(types::I64X2, low);
+        let vector = builder.ins().insertlane(vector, high, 1);
+        for words in [4, 2] {
+            let more = above(builder, len, LONGEST_FILL / 8 * words);
+            if_then(builder, more, |builder| ends(builder, [vector; 2], words as i32));
+        }
+        ends(builder, [vector; 2], 1);
+    });
+    let fits = above(builder, len, 7);
+    if_then(builder, fits, |builder| ends(builder, [low, high], 1));
+    for ty in [types::I32, types::I16] {
+        let fits = above(builder, len, i64::from(ty.bytes()) - 1);
+        if_then(builder, fits, |builder| {
+            let word = builder.ins().ireduce(ty, low);
+            ends(builder, [word; 2], 1);
+        });
+    }
+    let some = above(builder, len, 0);
+    if_then(builder, some, |builder| {
+        builder.ins().istore8(ACCESS, low, dst, 0);
+        builder.ins().return_(&[]);
+    });
     builder.ins().return_(&[]);
     builder.switch_to_block(slow);
 }
