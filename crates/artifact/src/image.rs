@@ -32,8 +32,8 @@ const MAX_GAP: u64 = 8;
 const FREE: u64 = 1 << 20;
 /// Bytes of pages for each byte of the image, on average.
 const MAX_SPREAD: u64 = 8;
-/// Zeros that are not worth the entry of another patch.
-const MAX_ZEROS: usize = 16;
+/// So many zeros in a row, at a multiple of their number, are worth the entry of another patch.
+const ZEROS: usize = 16;
 
 /// Bytes of an image: slab offset, and bytes of one page.
 pub type Piece<'a> = (u64, &'a [u8]);
@@ -182,21 +182,21 @@ fn count(pages: &[Page], runs: &[ImageRun]) -> usize {
 
 /// Leaves out the zeros of `bytes` at slab offset `offset`, where they are more than a few in a row.
 pub fn stretches(offset: u64, bytes: &[u8]) -> impl Iterator<Item = Piece<'_>> {
-    let mut position = 0;
+    let is_zero = |chunk: &[u8]| match chunk.try_into() {
+        Ok(chunk) => u128::from_ne_bytes(chunk) == 0,
+        Err(_) => chunk.iter().all(|&byte| byte == 0),
+    };
+    let mut chunks = (0..).step_by(ZEROS).zip(bytes.chunks(ZEROS)).peekable();
     std::iter::from_fn(move || {
-        let start = position + bytes[position..].iter().position(|&byte| byte != 0)?;
-        let mut end = start;
-        let mut zeros = 0;
-        for &byte in &bytes[start..] {
-            zeros = if byte == 0 { zeros + 1 } else { 0 };
-            if zeros > MAX_ZEROS {
-                break;
-            }
-            end += 1;
+        let (start, first) = chunks.find(|(_, chunk)| !is_zero(chunk))?;
+        let mut end = start + first.len();
+        while let Some((_, chunk)) = chunks.next_if(|(_, chunk)| !is_zero(chunk)) {
+            end += chunk.len();
         }
-        position = end;
-        end -= zeros.min(MAX_ZEROS);
-        Some((offset + start as u64, &bytes[start..end]))
+        let stretch = &bytes[start..end];
+        let first = stretch.iter().position(|&byte| byte != 0)?;
+        let last = stretch.iter().rposition(|&byte| byte != 0)?;
+        Some((offset + (start + first) as u64, &stretch[first..=last]))
     })
 }
 

@@ -834,6 +834,43 @@ mod tests {
     }
 
     #[test]
+    fn parts_are_in_order_and_the_ends_of_heads_are_copied() {
+        let mut shape = Shape::default();
+        let main = shape.memories.push(memory(0, 1));
+        let domain = shape.domains.push(Some(main));
+        // More globals than fit in the first 64 KiB of a head.
+        for _ in 0..10_000 {
+            shape.globals.push(GlobalShape {
+                domain,
+                ty: ValType::V128,
+            });
+        }
+        shape.tables.push(TableShape {
+            domain,
+            minimum: 3,
+            maximum: Some(5),
+            index64: false,
+        });
+        shape.heaps.push(HeapShape { domain, initial: 8 });
+        let layout = SlabLayout::compute(&shape, &Tunables::default()).unwrap();
+        let DomainLayout { head, ctx, heap, .. } = &layout.domains[domain];
+        let heap = heap.as_ref().unwrap();
+        let (start, [first, second]) = (layout.heap_start(domain, heap), heap.halves());
+        let parts = layout.parts().into_iter().map(|part| (part.start, part.copied));
+        let expected = [
+            (start + HeapLayout::FIRST, false),
+            (start + first, false),
+            (start + second, false),
+            (layout.table_start(TableId::from_u32(0)), false),
+            (*head, false),
+            (ctx - REGION_ALIGN, true),
+            (*ctx, false),
+        ];
+        assert_eq!(parts.collect::<Vec<_>>(), expected);
+        assert_eq!(ctx - head, 3 * REGION_ALIGN);
+    }
+
+    #[test]
     fn nothing_in_a_head_is_too_far_from_ctx() {
         let mut head = Head(MAX_BELOW_CTX - 24);
         assert_eq!(head.take(8).unwrap(), i32::MIN + 16);

@@ -8,7 +8,7 @@ use crate::slab::Slab;
 use crate::sys::mmap::FileMapping;
 use crate::sys::pagemap::Pagemap;
 use anyhow::{Context, Result, ensure};
-use mintage_artifact::{Artifact, ImageRun, MAX_RUNS, PAGE, Piece, Plan};
+use mintage_artifact::{Artifact, ImageRun, MAX_RUNS, PAGE, Piece, Plan, stretches};
 use mintage_environ::layout::{HeapLayout, REGION_ALIGN, SlabLayout};
 use mintage_environ::{ControlBlock, DomainId, IndexVec, MemoryId, TableId};
 use std::ops::Range;
@@ -218,16 +218,16 @@ impl Image {
     ) -> Result<Option<Image>> {
         slab.fill();
         let candidates = self.candidates(slab, &accessible(layout, &sizes), pagemap)?;
-        let mut pieces = Vec::new();
+        let (mut pages, mut pieces) = (0, Vec::new());
         for page in candidates.into_iter().flat_map(|range| range.step_by(PAGE as usize)) {
             // SAFETY: the page is of an accessible part, and nobody writes to it, as the caller promises.
             let bytes = unsafe { slab.bytes(page..page + PAGE as usize) };
             // Control blocks are no part of an image.
             let significant = bytes.len() - self.control_bytes(page);
-            if bytes[..significant].iter().any(|&byte| byte != 0) {
-                pieces.push((page as u64, &bytes[..significant]));
-            }
-            if pieces.len() as u64 * PAGE > Image::MAX_KEPT {
+            let before = pieces.len();
+            pieces.extend(stretches(page as u64, &bytes[..significant]));
+            pages += u64::from(pieces.len() > before);
+            if pages * PAGE > Image::MAX_KEPT {
                 return Ok(None);
             }
         }

@@ -170,7 +170,7 @@ mod tests {
         leftover.limit(usize::MAX);
         assert_eq!(leftover.kept_bytes(), 5 * page);
         leftover.limit(2 * page - 1);
-        assert_eq!(leftover.kept, [0..page]);
+        assert_eq!(leftover.kept, std::slice::from_ref(&(0..page)));
         assert_eq!(
             leftover.discarded[2..],
             [12 * page..14 * page, 10 * page..11 * page, page..2 * page]

@@ -13,7 +13,7 @@
 
 use crate::Code;
 use crate::data::InstanceData;
-use crate::image::{Image, whole};
+use crate::image::{Image, merge, whole};
 use crate::leftover::{Leftover, PageTables};
 use crate::pool::{Claim, Shelf};
 use crate::sys::mmap::Reservation;
@@ -24,6 +24,7 @@ use mintage_environ::MemoryId;
 use mintage_environ::layout::{HeapLayout, SlabLayout};
 use std::cell::RefCell;
 use std::io;
+use std::iter;
 use std::mem::{self, MaybeUninit};
 use std::ops::Range;
 use std::ptr::{self, NonNull};
@@ -114,7 +115,7 @@ impl Slab {
             contexts: image.contexts().iter().map(context).collect(),
             reservation,
             image: image.clone(),
-            unfilled: RefCell::new(vec![0..image.size()]),
+            unfilled: RefCell::new(iter::once(0..image.size()).collect()),
             written: None,
             tables: PageTables::default(),
             grown: RefCell::default(),
@@ -280,7 +281,10 @@ impl Slab {
     fn try_reset(&mut self, shelf: &Shelf, pagemap: Option<&Pagemap>) -> io::Result<bool> {
         debug_assert!(self.0.unfilled.get_mut().is_empty(), "who uses a slab fills it first");
         let config = shelf.pool().config();
-        let grown = self.0.grown.take();
+        let mut grown = self.0.grown.take();
+        // Memories that grow by turns leave a part each time.
+        grown.sort_by_key(|part| part.start);
+        merge(&mut grown);
         let mut leftover = match (self.0.written.take(), pagemap) {
             (Some(pages), _) => Leftover::known(pages),
             (None, Some(pagemap)) => self.look(pagemap, &grown, config.keep_resident)?,
