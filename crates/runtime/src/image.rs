@@ -153,8 +153,8 @@ impl Image {
             accessible: accessible(layout, &sizes),
             contexts: layout.domains.values().map(|domain| domain.ctx as usize).collect(),
             size: usize::try_from(layout.size)?,
-            // A change of protection or file starts another, and so does its end.
-            mappings: 1 + 2 * accessible(layout, &sizes.grown(layout)).len() + 2 * mapped,
+            // What is mapped from a file is one more, and so may be what follows.
+            mappings: count_mappings(&accessible(layout, &sizes.grown(layout)), layout.size) + 2 * mapped,
             source,
             runs,
             patches,
@@ -462,6 +462,17 @@ fn accessible(layout: &SlabLayout, sizes: &Sizes) -> Vec<Range<usize>> {
     parts
 }
 
+/// How many parts a slab of `size` bytes is divided into by what is accessible and what is not.
+fn count_mappings(accessible: &[Range<usize>], size: u64) -> usize {
+    let mut end = 0;
+    let mut count = 0;
+    for part in accessible {
+        count += 1 + usize::from(part.start > end);
+        end = part.end;
+    }
+    count + usize::from((end as u64) < size)
+}
+
 /// Makes one of ranges that touch or overlap; they are in order of their starts.
 pub(crate) fn merge(ranges: &mut Vec<Range<usize>>) {
     ranges.dedup_by(|next, last| {
@@ -512,6 +523,8 @@ mod tests {
         assert_eq!(parts.len(), 2, "{parts:?}");
         assert_eq!(parts[0].len(), 2 << 16);
         assert_eq!(parts[1].end as u64, layout.memory_start(main) + (2 << 16));
+        assert_eq!(count_mappings(&parts, layout.size), 4);
+        assert_eq!(count_mappings(&parts[1..], parts[1].end as u64), 2);
         sizes.memories[main] += 1;
         assert_eq!(accessible(&layout, &sizes)[1].end, parts[1].end + PAGE as usize);
     }

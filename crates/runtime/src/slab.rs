@@ -455,7 +455,7 @@ mod tests {
         let component = format!(
             r#"(component
                  (core module $m
-                   (memory 20) (memory 2)
+                   (memory 20) (memory 2) (memory 0)
                    (data (i32.const 100) "short") (data (i32.const 70000) "{data}") (data (i32.const 200000) "{data}")
                    (data (memory 1) (i32.const 65530) "over a page")
                    (func $f) (table 3000 funcref) (table 5 funcref)
@@ -515,8 +515,10 @@ mod tests {
                 if seed % 4 == 3 {
                     swap_out(&slab);
                 }
+                assert!(count_mappings(&slab) <= code.image().mappings());
                 slab = slab.reset(code.shelf()).unwrap();
                 assert_eq!(slab.difference(), None, "seed {seed}");
+                assert!(count_mappings(&slab) <= code.image().mappings());
                 if let Some(pagemap) = pool.pagemap() {
                     let mut kept = 0;
                     let unfilled = slab.0.unfilled.borrow();
@@ -580,6 +582,19 @@ mod tests {
 
     /// Bytes that the slabs of the tests keep in memory.
     const KEEP: usize = 256 << 10;
+
+    /// How many mappings the slab has, as the system lists them.
+    fn count_mappings(slab: &Slab) -> usize {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let base = slab.base().as_ptr() as usize;
+        let ranges = maps.lines().map(|line| {
+            let (start, end) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
+            [start, end].map(|address| usize::from_str_radix(address, 16).unwrap())
+        });
+        ranges
+            .filter(|&[start, end]| start < base + slab.image().size() && base < end)
+            .count()
+    }
 
     /// Moves what is written to swap space, if there is any.
     fn swap_out(slab: &Slab) {

@@ -19,7 +19,7 @@ pub struct PoolConfig {
 impl Default for PoolConfig {
     fn default() -> Self {
         Self {
-            // As many as fit the 65,530 mappings that Linux gives a process by default, at six for a small component.
+            // About as many as fit the 65,530 mappings that Linux gives a process by default, at six for a small component.
             total_component_instances: 10_000,
             // Half of the 47 bits that a process has: the rest is the host's.
             total_address_space: 1 << 46,
@@ -50,10 +50,10 @@ impl PoolConfig {
     /// component that has more than its share (the whole divided by the number of components that the engine has loaded) gets
     /// no more of them.
     ///
-    /// Slots also take mappings, of which Linux gives a process 65,530 (`vm.max_map_count`): about three for each component
+    /// Slots also take mappings, of which Linux gives a process 65,530 (`vm.max_map_count`): about four for each component
     /// instance, two for each further memory, and two for each of up to 128 stretches of its initial contents. The slots of
-    /// all engines take at most three quarters of these, so that the host always has some for threads and memory, and idle
-    /// slots are given back while it is more than half.
+    /// all engines take at most seven eighths of these, so that the host always has some for threads and memory, and no
+    /// slot stays idle while it is more than three quarters.
     pub fn total_component_instances(&mut self, slots: u32) -> &mut Self {
         self.total_component_instances = slots as usize;
         self

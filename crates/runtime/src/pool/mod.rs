@@ -270,7 +270,7 @@ impl Pool {
             ),
             Limit::Mappings => anyhow!(
                 "another instance of the component may take {} mappings of the process, and instances of all \
-                 engines already take {} of the {} that they may have, three quarters of \
+                 engines already take {} of the {} that they may have, seven eighths of \
                  `vm.max_map_count`; drop instances, use fewer component instances, tables and memories \
                  in the component, or raise `vm.max_map_count`",
                 more.mappings,
@@ -385,8 +385,11 @@ impl Claim {
                 return self.resident;
             }
         }
-        resident.fetch_sub(self.resident - wanted, Ordering::Relaxed);
-        self.resident = wanted;
+        // Mostly it is what it was, and all threads use the word.
+        if self.resident > wanted {
+            resident.fetch_sub(self.resident - wanted, Ordering::Relaxed);
+            self.resident = wanted;
+        }
         wanted
     }
 }

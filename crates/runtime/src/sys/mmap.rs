@@ -32,16 +32,16 @@ pub fn max_mappings() -> usize {
 /// Mappings that the slabs of all engines have or may need.
 static SLAB_MAPPINGS: AtomicUsize = AtomicUsize::new(0);
 
-/// How many mappings the slabs of all engines may have together: three quarters of what the process may
+/// How many mappings the slabs of all engines may have together: seven eighths of what the process may
 /// have. The rest is the host's: without any, no thread starts and no memory is allocated.
 pub fn max_slab_mappings() -> usize {
-    max_mappings() / 4 * 3
+    max_mappings() / 8 * 7
 }
 
-/// How many mappings the slabs of all engines may have while any of them is idle: half of what the process
-/// may have.
+/// How many mappings the slabs of all engines may have while any of them is idle: three quarters of what
+/// the process may have.
 pub fn max_idle_mappings() -> usize {
-    max_mappings() / 2
+    max_mappings() / 4 * 3
 }
 
 /// How many mappings the slabs of all engines have or may need.
