@@ -24,7 +24,7 @@ use object::elf::{SHF_ALLOC, SHF_EXECINSTR, SHT_PROGBITS, SHT_STRTAB, SHT_SYMTAB
 use xxhash_rust::xxh3::xxh3_128;
 
 /// Changes whenever the meaning of any byte of the file changes.
-pub const FORMAT_VERSION: u32 = 3;
+pub const FORMAT_VERSION: u32 = 4;
 /// The version of this project that makes and reads the files.
 pub const ENGINE_VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What the header starts with.
@@ -82,11 +82,11 @@ sections! {
     Strings ".shstrtab" SHT_STRTAB 0, 1, true;
     /// Magic number, version, hashes.
     Header ".mintage.header" SHT_PROGBITS 0, 8, true;
-    /// Pages of the slab that are not zero.
+    /// Pages of the slab that are not zero, to be mapped.
     Image ".rodata.image" SHT_PROGBITS SHF_ALLOC.0, PAGE, true;
     /// Machine code.
     Text ".text" SHT_PROGBITS SHF_ALLOC.0 | SHF_EXECINSTR.0, PAGE, true;
-    /// Run-time element segments, then data segments.
+    /// Run-time element segments, then data segments, then what of the image is copied.
     Segments ".mintage.segments" SHT_PROGBITS SHF_ALLOC.0, PAGE, true;
     /// `table::traps` of each function.
     Traps ".mintage.traps" SHT_PROGBITS 0, 8, true;

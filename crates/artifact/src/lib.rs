@@ -3,6 +3,7 @@
 //! ```text
 //! format     the sections and the header
 //! table/     traps, addresses and names of functions, handlers of exceptions, references in frames, read in place
+//! image      what of a slab's contents is mapped, and what is copied
 //! metadata   what is decoded at load, and whether it fits the host
 //! writer     Contents -> bytes
 //! elf        bytes -> Sections, strictly
@@ -19,6 +20,7 @@ mod elf;
 #[doc(hidden)]
 pub mod forge;
 mod format;
+mod image;
 mod metadata;
 mod reader;
 mod table;
@@ -26,6 +28,7 @@ mod table;
 mod tests;
 mod writer;
 
+pub use image::{MAX_RUNS, Piece, Plan, stretches};
 pub use metadata::{ImageRun, Metadata, PAGE};
 pub use reader::{Artifact, Check};
 pub use table::addresses::{NO_ADDRESS, encode as encode_addresses};

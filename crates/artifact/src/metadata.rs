@@ -1,5 +1,6 @@
 //! The decoded part of an artifact: what the runtime and the embedding API need to know, and whether they fit this host.
 
+use crate::image::MAX_RUNS;
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::ComponentInterface;
 use mintage_environ::layout::SlabLayout;
@@ -15,11 +16,11 @@ pub const PAGE: u64 = 4096;
 /// A part of the slab that is not zero when an instance starts, and where its bytes stand in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageRun {
-    /// Offset of the first byte from the start of the slab: a multiple of [`PAGE`].
+    /// Offset of the first byte from the start of the slab.
     pub slab_offset: u64,
-    /// Offset of the first byte from the start of the file: a multiple of [`PAGE`].
+    /// Offset of the first byte from the start of the file.
     pub file_offset: u64,
-    /// Bytes: a multiple of [`PAGE`], never 0.
+    /// Bytes, never 0.
     pub len: u64,
 }
 
@@ -34,9 +35,12 @@ pub struct Metadata {
     pub interface: ComponentInterface,
     /// Where everything lies in a slab.
     pub layout: SlabLayout,
-    /// The parts of the slab that are not zero when an instance starts, in order, without overlap. Control blocks are
-    /// zero in them.
+    /// Whole pages of the slab that are not zero when an instance starts, to be mapped: in order, without
+    /// overlap, at most [`MAX_RUNS`].
     pub image: Vec<ImageRun>,
+    /// Bytes of the slab that are to be copied: in order, without overlap, and on other pages than
+    /// those of `image`. Control blocks are zero in both.
+    pub patches: Vec<ImageRun>,
     /// File ranges of the data segments that code can name at run time.
     pub data: IndexVec<DataId, Range<u64>>,
     /// File ranges of the element segments that code can name at run time: 8-byte `FuncEntry` words, aligned.
@@ -146,8 +150,13 @@ impl Metadata {
     }
 
     /// Checks that every range lies where the runtime may map or read it: image runs in `image` and in the slab, in order, and
-    /// segments in `segments` (both ranges of the file).
+    /// patches and segments in `segments` (both ranges of the file).
     pub(crate) fn check_ranges(&self, image: &Range<u64>, segments: &Range<u64>) -> Result<()> {
+        ensure!(
+            self.image.len() <= MAX_RUNS,
+            "the image has {} runs of pages, and the limit is {MAX_RUNS}",
+            self.image.len()
+        );
         let (mut slab_end, mut file_end) = (0, image.start);
         for run in &self.image {
             let aligned = [run.slab_offset, run.file_offset, run.len]
@@ -161,14 +170,15 @@ impl Metadata {
                 run.slab_offset >= slab_end && run.file_offset >= file_end,
                 "image runs overlap or are out of order: {run:?}"
             );
-            let ends = run
-                .slab_offset
-                .checked_add(run.len)
-                .zip(run.file_offset.checked_add(run.len));
-            let ends = ends.filter(|&(slab, file)| slab <= self.layout.size && file <= image.end);
+            let ends = end_within(run.slab_offset, run.len, self.layout.size).zip(end_within(
+                run.file_offset,
+                run.len,
+                image.end,
+            ));
             (slab_end, file_end) =
                 ends.with_context(|| format!("an image run leaves the slab or the image section: {run:?}"))?;
         }
+        self.check_patches(segments)?;
         let inside =
             |range: &Range<u64>| segments.start <= range.start && range.start <= range.end && range.end <= segments.end;
         let words = |range: &Range<u64>| range.start.is_multiple_of(8) && range.end.is_multiple_of(8);
@@ -180,6 +190,38 @@ impl Metadata {
         }
         Ok(())
     }
+
+    /// Checks that patches are in order, and lie in the slab, off the pages of the image runs, and in
+    /// `segments`.
+    fn check_patches(&self, segments: &Range<u64>) -> Result<()> {
+        let mut slab_end = 0;
+        let mut runs = self.image.iter().peekable();
+        for patch in &self.patches {
+            ensure!(
+                patch.len > 0 && patch.slab_offset >= slab_end,
+                "patches of the image overlap or are out of order: {patch:?}"
+            );
+            let end = end_within(patch.slab_offset, patch.len, self.layout.size);
+            let file_end = end_within(patch.file_offset, patch.len, segments.end);
+            ensure!(
+                end.is_some() && file_end.is_some() && patch.file_offset >= segments.start,
+                "a patch of the image leaves the slab or the section of the segments: {patch:?}"
+            );
+            slab_end = patch.slab_offset + patch.len;
+            let before = |run: &ImageRun| run.slab_offset + run.len <= patch.slab_offset;
+            while runs.next_if(|run| before(run)).is_some() {}
+            ensure!(
+                runs.peek().is_none_or(|run| slab_end <= run.slab_offset),
+                "a patch of the image overlaps a run of pages: {patch:?}"
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The end of a range that starts at `start`, if it does not go beyond `limit`.
+fn end_within(start: u64, len: u64, limit: u64) -> Option<u64> {
+    start.checked_add(len).filter(|&end| end <= limit)
 }
 
 fn same<T: PartialEq + Debug>(name: &str, actual: &T, expected: &T) -> Result<()> {

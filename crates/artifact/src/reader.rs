@@ -207,7 +207,7 @@ impl<B: AsRef<[u8]>> Artifact<B> {
         self.bytes().get(self.section_range(section)).unwrap_or_default()
     }
 
-    fn file_range(&self, range: &Range<u64>) -> Option<&[u8]> {
+    pub(crate) fn file_range(&self, range: &Range<u64>) -> Option<&[u8]> {
         self.bytes()
             .get(usize::try_from(range.start).ok()?..usize::try_from(range.end).ok()?)
     }

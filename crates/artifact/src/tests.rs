@@ -75,7 +75,16 @@ fn metadata() -> Metadata {
     }
 }
 
-const PAGES: [(u64, u8); 4] = [(0, 1), (PAGE, 2), (5 * PAGE, 3), ((1 << 33) - PAGE, 4)];
+/// Two runs of pages, and a page that is copied.
+const PAGES: [(u64, u8); 7] = [
+    (0, 1),
+    (PAGE, 2),
+    (2 * PAGE, 3),
+    (20 * PAGE, 4),
+    (21 * PAGE, 5),
+    (22 * PAGE, 6),
+    ((1 << 33) - PAGE, 7),
+];
 const MODULES: [Option<&str>; 4] = [Some("main"), None, None, Some("side")];
 const SEGMENT: &[u8] = b"run-time data";
 const WORDS: [u64; 3] = [0, 0x1_0000_0010, 7];
@@ -100,7 +109,7 @@ fn sample(symbols: bool) -> Vec<u8> {
         text.resize(text.len() + size as usize, functions.len() as u8);
     }
     let pages = PAGES.map(|(offset, byte)| (offset, [byte; FIRST_PAGE]));
-    let image: Vec<_> = pages.iter().map(|(offset, page)| (*offset, page)).collect();
+    let image: Vec<_> = pages.iter().map(|(offset, page)| (*offset, &page[..])).collect();
     let contents = Contents {
         metadata: metadata(),
         text: &text,
@@ -167,7 +176,7 @@ fn text_and_image_can_be_mapped_in_place() {
     let text = artifact.text_range();
     assert!(text.start.is_multiple_of(FIRST_PAGE) && file[text.start] == 0xcc && artifact.text().len() == 556);
     let runs = &artifact.metadata().image;
-    assert_eq!(runs.len(), 3, "neighbouring pages are one run");
+    assert_eq!(runs.len(), 2, "neighbouring pages are one run");
     let mut pages = Vec::new();
     for run in runs {
         assert!(run.file_offset.is_multiple_of(PAGE));
@@ -179,6 +188,11 @@ fn text_and_image_can_be_mapped_in_place() {
                 .map(|(at, page)| (at, page[17])),
         );
     }
+    let [patch] = artifact.metadata().patches[..] else {
+        panic!("the last page is copied");
+    };
+    assert_eq!(artifact.image_bytes(&patch), Some(&[7; FIRST_PAGE][..]));
+    pages.push((patch.slab_offset, 7));
     assert_eq!(pages, PAGES);
     for (name, _) in artifact.sections().filter(|(name, _)| *name != ".text") {
         let range = artifact.sections_range(name);
@@ -378,10 +392,23 @@ fn ranges_of_the_metadata_are_checked() {
         ("whole pages", |m| m.image[0].len = 0),
         ("out of order", |m| m.image.swap(0, 1)),
         ("leaves the slab", |m| m.layout.size -= 1),
-        ("leaves the slab", |m| m.image[2].slab_offset = u64::MAX - PAGE + 1),
+        ("leaves the slab", |m| m.image[1].slab_offset = u64::MAX - PAGE + 1),
         ("leaves the slab or the image section", |m| {
-            m.image[2].file_offset += PAGE
+            m.image[1].file_offset += PAGE
         }),
+        ("129 runs", |m| m.image = vec![m.image[0]; 129]),
+        ("patches of the image overlap", |m| m.patches[0].len = 0),
+        ("patches of the image overlap", |m| m.patches = vec![m.patches[0]; 2]),
+        ("leaves the slab or the section of the segments", |m| {
+            m.patches[0].len += 1
+        }),
+        ("leaves the slab or the section of the segments", |m| {
+            m.patches[0].file_offset = m.image[0].file_offset
+        }),
+        ("leaves the slab or the section of the segments", |m| {
+            m.patches[0].file_offset = u64::MAX
+        }),
+        ("overlaps a run of pages", |m| m.patches[0].slab_offset = 19 * PAGE + 1),
         ("data segment data0", |m| m.data[DataId::from_u32(0)].start = 0),
         ("data segment data0", |m| m.data[DataId::from_u32(0)].end = u64::MAX),
         ("element segment elem1", |m| m.elems[ElemId::from_u32(1)].end -= 1),

@@ -2,9 +2,10 @@
 
 use crate::elf;
 use crate::format::{FIRST_PAGE, Header, Section};
+use crate::image::{Piece, Plan};
 use crate::table::names;
 use crate::table::records::RecordsBuilder;
-use crate::{Artifact, ImageRun, Metadata, PAGE};
+use crate::{Artifact, ImageRun, Metadata};
 use anyhow::{Context, Result, ensure};
 use mintage_environ::key_table::KeyTableBuilder;
 use mintage_environ::{DataId, ElemId, FuncKey, IndexVec};
@@ -35,7 +36,7 @@ pub struct Function<'a> {
 
 /// All that an artifact is made of.
 pub struct Contents<'a> {
-    /// The metadata. Its file ranges (`image`, `data`, `elems`) are computed here, whatever they hold.
+    /// The metadata. Its file ranges (`image`, `patches`, `data`, `elems`) are computed here, whatever they hold.
     pub metadata: Metadata,
     /// The linked machine code.
     pub text: &'a [u8],
@@ -43,8 +44,8 @@ pub struct Contents<'a> {
     pub functions: &'a [Function<'a>],
     /// The name of each core instance's module.
     pub modules: &'a [Option<&'a str>],
-    /// The pages of the slab that are not zero, in order: slab offset and bytes.
-    pub image: &'a [(u64, &'a [u8; FIRST_PAGE])],
+    /// What of the slab is not zero, in order, without overlap; no piece crosses a page.
+    pub image: &'a [Piece<'a>],
     /// Where exceptions are caught, from [`encode_unwind`](crate::encode_unwind).
     pub unwind: &'a [u8],
     /// Where references stand in frames, from [`encode_stack_maps`](crate::encode_stack_maps).
@@ -70,9 +71,10 @@ pub fn write(contents: Contents<'_>) -> Result<Vec<u8>> {
     ensure!(!contents.text.is_empty(), "there is no machine code to write");
     let mut metadata = contents.metadata;
     let machine = elf::machine(&metadata.target.triple)?;
-    let mut file = File::new(contents.image.len() * FIRST_PAGE + contents.text.len());
+    let plan = Plan::new(&metadata.layout, contents.image);
+    let mut file = File::new(plan.pages_len() as usize + contents.text.len());
 
-    metadata.image = file.image(contents.image);
+    metadata.image = file.image(&plan);
     file.table(Section::Text, contents.text);
     file.section(Section::Segments);
     // Element segments come first: their words are aligned.
@@ -86,6 +88,7 @@ pub fn write(contents: Contents<'_>) -> Result<Vec<u8>> {
         .values()
         .map(|bytes| file.append(bytes.iter().copied()))
         .collect();
+    metadata.patches = file.patches(&plan);
 
     file.table(Section::Traps, &records(contents.functions, |function| function.traps)?);
     file.table(
@@ -117,24 +120,27 @@ pub fn write(contents: Contents<'_>) -> Result<Vec<u8>> {
 /// # Errors
 ///
 /// When the target's architecture is unknown.
-pub fn rewrite<B: AsRef<[u8]>>(
-    artifact: &Artifact<B>,
-    mut metadata: Metadata,
-    image: &[(u64, &[u8; FIRST_PAGE])],
-) -> Result<Vec<u8>> {
+pub fn rewrite<B: AsRef<[u8]>>(artifact: &Artifact<B>, mut metadata: Metadata, image: &[Piece<'_>]) -> Result<Vec<u8>> {
     let machine = elf::machine(&metadata.target.triple)?;
-    let mut file = File::new(image.len() * FIRST_PAGE + artifact.text().len());
-    metadata.image = file.image(image);
-    let old_segments = artifact.section_range(Section::Segments).start as u64;
+    let plan = Plan::new(&metadata.layout, image);
+    let mut file = File::new(plan.pages_len() as usize + artifact.text().len());
+    metadata.image = file.image(&plan);
     for &section in Section::ALL {
         let range = artifact.section_range(section);
-        if section > Section::Image && section < Section::Metadata && range.start != 0 {
-            file.table(section, &artifact.bytes()[range]);
+        match section {
+            Section::Segments => {
+                file.section(section);
+                for range in metadata.elems.values_mut().chain(metadata.data.values_mut()) {
+                    let bytes = artifact.file_range(range).context("a segment leaves the artifact")?;
+                    *range = file.append(bytes.iter().copied());
+                }
+                metadata.patches = file.patches(&plan);
+            }
+            _ if section > Section::Image && section < Section::Metadata && range.start != 0 => {
+                file.table(section, &artifact.bytes()[range]);
+            }
+            _ => {}
         }
-    }
-    let segments = file.start_of(Section::Segments)? as u64;
-    for range in metadata.elems.values_mut().chain(metadata.data.values_mut()) {
-        *range = range.start - old_segments + segments..range.end - old_segments + segments;
     }
     file.table(Section::Metadata, &encode(&metadata)?);
     file.finish(machine)
@@ -183,11 +189,28 @@ impl File {
     }
 
     /// Writes the pages of the image: where they stand.
-    fn image(&mut self, pages: &[(u64, &[u8; FIRST_PAGE])]) -> Vec<ImageRun> {
+    fn image(&mut self, plan: &Plan<'_>) -> Vec<ImageRun> {
         self.section(Section::Image);
-        let runs = image_runs(pages, self.bytes.len() as u64);
-        pages.iter().for_each(|(_, page)| self.bytes.extend_from_slice(*page));
-        runs
+        let start = self.bytes.len();
+        self.bytes.resize(start + plan.pages_len() as usize, 0);
+        for (at, bytes) in plan.pages() {
+            self.bytes[start + at as usize..][..bytes.len()].copy_from_slice(bytes);
+        }
+        let place = |run: &ImageRun| ImageRun {
+            file_offset: start as u64 + run.file_offset,
+            ..*run
+        };
+        plan.runs.iter().map(place).collect()
+    }
+
+    /// Appends what of the image is copied to the open section: where it stands.
+    fn patches(&mut self, plan: &Plan<'_>) -> Vec<ImageRun> {
+        let mut append = |&(slab_offset, bytes): &Piece<'_>| ImageRun {
+            slab_offset,
+            file_offset: self.append(bytes.iter().copied()).start,
+            len: bytes.len() as u64,
+        };
+        plan.patches.iter().map(&mut append).collect()
     }
 
     /// Appends to the open section and gives the place in the file.
@@ -317,23 +340,6 @@ fn symbols(machine: Machine, functions: &[Function<'_>]) -> Result<(Vec<u8>, Vec
         );
     }
     Ok((symbols, names))
-}
-
-/// Joins neighbouring pages, of which the first stands at `file_offset`.
-fn image_runs(pages: &[(u64, &[u8; FIRST_PAGE])], mut file_offset: u64) -> Vec<ImageRun> {
-    let mut runs: Vec<ImageRun> = Vec::new();
-    for &(slab_offset, _) in pages {
-        match runs.last_mut() {
-            Some(run) if run.slab_offset + run.len == slab_offset => run.len += PAGE,
-            _ => runs.push(ImageRun {
-                slab_offset,
-                file_offset,
-                len: PAGE,
-            }),
-        }
-        file_offset += PAGE;
-    }
-    runs
 }
 
 fn records<'a>(functions: &[Function<'a>], record: impl Fn(&Function<'a>) -> &'a [u8]) -> Result<Vec<u8>> {

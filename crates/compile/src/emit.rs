@@ -1,11 +1,12 @@
 //! Phase `write`: the artifact's bytes.
 
-use crate::image::{Imaged, PAGE_SIZE};
+use crate::image::Imaged;
 use crate::link::PlacedFunction;
 use crate::{LaidOut, Options};
 use anyhow::{Context, Result};
 use mintage_artifact::{
-    CatchSite, Contents, Function, Metadata, StackMap, encode_addresses, encode_stack_maps, encode_traps, encode_unwind,
+    CatchSite, Contents, Function, Metadata, Piece, StackMap, encode_addresses, encode_stack_maps, encode_traps,
+    encode_unwind,
 };
 use mintage_environ::{FuncKey, IndexVec, ObjectTypeId, Target, Tunables, ValType};
 use mintage_program::{Module, Program};
@@ -52,7 +53,7 @@ pub(crate) fn write<'a>(
         .collect();
     let module_name = |instance: &mintage_program::CoreInstance| program.modules.get(instance.module)?.name;
     let modules: Vec<_> = program.instances.values().map(module_name).collect();
-    let image: Vec<(u64, &[u8; PAGE_SIZE])> = imaged.image.pages().collect();
+    let image: Vec<Piece<'_>> = imaged.image.pieces().collect();
     let elems: IndexVec<_, _> = program
         .elems
         .values()

@@ -1,13 +1,14 @@
 //! Phase `image`: the bytes of a slab as they stand when an instance starts.
 //!
-//! Only pages with bytes in them are held, so a component pays for what it writes and not for the reach of its memories. What
-//! a small component can ask for is bounded: a data segment of one byte takes a page, and a table can be filled with a
-//! reference, so pages are counted, and too many are an error.
+//! Only pages with bytes in them are held, and of a page that is nearly empty only its bytes, so a
+//! component pays for what it writes and not for the reach of its memories. What a small component can
+//! ask for is bounded: a data segment of one byte makes each instance write a page, and a table can be
+//! filled with a reference, so pages are counted, and too many are an error.
 
 use crate::LaidOut;
 use crate::link::Linked;
 use anyhow::{Context, Result, bail, ensure};
-use mintage_artifact::PAGE;
+use mintage_artifact::{PAGE, Piece, stretches};
 use mintage_environ::layout::HeadSlot;
 use mintage_environ::{FuncEntry, ObjectKind, Reference, StorageType, objects};
 use mintage_program::{Const, StaticObject, StaticValues};
@@ -17,7 +18,9 @@ use std::collections::BTreeMap;
 /// component that is far larger than any known.
 const MAX_IMAGE: u64 = 512 << 20;
 /// Bytes of a page.
-pub(crate) const PAGE_SIZE: usize = PAGE as usize;
+const PAGE_SIZE: usize = PAGE as usize;
+/// The most bytes that the writes to a page are noted in, before it is held as a whole.
+const MAX_NOTES: usize = 512;
 
 /// A program with its linked machine code and the bytes of its slab.
 pub(crate) struct Imaged<'a> {
@@ -28,9 +31,78 @@ pub(crate) struct Imaged<'a> {
 /// A sparse array of bytes, zero where there is no page.
 pub(crate) struct Image {
     /// Pages by number.
-    pages: BTreeMap<u64, Box<[u8; PAGE_SIZE]>>,
+    pages: BTreeMap<u64, Page>,
     /// The most bytes of pages.
     limit: u64,
+}
+
+enum Page {
+    /// The writes to it, one after the other: offset and length in two bytes each, and the bytes.
+    Notes(Vec<u8>),
+    Whole(Box<[u8; PAGE_SIZE]>),
+}
+
+impl Page {
+    /// Writes `chunk`, which fits, from byte `within` on.
+    fn write(&mut self, within: usize, chunk: &[u8]) {
+        if let Page::Notes(notes) = self {
+            if notes.len() + 4 + chunk.len() <= MAX_NOTES {
+                notes.extend((within as u16).to_le_bytes());
+                notes.extend((chunk.len() as u16).to_le_bytes());
+                notes.extend(chunk);
+                return;
+            }
+            *self = Page::Whole(self.whole());
+        }
+        if let Page::Whole(page) = self {
+            page[within..within + chunk.len()].copy_from_slice(chunk);
+        }
+    }
+
+    /// The whole page.
+    fn whole(&self) -> Box<[u8; PAGE_SIZE]> {
+        match self {
+            Page::Whole(page) => page.clone(),
+            Page::Notes(notes) => {
+                let mut page = Box::new([0; PAGE_SIZE]);
+                for (within, chunk) in notes_of(notes) {
+                    page[within..within + chunk.len()].copy_from_slice(chunk);
+                }
+                page
+            }
+        }
+    }
+
+    /// Makes notes ordered, without overlap, and leaves out zeros.
+    fn settle(&mut self) {
+        if let Page::Notes(_) = self {
+            let page = self.whole();
+            *self = Page::Notes(Vec::new());
+            for (within, chunk) in stretches(0, &page[..]) {
+                self.write(within as usize, chunk);
+            }
+        }
+    }
+
+    /// The bytes that are not zero, and where on the page.
+    fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        let (notes, page) = match self {
+            Page::Notes(notes) => (&notes[..], &[][..]),
+            Page::Whole(page) => (&[][..], &page[..]),
+        };
+        let notes = notes_of(notes).map(|(within, chunk)| (within as u64, chunk));
+        notes.chain(stretches(0, page))
+    }
+}
+
+/// The writes in the notes on a page.
+fn notes_of(mut notes: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
+    std::iter::from_fn(move || {
+        let (&[a, b, c, d], rest) = notes.split_first_chunk()?;
+        let (chunk, rest) = rest.split_at_checked(u16::from_le_bytes([c, d]).into())?;
+        notes = rest;
+        Some((u16::from_le_bytes([a, b]).into(), chunk))
+    })
 }
 
 impl Image {
@@ -42,12 +114,19 @@ impl Image {
         }
     }
 
-    /// The pages that are not zero: slab offset and bytes, in order.
-    pub fn pages(&self) -> impl Iterator<Item = (u64, &[u8; PAGE_SIZE])> {
-        self.pages
-            .iter()
-            .filter(|(_, page)| page.iter().any(|&byte| byte != 0))
-            .map(|(number, page)| (number * PAGE, &**page))
+    /// Ends the writing.
+    fn settled(mut self) -> Self {
+        self.pages.values_mut().for_each(Page::settle);
+        self
+    }
+
+    /// What is not zero, in order, without overlap: slab offsets, and bytes of one page each. The
+    /// image is settled.
+    pub fn pieces(&self) -> impl Iterator<Item = Piece<'_>> {
+        self.pages.iter().flat_map(|(number, page)| {
+            let pieces = page.pieces();
+            pieces.map(move |(within, bytes)| (number * PAGE + within, bytes))
+        })
     }
 
     /// Writes `bytes` at slab offset `start`.
@@ -74,10 +153,10 @@ impl Image {
                     "memories and tables start with more than {} bytes of pages that are not zero, which is the limit",
                     self.limit
                 );
-                self.pages.entry(number).or_insert_with(|| Box::new([0; PAGE_SIZE]))
+                self.pages.entry(number).or_insert(Page::Notes(Vec::new()))
             }
         };
-        page[within..within + chunk.len()].copy_from_slice(chunk);
+        page.write(within, chunk);
         Ok(())
     }
 
@@ -110,6 +189,7 @@ pub(crate) fn build(linked: Linked<'_>) -> Result<Imaged<'_>> {
     write_globals(&mut image, &linked)?;
     write_lengths(&mut image, &linked.laid_out)?;
     write_heaps(&mut image, &linked)?;
+    let image = image.settled();
     Ok(Imaged { linked, image })
 }
 
@@ -314,36 +394,63 @@ impl Linked<'_> {
 mod tests {
     use super::*;
 
+    /// The bytes of an image that are not zero.
+    fn bytes(image: Image) -> BTreeMap<u64, u8> {
+        let image = image.settled();
+        let mut found = BTreeMap::new();
+        let mut last = 0;
+        for (offset, bytes) in image.pieces() {
+            assert!(last <= offset && offset / PAGE == (offset + bytes.len() as u64 - 1) / PAGE);
+            last = offset + bytes.len() as u64;
+            found.extend((offset..).zip(bytes.iter().copied()).filter(|&(_, byte)| byte != 0));
+        }
+        found
+    }
+
     #[test]
-    fn far_apart_bytes_take_a_page_each_and_zeros_none() {
+    fn far_apart_bytes_are_held_and_zeros_are_not() {
         let mut image = Image::new(MAX_IMAGE);
         image.write(5, &[1]).unwrap();
         image.write((1 << 40) - 1, &[2, 3]).unwrap();
         image.write(1 << 30, &[0; 100_000]).unwrap();
-        let pages: Vec<_> = image
-            .pages()
-            .map(|(offset, page)| (offset, page[0], page[5], page[PAGE_SIZE - 1]))
-            .collect();
-        assert_eq!(pages, [(0, 0, 1, 0), ((1 << 40) - PAGE, 0, 0, 2), (1 << 40, 3, 0, 0)]);
-        image.write(5, &[0]).unwrap();
-        assert_eq!(image.pages().count(), 2, "a page that became zero is left out");
+        image.write(4 * PAGE, &[4]).unwrap();
+        image.write(4 * PAGE, &[0]).unwrap();
+        assert_eq!(bytes(image), [(5, 1), ((1 << 40) - 1, 2), (1 << 40, 3)].into());
     }
 
     #[test]
-    fn later_bytes_replace_earlier_ones_across_pages() {
+    fn later_bytes_replace_earlier_ones_in_notes_and_on_whole_pages() {
+        // The second one makes whole pages of them, or not.
+        for repeated in [600, 20] {
+            let mut image = Image::new(MAX_IMAGE);
+            let mut expected = BTreeMap::new();
+            let mut write = |at: u64, bytes: &[u8]| {
+                image.write(at, bytes).unwrap();
+                expected.extend((at..).zip(bytes.iter().copied()));
+            };
+            write(PAGE - 100, &[9; 50]);
+            write(PAGE - 16, &[1; 8].repeat(repeated));
+            for at in (PAGE - 120..PAGE + 120).step_by(7) {
+                write(at, &[0, at as u8, 0, 0]);
+            }
+            write(PAGE - 1, &[7, 0]);
+            expected.retain(|_, byte| *byte != 0);
+            assert_eq!(bytes(image), expected);
+        }
+    }
+
+    /// A byte on a page takes no page of memory.
+    #[test]
+    fn pages_that_are_nearly_empty_are_notes() {
         let mut image = Image::new(MAX_IMAGE);
-        image.fill(PAGE - 16, 0x0101_0101_0101_0101, 600).unwrap();
-        image.write(PAGE - 1, &[7, 0]).unwrap();
-        let bytes: Vec<u8> = image.pages().flat_map(|(_, page)| *page).collect();
-        let expected = |at: usize| match at {
-            0..4080 => 0,
-            4095 => 7,
-            4096 => 0,
-            4097..8880 | 4080..4095 => 1,
-            _ => 0,
+        for page in 0..1000 {
+            image.write(page * PAGE + page, &[1]).unwrap();
+        }
+        let len = |page: &Page| match page {
+            Page::Notes(notes) => notes.len(),
+            Page::Whole(_) => PAGE_SIZE,
         };
-        assert_eq!(bytes.len(), 3 * PAGE_SIZE);
-        assert!(bytes.iter().enumerate().all(|(at, &byte)| byte == expected(at)));
+        assert_eq!(image.settled().pages.values().map(len).sum::<usize>(), 1000 * 5);
     }
 
     #[test]

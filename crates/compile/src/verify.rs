@@ -7,7 +7,7 @@ use crate::LaidOut;
 use crate::emit::Written;
 use crate::link::PlacedFunction;
 use anyhow::{Context, Result, bail, ensure};
-use mintage_artifact::{Artifact, Catch, Check, NO_ADDRESS, PAGE};
+use mintage_artifact::{Artifact, Catch, Check, ImageRun, NO_ADDRESS, PAGE};
 use mintage_codegen::{RelocationKind, RelocationTarget};
 use mintage_environ::layout::{HeadSlot, HeapLayout, REGION_ALIGN};
 use mintage_environ::{FuncEntry, FuncKey, KeyTable, ObjectKind, ValType};
@@ -187,8 +187,12 @@ fn verify_image(artifact: &Read<'_>, keys: KeyTable<'_>, written: &Written<'_>) 
     let program = &written.imaged.linked.laid_out.program;
     let layout = &artifact.metadata().layout;
     let slot = |domain, offset| layout.slot_start(HeadSlot { domain, offset });
+    let metadata = artifact.metadata();
+    let mut runs: Vec<_> = metadata.image.iter().chain(&metadata.patches).copied().collect();
+    runs.sort_by_key(|run| run.slab_offset);
     let mut check = ImageCheck {
         artifact,
+        runs,
         claimed: BTreeMap::new(),
     };
     // The last write to a place counts, so they are visited from the last to the first.
@@ -302,6 +306,8 @@ fn const_bytes(value: &Const, program: &Program<'_>, keys: KeyTable<'_>) -> Resu
 /// Compares writes, the last one first, with an artifact's image.
 struct ImageCheck<'a> {
     artifact: &'a Read<'a>,
+    /// Its pages and patches, in order.
+    runs: Vec<ImageRun>,
     /// Slab ranges that were compared: start and end. They do not overlap.
     claimed: BTreeMap<u64, u64>,
 }
@@ -375,7 +381,7 @@ impl ImageCheck<'_> {
 
     /// Compares a part of the slab with `expected`, run by run; what is in no run is zero.
     fn compare(&self, start: u64, expected: &[u8]) -> Result<()> {
-        let runs = &self.artifact.metadata().image;
+        let runs = &self.runs;
         let mut position = start;
         let mut rest = expected;
         while !rest.is_empty() {
@@ -405,9 +411,9 @@ impl ImageCheck<'_> {
         Ok(())
     }
 
-    /// Checks that all that nobody wrote is zero, and that no page is.
+    /// Checks that all that nobody wrote is zero, and that no run starts or ends with a page of zeros.
     fn rest_is_zero(&self) -> Result<()> {
-        for run in &self.artifact.metadata().image {
+        for run in &self.runs {
             let bytes = self.artifact.image_bytes(run).context("an image run has no bytes")?;
             let slice = |range: &Range<u64>| {
                 &bytes[(range.start - run.slab_offset) as usize..(range.end - run.slab_offset) as usize]
@@ -418,10 +424,10 @@ impl ImageCheck<'_> {
                     "the slab has bytes that nobody wrote at {gap:#x?}"
                 );
             }
-            for page in bytes.chunks(PAGE as usize) {
+            for page in [bytes.chunks(PAGE as usize).next(), bytes.rchunks(PAGE as usize).next()] {
                 ensure!(
-                    page.iter().any(|&byte| byte != 0),
-                    "the image holds a page of zeros in {run:?}"
+                    page.is_some_and(|page| page.iter().any(|&byte| byte != 0)),
+                    "the image holds a page of zeros at an end of {run:?}"
                 );
             }
         }

@@ -38,10 +38,11 @@ fn refused(component: &str) -> String {
 /// The `len` bytes of the slab from `start` on.
 fn slab(artifact: &Artifact<&[u8]>, start: u64, len: usize) -> Vec<u8> {
     let byte = |at: u64| {
-        let run = artifact
-            .metadata()
+        let metadata = artifact.metadata();
+        let run = metadata
             .image
             .iter()
+            .chain(&metadata.patches)
             .find(|run| (run.slab_offset..run.slab_offset + run.len).contains(&at));
         run.map_or(0, |run| {
             artifact.image_bytes(run).unwrap()[(at - run.slab_offset) as usize]
@@ -248,37 +249,56 @@ fn symbols_and_the_address_map_are_optional() {
     assert!((0..artifact.text().len() as u32).all(|offset| artifact.address_at(offset).is_none()));
 }
 
-/// A component of a kilobyte that spreads bytes over 20 memories of 4 GiB and large empty tables.
+/// A component of a kilobyte that spreads bytes over 20 memories of 4 GiB and large empty tables, and one of
+/// half a megabyte that writes a byte to every second page of 256 MiB.
 #[test]
-fn far_apart_bytes_cost_a_page_each() {
-    let mut fields = String::new();
+fn far_apart_bytes_take_no_pages() {
+    let mut few = String::new();
     for i in 0..20 {
         writeln!(
-            fields,
+            few,
             "(memory $m{i} 65536) (data (memory $m{i}) (i32.const {}) \"x\")",
             -1 - i * 100_000_000i64
         )
         .unwrap();
-        writeln!(fields, "(table 1000000 funcref)").unwrap();
+        writeln!(few, "(table 1000000 funcref)").unwrap();
+    }
+    let mut many = "(memory 4096)".to_owned();
+    for at in (0..1 << 28).step_by(8192) {
+        writeln!(many, "(data (i32.const {at}) \"x\")").unwrap();
     }
     let tunables = Tunables {
         table_reservation: 1 << 16,
         memory_guard: 1 << 20,
         ..tunables()
     };
-    let bytes = wat::parse_str(format!(
+    for (fields, limit, expected) in [(few, 30_000, 20), (many, 2 << 20, 32_768)] {
+        let text = format!("(component (core module $m {fields}) (core instance (instantiate $m)))");
+        let bytes = wat::parse_str(text).unwrap();
+        let file = compile(&bytes, &tunables, &NoProgress).unwrap_or_else(|error| panic!("{error:?}"));
+        assert!(file.len() < limit, "{} bytes", file.len());
+        let artifact = open(&file);
+        assert_eq!(artifact.metadata().image, []);
+        let patches = artifact.metadata().patches.iter();
+        let written = patches.filter(|patch| artifact.image_bytes(patch) == Some(b"x"));
+        assert_eq!(written.count(), expected);
+    }
+}
+
+/// Three pages of each four of a large memory, which would be a mapping for each three.
+#[test]
+fn pages_with_gaps_are_few_runs() {
+    let data = "x".repeat(3 * PAGE as usize);
+    let mut fields = "(memory 1024)".to_owned();
+    for at in (0..64 << 20).step_by(4 * PAGE as usize) {
+        writeln!(fields, "(data (i32.const {at}) \"{data}\")").unwrap();
+    }
+    let file = artifact(&format!(
         "(component (core module $m {fields}) (core instance (instantiate $m)))"
-    ))
-    .unwrap();
-    let file = compile(&bytes, &tunables, &NoProgress).unwrap_or_else(|error| panic!("{error:?}"));
-    assert!(file.len() < 200_000, "{} bytes", file.len());
+    ));
     let artifact = open(&file);
-    let data_pages = artifact
-        .metadata()
-        .image
-        .iter()
-        .filter(|run| artifact.image_bytes(run).unwrap().contains(&b'x'));
-    assert_eq!(data_pages.count(), 20);
+    let runs: Vec<_> = artifact.metadata().image.iter().map(|run| run.len).collect();
+    assert_eq!(runs, [(64 << 20) - PAGE]);
 }
 
 #[test]

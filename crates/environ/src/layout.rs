@@ -232,6 +232,15 @@ pub struct HeadSlot {
     pub offset: i32,
 }
 
+/// The start of a part of a slab.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SlabPart {
+    /// Its slab offset.
+    pub start: u64,
+    /// Whether it is the end of a head: each instance that is used writes to it.
+    pub copied: bool,
+}
+
 /// Where everything of one root component instance lies.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SlabLayout {
@@ -395,6 +404,34 @@ impl SlabLayout {
         self.domains
             .iter()
             .filter_map(|(id, domain)| Some((id, domain.heap.as_ref()?)))
+    }
+
+    /// The places where a part of the slab starts whose contents are one stretch from there on: heads,
+    /// memories, tables, and the three parts of object heaps; in order. What lies between two bytes
+    /// of one part that an instance may access is accessible, too.
+    pub fn parts(&self) -> Vec<SlabPart> {
+        let mut parts = Vec::new();
+        let mut add = |start: u64, copied: bool| parts.push(SlabPart { start, copied });
+        for domain in self.domains.values() {
+            let block = (domain.ctx - domain.head).min(REGION_ALIGN);
+            add(domain.head, block == domain.ctx - domain.head);
+            add(domain.ctx - block, true);
+        }
+        for id in self.memories.keys() {
+            add(self.memory_start(id), false);
+        }
+        for id in self.tables.keys() {
+            add(self.table_start(id), false);
+        }
+        for (id, heap) in self.heaps() {
+            let start = self.heap_start(id, heap);
+            let [first, second] = heap.halves();
+            for offset in [HeapLayout::FIRST, first, second] {
+                add(start + offset, false);
+            }
+        }
+        parts.sort_by_key(|part| part.start);
+        parts
     }
 
     /// Slab offset of byte 0 of a memory.
@@ -794,6 +831,43 @@ mod tests {
             let error = SlabLayout::compute(&shape, &tunables).unwrap_err().to_string();
             assert!(error.contains("address space"), "{error}");
         }
+    }
+
+    #[test]
+    fn parts_are_in_order_and_the_ends_of_heads_are_copied() {
+        let mut shape = Shape::default();
+        let main = shape.memories.push(memory(0, 1));
+        let domain = shape.domains.push(Some(main));
+        // More globals than fit in the first 64 KiB of a head.
+        for _ in 0..10_000 {
+            shape.globals.push(GlobalShape {
+                domain,
+                ty: ValType::V128,
+            });
+        }
+        shape.tables.push(TableShape {
+            domain,
+            minimum: 3,
+            maximum: Some(5),
+            index64: false,
+        });
+        shape.heaps.push(HeapShape { domain, initial: 8 });
+        let layout = SlabLayout::compute(&shape, &Tunables::default()).unwrap();
+        let DomainLayout { head, ctx, heap, .. } = &layout.domains[domain];
+        let heap = heap.as_ref().unwrap();
+        let (start, [first, second]) = (layout.heap_start(domain, heap), heap.halves());
+        let parts = layout.parts().into_iter().map(|part| (part.start, part.copied));
+        let expected = [
+            (start + HeapLayout::FIRST, false),
+            (start + first, false),
+            (start + second, false),
+            (layout.table_start(TableId::from_u32(0)), false),
+            (*head, false),
+            (ctx - REGION_ALIGN, true),
+            (*ctx, false),
+        ];
+        assert_eq!(parts.collect::<Vec<_>>(), expected);
+        assert_eq!(ctx - head, 3 * REGION_ALIGN);
     }
 
     #[test]

@@ -410,3 +410,30 @@ fn object_heaps_count_as_memories() -> Result<()> {
     }
     Ok(())
 }
+
+/// With a pool of one slot, an idle slot that starts after the start function makes room for an instance
+/// that is not allowed to, and so has to start before it.
+#[test]
+fn idle_slots_of_the_same_component_make_room() -> Result<()> {
+    let engine = Engine::new(Config::new().pool(PoolConfig::new().total_component_instances(1)))?;
+    let component = Component::new(
+        &engine,
+        "(component
+           (core module $m (memory 1) (func $start (drop (memory.grow (i32.const 10)))) (start $start))
+           (core instance (instantiate $m)))",
+    )?;
+    let linker = Linker::<StoreLimits>::new(&engine);
+    let make = |bytes: usize| {
+        let mut store = Store::new(&engine, StoreLimitsBuilder::new().memory_size(bytes).build());
+        store.limiter(|limits| limits);
+        linker.instantiate(&mut store, &component)?;
+        Ok::<_, Error>(store)
+    };
+    for bytes in [usize::MAX, usize::MAX, 65536, 65536, usize::MAX, 65536, 65536] {
+        let used = make(bytes)?;
+        let error = make(bytes).map(drop).unwrap_err().to_string();
+        assert!(error.contains("slots are all in use"), "{error}");
+        drop(used);
+    }
+    Ok(())
+}

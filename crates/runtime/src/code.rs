@@ -222,7 +222,7 @@ impl Code {
         self.declared.sizes().declare(&mut metadata.layout);
         // They have run in the instance that the snapshot was taken of.
         metadata.interface.initializers.clear();
-        mintage_artifact::rewrite(&self.artifact, metadata, &self.declared.pages())
+        mintage_artifact::rewrite(&self.artifact, metadata, &self.declared.pieces())
     }
 
     /// The functions of a lift: resolved at load, so this is one array access.

@@ -8,20 +8,15 @@ use crate::slab::Slab;
 use crate::sys::mmap::FileMapping;
 use crate::sys::pagemap::Pagemap;
 use anyhow::{Context, Result, ensure};
-use mintage_artifact::{Artifact, ImageRun, PAGE};
-use mintage_environ::layout::{HeapLayout, SlabLayout};
+use mintage_artifact::{Artifact, ImageRun, MAX_RUNS, PAGE, Piece, Plan, stretches};
+use mintage_environ::layout::{HeapLayout, REGION_ALIGN, SlabLayout};
 use mintage_environ::{ControlBlock, DomainId, IndexVec, MemoryId, TableId};
 use std::ops::Range;
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
 
-/// Image runs up to this size are copied rather than mapped: a mapping costs a call, a later page fault and its removal,
-/// together more than copying a few pages.
-const COPY: u64 = 2 * PAGE;
-/// The most mapped runs of a captured image: each is a mapping in every slab, of the 65,530 that a process has.
-const MAX_KEPT_RUNS: usize = 128;
-/// The longest stretch of zeros that a run of a captured image takes in, so that there are fewer runs.
-const MAX_GAP: u64 = 32 << 10;
+/// The most pages, those of heads aside, that an image which is kept of an instance may copy.
+const MAX_KEPT_PATCHES: usize = 256;
 
 /// The size of each memory in bytes, of each table in entries, and of each object heap.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +60,15 @@ impl Sizes {
 }
 
 impl Sizes {
+    /// These sizes, with a byte in each memory that has none and can grow.
+    fn grown(&self, layout: &SlabLayout) -> Sizes {
+        let mut sizes = self.clone();
+        for (id, memory) in layout.memories.iter() {
+            sizes.memories[id] = sizes.memories[id].max(memory.capacity.min(1));
+        }
+        sizes
+    }
+
     /// Makes these the sizes that memories, tables and object heaps start with.
     pub(crate) fn declare(&self, layout: &mut SlabLayout) {
         for (id, &size) in self.memories.iter() {
@@ -92,20 +96,20 @@ enum Source {
 /// What a new slab holds: the same for all instances of a component.
 pub struct Image {
     source: Source,
-    /// All parts that are not zero, in order.
+    /// Whole pages, in order: mapped where there is a file, and copied otherwise.
     runs: Vec<ImageRun>,
-    /// Those that are mapped from the file.
-    mapped: Vec<ImageRun>,
-    /// Those that are copied.
-    copied: Vec<ImageRun>,
+    /// Bytes on other pages, in order, which are copied.
+    patches: Vec<ImageRun>,
     /// The parts of a slab that are accessible, in order, adjacent ones merged: slab offsets.
     accessible: Vec<Range<usize>>,
-    /// The slab offset that each domain's context pointer points to; its control block ends there.
+    /// The slab offset that each domain's context pointer points to, in order; its control block ends there.
     contexts: Vec<usize>,
     /// How large memories and tables are.
     sizes: Sizes,
     /// Address space in bytes.
     size: usize,
+    /// The most mappings of the process that a slab takes.
+    mappings: usize,
     /// Whether the start functions have run, if there are any.
     started: bool,
 }
@@ -125,7 +129,7 @@ impl Image {
         let image = Image::new(
             &metadata.layout,
             Sizes::declared(&metadata.layout),
-            metadata.image.clone(),
+            [metadata.image.clone(), metadata.patches.clone()],
             Source::Artifact(artifact.clone()),
             metadata.interface.initializers.is_empty(),
         )?;
@@ -133,17 +137,27 @@ impl Image {
         Ok(image)
     }
 
-    fn new(layout: &SlabLayout, sizes: Sizes, runs: Vec<ImageRun>, source: Source, started: bool) -> Result<Image> {
-        let heads: Vec<_> = layout.domains.values().map(|domain| domain.head..domain.ctx).collect();
-        let (mapped, copied) = split(&runs, &heads, source.mapping().file().is_some());
+    fn new(
+        layout: &SlabLayout,
+        sizes: Sizes,
+        [runs, patches]: [Vec<ImageRun>; 2],
+        source: Source,
+        started: bool,
+    ) -> Result<Image> {
+        let mapped = if source.mapping().file().is_some() {
+            runs.len()
+        } else {
+            0
+        };
         Ok(Image {
             accessible: accessible(layout, &sizes),
             contexts: layout.domains.values().map(|domain| domain.ctx as usize).collect(),
             size: usize::try_from(layout.size)?,
+            // What is mapped from a file is one more, and so may be what follows.
+            mappings: count_mappings(&accessible(layout, &sizes.grown(layout)), layout.size) + 2 * mapped,
             source,
             runs,
-            mapped,
-            copied,
+            patches,
             sizes,
             started,
         })
@@ -152,24 +166,39 @@ impl Image {
     /// Checks what mapping and copying rely on.
     fn check(&self) -> Result<()> {
         let file_len = self.bytes().len() as u64;
-        for run in &self.runs {
+        for run in self.runs.iter().chain(&self.patches) {
             let end = run
                 .slab_offset
                 .checked_add(run.len)
                 .context("an image run is too long")?;
-            let mut parts = self.accessible.iter();
+            let part = self
+                .accessible
+                .partition_point(|part| part.end as u64 <= run.slab_offset);
+            let part = self.accessible.get(part);
             ensure!(
-                parts.any(|part| part.start as u64 <= run.slab_offset && end <= part.end as u64),
+                part.is_some_and(|part| part.start as u64 <= run.slab_offset && end <= part.end as u64),
                 "the image leaves the accessible parts of the slab at {:#x}",
                 run.slab_offset
             );
             let file_end = run.file_offset.checked_add(run.len);
             ensure!(file_end.is_some_and(|end| end <= file_len), "the image leaves the file");
+        }
+        for run in &self.runs {
             let aligned = [run.slab_offset, run.file_offset, run.len]
                 .iter()
                 .all(|offset| offset.is_multiple_of(PAGE));
             ensure!(aligned, "the image is not aligned to pages");
         }
+        let within_page = |patch: &ImageRun| patch.slab_offset % PAGE + patch.len <= PAGE;
+        ensure!(
+            self.patches.iter().all(within_page),
+            "a patch of the image crosses pages"
+        );
+        let ordered = |runs: &[ImageRun]| runs.is_sorted_by(|run, next| whole(run).end <= whole(next).start);
+        ensure!(
+            ordered(&self.runs) && ordered(&self.patches) && self.runs.len() <= MAX_RUNS,
+            "the image is out of order"
+        );
         Ok(())
     }
 
@@ -189,28 +218,37 @@ impl Image {
     ) -> Result<Option<Image>> {
         slab.fill();
         let candidates = self.candidates(slab, &accessible(layout, &sizes), pagemap)?;
-        let mut contents = Contents::default();
+        let (mut pages, mut pieces) = (0, Vec::new());
         for page in candidates.into_iter().flat_map(|range| range.step_by(PAGE as usize)) {
             // SAFETY: the page is of an accessible part, and nobody writes to it, as the caller promises.
             let bytes = unsafe { slab.bytes(page..page + PAGE as usize) };
             // Control blocks are no part of an image.
-            let control = self.contexts.contains(&(page + bytes.len()));
-            let significant = bytes.len() - if control { ControlBlock::SIZE as usize } else { 0 };
-            if bytes[..significant].iter().any(|&byte| byte != 0) {
-                contents.pages.push((page, &bytes[..significant]));
-            }
-            if contents.pages.len() as u64 * PAGE > Image::MAX_KEPT {
+            let significant = bytes.len() - self.control_bytes(page);
+            let before = pieces.len();
+            pieces.extend(stretches(page as u64, &bytes[..significant]));
+            pages += u64::from(pieces.len() > before);
+            if pages * PAGE > Image::MAX_KEPT {
                 return Ok(None);
             }
         }
-        let runs = match contents.runs(&accessible(layout, &sizes)) {
-            Some(runs) if runs.iter().map(|run| run.len).sum::<u64>() <= Image::MAX_KEPT => runs,
-            _ => return Ok(None),
-        };
-        let places = contents.places(&runs);
-        let len = runs.iter().map(|run| run.len as usize).sum::<usize>();
-        let mapping = FileMapping::of_parts(len.max(PAGE as usize), &places, memfd)?;
-        let image = Image::new(layout, sizes, runs, Source::Kept(mapping), true)?;
+        let plan = Plan::new(layout, &pieces);
+        if plan.pages_len() > Image::MAX_KEPT || plan.patched_pages > MAX_KEPT_PATCHES {
+            return Ok(None);
+        }
+        let mut places: Vec<_> = plan.pages().map(|(at, bytes)| (at as usize, bytes)).collect();
+        let mut len = plan.pages_len();
+        let mut patches = Vec::with_capacity(plan.patches.len());
+        for &(slab_offset, bytes) in &plan.patches {
+            places.push((len as usize, bytes));
+            patches.push(ImageRun {
+                slab_offset,
+                file_offset: len,
+                len: bytes.len() as u64,
+            });
+            len += bytes.len() as u64;
+        }
+        let mapping = FileMapping::of_parts(len.max(PAGE) as usize, &places, memfd)?;
+        let image = Image::new(layout, sizes, [plan.runs, patches], Source::Kept(mapping), true)?;
         image.check()?;
         Ok(Some(image))
     }
@@ -225,9 +263,9 @@ impl Image {
         let Some(pagemap) = pagemap else {
             return Ok(accessible.to_vec());
         };
-        let mut found: Vec<_> = self.runs.iter().map(whole).collect();
+        let mut found = self.pages_in(0..self.size);
         for part in accessible {
-            slab.written(pagemap, part.clone(), |range| found.push(range))?;
+            slab.written(pagemap, part.clone(), |_| (), |pages| found.push(pages))?;
         }
         found.sort_by_key(|range| range.start);
         merge(&mut found);
@@ -247,29 +285,83 @@ impl Image {
         }
     }
 
-    /// All parts that are not zero, in order.
+    /// What is not zero: bytes at slab offsets, in order, none of which crosses a page.
+    pub(crate) fn pieces(&self) -> Vec<Piece<'_>> {
+        let pages = self.runs.iter().flat_map(|run| {
+            let pages = self.source(run, whole(run)).chunks(PAGE as usize);
+            (run.slab_offset..).step_by(PAGE as usize).zip(pages)
+        });
+        let pages = pages.filter(|(_, page)| page.iter().any(|&byte| byte != 0));
+        let patches = self.patches.iter();
+        let mut pieces: Vec<_> = pages
+            .chain(patches.map(|patch| (patch.slab_offset, self.source(patch, whole(patch)))))
+            .collect();
+        pieces.sort_by_key(|&(offset, _)| offset);
+        pieces
+    }
+
+    /// The whole pages that are mapped from [`file`](Self::file).
+    pub(crate) fn mapped(&self) -> &[ImageRun] {
+        match self.file() {
+            Some(_) => &self.runs,
+            None => &[],
+        }
+    }
+
+    /// What is copied in a part of the slab: slab offset and bytes.
+    pub(crate) fn copied_in(&self, part: Range<usize>) -> impl Iterator<Item = (usize, &[u8])> {
+        let runs = if self.file().is_none() { &self.runs[..] } else { &[] };
+        self.contents_in(runs, part.clone())
+            .chain(self.contents_in(&self.patches, part))
+    }
+
+    /// The pages of a part of the slab that are mapped or would be, if there were a file: slab offset and bytes.
+    pub(crate) fn runs_in(&self, part: Range<usize>) -> impl Iterator<Item = (usize, &[u8])> {
+        self.contents_in(&self.runs, part)
+    }
+
+    /// The bytes on other pages of a part of the slab: slab offset and bytes.
+    pub(crate) fn patches_in(&self, part: Range<usize>) -> impl Iterator<Item = (usize, &[u8])> {
+        self.contents_in(&self.patches, part)
+    }
+
+    /// The pages in a part of the slab, of whole pages, that are not zero, in order.
+    pub(crate) fn pages_in(&self, part: Range<usize>) -> Vec<Range<usize>> {
+        const PAGE_SIZE: usize = PAGE as usize;
+        let contents = self.runs_in(part.clone()).chain(self.patches_in(part));
+        let mut pages: Vec<_> = contents
+            .map(|(start, bytes)| start / PAGE_SIZE * PAGE_SIZE..(start + bytes.len()).next_multiple_of(PAGE_SIZE))
+            .collect();
+        pages.sort_by_key(|pages| pages.start);
+        merge(&mut pages);
+        pages
+    }
+
+    /// What runs or patches hold in a part of the slab.
+    fn contents_in<'a>(&'a self, runs: &'a [ImageRun], part: Range<usize>) -> impl Iterator<Item = (usize, &'a [u8])> {
+        let first = runs.partition_point(|run| whole(run).end <= part.start);
+        let runs = runs[first..].iter();
+        runs.map_while(move |run| {
+            let place = whole(run);
+            let common = place.start.max(part.start)..place.end.min(part.end);
+            (!common.is_empty()).then(|| (common.start, self.source(run, common)))
+        })
+    }
+
+    /// The bytes of a part of a run.
+    fn source(&self, run: &ImageRun, part: Range<usize>) -> &[u8] {
+        let start = run.file_offset as usize + (part.start - run.slab_offset as usize);
+        &self.bytes()[start..start + part.len()]
+    }
+
+    /// All whole pages that are not zero, mapped or not.
     pub(crate) fn runs(&self) -> &[ImageRun] {
         &self.runs
     }
 
-    /// Slab offset and bytes of each page of the runs.
-    pub(crate) fn pages(&self) -> Vec<(u64, &[u8; PAGE as usize])> {
-        let pages = self.runs.iter().flat_map(|run| {
-            let bytes = &self.bytes()[run.file_offset as usize..][..run.len as usize];
-            let offsets = (run.slab_offset..).step_by(PAGE as usize);
-            offsets.zip(bytes.as_chunks().0)
-        });
-        pages.collect()
-    }
-
-    /// The parts that are mapped from [`file`](Self::file).
-    pub(crate) fn mapped(&self) -> &[ImageRun] {
-        &self.mapped
-    }
-
-    /// The parts that are copied.
-    pub(crate) fn copied(&self) -> &[ImageRun] {
-        &self.copied
+    /// All bytes on other pages.
+    pub(crate) fn patches(&self) -> &[ImageRun] {
+        &self.patches
     }
 
     /// The accessible parts of a slab, in order.
@@ -280,6 +372,14 @@ impl Image {
     /// The slab offsets of the domains' context pointers.
     pub(crate) fn contexts(&self) -> &[usize] {
         &self.contexts
+    }
+
+    /// How many bytes at the end of a page are of a control block.
+    pub(crate) fn control_bytes(&self, page: usize) -> usize {
+        match self.contexts.binary_search(&(page + PAGE as usize)) {
+            Ok(_) => ControlBlock::SIZE as usize,
+            Err(_) => 0,
+        }
     }
 
     /// How large memories and tables are at the start.
@@ -302,9 +402,9 @@ impl Image {
         self.started
     }
 
-    /// About how many of the process's mappings a slab takes: a change of protection or file starts another.
+    /// The most mappings of the process that a slab takes, whatever grows in it.
     pub(crate) fn mappings(&self) -> usize {
-        1 + 2 * self.accessible.len() + 2 * self.mapped.len()
+        self.mappings
     }
 }
 
@@ -317,79 +417,17 @@ impl Source {
     }
 }
 
-/// The pages of an image that is being made.
-#[derive(Default)]
-struct Contents<'a> {
-    /// Slab offset and bytes, up to the last that belongs to the image, in order.
-    pages: Vec<(usize, &'a [u8])>,
-}
-
-impl<'a> Contents<'a> {
-    /// The pages as runs, none of which leaves its accessible part. Where pages are scattered, runs take in zeros between them;
-    /// `None` when there are too many runs even so.
-    fn runs(&self, accessible: &[Range<usize>]) -> Option<Vec<ImageRun>> {
-        let mut gap = 0;
-        loop {
-            let runs = self.runs_over(gap, accessible);
-            if runs.iter().filter(|run| run.len > COPY).count() <= MAX_KEPT_RUNS {
-                return Some(runs);
-            }
-            if gap == MAX_GAP {
-                return None;
-            }
-            gap = (2 * gap).max(PAGE);
-        }
-    }
-
-    /// The pages as runs that take in up to `gap` bytes of zeros between pages.
-    fn runs_over(&self, gap: u64, accessible: &[Range<usize>]) -> Vec<ImageRun> {
-        let mut runs: Vec<ImageRun> = Vec::new();
-        let mut parts = accessible.iter().peekable();
-        let mut file_offset = 0;
-        for &(page, _) in &self.pages {
-            let new_part = parts.next_if(|part| part.end <= page).is_some();
-            while parts.next_if(|part| part.end <= page).is_some() {}
-            let page = page as u64;
-            file_offset += match runs.last_mut() {
-                Some(run) if !new_part && page - (run.slab_offset + run.len) <= gap => {
-                    let more = page + PAGE - (run.slab_offset + run.len);
-                    run.len += more;
-                    more
-                }
-                _ => {
-                    runs.push(ImageRun {
-                        slab_offset: page,
-                        file_offset,
-                        len: PAGE,
-                    });
-                    PAGE
-                }
-            };
-        }
-        runs
-    }
-
-    /// The pages with their file offsets.
-    fn places(&self, runs: &[ImageRun]) -> Vec<(usize, &'a [u8])> {
-        let mut runs = runs.iter().peekable();
-        let mut places = Vec::with_capacity(self.pages.len());
-        for &(page, bytes) in &self.pages {
-            while runs.next_if(|run| whole(run).end <= page).is_some() {}
-            if let Some(run) = runs.peek() {
-                places.push((run.file_offset as usize + page - run.slab_offset as usize, bytes));
-            }
-        }
-        places
-    }
-}
-
 /// The parts of a slab that are accessible when memories and object heaps have these sizes.
 fn accessible(layout: &SlabLayout, sizes: &Sizes) -> Vec<Range<usize>> {
     let whole_pages = |start: u64, len: u64| start as usize..start as usize + len.next_multiple_of(PAGE) as usize;
     let tables = layout
         .tables
         .iter()
-        .map(|(id, table)| whole_pages(layout.table_start(id), u64::from(table.capacity) * 8));
+        // Up to the next one, which is another mapping otherwise.
+        .map(|(id, table)| {
+            let size = (u64::from(table.capacity) * 8).next_multiple_of(REGION_ALIGN);
+            whole_pages(layout.table_start(id), size)
+        });
     let heads = layout
         .domains
         .values()
@@ -424,8 +462,19 @@ fn accessible(layout: &SlabLayout, sizes: &Sizes) -> Vec<Range<usize>> {
     parts
 }
 
+/// How many parts a slab of `size` bytes is divided into by what is accessible and what is not.
+fn count_mappings(accessible: &[Range<usize>], size: u64) -> usize {
+    let mut end = 0;
+    let mut count = 0;
+    for part in accessible {
+        count += 1 + usize::from(part.start > end);
+        end = part.end;
+    }
+    count + usize::from((end as u64) < size)
+}
+
 /// Makes one of ranges that touch or overlap; they are in order of their starts.
-fn merge(ranges: &mut Vec<Range<usize>>) {
+pub(crate) fn merge(ranges: &mut Vec<Range<usize>>) {
     ranges.dedup_by(|next, last| {
         let adjacent = last.end >= next.start;
         if adjacent {
@@ -433,34 +482,6 @@ fn merge(ranges: &mut Vec<Range<usize>>) {
         }
         adjacent
     });
-}
-
-/// Splits the image into what is mapped and what is copied: heads, whose control blocks are written by their first user, and short runs.
-fn split(image: &[ImageRun], heads: &[Range<u64>], has_file: bool) -> (Vec<ImageRun>, Vec<ImageRun>) {
-    let (mut mapped, mut copied) = (Vec::new(), Vec::new());
-    let mut place = |run: ImageRun, in_head: bool| match has_file && !in_head && run.len > COPY {
-        true => mapped.push(run),
-        false => copied.push(run),
-    };
-    for &(mut run) in image {
-        for head in heads {
-            // A run that covers a head and what lies on either side of it is cut there.
-            for cut in [head.start, head.end] {
-                if (run.slab_offset + 1..run.slab_offset + run.len).contains(&cut) {
-                    let len = cut - run.slab_offset;
-                    place(ImageRun { len, ..run }, cut == head.end);
-                    run = ImageRun {
-                        slab_offset: cut,
-                        file_offset: run.file_offset + len,
-                        len: run.len - len,
-                    };
-                }
-            }
-        }
-        let in_head = heads.iter().any(|head| head.contains(&run.slab_offset));
-        place(run, in_head);
-    }
-    (mapped, copied)
 }
 
 /// The slab offsets of an image run.
@@ -473,26 +494,6 @@ mod tests {
     use super::*;
     use mintage_environ::layout::{MemoryShape, Shape, TableShape};
     use mintage_environ::{DomainId, Tunables};
-
-    fn run(slab_pages: u64, file_pages: u64, pages: u64) -> ImageRun {
-        ImageRun {
-            slab_offset: slab_pages * PAGE,
-            file_offset: file_pages * PAGE,
-            len: pages * PAGE,
-        }
-    }
-
-    #[test]
-    fn heads_and_short_runs_are_copied() {
-        // A run before a head, one over a head with pages on both sides, a short one; the head takes pages 10 to 12.
-        let image = [run(0, 100, 5), run(6, 200, 20), run(40, 300, 2)];
-        let heads = std::slice::from_ref(&(10 * PAGE..12 * PAGE));
-        let (mapped, copied) = split(&image, heads, true);
-        assert_eq!(mapped, [run(0, 100, 5), run(6, 200, 4), run(12, 206, 14)]);
-        assert_eq!(copied, [run(10, 204, 2), run(40, 300, 2)]);
-        let (mapped, copied) = split(&image, heads, false);
-        assert_eq!((mapped.len(), copied.len()), (0, 5));
-    }
 
     #[test]
     fn adjacent_parts_are_one() {
@@ -510,58 +511,21 @@ mod tests {
         for _ in 0..2 {
             shape.tables.push(TableShape {
                 domain,
-                minimum: 1 << 13,
-                maximum: Some(1 << 13),
+                minimum: 7,
+                maximum: Some(7),
                 index64: false,
             });
         }
         let layout = SlabLayout::compute(&shape, &Tunables::default()).unwrap();
         let mut sizes = Sizes::declared(&layout);
         let parts = accessible(&layout, &sizes);
-        // Two tables of one region each, then the guard, then head and memory.
+        // Two small tables, which are one part even so, then the guard, then head and memory.
         assert_eq!(parts.len(), 2, "{parts:?}");
         assert_eq!(parts[0].len(), 2 << 16);
         assert_eq!(parts[1].end as u64, layout.memory_start(main) + (2 << 16));
+        assert_eq!(count_mappings(&parts, layout.size), 4);
+        assert_eq!(count_mappings(&parts[1..], parts[1].end as u64), 2);
         sizes.memories[main] += 1;
         assert_eq!(accessible(&layout, &sizes)[1].end, parts[1].end + PAGE as usize);
-    }
-
-    #[test]
-    fn pages_become_runs_and_scattered_ones_not_too_many() {
-        let page = PAGE as usize;
-        let bytes = [1u8; PAGE as usize];
-        let contents = |pages: &mut dyn Iterator<Item = usize>| Contents {
-            pages: pages.map(|number| (number * page, &bytes[..])).collect(),
-        };
-        let whole_slab = 0..10_000 * page;
-        let everything = std::slice::from_ref(&whole_slab);
-        let few = contents(&mut [3, 4, 5, 9, 20].into_iter());
-        let runs = few.runs(everything).unwrap();
-        assert_eq!(runs, [run(3, 0, 3), run(9, 3, 1), run(20, 4, 1)]);
-        let places: Vec<usize> = few.places(&runs).iter().map(|place| place.0 / page).collect();
-        assert_eq!(places, [0, 1, 2, 3, 4]);
-
-        // Three of every four, and a page that is too far away.
-        let many = contents(&mut (0..4000).filter(|number| number % 4 < 3).chain([5000]));
-        let runs = many.runs(everything).unwrap();
-        assert_eq!(runs, [run(0, 0, 3999), run(5000, 3999, 1)]);
-        let places = many.places(&runs);
-        assert_eq!(places.len(), 3001);
-        assert!(
-            places[..3000]
-                .iter()
-                .zip(&many.pages)
-                .all(|(place, page)| place.0 == page.0)
-        );
-        assert_eq!(places[3000].0, 3999 * page);
-        // No run leaves its part, however near the next one is.
-        let runs = many.runs(&[0..2003 * page, 2004 * page..10_000 * page]).unwrap();
-        assert_eq!(runs, [run(0, 0, 2003), run(2004, 2003, 1995), run(5000, 3998, 1)]);
-
-        // Three of every twenty are too many runs, and too far from each other.
-        assert_eq!(
-            contents(&mut (0..9000).filter(|number| number % 20 < 3)).runs(everything),
-            None
-        );
     }
 }

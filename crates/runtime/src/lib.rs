@@ -9,7 +9,7 @@
 //!
 //! A running call is an `Activation` (activation.rs). A fault in machine code goes to fault.rs,
 //! which walks the frames and ends the call; backtrace.rs names the frames. Slabs that no instance
-//! uses are in pool/. Handles are in handles.rs, and what those of error contexts stand for in
+//! uses are in pool/; leftover.rs says what they keep in memory. Handles are in handles.rs, and what those of error contexts stand for in
 //! error_context.rs. What machine code asks for is in builtins.rs, and pieces.rs cuts what takes
 //! long; heap.rs is the heap of objects, collector.rs moves them, unwind.rs takes exceptions to
 //! where they are caught.
@@ -34,6 +34,7 @@ mod heap;
 mod host;
 mod image;
 mod instance;
+mod leftover;
 mod limits;
 mod pieces;
 mod pool;

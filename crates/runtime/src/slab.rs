@@ -7,20 +7,25 @@
 //! Invariant: a slab that [`Slab::acquire`] gives and [`Slab::fill`] has seen to holds the image and nothing else, but for control
 //! blocks, which its first user writes. Until then nothing of a new one is in memory. Debug builds compare every byte when a
 //! slab is released.
+//!
+//! What a reset costs is proportional to what the instance has touched, and what an idle slab keeps in
+//! memory counts in the pool, page tables included: [`crate::leftover`].
 
 use crate::Code;
 use crate::data::InstanceData;
-use crate::image::{Image, whole};
+use crate::image::{Image, merge, whole};
+use crate::leftover::{Leftover, PageTables};
 use crate::pool::{Claim, Shelf};
 use crate::sys::mmap::Reservation;
-use crate::sys::pagemap::Pagemap;
+use crate::sys::pagemap::{Pagemap, State};
 use anyhow::{Context, Result};
-use mintage_artifact::{ImageRun, PAGE};
+use mintage_artifact::PAGE;
+use mintage_environ::MemoryId;
 use mintage_environ::layout::{HeapLayout, SlabLayout};
-use mintage_environ::{ControlBlock, MemoryId};
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::io;
-use std::mem::MaybeUninit;
+use std::iter;
+use std::mem::{self, MaybeUninit};
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -36,12 +41,14 @@ struct Inner {
     reservation: Reservation,
     /// What the slab holds when nobody uses it.
     image: Arc<Image>,
-    /// Whether what of the image is copied is there.
-    filled: Cell<bool>,
+    /// Where what of the image is copied is missing.
+    unfilled: RefCell<Vec<Range<usize>>>,
     /// The context pointer of each domain.
     contexts: Box<[*mut u8]>,
     /// The pages that a write to needs no page fault, while all of them are known.
     written: Option<Vec<Range<usize>>>,
+    /// The page tables that the system keeps for it.
+    tables: PageTables,
     /// What was made accessible since the slab was acquired: parts that memories grew into.
     grown: RefCell<Vec<Range<usize>>>,
     /// Room on the heap for the run-time data of the instance; not here while one lives.
@@ -108,19 +115,20 @@ impl Slab {
             contexts: image.contexts().iter().map(context).collect(),
             reservation,
             image: image.clone(),
-            filled: Cell::new(image.copied().is_empty()),
+            unfilled: RefCell::new(iter::once(0..image.size()).collect()),
             written: None,
+            tables: PageTables::default(),
             grown: RefCell::default(),
             room: None,
             claim,
         })))
     }
 
-    /// Copies what of the image is not mapped, if nobody has done so: before the first access.
+    /// Copies what of the image is not mapped where it is missing: before the first access.
     pub fn fill(&self) {
-        if !self.0.filled.replace(true) {
-            for run in self.0.image.copied() {
-                self.copy(run, whole(run));
+        for part in self.0.unfilled.borrow_mut().drain(..) {
+            for (start, bytes) in self.0.image.copied_in(part) {
+                self.write(start, bytes);
             }
         }
     }
@@ -257,116 +265,140 @@ impl Slab {
         self.0.reservation.make_accessible(part.start, part.len())
     }
 
-    /// Makes a slab that an instance has left as it was when it was mapped; `None` when the system refuses, and it is unmapped.
+    /// Makes a slab that an instance has left as it was when it was mapped; `None` when it would keep
+    /// more in memory than it may, or the system refuses, and it is unmapped.
     pub fn reset(mut self, shelf: &Shelf) -> Option<Slab> {
         let pagemap = shelf.pool().pagemap();
-        self.try_reset(shelf, pagemap).ok()?;
+        if !self.try_reset(shelf, pagemap).ok()? {
+            return None;
+        }
         debug_assert_eq!(self.difference(), None, "a slab that was reset differs from the image");
         Some(self)
     }
 
     /// Makes the slab as it was when it was mapped. Where it is known or the system tells which pages were written, only those
-    /// are touched.
-    fn try_reset(&mut self, shelf: &Shelf, pagemap: Option<&Pagemap>) -> io::Result<()> {
-        for part in self.0.grown.take() {
+    /// are touched. Whether the slab may be kept: its page tables stay until it is unmapped.
+    fn try_reset(&mut self, shelf: &Shelf, pagemap: Option<&Pagemap>) -> io::Result<bool> {
+        debug_assert!(self.0.unfilled.get_mut().is_empty(), "who uses a slab fills it first");
+        let config = shelf.pool().config();
+        let mut grown = self.0.grown.take();
+        // Memories that grow by turns leave a part each time.
+        grown.sort_by_key(|part| part.start);
+        merge(&mut grown);
+        let mut leftover = match (self.0.written.take(), pagemap) {
+            (Some(pages), _) => Leftover::known(pages),
+            (None, Some(pagemap)) => self.look(pagemap, &grown, config.keep_resident)?,
+            (None, None) => self.guess(&grown),
+        };
+        let tables = self.0.tables.bytes();
+        let Some(budget) = self.0.claim.keep_resident(tables, leftover.kept_bytes(), shelf) else {
+            return Ok(false);
+        };
+        leftover.limit(budget);
+        for part in grown {
             // SAFETY: the instance that used the slab is gone.
             unsafe { self.0.reservation.make_inaccessible(part.start, part.len())? };
         }
-        let image = self.0.image.clone();
-        let whole_pages = |bytes: usize| bytes / PAGE as usize * PAGE as usize;
-        let (ranges, each) = match (self.0.written.take(), pagemap) {
-            (Some(ranges), _) => (ranges, usize::MAX),
-            (None, Some(pagemap)) => {
-                let mut ranges = Vec::new();
-                for part in image.accessible() {
-                    self.written(pagemap, part.clone(), |range| ranges.push(range))?;
-                }
-                (ranges, usize::MAX)
-            }
-            (None, None) => {
-                let parts = image.accessible().to_vec();
-                let each = PREFIX / parts.len().max(1);
-                (parts, whole_pages(each))
-            }
-        };
-        let wanted = ranges.iter().map(|range| range.len().min(each)).sum();
-        let mut budget = whole_pages(self.0.claim.keep_resident(wanted, shelf));
-        let mut all_kept = true;
-        for range in &ranges {
-            let kept = range.start..range.start + range.len().min(each).min(budget);
-            budget -= kept.len();
-            self.restore(kept.clone());
-            if kept.end < range.end {
-                self.discard(kept.end..range.end)?;
-                all_kept = false;
-            }
+        for pages in &leftover.kept {
+            self.restore(pages.clone());
         }
-        let stays_known = pagemap.is_some() && all_kept && shelf.pool().config().page_fault_count;
-        self.0.written = stays_known.then_some(ranges);
-        Ok(())
+        for pages in &leftover.discarded {
+            // SAFETY: the instance that used the slab is gone.
+            unsafe { self.0.reservation.discard(pages.start, pages.len())? };
+        }
+        let all_kept = leftover.discarded.is_empty();
+        // Copying it back now would cost memory for an instance that may never be.
+        self.0.unfilled.get_mut().extend(leftover.discarded);
+        let stays_known = pagemap.is_some() && all_kept && config.page_fault_count;
+        self.0.written = stays_known.then_some(leftover.kept);
+        Ok(true)
     }
 
-    /// Calls `found` with each part of an accessible range that was written since the slab was mapped.
+    /// Asks the system what the instance has left in memory, of which at most `limit` bytes are kept.
+    fn look(&mut self, pagemap: &Pagemap, grown: &[Range<usize>], limit: usize) -> io::Result<Leftover> {
+        let mut leftover = Leftover::new(limit);
+        let mut tables = mem::take(&mut self.0.tables);
+        for part in self.0.image.accessible() {
+            leftover.begin_part(part.start);
+            let present = |addresses| tables.add(addresses);
+            self.written(pagemap, part.clone(), present, |pages| leftover.add(pages))?;
+        }
+        for part in grown {
+            self.written(pagemap, part.clone(), |addresses| tables.add(addresses), |_| ())?;
+        }
+        tables.count();
+        self.0.tables = tables;
+        Ok(leftover)
+    }
+
+    /// What the instance may have left in memory, and what is worth keeping of it: the starts of parts.
+    fn guess(&mut self, grown: &[Range<usize>]) -> Leftover {
+        let parts = self.0.image.accessible();
+        let base = self.base().as_ptr() as usize;
+        for part in parts.iter().chain(grown) {
+            self.0.tables.add(base + part.start..base + part.end);
+        }
+        self.0.tables.count();
+        let each = PREFIX / parts.len().max(1);
+        let mut leftover = Leftover::new(0);
+        for part in parts {
+            leftover.add_start(part.clone(), each);
+        }
+        leftover
+    }
+
+    /// Calls `present` with each range of addresses in an accessible part of the slab at which pages are in
+    /// memory, and `found` with those that may differ from the image, as offsets, in order.
     pub fn written(
         &self,
         pagemap: &Pagemap,
-        range: Range<usize>,
+        part: Range<usize>,
+        mut present: impl FnMut(Range<usize>),
         mut found: impl FnMut(Range<usize>),
     ) -> io::Result<()> {
         let base = self.base().as_ptr() as usize;
-        pagemap.written(base + range.start..base + range.end, |range| {
-            found(range.start - base..range.end - base);
+        pagemap.scan(base + part.start..base + part.end, |addresses, state| {
+            let pages = addresses.start - base..addresses.end - base;
+            present(addresses);
+            match state {
+                State::File => {}
+                State::Written => found(pages),
+                // Zeros are what the image has, or the system has merged what was written there.
+                State::Zero => self.0.image.pages_in(pages).into_iter().for_each(&mut found),
+            }
         })
     }
 
-    /// Gives pages back to the system, and copies what of the image is not mapped there.
-    fn discard(&self, range: Range<usize>) -> io::Result<()> {
-        // SAFETY: the instance that used the slab is gone.
-        unsafe { self.0.reservation.discard(range.start, range.len())? };
-        for run in self.0.image.copied() {
-            self.copy(run, range.clone());
-        }
-        Ok(())
-    }
-
     /// Writes the image, and zeros where it has nothing, over accessible pages.
-    fn restore(&self, range: Range<usize>) {
-        if range.is_empty() {
-            return;
+    fn restore(&self, pages: Range<usize>) {
+        let mut position = pages.start;
+        for (start, bytes) in self.0.image.runs_in(pages.clone()) {
+            self.restore_patches(position..start);
+            self.write(start, bytes);
+            position = start + bytes.len();
         }
-        let runs = self.0.image.runs();
-        let first = runs.partition_point(|run| whole(run).end <= range.start);
-        let mut position = range.start;
-        for run in runs[first..].iter().take_while(|run| whole(run).start < range.end) {
-            self.zero(position..whole(run).start);
-            self.copy(run, range.clone());
-            position = whole(run).end;
-        }
-        self.zero(position..range.end);
+        self.restore_patches(position..pages.end);
     }
 
-    /// Copies the part of an image run that lies in `range`, which is accessible.
-    fn copy(&self, run: &ImageRun, range: Range<usize>) {
-        let place = whole(run);
-        let part = place.start.max(range.start)..place.end.min(range.end);
-        if part.is_empty() {
+    /// Writes zeros and patches over accessible pages.
+    fn restore_patches(&self, pages: Range<usize>) {
+        if pages.is_empty() {
             return;
         }
-        let source = run.file_offset as usize + (part.start - place.start);
-        let source = &self.0.image.bytes()[source..source + part.len()];
-        // SAFETY: `Image` has checked that the run lies in an accessible part of the reservation, which nobody else uses:
-        // either it is new or the instance that used it is gone.
+        // SAFETY: only pages of accessible parts are restored, and the instance that used them is gone.
+        unsafe { self.base().as_ptr().add(pages.start).write_bytes(0, pages.len()) };
+        for (start, bytes) in self.0.image.patches_in(pages) {
+            self.write(start, bytes);
+        }
+    }
+
+    /// Writes a part of the image.
+    fn write(&self, start: usize, bytes: &[u8]) {
+        // SAFETY: `Image` has checked that its parts lie in accessible parts of the reservation, which
+        // nobody else uses: either it is new or the instance that used it is gone.
         unsafe {
-            let target = self.base().as_ptr().add(part.start);
-            ptr::copy_nonoverlapping(source.as_ptr(), target, source.len());
-        }
-    }
-
-    /// Writes zeros over accessible bytes.
-    fn zero(&self, range: Range<usize>) {
-        if !range.is_empty() {
-            // SAFETY: only pages of accessible parts are restored, and nobody else uses them, as above.
-            unsafe { self.base().as_ptr().add(range.start).write_bytes(0, range.len()) };
+            let target = self.base().as_ptr().add(start);
+            ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len());
         }
     }
 
@@ -378,26 +410,28 @@ impl Slab {
         if let Some(part) = self.0.grown.borrow().first() {
             return Some(part.start);
         }
-        let runs = match self.0.filled.get() {
-            true => image.runs(),
-            false => image.mapped(),
-        };
-        let mut runs = runs.iter().peekable();
+        let unfilled = self.0.unfilled.borrow();
+        let [mut runs, mut patches] = [image.runs(), image.patches()].map(|runs| runs.iter().peekable());
         let pages = image.accessible().iter();
         for page in pages.flat_map(|part| part.clone().step_by(PAGE_SIZE)) {
+            let filled = !unfilled.iter().any(|part| part.contains(&page));
+            let mut expected = [0; PAGE_SIZE];
             while runs.next_if(|run| whole(run).end <= page).is_some() {}
-            let expected = match runs.peek() {
-                Some(run) if whole(run).contains(&page) => {
-                    &image.bytes()[run.file_offset as usize + page - whole(run).start..][..PAGE_SIZE]
+            if let Some(run) = runs.peek().filter(|run| whole(run).contains(&page))
+                && (filled || image.file().is_some())
+            {
+                let source = run.file_offset as usize + page - whole(run).start;
+                expected.copy_from_slice(&image.bytes()[source..source + PAGE_SIZE]);
+            }
+            while let Some(patch) = patches.next_if(|patch| whole(patch).start < page + PAGE_SIZE) {
+                if filled {
+                    let source = &image.bytes()[patch.file_offset as usize..][..patch.len as usize];
+                    expected[whole(patch).start - page..][..source.len()].copy_from_slice(source);
                 }
-                _ => &[0; PAGE_SIZE],
-            };
+            }
             // SAFETY: the page is in an accessible part, and nobody writes to it.
             let found = unsafe { self.bytes(page..page + PAGE_SIZE) };
-            let compared = match image.contexts().contains(&(page + PAGE_SIZE)) {
-                true => PAGE_SIZE - ControlBlock::SIZE as usize,
-                false => PAGE_SIZE,
-            };
+            let compared = PAGE_SIZE - image.control_bytes(page);
             if found[..compared] != expected[..compared] {
                 return Some(page);
             }
@@ -421,7 +455,7 @@ mod tests {
         let component = format!(
             r#"(component
                  (core module $m
-                   (memory 20) (memory 2)
+                   (memory 20) (memory 2) (memory 0)
                    (data (i32.const 100) "short") (data (i32.const 70000) "{data}") (data (i32.const 200000) "{data}")
                    (data (memory 1) (i32.const 65530) "over a page")
                    (func $f) (table 3000 funcref) (table 5 funcref)
@@ -458,7 +492,7 @@ mod tests {
             // SAFETY: the compiler made the artifact.
             let code = unsafe { Code::publish(mapping, &check, &pool) }.unwrap();
             assert_eq!(!code.image().mapped().is_empty(), has_file);
-            assert!(!code.image().copied().is_empty());
+            assert!(!code.image().runs().is_empty() && !code.image().patches().is_empty());
             let mut slab = Slab::acquire(&code, code.image()).unwrap();
             assert_eq!(slab.difference(), None);
             slab.fill();
@@ -481,25 +515,86 @@ mod tests {
                 if seed % 4 == 3 {
                     swap_out(&slab);
                 }
+                assert!(count_mappings(&slab) <= code.image().mappings());
                 slab = slab.reset(code.shelf()).unwrap();
                 assert_eq!(slab.difference(), None, "seed {seed}");
+                assert!(count_mappings(&slab) <= code.image().mappings());
                 if let Some(pagemap) = pool.pagemap() {
                     let mut kept = 0;
+                    let unfilled = slab.0.unfilled.borrow();
                     for part in code.image().accessible() {
-                        slab.written(pagemap, part.clone(), |range| kept += range.len())
-                            .unwrap();
+                        slab.written(
+                            pagemap,
+                            part.clone(),
+                            |_| (),
+                            |pages| {
+                                // Missing pages are in memory only because the comparison has read them.
+                                if !unfilled.iter().any(|part| part.contains(&pages.start)) {
+                                    kept += pages.len();
+                                }
+                            },
+                        )
+                        .unwrap();
                     }
-                    // What was discarded is copied where it is not mapped.
-                    let copied = code.image().copied().iter().map(|run| run.len as usize);
-                    assert!(kept <= KEEP + copied.sum::<usize>(), "seed {seed}: {kept} bytes");
+                    assert!(kept + slab.0.tables.bytes() <= KEEP, "seed {seed}: {kept} bytes");
                 }
+                slab.fill();
+                assert_eq!(slab.difference(), None, "seed {seed}, filled");
             }
             assert_eq!(known_uses > 0, pagemap && Pagemap::get().is_some());
         }
     }
 
+    /// The system may merge pages of zeros with its own, as if nobody had written to them: here, pages that
+    /// hold something in the image.
+    #[test]
+    fn pages_that_the_system_has_merged_count_as_written() {
+        let data = "d".repeat(40_000);
+        let text = format!(
+            r#"(component (core module $m (memory 8) (data (i32.const 65536) "{data}") (data (i32.const 262144) "e"))
+                 (core instance (instantiate $m)))"#
+        );
+        let artifact =
+            mintage_compile::compile(&wat::parse_str(text).unwrap(), &Tunables::default(), &NoProgress).unwrap();
+        for memfd in [true, false] {
+            let pool = Pool::new(PoolConfig::new().memfd(memfd));
+            // SAFETY: the compiler made the artifact.
+            let code = unsafe { Code::from_bytes(&artifact, &LoadCheck::default(), &pool) }.unwrap();
+            let slab = Slab::acquire(&code, code.image()).unwrap();
+            slab.fill();
+            let memory = code.layout().memory_start(MemoryId::from_u32(0)) as usize;
+            for offset in [65536, 65536 + 8192, 262144] {
+                let at = slab.base().as_ptr().wrapping_add(memory + offset).cast();
+                // A new page of zeros, which is read: to the system it looks the same.
+                // SAFETY: the page is of the slab, which the test alone has.
+                unsafe {
+                    let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE);
+                    let flags = flags | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
+                    assert_eq!(libc::mmap(at, 4096, access, flags, -1, 0), at);
+                    assert_eq!(at.cast::<u8>().read_volatile(), 0);
+                }
+            }
+            let slab = slab.reset(code.shelf()).unwrap();
+            slab.fill();
+            assert_eq!(slab.difference(), None);
+        }
+    }
+
     /// Bytes that the slabs of the tests keep in memory.
     const KEEP: usize = 256 << 10;
+
+    /// How many mappings the slab has, as the system lists them.
+    fn count_mappings(slab: &Slab) -> usize {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        let base = slab.base().as_ptr() as usize;
+        let ranges = maps.lines().map(|line| {
+            let (start, end) = line.split_once(' ').unwrap().0.split_once('-').unwrap();
+            [start, end].map(|address| usize::from_str_radix(address, 16).unwrap())
+        });
+        ranges
+            .filter(|&[start, end]| start < base + slab.image().size() && base < end)
+            .count()
+    }
 
     /// Moves what is written to swap space, if there is any.
     fn swap_out(slab: &Slab) {

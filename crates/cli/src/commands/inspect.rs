@@ -122,7 +122,12 @@ fn artifact(out: &mut impl Write, bytes: Vec<u8>) -> Result<()> {
     }
     let runs = &metadata.image;
     let bytes = runs.iter().map(|run| run.len).sum::<u64>();
-    writeln!(out, "  image: {bytes} bytes in {} runs of pages", runs.len())?;
+    let copied = metadata.patches.iter().map(|patch| patch.len).sum::<u64>();
+    writeln!(
+        out,
+        "  image: {bytes} bytes in {} runs of pages, {copied} bytes to copy",
+        runs.len()
+    )?;
     interface(out, &metadata.interface)
 }
 

@@ -19,7 +19,7 @@ pub struct PoolConfig {
 impl Default for PoolConfig {
     fn default() -> Self {
         Self {
-            // As many as fit the 65,530 mappings that Linux gives a process by default, at six for a small component.
+            // About as many as fit the 65,530 mappings that Linux gives a process by default, at six for a small component.
             total_component_instances: 10_000,
             // Half of the 47 bits that a process has: the rest is the host's.
             total_address_space: 1 << 46,
@@ -46,8 +46,14 @@ impl PoolConfig {
     /// instance is an error. Idle slots are given back when another component needs them, those of the component that was
     /// used least recently first.
     ///
-    /// No component can take all: when less than a quarter of the slots or of the address space is left, a component that has
-    /// more than its share (the whole divided by the number of components that the engine has loaded) gets no more of them.
+    /// No component can take all: when less than a quarter of the slots, of the address space or of the mappings is left, a
+    /// component that has more than its share (the whole divided by the number of components that the engine has loaded) gets
+    /// no more of them.
+    ///
+    /// Slots also take mappings, of which Linux gives a process 65,530 (`vm.max_map_count`): about four for each component
+    /// instance, two for each further memory, and two for each of up to 128 stretches of its initial contents. The slots of
+    /// all engines take at most seven eighths of these, so that the host always has some for threads and memory, and no
+    /// slot stays idle while it is more than three quarters.
     pub fn total_component_instances(&mut self, slots: u32) -> &mut Self {
         self.total_component_instances = slots as usize;
         self
@@ -70,12 +76,16 @@ impl PoolConfig {
     /// Bytes that a slot keeps in memory when its instance is dropped; default: 1 MiB. So many of the bytes that the instance
     /// wrote, in memories, tables and elsewhere, are put back to what they were by copying, which saves the next instance a
     /// page fault each. The rest is given back to the system.
+    ///
+    /// The system's page tables count, too: 4 KiB for each 2 MiB of addresses that the instance has read or written anything
+    /// in. They can only be given back with the slot, so a slot that has more of them than this setting, and more than 64 KiB,
+    /// is not kept.
     pub fn keep_resident(&mut self, bytes: usize) -> &mut Self {
         self.keep_resident = bytes;
         self
     }
 
-    /// Bytes that all slots together keep in memory this way; default: 256 MiB.
+    /// Bytes that all slots together keep in memory this way, page tables included; default: 256 MiB.
     pub fn total_keep_resident(&mut self, bytes: usize) -> &mut Self {
         self.total_keep_resident = bytes;
         self

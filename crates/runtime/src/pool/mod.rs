@@ -21,7 +21,8 @@ pub use config::PoolConfig;
 pub use shelf::Shelf;
 
 use crate::slab::Slab;
-use crate::sys::{self, pagemap::Pagemap};
+use crate::sys::mmap::{self, SlabMappings};
+use crate::sys::pagemap::Pagemap;
 use anyhow::{Error, anyhow};
 use cleaner::Cleaner;
 use std::cmp::Reverse;
@@ -53,8 +54,15 @@ pub struct Pool {
 struct Counts {
     /// Components that are loaded.
     components: usize,
+    slabs: Taken,
+}
+
+/// What slabs take together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Taken {
     slabs: usize,
     address_space: u64,
+    /// Mappings of the process.
     mappings: usize,
 }
 
@@ -63,6 +71,7 @@ struct Counts {
 struct Usage {
     slabs: AtomicUsize,
     address_space: AtomicU64,
+    mappings: AtomicUsize,
 }
 
 /// The limit that the next slab would exceed.
@@ -70,38 +79,80 @@ struct Usage {
 enum Limit {
     Slots,
     AddressSpace,
-    /// The component's share of either.
-    Share,
-    /// No limit that anybody set: from here on idle slabs are given back rather than more mappings taken.
+    /// What the slabs of all engines may have of the process's mappings.
     Mappings,
+    /// The component's share of any of these.
+    Share,
+    /// No limit for slabs in use: from here on idle ones are given back rather than more mappings taken.
+    Idle,
+}
+
+impl Taken {
+    fn plus(self, other: Taken) -> Taken {
+        Taken {
+            slabs: self.slabs + other.slabs,
+            address_space: self.address_space.saturating_add(other.address_space),
+            mappings: self.mappings.saturating_add(other.mappings),
+        }
+    }
+
+    /// Whether it is more than `total` divided by `parts`, in any respect.
+    fn exceeds(self, total: Taken, parts: usize) -> bool {
+        self.slabs > total.slabs / parts
+            || self.address_space > total.address_space / parts as u64
+            || self.mappings > total.mappings / parts
+    }
 }
 
 impl Counts {
-    /// Checks that a component which has `slabs` of `address_space` bytes together may have another of `more` bytes.
-    fn admit(
-        &self,
-        config: &PoolConfig,
-        slabs: usize,
-        address_space: u64,
-        more: u64,
-        mappings: usize,
-    ) -> Option<Limit> {
-        let (total_slabs, total_space) = (config.total_component_instances, config.total_address_space);
-        let space = self.address_space.saturating_add(more);
-        let scarce = self.slabs + 1 > total_slabs - total_slabs / 4 || space > total_space - total_space / 4;
-        let beyond_share = slabs + 1 > total_slabs / self.components.max(1)
-            || address_space.saturating_add(more) > total_space / self.components.max(1) as u64;
-        if self.slabs + 1 > total_slabs {
+    /// Checks that a component which has `own` may have `more`, while the slabs of all engines have
+    /// `mappings`.
+    fn admit(&self, config: &PoolConfig, own: Taken, more: Taken, mappings: usize) -> Option<Limit> {
+        let total = Taken {
+            slabs: config.total_component_instances,
+            address_space: config.total_address_space,
+            mappings: mmap::max_slab_mappings(),
+        };
+        let then = self.slabs.plus(more);
+        let then = Taken {
+            mappings: mappings.saturating_add(more.mappings),
+            ..then
+        };
+        let last_quarter = Taken {
+            slabs: total.slabs - total.slabs / 4,
+            address_space: total.address_space - total.address_space / 4,
+            mappings: total.mappings - total.mappings / 4,
+        };
+        let beyond_share = || own.plus(more).exceeds(total, self.components.max(1));
+        if then.slabs > total.slabs {
             Some(Limit::Slots)
-        } else if space > total_space {
+        } else if then.address_space > total.address_space {
             Some(Limit::AddressSpace)
-        } else if self.components > 1 && slabs > 0 && scarce && beyond_share {
-            Some(Limit::Share)
-        } else if self.mappings + mappings > sys::mmap::max_mappings() / 2 {
+        } else if then.mappings > total.mappings {
             Some(Limit::Mappings)
+        } else if self.components > 1 && own.slabs > 0 && then.exceeds(last_quarter, 1) && beyond_share() {
+            Some(Limit::Share)
+        } else if then.mappings > mmap::max_idle_mappings() {
+            Some(Limit::Idle)
         } else {
             None
         }
+    }
+}
+
+impl Usage {
+    fn taken(&self) -> Taken {
+        Taken {
+            slabs: self.slabs.load(Ordering::Relaxed),
+            address_space: self.address_space.load(Ordering::Relaxed),
+            mappings: self.mappings.load(Ordering::Relaxed),
+        }
+    }
+
+    fn set(&self, taken: Taken) {
+        self.slabs.store(taken.slabs, Ordering::Relaxed);
+        self.address_space.store(taken.address_space, Ordering::Relaxed);
+        self.mappings.store(taken.mappings, Ordering::Relaxed);
     }
 }
 
@@ -151,78 +202,94 @@ impl Pool {
         lock(&self.counts).components -= 1;
     }
 
-    /// Counts another slab of a component, which takes so many bytes of address space and about so many mappings. Gives
-    /// back idle slabs of other components for it.
+    /// Counts another slab of a component, which takes so many bytes of address space and at most so many
+    /// mappings. Gives back idle slabs for it, those of the component itself last.
     ///
     /// # Errors
     ///
     /// When a limit is reached by slabs that are all in use; names the limit.
     fn claim(self: &Arc<Self>, shelf: &Shelf, address_space: u64, mappings: usize) -> Result<Claim, Error> {
         self.clock.fetch_add(1, Ordering::Relaxed);
-        let usage = shelf.usage();
+        let more = Taken {
+            slabs: 1,
+            address_space,
+            mappings,
+        };
+        let mut nothing_idle = false;
         loop {
             let limit = {
                 let mut counts = lock(&self.counts);
-                let slabs = usage.slabs.load(Ordering::Relaxed);
-                let space = usage.address_space.load(Ordering::Relaxed);
-                let limit = counts.admit(&self.config, slabs, space, address_space, mappings);
-                if limit.is_none() {
-                    return Ok(self.grant(&mut counts, usage, address_space, mappings));
+                let admitted = counts.admit(&self.config, shelf.usage().taken(), more, mmap::slab_mappings());
+                match admitted.filter(|limit| !(nothing_idle && *limit == Limit::Idle)) {
+                    Some(limit) => limit,
+                    // Another engine may have been faster.
+                    None => match SlabMappings::reserve(mappings, mmap::max_slab_mappings()) {
+                        Some(mappings) => return Ok(self.grant(&mut counts, shelf.usage(), more, mappings)),
+                        None => Limit::Mappings,
+                    },
                 }
-                limit
             };
+            let own = |other: &Shelf| std::ptr::eq(other, shelf);
             let helped = || self.cleaner().is_some_and(Cleaner::help);
-            if self.evict(|other| !std::ptr::eq(other, shelf)) || helped() {
+            // Those of the component itself are of no use: they have another image.
+            if self.evict(|other| !own(other)) || helped() || self.evict(own) {
                 continue;
             }
-            match limit {
-                Some(Limit::Mappings) | None => {
-                    let mut counts = lock(&self.counts);
-                    return Ok(self.grant(&mut counts, usage, address_space, mappings));
-                }
-                Some(limit) => return Err(self.exceeded(limit, shelf, address_space)),
+            if limit != Limit::Idle {
+                return Err(self.exceeded(limit, shelf, more));
             }
+            nothing_idle = true;
         }
     }
 
-    fn grant(self: &Arc<Self>, counts: &mut Counts, usage: &Arc<Usage>, address_space: u64, mappings: usize) -> Claim {
-        counts.slabs += 1;
-        counts.address_space += address_space;
-        counts.mappings += mappings;
-        usage.slabs.fetch_add(1, Ordering::Relaxed);
-        usage.address_space.fetch_add(address_space, Ordering::Relaxed);
+    fn grant(self: &Arc<Self>, counts: &mut Counts, usage: &Arc<Usage>, more: Taken, mappings: SlabMappings) -> Claim {
+        counts.slabs = counts.slabs.plus(more);
+        usage.set(usage.taken().plus(more));
         Claim {
             pool: self.clone(),
             usage: usage.clone(),
-            address_space,
+            address_space: more.address_space,
             mappings,
             resident: 0,
         }
     }
 
-    fn exceeded(&self, limit: Limit, shelf: &Shelf, more: u64) -> Error {
+    fn exceeded(&self, limit: Limit, shelf: &Shelf, more: Taken) -> Error {
         let counts = *lock(&self.counts);
         let gib = |bytes: u64| bytes.div_ceil(1 << 30);
         let total = self.config.total_component_instances;
+        let own = shelf.usage().taken();
         match limit {
             Limit::AddressSpace => anyhow!(
                 "the pool has no address space left: {} instances take {} GiB, another one takes {} GiB, and the limit is {} \
                  GiB; raise `PoolConfig::total_address_space`, or reduce `Config::memory_reservation`",
-                counts.slabs,
-                gib(counts.address_space),
-                gib(more),
+                counts.slabs.slabs,
+                gib(counts.slabs.address_space),
+                gib(more.address_space),
                 self.config.total_address_space >> 30
             ),
+            Limit::Mappings => anyhow!(
+                "another instance of the component may take {} mappings of the process, and instances of all \
+                 engines already take {} of the {} that they may have, seven eighths of \
+                 `vm.max_map_count`; drop instances, use fewer component instances, tables and memories \
+                 in the component, or raise `vm.max_map_count`",
+                more.mappings,
+                mmap::slab_mappings(),
+                mmap::max_slab_mappings()
+            ),
             Limit::Share => anyhow!(
-                "the component has {} of the pool's {total} slots and {} of its {} GiB of address space, and the rest is kept \
-                 for the other {} components; raise `PoolConfig::total_component_instances` or \
-                 `PoolConfig::total_address_space`",
-                shelf.usage().slabs.load(Ordering::Relaxed),
-                gib(shelf.usage().address_space.load(Ordering::Relaxed)),
+                "the component has {} of the pool's {total} slots, {} of its {} GiB of address space and {} of the \
+                 {} mappings, and the rest is kept for the other {} components; raise \
+                 `PoolConfig::total_component_instances`, `PoolConfig::total_address_space` or \
+                 `vm.max_map_count`",
+                own.slabs,
+                gib(own.address_space),
                 self.config.total_address_space >> 30,
+                own.mappings,
+                mmap::max_slab_mappings(),
                 counts.components.saturating_sub(1)
             ),
-            Limit::Slots | Limit::Mappings => anyhow!(
+            Limit::Slots | Limit::Idle => anyhow!(
                 "the pool's {total} slots are all in use; drop instances, or raise `PoolConfig::total_component_instances`"
             ),
         }
@@ -253,9 +320,9 @@ impl Pool {
         let counts = *lock(&self.counts);
         format!(
             "the pool has mapped {} slots with {} GiB of address space; {}",
-            counts.slabs,
-            counts.address_space.div_ceil(1 << 30),
-            sys::mmap::describe_limits()
+            counts.slabs.slabs,
+            counts.slabs.address_space.div_ceil(1 << 30),
+            mmap::describe_limits()
         )
     }
 
@@ -273,10 +340,14 @@ pub struct Claim {
     pool: Arc<Pool>,
     usage: Arc<Usage>,
     address_space: u64,
-    mappings: usize,
+    mappings: SlabMappings,
     /// Bytes that the slab keeps in memory.
     resident: usize,
 }
+
+/// Bytes of page tables that an idle slab may keep, however little memory slabs are to keep: without any
+/// it would have to be mapped again each time. Small components have about ten.
+const MIN_PAGE_TABLES: usize = 64 << 10;
 
 impl Claim {
     /// The pool.
@@ -284,11 +355,24 @@ impl Claim {
         &self.pool
     }
 
-    /// Sets how much the slab keeps in memory: at most `wanted` bytes, as the limits allow. Gives back idle slabs of components
-    /// that were used less recently than `shelf` for it.
-    pub fn keep_resident(&mut self, wanted: usize, shelf: &Shelf) -> usize {
+    /// Sets how much the slab keeps in memory: so many bytes of page tables, and at most `wanted` bytes of
+    /// pages, as the limits allow: how many, or `None` when even the page tables are too much, so that the
+    /// slab must be unmapped. Gives back idle slabs of components that were used less recently than `shelf`
+    /// for it.
+    pub fn keep_resident(&mut self, page_tables: usize, wanted: usize, shelf: &Shelf) -> Option<usize> {
+        let limit = self.pool.config.keep_resident;
+        if page_tables > limit.max(MIN_PAGE_TABLES) {
+            return None;
+        }
+        let wanted = wanted.min(limit.saturating_sub(page_tables));
+        self.reserve_resident(page_tables + wanted, shelf)
+            .checked_sub(page_tables)
+    }
+
+    /// Sets how much the slab keeps in memory to `wanted` bytes, or fewer where the limit of all slabs does
+    /// not allow these: how many.
+    fn reserve_resident(&mut self, wanted: usize, shelf: &Shelf) -> usize {
         let Pool { config, resident, .. } = &*self.pool;
-        let wanted = wanted.min(config.keep_resident);
         while wanted > self.resident {
             let more = wanted - self.resident;
             let reserve = |total: usize| total.checked_add(more).filter(|&sum| sum <= config.total_keep_resident);
@@ -301,8 +385,11 @@ impl Claim {
                 return self.resident;
             }
         }
-        resident.fetch_sub(self.resident - wanted, Ordering::Relaxed);
-        self.resident = wanted;
+        // Mostly it is what it was, and all threads use the word.
+        if self.resident > wanted {
+            resident.fetch_sub(self.resident - wanted, Ordering::Relaxed);
+            self.resident = wanted;
+        }
         wanted
     }
 }
@@ -311,13 +398,13 @@ impl Drop for Claim {
     fn drop(&mut self) {
         self.pool.resident.fetch_sub(self.resident, Ordering::Relaxed);
         let mut counts = lock(&self.pool.counts);
-        counts.slabs -= 1;
-        counts.address_space -= self.address_space;
-        counts.mappings -= self.mappings;
-        self.usage.slabs.fetch_sub(1, Ordering::Relaxed);
-        self.usage
-            .address_space
-            .fetch_sub(self.address_space, Ordering::Relaxed);
+        let without = |taken: Taken| Taken {
+            slabs: taken.slabs - 1,
+            address_space: taken.address_space - self.address_space,
+            mappings: taken.mappings - self.mappings.count(),
+        };
+        counts.slabs = without(counts.slabs);
+        self.usage.set(without(self.usage.taken()));
     }
 }
 
@@ -362,7 +449,7 @@ mod tests {
     fn counts(pool: &Pool) -> (usize, usize, usize) {
         let counts = *lock(&pool.counts);
         let resident = pool.resident.load(Ordering::Relaxed);
-        (counts.components, counts.slabs, resident)
+        (counts.components, counts.slabs.slabs, resident)
     }
 
     /// Waits until the background thread, if there is one, has done what it was given.
@@ -382,8 +469,6 @@ mod tests {
             let pool = Pool::new(PoolConfig::new().max_unused_warm_slots(3).background_reset(background));
             let code = code(&pool, MINIMAL);
             let slabs: Vec<Slab> = (0..5).map(|_| slab(&code).unwrap()).collect();
-            let each = code.image().copied().iter().map(|run| run.len as usize).sum::<usize>();
-            assert!(each > 0);
             assert_eq!(counts(&pool), (1, 5, 0));
             for slab in slabs {
                 slab.fill();
@@ -396,7 +481,11 @@ mod tests {
                 }
                 std::thread::sleep(std::time::Duration::from_millis(1));
             }
-            assert_eq!(counts(&pool), (1, 3, 3 * each));
+            let (components, slabs, resident) = counts(&pool);
+            assert_eq!((components, slabs), (1, 3));
+            // A page with the size of the memory, its page table, and two of the levels above. A slab may
+            // lie on both sides of what one of these reaches.
+            assert!((3 * 4 * 4096..=3 * 7 * 4096).contains(&resident), "{resident} bytes");
             assert_eq!(code.shelf().usage().slabs.load(Ordering::Relaxed), 3);
             drop(code);
             for _ in 0..1000 {
@@ -483,17 +572,21 @@ mod tests {
         let [cold, warm] = [(); 2].map(|()| code(&pool, MINIMAL));
         let mut slabs = [&cold, &warm].map(|code| slab(code).unwrap());
         let [first, second] = &mut slabs;
-        let keep = |slab: &mut Slab, bytes: usize, code: &Code| slab.claim_mut().keep_resident(bytes, code.shelf());
-        assert_eq!(keep(first, 100 << 10, &cold), 32 << 10);
+        let keep =
+            |slab: &mut Slab, bytes: usize, code: &Code| slab.claim_mut().keep_resident(4 << 10, bytes, code.shelf());
+        assert_eq!(keep(first, 100 << 10, &cold), Some(28 << 10));
         // The other one is in use.
         let before = counts(&pool).2;
-        assert!(keep(second, 32 << 10, &warm) < 32 << 10);
+        assert_eq!(keep(second, 28 << 10, &warm), None);
         assert_eq!(counts(&pool).2, before);
         let [first, mut second] = slabs;
         cold.shelf().put(first);
-        assert_eq!(keep(&mut second, 32 << 10, &warm), 32 << 10);
+        assert_eq!(keep(&mut second, 28 << 10, &warm), Some(28 << 10));
         assert_eq!((cold.shelf().idle(), counts(&pool).2), (0, 32 << 10));
-        assert_eq!(keep(&mut second, 1000, &warm), 1000);
+        assert_eq!(keep(&mut second, 1000, &warm), Some(1000));
+        // Few page tables may be kept even so, and many are never kept.
+        let mut tables = |bytes| second.claim_mut().keep_resident(bytes, 10 << 10, warm.shelf());
+        assert_eq!((tables(40 << 10), tables(65 << 10)), (Some(0), None));
         drop(second);
         assert_eq!(counts(&pool), (2, 0, 0));
     }
@@ -506,7 +599,9 @@ mod tests {
         let codes = [(); 2].map(|()| code(&pool, MINIMAL));
         for round in 0..200 {
             let code = &codes[round / 2 % 2];
-            slab(code).unwrap().release(code, Written::Anything);
+            let slab = slab(code).unwrap();
+            slab.fill();
+            slab.release(code, Written::Anything);
         }
     }
 
@@ -519,9 +614,12 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for round in 0..500 {
-                        slab(&code)
-                            .unwrap()
-                            .release(&code, [Written::Nothing, Written::Known, Written::Anything][round % 3]);
+                        let slab = slab(&code).unwrap();
+                        let written = [Written::Nothing, Written::Known, Written::Anything][round % 3];
+                        if written != Written::Nothing {
+                            slab.fill();
+                        }
+                        slab.release(&code, written);
                     }
                 });
             }
@@ -534,28 +632,45 @@ mod tests {
     fn limits_are_found_one_after_the_other() {
         let mut config = PoolConfig::new();
         config.total_component_instances(100).total_address_space(1000);
-        let counts = |components, slabs, address_space| Counts {
-            components,
+        let taken = |slabs, address_space, mappings| Taken {
             slabs,
             address_space,
-            mappings: 0,
+            mappings,
         };
-        let admit = |counts: Counts, slabs, space, more| counts.admit(&config, slabs, space, more, 10);
-        assert_eq!(admit(counts(1, 99, 0), 99, 0, 1), None);
-        assert_eq!(admit(counts(1, 100, 0), 99, 0, 1), Some(Limit::Slots));
-        assert_eq!(admit(counts(1, 5, 990), 5, 990, 11), Some(Limit::AddressSpace));
-        assert_eq!(admit(counts(1, 5, u64::MAX), 5, 0, 1), Some(Limit::AddressSpace));
-        assert_eq!(admit(counts(2, 74, 0), 74, 0, 1), None);
-        assert_eq!(admit(counts(2, 75, 0), 75, 0, 1), Some(Limit::Share));
-        assert_eq!(admit(counts(2, 75, 0), 49, 0, 1), None);
-        assert_eq!(admit(counts(2, 5, 750), 5, 750, 1), Some(Limit::Share));
-        assert_eq!(admit(counts(2, 5, 750), 5, 499, 1), None);
+        // Other engines have the same mappings.
+        let admit = |components, all: Taken, own: Taken, more: Taken| {
+            let counts = Counts { components, slabs: all };
+            counts.admit(&config, own, more, 2 * all.mappings)
+        };
+        let one = |address_space, mappings| taken(1, address_space, mappings);
+        assert_eq!(admit(1, taken(99, 0, 0), taken(99, 0, 0), one(1, 10)), None);
+        assert_eq!(
+            admit(1, taken(100, 0, 0), taken(99, 0, 0), one(1, 10)),
+            Some(Limit::Slots)
+        );
+        let space = |space, own, more| admit(1, taken(5, space, 0), taken(5, own, 0), one(more, 10));
+        assert_eq!(space(990, 990, 11), Some(Limit::AddressSpace));
+        assert_eq!(space(u64::MAX, 0, 1), Some(Limit::AddressSpace));
+        assert_eq!(admit(2, taken(74, 0, 0), taken(74, 0, 0), one(1, 10)), None);
+        assert_eq!(
+            admit(2, taken(75, 0, 0), taken(75, 0, 0), one(1, 10)),
+            Some(Limit::Share)
+        );
+        assert_eq!(admit(2, taken(75, 0, 0), taken(49, 0, 0), one(1, 10)), None);
+        assert_eq!(
+            admit(2, taken(5, 750, 0), taken(5, 750, 0), one(1, 10)),
+            Some(Limit::Share)
+        );
+        assert_eq!(admit(2, taken(5, 750, 0), taken(5, 499, 0), one(1, 10)), None);
         // Everybody may have one.
-        assert_eq!(admit(counts(200, 99, 990), 0, 0, 10), None);
-        let many = Counts {
-            mappings: sys::mmap::max_mappings() / 2,
-            ..counts(1, 1, 1)
-        };
-        assert_eq!(admit(many, 1, 1, 1), Some(Limit::Mappings));
+        assert_eq!(admit(200, taken(99, 990, 0), taken(0, 0, 0), one(0, 10)), None);
+        let most = mmap::max_slab_mappings() / 2;
+        let mappings = |components, all, own, more| admit(components, taken(9, 9, all), taken(3, 3, own), one(1, more));
+        assert_eq!(mappings(1, most, 9, 2), Some(Limit::Mappings));
+        assert_eq!(mappings(1, 0, 0, usize::MAX), Some(Limit::Mappings));
+        assert_eq!(mappings(2, most - 10, most + 1, 10), Some(Limit::Share));
+        assert_eq!(mappings(2, most - 10, most - 10, 10), Some(Limit::Idle));
+        assert_eq!(mappings(1, mmap::max_idle_mappings() / 2, 9, 2), Some(Limit::Idle));
+        assert_eq!(mappings(1, mmap::max_idle_mappings() / 2 - 1, 9, 2), None);
     }
 }

@@ -2,6 +2,7 @@
 
 use super::{Claim, Dirty, Pool, Usage, lock};
 use crate::slab::Slab;
+use crate::sys::mmap;
 use anyhow::Result;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -143,7 +144,9 @@ impl Shelf {
         let list = &self.lists[list];
         let limit = self.pool.config.max_unused_warm_slots;
         // Other threads' lists need not be looked at while this one has no more than its part.
-        let fits = list.len() < limit / LISTS || self.idle() < limit;
+        let fits = (list.len() < limit / LISTS || self.idle() < limit)
+            // What idle slabs have, the host and other components lack.
+            && mmap::slab_mappings() <= mmap::max_idle_mappings();
         let surplus = match fits {
             true => list.push(slab, limit),
             false => Some(slab),

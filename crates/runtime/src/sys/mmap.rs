@@ -12,6 +12,7 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::ptr::{self, NonNull};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The size of the host's pages in bytes.
 pub fn page_size() -> usize {
@@ -26,6 +27,50 @@ pub fn max_mappings() -> usize {
         // What Linux has unless it is set otherwise.
         setting.and_then(|text| text.trim().parse().ok()).unwrap_or(65530)
     })
+}
+
+/// Mappings that the slabs of all engines have or may need.
+static SLAB_MAPPINGS: AtomicUsize = AtomicUsize::new(0);
+
+/// How many mappings the slabs of all engines may have together: seven eighths of what the process may
+/// have. The rest is the host's: without any, no thread starts and no memory is allocated.
+pub fn max_slab_mappings() -> usize {
+    max_mappings() / 8 * 7
+}
+
+/// How many mappings the slabs of all engines may have while any of them is idle: three quarters of what
+/// the process may have.
+pub fn max_idle_mappings() -> usize {
+    max_mappings() / 4 * 3
+}
+
+/// How many mappings the slabs of all engines have or may need.
+pub fn slab_mappings() -> usize {
+    SLAB_MAPPINGS.load(Ordering::Relaxed)
+}
+
+/// A slab's part in the count of mappings, until it is dropped.
+#[derive(Debug)]
+pub struct SlabMappings(usize);
+
+impl SlabMappings {
+    /// Counts so many mappings, if the slabs of all engines together then have at most `limit`.
+    pub fn reserve(count: usize, limit: usize) -> Option<SlabMappings> {
+        let add = |total: usize| total.checked_add(count).filter(|&total| total <= limit);
+        let result = SLAB_MAPPINGS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
+        result.is_ok().then_some(SlabMappings(count))
+    }
+
+    /// How many they are.
+    pub fn count(&self) -> usize {
+        self.0
+    }
+}
+
+impl Drop for SlabMappings {
+    fn drop(&mut self) {
+        SLAB_MAPPINGS.fetch_sub(self.0, Ordering::Relaxed);
+    }
 }
 
 /// What limits the process's address space and mappings, for errors.

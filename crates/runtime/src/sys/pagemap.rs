@@ -1,4 +1,4 @@
-//! Which pages of private memory were written: `PAGEMAP_SCAN` (Linux 6.7).
+//! Which pages of private memory are there, and which of them were written: `PAGEMAP_SCAN` (Linux 6.7).
 
 use std::fs::File;
 use std::io;
@@ -14,7 +14,7 @@ const PAGE_IS_FILE: u64 = 1 << 2;
 const PAGE_IS_PRESENT: u64 = 1 << 3;
 /// The page is in swap space.
 const PAGE_IS_SWAPPED: u64 = 1 << 4;
-/// The page is the common page of zeros: it was read, but not written.
+/// The page is the common page of zeros. It was only read, or the system has merged what was written.
 const PAGE_IS_PFNZERO: u64 = 1 << 5;
 
 /// Regions that one call reports; where there are more, it is called again.
@@ -49,6 +49,17 @@ struct PageRegion {
     categories: u64,
 }
 
+/// How a page is there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// It is the file's: nobody has written to it.
+    File,
+    /// It holds zeros, whether it was written to or not.
+    Zero,
+    /// It was written to, or is in swap space.
+    Written,
+}
+
 /// The process's page table, to ask which pages were written.
 pub struct Pagemap {
     file: OwnedFd,
@@ -66,19 +77,19 @@ impl Pagemap {
             let process = std::process::id();
             let pagemap = Pagemap { file, process };
             // An empty range is enough to learn whether the kernel knows the call.
-            pagemap.written(0..0, |_| {}).ok()?;
+            pagemap.scan(0..0, |_, _| {}).ok()?;
             Some(pagemap)
         });
         pagemap.as_ref().filter(|pagemap| pagemap.process == std::process::id())
     }
 
-    /// Calls `found` with each range of addresses in `range`, which is of whole pages of private mappings, that was written
-    /// since it was mapped. Pages in swap space count as written.
+    /// Calls `found` with each range of addresses in `range`, which is of whole pages of private mappings,
+    /// whose pages are there since they were mapped or given back. Pages in swap space count as written.
     ///
     /// # Errors
     ///
     /// When the system refuses.
-    pub fn written(&self, range: Range<usize>, mut found: impl FnMut(Range<usize>)) -> io::Result<()> {
+    pub fn scan(&self, range: Range<usize>, mut found: impl FnMut(Range<usize>, State)) -> io::Result<()> {
         let mut regions = [PageRegion::default(); REGIONS];
         let mut start = range.start as u64;
         loop {
@@ -88,10 +99,8 @@ impl Pagemap {
                 end: range.end as u64,
                 regions: regions.as_mut_ptr() as u64,
                 regions_len: REGIONS as u64,
-                category_inverted: PAGE_IS_FILE | PAGE_IS_PFNZERO,
-                category_mask: PAGE_IS_FILE | PAGE_IS_PFNZERO,
                 category_anyof_mask: PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
-                return_mask: PAGE_IS_PRESENT | PAGE_IS_SWAPPED,
+                return_mask: PAGE_IS_FILE | PAGE_IS_PFNZERO,
                 ..ScanArguments::default()
             };
             // SAFETY: the call writes the arguments' `walk_end` and at most `regions_len` regions, both of which are ours; it
@@ -101,7 +110,12 @@ impl Pagemap {
                 return Err(io::Error::last_os_error());
             }
             for region in &regions[..count as usize] {
-                found(region.start as usize..region.end as usize);
+                let state = match region.categories {
+                    categories if categories & PAGE_IS_FILE != 0 => State::File,
+                    categories if categories & PAGE_IS_PFNZERO != 0 => State::Zero,
+                    _ => State::Written,
+                };
+                found(region.start as usize..region.end as usize, state);
             }
             if arguments.walk_end >= range.end as u64 {
                 return Ok(());
@@ -117,7 +131,7 @@ mod tests {
     use crate::sys::mmap::{FileMapping, Reservation, page_size};
 
     #[test]
-    fn written_pages_are_found_and_read_ones_are_not() {
+    fn written_pages_are_told_from_read_ones() {
         let Some(pagemap) = Pagemap::get() else {
             eprintln!("this system does not tell which pages were written");
             return;
@@ -129,9 +143,14 @@ mod tests {
         // SAFETY: nobody uses the pages, and the file is sealed.
         unsafe { reservation.map_file(0, file.file().unwrap(), 0, 600 * page).unwrap() };
         let base = reservation.base().as_ptr();
-        // More regions than one call reports, in both halves; all other pages are read.
-        let expected: Vec<usize> = (0..1200).filter(|number| number % 3 == 1).collect();
-        for number in 0..1200 {
+        // More regions than one call reports, in both halves; all other pages but the last are read.
+        let state = |number: usize| match number {
+            _ if number % 3 == 1 => State::Written,
+            0..600 => State::File,
+            _ => State::Zero,
+        };
+        let expected: Vec<_> = (0..1199).map(|number| (number, state(number))).collect();
+        for number in 0..1199 {
             // SAFETY: the page is accessible, and the test alone has it.
             unsafe {
                 let place = base.add(number * page);
@@ -144,8 +163,8 @@ mod tests {
         let mut found = Vec::new();
         let start = base as usize;
         pagemap
-            .written(start..start + 1200 * page, |range| {
-                found.extend(range.step_by(page).map(|at| (at - start) / page))
+            .scan(start..start + 1200 * page, |range, state| {
+                found.extend(range.step_by(page).map(|at| ((at - start) / page, state)))
             })
             .unwrap();
         assert_eq!(found, expected);
@@ -169,8 +188,8 @@ mod tests {
         }
         let mut found = Vec::new();
         pagemap
-            .written(start..start + 3 * page, |range| found.push((range.start, range.end)))
+            .scan(start..start + 3 * page, |range, state| found.push((range, state)))
             .unwrap();
-        assert_eq!(found, [(start + page, start + 2 * page)]);
+        assert_eq!(found, [(start + page..start + 2 * page, State::Written)]);
     }
 }

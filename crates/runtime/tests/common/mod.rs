@@ -45,6 +45,15 @@ pub fn load_with(artifact: &[u8], check: &LoadCheck) -> Arc<Code> {
     unsafe { Code::from_bytes(artifact, check, &pool()) }.unwrap_or_else(|error| panic!("{error:?}"))
 }
 
+pub fn load_in(artifact: &[u8], pool: &Arc<Pool>) -> Arc<Code> {
+    let check = LoadCheck {
+        tunables: tunables(),
+        ..LoadCheck::default()
+    };
+    // SAFETY: the compiler made it.
+    unsafe { Code::from_bytes(artifact, &check, pool) }.unwrap_or_else(|error| panic!("{error:?}"))
+}
+
 /// A component of one core module with the given fields.
 pub fn code(fields: &str) -> Arc<Code> {
     load(&artifact(&format!(

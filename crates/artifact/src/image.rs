@@ -1,0 +1,357 @@
+//! [`Plan`]: how the bytes of an image are kept, so that neither files nor instances pay for scattered
+//! bytes by the page, or by the mapping.
+//!
+//! An image is written as *pieces*: byte strings at slab offsets. A plan puts each of them either on a
+//! *run* of whole pages, which every slab maps from the file, or in a *patch*, which is copied when a
+//! slab is used for the first time. Runs are best for long stretches: all instances share their pages
+//! until they write to them. But each is a mapping in every slab, of the 65,530 that a process has, and
+//! a page takes 4,096 bytes of the file even if it holds one. So there are bounds:
+//!
+//! * at most [`MAX_RUNS`] runs, which take in zeros between pages where there would be more;
+//! * in the file, at most [`MAX_SPREAD`] bytes of pages for each byte of the image, and [`FREE`] more.
+//!
+//! Heads are always patches, for each instance that is used writes to them. What is not in a run by
+//! these rules is in patches, however much it is: that is as much as the component says in so many
+//! bytes, and the instance that copies it takes no more memory than it is allowed at the start.
+
+use crate::{ImageRun, PAGE};
+use mintage_environ::layout::{SlabLayout, SlabPart};
+use std::cmp::Reverse;
+use std::ops::Range;
+
+/// The most runs of pages.
+pub const MAX_RUNS: usize = 128;
+/// Runs of up to so many bytes are copied, not mapped: a mapping costs a call, a later page fault and
+/// its removal, together more than copying a few pages.
+const SHORT: u64 = 2 * PAGE;
+/// Bytes of pages that are copied before runs take in zeros to have fewer of them.
+const FEW: u64 = 256 << 10;
+/// The longest stretch of zeros, in pages, that a run takes in between two pages.
+const MAX_GAP: u64 = 8;
+/// Bytes of pages that any image may have.
+const FREE: u64 = 1 << 20;
+/// Bytes of pages for each byte of the image, on average.
+const MAX_SPREAD: u64 = 8;
+/// So many zeros in a row, at a multiple of their number, are worth the entry of another patch.
+const ZEROS: usize = 16;
+
+/// Bytes of an image: slab offset, and bytes of one page.
+pub type Piece<'a> = (u64, &'a [u8]);
+
+/// Where each piece of an image is kept.
+#[derive(Debug, Default)]
+pub struct Plan<'a> {
+    /// Whole pages to be mapped. File offsets count from the first one.
+    pub runs: Vec<ImageRun>,
+    /// What the pages of the runs hold, zeros aside.
+    pages: Vec<Piece<'a>>,
+    /// What is copied.
+    pub patches: Vec<Piece<'a>>,
+    /// How many pages have patches, those of heads aside.
+    pub patched_pages: usize,
+}
+
+/// A page with pieces.
+struct Page {
+    number: u64,
+    /// Bytes of its pieces.
+    bytes: u64,
+    /// Index of the part of the slab that it lies in.
+    part: usize,
+}
+
+impl<'a> Plan<'a> {
+    /// Plans the image of a slab. The pieces are in order, without overlap, and none crosses a page.
+    pub fn new(layout: &SlabLayout, pieces: &[Piece<'a>]) -> Plan<'a> {
+        let parts = layout.parts();
+        let pages = pages(&parts, pieces);
+        let mut plan = Plan::default();
+        for mut run in choose_runs(&pages) {
+            run.file_offset = plan.pages_len();
+            plan.runs.push(run);
+        }
+        let mut runs = plan.runs.iter().peekable();
+        for &(offset, bytes) in pieces {
+            while runs.next_if(|run| run.slab_offset + run.len <= offset).is_some() {}
+            match runs.peek() {
+                Some(run) if run.slab_offset <= offset => plan.pages.push((offset, bytes)),
+                _ => plan.patches.extend(stretches(offset, bytes)),
+            }
+        }
+        plan.patched_pages = pages.len() - count(&pages, &plan.runs);
+        plan
+    }
+
+    /// Bytes of the pages in the runs.
+    pub fn pages_len(&self) -> u64 {
+        self.runs.last().map_or(0, |run| run.file_offset + run.len)
+    }
+
+    /// What the pages of the runs hold, zeros aside: distance from the first of them, and bytes.
+    pub fn pages(&self) -> impl Iterator<Item = (u64, &'a [u8])> + '_ {
+        let mut runs = self.runs.iter().peekable();
+        self.pages.iter().filter_map(move |&(offset, bytes)| {
+            while runs.next_if(|run| run.slab_offset + run.len <= offset).is_some() {}
+            runs.peek()
+                .map(|run| (run.file_offset + (offset - run.slab_offset), bytes))
+        })
+    }
+}
+
+/// The pages that pieces lie on, those of heads aside.
+fn pages(parts: &[SlabPart], pieces: &[Piece<'_>]) -> Vec<Page> {
+    let mut pages: Vec<Page> = Vec::new();
+    let mut next_part = 0;
+    for &(offset, bytes) in pieces {
+        while parts.get(next_part).is_some_and(|part| part.start <= offset) {
+            next_part += 1;
+        }
+        if next_part.checked_sub(1).is_some_and(|part| parts[part].copied) {
+            continue;
+        }
+        let (number, bytes) = (offset / PAGE, bytes.len() as u64);
+        match pages.last_mut() {
+            Some(page) if page.number == number => page.bytes += bytes,
+            _ => pages.push(Page {
+                number,
+                bytes,
+                part: next_part,
+            }),
+        }
+    }
+    pages
+}
+
+/// The runs to be mapped, in order, without their file offsets.
+///
+/// Runs take in more and more zeros until there are few, as long as the file has room for these. Where
+/// it has no room even for the pages themselves, those that are nearly empty are left out.
+fn choose_runs(pages: &[Page]) -> Vec<ImageRun> {
+    let limit = FREE + MAX_SPREAD * pages.iter().map(|page| page.bytes).sum::<u64>();
+    let mut best = None;
+    for minimum in [0, PAGE / MAX_SPREAD] {
+        for gap in [0, 1, 2, 4, MAX_GAP] {
+            let runs = runs_over(pages, minimum, gap);
+            if runs.iter().map(|run| run.len).sum::<u64>() > limit {
+                break;
+            }
+            let copied = (pages.len() - count(pages, &runs)) as u64 * PAGE;
+            let few = runs.len() <= MAX_RUNS && copied <= FEW;
+            best = Some(runs);
+            if few {
+                break;
+            }
+        }
+        if best.is_some() {
+            break;
+        }
+    }
+    let mut runs = best.unwrap_or_default();
+    runs.sort_by_key(|run| (Reverse(run.len), run.slab_offset));
+    runs.truncate(MAX_RUNS);
+    runs.sort_by_key(|run| run.slab_offset);
+    runs
+}
+
+/// The pages with at least `minimum` bytes as runs that take in up to `gap` pages between them, none of
+/// which leaves its part of the slab; short ones are left out.
+fn runs_over(pages: &[Page], minimum: u64, gap: u64) -> Vec<ImageRun> {
+    let mut runs: Vec<(Range<u64>, usize)> = Vec::new();
+    for page in pages.iter().filter(|page| page.bytes >= minimum) {
+        match runs.last_mut() {
+            Some((run, part)) if *part == page.part && page.number - run.end <= gap => run.end = page.number + 1,
+            _ => runs.push((page.number..page.number + 1, page.part)),
+        }
+    }
+    let runs = runs.into_iter().map(|(run, _)| ImageRun {
+        slab_offset: run.start * PAGE,
+        file_offset: 0,
+        len: (run.end - run.start) * PAGE,
+    });
+    runs.filter(|run| run.len > SHORT).collect()
+}
+
+/// How many of the pages lie in runs.
+fn count(pages: &[Page], runs: &[ImageRun]) -> usize {
+    let before = |offset: u64| pages.partition_point(|page| page.number * PAGE < offset);
+    let counts = runs
+        .iter()
+        .map(|run| before(run.slab_offset + run.len) - before(run.slab_offset));
+    counts.sum()
+}
+
+/// Leaves out the zeros of `bytes` at slab offset `offset`, where they are more than a few in a row.
+pub fn stretches(offset: u64, bytes: &[u8]) -> impl Iterator<Item = Piece<'_>> {
+    let is_zero = |chunk: &[u8]| match chunk.try_into() {
+        Ok(chunk) => u128::from_ne_bytes(chunk) == 0,
+        Err(_) => chunk.iter().all(|&byte| byte == 0),
+    };
+    let mut chunks = (0..).step_by(ZEROS).zip(bytes.chunks(ZEROS)).peekable();
+    std::iter::from_fn(move || {
+        let (start, first) = chunks.find(|(_, chunk)| !is_zero(chunk))?;
+        let mut end = start + first.len();
+        while let Some((_, chunk)) = chunks.next_if(|(_, chunk)| !is_zero(chunk)) {
+            end += chunk.len();
+        }
+        let stretch = &bytes[start..end];
+        let first = stretch.iter().position(|&byte| byte != 0)?;
+        let last = stretch.iter().rposition(|&byte| byte != 0)?;
+        Some((offset + (start + first) as u64, &stretch[first..=last]))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mintage_environ::Tunables;
+    use mintage_environ::layout::{MemoryShape, Shape, TableShape};
+    use mintage_environ::{DomainId, MemoryId, TableId};
+    use proptest::prelude::*;
+
+    /// A domain with a memory of 256 MiB, after a small table.
+    fn layout() -> SlabLayout {
+        let domain = DomainId::from_u32(0);
+        let mut shape = Shape::default();
+        let main = shape.memories.push(MemoryShape {
+            domain,
+            minimum: 1 << 12,
+            maximum: None,
+            page_size_log2: 16,
+            index64: false,
+        });
+        shape.domains.push(Some(main));
+        for _ in 0..2 {
+            shape.tables.push(TableShape {
+                domain,
+                minimum: 1 << 13,
+                maximum: Some(1 << 13),
+                index64: false,
+            });
+        }
+        SlabLayout::compute(&shape, &Tunables::default()).unwrap()
+    }
+
+    /// The plan of an image with so many bytes on each of these pages of the memory: the ends of its runs, in pages of
+    /// the memory, and how many pages are copied.
+    fn plan(pages: impl Iterator<Item = u64>, bytes: usize) -> (Vec<(u64, u64)>, usize) {
+        let layout = layout();
+        let start = layout.memory_start(MemoryId::from_u32(0));
+        let bytes = vec![1; bytes];
+        let pieces: Vec<Piece<'_>> = pages.map(|page| (start + page * PAGE, &bytes[..])).collect();
+        let plan = Plan::new(&layout, &pieces);
+        check(&plan, &pieces);
+        let runs = plan.runs.iter().map(|run| {
+            let first = (run.slab_offset - start) / PAGE;
+            (first, first + run.len / PAGE)
+        });
+        (runs.collect(), plan.patched_pages)
+    }
+
+    /// Each byte is kept once, and all bounds hold.
+    fn check(plan: &Plan<'_>, pieces: &[Piece<'_>]) {
+        let bytes = |pieces: &[Piece<'_>]| pieces.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
+        assert!(plan.runs.len() <= MAX_RUNS);
+        assert!(plan.pages_len() <= FREE + MAX_SPREAD * bytes(pieces));
+        let mut file = vec![0; plan.pages_len() as usize];
+        for (at, bytes) in plan.pages() {
+            file[at as usize..][..bytes.len()].copy_from_slice(bytes);
+        }
+        let mut kept: Vec<(u64, &[u8])> = plan.patches.clone();
+        for run in &plan.runs {
+            let pages = file[run.file_offset as usize..][..run.len as usize].chunks(PAGE as usize);
+            for (offset, page) in (run.slab_offset..).step_by(PAGE as usize).zip(pages) {
+                kept.extend(stretches(offset, page));
+            }
+        }
+        kept.sort_by_key(|&(offset, _)| offset);
+        let significant = |pieces: &[Piece<'_>]| {
+            let bytes = pieces
+                .iter()
+                .flat_map(|&(offset, bytes)| (offset..).zip(bytes.iter().copied()));
+            bytes.filter(|&(_, byte)| byte != 0).collect::<Vec<_>>()
+        };
+        assert!(significant(&kept) == significant(pieces));
+    }
+
+    #[test]
+    fn long_runs_are_mapped_and_short_ones_copied() {
+        assert_eq!(plan([3, 4, 5, 9, 20].into_iter(), 4096), (vec![(3, 6)], 2));
+        assert_eq!(plan(0..1000, 4096), (vec![(0, 1000)], 0));
+        // However little is on each page, as long as they are few.
+        assert_eq!(plan(0..200, 1), (vec![(0, 200)], 0));
+    }
+
+    #[test]
+    fn scattered_pages_are_not_too_many_runs() {
+        // Three of every four, and a page that is too far away.
+        let pages = (0..4000).filter(|page| page % 4 < 3);
+        assert_eq!(plan(pages.chain([5000]), 4000), (vec![(0, 3999)], 1));
+        // Every other one, all of them short.
+        assert_eq!(plan((0..4000).filter(|page| page % 2 == 0), 4000), (vec![(0, 3999)], 0));
+        // Too far from each other: the longest are mapped.
+        let (runs, copied) = plan((0..20_000).filter(|page| page % 20 < 3 + page / 10_000), 4096);
+        assert_eq!((runs.len(), copied), (MAX_RUNS, 500 * 3 + (500 - MAX_RUNS) * 4));
+        assert_eq!(runs[0], (10_000, 10_004));
+        assert_eq!(plan((0..60_000).step_by(20), 4096), (vec![], 3000));
+    }
+
+    #[test]
+    fn bytes_that_are_scattered_over_many_pages_are_copied() {
+        assert_eq!(plan((0..65_536).step_by(2), 1), (vec![], 32_768));
+        // But not those between and beside pages that are full.
+        let layout = layout();
+        let start = layout.memory_start(MemoryId::from_u32(0));
+        let full = vec![1; PAGE as usize];
+        let page = |page: u64| match page {
+            0..30 => (
+                start + page * PAGE,
+                if page.is_multiple_of(3) { &full[..] } else { &full[..1] },
+            ),
+            _ => (start + page * PAGE, &full[..1]),
+        };
+        let pieces: Vec<Piece<'_>> = (0..10_000).map(page).collect();
+        let plan = Plan::new(&layout, &pieces);
+        check(&plan, &pieces);
+        assert_eq!(
+            (plan.runs.len(), plan.pages_len(), plan.patched_pages),
+            (1, 28 * PAGE, 9972)
+        );
+    }
+
+    #[test]
+    fn runs_stay_in_their_parts_and_heads_are_copied() {
+        let layout = layout();
+        let page = vec![1; PAGE as usize];
+        let tables = [0, 1].map(|id| layout.table_start(TableId::from_u32(id)));
+        let head = layout.domains[DomainId::from_u32(0)].head;
+        let memory = layout.memory_start(MemoryId::from_u32(0));
+        // All the pages of both tables, which touch, and of what lies between them and the memory.
+        let mut starts = tables.to_vec();
+        starts.extend([head, memory]);
+        starts.sort();
+        let pages = starts
+            .iter()
+            .flat_map(|start| (*start..).step_by(PAGE as usize).take(16));
+        let pieces: Vec<Piece<'_>> = pages.map(|offset| (offset, &page[..])).collect();
+        let plan = Plan::new(&layout, &pieces);
+        check(&plan, &pieces);
+        let runs: Vec<_> = plan.runs.iter().map(|run| (run.slab_offset, run.len)).collect();
+        starts.retain(|&start| start != head);
+        assert_eq!(runs, starts.iter().map(|&start| (start, 16 * PAGE)).collect::<Vec<_>>());
+        assert_eq!((plan.patches.len(), plan.patched_pages), (16, 0));
+    }
+
+    proptest! {
+        #[test]
+        fn any_image(pages in prop::collection::btree_map(0u64..3000, (0usize..4096, 1usize..4096), 0..600)) {
+            let layout = layout();
+            let start = layout.memory_start(MemoryId::from_u32(0));
+            let bytes: Vec<u8> = (0..PAGE).map(|at| u8::from(at % 100 < 60)).collect();
+            let piece = |(page, (within, len)): (&u64, &(usize, usize))| {
+                (start + page * PAGE + *within as u64, &bytes[*within..(within + len).min(bytes.len())])
+            };
+            let pieces: Vec<Piece<'_>> = pages.iter().map(piece).collect();
+            check(&Plan::new(&layout, &pieces), &pieces);
+        }
+    }
+}
