@@ -1,6 +1,7 @@
 //! Engines in a child that was forked, which has none of the parent's threads.
 
 use mintage::{Component, Config, Engine, InstancePre, Linker, PoolConfig, Result, Store, Trap};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 const APP: &str = r#"(component
@@ -44,6 +45,12 @@ fn with_deadline(engine: &Engine, millis: u64) -> Store<()> {
     store
 }
 
+/// Taken by each test: a child must not be forked while another thread has a lock, as all that the child has of it is the lock.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Whether `body` says so in a child.
 fn in_child(body: impl FnOnce() -> bool) -> bool {
     // SAFETY: the child uses what no other thread of this process had in use: an engine of the test's own.
@@ -64,6 +71,7 @@ fn in_child(body: impl FnOnce() -> bool) -> bool {
 
 #[test]
 fn deadlines_pass_in_a_forked_child() -> Result<()> {
+    let _alone = alone();
     for warm in [false, true] {
         let engine = engine(false)?;
         let pre = pre(&engine)?;
@@ -84,6 +92,7 @@ fn deadlines_pass_in_a_forked_child() -> Result<()> {
 
 #[test]
 fn engines_are_dropped_in_a_forked_child() -> Result<()> {
+    let _alone = alone();
     for background in [false, true] {
         let engine = engine(background)?;
         let pre = pre(&engine)?;
@@ -102,6 +111,7 @@ fn engines_are_dropped_in_a_forked_child() -> Result<()> {
 /// Slabs are reset by those who drop instances, where the thread for that is the parent's.
 #[test]
 fn instances_are_clean_in_a_forked_child() -> Result<()> {
+    let _alone = alone();
     let engine = engine(true)?;
     let pre = pre(&engine)?;
     for _ in 0..8 {
