@@ -15,6 +15,7 @@ use object::elf::{
     SymbolSection,
 };
 use object::write::elf::{Encoder, FileHeader, FileHeaderLayout, SectionHeader, Sym};
+use std::collections::HashMap;
 use std::ops::Range;
 
 /// A linked function.
@@ -83,10 +84,15 @@ pub fn write(contents: Contents<'_>) -> Result<Vec<u8>> {
         .values()
         .map(|words| file.append(words.iter().flat_map(|word| word.to_le_bytes())))
         .collect();
+    // A module that is instantiated again has the same segments.
+    let mut written = HashMap::new();
     metadata.data = contents
         .data
         .values()
-        .map(|bytes| file.append(bytes.iter().copied()))
+        .map(|bytes| {
+            let place = written.entry((bytes.as_ptr(), bytes.len()));
+            place.or_insert_with(|| file.append(bytes.iter().copied())).clone()
+        })
         .collect();
     metadata.patches = file.patches(&plan);
 

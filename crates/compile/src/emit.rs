@@ -51,7 +51,8 @@ pub(crate) fn write<'a>(
             name: function_name(program, function.compiled.key),
         })
         .collect();
-    let module_name = |instance: &mintage_program::CoreInstance| program.modules.get(instance.module)?.name;
+    let module_name =
+        |instance: &mintage_program::CoreInstance| Some(cut_name(program.modules.get(instance.module)?.name?));
     let modules: Vec<_> = program.instances.values().map(module_name).collect();
     let image: Vec<Piece<'_>> = imaged.image.pieces().collect();
     let elems: IndexVec<_, _> = program
@@ -66,7 +67,7 @@ pub(crate) fn write<'a>(
     let traced_globals = traced_globals.map(|(shape, _)| shape);
     let tables = program.tables.iter();
     let traced_tables = tables.filter(|(_, table)| table.mutable && ValType::Ref(table.element).is_traced());
-    let tag_name = |tag: &mintage_program::Tag<'_>| tag.name.map(Box::from);
+    let tag_name = |tag: &mintage_program::Tag<'_>| tag.name.map(cut_name).map(Box::from);
     let metadata = Metadata {
         target: target.clone(),
         tunables: tunables.clone(),
@@ -144,5 +145,13 @@ fn function_name<'a>(program: &Program<'a>, key: FuncKey) -> Option<&'a str> {
     };
     let module: &Module<'a> = program.modules.get(program.instances.get(instance)?.module)?;
     let index = module.names.binary_search_by_key(&func, |&(named, _)| named).ok()?;
-    Some(module.names[index].1)
+    Some(cut_name(module.names[index].1))
+}
+
+/// The most bytes of a name that an artifact keeps. It has the names once for each instance of their module.
+const MAX_NAME: usize = 512;
+
+/// The start of a name, as artifacts keep it for backtraces.
+fn cut_name(name: &str) -> &str {
+    &name[..name.floor_char_boundary(MAX_NAME)]
 }

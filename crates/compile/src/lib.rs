@@ -72,10 +72,13 @@ pub fn compile(bytes: &[u8], tunables: &Tunables, progress: &dyn Progress) -> Re
 ///
 /// As [`compile`].
 pub fn compile_with(bytes: &[u8], tunables: &Tunables, options: &Options, progress: &dyn Progress) -> Result<Vec<u8>> {
-    let timed = Timed(progress);
     let mut compiler = Compiler::new(tunables)?;
     compiler.limit_function_values(options.limits.most_function_values());
     let spent = Spent::new(&options.limits);
+    let timed = Timed {
+        progress,
+        spent: &spent,
+    };
     let program = timed.run(Phase::Program, || mintage_program::build(bytes, tunables))?;
     let laid_out = timed.run(Phase::Layout, || {
         let layout = SlabLayout::compute(&program.shape, tunables)?;
@@ -96,14 +99,18 @@ pub fn compile_with(bytes: &[u8], tunables: &Tunables, options: &Options, progre
 }
 
 /// Runs phases and reports them.
-struct Timed<'a>(&'a dyn Progress);
+struct Timed<'a> {
+    progress: &'a dyn Progress,
+    spent: &'a Spent<'a>,
+}
 
 impl Timed<'_> {
     fn run<T>(&self, phase: Phase, run: impl FnOnce() -> Result<T>) -> Result<T> {
-        self.0.started(phase);
+        self.progress.started(phase);
         let start = Instant::now();
-        let result = run().with_context(|| format!("cannot compile the component (phase `{}`)", phase.name()))?;
-        self.0.ended(phase, start.elapsed());
+        let result = run().and_then(|result| self.spent.check_time().map(|()| result));
+        let result = result.with_context(|| format!("cannot compile the component (phase `{}`)", phase.name()))?;
+        self.progress.ended(phase, start.elapsed());
         Ok(result)
     }
 }

@@ -33,8 +33,8 @@ impl CompileLimits {
         Self::default()
     }
 
-    /// Sets how long compiling may take; default: any time. It is looked at between functions, so that one function, of which
-    /// [`function_values`](Self::function_values) limits the size, may be finished later.
+    /// Sets how long compiling may take; default: any time. It is looked at between phases and functions, so that one function,
+    /// of which [`function_values`](Self::function_values) limits the size, may be finished later.
     pub fn time(&mut self, time: Option<Duration>) -> &mut Self {
         self.time = time;
         self

@@ -93,3 +93,37 @@ fn small_functions_that_are_repeated_have_a_limit() {
     );
     assert!(error.contains("instantiates core modules so often"), "{error}");
 }
+
+/// What a component repeats by instantiating a module again, or by types that share parts, does not multiply its bytes.
+#[test]
+fn names_and_segments_are_not_multiplied() -> Result<()> {
+    let (name, data) = ("n".repeat(100_000), "d".repeat(100_000));
+    let module = format!(
+        r#"(core module $m (memory 2) (data $d "{data}")
+            (func $begin (@name "{name}") (memory.init $d (i32.const 0) (i32.const 0) (i32.const 9)))
+            (func (export "f") (call $begin)))"#
+    );
+    let instances: String = (0..50)
+        .map(|n| format!("(core instance $i{n} (instantiate $m))"))
+        .collect();
+    let lifts: String = (0..50)
+        .map(|n| format!(r#"(func (export "f{n}") (canon lift (core func $i{n} "f")))"#))
+        .collect();
+    let artifact =
+        Engine::default().precompile_component(format!("(component {module} {instances} {lifts})").as_bytes())?;
+    assert!(artifact.len() < 1_000_000, "{}", artifact.len());
+
+    let mut types = format!(r#"(type $t0 (instance (export "{}" (func))))"#, "a".repeat(90_000));
+    for n in 1..16 {
+        types += &format!(
+            r#"(type $t{n} (instance (alias outer 1 $t{} (type)) (export "x" (instance (type 0))) (export "y" (instance (type 0)))))"#,
+            n - 1
+        );
+    }
+    let nested = error(
+        &CompileLimits::new(),
+        &format!(r#"(component {types} (import "i" (instance (type $t15))))"#),
+    );
+    assert!(nested.contains("takes more than 8000000 steps"), "{nested}");
+    Ok(())
+}

@@ -92,8 +92,8 @@ const MAX_OPTIMIZED_WIDTH: usize = 1 << 13;
 /// How many values, with those that are copied to calls and branches, a function may have for each of its instructions, and in
 /// any case, to be optimized. Ordinary code has about one; nested loops over many locals have hundreds, of which each is live
 /// in all the blocks.
-const OPTIMIZED_VALUES: usize = 8;
-const OPTIMIZED_VALUES_ALWAYS: usize = 1 << 15;
+const OPTIMIZED_VALUES: usize = 4;
+const OPTIMIZED_VALUES_ALWAYS: usize = 1 << 12;
 
 /// Translates function `func` of core instance `instance_id` to CLIF, left in the scratch context.
 pub(crate) fn core_function(

@@ -10,6 +10,9 @@ use mintage_environ::{Index, LiftId};
 use std::rc::Rc;
 use wasmparser::component_types::{ComponentAnyTypeId, ComponentEntityType};
 
+/// Bytes of a copied name that count as a step.
+const NAME_BYTES: usize = 16;
+
 impl<'p> Inliner<'p, '_> {
     /// Makes an import of the root: the item that it is inside, and its place in the interface.
     pub(super) fn import_from_host(&mut self, frame: &mut Frame<'p>, name: &str) -> Result<Item<'p>> {
@@ -33,7 +36,9 @@ impl<'p> Inliner<'p, '_> {
         path: &mut Vec<Box<str>>,
         ty: ComponentEntityType,
     ) -> Result<(Item<'p>, Import)> {
-        self.budget.spend(1)?;
+        // Each item has a copy of its path, and types that share parts give many items.
+        let path_bytes = path.iter().map(|name| name.len()).sum::<usize>();
+        self.budget.spend(1 + path_bytes / NAME_BYTES)?;
         let interface = &mut self.out.interface;
         Ok(match ty {
             ComponentEntityType::Func(ty) => {
@@ -115,6 +120,7 @@ impl<'p> Inliner<'p, '_> {
                     let item = items
                         .get(name.as_str())
                         .with_context(|| format!("`{name}` is missing"))?;
+                    self.budget.spend(name.len() / NAME_BYTES)?;
                     exports.insert(name.as_str().into(), self.export(frame, export.ty, item)?);
                 }
                 Export::Instance(exports)
