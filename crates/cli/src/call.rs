@@ -1,9 +1,13 @@
 //! Calls that the user writes: `name(arguments)`, in WAVE.
 
+use crate::input::{STANDARD, Source, read_standard};
 use crate::wave;
-use anyhow::{Context, Result, bail};
-use mintage::types::{ComponentFunc, ComponentItem};
+use anyhow::{Context, Result, bail, ensure};
+use mintage::types::{ComponentFunc, ComponentItem, Type};
 use mintage::{Component, ComponentExportIndex, Engine, Instance, Store, Val};
+use std::borrow::Cow;
+use std::fs;
+use std::path::Path;
 
 /// A call whose function was found and whose arguments are of its types.
 pub(crate) struct Call {
@@ -12,10 +16,12 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Reads a call of a function that `component` exports. Without a text it is the only function, which takes no arguments.
-    pub(crate) fn parse(engine: &Engine, component: &Component, text: Option<&str>) -> Result<Call> {
-        let functions = exported_functions(engine, component);
-        let (function, args) = match text {
+    /// Reads a call of a function that `component`, made of `source`, exports: from `text`, from a file for `@FILE`, from
+    /// standard input for `-`. Without a text it is the only function, which takes no arguments.
+    pub(crate) fn read(component: &Component, text: Option<&str>, source: &Source) -> Result<Call> {
+        let text = text.map(|text| read_text(text, source)).transpose()?;
+        let functions = exported_functions(component.engine(), component);
+        let (function, args) = match text.as_deref().map(str::trim) {
             Some(call) => {
                 // A name has no parenthesis, and without one there are no arguments.
                 let (name, args) = call.split_at(call.find('(').unwrap_or(call.len()));
@@ -25,13 +31,25 @@ impl Call {
         };
         let signature = &function.ty;
         let params = signature.params().collect::<Vec<_>>();
+        if let Some(handle) = signature
+            .params()
+            .map(|(_, ty)| ty)
+            .chain(signature.results())
+            .find_map(|ty| handle(&ty))
+        {
+            bail!(
+                "`{}: {signature}` passes handles (`{handle}`), which have no text; call it from a host or from a component \
+                 that wraps it",
+                function.name()
+            );
+        }
         let args = wave::parse_args(args, &params)
             .with_context(|| format!("wrong arguments for `{}: {signature}`", function.name()))?;
         Ok(Call { function, args })
     }
 
     /// Makes the call: the results.
-    pub(crate) fn make(&self, store: &mut Store<()>, instance: &Instance) -> Result<Vec<Val>> {
+    pub(crate) fn make<T: 'static>(&self, store: &mut Store<T>, instance: &Instance) -> Result<Vec<Val>> {
         let Function { index, ty, .. } = &self.function;
         let callee = instance.get_func(&mut *store, index);
         let callee = callee.with_context(|| format!("the instance lacks its function `{}`", self.function.name()))?;
@@ -55,21 +73,65 @@ impl Function {
         self.path.join("/")
     }
 
-    /// Whether `name` is the full name, or that without package and version: `iface/func`.
+    /// Whether the user may write `name` for this function: its own name; or that after the names of the instances, with or
+    /// without version and package, and with `/`, `#` or `.` before it. A version may also come last, as in
+    /// `ns:pkg/iface.func@1.2.3`.
     fn has_name(&self, name: &str) -> bool {
         let Some((function, instances)) = self.path.split_last() else {
             return false;
         };
-        let short = |instance: &String| {
-            let name = instance.rsplit_once('/').map_or(instance.as_str(), |(_, name)| name);
-            name.split_once('@').map_or(name, |(name, _)| name).to_string()
+        if name == function {
+            return true;
+        }
+        let Some(instance) = instances.last() else {
+            return false;
         };
-        let short = instances
-            .iter()
-            .map(short)
-            .chain([function.clone()])
-            .collect::<Vec<_>>();
-        name == self.name() || name == short.join("/")
+        let outer = &instances[..instances.len() - 1];
+        let (bare, version) = instance.split_once('@').unwrap_or((instance, ""));
+        let short = bare.rsplit_once('/').map_or(bare, |(_, name)| name);
+        let before = |inner: &str| match outer.iter().map(String::as_str).collect::<Vec<_>>().join("/") {
+            outer if outer.is_empty() => inner.to_string(),
+            outer => format!("{outer}/{inner}"),
+        };
+        let instances = [instance.as_str(), bare, short].map(|inner| [inner.to_string(), before(inner)]);
+        instances.as_flattened().iter().any(|instance| {
+            let rest = name.strip_prefix(instance.as_str());
+            let rest = rest.and_then(|rest| rest.strip_prefix(['/', '#', '.']));
+            let rest = rest.and_then(|rest| rest.strip_prefix(function.as_str()));
+            rest.is_some_and(|rest| rest.is_empty() || (!version.is_empty() && rest.strip_prefix('@') == Some(version)))
+        })
+    }
+}
+
+/// The text of a call: as it is, in a file or on standard input.
+fn read_text<'a>(text: &'a str, source: &Source) -> Result<Cow<'a, str>> {
+    let bytes = match text.strip_prefix('@') {
+        Some(file) => fs::read(file).with_context(|| format!("cannot read the call in `{file}`"))?,
+        None if text == STANDARD => {
+            ensure!(
+                source.files().all(|file| file != Path::new(STANDARD)),
+                "standard input holds one thing: the component or the call"
+            );
+            read_standard()?
+        }
+        None => return Ok(text.into()),
+    };
+    let call = String::from_utf8(bytes).with_context(|| format!("the call in `{text}` is not text"))?;
+    Ok(call.into())
+}
+
+/// The first handle in a type, as text.
+fn handle(ty: &Type) -> Option<String> {
+    match ty {
+        Type::Own(_) | Type::Borrow(_) | Type::ErrorContext => Some(ty.to_string()),
+        Type::List(list) => handle(&list.ty()),
+        Type::Map(map) => handle(&map.key()).or_else(|| handle(&map.value())),
+        Type::Record(record) => record.fields().find_map(|field| handle(&field.ty)),
+        Type::Tuple(tuple) => tuple.types().find_map(|ty| handle(&ty)),
+        Type::Variant(variant) => variant.cases().filter_map(|case| case.ty).find_map(|ty| handle(&ty)),
+        Type::Option(option) => handle(&option.ty()),
+        Type::Result(result) => [result.ok(), result.err()].iter().flatten().find_map(handle),
+        _ => None,
     }
 }
 

@@ -1,7 +1,7 @@
 //! Reading the files that commands are given, and telling by their contents what they are.
 
 use anyhow::{Context, Result, bail, ensure};
-use mintage::{CodeBuilder, Engine};
+use mintage::{CodeBuilder, Engine, text};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -67,13 +67,19 @@ enum Opened {
     Bytes(Vec<u8>),
 }
 
-fn open(path: &Path) -> Result<Opened> {
+/// Reads standard input to its end.
+pub(crate) fn read_standard() -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
+    let read = io::stdin().lock().read_to_end(&mut bytes);
+    read.context("cannot read standard input")?;
+    Ok(bytes)
+}
+
+fn open(path: &Path) -> Result<Opened> {
     if path == Path::new(STANDARD) {
-        let read = io::stdin().lock().read_to_end(&mut bytes);
-        read.context("cannot read standard input")?;
-        return Ok(Opened::Bytes(bytes));
+        return read_standard().map(Opened::Bytes);
     }
+    let mut bytes = Vec::new();
     let mut read = || {
         let mut file = File::open(path)?;
         if file.metadata()?.is_file() {
@@ -94,17 +100,10 @@ fn open(path: &Path) -> Result<Opened> {
 
 /// The binary form of what may be text.
 fn to_binary(bytes: Vec<u8>, path: &Path) -> Result<Vec<u8>> {
-    if bytes.starts_with(b"\0asm") {
-        return Ok(bytes);
-    }
     const NEITHER: &str = "this is neither WebAssembly (binary or text) nor an artifact of Mintage";
-    let text = match std::str::from_utf8(&bytes) {
-        Ok(text) if text.contains('(') => text,
-        _ => bail!(NEITHER),
-    };
-    wat::Parser::new()
-        .parse_str(Some(path), text)
-        .context("the text does not parse")
+    let is_text = || std::str::from_utf8(&bytes).is_ok_and(|text| text.contains('('));
+    ensure!(bytes.starts_with(b"\0asm") || is_text(), NEITHER);
+    Ok(text::to_binary(&bytes, Some(path))?.into_owned())
 }
 
 /// A core module that the user gives for an import of the component.

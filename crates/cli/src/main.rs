@@ -1,9 +1,11 @@
 //! The `mintage` command.
 //!
 //! One file per subcommand in `commands/`; `call.rs` finds what the user wants to call; `input.rs` reads and recognizes files, `load.rs` makes components of
-//! them, `output.rs` writes files, `wave.rs` reads and writes values as text.
+//! them, `output.rs` writes files, `settings.rs` has the options that are settings of the library, `wave/` reads and writes
+//! values as text.
 //!
-//! Exit codes: 0 done; 1 error; 2 wrong usage; 134 the guest trapped (as after `abort`).
+//! Exit codes: 0 done; 1 error; 2 wrong usage; 124 the guest ran longer than `--timeout` (as with `timeout`); 134 the guest
+//! trapped (as after `abort`).
 
 #![deny(unsafe_code)]
 
@@ -12,11 +14,14 @@ mod commands;
 mod input;
 mod load;
 mod output;
+mod settings;
 mod wave;
 
 use clap::{Parser, Subcommand};
+use settings::in_terms_of_options;
 use std::io::{self, Write};
 use std::process::ExitCode;
+use std::time::Duration;
 
 /// Compiles WebAssembly components ahead of time and runs them.
 #[derive(Parser)]
@@ -33,6 +38,19 @@ enum Command {
     Inspect(commands::inspect::Args),
     Wast(commands::wast::Args),
 }
+
+/// The guest ran longer than the user lets it.
+#[derive(Debug)]
+struct TimedOut(Duration);
+
+impl std::fmt::Display for TimedOut {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "timed out after {:?}", self.0)
+    }
+}
+
+/// The exit code after a time-out: that of the command `timeout`.
+const TIMED_OUT: u8 = 124;
 
 /// The exit code after a trap: 128 plus the number of SIGABRT, as a shell reports a process that aborted.
 const TRAPPED: u8 = 134;
@@ -53,6 +71,9 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     report(&error);
+    if error.downcast_ref::<TimedOut>().is_some() {
+        return ExitCode::from(TIMED_OUT);
+    }
     match error.chain().any(|cause| cause.is::<mintage::Trap>()) {
         true => ExitCode::from(TRAPPED),
         false => ExitCode::FAILURE,
@@ -63,9 +84,10 @@ fn main() -> ExitCode {
 fn report(error: &anyhow::Error) {
     // Where standard error cannot be written to, the exit code still says what happened.
     let say = |line: &str| _ = writeln!(io::stderr(), "{line}");
-    let mut shown = error.to_string();
+    let text = |cause: &dyn std::fmt::Display| in_terms_of_options(&cause.to_string()).into_owned();
+    let mut shown = text(error);
     say(&format!("error: {shown}"));
-    for cause in error.chain().skip(1).map(ToString::to_string) {
+    for cause in error.chain().skip(1).map(|cause| text(&cause)) {
         if !shown.contains(&cause) {
             say(&format!("  caused by: {cause}"));
         }

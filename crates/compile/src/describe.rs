@@ -1,8 +1,9 @@
 //! What a component becomes, as text: the program and its place in a slab. For `mintage inspect`.
 
 use anyhow::Result;
-use mintage_environ::Tunables;
+use mintage_environ::component::ComponentInterface;
 use mintage_environ::layout::SlabLayout;
+use mintage_environ::{Feature, Features, Tunables};
 use std::fmt::Write;
 
 /// The program that `bytes` becomes and its slab layout.
@@ -16,6 +17,19 @@ pub fn describe(bytes: &[u8], tunables: &Tunables) -> Result<String> {
     let mut text = program.to_string();
     write_layout(&layout, &mut text)?;
     Ok(text)
+}
+
+/// Returns imports and exports of the component in `bytes`, with their types, whichever features it uses.
+///
+/// # Errors
+///
+/// When the bytes are not a valid component.
+pub fn interface(bytes: &[u8]) -> Result<ComponentInterface> {
+    let mut features = Features::default();
+    for feature in Feature::ALL {
+        features.set(feature, true);
+    }
+    mintage_program::interface(bytes, features)
 }
 
 fn write_layout(layout: &SlabLayout, out: &mut String) -> Result<()> {

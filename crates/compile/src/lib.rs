@@ -26,7 +26,7 @@ mod link;
 mod progress;
 mod verify;
 
-pub use describe::describe;
+pub use describe::{describe, interface};
 pub use limits::CompileLimits;
 pub use mintage_program::{SuppliedModule, supply};
 pub use progress::{NoProgress, Phase, Progress};

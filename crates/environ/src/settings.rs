@@ -1,5 +1,6 @@
 //! Settings that change the machine code or the layout. They are part of an artifact and must match at load.
 
+use crate::Features;
 use serde::{Deserialize, Serialize};
 
 /// Bytes that cost one unit of fuel where bulk operations are paid by their length; what is started
@@ -16,70 +17,6 @@ pub enum OptLevel {
     Speed,
     /// Fast code that is also small.
     SpeedAndSize,
-}
-
-/// Features of the core language and of the component model that are accepted besides core WebAssembly 2.0 and the settled,
-/// synchronous component model. A field is here when the whole pipeline supports the feature; finished proposals are on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Features {
-    /// Fixed-width SIMD (part of 2.0, but can be turned off).
-    pub simd: bool,
-    /// More than one memory in a module.
-    pub multi_memory: bool,
-    /// Arithmetic in constant expressions.
-    pub extended_const: bool,
-    /// Memories and tables with 64-bit indexes.
-    pub memory64: bool,
-    /// Calls that replace the caller.
-    pub tail_call: bool,
-    /// References to functions of a known type, and references that cannot be null.
-    pub function_references: bool,
-    /// Structs, arrays, 31-bit integers and casts, in a heap with garbage collection.
-    pub gc: bool,
-    /// Vector operators whose results differ between processors.
-    pub relaxed_simd: bool,
-    /// Sums and products of 128 bits.
-    pub wide_arithmetic: bool,
-    /// Atomic operators, on memories that are not shared.
-    pub threads: bool,
-    /// Memories whose pages have one byte.
-    pub custom_page_sizes: bool,
-    /// Exceptions: tags, `throw`, `try_table`.
-    pub exceptions: bool,
-    /// `implements` on imports and exports of components (Explainer.md, "Gated Features").
-    pub implements: bool,
-    /// `map<k, v>` in components.
-    pub map: bool,
-    /// `list<t, n>` in components.
-    pub fixed_length_lists: bool,
-    /// `error-context` and its built-ins.
-    pub error_context: bool,
-    /// Memories with 64-bit indexes in canonical options.
-    pub component_memory64: bool,
-}
-
-impl Default for Features {
-    fn default() -> Self {
-        Self {
-            simd: true,
-            multi_memory: true,
-            extended_const: true,
-            memory64: true,
-            tail_call: true,
-            function_references: true,
-            gc: true,
-            relaxed_simd: true,
-            wide_arithmetic: true,
-            threads: true,
-            custom_page_sizes: false,
-            exceptions: true,
-            implements: false,
-            map: false,
-            fixed_length_lists: false,
-            error_context: false,
-            component_memory64: false,
-        }
-    }
 }
 
 /// Settings that machine code and layout depend on.

@@ -1,6 +1,6 @@
 //! [`CodeBuilder`]: compiling with more than the bytes of a component.
 
-use crate::component::to_binary;
+use crate::text::to_binary;
 use crate::{Component, Engine};
 use anyhow::{Context, Result, ensure};
 use mintage_compile::SuppliedModule;
@@ -75,7 +75,7 @@ impl<'a> CodeBuilder<'a> {
     ///
     /// When a component is set already, or the bytes are neither a component in binary form nor a text that parses.
     pub fn wasm_binary_or_text(&mut self, bytes: &'a [u8], path: Option<&Path>) -> Result<&mut Self> {
-        let bytes = to_binary(bytes).with_context(|| describe(path))?;
+        let bytes = to_binary(bytes, path).with_context(|| describe(path))?;
         self.set(bytes, path)
     }
 
@@ -96,7 +96,7 @@ impl<'a> CodeBuilder<'a> {
     /// When the file cannot be read, and as [`wasm_binary_or_text`](Self::wasm_binary_or_text).
     pub fn wasm_binary_or_text_file(&mut self, file: &Path) -> Result<&mut Self> {
         let bytes = read(file)?;
-        let binary = to_binary(&bytes).with_context(|| describe(Some(file)))?;
+        let binary = to_binary(&bytes, Some(file)).with_context(|| describe(Some(file)))?;
         self.set(Cow::Owned(binary.into_owned()), Some(file))
     }
 
@@ -111,7 +111,7 @@ impl<'a> CodeBuilder<'a> {
             self.modules.iter().all(|(known, _)| known != name),
             "two core modules are given for the import `{name}`"
         );
-        let binary = to_binary(bytes).with_context(|| format!("in the core module for the import `{name}`"))?;
+        let binary = to_binary(bytes, None).with_context(|| format!("in the core module for the import `{name}`"))?;
         self.modules.push((name.into(), binary));
         Ok(self)
     }

@@ -1,8 +1,10 @@
 //! [`Component`]: compiled or loaded machine code.
 
-use crate::Engine;
 use crate::export::{ComponentExportIndex, ExportItem, ExportLookup, Exports};
+#[cfg(feature = "compiler")]
+use crate::text;
 use crate::types::{self, ComponentItem};
+use crate::{Config, Engine};
 #[cfg(feature = "compiler")]
 use anyhow::ensure;
 use anyhow::{Context, Result, bail};
@@ -42,7 +44,7 @@ pub(crate) struct LiftInfo {
 const ARTIFACT_MAGIC: &[u8] = b"\x7fELF";
 /// The start of a core module or a component.
 #[cfg(feature = "compiler")]
-const WASM_MAGIC: &[u8] = b"\0asm";
+pub(crate) const WASM_MAGIC: &[u8] = b"\0asm";
 
 /// Fails for an artifact where a component is wanted.
 #[cfg(feature = "compiler")]
@@ -65,19 +67,32 @@ pub(crate) fn require_binary(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// The binary form of a component that may be text.
-#[cfg(feature = "compiler")]
-pub(crate) fn to_binary(bytes: &[u8]) -> Result<std::borrow::Cow<'_, [u8]>> {
-    refuse_artifact(bytes)?;
-    if bytes.starts_with(WASM_MAGIC) {
-        return Ok(bytes.into());
+impl Config {
+    /// Takes over the settings of machine code that an artifact was compiled with, so that engines
+    /// with this configuration load it. Settings of the host stay as they are.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are not an artifact of this version.
+    pub fn match_artifact(&mut self, bytes: &[u8]) -> Result<&mut Self> {
+        self.tunables = mintage_runtime::artifact_settings(bytes)?;
+        Ok(self)
     }
-    ensure!(!bytes.is_empty(), "the input is empty, so it is no component");
-    ensure!(
-        std::str::from_utf8(bytes).is_ok(),
-        "the input is neither a component in binary form (it does not start with `\\0asm`) nor text"
-    );
-    wat::parse_bytes(bytes).context("cannot parse the component's text form")
+
+    /// Takes over the settings of the artifact in a file, as [`match_artifact`](Self::match_artifact).
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, or is not an artifact of this version.
+    ///
+    /// # Safety
+    ///
+    /// Nobody changes the file meanwhile: it is mapped and not read.
+    pub unsafe fn match_artifact_file(&mut self, path: impl AsRef<Path>) -> Result<&mut Self> {
+        // SAFETY: as the caller promises.
+        self.tunables = unsafe { mintage_runtime::artifact_file_settings(path.as_ref()) }?;
+        Ok(self)
+    }
 }
 
 impl Component {
@@ -118,7 +133,9 @@ impl Component {
     pub fn from_file(engine: &Engine, path: impl AsRef<Path>) -> Result<Component> {
         let path = path.as_ref();
         let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
-        Self::new(engine, bytes).with_context(|| format!("cannot compile {}", path.display()))
+        let binary = text::to_binary(&bytes, Some(path));
+        let component = binary.and_then(|binary| Self::new(engine, binary));
+        component.with_context(|| format!("cannot compile {}", path.display()))
     }
 
     /// Compiles a component in binary form only.

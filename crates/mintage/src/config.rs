@@ -1,7 +1,7 @@
 //! [`Config`]: the settings of an [`Engine`](crate::Engine).
 
 pub use mintage_environ::OptLevel;
-use mintage_environ::Tunables;
+use mintage_environ::{Feature, Tunables};
 pub use mintage_runtime::PoolConfig;
 
 /// The settings of an [`Engine`](crate::Engine). An artifact can be loaded by engines whose machine code settings are those
@@ -128,115 +128,6 @@ impl Config {
         self
     }
 
-    /// Whether modules may use fixed-width SIMD; default: yes.
-    pub fn wasm_simd(&mut self, enable: bool) -> &mut Self {
-        self.tunables.features.simd = enable;
-        self
-    }
-
-    /// Whether modules may have more than one memory; default: yes.
-    pub fn wasm_multi_memory(&mut self, enable: bool) -> &mut Self {
-        self.tunables.features.multi_memory = enable;
-        self
-    }
-
-    /// Whether constant expressions may add, subtract and multiply integers; default: yes.
-    pub fn wasm_extended_const(&mut self, enable: bool) -> &mut Self {
-        self.tunables.features.extended_const = enable;
-        self
-    }
-
-    /// Whether memories and tables may have 64-bit indexes; default: yes. Accesses to such memories are checked explicitly, and
-    /// [`memory_reservation`](Self::memory_reservation) is what they can grow to.
-    pub fn wasm_memory64(&mut self, enable: bool) -> &mut Self {
-        self.tunables.features.memory64 = enable;
-        self
-    }
-
-    /// Whether functions may call others in their own place (`return_call` and `return_call_indirect`); default: yes.
-    pub fn wasm_tail_call(&mut self, enable: bool) -> &mut Self {
-        self.tunables.features.tail_call = enable;
-        self
-    }
-
-    /// Whether modules may refer to functions of a known type (`call_ref`), and have references that are never null; default: yes.
-    pub fn wasm_function_references(&mut self, enable: bool) -> &mut Self {
-        self.tunables.features.function_references = enable;
-        self
-    }
-
-    /// Whether modules may use structs, arrays, 31-bit integers and casts, with a garbage collector; default: yes. It needs
-    /// [`wasm_function_references`](Self::wasm_function_references). [`gc_heap_reservation`](Self::gc_heap_reservation) limits
-    /// how much objects take.
-    pub fn wasm_gc(&mut self, enable: bool) -> &mut Self {
-        self.tunables.features.gc = enable;
-        self
-    }
-
-    /// Whether modules may use relaxed SIMD, whose results can differ from processor to processor; default: yes. See
-    /// [`relaxed_simd_deterministic`](Self::relaxed_simd_deterministic).
-    pub fn wasm_relaxed_simd(&mut self, enable: bool) -> &mut Self {
-        self.tunables.features.relaxed_simd = enable;
-        self
-    }
-
-    /// Whether modules may use sums and products of 128 bits; default: yes.
-    pub fn wasm_wide_arithmetic(&mut self, enable: bool) -> &mut Self {
-        self.tunables.features.wide_arithmetic = enable;
-        self
-    }
-
-    /// Whether modules may use atomic operators; default: yes. Shared memories are not supported.
-    pub fn wasm_threads(&mut self, enable: bool) -> &mut Self {
-        self.tunables.features.threads = enable;
-        self
-    }
-
-    /// Whether memories may have pages of one byte; default: no, since the proposal is not finished.
-    pub fn wasm_custom_page_sizes(&mut self, enable: bool) -> &mut Self {
-        self.tunables.features.custom_page_sizes = enable;
-        self
-    }
-
-    /// Whether modules may throw and catch exceptions; default: yes. Their first form (`try`, `catch`, `delegate`) is not supported.
-    pub fn wasm_exceptions(&mut self, enable: bool) -> &mut Self {
-        self.tunables.features.exceptions = enable;
-        self
-    }
-
-    /// Whether components may say which interface an import or export `implements`; default: no.
-    pub fn wasm_component_model_implements(&mut self, enable: bool) -> &mut Self {
-        self.tunables.features.implements = enable;
-        self
-    }
-
-    /// Whether components may use `map<k, v>`; default: no. To the host it is a [`Val::Map`](crate::Val::Map), or a
-    /// [`HashMap`](std::collections::HashMap) or [`BTreeMap`](std::collections::BTreeMap).
-    pub fn wasm_component_model_map(&mut self, enable: bool) -> &mut Self {
-        self.tunables.features.map = enable;
-        self
-    }
-
-    /// Whether components may use `error-context` and its built-ins; default: no. To the host it is an
-    /// [`ErrorContext`](crate::ErrorContext).
-    pub fn wasm_component_model_error_context(&mut self, enable: bool) -> &mut Self {
-        self.tunables.features.error_context = enable;
-        self
-    }
-
-    /// Whether components may pass values to each other through 64-bit memories; default: no. What passes to or from the
-    /// host needs a 32-bit memory.
-    pub fn wasm_component_model_memory64(&mut self, enable: bool) -> &mut Self {
-        self.tunables.features.component_memory64 = enable;
-        self
-    }
-
-    /// Whether components may use `list<t, n>`, lists of fixed length; default: no. To the host it is a tuple of `n` times `t`.
-    pub fn wasm_component_model_fixed_length_lists(&mut self, enable: bool) -> &mut Self {
-        self.tunables.features.fixed_length_lists = enable;
-        self
-    }
-
     /// Whether guests can be interrupted from other threads
     /// ([`Store::interrupt_handle`](crate::Store::interrupt_handle),
     /// [`Store::set_deadline`](crate::Store::set_deadline)); default: no, which costs nothing. With
@@ -323,3 +214,38 @@ impl Config {
         self
     }
 }
+
+/// A default in words.
+macro_rules! default {
+    (true) => {
+        "on"
+    };
+    (false) => {
+        "off"
+    };
+}
+
+macro_rules! setters {
+    ($($name:ident $setter:ident $flag:ident $default:ident, $doc:literal $($more:literal)*;)*) => {
+        /// Features that components, and the modules in them, may use.
+        impl Config {
+            /// Turns a feature on or off, for hosts that take its name from elsewhere.
+            #[doc(hidden)]
+            pub fn wasm_feature(&mut self, feature: &Feature, enable: bool) -> &mut Self {
+                self.tunables.features.set(feature, enable);
+                self
+            }
+
+            $(
+                #[doc = concat!("Sets whether ", $doc, "; default: ", default!($default), ".")]
+                $(#[doc = $more])*
+                pub fn $setter(&mut self, enable: bool) -> &mut Self {
+                    self.tunables.features.$name = enable;
+                    self
+                }
+            )*
+        }
+    };
+}
+
+mintage_environ::features!(setters);

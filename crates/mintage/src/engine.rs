@@ -99,8 +99,20 @@ impl Engine {
     /// As [`Component::new`](crate::Component::new).
     #[cfg(feature = "compiler")]
     pub fn describe_component(&self, bytes: &[u8]) -> Result<String> {
-        let binary = crate::component::to_binary(bytes)?;
+        let binary = crate::text::to_binary(bytes, None)?;
         mintage_compile::describe(&binary, &self.inner.config.tunables)
+    }
+
+    /// Returns the imports and exports of a component in binary form, with their types, whichever
+    /// features it uses.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are not a valid component.
+    #[cfg(feature = "compiler")]
+    #[doc(hidden)]
+    pub fn describe_interface(bytes: &[u8]) -> Result<mintage_environ::component::ComponentInterface> {
+        mintage_compile::interface(bytes)
     }
 
     /// As [`precompile_component`](Self::precompile_component), with options, telling `progress` how far it is.
@@ -116,7 +128,7 @@ impl Engine {
         options: &mintage_compile::Options,
         progress: &dyn mintage_compile::Progress,
     ) -> Result<Vec<u8>> {
-        let binary = crate::component::to_binary(bytes)?;
+        let binary = crate::text::to_binary(bytes, None)?;
         let tunables = &self.inner.config.tunables;
         let options = mintage_compile::Options {
             limits: self.inner.config.compile_limits.clone(),

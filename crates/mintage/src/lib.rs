@@ -63,6 +63,9 @@ mod resource;
     reason = "entry into guests, and the way from a guest back to its store"
 )]
 mod store;
+#[cfg(feature = "compiler")]
+#[doc(hidden)]
+pub mod text;
 pub mod types;
 mod val;
 

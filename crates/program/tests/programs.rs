@@ -116,7 +116,7 @@ fn no_component() {
 #[test]
 fn interface_alone() {
     let text = include_str!("programs/handle-lower.wat");
-    let interface = mintage_program::interface(&wat::parse_str(text).unwrap()).unwrap();
+    let interface = mintage_program::interface(&wat::parse_str(text).unwrap(), Features::default()).unwrap();
     let ty = interface.import_funcs.values().next().unwrap().ty;
     assert_eq!(interface.types.display_func(ty), "func() -> own<resource0>");
 }

@@ -8,7 +8,7 @@ use crate::sys::signals;
 use crate::{Growth, Instance, Pool, arch};
 use anyhow::{Context, Result, anyhow, ensure};
 use hashbrown::HashMap;
-use mintage_artifact::{Artifact, Metadata, PAGE};
+use mintage_artifact::{Artifact, Check, Metadata, PAGE};
 use mintage_environ::component::{ComponentInterface, CoreCallee, CoreItem, Initializer, Resource};
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::{FuncKey, IndexVec, LiftId, LowerId, ObjectTypeId, Printable, Target, Tunables};
@@ -36,7 +36,7 @@ pub struct LoadCheck {
     /// The settings that the artifact must have been compiled with.
     pub tunables: Tunables,
     /// How much of the file is compared with its hashes.
-    pub level: mintage_artifact::Check,
+    pub level: Check,
 }
 
 /// The resolved core functions of a lift.
@@ -446,6 +446,31 @@ impl Callees {
             entry: pointer(FuncKey::Entry(callee.sig))?,
         })
     }
+}
+
+/// Returns the settings that the artifact in `bytes` was compiled with.
+///
+/// # Errors
+///
+/// When the bytes are not an artifact of this version.
+pub fn artifact_settings(bytes: &[u8]) -> Result<Tunables> {
+    let artifact = Artifact::parse(bytes, Check::Metadata)?;
+    Ok(artifact.metadata().tunables.clone())
+}
+
+/// Returns the settings that the artifact in the file at `path` was compiled with.
+///
+/// # Errors
+///
+/// When the file cannot be mapped, or is not an artifact of this version.
+///
+/// # Safety
+///
+/// Nobody changes the file meanwhile.
+pub unsafe fn artifact_file_settings(path: &Path) -> Result<Tunables> {
+    // SAFETY: as the caller promises.
+    let mapping = unsafe { FileMapping::open(path)? };
+    artifact_settings(mapping.as_ref())
 }
 
 /// This machine, in the terms of an artifact's target.

@@ -45,7 +45,7 @@ mod trap;
 mod unwind;
 
 pub use call::{call, call_confined};
-pub use code::{Callee, Code, LoadCheck, ResolvedLift};
+pub use code::{Callee, Code, LoadCheck, ResolvedLift, artifact_file_settings, artifact_settings};
 pub use data::StoreWords;
 pub use error_context::ErrorContext;
 pub use handles::{HandleError, HandleKind};

@@ -2,6 +2,7 @@
 
 use crate::call::Call;
 use crate::input::{STANDARD, Source};
+use crate::settings::{CodeSettings, Limits};
 use crate::{load, output};
 use anyhow::{Context, Result};
 use indicatif::{ProgressBar, ProgressStyle};
@@ -35,13 +36,19 @@ pub(crate) struct Args {
 
     /// Make this call once, and let instances start from the state after it; can be given several times
     ///
-    /// Arguments as for `mintage run --invoke`. Everything that the guest has in memory then is part of the artifact.
-    #[arg(long, value_name = "CALL")]
+    /// Written as for `mintage run --invoke`. Everything that the guest has in memory then is part of the artifact.
+    #[arg(long, value_name = "CALL", allow_hyphen_values = true)]
     warm_up: Vec<String>,
 
     /// Print how long each phase takes
     #[arg(long)]
     time: bool,
+
+    #[command(flatten, next_help_heading = "Limits of the instance that --warm-up calls")]
+    limits: Limits,
+
+    #[command(flatten, next_help_heading = "Compilation")]
+    settings: CodeSettings,
 }
 
 fn opt_level(text: &str) -> Result<OptLevel, String> {
@@ -57,6 +64,8 @@ impl Args {
     pub(crate) fn execute(self) -> Result<()> {
         let start = Instant::now();
         let mut config = Config::new();
+        self.settings.apply(&mut config)?;
+        self.limits.apply(&mut config);
         config
             .opt_level(self.opt_level)
             .consume_fuel(self.consume_fuel)
@@ -89,13 +98,14 @@ impl Args {
     /// The artifact with the state after the calls that were asked for.
     fn warmed_up(&self, engine: &Engine, artifact: &[u8]) -> Result<Vec<u8>> {
         let component = load::artifact_bytes(engine, artifact)?;
-        let mut store = Store::new(engine, ());
+        let mut store = Store::new(engine, self.limits.of_store());
+        store.limiter(|limits| limits);
         if self.consume_fuel {
             store.set_fuel(u64::MAX)?;
         }
         let instance = Linker::new(engine).instantiate(&mut store, &component)?;
         for text in &self.warm_up {
-            let call = Call::parse(engine, &component, Some(text))?;
+            let call = Call::read(&component, Some(text), &self.source)?;
             call.make(&mut store, &instance)
                 .with_context(|| format!("the call `{text}` failed"))?;
         }

@@ -1,8 +1,9 @@
 //! `mintage inspect`: says what is in a component or an artifact.
 
 use crate::input::{Artifact as Found, Input, Source};
+use crate::settings::CodeSettings;
 use anyhow::{Context, Result, bail};
-use mintage::Engine;
+use mintage::{Config, Engine};
 use mintage_artifact::{Artifact, Check};
 use mintage_environ::FuncKey;
 use mintage_environ::component::{ComponentInterface, Export, Import};
@@ -20,12 +21,17 @@ pub(crate) struct Args {
     /// Show what a component becomes instead: domains, core instances, adapters, functions and their place in memory
     #[arg(long)]
     program: bool,
+
+    #[command(flatten, next_help_heading = "Compilation (for --program)")]
+    settings: CodeSettings,
 }
 
 impl Args {
     pub(crate) fn execute(self) -> Result<()> {
         let out = &mut io::stdout().lock();
-        let engine = Engine::default();
+        let mut config = Config::new();
+        self.settings.apply(&mut config)?;
+        let engine = Engine::new(&config)?;
         match self.source.read(&engine)? {
             Input::Component(bytes) if self.program => program(out, &engine, &bytes),
             Input::Component(bytes) => component(out, &bytes),
@@ -46,7 +52,15 @@ fn program(out: &mut impl Write, engine: &Engine, bytes: &[u8]) -> Result<()> {
 }
 
 fn component(out: &mut impl Write, bytes: &[u8]) -> Result<()> {
-    let decoded = wit_component::decode(bytes).context("the component's interface cannot be written as WIT")?;
+    let decoded = match wit_component::decode(bytes) {
+        Ok(decoded) => decoded,
+        // A world can name no types of its own, but a component can export them at its root.
+        Err(error) => {
+            let found = Engine::describe_interface(bytes)?;
+            writeln!(out, "the interface cannot be written as WIT: {error:#}")?;
+            return interface(out, &found);
+        }
+    };
     let main = decoded.package();
     let others = match &decoded {
         DecodedWasm::WitPackage(..) => Vec::new(),
@@ -75,12 +89,17 @@ fn artifact(out: &mut impl Write, bytes: Vec<u8>) -> Result<()> {
     let tunables = &metadata.tunables;
     writeln!(
         out,
-        "settings: opt level {:?}, memory reservation {} and guard {} bytes, address map {}, interruptible {}",
+        "settings: opt level {:?}, memory reservation {} and guard {} bytes, address map {}, interruptible {}, fuel {}",
         tunables.opt_level,
         tunables.memory_reservation,
         tunables.memory_guard,
         if tunables.address_map { "yes" } else { "no" },
-        if tunables.interruptible { "yes" } else { "no" }
+        if tunables.interruptible { "yes" } else { "no" },
+        if tunables.consume_fuel {
+            "counted"
+        } else {
+            "not counted"
+        }
     )?;
 
     writeln!(out, "\nsections:")?;
@@ -149,6 +168,9 @@ fn interface(out: &mut impl Write, interface: &ComponentInterface) -> Result<()>
     Ok(())
 }
 
+/// What plays no part at run time.
+const STATIC: &str = "component, core module, or type of one or of a function";
+
 fn write_import(
     out: &mut impl Write,
     interface: &ComponentInterface,
@@ -171,7 +193,8 @@ fn write_import(
             }
         }
         Import::Resource(_) => writeln!(out, "{indent}{name}: resource")?,
-        Import::Type(_) | Import::Static => {}
+        Import::Type(ty) => writeln!(out, "{indent}{name}: type {}", types.display(*ty))?,
+        Import::Static => writeln!(out, "{indent}{name}: {STATIC}")?,
     }
     Ok(())
 }
@@ -199,7 +222,8 @@ fn write_export(
             }
         }
         Export::Resource(_) => writeln!(out, "{indent}{name}: resource")?,
-        Export::Type(_) | Export::Static => {}
+        Export::Type(ty) => writeln!(out, "{indent}{name}: type {}", types.display(*ty))?,
+        Export::Static => writeln!(out, "{indent}{name}: {STATIC}")?,
     }
     Ok(())
 }

@@ -2,15 +2,17 @@
 
 use crate::call::Call;
 use crate::input::{Precompiled, Source};
-use crate::{load, wave};
-use anyhow::{Context, Result};
-use mintage::{Config, Engine, Linker, Store};
+use crate::settings::{CodeSettings, Limits, seconds};
+use crate::{TimedOut, load, wave};
+use anyhow::{Context, Error, Result};
+use mintage::{Component, Config, Linker, Store, Trap};
 use std::io::{self, Write};
 use std::time::Duration;
 
 /// Call an exported function of a component and print its result
 ///
-/// A trap prints the guest's backtrace, and the exit code is 134.
+/// A trap prints the guest's backtrace, and the exit code is 134; after a time-out it is 124. A function without result
+/// prints `()`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -19,10 +21,14 @@ pub(crate) struct Args {
     #[command(flatten)]
     precompiled: Precompiled,
 
-    /// The call, with arguments as WebAssembly value encoding (WAVE): 'greet("world")', 'iface/func({x: 1}, [2, 3])'
+    /// The call: 'greet("world")', 'iface/func({x: 1}, [2, 3])'; @FILE reads it from a file, `-` from standard input
+    ///
+    /// Arguments are written as WebAssembly value encoding (WAVE). The function is named by its own name where only one has
+    /// it, or with its interface: iface/func, iface#func, iface.func, ns:pkg/iface/func, ns:pkg/iface@1.0.0/func,
+    /// ns:pkg/iface.func@1.0.0.
     ///
     /// May be left out when the component exports just one function and it takes no arguments.
-    #[arg(long, value_name = "CALL")]
+    #[arg(long, value_name = "CALL", allow_hyphen_values = true)]
     invoke: Option<String>,
 
     /// Stop the guest when it has executed this many operators; an artifact must be compiled with --consume-fuel
@@ -32,38 +38,57 @@ pub(crate) struct Args {
     /// Stop the guest after this many seconds; an artifact must be compiled with --interruptible
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
-}
 
-fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().map_err(|_| "not a number of seconds")?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+    #[command(flatten, next_help_heading = "Limits")]
+    limits: Limits,
+
+    #[command(flatten, next_help_heading = "Compilation (not for artifacts)")]
+    settings: CodeSettings,
 }
 
 impl Args {
     pub(crate) fn execute(self) -> Result<()> {
         let mut config = Config::new();
+        self.limits.apply(&mut config);
         config
             .consume_fuel(self.fuel.is_some())
-            .interruptible(self.timeout.is_some())
-            .verify_artifacts(true);
-        let engine = Engine::new(&config)?;
-        let component = load::component(&engine, &self.source, &self.precompiled)?;
-        let call = Call::parse(&engine, &component, self.invoke.as_deref())?;
-
-        let mut store = Store::new(&engine, ());
-        if let Some(fuel) = self.fuel {
-            store.set_fuel(fuel)?;
-        }
-        if let Some(timeout) = self.timeout {
-            store.set_deadline(timeout)?;
-        }
-        let linker = Linker::new(&engine);
-        let instance = linker
-            .instantiate(&mut store, &component)
-            .with_context(|| format!("cannot instantiate `{}`", self.source.app.display()))?;
-        for result in &call.make(&mut store, &instance)? {
+            .interruptible(self.timeout.is_some());
+        let component = load::component(&config, &self.settings, &self.source, &self.precompiled)?;
+        let call = Call::read(&component, self.invoke.as_deref(), &self.source)?;
+        let results = self.call(&component, &call).map_err(|error| self.explain(error))?;
+        for result in &results {
             writeln!(io::stdout(), "{}", wave::to_string(result)?)?;
         }
+        if results.is_empty() {
+            writeln!(io::stdout(), "()")?;
+        }
         Ok(())
+    }
+
+    fn call(&self, component: &Component, call: &Call) -> Result<Vec<mintage::Val>> {
+        let app = self.source.app.display();
+        let engine = component.engine();
+        let mut store = Store::new(engine, self.limits.of_store());
+        store.limiter(|limits| limits);
+        // An artifact may count fuel that the user does not limit.
+        if self.fuel.is_some() || store.get_fuel().is_ok() {
+            let set = store.set_fuel(self.fuel.unwrap_or(u64::MAX));
+            set.with_context(|| format!("`{app}` counts no fuel; compile it with `--consume-fuel`"))?;
+        }
+        if let Some(timeout) = self.timeout {
+            let set = store.set_deadline(timeout);
+            set.with_context(|| format!("`{app}` cannot be interrupted; compile it with `--interruptible`"))?;
+        }
+        let instance = Linker::new(engine).instantiate(&mut store, component);
+        let instance = instance.with_context(|| format!("cannot instantiate `{app}`"))?;
+        call.make(&mut store, &instance)
+    }
+
+    /// Says that the time is over where this is what stopped the guest.
+    fn explain(&self, error: Error) -> Error {
+        match (self.timeout, error.downcast_ref()) {
+            (Some(timeout), Some(Trap::Interrupt)) => error.context(TimedOut(timeout)),
+            _ => error,
+        }
     }
 }

@@ -7,6 +7,43 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
+/// Exports of every shape that the tests call. The functions have names, as backtraces show them.
+pub const APP: &str = r#"(component
+    (core module $app
+        (memory (export "memory") 1)
+        (global $next (mut i32) (i32.const 1024))
+        (func $realloc (export "realloc") (param i32 i32 i32 i32) (result i32)
+            (global.set $next (i32.add (global.get $next) (i32.add (local.get 3) (i32.const 16))))
+            (i32.and (i32.sub (global.get $next) (local.get 3)) (i32.const -8)))
+        (func $echo (export "echo") (param i32 i32) (result i32)
+            (i32.store (i32.const 0) (local.get 0))
+            (i32.store (i32.const 4) (local.get 1))
+            (i32.const 0))
+        (func $add (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
+        (func $answer (export "answer") (result i32) (i32.const 42))
+        (func $nothing (export "nothing"))
+        (func $inner (unreachable))
+        (func $unreachable (export "unreachable") (call $inner))
+        (func $divide (export "divide") (param i32) (result i32) (i32.div_u (i32.const 1) (local.get 0)))
+        (func $peek (export "peek") (param i32) (result i32) (i32.load (local.get 0)))
+        (func $recurse (export "recurse") (result i32) (i32.add (call $recurse) (i32.const 1))))
+    (core instance $i (instantiate $app))
+    (func $answer (result u32) (canon lift (core func $i "answer")))
+    (func (export "echo") (param "text" string) (result string)
+        (canon lift (core func $i "echo") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
+    (func (export "echo-list") (param "items" (list u16)) (result (list u16))
+        (canon lift (core func $i "echo") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
+    (func (export "add") (param "a" s32) (param "b" s32) (result s32) (canon lift (core func $i "add")))
+    (func (export "nothing") (canon lift (core func $i "nothing")))
+    (func (export "unreachable") (canon lift (core func $i "unreachable")))
+    (func (export "divide") (param "by" u32) (result u32) (canon lift (core func $i "divide")))
+    (func (export "peek") (param "at" u32) (result u32) (canon lift (core func $i "peek")))
+    (func (export "recurse") (result u32) (canon lift (core func $i "recurse")))
+    (instance $numbers (export "answer" (func $answer)))
+    (export "test:app/numbers@1.2.0" (instance $numbers))
+    (export "test:other/numbers@1.0.0" (instance $numbers))
+    (export "test:app/single@1.0.0" (instance $numbers)))"#;
+
 /// A folder with the test's files, and the command run in it.
 pub struct Sandbox {
     folder: TempDir,

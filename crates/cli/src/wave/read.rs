@@ -1,0 +1,298 @@
+//! Reading values: the text's syntax tree to values of the function's types.
+//!
+//! The crate `wasm-wave` could convert as well, but its errors name neither the part of the value nor
+//! what would be right.
+
+use anyhow::{Error, Result, bail, ensure};
+use mintage::Val;
+use mintage::types::{Case, Type};
+use std::str::FromStr;
+use wasm_wave::ast::{Node, NodeType};
+use wasm_wave::parser::{ParserError, ParserErrorKind};
+use wasm_wave::untyped::UntypedFuncCall;
+
+/// Parses the arguments of a call, for example `("world", 3)`. Arguments at the end may be left out
+/// when they are options.
+///
+/// # Errors
+///
+/// When the text is not a list of values, or the values are not of the types of `params`. Names the
+/// part that is wrong, by its path from the argument inwards, and what would be right.
+pub(crate) fn parse_args(text: &str, params: &[(&str, Type)]) -> Result<Vec<Val>> {
+    // The parser wants a whole call; what the function is called does not matter to it.
+    let call = format!("f{text}");
+    let untyped = UntypedFuncCall::parse(&call).map_err(|error| syntax(&error, &call))?;
+    let nodes = match untyped.params_node() {
+        Some(params) => params.as_tuple().map_err(|error| syntax(&error, &call))?.collect(),
+        None => Vec::new(),
+    };
+    let (given, taken) = (nodes.len(), params.len());
+    let count = || format!("{given} arguments are given, but the function takes {taken}");
+    ensure!(given <= taken, count());
+    let mut values = Vec::with_capacity(params.len());
+    for (index, (name, ty)) in params.iter().enumerate() {
+        values.push(match (nodes.get(index), ty) {
+            (Some(node), ty) => {
+                let value = Reader { source: &call }.value(node, ty);
+                value.map_err(|wrong| wrong.within(format!("argument `{name}`")).error())?
+            }
+            (None, Type::Option(_)) => Val::Option(None),
+            (None, _) => bail!(count()),
+        });
+    }
+    Ok(values)
+}
+
+/// The parser's error with the part of the text that it is about.
+fn syntax(error: &ParserError, text: &str) -> Error {
+    let reason = reason(error);
+    match text.get(error.span()).filter(|part| !part.trim().is_empty()) {
+        Some(part) => anyhow::anyhow!("{reason} at `{}`", shorten(part)),
+        None => anyhow::anyhow!(reason),
+    }
+}
+
+fn reason(error: &ParserError) -> String {
+    match error.detail() {
+        Some(detail) => format!("{}: {detail}", error.kind()),
+        None => error.kind().to_string(),
+    }
+}
+
+/// Why a value is not of its type.
+struct Wrong {
+    /// The parts that it is in, innermost first.
+    path: Vec<String>,
+    reason: String,
+}
+
+impl Wrong {
+    fn new(reason: impl Into<String>) -> Wrong {
+        Wrong {
+            path: Vec::new(),
+            reason: reason.into(),
+        }
+    }
+
+    fn within(mut self, part: String) -> Wrong {
+        self.path.push(part);
+        self
+    }
+
+    fn error(mut self) -> Error {
+        self.path.reverse();
+        anyhow::anyhow!("{}: {}", self.path.join(", "), self.reason)
+    }
+}
+
+/// Reads values from the syntax tree of a text.
+struct Reader<'a> {
+    source: &'a str,
+}
+
+impl Reader<'_> {
+    fn value(&self, node: &Node, ty: &Type) -> Result<Val, Wrong> {
+        Ok(match ty {
+            Type::Bool => Val::Bool(self.plain(node, ty, node.as_bool())?),
+            Type::S8 => Val::S8(self.integer(node, ty, i8::MIN, i8::MAX)?),
+            Type::U8 => Val::U8(self.integer(node, ty, u8::MIN, u8::MAX)?),
+            Type::S16 => Val::S16(self.integer(node, ty, i16::MIN, i16::MAX)?),
+            Type::U16 => Val::U16(self.integer(node, ty, u16::MIN, u16::MAX)?),
+            Type::S32 => Val::S32(self.integer(node, ty, i32::MIN, i32::MAX)?),
+            Type::U32 => Val::U32(self.integer(node, ty, u32::MIN, u32::MAX)?),
+            Type::S64 => Val::S64(self.integer(node, ty, i64::MIN, i64::MAX)?),
+            Type::U64 => Val::U64(self.integer(node, ty, u64::MIN, u64::MAX)?),
+            Type::Float32 => Val::Float32(self.plain(node, ty, node.as_number(self.source))?),
+            Type::Float64 => Val::Float64(self.plain(node, ty, node.as_number(self.source))?),
+            Type::Char => Val::Char(self.plain(node, ty, node.as_char(self.source))?),
+            Type::String => {
+                let text = node.as_str(self.source);
+                Val::String(self.plain(node, ty, text)?.into_owned())
+            }
+            Type::List(list) => {
+                let nodes = self.plain(node, ty, node.as_list())?;
+                Val::List(self.elements(nodes.map(|node| (node, list.ty())))?)
+            }
+            Type::Map(map) => self.map(node, ty, &map.key(), &map.value())?,
+            Type::Record(record) => {
+                let fields = record.fields().map(|field| (field.name, field.ty));
+                self.record(node, ty, fields)?
+            }
+            Type::Tuple(tuple) => {
+                let nodes = self.plain(node, ty, node.as_tuple())?;
+                let (given, taken) = (nodes.len(), tuple.types().len());
+                if given != taken {
+                    return Err(Wrong::new(format!(
+                        "expected {taken} values for a `{ty}`, found {given}"
+                    )));
+                }
+                Val::Tuple(self.elements(nodes.zip(tuple.types()))?)
+            }
+            Type::Variant(variant) => self.variant(node, ty, variant.cases())?,
+            Type::Enum(cases) => {
+                let name = self.plain(node, ty, node.as_enum(self.source))?;
+                Val::Enum(one_of("case", name, cases.names())?.into())
+            }
+            Type::Option(option) => match node.ty() {
+                NodeType::OptionSome | NodeType::OptionNone => {
+                    let payload = self.plain(node, ty, node.as_option())?;
+                    Val::Option(self.payload("some", payload, payload.and(Some(option.ty())))?)
+                }
+                _ => Val::Option(self.without_case(node, ty, Some(option.ty()))?),
+            },
+            Type::Result(result) => match node.ty() {
+                NodeType::ResultOk | NodeType::ResultErr => {
+                    Val::Result(match self.plain(node, ty, node.as_result())? {
+                        Ok(payload) => Ok(self.payload("ok", payload, result.ok())?),
+                        Err(payload) => Err(self.payload("err", payload, result.err())?),
+                    })
+                }
+                _ => Val::Result(Ok(self.without_case(node, ty, result.ok())?)),
+            },
+            Type::Flags(flags) => {
+                let mut given = Vec::new();
+                for name in self.plain(node, ty, node.as_flags(self.source))? {
+                    given.push(one_of("flag", name, flags.names())?.to_string());
+                }
+                Val::Flags(given)
+            }
+            // Handles; calls that pass any are refused before.
+            _ => {
+                return Err(Wrong::new(format!("a value of type `{ty}` has no text")));
+            }
+        })
+    }
+
+    /// The outcome of asking a node for what its type wants.
+    fn plain<T>(&self, node: &Node, ty: &Type, outcome: Result<T, ParserError>) -> Result<T, Wrong> {
+        outcome.map_err(|error| match error.kind() {
+            ParserErrorKind::InvalidType | ParserErrorKind::InvalidValue if error.detail().is_none() => {
+                self.expected(node, &format!("a `{ty}`"))
+            }
+            _ => Wrong::new(reason(&error)),
+        })
+    }
+
+    fn expected(&self, node: &Node, what: &str) -> Wrong {
+        let found = self.source.get(node.span()).unwrap_or_default();
+        Wrong::new(format!("expected {what}, found `{}`", shorten(found)))
+    }
+
+    fn integer<T: FromStr + std::fmt::Display>(&self, node: &Node, ty: &Type, min: T, max: T) -> Result<T, Wrong> {
+        let number = node.as_number(self.source);
+        number.map_err(|_| self.expected(node, &format!("a `{ty}` (an integer from {min} to {max})")))
+    }
+
+    fn elements<'n>(&self, elements: impl Iterator<Item = (&'n Node, Type)>) -> Result<Vec<Val>, Wrong> {
+        let read = |(index, (node, ty)): (usize, (&Node, Type))| {
+            let value = self.value(node, &ty);
+            value.map_err(|wrong| wrong.within(format!("element {index}")))
+        };
+        elements.enumerate().map(read).collect()
+    }
+
+    /// A map is written as one, `{"a": 1}`, or as a list of its entries, `[("a", 1)]`.
+    fn map(&self, node: &Node, ty: &Type, key: &Type, value: &Type) -> Result<Val, Wrong> {
+        let mut entries = Vec::new();
+        let mut push = |index: usize, (first, second): (&Node, &Node)| {
+            let within = |wrong: Wrong| wrong.within(format!("entry {index}"));
+            let first = self.value(first, key).map_err(within)?;
+            entries.push((first, self.value(second, value).map_err(within)?));
+            Ok(())
+        };
+        if node.ty() != NodeType::List {
+            let nodes = self.plain(node, ty, node.as_map())?;
+            nodes.enumerate().try_for_each(|(index, entry)| push(index, entry))?;
+            return Ok(Val::Map(entries));
+        }
+        for (index, entry) in self.plain(node, ty, node.as_list())?.enumerate() {
+            let parts: Vec<_> = self.plain(entry, ty, entry.as_tuple())?.collect();
+            let [first, second] = parts[..] else {
+                return Err(self.expected(entry, "an entry of two values"));
+            };
+            push(index, (first, second))?;
+        }
+        Ok(Val::Map(entries))
+    }
+
+    fn record<'t>(&self, node: &Node, ty: &Type, fields: impl Iterator<Item = (&'t str, Type)>) -> Result<Val, Wrong> {
+        let mut given: Vec<_> = self.plain(node, ty, node.as_record(self.source))?.collect();
+        let (mut values, mut names) = (Vec::new(), Vec::new());
+        for (name, ty) in fields {
+            let value = match (given.iter().position(|(given, _)| *given == name), &ty) {
+                (Some(position), _) => {
+                    let value = self.value(given.swap_remove(position).1, &ty);
+                    value.map_err(|wrong| wrong.within(format!("field `{name}`")))?
+                }
+                (None, Type::Option(_)) => Val::Option(None),
+                (None, _) => return Err(Wrong::new(format!("the field `{name}` of type `{ty}` is missing"))),
+            };
+            values.push((name.to_string(), value));
+            names.push(name);
+        }
+        match given.pop() {
+            Some((name, _)) => one_of("field", name, names.into_iter()).map(|_| Val::Record(values)),
+            None => Ok(Val::Record(values)),
+        }
+    }
+
+    fn variant<'t>(&self, node: &Node, ty: &Type, cases: impl Iterator<Item = Case<'t>>) -> Result<Val, Wrong> {
+        let (name, payload) = self.plain(node, ty, node.as_variant(self.source))?;
+        let cases: Vec<_> = cases.collect();
+        let name = one_of("case", name, cases.iter().map(|case| case.name))?;
+        let ty = cases
+            .into_iter()
+            .find(|case| case.name == name)
+            .and_then(|case| case.ty);
+        Ok(Val::Variant(name.into(), self.payload(name, payload, ty)?))
+    }
+
+    fn payload(&self, case: &str, node: Option<&Node>, ty: Option<Type>) -> Result<Option<Box<Val>>, Wrong> {
+        match (node, ty) {
+            (Some(node), Some(ty)) => {
+                let value = self.value(node, &ty);
+                let value = value.map_err(|wrong| wrong.within(format!("payload of `{case}`")))?;
+                Ok(Some(Box::new(value)))
+            }
+            (None, None) => Ok(None),
+            (None, Some(ty)) => Err(Wrong::new(format!(
+                "the case `{case}` has a payload: write `{case}(...)` with a `{ty}`"
+            ))),
+            (Some(_), None) => Err(Wrong::new(format!("the case `{case}` has no payload: write `{case}`"))),
+        }
+    }
+
+    /// A payload may stand without its case, `some` or `ok`, unless it is such a type itself.
+    fn without_case(&self, node: &Node, ty: &Type, payload: Option<Type>) -> Result<Option<Box<Val>>, Wrong> {
+        match payload {
+            Some(payload) if !matches!(payload, Type::Option(_) | Type::Result(_)) => {
+                self.value(node, &payload).map(|value| Some(Box::new(value)))
+            }
+            _ => Err(self.expected(node, &format!("a `{ty}`"))),
+        }
+    }
+}
+
+/// The name among those that there are.
+fn one_of<'t>(what: &str, name: &str, known: impl Iterator<Item = &'t str>) -> Result<&'t str, Wrong> {
+    let known: Vec<_> = known.collect();
+    match known.iter().find(|known| **known == name) {
+        Some(name) => Ok(name),
+        None => {
+            let known = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>();
+            Err(Wrong::new(format!(
+                "there is no {what} `{name}`, but {}",
+                known.join(", ")
+            )))
+        }
+    }
+}
+
+/// The start of a text that may be long.
+fn shorten(text: &str) -> String {
+    const CHARS: usize = 60;
+    match text.char_indices().nth(CHARS) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text.to_string(),
+    }
+}

@@ -1,0 +1,119 @@
+//! The features of components and of the modules in them that can be turned on and off. Listed once, here.
+//!
+//! To add one: add a row to [`features!`](crate::features). The validator's flag, the setter of the
+//! library's `Config`, the command's option `-W`, and the advice in errors expand from it.
+
+use serde::{Deserialize, Serialize};
+
+/// Calls the given macro with every feature.
+///
+/// A row is: the name of the field in [`Features`]; the name of `Config`'s setter; the name of the
+/// constant in `wasmparser::WasmFeatures`; the default; what components or modules may do, as the end
+/// of a sentence; and more documentation for the setter, with links as `Config` resolves them.
+#[macro_export]
+macro_rules! features {
+    ($callback:ident) => {
+        $callback! {
+            simd wasm_simd SIMD true, "modules may use fixed-width SIMD";
+            multi_memory wasm_multi_memory MULTI_MEMORY true,
+                "modules may have more than one memory";
+            extended_const wasm_extended_const EXTENDED_CONST true,
+                "constant expressions may add, subtract and multiply integers";
+            memory64 wasm_memory64 MEMORY64 true,
+                "memories and tables may have 64-bit indexes"
+                "Accesses to such memories are checked explicitly, and"
+                "[`memory_reservation`](Self::memory_reservation) is what they can grow to.";
+            tail_call wasm_tail_call TAIL_CALL true,
+                "functions may call others in their own place (`return_call` and \
+`return_call_indirect`)";
+            function_references wasm_function_references FUNCTION_REFERENCES true,
+                "modules may refer to functions of a known type (`call_ref`), and have references \
+that are never null";
+            gc wasm_gc GC true,
+                "modules may use structs, arrays, 31-bit integers and casts, with a garbage collector"
+                "It needs [`wasm_function_references`](Self::wasm_function_references)."
+                "[`gc_heap_reservation`](Self::gc_heap_reservation) limits how much objects take.";
+            relaxed_simd wasm_relaxed_simd RELAXED_SIMD true,
+                "modules may use relaxed SIMD, whose results can differ from processor to processor"
+                "See [`relaxed_simd_deterministic`](Self::relaxed_simd_deterministic).";
+            wide_arithmetic wasm_wide_arithmetic WIDE_ARITHMETIC true,
+                "modules may use sums and products of 128 bits";
+            threads wasm_threads THREADS true,
+                "modules may use atomic operators"
+                "Shared memories are not supported.";
+            custom_page_sizes wasm_custom_page_sizes CUSTOM_PAGE_SIZES false,
+                "memories may have pages of one byte"
+                "The proposal is not finished.";
+            exceptions wasm_exceptions EXCEPTIONS true,
+                "modules may throw and catch exceptions"
+                "Their first form (`try`, `catch`, `delegate`) is not supported.";
+            implements wasm_component_model_implements CM_IMPLEMENTS false,
+                "components may say which interface an import or export `implements`";
+            map wasm_component_model_map CM_MAP false,
+                "components may use `map<k, v>`"
+                "To the host it is a [`Val::Map`](crate::Val::Map), or a"
+                "[`HashMap`](std::collections::HashMap) or [`BTreeMap`](std::collections::BTreeMap).";
+            fixed_length_lists wasm_component_model_fixed_length_lists CM_FIXED_LENGTH_LISTS false,
+                "components may use `list<t, n>`, lists of fixed length"
+                "To the host it is a tuple of `n` times `t`.";
+            error_context wasm_component_model_error_context CM_ERROR_CONTEXT false,
+                "components may use `error-context` and its built-ins"
+                "To the host it is an [`ErrorContext`](crate::ErrorContext).";
+            component_memory64 wasm_component_model_memory64 CM64 false,
+                "components may pass values to each other through 64-bit memories"
+                "What passes to or from the host needs a 32-bit memory.";
+        }
+    };
+}
+
+macro_rules! define {
+    ($($name:ident $setter:ident $flag:ident $default:literal, $doc:literal $($more:literal)*;)*) => {
+        /// Features of the core language and of the component model that are accepted besides core
+        /// WebAssembly 2.0 and the settled, synchronous component model. A field is here when the
+        /// whole pipeline supports the feature; finished proposals are on.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+        pub struct Features {
+            $(#[doc = concat!("Whether ", $doc, ".")] pub $name: bool,)*
+        }
+
+        impl Default for Features {
+            fn default() -> Self {
+                Self { $($name: $default,)* }
+            }
+        }
+
+        impl Feature {
+            /// Every feature, in the order of the fields of [`Features`].
+            pub const ALL: &[Feature] = &[$(Feature {
+                name: stringify!($name),
+                setter: stringify!($setter),
+                doc: $doc,
+                default: $default,
+                field: |features| &mut features.$name,
+            },)*];
+        }
+    };
+}
+
+/// A feature, to look it up by name.
+#[derive(Clone, Copy, Debug)]
+pub struct Feature {
+    /// The name of the field in [`Features`].
+    pub name: &'static str,
+    /// The name of `Config`'s setter.
+    pub setter: &'static str,
+    /// What the feature allows, as the end of a sentence.
+    pub doc: &'static str,
+    /// Whether it is on unless set otherwise.
+    pub default: bool,
+    field: fn(&mut Features) -> &mut bool,
+}
+
+features!(define);
+
+impl Features {
+    /// Turns a feature on or off.
+    pub fn set(&mut self, feature: &Feature, on: bool) {
+        *(feature.field)(self) = on;
+    }
+}
