@@ -94,6 +94,7 @@ impl Metadata {
         let Tunables {
             opt_level: _,
             memory_reservation,
+            memory64_reservation,
             memory_guard,
             table_reservation,
             gc_heap_reservation,
@@ -111,6 +112,11 @@ impl Metadata {
         } = expected;
         let actual = &self.tunables;
         same("memory_reservation", &actual.memory_reservation, memory_reservation)?;
+        same(
+            "memory64_reservation",
+            &actual.memory64_reservation,
+            memory64_reservation,
+        )?;
         same("memory_guard", &actual.memory_guard, memory_guard)?;
         same("table_reservation", &actual.table_reservation, table_reservation)?;
         same("gc_heap_reservation", &actual.gc_heap_reservation, gc_heap_reservation)?;

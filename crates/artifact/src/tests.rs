@@ -471,6 +471,13 @@ fn hosts_that_differ_are_refused() {
             },
         ),
         (
+            "memory64_reservation",
+            Tunables {
+                memory64_reservation: 1,
+                ..default.clone()
+            },
+        ),
+        (
             "memory_guard",
             Tunables {
                 memory_guard: 1,

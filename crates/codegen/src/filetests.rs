@@ -172,6 +172,7 @@ fn set(tunables: &mut Tunables, setting: &str) -> Result<()> {
     let (name, value) = setting.split_once('=').context("a setting is `name=value`")?;
     match name {
         "memory_reservation" => tunables.memory_reservation = value.parse()?,
+        "memory64_reservation" => tunables.memory64_reservation = value.parse()?,
         "memory_guard" => tunables.memory_guard = value.parse()?,
         "table_reservation" => tunables.table_reservation = value.parse()?,
         "gc_heap_reservation" => tunables.gc_heap_reservation = value.parse()?,

@@ -27,6 +27,11 @@ const MAX_HEAP: u64 = 1 << 30;
 /// The most address space of one slab: a sixteenth of the 47 bits that hosts have.
 const MAX_SLAB: u64 = 1 << 43;
 
+/// A 64-bit memory that declares a maximum gets it, up to this many times
+/// [`Tunables::memory64_reservation`]: who declares a number knows how much the guest may use, but a
+/// number can also mean "no limit".
+pub const DECLARED_FACTOR: u64 = 8;
+
 /// What the program says of a memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryShape {
@@ -317,7 +322,9 @@ impl SlabLayout {
             position = domain.end;
             ensure!(
                 position <= MAX_SLAB,
-                "the component needs more than {MAX_SLAB:#x} bytes of address space; reduce `Config::memory_reservation`"
+                "the component needs more than {MAX_SLAB:#x} bytes of address space; reduce \
+                 `Config::memory_reservation` (or, for 64-bit memories, `Config::memory64_reservation`), or what the memories \
+                 declare"
             );
             layout.domains.push(domain);
         }
@@ -636,25 +643,40 @@ impl<'s> Members<'s> {
     }
 }
 
+/// Bytes that a memory can grow to unless it declares a smaller maximum, a multiple of
+/// [`REGION_ALIGN`]. `minimum` and `maximum` are what it declares, in bytes.
+fn reservation(memory: &MemoryShape, minimum: u64, maximum: Option<u64>, tunables: &Tunables) -> u64 {
+    let bytes = if memory.index64 {
+        let undeclared = tunables.memory64_reservation;
+        let most = undeclared.saturating_mul(DECLARED_FACTOR);
+        maximum.map_or(undeclared, |maximum| maximum.min(most)).max(minimum)
+    } else {
+        tunables.memory_reservation.min(1 << 32)
+    };
+    // No memory is larger than a slab can be; neither is its guard. Sums of the two cannot overflow.
+    align_up(bytes.min(MAX_SLAB), REGION_ALIGN)
+}
+
 fn memory_layout(id: MemoryId, memory: &MemoryShape, tunables: &Tunables) -> Result<MemoryLayout> {
     let page_size = 1u64 << memory.page_size_log2;
-    let bytes = |pages: u64| pages.checked_mul(page_size);
-    // No memory is larger than a slab can be; neither is its guard. Sums of the two cannot overflow then.
-    let limit = if memory.index64 { MAX_SLAB } else { 1 << 32 };
-    let reservation = align_up(tunables.memory_reservation.min(limit), REGION_ALIGN);
-    let minimum = bytes(memory.minimum).filter(|&minimum| minimum <= reservation);
-    let Some(minimum) = minimum else {
-        bail!(
-            "memory {} starts with {} pages, more than `Config::memory_reservation` ({} bytes) allows",
-            id.as_u32(),
-            memory.minimum,
-            tunables.memory_reservation
-        );
-    };
+    let bytes = |pages: u64| pages.checked_mul(page_size).unwrap_or(u64::MAX);
     // A 32-bit memory of one-byte pages has one page less than there are addresses, or its size would be no `i32`.
     let most_pages = if memory.index64 { u64::MAX } else { u64::from(u32::MAX) };
-    let maximum = memory.maximum.unwrap_or(most_pages).min(most_pages);
-    let maximum = bytes(maximum).unwrap_or(u64::MAX).min(reservation).max(minimum);
+    let minimum = bytes(memory.minimum);
+    let maximum = memory.maximum.map(|pages| bytes(pages.min(most_pages)));
+    let reservation = reservation(memory, minimum, maximum, tunables);
+    if minimum > reservation {
+        let (id, pages) = (id.as_u32(), memory.minimum);
+        ensure!(
+            !memory.index64,
+            "memory {id} starts with {pages} pages, more than the address space of an instance can have ({MAX_SLAB} bytes)"
+        );
+        bail!(
+            "memory {id} starts with {pages} pages, more than `Config::memory_reservation` ({} bytes) allows",
+            tunables.memory_reservation
+        );
+    }
+    let maximum = maximum.unwrap_or(bytes(most_pages)).min(reservation).max(minimum);
     let reserved = reservation + align_up(tunables.memory_guard.min(MAX_SLAB), REGION_ALIGN);
     Ok(MemoryLayout {
         domain: memory.domain,
@@ -808,29 +830,82 @@ mod tests {
         assert!(error.contains("memory_reservation"), "{error}");
     }
 
-    #[test]
-    fn memories_with_64_bit_indexes_take_what_the_setting_says() {
+    /// The layout of a single 64-bit memory with these numbers of pages.
+    fn wide(minimum: u64, maximum: Option<u64>, tunables: &Tunables) -> Result<MemoryLayout> {
         let mut shape = Shape::default();
-        let mut wide = memory(0, 1);
-        wide.index64 = true;
-        let wide = shape.memories.push(wide);
-        let narrow = shape.memories.push(memory(0, 1));
-        shape.domains.push(Some(narrow));
-        let mut tunables = Tunables {
+        let id = shape.memories.push(MemoryShape {
+            maximum,
+            index64: true,
+            ..memory(0, minimum)
+        });
+        shape.domains.push(Some(id));
+        let layout = SlabLayout::compute(&shape, tunables)?;
+        assert!(layout.memories[id].needs_check(0, 1));
+        Ok(layout.memories[id].clone())
+    }
+
+    #[test]
+    fn memories_with_64_bit_indexes_reserve_what_they_may_need() {
+        let default = Tunables::default();
+        let gib = |bytes: u64| (bytes << 30) >> 16;
+        for (minimum, maximum, capacity) in [
+            (0, None, 16),
+            (gib(5), None, 16),
+            (gib(20), None, 20),
+            (0, Some(gib(1)), 1),
+            (gib(2), Some(gib(2)), 2),
+            (0, Some(gib(40)), 40),
+            (0, Some(1 << 48), 128),
+            (gib(200), Some(u64::MAX), 200),
+        ] {
+            let layout = wide(minimum, maximum, &default).unwrap();
+            let expected = (minimum << 16, capacity << 30, (capacity + 2) << 30);
+            let actual = (layout.minimum, layout.capacity, layout.reserved);
+            assert_eq!(actual, expected, "{minimum} {maximum:?}");
+        }
+        // What 32-bit memories may take has no part in it, nor the other way round.
+        let small = Tunables {
+            memory_reservation: 1 << 20,
+            memory64_reservation: 8 << 30,
+            ..Tunables::default()
+        };
+        assert_eq!(wide(0, None, &small).unwrap().capacity, 8 << 30);
+        for (minimum, tunables) in [
+            (1 << 48, default.clone()),
+            (u64::MAX, default.clone()),
+            (
+                0,
+                Tunables {
+                    memory64_reservation: u64::MAX,
+                    ..default.clone()
+                },
+            ),
+            (
+                0,
+                Tunables {
+                    memory64_reservation: 1 << 16,
+                    memory_guard: u64::MAX,
+                    ..default
+                },
+            ),
+        ] {
+            let error = wide(minimum, None, &tunables).unwrap_err().to_string();
+            assert!(error.contains("address space"), "{error}");
+        }
+    }
+
+    #[test]
+    fn memories_with_32_bit_indexes_use_4_gib_at_most() {
+        let mut shape = Shape::default();
+        let id = shape.memories.push(memory(0, 1));
+        shape.domains.push(Some(id));
+        let tunables = Tunables {
             memory_reservation: 16 << 30,
             ..Tunables::default()
         };
         let layout = SlabLayout::compute(&shape, &tunables).unwrap();
-        assert_eq!(layout.memories[wide].capacity, 16 << 30);
-        assert_eq!(layout.memories[narrow].capacity, 4 << 30);
-        assert!(layout.memories[wide].needs_check(0, 1));
-        assert!(!layout.memories[narrow].needs_check(0, 1));
-
-        for (reservation, guard) in [(u64::MAX, 0), (1 << 16, u64::MAX)] {
-            (tunables.memory_reservation, tunables.memory_guard) = (reservation, guard);
-            let error = SlabLayout::compute(&shape, &tunables).unwrap_err().to_string();
-            assert!(error.contains("address space"), "{error}");
-        }
+        assert_eq!(layout.memories[id].capacity, 4 << 30);
+        assert!(!layout.memories[id].needs_check(0, 1));
     }
 
     #[test]

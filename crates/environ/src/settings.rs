@@ -24,8 +24,11 @@ pub enum OptLevel {
 pub struct Tunables {
     /// How hard the code generator tries.
     pub opt_level: OptLevel,
-    /// Bytes of address space that a memory can grow into; 32-bit memories use 4 GiB at most.
+    /// Bytes of address space that a 32-bit memory can grow into; 4 GiB at most are used.
     pub memory_reservation: u64,
+    /// Bytes of address space that a 64-bit memory can grow into if it declares no maximum. One that
+    /// declares a maximum gets that, up to [`DECLARED_FACTOR`](crate::layout::DECLARED_FACTOR) times this.
+    pub memory64_reservation: u64,
     /// Bytes of inaccessible address space behind each memory. An access whose reach lies within reservation and guard
     /// needs no bounds check.
     pub memory_guard: u64,
@@ -61,6 +64,9 @@ impl Default for Tunables {
         Self {
             opt_level: OptLevel::Speed,
             memory_reservation: 4 << 30,
+            // Four times a 32-bit memory; 3,600 instances with one such memory fit the address
+            // space of the default pool.
+            memory64_reservation: 16 << 30,
             memory_guard: 2 << 30,
             table_reservation: 1 << 20,
             gc_heap_reservation: 512 << 20,

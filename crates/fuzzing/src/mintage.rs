@@ -69,7 +69,10 @@ impl Mintage {
             .wasm_component_model_error_context(true)
             .wasm_component_model_fixed_length_lists(true);
         if settings.explicit_bounds {
-            config.memory_reservation(16 << 20).memory_guard_size(0);
+            config
+                .memory_reservation(16 << 20)
+                .memory64_reservation(16 << 20)
+                .memory_guard_size(0);
         }
         let engine = Engine::new(&config)?;
         Ok(Mintage { settings, engine })

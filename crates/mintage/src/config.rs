@@ -23,7 +23,7 @@ impl Default for Config {
         Self {
             tunables: Tunables::default(),
             max_wasm_stack: 512 << 10,
-            // A process has 128 TiB. This is 170 memories with their guards; the largest known components have a hundred core
+            // A process has 128 TiB. This is 170 memories with their guards (or 56 with 64-bit indexes); the largest known components have a hundred core
             // instances, which share a few memories.
             max_address_space: 1 << 40,
             threads: None,
@@ -47,11 +47,23 @@ impl Config {
         self
     }
 
-    /// Bytes of address space that a memory can grow into; default: 4 GiB, which is the most that 32-bit memories use.
+    /// Bytes of address space that a 32-bit memory can grow into; default: 4 GiB, which is the most
+    /// that such a memory uses.
     ///
-    /// With less, accesses to 32-bit memories are checked explicitly where the guard is too small, and growth past it fails.
+    /// With less, accesses are checked explicitly where the guard is too small, and growth past it fails.
     pub fn memory_reservation(&mut self, bytes: u64) -> &mut Self {
         self.tunables.memory_reservation = bytes;
+        self
+    }
+
+    /// Bytes of address space that a 64-bit memory can grow into; default: 16 GiB.
+    ///
+    /// This is for memories that declare no maximum. A memory that declares a maximum gets that much, be it
+    /// less or more, up to eight times this setting. A memory that starts larger gets what it starts with.
+    /// Growth past the reservation fails. [`max_instance_address_space`](Self::max_instance_address_space)
+    /// and [`PoolConfig::total_address_space`] limit the sums.
+    pub fn memory64_reservation(&mut self, bytes: u64) -> &mut Self {
+        self.tunables.memory64_reservation = bytes;
         self
     }
 
@@ -82,7 +94,7 @@ impl Config {
     }
 
     /// Bytes of address space that an instance may take, accessible or not; default: 1 TiB. Each memory takes its reservation
-    /// and its guard, 6 GiB unless set otherwise. When a process has none left (there are 128 TiB), all allocations in it fail.
+    /// and its guard, unless set otherwise 6 GiB, or 18 GiB for a 64-bit memory without a declared maximum. When a process has none left (there are 128 TiB), all allocations in it fail.
     pub fn max_instance_address_space(&mut self, bytes: u64) -> &mut Self {
         self.max_address_space = bytes;
         self

@@ -421,7 +421,8 @@ impl<T> StoreInner<T> {
         ensure!(
             layout.size <= config.max_address_space,
             "an instance of the component takes {} GiB of address space for its {} memories and {} tables, more than the {} \
-             GiB that `Config::max_instance_address_space` allows; raise it, or reduce `Config::memory_reservation`",
+             GiB that `Config::max_instance_address_space` allows; raise it, or reduce `Config::memory_reservation` (for \
+             64-bit memories, `Config::memory64_reservation`)",
             layout.size.div_ceil(1 << 30),
             layout.memories.len(),
             layout.tables.len(),

@@ -586,7 +586,8 @@ fn address_space_is_limited() -> Result<()> {
             false => assert_eq!(
                 message(result),
                 "an instance of the component takes 25 GiB of address space for its 4 memories and 0 tables, more than the \
-                 24 GiB that `Config::max_instance_address_space` allows; raise it, or reduce `Config::memory_reservation`"
+                 24 GiB that `Config::max_instance_address_space` allows; raise it, or reduce `Config::memory_reservation` \
+                 (for 64-bit memories, `Config::memory64_reservation`)"
             ),
         }
     }

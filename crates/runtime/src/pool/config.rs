@@ -60,7 +60,8 @@ impl PoolConfig {
     }
 
     /// Bytes of address space that all slots may take, accessible or not; default: 64 TiB, half of what a process has.
-    /// A memory takes 6 GiB unless `Config::memory_reservation` says otherwise.
+    /// A memory takes 6 GiB unless `Config::memory_reservation` says otherwise, and a 64-bit memory without a
+    /// declared maximum 18 GiB unless `Config::memory64_reservation` does.
     pub fn total_address_space(&mut self, bytes: u64) -> &mut Self {
         self.total_address_space = bytes;
         self

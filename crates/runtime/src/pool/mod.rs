@@ -262,7 +262,8 @@ impl Pool {
         match limit {
             Limit::AddressSpace => anyhow!(
                 "the pool has no address space left: {} instances take {} GiB, another one takes {} GiB, and the limit is {} \
-                 GiB; raise `PoolConfig::total_address_space`, or reduce `Config::memory_reservation`",
+                 GiB; raise `PoolConfig::total_address_space`, or reduce `Config::memory_reservation` (for 64-bit memories, \
+                 `Config::memory64_reservation`)",
                 counts.slabs.slabs,
                 gib(counts.slabs.address_space),
                 gib(more.address_space),

@@ -1,0 +1,101 @@
+;; Memories of more than 4 GiB: accesses on both sides of that, growth past it, traps at the end.
+
+(module
+  (memory i64 1)
+  (data $bytes "abcdefgh")
+  (func (export "size") (result i64) (memory.size))
+  (func (export "grow") (param i64) (result i64) (memory.grow (local.get 0)))
+  (func (export "load") (param i64) (result i64) (i64.load (local.get 0)))
+  (func (export "load+4G") (param i64) (result i64) (i64.load offset=0x1_0000_0000 (local.get 0)))
+  (func (export "load-constant") (result i64) (i64.load (i64.const 0x1_0000_1234)))
+  (func (export "store") (param i64 i64) (i64.store (local.get 0) (local.get 1)))
+  (func (export "v128") (param i64) (result v128) (v128.load (local.get 0)))
+  (func (export "add") (param i64 i64) (result i64) (i64.atomic.rmw.add (local.get 0) (local.get 1)))
+  (func (export "copy") (param i64 i64 i64) (memory.copy (local.get 0) (local.get 1) (local.get 2)))
+  (func (export "fill") (param i64 i64) (memory.fill (local.get 0) (i32.const 7) (local.get 1)))
+  (func (export "init") (param i64 i32) (memory.init $bytes (local.get 0) (i32.const 0) (local.get 1)))
+)
+
+(assert_trap (invoke "load" (i64.const 0x1_0000_0000)) "out of bounds memory access")
+(assert_trap (invoke "load-constant") "out of bounds memory access")
+;; To 4 GiB less one page, to 4 GiB, and to 5 GiB.
+(assert_return (invoke "grow" (i64.const 0xfffe)) (i64.const 1))
+(assert_trap (invoke "load" (i64.const 0xffff_0000)) "out of bounds memory access")
+(assert_return (invoke "grow" (i64.const 1)) (i64.const 0xffff))
+(assert_return (invoke "store" (i64.const 0xffff_fff8) (i64.const 1)))
+(assert_trap (invoke "store" (i64.const 0xffff_fff9) (i64.const 1)) "out of bounds memory access")
+(assert_trap (invoke "store" (i64.const 0x1_0000_0000) (i64.const 1)) "out of bounds memory access")
+(assert_return (invoke "grow" (i64.const 0x4000)) (i64.const 0x1_0000))
+(assert_return (invoke "size") (i64.const 0x1_4000))
+
+;; Bits of an address beyond the 32nd count.
+(assert_return (invoke "store" (i64.const 0x1234) (i64.const 1)))
+(assert_return (invoke "store" (i64.const 0x1_0000_1234) (i64.const 2)))
+(assert_return (invoke "load" (i64.const 0x1234)) (i64.const 1))
+(assert_return (invoke "load" (i64.const 0x1_0000_1234)) (i64.const 2))
+(assert_return (invoke "load-constant") (i64.const 2))
+(assert_return (invoke "load+4G" (i64.const 0x1234)) (i64.const 2))
+(assert_return (invoke "v128" (i64.const 0x1_0000_1234)) (v128.const i64x2 2 0))
+(assert_return (invoke "add" (i64.const 0x1_0000_1238) (i64.const 5)) (i64.const 0))
+(assert_return (invoke "load" (i64.const 0x1_0000_1238)) (i64.const 5))
+
+;; Across 4 GiB.
+(assert_return (invoke "store" (i64.const 0xffff_fffc) (i64.const 0x0807_0605_0403_0201)))
+(assert_return (invoke "load" (i64.const 0xffff_fffc)) (i64.const 0x0807_0605_0403_0201))
+(assert_return (invoke "load" (i64.const 0x1_0000_0000)) (i64.const 0x0807_0605))
+(assert_return (invoke "fill" (i64.const 0xffff_fff8) (i64.const 16)))
+(assert_return (invoke "load" (i64.const 0x1_0000_0000)) (i64.const 0x0707_0707_0707_0707))
+(assert_return (invoke "init" (i64.const 0xffff_fffc) (i32.const 8)))
+(assert_return (invoke "load" (i64.const 0xffff_fffc)) (i64.const 0x6867_6665_6463_6261))
+(assert_return (invoke "copy" (i64.const 0x1_3fff_fff8) (i64.const 0xffff_fffc) (i64.const 8)))
+(assert_return (invoke "load" (i64.const 0x1_3fff_fff8)) (i64.const 0x6867_6665_6463_6261))
+
+;; At the end.
+(assert_trap (invoke "load" (i64.const 0x1_3fff_fff9)) "out of bounds memory access")
+(assert_trap (invoke "load" (i64.const 0x1_4000_0000)) "out of bounds memory access")
+(assert_trap (invoke "load" (i64.const 0x2_0000_0000)) "out of bounds memory access")
+(assert_trap (invoke "load" (i64.const -8)) "out of bounds memory access")
+(assert_return (invoke "load+4G" (i64.const 0x3fff_fff8)) (i64.const 0x6867_6665_6463_6261))
+(assert_trap (invoke "load+4G" (i64.const 0x3fff_fff9)) "out of bounds memory access")
+(assert_trap (invoke "load+4G" (i64.const -0x1_0000_0000)) "out of bounds memory access")
+(assert_trap (invoke "v128" (i64.const 0x1_3fff_fff1)) "out of bounds memory access")
+(assert_trap (invoke "add" (i64.const 0x1_4000_0000) (i64.const 1)) "out of bounds memory access")
+(assert_trap (invoke "fill" (i64.const 0x1_3fff_fff8) (i64.const 9)) "out of bounds memory access")
+(assert_trap (invoke "init" (i64.const 0x1_3fff_fff9) (i32.const 8)) "out of bounds memory access")
+(assert_trap (invoke "copy" (i64.const 0) (i64.const 0x1_3fff_fff8) (i64.const 9)) "out of bounds memory access")
+(assert_trap (invoke "copy" (i64.const 0x1_3fff_fff8) (i64.const 0) (i64.const 9)) "out of bounds memory access")
+
+;; A memory that declares no maximum grows to 16 GiB, and no further.
+(assert_return (invoke "grow" (i64.const 0x2_c001)) (i64.const -1))
+(assert_return (invoke "grow" (i64.const 0x2_c000)) (i64.const 0x1_4000))
+(assert_return (invoke "grow" (i64.const 1)) (i64.const -1))
+(assert_return (invoke "load" (i64.const 0x3_ffff_fff8)) (i64.const 0))
+(assert_trap (invoke "load" (i64.const 0x3_ffff_fff9)) "out of bounds memory access")
+
+;; One that declares a maximum grows to that: here 20 GiB, and 64 KiB.
+(module
+  (memory $large i64 0 0x5_0000)
+  (memory $small i64 0 1)
+  (func (export "grow-large") (param i64) (result i64) (memory.grow $large (local.get 0)))
+  (func (export "grow-small") (param i64) (result i64) (memory.grow $small (local.get 0)))
+  (func (export "store") (param i64 i32) (i32.store8 $large (local.get 0) (local.get 1)))
+  (func (export "load-small") (param i64) (result i32) (i32.load8_u $small (local.get 0)))
+)
+(assert_return (invoke "grow-large" (i64.const 0x5_0001)) (i64.const -1))
+(assert_return (invoke "grow-large" (i64.const 0x5_0000)) (i64.const 0))
+(assert_return (invoke "grow-small" (i64.const 2)) (i64.const -1))
+(assert_return (invoke "grow-small" (i64.const 1)) (i64.const 0))
+(assert_return (invoke "store" (i64.const 0x4_ffff_ffff) (i32.const 1)))
+(assert_trap (invoke "store" (i64.const 0x5_0000_0000) (i32.const 1)) "out of bounds memory access")
+(assert_return (invoke "load-small" (i64.const 0xffff)) (i32.const 0))
+(assert_trap (invoke "load-small" (i64.const 0x1_0000)) "out of bounds memory access")
+
+;; One that starts with more than 4 GiB, and a segment there.
+(module
+  (memory i64 0x1_0002 0x1_0002)
+  (data (i64.const 0x1_0001_fff8) "abcdefgh")
+  (func (export "load") (param i64) (result i64) (i64.load (local.get 0)))
+)
+(assert_return (invoke "load" (i64.const 0x1_0001_fff8)) (i64.const 0x6867_6665_6463_6261))
+(assert_return (invoke "load" (i64.const 0x1_fff8)) (i64.const 0))
+(assert_trap (invoke "load" (i64.const 0x1_0001_fff9)) "out of bounds memory access")
