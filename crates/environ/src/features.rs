@@ -22,7 +22,7 @@ macro_rules! features {
             memory64 wasm_memory64 MEMORY64 true,
                 "memories and tables may have 64-bit indexes"
                 "Accesses to such memories are checked explicitly, and"
-                "[`memory_reservation`](Self::memory_reservation) is what they can grow to.";
+                "[`memory64_reservation`](Self::memory64_reservation) is what they can grow to.";
             tail_call wasm_tail_call TAIL_CALL true,
                 "functions may call others in their own place (`return_call` and \
 `return_call_indirect`)";

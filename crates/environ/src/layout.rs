@@ -659,7 +659,7 @@ fn reservation(memory: &MemoryShape, minimum: u64, maximum: Option<u64>, tunable
 
 fn memory_layout(id: MemoryId, memory: &MemoryShape, tunables: &Tunables) -> Result<MemoryLayout> {
     let page_size = 1u64 << memory.page_size_log2;
-    let bytes = |pages: u64| pages.checked_mul(page_size).unwrap_or(u64::MAX);
+    let bytes = |pages: u64| pages.saturating_mul(page_size);
     // A 32-bit memory of one-byte pages has one page less than there are addresses, or its size would be no `i32`.
     let most_pages = if memory.index64 { u64::MAX } else { u64::from(u32::MAX) };
     let minimum = bytes(memory.minimum);
