@@ -255,7 +255,7 @@ impl TypedValueParser for Switches {
         let text = StringValueParser::new().parse_ref(command, arg, value)?;
         let wrong = |message: String| clap::Error::raw(ErrorKind::ValueValidation, message + "\n");
         let (name, on) = match text.split_once('=') {
-            None if text == "help" => return Err(clap::Error::raw(ErrorKind::DisplayHelp, list())),
+            None if text == "help" => return Err(help()),
             None => (text.as_str(), true),
             Some((name, "y" | "yes" | "on" | "true")) => (name, true),
             Some((name, "n" | "no" | "off" | "false")) => (name, false),
@@ -286,6 +286,15 @@ fn same(a: &str, b: &str) -> bool {
 /// The name of a feature, as `-W` takes it.
 fn option_name(feature: &Feature) -> String {
     feature.name.replace('_', "-")
+}
+
+/// The list of features, as an outcome of reading arguments: it goes to standard output, and the exit code is 0.
+fn help() -> clap::Error {
+    let command = clap::Command::new("features")
+        .help_template("{after-help}")
+        .after_help(list());
+    let asked = command.try_get_matches_from(["features", "--help"]);
+    asked.expect_err("asking for help is an early end of reading arguments")
 }
 
 fn list() -> String {

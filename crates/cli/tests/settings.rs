@@ -61,6 +61,7 @@ fn features_are_options_and_errors_name_them() {
         &["`app.mint` is compiled already; give `-W` to `mintage compile`"],
     );
     let list = sandbox.succeed(&["run", "-W", "help"]);
+    assert!(list.starts_with("Features for `-W"), "{list}");
     for part in [
         "map ",
         "off  components may use `map<k, v>`",
