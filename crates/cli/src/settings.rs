@@ -16,9 +16,13 @@ pub(crate) struct CodeSettings {
     #[arg(short = 'W', long = "wasm", value_name = "FEATURE[=y|n]", value_delimiter = ',', value_parser = Switches)]
     features: Vec<Switch>,
 
-    /// Reserve this much address space for each memory to grow into [default: 4G]
+    /// Reserve this much address space for each 32-bit memory to grow into [default: 4G]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     memory_reservation: Option<u64>,
+
+    /// Reserve this much address space for each 64-bit memory that declares no maximum [default: 16G]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    memory64_reservation: Option<u64>,
 
     /// Keep this much inaccessible address space after each memory [default: 2G]
     #[arg(long, value_name = "SIZE", value_parser = size)]
@@ -71,6 +75,9 @@ impl CodeSettings {
         if let Some(bytes) = self.memory_reservation {
             config.memory_reservation(bytes);
         }
+        if let Some(bytes) = self.memory64_reservation {
+            config.memory64_reservation(bytes);
+        }
         if let Some(bytes) = self.memory_guard_size {
             config.memory_guard_size(bytes);
         }
@@ -101,6 +108,7 @@ impl CodeSettings {
         let CodeSettings {
             features,
             memory_reservation,
+            memory64_reservation,
             memory_guard_size,
             table_reservation,
             gc_heap_reservation,
@@ -114,6 +122,7 @@ impl CodeSettings {
         let given = [
             ("-W", !features.is_empty()),
             ("--memory-reservation", memory_reservation.is_some()),
+            ("--memory64-reservation", memory64_reservation.is_some()),
             ("--memory-guard-size", memory_guard_size.is_some()),
             ("--table-reservation", table_reservation.is_some()),
             ("--gc-heap-reservation", gc_heap_reservation.is_some()),
@@ -290,9 +299,7 @@ fn option_name(feature: &Feature) -> String {
 
 /// The list of features, as an outcome of reading arguments: it goes to standard output, and the exit code is 0.
 fn help() -> clap::Error {
-    let command = clap::Command::new("features")
-        .help_template("{after-help}")
-        .after_help(list());
+    let command = clap::Command::new("features").override_help(list());
     let asked = command.try_get_matches_from(["features", "--help"]);
     asked.expect_err("asking for help is an early end of reading arguments")
 }
@@ -309,6 +316,7 @@ fn list() -> String {
 /// Settings of the library that are not features, and the option that sets each.
 const OPTIONS: &[(&str, &str)] = &[
     ("Config::memory_reservation", "--memory-reservation"),
+    ("Config::memory64_reservation", "--memory64-reservation"),
     ("Config::memory_guard_size", "--memory-guard-size"),
     ("Config::table_reservation", "--table-reservation"),
     ("Config::gc_heap_reservation", "--gc-heap-reservation"),

@@ -114,7 +114,7 @@ fn calls_come_from_files_and_standard_input() {
     }
 }
 
-/// Guests that write a file, to show whether they were called, would need WASI; one that traps does as well.
+/// The functions trap, so that a call that is made after all has another exit code.
 #[test]
 fn handles_are_refused_before_the_call() {
     let sandbox = Sandbox::with(

@@ -130,6 +130,14 @@ fn reservations_and_limits_are_options_and_errors_name_them() {
         let arguments = [&["run", "app.wat"], options].concat();
         assert_eq!(sandbox.succeed(&arguments), printed, "{options:?}");
     }
+    let wide = component(
+        r#"(memory i64 1)
+        (func (export "f") (result i32) (i32.wrap_i64 (memory.grow (i64.const 1))))"#,
+    );
+    sandbox.write("wide.wat", wide);
+    assert_eq!(sandbox.succeed(&["run", "wide.wat"]), "1\n");
+    let narrow = ["run", "wide.wat", "--memory64-reservation", "64K"];
+    assert_eq!(sandbox.succeed(&narrow), "-1\n");
     for (options, messages) in [
         (
             &["--memory-reservation", "64K"][..],
