@@ -463,7 +463,7 @@ fn wast_compares_with_a_list() {
             "inner/bad.wast:2 why\nbad.wast why",
             "bad.wast is excluded but there is no such script",
         ),
-        ("inner/bad.wast:2", "in `list.txt`: `inner/bad.wast:2`: no reason"),
+        ("inner/bad.wast:2", "`inner/bad.wast:2`: no reason"),
     ] {
         list(text);
         sandbox.fail(&args, 1, &[expected]);
