@@ -1,3 +1,5 @@
+;;! custom_page_sizes = true
+
 ;; Memories whose pages have one byte: ends that no page of the host has.
 (module
   (memory $m 5 20 (pagesize 1))

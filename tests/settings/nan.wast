@@ -1,3 +1,5 @@
+;;! nan_canonicalization = true
+
 ;; With `Config::cranelift_nan_canonicalization` every NaN that arithmetic gives is positive, with only the highest bit of the
 ;; payload. (x86-64 gives a negative one for 0 / 0, and passes payloads on.) What moves bits changes nothing.
 (module

@@ -326,6 +326,44 @@ fn wast_runs_scripts() {
     sandbox.fail(&["wast", "none.wast"], 1, &["cannot read `none.wast`"]);
 }
 
+/// Scripts in folders, compared with a list of expected failures, which are named from the folder on.
+#[test]
+fn wast_compares_with_a_list() {
+    let sandbox = Sandbox::new();
+    std::fs::create_dir_all(sandbox.path("all/inner")).unwrap();
+    let module = "(module (func (export \"f\") (result i32) (i32.const 1)))\n";
+    sandbox.write(
+        "all/good.wast",
+        &format!("{module}(assert_return (invoke \"f\") (i32.const 1))"),
+    );
+    sandbox.write(
+        "all/inner/bad.wast",
+        &format!("{module}(assert_return (invoke \"f\") (i32.const 2))"),
+    );
+    sandbox.write("all/inner/not-a-script.wat", "(");
+    sandbox.fail(&["wast", "all"], 1, &["inner/bad.wast: line 2", "1 problems"]);
+    let list = |text: &str| sandbox.write("list.txt", text);
+    let args = ["wast", "--expected-failures", "list.txt", "all"];
+    list("# why\ninner/bad.wast:2 is two");
+    assert!(sandbox.succeed(&args).contains("1 expected failures"));
+    list("inner/bad.wast is not run");
+    assert!(sandbox.succeed(&args).contains("1 scripts excluded"));
+    for (text, expected) in [
+        (
+            "inner/bad.wast:2 why\ngood.wast:2 why",
+            "good.wast:2 is listed as an expected failure, but passes",
+        ),
+        (
+            "inner/bad.wast:2 why\nbad.wast why",
+            "bad.wast is excluded but there is no such script",
+        ),
+        ("inner/bad.wast:2", "`inner/bad.wast:2`: no reason"),
+    ] {
+        list(text);
+        sandbox.fail(&args, 1, &[expected]);
+    }
+}
+
 #[test]
 fn wrong_usage_exits_with_two() {
     let sandbox = Sandbox::with(APP);

@@ -1,9 +1,10 @@
 //! All use of the engine: compile, instantiate, call.
 
 use crate::core_value::CoreValue;
+use crate::host::{self, Host};
 use anyhow::{Context, Error, Result, bail};
 use mintage::core::CoreVal;
-use mintage::{Component, Engine, Instance, Linker, Store, Trap, Val};
+use mintage::{Component, Engine, Instance, Store, Trap, Val};
 
 /// Compiles a component, which finds all that is wrong with it before it is linked.
 pub(crate) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component> {
@@ -17,7 +18,7 @@ pub(crate) fn trap(error: &Error) -> Option<Trap> {
 
 /// A component instance with a store of its own.
 pub(crate) struct Live {
-    store: Store<()>,
+    store: Store<Host>,
     instance: Instance,
 }
 
@@ -37,10 +38,10 @@ impl Live {
     ///
     /// When it has an import, or traps while it is instantiated.
     pub(crate) fn of(component: &Component) -> Result<Live> {
-        let mut store = Store::new(component.engine(), ());
+        let mut store = Store::new(component.engine(), Host::default());
         // Plenty, where it is counted at all: what scripts are about is the results.
         let _ = store.set_fuel(u64::MAX);
-        let instance = linker(component)?.instantiate(&mut store, component)?;
+        let instance = host::linker(component)?.instantiate(&mut store, component)?;
         Ok(Live { store, instance })
     }
 
@@ -80,26 +81,6 @@ impl Live {
             name,
         )?)
     }
-}
-
-/// The host functions that component scripts may import at the root, of any type: `echo…` gives back its argument, `fail…`
-/// fails.
-fn linker(component: &Component) -> Result<Linker<()>> {
-    let engine = component.engine();
-    let mut linker = Linker::new(engine);
-    for (name, _) in component.component_type().imports(engine) {
-        if name.starts_with("echo") {
-            linker.root().func_new(name, |_, _, args, results| {
-                results.clone_from_slice(args);
-                Ok(())
-            })?;
-        } else if name.starts_with("fail") {
-            linker
-                .root()
-                .func_new(name, |_, _, _, _| bail!("the host function failed"))?;
-        }
-    }
-    Ok(linker)
 }
 
 fn to_engine(value: CoreValue) -> CoreVal {

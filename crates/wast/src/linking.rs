@@ -86,11 +86,18 @@ impl Kind for Composed {
     }
 
     fn link(engine: &Engine, members: &[Member<ComponentDefinition>]) -> Result<Composed> {
-        let (live, is_single) = match members {
-            [single] => (Live::of(&single.module.component)?, true),
-            _ => (Live::new(engine, &component::composed(members))?, false),
+        let single = match members {
+            [single] => single.module.component.as_ref(),
+            _ => None,
         };
-        Ok(Composed { live, is_single })
+        let live = match single {
+            Some(component) => Live::of(component)?,
+            None => Live::new(engine, &component::composed(members))?,
+        };
+        Ok(Composed {
+            live,
+            is_single: single.is_some(),
+        })
     }
 
     fn call(&mut self, position: u32, name: &str, args: &[Val]) -> Result<Vec<Val>> {
@@ -169,7 +176,7 @@ impl<'e, K: Kind> Instances<'e, K> {
         }
     }
 
-    /// Instantiates `module`, which finds the instances it imports from in `registered`.
+    /// Instantiates `module`; `provider` finds the instance that it imports from by name.
     ///
     /// # Errors
     ///
@@ -177,9 +184,9 @@ impl<'e, K: Kind> Instances<'e, K> {
     pub(crate) fn instantiate(
         &mut self,
         module: Rc<K::Module>,
-        registered: &HashMap<String, InstanceId>,
+        provider: impl Fn(&str) -> Option<InstanceId>,
     ) -> Result<InstanceId> {
-        let find = |name: &str| registered.get(name).map(|&instance| (name.to_string(), instance));
+        let find = |name: &str| provider(name).map(|instance| (name.to_string(), instance));
         let providers = K::imports(&module).into_iter().filter_map(find).collect::<Vec<_>>();
         let homes = providers
             .iter()

@@ -15,6 +15,22 @@ pub struct Report {
     pub skipped: Vec<Skipped>,
 }
 
+impl Report {
+    /// Adds what became of other directives.
+    pub(crate) fn append(&mut self, other: Report) {
+        self.assertions += other.assertions;
+        self.actions += other.actions;
+        self.failures.extend(other.failures);
+        self.skipped.extend(other.skipped);
+    }
+
+    /// Puts the directives of several threads in order.
+    pub(crate) fn sort(&mut self) {
+        self.failures.sort_by_key(|failure| failure.line);
+        self.skipped.sort_by_key(|skipped| skipped.line);
+    }
+}
+
 /// A directive that failed.
 #[derive(Clone, Debug)]
 pub struct Failure {

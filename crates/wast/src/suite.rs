@@ -5,7 +5,7 @@
 //! the list cannot go stale.
 
 use crate::report::Report;
-use crate::script;
+use crate::script::{self, STACK_SIZE};
 use anyhow::{Context, Error, Result, anyhow, bail};
 use hashbrown::{HashMap, HashSet};
 use mintage::Engine;
@@ -15,9 +15,6 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
-
-/// Bytes of stack for each thread: scripts recurse until the engine stops them, which must happen before the stack ends.
-const STACK_SIZE: usize = 16 << 20;
 
 /// A script to run.
 #[derive(Clone, Debug)]

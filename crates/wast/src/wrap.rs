@@ -1,11 +1,11 @@
 //! Wraps core modules as a component: Mintage hosts components only, so a core script's modules become the core instances
 //! of one.
 
-use crate::spectest;
+use crate::{collector, spectest};
 use anyhow::{Result, bail};
 use hashbrown::{HashMap, HashSet};
 use std::rc::Rc;
-use wasm_encoder::{ComponentBuilder, Encode, ModuleArg, RawSection, Section};
+use wasm_encoder::{ComponentBuilder, Encode, Module, ModuleArg, RawSection, Section};
 use wasmparser::{BinaryReader, ImportSectionReader, Imports, Parser, Payload};
 
 /// A component that holds `module` but does not instantiate it: valid exactly when the module is.
@@ -150,11 +150,11 @@ pub(crate) struct Member<M = CoreModule> {
     /// The module.
     pub(crate) module: Rc<M>,
     /// For each module name that it imports from: the position of the member that provides it. Names that are missing
-    /// here (`spectest` apart) make an invalid component, as an unknown import should.
+    /// here (what the runner provides apart) make an invalid component, as an unknown import should.
     pub(crate) providers: HashMap<String, usize>,
 }
 
-/// A component that instantiates `members` in order, each linked to earlier ones and to `spectest`.
+/// A component that instantiates `members` in order, each linked to earlier ones and to what the runner provides.
 pub(crate) struct Linked {
     /// The component's binary.
     pub(crate) bytes: Vec<u8>,
@@ -162,27 +162,31 @@ pub(crate) struct Linked {
     pub(crate) first_instance: u32,
 }
 
+/// The modules that the runner provides, by name.
+const PROVIDED: [(&str, fn() -> Module); 2] =
+    [(spectest::NAME, spectest::module), (collector::NAME, collector::module)];
+
 /// Builds the component of `members`.
 pub(crate) fn linked(members: &[Member]) -> Linked {
     let mut component = ComponentBuilder::default();
-    let needs_spectest = members.iter().any(|member| {
-        member
-            .module
-            .imported_modules()
-            .any(|name| name == spectest::NAME && !member.providers.contains_key(name))
-    });
-    let spectest = needs_spectest.then(|| {
-        let module = component.core_module(None, &spectest::module());
-        component.core_instantiate(None, module, [])
-    });
-    let first_instance = u32::from(needs_spectest);
+    let mut provided = HashMap::new();
+    for (name, module) in PROVIDED {
+        let imports = |member: &Member| {
+            let mut names = member.module.imported_modules();
+            names.any(|import| import == name) && !member.providers.contains_key(name)
+        };
+        if members.iter().any(imports) {
+            let module = component.core_module(None, &module());
+            provided.insert(name, component.core_instantiate(None, module, []));
+        }
+    }
+    let first_instance = provided.len() as u32;
     for member in members {
         let module = component.core_module_raw(None, &member.module.bytes);
         let args = member.module.args.iter().filter_map(|(alias, original)| {
             let provider = match member.providers.get(original) {
                 Some(&position) => first_instance + position as u32,
-                None if original == spectest::NAME => spectest?,
-                None => return None,
+                None => *provided.get(original.as_str())?,
             };
             Some((alias.as_str(), ModuleArg::Instance(provider)))
         });

@@ -147,6 +147,56 @@ fn failed_links_change_nothing() {
     );
 }
 
+/// What goes wrong in a thread is wrong, wherever the script waits for it, and in the order of lines.
+#[test]
+fn threads_are_waited_for() {
+    let report = report(
+        r#"(module $m (func (export "two") (result i32) (i32.const 2)))
+        (thread $a
+            (module (func (export "one") (result i32) (i32.const 1)))
+            (assert_return (invoke "one") (i32.const 2))
+            (assert_return (invoke $m "two") (i32.const 2))
+            (thread $inner
+                (assert_return (invoke "one") (i32.const 1))))
+        (assert_return (invoke $m "two") (i32.const 3))
+        (wait $b)
+        (wait $a)
+        (wait $a)
+        (thread $not-waited-for (assert_return (invoke "f")))
+        (thread $sharing (shared (module $m))
+            (assert_return (invoke $m "two") (i32.const 2)))
+        (wait $sharing)"#,
+    );
+    let lines = report.failures.iter().map(|failure| failure.line).collect::<Vec<_>>();
+    assert_eq!(lines, [4, 5, 7, 8, 9, 11, 12, 13], "{:#?}", report.failures);
+    assert!(report.failures[7].cause.contains("shared memories are not supported"));
+    let skipped = report
+        .skipped
+        .iter()
+        .map(|skipped| (skipped.line, skipped.because_of))
+        .collect::<Vec<_>>();
+    assert_eq!(skipped, [(15, 13)]);
+    // The module of line 1, and in the first thread a module and a thread; three threads, and waiting for one.
+    assert_eq!((report.assertions, report.actions), (0, 6));
+}
+
+/// Each script has the settings of its header, and no other script does.
+#[test]
+fn headers_change_settings() {
+    let two_memories = "(assert_invalid (module (memory 1) (memory 1)) \"multi-memory\")";
+    check(two_memories, &[1]);
+    check(&format!(";;! multi_memory = false\n{two_memories}"), &[]);
+    check(&format!("\n;;! multi_memory = false\n{two_memories}"), &[3]);
+    for (header, expected) in [
+        (";;! multi_memory", "name = value"),
+        (";;! multi_memories = true", "unknown name"),
+    ] {
+        let engine = Engine::new(Config::new().core_exports(true)).unwrap();
+        let error = format!("{:#}", run(&engine, header).unwrap_err());
+        assert!(error.contains("line 1") && error.contains(expected), "{error}");
+    }
+}
+
 #[test]
 fn host_functions_of_component_scripts() {
     check(

@@ -1,0 +1,146 @@
+//! The host functions that component scripts may import.
+//!
+//! At the root, of any type: `echo…` returns its argument, and `fail…` fails. The rest follows the names that Wasmtime's
+//! collection of scripts imports: `host-return-two` and `host-echo-u32` at the root, and the instance `host` with functions
+//! that return a number, and the resource types `resource1` (also under the name `resource1-again`) and `resource2`. Each handle
+//! of `resource1` has the number that its constructor was given. The core module `simple-module` of `host` becomes part of the
+//! component that imports it.
+
+use anyhow::{Result, bail, ensure};
+use mintage::{Component, Linker, LinkerInstance, Resource, ResourceType, StoreContextMut};
+use wasm_encoder::{
+    CodeSection, ComponentBuilder, ComponentExportKind, ConstExpr, ExportKind, ExportSection, Function,
+    FunctionSection, GlobalSection, GlobalType, Module, TypeSection, ValType,
+};
+
+/// What host functions remember: of one component instance and those inside it.
+#[derive(Default)]
+pub(crate) struct Host {
+    /// How many handles of `resource1` guests have dropped.
+    drops: u32,
+    /// The number of the last one.
+    last_drop: u32,
+}
+
+type Cx<'a> = StoreContextMut<'a, Host>;
+
+enum Resource1 {}
+enum Resource2 {}
+type Numbered = Resource<Resource1>;
+
+/// Builds a component whose instances have the core modules of `host`.
+pub(crate) fn modules() -> Vec<u8> {
+    let mut types = TypeSection::new();
+    types.ty().function([], [ValType::I32]);
+    let mut functions = FunctionSection::new();
+    functions.function(0);
+    let mut globals = GlobalSection::new();
+    let ty = GlobalType {
+        val_type: ValType::I32,
+        mutable: false,
+        shared: false,
+    };
+    globals.global(ty, &ConstExpr::i32_const(100));
+    let mut exports = ExportSection::new();
+    exports.export("f", ExportKind::Func, 0);
+    exports.export("g", ExportKind::Global, 0);
+    let mut body = Function::new([]);
+    body.instructions().i32_const(101).end();
+    let mut code = CodeSection::new();
+    code.function(&body);
+    let mut module = Module::new();
+    module.section(&types).section(&functions).section(&globals);
+    module.section(&exports).section(&code);
+
+    let mut component = ComponentBuilder::default();
+    let module = component.core_module(None, &module);
+    component.export("simple-module", ComponentExportKind::Module, module, None);
+    component.finish()
+}
+
+/// Defines all host functions, those at the root by the imports of `component`.
+pub(crate) fn linker(component: &Component) -> Result<Linker<Host>> {
+    let engine = component.engine();
+    let mut linker = Linker::new(engine);
+    for (name, _) in component.component_type().imports(engine) {
+        if name.starts_with("echo") {
+            linker.root().func_new(name, |_, _, args, results| {
+                results.clone_from_slice(args);
+                Ok(())
+            })?;
+        } else if name.starts_with("fail") {
+            linker
+                .root()
+                .func_new(name, |_, _, _, _| bail!("the host function failed"))?;
+        }
+    }
+    let mut root = linker.root();
+    root.func_wrap("host-return-two", |_: Cx<'_>, (): ()| Ok((2u32,)))?;
+    root.func_wrap("host-echo-u32", |_: Cx<'_>, (value,): (u32,)| Ok((value,)))?;
+    let mut host = linker.instance("host")?;
+    host.func_wrap("return-three", |_: Cx<'_>, (): ()| Ok((3u32,)))?;
+    host.func_wrap("return-hi", |_: Cx<'_>, (): ()| Ok(("hi".to_string(),)))?;
+    host.instance("nested")?
+        .func_wrap("return-four", |_: Cx<'_>, (): ()| Ok((4u32,)))?;
+    resources(&mut host)?;
+    Ok(linker)
+}
+
+fn resources(host: &mut LinkerInstance<'_, Host>) -> Result<()> {
+    for name in ["resource1", "resource1-again"] {
+        host.resource(name, ResourceType::host::<Resource1>(), |mut store, number| {
+            store.data_mut().drops += 1;
+            store.data_mut().last_drop = number;
+            Ok(())
+        })?;
+    }
+    host.resource("resource2", ResourceType::host::<Resource2>(), |_, _| Ok(()))?;
+    host.func_wrap("[constructor]resource1", |_: Cx<'_>, (number,): (u32,)| {
+        Ok((Numbered::new_own(number),))
+    })?;
+    host.func_wrap(
+        "[static]resource1.assert",
+        |_: Cx<'_>, (handle, number): (Numbered, u32)| check(&handle, true, Some(number)),
+    )?;
+    host.func_wrap("[static]resource1.last-drop", |store: Cx<'_>, (): ()| {
+        Ok((store.data().last_drop,))
+    })?;
+    host.func_wrap("[static]resource1.drops", |store: Cx<'_>, (): ()| {
+        Ok((store.data().drops,))
+    })?;
+    host.func_wrap(
+        "[method]resource1.simple",
+        |_: Cx<'_>, (handle, number): (Numbered, u32)| check(&handle, false, Some(number)),
+    )?;
+    host.func_wrap(
+        "[method]resource1.take-borrow",
+        |_: Cx<'_>, (handle, other): (Numbered, Numbered)| {
+            check(&handle, false, None)?;
+            check(&other, false, None)
+        },
+    )?;
+    host.func_wrap(
+        "[method]resource1.take-own",
+        |_: Cx<'_>, (handle, other): (Numbered, Numbered)| {
+            check(&handle, false, None)?;
+            check(&other, true, None)
+        },
+    )
+}
+
+/// Checks that a handle is an owned one, or not, and what its number is.
+fn check(handle: &Numbered, owned: bool, number: Option<u32>) -> Result<()> {
+    ensure!(
+        handle.owned() == owned,
+        "`owned` of the handle is {}, not {owned}",
+        handle.owned()
+    );
+    if let Some(number) = number {
+        ensure!(
+            handle.rep() == number,
+            "the resource has the number {}, not {number}",
+            handle.rep()
+        );
+    }
+    Ok(())
+}
