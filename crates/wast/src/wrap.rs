@@ -162,9 +162,11 @@ pub(crate) struct Linked {
     pub(crate) first_instance: u32,
 }
 
+/// Makes a module that scripts import without defining it.
+type MakeModule = fn() -> Module;
+
 /// The modules that the runner provides, by name.
-const PROVIDED: [(&str, fn() -> Module); 2] =
-    [(spectest::NAME, spectest::module), (collector::NAME, collector::module)];
+const PROVIDED: [(&str, MakeModule); 2] = [(spectest::NAME, spectest::module), (collector::NAME, collector::module)];
 
 /// Builds the component of `members`.
 pub(crate) fn linked(members: &[Member]) -> Linked {
