@@ -330,15 +330,15 @@ fn wast_runs_scripts() {
 #[test]
 fn wast_compares_with_a_list() {
     let sandbox = Sandbox::new();
-    std::fs::create_dir_all(sandbox.path("all/inner")).unwrap();
+    fs::create_dir_all(sandbox.path("all/inner")).unwrap();
     let module = "(module (func (export \"f\") (result i32) (i32.const 1)))\n";
     sandbox.write(
         "all/good.wast",
-        &format!("{module}(assert_return (invoke \"f\") (i32.const 1))"),
+        format!("{module}(assert_return (invoke \"f\") (i32.const 1))"),
     );
     sandbox.write(
         "all/inner/bad.wast",
-        &format!("{module}(assert_return (invoke \"f\") (i32.const 2))"),
+        format!("{module}(assert_return (invoke \"f\") (i32.const 2))"),
     );
     sandbox.write("all/inner/not-a-script.wat", "(");
     sandbox.fail(&["wast", "all"], 1, &["inner/bad.wast: line 2", "1 problems"]);
