@@ -1,8 +1,8 @@
 //! [`Compilers`]: the threads that compile.
 
 use anyhow::{Context, Result};
+use mintage_runtime::process_id;
 use rayon::{ThreadPool, ThreadPoolBuilder};
-use std::process;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Who compiles the components of an engine.
@@ -21,9 +21,19 @@ pub(crate) struct Threads(Mutex<Option<Started>>);
 
 /// Threads of one process: a child that was forked has none of them.
 struct Started {
-    process: u32,
+    process: u64,
     /// None when the system gave no threads.
     pool: Option<Arc<ThreadPool>>,
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if self.process != process_id() {
+            // Its threads are the parent's, and may have had its locks when the process was forked:
+            // nothing of it can be ended here.
+            std::mem::forget(self.pool.take());
+        }
+    }
 }
 
 static SHARED: Threads = Threads(Mutex::new(None));
@@ -66,18 +76,15 @@ impl Threads {
     /// The threads of this process, started when they are needed first: `count`, or one for each processor when that is 0.
     fn get(&self, count: usize) -> Option<Arc<ThreadPool>> {
         let mut started = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let process = process::id();
+        let process = process_id();
         if started.as_ref().is_none_or(|started| started.process != process) {
             let name = |number| format!("mintage-compile-{number}");
             let pool = ThreadPoolBuilder::new().num_threads(count).thread_name(name).build();
             let pool = pool.ok().map(Arc::new);
-            if let Some(Started { pool: Some(old), .. }) = started.replace(Started {
+            *started = Some(Started {
                 process,
                 pool: pool.clone(),
-            }) {
-                // Its threads are the parent's: nothing of it can be ended here.
-                std::mem::forget(old);
-            }
+            });
         }
         started.as_ref().and_then(|started| started.pool.clone())
     }

@@ -86,8 +86,15 @@ impl Config {
         self
     }
 
-    /// Bytes of stack that a guest may use, counted from the host's outermost call; default: 512 KiB. The thread that calls
-    /// needs as much, and room for host functions besides.
+    /// Bytes of stack that a guest may use, counted from the host's outermost call; default: 512 KiB.
+    ///
+    /// 256 KiB below are kept for host functions. Where the stack of the calling thread has less than
+    /// both, guests may use what is left above these 256 KiB, and a call that finds nothing left is
+    /// [`Trap::StackOverflow`](crate::Trap::StackOverflow). A thread whose whole stack is smaller than
+    /// 272 KiB cannot call guests.
+    ///
+    /// The engine does not know where stacks end that the host has made itself (those of coroutines).
+    /// Each needs at least the bytes set here and 256 KiB, counted from the place of the call.
     pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Self {
         self.max_wasm_stack = bytes;
         self

@@ -9,6 +9,24 @@ use mintage_runtime::Pool;
 use std::sync::Arc;
 
 /// The root of everything: settings, the pool of instances' memory, and the threads that compile. Cheap to clone; all clones are one engine.
+///
+/// # After a `fork`
+///
+/// A child that was forked can use and drop the engine, with its components, stores and instances,
+/// if no other thread of the parent was using an engine at that moment: compiling, loading, making
+/// or dropping instances, or setting deadlines. (Otherwise the child has locks that are never
+/// unlocked, and may wait for ever.) Threads that engines have themselves need no care: a fork waits
+/// until the one that resets instances has none of these locks.
+///
+/// The child starts threads of its own when it needs them:
+///
+/// - Deadlines pass. One that was set before the fork is watched from the next call into its store on,
+///   or when the host function that has forked returns.
+/// - Instances are reset in the background, if the engine does so. What waited for that in the parent
+///   is unmapped.
+/// - Components are compiled in parallel.
+///
+/// [`InterruptHandle`](crate::InterruptHandle)s of the parent do not reach the child, and the other way round.
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<EngineInner>,

@@ -29,11 +29,21 @@ const DEFAULT_HOSTCALL_FUEL: usize = 128 << 20;
 
 /// Owns component instances and the host's data of type `T`. Its instances live as long as it does.
 ///
-/// Calls into guests end in the reverse order of their beginning on each thread, as calls of functions do. A host that makes
-/// them on several stacks of one thread (coroutines, green threads) must keep to that, too: between the beginning and the
-/// end of a call it may make others, but these must end first, and a call must end on the thread on which it began. When a
-/// call goes on or ends before a later one has ended, the process is aborted with a message. A call needs at least 256 KiB
-/// of stack for host functions besides what the guest uses; with less left it is [`Trap::StackOverflow`].
+/// # Stacks
+///
+/// A call into a guest takes up to [`Config::max_wasm_stack`](crate::Config::max_wasm_stack) bytes of
+/// the calling thread's stack, and keeps 256 KiB below for host functions. Where less than that is
+/// left, for the first call or for one that a host function makes, the call fails with
+/// [`Trap::StackOverflow`].
+///
+/// Calls on one thread end in the reverse order of their beginning, as calls of functions do. A host
+/// that makes them on several stacks (coroutines, green threads) must keep that order, too: until a
+/// call has ended, other calls of the same thread may begin, but these must end first. A call must
+/// end on the thread on which it began. That holds for a stack that is dropped and unwound while a
+/// host function waits on it as well. When a host function returns to its guest out of order or on
+/// another thread, the process is aborted with a message on standard error.
+///
+/// # Drop
 ///
 /// Dropping a store runs no guest code: destructors of resources that the host or a guest still owns are not called. A host
 /// that needs them calls [`ResourceAny::resource_drop`](crate::ResourceAny::resource_drop) before.
@@ -738,11 +748,15 @@ pub(crate) fn host_func<T: 'static>(
         let store = unsafe { &mut *call.host.cast::<StoreInner<T>>() };
         // SAFETY: the instance is the one whose code runs now, on this thread.
         let instance = unsafe { call.instance.instance() }.tag();
-        f(GuestCall {
+        let result = f(GuestCall {
             store: StoreContextMut(store),
             instance: instance as usize,
             words: call.words,
             scratch: None,
-        })
+        });
+        // SAFETY: as above; the function has given back its reference.
+        let store = unsafe { &mut *call.host.cast::<StoreInner<T>>() };
+        // The function may have forked the process.
+        result.and_then(|()| store.opaque.keep_deadline())
     })
 }

@@ -1,6 +1,6 @@
 //! Engines in a child that was forked, which has none of the parent's threads.
 
-use mintage::{Component, Config, Engine, InstancePre, Linker, PoolConfig, Result, Store, Trap};
+use mintage::{Component, Config, Engine, InstancePre, Linker, PoolConfig, Result, Store, StoreContextMut, Trap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -108,20 +108,115 @@ fn engines_are_dropped_in_a_forked_child() -> Result<()> {
     Ok(())
 }
 
-/// Slabs are reset by those who drop instances, where the thread for that is the parent's.
+/// Threads of this process with this name.
+fn threads(name: &str) -> usize {
+    let tasks = std::fs::read_dir("/proc/self/task").unwrap();
+    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    names.filter(|found| found.trim() == name).count()
+}
+
+/// Whether a thread with this name runs, or does so soon: threads name themselves.
+fn has_thread(name: &str) -> bool {
+    (0..10_000).any(|_| {
+        std::thread::sleep(Duration::from_millis(1));
+        threads(name) > 0
+    })
+}
+
+/// A child has a thread of its own that resets slabs.
 #[test]
-fn instances_are_clean_in_a_forked_child() -> Result<()> {
+fn instances_are_reset_in_a_forked_child() -> Result<()> {
     let _alone = alone();
     let engine = engine(true)?;
     let pre = pre(&engine)?;
-    for _ in 0..8 {
-        run(&mut Store::new(&engine, ()), &pre, false)?;
+    let many = || (0..300).all(|_| run(&mut Store::new(&engine, ()), &pre, false).is_ok());
+    assert!(many() && has_thread("mintage-reset"));
+    assert!(in_child(|| threads("mintage-reset") == 0
+        && many()
+        && has_thread("mintage-reset")));
+    assert!(many());
+    Ok(())
+}
+
+/// The process is forked while the thread that resets slabs is busy: it has no locks then.
+#[test]
+fn forks_wait_for_locks_of_the_engines_threads() -> Result<()> {
+    let _alone = alone();
+    let engine = engine(true)?;
+    let pre = pre(&engine)?;
+    for _ in 0..100 {
+        for _ in 0..20 {
+            run(&mut Store::new(&engine, ()), &pre, false)?;
+        }
+        assert!(in_child(|| (0..20).all(|_| run(
+            &mut Store::new(&engine, ()),
+            &pre,
+            false
+        )
+        .is_ok())));
     }
-    assert!(in_child(|| (0..300).all(|_| run(
-        &mut Store::new(&engine, ()),
-        &pre,
-        false
-    )
-    .is_ok())));
+    Ok(())
+}
+
+/// A guest that goes on in a child, after a host function that has forked, is stopped there too.
+#[test]
+fn deadlines_pass_in_calls_that_were_under_way() -> Result<()> {
+    let _alone = alone();
+    let engine = engine(false)?;
+    let text = r#"(component
+        (import "fork" (func $fork))
+        (core func $fork (canon lower (func $fork)))
+        (core module $m
+            (import "" "fork" (func $fork))
+            (func (export "run") (call $fork) (loop $spin (br $spin))))
+        (core instance $i (instantiate $m (with "" (instance (export "fork" (func $fork))))))
+        (func (export "run") (canon lift (core func $i "run"))))"#;
+    let component = Component::new(&engine, text)?;
+    let mut linker = Linker::<libc::pid_t>::new(&engine);
+    linker
+        .root()
+        .func_wrap("fork", |mut store: StoreContextMut<'_, libc::pid_t>, (): ()| {
+            // SAFETY: as in `in_child`.
+            *store.data_mut() = unsafe { libc::fork() };
+            // SAFETY: a child that hangs ends.
+            _ = (*store.data() == 0).then(|| unsafe { libc::alarm(60) });
+            Ok(())
+        })?;
+    let mut store = Store::new(&engine, -1);
+    let instance = linker.instantiate(&mut store, &component)?;
+    store.set_deadline(Duration::from_millis(50))?;
+    let run = instance.get_typed_func::<(), ()>(&mut store, "run")?;
+    let error = run.call(&mut store, ()).unwrap_err();
+    let stopped = error.downcast_ref() == Some(&Trap::Interrupt);
+    match *store.data() {
+        // SAFETY: as in `in_child`.
+        0 => unsafe { libc::_exit(if stopped { 0 } else { 1 }) },
+        child => {
+            let mut status = 0;
+            // SAFETY: the status is written.
+            unsafe { libc::waitpid(child, &raw mut status, 0) };
+            assert_eq!((status, stopped), (0, true));
+        }
+    }
+    Ok(())
+}
+
+/// Components are compiled by threads of the child's own.
+#[test]
+fn components_are_compiled_in_a_forked_child() -> Result<()> {
+    let _alone = alone();
+    let mut config = Config::new();
+    for engine in [
+        Engine::default(),
+        Engine::new(&config)?,
+        Engine::new(config.compilation_threads(2))?,
+    ] {
+        pre(&engine)?;
+        assert!(in_child(|| pre(&engine).is_ok()));
+        assert!(in_child(move || {
+            drop(engine);
+            true
+        }));
+    }
     Ok(())
 }

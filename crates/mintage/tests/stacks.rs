@@ -1,7 +1,11 @@
 //! Calls at the end of a thread's stack, and on stacks that are not the thread's own.
 
+use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
-use mintage::{Component, Engine, InstancePre, Linker, Result, Store, StoreContextMut, Trap};
+use mintage::abi::{CanonicalAbi, InstanceTypes, InterfaceType, LowerContext};
+use mintage::{
+    Component, ComponentType, Engine, InstancePre, Linker, Lower, Result, Store, StoreContextMut, Trap, Val,
+};
 use std::cell::Cell;
 use std::hint::black_box;
 use std::os::unix::process::ExitStatusExt;
@@ -92,43 +96,160 @@ fn threads_with_too_small_a_stack_are_told() -> Result<()> {
     Ok(())
 }
 
-/// A deep value is lifted by a host function that is called at the end of what a guest may use.
-#[test]
-fn deep_values_are_lifted_at_the_end_of_the_stack() -> Result<()> {
+/// A component with types `$t0` to `$t96`, each a list of the one before, and what `fields` says. In
+/// the memory of `$m`, each list is at 0 and has one element: itself.
+fn deep_lists(fields: &str) -> String {
     let mut types = String::from("(type $t0 (tuple u8))");
-    for n in 1..90 {
+    for n in 1..97 {
         types += &format!("(type $t{n} (list $t{}))", n - 1);
     }
-    let text = format!(
+    format!(
         r#"(component
             {types}
-            (import "go" (func $go (param "x" $t89)))
-            (core module $memory (memory (export "memory") 1))
-            (core instance $memory (instantiate $memory))
-            (core func $go (canon lower (func $go) (memory (core memory $memory "memory"))))
             (core module $m
-                (import "" "go" (func $go (param i32 i32)))
-                (import "" "memory" (memory 1))
-                ;; Each list is at 0 and has one element: itself.
-                (func (export "run")
-                    (i32.store (i32.const 4) (i32.const 1))
-                    (call $deep))
-                (func $deep (call $go (i32.const 0) (i32.const 1)) (call $deep)))
-            (core instance $i (instantiate $m (with "" (instance
-                (export "go" (func $go)) (export "memory" (memory $memory "memory"))))))
-            (func (export "run") (canon lift (core func $i "run"))))"#
+                (memory (export "memory") 1)
+                (data (i32.const 4) "\01")
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 0))
+                (func (export "value") (result i32) (i32.const 0)))
+            (core instance $memory (instantiate $m))
+            {fields})"#
+    )
+}
+
+/// A deep value is lifted by a host function that is called at the end of what a guest may use, and
+/// is lowered there again.
+#[test]
+fn deep_values_are_passed_at_the_end_of_the_stack() -> Result<()> {
+    let text = deep_lists(
+        r#"(import "go" (func $go (param "x" $t96) (result $t96)))
+            (core func $go (canon lower (func $go) (memory (core memory $memory "memory"))
+                (realloc (core func $memory "realloc"))))
+            (core module $r
+                (import "" "go" (func $go (param i32 i32 i32)))
+                (func $recurse (export "recurse")
+                    (call $go (i32.const 0) (i32.const 1) (i32.const 0))
+                    (call $recurse)))
+            (core instance $i (instantiate $r (with "" (instance (export "go" (func $go))))))
+            (func (export "recurse") (canon lift (core func $i "recurse")))"#,
     );
     let engine = Engine::default();
     let component = Component::new(&engine, &text)?;
     let mut linker = Linker::<()>::new(&engine);
-    linker.root().func_new("go", |_, _, _, _| Ok(()))?;
+    linker.root().func_new("go", |_, _, params, results| {
+        results[0] = params[0].clone();
+        Ok(())
+    })?;
     let pre = linker.instantiate_pre(&component)?;
     on_stack(320, move || {
-        let mut store = Store::new(pre.engine(), ());
-        let instance = pre.instantiate(&mut store).unwrap();
-        let run = instance.get_typed_func::<(), ()>(&mut store, "run").unwrap();
-        let error = run.call(&mut store, ()).unwrap_err();
+        let error = call(&pre, "recurse").unwrap_err();
         assert_eq!(error.downcast_ref(), Some(&Trap::StackOverflow), "{error:?}");
+    });
+    Ok(())
+}
+
+/// A host function that uses the reserve itself calls a guest. The guest's function needs no stack,
+/// but its result does.
+#[test]
+fn no_guest_runs_in_the_reserve() -> Result<()> {
+    let engine = Engine::default();
+    let text = deep_lists(
+        r#"(func (export "value") (result $t96)
+                (canon lift (core func $memory "value") (memory (core memory $memory "memory"))))"#,
+    );
+    let inner = Linker::<()>::new(&engine).instantiate_pre(&Component::new(&engine, &text)?)?;
+    let value = move || {
+        let mut store = Store::new(inner.engine(), ());
+        let instance = inner.instantiate(&mut store)?;
+        let value = instance.get_func(&mut store, "value").unwrap();
+        value.call(&mut store, &[], &mut [Val::Bool(false)])
+    };
+    let kib = 512;
+    let depths = (0..kib - 112).step_by(10);
+    let returned = depths.clone().filter(move |&depth| {
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let value = value.clone();
+        let outer = pre(move || {
+            descend(depth, &mut || sender.send(value()).unwrap());
+        });
+        on_stack(kib, move || call(&outer.unwrap(), "run").unwrap());
+        match receiver.recv().unwrap() {
+            Ok(()) => true,
+            Err(error) => {
+                assert_eq!(error.downcast_ref(), Some(&Trap::StackOverflow), "{depth}: {error:?}");
+                false
+            }
+        }
+    });
+    // All where there is more stack than the reserve, and none where there is less.
+    let deepest = returned.max().unwrap();
+    assert!((150..kib - 256).contains(&deepest), "{deepest}");
+    Ok(())
+}
+
+/// A string that is lowered on another stack.
+struct OnOtherStack(&'static str);
+
+impl ComponentType for OnOtherStack {
+    const ABI: CanonicalAbi = <str as ComponentType>::ABI;
+
+    fn matches(ty: InterfaceType, types: &InstanceTypes<'_>) -> bool {
+        <str as ComponentType>::matches(ty, types)
+    }
+
+    fn describe() -> String {
+        "string".into()
+    }
+}
+
+impl Lower for OnOtherStack {
+    fn lower_flat(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
+        let stack = DefaultStack::new(1 << 20)?;
+        corosensei::on_stack(stack, || self.0.lower_flat(cx, ty, dst))
+    }
+
+    fn lower_memory(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, offset: usize) -> Result<()> {
+        let stack = DefaultStack::new(1 << 20)?;
+        corosensei::on_stack(stack, || self.0.lower_memory(cx, ty, offset))
+    }
+}
+
+/// `realloc` runs on another stack than the code that has called the host function. That code goes
+/// on with the limit of its own stack.
+#[test]
+fn limits_of_another_stack_end_with_the_call_there() -> Result<()> {
+    let engine = Engine::default();
+    let text = r#"(component
+        (import "go" (func $go (result string)))
+        (core module $memory
+            (memory (export "memory") 1)
+            (func $realloc (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 16)))
+        (core instance $memory (instantiate $memory))
+        (core func $go (canon lower (func $go) (memory (core memory $memory "memory"))
+            (realloc (core func $memory "realloc"))))
+        (core module $m
+            (import "" "go" (func $go (param i32)))
+            (func $deep (param i32)
+                (if (local.get 0) (then (call $deep (i32.sub (local.get 0) (i32.const 1))))))
+            (func $recurse (call $go (i32.const 0)) (call $recurse))
+            (func (export "shallow") (call $go (i32.const 0)) (call $deep (i32.const 1000)))
+            (func (export "recurse") (call $recurse)))
+        (core instance $i (instantiate $m (with "" (instance (export "go" (func $go))))))
+        (func (export "shallow") (canon lift (core func $i "shallow")))
+        (func (export "recurse") (canon lift (core func $i "recurse"))))"#;
+    let component = Component::new(&engine, text)?;
+    let mut linker = Linker::<()>::new(&engine);
+    linker.root().func_wrap("go", |_, (): ()| {
+        descend(8, &mut || ());
+        Ok((OnOtherStack("hello"),))
+    })?;
+    let pre = linker.instantiate_pre(&component)?;
+    on_stack(512, move || {
+        call(&pre, "shallow").unwrap();
+        let error = call(&pre, "recurse").unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Trap::StackOverflow), "{error:?}");
+        // The other stack is above the thread's now, or below.
+        let stack = DefaultStack::new(1 << 20).unwrap();
+        corosensei::on_stack(stack, || call(&pre, "shallow")).unwrap();
     });
     Ok(())
 }
@@ -198,7 +319,7 @@ fn calls_on_other_stacks_may_nest() -> Result<()> {
 }
 
 /// Runs `body` in a child, which must end itself and say why.
-fn aborts(test: &str, body: impl FnOnce()) {
+fn aborts(test: &str, how: &str, body: impl FnOnce()) {
     if std::env::var_os("ABORTS").is_some() {
         body();
         // Nobody ended it.
@@ -210,11 +331,15 @@ fn aborts(test: &str, body: impl FnOnce()) {
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{stderr}");
     assert!(stderr.contains("must end in the reverse order"), "{stderr}");
+    assert!(stderr.contains(how), "{stderr}");
 }
+
+/// How a call ends before it should.
+const EARLY: &str = "before another one that began later";
 
 #[test]
 fn a_call_that_ends_before_a_later_one_ends_the_process() {
-    aborts("a_call_that_ends_before_a_later_one_ends_the_process", || {
+    aborts("a_call_that_ends_before_a_later_one_ends_the_process", EARLY, || {
         let (mut first, mut second) = (guest(false), guest(true));
         start(&mut first);
         start(&mut second);
@@ -226,11 +351,46 @@ fn a_call_that_ends_before_a_later_one_ends_the_process() {
 #[test]
 fn a_call_that_goes_on_inside_a_later_one_ends_the_process() {
     thread_local! { static OTHER: Cell<Option<Guest>> = const { Cell::new(None) }; }
-    aborts("a_call_that_goes_on_inside_a_later_one_ends_the_process", || {
+    aborts("a_call_that_goes_on_inside_a_later_one_ends_the_process", EARLY, || {
         let mut other = guest(true);
         start(&mut other);
         OTHER.set(Some(other));
         let pre = pre(|| _ = end(&mut OTHER.take().unwrap())).unwrap();
         let _ = call(&pre, "run");
     });
+}
+
+/// A coroutine whose own library would not let it go to another thread.
+struct Moved(Guest);
+
+// SAFETY: what it does there is what the test is about: the process ends before anything is used.
+unsafe impl Send for Moved {}
+
+#[test]
+fn a_call_that_goes_on_on_another_thread_ends_the_process() {
+    let name = "a_call_that_goes_on_on_another_thread_ends_the_process";
+    aborts(name, "on another thread than the one on which it began", || {
+        let mut moved = Moved(guest(false));
+        start(&mut moved.0);
+        let go_on = move || {
+            let mut moved = moved;
+            end(&mut moved.0)
+        };
+        let _ = std::thread::spawn(go_on).join();
+    });
+}
+
+/// The same for a coroutine that is dropped while it waits for a later one.
+#[test]
+fn a_call_that_is_dropped_before_a_later_one_ends_the_process() {
+    aborts(
+        "a_call_that_is_dropped_before_a_later_one_ends_the_process",
+        EARLY,
+        || {
+            let (mut first, mut second) = (guest(false), guest(true));
+            start(&mut first);
+            start(&mut second);
+            drop(first);
+        },
+    );
 }

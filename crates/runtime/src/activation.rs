@@ -3,7 +3,7 @@
 //! The activations of a thread form a list, innermost first, which [`call`](crate::call) pushes to and pops from. What ends a
 //! call (the signal handler, the raise stub) finds here where to go, and leaves here what happened.
 
-use crate::arch::{Entry, Landing};
+use crate::arch::{self, Entry, Landing};
 use crate::data::InstanceData;
 use crate::sys;
 use anyhow::{Error, Result, anyhow};
@@ -11,6 +11,7 @@ use mintage_environ::{ExitRecord, Trap};
 use std::cell::Cell;
 use std::io::{self, Write};
 use std::mem::MaybeUninit;
+use std::ops::Range;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -79,8 +80,9 @@ impl Frames {
 pub struct Thread {
     /// The innermost activation.
     pub current: Cell<*const Activation>,
-    /// The thread's stack, which grows down to `low`; both 0 before the first call.
-    low: Cell<usize>,
+    /// The end of the part of the thread's stack that guests may use: the reserve is below. 0 before the first call.
+    floor: Cell<usize>,
+    /// The other end of the thread's stack. 0 before the first call.
     top: Cell<usize>,
     /// The thread's own number; 0 before somebody asks.
     id: Cell<u64>,
@@ -88,7 +90,7 @@ pub struct Thread {
 
 thread_local! {
     static THREAD: Thread =
-        const { Thread { current: Cell::new(ptr::null()), low: Cell::new(0), top: Cell::new(0), id: Cell::new(0) } };
+        const { Thread { current: Cell::new(ptr::null()), floor: Cell::new(0), top: Cell::new(0), id: Cell::new(0) } };
 }
 
 /// The current thread. A pointer, since an access through a closure is not inlined.
@@ -111,9 +113,11 @@ pub fn is_only_call(data: &InstanceData) -> bool {
     calls == 1
 }
 
-/// Stack that is left to host functions and builtins below the last wasm frame. Most of it in this engine is for lifting a
-/// value whose type is nested as deep as validation allows, 100 levels: below 128 KiB (a test of the embedding API lifts one
-/// with that). As much again is for the host's own code.
+/// Stack that is left to host functions and builtins below the last wasm frame: 128 KiB for what this
+/// engine does there, and as much for the host's own code. The engine needs most of it to lift and
+/// lower values, whose types may be nested 100 levels deep. Per level that is 360 bytes at most in
+/// optimized code, 600 bytes at `opt-level = 1` and 1,300 bytes (lowering of a `map`: 1,700) without
+/// optimization.
 const HOST_RESERVE: usize = 256 << 10;
 /// The least stack, beside the reserve, that a thread must have for calls into guests.
 const LEAST_FOR_GUESTS: usize = 16 << 10;
@@ -155,25 +159,49 @@ impl Thread {
     #[inline(always)]
     pub fn stack_limit(&self, sp: usize, stack_bytes: usize) -> Result<u64, NoStack> {
         let limit = sp.saturating_sub(stack_bytes);
-        match self.low.get().saturating_add(HOST_RESERVE) <= limit && sp < self.top.get() {
+        match self.floor.get() <= limit && sp < self.top.get() {
             true => Ok(limit as u64),
             false => self.stack_limit_at_end(sp, limit),
         }
     }
 
-    /// Returns the stack limit of a call at `sp` that is nested in one with the limit `outer` which was entered at `outer_sp`:
-    /// the same limit, unless the host has switched to another stack meanwhile.
+    /// Returns the stack limit of a call at `sp` that is nested in `outer`: the same limit, unless
+    /// the host has switched to another stack meanwhile.
     ///
     /// # Errors
     ///
-    /// As [`stack_limit`](Self::stack_limit).
+    /// When host functions have used all stack above that limit, or as
+    /// [`stack_limit`](Self::stack_limit).
     #[inline(always)]
-    pub fn nested_limit(&self, sp: usize, outer: u64, outer_sp: usize, stack_bytes: usize) -> Result<u64, NoStack> {
-        // Host functions may have used the reserve below the limit.
-        match ((outer as usize).saturating_sub(HOST_RESERVE)..outer_sp).contains(&sp) {
-            true => Ok(outer),
+    pub fn nested_limit(&self, sp: usize, outer: &Activation, stack_bytes: usize) -> Result<u64, NoStack> {
+        match (outer.stack_limit as usize..outer.entry.sp).contains(&sp) {
+            true => Ok(outer.stack_limit),
+            false => self.nested_limit_elsewhere(sp, outer, stack_bytes),
+        }
+    }
+
+    /// The limit of a nested call below the limit of `outer`, or on another stack than that.
+    #[cold]
+    #[inline(never)]
+    fn nested_limit_elsewhere(&self, sp: usize, outer: &Activation, stack_bytes: usize) -> Result<u64, NoStack> {
+        let (limit, own) = (outer.stack_limit as usize, self.own());
+        let below_limit = match own.contains(&outer.entry.sp) {
+            true => (own.start..limit).contains(&sp),
+            // The end of that stack is not known. Beyond the reserve it is another one.
+            false => (limit.saturating_sub(HOST_RESERVE)..limit).contains(&sp) && !own.contains(&sp),
+        };
+        // The stack below the limit is for host functions. No guest may run there, not even a
+        // function that needs no stack itself: its result may be a value whose conversion takes most
+        // of the reserve.
+        match below_limit {
+            true => Err(NoStack::UsedUp),
             false => self.stack_limit(sp, stack_bytes),
         }
+    }
+
+    /// The thread's own stack, as far as it is known, after the first call.
+    fn own(&self) -> Range<usize> {
+        self.floor.get() - HOST_RESERVE..self.top.get()
     }
 
     /// The limit of a call that is the thread's first, that may use more stack than there is, or that is on another stack.
@@ -183,12 +211,16 @@ impl Thread {
         if self.top.get() == 0 {
             sys::thread::ensure_signal_stack().map_err(NoStack::Error)?;
             let stack = sys::thread::stack();
-            self.low.set(stack.start);
+            self.floor.set(stack.start + HOST_RESERVE);
             self.top.set(stack.end.max(1));
         }
-        let stack = self.low.get()..self.top.get();
+        let stack = self.own();
         // A stack that is not the thread's own (a coroutine's) has bounds that only its maker knows.
-        if !stack.contains(&sp) {
+        // It does not go on in the thread's.
+        if sp >= stack.end {
+            return Ok(limit.max(stack.end) as u64);
+        }
+        if sp < stack.start {
             return Ok(limit as u64);
         }
         if stack.len() < HOST_RESERVE + LEAST_FOR_GUESTS {
@@ -199,32 +231,55 @@ impl Thread {
                 HOST_RESERVE >> 10
             )));
         }
-        match stack.start + HOST_RESERVE {
+        match self.floor.get() {
             floor if sp < floor => Err(NoStack::UsedUp),
             floor => Ok(limit.max(floor) as u64),
         }
     }
+}
 
-    /// Ends the process unless `innermost` is the innermost call of this thread. Calls end in the reverse order of their
-    /// beginning, on whatever stacks the host makes them: what the thread knows of them is a list, and what a fault or a trap
-    /// ends is its first.
+/// The point at which machine code left for the host. The host may make other calls before machine
+/// code goes on. These must have ended by then: what the thread knows of its calls is a list, and
+/// what a fault or a trap ends is its first.
+pub struct Departure {
+    /// The thread, by its pointer.
+    thread: usize,
+    innermost: *const Activation,
+}
+
+impl Departure {
+    /// Notes where the current thread is.
     #[inline(always)]
-    pub fn check_order(&self, innermost: *const Activation) {
-        if self.current.get() != innermost {
-            out_of_order();
+    pub fn new() -> Departure {
+        Departure {
+            thread: arch::thread_pointer(),
+            // SAFETY: this thread runs.
+            innermost: unsafe { (*thread()).current.get() },
+        }
+    }
+
+    /// Ends the process unless this is the same thread, with the same innermost call.
+    #[inline(always)]
+    pub fn check(self) {
+        if self.thread != arch::thread_pointer() {
+            out_of_order("on another thread than the one on which it began");
+        }
+        // SAFETY: this thread runs.
+        if self.innermost != unsafe { (*thread()).current.get() } {
+            out_of_order("before another one that began later on the same thread");
         }
     }
 }
 
 #[cold]
 #[inline(never)]
-fn out_of_order() -> ! {
-    // Where nothing can be written, ending is all that is left.
+fn out_of_order(how: &str) -> ! {
+    // If nothing can be written, ending is all that is left.
     let _ = writeln!(
         io::stderr(),
-        "Mintage: a call into a guest went on or ended before another one that began later on the same thread. Calls that are made on \
-         several stacks of a thread (coroutines) must end in the reverse order of their beginning. The process is ended, since \
-         the stacks are in no known state."
+        "Mintage: a call into a guest went on or ended {how}. Calls that are made on several stacks (coroutines) must \
+         end in the reverse order of their beginning, and on the thread on which they began. The process is \
+         ended, since the stacks are in no known state."
     );
     std::process::abort()
 }
@@ -247,7 +302,7 @@ mod tests {
     fn on_stack(size: usize, test: impl FnOnce(&Thread, usize) + Send + 'static) {
         let run = move || {
             // SAFETY: this thread runs.
-            test(unsafe { &*thread() }, crate::arch::stack_pointer());
+            test(unsafe { &*thread() }, arch::stack_pointer());
         };
         let thread = std::thread::Builder::new().stack_size(size);
         thread.spawn(run).unwrap().join().unwrap();
@@ -258,32 +313,67 @@ mod tests {
         on_stack(1 << 20, |thread, sp| {
             assert_eq!(thread.stack_limit(sp, 4 << 10).unwrap(), (sp - (4 << 10)) as u64);
             let cut_off = thread.stack_limit(sp, 1 << 30).unwrap() as usize;
-            let stack = thread.low.get()..thread.top.get();
+            let stack = thread.own();
             assert_eq!(cut_off, stack.start + HOST_RESERVE);
             // What is left is the reserve.
             for sp in [cut_off - 1, stack.start] {
                 assert!(matches!(thread.stack_limit(sp, 4 << 10), Err(NoStack::UsedUp)));
             }
             // A stack somewhere else.
-            for other in [1 << 20, stack.end] {
+            for other in [1 << 20, stack.end + (1 << 20)] {
                 assert_eq!(thread.stack_limit(other, 4 << 10).unwrap(), (other - (4 << 10)) as u64);
             }
         });
+    }
+
+    /// A call that was entered at `sp` with this limit.
+    fn outer(sp: usize, stack_limit: u64) -> Activation {
+        Activation {
+            entry: Entry::at(sp),
+            previous: ptr::null(),
+            data: ptr::null(),
+            stack_limit,
+            previous_exit: ExitRecord { fp: 0, pc: 0 },
+            trap: None,
+            frames: MaybeUninit::uninit(),
+            landing: MaybeUninit::uninit(),
+        }
     }
 
     #[test]
     fn nested_calls_share_a_limit_on_one_stack() {
         on_stack(1 << 20, |thread, sp| {
             let limit = thread.stack_limit(sp, 64 << 10).unwrap();
-            let nested = |inner: usize| thread.nested_limit(inner, limit, sp, 64 << 10);
+            let call = outer(sp, limit);
+            let nested = |inner: usize| thread.nested_limit(inner, &call, 64 << 10);
             assert_eq!(nested(sp - 100).unwrap(), limit);
-            // In the reserve of host functions: the guest traps as soon as it is entered.
-            assert_eq!(nested(limit as usize - 100).unwrap(), limit);
-            // Further down, it is as good as another stack.
-            let below = limit as usize - HOST_RESERVE - 100;
-            assert_eq!(nested(below).unwrap(), (below - (64 << 10)) as u64);
-            assert!(matches!(nested(thread.low.get() + 100), Err(NoStack::UsedUp)));
-            assert_eq!(nested(1 << 20).unwrap(), (1 << 20) - (64 << 10));
+            // Below the limit is the host functions' stack, all of it.
+            for inner in [
+                limit as usize - 1,
+                limit as usize - HOST_RESERVE - 1,
+                thread.own().start,
+            ] {
+                assert!(matches!(nested(inner), Err(NoStack::UsedUp)));
+            }
+            // Other stacks have limits of their own.
+            for other in [1 << 20, thread.top.get() + (1 << 20)] {
+                assert_eq!(nested(other).unwrap(), (other - (64 << 10)) as u64);
+            }
+        });
+    }
+
+    #[test]
+    fn stacks_of_unknown_size_do_not_reach_into_the_threads_own() {
+        on_stack(1 << 20, |thread, sp| {
+            let own = thread.stack_limit(sp, 64 << 10).unwrap();
+            let above = thread.top.get() + (16 << 10);
+            let limit = thread.stack_limit(above, 64 << 10).unwrap();
+            assert_eq!(limit as usize, thread.top.get());
+            let call = outer(above, limit);
+            let nested = |inner: usize| thread.nested_limit(inner, &call, 64 << 10);
+            assert_eq!(nested(above - 100).unwrap(), limit);
+            // Not the other stack's reserve.
+            assert_eq!(nested(sp).unwrap(), own);
         });
     }
 

@@ -58,11 +58,12 @@ unsafe fn call_in(
     // SAFETY: this thread runs.
     let thread = unsafe { &*activation::thread() };
     let previous = thread.current.get();
-    // SAFETY: the activations in the list are calls further out on this stack, whose instances live.
+    // SAFETY: the activations in the list are calls further out on this thread, whose instances live.
     let outer = unsafe { previous.as_ref() };
     // What is put back afterwards is constant in an outermost call: values that travel through memory from call to call would
     // make each wait for the one before.
     let (sp, stack_bytes) = (arch::stack_pointer(), data.limits.stack_bytes);
+    let control = control_block(ctx);
     let (stack_limit, previous_exit, outer_host) = match outer {
         None => (
             thread.stack_limit(sp, stack_bytes),
@@ -70,7 +71,7 @@ unsafe fn call_in(
             ptr::null_mut(),
         ),
         Some(outer) => (
-            thread.nested_limit(sp, outer.stack_limit, outer.entry.sp, stack_bytes),
+            thread.nested_limit(sp, outer, stack_bytes),
             // SAFETY: as above.
             unsafe { (*outer.data).exit() },
             data.host.get(),
@@ -81,7 +82,7 @@ unsafe fn call_in(
         Err(error) => return Err(no_stack(data, error)),
     };
     // SAFETY: machine code of this domain does not run but in calls, of which this is the innermost.
-    unsafe { (*control_block(ctx)).stack_limit = stack_limit };
+    unsafe { (*control).stack_limit = stack_limit };
 
     let frames = MaybeUninit::uninit();
     let mut activation = Activation {
@@ -100,7 +101,6 @@ unsafe fn call_in(
     // SAFETY: the caller promises that function, domain and words fit. Host functions catch their panics, and builtins do not
     // panic, so nothing needs to be unwound when the call is ended.
     let ended = unsafe { arch::enter(&raw mut (*activation).entry, callee.entry, ctx, callee.func, words) };
-    thread.check_order(activation);
     match outer {
         None => {
             thread.current.set(ptr::null());
@@ -111,6 +111,12 @@ unsafe fn call_in(
             data.host.set(outer_host);
             // SAFETY: as above.
             unsafe { (*outer.data).set_exit(previous_exit) };
+            if stack_limit != outer.stack_limit {
+                // The host had switched to another stack. If the outer call is of this domain
+                // (`realloc` for a host function's result), its code goes on with its own limit.
+                // SAFETY: the control block lives as long as the instance.
+                unsafe { (*control).stack_limit = outer.stack_limit };
+            }
         }
     }
     match ended {

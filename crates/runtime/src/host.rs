@@ -1,7 +1,8 @@
 //! Host functions, and the table of them that machine code calls through.
 
+use crate::activation::Departure;
 use crate::data::{Failure, InstanceData};
-use crate::{Code, InstanceHandle, activation};
+use crate::{Code, InstanceHandle};
 use anyhow::{Result, ensure};
 use mintage_environ::HostImport;
 use std::any::Any;
@@ -83,9 +84,7 @@ where
         )
     };
     instance.asked.set(true);
-    // SAFETY: this thread runs.
-    let thread = unsafe { &*activation::thread() };
-    let innermost = thread.current.get();
+    let departure = Departure::new();
     let call = HostCall {
         instance: InstanceHandle::new(instance),
         host: instance.host.get(),
@@ -94,7 +93,7 @@ where
     // What the function leaves broken after a panic belongs to whoever catches the panic when it goes on.
     let result = catch_unwind(AssertUnwindSafe(|| (host_data.function)(call)));
     // Before machine code goes on, which may trap.
-    thread.check_order(innermost);
+    departure.check();
     let failure = match result {
         Ok(Ok(())) => return 0,
         Ok(Err(error)) => Failure::Error(error),

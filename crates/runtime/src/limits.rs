@@ -1,6 +1,6 @@
 //! [`Limits`]: how much an instance may take, and who decides about growth.
 
-use crate::activation;
+use crate::activation::Departure;
 use crate::data::{Failure, InstanceData};
 use crate::handles::MAX_HANDLES;
 use crate::image::{HeapSize, Sizes};
@@ -132,11 +132,9 @@ impl InstanceData {
 
     fn ask<T>(&self, question: impl FnOnce() -> Result<T>) -> Result<T, Ended> {
         // What a panic leaves broken belongs to whoever catches it when it goes on behind machine code.
-        // SAFETY: this thread runs.
-        let thread = unsafe { &*activation::thread() };
-        let innermost = thread.current.get();
+        let departure = Departure::new();
         let answer = catch_unwind(AssertUnwindSafe(question));
-        thread.check_order(innermost);
+        departure.check();
         let failure = match answer {
             Ok(Ok(answer)) => return Ok(answer),
             Ok(Err(error)) => Failure::Error(error),

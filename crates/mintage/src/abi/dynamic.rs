@@ -2,6 +2,10 @@
 //!
 //! A `Val` can take far more memory than what it is made of: the names of cases and fields are copied for each value, payloads
 //! are boxed. Whatever lifting allocates is charged before.
+//!
+//! Guests choose the types, which may be nested 100 levels deep, and the runtime keeps a fixed
+//! amount of stack for the host. So what recurs is small functions: leaves are converted apart, since
+//! an unoptimized function takes room for all of its `match` arms at once.
 
 use super::context::read_u32;
 use super::scalar::{lift_char, lift_f32, lift_f64};
@@ -63,18 +67,13 @@ impl Cases {
         align_to(discriminant_size(self.len(types)), types.abi(self.ty()).align32) as usize
     }
 
-    /// Makes the value of a case, whose payload `lift` makes.
-    fn lift<'a>(
-        self,
-        cx: &mut LiftContext<'a>,
-        case: usize,
-        lift: impl FnOnce(&mut LiftContext<'a>, InterfaceType) -> Result<Val>,
-    ) -> Result<Val> {
+    /// Makes the value of a case with the payload that comes next in `parts`.
+    fn lift(self, cx: &mut LiftContext<'_>, case: usize, mut parts: Parts<'_>) -> Result<Val> {
         let types = cx.types();
         let payload = match self.payload(types, case) {
             Some(ty) => {
                 cx.charge(1, size_of::<Val>())?;
-                Some(Box::new(lift(cx, ty)?))
+                Some(Box::new(parts.lift(cx, ty)?))
             }
             None => None,
         };
@@ -236,19 +235,6 @@ impl Val {
         use InterfaceType as T;
         let types = cx.types();
         match (self, ty) {
-            (Val::Bool(v), T::Bool) => v.lower_flat(cx, ty, dst),
-            (Val::S8(v), T::S8) => v.lower_flat(cx, ty, dst),
-            (Val::U8(v), T::U8) => v.lower_flat(cx, ty, dst),
-            (Val::S16(v), T::S16) => v.lower_flat(cx, ty, dst),
-            (Val::U16(v), T::U16) => v.lower_flat(cx, ty, dst),
-            (Val::S32(v), T::S32) => v.lower_flat(cx, ty, dst),
-            (Val::U32(v), T::U32) => v.lower_flat(cx, ty, dst),
-            (Val::S64(v), T::S64) => v.lower_flat(cx, ty, dst),
-            (Val::U64(v), T::U64) => v.lower_flat(cx, ty, dst),
-            (Val::Float32(v), T::F32) => v.lower_flat(cx, ty, dst),
-            (Val::Float64(v), T::F64) => v.lower_flat(cx, ty, dst),
-            (Val::Char(v), T::Char) => v.lower_flat(cx, ty, dst),
-            (Val::String(v), T::String) => v.lower_flat(cx, ty, dst),
             (_, T::List(_) | T::Map(_)) => {
                 let (pointer, len) = self.lower_list(cx, ty)?;
                 dst[0] = u64::from(pointer);
@@ -274,6 +260,28 @@ impl Val {
                     None => Ok(()),
                 }
             }
+            _ => self.lower_leaf_flat(cx, ty, dst),
+        }
+    }
+
+    /// Stores a value that has no values in it.
+    fn lower_leaf_flat(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
+        use InterfaceType as T;
+        let types = cx.types();
+        match (self, ty) {
+            (Val::Bool(v), T::Bool) => v.lower_flat(cx, ty, dst),
+            (Val::S8(v), T::S8) => v.lower_flat(cx, ty, dst),
+            (Val::U8(v), T::U8) => v.lower_flat(cx, ty, dst),
+            (Val::S16(v), T::S16) => v.lower_flat(cx, ty, dst),
+            (Val::U16(v), T::U16) => v.lower_flat(cx, ty, dst),
+            (Val::S32(v), T::S32) => v.lower_flat(cx, ty, dst),
+            (Val::U32(v), T::U32) => v.lower_flat(cx, ty, dst),
+            (Val::S64(v), T::S64) => v.lower_flat(cx, ty, dst),
+            (Val::U64(v), T::U64) => v.lower_flat(cx, ty, dst),
+            (Val::Float32(v), T::F32) => v.lower_flat(cx, ty, dst),
+            (Val::Float64(v), T::F64) => v.lower_flat(cx, ty, dst),
+            (Val::Char(v), T::Char) => v.lower_flat(cx, ty, dst),
+            (Val::String(v), T::String) => v.lower_flat(cx, ty, dst),
             (_, T::Flags(id)) => {
                 for (word, bits) in dst.iter_mut().zip(flag_words(self, id, types)?) {
                     *word = u64::from(bits);
@@ -291,19 +299,6 @@ impl Val {
         use InterfaceType as T;
         let types = cx.types();
         match (self, ty) {
-            (Val::Bool(v), T::Bool) => v.lower_memory(cx, ty, offset),
-            (Val::S8(v), T::S8) => v.lower_memory(cx, ty, offset),
-            (Val::U8(v), T::U8) => v.lower_memory(cx, ty, offset),
-            (Val::S16(v), T::S16) => v.lower_memory(cx, ty, offset),
-            (Val::U16(v), T::U16) => v.lower_memory(cx, ty, offset),
-            (Val::S32(v), T::S32) => v.lower_memory(cx, ty, offset),
-            (Val::U32(v), T::U32) => v.lower_memory(cx, ty, offset),
-            (Val::S64(v), T::S64) => v.lower_memory(cx, ty, offset),
-            (Val::U64(v), T::U64) => v.lower_memory(cx, ty, offset),
-            (Val::Float32(v), T::F32) => v.lower_memory(cx, ty, offset),
-            (Val::Float64(v), T::F64) => v.lower_memory(cx, ty, offset),
-            (Val::Char(v), T::Char) => v.lower_memory(cx, ty, offset),
-            (Val::String(v), T::String) => v.lower_memory(cx, ty, offset),
             (_, T::List(_) | T::Map(_)) => {
                 let (pointer, len) = self.lower_list(cx, ty)?;
                 cx.write(offset, pointer.to_le_bytes());
@@ -326,6 +321,28 @@ impl Val {
                     None => Ok(()),
                 }
             }
+            _ => self.lower_leaf_memory(cx, ty, offset),
+        }
+    }
+
+    /// Stores a value that has no values in it.
+    fn lower_leaf_memory(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, offset: usize) -> Result<()> {
+        use InterfaceType as T;
+        let types = cx.types();
+        match (self, ty) {
+            (Val::Bool(v), T::Bool) => v.lower_memory(cx, ty, offset),
+            (Val::S8(v), T::S8) => v.lower_memory(cx, ty, offset),
+            (Val::U8(v), T::U8) => v.lower_memory(cx, ty, offset),
+            (Val::S16(v), T::S16) => v.lower_memory(cx, ty, offset),
+            (Val::U16(v), T::U16) => v.lower_memory(cx, ty, offset),
+            (Val::S32(v), T::S32) => v.lower_memory(cx, ty, offset),
+            (Val::U32(v), T::U32) => v.lower_memory(cx, ty, offset),
+            (Val::S64(v), T::S64) => v.lower_memory(cx, ty, offset),
+            (Val::U64(v), T::U64) => v.lower_memory(cx, ty, offset),
+            (Val::Float32(v), T::F32) => v.lower_memory(cx, ty, offset),
+            (Val::Float64(v), T::F64) => v.lower_memory(cx, ty, offset),
+            (Val::Char(v), T::Char) => v.lower_memory(cx, ty, offset),
+            (Val::String(v), T::String) => v.lower_memory(cx, ty, offset),
             (_, T::Flags(id)) => {
                 let words = flag_words(self, id, types)?;
                 match types.abi(ty).size32 {
@@ -374,7 +391,22 @@ impl Val {
     /// Makes a value from its flat words (`lift_flat`).
     pub(crate) fn lift_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[u64]) -> Result<Val> {
         use InterfaceType as T;
-        let types = cx.types();
+        match ty {
+            T::List(_) => Val::lift_list(cx, ty, src[0] as u32, src[1] as u32),
+            T::Map(id) => Val::lift_map(cx, id, ty, src[0] as u32, src[1] as u32),
+            T::Record(id) => lift_record(cx, id, Parts::Flat(src)),
+            T::Tuple(id) => lift_tuple(cx, id, Parts::Flat(src)),
+            T::Variant(id) => Val::lift_case_flat(cx, Cases::Variant(id), src),
+            T::Enum(id) => Val::lift_case_flat(cx, Cases::Enum(id), src),
+            T::Option(id) => Val::lift_case_flat(cx, Cases::Option(id), src),
+            T::Result(id) => Val::lift_case_flat(cx, Cases::Result(id), src),
+            _ => Val::lift_leaf_flat(cx, ty, src),
+        }
+    }
+
+    /// Makes a value that has no values in it.
+    fn lift_leaf_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[u64]) -> Result<Val> {
+        use InterfaceType as T;
         Ok(match ty {
             T::Bool => Val::Bool(src[0] as u32 != 0),
             T::S8 => Val::S8(src[0] as i8),
@@ -389,44 +421,46 @@ impl Val {
             T::F64 => Val::Float64(lift_f64(src[0])),
             T::Char => Val::Char(lift_char(src[0] as u32)?),
             T::String => Val::String(cx.lift_string(src[0] as u32, src[1] as u32)?),
-            T::List(_) => Val::lift_list(cx, ty, src[0] as u32, src[1] as u32)?,
-            T::Map(id) => Val::lift_map(cx, id, ty, src[0] as u32, src[1] as u32)?,
-            T::Record(id) => {
-                let mut rest = src;
-                lift_record(cx, id, |cx, ty| {
-                    let (field, behind) = rest.split_at(flat(types, ty));
-                    rest = behind;
-                    Val::lift_flat(cx, ty, field)
-                })?
-            }
-            T::Tuple(id) => {
-                let mut rest = src;
-                lift_tuple(cx, id, |cx, ty| {
-                    let (field, behind) = rest.split_at(flat(types, ty));
-                    rest = behind;
-                    Val::lift_flat(cx, ty, field)
-                })?
-            }
-            T::Variant(id) => Val::lift_case_flat(cx, Cases::Variant(id), src)?,
-            T::Enum(id) => Val::lift_case_flat(cx, Cases::Enum(id), src)?,
-            T::Option(id) => Val::lift_case_flat(cx, Cases::Option(id), src)?,
-            T::Result(id) => Val::lift_case_flat(cx, Cases::Result(id), src)?,
             T::Flags(id) => lift_flags(cx, id, |word| src[word] as u32)?,
             T::Own(_) | T::Borrow(_) => Val::Resource(ResourceAny::lift_flat(cx, ty, src)?),
             T::ErrorContext => Val::ErrorContext(ErrorContext::lift_flat(cx, ty, src)?),
+            T::List(_)
+            | T::Map(_)
+            | T::Record(_)
+            | T::Tuple(_)
+            | T::Variant(_)
+            | T::Enum(_)
+            | T::Option(_)
+            | T::Result(_) => {
+                bail!("a value with parts is lifted as one without")
+            }
         })
     }
 
     fn lift_case_flat(cx: &mut LiftContext<'_>, cases: Cases, src: &[u64]) -> Result<Val> {
-        let types = cx.types();
-        let case = LiftContext::flat_discriminant(src[0], cases.len(types))? as usize;
-        cases.lift(cx, case, |cx, ty| Val::lift_flat(cx, ty, &src[1..][..flat(types, ty)]))
+        let case = LiftContext::flat_discriminant(src[0], cases.len(cx.types()))?;
+        cases.lift(cx, case as usize, Parts::Flat(&src[1..]))
     }
 
     /// Makes a value from its bytes, as many as the type has (`load`).
     pub(crate) fn lift_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Val> {
         use InterfaceType as T;
-        let types = cx.types();
+        match ty {
+            T::List(_) => Val::lift_list(cx, ty, read_u32(bytes, 0), read_u32(bytes, 4)),
+            T::Map(id) => Val::lift_map(cx, id, ty, read_u32(bytes, 0), read_u32(bytes, 4)),
+            T::Record(id) => lift_record(cx, id, Parts::Memory(bytes, 0)),
+            T::Tuple(id) => lift_tuple(cx, id, Parts::Memory(bytes, 0)),
+            T::Variant(id) => Val::lift_case_memory(cx, Cases::Variant(id), bytes),
+            T::Enum(id) => Val::lift_case_memory(cx, Cases::Enum(id), bytes),
+            T::Option(id) => Val::lift_case_memory(cx, Cases::Option(id), bytes),
+            T::Result(id) => Val::lift_case_memory(cx, Cases::Result(id), bytes),
+            _ => Val::lift_leaf_memory(cx, ty, bytes),
+        }
+    }
+
+    /// Makes a value that has no values in it.
+    fn lift_leaf_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Val> {
+        use InterfaceType as T;
         Ok(match ty {
             T::Bool => Val::Bool(bool::lift_memory(cx, ty, bytes)?),
             T::S8 => Val::S8(i8::lift_memory(cx, ty, bytes)?),
@@ -441,24 +475,6 @@ impl Val {
             T::F64 => Val::Float64(f64::lift_memory(cx, ty, bytes)?),
             T::Char => Val::Char(char::lift_memory(cx, ty, bytes)?),
             T::String => Val::String(String::lift_memory(cx, ty, bytes)?),
-            T::List(_) => Val::lift_list(cx, ty, read_u32(bytes, 0), read_u32(bytes, 4))?,
-            T::Map(id) => Val::lift_map(cx, id, ty, read_u32(bytes, 0), read_u32(bytes, 4))?,
-            T::Record(id) => {
-                let mut end = 0;
-                lift_record(cx, id, |cx, ty| {
-                    Val::lift_memory(cx, ty, field_bytes(types, ty, bytes, &mut end))
-                })?
-            }
-            T::Tuple(id) => {
-                let mut end = 0;
-                lift_tuple(cx, id, |cx, ty| {
-                    Val::lift_memory(cx, ty, field_bytes(types, ty, bytes, &mut end))
-                })?
-            }
-            T::Variant(id) => Val::lift_case_memory(cx, Cases::Variant(id), bytes)?,
-            T::Enum(id) => Val::lift_case_memory(cx, Cases::Enum(id), bytes)?,
-            T::Option(id) => Val::lift_case_memory(cx, Cases::Option(id), bytes)?,
-            T::Result(id) => Val::lift_case_memory(cx, Cases::Result(id), bytes)?,
             T::Flags(id) => lift_flags(cx, id, |word| match bytes.len() {
                 1 => u32::from(bytes[0]),
                 2 => u32::from(u16::from_le_bytes([bytes[0], bytes[1]])),
@@ -466,16 +482,24 @@ impl Val {
             })?,
             T::Own(_) | T::Borrow(_) => Val::Resource(ResourceAny::lift_memory(cx, ty, bytes)?),
             T::ErrorContext => Val::ErrorContext(ErrorContext::lift_memory(cx, ty, bytes)?),
+            T::List(_)
+            | T::Map(_)
+            | T::Record(_)
+            | T::Tuple(_)
+            | T::Variant(_)
+            | T::Enum(_)
+            | T::Option(_)
+            | T::Result(_) => {
+                bail!("a value with parts is lifted as one without")
+            }
         })
     }
 
     fn lift_case_memory(cx: &mut LiftContext<'_>, cases: Cases, bytes: &[u8]) -> Result<Val> {
         let types = cx.types();
-        let case = LiftContext::memory_discriminant(bytes, cases.len(types))? as usize;
-        cases.lift(cx, case, |cx, ty| {
-            let size = types.abi(ty).size32 as usize;
-            Val::lift_memory(cx, ty, &bytes[cases.payload_offset(types)..][..size])
-        })
+        let case = LiftContext::memory_discriminant(bytes, cases.len(types))?;
+        let payload = Parts::Memory(bytes, cases.payload_offset(types) as u32);
+        cases.lift(cx, case as usize, payload)
     }
 
     fn lift_list(cx: &mut LiftContext<'_>, ty: InterfaceType, pointer: u32, len: u32) -> Result<Val> {
@@ -491,17 +515,14 @@ impl Val {
     }
 
     fn lift_map(cx: &mut LiftContext<'_>, id: MapId, ty: InterfaceType, pointer: u32, len: u32) -> Result<Val> {
-        let types = cx.types();
-        let &(key_type, value_type) = types.map(id);
-        let CanonicalAbi { size32, align32, .. } = types.abi(cx.element_type(ty));
+        let &(key_type, value_type) = cx.types().map(id);
+        let CanonicalAbi { size32, align32, .. } = cx.types().abi(cx.element_type(ty));
         let bytes = cx.list(pointer, len, size32 as usize, align32)?;
         cx.charge(len as usize, size_of::<(Val, Val)>())?;
         let mut entries = Vec::with_capacity(len as usize);
         for bytes in bytes.chunks_exact(size32 as usize) {
-            let mut end = 0;
-            let key = Val::lift_memory(cx, key_type, field_bytes(types, key_type, bytes, &mut end))?;
-            let value = Val::lift_memory(cx, value_type, field_bytes(types, value_type, bytes, &mut end))?;
-            entries.push((key, value));
+            let mut parts = Parts::Memory(bytes, 0);
+            entries.push((parts.lift(cx, key_type)?, parts.lift(cx, value_type)?));
         }
         Ok(Val::Map(entries))
     }
@@ -518,37 +539,48 @@ fn lower_entry(cx: &mut LowerContext<'_>, ty: InterfaceType, (key, value): &(Val
     Ok(())
 }
 
-/// The bytes of the next field of a record that is laid out up to `*end`.
-fn field_bytes<'b>(types: &ComponentTypes, ty: InterfaceType, bytes: &'b [u8], end: &mut u32) -> &'b [u8] {
-    let abi = types.abi(ty);
-    let start = abi.next_field(end, false) as usize;
-    &bytes[start..][..abi.size32 as usize]
+/// Where the parts of a value are lifted from, one after the other.
+enum Parts<'b> {
+    /// The words of those that are left.
+    Flat(&'b [u64]),
+    /// The bytes of the whole value, and where the part before ended.
+    Memory(&'b [u8], u32),
 }
 
-fn lift_record<'a>(
-    cx: &mut LiftContext<'a>,
-    id: RecordId,
-    mut lift: impl FnMut(&mut LiftContext<'a>, InterfaceType) -> Result<Val>,
-) -> Result<Val> {
+impl Parts<'_> {
+    /// Lifts the next part, which is of type `ty`.
+    fn lift(&mut self, cx: &mut LiftContext<'_>, ty: InterfaceType) -> Result<Val> {
+        let abi = cx.types().abi(ty);
+        match self {
+            Parts::Flat(rest) => {
+                let (part, behind) = rest.split_at(abi.flat_count.map_or(0, usize::from));
+                *rest = behind;
+                Val::lift_flat(cx, ty, part)
+            }
+            Parts::Memory(bytes, end) => {
+                let start = abi.next_field(end, false) as usize;
+                Val::lift_memory(cx, ty, &bytes[start..][..abi.size32 as usize])
+            }
+        }
+    }
+}
+
+fn lift_record(cx: &mut LiftContext<'_>, id: RecordId, mut parts: Parts<'_>) -> Result<Val> {
     let fields = &cx.types().record(id).fields;
     cx.charge(fields.len(), size_of::<(String, Val)>())?;
     let mut values = Vec::with_capacity(fields.len());
     for (name, ty) in fields {
-        values.push((lift_name(cx, name)?, lift(cx, *ty)?));
+        values.push((lift_name(cx, name)?, parts.lift(cx, *ty)?));
     }
     Ok(Val::Record(values))
 }
 
-fn lift_tuple<'a>(
-    cx: &mut LiftContext<'a>,
-    id: TupleId,
-    mut lift: impl FnMut(&mut LiftContext<'a>, InterfaceType) -> Result<Val>,
-) -> Result<Val> {
+fn lift_tuple(cx: &mut LiftContext<'_>, id: TupleId, mut parts: Parts<'_>) -> Result<Val> {
     let fields = cx.types().tuple(id);
     cx.charge(fields.len(), size_of::<Val>())?;
     let mut values = Vec::with_capacity(fields.len());
     for &ty in fields {
-        values.push(lift(cx, ty)?);
+        values.push(parts.lift(cx, ty)?);
     }
     Ok(Val::Tuple(values))
 }

@@ -15,6 +15,12 @@ pub struct Entry {
 impl Entry {
     /// An entry that has not been made yet.
     pub const NONE: Entry = Entry { sp: 0, pc: 0 };
+
+    /// An entry at this stack pointer, for tests: nothing can go on there.
+    #[cfg(test)]
+    pub const fn at(sp: usize) -> Entry {
+        Entry { sp, pc: 0 }
+    }
 }
 
 /// Enters machine code: writes `saved` and calls `entry(ctx, func, words)`. Gives `false` when that returns, and `true` when the
@@ -171,6 +177,17 @@ pub fn stack_pointer() -> usize {
     // SAFETY: reads a register.
     unsafe { asm!("mov {}, rsp", out(reg) sp, options(nomem, nostack, preserves_flags)) };
     sp
+}
+
+/// Returns the thread pointer, which is different for each running thread. Read anew each time: the
+/// compiler takes it for granted that a function ends on the thread on which it began.
+#[inline(always)]
+pub fn thread_pointer() -> usize {
+    let pointer: usize;
+    // SAFETY: the first word of thread-local storage is its own address (ELF Handling for
+    // Thread-Local Storage, x86-64).
+    unsafe { asm!("mov {}, fs:[0]", out(reg) pointer, options(readonly, nostack, preserves_flags)) };
+    pointer
 }
 
 /// The registers at a fault that the walk over frames starts from.

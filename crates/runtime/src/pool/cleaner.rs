@@ -12,8 +12,6 @@ const MAX_WAITING: usize = 64;
 
 /// A thread that resets slabs; ends with the pool.
 pub struct Cleaner {
-    /// The process that has the thread.
-    process: u64,
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
@@ -36,29 +34,25 @@ struct Queue {
 
 impl Cleaner {
     /// Starts the thread, if the system gives one.
-    pub fn start() -> Option<Cleaner> {
+    fn start() -> Option<Cleaner> {
         let shared = Arc::new(Shared::new());
         let own = shared.clone();
         let builder = thread::Builder::new().name("mintage-reset".into());
         let thread = builder.spawn(move || own.run()).ok()?;
         Some(Cleaner {
-            process: sys::process::id(),
             shared,
             thread: Some(thread),
         })
     }
 
-    /// Returns the cleaner, unless this is a child that was forked from the process that has the thread. There, what waited
-    /// is dropped.
-    pub fn here(&self) -> Option<&Cleaner> {
-        if self.process == sys::process::id() {
-            return Some(self);
-        }
-        // The thread may have had the lock in that moment; then it is locked for ever.
+    /// Forgets the thread, which is the parent's of the process that was forked, and drops the slabs
+    /// that waited for it.
+    fn abandon(&mut self) {
+        std::mem::forget(self.thread.take());
+        // The thread may have had the lock at that moment. Then it is locked for ever.
         if let Ok(mut queue) = self.shared.queue.try_lock() {
             queue.waiting.clear();
         }
-        None
     }
 
     /// Leaves a slab to the thread, or gives it back when too many wait.
@@ -114,19 +108,74 @@ impl Shared {
     }
 
     fn run(&self) {
+        while self.wait() {
+            let no_fork = sys::process::no_fork();
+            let mut queue = lock(&self.queue);
+            // Whoever needed a slab may have taken it meanwhile.
+            let Some(dirty) = queue.waiting.pop_front() else {
+                continue;
+            };
+            queue.busy = true;
+            drop(queue);
+            dirty.clean();
+            lock(&self.queue).busy = false;
+            self.done.notify_all();
+            drop(no_fork);
+        }
+    }
+
+    /// Waits until there is something to do for the thread. Returns `false` if there will be nothing
+    /// any more.
+    fn wait(&self) -> bool {
         let mut queue = lock(&self.queue);
-        loop {
-            match queue.waiting.pop_front() {
-                Some(dirty) => {
-                    queue.busy = true;
-                    drop(queue);
-                    dirty.clean();
-                    queue = lock(&self.queue);
-                    queue.busy = false;
-                    self.done.notify_all();
-                }
-                None if queue.ended => return,
-                None => queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner),
+        while queue.waiting.is_empty() && !queue.ended {
+            queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        !queue.waiting.is_empty()
+    }
+}
+
+/// The cleaner of a pool, which the first slab starts that is to be reset.
+#[derive(Default)]
+pub struct Place(Mutex<Option<Started>>);
+
+/// The cleaner of one process.
+struct Started {
+    process: u64,
+    /// None if the system gave no thread.
+    cleaner: Option<Arc<Cleaner>>,
+}
+
+impl Place {
+    /// Returns the cleaner of this process. Starts it if there is none: in a child that was forked
+    /// as well, where the slabs that the parent's had to reset are dropped.
+    pub fn get(&self) -> Option<Arc<Cleaner>> {
+        let process = sys::process::id();
+        let mut place = lock(&self.0);
+        if let Some(started) = place.as_ref().filter(|started| started.process == process) {
+            return started.cleaner.clone();
+        }
+        let cleaner = Cleaner::start().map(Arc::new);
+        let old = place.replace(Started {
+            process,
+            cleaner: cleaner.clone(),
+        });
+        drop(place);
+        drop(old);
+        cleaner
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        if self.process == sys::process::id() {
+            return;
+        }
+        if let Some(mut cleaner) = self.cleaner.take() {
+            match Arc::get_mut(&mut cleaner) {
+                Some(cleaner) => cleaner.abandon(),
+                // Another thread of the parent used it at that moment, and never ends here.
+                None => std::mem::forget(cleaner),
             }
         }
     }
@@ -134,11 +183,6 @@ impl Shared {
 
 impl Drop for Cleaner {
     fn drop(&mut self) {
-        if self.process != sys::process::id() {
-            // Nobody has the thread here, and nothing can be waited for.
-            std::mem::forget(self.thread.take());
-            return;
-        }
         lock(&self.shared.queue).ended = true;
         self.shared.wake.notify_one();
         if let Some(thread) = self.thread.take()
@@ -176,7 +220,6 @@ mod tests {
             )
         });
         let cleaner = Cleaner {
-            process: sys::process::id(),
             shared: Arc::new(Shared::new()),
             thread: None,
         };

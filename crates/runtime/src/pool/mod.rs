@@ -10,8 +10,8 @@
 //! touches nothing that other components use. Only whoever maps a slab, which takes system calls anyway, comes to the pool,
 //! and where a limit is reached there, it unmaps an idle slab of the component that was used least recently.
 //!
-//! Architecture invariant: no lock is held across a system call. Slabs are unmapped, and memory for lists is allocated, before
-//! or after.
+//! Architecture invariant: no lock is held across a system call, but for the one that is held while the cleaner's thread is
+//! started. Slabs are unmapped, and memory for lists is allocated, before or after.
 
 mod cleaner;
 mod config;
@@ -28,7 +28,7 @@ use cleaner::Cleaner;
 use std::cmp::Reverse;
 use std::mem;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Locks a mutex whose data is whole whenever it is unlocked, also after a panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -45,8 +45,7 @@ pub struct Pool {
     resident: AtomicUsize,
     /// Counts slabs that were mapped. Shelves that were used since the last one are all equally warm.
     clock: AtomicU64,
-    /// Made when first needed; none where the system gives no thread.
-    cleaner: OnceLock<Option<Cleaner>>,
+    cleaner: cleaner::Place,
 }
 
 /// What is mapped.
@@ -165,7 +164,7 @@ impl Pool {
             shelves: Mutex::new(Arc::new([])),
             resident: AtomicUsize::new(0),
             clock: AtomicU64::new(0),
-            cleaner: OnceLock::new(),
+            cleaner: cleaner::Place::default(),
         })
     }
 
@@ -230,7 +229,7 @@ impl Pool {
                 }
             };
             let own = |other: &Shelf| std::ptr::eq(other, shelf);
-            let helped = || self.cleaner().is_some_and(Cleaner::help);
+            let helped = || self.cleaner().is_some_and(|cleaner| cleaner.help());
             // Those of the component itself are of no use: they have another image.
             if self.evict(|other| !own(other)) || helped() || self.evict(own) {
                 continue;
@@ -328,11 +327,11 @@ impl Pool {
     }
 
     /// The thread that resets slabs, if that is wished and the system gives one.
-    fn cleaner(&self) -> Option<&Cleaner> {
-        if !self.config.background_reset {
-            return None;
+    fn cleaner(&self) -> Option<Arc<Cleaner>> {
+        match self.config.background_reset {
+            true => self.cleaner.get(),
+            false => None,
         }
-        self.cleaner.get_or_init(Cleaner::start).as_ref()?.here()
     }
 }
 

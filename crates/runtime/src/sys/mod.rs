@@ -5,7 +5,7 @@
 //!
 //! - [`mmap`]: address space is reserved without cost, parts of it made accessible and mapped from a file, copy on write;
 //! - [`pagemap`]: which pages were written, if the system tells;
-//! - [`process`]: whether this is a child that was forked;
+//! - [`process`]: whether this is a child that was forked, and when forking has to wait;
 //! - [`signals`]: a hardware fault reaches [`fault::on_fault`](crate::fault::on_fault), which may move the thread elsewhere;
 //! - [`thread`]: where the thread's stack ends, and a stack for its signal handler.
 

@@ -14,7 +14,12 @@ const ENOUGH: usize = 48 << 10;
 /// The size of the signal stacks that are made here.
 const SIGNAL_STACK: usize = 64 << 10;
 
-/// The stack of the current thread, which grows down to the start of the range; empty when the system does not know.
+/// The most of a stack that is known. A stack without a limit (`ulimit -s unlimited`) takes all
+/// addresses down to the next mapping, and later mappings, which may be other stacks, lie there too.
+const MOST: usize = 1 << 30;
+
+/// Returns the stack of the current thread, which grows down to the start of the range, or an empty
+/// range if the system does not know.
 pub fn stack() -> Range<usize> {
     let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
     let mut low = ptr::null_mut();
@@ -30,7 +35,8 @@ pub fn stack() -> Range<usize> {
             return 0..0;
         }
     }
-    low as usize..low as usize + size
+    let end = low as usize + size;
+    end - size.min(MOST)..end
 }
 
 /// How many page faults the current thread has had, or `None` where the system does not count them.
