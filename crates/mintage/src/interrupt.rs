@@ -83,21 +83,19 @@ impl Interruption {
         Ok(())
     }
 
-    /// Watches the deadline in this process as well, if it was set before a `fork`. Called before guests are entered.
+    /// Watches the deadline in this process as well, if it was set before a `fork`. Called before
+    /// guests are entered, and before they go on after a host function.
     ///
     /// # Errors
     ///
     /// When the thread cannot be started.
-    #[inline]
+    #[inline(always)]
     pub fn keep_deadline(this: Option<&mut Interruption>, engine: &Engine) -> Result<()> {
         match this {
             Some(Interruption {
                 deadline: Some(deadline),
                 word,
-            }) if deadline.process != process_id() => {
-                *deadline = engine.timer().watch(deadline.key.0, word.clone())?;
-                Ok(())
-            }
+            }) => deadline.keep(word, engine),
             _ => Ok(()),
         }
     }
@@ -231,6 +229,17 @@ impl Shared {
                 }
             };
         }
+    }
+}
+
+impl Deadline {
+    /// See [`Interruption::keep_deadline`]. Out of line, since most stores have no deadline.
+    #[inline(never)]
+    fn keep(&mut self, word: &Arc<AtomicU64>, engine: &Engine) -> Result<()> {
+        if self.process != process_id() {
+            *self = engine.timer().watch(self.key.0, word.clone())?;
+        }
+        Ok(())
     }
 }
 

@@ -376,7 +376,7 @@ impl<S: AsContextMut> AsContextMut for &mut S {
 
 impl StoreOpaque {
     /// See [`Interruption::keep_deadline`].
-    #[inline]
+    #[inline(always)]
     fn keep_deadline(&mut self) -> Result<()> {
         Interruption::keep_deadline(self.interruption.as_mut(), &self.engine)
     }

@@ -113,11 +113,10 @@ pub fn is_only_call(data: &InstanceData) -> bool {
     calls == 1
 }
 
-/// Stack that is left to host functions and builtins below the last wasm frame: 128 KiB for what this
-/// engine does there, and as much for the host's own code. The engine needs most of it to lift and
-/// lower values, whose types may be nested 100 levels deep. Per level that is 360 bytes at most in
-/// optimized code, 600 bytes at `opt-level = 1` and 1,300 bytes (lowering of a `map`: 1,700) without
-/// optimization.
+/// Stack that is left to host functions and builtins below the last wasm frame. The engine needs most
+/// of its part to lift and lower values, whose types may be nested 100 levels deep: up to 56 KiB in
+/// optimized code, 64 KiB at `opt-level = 1`, and without optimization 125 KiB, or 166 KiB where a
+/// `map` is lowered. The rest is for the host's own code.
 const HOST_RESERVE: usize = 256 << 10;
 /// The least stack, beside the reserve, that a thread must have for calls into guests.
 const LEAST_FOR_GUESTS: usize = 16 << 10;
