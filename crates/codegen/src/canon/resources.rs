@@ -19,28 +19,36 @@ pub(super) fn new(
     resource: ResourceId,
     scratch: &mut Scratch,
 ) -> Result<()> {
-    let (mut trampoline, parameter) = start(input, builtin, scratch)?;
+    let (mut trampoline, representation) = start(input, builtin, scratch)?;
     trampoline.check_may_leave();
-    let numbers = [builtin.options.domain.as_u32(), resource.as_u32()];
-    let results = call_builtin(&mut trampoline, Builtin::ResourceNew, numbers, &[parameter]);
-    trampoline.builder.ins().return_(&results);
-    trampoline.finish();
+    return_from(trampoline, Builtin::ResourceNew, builtin, resource, representation);
     Ok(())
 }
 
-/// `resource.rep`, which needs no leave.
+/// `resource.rep`, which does not check `may_leave`.
 pub(super) fn rep(
     input: &Input<'_>,
     builtin: &CanonBuiltin,
     resource: ResourceId,
     scratch: &mut Scratch,
 ) -> Result<()> {
-    let (mut trampoline, parameter) = start(input, builtin, scratch)?;
+    let (trampoline, handle) = start(input, builtin, scratch)?;
+    return_from(trampoline, Builtin::ResourceRep, builtin, resource, handle);
+    Ok(())
+}
+
+/// Returns what a builtin of the runtime returns for `argument`.
+fn return_from(
+    mut trampoline: Trampoline<'_, '_>,
+    runtime: Builtin,
+    builtin: &CanonBuiltin,
+    resource: ResourceId,
+    argument: Value,
+) {
     let numbers = [builtin.options.domain.as_u32(), resource.as_u32()];
-    let results = call_builtin(&mut trampoline, Builtin::ResourceRep, numbers, &[parameter]);
+    let results = call_builtin(&mut trampoline, runtime, numbers, &[argument]);
     trampoline.builder.ins().return_(&results);
     trampoline.finish();
-    Ok(())
 }
 
 /// `resource.drop`: removes a handle, and destroys the resource when the handle owned it.
