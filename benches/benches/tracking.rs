@@ -19,7 +19,9 @@ fn track(criterion: &mut Criterion) {
         let mut probe = None;
         criterion.bench_function(&metric.name(), |bencher| {
             bencher.iter_custom(|iterations| {
-                let probe = probe.get_or_insert_with(|| (metric.prepare)(&lab).unwrap_or_else(|error| fail(error)));
+                let probe = probe.get_or_insert_with(|| {
+                    (metric.prepare)(&lab).unwrap_or_else(|error| fail(error))
+                });
                 let Probe::Time(run) = probe else {
                     unreachable!("sizes have the cadence `Once`")
                 };

@@ -105,8 +105,10 @@ fn bar(row: &Row, factor: f64, y: f64) -> Layer {
     let end = ORIGIN - DECADE * f64::log10(factor.clamp(0.0001, 10.0));
     let (from, to) = (ORIGIN.min(end), ORIGIN.max(end));
     let figure = |side: &anyhow::Result<crate::stats::Summary>| {
-        side.as_ref()
-            .map_or_else(|_| String::new(), |summary| quantity(row.unit, summary.median))
+        side.as_ref().map_or_else(
+            |_| String::new(),
+            |summary| quantity(row.unit, summary.median),
+        )
     };
     let figures = format!("{} : {}", figure(&row.left), figure(&row.right));
     Layer::new()
@@ -160,11 +162,16 @@ mod tests {
             row("fast", Mode::Interruptible, 1e-6, Ok(1e-6)),
         ];
         let picture = draw("A", "B", &rows);
-        assert_eq!(picture, draw("A", "B", &rows), "the same results give the same picture");
+        assert_eq!(
+            picture,
+            draw("A", "B", &rows),
+            "the same results give the same picture"
+        );
         assert!(picture.contains("list&lt;u8&gt; &amp; more"), "{picture}");
         assert!(picture.contains(">1.00 µs : 10.0 µs<"), "{picture}");
         for (what, count) in [(FASTER, 1), (SLOWER, 1), ("failed", 0), ("fast", 0)] {
-            let found = picture.matches(&format!("\"{what}\"")).count() + picture.matches(&format!(">{what}<")).count();
+            let found = picture.matches(&format!("\"{what}\"")).count()
+                + picture.matches(&format!(">{what}<")).count();
             assert_eq!(found, count, "{what}: {picture}");
         }
     }

@@ -31,14 +31,16 @@ impl Mode {
 /// More fuel than any measurement uses up.
 pub(crate) const FUEL: u64 = i64::MAX as u64;
 
-/// An engine that compiles, loads and instantiates components, with the settings that a service would run it with.
+/// An engine that compiles, loads and instantiates components, with the settings that a service
+/// would run it with.
 pub trait Host: Sized + Sync + 'static {
     /// The name in reports.
     const NAME: &'static str;
 
     /// A compiled component.
     type Component;
-    /// A component linked to its (empty) imports, ready to be instantiated many times, by any thread.
+    /// A component linked to its (empty) imports, ready to be instantiated many times, by any
+    /// thread.
     type Linked: Sync;
     /// One instance together with its store.
     type Live;
@@ -64,7 +66,8 @@ pub trait Host: Sized + Sync + 'static {
     /// Makes a store and an instance in it.
     fn instantiate(&self, linked: &Self::Linked) -> Result<Self::Live>;
 
-    /// The instance's component, linked, with instances that start as this one stands now; none when the engine has no such thing.
+    /// The instance's component, linked, with instances that start as this one stands now; none
+    /// when the engine has no such thing.
     fn snapshot(&self, live: &mut Self::Live) -> Result<Option<Self::Linked>>;
 }
 
@@ -91,7 +94,8 @@ impl<H> Contender for H where
 {
 }
 
-/// An artifact in a file that this process wrote into a folder of its own: engines may trust its content.
+/// An artifact in a file that this process wrote into a folder of its own: engines may trust its
+/// content.
 pub struct ArtifactFile {
     path: PathBuf,
 }

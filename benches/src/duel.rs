@@ -1,4 +1,5 @@
-//! Measures two engines side by side: their samples alternate, so that whatever disturbs the machine disturbs both.
+//! Measures two engines side by side: their samples alternate, so that whatever disturbs the
+//! machine disturbs both.
 
 use crate::contender::{Contender, Mode};
 use crate::lab::{Lab, Labs};
@@ -20,8 +21,9 @@ pub struct Effort {
 }
 
 impl Effort {
-    /// Enough for differences of a few per cent. A sample is shorter than a time slice of the operating system's
-    /// scheduler, so on a busy machine most samples are not interrupted and the median is of those.
+    /// Enough for differences of a few per cent. A sample is shorter than a time slice of the
+    /// operating system's scheduler, so on a busy machine most samples are not interrupted and the
+    /// median is of those.
     pub const FULL: Self = Self {
         few: 3,
         many: 301,
@@ -90,7 +92,8 @@ impl<Left: Contender, Right: Contender> Duel<Left, Right> {
         }
     }
 
-    /// Measures one after the other the metrics that `wanted` chooses by name; `report` gets each row when it is done.
+    /// Measures one after the other the metrics that `wanted` chooses by name; `report` gets each
+    /// row when it is done.
     pub fn run(&self, wanted: impl Fn(&str) -> bool, mut report: impl FnMut(&Row)) -> Vec<Row> {
         let mut rows = Vec::new();
         for (left, right) in metrics::all().into_iter().zip(metrics::all()) {
@@ -132,14 +135,18 @@ impl<Left: Contender, Right: Contender> Duel<Left, Right> {
 }
 
 /// Prepares a metric, if its engine could be started.
-fn prepare<'lab, C: Contender>(metric: &Metric<C>, lab: &'lab Result<Rc<Lab<C>>>) -> Result<Probe<'lab>> {
+fn prepare<'lab, C: Contender>(
+    metric: &Metric<C>,
+    lab: &'lab Result<Rc<Lab<C>>>,
+) -> Result<Probe<'lab>> {
     match lab {
         Ok(lab) => (metric.prepare)(lab),
         Err(error) => Err(anyhow!("{error:#}")),
     }
 }
 
-/// One engine's part in a row. After an error it takes no more samples, while the other side goes on.
+/// One engine's part in a row. After an error it takes no more samples, while the other side goes
+/// on.
 struct Side<'lab> {
     state: Result<Active<'lab>>,
 }

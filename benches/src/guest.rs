@@ -41,8 +41,8 @@ pub(crate) use text;
 pub const ADD: Guest = text!("guests/add.wat");
 /// `echo: func(text: string) -> string`.
 pub const ECHO: Guest = text!("guests/echo.wat");
-/// Two components: `string`, `bytes`, `words`, `pairs`, `fields` and `method`, each `func(n: u32) -> u64`, make `n` calls from
-/// one to the other.
+/// Two components: `string`, `bytes`, `words`, `pairs`, `fields` and `method`, each `func(n: u32)
+/// -> u64`, make `n` calls from one to the other.
 pub const ADAPTERS: Guest = text!("guests/adapters.wat");
 
 impl Guest {
@@ -72,12 +72,13 @@ impl Guest {
     }
 }
 
-/// The text of a component with two full tables: in one, entry `k` is a function of its own that answers `k + 1`; in the
-/// other all entries are the first of these functions.
+/// The text of a component with two full tables: in one, entry `k` is a function of its own that
+/// answers `k + 1`; in the other all entries are the first of these functions.
 ///
-/// `run-different(mask)` and `run-same(mask)` make one indirect call per table entry: the call numbered `i` goes to the entry
-/// `i & mask`, so that the mask 0 always calls the first and the mask `TABLE_ENTRIES - 1` calls each once. They answer the
-/// sum. No compiler can know the callee, since the mask is a parameter.
+/// `run-different(mask)` and `run-same(mask)` make one indirect call per table entry: the call
+/// numbered `i` goes to the entry `i & mask`, so that the mask 0 always calls the first and the
+/// mask `TABLE_ENTRIES - 1` calls each once. They answer the sum. No compiler can know the callee,
+/// since the mask is a parameter.
 fn call_indirect() -> Result<String> {
     let mut wat = String::new();
     writeln!(wat, "(component (core module $module")?;
@@ -85,7 +86,8 @@ fn call_indirect() -> Result<String> {
     for (table, step) in [("different", 1), ("same", 0)] {
         write!(
             wat,
-            "  (table ${table} {TABLE_ENTRIES} {TABLE_ENTRIES} funcref) (elem (table ${table}) (i32.const 0) func"
+            "  (table ${table} {TABLE_ENTRIES} {TABLE_ENTRIES} funcref) (elem (table ${table}) \
+             (i32.const 0) func"
         )?;
         for entry in 0..TABLE_ENTRIES {
             write!(wat, " $f{}", entry * step)?;
@@ -104,21 +106,27 @@ fn call_indirect() -> Result<String> {
         )?;
     }
     for entry in 0..TABLE_ENTRIES {
-        writeln!(wat, "  (func $f{entry} (type $callee) (i32.const {}))", entry + 1)?;
+        writeln!(
+            wat,
+            "  (func $f{entry} (type $callee) (i32.const {}))",
+            entry + 1
+        )?;
     }
     writeln!(wat, ") (core instance $core (instantiate $module))")?;
     for table in ["different", "same"] {
         writeln!(
             wat,
-            r#"  (func (export "run-{table}") (param "mask" u32) (result u64) (canon lift (core func $core "run-{table}")))"#
+            r#"  (func (export "run-{table}") (param "mask" u32) (result u64) (canon lift
+              (core func $core "run-{table}")))"#
         )?;
     }
     writeln!(wat, ")")?;
     Ok(wat)
 }
 
-/// The text of a component of so many core instances. Each has a memory, a global and a table of its own, and imports the
-/// function of the one before; `run(n)` of the last one goes through all of them, each of which adds one to `n`.
+/// The text of a component of so many core instances. Each has a memory, a global and a table of
+/// its own, and imports the function of the one before; `run(n)` of the last one goes through all
+/// of them, each of which adds one to `n`.
 fn chain(instances: u32) -> Result<String> {
     let mut wat = String::from(
         r#"(component
@@ -137,7 +145,8 @@ fn chain(instances: u32) -> Result<String> {
         (i64.load8_u (i32.const 0)))))
   (core module $front
     (import "before" "run" (func $before (param i64) (result i64)))
-    (func (export "run") (param $n i32) (result i64) (call $before (i64.extend_i32_u (local.get $n)))))
+    (func (export "run") (param $n i32) (result i64) (call $before (i64.extend_i32_u
+      (local.get $n)))))
   (core instance $i0 (instantiate $end))
 "#,
     );
@@ -145,7 +154,8 @@ fn chain(instances: u32) -> Result<String> {
         let before = number - 1;
         writeln!(
             wat,
-            r#"  (core instance $i{number} (instantiate $link (with "before" (instance $i{before}))))"#
+            r#"  (core instance $i{number} (instantiate $link (with "before"
+              (instance $i{before}))))"#
         )?;
     }
     writeln!(
@@ -159,8 +169,8 @@ fn chain(instances: u32) -> Result<String> {
 /// What the start function of [`starting`] leaves in memory.
 pub const STARTED: u64 = 3_007_012_782_569_390_081;
 
-/// The text of a component that fills a page of memory in about a millisecond: in its start function, or else not before
-/// `run` is called. `run(0)` answers the last word.
+/// The text of a component that fills a page of memory in about a millisecond: in its start
+/// function, or else not before `run` is called. `run(0)` answers the last word.
 fn starting(starts: bool) -> String {
     let start = if starts { "(start $fill)" } else { "" };
     format!(
@@ -170,9 +180,11 @@ fn starting(starts: bool) -> String {
     (func $fill (local $i i32) (local $x i64)
       (local.set $x (i64.const 1))
       (loop $next
-        (local.set $x (i64.add (i64.mul (local.get $x) (i64.const 6364136223846793005)) (i64.const 1)))
+        (local.set $x (i64.add (i64.mul (local.get $x) (i64.const 6364136223846793005))
+          (i64.const 1)))
         (i64.store (i32.and (local.get $i) (i32.const 4088)) (local.get $x))
-        (br_if $next (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 8))) (i32.const 6553600)))))
+        (br_if $next (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 8)))
+          (i32.const 6553600)))))
     {start}
     (func (export "run") (param $n i32) (result i64)
       (if (i64.eqz (i64.load (i32.const 4088))) (then (call $fill)))
@@ -211,7 +223,11 @@ mod tests {
             Guest::Starting(false),
         ];
         let kernels = KERNELS.iter().map(|kernel| kernel.guest);
-        for guest in [ADD, ECHO, ADAPTERS].into_iter().chain(generated).chain(kernels) {
+        for guest in [ADD, ECHO, ADAPTERS]
+            .into_iter()
+            .chain(generated)
+            .chain(kernels)
+        {
             if guest != Guest::Greet {
                 guest.wasm().with_context(|| guest.file_name())?;
             }

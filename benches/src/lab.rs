@@ -48,7 +48,8 @@ impl<H: Host> Lab<H> {
     /// Starts the engine.
     pub fn new(mode: Mode) -> Result<Self> {
         Ok(Self {
-            host: H::new(mode).with_context(|| format!("cannot create the engine of {}", H::NAME))?,
+            host: H::new(mode)
+                .with_context(|| format!("cannot create the engine of {}", H::NAME))?,
             artifact_size: Cell::new(None),
             artifacts: RefCell::default(),
             folder: tempfile::tempdir()?,
@@ -64,7 +65,11 @@ impl<H: Host> Lab<H> {
             .host
             .precompile(&guest.wasm()?)
             .with_context(|| format!("cannot compile {}", guest.file_name()))?;
-        let artifact = Rc::new(ArtifactFile::write(&self.folder, &guest.file_name(), &bytes)?);
+        let artifact = Rc::new(ArtifactFile::write(
+            &self.folder,
+            &guest.file_name(),
+            &bytes,
+        )?);
         self.artifacts.borrow_mut().insert(guest, artifact.clone());
         Ok(artifact)
     }

@@ -5,9 +5,11 @@
 //! 3. [`lab`]: one engine with the guests prepared for it;
 //! 4. [`metrics`]: the list of what is measured, each with the builder of its probe;
 //! 5. [`duel`]: runs the probes of both engines alternately;
-//! 6. [`stats`]: samples to medians; [`report`], [`summary`] and [`chart`]: medians to a table or JSON, sentences, and a picture.
+//! 6. [`stats`]: samples to medians; [`report`], [`summary`] and [`chart`]: medians to a table or
+//!    JSON, sentences, and a picture.
 //!
-//! `cargo run --release -p mintage-benches` compares; `cargo bench -p mintage-benches` tracks Mintage alone.
+//! `cargo run --release -p mintage-benches` compares; `cargo bench -p mintage-benches` tracks
+//! Mintage alone.
 
 pub mod chart;
 pub mod contender;

@@ -15,8 +15,10 @@ impl Memory {
     /// What it takes now.
     pub fn now() -> Result<Self> {
         let path = "/proc/self/status";
-        let status = std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
-        Self::parse(&status).with_context(|| format!("{path} does not tell the size of this process"))
+        let status =
+            std::fs::read_to_string(path).with_context(|| format!("cannot read {path}"))?;
+        Self::parse(&status)
+            .with_context(|| format!("{path} does not tell the size of this process"))
     }
 
     fn parse(status: &str) -> Option<Self> {

@@ -1,7 +1,8 @@
 //! What is measured.
 //!
-//! To add a metric, add one entry to [`all`], or a kernel to [`KERNELS`]. Its builder prepares everything that is not to be
-//! measured and gives a [`Probe`]; the probe checks every answer that it gets.
+//! To add a metric, add one entry to [`all`], or a kernel to [`KERNELS`]. Its builder prepares
+//! everything that is not to be measured and gives a [`Probe`]; the probe checks every answer that
+//! it gets.
 
 use crate::contender::{Calls, Contender, Host, Mode};
 use crate::guest::{self, ADAPTERS, ADD, ECHO, Guest, TABLE_ENTRIES};
@@ -160,18 +161,24 @@ fn code<C: Contender>() -> Vec<Metric<C>> {
 fn instances<C: Contender>() -> Vec<Metric<C>> {
     let group = Group::Instances;
     let mut metrics = vec![
-        row(group, "instantiate + drop", |lab| instantiate(lab, Guest::Greet)),
+        row(group, "instantiate + drop", |lab| {
+            instantiate(lab, Guest::Greet)
+        }),
         row(group, ONE_THREAD, instantiate_and_greet),
         row(
             group,
             "instantiate + greet + drop, from a snapshot",
             instantiate_and_greet_again,
         ),
-        row(group, TWO_THREADS, |lab| instantiate_and_greet_on_threads(lab, 2)),
+        row(group, TWO_THREADS, |lab| {
+            instantiate_and_greet_on_threads(lab, 2)
+        }),
     ];
     for length in [10, 100, 500] {
         let name = format!("instantiate + drop, chain of {length} core instances");
-        metrics.push(row(group, name, move |lab| instantiate(lab, Guest::Chain(length))));
+        metrics.push(row(group, name, move |lab| {
+            instantiate(lab, Guest::Chain(length))
+        }));
     }
     metrics.extend([
         row(group, "instantiate + drop, start function of 1 ms", |lab| {
@@ -223,9 +230,11 @@ fn adapters<C: Contender>() -> Vec<Metric<C>> {
         ("resource method", "method", 42),
     ];
     let metric = |(name, export, answer)| {
-        row(Group::Adapters, format!("1000 adapter calls: {name}"), move |lab| {
-            adapter(lab, export, answer)
-        })
+        row(
+            Group::Adapters,
+            format!("1000 adapter calls: {name}"),
+            move |lab| adapter(lab, export, answer),
+        )
     };
     types.map(metric).into()
 }
@@ -234,7 +243,9 @@ fn kernels<C: Contender>() -> Vec<Metric<C>> {
     let modes = Mode::ALL.into_iter();
     let metric = |mode: Mode, kernel: Kernel| Metric {
         mode,
-        ..row(Group::Kernels, kernel.name, move |lab| run_kernel(lab, kernel))
+        ..row(Group::Kernels, kernel.name, move |lab| {
+            run_kernel(lab, kernel)
+        })
     };
     modes
         .flat_map(|mode| KERNELS.map(|kernel| metric(mode, kernel)))
@@ -259,7 +270,8 @@ fn compile<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
         let component = lab.host.compile(&wasm)?;
         let time = start.elapsed();
         if lab.artifact_size.get().is_none() {
-            lab.artifact_size.set(Some(C::serialize(&component)?.len() as u64));
+            lab.artifact_size
+                .set(Some(C::serialize(&component)?.len() as u64));
         }
         Ok(time)
     })
@@ -286,7 +298,8 @@ fn load<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
     })
 }
 
-/// From the artifact's file to the first answer, so that no engine gains by putting work off; drops are not counted.
+/// From the artifact's file to the first answer, so that no engine gains by putting work off; drops
+/// are not counted.
 fn cold_start<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
     let artifact = lab.artifact(Guest::Greet)?;
     each(move || {
@@ -319,8 +332,9 @@ fn instantiate<C: Contender>(lab: &Lab<C>, guest: Guest) -> Result<Probe<'_>> {
     })
 }
 
-/// What one of a thousand live instances takes of the memory that the process takes for all of them and for an engine of
-/// their own, which may reserve in advance. Before it is left idle, each instance may have greeted once.
+/// What one of a thousand live instances takes of the memory that the process takes for all of them
+/// and for an engine of their own, which may reserve in advance. Before it is left idle, each
+/// instance may have greeted once.
 fn footprint<'lab, C: Contender>(
     lab: &'lab Lab<C>,
     greeted: bool,
@@ -350,7 +364,8 @@ fn instantiate_and_greet<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
     together(move || check_greet::<C>(&mut lab.host.instantiate(&linked)?))
 }
 
-/// The same, where instances start as one stands that has greeted; from the start in an engine that has no such thing.
+/// The same, where instances start as one stands that has greeted; from the start in an engine that
+/// has no such thing.
 fn instantiate_and_greet_again<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
     let linked = lab.linked(Guest::Greet)?;
     let mut first = lab.host.instantiate(&linked)?;
@@ -359,7 +374,8 @@ fn instantiate_and_greet_again<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> 
     together(move || check_greet::<C>(&mut lab.host.instantiate(&linked)?))
 }
 
-/// Serves requests on several threads at once. The time is that of all divided by the number of requests.
+/// Serves requests on several threads at once. The time is that of all divided by the number of
+/// requests.
 fn instantiate_and_greet_on_threads<C: Contender>(lab: &Lab<C>, threads: u32) -> Result<Probe<'_>> {
     // So many requests that starting threads does not count.
     const BATCH: u32 = 32;
@@ -384,7 +400,9 @@ fn instantiate_and_greet_on_threads<C: Contender>(lab: &Lab<C>, threads: u32) ->
         })?;
         let first = spans.iter().map(|span| span.0).min();
         let last = spans.iter().map(|span| span.1).max();
-        let time = last.zip(first).map_or(Duration::ZERO, |(last, first)| last - first);
+        let time = last
+            .zip(first)
+            .map_or(Duration::ZERO, |(last, first)| last - first);
         Ok(time / (BATCH * threads))
     })))
 }
@@ -397,27 +415,39 @@ fn check_greet<C: Contender>(live: &mut C::Live) -> Result<()> {
 
 /// Calls the JavaScript `greet` of an instance that lives on.
 fn greet<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
-    warm(lab, Guest::Greet, "greet", (NAME,), |(greeting,): &(String,)| {
-        expect(&**greeting, GREETING)
-    })
+    warm(
+        lab,
+        Guest::Greet,
+        "greet",
+        (NAME,),
+        |(greeting,): &(String,)| expect(&**greeting, GREETING),
+    )
 }
 
 /// Calls the JavaScript loop of 5,000 steps of an instance that lives on.
 fn fib<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
     let wanted = guest::fib(FIB_N);
-    warm(lab, Guest::Greet, "fib", (FIB_N,), move |&(got,): &(u64,)| {
-        expect(got, wanted)
-    })
+    warm(
+        lab,
+        Guest::Greet,
+        "fib",
+        (FIB_N,),
+        move |&(got,): &(u64,)| expect(got, wanted),
+    )
 }
 
 /// Calls a function of three instructions.
 fn add<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
-    warm(lab, ADD, "add", (40_i32, 2_i32), |&(sum,): &(i32,)| expect(sum, 42))
+    warm(lab, ADD, "add", (40_i32, 2_i32), |&(sum,): &(i32,)| {
+        expect(sum, 42)
+    })
 }
 
 /// Calls a function that gives its string back.
 fn echo<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
-    warm(lab, ECHO, "echo", (TEXT,), |(text,): &(String,)| expect(&**text, TEXT))
+    warm(lab, ECHO, "echo", (TEXT,), |(text,): &(String,)| {
+        expect(&**text, TEXT)
+    })
 }
 
 /// 65,536 calls through a table.
@@ -476,13 +506,21 @@ fn indirect_warm<C: Contender>(lab: &Lab<C>, calls: IndirectCalls) -> Result<Pro
 }
 
 fn run_kernel<C: Contender>(lab: &Lab<C>, kernel: Kernel) -> Result<Probe<'_>> {
-    warm(lab, kernel.guest, kernel.export, (kernel.n,), move |&(sum,): &(u64,)| {
-        expect(sum, kernel.answer)
-    })
+    warm(
+        lab,
+        kernel.guest,
+        kernel.export,
+        (kernel.n,),
+        move |&(sum,): &(u64,)| expect(sum, kernel.answer),
+    )
 }
 
 /// Makes a thousand calls from one component to another, each of which answers `answer`.
-fn adapter<'lab, C: Contender>(lab: &'lab Lab<C>, name: &'static str, answer: u64) -> Result<Probe<'lab>> {
+fn adapter<'lab, C: Contender>(
+    lab: &'lab Lab<C>,
+    name: &'static str,
+    answer: u64,
+) -> Result<Probe<'lab>> {
     const CALLS: u32 = 1000;
     let wanted = answer * u64::from(CALLS);
     warm(lab, ADAPTERS, name, (CALLS,), move |&(sum,): &(u64,)| {
@@ -528,6 +566,9 @@ fn each<'lab>(mut step: impl FnMut() -> Result<Duration> + 'lab) -> Result<Probe
 }
 
 fn expect<T: PartialEq + Debug>(got: T, wanted: T) -> Result<()> {
-    ensure!(got == wanted, "the guest answered {got:?} instead of {wanted:?}");
+    ensure!(
+        got == wanted,
+        "the guest answered {got:?} instead of {wanted:?}"
+    );
     Ok(())
 }

@@ -2,7 +2,8 @@
 
 use crate::contender::{ArtifactFile, Calls, FUEL, Host, Mode};
 use ::mintage::{
-    Component, ComponentNamedList, Config, Engine, Instance, InstancePre, Lift, Linker, Lower, Store, TypedFunc,
+    Component, ComponentNamedList, Config, Engine, Instance, InstancePre, Lift, Linker, Lower,
+    Store, TypedFunc,
 };
 use anyhow::Result;
 
@@ -56,7 +57,8 @@ impl Host for Mintage {
     }
 
     fn load(&self, artifact: &ArtifactFile) -> Result<Component> {
-        // SAFETY: an `ArtifactFile` holds what `precompile` gave, in a folder that only this process uses.
+        // SAFETY: an `ArtifactFile` holds what `precompile` gave, in a folder that only this
+        // process uses.
         unsafe { Component::deserialize_file(&self.engine, artifact.path()) }
     }
 

@@ -18,7 +18,11 @@ const RATIO_WIDTH: usize = 8;
 
 impl Table {
     /// A table of two engines, for metrics of these names.
-    pub fn new<'name>(left: &'static str, right: &'static str, metrics: impl Iterator<Item = &'name str>) -> Self {
+    pub fn new<'name>(
+        left: &'static str,
+        right: &'static str,
+        metrics: impl Iterator<Item = &'name str>,
+    ) -> Self {
         Self {
             left,
             right,
@@ -26,7 +30,8 @@ impl Table {
         }
     }
 
-    /// The lines above the rows; each engine's column gives the median and how far a typical sample is off.
+    /// The lines above the rows; each engine's column gives the median and how far a typical sample
+    /// is off.
     pub fn header(&self) -> String {
         let titles = self.line("metric", self.left, self.right, "ratio");
         let rule = "-".repeat(titles.chars().count());
@@ -87,7 +92,11 @@ pub fn json(left: &str, right: &str, rows: &[Row]) -> Value {
 fn cell(unit: Unit, result: &Result<Summary>) -> String {
     match (result, unit) {
         (Ok(summary), Unit::Seconds) => {
-            format!("{} ±{:>2.0}%", quantity(unit, summary.median), 100.0 * summary.spread())
+            format!(
+                "{} ±{:>2.0}%",
+                quantity(unit, summary.median),
+                100.0 * summary.spread()
+            )
         }
         (Ok(summary), Unit::Bytes) => quantity(unit, summary.median),
         (Err(_), _) => "error".to_string(),

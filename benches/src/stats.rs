@@ -25,7 +25,8 @@ impl Summary {
         })
     }
 
-    /// Half the distance between the quartiles, as a part of the median: how far a typical sample is off.
+    /// Half the distance between the quartiles, as a part of the median: how far a typical sample
+    /// is off.
     pub fn spread(&self) -> f64 {
         (self.upper_quartile - self.lower_quartile) / 2.0 / self.median
     }
@@ -38,7 +39,8 @@ pub fn geometric_mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     Some((logarithms.iter().sum::<f64>() / count as f64).exp())
 }
 
-/// The sample at a `fraction` of the way through sorted samples; between two samples, the mean weighted by nearness.
+/// The sample at a `fraction` of the way through sorted samples; between two samples, the mean
+/// weighted by nearness.
 fn quantile(sorted: &[f64], fraction: f64) -> Option<f64> {
     let place = fraction * sorted.len().checked_sub(1)? as f64;
     let below = sorted[place.floor() as usize];
@@ -81,7 +83,10 @@ mod tests {
 
     #[test]
     fn one_and_none() {
-        assert_eq!(Summary::new(vec![7.0]).map(|summary| summary.median), Some(7.0));
+        assert_eq!(
+            Summary::new(vec![7.0]).map(|summary| summary.median),
+            Some(7.0)
+        );
         assert_eq!(Summary::new(Vec::new()), None);
     }
 }

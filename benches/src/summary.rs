@@ -20,11 +20,14 @@ fn kernels(left: &str, right: &str, rows: &[Row]) -> Option<String> {
     let kernels = rows
         .iter()
         .filter(|row| row.group == Group::Kernels && row.mode == Mode::Free);
-    let ratios: Vec<(f64, &str)> = kernels.filter_map(|row| Some((row.ratio()?, &*row.subject))).collect();
+    let ratios: Vec<(f64, &str)> = kernels
+        .filter_map(|row| Some((row.ratio()?, &*row.subject)))
+        .collect();
     let mean = geometric_mean(ratios.iter().map(|&(ratio, _)| ratio))?;
     let (worst, name) = ratios.iter().max_by(|a, b| a.0.total_cmp(&b.0))?;
     Some(format!(
-        "{} kernels: {left} takes {mean:.3} of the time of {right} (geometric mean), {worst:.3} at worst ({name}).",
+        "{} kernels: {left} takes {mean:.3} of the time of {right} (geometric mean), {worst:.3} at \
+         worst ({name}).",
         ratios.len()
     ))
 }
@@ -40,12 +43,15 @@ fn cost(left: &str, right: &str, mode: Mode, rows: &[Row]) -> Option<String> {
         })
         .collect();
     let times = |side: fn(&Row) -> Option<f64>| {
-        let ratios = pairs.iter().filter_map(|(free, row)| Some(side(row)? / side(free)?));
+        let ratios = pairs
+            .iter()
+            .filter_map(|(free, row)| Some(side(row)? / side(free)?));
         geometric_mean(ratios)
     };
     let (left_times, right_times) = (times(Row::left_median)?, times(Row::right_median)?);
     Some(format!(
-        "{} kernels, {}: {left} takes {left_times:.3} of its time without, {right} {right_times:.3}.",
+        "{} kernels, {}: {left} takes {left_times:.3} of its time without, {right} \
+         {right_times:.3}.",
         pairs.len(),
         mode.name()
     ))
@@ -69,7 +75,8 @@ mod tests {
     use anyhow::anyhow;
 
     fn row(group: Group, subject: &str, mode: Mode, left: f64, right: f64) -> Row {
-        let summary = |median| Summary::new(vec![median]).ok_or_else(|| anyhow!("there is a sample"));
+        let summary =
+            |median| Summary::new(vec![median]).ok_or_else(|| anyhow!("there is a sample"));
         Row {
             subject: subject.to_string(),
             group,

@@ -1,7 +1,9 @@
 //! Wasmtime, at its best settings for many short-lived instances.
 
 use crate::contender::{ArtifactFile, Calls, FUEL, Host, Mode};
-use ::wasmtime::component::{Component, ComponentNamedList, Instance, InstancePre, Lift, Linker, Lower, TypedFunc};
+use ::wasmtime::component::{
+    Component, ComponentNamedList, Instance, InstancePre, Lift, Linker, Lower, TypedFunc,
+};
 use ::wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, Store};
 use anyhow::Result;
 
@@ -44,8 +46,8 @@ fn tuned(mode: Mode) -> Config {
 /// The pooling allocator, which keeps as much resident as is good for speed.
 fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
-    // The call-indirect guest has 65,536 functions in each table, and the longest chain 500 core instances, which the default
-    // limits refuse.
+    // The call-indirect guest has 65,536 functions in each table, and the longest chain 500 core
+    // instances, which the default limits refuse.
     pool.table_elements(1 << 16)
         .max_core_instance_size(4 << 20)
         .max_component_instance_size(4 << 20)
@@ -57,10 +59,12 @@ fn pool() -> PoolingAllocationConfig {
     if PoolingAllocationConfig::is_pagemap_scan_available() {
         // Resets only pages that were written, so that a generous limit costs nothing.
         pool.pagemap_scan(Enabled::Yes);
-        pool.linear_memory_keep_resident(64 << 20).table_keep_resident(1 << 20);
+        pool.linear_memory_keep_resident(64 << 20)
+            .table_keep_resident(1 << 20);
     } else {
         // Without the scan all that is kept is copied at each reset.
-        pool.linear_memory_keep_resident(1 << 20).table_keep_resident(64 << 10);
+        pool.linear_memory_keep_resident(1 << 20)
+            .table_keep_resident(64 << 10);
     }
     pool
 }
@@ -92,7 +96,8 @@ impl Host for Wasmtime {
     }
 
     fn load(&self, artifact: &ArtifactFile) -> Result<Component> {
-        // SAFETY: an `ArtifactFile` holds what `precompile` gave, in a folder that only this process uses.
+        // SAFETY: an `ArtifactFile` holds what `precompile` gave, in a folder that only this
+        // process uses.
         Ok(unsafe { Component::deserialize_file(&self.tuned, artifact.path()) }?)
     }
 

@@ -6,9 +6,10 @@
 //! mintage-fuzz --target differential --replay target/found/differential-17/input.bin
 //! ```
 //!
-//! Each case has a number, which determines it. Cases run in processes of their own, so that a crash or an endless loop is a
-//! failure like others. A failure is saved in a folder: the input, made as small as possible, the guests that show it, and a
-//! text that says what is wrong and how to see it again.
+//! Each case has a number, which determines it. Cases run in processes of their own, so that a
+//! crash or an endless loop is a failure like others. A failure is saved in a folder: the input,
+//! made as small as possible, the guests that show it, and a text that says what is wrong and how
+//! to see it again.
 
 #![forbid(unsafe_code)]
 
@@ -51,7 +52,12 @@ struct Options {
 
 fn target(name: &str) -> Result<Target> {
     let target = Target::ALL.into_iter().find(|target| target.name() == name);
-    target.with_context(|| format!("the targets are {}", Target::ALL.map(Target::name).join(", ")))
+    target.with_context(|| {
+        format!(
+            "the targets are {}",
+            Target::ALL.map(Target::name).join(", ")
+        )
+    })
 }
 
 fn main() -> Result<ExitCode> {
@@ -61,5 +67,9 @@ fn main() -> Result<ExitCode> {
         (None, Some(job)) => worker::run(&options, job)?,
         (None, None) => supervise::run(&options)?,
     };
-    Ok(if is_clean { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if is_clean {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }

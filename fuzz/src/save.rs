@@ -5,11 +5,19 @@ use mintage_fuzzing::{Failure, Target};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Saves a failure with the input that shows it, in place of what was saved for the case before: the folder.
-pub fn save(out: &Path, target: Target, case: u64, input: &[u8], failure: &Failure) -> Result<PathBuf> {
+/// Saves a failure with the input that shows it, in place of what was saved for the case before:
+/// the folder.
+pub fn save(
+    out: &Path,
+    target: Target,
+    case: u64,
+    input: &[u8],
+    failure: &Failure,
+) -> Result<PathBuf> {
     let folder = out.join(format!("{}-{case}", target.name()));
     if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+        fs::remove_dir_all(&folder)
+            .with_context(|| format!("cannot remove {}", folder.display()))?;
     }
     fs::create_dir_all(&folder).with_context(|| format!("cannot make {}", folder.display()))?;
     let write = |name: &str, bytes: &[u8]| {
@@ -29,6 +37,9 @@ pub fn save(out: &Path, target: Target, case: u64, input: &[u8], failure: &Failu
         target.name(),
         folder.join("input.bin").display()
     );
-    write("README", format!("{}\n\n{replay}\n", failure.what).as_bytes())?;
+    write(
+        "README",
+        format!("{}\n\n{replay}\n", failure.what).as_bytes(),
+    )?;
     Ok(folder)
 }

@@ -28,7 +28,10 @@ impl Job {
     /// What the process takes too much of.
     fn excess(&self) -> Option<String> {
         if self.at.1.elapsed() > PATIENCE {
-            return Some(format!("the case does not end within {} s", PATIENCE.as_secs()));
+            return Some(format!(
+                "the case does not end within {} s",
+                PATIENCE.as_secs()
+            ));
         }
         // Size, then resident size, in pages.
         let statm = fs::read_to_string(format!("/proc/{}/statm", self.child.id())).ok()?;
@@ -39,7 +42,8 @@ impl Job {
 
 /// Runs all processes until their time is up: whether there was no failure.
 pub fn run(options: &Options) -> Result<bool> {
-    fs::create_dir_all(&options.out).with_context(|| format!("cannot make {}", options.out.display()))?;
+    fs::create_dir_all(&options.out)
+        .with_context(|| format!("cannot make {}", options.out.display()))?;
     let end = Instant::now() + Duration::from_secs(options.seconds);
     let mut is_clean = true;
     let mut jobs = Vec::new();
@@ -74,12 +78,19 @@ pub fn run(options: &Options) -> Result<bool> {
                 },
             };
             is_clean = false;
-            let At { case, is_saved } = at.with_context(|| format!("process {} ran no case: {what}", job.number))?;
+            let At { case, is_saved } =
+                at.with_context(|| format!("process {} ran no case: {what}", job.number))?;
             if is_saved {
                 println!("Case {case} is not made smaller: {what}");
             } else {
                 let (target, input) = worker::case(options, case);
-                let folder = save(&options.out, target, case, &input, &Failure::new(what.as_str(), []))?;
+                let folder = save(
+                    &options.out,
+                    target,
+                    case,
+                    &input,
+                    &Failure::new(what.as_str(), []),
+                )?;
                 println!("FAILURE in {}: {what}", folder.display());
             }
             if Instant::now() < end {

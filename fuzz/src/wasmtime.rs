@@ -3,20 +3,23 @@
 use ::wasmtime::component::{Component, Linker as ComponentLinker, Val as WasmtimeVal};
 use ::wasmtime::error::Context;
 use ::wasmtime::{
-    AnyRef, Config, Engine, Error, ExternRef, GcHeapOutOfMemory, I31, Instance, Linker, Module, OperatorCost, Result,
-    Rooted, Store, StoreLimits, StoreLimitsBuilder, ThrownException, Val as WasmtimeCoreVal, VariableOperatorCost,
+    AnyRef, Config, Engine, Error, ExternRef, GcHeapOutOfMemory, I31, Instance, Linker, Module,
+    OperatorCost, Result, Rooted, Store, StoreLimits, StoreLimitsBuilder, ThrownException,
+    Val as WasmtimeCoreVal, VariableOperatorCost,
 };
 use mintage::core::{CoreRef, CoreVal};
 use mintage::{Trap, Val};
 use mintage_fuzzing::{
-    Compiled, CoreInstance, Echo, Echoed, Linked, MEMORY_LIMIT, Oracle, PLENTY, Shape, Stop, TABLE_LIMIT, module_name,
+    Compiled, CoreInstance, Echo, Echoed, Linked, MEMORY_LIMIT, Oracle, PLENTY, Shape, Stop,
+    TABLE_LIMIT, module_name,
 };
 
 /// Wasmtime with all that Mintage may support.
 pub struct Wasmtime(Engine);
 
 impl Wasmtime {
-    /// An engine, whose arithmetic gives one NaN only if that is wanted. That one counts fuel, as Mintage does.
+    /// An engine, whose arithmetic gives one NaN only if that is wanted. That one counts fuel, as
+    /// Mintage does.
     ///
     /// # Errors
     ///
@@ -46,16 +49,20 @@ impl Wasmtime {
     fn run_echo(&self, echo: &Echo, values: &[Val]) -> Result<Echoed> {
         let component = Component::new(&self.0, wat::parse_str(echo.text())?)?;
         let mut linker = ComponentLinker::<Vec<WasmtimeVal>>::new(&self.0);
-        linker.root().func_new(Echo::HOST, |mut store, _, params, results| {
-            store.data_mut().push(params[0].clone());
-            results[0] = params[0].clone();
-            Ok(())
-        })?;
+        linker
+            .root()
+            .func_new(Echo::HOST, |mut store, _, params, results| {
+                store.data_mut().push(params[0].clone());
+                results[0] = params[0].clone();
+                Ok(())
+            })?;
         let mut store = Store::new(&self.0, Vec::new());
         // Fails where fuel is not counted.
         let _ = store.set_fuel(PLENTY);
         let instance = linker.instantiate(&mut store, &component)?;
-        let func = instance.get_func(&mut store, Echo::EXPORT).context("no such export")?;
+        let func = instance
+            .get_func(&mut store, Echo::EXPORT)
+            .context("no such export")?;
         let mut echoed = Echoed::default();
         for value in values {
             let mut results = [WasmtimeVal::Bool(false)];
@@ -64,9 +71,14 @@ impl Wasmtime {
                 echoed.stop = Some(stop(&error));
                 return Ok(echoed);
             }
-            let seen = store.data_mut().pop().context("the host function was not called")?;
+            let seen = store
+                .data_mut()
+                .pop()
+                .context("the host function was not called")?;
             let [result] = results;
-            echoed.values.push([from_wasmtime(seen), from_wasmtime(result)]);
+            echoed
+                .values
+                .push([from_wasmtime(seen), from_wasmtime(result)]);
         }
         let freed = instance.get_typed_func::<(), (u32,)>(&mut store, Echo::FREED)?;
         (echoed.freed,) = freed.call(&mut store, ())?;
@@ -126,8 +138,13 @@ impl Oracle for Wasmtime {
     }
 
     fn compile(&self, linked: &Linked) -> Result<Box<dyn Compiled>, Stop> {
-        let modules = linked.modules.iter().map(|module| Module::new(&self.0, &module.bytes));
-        let modules = modules.collect::<Result<_>>().map_err(|error| stop(&error))?;
+        let modules = linked
+            .modules
+            .iter()
+            .map(|module| Module::new(&self.0, &module.bytes));
+        let modules = modules
+            .collect::<Result<_>>()
+            .map_err(|error| stop(&error))?;
         Ok(Box::new(Modules(modules)))
     }
 
@@ -176,8 +193,8 @@ impl Compiled for Modules {
 struct Live {
     store: Store<StoreLimits>,
     instances: Vec<Instance>,
-    /// Whether fuel was counted exactly since it was set. Instantiation executes operators that are not the guest's, and a
-    /// trap leaves what was executed last uncounted.
+    /// Whether fuel was counted exactly since it was set. Instantiation executes operators that are
+    /// not the guest's, and a trap leaves what was executed last uncounted.
     is_counted: bool,
 }
 
@@ -200,7 +217,10 @@ impl CoreInstance for Live {
         let args = args.map_err(|error| stop(&error))?;
         let mut results = vec![WasmtimeCoreVal::I32(0); func.ty(&self.store).results().len()];
         match func.call(&mut self.store, &args, &mut results) {
-            Ok(()) => Ok(results.iter().map(|value| from_core(&mut self.store, value)).collect()),
+            Ok(()) => Ok(results
+                .iter()
+                .map(|value| from_core(&mut self.store, value))
+                .collect()),
             Err(error) => {
                 self.is_counted = false;
                 // Else the store keeps it.
@@ -212,7 +232,9 @@ impl CoreInstance for Live {
 
     fn global(&mut self, module: usize, name: &str) -> CoreVal {
         let global = self.instances[module].get_global(&mut self.store, name);
-        let value = global.expect("the module exports the global").get(&mut self.store);
+        let value = global
+            .expect("the module exports the global")
+            .get(&mut self.store);
         from_core(&mut self.store, &value)
     }
 
@@ -236,7 +258,9 @@ fn to_core(store: &mut Store<StoreLimits>, value: CoreVal) -> Result<WasmtimeCor
         CoreVal::ExternRef(CoreRef::Null) => WasmtimeCoreVal::ExternRef(None),
         CoreVal::ExternRef(CoreRef::Host(number)) => ExternRef::new(store, number)?.into(),
         CoreVal::AnyRef(CoreRef::Null) => WasmtimeCoreVal::AnyRef(None),
-        CoreVal::AnyRef(CoreRef::I31(value)) => AnyRef::from_i31(store, I31::wrapping_u32(value)).into(),
+        CoreVal::AnyRef(CoreRef::I31(value)) => {
+            AnyRef::from_i31(store, I31::wrapping_u32(value)).into()
+        }
         CoreVal::ExnRef(CoreRef::Null) => WasmtimeCoreVal::ExnRef(None),
         other => ::wasmtime::bail!("bodies pass no value like {other:?}"),
     })
@@ -276,20 +300,31 @@ fn object(store: &mut Store<StoreLimits>, any: Rooted<AnyRef>) -> Result<CoreRef
         return Ok(CoreRef::Array);
     }
     let value = ExternRef::convert_any(&mut *store, any)?;
-    let number = value.data(&*store)?.and_then(|data| data.downcast_ref::<u32>());
-    Ok(CoreRef::Host(*number.context("the value is none that this host made")?))
+    let number = value
+        .data(&*store)?
+        .and_then(|data| data.downcast_ref::<u32>());
+    Ok(CoreRef::Host(
+        *number.context("the value is none that this host made")?,
+    ))
 }
 
 /// A value of the type as Wasmtime has it: a list of fixed length is no tuple there.
 fn to_wasmtime(value: &Val, shape: &Shape) -> WasmtimeVal {
-    let all = |values: &[Val], shape: &Shape| values.iter().map(|value| to_wasmtime(value, shape)).collect();
+    let all = |values: &[Val], shape: &Shape| {
+        values
+            .iter()
+            .map(|value| to_wasmtime(value, shape))
+            .collect()
+    };
     let payload = |value: &Option<Box<Val>>, shape: Option<&Shape>| {
         let pair = value.as_ref().zip(shape);
         pair.map(|(value, shape)| Box::new(to_wasmtime(value, shape)))
     };
     match (value, shape) {
         (Val::List(values), Shape::List(element)) => WasmtimeVal::List(all(values, element)),
-        (Val::Tuple(values), Shape::FixedList(element, _)) => WasmtimeVal::FixedLengthList(all(values, element)),
+        (Val::Tuple(values), Shape::FixedList(element, _)) => {
+            WasmtimeVal::FixedLengthList(all(values, element))
+        }
         (Val::Map(entries), Shape::Map(key, payload)) => {
             let key = Shape::Primitive(key);
             let entries = entries.iter();
@@ -301,7 +336,11 @@ fn to_wasmtime(value: &Val, shape: &Shape) -> WasmtimeVal {
         }
         (Val::Tuple(values), Shape::Tuple(fields)) => {
             let values = values.iter().zip(fields);
-            WasmtimeVal::Tuple(values.map(|(value, shape)| to_wasmtime(value, shape)).collect())
+            WasmtimeVal::Tuple(
+                values
+                    .map(|(value, shape)| to_wasmtime(value, shape))
+                    .collect(),
+            )
         }
         (Val::Record(values), Shape::Record(fields)) => {
             let values = values.iter().zip(fields);
@@ -312,11 +351,15 @@ fn to_wasmtime(value: &Val, shape: &Shape) -> WasmtimeVal {
             )
         }
         (Val::Variant(name, value), Shape::Variant(cases)) => {
-            let case = name.strip_prefix('f').and_then(|number| number.parse::<usize>().ok());
+            let case = name
+                .strip_prefix('f')
+                .and_then(|number| number.parse::<usize>().ok());
             let shape = case.and_then(|case| cases[case].as_ref());
             WasmtimeVal::Variant(name.clone(), payload(value, shape))
         }
-        (Val::Option(value), Shape::Option(shape)) => WasmtimeVal::Option(payload(value, Some(shape))),
+        (Val::Option(value), Shape::Option(shape)) => {
+            WasmtimeVal::Option(payload(value, Some(shape)))
+        }
         (Val::Result(value), Shape::Result(ok, error)) => WasmtimeVal::Result(match value {
             Ok(value) => Ok(payload(value, ok.as_deref())),
             Err(value) => Err(payload(value, error.as_deref())),
@@ -350,7 +393,8 @@ fn plain_to_wasmtime(value: &Val) -> WasmtimeVal {
 /// A value as Mintage has it.
 fn from_wasmtime(value: WasmtimeVal) -> Val {
     let all = |values: Vec<WasmtimeVal>| values.into_iter().map(from_wasmtime).collect();
-    let payload = |value: Option<Box<WasmtimeVal>>| value.map(|value| Box::new(from_wasmtime(*value)));
+    let payload =
+        |value: Option<Box<WasmtimeVal>>| value.map(|value| Box::new(from_wasmtime(*value)));
     match value {
         WasmtimeVal::Bool(value) => Val::Bool(value),
         WasmtimeVal::S8(value) => Val::S8(value),
@@ -368,7 +412,9 @@ fn from_wasmtime(value: WasmtimeVal) -> Val {
         WasmtimeVal::Enum(name) => Val::Enum(name),
         WasmtimeVal::Flags(names) => Val::Flags(names),
         WasmtimeVal::List(values) => Val::List(all(values)),
-        WasmtimeVal::Tuple(values) | WasmtimeVal::FixedLengthList(values) => Val::Tuple(all(values)),
+        WasmtimeVal::Tuple(values) | WasmtimeVal::FixedLengthList(values) => {
+            Val::Tuple(all(values))
+        }
         WasmtimeVal::Map(entries) => {
             let entries = entries.into_iter();
             Val::Map(
@@ -379,7 +425,11 @@ fn from_wasmtime(value: WasmtimeVal) -> Val {
         }
         WasmtimeVal::Record(fields) => {
             let fields = fields.into_iter();
-            Val::Record(fields.map(|(name, value)| (name, from_wasmtime(value))).collect())
+            Val::Record(
+                fields
+                    .map(|(name, value)| (name, from_wasmtime(value)))
+                    .collect(),
+            )
         }
         WasmtimeVal::Variant(name, value) => Val::Variant(name, payload(value)),
         WasmtimeVal::Option(value) => Val::Option(payload(value)),

@@ -16,7 +16,8 @@ use std::time::{Duration, Instant};
 /// How often a kind of failure is saved.
 const SAVED: u64 = 3;
 
-/// How long failing inputs are tried again to make them smaller, which is less than what a case may take.
+/// How long failing inputs are tried again to make them smaller, which is less than what a case may
+/// take.
 const REDUCING: Duration = Duration::from_secs(20);
 
 /// How often there is a report.
@@ -36,7 +37,9 @@ pub fn case(options: &Options, number: u64) -> (Target, Vec<u8>) {
         Target::Hostile,
         Target::Fuel,
     ];
-    let target = options.target.unwrap_or(TURNS[number as usize % TURNS.len()]);
+    let target = options
+        .target
+        .unwrap_or(TURNS[number as usize % TURNS.len()]);
     (target, Numbers::new(number).input())
 }
 
@@ -62,7 +65,9 @@ impl At {
 
     fn write(self, state: &File) -> Result<()> {
         let bytes = [&self.case.to_le_bytes()[..], &[self.is_saved.into()]].concat();
-        state.write_all_at(&bytes, 0).context("cannot say which case is run")
+        state
+            .write_all_at(&bytes, 0)
+            .context("cannot say which case is run")
     }
 }
 
@@ -82,7 +87,9 @@ fn engines() -> Result<Engines> {
 /// Runs a saved input: whether it has no failure.
 pub fn replay(options: &Options, input: &Path) -> Result<bool> {
     let bytes = fs::read(input).with_context(|| format!("cannot read {}", input.display()))?;
-    let target = options.target.context("the target of the input is missing")?;
+    let target = options
+        .target
+        .context("the target of the input is missing")?;
     match target.run(&bytes, &engines()?) {
         Ok(outcome) => println!("{outcome:?}"),
         Err(failure) => {
@@ -104,15 +111,21 @@ struct Counts {
 /// Runs each `jobs`th case from the first one on for the time given: whether there was no failure.
 pub fn run(options: &Options, job: u64) -> Result<bool> {
     // Compiles on this thread: a handover to another one takes longer than a small function.
-    let compiler = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread();
-    compiler.build_global().context("cannot set up the compiler's thread")?;
+    let compiler = rayon::ThreadPoolBuilder::new()
+        .num_threads(1)
+        .use_current_thread();
+    compiler
+        .build_global()
+        .context("cannot set up the compiler's thread")?;
     let engines = engines()?;
-    // A panic is a failure that is saved; its message here would be one for each attempt to make the input smaller.
+    // A panic is a failure that is saved; its message here would be one for each attempt to make
+    // the input smaller.
     std::panic::set_hook(Box::new(|panic| {
         *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = panic.to_string();
     }));
     let state = state(options, job);
-    let state = File::create(&state).with_context(|| format!("cannot write {}", state.display()))?;
+    let state =
+        File::create(&state).with_context(|| format!("cannot write {}", state.display()))?;
     let start = Instant::now();
     let mut last_report = start;
     let mut counts: BTreeMap<&str, Counts> = BTreeMap::new();
@@ -138,7 +151,11 @@ pub fn run(options: &Options, job: u64) -> Result<bool> {
                     // First of all, since a smaller input may be one that ends the process.
                     let folder = save(&options.out, target, number, &input, &failure)?;
                     println!("FAILURE in {}: {}", folder.display(), failure.what);
-                    At { is_saved: true, ..at }.write(&state)?;
+                    At {
+                        is_saved: true,
+                        ..at
+                    }
+                    .write(&state)?;
                     if let Some((input, failure)) = reduced(target, &input, &wanted, &engines) {
                         save(&options.out, target, number, &input, &failure)?;
                     }
@@ -161,7 +178,10 @@ static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
 /// Says of a panic where it was.
 fn with_place(mut failure: Failure) -> Failure {
     if failure.what.starts_with("panic") {
-        failure.what = LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        failure.what = LAST_PANIC
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
     }
     failure
 }
@@ -173,8 +193,14 @@ fn kind(failure: &Failure) -> String {
     plain.collect::<Vec<_>>().join(" ")
 }
 
-/// The input made smaller, as long as it shows a failure of the same kind; nothing when it cannot be.
-fn reduced(target: Target, input: &[u8], wanted: &str, engines: &Engines) -> Option<(Vec<u8>, Failure)> {
+/// The input made smaller, as long as it shows a failure of the same kind; nothing when it cannot
+/// be.
+fn reduced(
+    target: Target,
+    input: &[u8],
+    wanted: &str,
+    engines: &Engines,
+) -> Option<(Vec<u8>, Failure)> {
     let mut last = None;
     let end = Instant::now() + REDUCING;
     let input = reduce(input, |candidate| {
@@ -182,7 +208,9 @@ fn reduced(target: Target, input: &[u8], wanted: &str, engines: &Engines) -> Opt
             return ControlFlow::Break(());
         }
         let failure = target.run(candidate, engines).err();
-        let failure = failure.filter(|failure| kind(failure) == wanted).map(with_place);
+        let failure = failure
+            .filter(|failure| kind(failure) == wanted)
+            .map(with_place);
         let fails = failure.is_some();
         last = failure.or(last.take());
         ControlFlow::Continue(fails)
@@ -202,7 +230,8 @@ fn report(start: Instant, counts: &BTreeMap<&str, Counts>, number: u64) {
         / 1e9;
     let total: u64 = counts.values().map(|counts| counts.cases).sum();
     println!(
-        "{seconds:.0} s, {busy:.0} s of them on a processor, up to case {number}: {total} cases, {:.0} per second",
+        "{seconds:.0} s, {busy:.0} s of them on a processor, up to case {number}: {total} cases, \
+         {:.0} per second",
         total as f64 / seconds
     );
     for (name, counts) in counts {

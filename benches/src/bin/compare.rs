@@ -14,7 +14,8 @@ use regex::Regex;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Measures Mintage and Wasmtime alternately and prints the medians; a ratio below 1 is in Mintage's favour.
+/// Measures Mintage and Wasmtime alternately and prints the medians; a ratio below 1 is in
+/// Mintage's favour.
 #[derive(Parser)]
 struct Options {
     /// Measure only the metrics whose name matches
@@ -43,17 +44,27 @@ fn main() -> ExitCode {
 
 fn run(options: &Options) -> Result<()> {
     let wanted = |name: &str| options.filter.is_match(name);
-    let names = metrics::all::<Mintage>().into_iter().map(|metric| metric.name());
+    let names = metrics::all::<Mintage>()
+        .into_iter()
+        .map(|metric| metric.name());
     let names: Vec<_> = names.filter(|name| wanted(name)).collect();
     ensure!(!names.is_empty(), "no metric matches {}", options.filter);
 
-    let duel = Duel::<Mintage, Wasmtime>::new(if options.quick { Effort::QUICK } else { Effort::FULL });
+    let duel = Duel::<Mintage, Wasmtime>::new(if options.quick {
+        Effort::QUICK
+    } else {
+        Effort::FULL
+    });
     let rows = if options.json {
         let rows = duel.run(wanted, |row| eprintln!("measured: {}", row.name()));
         println!("{:#}", report::json(Mintage::NAME, Wasmtime::NAME, &rows));
         rows
     } else {
-        let table = Table::new(Mintage::NAME, Wasmtime::NAME, names.iter().map(String::as_str));
+        let table = Table::new(
+            Mintage::NAME,
+            Wasmtime::NAME,
+            names.iter().map(String::as_str),
+        );
         println!("{}", table.header());
         duel.run(wanted, |row| println!("{}", table.row(row)))
     };
@@ -69,11 +80,16 @@ fn run(options: &Options) -> Result<()> {
     let usual = Path::new(env!("CARGO_MANIFEST_DIR")).join("results.svg");
     if let Some(path) = options.chart.clone().or(whole.then_some(usual)) {
         let picture = chart::draw(Mintage::NAME, Wasmtime::NAME, &rows);
-        std::fs::write(&path, picture).with_context(|| format!("cannot write {}", path.display()))?;
+        std::fs::write(&path, picture)
+            .with_context(|| format!("cannot write {}", path.display()))?;
     }
 
     let failed = rows.iter().filter(|row| !complete(row)).count();
-    ensure!(failed == 0, "{failed} of {} metrics are incomplete", rows.len());
+    ensure!(
+        failed == 0,
+        "{failed} of {} metrics are incomplete",
+        rows.len()
+    );
     Ok(())
 }
 

@@ -1,13 +1,13 @@
 //! The section table: a strict reader of the ELF structures in an artifact's first page.
 //!
-//! It accepts what `writer` writes and nothing else: sections of the list in [`Section`], in file order, without overlap,
-//! relocations or addresses.
+//! It accepts what `writer` writes and nothing else: sections of the list in [`Section`], in file
+//! order, without overlap, relocations or addresses.
 
 use crate::format::{FIRST_PAGE, Header, Part, Section};
 use anyhow::{Context, Result, bail, ensure};
 use object::elf::{
-    ELFCLASS64, ELFDATA2LSB, EM_AARCH64, EM_X86_64, ET_REL, Machine, SHT_CREL, SHT_NULL, SHT_REL, SHT_RELA, SHT_RELR,
-    SectionType,
+    ELFCLASS64, ELFDATA2LSB, EM_AARCH64, EM_X86_64, ET_REL, Machine, SHT_CREL, SHT_NULL, SHT_REL,
+    SHT_RELA, SHT_RELR, SectionType,
 };
 use std::ops::Range;
 
@@ -132,7 +132,8 @@ impl<'a> SectionTable<'a> {
             "the ELF header is not that of an object file"
         );
         ensure!(
-            u16_at(page, 52) == Some(FILE_HEADER_SIZE as u16) && u16_at(page, 58) == Some(SECTION_HEADER_SIZE as u16),
+            u16_at(page, 52) == Some(FILE_HEADER_SIZE as u16)
+                && u16_at(page, 58) == Some(SECTION_HEADER_SIZE as u16),
             "the ELF header claims structures of unusual size"
         );
         ensure!(
@@ -186,7 +187,9 @@ impl<'a> SectionTable<'a> {
 
     fn name(&self, section: &RawSection) -> Result<&'a [u8]> {
         let names = self.page.get(self.names.clone()).unwrap_or_default();
-        let rest = names.get(section.name as usize..).context("a section has no name")?;
+        let rest = names
+            .get(section.name as usize..)
+            .context("a section has no name")?;
         let end = rest
             .iter()
             .position(|&byte| byte == 0)
@@ -196,14 +199,19 @@ impl<'a> SectionTable<'a> {
 }
 
 /// Checks one entry by itself.
-fn read_entry(raw: &RawSection, table: &SectionTable<'_>, header: &Header) -> Result<(Section, Range<usize>)> {
+fn read_entry(
+    raw: &RawSection,
+    table: &SectionTable<'_>,
+    header: &Header,
+) -> Result<(Section, Range<usize>)> {
     let name = table.name(raw)?;
     let shown = String::from_utf8_lossy(name);
     ensure!(
         ![SHT_REL, SHT_RELA, SHT_RELR, SHT_CREL].contains(&raw.ty),
         "section {shown} holds relocations, which no artifact needs"
     );
-    let section = Section::from_name(name).with_context(|| format!("section {shown} is unknown"))?;
+    let section =
+        Section::from_name(name).with_context(|| format!("section {shown} is unknown"))?;
     ensure!(
         raw.ty == section.ty() && raw.ty != SHT_NULL,
         "section {shown} has ELF type {} instead of {}",
@@ -216,7 +224,11 @@ fn read_entry(raw: &RawSection, table: &SectionTable<'_>, header: &Header) -> Re
         raw.flags,
         section.flags()
     );
-    ensure!(raw.address == 0, "section {shown} asks for address {:#x}", raw.address);
+    ensure!(
+        raw.address == 0,
+        "section {shown} asks for address {:#x}",
+        raw.address
+    );
     let range = file_range(raw).filter(|range| range.end as u64 <= header.file_size);
     let range = range.with_context(|| format!("section {shown} reaches out of the file"))?;
     ensure!(
@@ -244,13 +256,22 @@ fn file_range(raw: &RawSection) -> Option<Range<usize>> {
 }
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
-    bytes.get(at..)?.first_chunk().map(|&field| u16::from_le_bytes(field))
+    bytes
+        .get(at..)?
+        .first_chunk()
+        .map(|&field| u16::from_le_bytes(field))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
-    bytes.get(at..)?.first_chunk().map(|&field| u32::from_le_bytes(field))
+    bytes
+        .get(at..)?
+        .first_chunk()
+        .map(|&field| u32::from_le_bytes(field))
 }
 
 fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
-    bytes.get(at..)?.first_chunk().map(|&field| u64::from_le_bytes(field))
+    bytes
+        .get(at..)?
+        .first_chunk()
+        .map(|&field| u64::from_le_bytes(field))
 }

@@ -4,17 +4,20 @@ use crate::Artifact;
 use crate::format::{FIRST_PAGE, Header};
 use mintage_environ::{CoreInstanceId, DataId, ElemId};
 
-/// Makes the hashes of a changed file right again, so that the change is not refused as damage. A file without a header, or
-/// whose header names a tail that is not there, stays as it is.
+/// Makes the hashes of a changed file right again, so that the change is not refused as damage. A
+/// file without a header, or whose header names a tail that is not there, stays as it is.
 pub fn reseal(file: &mut [u8]) {
-    let tail = file.get(Header::OFFSET + 56..).and_then(|rest| rest.first_chunk::<8>());
+    let tail = file
+        .get(Header::OFFSET + 56..)
+        .and_then(|rest| rest.first_chunk::<8>());
     let tail = tail.and_then(|&tail| usize::try_from(u64::from_le_bytes(tail)).ok());
     if let Some(tail) = tail.filter(|tail| (FIRST_PAGE..=file.len()).contains(tail)) {
         Header::seal(file, tail);
     }
 }
 
-/// Calls every lookup there is, those of code with the given offsets: none may panic, whatever the file.
+/// Calls every lookup there is, those of code with the given offsets: none may panic, whatever the
+/// file.
 ///
 /// # Panics
 ///

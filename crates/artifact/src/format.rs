@@ -1,4 +1,5 @@
-//! What stands where in the file: the list of sections and the header, whose encoder and decoder are here.
+//! What stands where in the file: the list of sections and the header, whose encoder and decoder
+//! are here.
 //!
 //! ```text
 //! first page   ELF header | section table | section names | ... zero ... | .mintage.header
@@ -7,16 +8,19 @@
 //! tail         .mintage.keys | .mintage.meta
 //! ```
 //!
-//! The three parts are hashed one by one, so that every byte of the file is covered by a hash; the header ends the first
-//! page and its last field is the hash of the page in front of it. Opening an artifact always compares the hashes of the
-//! first page and the tail, whose size depends on the interface and the number of functions, not on the amount of code.
+//! The three parts are hashed one by one, so that every byte of the file is covered by a hash; the
+//! header ends the first page and its last field is the hash of the page in front of it. Opening an
+//! artifact always compares the hashes of the first page and the tail, whose size depends on the
+//! interface and the number of functions, not on the amount of code.
 //!
 //! # Why this shape?
 //!
-//! - *Why is the header at a fixed place?* Magic number and version can be read before anything that a version might
-//!   change, the section table included.
-//! - *Why is the image in front of everything else?* Its place is known before the metadata is encoded, which hold it.
-//! - *Why does nothing share a page with the text?* Pages of the text are executable; segment bytes are the guest's.
+//! - *Why is the header at a fixed place?* Magic number and version can be read before anything
+//!   that a version might change, the section table included.
+//! - *Why is the image in front of everything else?* Its place is known before the metadata is
+//!   encoded, which hold it.
+//! - *Why does nothing share a page with the text?* Pages of the text are executable; segment bytes
+//!   are the guest's.
 
 use crate::PAGE;
 use anyhow::{Context, Result, bail, ensure};
@@ -76,7 +80,8 @@ macro_rules! sections {
     };
 }
 
-// To add a section: add a row, write it in `writer::write`, read it in `reader`, and raise `FORMAT_VERSION`.
+// To add a section: add a row, write it in `writer::write`, read it in `reader`, and raise
+// `FORMAT_VERSION`.
 sections! {
     /// Names of the sections.
     Strings ".shstrtab" SHT_STRTAB 0, 1, true;
@@ -160,11 +165,13 @@ impl Header {
     /// Where the header stands in the file.
     pub const OFFSET: usize = FIRST_PAGE - Self::SIZE;
 
-    /// Computes the hashes of a file that is complete but for its header, with its tail at `tail_start`, and writes the header.
+    /// Computes the hashes of a file that is complete but for its header, with its tail at
+    /// `tail_start`, and writes the header.
     ///
     /// # Panics
     ///
-    /// When the file is shorter than a page or `tail_start` is not behind the first page and in the file.
+    /// When the file is shorter than a page or `tail_start` is not behind the first page and in the
+    /// file.
     pub fn seal(file: &mut [u8], tail_start: usize) {
         let header = Header {
             file_size: file.len() as u64,
@@ -187,7 +194,8 @@ impl Header {
         file[FIRST_PAGE - 16..FIRST_PAGE].copy_from_slice(&hash.to_le_bytes());
     }
 
-    /// Reads and checks the header: magic number, versions, size of the file, hash of the first page.
+    /// Reads and checks the header: magic number, versions, size of the file, hash of the first
+    /// page.
     ///
     /// # Errors
     ///
@@ -198,7 +206,9 @@ impl Header {
             "this is no artifact: it does not start as an ELF file"
         );
         let page = file.first_chunk::<FIRST_PAGE>();
-        let page = page.with_context(|| format!("the artifact is cut off: it has only {} bytes", file.len()))?;
+        let page = page.with_context(|| {
+            format!("the artifact is cut off: it has only {} bytes", file.len())
+        })?;
         let mut rest = &page[Self::OFFSET..];
         ensure!(
             take::<8>(&mut rest)? == MAGIC,
@@ -207,11 +217,12 @@ impl Header {
         let format = u32::from_le_bytes(take(&mut rest)?);
         take::<4>(&mut rest)?;
         let version: [u8; VERSION_SIZE] = take(&mut rest)?;
-        let version = String::from_utf8_lossy(version.split(|&byte| byte == 0).next().unwrap_or_default());
+        let version =
+            String::from_utf8_lossy(version.split(|&byte| byte == 0).next().unwrap_or_default());
         ensure!(
             format == FORMAT_VERSION && version == ENGINE_VERSION,
-            "the artifact was made by Mintage {version} (format {format}), this is Mintage {ENGINE_VERSION} (format \
-             {FORMAT_VERSION}): compile the component again"
+            "the artifact was made by Mintage {version} (format {format}), this is Mintage \
+             {ENGINE_VERSION} (format {FORMAT_VERSION}): compile the component again"
         );
         let header = Header {
             file_size: u64::from_le_bytes(take(&mut rest)?),
@@ -221,8 +232,12 @@ impl Header {
         };
         let (size, expected) = (file.len() as u64, header.file_size);
         match size {
-            size if size < expected => bail!("the artifact is cut off: it has {size} of {expected} bytes"),
-            size if size > expected => bail!("the artifact has {} bytes behind its end", size - expected),
+            size if size < expected => {
+                bail!("the artifact is cut off: it has {size} of {expected} bytes")
+            }
+            size if size > expected => {
+                bail!("the artifact has {} bytes behind its end", size - expected)
+            }
             _ => {}
         }
         check_hash(
@@ -254,7 +269,9 @@ pub fn check_hash(what: &str, bytes: &[u8], expected: u128) -> Result<()> {
 
 /// Takes `N` bytes off the front.
 fn take<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N]> {
-    let (&front, rest) = bytes.split_first_chunk().context("the artifact's header is cut off")?;
+    let (&front, rest) = bytes
+        .split_first_chunk()
+        .context("the artifact's header is cut off")?;
     *bytes = rest;
     Ok(front)
 }

@@ -1,14 +1,15 @@
-//! [`Plan`]: how the bytes of an image are kept, so that neither files nor instances pay for scattered
-//! bytes by the page, or by the mapping.
+//! [`Plan`]: how the bytes of an image are kept, so that neither files nor instances pay for
+//! scattered bytes by the page, or by the mapping.
 //!
-//! An image is written as *pieces*: byte strings at slab offsets. A plan puts each of them either on a
-//! *run* of whole pages, which every slab maps from the file, or in a *patch*, which is copied when a
-//! slab is used for the first time. Runs are best for long stretches: all instances share their pages
-//! until they write to them. But each is a mapping in every slab, of the 65,530 that a process has, and
-//! a page takes 4,096 bytes of the file even if it holds one. So there are bounds:
+//! An image is written as *pieces*: byte strings at slab offsets. A plan puts each of them either
+//! on a *run* of whole pages, which every slab maps from the file, or in a *patch*, which is copied
+//! when a slab is used for the first time. Runs are best for long stretches: all instances share
+//! their pages until they write to them. But each is a mapping in every slab, of the 65,530 that a
+//! process has, and a page takes 4,096 bytes of the file even if it holds one. So there are bounds:
 //!
 //! * at most [`MAX_RUNS`] runs, which take in zeros between pages where there would be more;
-//! * in the file, at most [`MAX_SPREAD`] bytes of pages for each byte of the image, and [`FREE`] more.
+//! * in the file, at most [`MAX_SPREAD`] bytes of pages for each byte of the image, and [`FREE`]
+//!   more.
 //!
 //! Heads are always patches, for each instance that is used writes to them. What is not in a run by
 //! these rules is in patches, however much it is: that is as much as the component says in so many
@@ -21,8 +22,8 @@ use std::ops::Range;
 
 /// The most runs of pages.
 pub const MAX_RUNS: usize = 128;
-/// Runs of up to so many bytes are copied, not mapped: a mapping costs a call, a later page fault and
-/// its removal, together more than copying a few pages.
+/// Runs of up to so many bytes are copied, not mapped: a mapping costs a call, a later page fault
+/// and its removal, together more than copying a few pages.
 const SHORT: u64 = 2 * PAGE;
 /// Bytes of pages that are copied before runs take in zeros to have fewer of them.
 const FEW: u64 = 256 << 10;
@@ -61,7 +62,8 @@ struct Page {
 }
 
 impl<'a> Plan<'a> {
-    /// Plans the image of a slab. The pieces are in order, without overlap, and none crosses a page.
+    /// Plans the image of a slab. The pieces are in order, without overlap, and none crosses a
+    /// page.
     pub fn new(layout: &SlabLayout, pieces: &[Piece<'a>]) -> Plan<'a> {
         let parts = layout.parts();
         let pages = pages(&parts, pieces);
@@ -72,7 +74,10 @@ impl<'a> Plan<'a> {
         }
         let mut runs = plan.runs.iter().peekable();
         for &(offset, bytes) in pieces {
-            while runs.next_if(|run| run.slab_offset + run.len <= offset).is_some() {}
+            while runs
+                .next_if(|run| run.slab_offset + run.len <= offset)
+                .is_some()
+            {}
             match runs.peek() {
                 Some(run) if run.slab_offset <= offset => plan.pages.push((offset, bytes)),
                 _ => plan.patches.extend(stretches(offset, bytes)),
@@ -91,7 +96,10 @@ impl<'a> Plan<'a> {
     pub fn pages(&self) -> impl Iterator<Item = (u64, &'a [u8])> + '_ {
         let mut runs = self.runs.iter().peekable();
         self.pages.iter().filter_map(move |&(offset, bytes)| {
-            while runs.next_if(|run| run.slab_offset + run.len <= offset).is_some() {}
+            while runs
+                .next_if(|run| run.slab_offset + run.len <= offset)
+                .is_some()
+            {}
             runs.peek()
                 .map(|run| (run.file_offset + (offset - run.slab_offset), bytes))
         })
@@ -103,10 +111,16 @@ fn pages(parts: &[SlabPart], pieces: &[Piece<'_>]) -> Vec<Page> {
     let mut pages: Vec<Page> = Vec::new();
     let mut next_part = 0;
     for &(offset, bytes) in pieces {
-        while parts.get(next_part).is_some_and(|part| part.start <= offset) {
+        while parts
+            .get(next_part)
+            .is_some_and(|part| part.start <= offset)
+        {
             next_part += 1;
         }
-        if next_part.checked_sub(1).is_some_and(|part| parts[part].copied) {
+        if next_part
+            .checked_sub(1)
+            .is_some_and(|part| parts[part].copied)
+        {
             continue;
         }
         let (number, bytes) = (offset / PAGE, bytes.len() as u64);
@@ -124,8 +138,8 @@ fn pages(parts: &[SlabPart], pieces: &[Piece<'_>]) -> Vec<Page> {
 
 /// The runs to be mapped, in order, without their file offsets.
 ///
-/// Runs take in more and more zeros until there are few, as long as the file has room for these. Where
-/// it has no room even for the pages themselves, those that are nearly empty are left out.
+/// Runs take in more and more zeros until there are few, as long as the file has room for these.
+/// Where it has no room even for the pages themselves, those that are nearly empty are left out.
 fn choose_runs(pages: &[Page]) -> Vec<ImageRun> {
     let limit = FREE + MAX_SPREAD * pages.iter().map(|page| page.bytes).sum::<u64>();
     let mut best = None;
@@ -153,13 +167,15 @@ fn choose_runs(pages: &[Page]) -> Vec<ImageRun> {
     runs
 }
 
-/// The pages with at least `minimum` bytes as runs that take in up to `gap` pages between them, none of
-/// which leaves its part of the slab; short ones are left out.
+/// The pages with at least `minimum` bytes as runs that take in up to `gap` pages between them,
+/// none of which leaves its part of the slab; short ones are left out.
 fn runs_over(pages: &[Page], minimum: u64, gap: u64) -> Vec<ImageRun> {
     let mut runs: Vec<(Range<u64>, usize)> = Vec::new();
     for page in pages.iter().filter(|page| page.bytes >= minimum) {
         match runs.last_mut() {
-            Some((run, part)) if *part == page.part && page.number - run.end <= gap => run.end = page.number + 1,
+            Some((run, part)) if *part == page.part && page.number - run.end <= gap => {
+                run.end = page.number + 1
+            }
             _ => runs.push((page.number..page.number + 1, page.part)),
         }
     }
@@ -180,7 +196,8 @@ fn count(pages: &[Page], runs: &[ImageRun]) -> usize {
     counts.sum()
 }
 
-/// Leaves out the zeros of `bytes` at slab offset `offset`, where they are more than a few in a row.
+/// Leaves out the zeros of `bytes` at slab offset `offset`, where they are more than a few in a
+/// row.
 pub fn stretches(offset: u64, bytes: &[u8]) -> impl Iterator<Item = Piece<'_>> {
     let is_zero = |chunk: &[u8]| match chunk.try_into() {
         Ok(chunk) => u128::from_ne_bytes(chunk) == 0,
@@ -231,13 +248,15 @@ mod tests {
         SlabLayout::compute(&shape, &Tunables::default()).unwrap()
     }
 
-    /// The plan of an image with so many bytes on each of these pages of the memory: the ends of its runs, in pages of
-    /// the memory, and how many pages are copied.
+    /// The plan of an image with so many bytes on each of these pages of the memory: the ends of
+    /// its runs, in pages of the memory, and how many pages are copied.
     fn plan(pages: impl Iterator<Item = u64>, bytes: usize) -> (Vec<(u64, u64)>, usize) {
         let layout = layout();
         let start = layout.memory_start(MemoryId::from_u32(0));
         let bytes = vec![1; bytes];
-        let pieces: Vec<Piece<'_>> = pages.map(|page| (start + page * PAGE, &bytes[..])).collect();
+        let pieces: Vec<Piece<'_>> = pages
+            .map(|page| (start + page * PAGE, &bytes[..]))
+            .collect();
         let plan = Plan::new(&layout, &pieces);
         check(&plan, &pieces);
         let runs = plan.runs.iter().map(|run| {
@@ -249,7 +268,12 @@ mod tests {
 
     /// Each byte is kept once, and all bounds hold.
     fn check(plan: &Plan<'_>, pieces: &[Piece<'_>]) {
-        let bytes = |pieces: &[Piece<'_>]| pieces.iter().map(|(_, bytes)| bytes.len() as u64).sum::<u64>();
+        let bytes = |pieces: &[Piece<'_>]| {
+            pieces
+                .iter()
+                .map(|(_, bytes)| bytes.len() as u64)
+                .sum::<u64>()
+        };
         assert!(plan.runs.len() <= MAX_RUNS);
         assert!(plan.pages_len() <= FREE + MAX_SPREAD * bytes(pieces));
         let mut file = vec![0; plan.pages_len() as usize];
@@ -287,10 +311,19 @@ mod tests {
         let pages = (0..4000).filter(|page| page % 4 < 3);
         assert_eq!(plan(pages.chain([5000]), 4000), (vec![(0, 3999)], 1));
         // Every other one, all of them short.
-        assert_eq!(plan((0..4000).filter(|page| page % 2 == 0), 4000), (vec![(0, 3999)], 0));
+        assert_eq!(
+            plan((0..4000).filter(|page| page % 2 == 0), 4000),
+            (vec![(0, 3999)], 0)
+        );
         // Too far from each other: the longest are mapped.
-        let (runs, copied) = plan((0..20_000).filter(|page| page % 20 < 3 + page / 10_000), 4096);
-        assert_eq!((runs.len(), copied), (MAX_RUNS, 500 * 3 + (500 - MAX_RUNS) * 4));
+        let (runs, copied) = plan(
+            (0..20_000).filter(|page| page % 20 < 3 + page / 10_000),
+            4096,
+        );
+        assert_eq!(
+            (runs.len(), copied),
+            (MAX_RUNS, 500 * 3 + (500 - MAX_RUNS) * 4)
+        );
         assert_eq!(runs[0], (10_000, 10_004));
         assert_eq!(plan((0..60_000).step_by(20), 4096), (vec![], 3000));
     }
@@ -305,7 +338,11 @@ mod tests {
         let page = |page: u64| match page {
             0..30 => (
                 start + page * PAGE,
-                if page.is_multiple_of(3) { &full[..] } else { &full[..1] },
+                if page.is_multiple_of(3) {
+                    &full[..]
+                } else {
+                    &full[..1]
+                },
             ),
             _ => (start + page * PAGE, &full[..1]),
         };
@@ -335,15 +372,27 @@ mod tests {
         let pieces: Vec<Piece<'_>> = pages.map(|offset| (offset, &page[..])).collect();
         let plan = Plan::new(&layout, &pieces);
         check(&plan, &pieces);
-        let runs: Vec<_> = plan.runs.iter().map(|run| (run.slab_offset, run.len)).collect();
+        let runs: Vec<_> = plan
+            .runs
+            .iter()
+            .map(|run| (run.slab_offset, run.len))
+            .collect();
         starts.retain(|&start| start != head);
-        assert_eq!(runs, starts.iter().map(|&start| (start, 16 * PAGE)).collect::<Vec<_>>());
+        assert_eq!(
+            runs,
+            starts
+                .iter()
+                .map(|&start| (start, 16 * PAGE))
+                .collect::<Vec<_>>()
+        );
         assert_eq!((plan.patches.len(), plan.patched_pages), (16, 0));
     }
 
     proptest! {
         #[test]
-        fn any_image(pages in prop::collection::btree_map(0u64..3000, (0usize..4096, 1usize..4096), 0..600)) {
+        fn any_image(
+            pages in prop::collection::btree_map(0u64..3000, (0usize..4096, 1usize..4096), 0..600),
+        ) {
             let layout = layout();
             let start = layout.memory_start(MemoryId::from_u32(0));
             let bytes: Vec<u8> = (0..PAGE).map(|at| u8::from(at % 100 < 60)).collect();

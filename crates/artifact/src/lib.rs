@@ -1,4 +1,5 @@
-//! The artifact: the file that compiling a component gives, with every table's encoder and decoder side by side.
+//! The artifact: the file that compiling a component gives, with every table's encoder and decoder
+//! side by side.
 //!
 //! ```text
 //! format     the sections and the header
@@ -11,8 +12,8 @@
 //! forge      wrong files with right hashes, for tests
 //! ```
 //!
-//! Architecture invariant: nothing here knows how code is made or run. Whatever the bytes, reading neither panics nor reads out
-//! of bounds.
+//! Architecture invariant: nothing here knows how code is made or run. Whatever the bytes, reading
+//! neither panics nor reads out of bounds.
 
 #![forbid(unsafe_code)]
 

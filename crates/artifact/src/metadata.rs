@@ -1,11 +1,14 @@
-//! The decoded part of an artifact: what the runtime and the embedding API need to know, and whether they fit this host.
+//! The decoded part of an artifact: what the runtime and the embedding API need to know, and
+//! whether they fit this host.
 
 use crate::image::MAX_RUNS;
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::ComponentInterface;
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::objects::ObjectLayout;
-use mintage_environ::{DataId, ElemId, GlobalId, IndexVec, ObjectTypeId, TableId, TagId, Target, Tunables};
+use mintage_environ::{
+    DataId, ElemId, GlobalId, IndexVec, ObjectTypeId, TableId, TagId, Target, Tunables,
+};
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 use std::ops::Range;
@@ -13,7 +16,8 @@ use std::ops::Range;
 /// Pages of the image start and end at multiples of this, in the slab and in the file.
 pub const PAGE: u64 = 4096;
 
-/// A part of the slab that is not zero when an instance starts, and where its bytes stand in the file.
+/// A part of the slab that is not zero when an instance starts, and where its bytes stand in the
+/// file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageRun {
     /// Offset of the first byte from the start of the slab.
@@ -35,17 +39,19 @@ pub struct Metadata {
     pub interface: ComponentInterface,
     /// Where everything lies in a slab.
     pub layout: SlabLayout,
-    /// Whole pages of the slab that are not zero when an instance starts, to be mapped: in order, without
-    /// overlap, at most [`MAX_RUNS`].
+    /// Whole pages of the slab that are not zero when an instance starts, to be mapped: in order,
+    /// without overlap, at most [`MAX_RUNS`].
     pub image: Vec<ImageRun>,
     /// Bytes of the slab that are to be copied: in order, without overlap, and on other pages than
     /// those of `image`. Control blocks are zero in both.
     pub patches: Vec<ImageRun>,
     /// File ranges of the data segments that code can name at run time.
     pub data: IndexVec<DataId, Range<u64>>,
-    /// File ranges of the element segments that code can name at run time: 8-byte `FuncEntry` words, aligned.
+    /// File ranges of the element segments that code can name at run time: 8-byte `FuncEntry`
+    /// words, aligned.
     pub elems: IndexVec<ElemId, Range<u64>>,
-    /// What the collector needs to know of each type of objects; the exceptions of each tag come last.
+    /// What the collector needs to know of each type of objects; the exceptions of each tag come
+    /// last.
     pub objects: IndexVec<ObjectTypeId, ObjectLayout>,
     /// Globals with references that the collector follows.
     pub traced_globals: Vec<GlobalId>,
@@ -56,20 +62,25 @@ pub struct Metadata {
 }
 
 impl Metadata {
-    /// Checks that the code can run on `host`: that it was made for the same triple and needs no CPU feature that `host`
-    /// does not list.
+    /// Checks that the code can run on `host`: that it was made for the same triple and needs no
+    /// CPU feature that `host` does not list.
     ///
     /// # Errors
     ///
     /// Names both triples, or every missing feature.
     pub fn check_target(&self, host: &Target) -> Result<()> {
-        let Target { triple, cpu_features } = &self.target;
+        let Target {
+            triple,
+            cpu_features,
+        } = &self.target;
         ensure!(
             *triple == host.triple,
             "the artifact was made for {triple}, this host is {}",
             host.triple
         );
-        let needed = cpu_features.iter().filter(|feature| !feature.ends_with("=false"));
+        let needed = cpu_features
+            .iter()
+            .filter(|feature| !feature.ends_with("=false"));
         let missing: Vec<&str> = needed
             .filter(|feature| !host.cpu_features.contains(feature))
             .map(String::as_str)
@@ -84,7 +95,8 @@ impl Metadata {
 
     /// Checks that the artifact was made with the settings that the host expects.
     ///
-    /// The effort of the code generator and its own verifier may differ: nothing that code and host agree on depends on them.
+    /// The effort of the code generator and its own verifier may differ: nothing that code and host
+    /// agree on depends on them.
     ///
     /// # Errors
     ///
@@ -111,15 +123,27 @@ impl Metadata {
             features: _,
         } = expected;
         let actual = &self.tunables;
-        same("memory_reservation", &actual.memory_reservation, memory_reservation)?;
+        same(
+            "memory_reservation",
+            &actual.memory_reservation,
+            memory_reservation,
+        )?;
         same(
             "memory64_reservation",
             &actual.memory64_reservation,
             memory64_reservation,
         )?;
         same("memory_guard", &actual.memory_guard, memory_guard)?;
-        same("table_reservation", &actual.table_reservation, table_reservation)?;
-        same("gc_heap_reservation", &actual.gc_heap_reservation, gc_heap_reservation)?;
+        same(
+            "table_reservation",
+            &actual.table_reservation,
+            table_reservation,
+        )?;
+        same(
+            "gc_heap_reservation",
+            &actual.gc_heap_reservation,
+            gc_heap_reservation,
+        )?;
         same("gc_zeal", &actual.gc_zeal, gc_zeal)?;
         same("address_map", &actual.address_map, address_map)?;
         same("interruptible", &actual.interruptible, interruptible)?;
@@ -155,8 +179,8 @@ impl Metadata {
         self.tags.get(tag).is_some().then_some(tag)
     }
 
-    /// Checks that every range lies where the runtime may map or read it: image runs in `image` and in the slab, in order, and
-    /// patches and segments in `segments` (both ranges of the file).
+    /// Checks that every range lies where the runtime may map or read it: image runs in `image` and
+    /// in the slab, in order, and patches and segments in `segments` (both ranges of the file).
     pub(crate) fn check_ranges(&self, image: &Range<u64>, segments: &Range<u64>) -> Result<()> {
         ensure!(
             self.image.len() <= MAX_RUNS,
@@ -181,24 +205,31 @@ impl Metadata {
                 run.len,
                 image.end,
             ));
-            (slab_end, file_end) =
-                ends.with_context(|| format!("an image run leaves the slab or the image section: {run:?}"))?;
+            (slab_end, file_end) = ends.with_context(|| {
+                format!("an image run leaves the slab or the image section: {run:?}")
+            })?;
         }
         self.check_patches(segments)?;
-        let inside =
-            |range: &Range<u64>| segments.start <= range.start && range.start <= range.end && range.end <= segments.end;
-        let words = |range: &Range<u64>| range.start.is_multiple_of(8) && range.end.is_multiple_of(8);
+        let inside = |range: &Range<u64>| {
+            segments.start <= range.start && range.start <= range.end && range.end <= segments.end
+        };
+        let words =
+            |range: &Range<u64>| range.start.is_multiple_of(8) && range.end.is_multiple_of(8);
         if let Some((id, range)) = self.data.iter().find(|(_, range)| !inside(range)) {
             bail!("data segment {id:?} at {range:#x?} is not in the section of the segments");
         }
-        if let Some((id, range)) = self.elems.iter().find(|(_, range)| !(inside(range) && words(range))) {
+        if let Some((id, range)) = self
+            .elems
+            .iter()
+            .find(|(_, range)| !(inside(range) && words(range)))
+        {
             bail!("element segment {id:?} at {range:#x?} is not in the section of the segments");
         }
         Ok(())
     }
 
-    /// Checks that patches are in order, and lie in the slab, off the pages of the image runs, and in
-    /// `segments`.
+    /// Checks that patches are in order, and lie in the slab, off the pages of the image runs, and
+    /// in `segments`.
     fn check_patches(&self, segments: &Range<u64>) -> Result<()> {
         let mut slab_end = 0;
         let mut runs = self.image.iter().peekable();
@@ -233,8 +264,8 @@ fn end_within(start: u64, len: u64, limit: u64) -> Option<u64> {
 fn same<T: PartialEq + Debug>(name: &str, actual: &T, expected: &T) -> Result<()> {
     ensure!(
         actual == expected,
-        "the artifact was made with `{name}` = {actual:?}, this host is set to {expected:?}: compile the component again or \
-         change `Config::{name}`"
+        "the artifact was made with `{name}` = {actual:?}, this host is set to {expected:?}: \
+         compile the component again or change `Config::{name}`"
     );
     Ok(())
 }

@@ -16,8 +16,9 @@ use std::ops::Range;
 /// How much of an artifact is compared with its hashes when it is opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Check {
-    /// The header, the section table, the metadata and the key table; of the body, with code and tables, at most the tables' heads.
-    /// The cost does not depend on the amount of code, apart from 4 bytes per function.
+    /// The header, the section table, the metadata and the key table; of the body, with code and
+    /// tables, at most the tables' heads. The cost does not depend on the amount of code, apart
+    /// from 4 bytes per function.
     #[default]
     Metadata,
     /// Every byte of the file.
@@ -26,9 +27,11 @@ pub enum Check {
 
 /// An open artifact: its bytes, where everything stands in them, and the decoded [`Metadata`].
 ///
-/// `B` owns or borrows the bytes of the whole file: a slice, a vector, or a mapping of the file. The bytes must not change.
+/// `B` owns or borrows the bytes of the whole file: a slice, a vector, or a mapping of the file.
+/// The bytes must not change.
 ///
-/// No method panics or reads out of bounds, whatever the bytes are; lookups in damaged tables give `None` or a wrong answer.
+/// No method panics or reads out of bounds, whatever the bytes are; lookups in damaged tables give
+/// `None` or a wrong answer.
 pub struct Artifact<B> {
     bytes: B,
     sections: Sections,
@@ -40,9 +43,9 @@ impl<B: AsRef<[u8]>> Artifact<B> {
     ///
     /// # Errors
     ///
-    /// Says what is wrong with a file that is no artifact, is cut off or damaged, was made by another version, or breaks a
-    /// rule of the format. Whether it fits this host is asked with [`Metadata::check_target`] and
-    /// [`Metadata::check_tunables`].
+    /// Says what is wrong with a file that is no artifact, is cut off or damaged, was made by
+    /// another version, or breaks a rule of the format. Whether it fits this host is asked with
+    /// [`Metadata::check_target`] and [`Metadata::check_tunables`].
     pub fn parse(bytes: B, check: Check) -> Result<Artifact<B>> {
         let file = bytes.as_ref();
         let header = Header::open(file)?;
@@ -59,8 +62,8 @@ impl<B: AsRef<[u8]>> Artifact<B> {
             "{}: it is made for {expected} bytes of machine code, and there are {text}",
             wrong(Section::Keys)
         );
-        let metadata: Metadata =
-            postcard::from_bytes(part(Section::Metadata)).context("the artifact's metadata cannot be decoded")?;
+        let metadata: Metadata = postcard::from_bytes(part(Section::Metadata))
+            .context("the artifact's metadata cannot be decoded")?;
         ensure!(
             file_machine(file) == Some(machine(&metadata.target.triple)?),
             "the artifact's ELF header names another machine than {}",
@@ -71,9 +74,14 @@ impl<B: AsRef<[u8]>> Artifact<B> {
             range.start as u64..range.end as u64
         };
         if check == Check::Full {
-            check_hash("body", body.get(FIRST_PAGE..).unwrap_or_default(), header.body_hash)?;
+            check_hash(
+                "body",
+                body.get(FIRST_PAGE..).unwrap_or_default(),
+                header.body_hash,
+            )?;
         }
-        // Not even looking at the body saves a page fault for each table. But objects would be lost without theirs.
+        // Not even looking at the body saves a page fault for each table. But objects would be lost
+        // without theirs.
         if check == Check::Full || !metadata.objects.is_empty() {
             check_tables(&keys, part)?;
         }
@@ -100,8 +108,8 @@ impl<B: AsRef<[u8]>> Artifact<B> {
         &self.metadata
     }
 
-    /// Where the machine code stands in the file. The start is a multiple of [`PAGE`](crate::PAGE), and nothing else is on
-    /// the pages of the text; it is never empty.
+    /// Where the machine code stands in the file. The start is a multiple of [`PAGE`](crate::PAGE),
+    /// and nothing else is on the pages of the text; it is never empty.
     pub fn text_range(&self) -> Range<usize> {
         self.section_range(Section::Text)
     }
@@ -116,7 +124,8 @@ impl<B: AsRef<[u8]>> Artifact<B> {
         KeyTable::new(self.section(Section::Keys)).ok()
     }
 
-    /// The trap that the instruction at `code_offset` (from the start of the text) raises when it faults.
+    /// The trap that the instruction at `code_offset` (from the start of the text) raises when it
+    /// faults.
     ///
     /// Neither allocates nor panics nor locks, so that a signal handler can call it.
     pub fn trap_at(&self, code_offset: u32) -> Option<Trap> {
@@ -125,16 +134,18 @@ impl<B: AsRef<[u8]>> Artifact<B> {
         traps::find(record, code_offset.checked_sub(start)?)
     }
 
-    /// The byte offset in the component of the wasm instruction that the machine instruction which contains `code_offset`
-    /// belongs to. For a return address, pass the address less one. `None` for code in front of the function's first wasm
-    /// instruction, trampolines, and artifacts made without `Tunables::address_map`.
+    /// The byte offset in the component of the wasm instruction that the machine instruction which
+    /// contains `code_offset` belongs to. For a return address, pass the address less one. `None`
+    /// for code in front of the function's first wasm instruction, trampolines, and artifacts made
+    /// without `Tunables::address_map`.
     pub fn address_at(&self, code_offset: u32) -> Option<u32> {
         let (ordinal, _, start) = self.key_table()?.find(code_offset)?;
         let record = Records::new(self.section(Section::Addresses))?.get(ordinal as usize)?;
         addresses::find(record, code_offset.checked_sub(start)?)
     }
 
-    /// The faulting instructions of the function with this ordinal in the key table: offset from its start and trap.
+    /// The faulting instructions of the function with this ordinal in the key table: offset from
+    /// its start and trap.
     pub fn traps(&self, ordinal: u32) -> impl Iterator<Item = (u32, Option<Trap>)> + '_ {
         let records = Records::new(self.section(Section::Traps));
         traps::entries(
@@ -144,8 +155,8 @@ impl<B: AsRef<[u8]>> Artifact<B> {
         )
     }
 
-    /// The address map of the function with this ordinal in the key table: offset from its start and byte offset in the
-    /// component. An entry holds up to the next one.
+    /// The address map of the function with this ordinal in the key table: offset from its start
+    /// and byte offset in the component. An entry holds up to the next one.
     pub fn addresses(&self, ordinal: u32) -> impl Iterator<Item = (u32, u32)> + '_ {
         let records = Records::new(self.section(Section::Addresses));
         addresses::entries(
@@ -165,7 +176,8 @@ impl<B: AsRef<[u8]>> Artifact<B> {
         StackMaps::new(self.section(Section::StackMaps))
     }
 
-    /// The name of the function with this ordinal in the key table, as its module's name section gives it.
+    /// The name of the function with this ordinal in the key table, as its module's name section
+    /// gives it.
     pub fn function_name(&self, ordinal: u32) -> Option<&str> {
         Names::new(self.section(Section::Names))?.function(ordinal as usize)
     }
@@ -180,7 +192,8 @@ impl<B: AsRef<[u8]>> Artifact<B> {
         self.file_range(self.metadata.data.get(id)?)
     }
 
-    /// The entries of a run-time element segment, as the bytes of 8-byte little-endian `FuncEntry` words.
+    /// The entries of a run-time element segment, as the bytes of 8-byte little-endian `FuncEntry`
+    /// words.
     pub fn elem_segment(&self, id: ElemId) -> Option<&[u8]> {
         self.file_range(self.metadata.elems.get(id)?)
     }
@@ -204,7 +217,9 @@ impl<B: AsRef<[u8]>> Artifact<B> {
     }
 
     fn section(&self, section: Section) -> &[u8] {
-        self.bytes().get(self.section_range(section)).unwrap_or_default()
+        self.bytes()
+            .get(self.section_range(section))
+            .unwrap_or_default()
     }
 
     pub(crate) fn file_range(&self, range: &Range<u64>) -> Option<&[u8]> {
@@ -217,12 +232,13 @@ fn wrong(section: Section) -> String {
     format!("section {} is wrong", section.name())
 }
 
-/// Checks that the heads of the body's tables fit their sections and the key table. The cost does not depend on the number of
-/// functions.
+/// Checks that the heads of the body's tables fit their sections and the key table. The cost does
+/// not depend on the number of functions.
 fn check_tables<'a>(keys: &KeyTable<'_>, part: impl Fn(Section) -> &'a [u8]) -> Result<()> {
     for section in [Section::Traps, Section::Addresses] {
         let records = Records::new(part(section));
-        let records = records.with_context(|| format!("{}: it does not end with its last record", wrong(section)))?;
+        let records = records
+            .with_context(|| format!("{}: it does not end with its last record", wrong(section)))?;
         ensure!(
             records.len() == keys.len() as usize,
             "{}: it has records of {} functions, and there are {}",
@@ -232,10 +248,25 @@ fn check_tables<'a>(keys: &KeyTable<'_>, part: impl Fn(Section) -> &'a [u8]) -> 
         );
     }
     let unwind = Unwind::new(part(Section::Unwind));
-    unwind.with_context(|| format!("{}: it does not end with its last handler", wrong(Section::Unwind)))?;
+    unwind.with_context(|| {
+        format!(
+            "{}: it does not end with its last handler",
+            wrong(Section::Unwind)
+        )
+    })?;
     let stack_maps = StackMaps::new(part(Section::StackMaps));
-    stack_maps.with_context(|| format!("{}: it does not end with its last slot", wrong(Section::StackMaps)))?;
+    stack_maps.with_context(|| {
+        format!(
+            "{}: it does not end with its last slot",
+            wrong(Section::StackMaps)
+        )
+    })?;
     let names = Names::new(part(Section::Names));
-    names.with_context(|| format!("{}: it does not end with its last name", wrong(Section::Names)))?;
+    names.with_context(|| {
+        format!(
+            "{}: it does not end with its last name",
+            wrong(Section::Names)
+        )
+    })?;
     Ok(())
 }

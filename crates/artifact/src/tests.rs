@@ -1,22 +1,30 @@
-//! A written artifact read back: lookups against plain lists, then against a reader that is given cut, flipped and forged files.
+//! A written artifact read back: lookups against plain lists, then against a reader that is given
+//! cut, flipped and forged files.
 
 use crate::forge::{exercise, reseal};
 use crate::format::{FIRST_PAGE, Header, Section};
 use crate::{
-    Artifact, Check, Contents, Function, Metadata, PAGE, encode_addresses, encode_stack_maps, encode_traps,
-    encode_unwind, rewrite, write,
+    Artifact, Check, Contents, Function, Metadata, PAGE, encode_addresses, encode_stack_maps,
+    encode_traps, encode_unwind, rewrite, write,
 };
 use mintage_environ::component::ComponentInterface;
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::objects::ObjectLayout;
 use mintage_environ::{
-    Builtin, CoreInstanceId, DataId, ElemId, FuncIndex, FuncKey, IndexVec, SigId, Target, Trap, Tunables,
+    Builtin, CoreInstanceId, DataId, ElemId, FuncIndex, FuncKey, IndexVec, SigId, Target, Trap,
+    Tunables,
 };
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
 /// A function of the sample: key, bytes of code, traps, addresses, name.
-type Plan = (FuncKey, u32, Vec<(u32, Trap)>, Vec<(u32, u32)>, Option<&'static str>);
+type Plan = (
+    FuncKey,
+    u32,
+    Vec<(u32, Trap)>,
+    Vec<(u32, u32)>,
+    Option<&'static str>,
+);
 
 fn plan() -> Vec<Plan> {
     let func = |instance, func| FuncKey::CoreFunc {
@@ -109,7 +117,10 @@ fn sample(symbols: bool) -> Vec<u8> {
         text.resize(text.len() + size as usize, functions.len() as u8);
     }
     let pages = PAGES.map(|(offset, byte)| (offset, [byte; FIRST_PAGE]));
-    let image: Vec<_> = pages.iter().map(|(offset, page)| (*offset, &page[..])).collect();
+    let image: Vec<_> = pages
+        .iter()
+        .map(|(offset, page)| (*offset, &page[..]))
+        .collect();
     let contents = Contents {
         metadata: metadata(),
         text: &text,
@@ -139,7 +150,10 @@ fn lookups_agree_with_the_plan() {
         for (ordinal, (key, size, traps, addresses, name)) in (0..).zip(plan()) {
             assert_eq!(keys.get(key), Some(start..start + size));
             for offset in 0..size {
-                let trap = traps.iter().find(|&&(at, _)| at == offset).map(|&(_, trap)| trap);
+                let trap = traps
+                    .iter()
+                    .find(|&&(at, _)| at == offset)
+                    .map(|&(_, trap)| trap);
                 assert_eq!(artifact.trap_at(start + offset), trap, "{key} {offset}");
                 let address = addresses
                     .iter()
@@ -174,7 +188,11 @@ fn text_and_image_can_be_mapped_in_place() {
     let file = sample(false);
     let artifact = open(&file);
     let text = artifact.text_range();
-    assert!(text.start.is_multiple_of(FIRST_PAGE) && file[text.start] == 0xcc && artifact.text().len() == 556);
+    assert!(
+        text.start.is_multiple_of(FIRST_PAGE)
+            && file[text.start] == 0xcc
+            && artifact.text().len() == 556
+    );
     let runs = &artifact.metadata().image;
     assert_eq!(runs.len(), 2, "neighbouring pages are one run");
     let mut pages = Vec::new();
@@ -218,7 +236,9 @@ fn symbols_are_there_when_asked_for() {
         let header = object::elf::FileHeader64::<object::Endianness>::parse(file).unwrap();
         let endian = header.endian().unwrap();
         let sections = header.sections(endian, file).unwrap();
-        let symbols = sections.symbols(endian, file, object::elf::SHT_SYMTAB).unwrap();
+        let symbols = sections
+            .symbols(endian, file, object::elf::SHT_SYMTAB)
+            .unwrap();
         let name = |symbol: &object::elf::Sym64<_>| {
             String::from_utf8(symbol.name(endian, symbols.strings()).unwrap().to_vec()).unwrap()
         };
@@ -277,18 +297,24 @@ fn each_broken_rule_has_its_message() {
         ("does not start as an ELF file", false, |f| f[0] = 0),
         ("magic number is missing", false, |f| f[Header::OFFSET] ^= 1),
         ("made by Mintage", false, |f| f[Header::OFFSET + 8] ^= 1),
-        ("compile the component again", false, |f| f[Header::OFFSET + 16] = b'9'),
+        ("compile the component again", false, |f| {
+            f[Header::OFFSET + 16] = b'9'
+        }),
         ("cut off: it has", false, |f| f.truncate(f.len() - 1)),
         ("1 bytes behind its end", false, |f| f.push(0)),
         ("header is damaged", false, |f| f[70] ^= 1),
-        ("metadata is damaged", false, |f| *f.last_mut().unwrap() ^= 1),
+        ("metadata is damaged", false, |f| {
+            *f.last_mut().unwrap() ^= 1
+        }),
         ("body is damaged", false, |f| f[FIRST_PAGE] ^= 1),
         ("64-bit little-endian", true, |f| f[5] = 2),
         ("not that of an object file", true, |f| f[16] = 3),
         ("unusual size", true, |f| f[58] = 40),
         ("program headers", true, |f| f[56] = 1),
         ("section table is misaligned", true, |f| f[40] = 65),
-        ("section table is not within the first page", true, |f| f[60] = 200),
+        ("section table is not within the first page", true, |f| {
+            f[60] = 200
+        }),
         ("a section that is not there", true, |f| f[62] = 99),
         ("names another section as that of the names", true, |f| {
             let place = entry(Section::Strings, OFFSET);
@@ -297,14 +323,22 @@ fn each_broken_rule_has_its_message() {
             f[62] = 2;
         }),
         ("another machine", true, |f| f[18] = 183),
-        ("has no name", true, |f| put(f, entry(Section::Text, 0), &[0xff, 0xff])),
-        ("section text is unknown", true, |f| f[entry(Section::Text, 0)] += 1),
-        ("holds relocations", true, |f| f[entry(Section::Traps, TYPE)] = 4),
+        ("has no name", true, |f| {
+            put(f, entry(Section::Text, 0), &[0xff, 0xff])
+        }),
+        ("section text is unknown", true, |f| {
+            f[entry(Section::Text, 0)] += 1
+        }),
+        ("holds relocations", true, |f| {
+            f[entry(Section::Traps, TYPE)] = 4
+        }),
         ("has ELF type", true, |f| f[entry(Section::Traps, TYPE)] = 8),
         ("section .text has flags 0x7 instead of 0x6", true, |f| {
             f[entry(Section::Text, FLAGS)] = 7
         }),
-        ("asks for address 0x1", true, |f| f[entry(Section::Text, ADDRESS)] = 1),
+        ("asks for address 0x1", true, |f| {
+            f[entry(Section::Text, ADDRESS)] = 1
+        }),
         ("section .text is misaligned", true, |f| {
             f[entry(Section::Text, OFFSET)] = 8
         }),
@@ -355,7 +389,10 @@ fn each_broken_rule_has_its_message() {
             reseal(&mut file);
         }
         let error = refused(&file, Check::Full);
-        assert!(error.contains(message), "expected {message:?}, got {error:?}");
+        assert!(
+            error.contains(message),
+            "expected {message:?}, got {error:?}"
+        );
     }
 }
 
@@ -380,7 +417,10 @@ fn tables_are_checked_where_there_are_objects() {
         file[entry(Section::StackMaps, SIZE)] -= 1;
         reseal(&mut file);
         let error = refused(&file, Check::Metadata);
-        assert!(error.contains(message), "expected {message:?}, got {error:?}");
+        assert!(
+            error.contains(message),
+            "expected {message:?}, got {error:?}"
+        );
     }
 }
 
@@ -392,13 +432,17 @@ fn ranges_of_the_metadata_are_checked() {
         ("whole pages", |m| m.image[0].len = 0),
         ("out of order", |m| m.image.swap(0, 1)),
         ("leaves the slab", |m| m.layout.size -= 1),
-        ("leaves the slab", |m| m.image[1].slab_offset = u64::MAX - PAGE + 1),
+        ("leaves the slab", |m| {
+            m.image[1].slab_offset = u64::MAX - PAGE + 1
+        }),
         ("leaves the slab or the image section", |m| {
             m.image[1].file_offset += PAGE
         }),
         ("129 runs", |m| m.image = vec![m.image[0]; 129]),
         ("patches of the image overlap", |m| m.patches[0].len = 0),
-        ("patches of the image overlap", |m| m.patches = vec![m.patches[0]; 2]),
+        ("patches of the image overlap", |m| {
+            m.patches = vec![m.patches[0]; 2]
+        }),
         ("leaves the slab or the section of the segments", |m| {
             m.patches[0].len += 1
         }),
@@ -408,10 +452,18 @@ fn ranges_of_the_metadata_are_checked() {
         ("leaves the slab or the section of the segments", |m| {
             m.patches[0].file_offset = u64::MAX
         }),
-        ("overlaps a run of pages", |m| m.patches[0].slab_offset = 19 * PAGE + 1),
-        ("data segment data0", |m| m.data[DataId::from_u32(0)].start = 0),
-        ("data segment data0", |m| m.data[DataId::from_u32(0)].end = u64::MAX),
-        ("element segment elem1", |m| m.elems[ElemId::from_u32(1)].end -= 1),
+        ("overlaps a run of pages", |m| {
+            m.patches[0].slab_offset = 19 * PAGE + 1
+        }),
+        ("data segment data0", |m| {
+            m.data[DataId::from_u32(0)].start = 0
+        }),
+        ("data segment data0", |m| {
+            m.data[DataId::from_u32(0)].end = u64::MAX
+        }),
+        ("element segment elem1", |m| {
+            m.elems[ElemId::from_u32(1)].end -= 1
+        }),
     ];
     let file = sample(false);
     let artifact = open(&file);
@@ -424,8 +476,14 @@ fn ranges_of_the_metadata_are_checked() {
     for &(message, change) in cases {
         let mut metadata = artifact.metadata().clone();
         change(&mut metadata);
-        let error = metadata.check_ranges(&image, &segments).unwrap_err().to_string();
-        assert!(error.contains(message), "expected {message:?}, got {error:?}");
+        let error = metadata
+            .check_ranges(&image, &segments)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains(message),
+            "expected {message:?}, got {error:?}"
+        );
     }
 }
 
@@ -437,7 +495,9 @@ fn hosts_that_differ_are_refused() {
         cpu_features: features.iter().map(|feature| feature.to_string()).collect(),
     };
     let linux = "x86_64-unknown-linux-gnu";
-    metadata.check_target(&host(linux, &["c=true", "a=true"])).unwrap();
+    metadata
+        .check_target(&host(linux, &["c=true", "a=true"]))
+        .unwrap();
     let error = metadata
         .check_target(&host(linux, &["a=false"]))
         .unwrap_err()
@@ -593,11 +653,16 @@ fn every_cut_is_noticed() {
             [range.start, range.end.min(good.len() - 1), range.end - 1]
         }))
     {
-        assert_ne!(refused(&good[..len], Check::Metadata), "accepted", "{len} bytes");
+        assert_ne!(
+            refused(&good[..len], Check::Metadata),
+            "accepted",
+            "{len} bytes"
+        );
     }
 }
 
-/// Damage that the hashes do not show: the rules of the format and the lookups must hold by themselves.
+/// Damage that the hashes do not show: the rules of the format and the lookups must hold by
+/// themselves.
 #[test]
 fn forged_files_are_harmless() {
     let mut rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);
@@ -611,7 +676,9 @@ fn forged_files_are_harmless() {
             Section::Keys,
             Section::Metadata,
         ];
-        let mut ranges: Vec<_> = tables.map(|section| artifact.section_range(section)).to_vec();
+        let mut ranges: Vec<_> = tables
+            .map(|section| artifact.section_range(section))
+            .to_vec();
         ranges.push(0..1200);
         ranges
     };
@@ -635,5 +702,8 @@ fn forged_files_are_harmless() {
             exercise(&artifact, (first..600).step_by(29).chain([u32::MAX]));
         }
     }
-    assert!(accepted > 500, "only {accepted} forged files got as far as the lookups");
+    assert!(
+        accepted > 500,
+        "only {accepted} forged files got as far as the lookups"
+    );
 }

@@ -11,8 +11,8 @@ use mintage_environ::key_table::KeyTableBuilder;
 use mintage_environ::{DataId, ElemId, FuncKey, IndexVec};
 use object::Endianness;
 use object::elf::{
-    ELFOSABI_NONE, ET_REL, FileFlags, Machine, STB_LOCAL, STT_FUNC, SectionFlags, SymbolInfo, SymbolOther,
-    SymbolSection,
+    ELFOSABI_NONE, ET_REL, FileFlags, Machine, STB_LOCAL, STT_FUNC, SectionFlags, SymbolInfo,
+    SymbolOther, SymbolSection,
 };
 use object::write::elf::{Encoder, FileHeader, FileHeaderLayout, SectionHeader, Sym};
 use std::collections::HashMap;
@@ -37,7 +37,8 @@ pub struct Function<'a> {
 
 /// All that an artifact is made of.
 pub struct Contents<'a> {
-    /// The metadata. Its file ranges (`image`, `patches`, `data`, `elems`) are computed here, whatever they hold.
+    /// The metadata. Its file ranges (`image`, `patches`, `data`, `elems`) are computed here,
+    /// whatever they hold.
     pub metadata: Metadata,
     /// The linked machine code.
     pub text: &'a [u8],
@@ -69,7 +70,10 @@ pub struct Contents<'a> {
 ///
 /// When functions are not in order.
 pub fn write(contents: Contents<'_>) -> Result<Vec<u8>> {
-    ensure!(!contents.text.is_empty(), "there is no machine code to write");
+    ensure!(
+        !contents.text.is_empty(),
+        "there is no machine code to write"
+    );
     let mut metadata = contents.metadata;
     let machine = elf::machine(&metadata.target.triple)?;
     let plan = Plan::new(&metadata.layout, contents.image);
@@ -91,20 +95,32 @@ pub fn write(contents: Contents<'_>) -> Result<Vec<u8>> {
         .values()
         .map(|bytes| {
             let place = written.entry((bytes.as_ptr(), bytes.len()));
-            place.or_insert_with(|| file.append(bytes.iter().copied())).clone()
+            place
+                .or_insert_with(|| file.append(bytes.iter().copied()))
+                .clone()
         })
         .collect();
     metadata.patches = file.patches(&plan);
 
-    file.table(Section::Traps, &records(contents.functions, |function| function.traps)?);
+    file.table(
+        Section::Traps,
+        &records(contents.functions, |function| function.traps)?,
+    );
     file.table(
         Section::Addresses,
         &records(contents.functions, |function| function.addresses)?,
     );
     file.table(Section::Unwind, contents.unwind);
     file.table(Section::StackMaps, contents.stack_maps);
-    let function_names: Vec<_> = contents.functions.iter().map(|function| function.name).collect();
-    file.table(Section::Names, &names::encode(&function_names, contents.modules)?);
+    let function_names: Vec<_> = contents
+        .functions
+        .iter()
+        .map(|function| function.name)
+        .collect();
+    file.table(
+        Section::Names,
+        &names::encode(&function_names, contents.modules)?,
+    );
     if contents.symbols {
         let (symbols, names) = symbols(machine, contents.functions)?;
         file.table(Section::Symbols, &symbols);
@@ -121,12 +137,17 @@ pub fn write(contents: Contents<'_>) -> Result<Vec<u8>> {
     file.finish(machine)
 }
 
-/// The artifact with another image, and with `metadata` in place of its own. The file ranges in these are computed here.
+/// The artifact with another image, and with `metadata` in place of its own. The file ranges in
+/// these are computed here.
 ///
 /// # Errors
 ///
 /// When the target's architecture is unknown.
-pub fn rewrite<B: AsRef<[u8]>>(artifact: &Artifact<B>, mut metadata: Metadata, image: &[Piece<'_>]) -> Result<Vec<u8>> {
+pub fn rewrite<B: AsRef<[u8]>>(
+    artifact: &Artifact<B>,
+    mut metadata: Metadata,
+    image: &[Piece<'_>],
+) -> Result<Vec<u8>> {
     let machine = elf::machine(&metadata.target.triple)?;
     let plan = Plan::new(&metadata.layout, image);
     let mut file = File::new(plan.pages_len() as usize + artifact.text().len());
@@ -136,8 +157,14 @@ pub fn rewrite<B: AsRef<[u8]>>(artifact: &Artifact<B>, mut metadata: Metadata, i
         match section {
             Section::Segments => {
                 file.section(section);
-                for range in metadata.elems.values_mut().chain(metadata.data.values_mut()) {
-                    let bytes = artifact.file_range(range).context("a segment leaves the artifact")?;
+                for range in metadata
+                    .elems
+                    .values_mut()
+                    .chain(metadata.data.values_mut())
+                {
+                    let bytes = artifact
+                        .file_range(range)
+                        .context("a segment leaves the artifact")?;
                     *range = file.append(bytes.iter().copied());
                 }
                 metadata.patches = file.patches(&plan);
@@ -231,7 +258,8 @@ impl File {
         self.end_section();
         let encoder = Encoder::new(Endianness::Little, true, machine);
         let count = self.sections.len() + 2;
-        let names_start = encoder.file_header_size() as usize + count * encoder.section_header_size() as usize;
+        let names_start =
+            encoder.file_header_size() as usize + count * encoder.section_header_size() as usize;
         let all: Vec<Section> = std::iter::once(Section::Strings)
             .chain(self.sections.iter().map(|&(section, _)| section))
             .collect();
@@ -241,8 +269,10 @@ impl File {
                     .flat_map(|section| section.name().bytes().chain(std::iter::once(0))),
             )
             .collect();
-        self.sections
-            .insert(0, (Section::Strings, names_start..names_start + names.len()));
+        self.sections.insert(
+            0,
+            (Section::Strings, names_start..names_start + names.len()),
+        );
 
         let mut page = Vec::with_capacity(FIRST_PAGE);
         let header = FileHeader {
@@ -282,7 +312,8 @@ impl File {
     fn start_of(&self, section: Section) -> Result<usize> {
         let mut sections = self.sections.iter();
         let found = sections.find(|(other, _)| *other == section);
-        let (_, range) = found.with_context(|| format!("there is no section {}", section.name()))?;
+        let (_, range) =
+            found.with_context(|| format!("there is no section {}", section.name()))?;
         Ok(range.start)
     }
 
@@ -310,13 +341,18 @@ impl File {
 
     /// The number of a section in the section table.
     fn index(&self, section: Section) -> u32 {
-        self.sections.iter().take_while(|&&(other, _)| other != section).count() as u32 + 1
+        self.sections
+            .iter()
+            .take_while(|&&(other, _)| other != section)
+            .count() as u32
+            + 1
     }
 }
 
 /// Bytes of a 64-bit ELF symbol.
 const SYMBOL_SIZE: u64 = 24;
-/// The number of `.text` in the section table: names, header and image are in front of it, and a null entry.
+/// The number of `.text` in the section table: names, header and image are in front of it, and a
+/// null entry.
 const TEXT_INDEX: u32 = Section::Text as u32 + 1;
 
 /// The symbol table and its names.
@@ -348,7 +384,10 @@ fn symbols(machine: Machine, functions: &[Function<'_>]) -> Result<(Vec<u8>, Vec
     Ok((symbols, names))
 }
 
-fn records<'a>(functions: &[Function<'a>], record: impl Fn(&Function<'a>) -> &'a [u8]) -> Result<Vec<u8>> {
+fn records<'a>(
+    functions: &[Function<'a>],
+    record: impl Fn(&Function<'a>) -> &'a [u8],
+) -> Result<Vec<u8>> {
     let mut builder = RecordsBuilder::default();
     for function in functions {
         builder.push(record(function))?;

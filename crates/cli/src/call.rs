@@ -16,8 +16,9 @@ pub(crate) struct Call {
 }
 
 impl Call {
-    /// Reads a call of a function that `component`, made of `source`, exports: from `text`, from a file for `@FILE`, from
-    /// standard input for `-`. Without a text it is the only function, which takes no arguments.
+    /// Reads a call of a function that `component`, made of `source`, exports: from `text`, from a
+    /// file for `@FILE`, from standard input for `-`. Without a text it is the only function, which
+    /// takes no arguments.
     pub(crate) fn read(component: &Component, text: Option<&str>, source: &Source) -> Result<Call> {
         let text = text.map(|text| read_text(text, source)).transpose()?;
         let functions = exported_functions(component.engine(), component);
@@ -25,7 +26,10 @@ impl Call {
             Some(call) => {
                 // A name has no parenthesis, and without one there are no arguments.
                 let (name, args) = call.split_at(call.find('(').unwrap_or(call.len()));
-                (find(functions, name.trim())?, if args.is_empty() { "()" } else { args })
+                (
+                    find(functions, name.trim())?,
+                    if args.is_empty() { "()" } else { args },
+                )
             }
             None => (only(functions)?, "()"),
         };
@@ -38,8 +42,8 @@ impl Call {
             .find_map(|ty| handle(&ty))
         {
             bail!(
-                "`{}: {signature}` passes handles (`{handle}`), which have no text; call it from a host or from a component \
-                 that wraps it",
+                "`{}: {signature}` passes handles (`{handle}`), which have no text; call it from a \
+                 host or from a component that wraps it",
                 function.name()
             );
         }
@@ -49,10 +53,16 @@ impl Call {
     }
 
     /// Makes the call: the results.
-    pub(crate) fn make<T: 'static>(&self, store: &mut Store<T>, instance: &Instance) -> Result<Vec<Val>> {
+    pub(crate) fn make<T: 'static>(
+        &self,
+        store: &mut Store<T>,
+        instance: &Instance,
+    ) -> Result<Vec<Val>> {
         let Function { index, ty, .. } = &self.function;
         let callee = instance.get_func(&mut *store, index);
-        let callee = callee.with_context(|| format!("the instance lacks its function `{}`", self.function.name()))?;
+        let callee = callee.with_context(|| {
+            format!("the instance lacks its function `{}`", self.function.name())
+        })?;
         let mut results = vec![Val::Bool(false); ty.results().len()];
         callee.call(store, &self.args, &mut results)?;
         Ok(results)
@@ -73,9 +83,9 @@ impl Function {
         self.path.join("/")
     }
 
-    /// Whether the user may write `name` for this function: its own name; or that after the names of the instances, with or
-    /// without version and package, and with `/`, `#` or `.` before it. A version may also come last, as in
-    /// `ns:pkg/iface.func@1.2.3`.
+    /// Whether the user may write `name` for this function: its own name; or that after the names
+    /// of the instances, with or without version and package, and with `/`, `#` or `.` before it. A
+    /// version may also come last, as in `ns:pkg/iface.func@1.2.3`.
     fn has_name(&self, name: &str) -> bool {
         let Some((function, instances)) = self.path.split_last() else {
             return false;
@@ -89,16 +99,24 @@ impl Function {
         let outer = &instances[..instances.len() - 1];
         let (bare, version) = instance.split_once('@').unwrap_or((instance, ""));
         let short = bare.rsplit_once('/').map_or(bare, |(_, name)| name);
-        let before = |inner: &str| match outer.iter().map(String::as_str).collect::<Vec<_>>().join("/") {
+        let before = |inner: &str| match outer
+            .iter()
+            .map(String::as_str)
+            .collect::<Vec<_>>()
+            .join("/")
+        {
             outer if outer.is_empty() => inner.to_string(),
             outer => format!("{outer}/{inner}"),
         };
-        let instances = [instance.as_str(), bare, short].map(|inner| [inner.to_string(), before(inner)]);
+        let instances =
+            [instance.as_str(), bare, short].map(|inner| [inner.to_string(), before(inner)]);
         instances.as_flattened().iter().any(|instance| {
             let rest = name.strip_prefix(instance.as_str());
             let rest = rest.and_then(|rest| rest.strip_prefix(['/', '#', '.']));
             let rest = rest.and_then(|rest| rest.strip_prefix(function.as_str()));
-            rest.is_some_and(|rest| rest.is_empty() || (!version.is_empty() && rest.strip_prefix('@') == Some(version)))
+            rest.is_some_and(|rest| {
+                rest.is_empty() || (!version.is_empty() && rest.strip_prefix('@') == Some(version))
+            })
         })
     }
 }
@@ -106,7 +124,9 @@ impl Function {
 /// The text of a call: as it is, in a file or on standard input.
 fn read_text<'a>(text: &'a str, source: &Source) -> Result<Cow<'a, str>> {
     let bytes = match text.strip_prefix('@') {
-        Some(file) => fs::read(file).with_context(|| format!("cannot read the call in `{file}`"))?,
+        Some(file) => {
+            fs::read(file).with_context(|| format!("cannot read the call in `{file}`"))?
+        }
         None if text == STANDARD => {
             ensure!(
                 source.files().all(|file| file != Path::new(STANDARD)),
@@ -116,7 +136,8 @@ fn read_text<'a>(text: &'a str, source: &Source) -> Result<Cow<'a, str>> {
         }
         None => return Ok(text.into()),
     };
-    let call = String::from_utf8(bytes).with_context(|| format!("the call in `{text}` is not text"))?;
+    let call =
+        String::from_utf8(bytes).with_context(|| format!("the call in `{text}` is not text"))?;
     Ok(call.into())
 }
 
@@ -128,9 +149,15 @@ fn handle(ty: &Type) -> Option<String> {
         Type::Map(map) => handle(&map.key()).or_else(|| handle(&map.value())),
         Type::Record(record) => record.fields().find_map(|field| handle(&field.ty)),
         Type::Tuple(tuple) => tuple.types().find_map(|ty| handle(&ty)),
-        Type::Variant(variant) => variant.cases().filter_map(|case| case.ty).find_map(|ty| handle(&ty)),
+        Type::Variant(variant) => variant
+            .cases()
+            .filter_map(|case| case.ty)
+            .find_map(|ty| handle(&ty)),
         Type::Option(option) => handle(&option.ty()),
-        Type::Result(result) => [result.ok(), result.err()].iter().flatten().find_map(handle),
+        Type::Result(result) => [result.ok(), result.err()]
+            .iter()
+            .flatten()
+            .find_map(handle),
         _ => None,
     }
 }
@@ -161,7 +188,11 @@ fn collect<'a>(
         let Some(index) = component.get_export_index(instance, name) else {
             continue;
         };
-        let path = path.iter().cloned().chain([name.to_string()]).collect::<Vec<_>>();
+        let path = path
+            .iter()
+            .cloned()
+            .chain([name.to_string()])
+            .collect::<Vec<_>>();
         match item {
             ComponentItem::ComponentFunc(ty) => functions.push(Function { path, index, ty }),
             ComponentItem::ComponentInstance(inner) => {
@@ -169,7 +200,14 @@ fn collect<'a>(
                     .exports(engine)
                     .map(|(name, item)| (name, item.ty))
                     .collect::<Vec<_>>();
-                collect(engine, component, Some(&index), &path, items.into_iter(), functions);
+                collect(
+                    engine,
+                    component,
+                    Some(&index),
+                    &path,
+                    items.into_iter(),
+                    functions,
+                );
             }
             _ => {}
         }
@@ -178,14 +216,21 @@ fn collect<'a>(
 
 fn find(functions: Vec<Function>, name: &str) -> Result<Function> {
     // A full name is unique, so it settles the matter.
-    let mut found: Vec<usize> = (0..functions.len()).filter(|&i| functions[i].name() == name).collect();
+    let mut found: Vec<usize> = (0..functions.len())
+        .filter(|&i| functions[i].name() == name)
+        .collect();
     if found.is_empty() {
-        found = (0..functions.len()).filter(|&i| functions[i].has_name(name)).collect();
+        found = (0..functions.len())
+            .filter(|&i| functions[i].has_name(name))
+            .collect();
     }
     let mut functions = functions;
     match found[..] {
         [only] => Ok(functions.swap_remove(only)),
-        [] => bail!("the component exports no function `{name}`; {}", list(&functions)),
+        [] => bail!(
+            "the component exports no function `{name}`; {}",
+            list(&functions)
+        ),
         [..] => bail!(
             "`{name}` stands for several functions; write one in full: {}",
             names(&found.iter().map(|&i| &functions[i]).collect::<Vec<_>>())

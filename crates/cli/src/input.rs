@@ -49,8 +49,8 @@ impl Input {
         let bytes = to_binary(bytes, path)?;
         if wasmparser::Parser::is_core_wasm(&bytes) {
             bail!(
-                "this is a core module, but Mintage hosts components; `wasm-tools component new` makes a component of a \
-                 module that was built for one"
+                "this is a core module, but Mintage hosts components; `wasm-tools component new` \
+                 makes a component of a module that was built for one"
             );
         }
         Ok(Input::Component(bytes))
@@ -83,7 +83,9 @@ fn open(path: &Path) -> Result<Opened> {
     let mut read = || {
         let mut file = File::open(path)?;
         if file.metadata()?.is_file() {
-            (&mut file).take(ARTIFACT_MAGIC.len() as u64).read_to_end(&mut bytes)?;
+            (&mut file)
+                .take(ARTIFACT_MAGIC.len() as u64)
+                .read_to_end(&mut bytes)?;
             if bytes == ARTIFACT_MAGIC {
                 return Ok(true);
             }
@@ -130,7 +132,8 @@ impl FromStr for NamedModule {
 /// A component, and core modules for those that it imports.
 #[derive(clap::Args)]
 pub(crate) struct Source {
-    /// A component (binary or text), or an artifact where the command takes one; `-` is standard input
+    /// A component (binary or text), or an artifact where the command takes one; `-` is standard
+    /// input
     #[arg(value_name = "APP")]
     pub app: PathBuf,
 
@@ -140,7 +143,8 @@ pub(crate) struct Source {
 }
 
 impl Source {
-    /// Reads the component or artifact; a component has the given core modules in the place of its imports.
+    /// Reads the component or artifact; a component has the given core modules in the place of its
+    /// imports.
     ///
     /// # Errors
     ///
@@ -162,7 +166,10 @@ impl Source {
                 Opened::Bytes(bytes) => to_binary(bytes, file),
                 Opened::Artifact => bail!("`{}` is an artifact, not a core module", file.display()),
             };
-            modules.push((name, bytes.with_context(|| format!("cannot use `{}`", file.display()))?));
+            modules.push((
+                name,
+                bytes.with_context(|| format!("cannot use `{}`", file.display()))?,
+            ));
         }
         let mut builder = CodeBuilder::new(engine);
         builder.wasm_binary(bytes, Some(&self.app))?;
@@ -204,8 +211,9 @@ impl Precompiled {
     pub(crate) fn check(&self, path: &Path) -> Result<()> {
         ensure!(
             self.allow_precompiled,
-            "`{}` is an artifact: machine code that would run as it is, with all rights of this process; if `mintage compile` \
-             made it, and nobody could change it since, give `--allow-precompiled`",
+            "`{}` is an artifact: machine code that would run as it is, with all rights of this \
+             process; if `mintage compile` made it, and nobody could change it since, give \
+             `--allow-precompiled`",
             path.display()
         );
         Ok(())
@@ -224,7 +232,10 @@ mod tests {
             Ok(Input::Artifact(Artifact::Bytes(_)))
         ));
         assert!(matches!(recognize(b"(component)"), Ok(Input::Component(_))));
-        assert!(matches!(recognize(b"\0asm\x0d\0\x01\0"), Ok(Input::Component(_))));
+        assert!(matches!(
+            recognize(b"\0asm\x0d\0\x01\0"),
+            Ok(Input::Component(_))
+        ));
         for (bytes, message) in [
             (&b""[..], "neither"),
             (b"hello", "neither"),

@@ -1,11 +1,12 @@
 //! The `mintage` command.
 //!
-//! One file per subcommand in `commands/`; `call.rs` finds what the user wants to call; `input.rs` reads and recognizes files, `load.rs` makes components of
-//! them, `output.rs` writes files, `settings.rs` has the options that are settings of the library, `wave/` reads and writes
-//! values as text.
+//! One file per subcommand in `commands/`; `call.rs` finds what the user wants to call; `input.rs`
+//! reads and recognizes files, `load.rs` makes components of them, `output.rs` writes files,
+//! `settings.rs` has the options that are settings of the library, `wave/` reads and writes values
+//! as text.
 //!
-//! Exit codes: 0 done; 1 error; 2 wrong usage; 124 the guest ran longer than `--timeout` (as with `timeout`); 134 the guest
-//! trapped (as after `abort`).
+//! Exit codes: 0 done; 1 error; 2 wrong usage; 124 the guest ran longer than `--timeout` (as with
+//! `timeout`); 134 the guest trapped (as after `abort`).
 
 #![deny(unsafe_code)]
 
@@ -52,7 +53,8 @@ impl std::fmt::Display for TimedOut {
 /// The exit code after a time-out: that of the command `timeout`.
 const TIMED_OUT: u8 = 124;
 
-/// The exit code after a trap: 128 plus the number of SIGABRT, as a shell reports a process that aborted.
+/// The exit code after a trap: 128 plus the number of SIGABRT, as a shell reports a process that
+/// aborted.
 const TRAPPED: u8 = 134;
 
 fn main() -> ExitCode {
@@ -67,7 +69,11 @@ fn main() -> ExitCode {
     };
     // A closed pipe (`mintage inspect | head`) is the reader's wish.
     let broken_pipe = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
-    if error.chain().filter_map(|cause| cause.downcast_ref()).any(broken_pipe) {
+    if error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref())
+        .any(broken_pipe)
+    {
         return ExitCode::SUCCESS;
     }
     report(&error);
@@ -80,7 +86,8 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints an error and what caused it, each cause on its own line. A cause whose text is part of the one before adds nothing.
+/// Prints an error and what caused it, each cause on its own line. A cause whose text is part of
+/// the one before adds nothing.
 fn report(error: &anyhow::Error) {
     // Where standard error cannot be written to, the exit code still says what happened.
     let say = |line: &str| _ = writeln!(io::stderr(), "{line}");

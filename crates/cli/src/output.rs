@@ -15,13 +15,18 @@ use std::sync::atomic::AtomicBool;
 
 /// Writes `bytes` to `path`, or to standard output for `-`.
 ///
-/// A regular or absent file gets its contents at once: no one ever sees half of them. Links are followed, and the mode of a file
-/// that is there is kept. What is no regular file (a device, a FIFO) is written to.
+/// A regular or absent file gets its contents at once: no one ever sees half of them. Links are
+/// followed, and the mode of a file that is there is kept. What is no regular file (a device, a
+/// FIFO) is written to.
 ///
 /// # Errors
 ///
 /// When `path` is one of `sources`, by whatever name, or cannot be written.
-pub(crate) fn write<'a>(path: &Path, bytes: &[u8], sources: impl IntoIterator<Item = &'a Path>) -> Result<()> {
+pub(crate) fn write<'a>(
+    path: &Path,
+    bytes: &[u8],
+    sources: impl IntoIterator<Item = &'a Path>,
+) -> Result<()> {
     // A limit on the size of files is then an error and does not end the process.
     let limit = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
     limit.context("cannot handle the signal for the limit of file sizes")?;
@@ -34,7 +39,9 @@ pub(crate) fn write<'a>(path: &Path, bytes: &[u8], sources: impl IntoIterator<It
         let written = out.write_all(bytes).and_then(|()| out.flush());
         return written.context("cannot write to standard output");
     }
-    let (old, cannot) = (fs::metadata(path).ok(), || format!("cannot write `{}`", path.display()));
+    let (old, cannot) = (fs::metadata(path).ok(), || {
+        format!("cannot write `{}`", path.display())
+    });
     let Some(old) = old else {
         return replace(&follow(path), bytes, None).with_context(cannot);
     };
@@ -43,7 +50,8 @@ pub(crate) fn write<'a>(path: &Path, bytes: &[u8], sources: impl IntoIterator<It
         let same = |source: fs::Metadata| (source.dev(), source.ino()) == (old.dev(), old.ino());
         ensure!(
             !fs::metadata(source).is_ok_and(same),
-            "`{}` is `{}`, which would be overwritten by what is made of it; name another file with `-o`",
+            "`{}` is `{}`, which would be overwritten by what is made of it; name another file \
+             with `-o`",
             path.display(),
             source.display()
         );
@@ -55,8 +63,12 @@ pub(crate) fn write<'a>(path: &Path, bytes: &[u8], sources: impl IntoIterator<It
             result => return result.with_context(cannot),
         }
     }
-    let file = OpenOptions::new().write(true).truncate(old.is_file()).open(path);
-    file.and_then(|mut file| file.write_all(bytes)).with_context(cannot)
+    let file = OpenOptions::new()
+        .write(true)
+        .truncate(old.is_file())
+        .open(path);
+    file.and_then(|mut file| file.write_all(bytes))
+        .with_context(cannot)
 }
 
 /// The file that a path of symbolic links leads to, whether it is there or not.
@@ -105,11 +117,13 @@ impl Temporary {
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             let name = name.clone();
             let remove = move || {
-                // SAFETY: `unlink` may be called in a signal handler, and the name is a string that ends.
+                // SAFETY: `unlink` may be called in a signal handler, and the name is a string that
+                // ends.
                 unsafe { libc::unlink(name.as_ptr()) };
                 let _ = low_level::emulate_default_handler(signal);
             };
-            // SAFETY: the handler only makes system calls; `emulate_default_handler` is made for handlers.
+            // SAFETY: the handler only makes system calls; `emulate_default_handler` is made for
+            // handlers.
             handlers.push(unsafe { low_level::register(signal, remove) }?);
         }
         let file = OpenOptions::new().write(true).create_new(true).open(&path);

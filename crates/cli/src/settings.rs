@@ -1,4 +1,5 @@
-//! The options of the command that are settings of the library, and errors in terms of these options.
+//! The options of the command that are settings of the library, and errors in terms of these
+//! options.
 
 use anyhow::{Result, ensure};
 use clap::builder::{StringValueParser, TypedValueParser};
@@ -20,7 +21,8 @@ pub(crate) struct CodeSettings {
     #[arg(long, value_name = "SIZE", value_parser = size)]
     memory_reservation: Option<u64>,
 
-    /// Reserve this much address space for each 64-bit memory that declares no maximum [default: 16G]
+    /// Reserve this much address space for each 64-bit memory that declares no maximum [default:
+    /// 16G]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     memory64_reservation: Option<u64>,
 
@@ -44,7 +46,8 @@ pub(crate) struct CodeSettings {
     #[arg(long)]
     nan_canonicalization: bool,
 
-    /// Let bulk operations (copies, fills, arguments of components) consume fuel by their length, too
+    /// Let bulk operations (copies, fills, arguments of components) consume fuel by their length,
+    /// too
     #[arg(long)]
     fuel_by_length: bool,
 
@@ -85,7 +88,10 @@ impl CodeSettings {
             config.table_reservation(entries);
         }
         if let Some(bytes) = self.gc_heap_reservation {
-            ensure!(bytes <= 1 << 30, "`--gc-heap-reservation` can be 1G at most");
+            ensure!(
+                bytes <= 1 << 30,
+                "`--gc-heap-reservation` can be 1G at most"
+            );
             config.gc_heap_reservation(bytes as u32);
         }
         let mut limits = CompileLimits::new();
@@ -224,9 +230,14 @@ pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
 
 /// A number of bytes: `65536`, `64K`, `64KiB`, `2G`.
 fn size(text: &str) -> Result<u64, String> {
-    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let digits = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
-    let unit = unit.strip_suffix("iB").filter(|unit| !unit.is_empty()).unwrap_or(unit);
+    let unit = unit
+        .strip_suffix("iB")
+        .filter(|unit| !unit.is_empty())
+        .unwrap_or(unit);
     let shift = match unit {
         "" => 0,
         "K" => 10,
@@ -235,7 +246,9 @@ fn size(text: &str) -> Result<u64, String> {
         "T" => 40,
         _ => return Err("expected a number of bytes, or one with K, M, G or T (of 1024)".into()),
     };
-    let number: u64 = number.parse().map_err(|_| "expected a number of bytes".to_string())?;
+    let number: u64 = number
+        .parse()
+        .map_err(|_| "expected a number of bytes".to_string())?;
     number
         .checked_mul(1 << shift)
         .ok_or_else(|| "so many bytes do not exist".to_string())
@@ -282,7 +295,9 @@ impl TypedValueParser for Switches {
                 feature: Some(feature),
                 on,
             }),
-            None => Err(wrong(format!("there is no feature `{name}`; `-W help` lists them"))),
+            None => Err(wrong(format!(
+                "there is no feature `{name}`; `-W help` lists them"
+            ))),
         }
     }
 }
@@ -297,7 +312,8 @@ fn option_name(feature: &Feature) -> String {
     feature.name.replace('_', "-")
 }
 
-/// The list of features, as an outcome of reading arguments: it goes to standard output, and the exit code is 0.
+/// The list of features, as an outcome of reading arguments: it goes to standard output, and the
+/// exit code is 0.
 fn help() -> clap::Error {
     let command = clap::Command::new("features").override_help(list());
     let asked = command.try_get_matches_from(["features", "--help"]);
@@ -308,7 +324,11 @@ fn list() -> String {
     let mut text = "Features for `-W FEATURE[=y|n]`:\n\n".to_string();
     for feature in Feature::ALL {
         let default = if feature.default { "on" } else { "off" };
-        text += &format!("  {:<20} {default:<3}  {}\n", option_name(feature), feature.doc);
+        text += &format!(
+            "  {:<20} {default:<3}  {}\n",
+            option_name(feature),
+            feature.doc
+        );
     }
     text + "\n`all` is all of them; the second column is the default.\n"
 }
@@ -320,8 +340,14 @@ const OPTIONS: &[(&str, &str)] = &[
     ("Config::memory_guard_size", "--memory-guard-size"),
     ("Config::table_reservation", "--table-reservation"),
     ("Config::gc_heap_reservation", "--gc-heap-reservation"),
-    ("Config::relaxed_simd_deterministic", "--relaxed-simd-deterministic"),
-    ("Config::cranelift_nan_canonicalization", "--nan-canonicalization"),
+    (
+        "Config::relaxed_simd_deterministic",
+        "--relaxed-simd-deterministic",
+    ),
+    (
+        "Config::cranelift_nan_canonicalization",
+        "--nan-canonicalization",
+    ),
     ("Config::max_wasm_stack", "--max-wasm-stack"),
     ("Config::max_instance_address_space", "--max-address-space"),
     ("Config::consume_fuel(true)", "--consume-fuel"),
@@ -331,7 +357,10 @@ const OPTIONS: &[(&str, &str)] = &[
     ("CompileLimits::function_values", "--max-function-values"),
     ("PoolConfig::total_address_space", "--max-address-space"),
     ("StoreLimitsBuilder::memory_size", "--max-memory-size"),
-    ("StoreLimitsBuilder::total_memory_size", "--max-total-memory-size"),
+    (
+        "StoreLimitsBuilder::total_memory_size",
+        "--max-total-memory-size",
+    ),
     ("StoreLimitsBuilder::table_elements", "--max-table-elements"),
     ("StoreLimitsBuilder::handles", "--max-handles"),
     ("StoreLimitsBuilder::memories", "--max-memories"),
@@ -346,7 +375,9 @@ const LIBRARY_ADVICE: &str = ", or change what `Store::limiter` was given";
 /// Errors of the library name its settings in one form, between backticks. Whoever runs the command
 /// cannot call these, but can give the option that does.
 pub(crate) fn in_terms_of_options(message: &str) -> Cow<'_, str> {
-    if !message.contains("`Config::") && !OPTIONS.iter().any(|(setting, _)| message.contains(setting)) {
+    if !message.contains("`Config::")
+        && !OPTIONS.iter().any(|(setting, _)| message.contains(setting))
+    {
         return message.into();
     }
     let mut message = message.replace(LIBRARY_ADVICE, "");
@@ -376,7 +407,17 @@ mod tests {
         ] {
             assert_eq!(size(text), Ok(bytes), "{text}");
         }
-        for text in ["", "K", "iB", "1iB", "64k", "1.5G", "-1", "1KB", "99999999T"] {
+        for text in [
+            "",
+            "K",
+            "iB",
+            "1iB",
+            "64k",
+            "1.5G",
+            "-1",
+            "1KB",
+            "99999999T",
+        ] {
             assert!(size(text).is_err(), "{text}");
         }
     }
@@ -384,7 +425,10 @@ mod tests {
     /// Settings that errors name, but which no command has use for, with the reason.
     const WITHOUT_OPTION: &[(&str, &str)] = &[
         ("Config::core_exports", "tests only"),
-        ("PoolConfig::total_component_instances", "commands make one instance"),
+        (
+            "PoolConfig::total_component_instances",
+            "commands make one instance",
+        ),
     ];
 
     #[test]
@@ -394,12 +438,18 @@ mod tests {
         while let Some(folder) = folders.pop() {
             for entry in fs::read_dir(folder).unwrap() {
                 let path = entry.unwrap().path();
-                if path.is_dir() && !["cli", "tests", "target"].iter().any(|name| path.ends_with(name)) {
+                if path.is_dir()
+                    && !["cli", "tests", "target"]
+                        .iter()
+                        .any(|name| path.ends_with(name))
+                {
                     folders.push(path);
                 } else if path.extension().is_some_and(|extension| extension == "rs") {
                     let text = fs::read_to_string(&path).unwrap();
                     // Comments may name what they like.
-                    let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+                    let code = text
+                        .lines()
+                        .filter(|line| !line.trim_start().starts_with("//"));
                     for setting in code.flat_map(settings) {
                         let excused = WITHOUT_OPTION.iter().any(|(name, _)| *name == setting);
                         let text = format!("`{setting}`");
@@ -413,11 +463,17 @@ mod tests {
         assert!(found > 10, "{found}");
     }
 
-    /// The settings that a line names between backticks. Names that are put in at run time have braces.
+    /// The settings that a line names between backticks. Names that are put in at run time have
+    /// braces.
     fn settings(line: &str) -> impl Iterator<Item = &str> {
         let inside = line.split('`').skip(1).step_by(2);
         inside.filter(|text| {
-            let ours = ["Config::", "CompileLimits::", "PoolConfig::", "StoreLimitsBuilder::"];
+            let ours = [
+                "Config::",
+                "CompileLimits::",
+                "PoolConfig::",
+                "StoreLimitsBuilder::",
+            ];
             ours.iter().any(|prefix| text.starts_with(prefix)) && !text.contains('{')
         })
     }
@@ -429,6 +485,9 @@ mod tests {
             let expected = format!("no (which `-W {}` turns on)", option_name(feature));
             assert_eq!(in_terms_of_options(&message), expected);
         }
-        assert_eq!(in_terms_of_options("`Config::x` is unknown"), "`Config::x` is unknown");
+        assert_eq!(
+            in_terms_of_options("`Config::x` is unknown"),
+            "`Config::x` is unknown"
+        );
     }
 }

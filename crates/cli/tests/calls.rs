@@ -19,7 +19,8 @@ const NAMES: &str = r#"(component
     (func $three (result u32) (canon lift (core func $i "three")))
     (func (export "nothing") (canon lift (core func $i "nothing")))
     (export "root" (func $one))
-    (instance $a (export "root" (func $two)) (export "only" (func $two)) (export "shared" (func $two)))
+    (instance $a (export "root" (func $two)) (export "only" (func $two)) (export "shared"
+      (func $two)))
     (instance $b (export "shared" (func $three)))
     (instance $outer (export "inner" (instance $b)))
     (export "ns:pkg/iface@1.0.0" (instance $a))
@@ -48,7 +49,11 @@ fn functions_have_many_names() {
         ("deep/inner/shared", "3\n"),
         ("inner/shared", "3\n"),
     ] {
-        for call in [name.to_string(), format!("{name}()"), format!(" {name} ( ) ")] {
+        for call in [
+            name.to_string(),
+            format!("{name}()"),
+            format!(" {name} ( ) "),
+        ] {
             assert_eq!(
                 sandbox.succeed(&["run", "app.wat", "--invoke", &call]),
                 printed,
@@ -79,9 +84,11 @@ fn calls_come_from_files_and_standard_input() {
     sandbox.write(
         "app.wat",
         r#"(component
-            (core module $m (func (export "f") (param i32 i32) (result i32) (i32.sub (local.get 0) (local.get 1))))
+            (core module $m (func (export "f") (param i32 i32) (result i32) (i32.sub (local.get 0)
+              (local.get 1))))
             (core instance $i (instantiate $m))
-            (func (export "sub") (param "a" u32) (param "b" u32) (result u32) (canon lift (core func $i "f"))))"#,
+            (func (export "sub") (param "a" u32) (param "b" u32) (result u32) (canon lift
+              (core func $i "f"))))"#,
     );
     sandbox.write("call", "\nsub(\n  7,  // of which\n  2\n)\n");
     sandbox.write("binary", b"\xff");
@@ -96,9 +103,16 @@ fn calls_come_from_files_and_standard_input() {
         child.stdin.take().unwrap().write_all(input).unwrap();
         outcome(child.wait_with_output().unwrap())
     };
-    assert_eq!(sandbox.succeed(&["run", "app.wat", "--invoke", "@call"]), "5\n");
+    assert_eq!(
+        sandbox.succeed(&["run", "app.wat", "--invoke", "@call"]),
+        "5\n"
+    );
     let outcome = piped(&["run", "app.wat", "--invoke", "-"], b"sub(9, 1)\n");
-    assert_eq!((outcome.code, outcome.stdout.as_str()), (Some(0), "8\n"), "{outcome:?}");
+    assert_eq!(
+        (outcome.code, outcome.stdout.as_str()),
+        (Some(0), "8\n"),
+        "{outcome:?}"
+    );
     sandbox.succeed(&["compile", "app.wat", "--warm-up", "@call"]);
     for (args, message) in [
         (
@@ -106,7 +120,10 @@ fn calls_come_from_files_and_standard_input() {
             "cannot read the call in `none`",
         ),
         (["run", "app.wat", "--invoke", "@binary"], "not text"),
-        (["run", "-", "--invoke", "-"], "standard input holds one thing"),
+        (
+            ["run", "-", "--invoke", "-"],
+            "standard input holds one thing",
+        ),
     ] {
         let outcome = piped(&args, b"(component)");
         assert_eq!(outcome.code, Some(1), "{outcome:?}");
@@ -129,7 +146,8 @@ fn handles_are_refused_before_the_call() {
             (export $x "thing" (type $r))
             (func (export "make") (result (own $x)) (canon lift (core func $i "make")))
             (func (export "use") (param "thing" (borrow $x)) (canon lift (core func $i "use")))
-            (func (export "deep") (param "n" u32) (result (option (tuple u8 (result (list (own $x))))))
+            (func (export "deep") (param "n" u32) (result (option (tuple u8 (result (list
+              (own $x))))))
                 (canon lift (core func $i "deep") (memory (core memory $i "memory")))))"#,
     );
     for (call, signature) in [
@@ -147,29 +165,47 @@ fn calls_that_do_not_fit_show_the_signature() {
     let sandbox = Sandbox::with(APP);
     let add = "add: func(a: s32, b: s32) -> s32";
     for (call, messages) in [
-        ("add(1)", &[add, "1 arguments are given, but the function takes 2"][..]),
+        (
+            "add(1)",
+            &[add, "1 arguments are given, but the function takes 2"][..],
+        ),
         (
             "add(1, 2, 3)",
             &[add, "3 arguments are given, but the function takes 2"],
         ),
-        ("add", &[add, "0 arguments are given, but the function takes 2"]),
+        (
+            "add",
+            &[add, "0 arguments are given, but the function takes 2"],
+        ),
         (
             r#"add(1, "x")"#,
             &[add, "argument `b`: expected a `s32`", r#"found `"x"`"#],
         ),
         (
             "add(1, 99999999999)",
-            &[add, "argument `b`", "from -2147483648 to 2147483647", "99999999999"],
+            &[
+                add,
+                "argument `b`",
+                "from -2147483648 to 2147483647",
+                "99999999999",
+            ],
         ),
         ("add(1, 2", &[add, "end of input"]),
         ("add(1, 2) 3", &[add, "`3`"]),
         (
             "subtract(1)",
-            &["no function `subtract`", add, "echo: func(text: string) -> string"],
+            &[
+                "no function `subtract`",
+                add,
+                "echo: func(text: string) -> string",
+            ],
         ),
         (
             "numbers/answer()",
-            &["`test:app/numbers@1.2.0/answer`", "`test:other/numbers@1.0.0/answer`"],
+            &[
+                "`test:app/numbers@1.2.0/answer`",
+                "`test:other/numbers@1.0.0/answer`",
+            ],
         ),
         ("test:app/numbers@1.2.0", &["no function"]),
     ] {
@@ -232,14 +268,20 @@ fn guests_that_do_not_end_are_stopped() {
             "{options:?}: {outcome:?}"
         );
     }
-    stopped(&["--fuel", "1000", "--timeout", "60"], "both.mint", out_of_fuel);
+    stopped(
+        &["--fuel", "1000", "--timeout", "60"],
+        "both.mint",
+        out_of_fuel,
+    );
     stopped(&["--timeout", "0.01"], "both.mint", timed_out);
     for (option, value, needed) in [
         ("--fuel", "2", "--consume-fuel"),
         ("--timeout", "60", "--interruptible"),
     ] {
         let outcome = run(&[option, value], "seven", "plain.mint");
-        let said = outcome.stderr.contains(&format!("compile it with `{needed}`"));
+        let said = outcome
+            .stderr
+            .contains(&format!("compile it with `{needed}`"));
         assert!(outcome.code == Some(1) && said, "{outcome:?}");
     }
     sandbox.fail(

@@ -8,7 +8,10 @@ use std::fs;
 #[test]
 fn components_and_artifacts_run_alike() {
     let sandbox = Sandbox::with(APP);
-    assert_eq!(sandbox.succeed(&["compile", "app.wat", "-o", "app.mint"]), "");
+    assert_eq!(
+        sandbox.succeed(&["compile", "app.wat", "-o", "app.mint"]),
+        ""
+    );
     sandbox.write("app.wasm", wat::parse_str(APP).unwrap());
     for app in ["app.wat", "app.wasm", "app.mint"] {
         for (call, printed) in [
@@ -52,7 +55,13 @@ fn every_optimization_level_compiles_and_phases_are_timed() {
             assert!(outcome.stderr.contains(phase), "{phase}: {outcome:?}");
         }
         assert_eq!(
-            sandbox.succeed(&["run", "--allow-precompiled", "--invoke", "add(40, 2)", "app.mint"]),
+            sandbox.succeed(&[
+                "run",
+                "--allow-precompiled",
+                "--invoke",
+                "add(40, 2)",
+                "app.mint"
+            ]),
             "42\n"
         );
     }
@@ -71,9 +80,20 @@ fn artifacts_can_be_warmed_up() {
             (core instance $i (instantiate $m))
             (func (export "add") (param "n" u32) (result u32) (canon lift (core func $i "add"))))"#,
     );
-    let run = |name: &str| sandbox.succeed(&["run", "--allow-precompiled", "--invoke", "add(1)", name]);
-    sandbox.succeed(&["compile", "app.wat", "--warm-up", "add(10)", "--warm-up", "add(100)"]);
-    assert_eq!((run("app.wat"), run("app.mint")), ("6\n".into(), "116\n".into()));
+    let run =
+        |name: &str| sandbox.succeed(&["run", "--allow-precompiled", "--invoke", "add(1)", name]);
+    sandbox.succeed(&[
+        "compile",
+        "app.wat",
+        "--warm-up",
+        "add(10)",
+        "--warm-up",
+        "add(100)",
+    ]);
+    assert_eq!(
+        (run("app.wat"), run("app.mint")),
+        ("6\n".into(), "116\n".into())
+    );
     let compile = |call: &str, code, messages: &[&str]| {
         sandbox.fail(
             &["compile", "app.wat", "-o", "no.mint", "--warm-up", call],
@@ -85,7 +105,11 @@ fn artifacts_can_be_warmed_up() {
     compile(
         "add(0)",
         134,
-        &["cannot warm up `app.wat`", "the call `add(0)` failed", "unreachable"],
+        &[
+            "cannot warm up `app.wat`",
+            "the call `add(0)` failed",
+            "unreachable",
+        ],
     );
     compile("sub(1)", 1, &["the component exports no function `sub`"]);
 }
@@ -104,12 +128,25 @@ fn traps_show_what_happened_and_where() {
                     "unreachable",
                 ][..],
             ),
-            ("divide(0)", &["wasm trap: integer divide by zero", "divide"]),
-            ("peek(65536)", &["wasm trap: out of bounds memory access", "peek"]),
-            ("peek(4294967295)", &["wasm trap: out of bounds memory access", "peek"]),
+            (
+                "divide(0)",
+                &["wasm trap: integer divide by zero", "divide"],
+            ),
+            (
+                "peek(65536)",
+                &["wasm trap: out of bounds memory access", "peek"],
+            ),
+            (
+                "peek(4294967295)",
+                &["wasm trap: out of bounds memory access", "peek"],
+            ),
             ("recurse()", &["wasm trap: call stack exhausted", "recurse"]),
         ] {
-            sandbox.fail(&["run", "--allow-precompiled", "--invoke", call, app], 134, messages);
+            sandbox.fail(
+                &["run", "--allow-precompiled", "--invoke", call, app],
+                134,
+                messages,
+            );
         }
     }
 }
@@ -163,7 +200,11 @@ fn files_that_are_no_component_are_told_apart() {
         ("cut.wasm", "cut.wasm"),
         ("invalid.wat", "type mismatch"),
     ] {
-        sandbox.fail(&["run", "--allow-precompiled", "--invoke", "f()", file], 1, &[message]);
+        sandbox.fail(
+            &["run", "--allow-precompiled", "--invoke", "f()", file],
+            1,
+            &[message],
+        );
         // Function bodies are no concern of `inspect`.
         if file != "invalid.wat" {
             sandbox.fail(&["inspect", file], 1, &["error:"]);
@@ -180,7 +221,8 @@ fn imports_that_nobody_gives_are_named_with_their_types() {
     sandbox.write(
         "app.wat",
         r#"(component
-            (import "test:host/log@1.0.0" (instance $log (export "write" (func (param "line" string)))))
+            (import "test:host/log@1.0.0" (instance $log (export "write" (func
+              (param "line" string)))))
             (import "now" (func $now (result u64)))
             (core func $now (canon lower (func $now)))
             (core module $m
@@ -208,7 +250,13 @@ fn damaged_artifacts_are_refused() {
     for length in [16, 64, artifact.len() / 2, artifact.len() - 1] {
         sandbox.write("cut.mint", &artifact[..length]);
         sandbox.fail(
-            &["run", "--allow-precompiled", "--invoke", "nothing", "cut.mint"],
+            &[
+                "run",
+                "--allow-precompiled",
+                "--invoke",
+                "nothing",
+                "cut.mint",
+            ],
             1,
             &["cannot load `cut.mint`"],
         );
@@ -219,8 +267,17 @@ fn damaged_artifacts_are_refused() {
         let mut damaged = artifact.clone();
         damaged[position] ^= 0x40;
         sandbox.write("damaged.mint", damaged);
-        let outcome = sandbox.run(&["run", "--allow-precompiled", "--invoke", "nothing", "damaged.mint"]);
-        assert!(matches!(outcome.code, Some(0 | 1)), "byte {position}: {outcome:?}");
+        let outcome = sandbox.run(&[
+            "run",
+            "--allow-precompiled",
+            "--invoke",
+            "nothing",
+            "damaged.mint",
+        ]);
+        assert!(
+            matches!(outcome.code, Some(0 | 1)),
+            "byte {position}: {outcome:?}"
+        );
         refused += usize::from(outcome.code == Some(1));
     }
     assert!(refused > 0, "no damage was noticed");
@@ -233,12 +290,20 @@ fn artifacts_of_another_version_are_refused() {
     sandbox.succeed(&["compile", "app.wat", "-o", "app.mint"]);
     let mut artifact = fs::read(sandbox.path("app.mint")).unwrap();
     let version = env!("CARGO_PKG_VERSION").as_bytes();
-    let position = artifact.windows(version.len()).position(|window| window == version);
+    let position = artifact
+        .windows(version.len())
+        .position(|window| window == version);
     let position = position.expect("an artifact says which version made it");
     artifact[position] = b'9';
     sandbox.write("old.mint", artifact);
     sandbox.fail(
-        &["run", "--allow-precompiled", "--invoke", "nothing", "old.mint"],
+        &[
+            "run",
+            "--allow-precompiled",
+            "--invoke",
+            "nothing",
+            "old.mint",
+        ],
         1,
         &["cannot load `old.mint`", "made by Mintage 9"],
     );
@@ -252,7 +317,8 @@ fn inspect_shows_wit_and_what_is_in_an_artifact() {
         r#"(component
             (core module $m (memory 3) (func (export "f") (param i32) (result i32) (local.get 0)))
             (core instance $i (instantiate $m))
-            (func (export "double") (param "x" u32) (result u32) (canon lift (core func $i "f"))))"#,
+            (func (export "double") (param "x" u32) (result u32) (canon lift
+              (core func $i "f"))))"#,
     );
     assert!(
         sandbox
@@ -311,13 +377,18 @@ fn wast_runs_scripts() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "good.wast",
-        r#"(module (func (export "f") (result i32) (i32.const 1))) (assert_return (invoke "f") (i32.const 1))"#,
+        r#"(module (func (export "f") (result i32) (i32.const 1))) (assert_return (invoke "f")
+          (i32.const 1))"#,
     );
     sandbox.write(
         "bad.wast",
         "(module (func (export \"f\") (result i32) (i32.const 1)))\n(assert_return (invoke \"f\") (i32.const 2))",
     );
-    assert!(sandbox.succeed(&["wast", "good.wast"]).contains("1 assertions"));
+    assert!(
+        sandbox
+            .succeed(&["wast", "good.wast"])
+            .contains("1 assertions")
+    );
     sandbox.fail(
         &["wast", "good.wast", "bad.wast"],
         1,
@@ -326,7 +397,8 @@ fn wast_runs_scripts() {
     sandbox.fail(&["wast", "none.wast"], 1, &["cannot read `none.wast`"]);
 }
 
-/// Scripts in folders, compared with a list of expected failures, which are named from the folder on.
+/// Scripts in folders, compared with a list of expected failures, which are named from the folder
+/// on.
 #[test]
 fn wast_compares_with_a_list() {
     let sandbox = Sandbox::new();
@@ -341,7 +413,11 @@ fn wast_compares_with_a_list() {
         format!("{module}(assert_return (invoke \"f\") (i32.const 2))"),
     );
     sandbox.write("all/inner/not-a-script.wat", "(");
-    sandbox.fail(&["wast", "all"], 1, &["inner/bad.wast: line 2", "1 problems"]);
+    sandbox.fail(
+        &["wast", "all"],
+        1,
+        &["inner/bad.wast: line 2", "1 problems"],
+    );
     let list = |text: &str| sandbox.write("list.txt", text);
     let args = ["wast", "--expected-failures", "list.txt", "all"];
     list("# why\ninner/bad.wast:2 is two");
@@ -375,5 +451,9 @@ fn wrong_usage_exits_with_two() {
         2,
         &["'9'", "the levels are 0, 1 and 2"],
     );
-    assert!(sandbox.succeed(&["--version"]).contains(env!("CARGO_PKG_VERSION")));
+    assert!(
+        sandbox
+            .succeed(&["--version"])
+            .contains(env!("CARGO_PKG_VERSION"))
+    );
 }

@@ -1,4 +1,5 @@
-//! Files that the command reads and writes: what it may load, what it may overwrite, and what it leaves behind.
+//! Files that the command reads and writes: what it may load, what it may overwrite, and what it
+//! leaves behind.
 
 mod common;
 
@@ -19,7 +20,11 @@ const LARGE: &str = r#"(component
     (core instance $i (instantiate $m))
     (func (export "f") (canon lift (core func $i "f"))))"#;
 
-const LOOKS_LIKE: &[&str] = &["is an artifact", "all rights of this process", "--allow-precompiled"];
+const LOOKS_LIKE: &[&str] = &[
+    "is an artifact",
+    "all rights of this process",
+    "--allow-precompiled",
+];
 
 /// Machine code runs only where the user says so, whatever the name of the file.
 #[test]
@@ -27,7 +32,10 @@ fn artifacts_are_loaded_only_when_allowed() {
     let sandbox = Sandbox::with(APP);
     sandbox.succeed(&["compile", "app.wat", "-o", "app.wasm"]);
     sandbox.fail(&["run", "app.wasm"], 1, LOOKS_LIKE);
-    assert_eq!(sandbox.succeed(&["run", "--allow-precompiled", "app.wasm"]), "7\n");
+    assert_eq!(
+        sandbox.succeed(&["run", "--allow-precompiled", "app.wasm"]),
+        "7\n"
+    );
     let piped = |flag: &str| sandbox.shell(&format!("$MINTAGE run {flag} - < app.wasm"));
     let refused = piped("");
     assert_eq!(refused.code, Some(1));
@@ -38,7 +46,11 @@ fn artifacts_are_loaded_only_when_allowed() {
             .succeed(&["inspect", "app.wasm"])
             .contains("with all rights of the process")
     );
-    assert!(sandbox.succeed(&["run", "--help"]).contains("--allow-precompiled"));
+    assert!(
+        sandbox
+            .succeed(&["run", "--help"])
+            .contains("--allow-precompiled")
+    );
 }
 
 /// `-` is standard input and output.
@@ -59,7 +71,12 @@ fn commands_work_in_pipes() {
             "{line}: {outcome:?}"
         );
     }
-    assert!(sandbox.shell("$MINTAGE inspect - < app.wat").stdout.contains("seven"));
+    assert!(
+        sandbox
+            .shell("$MINTAGE inspect - < app.wat")
+            .stdout
+            .contains("seven")
+    );
     let none = sandbox.shell("$MINTAGE run - < /dev/null");
     assert_eq!(none.code, Some(1));
     assert!(none.stderr.contains("cannot use `-`"), "{none:?}");
@@ -73,32 +90,72 @@ fn special_files_survive_being_written_to() {
     let runs = |file: &str| sandbox.succeed(&["run", "--allow-precompiled", file]);
 
     compile("/dev/null");
-    assert!(fs::metadata("/dev/null").unwrap().file_type().is_char_device());
+    assert!(
+        fs::metadata("/dev/null")
+            .unwrap()
+            .file_type()
+            .is_char_device()
+    );
 
     sandbox.write("target.mint", "old");
-    fs::set_permissions(sandbox.path("target.mint"), PermissionsExt::from_mode(0o640)).unwrap();
+    fs::set_permissions(
+        sandbox.path("target.mint"),
+        PermissionsExt::from_mode(0o640),
+    )
+    .unwrap();
     symlink("target.mint", sandbox.path("link.mint")).unwrap();
     symlink("absent.mint", sandbox.path("dangling.mint")).unwrap();
-    for (output, target) in [("link.mint", "target.mint"), ("dangling.mint", "absent.mint")] {
+    for (output, target) in [
+        ("link.mint", "target.mint"),
+        ("dangling.mint", "absent.mint"),
+    ] {
         compile(output);
-        assert!(fs::symlink_metadata(sandbox.path(output)).unwrap().is_symlink());
-        assert!(fs::symlink_metadata(sandbox.path(target)).unwrap().is_file());
+        assert!(
+            fs::symlink_metadata(sandbox.path(output))
+                .unwrap()
+                .is_symlink()
+        );
+        assert!(
+            fs::symlink_metadata(sandbox.path(target))
+                .unwrap()
+                .is_file()
+        );
         assert_eq!(runs(target), "7\n");
     }
-    assert_eq!(fs::metadata(sandbox.path("target.mint")).unwrap().mode() & 0o777, 0o640);
+    assert_eq!(
+        fs::metadata(sandbox.path("target.mint")).unwrap().mode() & 0o777,
+        0o640
+    );
 
     let fifo = sandbox.path("fifo");
-    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    assert!(
+        Command::new("mkfifo")
+            .arg(&fifo)
+            .status()
+            .unwrap()
+            .success()
+    );
     let reader = std::thread::spawn({
         let fifo = fifo.clone();
         move || fs::read(fifo).unwrap()
     });
     compile("fifo");
-    assert_eq!(reader.join().unwrap(), fs::read(sandbox.path("target.mint")).unwrap());
+    assert_eq!(
+        reader.join().unwrap(),
+        fs::read(sandbox.path("target.mint")).unwrap()
+    );
     assert!(fs::metadata(&fifo).unwrap().file_type().is_fifo());
 
-    sandbox.fail(&["compile", "app.wat", "-o", "."], 1, &["`.` is a directory"]);
-    sandbox.fail(&["compile", "app.wat", "-o", "no/such"], 1, &["cannot write `no/such`"]);
+    sandbox.fail(
+        &["compile", "app.wat", "-o", "."],
+        1,
+        &["`.` is a directory"],
+    );
+    sandbox.fail(
+        &["compile", "app.wat", "-o", "no/such"],
+        1,
+        &["cannot write `no/such`"],
+    );
 }
 
 #[test]
@@ -119,7 +176,14 @@ fn a_source_is_not_overwritten_by_its_artifact() {
     }
     sandbox.write("module.wat", "(module)");
     sandbox.write("user.wat", r#"(component (import "m" (core module)))"#);
-    let args = ["compile", "user.wat", "--module", "m=module.wat", "-o", "module.wat"];
+    let args = [
+        "compile",
+        "user.wat",
+        "--module",
+        "m=module.wat",
+        "-o",
+        "module.wat",
+    ];
     sandbox.fail(&args, 1, &["would be overwritten"]);
     for name in ["app.wat", "app.mint"] {
         assert_eq!(fs::read_to_string(sandbox.path(name)).unwrap(), APP);
@@ -135,7 +199,9 @@ fn a_signal_leaves_no_file_behind() {
         let names = fs::read_dir(sandbox.path("."))
             .unwrap()
             .map(|entry| entry.unwrap().file_name());
-        names.filter(|name| name.to_string_lossy().ends_with(".tmp")).count()
+        names
+            .filter(|name| name.to_string_lossy().ends_with(".tmp"))
+            .count()
     };
     let mut interrupted = 0;
     for signal in ["INT", "TERM", "HUP"].repeat(4) {
@@ -153,16 +219,23 @@ fn a_signal_leaves_no_file_behind() {
     }
     assert!(interrupted > 0, "no signal came in time");
     if let Ok(out) = fs::read(sandbox.path("out.mint")) {
-        assert!(out == fs::read(sandbox.path("whole.mint")).unwrap(), "half an artifact");
+        assert!(
+            out == fs::read(sandbox.path("whole.mint")).unwrap(),
+            "half an artifact"
+        );
     }
 }
 
-/// A limit on the size of files is an error where a file is too large, and nothing where memory will do.
+/// A limit on the size of files is an error where a file is too large, and nothing where memory
+/// will do.
 #[test]
 fn a_limit_on_the_size_of_files_is_respected() {
     let sandbox = Sandbox::with(APP);
     sandbox.succeed(&["compile", "app.wat"]);
-    for line in ["$MINTAGE run app.wat", "$MINTAGE run --allow-precompiled app.mint"] {
+    for line in [
+        "$MINTAGE run app.wat",
+        "$MINTAGE run --allow-precompiled app.mint",
+    ] {
         let outcome = sandbox.shell(&format!("ulimit -f 1; exec {line}"));
         assert_eq!(
             (outcome.code, &*outcome.stdout),
@@ -172,7 +245,10 @@ fn a_limit_on_the_size_of_files_is_respected() {
     }
     let outcome = sandbox.shell("ulimit -f 1; exec $MINTAGE compile app.wat -o limited.mint");
     assert_eq!(outcome.code, Some(1), "{outcome:?}");
-    assert!(outcome.stderr.contains("cannot write `limited.mint`"), "{outcome:?}");
+    assert!(
+        outcome.stderr.contains("cannot write `limited.mint`"),
+        "{outcome:?}"
+    );
     assert!(!sandbox.path("limited.mint").exists());
 }
 
@@ -180,17 +256,22 @@ fn a_limit_on_the_size_of_files_is_respected() {
 #[test]
 fn errors_that_cannot_be_printed_keep_their_exit_code() {
     let sandbox = Sandbox::with(
-        r#"(component (core module $m (func (export "f") unreachable)) (core instance $i (instantiate $m))
+        r#"(component (core module $m (func (export "f") unreachable)) (core instance $i
+          (instantiate $m))
             (func (export "f") (canon lift (core func $i "f"))))"#,
     );
     for end in ["2> /dev/full", "2>&-", "2>&- >&-"] {
         assert_eq!(
-            sandbox.shell(&format!("exec $MINTAGE run app.wat {end}")).code,
+            sandbox
+                .shell(&format!("exec $MINTAGE run app.wat {end}"))
+                .code,
             Some(134),
             "{end}"
         );
         assert_eq!(
-            sandbox.shell(&format!("exec $MINTAGE run absent {end}")).code,
+            sandbox
+                .shell(&format!("exec $MINTAGE run absent {end}"))
+                .code,
             Some(1),
             "{end}"
         );
@@ -206,8 +287,8 @@ fn errors_that_cannot_be_printed_keep_their_exit_code() {
     assert_eq!(full.code, Some(1), "{full:?}");
 }
 
-/// Where the system starts no threads, the command works with the one that it has. (The stack that each thread would get does
-/// not fit the address space.)
+/// Where the system starts no threads, the command works with the one that it has. (The stack that
+/// each thread would get does not fit the address space.)
 #[test]
 fn components_compile_without_threads() {
     let sandbox = Sandbox::with(APP);
@@ -218,7 +299,11 @@ fn components_compile_without_threads() {
             .output()
             .unwrap(),
     );
-    assert_eq!((outcome.code, &*outcome.stdout), (Some(0), "7\n"), "{outcome:?}");
+    assert_eq!(
+        (outcome.code, &*outcome.stdout),
+        (Some(0), "7\n"),
+        "{outcome:?}"
+    );
 }
 
 #[test]
@@ -242,8 +327,17 @@ fn core_modules_are_given_by_name() {
         "42\n"
     );
     sandbox.succeed(&["compile", "--module", "math=math.wasm", "app.wat"]);
-    assert_eq!(sandbox.succeed(&["run", "--allow-precompiled", "app.mint"]), "43\n");
-    let both = ["run", "--allow-precompiled", "--module", "math=math.wat", "app.mint"];
+    assert_eq!(
+        sandbox.succeed(&["run", "--allow-precompiled", "app.mint"]),
+        "43\n"
+    );
+    let both = [
+        "run",
+        "--allow-precompiled",
+        "--module",
+        "math=math.wat",
+        "app.mint",
+    ];
     sandbox.fail(&both, 1, &["compiled already", "--module"]);
     sandbox.fail(&["run", "app.wat"], 1, &["`math`, which it imports"]);
     sandbox.fail(&["run", "--module", "math", "app.wat"], 2, &["NAME=FILE"]);
@@ -269,8 +363,17 @@ fn core_modules_are_given_by_name() {
 fn a_closed_pipe_is_no_error() {
     let sandbox = Sandbox::with(APP);
     let mut child = sandbox.command(&["inspect", "-"]);
-    let mut child = child.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut child = child
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     drop(child.stdout.take());
-    child.stdin.take().unwrap().write_all(APP.as_bytes()).unwrap();
+    child
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(APP.as_bytes())
+        .unwrap();
     assert!(child.wait().unwrap().success());
 }

@@ -17,10 +17,14 @@ fn component(module: &str) -> String {
 #[test]
 fn features_are_options_and_errors_name_them() {
     let sandbox = Sandbox::new();
-    let byte_pages = component(r#"(memory 7 (pagesize 1)) (func (export "f") (result i32) memory.size)"#);
-    let simd = component(r#"(func (export "f") (result i32) (i32x4.extract_lane 0 (v128.const i32x4 7 0 0 0)))"#);
+    let byte_pages =
+        component(r#"(memory 7 (pagesize 1)) (func (export "f") (result i32) memory.size)"#);
+    let simd = component(
+        r#"(func (export "f") (result i32) (i32x4.extract_lane 0 (v128.const i32x4 7 0 0 0)))"#,
+    );
     let extended = component(
-        r#"(global i32 (i32.add (i32.const 1) (i32.const 2))) (func (export "f") (result i32) (i32.const 7))"#,
+        r#"(global i32 (i32.add (i32.const 1) (i32.const 2))) (func (export "f") (result i32)
+          (i32.const 7))"#,
     );
     let map = component(r#"(func (export "f") (result i32) (i32.const 7))"#).replacen(
         "(component",
@@ -28,10 +32,20 @@ fn features_are_options_and_errors_name_them() {
         1,
     );
     for (app, option, off, on) in [
-        (&byte_pages, "custom-page-sizes", "simd", "custom-page-sizes"),
+        (
+            &byte_pages,
+            "custom-page-sizes",
+            "simd",
+            "custom-page-sizes",
+        ),
         (&simd, "simd", "simd=n,relaxed-simd=n", "simd=y"),
         (&simd, "simd", "all=n", "all=n,simd"),
-        (&extended, "extended-const", "extended_const=off", "extended_const=on"),
+        (
+            &extended,
+            "extended-const",
+            "extended_const=off",
+            "extended_const=on",
+        ),
         (&map, "map", "all,map=n", "map"),
         (&map, "map", "component-model-map=n", "component-model-map"),
         (&map, "map", "all,map=false", "all"),
@@ -45,10 +59,17 @@ fn features_are_options_and_errors_name_them() {
                 &[&message, "unsupported component"],
             );
         }
-        assert_eq!(sandbox.succeed(&["run", "app.wat", "-W", on]), "7\n", "{on}");
+        assert_eq!(
+            sandbox.succeed(&["run", "app.wat", "-W", on]),
+            "7\n",
+            "{on}"
+        );
         // Who runs an artifact need not know what it was compiled with.
         sandbox.succeed(&["compile", "app.wat", "-W", on]);
-        assert_eq!(sandbox.succeed(&["run", "--allow-precompiled", "app.mint"]), "7\n");
+        assert_eq!(
+            sandbox.succeed(&["run", "--allow-precompiled", "app.mint"]),
+            "7\n"
+        );
         assert!(
             sandbox
                 .succeed(&["inspect", "--program", "app.wat", "-W", on])
@@ -70,16 +91,35 @@ fn features_are_options_and_errors_name_them() {
     ] {
         assert!(list.contains(part), "{list}");
     }
-    sandbox.fail(&["run", "app.wat", "-W", "fly"], 2, &["no feature `fly`", "-W help"]);
-    sandbox.fail(&["run", "app.wat", "-W", "map=maybe"], 2, &["`-W map=y` or `-W map=n`"]);
+    sandbox.fail(
+        &["run", "app.wat", "-W", "fly"],
+        2,
+        &["no feature `fly`", "-W help"],
+    );
+    sandbox.fail(
+        &["run", "app.wat", "-W", "map=maybe"],
+        2,
+        &["`-W map=y` or `-W map=n`"],
+    );
 }
 
 #[test]
 fn what_is_not_supported_at_all_is_said_without_an_option() {
     let sandbox = Sandbox::with("(component (type (stream u8)))");
-    sandbox.fail(&["run", "app.wat"], 1, &["unsupported component", "not supported yet"]);
-    sandbox.write("app.wat", component("(func (export \"f\") (result i32) (i64.const 1))"));
-    sandbox.fail(&["run", "app.wat"], 1, &["invalid component at byte", "type mismatch"]);
+    sandbox.fail(
+        &["run", "app.wat"],
+        1,
+        &["unsupported component", "not supported yet"],
+    );
+    sandbox.write(
+        "app.wat",
+        component("(func (export \"f\") (result i32) (i64.const 1))"),
+    );
+    sandbox.fail(
+        &["run", "app.wat"],
+        1,
+        &["invalid component at byte", "type mismatch"],
+    );
 }
 
 #[test]
@@ -102,12 +142,26 @@ fn reservations_and_limits_are_options_and_errors_name_them() {
     ];
     sandbox.succeed(&reserved);
     let text = sandbox.succeed(&["inspect", "app.mint"]);
-    assert!(text.contains("memory 0: 1048576 bytes, grows to 1048576"), "{text}");
-    assert_eq!(sandbox.succeed(&["run", "--allow-precompiled", "app.mint"]), "-1\n");
+    assert!(
+        text.contains("memory 0: 1048576 bytes, grows to 1048576"),
+        "{text}"
+    );
+    assert_eq!(
+        sandbox.succeed(&["run", "--allow-precompiled", "app.mint"]),
+        "-1\n"
+    );
     assert_eq!(sandbox.succeed(&["run", "app.wat"]), "16\n");
     for (options, printed) in [
         (&["--max-memory-size", "1M"][..], "-1\n"),
-        (&["--max-memory-size", "2M", "--max-total-memory-size", "1200K"], "16\n"),
+        (
+            &[
+                "--max-memory-size",
+                "2M",
+                "--max-total-memory-size",
+                "1200K",
+            ],
+            "16\n",
+        ),
         (&["--max-address-space", "8G"], "16\n"),
         (
             &[
@@ -120,12 +174,30 @@ fn reservations_and_limits_are_options_and_errors_name_them() {
             ],
             "16\n",
         ),
-        (&["--table-reservation", "1000", "--max-table-elements", "1000"], "16\n"),
         (
-            &["--max-wasm-stack", "64K", "--max-memories", "1", "--max-tables", "1"],
+            &[
+                "--table-reservation",
+                "1000",
+                "--max-table-elements",
+                "1000",
+            ],
             "16\n",
         ),
-        (&["--nan-canonicalization", "--relaxed-simd-deterministic"], "16\n"),
+        (
+            &[
+                "--max-wasm-stack",
+                "64K",
+                "--max-memories",
+                "1",
+                "--max-tables",
+                "1",
+            ],
+            "16\n",
+        ),
+        (
+            &["--nan-canonicalization", "--relaxed-simd-deterministic"],
+            "16\n",
+        ),
     ] {
         let arguments = [&["run", "app.wat"], options].concat();
         assert_eq!(sandbox.succeed(&arguments), printed, "{options:?}");
@@ -158,9 +230,18 @@ fn reservations_and_limits_are_options_and_errors_name_them() {
             &["--max-table-elements", "9"],
             &["starts with 1000 entries", "raise `--max-table-elements`"],
         ),
-        (&["--max-code-size", "16"], &["that `--max-code-size` allows"]),
-        (&["--max-compile-time", "0"], &["that `--max-compile-time` allows"]),
-        (&["--max-function-values", "1"], &["`--max-function-values`"]),
+        (
+            &["--max-code-size", "16"],
+            &["that `--max-code-size` allows"],
+        ),
+        (
+            &["--max-compile-time", "0"],
+            &["that `--max-compile-time` allows"],
+        ),
+        (
+            &["--max-function-values", "1"],
+            &["`--max-function-values`"],
+        ),
         (&["--max-memories", "0"], &["raise `--max-memories`\n"]),
         (&["--max-tables", "0"], &["raise `--max-tables`\n"]),
     ] {
@@ -169,18 +250,28 @@ fn reservations_and_limits_are_options_and_errors_name_them() {
     for (option, message) in [
         ("--max-memory-size=64kb", "with K, M, G or T"),
         ("--memory-reservation=-1", "expected a number of bytes"),
-        ("--gc-heap-reservation=99999999T", "so many bytes do not exist"),
+        (
+            "--gc-heap-reservation=99999999T",
+            "so many bytes do not exist",
+        ),
     ] {
         sandbox.fail(&["run", "app.wat", option], 2, &[message]);
     }
-    sandbox.fail(&["run", "app.wat", "--gc-heap-reservation=2G"], 1, &["1G at most"]);
+    sandbox.fail(
+        &["run", "app.wat", "--gc-heap-reservation=2G"],
+        1,
+        &["1G at most"],
+    );
 }
 
 #[test]
 fn text_that_does_not_parse_is_shown_with_its_place() {
     let sandbox = Sandbox::new();
     for (text, messages) in [
-        ("(component\n  (fnc))", &["--> app.wat:2:4", "   2 |   (fnc))"][..]),
+        (
+            "(component\n  (fnc))",
+            &["--> app.wat:2:4", "   2 |   (fnc))"][..],
+        ),
         (
             "(component\n  (core module\n    (func (get_local 0))))",
             &[
@@ -189,7 +280,10 @@ fn text_that_does_not_parse_is_shown_with_its_place() {
                 "`get_local` is old syntax; write `local.get`",
             ],
         ),
-        ("(component (module))", &["`module` is old syntax; write `core module`"]),
+        (
+            "(component (module))",
+            &["`module` is old syntax; write `core module`"],
+        ),
     ] {
         sandbox.write("app.wat", text);
         for command in ["run", "compile", "inspect"] {

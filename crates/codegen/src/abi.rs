@@ -2,7 +2,9 @@
 
 use crate::output::RelocationTarget;
 use anyhow::{Context as _, Result};
-use cranelift_codegen::ir::{AbiParam, ArgumentPurpose, Signature as ClifSignature, Type, UserExternalName, types};
+use cranelift_codegen::ir::{
+    AbiParam, ArgumentPurpose, Signature as ClifSignature, Type, UserExternalName, types,
+};
 use cranelift_codegen::isa::{CallConv, TargetIsa};
 use mintage_environ::builtin::{BuiltinResult, BuiltinType};
 use mintage_environ::{Builtin, FuncKey, Signature, ValType};
@@ -51,8 +53,9 @@ const INTEGER_REGISTERS: usize = 6;
 
 /// The signature of a wasm function: `ctx`, then its parameters.
 ///
-/// Parameters on the stack are extended to the eight bytes that the callee loads. A load that takes in more than the store
-/// before it wrote waits until that store has reached the cache, which takes longer than the rest of a call.
+/// Parameters on the stack are extended to the eight bytes that the callee loads. A load that takes
+/// in more than the store before it wrote waits until that store has reached the cache, which takes
+/// longer than the rest of a call.
 pub(crate) fn wasm_signature(signature: &Signature) -> ClifSignature {
     let mut clif = context_signature(CallConv::Tail);
     let mut integers = 1;
@@ -64,16 +67,24 @@ pub(crate) fn wasm_signature(signature: &Signature) -> ClifSignature {
             _ => param,
         }
     }));
-    clif.returns
-        .extend(signature.results.iter().map(|&ty| AbiParam::new(clif_type(ty))));
+    clif.returns.extend(
+        signature
+            .results
+            .iter()
+            .map(|&ty| AbiParam::new(clif_type(ty))),
+    );
     clif
 }
 
 /// The signature of a builtin's trampoline, as wasm code calls it.
 pub(crate) fn builtin_signature(builtin: Builtin) -> ClifSignature {
     let mut clif = context_signature(CallConv::Tail);
-    clif.params
-        .extend(builtin.params().iter().map(|&ty| AbiParam::new(builtin_type(ty))));
+    clif.params.extend(
+        builtin
+            .params()
+            .iter()
+            .map(|&ty| AbiParam::new(builtin_type(ty))),
+    );
     match builtin.result() {
         BuiltinResult::Fallible(ty) => clif.returns.push(AbiParam::new(builtin_type(ty))),
         BuiltinResult::Growth => clif.returns.push(AbiParam::new(types::I64)),
@@ -118,7 +129,8 @@ pub(crate) fn entry_signature(isa: &dyn TargetIsa) -> ClifSignature {
 
 fn context_signature(call_conv: CallConv) -> ClifSignature {
     let mut clif = ClifSignature::new(call_conv);
-    clif.params.push(AbiParam::special(POINTER, ArgumentPurpose::VMContext));
+    clif.params
+        .push(AbiParam::special(POINTER, ArgumentPurpose::VMContext));
     clif
 }
 

@@ -18,15 +18,16 @@ use std::borrow::Cow;
 /// Compiles functions for the host's processor. Shared by all threads.
 pub struct Compiler {
     isa: OwnedTargetIsa,
-    /// The same processor with the least effort, for functions on which more would take time with the square of their size.
+    /// The same processor with the least effort, for functions on which more would take time with
+    /// the square of their size.
     plain: OwnedTargetIsa,
     tunables: Tunables,
     function_values: usize,
 }
 
-/// The most values of one function, with its arguments of calls and branches, unless the compiler is told otherwise: they take
-/// about a gibibyte. A function of ordinary code has less than one for each of its bytes, but blocks of a thousand parameters
-/// multiply.
+/// The most values of one function, with its arguments of calls and branches, unless the compiler
+/// is told otherwise: they take about a gibibyte. A function of ordinary code has less than one for
+/// each of its bytes, but blocks of a thousand parameters multiply.
 pub const FUNCTION_VALUES: usize = 1 << 24;
 
 const _: () = {
@@ -73,7 +74,8 @@ impl Compiler {
     ///
     /// # Errors
     ///
-    /// When the processor's architecture is not supported, or it lacks an instruction set extension that is needed.
+    /// When the processor's architecture is not supported, or it lacks an instruction set extension
+    /// that is needed.
     pub fn new(tunables: &Tunables) -> Result<Compiler> {
         let processor = cranelift_native::builder()
             .map_err(|reason| anyhow!("cannot generate code for this processor: {reason}"))?;
@@ -93,12 +95,14 @@ impl Compiler {
             "cannot generate code for `{}`: only 64-bit processors are supported",
             isa.triple()
         );
-        // Without it, rounding would be calls to library functions, and there is no library to call.
+        // Without it, rounding would be calls to library functions, and there is no library to
+        // call.
         ensure!(
             isa.has_round(),
             "cannot generate code for this processor: it lacks SSE4.1 (rounding of floats)"
         );
-        // The same holds for shuffled vectors. Other processors than x86-64 need no extension for them.
+        // The same holds for shuffled vectors. Other processors than x86-64 need no extension for
+        // them.
         ensure!(
             isa.name() != "x64" || isa.has_x86_pshufb_lowering(),
             "cannot generate code for this processor: it lacks SSSE3 (shuffled vectors)"
@@ -133,13 +137,14 @@ impl Compiler {
 
     /// Compiles the function `key` of `program`, whose slab is laid out as `layout` says.
     ///
-    /// Before the part that takes most of the time, `admit` is asked whether a function with so many values may be compiled:
-    /// operands that are copied to calls and branches count as well.
+    /// Before the part that takes most of the time, `admit` is asked whether a function with so
+    /// many values may be compiled: operands that are copied to calls and branches count as well.
     ///
     /// # Errors
     ///
-    /// When the function uses what is not supported yet, or is too large for the code generator, and those of `admit`. The error
-    /// names the function and, where there is one, the byte offset in the component.
+    /// When the function uses what is not supported yet, or is too large for the code generator,
+    /// and those of `admit`. The error names the function and, where there is one, the byte offset
+    /// in the component.
     pub fn compile(
         &self,
         program: &Program<'_>,
@@ -176,7 +181,9 @@ impl Compiler {
         scratch.values = 0;
         scratch.context.func.name = UserFuncName::User(abi::external_name(key));
         match key {
-            FuncKey::CoreFunc { instance, func } => translate::core_function(&input, instance, func, scratch),
+            FuncKey::CoreFunc { instance, func } => {
+                translate::core_function(&input, instance, func, scratch)
+            }
             FuncKey::LowerImport(id) => trampoline::lower_import(&input, id, scratch),
             FuncKey::Builtin(builtin) => trampoline::builtin(&input, builtin, scratch),
             FuncKey::Entry(sig) => trampoline::entry(&input, sig, scratch),
@@ -196,9 +203,14 @@ impl Compiler {
     ) -> Result<String> {
         self.build(program, layout, key, scratch)?;
         scratch.context.set_disasm(true);
-        let compiled = scratch.context.compile(&*self.isa, &mut ControlPlane::default());
+        let compiled = scratch
+            .context
+            .compile(&*self.isa, &mut ControlPlane::default());
         let compiled = compiled.map_err(|error| codegen_error(error.inner))?;
-        compiled.vcode.clone().context("the scratch context keeps no text")
+        compiled
+            .vcode
+            .clone()
+            .context("the scratch context keeps no text")
     }
 
     /// Machine code of the CLIF in the scratch context.
@@ -211,7 +223,13 @@ impl Compiler {
         let Some(compiled) = context.take_compiled_code() else {
             bail!("the code generator gave no code")
         };
-        output::copy_out(key, &compiled, &context.func, &*self.isa, self.tunables.address_map)
+        output::copy_out(
+            key,
+            &compiled,
+            &context.func,
+            &*self.isa,
+            self.tunables.address_map,
+        )
     }
 }
 
@@ -226,11 +244,18 @@ fn shared_flags(tunables: &Tunables, plain: bool) -> Result<settings::Flags> {
     };
     for (name, value) in [
         ("opt_level", opt_level),
-        ("regalloc_algorithm", if plain { "single_pass" } else { "backtracking" }),
+        (
+            "regalloc_algorithm",
+            if plain { "single_pass" } else { "backtracking" },
+        ),
         ("enable_verifier", switch(tunables.debug_verifier)),
-        // Code is reached and left only through frames that the runtime walks by their frame pointers.
+        // Code is reached and left only through frames that the runtime walks by their frame
+        // pointers.
         ("preserve_frame_pointers", "true"),
-        ("enable_nan_canonicalization", switch(tunables.nan_canonicalization)),
+        (
+            "enable_nan_canonicalization",
+            switch(tunables.nan_canonicalization),
+        ),
         ("unwind_info", "false"),
         // Results that do not fit registers are returned through a pointer that the caller passes.
         ("enable_multi_ret_implicit_sret", "true"),
@@ -238,8 +263,9 @@ fn shared_flags(tunables: &Tunables, plain: bool) -> Result<settings::Flags> {
         ("is_pic", "false"),
         // Tells where the loops are.
         ("machine_code_cfg_info", "true"),
-        // The stack limit is checked explicitly. But on a stack that is not the thread's own, nobody knows where it ends: there a
-        // guard page ends it, and no frame may step over one, whose least size is a page of the smallest kind.
+        // The stack limit is checked explicitly. But on a stack that is not the thread's own,
+        // nobody knows where it ends: there a guard page ends it, and no frame may step over one,
+        // whose least size is a page of the smallest kind.
         ("enable_probestack", "true"),
         ("probestack_strategy", "inline"),
         ("probestack_size_log2", "12"),
@@ -251,13 +277,18 @@ fn shared_flags(tunables: &Tunables, plain: bool) -> Result<settings::Flags> {
     Ok(settings::Flags::new(flags))
 }
 
-/// Says what went wrong in terms of the component's author, who can split a function but not change the code generator.
+/// Says what went wrong in terms of the component's author, who can split a function but not change
+/// the code generator.
 fn codegen_error(error: CodegenError) -> anyhow::Error {
     match error {
         CodegenError::CodeTooLarge => anyhow!("its machine code is too large; split the function"),
-        CodegenError::ImplLimitExceeded => anyhow!("it has too many values, blocks or locals; split the function"),
+        CodegenError::ImplLimitExceeded => {
+            anyhow!("it has too many values, blocks or locals; split the function")
+        }
         CodegenError::Unsupported(what) => anyhow!("the code generator does not support: {what}"),
-        CodegenError::Verifier(errors) => anyhow!("internal error: malformed intermediate code:\n{errors}"),
+        CodegenError::Verifier(errors) => {
+            anyhow!("internal error: malformed intermediate code:\n{errors}")
+        }
         other => anyhow!("the code generator failed: {other}"),
     }
 }
@@ -265,8 +296,13 @@ fn codegen_error(error: CodegenError) -> anyhow::Error {
 /// The function as messages name it: its key and, if the component tells it, its name.
 fn describe(program: &Program<'_>, key: FuncKey) -> Cow<'static, str> {
     let name = |instance: CoreInstanceId, func: FuncIndex| {
-        let module = program.modules.get(program.instances.get(instance)?.module)?;
-        let at = module.names.binary_search_by_key(&func, |&(index, _)| index).ok()?;
+        let module = program
+            .modules
+            .get(program.instances.get(instance)?.module)?;
+        let at = module
+            .names
+            .binary_search_by_key(&func, |&(index, _)| index)
+            .ok()?;
         Some(module.names[at].1)
     };
     match key {
@@ -278,7 +314,9 @@ fn describe(program: &Program<'_>, key: FuncKey) -> Cow<'static, str> {
             Some(builtin) => format!("{key}, the built-in {}", builtin.op.name()).into(),
             None => format!("{key}").into(),
         },
-        FuncKey::LowerImport(_) | FuncKey::Entry(_) | FuncKey::Builtin(_) => format!("trampoline {key}").into(),
+        FuncKey::LowerImport(_) | FuncKey::Entry(_) | FuncKey::Builtin(_) => {
+            format!("trampoline {key}").into()
+        }
         FuncKey::Adapter(id) => match program.adapters.get(id) {
             Some(adapter) => {
                 let ty = program.interface.types.display_func(adapter.ty);

@@ -1,4 +1,5 @@
-//! Runs the files of `filetests/`: each holds a component, what to show of its code, and what is shown.
+//! Runs the files of `filetests/`: each holds a component, what to show of its code, and what is
+//! shown.
 //!
 //! ```text
 //! ;;! clif core[0]:f0                 show the CLIF of this function, as it is translated
@@ -10,8 +11,8 @@
 //! ;; function ...
 //! ```
 //!
-//! `BLESS=1 cargo test -p mintage-codegen` rewrites the expectations. Code is generated for a fixed x86-64, whatever
-//! the tests run on.
+//! `BLESS=1 cargo test -p mintage-codegen` rewrites the expectations. Code is generated for a fixed
+//! x86-64, whatever the tests run on.
 
 use crate::compiler::{Compiler, Scratch};
 use crate::output::{CompiledFunction, RelocationKind};
@@ -44,7 +45,12 @@ fn filetests() {
         match expand(input) {
             Ok(actual) if actual == text => {}
             Ok(actual) if env::var_os("BLESS").is_some() => fs::write(&file, actual).unwrap(),
-            Ok(actual) => write!(failures, "{name}: (BLESS=1 accepts this)\n{}", diff(&text, &actual)).unwrap(),
+            Ok(actual) => write!(
+                failures,
+                "{name}: (BLESS=1 accepts this)\n{}",
+                diff(&text, &actual)
+            )
+            .unwrap(),
             Err(error) => writeln!(failures, "{name}: {error:#}").unwrap(),
         }
     }
@@ -60,7 +66,10 @@ fn expand(input: &str) -> Result<String> {
     };
     let bytes = wat::parse_str(input)?;
     let mut shown = Vec::new();
-    let mut directives = input.lines().filter_map(|line| line.strip_prefix(";;! ")).peekable();
+    let mut directives = input
+        .lines()
+        .filter_map(|line| line.strip_prefix(";;! "))
+        .peekable();
     ensure!(directives.peek().is_some(), "the file has no directives");
     for line in directives {
         match line.split_once(' ').unwrap_or((line, "")) {
@@ -93,13 +102,16 @@ fn expand(input: &str) -> Result<String> {
     Ok(file)
 }
 
-/// Compiles every function with many settings. The code generator's verifier and these checks are the test.
+/// Compiles every function with many settings. The code generator's verifier and these checks are
+/// the test.
 fn compile_all(bytes: &[u8], tunables: &Tunables) -> Result<()> {
     let mut scratch = Scratch::default();
     for opt_level in [OptLevel::None, OptLevel::Speed, OptLevel::SpeedAndSize] {
-        for (memory_reservation, memory_guard, interruptible) in
-            [(4 << 30, 2 << 30, false), (4 << 30, 0, true), (1 << 20, 1 << 16, false)]
-        {
+        for (memory_reservation, memory_guard, interruptible) in [
+            (4 << 30, 2 << 30, false),
+            (4 << 30, 0, true),
+            (1 << 20, 1 << 16, false),
+        ] {
             let tunables = Tunables {
                 opt_level,
                 memory_reservation,
@@ -113,10 +125,20 @@ fn compile_all(bytes: &[u8], tunables: &Tunables) -> Result<()> {
             let layout = SlabLayout::compute(&program.shape, &tunables)?;
             let compiler = Compiler::for_processor(&processor()?, &tunables)?;
             for key in all_keys(&program) {
-                let function = compiler.compile(&program, &layout, key, &mut scratch, |_| Ok(()))?;
+                let function =
+                    compiler.compile(&program, &layout, key, &mut scratch, |_| Ok(()))?;
                 check(&function).with_context(|| format!("{key} with {tunables:?}"))?;
-                let again = compiler.compile(&program, &layout, key, &mut Scratch::default(), |_| Ok(()))?;
-                ensure!(function == again, "{key} depends on what was compiled before");
+                let again = compiler.compile(
+                    &program,
+                    &layout,
+                    key,
+                    &mut Scratch::default(),
+                    |_| Ok(()),
+                )?;
+                ensure!(
+                    function == again,
+                    "{key} depends on what was compiled before"
+                );
             }
         }
     }
@@ -132,15 +154,25 @@ fn check(function: &CompiledFunction) -> Result<()> {
         traps.is_sorted() && traps.last().is_none_or(|&offset| offset < end),
         "traps are not sorted"
     );
-    let addresses: Vec<_> = function.addresses.iter().map(|&(offset, _)| offset).collect();
-    ensure!(addresses.is_sorted_by(|a, b| a < b), "addresses are not sorted");
+    let addresses: Vec<_> = function
+        .addresses
+        .iter()
+        .map(|&(offset, _)| offset)
+        .collect();
+    ensure!(
+        addresses.is_sorted_by(|a, b| a < b),
+        "addresses are not sorted"
+    );
     ensure!(
         addresses.last().is_none_or(|&offset| offset < end),
         "addresses leave the code"
     );
     let mut free = 0;
     for relocation in &function.relocations {
-        ensure!(relocation.offset >= free, "relocations overlap or are not sorted");
+        ensure!(
+            relocation.offset >= free,
+            "relocations overlap or are not sorted"
+        );
         free = relocation.offset
             + match relocation.kind {
                 RelocationKind::X86PcRel4 => 4,
@@ -169,7 +201,9 @@ fn processor() -> Result<isa::Builder> {
 }
 
 fn set(tunables: &mut Tunables, setting: &str) -> Result<()> {
-    let (name, value) = setting.split_once('=').context("a setting is `name=value`")?;
+    let (name, value) = setting
+        .split_once('=')
+        .context("a setting is `name=value`")?;
     match name {
         "memory_reservation" => tunables.memory_reservation = value.parse()?,
         "memory64_reservation" => tunables.memory64_reservation = value.parse()?,
@@ -189,7 +223,12 @@ fn set(tunables: &mut Tunables, setting: &str) -> Result<()> {
 fn all_keys(program: &Program<'_>) -> impl Iterator<Item = FuncKey> {
     let entries = program.entries.iter().copied().map(FuncKey::Entry);
     let builtins = Builtin::ALL.iter().copied().map(FuncKey::Builtin);
-    program.reachable.iter().copied().chain(entries).chain(builtins)
+    program
+        .reachable
+        .iter()
+        .copied()
+        .chain(entries)
+        .chain(builtins)
 }
 
 /// The function whose key is written `name`.
@@ -241,10 +280,14 @@ fn diff(old: &str, new: &str) -> String {
 fn diff_shows_changes_with_context() {
     let old = "a\nb\nc\nd\ne\nf\ng\nh\n";
     let new = "a\nb\nc\nd\nX\nf\ng\nh\ni\n";
-    assert_eq!(diff(old, new), "   b\n   c\n   d\n  -e\n  +X\n   f\n   g\n   h\n  +i\n");
+    assert_eq!(
+        diff(old, new),
+        "   b\n   c\n   d\n  -e\n  +X\n   f\n   g\n   h\n  +i\n"
+    );
 }
 
-/// A function that multiplies is refused with an error that names it, and leaves the buffers fit for the next one.
+/// A function that multiplies is refused with an error that names it, and leaves the buffers fit
+/// for the next one.
 #[test]
 fn too_many_values() {
     let results = "i32 ".repeat(1000);
@@ -253,7 +296,8 @@ fn too_many_values() {
     let drops = "(drop) ".repeat(1000);
     let component = format!(
         "(component (core module $m
-            (func $vast (export \"vast\") (param i32) (block (result {results}) {constants} {branches}) {drops})
+            (func $vast (export \"vast\") (param i32) (block
+              (result {results}) {constants} {branches}) {drops})
             (func (export \"small\")))
         (core instance (instantiate $m)))"
     );
@@ -275,7 +319,10 @@ fn too_many_values() {
         error.starts_with("cannot compile function core[0]:f0 `vast`: at byte offset 0x"),
         "{error}"
     );
-    assert!(error.contains("has more than 16777216 values; split it"), "{error}");
+    assert!(
+        error.contains("has more than 16777216 values; split it"),
+        "{error}"
+    );
     compile("core[0]:f1").unwrap();
 }
 
@@ -288,7 +335,8 @@ fn no_frame_steps_over_a_guard_page() {
     };
     let component = format!(
         "(component (core module $m
-            (func $f (export \"f\") (result i64) (i64.const 1)) {} {} {} (export \"1\" (func 1)) (export \"2\" (func 2)) (export \"3\" (func 3)))
+            (func $f (export \"f\") (result i64) (i64.const 1)) {} {} {} (export \"1\" (func 1))
+              (export \"2\" (func 2)) (export \"3\" (func 3)))
         (core instance (instantiate $m)))",
         body(400),
         body(600),
@@ -313,7 +361,11 @@ fn no_frame_steps_over_a_guard_page() {
             .unwrap();
         for text in ["movl $0x0, (%rsp)", "stack_probe_loop"] {
             let head: Vec<_> = code.lines().take(20).collect();
-            assert_eq!(code.contains(text), probe == Some(text), "{name}: {head:#?}");
+            assert_eq!(
+                code.contains(text),
+                probe == Some(text),
+                "{name}: {head:#?}"
+            );
         }
     }
 }

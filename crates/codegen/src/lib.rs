@@ -10,8 +10,9 @@
 //!   -> output                   copied out as plain data
 //! ```
 //!
-//! Architecture invariant: this is the only crate that names Cranelift, and nothing of Cranelift shows in its interface. It
-//! knows one function at a time; placing functions and resolving relocations is the driver's work.
+//! Architecture invariant: this is the only crate that names Cranelift, and nothing of Cranelift
+//! shows in its interface. It knows one function at a time; placing functions and resolving
+//! relocations is the driver's work.
 
 #![forbid(unsafe_code)]
 
@@ -27,4 +28,6 @@ mod trampoline;
 mod translate;
 
 pub use compiler::{Compiler, FUNCTION_VALUES, Scratch};
-pub use output::{CatchSite, CompiledFunction, Relocation, RelocationKind, RelocationTarget, StackMap};
+pub use output::{
+    CatchSite, CompiledFunction, Relocation, RelocationKind, RelocationTarget, StackMap,
+};

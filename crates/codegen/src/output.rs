@@ -24,19 +24,22 @@ pub struct CompiledFunction {
     pub code: Vec<u8>,
     /// The power of two that the function's place must be a multiple of.
     pub alignment: u32,
-    /// Where loops are in the code, in order. The linker has a choice of places for a function that has some.
+    /// Where loops are in the code, in order. The linker has a choice of places for a function that
+    /// has some.
     pub loops: Vec<Range<u32>>,
     /// What the linker must fill in, sorted by offset.
     pub relocations: Vec<Relocation>,
-    /// Code offset of each instruction that can trap, and why; sorted by offset. A host call's trampoline aside, which raises
-    /// traps by calling the raise stub, every trap of guest code is listed here.
+    /// Code offset of each instruction that can trap, and why; sorted by offset. A host call's
+    /// trampoline aside, which raises traps by calling the raise stub, every trap of guest code is
+    /// listed here.
     pub traps: Vec<(u32, Trap)>,
     /// The calls that exceptions can end in a handler of this function, sorted by return address.
     pub catches: Vec<CatchSite>,
     /// The calls across which references to objects are live, sorted by return address.
     pub stack_maps: Vec<StackMap>,
-    /// Code offset to byte offset in the component, sorted: each entry holds up to the next one. `u32::MAX` is code without a
-    /// place in the source. Empty unless `Tunables::address_map` is set.
+    /// Code offset to byte offset in the component, sorted: each entry holds up to the next one.
+    /// `u32::MAX` is code without a place in the source. Empty unless `Tunables::address_map` is
+    /// set.
     pub addresses: Vec<(u32, u32)>,
 }
 
@@ -50,8 +53,9 @@ pub struct CatchSite {
     pub return_offset: u32,
     /// The frame pointer less the stack pointer, where a handler starts.
     pub frame_size: u32,
-    /// What is caught, and the code offset where; the first that fits counts. The handler gets the reference to the exception
-    /// in the first register of results. Calls with equal lists share one.
+    /// What is caught, and the code offset where; the first that fits counts. The handler gets the
+    /// reference to the exception in the first register of results. Calls with equal lists share
+    /// one.
     pub handlers: Arc<Handlers>,
 }
 
@@ -72,11 +76,21 @@ impl CompiledFunction {
         size += size_of_val(&self.addresses[..]) + size_of_val(&self.loops[..]);
         for site in &self.catches {
             let new = shared.insert(Arc::as_ptr(&site.handlers).cast::<()>());
-            size += size_of_val(site) + if new { size_of_val(&site.handlers[..]) } else { 0 };
+            size += size_of_val(site)
+                + if new {
+                    size_of_val(&site.handlers[..])
+                } else {
+                    0
+                };
         }
         for map in &self.stack_maps {
             let new = shared.insert(Arc::as_ptr(&map.slots).cast::<()>());
-            size += size_of_val(map) + if new { size_of_val(map.slots.encoded()) } else { 0 };
+            size += size_of_val(map)
+                + if new {
+                    size_of_val(map.slots.encoded())
+                } else {
+                    0
+                };
         }
         size
     }
@@ -95,14 +109,15 @@ pub struct Relocation {
     pub addend: i64,
 }
 
-/// How a relocation's value is computed and written. `P` is the place that is patched, both counted from the start of the text.
+/// How a relocation's value is computed and written. `P` is the place that is patched, both counted
+/// from the start of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RelocationKind {
     /// 4 bytes, little endian: `target + addend - P`, which must fit `i32`.
     X86PcRel4,
-    /// 8 bytes, little endian: `target + addend`, where `target` is the offset from the start of the text: no address, so
-    /// the code stays position independent. With the signature word in the high half of the addend this is a whole
-    /// [`FuncEntry`](mintage_environ::FuncEntry).
+    /// 8 bytes, little endian: `target + addend`, where `target` is the offset from the start of
+    /// the text: no address, so the code stays position independent. With the signature word in the
+    /// high half of the addend this is a whole [`FuncEntry`](mintage_environ::FuncEntry).
     TextOffset8,
 }
 
@@ -115,12 +130,13 @@ pub enum RelocationTarget {
     TextBase,
 }
 
-/// Copies the result of one compilation out of the code generator, whose own form is too large to keep.
+/// Copies the result of one compilation out of the code generator, whose own form is too large to
+/// keep.
 ///
 /// # Errors
 ///
-/// When the code holds a reference that a linker of position-independent text cannot resolve. That is an internal error: no
-/// instruction that this crate emits leads to one.
+/// When the code holds a reference that a linker of position-independent text cannot resolve. That
+/// is an internal error: no instruction that this crate emits leads to one.
 pub(crate) fn copy_out(
     key: FuncKey,
     compiled: &CompiledCode,
@@ -132,10 +148,15 @@ pub(crate) fn copy_out(
     let relocations = buffer.relocs().iter().map(|reloc| relocation(reloc, func));
     let mut relocations = relocations.collect::<Result<Vec<_>>>()?;
     relocations.sort_by_key(|relocation| relocation.offset);
-    let traps = buffer.traps().iter().map(|site| Ok((site.offset, trap(site.code)?)));
+    let traps = buffer
+        .traps()
+        .iter()
+        .map(|site| Ok((site.offset, trap(site.code)?)));
     let mut traps = traps.collect::<Result<Vec<_>>>()?;
     traps.sort_by_key(|&(offset, _)| offset);
-    let sites = buffer.call_sites().filter(|site| !site.exception_handlers.is_empty());
+    let sites = buffer
+        .call_sites()
+        .filter(|site| !site.exception_handlers.is_empty());
     let mut lists = HashSet::new();
     let mut catches = sites
         .map(|site| catch_site(site, &mut lists))
@@ -170,16 +191,20 @@ pub(crate) fn copy_out(
     })
 }
 
-/// Replaces the instructions of explicit traps in code for x86-64 by others that fault sooner under a hypervisor.
+/// Replaces the instructions of explicit traps in code for x86-64 by others that fault sooner under
+/// a hypervisor.
 ///
-/// Hypervisors take the fault of the undefined instruction, `ud2`, to see whether it is one that they have to emulate.
-/// The fault of a privileged one, `hlt`, goes to the guest system's kernel at once. It takes one byte; `nop` fills the other.
+/// Hypervisors take the fault of the undefined instruction, `ud2`, to see whether it is one that
+/// they have to emulate. The fault of a privileged one, `hlt`, goes to the guest system's kernel at
+/// once. It takes one byte; `nop` fills the other.
 fn make_traps_fast(code: &mut [u8], traps: &[(u32, Trap)]) {
     const UD2: [u8; 2] = [0x0f, 0x0b];
     const HLT_NOP: [u8; 2] = [0xf4, 0x90];
     for &(offset, _) in traps {
         // Other instructions that trap, such as loads, do not start like that.
-        if let Some(place) = code.get_mut(offset as usize..).and_then(|rest| rest.first_chunk_mut())
+        if let Some(place) = code
+            .get_mut(offset as usize..)
+            .and_then(|rest| rest.first_chunk_mut())
             && *place == UD2
         {
             *place = HLT_NOP;
@@ -190,9 +215,10 @@ fn make_traps_fast(code: &mut [u8], traps: &[(u32, Trap)]) {
 /// The most bytes of a loop that are worth to be kept together.
 const LONG_LOOP: u32 = 256;
 
-/// The loops among blocks that start at `starts` and branch as `edges` say: one for each branch back, from the block that it
-/// goes to, to the end of the one that it is in. Of a long loop, only the block that it goes to: where many branches go back
-/// to one block, as in interpreters, that is what runs most.
+/// The loops among blocks that start at `starts` and branch as `edges` say: one for each branch
+/// back, from the block that it goes to, to the end of the one that it is in. Of a long loop, only
+/// the block that it goes to: where many branches go back to one block, as in interpreters, that is
+/// what runs most.
 fn loops(starts: &[u32], edges: &[(u32, u32)], code_size: u32) -> Vec<Range<u32>> {
     let mut starts = starts.to_vec();
     starts.sort_unstable();
@@ -235,12 +261,22 @@ fn share<T: Eq + Hash + ?Sized>(item: Arc<T>, known: &mut HashSet<Arc<T>>) -> Ar
     item
 }
 
-fn catch_site(site: FinalizedMachCallSite<'_>, lists: &mut HashSet<Arc<Handlers>>) -> Result<CatchSite> {
-    let handlers = site.exception_handlers.iter().map(|handler| match *handler {
-        FinalizedMachExceptionHandler::Tag(tag, offset) => Ok((Some(ObjectTypeId::from_u32(tag.as_u32())), offset)),
-        FinalizedMachExceptionHandler::Default(offset) => Ok((None, offset)),
-        FinalizedMachExceptionHandler::Context(_) => bail!("internal error: a call has a context for its handlers"),
-    });
+fn catch_site(
+    site: FinalizedMachCallSite<'_>,
+    lists: &mut HashSet<Arc<Handlers>>,
+) -> Result<CatchSite> {
+    let handlers = site
+        .exception_handlers
+        .iter()
+        .map(|handler| match *handler {
+            FinalizedMachExceptionHandler::Tag(tag, offset) => {
+                Ok((Some(ObjectTypeId::from_u32(tag.as_u32())), offset))
+            }
+            FinalizedMachExceptionHandler::Default(offset) => Ok((None, offset)),
+            FinalizedMachExceptionHandler::Context(_) => {
+                bail!("internal error: a call has a context for its handlers")
+            }
+        });
     let handlers = handlers.collect::<Result<Arc<[_]>>>()?;
     Ok(CatchSite {
         return_offset: site.ret_addr,
@@ -254,7 +290,8 @@ fn catch_site(site: FinalizedMachCallSite<'_>, lists: &mut HashSet<Arc<Handlers>
 fn relocation(reloc: &FinalizedMachReloc, func: &Function) -> Result<Relocation> {
     let kind = match reloc.kind {
         Reloc::X86CallPCRel4 | Reloc::X86PCRel4 => RelocationKind::X86PcRel4,
-        // Only `ref.func` names a symbol by its absolute value, and there the value is an offset in the text.
+        // Only `ref.func` names a symbol by its absolute value, and there the value is an offset in
+        // the text.
         Reloc::Abs8 => RelocationKind::TextOffset8,
         other => bail!(
             "internal error: unexpected relocation {other} at offset {:#x} of the code",
@@ -322,8 +359,17 @@ mod tests {
     #[test]
     fn each_branch_back_is_a_loop() {
         let starts = [0, 10, 20, 50, 40];
-        // A block that repeats itself, in a loop with the same head; the last block; and branches ahead.
-        let edges = [(0, 10), (0, 40), (10, 10), (20, 10), (20, 40), (50, 50), (40, 50)];
+        // A block that repeats itself, in a loop with the same head; the last block; and branches
+        // ahead.
+        let edges = [
+            (0, 10),
+            (0, 40),
+            (10, 10),
+            (20, 10),
+            (20, 40),
+            (50, 50),
+            (40, 50),
+        ];
         assert_eq!(loops(&starts, &edges, 57), [10..20, 10..40, 50..57]);
         assert_eq!(loops(&[0], &[], 9), []);
         assert_eq!(
@@ -362,7 +408,8 @@ mod tests {
 
     #[test]
     fn explicit_traps_become_faults_that_are_soon_handled() {
-        // Only at a trap, and only whole: not the same bytes as part of another instruction, and not at the end.
+        // Only at a trap, and only whole: not the same bytes as part of another instruction, and
+        // not at the end.
         let mut code = [0x0f, 0x0b, 0x90, 0x0f, 0x0b, 0x8b, 0x00, 0x0f];
         make_traps_fast(
             &mut code,

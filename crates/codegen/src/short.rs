@@ -46,7 +46,9 @@ fn copy(builder: &mut FunctionBuilder<'_>, dst: Value, src: Value, len: Value, a
         let long = above(builder, len, LONGEST);
         if_then(builder, long, |builder| _ = builder.ins().jump(slow, []));
         let pairs = above(builder, len, LONGEST / 2);
-        if_then(builder, pairs, |builder| short.ends(builder, types::I8X16, 2));
+        if_then(builder, pairs, |builder| {
+            short.ends(builder, types::I8X16, 2)
+        });
         short.ends(builder, types::I8X16, 1);
     });
     for ty in [types::I64, types::I32] {
@@ -83,7 +85,9 @@ fn fill(builder: &mut FunctionBuilder<'_>, dst: Value, [low, high]: [Value; 2], 
         let vector = builder.ins().insertlane(vector, high, 1);
         for words in [4, 2] {
             let more = above(builder, len, LONGEST_FILL / 8 * words);
-            if_then(builder, more, |builder| ends(builder, [vector; 2], words as i32));
+            if_then(builder, more, |builder| {
+                ends(builder, [vector; 2], words as i32)
+            });
         }
         ends(builder, [vector; 2], 1);
     });
@@ -106,11 +110,17 @@ fn fill(builder: &mut FunctionBuilder<'_>, dst: Value, [low, high]: [Value; 2], 
 }
 
 fn above(builder: &mut FunctionBuilder<'_>, len: Value, limit: i64) -> Value {
-    builder.ins().icmp_imm_u(IntCC::UnsignedGreaterThan, len, limit)
+    builder
+        .ins()
+        .icmp_imm_u(IntCC::UnsignedGreaterThan, len, limit)
 }
 
 /// Builds a block for when `condition` holds, which `body` ends; goes on with when it does not.
-fn if_then(builder: &mut FunctionBuilder<'_>, condition: Value, body: impl FnOnce(&mut FunctionBuilder<'_>)) {
+fn if_then(
+    builder: &mut FunctionBuilder<'_>,
+    condition: Value,
+    body: impl FnOnce(&mut FunctionBuilder<'_>),
+) {
     let (then, rest) = (builder.create_block(), builder.create_block());
     builder.ins().brif(condition, then, [], rest, []);
     builder.switch_to_block(then);
@@ -156,10 +166,11 @@ impl Short {
         let middle = builder.ins().ushr_imm_u(self.len, 1);
         let last = builder.ins().iadd_imm_s(self.len, -1);
         let offsets = [None, Some(middle), Some(last)];
-        let place = |builder: &mut FunctionBuilder<'_>, base: Value, offset: Option<Value>| match offset {
-            Some(offset) => builder.ins().iadd(base, offset),
-            None => base,
-        };
+        let place =
+            |builder: &mut FunctionBuilder<'_>, base: Value, offset: Option<Value>| match offset {
+                Some(offset) => builder.ins().iadd(base, offset),
+                None => base,
+            };
         let loaded = offsets.map(|offset| {
             let address = place(builder, self.src, offset);
             builder.ins().uload8(types::I32, ACCESS, address, 0)

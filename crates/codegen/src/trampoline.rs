@@ -1,4 +1,5 @@
-//! Trampolines between wasm code and the host, one per lowered import, builtin and entered signature.
+//! Trampolines between wasm code and the host, one per lowered import, builtin and entered
+//! signature.
 //!
 //! ```text
 //! wasm -> LowerImport -> host function     arguments and results in an array of 8-byte words
@@ -14,19 +15,19 @@ use crate::{short, translate};
 use anyhow::{Context as _, Result};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
-    Block, ExtFuncData, ExternalName, FuncRef, InstBuilder, MemFlagsData, Signature as ClifSignature, StackSlotData,
-    StackSlotKind, TrapCode, Type, Value, types,
+    Block, ExtFuncData, ExternalName, FuncRef, InstBuilder, MemFlagsData,
+    Signature as ClifSignature, StackSlotData, StackSlotKind, TrapCode, Type, Value, types,
 };
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::FunctionBuilder;
 use mintage_environ::builtin::{BuiltinResult, GROWTH_ENDED, RAISE_SLOT};
 use mintage_environ::{
-    Builtin, ControlBlock, FuncKey, HostImport, Index as _, LowerId, SigId, Trap, ValType, control_offsets,
-    exit_offsets, host_import_offsets,
+    Builtin, ControlBlock, FuncKey, HostImport, Index as _, LowerId, SigId, Trap, ValType,
+    control_offsets, exit_offsets, host_import_offsets,
 };
 
-/// Words of an argument array from which on the trampoline checks the stack limit itself; below, the reserve that the
-/// runtime keeps for host functions covers it.
+/// Words of an argument array from which on the trampoline checks the stack limit itself; below,
+/// the reserve that the runtime keeps for host functions covers it.
 const LARGE_ARRAY: usize = 64;
 /// Base-two logarithm of the size of a word of an argument array.
 const WORD_LOG2: u8 = 3;
@@ -44,7 +45,12 @@ pub(crate) fn lower_import(input: &Input<'_>, id: LowerId, scratch: &mut Scratch
         .context("internal error: no such lowered import")?;
     let signature = &input.program.interface.signatures[lower.sig];
     let words = signature.array_words();
-    let mut trampoline = Trampoline::new(input, abi::wasm_signature(signature), words >= LARGE_ARRAY, scratch);
+    let mut trampoline = Trampoline::new(
+        input,
+        abi::wasm_signature(signature),
+        words >= LARGE_ARRAY,
+        scratch,
+    );
     trampoline.check_may_leave();
     trampoline.record_exit(FuncKey::LowerImport(id));
 
@@ -85,7 +91,9 @@ pub(crate) fn builtin(input: &Input<'_>, builtin: Builtin, scratch: &mut Scratch
             let ended = builder.ins().iconst(types::I64, ended);
             let code = builder.ins().isub(ended, results[0]);
             let codes = i64::from(u8::MAX);
-            let traps = builder.ins().icmp_imm_u(IntCC::UnsignedLessThanOrEqual, code, codes);
+            let traps = builder
+                .ins()
+                .icmp_imm_u(IntCC::UnsignedLessThanOrEqual, code, codes);
             let code = builder.ins().ireduce(types::I32, code);
             trampoline.raise_if(traps, code);
         }
@@ -131,7 +139,12 @@ pub(crate) struct Trampoline<'a, 'f> {
 }
 
 impl<'a, 'f> Trampoline<'a, 'f> {
-    pub fn new(input: &Input<'a>, signature: ClifSignature, check_stack: bool, scratch: &'f mut Scratch) -> Self {
+    pub fn new(
+        input: &Input<'a>,
+        signature: ClifSignature,
+        check_stack: bool,
+        scratch: &'f mut Scratch,
+    ) -> Self {
         let func = &mut scratch.context.func;
         func.signature = signature;
         if check_stack {
@@ -186,7 +199,10 @@ impl<'a, 'f> Trampoline<'a, 'f> {
         let offset = ControlBlock::from_ctx(control_offsets::flags);
         let ins = self.builder.ins();
         let flags = ins.load(types::I64, MemFlagsData::trusted(), self.ctx, offset);
-        let may_leave = self.builder.ins().band_imm_u(flags, ControlBlock::MAY_LEAVE as i64);
+        let may_leave = self
+            .builder
+            .ins()
+            .band_imm_u(flags, ControlBlock::MAY_LEAVE as i64);
         let code = TrapCode::unwrap_user(Trap::CannotLeaveComponent as u8);
         self.builder.ins().trapz(may_leave, code);
     }
@@ -206,15 +222,26 @@ impl<'a, 'f> Trampoline<'a, 'f> {
             .store(MemFlagsData::trusted(), pc, record, exit_offsets::pc);
     }
 
-    fn call_host(&mut self, signature: ClifSignature, func: Value, arguments: &[Value]) -> Vec<Value> {
+    fn call_host(
+        &mut self,
+        signature: ClifSignature,
+        func: Value,
+        arguments: &[Value],
+    ) -> Vec<Value> {
         let signature = self.builder.import_signature(signature);
         let call = self.builder.ins().call_indirect(signature, func, arguments);
         self.builder.inst_results(call).to_vec()
     }
 
-    /// Calls the function in entry `number` of the host table with an array of `words` words that starts with `values`: the
-    /// array, with its results. The frame must have been recorded.
-    pub fn call_import(&mut self, number: usize, words: usize, types: &[ValType], values: &[Value]) -> Value {
+    /// Calls the function in entry `number` of the host table with an array of `words` words that
+    /// starts with `values`: the array, with its results. The frame must have been recorded.
+    pub fn call_import(
+        &mut self,
+        number: usize,
+        words: usize,
+        types: &[ValType],
+        values: &[Value],
+    ) -> Value {
         let slot = self.builder.create_sized_stack_slot(StackSlotData::new(
             StackSlotKind::ExplicitSlot,
             words as u32 * WORD as u32,
@@ -237,7 +264,12 @@ impl<'a, 'f> Trampoline<'a, 'f> {
     }
 
     /// Calls a function of the program by its key.
-    pub fn call_key(&mut self, key: FuncKey, signature: ClifSignature, arguments: &[Value]) -> Vec<Value> {
+    pub fn call_key(
+        &mut self,
+        key: FuncKey,
+        signature: ClifSignature,
+        arguments: &[Value],
+    ) -> Vec<Value> {
         let func = self.import_key(key, signature);
         let call = self.builder.ins().call(func, arguments);
         self.builder.inst_results(call).to_vec()

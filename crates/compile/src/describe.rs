@@ -19,7 +19,8 @@ pub fn describe(bytes: &[u8], tunables: &Tunables) -> Result<String> {
     Ok(text)
 }
 
-/// Returns imports and exports of the component in `bytes`, with their types, whichever features it uses.
+/// Returns imports and exports of the component in `bytes`, with their types, whichever features it
+/// uses.
 ///
 /// # Errors
 ///
@@ -46,9 +47,16 @@ fn write_layout(layout: &SlabLayout, out: &mut String) -> Result<()> {
         }
         for (table, place) in layout.tables.iter().filter(|(_, place)| place.domain == id) {
             let (offset, minimum, maximum) = (place.offset, place.minimum, place.maximum);
-            writeln!(out, "    {table:?} ctx{offset:+#x}, {minimum} to {maximum} entries")?;
+            writeln!(
+                out,
+                "    {table:?} ctx{offset:+#x}, {minimum} to {maximum} entries"
+            )?;
         }
-        for (memory, place) in layout.memories.iter().filter(|(_, place)| place.domain == id) {
+        for (memory, place) in layout
+            .memories
+            .iter()
+            .filter(|(_, place)| place.domain == id)
+        {
             let (offset, minimum, capacity) = (place.offset, place.minimum, place.capacity);
             let check = match place.needs_check(0, 16) {
                 true => "bounds are checked",
@@ -59,7 +67,11 @@ fn write_layout(layout: &SlabLayout, out: &mut String) -> Result<()> {
                 "    {memory:?} ctx+{offset:#x}, {minimum} to {capacity} bytes, {check}"
             )?;
         }
-        let globals = layout.globals.values().filter(|slot| slot.domain == id).count();
+        let globals = layout
+            .globals
+            .values()
+            .filter(|slot| slot.domain == id)
+            .count();
         writeln!(out, "    head from {:#x}: {globals} globals", domain.head)?;
     }
     Ok(())

@@ -5,8 +5,8 @@ use crate::link::PlacedFunction;
 use crate::{LaidOut, Options};
 use anyhow::{Context, Result};
 use mintage_artifact::{
-    CatchSite, Contents, Function, Metadata, Piece, StackMap, encode_addresses, encode_stack_maps, encode_traps,
-    encode_unwind,
+    CatchSite, Contents, Function, Metadata, Piece, StackMap, encode_addresses, encode_stack_maps,
+    encode_traps, encode_unwind,
 };
 use mintage_environ::{FuncKey, IndexVec, ObjectTypeId, Target, Tunables, ValType};
 use mintage_program::{Module, Program};
@@ -51,8 +51,9 @@ pub(crate) fn write<'a>(
             name: function_name(program, function.compiled.key),
         })
         .collect();
-    let module_name =
-        |instance: &mintage_program::CoreInstance| Some(cut_name(program.modules.get(instance.module)?.name?));
+    let module_name = |instance: &mintage_program::CoreInstance| {
+        Some(cut_name(program.modules.get(instance.module)?.name?))
+    };
     let modules: Vec<_> = program.instances.values().map(module_name).collect();
     let image: Vec<Piece<'_>> = imaged.image.pieces().collect();
     let elems: IndexVec<_, _> = program
@@ -63,10 +64,12 @@ pub(crate) fn write<'a>(
         .context("element segments")?
         .into();
     let globals = program.shape.globals.iter().zip(program.globals.values());
-    let traced_globals = globals.filter(|((_, shape), global)| global.mutable && shape.ty.is_traced());
+    let traced_globals =
+        globals.filter(|((_, shape), global)| global.mutable && shape.ty.is_traced());
     let traced_globals = traced_globals.map(|(shape, _)| shape);
     let tables = program.tables.iter();
-    let traced_tables = tables.filter(|(_, table)| table.mutable && ValType::Ref(table.element).is_traced());
+    let traced_tables =
+        tables.filter(|(_, table)| table.mutable && ValType::Ref(table.element).is_traced());
     let tag_name = |tag: &mintage_program::Tag<'_>| tag.name.map(cut_name).map(Box::from);
     let metadata = Metadata {
         target: target.clone(),
@@ -96,14 +99,19 @@ pub(crate) fn write<'a>(
 
 /// The table of the calls during which exceptions are caught.
 fn unwind(functions: &[PlacedFunction]) -> Result<Vec<u8>> {
-    let is_core = |function: &PlacedFunction| matches!(function.compiled.key, FuncKey::CoreFunc { .. });
+    let is_core =
+        |function: &PlacedFunction| matches!(function.compiled.key, FuncKey::CoreFunc { .. });
     let core_end = functions.partition_point(is_core);
-    let core_end = functions.get(core_end).map_or(u32::MAX, |function| function.offset);
+    let core_end = functions
+        .get(core_end)
+        .map_or(u32::MAX, |function| function.offset);
     let mut sites = Vec::new();
     for PlacedFunction { offset, compiled } in functions {
         let mut placed = HashMap::new();
         for site in &compiled.catches {
-            let place = |&(ty, handler): &(Option<ObjectTypeId>, u32)| (ty.map(ObjectTypeId::as_u32), offset + handler);
+            let place = |&(ty, handler): &(Option<ObjectTypeId>, u32)| {
+                (ty.map(ObjectTypeId::as_u32), offset + handler)
+            };
             let handlers: &mut Arc<[_]> = placed
                 .entry(Arc::as_ptr(&site.handlers))
                 .or_insert_with(|| site.handlers.iter().map(place).collect());
@@ -143,12 +151,18 @@ fn function_name<'a>(program: &Program<'a>, key: FuncKey) -> Option<&'a str> {
     let FuncKey::CoreFunc { instance, func } = key else {
         return None;
     };
-    let module: &Module<'a> = program.modules.get(program.instances.get(instance)?.module)?;
-    let index = module.names.binary_search_by_key(&func, |&(named, _)| named).ok()?;
+    let module: &Module<'a> = program
+        .modules
+        .get(program.instances.get(instance)?.module)?;
+    let index = module
+        .names
+        .binary_search_by_key(&func, |&(named, _)| named)
+        .ok()?;
     Some(cut_name(module.names[index].1))
 }
 
-/// The most bytes of a name that an artifact keeps. It has the names once for each instance of their module.
+/// The most bytes of a name that an artifact keeps. It has the names once for each instance of
+/// their module.
 const MAX_NAME: usize = 512;
 
 /// The start of a name, as artifacts keep it for backtraces.

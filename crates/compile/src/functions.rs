@@ -18,11 +18,12 @@ pub(crate) struct Generated<'a> {
     pub functions: Vec<CompiledFunction>,
 }
 
-/// Generates the functions of a program with every thread of the rayon pool that this runs in, if it runs in one.
+/// Generates the functions of a program with every thread of the rayon pool that this runs in, if
+/// it runs in one.
 ///
-/// Threads take functions one by one from one list, largest first, so that none is left with a large one when the others are
-/// done; builtins follow, which are small and whose list is known then. The result is in order of keys: how the threads shared
-/// the work does not show.
+/// Threads take functions one by one from one list, largest first, so that none is left with a
+/// large one when the others are done; builtins follow, which are small and whose list is known
+/// then. The result is in order of keys: how the threads shared the work does not show.
 pub(crate) fn generate<'a>(
     laid_out: LaidOut<'a>,
     compiler: &Compiler,
@@ -31,12 +32,26 @@ pub(crate) fn generate<'a>(
 ) -> Result<Generated<'a>> {
     let mut functions = Vec::new();
     let work = work_list(&laid_out.program);
-    spent.allow_for(work.iter().map(|&key| body_size(&laid_out.program, key)).sum());
+    spent.allow_for(
+        work.iter()
+            .map(|&key| body_size(&laid_out.program, key))
+            .sum(),
+    );
     compile_all(&laid_out, compiler, &work, &mut functions, spent, progress)?;
     let builtins = called_builtins(&functions);
-    compile_all(&laid_out, compiler, &builtins, &mut functions, spent, progress)?;
+    compile_all(
+        &laid_out,
+        compiler,
+        &builtins,
+        &mut functions,
+        spent,
+        progress,
+    )?;
     functions.sort_unstable_by_key(|function| function.key);
-    Ok(Generated { laid_out, functions })
+    Ok(Generated {
+        laid_out,
+        functions,
+    })
 }
 
 /// Appends the compiled functions of a list, in any order.
@@ -54,9 +69,11 @@ fn compile_all(
         let mut scratch = Scratch::default();
         let mut functions = Vec::new();
         while let Some(&key) = queue.take(work) {
-            let function = spent
-                .check_time()
-                .and_then(|()| compiler.compile(program, layout, key, &mut scratch, |values| spent.admit(values)));
+            let function = spent.check_time().and_then(|()| {
+                compiler.compile(program, layout, key, &mut scratch, |values| {
+                    spent.admit(values)
+                })
+            });
             match function.and_then(|function| spent.count(&function).map(|()| function)) {
                 Ok(function) => functions.push(function),
                 Err(error) => queue.fail(key, error),
@@ -100,7 +117,9 @@ fn body_size(program: &Program<'_>, key: FuncKey) -> usize {
         return 0;
     };
     let size = || {
-        let module = program.modules.get(program.instances.get(instance)?.module)?;
+        let module = program
+            .modules
+            .get(program.instances.get(instance)?.module)?;
         let defined = func.as_u32().checked_sub(module.imported_funcs)?;
         Some(module.bodies.get(defined as usize)?.bytes.len())
     };
@@ -131,14 +150,21 @@ impl Queue {
 
     fn fail(&self, key: FuncKey, error: Error) {
         self.failed.store(true, Ordering::Relaxed);
-        let mut slot = self.error.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut slot = self
+            .error
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         if slot.as_ref().is_none_or(|(other, _)| key < *other) {
             *slot = Some((key, error));
         }
     }
 
     fn result(self) -> Result<()> {
-        match self.error.into_inner().unwrap_or_else(|poisoned| poisoned.into_inner()) {
+        match self
+            .error
+            .into_inner()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+        {
             Some((key, error)) => Err(error).with_context(|| format!("function {key}")),
             None => Ok(()),
         }

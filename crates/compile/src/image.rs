@@ -1,9 +1,9 @@
 //! Phase `image`: the bytes of a slab as they stand when an instance starts.
 //!
 //! Only pages with bytes in them are held, and of a page that is nearly empty only its bytes, so a
-//! component pays for what it writes and not for the reach of its memories. What a small component can
-//! ask for is bounded: a data segment of one byte makes each instance write a page, and a table can be
-//! filled with a reference, so pages are counted, and too many are an error.
+//! component pays for what it writes and not for the reach of its memories. What a small component
+//! can ask for is bounded: a data segment of one byte makes each instance write a page, and a table
+//! can be filled with a reference, so pages are counted, and too many are an error.
 
 use crate::LaidOut;
 use crate::link::Linked;
@@ -14,8 +14,8 @@ use mintage_environ::{FuncEntry, ObjectKind, Reference, StorageType, objects};
 use mintage_program::{Const, StaticObject, StaticValues};
 use std::collections::BTreeMap;
 
-/// The most bytes of pages in an image: four tables at the limit of their initial size (128 MiB each), or the data of a
-/// component that is far larger than any known.
+/// The most bytes of pages in an image: four tables at the limit of their initial size (128 MiB
+/// each), or the data of a component that is far larger than any known.
 const MAX_IMAGE: u64 = 512 << 20;
 /// Bytes of a page.
 const PAGE_SIZE: usize = PAGE as usize;
@@ -150,7 +150,8 @@ impl Image {
             None => {
                 ensure!(
                     (count + 1) * PAGE <= self.limit,
-                    "memories and tables start with more than {} bytes of pages that are not zero, which is the limit",
+                    "memories and tables start with more than {} bytes of pages that are not zero, \
+                     which is the limit",
                     self.limit
                 );
                 self.pages.entry(number).or_insert(Page::Notes(Vec::new()))
@@ -225,7 +226,10 @@ fn write_tables(image: &mut Image, linked: &Linked<'_>) -> Result<()> {
             domain: table.domain,
             offset: table.size_slot,
         };
-        image.write(layout.slot_start(slot), &u64::from(table.minimum).to_le_bytes())?;
+        image.write(
+            layout.slot_start(slot),
+            &u64::from(table.minimum).to_le_bytes(),
+        )?;
         let init = program
             .tables
             .get(id)
@@ -249,7 +253,10 @@ fn write_tables(image: &mut Image, linked: &Linked<'_>) -> Result<()> {
         );
         let words = linked.words(&elems.values)?;
         let bytes: Vec<u8> = words.into_iter().flat_map(u64::to_le_bytes).collect();
-        image.write(layout.table_start(elems.table) + u64::from(elems.offset) * 8, &bytes)?;
+        image.write(
+            layout.table_start(elems.table) + u64::from(elems.offset) * 8,
+            &bytes,
+        )?;
     }
     Ok(())
 }
@@ -288,7 +295,8 @@ fn write_lengths(image: &mut Image, laid_out: &LaidOut<'_>) -> Result<()> {
         .values()
         .zip(program.elems.values().map(|values| values.len()));
     for (&slot, length) in data.chain(elems) {
-        let length = u32::try_from(length).context("a segment has 2^32 bytes or entries or more")?;
+        let length =
+            u32::try_from(length).context("a segment has 2^32 bytes or entries or more")?;
         image.write(layout.slot_start(slot), &length.to_le_bytes())?;
     }
     Ok(())
@@ -308,12 +316,16 @@ fn write_heaps(image: &mut Image, linked: &Linked<'_>) -> Result<()> {
             (heap.half_slot, first),
             (heap.size_slot, heap.minimum),
         ] {
-            image.write(layout.slot_start(HeadSlot { domain, offset }), &word.to_le_bytes())?;
+            image.write(
+                layout.slot_start(HeadSlot { domain, offset }),
+                &word.to_le_bytes(),
+            )?;
         }
     }
     for object in &program.statics {
         let heap = layout.domains[object.domain].heap.as_ref();
-        let heap = heap.with_context(|| format!("the object heap of {:?} has no place", object.domain))?;
+        let heap =
+            heap.with_context(|| format!("the object heap of {:?} has no place", object.domain))?;
         let start = layout.heap_start(object.domain, heap) + u64::from(object.reference);
         linked.write_object(image, start, object)?;
     }
@@ -344,12 +356,18 @@ impl Linked<'_> {
         match &self.laid_out.program.interface.objects[object.ty].kind {
             ObjectKind::Struct(fields) => {
                 for (value, (storage, offset)) in object.values.iter().zip(fields) {
-                    image.write(start + u64::from(*offset), &self.stored_bytes(value, *storage)?)?;
+                    image.write(
+                        start + u64::from(*offset),
+                        &self.stored_bytes(value, *storage)?,
+                    )?;
                 }
             }
             ObjectKind::Array(element) => {
                 let length = object.values.len() as u32;
-                image.write(start + u64::from(objects::LENGTH_OFFSET), &length.to_le_bytes())?;
+                image.write(
+                    start + u64::from(objects::LENGTH_OFFSET),
+                    &length.to_le_bytes(),
+                )?;
                 let mut at = start + u64::from(objects::ELEMENTS_OFFSET);
                 match &object.values {
                     StaticValues::Each(values) => {
@@ -360,7 +378,11 @@ impl Linked<'_> {
                         }
                     }
                     StaticValues::Same(value, count) => {
-                        image.repeat(at, &self.stored_bytes(*value, *element)?, u64::from(*count))?;
+                        image.repeat(
+                            at,
+                            &self.stored_bytes(*value, *element)?,
+                            u64::from(*count),
+                        )?;
                     }
                 }
             }
@@ -402,7 +424,11 @@ mod tests {
         for (offset, bytes) in image.pieces() {
             assert!(last <= offset && offset / PAGE == (offset + bytes.len() as u64 - 1) / PAGE);
             last = offset + bytes.len() as u64;
-            found.extend((offset..).zip(bytes.iter().copied()).filter(|&(_, byte)| byte != 0));
+            found.extend(
+                (offset..)
+                    .zip(bytes.iter().copied())
+                    .filter(|&(_, byte)| byte != 0),
+            );
         }
         found
     }
@@ -415,7 +441,10 @@ mod tests {
         image.write(1 << 30, &[0; 100_000]).unwrap();
         image.write(4 * PAGE, &[4]).unwrap();
         image.write(4 * PAGE, &[0]).unwrap();
-        assert_eq!(bytes(image), [(5, 1), ((1 << 40) - 1, 2), (1 << 40, 3)].into());
+        assert_eq!(
+            bytes(image),
+            [(5, 1), ((1 << 40) - 1, 2), (1 << 40, 3)].into()
+        );
     }
 
     #[test]
@@ -450,7 +479,10 @@ mod tests {
             Page::Notes(notes) => notes.len(),
             Page::Whole(_) => PAGE_SIZE,
         };
-        assert_eq!(image.settled().pages.values().map(len).sum::<usize>(), 1000 * 5);
+        assert_eq!(
+            image.settled().pages.values().map(len).sum::<usize>(),
+            1000 * 5
+        );
     }
 
     #[test]

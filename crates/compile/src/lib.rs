@@ -12,8 +12,9 @@
 //! | write | `emit::write` | `Written`: with the artifact |
 //! | verify | `verify::verify` | the bytes, compared with the plan; only in debug builds or when asked |
 //!
-//! Architecture invariant: nothing here knows how code is made or run. The artifact depends on the component, the tunables,
-//! the options and the processor alone: not on the number of threads, the order in which they work, or the time.
+//! Architecture invariant: nothing here knows how code is made or run. The artifact depends on the
+//! component, the tunables, the options and the processor alone: not on the number of threads, the
+//! order in which they work, or the time.
 
 #![forbid(unsafe_code)]
 
@@ -54,14 +55,15 @@ struct LaidOut<'a> {
     layout: SlabLayout,
 }
 
-/// Compiles a component for the processor that this runs on, with all threads of the rayon pool that this runs in; outside of a
-/// pool, with the calling thread alone.
+/// Compiles a component for the processor that this runs on, with all threads of the rayon pool
+/// that this runs in; outside of a pool, with the calling thread alone.
 ///
 /// The same bytes and tunables give the same artifact, whatever the number of threads.
 ///
 /// # Errors
 ///
-/// When the component is invalid, uses what is not supported, or exceeds a limit; names the phase and the function.
+/// When the component is invalid, uses what is not supported, or exceeds a limit; names the phase
+/// and the function.
 pub fn compile(bytes: &[u8], tunables: &Tunables, progress: &dyn Progress) -> Result<Vec<u8>> {
     compile_with(bytes, tunables, &Options::default(), progress)
 }
@@ -71,7 +73,12 @@ pub fn compile(bytes: &[u8], tunables: &Tunables, progress: &dyn Progress) -> Re
 /// # Errors
 ///
 /// As [`compile`].
-pub fn compile_with(bytes: &[u8], tunables: &Tunables, options: &Options, progress: &dyn Progress) -> Result<Vec<u8>> {
+pub fn compile_with(
+    bytes: &[u8],
+    tunables: &Tunables,
+    options: &Options,
+    progress: &dyn Progress,
+) -> Result<Vec<u8>> {
     let mut compiler = Compiler::new(tunables)?;
     compiler.limit_function_values(options.limits.most_function_values());
     let spent = Spent::new(&options.limits);
@@ -109,7 +116,8 @@ impl Timed<'_> {
         self.progress.started(phase);
         let start = Instant::now();
         let result = run().and_then(|result| self.spent.check_time().map(|()| result));
-        let result = result.with_context(|| format!("cannot compile the component (phase `{}`)", phase.name()))?;
+        let result = result
+            .with_context(|| format!("cannot compile the component (phase `{}`)", phase.name()))?;
         self.progress.ended(phase, start.elapsed());
         Ok(result)
     }

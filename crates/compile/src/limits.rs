@@ -5,11 +5,12 @@ use mintage_codegen::{CompiledFunction, FUNCTION_VALUES};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Limits what compiling one component may take, of time and memory. An error says which one was exceeded.
+/// Limits what compiling one component may take, of time and memory. An error says which one was
+/// exceeded.
 ///
-/// They do not change what is compiled: a component within the limits gives the same artifact under any. Beside them stand
-/// limits that are in proportion to the component's size, and those of WebAssembly's implementations, such as 7.6 MB for a
-/// function.
+/// They do not change what is compiled: a component within the limits gives the same artifact under
+/// any. Beside them stand limits that are in proportion to the component's size, and those of
+/// WebAssembly's implementations, such as 7.6 MB for a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompileLimits {
     time: Option<Duration>,
@@ -33,22 +34,25 @@ impl CompileLimits {
         Self::default()
     }
 
-    /// Sets how long compiling may take; default: any time. It is looked at between phases and functions, so that one function,
-    /// of which [`function_values`](Self::function_values) limits the size, may be finished later.
+    /// Sets how long compiling may take; default: any time. It is looked at between phases and
+    /// functions, so that one function, of which [`function_values`](Self::function_values) limits
+    /// the size, may be finished later.
     pub fn time(&mut self, time: Option<Duration>) -> &mut Self {
         self.time = time;
         self
     }
 
-    /// Sets the most bytes that machine code and its tables may take; default: 2 GiB, which is the most that calls can reach.
+    /// Sets the most bytes that machine code and its tables may take; default: 2 GiB, which is the
+    /// most that calls can reach.
     pub fn code_size(&mut self, bytes: usize) -> &mut Self {
         self.code_size = bytes;
         self
     }
 
-    /// Sets the most values that a function may have, where the operands that are copied to calls and branches count as well;
-    /// default: 2^24. Each takes some 60 bytes while the function is compiled, in each thread that compiles. A function of ordinary
-    /// code has less than one for each of its bytes.
+    /// Sets the most values that a function may have, where the operands that are copied to calls
+    /// and branches count as well; default: 2^24. Each takes some 60 bytes while the function is
+    /// compiled, in each thread that compiles. A function of ordinary code has less than one for
+    /// each of its bytes.
     pub fn function_values(&mut self, values: usize) -> &mut Self {
         self.function_values = values;
         self
@@ -59,12 +63,14 @@ impl CompileLimits {
     }
 }
 
-/// Values that all functions may have together for each byte of their bodies, and in any case. Ordinary code has less than one;
-/// calls and blocks with a thousand parameters can have a thousand.
+/// Values that all functions may have together for each byte of their bodies, and in any case.
+/// Ordinary code has less than one; calls and blocks with a thousand parameters can have a
+/// thousand.
 const VALUES_PER_BYTE: usize = 16;
 const VALUES_ALWAYS: usize = 1 << 18;
-/// The most bytes that the tables of all functions may take together while they are compiled. The tables of large programs are
-/// about as large as their code; those of made-up ones can grow with the square of their size.
+/// The most bytes that the tables of all functions may take together while they are compiled. The
+/// tables of large programs are about as large as their code; those of made-up ones can grow with
+/// the square of their size.
 const MAX_TABLES: usize = 1 << 30;
 
 /// What compiling has taken so far. Shared by the threads that compile.
@@ -100,26 +106,28 @@ impl<'a> Spent<'a> {
         if let Some(time) = self.limits.time {
             ensure!(
                 self.start.elapsed() <= time,
-                "compiling the component takes longer than the {time:?} that `CompileLimits::time` allows; raise it, or split the \
-                 component"
+                "compiling the component takes longer than the {time:?} that `CompileLimits::time` \
+                 allows; raise it, or split the component"
             );
         }
         Ok(())
     }
 
-    /// Counts a function with so many values that is to be compiled, and fails when all together have too many.
+    /// Counts a function with so many values that is to be compiled, and fails when all together
+    /// have too many.
     pub fn admit(&self, values: usize) -> Result<()> {
         let most = self.most_values.load(Ordering::Relaxed);
         ensure!(
             add(&self.values, values) <= most,
-            "the functions of the component have more than {most} values ({VALUES_ALWAYS}, and {VALUES_PER_BYTE} for each byte of \
-             code); pass fewer parameters and results to calls and blocks"
+            "the functions of the component have more than {most} values ({VALUES_ALWAYS}, and \
+             {VALUES_PER_BYTE} for each byte of code); pass fewer parameters and results to calls \
+             and blocks"
         );
         Ok(())
     }
 
-    /// Counts a function that was compiled, and fails as soon as all together are too large, rather than after hours and when
-    /// memory is full.
+    /// Counts a function that was compiled, and fails as soon as all together are too large, rather
+    /// than after hours and when memory is full.
     pub fn count(&self, function: &CompiledFunction) -> Result<()> {
         self.count_sizes(function.code.len(), function.table_size())
     }
@@ -129,13 +137,15 @@ impl<'a> Spent<'a> {
         let most = self.limits.code_size;
         ensure!(
             code.saturating_add(tables) <= most,
-            "the machine code of the component and its tables exceed the {most} bytes that `CompileLimits::code_size` \
-             allows; raise it (at most 2 GiB of code can be linked), or instantiate fewer core modules"
+            "the machine code of the component and its tables exceed the {most} bytes that \
+             `CompileLimits::code_size` allows; raise it (at most 2 GiB of code can be linked), or \
+             instantiate fewer core modules"
         );
         ensure!(
             tables <= MAX_TABLES,
-            "the tables of the component's machine code (traps, source locations, exception handlers, GC references in \
-             frames) exceed 1 GiB; split its functions, so that fewer references are live across each call"
+            "the tables of the component's machine code (traps, source locations, exception \
+             handlers, GC references in frames) exceed 1 GiB; split its functions, so that fewer \
+             references are live across each call"
         );
         Ok(())
     }

@@ -10,7 +10,8 @@ use mintage_environ::component::CoreCallee;
 use mintage_environ::{FuncEntry, FuncKey, Target};
 use std::ops::Range;
 
-/// The most bytes of text: every place in it can be reached from every other one with a 32-bit signed distance.
+/// The most bytes of text: every place in it can be reached from every other one with a 32-bit
+/// signed distance.
 pub(crate) const MAX_TEXT: usize = i32::MAX as usize;
 
 /// Bytes of a cache line, by which processors keep decoded instructions, too.
@@ -39,7 +40,8 @@ impl Linked<'_> {
     /// The table entry of a function.
     pub fn entry(&self, callee: CoreCallee) -> Result<FuncEntry> {
         let function = self.find(callee.key);
-        let function = function.with_context(|| format!("function {} is referred to, but not compiled", callee.key))?;
+        let function = function
+            .with_context(|| format!("function {} is referred to, but not compiled", callee.key))?;
         Ok(FuncEntry::new(function.offset, callee.sig))
     }
 }
@@ -53,7 +55,10 @@ fn find(functions: &[PlacedFunction], key: FuncKey) -> Option<&PlacedFunction> {
 
 /// Places the functions and resolves their relocations.
 pub(crate) fn link<'a>(generated: Generated<'a>, target: &Target) -> Result<Linked<'a>> {
-    let Generated { laid_out, functions } = generated;
+    let Generated {
+        laid_out,
+        functions,
+    } = generated;
     let filler = Filler::of(target)?;
     let mut text = filler.stub.to_vec();
     text.reserve_exact(
@@ -64,7 +69,8 @@ pub(crate) fn link<'a>(generated: Generated<'a>, target: &Target) -> Result<Link
     );
     let mut placed = Vec::with_capacity(functions.len());
     for compiled in functions {
-        let offset = place(&mut text, &compiled, filler).with_context(|| format!("function {}", compiled.key))?;
+        let offset = place(&mut text, &compiled, filler)
+            .with_context(|| format!("function {}", compiled.key))?;
         placed.push(PlacedFunction { offset, compiled });
     }
     for function in &placed {
@@ -102,8 +108,8 @@ fn place(text: &mut Vec<u8>, function: &CompiledFunction, filler: Filler) -> Res
     Ok(offset as u32)
 }
 
-/// Where a function goes behind `end`: the first offset of its alignment, or the one up to a line further on at which its
-/// loops touch the fewest lines.
+/// Where a function goes behind `end`: the first offset of its alignment, or the one up to a line
+/// further on at which its loops touch the fewest lines.
 fn best_offset(end: usize, function: &CompiledFunction) -> usize {
     let first = end.next_multiple_of(function.alignment as usize);
     let cost = |offset: usize| -> usize {
@@ -117,11 +123,18 @@ fn best_offset(end: usize, function: &CompiledFunction) -> usize {
         function.loops.iter().map(surplus).sum()
     };
     let candidates = (first..first + LINE).step_by(function.alignment as usize);
-    candidates.min_by_key(|&offset| cost(offset)).unwrap_or(first)
+    candidates
+        .min_by_key(|&offset| cost(offset))
+        .unwrap_or(first)
 }
 
 /// Fills in one place of the function at `start`.
-fn resolve(text: &mut [u8], placed: &[PlacedFunction], start: u32, relocation: &Relocation) -> Result<()> {
+fn resolve(
+    text: &mut [u8],
+    placed: &[PlacedFunction],
+    start: u32,
+    relocation: &Relocation,
+) -> Result<()> {
     let target = match relocation.target {
         RelocationTarget::TextBase => 0,
         RelocationTarget::Func(key) => match find(placed, key) {
@@ -148,8 +161,12 @@ fn resolve(text: &mut [u8], placed: &[PlacedFunction], start: u32, relocation: &
 
 fn write(text: &mut [u8], place: i64, bytes: &[u8]) -> Result<()> {
     let place = usize::try_from(place)?;
-    let bytes_there = text.get_mut(place..).and_then(|text| text.get_mut(..bytes.len()));
-    bytes_there.context("it is not within the text")?.copy_from_slice(bytes);
+    let bytes_there = text
+        .get_mut(place..)
+        .and_then(|text| text.get_mut(..bytes.len()));
+    bytes_there
+        .context("it is not within the text")?
+        .copy_from_slice(bytes);
     Ok(())
 }
 
@@ -214,13 +231,23 @@ mod tests {
     #[test]
     fn functions_are_aligned_and_never_at_offset_zero() {
         let mut text = filler().stub.to_vec();
-        assert_eq!(place(&mut text, &function(lower(0), 3, 1), filler()).unwrap(), 2);
-        assert_eq!(place(&mut text, &function(lower(1), 5, 16), filler()).unwrap(), 16);
+        assert_eq!(
+            place(&mut text, &function(lower(0), 3, 1), filler()).unwrap(),
+            2
+        );
+        assert_eq!(
+            place(&mut text, &function(lower(1), 5, 16), filler()).unwrap(),
+            16
+        );
         assert_eq!(
             text,
             [&[0x0f, 0x0b, 0x90, 0x90, 0x90][..], &[0xcc; 11], &[0x90; 5]].concat()
         );
-        for (len, alignment, message) in [(0, 16, "no machine code"), (1, 0, "alignment"), (1, 48, "alignment")] {
+        for (len, alignment, message) in [
+            (0, 16, "no machine code"),
+            (1, 0, "alignment"),
+            (1, 48, "alignment"),
+        ] {
             let error = place(&mut text, &function(lower(2), len, alignment), filler())
                 .unwrap_err()
                 .to_string();
@@ -242,7 +269,8 @@ mod tests {
             (vec![(42, 52)], 32),
             // Less than a line is left empty.
             (vec![(0, 64)], 64),
-            // At 64 the long loop would touch one line of four less, but the short one would touch two.
+            // At 64 the long loop would touch one line of four less, but the short one would touch
+            // two.
             (vec![(0, 192), (56, 72)], 16),
         ] {
             assert_eq!(best_offset(2, &looped(&loops)), expected, "{loops:?}");
@@ -273,12 +301,20 @@ mod tests {
                     addend,
                 },
             )?;
-            anyhow::Ok(i64::from_le_bytes(text[64 + offset as usize..][..8].try_into()?))
+            anyhow::Ok(i64::from_le_bytes(
+                text[64 + offset as usize..][..8].try_into()?,
+            ))
         };
         let good = [
             (X86PcRel4, func(lower(0)), -4, 8, i64::from(-44i32 as u32)),
             (X86PcRel4, func(lower(1)), -4, 8, i64::from(-12i32 as u32)),
-            (X86PcRel4, RelocationTarget::TextBase, -4, 8, i64::from(-76i32 as u32)),
+            (
+                X86PcRel4,
+                RelocationTarget::TextBase,
+                -4,
+                8,
+                i64::from(-76i32 as u32),
+            ),
             (TextOffset8, func(lower(0)), signature, 16, 7 << 32 | 32),
         ];
         for (kind, target, addend, offset, expected) in good {
@@ -289,15 +325,29 @@ mod tests {
             );
         }
         let bad = [
-            (X86PcRel4, func(lower(7)), 0, 8, "lower[7], which is not compiled"),
+            (
+                X86PcRel4,
+                func(lower(7)),
+                0,
+                8,
+                "lower[7], which is not compiled",
+            ),
             (X86PcRel4, func(lower(0)), (1 << 31) + 40, 8, "out of reach"),
             (X86PcRel4, func(lower(0)), i64::MIN, 8, "out of reach"),
             (TextOffset8, func(lower(0)), i64::MAX, 8, "out of range"),
             (X86PcRel4, func(lower(0)), 0, 29, "not within the text"),
-            (TextOffset8, func(lower(0)), 0, u32::MAX, "not within the text"),
+            (
+                TextOffset8,
+                func(lower(0)),
+                0,
+                u32::MAX,
+                "not within the text",
+            ),
         ];
         for (kind, target, addend, offset, message) in bad {
-            let error = resolve(kind, target, addend, offset).unwrap_err().to_string();
+            let error = resolve(kind, target, addend, offset)
+                .unwrap_err()
+                .to_string();
             assert!(error.contains(message), "{error}");
         }
     }

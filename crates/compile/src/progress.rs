@@ -59,7 +59,8 @@ pub trait Progress: Sync {
         let _ = (phase, time);
     }
 
-    /// Within [`Phase::Functions`]: so many functions are done. Called from all threads, often, with growing `done` on each.
+    /// Within [`Phase::Functions`]: so many functions are done. Called from all threads, often,
+    /// with growing `done` on each.
     fn functions(&self, done: usize, total: usize) {
         let _ = (done, total);
     }

@@ -1,7 +1,8 @@
 //! Phase `verify`: reads the artifact back and compares it with the plan.
 //!
-//! Shares no code with the phases that it checks: places come from the artifact's own tables, relocations are recomputed from
-//! these, and the image is compared from the last write to the first instead of being built a second time.
+//! Shares no code with the phases that it checks: places come from the artifact's own tables,
+//! relocations are recomputed from these, and the image is compared from the last write to the
+//! first instead of being built a second time.
 
 use crate::LaidOut;
 use crate::emit::Written;
@@ -18,7 +19,9 @@ use std::ops::Range;
 /// Compares the artifact with the plan.
 pub(crate) fn verify(written: &Written<'_>) -> Result<()> {
     let artifact = Artifact::parse(written.artifact.as_slice(), Check::Full)?;
-    let keys = artifact.key_table().context("the artifact has no key table")?;
+    let keys = artifact
+        .key_table()
+        .context("the artifact has no key table")?;
     let functions = &written.imaged.linked.functions;
     ensure!(
         keys.len() as usize == functions.len(),
@@ -42,7 +45,12 @@ pub(crate) fn verify(written: &Written<'_>) -> Result<()> {
 
 type Read<'a> = Artifact<&'a [u8]>;
 
-fn verify_function(artifact: &Read<'_>, keys: KeyTable<'_>, ordinal: u32, function: &PlacedFunction) -> Result<()> {
+fn verify_function(
+    artifact: &Read<'_>,
+    keys: KeyTable<'_>,
+    ordinal: u32,
+    function: &PlacedFunction,
+) -> Result<()> {
     let plan = &function.compiled;
     let range = keys.get(plan.key).context("it has no place")?;
     ensure!(
@@ -52,7 +60,9 @@ fn verify_function(artifact: &Read<'_>, keys: KeyTable<'_>, ordinal: u32, functi
     ensure!(range.start % plan.alignment == 0, "it is misaligned");
     ensure!(range.start != 0, "it is at offset 0, which stands for null");
     let text = &artifact.text()[range.start as usize..range.end as usize];
-    let (code, padding) = text.split_at_checked(plan.code.len()).context("it is shorter")?;
+    let (code, padding) = text
+        .split_at_checked(plan.code.len())
+        .context("it is shorter")?;
     ensure!(
         padding.iter().all(|&byte| byte == 0xcc || byte == 0),
         "there are instructions behind it"
@@ -62,16 +72,23 @@ fn verify_function(artifact: &Read<'_>, keys: KeyTable<'_>, ordinal: u32, functi
     for relocation in &plan.relocations {
         let target = match relocation.target {
             RelocationTarget::TextBase => 0,
-            RelocationTarget::Func(key) => keys.get(key).with_context(|| format!("{key} has no place"))?.start,
+            RelocationTarget::Func(key) => {
+                keys.get(key)
+                    .with_context(|| format!("{key} has no place"))?
+                    .start
+            }
         };
         let value = i128::from(target) + i128::from(relocation.addend);
         let at = relocation.offset as usize;
         match relocation.kind {
             RelocationKind::X86PcRel4 => {
-                let distance = i32::try_from(value - i128::from(range.start) - i128::from(relocation.offset))?;
+                let distance =
+                    i32::try_from(value - i128::from(range.start) - i128::from(relocation.offset))?;
                 expected[at..at + 4].copy_from_slice(&distance.to_le_bytes());
             }
-            RelocationKind::TextOffset8 => expected[at..at + 8].copy_from_slice(&i64::try_from(value)?.to_le_bytes()),
+            RelocationKind::TextOffset8 => {
+                expected[at..at + 8].copy_from_slice(&i64::try_from(value)?.to_le_bytes())
+            }
         }
     }
     if let Some(at) = code
@@ -84,9 +101,17 @@ fn verify_function(artifact: &Read<'_>, keys: KeyTable<'_>, ordinal: u32, functi
     verify_records(artifact, ordinal, range.start, function)
 }
 
-fn verify_records(artifact: &Read<'_>, ordinal: u32, start: u32, function: &PlacedFunction) -> Result<()> {
+fn verify_records(
+    artifact: &Read<'_>,
+    ordinal: u32,
+    start: u32,
+    function: &PlacedFunction,
+) -> Result<()> {
     let plan = &function.compiled;
-    let traps = plan.traps.iter().map(|&(offset, trap)| (offset, Some(trap)));
+    let traps = plan
+        .traps
+        .iter()
+        .map(|&(offset, trap)| (offset, Some(trap)));
     ensure!(artifact.traps(ordinal).eq(traps), "its traps differ");
     // Looking up every one would be quadratic in the size of the function.
     for &(offset, trap) in plan.traps.iter().take(3).chain(plan.traps.last()) {
@@ -144,7 +169,9 @@ fn verify_segments(artifact: &Read<'_>, keys: KeyTable<'_>, written: &Written<'_
 /// Every handler is found, by what it catches.
 fn verify_catches(artifact: &Read<'_>, start: u32, function: &PlacedFunction) -> Result<()> {
     let plan = &function.compiled;
-    let table = artifact.unwind().context("the artifact has no table of handlers")?;
+    let table = artifact
+        .unwind()
+        .context("the artifact has no table of handlers")?;
     let is_core = matches!(plan.key, FuncKey::CoreFunc { .. });
     ensure!(
         table.is_core(start) == is_core,
@@ -153,7 +180,10 @@ fn verify_catches(artifact: &Read<'_>, start: u32, function: &PlacedFunction) ->
     for site in &plan.catches {
         for &(ty, offset) in site.handlers.iter() {
             // A number that no type has stands for those of all types that are not listed.
-            let found = table.find(start + site.return_offset, ty.map_or(u32::MAX - 1, |ty| ty.as_u32()));
+            let found = table.find(
+                start + site.return_offset,
+                ty.map_or(u32::MAX - 1, |ty| ty.as_u32()),
+            );
             ensure!(
                 found
                     == Some(Catch {
@@ -170,7 +200,9 @@ fn verify_catches(artifact: &Read<'_>, start: u32, function: &PlacedFunction) ->
 
 /// The references in each frame are found.
 fn verify_stack_maps(artifact: &Read<'_>, start: u32, function: &PlacedFunction) -> Result<()> {
-    let table = artifact.stack_maps().context("the artifact has no stack maps")?;
+    let table = artifact
+        .stack_maps()
+        .context("the artifact has no stack maps")?;
     for map in &function.compiled.stack_maps {
         let found = table.find(start + map.return_offset);
         ensure!(
@@ -188,7 +220,12 @@ fn verify_image(artifact: &Read<'_>, keys: KeyTable<'_>, written: &Written<'_>) 
     let layout = &artifact.metadata().layout;
     let slot = |domain, offset| layout.slot_start(HeadSlot { domain, offset });
     let metadata = artifact.metadata();
-    let mut runs: Vec<_> = metadata.image.iter().chain(&metadata.patches).copied().collect();
+    let mut runs: Vec<_> = metadata
+        .image
+        .iter()
+        .chain(&metadata.patches)
+        .copied()
+        .collect();
     runs.sort_by_key(|run| run.slab_offset);
     let mut check = ImageCheck {
         artifact,
@@ -212,7 +249,10 @@ fn verify_image(artifact: &Read<'_>, keys: KeyTable<'_>, written: &Written<'_>) 
     for (id, table) in layout.tables.iter() {
         let entry = const_bytes(&program.tables[id].fill, program, keys)?;
         if entry.iter().any(|&byte| byte != 0) {
-            check.claim(layout.table_start(id), &entry.repeat(table.minimum as usize))?;
+            check.claim(
+                layout.table_start(id),
+                &entry.repeat(table.minimum as usize),
+            )?;
         }
         check.claim(
             slot(table.domain, table.size_slot),
@@ -220,7 +260,10 @@ fn verify_image(artifact: &Read<'_>, keys: KeyTable<'_>, written: &Written<'_>) 
         )?;
     }
     for memory in layout.memories.values() {
-        check.claim(slot(memory.domain, memory.size_slot), &memory.minimum.to_le_bytes())?;
+        check.claim(
+            slot(memory.domain, memory.size_slot),
+            &memory.minimum.to_le_bytes(),
+        )?;
     }
     for heap in &program.shape.heaps {
         let place = layout.domains[heap.domain].heap.as_ref();
@@ -228,7 +271,14 @@ fn verify_image(artifact: &Read<'_>, keys: KeyTable<'_>, written: &Written<'_>) 
         let first = HeapLayout::FIRST + heap.initial.next_multiple_of(REGION_ALIGN);
         let words = [
             (place.next_slot, first),
-            (place.limit_slot, if place.zeal { first } else { first + place.minimum }),
+            (
+                place.limit_slot,
+                if place.zeal {
+                    first
+                } else {
+                    first + place.minimum
+                },
+            ),
             (place.half_slot, first),
             (place.size_slot, place.minimum),
         ];
@@ -287,7 +337,10 @@ fn const_bytes(value: &Const, program: &Program<'_>, keys: KeyTable<'_>) -> Resu
         Const::Null => vec![0; 8],
         Const::I31(value) => (u64::from(value) * 2 + 1).to_le_bytes().to_vec(),
         Const::Object(at) => {
-            let object = program.statics.get(at as usize).context("there is no such object")?;
+            let object = program
+                .statics
+                .get(at as usize)
+                .context("there is no such object")?;
             u64::from(object.reference).to_le_bytes().to_vec()
         }
         Const::Func(callee) => {
@@ -327,7 +380,13 @@ impl ImageCheck<'_> {
     }
 
     /// Compares a static object, which starts at slab offset `start`.
-    fn object(&mut self, start: u64, object: &StaticObject, program: &Program<'_>, keys: KeyTable<'_>) -> Result<()> {
+    fn object(
+        &mut self,
+        start: u64,
+        object: &StaticObject,
+        program: &Program<'_>,
+        keys: KeyTable<'_>,
+    ) -> Result<()> {
         let number = object.ty.as_u32() * 2;
         self.claim(start, &number.to_le_bytes())?;
         let bytes_of = |value: Const, size: u32| {
@@ -338,7 +397,10 @@ impl ImageCheck<'_> {
         match &program.interface.objects[object.ty].kind {
             ObjectKind::Struct(fields) => {
                 for (value, (storage, offset)) in object.values.iter().zip(fields) {
-                    self.claim(start + u64::from(*offset), &bytes_of(value, storage.stored().size)?)?;
+                    self.claim(
+                        start + u64::from(*offset),
+                        &bytes_of(value, storage.stored().size)?,
+                    )?;
                 }
             }
             ObjectKind::Array(element) => {
@@ -395,7 +457,10 @@ impl ImageCheck<'_> {
             let (now, later) = rest.split_at(rest.len().min((until - position) as usize));
             let equal = match inside {
                 Some(run) => {
-                    let bytes = self.artifact.image_bytes(run).context("an image run has no bytes")?;
+                    let bytes = self
+                        .artifact
+                        .image_bytes(run)
+                        .context("an image run has no bytes")?;
                     bytes[(position - run.slab_offset) as usize..].starts_with(now)
                 }
                 None => now.iter().all(|&byte| byte == 0),
@@ -411,12 +476,17 @@ impl ImageCheck<'_> {
         Ok(())
     }
 
-    /// Checks that all that nobody wrote is zero, and that no run starts or ends with a page of zeros.
+    /// Checks that all that nobody wrote is zero, and that no run starts or ends with a page of
+    /// zeros.
     fn rest_is_zero(&self) -> Result<()> {
         for run in &self.runs {
-            let bytes = self.artifact.image_bytes(run).context("an image run has no bytes")?;
+            let bytes = self
+                .artifact
+                .image_bytes(run)
+                .context("an image run has no bytes")?;
             let slice = |range: &Range<u64>| {
-                &bytes[(range.start - run.slab_offset) as usize..(range.end - run.slab_offset) as usize]
+                &bytes[(range.start - run.slab_offset) as usize
+                    ..(range.end - run.slab_offset) as usize]
             };
             for gap in self.gaps(run.slab_offset..run.slab_offset + run.len) {
                 ensure!(
@@ -424,7 +494,10 @@ impl ImageCheck<'_> {
                     "the slab has bytes that nobody wrote at {gap:#x?}"
                 );
             }
-            for page in [bytes.chunks(PAGE as usize).next(), bytes.rchunks(PAGE as usize).next()] {
+            for page in [
+                bytes.chunks(PAGE as usize).next(),
+                bytes.rchunks(PAGE as usize).next(),
+            ] {
                 ensure!(
                     page.is_some_and(|page| page.iter().any(|&byte| byte != 0)),
                     "the image holds a page of zeros at an end of {run:?}"
@@ -490,9 +563,15 @@ mod tests {
         }
         let cases: &[(&str, Change)] = &[
             ("the artifact is cut off", |w| w.artifact.truncate(5000)),
-            ("functions instead of", |w| _ = w.imaged.linked.functions.pop()),
-            ("has another ordinal", |w| w.imaged.linked.functions.swap(0, 1)),
-            ("is misaligned", |w| function(w, |_| true).compiled.alignment = 1 << 20),
+            ("functions instead of", |w| {
+                _ = w.imaged.linked.functions.pop()
+            }),
+            ("has another ordinal", |w| {
+                w.imaged.linked.functions.swap(0, 1)
+            }),
+            ("is misaligned", |w| {
+                function(w, |_| true).compiled.alignment = 1 << 20
+            }),
             ("its machine code differs at 0x1", |w| {
                 function(w, |_| true).compiled.code[1] ^= 1
             }),
@@ -503,17 +582,28 @@ mod tests {
                 function(w, |_| true).compiled.code.extend([0; 200])
             }),
             ("its machine code differs", |w| {
-                function(w, |f| !f.compiled.relocations.is_empty()).compiled.relocations[0].addend += 1;
+                function(w, |f| !f.compiled.relocations.is_empty())
+                    .compiled
+                    .relocations[0]
+                    .addend += 1;
             }),
             ("its machine code differs", |w| {
-                function(w, |f| !f.compiled.relocations.is_empty()).compiled.relocations[0].target =
-                    RelocationTarget::TextBase;
+                function(w, |f| !f.compiled.relocations.is_empty())
+                    .compiled
+                    .relocations[0]
+                    .target = RelocationTarget::TextBase;
             }),
             ("its traps differ", |w| {
-                function(w, |_| true).compiled.traps.push((99, Trap::Interrupt))
+                function(w, |_| true)
+                    .compiled
+                    .traps
+                    .push((99, Trap::Interrupt))
             }),
             ("its traps differ", |w| {
-                _ = function(w, |f| !f.compiled.traps.is_empty()).compiled.traps.pop()
+                _ = function(w, |f| !f.compiled.traps.is_empty())
+                    .compiled
+                    .traps
+                    .pop()
             }),
             ("its handler for the call at 0x1", |w| {
                 let site = CatchSite {
@@ -546,14 +636,24 @@ mod tests {
                 w.imaged.linked.laid_out.layout.size += 1 << 20
             }),
             ("data0 differs", |w| {
-                program(w).data.values_mut().for_each(|bytes| *bytes = b"other")
+                program(w)
+                    .data
+                    .values_mut()
+                    .for_each(|bytes| *bytes = b"other")
             }),
             ("elem0 differs", |w| {
-                program(w).elems.values_mut().for_each(|values| values[0] = Const::Null)
+                program(w)
+                    .elems
+                    .values_mut()
+                    .for_each(|values| values[0] = Const::Null)
             }),
-            ("the slab differs", |w| program(w).image_data[0].bytes = b"Over a page"),
+            ("the slab differs", |w| {
+                program(w).image_data[0].bytes = b"Over a page"
+            }),
             ("the slab differs", |w| program(w).image_data.swap(0, 1)),
-            ("bytes that nobody wrote", |w| _ = program(w).image_data.remove(0)),
+            ("bytes that nobody wrote", |w| {
+                _ = program(w).image_data.remove(0)
+            }),
             ("the slab differs", |w| program(w).image_elems.swap(0, 1)),
             ("the slab differs", |w| {
                 program(w).image_elems[0].values[0] = Const::Null
@@ -572,7 +672,10 @@ mod tests {
                 Ok(()) => "nothing".to_string(),
                 Err(error) => format!("{error:#}"),
             };
-            assert!(error.contains(message), "expected {message:?}, got {error:?}");
+            assert!(
+                error.contains(message),
+                "expected {message:?}, got {error:?}"
+            );
         }
     }
 }

@@ -61,7 +61,11 @@ fn many_functions() -> String {
         )
         .unwrap();
         for step in 0..i * i % 97 {
-            write!(functions, " i32.const {step} i32.div_u i32.load offset={step}").unwrap();
+            write!(
+                functions,
+                " i32.const {step} i32.div_u i32.load offset={step}"
+            )
+            .unwrap();
         }
         writeln!(functions, " call $f{})", (i * 7 + 1) % 300).unwrap();
     }
@@ -72,7 +76,10 @@ fn many_functions() -> String {
 fn the_number_of_threads_does_not_show() {
     for component in [KITCHEN.to_string(), many_functions()] {
         let with_threads = |threads: usize| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let pool = rayon::ThreadPoolBuilder::new()
+                .num_threads(threads)
+                .build()
+                .unwrap();
             pool.install(|| artifact(&component))
         };
         let one = with_threads(1);
@@ -101,11 +108,15 @@ fn only_builtins_that_are_called_have_code() {
     assert_eq!(builtins("(component)"), none);
     let module = |body: &str| {
         builtins(&format!(
-            r#"(component (core module $m (memory 1) (func (export "f") {body})) (core instance (instantiate $m)))"#
+            r#"(component (core module $m (memory 1) (func (export "f") {body})) (core instance
+              (instantiate $m)))"#
         ))
     };
     assert_eq!(module(""), none);
-    assert_eq!(module("(drop (memory.grow (i32.const 1)))"), ["builtin:memory_grow"]);
+    assert_eq!(
+        module("(drop (memory.grow (i32.const 1)))"),
+        ["builtin:memory_grow"]
+    );
 }
 
 #[test]
@@ -143,7 +154,11 @@ fn the_image_holds_the_initial_state() {
         (-1.5f32).to_le_bytes()
     );
 
-    let (table, _) = layout.tables.iter().find(|(_, table)| table.minimum == 10).unwrap();
+    let (table, _) = layout
+        .tables
+        .iter()
+        .find(|(_, table)| table.minimum == 10)
+        .unwrap();
     let words = slab(&artifact, layout.table_start(table), 80);
     let keys = artifact.key_table().unwrap();
     let entries = words
@@ -154,11 +169,21 @@ fn the_image_holds_the_initial_state() {
             let (ordinal, key, start) = keys.find(entry.code_offset)?;
             assert_eq!(start, entry.code_offset);
             assert_ne!(entry.signature, 0);
-            Some(artifact.function_name(ordinal).map_or(key.to_string(), str::to_string))
+            Some(
+                artifact
+                    .function_name(ordinal)
+                    .map_or(key.to_string(), str::to_string),
+            )
         })
         .collect();
-    let names: Vec<_> = names.iter().map(|name| name.as_deref().unwrap_or("-")).collect();
-    assert_eq!(names, ["-", "-", "add", "sum", "lower[0]", "-", "-", "-", "-", "-"]);
+    let names: Vec<_> = names
+        .iter()
+        .map(|name| name.as_deref().unwrap_or("-"))
+        .collect();
+    assert_eq!(
+        names,
+        ["-", "-", "add", "sum", "lower[0]", "-", "-", "-", "-", "-"]
+    );
 
     assert_eq!(
         artifact.data_segment(metadata.data.keys().next().unwrap()),
@@ -173,7 +198,10 @@ fn the_image_holds_the_initial_state() {
     );
     for run in &metadata.image {
         for page in artifact.image_bytes(run).unwrap().chunks(PAGE as usize) {
-            assert!(page.iter().any(|&byte| byte != 0), "pages of zeros are left out");
+            assert!(
+                page.iter().any(|&byte| byte != 0),
+                "pages of zeros are left out"
+            );
         }
     }
     assert!(matches!(metadata.interface.imports["f"], Import::Func(_)));
@@ -206,11 +234,17 @@ fn functions_have_their_names_traps_and_addresses() {
         ("divide", Trap::IntegerDivisionByZero, &[0x6d]),
     ] {
         let ordinal = ordinal_of(name);
-        let (offset, _) = artifact.traps(ordinal).find(|&(_, found)| found == Some(trap)).unwrap();
+        let (offset, _) = artifact
+            .traps(ordinal)
+            .find(|&(_, found)| found == Some(trap))
+            .unwrap();
         let at = keys.range(ordinal).unwrap().start + offset;
         assert_eq!(artifact.trap_at(at), Some(trap));
         let address = artifact.address_at(at).unwrap() as usize;
-        assert!(bytes[address..].starts_with(opcode), "{name} traps at {address:#x}");
+        assert!(
+            bytes[address..].starts_with(opcode),
+            "{name} traps at {address:#x}"
+        );
     }
     let instances: Vec<_> = (0..3)
         .map(|i| artifact.module_name(CoreInstanceId::from_u32(i)))
@@ -236,9 +270,17 @@ fn symbols_and_the_address_map_are_optional() {
         &NoProgress,
     )
     .unwrap();
-    let names = |file: &[u8]| open(file).sections().map(|(name, _)| name).collect::<Vec<_>>();
+    let names = |file: &[u8]| {
+        open(file)
+            .sections()
+            .map(|(name, _)| name)
+            .collect::<Vec<_>>()
+    };
     assert!(!names(&plain).contains(&".symtab"));
-    assert!(names(&with_symbols).contains(&".symtab") && open(&with_symbols).text() == open(&plain).text());
+    assert!(
+        names(&with_symbols).contains(&".symtab")
+            && open(&with_symbols).text() == open(&plain).text()
+    );
 
     let tunables = Tunables {
         address_map: false,
@@ -249,8 +291,8 @@ fn symbols_and_the_address_map_are_optional() {
     assert!((0..artifact.text().len() as u32).all(|offset| artifact.address_at(offset).is_none()));
 }
 
-/// A component of a kilobyte that spreads bytes over 20 memories of 4 GiB and large empty tables, and one of
-/// half a megabyte that writes a byte to every second page of 256 MiB.
+/// A component of a kilobyte that spreads bytes over 20 memories of 4 GiB and large empty tables,
+/// and one of half a megabyte that writes a byte to every second page of 256 MiB.
 #[test]
 fn far_apart_bytes_take_no_pages() {
     let mut few = String::new();
@@ -273,9 +315,11 @@ fn far_apart_bytes_take_no_pages() {
         ..tunables()
     };
     for (fields, limit, expected) in [(few, 30_000, 20), (many, 2 << 20, 32_768)] {
-        let text = format!("(component (core module $m {fields}) (core instance (instantiate $m)))");
+        let text =
+            format!("(component (core module $m {fields}) (core instance (instantiate $m)))");
         let bytes = wat::parse_str(text).unwrap();
-        let file = compile(&bytes, &tunables, &NoProgress).unwrap_or_else(|error| panic!("{error:?}"));
+        let file =
+            compile(&bytes, &tunables, &NoProgress).unwrap_or_else(|error| panic!("{error:?}"));
         assert!(file.len() < limit, "{} bytes", file.len());
         let artifact = open(&file);
         assert_eq!(artifact.metadata().image, []);
@@ -297,7 +341,12 @@ fn pages_with_gaps_are_few_runs() {
         "(component (core module $m {fields}) (core instance (instantiate $m)))"
     ));
     let artifact = open(&file);
-    let runs: Vec<_> = artifact.metadata().image.iter().map(|run| run.len).collect();
+    let runs: Vec<_> = artifact
+        .metadata()
+        .image
+        .iter()
+        .map(|run| run.len)
+        .collect();
     assert_eq!(runs, [(64 << 20) - PAGE]);
 }
 
@@ -315,7 +364,10 @@ fn errors_name_the_phase_and_what_is_wrong() {
         assert!(error.contains(message), "{error}");
     }
     let error = compile(b"not wasm at all", &tunables(), &NoProgress).unwrap_err();
-    assert!(format!("{error:#}").contains("phase `program`"), "{error:#}");
+    assert!(
+        format!("{error:#}").contains("phase `program`"),
+        "{error:#}"
+    );
 }
 
 #[derive(Default)]
@@ -353,7 +405,8 @@ fn progress_is_told_phase_by_phase() {
     assert_eq!(*recorded.functions.lock().unwrap(), (count, count));
 }
 
-/// Flips and cuts of a real artifact: an error, or at least no panic where only the metadata is checked.
+/// Flips and cuts of a real artifact: an error, or at least no panic where only the metadata is
+/// checked.
 #[test]
 fn damaged_artifacts_are_harmless() {
     let good = artifact(KITCHEN);
@@ -368,7 +421,10 @@ fn damaged_artifacts_are_harmless() {
         let mut file = good.clone();
         let at = random(file.len());
         file[at] ^= 1 << random(8);
-        assert!(Artifact::parse(file.as_slice(), Check::Full).is_err(), "byte {at:#x}");
+        assert!(
+            Artifact::parse(file.as_slice(), Check::Full).is_err(),
+            "byte {at:#x}"
+        );
         let Ok(artifact) = Artifact::parse(file.as_slice(), Check::Metadata) else {
             continue;
         };
@@ -379,6 +435,9 @@ fn damaged_artifacts_are_harmless() {
             artifact.function_name(random(40) as u32);
         }
         file.truncate(at);
-        assert!(Artifact::parse(file.as_slice(), Check::Metadata).is_err(), "{at} bytes");
+        assert!(
+            Artifact::parse(file.as_slice(), Check::Metadata).is_err(),
+            "{at} bytes"
+        );
     }
 }

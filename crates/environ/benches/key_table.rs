@@ -1,9 +1,12 @@
-//! The key table against the plain alternative, a sorted `Vec<(u64, u32)>` with binary search: time per lookup and size.
+//! The key table against the plain alternative, a sorted `Vec<(u64, u32)>` with binary search: time
+//! per lookup and size.
 //!
 //! Run with `cargo bench -p mintage-environ --bench key_table`.
 
 use criterion::measurement::WallTime;
-use criterion::{BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::{
+    BenchmarkGroup, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main,
+};
 use mintage_environ::{CoreInstanceId, FuncIndex, FuncKey, KeyTable, KeyTableBuilder, LowerId};
 use std::hint::black_box;
 
@@ -16,13 +19,17 @@ const LOOKUPS: usize = 4096;
 fn functions(count: u32, stride: u32) -> (Vec<(FuncKey, u32)>, u32) {
     let lowers = 64;
     let core = (0..count - lowers).map(|at| {
-        let (instance, func) = (at / count.div_ceil(INSTANCES), at % count.div_ceil(INSTANCES));
+        let (instance, func) = (
+            at / count.div_ceil(INSTANCES),
+            at % count.div_ceil(INSTANCES),
+        );
         FuncKey::CoreFunc {
             instance: CoreInstanceId::from_u32(instance),
             func: FuncIndex::from_u32(func * stride),
         }
     });
-    let keys = core.chain((0..lowers).map(|import| FuncKey::LowerImport(LowerId::from_u32(import))));
+    let keys =
+        core.chain((0..lowers).map(|import| FuncKey::LowerImport(LowerId::from_u32(import))));
     let mut random = Random(1);
     let mut offset = 16;
     let list = keys.map(|key| {
@@ -68,7 +75,10 @@ fn key_table(criterion: &mut Criterion) {
         let (list, text_size) = functions(count, stride);
         let bytes = KeyTableBuilder::encode(list.iter().copied(), text_size);
         let table = KeyTable::new(&bytes).unwrap();
-        let sorted: Vec<(u64, u32)> = list.iter().map(|(key, offset)| (key.to_u64(), *offset)).collect();
+        let sorted: Vec<(u64, u32)> = list
+            .iter()
+            .map(|(key, offset)| (key.to_u64(), *offset))
+            .collect();
         // Sixteen bytes in memory; the smallest file form has two arrays without padding.
         println!(
             "{space}: key table {} bytes, sorted keys and offsets {} bytes",
@@ -77,14 +87,20 @@ fn key_table(criterion: &mut Criterion) {
         );
 
         let mut random = Random(2);
-        let keys: Vec<FuncKey> = (0..LOOKUPS).map(|_| list[random.below(count) as usize].0).collect();
-        let offsets: Vec<u32> = (0..LOOKUPS).map(|_| 16 + random.below(text_size - 16)).collect();
+        let keys: Vec<FuncKey> = (0..LOOKUPS)
+            .map(|_| list[random.below(count) as usize].0)
+            .collect();
+        let offsets: Vec<u32> = (0..LOOKUPS)
+            .map(|_| 16 + random.below(text_size - 16))
+            .collect();
 
         let mut group = criterion.benchmark_group("key_to_code");
         group.throughput(Throughput::Elements(LOOKUPS as u64));
         measure(&mut group, "key_table", &space, &keys, |key| table.get(key));
         measure(&mut group, "sorted_vec", &space, &keys, |key| {
-            let at = sorted.binary_search_by_key(&key.to_u64(), |entry| entry.0).ok()?;
+            let at = sorted
+                .binary_search_by_key(&key.to_u64(), |entry| entry.0)
+                .ok()?;
             let end = sorted.get(at + 1).map_or(text_size, |entry| entry.1);
             Some(sorted[at].1..end)
         });
@@ -92,9 +108,13 @@ fn key_table(criterion: &mut Criterion) {
 
         let mut group = criterion.benchmark_group("code_to_key");
         group.throughput(Throughput::Elements(LOOKUPS as u64));
-        measure(&mut group, "key_table", &space, &offsets, |offset| table.find(offset));
+        measure(&mut group, "key_table", &space, &offsets, |offset| {
+            table.find(offset)
+        });
         measure(&mut group, "sorted_vec", &space, &offsets, |offset| {
-            let at = sorted.partition_point(|entry| entry.1 <= offset).checked_sub(1)?;
+            let at = sorted
+                .partition_point(|entry| entry.1 <= offset)
+                .checked_sub(1)?;
             Some((at, FuncKey::from_u64(sorted[at].0)?, sorted[at].1))
         });
         group.finish();

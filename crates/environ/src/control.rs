@@ -1,8 +1,10 @@
-//! The structs that machine code reads and writes besides guest data, each defined by one macro table.
+//! The structs that machine code reads and writes besides guest data, each defined by one macro
+//! table.
 
 use std::sync::atomic::AtomicU64;
 
-/// Expands to the `repr(C)` struct, one offset constant per field (`offsets::field`), and a test of each.
+/// Expands to the `repr(C)` struct, one offset constant per field (`offsets::field`), and a test of
+/// each.
 macro_rules! machine_struct {
     ($(#[$doc:meta])* $name:ident in $offsets:ident { $($(#[$field_doc:meta])* $field:ident: $ty:ty = $offset:literal,)* }) => {
         $(#[$doc])*
@@ -23,8 +25,9 @@ macro_rules! machine_struct {
 }
 
 machine_struct! {
-    /// What machine code needs at a constant place of each domain: it ends at `ctx`, so that each field is one byte of
-    /// displacement away. The first use of an instance writes it; it is no part of the image.
+    /// What machine code needs at a constant place of each domain: it ends at `ctx`, so that each
+    /// field is one byte of displacement away. The first use of an instance writes it; it is no
+    /// part of the image.
     ControlBlock in control_offsets {
         /// The lowest stack address that wasm code may use. Written by each outermost entry.
         stack_limit: u64 = 0,
@@ -32,14 +35,16 @@ machine_struct! {
         /// non-zero asks the guest to stop at the next loop head, function entry or piece of a bulk
         /// operation. Not read where `Tunables::interruptible` is off.
         interrupt: *const AtomicU64 = 8,
-        /// The store's counter of fuel, the same for all its instances: guests stop before it would overflow. Used only by
-        /// code that is compiled with `Tunables::consume_fuel`.
+        /// The store's counter of fuel, the same for all its instances: guests stop before it would
+        /// overflow. Used only by code that is compiled with `Tunables::consume_fuel`.
         fuel: *const AtomicU64 = 16,
-        /// The host table: one [`HostImport`](crate::HostImport) per `LowerId`, then one per resource type of the host, its destructor.
+        /// The host table: one [`HostImport`](crate::HostImport) per `LowerId`, then one per
+        /// resource type of the host, its destructor.
         host_imports: *const HostImport = 24,
         /// Addresses of the builtins and, behind them, of the raise stub.
         builtins: *const usize = 32,
-        /// The runtime's data of the root instance, which starts with an [`ExitRecord`](crate::ExitRecord). The same in all domains.
+        /// The runtime's data of the root instance, which starts with an
+        /// [`ExitRecord`](crate::ExitRecord). The same in all domains.
         runtime: *mut ExitRecord = 40,
         /// Canonical ABI flags of the component instance: `MAY_ENTER` and `MAY_LEAVE`.
         flags: u64 = 48,
@@ -68,7 +73,8 @@ impl ControlBlock {
 const _: () = assert!(size_of::<ControlBlock>() == ControlBlock::SIZE as usize);
 
 machine_struct! {
-    /// Where wasm code left for the host, stored by host-call and builtin trampolines, for backtraces.
+    /// Where wasm code left for the host, stored by host-call and builtin trampolines, for
+    /// backtraces.
     ExitRecord in exit_offsets {
         /// The frame pointer of the trampoline: the first frame of the walk.
         fp: u64 = 0,
@@ -80,8 +86,9 @@ machine_struct! {
 machine_struct! {
     /// A resolved host function: one entry of the host table.
     ///
-    /// The function gets `ctx`, `data` and the array of 8-byte argument words, in which it leaves the results; it returns
-    /// zero, or one when it failed and left its error in the runtime's data.
+    /// The function gets `ctx`, `data` and the array of 8-byte argument words, in which it leaves
+    /// the results; it returns zero, or one when it failed and left its error in the runtime's
+    /// data.
     HostImport in host_import_offsets {
         /// The function.
         func: unsafe extern "C" fn(ctx: *mut u8, data: *const (), args: *mut u64) -> u32 = 0,

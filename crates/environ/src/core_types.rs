@@ -35,7 +35,8 @@ pub enum HeapType {
     Concrete(TypeId),
 }
 
-/// A type that core modules define; types that are equal have one number, whichever modules define them.
+/// A type that core modules define; types that are equal have one number, whichever modules define
+/// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TypeId {
     /// A function type.
@@ -99,8 +100,8 @@ impl RefType {
 
 /// A core value type.
 ///
-/// References are 64-bit words everywhere (registers, globals, tables), and null is zero. A function reference is a [`FuncEntry`],
-/// every other one a [`Reference`] with a zero high half.
+/// References are 64-bit words everywhere (registers, globals, tables), and null is zero. A
+/// function reference is a [`FuncEntry`], every other one a [`Reference`] with a zero high half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ValType {
     /// 32-bit integer.
@@ -118,7 +119,8 @@ pub enum ValType {
 }
 
 impl ValType {
-    /// The bytes that a value takes in a global and in an argument array (which has 8-byte words; a vector takes two).
+    /// The bytes that a value takes in a global and in an argument array (which has 8-byte words; a
+    /// vector takes two).
     pub const fn size(self) -> u32 {
         match self {
             ValType::I32 | ValType::F32 => 4,
@@ -146,8 +148,14 @@ impl fmt::Display for RefType {
         match *self {
             RefType::FUNC => f.write_str("funcref"),
             RefType::EXTERN => f.write_str("externref"),
-            RefType { nullable: true, heap } => write!(f, "(ref null {heap})"),
-            RefType { nullable: false, heap } => write!(f, "(ref {heap})"),
+            RefType {
+                nullable: true,
+                heap,
+            } => write!(f, "(ref null {heap})"),
+            RefType {
+                nullable: false,
+                heap,
+            } => write!(f, "(ref {heap})"),
         }
     }
 }
@@ -165,7 +173,8 @@ impl fmt::Display for ValType {
     }
 }
 
-/// A reference to something else than a function. Fields of objects hold these 32 bits; everywhere else they are a word.
+/// A reference to something else than a function. Fields of objects hold these 32 bits; everywhere
+/// else they are a word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reference {
     /// Null.
@@ -209,13 +218,15 @@ impl Reference {
     }
 }
 
-/// A function reference, as it stands in tables, globals and registers: position independent, null is all zero.
+/// A function reference, as it stands in tables, globals and registers: position independent, null
+/// is all zero.
 ///
 /// In a register it is one 64-bit word with the code offset in the low half.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct FuncEntry {
-    /// Offset of the function from the start of the text; never 0 for a function, since a trap stands there.
+    /// Offset of the function from the start of the text; never 0 for a function, since a trap
+    /// stands there.
     pub code_offset: u32,
     /// The function's signature number plus one.
     pub signature: u32,

@@ -1,4 +1,5 @@
-//! The features of components and of the modules in them that can be turned on and off. Listed once, here.
+//! The features of components and of the modules in them that can be turned on and off. Listed
+//! once, here.
 //!
 //! To add one: add a row to [`features!`](crate::features). The validator's flag, the setter of the
 //! library's `Config`, the command's option `-W`, and the advice in errors expand from it.
@@ -8,8 +9,8 @@ use serde::{Deserialize, Serialize};
 /// Calls the given macro with every feature.
 ///
 /// A row is: the name of the field in [`Features`]; the name of `Config`'s setter; the name of the
-/// constant in `wasmparser::WasmFeatures`; the default; what components or modules may do, as the end
-/// of a sentence; and more documentation for the setter, with links as `Config` resolves them.
+/// constant in `wasmparser::WasmFeatures`; the default; what components or modules may do, as the
+/// end of a sentence; and more documentation for the setter, with links as `Config` resolves them.
 #[macro_export]
 macro_rules! features {
     ($callback:ident) => {
@@ -30,7 +31,8 @@ macro_rules! features {
                 "modules may refer to functions of a known type (`call_ref`), and have references \
 that are never null";
             gc wasm_gc GC true,
-                "modules may use structs, arrays, 31-bit integers and casts, with a garbage collector"
+                "modules may use structs, arrays, 31-bit integers and casts, with a garbage \
+         collector"
                 "It needs [`wasm_function_references`](Self::wasm_function_references)."
                 "[`gc_heap_reservation`](Self::gc_heap_reservation) limits how much objects take.";
             relaxed_simd wasm_relaxed_simd RELAXED_SIMD true,
@@ -52,7 +54,8 @@ that are never null";
             map wasm_component_model_map CM_MAP false,
                 "components may use `map<k, v>`"
                 "To the host it is a [`Val::Map`](crate::Val::Map), or a"
-                "[`HashMap`](std::collections::HashMap) or [`BTreeMap`](std::collections::BTreeMap).";
+                "[`HashMap`](std::collections::HashMap) or \
+         [`BTreeMap`](std::collections::BTreeMap).";
             fixed_length_lists wasm_component_model_fixed_length_lists CM_FIXED_LENGTH_LISTS false,
                 "components may use `list<t, n>`, lists of fixed length"
                 "To the host it is a tuple of `n` times `t`.";

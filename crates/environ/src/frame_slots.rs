@@ -4,11 +4,13 @@ use std::iter;
 
 /// A set of 8-byte words of a frame, by their distance below the frame pointer in bytes.
 ///
-/// A function can have thousands of live references across each of thousands of calls. So the set is one bit per word of the
-/// frame between the lowest and the highest member, and code that keeps many sets keeps equal ones once.
+/// A function can have thousands of live references across each of thousands of calls. So the set
+/// is one bit per word of the frame between the lowest and the highest member, and code that keeps
+/// many sets keeps equal ones once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FrameSlots {
-    /// The lowest distance as a number of words, then one bit for each word from there on, low bits first.
+    /// The lowest distance as a number of words, then one bit for each word from there on, low bits
+    /// first.
     encoded: Box<[u32]>,
 }
 
@@ -24,7 +26,8 @@ impl FrameSlots {
         }
         let first = words.iter().copied().min().unwrap_or(0);
         let last = words.iter().copied().max().unwrap_or(0);
-        let mut encoded = vec![0; 1 + (last - first) as usize / 32 + usize::from(!words.is_empty())];
+        let mut encoded =
+            vec![0; 1 + (last - first) as usize / 32 + usize::from(!words.is_empty())];
         encoded[0] = first;
         for word in words {
             let at = word - first;
@@ -50,8 +53,8 @@ impl FrameSlots {
         &self.encoded
     }
 
-    /// Returns the distances in the set with these words. Any words are harmless: a distance past the range of `u32` ends the
-    /// list.
+    /// Returns the distances in the set with these words. Any words are harmless: a distance past
+    /// the range of `u32` ends the list.
     pub fn decode(mut words: impl Iterator<Item = u32>) -> impl Iterator<Item = u32> {
         let first = words.next();
         words.zip(0u32..).flat_map(move |(bits, number)| {
@@ -73,7 +76,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_set_holds_what_it_was_made_of(words in btree_set(0u32..300, 0..40), base in 0u32..1 << 20) {
+        fn a_set_holds_what_it_was_made_of(
+            words in btree_set(0u32..300, 0..40),
+            base in 0u32..1 << 20,
+        ) {
             let distances: Vec<u32> = words.iter().map(|word| (base + word) * WORD).collect();
             let set = FrameSlots::new(distances.iter().rev().copied()).unwrap();
             prop_assert_eq!(set.is_empty(), distances.is_empty());

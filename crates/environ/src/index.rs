@@ -54,7 +54,8 @@ macro_rules! indices {
 }
 
 indices! {
-    /// A core module of the component, as written in its binary; it may be instantiated any number of times.
+    /// A core module of the component, as written in its binary; it may be instantiated any number
+    /// of times.
     ModuleId("module");
     /// One instantiation of a core module, in start order over the whole component tree.
     CoreInstanceId("core");
@@ -66,13 +67,16 @@ indices! {
     TableId("table");
     /// A global, numbered over the whole program.
     GlobalId("global");
-    /// A data segment of a core instance that machine code can still name at run time, numbered over the program.
+    /// A data segment of a core instance that machine code can still name at run time, numbered
+    /// over the program.
     DataId("data");
-    /// An element segment of a core instance that machine code can still name at run time, numbered over the program.
+    /// An element segment of a core instance that machine code can still name at run time, numbered
+    /// over the program.
     ElemId("elem");
     /// A function in the index space of one core module (imports first).
     FuncIndex("f");
-    /// A core function type: a signature, and where it stands among its subtypes. Table entries hold this number plus one.
+    /// A core function type: a signature, and where it stands among its subtypes. Table entries
+    /// hold this number plus one.
     SigId("sig");
     /// A struct or array type of the program.
     ObjectTypeId("object");
@@ -86,7 +90,8 @@ indices! {
     LiftId("lift");
     /// A function of one component instance lowered into another: a fused lift and lower.
     AdapterId("adapter");
-    /// A canonical built-in of one component instance, such as `resource.drop` of one resource type.
+    /// A canonical built-in of one component instance, such as `resource.drop` of one resource
+    /// type.
     CanonId("canon");
     /// A resource type: one imported by the root or one defined by a component instance.
     ResourceId("resource");
@@ -143,7 +148,9 @@ impl<I: Index, T> IndexVec<I, T> {
 
     /// The index that the next [`push`](Self::push) gives.
     pub fn next_index(&self) -> I {
-        I::from_u32(u32::try_from(self.items.len()).expect("an index space holds fewer than 2^32 items"))
+        I::from_u32(
+            u32::try_from(self.items.len()).expect("an index space holds fewer than 2^32 items"),
+        )
     }
 
     /// The item at `index`, or `None` past the end.

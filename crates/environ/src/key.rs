@@ -1,7 +1,8 @@
-//! [`FuncKey`]: the one name of every generated function, from compile request to relocation to loaded pointer.
+//! [`FuncKey`]: the one name of every generated function, from compile request to relocation to
+//! loaded pointer.
 //!
-//! To add a kind: add a variant to [`FuncKey`] and a row to the `kinds!` table below it. Nothing else here changes, and the
-//! exhaustive matches of the later phases point at what does.
+//! To add a kind: add a variant to [`FuncKey`] and a row to the `kinds!` table below it. Nothing
+//! else here changes, and the exhaustive matches of the later phases point at what does.
 
 use crate::{AdapterId, Builtin, CanonId, CoreInstanceId, FuncIndex, Index, LowerId, SigId};
 use serde::{Deserialize, Serialize};
@@ -18,8 +19,9 @@ use std::mem;
 /// |   kind    |        namespace        |         index          |
 /// ```
 ///
-/// The high half is the *namespace word*: together with the index it is exactly Cranelift's `UserExternalName`, so
-/// relocations speak keys. Functions lie in the text in the order of their packed keys, which is also the order of [`Ord`].
+/// The high half is the *namespace word*: together with the index it is exactly Cranelift's
+/// `UserExternalName`, so relocations speak keys. Functions lie in the text in the order of their
+/// packed keys, which is also the order of [`Ord`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "u64", try_from = "u64")]
 pub enum FuncKey {
@@ -42,11 +44,11 @@ pub enum FuncKey {
     Canon(CanonId),
 }
 
-/// Expands the rows `number: variant, namespace field (if any), index field, written form` to the two conversions between
-/// a key and its parts, and to [`fmt::Display`].
+/// Expands the rows `number: variant, namespace field (if any), index field, written form` to the
+/// two conversions between a key and its parts, and to [`fmt::Display`].
 ///
-/// Numbers are part of the artifact's format and of the order of functions in the text. Zero is left out, so a zeroed word
-/// is no key.
+/// Numbers are part of the artifact's format and of the order of functions in the text. Zero is
+/// left out, so a zeroed word is no key.
 macro_rules! kinds {
     ($($kind:literal: $variant:ident $fields:tt, $(namespace $namespace:ident,)? index $index:ident, $text:literal;)*) => {
         impl FuncKey {
@@ -98,7 +100,8 @@ kinds! {
 impl FuncKey {
     /// The width of the namespace within a kind.
     ///
-    /// The program phase refuses a component whose core instances do not fit, so packing a key may assert it.
+    /// The program phase refuses a component whose core instances do not fit, so packing a key may
+    /// assert it.
     pub const NAMESPACE_BITS: u32 = 24;
 
     /// The packed key: kind and namespace in the high half, index in the low half.
@@ -258,7 +261,11 @@ mod tests {
             (core_func(3, 17), "core[3]:f17", 0x0100_0003_0000_0011),
             (lower(4), "lower[4]", 0x0200_0000_0000_0004),
             (entry(2), "entry[2]", 0x0300_0000_0000_0002),
-            (builtin, "builtin:memory_grow", 0x0400_0000_0000_0000 | number),
+            (
+                builtin,
+                "builtin:memory_grow",
+                0x0400_0000_0000_0000 | number,
+            ),
             (
                 FuncKey::Adapter(AdapterId::from_u32(6)),
                 "adapter[6]",

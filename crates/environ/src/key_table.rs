@@ -1,7 +1,8 @@
-//! The key table: where each generated function lies in the text, and which function lies at an offset of the text.
+//! The key table: where each generated function lies in the text, and which function lies at an
+//! offset of the text.
 //!
-//! The encoder ([`KeyTableBuilder`]) and the decoder ([`KeyTable`]) stand side by side; the decoder reads the encoded bytes
-//! in place. Everything is little-endian, without alignment:
+//! The encoder ([`KeyTableBuilder`]) and the decoder ([`KeyTable`]) stand side by side; the decoder
+//! reads the encoded bytes in place. Everything is little-endian, without alignment:
 //!
 //! ```text
 //! header       namespaces: u32, blocks: u32, functions: u32
@@ -11,21 +12,25 @@
 //! offsets      per function, in text order:  code offset: u32; then the size of the text: u32
 //! ```
 //!
-//! Functions lie in the text in key order. So a function's *ordinal*, its place in text order, is the number of set bits
-//! before its own: the count of its block plus a popcount within the block. The ordinal indexes the offsets here, and
-//! parallel tables elsewhere. A function ends where the next one starts, so padding belongs to the function before it.
+//! Functions lie in the text in key order. So a function's *ordinal*, its place in text order, is
+//! the number of set bits before its own: the count of its block plus a popcount within the block.
+//! The ordinal indexes the offsets here, and parallel tables elsewhere. A function ends where the
+//! next one starts, so padding belongs to the function before it.
 //!
 //! # Why this shape?
 //!
-//! - *Why bits and not sorted keys?* A dead function costs a bit instead of nothing, but a live one costs 4 bytes and a bit
-//!   instead of 12 bytes, and a lookup searches nothing. A count per block makes it 1.06 bits per index.
-//! - *Why are counts and bits apart?* The search from ordinal to key then runs over counts alone, 16 to a cache line. The
-//!   other direction reads two or three lines either way.
-//! - *Why is the last block of a namespace not cut short?* Namespaces are few, and blocks of one size are an array.
-//! - *Why is the directory searched?* Core instances are numbered from zero and nearly all have functions, so the row of a
-//!   core instance is nearly always its own number: that row is tried first. The few other namespaces, and those behind an
-//!   instance without functions, are found by binary search over the rows. A directory indexed by kind and namespace would
-//!   save that for a second level and empty rows.
+//! - *Why bits and not sorted keys?* A dead function costs a bit instead of nothing, but a live one
+//!   costs 4 bytes and a bit instead of 12 bytes, and a lookup searches nothing. A count per block
+//!   makes it 1.06 bits per index.
+//! - *Why are counts and bits apart?* The search from ordinal to key then runs over counts alone,
+//!   16 to a cache line. The other direction reads two or three lines either way.
+//! - *Why is the last block of a namespace not cut short?* Namespaces are few, and blocks of one
+//!   size are an array.
+//! - *Why is the directory searched?* Core instances are numbered from zero and nearly all have
+//!   functions, so the row of a core instance is nearly always its own number: that row is tried
+//!   first. The few other namespaces, and those behind an instance without functions, are found by
+//!   binary search over the rows. A directory indexed by kind and namespace would save that for a
+//!   second level and empty rows.
 //! - *Why is there no magic number or version?* The artifact that contains the table has them.
 
 use crate::FuncKey;
@@ -80,7 +85,8 @@ impl KeyTableBuilder {
     ///
     /// # Panics
     ///
-    /// When key or offset is not above that of the function before: text order is key order, and no function is empty.
+    /// When key or offset is not above that of the function before: text order is key order, and no
+    /// function is empty.
     pub fn push(&mut self, key: FuncKey, offset: u32) {
         if let Some(last) = self.last {
             assert!(key > last, "{key} comes after {last} in the text");
@@ -150,8 +156,8 @@ fn to_word(number: usize) -> u32 {
 
 /// The table of all functions of an artifact, read in place.
 ///
-/// Whatever the bytes, no method panics, every ordinal given is below [`len`](Self::len) and every range lies in the text:
-/// corrupted bytes can only give wrong functions or none.
+/// Whatever the bytes, no method panics, every ordinal given is below [`len`](Self::len) and every
+/// range lies in the text: corrupted bytes can only give wrong functions or none.
 #[derive(Clone, Copy)]
 pub struct KeyTable<'a> {
     rows: &'a [Row],
@@ -169,7 +175,9 @@ impl<'a> KeyTable<'a> {
     pub fn new(bytes: &'a [u8]) -> Result<Self, KeyTableError> {
         let actual = bytes.len();
         let (words, _) = bytes.as_chunks();
-        let &header: &Header = words.first_chunk().ok_or(KeyTableError::NoHeader { actual })?;
+        let &header: &Header = words
+            .first_chunk()
+            .ok_or(KeyTableError::NoHeader { actual })?;
         let [namespaces, blocks, functions] = header.map(u32::from_le_bytes);
 
         let expected = size_of::<Header>() as u64
@@ -211,8 +219,12 @@ impl<'a> KeyTable<'a> {
             match last {
                 None if first_block != 0 => return Err(KeyTableError::Blocks { row }),
                 None if count != 0 => return Err(KeyTableError::Ordinals { row }),
-                Some((last, _, _)) if namespace <= last => return Err(KeyTableError::Namespaces { row }),
-                Some((_, last, _)) if first_block <= last => return Err(KeyTableError::Blocks { row }),
+                Some((last, _, _)) if namespace <= last => {
+                    return Err(KeyTableError::Namespaces { row });
+                }
+                Some((_, last, _)) if first_block <= last => {
+                    return Err(KeyTableError::Blocks { row });
+                }
                 Some((_, _, last)) if count <= last => return Err(KeyTableError::Ordinals { row }),
                 _ if count >= self.len() => return Err(KeyTableError::Ordinals { row }),
                 _ => last = Some((namespace, first_block, count)),
@@ -266,7 +278,8 @@ impl<'a> KeyTable<'a> {
         if ordinal >= self.len() {
             return None;
         }
-        // The last block with no more functions before it than this one has, and the last row that starts by it.
+        // The last block with no more functions before it than this one has, and the last row that
+        // starts by it.
         let block = self
             .counts
             .partition_point(|&count| u32::from_le_bytes(count) <= ordinal)
@@ -279,7 +292,8 @@ impl<'a> KeyTable<'a> {
         self.key_at(row.checked_sub(1)?, block, bit)
     }
 
-    /// The function that `offset` of the text belongs to: its ordinal, its key and the offset of its start.
+    /// The function that `offset` of the text belongs to: its ordinal, its key and the offset of
+    /// its start.
     pub fn find(&self, offset: u32) -> Option<(u32, FuncKey, u32)> {
         let (_, starts) = self.offsets.split_last()?;
         let ordinal = starts
@@ -298,10 +312,12 @@ impl<'a> KeyTable<'a> {
         (0..table.rows.len()).flat_map(move |row| {
             table.blocks(row).flat_map(move |block| {
                 let count = u32::from_le_bytes(table.counts[block]);
-                ones(&table.bits[block]).zip(0..).filter_map(move |(bit, before)| {
-                    let ordinal = count.checked_add(before)?;
-                    Some((table.key_at(row, block, bit)?, table.range(ordinal)?))
-                })
+                ones(&table.bits[block])
+                    .zip(0..)
+                    .filter_map(move |(bit, before)| {
+                        let ordinal = count.checked_add(before)?;
+                        Some((table.key_at(row, block, bit)?, table.range(ordinal)?))
+                    })
             })
         })
     }
@@ -321,14 +337,20 @@ impl<'a> KeyTable<'a> {
     #[inline]
     fn blocks(&self, row: usize) -> Range<usize> {
         let first_block = |row: &Row| u32::from_le_bytes(row[1]) as usize;
-        let end = self.rows.get(row + 1).map_or(self.counts.len(), first_block);
+        let end = self
+            .rows
+            .get(row + 1)
+            .map_or(self.counts.len(), first_block);
         first_block(&self.rows[row])..end
     }
 
     /// The key of a bit of a block, given the row of the namespace that the block belongs to.
     fn key_at(&self, row: usize, block: usize, bit: u32) -> Option<FuncKey> {
         let block = block.checked_sub(self.blocks(row).start)?;
-        let index = u32::try_from(block).ok()?.checked_mul(BLOCK_BITS)?.checked_add(bit)?;
+        let index = u32::try_from(block)
+            .ok()?
+            .checked_mul(BLOCK_BITS)?
+            .checked_add(bit)?;
         FuncKey::from_parts(u32::from_le_bytes(self.rows[row][0]), index)
     }
 }
@@ -344,7 +366,10 @@ impl fmt::Debug for KeyTable<'_> {
 /// The words of a block's bits, lowest indexes first.
 #[inline]
 fn words(bits: &Bits) -> impl Iterator<Item = u64> {
-    bits.as_chunks().0.iter().map(|&word| u64::from_le_bytes(word))
+    bits.as_chunks()
+        .0
+        .iter()
+        .map(|&word| u64::from_le_bytes(word))
 }
 
 /// The number of set bits before the set bit `bit`, or `None` if it is clear.
@@ -357,7 +382,10 @@ fn rank(bits: &Bits, bit: u32) -> Option<u32> {
     if word & mask == 0 {
         return None;
     }
-    let before: u32 = before.iter().map(|&word| u64::from_le_bytes(word).count_ones()).sum();
+    let before: u32 = before
+        .iter()
+        .map(|&word| u64::from_le_bytes(word).count_ones())
+        .sum();
     Some(before + (word & (mask - 1)).count_ones())
 }
 
@@ -383,13 +411,15 @@ fn select_in_word(mut word: u64, rank: u32) -> u32 {
 
 /// The set bits of a block, ascending.
 fn ones(bits: &Bits) -> impl Iterator<Item = u32> {
-    words(bits).zip((0..).step_by(64)).flat_map(|(mut word, start)| {
-        iter::from_fn(move || {
-            let bit = word.trailing_zeros();
-            word &= word.wrapping_sub(1);
-            (bit < u64::BITS).then_some(start + bit)
+    words(bits)
+        .zip((0..).step_by(64))
+        .flat_map(|(mut word, start)| {
+            iter::from_fn(move || {
+                let bit = word.trailing_zeros();
+                word &= word.wrapping_sub(1);
+                (bit < u64::BITS).then_some(start + bit)
+            })
         })
-    })
 }
 
 /// Why bytes are not a [`KeyTable`].
@@ -429,14 +459,28 @@ pub enum KeyTableError {
 impl fmt::Display for KeyTableError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoHeader { actual } => write!(f, "key table of {actual} bytes has no room for its header"),
+            Self::NoHeader { actual } => {
+                write!(f, "key table of {actual} bytes has no room for its header")
+            }
             Self::Size { expected, actual } => {
-                write!(f, "key table has {actual} bytes where its header asks for {expected}")
+                write!(
+                    f,
+                    "key table has {actual} bytes where its header asks for {expected}"
+                )
             }
             Self::NoNamespaces => write!(f, "key table has functions but no namespace"),
-            Self::Namespaces { row } => write!(f, "key table row {row}: namespaces are not in ascending order"),
-            Self::Blocks { row } => write!(f, "key table row {row}: the namespace has no blocks of its own"),
-            Self::Ordinals { row } => write!(f, "key table row {row}: the count of the first block does not fit"),
+            Self::Namespaces { row } => write!(
+                f,
+                "key table row {row}: namespaces are not in ascending order"
+            ),
+            Self::Blocks { row } => write!(
+                f,
+                "key table row {row}: the namespace has no blocks of its own"
+            ),
+            Self::Ordinals { row } => write!(
+                f,
+                "key table row {row}: the count of the first block does not fit"
+            ),
         }
     }
 }

@@ -1,26 +1,33 @@
-//! The slab layout: where everything of a component instance lies, computed once, here, and read by everyone else.
+//! The slab layout: where everything of a component instance lies, computed once, here, and read by
+//! everyone else.
 //!
 //! ```text
 //! one domain:  [ object heap | guard | tables ... | guard | segment lengths, globals, sizes | control block ]  ctx -> [ main memory + guard ][ memory ... ]
 //! a slab:      [ domain 0 ][ domain 1 ] ...
 //! ```
 //!
-//! Invariants, checked by [`SlabLayout::verify`], which shares no code with the computation: regions do not overlap; all
-//! that machine code addresses relative to `ctx`, memories aside, is within `i32`; whatever a zero-extended index can reach
-//! past a memory without a check is inaccessible.
+//! Invariants, checked by [`SlabLayout::verify`], which shares no code with the computation:
+//! regions do not overlap; all that machine code addresses relative to `ctx`, memories aside, is
+//! within `i32`; whatever a zero-extended index can reach past a memory without a check is
+//! inaccessible.
 
-use crate::{ControlBlock, DataId, DomainId, ElemId, GlobalId, IndexVec, MemoryId, TableId, Tunables, ValType};
+use crate::{
+    ControlBlock, DataId, DomainId, ElemId, GlobalId, IndexVec, MemoryId, TableId, Tunables,
+    ValType,
+};
 use anyhow::{Result, bail, ensure};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// Every region starts and ends at a multiple of this: the largest page size of the supported hosts.
+/// Every region starts and ends at a multiple of this: the largest page size of the supported
+/// hosts.
 pub const REGION_ALIGN: u64 = 64 << 10;
 /// Address space between a domain's tables and its head.
 const HEAD_GUARD: u64 = REGION_ALIGN;
 /// The most entries that a table may start with: 2^24 entries of 8 bytes are 128 MiB of image.
 const MAX_TABLE_MINIMUM: u64 = 1 << 24;
-/// What a domain's object heap, tables and head may take together, so that each is within `i32` of `ctx`.
+/// What a domain's object heap, tables and head may take together, so that each is within `i32` of
+/// `ctx`.
 const MAX_BELOW_CTX: u64 = 1 << 31;
 /// The most address space of one object heap, so that tables have room beside it.
 const MAX_HEAP: u64 = 1 << 30;
@@ -28,8 +35,8 @@ const MAX_HEAP: u64 = 1 << 30;
 const MAX_SLAB: u64 = 1 << 43;
 
 /// A 64-bit memory that declares a maximum gets it, up to this many times
-/// [`Tunables::memory64_reservation`]: who declares a number knows how much the guest may use, but a
-/// number can also mean "no limit".
+/// [`Tunables::memory64_reservation`]: who declares a number knows how much the guest may use, but
+/// a number can also mean "no limit".
 pub const DECLARED_FACTOR: u64 = 8;
 
 /// What the program says of a memory.
@@ -74,7 +81,8 @@ pub struct GlobalShape {
 pub struct HeapShape {
     /// The domain that it belongs to.
     pub domain: DomainId,
-    /// Bytes of the objects that stand in it at the start, from [`HeapLayout::FIRST`] on: a multiple of 8.
+    /// Bytes of the objects that stand in it at the start, from [`HeapLayout::FIRST`] on: a
+    /// multiple of 8.
     pub initial: u64,
 }
 
@@ -89,7 +97,8 @@ pub struct Shape {
     pub tables: IndexVec<TableId, TableShape>,
     /// All globals that need storage.
     pub globals: IndexVec<GlobalId, GlobalShape>,
-    /// The object heaps of the domains whose code can allocate, at most one for each, in order of domains.
+    /// The object heaps of the domains whose code can allocate, at most one for each, in order of
+    /// domains.
     pub heaps: Vec<HeapShape>,
     /// The domain of each data segment with a run-time length.
     pub data: IndexVec<DataId, DomainId>,
@@ -114,10 +123,11 @@ pub struct DomainLayout {
 
 /// Where a domain's object heap lies.
 ///
-/// A reference to an object is its offset from the start of the heap, so that null, which is 0, and the first fields behind it
-/// lie in the inaccessible bytes up to [`FIRST`](Self::FIRST): an access to them faults. Behind these are the objects that stand
-/// there from the start and never move, and then two halves of equal size. All other objects lie in one of them, and a
-/// collection moves those that are reachable to the other.
+/// A reference to an object is its offset from the start of the heap, so that null, which is 0, and
+/// the first fields behind it lie in the inaccessible bytes up to [`FIRST`](Self::FIRST): an access
+/// to them faults. Behind these are the objects that stand there from the start and never move, and
+/// then two halves of equal size. All other objects lie in one of them, and a collection moves
+/// those that are reachable to the other.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HeapLayout {
     /// Offset of its first byte from `ctx`.
@@ -130,14 +140,16 @@ pub struct HeapLayout {
     pub capacity: u64,
     /// Offset from `ctx` of the 8-byte word that holds the reference that the next object gets.
     pub next_slot: i32,
-    /// Offset from `ctx` of the 8-byte word that holds the offset from the start of the heap that objects must not go beyond
-    /// without asking the runtime.
+    /// Offset from `ctx` of the 8-byte word that holds the offset from the start of the heap that
+    /// objects must not go beyond without asking the runtime.
     pub limit_slot: i32,
-    /// Offset from `ctx` of the 8-byte word that holds the first reference of the half that objects lie in.
+    /// Offset from `ctx` of the 8-byte word that holds the first reference of the half that objects
+    /// lie in.
     pub half_slot: i32,
     /// Offset from `ctx` of the 8-byte word that holds how many bytes of each half are accessible.
     pub size_slot: i32,
-    /// Whether the limit leaves no room for any object, so that each allocation asks the runtime, which collects.
+    /// Whether the limit leaves no room for any object, so that each allocation asks the runtime,
+    /// which collects.
     pub zeal: bool,
 }
 
@@ -158,8 +170,8 @@ impl HeapLayout {
         [first, first + self.capacity]
     }
 
-    /// The offset from the start of the heap that objects must not go beyond when `size` bytes of the half from `half` on are
-    /// accessible.
+    /// The offset from the start of the heap that objects must not go beyond when `size` bytes of
+    /// the half from `half` on are accessible.
     pub fn limit(&self, half: u64, size: u64) -> u64 {
         if self.zeal { half } else { half + size }
     }
@@ -185,19 +197,22 @@ pub struct MemoryLayout {
     pub page_size_log2: u8,
     /// Whether indexes are 64-bit.
     pub index64: bool,
-    /// Bytes from the first on which are this memory's alone, accessible or not; the rest up to here faults.
+    /// Bytes from the first on which are this memory's alone, accessible or not; the rest up to
+    /// here faults.
     pub reserved: u64,
     /// Offset from `ctx` of the 8-byte word that holds the current size in bytes.
     pub size_slot: i32,
 }
 
 impl MemoryLayout {
-    /// Whether an access of `size` bytes at a zero-extended 32-bit index plus `offset` needs a bounds check.
+    /// Whether an access of `size` bytes at a zero-extended 32-bit index plus `offset` needs a
+    /// bounds check.
     pub fn needs_check(&self, offset: u64, size: u32) -> bool {
         let reach = (1u64 << 32)
             .checked_add(offset)
             .and_then(|end| end.checked_add(u64::from(size)));
-        // The capacity must itself end at a page of the host, or bytes behind it on the same page would not fault.
+        // The capacity must itself end at a page of the host, or bytes behind it on the same page
+        // would not fault.
         self.index64 || self.page_size_log2 < 16 || reach.is_none_or(|reach| reach > self.reserved)
     }
 }
@@ -213,7 +228,8 @@ pub struct TableLayout {
     pub minimum: u32,
     /// The number of entries that it can grow to.
     pub maximum: u32,
-    /// Entries that the place has room for, all accessible: a power of two, so that an index can be masked with it less one.
+    /// Entries that the place has room for, all accessible: a power of two, so that an index can be
+    /// masked with it less one.
     pub capacity: u32,
     /// Whether indexes are 64-bit.
     pub index64: bool,
@@ -261,7 +277,8 @@ pub struct SlabLayout {
     pub globals: IndexVec<GlobalId, HeadSlot>,
     /// 4-byte words with the current length in bytes of each data segment: 0 once it is dropped.
     pub data_lengths: IndexVec<DataId, HeadSlot>,
-    /// 4-byte words with the current length in entries of each element segment: 0 once it is dropped.
+    /// 4-byte words with the current length in entries of each element segment: 0 once it is
+    /// dropped.
     pub elem_lengths: IndexVec<ElemId, HeadSlot>,
 }
 
@@ -277,12 +294,14 @@ impl Head {
     ///
     /// # Errors
     ///
-    /// When it is too far from `ctx`: a larger number would wrap to an offset above it, where the guest's memory is.
+    /// When it is too far from `ctx`: a larger number would wrap to an offset above it, where the
+    /// guest's memory is.
     fn take(&mut self, size: u64) -> Result<i32> {
         self.0 = align_up(self.0 + size, size);
         ensure!(
             self.0 <= MAX_BELOW_CTX,
-            "the globals and segments of one component instance need more than {MAX_BELOW_CTX:#x} bytes; use fewer"
+            "the globals and segments of one component instance need more than {MAX_BELOW_CTX:#x} \
+             bytes; use fewer"
         );
         Ok(-(self.0 as i64) as i32)
     }
@@ -293,7 +312,8 @@ impl SlabLayout {
     ///
     /// # Errors
     ///
-    /// When a memory or table starts larger than its reservation, or the whole does not fit the address space.
+    /// When a memory or table starts larger than its reservation, or the whole does not fit the
+    /// address space.
     pub fn compute(shape: &Shape, tunables: &Tunables) -> Result<SlabLayout> {
         let mut layout = SlabLayout {
             memories: shape
@@ -311,20 +331,33 @@ impl SlabLayout {
             ..SlabLayout::default()
         };
         let unplaced = |domain| HeadSlot { domain, offset: 0 };
-        layout.globals = shape.globals.values().map(|global| unplaced(global.domain)).collect();
-        layout.data_lengths = shape.data.values().map(|&domain| unplaced(domain)).collect();
-        layout.elem_lengths = shape.elems.values().map(|&domain| unplaced(domain)).collect();
+        layout.globals = shape
+            .globals
+            .values()
+            .map(|global| unplaced(global.domain))
+            .collect();
+        layout.data_lengths = shape
+            .data
+            .values()
+            .map(|&domain| unplaced(domain))
+            .collect();
+        layout.elem_lengths = shape
+            .elems
+            .values()
+            .map(|&domain| unplaced(domain))
+            .collect();
 
         let members = Members::of(shape);
         let mut position = 0;
         for (id, &main_memory) in shape.domains.iter() {
-            let domain = layout.place_domain(shape, position, main_memory, &members[id], tunables)?;
+            let domain =
+                layout.place_domain(shape, position, main_memory, &members[id], tunables)?;
             position = domain.end;
             ensure!(
                 position <= MAX_SLAB,
                 "the component needs more than {MAX_SLAB:#x} bytes of address space; reduce \
-                 `Config::memory_reservation` (or, for 64-bit memories, `Config::memory64_reservation`), or what the memories \
-                 declare"
+                 `Config::memory_reservation` (or, for 64-bit memories, \
+                 `Config::memory64_reservation`), or what the memories declare"
             );
             layout.domains.push(domain);
         }
@@ -357,7 +390,10 @@ impl SlabLayout {
         for &id in &members.elems {
             self.elem_lengths[id].offset = head.take(4)?;
         }
-        let mut heap = members.heap.map(|shape| heap_layout(shape, tunables)).transpose()?;
+        let mut heap = members
+            .heap
+            .map(|shape| heap_layout(shape, tunables))
+            .transpose()?;
         if let Some(heap) = &mut heap {
             heap.next_slot = head.take(8)?;
             heap.limit_slot = head.take(8)?;
@@ -366,12 +402,21 @@ impl SlabLayout {
         }
 
         let head_size = align_up(head.0, REGION_ALIGN);
-        let mut below = head_size + if members.tables.is_empty() { 0 } else { HEAD_GUARD };
+        let mut below = head_size
+            + if members.tables.is_empty() {
+                0
+            } else {
+                HEAD_GUARD
+            };
         for &id in &members.tables {
-            below = align_up(below + u64::from(self.tables[id].capacity) * 8, REGION_ALIGN);
+            below = align_up(
+                below + u64::from(self.tables[id].capacity) * 8,
+                REGION_ALIGN,
+            );
             ensure!(
                 below <= MAX_BELOW_CTX,
-                "the tables of one component instance need more than {MAX_BELOW_CTX:#x} bytes; reduce `Config::table_reservation`"
+                "the tables of one component instance need more than {MAX_BELOW_CTX:#x} bytes; \
+                 reduce `Config::table_reservation`"
             );
             self.tables[id].offset = -(below as i64) as i32;
         }
@@ -379,15 +424,20 @@ impl SlabLayout {
             below += HEAD_GUARD + heap.span();
             ensure!(
                 below <= MAX_BELOW_CTX,
-                "the object heap and the tables of one component instance need more than {MAX_BELOW_CTX:#x} bytes; reduce \
-                 `Config::gc_heap_reservation` or `Config::table_reservation`"
+                "the object heap and the tables of one component instance need more than \
+                 {MAX_BELOW_CTX:#x} bytes; reduce `Config::gc_heap_reservation` or \
+                 `Config::table_reservation`"
             );
             heap.offset = -(below as i64) as i32;
         }
 
         let ctx = start + below;
         let mut end = ctx;
-        let others = members.memories.iter().copied().filter(|&id| Some(id) != main_memory);
+        let others = members
+            .memories
+            .iter()
+            .copied()
+            .filter(|&id| Some(id) != main_memory);
         for id in main_memory.into_iter().chain(others) {
             self.memories[id].offset = end - ctx;
             end += self.memories[id].reserved;
@@ -403,7 +453,9 @@ impl SlabLayout {
 
     /// Slab offset of the first byte of a domain's object heap.
     pub fn heap_start(&self, domain: DomainId, heap: &HeapLayout) -> u64 {
-        self.domains[domain].ctx.wrapping_add_signed(i64::from(heap.offset))
+        self.domains[domain]
+            .ctx
+            .wrapping_add_signed(i64::from(heap.offset))
     }
 
     /// The object heaps, and whose they are.
@@ -413,9 +465,9 @@ impl SlabLayout {
             .filter_map(|(id, domain)| Some((id, domain.heap.as_ref()?)))
     }
 
-    /// The places where a part of the slab starts whose contents are one stretch from there on: heads,
-    /// memories, tables, and the three parts of object heaps; in order. What lies between two bytes
-    /// of one part that an instance may access is accessible, too.
+    /// The places where a part of the slab starts whose contents are one stretch from there on:
+    /// heads, memories, tables, and the three parts of object heaps; in order. What lies between
+    /// two bytes of one part that an instance may access is accessible, too.
     pub fn parts(&self) -> Vec<SlabPart> {
         let mut parts = Vec::new();
         let mut add = |start: u64, copied: bool| parts.push(SlabPart { start, copied });
@@ -504,7 +556,12 @@ impl SlabLayout {
             let Some(GlobalShape { ty, .. }) = shape.globals.get(id) else {
                 bail!("{id:?} does not exist")
             };
-            slot(global.domain, global.offset, u64::from(ty.size()), Region::Global(id))?;
+            slot(
+                global.domain,
+                global.offset,
+                u64::from(ty.size()),
+                Region::Global(id),
+            )?;
         }
         for (id, data) in self.data_lengths.iter() {
             slot(data.domain, data.offset, 4, Region::DataLength(id))?;
@@ -513,7 +570,12 @@ impl SlabLayout {
             slot(elem.domain, elem.offset, 4, Region::ElemLength(id))?;
         }
         for (id, heap) in self.heaps() {
-            for offset in [heap.next_slot, heap.limit_slot, heap.half_slot, heap.size_slot] {
+            for offset in [
+                heap.next_slot,
+                heap.limit_slot,
+                heap.half_slot,
+                heap.size_slot,
+            ] {
                 slot(id, offset, 8, Region::HeapWord(id))?;
             }
         }
@@ -547,7 +609,9 @@ impl SlabLayout {
             let domain = &self.domains[id];
             let start = self.heap_start(id, heap);
             ensure!(
-                heap.minimum <= heap.capacity && heap.minimum % REGION_ALIGN == 0 && heap.capacity % REGION_ALIGN == 0,
+                heap.minimum <= heap.capacity
+                    && heap.minimum % REGION_ALIGN == 0
+                    && heap.capacity % REGION_ALIGN == 0,
                 "the object heap of {id:?} exceeds its reservation"
             );
             ensure!(
@@ -614,7 +678,8 @@ struct Members<'s> {
 
 impl<'s> Members<'s> {
     fn of(shape: &'s Shape) -> IndexVec<DomainId, Members<'s>> {
-        let mut domains: IndexVec<DomainId, Members<'s>> = shape.domains.keys().map(|_| Members::default()).collect();
+        let mut domains: IndexVec<DomainId, Members<'s>> =
+            shape.domains.keys().map(|_| Members::default()).collect();
         shape
             .memories
             .iter()
@@ -645,23 +710,36 @@ impl<'s> Members<'s> {
 
 /// Bytes that a memory can grow to unless it declares a smaller maximum, a multiple of
 /// [`REGION_ALIGN`]. `minimum` and `maximum` are what it declares, in bytes.
-fn reservation(memory: &MemoryShape, minimum: u64, maximum: Option<u64>, tunables: &Tunables) -> u64 {
+fn reservation(
+    memory: &MemoryShape,
+    minimum: u64,
+    maximum: Option<u64>,
+    tunables: &Tunables,
+) -> u64 {
     let bytes = if memory.index64 {
         let undeclared = tunables.memory64_reservation;
         let most = undeclared.saturating_mul(DECLARED_FACTOR);
-        maximum.map_or(undeclared, |maximum| maximum.min(most)).max(minimum)
+        maximum
+            .map_or(undeclared, |maximum| maximum.min(most))
+            .max(minimum)
     } else {
         tunables.memory_reservation.min(1 << 32)
     };
-    // No memory is larger than a slab can be; neither is its guard. Sums of the two cannot overflow.
+    // No memory is larger than a slab can be; neither is its guard. Sums of the two cannot
+    // overflow.
     align_up(bytes.min(MAX_SLAB), REGION_ALIGN)
 }
 
 fn memory_layout(id: MemoryId, memory: &MemoryShape, tunables: &Tunables) -> Result<MemoryLayout> {
     let page_size = 1u64 << memory.page_size_log2;
     let bytes = |pages: u64| pages.saturating_mul(page_size);
-    // A 32-bit memory of one-byte pages has one page less than there are addresses, or its size would be no `i32`.
-    let most_pages = if memory.index64 { u64::MAX } else { u64::from(u32::MAX) };
+    // A 32-bit memory of one-byte pages has one page less than there are addresses, or its size
+    // would be no `i32`.
+    let most_pages = if memory.index64 {
+        u64::MAX
+    } else {
+        u64::from(u32::MAX)
+    };
     let minimum = bytes(memory.minimum);
     let maximum = memory.maximum.map(|pages| bytes(pages.min(most_pages)));
     let reservation = reservation(memory, minimum, maximum, tunables);
@@ -669,14 +747,19 @@ fn memory_layout(id: MemoryId, memory: &MemoryShape, tunables: &Tunables) -> Res
         let (id, pages) = (id.as_u32(), memory.minimum);
         ensure!(
             !memory.index64,
-            "memory {id} starts with {pages} pages, more than the address space of an instance can have ({MAX_SLAB} bytes)"
+            "memory {id} starts with {pages} pages, more than the address space of an instance can \
+             have ({MAX_SLAB} bytes)"
         );
         bail!(
-            "memory {id} starts with {pages} pages, more than `Config::memory_reservation` ({} bytes) allows",
+            "memory {id} starts with {pages} pages, more than `Config::memory_reservation` ({} \
+             bytes) allows",
             tunables.memory_reservation
         );
     }
-    let maximum = maximum.unwrap_or(bytes(most_pages)).min(reservation).max(minimum);
+    let maximum = maximum
+        .unwrap_or(bytes(most_pages))
+        .min(reservation)
+        .max(minimum);
     let reserved = reservation + align_up(tunables.memory_guard.min(MAX_SLAB), REGION_ALIGN);
     Ok(MemoryLayout {
         domain: memory.domain,
@@ -698,7 +781,11 @@ fn table_layout(id: TableId, table: &TableShape, tunables: &Tunables) -> Result<
         table.minimum
     );
     let cap = u64::from(tunables.table_reservation).min(MAX_TABLE_MINIMUM);
-    let maximum = table.maximum.unwrap_or(u64::MAX).min(cap).max(table.minimum);
+    let maximum = table
+        .maximum
+        .unwrap_or(u64::MAX)
+        .min(cap)
+        .max(table.minimum);
     Ok(TableLayout {
         domain: table.domain,
         offset: 0,
@@ -717,8 +804,8 @@ fn heap_layout(shape: &HeapShape, tunables: &Tunables) -> Result<HeapLayout> {
     let capacity = (reservation.saturating_sub(fixed) / 2 / REGION_ALIGN).max(1) * REGION_ALIGN;
     ensure!(
         shape.initial <= reservation / 2,
-        "the objects that a component instance starts with take {} bytes, more than half of `Config::gc_heap_reservation` ({} \
-         bytes)",
+        "the objects that a component instance starts with take {} bytes, more than half of \
+         `Config::gc_heap_reservation` ({} bytes)",
         shape.initial,
         tunables.gc_heap_reservation
     );
@@ -804,7 +891,10 @@ mod tests {
             let layout = SlabLayout::compute(&shape, &tunables).unwrap();
             assert_eq!(layout.domains[DomainId::from_u32(0)].heap, None);
             let heap = layout.domains[id].heap.as_ref().unwrap();
-            assert_eq!((heap.static_size(), heap.minimum), (REGION_ALIGN, REGION_ALIGN));
+            assert_eq!(
+                (heap.static_size(), heap.minimum),
+                (REGION_ALIGN, REGION_ALIGN)
+            );
             assert_eq!(heap.capacity, capacity);
             let end = layout.heap_start(id, heap) + heap.span();
             assert!(end < layout.table_start(TableId::from_u32(0)));
@@ -813,7 +903,9 @@ mod tests {
             gc_heap_reservation: 1 << 16,
             ..Tunables::default()
         };
-        let error = SlabLayout::compute(&shape, &tunables).unwrap_err().to_string();
+        let error = SlabLayout::compute(&shape, &tunables)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("gc_heap_reservation"), "{error}");
     }
 
@@ -826,7 +918,9 @@ mod tests {
             memory_reservation: 1 << 20,
             ..Tunables::default()
         };
-        let error = SlabLayout::compute(&shape, &tunables).unwrap_err().to_string();
+        let error = SlabLayout::compute(&shape, &tunables)
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("memory_reservation"), "{error}");
     }
 
@@ -928,10 +1022,15 @@ mod tests {
         });
         shape.heaps.push(HeapShape { domain, initial: 8 });
         let layout = SlabLayout::compute(&shape, &Tunables::default()).unwrap();
-        let DomainLayout { head, ctx, heap, .. } = &layout.domains[domain];
+        let DomainLayout {
+            head, ctx, heap, ..
+        } = &layout.domains[domain];
         let heap = heap.as_ref().unwrap();
         let (start, [first, second]) = (layout.heap_start(domain, heap), heap.halves());
-        let parts = layout.parts().into_iter().map(|part| (part.start, part.copied));
+        let parts = layout
+            .parts()
+            .into_iter()
+            .map(|part| (part.start, part.copied));
         let expected = [
             (start + HeapLayout::FIRST, false),
             (start + first, false),
@@ -965,7 +1064,8 @@ mod tests {
         }
         let mut layout = SlabLayout::compute(&shape, &Tunables::default()).unwrap();
         // The number lies in the upper half of the other one.
-        layout.globals[GlobalId::from_u32(1)].offset = layout.globals[GlobalId::from_u32(0)].offset + 4;
+        layout.globals[GlobalId::from_u32(1)].offset =
+            layout.globals[GlobalId::from_u32(0)].offset + 4;
         let error = layout.verify(&shape).unwrap_err().to_string();
         assert!(error.contains("overlaps"), "{error}");
     }

@@ -1,8 +1,9 @@
-//! What every phase of Mintage agrees on: the names of functions ([`FuncKey`]), index newtypes, core and component types,
-//! Canonical ABI arithmetic, the slab layout, the list of builtins, traps and settings.
+//! What every phase of Mintage agrees on: the names of functions ([`FuncKey`]), index newtypes,
+//! core and component types, Canonical ABI arithmetic, the slab layout, the list of builtins, traps
+//! and settings.
 //!
-//! Architecture invariant: this crate knows no parser, no code generator and no operating system; everything here is plain
-//! data and arithmetic. A fact that two phases need has its one home here.
+//! Architecture invariant: this crate knows no parser, no code generator and no operating system;
+//! everything here is plain data and arithmetic. A fact that two phases need has its one home here.
 
 #![forbid(unsafe_code)]
 
@@ -26,7 +27,9 @@ mod trap;
 pub mod component;
 
 pub use builtin::Builtin;
-pub use control::{ControlBlock, ExitRecord, HostImport, control_offsets, exit_offsets, host_import_offsets};
+pub use control::{
+    ControlBlock, ExitRecord, HostImport, control_offsets, exit_offsets, host_import_offsets,
+};
 pub use core_types::{FuncEntry, HeapType, RefType, Reference, TypeId, ValType};
 pub use features::{Feature, Features};
 pub use frame_slots::FrameSlots;

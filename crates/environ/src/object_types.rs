@@ -20,7 +20,10 @@ pub enum StorageType {
 impl StorageType {
     /// How it is kept.
     pub fn stored(self) -> Stored {
-        let packed = |size| Stored { size, traced: false };
+        let packed = |size| Stored {
+            size,
+            traced: false,
+        };
         match self {
             StorageType::I8 => packed(1),
             StorageType::I16 => packed(2),
@@ -50,8 +53,8 @@ impl fmt::Display for StorageType {
 /// What the objects of a type are made of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ObjectKind {
-    /// A struct: what each field holds, and its offset. Since fields keep their order, those of a supertype are at the same
-    /// offsets in its subtypes.
+    /// A struct: what each field holds, and its offset. Since fields keep their order, those of a
+    /// supertype are at the same offsets in its subtypes.
     Struct(Box<[(StorageType, u32)]>),
     /// An array: what each element holds.
     Array(StorageType),
@@ -93,8 +96,8 @@ impl ObjectType {
     }
 }
 
-/// All struct and array types of a program: structs first, each type before its subtypes, so that the subtypes of each
-/// type, all structs, and all arrays are ranges.
+/// All struct and array types of a program: structs first, each type before its subtypes, so that
+/// the subtypes of each type, all structs, and all arrays are ranges.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectTypes(IndexVec<ObjectTypeId, ObjectType>);
 

@@ -5,9 +5,9 @@
 //! array:              [ header: u32 | length: u32 | elements ... ]
 //! ```
 //!
-//! The header is the number of the object's type, shifted left by one. A reference to an object takes 4 bytes in a field, as
-//! do all references that the collector follows or might; a reference to a function is a whole
-//! [`FuncEntry`](crate::FuncEntry).
+//! The header is the number of the object's type, shifted left by one. A reference to an object
+//! takes 4 bytes in a field, as do all references that the collector follows or might; a reference
+//! to a function is a whole [`FuncEntry`](crate::FuncEntry).
 
 use crate::layout::HeapLayout;
 use crate::{ObjectTypeId, ValType};
@@ -63,7 +63,9 @@ impl ObjectLayout {
     /// # Errors
     ///
     /// When it has more than 4 GiB.
-    pub fn of_fields(fields: impl IntoIterator<Item = Stored>) -> Result<(ObjectLayout, Box<[u32]>)> {
+    pub fn of_fields(
+        fields: impl IntoIterator<Item = Stored>,
+    ) -> Result<(ObjectLayout, Box<[u32]>)> {
         let (mut size, mut offsets, mut traced) = (Some(HEADER_SIZE), Vec::new(), Vec::new());
         for field in fields {
             let align = field.size.min(HeapLayout::ALIGN as u32);
@@ -130,8 +132,14 @@ mod tests {
 
     #[test]
     fn arrays_of_any_length_have_a_size() {
-        let bytes = ObjectLayout::of_elements(Stored { size: 1, traced: false });
-        assert_eq!((bytes.size_of(0), bytes.size_of(1), bytes.size_of(9)), (8, 16, 24));
+        let bytes = ObjectLayout::of_elements(Stored {
+            size: 1,
+            traced: false,
+        });
+        assert_eq!(
+            (bytes.size_of(0), bytes.size_of(1), bytes.size_of(9)),
+            (8, 16, 24)
+        );
         let vectors = ObjectLayout::of_elements(Stored {
             size: 16,
             traced: false,

@@ -2,8 +2,8 @@
 
 use std::fmt::{self, Write as _};
 
-/// A name that a guest chose. What a terminal or a log would take for more than text (line ends, escape sequences, characters
-/// that reverse the writing direction) is shown escaped.
+/// A name that a guest chose. What a terminal or a log would take for more than text (line ends,
+/// escape sequences, characters that reverse the writing direction) is shown escaped.
 #[derive(Clone, Copy, Debug)]
 pub struct Printable<'a>(pub &'a str);
 
@@ -27,7 +27,10 @@ mod tests {
     #[test]
     fn only_text_is_shown_as_it_is() {
         for (name, expected) in [
-            (r#"<T as Foo<'a>>::operator""\é"#, r#"<T as Foo<'a>>::operator""\é"#),
+            (
+                r#"<T as Foo<'a>>::operator""\é"#,
+                r#"<T as Foo<'a>>::operator""\é"#,
+            ),
             ("a\nb\r", r"a\nb\r"),
             ("\x1b[2J\u{9b}", r"\u{1b}[2J\u{9b}"),
             ("\u{202e}cba", r"\u{202e}cba"),

@@ -53,8 +53,8 @@ struct FuncType {
     signature: Signature,
     /// How many proper subtypes it has; their numbers follow its own.
     subtypes: u32,
-    /// Tells types of one signature apart: `None` for the type that is final, has no supertype and is alone in its recursive group,
-    /// which is what `(func ...)` by itself declares.
+    /// Tells types of one signature apart: `None` for the type that is final, has no supertype and
+    /// is alone in its recursive group, which is what `(func ...)` by itself declares.
     declaration: Option<u32>,
 }
 
@@ -78,13 +78,14 @@ impl Equivalent<FuncType> for Plain<'_> {
 
 /// All function types of a program, each once.
 ///
-/// Numbers are a walk over the trees of subtypes, each type before its subtypes: those of a type are a range that
-/// starts at the type. So one comparison tells whether a function is of a type.
+/// Numbers are a walk over the trees of subtypes, each type before its subtypes: those of a type
+/// are a range that starts at the type. So one comparison tells whether a function is of a type.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Signatures(IndexSet<FuncType, DefaultHashBuilder>);
 
 impl Signatures {
-    /// The number of the type that `(func ...)` by itself declares with `signature`; it is added when it is new.
+    /// The number of the type that `(func ...)` by itself declares with `signature`; it is added
+    /// when it is new.
     pub fn intern(&mut self, signature: Signature) -> SigId {
         self.add(FuncType {
             signature,
@@ -93,7 +94,8 @@ impl Signatures {
         })
     }
 
-    /// Adds a type that differs from all others by more than its signature. Its `subtypes` proper subtypes are to follow.
+    /// Adds a type that differs from all others by more than its signature. Its `subtypes` proper
+    /// subtypes are to follow.
     pub fn declare(&mut self, signature: Signature, subtypes: u32) -> SigId {
         self.add(FuncType {
             signature,
@@ -106,7 +108,8 @@ impl Signatures {
         SigId::from_u32(self.0.insert_full(ty).0 as u32)
     }
 
-    /// The number of the type that `(func ...)` by itself declares with `signature`, when it was added.
+    /// The number of the type that `(func ...)` by itself declares with `signature`, when it was
+    /// added.
     pub fn find(&self, signature: &Signature) -> Option<SigId> {
         self.0
             .get_index_of(&Plain(signature))

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct Target {
     /// The target triple, such as `x86_64-unknown-linux-gnu`.
     pub triple: String,
-    /// Settings of the instruction set, as `name=value`, sorted. A host runs the code when it has every one whose value is
-    /// not `false`.
+    /// Settings of the instruction set, as `name=value`, sorted. A host runs the code when it has
+    /// every one whose value is not `false`.
     pub cpu_features: Vec<String>,
 }

@@ -103,7 +103,8 @@ traps! {
     43 NotOwned "cannot lift own resource from a borrow";
     /// A call returned, and handles that were lent to it were not dropped (`num_borrows`).
     44 BorrowsRemain "borrow handles still remain at the end of the call";
-    /// The handle table of a component instance has as many entries as it can have, or as the host has memory for.
+    /// The handle table of a component instance has as many entries as it can have, or as the host
+    /// has memory for.
     45 HandleTableFull "resource table has no free keys";
     /// The objects that are reachable leave no room for another one in their heap.
     50 HeapExhausted "object heap exhausted";

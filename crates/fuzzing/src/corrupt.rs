@@ -1,4 +1,5 @@
-//! What a component gives back may be anything: adapters and hosts take it for the same value, or refuse it.
+//! What a component gives back may be anything: adapters and hosts take it for the same value, or
+//! refuse it.
 
 use crate::echo::{ENCODINGS, Echo, WORDS};
 use crate::oracle::{Oracle, Stop};
@@ -13,8 +14,8 @@ const COUNT: u32 = 512;
 /// Calls of a case.
 const CALLS: usize = 10;
 
-/// Calls a component that gives back bytes which nobody wrote as values, in both engines: both lift the same values, up to the
-/// same call.
+/// Calls a component that gives back bytes which nobody wrote as values, in both engines: both lift
+/// the same values, up to the same call.
 ///
 /// # Errors
 ///
@@ -28,7 +29,9 @@ pub fn corrupt(u: &mut Unstructured<'_>, subject: &dyn Oracle, reference: &dyn O
 
 fn arbitrary_echo(u: &mut Unstructured<'_>) -> arbitrary::Result<Option<(Echo, Vec<Val>)>> {
     let shape = Shape::arbitrary(u, 3, false)?;
-    let words = (0..COUNT).map(|_| word(u)).collect::<arbitrary::Result<Vec<_>>>()?;
+    let words = (0..COUNT)
+        .map(|_| word(u))
+        .collect::<arbitrary::Result<Vec<_>>>()?;
     let encodings = [*u.choose(&ENCODINGS)?, *u.choose(&ENCODINGS)?];
     let Some(echo) = Echo::corrupt(shape, encodings, &words) else {
         return Ok(None);
@@ -63,19 +66,26 @@ fn run(echo: &Echo, values: &[Val], subject: &dyn Oracle, reference: &dyn Oracle
             "here: {here}; there: {there}: {what}; the type is {:?}, with {:?}",
             echo.shape, echo.encodings
         );
-        Failure::new(what, [("component.wat".to_string(), echo.text().as_bytes().to_vec())])
+        Failure::new(
+            what,
+            [("component.wat".to_string(), echo.text().as_bytes().to_vec())],
+        )
     };
     let (here, there) = match (subject.echo(echo, values), reference.echo(echo, values)) {
         (Ok(here), Ok(there)) => (here, there),
         (Err(_), Err(_)) => return Ok(Outcome::Skipped("the type is too large")),
         (here, there) => {
             let (here, there) = (here.err(), there.err());
-            return Err(fail(format!("the component ends with {here:?} here, {there:?} there")));
+            return Err(fail(format!(
+                "the component ends with {here:?} here, {there:?} there"
+            )));
         }
     };
     for (call, ([_, here], [_, there])) in here.values.iter().zip(&there.values).enumerate() {
         if here != there {
-            return Err(fail(format!("call {call} gives {here:?} here, {there:?} there")));
+            return Err(fail(format!(
+                "call {call} gives {here:?} here, {there:?} there"
+            )));
         }
     }
     // How much is allocated on the way, and which of several traps comes first, is left to engines.
@@ -135,10 +145,14 @@ mod tests {
         let (subject, reference) = (engine(), Wasteful(engine()));
         for back in ["utf16", "latin1+utf16"] {
             let mut words = [0; COUNT as usize];
-            for (call, at) in [RESULT, BLOCKS, BLOCKS + 8, BLOCKS + 16].into_iter().enumerate() {
+            for (call, at) in [RESULT, BLOCKS, BLOCKS + 8, BLOCKS + 16]
+                .into_iter()
+                .enumerate()
+            {
                 words[call * STRIDE as usize / 4..][..2].copy_from_slice(&[at, 12]);
             }
-            let echo = Echo::corrupt(Shape::Primitive("string"), [ENCODINGS[0], back], &words).unwrap();
+            let echo =
+                Echo::corrupt(Shape::Primitive("string"), [ENCODINGS[0], back], &words).unwrap();
             let value = Val::String("grüße, 世界".into());
             let outcome = run(&echo, &vec![value; 4], &subject, &reference);
             assert_eq!(outcome.map_err(|failure| failure.what), Ok(Outcome::Held));

@@ -8,13 +8,17 @@ use crate::verdict::{Outcome, Verdict};
 use arbitrary::Unstructured;
 use mintage::Trap;
 
-/// Runs random modules in both engines: results, traps, globals, memories and fuel are the same. Both engines, or neither,
-/// give one NaN only.
+/// Runs random modules in both engines: results, traps, globals, memories and fuel are the same.
+/// Both engines, or neither, give one NaN only.
 ///
 /// # Errors
 ///
 /// When something differs.
-pub fn differential(u: &mut Unstructured<'_>, subject: &Mintage, reference: &dyn Oracle) -> Verdict {
+pub fn differential(
+    u: &mut Unstructured<'_>,
+    subject: &Mintage,
+    reference: &dyn Oracle,
+) -> Verdict {
     check_modules(u, subject, reference, run)
 }
 
@@ -41,7 +45,8 @@ fn run(
             let Err(stop) = twins.call(index, &func.name, &args)? else {
                 continue;
             };
-            // Their states may differ from here on, or the guests' own limit on turns and calls is used up.
+            // Their states may differ from here on, or the guests' own limit on turns and calls is
+            // used up.
             if stop.depends_on_engine() || stop == Stop::Trap(Trap::UnreachableCodeReached) {
                 match instantiate()? {
                     Ok(fresh) => twins = fresh,

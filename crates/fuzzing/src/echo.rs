@@ -4,8 +4,8 @@
 //! host -> front -> adapter -> back -> host function -> back -> adapter -> front -> host
 //! ```
 //!
-//! Both components hand on what they get: flat values as they are, spilled ones as pointers. So each value crosses the
-//! adapter twice, and comes out in two places where it can be compared.
+//! Both components hand on what they get: flat values as they are, spilled ones as pointers. So
+//! each value crosses the adapter twice, and comes out in two places where it can be compared.
 
 use crate::shapes::{PRIMITIVES, Shape};
 use mintage_environ::component::{ComponentTypes, FlatTypes, InterfaceType, Record, Variant};
@@ -23,8 +23,9 @@ pub(crate) const BLOCKS: u32 = 65536;
 /// Bytes that a result may have.
 const RESULT_ROOM: u32 = BLOCKS - RESULT;
 
-/// The component for values of one type. It imports [`HOST`](Echo::HOST), which gives back what it gets, and exports
-/// [`EXPORT`](Echo::EXPORT), of the same type, and [`FREED`](Echo::FREED), which tells how many results were freed.
+/// The component for values of one type. It imports [`HOST`](Echo::HOST), which gives back what it
+/// gets, and exports [`EXPORT`](Echo::EXPORT), of the same type, and [`FREED`](Echo::FREED), which
+/// tells how many results were freed.
 pub struct Echo {
     /// The type of the values.
     pub shape: Shape,
@@ -41,18 +42,28 @@ impl Echo {
     /// The name of the function that counts.
     pub const FREED: &str = "freed";
 
-    /// The component for values of a type; `None` for a type whose values need more room than there is.
+    /// The component for values of a type; `None` for a type whose values need more room than there
+    /// is.
     pub fn new(shape: Shape, encodings: [&'static str; 2]) -> Option<Echo> {
         let text = text(&shape, encodings, None)?;
-        Some(Echo { shape, encodings, text })
+        Some(Echo {
+            shape,
+            encodings,
+            text,
+        })
     }
 
-    /// As [`new`](Self::new), but what the component behind gives back is no value of the host: it is what `words` happen to
-    /// mean, another part of them at each call. All else in its memory is zero by then: where a block of `realloc` is depends
-    /// on how much an engine asks for, so that pointers into blocks would mean something else in each.
+    /// As [`new`](Self::new), but what the component behind gives back is no value of the host: it
+    /// is what `words` happen to mean, another part of them at each call. All else in its memory is
+    /// zero by then: where a block of `realloc` is depends on how much an engine asks for, so that
+    /// pointers into blocks would mean something else in each.
     pub fn corrupt(shape: Shape, encodings: [&'static str; 2], words: &[u32]) -> Option<Echo> {
         let text = text(&shape, encodings, Some(words))?;
-        Some(Echo { shape, encodings, text })
+        Some(Echo {
+            shape,
+            encodings,
+            text,
+        })
     }
 
     /// The component in text form.
@@ -90,10 +101,16 @@ impl Definitions {
         let field = |i: usize| Box::<str>::from(format!("f{i}"));
         let (text, id, must_be_named) = match shape {
             Shape::Primitive(name) => return (name.to_string(), primitive(name)),
-            Shape::ErrorContext => return ("error-context".to_string(), InterfaceType::ErrorContext),
+            Shape::ErrorContext => {
+                return ("error-context".to_string(), InterfaceType::ErrorContext);
+            }
             Shape::List(element) => {
                 let (text, element) = self.define(element);
-                (format!("(list {text})"), self.types.intern_list(element), false)
+                (
+                    format!("(list {text})"),
+                    self.types.intern_list(element),
+                    false,
+                )
             }
             // To the Canonical ABI, a list of fixed length is a tuple.
             Shape::FixedList(element, count) => {
@@ -111,10 +128,15 @@ impl Definitions {
             }
             Shape::Option(payload) => {
                 let (text, payload) = self.define(payload);
-                (format!("(option {text})"), self.types.intern_option(payload), false)
+                (
+                    format!("(option {text})"),
+                    self.types.intern_option(payload),
+                    false,
+                )
             }
             Shape::Tuple(fields) => {
-                let (texts, fields): (Vec<_>, Vec<_>) = fields.iter().map(|ty| self.define(ty)).unzip();
+                let (texts, fields): (Vec<_>, Vec<_>) =
+                    fields.iter().map(|ty| self.define(ty)).unzip();
                 let id = self.types.intern_tuple(fields.into());
                 (format!("(tuple {})", texts.join(" ")), id, false)
             }
@@ -146,9 +168,10 @@ impl Definitions {
                 let error_text = error
                     .as_ref()
                     .map_or(String::new(), |(name, _)| format!("(error {name})"));
-                let id = self
-                    .types
-                    .intern_result(ok.as_ref().map(|ok| ok.1), error.as_ref().map(|error| error.1));
+                let id = self.types.intern_result(
+                    ok.as_ref().map(|ok| ok.1),
+                    error.as_ref().map(|error| error.1),
+                );
                 (format!("(result {ok_text} {error_text})"), id, false)
             }
             Shape::Enum(count) => {
@@ -199,7 +222,10 @@ fn primitive(name: &str) -> InterfaceType {
         T::Char,
         T::String,
     ];
-    all[PRIMITIVES.iter().position(|&primitive| primitive == name).unwrap()]
+    all[PRIMITIVES
+        .iter()
+        .position(|&primitive| primitive == name)
+        .unwrap()]
 }
 
 /// Where the words of a corrupt result are.
@@ -208,8 +234,8 @@ pub(crate) const WORDS: u32 = 0x3f_0000;
 /// How far from each other the results of two calls begin.
 pub(crate) const STRIDE: u32 = 136;
 
-/// The text of the whole: both components, the front one with strings in the first encoding, the other one with strings in
-/// the second.
+/// The text of the whole: both components, the front one with strings in the first encoding, the
+/// other one with strings in the second.
 fn text(shape: &Shape, [front, back]: [&str; 2], words: Option<&[u32]>) -> Option<String> {
     let mut definitions = Definitions::default();
     let (name, id) = definitions.define(shape);
@@ -239,7 +265,8 @@ fn text(shape: &Shape, [front, back]: [&str; 2], words: Option<&[u32]>) -> Optio
         }
     };
     // A scalar is a word itself, anything else is where a pointer points to.
-    let at = format!("(i32.add (i32.const {WORDS}) (i32.mul (i32.const {STRIDE}) (global.get $freed)))");
+    let at =
+        format!("(i32.add (i32.const {WORDS}) (i32.mul (i32.const {STRIDE}) (global.get $freed)))");
     let corrupt = match &result[..] {
         _ if flat.len() != 1 => at,
         "f32" => format!("(f32.load {at})"),
@@ -255,7 +282,8 @@ fn text(shape: &Shape, [front, back]: [&str; 2], words: Option<&[u32]>) -> Optio
             (core module $libc
                 (memory (export "mem") 64)
                 (global $next (export "next") (mut i32) (i32.const {BLOCKS}))
-                (func (export "realloc") (param $old i32) (param $size i32) (param $align i32) (param $new i32) (result i32)
+                (func (export "realloc") (param $old i32) (param $size i32) (param $align i32)
+                  (param $new i32) (result i32)
                     (local $start i32)
                     (if (i32.le_u (local.get $new) (local.get $size))
                         (then (if (local.get $old) (then (return (local.get $old))))))
@@ -281,9 +309,11 @@ fn text(shape: &Shape, [front, back]: [&str; 2], words: Option<&[u32]>) -> Optio
                     (global.set $next (i32.const {BLOCKS}))
                     (global.set $freed (i32.add (global.get $freed) (i32.const 1))))
                 (func (export "freed") (result i32) (global.get $freed)))
-            (core instance $i (instantiate $m (with "" (instance (export "host" (func $host)))) (with "libc" (instance $libc))))
+            (core instance $i (instantiate $m (with "" (instance (export "host" (func $host))))
+              (with "libc" (instance $libc))))
             (func (export "echo") (param "x" {name}) (result {name})
-                (canon lift (core func $i "echo") (memory (core memory $libc "mem")) (realloc (core func $libc "realloc"))
+                (canon lift (core func $i "echo") (memory (core memory $libc "mem")) (realloc
+                  (core func $libc "realloc"))
                     (post-return (core func $i "post")) string-encoding={encoding}))
             (func (export "freed") (result u32) (canon lift (core func $i "freed"))))"#
         )

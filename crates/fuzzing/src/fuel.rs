@@ -11,8 +11,9 @@ use mintage::Trap;
 /// Functions of a module that are called.
 const FUNCS: usize = 8;
 
-/// Calls functions of random modules in two engines that count: with plenty of fuel, with exactly what that took, and with
-/// less. What is left is always the same in both; what is exactly enough changes nothing, and what is less ends the guest.
+/// Calls functions of random modules in two engines that count: with plenty of fuel, with exactly
+/// what that took, and with less. What is left is always the same in both; what is exactly enough
+/// changes nothing, and what is less ends the guest.
 ///
 /// # Errors
 ///
@@ -35,7 +36,8 @@ fn run(
     let instantiate = || Twins::new(linked, compiled.each_ref().map(|compiled| &**compiled));
     for (index, module) in linked.modules.iter().enumerate() {
         for func in module.funcs.iter().take(FUNCS) {
-            let (Ok(Some(args)), Ok(any)) = (arguments(u, &func.params), u.arbitrary::<u64>()) else {
+            let (Ok(Some(args)), Ok(any)) = (arguments(u, &func.params), u.arbitrary::<u64>())
+            else {
                 continue;
             };
             let Ok(mut twins) = instantiate()? else {
@@ -71,7 +73,8 @@ fn run(
                 };
                 if !is_right {
                     return Err(format!(
-                        "{} gives {result:?}, with {:?} left; with plenty of fuel it takes {cost} and gives {expected:?}",
+                        "{} gives {result:?}, with {:?} left; with plenty of fuel it takes {cost} \
+                         and gives {expected:?}",
                         what(fuel),
                         twins.fuel()
                     ));

@@ -1,4 +1,5 @@
-//! Damaged bytes: components are refused or compiled, artifacts are refused or read, soon, and nothing panics.
+//! Damaged bytes: components are refused or compiled, artifacts are refused or read, soon, and
+//! nothing panics.
 
 use crate::echo::{ENCODINGS, Echo};
 use crate::mintage::Mintage;
@@ -16,7 +17,8 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Most changes to the bytes of a case.
 const CHANGES: usize = 6;
 
-/// Compiles a component with bytes changed, then opens its artifact with bytes changed and the hashes made right.
+/// Compiles a component with bytes changed, then opens its artifact with bytes changed and the
+/// hashes made right.
 ///
 /// # Errors
 ///
@@ -53,13 +55,15 @@ fn run(u: &mut Unstructured<'_>, engine: &Mintage, original: &[u8]) -> Verdict {
         guests.push(("damaged.mint".to_string(), artifact));
     }
     match start.elapsed() {
-        elapsed if elapsed > PATIENCE => Err(Failure::new(format!("the case takes {elapsed:?}"), guests)),
+        elapsed if elapsed > PATIENCE => {
+            Err(Failure::new(format!("the case takes {elapsed:?}"), guests))
+        }
         _ => Ok(Outcome::Held),
     }
 }
 
-/// Changes bytes: to anything, to a neighbour, or to what stands elsewhere; now and then cuts off the end, or takes out or
-/// repeats a piece.
+/// Changes bytes: to anything, to a neighbour, or to what stands elsewhere; now and then cuts off
+/// the end, or takes out or repeats a piece.
 fn damage(u: &mut Unstructured<'_>, bytes: &mut Vec<u8>) {
     let mut below = |limit: usize| u.choose_index(limit.max(1)).unwrap_or(0);
     for _ in 0..=below(CHANGES) {

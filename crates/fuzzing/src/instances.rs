@@ -16,8 +16,9 @@ const PLACES: usize = 4;
 /// Steps of a case.
 const STEPS: usize = 60;
 
-/// Instantiates, calls and drops instances of a few programs in any order, so that their memory is used again, and now and then
-/// goes on with an instance of a snapshot; each is compared with a twin that has memory which nobody used before.
+/// Instantiates, calls and drops instances of a few programs in any order, so that their memory is
+/// used again, and now and then goes on with an instance of a snapshot; each is compared with a
+/// twin that has memory which nobody used before.
 ///
 /// # Errors
 ///

@@ -9,8 +9,8 @@
 //! Failure -> input     as small as it can be made                         target.rs
 //! ```
 //!
-//! A body drives engines through [`Oracle`], so that it can compare Mintage with itself under other settings
-//! ([`Settings`]) or with another engine.
+//! A body drives engines through [`Oracle`], so that it can compare Mintage with itself under other
+//! settings ([`Settings`]) or with another engine.
 
 #![deny(unsafe_code)]
 

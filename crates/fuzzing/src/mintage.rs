@@ -6,7 +6,8 @@ use crate::oracle::{Compiled, CoreInstance, Echoed, Oracle, PLENTY, Stop};
 use anyhow::{Context, Result};
 use mintage::core::{self, CoreVal};
 use mintage::{
-    Component, Config, Engine, Instance, InstancePre, Linker, OptLevel, Store, StoreLimits, StoreLimitsBuilder, Val,
+    Component, Config, Engine, Instance, InstancePre, Linker, OptLevel, Store, StoreLimits,
+    StoreLimitsBuilder, Val,
 };
 
 /// Settings that must not change what a guest does.
@@ -91,18 +92,21 @@ impl Mintage {
     fn run_echo(&self, echo: &Echo, values: &[Val]) -> Result<Echoed> {
         let component = Component::new(&self.engine, echo.text())?;
         let mut linker = Linker::<Vec<Val>>::new(&self.engine);
-        linker.root().func_new(Echo::HOST, |mut store, _, params, results| {
-            store.data_mut().push(params[0].clone());
-            results[0] = params[0].clone();
-            Ok(())
-        })?;
+        linker
+            .root()
+            .func_new(Echo::HOST, |mut store, _, params, results| {
+                store.data_mut().push(params[0].clone());
+                results[0] = params[0].clone();
+                Ok(())
+            })?;
         let mut store = Store::new(&self.engine, Vec::new());
         if self.settings.consume_fuel {
             store.set_fuel(PLENTY)?;
         }
         let instance = linker.instantiate(&mut store, &component)?;
         let func = instance.get_func(&mut store, Echo::EXPORT);
-        let func = func.with_context(|| format!("the component has no export `{}`", Echo::EXPORT))?;
+        let func =
+            func.with_context(|| format!("the component has no export `{}`", Echo::EXPORT))?;
         let mut echoed = Echoed::default();
         for value in values {
             let mut results = [Val::Bool(false)];
@@ -110,7 +114,10 @@ impl Mintage {
                 echoed.stop = Some(Stop::of(&error));
                 return Ok(echoed);
             }
-            let seen = store.data_mut().pop().context("the host function was not called")?;
+            let seen = store
+                .data_mut()
+                .pop()
+                .context("the host function was not called")?;
             let [result] = results;
             echoed.values.push([seen, result]);
         }
@@ -126,7 +133,10 @@ impl Oracle for Mintage {
     }
 
     fn compile(&self, linked: &Linked) -> Result<Box<dyn Compiled>, Stop> {
-        let compile = || Linker::new(&self.engine).instantiate_pre(&Component::new(&self.engine, linked.component())?);
+        let compile = || {
+            Linker::new(&self.engine)
+                .instantiate_pre(&Component::new(&self.engine, linked.component())?)
+        };
         let linked = compile().map_err(|error| Stop::of(&error))?;
         Ok(Box::new(Modules(linked)))
     }
@@ -136,7 +146,8 @@ impl Oracle for Mintage {
     }
 
     fn echo(&self, echo: &Echo, values: &[Val]) -> Result<Echoed, Stop> {
-        self.run_echo(echo, values).map_err(|error| Stop::of(&error))
+        self.run_echo(echo, values)
+            .map_err(|error| Stop::of(&error))
     }
 }
 
@@ -194,15 +205,18 @@ impl CoreInstance for Live {
     }
 
     fn call(&mut self, module: usize, name: &str, args: &[CoreVal]) -> Result<Vec<CoreVal>, Stop> {
-        core::call(&mut self.store, &self.instance, module as u32, name, args).map_err(|error| Stop::of(&error))
+        core::call(&mut self.store, &self.instance, module as u32, name, args)
+            .map_err(|error| Stop::of(&error))
     }
 
     fn global(&mut self, module: usize, name: &str) -> CoreVal {
-        core::global(&self.store, &self.instance, module as u32, name).expect("the module exports the global")
+        core::global(&self.store, &self.instance, module as u32, name)
+            .expect("the module exports the global")
     }
 
     fn memory(&mut self, module: usize, name: &str) -> Vec<u8> {
-        core::memory(&self.store, &self.instance, module as u32, name).expect("the module exports the memory")
+        core::memory(&self.store, &self.instance, module as u32, name)
+            .expect("the module exports the memory")
     }
 
     fn of_snapshot(&mut self, serialized: bool) -> Result<Option<Box<dyn CoreInstance>>, Stop> {

@@ -8,9 +8,12 @@ use std::convert::Infallible;
 use wasm_encoder::reencode::{self, Reencode, RoundtripReencoder};
 use wasm_encoder::{ComponentBuilder, ImportSection, ModuleArg, TypeSection};
 use wasmparser::types::EntityType;
-use wasmparser::{AbstractHeapType, FuncType, HeapType, Parser, RefType, ValType, Validator, WasmFeatures};
+use wasmparser::{
+    AbstractHeapType, FuncType, HeapType, Parser, RefType, ValType, Validator, WasmFeatures,
+};
 
-/// Bytes that a memory may grow to, in every engine: little enough to compare, and to grow into where little is reserved.
+/// Bytes that a memory may grow to, in every engine: little enough to compare, and to grow into
+/// where little is reserved.
 pub const MEMORY_LIMIT: usize = 2 << 20;
 
 /// Entries that a table may grow to, in every engine.
@@ -62,15 +65,17 @@ pub fn module_name(index: usize) -> String {
 }
 
 impl Linked {
-    /// One to three random modules of what is supported. Which bits a NaN has is left open; unless the engines settle it,
-    /// the modules do.
+    /// One to three random modules of what is supported. Which bits a NaN has is left open; unless
+    /// the engines settle it, the modules do.
     ///
     /// # Errors
     ///
     /// When the input is used up.
     pub fn arbitrary(u: &mut Unstructured<'_>, canonical_nans: bool) -> arbitrary::Result<Linked> {
         let features = mintage_program::wasm_features(features());
-        let mut linked = Linked { modules: Vec::new() };
+        let mut linked = Linked {
+            modules: Vec::new(),
+        };
         let count = [1, 1, 1, 2, 2, 3][u.choose_index(6)?];
         for _ in 0..count {
             let mut config = config(u, features, canonical_nans)?;
@@ -105,8 +110,12 @@ impl Linked {
                         wasm_encoder::EntityType::Function(count)
                     }
                     EntityType::Memory(ty) => encoder.memory_type(ty).expect("limits").into(),
-                    EntityType::Table(ty) => encoder.table_type(ty).expect("no concrete types").into(),
-                    EntityType::Global(ty) => encoder.global_type(ty).expect("no concrete types").into(),
+                    EntityType::Table(ty) => {
+                        encoder.table_type(ty).expect("no concrete types").into()
+                    }
+                    EntityType::Global(ty) => {
+                        encoder.global_type(ty).expect("no concrete types").into()
+                    }
                     EntityType::Tag(_) | EntityType::FuncExact(_) => continue,
                 };
                 imports.import(&module_name(index), name, ty);
@@ -166,13 +175,18 @@ impl Module {
                         name: name.clone(),
                         params,
                     });
-                    // What an import names in one word: a type in a group of its own that has no relatives.
+                    // What an import names in one word: a type in a group of its own that has no
+                    // relatives.
                     let sub = &types[id];
                     let group = refs.rec_group_elements(refs.rec_group_id_of(id));
                     let importable = sub.is_final
                         && sub.supertype_idxs.is_empty()
                         && group.len() == 1
-                        && ty.params().iter().chain(ty.results()).all(|&ty| is_abstract(ty));
+                        && ty
+                            .params()
+                            .iter()
+                            .chain(ty.results())
+                            .all(|&ty| is_abstract(ty));
                     if importable {
                         module.types.push(ty.clone());
                     }
@@ -210,7 +224,10 @@ fn unshared(bytes: &[u8]) -> Result<Vec<u8>> {
             ty: wasmparser::MemoryType,
         ) -> Result<wasm_encoder::MemoryType, reencode::Error<Infallible>> {
             let ty = RoundtripReencoder.memory_type(ty)?;
-            Ok(wasm_encoder::MemoryType { shared: false, ..ty })
+            Ok(wasm_encoder::MemoryType {
+                shared: false,
+                ..ty
+            })
         }
     }
     let mut module = wasm_encoder::Module::new();
@@ -229,7 +246,9 @@ fn config(
     features: WasmFeatures,
     canonical_nans: bool,
 ) -> arbitrary::Result<wasm_smith::Config> {
-    let mut some = |flags: WasmFeatures| -> arbitrary::Result<bool> { Ok(features.contains(flags) && u.ratio(3, 4)?) };
+    let mut some = |flags: WasmFeatures| -> arbitrary::Result<bool> {
+        Ok(features.contains(flags) && u.ratio(3, 4)?)
+    };
     let mut config = wasm_smith::Config {
         export_everything: true,
         bulk_memory_enabled: some(WasmFeatures::BULK_MEMORY)?,
@@ -240,7 +259,8 @@ fn config(
         gc_enabled: some(WasmFeatures::GC | WasmFeatures::FUNCTION_REFERENCES)?,
         memory64_enabled: some(WasmFeatures::MEMORY64)?,
         multi_value_enabled: some(WasmFeatures::MULTI_VALUE)?,
-        // Without them, the generator fails on segments of other types than `funcref`, which it makes all the same.
+        // Without them, the generator fails on segments of other types than `funcref`, which it
+        // makes all the same.
         reference_types_enabled: true,
         relaxed_simd_enabled: some(WasmFeatures::RELAXED_SIMD)?,
         saturating_float_to_int_enabled: some(WasmFeatures::SATURATING_FLOAT_TO_INT)?,
@@ -253,7 +273,11 @@ fn config(
         ..wasm_smith::Config::default()
     };
     let many_memories = some(WasmFeatures::MULTI_MEMORY)?;
-    config.max_memories = if many_memories { u.int_in_range(1..=3)? } else { 1 };
+    config.max_memories = if many_memories {
+        u.int_in_range(1..=3)?
+    } else {
+        1
+    };
     config.max_tables = u.int_in_range(1..=4)?;
     config.min_types = 4;
     config.min_funcs = u.int_in_range(1..=6)?;
@@ -281,7 +305,10 @@ fn config(
 }
 
 /// Random arguments of these types; `None` when a type has no value that a host can make.
-pub fn arguments(u: &mut Unstructured<'_>, params: &[ValType]) -> arbitrary::Result<Option<Vec<CoreVal>>> {
+pub fn arguments(
+    u: &mut Unstructured<'_>,
+    params: &[ValType],
+) -> arbitrary::Result<Option<Vec<CoreVal>>> {
     params.iter().map(|&ty| argument(u, ty)).collect()
 }
 
@@ -289,7 +316,9 @@ fn argument(u: &mut Unstructured<'_>, ty: ValType) -> arbitrary::Result<Option<C
     Ok(Some(match ty {
         ValType::I32 => CoreVal::I32(integer(u)? as i32),
         ValType::I64 => CoreVal::I64(integer(u)? as i64),
-        ValType::F32 => CoreVal::F32(float(u)?.map_or(u.arbitrary()?, |value| (value as f32).to_bits())),
+        ValType::F32 => {
+            CoreVal::F32(float(u)?.map_or(u.arbitrary()?, |value| (value as f32).to_bits()))
+        }
         ValType::F64 => CoreVal::F64(float(u)?.map_or(u.arbitrary()?, f64::to_bits)),
         ValType::V128 => CoreVal::V128(u.arbitrary()?),
         ValType::Ref(ty) => return reference(u, ty),

@@ -74,7 +74,8 @@ pub trait CoreInstance {
     /// All bytes of an exported memory.
     fn memory(&mut self, module: usize, name: &str) -> Vec<u8>;
 
-    /// An instance of a snapshot of this one, which may have gone through an artifact; none where the engine has no snapshots.
+    /// An instance of a snapshot of this one, which may have gone through an artifact; none where
+    /// the engine has no snapshots.
     ///
     /// # Errors
     ///
@@ -117,18 +118,21 @@ const OF_ATOMICS: [Trap; 3] = [
 ];
 
 impl PartialEq for Stop {
-    /// Engines word refusals differently, and an atomic access that may trap for several reasons does for either.
+    /// Engines word refusals differently, and an atomic access that may trap for several reasons
+    /// does for either.
     fn eq(&self, other: &Stop) -> bool {
         match (self, other) {
-            (Stop::Trap(a), Stop::Trap(b)) => a == b || (OF_ATOMICS.contains(a) && OF_ATOMICS.contains(b)),
+            (Stop::Trap(a), Stop::Trap(b)) => {
+                a == b || (OF_ATOMICS.contains(a) && OF_ATOMICS.contains(b))
+            }
             (Stop::Refused(_), Stop::Refused(_)) => true,
             _ => false,
         }
     }
 }
 
-/// Whether two engines mean the same value. A reference to a function is another word in each engine, so that only null
-/// compares.
+/// Whether two engines mean the same value. A reference to a function is another word in each
+/// engine, so that only null compares.
 pub(crate) fn same(a: &CoreVal, b: &CoreVal) -> bool {
     match (a, b) {
         (CoreVal::FuncRef(a), CoreVal::FuncRef(b)) => (*a == 0) == (*b == 0),

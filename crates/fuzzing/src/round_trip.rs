@@ -10,7 +10,8 @@ use mintage::Val;
 /// Values of a type that are sent in one case.
 const VALUES: usize = 20;
 
-/// Sends random values of a random type through components of random string encodings, in each engine.
+/// Sends random values of a random type through components of random string encodings, in each
+/// engine.
 ///
 /// # Errors
 ///
@@ -54,7 +55,10 @@ pub fn check_echo(echo: &Echo, values: &[Val], engine: &dyn Oracle) -> Verdict {
             echo.shape,
             echo.encodings
         );
-        Failure::new(what, [("component.wat".to_string(), echo.text().as_bytes().to_vec())])
+        Failure::new(
+            what,
+            [("component.wat".to_string(), echo.text().as_bytes().to_vec())],
+        )
     };
     let echoed = match engine.echo(echo, values) {
         Ok(echoed) => echoed,

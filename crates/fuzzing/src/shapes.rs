@@ -43,16 +43,22 @@ pub enum Shape {
 }
 
 impl Shape {
-    /// A random type of at most `depth` more levels, with an `error-context` in it only if that is allowed.
+    /// A random type of at most `depth` more levels, with an `error-context` in it only if that is
+    /// allowed.
     ///
     /// # Errors
     ///
     /// When the input is used up.
-    pub fn arbitrary(u: &mut Unstructured<'_>, depth: usize, error_context: bool) -> arbitrary::Result<Shape> {
+    pub fn arbitrary(
+        u: &mut Unstructured<'_>,
+        depth: usize,
+        error_context: bool,
+    ) -> arbitrary::Result<Shape> {
         if depth == 0 || u.ratio(1, 5)? {
             return Ok(Shape::Primitive(u.choose(&PRIMITIVES)?));
         }
-        let one = |u: &mut Unstructured<'_>| Ok(Box::new(Shape::arbitrary(u, depth - 1, error_context)?));
+        let one =
+            |u: &mut Unstructured<'_>| Ok(Box::new(Shape::arbitrary(u, depth - 1, error_context)?));
         let some = |u: &mut Unstructured<'_>, most: usize| -> arbitrary::Result<Vec<Shape>> {
             let count = u.int_in_range(1..=most)?;
             (0..count)
@@ -69,14 +75,21 @@ impl Shape {
             3 => Shape::Tuple(some(u, 5)?),
             4 | 5 => {
                 let count = u.int_in_range(1..=5)?;
-                Shape::Variant((0..count).map(|_| maybe(u)).collect::<arbitrary::Result<_>>()?)
+                Shape::Variant(
+                    (0..count)
+                        .map(|_| maybe(u))
+                        .collect::<arbitrary::Result<_>>()?,
+                )
             }
             6 => Shape::Enum(*u.choose(&[1, 3, 256, 257])?),
             7 => Shape::Option(one(u)?),
             8 => Shape::Result(maybe(u)?.map(Box::new), maybe(u)?.map(Box::new)),
             9 => Shape::FixedList(one(u)?, *u.choose(&[1, 2, 3, 8, 17])?),
             // What a map holds must not hold a handle.
-            10 => Shape::Map(u.choose(&KEYS)?, Box::new(Shape::arbitrary(u, depth - 1, false)?)),
+            10 => Shape::Map(
+                u.choose(&KEYS)?,
+                Box::new(Shape::arbitrary(u, depth - 1, false)?),
+            ),
             11 if error_context => Shape::ErrorContext,
             _ => Shape::Flags(*u.choose(&[1, 8, 9, 16, 17, 32])?),
         })
@@ -99,7 +112,11 @@ impl Shape {
             Shape::Primitive(name) => primitive(u, name)?,
             Shape::List(element) => {
                 let count = u.int_in_range(0..=5)?;
-                Val::List((0..count).map(|_| element.value(u)).collect::<arbitrary::Result<_>>()?)
+                Val::List(
+                    (0..count)
+                        .map(|_| element.value(u))
+                        .collect::<arbitrary::Result<_>>()?,
+                )
             }
             Shape::FixedList(element, count) => Val::Tuple(
                 (0..*count)
@@ -109,7 +126,11 @@ impl Shape {
             Shape::Map(key, value) => {
                 let count = u.int_in_range(0..=5)?;
                 let mut entry = || Ok((primitive(u, key)?, value.value(u)?));
-                Val::Map((0..count).map(|_| entry()).collect::<arbitrary::Result<_>>()?)
+                Val::Map(
+                    (0..count)
+                        .map(|_| entry())
+                        .collect::<arbitrary::Result<_>>()?,
+                )
             }
             Shape::Record(fields) => {
                 let values = values(u, fields)?.into_iter().enumerate();
@@ -132,7 +153,12 @@ impl Shape {
             Shape::ErrorContext => Val::ErrorContext(ErrorContext::new(text(u)?)),
             Shape::Flags(count) => {
                 let bits: u32 = u.arbitrary()?;
-                Val::Flags((0..*count).filter(|&i| bits >> i & 1 == 1).map(name).collect())
+                Val::Flags(
+                    (0..*count)
+                        .filter(|&i| bits >> i & 1 == 1)
+                        .map(name)
+                        .collect(),
+                )
             }
         })
     }

@@ -35,27 +35,39 @@ pub enum Target {
 pub struct Engines {
     /// Mintage under all settings.
     subjects: Vec<Mintage>,
-    /// What it is compared with: an engine whose arithmetic gives any NaN, and one whose arithmetic gives one only.
+    /// What it is compared with: an engine whose arithmetic gives any NaN, and one whose arithmetic
+    /// gives one only.
     references: [Box<dyn Oracle>; 2],
 }
 
 impl Engines {
-    /// Mintage under all [`Settings`], to be compared with an engine whose arithmetic gives any NaN, and with one whose
-    /// arithmetic gives one only.
+    /// Mintage under all [`Settings`], to be compared with an engine whose arithmetic gives any
+    /// NaN, and with one whose arithmetic gives one only.
     ///
     /// # Errors
     ///
     /// When the threads that compile cannot be started.
     pub fn new(references: [Box<dyn Oracle>; 2]) -> Result<Engines> {
         let subjects = Settings::all().map(Mintage::new).collect::<Result<_>>()?;
-        Ok(Engines { subjects, references })
+        Ok(Engines {
+            subjects,
+            references,
+        })
     }
 
     /// Two that count fuel, and whose arithmetic gives the NaNs of `subject`.
-    fn pair_that_counts(&self, u: &mut Unstructured<'_>, subject: &Mintage) -> arbitrary::Result<[&Mintage; 2]> {
+    fn pair_that_counts(
+        &self,
+        u: &mut Unstructured<'_>,
+        subject: &Mintage,
+    ) -> arbitrary::Result<[&Mintage; 2]> {
         let nans = subject.settings().canonical_nans;
         let fits = |settings: Settings| settings.consume_fuel && settings.canonical_nans == nans;
-        let able: Vec<_> = self.subjects.iter().filter(|peer| fits(peer.settings())).collect();
+        let able: Vec<_> = self
+            .subjects
+            .iter()
+            .filter(|peer| fits(peer.settings()))
+            .collect();
         Ok([*u.choose(&able)?, *u.choose(&able)?])
     }
 }
@@ -110,14 +122,16 @@ impl Target {
         };
         panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| {
             let text = payload.downcast_ref::<String>().map(String::as_str);
-            let text = text.or(payload.downcast_ref::<&str>().copied()).unwrap_or("a panic");
+            let text = text
+                .or(payload.downcast_ref::<&str>().copied())
+                .unwrap_or("a panic");
             Err(Failure::new(format!("panic: {text}"), []))
         })
     }
 }
 
-/// Reduces an input as long as it fails: cuts off its end, takes pieces out, makes pieces zero. `fails` says whether an input
-/// does, or breaks off when there should be no more runs.
+/// Reduces an input as long as it fails: cuts off its end, takes pieces out, makes pieces zero.
+/// `fails` says whether an input does, or breaks off when there should be no more runs.
 pub fn reduce(input: &[u8], fails: impl FnMut(&[u8]) -> ControlFlow<(), bool>) -> Vec<u8> {
     let mut best = input.to_vec();
     // What is broken off leaves the smallest input so far.
@@ -125,7 +139,10 @@ pub fn reduce(input: &[u8], fails: impl FnMut(&[u8]) -> ControlFlow<(), bool>) -
     best
 }
 
-fn reduce_until_break(best: &mut Vec<u8>, mut fails: impl FnMut(&[u8]) -> ControlFlow<(), bool>) -> ControlFlow<()> {
+fn reduce_until_break(
+    best: &mut Vec<u8>,
+    mut fails: impl FnMut(&[u8]) -> ControlFlow<(), bool>,
+) -> ControlFlow<()> {
     let mut attempt = |best: &mut Vec<u8>, candidate: Vec<u8>| {
         let is_better = fails(&candidate)?;
         if is_better {

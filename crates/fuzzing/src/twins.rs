@@ -7,7 +7,8 @@ use crate::verdict::{Failure, Outcome, Verdict, skip_if_exhausted};
 use arbitrary::Unstructured;
 use mintage::core::CoreVal;
 
-/// Runs `check` on random modules and two engines. It says what differs, and the failure names both engines.
+/// Runs `check` on random modules and two engines. It says what differs, and the failure names both
+/// engines.
 ///
 /// # Errors
 ///
@@ -16,14 +17,25 @@ pub fn check_modules(
     u: &mut Unstructured<'_>,
     subject: &Mintage,
     reference: &dyn Oracle,
-    check: impl FnOnce(&mut Unstructured<'_>, &Linked, &dyn Oracle, &dyn Oracle) -> Result<Outcome, String>,
+    check: impl FnOnce(
+        &mut Unstructured<'_>,
+        &Linked,
+        &dyn Oracle,
+        &dyn Oracle,
+    ) -> Result<Outcome, String>,
 ) -> Verdict {
-    skip_if_exhausted(Linked::arbitrary(u, subject.settings().canonical_nans).map(|linked| {
-        check(u, &linked, subject, reference).map_err(|difference| {
-            let what = format!("here: {}; there: {}: {difference}", subject.name(), reference.name());
-            Failure::new(what, linked.guests())
-        })
-    }))
+    skip_if_exhausted(
+        Linked::arbitrary(u, subject.settings().canonical_nans).map(|linked| {
+            check(u, &linked, subject, reference).map_err(|difference| {
+                let what = format!(
+                    "here: {}; there: {}: {difference}",
+                    subject.name(),
+                    reference.name()
+                );
+                Failure::new(what, linked.guests())
+            })
+        }),
+    )
 }
 
 /// Instances of one [`Linked`] in two engines, or in one engine twice.
@@ -38,7 +50,10 @@ impl<'a> Twins<'a> {
     /// # Errors
     ///
     /// Says what differs.
-    pub fn new(linked: &'a Linked, compiled: [&dyn Compiled; 2]) -> Result<Result<Twins<'a>, Stop>, String> {
+    pub fn new(
+        linked: &'a Linked,
+        compiled: [&dyn Compiled; 2],
+    ) -> Result<Result<Twins<'a>, Stop>, String> {
         let [a, b] = compiled.map(Compiled::instantiate);
         let pair = match both(a, b).map_err(|difference| format!("instantiation {difference}"))? {
             Ok(pair) => pair,
@@ -51,13 +66,18 @@ impl<'a> Twins<'a> {
         Ok(Ok(twins))
     }
 
-    /// Calls an exported function in both places, then compares all that is exported: the results in the first place. When
-    /// both stop alike, why.
+    /// Calls an exported function in both places, then compares all that is exported: the results
+    /// in the first place. When both stop alike, why.
     ///
     /// # Errors
     ///
     /// Says what differs.
-    pub fn call(&mut self, module: usize, name: &str, args: &[CoreVal]) -> Result<Result<Vec<CoreVal>, Stop>, String> {
+    pub fn call(
+        &mut self,
+        module: usize,
+        name: &str,
+        args: &[CoreVal],
+    ) -> Result<Result<Vec<CoreVal>, Stop>, String> {
         self.call_with(PLENTY, module, name, args)
     }
 
@@ -73,13 +93,16 @@ impl<'a> Twins<'a> {
         name: &str,
         args: &[CoreVal],
     ) -> Result<Result<Vec<CoreVal>, Stop>, String> {
-        let what = || format!("the call of `{name}` of module {module} with {args:?} and fuel of {fuel}");
+        let what =
+            || format!("the call of `{name}` of module {module} with {args:?} and fuel of {fuel}");
         let [a, b] = self.pair.each_mut().map(|instance| {
             instance.set_fuel(fuel);
             instance.call(module, name, args)
         });
         let result = match both(a, b).map_err(|difference| format!("{} {difference}", what()))? {
-            Ok([a, b]) if !all_same(&a, &b) => return Err(format!("{} gives {a:?} here, {b:?} there", what())),
+            Ok([a, b]) if !all_same(&a, &b) => {
+                return Err(format!("{} gives {a:?} here, {b:?} there", what()));
+            }
             Ok([results, _]) => Ok(results),
             // Where the stack ended is where the guest stopped.
             Err(stop) if stop.depends_on_engine() => return Ok(Err(stop)),
@@ -106,7 +129,9 @@ impl<'a> Twins<'a> {
             Some(first) => self.pair[0] = first,
             None => return Ok(()),
         }
-        self.pair.iter_mut().for_each(|instance| instance.set_fuel(PLENTY));
+        self.pair
+            .iter_mut()
+            .for_each(|instance| instance.set_fuel(PLENTY));
         self.compare()
             .map_err(|difference| format!("after a snapshot, {difference}"))
     }
@@ -125,18 +150,27 @@ impl<'a> Twins<'a> {
         }
         for (index, module) in self.linked.modules.iter().enumerate() {
             for name in &module.globals {
-                let [a, b] = self.pair.each_mut().map(|instance| instance.global(index, name));
+                let [a, b] = self
+                    .pair
+                    .each_mut()
+                    .map(|instance| instance.global(index, name));
                 if !same(&a, &b) {
-                    return Err(format!("global `{name}` of module {index} is {a:?} here, {b:?} there"));
+                    return Err(format!(
+                        "global `{name}` of module {index} is {a:?} here, {b:?} there"
+                    ));
                 }
             }
             for name in &module.memories {
-                let [a, b] = self.pair.each_mut().map(|instance| instance.memory(index, name));
+                let [a, b] = self
+                    .pair
+                    .each_mut()
+                    .map(|instance| instance.memory(index, name));
                 if a != b {
                     let at = a.iter().zip(&b).position(|(a, b)| a != b);
                     let (a, b) = (a.len(), b.len());
                     return Err(format!(
-                        "memory `{name}` of module {index} has {a} bytes here, {b} there; the first that differs: {at:?}"
+                        "memory `{name}` of module {index} has {a} bytes here, {b} there; the \
+                         first that differs: {at:?}"
                     ));
                 }
             }

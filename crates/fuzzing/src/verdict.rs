@@ -26,7 +26,10 @@ pub struct Failure {
 
 impl Failure {
     /// A failure that is seen with `guests`. Of a long text, its beginning and its end are kept.
-    pub fn new(what: impl Into<String>, guests: impl IntoIterator<Item = (String, Vec<u8>)>) -> Failure {
+    pub fn new(
+        what: impl Into<String>,
+        guests: impl IntoIterator<Item = (String, Vec<u8>)>,
+    ) -> Failure {
         let mut what = what.into();
         if what.len() > LONGEST {
             let start = what.floor_char_boundary(LONGEST / 2);
@@ -55,7 +58,10 @@ mod tests {
         assert_eq!(Failure::new(short.as_str(), []).what, short);
         let long = format!("first{}last", "ü".repeat(LONGEST));
         let what = Failure::new(long, []).what;
-        assert!(what.starts_with("first") && what.ends_with("last"), "{what}");
+        assert!(
+            what.starts_with("first") && what.ends_with("last"),
+            "{what}"
+        );
         assert!(what.len() < LONGEST + 100, "{}", what.len());
     }
 }

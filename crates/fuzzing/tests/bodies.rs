@@ -4,8 +4,8 @@ use arbitrary::Unstructured;
 use mintage::core::CoreVal;
 use mintage::{OptLevel, Trap, Val};
 use mintage_fuzzing::{
-    Compiled, CoreInstance, Echo, Echoed, Engines, Linked, Mintage, Numbers, Oracle, Outcome, PLENTY, Settings, Stop,
-    Target, fuel, reduce,
+    Compiled, CoreInstance, Echo, Echoed, Engines, Linked, Mintage, Numbers, Oracle, Outcome,
+    PLENTY, Settings, Stop, Target, fuel, reduce,
 };
 use std::ops::ControlFlow::{Break, Continue};
 use std::time::{Duration, Instant};
@@ -137,8 +137,12 @@ impl CoreInstance for Liar<Box<dyn CoreInstance>> {
 
     fn call(&mut self, module: usize, name: &str, args: &[CoreVal]) -> Result<Vec<CoreVal>, Stop> {
         match (self.lie, self.honest.call(module, name, args)) {
-            (Lie::Result, Ok(results)) if !results.is_empty() => Ok([&[CoreVal::I32(77)], &results[1..]].concat()),
-            (Lie::Trap, Err(Stop::Trap(Trap::UnreachableCodeReached))) => Err(Stop::Trap(Trap::IntegerOverflow)),
+            (Lie::Result, Ok(results)) if !results.is_empty() => {
+                Ok([&[CoreVal::I32(77)], &results[1..]].concat())
+            }
+            (Lie::Trap, Err(Stop::Trap(Trap::UnreachableCodeReached))) => {
+                Err(Stop::Trap(Trap::IntegerOverflow))
+            }
             (_, result) => result,
         }
     }
@@ -196,7 +200,9 @@ fn differences_are_found() {
             let input = Numbers::new(case).input();
             match lie {
                 // The target has no reference.
-                Lie::Allowance => fuel(&mut Unstructured::new(&input), &subject, &*reference).is_err(),
+                Lie::Allowance => {
+                    fuel(&mut Unstructured::new(&input), &subject, &*reference).is_err()
+                }
                 _ => target.run(&input, &engines).is_err(),
             }
         };
@@ -207,7 +213,9 @@ fn differences_are_found() {
 #[test]
 fn inputs_are_reduced_to_what_matters() {
     let input: Vec<u8> = (1..=200).collect();
-    let reduced = reduce(&input, |bytes| Continue(bytes.contains(&100) && bytes.contains(&150)));
+    let reduced = reduce(&input, |bytes| {
+        Continue(bytes.contains(&100) && bytes.contains(&150))
+    });
     assert_eq!(reduced, [100, 150]);
     let position = reduce(&input, |bytes| Continue(bytes.get(5) == Some(&6)));
     assert_eq!(position, [0, 0, 0, 0, 0, 6]);
@@ -215,7 +223,11 @@ fn inputs_are_reduced_to_what_matters() {
     let mut tries = 0;
     let halved = reduce(&input, |_| {
         tries += 1;
-        if tries == 1 { Continue(true) } else { Break(()) }
+        if tries == 1 {
+            Continue(true)
+        } else {
+            Break(())
+        }
     });
     assert_eq!((&halved[..], tries), (&input[..72], 2));
 }

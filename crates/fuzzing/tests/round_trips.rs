@@ -1,8 +1,11 @@
-//! Values of chosen types from one component instance to another and back, through adapters, in all pairs of encodings.
+//! Values of chosen types from one component instance to another and back, through adapters, in all
+//! pairs of encodings.
 
 use arbitrary::Unstructured;
 use mintage::Val;
-use mintage_fuzzing::{ENCODINGS, Echo, Mintage, Numbers, Outcome, PRIMITIVES, Settings, Shape, check_echo};
+use mintage_fuzzing::{
+    ENCODINGS, Echo, Mintage, Numbers, Outcome, PRIMITIVES, Settings, Shape, check_echo,
+};
 
 /// One type with some values, in all pairs of encodings if it has strings.
 fn check(shape: &Shape, values: &[Val]) {
@@ -67,7 +70,10 @@ fn lists() {
     let pair = Shape::Tuple(vec![p("u32"), p("string")]);
     check_random(&Shape::List(Box::new(pair)));
     check_random(&Shape::List(Box::new(Shape::List(Box::new(p("u16"))))));
-    check_random(&Shape::List(Box::new(Shape::Tuple(vec![p("u8"), p("u32")]))));
+    check_random(&Shape::List(Box::new(Shape::Tuple(vec![
+        p("u8"),
+        p("u32"),
+    ]))));
     check_random(&Shape::List(Box::new(Shape::Record(vec![
         p("u32"),
         p("s16"),
@@ -84,9 +90,15 @@ fn lists() {
 fn maps_and_error_contexts() {
     for value in ["u8", "u64", "string"] {
         check_random(&Shape::Map("u16", Box::new(p(value))));
-        check_random(&Shape::Map("string", Box::new(Shape::Option(Box::new(p(value))))));
+        check_random(&Shape::Map(
+            "string",
+            Box::new(Shape::Option(Box::new(p(value)))),
+        ));
     }
-    check_random(&Shape::Map("char", Box::new(Shape::Map("bool", Box::new(p("f64"))))));
+    check_random(&Shape::Map(
+        "char",
+        Box::new(Shape::Map("bool", Box::new(p("f64")))),
+    ));
     check_random(&Shape::ErrorContext);
     check_random(&Shape::List(Box::new(Shape::ErrorContext)));
     check_random(&Shape::Result(
@@ -113,7 +125,10 @@ fn compounds() {
     let all = [&i32, &i64, &f32, &f64];
     for a in all {
         for b in all {
-            check_random(&Shape::Result(Some(Box::new(a.clone())), Some(Box::new(b.clone()))));
+            check_random(&Shape::Result(
+                Some(Box::new(a.clone())),
+                Some(Box::new(b.clone())),
+            ));
             let wide = Shape::Tuple(vec![b.clone(), a.clone()]);
             check_random(&Shape::Variant(vec![Some(a.clone()), None, Some(wide)]));
         }
@@ -127,9 +142,12 @@ fn compounds() {
     ]));
     for count in [1, 2, 15, 16, 17, 40] {
         check_random(&Shape::Tuple(vec![p("u8"); count]));
-        check_random(&Shape::Record((0..count).map(|i| p(PRIMITIVES[i % 12])).collect()));
+        check_random(&Shape::Record(
+            (0..count).map(|i| p(PRIMITIVES[i % 12])).collect(),
+        ));
     }
-    // Fields of one type in a row are a loop or a copy when they are too many to be flat, wherever they start.
+    // Fields of one type in a row are a loop or a copy when they are too many to be flat, wherever
+    // they start.
     for name in ["u64", "char", "string"] {
         for count in [8, 9, 16, 17, 18, 33] {
             let fields = [vec![p("u8"); 3], vec![p(name); count], vec![p("u16"); 1]].concat();
@@ -151,17 +169,27 @@ fn compounds() {
     check_random(&deep);
 }
 
-/// Every length around the words that short strings are copied by, with a character that is not ASCII at every place.
+/// Every length around the words that short strings are copied by, with a character that is not
+/// ASCII at every place.
 #[test]
 fn short_strings() {
     let letters: String = ('a'..='z').cycle().take(70).collect();
-    let mut texts: Vec<Val> = (0..70).map(|len| Val::String(letters[..len].into())).collect();
+    let mut texts: Vec<Val> = (0..70)
+        .map(|len| Val::String(letters[..len].into()))
+        .collect();
     for len in 0..68 {
         for at in 0..=len {
-            texts.push(Val::String(format!("{}ß{}", &letters[..at], &letters[at..len])));
+            texts.push(Val::String(format!(
+                "{}ß{}",
+                &letters[..at],
+                &letters[at..len]
+            )));
         }
     }
     check(&p("string"), &texts);
     let bytes = |len| Val::List((0..len).map(|byte| Val::U8(255 - byte)).collect());
-    check(&Shape::List(Box::new(p("u8"))), &(0..70).map(bytes).collect::<Vec<_>>());
+    check(
+        &Shape::List(Box::new(p("u8"))),
+        &(0..70).map(bytes).collect::<Vec<_>>(),
+    );
 }

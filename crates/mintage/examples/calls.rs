@@ -1,4 +1,5 @@
-//! Times typed calls: a quick look, to be run in release mode. The benches proper are in `benches/`.
+//! Times typed calls: a quick look, to be run in release mode. The benches proper are in
+//! `benches/`.
 
 use mintage::{Component, Engine, Linker, Result, Store, Val};
 use std::hint::black_box;
@@ -38,7 +39,9 @@ fn main() -> Result<()> {
     })?;
     println!("echo(string), typed:  {nanos:6.1} ns");
 
-    let add = instance.get_func(&mut store, "add").expect("an exported function");
+    let add = instance
+        .get_func(&mut store, "add")
+        .expect("an exported function");
     let mut results = [Val::Bool(false)];
     let nanos = time(|| add.call(&mut store, &[Val::S32(40), Val::S32(2)], &mut results))?;
     println!("add(s32, s32), `Val`: {nanos:6.1} ns");
@@ -58,7 +61,9 @@ fn main() -> Result<()> {
             (func (export "run") (param "x" u32) (canon lift (core func $i "run"))))"#,
     )?;
     let mut linker = Linker::new(&engine);
-    linker.root().func_wrap("host", |_, (x,): (u32,)| Ok((x - 1,)))?;
+    linker
+        .root()
+        .func_wrap("host", |_, (x,): (u32,)| Ok((x - 1,)))?;
     let run = linker
         .instantiate(&mut store, &caller)?
         .get_typed_func::<(u32,), ()>(&mut store, "run")?;

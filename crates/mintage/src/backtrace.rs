@@ -3,8 +3,8 @@
 use mintage_runtime::{Frame, TrapReport};
 use std::fmt;
 
-/// The wasm functions that were active when a guest trapped, innermost first. Part of a trap's error chain:
-/// `error.downcast_ref::<WasmBacktrace>()`.
+/// The wasm functions that were active when a guest trapped, innermost first. Part of a trap's
+/// error chain: `error.downcast_ref::<WasmBacktrace>()`.
 #[derive(Debug)]
 pub struct WasmBacktrace {
     frames: Vec<FrameInfo>,
@@ -40,7 +40,9 @@ impl WasmBacktrace {
         let frames: Vec<_> = report
             .frames
             .iter()
-            .map(|frame| FrameInfo { frame: frame.clone() })
+            .map(|frame| FrameInfo {
+                frame: frame.clone(),
+            })
             .collect();
         (!frames.is_empty()).then_some(WasmBacktrace {
             frames,

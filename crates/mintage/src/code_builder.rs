@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 /// Compiles a component from several inputs: its bytes, and core modules for those that it imports.
 ///
-/// A component is compiled as a closed world. The core modules that it imports are therefore given here and not to the
-/// [`Linker`](crate::Linker), so that calls into and out of them cost what calls within a component cost.
+/// A component is compiled as a closed world. The core modules that it imports are therefore given
+/// here and not to the [`Linker`](crate::Linker), so that calls into and out of them cost what
+/// calls within a component cost.
 ///
 /// ```
 /// # use mintage::{CodeBuilder, Engine, Linker, Store};
@@ -63,7 +64,11 @@ impl<'a> CodeBuilder<'a> {
     /// # Errors
     ///
     /// When a component is set already, or the bytes are not a component in binary form.
-    pub fn wasm_binary(&mut self, bytes: impl Into<Cow<'a, [u8]>>, path: Option<&Path>) -> Result<&mut Self> {
+    pub fn wasm_binary(
+        &mut self,
+        bytes: impl Into<Cow<'a, [u8]>>,
+        path: Option<&Path>,
+    ) -> Result<&mut Self> {
         let bytes = bytes.into();
         crate::component::require_binary(&bytes).with_context(|| describe(path))?;
         self.set(bytes, path)
@@ -73,8 +78,13 @@ impl<'a> CodeBuilder<'a> {
     ///
     /// # Errors
     ///
-    /// When a component is set already, or the bytes are neither a component in binary form nor a text that parses.
-    pub fn wasm_binary_or_text(&mut self, bytes: &'a [u8], path: Option<&Path>) -> Result<&mut Self> {
+    /// When a component is set already, or the bytes are neither a component in binary form nor a
+    /// text that parses.
+    pub fn wasm_binary_or_text(
+        &mut self,
+        bytes: &'a [u8],
+        path: Option<&Path>,
+    ) -> Result<&mut Self> {
         let bytes = to_binary(bytes, path).with_context(|| describe(path))?;
         self.set(bytes, path)
     }
@@ -100,18 +110,21 @@ impl<'a> CodeBuilder<'a> {
         self.set(Cow::Owned(binary.into_owned()), Some(file))
     }
 
-    /// Gives the core module that the component imports as `name` at its root, in binary or text form.
+    /// Gives the core module that the component imports as `name` at its root, in binary or text
+    /// form.
     ///
     /// # Errors
     ///
-    /// When the bytes are not a core module, or the name has one already. [`compile_component`](Self::compile_component) checks
-    /// that the component has such an import, of a type that the module is of.
+    /// When the bytes are not a core module, or the name has one already.
+    /// [`compile_component`](Self::compile_component) checks that the component has such an import,
+    /// of a type that the module is of.
     pub fn core_module(&mut self, name: &str, bytes: &'a [u8]) -> Result<&mut Self> {
         ensure!(
             self.modules.iter().all(|(known, _)| known != name),
             "two core modules are given for the import `{name}`"
         );
-        let binary = to_binary(bytes, None).with_context(|| format!("in the core module for the import `{name}`"))?;
+        let binary = to_binary(bytes, None)
+            .with_context(|| format!("in the core module for the import `{name}`"))?;
         self.modules.push((name.into(), binary));
         Ok(self)
     }
@@ -120,7 +133,8 @@ impl<'a> CodeBuilder<'a> {
     ///
     /// # Errors
     ///
-    /// When no component is set, when a given core module does not fit an import, and as [`Component::new`].
+    /// When no component is set, when a given core module does not fit an import, and as
+    /// [`Component::new`].
     pub fn compile_component(&self) -> Result<Component> {
         Component::new(self.engine, self.input()?).with_context(|| self.describe())
     }
@@ -136,25 +150,34 @@ impl<'a> CodeBuilder<'a> {
             .with_context(|| self.describe())
     }
 
-    /// Returns the binary that is compiled: the component with the given core modules in the place of its imports.
+    /// Returns the binary that is compiled: the component with the given core modules in the place
+    /// of its imports.
     ///
     /// # Errors
     ///
     /// When no component is set, or a given core module does not fit an import.
     pub fn input(&self) -> Result<Cow<'_, [u8]>> {
-        let wasm = self.wasm.as_deref().context("no component is set to be compiled")?;
+        let wasm = self
+            .wasm
+            .as_deref()
+            .context("no component is set to be compiled")?;
         if self.modules.is_empty() {
             return Ok(Cow::Borrowed(wasm));
         }
         let modules = self.modules.iter();
-        let modules: Vec<_> = modules.map(|(name, bytes)| SuppliedModule { name, bytes }).collect();
+        let modules: Vec<_> = modules
+            .map(|(name, bytes)| SuppliedModule { name, bytes })
+            .collect();
         let features = self.engine.config().tunables.features;
         let supplied = mintage_compile::supply(wasm, &modules, features);
         Ok(Cow::Owned(supplied.with_context(|| self.describe())?))
     }
 
     fn set(&mut self, bytes: Cow<'a, [u8]>, path: Option<&Path>) -> Result<&mut Self> {
-        ensure!(self.wasm.is_none(), "a component is set to be compiled already");
+        ensure!(
+            self.wasm.is_none(),
+            "a component is set to be compiled already"
+        );
         self.wasm = Some(bytes);
         self.path = path.map(Path::to_path_buf);
         Ok(self)

@@ -50,15 +50,17 @@ impl Compilers {
             Some(count) => {
                 let threads = Threads::default();
                 let started = threads.get(count);
-                started.with_context(|| format!("the system does not start {count} threads to compile with"))?;
+                started.with_context(|| {
+                    format!("the system does not start {count} threads to compile with")
+                })?;
                 Ok(Compilers::Own(count, threads))
             }
             None => Ok(Compilers::Shared),
         }
     }
 
-    /// Runs `work`, which shares its parts among the threads of the rayon pool that it runs in, if it runs in one. Where the
-    /// system gives no threads, the calling thread does all of it.
+    /// Runs `work`, which shares its parts among the threads of the rayon pool that it runs in, if
+    /// it runs in one. Where the system gives no threads, the calling thread does all of it.
     pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         let pool = match self {
             Compilers::Caller => None,
@@ -73,13 +75,20 @@ impl Compilers {
 }
 
 impl Threads {
-    /// The threads of this process, started when they are needed first: `count`, or one for each processor when that is 0.
+    /// The threads of this process, started when they are needed first: `count`, or one for each
+    /// processor when that is 0.
     fn get(&self, count: usize) -> Option<Arc<ThreadPool>> {
         let mut started = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let process = process_id();
-        if started.as_ref().is_none_or(|started| started.process != process) {
+        if started
+            .as_ref()
+            .is_none_or(|started| started.process != process)
+        {
             let name = |number| format!("mintage-compile-{number}");
-            let pool = ThreadPoolBuilder::new().num_threads(count).thread_name(name).build();
+            let pool = ThreadPoolBuilder::new()
+                .num_threads(count)
+                .thread_name(name)
+                .build();
             let pool = pool.ok().map(Arc::new);
             *started = Some(Started {
                 process,
@@ -96,7 +105,8 @@ mod tests {
 
     #[test]
     fn work_runs_where_it_is_asked_to() {
-        let inside = |compilers: &Compilers| compilers.run(|| rayon::current_thread_index().is_some());
+        let inside =
+            |compilers: &Compilers| compilers.run(|| rayon::current_thread_index().is_some());
         assert!(!inside(&Compilers::new(Some(1)).unwrap()));
         assert!(inside(&Compilers::new(Some(2)).unwrap()));
         assert!(inside(&Compilers::new(None).unwrap()));

@@ -51,7 +51,8 @@ pub(crate) const WASM_MAGIC: &[u8] = b"\0asm";
 pub(crate) fn refuse_artifact(bytes: &[u8]) -> Result<()> {
     ensure!(
         !bytes.starts_with(ARTIFACT_MAGIC),
-        "the input is not a component but a compiled artifact (ELF); load it with `Component::deserialize` or `Component::deserialize_file`"
+        "the input is not a component but a compiled artifact (ELF); load it with \
+         `Component::deserialize` or `Component::deserialize_file`"
     );
     Ok(())
 }
@@ -79,7 +80,8 @@ impl Config {
         Ok(self)
     }
 
-    /// Takes over the settings of the artifact in a file, as [`match_artifact`](Self::match_artifact).
+    /// Takes over the settings of the artifact in a file, as
+    /// [`match_artifact`](Self::match_artifact).
     ///
     /// # Errors
     ///
@@ -120,7 +122,13 @@ impl Component {
         let options = mintage_compile::Options::default();
         let artifact = engine.precompile_component_with(bytes.as_ref(), &options, progress)?;
         // SAFETY: the compiler made the artifact just now.
-        let code = unsafe { Code::from_bytes(&artifact, &load_check(engine, Check::Metadata), engine.pool()) }?;
+        let code = unsafe {
+            Code::from_bytes(
+                &artifact,
+                &load_check(engine, Check::Metadata),
+                engine.pool(),
+            )
+        }?;
         Self::from_code(engine, code)
     }
 
@@ -132,7 +140,8 @@ impl Component {
     #[cfg(feature = "compiler")]
     pub fn from_file(engine: &Engine, path: impl AsRef<Path>) -> Result<Component> {
         let path = path.as_ref();
-        let bytes = std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let bytes =
+            std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let binary = text::to_binary(&bytes, Some(path));
         let component = binary.and_then(|binary| Self::new(engine, binary));
         component.with_context(|| format!("cannot compile {}", path.display()))
@@ -151,7 +160,8 @@ impl Component {
 
     /// The artifact: machine code and initial state, for [`Component::deserialize`].
     ///
-    /// That of a snapshot ([`Instance::snapshot`](crate::Instance::snapshot)) has the snapshot's state.
+    /// That of a snapshot ([`Instance::snapshot`](crate::Instance::snapshot)) has the snapshot's
+    /// state.
     ///
     /// # Errors
     ///
@@ -160,26 +170,30 @@ impl Component {
         self.inner.code.serialize()
     }
 
-    /// Loads an artifact from memory. Every byte is compared with the artifact's hash, which detects damage, not malice.
+    /// Loads an artifact from memory. Every byte is compared with the artifact's hash, which
+    /// detects damage, not malice.
     ///
     /// # Errors
     ///
-    /// When the bytes are no artifact of this version, are damaged, or were made for another machine or other settings.
+    /// When the bytes are no artifact of this version, are damaged, or were made for another
+    /// machine or other settings.
     ///
     /// # Safety
     ///
-    /// The bytes come from [`Component::serialize`] or [`Engine::precompile_component`] and nobody changed them: the machine
-    /// code in them is run as it is.
+    /// The bytes come from [`Component::serialize`] or [`Engine::precompile_component`] and nobody
+    /// changed them: the machine code in them is run as it is.
     pub unsafe fn deserialize(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<Component> {
         let bytes = bytes.as_ref();
         refuse_component(bytes)?;
         // SAFETY: the caller promises that the compiler made the bytes.
-        let code = unsafe { Code::from_bytes(bytes, &load_check(engine, Check::Full), engine.pool()) }?;
+        let code =
+            unsafe { Code::from_bytes(bytes, &load_check(engine, Check::Full), engine.pool()) }?;
         Self::from_code(engine, code)
     }
 
-    /// Loads an artifact from a file, which is mapped and not read. Its metadata are compared with their hash, every byte
-    /// only when [`Config::verify_artifacts`](crate::Config::verify_artifacts) is set.
+    /// Loads an artifact from a file, which is mapped and not read. Its metadata are compared with
+    /// their hash, every byte only when
+    /// [`Config::verify_artifacts`](crate::Config::verify_artifacts) is set.
     ///
     /// # Errors
     ///
@@ -196,7 +210,8 @@ impl Component {
             Check::Metadata
         };
         let mut start = Vec::new();
-        let file = std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+        let file =
+            std::fs::File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
         std::io::Read::read_to_end(&mut std::io::Read::take(file, 64), &mut start)
             .with_context(|| format!("cannot read {}", path.display()))?;
         refuse_component(&start).with_context(|| format!("cannot load {}", path.display()))?;
@@ -240,8 +255,8 @@ impl Component {
         types::Component::new(self.into())
     }
 
-    /// The export `name` of the component, or of its exported instance `instance`: its type, and an index that finds it
-    /// in instances without a look-up by name.
+    /// The export `name` of the component, or of its exported instance `instance`: its type, and an
+    /// index that finds it in instances without a look-up by name.
     pub fn get_export(
         &self,
         instance: Option<&ComponentExportIndex>,
@@ -313,7 +328,9 @@ fn refuse_component(bytes: &[u8]) -> Result<()> {
         return Ok(());
     }
     if bytes.starts_with(b"\0asm") || bytes.trim_ascii_start().starts_with(b"(") {
-        bail!("the input is not a compiled artifact but WebAssembly; compile it with `Component::new`");
+        bail!(
+            "the input is not a compiled artifact but WebAssembly; compile it with `Component::new`"
+        );
     }
     bail!("the input is not a compiled artifact: it does not start as an ELF file does")
 }

@@ -4,8 +4,8 @@ pub use mintage_environ::OptLevel;
 use mintage_environ::{Feature, Tunables};
 pub use mintage_runtime::PoolConfig;
 
-/// The settings of an [`Engine`](crate::Engine). An artifact can be loaded by engines whose machine code settings are those
-/// that it was compiled with.
+/// The settings of an [`Engine`](crate::Engine). An artifact can be loaded by engines whose machine
+/// code settings are those that it was compiled with.
 #[derive(Clone, Debug)]
 pub struct Config {
     pub(crate) tunables: Tunables,
@@ -23,8 +23,9 @@ impl Default for Config {
         Self {
             tunables: Tunables::default(),
             max_wasm_stack: 512 << 10,
-            // A process has 128 TiB. This is 170 memories with their guards (or 56 with 64-bit indexes); the largest known components have a hundred core
-            // instances, which share a few memories.
+            // A process has 128 TiB. This is 170 memories with their guards (or 56 with 64-bit
+            // indexes); the largest known components have a hundred core instances, which share a
+            // few memories.
             max_address_space: 1 << 40,
             threads: None,
             #[cfg(feature = "compiler")]
@@ -50,7 +51,8 @@ impl Config {
     /// Bytes of address space that a 32-bit memory can grow into; default: 4 GiB, which is the most
     /// that such a memory uses.
     ///
-    /// With less, accesses are checked explicitly where the guard is too small, and growth past it fails.
+    /// With less, accesses are checked explicitly where the guard is too small, and growth past it
+    /// fails.
     pub fn memory_reservation(&mut self, bytes: u64) -> &mut Self {
         self.tunables.memory_reservation = bytes;
         self
@@ -58,10 +60,11 @@ impl Config {
 
     /// Bytes of address space that a 64-bit memory can grow into; default: 16 GiB.
     ///
-    /// This is for memories that declare no maximum. A memory that declares a maximum gets that much, be it
-    /// less or more, up to eight times this setting. A memory that starts larger gets what it starts with.
-    /// Growth past the reservation fails. [`max_instance_address_space`](Self::max_instance_address_space)
-    /// and [`PoolConfig::total_address_space`] limit the sums.
+    /// This is for memories that declare no maximum. A memory that declares a maximum gets that
+    /// much, be it less or more, up to eight times this setting. A memory that starts larger gets
+    /// what it starts with. Growth past the reservation fails.
+    /// [`max_instance_address_space`](Self::max_instance_address_space) and
+    /// [`PoolConfig::total_address_space`] limit the sums.
     pub fn memory64_reservation(&mut self, bytes: u64) -> &mut Self {
         self.tunables.memory64_reservation = bytes;
         self
@@ -79,43 +82,49 @@ impl Config {
         self
     }
 
-    /// Bytes of address space of each component instance's heap of exceptions and other objects, if its code can make any;
-    /// default: 512 MiB, and at most 1 GiB are used. Objects take at most half of it at a time.
+    /// Bytes of address space of each component instance's heap of exceptions and other objects, if
+    /// its code can make any; default: 512 MiB, and at most 1 GiB are used. Objects take at most
+    /// half of it at a time.
     pub fn gc_heap_reservation(&mut self, bytes: u32) -> &mut Self {
         self.tunables.gc_heap_reservation = bytes;
         self
     }
 
-    /// Bytes of stack that a guest may use, counted from the host's outermost call; default: 512 KiB.
+    /// Bytes of stack that a guest may use, counted from the host's outermost call; default: 512
+    /// KiB.
     ///
-    /// 256 KiB below are kept for host functions. Where the stack of the calling thread has less than
-    /// both, guests may use what is left above these 256 KiB, and a call that finds nothing left is
-    /// [`Trap::StackOverflow`](crate::Trap::StackOverflow). A thread whose whole stack is smaller than
-    /// 272 KiB cannot call guests.
+    /// 256 KiB below are kept for host functions. Where the stack of the calling thread has less
+    /// than both, guests may use what is left above these 256 KiB, and a call that finds nothing
+    /// left is [`Trap::StackOverflow`](crate::Trap::StackOverflow). A thread whose whole stack is
+    /// smaller than 272 KiB cannot call guests.
     ///
-    /// The engine does not know where stacks end that the host has made itself (those of coroutines).
-    /// Each needs at least the bytes set here and 256 KiB, counted from the place of the call.
+    /// The engine does not know where stacks end that the host has made itself (those of
+    /// coroutines). Each needs at least the bytes set here and 256 KiB, counted from the place of
+    /// the call.
     pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Self {
         self.max_wasm_stack = bytes;
         self
     }
 
-    /// Bytes of address space that an instance may take, accessible or not; default: 1 TiB. Each memory takes its reservation
-    /// and its guard, unless set otherwise 6 GiB, or 18 GiB for a 64-bit memory without a declared maximum. When a process has none left (there are 128 TiB), all allocations in it fail.
+    /// Bytes of address space that an instance may take, accessible or not; default: 1 TiB. Each
+    /// memory takes its reservation and its guard, unless set otherwise 6 GiB, or 18 GiB for a
+    /// 64-bit memory without a declared maximum. When a process has none left (there are 128 TiB),
+    /// all allocations in it fail.
     pub fn max_instance_address_space(&mut self, bytes: u64) -> &mut Self {
         self.max_address_space = bytes;
         self
     }
 
-    /// Whether functions are compiled in parallel; default: yes, with as many threads as the machine has processors, which
-    /// all engines of the process share. If not, or where the system starts no threads, the thread that asks compiles.
+    /// Whether functions are compiled in parallel; default: yes, with as many threads as the
+    /// machine has processors, which all engines of the process share. If not, or where the system
+    /// starts no threads, the thread that asks compiles.
     pub fn parallel_compilation(&mut self, parallel: bool) -> &mut Self {
         self.threads = if parallel { None } else { Some(1) };
         self
     }
 
-    /// Limits of what compiling one component may take, of time and memory: for hosts that compile what others send them. They
-    /// are no part of the artifact.
+    /// Limits of what compiling one component may take, of time and memory: for hosts that compile
+    /// what others send them. They are no part of the artifact.
     #[cfg(feature = "compiler")]
     pub fn compile_limits(&mut self, limits: &mintage_compile::CompileLimits) -> &mut Self {
         self.compile_limits = limits.clone();
@@ -128,20 +137,23 @@ impl Config {
         self
     }
 
-    /// Whether the code generator checks its own input, for tests and fuzzing; default: in debug builds.
+    /// Whether the code generator checks its own input, for tests and fuzzing; default: in debug
+    /// builds.
     pub fn debug_verifier(&mut self, enable: bool) -> &mut Self {
         self.tunables.debug_verifier = enable;
         self
     }
 
-    /// Whether machine code keeps the map to byte offsets in the component that backtraces show; default: yes.
+    /// Whether machine code keeps the map to byte offsets in the component that backtraces show;
+    /// default: yes.
     pub fn generate_address_map(&mut self, generate: bool) -> &mut Self {
         self.tunables.address_map = generate;
         self
     }
 
-    /// Whether [`Component::deserialize_file`](crate::Component::deserialize_file) compares every byte of an artifact with
-    /// its hash; default: no, which leaves loading time independent of the artifact's size.
+    /// Whether [`Component::deserialize_file`](crate::Component::deserialize_file) compares every
+    /// byte of an artifact with its hash; default: no, which leaves loading time independent of the
+    /// artifact's size.
     pub fn verify_artifacts(&mut self, verify: bool) -> &mut Self {
         self.verify_artifacts = verify;
         self
@@ -157,8 +169,9 @@ impl Config {
         self
     }
 
-    /// Whether the operators that guests execute are counted ([`Store::set_fuel`](crate::Store::set_fuel)); default: no, which
-    /// costs nothing. With it, machine code counts and tests in each stretch of code without branches.
+    /// Whether the operators that guests execute are counted
+    /// ([`Store::set_fuel`](crate::Store::set_fuel)); default: no, which costs nothing. With it,
+    /// machine code counts and tests in each stretch of code without branches.
     pub fn consume_fuel(&mut self, enable: bool) -> &mut Self {
         self.tunables.consume_fuel = enable;
         self
@@ -171,8 +184,8 @@ impl Config {
     /// With this setting, each started 64 bytes cost one unit more than the operator itself:
     ///
     /// - `memory.fill`, `memory.copy` and `memory.init` pay for their bytes.
-    /// - `table.fill`, `table.copy`, `table.init` and `table.grow` pay 8 bytes per entry. `table.grow`
-    ///   pays for the entries that it asks for, even if it does not get them.
+    /// - `table.fill`, `table.copy`, `table.init` and `table.grow` pay 8 bytes per entry.
+    ///   `table.grow` pays for the entries that it asks for, even if it does not get them.
     /// - `array.new`, `array.new_default`, `array.new_data`, `array.new_elem`, `array.fill`,
     ///   `array.copy`, `array.init_data` and `array.init_elem` pay for the size of their elements:
     ///   references take 4 bytes, references to functions 8.
@@ -206,8 +219,9 @@ impl Config {
         self
     }
 
-    /// Whether every NaN that arithmetic gives is the canonical one; default: no. With it, floats have the same bits on every
-    /// processor, and each operation on them takes about two instructions more.
+    /// Whether every NaN that arithmetic gives is the canonical one; default: no. With it, floats
+    /// have the same bits on every processor, and each operation on them takes about two
+    /// instructions more.
     pub fn cranelift_nan_canonicalization(&mut self, canonicalize: bool) -> &mut Self {
         self.tunables.nan_canonicalization = canonicalize;
         self
@@ -226,7 +240,8 @@ impl Config {
         self
     }
 
-    /// Whether every export of every core instance is kept and can be reached through [`core`](crate::core).
+    /// Whether every export of every core instance is kept and can be reached through
+    /// [`core`](crate::core).
     #[doc(hidden)]
     pub fn core_exports(&mut self, keep: bool) -> &mut Self {
         self.tunables.core_exports = keep;

@@ -1,4 +1,5 @@
-//! Core instances inside a component: a back door for test scripts. Needs [`Config::core_exports`](crate::Config::core_exports).
+//! Core instances inside a component: a back door for test scripts. Needs
+//! [`Config::core_exports`](crate::Config::core_exports).
 
 use crate::store::StoreInstance;
 use crate::{AsContext, AsContextMut, Component, Instance, Trap};
@@ -57,10 +58,20 @@ impl CoreVal {
             (CoreVal::F32(bits), ValType::F32) => u64::from(bits),
             (CoreVal::F64(bits), ValType::F64) => bits,
             (CoreVal::V128(bits), ValType::V128) => return Ok([bits as u64, (bits >> 64) as u64]),
-            (CoreVal::FuncRef(0), ValType::Ref(RefType { nullable: true, heap })) if heap.is_function() => 0,
-            (CoreVal::FuncRef(_), ValType::Ref(_)) => bail!("only a null function reference can be passed to a guest"),
             (
-                CoreVal::ExternRef(reference) | CoreVal::AnyRef(reference) | CoreVal::ExnRef(reference),
+                CoreVal::FuncRef(0),
+                ValType::Ref(RefType {
+                    nullable: true,
+                    heap,
+                }),
+            ) if heap.is_function() => 0,
+            (CoreVal::FuncRef(_), ValType::Ref(_)) => {
+                bail!("only a null function reference can be passed to a guest")
+            }
+            (
+                CoreVal::ExternRef(reference)
+                | CoreVal::AnyRef(reference)
+                | CoreVal::ExnRef(reference),
                 ValType::Ref(ty),
             ) if self.is_in_hierarchy(ty.heap) => reference.to_word(ty)?,
             (value, ty) => bail!("type mismatch: expected a value of type {ty}, found {value:?}"),
@@ -107,12 +118,15 @@ impl CoreRef {
     fn to_word(self, ty: RefType) -> Result<u64> {
         let word = match (self, ty.heap) {
             (CoreRef::Null, _) if ty.nullable => Reference::Null,
-            (CoreRef::Host(number), HeapType::Extern | HeapType::Any) if number <= Reference::MAX_HOST => {
+            (CoreRef::Host(number), HeapType::Extern | HeapType::Any)
+                if number <= Reference::MAX_HOST =>
+            {
                 Reference::Host(number)
             }
-            (CoreRef::I31(value), HeapType::Any | HeapType::Eq | HeapType::I31 | HeapType::Extern) => {
-                Reference::I31(value & (u32::MAX >> 1))
-            }
+            (
+                CoreRef::I31(value),
+                HeapType::Any | HeapType::Eq | HeapType::I31 | HeapType::Extern,
+            ) => Reference::I31(value & (u32::MAX >> 1)),
             _ => bail!("{self:?} cannot be passed to a guest as {ty}"),
         };
         Ok(word.to_u32().into())
@@ -139,7 +153,8 @@ pub fn exports(component: &Component) -> impl Iterator<Item = (u32, &str)> {
 }
 
 fn find(component: &Component, core_instance: u32, name: &str) -> Result<CoreItem> {
-    let found = |export: &&CoreExport| export.instance.as_u32() == core_instance && *export.name == *name;
+    let found =
+        |export: &&CoreExport| export.instance.as_u32() == core_instance && *export.name == *name;
     let export = component.interface().core_exports.iter().find(found);
     let export = export.with_context(|| {
         let hint = if component.engine().config().tunables.core_exports {
@@ -156,8 +171,8 @@ fn find(component: &Component, core_instance: u32, name: &str) -> Result<CoreIte
 ///
 /// # Errors
 ///
-/// When there is no such function, the arguments are not of its types, it traps, or another call into the instance is under way
-/// or was stopped.
+/// When there is no such function, the arguments are not of its types, it traps, or another call
+/// into the instance is under way or was stopped.
 pub fn call(
     mut store: impl AsContextMut,
     instance: &Instance,
@@ -207,14 +222,23 @@ pub fn call(
 /// # Errors
 ///
 /// When there is no such global.
-pub fn global(store: impl AsContext, instance: &Instance, core_instance: u32, name: &str) -> Result<CoreVal> {
+pub fn global(
+    store: impl AsContext,
+    instance: &Instance,
+    core_instance: u32,
+    name: &str,
+) -> Result<CoreVal> {
     let store = store.as_context();
     let instance = instance.in_store(&store.0.opaque)?;
     match find(&instance.component, core_instance, name)? {
         CoreItem::Global(id, ty) => {
             let domain = instance.runtime.code().layout().globals[id].domain;
             let object = |word| object_kind(instance, domain, word);
-            Ok(CoreVal::from_words(instance.runtime.global(id, ty), ty, object))
+            Ok(CoreVal::from_words(
+                instance.runtime.global(id, ty),
+                ty,
+                object,
+            ))
         }
         _ => bail!("export `{name}` of core instance {core_instance} is no global"),
     }
@@ -225,7 +249,12 @@ pub fn global(store: impl AsContext, instance: &Instance, core_instance: u32, na
 /// # Errors
 ///
 /// When there is no such memory.
-pub fn memory(store: impl AsContext, instance: &Instance, core_instance: u32, name: &str) -> Result<Vec<u8>> {
+pub fn memory(
+    store: impl AsContext,
+    instance: &Instance,
+    core_instance: u32,
+    name: &str,
+) -> Result<Vec<u8>> {
     let store = store.as_context();
     let instance = instance.in_store(&store.0.opaque)?;
     match find(&instance.component, core_instance, name)? {

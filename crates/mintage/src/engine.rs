@@ -8,25 +8,27 @@ use anyhow::Result;
 use mintage_runtime::Pool;
 use std::sync::Arc;
 
-/// The root of everything: settings, the pool of instances' memory, and the threads that compile. Cheap to clone; all clones are one engine.
+/// The root of everything: settings, the pool of instances' memory, and the threads that compile.
+/// Cheap to clone; all clones are one engine.
 ///
 /// # After a `fork`
 ///
 /// A child that was forked can use and drop the engine, with its components, stores and instances,
 /// if no other thread of the parent was using an engine at that moment: compiling, loading, making
 /// or dropping instances, or setting deadlines. (Otherwise the child has locks that are never
-/// unlocked, and may wait for ever.) Threads that engines have themselves need no care: a fork waits
-/// until the one that resets instances has none of these locks.
+/// unlocked, and may wait for ever.) Threads that engines have themselves need no care: a fork
+/// waits until the one that resets instances has none of these locks.
 ///
 /// The child starts threads of its own when it needs them:
 ///
-/// - Deadlines pass. One that was set before the fork is watched from the next call into its store on,
-///   or when the host function that has forked returns.
-/// - Instances are reset in the background, if the engine does so. What waited for that in the parent
-///   is unmapped.
+/// - Deadlines pass. One that was set before the fork is watched from the next call into its store
+///   on, or when the host function that has forked returns.
+/// - Instances are reset in the background, if the engine does so. What waited for that in the
+///   parent is unmapped.
 /// - Components are compiled in parallel.
 ///
-/// [`InterruptHandle`](crate::InterruptHandle)s of the parent do not reach the child, and the other way round.
+/// [`InterruptHandle`](crate::InterruptHandle)s of the parent do not reach the child, and the other
+/// way round.
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<EngineInner>,
@@ -70,7 +72,9 @@ impl Engine {
             timer: Timer::default(),
             pool: Pool::new(&config.pool),
         };
-        Ok(Engine { inner: Arc::new(inner) })
+        Ok(Engine {
+            inner: Arc::new(inner),
+        })
     }
 
     /// The settings.
@@ -109,8 +113,9 @@ impl Engine {
         )
     }
 
-    /// Says what a component (binary, or text) becomes: its closed world with domains, core instances, adapters and functions,
-    /// and their place in memory. For people; the form may change.
+    /// Says what a component (binary, or text) becomes: its closed world with domains, core
+    /// instances, adapters and functions, and their place in memory. For people; the form may
+    /// change.
     ///
     /// # Errors
     ///
@@ -129,11 +134,14 @@ impl Engine {
     /// When the bytes are not a valid component.
     #[cfg(feature = "compiler")]
     #[doc(hidden)]
-    pub fn describe_interface(bytes: &[u8]) -> Result<mintage_environ::component::ComponentInterface> {
+    pub fn describe_interface(
+        bytes: &[u8],
+    ) -> Result<mintage_environ::component::ComponentInterface> {
         mintage_compile::interface(bytes)
     }
 
-    /// As [`precompile_component`](Self::precompile_component), with options, telling `progress` how far it is.
+    /// As [`precompile_component`](Self::precompile_component), with options, telling `progress`
+    /// how far it is.
     ///
     /// # Errors
     ///

@@ -4,8 +4,8 @@ use crate::{Trap, WasmBacktrace};
 use anyhow::{Error, anyhow};
 use mintage_runtime::{HandleError, Stopped};
 
-/// The error of a call that did not return. A host function's own error comes back as it is; a trap is an error that can be
-/// downcast to [`Trap`](crate::Trap) and to [`WasmBacktrace`].
+/// The error of a call that did not return. A host function's own error comes back as it is; a trap
+/// is an error that can be downcast to [`Trap`](crate::Trap) and to [`WasmBacktrace`].
 ///
 /// # Panics
 ///
@@ -38,19 +38,22 @@ pub(crate) fn wrong_store(what: &str) -> Error {
     anyhow!("the {what} belongs to another `Store` than the one that was passed")
 }
 
-/// The error for what the Canonical ABI traps on: it is a `trap`, and `message` says what the guest did.
+/// The error for what the Canonical ABI traps on: it is a `trap`, and `message` says what the guest
+/// did.
 #[cold]
 pub(crate) fn abi_trap(trap: Trap, message: String) -> Error {
     Error::new(trap).context(message)
 }
 
-/// The error for a handle that is not what the Canonical ABI asks for: a [`Trap`], then what is wrong with the handle.
+/// The error for a handle that is not what the Canonical ABI asks for: a [`Trap`], then what is
+/// wrong with the handle.
 #[cold]
 pub(crate) fn handle_trap(error: HandleError) -> Error {
     Error::new(error.trap()).context(error)
 }
 
-/// Returns with the error for a trap of the Canonical ABI: the [`Trap`], then what the guest did, to be formatted.
+/// Returns with the error for a trap of the Canonical ABI: the [`Trap`], then what the guest did,
+/// to be formatted.
 macro_rules! trap {
     ($trap:expr, $($message:tt)*) => {
         return Err($crate::error::abi_trap($trap, format!($($message)*)))

@@ -31,7 +31,8 @@ pub(crate) struct Exports {
     /// Tells this component's indexes from others'.
     id: u64,
     items: Vec<ExportItem>,
-    /// Where each item stands in the interface: its position at the root, in the instance there, and so on.
+    /// Where each item stands in the interface: its position at the root, in the instance there,
+    /// and so on.
     paths: Vec<Box<[usize]>>,
     root: NameMap<u32>,
 }
@@ -94,7 +95,11 @@ impl Exports {
     }
 
     /// Finds an export by name, at the root or in an exported instance.
-    fn find(&self, instance: Option<&ComponentExportIndex>, name: &str) -> Option<ComponentExportIndex> {
+    fn find(
+        &self,
+        instance: Option<&ComponentExportIndex>,
+        name: &str,
+    ) -> Option<ComponentExportIndex> {
         let names = match instance {
             None => &self.root,
             Some(&instance) => match self.get(instance)? {
@@ -109,33 +114,55 @@ impl Exports {
     }
 }
 
-/// A name or an index of an export: `str`, `String`, [`ComponentExportIndex`], and references to them.
+/// A name or an index of an export: `str`, `String`, [`ComponentExportIndex`], and references to
+/// them.
 pub trait ExportLookup {
-    /// The index in `component`, when there is such an export at the root or in the exported instance `instance`.
+    /// The index in `component`, when there is such an export at the root or in the exported
+    /// instance `instance`.
     #[doc(hidden)]
-    fn lookup(&self, component: &Component, instance: Option<&ComponentExportIndex>) -> Option<ComponentExportIndex>;
+    fn lookup(
+        &self,
+        component: &Component,
+        instance: Option<&ComponentExportIndex>,
+    ) -> Option<ComponentExportIndex>;
 }
 
 impl<T: ExportLookup + ?Sized> ExportLookup for &T {
-    fn lookup(&self, component: &Component, instance: Option<&ComponentExportIndex>) -> Option<ComponentExportIndex> {
+    fn lookup(
+        &self,
+        component: &Component,
+        instance: Option<&ComponentExportIndex>,
+    ) -> Option<ComponentExportIndex> {
         T::lookup(self, component, instance)
     }
 }
 
 impl ExportLookup for str {
-    fn lookup(&self, component: &Component, instance: Option<&ComponentExportIndex>) -> Option<ComponentExportIndex> {
+    fn lookup(
+        &self,
+        component: &Component,
+        instance: Option<&ComponentExportIndex>,
+    ) -> Option<ComponentExportIndex> {
         component.exports().find(instance, self)
     }
 }
 
 impl ExportLookup for String {
-    fn lookup(&self, component: &Component, instance: Option<&ComponentExportIndex>) -> Option<ComponentExportIndex> {
+    fn lookup(
+        &self,
+        component: &Component,
+        instance: Option<&ComponentExportIndex>,
+    ) -> Option<ComponentExportIndex> {
         str::lookup(self, component, instance)
     }
 }
 
 impl ExportLookup for ComponentExportIndex {
-    fn lookup(&self, component: &Component, _instance: Option<&ComponentExportIndex>) -> Option<ComponentExportIndex> {
+    fn lookup(
+        &self,
+        component: &Component,
+        _instance: Option<&ComponentExportIndex>,
+    ) -> Option<ComponentExportIndex> {
         component.exports().get(*self).map(|_| *self)
     }
 }

@@ -7,12 +7,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A store's fuel.
 pub(crate) struct Fuel {
-    /// The counter of machine code, which traps when it would overflow: what is left is the complement.
+    /// The counter of machine code, which traps when it would overflow: what is left is the
+    /// complement.
     counter: Arc<AtomicU64>,
 }
 
 impl Fuel {
-    /// That of a new store, which has none left; nothing at all when the engine's code does not count.
+    /// That of a new store, which has none left; nothing at all when the engine's code does not
+    /// count.
     pub fn new(engine: &Engine) -> Option<Fuel> {
         engine.config().tunables.consume_fuel.then(|| Fuel {
             counter: Arc::new(AtomicU64::new(!0)),

@@ -1,8 +1,8 @@
 //! [`Func`] and [`TypedFunc`]: calls of exported functions.
 
 use crate::abi::{
-    AbiOptions, ComponentNamedList, HandleContext, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
-    LowerContext, Source, Target,
+    AbiOptions, ComponentNamedList, HandleContext, InstanceTypes, InterfaceType, Lift, LiftContext,
+    Lower, LowerContext, Source, Target,
 };
 use crate::error::{handle_trap, wrong_store};
 use crate::guest::Guest;
@@ -25,8 +25,8 @@ pub struct Func {
     callee: CalleeId,
 }
 
-/// What an exported function is: the number of a lift or, with the highest bit, of an import. (There are at most a million of
-/// each.) Both kinds in one word keep a [`Func`] at 16 bytes.
+/// What an exported function is: the number of a lift or, with the highest bit, of an import.
+/// (There are at most a million of each.) Both kinds in one word keep a [`Func`] at 16 bytes.
 #[derive(Clone, Copy, Debug)]
 struct CalleeId(u32);
 
@@ -50,7 +50,8 @@ impl CalleeId {
     }
 }
 
-/// An exported function whose type was checked: parameters `Params` and results `Return`, both tuples.
+/// An exported function whose type was checked: parameters `Params` and results `Return`, both
+/// tuples.
 pub struct TypedFunc<Params, Return> {
     func: Func,
     /// Invariant in both: they are what the function's type was checked against.
@@ -70,7 +71,9 @@ impl<Params, Return> Copy for TypedFunc<Params, Return> {}
 
 impl<Params, Return> std::fmt::Debug for TypedFunc<Params, Return> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("TypedFunc").field("func", &self.func).finish()
+        f.debug_struct("TypedFunc")
+            .field("func", &self.func)
+            .finish()
     }
 }
 
@@ -146,14 +149,17 @@ impl Func {
     ///
     /// # Errors
     ///
-    /// When its type is not that of `Params` and `Return`; the error names the parameter and both types.
+    /// When its type is not that of `Params` and `Return`; the error names the parameter and both
+    /// types.
     pub fn typed<Params, Return>(&self, store: impl AsContext) -> Result<TypedFunc<Params, Return>>
     where
         Params: ComponentNamedList + Lower,
         Return: ComponentNamedList + Lift,
     {
         let store = store.as_context();
-        let StoreInstance { component, linked, .. } = self.instance(&store.0.opaque)?;
+        let StoreInstance {
+            component, linked, ..
+        } = self.instance(&store.0.opaque)?;
         typecheck::<Params, Return>(
             self.type_in(component),
             &InstanceTypes::new(&component.interface().types, linked.types()),
@@ -169,14 +175,20 @@ impl Func {
     ///
     /// # Errors
     ///
-    /// When the values are not of the function's types (nothing has happened then), when the guest traps or gives what is no
-    /// value of its result type (a [`Trap`] or another error; the instance cannot be entered again), or when a host function
-    /// that the guest calls fails (its own error, likewise).
+    /// When the values are not of the function's types (nothing has happened then), when the guest
+    /// traps or gives what is no value of its result type (a [`Trap`] or another error; the
+    /// instance cannot be entered again), or when a host function that the guest calls fails (its
+    /// own error, likewise).
     ///
     /// # Panics
     ///
     /// When a host function that the guest calls panics: with its payload.
-    pub fn call(&self, mut store: impl AsContextMut, params: &[Val], results: &mut [Val]) -> Result<()> {
+    pub fn call(
+        &self,
+        mut store: impl AsContextMut,
+        params: &[Val],
+        results: &mut [Val],
+    ) -> Result<()> {
         let store = store.as_context_mut();
         let component = &self.instance(&store.0.opaque)?.component;
         let types = &component.interface().types;
@@ -187,7 +199,10 @@ impl Func {
             "the component's function is `async`, which is not supported yet"
         );
         let (expected, found) = (func.params.len(), params.len());
-        ensure!(expected == found, "expected {expected} parameters, got {found}");
+        ensure!(
+            expected == found,
+            "expected {expected} parameters, got {found}"
+        );
         let (expected, found) = (func.result.into_iter().count(), results.len());
         ensure!(
             expected == found,
@@ -214,7 +229,8 @@ impl Func {
         Ok(())
     }
 
-    /// Calls the function (`canon_lift`): lowers the parameters, enters the guest, lifts the results, lets the guest clean up.
+    /// Calls the function (`canon_lift`): lowers the parameters, enters the guest, lifts the
+    /// results, lets the guest clean up.
     #[inline]
     fn call_raw<T: 'static, R>(
         &self,
@@ -230,7 +246,9 @@ impl Func {
         };
         let callee = match self.callee.get() {
             Callee::Lift(callee) => callee,
-            Callee::Import(import) => return reexport::call(store, number, import, abi, lower, lift),
+            Callee::Import(import) => {
+                return reexport::call(store, number, import, abi, lower, lift);
+            }
         };
         if instance.active {
             return Err(Trap::CannotEnterComponent.into());
@@ -256,7 +274,9 @@ fn call_within<T, R>(
     let (params_abi, results_abi) = abi;
     let mut words = [0; LIFT_WORDS];
 
-    let StoreOpaque { instances, handles, .. } = &mut store.opaque;
+    let StoreOpaque {
+        instances, handles, ..
+    } = &mut store.opaque;
     let instance = &mut instances[number];
     instance.active = true;
     let host = HostSide {
@@ -281,9 +301,17 @@ fn call_within<T, R>(
         types: &component.interface().types,
         encoding: info.options.string_encoding,
     };
-    let mut cx = LiftContext::new(options, runtime, info.options.memory, *hostcall_fuel, handles);
+    let mut cx = LiftContext::new(
+        options,
+        runtime,
+        info.options.memory,
+        *hostcall_fuel,
+        handles,
+    );
     let source = match results_abi.flat_count {
-        Some(count) if usize::from(count) <= MAX_FLAT_RESULTS => Source::Flat(&words[..usize::from(count)]),
+        Some(count) if usize::from(count) <= MAX_FLAT_RESULTS => {
+            Source::Flat(&words[..usize::from(count)])
+        }
         _ => Source::Memory(cx.spilled(words[0] as u32, results_abi)?),
     };
     let result = lift(&mut cx, info.results, source)?;
@@ -303,8 +331,9 @@ struct HostSide<'a> {
 }
 
 impl StoreInstance {
-    /// Lowers the parameters of a call. When this fails and no guest code trapped, the instance is as if nothing had
-    /// happened (but for memory that the guest has allocated), so that it can be entered again.
+    /// Lowers the parameters of a call. When this fails and no guest code trapped, the instance is
+    /// as if nothing had happened (but for memory that the guest has allocated), so that it can be
+    /// entered again.
     #[inline]
     fn lower_params(
         &mut self,
@@ -333,7 +362,13 @@ impl StoreInstance {
             encoding: info.options.string_encoding,
         };
         let realloc = component.code().lift(lift).realloc;
-        let guest = Guest::new(runtime, info.options.domain, info.options.memory, realloc, host.limiter);
+        let guest = Guest::new(
+            runtime,
+            info.options.domain,
+            info.options.memory,
+            realloc,
+            host.limiter,
+        );
         let handles = HandleContext {
             host: host.handles,
             linked,
@@ -342,11 +377,17 @@ impl StoreInstance {
         };
         let mut cx = LowerContext::new(options, guest, Some(handles));
         let result = match abi.flat_count {
-            Some(count) => lower(&mut cx, info.params, Target::Flat(&mut words[..usize::from(count)])),
-            None => cx.allocate(abi.align32, abi.size32 as usize).and_then(|offset| {
-                words[0] = offset as u64;
-                lower(&mut cx, info.params, Target::Memory(offset))
-            }),
+            Some(count) => lower(
+                &mut cx,
+                info.params,
+                Target::Flat(&mut words[..usize::from(count)]),
+            ),
+            None => cx
+                .allocate(abi.align32, abi.size32 as usize)
+                .and_then(|offset| {
+                    words[0] = offset as u64;
+                    lower(&mut cx, info.params, Target::Memory(offset))
+                }),
         };
         if result.is_err() {
             *active = cx.trapped();
@@ -359,14 +400,20 @@ impl StoreInstance {
 }
 
 /// Lowers parameters one by one, so that an error can name the one that is wrong.
-fn lower_params(params: &[Val], cx: &mut LowerContext<'_>, ty: InterfaceType, target: Target<'_>) -> Result<()> {
+fn lower_params(
+    params: &[Val],
+    cx: &mut LowerContext<'_>,
+    ty: InterfaceType,
+    target: Target<'_>,
+) -> Result<()> {
     let types = cx.types();
     let params = params.iter().zip(cx.tuple_types(ty)).enumerate();
     let name = |i: usize| format!("in parameter {}", i + 1);
     match target {
         Target::Flat(mut rest) => {
             for (i, (value, &ty)) in params {
-                let (words, behind) = rest.split_at_mut(types.abi(ty).flat_count.map_or(0, usize::from));
+                let (words, behind) =
+                    rest.split_at_mut(types.abi(ty).flat_count.map_or(0, usize::from));
                 value.lower_flat(cx, ty, words).with_context(|| name(i))?;
                 rest = behind;
             }
@@ -375,7 +422,9 @@ fn lower_params(params: &[Val], cx: &mut LowerContext<'_>, ty: InterfaceType, ta
             let mut end = 0;
             for (i, (value, &ty)) in params {
                 let field = types.abi(ty).next_field(&mut end, false) as usize;
-                value.lower_memory(cx, ty, offset + field).with_context(|| name(i))?;
+                value
+                    .lower_memory(cx, ty, offset + field)
+                    .with_context(|| name(i))?;
             }
         }
     }

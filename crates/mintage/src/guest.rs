@@ -13,8 +13,8 @@ use crate::store::limiter_pointer;
 
 /// What runs when memory is asked for.
 enum Allocator<'a> {
-    /// A component instance. It is borrowed as long as the guest is, so that no other code of the guest runs meanwhile
-    /// than `realloc`.
+    /// A component instance. It is borrowed as long as the guest is, so that no other code of the
+    /// guest runs meanwhile than `realloc`.
     Instance {
         instance: &'a mut Instance,
         domain: DomainId,
@@ -24,7 +24,8 @@ enum Allocator<'a> {
         /// Who decides when `realloc` grows the memory.
         limiter: &'a mut dyn GrowthLimiter,
     },
-    /// A memory of the host's, for a call that no guest takes part in. It grows with each block. The instance has the handles.
+    /// A memory of the host's, for a call that no guest takes part in. It grows with each block.
+    /// The instance has the handles.
     Scratch {
         instance: &'a Instance,
         memory: &'a mut Vec<u8>,
@@ -95,14 +96,17 @@ impl<'a> Guest<'a> {
         }
     }
 
-    /// Looks at the memory's size again. Before this, and before the first [`realloc`](Self::realloc), it looks empty.
+    /// Looks at the memory's size again. Before this, and before the first
+    /// [`realloc`](Self::realloc), it looks empty.
     pub fn refresh(&mut self) {
         self.view = match &mut self.allocator {
             Allocator::Instance { memory: None, .. } => (NonNull::dangling(), 0),
             Allocator::Instance {
-                memory: Some(memory), ..
+                memory: Some(memory),
+                ..
             } => {
-                // SAFETY: the memory is of the instance that is borrowed mutably, so that it lives and no other thread has it.
+                // SAFETY: the memory is of the instance that is borrowed mutably, so that it lives
+                // and no other thread has it.
                 unsafe { memory.raw() }
             }
             Allocator::Scratch { memory, .. } => {
@@ -133,22 +137,28 @@ impl<'a> Guest<'a> {
         self.local_bytes()[offset..][..bytes.len()].copy_from_slice(bytes);
     }
 
-    /// Writes items of `N` bytes one after the other. It compiles to one copy where the items are their own bytes, and to a
-    /// vectorized loop where each has to be changed.
+    /// Writes items of `N` bytes one after the other. It compiles to one copy where the items are
+    /// their own bytes, and to a vectorized loop where each has to be changed.
     ///
     /// # Panics
     ///
     /// When they do not lie within the memory.
     #[inline]
-    pub fn write_items<const N: usize>(&mut self, offset: usize, count: usize, items: impl Iterator<Item = [u8; N]>) {
+    pub fn write_items<const N: usize>(
+        &mut self,
+        offset: usize,
+        count: usize,
+        items: impl Iterator<Item = [u8; N]>,
+    ) {
         let bytes = &mut self.local_bytes()[offset..][..count * N];
         for (bytes, item) in bytes.chunks_exact_mut(N).zip(items) {
             bytes.copy_from_slice(&item);
         }
     }
 
-    /// Returns the bytes of the memory, for code that may hand them to other threads. The reset of the instance then no
-    /// longer relies on the page faults of this thread to find out what was written.
+    /// Returns the bytes of the memory, for code that may hand them to other threads. The reset of
+    /// the instance then no longer relies on the page faults of this thread to find out what was
+    /// written.
     pub fn shared_bytes(&mut self) -> &mut [u8] {
         if let Allocator::Instance { instance, .. } = &mut self.allocator {
             instance.share();
@@ -156,13 +166,15 @@ impl<'a> Guest<'a> {
         self.local_bytes()
     }
 
-    /// Returns the bytes of the memory, for code of this module that writes to them on the calling thread only: page faults
-    /// of other threads are not counted when the instance is reset. Never to be returned to other modules.
+    /// Returns the bytes of the memory, for code of this module that writes to them on the calling
+    /// thread only: page faults of other threads are not counted when the instance is reset. Never
+    /// to be returned to other modules.
     #[inline]
     fn local_bytes(&mut self) -> &mut [u8] {
-        // SAFETY: `view` is empty or was given by `refresh` for a memory of what `allocator` borrows mutably: it is valid
-        // for reads and writes, and nothing else reaches it as long as `self` is borrowed, since guest code runs only
-        // inside `realloc`, which needs `self` itself.
+        // SAFETY: `view` is empty or was given by `refresh` for a memory of what `allocator`
+        // borrows mutably: it is valid for reads and writes, and nothing else reaches it as long as
+        // `self` is borrowed, since guest code runs only inside `realloc`, which needs `self`
+        // itself.
         unsafe { std::slice::from_raw_parts_mut(self.view.0.as_ptr(), self.view.1) }
     }
 
@@ -184,7 +196,9 @@ impl<'a> Guest<'a> {
             bail!("a value of {size} bytes does not fit a 32-bit memory")
         };
         // From here on every error is the guest's fault.
-        let pointer = self.realloc(0, 0, align, size32).inspect_err(|_| self.trapped = true)?;
+        let pointer = self
+            .realloc(0, 0, align, size32)
+            .inspect_err(|_| self.trapped = true)?;
         self.refresh();
         let start = pointer as usize;
         self.trapped = true;
@@ -196,7 +210,8 @@ impl<'a> Guest<'a> {
         trap_unless!(
             Trap::ReallocOutOfBounds,
             start + size <= self.view.1,
-            "realloc return: beyond end of memory: {size} bytes at {pointer:#x}, the memory has {:#x}",
+            "realloc return: beyond end of memory: {size} bytes at {pointer:#x}, the memory has \
+             {:#x}",
             self.view.1
         );
         self.trapped = false;
@@ -213,13 +228,17 @@ impl<'a> Guest<'a> {
                 ..
             } => {
                 let Some(realloc) = realloc else {
-                    bail!("the component gave no `realloc` for this function, but a value needs memory");
+                    bail!(
+                        "the component gave no `realloc` for this function, but a value needs \
+                         memory"
+                    );
                 };
                 let mut words = [old, old_size, align, new_size].map(u64::from);
-                // SAFETY: the instance is borrowed mutably by `self`, so it lives, no other thread has it, and no view of
-                // its memory is live, since `memory` borrows `self`. `realloc` is resolved from the canonical options that
-                // `domain` belongs to, and validation gave it four `i32` parameters and one result. A host function that
-                // it calls sees that `may_leave` is off, and that this is no pointer to a store.
+                // SAFETY: the instance is borrowed mutably by `self`, so it lives, no other thread
+                // has it, and no view of its memory is live, since `memory` borrows `self`.
+                // `realloc` is resolved from the canonical options that `domain` belongs to, and
+                // validation gave it four `i32` parameters and one result. A host function that it
+                // calls sees that `may_leave` is off, and that this is no pointer to a store.
                 let result = unsafe {
                     mintage_runtime::call_confined(
                         instance.handle(),
@@ -234,7 +253,9 @@ impl<'a> Guest<'a> {
             }
             Allocator::Scratch { memory, .. } => {
                 let start = memory.len().next_multiple_of(align as usize);
-                let (Ok(pointer), Some(end)) = (u32::try_from(start), start.checked_add(new_size as usize)) else {
+                let (Ok(pointer), Some(end)) =
+                    (u32::try_from(start), start.checked_add(new_size as usize))
+                else {
                     bail!("the values of a call between host functions take more than 4 GiB")
                 };
                 memory.resize(end, 0);

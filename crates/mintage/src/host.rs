@@ -1,8 +1,8 @@
 //! Host functions: from a Rust closure to what machine code calls.
 
 use crate::abi::{
-    AbiOptions, ComponentNamedList, HandleContext, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
-    LowerContext, Source, Target,
+    AbiOptions, ComponentNamedList, HandleContext, InstanceTypes, InterfaceType, Lift, LiftContext,
+    Lower, LowerContext, Source, Target,
 };
 use crate::guest::Guest;
 use crate::resource::Linked;
@@ -28,7 +28,8 @@ pub(crate) trait HostFunction<T>: Send + Sync {
     fn call(&self, imported: &Imported, call: GuestCall<'_, T>) -> Result<()>;
 }
 
-/// An import of one component, as it is called: by guests with one set of canonical options, or by the host.
+/// An import of one component, as it is called: by guests with one set of canonical options, or by
+/// the host.
 pub(crate) struct Imported {
     component: Component,
     linked: Arc<Linked>,
@@ -53,8 +54,14 @@ impl Imported {
         Self::new(component, linked, lower.import, Some(id), options)
     }
 
-    /// An import that is exported again, which the host calls. `domain` has the handles of nobody else.
-    pub fn reexported(component: &Component, linked: &Arc<Linked>, import: ImportId, domain: DomainId) -> Self {
+    /// An import that is exported again, which the host calls. `domain` has the handles of nobody
+    /// else.
+    pub fn reexported(
+        component: &Component,
+        linked: &Arc<Linked>,
+        import: ImportId,
+        domain: DomainId,
+    ) -> Self {
         let options = CanonOptions {
             domain,
             string_encoding: StringEncoding::Utf8,
@@ -122,8 +129,8 @@ impl Imported {
     }
 }
 
-/// Runs a host function (`canon_lower`): lifts the parameters, calls `body`, lowers the results. What the guest lends ends
-/// with it.
+/// Runs a host function (`canon_lower`): lifts the parameters, calls `body`, lowers the results.
+/// What the guest lends ends with it.
 #[inline]
 fn call_host<T: 'static, P, R>(
     call: GuestCall<'_, T>,
@@ -170,11 +177,21 @@ fn call_within<T: 'static, P, R>(
     } = &mut store.0.opaque;
     let (handles, runtime) = instances[instance].with_handles(handles, instance, options.domain);
     let mut cx = match &scratch {
-        None => LiftContext::new(imported.abi(), runtime, options.memory, *hostcall_fuel, handles),
-        Some(memory) => LiftContext::of_memory(imported.abi(), memory, usize::MAX).with_handles(handles, runtime),
+        None => LiftContext::new(
+            imported.abi(),
+            runtime,
+            options.memory,
+            *hostcall_fuel,
+            handles,
+        ),
+        Some(memory) => LiftContext::of_memory(imported.abi(), memory, usize::MAX)
+            .with_handles(handles, runtime),
     };
     let (source, param_words) = match params_abi.flat_count {
-        Some(count) => (Source::Flat(&words[..usize::from(count)]), usize::from(count)),
+        Some(count) => (
+            Source::Flat(&words[..usize::from(count)]),
+            usize::from(count),
+        ),
         None => (Source::Memory(cx.spilled(words[0] as u32, params_abi)?), 1),
     };
     let params = lift(&mut cx, source)?;
@@ -182,7 +199,9 @@ fn call_within<T: 'static, P, R>(
     let result = body(store.as_context_mut(), params)?;
 
     let StoreInner { opaque, host } = &mut *store.0;
-    let StoreOpaque { instances, handles, .. } = opaque;
+    let StoreOpaque {
+        instances, handles, ..
+    } = opaque;
     let StoreInstance {
         runtime,
         component,
@@ -191,7 +210,9 @@ fn call_within<T: 'static, P, R>(
     } = &mut instances[instance];
     let guest = match &mut scratch {
         None => {
-            let realloc = imported.lower.and_then(|id| component.code().lower_realloc(id));
+            let realloc = imported
+                .lower
+                .and_then(|id| component.code().lower_realloc(id));
             Guest::new(runtime, options.domain, options.memory, realloc, host)
         }
         Some(memory) => Guest::scratch(runtime, memory),
@@ -204,7 +225,9 @@ fn call_within<T: 'static, P, R>(
     };
     let mut cx = LowerContext::new(imported.abi(), guest, Some(handles));
     let target = match results_abi.flat_count {
-        Some(count) if usize::from(count) <= MAX_FLAT_RESULTS => Target::Flat(&mut words[..usize::from(count)]),
+        Some(count) if usize::from(count) <= MAX_FLAT_RESULTS => {
+            Target::Flat(&mut words[..usize::from(count)])
+        }
         // The pointer to the room for the results comes behind the parameters.
         _ => Target::Memory(cx.result_area(words[param_words] as u32, results_abi)?),
     };
@@ -219,7 +242,10 @@ pub(crate) struct TypedHost<F, P, R> {
 
 impl<F, P, R> TypedHost<F, P, R> {
     pub fn new(f: F) -> Self {
-        Self { f, types: PhantomData }
+        Self {
+            f,
+            types: PhantomData,
+        }
     }
 }
 
@@ -272,7 +298,10 @@ impl<F> DynamicHost<F> {
 impl<T, F> HostFunction<T> for DynamicHost<F>
 where
     T: 'static,
-    F: Fn(StoreContextMut<'_, T>, ComponentFunc, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
+    F: Fn(StoreContextMut<'_, T>, ComponentFunc, &[Val], &mut [Val]) -> Result<()>
+        + Send
+        + Sync
+        + 'static,
 {
     fn typecheck(&self, _ty: FuncTypeId, _types: &InstanceTypes<'_>) -> Result<()> {
         Ok(())
@@ -286,7 +315,10 @@ where
         let types = &imported.component.interface().types;
         let abi = (types.abi(imported.params), types.abi(imported.results));
         let results = types.func(imported.ty).result.into_iter().count();
-        let ty = ComponentFunc::new(&Scope::linked(&imported.component, &imported.linked), imported.ty);
+        let ty = ComponentFunc::new(
+            &Scope::linked(&imported.component, &imported.linked),
+            imported.ty,
+        );
         call_host(
             call,
             imported,
@@ -299,7 +331,8 @@ where
                 let Val::Tuple(params) = params else {
                     bail!("parameters are always lifted as a tuple")
                 };
-                // What a function leaves untouched is no value of most types, so that it is noticed.
+                // What a function leaves untouched is no value of most types, so that it is
+                // noticed.
                 let mut values = vec![Val::Tuple(Vec::new()); results];
                 (self.f)(store, ty, &params, &mut values)?;
                 Ok(Val::Tuple(values))
@@ -315,8 +348,8 @@ where
     }
 }
 
-/// Fails when `P` and `R` are not the parameters and results of the component function type `ty`. `whose` says whose types
-/// `P` and `R` are.
+/// Fails when `P` and `R` are not the parameters and results of the component function type `ty`.
+/// `whose` says whose types `P` and `R` are.
 pub(crate) fn typecheck<P: ComponentNamedList, R: ComponentNamedList>(
     ty: FuncTypeId,
     types: &InstanceTypes<'_>,

@@ -6,16 +6,16 @@ use crate::resource::Linked;
 use crate::store::{StoreInstance, StoreOpaque};
 use crate::types::{ComponentItem, ResourceType};
 use crate::{
-    AsContext, AsContextMut, Component, ComponentExportIndex, ComponentNamedList, Engine, ExportLookup, Func, Lift,
-    Lower, TypedFunc,
+    AsContext, AsContextMut, Component, ComponentExportIndex, ComponentNamedList, Engine,
+    ExportLookup, Func, Lift, Lower, TypedFunc,
 };
 use anyhow::{Context, Result, bail, ensure};
 use mintage_runtime::HostTable;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// A component with every import checked and resolved. Cheap to clone; makes any number of instances, in stores of host
-/// data `T`.
+/// A component with every import checked and resolved. Cheap to clone; makes any number of
+/// instances, in stores of host data `T`.
 pub struct InstancePre<T: 'static> {
     component: Component,
     imports: Arc<HostTable>,
@@ -66,7 +66,8 @@ impl<T> InstancePre<T> {
     ///
     /// # Errors
     ///
-    /// When a limit is reached, the operating system gives no address space, or a start function does not return.
+    /// When a limit is reached, the operating system gives no address space, or a start function
+    /// does not return.
     pub fn instantiate(&self, mut store: impl AsContextMut<Data = T>) -> Result<Instance> {
         let store = store.as_context_mut().0;
         let index = store.instantiate(&self.component, &self.imports, &self.linked)?;
@@ -97,31 +98,39 @@ impl Instance {
         self.index as usize
     }
 
-    /// A component whose instances start as this one stands now: with its memories, tables and globals, and without running
-    /// start functions. An instance that was warmed up by a few calls, so that caches are filled and functions that are
-    /// compiled when first called are compiled, gives its successors all of that for nothing. Functions, imports and the
-    /// artifact are those of the instance's own component; resource types are new ones, as in any other component.
+    /// A component whose instances start as this one stands now: with its memories, tables and
+    /// globals, and without running start functions. An instance that was warmed up by a few calls,
+    /// so that caches are filled and functions that are compiled when first called are compiled,
+    /// gives its successors all of that for nothing. Functions, imports and the artifact are those
+    /// of the instance's own component; resource types are new ones, as in any other component.
     ///
-    /// **All** that the instance holds is passed on: what a guest has read from the host (secrets, the time, seeds of random
-    /// numbers) is the same in all later instances.
+    /// **All** that the instance holds is passed on: what a guest has read from the host (secrets,
+    /// the time, seeds of random numbers) is the same in all later instances.
     ///
     /// # Errors
     ///
-    /// When a call into the instance is under way or was stopped; when it holds handles, owned or borrowed, since these would mean
-    /// nothing in another instance; when more than 64 MiB, or too many scattered pages, are not as they were at the start.
+    /// When a call into the instance is under way or was stopped; when it holds handles, owned or
+    /// borrowed, since these would mean nothing in another instance; when more than 64 MiB, or too
+    /// many scattered pages, are not as they were at the start.
     ///
     /// # Panics
     ///
     /// When the instance is not in this store.
     pub fn snapshot(&self, mut store: impl AsContextMut) -> Result<Component> {
         let opaque = &mut store.as_context_mut().0.opaque;
-        self.in_store(opaque).expect("the store that the instance was made in");
+        self.in_store(opaque)
+            .expect("the store that the instance was made in");
         let instance = &mut opaque.instances[self.index()];
         ensure!(
             !instance.active,
-            "a call into the instance is under way or was stopped, so that there is no state to keep"
+            "a call into the instance is under way or was stopped, so that there is no state to \
+             keep"
         );
-        let code = instance.component.code().clone().snapshot(&mut instance.runtime);
+        let code = instance
+            .component
+            .code()
+            .clone()
+            .snapshot(&mut instance.runtime);
         Component::from_code(&opaque.engine, code.context("cannot take a snapshot")?)
     }
 
@@ -133,7 +142,9 @@ impl Instance {
     pub fn get_func(&self, store: impl AsContextMut, name: impl ExportLookup) -> Option<Func> {
         let store = store.as_context();
         let opaque = &store.0.opaque;
-        let instance = self.in_store(opaque).expect("the store that the instance was made in");
+        let instance = self
+            .in_store(opaque)
+            .expect("the store that the instance was made in");
         match *instance.component.export(name)? {
             ExportItem::Func(lift) => Some(Func::lifted(opaque, self.index(), lift)),
             ExportItem::ImportedFunc(import) => Some(Func::imported(opaque, self.index(), import)),
@@ -163,7 +174,8 @@ impl Instance {
             Some(_) => bail!("the export is no function"),
             None => bail!("the component exports no such function"),
         };
-        func.typed(store).context("the exported function has another type")
+        func.typed(store)
+            .context("the exported function has another type")
     }
 
     /// The exported resource type `name`, as this instance has it, or `None` when there is none.
@@ -171,17 +183,24 @@ impl Instance {
     /// # Panics
     ///
     /// When the instance is not in this store.
-    pub fn get_resource(&self, store: impl AsContextMut, name: impl ExportLookup) -> Option<ResourceType> {
+    pub fn get_resource(
+        &self,
+        store: impl AsContextMut,
+        name: impl ExportLookup,
+    ) -> Option<ResourceType> {
         let store = store.as_context();
         let opaque = &store.0.opaque;
-        let instance = self.in_store(opaque).expect("the store that the instance was made in");
+        let instance = self
+            .in_store(opaque)
+            .expect("the store that the instance was made in");
         match instance.component.export(name)? {
             &ExportItem::Resource(id) => Some(instance.scope(self.store, self.index).resource(id)),
             _ => None,
         }
     }
 
-    /// The export `name` of the instance, or of its exported instance `instance`: its type and index.
+    /// The export `name` of the instance, or of its exported instance `instance`: its type and
+    /// index.
     ///
     /// # Panics
     ///

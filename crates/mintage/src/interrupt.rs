@@ -1,7 +1,9 @@
-//! Interruption of guests: the word that machine code tests, the handle that sets it, and the thread that watches deadlines.
+//! Interruption of guests: the word that machine code tests, the handle that sets it, and the
+//! thread that watches deadlines.
 //!
-//! Each store has one word, to which the control blocks of all its instances point. It has a bit for the handles and one for
-//! the deadline, so that clearing one leaves the other; machine code stops at any bit.
+//! Each store has one word, to which the control blocks of all its instances point. It has a bit
+//! for the handles and one for the deadline, so that clearing one leaves the other; machine code
+//! stops at any bit.
 
 use crate::Engine;
 use anyhow::{Context as _, Error, Result, anyhow};
@@ -17,7 +19,8 @@ const INTERRUPTED: u64 = 1;
 /// Bit of the word: the store's deadline has passed.
 const EXPIRED: u64 = 2;
 
-/// Interrupts the guests of one store, from any thread; see [`Store::interrupt_handle`](crate::Store::interrupt_handle).
+/// Interrupts the guests of one store, from any thread; see
+/// [`Store::interrupt_handle`](crate::Store::interrupt_handle).
 #[derive(Clone, Debug)]
 pub struct InterruptHandle {
     word: Arc<AtomicU64>,
@@ -51,10 +54,14 @@ pub(crate) struct Interruption {
 impl Interruption {
     /// That of a new store; none when the engine's code does not look at the word.
     pub fn new(engine: &Engine) -> Option<Interruption> {
-        engine.config().tunables.interruptible.then(|| Interruption {
-            word: Arc::default(),
-            deadline: None,
-        })
+        engine
+            .config()
+            .tunables
+            .interruptible
+            .then(|| Interruption {
+                word: Arc::default(),
+                deadline: None,
+            })
     }
 
     /// The word that machine code tests.
@@ -74,7 +81,11 @@ impl Interruption {
     }
 
     /// See [`Store::set_deadline`](crate::Store::set_deadline).
-    pub fn set_deadline(this: Option<&mut Interruption>, engine: &Engine, after: Duration) -> Result<()> {
+    pub fn set_deadline(
+        this: Option<&mut Interruption>,
+        engine: &Engine,
+        after: Duration,
+    ) -> Result<()> {
         let this = this.ok_or_else(not_interruptible)?;
         this.clear_deadline();
         if let Some(at) = Instant::now().checked_add(after) {
@@ -110,13 +121,16 @@ impl Interruption {
 
 #[cold]
 fn not_interruptible() -> Error {
-    anyhow!("guests of this engine cannot be interrupted: make it with `Config::interruptible(true)`")
+    anyhow!(
+        "guests of this engine cannot be interrupted: make it with `Config::interruptible(true)`"
+    )
 }
 
 /// Watches the deadlines of an engine's stores, with a thread that the first one starts.
 ///
-/// A child that was forked has no such thread, and its copy of what the thread shares may be locked for ever. So the first
-/// deadline there starts all of it anew, and nothing of the parent's is touched.
+/// A child that was forked has no such thread, and its copy of what the thread shares may be locked
+/// for ever. So the first deadline there starts all of it anew, and nothing of the parent's is
+/// touched.
 #[derive(Default)]
 pub(crate) struct Timer {
     watch: Mutex<Option<Watch>>,
@@ -149,8 +163,8 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// The words to set, earliest first. A map, since most deadlines are taken back before they pass: in a binary heap they
-    /// would stay until then.
+    /// The words to set, earliest first. A map, since most deadlines are taken back before they
+    /// pass: in a binary heap they would stay until then.
     deadlines: BTreeMap<Key, Arc<AtomicU64>>,
     /// The number of the next deadline.
     next: u64,
@@ -158,7 +172,8 @@ struct State {
 }
 
 impl Timer {
-    /// Sets the word's [`EXPIRED`] bit as soon as it is `at`, unless the result has been dropped before.
+    /// Sets the word's [`EXPIRED`] bit as soon as it is `at`, unless the result has been dropped
+    /// before.
     ///
     /// # Errors
     ///
@@ -177,7 +192,11 @@ impl Timer {
             shared.changed.notify_one();
         }
         drop(state);
-        Ok(Deadline { process, shared, key })
+        Ok(Deadline {
+            process,
+            shared,
+            key,
+        })
     }
 
     /// The number of this process, and what its thread shares; starts the thread if there is none.
@@ -215,9 +234,13 @@ impl Shared {
             let first = state.deadlines.first_key_value().map(|(&(at, _), _)| at);
             let left = first.map(|at| at.saturating_duration_since(Instant::now()));
             state = match left {
-                None => self.changed.wait(state).unwrap_or_else(PoisonError::into_inner),
+                None => self
+                    .changed
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner),
                 Some(Duration::ZERO) => {
-                    // Under the lock, so that a store that has taken its deadline back does not get the bit afterwards.
+                    // Under the lock, so that a store that has taken its deadline back does not get
+                    // the bit afterwards.
                     if let Some((_, word)) = state.deadlines.pop_first() {
                         word.fetch_or(EXPIRED, Ordering::Relaxed);
                     }
@@ -304,7 +327,9 @@ mod tests {
         let timer = Timer::default();
         assert!(timer.watch.lock().unwrap().is_none());
         let word = Arc::default();
-        let deadline = timer.watch(Instant::now() + Duration::from_secs(3600), word).unwrap();
+        let deadline = timer
+            .watch(Instant::now() + Duration::from_secs(3600), word)
+            .unwrap();
         let shared = Arc::downgrade(&timer.shared().unwrap().1);
         drop(deadline);
         // Waits for the thread, which would wait for a deadline for ever.

@@ -9,8 +9,9 @@
 //! Instance -> Func, TypedFunc         calls over `Val`s or Rust types                func.rs
 //! ```
 //!
-//! Resources are in `resource/`. The names are those that hosts of WebAssembly components know. Values cross between host and guest in `abi/`; guest calls
-//! of host functions come in through `host.rs`.
+//! Resources are in `resource/`. The names are those that hosts of WebAssembly components know.
+//! Values cross between host and guest in `abi/`; guest calls of host functions come in through
+//! `host.rs`.
 //!
 //! ```
 //! # fn main() -> mintage::Result<()> {
@@ -28,8 +29,8 @@
 //! # }
 //! ```
 //!
-//! Architecture invariant: unsafe code stands in `component.rs` (loading of artifacts), `store.rs` (entry into guests and the
-//! way back to the store) and `guest.rs` (views of guest memory) only.
+//! Architecture invariant: unsafe code stands in `component.rs` (loading of artifacts), `store.rs`
+//! (entry into guests and the way back to the store) and `guest.rs` (views of guest memory) only.
 
 #![deny(unsafe_code)]
 

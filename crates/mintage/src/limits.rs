@@ -1,4 +1,5 @@
-//! [`ResourceLimiter`]: who decides how much the guests of a store may take; [`StoreLimits`], which decides by numbers.
+//! [`ResourceLimiter`]: who decides how much the guests of a store may take; [`StoreLimits`], which
+//! decides by numbers.
 
 use anyhow::{Error, Result, bail, ensure};
 use mintage_environ::layout::SlabLayout;
@@ -12,23 +13,30 @@ const DEFAULT_HANDLES: usize = 1 << 20;
 
 /// Decides how much the guests of a store may take; see [`Store::limiter`](crate::Store::limiter).
 ///
-/// An instance whose start functions have run before (for an earlier instance, with an outcome that no host had a part in)
-/// starts with the sizes that they left: for it, the questions are about these at once. If they are refused, the start functions
-/// run, and each growth is asked about.
+/// An instance whose start functions have run before (for an earlier instance, with an outcome that
+/// no host had a part in) starts with the sizes that they left: for it, the questions are about
+/// these at once. If they are refused, the start functions run, and each growth is asked about.
 pub trait ResourceLimiter: Send {
-    /// Whether a memory may grow from `current` to `desired` bytes; `current` is 0 for what an instance starts with. `maximum`
-    /// is what it can never exceed. If not, the guest's growth fails, and an instance is not made. An error ends the guest's call.
+    /// Whether a memory may grow from `current` to `desired` bytes; `current` is 0 for what an
+    /// instance starts with. `maximum` is what it can never exceed. If not, the guest's growth
+    /// fails, and an instance is not made. An error ends the guest's call.
     ///
-    /// The heap of a component instance's objects counts as a memory. It is to grow to what makes collections rare; if not, to what
-    /// is needed now. If not, either, the guest's call ends: with the error, or [`Trap::HeapExhausted`](crate::Trap).
+    /// The heap of a component instance's objects counts as a memory. It is to grow to what makes
+    /// collections rare; if not, to what is needed now. If not, either, the guest's call ends: with
+    /// the error, or [`Trap::HeapExhausted`](crate::Trap).
     ///
     /// # Errors
     ///
     /// As the host likes.
-    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool>;
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Result<bool>;
 
-    /// Growth that [`memory_growing`](Self::memory_growing) allowed has failed: the system gives no memory. An error ends the guest's
-    /// call; otherwise growth fails in the guest.
+    /// Growth that [`memory_growing`](Self::memory_growing) allowed has failed: the system gives no
+    /// memory. An error ends the guest's call; otherwise growth fails in the guest.
     ///
     /// # Errors
     ///
@@ -38,8 +46,8 @@ pub trait ResourceLimiter: Send {
         Ok(())
     }
 
-    /// So many bytes that [`memory_growing`](Self::memory_growing) allowed are not taken after all: growth failed, or the instance
-    /// could not be made.
+    /// So many bytes that [`memory_growing`](Self::memory_growing) allowed are not taken after all:
+    /// growth failed, or the instance could not be made.
     fn memory_released(&mut self, bytes: usize) {
         let _ = bytes;
     }
@@ -49,7 +57,12 @@ pub trait ResourceLimiter: Send {
     /// # Errors
     ///
     /// As the host likes.
-    fn table_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool>;
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Result<bool>;
 
     /// Growth that [`table_growing`](Self::table_growing) allowed has failed, likewise.
     ///
@@ -61,7 +74,8 @@ pub trait ResourceLimiter: Send {
         Ok(())
     }
 
-    /// So many entries that [`table_growing`](Self::table_growing) allowed are not taken after all, likewise.
+    /// So many entries that [`table_growing`](Self::table_growing) allowed are not taken after all,
+    /// likewise.
     fn table_released(&mut self, entries: usize) {
         let _ = entries;
     }
@@ -76,12 +90,14 @@ pub trait ResourceLimiter: Send {
         DEFAULT_COUNT
     }
 
-    /// Memories that all instances of the store may have together, heaps of objects among them; default: 10,000.
+    /// Memories that all instances of the store may have together, heaps of objects among them;
+    /// default: 10,000.
     fn memories(&self) -> usize {
         DEFAULT_COUNT
     }
 
-    /// Handles of resources that each instance may have; default: 2^20. See [`StoreLimitsBuilder::handles`].
+    /// Handles of resources that each instance may have; default: 2^20. See
+    /// [`StoreLimitsBuilder::handles`].
     fn handles(&self) -> usize {
         DEFAULT_HANDLES
     }
@@ -106,8 +122,8 @@ pub struct StoreLimits {
 const TABLE_ENTRY: usize = size_of::<u64>();
 
 impl Default for StoreLimits {
-    /// No limits on the size of memories and tables but their own, 2^20 handles in each instance, and 10,000 each of instances,
-    /// memories and tables.
+    /// No limits on the size of memories and tables but their own, 2^20 handles in each instance,
+    /// and 10,000 each of instances, memories and tables.
     fn default() -> Self {
         Self {
             memory_size: usize::MAX,
@@ -133,18 +149,19 @@ impl StoreLimitsBuilder {
         Self::default()
     }
 
-    /// Bytes that each memory may have, and each heap of objects. Growth past it fails in the guest; an instance that starts with
-    /// more is an error.
+    /// Bytes that each memory may have, and each heap of objects. Growth past it fails in the
+    /// guest; an instance that starts with more is an error.
     pub fn memory_size(mut self, bytes: usize) -> Self {
         self.0.memory_size = bytes;
         self
     }
 
-    /// Bytes that all memories, GC heaps and tables of the store may have together. An entry of a table has 8 bytes. Instances
-    /// keep what they have as long as the store lives.
+    /// Bytes that all memories, GC heaps and tables of the store may have together. An entry of a
+    /// table has 8 bytes. Instances keep what they have as long as the store lives.
     ///
-    /// This bounds the memory that guests of the store can take, but for what the host keeps for them: some 20 bytes for each
-    /// of their [`handles`](Self::handles), and a few KiB for each of their [`instances`](Self::instances).
+    /// This bounds the memory that guests of the store can take, but for what the host keeps for
+    /// them: some 20 bytes for each of their [`handles`](Self::handles), and a few KiB for each of
+    /// their [`instances`](Self::instances).
     pub fn total_memory_size(mut self, bytes: usize) -> Self {
         self.0.total_memory_size = bytes;
         self
@@ -156,8 +173,9 @@ impl StoreLimitsBuilder {
         self
     }
 
-    /// Handles of resources that each instance may have, with all component instances inside it, and that may be lent to
-    /// calls at a time. A guest that makes more traps. At most 2^28 - 1. They take memory of the host: some 20 bytes each.
+    /// Handles of resources that each instance may have, with all component instances inside it,
+    /// and that may be lent to calls at a time. A guest that makes more traps. At most 2^28 - 1.
+    /// They take memory of the host: some 20 bytes each.
     pub fn handles(mut self, handles: usize) -> Self {
         self.0.handles = handles;
         self
@@ -207,14 +225,22 @@ impl StoreLimits {
     /// Refuses growth by a limit.
     fn refuse(&self, what: &str, current: usize, desired: usize, setting: &str) -> Result<bool> {
         if self.trap_on_grow_failure {
-            bail!("a {what} is to grow from {current} to {desired}, more than `StoreLimitsBuilder::{setting}` allows");
+            bail!(
+                "a {what} is to grow from {current} to {desired}, more than \
+                 `StoreLimitsBuilder::{setting}` allows"
+            );
         }
         Ok(false)
     }
 }
 
 impl ResourceLimiter for StoreLimits {
-    fn memory_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> Result<bool> {
         if desired > self.memory_size {
             return self.refuse("memory", current, desired, "memory_size");
         }
@@ -235,7 +261,12 @@ impl ResourceLimiter for StoreLimits {
         self.memory_used = self.memory_used.saturating_sub(bytes);
     }
 
-    fn table_growing(&mut self, current: usize, desired: usize, _maximum: Option<usize>) -> Result<bool> {
+    fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> Result<bool> {
         if desired > self.table_elements {
             return self.refuse("table", current, desired, "table_elements");
         }
@@ -292,17 +323,23 @@ pub(crate) trait GrowthLimiter {
 
 impl<T> GrowthLimiter for HostState<T> {
     fn growing(&mut self, growth: &Growth) -> Result<bool> {
-        let Some(limiter) = self.limiter() else { return Ok(true) };
+        let Some(limiter) = self.limiter() else {
+            return Ok(true);
+        };
         let (current, desired) = (growth.current as usize, growth.desired as usize);
         let maximum = Some(growth.maximum as usize);
         match growth.what {
-            Growing::Memory(_) | Growing::Heap(_) => limiter.memory_growing(current, desired, maximum),
+            Growing::Memory(_) | Growing::Heap(_) => {
+                limiter.memory_growing(current, desired, maximum)
+            }
             Growing::Table(_) => limiter.table_growing(current, desired, maximum),
         }
     }
 
     fn failed(&mut self, growth: &Growth, error: Error) -> Result<()> {
-        let Some(limiter) = self.limiter() else { return Ok(()) };
+        let Some(limiter) = self.limiter() else {
+            return Ok(());
+        };
         release(limiter, growth);
         match growth.what {
             Growing::Memory(_) | Growing::Heap(_) => limiter.memory_grow_failed(error),
@@ -340,7 +377,8 @@ impl<T> HostState<T> {
         if self.limiter.is_none() {
             return Ok(image);
         }
-        // What start functions have grown may be refused where they can see it, when they run again.
+        // What start functions have grown may be refused where they can see it, when they run
+        // again.
         if !Arc::ptr_eq(image, declared) && self.admit_sizes(code, image).is_ok() {
             return Ok(image);
         }
@@ -363,7 +401,9 @@ impl<T> HostState<T> {
 
     /// Tells the limiter that what it allowed is not taken.
     pub fn release(&mut self, sizes: impl Iterator<Item = Growth>) {
-        let Some(limiter) = self.limiter() else { return };
+        let Some(limiter) = self.limiter() else {
+            return;
+        };
         for growth in sizes {
             release(limiter, &growth);
         }
@@ -382,12 +422,18 @@ fn release(limiter: &mut dyn ResourceLimiter, growth: &Growth) {
 /// The error for an instance that starts with too much.
 fn refused(growth: &Growth) -> Error {
     let (unit, setting) = match growth.what {
-        Growing::Memory(_) | Growing::Heap(_) => ("bytes", "memory_size` or `StoreLimitsBuilder::total_memory_size"),
-        Growing::Table(_) => ("entries", "table_elements` or `StoreLimitsBuilder::total_memory_size"),
+        Growing::Memory(_) | Growing::Heap(_) => (
+            "bytes",
+            "memory_size` or `StoreLimitsBuilder::total_memory_size",
+        ),
+        Growing::Table(_) => (
+            "entries",
+            "table_elements` or `StoreLimitsBuilder::total_memory_size",
+        ),
     };
     anyhow::anyhow!(
-        "{} starts with {} {unit}, which the store's limiter refuses; raise `StoreLimitsBuilder::{setting}`, or change what \
-         `Store::limiter` was given",
+        "{} starts with {} {unit}, which the store's limiter refuses; raise \
+         `StoreLimitsBuilder::{setting}`, or change what `Store::limiter` was given",
         growth.what,
         growth.desired
     )
@@ -415,7 +461,8 @@ impl Default for Allowance {
 }
 
 impl Allowance {
-    /// Checks that a store with `used` can hold another instance, of a component laid out as `layout`: what is used then.
+    /// Checks that a store with `used` can hold another instance, of a component laid out as
+    /// `layout`: what is used then.
     ///
     /// # Errors
     ///
@@ -425,14 +472,19 @@ impl Allowance {
             let sum = used + more;
             ensure!(
                 sum <= limit,
-                "the store would hold {sum} {what}, more than the {limit} that its limiter allows; raise \
-                 `StoreLimitsBuilder::{what}`, or change what `Store::limiter` was given"
+                "the store would hold {sum} {what}, more than the {limit} that its limiter allows; \
+                 raise `StoreLimitsBuilder::{what}`, or change what `Store::limiter` was given"
             );
             Ok(sum)
         };
         Ok(Used {
             // Their numbers are 32-bit.
-            instances: add("instances", used.instances, 1, self.instances.min(u32::MAX as usize))?,
+            instances: add(
+                "instances",
+                used.instances,
+                1,
+                self.instances.min(u32::MAX as usize),
+            )?,
             memories: add(
                 "memories",
                 used.memories,
@@ -466,7 +518,9 @@ mod tests {
         };
         for trap in [false, true] {
             let mut host = HostState {
-                limiter: Some(Box::new(|limits: &mut StoreLimits| limits as &mut dyn ResourceLimiter)),
+                limiter: Some(Box::new(|limits: &mut StoreLimits| {
+                    limits as &mut dyn ResourceLimiter
+                })),
                 data: limits(trap).build(),
             };
             let growth = |what| Growth {
@@ -482,7 +536,10 @@ mod tests {
             ] {
                 assert!(host.growing(&growth(what)).unwrap());
                 assert_eq!(host.data.memory_used, bytes);
-                assert_eq!(host.failed(&growth(what), Error::msg("no memory")).is_err(), trap);
+                assert_eq!(
+                    host.failed(&growth(what), Error::msg("no memory")).is_err(),
+                    trap
+                );
                 assert_eq!(host.data.memory_used, 0);
             }
         }

@@ -1,8 +1,9 @@
 //! Calls of host functions that a component exports again: by the host, of the host.
 //!
-//! There is no guest between the two, whose memory and handles would hold what is passed. So the call brings a memory of its
-//! own, and uses the handle table of a component instance that does not exist. Beyond that values are lowered and lifted as
-//! for any other call, and so are checked and converted as if a guest had passed them on.
+//! There is no guest between the two, whose memory and handles would hold what is passed. So the
+//! call brings a memory of its own, and uses the handle table of a component instance that does not
+//! exist. Beyond that values are lowered and lifted as for any other call, and so are checked and
+//! converted as if a guest had passed them on.
 
 use crate::abi::{InterfaceType, LiftContext, LowerContext, Source, Target};
 use crate::error::wrong_store;
@@ -24,7 +25,9 @@ pub(crate) fn call<T: 'static, R>(
     lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, Source<'_>) -> Result<R>,
 ) -> Result<R> {
     let instance = store.opaque.instances.get(number);
-    let StoreInstance { component, linked, .. } = instance.ok_or_else(|| wrong_store("function"))?;
+    let StoreInstance {
+        component, linked, ..
+    } = instance.ok_or_else(|| wrong_store("function"))?;
     let nobody = DomainId::from_u32(component.code().layout().domains.len() as u32);
     let imported = Imported::reexported(component, linked, import, nobody);
     if !imported.borrows() {
@@ -46,7 +49,9 @@ fn call_within<T: 'static, R>(
     let mut memory = Vec::new();
     let mut words = [0; LIFT_WORDS + 1];
 
-    let StoreOpaque { instances, handles, .. } = &mut store.opaque;
+    let StoreOpaque {
+        instances, handles, ..
+    } = &mut store.opaque;
     let (context, runtime) = instances[number].with_handles(handles, number, imported.domain());
     let guest = Guest::scratch(runtime, &mut memory);
     let mut cx = LowerContext::new(imported.abi(), guest, Some(context));
@@ -76,7 +81,9 @@ fn call_within<T: 'static, R>(
         words[param_words] = room as u64;
     }
 
-    let function = store.opaque.instances[number].linked.func::<T>(imported.import());
+    let function = store.opaque.instances[number]
+        .linked
+        .func::<T>(imported.import());
     let function = function.context("a function that is exported again has no definition")?;
     function.clone().call(
         imported,
@@ -88,9 +95,12 @@ fn call_within<T: 'static, R>(
         },
     )?;
 
-    let StoreOpaque { instances, handles, .. } = &mut store.opaque;
+    let StoreOpaque {
+        instances, handles, ..
+    } = &mut store.opaque;
     let (context, runtime) = instances[number].with_handles(handles, number, imported.domain());
-    let mut cx = LiftContext::of_memory(imported.abi(), &memory, usize::MAX).with_handles(context, runtime);
+    let mut cx =
+        LiftContext::of_memory(imported.abi(), &memory, usize::MAX).with_handles(context, runtime);
     let source = match flat_results {
         Some(count) => Source::Flat(&words[..count]),
         None => Source::Memory(cx.spilled(room as u32, results_abi)?),

@@ -1,8 +1,10 @@
-//! [`Store`]: the owner of instances and of the host's data; entry into guests, and the way back from a guest to its store.
+//! [`Store`]: the owner of instances and of the host's data; entry into guests, and the way back
+//! from a guest to its store.
 //!
-//! Aliasing: while a guest runs, its store is reachable only through the raw pointer that was made from the caller's
-//! exclusive reference and handed to the runtime. The caller does not touch its reference until the call is over; a host
-//! function that the guest calls makes a new exclusive reference from the pointer, and drops it before it returns.
+//! Aliasing: while a guest runs, its store is reachable only through the raw pointer that was made
+//! from the caller's exclusive reference and handed to the runtime. The caller does not touch its
+//! reference until the call is over; a host function that the guest calls makes a new exclusive
+//! reference from the pointer, and drops it before it returns.
 
 use crate::abi::HandleContext;
 use crate::error::{handle_trap, stopped};
@@ -21,32 +23,35 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Words of an argument array that is large enough for every lifted function: 16 flat parameters, one result.
+/// Words of an argument array that is large enough for every lifted function: 16 flat parameters,
+/// one result.
 pub(crate) const LIFT_WORDS: usize = 16;
 
-/// Bytes of host memory that the values which a guest passes in one call may take, unless the store says otherwise.
+/// Bytes of host memory that the values which a guest passes in one call may take, unless the store
+/// says otherwise.
 const DEFAULT_HOSTCALL_FUEL: usize = 128 << 20;
 
 /// Owns component instances and the host's data of type `T`. Its instances live as long as it does.
 ///
 /// # Stacks
 ///
-/// A call into a guest takes up to [`Config::max_wasm_stack`](crate::Config::max_wasm_stack) bytes of
-/// the calling thread's stack, and keeps 256 KiB below for host functions. Where less than that is
-/// left, for the first call or for one that a host function makes, the call fails with
+/// A call into a guest takes up to [`Config::max_wasm_stack`](crate::Config::max_wasm_stack) bytes
+/// of the calling thread's stack, and keeps 256 KiB below for host functions. Where less than that
+/// is left, for the first call or for one that a host function makes, the call fails with
 /// [`Trap::StackOverflow`].
 ///
-/// Calls on one thread end in the reverse order of their beginning, as calls of functions do. A host
-/// that makes them on several stacks (coroutines, green threads) must keep that order, too: until a
-/// call has ended, other calls of the same thread may begin, but these must end first. A call must
-/// end on the thread on which it began. That holds for a stack that is dropped and unwound while a
-/// host function waits on it as well. When a host function returns to its guest out of order or on
-/// another thread, the process is aborted with a message on standard error.
+/// Calls on one thread end in the reverse order of their beginning, as calls of functions do. A
+/// host that makes them on several stacks (coroutines, green threads) must keep that order, too:
+/// until a call has ended, other calls of the same thread may begin, but these must end first. A
+/// call must end on the thread on which it began. That holds for a stack that is dropped and
+/// unwound while a host function waits on it as well. When a host function returns to its guest out
+/// of order or on another thread, the process is aborted with a message on standard error.
 ///
 /// # Drop
 ///
-/// Dropping a store runs no guest code: destructors of resources that the host or a guest still owns are not called. A host
-/// that needs them calls [`ResourceAny::resource_drop`](crate::ResourceAny::resource_drop) before.
+/// Dropping a store runs no guest code: destructors of resources that the host or a guest still
+/// owns are not called. A host that needs them calls
+/// [`ResourceAny::resource_drop`](crate::ResourceAny::resource_drop) before.
 pub struct Store<T: 'static> {
     // Boxed, since guests know its address while they run.
     inner: Box<StoreInner<T>>,
@@ -79,8 +84,8 @@ pub(crate) struct StoreInstance {
     pub runtime: mintage_runtime::Instance,
     pub component: Component,
     pub linked: Arc<Linked>,
-    /// Whether the instance must not be entered (`may_enter` in CanonicalABI.md, reversed): its code is on the stack, or
-    /// stopped there for good.
+    /// Whether the instance must not be entered (`may_enter` in CanonicalABI.md, reversed): its
+    /// code is on the stack, or stopped there for good.
     pub active: bool,
 }
 
@@ -102,7 +107,10 @@ impl<T> Store<T> {
         Store {
             inner: Box::new(StoreInner {
                 opaque,
-                host: HostState { limiter: None, data },
+                host: HostState {
+                    limiter: None,
+                    data,
+                },
             }),
         }
     }
@@ -127,10 +135,14 @@ impl<T> Store<T> {
         &self.inner.opaque.engine
     }
 
-    /// Where in the host's data the limits of this store's guests are found: [`StoreLimits`](crate::StoreLimits), or a
-    /// [`ResourceLimiter`] of the host's own. It is asked when an instance is made and when something grows. Without one, the
-    /// limits are those of `StoreLimits::default()`.
-    pub fn limiter(&mut self, limiter: impl (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync + 'static) {
+    /// Where in the host's data the limits of this store's guests are found:
+    /// [`StoreLimits`](crate::StoreLimits), or a [`ResourceLimiter`] of the host's own. It is asked
+    /// when an instance is made and when something grows. Without one, the limits are those of
+    /// `StoreLimits::default()`.
+    pub fn limiter(
+        &mut self,
+        limiter: impl (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync + 'static,
+    ) {
         self.inner.host.limiter = Some(Box::new(limiter));
     }
 
@@ -139,15 +151,16 @@ impl<T> Store<T> {
         self.inner.opaque.hostcall_fuel
     }
 
-    /// Sets [`hostcall_fuel`](Self::hostcall_fuel); default: 128 MiB. Lists can overlap in guest memory, so without a limit
-    /// a guest could make the host allocate far more than the guest has.
+    /// Sets [`hostcall_fuel`](Self::hostcall_fuel); default: 128 MiB. Lists can overlap in guest
+    /// memory, so without a limit a guest could make the host allocate far more than the guest has.
     pub fn set_hostcall_fuel(&mut self, bytes: usize) {
         self.inner.opaque.hostcall_fuel = bytes;
     }
 
-    /// Sets how much the guests of this store may execute from now on: each operator costs one, but for `nop`, `drop`, `block`,
-    /// `loop`, `else`, `end`, `return` and `unreachable`, which cost nothing, and entering a function costs one. When what comes
-    /// next costs more than is left, the guest traps with [`Trap::OutOfFuel`]. A new store has no fuel.
+    /// Sets how much the guests of this store may execute from now on: each operator costs one, but
+    /// for `nop`, `drop`, `block`, `loop`, `else`, `end`, `return` and `unreachable`, which cost
+    /// nothing, and entering a function costs one. When what comes next costs more than is left,
+    /// the guest traps with [`Trap::OutOfFuel`]. A new store has no fuel.
     ///
     /// Operators that follow each other without a branch or call are paid together before the first
     /// is executed; so a guest that traps between them has paid for all. What the engine does for a
@@ -172,7 +185,8 @@ impl<T> Store<T> {
         Fuel::get(self.inner.opaque.fuel.as_ref())
     }
 
-    /// What interrupts the guests of this store, from any thread. It stays valid when the store is dropped, without effect.
+    /// What interrupts the guests of this store, from any thread. It stays valid when the store is
+    /// dropped, without effect.
     ///
     /// # Errors
     ///
@@ -181,28 +195,33 @@ impl<T> Store<T> {
         Interruption::handle(self.inner.opaque.interruption.as_ref())
     }
 
-    /// Takes back all [`InterruptHandle::interrupt`] so far, so that guests run again. A deadline stays. An instance that was
-    /// stopped cannot be entered again, as after any trap; a new one can.
+    /// Takes back all [`InterruptHandle::interrupt`] so far, so that guests run again. A deadline
+    /// stays. An instance that was stopped cannot be entered again, as after any trap; a new one
+    /// can.
     pub fn clear_interrupt(&mut self) {
         if let Some(interruption) = &self.inner.opaque.interruption {
             interruption.clear_interrupt();
         }
     }
 
-    /// Makes guest code trap with [`Trap::Interrupt`] that runs or is called when `after` has passed from now on, until
-    /// [`clear_deadline`](Self::clear_deadline). Takes the place of an earlier deadline, passed or not. Time in host functions
-    /// counts, but they are not interrupted.
+    /// Makes guest code trap with [`Trap::Interrupt`] that runs or is called when `after` has
+    /// passed from now on, until [`clear_deadline`](Self::clear_deadline). Takes the place of an
+    /// earlier deadline, passed or not. Time in host functions counts, but they are not
+    /// interrupted.
     ///
-    /// The first deadline of an engine starts a thread, which watches the deadlines of all its stores until the engine is
-    /// dropped. An `after` that is beyond what the clock can count is no deadline.
+    /// The first deadline of an engine starts a thread, which watches the deadlines of all its
+    /// stores until the engine is dropped. An `after` that is beyond what the clock can count is no
+    /// deadline.
     ///
     /// # Errors
     ///
-    /// When the engine was made without [`Config::interruptible`](crate::Config::interruptible), or the system gives no thread.
-    /// There is no deadline then.
+    /// When the engine was made without [`Config::interruptible`](crate::Config::interruptible), or
+    /// the system gives no thread. There is no deadline then.
     pub fn set_deadline(&mut self, after: Duration) -> Result<()> {
         let StoreOpaque {
-            interruption, engine, ..
+            interruption,
+            engine,
+            ..
         } = &mut self.inner.opaque;
         Interruption::set_deadline(interruption.as_mut(), engine, after)
     }
@@ -274,7 +293,8 @@ impl<T> StoreContextMut<'_, T> {
         &self.0.opaque.engine
     }
 
-    /// See [`Store::get_fuel`]. In a host function it is what the guest has left for what follows the call.
+    /// See [`Store::get_fuel`]. In a host function it is what the guest has left for what follows
+    /// the call.
     ///
     /// # Errors
     ///
@@ -283,7 +303,8 @@ impl<T> StoreContextMut<'_, T> {
         Fuel::get(self.0.opaque.fuel.as_ref())
     }
 
-    /// See [`Store::set_fuel`]. In a host function it is what the guest has for what follows the call.
+    /// See [`Store::set_fuel`]. In a host function it is what the guest has for what follows the
+    /// call.
     ///
     /// # Errors
     ///
@@ -389,17 +410,24 @@ impl<T> StoreInner<T> {
         ptr::from_mut(self).cast()
     }
 
-    /// Calls the `post-return` function of a lift, if it has one, with the flat results of the call before. The guest cannot
-    /// call out meanwhile (`may_leave`).
+    /// Calls the `post-return` function of a lift, if it has one, with the flat results of the call
+    /// before. The guest cannot call out meanwhile (`may_leave`).
     ///
     /// # Panics
     ///
     /// When there is no such instance or lift.
     #[inline]
-    pub fn post_return(&mut self, instance: usize, lift: LiftId, words: &mut [u64; LIFT_WORDS]) -> Result<()> {
+    pub fn post_return(
+        &mut self,
+        instance: usize,
+        lift: LiftId,
+        words: &mut [u64; LIFT_WORDS],
+    ) -> Result<()> {
         let instance = &mut self.opaque.instances[instance];
         match instance.component.code().lift(lift).post_return {
-            Some(post_return) => instance.call_post_return(lift, &post_return, words, &mut self.host),
+            Some(post_return) => {
+                instance.call_post_return(lift, &post_return, words, &mut self.host)
+            }
             None => Ok(()),
         }
     }
@@ -408,8 +436,8 @@ impl<T> StoreInner<T> {
     ///
     /// # Errors
     ///
-    /// When a limit is reached or a start function does not return. A failed instance stays in the store until its end,
-    /// and cannot be entered.
+    /// When a limit is reached or a start function does not return. A failed instance stays in the
+    /// store until its end, and cannot be entered.
     pub fn instantiate(
         &mut self,
         component: &Component,
@@ -430,9 +458,10 @@ impl<T> StoreInner<T> {
         let layout = component.code().layout();
         ensure!(
             layout.size <= config.max_address_space,
-            "an instance of the component takes {} GiB of address space for its {} memories and {} tables, more than the {} \
-             GiB that `Config::max_instance_address_space` allows; raise it, or reduce `Config::memory_reservation` (for \
-             64-bit memories, `Config::memory64_reservation`)",
+            "an instance of the component takes {} GiB of address space for its {} memories and {} \
+             tables, more than the {} GiB that `Config::max_instance_address_space` allows; raise \
+             it, or reduce `Config::memory_reservation` (for 64-bit memories, \
+             `Config::memory64_reservation`)",
             layout.size.div_ceil(1 << 30),
             layout.memories.len(),
             layout.tables.len(),
@@ -453,8 +482,9 @@ impl<T> StoreInner<T> {
         };
         let code = component.code();
         let image = self.host.admit(code)?;
-        let runtime = mintage_runtime::Instance::new(code, image, imports, limits, index as u64, words)
-            .inspect_err(|_| self.host.release(code.sizes(image)))?;
+        let runtime =
+            mintage_runtime::Instance::new(code, image, imports, limits, index as u64, words)
+                .inspect_err(|_| self.host.release(code.sizes(image)))?;
         self.opaque.used = used;
         let handle = runtime.handle();
         self.opaque.instances.push(StoreInstance {
@@ -463,11 +493,13 @@ impl<T> StoreInner<T> {
             linked: linked.clone(),
             active: true,
         });
-        // SAFETY: the instance was pushed to the store, which never drops one before itself, and the store is borrowed
-        // exclusively. Its host functions were made by `host.rs` for a linker of the same `T`, which `InstancePre<T>` and
-        // the type of `self` tie together, and expect the store's pointer. No other reference to the store or into the
-        // instance's memories is used until the call is over.
-        unsafe { mintage_runtime::run_initializers(handle, self.host_pointer()) }.map_err(stopped)?;
+        // SAFETY: the instance was pushed to the store, which never drops one before itself, and
+        // the store is borrowed exclusively. Its host functions were made by `host.rs` for a linker
+        // of the same `T`, which `InstancePre<T>` and the type of `self` tie together, and expect
+        // the store's pointer. No other reference to the store or into the instance's memories is
+        // used until the call is over.
+        unsafe { mintage_runtime::run_initializers(handle, self.host_pointer()) }
+            .map_err(stopped)?;
         self.opaque.instances[index].active = false;
         Ok(index)
     }
@@ -478,16 +510,32 @@ impl<T> StoreInner<T> {
     ///
     /// When there is no such instance or lift.
     #[inline]
-    pub fn call_lift(&mut self, instance: usize, lift: LiftId, words: &mut [u64; LIFT_WORDS]) -> Result<()> {
+    pub fn call_lift(
+        &mut self,
+        instance: usize,
+        lift: LiftId,
+        words: &mut [u64; LIFT_WORDS],
+    ) -> Result<()> {
         self.opaque.keep_deadline()?;
-        let StoreInstance { runtime, component, .. } = &self.opaque.instances[instance];
+        let StoreInstance {
+            runtime, component, ..
+        } = &self.opaque.instances[instance];
         let callee = component.code().lift(lift).callee;
         let (handle, domain) = (runtime.handle(), component.lift(lift).options.domain);
-        // SAFETY: the instance is in the store, which is borrowed exclusively and never drops an instance before itself.
-        // `callee` is the lift's core function in the instance's own code, and its canonical options name its domain. A
-        // lifted function has at most 16 parameters and one result, none of them a vector; the caller lowered values of the
-        // lift's type. On host functions and references see `instantiate`.
-        let result = unsafe { mintage_runtime::call(handle, domain, &callee, words.as_mut_ptr(), self.host_pointer()) };
+        // SAFETY: the instance is in the store, which is borrowed exclusively and never drops an
+        // instance before itself. `callee` is the lift's core function in the instance's own code,
+        // and its canonical options name its domain. A lifted function has at most 16 parameters
+        // and one result, none of them a vector; the caller lowered values of the lift's type. On
+        // host functions and references see `instantiate`.
+        let result = unsafe {
+            mintage_runtime::call(
+                handle,
+                domain,
+                &callee,
+                words.as_mut_ptr(),
+                self.host_pointer(),
+            )
+        };
         result.map_err(stopped)
     }
 
@@ -503,7 +551,9 @@ impl<T> StoreInner<T> {
         callee: CoreCallee,
         words: &mut [u64],
     ) -> Result<()> {
-        let StoreInstance { runtime, component, .. } = &self.opaque.instances[instance];
+        let StoreInstance {
+            runtime, component, ..
+        } = &self.opaque.instances[instance];
         let signature = &component.interface().signatures[callee.sig];
         ensure!(
             words.len() >= signature.array_words(),
@@ -512,8 +562,17 @@ impl<T> StoreInner<T> {
         let callee = component.code().callee(callee)?;
         let handle = runtime.handle();
         self.opaque.keep_deadline()?;
-        // SAFETY: as in `call_lift`; the words are enough for the signature, and the caller converted values of its types.
-        let result = unsafe { mintage_runtime::call(handle, domain, &callee, words.as_mut_ptr(), self.host_pointer()) };
+        // SAFETY: as in `call_lift`; the words are enough for the signature, and the caller
+        // converted values of its types.
+        let result = unsafe {
+            mintage_runtime::call(
+                handle,
+                domain,
+                &callee,
+                words.as_mut_ptr(),
+                self.host_pointer(),
+            )
+        };
         result.map_err(stopped)
     }
 }
@@ -542,7 +601,8 @@ impl<T: 'static> StoreInner<T> {
                     return Err(Trap::CannotEnterComponent.into());
                 }
                 instance.active = true;
-                // The verifier of the program has seen to it that a destructor takes one `i32` and gives nothing.
+                // The verifier of the program has seen to it that a destructor takes one `i32` and
+                // gives nothing.
                 self.call_core(number, domain, dtor, &mut [u64::from(rep)])?;
                 self.opaque.instances[number].active = false;
                 Ok(())
@@ -581,9 +641,9 @@ impl StoreInstance {
         mut limiter: &mut dyn GrowthLimiter,
     ) -> Result<()> {
         let domain = self.component.lift(lift).options.domain;
-        // SAFETY: the instance is borrowed exclusively. `callee` is of its own code; validation gave it the flat results of
-        // the lift, of which there is at most one, as parameters. A host function that it calls sees that this is no
-        // pointer to a store.
+        // SAFETY: the instance is borrowed exclusively. `callee` is of its own code; validation
+        // gave it the flat results of the lift, of which there is at most one, as parameters. A
+        // host function that it calls sees that this is no pointer to a store.
         let result = unsafe {
             mintage_runtime::call_confined(
                 self.runtime.handle(),
@@ -597,7 +657,8 @@ impl StoreInstance {
     }
 }
 
-/// Bit of a host pointer that says that it is to a limiter and not to a store. Both are aligned to 8 bytes.
+/// Bit of a host pointer that says that it is to a limiter and not to a store. Both are aligned to
+/// 8 bytes.
 const TO_LIMITER: usize = 1;
 
 /// The host pointer of a call in which the guest must not call out, but may grow.
@@ -617,8 +678,8 @@ fn is_limiter(host: *mut ()) -> bool {
 ///
 /// # Safety
 ///
-/// The pointer was made by `host_pointer` or `limiter_pointer`, and what it was made from is used by nobody else as long as
-/// the result lives.
+/// The pointer was made by `host_pointer` or `limiter_pointer`, and what it was made from is used
+/// by nobody else as long as the result lives.
 unsafe fn limiter<'a, T: 'static>(host: *mut ()) -> &'a mut dyn GrowthLimiter {
     match is_limiter(host) {
         // SAFETY: as the caller promises; the bit was added to a pointer of this type.
@@ -652,8 +713,8 @@ unsafe fn growth_failed<T: 'static>(host: *mut (), growth: &Growth, error: Error
     unsafe { limiter::<T>(host) }.failed(growth, error)
 }
 
-/// The scope of a call for which handles are lent or borrowed. These loans and borrows end when it is dropped, so however the
-/// call ends: by its results, an error, or a panic.
+/// The scope of a call for which handles are lent or borrowed. These loans and borrows end when it
+/// is dropped, so however the call ends: by its results, an error, or a panic.
 pub(crate) struct CallScope<'s, T: 'static> {
     pub store: &'s mut StoreInner<T>,
     /// What [`HostHandles::exit`] takes.
@@ -731,8 +792,9 @@ pub(crate) fn host_destructor<T: 'static>(destructor: &Destructor<T>) -> HostFun
 
 /// A host function for guests in stores of host data `T`.
 ///
-/// The result may only be linked to instances that are made in stores of `T`: [`InstancePre`](crate::InstancePre) sees to it.
-/// A guest that must not call out (`may_leave`) traps.
+/// The result may only be linked to instances that are made in stores of `T`:
+/// [`InstancePre`](crate::InstancePre) sees to it. A guest that must not call out (`may_leave`)
+/// traps.
 pub(crate) fn host_func<T: 'static>(
     words: usize,
     f: impl Fn(GuestCall<'_, T>) -> Result<()> + Send + Sync + 'static,
@@ -742,9 +804,9 @@ pub(crate) fn host_func<T: 'static>(
         if is_limiter(call.host) {
             return Err(Trap::CannotLeaveComponent.into());
         }
-        // SAFETY: a host pointer that is to no limiter was made by `host_pointer` from an exclusive reference to a store, which
-        // is not used until the call into the guest is over, and so after this function has returned. The store is of `T`
-        // by the rule above.
+        // SAFETY: a host pointer that is to no limiter was made by `host_pointer` from an exclusive
+        // reference to a store, which is not used until the call into the guest is over, and so
+        // after this function has returned. The store is of `T` by the rule above.
         let store = unsafe { &mut *call.host.cast::<StoreInner<T>>() };
         // SAFETY: the instance is the one whose code runs now, on this thread.
         let instance = unsafe { call.instance.instance() }.tag();

@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use std::path::Path;
 use wast::parser::{self, ParseBuffer};
 
-/// Converts a component or module that may be text to binary form. Errors name `path`, if there is one.
+/// Converts a component or module that may be text to binary form. Errors name `path`, if there is
+/// one.
 ///
 /// # Errors
 ///
@@ -16,11 +17,18 @@ pub fn to_binary<'a>(bytes: &'a [u8], path: Option<&Path>) -> Result<Cow<'a, [u8
     if bytes.starts_with(WASM_MAGIC) {
         return Ok(bytes.into());
     }
-    ensure!(!bytes.is_empty(), "the input is empty; expected a component");
+    ensure!(
+        !bytes.is_empty(),
+        "the input is empty; expected a component"
+    );
     let Ok(text) = std::str::from_utf8(bytes) else {
-        anyhow::bail!("the input is neither a component in binary form (it does not start with `\\0asm`) nor text")
+        anyhow::bail!(
+            "the input is neither a component in binary form (it does not start with `\\0asm`) nor \
+             text"
+        )
     };
-    let encoded = ParseBuffer::new(text).and_then(|buffer| parser::parse::<wast::Wat<'_>>(&buffer)?.encode());
+    let encoded =
+        ParseBuffer::new(text).and_then(|buffer| parser::parse::<wast::Wat<'_>>(&buffer)?.encode());
     Ok(encoded.map_err(|error| describe(error, text, path))?.into())
 }
 
@@ -66,7 +74,9 @@ fn old_syntax(text: &str, offset: usize) -> Option<String> {
     let end = rest.find(|c: char| c.is_whitespace() || "()\";".contains(c));
     let word = &rest[..end.unwrap_or(rest.len())];
     let known = OLD_WORDS.iter().find(|(old, _)| *old == word);
-    let new = known.map(|(_, new)| new.to_string()).or_else(|| conversion(word))?;
+    let new = known
+        .map(|(_, new)| new.to_string())
+        .or_else(|| conversion(word))?;
     Some(format!("\n      = `{word}` is old syntax; write `{new}`"))
 }
 
@@ -94,7 +104,10 @@ mod tests {
             error.map_or_else(|error| format!("{error:#}"), |_| "it parses".into())
         };
         let plain = error("(component\n  (fnc))");
-        assert!(plain.contains("app.wat:2:4") && plain.contains("  (fnc))"), "{plain}");
+        assert!(
+            plain.contains("app.wat:2:4") && plain.contains("  (fnc))"),
+            "{plain}"
+        );
         assert!(!plain.contains("old syntax"), "{plain}");
         for (text, old, new) in [
             ("(module (func (get_local 0)))", "get_local", "local.get"),
@@ -109,7 +122,11 @@ mod tests {
                 "i32.trunc_s/f32",
                 "i32.trunc_f32_s",
             ),
-            ("(module (func (drop (i32.wrap/i64))))", "i32.wrap/i64", "i32.wrap_i64"),
+            (
+                "(module (func (drop (i32.wrap/i64))))",
+                "i32.wrap/i64",
+                "i32.wrap_i64",
+            ),
             (
                 "(module (func (drop (i64.trunc_u:sat/f64))))",
                 "i64.trunc_u:sat/f64",
@@ -154,8 +171,9 @@ mod tests {
                     operator if operator.starts_with("i8x16") => String::new(),
                     _ => "0".into(),
                 };
-                let text =
-                    format!("(module (memory 1) (global i32 (i32.const 0)) (func (local i32) {operator} {index}))");
+                let text = format!(
+                    "(module (memory 1) (global i32 (i32.const 0)) (func (local i32) {operator} {index}))"
+                );
                 to_binary(text.as_bytes(), None).is_ok()
             };
             assert!(!parses(old) && parses(new), "{old} {new}");

@@ -5,15 +5,16 @@ use crate::resource::Linked;
 use indexmap::IndexMap;
 use mintage_environ::component::{ComponentTypes, Export, Import, InterfaceType};
 use mintage_environ::{
-    EnumId, FlagsId, FuncTypeId, ListId, MapId, OptionId, RecordId, ResourceId, ResultId, TupleId, VariantId,
+    EnumId, FlagsId, FuncTypeId, ListId, MapId, OptionId, RecordId, ResourceId, ResultId, TupleId,
+    VariantId,
 };
 use std::any::TypeId;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
 
-/// Whose types these are: a component's, or a component's whose imports are known, or those of an instance of it. Keeps the
-/// component alive.
+/// Whose types these are: a component's, or a component's whose imports are known, or those of an
+/// instance of it. Keeps the component alive.
 #[derive(Clone)]
 pub(crate) struct Scope {
     component: crate::Component,
@@ -33,7 +34,12 @@ impl Scope {
     }
 
     /// The types of an instance by its number in a store.
-    pub fn instance(component: &crate::Component, linked: &Arc<Linked>, store: u64, instance: u32) -> Self {
+    pub fn instance(
+        component: &crate::Component,
+        linked: &Arc<Linked>,
+        store: u64,
+        instance: u32,
+    ) -> Self {
         Self {
             instance: Some((store, instance)),
             ..Self::linked(component, linked)
@@ -43,7 +49,10 @@ impl Scope {
     /// What the resource type `id` is here.
     pub fn resource(&self, id: ResourceId) -> ResourceType {
         let linked = self.linked.as_ref();
-        match (linked.and_then(|linked| linked.host_type(id)), self.instance) {
+        match (
+            linked.and_then(|linked| linked.host_type(id)),
+            self.instance,
+        ) {
             (Some(host), _) => host,
             (None, Some((store, instance))) => ResourceType::guest(store, instance, id),
             (None, None) => ResourceType(ResourceKind::Component(self.component.id(), id)),
@@ -257,9 +266,10 @@ impl Flags {
 
 /// A resource type.
 ///
-/// What [`component_type`](crate::Component::component_type) tells are types of the component, and different from those that
-/// an instance of it has: there, imported types are the host's, and each instance's own types are its own. See
-/// [`Instance::get_resource`](crate::Instance::get_resource), [`Func::ty`](crate::Func::ty) and
+/// What [`component_type`](crate::Component::component_type) tells are types of the component, and
+/// different from those that an instance of it has: there, imported types are the host's, and each
+/// instance's own types are its own. See [`Instance::get_resource`](crate::Instance::get_resource),
+/// [`Func::ty`](crate::Func::ty) and
 /// [`Linker::substituted_component_type`](crate::Linker::substituted_component_type).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ResourceType(ResourceKind);
@@ -481,7 +491,8 @@ pub struct ComponentExtern {
     pub ty: ComponentItem,
 }
 
-/// The items of a component or instance: a way from the root of the imports or exports, by position.
+/// The items of a component or instance: a way from the root of the imports or exports, by
+/// position.
 #[derive(Clone)]
 enum Items {
     Imports(Box<[usize]>),
@@ -513,13 +524,20 @@ impl Items {
 
     /// Name and type of each item.
     fn list<'c>(&self, component: &'c Scope) -> Vec<(&'c str, ComponentExtern)> {
-        let below = |path: &[usize], position: usize| path.iter().copied().chain([position]).collect::<Box<[usize]>>();
+        let below = |path: &[usize], position: usize| {
+            path.iter()
+                .copied()
+                .chain([position])
+                .collect::<Box<[usize]>>()
+        };
         match self {
             Items::Imports(path) => Self::imports(component, path)
                 .iter()
                 .enumerate()
                 .map(|(i, (name, import))| {
-                    let ty = ComponentItem::of_import(component, import, || Items::Imports(below(path, i)));
+                    let ty = ComponentItem::of_import(component, import, || {
+                        Items::Imports(below(path, i))
+                    });
                     (&**name, ComponentExtern { ty })
                 })
                 .collect(),
@@ -527,7 +545,9 @@ impl Items {
                 .iter()
                 .enumerate()
                 .map(|(i, (name, export))| {
-                    let ty = ComponentItem::of_exported(component, export, || Items::Exports(below(path, i)));
+                    let ty = ComponentItem::of_exported(component, export, || {
+                        Items::Exports(below(path, i))
+                    });
                     (&**name, ComponentExtern { ty })
                 })
                 .collect(),
@@ -555,16 +575,21 @@ impl ComponentItem {
     pub(crate) fn of_export_at(component: &Scope, path: &[usize]) -> Option<Self> {
         let (&last, instances) = path.split_last()?;
         let (_, export) = Items::exports(component, instances).get_index(last)?;
-        Some(Self::of_exported(component, export, || Items::Exports(path.into())))
+        Some(Self::of_exported(component, export, || {
+            Items::Exports(path.into())
+        }))
     }
 
     fn of_exported(component: &Scope, export: &Export, items: impl FnOnce() -> Items) -> Self {
         let interface = component.interface();
         match export {
-            Export::Func(id) => Self::ComponentFunc(ComponentFunc::new(component, interface.lifts[*id].ty)),
-            Export::ImportedFunc(id) => {
-                Self::ComponentFunc(ComponentFunc::new(component, interface.import_funcs[*id].ty))
+            Export::Func(id) => {
+                Self::ComponentFunc(ComponentFunc::new(component, interface.lifts[*id].ty))
             }
+            Export::ImportedFunc(id) => Self::ComponentFunc(ComponentFunc::new(
+                component,
+                interface.import_funcs[*id].ty,
+            )),
             Export::Instance(_) => Self::ComponentInstance(ComponentInstance {
                 component: component.clone(),
                 items: items(),
@@ -591,14 +616,19 @@ impl ComponentInstance {
     }
 
     /// The items in order.
-    pub fn exports(&self, _engine: &Engine) -> impl ExactSizeIterator<Item = (&str, ComponentExtern)> {
+    pub fn exports(
+        &self,
+        _engine: &Engine,
+    ) -> impl ExactSizeIterator<Item = (&str, ComponentExtern)> {
         self.items.list(&self.component).into_iter()
     }
 }
 
 impl fmt::Debug for ComponentInstance {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.items.list(&self.component)).finish()
+        f.debug_map()
+            .entries(self.items.list(&self.component))
+            .finish()
     }
 }
 
@@ -620,7 +650,10 @@ impl Component {
     }
 
     /// The imports in order.
-    pub fn imports(&self, _engine: &Engine) -> impl ExactSizeIterator<Item = (&str, ComponentExtern)> {
+    pub fn imports(
+        &self,
+        _engine: &Engine,
+    ) -> impl ExactSizeIterator<Item = (&str, ComponentExtern)> {
         Items::Imports([].into()).list(&self.component).into_iter()
     }
 
@@ -631,7 +664,10 @@ impl Component {
     }
 
     /// The exports in order.
-    pub fn exports(&self, _engine: &Engine) -> impl ExactSizeIterator<Item = (&str, ComponentExtern)> {
+    pub fn exports(
+        &self,
+        _engine: &Engine,
+    ) -> impl ExactSizeIterator<Item = (&str, ComponentExtern)> {
         Items::Exports([].into()).list(&self.component).into_iter()
     }
 }

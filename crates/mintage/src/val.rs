@@ -5,7 +5,8 @@ use crate::{ErrorContext, ResourceAny};
 
 /// A component value of any type.
 ///
-/// Floats are equal when they have the same bits or are both NaN, so that a value is equal to itself.
+/// Floats are equal when they have the same bits or are both NaN, so that a value is equal to
+/// itself.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Val {
@@ -51,7 +52,8 @@ pub enum Val {
     Option(Option<Box<Val>>),
     /// `result<T, E>`
     Result(Result<Option<Box<Val>>, Option<Box<Val>>>),
-    /// `flags { ... }`: the names of those that are set, in any order; the guest's come in the order of the type.
+    /// `flags { ... }`: the names of those that are set, in any order; the guest's come in the
+    /// order of the type.
     Flags(Vec<String>),
     /// `own<R>` or `borrow<R>`
     Resource(ResourceAny),
@@ -71,8 +73,12 @@ impl PartialEq for Val {
             (Val::U32(a), Val::U32(b)) => a == b,
             (Val::S64(a), Val::S64(b)) => a == b,
             (Val::U64(a), Val::U64(b)) => a == b,
-            (Val::Float32(a), Val::Float32(b)) => a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan(),
-            (Val::Float64(a), Val::Float64(b)) => a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan(),
+            (Val::Float32(a), Val::Float32(b)) => {
+                a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan()
+            }
+            (Val::Float64(a), Val::Float64(b)) => {
+                a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan()
+            }
             (Val::Char(a), Val::Char(b)) => a == b,
             (Val::String(a), Val::String(b)) | (Val::Enum(a), Val::Enum(b)) => a == b,
             (Val::List(a), Val::List(b)) | (Val::Tuple(a), Val::Tuple(b)) => a == b,
@@ -81,7 +87,9 @@ impl PartialEq for Val {
             (Val::Variant(a, x), Val::Variant(b, y)) => a == b && x == y,
             (Val::Option(a), Val::Option(b)) => a == b,
             (Val::Result(a), Val::Result(b)) => a == b,
-            (Val::Flags(a), Val::Flags(b)) => a.len() == b.len() && a.iter().all(|name| b.contains(name)),
+            (Val::Flags(a), Val::Flags(b)) => {
+                a.len() == b.len() && a.iter().all(|name| b.contains(name))
+            }
             (Val::Resource(a), Val::Resource(b)) => a == b,
             (Val::ErrorContext(a), Val::ErrorContext(b)) => a == b,
             _ => false,

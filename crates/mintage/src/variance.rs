@@ -1,7 +1,7 @@
 //! Static checks of what the compiler infers of the public types: auto traits and variance.
 //!
-//! A type that is `Send`, or covariant in a parameter, by an accident of its fields lets safe code break what unsafe code
-//! relies on. Each generic public type has a row here.
+//! A type that is `Send`, or covariant in a parameter, by an accident of its fields lets safe code
+//! break what unsafe code relies on. Each generic public type has a row here.
 
 use crate::abi::{LiftContext, LowerContext};
 use crate::*;
@@ -17,7 +17,8 @@ macro_rules! assert_impl {
     };
 }
 
-/// Fails to compile if the type has the trait: which of two implementations is meant is then ambiguous.
+/// Fails to compile if the type has the trait: which of two implementations is meant is then
+/// ambiguous.
 macro_rules! assert_not_impl {
     ($($ty:ty),+ $(,)? : $bound:path) => {
         $(const _: () = {
@@ -48,8 +49,9 @@ assert_not_impl!(LowerContext<'static>: Send);
 assert_not_impl!(LowerContext<'static>: Sync);
 assert_not_impl!(LiftContext<'static>: Send);
 
-/// Every generic type is invariant in the types that its contents were checked against or made for. Each pair of examples is
-/// the same but for the type, so that the second fails for no other reason.
+/// Every generic type is invariant in the types that its contents were checked against or made for.
+/// Each pair of examples is the same but for the type, so that the second fails for no other
+/// reason.
 ///
 /// ```
 /// type One = for<'a> fn(&'a str);

@@ -1,5 +1,5 @@
-//! Adapters from one component to another: what they refuse, and what they ask `realloc` for. That values come through
-//! unchanged is tested in `crates/fuzzing`.
+//! Adapters from one component to another: what they refuse, and what they ask `realloc` for. That
+//! values come through unchanged is tested in `crates/fuzzing`.
 
 use mintage::{Component, Engine, Linker, Result, Store, Trap};
 
@@ -17,7 +17,8 @@ fn short_strings_that_are_wrong() -> Result<()> {
                 (func (export "f") (param i32 i32)))
             (core instance $m (instantiate $M))
             (func (export "f") (param "s" string)
-                (canon lift (core func $m "f") (memory (core memory $m "mem")) (realloc (core func $m "realloc")))))
+                (canon lift (core func $m "f") (memory (core memory $m "mem")) (realloc
+                  (core func $m "realloc")))))
         (instance $c (instantiate $C))
         (component $D
             (import "f" (func $f (param "s" string)))
@@ -33,7 +34,8 @@ fn short_strings_that_are_wrong() -> Result<()> {
                     (call $f (i32.const 99) (local.get $len))))
             (core instance $main (instantiate $Main
                 (with "memory" (instance $memory)) (with "" (instance (export "f" (func $f))))))
-            (func (export "run") (param "len" u32) (param "at" u32) (canon lift (core func $main "run"))))
+            (func (export "run") (param "len" u32) (param "at" u32) (canon lift
+              (core func $main "run"))))
         (instance $d (instantiate $D (with "f" (func $c "f"))))
         (func (export "run") (alias export $d "run")))"#;
     let pre = Linker::<()>::new(&engine).instantiate_pre(&Component::new(&engine, text)?)?;
@@ -47,7 +49,11 @@ fn short_strings_that_are_wrong() -> Result<()> {
                 true => result?,
                 false => {
                     let error = result.expect_err("the byte is wrong");
-                    assert_eq!(error.downcast_ref::<Trap>(), Some(&Trap::InvalidUtf8), "{len} {at}");
+                    assert_eq!(
+                        error.downcast_ref::<Trap>(),
+                        Some(&Trap::InvalidUtf8),
+                        "{len} {at}"
+                    );
                 }
             }
         }
@@ -55,8 +61,9 @@ fn short_strings_that_are_wrong() -> Result<()> {
     Ok(())
 }
 
-/// What `realloc` of the destination is asked for, call by call, for a string that crosses: old size, alignment, new size.
-/// Written down from `store_string_into_range` of the specification, independently of how the adapter does it.
+/// What `realloc` of the destination is asked for, call by call, for a string that crosses: old
+/// size, alignment, new size. Written down from `store_string_into_range` of the specification,
+/// independently of how the adapter does it.
 fn expected_reallocs(text: &str, from: &str, to: &str) -> Vec<[u32; 3]> {
     let utf8 = text.len() as u32;
     let utf16 = text.encode_utf16().count() as u32;
@@ -109,7 +116,8 @@ fn realloc_protocol_of_strings() -> Result<()> {
     ];
     for from in ENCODINGS {
         for to in ENCODINGS {
-            // `$C` logs three words for each call of its realloc from 4096 on; blocks never move, and start at 32768.
+            // `$C` logs three words for each call of its realloc from 4096 on; blocks never move,
+            // and start at 32768.
             let text = format!(
                 r#"(component
                 (component $C
@@ -120,29 +128,38 @@ fn realloc_protocol_of_strings() -> Result<()> {
                             (i32.store (global.get $end) (local.get 0))
                             (global.set $end (i32.add (global.get $end) (i32.const 4))))
                         (func (export "realloc") (param $old i32) (param i32 i32 i32) (result i32)
-                            (if (i32.ne (local.get $old) (select (i32.const 0) (i32.const 32768) (i32.eqz (local.get 1))))
+                            (if (i32.ne (local.get $old) (select (i32.const 0) (i32.const 32768)
+                              (i32.eqz (local.get 1))))
                                 (then unreachable))
-                            (call $log (local.get 1)) (call $log (local.get 2)) (call $log (local.get 3))
+                            (call $log (local.get 1)) (call $log (local.get 2)) (call $log
+                              (local.get 3))
                             (i32.const 32768))
                         (func (export "f") (param i32 i32))
                         (func (export "log") (result i32)
                             (i32.store (i32.const 0) (i32.const 4096))
-                            (i32.store (i32.const 4) (i32.shr_u (i32.sub (global.get $end) (i32.const 4096)) (i32.const 2)))
+                            (i32.store (i32.const 4) (i32.shr_u (i32.sub (global.get $end)
+                              (i32.const 4096)) (i32.const 2)))
                             (global.set $end (i32.const 4096))
                             (i32.const 0)))
                     (core instance $m (instantiate $M))
-                    (func (export "f") (param "s" string) (canon lift (core func $m "f") string-encoding={to}
+                    (func (export "f") (param "s" string) (canon lift
+                      (core func $m "f") string-encoding={to}
                         (memory (core memory $m "mem")) (realloc (core func $m "realloc"))))
-                    (func (export "log") (result (list u32)) (canon lift (core func $m "log") (memory (core memory $m "mem")))))
+                    (func (export "log") (result (list u32)) (canon lift (core func $m "log")
+                      (memory (core memory $m "mem")))))
                 (instance $c (instantiate $C))
                 (component $D
                     (import "f" (func $f (param "s" string)))
                     (core module $Memory (memory (export "mem") 1)
-                        (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 1024)))
+                        (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+                          (i32.const 1024)))
                     (core instance $memory (instantiate $Memory))
-                    (core func $f (canon lower (func $f) (memory (core memory $memory "mem")) string-encoding={from}))
-                    (func (export "f") (param "s" string) (canon lift (core func $f) string-encoding={from}
-                        (memory (core memory $memory "mem")) (realloc (core func $memory "realloc")))))
+                    (core func $f (canon lower (func $f) (memory
+                      (core memory $memory "mem")) string-encoding={from}))
+                    (func (export "f") (param "s" string) (canon lift
+                      (core func $f) string-encoding={from}
+                        (memory (core memory $memory "mem")) (realloc
+                          (core func $memory "realloc")))))
                 (instance $d (instantiate $D (with "f" (func $c "f"))))
                 (func (export "f") (alias export $d "f"))
                 (func (export "log") (alias export $c "log")))"#

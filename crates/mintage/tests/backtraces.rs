@@ -1,9 +1,10 @@
-//! Where a trap happened, when calls go from one component to another: adapters have no frames of their own, whether their code
-//! stands by itself or in place of the call.
+//! Where a trap happened, when calls go from one component to another: adapters have no frames of
+//! their own, whether their code stands by itself or in place of the call.
 
 use mintage::{Component, Engine, Linker, Result, Store, Trap, WasmBacktrace};
 
-/// `$caller` passes a character to `$callee`, directly (`run`) or through a table (`through`); `$callee` traps when it gets a `u`.
+/// `$caller` passes a character to `$callee`, directly (`run`) or through a table (`through`);
+/// `$callee` traps when it gets a `u`.
 const COMPONENT: &str = r#"(component
     (component $C
         (core module $M

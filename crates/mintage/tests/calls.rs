@@ -1,11 +1,12 @@
-//! What can go wrong in calls, each with its message: bad values from the guest, traps, re-entrance, host errors and panics.
+//! What can go wrong in calls, each with its message: bad values from the guest, traps,
+//! re-entrance, host errors and panics.
 
 mod common;
 
 use common::OPTIONS;
 use mintage::{
-    AsContextMut, Component, Config, Engine, Func, Instance, Linker, Result, Store, StoreContextMut, StoreLimits,
-    StoreLimitsBuilder, Trap, TypedFunc, Val,
+    AsContextMut, Component, Config, Engine, Func, Instance, Linker, Result, Store,
+    StoreContextMut, StoreLimits, StoreLimitsBuilder, Trap, TypedFunc, Val,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -25,13 +26,21 @@ fn message<T>(result: Result<T>) -> String {
 
 /// Results that the guest makes badly: type, what `f` returns, message.
 const BAD_RESULTS: &[(&str, &str, &str)] = &[
-    ("char", "(i32.const 0xd800)", "invalid `char` bit pattern 0xd800"),
+    (
+        "char",
+        "(i32.const 0xd800)",
+        "invalid `char` bit pattern 0xd800",
+    ),
     (
         "(result)",
         "(i32.const 2)",
         "invalid variant discriminant 2: the type has 2 cases",
     ),
-    ("string", "(i32.const 1)", "unaligned pointer: 0x1 is no multiple of 4"),
+    (
+        "string",
+        "(i32.const 1)",
+        "unaligned pointer: 0x1 is no multiple of 4",
+    ),
     (
         "string",
         "(i32.const 0x3fffc)",
@@ -72,7 +81,11 @@ const BAD_RESULTS: &[(&str, &str, &str)] = &[
         "(call $pair (i32.const 1) (i32.const 0x110000))",
         "invalid `char` bit pattern 0x110000",
     ),
-    ("u32", "unreachable", "error while executing at wasm backtrace"),
+    (
+        "u32",
+        "unreachable",
+        "error while executing at wasm backtrace",
+    ),
 ];
 
 #[test]
@@ -81,29 +94,51 @@ fn bad_results_are_errors_and_end_the_instance() -> Result<()> {
     for (ty, body, expected) in BAD_RESULTS {
         let fields = format!(
             r#"(func $pair (param i32 i32) (result i32)
-                (i32.store (i32.const 64) (local.get 0)) (i32.store (i32.const 68) (local.get 1)) (i32.const 64))
+                (i32.store (i32.const 64) (local.get 0)) (i32.store (i32.const 68) (local.get 1))
+                  (i32.const 64))
             (func (export "f") (result i32) {body})
             (data (i32.const 200) "\ff")"#
         );
-        let lifts = format!(r#"(func (export "f") (result {ty}) (canon lift (core func $i "f") {OPTIONS}))"#);
-        let (mut store, instance) = instance(&engine, &common::component(&engine, &fields, &lifts)?)?;
-        let func = instance.get_func(&mut store, "f").expect("an exported function");
+        let lifts = format!(
+            r#"(func (export "f") (result {ty}) (canon lift (core func $i "f") {OPTIONS}))"#
+        );
+        let (mut store, instance) =
+            instance(&engine, &common::component(&engine, &fields, &lifts)?)?;
+        let func = instance
+            .get_func(&mut store, "f")
+            .expect("an exported function");
         let error = func
             .call(&mut store, &[], &mut [Val::Bool(false)])
             .expect_err("the result is bad");
-        assert!(error.to_string().starts_with(expected), "{ty}, {body}: {error:#}");
-        assert!(error.downcast_ref::<Trap>().is_some(), "{ty}, {body}: {error:#}");
+        assert!(
+            error.to_string().starts_with(expected),
+            "{ty}, {body}: {error:#}"
+        );
+        assert!(
+            error.downcast_ref::<Trap>().is_some(),
+            "{ty}, {body}: {error:#}"
+        );
         let error = func
             .call(&mut store, &[], &mut [Val::Bool(false)])
             .expect_err("the instance is done for");
-        assert_eq!(error.downcast_ref(), Some(&Trap::CannotEnterComponent), "{ty}, {body}");
+        assert_eq!(
+            error.downcast_ref(),
+            Some(&Trap::CannotEnterComponent),
+            "{ty}, {body}"
+        );
     }
     Ok(())
 }
 
-/// What a guest that passes bad values to a host function is told: type of the parameter, what the guest passes, message.
+/// What a guest that passes bad values to a host function is told: type of the parameter, what the
+/// guest passes, message.
 const BAD_ARGUMENTS: &[(&str, &str, &str, &str)] = &[
-    ("char", "i32", "(i32.const 0xdfff)", "invalid `char` bit pattern 0xdfff"),
+    (
+        "char",
+        "i32",
+        "(i32.const 0xdfff)",
+        "invalid `char` bit pattern 0xdfff",
+    ),
     (
         "string",
         "i32 i32",
@@ -139,8 +174,15 @@ const BAD_ARGUMENTS: &[(&str, &str, &str, &str)] = &[
 /// 17 flat values.
 const SPILLED: &str = "(tuple u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64 u64)";
 
-/// A component whose `run` calls its import `host: func(x: ty)` with `args`, or `host: func() -> ty` when `result`.
-fn caller(engine: &Engine, signature: &str, core: &str, args: &str, memory: &str) -> Result<Component> {
+/// A component whose `run` calls its import `host: func(x: ty)` with `args`, or `host: func() ->
+/// ty` when `result`.
+fn caller(
+    engine: &Engine,
+    signature: &str,
+    core: &str,
+    args: &str,
+    memory: &str,
+) -> Result<Component> {
     Component::new(
         engine,
         format!(
@@ -148,16 +190,18 @@ fn caller(engine: &Engine, signature: &str, core: &str, args: &str, memory: &str
                 (import "host" (func $host {signature}))
                 (core module $libc {memory})
                 (core instance $libc (instantiate $libc))
-                (core func $host (canon lower (func $host) (memory (core memory $libc "mem")) (realloc (core func $libc "realloc"))))
-                (core module $m (import "" "host" (func $host {core})) (func (export "run") (call $host {args})))
-                (core instance $i (instantiate $m (with "" (instance (export "host" (func $host))))))
+                (core func $host (canon lower (func $host) (memory (core memory $libc "mem"))
+                  (realloc (core func $libc "realloc"))))
+                (core module $m (import "" "host" (func $host {core})) (func (export "run")
+                  (call $host {args})))
+                (core instance $i (instantiate $m (with "" (instance (export "host"
+                  (func $host))))))
                 (func (export "run") (canon lift (core func $i "run"))))"#
         ),
     )
 }
 
-const LIBC: &str =
-    r#"(memory (export "mem") 4) (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096))"#;
+const LIBC: &str = r#"(memory (export "mem") 4) (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096))"#;
 
 fn run(engine: &Engine, component: &Component, results: &'static [Val]) -> Result<()> {
     let mut linker = Linker::new(engine);
@@ -184,8 +228,14 @@ fn bad_arguments_to_host_functions_are_errors() -> Result<()> {
             LIBC,
         )?;
         let error = run(&engine, &component, &[]).expect_err("an argument is bad");
-        assert!(error.to_string().starts_with(expected), "{ty}, {args}: {error:#}");
-        assert!(error.downcast_ref::<Trap>().is_some(), "{ty}, {args}: {error:#}");
+        assert!(
+            error.to_string().starts_with(expected),
+            "{ty}, {args}: {error:#}"
+        );
+        assert!(
+            error.downcast_ref::<Trap>().is_some(),
+            "{ty}, {args}: {error:#}"
+        );
     }
     Ok(())
 }
@@ -195,7 +245,10 @@ fn bad_room_for_results_is_an_error() -> Result<()> {
     let engine = Engine::default();
     let text = || std::slice::from_ref(Box::leak(Box::new(Val::String("four".into()))));
     let failing = |answer: &str| {
-        format!(r#"(memory (export "mem") 4) (func (export "realloc") (param i32 i32 i32 i32) (result i32) {answer})"#)
+        format!(
+            r#"(memory (export "mem") 4) (func (export "realloc") (param i32 i32 i32 i32)
+              (result i32) {answer})"#
+        )
     };
     for (args, libc, expected) in [
         (
@@ -229,11 +282,18 @@ fn bad_room_for_results_is_an_error() -> Result<()> {
         let error = error.trim_start_matches("in the result of the host function: ");
         assert!(error.starts_with(expected), "{args}, {libc}: {error}");
     }
-    let component = caller(&engine, "(result string)", "(param i32)", "(i32.const 64)", LIBC)?;
+    let component = caller(
+        &engine,
+        "(result string)",
+        "(param i32)",
+        "(i32.const 64)",
+        LIBC,
+    )?;
     let error = message(run(&engine, &component, &[Val::U8(3)]));
     assert_eq!(
         error,
-        "in the result of the host function: type mismatch: expected `string`, found a value of kind `u8`"
+        "in the result of the host function: type mismatch: expected `string`, found a value of \
+         kind `u8`"
     );
     run(&engine, &component, text())
 }
@@ -242,13 +302,21 @@ fn bad_room_for_results_is_an_error() -> Result<()> {
 fn bad_reallocs_for_parameters_are_errors() -> Result<()> {
     let engine = Engine::default();
     for (answer, expected, alive) in [
-        ("(i32.const -4)", "realloc return: beyond end of memory", false),
+        (
+            "(i32.const -4)",
+            "realloc return: beyond end of memory",
+            false,
+        ),
         (
             "(i32.const 2)",
             "realloc return: result not aligned: 0x2 is no multiple of 4",
             false,
         ),
-        ("unreachable", "error while executing at wasm backtrace", false),
+        (
+            "unreachable",
+            "error while executing at wasm backtrace",
+            false,
+        ),
         ("(i32.const 8)", "", true),
     ] {
         let text = format!(
@@ -258,7 +326,8 @@ fn bad_reallocs_for_parameters_are_errors() -> Result<()> {
                     (func (export "realloc") (param i32 i32 i32 i32) (result i32) {answer})
                     (func (export "f") (param i32 i32)))
                 (core instance $i (instantiate $m))
-                (func (export "f") (param "x" (list u32)) (canon lift (core func $i "f") {OPTIONS})))"#
+                (func (export "f") (param "x" (list u32)) (canon lift
+                  (core func $i "f") {OPTIONS})))"#
         );
         let (mut store, instance) = instance(&engine, &Component::new(&engine, text)?)?;
         let f = instance.get_typed_func::<(&[u32],), ()>(&mut store, "f")?;
@@ -267,7 +336,9 @@ fn bad_reallocs_for_parameters_are_errors() -> Result<()> {
         assert_eq!(result.is_ok(), alive, "{answer}");
         if let Err(error) = result {
             assert!(format!("{error:#}").starts_with(expected), "{error:?}");
-            let error = f.call(&mut store, (&[1, 2],)).expect_err("the instance is done for");
+            let error = f
+                .call(&mut store, (&[1, 2],))
+                .expect_err("the instance is done for");
             assert_eq!(error.downcast_ref(), Some(&Trap::CannotEnterComponent));
         }
     }
@@ -279,7 +350,9 @@ fn wrong_parameters_leave_the_instance_alive() -> Result<()> {
     let engine = Engine::default();
     let component = Component::new(&engine, include_str!("smoke.wat"))?;
     let (mut store, instance) = instance(&engine, &component)?;
-    let add = instance.get_func(&mut store, "add").expect("an exported function");
+    let add = instance
+        .get_func(&mut store, "add")
+        .expect("an exported function");
     let mut results = [Val::Bool(false)];
     for (params, expected) in [
         (&[Val::S32(1)][..], "expected 2 parameters, got 1"),
@@ -288,7 +361,10 @@ fn wrong_parameters_leave_the_instance_alive() -> Result<()> {
             "in parameter 2: type mismatch: expected `s32`, found a value of kind `u32`",
         ),
     ] {
-        assert_eq!(message(add.call(&mut store, params, &mut results)), expected);
+        assert_eq!(
+            message(add.call(&mut store, params, &mut results)),
+            expected
+        );
     }
     assert_eq!(
         message(add.call(&mut store, &[Val::S32(1), Val::S32(1)], &mut [])),
@@ -300,7 +376,8 @@ fn wrong_parameters_leave_the_instance_alive() -> Result<()> {
     for (error, expected) in [
         (
             message(add.typed::<(i32, String), (i32,)>(&store)),
-            "type mismatch in parameter 2 (`b`): the component has `s32`, the Rust type has `string`",
+            "type mismatch in parameter 2 (`b`): the component has `s32`, the Rust type has \
+             `string`",
         ),
         (
             message(add.typed::<(i32, i32), (Vec<u8>,)>(&store)),
@@ -327,8 +404,8 @@ fn wrong_parameters_leave_the_instance_alive() -> Result<()> {
     Ok(())
 }
 
-/// A component whose exports call `host: func(x: u32) -> u32` in all ways: `run` plainly, `alloc` from its `realloc`,
-/// `clean` from its `post-return`, `start` (optional) from its start function.
+/// A component whose exports call `host: func(x: u32) -> u32` in all ways: `run` plainly, `alloc`
+/// from its `realloc`, `clean` from its `post-return`, `start` (optional) from its start function.
 fn caller_of_host(engine: &Engine, start: &str) -> Result<Component> {
     Component::new(
         engine,
@@ -340,15 +417,18 @@ fn caller_of_host(engine: &Engine, start: &str) -> Result<Component> {
                 (import "" "host" (func $host (param i32) (result i32)))
                 (memory (export "mem") 1)
                 (func $start (drop (call $host (i32.const 0)))) {start}
-                (func (export "run") (param i32) (result i32) (i32.add (call $host (local.get 0)) (i32.const 1)))
-                (func (export "realloc") (param i32 i32 i32 i32) (result i32) (call $host (i32.const 16)))
+                (func (export "run") (param i32) (result i32) (i32.add (call $host (local.get 0))
+                  (i32.const 1)))
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) (call $host
+                  (i32.const 16)))
                 (func (export "alloc") (param i32 i32))
                 (func (export "clean") (result i32) (i32.const 3))
                 (func (export "post") (param i32) (drop (call $host (local.get 0)))))
             (core instance $i (instantiate $m (with "" (instance (export "host" (func $host))))))
             (func (export "run") (param "x" u32) (result u32) (canon lift (core func $i "run")))
             (func (export "alloc") (param "x" string) (canon lift (core func $i "alloc") {OPTIONS}))
-            (func (export "clean") (result u32) (canon lift (core func $i "clean") (post-return (core func $i "post")))))"#
+            (func (export "clean") (result u32) (canon lift (core func $i "clean") (post-return
+              (core func $i "post")))))"#
         ),
     )
 }
@@ -365,9 +445,9 @@ struct Plan {
 
 fn host_linker(engine: &Engine) -> Result<Linker<Plan>> {
     let mut linker = Linker::new(engine);
-    linker
-        .root()
-        .func_wrap("host", |mut store: StoreContextMut<'_, Plan>, (x,): (u32,)| {
+    linker.root().func_wrap(
+        "host",
+        |mut store: StoreContextMut<'_, Plan>, (x,): (u32,)| {
             store.data_mut().calls += 1;
             if let Some(func) = store.data().reenter {
                 return func.call(&mut store, (x,));
@@ -377,7 +457,8 @@ fn host_linker(engine: &Engine) -> Result<Linker<Plan>> {
                 99 => panic!("the host's own panic"),
                 _ => Ok((x * 10,)),
             }
-        })?;
+        },
+    )?;
     Ok(linker)
 }
 
@@ -398,15 +479,20 @@ fn host_errors_panics_and_flags() -> Result<()> {
 
     let (_, run) = make(&mut store)?;
     assert_eq!(run.call(&mut store, (4,))?, (41,));
-    let error = run.call(&mut store, (13,)).expect_err("the host function fails");
+    let error = run
+        .call(&mut store, (13,))
+        .expect_err("the host function fails");
     assert_eq!(
-        error.downcast_ref::<std::io::Error>().map(ToString::to_string),
+        error
+            .downcast_ref::<std::io::Error>()
+            .map(ToString::to_string),
         Some("unlucky".into())
     );
     dead(&mut store, run);
 
     let (_, run) = make(&mut store)?;
-    let panic = catch_unwind(AssertUnwindSafe(|| run.call(&mut store, (99,)))).expect_err("the host function panics");
+    let panic = catch_unwind(AssertUnwindSafe(|| run.call(&mut store, (99,))))
+        .expect_err("the host function panics");
     assert_eq!(panic.downcast_ref(), Some(&"the host's own panic"));
     dead(&mut store, run);
 
@@ -414,12 +500,16 @@ fn host_errors_panics_and_flags() -> Result<()> {
     let calls = store.data().calls;
     let (instance, run) = make(&mut store)?;
     let alloc = instance.get_typed_func::<(&str,), ()>(&mut store, "alloc")?;
-    let error = alloc.call(&mut store, ("x",)).expect_err("`realloc` calls out");
+    let error = alloc
+        .call(&mut store, ("x",))
+        .expect_err("`realloc` calls out");
     assert_eq!(error.downcast_ref(), Some(&Trap::CannotLeaveComponent));
     dead(&mut store, run);
     let (instance, run) = make(&mut store)?;
     let clean = instance.get_typed_func::<(), (u32,)>(&mut store, "clean")?;
-    let error = clean.call(&mut store, ()).expect_err("`post-return` calls out");
+    let error = clean
+        .call(&mut store, ())
+        .expect_err("`post-return` calls out");
     assert_eq!(error.downcast_ref(), Some(&Trap::CannotLeaveComponent));
     dead(&mut store, run);
     assert_eq!(store.data().calls, calls, "the host function never ran");
@@ -448,7 +538,8 @@ fn one_instance_calls_another_through_the_host() -> Result<()> {
     let leaf = Component::new(
         &engine,
         r#"(component
-            (core module $m (func (export "run") (param i32) (result i32) (i32.mul (local.get 0) (i32.const 2))))
+            (core module $m (func (export "run") (param i32) (result i32) (i32.mul (local.get 0)
+              (i32.const 2))))
             (core instance $i (instantiate $m))
             (func (export "run") (param "x" u32) (result u32) (canon lift (core func $i "run"))))"#,
     )?;
@@ -466,7 +557,8 @@ fn one_instance_calls_another_through_the_host() -> Result<()> {
     Ok(())
 }
 
-/// A host function makes instances in the store that its caller is in, so that the store's list moves.
+/// A host function makes instances in the store that its caller is in, so that the store's list
+/// moves.
 #[test]
 fn host_functions_can_instantiate() -> Result<()> {
     let engine = Engine::default();
@@ -474,9 +566,9 @@ fn host_functions_can_instantiate() -> Result<()> {
     let leaf = Component::new(&engine, include_str!("smoke.wat"))?;
     let pre = Linker::<()>::new(&engine).instantiate_pre(&leaf)?;
     let mut linker = Linker::new(&engine);
-    linker
-        .root()
-        .func_wrap("host", move |mut store: StoreContextMut<'_, ()>, (x,): (u32,)| {
+    linker.root().func_wrap(
+        "host",
+        move |mut store: StoreContextMut<'_, ()>, (x,): (u32,)| {
             let mut sum = 0;
             for n in 0..40 {
                 let instance = pre.instantiate(&mut store)?;
@@ -484,7 +576,8 @@ fn host_functions_can_instantiate() -> Result<()> {
                 sum += add.call(&mut store, (n, x as i32))?.0;
             }
             Ok((sum as u32,))
-        })?;
+        },
+    )?;
     let mut store = Store::new(&engine, ());
     let instance = linker.instantiate(&mut store, &component)?;
     let run = instance.get_typed_func::<(u32,), (u32,)>(&mut store, "run")?;
@@ -514,9 +607,11 @@ fn limits_hold() -> Result<()> {
     let component = Component::new(
         &engine,
         r#"(component
-            (core module $m (memory 1) (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0))))
+            (core module $m (memory 1) (func (export "grow") (param i32) (result i32) (memory.grow
+              (local.get 0))))
             (core instance $i (instantiate $m))
-            (func (export "grow") (param "pages" u32) (result s32) (canon lift (core func $i "grow"))))"#,
+            (func (export "grow") (param "pages" u32) (result s32) (canon lift
+              (core func $i "grow"))))"#,
     )?;
     let pre = Linker::<StoreLimits>::new(&engine).instantiate_pre(&component)?;
     let make = |limits| {
@@ -524,7 +619,12 @@ fn limits_hold() -> Result<()> {
         store.limiter(|limits| limits);
         store
     };
-    let mut store = make(StoreLimitsBuilder::new().memory_size(3 << 16).instances(2).build());
+    let mut store = make(
+        StoreLimitsBuilder::new()
+            .memory_size(3 << 16)
+            .instances(2)
+            .build(),
+    );
     let instance = pre.instantiate(&mut store)?;
     let grow = instance.get_typed_func::<(u32,), (i32,)>(&mut store, "grow")?;
     assert_eq!(grow.call(&mut store, (2,))?, (1,));
@@ -548,7 +648,8 @@ fn memories_and_tables_are_counted() -> Result<()> {
     let text = r#"(component
         (core module $m (memory 1) (memory 1) (table 1 funcref) (table 1 funcref) (table 1 funcref))
         (core instance (instantiate $m)))"#;
-    let pre = Linker::<StoreLimits>::new(&engine).instantiate_pre(&Component::new(&engine, text)?)?;
+    let pre =
+        Linker::<StoreLimits>::new(&engine).instantiate_pre(&Component::new(&engine, text)?)?;
     let make = |limits| {
         let mut store = Store::new(&engine, limits);
         store.limiter(|limits| limits);
@@ -562,8 +663,8 @@ fn memories_and_tables_are_counted() -> Result<()> {
         pre.instantiate(&mut store)?;
         pre.instantiate(&mut store)?;
         let expected = format!(
-            "the store would hold {sum} {what}, more than the {limit} that its limiter allows; raise \
-             `StoreLimitsBuilder::{what}`, or change what `Store::limiter` was given"
+            "the store would hold {sum} {what}, more than the {limit} that its limiter allows; \
+             raise `StoreLimitsBuilder::{what}`, or change what `Store::limiter` was given"
         );
         assert_eq!(message(pre.instantiate(&mut store)), expected);
     }
@@ -585,9 +686,10 @@ fn address_space_is_limited() -> Result<()> {
             true => _ = result?,
             false => assert_eq!(
                 message(result),
-                "an instance of the component takes 25 GiB of address space for its 4 memories and 0 tables, more than the \
-                 24 GiB that `Config::max_instance_address_space` allows; raise it, or reduce `Config::memory_reservation` \
-                 (for 64-bit memories, `Config::memory64_reservation`)"
+                "an instance of the component takes 25 GiB of address space for its 4 memories and \
+                 0 tables, more than the 24 GiB that `Config::max_instance_address_space` allows; \
+                 raise it, or reduce `Config::memory_reservation` (for 64-bit memories, \
+                 `Config::memory64_reservation`)"
             ),
         }
     }
@@ -599,8 +701,11 @@ fn address_space_is_limited() -> Result<()> {
 fn large_values_run_out_of_hostcall_fuel() -> Result<()> {
     let engine = Engine::default();
     let fields = r#"(func (export "f") (result i32)
-        (i32.store (i32.const 64) (i32.const 0)) (i32.store (i32.const 68) (i32.const 100000)) (i32.const 64))"#;
-    let lifts = format!(r#"(func (export "f") (result (list u8)) (canon lift (core func $i "f") {OPTIONS}))"#);
+        (i32.store (i32.const 64) (i32.const 0)) (i32.store (i32.const 68) (i32.const 100000))
+          (i32.const 64))"#;
+    let lifts = format!(
+        r#"(func (export "f") (result (list u8)) (canon lift (core func $i "f") {OPTIONS}))"#
+    );
     let (mut store, instance) = instance(&engine, &common::component(&engine, fields, &lifts)?)?;
     let f = instance.get_typed_func::<(), (Vec<u8>,)>(&mut store, "f")?;
     assert_eq!(f.call(&mut store, ())?.0.len(), 100_000);
@@ -626,7 +731,10 @@ fn contexts_pass_on() -> Result<()> {
         Ok(add.call(&mut store.as_context_mut(), (1, 2))?.0)
     }
     let engine = Engine::default();
-    let (mut store, instance) = instance(&engine, &Component::new(&engine, include_str!("smoke.wat"))?)?;
+    let (mut store, instance) = instance(
+        &engine,
+        &Component::new(&engine, include_str!("smoke.wat"))?,
+    )?;
     assert_eq!(call(&mut store, &instance)?, 3);
     assert_eq!(call(store.as_context_mut(), &instance)?, 3);
     Ok(())
@@ -638,25 +746,32 @@ fn the_door_to_core_functions_does_not_enter_active_instances() -> Result<()> {
     let text = r#"(component
         (import "go" (func $go))
         (core func $go (canon lower (func $go)))
-        (core module $m (import "" "go" (func $go)) (func (export "nop")) (func (export "run") (call $go)))
+        (core module $m (import "" "go" (func $go)) (func (export "nop")) (func (export "run")
+          (call $go)))
         (core instance $i (instantiate $m (with "" (instance (export "go" (func $go))))))
         (func (export "run") (canon lift (core func $i "run"))))"#;
     let engine = Engine::new(Config::new().core_exports(true))?;
     let component = Component::new(&engine, text)?;
     let mut linker = Linker::<Option<Instance>>::new(&engine);
-    linker
-        .root()
-        .func_wrap("go", |mut store: StoreContextMut<'_, Option<Instance>>, (): ()| {
+    linker.root().func_wrap(
+        "go",
+        |mut store: StoreContextMut<'_, Option<Instance>>, (): ()| {
             let instance = store.data().unwrap();
-            let call = |store: &mut StoreContextMut<'_, _>| mintage::core::call(store, &instance, 0, "nop", &[]);
+            let call = |store: &mut StoreContextMut<'_, _>| {
+                mintage::core::call(store, &instance, 0, "nop", &[])
+            };
             let error = call(&mut store).unwrap_err();
             assert_eq!(error.downcast_ref(), Some(&Trap::CannotEnterComponent));
             std::thread::scope(|scope| {
-                let error = scope.spawn(|| call(&mut store).unwrap_err()).join().unwrap();
+                let error = scope
+                    .spawn(|| call(&mut store).unwrap_err())
+                    .join()
+                    .unwrap();
                 assert_eq!(error.downcast_ref(), Some(&Trap::CannotEnterComponent));
             });
             Ok(())
-        })?;
+        },
+    )?;
     let mut store = Store::new(&engine, None);
     let instance = linker.instantiate(&mut store, &component)?;
     *store.data_mut() = Some(instance);

@@ -1,12 +1,14 @@
-//! The collector and what is around it: calls of the host, limits, instances that follow each other.
+//! The collector and what is around it: calls of the host, limits, instances that follow each
+//! other.
 
 use mintage::{
-    Component, Config, Engine, Instance, Linker, OptLevel, Result, Store, StoreContextMut, StoreLimits,
-    StoreLimitsBuilder, Trap, TypedFunc,
+    Component, Config, Engine, Instance, Linker, OptLevel, Result, Store, StoreContextMut,
+    StoreLimits, StoreLimitsBuilder, Trap, TypedFunc,
 };
 
-/// `churn(n)` makes `n` objects that nobody keeps; `keep(n)` keeps as many; `across(n)` has objects in a frame only while the host is
-/// called, whose result makes it call `realloc`, which makes objects; `array(n)` makes an array of `n` bytes.
+/// `churn(n)` makes `n` objects that nobody keeps; `keep(n)` keeps as many; `across(n)` has objects
+/// in a frame only while the host is called, whose result makes it call `realloc`, which makes
+/// objects; `array(n)` makes an array of `n` bytes.
 const COMPONENT: &str = r#"(component
     (import "host" (func $host (param "n" u32) (result string)))
     (core module $Memory
@@ -15,7 +17,8 @@ const COMPONENT: &str = r#"(component
         (func (export "realloc") (param i32 i32 i32 i32) (result i32) (local $n i32)
             (loop $more
                 (drop (struct.new $pair (i64.const -1) (i64.const -1)))
-                (br_if $more (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 10000))))
+                (br_if $more (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1)))
+                  (i32.const 10000))))
             (i32.const 64)))
     (core instance $memory (instantiate $Memory))
     (core func $host (canon lower (func $host) (memory (core memory $memory "mem"))
@@ -30,7 +33,8 @@ const COMPONENT: &str = r#"(component
                 (drop (struct.new $node (local.get $n) (ref.null $node)))
                 (br_if $more (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
             (i32.const 0))
-        (func (export "keep") (param $n i32) (result i32) (local $sum i32) (local $at (ref null $node))
+        (func (export "keep") (param $n i32) (result i32) (local $sum i32) (local $at
+          (ref null $node))
             (loop $more
                 (global.set $kept (struct.new $node (local.get $n) (global.get $kept)))
                 (br_if $more (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
@@ -40,7 +44,8 @@ const COMPONENT: &str = r#"(component
                 (br_if $more (i32.eqz (ref.is_null
                     (local.tee $at (struct.get $node 1 (local.get $at)))))))
             (local.get $sum))
-        (func (export "across") (param $n i32) (result i32) (local $a (ref null $node)) (local $b (ref null $node))
+        (func (export "across") (param $n i32) (result i32) (local $a (ref null $node)) (local $b
+          (ref null $node))
             (local.set $a (struct.new $node (i32.const 30) (ref.null $node)))
             (local.set $b (struct.new $node (i32.const 4) (local.get $a)))
             (call $host (local.get $n) (i32.const 16))
@@ -73,7 +78,12 @@ fn host(mut store: StoreContextMut<'_, Host>, (n,): (u32,)) -> Result<(String,)>
     Ok(("some text".into(),))
 }
 
-fn call(store: impl mintage::AsContextMut<Data = Host>, instance: Instance, name: &str, n: u32) -> Result<u32> {
+fn call(
+    store: impl mintage::AsContextMut<Data = Host>,
+    instance: Instance,
+    name: &str,
+    n: u32,
+) -> Result<u32> {
     let mut store = store;
     let func: TypedFunc<(u32,), (u32,)> = instance.get_typed_func(&mut store, name)?;
     Ok(func.call(&mut store, (n,))?.0)
@@ -104,7 +114,10 @@ impl Fixture {
     }
 
     fn instance(&mut self) -> Instance {
-        let instance = self.linker.instantiate(&mut self.store, &self.component).unwrap();
+        let instance = self
+            .linker
+            .instantiate(&mut self.store, &self.component)
+            .unwrap();
         self.store.data_mut().instances.push(instance);
         instance
     }
@@ -118,8 +131,9 @@ fn trap(result: Result<u32>) -> Trap {
     *result.unwrap_err().downcast_ref::<Trap>().unwrap()
 }
 
-/// Calls nest through the host into one instance after the other. On the way back each is called for room for the result, in an
-/// activation of its own, and collects, with objects in frames further out.
+/// Calls nest through the host into one instance after the other. On the way back each is called
+/// for room for the result, in an activation of its own, and collects, with objects in frames
+/// further out.
 #[test]
 fn objects_in_frames_survive_calls_of_the_host() {
     for level in [OptLevel::Speed, OptLevel::None] {
@@ -145,16 +159,23 @@ fn garbage_takes_no_room() {
     assert_eq!(fixture.call(instance, "keep", 1000).unwrap(), 2000);
 }
 
-/// The heap grows to its reservation, and then an allocation is a trap. An object that fits no heap is one at once.
+/// The heap grows to its reservation, and then an allocation is a trap. An object that fits no heap
+/// is one at once.
 #[test]
 fn a_full_heap_is_a_trap() {
     let mut fixture = Fixture::new(config().gc_heap_reservation(1 << 20));
     let instance = fixture.instance();
     assert_eq!(fixture.call(instance, "array", 400_000).unwrap(), 400_000);
     assert_eq!(fixture.call(instance, "keep", 20_000).unwrap(), 20_000);
-    assert_eq!(trap(fixture.call(instance, "keep", 20_000)), Trap::HeapExhausted);
+    assert_eq!(
+        trap(fixture.call(instance, "keep", 20_000)),
+        Trap::HeapExhausted
+    );
     let instance = fixture.instance();
-    assert_eq!(trap(fixture.call(instance, "array", 1 << 20)), Trap::AllocationTooLarge);
+    assert_eq!(
+        trap(fixture.call(instance, "array", 1 << 20)),
+        Trap::AllocationTooLarge
+    );
     let instance = fixture.instance();
     assert_eq!(
         trap(fixture.call(instance, "array", u32::MAX)),
@@ -170,11 +191,17 @@ fn a_full_heap_is_a_trap() {
 #[test]
 fn limits_apply_to_heaps() {
     let mut fixture = Fixture::new(&config());
-    fixture.store.data_mut().limits = StoreLimitsBuilder::new().memory_size(1 << 20).memories(2).build();
+    fixture.store.data_mut().limits = StoreLimitsBuilder::new()
+        .memory_size(1 << 20)
+        .memories(2)
+        .build();
     fixture.store.limiter(|host| &mut host.limits);
     let instance = fixture.instance();
     assert_eq!(fixture.call(instance, "keep", 30_000).unwrap(), 30_000);
-    assert_eq!(trap(fixture.call(instance, "keep", 30_000)), Trap::HeapExhausted);
+    assert_eq!(
+        trap(fixture.call(instance, "keep", 30_000)),
+        Trap::HeapExhausted
+    );
     let error = fixture
         .linker
         .instantiate(&mut fixture.store, &fixture.component)

@@ -11,7 +11,9 @@ fn component(functions: usize, declarations: &str, body: &str) -> String {
     let lifts: String = (0..functions)
         .map(|n| format!(r#"(func (export "f{n}") (canon lift (core func $i "f{n}")))"#))
         .collect();
-    format!("(component (core module $m {declarations} {funcs}) (core instance $i (instantiate $m)) {lifts})")
+    format!(
+        "(component (core module $m {declarations} {funcs}) (core instance $i (instantiate $m)) {lifts})"
+    )
 }
 
 fn error(limits: &CompileLimits, text: &str) -> String {
@@ -21,7 +23,11 @@ fn error(limits: &CompileLimits, text: &str) -> String {
 
 #[test]
 fn each_limit_says_what_was_exceeded() {
-    let text = component(20, "(memory 1)", "(i32.store (i32.const 0) (i32.load (i32.const 4)))");
+    let text = component(
+        20,
+        "(memory 1)",
+        "(i32.store (i32.const 0) (i32.load (i32.const 4)))",
+    );
     let mut limits = CompileLimits::new();
     let slow = error(limits.time(Some(Duration::ZERO)), &text);
     assert!(
@@ -50,18 +56,22 @@ fn limits_do_not_show_in_artifacts() -> Result<()> {
         .time(Some(Duration::from_secs(3600)))
         .code_size(1 << 20)
         .function_values(10_000);
-    let limited = Engine::new(Config::new().compile_limits(&limits))?.precompile_component(&text)?;
+    let limited =
+        Engine::new(Config::new().compile_limits(&limits))?.precompile_component(&text)?;
     assert!(limited == Engine::default().precompile_component(&text)?);
     Ok(())
 }
 
-/// Calls of two bytes that pass a thousand values each are a hundred times what they take in the component.
+/// Calls of two bytes that pass a thousand values each are a hundred times what they take in the
+/// component.
 #[test]
 fn values_are_in_proportion_to_code() {
     let values = "i32 ".repeat(1000);
     let declarations = format!(
         "(type $t (func (param {values}) (result {values}))) (func $f (type $t) {})",
-        (0..1000).map(|n| format!("(local.get {n})")).collect::<String>()
+        (0..1000)
+            .map(|n| format!("(local.get {n})"))
+            .collect::<String>()
     );
     let body = format!(
         "{} {} {}",
@@ -79,7 +89,8 @@ fn small_functions_that_are_repeated_have_a_limit() {
     let functions: String = (0..20_000).map(|n| format!("(func $f{n})")).collect();
     let names: String = (0..20_000).map(|n| format!("$f{n} ")).collect();
     let module = format!(
-        r#"(core module $m {functions} (table (export "t") funcref (elem {names})) (func (export "f") (call_indirect (i32.const 0))))"#
+        r#"(core module $m {functions} (table (export "t") funcref (elem {names})) (func
+          (export "f") (call_indirect (i32.const 0))))"#
     );
     let instances: String = (0..60)
         .map(|n| format!("(core instance $i{n} (instantiate $m))"))
@@ -91,16 +102,21 @@ fn small_functions_that_are_repeated_have_a_limit() {
         &CompileLimits::new(),
         &format!("(component {module} {instances} {lifts})"),
     );
-    assert!(error.contains("instantiates core modules so often"), "{error}");
+    assert!(
+        error.contains("instantiates core modules so often"),
+        "{error}"
+    );
 }
 
-/// What a component repeats by instantiating a module again, or by types that share parts, does not multiply its bytes.
+/// What a component repeats by instantiating a module again, or by types that share parts, does not
+/// multiply its bytes.
 #[test]
 fn names_and_segments_are_not_multiplied() -> Result<()> {
     let (name, data) = ("n".repeat(100_000), "d".repeat(100_000));
     let module = format!(
         r#"(core module $m (memory 2) (data $d "{data}")
-            (func $begin (@name "{name}") (memory.init $d (i32.const 0) (i32.const 0) (i32.const 9)))
+            (func $begin (@name "{name}") (memory.init $d (i32.const 0) (i32.const 0)
+              (i32.const 9)))
             (func (export "f") (call $begin)))"#
     );
     let instances: String = (0..50)
@@ -109,14 +125,18 @@ fn names_and_segments_are_not_multiplied() -> Result<()> {
     let lifts: String = (0..50)
         .map(|n| format!(r#"(func (export "f{n}") (canon lift (core func $i{n} "f")))"#))
         .collect();
-    let artifact =
-        Engine::default().precompile_component(format!("(component {module} {instances} {lifts})").as_bytes())?;
+    let artifact = Engine::default()
+        .precompile_component(format!("(component {module} {instances} {lifts})").as_bytes())?;
     assert!(artifact.len() < 1_000_000, "{}", artifact.len());
 
-    let mut types = format!(r#"(type $t0 (instance (export "{}" (func))))"#, "a".repeat(90_000));
+    let mut types = format!(
+        r#"(type $t0 (instance (export "{}" (func))))"#,
+        "a".repeat(90_000)
+    );
     for n in 1..16 {
         types += &format!(
-            r#"(type $t{n} (instance (alias outer 1 $t{} (type)) (export "x" (instance (type 0))) (export "y" (instance (type 0)))))"#,
+            r#"(type $t{n} (instance (alias outer 1 $t{} (type)) (export "x" (instance (type 0)))
+              (export "y" (instance (type 0)))))"#,
             n - 1
         );
     }

@@ -1,7 +1,8 @@
-//! Instances of mixed components are minted, used and dropped on two threads, which keeps memory, file descriptors and mappings of
-//! the process flat.
+//! Instances of mixed components are minted, used and dropped on two threads, which keeps memory,
+//! file descriptors and mappings of the process flat.
 //!
-//! Some thousand times by default. A million times, in an optimized build, which takes some minutes:
+//! Some thousand times by default. A million times, in an optimized build, which takes some
+//! minutes:
 //!
 //! ```sh
 //! MINTAGE_CYCLES=1000000 cargo test --release -p mintage --test cycles
@@ -11,30 +12,36 @@ use mintage::{Component, Config, Engine, InstancePre, Linker, PoolConfig, Result
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Each exports `run: func(n: u32) -> u32`, which changes what it can and says how often it was called: once.
+/// Each exports `run: func(n: u32) -> u32`, which changes what it can and says how often it was
+/// called: once.
 fn components() -> Vec<String> {
-    let lift = r#"(func (export "run") (param "n" u32) (result u32) (canon lift (core func $i "run")))"#;
-    let host =
-        r#"(import "host" (func $host (param "n" u32) (result u32))) (core func $host (canon lower (func $host)))"#;
+    let lift =
+        r#"(func (export "run") (param "n" u32) (result u32) (canon lift (core func $i "run")))"#;
+    let host = r#"(import "host" (func $host (param "n" u32) (result u32))) (core func $host (canon lower (func $host)))"#;
     // A counter in memory, a global and a table.
     let count = r#"(memory 1) (global $calls (mut i32) (i32.const 0)) (table $t 4 8 funcref)
         (func $count (result i32)
           (global.set $calls (i32.add (global.get $calls) (i32.const 1)))
           (i32.store (i32.const 5000) (i32.add (i32.load (i32.const 5000)) (i32.const 1)))
           (drop (table.grow $t (ref.null func) (i32.const 1)))
-          (i32.add (i32.load (i32.const 5000)) (i32.sub (global.get $calls) (i32.sub (table.size $t) (i32.const 4)))))"#;
+          (i32.add (i32.load (i32.const 5000)) (i32.sub (global.get $calls) (i32.sub
+            (table.size $t) (i32.const 4)))))"#;
     let module = |fields: &str, body: &str| {
         format!(
-            r#"(core module $m (import "" "host" (func $host (param i32) (result i32))) {count} {fields}
+            r#"(core module $m (import "" "host" (func $host (param i32)
+              (result i32))) {count} {fields}
                  (func (export "run") (param i32) (result i32) {body}))
-               (core instance $i (instantiate $m (with "" (instance (export "host" (func $host))))))"#
+               (core instance $i (instantiate $m (with "" (instance (export "host"
+                 (func $host))))))"#
         )
     };
     let chain: String = (0..30)
         .map(|number| {
             format!(
-                r#"(core module $m{number} (memory (export "m") 1) (table 3 3 funcref) (global (mut i32) (i32.const {number}))
-                     (func $f (export "f") (i32.store (i32.const {number}) (i32.const 1))) (elem (i32.const 1) func $f)
+                r#"(core module $m{number} (memory (export "m") 1) (table 3 3 funcref) (global
+                  (mut i32) (i32.const {number}))
+                     (func $f (export "f") (i32.store (i32.const {number}) (i32.const 1))) (elem
+                       (i32.const 1) func $f)
                      (func (call $f)) )
                    (core instance $c{number} (instantiate $m{number}))"#
             )
@@ -49,7 +56,8 @@ fn components() -> Vec<String> {
         // Growth, and more than is kept in memory.
         module(
             "",
-            "(drop (memory.grow (i32.const 40))) (memory.fill (i32.const 65536) (i32.const 1) (i32.const 2000000)) (call $count)",
+            "(drop (memory.grow (i32.const 40))) (memory.fill (i32.const 65536) (i32.const 1) \
+             (i32.const 2000000)) (call $count)",
         ),
         // Now and then a trap, an error of the host, or its panic.
         module("", &format!("{calls_host} (if (i32.eq (local.get 0) (i32.const 3)) (then unreachable)) (call $count)")),
@@ -105,19 +113,26 @@ struct Footprint {
 impl Footprint {
     fn now() -> Footprint {
         let status = std::fs::read_to_string("/proc/self/status").unwrap();
-        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let resident = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .unwrap();
         let kilobytes: usize = resident.trim().trim_end_matches(" kB").parse().unwrap();
         Footprint {
             resident: kilobytes << 10,
             descriptors: std::fs::read_dir("/proc/self/fd").unwrap().count(),
-            mappings: std::fs::read_to_string("/proc/self/maps").unwrap().lines().count(),
+            mappings: std::fs::read_to_string("/proc/self/maps")
+                .unwrap()
+                .lines()
+                .count(),
         }
     }
 }
 
 #[test]
 fn a_process_stays_as_large_as_it_is() -> Result<()> {
-    let cycles = std::env::var("MINTAGE_CYCLES").map_or(6000, |count| count.parse().expect("a number of cycles"));
+    let cycles = std::env::var("MINTAGE_CYCLES")
+        .map_or(6000, |count| count.parse().expect("a number of cycles"));
     // What guests' panics print would be most of the output.
     std::panic::set_hook(Box::new(|info| {
         if info.payload().downcast_ref() != Some(&"the host panics") {
@@ -153,7 +168,8 @@ fn a_process_stays_as_large_as_it_is() -> Result<()> {
             }
         });
     };
-    // As many of each at a time as the two threads can ever have, so that the pools are as large as they get.
+    // As many of each at a time as the two threads can ever have, so that the pools are as large as
+    // they get.
     for pre in &linked_components {
         let stores = (0..10).map(|_| {
             let mut store = Store::new(pre.engine(), 0);
@@ -168,8 +184,12 @@ fn a_process_stays_as_large_as_it_is() -> Result<()> {
     let after = Footprint::now();
     println!("{cycles} cycles: {before:?}, then {after:?}");
     assert_eq!(after.descriptors, before.descriptors);
-    // The number of slots that are being reset or given back varies with the threads' luck, by a few of them.
-    assert!(after.mappings <= before.mappings + 300, "{before:?}, then {after:?}");
+    // The number of slots that are being reset or given back varies with the threads' luck, by a
+    // few of them.
+    assert!(
+        after.mappings <= before.mappings + 300,
+        "{before:?}, then {after:?}"
+    );
     assert!(
         after.resident <= before.resident + (24 << 20),
         "{before:?}, then {after:?}"

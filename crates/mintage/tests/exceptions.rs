@@ -1,11 +1,13 @@
-//! Exceptions and the host: what a call that nobody catches says, and where host functions stand in between.
+//! Exceptions and the host: what a call that nobody catches says, and where host functions stand in
+//! between.
 
 use mintage::{
-    Component, Config, Engine, Instance, Linker, OptLevel, Result, Store, StoreContextMut, StoreLimits,
-    StoreLimitsBuilder, Trap, TypedFunc,
+    Component, Config, Engine, Instance, Linker, OptLevel, Result, Store, StoreContextMut,
+    StoreLimits, StoreLimitsBuilder, Trap, TypedFunc,
 };
 
-/// A component whose `outer` catches everything and calls the host, which calls `inner`, which throws.
+/// A component whose `outer` catches everything and calls the host, which calls `inner`, which
+/// throws.
 const NESTED: &str = r#"(component
     (import "host" (func $host (param "n" u32) (result u32)))
     (core func $host (canon lower (func $host)))
@@ -79,8 +81,14 @@ fn an_uncaught_exception_is_a_trap_that_names_its_tag() {
             let error = inner.call(&mut store, (n,)).unwrap_err();
             assert_eq!(error.downcast_ref::<Trap>(), Some(&Trap::UncaughtException));
             let text = format!("{error:?}");
-            assert!(text.contains(&format!("an exception of tag {tag} ")), "{text}");
-            assert!(text.contains("inner"), "the backtrace names the function: {text}");
+            assert!(
+                text.contains(&format!("an exception of tag {tag} ")),
+                "{text}"
+            );
+            assert!(
+                text.contains("inner"),
+                "the backtrace names the function: {text}"
+            );
         }
     }
 }
@@ -98,8 +106,8 @@ fn a_caught_exception_leaves_the_instance_usable() {
     }
 }
 
-/// The guest calls the host, the host the guest: the exception of the inner call is the host's error, and what the host returns
-/// then ends the outer call, whose `catch` is for exceptions only.
+/// The guest calls the host, the host the guest: the exception of the inner call is the host's
+/// error, and what the host returns then ends the outer call, whose `catch` is for exceptions only.
 #[test]
 fn exceptions_do_not_cross_the_host() {
     for engine in engines() {
@@ -118,9 +126,15 @@ fn exceptions_do_not_cross_the_host() {
 
 #[test]
 fn legacy_exceptions_are_refused_by_name() {
-    let text = "(component (core module $M (func try catch_all end)) (core instance (instantiate $M)))";
-    let error = Component::new(&Engine::default(), text).map(drop).unwrap_err();
-    assert!(format!("{error:#}").contains("legacy exceptions"), "{error:#}");
+    let text =
+        "(component (core module $M (func try catch_all end)) (core instance (instantiate $M)))";
+    let error = Component::new(&Engine::default(), text)
+        .map(drop)
+        .unwrap_err();
+    assert!(
+        format!("{error:#}").contains("legacy exceptions"),
+        "{error:#}"
+    );
 }
 
 /// Exceptions take room in the object heap, which has a limit.

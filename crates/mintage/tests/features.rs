@@ -1,21 +1,42 @@
-//! Each feature of WebAssembly is a setting: on, a component that uses it compiles; off, the error says what turns it on.
+//! Each feature of WebAssembly is a setting: on, a component that uses it compiles; off, the error
+//! says what turns it on.
 
 use mintage::{Component, Config, Engine};
 
 /// The setting's name, the setting, and a core module that needs it.
-type Feature = (&'static str, fn(&mut Config, bool) -> &mut Config, &'static str);
+type Feature = (
+    &'static str,
+    fn(&mut Config, bool) -> &mut Config,
+    &'static str,
+);
 
 const FEATURES: &[Feature] = &[
-    ("wasm_simd", Config::wasm_simd, "(func (drop (v128.const i64x2 0 0)))"),
-    ("wasm_multi_memory", Config::wasm_multi_memory, "(memory 0) (memory 0)"),
+    (
+        "wasm_simd",
+        Config::wasm_simd,
+        "(func (drop (v128.const i64x2 0 0)))",
+    ),
+    (
+        "wasm_multi_memory",
+        Config::wasm_multi_memory,
+        "(memory 0) (memory 0)",
+    ),
     (
         "wasm_extended_const",
         Config::wasm_extended_const,
         "(global i32 (i32.add (i32.const 1) (i32.const 2)))",
     ),
     ("wasm_memory64", Config::wasm_memory64, "(memory i64 0)"),
-    ("wasm_memory64", Config::wasm_memory64, "(table i64 0 funcref)"),
-    ("wasm_tail_call", Config::wasm_tail_call, "(func $f return_call $f)"),
+    (
+        "wasm_memory64",
+        Config::wasm_memory64,
+        "(table i64 0 funcref)",
+    ),
+    (
+        "wasm_tail_call",
+        Config::wasm_tail_call,
+        "(func $f return_call $f)",
+    ),
     (
         "wasm_function_references",
         Config::wasm_function_references,
@@ -42,7 +63,11 @@ const FEATURES: &[Feature] = &[
         Config::wasm_custom_page_sizes,
         "(memory 1 (pagesize 1))",
     ),
-    ("wasm_exceptions", Config::wasm_exceptions, "(tag $t) (func (throw $t))"),
+    (
+        "wasm_exceptions",
+        Config::wasm_exceptions,
+        "(tag $t) (func (throw $t))",
+    ),
     (
         "wasm_exceptions",
         Config::wasm_exceptions,
@@ -69,16 +94,25 @@ fn each_feature_has_a_setting() {
             .err()
             .unwrap_or_else(|| panic!("{name} cannot be turned off"));
         let expected = format!("`Config::{name}` turns on");
-        assert!(format!("{error:?}").contains(&expected), "{name}: {error:?}");
+        assert!(
+            format!("{error:?}").contains(&expected),
+            "{name}: {error:?}"
+        );
     }
 }
 
 #[test]
 fn shared_memories_are_refused() {
-    for module in ["(memory 1 2 shared)", "(import \"\" \"m\" (memory 1 2 shared))"] {
+    for module in [
+        "(memory 1 2 shared)",
+        "(import \"\" \"m\" (memory 1 2 shared))",
+    ] {
         let engine = Engine::new(&Config::new()).unwrap();
         let error = Component::new(&engine, format!("(component (core module {module}))")).err();
         let error = format!("{:?}", error.expect("a shared memory is refused"));
-        assert!(error.contains("shared memory, which is not supported"), "{error}");
+        assert!(
+            error.contains("shared memory, which is not supported"),
+            "{error}"
+        );
     }
 }

@@ -1,6 +1,9 @@
 //! Engines in a child that was forked, which has none of the parent's threads.
 
-use mintage::{Component, Config, Engine, InstancePre, Linker, PoolConfig, Result, Store, StoreContextMut, Trap};
+use mintage::{
+    Component, Config, Engine, InstancePre, Linker, PoolConfig, Result, Store, StoreContextMut,
+    Trap,
+};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -45,7 +48,8 @@ fn with_deadline(engine: &Engine, millis: u64) -> Store<()> {
     store
 }
 
-/// Taken by each test: a child must not be forked while another thread has a lock, as all that the child has of it is the lock.
+/// Taken by each test: a child must not be forked while another thread has a lock, as all that the
+/// child has of it is the lock.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
@@ -53,14 +57,16 @@ fn alone() -> MutexGuard<'static, ()> {
 
 /// Whether `body` says so in a child.
 fn in_child(body: impl FnOnce() -> bool) -> bool {
-    // SAFETY: the child uses what no other thread of this process had in use: an engine of the test's own.
+    // SAFETY: the child uses what no other thread of this process had in use: an engine of the
+    // test's own.
     let child = unsafe { libc::fork() };
     assert!(child >= 0);
     if child == 0 {
         // SAFETY: a child that hangs ends.
         unsafe { libc::alarm(60) };
         let ok = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or(false);
-        // SAFETY: nothing of the child is needed any more; what the test harness has open is the parent's.
+        // SAFETY: nothing of the child is needed any more; what the test harness has open is the
+        // parent's.
         unsafe { libc::_exit(if ok { 0 } else { 1 }) };
     }
     let mut status = 0;
@@ -111,7 +117,8 @@ fn engines_are_dropped_in_a_forked_child() -> Result<()> {
 /// Threads of this process with this name.
 fn threads(name: &str) -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
-    let names = tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
+    let names =
+        tasks.filter_map(|task| std::fs::read_to_string(task.ok()?.path().join("comm")).ok());
     names.filter(|found| found.trim() == name).count()
 }
 
@@ -173,15 +180,16 @@ fn deadlines_pass_in_calls_that_were_under_way() -> Result<()> {
         (func (export "run") (canon lift (core func $i "run"))))"#;
     let component = Component::new(&engine, text)?;
     let mut linker = Linker::<libc::pid_t>::new(&engine);
-    linker
-        .root()
-        .func_wrap("fork", |mut store: StoreContextMut<'_, libc::pid_t>, (): ()| {
+    linker.root().func_wrap(
+        "fork",
+        |mut store: StoreContextMut<'_, libc::pid_t>, (): ()| {
             // SAFETY: as in `in_child`.
             *store.data_mut() = unsafe { libc::fork() };
             // SAFETY: a child that hangs ends.
             _ = (*store.data() == 0).then(|| unsafe { libc::alarm(60) });
             Ok(())
-        })?;
+        },
+    )?;
     let mut store = Store::new(&engine, -1);
     let instance = linker.instantiate(&mut store, &component)?;
     store.set_deadline(Duration::from_millis(50))?;

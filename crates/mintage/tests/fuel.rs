@@ -1,7 +1,9 @@
 //! Fuel: what guests execute is counted exactly, and they stop when it is used up.
 #![cfg(feature = "compiler")]
 
-use mintage::{Component, Config, Engine, Instance, Linker, OptLevel, Result, Store, StoreContextMut, Trap};
+use mintage::{
+    Component, Config, Engine, Instance, Linker, OptLevel, Result, Store, StoreContextMut, Trap,
+};
 
 /// Engines whose machine code differs as much as possible.
 fn engines() -> Vec<Engine> {
@@ -19,7 +21,8 @@ fn engines() -> Vec<Engine> {
     engines
 }
 
-/// A component with the core module `$m` of the given fields, whose export `run` is the component's.
+/// A component with the core module `$m` of the given fields, whose export `run` is the
+/// component's.
 fn component(engine: &Engine, fields: &str) -> Component {
     let text = format!(
         r#"(component
@@ -31,7 +34,9 @@ fn component(engine: &Engine, fields: &str) -> Component {
 }
 
 fn instantiate(store: &mut Store<()>, component: &Component) -> Instance {
-    Linker::new(component.engine()).instantiate(store, component).unwrap()
+    Linker::new(component.engine())
+        .instantiate(store, component)
+        .unwrap()
 }
 
 fn run(store: &mut Store<()>, instance: &Instance, argument: u32) -> Result<u32> {
@@ -61,7 +66,11 @@ fn check(fields: &str, argument: u32, cost: u64) {
 
 #[test]
 fn operators_cost_one_but_for_those_that_stand_for_nothing() {
-    check(r#"(func (export "run") (param i32) (result i32) (local.get 0))"#, 5, 2);
+    check(
+        r#"(func (export "run") (param i32) (result i32) (local.get 0))"#,
+        5,
+        2,
+    );
     check(
         r#"(func (export "run") (param i32) (result i32)
             nop nop (block (loop)) (drop (i32.const 1)) (return (i32.add (local.get 0) (i32.const 1))))"#,
@@ -71,7 +80,8 @@ fn operators_cost_one_but_for_those_that_stand_for_nothing() {
     // What is folded by the code generator is executed all the same.
     check(
         r#"(func (export "run") (param i32) (result i32)
-            (i32.mul (i32.const 2) (i32.add (i32.const 3) (i32.sub (i32.const 4) (i32.const 4)))))"#,
+            (i32.mul (i32.const 2) (i32.add (i32.const 3) (i32.sub (i32.const 4)
+              (i32.const 4)))))"#,
         5,
         1 + 7,
     );
@@ -119,8 +129,7 @@ fn loops_and_calls_count_each_time() {
             (call $f (call_indirect (type $t) (call $g (local.get 0)) (i32.const 0))))"#;
     check(calls, 1, (1 + 2 + 1 + 1 + 1) + 4 + (1 + 2 + 4) + 4);
     // A recursion whose functions have no operators of their own but the call.
-    let empty =
-        r#"(func $f (param i32)) (func (export "run") (param i32) (result i32) (call $f (local.get 0)) (i32.const 1))"#;
+    let empty = r#"(func $f (param i32)) (func (export "run") (param i32) (result i32) (call $f (local.get 0)) (i32.const 1))"#;
     check(empty, 1, 1 + 2 + 1 + 1);
 }
 
@@ -139,11 +148,13 @@ fn bulk_operations_cost_one() {
 #[test]
 fn operations_of_arrays_and_tables_cost_one() {
     check(
-        r#"(type $a (array (mut i64))) (data $d "bytes of eight") (table $t 10000 funcref) (elem $e func $f) (func $f)
+        r#"(type $a (array (mut i64))) (data $d "bytes of eight") (table $t 10000 funcref)
+          (elem $e func $f) (func $f)
         (func (export "run") (param $n i32) (result i32) (local $a (ref null $a))
             (local.set $a (array.new $a (i64.const 1) (local.get $n)))
             (array.fill $a (local.get $a) (i32.const 0) (i64.const 2) (local.get $n))
-            (array.copy $a $a (local.get $a) (i32.const 0) (local.get $a) (i32.const 1) (i32.const 4000))
+            (array.copy $a $a (local.get $a) (i32.const 0) (local.get $a) (i32.const 1)
+              (i32.const 4000))
             (array.init_data $a $d (local.get $a) (i32.const 0) (i32.const 1) (i32.const 1))
             (drop (array.new_default $a (local.get $n)))
             (table.fill $t (i32.const 1) (ref.null func) (local.get $n))
@@ -182,10 +193,13 @@ fn cost(component: &Component, argument: u32) -> u64 {
 /// an operand.
 fn by_length(operation: &str) -> String {
     format!(
-        r#"(memory 2) (memory $wide i64 2) (data $d "{}") (table $t 3000 funcref) (table $grows 0 funcref)
+        r#"(memory 2) (memory $wide i64 2) (data $d "{}") (table $t 3000 funcref)
+          (table $grows 0 funcref)
         (table $wide-table i64 3000 funcref) (elem $e func {}) (func $f)
-        (type $i8 (array (mut i8))) (type $i16 (array (mut i16))) (type $f32 (array (mut f32))) (type $i64 (array (mut i64)))
-        (type $v128 (array (mut v128))) (type $ref (array (mut anyref))) (type $func (array (mut funcref)))
+        (type $i8 (array (mut i8))) (type $i16 (array (mut i16))) (type $f32 (array (mut f32)))
+          (type $i64 (array (mut i64)))
+        (type $v128 (array (mut v128))) (type $ref (array (mut anyref))) (type $func (array
+          (mut funcref)))
         (global $i16 (ref $i16) (array.new_default $i16 (i32.const 3000)))
         (global $v128 (ref $v128) (array.new_default $v128 (i32.const 3000)))
         (global $func (ref $func) (array.new_default $func (i32.const 3000)))
@@ -205,7 +219,10 @@ fn lengths_are_paid_where_that_is_asked_for() {
             64,
         ),
         ("(memory.copy (i32.const 0) (i32.const 1) LENGTH)", 64),
-        ("(memory.copy $wide 0 (i64.const 0) (i32.const 1) LENGTH)", 64),
+        (
+            "(memory.copy $wide 0 (i64.const 0) (i32.const 1) LENGTH)",
+            64,
+        ),
         ("(memory.init $d (i32.const 0) (i32.const 0) LENGTH)", 64),
         ("(table.fill $t (i32.const 0) (ref.func $f) LENGTH)", 8),
         (
@@ -224,7 +241,8 @@ fn lengths_are_paid_where_that_is_asked_for() {
             32,
         ),
         (
-            "(array.copy $v128 $v128 (global.get $v128) (i32.const 0) (global.get $v128) (i32.const 0) LENGTH)",
+            "(array.copy $v128 $v128 (global.get $v128) (i32.const 0) (global.get $v128) \
+             (i32.const 0) LENGTH)",
             4,
         ),
         (
@@ -248,7 +266,8 @@ fn lengths_are_paid_where_that_is_asked_for() {
             }
             // A constant length costs the same.
             for length in [0u32, 9] {
-                let fields = by_length(&operation.replace("LENGTH", &format!("(i32.const {length})")));
+                let fields =
+                    by_length(&operation.replace("LENGTH", &format!("(i32.const {length})")));
                 let component = self::component(&engine, &fields);
                 let expected = operators + u64::from(length).div_ceil(items);
                 assert_eq!(cost(&component, 0), expected, "{operation} {length}");
@@ -286,7 +305,11 @@ fn lengths_are_paid_before_anything_is_done() {
             375,
             Some(Trap::TableOutOfBounds),
         ),
-        ("(drop (table.grow $t (ref.null func) (i32.const -1)))", 1 << 29, None),
+        (
+            "(drop (table.grow $t (ref.null func) (i32.const -1)))",
+            1 << 29,
+            None,
+        ),
         (
             "(drop (array.new_default $i64 (i32.const -1)))",
             1 << 29,
@@ -302,7 +325,8 @@ fn lengths_are_paid_before_anything_is_done() {
         for (operation, length, trap) in operations {
             let component = component(&engine, &by_length(operation));
             // The operators up to the end of the segment, which is that of the function.
-            let operators = 2 + operation.matches('(').count() as u64 - u64::from(operation.starts_with("(drop"));
+            let operators = 2 + operation.matches('(').count() as u64
+                - u64::from(operation.starts_with("(drop"));
             for (fuel, expected) in [
                 (operators + length - 1, Some(Trap::OutOfFuel)),
                 (operators + length, trap),
@@ -345,22 +369,31 @@ fn what_adapters_copy_is_paid_by_length() {
                         (func (export "f") (param i32 i32)))
                     (core instance $i (instantiate $m))
                     (func (export "f") (param "x" {ty}) (canon lift (core func $i "f")
-                        (memory (core memory $i "memory")) (realloc (core func $i "realloc")) string-encoding={callee})))
+                        (memory (core memory $i "memory")) (realloc
+                          (core func $i "realloc")) string-encoding={callee})))
                 (instance $inner (instantiate $inner))
                 (core module $libc (memory (export "memory") 4))
                 (core instance $libc (instantiate $libc))
-                (core func $f (canon lower (func $inner "f") (memory (core memory $libc "memory")) string-encoding={caller}))
+                (core func $f (canon lower (func $inner "f") (memory
+                  (core memory $libc "memory")) string-encoding={caller}))
                 (core module $m
                     (import "" "f" (func $f (param i32 i32)))
-                    (func (export "run") (param i32) (result i32) (call $f (i32.const 8) (local.get 0)) (local.get 0)))
+                    (func (export "run") (param i32) (result i32) (call $f (i32.const 8)
+                      (local.get 0)) (local.get 0)))
                 (core instance $i (instantiate $m (with "" (instance (export "f" (func $f))))))
-                (func (export "run") (param "x" u32) (result u32) (canon lift (core func $i "run"))))"#
+                (func (export "run") (param "x" u32) (result u32) (canon lift
+                  (core func $i "run"))))"#
         );
         for (engine, without) in engines_by_length().into_iter().zip(engines()) {
-            let [component, without] = [&engine, &without].map(|engine| Component::new(engine, &text).unwrap());
+            let [component, without] =
+                [&engine, &without].map(|engine| Component::new(engine, &text).unwrap());
             for length in [0, 1, 8, 9, 63, 64, 65, 1000] {
                 let expected = cost(&without, length) + u64::from(length * unit).div_ceil(64);
-                assert_eq!(cost(&component, length), expected, "{ty} {caller} {callee} {length}");
+                assert_eq!(
+                    cost(&component, length),
+                    expected,
+                    "{ty} {caller} {callee} {length}"
+                );
             }
         }
     }
@@ -370,16 +403,21 @@ fn what_adapters_copy_is_paid_by_length() {
 fn what_never_ends_is_stopped() {
     for fields in [
         r#"(memory 1) (func (export "run") (param i32) (result i32)
-            (loop (memory.fill (i32.const 0) (i32.const 1) (i32.const 4096)) (br 0)) (i32.const 1))"#,
+            (loop (memory.fill (i32.const 0) (i32.const 1) (i32.const 4096)) (br 0))
+              (i32.const 1))"#,
         r#"(type $a (array (mut i8))) (func (export "run") (param i32) (result i32)
             (loop (drop (array.new $a (i32.const 1) (i32.const 300))) (br 0)) (i32.const 1))"#,
-        r#"(type $a (array (mut i8))) (func (export "run") (param i32) (result i32) (local $a (ref $a))
+        r#"(type $a (array (mut i8))) (func (export "run") (param i32) (result i32) (local $a
+          (ref $a))
             (local.set $a (array.new $a (i32.const 1) (i32.const 300)))
-            (loop (array.fill $a (local.get $a) (i32.const 0) (i32.const 1) (i32.const 300)) (br 0)) (i32.const 1))"#,
+            (loop (array.fill $a (local.get $a) (i32.const 0) (i32.const 1) (i32.const 300))
+              (br 0)) (i32.const 1))"#,
         r#"(func (export "run") (param i32) (result i32) (loop (br 0)) (i32.const 1))"#,
-        r#"(func (export "run") (param i32) (result i32) (loop (br_if 0 (i32.const 1))) (i32.const 1))"#,
+        r#"(func (export "run") (param i32) (result i32) (loop (br_if 0 (i32.const 1)))
+          (i32.const 1))"#,
         r#"(func $f (export "run") (param i32) (result i32) (return_call $f (local.get 0)))"#,
-        r#"(func $f (param i32)) (func (export "run") (param i32) (result i32) (loop (call $f (i32.const 1)) (br 0)) (i32.const 1))"#,
+        r#"(func $f (param i32)) (func (export "run") (param i32) (result i32) (loop (call $f
+          (i32.const 1)) (br 0)) (i32.const 1))"#,
     ] {
         for engine in engines() {
             let component = component(&engine, fields);
@@ -415,18 +453,29 @@ fn a_trap_leaves_what_was_paid() {
 
 #[test]
 fn a_trap_that_the_compiler_foresees_costs_as_much_as_others() {
-    // Up to the end of the segment, which is that of a block, a loop's start, a condition or a branch.
+    // Up to the end of the segment, which is that of a block, a loop's start, a condition or a
+    // branch.
     for (rest, cost) in [
         ("(drop (i32.popcnt (i32.const 1))) (i32.const 7)", 3),
         (
-            "(block nop (drop (i32.const 1)) (br 0 (i32.const 2)) (drop (i32.const 3))) (i32.const 7)",
+            "(block nop (drop (i32.const 1)) (br 0 (i32.const 2)) (drop (i32.const 3))) (i32.const \
+             7)",
             3,
         ),
         ("(loop (drop (i32.const 1))) (i32.const 7)", 0),
-        ("(if (i32.const 1) (then (drop (i32.const 1)))) (i32.const 7)", 2),
-        ("(drop (i32.const 1)) (return (i32.const 7)) (i32.const 8)", 2),
+        (
+            "(if (i32.const 1) (then (drop (i32.const 1)))) (i32.const 7)",
+            2,
+        ),
+        (
+            "(drop (i32.const 1)) (return (i32.const 7)) (i32.const 8)",
+            2,
+        ),
         ("(drop (i32.const 1)) (unreachable) (i32.const 8)", 1),
-        ("(drop (i32.const 1)) (return_call $f (i32.const 7)) (i32.const 8)", 3),
+        (
+            "(drop (i32.const 1)) (return_call $f (i32.const 7)) (i32.const 8)",
+            3,
+        ),
         ("(throw $e (i32.const 7)) (i32.const 8)", 2),
     ] {
         for access in [
@@ -460,7 +509,8 @@ const NESTED: &str = r#"(component
         (core func $host' (canon lower (func $host)))
         (core module $m
             (import "" "host" (func $host (param i32) (result i32)))
-            (func (export "run") (param i32) (result i32) (i32.add (call $host (local.get 0)) (i32.const 1))))
+            (func (export "run") (param i32) (result i32) (i32.add (call $host (local.get 0))
+              (i32.const 1))))
         (core instance $i (instantiate $m (with "" (instance (export "host" (func $host'))))))
         (func (export "run") (param "x" u32) (result u32) (canon lift (core func $i "run"))))
     (instance $inner (instantiate $Inner (with "host" (func $host))))
@@ -491,15 +541,20 @@ fn components_of_a_store_have_one_counter() {
             instances.push(linker.instantiate(&mut store, &component).unwrap());
         }
         store.set_fuel(1000).unwrap();
-        // Before the host is called: the outer function's entry, argument and call, the inner one's likewise.
+        // Before the host is called: the outer function's entry, argument and call, the inner one's
+        // likewise.
         let before = [1000 - 6, 1000 - 6 - 2 - 2 - 3];
         let expected = before[0] + before[1] + 3;
         assert_eq!(run(&mut store, &instances[0], 0).unwrap(), expected);
         let once = 1 + 2 + 2 + 3 + 2 * (1 + 2 + 2);
         assert_eq!(store.get_fuel().unwrap(), 1000 - once);
-        assert_eq!(run(&mut store, &instances[1], 0).unwrap(), expected - 2 * once as u32);
+        assert_eq!(
+            run(&mut store, &instances[1], 0).unwrap(),
+            expected - 2 * once as u32
+        );
         assert_eq!(store.get_fuel().unwrap(), 1000 - 2 * once);
-        // The host leaves fuel for the rest of the inner function (2) and one more, but not for the next call (2).
+        // The host leaves fuel for the rest of the inner function (2) and one more, but not for the
+        // next call (2).
         let error = run(&mut store, &instances[1], 1).unwrap_err();
         assert_eq!(error.downcast_ref(), Some(&Trap::OutOfFuel));
         assert_eq!(store.get_fuel().unwrap(), 1);
@@ -522,7 +577,9 @@ fn each_instance_pays_for_its_start() {
             assert_eq!(run(&mut store, &instance, 0).unwrap(), 5);
         }
         store.set_fuel(3).unwrap();
-        let error = Linker::new(&engine).instantiate(&mut store, &component).unwrap_err();
+        let error = Linker::new(&engine)
+            .instantiate(&mut store, &component)
+            .unwrap_err();
         assert_eq!(error.downcast_ref(), Some(&Trap::OutOfFuel));
     }
 }
@@ -541,7 +598,8 @@ fn what_an_exception_leaves_is_paid() {
                 (try_table (catch $e $caught)
                     (call $thrower (local.get $n)))
                 unreachable))"#;
-    // The loop's turns, the last of them up to its throw; both entries; `try_table`, and the call with its operand.
+    // The loop's turns, the last of them up to its throw; both entries; `try_table`, and the call
+    // with its operand.
     check(fields, 0, 3 + 2 + 2 + 3);
     check(fields, 100, 100 * (3 + 5) + 3 + 2 + 2 + 3);
 }
@@ -567,7 +625,13 @@ fn a_new_store_has_no_fuel() {
 #[test]
 fn engines_that_do_not_count_say_so() {
     let mut store = Store::new(&Engine::default(), ());
-    for error in [store.set_fuel(1).unwrap_err(), store.get_fuel().unwrap_err()] {
-        assert!(error.to_string().contains("Config::consume_fuel"), "{error}");
+    for error in [
+        store.set_fuel(1).unwrap_err(),
+        store.get_fuel().unwrap_err(),
+    ] {
+        assert!(
+            error.to_string().contains("Config::consume_fuel"),
+            "{error}"
+        );
     }
 }

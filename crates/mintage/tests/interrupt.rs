@@ -1,7 +1,11 @@
-//! Guests that do not end by themselves, and how they are stopped: by a handle, by a deadline, wherever they are.
+//! Guests that do not end by themselves, and how they are stopped: by a handle, by a deadline,
+//! wherever they are.
 #![cfg(feature = "compiler")]
 
-use mintage::{Component, Config, Engine, Instance, InterruptHandle, Linker, Result, Store, StoreContextMut, Trap};
+use mintage::{
+    Component, Config, Engine, Instance, InterruptHandle, Linker, Result, Store, StoreContextMut,
+    Trap,
+};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -12,7 +16,8 @@ fn engine() -> Engine {
     Engine::new(Config::new().interruptible(true).wasm_gc(true)).unwrap()
 }
 
-/// A component with the core module `$m` of the given fields, whose exports `run` and `seven` are the component's.
+/// A component with the core module `$m` of the given fields, whose exports `run` and `seven` are
+/// the component's.
 fn component(engine: &Engine, fields: &str) -> Component {
     let text = format!(
         r#"(component
@@ -74,16 +79,21 @@ fn endless_loop() {
 
 #[test]
 fn endless_loops_of_other_forms() {
-    // Calls, stores and values carried round make the loop's memory and locals differ from turn to turn.
+    // Calls, stores and values carried round make the loop's memory and locals differ from turn to
+    // turn.
     stop(
         r#"(memory 1) (func $f)
         (func (export "run") (local i32)
             (i32.const 0)
             (loop (param i32)
-                (i32.store (i32.and (i32.const 255)) (i32.const 8)) (call $f) (local.set 0 (i32.add (local.get 0) (i32.const 1)))
+                (i32.store (i32.and (i32.const 255)) (i32.const 8)) (call $f) (local.set 0 (i32.add
+                  (local.get 0) (i32.const 1)))
                 (br 0 (local.get 0))))"#,
     );
-    stop(r#"(func (export "run") (loop (loop (br_if 0 (i32.const 0))) (br_table 0 0 (i32.const 0))))"#);
+    stop(
+        r#"(func (export "run") (loop (loop (br_if 0 (i32.const 0))) (br_table 0 0
+          (i32.const 0))))"#,
+    );
 }
 
 /// Some of them are loops themselves, or leave machine code; each ends by itself.
@@ -95,7 +105,8 @@ fn endless_loops_of_bulk_operations() {
         "(drop (array.new_default $refs (i32.const 100000)))",
         "(drop (array.new_data $bytes $d (i32.const 1) (i32.const 8)))",
         "(drop (array.new_elem $funcs $e (i32.const 0) (i32.const 1)))",
-        "(array.copy $bytes $bytes (local.get $a) (i32.const 0) (local.get $a) (i32.const 1) (i32.const 99000))",
+        "(array.copy $bytes $bytes (local.get $a) (i32.const 0) (local.get $a) (i32.const 1) \
+         (i32.const 99000))",
         "(array.init_data $bytes $d (local.get $a) (i32.const 5) (i32.const 0) (i32.const 9))",
         "(drop (array.new_fixed $refs 2 (local.get $a) (local.get $a)))",
         "(memory.fill (i32.const 0) (i32.const 1) (i32.const 0x100000))",
@@ -109,7 +120,8 @@ fn endless_loops_of_bulk_operations() {
         "(drop (table.grow $t (ref.null func) (i32.const 0)))",
     ] {
         stop(&format!(
-            r#"(memory 16) (data $d "some bytes") (table $t 1000 funcref) (elem $e func $f) (func $f)
+            r#"(memory 16) (data $d "some bytes") (table $t 1000 funcref) (elem $e func $f)
+              (func $f)
             (type $bytes (array (mut i8))) (type $words (array (mut i64)))
             (type $funcs (array (mut funcref))) (type $refs (array (mut anyref)))
             (func (export "run") (local $a (ref null $bytes))
@@ -131,7 +143,8 @@ fn endless_chain_of_calls() {
     stop(&fields);
 }
 
-/// A component that calls `run` of a component inside it, whose instance the outer one's functions know only by an adapter.
+/// A component that calls `run` of a component inside it, whose instance the outer one's functions
+/// know only by an adapter.
 fn nested(engine: &Engine) -> Component {
     let text = format!(
         r#"(component
@@ -167,7 +180,10 @@ fn loop_behind_an_adapter() {
 #[test]
 fn start_function_that_never_ends() {
     let engine = engine();
-    let component = component(&engine, r#"(func $f (loop (br 0))) (start $f) (func (export "run"))"#);
+    let component = component(
+        &engine,
+        r#"(func $f (loop (br 0))) (start $f) (func (export "run"))"#,
+    );
     let mut store = Store::new(&engine, ());
     let thread = interrupt_soon(&store);
     assert_interrupted(instantiate(&mut store, &component));
@@ -188,8 +204,10 @@ fn host_function_that_interrupts_its_guest() {
 /// where all but a piece of what follows is to be prevented.
 fn stops_itself(config: &mut Config, text: &str) -> (Store<Option<InterruptHandle>>, Instance) {
     let engine = Engine::new(config.interruptible(true).wasm_gc(true)).unwrap();
-    let text =
-        format!(r#"(component (import "stop" (func $stop)) (core func $stop (canon lower (func $stop))) {text})"#);
+    let text = format!(
+        r#"(component (import "stop" (func $stop)) (core func $stop (canon lower
+          (func $stop))) {text})"#
+    );
     let component = Component::new(&engine, text).unwrap();
     let mut linker = Linker::new(&engine);
     let stop = |store: StoreContextMut<'_, Option<InterruptHandle>>, (): ()| {
@@ -206,7 +224,9 @@ fn stops_itself(config: &mut Config, text: &str) -> (Store<Option<InterruptHandl
 /// Calls `run` of a component that interrupts itself: the result.
 fn run_and_stop(config: &mut Config, text: &str) -> Result<()> {
     let (mut store, instance) = stops_itself(config, text);
-    let run = instance.get_typed_func::<(), ()>(&mut store, "run").unwrap();
+    let run = instance
+        .get_typed_func::<(), ()>(&mut store, "run")
+        .unwrap();
     run.call(&mut store, ())
 }
 
@@ -233,7 +253,8 @@ fn bulk_operations_end_before_they_are_done() {
         "(table.init $t $e (i32.const 0) (i32.const 0) (i32.const 80000))",
         "(drop (table.grow $t (ref.func $f) (i32.const 100000)))",
         "(array.fill $words (local.get $a) (i32.const 1) (i64.const 7) (i32.const 99000))",
-        "(array.copy $words $words (local.get $a) (i32.const 0) (local.get $a) (i32.const 1) (i32.const 99000))",
+        "(array.copy $words $words (local.get $a) (i32.const 0) (local.get $a) (i32.const 1) \
+         (i32.const 99000))",
         "(array.init_data $words $d (local.get $a) (i32.const 5) (i32.const 0) (i32.const 75000))",
         "(array.init_elem $funcs $e (local.get $b) (i32.const 5) (i32.const 0) (i32.const 80000))",
         "(drop (array.new $words (i64.const 1) (i32.const 100000)))",
@@ -243,7 +264,8 @@ fn bulk_operations_end_before_they_are_done() {
     ] {
         let module = |stop: &str| {
             core(&format!(
-                r#"(memory 16) (data $d "{bytes}") (table $t 100000 funcref) (elem $e func {funcs}) (func $f)
+                r#"(memory 16) (data $d "{bytes}") (table $t 100000 funcref) (elem $e func {funcs})
+                  (func $f)
                 (type $words (array (mut i64))) (type $funcs (array (mut funcref)))
                 (func (export "run") (local $a (ref null $words)) (local $b (ref null $funcs))
                     (local.set $a (array.new_default $words (i32.const 100000)))
@@ -270,19 +292,26 @@ fn adapters_end_before_they_are_done() {
                         (import "" "stop" (func $stop))
                         (memory (export "memory") 100)
                         (func (export "get") (result i32) {stop} (i32.const 0)))
-                    (core instance $i (instantiate $m (with "" (instance (export "stop" (func $stop))))))
+                    (core instance $i (instantiate $m (with "" (instance (export "stop"
+                      (func $stop))))))
                     (func (export "get") (result (list {ty} 600000))
                         (canon lift (core func $i "get") (memory (core memory $i "memory")))))
                 (instance $inner (instantiate $inner (with "stop" (func $stop))))
                 (core module $libc (memory (export "memory") 100))
                 (core instance $libc (instantiate $libc))
-                (core func $get (canon lower (func $inner "get") (memory (core memory $libc "memory"))))
-                (core module $m (import "" "get" (func $get (param i32))) (func (export "run") (call $get (i32.const 0))))
+                (core func $get (canon lower (func $inner "get") (memory
+                  (core memory $libc "memory"))))
+                (core module $m (import "" "get" (func $get (param i32))) (func (export "run")
+                  (call $get (i32.const 0))))
                 (core instance $i (instantiate $m (with "" (instance (export "get" (func $get))))))
                 (func (export "run") (canon lift (core func $i "run")))"#
             )
         };
-        let config = || Config::new().wasm_component_model_fixed_length_lists(true).clone();
+        let config = || {
+            Config::new()
+                .wasm_component_model_fixed_length_lists(true)
+                .clone()
+        };
         run_and_stop(&mut config(), &component("")).unwrap();
         assert_interrupted(run_and_stop(&mut config(), &component("(call $stop)")));
     }
@@ -295,17 +324,23 @@ fn checks_of_long_messages_end_before_they_are_done() {
             format!(
                 r#"(core module $libc (memory (export "memory") 20))
                 (core instance $libc (instantiate $libc))
-                (core func $new (canon error-context.new (memory (core memory $libc "memory")) string-encoding={encoding}))
+                (core func $new (canon error-context.new (memory
+                  (core memory $libc "memory")) string-encoding={encoding}))
                 (core module $m
                     (import "" "stop" (func $stop))
                     (import "" "new" (func $new (param i32 i32) (result i32)))
-                    (func (export "run") {stop} (drop (call $new (i32.const 0) (i32.const 600000)))))
+                    (func (export "run") {stop} (drop (call $new (i32.const 0)
+                      (i32.const 600000)))))
                 (core instance $i (instantiate $m
                     (with "" (instance (export "stop" (func $stop)) (export "new" (func $new))))))
                 (func (export "run") (canon lift (core func $i "run")))"#
             )
         };
-        let config = || Config::new().wasm_component_model_error_context(true).clone();
+        let config = || {
+            Config::new()
+                .wasm_component_model_error_context(true)
+                .clone()
+        };
         run_and_stop(&mut config(), &component("")).unwrap();
         assert_interrupted(run_and_stop(&mut config(), &component("(call $stop)")));
     }
@@ -313,7 +348,8 @@ fn checks_of_long_messages_end_before_they_are_done() {
 
 /// Objects that a collection has to move: one that is long, many in a row, many side by side.
 const OBJECTS: &str = r#"
-    (type $bytes (array (mut i8))) (type $all (array (mut anyref))) (type $cell (struct (field $next (ref null $cell))))
+    (type $bytes (array (mut i8))) (type $all (array (mut anyref))) (type $cell (struct
+      (field $next (ref null $cell))))
     (global $bytes (mut (ref null $bytes)) (ref.null $bytes))
     (global $all (mut (ref null $all)) (ref.null $all))
     (global $cells (mut (ref null $cell)) (ref.null $cell))
@@ -336,7 +372,10 @@ fn collections_end_before_they_are_done() {
             ))
         };
         run_and_stop(Config::new().gc_zeal(true), &module("")).unwrap();
-        assert_interrupted(run_and_stop(Config::new().gc_zeal(true), &module("(call $stop)")));
+        assert_interrupted(run_and_stop(
+            Config::new().gc_zeal(true),
+            &module("(call $stop)"),
+        ));
     }
 }
 
@@ -362,7 +401,11 @@ fn later_calls_are_stopped_until_it_is_cleared() {
     store.clear_interrupt();
     assert_eq!(seven(&mut store, &second).unwrap(), (7,));
     let error = seven(&mut store, &first).unwrap_err();
-    assert_eq!(error.downcast_ref(), Some(&Trap::CannotEnterComponent), "{error:?}");
+    assert_eq!(
+        error.downcast_ref(),
+        Some(&Trap::CannotEnterComponent),
+        "{error:?}"
+    );
     let fresh = instantiate(&mut store, &component).unwrap();
     assert_eq!(seven(&mut store, &fresh).unwrap(), (7,));
 
@@ -380,9 +423,14 @@ fn deadline() {
     let start = Instant::now();
     store.set_deadline(Duration::from_millis(30)).unwrap();
     assert_interrupted(run(&mut store, &instance));
-    assert!(start.elapsed() >= Duration::from_millis(30), "{:?}", start.elapsed());
+    assert!(
+        start.elapsed() >= Duration::from_millis(30),
+        "{:?}",
+        start.elapsed()
+    );
 
-    // It has passed, and stays so until it is taken back; the handles' interruption is another matter.
+    // It has passed, and stays so until it is taken back; the handles' interruption is another
+    // matter.
     let instance = instantiate(&mut store, &component).unwrap();
     store.clear_interrupt();
     assert_interrupted(seven(&mut store, &instance));
@@ -418,7 +466,9 @@ fn deadlines_of_many_stores() {
             scope.spawn(move || {
                 let mut store = Store::new(engine, ());
                 let instance = instantiate(&mut store, component).unwrap();
-                store.set_deadline(Duration::from_millis(10 + 5 * (i % 4))).unwrap();
+                store
+                    .set_deadline(Duration::from_millis(10 + 5 * (i % 4)))
+                    .unwrap();
                 assert_interrupted(run(&mut store, &instance));
             });
         }
@@ -436,7 +486,8 @@ fn engine_that_is_not_interruptible() {
     ] {
         assert_eq!(
             error.to_string(),
-            "guests of this engine cannot be interrupted: make it with `Config::interruptible(true)`"
+            "guests of this engine cannot be interrupted: make it with \
+             `Config::interruptible(true)`"
         );
     }
     // There is nothing to clear, which is no error.
@@ -455,7 +506,10 @@ fn artifacts_of_the_other_setting() {
         let error = unsafe { Component::deserialize(&engines[to], &artifact) }
             .err()
             .unwrap();
-        assert!(format!("{error:#}").contains("`Config::interruptible`"), "{error:?}");
+        assert!(
+            format!("{error:#}").contains("`Config::interruptible`"),
+            "{error:?}"
+        );
         // SAFETY: as above.
         unsafe { Component::deserialize(&engines[from], &artifact) }.unwrap();
     }

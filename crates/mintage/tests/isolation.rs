@@ -30,12 +30,22 @@ impl FromThread {
 }
 
 impl Lower for FromThread {
-    fn lower_flat(&self, cx: &mut LowerContext<'_>, _: InterfaceType, dst: &mut [u64]) -> Result<()> {
+    fn lower_flat(
+        &self,
+        cx: &mut LowerContext<'_>,
+        _: InterfaceType,
+        dst: &mut [u64],
+    ) -> Result<()> {
         dst[..2].copy_from_slice(&self.store(cx)?.map(u64::from));
         Ok(())
     }
 
-    fn lower_memory(&self, cx: &mut LowerContext<'_>, _: InterfaceType, offset: usize) -> Result<()> {
+    fn lower_memory(
+        &self,
+        cx: &mut LowerContext<'_>,
+        _: InterfaceType,
+        offset: usize,
+    ) -> Result<()> {
         for (offset, word) in [offset, offset + 4].into_iter().zip(self.store(cx)?) {
             cx.write(offset, word.to_le_bytes());
         }
@@ -66,8 +76,8 @@ const APP: &str = r#"(component
         (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
     (func (export "sum") (result u32) (canon lift (core func $i "sum"))))"#;
 
-/// The engine skips asking the system for written pages where it knows them from the page faults of the calling thread. Bytes
-/// that another thread writes end that knowledge.
+/// The engine skips asking the system for written pages where it knows them from the page faults of
+/// the calling thread. Bytes that another thread writes end that knowledge.
 #[test]
 fn bytes_written_by_other_threads_do_not_outlive_the_instance() -> Result<()> {
     let engine = Engine::default();
@@ -79,7 +89,8 @@ fn bytes_written_by_other_threads_do_not_outlive_the_instance() -> Result<()> {
         let sum = instance.get_typed_func::<(), (u32,)>(&mut store, "sum")?;
         assert_eq!(sum.call(&mut store, ())?, (0,), "round {round}");
         let put = instance.get_typed_func::<(FromThread,), ()>(&mut store, "put")?;
-        // In the first rounds nothing is passed, so that the engine comes to know the written pages.
+        // In the first rounds nothing is passed, so that the engine comes to know the written
+        // pages.
         let secret = vec![7; if round < 4 { 0 } else { 10_000 }];
         put.call(&mut store, (FromThread(secret),))?;
     }

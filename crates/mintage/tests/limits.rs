@@ -1,8 +1,8 @@
 //! Limiters: what they are asked, wherever guest code runs, and what their answers do.
 
 use mintage::{
-    Component, Config, Engine, Error, Instance, Linker, PoolConfig, ResourceLimiter, Result, Store, StoreLimits,
-    StoreLimitsBuilder, Trap,
+    Component, Config, Engine, Error, Instance, Linker, PoolConfig, ResourceLimiter, Result, Store,
+    StoreLimits, StoreLimitsBuilder, Trap,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -14,10 +14,12 @@ const GROWS: &str = r#"(component
       (func (export "realloc") (param i32 i32 i32 i32) (result i32)
         (i32.mul (memory.grow (i32.const 1)) (i32.const 65536)))
       (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
-      (func (export "grow-table") (param i32) (result i32) (table.grow $t (ref.null func) (local.get 0)))
+      (func (export "grow-table") (param i32) (result i32) (table.grow $t (ref.null func)
+        (local.get 0)))
       (func (export "pages") (result i32) (memory.size)))
     (core instance $lib (instantiate $lib))
-    (core func $host (canon lower (func $host) (memory (core memory $lib "memory")) (realloc (core func $lib "realloc"))))
+    (core func $host (canon lower (func $host) (memory (core memory $lib "memory")) (realloc
+      (core func $lib "realloc"))))
     (core module $main
       (import "lib" "memory" (memory 1)) (import "" "host" (func $host (param i32 i32 i32)))
       (func (export "through") (param i32 i32) (result i32)
@@ -27,10 +29,12 @@ const GROWS: &str = r#"(component
     (core instance $main (instantiate $main
       (with "lib" (instance $lib)) (with "" (instance (export "host" (func $host))))))
     (func (export "grow") (param "n" u32) (result s32) (canon lift (core func $lib "grow")))
-    (func (export "grow-table") (param "n" u32) (result s32) (canon lift (core func $lib "grow-table")))
+    (func (export "grow-table") (param "n" u32) (result s32) (canon lift
+      (core func $lib "grow-table")))
     (func (export "pages") (result u32) (canon lift (core func $lib "pages")))
     (func (export "through") (param "s" string) (result u32)
-      (canon lift (core func $main "through") (memory (core memory $lib "memory")) (realloc (core func $lib "realloc"))
+      (canon lift (core func $main "through") (memory (core memory $lib "memory")) (realloc
+        (core func $lib "realloc"))
         (post-return (core func $main "after")))))"#;
 
 /// A limiter of the host's own, which notes what it is asked in pages and entries.
@@ -52,7 +56,12 @@ enum Verdict {
 }
 
 impl ResourceLimiter for Own {
-    fn memory_growing(&mut self, current: usize, desired: usize, maximum: Option<usize>) -> Result<bool> {
+    fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Result<bool> {
         assert!(maximum >= Some(desired));
         self.asked.push(('m', current >> 16, desired >> 16));
         match self.verdict {
@@ -84,7 +93,9 @@ fn anyhow_error<T>(message: &'static str) -> Result<T> {
 fn make(engine: &Engine, own: Own) -> Result<(Store<Own>, Instance)> {
     let component = Component::new(engine, GROWS)?;
     let mut linker = Linker::<Own>::new(engine);
-    linker.root().func_wrap("host", |_, (text,): (String,)| Ok((text,)))?;
+    linker
+        .root()
+        .func_wrap("host", |_, (text,): (String,)| Ok((text,)))?;
     let mut store = Store::new(engine, own);
     store.limiter(|own| own);
     let instance = linker.instantiate(&mut store, &component)?;
@@ -104,7 +115,10 @@ fn a_limiter_is_asked_wherever_guest_code_runs() -> Result<()> {
         ..Own::default()
     };
     let (mut store, instance) = make(&Engine::default(), own)?;
-    assert_eq!(std::mem::take(&mut store.data_mut().asked), [('m', 0, 1), ('t', 0, 2)]);
+    assert_eq!(
+        std::mem::take(&mut store.data_mut().asked),
+        [('m', 0, 1), ('t', 0, 2)]
+    );
     assert_eq!(grow(&mut store, &instance, "grow", 2)?, 1);
     assert_eq!(grow(&mut store, &instance, "grow-table", 3)?, 2);
     assert_eq!(grow(&mut store, &instance, "grow-table", 5)?, -1);
@@ -124,7 +138,8 @@ fn a_limiter_is_asked_wherever_guest_code_runs() -> Result<()> {
     Ok(())
 }
 
-/// An error or a panic of the limiter is the call's, be it in a function, in `realloc` on either way, or in `post-return`.
+/// An error or a panic of the limiter is the call's, be it in a function, in `realloc` on either
+/// way, or in `post-return`.
 #[test]
 fn errors_and_panics_of_limiters_end_the_call() -> Result<()> {
     let engine = Engine::default();
@@ -140,7 +155,8 @@ fn errors_and_panics_of_limiters_end_the_call() -> Result<()> {
             let result = catch_unwind(AssertUnwindSafe(|| match own_call {
                 true => grow(&mut store, &instance, "grow", 1).map(drop),
                 false => {
-                    let through = instance.get_typed_func::<(&str,), (u32,)>(&mut store, "through")?;
+                    let through =
+                        instance.get_typed_func::<(&str,), (u32,)>(&mut store, "through")?;
                     through.call(&mut store, ("text",)).map(drop)
                 }
             }));
@@ -148,7 +164,9 @@ fn errors_and_panics_of_limiters_end_the_call() -> Result<()> {
                 (Verdict::Error, Ok(Err(error))) => {
                     assert_eq!(error.root_cause().to_string(), "no more memory for you")
                 }
-                (Verdict::Panic, Err(payload)) => assert_eq!(payload.downcast_ref(), Some(&"the limiter panics")),
+                (Verdict::Panic, Err(payload)) => {
+                    assert_eq!(payload.downcast_ref(), Some(&"the limiter panics"))
+                }
                 (_, other) => panic!("{pages} {own_call}: {other:?}"),
             }
             // The instance is done for.
@@ -169,8 +187,9 @@ fn what_an_instance_starts_with_is_asked_about_and_taken_back() -> Result<()> {
     let error = make(&engine, own(0, 1)).unwrap_err().to_string();
     assert_eq!(
         error,
-        "memory 0 starts with 65536 bytes, which the store's limiter refuses; raise `StoreLimitsBuilder::memory_size` or \
-         `StoreLimitsBuilder::total_memory_size`, or change what `Store::limiter` was given"
+        "memory 0 starts with 65536 bytes, which the store's limiter refuses; raise \
+         `StoreLimitsBuilder::memory_size` or `StoreLimitsBuilder::total_memory_size`, or change \
+         what `Store::limiter` was given"
     );
     let error = make(&engine, own(1, 0)).unwrap_err().to_string();
     assert!(
@@ -179,7 +198,8 @@ fn what_an_instance_starts_with_is_asked_about_and_taken_back() -> Result<()> {
     );
 
     // Two memories, of which the second one is too large.
-    let text = "(component (core module $m (memory 2) (memory 5)) (core instance (instantiate $m)))";
+    let text =
+        "(component (core module $m (memory 2) (memory 5)) (core instance (instantiate $m)))";
     let mut store = Store::new(&engine, own(4, 1));
     store.limiter(|own| own);
     let component = Component::new(&engine, text)?;
@@ -195,7 +215,10 @@ fn what_an_instance_starts_with_is_asked_about_and_taken_back() -> Result<()> {
         .instantiate(&mut store, &Component::new(&engine, text)?)
         .unwrap_err()
         .to_string();
-    assert!(error.contains("PoolConfig::total_component_instances"), "{error}");
+    assert!(
+        error.contains("PoolConfig::total_component_instances"),
+        "{error}"
+    );
     assert_eq!(store.data().released, 7);
     Ok(())
 }
@@ -203,7 +226,9 @@ fn what_an_instance_starts_with_is_asked_about_and_taken_back() -> Result<()> {
 fn limited(engine: &Engine, limits: StoreLimits) -> Result<(Store<StoreLimits>, Instance)> {
     let component = Component::new(engine, GROWS)?;
     let mut linker = Linker::<StoreLimits>::new(engine);
-    linker.root().func_wrap("host", |_, (text,): (String,)| Ok((text,)))?;
+    linker
+        .root()
+        .func_wrap("host", |_, (text,): (String,)| Ok((text,)))?;
     let mut store = Store::new(engine, limits);
     store.limiter(|limits| limits);
     let instance = linker.instantiate(&mut store, &component)?;
@@ -219,7 +244,9 @@ fn all_memories_of_a_store_have_a_limit_together() -> Result<()> {
         .build();
     let (mut store, first) = limited(&engine, limits)?;
     let mut linker = Linker::<StoreLimits>::new(&engine);
-    linker.root().func_wrap("host", |_, (text,): (String,)| Ok((text,)))?;
+    linker
+        .root()
+        .func_wrap("host", |_, (text,): (String,)| Ok((text,)))?;
     let pre = linker.instantiate_pre(first.component(&store))?;
     let second = pre.instantiate(&mut store)?;
     let mut grow = |instance: &Instance, by| -> Result<i32> {
@@ -242,17 +269,20 @@ fn growth_can_trap_in_place_of_failing() -> Result<()> {
         (
             StoreLimitsBuilder::new().memory_size(2 << 16),
             "grow",
-            "a memory is to grow from 65536 to 196608, more than `StoreLimitsBuilder::memory_size` allows",
+            "a memory is to grow from 65536 to 196608, more than `StoreLimitsBuilder::memory_size` \
+             allows",
         ),
         (
             StoreLimitsBuilder::new().total_memory_size((2 << 16) + 2 * 8),
             "grow",
-            "a memory is to grow from 65536 to 196608, more than `StoreLimitsBuilder::total_memory_size` allows",
+            "a memory is to grow from 65536 to 196608, more than \
+             `StoreLimitsBuilder::total_memory_size` allows",
         ),
         (
             StoreLimitsBuilder::new().total_memory_size((1 << 16) + 3 * 8),
             "grow-table",
-            "a table is to grow from 2 to 4, more than `StoreLimitsBuilder::total_memory_size` allows",
+            "a table is to grow from 2 to 4, more than `StoreLimitsBuilder::total_memory_size` \
+             allows",
         ),
         (
             StoreLimitsBuilder::new().table_elements(3),
@@ -261,7 +291,8 @@ fn growth_can_trap_in_place_of_failing() -> Result<()> {
         ),
     ] {
         for trap in [false, true] {
-            let (mut store, instance) = limited(&engine, limits.clone().trap_on_grow_failure(trap).build())?;
+            let (mut store, instance) =
+                limited(&engine, limits.clone().trap_on_grow_failure(trap).build())?;
             let grow = instance.get_typed_func::<(u32,), (i32,)>(&mut store, name)?;
             match grow.call(&mut store, (2,)) {
                 Ok(result) => assert!(!trap && result == (-1,)),
@@ -272,8 +303,9 @@ fn growth_can_trap_in_place_of_failing() -> Result<()> {
     Ok(())
 }
 
-/// A guest with a memory and an object heap, which starts with 64 KiB for objects that never move and as much in each half. `grow` makes
-/// an array of so many bytes, which it keeps in place of the last one.
+/// A guest with a memory and an object heap, which starts with 64 KiB for objects that never move
+/// and as much in each half. `grow` makes an array of so many bytes, which it keeps in place of the
+/// last one.
 const OBJECTS: &str = r#"(component
     (core module $m
       (type $bytes (array (mut i8)))
@@ -282,11 +314,15 @@ const OBJECTS: &str = r#"(component
       (global $kept (mut (ref null $bytes)) (ref.null $bytes))
       (func (export "grow") (param i32) (result i32)
         (global.set $kept (array.new_default $bytes (local.get 0)))
-        (i32.add (array.len (global.get $kept)) (array.get_u $bytes (global.get $fixed) (i32.const 0)))))
+        (i32.add (array.len (global.get $kept)) (array.get_u $bytes (global.get $fixed)
+          (i32.const 0)))))
     (core instance $i (instantiate $m))
     (func (export "grow") (param "n" u32) (result s32) (canon lift (core func $i "grow"))))"#;
 
-fn with_objects<T: ResourceLimiter + 'static>(engine: &Engine, limiter: T) -> (Store<T>, Result<Instance>) {
+fn with_objects<T: ResourceLimiter + 'static>(
+    engine: &Engine,
+    limiter: T,
+) -> (Store<T>, Result<Instance>) {
     let component = Component::new(engine, OBJECTS).unwrap();
     let mut store = Store::new(engine, limiter);
     store.limiter(|limiter| limiter);
@@ -294,7 +330,8 @@ fn with_objects<T: ResourceLimiter + 'static>(engine: &Engine, limiter: T) -> (S
     (store, instance)
 }
 
-/// What a heap starts with and grows to, with all that belongs to it. It is first asked for more than is needed, and then for that.
+/// What a heap starts with and grows to, with all that belongs to it. It is first asked for more
+/// than is needed, and then for that.
 #[test]
 fn limiters_are_asked_for_object_heaps() -> Result<()> {
     let engine = Engine::new(Config::new().wasm_gc(true))?;
@@ -313,7 +350,10 @@ fn limiters_are_asked_for_object_heaps() -> Result<()> {
         (200_000, &[('m', 5, 15)]),
         (100_000, &[]),
     ] {
-        assert_eq!(grow(&mut store, &instance, "grow", bytes)?, bytes as i32 + 1);
+        assert_eq!(
+            grow(&mut store, &instance, "grow", bytes)?,
+            bytes as i32 + 1
+        );
         assert_eq!(std::mem::take(&mut store.data_mut().asked), asked);
     }
 
@@ -323,28 +363,47 @@ fn limiters_are_asked_for_object_heaps() -> Result<()> {
         let instance = instance?;
         assert_eq!(grow(&mut store, &instance, "grow", 100_000)?, 100_001);
         assert_eq!(grow(&mut store, &instance, "grow", 200_000)?, 200_001);
-        assert_eq!(store.data().asked[2..], [('m', 3, 5), ('m', 5, 15), ('m', 5, 11)]);
+        assert_eq!(
+            store.data().asked[2..],
+            [('m', 3, 5), ('m', 5, 15), ('m', 5, 11)]
+        );
         let error = grow(&mut store, &instance, "grow", u32::MAX).unwrap_err();
-        assert_eq!(error.downcast_ref(), Some(&Trap::AllocationTooLarge), "{error:?}");
+        assert_eq!(
+            error.downcast_ref(),
+            Some(&Trap::AllocationTooLarge),
+            "{error:?}"
+        );
         // Nothing more is needed.
         let (mut store, instance) = with_objects(&engine, own(3, verdict));
         let instance = instance?;
         for _ in 0..5 {
             assert_eq!(grow(&mut store, &instance, "grow", 30_000)?, 30_001);
         }
-        assert!(store.data().asked[2..].iter().all(|&asked| asked == ('m', 3, 5)));
+        assert!(
+            store.data().asked[2..]
+                .iter()
+                .all(|&asked| asked == ('m', 3, 5))
+        );
         assert!(store.data().asked.len() > 2);
         // What is needed is refused.
         let (mut store, instance) = with_objects(&engine, own(10, verdict));
         let instance = instance?;
         assert_eq!(grow(&mut store, &instance, "grow", 100_000)?, 100_001);
-        let result = catch_unwind(AssertUnwindSafe(|| grow(&mut store, &instance, "grow", 200_000)));
+        let result = catch_unwind(AssertUnwindSafe(|| {
+            grow(&mut store, &instance, "grow", 200_000)
+        }));
         match (verdict, result) {
-            (None, Ok(Err(error))) => assert_eq!(error.downcast_ref(), Some(&Trap::HeapExhausted), "{error:?}"),
+            (None, Ok(Err(error))) => assert_eq!(
+                error.downcast_ref(),
+                Some(&Trap::HeapExhausted),
+                "{error:?}"
+            ),
             (Some(Verdict::Error), Ok(Err(error))) => {
                 assert_eq!(error.root_cause().to_string(), "no more memory for you")
             }
-            (Some(Verdict::Panic), Err(payload)) => assert_eq!(payload.downcast_ref(), Some(&"the limiter panics")),
+            (Some(Verdict::Panic), Err(payload)) => {
+                assert_eq!(payload.downcast_ref(), Some(&"the limiter panics"))
+            }
             (_, other) => panic!("{verdict:?}: {other:?}"),
         }
         assert_eq!(store.data().asked[3..], [('m', 5, 15), ('m', 5, 11)]);
@@ -362,7 +421,10 @@ fn limiters_are_asked_for_object_heaps() -> Result<()> {
         error.starts_with("the object heap of component instance 0 starts with 196608 bytes"),
         "{error}"
     );
-    assert_eq!((&store.data().asked[..], store.data().released), (&start[..], 1));
+    assert_eq!(
+        (&store.data().asked[..], store.data().released),
+        (&start[..], 1)
+    );
     let mut config = Config::new();
     let engine = Engine::new(
         config
@@ -380,27 +442,36 @@ fn limiters_are_asked_for_object_heaps() -> Result<()> {
 fn object_heaps_count_as_memories() -> Result<()> {
     let engine = Engine::new(Config::new().wasm_gc(true))?;
     for (limits, setting) in [
-        (StoreLimitsBuilder::new().memory_size(10 << 16), "memory_size"),
+        (
+            StoreLimitsBuilder::new().memory_size(10 << 16),
+            "memory_size",
+        ),
         (
             StoreLimitsBuilder::new().total_memory_size(11 << 16),
             "total_memory_size",
         ),
     ] {
         for trap in [false, true] {
-            let (mut store, instance) = with_objects(&engine, limits.clone().trap_on_grow_failure(trap).build());
+            let (mut store, instance) =
+                with_objects(&engine, limits.clone().trap_on_grow_failure(trap).build());
             let instance = instance?;
             let grow = instance.get_typed_func::<(u32,), (i32,)>(&mut store, "grow")?;
             assert_eq!(grow.call(&mut store, (100_000,))?, (100_001,));
             let error = grow.call(&mut store, (200_000,)).unwrap_err();
             if trap {
                 let message = format!(
-                    "a memory is to grow from {} to {}, more than `StoreLimitsBuilder::{setting}` allows",
+                    "a memory is to grow from {} to {}, more than `StoreLimitsBuilder::{setting}` \
+                     allows",
                     5 << 16,
                     11 << 16
                 );
                 assert_eq!(error.to_string(), message);
             } else {
-                assert_eq!(error.downcast_ref(), Some(&Trap::HeapExhausted), "{error:?}");
+                assert_eq!(
+                    error.downcast_ref(),
+                    Some(&Trap::HeapExhausted),
+                    "{error:?}"
+                );
             }
         }
     }
@@ -411,25 +482,37 @@ fn object_heaps_count_as_memories() -> Result<()> {
     Ok(())
 }
 
-/// With a pool of one slot, an idle slot that starts after the start function makes room for an instance
-/// that is not allowed to, and so has to start before it.
+/// With a pool of one slot, an idle slot that starts after the start function makes room for an
+/// instance that is not allowed to, and so has to start before it.
 #[test]
 fn idle_slots_of_the_same_component_make_room() -> Result<()> {
     let engine = Engine::new(Config::new().pool(PoolConfig::new().total_component_instances(1)))?;
     let component = Component::new(
         &engine,
         "(component
-           (core module $m (memory 1) (func $start (drop (memory.grow (i32.const 10)))) (start $start))
+           (core module $m (memory 1) (func $start (drop (memory.grow (i32.const 10))))
+             (start $start))
            (core instance (instantiate $m)))",
     )?;
     let linker = Linker::<StoreLimits>::new(&engine);
     let make = |bytes: usize| {
-        let mut store = Store::new(&engine, StoreLimitsBuilder::new().memory_size(bytes).build());
+        let mut store = Store::new(
+            &engine,
+            StoreLimitsBuilder::new().memory_size(bytes).build(),
+        );
         store.limiter(|limits| limits);
         linker.instantiate(&mut store, &component)?;
         Ok::<_, Error>(store)
     };
-    for bytes in [usize::MAX, usize::MAX, 65536, 65536, usize::MAX, 65536, 65536] {
+    for bytes in [
+        usize::MAX,
+        usize::MAX,
+        65536,
+        65536,
+        usize::MAX,
+        65536,
+        65536,
+    ] {
         let used = make(bytes)?;
         let error = make(bytes).map(drop).unwrap_err().to_string();
         assert!(error.contains("slots are all in use"), "{error}");

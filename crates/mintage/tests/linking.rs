@@ -2,7 +2,8 @@
 
 use mintage::types::ComponentItem;
 use mintage::{
-    Component, Config, Engine, Linker, LinkerInstance, Resource, ResourceType, Result, Store, StoreContextMut, Val,
+    Component, Config, Engine, Linker, LinkerInstance, Resource, ResourceType, Result, Store,
+    StoreContextMut, Val,
 };
 
 /// The error of `result`, in one line.
@@ -13,7 +14,8 @@ fn message<T>(result: Result<T>) -> String {
     }
 }
 
-/// Imports functions at the root and in instances, one of them twice at two versions; calls the last.
+/// Imports functions at the root and in instances, one of them twice at two versions; calls the
+/// last.
 const IMPORTER: &str = r#"(component
     (import "plain" (func $plain (param "x" u32)))
     (import "a:b/c@0.2.3" (instance $c
@@ -74,7 +76,11 @@ fn missing_and_wrong_imports_are_named_with_their_types() -> Result<()> {
              the component has `u32`, the host function has `u64`",
         ),
         (
-            |linker| linker.root().func_wrap("plain", |_, (_,): (u32,)| Ok((String::new(),))),
+            |linker| {
+                linker
+                    .root()
+                    .func_wrap("plain", |_, (_,): (u32,)| Ok((String::new(),)))
+            },
             "import `plain` does not fit its definition: \
              the component's function has 0 results, the host function has 1",
         ),
@@ -115,7 +121,10 @@ fn compatible_versions_link() -> Result<()> {
     any(instance, "get")?;
     number(linker.instance("a:b/c@0.2.0")?)?;
     let mut store = Store::new(&engine, 77);
-    let instance = linker.instantiate_pre(&component)?.clone().instantiate(&mut store)?;
+    let instance = linker
+        .instantiate_pre(&component)?
+        .clone()
+        .instantiate(&mut store)?;
     assert_eq!(
         instance
             .get_typed_func::<(), (u32,)>(&mut store, "f")?
@@ -130,7 +139,8 @@ fn compatible_versions_link() -> Result<()> {
 fn names_are_defined_once_unless_shadowing_is_allowed() -> Result<()> {
     let mut linker = Linker::<u32>::new(&Engine::default());
     any(linker.root(), "f")?;
-    let expected = "`f` is already defined in the linker, as a function; see `Linker::allow_shadowing`";
+    let expected =
+        "`f` is already defined in the linker, as a function; see `Linker::allow_shadowing`";
     assert_eq!(message(any(linker.root(), "f")), expected);
     assert_eq!(
         message(linker.instance("f")),
@@ -138,7 +148,9 @@ fn names_are_defined_once_unless_shadowing_is_allowed() -> Result<()> {
     );
     linker.allow_shadowing(true);
     any(linker.root(), "f")?;
-    linker.root().resource("r", ResourceType::host::<u8>(), |_, _| Ok(()))?;
+    linker
+        .root()
+        .resource("r", ResourceType::host::<u8>(), |_, _| Ok(()))?;
     assert_eq!(
         message(linker.instance("r")),
         "`r` is already defined in the linker, as a resource type"
@@ -155,7 +167,8 @@ fn unknown_imports_become_traps() -> Result<()> {
     let mut store = Store::new(&engine, 1);
     let instance = linker.instantiate(&mut store, &component)?;
     let f = instance.get_typed_func::<(), (u32,)>(&mut store, "f")?;
-    let expected = "the guest called the import `a:b/c@0.2.3.number`, which the host defined as a trap";
+    let expected =
+        "the guest called the import `a:b/c@0.2.3.number`, which the host defined as a trap";
     assert_eq!(message(f.call(&mut store, ())), expected);
 
     // What is defined stays, also under a compatible name.
@@ -187,7 +200,8 @@ const USER_OF_TYPE: &str = r#"(component
         (func (export "f") (call $drop (call $get))))
     (core func $get (canon lower (func $console "get")))
     (core func $drop (canon resource.drop $stream))
-    (core instance $i (instantiate $m (with "" (instance (export "get" (func $get)) (export "drop" (func $drop))))))
+    (core instance $i (instantiate $m (with "" (instance (export "get" (func $get)) (export "drop"
+      (func $drop))))))
     (func (export "f") (canon lift (core func $i "f"))))"#;
 
 #[test]
@@ -201,7 +215,9 @@ fn a_type_that_is_imported_again_needs_one_definition() -> Result<()> {
     assert_eq!(message(linker.instantiate_pre(&component)), missing);
 
     let get = |_: StoreContextMut<'_, u32>, ()| Ok((Resource::<Stream>::new_own(7),));
-    linker.instance("a:b/console@0.2.0")?.func_wrap("get", get)?;
+    linker
+        .instance("a:b/console@0.2.0")?
+        .func_wrap("get", get)?;
     let dropped = |mut store: StoreContextMut<'_, u32>, rep| {
         *store.data_mut() += rep;
         Ok(())
@@ -232,7 +248,8 @@ fn a_type_that_is_imported_again_needs_one_definition() -> Result<()> {
 
 /// Exports functions at the root and in an instance.
 const EXPORTER: &str = r#"(component
-    (core module $m (func (export "one") (result i32) (i32.const 1)) (func (export "two") (result i32) (i32.const 2)))
+    (core module $m (func (export "one") (result i32) (i32.const 1)) (func (export "two")
+      (result i32) (i32.const 2)))
     (core instance $i (instantiate $m))
     (func $one (result u32) (canon lift (core func $i "one")))
     (func $two (result u32) (canon lift (core func $i "two")))
@@ -252,7 +269,9 @@ fn exports_by_name_and_index() -> Result<()> {
         let inner = instance
             .get_export_index(&mut store, None, name)
             .expect("an exported instance");
-        let two = component.get_export_index(Some(&inner), "two").expect("its function");
+        let two = component
+            .get_export_index(Some(&inner), "two")
+            .expect("its function");
         assert_eq!(
             instance
                 .get_typed_func::<(), (u32,)>(&mut store, two)?
@@ -262,7 +281,11 @@ fn exports_by_name_and_index() -> Result<()> {
         assert!(component.get_export_index(Some(&two), "two").is_none());
         assert!(instance.get_func(&mut store, inner).is_none());
     }
-    assert!(component.get_export_index(None, "a:b/inner@2.0.0").is_none());
+    assert!(
+        component
+            .get_export_index(None, "a:b/inner@2.0.0")
+            .is_none()
+    );
     assert!(instance.get_func(&mut store, "two").is_none());
     let (item, one) = instance
         .get_export(&mut store, None, "one")
@@ -313,15 +336,24 @@ fn types_can_be_looked_at() -> Result<()> {
         .map(|(name, item)| format!("{name}: {:?}", item.ty))
         .collect();
     assert_eq!(imports[0], "plain: ComponentFunc(func(x: u32))");
-    let Some(ComponentItem::ComponentInstance(c)) = ty.get_import(&engine, "a:b/c@0.2.3").map(|item| item.ty) else {
+    let Some(ComponentItem::ComponentInstance(c)) =
+        ty.get_import(&engine, "a:b/c@0.2.3").map(|item| item.ty)
+    else {
         panic!("an instance is imported")
     };
-    let Some(ComponentItem::ComponentFunc(get)) = c.get_export(&engine, "get").map(|item| item.ty) else {
+    let Some(ComponentItem::ComponentFunc(get)) = c.get_export(&engine, "get").map(|item| item.ty)
+    else {
         panic!("it has a function")
     };
-    let params: Vec<_> = get.params().map(|(name, ty)| format!("{name}: {ty}")).collect();
+    let params: Vec<_> = get
+        .params()
+        .map(|(name, ty)| format!("{name}: {ty}"))
+        .collect();
     assert_eq!(params, ["r: record { a: u8 }", "s: string"]);
-    assert_eq!(get.results().map(|ty| ty.to_string()).collect::<Vec<_>>(), ["list<u8>"]);
+    assert_eq!(
+        get.results().map(|ty| ty.to_string()).collect::<Vec<_>>(),
+        ["list<u8>"]
+    );
 
     let ty = Component::new(&engine, EXPORTER)?.component_type();
     let mut names: Vec<_> = ty.exports(&engine).map(|(name, _)| name).collect();
@@ -351,7 +383,11 @@ fn artifacts_load_and_other_inputs_are_refused() -> Result<()> {
             Component::deserialize_file(&engine, &path)?,
         ]
     };
-    for component in [&loaded[0], &loaded[1], &Component::from_file(&engine, &text)?] {
+    for component in [
+        &loaded[0],
+        &loaded[1],
+        &Component::from_file(&engine, &text)?,
+    ] {
         let mut store = Store::new(&engine, ());
         let instance = Linker::new(&engine).instantiate(&mut store, component)?;
         assert_eq!(
@@ -382,8 +418,14 @@ fn artifacts_load_and_other_inputs_are_refused() -> Result<()> {
         "{refused}"
     );
     assert!(message(Component::new(&engine, [])).contains("empty"));
-    assert!(message(Component::new(&engine, [0xff, 0xfe])).contains("neither a component in binary form"));
-    assert!(message(Component::from_binary(&engine, EXPORTER.as_bytes())).contains("not a component in binary form"));
+    assert!(
+        message(Component::new(&engine, [0xff, 0xfe]))
+            .contains("neither a component in binary form")
+    );
+    assert!(
+        message(Component::from_binary(&engine, EXPORTER.as_bytes()))
+            .contains("not a component in binary form")
+    );
 
     // Other settings, and damage.
     let other = Engine::new(Config::new().memory_guard_size(1 << 20))?;
@@ -397,13 +439,17 @@ fn artifacts_load_and_other_inputs_are_refused() -> Result<()> {
 
     let foreign = Engine::default();
     let refused = message(Linker::<()>::new(&foreign).instantiate_pre(&loaded[0]));
-    assert_eq!(refused, "the component belongs to another `Engine` than the linker");
+    assert_eq!(
+        refused,
+        "the component belongs to another `Engine` than the linker"
+    );
     Ok(())
 }
 
 #[test]
 fn threads_are_a_setting() -> Result<()> {
-    let component = |config: &mut Config| Component::new(&Engine::new(config)?, EXPORTER)?.serialize();
+    let component =
+        |config: &mut Config| Component::new(&Engine::new(config)?, EXPORTER)?.serialize();
     let serial = component(Config::new().parallel_compilation(false))?;
     assert!(
         serial == component(Config::new().compilation_threads(3))?,

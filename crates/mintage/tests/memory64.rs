@@ -1,6 +1,10 @@
-//! Memories of more than 4 GiB: they work with the default settings, and errors name the setting to raise.
+//! Memories of more than 4 GiB: they work with the default settings, and errors name the setting to
+//! raise.
 
-use mintage::{Component, Config, Engine, Instance, Linker, PoolConfig, Result, Store, StoreLimitsBuilder, Trap};
+use mintage::{
+    Component, Config, Engine, Instance, Linker, PoolConfig, Result, Store, StoreLimitsBuilder,
+    Trap,
+};
 
 const GIB: u64 = 1 << 30;
 /// 64 KiB pages in a gibibyte.
@@ -20,7 +24,8 @@ fn text(memory: &str) -> String {
             (func (export "size") (result u64) (canon lift (core func $i "size")))
             (func (export "grow") (param "n" u64) (result s64) (canon lift (core func $i "grow")))
             (func (export "load") (param "at" u64) (result u64) (canon lift (core func $i "load")))
-            (func (export "store") (param "at" u64) (param "x" u64) (canon lift (core func $i "store"))))"#
+            (func (export "store") (param "at" u64) (param "x" u64) (canon lift
+              (core func $i "store"))))"#
     )
 }
 
@@ -44,7 +49,9 @@ impl Guest {
         R: 'static,
         P: 'static,
     {
-        let func = self.instance.get_typed_func::<P, (R,)>(&mut self.store, name)?;
+        let func = self
+            .instance
+            .get_typed_func::<P, (R,)>(&mut self.store, name)?;
         Ok(func.call(&mut self.store, params)?.0)
     }
 
@@ -52,12 +59,15 @@ impl Guest {
     where
         P: mintage::Lower + mintage::ComponentNamedList + 'static,
     {
-        let func = self.instance.get_typed_func::<P, ()>(&mut self.store, name)?;
+        let func = self
+            .instance
+            .get_typed_func::<P, ()>(&mut self.store, name)?;
         func.call(&mut self.store, params)
     }
 }
 
-/// The next instance gets the slot of one that has grown past 4 GiB and written there, and finds nothing of that.
+/// The next instance gets the slot of one that has grown past 4 GiB and written there, and finds
+/// nothing of that.
 #[test]
 fn nothing_is_left_beyond_4_gib() -> Result<()> {
     let component = Component::new(&Engine::default(), text("i64 1"))?;
@@ -117,11 +127,17 @@ fn errors_name_the_setting_to_raise() -> Result<()> {
     pool.total_address_space(10 * GIB);
     let engine = Engine::new(Config::new().pool(&pool))?;
     let error = message(refused(&engine, "i64 1"));
-    assert!(error.contains("raise `PoolConfig::total_address_space`"), "{error}");
+    assert!(
+        error.contains("raise `PoolConfig::total_address_space`"),
+        "{error}"
+    );
     assert!(error.contains("`Config::memory64_reservation`"), "{error}");
     // ... or than a slab can have.
     let error = message(refused(&engine, &format!("i64 {}", 1u64 << 40)));
-    assert!(error.contains("more than the address space of an instance"), "{error}");
+    assert!(
+        error.contains("more than the address space of an instance"),
+        "{error}"
+    );
     Ok(())
 }
 

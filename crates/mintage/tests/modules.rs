@@ -2,7 +2,8 @@
 
 use mintage::{CodeBuilder, Component, Engine, Linker, Result, Store};
 
-/// Imports two modules among functions; one is used by a nested component. `run(x)` is `inc(double(x)) + base`.
+/// Imports two modules among functions; one is used by a nested component. `run(x)` is
+/// `inc(double(x)) + base`.
 const APP: &str = r#"(component
     (core type $double (module (export "f" (func (param i32) (result i32)))))
     (core type $inc (module
@@ -33,7 +34,8 @@ const APP: &str = r#"(component
         (func (export "run") (param i32) (result i32)
             (i32.add (call $base) (call $inc (call $double (local.get 0))))))
     (core instance $m (instantiate $m (with "" (instance
-        (export "base" (func $base)) (export "double" (func $double "f")) (export "inc" (func $inc))))))
+        (export "base" (func $base)) (export "double" (func $double "f")) (export "inc"
+          (func $inc))))))
     (func (export "run") (param "x" u32) (result u32) (canon lift (core func $m "run"))))"#;
 
 const DOUBLE: &str = r#"(module
@@ -74,7 +76,11 @@ fn modules_that_do_not_fit_are_refused() {
         (core instance (instantiate $m)))"#;
     let fits = r#"(module (func (export "f") (param i32) (result i32) (local.get 0)))"#;
     for (app, modules, message) in [
-        (app, &[][..], "the core module `m`, which it imports; give the module"),
+        (
+            app,
+            &[][..],
+            "the core module `m`, which it imports; give the module",
+        ),
         (
             app,
             &[("m", fits), ("m", fits)],
@@ -103,7 +109,8 @@ fn modules_that_do_not_fit_are_refused() {
             app,
             &[(
                 "m",
-                r#"(module (import "a" "b" (func)) (func (export "f") (param i32) (result i32) (local.get 0)))"#,
+                r#"(module (import "a" "b" (func)) (func (export "f") (param i32) (result i32)
+                  (local.get 0)))"#,
             )],
             "`m` is not of the type that the component imports",
         ),
@@ -118,7 +125,11 @@ fn modules_that_do_not_fit_are_refused() {
             &[("m", "(module (func (result i32)))")],
             "for the import `m` is invalid",
         ),
-        ("(module)", &[("m", fits)], "core WebAssembly module, not a component"),
+        (
+            "(module)",
+            &[("m", fits)],
+            "core WebAssembly module, not a component",
+        ),
     ] {
         let error = format!("{:#}", compile(app, modules).unwrap_err());
         assert!(error.contains(message), "{app} with {modules:?}: {error}");
@@ -139,7 +150,9 @@ fn damaged_components_are_errors() -> Result<()> {
     let module = wat::parse_str(r#"(module (func (export "f")))"#)?;
     let supply = |bytes: &[u8]| -> Result<usize> {
         let mut builder = CodeBuilder::new(&engine);
-        builder.wasm_binary(bytes, None)?.core_module("m", &module)?;
+        builder
+            .wasm_binary(bytes, None)?
+            .core_module("m", &module)?;
         Ok(builder.input()?.len())
     };
     assert!(supply(&app)? > app.len());

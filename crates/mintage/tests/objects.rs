@@ -1,7 +1,9 @@
-//! Objects, where the host sees more of them than scripts do: what instances leave to each other, and structs that are larger than
-//! the bytes below the heap that fault.
+//! Objects, where the host sees more of them than scripts do: what instances leave to each other,
+//! and structs that are larger than the bytes below the heap that fault.
 
-use mintage::{Component, Config, Engine, Instance, Linker, Result, Store, StoreLimitsBuilder, Trap, TypedFunc};
+use mintage::{
+    Component, Config, Engine, Instance, Linker, Result, Store, StoreLimitsBuilder, Trap, TypedFunc,
+};
 
 fn engine() -> Engine {
     Engine::new(Config::new().wasm_gc(true)).unwrap()
@@ -30,12 +32,14 @@ fn static_objects_start_anew_in_each_instance() {
                 (func (export "swap") (param i32) (result i32)
                     (struct.get $cell 0 (global.get $kept))
                     (struct.set $cell 0 (global.get $kept) (local.get 0))
-                    (struct.set $cell 1 (global.get $kept) (struct.new $cell (i32.const 1) (global.get $kept))))
+                    (struct.set $cell 1 (global.get $kept) (struct.new $cell (i32.const 1)
+                      (global.get $kept))))
                 (func (export "linked") (param i32) (result i32)
                     (i32.eqz (ref.is_null (struct.get $cell 1 (global.get $kept))))))
             (core instance $m (instantiate $M))
             (func (export "swap") (param "n" u32) (result u32) (canon lift (core func $m "swap")))
-            (func (export "linked") (param "n" u32) (result u32) (canon lift (core func $m "linked"))))"#,
+            (func (export "linked") (param "n" u32) (result u32) (canon lift
+              (core func $m "linked"))))"#,
     )
     .unwrap();
     for _ in 0..3 {
@@ -61,16 +65,21 @@ fn all_fields_of_null_trap() {
                         (if (result (ref null $large)) (local.get 0)
                             (then (struct.new_default $large))
                             (else (ref.null $large))))
-                    (func (export "first") (param i32) (result i32) (struct.get $large 0 (call $choose (local.get 0))))
-                    (func (export "last") (param i32) (result i32) (struct.get $large 9001 (call $choose (local.get 0))))
+                    (func (export "first") (param i32) (result i32) (struct.get $large 0
+                      (call $choose (local.get 0))))
+                    (func (export "last") (param i32) (result i32) (struct.get $large 9001
+                      (call $choose (local.get 0))))
                     (func (export "set") (param i32) (result i32) (local $object (ref null $large))
                         (local.set $object (call $choose (local.get 0)))
                         (struct.set $large 9001 (local.get $object) (i32.const 3))
                         (struct.get $large 9001 (local.get $object))))
                 (core instance $m (instantiate $M))
-                (func (export "first") (param "n" u32) (result u32) (canon lift (core func $m "first")))
-                (func (export "last") (param "n" u32) (result u32) (canon lift (core func $m "last")))
-                (func (export "set") (param "n" u32) (result u32) (canon lift (core func $m "set"))))"#
+                (func (export "first") (param "n" u32) (result u32) (canon lift
+                  (core func $m "first")))
+                (func (export "last") (param "n" u32) (result u32) (canon lift
+                  (core func $m "last")))
+                (func (export "set") (param "n" u32) (result u32) (canon lift
+                  (core func $m "set"))))"#
         ),
     )
     .unwrap();
@@ -78,7 +87,11 @@ fn all_fields_of_null_trap() {
         let (mut store, good) = instance(&component);
         assert_eq!(call(&mut store, &good, name, 1).unwrap(), value, "{name}");
         let error = call(&mut store, &good, name, 0).unwrap_err();
-        assert_eq!(error.downcast_ref::<Trap>(), Some(&Trap::NullReference), "{name}");
+        assert_eq!(
+            error.downcast_ref::<Trap>(),
+            Some(&Trap::NullReference),
+            "{name}"
+        );
     }
 }
 
@@ -101,7 +114,10 @@ fn static_objects_count_for_limits() {
         let outcome = Linker::new(component.engine()).instantiate(&mut store, &component);
         match outcome {
             Ok(_) => assert!(fits),
-            Err(error) => assert!(!fits && format!("{error:#}").contains("object heap"), "{error:#}"),
+            Err(error) => assert!(
+                !fits && format!("{error:#}").contains("object heap"),
+                "{error:#}"
+            ),
         }
     }
 }

@@ -1,8 +1,10 @@
-//! Host functions, types and resources that a component exports again, and hosts that use them through it.
+//! Host functions, types and resources that a component exports again, and hosts that use them
+//! through it.
 
 use mintage::types::ComponentItem;
 use mintage::{
-    Component, Engine, Instance, Linker, Resource, ResourceAny, ResourceTable, ResourceType, Result, Store, Trap, Val,
+    Component, Engine, Instance, Linker, Resource, ResourceAny, ResourceTable, ResourceType,
+    Result, Store, Trap, Val,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -14,7 +16,8 @@ fn message<T>(result: Result<T>) -> String {
     }
 }
 
-/// Exports what it imports under other names, at the root and in an instance; some of it also has users inside.
+/// Exports what it imports under other names, at the root and in an instance; some of it also has
+/// users inside.
 const COMPONENT: &str = r#"(component
     (import "a:b/files@1.2.0" (instance $files
         (export "file" (type $file (sub resource)))
@@ -24,8 +27,10 @@ const COMPONENT: &str = r#"(component
         (export "close" (func (param "f" (own $file)) (result string)))))
     (import "join" (func $join (param "parts" (list string)) (param "by" char) (result string)))
     (import "many" (func $many
-        (param "a" u8) (param "b" s16) (param "c" u32) (param "d" u64) (param "e" f32) (param "f" f64) (param "g" bool)
-        (param "h" u8) (param "i" u8) (param "j" u8) (param "k" u8) (param "l" u8) (param "m" u8) (param "n" u8)
+        (param "a" u8) (param "b" s16) (param "c" u32) (param "d" u64) (param "e" f32)
+          (param "f" f64) (param "g" bool)
+        (param "h" u8) (param "i" u8) (param "j" u8) (param "k" u8) (param "l" u8) (param "m" u8)
+          (param "n" u8)
         (param "o" string) (param "p" (option u64)) (result (tuple u64 string))))
     (import "fail" (func $fail))
     (type $point' (record (field "x" s32) (field "y" s32)))
@@ -60,14 +65,19 @@ fn linker(engine: &Engine) -> Result<Linker<Host>> {
         ]);
         Ok(())
     })?;
-    root.func_wrap("fail", |_, (): ()| -> Result<()> { Err(Trap::OutOfFuel.into()) })?;
+    root.func_wrap("fail", |_, (): ()| -> Result<()> {
+        Err(Trap::OutOfFuel.into())
+    })?;
     root.func_new("mirror", |_, _, params, results| {
         results[0] = params[0].clone();
         Ok(())
     })?;
     let mut files = linker.instance("a:b/files@1.2.0")?;
     files.resource("file", ResourceType::host::<String>(), |mut store, rep| {
-        let name = store.data_mut().files.delete(Resource::<String>::new_own(rep))?;
+        let name = store
+            .data_mut()
+            .files
+            .delete(Resource::<String>::new_own(rep))?;
         store.data_mut().closed.push(name);
         Ok(())
     })?;
@@ -80,13 +90,16 @@ fn linker(engine: &Engine) -> Result<Linker<Host>> {
         assert_ne!(name, "panic", "as the test wants it");
         Ok((name,))
     })?;
-    files.func_wrap("two", |store, (f, g): (Resource<String>, Resource<String>)| {
-        Ok((format!(
-            "{} {}",
-            store.data().files.get(&f)?,
-            store.data().files.get(&g)?
-        ),))
-    })?;
+    files.func_wrap(
+        "two",
+        |store, (f, g): (Resource<String>, Resource<String>)| {
+            Ok((format!(
+                "{} {}",
+                store.data().files.get(&f)?,
+                store.data().files.get(&g)?
+            ),))
+        },
+    )?;
     files.func_wrap("close", |mut store, (file,): (Resource<String>,)| {
         Ok((store.data_mut().files.delete(file)?,))
     })?;
@@ -121,8 +134,13 @@ fn functions_are_called_with_rust_types_and_values() -> Result<()> {
     joined.call(&mut store, &[parts, Val::Char('ä')], &mut results)?;
     assert_eq!(results, [Val::String("xäy".into())]);
 
-    let mirrored = instance.get_func(&mut store, "mirrored").expect("a function");
-    let point = Val::Record(vec![("x".into(), Val::S32(-1)), ("y".into(), Val::S32(i32::MAX))]);
+    let mirrored = instance
+        .get_func(&mut store, "mirrored")
+        .expect("a function");
+    let point = Val::Record(vec![
+        ("x".into(), Val::S32(-1)),
+        ("y".into(), Val::S32(i32::MAX)),
+    ]);
     mirrored.call(&mut store, std::slice::from_ref(&point), &mut results)?;
     assert_eq!(results, [point]);
     Ok(())
@@ -131,7 +149,9 @@ fn functions_are_called_with_rust_types_and_values() -> Result<()> {
 #[test]
 fn parameters_and_results_can_be_many() -> Result<()> {
     let (mut store, instance) = instance()?;
-    let spilled = instance.get_func(&mut store, "spilled").expect("a function");
+    let spilled = instance
+        .get_func(&mut store, "spilled")
+        .expect("a function");
     let mut params = vec![
         Val::U8(1),
         Val::S16(-2),
@@ -147,7 +167,10 @@ fn parameters_and_results_can_be_many() -> Result<()> {
     let text = r#"String("text") Option(None)"#;
     assert_eq!(
         results,
-        [Val::Tuple(vec![Val::U64(u64::MAX), Val::String(text.into())])]
+        [Val::Tuple(vec![
+            Val::U64(u64::MAX),
+            Val::String(text.into())
+        ])]
     );
     Ok(())
 }
@@ -157,8 +180,8 @@ fn types_are_checked_as_for_any_function() -> Result<()> {
     let (mut store, instance) = instance()?;
     assert_eq!(
         message(instance.get_typed_func::<(&str, char), (String,)>(&mut store, "joined")),
-        "the exported function has another type: type mismatch in parameter 1 (`parts`): the component has \
-         `list<string>`, the Rust type has `string`"
+        "the exported function has another type: type mismatch in parameter 1 (`parts`): the \
+         component has `list<string>`, the Rust type has `string`"
     );
     let joined = instance.get_func(&mut store, "joined").expect("a function");
     let mut results = [Val::Bool(false)];
@@ -186,7 +209,8 @@ fn types_are_checked_as_for_any_function() -> Result<()> {
     let func = instance.get_func(&mut store, "g").expect("a function");
     assert_eq!(
         message(func.call(&mut store, &[], &mut results)),
-        "in the result of the host function: type mismatch: expected `u8`, found a value of kind `u32`"
+        "in the result of the host function: type mismatch: expected `u8`, found a value of kind \
+         `u32`"
     );
     // The store of another instance.
     let mut other = Store::new(&engine, ());
@@ -203,7 +227,10 @@ fn the_hosts_error_comes_back_and_hurts_nothing() -> Result<()> {
         assert_eq!(error.downcast_ref::<Trap>(), Some(&Trap::OutOfFuel));
     }
     let joined = instance.get_typed_func::<(Vec<String>, char), (String,)>(&mut store, "joined")?;
-    assert_eq!(joined.call(&mut store, (vec!["a".into()], '-'))?, ("a".to_string(),));
+    assert_eq!(
+        joined.call(&mut store, (vec!["a".into()], '-'))?,
+        ("a".to_string(),)
+    );
     Ok(())
 }
 
@@ -229,13 +256,24 @@ fn resources_pass_through() -> Result<()> {
 
     // By their Rust type.
     let open_typed = instance.get_typed_func::<(&str,), (Resource<String>,)>(&mut store, open)?;
-    let name_typed = instance.get_typed_func::<(&Resource<String>,), (String,)>(&mut store, name)?;
-    let close_typed = instance.get_typed_func::<(&Resource<String>,), (String,)>(&mut store, close)?;
+    let name_typed =
+        instance.get_typed_func::<(&Resource<String>,), (String,)>(&mut store, name)?;
+    let close_typed =
+        instance.get_typed_func::<(&Resource<String>,), (String,)>(&mut store, close)?;
     let (file,) = open_typed.call(&mut store, ("first",))?;
     assert!(file.owned());
-    assert_eq!(name_typed.call(&mut store, (&file,))?, ("first".to_string(),));
-    assert_eq!(close_typed.call(&mut store, (&file,))?, ("first".to_string(),));
-    assert!(close_typed.call(&mut store, (&file,)).is_err(), "it was given away");
+    assert_eq!(
+        name_typed.call(&mut store, (&file,))?,
+        ("first".to_string(),)
+    );
+    assert_eq!(
+        close_typed.call(&mut store, (&file,))?,
+        ("first".to_string(),)
+    );
+    assert!(
+        close_typed.call(&mut store, (&file,)).is_err(),
+        "it was given away"
+    );
 
     // As handles of any type.
     let open = instance.get_typed_func::<(&str,), (ResourceAny,)>(&mut store, open)?;
@@ -293,7 +331,8 @@ fn a_guest_and_the_host_call_the_same_function() -> Result<()> {
             (core module $m
                 (import "" "count" (func $count (result i32)))
                 (func (export "twice") (result i32) (drop (call $count)) (call $count)))
-            (core instance $i (instantiate $m (with "" (instance (export "count" (func $lowered))))))
+            (core instance $i (instantiate $m (with "" (instance (export "count"
+              (func $lowered))))))
             (func (export "twice") (result u32) (canon lift (core func $i "twice")))
             (component $inner
                 (import "f" (func $f (result u32)))

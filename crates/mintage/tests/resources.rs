@@ -1,9 +1,10 @@
-//! Resources: defined by guests and by the host, owned and borrowed, dropped in all orders, and every trap with its message.
+//! Resources: defined by guests and by the host, owned and borrowed, dropped in all orders, and
+//! every trap with its message.
 
 use mintage::types::{ComponentItem, Type};
 use mintage::{
-    AsContextMut, Component, Engine, Instance, Linker, Resource, ResourceAny, ResourceTable, ResourceType, Result,
-    Store, StoreContextMut, StoreLimits, StoreLimitsBuilder, Trap, Val,
+    AsContextMut, Component, Engine, Instance, Linker, Resource, ResourceAny, ResourceTable,
+    ResourceType, Result, Store, StoreContextMut, StoreLimits, StoreLimitsBuilder, Trap, Val,
 };
 
 const COUNTER: &str = include_str!("resources/counter.wat");
@@ -19,7 +20,10 @@ fn message<T>(result: Result<T>) -> String {
 
 /// The trap of `result`.
 fn trap<T>(result: &Result<T>) -> Option<Trap> {
-    result.as_ref().err().and_then(|error| error.downcast_ref().copied())
+    result
+        .as_ref()
+        .err()
+        .and_then(|error| error.downcast_ref().copied())
 }
 
 fn counter() -> Result<(Store<()>, Instance)> {
@@ -73,7 +77,14 @@ fn a_guests_resource_in_the_hosts_hands() -> Result<()> {
 
 #[test]
 fn drops_in_all_orders() -> Result<()> {
-    for order in [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]] {
+    for order in [
+        [0, 1, 2],
+        [0, 2, 1],
+        [1, 0, 2],
+        [1, 2, 0],
+        [2, 0, 1],
+        [2, 1, 0],
+    ] {
         let (mut store, instance) = counter()?;
         let take = instance.get_typed_func::<(ResourceAny,), (u32,)>(&mut store, "take")?;
         let handles = [1, 2, 3].map(|rep| make(&mut store, &instance, rep));
@@ -97,7 +108,11 @@ fn drops_in_all_orders() -> Result<()> {
 #[test]
 fn dynamic_values_and_aggregates() -> Result<()> {
     let (mut store, instance) = counter()?;
-    let func = |store: &mut Store<()>, name| instance.get_func(store, name).expect("an exported function");
+    let func = |store: &mut Store<()>, name| {
+        instance
+            .get_func(store, name)
+            .expect("an exported function")
+    };
     let mut result = [Val::Bool(false)];
     func(&mut store, "pair").call(&mut store, &[Val::U32(3), Val::U32(4)], &mut result)?;
     let [Val::Tuple(pair)] = &result else {
@@ -172,7 +187,10 @@ fn a_destructor_that_traps_ends_the_instance() -> Result<()> {
     let result = a.resource_drop(&mut store);
     assert_eq!(trap(&result), Some(Trap::UnreachableCodeReached));
     let make = instance.get_typed_func::<(u32,), (ResourceAny,)>(&mut store, "make")?;
-    assert_eq!(trap(&make.call(&mut store, (1,))), Some(Trap::CannotEnterComponent));
+    assert_eq!(
+        trap(&make.call(&mut store, (1,))),
+        Some(Trap::CannotEnterComponent)
+    );
     Ok(())
 }
 
@@ -181,13 +199,22 @@ fn a_destructor_that_never_ends_exhausts_the_stack() -> Result<()> {
     let (mut store, instance) = counter()?;
     let take = instance.get_typed_func::<(ResourceAny,), (u32,)>(&mut store, "take")?;
     let a = make(&mut store, &instance, 14)?;
-    assert_eq!(trap(&take.call(&mut store, (a,))), Some(Trap::StackOverflow));
+    assert_eq!(
+        trap(&take.call(&mut store, (a,))),
+        Some(Trap::StackOverflow)
+    );
     // What the host still holds cannot be destroyed any more.
     let (mut store, instance) = counter()?;
     let [a, b] = [14, 1].map(|rep| make(&mut store, &instance, rep));
     let b = b?;
-    assert_eq!(trap(&a?.resource_drop(&mut store)), Some(Trap::StackOverflow));
-    assert_eq!(trap(&b.resource_drop(&mut store)), Some(Trap::CannotEnterComponent));
+    assert_eq!(
+        trap(&a?.resource_drop(&mut store)),
+        Some(Trap::StackOverflow)
+    );
+    assert_eq!(
+        trap(&b.resource_drop(&mut store)),
+        Some(Trap::CannotEnterComponent)
+    );
     assert!(message(b.resource_drop(&mut store)).contains("was dropped or given away before"));
     Ok(())
 }
@@ -216,14 +243,20 @@ fn linker(engine: &Engine) -> Result<Linker<Host>> {
             if rep == 7 {
                 anyhow::bail!("the file cannot be destroyed");
             }
-            store.data_mut().files.delete(Resource::<File>::new_own(rep))?;
+            store
+                .data_mut()
+                .files
+                .delete(Resource::<File>::new_own(rep))?;
             Ok(())
         },
     )?;
     host.resource("lock", ResourceType::host::<Lock>(), |_, _| Ok(()))?;
-    host.func_wrap("open", |mut store: StoreContextMut<'_, Host>, (n,): (u32,)| {
-        Ok((store.data_mut().files.push(File(n))?,))
-    })?;
+    host.func_wrap(
+        "open",
+        |mut store: StoreContextMut<'_, Host>, (n,): (u32,)| {
+            Ok((store.data_mut().files.push(File(n))?,))
+        },
+    )?;
     host.func_wrap("open-lock", |_: StoreContextMut<'_, Host>, (n,): (u32,)| {
         Ok((Resource::<Lock>::new_own(n),))
     })?;
@@ -263,12 +296,15 @@ fn linker(engine: &Engine) -> Result<Linker<Host>> {
             Ok(())
         },
     )?;
-    host.func_wrap("try-open", |mut store: StoreContextMut<'_, Host>, (n,): (u32,)| {
-        Ok((match n {
-            0 => Err(5u32),
-            n => Ok(store.data_mut().files.push(File(n))?),
-        },))
-    })?;
+    host.func_wrap(
+        "try-open",
+        |mut store: StoreContextMut<'_, Host>, (n,): (u32,)| {
+            Ok((match n {
+                0 => Err(5u32),
+                n => Ok(store.data_mut().files.push(File(n))?),
+            },))
+        },
+    )?;
     Ok(linker)
 }
 
@@ -317,7 +353,8 @@ fn a_guest_uses_the_hosts_resources() -> Result<()> {
 fn the_hosts_resources_pass_through_a_guest() -> Result<()> {
     let (mut store, instance) = files(
         "",
-        "(local.set $a (call $size (local.get $f))) (call $drop (local.get $f)) (return (local.get $a))",
+        "(local.set $a (call $size (local.get $f))) (call $drop (local.get $f)) (return (local.get \
+         $a))",
         "",
     )?;
     let file = store.data_mut().files.push(File(3))?;
@@ -325,7 +362,8 @@ fn the_hosts_resources_pass_through_a_guest() -> Result<()> {
 
     let with = instance.get_typed_func::<(Resource<File>,), (u32,)>(&mut store, "with")?;
     assert_eq!(with.call(&mut store, (Resource::new_borrow(rep),))?, (3,));
-    let give = instance.get_typed_func::<(Resource<File>,), (Resource<File>,)>(&mut store, "give")?;
+    let give =
+        instance.get_typed_func::<(Resource<File>,), (Resource<File>,)>(&mut store, "give")?;
     let (file,) = give.call(&mut store, (file,))?;
     assert!(file.owned());
     assert_eq!(file.rep(), rep);
@@ -362,7 +400,8 @@ fn borrows_of_borrows() -> Result<()> {
     let engine = store.engine().clone();
     let text = FILES.replace(
         "(; WITH ;)",
-        "(local.set $a (call $size (local.get $f))) (call $drop (local.get $f)) (return (local.get $a))",
+        "(local.set $a (call $size (local.get $f))) (call $drop (local.get $f)) (return (local.get \
+         $a))",
     );
     let inner = linker(&engine)?.instantiate(&mut store, &Component::new(&engine, text)?)?;
     store.data_mut().nested = Some((inner, 6));
@@ -389,12 +428,14 @@ const TRAPS: &[(&str, Trap, &str)] = &[
         "unknown handle index 4294967295",
     ),
     (
-        "(local.set $a (call $open (i32.const 1))) (call $drop (local.get $a)) (call $drop (local.get $a))",
+        "(local.set $a (call $open (i32.const 1))) (call $drop (local.get $a)) (call $drop \
+         (local.get $a))",
         Trap::UnknownHandle,
         "unknown handle index 1",
     ),
     (
-        "(local.set $a (call $open (i32.const 1))) (call $close (local.get $a)) (drop (call $size (local.get $a)))",
+        "(local.set $a (call $open (i32.const 1))) (call $close (local.get $a)) (drop (call $size \
+         (local.get $a)))",
         Trap::UnknownHandle,
         "unknown handle index 1",
     ),
@@ -406,20 +447,24 @@ const TRAPS: &[(&str, Trap, &str)] = &[
     (
         "(drop (call $size (call $open-lock (i32.const 3))))",
         Trap::WrongHandleType,
-        "handle index 1 used with the wrong type, expected host-defined resource but found a different host-defined resource",
+        "handle index 1 used with the wrong type, expected host-defined resource but found a \
+         different host-defined resource",
     ),
     (
         "(call $close (call $new-mine (i32.const 3)))",
         Trap::WrongHandleType,
-        "handle index 1 used with the wrong type, expected host-defined resource but found a guest-defined resource",
+        "handle index 1 used with the wrong type, expected host-defined resource but found a \
+         guest-defined resource",
     ),
     (
         "(call $drop-mine (call $open-lock (i32.const 3)))",
         Trap::WrongHandleType,
-        "handle index 1 used with the wrong type, expected guest-defined resource but found a host-defined resource",
+        "handle index 1 used with the wrong type, expected guest-defined resource but found a \
+         host-defined resource",
     ),
     (
-        "(local.set $a (call $open (i32.const 1))) (drop (call $copy (local.get $a) (local.get $a)))",
+        "(local.set $a (call $open (i32.const 1))) (drop (call $copy (local.get $a) (local.get \
+         $a)))",
         Trap::HandleLent,
         "cannot remove owned resource while borrowed",
     ),
@@ -482,10 +527,17 @@ fn traps_with_borrowed_handles() -> Result<()> {
 
 #[test]
 fn no_built_ins_in_post_return() -> Result<()> {
-    for post in ["(drop (call $new-mine (i32.const 0)))", "(call $drop (i32.const 1))"] {
+    for post in [
+        "(drop (call $new-mine (i32.const 0)))",
+        "(call $drop (i32.const 1))",
+    ] {
         let (mut store, instance) = files("", "", post)?;
         let result = run(&mut store, &instance);
-        assert_eq!(trap(&result), Some(Trap::CannotLeaveComponent), "{post}: {result:?}");
+        assert_eq!(
+            trap(&result),
+            Some(Trap::CannotLeaveComponent),
+            "{post}: {result:?}"
+        );
     }
     Ok(())
 }
@@ -527,28 +579,35 @@ fn a_host_destructor_that_fails_ends_the_call() -> Result<()> {
         (call $drop (local.get $a))";
     let (mut store, instance) = files(body, "", "")?;
     assert!(message(run(&mut store, &instance)).contains("the file cannot be destroyed"));
-    assert_eq!(trap(&run(&mut store, &instance)), Some(Trap::CannotEnterComponent));
+    assert_eq!(
+        trap(&run(&mut store, &instance)),
+        Some(Trap::CannotEnterComponent)
+    );
     Ok(())
 }
 
 #[test]
 fn a_borrow_ends_with_the_call_of_the_host() -> Result<()> {
     let engine = Engine::default();
-    let text = FILES.replace("(; RUN ;)", "(drop (call $size (call $open (i32.const 6))))");
+    let text = FILES.replace(
+        "(; RUN ;)",
+        "(drop (call $size (call $open (i32.const 6))))",
+    );
     let component = Component::new(&engine, text)?;
     let mut linker = linker(&engine)?;
     linker.allow_shadowing(true);
     // Keeps what it is lent, and gives no one anything.
-    linker
-        .instance("host")?
-        .func_new("size", |_: StoreContextMut<'_, Host>, _, params, results| {
+    linker.instance("host")?.func_new(
+        "size",
+        |_: StoreContextMut<'_, Host>, _, params, results| {
             let [Val::Resource(file)] = params else {
                 panic!("{params:?}")
             };
             KEPT.with(|kept| kept.set(Some(*file)));
             results[0] = Val::U32(0);
             Ok(())
-        })?;
+        },
+    )?;
     thread_local!(static KEPT: std::cell::Cell<Option<ResourceAny>> = const { std::cell::Cell::new(None) });
     let mut store = Store::new(&engine, Host::default());
     let instance = linker.instantiate(&mut store, &component)?;
@@ -571,16 +630,18 @@ fn a_resource_of_the_host_is_given_away_once() -> Result<()> {
     let mut linker = linker(&engine)?;
     linker.allow_shadowing(true);
     let file = std::sync::Arc::new(Resource::<File>::new_own(3));
-    linker
-        .instance("host")?
-        .func_new("open", move |mut store: StoreContextMut<'_, Host>, _, _, results| {
-            let any = ResourceAny::try_from_resource(Resource::<File>::new_own(file.rep()), &mut store)?;
+    linker.instance("host")?.func_new(
+        "open",
+        move |mut store: StoreContextMut<'_, Host>, _, _, results| {
+            let any =
+                ResourceAny::try_from_resource(Resource::<File>::new_own(file.rep()), &mut store)?;
             results[0] = Val::Resource(any);
             if let Some((_, 1)) = store.data_mut().nested {
                 any.resource_drop(&mut store)?;
             }
             Ok(())
-        })?;
+        },
+    )?;
     let mut store = Store::new(&engine, Host::default());
     let instance = linker.instantiate(&mut store, &component)?;
     run(&mut store, &instance)?;
@@ -595,14 +656,15 @@ fn linking_compares_resource_types() -> Result<()> {
     let component = Component::new(&engine, FILES)?;
     let mut wrong = linker(&engine)?;
     wrong.allow_shadowing(true);
-    wrong
-        .instance("host")?
-        .func_wrap("size", |_: StoreContextMut<'_, Host>, (_,): (Resource<Lock>,)| {
-            Ok((0u32,))
-        })?;
+    wrong.instance("host")?.func_wrap(
+        "size",
+        |_: StoreContextMut<'_, Host>, (_,): (Resource<Lock>,)| Ok((0u32,)),
+    )?;
     let error = message(wrong.instantiate_pre(&component));
     assert!(
-        error.contains("import `host.size` does not fit its definition: type mismatch in parameter 1 (`f`)"),
+        error.contains(
+            "import `host.size` does not fit its definition: type mismatch in parameter 1 (`f`)"
+        ),
         "{error}"
     );
 
@@ -647,7 +709,9 @@ fn types_of(ty: &ComponentItem) -> Vec<Type> {
 #[test]
 fn reflection_tells_whose_types_they_are() -> Result<()> {
     let (mut store, instance) = counter()?;
-    let counter_type = instance.get_resource(&mut store, "counter").expect("a resource type");
+    let counter_type = instance
+        .get_resource(&mut store, "counter")
+        .expect("a resource type");
     let get = instance.get_func(&mut store, "get").expect("a function");
     assert_eq!(get.params(&store)[0].1, Type::Borrow(counter_type));
     let sum = instance.get_func(&mut store, "sum").expect("a function");
@@ -655,7 +719,9 @@ fn reflection_tells_whose_types_they_are() -> Result<()> {
         panic!("{sum:?}")
     };
     assert_eq!(list.ty(), Type::Borrow(counter_type));
-    let (item, _) = instance.get_export(&mut store, None, "get").expect("a function");
+    let (item, _) = instance
+        .get_export(&mut store, None, "get")
+        .expect("a function");
     assert_eq!(types_of(&item)[0], Type::Borrow(counter_type));
     // The component's own type is none of an instance, and the same each time.
     let component = instance.component(&store).clone();
@@ -689,10 +755,13 @@ fn reflection_tells_whose_types_they_are() -> Result<()> {
         .expect("a function")
         .ty;
     assert_ne!(types_of(&give)[0], Type::Own(file));
-    let ComponentItem::ComponentInstance(host) = ty.get_import(&engine, "host").expect("an import").ty else {
+    let ComponentItem::ComponentInstance(host) =
+        ty.get_import(&engine, "host").expect("an import").ty
+    else {
         panic!("no instance")
     };
-    let ComponentItem::Resource(found) = host.get_export(&engine, "file").expect("a type").ty else {
+    let ComponentItem::Resource(found) = host.get_export(&engine, "file").expect("a type").ty
+    else {
         panic!("no resource")
     };
     assert_eq!(found, file);
@@ -709,8 +778,8 @@ fn a_store_with_live_resources_is_dropped_without_destructors() -> Result<()> {
     Ok(())
 }
 
-/// A nested component opens files of the host and gives them to the one around it, which lends them back and drops them. Each
-/// has handles of its own.
+/// A nested component opens files of the host and gives them to the one around it, which lends them
+/// back and drops them. Each has handles of its own.
 #[test]
 fn the_hosts_resources_between_component_instances() -> Result<()> {
     let engine = Engine::default();
@@ -721,8 +790,12 @@ fn the_hosts_resources_between_component_instances() -> Result<()> {
         store.data_mut().destroyed.push(rep);
         Ok(())
     })?;
-    root.func_wrap("open", |_, (n,): (u32,)| Ok((Resource::<File>::new_own(n),)))?;
-    root.func_wrap("size", |_, (file,): (Resource<File>,)| Ok((file.rep() * 2,)))?;
+    root.func_wrap("open", |_, (n,): (u32,)| {
+        Ok((Resource::<File>::new_own(n),))
+    })?;
+    root.func_wrap("size", |_, (file,): (Resource<File>,)| {
+        Ok((file.rep() * 2,))
+    })?;
     let mut store = Store::new(&engine, Host::default());
     let instance = linker.instantiate(&mut store, &component)?;
     assert_eq!(run(&mut store, &instance)?, 10 + 12);
@@ -736,7 +809,8 @@ fn the_hosts_resources_between_component_instances() -> Result<()> {
     Ok(())
 }
 
-/// Two components inside one: the inner defines the resource, the outer drops it, whose destructor runs in the inner.
+/// Two components inside one: the inner defines the resource, the outer drops it, whose destructor
+/// runs in the inner.
 #[test]
 fn a_destructor_in_another_component_instance() -> Result<()> {
     let engine = Engine::default();
@@ -755,7 +829,8 @@ fn a_destructor_in_another_component_instance() -> Result<()> {
                 (import "" "new" (func $new (param i32) (result i32)))
                 (func (export "make") (param i32) (result i32) (call $new (local.get 0))))
             (core instance $m (instantiate $m (with "" (instance (export "new" (func $new))))))
-            (func (export "make") (param "rep" u32) (result (own $r)) (canon lift (core func $m "make")))
+            (func (export "make") (param "rep" u32) (result (own $r)) (canon lift
+              (core func $m "make")))
             (func (export "sum") (result u32) (canon lift (core func $d "sum"))))
         (instance $inner (instantiate $inner))
         (alias export $inner "r" (type $r))
@@ -790,7 +865,8 @@ fn loans_end_with_a_panic() -> Result<()> {
         (import "r" (type $r (sub resource)))
         (import "boom" (func $boom (param "x" (borrow $r))))
         (core func $boom (canon lower (func $boom)))
-        (core module $m (import "" "boom" (func $boom (param i32))) (func (export "f") (param i32) (call $boom (local.get 0))))
+        (core module $m (import "" "boom" (func $boom (param i32))) (func (export "f") (param i32)
+          (call $boom (local.get 0))))
         (core instance $i (instantiate $m (with "" (instance (export "boom" (func $boom))))))
         (func (export "f") (param "x" (borrow $r)) (canon lift (core func $i "f")))
         (export "again" (func $boom)))"#;
@@ -798,7 +874,9 @@ fn loans_end_with_a_panic() -> Result<()> {
         let engine = Engine::default();
         let component = Component::new(&engine, text)?;
         let mut linker = Linker::<Option<ResourceAny>>::new(&engine);
-        linker.root().resource("r", ResourceType::host::<u8>(), |_, _| Ok(()))?;
+        linker
+            .root()
+            .resource("r", ResourceType::host::<u8>(), |_, _| Ok(()))?;
         linker.root().func_wrap(
             "boom",
             |mut store: StoreContextMut<'_, _>, (x,): (ResourceAny,)| -> Result<()> {
@@ -810,7 +888,9 @@ fn loans_end_with_a_panic() -> Result<()> {
         let instance = linker.instantiate(&mut store, &component)?;
         let call = instance.get_typed_func::<(ResourceAny,), ()>(&mut store, name)?;
         let own = ResourceAny::try_from_resource(Resource::<u8>::new_own(7), &mut store)?;
-        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| call.call(&mut store, (own,))));
+        let panicked = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            call.call(&mut store, (own,))
+        }));
         assert!(panicked.is_err());
         // The borrow that the host function got has ended, and the loan with it.
         let borrowed = store.data_mut().take().unwrap();

@@ -26,14 +26,22 @@ fn strings_and_integers_cross() -> Result<()> {
 
     let trap = instance.get_typed_func::<(i32,), ()>(&mut store, "trap")?;
     let error = trap.call(&mut store, (1,)).expect_err("`trap` traps");
-    assert_eq!(error.downcast_ref::<Trap>(), Some(&Trap::UnreachableCodeReached));
+    assert_eq!(
+        error.downcast_ref::<Trap>(),
+        Some(&Trap::UnreachableCodeReached)
+    );
     assert!(
         error
             .downcast_ref::<WasmBacktrace>()
             .is_some_and(|trace| !trace.frames().is_empty()),
         "{error:?}"
     );
-    let error = add.call(&mut store, (1, 2)).expect_err("the instance is done for");
-    assert_eq!(error.to_string(), "wasm trap: cannot enter component instance");
+    let error = add
+        .call(&mut store, (1, 2))
+        .expect_err("the instance is done for");
+    assert_eq!(
+        error.to_string(),
+        "wasm trap: cannot enter component instance"
+    );
     Ok(())
 }

@@ -3,8 +3,8 @@
 mod common;
 
 use mintage::{
-    AsContextMut, Component, Config, Engine, Instance, InstancePre, Linker, PoolConfig, Resource, ResourceType, Result,
-    Store, StoreContextMut, StoreLimits, StoreLimitsBuilder, Trap,
+    AsContextMut, Component, Config, Engine, Instance, InstancePre, Linker, PoolConfig, Resource,
+    ResourceType, Result, Store, StoreContextMut, StoreLimits, StoreLimitsBuilder, Trap,
 };
 
 /// Host data.
@@ -48,7 +48,12 @@ fn linked(component: &Component) -> InstancePre<Host> {
 
 struct Thing;
 
-fn call(mut store: impl AsContextMut, instance: &Instance, name: &str, argument: u32) -> Result<u32> {
+fn call(
+    mut store: impl AsContextMut,
+    instance: &Instance,
+    name: &str,
+    argument: u32,
+) -> Result<u32> {
     let func = instance.get_typed_func::<(u32,), (u32,)>(&mut store, name)?;
     Ok(func.call(&mut store, (argument,))?.0)
 }
@@ -81,7 +86,8 @@ const GUEST: &str = r#"(component
             (local.set $sum (i32.add (local.get $sum) (i32.load (i32.const 100))))
             (local.set $sum (i32.add (local.get $sum) (i32.load $second (i32.const 4))))
             (local.set $sum (i32.add (local.get $sum) (struct.get $box 0 (global.get $box))))
-            (local.set $sum (i32.add (local.get $sum) (call_indirect $t (result i32) (local.get 0))))
+            (local.set $sum (i32.add (local.get $sum) (call_indirect $t (result i32)
+              (local.get 0))))
             (i32.add (local.get $sum) (global.get $count)))
         (func (export "size") (param i32) (result i32)
             (i32.add (i32.mul (memory.size) (i32.const 100)) (table.size $t)))
@@ -89,7 +95,8 @@ const GUEST: &str = r#"(component
             (memory.init $passive (i32.const 0) (i32.const 0) (local.get 0)) (i32.const 0))
         (func (export "fill") (param i32) (result i32)
             (loop $more
-                (if (i32.ge_u (local.get 0) (i32.mul (memory.size) (i32.const 65536))) (then (return (i32.const 0))))
+                (if (i32.ge_u (local.get 0) (i32.mul (memory.size) (i32.const 65536))) (then
+                  (return (i32.const 0))))
                 (i32.store (local.get 0) (i32.const 1))
                 (local.set 0 (i32.add (local.get 0) (i32.const 4096)))
                 (br $more))
@@ -118,14 +125,16 @@ fn engines() -> impl Iterator<Item = Engine> {
 /// A warmed-up instance's component: `warm` was called with 1,000.
 fn warm(engine: &Engine) -> (Store<Host>, Instance, Component) {
     let mut store = store(engine);
-    let instance = linked(&component(engine, GUEST)).instantiate(&mut store).unwrap();
+    let instance = linked(&component(engine, GUEST))
+        .instantiate(&mut store)
+        .unwrap();
     assert_eq!(call(&mut store, &instance, "warm", 1000).unwrap(), 8);
     let snapshot = instance.snapshot(&mut store).unwrap();
     (store, instance, snapshot)
 }
 
-/// What `sum` gives in an instance of the snapshot: what was written, what the host gave the start function, what the new
-/// table entry answers, and the count.
+/// What `sum` gives in an instance of the snapshot: what was written, what the host gave the start
+/// function, what the new table entry answers, and the count.
 const SUM: u32 = 3 * 1000 + 7 + 5 + 1;
 
 fn check(snapshot: &Component) {
@@ -139,10 +148,17 @@ fn check(snapshot: &Component) {
         assert_eq!(call(&mut store, &instance, "size", 0).unwrap(), 406);
         assert_eq!(call(&mut store, &instance, "init", 0).unwrap(), 0);
         assert_eq!(call(&mut store, &instance, "warm", 2000).unwrap(), 9);
-        assert_eq!(call(&mut store, &instance, "sum", 9).unwrap(), 3 * 2000 + 7 + 5 + 2);
+        assert_eq!(
+            call(&mut store, &instance, "sum", 9).unwrap(),
+            3 * 2000 + 7 + 5 + 2
+        );
         assert_eq!(call(&mut store, &instance, "size", 0).unwrap(), 710);
         let error = call(&mut store, &instance, "init", 1).unwrap_err();
-        assert_eq!(error.downcast_ref(), Some(&Trap::MemoryOutOfBounds), "{error:?}");
+        assert_eq!(
+            error.downcast_ref(),
+            Some(&Trap::MemoryOutOfBounds),
+            "{error:?}"
+        );
         if round == 1 {
             let calls = store.data().calls;
             store = self::store(snapshot.engine());
@@ -159,7 +175,9 @@ fn instances_start_as_the_snapshot_stood() {
         // The instance itself goes on by itself, and its component makes instances as before.
         assert_eq!(call(&mut store, &instance, "warm", 1).unwrap(), 9);
         check(&snapshot);
-        let fresh = linked(instance.component(&store)).instantiate(&mut store).unwrap();
+        let fresh = linked(instance.component(&store))
+            .instantiate(&mut store)
+            .unwrap();
         assert_eq!(call(&mut store, &fresh, "size", 0).unwrap(), 102);
     }
 }
@@ -192,7 +210,9 @@ fn an_instance_that_nobody_has_called_has_a_snapshot_too() {
           (func (export "f") (param i32) (result i32) (i32.load (local.get 0))))
         (core instance $i (instantiate $m))
         (func (export "f") (param "x" u32) (result u32) (canon lift (core func $i "f"))))"#;
-    let instance = linked(&component(&engine, text)).instantiate(&mut store).unwrap();
+    let instance = linked(&component(&engine, text))
+        .instantiate(&mut store)
+        .unwrap();
     let snapshot = instance.snapshot(&mut store).unwrap();
     let instance = linked(&snapshot).instantiate(&mut store).unwrap();
     assert_eq!(call(&mut store, &instance, "f", 0).unwrap(), 42);
@@ -202,7 +222,9 @@ fn an_instance_that_nobody_has_called_has_a_snapshot_too() {
 fn a_running_or_stopped_instance_has_no_snapshot() {
     let engine = Engine::default();
     let mut store = store(&engine);
-    let instance = linked(&component(&engine, GUEST)).instantiate(&mut store).unwrap();
+    let instance = linked(&component(&engine, GUEST))
+        .instantiate(&mut store)
+        .unwrap();
     store.data_mut().wanted = Some(instance);
     call(&mut store, &instance, "warm", 1).unwrap();
     let error = store.data_mut().error.take().unwrap();
@@ -231,7 +253,9 @@ fn handles_have_to_be_dropped_before() {
         (func (export "drop") (param "x" u32) (result u32) (canon lift (core func $i "drop"))))"#;
     let engine = Engine::default();
     let mut store = store(&engine);
-    let instance = linked(&component(&engine, text)).instantiate(&mut store).unwrap();
+    let instance = linked(&component(&engine, text))
+        .instantiate(&mut store)
+        .unwrap();
     let handle = call(&mut store, &instance, "make", 0).unwrap();
     let error = format!("{:#}", instance.snapshot(&mut store).unwrap_err());
     assert!(error.contains("holds handles"), "{error}");
@@ -239,7 +263,11 @@ fn handles_have_to_be_dropped_before() {
     let snapshot = instance.snapshot(&mut store).unwrap();
     let instance = linked(&snapshot).instantiate(&mut store).unwrap();
     let error = call(&mut store, &instance, "drop", handle).unwrap_err();
-    assert_eq!(error.downcast_ref(), Some(&Trap::UnknownHandle), "{error:?}");
+    assert_eq!(
+        error.downcast_ref(),
+        Some(&Trap::UnknownHandle),
+        "{error:?}"
+    );
 }
 
 #[test]
@@ -264,7 +292,9 @@ fn too_much_state_is_an_error() {
     let engine = Engine::default();
     let text = GUEST.replace("(memory 1 20)", "(memory 1100)");
     let mut store = store(&engine);
-    let instance = linked(&component(&engine, &text)).instantiate(&mut store).unwrap();
+    let instance = linked(&component(&engine, &text))
+        .instantiate(&mut store)
+        .unwrap();
     call(&mut store, &instance, "fill", 0).unwrap();
     let error = format!("{:#}", instance.snapshot(&mut store).unwrap_err());
     assert!(error.contains("more than 64 MiB"), "{error}");

@@ -4,7 +4,8 @@ use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use mintage::abi::{CanonicalAbi, InstanceTypes, InterfaceType, LowerContext};
 use mintage::{
-    Component, ComponentType, Engine, InstancePre, Linker, Lower, Result, Store, StoreContextMut, Trap, Val,
+    Component, ComponentType, Engine, InstancePre, Linker, Lower, Result, Store, StoreContextMut,
+    Trap, Val,
 };
 use std::cell::Cell;
 use std::hint::black_box;
@@ -69,8 +70,8 @@ fn on_stack(kib: usize, run: impl FnOnce() + Send + 'static) {
         .unwrap();
 }
 
-/// Wherever on its stack a thread calls a guest that recurses without end, through a host function that needs some stack
-/// itself: it is a trap.
+/// Wherever on its stack a thread calls a guest that recurses without end, through a host function
+/// that needs some stack itself: it is a trap.
 #[test]
 fn guests_leave_the_host_its_reserve() -> Result<()> {
     let pre = pre(|| descend(8, &mut || ()))?;
@@ -78,7 +79,11 @@ fn guests_leave_the_host_its_reserve() -> Result<()> {
         for depth in (0..820).step_by(20) {
             descend(depth, &mut || {
                 let error = call(&pre, "recurse").unwrap_err();
-                assert_eq!(error.downcast_ref(), Some(&Trap::StackOverflow), "{depth}: {error:?}");
+                assert_eq!(
+                    error.downcast_ref(),
+                    Some(&Trap::StackOverflow),
+                    "{depth}: {error:?}"
+                );
             });
         }
     });
@@ -96,8 +101,8 @@ fn threads_with_too_small_a_stack_are_told() -> Result<()> {
     Ok(())
 }
 
-/// A component with types `$t0` to `$t96`, each a list of the one before, and what `fields` says. In
-/// the memory of `$m`, each list is at 0 and has one element: itself.
+/// A component with types `$t0` to `$t96`, each a list of the one before, and what `fields` says.
+/// In the memory of `$m`, each list is at 0 and has one element: itself.
 fn deep_lists(fields: &str) -> String {
     let mut types = String::from("(type $t0 (tuple u8))");
     for n in 1..97 {
@@ -142,7 +147,11 @@ fn deep_values_are_passed_at_the_end_of_the_stack() -> Result<()> {
     let pre = linker.instantiate_pre(&component)?;
     on_stack(320, move || {
         let error = call(&pre, "recurse").unwrap_err();
-        assert_eq!(error.downcast_ref(), Some(&Trap::StackOverflow), "{error:?}");
+        assert_eq!(
+            error.downcast_ref(),
+            Some(&Trap::StackOverflow),
+            "{error:?}"
+        );
     });
     Ok(())
 }
@@ -151,13 +160,17 @@ fn deep_values_are_passed_at_the_end_of_the_stack() -> Result<()> {
 fn stack_kib() -> usize {
     let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
     let (mut low, mut size) = (std::ptr::null_mut(), 0);
-    // SAFETY: the first call initializes the attributes, which the second reads and the third destroys.
+    // SAFETY: the first call initializes the attributes, which the second reads and the third
+    // destroys.
     unsafe {
         assert_eq!(
             libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()),
             0
         );
-        assert_eq!(libc::pthread_attr_getstack(attributes.as_ptr(), &mut low, &mut size), 0);
+        assert_eq!(
+            libc::pthread_attr_getstack(attributes.as_ptr(), &mut low, &mut size),
+            0
+        );
         libc::pthread_attr_destroy(attributes.as_mut_ptr());
     }
     size >> 10
@@ -197,14 +210,21 @@ fn no_guest_runs_in_the_reserve() -> Result<()> {
             Err(_) => false,
             Ok(Ok(())) => true,
             Ok(Err(error)) => {
-                assert_eq!(error.downcast_ref(), Some(&Trap::StackOverflow), "{depth}: {error:?}");
+                assert_eq!(
+                    error.downcast_ref(),
+                    Some(&Trap::StackOverflow),
+                    "{depth}: {error:?}"
+                );
                 false
             }
         }
     });
     // All where there is more stack than the reserve, and none where there is less.
     let deepest = returned.max();
-    assert!(deepest.is_none_or(|deepest| deepest < kib - 256), "{deepest:?}");
+    assert!(
+        deepest.is_none_or(|deepest| deepest < kib - 256),
+        "{deepest:?}"
+    );
     Ok(())
 }
 
@@ -224,12 +244,22 @@ impl ComponentType for OnOtherStack {
 }
 
 impl Lower for OnOtherStack {
-    fn lower_flat(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
+    fn lower_flat(
+        &self,
+        cx: &mut LowerContext<'_>,
+        ty: InterfaceType,
+        dst: &mut [u64],
+    ) -> Result<()> {
         let stack = DefaultStack::new(1 << 20)?;
         corosensei::on_stack(stack, || self.0.lower_flat(cx, ty, dst))
     }
 
-    fn lower_memory(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, offset: usize) -> Result<()> {
+    fn lower_memory(
+        &self,
+        cx: &mut LowerContext<'_>,
+        ty: InterfaceType,
+        offset: usize,
+    ) -> Result<()> {
         let stack = DefaultStack::new(1 << 20)?;
         corosensei::on_stack(stack, || self.0.lower_memory(cx, ty, offset))
     }
@@ -268,7 +298,11 @@ fn limits_of_another_stack_end_with_the_call_there() -> Result<()> {
     on_stack(512, move || {
         call(&pre, "shallow").unwrap();
         let error = call(&pre, "recurse").unwrap_err();
-        assert_eq!(error.downcast_ref(), Some(&Trap::StackOverflow), "{error:?}");
+        assert_eq!(
+            error.downcast_ref(),
+            Some(&Trap::StackOverflow),
+            "{error:?}"
+        );
         // The other stack is above the thread's now, or below.
         let stack = DefaultStack::new(1 << 20).unwrap();
         corosensei::on_stack(stack, || call(&pre, "shallow")).unwrap();
@@ -297,7 +331,9 @@ fn guest(trap: bool) -> Guest {
     Coroutine::new(move |yielder: &Yielder<(), ()>, ()| {
         let mut store = Store::new(pre.engine(), ());
         let instance = pre.instantiate(&mut store).unwrap();
-        let run = instance.get_typed_func::<(bool,), ()>(&mut store, "run").unwrap();
+        let run = instance
+            .get_typed_func::<(bool,), ()>(&mut store, "run")
+            .unwrap();
         YIELDER.set(yielder);
         let result = run.call(&mut store, (trap,));
         YIELDER.set(std::ptr::null());
@@ -348,7 +384,9 @@ fn aborts(test: &str, how: &str, body: impl FnOnce()) {
         std::process::exit(0);
     }
     let mut child = Command::new(std::env::current_exe().unwrap());
-    let child = child.args([test, "--exact", "--nocapture"]).env("ABORTS", "1");
+    let child = child
+        .args([test, "--exact", "--nocapture"])
+        .env("ABORTS", "1");
     let output = child.output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{stderr}");
@@ -361,25 +399,33 @@ const EARLY: &str = "before another one that began later";
 
 #[test]
 fn a_call_that_ends_before_a_later_one_ends_the_process() {
-    aborts("a_call_that_ends_before_a_later_one_ends_the_process", EARLY, || {
-        let (mut first, mut second) = (guest(false), guest(true));
-        start(&mut first);
-        start(&mut second);
-        end(&mut first);
-    });
+    aborts(
+        "a_call_that_ends_before_a_later_one_ends_the_process",
+        EARLY,
+        || {
+            let (mut first, mut second) = (guest(false), guest(true));
+            start(&mut first);
+            start(&mut second);
+            end(&mut first);
+        },
+    );
 }
 
 /// The guest in the coroutine would trap while a call of the thread's own stack is the innermost.
 #[test]
 fn a_call_that_goes_on_inside_a_later_one_ends_the_process() {
     thread_local! { static OTHER: Cell<Option<Guest>> = const { Cell::new(None) }; }
-    aborts("a_call_that_goes_on_inside_a_later_one_ends_the_process", EARLY, || {
-        let mut other = guest(true);
-        start(&mut other);
-        OTHER.set(Some(other));
-        let pre = pre(|| _ = end(&mut OTHER.take().unwrap())).unwrap();
-        let _ = call(&pre, "run");
-    });
+    aborts(
+        "a_call_that_goes_on_inside_a_later_one_ends_the_process",
+        EARLY,
+        || {
+            let mut other = guest(true);
+            start(&mut other);
+            OTHER.set(Some(other));
+            let pre = pre(|| _ = end(&mut OTHER.take().unwrap())).unwrap();
+            let _ = call(&pre, "run");
+        },
+    );
 }
 
 /// A coroutine whose own library would not let it go to another thread.
@@ -391,15 +437,19 @@ unsafe impl Send for Moved {}
 #[test]
 fn a_call_that_goes_on_on_another_thread_ends_the_process() {
     let name = "a_call_that_goes_on_on_another_thread_ends_the_process";
-    aborts(name, "on another thread than the one on which it began", || {
-        let mut moved = Moved(guest(false));
-        start(&mut moved.0);
-        let go_on = move || {
-            let mut moved = moved;
-            end(&mut moved.0)
-        };
-        let _ = std::thread::spawn(go_on).join();
-    });
+    aborts(
+        name,
+        "on another thread than the one on which it began",
+        || {
+            let mut moved = Moved(guest(false));
+            start(&mut moved.0);
+            let go_on = move || {
+                let mut moved = moved;
+                end(&mut moved.0)
+            };
+            let _ = std::thread::spawn(go_on).join();
+        },
+    );
 }
 
 /// The same for a coroutine that is dropped while it waits for a later one.

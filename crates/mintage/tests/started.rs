@@ -1,10 +1,11 @@
-//! Start functions: they run once for all instances where nobody can tell the difference, and each time where somebody can.
+//! Start functions: they run once for all instances where nobody can tell the difference, and each
+//! time where somebody can.
 //!
 //! Whether guest code runs is seen by an interrupted store, in which any of it traps.
 
 use mintage::{
-    AsContextMut, Component, Config, Engine, Instance, InstancePre, Linker, PoolConfig, Resource, ResourceType, Result,
-    Store, StoreLimits, StoreLimitsBuilder, Trap,
+    AsContextMut, Component, Config, Engine, Instance, InstancePre, Linker, PoolConfig, Resource,
+    ResourceType, Result, Store, StoreLimits, StoreLimitsBuilder, Trap,
 };
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -60,7 +61,12 @@ fn runs_nothing(pre: &InstancePre<Host>, host: &Host) -> bool {
     }
 }
 
-fn call(mut store: impl AsContextMut, instance: &Instance, name: &str, argument: u32) -> Result<u32> {
+fn call(
+    mut store: impl AsContextMut,
+    instance: &Instance,
+    name: &str,
+    argument: u32,
+) -> Result<u32> {
     let func = instance.get_typed_func::<(u32,), (u32,)>(&mut store, name)?;
     Ok(func.call(&mut store, (argument,))?.0)
 }
@@ -83,7 +89,8 @@ fn component(fields: &str, exports: &[&str]) -> String {
     )
 }
 
-/// All kinds of state: memories that are written and grown, globals, tables, segments that are dropped.
+/// All kinds of state: memories that are written and grown, globals, tables, segments that are
+/// dropped.
 const WORK: &str = r#"
     (memory 2 200) (memory $second 1)
     (data (i32.const 8) "data") (data $passive "passive")
@@ -95,10 +102,12 @@ const WORK: &str = r#"
       (loop $more
         ;; Every third page of the grown memory, and a part of the second.
         (drop (memory.grow (i32.const 1)))
-        (i32.store (i32.add (i32.const 131072) (i32.mul (local.get $i) (i32.const 12288))) (local.get $i))
+        (i32.store (i32.add (i32.const 131072) (i32.mul (local.get $i) (i32.const 12288)))
+          (local.get $i))
         (i64.store $second (i32.mul (local.get $i) (i32.const 8)) (i64.const -1))
         (global.set $count (i64.add (global.get $count) (i64.const 1)))
-        (br_if $more (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 100))))
+        (br_if $more (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1)))
+          (i32.const 100))))
       (i32.store (i32.const 8) (i32.const 0))
       (memory.init $passive (i32.const 20) (i32.const 0) (i32.const 7))
       (data.drop $passive)
@@ -107,14 +116,18 @@ const WORK: &str = r#"
       (elem.drop $passive-elem))
     (start $start)
     (func (export "load") (param i32) (result i32) (i32.load (local.get 0)))
-    (func (export "store") (param i32) (result i32) (i32.store (local.get 0) (i32.const -1)) (i32.load (local.get 0)))
+    (func (export "store") (param i32) (result i32) (i32.store (local.get 0) (i32.const -1))
+      (i32.load (local.get 0)))
     (func (export "second") (param i32) (result i32) (i32.load $second (local.get 0)))
     (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
     (func (export "count") (param i32) (result i32)
-      (global.set $count (i64.add (global.get $count) (i64.const 1))) (i32.wrap_i64 (global.get $count)))
+      (global.set $count (i64.add (global.get $count) (i64.const 1))) (i32.wrap_i64
+        (global.get $count)))
     (func (export "tables") (param i32) (result i32) (table.size $table))
-    (func (export "call") (param i32) (result i32) (call_indirect $table (result i32) (local.get 0)))
-    (func (export "clear") (param i32) (result i32) (table.set $table (local.get 0) (ref.null func)) (i32.const 0))
+    (func (export "call") (param i32) (result i32) (call_indirect $table (result i32)
+      (local.get 0)))
+    (func (export "clear") (param i32) (result i32) (table.set $table (local.get 0)
+      (ref.null func)) (i32.const 0))
     (func (export "init") (param i32) (result i32)
       (memory.init $passive (i32.const 0) (i32.const 0) (local.get 0)) (i32.const 0))
     (func (export "init-elem") (param i32) (result i32)
@@ -248,9 +261,12 @@ fn starts_that_make_resources_run_each_time() {
                    (func (export "new") (param i32) (result i32) (call $new (local.get 0)))
                    (func (export "rep") (param i32) (result i32) (call $rep (local.get 0))))
                  (core instance $i (instantiate $m (with "" (instance
-                   (export "new" (func $new)) (export "rep" (func $rep)) (export "drop" (func $drop))))))
-                 (func (export "new") (param "x" u32) (result u32) (canon lift (core func $i "new")))
-                 (func (export "rep") (param "x" u32) (result u32) (canon lift (core func $i "rep"))))"#
+                   (export "new" (func $new)) (export "rep" (func $rep)) (export "drop"
+                     (func $drop))))))
+                 (func (export "new") (param "x" u32) (result u32) (canon lift
+                   (core func $i "new")))
+                 (func (export "rep") (param "x" u32) (result u32) (canon lift
+                   (core func $i "rep"))))"#
         );
         let engine = engine(&PoolConfig::new());
         let pre = linked(&engine, &text);
@@ -298,7 +314,10 @@ fn growth_is_kept_for_stores_that_allow_it() {
         assert_eq!(ask(&host(3)), [-1, 1]);
         assert!(!runs_nothing(&pre, &host(3)));
         assert_eq!(ask(&host(5)), [1, 4]);
-        let error = pre.instantiate(store(&engine, &host(0))).unwrap_err().to_string();
+        let error = pre
+            .instantiate(store(&engine, &host(0)))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("starts with"), "{error}");
     }
 }
@@ -312,7 +331,9 @@ fn starts_that_trap_do_so_each_time() {
     let engine = engine(&PoolConfig::new());
     let pre = linked(&engine, &text);
     for _ in 0..3 {
-        let error = pre.instantiate(store(&engine, &Host::default())).unwrap_err();
+        let error = pre
+            .instantiate(store(&engine, &Host::default()))
+            .unwrap_err();
         assert_eq!(error.downcast_ref(), Some(&Trap::UnreachableCodeReached));
     }
 }
@@ -322,13 +343,16 @@ fn starts_that_trap_do_so_each_time() {
 fn grown_object_heaps_are_kept_for_stores_that_allow_them() {
     let text = component(
         r#"(type $bytes (array (mut i8)))
-           (global $first (mut (ref null $bytes)) (ref.null $bytes)) (global $second (mut (ref null $bytes)) (ref.null $bytes))
+           (global $first (mut (ref null $bytes)) (ref.null $bytes)) (global $second (mut
+             (ref null $bytes)) (ref.null $bytes))
            (func $start
              (global.set $first (array.new $bytes (i32.const 7) (i32.const 100000)))
              (global.set $second (array.new $bytes (i32.const 8) (i32.const 200000))))
            (start $start)
-           (func (export "first") (param i32) (result i32) (array.get_u $bytes (global.get $first) (local.get 0)))
-           (func (export "second") (param i32) (result i32) (array.get_u $bytes (global.get $second) (local.get 0)))"#,
+           (func (export "first") (param i32) (result i32) (array.get_u $bytes (global.get $first)
+             (local.get 0)))
+           (func (export "second") (param i32) (result i32) (array.get_u $bytes
+             (global.get $second) (local.get 0)))"#,
         &["first", "second"],
     );
     for trap in [false, true] {
@@ -361,7 +385,12 @@ fn grown_object_heaps_are_kept_for_stores_that_allow_them() {
 /// What takes the host too much memory to keep is made each time.
 #[test]
 fn starts_that_write_a_lot_run_each_time() {
-    for (pages, of_eight, kept) in [(1000, 8, true), (1100, 8, false), (1000, 3, true), (1100, 3, false)] {
+    for (pages, of_eight, kept) in [
+        (1000, 8, true),
+        (1100, 8, false),
+        (1000, 3, true),
+        (1100, 3, false),
+    ] {
         // So many of every eight pages of the host.
         let text = component(
             &format!(
@@ -383,9 +412,16 @@ fn starts_that_write_a_lot_run_each_time() {
         for _ in 0..2 {
             let mut store = store(&engine, &Host::default());
             let instance = pre.instantiate(&mut store).unwrap();
-            assert_eq!(call(&mut store, &instance, "load", 0x123_0000).unwrap(), 0x0707_0707);
+            assert_eq!(
+                call(&mut store, &instance, "load", 0x123_0000).unwrap(),
+                0x0707_0707
+            );
         }
-        assert_eq!(runs_nothing(&pre, &Host::default()), kept, "{pages} {of_eight}");
+        assert_eq!(
+            runs_nothing(&pre, &Host::default()),
+            kept,
+            "{pages} {of_eight}"
+        );
     }
 }
 
@@ -396,7 +432,8 @@ fn nested_starts_and_the_segments_behind_them_are_kept() {
         (component $inner
           (core module $m
             (memory (export "memory") 1) (global $g (mut i32) (i32.const 1))
-            (func $start (i32.store (i32.const 0) (i32.const 0x01010101)) (global.set $g (i32.const 2)))
+            (func $start (i32.store (i32.const 0) (i32.const 0x01010101)) (global.set $g
+              (i32.const 2)))
             (start $start)
             (func (export "g") (param i32) (result i32) (i32.add (global.get $g) (local.get 0))))
           (core instance $a (instantiate $m))
@@ -429,9 +466,11 @@ fn starts_that_drop_host_resources_run_each_time() {
         (import "thing" (type $t (sub resource)))
         (import "make" (func $make (result (own $t))))
         (core func $make (canon lower (func $make))) (core func $drop (canon resource.drop $t))
-        (core module $m (import "" "make" (func $make (result i32))) (import "" "drop" (func $drop (param i32)))
+        (core module $m (import "" "make" (func $make (result i32))) (import "" "drop" (func $drop
+          (param i32)))
           (func $start (call $drop (call $make))) (start $start))
-        (core instance (instantiate $m (with "" (instance (export "make" (func $make)) (export "drop" (func $drop)))))))"#;
+        (core instance (instantiate $m (with "" (instance (export "make" (func $make))
+          (export "drop" (func $drop)))))))"#;
     let dropped = Arc::new(AtomicU32::new(0));
     let mut linker = Linker::<()>::new(&engine);
     let count = dropped.clone();
@@ -446,7 +485,9 @@ fn starts_that_drop_host_resources_run_each_time() {
         .root()
         .func_wrap("make", |_, (): ()| Ok((Resource::<Thing>::new_own(3),)))
         .unwrap();
-    let pre = linker.instantiate_pre(&Component::new(&engine, text).unwrap()).unwrap();
+    let pre = linker
+        .instantiate_pre(&Component::new(&engine, text).unwrap())
+        .unwrap();
     for count in 1..4 {
         pre.instantiate(&mut Store::new(&engine, ())).unwrap();
         assert_eq!(dropped.load(Ordering::Relaxed), 3 * count);

@@ -1,5 +1,5 @@
-//! The repository's own rules: module docs, who may name whom, where `unsafe` may stand, and that the documents name
-//! paths that exist.
+//! The repository's own rules: module docs, who may name whom, where `unsafe` may stand, and that
+//! the documents name paths that exist.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,15 +24,24 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
         "crates/mintage/src",
         "files that enter machine code or take artifacts; each is listed at the crate root",
     ),
-    ("crates/mintage/tests", "artifacts made by the tests themselves"),
-    ("crates/cli/src/load.rs", "loads artifacts with all hashes checked"),
+    (
+        "crates/mintage/tests",
+        "artifacts made by the tests themselves",
+    ),
+    (
+        "crates/cli/src/load.rs",
+        "loads artifacts with all hashes checked",
+    ),
     ("crates/cli/tests", "artifacts made by the tests themselves"),
     (
         "crates/fuzzing/src/mintage.rs",
         "loads artifacts of snapshots that it took",
     ),
     ("benches", "loads the artifacts that it wrote"),
-    ("examples/spidermonkey/src/main.rs", "loads the artifact that it wrote"),
+    (
+        "examples/spidermonkey/src/main.rs",
+        "loads the artifact that it wrote",
+    ),
     (
         "crates/cli/src/output.rs",
         "a signal handler removes a half-written file",
@@ -67,7 +76,11 @@ fn walk(folder: &Path, found: &mut Vec<(String, String)>) {
                 walk(&path, found);
             }
         } else if name.ends_with(".rs") {
-            let relative = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+            let relative = path
+                .strip_prefix(root())
+                .unwrap()
+                .to_string_lossy()
+                .into_owned();
             found.push((relative, fs::read_to_string(&path).unwrap()));
         }
     }
@@ -75,7 +88,11 @@ fn walk(folder: &Path, found: &mut Vec<(String, String)>) {
 
 /// Fails with all `complaints` at once.
 fn none(complaints: Vec<String>, rule: &str) {
-    assert!(complaints.is_empty(), "{rule}:\n  {}", complaints.join("\n  "));
+    assert!(
+        complaints.is_empty(),
+        "{rule}:\n  {}",
+        complaints.join("\n  ")
+    );
 }
 
 #[test]
@@ -90,10 +107,16 @@ fn every_file_says_what_it_is_for() {
 
 #[test]
 fn only_codegen_names_the_code_generator() {
-    let crates = ["cranelift_codegen", "cranelift_frontend", "cranelift_native"];
+    let crates = [
+        "cranelift_codegen",
+        "cranelift_frontend",
+        "cranelift_native",
+    ];
     let allowed = |path: &str| path.starts_with("crates/codegen/") || path.ends_with("/tidy.rs");
     let names = |text: &str| {
-        let mut code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let mut code = text
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"));
         code.any(|line| crates.iter().any(|name| line.contains(name)))
     };
     let complaints = sources()
@@ -107,12 +130,19 @@ fn only_codegen_names_the_code_generator() {
 #[test]
 fn unsafe_stands_only_where_it_is_expected() {
     let allowed = |path: &str| {
-        path.starts_with("crates/runtime/") || UNSAFE_FILES.iter().any(|(prefix, _)| path.starts_with(prefix))
+        path.starts_with("crates/runtime/")
+            || UNSAFE_FILES
+                .iter()
+                .any(|(prefix, _)| path.starts_with(prefix))
     };
     let holds = |text: &str| {
         text.lines().any(|line| {
             let code = line.trim_start();
-            let uses = |rest: &str| ["{", "fn ", "impl "].iter().any(|what| rest.starts_with(what));
+            let uses = |rest: &str| {
+                ["{", "fn ", "impl "]
+                    .iter()
+                    .any(|what| rest.starts_with(what))
+            };
             !code.starts_with("//") && code.split("unsafe ").skip(1).any(uses)
         })
     };
@@ -121,16 +151,25 @@ fn unsafe_stands_only_where_it_is_expected() {
         .filter(|(path, text)| !allowed(path) && !path.ends_with("/tidy.rs") && holds(text))
         .map(|(path, _)| path)
         .collect();
-    none(complaints, "unsafe code is in crates/runtime and a short list of files");
+    none(
+        complaints,
+        "unsafe code is in crates/runtime and a short list of files",
+    );
 }
 
 #[test]
 fn crates_depend_downwards_only() {
     let mut complaints = Vec::new();
     for (name, allowed) in EDGES {
-        let manifest = fs::read_to_string(root().join("crates").join(name).join("Cargo.toml")).unwrap();
+        let manifest =
+            fs::read_to_string(root().join("crates").join(name).join("Cargo.toml")).unwrap();
         let ordinary = manifest.split("[dev-dependencies]").next().unwrap();
-        for line in ordinary.split("[dependencies]").nth(1).unwrap_or("").lines() {
+        for line in ordinary
+            .split("[dependencies]")
+            .nth(1)
+            .unwrap_or("")
+            .lines()
+        {
             let dependency = line.split(['.', ' ', '=']).next().unwrap();
             let Some(short) = dependency
                 .strip_prefix("mintage-")
@@ -152,9 +191,17 @@ fn documents_name_paths_that_exist() {
     for document in ["README.md", "ARCHITECTURE.md"] {
         let text = fs::read_to_string(root().join(document)).unwrap();
         for quoted in text.split('`').skip(1).step_by(2) {
-            let is_path = ["crates/", "benches/", "examples/", "fuzz/", "tests/", "wit/", ".ci/"]
-                .iter()
-                .any(|top| quoted.starts_with(top));
+            let is_path = [
+                "crates/",
+                "benches/",
+                "examples/",
+                "fuzz/",
+                "tests/",
+                "wit/",
+                ".ci/",
+            ]
+            .iter()
+            .any(|top| quoted.starts_with(top));
             if is_path && !quoted.contains(['*', ' ']) && !root().join(quoted).exists() {
                 complaints.push(format!("{document}: {quoted}"));
             }

@@ -1,9 +1,12 @@
-//! Values of all types through a guest and a host function and back: dynamically and over Rust types, in all encodings.
+//! Values of all types through a guest and a host function and back: dynamically and over Rust
+//! types, in all encodings.
 
 mod common;
 
 use mintage::abi::{CanonicalAbi, InstanceTypes, InterfaceType, LiftContext, LowerContext};
-use mintage::{Component, ComponentType, Config, Engine, ErrorContext, Lift, Linker, Lower, Result, Store, Val};
+use mintage::{
+    Component, ComponentType, Config, Engine, ErrorContext, Lift, Linker, Lower, Result, Store, Val,
+};
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
 
@@ -12,11 +15,13 @@ const ENCODINGS: [&str; 3] = ["utf8", "utf16", "latin1+utf16"];
 /// Sends each value through the component and expects it back.
 fn check_dynamic(engine: &Engine, component: &Component, values: &[Val]) -> Result<()> {
     let mut linker = Linker::<Vec<Val>>::new(engine);
-    linker.root().func_new("host", |mut store, _ty, params, results| {
-        store.data_mut().push(params[0].clone());
-        results[0] = params[0].clone();
-        Ok(())
-    })?;
+    linker
+        .root()
+        .func_new("host", |mut store, _ty, params, results| {
+            store.data_mut().push(params[0].clone());
+            results[0] = params[0].clone();
+            Ok(())
+        })?;
     let mut store = Store::new(engine, Vec::new());
     let instance = linker.instantiate(&mut store, component)?;
     let echo = instance
@@ -31,7 +36,11 @@ fn check_dynamic(engine: &Engine, component: &Component, values: &[Val]) -> Resu
     let freed = instance
         .get_typed_func::<(), (u32,)>(&mut store, "freed")?
         .call(&mut store, ())?;
-    assert_eq!(freed, (values.len() as u32,), "post-return follows each call");
+    assert_eq!(
+        freed,
+        (values.len() as u32,),
+        "post-return follows each call"
+    );
     Ok(())
 }
 
@@ -71,10 +80,12 @@ where
         let run = || -> Result<()> {
             let component = common::echo(&engine, defs, ty, flat, encoding)?;
             let mut linker = Linker::<Vec<T>>::new(&engine);
-            linker.root().func_wrap("host", |mut store, (value,): (T,)| {
-                store.data_mut().push(value.clone());
-                Ok((value,))
-            })?;
+            linker
+                .root()
+                .func_wrap("host", |mut store, (value,): (T,)| {
+                    store.data_mut().push(value.clone());
+                    Ok((value,))
+                })?;
             let mut store = Store::new(&engine, Vec::new());
             let instance = linker.instantiate(&mut store, &component)?;
             let echo = instance.get_typed_func::<(&T,), (T,)>(&mut store, "echo")?;
@@ -96,18 +107,40 @@ fn some(val: Val) -> Option<Box<Val>> {
     Some(Box::new(val))
 }
 
-const TEXTS: [&str; 6] = ["", "a", "plain ascii text", "grüße", "世界", "mixed: ä 世 🌍"];
+const TEXTS: [&str; 6] = [
+    "",
+    "a",
+    "plain ascii text",
+    "grüße",
+    "世界",
+    "mixed: ä 世 🌍",
+];
 
 #[test]
 fn scalars() {
     check("", "bool", &["i32"], &[Val::Bool(true), Val::Bool(false)]);
     check("", "s8", &["i32"], &[i8::MIN, -1, 0, i8::MAX].map(Val::S8));
     check("", "u8", &["i32"], &[0, 200, u8::MAX].map(Val::U8));
-    check("", "s16", &["i32"], &[i16::MIN, -1, 0, i16::MAX].map(Val::S16));
+    check(
+        "",
+        "s16",
+        &["i32"],
+        &[i16::MIN, -1, 0, i16::MAX].map(Val::S16),
+    );
     check("", "u16", &["i32"], &[0, u16::MAX].map(Val::U16));
-    check("", "s32", &["i32"], &[i32::MIN, -1, 0, i32::MAX].map(Val::S32));
+    check(
+        "",
+        "s32",
+        &["i32"],
+        &[i32::MIN, -1, 0, i32::MAX].map(Val::S32),
+    );
     check("", "u32", &["i32"], &[0, u32::MAX].map(Val::U32));
-    check("", "s64", &["i64"], &[i64::MIN, -1, 0, i64::MAX].map(Val::S64));
+    check(
+        "",
+        "s64",
+        &["i64"],
+        &[i64::MIN, -1, 0, i64::MAX].map(Val::S64),
+    );
     check("", "u64", &["i64"], &[0, u64::MAX].map(Val::U64));
     check(
         "",
@@ -132,11 +165,18 @@ fn scalars() {
 #[test]
 fn strings_and_lists() {
     check("", "string", &["i32", "i32"], &TEXTS.map(string));
-    let lists = [Val::List(vec![]), Val::List((0..300).map(Val::U32).collect())];
+    let lists = [
+        Val::List(vec![]),
+        Val::List((0..300).map(Val::U32).collect()),
+    ];
     check("", "(list u32)", &["i32", "i32"], &lists);
     let lists = [Val::List(vec![]), Val::List(TEXTS.map(string).into())];
     check("", "(list string)", &["i32", "i32"], &lists);
-    let nested = Val::List((0..4).map(|n| Val::List((0..n).map(Val::U8).collect())).collect());
+    let nested = Val::List(
+        (0..4)
+            .map(|n| Val::List((0..n).map(Val::U8).collect()))
+            .collect(),
+    );
     check("", "(list (list u8))", &["i32", "i32"], &[nested]);
 }
 
@@ -183,7 +223,8 @@ fn records_and_tuples() {
 fn variants() {
     let variant = |name: &str, payload| Val::Variant(name.into(), payload);
     check(
-        r#"(type $v' (variant (case "none") (case "float" f32) (case "long" u64) (case "text" string) (case "wide" f64)))
+        r#"(type $v' (variant (case "none") (case "float" f32) (case "long" u64)
+          (case "text" string) (case "wide" f64)))
            (import "v" (type $v (eq $v')))"#,
         "$v",
         &["i32", "i64", "i32"],
@@ -227,7 +268,9 @@ fn variants() {
         &format!(r#"(type $e' (enum {many})) (import "e" (type $e (eq $e')))"#),
         "(list $e)",
         &["i32", "i32"],
-        &[Val::List((0..300).map(|i| Val::Enum(format!("e{i}"))).collect())],
+        &[Val::List(
+            (0..300).map(|i| Val::Enum(format!("e{i}"))).collect(),
+        )],
     );
 }
 
@@ -236,11 +279,22 @@ fn flags() {
     for count in [1usize, 8, 9, 16, 17, 32] {
         let names: String = (0..count).map(|i| format!("\"f{i}\" ")).collect();
         let defs = format!(r#"(type $f' (flags {names})) (import "f" (type $f (eq $f')))"#);
-        let set =
-            |keep: fn(usize) -> bool| Val::Flags((0..count).filter(|&i| keep(i)).map(|i| format!("f{i}")).collect());
+        let set = |keep: fn(usize) -> bool| {
+            Val::Flags(
+                (0..count)
+                    .filter(|&i| keep(i))
+                    .map(|i| format!("f{i}"))
+                    .collect(),
+            )
+        };
         let values = [set(|_| false), set(|_| true), set(|i| i % 3 == 0)];
         check(&defs, "$f", &["i32"], &values);
-        check(&defs, "(list $f)", &["i32", "i32"], &[Val::List(values.into())]);
+        check(
+            &defs,
+            "(list $f)",
+            &["i32", "i32"],
+            &[Val::List(values.into())],
+        );
     }
 }
 
@@ -261,8 +315,16 @@ fn rust_types() {
     check_typed("string", &["i32", "i32"], &TEXTS.map(String::from));
     check_typed("string", &["i32", "i32"], &TEXTS.map(Box::<str>::from));
     check_typed("(list u8)", &["i32", "i32"], &[vec![], vec![7u8; 1000]]);
-    check_typed("(list u64)", &["i32", "i32"], &[vec![], vec![u64::MAX; 100]]);
-    check_typed("(list f32)", &["i32", "i32"], &[vec![0.5f32, 1.5].into_boxed_slice()]);
+    check_typed(
+        "(list u64)",
+        &["i32", "i32"],
+        &[vec![], vec![u64::MAX; 100]],
+    );
+    check_typed(
+        "(list f32)",
+        &["i32", "i32"],
+        &[vec![0.5f32, 1.5].into_boxed_slice()],
+    );
     check_typed(
         "(list (tuple u8 string))",
         &["i32", "i32"],
@@ -310,7 +372,9 @@ impl ComponentType for Point {
     const ABI: CanonicalAbi = CanonicalAbi::record_of(&[u8::ABI, <Option<String>>::ABI]);
 
     fn matches(ty: InterfaceType, types: &InstanceTypes<'_>) -> bool {
-        let InterfaceType::Record(id) = ty else { return false };
+        let InterfaceType::Record(id) = ty else {
+            return false;
+        };
         match &*types.record(id).fields {
             [(x, x_ty), (label, label_ty)] => {
                 (&**x, &**label) == ("x", "label")
@@ -327,14 +391,24 @@ impl ComponentType for Point {
 }
 
 impl Lower for Point {
-    fn lower_flat(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
+    fn lower_flat(
+        &self,
+        cx: &mut LowerContext<'_>,
+        ty: InterfaceType,
+        dst: &mut [u64],
+    ) -> Result<()> {
         let fields = cx.record_types(ty);
         let (x, label) = dst.split_at_mut(u8::FLAT);
         self.x.lower_flat(cx, fields[0].1, x)?;
         self.label.lower_flat(cx, fields[1].1, label)
     }
 
-    fn lower_memory(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, offset: usize) -> Result<()> {
+    fn lower_memory(
+        &self,
+        cx: &mut LowerContext<'_>,
+        ty: InterfaceType,
+        offset: usize,
+    ) -> Result<()> {
         let fields = cx.record_types(ty);
         let mut end = 0;
         let x = u8::ABI.next_field(&mut end, false) as usize;
@@ -369,14 +443,22 @@ impl Lift for Point {
 fn traits_can_be_written_by_hand() {
     let defs = r#"(type $p' (record (field "x" u8) (field "label" (option string)))) (import "p" (type $p (eq $p')))"#;
     let points = [
-        Point { x: 200, label: None },
+        Point {
+            x: 200,
+            label: None,
+        },
         Point {
             x: 3,
             label: Some("grüße".into()),
         },
     ];
     check_typed_with(defs, "$p", &["i32", "i32", "i32", "i32"], &points);
-    check_typed_with(defs, "(list $p)", &["i32", "i32"], &[vec![], points.to_vec()]);
+    check_typed_with(
+        defs,
+        "(list $p)",
+        &["i32", "i32"],
+        &[vec![], points.to_vec()],
+    );
 }
 
 #[test]
@@ -407,23 +489,49 @@ fn maps() {
         ])])],
     );
     let texts = TEXTS.map(|text| (text.to_string(), text.len() as u8));
-    check_typed(map, &["i32", "i32"], &[HashMap::new(), HashMap::from(texts.clone())]);
-    check_typed(map, &["i32", "i32"], &[BTreeMap::new(), BTreeMap::from(texts)]);
+    check_typed(
+        map,
+        &["i32", "i32"],
+        &[HashMap::new(), HashMap::from(texts.clone())],
+    );
+    check_typed(
+        map,
+        &["i32", "i32"],
+        &[BTreeMap::new(), BTreeMap::from(texts)],
+    );
 }
 
 #[test]
 fn error_contexts() {
     let contexts = TEXTS.map(ErrorContext::new);
-    check("", "error-context", &["i32"], &contexts.clone().map(Val::ErrorContext));
+    check(
+        "",
+        "error-context",
+        &["i32"],
+        &contexts.clone().map(Val::ErrorContext),
+    );
     check_typed("error-context", &["i32"], &contexts);
-    check_typed("(list error-context)", &["i32", "i32"], &[contexts.to_vec()]);
+    check_typed(
+        "(list error-context)",
+        &["i32", "i32"],
+        &[contexts.to_vec()],
+    );
     let results = [Ok(7u8), Err(ErrorContext::new("no"))];
-    check_typed("(result u8 (error error-context))", &["i32", "i32"], &results);
+    check_typed(
+        "(result u8 (error error-context))",
+        &["i32", "i32"],
+        &results,
+    );
     let dynamic = [
         Val::Result(Ok(some(Val::U8(7)))),
         Val::Result(Err(some(Val::ErrorContext(contexts[2].clone())))),
     ];
-    check("", "(result u8 (error error-context))", &["i32", "i32"], &dynamic);
+    check(
+        "",
+        "(result u8 (error error-context))",
+        &["i32", "i32"],
+        &dynamic,
+    );
 }
 
 #[test]
@@ -442,7 +550,10 @@ fn maps_and_error_contexts_are_types_of_their_own() -> Result<()> {
         list,
         "expected `map<u8, u8>`, found a value of kind `list`",
     )?;
-    let bad_key = Val::Map(vec![(Val::U8(1), Val::U8(2)), (Val::Bool(true), Val::U8(2))]);
+    let bad_key = Val::Map(vec![
+        (Val::U8(1), Val::U8(2)),
+        (Val::Bool(true), Val::U8(2)),
+    ]);
     mismatch(
         "(map u8 u8)",
         &["i32", "i32"],

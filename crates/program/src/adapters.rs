@@ -1,18 +1,20 @@
-//! Limits of what adapters may be generated: an adapter's code grows with its function type, and types of a few hundred
-//! bytes can be written out to any size (`tuple<t, t>` of `tuple<t, t>` of ...).
+//! Limits of what adapters may be generated: an adapter's code grows with its function type, and
+//! types of a few hundred bytes can be written out to any size (`tuple<t, t>` of `tuple<t, t>` of
+//! ...).
 
 use crate::inline::{Inlined, Trampoline};
 use anyhow::{Result, ensure};
 use mintage_environ::component::{ComponentTypes, InterfaceType, StringEncoding};
 
-/// The most value types that the type of an adapter has when it is written out. A node is some fifty bytes of code, and
-/// takes some twenty microseconds to generate: 1 MB and half a second.
+/// The most value types that the type of an adapter has when it is written out. A node is some
+/// fifty bytes of code, and takes some twenty microseconds to generate: 1 MB and half a second.
 const MAX_NODES: u64 = 20_000;
 /// The most value types of all adapters together: 50 MB.
 const MAX_ALL_NODES: u64 = 1_000_000;
 /// The nodes that a string counts for.
 const STRING: u64 = 4;
-/// The nodes that a string counts for when `latin1+utf16` is on either side, with all the ways that it can take.
+/// The nodes that a string counts for when `latin1+utf16` is on either side, with all the ways that
+/// it can take.
 const COMPACT_STRING: u64 = 16;
 
 /// Checks the adapters among the trampolines for which `reached` says something.
@@ -35,39 +37,45 @@ pub(crate) fn check_sizes<T>(inlined: &Inlined<'_>, reached: &[Option<T>]) -> Re
         let lift = &inlined.lifts[*lift];
         let func = types.func(lift.ty);
         let values = func.params.iter().map(|&(_, ty)| ty).chain(func.result);
-        let compact = [lift.options.string_encoding, lower.string_encoding].contains(&StringEncoding::CompactUtf16);
+        let compact = [lift.options.string_encoding, lower.string_encoding]
+            .contains(&StringEncoding::CompactUtf16);
         let string = if compact { COMPACT_STRING } else { STRING };
         let nodes = nodes(types, values.collect(), string, MAX_NODES);
         ensure!(
             nodes <= MAX_NODES,
-            "a function that component instance {} calls in {} has a type of more than {MAX_NODES} values when it is written out; \
-             pass fewer values, or pass them as a list",
+            "a function that component instance {} calls in {} has a type of more than {MAX_NODES} \
+             values when it is written out; pass fewer values, or pass them as a list",
             lower.domain.as_u32(),
             lift.options.domain.as_u32()
         );
         all += nodes;
         ensure!(
             all <= MAX_ALL_NODES,
-            "the functions that component instances call in one another have types of more than {MAX_ALL_NODES} values when \
-             they are written out; instantiate fewer components"
+            "the functions that component instances call in one another have types of more than \
+             {MAX_ALL_NODES} values when they are written out; instantiate fewer components"
         );
     }
     Ok(())
 }
 
-/// How many value types `todo` are when they are written out, where a string counts for `string`; counting stops soon after
-/// `limit`.
+/// How many value types `todo` are when they are written out, where a string counts for `string`;
+/// counting stops soon after `limit`.
 fn nodes(types: &ComponentTypes, mut todo: Vec<InterfaceType>, string: u64, limit: u64) -> u64 {
     let mut count = 0;
     while let Some(ty) = todo.pop() {
-        count += if ty == InterfaceType::String { string } else { 1 };
+        count += if ty == InterfaceType::String {
+            string
+        } else {
+            1
+        };
         if count > limit {
             break;
         }
         match ty {
             InterfaceType::List(_) | InterfaceType::Map(_) => todo.extend(types.element(ty)),
             InterfaceType::Record(id) => {
-                let fields: Vec<InterfaceType> = types.record(id).fields.iter().map(|&(_, ty)| ty).collect();
+                let fields: Vec<InterfaceType> =
+                    types.record(id).fields.iter().map(|&(_, ty)| ty).collect();
                 todo.extend(once_per_loop(types, &fields));
             }
             InterfaceType::Tuple(id) => todo.extend(once_per_loop(types, types.tuple(id))),
@@ -80,7 +88,10 @@ fn nodes(types: &ComponentTypes, mut todo: Vec<InterfaceType>, string: u64, limi
 }
 
 /// Fields without those that code handles in a loop together with the one before.
-fn once_per_loop(types: &ComponentTypes, fields: &[InterfaceType]) -> impl Iterator<Item = InterfaceType> {
+fn once_per_loop(
+    types: &ComponentTypes,
+    fields: &[InterfaceType],
+) -> impl Iterator<Item = InterfaceType> {
     let runs = fields.chunk_by(|a, b| a == b);
     runs.flat_map(|run| {
         &run[..if types.abi(run[0]).repeats(run.len()) {

@@ -1,4 +1,5 @@
-//! The program as text: compact, stable, and complete enough to read off what was decided. For `mintage inspect` and tests.
+//! The program as text: compact, stable, and complete enough to read off what was decided. For
+//! `mintage inspect` and tests.
 
 use crate::ir::{Const, Program, StaticValues};
 use mintage_environ::component::{
@@ -48,7 +49,12 @@ impl Program<'_> {
                 }
                 Import::Instance(items) => {
                     writeln!(f, "instance")?;
-                    todo.extend(items.iter().rev().map(|(name, import)| (depth + 1, name, import)));
+                    todo.extend(
+                        items
+                            .iter()
+                            .rev()
+                            .map(|(name, import)| (depth + 1, name, import)),
+                    );
                 }
                 Import::Type(ty) => writeln!(f, "type {}", interface.types.display(*ty))?,
                 Import::Resource(id) => writeln!(f, "{id:?}")?,
@@ -69,11 +75,20 @@ impl Program<'_> {
         while let Some((depth, name, export)) = todo.pop() {
             write!(f, "{:1$}export {name}: ", "", depth * 2)?;
             match export {
-                Export::Func(id) => writeln!(f, "{id:?} = {}", interface.types.display_func(interface.lifts[*id].ty))?,
+                Export::Func(id) => writeln!(
+                    f,
+                    "{id:?} = {}",
+                    interface.types.display_func(interface.lifts[*id].ty)
+                )?,
                 Export::ImportedFunc(id) => writeln!(f, "{id:?}")?,
                 Export::Instance(items) => {
                     writeln!(f, "instance")?;
-                    todo.extend(items.iter().rev().map(|(name, export)| (depth + 1, name, export)));
+                    todo.extend(
+                        items
+                            .iter()
+                            .rev()
+                            .map(|(name, export)| (depth + 1, name, export)),
+                    );
                 }
                 Export::Type(ty) => writeln!(f, "type {}", interface.types.display(*ty))?,
                 Export::Resource(id) => writeln!(f, "{id:?}")?,
@@ -90,12 +105,20 @@ impl Program<'_> {
             writeln!(f)?;
         }
         for (id, lower) in interface.lowers.iter() {
-            write!(f, "{id:?}: {:?} {}", lower.import, interface.signatures[lower.sig])?;
+            write!(
+                f,
+                "{id:?}: {:?} {}",
+                lower.import, interface.signatures[lower.sig]
+            )?;
             self.options(f, &lower.options)?;
             writeln!(f)?;
         }
         for (id, adapter) in self.adapters.iter() {
-            write!(f, "{id:?}: {} from", interface.types.display_func(adapter.ty))?;
+            write!(
+                f,
+                "{id:?}: {} from",
+                interface.types.display_func(adapter.ty)
+            )?;
             self.options(f, &adapter.lower)?;
             write!(f, " to ")?;
             self.callee(f, adapter.lift.callee)?;
@@ -112,7 +135,9 @@ impl Program<'_> {
     fn resources(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for (id, resource) in self.interface.resources.iter() {
             match resource {
-                Resource::Imported { path } => writeln!(f, "{id:?}: imported as {}", path.join(" "))?,
+                Resource::Imported { path } => {
+                    writeln!(f, "{id:?}: imported as {}", path.join(" "))?
+                }
                 Resource::Defined { domain, dtor } => {
                     write!(f, "{id:?}: of {domain:?}")?;
                     match dtor {
@@ -179,7 +204,11 @@ impl Program<'_> {
             )?;
         }
         for (id, tag) in self.tags.iter() {
-            write!(f, "{id:?}: {:?} {}", tag.domain, self.interface.signatures[tag.sig])?;
+            write!(
+                f,
+                "{id:?}: {:?} {}",
+                tag.domain, self.interface.signatures[tag.sig]
+            )?;
             match tag.name {
                 Some(name) => writeln!(f, " ({})", Printable(name))?,
                 None => writeln!(f)?,
@@ -195,13 +224,31 @@ impl Program<'_> {
                 write!(f, " ({name})")?;
             }
             write!(f, " in {:?}", instance.domain)?;
-            list(f, "memories", instance.memories.iter().map(|id| format!("{id:?}")))?;
-            list(f, "tables", instance.tables.iter().map(|id| format!("{id:?}")))?;
-            list(f, "globals", instance.globals.iter().map(|id| format!("{id:?}")))?;
+            list(
+                f,
+                "memories",
+                instance.memories.iter().map(|id| format!("{id:?}")),
+            )?;
+            list(
+                f,
+                "tables",
+                instance.tables.iter().map(|id| format!("{id:?}")),
+            )?;
+            list(
+                f,
+                "globals",
+                instance.globals.iter().map(|id| format!("{id:?}")),
+            )?;
             list(f, "tags", instance.tags.iter().map(|id| format!("{id:?}")))?;
             let segment = |id: Option<String>| id.unwrap_or_else(|| "-".into());
-            let data = instance.data.iter().map(|id| segment(id.map(|id| format!("{id:?}"))));
-            let elems = instance.elems.iter().map(|id| segment(id.map(|id| format!("{id:?}"))));
+            let data = instance
+                .data
+                .iter()
+                .map(|id| segment(id.map(|id| format!("{id:?}"))));
+            let elems = instance
+                .elems
+                .iter()
+                .map(|id| segment(id.map(|id| format!("{id:?}"))));
             if instance.data.iter().any(Option::is_some) {
                 list(f, "data", data)?;
             }
@@ -229,8 +276,16 @@ impl Program<'_> {
 
     fn image(&self, f: &mut Formatter<'_>) -> fmt::Result {
         if self.image_data.len() > MAX_SEGMENTS {
-            let bytes = self.image_data.iter().map(|data| data.bytes.len()).sum::<usize>();
-            writeln!(f, "image: {} data segments, {bytes} bytes", self.image_data.len())?;
+            let bytes = self
+                .image_data
+                .iter()
+                .map(|data| data.bytes.len())
+                .sum::<usize>();
+            writeln!(
+                f,
+                "image: {} data segments, {bytes} bytes",
+                self.image_data.len()
+            )?;
         } else {
             for data in &self.image_data {
                 writeln!(
@@ -243,7 +298,11 @@ impl Program<'_> {
             }
         }
         if self.image_elems.len() > MAX_SEGMENTS {
-            let values = self.image_elems.iter().map(|elems| elems.values.len()).sum::<usize>();
+            let values = self
+                .image_elems
+                .iter()
+                .map(|elems| elems.values.len())
+                .sum::<usize>();
             writeln!(
                 f,
                 "image: {} element segments, {values} entries",
@@ -285,9 +344,19 @@ impl Program<'_> {
     fn initializers(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for initializer in &self.interface.initializers {
             match initializer {
-                Initializer::Data { data, memory, offset } => writeln!(f, "then: {data:?} to {memory:?} {offset:#x}")?,
-                Initializer::Elem { elem, table, offset } => writeln!(f, "then: {elem:?} to {table:?} {offset}")?,
-                Initializer::Start { domain, callee } => writeln!(f, "then: call {} in {domain:?}", callee.key)?,
+                Initializer::Data {
+                    data,
+                    memory,
+                    offset,
+                } => writeln!(f, "then: {data:?} to {memory:?} {offset:#x}")?,
+                Initializer::Elem {
+                    elem,
+                    table,
+                    offset,
+                } => writeln!(f, "then: {elem:?} to {table:?} {offset}")?,
+                Initializer::Start { domain, callee } => {
+                    writeln!(f, "then: call {} in {domain:?}", callee.key)?
+                }
                 Initializer::Trap(trap) => writeln!(f, "then: {trap}")?,
             }
         }
@@ -324,7 +393,10 @@ impl Program<'_> {
         }
         for (id, instance) in self.instances.iter() {
             let own = ranges.iter().filter(|(instance, ..)| *instance == id);
-            let count = own.clone().map(|(_, start, end)| end - start + 1).sum::<u32>();
+            let count = own
+                .clone()
+                .map(|(_, start, end)| end - start + 1)
+                .sum::<u32>();
             write!(
                 f,
                 "reachable in {id:?}: {count} of {}",
@@ -349,7 +421,11 @@ impl Program<'_> {
     }
 
     fn callee(&self, f: &mut Formatter<'_>, callee: CoreCallee) -> fmt::Result {
-        write!(f, "{} {}", callee.key, self.interface.signatures[callee.sig])
+        write!(
+            f,
+            "{} {}",
+            callee.key, self.interface.signatures[callee.sig]
+        )
     }
 
     fn options(&self, f: &mut Formatter<'_>, options: &CanonOptions) -> fmt::Result {

@@ -5,12 +5,14 @@ use mintage_environ::component::{CanonOptions, ComponentInterface, CoreCallee, L
 use mintage_environ::layout::Shape;
 use mintage_environ::objects::ObjectLayout;
 use mintage_environ::{
-    AdapterId, CanonId, CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, FuncTypeId, GlobalId, HeapType,
-    IndexVec, LowerId, MemoryId, ModuleId, ObjectTypeId, RefType, ResourceId, SigId, TableId, TagId, TypeId, ValType,
+    AdapterId, CanonId, CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, FuncTypeId,
+    GlobalId, HeapType, IndexVec, LowerId, MemoryId, ModuleId, ObjectTypeId, RefType, ResourceId,
+    SigId, TableId, TagId, TypeId, ValType,
 };
 use wasmparser::UnpackedIndex;
 
-/// A component as a closed world: every core instance, every import resolved, only the host's functions open.
+/// A component as a closed world: every core instance, every import resolved, only the host's
+/// functions open.
 ///
 /// Borrows the component's bytes: function bodies and segments are not copied.
 pub struct Program<'a> {
@@ -18,9 +20,11 @@ pub struct Program<'a> {
     pub modules: IndexVec<ModuleId, Module<'a>>,
     /// Core instances in start order.
     pub instances: IndexVec<CoreInstanceId, CoreInstance>,
-    /// Memories, tables, globals and run-time segments of all domains: the input of the slab layout.
+    /// Memories, tables, globals and run-time segments of all domains: the input of the slab
+    /// layout.
     pub shape: Shape,
-    /// The type of each table's entries, and what is in it at the start. Parallel to `shape.tables`.
+    /// The type of each table's entries, and what is in it at the start. Parallel to
+    /// `shape.tables`.
     pub tables: IndexVec<TableId, TableInit>,
     /// Mutability and initial value of each global. Parallel to `shape.globals`.
     pub globals: IndexVec<GlobalId, Global>,
@@ -32,7 +36,8 @@ pub struct Program<'a> {
     pub data: IndexVec<DataId, &'a [u8]>,
     /// Element segments with run-time length, by program-wide number.
     pub elems: IndexVec<ElemId, Box<[Const]>>,
-    /// Bytes that stand in memories before any code runs, in order (later ones overwrite earlier ones); all in bounds.
+    /// Bytes that stand in memories before any code runs, in order (later ones overwrite earlier
+    /// ones); all in bounds.
     pub image_data: Vec<ImageData<'a>>,
     /// Element segments that stand in tables before any code runs, in order; all in bounds.
     pub image_elems: Vec<ImageElems>,
@@ -44,10 +49,11 @@ pub struct Program<'a> {
     pub adapters: IndexVec<AdapterId, Adapter>,
     /// Canonical built-ins that reachable code can call.
     pub canons: IndexVec<CanonId, CanonBuiltin>,
-    /// The keys of all functions to generate except builtins and entry adapters: reachable core functions, lowered
-    /// imports, adapters and canonical built-ins, in key order.
+    /// The keys of all functions to generate except builtins and entry adapters: reachable core
+    /// functions, lowered imports, adapters and canonical built-ins, in key order.
     pub reachable: Vec<FuncKey>,
-    /// The signatures of the core functions that the host calls, in order, each once: these need entry adapters.
+    /// The signatures of the core functions that the host calls, in order, each once: these need
+    /// entry adapters.
     pub entries: Vec<SigId>,
 }
 
@@ -55,20 +61,24 @@ pub struct Program<'a> {
 pub struct Module<'a> {
     /// The module's type index space.
     pub types: Vec<TypeId>,
-    /// Type of every function, imports first, as the module declares it: an imported function can be of a subtype.
+    /// Type of every function, imports first, as the module declares it: an imported function can
+    /// be of a subtype.
     pub funcs: IndexVec<FuncIndex, SigId>,
     /// How many functions are imported.
     pub imported_funcs: u32,
-    /// Bodies of the functions that are not imported: the bytes between size field and end, and where they start in the component.
+    /// Bodies of the functions that are not imported: the bytes between size field and end, and
+    /// where they start in the component.
     pub bodies: Vec<Body<'a>>,
-    /// Function names, sorted by index, each function once: those of the name section, else those of exports.
+    /// Function names, sorted by index, each function once: those of the name section, else those
+    /// of exports.
     pub names: Vec<(FuncIndex, &'a str)>,
     /// The module's own name, if the name section gives one.
     pub name: Option<&'a str>,
 }
 
 impl Module<'_> {
-    /// The function type at `index` of the module's type index space; `None` when another type or none stands there.
+    /// The function type at `index` of the module's type index space; `None` when another type or
+    /// none stands there.
     pub fn func_type(&self, index: u32) -> Option<SigId> {
         match self.types.get(index as usize) {
             Some(&TypeId::Func(sig)) => Some(sig),
@@ -140,8 +150,9 @@ pub struct CoreInstance {
     pub module: ModuleId,
     /// The component instance that it belongs to: its `ctx`.
     pub domain: DomainId,
-    /// What each imported function is, with its own type; functions behind these are the instance's own. A host function that
-    /// no reachable code calls has no number and stands as [`NEVER_CALLED`](Self::NEVER_CALLED).
+    /// What each imported function is, with its own type; functions behind these are the instance's
+    /// own. A host function that no reachable code calls has no number and stands as
+    /// [`NEVER_CALLED`](Self::NEVER_CALLED).
     pub imported_funcs: Vec<CoreCallee>,
     /// The module's memory index space.
     pub memories: Vec<MemoryId>,
@@ -151,8 +162,9 @@ pub struct CoreInstance {
     pub globals: Vec<GlobalId>,
     /// The module's tag index space.
     pub tags: Vec<TagId>,
-    /// Data segments by index in the module: their run-time number, or `None` when no reachable code names the segment
-    /// (an active segment that was applied to the image and is dropped from the start; naming it acts on an empty segment).
+    /// Data segments by index in the module: their run-time number, or `None` when no reachable
+    /// code names the segment (an active segment that was applied to the image and is dropped from
+    /// the start; naming it acts on an empty segment).
     pub data: Vec<Option<DataId>>,
     /// Element segments by index in the module, likewise.
     pub elems: Vec<Option<ElemId>>,
@@ -162,7 +174,8 @@ impl CoreInstance {
     /// The number that stands for an imported function which nothing reachable calls.
     pub const NEVER_CALLED: LowerId = LowerId::from_u32(u32::MAX);
 
-    /// Function `func` of this instance of `module`, which has the number `id`: its key, and the type that it was defined with.
+    /// Function `func` of this instance of `module`, which has the number `id`: its key, and the
+    /// type that it was defined with.
     pub fn callee(&self, id: CoreInstanceId, module: &Module<'_>, func: FuncIndex) -> CoreCallee {
         match self.imported_funcs.get(func.as_u32() as usize) {
             Some(&callee) => callee,
@@ -192,7 +205,8 @@ pub struct Adapter {
 pub struct CanonBuiltin {
     /// Which one, with its immediates.
     pub op: CanonOp,
-    /// Its options. All have the component instance; the others are those that its definition names.
+    /// Its options. All have the component instance; the others are those that its definition
+    /// names.
     pub options: CanonOptions,
     /// The core signature.
     pub sig: SigId,
@@ -200,8 +214,9 @@ pub struct CanonBuiltin {
 
 /// The canonical built-ins.
 ///
-/// To add one: add a variant, its row in [`name`](Self::name) and in the verifier's `canon`, and its function to the code
-/// generator's `canon` folder. Abstract instantiation makes it of the validator's definition (`inline/canon.rs`).
+/// To add one: add a variant, its row in [`name`](Self::name) and in the verifier's `canon`, and
+/// its function to the code generator's `canon` folder. Abstract instantiation makes it of the
+/// validator's definition (`inline/canon.rs`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CanonOp {
     /// Makes an owning handle of a representation.
@@ -234,8 +249,12 @@ impl CanonOp {
     /// Returns the resource type whose handles it is for, if it is for those of one.
     pub fn resource(self) -> Option<ResourceId> {
         match self {
-            CanonOp::ResourceNew(id) | CanonOp::ResourceRep(id) | CanonOp::ResourceDrop(id) => Some(id),
-            CanonOp::ErrorContextNew | CanonOp::ErrorContextDebugMessage | CanonOp::ErrorContextDrop => None,
+            CanonOp::ResourceNew(id) | CanonOp::ResourceRep(id) | CanonOp::ResourceDrop(id) => {
+                Some(id)
+            }
+            CanonOp::ErrorContextNew
+            | CanonOp::ErrorContextDebugMessage
+            | CanonOp::ErrorContextDrop => None,
         }
     }
 }
@@ -259,11 +278,13 @@ pub enum Const {
     Func(CoreCallee),
     /// A 31-bit integer, in the low bits of this one, as a reference.
     I31(u32),
-    /// Reference to an object of the domain that stands in the heap from the start, by its place in [`Program::statics`].
+    /// Reference to an object of the domain that stands in the heap from the start, by its place in
+    /// [`Program::statics`].
     Object(u32),
 }
 
-/// An object that a constant expression makes. It never moves, so that references to it are constants.
+/// An object that a constant expression makes. It never moves, so that references to it are
+/// constants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StaticObject {
     /// Whose heap it is in.
@@ -325,7 +346,8 @@ pub struct TableInit {
     pub element: RefType,
     /// What every entry holds before segments are applied.
     pub fill: Const,
-    /// Whether reachable code, an export to the host or a run-time initializer can change the table or its size.
+    /// Whether reachable code, an export to the host or a run-time initializer can change the table
+    /// or its size.
     pub mutable: bool,
 }
 

@@ -33,8 +33,8 @@ pub use verify::verify;
 ///
 /// # Errors
 ///
-/// When the bytes are not a valid component, when the component uses something that is not supported, or when it exceeds
-/// a limit. The message says what, where, and what to do.
+/// When the bytes are not a valid component, when the component uses something that is not
+/// supported, or when it exceeds a limit. The message says what, where, and what to do.
 pub fn build<'a>(bytes: &'a [u8], tunables: &Tunables) -> Result<Program<'a>> {
     let parsed = parse::parse(bytes, tunables.features)?;
     let inlined = inline::inline(&parsed, tunables)?;
@@ -45,8 +45,9 @@ pub fn build<'a>(bytes: &'a [u8], tunables: &Tunables) -> Result<Program<'a>> {
     Ok(program)
 }
 
-/// Imports and exports of the component in `bytes`, with their types, also when the component uses what is not supported
-/// yet. Core functions in it have provisional names, and `lowers` and `initializers` are empty.
+/// Imports and exports of the component in `bytes`, with their types, also when the component uses
+/// what is not supported yet. Core functions in it have provisional names, and `lowers` and
+/// `initializers` are empty.
 ///
 /// # Errors
 ///

@@ -1,31 +1,36 @@
-//! Phase 3: reachability. Keeps what exports, starts and what these can reach need, numbers it, and gives the [`Program`].
+//! Phase 3: reachability. Keeps what exports, starts and what these can reach need, numbers it, and
+//! gives the [`Program`].
 //!
-//! The walk is exact for direct calls and conservative for the rest: a function whose reference stands in a table that any
-//! reachable code touches, in an element segment that reachable code names, or in a global, is reachable.
+//! The walk is exact for direct calls and conservative for the rest: a function whose reference
+//! stands in a table that any reachable code touches, in an element segment that reachable code
+//! names, or in a global, is reachable.
 
 use crate::adapters;
 use crate::inline::{Inlined, InstanceState, SegmentState, Step, Trampoline};
 use crate::ir::{
-    Adapter, CanonBuiltin, CanonOp, Const, CoreInstance, ImageElems, Program, StaticObject, StaticValues, TableInit,
-    Tag,
+    Adapter, CanonBuiltin, CanonOp, Const, CoreInstance, ImageElems, Program, StaticObject,
+    StaticValues, TableInit, Tag,
 };
 use crate::parse::{Parsed, Use};
 use anyhow::{Result, bail, ensure};
 use mintage_environ::component::{
-    CanonOptions, ComponentInterface, CoreCallee, CoreItem, Initializer, InterfaceType, Lower, Resource,
+    CanonOptions, ComponentInterface, CoreCallee, CoreItem, Initializer, InterfaceType, Lower,
+    Resource,
 };
 use mintage_environ::layout::HeapShape;
 use mintage_environ::objects::{ObjectLayout, Stored};
 use mintage_environ::{
-    AdapterId, CanonId, CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, Index, IndexVec, LowerId,
-    MemoryId, Printable, ResourceId, SigId, TableId,
+    AdapterId, CanonId, CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, Index,
+    IndexVec, LowerId, MemoryId, Printable, ResourceId, SigId, TableId,
 };
 use std::collections::{BTreeSet, HashMap};
 
-/// The most bytes of function bodies that are compiled beyond those that stand in the component: a module that is instantiated
-/// again is compiled again. At about a megabyte a second on one processor, this is half a minute.
+/// The most bytes of function bodies that are compiled beyond those that stand in the component: a
+/// module that is instantiated again is compiled again. At about a megabyte a second on one
+/// processor, this is half a minute.
 const MAX_REPEATED_CODE: usize = 32 << 20;
-/// What a function counts for besides the bytes of its body: the smallest take about as much time and room as bodies of this size.
+/// What a function counts for besides the bytes of its body: the smallest take about as much time
+/// and room as bodies of this size.
 const FUNCTION_COST: usize = 32;
 
 /// Drops what is not reachable.
@@ -161,7 +166,8 @@ enum From {
 
 impl<'w, 'a> Walk<'w, 'a> {
     fn new(parsed: &'w Parsed<'a>, inlined: &'w Inlined<'a>) -> Self {
-        let mut image_elems: IndexVec<TableId, Vec<usize>> = inlined.tables.keys().map(|_| Vec::new()).collect();
+        let mut image_elems: IndexVec<TableId, Vec<usize>> =
+            inlined.tables.keys().map(|_| Vec::new()).collect();
         for (at, elems) in inlined.image_elems.iter().enumerate() {
             image_elems[elems.table].push(at);
         }
@@ -173,7 +179,9 @@ impl<'w, 'a> Walk<'w, 'a> {
                 .collect()
         };
         let bodies = parsed.modules.values().flat_map(|module| &module.ir.bodies);
-        let code = bodies.map(|body| body.bytes.len() + FUNCTION_COST).sum::<usize>();
+        let code = bodies
+            .map(|body| body.bytes.len() + FUNCTION_COST)
+            .sum::<usize>();
         Self {
             parsed,
             inlined,
@@ -255,7 +263,10 @@ impl<'w, 'a> Walk<'w, 'a> {
     fn spend_code(&mut self, instance: CoreInstanceId, func: FuncIndex) -> Result<()> {
         let module = self.inlined.instances[instance].core.module;
         let ir = &self.parsed.modules[module].ir;
-        let size = ir.bodies[(func.as_u32() - ir.imported_funcs) as usize].bytes.len() + FUNCTION_COST;
+        let size = ir.bodies[(func.as_u32() - ir.imported_funcs) as usize]
+            .bytes
+            .len()
+            + FUNCTION_COST;
         match self.code_left.checked_sub(size) {
             Some(left) => self.code_left = left,
             None => bail!(
@@ -270,7 +281,10 @@ impl<'w, 'a> Walk<'w, 'a> {
 
     /// Something drops handles of `resource`.
     fn dtor(&mut self, resource: ResourceId, from: From) {
-        if let Resource::Defined { dtor: Some(dtor), .. } = &self.inlined.interface.resources[resource] {
+        if let Resource::Defined {
+            dtor: Some(dtor), ..
+        } = &self.inlined.interface.resources[resource]
+        {
             self.key(dtor.key, from);
         }
     }
@@ -315,9 +329,12 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
     }
 
-    /// What a trampoline calls. Chains of them can be as long as components nest, so this does not recurse.
+    /// What a trampoline calls. Chains of them can be as long as components nest, so this does not
+    /// recurse.
     fn trampoline(&mut self, id: usize) {
-        let Some(from) = self.trampolines[id] else { return };
+        let Some(from) = self.trampolines[id] else {
+            return;
+        };
         let inlined = self.inlined;
         match &inlined.trampolines[id] {
             Trampoline::Lower(lower) => self.options(&lower.options, from),
@@ -325,7 +342,9 @@ impl<'w, 'a> Walk<'w, 'a> {
                 let lift = &inlined.lifts[*lift];
                 self.key(lift.callee.key, from);
                 self.options(&lift.options, from);
-                lift.post_return.iter().for_each(|callee| self.key(callee.key, from));
+                lift.post_return
+                    .iter()
+                    .for_each(|callee| self.key(callee.key, from));
                 self.options(lower, from);
             }
             Trampoline::Canon(builtin) => {
@@ -339,7 +358,10 @@ impl<'w, 'a> Walk<'w, 'a> {
     }
 
     fn options(&mut self, options: &CanonOptions, from: From) {
-        options.realloc.iter().for_each(|callee| self.key(callee.key, from));
+        options
+            .realloc
+            .iter()
+            .for_each(|callee| self.key(callee.key, from));
     }
 
     fn value(&mut self, value: Const, from: From) {
@@ -373,8 +395,8 @@ impl<'w, 'a> Walk<'w, 'a> {
         }
     }
 
-    /// The memory that `ctx` of each domain points at: the one that the most reachable code uses, where a function counts
-    /// for the first memory of its instance.
+    /// The memory that `ctx` of each domain points at: the one that the most reachable code uses,
+    /// where a function counts for the first memory of its instance.
     fn main_memories(&self) -> IndexVec<DomainId, Option<MemoryId>> {
         let shape = &self.inlined.shape;
         let mut weights: IndexVec<MemoryId, usize> = shape.memories.keys().map(|_| 0).collect();
@@ -411,10 +433,18 @@ impl<'w, 'a> Walk<'w, 'a> {
     fn check_supported(&self) -> Result<()> {
         for (trampoline, from) in self.inlined.trampolines.iter().zip(&self.trampolines) {
             if let (Trampoline::Unsupported { what, .. }, Some(from)) = (trampoline, from) {
-                bail!("{what} is not supported yet (used by {})", self.describe(*from));
+                bail!(
+                    "{what} is not supported yet (used by {})",
+                    self.describe(*from)
+                );
             }
         }
-        let exported = self.inlined.interface.lifts.values().map(|lift| &lift.options);
+        let exported = self
+            .inlined
+            .interface
+            .lifts
+            .values()
+            .map(|lift| &lift.options);
         let reached = self.inlined.trampolines.iter().zip(&self.trampolines);
         let lowered = reached.filter_map(|(trampoline, from)| match (trampoline, from) {
             (Trampoline::Lower(lower), Some(_)) => Some(&lower.options),
@@ -424,8 +454,9 @@ impl<'w, 'a> Walk<'w, 'a> {
             let memory = options.memory.map(|id| &self.inlined.shape.memories[id]);
             ensure!(
                 !memory.is_some_and(|memory| memory.index64),
-                "component instance {} passes values to or from the host through a 64-bit memory, which is supported between \
-                 components only; put a component with a 32-bit memory in between",
+                "component instance {} passes values to or from the host through a 64-bit memory, \
+                 which is supported between components only; put a component with a 32-bit memory \
+                 in between",
                 options.domain.as_u32()
             );
         }
@@ -444,7 +475,11 @@ impl<'w, 'a> Walk<'w, 'a> {
                     .ok()
                     .map(|at| format!(" (`{}`)", Printable(names[at].1)));
                 let name = name.unwrap_or_default();
-                format!("function {}{name} of core module {}", func.as_u32(), module.as_u32())
+                format!(
+                    "function {}{name} of core module {}",
+                    func.as_u32(),
+                    module.as_u32()
+                )
             }
         }
     }
@@ -468,8 +503,8 @@ struct Finish {
 }
 
 impl Finish {
-    /// Gives every function that the interface and the canonical built-ins call its final name. A destructor that nothing
-    /// reaches is left out.
+    /// Gives every function that the interface and the canonical built-ins call its final name. A
+    /// destructor that nothing reaches is left out.
     fn name_callees(
         &self,
         interface: &mut ComponentInterface,
@@ -505,7 +540,12 @@ impl Finish {
         }
     }
 
-    fn program<'a>(self, parsed: Parsed<'a>, inlined: Inlined<'a>, calls: Calls) -> Result<Program<'a>> {
+    fn program<'a>(
+        self,
+        parsed: Parsed<'a>,
+        inlined: Inlined<'a>,
+        calls: Calls,
+    ) -> Result<Program<'a>> {
         let Calls {
             lowers,
             mut adapters,
@@ -568,11 +608,17 @@ impl Finish {
             let TableUse { touched, mutable } = self.tables[id];
             TableInit {
                 element: start.element,
-                fill: if touched { self.value(start.fill) } else { Const::Null },
+                fill: if touched {
+                    self.value(start.fill)
+                } else {
+                    Const::Null
+                },
                 mutable,
             }
         });
-        let image_elems = image_elems.into_iter().filter(|elems| self.tables[elems.table].touched);
+        let image_elems = image_elems
+            .into_iter()
+            .filter(|elems| self.tables[elems.table].touched);
         let image_elems = image_elems
             .map(|elems| ImageElems {
                 values: self.values(elems.values),
@@ -590,14 +636,23 @@ impl Finish {
             let fields = interface.signatures[tag.sig].params.iter();
             Ok(ObjectLayout::of_fields(fields.map(|&ty| Stored::of(ty)))?.0)
         };
-        let defined = interface.objects.iter().map(|(_, ty)| Ok(ty.layout.clone()));
-        let objects = defined.chain(tags.values().map(exception)).collect::<Result<_>>();
+        let defined = interface
+            .objects
+            .iter()
+            .map(|(_, ty)| Ok(ty.layout.clone()));
+        let objects = defined
+            .chain(tags.values().map(exception))
+            .collect::<Result<_>>();
         let mut globals = globals;
         globals
             .values_mut()
             .for_each(|global| global.init = self.value(global.init));
         Ok(Program {
-            modules: parsed.modules.into_values().map(|module| module.ir).collect(),
+            modules: parsed
+                .modules
+                .into_values()
+                .map(|module| module.ir)
+                .collect(),
             entries: entries(&interface),
             instances: program_instances,
             shape,
@@ -617,7 +672,11 @@ impl Finish {
         })
     }
 
-    fn initializer(&self, step: Step, instances: &IndexVec<CoreInstanceId, CoreInstance>) -> Option<Initializer> {
+    fn initializer(
+        &self,
+        step: Step,
+        instances: &IndexVec<CoreInstanceId, CoreInstance>,
+    ) -> Option<Initializer> {
         Some(match step {
             Step::Data {
                 instance,
@@ -626,7 +685,11 @@ impl Finish {
                 offset,
             } => {
                 let data: DataId = instances[instance].data[segment]?;
-                Initializer::Data { data, memory, offset }
+                Initializer::Data {
+                    data,
+                    memory,
+                    offset,
+                }
             }
             Step::Elem {
                 instance,
@@ -635,7 +698,11 @@ impl Finish {
                 offset,
             } => {
                 let elem: ElemId = instances[instance].elems[segment]?;
-                Initializer::Elem { elem, table, offset }
+                Initializer::Elem {
+                    elem,
+                    table,
+                    offset,
+                }
             }
             Step::Start { domain, callee } => Initializer::Start {
                 domain,
@@ -691,7 +758,10 @@ fn entries(interface: &ComponentInterface) -> Vec<SigId> {
             .into_iter()
             .flatten()
     });
-    let reallocs = interface.lowers.values().filter_map(|lower| lower.options.realloc);
+    let reallocs = interface
+        .lowers
+        .values()
+        .filter_map(|lower| lower.options.realloc);
     let starts = interface
         .initializers
         .iter()
@@ -699,14 +769,20 @@ fn entries(interface: &ComponentInterface) -> Vec<SigId> {
             Initializer::Start { callee, .. } => Some(*callee),
             _ => None,
         });
-    let core = interface.core_exports.iter().filter_map(|export| match export.item {
-        CoreItem::Func(callee, _) => Some(callee),
-        _ => None,
-    });
-    let dtors = interface.resources.values().filter_map(|resource| match resource {
-        Resource::Defined { dtor, .. } => *dtor,
-        Resource::Imported { .. } => None,
-    });
+    let core = interface
+        .core_exports
+        .iter()
+        .filter_map(|export| match export.item {
+            CoreItem::Func(callee, _) => Some(callee),
+            _ => None,
+        });
+    let dtors = interface
+        .resources
+        .values()
+        .filter_map(|resource| match resource {
+            Resource::Defined { dtor, .. } => *dtor,
+            Resource::Imported { .. } => None,
+        });
     let signatures: BTreeSet<SigId> = lifts
         .chain(reallocs)
         .chain(starts)

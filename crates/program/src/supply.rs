@@ -1,17 +1,18 @@
 //! Core modules that the host gives for a component's imports.
 //!
-//! A component is compiled as a closed world, so that what it imports as a core module has to be there when it is compiled. An
-//! import and a definition of a core module both add one entry to the same index space. So [`supply`] puts the module in the
-//! place of its import, and all else stays as it is.
+//! A component is compiled as a closed world, so that what it imports as a core module has to be
+//! there when it is compiled. An import and a definition of a core module both add one entry to the
+//! same index space. So [`supply`] puts the module in the place of its import, and all else stays
+//! as it is.
 
 use crate::parse::check_header;
 use crate::wasm_features;
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::Features;
 use wasm_encoder::{
-    Alias, ComponentAliasSection, ComponentExportKind, ComponentImportSection, ComponentInstanceSection,
-    ComponentOuterAliasKind, ComponentSection, ComponentSectionId, ComponentTypeRef, Encode, NestedComponentSection,
-    RawSection,
+    Alias, ComponentAliasSection, ComponentExportKind, ComponentImportSection,
+    ComponentInstanceSection, ComponentOuterAliasKind, ComponentSection, ComponentSectionId,
+    ComponentTypeRef, Encode, NestedComponentSection, RawSection,
 };
 use wasmparser::{Encoding, Parser, Payload, Validator};
 
@@ -28,8 +29,8 @@ pub struct SuppliedModule<'a> {
 ///
 /// # Errors
 ///
-/// When the component or a module is invalid, when the component imports no core module of a name, or when a module is not of the type
-/// that the component imports.
+/// When the component or a module is invalid, when the component imports no core module of a name,
+/// or when a module is not of the type that the component imports.
 pub fn supply(bytes: &[u8], modules: &[SuppliedModule<'_>], features: Features) -> Result<Vec<u8>> {
     check_header(bytes)?;
     for (at, module) in modules.iter().enumerate() {
@@ -44,13 +45,18 @@ pub fn supply(bytes: &[u8], modules: &[SuppliedModule<'_>], features: Features) 
         );
         Validator::new_with_features(wasm_features(features))
             .validate_all(module.bytes)
-            .with_context(|| format!("the core module that is given for the import `{name}` is invalid"))?;
+            .with_context(|| {
+                format!("the core module that is given for the import `{name}` is invalid")
+            })?;
     }
     let mut splice = Splice {
         bytes,
         modules,
         features,
-        out: bytes.get(..8).context("the component ends within its header")?.to_vec(),
+        out: bytes
+            .get(..8)
+            .context("the component ends within its header")?
+            .to_vec(),
         counts: Counts::default(),
         imported: Vec::new(),
     };
@@ -124,7 +130,9 @@ impl<'a> Splice<'a> {
 
     /// Counts what a section that is not of imports adds to index spaces.
     fn count(&mut self, payload: &Payload<'a>) -> Result<()> {
-        use wasmparser::{ComponentAlias, ComponentExternalKind as Kind, ComponentOuterAliasKind as Outer};
+        use wasmparser::{
+            ComponentAlias, ComponentExternalKind as Kind, ComponentOuterAliasKind as Outer,
+        };
         let mut add = |kind: Kind| match kind {
             Kind::Module => self.counts.modules += 1,
             Kind::Component => self.counts.components += 1,
@@ -142,7 +150,8 @@ impl<'a> Splice<'a> {
                             ..
                         } => add(Kind::Module),
                         ComponentAlias::Outer {
-                            kind: Outer::Component, ..
+                            kind: Outer::Component,
+                            ..
                         } => add(Kind::Component),
                         _ => {}
                     }
@@ -158,7 +167,8 @@ impl<'a> Splice<'a> {
         Ok(())
     }
 
-    /// Copies a section of imports up to the first that has a module, puts the module there, and goes on behind it.
+    /// Copies a section of imports up to the first that has a module, puts the module there, and
+    /// goes on behind it.
     fn imports(&mut self, section: &wasmparser::ComponentImportSectionReader<'a>) -> Result<()> {
         let end = section.range().end;
         let imports = section
@@ -183,7 +193,11 @@ impl<'a> Splice<'a> {
             if let Some((given, ty)) = module {
                 self.import_run(run.take(), *offset)?;
                 let id = ComponentSectionId::CoreModule as u8;
-                RawSection { id, data: given.bytes }.append_to_component(&mut self.out);
+                RawSection {
+                    id,
+                    data: given.bytes,
+                }
+                .append_to_component(&mut self.out);
                 self.check(name, ty)?;
             } else {
                 let (start, count) = run.unwrap_or((*offset, 0));
@@ -196,9 +210,12 @@ impl<'a> Splice<'a> {
         self.import_run(run, end)
     }
 
-    /// Writes a section with the imports from `run` (the offset of the first, and their number) to `end`.
+    /// Writes a section with the imports from `run` (the offset of the first, and their number) to
+    /// `end`.
     fn import_run(&mut self, run: Option<(u64, u32)>, end: u64) -> Result<()> {
-        let Some((start, count)) = run else { return Ok(()) };
+        let Some((start, count)) = run else {
+            return Ok(());
+        };
         let imports = self.bytes.get(start as usize..end as usize);
         let mut data = Vec::new();
         count.encode(&mut data);
@@ -208,8 +225,9 @@ impl<'a> Splice<'a> {
         Ok(())
     }
 
-    /// Checks that the core module that was put last is of the core type `ty`, which the component imports as `name`. The
-    /// validator compares them where a nested component with such an import is instantiated: after what was copied so far.
+    /// Checks that the core module that was put last is of the core type `ty`, which the component
+    /// imports as `name`. The validator compares them where a nested component with such an import
+    /// is instantiated: after what was copied so far.
     fn check(&self, name: &str, ty: u32) -> Result<()> {
         let mut nested = wasm_encoder::Component::new();
         let mut aliases = ComponentAliasSection::new();
@@ -236,7 +254,8 @@ impl<'a> Splice<'a> {
             match validator.payload(&payload) {
                 Ok(_) => {}
                 Err(error) if error.offset() >= copied => bail!(
-                    "the core module that is given for the import `{name}` is not of the type that the component imports: {}",
+                    "the core module that is given for the import `{name}` is not of the type that \
+                     the component imports: {}",
                     error.message()
                 ),
                 Err(error) => return Err(error).context("the component is invalid"),

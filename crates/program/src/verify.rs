@@ -1,15 +1,18 @@
-//! The program verifier: checks the invariants of a [`Program`] from the result alone. It shares no code with the phases
-//! that build one, and reads the function bodies itself to see that nothing reachable was dropped.
+//! The program verifier: checks the invariants of a [`Program`] from the result alone. It shares no
+//! code with the phases that build one, and reads the function bodies itself to see that nothing
+//! reachable was dropped.
 
 mod values;
 
 use crate::ir::{Adapter, CanonBuiltin, CanonOp, Const, CoreInstance, Program};
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::{
-    CanonOptions, ComponentInterface, CoreCallee, CoreItem, Export, Import, Initializer, Lift, Lower, Resource,
+    CanonOptions, ComponentInterface, CoreCallee, CoreItem, Export, Import, Initializer, Lift,
+    Lower, Resource,
 };
 use mintage_environ::{
-    CoreInstanceId, DomainId, FuncIndex, FuncKey, ImportId, MemoryId, Signature, TableId, TypeId, ValType,
+    CoreInstanceId, DomainId, FuncIndex, FuncKey, ImportId, MemoryId, Signature, TableId, TypeId,
+    ValType,
 };
 use std::collections::HashSet;
 use wasmparser::{BinaryReader, FunctionBody, Operator};
@@ -26,7 +29,9 @@ pub fn verify(program: &Program<'_>) -> Result<()> {
     };
     verifier.shape().context("shape")?;
     for (id, instance) in program.instances.iter() {
-        verifier.instance(id, instance).with_context(|| format!("{id:?}"))?;
+        verifier
+            .instance(id, instance)
+            .with_context(|| format!("{id:?}"))?;
     }
     verifier.segments()?;
     verifier.objects()?;
@@ -75,7 +80,10 @@ impl Verifier<'_, '_> {
         let global_domains = shape.globals.values().map(|global| global.domain);
         let segments = shape.data.values().chain(shape.elems.values()).copied();
         for domain in memories.chain(tables).chain(global_domains).chain(segments) {
-            ensure!(shape.domains.get(domain).is_some(), "{domain:?} does not exist");
+            ensure!(
+                shape.domains.get(domain).is_some(),
+                "{domain:?} does not exist"
+            );
         }
         for (id, &main) in shape.domains.iter() {
             match main {
@@ -86,9 +94,15 @@ impl Verifier<'_, '_> {
                 ),
             }
         }
-        ensure!(tags.len() <= objects.len(), "there are more tags than types of objects");
+        ensure!(
+            tags.len() <= objects.len(),
+            "there are more tags than types of objects"
+        );
         for (id, tag) in tags.iter() {
-            ensure!(shape.domains.get(tag.domain).is_some(), "{id:?} has no domain");
+            ensure!(
+                shape.domains.get(tag.domain).is_some(),
+                "{id:?} has no domain"
+            );
             self.defined(TypeId::Func(tag.sig))?;
         }
         for (id, global) in globals.iter() {
@@ -116,13 +130,18 @@ impl Verifier<'_, '_> {
         for (func, &callee) in instance.imported_funcs.iter().enumerate() {
             let declared = module.funcs[FuncIndex::from_u32(func as u32)];
             ensure!(
-                self.program.interface.signatures.is_subtype(callee.sig, declared),
+                self.program
+                    .interface
+                    .signatures
+                    .is_subtype(callee.sig, declared),
                 "it imports {} as of {declared:?}",
                 callee.key
             );
             match callee.key {
                 FuncKey::LowerImport(CoreInstance::NEVER_CALLED) => {}
-                FuncKey::CoreFunc { instance: other, .. } => {
+                FuncKey::CoreFunc {
+                    instance: other, ..
+                } => {
                     ensure!(
                         other < id,
                         "it imports a function of {other:?}, which is not instantiated yet"
@@ -139,7 +158,12 @@ impl Verifier<'_, '_> {
             self.table(table, instance.domain)?;
         }
         for &global in &instance.globals {
-            let domain = self.program.shape.globals.get(global).map(|global| global.domain);
+            let domain = self
+                .program
+                .shape
+                .globals
+                .get(global)
+                .map(|global| global.domain);
             ensure!(
                 domain == Some(instance.domain),
                 "{global:?} is not of {:?}",
@@ -206,7 +230,12 @@ impl Verifier<'_, '_> {
             };
             let size = u128::from(memory.minimum) << memory.page_size_log2;
             let end = u128::from(data.offset) + data.bytes.len() as u128;
-            ensure!(end <= size, "data at {:#x} leaves {:?}", data.offset, data.memory);
+            ensure!(
+                end <= size,
+                "data at {:#x} leaves {:?}",
+                data.offset,
+                data.memory
+            );
         }
         for elems in image_elems {
             let Some(table) = shape.tables.get(elems.table) else {
@@ -225,7 +254,8 @@ impl Verifier<'_, '_> {
             }
         }
         for (id, table) in tables.iter() {
-            self.entry(table.fill, id).with_context(|| format!("{id:?}"))?;
+            self.entry(table.fill, id)
+                .with_context(|| format!("{id:?}"))?;
         }
         Ok(())
     }
@@ -267,7 +297,8 @@ impl Verifier<'_, '_> {
                     seen.insert(*id);
                 }
                 Import::Instance(items) => {
-                    let nested = |(name, import)| ([&path[..], &[Box::clone(name)]].concat(), import);
+                    let nested =
+                        |(name, import)| ([&path[..], &[Box::clone(name)]].concat(), import);
                     imports.extend(items.iter().map(nested));
                 }
                 Import::Type(_) | Import::Resource(_) | Import::Static => {}
@@ -280,7 +311,9 @@ impl Verifier<'_, '_> {
         let mut exports: Vec<&Export> = interface.exports.values().collect();
         while let Some(export) = exports.pop() {
             match export {
-                Export::Func(id) => ensure!(interface.lifts.get(*id).is_some(), "{id:?} does not exist"),
+                Export::Func(id) => {
+                    ensure!(interface.lifts.get(*id).is_some(), "{id:?} does not exist")
+                }
                 Export::ImportedFunc(id) => self.import(*id)?,
                 Export::Instance(items) => exports.extend(items.values()),
                 Export::Type(_) | Export::Resource(_) | Export::Static => {}
@@ -317,9 +350,14 @@ impl Verifier<'_, '_> {
     }
 
     fn lift(&self, lift: &Lift) -> Result<()> {
-        let ComponentInterface { types, signatures, .. } = &self.program.interface;
+        let ComponentInterface {
+            types, signatures, ..
+        } = &self.program.interface;
         self.options(&lift.options, true)?;
-        ensure!(!self.index64(&lift.options), "the host is given a 64-bit memory");
+        ensure!(
+            !self.index64(&lift.options),
+            "the host is given a 64-bit memory"
+        );
         self.host_callee(lift.callee, lift.options.domain)?;
         let index64 = self.index64(&lift.options);
         let signature = types.core_signature(types.func(lift.ty), index64, false);
@@ -346,10 +384,14 @@ impl Verifier<'_, '_> {
             ..
         } = &self.program.interface;
         self.options(&lower.options, true)?;
-        ensure!(!self.index64(&lower.options), "the host is given a 64-bit memory");
+        ensure!(
+            !self.index64(&lower.options),
+            "the host is given a 64-bit memory"
+        );
         self.import(lower.import)?;
         let index64 = self.index64(&lower.options);
-        let signature = types.core_signature(types.func(import_funcs[lower.import].ty), index64, true);
+        let signature =
+            types.core_signature(types.func(import_funcs[lower.import].ty), index64, true);
         ensure!(
             signatures.get(lower.sig) == Some(&signature),
             "the lowered signature is not {signature}"
@@ -357,10 +399,18 @@ impl Verifier<'_, '_> {
         Ok(())
     }
 
-    /// Both sides agree with the type, and nothing of it is called by the host: no entries are needed.
+    /// Both sides agree with the type, and nothing of it is called by the host: no entries are
+    /// needed.
     fn adapter(&self, adapter: &Adapter) -> Result<()> {
-        let ComponentInterface { types, signatures, .. } = &self.program.interface;
-        let Adapter { ty, lift, lower, sig } = adapter;
+        let ComponentInterface {
+            types, signatures, ..
+        } = &self.program.interface;
+        let Adapter {
+            ty,
+            lift,
+            lower,
+            sig,
+        } = adapter;
         self.options(lower, false)?;
         self.options(&lift.options, false)?;
         self.callee(lift.callee, lift.options.domain)?;
@@ -433,7 +483,8 @@ impl Verifier<'_, '_> {
             let Some(resource) = self.program.interface.resources.get(id) else {
                 bail!("{id:?} does not exist")
             };
-            let defined_here = matches!(resource, Resource::Defined { domain: owner, .. } if *owner == domain);
+            let defined_here =
+                matches!(resource, Resource::Defined { domain: owner, .. } if *owner == domain);
             ensure!(
                 defined_here || matches!(op, CanonOp::ResourceDrop(_)),
                 "{} of {id:?} in {domain:?}, which does not define it",
@@ -443,14 +494,24 @@ impl Verifier<'_, '_> {
         let pointer = self.pointer(options);
         let i32 = ValType::I32;
         let (expected, needs_memory, needs_realloc) = match op {
-            CanonOp::ResourceNew(_) | CanonOp::ResourceRep(_) => (Signature::new(&[i32], &[i32]), false, false),
-            CanonOp::ResourceDrop(_) | CanonOp::ErrorContextDrop => (Signature::new(&[i32], &[]), false, false),
+            CanonOp::ResourceNew(_) | CanonOp::ResourceRep(_) => {
+                (Signature::new(&[i32], &[i32]), false, false)
+            }
+            CanonOp::ResourceDrop(_) | CanonOp::ErrorContextDrop => {
+                (Signature::new(&[i32], &[]), false, false)
+            }
             CanonOp::ErrorContextNew => (Signature::new(&[pointer; 2], &[i32]), true, false),
             CanonOp::ErrorContextDebugMessage => (Signature::new(&[i32, pointer], &[]), true, true),
         };
         let name = op.name();
-        ensure!(!needs_memory || options.memory.is_some(), "{name} has no memory");
-        ensure!(!needs_realloc || options.realloc.is_some(), "{name} has no realloc");
+        ensure!(
+            !needs_memory || options.memory.is_some(),
+            "{name} has no memory"
+        );
+        ensure!(
+            !needs_realloc || options.realloc.is_some(),
+            "{name} has no realloc"
+        );
         ensure!(
             self.program.interface.signatures.get(*sig) == Some(&expected),
             "{name} has another signature than {expected}"
@@ -460,7 +521,9 @@ impl Verifier<'_, '_> {
 
     /// Whether the memory of the options has 64-bit indexes. It is known to exist.
     fn index64(&self, options: &CanonOptions) -> bool {
-        let memory = options.memory.and_then(|id| self.program.shape.memories.get(id));
+        let memory = options
+            .memory
+            .and_then(|id| self.program.shape.memories.get(id));
         memory.is_some_and(|memory| memory.index64)
     }
 
@@ -502,7 +565,9 @@ impl Verifier<'_, '_> {
         } = self.program;
         for (at, initializer) in interface.initializers.iter().enumerate() {
             match *initializer {
-                Initializer::Data { data: id, memory, .. } => {
+                Initializer::Data {
+                    data: id, memory, ..
+                } => {
                     ensure!(data.get(id).is_some(), "{id:?} does not exist");
                     self.memory(memory, shape.data[id])?;
                 }
@@ -522,14 +587,17 @@ impl Verifier<'_, '_> {
                         "a start function has the signature {signature}"
                     );
                 }
-                Initializer::Trap(_) => ensure!(at + 1 == interface.initializers.len(), "a step follows a trap"),
+                Initializer::Trap(_) => ensure!(
+                    at + 1 == interface.initializers.len(),
+                    "a step follows a trap"
+                ),
             }
         }
         Ok(())
     }
 
-    /// The list of reachable functions is sorted, names only what exists, and is closed: whatever a reachable function names
-    /// is reachable.
+    /// The list of reachable functions is sorted, names only what exists, and is closed: whatever a
+    /// reachable function names is reachable.
     fn reachable(&self) -> Result<()> {
         let Program {
             reachable,
@@ -571,7 +639,9 @@ impl Verifier<'_, '_> {
                     let module = &modules[instance.module];
                     let body = func.as_u32().checked_sub(module.imported_funcs);
                     let body = body.and_then(|body| module.bodies.get(body as usize));
-                    let Some(body) = body else { bail!("{key} has no body") };
+                    let Some(body) = body else {
+                        bail!("{key} has no body")
+                    };
                     let reader = BinaryReader::new(body.bytes, body.offset as u64);
                     self.body(id, instance, &FunctionBody::new(reader))
                         .with_context(|| format!("{key}"))?;
@@ -579,17 +649,31 @@ impl Verifier<'_, '_> {
                 FuncKey::Entry(_) | FuncKey::Builtin(_) => bail!("{key} is listed as reachable"),
             }
         }
-        ensure!(lowers == interface.lowers.len(), "a lowered import is not reachable");
+        ensure!(
+            lowers == interface.lowers.len(),
+            "a lowered import is not reachable"
+        );
         ensure!(adapted == adapters.len(), "an adapter is not reachable");
-        ensure!(builtins == canons.len(), "a canonical built-in is not reachable");
+        ensure!(
+            builtins == canons.len(),
+            "a canonical built-in is not reachable"
+        );
         Ok(())
     }
 
-    fn body(&self, id: CoreInstanceId, instance: &CoreInstance, body: &FunctionBody<'_>) -> Result<()> {
+    fn body(
+        &self,
+        id: CoreInstanceId,
+        instance: &CoreInstance,
+        body: &FunctionBody<'_>,
+    ) -> Result<()> {
         let func = |index: u32| {
             let module = &self.program.modules[instance.module];
             let key = instance.callee(id, module, FuncIndex::from_u32(index)).key;
-            ensure!(self.reachable.contains(&key), "it names {key}, which is not reachable");
+            ensure!(
+                self.reachable.contains(&key),
+                "it names {key}, which is not reachable"
+            );
             Ok(())
         };
         let changed = |table: u32| {
@@ -602,12 +686,16 @@ impl Verifier<'_, '_> {
         };
         for operator in body.get_operators_reader()? {
             match operator? {
-                Operator::Call { function_index } | Operator::RefFunc { function_index } => func(function_index)?,
+                Operator::Call { function_index } | Operator::RefFunc { function_index } => {
+                    func(function_index)?
+                }
                 Operator::TableSet { table }
                 | Operator::TableGrow { table }
                 | Operator::TableFill { table }
                 | Operator::TableInit { table, .. }
-                | Operator::TableCopy { dst_table: table, .. } => changed(table)?,
+                | Operator::TableCopy {
+                    dst_table: table, ..
+                } => changed(table)?,
                 _ => {}
             }
         }
@@ -619,7 +707,11 @@ impl Verifier<'_, '_> {
         match value {
             Const::Func(callee) => self.callee(callee, domain),
             Const::Object(at) => {
-                let owner = self.program.statics.get(at as usize).map(|object| object.domain);
+                let owner = self
+                    .program
+                    .statics
+                    .get(at as usize)
+                    .map(|object| object.domain);
                 ensure!(owner == Some(domain), "{value:?} is not of {domain:?}");
                 Ok(())
             }
@@ -649,7 +741,11 @@ impl Verifier<'_, '_> {
 
     fn callee(&self, callee: CoreCallee, domain: DomainId) -> Result<()> {
         self.exists(callee, domain)?;
-        ensure!(self.reachable.contains(&callee.key), "{} is not reachable", callee.key);
+        ensure!(
+            self.reachable.contains(&callee.key),
+            "{} is not reachable",
+            callee.key
+        );
         Ok(())
     }
 
@@ -684,7 +780,10 @@ impl Verifier<'_, '_> {
             },
             FuncKey::Entry(_) | FuncKey::Builtin(_) => bail!("{key} is no wasm function"),
         };
-        ensure!(actual_sig == sig, "{key} has {actual_sig:?} and not {sig:?}");
+        ensure!(
+            actual_sig == sig,
+            "{key} has {actual_sig:?} and not {sig:?}"
+        );
         ensure!(
             actual_domain == domain,
             "{key} runs in {actual_domain:?} and not in {domain:?}"
@@ -693,7 +792,12 @@ impl Verifier<'_, '_> {
     }
 
     fn memory(&self, id: MemoryId, domain: DomainId) -> Result<()> {
-        let actual = self.program.shape.memories.get(id).map(|memory| memory.domain);
+        let actual = self
+            .program
+            .shape
+            .memories
+            .get(id)
+            .map(|memory| memory.domain);
         ensure!(actual == Some(domain), "{id:?} is not of {domain:?}");
         Ok(())
     }

@@ -1,6 +1,6 @@
-//! Programs as text: each `programs/*.wat` holds a component and, behind a line `;; =>`, the program or the error that it
-//! gives. `BLESS=1` rewrites what is expected. A first line `;; core-exports` sets `Tunables::core_exports`, and
-//! `;; error-context` the feature of that name.
+//! Programs as text: each `programs/*.wat` holds a component and, behind a line `;; =>`, the
+//! program or the error that it gives. `BLESS=1` rewrites what is expected. A first line `;;
+//! core-exports` sets `Tunables::core_exports`, and `;; error-context` the feature of that name.
 
 use mintage_environ::{Features, Tunables};
 use std::fmt::Write;
@@ -29,10 +29,12 @@ fn programs() {
 fn check(path: &Path) -> Option<String> {
     let text = std::fs::read_to_string(path).unwrap();
     let (input, expected) = text.split_once(MARK).unwrap_or((&text, ""));
-    let actual = describe(path, input).lines().fold(String::new(), |mut lines, line| {
-        writeln!(lines, ";; {line}").unwrap();
-        lines
-    });
+    let actual = describe(path, input)
+        .lines()
+        .fold(String::new(), |mut lines, line| {
+            writeln!(lines, ";; {line}").unwrap();
+            lines
+        });
     if actual == expected {
         return None;
     }
@@ -58,7 +60,8 @@ fn describe(path: &Path, input: &str) -> String {
     };
     match mintage_program::build(&bytes, &tunables) {
         Ok(program) => {
-            mintage_program::verify(&program).unwrap_or_else(|error| panic!("{}: {error:?}", path.display()));
+            mintage_program::verify(&program)
+                .unwrap_or_else(|error| panic!("{}: {error:?}", path.display()));
             program.to_string()
         }
         Err(error) => format!("error: {error:#}"),
@@ -102,13 +105,19 @@ fn no_component() {
         (b"\0asm\x01\0\0\0\xff", "`wasm-tools component new`"),
         (b"\0asm\x0e\0\x01\0", "unknown binary version"),
         (&component[..component.len() - 1], "unexpected end-of-file"),
-        (&[&component[..], &[77, 0]].concat(), "malformed section id: 77"),
+        (
+            &[&component[..], &[77, 0]].concat(),
+            "malformed section id: 77",
+        ),
     ];
     for (bytes, expected) in cases {
         let error = mintage_program::build(bytes, &Tunables::default())
             .map(|_| ())
             .unwrap_err();
-        assert!(format!("{error:#}").contains(expected), "{bytes:?}: {error:#}");
+        assert!(
+            format!("{error:#}").contains(expected),
+            "{bytes:?}: {error:#}"
+        );
     }
 }
 
@@ -116,7 +125,8 @@ fn no_component() {
 #[test]
 fn interface_alone() {
     let text = include_str!("programs/handle-lower.wat");
-    let interface = mintage_program::interface(&wat::parse_str(text).unwrap(), Features::default()).unwrap();
+    let interface =
+        mintage_program::interface(&wat::parse_str(text).unwrap(), Features::default()).unwrap();
     let ty = interface.import_funcs.values().next().unwrap().ty;
     assert_eq!(interface.types.display_func(ty), "func() -> own<resource0>");
 }

@@ -2,10 +2,12 @@
 
 use mintage_environ::component::{CoreCallee, Initializer, Resource};
 use mintage_environ::{
-    AdapterId, CanonId, CoreInstanceId, DomainId, Features, FuncIndex, FuncKey, GlobalId, IndexVec, LiftId, LowerId,
-    MemoryId, ObjectTypeId, ResourceId, SigId, TableId, Trap, Tunables,
+    AdapterId, CanonId, CoreInstanceId, DomainId, Features, FuncIndex, FuncKey, GlobalId, IndexVec,
+    LiftId, LowerId, MemoryId, ObjectTypeId, ResourceId, SigId, TableId, Trap, Tunables,
 };
-use mintage_program::{Adapter, CanonBuiltin, CanonOp, Const, Program, StaticValues, build, verify};
+use mintage_program::{
+    Adapter, CanonBuiltin, CanonOp, Const, Program, StaticValues, build, verify,
+};
 
 const TEXT: &str = r#"
 (component
@@ -35,7 +37,8 @@ const TEXT: &str = r#"
     (data $d "passive"))
   (core instance $i (instantiate $m (with "" (instance (export "host" (func $host))))))
   (func (export "run") (param "x" string) (result string)
-    (canon lift (core func $i "run") (memory (core memory $i "memory")) (realloc (core func $i "realloc")))))
+    (canon lift (core func $i "run") (memory (core memory $i "memory")) (realloc
+      (core func $i "realloc")))))
 "#;
 
 fn key(func: u32) -> FuncKey {
@@ -49,8 +52,14 @@ fn key(func: u32) -> FuncKey {
 type Damage = (fn(&mut Program<'_>), &'static str);
 
 const DAMAGES: &[Damage] = &[
-    (|p| p.globals = IndexVec::new(), "globals and their values differ"),
-    (|p| p.shape.domains[DomainId::from_u32(0)] = None, "no main memory"),
+    (
+        |p| p.globals = IndexVec::new(),
+        "globals and their values differ",
+    ),
+    (
+        |p| p.shape.domains[DomainId::from_u32(0)] = None,
+        "no main memory",
+    ),
     (
         |p| p.shape.memories[MemoryId::from_u32(0)].domain = DomainId::from_u32(7),
         "domain7 does not exist",
@@ -76,10 +85,17 @@ const DAMAGES: &[Damage] = &[
         |p| p.statics[0].values = StaticValues::Each([Const::I32(0), Const::I31(0)].into()),
         "static0 holds I31(0)",
     ),
-    (|p| p.statics[0].ty = ObjectTypeId::from_u32(1), "starts as Object(0)"),
+    (
+        |p| p.statics[0].ty = ObjectTypeId::from_u32(1),
+        "starts as Object(0)",
+    ),
     (|p| p.shape.heaps.clear(), "a static object is in no heap"),
     (
-        |p| p.instances[CoreInstanceId::from_u32(0)].imported_funcs.clear(),
+        |p| {
+            p.instances[CoreInstanceId::from_u32(0)]
+                .imported_funcs
+                .clear()
+        },
         "imported functions are missing",
     ),
     (
@@ -129,15 +145,24 @@ const DAMAGES: &[Damage] = &[
         "is not of domain1",
     ),
     (
-        |p| p.interface.lifts[LiftId::from_u32(0)].callee.key = FuncKey::LowerImport(LowerId::from_u32(0)),
+        |p| {
+            p.interface.lifts[LiftId::from_u32(0)].callee.key =
+                FuncKey::LowerImport(LowerId::from_u32(0))
+        },
         "lower[0] has",
     ),
     (
         |p| p.interface.lowers[LowerId::from_u32(0)].sig = SigId::from_u32(3),
         "and not sig0",
     ),
-    (|p| p.interface.lifts = IndexVec::new(), "lift0 does not exist"),
-    (|p| p.interface.imports.clear(), "stands nowhere in the imports"),
+    (
+        |p| p.interface.lifts = IndexVec::new(),
+        "lift0 does not exist",
+    ),
+    (
+        |p| p.interface.imports.clear(),
+        "stands nowhere in the imports",
+    ),
     (
         |p| {
             p.interface
@@ -162,7 +187,8 @@ const DAMAGES: &[Damage] = &[
 const RESOURCES: &str = r#"
 (component
   (import "host" (instance $host (export "r" (type (sub resource)))))
-  (core module $d (func (export "dtor") (param i32)) (func (export "other") (param i32) (result i32) unreachable))
+  (core module $d (func (export "dtor") (param i32)) (func (export "other") (param i32)
+    (result i32) unreachable))
   (core instance $d (instantiate $d))
   (type $r (resource (rep i32) (dtor (core func $d "dtor"))))
   (core func $new (canon resource.new $r))
@@ -171,14 +197,17 @@ const RESOURCES: &str = r#"
     (import "" "new" (func $new (param i32) (result i32)))
     (import "" "drop" (func $drop (param i32)))
     (func (export "run") (call $drop (call $new (i32.const 0)))))
-  (core instance $m (instantiate $m (with "" (instance (export "new" (func $new)) (export "drop" (func $drop))))))
+  (core instance $m (instantiate $m (with "" (instance (export "new" (func $new)) (export "drop"
+    (func $drop))))))
   (func (export "run") (canon lift (core func $m "run"))))
 "#;
 
 /// The destructor of the resource type that the component defines.
 fn dtor<'p>(program: &'p mut Program<'_>) -> &'p mut CoreCallee {
     match &mut program.interface.resources[ResourceId::from_u32(1)] {
-        Resource::Defined { dtor: Some(dtor), .. } => dtor,
+        Resource::Defined {
+            dtor: Some(dtor), ..
+        } => dtor,
         other => panic!("{other:?} has no destructor"),
     }
 }
@@ -218,7 +247,10 @@ const RESOURCE_DAMAGES: &[Damage] = &[
         "resource.new has another signature",
     ),
     (
-        |p| p.reachable.retain(|&key| key != FuncKey::Canon(CanonId::from_u32(0))),
+        |p| {
+            p.reachable
+                .retain(|&key| key != FuncKey::Canon(CanonId::from_u32(0)))
+        },
         "it names canon[0], which is not reachable",
     ),
 ];
@@ -233,7 +265,8 @@ const ADAPTERS: &str = r#"
       (func (export "post") (param i32)))
     (core instance $i (instantiate $m))
     (func (export "f") (param "x" string) (result u32)
-      (canon lift (core func $i "f") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))
+      (canon lift (core func $i "f") (memory (core memory $i "memory")) (realloc
+        (core func $i "realloc"))
         (post-return (core func $i "post")))))
   (instance $c (instantiate $C))
   (core module $memory (memory (export "memory") 1))
@@ -251,8 +284,14 @@ fn adapter<'p>(program: &'p mut Program<'_>) -> &'p mut Adapter {
 }
 
 const ADAPTER_DAMAGES: &[Damage] = &[
-    (|p| adapter(p).lower.domain = DomainId::from_u32(1), "domain1"),
-    (|p| adapter(p).lift.options.domain = DomainId::from_u32(0), "domain0"),
+    (
+        |p| adapter(p).lower.domain = DomainId::from_u32(1),
+        "domain1",
+    ),
+    (
+        |p| adapter(p).lift.options.domain = DomainId::from_u32(0),
+        "domain0",
+    ),
     (
         |p| adapter(p).lower.memory = Some(MemoryId::from_u32(0)),
         "mem0 is not of domain0",
@@ -271,10 +310,16 @@ const ADAPTER_DAMAGES: &[Damage] = &[
         "core[0]:f2 is not reachable",
     ),
     (
-        |p| p.reachable.retain(|key| !matches!(key, FuncKey::Adapter(_))),
+        |p| {
+            p.reachable
+                .retain(|key| !matches!(key, FuncKey::Adapter(_)))
+        },
         "adapter[0], which is not reachable",
     ),
-    (|p| p.adapters = IndexVec::new(), "adapter[0] does not exist"),
+    (
+        |p| p.adapters = IndexVec::new(),
+        "adapter[0] does not exist",
+    ),
 ];
 
 const ERROR_CONTEXTS: &str = r#"
@@ -290,7 +335,8 @@ const ERROR_CONTEXTS: &str = r#"
     (import "" "new" (func $new (param i32 i32) (result i32)))
     (import "" "message" (func $message (param i32 i32)))
     (func (export "run") (call $message (call $new (i32.const 0) (i32.const 0)) (i32.const 0))))
-  (core instance $m (instantiate $m (with "" (instance (export "new" (func $new)) (export "message" (func $message))))))
+  (core instance $m (instantiate $m (with "" (instance (export "new" (func $new)) (export "message"
+    (func $message))))))
   (func (export "run") (canon lift (core func $m "run"))))
 "#;
 
@@ -299,7 +345,10 @@ const ERROR_CONTEXT_DAMAGES: &[Damage] = &[
         |p| canon(p, 0).op = CanonOp::ErrorContextDrop,
         "error-context.drop has another signature",
     ),
-    (|p| canon(p, 0).options.memory = None, "error-context.new has no memory"),
+    (
+        |p| canon(p, 0).options.memory = None,
+        "error-context.new has no memory",
+    ),
     (
         |p| canon(p, 1).options.realloc = None,
         "error-context.debug-message has no realloc",
@@ -337,7 +386,8 @@ fn check(text: &str, damages: &[Damage]) {
     for (number, (damage, expected)) in damages.iter().enumerate() {
         let mut program = program();
         damage(&mut program);
-        let error = verify(&program).map_or_else(|error| format!("{error:#}"), |()| "nothing".into());
+        let error =
+            verify(&program).map_or_else(|error| format!("{error:#}"), |()| "nothing".into());
         assert!(
             error.contains(expected),
             "damage {number}: expected `{expected}`, found: {error}"

@@ -23,7 +23,8 @@ fn calls(criterion: &mut Criterion) {
              (i32.const 0))
            (func (export "load") (param i32) (result i32) (i32.load (local.get 0)))
            (func (export "unreachable") (unreachable))
-           (func (export "copy") (param i32) (memory.copy (i32.const 0) (i32.const 64) (local.get 0)))"#,
+           (func (export "copy") (param i32) (memory.copy (i32.const 0) (i32.const 64)
+             (local.get 0)))"#,
     );
     let table = table(&code, |_| Ok(()));
     let instance = instantiate_with(&table, Limits::default());
@@ -33,9 +34,19 @@ fn calls(criterion: &mut Criterion) {
         criterion.bench_function(name, |bencher| {
             bencher.iter(|| {
                 let mut words = args;
-                // SAFETY: the instance lives, two words are enough for these functions, and the host functions use no pointer.
-                let result = unsafe { call(instance.handle(), domain, &callee, words.as_mut_ptr(), ptr::null_mut()) };
-                // Only what a caller reads: copies of what was just stored in parts would cost as much as the call.
+                // SAFETY: the instance lives, two words are enough for these functions, and the
+                // host functions use no pointer.
+                let result = unsafe {
+                    call(
+                        instance.handle(),
+                        domain,
+                        &callee,
+                        words.as_mut_ptr(),
+                        ptr::null_mut(),
+                    )
+                };
+                // Only what a caller reads: copies of what was just stored in parts would cost as
+                // much as the call.
                 black_box((result.is_ok(), words[0] as u32))
             });
         });
@@ -62,7 +73,8 @@ fn instances(criterion: &mut Criterion) {
     };
     let component = std::fs::read(path).unwrap();
     let tunables = mintage_environ::Tunables::default();
-    let artifact = mintage_compile::compile(&component, &tunables, &mintage_compile::NoProgress).unwrap();
+    let artifact =
+        mintage_compile::compile(&component, &tunables, &mintage_compile::NoProgress).unwrap();
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), &artifact).unwrap();
     let check = LoadCheck {
@@ -73,7 +85,11 @@ fn instances(criterion: &mut Criterion) {
     // SAFETY: the compiler made the file, and nobody changes it.
     let open = || unsafe { Code::open(file.path(), &check, &pool) }.unwrap();
     let code = open();
-    println!("{} image runs, {} bytes", code.metadata().image.len(), artifact.len());
+    println!(
+        "{} image runs, {} bytes",
+        code.metadata().image.len(),
+        artifact.len()
+    );
     bench("component", &code);
     criterion.bench_function("open component", |bencher| bencher.iter(open));
     criterion.bench_function("load component from bytes", |bencher| {

@@ -1,7 +1,8 @@
 //! [`Activation`]: one running call into machine code, on the stack of the thread that makes it.
 //!
-//! The activations of a thread form a list, innermost first, which [`call`](crate::call) pushes to and pops from. What ends a
-//! call (the signal handler, the raise stub) finds here where to go, and leaves here what happened.
+//! The activations of a thread form a list, innermost first, which [`call`](crate::call) pushes to
+//! and pops from. What ends a call (the signal handler, the raise stub) finds here where to go, and
+//! leaves here what happened.
 
 use crate::arch::{self, Entry, Landing};
 use crate::data::InstanceData;
@@ -28,18 +29,21 @@ pub struct Activation {
     pub data: *const InstanceData,
     /// The stack limit, the same in all activations that are nested in one another on one stack.
     pub stack_limit: u64,
-    /// Where the previous activation left for the host. Kept here, since calls in this one overwrite it when both are of one
-    /// instance.
+    /// Where the previous activation left for the host. Kept here, since calls in this one
+    /// overwrite it when both are of one instance.
     pub previous_exit: ExitRecord,
-    /// Why the call ended, when it was stopped: `None` for an error that a host function left in the instance's data.
+    /// Why the call ended, when it was stopped: `None` for an error that a host function left in
+    /// the instance's data.
     pub trap: Option<Trap>,
-    /// Where the trap happened; written when the call is stopped. (Clearing it for each call would cost as much as the call.)
+    /// Where the trap happened; written when the call is stopped. (Clearing it for each call would
+    /// cost as much as the call.)
     pub frames: MaybeUninit<Frames>,
     /// Where the last exception that was thrown goes on; written when one is.
     pub landing: MaybeUninit<Landing>,
 }
 
-/// The innermost frames of a stopped call. Filled without allocation, so that a signal handler can do it.
+/// The innermost frames of a stopped call. Filled without allocation, so that a signal handler can
+/// do it.
 pub struct Frames {
     kept: usize,
     total: usize,
@@ -67,7 +71,9 @@ impl Frames {
     /// The frames that were kept, innermost first.
     pub fn pcs(&self) -> impl Iterator<Item = usize> {
         // SAFETY: the first `kept` were written.
-        self.pcs[..self.kept].iter().map(|pc| unsafe { pc.assume_init() })
+        self.pcs[..self.kept]
+            .iter()
+            .map(|pc| unsafe { pc.assume_init() })
     }
 
     /// How many more there are.
@@ -76,11 +82,13 @@ impl Frames {
     }
 }
 
-/// What the runtime knows of a thread. Without a destructor and constant at the start, so that a signal handler may read it.
+/// What the runtime knows of a thread. Without a destructor and constant at the start, so that a
+/// signal handler may read it.
 pub struct Thread {
     /// The innermost activation.
     pub current: Cell<*const Activation>,
-    /// The end of the part of the thread's stack that guests may use: the reserve is below. 0 before the first call.
+    /// The end of the part of the thread's stack that guests may use: the reserve is below. 0
+    /// before the first call.
     floor: Cell<usize>,
     /// The other end of the thread's stack. 0 before the first call.
     top: Cell<usize>,
@@ -96,7 +104,8 @@ thread_local! {
 /// The current thread. A pointer, since an access through a closure is not inlined.
 #[inline(always)]
 pub fn thread() -> *const Thread {
-    // Threads need no destructor, so the access never fails, and the pointer is valid as long as the thread runs.
+    // Threads need no destructor, so the access never fails, and the pointer is valid as long as
+    // the thread runs.
     THREAD.with(ptr::from_ref)
 }
 
@@ -113,10 +122,10 @@ pub fn is_only_call(data: &InstanceData) -> bool {
     calls == 1
 }
 
-/// Stack that is left to host functions and builtins below the last wasm frame. The engine needs most
-/// of its part to lift and lower values, whose types may be nested 100 levels deep: up to 56 KiB in
-/// optimized code, 64 KiB at `opt-level = 1`, and without optimization 125 KiB, or 166 KiB where a
-/// `map` is lowered. The rest is for the host's own code.
+/// Stack that is left to host functions and builtins below the last wasm frame. The engine needs
+/// most of its part to lift and lower values, whose types may be nested 100 levels deep: up to 56
+/// KiB in optimized code, 64 KiB at `opt-level = 1`, and without optimization 125 KiB, or 166 KiB
+/// where a `map` is lowered. The rest is for the host's own code.
 const HOST_RESERVE: usize = 256 << 10;
 /// The least stack, beside the reserve, that a thread must have for calls into guests.
 const LEAST_FOR_GUESTS: usize = 16 << 10;
@@ -149,12 +158,13 @@ impl Thread {
         id
     }
 
-    /// Returns the stack limit of an outermost call at stack pointer `sp` that may use `stack_bytes` of stack, cut off where
-    /// the reserve at the end of the thread's stack begins.
+    /// Returns the stack limit of an outermost call at stack pointer `sp` that may use
+    /// `stack_bytes` of stack, cut off where the reserve at the end of the thread's stack begins.
     ///
     /// # Errors
     ///
-    /// When no more than the reserve is left, or the thread, which calls for the first time, cannot be prepared.
+    /// When no more than the reserve is left, or the thread, which calls for the first time, cannot
+    /// be prepared.
     #[inline(always)]
     pub fn stack_limit(&self, sp: usize, stack_bytes: usize) -> Result<u64, NoStack> {
         let limit = sp.saturating_sub(stack_bytes);
@@ -172,7 +182,12 @@ impl Thread {
     /// When host functions have used all stack above that limit, or as
     /// [`stack_limit`](Self::stack_limit).
     #[inline(always)]
-    pub fn nested_limit(&self, sp: usize, outer: &Activation, stack_bytes: usize) -> Result<u64, NoStack> {
+    pub fn nested_limit(
+        &self,
+        sp: usize,
+        outer: &Activation,
+        stack_bytes: usize,
+    ) -> Result<u64, NoStack> {
         match (outer.stack_limit as usize..outer.entry.sp).contains(&sp) {
             true => Ok(outer.stack_limit),
             false => self.nested_limit_elsewhere(sp, outer, stack_bytes),
@@ -182,16 +197,23 @@ impl Thread {
     /// The limit of a nested call below the limit of `outer`, or on another stack than that.
     #[cold]
     #[inline(never)]
-    fn nested_limit_elsewhere(&self, sp: usize, outer: &Activation, stack_bytes: usize) -> Result<u64, NoStack> {
+    fn nested_limit_elsewhere(
+        &self,
+        sp: usize,
+        outer: &Activation,
+        stack_bytes: usize,
+    ) -> Result<u64, NoStack> {
         let (limit, own) = (outer.stack_limit as usize, self.own());
         let below_limit = match own.contains(&outer.entry.sp) {
             true => (own.start..limit).contains(&sp),
             // The end of that stack is not known. Beyond the reserve it is another one.
-            false => (limit.saturating_sub(HOST_RESERVE)..limit).contains(&sp) && !own.contains(&sp),
+            false => {
+                (limit.saturating_sub(HOST_RESERVE)..limit).contains(&sp) && !own.contains(&sp)
+            }
         };
         // The stack below the limit is for host functions. No guest may run there, not even a
-        // function that needs no stack itself: its result may be a value whose conversion takes most
-        // of the reserve.
+        // function that needs no stack itself: its result may be a value whose conversion takes
+        // most of the reserve.
         match below_limit {
             true => Err(NoStack::UsedUp),
             false => self.stack_limit(sp, stack_bytes),
@@ -203,7 +225,8 @@ impl Thread {
         self.floor.get() - HOST_RESERVE..self.top.get()
     }
 
-    /// The limit of a call that is the thread's first, that may use more stack than there is, or that is on another stack.
+    /// The limit of a call that is the thread's first, that may use more stack than there is, or
+    /// that is on another stack.
     #[cold]
     #[inline(never)]
     fn stack_limit_at_end(&self, sp: usize, limit: usize) -> Result<u64, NoStack> {
@@ -214,8 +237,8 @@ impl Thread {
             self.top.set(stack.end.max(1));
         }
         let stack = self.own();
-        // A stack that is not the thread's own (a coroutine's) has bounds that only its maker knows.
-        // It does not go on in the thread's.
+        // A stack that is not the thread's own (a coroutine's) has bounds that only its maker
+        // knows. It does not go on in the thread's.
         if sp >= stack.end {
             return Ok(limit.max(stack.end) as u64);
         }
@@ -224,8 +247,8 @@ impl Thread {
         }
         if stack.len() < HOST_RESERVE + LEAST_FOR_GUESTS {
             return Err(NoStack::Error(anyhow!(
-                "the thread's stack of {} KiB is too small for calls into guests: {} KiB are kept for host functions; start the \
-                 thread with a larger stack",
+                "the thread's stack of {} KiB is too small for calls into guests: {} KiB are kept \
+                 for host functions; start the thread with a larger stack",
                 stack.len() >> 10,
                 HOST_RESERVE >> 10
             )));
@@ -276,9 +299,9 @@ fn out_of_order(how: &str) -> ! {
     // If nothing can be written, ending is all that is left.
     let _ = writeln!(
         io::stderr(),
-        "Mintage: a call into a guest went on or ended {how}. Calls that are made on several stacks (coroutines) must \
-         end in the reverse order of their beginning, and on the thread on which they began. The process is \
-         ended, since the stacks are in no known state."
+        "Mintage: a call into a guest went on or ended {how}. Calls that are made on several \
+         stacks (coroutines) must end in the reverse order of their beginning, and on the thread \
+         on which they began. The process is ended, since the stacks are in no known state."
     );
     std::process::abort()
 }
@@ -310,17 +333,26 @@ mod tests {
     #[test]
     fn limits_stay_on_the_stack() {
         on_stack(1 << 20, |thread, sp| {
-            assert_eq!(thread.stack_limit(sp, 4 << 10).unwrap(), (sp - (4 << 10)) as u64);
+            assert_eq!(
+                thread.stack_limit(sp, 4 << 10).unwrap(),
+                (sp - (4 << 10)) as u64
+            );
             let cut_off = thread.stack_limit(sp, 1 << 30).unwrap() as usize;
             let stack = thread.own();
             assert_eq!(cut_off, stack.start + HOST_RESERVE);
             // What is left is the reserve.
             for sp in [cut_off - 1, stack.start] {
-                assert!(matches!(thread.stack_limit(sp, 4 << 10), Err(NoStack::UsedUp)));
+                assert!(matches!(
+                    thread.stack_limit(sp, 4 << 10),
+                    Err(NoStack::UsedUp)
+                ));
             }
             // A stack somewhere else.
             for other in [1 << 20, stack.end + (1 << 20)] {
-                assert_eq!(thread.stack_limit(other, 4 << 10).unwrap(), (other - (4 << 10)) as u64);
+                assert_eq!(
+                    thread.stack_limit(other, 4 << 10).unwrap(),
+                    (other - (4 << 10)) as u64
+                );
             }
         });
     }
@@ -378,12 +410,17 @@ mod tests {
 
     #[test]
     fn small_stacks_are_refused() {
-        on_stack(128 << 10, |thread, sp| match thread.stack_limit(sp, 4 << 10) {
-            Err(NoStack::Error(error)) => {
-                let error = error.to_string();
-                assert!(error.contains("is too small") && error.contains("256 KiB"), "{error}");
+        on_stack(128 << 10, |thread, sp| {
+            match thread.stack_limit(sp, 4 << 10) {
+                Err(NoStack::Error(error)) => {
+                    let error = error.to_string();
+                    assert!(
+                        error.contains("is too small") && error.contains("256 KiB"),
+                        "{error}"
+                    );
+                }
+                other => panic!("{other:?}"),
             }
-            other => panic!("{other:?}"),
         });
     }
 }

@@ -6,15 +6,22 @@ use mintage_environ::FuncKey;
 use std::iter::successors;
 use std::sync::Arc;
 
-/// The functions of the frames that were kept when `activation` was stopped; trampolines are left out.
+/// The functions of the frames that were kept when `activation` was stopped; trampolines are left
+/// out.
 pub fn symbolize(activation: &Activation, frames: &Frames) -> Vec<Frame> {
-    frames.pcs().filter_map(|pc| frame(activation, pc)).collect()
+    frames
+        .pcs()
+        .filter_map(|pc| frame(activation, pc))
+        .collect()
 }
 
-/// The function at a machine code address, in the code of one of the activations from the innermost outwards.
+/// The function at a machine code address, in the code of one of the activations from the innermost
+/// outwards.
 fn frame(innermost: &Activation, pc: usize) -> Option<Frame> {
     // SAFETY: activations in the list are running calls.
-    let activations = successors(Some(innermost), |activation| unsafe { activation.previous.as_ref() });
+    let activations = successors(Some(innermost), |activation| unsafe {
+        activation.previous.as_ref()
+    });
     let (code, offset) = activations
         // SAFETY: the instances of running calls live.
         .map(|activation| unsafe { &(*activation.data).code })

@@ -1,9 +1,12 @@
-//! The builtins: what machine code asks of the runtime, one function per row of [`builtins!`](mintage_environ::builtins).
+//! The builtins: what machine code asks of the runtime, one function per row of
+//! [`builtins!`](mintage_environ::builtins).
 //!
-//! To add one: add the row there; the tables below then ask for a function of its name and shape in [`entry_points`].
+//! To add one: add the row there; the tables below then ask for a function of its name and shape in
+//! [`entry_points`].
 //!
-//! Guests choose the arguments, apart from the numbers of memories, tables and segments, which are constants of machine code. All
-//! arithmetic on them is on 64 bits and checked. Nothing here panics: a panic could not pass machine code and would abort.
+//! Guests choose the arguments, apart from the numbers of memories, tables and segments, which are
+//! constants of machine code. All arithmetic on them is on 64 bits and checked. Nothing here
+//! panics: a panic could not pass machine code and would abort.
 
 use crate::HandleError;
 use crate::arch;
@@ -227,7 +230,8 @@ mod entry_points {
             handle_code(data, context.map(|context| {
                 let (bytes, _) = context.encode(encoding(encoding_number));
                 let dst = ptr::with_exposed_provenance_mut::<u8>(dst as usize);
-                // SAFETY: machine code has checked that `room` bytes at `dst` are in a memory of the guest.
+                // SAFETY: machine code has checked that `room` bytes at `dst` are in a memory of
+                // the guest.
                 unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), dst, bytes.len().min(room as usize)) };
             }))
         }
@@ -302,13 +306,27 @@ fn table_range(data: &InstanceData, id: TableId, start: u64, len: u64) -> Result
 }
 
 /// Copies `bytes` to a memory.
-pub fn init_memory(data: &InstanceData, memory: MemoryId, dst: u64, bytes: &[u8]) -> Result<(), Trap> {
+pub fn init_memory(
+    data: &InstanceData,
+    memory: MemoryId,
+    dst: u64,
+    bytes: &[u8],
+) -> Result<(), Trap> {
     let target = memory_range(data, memory, dst, bytes.len() as u64)?;
     // SAFETY: the range is accessible, and not part of the artifact.
-    unsafe { data.pauses(bytes.len()).copy(target, bytes.as_ptr(), bytes.len()) }
+    unsafe {
+        data.pauses(bytes.len())
+            .copy(target, bytes.as_ptr(), bytes.len())
+    }
 }
 
-fn fill_table(data: &InstanceData, table: TableId, dst: u64, value: u64, len: u64) -> Result<(), Trap> {
+fn fill_table(
+    data: &InstanceData,
+    table: TableId,
+    dst: u64,
+    value: u64,
+    len: u64,
+) -> Result<(), Trap> {
     let target = table_range(data, table, dst, len)?;
     // SAFETY: the range is accessible.
     unsafe { fill_entries(target, value, len, data.pauses(usize::MAX)) }
@@ -330,7 +348,12 @@ fn copy_table(
 }
 
 /// Copies `entries`, the bytes of 8-byte words, to a table.
-pub fn init_table(data: &InstanceData, table: TableId, dst: u64, entries: &[u8]) -> Result<(), Trap> {
+pub fn init_table(
+    data: &InstanceData,
+    table: TableId,
+    dst: u64,
+    entries: &[u8],
+) -> Result<(), Trap> {
     let target = table_range(data, table, dst, entries.len() as u64 / 8)?;
     // SAFETY: the range is accessible, and not part of the artifact.
     unsafe {

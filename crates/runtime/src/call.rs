@@ -9,9 +9,11 @@ use mintage_environ::{ControlBlock, DomainId, ExitRecord, Trap};
 use std::mem::MaybeUninit;
 use std::ptr;
 
-/// Calls `callee` in the given domain of an instance, with the arguments in `words`, where the results replace them.
+/// Calls `callee` in the given domain of an instance, with the arguments in `words`, where the
+/// results replace them.
 ///
-/// `host` is handed to each host function that the guest calls. When the call is stopped, the instance is poisoned.
+/// `host` is handed to each host function that the guest calls. When the call is stopped, the
+/// instance is poisoned.
 ///
 /// # Errors
 ///
@@ -26,9 +28,11 @@ use std::ptr;
 /// - The instance lives until the call is over, and no other thread uses it meanwhile.
 /// - `callee` is of the instance's [`Code`](crate::Code), for a function that belongs to `domain`.
 /// - `words` is valid for reads and writes of as many words as the function's signature needs
-///   ([`Signature::array_words`](mintage_environ::Signature::array_words)), and the arguments are of its types.
+///   ([`Signature::array_words`](mintage_environ::Signature::array_words)), and the arguments are
+///   of its types.
 /// - `host` is what the instance's host functions expect.
-/// - No reference into the instance's memories, and none that the host functions would alias through `host`, is live.
+/// - No reference into the instance's memories, and none that the host functions would alias
+///   through `host`, is live.
 #[inline]
 pub unsafe fn call(
     instance: InstanceHandle,
@@ -58,10 +62,11 @@ unsafe fn call_in(
     // SAFETY: this thread runs.
     let thread = unsafe { &*activation::thread() };
     let previous = thread.current.get();
-    // SAFETY: the activations in the list are calls further out on this thread, whose instances live.
+    // SAFETY: the activations in the list are calls further out on this thread, whose instances
+    // live.
     let outer = unsafe { previous.as_ref() };
-    // What is put back afterwards is constant in an outermost call: values that travel through memory from call to call would
-    // make each wait for the one before.
+    // What is put back afterwards is constant in an outermost call: values that travel through
+    // memory from call to call would make each wait for the one before.
     let (sp, stack_bytes) = (arch::stack_pointer(), data.limits.stack_bytes);
     let control = control_block(ctx);
     let (stack_limit, previous_exit, outer_host) = match outer {
@@ -81,7 +86,8 @@ unsafe fn call_in(
         Ok(limit) => limit,
         Err(error) => return Err(no_stack(data, error)),
     };
-    // SAFETY: machine code of this domain does not run but in calls, of which this is the innermost.
+    // SAFETY: machine code of this domain does not run but in calls, of which this is the
+    // innermost.
     unsafe { (*control).stack_limit = stack_limit };
 
     let frames = MaybeUninit::uninit();
@@ -98,9 +104,17 @@ unsafe fn call_in(
     let activation = &raw mut activation;
     data.host.set(host);
     thread.current.set(activation);
-    // SAFETY: the caller promises that function, domain and words fit. Host functions catch their panics, and builtins do not
-    // panic, so nothing needs to be unwound when the call is ended.
-    let ended = unsafe { arch::enter(&raw mut (*activation).entry, callee.entry, ctx, callee.func, words) };
+    // SAFETY: the caller promises that function, domain and words fit. Host functions catch their
+    // panics, and builtins do not panic, so nothing needs to be unwound when the call is ended.
+    let ended = unsafe {
+        arch::enter(
+            &raw mut (*activation).entry,
+            callee.entry,
+            ctx,
+            callee.func,
+            words,
+        )
+    };
     match outer {
         None => {
             thread.current.set(ptr::null());
@@ -121,12 +135,14 @@ unsafe fn call_in(
     }
     match ended {
         false => Ok(()),
-        // SAFETY: the call was stopped, and the list leads to the outer calls, which are still running.
+        // SAFETY: the call was stopped, and the list leads to the outer calls, which are still
+        // running.
         true => unsafe { stopped(data, &*activation) },
     }
 }
 
-/// [`call`] of `realloc` or `post-return`, which must not call out: `may_leave` is off meanwhile (CanonicalABI.md, `canon_lift`).
+/// [`call`] of `realloc` or `post-return`, which must not call out: `may_leave` is off meanwhile
+/// (CanonicalABI.md, `canon_lift`).
 ///
 /// # Errors
 ///
@@ -175,17 +191,20 @@ fn no_stack(data: &InstanceData, error: NoStack) -> Stopped {
     }
 }
 
-/// Why the call was stopped. Never `Ok`: it is the whole result so that the way without a trap need not touch it.
+/// Why the call was stopped. Never `Ok`: it is the whole result so that the way without a trap need
+/// not touch it.
 ///
 /// # Safety
 ///
-/// The activation was stopped, so that its frames are written, and those it is nested in are still running.
+/// The activation was stopped, so that its frames are written, and those it is nested in are still
+/// running.
 #[cold]
 #[inline(never)]
 unsafe fn stopped(data: &InstanceData, activation: &Activation) -> Result<(), Stopped> {
     data.poisoned.set(true);
     Err(match (activation.trap, data.failure.take()) {
-        // Before the trap, which may be how machine code learns of it: growth of an object heap fails by no other way.
+        // Before the trap, which may be how machine code learns of it: growth of an object heap
+        // fails by no other way.
         (_, Some(Failure::Error(error))) => Stopped::Host(error),
         (_, Some(Failure::Panic(payload))) => Stopped::Panic(payload),
         (Some(trap), None) => {
@@ -195,7 +214,10 @@ unsafe fn stopped(data: &InstanceData, activation: &Activation) -> Result<(), St
             Stopped::Trap(TrapReport {
                 trap,
                 handle: data.handle_error.take(),
-                exception: data.thrown.take().map(|ty| data.code.describe_exception(ty)),
+                exception: data
+                    .thrown
+                    .take()
+                    .map(|ty| data.code.describe_exception(ty)),
                 frames: backtrace::symbolize(activation, frames),
                 omitted,
             })

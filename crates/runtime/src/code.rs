@@ -11,12 +11,15 @@ use hashbrown::HashMap;
 use mintage_artifact::{Artifact, Check, Metadata, PAGE};
 use mintage_environ::component::{ComponentInterface, CoreCallee, CoreItem, Initializer, Resource};
 use mintage_environ::layout::SlabLayout;
-use mintage_environ::{FuncKey, IndexVec, LiftId, LowerId, ObjectTypeId, Printable, Target, Tunables};
+use mintage_environ::{
+    FuncKey, IndexVec, LiftId, LowerId, ObjectTypeId, Printable, Target, Tunables,
+};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// A core function that can be called: pointers into mapped code. Valid as long as its [`Code`] lives.
+/// A core function that can be called: pointers into mapped code. Valid as long as its [`Code`]
+/// lives.
 #[derive(Clone, Copy, Debug)]
 pub struct Callee {
     /// The function.
@@ -25,7 +28,8 @@ pub struct Callee {
     pub(crate) entry: *const u8,
 }
 
-// SAFETY: the pointers are to code, which never changes; calling it is `unsafe` with the condition that it lives.
+// SAFETY: the pointers are to code, which never changes; calling it is `unsafe` with the condition
+// that it lives.
 unsafe impl Send for Callee {}
 // SAFETY: as above.
 unsafe impl Sync for Callee {}
@@ -81,7 +85,9 @@ impl DataSegments {
         let address = |id| artifact.data_segment(id).map(<[u8]>::as_ptr);
         let ids = artifact.metadata().layout.data_lengths.keys();
         let addresses: Option<_> = ids.map(address).collect();
-        Ok(DataSegments(addresses.context("the artifact lacks a data segment")?))
+        Ok(DataSegments(
+            addresses.context("the artifact lacks a data segment")?,
+        ))
     }
 }
 
@@ -92,7 +98,8 @@ struct Text {
     len: usize,
 }
 
-// SAFETY: the text is read-only and executable, and lives as long as the `Code` that owns both this and the mapping.
+// SAFETY: the text is read-only and executable, and lives as long as the `Code` that owns both this
+// and the mapping.
 unsafe impl Send for Text {}
 // SAFETY: as above.
 unsafe impl Sync for Text {}
@@ -107,12 +114,13 @@ impl Code {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, is no artifact of this version, or was made for another machine or other settings.
-    /// Nothing is executable before these checks.
+    /// When the file cannot be read, is no artifact of this version, or was made for another
+    /// machine or other settings. Nothing is executable before these checks.
     ///
     /// # Safety
     ///
-    /// The file was made by this project's compiler and nobody changes it as long as the result lives.
+    /// The file was made by this project's compiler and nobody changes it as long as the result
+    /// lives.
     pub unsafe fn open(path: &Path, check: &LoadCheck, pool: &Arc<Pool>) -> Result<Arc<Code>> {
         // SAFETY: as the caller promises.
         let mapping = unsafe { FileMapping::open(path)? };
@@ -130,7 +138,11 @@ impl Code {
     /// # Safety
     ///
     /// The bytes were made by this project's compiler.
-    pub unsafe fn from_bytes(bytes: &[u8], check: &LoadCheck, pool: &Arc<Pool>) -> Result<Arc<Code>> {
+    pub unsafe fn from_bytes(
+        bytes: &[u8],
+        check: &LoadCheck,
+        pool: &Arc<Pool>,
+    ) -> Result<Arc<Code>> {
         ensure!(!bytes.is_empty(), "the artifact is empty");
         let mapping = FileMapping::of_parts(bytes.len(), &[(0, bytes)], pool.config().memfd)
             .context("cannot make a copy of the artifact")?;
@@ -143,7 +155,11 @@ impl Code {
     /// # Safety
     ///
     /// The mapping holds what this project's compiler made.
-    pub(crate) unsafe fn publish(mapping: FileMapping, check: &LoadCheck, pool: &Arc<Pool>) -> Result<Arc<Code>> {
+    pub(crate) unsafe fn publish(
+        mapping: FileMapping,
+        check: &LoadCheck,
+        pool: &Arc<Pool>,
+    ) -> Result<Arc<Code>> {
         let artifact = Arc::new(Artifact::parse(mapping, check.level)?);
         artifact.metadata().check_host(host(), &check.tunables)?;
         ensure!(
@@ -165,7 +181,8 @@ impl Code {
         };
         let callees = Callees::resolve(&artifact, &text)?;
         let interface = &artifact.metadata().interface;
-        let optional = |callee: &Option<CoreCallee>| callee.map(|callee| callees.get(callee)).transpose();
+        let optional =
+            |callee: &Option<CoreCallee>| callee.map(|callee| callees.get(callee)).transpose();
         let lifts = interface.lifts.values().map(|lift| {
             Ok(ResolvedLift {
                 callee: callees.get(lift.callee)?,
@@ -262,7 +279,8 @@ impl Code {
         &self.artifact
     }
 
-    /// What new instances start with: the state after the start functions, where it is kept, or else before them.
+    /// What new instances start with: the state after the start functions, where it is kept, or
+    /// else before them.
     #[inline]
     pub fn image(&self) -> &Arc<Image> {
         self.started.get().unwrap_or(&self.declared)
@@ -286,15 +304,17 @@ impl Code {
         &self.shelf
     }
 
-    /// Keeps the state of an instance as the image for later ones, if that is exact. Its initializers have just run to their
-    /// end, and nothing else has.
+    /// Keeps the state of an instance as the image for later ones, if that is exact. Its
+    /// initializers have just run to their end, and nothing else has.
     ///
-    /// It is exact when the initializers changed nothing but the slab, and everything that had a say in what they did is the same
-    /// for the next instance: no host function was called, and nobody refused growth. That they ended at all shows that they were
-    /// not interrupted.
+    /// It is exact when the initializers changed nothing but the slab, and everything that had a
+    /// say in what they did is the same for the next instance: no host function was called, and
+    /// nobody refused growth. That they ended at all shows that they were not interrupted.
     pub(crate) fn keep_started(&self, instance: &InstanceData) {
         // Where fuel is counted, every instance pays for its own start.
-        if self.start_is_settled.swap(true, Ordering::Relaxed) || self.metadata().tunables.consume_fuel {
+        if self.start_is_settled.swap(true, Ordering::Relaxed)
+            || self.metadata().tunables.consume_fuel
+        {
             return;
         }
         if !instance.is_all_in_slab() {
@@ -310,12 +330,14 @@ impl Code {
         }
     }
 
-    /// The same code, whose instances start as `instance` stands now. No start functions run for them.
+    /// The same code, whose instances start as `instance` stands now. No start functions run for
+    /// them.
     ///
     /// # Errors
     ///
-    /// When `instance` is of other code, a call into it was stopped, it has handles, which mean nothing to another instance, or
-    /// what it holds is too large or too scattered, or the system gives no memory for it.
+    /// When `instance` is of other code, a call into it was stopped, it has handles, which mean
+    /// nothing to another instance, or what it holds is too large or too scattered, or the system
+    /// gives no memory for it.
     pub fn snapshot(self: &Arc<Self>, instance: &mut Instance) -> Result<Arc<Code>> {
         let data = instance.data();
         ensure!(
@@ -328,8 +350,8 @@ impl Code {
         );
         ensure!(
             data.handles.borrow().are_empty(),
-            "the instance holds handles of resources or error contexts, which other instances could not use; have the guest drop \
-             them before"
+            "the instance holds handles of resources or error contexts, which other instances \
+             could not use; have the guest drop them before"
         );
         let image = self.capture(data)?.with_context(|| {
             format!(
@@ -355,8 +377,13 @@ impl Code {
     fn capture(&self, instance: &InstanceData) -> Result<Option<Image>> {
         let pool = self.shelf.pool();
         let (slab, sizes) = (instance.slab(), instance.sizes());
-        slab.image()
-            .capture(self.layout(), slab, sizes, pool.pagemap(), pool.config().memfd)
+        slab.image().capture(
+            self.layout(),
+            slab,
+            sizes,
+            pool.pagemap(),
+            pool.config().memfd,
+        )
     }
 
     /// The address of an offset in the text, when it lies there.
@@ -394,8 +421,8 @@ unsafe impl Send for Callees {}
 unsafe impl Sync for Callees {}
 
 impl Callees {
-    /// Resolves what the interface names: lifts with their options, `realloc`s of lowers, start functions, core exports,
-    /// destructors.
+    /// Resolves what the interface names: lifts with their options, `realloc`s of lowers, start
+    /// functions, core exports, destructors.
     fn resolve(artifact: &Artifact<FileMapping>, text: &Text) -> Result<Callees> {
         let interface = &artifact.metadata().interface;
         let lifts = interface
@@ -403,29 +430,46 @@ impl Callees {
             .values()
             .flat_map(|lift| [Some(lift.callee), lift.options.realloc, lift.post_return]);
         let lowers = interface.lowers.values().map(|lower| lower.options.realloc);
-        let starts = interface.initializers.iter().map(|initializer| match initializer {
-            Initializer::Start { callee, .. } => Some(*callee),
-            Initializer::Data { .. } | Initializer::Elem { .. } | Initializer::Trap(_) => None,
-        });
-        let exports = interface.core_exports.iter().map(|export| match export.item {
-            CoreItem::Func(callee, _) => Some(callee),
-            CoreItem::Memory(_) | CoreItem::Table(_) | CoreItem::Global(..) => None,
-        });
+        let starts = interface
+            .initializers
+            .iter()
+            .map(|initializer| match initializer {
+                Initializer::Start { callee, .. } => Some(*callee),
+                Initializer::Data { .. } | Initializer::Elem { .. } | Initializer::Trap(_) => None,
+            });
+        let exports = interface
+            .core_exports
+            .iter()
+            .map(|export| match export.item {
+                CoreItem::Func(callee, _) => Some(callee),
+                CoreItem::Memory(_) | CoreItem::Table(_) | CoreItem::Global(..) => None,
+            });
 
         let dtors = interface.resources.values().map(|resource| match resource {
             Resource::Defined { dtor, .. } => *dtor,
             Resource::Imported { .. } => None,
         });
 
-        let keys = artifact.key_table().context("the artifact has no key table")?;
+        let keys = artifact
+            .key_table()
+            .context("the artifact has no key table")?;
         let mut pointers = HashMap::new();
-        for callee in lifts.chain(lowers).chain(starts).chain(exports).chain(dtors).flatten() {
+        for callee in lifts
+            .chain(lowers)
+            .chain(starts)
+            .chain(exports)
+            .chain(dtors)
+            .flatten()
+        {
             for key in [callee.key, FuncKey::Entry(callee.sig)] {
                 if let hashbrown::hash_map::Entry::Vacant(vacant) = pointers.entry(key) {
                     let range = keys
                         .get(key)
                         .with_context(|| format!("the artifact has no code for {key}"))?;
-                    ensure!(range.end as usize <= text.len, "{key} lies outside the artifact's text");
+                    ensure!(
+                        range.end as usize <= text.len,
+                        "{key} lies outside the artifact's text"
+                    );
                     // SAFETY: the offset is within the text.
                     vacant.insert(unsafe { text.base.add(range.start as usize) });
                 }
@@ -480,7 +524,11 @@ fn host() -> &'static Target {
         triple: format!(
             "{}-unknown-linux-{}",
             std::env::consts::ARCH,
-            if cfg!(target_env = "musl") { "musl" } else { "gnu" }
+            if cfg!(target_env = "musl") {
+                "musl"
+            } else {
+                "gnu"
+            }
         ),
         cpu_features: arch::cpu_features(),
     })

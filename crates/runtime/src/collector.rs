@@ -1,8 +1,10 @@
-//! The collector: moves what is reachable from one half of an object heap to the other, and so forgets the rest.
+//! The collector: moves what is reachable from one half of an object heap to the other, and so
+//! forgets the rest.
 //!
-//! Objects are copied when a reference to them is first met, and those that were copied are read through in order, which is
-//! breadth first and needs no list (Cheney, "A nonrecursive list compacting algorithm", 1970). What was copied
-//! leaves its new place behind. The work is proportional to what is reachable, not to what was allocated.
+//! Objects are copied when a reference to them is first met, and those that were copied are read
+//! through in order, which is breadth first and needs no list (Cheney, "A nonrecursive list
+//! compacting algorithm", 1970). What was copied leaves its new place behind. The work is
+//! proportional to what is reachable, not to what was allocated.
 //!
 //! A collection that is interrupted leaves objects of which some have moved and others have not.
 //! The heap must not be used any more then.
@@ -13,8 +15,8 @@ use mintage_environ::{IndexVec, ObjectTypeId, Trap};
 use std::ops::Range;
 use std::ptr;
 
-/// Set in the header of an object that was copied; the rest of the header is then the new reference, which is a multiple of 8.
-/// In other headers the bit is clear.
+/// Set in the header of an object that was copied; the rest of the header is then the new
+/// reference, which is a multiple of 8. In other headers the bit is clear.
 const MOVED: u32 = 1;
 
 /// What reading through a byte of an object counts as, in bytes that are copied: each reference may
@@ -45,8 +47,9 @@ impl<'t> Collection<'t> {
     ///
     /// # Safety
     ///
-    /// - The objects in `from`, and those at references that [`root`](Self::root) and [`fixed`](Self::fixed) are given, are
-    ///   objects of `types`, one behind the other, and nobody else uses the heap as long as this lives.
+    /// - The objects in `from`, and those at references that [`root`](Self::root) and
+    ///   [`fixed`](Self::fixed) are given, are objects of `types`, one behind the other, and nobody
+    ///   else uses the heap as long as this lives.
     /// - As many bytes behind `to` as `from` has are accessible, and hold nothing that is needed.
     pub unsafe fn new(
         base: *mut u8,
@@ -149,7 +152,8 @@ impl<'t> Collection<'t> {
     /// What a reference is when the collection is over. Only those to objects change.
     #[inline]
     fn moved(&mut self, reference: u32) -> Result<u32, Trap> {
-        // Neither null nor an integer nor a host's value, whose tags make it no multiple of 8, is in the range.
+        // Neither null nor an integer nor a host's value, whose tags make it no multiple of 8, is
+        // in the range.
         let is_object = self.from.contains(&u64::from(reference)) && reference.is_multiple_of(8);
         if !is_object {
             return Ok(reference);
@@ -167,8 +171,8 @@ impl<'t> Collection<'t> {
         let size = layout.size_of(self.length(source, layout));
         let target = self.next;
         let (to, from) = (self.place(target), self.place(source));
-        // SAFETY: the object is in the heap; there is room for all objects behind the first copy, which is in another part of
-        // the heap.
+        // SAFETY: the object is in the heap; there is room for all objects behind the first copy,
+        // which is in another part of the heap.
         unsafe {
             match size as usize {
                 size if size <= self.pauses.piece() => ptr::copy_nonoverlapping(from, to, size),
@@ -220,18 +224,28 @@ mod tests {
     use proptest::prelude::*;
     use std::collections::HashMap;
 
-    const TRACED: Stored = Stored { size: 4, traced: true };
+    const TRACED: Stored = Stored {
+        size: 4,
+        traced: true,
+    };
     const HALF: u64 = 1 << 16;
     const FIXED: u64 = 64;
     const FIRST: u64 = FIXED + 4096;
 
-    /// The types of the test: a pair of references around a number, an array of references, bytes, and a struct without any.
+    /// The types of the test: a pair of references around a number, an array of references, bytes,
+    /// and a struct without any.
     fn types() -> IndexVec<ObjectTypeId, ObjectLayout> {
-        let number = Stored { size: 8, traced: false };
+        let number = Stored {
+            size: 8,
+            traced: false,
+        };
         let layouts = vec![
             ObjectLayout::of_fields([TRACED, number, TRACED]).unwrap().0,
             ObjectLayout::of_elements(TRACED),
-            ObjectLayout::of_elements(Stored { size: 1, traced: false }),
+            ObjectLayout::of_elements(Stored {
+                size: 1,
+                traced: false,
+            }),
             ObjectLayout::of_fields([number]).unwrap().0,
         ];
         layouts.into()
@@ -333,7 +347,13 @@ mod tests {
         }
 
         /// Whether the graph from `actual` on is that of the plan from object `expected` on.
-        fn matches(&self, actual: u32, expected: usize, plan: &[Planned], seen: &mut HashMap<usize, u32>) -> bool {
+        fn matches(
+            &self,
+            actual: u32,
+            expected: usize,
+            plan: &[Planned],
+            seen: &mut HashMap<usize, u32>,
+        ) -> bool {
             let mut todo = vec![(actual, expected)];
             while let Some((actual, expected)) = todo.pop() {
                 match seen.insert(expected, actual) {
@@ -350,8 +370,10 @@ mod tests {
                     0 | 3 => self.word(actual + 8) == number,
                     1 => self.word(actual + 4) == object.fields.len() as u32,
                     _ => {
-                        let byte = |at: u32| self.word(actual + 8 + (at & !3)) >> (at % 4 * 8) & 0xff;
-                        self.word(actual + 4) == number && (0..number).all(|at| byte(at) == at ^ number)
+                        let byte =
+                            |at: u32| self.word(actual + 8 + (at & !3)) >> (at % 4 * 8) & 0xff;
+                        self.word(actual + 4) == number
+                            && (0..number).all(|at| byte(at) == at ^ number)
                     }
                 };
                 if !content {
@@ -385,8 +407,8 @@ mod tests {
     }
 
     proptest! {
-        /// Random graphs, with cycles and garbage, some of their objects fixed: after any number of collections, what the roots
-        /// lead to is what it was, and the heap holds nothing else.
+        /// Random graphs, with cycles and garbage, some of their objects fixed: after any number of
+        /// collections, what the roots lead to is what it was, and the heap holds nothing else.
         #[test]
         fn what_is_reachable_stays_and_nothing_else(
             plan in vec(planned(), 1..60),
@@ -451,7 +473,9 @@ mod tests {
             let fields = fields.iter().copied().map(Target::Object).collect();
             Planned { ty, number, fields }
         };
-        let chain: Vec<_> = (0..40).map(|at| object(0, 1, &[(at + 1) % 40, at])).collect();
+        let chain: Vec<_> = (0..40)
+            .map(|at| object(0, 1, &[(at + 1) % 40, at]))
+            .collect();
         let long = vec![object(1, 0, &[0; 6])];
         let bytes = vec![object(2, 255, &[])];
         for (name, plan) in [("chain", chain), ("references", long), ("bytes", bytes)] {
@@ -472,10 +496,17 @@ mod tests {
                 // SAFETY: the heap holds the objects of the plan.
                 let result = unsafe {
                     let pauses = of_piece(interrupt, 100);
-                    let mut collection = Collection::new(base, &types, FIRST..next, FIRST + HALF, pauses);
-                    collection.root(&mut root).and_then(|()| collection.finish())
+                    let mut collection =
+                        Collection::new(base, &types, FIRST..next, FIRST + HALF, pauses);
+                    collection
+                        .root(&mut root)
+                        .and_then(|()| collection.finish())
                 };
-                let expected = if stops { Err(Trap::Interrupt) } else { Ok(HALF + next) };
+                let expected = if stops {
+                    Err(Trap::Interrupt)
+                } else {
+                    Ok(HALF + next)
+                };
                 assert_eq!(result, expected, "{name}");
             }
         }

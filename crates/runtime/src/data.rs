@@ -1,4 +1,5 @@
-//! [`InstanceData`]: what the runtime keeps of an instance beside its slab, and all access to what is in the slab.
+//! [`InstanceData`]: what the runtime keeps of an instance beside its slab, and all access to what
+//! is in the slab.
 
 use crate::handles::Handles;
 use crate::image::{HeapSize, Image, Sizes};
@@ -9,7 +10,8 @@ use crate::{Code, HandleError, HostTable, Limits, activation, sys};
 use anyhow::{Result, ensure};
 use mintage_environ::layout::HeadSlot;
 use mintage_environ::{
-    ControlBlock, DataId, DomainId, ElemId, ExitRecord, MemoryId, ObjectTypeId, TableId, Trap, Tunables,
+    ControlBlock, DataId, DomainId, ElemId, ExitRecord, MemoryId, ObjectTypeId, TableId, Trap,
+    Tunables,
 };
 use std::any::Any;
 use std::cell::{Cell, RefCell, UnsafeCell};
@@ -23,11 +25,12 @@ static NEVER: AtomicU64 = AtomicU64::new(0);
 /// The words that a store shares with the machine code of all its instances.
 #[derive(Clone, Debug, Default)]
 pub struct StoreWords {
-    /// As soon as it is not zero, code that is compiled to look at it (`Tunables::interruptible`) traps with
-    /// [`Trap::Interrupt`](mintage_environ::Trap::Interrupt).
+    /// As soon as it is not zero, code that is compiled to look at it (`Tunables::interruptible`)
+    /// traps with [`Trap::Interrupt`](mintage_environ::Trap::Interrupt).
     pub interrupt: Option<Arc<AtomicU64>>,
-    /// What code that is compiled to count (`Tunables::consume_fuel`) adds to; where it would overflow, it traps with
-    /// [`Trap::OutOfFuel`](mintage_environ::Trap::OutOfFuel). Changed by others only while no code runs in the store.
+    /// What code that is compiled to count (`Tunables::consume_fuel`) adds to; where it would
+    /// overflow, it traps with [`Trap::OutOfFuel`](mintage_environ::Trap::OutOfFuel). Changed by
+    /// others only while no code runs in the store.
     pub fuel: Option<Arc<AtomicU64>>,
 }
 
@@ -39,10 +42,11 @@ pub enum Failure {
     Panic(Box<dyn Any + Send>),
 }
 
-/// The runtime's data of an instance. Control blocks point at it, for machine code to store its exit record.
+/// The runtime's data of an instance. Control blocks point at it, for machine code to store its
+/// exit record.
 ///
-/// Shared references to it exist whenever a call runs, so all that changes is in cells. What is in the slab is reached
-/// through raw pointers only.
+/// Shared references to it exist whenever a call runs, so all that changes is in cells. What is in
+/// the slab is reached through raw pointers only.
 #[repr(C)]
 pub struct InstanceData {
     /// Where machine code left for the host. Written by machine code.
@@ -69,11 +73,14 @@ pub struct InstanceData {
     pub handle_error: Cell<Option<HandleError>>,
     /// The type of the exception that nobody caught, when the innermost call ends with one.
     pub thrown: Cell<Option<ObjectTypeId>>,
-    /// The number of the thread that used the slab last, 0 while nobody has: whoever has a context pointer may write.
+    /// The number of the thread that used the slab last, 0 while nobody has: whoever has a context
+    /// pointer may write.
     user: Cell<u64>,
-    /// How many page faults that thread had had before its first access, if nobody else has used the slab.
+    /// How many page faults that thread had had before its first access, if nobody else has used
+    /// the slab.
     faults: Cell<Option<u64>>,
-    /// Whether the host was asked for anything, or growth was refused: another instance might have got another answer.
+    /// Whether the host was asked for anything, or growth was refused: another instance might have
+    /// got another answer.
     pub asked: Cell<bool>,
     /// The context pointer of each domain: in `slab`.
     contexts: NonNull<[*mut u8]>,
@@ -161,7 +168,8 @@ impl InstanceData {
     ///
     /// `create` made the instance, and nobody uses it any more.
     pub unsafe fn destroy(data: NonNull<InstanceData>) {
-        // SAFETY: `create` leaked a box, whose contents are taken out of it here before it is one again.
+        // SAFETY: `create` leaked a box, whose contents are taken out of it here before it is one
+        // again.
         let (data, room) = unsafe { (data.read(), Box::from_raw(data.as_ptr().cast())) };
         let written = data.written();
         let InstanceData { code, mut slab, .. } = data;
@@ -176,7 +184,8 @@ impl InstanceData {
         if self.user.replace(thread) == 0 {
             // Only what is known may still be known afterwards.
             let counts = self.slab.knows_written();
-            self.faults.set(counts.then(sys::thread::page_faults).flatten());
+            self.faults
+                .set(counts.then(sys::thread::page_faults).flatten());
             self.prepare();
         } else {
             self.faults.set(None);
@@ -213,7 +222,8 @@ impl InstanceData {
                 data_segments: self.code.data_segments(),
                 reserved: [0; 8],
             };
-            // SAFETY: the block lies at the end of the domain's head, which is accessible, and is aligned, since `ctx` is.
+            // SAFETY: the block lies at the end of the domain's head, which is accessible, and is
+            // aligned, since `ctx` is.
             unsafe { control_block(ctx).write(block) };
         }
     }
@@ -225,7 +235,8 @@ impl InstanceData {
             return Written::Nothing;
         }
         // A child that was forked meanwhile counts anew, and has no page table to scan.
-        let knows = || self.code.shelf().pool().pagemap().is_some() && sys::thread::page_faults() == faults;
+        let knows =
+            || self.code.shelf().pool().pagemap().is_some() && sys::thread::page_faults() == faults;
         match faults.is_some() && user == current_thread() && knows() {
             true => Written::Known,
             false => Written::Anything,
@@ -236,9 +247,11 @@ impl InstanceData {
     ///
     /// # Safety
     ///
-    /// `ctx` is the context pointer of a domain, given by [`ctx`](Self::ctx), of an instance that lives as long as the result.
+    /// `ctx` is the context pointer of a domain, given by [`ctx`](Self::ctx), of an instance that
+    /// lives as long as the result.
     pub unsafe fn of_ctx<'a>(ctx: *mut u8) -> &'a InstanceData {
-        // SAFETY: `prepare` wrote the control block, and machine code does not change this field of it.
+        // SAFETY: `prepare` wrote the control block, and machine code does not change this field of
+        // it.
         unsafe { &*(*control_block(ctx)).runtime.cast::<InstanceData>() }
     }
 
@@ -284,7 +297,8 @@ impl InstanceData {
         &self.slab
     }
 
-    /// Whether nothing that the instance did so far depends on anything outside its slab, or is kept there.
+    /// Whether nothing that the instance did so far depends on anything outside its slab, or is
+    /// kept there.
     pub fn is_all_in_slab(&self) -> bool {
         !self.asked.get() && self.handles.borrow().are_unused()
     }
@@ -342,7 +356,8 @@ impl InstanceData {
         Some(MemoryView { base, size })
     }
 
-    /// Byte 0 of the memory with this number, if the component has it, and where its size in bytes is.
+    /// Byte 0 of the memory with this number, if the component has it, and where its size in bytes
+    /// is.
     #[inline]
     pub fn find_memory(&self, id: MemoryId) -> Option<(*mut u8, *const u64)> {
         let layout = self.code.layout().memories.get(id)?;
@@ -355,7 +370,10 @@ impl InstanceData {
     #[inline]
     pub fn table(&self, id: TableId) -> Option<TableView> {
         let layout = self.code.layout().tables.get(id)?;
-        let base = self.ctx(layout.domain).wrapping_offset(layout.offset as isize).cast();
+        let base = self
+            .ctx(layout.domain)
+            .wrapping_offset(layout.offset as isize)
+            .cast();
         // SAFETY: the size slot is an aligned word of the head.
         let size = unsafe { self.size_slot(layout.domain, layout.size_slot).read() };
         Some(TableView { base, size })
@@ -366,15 +384,16 @@ impl InstanceData {
         self.ctx(domain).wrapping_offset(offset as isize).cast()
     }
 
-    /// Grows a memory in place if that is `allowed`: its old size in pages, or `None` when its capacity, a limit or the system
-    /// forbids it.
+    /// Grows a memory in place if that is `allowed`: its old size in pages, or `None` when its
+    /// capacity, a limit or the system forbids it.
     pub fn grow_memory(
         &self,
         id: MemoryId,
         pages: u64,
         allowed: impl FnOnce(&Self, &Growth) -> Result<bool, Ended>,
     ) -> Result<Option<u64>, Ended> {
-        let (Some(layout), Some(MemoryView { size, .. })) = (self.code.layout().memories.get(id), self.memory(id))
+        let (Some(layout), Some(MemoryView { size, .. })) =
+            (self.code.layout().memories.get(id), self.memory(id))
         else {
             return Ok(None);
         };
@@ -395,17 +414,23 @@ impl InstanceData {
         if new_size > layout.capacity || !allowed(self, &growth)? {
             return Ok(None);
         }
-        if let Err(error) = self.slab.grow_memory(self.code.layout(), id, size, new_size) {
+        if let Err(error) = self
+            .slab
+            .grow_memory(self.code.layout(), id, size, new_size)
+        {
             self.growth_failed(&growth, error)?;
             return Ok(None);
         }
         // SAFETY: the size slot is an aligned word of the head.
-        unsafe { self.size_slot(layout.domain, layout.size_slot).write(new_size) };
+        unsafe {
+            self.size_slot(layout.domain, layout.size_slot)
+                .write(new_size)
+        };
         Ok(Some(old_pages))
     }
 
-    /// Grows a table in place by entries that are `init`, if that is `allowed`: its old size, or `None` when its maximum or a limit
-    /// forbids it.
+    /// Grows a table in place by entries that are `init`, if that is `allowed`: its old size, or
+    /// `None` when its maximum or a limit forbids it.
     pub fn grow_table(
         &self,
         id: TableId,
@@ -414,14 +439,19 @@ impl InstanceData {
         pauses: Pauses<'_>,
         allowed: impl FnOnce(&Self, &Growth) -> Result<bool, Ended>,
     ) -> Result<Option<u64>, Ended> {
-        let (Some(layout), Some(TableView { base, size })) = (self.code.layout().tables.get(id), self.table(id)) else {
+        let (Some(layout), Some(TableView { base, size })) =
+            (self.code.layout().tables.get(id), self.table(id))
+        else {
             return Ok(None);
         };
         if delta == 0 {
             return Ok(Some(size));
         }
         let maximum = u64::from(layout.maximum);
-        let Some(new_size) = size.checked_add(delta).filter(|&new_size| new_size <= maximum) else {
+        let Some(new_size) = size
+            .checked_add(delta)
+            .filter(|&new_size| new_size <= maximum)
+        else {
             return Ok(None);
         };
         let growth = Growth {
@@ -437,7 +467,10 @@ impl InstanceData {
         let filled = unsafe { fill_entries(base.add(size as usize), init, delta, pauses) };
         filled.map_err(Ended::Trap)?;
         // SAFETY: the size slot is a word of the head.
-        unsafe { self.size_slot(layout.domain, layout.size_slot).write(new_size) };
+        unsafe {
+            self.size_slot(layout.domain, layout.size_slot)
+                .write(new_size)
+        };
         Ok(Some(size))
     }
 
@@ -456,7 +489,8 @@ impl InstanceData {
             .unwrap_or(&[])
     }
 
-    /// What is left of an element segment, as bytes of 8-byte words: all of it, or nothing once it is dropped.
+    /// What is left of an element segment, as bytes of 8-byte words: all of it, or nothing once it
+    /// is dropped.
     pub fn elem_segment(&self, id: ElemId) -> &[u8] {
         let length = self
             .code
@@ -502,10 +536,21 @@ impl InstanceData {
 /// # Safety
 ///
 /// There are so many from `first` on.
-pub unsafe fn fill_entries(first: *mut u64, value: u64, count: u64, pauses: Pauses<'_>) -> Result<(), Trap> {
+pub unsafe fn fill_entries(
+    first: *mut u64,
+    value: u64,
+    count: u64,
+    pauses: Pauses<'_>,
+) -> Result<(), Trap> {
     let pattern = u128::from(value) << 64 | u128::from(value);
     // SAFETY: as the caller promises.
-    unsafe { pauses.fill(first.cast(), pattern.to_le_bytes(), count as usize * size_of::<u64>()) }
+    unsafe {
+        pauses.fill(
+            first.cast(),
+            pattern.to_le_bytes(),
+            count as usize * size_of::<u64>(),
+        )
+    }
 }
 
 /// The number of the current thread.

@@ -1,8 +1,10 @@
-//! Error contexts: messages for people, which guests and hosts pass on (CanonicalABI.md, `canon error-context.new`).
+//! Error contexts: messages for people, which guests and hosts pass on (CanonicalABI.md, `canon
+//! error-context.new`).
 //!
-//! The specification lets a host change a message or forget it, so that no guest depends on what it says. Here a message keeps
-//! its beginning, and those of one root instance have a bound together: a guest can make as many error contexts as it can
-//! have handles, and each could otherwise hold as much of the host's memory as the guest has itself.
+//! The specification lets a host change a message or forget it, so that no guest depends on what it
+//! says. Here a message keeps its beginning, and those of one root instance have a bound together:
+//! a guest can make as many error contexts as it can have handles, and each could otherwise hold as
+//! much of the host's memory as the guest has itself.
 
 use crate::pieces::Pauses;
 use crate::transcode;
@@ -14,7 +16,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The most bytes of a message that are kept.
 const MAX_MESSAGE: usize = 1 << 10;
-/// The most bytes of messages that the guests of one root instance can make the host keep; what comes later is empty.
+/// The most bytes of messages that the guests of one root instance can make the host keep; what
+/// comes later is empty.
 const MAX_MESSAGES: usize = 1 << 20;
 
 /// A value of type `error-context`: a message for people. Copies are the same value.
@@ -40,11 +43,18 @@ impl Drop for Message {
 pub(crate) struct Room(Arc<AtomicUsize>);
 
 impl Room {
-    /// An error context whose message is the beginning of `text`, or empty when there is no room left.
+    /// An error context whose message is the beginning of `text`, or empty when there is no room
+    /// left.
     pub fn keep(&self, text: &str) -> ErrorContext {
         let text = beginning(text);
-        let fits = |used: usize| used.checked_add(text.len()).filter(|&used| used <= MAX_MESSAGES);
-        let kept = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits).is_ok();
+        let fits = |used: usize| {
+            used.checked_add(text.len())
+                .filter(|&used| used <= MAX_MESSAGES)
+        };
+        let kept = self
+            .0
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits)
+            .is_ok();
         ErrorContext(Arc::new(Message {
             text: if kept { text.into() } else { "".into() },
             room: Some(self.clone()),
@@ -71,11 +81,13 @@ impl ErrorContext {
         &self.0.text
     }
 
-    /// The message in an encoding, with its length in code units, tagged where the encoding tags them.
+    /// The message in an encoding, with its length in code units, tagged where the encoding tags
+    /// them.
     pub(crate) fn encode(&self, encoding: StringEncoding) -> (Vec<u8>, u32) {
         let text = self.debug_message();
         let utf16 = || -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
-        let latin1 = || -> Option<Vec<u8>> { text.chars().map(|char| u8::try_from(char).ok()).collect() };
+        let latin1 =
+            || -> Option<Vec<u8>> { text.chars().map(|char| u8::try_from(char).ok()).collect() };
         // A message has at most 1,024 bytes, and no encoding makes more than twice as many of them.
         match encoding {
             StringEncoding::Utf8 => (text.into(), text.len() as u32),
@@ -109,7 +121,9 @@ impl Eq for ErrorContext {}
 
 impl fmt::Debug for ErrorContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("ErrorContext").field(&self.debug_message()).finish()
+        f.debug_tuple("ErrorContext")
+            .field(&self.debug_message())
+            .finish()
     }
 }
 
@@ -121,14 +135,19 @@ pub(crate) enum Characters {
     Latin1,
 }
 
-/// A string of a guest: what its characters are, how many bytes they take, and what its pointer must be a multiple of
-/// (`load_string_from_range`). The tag of `units` is their highest bit in the memory that they come from.
+/// A string of a guest: what its characters are, how many bytes they take, and what its pointer
+/// must be a multiple of (`load_string_from_range`). The tag of `units` is their highest bit in the
+/// memory that they come from.
 pub(crate) fn string_place(
     encoding: StringEncoding,
     units: u64,
     index64: bool,
 ) -> Result<(Characters, u64, u64), Trap> {
-    let tag = if index64 { 1 << 63 } else { u64::from(UTF16_TAG) };
+    let tag = if index64 {
+        1 << 63
+    } else {
+        u64::from(UTF16_TAG)
+    };
     let (characters, bytes, align) = match encoding {
         StringEncoding::Utf8 => (Characters::Utf8, units, 1),
         StringEncoding::CompactUtf16 if units & tag == 0 => (Characters::Latin1, units, 2),
@@ -142,7 +161,11 @@ pub(crate) fn string_place(
 }
 
 /// Checks all of a guest's string and gives its beginning.
-pub(crate) fn decode_beginning(characters: Characters, bytes: &[u8], pauses: Pauses<'_>) -> Result<String, Trap> {
+pub(crate) fn decode_beginning(
+    characters: Characters,
+    bytes: &[u8],
+    pauses: Pauses<'_>,
+) -> Result<String, Trap> {
     match characters {
         Characters::Utf8 => {
             transcode::check_utf8(bytes, pauses)?;
@@ -151,13 +174,17 @@ pub(crate) fn decode_beginning(characters: Characters, bytes: &[u8], pauses: Pau
             let kept = kept.utf8_chunks().next().map_or("", |chunk| chunk.valid());
             Ok(beginning(kept).to_owned())
         }
-        Characters::Latin1 => Ok(bytes.iter().take(MAX_MESSAGE).map(|&byte| char::from(byte)).collect()),
+        Characters::Latin1 => Ok(bytes
+            .iter()
+            .take(MAX_MESSAGE)
+            .map(|&byte| char::from(byte))
+            .collect()),
         Characters::Utf16 => {
             let (units, _) = bytes.as_chunks::<2>();
             transcode::check_utf16(units, pauses)?;
             let mut text = String::new();
-            let mut chars =
-                char::decode_utf16(units.iter().map(|&unit| u16::from_le_bytes(unit))).map_while(Result::ok);
+            let mut chars = char::decode_utf16(units.iter().map(|&unit| u16::from_le_bytes(unit)))
+                .map_while(Result::ok);
             while text.len() < MAX_MESSAGE
                 && let Some(char) = chars.next()
             {
@@ -191,7 +218,9 @@ mod tests {
     fn an_instance_keeps_so_many_bytes_and_gets_them_back() {
         let room = Room::default();
         let text = "x".repeat(MAX_MESSAGE);
-        let mut kept: Vec<_> = (0..MAX_MESSAGES / MAX_MESSAGE).map(|_| room.keep(&text)).collect();
+        let mut kept: Vec<_> = (0..MAX_MESSAGES / MAX_MESSAGE)
+            .map(|_| room.keep(&text))
+            .collect();
         assert!(kept.iter().all(|kept| kept.debug_message() == text));
         assert_eq!(room.keep(&text).debug_message(), "");
         assert_eq!(ErrorContext::new(&text).debug_message(), text);
@@ -216,13 +245,25 @@ mod tests {
     #[test]
     fn strings_that_are_none() {
         for index64 in [false, true] {
-            assert_eq!(string_place(Utf16, 1 << 62, index64), Err(Trap::StringTooLong));
-            assert_eq!(string_place(Utf8, u64::MAX, index64), Err(Trap::StringTooLong));
+            assert_eq!(
+                string_place(Utf16, 1 << 62, index64),
+                Err(Trap::StringTooLong)
+            );
+            assert_eq!(
+                string_place(Utf8, u64::MAX, index64),
+                Err(Trap::StringTooLong)
+            );
         }
         // The tag is the highest bit of the memory's indexes.
         let tagged = u64::from(UTF16_TAG) | 3;
-        assert_eq!(string_place(CompactUtf16, tagged, false), Ok((Characters::Utf16, 6, 2)));
-        assert_eq!(string_place(CompactUtf16, tagged, true), Err(Trap::StringTooLong));
+        assert_eq!(
+            string_place(CompactUtf16, tagged, false),
+            Ok((Characters::Utf16, 6, 2))
+        );
+        assert_eq!(
+            string_place(CompactUtf16, tagged, true),
+            Err(Trap::StringTooLong)
+        );
         assert_eq!(
             string_place(CompactUtf16, 1 << 63 | 3, true),
             Ok((Characters::Utf16, 6, 2))
@@ -232,7 +273,13 @@ mod tests {
         let mut late = vec![b'x'; 4 * MAX_MESSAGE];
         late.push(0xff);
         assert_eq!(decode(Characters::Utf8, &late), Err(Trap::InvalidUtf8));
-        assert_eq!(decode(Characters::Utf16, &[0, 0xd8]), Err(Trap::InvalidUtf16));
-        assert_eq!(decode(Characters::Utf16, &[0, 0xdc]), Err(Trap::InvalidUtf16));
+        assert_eq!(
+            decode(Characters::Utf16, &[0, 0xd8]),
+            Err(Trap::InvalidUtf16)
+        );
+        assert_eq!(
+            decode(Characters::Utf16, &[0, 0xdc]),
+            Err(Trap::InvalidUtf16)
+        );
     }
 }

@@ -1,9 +1,10 @@
-//! Handle tables: one per component instance of the tree (CanonicalABI.md, "Table State" and "Resource State"), and the calls
-//! under way that handles are lent to.
+//! Handle tables: one per component instance of the tree (CanonicalABI.md, "Table State" and
+//! "Resource State"), and the calls under way that handles are lent to.
 //!
-//! A loan ends with its call, and calls of one root instance nest, so a stack of scopes stands for the specification's tasks
-//! and subtasks: one scope is both the subtask that the caller's handles are lent to and the task that must drop what it was
-//! lent. Only calls whose type has borrows enter a scope.
+//! A loan ends with its call, and calls of one root instance nest, so a stack of scopes stands for
+//! the specification's tasks and subtasks: one scope is both the subtask that the caller's handles
+//! are lent to and the task that must drop what it was lent. Only calls whose type has borrows
+//! enter a scope.
 
 use crate::data::InstanceData;
 use crate::error_context::Room;
@@ -12,7 +13,8 @@ use mintage_environ::component::Resource;
 use mintage_environ::{DomainId, Index, IndexVec, ResourceId, Trap};
 use std::fmt;
 
-/// The most handles of a root instance: what the specification allows one table (`Table.MAX_LENGTH`). A handle takes 20 bytes of the host's memory.
+/// The most handles of a root instance: what the specification allows one table
+/// (`Table.MAX_LENGTH`). A handle takes 20 bytes of the host's memory.
 pub(crate) const MAX_HANDLES: u32 = (1 << 28) - 1;
 
 /// What a handle was used for in vain: a trap, with what is known of it.
@@ -106,10 +108,13 @@ impl fmt::Display for HandleError {
                 };
                 write!(
                     f,
-                    "handle index {handle} used with the wrong type, expected {expected} but found {article} {found}"
+                    "handle index {handle} used with the wrong type, expected {expected} but found \
+                     {article} {found}"
                 )
             }
-            HandleError::Lent { owned: false } => f.write_str("cannot remove borrowed resource while it is lent on"),
+            HandleError::Lent { owned: false } => {
+                f.write_str("cannot remove borrowed resource while it is lent on")
+            }
             error => f.write_str(error.trap().message()),
         }
     }
@@ -125,8 +130,8 @@ type Result<T, E = HandleError> = std::result::Result<T, E>;
 pub(crate) struct Handles {
     /// The most loans.
     limit: usize,
-    /// How many slots all tables together may still add. Slots are reused but never given back, so this is what bounds memory,
-    /// however many component instances share it.
+    /// How many slots all tables together may still add. Slots are reused but never given back, so
+    /// this is what bounds memory, however many component instances share it.
     slots_left: usize,
     /// By domain; made when first used.
     tables: Vec<Table>,
@@ -173,7 +178,8 @@ enum Kind {
 #[derive(Default)]
 struct Table {
     slots: Vec<Slot>,
-    /// The free slot that is taken next; 0 for none. Slots are reused in reverse order of their release.
+    /// The free slot that is taken next; 0 for none. Slots are reused in reverse order of their
+    /// release.
     free: u32,
 }
 
@@ -293,7 +299,12 @@ impl Handles {
     }
 
     /// `lift_error_context`: the handle stays.
-    pub fn error_context(&mut self, resources: &Resources, domain: DomainId, handle: u32) -> Result<ErrorContext> {
+    pub fn error_context(
+        &mut self,
+        resources: &Resources,
+        domain: DomainId,
+        handle: u32,
+    ) -> Result<ErrorContext> {
         match self.table(domain).get_mut(handle)? {
             Slot::ErrorContext(context) => Ok(context.clone()),
             Slot::Taken(entry) => Err(HandleError::WrongType {
@@ -306,7 +317,12 @@ impl Handles {
     }
 
     /// `error-context.drop`.
-    pub fn drop_error_context(&mut self, resources: &Resources, domain: DomainId, handle: u32) -> Result<()> {
+    pub fn drop_error_context(
+        &mut self,
+        resources: &Resources,
+        domain: DomainId,
+        handle: u32,
+    ) -> Result<()> {
         self.error_context(resources, domain, handle)?;
         self.table(domain).remove(handle);
         Ok(())
@@ -324,11 +340,18 @@ impl Handles {
     }
 
     /// `resource.rep`.
-    pub fn rep(&mut self, resources: &Resources, domain: DomainId, resource: ResourceId, handle: u32) -> Result<u32> {
+    pub fn rep(
+        &mut self,
+        resources: &Resources,
+        domain: DomainId,
+        resource: ResourceId,
+        handle: u32,
+    ) -> Result<u32> {
         Ok(self.entry(resources, domain, resource, handle)?.rep)
     }
 
-    /// `resource.drop`, but for the destructor: whether the handle owned the resource, and the representation.
+    /// `resource.drop`, but for the destructor: whether the handle owned the resource, and the
+    /// representation.
     pub fn drop(
         &mut self,
         resources: &Resources,
@@ -336,7 +359,9 @@ impl Handles {
         resource: ResourceId,
         handle: u32,
     ) -> Result<(bool, u32)> {
-        let Entry { rep, kind, lends, .. } = *self.entry(resources, domain, resource, handle)?;
+        let Entry {
+            rep, kind, lends, ..
+        } = *self.entry(resources, domain, resource, handle)?;
         let owned = kind == Kind::Own;
         if lends != 0 {
             return Err(HandleError::Lent { owned });
@@ -359,7 +384,9 @@ impl Handles {
         resource: ResourceId,
         handle: u32,
     ) -> Result<u32> {
-        let Entry { rep, kind, lends, .. } = *self.entry(resources, domain, resource, handle)?;
+        let Entry {
+            rep, kind, lends, ..
+        } = *self.entry(resources, domain, resource, handle)?;
         let owned = kind == Kind::Own;
         if lends != 0 {
             return Err(HandleError::Lent { owned });
@@ -391,7 +418,8 @@ impl Handles {
         Ok(rep)
     }
 
-    /// `lower_borrow`: a handle for the innermost call, or the representation in the instance that defines the resource.
+    /// `lower_borrow`: a handle for the innermost call, or the representation in the instance that
+    /// defines the resource.
     pub fn lower_borrow(
         &mut self,
         resources: &Resources,
@@ -399,7 +427,9 @@ impl Handles {
         resource: ResourceId,
         rep: u32,
     ) -> Result<u32> {
-        if let Some(Resource::Defined { domain: definer, .. }) = resources.get(resource)
+        if let Some(Resource::Defined {
+            domain: definer, ..
+        }) = resources.get(resource)
             && *definer == domain
         {
             return Ok(rep);
@@ -431,7 +461,9 @@ impl Handles {
 
     /// The innermost call ends, and with it its loans.
     pub fn exit(&mut self) -> Result<()> {
-        let Some(scope) = self.scopes.pop() else { return Ok(()) };
+        let Some(scope) = self.scopes.pop() else {
+            return Ok(());
+        };
         self.end_loans(scope.loans);
         if scope.borrows != 0 {
             return Err(HandleError::BorrowsRemain);
@@ -441,7 +473,9 @@ impl Handles {
 
     /// The innermost call does not take place after all: takes back what was lent to it.
     pub fn abandon(&mut self) {
-        let Some(scope) = self.scopes.pop() else { return };
+        let Some(scope) = self.scopes.pop() else {
+            return;
+        };
         self.end_loans(scope.loans);
         let abandoned = Kind::Borrow(self.scopes.len() as u32);
         // The callee has dropped none of them. There are few as a rule, if any, and many slots.
@@ -451,7 +485,8 @@ impl Handles {
                 if left == 0 {
                     return;
                 }
-                if matches!(table.slots[handle as usize], Slot::Taken(entry) if entry.kind == abandoned) {
+                if matches!(table.slots[handle as usize], Slot::Taken(entry) if entry.kind == abandoned)
+                {
                     table.remove(handle);
                     left -= 1;
                 }
@@ -473,7 +508,10 @@ impl Handles {
 impl InstanceData {
     /// Uses the handle tables. `f` calls nothing that could use them, too.
     pub(crate) fn with_handles<T>(&self, f: impl FnOnce(&mut Handles, &Resources) -> T) -> T {
-        f(&mut self.handles.borrow_mut(), &self.code.interface().resources)
+        f(
+            &mut self.handles.borrow_mut(),
+            &self.code.interface().resources,
+        )
     }
 }
 
@@ -485,18 +523,21 @@ impl Instance {
     ///
     /// When the guest has no such handle, it is lent, or it does not own its resource.
     pub fn lift_own(&self, domain: DomainId, resource: ResourceId, handle: u32) -> Result<u32> {
-        self.data()
-            .with_handles(|handles, resources| handles.lift_own(resources, domain, resource, handle))
+        self.data().with_handles(|handles, resources| {
+            handles.lift_own(resources, domain, resource, handle)
+        })
     }
 
-    /// Borrows a handle of the guest for the innermost call that was entered (`lift_borrow`): the representation.
+    /// Borrows a handle of the guest for the innermost call that was entered (`lift_borrow`): the
+    /// representation.
     ///
     /// # Errors
     ///
     /// When the guest has no such handle, or too many are lent.
     pub fn lift_borrow(&self, domain: DomainId, resource: ResourceId, handle: u32) -> Result<u32> {
-        self.data()
-            .with_handles(|handles, resources| handles.lift_borrow(resources, domain, resource, handle))
+        self.data().with_handles(|handles, resources| {
+            handles.lift_borrow(resources, domain, resource, handle)
+        })
     }
 
     /// Gives the guest an owning handle (`lower_own`): its index.
@@ -509,15 +550,16 @@ impl Instance {
             .with_handles(|handles, _| handles.add_own(domain, resource, rep))
     }
 
-    /// Lends a resource to the guest for the innermost call that was entered (`lower_borrow`): the index of a handle, or the
-    /// representation when the component instance defines the resource.
+    /// Lends a resource to the guest for the innermost call that was entered (`lower_borrow`): the
+    /// index of a handle, or the representation when the component instance defines the resource.
     ///
     /// # Errors
     ///
     /// When the guest's table is full.
     pub fn lower_borrow(&self, domain: DomainId, resource: ResourceId, rep: u32) -> Result<u32> {
-        self.data()
-            .with_handles(|handles, resources| handles.lower_borrow(resources, domain, resource, rep))
+        self.data().with_handles(|handles, resources| {
+            handles.lower_borrow(resources, domain, resource, rep)
+        })
     }
 
     /// Takes an error context from the guest, which keeps its own handle (`lift_error_context`).
@@ -558,7 +600,8 @@ impl Instance {
         self.data().with_handles(|handles, _| handles.exit())
     }
 
-    /// Leaves the innermost call that was entered, whose callee has not run: takes back what it was lent.
+    /// Leaves the innermost call that was entered, whose callee has not run: takes back what it was
+    /// lent.
     pub fn abandon_call(&self) {
         self.data().with_handles(|handles, _| handles.abandon());
     }
@@ -579,7 +622,10 @@ mod tests {
     fn resources() -> Resources {
         [
             Resource::Imported { path: Box::new([]) },
-            Resource::Defined { domain: A, dtor: None },
+            Resource::Defined {
+                domain: A,
+                dtor: None,
+            },
         ]
         .into_iter()
         .collect()
@@ -591,9 +637,15 @@ mod tests {
         let add = |handles: &mut Handles, rep| handles.add_own(A, OWN, rep).unwrap();
         assert_eq!([10, 20, 30].map(|rep| add(&mut handles, rep)), [1, 2, 3]);
         for handle in [2, 1, 3] {
-            assert_eq!(handles.drop(&types, A, OWN, handle), Ok((true, handle * 10)));
+            assert_eq!(
+                handles.drop(&types, A, OWN, handle),
+                Ok((true, handle * 10))
+            );
         }
-        assert_eq!([40, 50, 60, 70].map(|rep| add(&mut handles, rep)), [3, 1, 2, 4]);
+        assert_eq!(
+            [40, 50, 60, 70].map(|rep| add(&mut handles, rep)),
+            [3, 1, 2, 4]
+        );
         assert_eq!(handles.rep(&types, A, OWN, 1), Ok(50));
         for handle in [0, 5, u32::MAX] {
             assert_eq!(
@@ -601,7 +653,10 @@ mod tests {
                 Err(HandleError::Unknown { handle })
             );
         }
-        assert_eq!(handles.rep(&types, B, OWN, 1), Err(HandleError::Unknown { handle: 1 }));
+        assert_eq!(
+            handles.rep(&types, B, OWN, 1),
+            Err(HandleError::Unknown { handle: 1 })
+        );
     }
 
     #[test]
@@ -612,7 +667,8 @@ mod tests {
         assert_eq!(error.trap(), Trap::WrongHandleType);
         assert_eq!(
             error.to_string(),
-            "handle index 1 used with the wrong type, expected guest-defined resource but found a host-defined resource"
+            "handle index 1 used with the wrong type, expected guest-defined resource but found a \
+             host-defined resource"
         );
         assert_eq!(handles.rep(&types, A, FILE, handle), Ok(7));
     }
@@ -646,7 +702,10 @@ mod tests {
         assert_eq!(handles.lower_borrow(&types, A, OWN, 5), Ok(5));
         handles.enter().unwrap();
         let inner = handles.lower_borrow(&types, B, FILE, 6).unwrap();
-        assert_eq!(handles.lift_own(&types, B, FILE, inner), Err(HandleError::NotOwned));
+        assert_eq!(
+            handles.lift_own(&types, B, FILE, inner),
+            Err(HandleError::NotOwned)
+        );
         assert_eq!(handles.exit(), Err(HandleError::BorrowsRemain));
         assert_eq!(handles.drop(&types, B, OWN, outer), Ok((false, 5)));
         assert_eq!(handles.exit(), Ok(()));
@@ -658,7 +717,8 @@ mod tests {
         let full = Err(HandleError::Full);
         assert_eq!(handles.add_own(A, FILE, 1), Ok(1));
         assert_eq!(handles.add_own(A, FILE, 2), Ok(2));
-        // Each component instance has a table of its own, but they share the limit. Room is given back.
+        // Each component instance has a table of its own, but they share the limit. Room is given
+        // back.
         assert_eq!(handles.add_own(B, FILE, 3), Ok(1));
         assert_eq!(handles.add_own(A, FILE, 3), full);
         assert_eq!(handles.add_own(B, FILE, 3), full);
@@ -688,7 +748,8 @@ mod tests {
         assert_eq!(handles.drop(&types, A, FILE, own), Ok((true, 7)));
     }
 
-    /// What the specification's `Table` and the loans of its tasks amount to, with maps in place of slots: for comparison.
+    /// What the specification's `Table` and the loans of its tasks amount to, with maps in place of
+    /// slots: for comparison.
     #[derive(Default)]
     struct Model {
         handles: BTreeMap<u32, (ResourceId, u32, Option<usize>, u32)>,
@@ -733,9 +794,12 @@ mod tests {
     }
 
     proptest! {
-        /// Steps that would end an instance in a trap leave the tables as they were, so that the walk goes on.
+        /// Steps that would end an instance in a trap leave the tables as they were, so that the
+        /// walk goes on.
         #[test]
-        fn tables_are_those_of_the_specification(steps in prop::collection::vec((0..7u8, 0..2u32, 0..12u32), 0..200)) {
+        fn tables_are_those_of_the_specification(
+            steps in prop::collection::vec((0..7u8, 0..2u32, 0..12u32), 0..200),
+        ) {
             let (types, mut handles, mut model) = (resources(), Handles::new(MAX_HANDLES), Model::default());
             for (step, resource, number) in steps {
                 let resource = ResourceId::from_u32(resource);

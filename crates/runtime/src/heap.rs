@@ -1,7 +1,9 @@
-//! The object heap of a component instance: what machine code asks for when the words in its head say that there is no room.
+//! The object heap of a component instance: what machine code asks for when the words in its head
+//! say that there is no room.
 //!
-//! What is reachable is what references lead to that stand in globals, in tables, in objects that never move, and in frames of
-//! all calls under way into the instance, where stack maps list them. The host keeps none.
+//! What is reachable is what references lead to that stand in globals, in tables, in objects that
+//! never move, and in frames of all calls under way into the instance, where stack maps list them.
+//! The host keeps none.
 
 use crate::collector::Collection;
 use crate::data::InstanceData;
@@ -19,11 +21,12 @@ struct Heap<'d> {
 }
 
 impl InstanceData {
-    /// The type of an object in the heap of `domain`, if there is a heap and the reference is within it.
+    /// The type of an object in the heap of `domain`, if there is a heap and the reference is
+    /// within it.
     pub fn object_type(&self, domain: DomainId, reference: u64) -> Option<ObjectTypeId> {
         let heap = self.code.layout().domains.get(domain)?.heap.as_ref()?;
-        let inside =
-            (HeapLayout::FIRST..heap.span()).contains(&reference) && reference.is_multiple_of(HeapLayout::ALIGN);
+        let inside = (HeapLayout::FIRST..heap.span()).contains(&reference)
+            && reference.is_multiple_of(HeapLayout::ALIGN);
         if !inside {
             return None;
         }
@@ -31,12 +34,16 @@ impl InstanceData {
             .ctx(domain)
             .wrapping_offset(heap.offset as isize)
             .wrapping_add(reference as usize);
-        // SAFETY: machine code and the collector give no references but to objects, which are accessible, and aligned.
-        Some(ObjectTypeId::from_u32(unsafe { header.cast::<u32>().read() } >> 1))
+        // SAFETY: machine code and the collector give no references but to objects, which are
+        // accessible, and aligned.
+        Some(ObjectTypeId::from_u32(
+            unsafe { header.cast::<u32>().read() } >> 1,
+        ))
     }
 
-    /// A reference to `size` bytes, a multiple of [`HeapLayout::ALIGN`], for a new object in the heap of `domain`. What they hold is
-    /// not known. When there is no room, what is not reachable is forgotten, and all other objects move.
+    /// A reference to `size` bytes, a multiple of [`HeapLayout::ALIGN`], for a new object in the
+    /// heap of `domain`. What they hold is not known. When there is no room, what is not reachable
+    /// is forgotten, and all other objects move.
     ///
     /// # Errors
     ///
@@ -44,7 +51,8 @@ impl InstanceData {
     ///
     /// # Safety
     ///
-    /// Called for machine code of the innermost activation of this thread, which has recorded its exit.
+    /// Called for machine code of the innermost activation of this thread, which has recorded its
+    /// exit.
     pub unsafe fn heap_allocate(&self, domain: DomainId, size: u64) -> Result<u32, Trap> {
         let layout = self
             .code
@@ -121,8 +129,8 @@ impl Heap<'_> {
             Pauses::NEVER
         };
         let objects = &data.code.metadata().objects;
-        // SAFETY: machine code gives the heap no other objects, both halves have as many accessible bytes, and machine code
-        // waits. It keeps references in the words that are given as roots.
+        // SAFETY: machine code gives the heap no other objects, both halves have as many accessible
+        // bytes, and machine code waits. It keeps references in the words that are given as roots.
         let (end, walked) = unsafe {
             let mut collection = Collection::new(self.base(), objects, half..next, other, pauses);
             let walked = self.roots(&mut collection)?;
@@ -131,7 +139,11 @@ impl Heap<'_> {
         if layout.zeal {
             // What still refers to the old places is found out.
             // SAFETY: the half is accessible, and nothing that is needed is left in it.
-            unsafe { self.base().add(half as usize).write_bytes(0xff, (next - half) as usize) };
+            unsafe {
+                self.base()
+                    .add(half as usize)
+                    .write_bytes(0xff, (next - half) as usize)
+            };
         }
         self.set_word(layout.half_slot, other);
         self.set_word(layout.next_slot, end);
@@ -183,12 +195,14 @@ impl Heap<'_> {
         kept.map(|()| walked)
     }
 
-    /// Makes room for `size` more bytes, and for so many that the next collection comes when about as much was allocated as
-    /// this one, which has `walked` through frames, had to do: so collections cost little more than allocations do.
+    /// Makes room for `size` more bytes, and for so many that the next collection comes when about
+    /// as much was allocated as this one, which has `walked` through frames, had to do: so
+    /// collections cost little more than allocations do.
     ///
     /// # Errors
     ///
-    /// The trap, when there is no room for `size` bytes; if the limiter said why, that is left as the instance's failure.
+    /// The trap, when there is no room for `size` bytes; if the limiter said why, that is left as
+    /// the instance's failure.
     fn grow(&self, size: u64, walked: u64) -> Result<(), Trap> {
         let layout = self.layout;
         let (half, old_size) = (self.word(layout.half_slot), self.word(layout.size_slot));
@@ -203,7 +217,10 @@ impl Heap<'_> {
         }
         let wanted = wanted.next_multiple_of(HeapLayout::FIRST).max(2 * old_size);
         let sizes = [wanted.min(layout.capacity), needed];
-        let Some(new_size) = sizes.into_iter().find(|&size| size <= old_size || self.may_have(size)) else {
+        let Some(new_size) = sizes
+            .into_iter()
+            .find(|&size| size <= old_size || self.may_have(size))
+        else {
             return Err(Trap::HeapExhausted);
         };
         if new_size > old_size && !self.make_accessible(old_size, new_size) && needed > old_size {
@@ -218,7 +235,11 @@ impl Heap<'_> {
     fn make_accessible(&self, old_size: u64, new_size: u64) -> bool {
         let layout = self.layout;
         let start = self.data.code.layout().heap_start(self.domain, layout);
-        if let Err(error) = self.data.slab().grow_heap(start, layout, old_size, new_size) {
+        if let Err(error) = self
+            .data
+            .slab()
+            .grow_heap(start, layout, old_size, new_size)
+        {
             let growth = self.growth(new_size);
             // Whether that ends the call is decided where it is known how much is needed.
             let _ = self.data.growth_failed(&growth, error);

@@ -15,8 +15,9 @@ pub struct HostCall<'a> {
     pub instance: InstanceHandle,
     /// The pointer that was passed to the innermost [`call`](crate::call) into the instance.
     pub host: *mut (),
-    /// The arguments, as [`Signature::array_words`](mintage_environ::Signature::array_words) 8-byte words: an `i32` or `f32`
-    /// stands in the low half of its word, whose high half holds nothing of meaning. Results go in from word 0 on.
+    /// The arguments, as [`Signature::array_words`](mintage_environ::Signature::array_words) 8-byte
+    /// words: an `i32` or `f32` stands in the low half of its word, whose high half holds nothing
+    /// of meaning. Results go in from word 0 on.
     pub words: &'a mut [u64],
 }
 
@@ -36,17 +37,19 @@ struct HostData<F> {
     function: F,
 }
 
-// SAFETY: the data that the import points at is `Send` and `Sync`, and lives as long as its owner beside it.
+// SAFETY: the data that the import points at is `Send` and `Sync`, and lives as long as its owner
+// beside it.
 unsafe impl Send for HostFunc {}
 // SAFETY: as above.
 unsafe impl Sync for HostFunc {}
 
 impl HostFunc {
     /// Wraps `function`, which is called with `words` 8-byte words: as many as
-    /// [`Signature::array_words`](mintage_environ::Signature::array_words) says of the lowered import's core signature.
+    /// [`Signature::array_words`](mintage_environ::Signature::array_words) says of the lowered
+    /// import's core signature.
     ///
-    /// An error that the function returns ends the guest's call with [`Stopped::Host`](crate::Stopped), a panic with
-    /// [`Stopped::Panic`](crate::Stopped).
+    /// An error that the function returns ends the guest's call with
+    /// [`Stopped::Host`](crate::Stopped), a panic with [`Stopped::Panic`](crate::Stopped).
     pub fn new<F>(words: usize, function: F) -> HostFunc
     where
         F: Fn(HostCall<'_>) -> Result<()> + Send + Sync + 'static,
@@ -63,18 +66,19 @@ impl HostFunc {
     }
 }
 
-/// What machine code calls for a host function of type `F`: 0 when it succeeded, 1 when it left a failure behind.
+/// What machine code calls for a host function of type `F`: 0 when it succeeded, 1 when it left a
+/// failure behind.
 ///
 /// # Safety
 ///
-/// Called by a trampoline of the instance that `ctx` belongs to, with the data pointer of a [`HostFunc`] of this type and with as
-/// many words as it says.
+/// Called by a trampoline of the instance that `ctx` belongs to, with the data pointer of a
+/// [`HostFunc`] of this type and with as many words as it says.
 unsafe extern "C" fn thunk<F>(ctx: *mut u8, data: *const (), args: *mut u64) -> u32
 where
     F: Fn(HostCall<'_>) -> Result<()>,
 {
-    // SAFETY: the instance lives while its code runs; `HostTable` keeps the function alive, and has checked the words, which
-    // are the trampoline's and nobody else's.
+    // SAFETY: the instance lives while its code runs; `HostTable` keeps the function alive, and has
+    // checked the words, which are the trampoline's and nobody else's.
     let (instance, host_data, words) = unsafe {
         let host_data = &*data.cast::<HostData<F>>();
         (
@@ -90,7 +94,8 @@ where
         host: instance.host.get(),
         words,
     };
-    // What the function leaves broken after a panic belongs to whoever catches the panic when it goes on.
+    // What the function leaves broken after a panic belongs to whoever catches the panic when it
+    // goes on.
     let result = catch_unwind(AssertUnwindSafe(|| (host_data.function)(call)));
     // Before machine code goes on, which may trap.
     departure.check();
@@ -103,7 +108,8 @@ where
     1
 }
 
-/// The resolved imports of one linked component: one function per lowered import. Shared by all its instances.
+/// The resolved imports of one linked component: one function per lowered import. Shared by all its
+/// instances.
 pub struct HostTable {
     /// What control blocks point at.
     imports: Box<[HostImport]>,
@@ -117,14 +123,16 @@ unsafe impl Send for HostTable {}
 unsafe impl Sync for HostTable {}
 
 impl HostTable {
-    /// The table with `funcs` in the order of [`ComponentInterface::lowers`](mintage_environ::component::ComponentInterface),
-    /// then the destructors in the order of
-    /// [`host_resources`](mintage_environ::component::ComponentInterface::host_resources), which get the representation.
+    /// The table with `funcs` in the order of
+    /// [`ComponentInterface::lowers`](mintage_environ::component::ComponentInterface), then the
+    /// destructors in the order of
+    /// [`host_resources`](mintage_environ::component::ComponentInterface::host_resources), which
+    /// get the representation.
     ///
     /// # Errors
     ///
-    /// When there is not exactly one function for each lowered import, with as many words as its signature needs, and one of
-    /// one word for each resource type of the host.
+    /// When there is not exactly one function for each lowered import, with as many words as its
+    /// signature needs, and one of one word for each resource type of the host.
     pub fn new(code: &Arc<Code>, funcs: Vec<HostFunc>) -> Result<Arc<HostTable>> {
         let interface = code.interface();
         let expected = interface.lowers.len() + interface.host_resources().count();

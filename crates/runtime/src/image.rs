@@ -1,8 +1,9 @@
 //! [`Image`]: what a slab holds when nobody has used it, and how to map that.
 //!
-//! A component has one image from its artifact, as its instances stand before its start functions. Where these change nothing but
-//! the slab, and nothing outside has a say in what they do, [`Image::capture`] keeps the slab as the first of them left it, and
-//! later instances start from there. A host may ask for the same at any later time.
+//! A component has one image from its artifact, as its instances stand before its start functions.
+//! Where these change nothing but the slab, and nothing outside has a say in what they do,
+//! [`Image::capture`] keeps the slab as the first of them left it, and later instances start from
+//! there. A host may ask for the same at any later time.
 
 use crate::slab::Slab;
 use crate::sys::mmap::FileMapping;
@@ -40,7 +41,11 @@ impl HeapSize {
     /// The size of the heap of `domain` whose halves have `half` bytes each.
     pub fn new(domain: DomainId, heap: &HeapLayout, half: u64) -> HeapSize {
         let fixed = heap.static_size();
-        HeapSize { domain, fixed, half }
+        HeapSize {
+            domain,
+            fixed,
+            half,
+        }
     }
 }
 
@@ -49,7 +54,11 @@ impl Sizes {
     fn declared(layout: &SlabLayout) -> Sizes {
         let tables = layout.tables.values();
         Sizes {
-            memories: layout.memories.values().map(|memory| memory.minimum).collect(),
+            memories: layout
+                .memories
+                .values()
+                .map(|memory| memory.minimum)
+                .collect(),
             tables: tables.map(|table| u64::from(table.minimum)).collect(),
             heaps: layout
                 .heaps()
@@ -102,7 +111,8 @@ pub struct Image {
     patches: Vec<ImageRun>,
     /// The parts of a slab that are accessible, in order, adjacent ones merged: slab offsets.
     accessible: Vec<Range<usize>>,
-    /// The slab offset that each domain's context pointer points to, in order; its control block ends there.
+    /// The slab offset that each domain's context pointer points to, in order; its control block
+    /// ends there.
     contexts: Vec<usize>,
     /// How large memories and tables are.
     sizes: Sizes,
@@ -115,8 +125,8 @@ pub struct Image {
 }
 
 impl Image {
-    /// The most bytes of pages that a captured image may have. The host pays for them on top of what it allows a store, so a
-    /// guest that fills more runs its start functions each time.
+    /// The most bytes of pages that a captured image may have. The host pays for them on top of
+    /// what it allows a store, so a guest that fills more runs its start functions each time.
     pub(crate) const MAX_KEPT: u64 = 64 << 20;
 
     /// The image of an artifact.
@@ -151,10 +161,15 @@ impl Image {
         };
         Ok(Image {
             accessible: accessible(layout, &sizes),
-            contexts: layout.domains.values().map(|domain| domain.ctx as usize).collect(),
+            contexts: layout
+                .domains
+                .values()
+                .map(|domain| domain.ctx as usize)
+                .collect(),
             size: usize::try_from(layout.size)?,
             // What is mapped from a file is one more, and so may be what follows.
-            mappings: count_mappings(&accessible(layout, &sizes.grown(layout)), layout.size) + 2 * mapped,
+            mappings: count_mappings(&accessible(layout, &sizes.grown(layout)), layout.size)
+                + 2 * mapped,
             source,
             runs,
             patches,
@@ -176,12 +191,17 @@ impl Image {
                 .partition_point(|part| part.end as u64 <= run.slab_offset);
             let part = self.accessible.get(part);
             ensure!(
-                part.is_some_and(|part| part.start as u64 <= run.slab_offset && end <= part.end as u64),
+                part.is_some_and(
+                    |part| part.start as u64 <= run.slab_offset && end <= part.end as u64
+                ),
                 "the image leaves the accessible parts of the slab at {:#x}",
                 run.slab_offset
             );
             let file_end = run.file_offset.checked_add(run.len);
-            ensure!(file_end.is_some_and(|end| end <= file_len), "the image leaves the file");
+            ensure!(
+                file_end.is_some_and(|end| end <= file_len),
+                "the image leaves the file"
+            );
         }
         for run in &self.runs {
             let aligned = [run.slab_offset, run.file_offset, run.len]
@@ -194,7 +214,8 @@ impl Image {
             self.patches.iter().all(within_page),
             "a patch of the image crosses pages"
         );
-        let ordered = |runs: &[ImageRun]| runs.is_sorted_by(|run, next| whole(run).end <= whole(next).start);
+        let ordered =
+            |runs: &[ImageRun]| runs.is_sorted_by(|run, next| whole(run).end <= whole(next).start);
         ensure!(
             ordered(&self.runs) && ordered(&self.patches) && self.runs.len() <= MAX_RUNS,
             "the image is out of order"
@@ -202,8 +223,9 @@ impl Image {
         Ok(())
     }
 
-    /// The image of `slab` as it stands, whose memories and tables have the given sizes, or `None` when it is too large or too
-    /// scattered. `slab` was made from `self`, its start functions have run, and nobody uses it meanwhile.
+    /// The image of `slab` as it stands, whose memories and tables have the given sizes, or `None`
+    /// when it is too large or too scattered. `slab` was made from `self`, its start functions have
+    /// run, and nobody uses it meanwhile.
     ///
     /// # Errors
     ///
@@ -219,8 +241,12 @@ impl Image {
         slab.fill();
         let candidates = self.candidates(slab, &accessible(layout, &sizes), pagemap)?;
         let (mut pages, mut pieces) = (0, Vec::new());
-        for page in candidates.into_iter().flat_map(|range| range.step_by(PAGE as usize)) {
-            // SAFETY: the page is of an accessible part, and nobody writes to it, as the caller promises.
+        for page in candidates
+            .into_iter()
+            .flat_map(|range| range.step_by(PAGE as usize))
+        {
+            // SAFETY: the page is of an accessible part, and nobody writes to it, as the caller
+            // promises.
             let bytes = unsafe { slab.bytes(page..page + PAGE as usize) };
             // Control blocks are no part of an image.
             let significant = bytes.len() - self.control_bytes(page);
@@ -235,7 +261,10 @@ impl Image {
         if plan.pages_len() > Image::MAX_KEPT || plan.patched_pages > MAX_KEPT_PATCHES {
             return Ok(None);
         }
-        let mut places: Vec<_> = plan.pages().map(|(at, bytes)| (at as usize, bytes)).collect();
+        let mut places: Vec<_> = plan
+            .pages()
+            .map(|(at, bytes)| (at as usize, bytes))
+            .collect();
         let mut len = plan.pages_len();
         let mut patches = Vec::with_capacity(plan.patches.len());
         for &(slab_offset, bytes) in &plan.patches {
@@ -248,12 +277,19 @@ impl Image {
             len += bytes.len() as u64;
         }
         let mapping = FileMapping::of_parts(len.max(PAGE) as usize, &places, memfd)?;
-        let image = Image::new(layout, sizes, [plan.runs, patches], Source::Kept(mapping), true)?;
+        let image = Image::new(
+            layout,
+            sizes,
+            [plan.runs, patches],
+            Source::Kept(mapping),
+            true,
+        )?;
         image.check()?;
         Ok(Some(image))
     }
 
-    /// The pages that may hold something: those that were written, and those that this image, which they were made from, has.
+    /// The pages that may hold something: those that were written, and those that this image, which
+    /// they were made from, has.
     fn candidates(
         &self,
         slab: &Slab,
@@ -310,12 +346,17 @@ impl Image {
 
     /// What is copied in a part of the slab: slab offset and bytes.
     pub(crate) fn copied_in(&self, part: Range<usize>) -> impl Iterator<Item = (usize, &[u8])> {
-        let runs = if self.file().is_none() { &self.runs[..] } else { &[] };
+        let runs = if self.file().is_none() {
+            &self.runs[..]
+        } else {
+            &[]
+        };
         self.contents_in(runs, part.clone())
             .chain(self.contents_in(&self.patches, part))
     }
 
-    /// The pages of a part of the slab that are mapped or would be, if there were a file: slab offset and bytes.
+    /// The pages of a part of the slab that are mapped or would be, if there were a file: slab
+    /// offset and bytes.
     pub(crate) fn runs_in(&self, part: Range<usize>) -> impl Iterator<Item = (usize, &[u8])> {
         self.contents_in(&self.runs, part)
     }
@@ -330,7 +371,9 @@ impl Image {
         const PAGE_SIZE: usize = PAGE as usize;
         let contents = self.runs_in(part.clone()).chain(self.patches_in(part));
         let mut pages: Vec<_> = contents
-            .map(|(start, bytes)| start / PAGE_SIZE * PAGE_SIZE..(start + bytes.len()).next_multiple_of(PAGE_SIZE))
+            .map(|(start, bytes)| {
+                start / PAGE_SIZE * PAGE_SIZE..(start + bytes.len()).next_multiple_of(PAGE_SIZE)
+            })
             .collect();
         pages.sort_by_key(|pages| pages.start);
         merge(&mut pages);
@@ -338,7 +381,11 @@ impl Image {
     }
 
     /// What runs or patches hold in a part of the slab.
-    fn contents_in<'a>(&'a self, runs: &'a [ImageRun], part: Range<usize>) -> impl Iterator<Item = (usize, &'a [u8])> {
+    fn contents_in<'a>(
+        &'a self,
+        runs: &'a [ImageRun],
+        part: Range<usize>,
+    ) -> impl Iterator<Item = (usize, &'a [u8])> {
         let first = runs.partition_point(|run| whole(run).end <= part.start);
         let runs = runs[first..].iter();
         runs.map_while(move |run| {
@@ -419,7 +466,8 @@ impl Source {
 
 /// The parts of a slab that are accessible when memories and object heaps have these sizes.
 fn accessible(layout: &SlabLayout, sizes: &Sizes) -> Vec<Range<usize>> {
-    let whole_pages = |start: u64, len: u64| start as usize..start as usize + len.next_multiple_of(PAGE) as usize;
+    let whole_pages =
+        |start: u64, len: u64| start as usize..start as usize + len.next_multiple_of(PAGE) as usize;
     let tables = layout
         .tables
         .iter()
@@ -526,6 +574,9 @@ mod tests {
         assert_eq!(count_mappings(&parts, layout.size), 4);
         assert_eq!(count_mappings(&parts[1..], parts[1].end as u64), 2);
         sizes.memories[main] += 1;
-        assert_eq!(accessible(&layout, &sizes)[1].end, parts[1].end + PAGE as usize);
+        assert_eq!(
+            accessible(&layout, &sizes)[1].end,
+            parts[1].end + PAGE as usize
+        );
     }
 }

@@ -12,28 +12,30 @@ use std::sync::Arc;
 
 /// A component instance: the owner of its slab and its run-time data.
 ///
-/// Machine code and nested calls change an instance while shared references to the `Instance` exist; everything that can
-/// change is behind raw pointers, and no method keeps a reference to it. What gives a reference into guest memory
-/// ([`memory`](Self::memory), [`memory_mut`](Self::memory_mut)) borrows the `Instance`, and [`call`](crate::call) is
-/// `unsafe` with the condition that no such borrow exists.
+/// Machine code and nested calls change an instance while shared references to the `Instance`
+/// exist; everything that can change is behind raw pointers, and no method keeps a reference to it.
+/// What gives a reference into guest memory ([`memory`](Self::memory),
+/// [`memory_mut`](Self::memory_mut)) borrows the `Instance`, and [`call`](crate::call) is `unsafe`
+/// with the condition that no such borrow exists.
 #[repr(transparent)]
 pub struct Instance {
     data: NonNull<InstanceData>,
 }
 
-// SAFETY: what is behind the pointer is owned by the `Instance`, and nothing of it is bound to a thread: the host pointer is
-// only used during a call, and failures are `Send`.
+// SAFETY: what is behind the pointer is owned by the `Instance`, and nothing of it is bound to a
+// thread: the host pointer is only used during a call, and failures are `Send`.
 unsafe impl Send for Instance {}
 
-/// Names an [`Instance`] without borrowing it, so that nested calls need no reference to it. Never dangling as long as the
-/// instance lives.
+/// Names an [`Instance`] without borrowing it, so that nested calls need no reference to it. Never
+/// dangling as long as the instance lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct InstanceHandle {
     data: NonNull<InstanceData>,
 }
 
-// SAFETY: a handle gives no access by itself; whoever makes a reference of it promises that no other thread does.
+// SAFETY: a handle gives no access by itself; whoever makes a reference of it promises that no
+// other thread does.
 unsafe impl Send for InstanceHandle {}
 // SAFETY: as above.
 unsafe impl Sync for InstanceHandle {}
@@ -54,7 +56,8 @@ impl FoundMemory {
     /// The instance lives, and no other thread uses it.
     #[inline]
     pub unsafe fn raw(self) -> (NonNull<u8>, usize) {
-        // SAFETY: the size is an aligned word of the instance's slab, which the caller promises to live.
+        // SAFETY: the size is an aligned word of the instance's slab, which the caller promises to
+        // live.
         (self.base, unsafe { self.size.read() } as usize)
     }
 }
@@ -72,7 +75,8 @@ impl InstanceHandle {
     ///
     /// The instance lives, and it is used by no other thread, as long as the reference does.
     pub unsafe fn instance(&self) -> &Instance {
-        // SAFETY: both types are transparent wrappers of the same pointer; the caller promises that its target lives.
+        // SAFETY: both types are transparent wrappers of the same pointer; the caller promises that
+        // its target lives.
         unsafe { &*(self as *const InstanceHandle).cast() }
     }
 
@@ -92,15 +96,15 @@ impl InstanceHandle {
 }
 
 impl Instance {
-    /// A new instance of `code` that starts as `image`, one of [`Code`]'s, says, with the imports in `imports`. Its start functions
-    /// have not run; see [`run_initializers`].
+    /// A new instance of `code` that starts as `image`, one of [`Code`]'s, says, with the imports
+    /// in `imports`. Its start functions have not run; see [`run_initializers`].
     ///
     /// `tag` is the caller's own number for the instance, given back by [`Instance::tag`].
     ///
     /// # Errors
     ///
-    /// When `imports` or `image` belongs to another component, `words` lacks one that the code uses, a limit of the pool is reached,
-    /// or the operating system gives no address space.
+    /// When `imports` or `image` belongs to another component, `words` lacks one that the code
+    /// uses, a limit of the pool is reached, or the operating system gives no address space.
     pub fn new(
         code: &Arc<Code>,
         image: &Arc<Image>,
@@ -120,7 +124,8 @@ impl Instance {
     }
 
     pub(crate) fn data(&self) -> &InstanceData {
-        // SAFETY: the data lives until the instance is dropped, and all of it that changes is in cells.
+        // SAFETY: the data lives until the instance is dropped, and all of it that changes is in
+        // cells.
         unsafe { self.data.as_ref() }
     }
 
@@ -144,19 +149,22 @@ impl Instance {
         &self.data().imports
     }
 
-    /// Whether a call into the instance was stopped: what it holds then is in no known state, and the component must not
-    /// be entered again. [`call`](crate::call) does not check this, since core test scripts go on after a trap.
+    /// Whether a call into the instance was stopped: what it holds then is in no known state, and
+    /// the component must not be entered again. [`call`](crate::call) does not check this, since
+    /// core test scripts go on after a trap.
     pub fn is_poisoned(&self) -> bool {
         self.data().poisoned.get()
     }
 
-    /// Canonical ABI flags of a domain: `MAY_ENTER` and `MAY_LEAVE` of [`ControlBlock`](mintage_environ::ControlBlock).
+    /// Canonical ABI flags of a domain: `MAY_ENTER` and `MAY_LEAVE` of
+    /// [`ControlBlock`](mintage_environ::ControlBlock).
     ///
     /// # Panics
     ///
     /// When `domain` is not of this component.
     pub fn flags(&self, domain: DomainId) -> u64 {
-        // SAFETY: the control block lives as long as the instance, and is not written while this runs.
+        // SAFETY: the control block lives as long as the instance, and is not written while this
+        // runs.
         unsafe { (*self.data().control(domain)).flags }
     }
 
@@ -168,8 +176,8 @@ impl Instance {
     #[inline]
     pub fn memory(&self, id: MemoryId) -> &[u8] {
         let (base, len) = self.memory_raw(id);
-        // SAFETY: the memory is accessible, and guest code, which could write it, runs only in `call`, whose caller promises
-        // that the borrow has ended.
+        // SAFETY: the memory is accessible, and guest code, which could write it, runs only in
+        // `call`, whose caller promises that the borrow has ended.
         unsafe { std::slice::from_raw_parts(base.as_ptr(), len) }
     }
 
@@ -186,14 +194,15 @@ impl Instance {
         unsafe { std::slice::from_raw_parts_mut(base.as_ptr(), len) }
     }
 
-    /// Notes that threads other than the calling one may write to memories of the instance from now on, so that the page
-    /// faults of one thread no longer tell which pages were written.
+    /// Notes that threads other than the calling one may write to memories of the instance from now
+    /// on, so that the page faults of one thread no longer tell which pages were written.
     pub fn share(&mut self) {
         self.data().share();
     }
 
-    /// The base and the current length in bytes of a memory, which never moves. Valid for reads as long as the instance lives, and
-    /// for writes on the calling thread: what others write is not noticed when the instance is given back.
+    /// The base and the current length in bytes of a memory, which never moves. Valid for reads as
+    /// long as the instance lives, and for writes on the calling thread: what others write is not
+    /// noticed when the instance is given back.
     ///
     /// # Panics
     ///
@@ -211,20 +220,27 @@ impl Instance {
     /// When `id` is not a memory of this component.
     #[inline]
     pub fn find_memory(&self, id: MemoryId) -> FoundMemory {
-        let found = self.data().find_memory(id).expect("the memory is of this component");
+        let found = self
+            .data()
+            .find_memory(id)
+            .expect("the memory is of this component");
         FoundMemory {
             base: NonNull::new(found.0).expect("a slab is not at address 0"),
             size: found.1,
         }
     }
 
-    /// Grows a memory by `pages`, without asking a limiter: its old size in pages, or `None` when that is impossible.
+    /// Grows a memory by `pages`, without asking a limiter: its old size in pages, or `None` when
+    /// that is impossible.
     ///
     /// # Panics
     ///
     /// When `id` is not a memory of this component.
     pub fn memory_grow(&mut self, id: MemoryId, pages: u64) -> Option<u64> {
-        assert!(self.data().memory(id).is_some(), "{id:?} is not of this component");
+        assert!(
+            self.data().memory(id).is_some(),
+            "{id:?} is not of this component"
+        );
         let grown = self.data().grow_memory(id, pages, |_, _| Ok(true));
         grown.unwrap_or(None)
     }
@@ -237,9 +253,11 @@ impl Instance {
     pub fn global(&self, id: GlobalId, ty: ValType) -> [u64; 2] {
         let slot = self.data().slot(self.code().layout().globals[id]);
         let mut words = [0u64; 2];
-        // SAFETY: globals lie below the control block, which has more bytes than any value, so that even a wrong type reads
-        // within the head; the words have room for the largest value.
-        unsafe { std::ptr::copy_nonoverlapping(slot, words.as_mut_ptr().cast(), ty.size() as usize) };
+        // SAFETY: globals lie below the control block, which has more bytes than any value, so that
+        // even a wrong type reads within the head; the words have room for the largest value.
+        unsafe {
+            std::ptr::copy_nonoverlapping(slot, words.as_mut_ptr().cast(), ty.size() as usize)
+        };
         words
     }
 
@@ -269,7 +287,10 @@ impl Instance {
     ///
     /// When `id` is not a table of this component.
     pub fn table_size(&self, id: TableId) -> u64 {
-        self.data().table(id).expect("the table is of this component").size
+        self.data()
+            .table(id)
+            .expect("the table is of this component")
+            .size
     }
 
     /// An entry of a table as a reference word (see [`ValType`]), or `None` past its end.
@@ -278,7 +299,10 @@ impl Instance {
     ///
     /// When `id` is not a table of this component.
     pub fn table_get(&self, id: TableId, index: u64) -> Option<u64> {
-        let table = self.data().table(id).expect("the table is of this component");
+        let table = self
+            .data()
+            .table(id)
+            .expect("the table is of this component");
         // SAFETY: entries below the size are accessible.
         (index < table.size).then(|| unsafe { table.base.add(index as usize).read() })
     }
@@ -291,14 +315,19 @@ impl Instance {
     ///
     /// # Safety
     ///
-    /// `entry` is a value of the table's element type; a function reference is null or was read from this instance.
+    /// `entry` is a value of the table's element type; a function reference is null or was read
+    /// from this instance.
     pub unsafe fn table_set(&mut self, id: TableId, index: u64, entry: u64) -> Option<()> {
-        let table = self.data().table(id).expect("the table is of this component");
+        let table = self
+            .data()
+            .table(id)
+            .expect("the table is of this component");
         // SAFETY: as above; the caller promises that the entry is one for this table.
         (index < table.size).then(|| unsafe { table.base.add(index as usize).write(entry) })
     }
 
-    /// Grows a table by `delta` entries set to `init`, without asking a limiter: the old size, or `None` when that is impossible.
+    /// Grows a table by `delta` entries set to `init`, without asking a limiter: the old size, or
+    /// `None` when that is impossible.
     ///
     /// # Panics
     ///
@@ -308,14 +337,20 @@ impl Instance {
     ///
     /// As [`Instance::table_set`].
     pub unsafe fn table_grow(&mut self, id: TableId, init: u64, delta: u64) -> Option<u64> {
-        assert!(self.data().table(id).is_some(), "{id:?} is not of this component");
-        let grown = self.data().grow_table(id, init, delta, Pauses::NEVER, |_, _| Ok(true));
+        assert!(
+            self.data().table(id).is_some(),
+            "{id:?} is not of this component"
+        );
+        let grown = self
+            .data()
+            .grow_table(id, init, delta, Pauses::NEVER, |_, _| Ok(true));
         grown.unwrap_or(None)
     }
 }
 
-/// Runs the steps of instantiation that are no part of the image: segments behind start functions, and the start functions.
-/// Where they depend on nothing but the component, later instances start with what the first ones leave, and run nothing.
+/// Runs the steps of instantiation that are no part of the image: segments behind start functions,
+/// and the start functions. Where they depend on nothing but the component, later instances start
+/// with what the first ones leave, and run nothing.
 ///
 /// # Errors
 ///
@@ -337,19 +372,33 @@ pub unsafe fn run_initializers(instance: InstanceHandle, host: *mut ()) -> Resul
                 memory,
                 offset,
             } => {
-                let result = builtins::init_memory(data, memory, offset, data.data_segment(segment));
+                let result =
+                    builtins::init_memory(data, memory, offset, data.data_segment(segment));
                 data.drop_data(segment);
                 result
             }
-            Initializer::Elem { elem, table, offset } => {
+            Initializer::Elem {
+                elem,
+                table,
+                offset,
+            } => {
                 let result = builtins::init_table(data, table, offset, data.elem_segment(elem));
                 data.drop_elem(elem);
                 result
             }
             Initializer::Start { domain, callee } => {
                 let callee = data.code.callee(callee).map_err(Stopped::Host)?;
-                // SAFETY: the function is of this domain and has neither parameters nor results; the rest as promised.
-                unsafe { crate::call(instance, domain, &callee, NonNull::dangling().as_ptr(), host)? };
+                // SAFETY: the function is of this domain and has neither parameters nor results;
+                // the rest as promised.
+                unsafe {
+                    crate::call(
+                        instance,
+                        domain,
+                        &callee,
+                        NonNull::dangling().as_ptr(),
+                        host,
+                    )?
+                };
                 Ok(())
             }
             Initializer::Trap(trap) => Err(trap),
@@ -365,7 +414,8 @@ pub unsafe fn run_initializers(instance: InstanceHandle, host: *mut ()) -> Resul
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        // SAFETY: `InstanceData::create` made it, and calls, which would still use it, need the instance to live.
+        // SAFETY: `InstanceData::create` made it, and calls, which would still use it, need the
+        // instance to live.
         unsafe { InstanceData::destroy(self.data) };
     }
 }

@@ -1,14 +1,15 @@
-//! [`Leftover`] and [`PageTables`]: what an instance leaves in memory, and how much of it a slab keeps.
+//! [`Leftover`] and [`PageTables`]: what an instance leaves in memory, and how much of it a slab
+//! keeps.
 
 use crate::image::merge;
 use mintage_artifact::PAGE;
 use std::ops::Range;
 
-/// The pages that an instance has written, divided into those that are put back to what they were, and
-/// those that are given back to the system. Offsets in the slab, in order.
+/// The pages that an instance has written, divided into those that are put back to what they were,
+/// and those that are given back to the system. Offsets in the slab, in order.
 ///
-/// Its own size is bounded by what may be kept: of a part of the slab, all that is beyond the limit is
-/// one range, with what was not written in between, so that giving it back is one call.
+/// Its own size is bounded by what may be kept: of a part of the slab, all that is beyond the limit
+/// is one range, with what was not written in between, so that giving it back is one call.
 pub struct Leftover {
     /// The most bytes that may be kept.
     limit: usize,
@@ -94,8 +95,8 @@ fn whole_pages(bytes: usize) -> usize {
     bytes / PAGE as usize * PAGE as usize
 }
 
-/// The page tables of a slab. The system makes one for each 2 MiB of addresses in which a page is read or
-/// written, and may keep it until the addresses are unmapped, without any page.
+/// The page tables of a slab. The system makes one for each 2 MiB of addresses in which a page is
+/// read or written, and may keep it until the addresses are unmapped, without any page.
 #[derive(Debug, Default)]
 pub struct PageTables {
     /// Numbers of the pieces of 2 MiB of the address space that have one, in order.
@@ -166,7 +167,10 @@ mod tests {
         leftover.add(43 * page..44 * page);
         let kept = [0..2 * page, 10 * page..11 * page, 12 * page..14 * page];
         let discarded = vec![14 * page..31 * page, 41 * page..44 * page];
-        assert_eq!((&leftover.kept[..], &leftover.discarded), (&kept[..], &discarded));
+        assert_eq!(
+            (&leftover.kept[..], &leftover.discarded),
+            (&kept[..], &discarded)
+        );
         leftover.limit(usize::MAX);
         assert_eq!(leftover.kept_bytes(), 5 * page);
         leftover.limit(2 * page - 1);
@@ -188,7 +192,9 @@ mod tests {
             }
             tables.count();
             let first = tables.bytes();
-            addresses.iter().for_each(|addresses| tables.add(addresses.clone()));
+            addresses
+                .iter()
+                .for_each(|addresses| tables.add(addresses.clone()));
             tables.count();
             assert_eq!(tables.bytes(), first);
             first / PAGE as usize
@@ -199,10 +205,17 @@ mod tests {
         assert_eq!(count(std::slice::from_ref(&(2 * MIB - 1..2 * MIB + 1))), 4);
         // In no order, and in three pieces of 1 GiB.
         assert_eq!(
-            count(&[5000 * MIB..5001 * MIB, 100 * MIB..101 * MIB, 1024 * MIB..1028 * MIB]),
+            count(&[
+                5000 * MIB..5001 * MIB,
+                100 * MIB..101 * MIB,
+                1024 * MIB..1028 * MIB
+            ]),
             8
         );
         // All that four memories of 4 GiB have.
-        assert_eq!(count(std::slice::from_ref(&(0..16384 * MIB))), 8192 + 16 + 1);
+        assert_eq!(
+            count(std::slice::from_ref(&(0..16384 * MIB))),
+            8192 + 16 + 1
+        );
     }
 }

@@ -9,13 +9,14 @@
 //!
 //! A running call is an `Activation` (activation.rs). A fault in machine code goes to fault.rs,
 //! which walks the frames and ends the call; backtrace.rs names the frames. Slabs that no instance
-//! uses are in pool/; leftover.rs says what they keep in memory. Handles are in handles.rs, and what those of error contexts stand for in
-//! error_context.rs. What machine code asks for is in builtins.rs, and pieces.rs cuts what takes
-//! long; heap.rs is the heap of objects, collector.rs moves them, unwind.rs takes exceptions to
-//! where they are caught.
+//! uses are in pool/; leftover.rs says what they keep in memory. Handles are in handles.rs, and
+//! what those of error contexts stand for in error_context.rs. What machine code asks for is in
+//! builtins.rs, and pieces.rs cuts what takes long; heap.rs is the heap of objects, collector.rs
+//! moves them, unwind.rs takes exceptions to where they are caught.
 //!
-//! Architecture invariants: operating-system calls stand in `sys/` only and assembly in `arch/` only, so that a port adds
-//! one file to each. No function that machine code calls unwinds. Nothing here knows how code is made.
+//! Architecture invariants: operating-system calls stand in `sys/` only and assembly in `arch/`
+//! only, so that a port adds one file to each. No function that machine code calls unwinds. Nothing
+//! here knows how code is made.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 

@@ -15,8 +15,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 pub struct Limits {
     /// Who is asked before anything grows; nobody by default.
     pub limiter: Option<Limiter>,
-    /// Handles of resources that all component instances of the tree may have together, and handles that may be lent to calls
-    /// at a time. At most 2^28 - 1 (CanonicalABI.md, `Table.MAX_LENGTH`).
+    /// Handles of resources that all component instances of the tree may have together, and handles
+    /// that may be lent to calls at a time. At most 2^28 - 1 (CanonicalABI.md, `Table.MAX_LENGTH`).
     pub handles: u32,
     /// Bytes of stack that wasm code may use, counted from the outermost call on.
     pub stack_bytes: usize,
@@ -32,7 +32,8 @@ impl Default for Limits {
     }
 }
 
-/// Who decides about growth. Both functions get the host pointer of the innermost [`call`](crate::call) into the instance.
+/// Who decides about growth. Both functions get the host pointer of the innermost
+/// [`call`](crate::call) into the instance.
 #[derive(Clone, Copy, Debug)]
 pub struct Limiter {
     /// Whether something may grow. An error ends the guest's call.
@@ -77,7 +78,10 @@ impl fmt::Display for Growing {
 
 impl Growth {
     /// What an instance starts with.
-    pub(crate) fn at_start<'a>(layout: &'a SlabLayout, sizes: &'a Sizes) -> impl Iterator<Item = Growth> + 'a {
+    pub(crate) fn at_start<'a>(
+        layout: &'a SlabLayout,
+        sizes: &'a Sizes,
+    ) -> impl Iterator<Item = Growth> + 'a {
         let start = |what, desired, maximum| Growth {
             what,
             current: 0,
@@ -85,13 +89,20 @@ impl Growth {
             maximum,
         };
         let memories = layout.memories.iter().zip(sizes.memories.values());
-        let memories = memories.map(move |((id, memory), &size)| start(Growing::Memory(id), size, memory.capacity));
+        let memories = memories
+            .map(move |((id, memory), &size)| start(Growing::Memory(id), size, memory.capacity));
         let heaps = layout.heaps().zip(&sizes.heaps);
         let heaps = heaps.map(move |((id, heap), &HeapSize { fixed, half, .. })| {
-            start(Growing::Heap(id), fixed + 2 * half, fixed + 2 * heap.capacity)
+            start(
+                Growing::Heap(id),
+                fixed + 2 * half,
+                fixed + 2 * heap.capacity,
+            )
         });
         let tables = layout.tables.iter().zip(sizes.tables.values());
-        let tables = tables.map(move |((id, table), &size)| start(Growing::Table(id), size, u64::from(table.maximum)));
+        let tables = tables.map(move |((id, table), &size)| {
+            start(Growing::Table(id), size, u64::from(table.maximum))
+        });
         memories.chain(heaps).chain(tables)
     }
 }
@@ -131,7 +142,8 @@ impl InstanceData {
     }
 
     fn ask<T>(&self, question: impl FnOnce() -> Result<T>) -> Result<T, Ended> {
-        // What a panic leaves broken belongs to whoever catches it when it goes on behind machine code.
+        // What a panic leaves broken belongs to whoever catches it when it goes on behind machine
+        // code.
         let departure = Departure::new();
         let answer = catch_unwind(AssertUnwindSafe(question));
         departure.check();

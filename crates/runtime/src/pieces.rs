@@ -14,7 +14,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// quarter of a millisecond if every page faults. Transcoding as many characters one by one takes
 /// about as long. Both are far below the ten milliseconds that a guest may be late. Builds with
 /// debug assertions use small pieces, so that small tests have several of them.
-pub const PIECE: usize = if cfg!(debug_assertions) { 1 << 10 } else { 256 << 10 };
+pub const PIECE: usize = if cfg!(debug_assertions) {
+    1 << 10
+} else {
+    256 << 10
+};
 
 /// Decides how often bulk work tests the interrupt word, if at all.
 #[derive(Clone, Copy, Debug)]
@@ -150,7 +154,12 @@ pub(crate) mod tests {
         /// Every distance and direction of overlap, with pieces from one byte on: the result is
         /// that of one copy.
         #[test]
-        fn copies_in_pieces(dst in 0usize..200, src in 0usize..200, len in 0usize..100, piece in 1usize..40) {
+        fn copies_in_pieces(
+            dst in 0usize..200,
+            src in 0usize..200,
+            len in 0usize..100,
+            piece in 1usize..40,
+        ) {
             let before: Vec<u8> = (0..300).map(|byte| byte as u8).collect();
             let (mut actual, mut expected) = (before.clone(), before);
             expected.copy_within(src..src + len, dst);
@@ -162,7 +171,13 @@ pub(crate) mod tests {
         }
 
         #[test]
-        fn fills_in_pieces(at in 0usize..30, len in 0usize..200, pieces in 1usize..5, size in 0u32..5, seed: u128) {
+        fn fills_in_pieces(
+            at in 0usize..30,
+            len in 0usize..200,
+            pieces in 1usize..5,
+            size in 0u32..5,
+            seed: u128,
+        ) {
             let size = 1 << size;
             let pattern: [u8; 16] = std::array::from_fn(|at| seed.to_le_bytes()[at % size]);
             let len = len / size * size;
@@ -189,6 +204,9 @@ pub(crate) mod tests {
         assert_eq!(of_piece(&RUNNING, 10).run(25, work), Ok(()));
         assert_eq!(Pauses::new(None).run(5 << 30, work), Ok(()));
         assert_eq!(done.take(), 35 + (5 << 30));
-        assert_eq!(Pauses::new(Some(&STOPPED)).run(PIECE + 1, work), Err(Trap::Interrupt));
+        assert_eq!(
+            Pauses::new(Some(&STOPPED)).run(PIECE + 1, work),
+            Err(Trap::Interrupt)
+        );
     }
 }

@@ -1,15 +1,15 @@
 //! [`Slab`]: the address space of one instance, as its layout and image say.
 //!
-//! What to map is the same for all instances of a component: an [`Image`]. A slab is taken with [`Slab::acquire`] and given
-//! back with [`Slab::release`], which makes it as it was and keeps it for the next instance of the component. Nobody else maps
-//! or unmaps.
+//! What to map is the same for all instances of a component: an [`Image`]. A slab is taken with
+//! [`Slab::acquire`] and given back with [`Slab::release`], which makes it as it was and keeps it
+//! for the next instance of the component. Nobody else maps or unmaps.
 //!
-//! Invariant: a slab that [`Slab::acquire`] gives and [`Slab::fill`] has seen to holds the image and nothing else, but for control
-//! blocks, which its first user writes. Until then nothing of a new one is in memory. Debug builds compare every byte when a
-//! slab is released.
+//! Invariant: a slab that [`Slab::acquire`] gives and [`Slab::fill`] has seen to holds the image
+//! and nothing else, but for control blocks, which its first user writes. Until then nothing of a
+//! new one is in memory. Debug builds compare every byte when a slab is released.
 //!
-//! What a reset costs is proportional to what the instance has touched, and what an idle slab keeps in
-//! memory counts in the pool, page tables included: [`crate::leftover`].
+//! What a reset costs is proportional to what the instance has touched, and what an idle slab keeps
+//! in memory counts in the pool, page tables included: [`crate::leftover`].
 
 use crate::Code;
 use crate::data::InstanceData;
@@ -30,8 +30,9 @@ use std::ops::Range;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-/// Bytes that are put back by copying where the system does not tell which pages were written, at the starts of the accessible
-/// parts in equal shares. Most guests have their stack and their data there. More would mostly copy what nobody wrote.
+/// Bytes that are put back by copying where the system does not tell which pages were written, at
+/// the starts of the accessible parts in equal shares. Most guests have their stack and their data
+/// there. More would mostly copy what nobody wrote.
 const PREFIX: usize = 128 << 10;
 
 /// The address space of one instance, with the image in it.
@@ -61,7 +62,8 @@ struct Inner {
 pub enum Written {
     /// Nothing: nobody has used it.
     Nothing,
-    /// No page for the first time: only one thread has used it, and had no page fault meanwhile. What the slab knew is still true.
+    /// No page for the first time: only one thread has used it, and had no page fault meanwhile.
+    /// What the slab knew is still true.
     Known,
     /// Anything.
     Anything,
@@ -70,7 +72,8 @@ pub enum Written {
 /// Room for the run-time data of an instance.
 type Room = Box<MaybeUninit<InstanceData>>;
 
-// SAFETY: the pointers are into the slab's own address space, which is of the process and not of a thread.
+// SAFETY: the pointers are into the slab's own address space, which is of the process and not of a
+// thread.
 unsafe impl Send for Slab {}
 
 impl Slab {
@@ -78,12 +81,17 @@ impl Slab {
     ///
     /// # Errors
     ///
-    /// When a limit of the pool is reached, or the operating system gives no address space or memory.
+    /// When a limit of the pool is reached, or the operating system gives no address space or
+    /// memory.
     pub fn acquire(code: &Code, image: &Arc<Image>) -> Result<Slab> {
         let shelf = code.shelf();
         // Only slabs of one image are kept: that of the start functions, as soon as there is one.
         let kept = Arc::ptr_eq(image, code.image());
-        let take = || shelf.take().filter(|slab| kept && Arc::ptr_eq(&slab.0.image, image));
+        let take = || {
+            shelf
+                .take()
+                .filter(|slab| kept && Arc::ptr_eq(&slab.0.image, image))
+        };
         if kept && let Some(slab) = take() {
             return Ok(slab);
         }
@@ -143,16 +151,16 @@ impl Slab {
         if let Some(file) = image.file() {
             for run in image.mapped() {
                 let part = whole(run);
-                // SAFETY: nobody has seen the new reservation yet; the file does not change: it is sealed, or `Code::open`
-                // demands it.
+                // SAFETY: nobody has seen the new reservation yet; the file does not change: it is
+                // sealed, or `Code::open` demands it.
                 unsafe { reservation.map_file(part.start, file, run.file_offset, part.len())? };
             }
         }
         Ok(reservation)
     }
 
-    /// Gives the slab back, for the next instance of the same component. `written` tells of what may have been written to, control
-    /// blocks aside.
+    /// Gives the slab back, for the next instance of the same component. `written` tells of what
+    /// may have been written to, control blocks aside.
     pub fn release(mut self, code: &Code, written: Written) {
         let shelf = code.shelf();
         if !Arc::ptr_eq(&self.0.image, code.image()) {
@@ -176,7 +184,8 @@ impl Slab {
         }
     }
 
-    /// Whether it is known which pages may have been written to: then only a page fault can change that.
+    /// Whether it is known which pages may have been written to: then only a page fault can change
+    /// that.
     pub fn knows_written(&self) -> bool {
         self.0.written.is_some()
     }
@@ -196,7 +205,8 @@ impl Slab {
         self.0.reservation.base()
     }
 
-    /// The context pointer of each domain. The place of the list does not change when the slab is moved.
+    /// The context pointer of each domain. The place of the list does not change when the slab is
+    /// moved.
     pub fn contexts(&self) -> NonNull<[*mut u8]> {
         NonNull::from(&*self.0.contexts)
     }
@@ -233,8 +243,17 @@ impl Slab {
     /// # Errors
     ///
     /// When the system gives no memory.
-    pub fn grow_memory(&self, layout: &SlabLayout, id: MemoryId, old_size: u64, new_size: u64) -> io::Result<()> {
-        let (old_end, new_end) = (old_size.next_multiple_of(PAGE), new_size.next_multiple_of(PAGE));
+    pub fn grow_memory(
+        &self,
+        layout: &SlabLayout,
+        id: MemoryId,
+        old_size: u64,
+        new_size: u64,
+    ) -> io::Result<()> {
+        let (old_end, new_end) = (
+            old_size.next_multiple_of(PAGE),
+            new_size.next_multiple_of(PAGE),
+        );
         if old_end == new_end {
             return Ok(());
         }
@@ -242,12 +261,19 @@ impl Slab {
         self.grow((start + old_end) as usize..(start + new_end) as usize)
     }
 
-    /// Makes both halves of an object heap accessible from `old_size` to `new_size`, at most its capacity.
+    /// Makes both halves of an object heap accessible from `old_size` to `new_size`, at most its
+    /// capacity.
     ///
     /// # Errors
     ///
     /// When the system gives no memory.
-    pub fn grow_heap(&self, start: u64, heap: &HeapLayout, old_size: u64, new_size: u64) -> io::Result<()> {
+    pub fn grow_heap(
+        &self,
+        start: u64,
+        heap: &HeapLayout,
+        old_size: u64,
+        new_size: u64,
+    ) -> io::Result<()> {
         for half in heap.halves() {
             self.grow((start + half + old_size) as usize..(start + half + new_size) as usize)?;
         }
@@ -265,21 +291,29 @@ impl Slab {
         self.0.reservation.make_accessible(part.start, part.len())
     }
 
-    /// Makes a slab that an instance has left as it was when it was mapped; `None` when it would keep
-    /// more in memory than it may, or the system refuses, and it is unmapped.
+    /// Makes a slab that an instance has left as it was when it was mapped; `None` when it would
+    /// keep more in memory than it may, or the system refuses, and it is unmapped.
     pub fn reset(mut self, shelf: &Shelf) -> Option<Slab> {
         let pagemap = shelf.pool().pagemap();
         if !self.try_reset(shelf, pagemap).ok()? {
             return None;
         }
-        debug_assert_eq!(self.difference(), None, "a slab that was reset differs from the image");
+        debug_assert_eq!(
+            self.difference(),
+            None,
+            "a slab that was reset differs from the image"
+        );
         Some(self)
     }
 
-    /// Makes the slab as it was when it was mapped. Where it is known or the system tells which pages were written, only those
-    /// are touched. Whether the slab may be kept: its page tables stay until it is unmapped.
+    /// Makes the slab as it was when it was mapped. Where it is known or the system tells which
+    /// pages were written, only those are touched. Whether the slab may be kept: its page tables
+    /// stay until it is unmapped.
     fn try_reset(&mut self, shelf: &Shelf, pagemap: Option<&Pagemap>) -> io::Result<bool> {
-        debug_assert!(self.0.unfilled.get_mut().is_empty(), "who uses a slab fills it first");
+        debug_assert!(
+            self.0.unfilled.get_mut().is_empty(),
+            "who uses a slab fills it first"
+        );
         let config = shelf.pool().config();
         let mut grown = self.0.grown.take();
         // Memories that grow by turns leave a part each time.
@@ -291,13 +325,21 @@ impl Slab {
             (None, None) => self.guess(&grown),
         };
         let tables = self.0.tables.bytes();
-        let Some(budget) = self.0.claim.keep_resident(tables, leftover.kept_bytes(), shelf) else {
+        let Some(budget) = self
+            .0
+            .claim
+            .keep_resident(tables, leftover.kept_bytes(), shelf)
+        else {
             return Ok(false);
         };
         leftover.limit(budget);
         for part in grown {
             // SAFETY: the instance that used the slab is gone.
-            unsafe { self.0.reservation.make_inaccessible(part.start, part.len())? };
+            unsafe {
+                self.0
+                    .reservation
+                    .make_inaccessible(part.start, part.len())?
+            };
         }
         for pages in &leftover.kept {
             self.restore(pages.clone());
@@ -314,8 +356,14 @@ impl Slab {
         Ok(true)
     }
 
-    /// Asks the system what the instance has left in memory, of which at most `limit` bytes are kept.
-    fn look(&mut self, pagemap: &Pagemap, grown: &[Range<usize>], limit: usize) -> io::Result<Leftover> {
+    /// Asks the system what the instance has left in memory, of which at most `limit` bytes are
+    /// kept.
+    fn look(
+        &mut self,
+        pagemap: &Pagemap,
+        grown: &[Range<usize>],
+        limit: usize,
+    ) -> io::Result<Leftover> {
         let mut leftover = Leftover::new(limit);
         let mut tables = mem::take(&mut self.0.tables);
         for part in self.0.image.accessible() {
@@ -324,14 +372,20 @@ impl Slab {
             self.written(pagemap, part.clone(), present, |pages| leftover.add(pages))?;
         }
         for part in grown {
-            self.written(pagemap, part.clone(), |addresses| tables.add(addresses), |_| ())?;
+            self.written(
+                pagemap,
+                part.clone(),
+                |addresses| tables.add(addresses),
+                |_| (),
+            )?;
         }
         tables.count();
         self.0.tables = tables;
         Ok(leftover)
     }
 
-    /// What the instance may have left in memory, and what is worth keeping of it: the starts of parts.
+    /// What the instance may have left in memory, and what is worth keeping of it: the starts of
+    /// parts.
     fn guess(&mut self, grown: &[Range<usize>]) -> Leftover {
         let parts = self.0.image.accessible();
         let base = self.base().as_ptr() as usize;
@@ -347,8 +401,9 @@ impl Slab {
         leftover
     }
 
-    /// Calls `present` with each range of addresses in an accessible part of the slab at which pages are in
-    /// memory, and `found` with those that may differ from the image, as offsets, in order.
+    /// Calls `present` with each range of addresses in an accessible part of the slab at which
+    /// pages are in memory, and `found` with those that may differ from the image, as offsets, in
+    /// order.
     pub fn written(
         &self,
         pagemap: &Pagemap,
@@ -364,7 +419,12 @@ impl Slab {
                 State::File => {}
                 State::Written => found(pages),
                 // Zeros are what the image has, or the system has merged what was written there.
-                State::Zero => self.0.image.pages_in(pages).into_iter().for_each(&mut found),
+                State::Zero => self
+                    .0
+                    .image
+                    .pages_in(pages)
+                    .into_iter()
+                    .for_each(&mut found),
             }
         })
     }
@@ -385,8 +445,14 @@ impl Slab {
         if pages.is_empty() {
             return;
         }
-        // SAFETY: only pages of accessible parts are restored, and the instance that used them is gone.
-        unsafe { self.base().as_ptr().add(pages.start).write_bytes(0, pages.len()) };
+        // SAFETY: only pages of accessible parts are restored, and the instance that used them is
+        // gone.
+        unsafe {
+            self.base()
+                .as_ptr()
+                .add(pages.start)
+                .write_bytes(0, pages.len())
+        };
         for (start, bytes) in self.0.image.patches_in(pages) {
             self.write(start, bytes);
         }
@@ -394,16 +460,16 @@ impl Slab {
 
     /// Writes a part of the image.
     fn write(&self, start: usize, bytes: &[u8]) {
-        // SAFETY: `Image` has checked that its parts lie in accessible parts of the reservation, which
-        // nobody else uses: either it is new or the instance that used it is gone.
+        // SAFETY: `Image` has checked that its parts lie in accessible parts of the reservation,
+        // which nobody else uses: either it is new or the instance that used it is gone.
         unsafe {
             let target = self.base().as_ptr().add(start);
             ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len());
         }
     }
 
-    /// The first offset at which the slab differs from the image, control blocks aside: the check of the reset, which shares
-    /// no code with it.
+    /// The first offset at which the slab differs from the image, control blocks aside: the check
+    /// of the reset, which shares no code with it.
     fn difference(&self) -> Option<usize> {
         const PAGE_SIZE: usize = PAGE as usize;
         let image = &self.0.image;
@@ -411,7 +477,8 @@ impl Slab {
             return Some(part.start);
         }
         let unfilled = self.0.unfilled.borrow();
-        let [mut runs, mut patches] = [image.runs(), image.patches()].map(|runs| runs.iter().peekable());
+        let [mut runs, mut patches] =
+            [image.runs(), image.patches()].map(|runs| runs.iter().peekable());
         let pages = image.accessible().iter();
         for page in pages.flat_map(|part| part.clone().step_by(PAGE_SIZE)) {
             let filled = !unfilled.iter().any(|part| part.contains(&page));
@@ -450,16 +517,19 @@ mod tests {
 
     #[test]
     fn slabs_hold_the_image_and_are_reset_to_it() {
-        // Two memories, of which one has long and short runs in its image, and tables on both sides of the copy threshold.
+        // Two memories, of which one has long and short runs in its image, and tables on both sides
+        // of the copy threshold.
         let (data, functions) = ("0123456789abcdef".repeat(3000), "$f ".repeat(3000));
         let component = format!(
             r#"(component
                  (core module $m
                    (memory 20) (memory 2) (memory 0)
-                   (data (i32.const 100) "short") (data (i32.const 70000) "{data}") (data (i32.const 200000) "{data}")
+                   (data (i32.const 100) "short") (data (i32.const 70000) "{data}") (data
+                     (i32.const 200000) "{data}")
                    (data (memory 1) (i32.const 65530) "over a page")
                    (func $f) (table 3000 funcref) (table 5 funcref)
-                   (elem (table 0) (i32.const 0) func {functions}) (elem (table 1) (i32.const 4) func $f)
+                   (elem (table 0) (i32.const 0) func {functions}) (elem (table 1)
+                     (i32.const 4) func $f)
                    (global (export "g") (mut i64) (i64.const -1))
                    (func (export "all") (drop (call_indirect 0 (result i32) (i32.const 0)))
                      (table.set 1 (i32.const 0) (table.get 0 (i32.const 0)))))
@@ -470,8 +540,8 @@ mod tests {
             ..Tunables::default()
         };
         let bytes = wat::parse_str(component).unwrap();
-        let artifact =
-            mintage_compile::compile(&bytes, &tunables, &NoProgress).unwrap_or_else(|error| panic!("{error:?}"));
+        let artifact = mintage_compile::compile(&bytes, &tunables, &NoProgress)
+            .unwrap_or_else(|error| panic!("{error:?}"));
         let check = LoadCheck {
             tunables,
             ..LoadCheck::default()
@@ -483,9 +553,18 @@ mod tests {
         for (mapping, pagemap) in [
             // SAFETY: nobody else knows the file.
             (unsafe { FileMapping::open(&path) }.unwrap(), true),
-            (FileMapping::of_parts(artifact.len(), &whole, true).unwrap(), false),
-            (FileMapping::of_parts(artifact.len(), &whole, false).unwrap(), true),
-            (FileMapping::of_parts(artifact.len(), &whole, false).unwrap(), false),
+            (
+                FileMapping::of_parts(artifact.len(), &whole, true).unwrap(),
+                false,
+            ),
+            (
+                FileMapping::of_parts(artifact.len(), &whole, false).unwrap(),
+                true,
+            ),
+            (
+                FileMapping::of_parts(artifact.len(), &whole, false).unwrap(),
+                false,
+            ),
         ] {
             let has_file = mapping.file().is_some();
             let pool = Pool::new(PoolConfig::new().keep_resident(KEEP).pagemap_scan(pagemap));
@@ -504,7 +583,12 @@ mod tests {
                         known_uses += 1;
                         for part in known {
                             // SAFETY: the part is accessible, and the test alone has it.
-                            unsafe { slab.base().as_ptr().add(part.start).write_bytes(0x5a, part.len()) };
+                            unsafe {
+                                slab.base()
+                                    .as_ptr()
+                                    .add(part.start)
+                                    .write_bytes(0x5a, part.len())
+                            };
                         }
                     }
                     _ => {
@@ -528,7 +612,8 @@ mod tests {
                             part.clone(),
                             |_| (),
                             |pages| {
-                                // Missing pages are in memory only because the comparison has read them.
+                                // Missing pages are in memory only because the comparison has read
+                                // them.
                                 if !unfilled.iter().any(|part| part.contains(&pages.start)) {
                                     kept += pages.len();
                                 }
@@ -536,7 +621,10 @@ mod tests {
                         )
                         .unwrap();
                     }
-                    assert!(kept + slab.0.tables.bytes() <= KEEP, "seed {seed}: {kept} bytes");
+                    assert!(
+                        kept + slab.0.tables.bytes() <= KEEP,
+                        "seed {seed}: {kept} bytes"
+                    );
                 }
                 slab.fill();
                 assert_eq!(slab.difference(), None, "seed {seed}, filled");
@@ -545,21 +633,27 @@ mod tests {
         }
     }
 
-    /// The system may merge pages of zeros with its own, as if nobody had written to them: here, pages that
-    /// hold something in the image.
+    /// The system may merge pages of zeros with its own, as if nobody had written to them: here,
+    /// pages that hold something in the image.
     #[test]
     fn pages_that_the_system_has_merged_count_as_written() {
         let data = "d".repeat(40_000);
         let text = format!(
-            r#"(component (core module $m (memory 8) (data (i32.const 65536) "{data}") (data (i32.const 262144) "e"))
+            r#"(component (core module $m (memory 8) (data (i32.const 65536) "{data}") (data
+              (i32.const 262144) "e"))
                  (core instance (instantiate $m)))"#
         );
-        let artifact =
-            mintage_compile::compile(&wat::parse_str(text).unwrap(), &Tunables::default(), &NoProgress).unwrap();
+        let artifact = mintage_compile::compile(
+            &wat::parse_str(text).unwrap(),
+            &Tunables::default(),
+            &NoProgress,
+        )
+        .unwrap();
         for memfd in [true, false] {
             let pool = Pool::new(PoolConfig::new().memfd(memfd));
             // SAFETY: the compiler made the artifact.
-            let code = unsafe { Code::from_bytes(&artifact, &LoadCheck::default(), &pool) }.unwrap();
+            let code =
+                unsafe { Code::from_bytes(&artifact, &LoadCheck::default(), &pool) }.unwrap();
             let slab = Slab::acquire(&code, code.image()).unwrap();
             slab.fill();
             let memory = code.layout().memory_start(MemoryId::from_u32(0)) as usize;
@@ -608,7 +702,8 @@ mod tests {
         }
     }
 
-    /// Writes all over a slab, as guest and host may: single bytes, whole stretches, and what memories grow into.
+    /// Writes all over a slab, as guest and host may: single bytes, whole stretches, and what
+    /// memories grow into.
     fn scribble(code: &Code, slab: &Slab, seed: u64) {
         let mut state = seed;
         let mut random = |below: usize| {
@@ -619,7 +714,8 @@ mod tests {
             (state >> 33) as usize % below
         };
         let write = |offset: usize, len: usize| {
-            // SAFETY: the callers below stay within what is accessible, and the test alone has the slab.
+            // SAFETY: the callers below stay within what is accessible, and the test alone has the
+            // slab.
             unsafe { slab.base().as_ptr().add(offset).write_bytes(0xa5, len) }
         };
         let accessible = code.image().accessible();
@@ -635,7 +731,10 @@ mod tests {
             write(part.start + offset, len);
         }
         for id in code.layout().memories.keys() {
-            let (mut size, start) = (code.layout().memories[id].minimum, code.layout().memory_start(id));
+            let (mut size, start) = (
+                code.layout().memories[id].minimum,
+                code.layout().memory_start(id),
+            );
             for _ in 0..random(4) {
                 let grown = size + (1 + random(3) as u64) * 65536;
                 slab.grow_memory(code.layout(), id, size, grown).unwrap();
@@ -647,11 +746,20 @@ mod tests {
 
     #[test]
     fn differences_from_the_image_are_found() {
-        let bytes = wat::parse_str("(component (core module $m (memory 1)) (core instance (instantiate $m)))").unwrap();
+        let bytes = wat::parse_str(
+            "(component (core module $m (memory 1)) (core instance (instantiate $m)))",
+        )
+        .unwrap();
         let artifact = mintage_compile::compile(&bytes, &Tunables::default(), &NoProgress).unwrap();
         // SAFETY: the compiler made the artifact.
-        let code =
-            unsafe { Code::from_bytes(&artifact, &LoadCheck::default(), &Pool::new(&PoolConfig::new())) }.unwrap();
+        let code = unsafe {
+            Code::from_bytes(
+                &artifact,
+                &LoadCheck::default(),
+                &Pool::new(&PoolConfig::new()),
+            )
+        }
+        .unwrap();
         let slab = Slab::acquire(&code, code.image()).unwrap();
         let end = code.image().accessible().last().unwrap().end;
         // SAFETY: the byte is the last one of the memory.

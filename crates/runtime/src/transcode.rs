@@ -1,8 +1,8 @@
 //! Transcoding of strings between component instances (CanonicalABI.md, `store_string_into_range`).
 //!
-//! The adapters in machine code check places, call `realloc` and decide what follows; the functions here only read one
-//! place and write another. Each comes in two layers: a safe function over slices, which the tests see, and in [`raw`] the
-//! form that machine code calls, over addresses.
+//! The adapters in machine code check places, call `realloc` and decide what follows; the functions
+//! here only read one place and write another. Each comes in two layers: a safe function over
+//! slices, which the tests see, and in [`raw`] the form that machine code calls, over addresses.
 //!
 //! A UTF-16 code unit is two bytes in little endian order, so that no place needs to be aligned.
 //!
@@ -16,7 +16,8 @@ use mintage_environ::builtin::NOT_LATIN1;
 /// A UTF-16 code unit.
 type Unit = [u8; 2];
 
-/// Bytes or units that are looked at together where runs of simple characters are expected; the compiler makes vectors of them.
+/// Bytes or units that are looked at together where runs of simple characters are expected; the
+/// compiler makes vectors of them.
 const CHUNK: usize = 16;
 
 /// Checks UTF-8.
@@ -92,8 +93,8 @@ fn utf8(bytes: &[u8]) -> Result<&str, Trap> {
 /// The string that the bytes are, if they are UTF-8.
 #[inline]
 pub fn from_utf8(bytes: &[u8]) -> Option<&str> {
-    /// From here on the vectors of `simdutf8` are faster, whatever the text. It does nothing about shorter ones, most of which are
-    /// ASCII.
+    /// From here on the vectors of `simdutf8` are faster, whatever the text. It does nothing about
+    /// shorter ones, most of which are ASCII.
     const LONG: usize = 64;
     if bytes.len() < LONG && bytes.is_ascii() {
         // SAFETY: ASCII is UTF-8.
@@ -137,7 +138,11 @@ fn check_units(mut src: &[Unit]) -> Result<(), Trap> {
 /// How many items at the start are all `simple`; it may stop up to a chunk early.
 fn run<T: Copy>(items: &[T], simple: impl Fn(T) -> bool) -> usize {
     let all = |chunk: &[T]| chunk.iter().fold(true, |all, &item| all & simple(item));
-    let whole = items.chunks_exact(CHUNK).take_while(|chunk| all(chunk)).count() * CHUNK;
+    let whole = items
+        .chunks_exact(CHUNK)
+        .take_while(|chunk| all(chunk))
+        .count()
+        * CHUNK;
     whole
         + items[whole..]
             .iter()
@@ -213,7 +218,13 @@ fn ascii<T: Copy>(
 
 /// [`ascii`] of Latin-1.
 fn latin1_ascii(dst: &mut [u8], src: &[u8], pauses: Pauses<'_>) -> Result<usize, Trap> {
-    ascii(dst, src, pauses, |byte| byte.is_ascii(), <[u8]>::copy_from_slice)
+    ascii(
+        dst,
+        src,
+        pauses,
+        |byte| byte.is_ascii(),
+        <[u8]>::copy_from_slice,
+    )
 }
 
 /// Latin-1 to UTF-8 in a place of twice as many bytes: the number of bytes.
@@ -263,7 +274,8 @@ fn utf16_to_utf8(dst: &mut [u8], src: &[Unit]) -> Result<usize, Trap> {
     Ok(end)
 }
 
-/// UTF-8 to Latin-1 in a place of as many bytes: the number of bytes, or `None` when a character does not fit.
+/// UTF-8 to Latin-1 in a place of as many bytes: the number of bytes, or `None` when a character
+/// does not fit.
 fn utf8_to_latin1(dst: &mut [u8], src: &[u8], pauses: Pauses<'_>) -> Result<Option<usize>, Trap> {
     let mut fits = true;
     let count = in_pieces(dst, src, pauses, utf8_end, |dst, src| {
@@ -301,8 +313,9 @@ fn utf16_to_latin1(dst: &mut [u8], src: &[Unit], pauses: Pauses<'_>) -> Result<b
 ///
 /// # Safety
 ///
-/// All of them: `src` and `dst` are places of the sizes that the safe functions above ask for, in accessible parts of the
-/// memories of one instance, which is used by this thread only. They may overlap.
+/// All of them: `src` and `dst` are places of the sizes that the safe functions above ask for, in
+/// accessible parts of the memories of one instance, which is used by this thread only. They may
+/// overlap.
 pub mod raw {
     use super::*;
     use crate::data::InstanceData;
@@ -313,8 +326,8 @@ pub mod raw {
     pub(super) struct Source<T>(pub(super) *const T, pub(super) usize);
 
     impl<T: Copy> Source<T> {
-        /// The string and the place of `len` items that it goes to. A string that overlaps this place is copied first: both
-        /// can be in one memory when a component instance calls itself.
+        /// The string and the place of `len` items that it goes to. A string that overlaps this
+        /// place is copied first: both can be in one memory when a component instance calls itself.
         ///
         /// # Safety
         ///
@@ -326,7 +339,8 @@ pub mod raw {
             len: usize,
             pauses: Pauses<'_>,
         ) -> Result<(Cow<'s, [T]>, &'s mut [D]), Trap> {
-            // SAFETY: as for the whole module; the slice is gone before the other one is made, if they overlap.
+            // SAFETY: as for the whole module; the slice is gone before the other one is made, if
+            // they overlap.
             let mut src = Cow::Borrowed(unsafe { slice::from_raw_parts(self.0, self.1) });
             let src_range = (self.0.addr(), self.0.addr() + size_of_val(&*src));
             let dst_range = (dst.addr(), dst.addr() + len * size_of::<D>());
@@ -435,7 +449,10 @@ mod tests {
         assert_eq!(check_utf8(utf8, pauses), Ok(()));
         assert_eq!(check_utf16(&utf16, pauses), Ok(()));
         let mut bytes = vec![0; utf8.len()];
-        assert_eq!(in_pieces(&mut bytes, utf8, pauses, utf8_end, copy_utf8), Ok(utf8.len()));
+        assert_eq!(
+            in_pieces(&mut bytes, utf8, pauses, utf8_end, copy_utf8),
+            Ok(utf8.len())
+        );
         assert_eq!(bytes, utf8);
         let mut copy = vec![[0; 2]; utf16.len()];
         assert_eq!(
@@ -453,7 +470,14 @@ mod tests {
         let mut narrow = vec![0; utf16.len() * 3];
         let ascii = utf16_ascii(&mut narrow, &utf16, pauses).unwrap();
         assert_eq!(ascii, text.bytes().take_while(u8::is_ascii).count());
-        let rest = in_pieces(&mut narrow[ascii..], &utf16[ascii..], pauses, utf16_end, utf16_to_utf8).unwrap();
+        let rest = in_pieces(
+            &mut narrow[ascii..],
+            &utf16[ascii..],
+            pauses,
+            utf16_end,
+            utf16_to_utf8,
+        )
+        .unwrap();
         assert_eq!(&narrow[..ascii + rest], utf8);
 
         let latin1 = latin1(text);
@@ -461,18 +485,31 @@ mod tests {
         let count = utf8_to_latin1(&mut bytes, utf8, pauses).unwrap();
         assert_eq!(count.map(|count| &bytes[..count]), latin1.as_deref());
         let mut bytes = vec![0; utf16.len()];
-        assert_eq!(utf16_to_latin1(&mut bytes, &utf16, pauses), Ok(latin1.is_some()));
+        assert_eq!(
+            utf16_to_latin1(&mut bytes, &utf16, pauses),
+            Ok(latin1.is_some())
+        );
         let Some(latin1) = latin1 else { return };
         assert_eq!(bytes, latin1);
         let mut wide = vec![[0; 2]; latin1.len()];
         let to_wide = |dst: &mut [Unit], src: &[u8]| Ok(latin1_to_utf16(dst, src));
-        assert_eq!(in_pieces(&mut wide, &latin1, pauses, any_end, to_wide), Ok(utf16.len()));
+        assert_eq!(
+            in_pieces(&mut wide, &latin1, pauses, any_end, to_wide),
+            Ok(utf16.len())
+        );
         assert_eq!(wide, utf16);
         let mut bytes = vec![0; latin1.len() * 2];
         let ascii = latin1_ascii(&mut bytes, &latin1, pauses).unwrap();
         assert_eq!(ascii, text.bytes().take_while(u8::is_ascii).count());
         let to_utf8 = |dst: &mut [u8], src: &[u8]| Ok(latin1_to_utf8(dst, src));
-        let rest = in_pieces(&mut bytes[ascii..], &latin1[ascii..], pauses, any_end, to_utf8).unwrap();
+        let rest = in_pieces(
+            &mut bytes[ascii..],
+            &latin1[ascii..],
+            pauses,
+            any_end,
+            to_utf8,
+        )
+        .unwrap();
         assert_eq!(&bytes[..ascii + rest], utf8);
     }
 
@@ -486,8 +523,15 @@ mod tests {
             b"\x80\x80\x80\x80\x80\x80",
             b"\xed\xa0\x80",
         ] {
-            for (before, piece) in (0..12).flat_map(|before| (4..9).map(move |piece| (before, piece))) {
-                let string = [&"a".repeat(before).into_bytes()[..], wrong, "ä€😀".as_bytes()].concat();
+            for (before, piece) in
+                (0..12).flat_map(|before| (4..9).map(move |piece| (before, piece)))
+            {
+                let string = [
+                    &"a".repeat(before).into_bytes()[..],
+                    wrong,
+                    "ä€😀".as_bytes(),
+                ]
+                .concat();
                 let pauses = of_piece(&RUNNING, piece);
                 assert_eq!(
                     check_utf8(&string, pauses),
@@ -495,12 +539,23 @@ mod tests {
                     "{string:x?} {piece}"
                 );
                 let mut bytes = vec![0; string.len()];
-                assert_eq!(utf8_to_latin1(&mut bytes, &string, pauses), Err(Trap::InvalidUtf8));
+                assert_eq!(
+                    utf8_to_latin1(&mut bytes, &string, pauses),
+                    Err(Trap::InvalidUtf8)
+                );
             }
         }
-        for wrong in [&[0xd800][..], &[0xdc00], &[0xd800, 0xd800, 0xdc00], &[0xdc00, 0xd800]] {
-            for (before, piece) in (0..12).flat_map(|before| (4..9).map(move |piece| (before, piece))) {
-                let string = units(&[&vec![0x61; before][..], wrong, &[0xd83d, 0xde00, 0x61]].concat());
+        for wrong in [
+            &[0xd800][..],
+            &[0xdc00],
+            &[0xd800, 0xd800, 0xdc00],
+            &[0xdc00, 0xd800],
+        ] {
+            for (before, piece) in
+                (0..12).flat_map(|before| (4..9).map(move |piece| (before, piece)))
+            {
+                let string =
+                    units(&[&vec![0x61; before][..], wrong, &[0xd83d, 0xde00, 0x61]].concat());
                 let pauses = of_piece(&RUNNING, piece);
                 assert_eq!(
                     check_utf16(&string, pauses),
@@ -508,7 +563,10 @@ mod tests {
                     "{string:x?} {piece}"
                 );
                 let mut bytes = vec![0; string.len()];
-                assert_eq!(utf16_to_latin1(&mut bytes, &string, pauses), Err(Trap::InvalidUtf16));
+                assert_eq!(
+                    utf16_to_latin1(&mut bytes, &string, pauses),
+                    Err(Trap::InvalidUtf16)
+                );
             }
         }
     }
@@ -520,10 +578,22 @@ mod tests {
         let pauses = of_piece(&STOPPED, 99);
         assert_eq!(check_utf8(&bytes, pauses), Err(Trap::Interrupt));
         assert_eq!(check_utf16(&units, pauses), Err(Trap::Interrupt));
-        assert_eq!(latin1_ascii(&mut narrow, &bytes, pauses), Err(Trap::Interrupt));
-        assert_eq!(utf16_ascii(&mut narrow, &units, pauses), Err(Trap::Interrupt));
-        assert_eq!(utf8_to_latin1(&mut narrow, &bytes, pauses), Err(Trap::Interrupt));
-        assert_eq!(utf16_to_latin1(&mut narrow, &units, pauses), Err(Trap::Interrupt));
+        assert_eq!(
+            latin1_ascii(&mut narrow, &bytes, pauses),
+            Err(Trap::Interrupt)
+        );
+        assert_eq!(
+            utf16_ascii(&mut narrow, &units, pauses),
+            Err(Trap::Interrupt)
+        );
+        assert_eq!(
+            utf8_to_latin1(&mut narrow, &bytes, pauses),
+            Err(Trap::Interrupt)
+        );
+        assert_eq!(
+            utf16_to_latin1(&mut narrow, &units, pauses),
+            Err(Trap::Interrupt)
+        );
         let converted = in_pieces(&mut wide, &bytes, pauses, utf8_end, utf8_to_utf16);
         assert_eq!(converted, Err(Trap::Interrupt));
         let short = in_pieces(&mut wide, &bytes[..99], pauses, utf8_end, utf8_to_utf16);
@@ -560,7 +630,14 @@ mod tests {
             &[0xd800, 0xd800, 0xdc00],
             &[0xdbff, 0xe000],
         ] {
-            for (before, after) in [(0, 0), (1, 0), (0, 1), (CHUNK, 0), (CHUNK - 1, CHUNK), (CHUNK, CHUNK)] {
+            for (before, after) in [
+                (0, 0),
+                (1, 0),
+                (0, 1),
+                (CHUNK, 0),
+                (CHUNK - 1, CHUNK),
+                (CHUNK, CHUNK),
+            ] {
                 let string = units(&[&padding[..before], wrong, &padding[..after]].concat());
                 let mut bytes = vec![0; string.len() * 3];
                 assert_eq!(utf16_to_utf8(&mut bytes, &string), Err(Trap::InvalidUtf16));
@@ -568,7 +645,10 @@ mod tests {
                     utf16_to_latin1(&mut bytes, &string, Pauses::NEVER),
                     Err(Trap::InvalidUtf16)
                 );
-                assert_eq!(copy_utf16(&mut string.clone(), &string), Err(Trap::InvalidUtf16));
+                assert_eq!(
+                    copy_utf16(&mut string.clone(), &string),
+                    Err(Trap::InvalidUtf16)
+                );
             }
         }
     }
@@ -606,7 +686,9 @@ mod tests {
         let mut memory = *b"--gr\xc3\xbc\xc3\x9fe--------";
         let base = memory.as_mut_ptr() as u64;
         // SAFETY: both places are in the array: 7 bytes, and 7 units.
-        let places = unsafe { raw::Source((base + 2) as *const u8, 7).with((base + 1) as *mut Unit, 7, Pauses::NEVER) };
+        let places = unsafe {
+            raw::Source((base + 2) as *const u8, 7).with((base + 1) as *mut Unit, 7, Pauses::NEVER)
+        };
         let (src, dst) = places.unwrap();
         assert_eq!(utf8_to_utf16(dst, &src), Ok(5));
         assert_eq!(&memory[1..11], b"g\0r\0\xfc\0\xdf\0e\0");
@@ -614,7 +696,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_text(text in any::<String>(), prefix in "[a-z]{0,40}", mixed in "[a-zä-ü\u{100}\u{10000}]{0,80}", narrow in "[a-z\u{80}-\u{ff}]{0,80}") {
+        fn any_text(
+            text in any::<String>(),
+            prefix in "[a-z]{0,40}",
+            mixed in "[a-zä-ü\u{100}\u{10000}]{0,80}",
+            narrow in "[a-z\u{80}-\u{ff}]{0,80}",
+        ) {
             for text in [&text, &mixed, &narrow, &(prefix.clone() + &text), &(prefix.clone() + &narrow)] {
                 check(text);
             }
@@ -622,7 +709,9 @@ mod tests {
 
         /// Any units: the result is that of the standard library.
         #[test]
-        fn any_units(raw in proptest::collection::vec(prop_oneof![any::<u16>(), 0xd7f0..0xe010u16, 0x60..0x90u16], 0..70)) {
+        fn any_units(
+            raw in proptest::collection::vec(prop_oneof![any::<u16>(), 0xd7f0..0xe010u16, 0x60..0x90u16], 0..70),
+        ) {
             let string = units(&raw);
             let mut bytes = vec![0; string.len() * 3];
             let expected = String::from_utf16(&raw).ok();

@@ -53,7 +53,8 @@ pub struct Frame {
     pub name: Option<String>,
     /// The name of its module, likewise.
     pub module: Option<String>,
-    /// The byte offset in the component of the instruction that runs, when the artifact has the address map.
+    /// The byte offset in the component of the instruction that runs, when the artifact has the
+    /// address map.
     pub offset: Option<u32>,
 }
 
@@ -119,6 +120,9 @@ mod tests {
             offset: None,
         };
         let text = frame.to_string();
-        assert!(text.starts_with(r"\u{1b}[31mm!f\n    1: innocent ("), "{text}");
+        assert!(
+            text.starts_with(r"\u{1b}[31mm!f\n    1: innocent ("),
+            "{text}"
+        );
     }
 }

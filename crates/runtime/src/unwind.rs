@@ -2,10 +2,11 @@
 //!
 //! An exception goes from `throw` to its handler, or to the end of the call if there is none.
 //!
-//! Frames of machine code have frame pointers, and a call during which something is caught is found by its return address, so
-//! no more is needed than to walk outwards. Functions with handlers keep nothing in registers across such calls, so none are
-//! restored. The walk ends where exceptions do: at the first frame that is no function of a core module, which is
-//! an adapter to another component instance or the entry from the host.
+//! Frames of machine code have frame pointers, and a call during which something is caught is found
+//! by its return address, so no more is needed than to walk outwards. Functions with handlers keep
+//! nothing in registers across such calls, so none are restored. The walk ends where exceptions do:
+//! at the first frame that is no function of a core module, which is an adapter to another
+//! component instance or the entry from the host.
 
 use crate::activation::{self, Activation};
 use crate::arch::{self, Landing};
@@ -14,26 +15,39 @@ use crate::fault;
 use mintage_environ::{DomainId, ObjectTypeId, Trap};
 use std::ptr;
 
-/// What the throw stub calls: finds where the exception, an object of `domain`, is caught, or ends the current call. `pc` and `fp`
-/// are the return address of the stub and the frame pointer of its caller, the trampoline of the builtin. Gives the place to go
-/// on at, which is kept in the activation.
+/// What the throw stub calls: finds where the exception, an object of `domain`, is caught, or ends
+/// the current call. `pc` and `fp` are the return address of the stub and the frame pointer of its
+/// caller, the trampoline of the builtin. Gives the place to go on at, which is kept in the
+/// activation.
 ///
 /// # Safety
 ///
-/// Called by the throw stub, in machine code of the current activation, with the `ctx` of its instance.
-pub unsafe extern "C" fn on_throw(ctx: *mut u8, domain: u32, exception: u64, pc: usize, fp: usize) -> *const Landing {
+/// Called by the throw stub, in machine code of the current activation, with the `ctx` of its
+/// instance.
+pub unsafe extern "C" fn on_throw(
+    ctx: *mut u8,
+    domain: u32,
+    exception: u64,
+    pc: usize,
+    fp: usize,
+) -> *const Landing {
     // SAFETY: this thread runs.
     let activation = unsafe { (*activation::thread()).current.get() }.cast_mut();
-    assert!(!activation.is_null(), "an exception was thrown outside of a call");
+    assert!(
+        !activation.is_null(),
+        "an exception was thrown outside of a call"
+    );
     // SAFETY: as the caller promises.
     let data = unsafe { InstanceData::of_ctx(ctx) };
     let ty = data.object_type(DomainId::from_u32(domain), exception);
-    // SAFETY: machine code runs only in an activation, which is the innermost, and its frames are intact.
+    // SAFETY: machine code runs only in an activation, which is the innermost, and its frames are
+    // intact.
     let landing = ty.and_then(|ty| unsafe { find(activation, fp, ty, exception) });
     let landing = landing.unwrap_or_else(|| {
         data.thrown.set(ty);
         // SAFETY: as above.
-        let entry = unsafe { fault::stop(activation, Some(Trap::UncaughtException), pc - 1, fp, true) };
+        let entry =
+            unsafe { fault::stop(activation, Some(Trap::UncaughtException), pc - 1, fp, true) };
         // SAFETY: the entry was written when the call was entered.
         unsafe { Landing::at_entry(entry) }
     });
@@ -45,8 +59,14 @@ pub unsafe extern "C" fn on_throw(ctx: *mut u8, domain: u32, exception: u64, pc:
 ///
 /// # Safety
 ///
-/// `activation` is the innermost of this thread, and `fp` the frame pointer of a trampoline that machine code in it has called.
-unsafe fn find(activation: *const Activation, mut fp: usize, ty: ObjectTypeId, exception: u64) -> Option<Landing> {
+/// `activation` is the innermost of this thread, and `fp` the frame pointer of a trampoline that
+/// machine code in it has called.
+unsafe fn find(
+    activation: *const Activation,
+    mut fp: usize,
+    ty: ObjectTypeId,
+    exception: u64,
+) -> Option<Landing> {
     // SAFETY: activations in the list are running calls, whose instances live.
     let (code, end) = unsafe { (&(*(*activation).data).code, (*activation).entry.sp) };
     let table = code.artifact().unwind()?;
@@ -70,12 +90,14 @@ unsafe fn find(activation: *const Activation, mut fp: usize, ty: ObjectTypeId, e
     None
 }
 
-/// Calls `visit` for each reference to an object that is live in a frame of a call into the instance, with the component instance
-/// whose object it is, and its word: how many frames there are. The calls are those of this thread, the only one that uses the instance.
+/// Calls `visit` for each reference to an object that is live in a frame of a call into the
+/// instance, with the component instance whose object it is, and its word: how many frames there
+/// are. The calls are those of this thread, the only one that uses the instance.
 ///
 /// # Safety
 ///
-/// Machine code of the instance, in the innermost activation of this thread, has recorded its exit, and waits.
+/// Machine code of the instance, in the innermost activation of this thread, has recorded its exit,
+/// and waits.
 pub unsafe fn references(data: &InstanceData, mut visit: impl FnMut(DomainId, *mut u64)) -> u64 {
     let mut frames = 0;
     let Some(maps) = data.code.artifact().stack_maps() else {
@@ -96,7 +118,10 @@ pub unsafe fn references(data: &InstanceData, mut visit: impl FnMut(DomainId, *m
             };
             if let Some((domain, slots)) = maps.find(offset) {
                 for distance in slots {
-                    visit(domain, ptr::with_exposed_provenance_mut(outer - distance as usize));
+                    visit(
+                        domain,
+                        ptr::with_exposed_provenance_mut(outer - distance as usize),
+                    );
                 }
             }
             fp = outer;

@@ -1,5 +1,5 @@
-//! What small components can make the process keep: memory and page tables of idle slabs, and mappings. The
-//! process is measured as a whole, so there is one test.
+//! What small components can make the process keep: memory and page tables of idle slabs, and
+//! mappings. The process is measured as a whole, so there is one test.
 
 mod common;
 
@@ -18,13 +18,24 @@ const KEPT: u64 = 1 << 20;
 fn memory_of_process() -> [u64; 2] {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     ["RssAnon:", "VmPTE:"].map(|name| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap();
-        line.split_whitespace().next().unwrap().parse::<u64>().unwrap() << 10
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .unwrap();
+        line.split_whitespace()
+            .next()
+            .unwrap()
+            .parse::<u64>()
+            .unwrap()
+            << 10
     })
 }
 
 fn mappings_of_process() -> usize {
-    std::fs::read_to_string("/proc/self/maps").unwrap().lines().count()
+    std::fs::read_to_string("/proc/self/maps")
+        .unwrap()
+        .lines()
+        .count()
 }
 
 #[test]
@@ -52,7 +63,10 @@ fn kept_by_idle_slabs(code: &Arc<Code>) -> [u64; 2] {
 fn assert_bounded(kept: [u64; 2]) {
     // The test and the allocator have some of their own.
     let limit = COUNT as u64 * KEPT + (8 << 20);
-    assert!(kept[0] + kept[1] <= limit, "{kept:?} bytes are kept, more than {limit}");
+    assert!(
+        kept[0] + kept[1] <= limit,
+        "{kept:?} bytes are kept, more than {limit}"
+    );
 }
 
 fn start_functions_that_write_everywhere() {
@@ -97,7 +111,8 @@ fn page_tables_of_what_is_read() {
 fn mappings_of_domains() {
     let mut text = r#"(component
         (component $c
-          (core module $m (table 1 2 funcref) (func (export "run") (drop (table.grow (ref.null func) (i32.const 1)))))
+          (core module $m (table 1 2 funcref) (func (export "run") (drop (table.grow
+            (ref.null func) (i32.const 1)))))
           (core instance $i (instantiate $m))
           (func (export "run") (canon lift (core func $i "run"))))"#
         .to_owned();

@@ -13,7 +13,8 @@ use std::sync::{Arc, Mutex};
 fn arguments_go_in_and_results_come_out() {
     let code = code(
         r#"(func (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
-           (func (export "f64") (param f64 i64) (result f64) (f64.add (local.get 0) (f64.convert_i64_s (local.get 1))))
+           (func (export "f64") (param f64 i64) (result f64) (f64.add (local.get 0)
+             (f64.convert_i64_s (local.get 1))))
            (global $g (mut i32) (i32.const 40))
            (func (export "count") (result i32)
              (global.set $g (i32.add (global.get $g) (i32.const 1))) (global.get $g))"#,
@@ -42,7 +43,8 @@ fn traps_name_their_frames() {
            (elem (i32.const 1) func $seven)
            (func $load (param i32) (result i32) (i32.load (local.get 0)))
            (func $divide (param i32 i32) (result i32) (i32.div_s (local.get 0) (local.get 1)))
-           (func $outer (export "load") (result i32) (i32.add (call $load (i32.const 65533)) (i32.const 1)))
+           (func $outer (export "load") (result i32) (i32.add (call $load (i32.const 65533))
+             (i32.const 1)))
            (func $far (export "far") (result i32) (i32.load offset=0x7fffffff (i32.const -1)))
            (func $far2 (export "far2") (result i32) (i32.load offset=0xffffffff (i32.const -1)))
            (func $store (export "store") (i64.store (i32.const 65529) (i64.const 1)))
@@ -54,7 +56,8 @@ fn traps_name_their_frames() {
            (func $null (export "null") (call_indirect (type $v) (i32.const 0)))
            (func $type (export "type") (call_indirect (type $v) (i32.const 1)))
            (func $bounds (export "bounds") (drop (call_indirect (type $i) (i32.const 2))))
-           (func $fill (export "fill") (memory.fill (i32.const 65535) (i32.const 1) (i32.const 2)))"#,
+           (func $fill (export "fill") (memory.fill (i32.const 65535) (i32.const 1)
+             (i32.const 2)))"#,
     );
     let instance = instantiate(&code);
     for (export, expected, frames) in [
@@ -65,7 +68,11 @@ fn traps_name_their_frames() {
         ("zero", Trap::IntegerDivisionByZero, &["divide", "zero"]),
         ("overflow", Trap::IntegerOverflow, &["divide", "overflow"]),
         ("nan", Trap::BadConversionToInteger, &["nan"]),
-        ("unreachable", Trap::UnreachableCodeReached, &["unreachable"]),
+        (
+            "unreachable",
+            Trap::UnreachableCodeReached,
+            &["unreachable"],
+        ),
         ("null", Trap::IndirectCallToNull, &["null"]),
         ("type", Trap::BadSignature, &["type"]),
         ("bounds", Trap::TableOutOfBounds, &["bounds"]),
@@ -80,8 +87,10 @@ fn traps_name_their_frames() {
 
 #[test]
 fn frames_have_places_in_the_component() {
-    let fields = r#"(func $inner (unreachable)) (func $outer (export "f") (nop) (call $inner) (nop))"#;
-    let component = format!("(component (core module $m {fields}) (core instance (instantiate $m)))");
+    let fields =
+        r#"(func $inner (unreachable)) (func $outer (export "f") (nop) (call $inner) (nop))"#;
+    let component =
+        format!("(component (core module $m {fields}) (core instance (instantiate $m)))");
     let bytes = wat::parse_str(component).unwrap();
     let report = trap(invoke(instantiate(&code(fields)).handle(), "f", &[]));
     let opcodes: Vec<u8> = report
@@ -92,7 +101,9 @@ fn frames_have_places_in_the_component() {
     assert_eq!(opcodes, [0x00, 0x10], "{report}");
     let text = report.to_string();
     assert!(
-        text.contains("unreachable` instruction executed\nwasm backtrace:\n    0: m!inner (core[0]:f0) at 0x"),
+        text.contains(
+            "unreachable` instruction executed\nwasm backtrace:\n    0: m!inner (core[0]:f0) at 0x"
+        ),
         "{text}"
     );
 }
@@ -107,25 +118,28 @@ fn stack_overflow_on_stacks_of_any_size() {
     let code = code(RECURSION);
     for stack in [288 << 10, 512 << 10, 1 << 20, 16 << 20] {
         let code = code.clone();
-        let thread = std::thread::Builder::new().stack_size(stack).spawn(move || {
-            let instance = instantiate_with(
-                &table(&code, |_| Ok(())),
-                Limits {
-                    stack_bytes: 4 << 20,
-                    ..Limits::default()
-                },
-            );
-            for _ in 0..2 {
-                let report = trap(invoke(instance.handle(), "down", &[0]));
-                assert_eq!(report.trap, Trap::StackOverflow);
-                assert_eq!(report.frames.len(), 20);
-                assert!(report.omitted > 100, "{}", report.omitted);
-                assert!(names(&report).iter().all(|&name| name == "down"));
-            }
-        });
+        let thread = std::thread::Builder::new()
+            .stack_size(stack)
+            .spawn(move || {
+                let instance = instantiate_with(
+                    &table(&code, |_| Ok(())),
+                    Limits {
+                        stack_bytes: 4 << 20,
+                        ..Limits::default()
+                    },
+                );
+                for _ in 0..2 {
+                    let report = trap(invoke(instance.handle(), "down", &[0]));
+                    assert_eq!(report.trap, Trap::StackOverflow);
+                    assert_eq!(report.frames.len(), 20);
+                    assert!(report.omitted > 100, "{}", report.omitted);
+                    assert!(names(&report).iter().all(|&name| name == "down"));
+                }
+            });
         thread.unwrap().join().unwrap();
     }
-    // The main thread's stack is used here in one test binary run with `--test-threads 1` only; its bounds are found likewise.
+    // The main thread's stack is used here in one test binary run with `--test-threads 1` only; its
+    // bounds are found likewise.
     assert_eq!(
         trap(invoke(instantiate(&code).handle(), "down", &[0])).trap,
         Trap::StackOverflow
@@ -135,7 +149,8 @@ fn stack_overflow_on_stacks_of_any_size() {
 /// A host function that succeeds, fails, panics or calls back, as its argument says.
 const CALLER: &str = r#"
     (func $leaf (export "leaf") (result i32) (unreachable))
-    (func $call (export "call") (param i32) (result i32) (i32.add (call $f (local.get 0)) (i32.const 1000)))
+    (func $call (export "call") (param i32) (result i32) (i32.add (call $f (local.get 0))
+      (i32.const 1000)))
     (func $twice (export "twice") (param i32) (result i32)
       (i32.add (call $f (local.get 0)) (call $f (i32.const 1))))"#;
 
@@ -161,13 +176,17 @@ fn host_functions_return_fail_and_panic() {
         1077
     );
     assert!(!instance.is_poisoned());
-    assert!(matches!(invoke(handle, "call", &[0]), Err(Stopped::Host(error)) if error.to_string() == "refused"));
+    assert!(
+        matches!(invoke(handle, "call", &[0]), Err(Stopped::Host(error)) if error.to_string() == "refused")
+    );
     assert!(instance.is_poisoned());
     let quiet = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let result = invoke(handle, "call", &[2]);
     std::panic::set_hook(quiet);
-    assert!(matches!(result, Err(Stopped::Panic(payload)) if *payload.downcast_ref::<&str>().unwrap() == "payload"));
+    assert!(
+        matches!(result, Err(Stopped::Panic(payload)) if *payload.downcast_ref::<&str>().unwrap() == "payload")
+    );
 }
 
 /// What the host function of the nesting tests gets as its host pointer.
@@ -186,20 +205,23 @@ fn nest(call: mintage_runtime::HostCall<'_>) -> anyhow::Result<()> {
         Some(other) if level.is_multiple_of(2) => other,
         _ => nest.instance,
     };
-    call.words[0] = match level {
-        0 => 0,
-        // A trap in a nested call that the host swallows: the calls around it must not notice.
-        100 => u64::from(invoke_with(target, "leaf", &[], call.host).is_err()),
-        // A trap at the bottom that the host passes on as an error with the trap in it.
-        200 => {
-            let report = trap(invoke_with(target, "leaf", &[], call.host));
-            return Err(anyhow::Error::new(report));
-        }
-        level => invoke_with(target, "call", &[u64::from(level) - 1], call.host).map_err(|stopped| match stopped {
-            Stopped::Host(error) => error,
-            other => anyhow::anyhow!("{other:?}"),
-        })?,
-    };
+    call.words[0] =
+        match level {
+            0 => 0,
+            // A trap in a nested call that the host swallows: the calls around it must not notice.
+            100 => u64::from(invoke_with(target, "leaf", &[], call.host).is_err()),
+            // A trap at the bottom that the host passes on as an error with the trap in it.
+            200 => {
+                let report = trap(invoke_with(target, "leaf", &[], call.host));
+                return Err(anyhow::Error::new(report));
+            }
+            level => invoke_with(target, "call", &[u64::from(level) - 1], call.host).map_err(
+                |stopped| match stopped {
+                    Stopped::Host(error) => error,
+                    other => anyhow::anyhow!("{other:?}"),
+                },
+            )?,
+        };
     Ok(())
 }
 
@@ -216,11 +238,20 @@ fn calls_nest() {
             seen: Mutex::default(),
         };
         let host = (&raw const nest).cast_mut().cast();
-        assert_eq!(invoke_with(nest.instance, "call", &[5], host).unwrap() as u32, 6000);
+        assert_eq!(
+            invoke_with(nest.instance, "call", &[5], host).unwrap() as u32,
+            6000
+        );
         assert_eq!(*nest.seen.lock().unwrap(), [5, 4, 3, 2, 1, 0]);
         // The trap inside ends only the nested call, and the next call of the outer one works.
-        assert_eq!(invoke_with(nest.instance, "call", &[100], host).unwrap() as u32, 1001);
-        assert_eq!(invoke_with(nest.instance, "call", &[101], host).unwrap() as u32, 2001);
+        assert_eq!(
+            invoke_with(nest.instance, "call", &[100], host).unwrap() as u32,
+            1001
+        );
+        assert_eq!(
+            invoke_with(nest.instance, "call", &[101], host).unwrap() as u32,
+            2001
+        );
 
         // Frames of all activations, in order, although the host went in and out between.
         for levels in 0..4 {
@@ -264,7 +295,8 @@ fn exit_records_survive_nested_calls() {
 #[test]
 fn recursion_through_the_host_shares_one_stack_limit() {
     let code = code_with_host(
-        r#"(func (export "call") (param i32) (result i32) (call $f (i32.add (local.get 0) (i32.const 1))))"#,
+        r#"(func (export "call") (param i32) (result i32) (call $f (i32.add (local.get 0)
+          (i32.const 1))))"#,
     );
     let table = table(&code, |call| {
         let instance = call.instance;
@@ -318,7 +350,10 @@ fn an_instance_moves_between_threads() {
     let mut instance = instantiate(&code);
     for _ in 0..4 {
         instance = std::thread::spawn(move || {
-            assert_eq!(trap(invoke(instance.handle(), "down", &[0])).trap, Trap::StackOverflow);
+            assert_eq!(
+                trap(invoke(instance.handle(), "down", &[0])).trap,
+                Trap::StackOverflow
+            );
             instance
         })
         .join()
@@ -371,7 +406,8 @@ fn a_collection_in_a_call_within_a_call_is_not_interrupted() {
             (type $cell (struct (field $next (ref null $cell))))
             (global $cells (mut (ref null $cell)) (ref.null $cell))
             (func (export "inner") (drop (call $f (i32.const 0))) (drop (struct.new_default $cell)))
-            (func (export "outer") (param $n i32) (result i32) (local $cell (ref null $cell)) (local $count i32)
+            (func (export "outer") (param $n i32) (result i32) (local $cell (ref null $cell))
+              (local $count i32)
                 (loop $next
                     (global.set $cells (struct.new $cell (global.get $cells)))
                     (br_if $next (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
@@ -383,7 +419,9 @@ fn a_collection_in_a_call_within_a_call_is_not_interrupted() {
                     (br_if $next (i32.eqz (ref.is_null (local.get $cell)))))
                 (local.get $count)))
         (core instance (instantiate $m (with "host" (instance (export "f" (func $lowered)))))))"#;
-    let bytes = mintage_compile::compile(&wat::parse_str(text).unwrap(), &check.tunables, &NoProgress).unwrap();
+    let bytes =
+        mintage_compile::compile(&wat::parse_str(text).unwrap(), &check.tunables, &NoProgress)
+            .unwrap();
     let code = load_with(&bytes, &check);
     let word = Arc::new(AtomicU64::new(0));
     let interrupt = word.clone();

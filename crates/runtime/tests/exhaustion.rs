@@ -1,10 +1,12 @@
-//! What the system refuses: each scenario is a process of its own, which limits itself. Either there is another way, or a clear
-//! error, and what is given back can be used again.
+//! What the system refuses: each scenario is a process of its own, which limits itself. Either
+//! there is another way, or a clear error, and what is given back can be used again.
 
 mod common;
 
 use common::*;
-use mintage_runtime::{Code, Instance, Limits, LoadCheck, Pool, PoolConfig, StoreWords, run_initializers};
+use mintage_runtime::{
+    Code, Instance, Limits, LoadCheck, Pool, PoolConfig, StoreWords, run_initializers,
+};
 use std::process::{Command, ExitCode};
 use std::ptr;
 use std::sync::Arc;
@@ -17,7 +19,10 @@ const SCENARIOS: &[(&str, fn())] = &[
     ("mappings end", mappings),
     ("idle slabs give mappings back", idle_mappings),
     ("memory ends", memory_ends),
-    ("memory ends while a start function runs", memory_ends_in_start),
+    (
+        "memory ends while a start function runs",
+        memory_ends_in_start,
+    ),
     ("memory is not taken back", no_advice),
     ("files in memory are refused", no_memfd),
     ("the scan of page tables is unknown", no_scan),
@@ -46,7 +51,11 @@ fn main() -> ExitCode {
         let ok = output.status.success();
         println!("scenario {name} ... {}", if ok { "ok" } else { "FAILED" });
         if !ok {
-            println!("{:?}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+            println!(
+                "{:?}\n{}",
+                output.status,
+                String::from_utf8_lossy(&output.stderr)
+            );
             failed += 1;
         }
     }
@@ -62,7 +71,8 @@ fn guest(pages: u32) -> Vec<u8> {
     artifact(&format!(
         r#"(component (core module $m
              (memory (export "memory") {pages}) (data (i32.const 65536) "{}")
-             (func $start (i32.store8 (i32.const 7) (i32.const 7)) (memory.fill (i32.const 10000) (i32.const 1) (i32.const 50000)))
+             (func $start (i32.store8 (i32.const 7) (i32.const 7)) (memory.fill (i32.const 10000)
+               (i32.const 1) (i32.const 50000)))
              (start $start)
              (func (export "store") (param i32 i32) (i32.store8 (local.get 0) (local.get 1)))
              (func (export "load") (param i32) (result i32) (i32.load8_u (local.get 0)))
@@ -125,7 +135,12 @@ fn set_limit(resource: libc::__rlimit_resource_t, value: u64) {
 fn status(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with(name)).unwrap();
-    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10
+    line.split_whitespace()
+        .nth(1)
+        .unwrap()
+        .parse::<u64>()
+        .unwrap()
+        << 10
 }
 
 fn address_space() {
@@ -157,7 +172,8 @@ fn address_space() {
 fn take_all_mappings() -> (*mut libc::c_void, usize) {
     const PAGE: usize = 4096;
     let len = 200_000 * PAGE;
-    // SAFETY: a new mapping, whose pages nobody uses; every other one gets another protection until that fails.
+    // SAFETY: a new mapping, whose pages nobody uses; every other one gets another protection until
+    // that fails.
     unsafe {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         let region = libc::mmap(ptr::null_mut(), len, libc::PROT_NONE, flags, -1, 0);
@@ -177,7 +193,10 @@ fn mappings() {
     let live = mint(&code).unwrap();
     let (region, len) = take_all_mappings();
     let error = format!("{:#}", mint(&code).err().unwrap());
-    assert!(error.contains("mappings that `vm.max_map_count` allows"), "{error}");
+    assert!(
+        error.contains("mappings that `vm.max_map_count` allows"),
+        "{error}"
+    );
     // What lives goes on, and growth needs no mapping more.
     assert_eq!(invoke(live.handle(), "load", &[7]).unwrap() as u32, 7);
     assert_eq!(invoke(live.handle(), "grow", &[1]).unwrap() as u32, 2);
@@ -202,7 +221,10 @@ fn memory_ends() {
     let instance = mint(&small).unwrap();
     set_limit(libc::RLIMIT_DATA, status("VmData") + (32 << 20));
     // The guest is told; nothing traps.
-    assert_eq!(invoke(instance.handle(), "grow", &[1000]).unwrap() as i32, -1);
+    assert_eq!(
+        invoke(instance.handle(), "grow", &[1000]).unwrap() as i32,
+        -1
+    );
     assert_eq!(invoke(instance.handle(), "grow", &[10]).unwrap() as i32, 2);
     invoke(instance.handle(), "store", &[12 * 65536 - 1, 1]).unwrap();
     let error = format!("{:#}", mint(&large).err().unwrap());
@@ -233,7 +255,10 @@ fn no_advice() {
     let code = load(&guest(2), &pool());
     refuse(libc::SYS_madvise, None, libc::EINVAL);
     // SAFETY: nothing is at that address.
-    assert_eq!(unsafe { libc::madvise(ptr::null_mut(), 0, libc::MADV_DONTNEED) }, -1);
+    assert_eq!(
+        unsafe { libc::madvise(ptr::null_mut(), 0, libc::MADV_DONTNEED) },
+        -1
+    );
     exercise(&code);
 }
 
@@ -287,7 +312,11 @@ fn refuse(call: libc::c_long, argument: Option<u32>, error: i32) {
     unsafe {
         assert_eq!(libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
         assert_eq!(
-            libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program),
+            libc::prctl(
+                libc::PR_SET_SECCOMP,
+                libc::SECCOMP_MODE_FILTER,
+                &raw const program
+            ),
             0
         );
     }
@@ -301,11 +330,15 @@ fn no_memfd() {
 }
 
 fn no_scan() {
-    // `PAGEMAP_SCAN`. Kernels before Linux 6.7 answer with another error, but that would be no proof.
+    // `PAGEMAP_SCAN`. Kernels before Linux 6.7 answer with another error, but that would be no
+    // proof.
     refuse(libc::SYS_ioctl, Some(0xc060_6610), libc::EXDEV);
     // SAFETY: there is no such file.
     assert_eq!(unsafe { libc::ioctl(-1, 0xc060_6610) }, -1);
-    assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::EXDEV));
+    assert_eq!(
+        std::io::Error::last_os_error().raw_os_error(),
+        Some(libc::EXDEV)
+    );
     exercise(&load(&guest(2), &pool()));
 }
 
@@ -328,5 +361,8 @@ fn no_descriptors() {
     set_limit(libc::RLIMIT_NOFILE, 0);
     assert!(std::fs::File::open("/proc/self/pagemap").is_err());
     exercise(&load(&artifact, &pool()));
-    exercise(&load(&artifact, &Pool::new(PoolConfig::new().background_reset(true))));
+    exercise(&load(
+        &artifact,
+        &Pool::new(PoolConfig::new().background_reset(true)),
+    ));
 }

@@ -1,4 +1,5 @@
-//! Whatever guests and hosts do to instances, in any order, the next instance reads what the image says. On every way to reset.
+//! Whatever guests and hosts do to instances, in any order, the next instance reads what the image
+//! says. On every way to reset.
 
 mod common;
 
@@ -6,8 +7,8 @@ use common::*;
 use mintage_environ::component::CoreItem;
 use mintage_environ::{GlobalId, MemoryId, ObjectTypeId, TableId, Trap, ValType};
 use mintage_runtime::{
-    Code, Growth, HostTable, Instance, Limiter, Limits, LoadCheck, Pool, PoolConfig, Stopped, StoreWords,
-    run_initializers,
+    Code, Growth, HostTable, Instance, Limiter, Limits, LoadCheck, Pool, PoolConfig, Stopped,
+    StoreWords, run_initializers,
 };
 use proptest::prelude::*;
 use std::ptr;
@@ -16,38 +17,45 @@ use std::thread;
 
 const MEMORY: u64 = 5 << 16;
 
-/// A guest with everything that can be written, and whose host function fails as it is told. With `start`, the image is what
-/// the start function leaves.
+/// A guest with everything that can be written, and whose host function fails as it is told. With
+/// `start`, the image is what the start function leaves.
 fn fields(start: &str) -> String {
     let data = "0123456789abcdef".repeat(3000);
     format!(
         r#"(memory (export "memory") 5 9) (memory (export "small") 1 3)
            (table $t (export "table") 700 3000 funcref) (table $u (export "sparse") 2 funcref)
            (global $g (export "global") (mut i64) (i64.const 77))
-           (data (i32.const 100) "short") (data (i32.const 70000) "{data}") (data (memory 1) (i32.const 65530) "end")
+           (data (i32.const 100) "short") (data (i32.const 70000) "{data}") (data (memory 1)
+             (i32.const 65530) "end")
            (data $passive "passive") (elem $functions func $f $f)
            (func $f) (elem (table $t) (i32.const 0) func {functions})
            (func $work
-             (i32.store (i32.const 40000) (i32.const 1)) (memory.fill (i32.const 200000) (i32.const 3) (i32.const 30000))
+             (i32.store (i32.const 40000) (i32.const 1)) (memory.fill (i32.const 200000)
+               (i32.const 3) (i32.const 30000))
              (drop (memory.grow 1 (i32.const 1))) (i32.store 1 (i32.const 65536) (i32.const 5))
              (drop (table.grow $t (ref.func $f) (i32.const 10))) (global.set $g (i64.const 78))
-             (call $keep (i32.const 5000)) (call $churn (i32.const 9000)) (call $set_fixed (i32.const 3)))
+             (call $keep (i32.const 5000)) (call $churn (i32.const 9000)) (call $set_fixed
+               (i32.const 3)))
            {start}
            (func (export "store") (param i32 i32) (i32.store8 (local.get 0) (local.get 1)))
            (func (export "store_small") (param i32 i32) (i32.store8 1 (local.get 0) (local.get 1)))
-           (func (export "fill") (param i32 i32) (memory.fill (local.get 0) (i32.const 0xa5) (local.get 1)))
+           (func (export "fill") (param i32 i32) (memory.fill (local.get 0) (i32.const 0xa5)
+             (local.get 1)))
            (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
            (func (export "grow_small") (param i32) (result i32) (memory.grow 1 (local.get 0)))
-           (func (export "grow_table") (param i32) (result i32) (table.grow $t (ref.func $f) (local.get 0)))
+           (func (export "grow_table") (param i32) (result i32) (table.grow $t (ref.func $f)
+             (local.get 0)))
            (func (export "set") (param i32) (table.set $t (local.get 0) (ref.null func)))
-           (func (export "fill_table") (param i32 i32) (table.fill $t (local.get 0) (ref.null func) (local.get 1)))
+           (func (export "fill_table") (param i32 i32) (table.fill $t (local.get 0) (ref.null func)
+             (local.get 1)))
            (func (export "set_sparse") (table.set $u (i32.const 1) (ref.func $f)))
            (func (export "global_set") (param i64) (global.set $g (local.get 0)))
            (func (export "drop") (data.drop $passive) (elem.drop $functions))
            (func (export "init") (memory.init $passive (i32.const 9) (i32.const 0) (i32.const 7))
              (table.init $u $functions (i32.const 0) (i32.const 0) (i32.const 2)))
            (func (export "trap") (param i32) (i32.store8 (local.get 0) (i32.const 1)) unreachable)
-           (func $overflow (export "overflow") (param i32) (i32.store8 (local.get 0) (i32.const 1)) (call $overflow (local.get 0)))
+           (func $overflow (export "overflow") (param i32) (i32.store8 (local.get 0) (i32.const 1))
+             (call $overflow (local.get 0)))
            (func (export "host") (param i32) (result i32)
              (i32.store8 (i32.const 3) (i32.const 1)) (call $f_host (local.get 0)))
            {OBJECTS}"#,
@@ -56,8 +64,8 @@ fn fields(start: &str) -> String {
     .replace("$f_host", "$f0")
 }
 
-/// Objects: one that never moves, a list, an array and a table that globals lead to, and exceptions. `objects` is a number for all that
-/// can be reached.
+/// Objects: one that never moves, a list, an array and a table that globals lead to, and
+/// exceptions. `objects` is a number for all that can be reached.
 const OBJECTS: &str = r#"
     (type $node (struct (field (mut i32)) (field (mut (ref null $node)))))
     (type $bytes (array (mut i8)))
@@ -66,7 +74,8 @@ const OBJECTS: &str = r#"
     (global $list (export "list") (mut (ref null $node)) (ref.null $node))
     (global $bytes (export "bytes") (mut (ref null $bytes)) (ref.null $bytes))
     (table $nodes (export "nodes") 3 3 (ref null $node))
-    (func $node (export "node") (param i32) (result (ref $node)) (struct.new $node (local.get 0) (ref.null $node)))
+    (func $node (export "node") (param i32) (result (ref $node)) (struct.new $node (local.get 0)
+      (ref.null $node)))
     (func $churn (export "churn") (param i32)
       (loop $more
         (drop (call $node (local.get 0)))
@@ -76,11 +85,13 @@ const OBJECTS: &str = r#"
         (global.set $list (struct.new $node (local.get 0) (global.get $list)))
         (br_if $more (i32.gt_s (local.tee 0 (i32.sub (local.get 0) (i32.const 1))) (i32.const 0)))))
     (func (export "forget") (global.set $list (ref.null $node)))
-    (func (export "array") (param i32 i32) (global.set $bytes (array.new $bytes (local.get 1) (local.get 0))))
+    (func (export "array") (param i32 i32) (global.set $bytes (array.new $bytes (local.get 1)
+      (local.get 0))))
     (func $set_fixed (export "set_fixed") (param i32)
       (struct.set $node 0 (global.get $fixed) (local.get 0))
       (struct.set $node 1 (global.get $fixed) (call $node (local.get 0))))
-    (func (export "set_node") (param i32 i32) (table.set $nodes (local.get 0) (call $node (local.get 1))))
+    (func (export "set_node") (param i32 i32) (table.set $nodes (local.get 0) (call $node
+      (local.get 1))))
     (func $throw (export "throw") (param i32) (throw $bad (local.get 0)))
     (func (export "catch") (param i32)
       (block $caught (result i32)
@@ -93,7 +104,8 @@ const OBJECTS: &str = r#"
       (if (result i64) (ref.is_null (local.get 1))
         (then (call $mix (local.get 0) (i32.const -1)))
         (else (call $mix (local.get 0) (struct.get $node 0 (local.get 1))))))
-    (func (export "objects") (result i64) (local $sum i64) (local $at (ref null $node)) (local $i i32)
+    (func (export "objects") (result i64) (local $sum i64) (local $at (ref null $node))
+      (local $i i32)
       (local.set $at (global.get $list))
       (block $end
         (loop $more
@@ -105,12 +117,14 @@ const OBJECTS: &str = r#"
       (local.set $sum (call $mix_node (local.get $sum) (struct.get $node 1 (global.get $fixed))))
       (loop $more
         (local.set $sum (call $mix_node (local.get $sum) (table.get $nodes (local.get $i))))
-        (br_if $more (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1))) (i32.const 3))))
+        (br_if $more (i32.lt_u (local.tee $i (i32.add (local.get $i) (i32.const 1)))
+          (i32.const 3))))
       (if (i32.eqz (ref.is_null (global.get $bytes)))
         (then (local.set $sum (call $mix (local.get $sum) (array.len (global.get $bytes))))))
       (local.get $sum))"#;
 
-/// One way to map and reset slabs, with a component whose image is the artifact's or the start function's.
+/// One way to map and reset slabs, with a component whose image is the artifact's or the start
+/// function's.
 struct Way {
     code: Arc<Code>,
     imports: Arc<HostTable>,
@@ -172,9 +186,17 @@ impl State {
         };
         let (_, domain) = function(instance.code(), "objects");
         State {
-            memories: ids.memories.iter().map(|&id| instance.memory(id).to_vec()).collect(),
+            memories: ids
+                .memories
+                .iter()
+                .map(|&id| instance.memory(id).to_vec())
+                .collect(),
             tables: ids.tables.iter().map(|&id| entries(id)).collect(),
-            globals: ids.globals.iter().map(|&(id, ty)| instance.global(id, ty)).collect(),
+            globals: ids
+                .globals
+                .iter()
+                .map(|&(id, ty)| instance.global(id, ty))
+                .collect(),
             flags: instance.flags(domain),
             poisoned: instance.is_poisoned(),
         }
@@ -249,21 +271,24 @@ impl Way {
                  (import "f" (func $f (param "x" u32) (result u32)))
                  (core func $lowered (canon lower (func $f)))
                  (core module $m (import "host" "f" (func $host (param i32) (result i32))) {fields})
-                 (core instance (instantiate $m (with "host" (instance (export "f" (func $lowered)))))))"#
+                 (core instance (instantiate $m (with "host" (instance (export "f"
+                   (func $lowered)))))))"#
         );
         let check = LoadCheck {
             tunables: tunables(),
             ..LoadCheck::default()
         };
         // SAFETY: the compiler made it.
-        let code = unsafe { Code::from_bytes(&artifact(&text), &check, &Pool::new(config)) }.unwrap();
+        let code =
+            unsafe { Code::from_bytes(&artifact(&text), &check, &Pool::new(config)) }.unwrap();
         let id = memory(&code, "memory");
         let imports = table(&code, move |call| match call.words[0] as u32 {
             0 => Ok(()),
             1 => anyhow::bail!("the host refuses"),
             2 => panic!("the host panics"),
             at => {
-                // SAFETY: the instance calls this, so that it lives and nobody else uses it; the memory has as many bytes.
+                // SAFETY: the instance calls this, so that it lives and nobody else uses it; the
+                // memory has as many bytes.
                 unsafe {
                     let (base, _) = call.instance.instance().memory_raw(id);
                     base.add(at as usize % MEMORY as usize).write(0x3c);
@@ -272,7 +297,11 @@ impl Way {
             }
         });
         let initial = Report::of(Way::instantiate_with(&imports));
-        Way { code, imports, initial }
+        Way {
+            code,
+            imports,
+            initial,
+        }
     }
 
     fn instantiate_with(imports: &Arc<HostTable>) -> Instance {
@@ -281,7 +310,15 @@ impl Way {
             limiter: Some(Limiter { growing, failed }),
             ..Limits::default()
         };
-        let instance = Instance::new(code, code.image(), imports, limits, 0, StoreWords::default()).unwrap();
+        let instance = Instance::new(
+            code,
+            code.image(),
+            imports,
+            limits,
+            0,
+            StoreWords::default(),
+        )
+        .unwrap();
         // SAFETY: the instance is new, and its start function calls no host function.
         unsafe { run_initializers(instance.handle(), ptr::null_mut()) }.unwrap();
         instance
@@ -292,7 +329,8 @@ impl Way {
     }
 }
 
-/// Every combination of what can be switched, over both kinds of image; made once, since compiling takes longest.
+/// Every combination of what can be switched, over both kinds of image; made once, since compiling
+/// takes longest.
 fn ways() -> &'static [Way] {
     static WAYS: OnceLock<Vec<Way>> = OnceLock::new();
     WAYS.get_or_init(|| {
@@ -317,7 +355,10 @@ fn ways() -> &'static [Way] {
         }
         // New mappings each time, and starts that run each time.
         ways.push(Way::new(PoolConfig::new().max_unused_warm_slots(0), ""));
-        ways.push(Way::new(PoolConfig::new().keep_started(false), "(start $work)"));
+        ways.push(Way::new(
+            PoolConfig::new().keep_started(false),
+            "(start $work)",
+        ));
         ways.push(Way::new(PoolConfig::new().page_fault_count(false), ""));
         ways.push(Way::new(
             PoolConfig::new().total_keep_resident(100_000),
@@ -429,7 +470,9 @@ fn take(way: &Way, step: &Step, live: &mut Vec<Instance>) {
             match invoke(live[which % live.len()].handle(), name, args) {
                 Ok(_) | Err(Stopped::Trap(_)) => {}
                 Err(Stopped::Host(error)) => assert_eq!(error.to_string(), "the host refuses"),
-                Err(Stopped::Panic(payload)) => assert_eq!(payload.downcast_ref(), Some(&"the host panics")),
+                Err(Stopped::Panic(payload)) => {
+                    assert_eq!(payload.downcast_ref(), Some(&"the host panics"))
+                }
             }
         }
         Step::Write(which, at, len, elsewhere) if !live.is_empty() => {
@@ -515,7 +558,10 @@ fn images_hold_what_the_component_says() {
         assert_eq!(tables[0].len(), if started { 711 } else { 701 });
         assert_eq!(
             tables[1..],
-            [vec![Some(0), Some(0), None], vec![Some(0), Some(0), Some(0), None]]
+            [
+                vec![Some(0), Some(0), None],
+                vec![Some(0), Some(0), Some(0), None]
+            ]
         );
         assert_eq!((globals[1][0] != 0, globals[2][0]), (started, 0));
         assert!(*flags != 0 && !poisoned);
@@ -546,11 +592,17 @@ fn images_hold_what_the_component_says() {
         );
         assert_eq!((init.is_ok(), set), (true, Err(Trap::TableOutOfBounds)));
         assert_eq!(
-            (grow.map(|pages| pages as u32), grow_small.map(|pages| pages as u32)),
+            (
+                grow.map(|pages| pages as u32),
+                grow_small.map(|pages| pages as u32)
+            ),
             (Ok(5), Ok(1 + started as u32))
         );
         // Objects that never move, and two halves, which have grown or not.
-        assert_eq!(growth[0].current, (if started { 1 + 2 * 3 } else { 1 + 2 }) << 16);
+        assert_eq!(
+            growth[0].current,
+            (if started { 1 + 2 * 3 } else { 1 + 2 }) << 16
+        );
         assert_eq!(
             left.memories.iter().map(Vec::len).collect::<Vec<_>>(),
             [9 << 16, 3 << 16]
@@ -558,6 +610,14 @@ fn images_hold_what_the_component_says() {
         assert_eq!(left.memories[0][9..16], *b"passive");
         assert!(left.poisoned);
     }
-    assert!(ways().iter().any(|way| way.initial.state.globals[0][0] == 77));
-    assert!(ways().iter().any(|way| way.initial.state.globals[0][0] == 78));
+    assert!(
+        ways()
+            .iter()
+            .any(|way| way.initial.state.globals[0][0] == 77)
+    );
+    assert!(
+        ways()
+            .iter()
+            .any(|way| way.initial.state.globals[0][0] == 78)
+    );
 }

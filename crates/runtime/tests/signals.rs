@@ -1,4 +1,5 @@
-//! Signals that are none of ours, and stacks that end: each scenario runs on the main thread of a process of its own.
+//! Signals that are none of ours, and stacks that end: each scenario runs on the main thread of a
+//! process of its own.
 
 mod common;
 
@@ -25,7 +26,11 @@ const SCENARIOS: &[Scenario] = &[
         earlier_handler,
         None,
     ),
-    ("an earlier handler without siginfo gets signals", plain_handler, None),
+    (
+        "an earlier handler without siginfo gets signals",
+        plain_handler,
+        None,
+    ),
     ("ignored signals stay ignored", ignored, None),
     (
         "the default action follows a fault outside machine code",
@@ -47,7 +52,11 @@ const SCENARIOS: &[Scenario] = &[
         std_handler,
         Some(libc::SIGSEGV),
     ),
-    ("stack overflow on the main thread", main_thread_overflow, None),
+    (
+        "stack overflow on the main thread",
+        main_thread_overflow,
+        None,
+    ),
 ];
 
 fn main() -> ExitCode {
@@ -69,9 +78,16 @@ fn main() -> ExitCode {
             None => output.status.success(),
             Some(signal) => output.status.signal() == Some(*signal),
         };
-        println!("scenario {name} ... {}", if as_expected { "ok" } else { "FAILED" });
+        println!(
+            "scenario {name} ... {}",
+            if as_expected { "ok" } else { "FAILED" }
+        );
         if !as_expected {
-            println!("{:?}\n{}", output.status, String::from_utf8_lossy(&output.stderr));
+            println!(
+                "{:?}\n{}",
+                output.status,
+                String::from_utf8_lossy(&output.stderr)
+            );
             failed += 1;
         }
     }
@@ -147,7 +163,11 @@ extern "C" fn count(_: c_int) {
 }
 
 fn earlier_handler() {
-    install(libc::SIGSEGV, open_the_page as *const () as usize, libc::SA_SIGINFO);
+    install(
+        libc::SIGSEGV,
+        open_the_page as *const () as usize,
+        libc::SA_SIGINFO,
+    );
     let code = guest();
     trap_in(&code);
     assert_eq!(HANDLED.load(SeqCst), 0);
@@ -209,7 +229,11 @@ fn fault_in_host() {
         unsafe { forbidden_page().read_volatile() };
         Ok(())
     });
-    let _ = invoke(instantiate_with(&table, Limits::default()).handle(), "call", &[]);
+    let _ = invoke(
+        instantiate_with(&table, Limits::default()).handle(),
+        "call",
+        &[],
+    );
 }
 
 fn std_handler() {
@@ -231,7 +255,10 @@ fn main_thread_overflow() {
         );
         for _ in 0..2 {
             let report = trap(invoke(instance.handle(), "down", &[]));
-            assert_eq!((report.trap, report.frames.len()), (Trap::StackOverflow, 20));
+            assert_eq!(
+                (report.trap, report.frames.len()),
+                (Trap::StackOverflow, 20)
+            );
         }
     }
     trap_in(&code);

@@ -5,7 +5,8 @@ mod common;
 use common::*;
 use mintage_environ::{Trap, Tunables};
 use mintage_runtime::{
-    Code, Growth, HostTable, Instance, InstanceHandle, Limiter, Limits, LoadCheck, Stopped, StoreWords,
+    Code, Growth, HostTable, Instance, InstanceHandle, Limiter, Limits, LoadCheck, Stopped,
+    StoreWords,
 };
 use std::ptr;
 use std::sync::{Arc, mpsc};
@@ -18,7 +19,8 @@ const GROWING: &str = r#"
     (func (export "size") (result i32) (memory.size))
     (func $load (export "load") (param i32) (result i32) (i32.load8_u (local.get 0)))
     (func (export "store") (param i32 i32) (i32.store8 (local.get 0) (local.get 1)))
-    (func (export "grow_table") (param i32) (result i32) (table.grow $t (ref.func $f) (local.get 0)))
+    (func (export "grow_table") (param i32) (result i32) (table.grow $t (ref.func $f)
+      (local.get 0)))
     (func (export "table_size") (result i32) (table.size $t))"#;
 
 #[test]
@@ -29,15 +31,26 @@ fn memories_grow_in_place_up_to_their_maximum() {
     let id = memory(&code, "memory");
     let (base, _) = instance.memory_raw(id);
     assert_eq!(&instance.memory(id)[16..21], b"image");
-    assert_trap(invoke(handle, "load", &[1 << 16]), Trap::MemoryOutOfBounds, &["load"]);
+    assert_trap(
+        invoke(handle, "load", &[1 << 16]),
+        Trap::MemoryOutOfBounds,
+        &["load"],
+    );
     assert_eq!(invoke(handle, "grow", &[1]).unwrap() as u32, 1);
     assert_eq!(invoke(handle, "load", &[1 << 16]).unwrap() as u32, 0);
     invoke(handle, "store", &[(2 << 16) - 1, 9]).unwrap();
     assert_eq!(instance.memory_raw(id), (base, 2 << 16));
     assert_eq!(instance.memory_mut(id)[(2 << 16) - 1], 9);
-    assert_trap(invoke(handle, "load", &[2 << 16]), Trap::MemoryOutOfBounds, &["load"]);
+    assert_trap(
+        invoke(handle, "load", &[2 << 16]),
+        Trap::MemoryOutOfBounds,
+        &["load"],
+    );
     assert_eq!(invoke(handle, "grow", &[2]).unwrap() as i32, -1);
-    assert_eq!(invoke(handle, "grow", &[u64::from(u32::MAX)]).unwrap() as i32, -1);
+    assert_eq!(
+        invoke(handle, "grow", &[u64::from(u32::MAX)]).unwrap() as i32,
+        -1
+    );
     assert_eq!(instance.memory_grow(id, 1), Some(2));
     assert_eq!(instance.memory_grow(id, 1), None);
     assert_eq!(invoke(handle, "grow", &[0]).unwrap() as u32, 3);
@@ -51,11 +64,15 @@ fn what_other_threads_write_is_reset_too() {
         "(memory (export \"memory\") 4) (func (export \"store\") (param i32) (i32.store8 (local.get 0) (i32.const 9)))",
     );
     let id = memory(&code, "memory");
-    let store = |instance: InstanceHandle, at: u64| invoke(instance, "store", &[at]).map(drop).unwrap();
+    let store =
+        |instance: InstanceHandle, at: u64| invoke(instance, "store", &[at]).map(drop).unwrap();
     // The first instances make the slab know which pages are written.
     for page in [0, 0, 0, 1, 2, 3, 4, 5] {
         let mut instance = instantiate(&code);
-        assert!(instance.memory(id).iter().all(|&byte| byte == 0), "before page {page}");
+        assert!(
+            instance.memory(id).iter().all(|&byte| byte == 0),
+            "before page {page}"
+        );
         let handle = instance.handle();
         store(handle, 5);
         thread::scope(|scope| {
@@ -73,7 +90,10 @@ fn what_other_threads_write_is_reset_too() {
     // Made here, used and dropped elsewhere.
     for page in [8, 9] {
         let instance = instantiate(&code);
-        assert!(instance.memory(id).iter().all(|&byte| byte == 0), "before page {page}");
+        assert!(
+            instance.memory(id).iter().all(|&byte| byte == 0),
+            "before page {page}"
+        );
         thread::scope(|scope| {
             scope.spawn(move || {
                 store(instance.handle(), 20_000 * page);
@@ -122,9 +142,11 @@ fn known(code: &Arc<Code>) -> Instance {
 }
 
 const KNOWN: &str = r#"
-    (memory (export "memory") 64) (func (export "store") (param i32) (i32.store8 (local.get 0) (i32.const 9)))"#;
+    (memory (export "memory") 64) (func (export "store") (param i32) (i32.store8 (local.get 0)
+      (i32.const 9)))"#;
 
-/// The thread that uses an instance last, or drops it, has had no page fault, but another one has written to a new page.
+/// The thread that uses an instance last, or drops it, has had no page fault, but another one has
+/// written to a new page.
 #[test]
 fn page_faults_of_several_threads_are_told_apart() {
     let code = code(KNOWN);
@@ -155,15 +177,18 @@ fn page_faults_of_several_threads_are_told_apart() {
             to.send((instance, at, faults)).unwrap();
             assert!(returned.recv().unwrap().is_none());
         }
-        let written = instantiate(&code).memory(id).iter().position(|&byte| byte != 0);
+        let written = instantiate(&code)
+            .memory(id)
+            .iter()
+            .position(|&byte| byte != 0);
         assert_eq!(written, None, "round {round}");
     }
     drop(to);
     other.join().unwrap();
 }
 
-/// The system may put a huge page in the place of small ones at any time, if some of them are there. The others can then be
-/// written without a page fault.
+/// The system may put a huge page in the place of small ones at any time, if some of them are
+/// there. The others can then be written without a page fault.
 #[test]
 fn huge_pages_hide_no_writes() {
     let code = code(KNOWN);
@@ -172,13 +197,18 @@ fn huge_pages_hide_no_writes() {
         let instance = known(&code);
         let (base, len) = instance.memory_raw(id);
         drop(instance);
-        let start = base.as_ptr().map_addr(|address| address.next_multiple_of(2 << 20));
+        let start = base
+            .as_ptr()
+            .map_addr(|address| address.next_multiple_of(2 << 20));
         let len = len - (start as usize - base.as_ptr() as usize);
-        // What `khugepaged` does when it comes across the memory. Nothing is done where the system has no huge pages.
-        // SAFETY: the memory is the process's own, and its contents stay.
+        // What `khugepaged` does when it comes across the memory. Nothing is done where the system
+        // has no huge pages. SAFETY: the memory is the process's own, and its contents stay.
         unsafe { libc::madvise(start.cast(), len & !((2 << 20) - 1), MADV_COLLAPSE) };
         invoke(instantiate(&code).handle(), "store", &[page * 4096]).unwrap();
-        let written = instantiate(&code).memory(id).iter().position(|&byte| byte != 0);
+        let written = instantiate(&code)
+            .memory(id)
+            .iter()
+            .position(|&byte| byte != 0);
         assert_eq!(written, None, "page {page}");
     }
 }
@@ -199,9 +229,19 @@ fn the_next_instance_sees_nothing_of_the_last_one() {
             (&instance.memory(id)[16..21], instance.memory(id).len()),
             (&b"image"[..], 1 << 16)
         );
-        assert!(instance.memory(id)[21..].iter().all(|&byte| byte == 0), "round {round}");
-        assert_eq!((instance.table_size(table), instance.table_get(table, 0)), (2, Some(0)));
-        assert_trap(invoke(handle, "load", &[1 << 16]), Trap::MemoryOutOfBounds, &["load"]);
+        assert!(
+            instance.memory(id)[21..].iter().all(|&byte| byte == 0),
+            "round {round}"
+        );
+        assert_eq!(
+            (instance.table_size(table), instance.table_get(table, 0)),
+            (2, Some(0))
+        );
+        assert_trap(
+            invoke(handle, "load", &[1 << 16]),
+            Trap::MemoryOutOfBounds,
+            &["load"],
+        );
         invoke(handle, "store", &[17, 1]).unwrap();
         invoke(handle, "store", &[60000, 1]).unwrap();
         assert_eq!(invoke(handle, "grow", &[2]).unwrap() as u32, 1);
@@ -221,7 +261,10 @@ fn tables_grow_in_place_up_to_their_maximum() {
     let f = instance.table_get(id, 1).unwrap();
     assert!(f != 0 && instance.table_get(id, 0) == Some(0) && instance.table_get(id, 2).is_none());
     assert_eq!(invoke(handle, "grow_table", &[2]).unwrap() as u32, 2);
-    assert_eq!((instance.table_size(id), instance.table_get(id, 3)), (4, Some(f)));
+    assert_eq!(
+        (instance.table_size(id), instance.table_get(id, 3)),
+        (4, Some(f))
+    );
     assert_eq!(invoke(handle, "grow_table", &[2]).unwrap() as i32, -1);
     // SAFETY: null is a value of every table.
     unsafe {
@@ -237,7 +280,8 @@ fn tables_grow_in_place_up_to_their_maximum() {
     assert_eq!(invoke(handle, "table_size", &[]).unwrap() as u32, 5);
 }
 
-/// What a limiter was asked and told, and its answers: the limit of memories and tables, below which it allows all.
+/// What a limiter was asked and told, and its answers: the limit of memories and tables, below
+/// which it allows all.
 #[derive(Default)]
 struct Asked {
     limit: u64,
@@ -305,10 +349,14 @@ fn a_limiter_is_asked_before_anything_grows() {
     }
     let (result, questions) = grow(0, "grow", 1);
     let question = vec![(pages(2), pages(3), pages(3))];
-    assert!(matches!(result, Err(Stopped::Host(error)) if error.to_string() == "the limiter refuses"));
+    assert!(
+        matches!(result, Err(Stopped::Host(error)) if error.to_string() == "the limiter refuses")
+    );
     assert_eq!(questions, question);
     let (result, questions) = grow(1, "grow", 1);
-    assert!(matches!(result, Err(Stopped::Panic(payload)) if payload.downcast_ref() == Some(&"the limiter panics")));
+    assert!(
+        matches!(result, Err(Stopped::Panic(payload)) if payload.downcast_ref() == Some(&"the limiter panics"))
+    );
     assert_eq!(questions, question);
 
     assert_eq!(grow(3, "grow_table", 2).0.unwrap(), -1);
@@ -330,22 +378,33 @@ fn bulk_operations_and_segments() {
            (data $passive "0123456789")
            (elem $e func $one $two)
            (func $one (result i32) (i32.const 1)) (func $two (result i32) (i32.const 2))
-           (func $init (export "init") (param i32 i32 i32) (memory.init $passive (local.get 0) (local.get 1) (local.get 2)))
+           (func $init (export "init") (param i32 i32 i32) (memory.init $passive (local.get 0)
+             (local.get 1) (local.get 2)))
            (func (export "drop") (data.drop $passive) (elem.drop $e))
-           (func $copy (export "copy") (param i32 i32 i32) (memory.copy (local.get 0) (local.get 1) (local.get 2)))
-           (func $table_init (export "table_init") (param i32 i32 i32) (table.init $a $e (local.get 0) (local.get 1) (local.get 2)))
-           (func $table_copy (export "table_copy") (param i32 i32 i32) (table.copy $b $a (local.get 0) (local.get 1) (local.get 2)))
-           (func $table_fill (export "table_fill") (param i32 i32) (table.fill $b (local.get 0) (ref.func $two) (local.get 1)))
-           (func $call (export "call") (param i32) (result i32) (call_indirect $b (result i32) (local.get 0)))"#,
+           (func $copy (export "copy") (param i32 i32 i32) (memory.copy (local.get 0) (local.get 1)
+             (local.get 2)))
+           (func $table_init (export "table_init") (param i32 i32 i32) (table.init $a $e
+             (local.get 0) (local.get 1) (local.get 2)))
+           (func $table_copy (export "table_copy") (param i32 i32 i32) (table.copy $b $a
+             (local.get 0) (local.get 1) (local.get 2)))
+           (func $table_fill (export "table_fill") (param i32 i32) (table.fill $b (local.get 0)
+             (ref.func $two) (local.get 1)))
+           (func $call (export "call") (param i32) (result i32) (call_indirect $b (result i32)
+             (local.get 0)))"#,
     );
     let instance = instantiate(&code);
     let handle = instance.handle();
-    let bytes = |range: std::ops::Range<usize>| instance.memory(memory(&code, "memory"))[range].to_vec();
+    let bytes =
+        |range: std::ops::Range<usize>| instance.memory(memory(&code, "memory"))[range].to_vec();
     invoke(handle, "init", &[100, 2, 5]).unwrap();
     assert_eq!(bytes(100..106), b"23456\0");
     invoke(handle, "copy", &[101, 100, 5]).unwrap();
     assert_eq!(bytes(100..107), b"223456\0");
-    assert_trap(invoke(handle, "init", &[100, 6, 5]), Trap::MemoryOutOfBounds, &["init"]);
+    assert_trap(
+        invoke(handle, "init", &[100, 6, 5]),
+        Trap::MemoryOutOfBounds,
+        &["init"],
+    );
     assert_trap(
         invoke(handle, "copy", &[65535, 0, 2]),
         Trap::MemoryOutOfBounds,
@@ -381,7 +440,11 @@ fn bulk_operations_and_segments() {
 
     invoke(handle, "drop", &[]).unwrap();
     invoke(handle, "init", &[0, 0, 0]).unwrap();
-    assert_trap(invoke(handle, "init", &[0, 0, 1]), Trap::MemoryOutOfBounds, &["init"]);
+    assert_trap(
+        invoke(handle, "init", &[0, 0, 1]),
+        Trap::MemoryOutOfBounds,
+        &["init"],
+    );
     assert_trap(
         invoke(handle, "table_init", &[0, 0, 1]),
         Trap::TableOutOfBounds,
@@ -403,12 +466,16 @@ fn start_functions_run_in_order_with_the_segments_behind_them() {
              (core module $second
                (import "a" "memory" (memory 1))
                (data (i32.const 0) "\40")
-               (func $start (i32.store8 (i32.const 1) (i32.add (i32.load8_u (i32.const 0)) (i32.const 1))))
+               (func $start (i32.store8 (i32.const 1) (i32.add (i32.load8_u (i32.const 0))
+                 (i32.const 1))))
                (start $start)
                (func (export "load") (result i32) (i32.load16_u (i32.const 0))))
              (core instance (instantiate $second (with "a" (instance $a)))))"#,
     ));
-    assert_eq!(invoke(instantiate(&code).handle(), "load", &[]).unwrap() as u32, 0x4140);
+    assert_eq!(
+        invoke(instantiate(&code).handle(), "load", &[]).unwrap() as u32,
+        0x4140
+    );
 }
 
 #[test]
@@ -419,8 +486,14 @@ fn a_thousand_instances_live_at_once() {
         invoke(instance.handle(), "store", &[16, number as u64 % 251]).unwrap();
     }
     for (number, instance) in instances.iter().enumerate() {
-        assert_eq!(invoke(instance.handle(), "load", &[16]).unwrap(), number as u64 % 251);
-        assert_eq!(invoke(instance.handle(), "load", &[17]).unwrap(), u64::from(b'm'));
+        assert_eq!(
+            invoke(instance.handle(), "load", &[16]).unwrap(),
+            number as u64 % 251
+        );
+        assert_eq!(
+            invoke(instance.handle(), "load", &[17]).unwrap(),
+            u64::from(b'm')
+        );
     }
 }
 
@@ -489,13 +562,26 @@ fn host_tables_are_of_one_component() {
     let (first, second) = (code(GROWING), code(GROWING));
     let table = HostTable::new(&first, Vec::new()).unwrap();
     for (code, image) in [(&second, second.image()), (&first, second.image())] {
-        let error = Instance::new(code, image, &table, Limits::default(), 0, StoreWords::default())
-            .err()
-            .unwrap()
-            .to_string();
+        let error = Instance::new(
+            code,
+            image,
+            &table,
+            Limits::default(),
+            0,
+            StoreWords::default(),
+        )
+        .err()
+        .unwrap()
+        .to_string();
         assert!(error.contains("another component"), "{error}");
     }
     let needy = code_with_host(r#"(func (export "call") (result i32) (call $f (i32.const 1)))"#);
-    let error = HostTable::new(&needy, Vec::new()).err().unwrap().to_string();
-    assert!(error.contains("needs 1 host functions, and 0 were given"), "{error}");
+    let error = HostTable::new(&needy, Vec::new())
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(
+        error.contains("needs 1 host functions, and 0 were given"),
+        "{error}"
+    );
 }

@@ -1,11 +1,13 @@
-//! The module `wasmtime` that core scripts may import: its function `gc` collects what is not reachable.
+//! The module `wasmtime` that core scripts may import: its function `gc` collects what is not
+//! reachable.
 //!
-//! `gc` is a guest function that allocates an object. Where [`Config::gc_zeal`](mintage::Config::gc_zeal) is on, as it is for
-//! scripts whose header says `gc = true`, each allocation collects, with the frames of the caller on the stack.
+//! `gc` is a guest function that allocates an object. Where
+//! [`Config::gc_zeal`](mintage::Config::gc_zeal) is on, as it is for scripts whose header says `gc
+//! = true`, each allocation collects, with the frames of the caller on the stack.
 
 use wasm_encoder::{
-    CodeSection, ExportKind, ExportSection, FieldType, Function, FunctionSection, Module, StorageType, TypeSection,
-    ValType,
+    CodeSection, ExportKind, ExportSection, FieldType, Function, FunctionSection, Module,
+    StorageType, TypeSection, ValType,
 };
 
 /// The name by which scripts import it.

@@ -13,8 +13,8 @@ use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 /// A component that a script defines.
 pub(crate) struct ComponentDefinition {
     bytes: Vec<u8>,
-    /// It, compiled; `None` when it imports instances with core modules, since a component is compiled together with the core
-    /// modules that it instantiates.
+    /// It, compiled; `None` when it imports instances with core modules, since a component is
+    /// compiled together with the core modules that it instantiates.
     pub(crate) component: Option<Component>,
     imports: Vec<String>,
 }
@@ -29,7 +29,10 @@ impl ComponentDefinition {
         let (component, imports) = match engine::compile(engine, &bytes) {
             Ok(component) => {
                 let ty = component.component_type();
-                let imports = ty.imports(engine).map(|(name, _)| name.to_string()).collect();
+                let imports = ty
+                    .imports(engine)
+                    .map(|(name, _)| name.to_string())
+                    .collect();
                 (Some(component), imports)
             }
             Err(error) => match imports_of_modules(&bytes) {
@@ -55,7 +58,8 @@ pub(crate) fn export_name(position: usize) -> String {
     format!("i{position}")
 }
 
-/// The names of all imports of a valid component some of which are instances with core modules; `None` for others.
+/// The names of all imports of a valid component some of which are instances with core modules;
+/// `None` for others.
 fn imports_of_modules(bytes: &[u8]) -> Option<Vec<String>> {
     let types = Validator::new_with_features(WasmFeatures::all())
         .validate_all(bytes)
@@ -86,13 +90,17 @@ fn imports_of_modules(bytes: &[u8]) -> Option<Vec<String>> {
 fn has_modules(types: TypesRef<'_>, item: &ComponentItem) -> bool {
     match item.ty {
         ComponentEntityType::Module(_) => true,
-        ComponentEntityType::Instance(id) => types[id].exports.values().any(|item| has_modules(types, item)),
+        ComponentEntityType::Instance(id) => types[id]
+            .exports
+            .values()
+            .any(|item| has_modules(types, item)),
         _ => false,
     }
 }
 
-/// A component that instantiates `members` in order, each linked to earlier ones, and exports the instances. Imports that no
-/// member provides make it invalid, but for core modules from `host`, which the runner provides.
+/// A component that instantiates `members` in order, each linked to earlier ones, and exports the
+/// instances. Imports that no member provides make it invalid, but for core modules from `host`,
+/// which the runner provides.
 pub(crate) fn composed(members: &[Member<ComponentDefinition>]) -> Vec<u8> {
     let mut outer = ComponentBuilder::default();
     let mut components = HashMap::new();
@@ -119,7 +127,12 @@ pub(crate) fn composed(members: &[Member<ComponentDefinition>]) -> Vec<u8> {
         instances.push(outer.instantiate(None, component, args));
     }
     for (position, instance) in instances.into_iter().enumerate() {
-        outer.export(export_name(position), ComponentExportKind::Instance, instance, None);
+        outer.export(
+            export_name(position),
+            ComponentExportKind::Instance,
+            instance,
+            None,
+        );
     }
     outer.finish()
 }

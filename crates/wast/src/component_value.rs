@@ -22,7 +22,12 @@ pub(crate) fn argument(arg: &WastArg<'_>) -> Result<Val> {
 }
 
 fn val(value: &WastVal<'_>) -> Result<Val> {
-    let boxed = |value: &Option<Box<WastVal<'_>>>| value.as_deref().map(|value| val(value).map(Box::new)).transpose();
+    let boxed = |value: &Option<Box<WastVal<'_>>>| {
+        value
+            .as_deref()
+            .map(|value| val(value).map(Box::new))
+            .transpose()
+    };
     let all = |values: &[WastVal<'_>]| values.iter().map(val).collect::<Result<Vec<_>>>();
     Ok(match value {
         WastVal::Bool(value) => Val::Bool(*value),
@@ -72,8 +77,12 @@ pub(crate) fn compare(actual: &[Val], expected: &[WastRet<'_>]) -> Result<()> {
     for (actual, expected) in actual.iter().zip(expected) {
         let expected = match expected {
             WastRet::Component(expected) => val(expected)?,
-            WastRet::Core(WastRetCore::F32(NanPattern::Value(value))) => Val::Float32(f32::from_bits(value.bits)),
-            WastRet::Core(WastRetCore::F64(NanPattern::Value(value))) => Val::Float64(f64::from_bits(value.bits)),
+            WastRet::Core(WastRetCore::F32(NanPattern::Value(value))) => {
+                Val::Float32(f32::from_bits(value.bits))
+            }
+            WastRet::Core(WastRetCore::F64(NanPattern::Value(value))) => {
+                Val::Float64(f64::from_bits(value.bits))
+            }
             _ => bail!("a core value is expected from a component function"),
         };
         ensure!(
@@ -84,7 +93,8 @@ pub(crate) fn compare(actual: &[Val], expected: &[WastRet<'_>]) -> Result<()> {
     Ok(())
 }
 
-/// Whether two values are the same. All NaNs are, since a component value has only one; zeros of different sign are not.
+/// Whether two values are the same. All NaNs are, since a component value has only one; zeros of
+/// different sign are not.
 fn same(a: &Val, b: &Val) -> bool {
     let all = |a: &[Val], b: &[Val]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b));
     let boxed = |a: &Option<Box<Val>>, b: &Option<Box<Val>>| match (a, b) {
@@ -92,8 +102,12 @@ fn same(a: &Val, b: &Val) -> bool {
         (a, b) => a.is_none() && b.is_none(),
     };
     match (a, b) {
-        (Val::Float32(a), Val::Float32(b)) => a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan(),
-        (Val::Float64(a), Val::Float64(b)) => a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan(),
+        (Val::Float32(a), Val::Float32(b)) => {
+            a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan()
+        }
+        (Val::Float64(a), Val::Float64(b)) => {
+            a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan()
+        }
         (Val::List(a), Val::List(b)) | (Val::Tuple(a), Val::Tuple(b)) => all(a, b),
         (Val::Record(a), Val::Record(b)) => {
             a.len() == b.len()
@@ -103,8 +117,12 @@ fn same(a: &Val, b: &Val) -> bool {
         }
         (Val::Variant(a_case, a), Val::Variant(b_case, b)) => a_case == b_case && boxed(a, b),
         (Val::Option(a), Val::Option(b)) => boxed(a, b),
-        (Val::Result(Ok(a)), Val::Result(Ok(b))) | (Val::Result(Err(a)), Val::Result(Err(b))) => boxed(a, b),
-        (Val::Flags(a), Val::Flags(b)) => a.len() == b.len() && a.iter().all(|name| b.contains(name)),
+        (Val::Result(Ok(a)), Val::Result(Ok(b))) | (Val::Result(Err(a)), Val::Result(Err(b))) => {
+            boxed(a, b)
+        }
+        (Val::Flags(a), Val::Flags(b)) => {
+            a.len() == b.len() && a.iter().all(|name| b.contains(name))
+        }
         (a, b) => a == b,
     }
 }
@@ -122,12 +140,16 @@ mod tests {
             &Val::Option(Some(Box::new(list(1.5)))),
             &Val::Option(Some(Box::new(list(1.5))))
         ));
-        assert!(!same(&Val::Option(Some(Box::new(list(1.5)))), &Val::Option(None)));
+        assert!(!same(
+            &Val::Option(Some(Box::new(list(1.5)))),
+            &Val::Option(None)
+        ));
     }
 
     #[test]
     fn flags_have_no_order() {
-        let flags = |names: &[&str]| Val::Flags(names.iter().map(|name| name.to_string()).collect());
+        let flags =
+            |names: &[&str]| Val::Flags(names.iter().map(|name| name.to_string()).collect());
         assert!(same(&flags(&["a", "b"]), &flags(&["b", "a"])));
         assert!(!same(&flags(&["a", "b"]), &flags(&["a"])));
     }

@@ -30,8 +30,12 @@ impl fmt::Display for CoreValue {
         match *self {
             CoreValue::I32(value) => write!(f, "(i32.const {})", value as i32),
             CoreValue::I64(value) => write!(f, "(i64.const {})", value as i64),
-            CoreValue::F32(bits) => write!(f, "(f32.const {:?} (;{bits:#010x};))", f32::from_bits(bits)),
-            CoreValue::F64(bits) => write!(f, "(f64.const {:?} (;{bits:#018x};))", f64::from_bits(bits)),
+            CoreValue::F32(bits) => {
+                write!(f, "(f32.const {:?} (;{bits:#010x};))", f32::from_bits(bits))
+            }
+            CoreValue::F64(bits) => {
+                write!(f, "(f64.const {:?} (;{bits:#018x};))", f64::from_bits(bits))
+            }
             CoreValue::V128(bits) => {
                 let lane = |lane: u32| (bits >> (32 * lane)) as u32;
                 write!(
@@ -86,7 +90,9 @@ fn null(ty: AbstractHeapType) -> Result<CoreValue> {
         Ty::Func | Ty::NoFunc => CoreValue::FuncRef(0),
         Ty::Extern | Ty::NoExtern => CoreValue::ExternRef(CoreRef::Null),
         Ty::Exn | Ty::NoExn => CoreValue::ExnRef(CoreRef::Null),
-        Ty::Any | Ty::Eq | Ty::I31 | Ty::Struct | Ty::Array | Ty::None => CoreValue::AnyRef(CoreRef::Null),
+        Ty::Any | Ty::Eq | Ty::I31 | Ty::Struct | Ty::Array | Ty::None => {
+            CoreValue::AnyRef(CoreRef::Null)
+        }
         Ty::Cont | Ty::NoCont => bail!("the type {ty:?} is not supported yet"),
     })
 }
@@ -117,7 +123,11 @@ pub(crate) fn compare(actual: &[CoreValue], expected: &[WastRet<'_>]) -> Result<
 }
 
 fn list(values: &[CoreValue]) -> String {
-    values.iter().map(CoreValue::to_string).collect::<Vec<_>>().join(" ")
+    values
+        .iter()
+        .map(CoreValue::to_string)
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 fn matches(value: CoreValue, pattern: &WastRetCore<'_>) -> Result<bool> {
@@ -130,17 +140,26 @@ fn matches(value: CoreValue, pattern: &WastRetCore<'_>) -> Result<bool> {
         (WastRetCore::RefNull(None), CoreValue::FuncRef(word)) => word == 0,
         (
             WastRetCore::RefNull(None),
-            CoreValue::ExternRef(reference) | CoreValue::AnyRef(reference) | CoreValue::ExnRef(reference),
+            CoreValue::ExternRef(reference)
+            | CoreValue::AnyRef(reference)
+            | CoreValue::ExnRef(reference),
         ) => reference == CoreRef::Null,
-        (WastRetCore::RefNull(Some(HeapType::Abstract { shared: false, ty })), value) => value == null(*ty)?,
+        (WastRetCore::RefNull(Some(HeapType::Abstract { shared: false, ty })), value) => {
+            value == null(*ty)?
+        }
         (WastRetCore::RefExtern(expected), CoreValue::ExternRef(reference)) => match expected {
             Some(number) => reference == CoreRef::Host(*number),
             None => reference != CoreRef::Null,
         },
-        (WastRetCore::RefHost(expected), CoreValue::AnyRef(reference)) => reference == CoreRef::Host(*expected),
+        (WastRetCore::RefHost(expected), CoreValue::AnyRef(reference)) => {
+            reference == CoreRef::Host(*expected)
+        }
         (WastRetCore::RefAny, CoreValue::AnyRef(reference)) => reference != CoreRef::Null,
         (WastRetCore::RefEq, CoreValue::AnyRef(reference)) => {
-            matches!(reference, CoreRef::I31(_) | CoreRef::Struct | CoreRef::Array)
+            matches!(
+                reference,
+                CoreRef::I31(_) | CoreRef::Struct | CoreRef::Array
+            )
         }
         (WastRetCore::RefI31 | WastRetCore::RefI31Shared, CoreValue::AnyRef(reference)) => {
             matches!(reference, CoreRef::I31(_))
@@ -180,10 +199,18 @@ fn matches_f64(bits: u64, expected: &NanPattern<F64>) -> bool {
 /// Lane by lane, from the lowest bits on.
 fn matches_v128(bits: u128, expected: &V128Pattern) -> bool {
     match expected {
-        V128Pattern::I8x16(lanes) => (0..).zip(lanes).all(|(i, &lane)| (bits >> (8 * i)) as i8 == lane),
-        V128Pattern::I16x8(lanes) => (0..).zip(lanes).all(|(i, &lane)| (bits >> (16 * i)) as i16 == lane),
-        V128Pattern::I32x4(lanes) => (0..).zip(lanes).all(|(i, &lane)| (bits >> (32 * i)) as i32 == lane),
-        V128Pattern::I64x2(lanes) => (0..).zip(lanes).all(|(i, &lane)| (bits >> (64 * i)) as i64 == lane),
+        V128Pattern::I8x16(lanes) => (0..)
+            .zip(lanes)
+            .all(|(i, &lane)| (bits >> (8 * i)) as i8 == lane),
+        V128Pattern::I16x8(lanes) => (0..)
+            .zip(lanes)
+            .all(|(i, &lane)| (bits >> (16 * i)) as i16 == lane),
+        V128Pattern::I32x4(lanes) => (0..)
+            .zip(lanes)
+            .all(|(i, &lane)| (bits >> (32 * i)) as i32 == lane),
+        V128Pattern::I64x2(lanes) => (0..)
+            .zip(lanes)
+            .all(|(i, &lane)| (bits >> (64 * i)) as i64 == lane),
         V128Pattern::F32x4(lanes) => (0..)
             .zip(lanes)
             .all(|(i, lane)| matches_f32((bits >> (32 * i)) as u32, lane)),
@@ -203,9 +230,8 @@ fn describe(pattern: &WastRetCore<'_>) -> String {
         WastRetCore::F32(NanPattern::CanonicalNan) | WastRetCore::F64(NanPattern::CanonicalNan) => {
             "nan:canonical".into()
         }
-        WastRetCore::F32(NanPattern::ArithmeticNan) | WastRetCore::F64(NanPattern::ArithmeticNan) => {
-            "nan:arithmetic".into()
-        }
+        WastRetCore::F32(NanPattern::ArithmeticNan)
+        | WastRetCore::F64(NanPattern::ArithmeticNan) => "nan:arithmetic".into(),
         other => format!("{other:?}"),
     }
 }
@@ -279,15 +305,30 @@ mod tests {
     #[test]
     fn vectors_are_compared_by_lanes() {
         let value = CoreValue::V128(0x7fc0_0001_8000_0000_7fc0_0000_3f80_0000);
-        assert!(check("(v128.const f32x4 1 nan:canonical -0 nan:arithmetic)", value));
-        assert!(!check("(v128.const f32x4 1 nan:canonical -0 nan:canonical)", value));
-        assert!(!check("(v128.const f32x4 1 nan:canonical 0 nan:arithmetic)", value));
-        assert!(check("(v128.const i64x2 0x7fc000003f800000 0x7fc0000180000000)", value));
+        assert!(check(
+            "(v128.const f32x4 1 nan:canonical -0 nan:arithmetic)",
+            value
+        ));
+        assert!(!check(
+            "(v128.const f32x4 1 nan:canonical -0 nan:canonical)",
+            value
+        ));
+        assert!(!check(
+            "(v128.const f32x4 1 nan:canonical 0 nan:arithmetic)",
+            value
+        ));
+        assert!(check(
+            "(v128.const i64x2 0x7fc000003f800000 0x7fc0000180000000)",
+            value
+        ));
         let value = CoreValue::V128(0x7ff8_0000_0000_0000_8000_0000_0000_0000);
         assert!(check("(v128.const f64x2 -0 nan:canonical)", value));
         assert!(!check("(v128.const f64x2 nan:canonical -0)", value));
         let value = CoreValue::V128(0xff);
-        assert!(check("(v128.const i8x16 -1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0)", value));
+        assert!(check(
+            "(v128.const i8x16 -1 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0)",
+            value
+        ));
         assert!(check("(v128.const i16x8 255 0 0 0 0 0 0 0)", value));
         assert!(check("(v128.const i32x4 255 0 0 0)", value));
         assert!(!check("(i64.const 255)", value));
@@ -296,16 +337,34 @@ mod tests {
     #[test]
     fn references() {
         assert!(check("(ref.null func)", CoreValue::FuncRef(0)));
-        assert!(!check("(ref.null func)", CoreValue::ExternRef(CoreRef::Null)));
+        assert!(!check(
+            "(ref.null func)",
+            CoreValue::ExternRef(CoreRef::Null)
+        ));
         assert!(check("(ref.null)", CoreValue::ExternRef(CoreRef::Null)));
         assert!(check("(ref.func)", CoreValue::FuncRef(7)));
         assert!(check("(ref.func 1)", CoreValue::FuncRef(7)));
         assert!(!check("(ref.func 1)", CoreValue::FuncRef(0)));
         assert!(!check("(ref.func)", CoreValue::FuncRef(0)));
-        assert!(check("(ref.extern 0)", CoreValue::ExternRef(CoreRef::Host(0))));
-        assert!(!check("(ref.extern 0)", CoreValue::ExternRef(CoreRef::Host(1))));
-        assert!(check("(ref.extern)", CoreValue::ExternRef(CoreRef::Host(1))));
-        assert!(check("(either (i32.const 1) (i32.const 2))", CoreValue::I32(2)));
-        assert!(!check("(either (i32.const 1) (i32.const 2))", CoreValue::I32(3)));
+        assert!(check(
+            "(ref.extern 0)",
+            CoreValue::ExternRef(CoreRef::Host(0))
+        ));
+        assert!(!check(
+            "(ref.extern 0)",
+            CoreValue::ExternRef(CoreRef::Host(1))
+        ));
+        assert!(check(
+            "(ref.extern)",
+            CoreValue::ExternRef(CoreRef::Host(1))
+        ));
+        assert!(check(
+            "(either (i32.const 1) (i32.const 2))",
+            CoreValue::I32(2)
+        ));
+        assert!(!check(
+            "(either (i32.const 1) (i32.const 2))",
+            CoreValue::I32(3)
+        ));
     }
 }

@@ -13,7 +13,10 @@ pub(crate) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component> {
 
 /// The trap that an error tells of, if it does.
 pub(crate) fn trap(error: &Error) -> Option<Trap> {
-    error.chain().find_map(|cause| cause.downcast_ref::<Trap>()).copied()
+    error
+        .chain()
+        .find_map(|cause| cause.downcast_ref::<Trap>())
+        .copied()
 }
 
 /// A component instance with a store of its own.
@@ -45,12 +48,22 @@ impl Live {
         Ok(Live { store, instance })
     }
 
-    /// Calls an exported function of the component, or of the instance that it exports under a name.
-    pub(crate) fn call(&mut self, instance: Option<&str>, name: &str, args: &[Val]) -> Result<Vec<Val>> {
+    /// Calls an exported function of the component, or of the instance that it exports under a
+    /// name.
+    pub(crate) fn call(
+        &mut self,
+        instance: Option<&str>,
+        name: &str,
+        args: &[Val],
+    ) -> Result<Vec<Val>> {
         let inside = match instance {
             Some(instance) => {
                 let export = self.instance.get_export(&mut self.store, None, instance);
-                Some(export.with_context(|| format!("no instance `{instance}`"))?.1)
+                Some(
+                    export
+                        .with_context(|| format!("no instance `{instance}`"))?
+                        .1,
+                )
             }
             None => None,
         };
@@ -66,9 +79,18 @@ impl Live {
     }
 
     /// Calls an exported function of a core instance.
-    pub(crate) fn core_call(&mut self, core_instance: u32, name: &str, args: &[CoreValue]) -> Result<Vec<CoreValue>> {
-        let args = args.iter().map(|&value| to_engine(value)).collect::<Vec<_>>();
-        let results = mintage::core::call(&mut self.store, &self.instance, core_instance, name, &args)?;
+    pub(crate) fn core_call(
+        &mut self,
+        core_instance: u32,
+        name: &str,
+        args: &[CoreValue],
+    ) -> Result<Vec<CoreValue>> {
+        let args = args
+            .iter()
+            .map(|&value| to_engine(value))
+            .collect::<Vec<_>>();
+        let results =
+            mintage::core::call(&mut self.store, &self.instance, core_instance, name, &args)?;
         results.into_iter().map(from_engine).collect()
     }
 

@@ -1,7 +1,9 @@
-//! The header of a script: lines at its start such as `;;! gc = true`, which say what the script is about.
+//! The header of a script: lines at its start such as `;;! gc = true`, which say what the script is
+//! about.
 //!
-//! A header is TOML whose values are `true` or `false`. The names are those of Wasmtime's collection of scripts. A feature that
-//! the header does not name is on or off as in the engine that the caller gives.
+//! A header is TOML whose values are `true` or `false`. The names are those of Wasmtime's
+//! collection of scripts. A feature that the header does not name is on or off as in the engine
+//! that the caller gives.
 
 use anyhow::{Context, Result, bail};
 use mintage::{Config, Engine};
@@ -23,22 +25,32 @@ const SETTINGS: &[(&str, Set)] = &[
     ("function_references", Config::wasm_function_references),
     // See `collector.rs`.
     ("gc", |config, on| config.wasm_gc(on).gc_zeal(on)),
-    ("nan_canonicalization", Config::cranelift_nan_canonicalization),
+    (
+        "nan_canonicalization",
+        Config::cranelift_nan_canonicalization,
+    ),
     (
         "component_model_error_context",
         Config::wasm_component_model_error_context,
     ),
     ("component_model_map", Config::wasm_component_model_map),
-    ("component_model_memory64", Config::wasm_component_model_memory64),
+    (
+        "component_model_memory64",
+        Config::wasm_component_model_memory64,
+    ),
     (
         "component_model_fixed_length_lists",
         Config::wasm_component_model_fixed_length_lists,
     ),
-    ("component_model_implements", Config::wasm_component_model_implements),
+    (
+        "component_model_implements",
+        Config::wasm_component_model_implements,
+    ),
 ];
 
-/// The other names: features that are always on or never supported, where a script shows by its outcome whether it needs
-/// them, and properties that only other engines must know (`hogs_memory`, `gc_types`, `spec_test`).
+/// The other names: features that are always on or never supported, where a script shows by its
+/// outcome whether it needs them, and properties that only other engines must know (`hogs_memory`,
+/// `gc_types`, `spec_test`).
 const OTHERS: &[&str] = &[
     "bulk_memory",
     "reference_types",
@@ -71,7 +83,8 @@ pub(crate) fn engine(engine: &Engine, script: &str) -> Result<Engine> {
         let line = line.split('#').next().unwrap_or_default().trim();
         if !line.is_empty() {
             let config = config.get_or_insert_with(|| engine.config().clone());
-            set(config, line).with_context(|| format!("line {}: the header `{line}`", index + 1))?;
+            set(config, line)
+                .with_context(|| format!("line {}: the header `{line}`", index + 1))?;
         }
     }
     match config {
@@ -83,7 +96,9 @@ pub(crate) fn engine(engine: &Engine, script: &str) -> Result<Engine> {
 fn set(config: &mut Config, line: &str) -> Result<()> {
     let (name, value) = line.split_once('=').context("is not `name = value`")?;
     let (name, value) = (name.trim(), value.trim());
-    let value = value.parse::<bool>().context("sets neither `true` nor `false`")?;
+    let value = value
+        .parse::<bool>()
+        .context("sets neither `true` nor `false`")?;
     match SETTINGS.iter().find(|(known, _)| *known == name) {
         Some((_, set)) => _ = set(config, value),
         None if OTHERS.contains(&name) => {}
@@ -105,9 +120,14 @@ mod tests {
     fn a_header_changes_settings() {
         let default = with("(module)\n;;! simd = false").unwrap();
         assert_eq!(with(";; a comment\n;;! simd = false").unwrap(), default);
-        assert_eq!(with(";;! hogs_memory = true\n;;!\n;;! # a comment").unwrap(), default);
+        assert_eq!(
+            with(";;! hogs_memory = true\n;;!\n;;! # a comment").unwrap(),
+            default
+        );
         let mut changed = Config::new();
-        changed.wasm_simd(false).cranelift_nan_canonicalization(true);
+        changed
+            .wasm_simd(false)
+            .cranelift_nan_canonicalization(true);
         let changed = format!("{changed:?}");
         assert_ne!(changed, default);
         assert_eq!(
@@ -124,7 +144,10 @@ mod tests {
             (";;! smid = true", "unknown name"),
         ] {
             let error = format!("{:#}", with(&format!(";;! gc = true\n{line}")).unwrap_err());
-            assert!(error.contains("line 2") && error.contains(expected), "{error}");
+            assert!(
+                error.contains("line 2") && error.contains(expected),
+                "{error}"
+            );
         }
     }
 

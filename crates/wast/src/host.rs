@@ -1,16 +1,17 @@
 //! The host functions that component scripts may import.
 //!
-//! At the root, of any type: `echo…` returns its argument, and `fail…` fails. The rest follows the names that Wasmtime's
-//! collection of scripts imports: `host-return-two` and `host-echo-u32` at the root, and the instance `host` with functions
-//! that return a number, and the resource types `resource1` (also under the name `resource1-again`) and `resource2`. Each handle
-//! of `resource1` has the number that its constructor was given. The core module `simple-module` of `host` becomes part of the
-//! component that imports it.
+//! At the root, of any type: `echo…` returns its argument, and `fail…` fails. The rest follows the
+//! names that Wasmtime's collection of scripts imports: `host-return-two` and `host-echo-u32` at
+//! the root, and the instance `host` with functions that return a number, and the resource types
+//! `resource1` (also under the name `resource1-again`) and `resource2`. Each handle of `resource1`
+//! has the number that its constructor was given. The core module `simple-module` of `host` becomes
+//! part of the component that imports it.
 
 use anyhow::{Result, bail, ensure};
 use mintage::{Component, Linker, LinkerInstance, Resource, ResourceType, StoreContextMut};
 use wasm_encoder::{
-    CodeSection, ComponentBuilder, ComponentExportKind, ConstExpr, ExportKind, ExportSection, Function,
-    FunctionSection, GlobalSection, GlobalType, Module, TypeSection, ValType,
+    CodeSection, ComponentBuilder, ComponentExportKind, ConstExpr, ExportKind, ExportSection,
+    Function, FunctionSection, GlobalSection, GlobalType, Module, TypeSection, ValType,
 };
 
 /// What host functions remember: of one component instance and those inside it.
@@ -88,13 +89,21 @@ pub(crate) fn linker(component: &Component) -> Result<Linker<Host>> {
 
 fn resources(host: &mut LinkerInstance<'_, Host>) -> Result<()> {
     for name in ["resource1", "resource1-again"] {
-        host.resource(name, ResourceType::host::<Resource1>(), |mut store, number| {
-            store.data_mut().drops += 1;
-            store.data_mut().last_drop = number;
-            Ok(())
-        })?;
+        host.resource(
+            name,
+            ResourceType::host::<Resource1>(),
+            |mut store, number| {
+                store.data_mut().drops += 1;
+                store.data_mut().last_drop = number;
+                Ok(())
+            },
+        )?;
     }
-    host.resource("resource2", ResourceType::host::<Resource2>(), |_, _| Ok(()))?;
+    host.resource(
+        "resource2",
+        ResourceType::host::<Resource2>(),
+        |_, _| Ok(()),
+    )?;
     host.func_wrap("[constructor]resource1", |_: Cx<'_>, (number,): (u32,)| {
         Ok((Numbered::new_own(number),))
     })?;

@@ -1,7 +1,7 @@
 //! Runs `.wast` scripts: the specification's test language.
 //!
-//! Mintage hosts components, so the runner wraps core modules as components and calls core exports through a back door
-//! of the embedding API.
+//! Mintage hosts components, so the runner wraps core modules as components and calls core exports
+//! through a back door of the embedding API.
 //!
 //! ```text
 //! script text   -> engine                  its header says what it is about      header.rs

@@ -1,13 +1,16 @@
 //! Instances of a script that import from each other.
 //!
-//! A script instantiates one module after the other, calls functions in between, and lets later modules import what earlier
-//! instances export. A component is a closed world instead. So instances that share state are put into one component:
-//! when a module imports from earlier instances, a new component is built of *their* modules and the new one, is
-//! instantiated, and every call that the script has made on the earlier instances so far is made again there. From then
-//! on the script's instances live in the new component. What this cannot express is an instantiation that fails half way
-//! and leaves its marks in instances that go on living: the component that traps while it is instantiated is gone.
+//! A script instantiates one module after the other, calls functions in between, and lets later
+//! modules import what earlier instances export. A component is a closed world instead. So
+//! instances that share state are put into one component: when a module imports from earlier
+//! instances, a new component is built of *their* modules and the new one, is instantiated, and
+//! every call that the script has made on the earlier instances so far is made again there. From
+//! then on the script's instances live in the new component. What this cannot express is an
+//! instantiation that fails half way and leaves its marks in instances that go on living: the
+//! component that traps while it is instantiated is gone.
 //!
-//! The same is done for components that import instances of earlier components: all become parts of one component.
+//! The same is done for components that import instances of earlier components: all become parts of
+//! one component.
 
 use crate::component::{self, ComponentDefinition};
 use crate::core_value::CoreValue;
@@ -33,7 +36,8 @@ pub(crate) trait Kind: Sized {
     /// A component with an instance of each of `members`.
     fn link(engine: &Engine, members: &[Member<Self::Module>]) -> Result<Self>;
     /// Calls an exported function of the instance at `position`.
-    fn call(&mut self, position: u32, name: &str, args: &[Self::Value]) -> Result<Vec<Self::Value>>;
+    fn call(&mut self, position: u32, name: &str, args: &[Self::Value])
+    -> Result<Vec<Self::Value>>;
 }
 
 /// A component whose core instances are instances of the script.
@@ -63,7 +67,8 @@ impl Kind for Core {
     }
 
     fn call(&mut self, position: u32, name: &str, args: &[CoreValue]) -> Result<Vec<CoreValue>> {
-        self.live.core_call(self.first_instance + position, name, args)
+        self.live
+            .core_call(self.first_instance + position, name, args)
     }
 }
 
@@ -120,8 +125,9 @@ pub(crate) struct Instances<'e, K: Kind> {
     calls: usize,
 }
 
-/// A component, some of whose instances are instances of the script. Others may be copies: an instance without state is not
-/// moved when a module imports from it but gets a copy in the new component.
+/// A component, some of whose instances are instances of the script. Others may be copies: an
+/// instance without state is not moved when a module imports from it but gets a copy in the new
+/// component.
 struct Group<K: Kind> {
     members: BTreeMap<InstanceId, Part<K::Module>>,
     /// Every call that the script made on members, by its number.
@@ -180,14 +186,18 @@ impl<'e, K: Kind> Instances<'e, K> {
     ///
     /// # Errors
     ///
-    /// When an import is unknown or of another type, or when instantiation traps. Nothing has changed then.
+    /// When an import is unknown or of another type, or when instantiation traps. Nothing has
+    /// changed then.
     pub(crate) fn instantiate(
         &mut self,
         module: Rc<K::Module>,
         provider: impl Fn(&str) -> Option<InstanceId>,
     ) -> Result<InstanceId> {
         let find = |name: &str| provider(name).map(|instance| (name.to_string(), instance));
-        let providers = K::imports(&module).into_iter().filter_map(find).collect::<Vec<_>>();
+        let providers = K::imports(&module)
+            .into_iter()
+            .filter_map(find)
+            .collect::<Vec<_>>();
         let homes = providers
             .iter()
             .map(|&(_, provider)| self.homes[provider.0])
@@ -198,8 +208,18 @@ impl<'e, K: Kind> Instances<'e, K> {
             let group = self.groups[home]
                 .as_ref()
                 .context("an instance that was dropped is imported from")?;
-            members.extend(group.members.iter().map(|(&instance, part)| (instance, part.clone())));
-            log.extend(group.log.iter().map(|(&number, call)| (number, call.clone())));
+            members.extend(
+                group
+                    .members
+                    .iter()
+                    .map(|(&instance, part)| (instance, part.clone())),
+            );
+            log.extend(
+                group
+                    .log
+                    .iter()
+                    .map(|(&number, call)| (number, call.clone())),
+            );
         }
         let id = InstanceId(self.homes.len());
         members.insert(id, Part { module, providers });
@@ -238,8 +258,15 @@ impl<'e, K: Kind> Instances<'e, K> {
                 .map(|(name, provider)| (name.clone(), positions[provider]))
                 .collect(),
         };
-        let linked = K::link(self.engine, &members.values().map(resolve).collect::<Vec<_>>())?;
-        Ok(Group { members, log, linked })
+        let linked = K::link(
+            self.engine,
+            &members.values().map(resolve).collect::<Vec<_>>(),
+        )?;
+        Ok(Group {
+            members,
+            log,
+            linked,
+        })
     }
 
     /// Calls an exported function.
@@ -247,7 +274,12 @@ impl<'e, K: Kind> Instances<'e, K> {
     /// # Errors
     ///
     /// When there is no such function, or when it traps.
-    pub(crate) fn call(&mut self, instance: InstanceId, name: &str, args: &[K::Value]) -> Result<Vec<K::Value>> {
+    pub(crate) fn call(
+        &mut self,
+        instance: InstanceId,
+        name: &str,
+        args: &[K::Value],
+    ) -> Result<Vec<K::Value>> {
         let call = Call {
             instance,
             name: name.into(),
@@ -261,8 +293,8 @@ impl<'e, K: Kind> Instances<'e, K> {
         results
     }
 
-    /// Drops the component in which `instance` lives, if no other instance of the script does. The script will not name the
-    /// instance again.
+    /// Drops the component in which `instance` lives, if no other instance of the script does. The
+    /// script will not name the instance again.
     pub(crate) fn forget(&mut self, instance: InstanceId) {
         let home = self.homes[instance.0];
         if self.homes.iter().filter(|&&other| other == home).count() == 1 {
@@ -286,7 +318,10 @@ impl Instances<'_, Core> {
     pub(crate) fn global(&mut self, instance: InstanceId, name: &str) -> Result<CoreValue> {
         let group = self.group(instance)?;
         let position = group.position(instance);
-        let Core { live, first_instance } = &mut group.linked;
+        let Core {
+            live,
+            first_instance,
+        } = &mut group.linked;
         live.core_global(*first_instance + position, name)
     }
 }

@@ -20,19 +20,20 @@ use wast::parser::{self, ParseBuffer};
 use wast::token::Id;
 use wast::{QuoteWat, Wast, WastDirective, WastExecute, WastInvoke, WastRet, WastThread, Wat};
 
-/// Bytes of stack for each thread: scripts recurse until the engine stops them, which must happen before the stack ends.
+/// Bytes of stack for each thread: scripts recurse until the engine stops them, which must happen
+/// before the stack ends.
 pub(crate) const STACK_SIZE: usize = 16 << 20;
 
 /// Runs a script and says what became of each directive.
 ///
 /// Core modules are wrapped as components, for which `engine` must have been made with
-/// [`Config::core_exports`](mintage::Config::core_exports). A header of the script (`;;! multi_memory = true`) changes the
-/// settings of the engine.
+/// [`Config::core_exports`](mintage::Config::core_exports). A header of the script (`;;!
+/// multi_memory = true`) changes the settings of the engine.
 ///
 /// # Errors
 ///
-/// When `text` is not a script, or has a header with unknown settings. A directive that fails is not an error but
-/// a [`Failure`] of the report.
+/// When `text` is not a script, or has a header with unknown settings. A directive that fails is
+/// not an error but a [`Failure`] of the report.
 pub fn run(engine: &Engine, text: &str) -> Result<Report> {
     let engine = header::engine(engine, text)?;
     let mut text = Cow::Borrowed(text);
@@ -61,7 +62,9 @@ fn parse_and_run(engine: &Engine, text: &str) -> Result<Report, wast::Error> {
 /// Byte offsets at which lines start.
 fn line_starts(text: &str) -> Vec<usize> {
     let newlines = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n');
-    [0].into_iter().chain(newlines.map(|(offset, _)| offset + 1)).collect()
+    [0].into_iter()
+        .chain(newlines.map(|(offset, _)| offset + 1))
+        .collect()
 }
 
 fn keyword(directive: &WastDirective<'_>) -> &'static str {
@@ -88,10 +91,14 @@ fn keyword(directive: &WastDirective<'_>) -> &'static str {
 }
 
 fn is_component(module: &QuoteWat<'_>) -> bool {
-    matches!(module, QuoteWat::Wat(Wat::Component(_)) | QuoteWat::QuoteComponent(..))
+    matches!(
+        module,
+        QuoteWat::Wat(Wat::Component(_)) | QuoteWat::QuoteComponent(..)
+    )
 }
 
-/// The instance that a directive names is not there, since the directive on line `because_of` failed.
+/// The instance that a directive names is not there, since the directive on line `because_of`
+/// failed.
 #[derive(Debug, thiserror::Error)]
 #[error("the instance of line {because_of} was not made")]
 struct Missing {
@@ -180,7 +187,9 @@ impl<'scope, 'e> Script<'scope, 'e> {
                 Ok(()) if keyword.starts_with("assert_") => self.report.assertions += 1,
                 Ok(()) => self.report.actions += 1,
                 Err(error) => match error.downcast_ref::<Missing>() {
-                    Some(&Missing { because_of }) => self.report.skipped.push(Skipped { line, because_of }),
+                    Some(&Missing { because_of }) => {
+                        self.report.skipped.push(Skipped { line, because_of })
+                    }
                     None => self.report.failures.push(Failure {
                         line,
                         directive: keyword,
@@ -212,12 +221,15 @@ impl<'scope, 'e> Script<'scope, 'e> {
                     Err(error) => (Definition::Missing(self.line), Err(error)),
                 };
                 if let Some(name) = name {
-                    self.definitions.insert(name.name().into(), definition.clone());
+                    self.definitions
+                        .insert(name.name().into(), definition.clone());
                 }
                 self.last_definition = Some(definition);
                 outcome
             }
-            WastDirective::ModuleInstance { instance, module, .. } => {
+            WastDirective::ModuleInstance {
+                instance, module, ..
+            } => {
                 let definition = match module {
                     Some(name) => self.definitions.get(name.name()).cloned(),
                     None => self.last_definition.clone(),
@@ -249,17 +261,25 @@ impl<'scope, 'e> Script<'scope, 'e> {
                 expect_trap(outcome, message)
             }
             WastDirective::AssertException { exec, .. } => expect_exception(self.execute(exec)),
-            WastDirective::AssertUnlinkable { module, message, .. } => self.assert_unlinkable(module, message),
+            WastDirective::AssertUnlinkable {
+                module, message, ..
+            } => self.assert_unlinkable(module, message),
             WastDirective::AssertInvalid {
-                mut module, message, ..
+                mut module,
+                message,
+                ..
             } => match (module.encode(), is_component(&module)) {
                 (Ok(bytes), component) => self.assert_rejected(&bytes, component, message),
                 // Names of a component's text are resolved when it is encoded.
                 (Err(error), true) => expect_message(&error.into(), message),
-                (Err(error), false) => Err(Error::new(error).context("the module is malformed rather than invalid")),
+                (Err(error), false) => {
+                    Err(Error::new(error).context("the module is malformed rather than invalid"))
+                }
             },
             WastDirective::AssertMalformed {
-                mut module, message, ..
+                mut module,
+                message,
+                ..
             } => match (module.encode(), is_component(&module)) {
                 (Ok(bytes), component) => self.assert_rejected(&bytes, component, message),
                 (Err(error), true) => expect_message(&error.into(), message),
@@ -281,7 +301,10 @@ impl<'scope, 'e> Script<'scope, 'e> {
         let mut shared = None;
         if let Some(id) = thread.shared_module {
             let error = match self.handle(Some(id)) {
-                Ok(_) => anyhow!("an instance cannot be shared with a thread, since shared memories are not supported"),
+                Ok(_) => anyhow!(
+                    "an instance cannot be shared with a thread, since shared memories are not \
+                     supported"
+                ),
                 Err(error) => error,
             };
             let Some(&Missing { because_of }) = error.downcast_ref::<Missing>() else {
@@ -293,11 +316,15 @@ impl<'scope, 'e> Script<'scope, 'e> {
         let run = move || {
             let mut script = Script::new(scope, engine, lines);
             if let Some((id, because_of)) = shared {
-                script.named.insert(id.name().into(), Handle::Missing(because_of));
+                script
+                    .named
+                    .insert(id.name().into(), Handle::Missing(because_of));
             }
             script.run(thread.directives)
         };
-        let handle = thread::Builder::new().stack_size(STACK_SIZE).spawn_scoped(scope, run)?;
+        let handle = thread::Builder::new()
+            .stack_size(STACK_SIZE)
+            .spawn_scoped(scope, run)?;
         self.threads.insert(name, Thread::Running(handle));
         Ok(())
     }
@@ -306,7 +333,9 @@ impl<'scope, 'e> Script<'scope, 'e> {
     fn join(&mut self, thread: Thread<'scope>) -> Result<()> {
         match thread {
             Thread::Running(handle) => {
-                let report = handle.join().unwrap_or_else(|payload| panic::resume_unwind(payload));
+                let report = handle
+                    .join()
+                    .unwrap_or_else(|payload| panic::resume_unwind(payload));
                 self.report.append(report);
                 Ok(())
             }
@@ -331,8 +360,8 @@ impl<'scope, 'e> Script<'scope, 'e> {
         }
     }
 
-    /// Instantiates a definition. It imports from registered instances, and else from those that have the name in the script,
-    /// as some scripts expect.
+    /// Instantiates a definition. It imports from registered instances, and else from those that
+    /// have the name in the script, as some scripts expect.
     fn instantiate(&mut self, definition: Definition) -> Result<Handle> {
         match definition {
             Definition::Core(module) => {
@@ -346,21 +375,28 @@ impl<'scope, 'e> Script<'scope, 'e> {
             Definition::Component(component) => {
                 let (registered, named) = (&self.registered_components, &self.named);
                 let provider = |name: &str| match (registered.get(name), named.get(name)) {
-                    (Some(&instance), _) | (None, Some(&Handle::Component(instance))) => Some(instance),
+                    (Some(&instance), _) | (None, Some(&Handle::Component(instance))) => {
+                        Some(instance)
+                    }
                     _ => None,
                 };
-                Ok(Handle::Component(self.components.instantiate(component, provider)?))
+                Ok(Handle::Component(
+                    self.components.instantiate(component, provider)?,
+                ))
             }
             Definition::Missing(because_of) => Err(Error::new(Missing { because_of })),
         }
     }
 
-    /// Makes a new instance the current one, and the one of its name. One that could not be made is remembered as such.
+    /// Makes a new instance the current one, and the one of its name. One that could not be made is
+    /// remembered as such.
     fn bind(&mut self, name: Option<Id<'_>>, made: Result<Handle>) -> Result<()> {
         let (handle, outcome) = match made {
             Ok(handle) => (handle, Ok(())),
             Err(error) => {
-                let line = error.downcast_ref::<Missing>().map(|missing| missing.because_of);
+                let line = error
+                    .downcast_ref::<Missing>()
+                    .map(|missing| missing.because_of);
                 (Handle::Missing(line.unwrap_or(self.line)), Err(error))
             }
         };
@@ -370,8 +406,11 @@ impl<'scope, 'e> Script<'scope, 'e> {
         }
         match before {
             Some(Handle::Core(before)) => {
-                let named = |handle: &Handle| matches!(handle, Handle::Core(other) if *other == before);
-                if !self.named.values().any(named) && !self.registered.values().any(|&other| other == before) {
+                let named =
+                    |handle: &Handle| matches!(handle, Handle::Core(other) if *other == before);
+                if !self.named.values().any(named)
+                    && !self.registered.values().any(|&other| other == before)
+                {
                     self.core.forget(before);
                 }
             }
@@ -410,7 +449,9 @@ impl<'scope, 'e> Script<'scope, 'e> {
                     .iter()
                     .map(core_value::argument)
                     .collect::<Result<Vec<_>>>()?;
-                self.core.call(instance, invoke.name, &args).map(Results::Core)
+                self.core
+                    .call(instance, invoke.name, &args)
+                    .map(Results::Core)
             }
             Handle::Component(instance) => {
                 let args = invoke
@@ -430,7 +471,9 @@ impl<'scope, 'e> Script<'scope, 'e> {
         match exec {
             WastExecute::Invoke(invoke) => self.invoke(invoke),
             WastExecute::Get { module, global, .. } => match self.handle(module)? {
-                Handle::Core(instance) => Ok(Results::Core(vec![self.core.global(instance, global)?])),
+                Handle::Core(instance) => {
+                    Ok(Results::Core(vec![self.core.global(instance, global)?]))
+                }
                 _ => bail!("a component has no global"),
             },
             WastExecute::Wat(wat) => {
@@ -453,20 +496,20 @@ impl<'scope, 'e> Script<'scope, 'e> {
         let definition = self.define(&mut QuoteWat::Wat(module))?;
         if let Definition::Core(module) = &definition {
             let alone = wrap::validation_only(&module.bytes);
-            engine::compile(self.engine, &alone).context("the module is invalid rather than unlinkable")?;
+            engine::compile(self.engine, &alone)
+                .context("the module is invalid rather than unlinkable")?;
         }
         match self.instantiate(definition) {
             Ok(_) => bail!("the module can be linked"),
             // Segments out of bounds were a matter of linking, and are a trap.
-            Err(error) if engine::trap(&error).is_some() => {
-                expect_trap(Err(error), message).context("the module traps rather than fails to link")
-            }
+            Err(error) if engine::trap(&error).is_some() => expect_trap(Err(error), message)
+                .context("the module traps rather than fails to link"),
             Err(_) => Ok(()),
         }
     }
 
-    /// Scripts of components expect the messages of the validator that the engine uses, too; those of core modules the
-    /// messages of the specification's interpreter.
+    /// Scripts of components expect the messages of the validator that the engine uses, too; those
+    /// of core modules the messages of the specification's interpreter.
     fn assert_rejected(&self, bytes: &[u8], is_component: bool, message: &str) -> Result<()> {
         let outcome = match is_component {
             true => engine::compile(self.engine, bytes),
@@ -495,11 +538,14 @@ const WORDINGS: &[(&str, Trap)] = &[
     ("string pointer not aligned", Trap::UnalignedPointer),
     ("discriminant ", Trap::InvalidDiscriminant),
     ("invalid debug message pointer", Trap::PointerOutOfBounds),
-    ("atomic wait on non-shared memory", Trap::AtomicWaitNonSharedMemory),
+    (
+        "atomic wait on non-shared memory",
+        Trap::AtomicWaitNonSharedMemory,
+    ),
 ];
 
-/// Checks that an outcome is a trap whose message is the one that the script expects, as far as both go: engines add detail
-/// (which memory), scripts do (which element).
+/// Checks that an outcome is a trap whose message is the one that the script expects, as far as
+/// both go: engines add detail (which memory), scripts do (which element).
 fn expect_trap(outcome: Result<Results>, expected: &str) -> Result<()> {
     let error = match outcome {
         Ok(_) => bail!("no trap; expected: {expected}"),
@@ -508,10 +554,15 @@ fn expect_trap(outcome: Result<Results>, expected: &str) -> Result<()> {
     if error.is::<Missing>() {
         return Err(error);
     }
-    // What a component's values break has no number in the closed list of traps, or a longer message around it.
+    // What a component's values break has no number in the closed list of traps, or a longer
+    // message around it.
     let message = format!("{error:#}");
     let Some(trap) = engine::trap(&error) else {
-        return if message.contains(expected) { Ok(()) } else { Err(error) };
+        return if message.contains(expected) {
+            Ok(())
+        } else {
+            Err(error)
+        };
     };
     let actual = trap.to_string();
     if message.contains(expected) || actual.contains(expected) {
@@ -526,7 +577,8 @@ fn expect_trap(outcome: Result<Results>, expected: &str) -> Result<()> {
     {
         return Ok(());
     }
-    // Scripts tell what the null reference should have been to: `null function reference`, `null i31 reference`.
+    // Scripts tell what the null reference should have been to: `null function reference`, `null
+    // i31 reference`.
     let is_null = expected.starts_with("null ") && expected.ends_with(" reference");
     if trap == Trap::NullReference && is_null {
         return Ok(());
@@ -545,7 +597,9 @@ fn expect_exception(outcome: Result<Results>) -> Result<()> {
 
 /// The words of a message, but for those that tell which one of many things it is about.
 fn without_numbers(message: &str) -> String {
-    let words = message.split(' ').filter(|word| word.parse::<u64>().is_err());
+    let words = message
+        .split(' ')
+        .filter(|word| word.parse::<u64>().is_err());
     words.collect::<Vec<_>>().join(" ")
 }
 
@@ -557,7 +611,10 @@ mod tests {
     fn lines_count_from_one() {
         let starts = line_starts("a\n\nbc\n");
         let line = |offset: usize| starts.partition_point(|&start| start <= offset);
-        assert_eq!([line(0), line(1), line(2), line(3), line(5)], [1, 1, 2, 3, 3]);
+        assert_eq!(
+            [line(0), line(1), line(2), line(3), line(5)],
+            [1, 1, 2, 3, 3]
+        );
     }
 
     #[test]
@@ -580,8 +637,16 @@ mod tests {
             "handle index 1 used with the wrong type, expected",
         )
         .unwrap_err();
-        expect_trap(trap(Trap::InvalidDiscriminant), "discriminant 2 out of range [0..2)").unwrap();
-        expect_trap(trap(Trap::InvalidChar), "discriminant 2 out of range [0..2)").unwrap_err();
+        expect_trap(
+            trap(Trap::InvalidDiscriminant),
+            "discriminant 2 out of range [0..2)",
+        )
+        .unwrap();
+        expect_trap(
+            trap(Trap::InvalidChar),
+            "discriminant 2 out of range [0..2)",
+        )
+        .unwrap_err();
         expect_trap(Err(anyhow!("invalid utf-8")), "utf-8").unwrap();
         expect_trap(Err(anyhow!("invalid utf-8")), "utf-16").unwrap_err();
         expect_trap(Err(Error::new(Missing { because_of: 7 })), "7").unwrap_err();

@@ -1,8 +1,10 @@
-//! The `spectest` module that core scripts may import (README of the specification's test suite, "Spectest host module").
+//! The `spectest` module that core scripts may import (README of the specification's test suite,
+//! "Spectest host module").
 
 use wasm_encoder::{
-    CodeSection, ConstExpr, ExportKind, ExportSection, Function, FunctionSection, GlobalSection, GlobalType,
-    MemorySection, MemoryType, Module, RefType, TableSection, TableType, TypeSection, ValType,
+    CodeSection, ConstExpr, ExportKind, ExportSection, Function, FunctionSection, GlobalSection,
+    GlobalType, MemorySection, MemoryType, Module, RefType, TableSection, TableType, TypeSection,
+    ValType,
 };
 
 /// The name by which scripts import it.
@@ -59,8 +61,16 @@ pub(crate) fn module() -> Module {
     let constants = [
         ("global_i32", ValType::I32, ConstExpr::i32_const(666)),
         ("global_i64", ValType::I64, ConstExpr::i64_const(666)),
-        ("global_f32", ValType::F32, ConstExpr::f32_const(666.6_f32.into())),
-        ("global_f64", ValType::F64, ConstExpr::f64_const(666.6_f64.into())),
+        (
+            "global_f32",
+            ValType::F32,
+            ConstExpr::f32_const(666.6_f32.into()),
+        ),
+        (
+            "global_f64",
+            ValType::F64,
+            ConstExpr::f64_const(666.6_f64.into()),
+        ),
     ];
     for (index, (name, val_type, value)) in (0..).zip(constants) {
         globals.global(

@@ -1,8 +1,8 @@
 //! Many scripts at once, with a list of what is known not to pass.
 //!
-//! The list is text, one entry a line: `script.wast:12 why this directive fails`, or `script.wast why it is not run at all`;
-//! `#` starts a comment. An entry that names a directive which passes makes the run fail, and so does one that names nothing:
-//! the list cannot go stale.
+//! The list is text, one entry a line: `script.wast:12 why this directive fails`, or `script.wast
+//! why it is not run at all`; `#` starts a comment. An entry that names a directive which passes
+//! makes the run fail, and so does one that names nothing: the list cannot go stale.
 
 use crate::report::Report;
 use crate::script::{self, STACK_SIZE};
@@ -54,7 +54,9 @@ impl Exclusions {
                     let number = number
                         .parse()
                         .with_context(|| format!("`{place}`: not a line number"))?;
-                    exclusions.directives.insert((script.to_string(), number), reason)
+                    exclusions
+                        .directives
+                        .insert((script.to_string(), number), reason)
                 }
                 None => exclusions.scripts.insert(place.to_string(), reason),
             };
@@ -67,10 +69,16 @@ impl Exclusions {
 
     /// The entries of the scripts whose names start with `suite/`.
     pub fn of_suite(&self, suite: &str) -> Exclusions {
-        let chosen = |script: &str| script.strip_prefix(suite).is_some_and(|rest| rest.starts_with('/'));
+        let chosen = |script: &str| {
+            script
+                .strip_prefix(suite)
+                .is_some_and(|rest| rest.starts_with('/'))
+        };
         let mut exclusions = self.clone();
         exclusions.scripts.retain(|script, _| chosen(script));
-        exclusions.directives.retain(|(script, _), _| chosen(script));
+        exclusions
+            .directives
+            .retain(|(script, _), _| chosen(script));
         exclusions
     }
 }
@@ -98,8 +106,8 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} scripts: {} assertions and {} other directives pass; {} expected failures, {} directives skipped, \
-             {} scripts excluded, {} problems",
+            "{} scripts: {} assertions and {} other directives pass; {} expected failures, {} \
+             directives skipped, {} scripts excluded, {} problems",
             self.scripts,
             self.assertions,
             self.actions,
@@ -159,18 +167,25 @@ fn run_parallel(engine: &Engine, scripts: &[&Script]) -> Vec<Result<Report>> {
         for _ in 0..threads {
             let work = || {
                 while let Some(&index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    // A panic is a defect of the engine; the other scripts can still tell what they have to.
+                    // A panic is a defect of the engine; the other scripts can still tell what they
+                    // have to.
                     let run = || script::run(engine, &scripts[index].text);
-                    let report =
-                        panic::catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|payload| Err(panicked(&*payload)));
-                    reports.lock().expect("no thread panics while it holds the lock")[index] = Some(report);
+                    let report = panic::catch_unwind(AssertUnwindSafe(run))
+                        .unwrap_or_else(|payload| Err(panicked(&*payload)));
+                    reports
+                        .lock()
+                        .expect("no thread panics while it holds the lock")[index] = Some(report);
                 }
             };
-            let thread = thread::Builder::new().stack_size(STACK_SIZE).spawn_scoped(scope, work);
+            let thread = thread::Builder::new()
+                .stack_size(STACK_SIZE)
+                .spawn_scoped(scope, work);
             thread.expect("the system lets the process have as many threads as it has processors");
         }
     });
-    let reports = reports.into_inner().expect("no thread panics while it holds the lock");
+    let reports = reports
+        .into_inner()
+        .expect("no thread panics while it holds the lock");
     reports
         .into_iter()
         .map(|report| report.unwrap_or_else(|| bail!("the script was not run")))
@@ -190,15 +205,24 @@ impl Summary {
         self.assertions += report.assertions;
         self.actions += report.actions;
         self.skipped += report.skipped.len();
-        let listed = |line: usize| exclusions.directives.contains_key(&(name.to_string(), line));
+        let listed = |line: usize| {
+            exclusions
+                .directives
+                .contains_key(&(name.to_string(), line))
+        };
         for failure in &report.failures {
             match listed(failure.line) {
                 true => self.expected_failures += 1,
                 false => self.problems.push(format!("{name}: {failure}")),
             }
         }
-        // What a failed directive should have made is missed by others; that is no news unless they were listed themselves.
-        for (_, line) in exclusions.directives.keys().filter(|(script, _)| script == name) {
+        // What a failed directive should have made is missed by others; that is no news unless they
+        // were listed themselves.
+        for (_, line) in exclusions
+            .directives
+            .keys()
+            .filter(|(script, _)| script == name)
+        {
             if !report.failures.iter().any(|failure| failure.line == *line) {
                 self.problems.push(format!(
                     "{name}:{line} is listed as an expected failure, but passes: delete the entry"
@@ -242,7 +266,11 @@ mod tests {
         let exclusions = Exclusions::parse("a.wast:3 known").unwrap();
         let mut summary = Summary::default();
         summary.add("a.wast", &report(&[]), &exclusions);
-        assert!(summary.problems[0].contains("a.wast:3"), "{:?}", summary.problems);
+        assert!(
+            summary.problems[0].contains("a.wast:3"),
+            "{:?}",
+            summary.problems
+        );
     }
 
     #[test]

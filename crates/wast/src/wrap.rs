@@ -1,5 +1,5 @@
-//! Wraps core modules as a component: Mintage hosts components only, so a core script's modules become the core instances
-//! of one.
+//! Wraps core modules as a component: Mintage hosts components only, so a core script's modules
+//! become the core instances of one.
 
 use crate::{collector, spectest};
 use anyhow::{Result, bail};
@@ -19,9 +19,11 @@ pub(crate) fn validation_only(module: &[u8]) -> Vec<u8> {
 pub(crate) struct CoreModule {
     /// The binary. No two imports have the same pair of names, as components demand.
     pub(crate) bytes: Vec<u8>,
-    /// One instantiation argument per module name in `bytes`: that name, and the name that the script wrote.
+    /// One instantiation argument per module name in `bytes`: that name, and the name that the
+    /// script wrote.
     args: Vec<(String, String)>,
-    /// Whether the module defines a memory, a table, a mutable global or a tag, whose identity counts.
+    /// Whether the module defines a memory, a table, a mutable global or a tag, whose identity
+    /// counts.
     pub(crate) has_state: bool,
 }
 
@@ -43,7 +45,8 @@ impl CoreModule {
                     let range = section.range();
                     let (start, end) = (range.start as usize, range.end as usize);
                     if let Some(renamed) = module.read_imports(bytes, section)? {
-                        // The section's header stands between the end of the section before and its contents.
+                        // The section's header stands between the end of the section before and its
+                        // contents.
                         let header = section_start(bytes, start, end)?;
                         let section = RawSection {
                             id: wasm_encoder::SectionId::Import.into(),
@@ -73,9 +76,14 @@ impl CoreModule {
         self.args.iter().map(|(_, original)| original.as_str())
     }
 
-    /// Fills in `args`. When names are repeated, gives the contents of an import section in which they are not: the second
-    /// import of `"m" "x"` comes from an argument with another name, for which the same instance is given.
-    fn read_imports(&mut self, bytes: &[u8], section: ImportSectionReader<'_>) -> Result<Option<Vec<u8>>> {
+    /// Fills in `args`. When names are repeated, gives the contents of an import section in which
+    /// they are not: the second import of `"m" "x"` comes from an argument with another name, for
+    /// which the same instance is given.
+    fn read_imports(
+        &mut self,
+        bytes: &[u8],
+        section: ImportSectionReader<'_>,
+    ) -> Result<Option<Vec<u8>>> {
         let end = section.range().end as usize;
         let mut imports = Vec::new();
         for import in section {
@@ -120,13 +128,16 @@ impl CoreModule {
     }
 }
 
-/// Where the section with contents `start..end` begins: its id and the LEB128 number of its size lie before `start`.
+/// Where the section with contents `start..end` begins: its id and the LEB128 number of its size
+/// lie before `start`.
 fn section_start(bytes: &[u8], start: usize, end: usize) -> Result<usize> {
     let is_header = |&header: &usize| {
         let mut reader = BinaryReader::new(&bytes[header + 1..start], 0);
         let import_section: u8 = wasm_encoder::SectionId::Import.into();
         bytes[header] == import_section
-            && reader.read_var_u32().is_ok_and(|size| size as usize == end - start)
+            && reader
+                .read_var_u32()
+                .is_ok_and(|size| size as usize == end - start)
             && reader.eof()
     };
     match (8..start.saturating_sub(1)).rev().take(5).find(is_header) {
@@ -149,12 +160,14 @@ fn unused_name(used: &mut HashSet<String>, module: &str, mut count: usize) -> St
 pub(crate) struct Member<M = CoreModule> {
     /// The module.
     pub(crate) module: Rc<M>,
-    /// For each module name that it imports from: the position of the member that provides it. Names that are missing
-    /// here (what the runner provides apart) make an invalid component, as an unknown import should.
+    /// For each module name that it imports from: the position of the member that provides it.
+    /// Names that are missing here (what the runner provides apart) make an invalid component, as
+    /// an unknown import should.
     pub(crate) providers: HashMap<String, usize>,
 }
 
-/// A component that instantiates `members` in order, each linked to earlier ones and to what the runner provides.
+/// A component that instantiates `members` in order, each linked to earlier ones and to what the
+/// runner provides.
 pub(crate) struct Linked {
     /// The component's binary.
     pub(crate) bytes: Vec<u8>,
@@ -166,7 +179,10 @@ pub(crate) struct Linked {
 type MakeModule = fn() -> Module;
 
 /// The modules that the runner provides, by name.
-const PROVIDED: [(&str, MakeModule); 2] = [(spectest::NAME, spectest::module), (collector::NAME, collector::module)];
+const PROVIDED: [(&str, MakeModule); 2] = [
+    (spectest::NAME, spectest::module),
+    (collector::NAME, collector::module),
+];
 
 /// Builds the component of `members`.
 pub(crate) fn linked(members: &[Member]) -> Linked {
@@ -250,7 +266,8 @@ mod tests {
             (import "spectest" "print_i32" (func $b (param i32)))
             (import "spectest#1" "x" (global i32))
             (import "spectest" "print_i64" (func $c (param i64)))
-            (func (export "run") (call $a (i32.const 1)) (call $b (i32.const 2)) (call $c (i64.const 3))))"#;
+            (func (export "run") (call $a (i32.const 1)) (call $b (i32.const 2)) (call $c
+              (i64.const 3))))"#;
         let provider = member(r#"(module (global (export "x") i32 (i32.const 0)))"#, &[]);
         let member = member(text, &[("spectest#1", 0)]);
         assert_eq!(member.module.args.len(), 3, "{:?}", member.module.args);
@@ -259,7 +276,8 @@ mod tests {
 
     #[test]
     fn unknown_and_mistyped_imports_are_static_errors() {
-        let unknown = validate(&[member(r#"(module (import "none" "x" (func)))"#, &[])]).unwrap_err();
+        let unknown =
+            validate(&[member(r#"(module (import "none" "x" (func)))"#, &[])]).unwrap_err();
         assert!(unknown.contains("none"), "{unknown}");
         let mistyped = validate(&[member(
             r#"(module (import "spectest" "print" (func (result i32))))"#,
@@ -272,7 +290,10 @@ mod tests {
     #[test]
     fn only_what_can_change_is_state() {
         for (text, has_state) in [
-            (r#"(module (func (export "f")) (global i32 (i32.const 1)))"#, false),
+            (
+                r#"(module (func (export "f")) (global i32 (i32.const 1)))"#,
+                false,
+            ),
             ("(module (memory 0))", true),
             ("(module (table 0 funcref))", true),
             ("(module (global (mut i32) (i32.const 1)))", true),

@@ -1,4 +1,5 @@
-//! Function bodies that ask for a lot: each is refused, or compiled, within bounded time and memory.
+//! Function bodies that ask for a lot: each is refused, or compiled, within bounded time and
+//! memory.
 
 mod common;
 
@@ -6,8 +7,9 @@ use common::Outcome::{Error, Fine};
 use common::{Case, check};
 use mintage::{Component, Config, Engine, Linker, Store, Trap};
 use wasm_encoder::{
-    BlockType, CodeSection, ComponentBuilder, ExportKind, ExportSection, Function, FunctionSection, InstructionSink,
-    MemArg, MemArgTarget, MemorySection, MemoryType, Module, ModuleArg, PrimitiveValType, TypeSection, ValType,
+    BlockType, CodeSection, ComponentBuilder, ExportKind, ExportSection, Function, FunctionSection,
+    InstructionSink, MemArg, MemArgTarget, MemorySection, MemoryType, Module, ModuleArg,
+    PrimitiveValType, TypeSection, ValType,
 };
 
 /// The most bytes of one body that the validator takes.
@@ -21,8 +23,8 @@ const MEMORY: MemArg = MemArg {
     ordering: None,
 };
 
-/// A component with one function of no parameters, whose core function has the given locals and instructions and gives an
-/// `i32`. Function 1 takes nothing and gives an `i32`.
+/// A component with one function of no parameters, whose core function has the given locals and
+/// instructions and gives an `i32`. Function 1 takes nothing and gives an `i32`.
 fn body(locals: &[(u32, ValType)], instructions: impl FnOnce(&mut InstructionSink<'_>)) -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([], [ValType::I32]);
@@ -60,7 +62,8 @@ fn body(locals: &[(u32, ValType)], instructions: impl FnOnce(&mut InstructionSin
     let (ty, mut func) = component.type_function(None);
     func.params([("x", PrimitiveValType::U32); 0])
         .result(Some(PrimitiveValType::U32.into()));
-    let instance = component.core_instantiate(None, module, std::iter::empty::<(&str, ModuleArg)>());
+    let instance =
+        component.core_instantiate(None, module, std::iter::empty::<(&str, ModuleArg)>());
     let core = component.core_alias_export(None, instance, "run", ExportKind::Func);
     let func = component.lift_func(None, core, ty, []);
     component.export("run", wasm_encoder::ComponentExportKind::Func, func, None);
@@ -104,7 +107,8 @@ fn tables(count: u32, targets: u32) -> Vec<u8> {
             for _ in 0..50 {
                 sink.block(BlockType::Empty);
             }
-            sink.call(1).br_table((0..targets).map(|target| target % 50), 0);
+            sink.call(1)
+                .br_table((0..targets).map(|target| target % 50), 0);
             for _ in 0..50 {
                 sink.end();
             }
@@ -144,14 +148,22 @@ fn bodies() {
             Fine,
         ),
         ("50,000 locals", || locals(50_000), Fine),
-        ("more than 50,000 locals", || locals(50_001), Error("too many locals")),
+        (
+            "more than 50,000 locals",
+            || locals(50_001),
+            Error("too many locals"),
+        ),
         ("table of branches", || tables(1, 65_520), Fine),
         (
             "table of too many branches",
             || tables(1, 65_521),
             Error("more than the limit of 65520"),
         ),
-        ("tables of branches", || tables(100, 65_520), Error("values; split it")),
+        (
+            "tables of branches",
+            || tables(100, 65_520),
+            Error("values; split it"),
+        ),
         ("tables of branches, fewer", || tables(2, 65_520), Fine),
         (
             "calls",
@@ -165,19 +177,32 @@ fn bodies() {
         ),
         (
             "loads",
-            || repeated(8, |sink| _ = sink.local_get(0).i32_load(MEMORY).local_set(0)),
+            || {
+                repeated(8, |sink| {
+                    _ = sink.local_get(0).i32_load(MEMORY).local_set(0)
+                })
+            },
             Fine,
         ),
         (
             "sums",
-            || repeated(7, |sink| _ = sink.local_get(0).i32_const(1).i32_add().local_set(0)),
+            || {
+                repeated(7, |sink| {
+                    _ = sink.local_get(0).i32_const(1).i32_add().local_set(0)
+                })
+            },
             Fine,
         ),
         (
             "conditions",
             || {
                 repeated(9, |sink| {
-                    _ = sink.local_get(0).if_(BlockType::Empty).i32_const(5).local_set(0).end()
+                    _ = sink
+                        .local_get(0)
+                        .if_(BlockType::Empty)
+                        .i32_const(5)
+                        .local_set(0)
+                        .end()
                 })
             },
             Error("values; split it"),
@@ -214,8 +239,16 @@ fn frames_larger_than_the_stack() {
     });
     let component = Component::new(&engine, large).unwrap();
     let mut store = Store::new(&engine, ());
-    let instance = Linker::new(&engine).instantiate(&mut store, &component).unwrap();
-    let run = instance.get_typed_func::<(), (u32,)>(&mut store, "run").unwrap();
+    let instance = Linker::new(&engine)
+        .instantiate(&mut store, &component)
+        .unwrap();
+    let run = instance
+        .get_typed_func::<(), (u32,)>(&mut store, "run")
+        .unwrap();
     let error = run.call(&mut store, ()).unwrap_err();
-    assert_eq!(error.downcast_ref(), Some(&Trap::StackOverflow), "{error:?}");
+    assert_eq!(
+        error.downcast_ref(),
+        Some(&Trap::StackOverflow),
+        "{error:?}"
+    );
 }

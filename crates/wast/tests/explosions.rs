@@ -5,9 +5,9 @@ mod common;
 use common::Outcome::{Error, Fine};
 use common::{Case, check};
 use wasm_encoder::{
-    CodeSection, ComponentBuilder, ComponentExportKind, ComponentTypeSection, ComponentValType, Encode, ExportKind,
-    ExportSection, Function, FunctionSection, Module, ModuleArg, PrimitiveValType, RawSection, Section, TypeSection,
-    ValType,
+    CodeSection, ComponentBuilder, ComponentExportKind, ComponentTypeSection, ComponentValType,
+    Encode, ExportKind, ExportSection, Function, FunctionSection, Module, ModuleArg,
+    PrimitiveValType, RawSection, Section, TypeSection, ValType,
 };
 
 /// A component of which `count` types are defined, one list of another.
@@ -88,7 +88,8 @@ fn deep_chain(chain: u32) -> Vec<u8> {
     core_types(chain, &body)
 }
 
-/// A function with `locals` references to objects, all of which are live across each of `calls` calls.
+/// A function with `locals` references to objects, all of which are live across each of `calls`
+/// calls.
 fn live_references(locals: u32, calls: u32) -> Vec<u8> {
     let mut text = format!(
         "(component (core module $M (type $s (struct)) (func $f)
@@ -111,14 +112,16 @@ fn live_references(locals: u32, calls: u32) -> Vec<u8> {
 fn large_structs(count: u32) -> Vec<u8> {
     let text = format!(
         "(component (core module $M (type $s (struct (field {}))) (func (export \"run\") {}))
-           (core instance $m (instantiate $M)) (func (export \"run\") (canon lift (core func $m \"run\"))))",
+           (core instance $m (instantiate $M)) (func (export \"run\") (canon lift
+             (core func $m \"run\"))))",
         "i64 ".repeat(10_000),
         "(drop (struct.new_default $s)) ".repeat(count as usize)
     );
     wat::parse_str(text).unwrap()
 }
 
-/// A function with so many `try_table`s inside each other, each for a tag of its own, and so many calls inside.
+/// A function with so many `try_table`s inside each other, each for a tag of its own, and so many
+/// calls inside.
 fn handlers(scopes: usize, calls: usize) -> Vec<u8> {
     let scope = |tag: usize| format!("try_table (catch {tag} 0) ");
     let text = format!(
@@ -142,7 +145,8 @@ fn constant_objects(length: u32) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
-/// A function whose parameter is a pair of pairs of ... of numbers, `depth` deep, called through an adapter.
+/// A function whose parameter is a pair of pairs of ... of numbers, `depth` deep, called through an
+/// adapter.
 fn doubled_type(depth: u32) -> Vec<u8> {
     let mut text = String::from("(component $root (type $t0 u8)\n");
     for level in 0..depth {
@@ -151,9 +155,11 @@ fn doubled_type(depth: u32) -> Vec<u8> {
     text += &format!(
         r#"(component $C
              (core module $M (memory (export "m") 100)
-               (func (export "f") (param i32)) (func (export "r") (param i32 i32 i32 i32) (result i32) (i32.const 0)))
+               (func (export "f") (param i32)) (func (export "r") (param i32 i32 i32 i32)
+                 (result i32) (i32.const 0)))
              (core instance $i (instantiate $M))
-             (func (export "f") (param "x" (list $t{depth})) (canon lift (core func $i "f2") (memory (core memory $i "m"))
+             (func (export "f") (param "x" (list $t{depth})) (canon lift (core func $i "f2")
+               (memory (core memory $i "m"))
                (realloc (core func $i "r")))))
            "#
     );
@@ -243,12 +249,14 @@ fn doubled_instances(levels: usize) -> Vec<u8> {
     wat::parse_str(&text).unwrap()
 }
 
-/// As [`doubled_instances`], but what doubles are the exports: each instance exports the one before under two names.
+/// As [`doubled_instances`], but what doubles are the exports: each instance exports the one before
+/// under two names.
 fn doubled_exports(levels: usize) -> Vec<u8> {
     let mut component = ComponentBuilder::default();
     let module = component.core_module(None, &Module::new());
     component.core_instantiate(None, module, std::iter::empty::<(&str, ModuleArg)>());
-    let mut instance = component.instantiate_exports(None, std::iter::empty::<(&str, ComponentExportKind, u32)>());
+    let mut instance =
+        component.instantiate_exports(None, std::iter::empty::<(&str, ComponentExportKind, u32)>());
     for _ in 0..levels {
         let twice = ["a", "b"].map(|name| (name, ComponentExportKind::Instance, instance));
         instance = component.instantiate_exports(None, twice);
@@ -262,7 +270,8 @@ fn doubled_imports(levels: u32) -> Vec<u8> {
     let mut text = String::from("(component (type $t0 (instance (export \"f\" (func))))\n");
     for level in 0..levels {
         text += &format!(
-            "(type $t{} (instance (alias outer 1 $t{level} (type)) (export \"a\" (instance (type 0))) (export \"b\" (instance (type 0)))))\n",
+            "(type $t{} (instance (alias outer 1 $t{level} (type)) (export \"a\" (instance (type \
+             0))) (export \"b\" (instance (type 0)))))\n",
             level + 1
         );
     }
@@ -305,7 +314,8 @@ fn many_functions(instances: u32, functions: u32) -> Vec<u8> {
     func.params([("x", PrimitiveValType::U32); 0])
         .result(Some(PrimitiveValType::U32.into()));
     for index in 0..instances {
-        let instance = component.core_instantiate(None, module, std::iter::empty::<(&str, ModuleArg)>());
+        let instance =
+            component.core_instantiate(None, module, std::iter::empty::<(&str, ModuleArg)>());
         let core = component.core_alias_export(None, instance, "f", ExportKind::Func);
         let func = component.lift_func(None, core, ty, []);
         component.export(format!("f{index}"), ComponentExportKind::Func, func, None);
@@ -313,7 +323,8 @@ fn many_functions(instances: u32, functions: u32) -> Vec<u8> {
     component.finish()
 }
 
-/// `levels` instances of a component that imports `$first`'s instance of `width` functions and exports it again.
+/// `levels` instances of a component that imports `$first`'s instance of `width` functions and
+/// exports it again.
 fn passed_on(levels: usize, width: usize) -> Vec<u8> {
     let exports = (0..width)
         .map(|index| format!("(export \"f{index}\" (func $f))"))
@@ -326,7 +337,8 @@ fn passed_on(levels: usize, width: usize) -> Vec<u8> {
              (core module $M (func (export "f")))
              (core instance $m (instantiate $M))
              (func $f (canon lift (core func $m "f")))
-             (component $C (alias outer 1 $T (type $T)) (import "i" (instance $i (type $T))) (export "i" (instance $i)))
+             (component $C (alias outer 1 $T (type $T)) (import "i" (instance $i (type $T)))
+               (export "i" (instance $i)))
              (instance $i0 {exports})"#
     );
     for level in 0..levels {
@@ -342,7 +354,10 @@ fn passed_on(levels: usize, width: usize) -> Vec<u8> {
 
 /// `instances` instances of a component, each with an adapter for a function of `width` values.
 fn many_adapters(instances: usize, width: usize) -> Vec<u8> {
-    let ty = format!("(list (tuple {}))", "(option u8) (option u16) ".repeat(width / 2));
+    let ty = format!(
+        "(list (tuple {}))",
+        "(option u8) (option u16) ".repeat(width / 2)
+    );
     let mut text = format!(
         r#"(component
              (core module $M (memory (export "m") 1) (func (export "f") (param i32 i32))
@@ -374,7 +389,11 @@ fn explosions() {
     let chosen = std::env::var("EXPLOSION").unwrap_or_default();
     let cases: &[Case] = &[
         ("a million types", || many_types(1_000_000), Fine),
-        ("more than a million types", || many_types(1_000_001), Error("exceeds")),
+        (
+            "more than a million types",
+            || many_types(1_000_001),
+            Error("exceeds"),
+        ),
         (
             "a million function types",
             || core_types(1_000_000, &[0x60, 0, 0].repeat(1_000_000)),
@@ -382,7 +401,11 @@ fn explosions() {
         ),
         ("chains of subtypes", chains_of_subtypes, Fine),
         ("subtypes as deep as can be", || deep_chain(64), Fine),
-        ("subtypes that are too deep", || deep_chain(65), Error("too deep")),
+        (
+            "subtypes that are too deep",
+            || deep_chain(65),
+            Error("too deep"),
+        ),
         (
             "a recursive group of a million types",
             || recursive_group(1_000_000),
@@ -395,9 +418,17 @@ fn explosions() {
             Error("has more than 16777216 values"),
         ),
         ("large structs", || large_structs(3_000), Fine),
-        ("handlers of many calls", || handlers(2_000, 5_000), Error("split it")),
+        (
+            "handlers of many calls",
+            || handlers(2_000, 5_000),
+            Error("split it"),
+        ),
         ("handlers of calls, fewer", || handlers(20, 2_000), Fine),
-        ("constant objects of 100 MiB", || constant_objects(100 << 17), Fine),
+        (
+            "constant objects of 100 MiB",
+            || constant_objects(100 << 17),
+            Fine,
+        ),
         (
             "constant objects of more than the heap has",
             || constant_objects(260 << 17),
@@ -424,8 +455,16 @@ fn explosions() {
             || nested(100_000),
             Error("modules and components count exceeds limit"),
         ),
-        ("nested components, within the validator's limit", || nested(998), Fine),
-        ("nested component types", || nested_types(100_000), Error("nest")),
+        (
+            "nested components, within the validator's limit",
+            || nested(998),
+            Fine,
+        ),
+        (
+            "nested component types",
+            || nested_types(100_000),
+            Error("nest"),
+        ),
         (
             "deep value type",
             || deep_value_type(100_000),
@@ -453,8 +492,16 @@ fn explosions() {
             || many_functions(5_000, 1),
             Error("instances count exceeds limit"),
         ),
-        ("instances passed on", || passed_on(900, 10_000), Error("too large")),
-        ("instances passed on, a little", || passed_on(100, 1_000), Fine),
+        (
+            "instances passed on",
+            || passed_on(900, 10_000),
+            Error("too large"),
+        ),
+        (
+            "instances passed on, a little",
+            || passed_on(100, 1_000),
+            Fine,
+        ),
         (
             "many adapters",
             || many_adapters(900, 4_000),

@@ -4,13 +4,21 @@ use mintage::{Config, Engine};
 use mintage_wast::{Report, run};
 
 fn report(script: &str) -> Report {
-    run(&Engine::new(Config::new().core_exports(true)).unwrap(), script).unwrap()
+    run(
+        &Engine::new(Config::new().core_exports(true)).unwrap(),
+        script,
+    )
+    .unwrap()
 }
 
 /// Checks on which lines a script fails.
 fn check(script: &str, failing: &[usize]) {
     let report = report(script);
-    let lines = report.failures.iter().map(|failure| failure.line).collect::<Vec<_>>();
+    let lines = report
+        .failures
+        .iter()
+        .map(|failure| failure.line)
+        .collect::<Vec<_>>();
     assert_eq!(lines, failing, "{:#?}", report.failures);
 }
 
@@ -80,7 +88,11 @@ fn directives_on_a_missing_instance_are_skipped() {
         (assert_trap (invoke $m "f") "unreachable")"#,
     );
     assert_eq!(
-        report.failures.iter().map(|failure| failure.line).collect::<Vec<_>>(),
+        report
+            .failures
+            .iter()
+            .map(|failure| failure.line)
+            .collect::<Vec<_>>(),
         [1]
     );
     let skipped = report
@@ -92,8 +104,8 @@ fn directives_on_a_missing_instance_are_skipped() {
     assert_eq!((report.assertions, report.actions), (1, 1));
 }
 
-/// Instances share state through imports, calls made before a later instance was linked keep their effect, and instances
-/// without imports stay apart.
+/// Instances share state through imports, calls made before a later instance was linked keep their
+/// effect, and instances without imports stay apart.
 #[test]
 fn registered_instances_share_state() {
     check(
@@ -140,14 +152,16 @@ fn failed_links_change_nothing() {
             (func (export "read") (result i32) (i32.load8_u (i32.const 0))))
         (register "m" $m)
         (assert_unlinkable
-            (module (import "m" "memory" (memory 1)) (import "m" "unknown" (func)) (data (i32.const 0) "x"))
+            (module (import "m" "memory" (memory 1)) (import "m" "unknown" (func)) (data
+              (i32.const 0) "x"))
             "unknown import")
         (assert_return (invoke $m "read") (i32.const 0))"#,
         &[],
     );
 }
 
-/// What goes wrong in a thread is wrong, wherever the script waits for it, and in the order of lines.
+/// What goes wrong in a thread is wrong, wherever the script waits for it, and in the order of
+/// lines.
 #[test]
 fn threads_are_waited_for() {
     let report = report(
@@ -167,16 +181,25 @@ fn threads_are_waited_for() {
             (assert_return (invoke $m "two") (i32.const 2)))
         (wait $sharing)"#,
     );
-    let lines = report.failures.iter().map(|failure| failure.line).collect::<Vec<_>>();
+    let lines = report
+        .failures
+        .iter()
+        .map(|failure| failure.line)
+        .collect::<Vec<_>>();
     assert_eq!(lines, [4, 5, 7, 8, 9, 11, 12, 13], "{:#?}", report.failures);
-    assert!(report.failures[7].cause.contains("shared memories are not supported"));
+    assert!(
+        report.failures[7]
+            .cause
+            .contains("shared memories are not supported")
+    );
     let skipped = report
         .skipped
         .iter()
         .map(|skipped| (skipped.line, skipped.because_of))
         .collect::<Vec<_>>();
     assert_eq!(skipped, [(15, 13)]);
-    // The module of line 1, and in the first thread a module and a thread; three threads, and waiting for one.
+    // The module of line 1, and in the first thread a module and a thread; three threads, and
+    // waiting for one.
     assert_eq!((report.assertions, report.actions), (0, 6));
 }
 
@@ -193,7 +216,10 @@ fn headers_change_settings() {
     ] {
         let engine = Engine::new(Config::new().core_exports(true)).unwrap();
         let error = format!("{:#}", run(&engine, header).unwrap_err());
-        assert!(error.contains("line 1") && error.contains(expected), "{error}");
+        assert!(
+            error.contains("line 1") && error.contains(expected),
+            "{error}"
+        );
     }
 }
 
@@ -208,7 +234,8 @@ fn host_functions_of_component_scripts() {
             (core module $m
                 (import "host" "echo" (func $echo (param i32) (result i32)))
                 (import "host" "fail" (func $fail))
-                (func (export "echo") (param i32) (result i32) (call $echo (i32.add (local.get 0) (i32.const 1))))
+                (func (export "echo") (param i32) (result i32) (call $echo (i32.add (local.get 0)
+                  (i32.const 1))))
                 (func (export "fail") (call $fail)))
             (core instance $i (instantiate $m (with "host" (instance
                 (export "echo" (func $echo)) (export "fail" (func $fail))))))
@@ -221,7 +248,8 @@ fn host_functions_of_component_scripts() {
     );
 }
 
-/// Components import instances of registered components, which keep their state; calls made before keep their effect.
+/// Components import instances of registered components, which keep their state; calls made before
+/// keep their effect.
 #[test]
 fn registered_component_instances_share_state() {
     check(
@@ -279,12 +307,15 @@ fn messages_of_rejected_components_count() {
 #[test]
 fn proposals_are_off_by_default_and_say_what_turns_them_on() {
     check(
-        r#"(assert_invalid (component (type (map u8 u8))) "`Config::wasm_component_model_map` turns on")
-        (assert_invalid (component (type (list u8 3))) "`Config::wasm_component_model_fixed_length_lists` turns on")
+        r#"(assert_invalid (component (type
+          (map u8 u8))) "`Config::wasm_component_model_map` turns on")
+        (assert_invalid (component (type
+          (list u8 3))) "`Config::wasm_component_model_fixed_length_lists` turns on")
         (assert_invalid
             (component (import "a" (implements "a:b/c") (instance)))
             "`Config::wasm_component_model_implements` turns on")
-        (assert_invalid (component (type error-context)) "`Config::wasm_component_model_error_context` turns on")
+        (assert_invalid (component
+          (type error-context)) "`Config::wasm_component_model_error_context` turns on")
         (assert_invalid
             (component (core func (canon error-context.drop)))
             "`Config::wasm_component_model_error_context` turns on")

@@ -36,8 +36,12 @@ const MIN_NODE_MAJOR: u32 = 20;
 pub fn path() -> Result<PathBuf> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("guest");
     let guests = target_dir()?.join("guests");
-    build_if_stale(&sources, &guests)
-        .with_context(|| format!("cannot build the JavaScript guest from {}", sources.display()))
+    build_if_stale(&sources, &guests).with_context(|| {
+        format!(
+            "cannot build the JavaScript guest from {}",
+            sources.display()
+        )
+    })
 }
 
 fn build_if_stale(sources: &Path, guests: &Path) -> Result<PathBuf> {
@@ -47,7 +51,8 @@ fn build_if_stale(sources: &Path, guests: &Path) -> Result<PathBuf> {
 
     // Held until the function returns; the operating system releases it if the process dies.
     let lock_path = stage.join(".lock");
-    let lock = File::create(&lock_path).with_context(|| format!("cannot create {}", lock_path.display()))?;
+    let lock = File::create(&lock_path)
+        .with_context(|| format!("cannot create {}", lock_path.display()))?;
     lock.lock()
         .with_context(|| format!("cannot lock {}", lock_path.display()))?;
 
@@ -73,12 +78,17 @@ fn build_if_stale(sources: &Path, guests: &Path) -> Result<PathBuf> {
     let mut node = Command::new("node");
     node.arg("build.mjs").arg(&fresh);
     run(node.current_dir(&stage))?;
-    fs::rename(&fresh, &component).with_context(|| format!("cannot move the guest to {}", component.display()))?;
+    fs::rename(&fresh, &component)
+        .with_context(|| format!("cannot move the guest to {}", component.display()))?;
     Ok(component)
 }
 
 /// Whether `product` is missing or older than one of the `names` in `sources`.
-fn is_stale<'a>(product: &Path, sources: &Path, names: impl IntoIterator<Item = &'a str>) -> Result<bool> {
+fn is_stale<'a>(
+    product: &Path,
+    sources: &Path,
+    names: impl IntoIterator<Item = &'a str>,
+) -> Result<bool> {
     if !product.exists() {
         return Ok(true);
     }
@@ -130,9 +140,13 @@ fn node_major(version: &str) -> Option<u32> {
 /// Runs a command to its end and gives its standard output; its output is in the error otherwise.
 fn run(command: &mut Command) -> Result<String> {
     let name = format!("{command:?}");
-    let Output { status, stdout, stderr } = command
-        .output()
-        .with_context(|| format!("cannot run {name}: the guest needs Node >= {MIN_NODE_MAJOR} and npm on the PATH"))?;
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = command.output().with_context(|| {
+        format!("cannot run {name}: the guest needs Node >= {MIN_NODE_MAJOR} and npm on the PATH")
+    })?;
     let stdout = String::from_utf8_lossy(&stdout).into_owned();
     if !status.success() {
         let stderr = String::from_utf8_lossy(&stderr);

@@ -1,5 +1,5 @@
-//! Hosts a JavaScript program: compiles a component with SpiderMonkey inside, loads it, instantiates it and calls it, and
-//! says how long each step took.
+//! Hosts a JavaScript program: compiles a component with SpiderMonkey inside, loads it,
+//! instantiates it and calls it, and says how long each step took.
 //!
 //! `cargo run --release -p mintage-example-spidermonkey [NAME]`
 
@@ -7,18 +7,23 @@ use mintage::{Component, Engine, Linker, Result, Store};
 use mintage_example_spidermonkey::{Clock, guest};
 
 fn main() -> Result<()> {
-    let name = std::env::args().nth(1).unwrap_or_else(|| "world".to_string());
+    let name = std::env::args()
+        .nth(1)
+        .unwrap_or_else(|| "world".to_string());
     let guest = guest::path()?;
     let artifact = guest.with_extension("mint");
     let mut clock = Clock::start();
 
     // Once per program: compile, and keep the machine code in a file.
     let engine = Engine::default();
-    std::fs::write(&artifact, Component::from_file(&engine, &guest)?.serialize()?)?;
+    std::fs::write(
+        &artifact,
+        Component::from_file(&engine, &guest)?.serialize()?,
+    )?;
     clock.lap("compile");
 
-    // Once per process: load the machine code, and link. The guest imports nothing, so the linker stays empty.
-    // SAFETY: the file was written above by this very program, and nothing changes it.
+    // Once per process: load the machine code, and link. The guest imports nothing, so the linker
+    // stays empty. SAFETY: the file was written above by this very program, and nothing changes it.
     let component = unsafe { Component::deserialize_file(&engine, &artifact)? };
     let linked = Linker::new(&engine).instantiate_pre(&component)?;
     clock.lap("load");

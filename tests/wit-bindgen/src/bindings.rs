@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use wit_bindgen_core::wit_parser::{Resolve, WorldId};
 use wit_bindgen_core::{Files, WorldGenerator};
 
-/// The arguments that sources have for the generator: those of its language and those for reading WIT.
+/// The arguments that sources have for the generator: those of its language and those for reading
+/// WIT.
 #[derive(Parser)]
 #[command(no_binary_name = true)]
 struct Arguments<O: Args> {
@@ -23,7 +24,9 @@ struct Arguments<O: Args> {
 pub fn world(test: &Test, source: &Source, features: Vec<String>) -> Result<(Resolve, WorldId)> {
     let mut resolve = Resolve::default();
     resolve.features.extend(features);
-    let (package, _) = resolve.push_path(test.wit()).context("cannot read the WIT")?;
+    let (package, _) = resolve
+        .push_path(test.wit())
+        .context("cannot read the WIT")?;
     let world = resolve.select_world(&[package], Some(&source.world))?;
     Ok((resolve, world))
 }
@@ -72,7 +75,8 @@ pub fn generate(test: &Test, source: &Source, folder: &Path) -> Result<Vec<PathB
     Ok(paths)
 }
 
-/// Tests bring headers for the resources that they implement in C++. The generator leaves alone what is there already.
+/// Tests bring headers for the resources that they implement in C++. The generator leaves alone
+/// what is there already.
 fn copy_headers(test: &Test, folder: &Path) -> Result<()> {
     let headers = test.folder.join("cpp");
     if !headers.is_dir() {

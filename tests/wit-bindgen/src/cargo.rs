@@ -35,7 +35,9 @@ pub fn target_folder() -> Result<PathBuf> {
     let path = env::current_exe().context("cannot tell which program this is")?;
     // target/debug/this
     let folder = path.parent().and_then(Path::parent);
-    Ok(folder.context("the program is not in a target folder")?.into())
+    Ok(folder
+        .context("the program is not in a target folder")?
+        .into())
 }
 
 /// Finds the packages; cargo downloads those that the machine does not have.
@@ -46,20 +48,27 @@ pub fn target_folder() -> Result<PathBuf> {
 pub fn packages() -> Result<Packages> {
     // Most machines have the packages already; only those that do not need a network.
     let metadata = metadata(true).or_else(|_| metadata(false))?;
-    let packages = metadata["packages"].as_array().context("cargo lists no packages")?;
-    let package = packages.iter().find(|package| package["name"] == "wit-bindgen-cpp");
+    let packages = metadata["packages"]
+        .as_array()
+        .context("cargo lists no packages")?;
+    let package = packages
+        .iter()
+        .find(|package| package["name"] == "wit-bindgen-cpp");
     let path = package.and_then(|package| package["manifest_path"].as_str());
     let path = path.context("cargo does not know the package `wit-bindgen-cpp`")?;
     let cpp = Path::new(path)
         .parent()
         .context("a manifest is in a folder")?
         .to_path_buf();
-    // Cargo fetches the package of the program as well, and unpacks all packages side by side, but lists libraries only.
+    // Cargo fetches the package of the program as well, and unpacks all packages side by side, but
+    // lists libraries only.
     let name = cpp
         .file_name()
         .and_then(|name| name.to_str())
         .context("the package is in a folder")?;
-    let tests = cpp.with_file_name(name.replace("-cpp", "-cli")).join("tests/runtime");
+    let tests = cpp
+        .with_file_name(name.replace("-cpp", "-cli"))
+        .join("tests/runtime");
     ensure!(
         tests.is_dir(),
         "the package `wit-bindgen-cli` is expected to be at {}",
@@ -70,7 +79,13 @@ pub fn packages() -> Result<Packages> {
 
 fn metadata(offline: bool) -> Result<Value> {
     let mut command = cargo();
-    command.args(["metadata", "--format-version", "1", "--locked", "--manifest-path"]);
+    command.args([
+        "metadata",
+        "--format-version",
+        "1",
+        "--locked",
+        "--manifest-path",
+    ]);
     command.arg(manifest());
     if offline {
         command.arg("--offline");
@@ -78,7 +93,8 @@ fn metadata(offline: bool) -> Result<Value> {
     let output = command.output().context("cannot run cargo")?;
     ensure!(
         output.status.success(),
-        "cargo cannot get the package `wit-bindgen-cli`, which has the tests: {}\nrun `cargo fetch --manifest-path {}` where there is a network",
+        "cargo cannot get the package `wit-bindgen-cli`, which has the tests: {}\nrun `cargo fetch \
+         --manifest-path {}` where there is a network",
         String::from_utf8_lossy(&output.stderr),
         manifest().display()
     );
@@ -90,7 +106,12 @@ fn metadata(offline: bool) -> Result<Value> {
 /// # Errors
 ///
 /// When it does not compile.
-pub fn guest_crates(target: &str, rustc: &Path, linker: &Path, folder: &Path) -> Result<GuestCrates> {
+pub fn guest_crates(
+    target: &str,
+    rustc: &Path,
+    linker: &Path,
+    folder: &Path,
+) -> Result<GuestCrates> {
     let mut command = cargo();
     command.args([
         "build",
@@ -108,7 +129,10 @@ pub fn guest_crates(target: &str, rustc: &Path, linker: &Path, folder: &Path) ->
         .arg(manifest())
         .arg("--target-dir")
         .arg(folder);
-    let linker_variable = format!("CARGO_TARGET_{}_LINKER", target.to_uppercase().replace('-', "_"));
+    let linker_variable = format!(
+        "CARGO_TARGET_{}_LINKER",
+        target.to_uppercase().replace('-', "_")
+    );
     command.env("RUSTC", rustc).env(linker_variable, linker);
     // These are about the host's compiler, whose options the guests' need not know.
     for variable in [
@@ -150,7 +174,10 @@ pub fn guest_crates(target: &str, rustc: &Path, linker: &Path, folder: &Path) ->
             }
         }
     }
-    if !arguments.iter().any(|argument| argument.starts_with("--extern=")) {
+    if !arguments
+        .iter()
+        .any(|argument| argument.starts_with("--extern="))
+    {
         bail!("cargo built no library `wit_bindgen`");
     }
     Ok(GuestCrates { arguments })

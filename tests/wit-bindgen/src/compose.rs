@@ -1,4 +1,5 @@
-//! The components of a case become one, in which the runner's imports are the exports of the others.
+//! The components of a case become one, in which the runner's imports are the exports of the
+//! others.
 
 use crate::suite::{Case, Source};
 use anyhow::{Context, Result};
@@ -11,12 +12,17 @@ use wac_types::BorrowedPackageKey;
 use wasm_compose::composer::ComponentComposer;
 use wasm_compose::config::Config;
 
-/// Composes the components of `case`, whose files `component` names. `folder` is for files in between.
+/// Composes the components of `case`, whose files `component` names. `folder` is for files in
+/// between.
 ///
 /// # Errors
 ///
 /// When they do not fit.
-pub fn compose<'a>(case: &Case<'_>, folder: &Path, component: impl Fn(&Source) -> &'a Path) -> Result<Vec<u8>> {
+pub fn compose<'a>(
+    case: &Case<'_>,
+    folder: &Path,
+    component: impl Fn(&Source) -> &'a Path,
+) -> Result<Vec<u8>> {
     match &case.test.config.wac {
         Some(script) => by_script(case, &case.test.folder.join(script), component),
         None => one_by_one(case, folder, component),
@@ -24,7 +30,11 @@ pub fn compose<'a>(case: &Case<'_>, folder: &Path, component: impl Fn(&Source) -
 }
 
 /// Satisfies what the runner imports by the other components, one after the other.
-fn one_by_one<'a>(case: &Case<'_>, folder: &Path, component: impl Fn(&Source) -> &'a Path) -> Result<Vec<u8>> {
+fn one_by_one<'a>(
+    case: &Case<'_>,
+    folder: &Path,
+    component: impl Fn(&Source) -> &'a Path,
+) -> Result<Vec<u8>> {
     let mut composed = Vec::new();
     let mut outer = component(case.runner).to_path_buf();
     for (index, called) in case.called.iter().enumerate() {
@@ -37,21 +47,30 @@ fn one_by_one<'a>(case: &Case<'_>, folder: &Path, component: impl Fn(&Source) ->
             .with_context(|| format!("cannot compose with {}", called.name))?;
         // The composer reads files only.
         outer = folder.join(format!("{}-{index}.wasm", case.name().replace('/', "-")));
-        fs::write(&outer, &composed).with_context(|| format!("cannot write {}", outer.display()))?;
+        fs::write(&outer, &composed)
+            .with_context(|| format!("cannot write {}", outer.display()))?;
     }
     Ok(composed)
 }
 
 /// Does what the script of the test says, in which a component is called by the name of its world.
-fn by_script<'a>(case: &Case<'_>, script: &Path, component: impl Fn(&Source) -> &'a Path) -> Result<Vec<u8>> {
-    let text = fs::read_to_string(script).with_context(|| format!("cannot read {}", script.display()))?;
+fn by_script<'a>(
+    case: &Case<'_>,
+    script: &Path,
+    component: impl Fn(&Source) -> &'a Path,
+) -> Result<Vec<u8>> {
+    let text =
+        fs::read_to_string(script).with_context(|| format!("cannot read {}", script.display()))?;
     let names = case
         .components()
         .map(|source| format!("test:{}", source.world))
         .collect::<Vec<_>>();
     let mut packages = IndexMap::new();
     for (name, source) in names.iter().zip(case.components()) {
-        let key = BorrowedPackageKey { name, version: None };
+        let key = BorrowedPackageKey {
+            name,
+            version: None,
+        };
         packages.insert(key, fs::read(component(source))?);
     }
     let options = EncodeOptions {
@@ -61,6 +80,10 @@ fn by_script<'a>(case: &Case<'_>, script: &Path, component: impl Fn(&Source) -> 
         processor: None,
     };
     let document = Document::parse(&text).context("cannot read the script")?;
-    let resolution = document.resolve(packages).context("cannot follow the script")?;
-    resolution.encode(options).context("cannot encode the composition")
+    let resolution = document
+        .resolve(packages)
+        .context("cannot follow the script")?;
+    resolution
+        .encode(options)
+        .context("cannot encode the composition")
 }

@@ -46,7 +46,8 @@ pub struct SourceConfig {
     /// Arguments for the generator of bindings.
     #[serde(default)]
     pub args: Words,
-    /// What another engine needs to be told; this one has the same features switched on for all tests.
+    /// What another engine needs to be told; this one has the same features switched on for all
+    /// tests.
     #[serde(default, rename = "wasmtime-flags")]
     _engine_flags: Words,
     /// What depends on the language.
@@ -54,7 +55,8 @@ pub struct SourceConfig {
     pub lang: LanguageConfig,
 }
 
-/// What a source file says to the compiler of its language. (The other languages' keys are read by nobody here.)
+/// What a source file says to the compiler of its language. (The other languages' keys are read by
+/// nobody here.)
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct LanguageConfig {
     /// Arguments for rustc.
@@ -123,7 +125,8 @@ mod tests {
 
     #[test]
     fn words_are_text_or_lists() {
-        let text = "//@ args = '--a b'\n//@ [lang]\n//@ cflags = ['-O', '-g x']\nint x; //@ args = 'c'\n";
+        let text =
+            "//@ args = '--a b'\n//@ [lang]\n//@ cflags = ['-O', '-g x']\nint x; //@ args = 'c'\n";
         let config: SourceConfig = parse(text, "//@").unwrap();
         assert_eq!(config.args.to_vec(), ["--a", "b"]);
         assert_eq!(config.lang.cflags.to_vec(), ["-O", "-g x"]);

@@ -1,7 +1,9 @@
-//! What is known not to be built, or not to pass, and why: `exclusions.txt`, one entry a line, a name and then the reason.
+//! What is known not to be built, or not to pass, and why: `exclusions.txt`, one entry a line, a
+//! name and then the reason.
 //!
-//! A name is that of a source (`rust/dylibs/test.rs`, which does not compile), or of a case (`lists:runner.c+test.rs`, which does not
-//! pass). An entry that names nothing, or something that compiles or passes after all, makes the run fail: the list cannot go stale.
+//! A name is that of a source (`rust/dylibs/test.rs`, which does not compile), or of a case
+//! (`lists:runner.c+test.rs`, which does not pass). An entry that names nothing, or something that
+//! compiles or passes after all, makes the run fail: the list cannot go stale.
 
 use anyhow::{Context, Result, bail};
 use indexmap::IndexMap;
@@ -46,7 +48,8 @@ impl Expectations {
         Ok(Expectations { entries })
     }
 
-    /// Why what is called `name` is not expected to be well, if it is listed. The entry counts as used.
+    /// Why what is called `name` is not expected to be well, if it is listed. The entry counts as
+    /// used.
     pub fn reason(&self, name: &str) -> Option<&str> {
         let entry = self.entries.get(name)?;
         entry.used.store(true, Ordering::Relaxed);
@@ -56,7 +59,10 @@ impl Expectations {
     /// The names of entries that nobody asked for.
     pub fn unused(&self) -> impl Iterator<Item = &str> {
         let unused = |(_, entry): &(&String, &Entry)| !entry.used.load(Ordering::Relaxed);
-        self.entries.iter().filter(unused).map(|(name, _)| name.as_str())
+        self.entries
+            .iter()
+            .filter(unused)
+            .map(|(name, _)| name.as_str())
     }
 }
 

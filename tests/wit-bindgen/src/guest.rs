@@ -18,7 +18,12 @@ use wit_component::{ComponentEncoder, StringEncoding};
 /// # Errors
 ///
 /// When a step fails, with what the compiler says.
-pub fn build(toolchain: &Toolchain, guests: &Path, test: &Test, source: &Source) -> Result<PathBuf> {
+pub fn build(
+    toolchain: &Toolchain,
+    guests: &Path,
+    test: &Test,
+    source: &Source,
+) -> Result<PathBuf> {
     let folder = guests.join(&source.name);
     let component = folder.join("component.wasm");
     let stamp = folder.join("stamp");
@@ -27,7 +32,8 @@ pub fn build(toolchain: &Toolchain, guests: &Path, test: &Test, source: &Source)
         return Ok(component);
     }
     if folder.exists() {
-        fs::remove_dir_all(&folder).with_context(|| format!("cannot delete {}", folder.display()))?;
+        fs::remove_dir_all(&folder)
+            .with_context(|| format!("cannot delete {}", folder.display()))?;
     }
     fs::create_dir_all(&folder).with_context(|| format!("cannot create {}", folder.display()))?;
 
@@ -41,12 +47,14 @@ pub fn build(toolchain: &Toolchain, guests: &Path, test: &Test, source: &Source)
         true => module,
         false => componentize(module, test, source)?,
     };
-    fs::write(&component, bytes).with_context(|| format!("cannot write {}", component.display()))?;
+    fs::write(&component, bytes)
+        .with_context(|| format!("cannot write {}", component.display()))?;
     fs::write(&stamp, fingerprint).with_context(|| format!("cannot write {}", stamp.display()))?;
     Ok(component)
 }
 
-/// What tells whether a component is up to date: how it is built, the compilers, and the files of the test.
+/// What tells whether a component is up to date: how it is built, the compilers, and the files of
+/// the test.
 fn fingerprint(toolchain: &Toolchain, test: &Test) -> Result<String> {
     let mut hasher = DefaultHasher::new();
     [
@@ -88,7 +96,8 @@ fn rust(toolchain: &Toolchain, folder: &Path, test: &Test, source: &Source) -> R
             .arg(format!("--target={RUST_TARGET}"))
             .arg(format!("--crate-type={kind}"));
         command.arg(format!("-Clinker={}", toolchain.path("wasm-ld").display()));
-        // Functions keep their names, for backtraces; the rest of what debuggers want is most of a module.
+        // Functions keep their names, for backtraces; the rest of what debuggers want is most of a
+        // module.
         command.arg("-Clink-arg=--strip-debug");
         command
             .args(&toolchain.guest_crates.arguments)
@@ -129,7 +138,10 @@ fn c(toolchain: &Toolchain, folder: &Path, test: &Test, source: &Source) -> Resu
     // Each file is compiled alone and the linker runs by itself: see `toolchain.sh` for why.
     let compile = |input: &Path, object: &Path| {
         let mut command = toolchain.command(program);
-        command.arg(format!("--target={C_TARGET}")).arg("-I").arg(&bindings);
+        command
+            .arg(format!("--target={C_TARGET}"))
+            .arg("-I")
+            .arg(&bindings);
         if source.language == Language::Cpp {
             command.args(["-std=c++20", "-fno-exceptions"]);
             for headers in &toolchain.cpp_headers {
@@ -172,11 +184,13 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Wraps a core module as a component. What it imports of WASI is the first version, which an adapter turns into the second.
+/// Wraps a core module as a component. What it imports of WASI is the first version, which an
+/// adapter turns into the second.
 fn componentize(mut module: Vec<u8>, test: &Test, source: &Source) -> Result<Vec<u8>> {
     if !says_its_type(&module)? {
         let (resolve, world) = bindings::world(test, source, Vec::new())?;
-        let encoded = wit_component::metadata::encode(&resolve, world, StringEncoding::UTF8, None, false)?;
+        let encoded =
+            wit_component::metadata::encode(&resolve, world, StringEncoding::UTF8, None, false)?;
         let section = wasm_encoder::CustomSection {
             name: Cow::Borrowed("component-type"),
             data: Cow::Borrowed(&encoded),
@@ -188,7 +202,10 @@ fn componentize(mut module: Vec<u8>, test: &Test, source: &Source) -> Result<Vec
         .module(&module)
         .context("cannot read the type of the component")?
         .validate(true)
-        .adapter("wasi_snapshot_preview1", WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER)
+        .adapter(
+            "wasi_snapshot_preview1",
+            WASI_SNAPSHOT_PREVIEW1_REACTOR_ADAPTER,
+        )
         .context("cannot use the adapter of WASI")?
         .encode()
         .context("cannot make a component")

@@ -1,4 +1,5 @@
-//! Runs the runtime tests of wit-bindgen: real guests in several languages that call each other through all of the Canonical ABI.
+//! Runs the runtime tests of wit-bindgen: real guests in several languages that call each other
+//! through all of the Canonical ABI.
 //!
 //! ```text
 //! the package of wit-bindgen-cli -> its folder of tests        cargo.rs
@@ -9,7 +10,8 @@
 //! what is not built or does not pass, and why                  expectations.rs, exclusions.txt
 //! ```
 //!
-//! `cargo run -p mintage-wit-bindgen-tests -- [NAME...]` runs the tests whose names contain one of the arguments, or all.
+//! `cargo run -p mintage-wit-bindgen-tests -- [NAME...]` runs the tests whose names contain one of
+//! the arguments, or all.
 
 mod bindings;
 mod cargo;
@@ -39,8 +41,10 @@ fn main() -> Result<()> {
     let filters = env::args().skip(1).collect::<Vec<_>>();
     let guests = cargo::target_folder()?.join("guests");
     fs::create_dir_all(&guests).with_context(|| format!("cannot create {}", guests.display()))?;
-    // Another run would delete what this one reads. The operating system releases the lock if the process dies.
-    let lock = File::create(guests.join("wit-bindgen.lock")).context("cannot create a file for a lock")?;
+    // Another run would delete what this one reads. The operating system releases the lock if the
+    // process dies.
+    let lock =
+        File::create(guests.join("wit-bindgen.lock")).context("cannot create a file for a lock")?;
     lock.lock().context("cannot wait for another run to end")?;
 
     let packages = cargo::packages()?;
@@ -49,7 +53,12 @@ fn main() -> Result<()> {
     let expectations = Expectations::parse(include_str!("../exclusions.txt"))?;
     let mut report = Report::default();
 
-    let chosen = |test: &&Test| filters.is_empty() || filters.iter().any(|filter| test.name.contains(filter.as_str()));
+    let chosen = |test: &&Test| {
+        filters.is_empty()
+            || filters
+                .iter()
+                .any(|filter| test.name.contains(filter.as_str()))
+    };
     let chosen = tests.iter().filter(chosen).collect::<Vec<_>>();
     let components = build(
         &toolchain,
@@ -62,7 +71,8 @@ fn main() -> Result<()> {
     eprintln!("{} components are built; running them", components.len());
 
     let composed = guests.join("wit-bindgen-composed");
-    fs::create_dir_all(&composed).with_context(|| format!("cannot create {}", composed.display()))?;
+    fs::create_dir_all(&composed)
+        .with_context(|| format!("cannot create {}", composed.display()))?;
     let cells = matrix::cells()?;
     let cases = chosen
         .iter()
@@ -126,7 +136,12 @@ fn build<'a>(
 /// What became of a case: it cannot be composed, or it passes or not in each cell.
 type Outcome = Result<Vec<Result<()>>>;
 
-fn run(case: &Case<'_>, folder: &Path, components: &HashMap<&str, PathBuf>, cells: &[Cell]) -> Outcome {
+fn run(
+    case: &Case<'_>,
+    folder: &Path,
+    components: &HashMap<&str, PathBuf>,
+    cells: &[Cell],
+) -> Outcome {
     let component = |source: &Source| components[source.name.as_str()].as_path();
     let bytes = compose::compose(case, folder, component).context("cannot compose")?;
     Ok(cells.iter().map(|cell| matrix::run(cell, &bytes)).collect())

@@ -40,14 +40,16 @@ pub fn cells() -> Result<Vec<Cell>> {
     rows.into_iter().map(cell).collect()
 }
 
-/// Runs a composed component: it passes when its export `run` returns. The second of two instances gets the memory of the first.
+/// Runs a composed component: it passes when its export `run` returns. The second of two instances
+/// gets the memory of the first.
 ///
 /// # Errors
 ///
 /// When it does not pass, with what the guest wrote.
 pub fn run(cell: &Cell, bytes: &[u8]) -> Result<()> {
     // A panic is a defect of the engine; the other cases can still tell what they have to.
-    panic::catch_unwind(AssertUnwindSafe(|| run_twice(cell, bytes))).unwrap_or_else(|payload| Err(panicked(&*payload)))
+    panic::catch_unwind(AssertUnwindSafe(|| run_twice(cell, bytes)))
+        .unwrap_or_else(|payload| Err(panicked(&*payload)))
 }
 
 fn run_twice(cell: &Cell, bytes: &[u8]) -> Result<()> {
@@ -59,9 +61,16 @@ fn run_twice(cell: &Cell, bytes: &[u8]) -> Result<()> {
         let mut store = Store::new(&cell.engine, Host::default());
         let call = |store: &mut Store<Host>| {
             let instance = linked.instantiate(&mut *store)?;
-            instance.get_typed_func::<(), ()>(&mut *store, "run")?.call(store, ())
+            instance
+                .get_typed_func::<(), ()>(&mut *store, "run")?
+                .call(store, ())
         };
-        call(&mut store).with_context(|| format!("{round} instance; the guest wrote {:?}", store.data().output()))?;
+        call(&mut store).with_context(|| {
+            format!(
+                "{round} instance; the guest wrote {:?}",
+                store.data().output()
+            )
+        })?;
     }
     Ok(())
 }
@@ -69,5 +78,8 @@ fn run_twice(cell: &Cell, bytes: &[u8]) -> Result<()> {
 fn panicked(payload: &(dyn Any + Send)) -> anyhow::Error {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
-    anyhow!("panicked: {}", text.unwrap_or("with a payload that is no text"))
+    anyhow!(
+        "panicked: {}",
+        text.unwrap_or("with a payload that is no text")
+    )
 }

@@ -1,4 +1,5 @@
-//! What is printed in the end: how many sources and cases there are, what became of them, and all that is wrong.
+//! What is printed in the end: how many sources and cases there are, what became of them, and all
+//! that is wrong.
 
 use crate::Outcome;
 use crate::expectations::Expectations;
@@ -39,12 +40,20 @@ struct CaseCounts {
 impl Report {
     /// Notes a source that nobody tried to build.
     pub fn excluded(&mut self, source: &Source, reason: String) {
-        self.sources.entry(source.language.to_string()).or_default().excluded += 1;
+        self.sources
+            .entry(source.language.to_string())
+            .or_default()
+            .excluded += 1;
         *self.excluded.entry(reason).or_default() += 1;
     }
 
     /// Notes a source that was built, or not; gives its component.
-    pub fn built(&mut self, source: &Source, outcome: Result<PathBuf>, expectations: &Expectations) -> Option<PathBuf> {
+    pub fn built(
+        &mut self,
+        source: &Source,
+        outcome: Result<PathBuf>,
+        expectations: &Expectations,
+    ) -> Option<PathBuf> {
         let counts = self.sources.entry(source.language.to_string()).or_default();
         match (outcome, expectations.reason(&source.name)) {
             (Ok(path), None) => {
@@ -53,8 +62,9 @@ impl Report {
             }
             (Ok(_), Some(_)) => {
                 let name = &source.name;
-                self.problems
-                    .push(format!("{name} is listed, but can be built: delete the entry"));
+                self.problems.push(format!(
+                    "{name} is listed, but can be built: delete the entry"
+                ));
             }
             (Err(_), Some(reason)) => {
                 counts.excluded += 1;
@@ -69,7 +79,13 @@ impl Report {
     }
 
     /// Notes a case that was run in all `cells`.
-    pub fn ran(&mut self, case: &Case<'_>, outcome: Outcome, cells: &[Cell], expectations: &Expectations) {
+    pub fn ran(
+        &mut self,
+        case: &Case<'_>,
+        outcome: Outcome,
+        cells: &[Cell],
+        expectations: &Expectations,
+    ) {
         self.cells = cells.iter().map(|cell| cell.name).collect();
         let name = case.name();
         let counts = self.cases.entry(case.languages()).or_default();
@@ -88,7 +104,9 @@ impl Report {
             Err(error) => failures.push(("all cells", format!("{error:#}"))),
         }
         // Most failures have nothing to do with the settings.
-        if failures.len() == cells.len() && failures.iter().all(|failure| failure.1 == failures[0].1) {
+        if failures.len() == cells.len()
+            && failures.iter().all(|failure| failure.1 == failures[0].1)
+        {
             failures.truncate(1);
             failures[0].0 = "all cells";
         }
@@ -120,8 +138,13 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let total = |count: fn(&SourceCounts) -> usize| self.sources.values().map(count).sum::<usize>();
-        let (built, excluded, failed) = (total(|c| c.built), total(|c| c.excluded), total(|c| c.failed));
+        let total =
+            |count: fn(&SourceCounts) -> usize| self.sources.values().map(count).sum::<usize>();
+        let (built, excluded, failed) = (
+            total(|c| c.built),
+            total(|c| c.excluded),
+            total(|c| c.failed),
+        );
         writeln!(
             f,
             "{} tests with {} sources: {built} built, {excluded} excluded, {failed} failed",
@@ -146,14 +169,29 @@ impl fmt::Display for Report {
             writeln!(f, "  {count:4}  {reason}")?;
         }
         let ran = self.cases.values().map(|counts| counts.ran).sum::<usize>();
-        writeln!(f, "{ran} cases of {} could be run; of these pass:", self.all_cases)?;
+        writeln!(
+            f,
+            "{ran} cases of {} could be run; of these pass:",
+            self.all_cases
+        )?;
         for (index, cell) in self.cells.iter().enumerate() {
-            let passed = self.cases.values().map(|counts| counts.passed[index]).sum::<usize>();
+            let passed = self
+                .cases
+                .values()
+                .map(|counts| counts.passed[index])
+                .sum::<usize>();
             writeln!(f, "  {passed:4}  {cell}")?;
         }
-        writeln!(f, "languages, and cases that pass in each cell in this order:")?;
+        writeln!(
+            f,
+            "languages, and cases that pass in each cell in this order:"
+        )?;
         for (languages, counts) in &self.cases {
-            writeln!(f, "  {languages:24} {:4} run, pass {:?}", counts.ran, counts.passed)?;
+            writeln!(
+                f,
+                "  {languages:24} {:4} run, pass {:?}",
+                counts.ran, counts.passed
+            )?;
         }
         for failure in &self.expected_failures {
             writeln!(f, "expected failure: {failure}")?;

@@ -1,7 +1,9 @@
-//! The tests, as they stand in the package: folders with a `test.wit`, and beside it the sources of components in several languages.
+//! The tests, as they stand in the package: folders with a `test.wit`, and beside it the sources of
+//! components in several languages.
 //!
-//! Of the worlds in `test.wit` one is the runner, which calls the others. Each source that starts with the name of a world is a component
-//! of that world. A *case* is one choice of a source for each world.
+//! Of the worlds in `test.wit` one is the runner, which calls the others. Each source that starts
+//! with the name of a world is a component of that world. A *case* is one choice of a source for
+//! each world.
 
 use crate::config::{self, SourceConfig, TestConfig};
 use anyhow::{Context, Result, ensure};
@@ -31,7 +33,8 @@ pub enum Language {
 }
 
 impl Language {
-    /// All languages: what their files end in, their names, and why their sources are not built if they are not.
+    /// All languages: what their files end in, their names, and why their sources are not built if
+    /// they are not.
     const ALL: [(&'static str, Language, &'static str, Option<&'static str>); 8] = [
         ("rs", Language::Rust, "Rust", None),
         ("c", Language::C, "C", None),
@@ -40,7 +43,12 @@ impl Language {
         ("cs", Language::CSharp, "C#", Some("no toolchain is set up")),
         ("d", Language::D, "D", Some("no toolchain is set up")),
         ("go", Language::Go, "Go", Some("no toolchain is set up")),
-        ("mbt", Language::MoonBit, "MoonBit", Some("no toolchain is set up")),
+        (
+            "mbt",
+            Language::MoonBit,
+            "MoonBit",
+            Some("no toolchain is set up"),
+        ),
     ];
 
     fn row(self) -> (&'static str, Language, &'static str, Option<&'static str>) {
@@ -91,7 +99,10 @@ pub struct Source {
 impl Source {
     /// The name of the file alone.
     pub fn file_name(&self) -> &str {
-        self.name.rsplit('/').next().expect("a split gives one part at least")
+        self.name
+            .rsplit('/')
+            .next()
+            .expect("a split gives one part at least")
     }
 }
 
@@ -189,7 +200,11 @@ impl Case<'_> {
 pub fn discover(folder: &Path) -> Result<Vec<Test>> {
     let mut tests = Vec::new();
     visit(folder, folder, &mut tests)?;
-    ensure!(!tests.is_empty(), "there are no tests in {}", folder.display());
+    ensure!(
+        !tests.is_empty(),
+        "there are no tests in {}",
+        folder.display()
+    );
     tests.sort_by(|a, b| a.name.cmp(&b.name));
     Ok(tests)
 }
@@ -246,7 +261,8 @@ fn load(root: &Path, folder: &Path) -> Result<Test> {
         let config = match language.unsupported() {
             // Nobody here needs to understand what it says.
             Some(_) => SourceConfig::default(),
-            None => config::parse(&fs::read_to_string(&path)?, language.comment()).context(file_name.clone())?,
+            None => config::parse(&fs::read_to_string(&path)?, language.comment())
+                .context(file_name.clone())?,
         };
         sources.push(Source {
             name: format!("{name}/{file_name}"),
@@ -298,8 +314,12 @@ mod tests {
         let test = Test {
             name: "t".into(),
             folder: PathBuf::new(),
-            config: config::parse("//@ runner = 'r'\n//@ dependencies = ['a', 'b']", "//@").unwrap(),
-            sources: sources.iter().map(|(name, world)| source(name, world)).collect(),
+            config: config::parse("//@ runner = 'r'\n//@ dependencies = ['a', 'b']", "//@")
+                .unwrap(),
+            sources: sources
+                .iter()
+                .map(|(name, world)| source(name, world))
+                .collect(),
         };
         let cases = test.cases(|source| source.language.unsupported().is_none());
         let names = cases.iter().map(Case::name).collect::<Vec<_>>();

@@ -41,12 +41,18 @@ impl Toolchain {
         for name in ["rustc", "clang", "clang++", "wasm-ld"] {
             let output = Command::new(bin.join(name)).arg("--version").output();
             match output {
-                Ok(output) if output.status.success() => versions += &String::from_utf8_lossy(&output.stdout),
+                Ok(output) if output.status.success() => {
+                    versions += &String::from_utf8_lossy(&output.stdout)
+                }
                 _ => bail!(
-                    "there is no {name} for guests in {}\nrun `{} {}`, which unpacks Debian's packages there, or let GUEST_TOOLCHAIN \
-                     name a folder with rustc, clang, clang++ and wasm-ld in its `bin` that compile for {RUST_TARGET} and {C_TARGET}",
+                    "there is no {name} for guests in {}\nrun `{} {}`, which unpacks Debian's \
+                     packages there, or let GUEST_TOOLCHAIN name a folder with rustc, clang, \
+                     clang++ and wasm-ld in its `bin` that compile for {RUST_TARGET} and \
+                     {C_TARGET}",
                     bin.display(),
-                    Path::new(env!("CARGO_MANIFEST_DIR")).join("toolchain.sh").display(),
+                    Path::new(env!("CARGO_MANIFEST_DIR"))
+                        .join("toolchain.sh")
+                        .display(),
                     root.display()
                 ),
             }
@@ -60,7 +66,10 @@ impl Toolchain {
         Ok(Toolchain {
             bin,
             guest_crates: crates,
-            cpp_headers: [packages.cpp.join("helper-types"), packages.cpp.join("test_headers")],
+            cpp_headers: [
+                packages.cpp.join("helper-types"),
+                packages.cpp.join("test_headers"),
+            ],
             versions,
         })
     }

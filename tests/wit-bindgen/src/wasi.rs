@@ -1,5 +1,5 @@
-//! As much of WASI as the C library wants when it starts, writes a message and stops. The tests need no more: all else is an error
-//! that says what was called.
+//! As much of WASI as the C library wants when it starts, writes a message and stops. The tests
+//! need no more: all else is an error that says what was called.
 
 use anyhow::{Result, bail};
 use mintage::{Component, Linker, Resource, ResourceAny, ResourceType, StoreContextMut, Val};
@@ -30,9 +30,19 @@ const CHUNK: u64 = 1 << 16;
 /// When it imports something under these names that is of another kind.
 pub fn define(linker: &mut Linker<Host>, component: &Component) -> Result<()> {
     for name in ["get-environment", "get-arguments"] {
-        constant(linker, "wasi:cli/environment@0.2.0", name, Val::List(Vec::new()))?;
+        constant(
+            linker,
+            "wasi:cli/environment@0.2.0",
+            name,
+            Val::List(Vec::new()),
+        )?;
     }
-    constant(linker, "wasi:cli/environment@0.2.0", "initial-cwd", Val::Option(None))?;
+    constant(
+        linker,
+        "wasi:cli/environment@0.2.0",
+        "initial-cwd",
+        Val::Option(None),
+    )?;
     constant(
         linker,
         "wasi:filesystem/preopens@0.2.0",
@@ -41,15 +51,21 @@ pub fn define(linker: &mut Linker<Host>, component: &Component) -> Result<()> {
     )?;
     for stream in ["stdin", "stdout", "stderr"] {
         let terminal = format!("wasi:cli/terminal-{stream}@0.2.0");
-        constant(linker, &terminal, &format!("get-terminal-{stream}"), Val::Option(None))?;
+        constant(
+            linker,
+            &terminal,
+            &format!("get-terminal-{stream}"),
+            Val::Option(None),
+        )?;
         let interface = format!("wasi:cli/{stream}@0.2.0");
-        linker
-            .instance(&interface)?
-            .func_new(&format!("get-{stream}"), |store, _, _, results| {
+        linker.instance(&interface)?.func_new(
+            &format!("get-{stream}"),
+            |store, _, _, results| {
                 let stream = Resource::<Stream>::new_own(0);
                 results[0] = Val::Resource(ResourceAny::try_from_resource(stream, store)?);
                 Ok(())
-            })?;
+            },
+        )?;
     }
     linker
         .instance("wasi:cli/exit@0.2.0")?
@@ -61,10 +77,12 @@ pub fn define(linker: &mut Linker<Host>, component: &Component) -> Result<()> {
 }
 
 fn constant(linker: &mut Linker<Host>, interface: &str, name: &str, value: Val) -> Result<()> {
-    linker.instance(interface)?.func_new(name, move |_, _, _, results| {
-        results[0] = value.clone();
-        Ok(())
-    })
+    linker
+        .instance(interface)?
+        .func_new(name, move |_, _, _, results| {
+            results[0] = value.clone();
+            Ok(())
+        })
 }
 
 fn streams(linker: &mut Linker<Host>) -> Result<()> {
@@ -86,10 +104,13 @@ fn streams(linker: &mut Linker<Host>) -> Result<()> {
         )?;
     }
     for name in ["flush", "blocking-flush"] {
-        streams.func_new(&format!("[method]output-stream.{name}"), |_, _, _, results| {
-            results[0] = Val::Result(Ok(None));
-            Ok(())
-        })?;
+        streams.func_new(
+            &format!("[method]output-stream.{name}"),
+            |_, _, _, results| {
+                results[0] = Val::Result(Ok(None));
+                Ok(())
+            },
+        )?;
     }
     Ok(())
 }

@@ -1,25 +1,28 @@
-//! Which wasm instruction each machine instruction of a function was made from: one record per function.
+//! Which wasm instruction each machine instruction of a function was made from: one record per
+//! function.
 //!
-//! An entry says where in the component's bytes the code comes from, from one code offset to the next entry's. It is one byte
-//! with two small distances from the entry before it (for the first entry, from the start of the function and from 0): in the high
-//! half that of the code, in the low half that of the address in the component, each 1 to 15. Where a half is 0, the distance
-//! follows in LEB128: for the code as it is, for the address zigzag-coded, since it can be negative.
+//! An entry says where in the component's bytes the code comes from, from one code offset to the
+//! next entry's. It is one byte with two small distances from the entry before it (for the first
+//! entry, from the start of the function and from 0): in the high half that of the code, in the low
+//! half that of the address in the component, each 1 to 15. Where a half is 0, the distance follows
+//! in LEB128: for the code as it is, for the address zigzag-coded, since it can be negative.
 //!
-//! Entries that repeat the address before them are left out. So is code that belongs to no wasm instruction: it counts for the
-//! instruction before it.
+//! Entries that repeat the address before them are left out. So is code that belongs to no wasm
+//! instruction: it counts for the instruction before it.
 //!
 //! # Why this shape?
 //!
-//! A map of (code offset, address) pairs of 32 bits is as large as the machine code. In the largest component at hand six
-//! entries of ten take one byte and the mean is 1.5; a quarter of the pairs are about code of no instruction.
+//! A map of (code offset, address) pairs of 32 bits is as large as the machine code. In the largest
+//! component at hand six entries of ten take one byte and the mean is 1.5; a quarter of the pairs
+//! are about code of no instruction.
 
 use super::{read_byte, read_varint, write_varint};
 
 /// The address of code that belongs to no wasm instruction, in the input of [`encode`].
 pub const NO_ADDRESS: u32 = u32::MAX;
 
-/// The record of a function with these pairs of code offset and address ([`NO_ADDRESS`]: none), sorted by code offset. The
-/// last of several pairs for one offset counts.
+/// The record of a function with these pairs of code offset and address ([`NO_ADDRESS`]: none),
+/// sorted by code offset. The last of several pairs for one offset counts.
 pub fn encode(addresses: &[(u32, u32)]) -> Vec<u8> {
     let mut record = Vec::with_capacity(addresses.len() * 2);
     let (mut last_offset, mut last_address) = (0, 0);
@@ -36,8 +39,16 @@ pub fn encode(addresses: &[(u32, u32)]) -> Vec<u8> {
         debug_assert!(offset >= last_offset, "addresses are sorted");
         let code_distance = offset - last_offset;
         let distance = i64::from(address) - i64::from(last_address);
-        let high = if code_distance < 16 { code_distance as u8 } else { 0 };
-        let low = if (1..16).contains(&distance) { distance as u8 } else { 0 };
+        let high = if code_distance < 16 {
+            code_distance as u8
+        } else {
+            0
+        };
+        let low = if (1..16).contains(&distance) {
+            distance as u8
+        } else {
+            0
+        };
         record.push(high << 4 | low);
         if high == 0 {
             write_varint(&mut record, u64::from(code_distance));
@@ -50,7 +61,8 @@ pub fn encode(addresses: &[(u32, u32)]) -> Vec<u8> {
     record
 }
 
-/// The address of the instruction that contains the code at `offset` from the start of the function.
+/// The address of the instruction that contains the code at `offset` from the start of the
+/// function.
 pub fn find(record: &[u8], offset: u32) -> Option<u32> {
     entries(record)
         .take_while(|&(start, _)| start <= offset)
@@ -94,7 +106,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn lookups_agree_with_the_list(list in btree_map(0u32..3000, prop_oneof![Just(NO_ADDRESS), 0u32..50, any::<u32>()], 0..200)) {
+        fn lookups_agree_with_the_list(
+            list in btree_map(0u32..3000, prop_oneof![Just(NO_ADDRESS), 0u32..50, any::<u32>()], 0..200),
+        ) {
             let plain: Vec<_> = list.iter().map(|(&offset, &address)| (offset, address)).collect();
             let record = encode(&plain);
             for offset in (0..3001).chain([u32::MAX]) {

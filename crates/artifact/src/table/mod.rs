@@ -1,4 +1,5 @@
-//! The tables that are read in place: encoder and decoder of each side by side, and what they share.
+//! The tables that are read in place: encoder and decoder of each side by side, and what they
+//! share.
 
 pub mod addresses;
 pub mod names;
@@ -18,7 +19,8 @@ fn write_varint(bytes: &mut Vec<u8>, mut value: u64) {
     bytes.push(value as u8);
 }
 
-/// Takes a LEB128 number off the front of `bytes`. `None` at the end of the bytes or when the number exceeds 64 bits.
+/// Takes a LEB128 number off the front of `bytes`. `None` at the end of the bytes or when the
+/// number exceeds 64 bits.
 fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {
@@ -41,7 +43,10 @@ fn read_byte(bytes: &mut &[u8]) -> Option<u8> {
 /// The little-endian word with this index in an array of 32-bit words.
 fn word(bytes: &[u8], index: usize) -> Option<u32> {
     let start = index.checked_mul(4)?;
-    bytes.get(start..)?.first_chunk().map(|&word| u32::from_le_bytes(word))
+    bytes
+        .get(start..)?
+        .first_chunk()
+        .map(|&word| u32::from_le_bytes(word))
 }
 
 /// The place of `wanted` among the `len` ascending words from word `start` on.

@@ -1,11 +1,12 @@
-//! Names that the component's core modules give: of functions by ordinal in the key table, of modules by core instance.
+//! Names that the component's core modules give: of functions by ordinal in the key table, of
+//! modules by core instance.
 //!
 //! ```text
 //! functions: u32 | modules: u32 | end: [u32; functions + modules] | bytes
 //! ```
 //!
-//! Ends count from the first of the bytes; a name starts where the one before it ends. No name is an empty one. Where no
-//! function has a name, `functions` is 0.
+//! Ends count from the first of the bytes; a name starts where the one before it ends. No name is
+//! an empty one. Where no function has a name, `functions` is 0.
 
 use super::word;
 use anyhow::{Context, Result};
@@ -22,7 +23,12 @@ pub fn encode(functions: &[Option<&str>], modules: &[Option<&str>]) -> Result<Ve
     let mut table = Vec::new();
     table.extend((functions.len() as u32).to_le_bytes());
     table.extend((modules.len() as u32).to_le_bytes());
-    let names = || functions.iter().chain(modules).map(|name| name.unwrap_or_default());
+    let names = || {
+        functions
+            .iter()
+            .chain(modules)
+            .map(|name| name.unwrap_or_default())
+    };
     let mut end = 0usize;
     for name in names() {
         end += name.len();
@@ -49,13 +55,19 @@ pub struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    /// The table in `table`, or `None` when it cannot hold as many names as it claims, or has bytes behind the last one. The
-    /// cost does not depend on its size.
+    /// The table in `table`, or `None` when it cannot hold as many names as it claims, or has bytes
+    /// behind the last one. The cost does not depend on its size.
     pub fn new(table: &'a [u8]) -> Option<Self> {
         let functions = word(table, 0)? as usize;
-        let ends = functions.checked_add(word(table, 1)? as usize)?.checked_mul(4)?;
+        let ends = functions
+            .checked_add(word(table, 1)? as usize)?
+            .checked_mul(4)?;
         let (ends, bytes) = table.get(8..)?.split_at_checked(ends)?;
-        let names = Self { functions, ends, bytes };
+        let names = Self {
+            functions,
+            ends,
+            bytes,
+        };
         let end = match names.len().checked_sub(1) {
             Some(last) => word(ends, last)? as usize,
             None => 0,
@@ -72,8 +84,12 @@ impl<'a> Names<'a> {
             Some(before) => word(self.ends, before)?,
             None => 0,
         };
-        let bytes = self.bytes.get(start as usize..word(self.ends, index)? as usize)?;
-        std::str::from_utf8(bytes).ok().filter(|name| !name.is_empty())
+        let bytes = self
+            .bytes
+            .get(start as usize..word(self.ends, index)? as usize)?;
+        std::str::from_utf8(bytes)
+            .ok()
+            .filter(|name| !name.is_empty())
     }
 
     /// The name of the function with this ordinal.
@@ -117,7 +133,11 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_harmless(table in vec(any::<u8>(), 0..64), counts in [0u8..12, 0u8..12], index in 0usize..30) {
+        fn any_bytes_are_harmless(
+            table in vec(any::<u8>(), 0..64),
+            counts in [0u8..12, 0u8..12],
+            index in 0usize..30,
+        ) {
             let mut table = table;
             if let Some(front) = table.first_chunk_mut() {
                 *front = [counts[0], 0, 0, 0, counts[1], 0, 0, 0];

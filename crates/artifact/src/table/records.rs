@@ -32,8 +32,9 @@ impl RecordsBuilder {
     /// When all records together exceed 4 GiB.
     pub fn push(&mut self, record: &[u8]) -> Result<()> {
         self.bytes.extend_from_slice(record);
-        self.starts
-            .push(u32::try_from(self.bytes.len()).context("the records of all functions exceed 4 GiB")?);
+        self.starts.push(
+            u32::try_from(self.bytes.len()).context("the records of all functions exceed 4 GiB")?,
+        );
         Ok(())
     }
 
@@ -55,11 +56,13 @@ pub struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    /// The table in `table`, or `None` when it cannot hold as many records as it claims, or has bytes behind the last one. The
-    /// cost does not depend on its size.
+    /// The table in `table`, or `None` when it cannot hold as many records as it claims, or has
+    /// bytes behind the last one. The cost does not depend on its size.
     pub fn new(table: &'a [u8]) -> Option<Self> {
         let (count, rest) = table.split_first_chunk()?;
-        let starts = (u32::from_le_bytes(*count) as usize).checked_add(1)?.checked_mul(4)?;
+        let starts = (u32::from_le_bytes(*count) as usize)
+            .checked_add(1)?
+            .checked_mul(4)?;
         let (starts, bytes) = rest.split_at_checked(starts)?;
         let records = Self { starts, bytes };
         let end = word(starts, records.len())? as usize;
@@ -73,7 +76,10 @@ impl<'a> Records<'a> {
 
     /// The record of the function with this ordinal, or `None` past the last.
     pub fn get(&self, ordinal: usize) -> Option<&'a [u8]> {
-        let (start, end) = (word(self.starts, ordinal)?, word(self.starts, ordinal.checked_add(1)?)?);
+        let (start, end) = (
+            word(self.starts, ordinal)?,
+            word(self.starts, ordinal.checked_add(1)?)?,
+        );
         self.bytes.get(start as usize..end as usize)
     }
 }
@@ -101,7 +107,11 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_harmless(table in vec(any::<u8>(), 0..64), small in 0u8..20, ordinal in 0usize..20) {
+        fn any_bytes_are_harmless(
+            table in vec(any::<u8>(), 0..64),
+            small in 0u8..20,
+            ordinal in 0usize..20,
+        ) {
             let mut table = table;
             if let Some(count) = table.first_chunk_mut() {
                 *count = [small, 0, 0, 0];

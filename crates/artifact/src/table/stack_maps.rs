@@ -1,4 +1,5 @@
-//! Where GC references are in the frames of callers: for each call across which some are live, by its return address.
+//! Where GC references are in the frames of callers: for each call across which some are live, by
+//! its return address.
 //!
 //! ```text
 //! sites: u32 | maps: u32 | words: u32
@@ -44,8 +45,12 @@ pub fn encode(maps: &[StackMap]) -> Result<Vec<u8>> {
         let (number, _) = shared.insert_full(&map.slots);
         records.extend([map.domain.as_u32(), number as u32]);
     }
-    let total = shared.iter().map(|slots| slots.encoded().len()).sum::<usize>();
-    let total = u32::try_from(total).context("the maps of references in frames take 2^32 words or more")?;
+    let total = shared
+        .iter()
+        .map(|slots| slots.encoded().len())
+        .sum::<usize>();
+    let total =
+        u32::try_from(total).context("the maps of references in frames take 2^32 words or more")?;
     let mut words = vec![maps.len() as u32, shared.len() as u32, total];
     words.extend(maps.iter().map(|map| map.return_offset));
     words.extend(records);
@@ -67,18 +72,21 @@ pub struct StackMaps<'a> {
 }
 
 impl<'a> StackMaps<'a> {
-    /// Returns the table in `bytes`, or `None` when these are not as many as it claims to take. The cost does not depend on its
-    /// size.
+    /// Returns the table in `bytes`, or `None` when these are not as many as it claims to take. The
+    /// cost does not depend on its size.
     pub fn new(bytes: &'a [u8]) -> Option<Self> {
         let count = |at| word(bytes, at).map(|count| count as usize);
         let (sites, maps, words) = (count(0)?, count(1)?, count(2)?);
-        let total = sites.checked_mul(3)?.checked_add(maps)?.checked_add(words)?;
+        let total = sites
+            .checked_mul(3)?
+            .checked_add(maps)?
+            .checked_add(words)?;
         let total = total.checked_add(HEAD)?.checked_mul(4)?;
         (total == bytes.len()).then_some(Self { sites, maps, bytes })
     }
 
-    /// Returns whose objects the references refer to in a frame that is returned to at `return_offset`, and how far below the frame
-    /// pointer each is; `None` when it has none.
+    /// Returns whose objects the references refer to in a frame that is returned to at
+    /// `return_offset`, and how far below the frame pointer each is; `None` when it has none.
     pub fn find(self, return_offset: u32) -> Option<(DomainId, impl Iterator<Item = u32> + 'a)> {
         let word = move |index| word(self.bytes, index);
         let site = super::search(self.bytes, HEAD, self.sites, return_offset)?;
@@ -126,7 +134,10 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_harmless(words in vec(any::<u32>(), 0..40), counts in [0u32..6, 0u32..6, 0u32..6]) {
+        fn any_bytes_are_harmless(
+            words in vec(any::<u32>(), 0..40),
+            counts in [0u32..6, 0u32..6, 0u32..6],
+        ) {
             let mut words = words;
             if words.len() >= HEAD {
                 words[..HEAD].copy_from_slice(&counts);

@@ -1,16 +1,17 @@
 //! Which instructions of a function can fault, and what that means: one record per function.
 //!
-//! Each entry is `distance << 1 | changed` in LEB128, with the distance in bytes of code from the entry before it (from the
-//! start of the function for the first), followed by the trap's code where it differs from the entry before it. The
-//! first entry differs when it is no [`Trap::MemoryOutOfBounds`], so that most entries take one byte.
+//! Each entry is `distance << 1 | changed` in LEB128, with the distance in bytes of code from the
+//! entry before it (from the start of the function for the first), followed by the trap's code
+//! where it differs from the entry before it. The first entry differs when it is no
+//! [`Trap::MemoryOutOfBounds`], so that most entries take one byte.
 
 use super::{read_byte, read_varint, write_varint};
 use mintage_environ::Trap;
 
 const FIRST: u8 = Trap::MemoryOutOfBounds as u8;
 
-/// The record of a function whose faulting instructions are `traps`, sorted by offset from the start of the function. The
-/// first of several entries for one offset counts.
+/// The record of a function whose faulting instructions are `traps`, sorted by offset from the
+/// start of the function. The first of several entries for one offset counts.
 pub fn encode(traps: &[(u32, Trap)]) -> Vec<u8> {
     let mut record = Vec::with_capacity(traps.len() + 4);
     let (mut last_offset, mut last_code) = (0, FIRST);
@@ -18,7 +19,10 @@ pub fn encode(traps: &[(u32, Trap)]) -> Vec<u8> {
         let code = trap as u8;
         let changed = code != last_code;
         debug_assert!(offset >= last_offset, "traps are sorted");
-        write_varint(&mut record, u64::from(offset - last_offset) << 1 | u64::from(changed));
+        write_varint(
+            &mut record,
+            u64::from(offset - last_offset) << 1 | u64::from(changed),
+        );
         if changed {
             record.push(code);
         }
@@ -27,7 +31,8 @@ pub fn encode(traps: &[(u32, Trap)]) -> Vec<u8> {
     record
 }
 
-/// The trap of the instruction at `offset` from the start of the function. Neither allocates nor panics.
+/// The trap of the instruction at `offset` from the start of the function. Neither allocates nor
+/// panics.
 pub fn find(record: &[u8], offset: u32) -> Option<Trap> {
     entries(record)
         .take_while(|&(at, _)| at <= offset)
@@ -35,7 +40,8 @@ pub fn find(record: &[u8], offset: u32) -> Option<Trap> {
         .1
 }
 
-/// The entries of a record; ends at the first byte that makes no sense. An unknown trap code is `None`.
+/// The entries of a record; ends at the first byte that makes no sense. An unknown trap code is
+/// `None`.
 pub fn entries(mut record: &[u8]) -> impl Iterator<Item = (u32, Option<Trap>)> + '_ {
     let (mut offset, mut code) = (0u32, FIRST);
     std::iter::from_fn(move || {
@@ -57,7 +63,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn lookups_agree_with_the_list(list in btree_map(0u32..3000, select(Trap::ALL), 0..200), far: u32) {
+        fn lookups_agree_with_the_list(
+            list in btree_map(0u32..3000, select(Trap::ALL), 0..200),
+            far: u32,
+        ) {
             let mut list = list;
             list.insert(far, Trap::Interrupt);
             let plain: Vec<_> = list.iter().map(|(&offset, &trap)| (offset, trap)).collect();
@@ -77,7 +86,9 @@ mod tests {
 
     #[test]
     fn a_memory_access_takes_one_byte() {
-        let list: Vec<_> = (1..100).map(|i| (i * 63, Trap::MemoryOutOfBounds)).collect();
+        let list: Vec<_> = (1..100)
+            .map(|i| (i * 63, Trap::MemoryOutOfBounds))
+            .collect();
         assert_eq!(encode(&list).len(), list.len());
     }
 

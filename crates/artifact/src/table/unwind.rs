@@ -1,4 +1,5 @@
-//! Where exceptions are caught: for each call during which some are, by its return address, the handlers.
+//! Where exceptions are caught: for each call during which some are, by its return address, the
+//! handlers.
 //!
 //! ```text
 //! core end: u32 | sites: u32 | lists: u32 | handlers: u32
@@ -8,8 +9,9 @@
 //! { type: u32, offset: u32 } [handlers]        the first that fits counts
 //! ```
 //!
-//! All offsets are from the start of the text. Functions of core modules lie in front of the core end, and all others, adapters
-//! and trampolines, behind it: exceptions do not pass those. A handler of type [`ANY`] takes every exception.
+//! All offsets are from the start of the text. Functions of core modules lie in front of the core
+//! end, and all others, adapters and trampolines, behind it: exceptions do not pass those. A
+//! handler of type [`ANY`] takes every exception.
 
 use super::word;
 use anyhow::{Context, Result};
@@ -83,12 +85,15 @@ pub struct Unwind<'a> {
 }
 
 impl<'a> Unwind<'a> {
-    /// The table in `bytes`, or `None` when these are not as many as it claims to take. The cost does not depend on its size.
+    /// The table in `bytes`, or `None` when these are not as many as it claims to take. The cost
+    /// does not depend on its size.
     pub fn new(bytes: &'a [u8]) -> Option<Self> {
         let count = |at| word(bytes, at).map(|count| count as usize);
         let (sites, lists, handlers) = (count(1)?, count(2)?, count(3)?);
         let words = sites.checked_mul(3)?.checked_add(lists)?;
-        let words = words.checked_add(handlers.checked_mul(2)?)?.checked_add(HEAD)?;
+        let words = words
+            .checked_add(handlers.checked_mul(2)?)?
+            .checked_add(HEAD)?;
         (words.checked_mul(4)? == bytes.len()).then_some(Self {
             core_end: word(bytes, 0)?,
             sites,
@@ -102,7 +107,8 @@ impl<'a> Unwind<'a> {
         return_offset < self.core_end
     }
 
-    /// Where an exception of type `ty` goes on that comes out of the call that returns to `return_offset`, if it is caught there.
+    /// Where an exception of type `ty` goes on that comes out of the call that returns to
+    /// `return_offset`, if it is caught there.
     pub fn find(&self, return_offset: u32, ty: u32) -> Option<Catch> {
         let word = |index| word(self.bytes, index);
         let number = super::search(self.bytes, HEAD, self.sites, return_offset)?;
@@ -165,7 +171,11 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_are_harmless(words in vec(any::<u32>(), 0..40), counts in [0u32..6, 0u32..6, 0u32..6], ty in 0u32..4) {
+        fn any_bytes_are_harmless(
+            words in vec(any::<u32>(), 0..40),
+            counts in [0u32..6, 0u32..6, 0u32..6],
+            ty in 0u32..4,
+        ) {
             let mut words = words;
             if words.len() >= HEAD {
                 words[1..HEAD].copy_from_slice(&counts);

@@ -34,9 +34,11 @@ pub(crate) struct Args {
     #[arg(long)]
     interruptible: bool,
 
-    /// Make this call once, and let instances start from the state after it; can be given several times
+    /// Make this call once, and let instances start from the state after it; can be given several
+    /// times
     ///
-    /// Written as for `mintage run --invoke`. Everything that the guest has in memory then is part of the artifact.
+    /// Written as for `mintage run --invoke`. Everything that the guest has in memory then is part
+    /// of the artifact.
     #[arg(long, value_name = "CALL", allow_hyphen_values = true)]
     warm_up: Vec<String>,
 
@@ -44,7 +46,10 @@ pub(crate) struct Args {
     #[arg(long)]
     time: bool,
 
-    #[command(flatten, next_help_heading = "Limits of the instance that --warm-up calls")]
+    #[command(
+        flatten,
+        next_help_heading = "Limits of the instance that --warm-up calls"
+    )]
     limits: Limits,
 
     #[command(flatten, next_help_heading = "Compilation")]
@@ -82,10 +87,13 @@ impl Args {
                 .warmed_up(&engine, &artifact)
                 .with_context(|| format!("cannot warm up `{app}`"))?;
         }
-        let output = self.output.clone().unwrap_or_else(|| match &self.source.app {
-            standard if standard == Path::new(STANDARD) => STANDARD.into(),
-            app => app.with_extension("mint"),
-        });
+        let output = self
+            .output
+            .clone()
+            .unwrap_or_else(|| match &self.source.app {
+                standard if standard == Path::new(STANDARD) => STANDARD.into(),
+                app => app.with_extension("mint"),
+            });
         output::write(&output, &artifact, self.source.files())?;
         if self.time {
             progress.print(start.elapsed());
@@ -123,8 +131,8 @@ struct Report {
 impl Report {
     fn new() -> Report {
         let bar = ProgressBar::new(0);
-        let style =
-            ProgressStyle::with_template("{msg:>9} [{bar:40}] {pos}/{len}").expect("the template is well-formed");
+        let style = ProgressStyle::with_template("{msg:>9} [{bar:40}] {pos}/{len}")
+            .expect("the template is well-formed");
         bar.set_style(style.progress_chars("=> "));
         Report {
             bar,
@@ -135,7 +143,11 @@ impl Report {
     fn print(&self, total: Duration) {
         // What cannot be said on standard error cannot be reported there either.
         let line = |name: &str, time: Duration| {
-            let _ = writeln!(io::stderr(), "{name:<10} {:>10.1} ms", time.as_secs_f64() * 1e3);
+            let _ = writeln!(
+                io::stderr(),
+                "{name:<10} {:>10.1} ms",
+                time.as_secs_f64() * 1e3
+            );
         };
         for (phase, time) in self
             .times

@@ -18,7 +18,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     source: Source,
 
-    /// Show what a component becomes instead: domains, core instances, adapters, functions and their place in memory
+    /// Show what a component becomes instead: domains, core instances, adapters, functions and
+    /// their place in memory
     #[arg(long)]
     program: bool,
 
@@ -35,7 +36,9 @@ impl Args {
         match self.source.read(&engine)? {
             Input::Component(bytes) if self.program => program(out, &engine, &bytes),
             Input::Component(bytes) => component(out, &bytes),
-            Input::Artifact(_) if self.program => bail!("an artifact no longer holds its program; give the component"),
+            Input::Artifact(_) if self.program => {
+                bail!("an artifact no longer holds its program; give the component")
+            }
             Input::Artifact(Found::Bytes(bytes)) => artifact(out, bytes),
             Input::Artifact(Found::File(path)) => fs::read(path)
                 .map_err(Into::into)
@@ -81,15 +84,21 @@ fn artifact(out: &mut impl Write, bytes: Vec<u8>) -> Result<()> {
     let size = bytes.len();
     let artifact = Artifact::parse(bytes, Check::Full)?;
     let metadata = artifact.metadata();
-    writeln!(out, "artifact: {size} bytes, for {}", metadata.target.triple)?;
     writeln!(
         out,
-        "loading it runs its machine code as it is, with all rights of the process; its hashes detect damage, not forgery"
+        "artifact: {size} bytes, for {}",
+        metadata.target.triple
+    )?;
+    writeln!(
+        out,
+        "loading it runs its machine code as it is, with all rights of the process; its hashes \
+         detect damage, not forgery"
     )?;
     let tunables = &metadata.tunables;
     writeln!(
         out,
-        "settings: opt level {:?}, memory reservation {} and guard {} bytes, address map {}, interruptible {}, fuel {}",
+        "settings: opt level {:?}, memory reservation {} and guard {} bytes, address map {}, \
+         interruptible {}, fuel {}",
         tunables.opt_level,
         tunables.memory_reservation,
         tunables.memory_guard,
@@ -109,7 +118,11 @@ fn artifact(out: &mut impl Write, bytes: Vec<u8>) -> Result<()> {
 
     writeln!(out, "\nfunctions:                 number         code")?;
     let mut kinds = BTreeMap::<String, (usize, u64)>::new();
-    for (key, range) in artifact.key_table().into_iter().flat_map(|keys| keys.iter()) {
+    for (key, range) in artifact
+        .key_table()
+        .into_iter()
+        .flat_map(|keys| keys.iter())
+    {
         let (number, size) = kinds.entry(kind(key)).or_default();
         *number += 1;
         *size += u64::from(range.end - range.start);
@@ -153,7 +166,10 @@ fn artifact(out: &mut impl Write, bytes: Vec<u8>) -> Result<()> {
 /// The kind of a key: what its written form starts with, so that every kind to come has a row here.
 fn kind(key: FuncKey) -> String {
     let text = key.to_string();
-    text.split(['[', ':']).next().unwrap_or_default().to_string()
+    text.split(['[', ':'])
+        .next()
+        .unwrap_or_default()
+        .to_string()
 }
 
 fn interface(out: &mut impl Write, interface: &ComponentInterface) -> Result<()> {
@@ -209,7 +225,11 @@ fn write_export(
     let types = &interface.types;
     let indent = "  ".repeat(depth);
     match export {
-        Export::Func(id) => writeln!(out, "{indent}{name}: {}", types.display_func(interface.lifts[*id].ty))?,
+        Export::Func(id) => writeln!(
+            out,
+            "{indent}{name}: {}",
+            types.display_func(interface.lifts[*id].ty)
+        )?,
         Export::ImportedFunc(id) => writeln!(
             out,
             "{indent}{name}: {}",

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 /// Call an exported function of a component and print its result
 ///
-/// A trap prints the guest's backtrace, and the exit code is 134; after a time-out it is 124. A function without result
-/// prints `()`.
+/// A trap prints the guest's backtrace, and the exit code is 134; after a time-out it is 124. A
+/// function without result prints `()`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -21,17 +21,19 @@ pub(crate) struct Args {
     #[command(flatten)]
     precompiled: Precompiled,
 
-    /// The call: 'greet("world")', 'iface/func({x: 1}, [2, 3])'; @FILE reads it from a file, `-` from standard input
+    /// The call: 'greet("world")', 'iface/func({x: 1}, [2, 3])'; @FILE reads it from a file, `-`
+    /// from standard input
     ///
-    /// Arguments are written as WebAssembly value encoding (WAVE). The function is named by its own name where only one has
-    /// it, or with its interface: iface/func, iface#func, iface.func, ns:pkg/iface/func, ns:pkg/iface@1.0.0/func,
-    /// ns:pkg/iface.func@1.0.0.
+    /// Arguments are written as WebAssembly value encoding (WAVE). The function is named by its own
+    /// name where only one has it, or with its interface: iface/func, iface#func, iface.func,
+    /// ns:pkg/iface/func, ns:pkg/iface@1.0.0/func, ns:pkg/iface.func@1.0.0.
     ///
     /// May be left out when the component exports just one function and it takes no arguments.
     #[arg(long, value_name = "CALL", allow_hyphen_values = true)]
     invoke: Option<String>,
 
-    /// Stop the guest when it has executed this many operators; an artifact must be compiled with --consume-fuel
+    /// Stop the guest when it has executed this many operators; an artifact must be compiled with
+    /// --consume-fuel
     #[arg(long, value_name = "COUNT")]
     fuel: Option<u64>,
 
@@ -55,7 +57,9 @@ impl Args {
             .interruptible(self.timeout.is_some());
         let component = load::component(&config, &self.settings, &self.source, &self.precompiled)?;
         let call = Call::read(&component, self.invoke.as_deref(), &self.source)?;
-        let results = self.call(&component, &call).map_err(|error| self.explain(error))?;
+        let results = self
+            .call(&component, &call)
+            .map_err(|error| self.explain(error))?;
         for result in &results {
             writeln!(io::stdout(), "{}", wave::to_string(result)?)?;
         }
@@ -73,11 +77,15 @@ impl Args {
         // An artifact may count fuel that the user does not limit.
         if self.fuel.is_some() || store.get_fuel().is_ok() {
             let set = store.set_fuel(self.fuel.unwrap_or(u64::MAX));
-            set.with_context(|| format!("`{app}` counts no fuel; compile it with `--consume-fuel`"))?;
+            set.with_context(|| {
+                format!("`{app}` counts no fuel; compile it with `--consume-fuel`")
+            })?;
         }
         if let Some(timeout) = self.timeout {
             let set = store.set_deadline(timeout);
-            set.with_context(|| format!("`{app}` cannot be interrupted; compile it with `--interruptible`"))?;
+            set.with_context(|| {
+                format!("`{app}` cannot be interrupted; compile it with `--interruptible`")
+            })?;
         }
         let instance = Linker::new(engine).instantiate(&mut store, component);
         let instance = instance.with_context(|| format!("cannot instantiate `{app}`"))?;

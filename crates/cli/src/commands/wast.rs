@@ -54,7 +54,10 @@ impl Args {
         match summary.problems.len() {
             0 => Ok(()),
             // Directives are skipped only because another one has failed.
-            problems => bail!("{problems} problems; {} directives were skipped", summary.skipped),
+            problems => bail!(
+                "{problems} problems; {} directives were skipped",
+                summary.skipped
+            ),
         }
     }
 }
@@ -69,7 +72,8 @@ fn add(path: &Path, name: String, scripts: &mut Vec<Script>) -> Result<()> {
     Ok(())
 }
 
-/// Adds the scripts in a folder and the folders in it, in order of their names, which start with `prefix`.
+/// Adds the scripts in a folder and the folders in it, in order of their names, which start with
+/// `prefix`.
 fn add_folder(folder: &Path, prefix: &str, scripts: &mut Vec<Script>) -> Result<()> {
     let list = || -> io::Result<Vec<_>> {
         let mut paths = fs::read_dir(folder)?
@@ -79,11 +83,16 @@ fn add_folder(folder: &Path, prefix: &str, scripts: &mut Vec<Script>) -> Result<
         Ok(paths)
     };
     for path in list().with_context(|| format!("cannot list `{}`", folder.display()))? {
-        let Some(name) = path.file_name() else { continue };
+        let Some(name) = path.file_name() else {
+            continue;
+        };
         let name = format!("{prefix}{}", name.to_string_lossy());
         if path.is_dir() {
             add_folder(&path, &format!("{name}/"), scripts)?;
-        } else if path.extension().is_some_and(|extension| extension == "wast") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "wast")
+        {
             add(&path, name, scripts)?;
         }
     }

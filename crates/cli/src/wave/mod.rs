@@ -21,20 +21,25 @@ mod tests {
         (import "variant" (type $v (eq $variant)))
         (type $enum (enum "red" "green"))
         (import "enum" (type $e (eq $enum)))
-        (type $nested (record (field "point" $r) (field "all" (list $v)) (field "best" (result $r (error string)))))
+        (type $nested (record (field "point" $r) (field "all" (list $v)) (field "best" (result $r
+          (error string)))))
         (import "nested" (type $n (eq $nested)))
         (type $flags (flags "r" "w"))
         (import "flags" (type $f (eq $flags)))
         (import "all" (func
-            (param "bool" bool) (param "s8" s8) (param "u64" u64) (param "f32" f32) (param "char" char)
-            (param "string" string) (param "list" (list u8)) (param "option" (option u32)) (param "record" $r)
-            (param "tuple" (tuple u8 string)) (param "variant" $v) (param "enum" $e) (param "result" (result u8))
+            (param "bool" bool) (param "s8" s8) (param "u64" u64) (param "f32" f32)
+              (param "char" char)
+            (param "string" string) (param "list" (list u8)) (param "option" (option u32))
+              (param "record" $r)
+            (param "tuple" (tuple u8 string)) (param "variant" $v) (param "enum" $e)
+              (param "result" (result u8))
             (param "flags" $f) (param "map" (map string u8)) (param "nested" $n))))"#;
 
     fn parse(ty: &str, text: &str) -> Result<Val> {
         let engine = Engine::new(Config::new().wasm_component_model_map(true))?;
         let component = Component::new(&engine, TYPES).unwrap().component_type();
-        let Some(ComponentItem::ComponentFunc(func)) = component.get_import(&engine, "all").map(|import| import.ty)
+        let Some(ComponentItem::ComponentFunc(func)) =
+            component.get_import(&engine, "all").map(|import| import.ty)
         else {
             panic!("no function is imported")
         };
@@ -66,7 +71,8 @@ mod tests {
             ("flags", "{r, w}"),
             ("flags", "{}"),
         ] {
-            let value = parse(ty, &format!("({text})")).unwrap_or_else(|error| panic!("{ty} {text}: {error:#}"));
+            let value = parse(ty, &format!("({text})"))
+                .unwrap_or_else(|error| panic!("{ty} {text}: {error:#}"));
             assert_eq!(to_string(&value).unwrap(), text, "{ty}");
         }
     }
@@ -78,7 +84,11 @@ mod tests {
             (r#"([("a", 1), ("b", 2)])"#, r#"[("a", 1), ("b", 2)]"#),
             ("({:})", "[]"),
         ] {
-            assert_eq!(to_string(&parse("map", text).unwrap()).unwrap(), printed, "{text}");
+            assert_eq!(
+                to_string(&parse("map", text).unwrap()).unwrap(),
+                printed,
+                "{text}"
+            );
         }
     }
 
@@ -89,7 +99,11 @@ mod tests {
             ("result", "(7)", "ok(7)"),
             ("record", "({x: 1, y: 2})", "{x: 1, y: some(2)}"),
         ] {
-            assert_eq!(to_string(&parse(ty, text).unwrap()).unwrap(), printed, "{text}");
+            assert_eq!(
+                to_string(&parse(ty, text).unwrap()).unwrap(),
+                printed,
+                "{text}"
+            );
         }
     }
 
@@ -101,8 +115,16 @@ mod tests {
                 "(128)",
                 "argument `s8`: expected a `s8` (an integer from -128 to 127), found `128`",
             ),
-            ("u64", "(-1)", "(an integer from 0 to 18446744073709551615), found `-1`"),
-            ("bool", "(1)", "argument `bool`: expected a `bool`, found `1`"),
+            (
+                "u64",
+                "(-1)",
+                "(an integer from 0 to 18446744073709551615), found `-1`",
+            ),
+            (
+                "bool",
+                "(1)",
+                "argument `bool`: expected a `bool`, found `1`",
+            ),
             ("string", "(5)", "expected a `string`, found `5`"),
             ("char", "('ab')", "invalid token at `'ab'`"),
             (
@@ -116,7 +138,11 @@ mod tests {
                 "argument `tuple`, element 1: expected a `string`, found `2`",
             ),
             ("tuple", "((1,))", "expected 2 values"),
-            ("enum", "(blue)", "there is no case `blue`, but `red`, `green`"),
+            (
+                "enum",
+                "(blue)",
+                "there is no case `blue`, but `red`, `green`",
+            ),
             ("flags", "({x})", "there is no flag `x`, but `r`, `w`"),
             (
                 "variant",
@@ -135,14 +161,26 @@ mod tests {
                 "(some(true))",
                 "argument `option`, payload of `some`: expected a `u32`",
             ),
-            ("record", "({x: 1, z: 2})", "there is no field `z`, but `x`, `y`"),
-            ("record", "({y: none})", "the field `x` of type `u8` is missing"),
+            (
+                "record",
+                "({x: 1, z: 2})",
+                "there is no field `z`, but `x`, `y`",
+            ),
+            (
+                "record",
+                "({y: none})",
+                "the field `x` of type `u8` is missing",
+            ),
             (
                 "map",
                 "({1: 1})",
                 "argument `map`, entry 0: expected a `string`, found `1`",
             ),
-            ("map", r#"([("a", 1, 2)])"#, "expected an entry of two values"),
+            (
+                "map",
+                r#"([("a", 1, 2)])"#,
+                "expected an entry of two values",
+            ),
             (
                 "nested",
                 "({point: {x: 256}, all: [], best: err(\"\")})",
@@ -163,7 +201,9 @@ mod tests {
             ("bool", "(true", "end"),
             ("bool", "(true) x", "x"),
         ] {
-            let error = parse(ty, text).map(|value| format!("{value:?}")).unwrap_err();
+            let error = parse(ty, text)
+                .map(|value| format!("{value:?}"))
+                .unwrap_err();
             let error = format!("{error:#}");
             assert!(error.contains(reason), "{ty} {text}: {error}");
         }

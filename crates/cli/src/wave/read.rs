@@ -1,7 +1,7 @@
 //! Reading values: the text's syntax tree to values of the function's types.
 //!
-//! The crate `wasm-wave` could convert as well, but its errors name neither the part of the value nor
-//! what would be right.
+//! The crate `wasm-wave` could convert as well, but its errors name neither the part of the value
+//! nor what would be right.
 
 use anyhow::{Error, Result, bail, ensure};
 use mintage::Val;
@@ -23,7 +23,10 @@ pub(crate) fn parse_args(text: &str, params: &[(&str, Type)]) -> Result<Vec<Val>
     let call = format!("f{text}");
     let untyped = UntypedFuncCall::parse(&call).map_err(|error| syntax(&error, &call))?;
     let nodes = match untyped.params_node() {
-        Some(params) => params.as_tuple().map_err(|error| syntax(&error, &call))?.collect(),
+        Some(params) => params
+            .as_tuple()
+            .map_err(|error| syntax(&error, &call))?
+            .collect(),
         None => Vec::new(),
     };
     let (given, taken) = (nodes.len(), params.len());
@@ -46,7 +49,10 @@ pub(crate) fn parse_args(text: &str, params: &[(&str, Type)]) -> Result<Vec<Val>
 /// The parser's error with the part of the text that it is about.
 fn syntax(error: &ParserError, text: &str) -> Error {
     let reason = reason(error);
-    match text.get(error.span()).filter(|part| !part.trim().is_empty()) {
+    match text
+        .get(error.span())
+        .filter(|part| !part.trim().is_empty())
+    {
         Some(part) => anyhow::anyhow!("{reason} at `{}`", shorten(part)),
         None => anyhow::anyhow!(reason),
     }
@@ -164,9 +170,16 @@ impl Reader<'_> {
     }
 
     /// The outcome of asking a node for what its type wants.
-    fn plain<T>(&self, node: &Node, ty: &Type, outcome: Result<T, ParserError>) -> Result<T, Wrong> {
+    fn plain<T>(
+        &self,
+        node: &Node,
+        ty: &Type,
+        outcome: Result<T, ParserError>,
+    ) -> Result<T, Wrong> {
         outcome.map_err(|error| match error.kind() {
-            ParserErrorKind::InvalidType | ParserErrorKind::InvalidValue if error.detail().is_none() => {
+            ParserErrorKind::InvalidType | ParserErrorKind::InvalidValue
+                if error.detail().is_none() =>
+            {
                 self.expected(node, &format!("a `{ty}`"))
             }
             _ => Wrong::new(reason(&error)),
@@ -178,12 +191,22 @@ impl Reader<'_> {
         Wrong::new(format!("expected {what}, found `{}`", shorten(found)))
     }
 
-    fn integer<T: FromStr + std::fmt::Display>(&self, node: &Node, ty: &Type, min: T, max: T) -> Result<T, Wrong> {
+    fn integer<T: FromStr + std::fmt::Display>(
+        &self,
+        node: &Node,
+        ty: &Type,
+        min: T,
+        max: T,
+    ) -> Result<T, Wrong> {
         let number = node.as_number(self.source);
-        number.map_err(|_| self.expected(node, &format!("a `{ty}` (an integer from {min} to {max})")))
+        number
+            .map_err(|_| self.expected(node, &format!("a `{ty}` (an integer from {min} to {max})")))
     }
 
-    fn elements<'n>(&self, elements: impl Iterator<Item = (&'n Node, Type)>) -> Result<Vec<Val>, Wrong> {
+    fn elements<'n>(
+        &self,
+        elements: impl Iterator<Item = (&'n Node, Type)>,
+    ) -> Result<Vec<Val>, Wrong> {
         let read = |(index, (node, ty)): (usize, (&Node, Type))| {
             let value = self.value(node, &ty);
             value.map_err(|wrong| wrong.within(format!("element {index}")))
@@ -202,7 +225,9 @@ impl Reader<'_> {
         };
         if node.ty() != NodeType::List {
             let nodes = self.plain(node, ty, node.as_map())?;
-            nodes.enumerate().try_for_each(|(index, entry)| push(index, entry))?;
+            nodes
+                .enumerate()
+                .try_for_each(|(index, entry)| push(index, entry))?;
             return Ok(Val::Map(entries));
         }
         for (index, entry) in self.plain(node, ty, node.as_list())?.enumerate() {
@@ -215,7 +240,12 @@ impl Reader<'_> {
         Ok(Val::Map(entries))
     }
 
-    fn record<'t>(&self, node: &Node, ty: &Type, fields: impl Iterator<Item = (&'t str, Type)>) -> Result<Val, Wrong> {
+    fn record<'t>(
+        &self,
+        node: &Node,
+        ty: &Type,
+        fields: impl Iterator<Item = (&'t str, Type)>,
+    ) -> Result<Val, Wrong> {
         let mut given: Vec<_> = self.plain(node, ty, node.as_record(self.source))?.collect();
         let (mut values, mut names) = (Vec::new(), Vec::new());
         for (name, ty) in fields {
@@ -225,18 +255,29 @@ impl Reader<'_> {
                     value.map_err(|wrong| wrong.within(format!("field `{name}`")))?
                 }
                 (None, Type::Option(_)) => Val::Option(None),
-                (None, _) => return Err(Wrong::new(format!("the field `{name}` of type `{ty}` is missing"))),
+                (None, _) => {
+                    return Err(Wrong::new(format!(
+                        "the field `{name}` of type `{ty}` is missing"
+                    )));
+                }
             };
             values.push((name.to_string(), value));
             names.push(name);
         }
         match given.pop() {
-            Some((name, _)) => one_of("field", name, names.into_iter()).map(|_| Val::Record(values)),
+            Some((name, _)) => {
+                one_of("field", name, names.into_iter()).map(|_| Val::Record(values))
+            }
             None => Ok(Val::Record(values)),
         }
     }
 
-    fn variant<'t>(&self, node: &Node, ty: &Type, cases: impl Iterator<Item = Case<'t>>) -> Result<Val, Wrong> {
+    fn variant<'t>(
+        &self,
+        node: &Node,
+        ty: &Type,
+        cases: impl Iterator<Item = Case<'t>>,
+    ) -> Result<Val, Wrong> {
         let (name, payload) = self.plain(node, ty, node.as_variant(self.source))?;
         let cases: Vec<_> = cases.collect();
         let name = one_of("case", name, cases.iter().map(|case| case.name))?;
@@ -247,7 +288,12 @@ impl Reader<'_> {
         Ok(Val::Variant(name.into(), self.payload(name, payload, ty)?))
     }
 
-    fn payload(&self, case: &str, node: Option<&Node>, ty: Option<Type>) -> Result<Option<Box<Val>>, Wrong> {
+    fn payload(
+        &self,
+        case: &str,
+        node: Option<&Node>,
+        ty: Option<Type>,
+    ) -> Result<Option<Box<Val>>, Wrong> {
         match (node, ty) {
             (Some(node), Some(ty)) => {
                 let value = self.value(node, &ty);
@@ -258,28 +304,42 @@ impl Reader<'_> {
             (None, Some(ty)) => Err(Wrong::new(format!(
                 "the case `{case}` has a payload: write `{case}(...)` with a `{ty}`"
             ))),
-            (Some(_), None) => Err(Wrong::new(format!("the case `{case}` has no payload: write `{case}`"))),
+            (Some(_), None) => Err(Wrong::new(format!(
+                "the case `{case}` has no payload: write `{case}`"
+            ))),
         }
     }
 
     /// A payload may stand without its case, `some` or `ok`, unless it is such a type itself.
-    fn without_case(&self, node: &Node, ty: &Type, payload: Option<Type>) -> Result<Option<Box<Val>>, Wrong> {
+    fn without_case(
+        &self,
+        node: &Node,
+        ty: &Type,
+        payload: Option<Type>,
+    ) -> Result<Option<Box<Val>>, Wrong> {
         match payload {
-            Some(payload) if !matches!(payload, Type::Option(_) | Type::Result(_)) => {
-                self.value(node, &payload).map(|value| Some(Box::new(value)))
-            }
+            Some(payload) if !matches!(payload, Type::Option(_) | Type::Result(_)) => self
+                .value(node, &payload)
+                .map(|value| Some(Box::new(value))),
             _ => Err(self.expected(node, &format!("a `{ty}`"))),
         }
     }
 }
 
 /// The name among those that there are.
-fn one_of<'t>(what: &str, name: &str, known: impl Iterator<Item = &'t str>) -> Result<&'t str, Wrong> {
+fn one_of<'t>(
+    what: &str,
+    name: &str,
+    known: impl Iterator<Item = &'t str>,
+) -> Result<&'t str, Wrong> {
     let known: Vec<_> = known.collect();
     match known.iter().find(|known| **known == name) {
         Some(name) => Ok(name),
         None => {
-            let known = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>();
+            let known = known
+                .iter()
+                .map(|name| format!("`{name}`"))
+                .collect::<Vec<_>>();
             Err(Wrong::new(format!(
                 "there is no {what} `{name}`, but {}",
                 known.join(", ")

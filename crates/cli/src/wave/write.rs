@@ -110,11 +110,9 @@ impl WasmValue for Value {
     fn unwrap_list(&self) -> Box<dyn Iterator<Item = Cow<'_, Self>> + '_> {
         match &self.0 {
             Val::List(values) => Box::new(values.iter().map(Value::borrow)),
-            Val::Map(entries) => Box::new(
-                entries
-                    .iter()
-                    .map(|(key, value)| Cow::Owned(Value(Val::Tuple(vec![key.clone(), value.clone()])))),
-            ),
+            Val::Map(entries) => Box::new(entries.iter().map(|(key, value)| {
+                Cow::Owned(Value(Val::Tuple(vec![key.clone(), value.clone()])))
+            })),
             _ => self.mismatch(),
         }
     }

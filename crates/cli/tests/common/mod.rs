@@ -19,21 +19,26 @@ pub const APP: &str = r#"(component
             (i32.store (i32.const 0) (local.get 0))
             (i32.store (i32.const 4) (local.get 1))
             (i32.const 0))
-        (func $add (export "add") (param i32 i32) (result i32) (i32.add (local.get 0) (local.get 1)))
+        (func $add (export "add") (param i32 i32) (result i32) (i32.add (local.get 0)
+          (local.get 1)))
         (func $answer (export "answer") (result i32) (i32.const 42))
         (func $nothing (export "nothing"))
         (func $inner (unreachable))
         (func $unreachable (export "unreachable") (call $inner))
-        (func $divide (export "divide") (param i32) (result i32) (i32.div_u (i32.const 1) (local.get 0)))
+        (func $divide (export "divide") (param i32) (result i32) (i32.div_u (i32.const 1)
+          (local.get 0)))
         (func $peek (export "peek") (param i32) (result i32) (i32.load (local.get 0)))
         (func $recurse (export "recurse") (result i32) (i32.add (call $recurse) (i32.const 1))))
     (core instance $i (instantiate $app))
     (func $answer (result u32) (canon lift (core func $i "answer")))
     (func (export "echo") (param "text" string) (result string)
-        (canon lift (core func $i "echo") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
+        (canon lift (core func $i "echo") (memory (core memory $i "memory")) (realloc
+          (core func $i "realloc"))))
     (func (export "echo-list") (param "items" (list u16)) (result (list u16))
-        (canon lift (core func $i "echo") (memory (core memory $i "memory")) (realloc (core func $i "realloc"))))
-    (func (export "add") (param "a" s32) (param "b" s32) (result s32) (canon lift (core func $i "add")))
+        (canon lift (core func $i "echo") (memory (core memory $i "memory")) (realloc
+          (core func $i "realloc"))))
+    (func (export "add") (param "a" s32) (param "b" s32) (result s32) (canon lift
+      (core func $i "add")))
     (func (export "nothing") (canon lift (core func $i "nothing")))
     (func (export "unreachable") (canon lift (core func $i "unreachable")))
     (func (export "divide") (param "by" u32) (result u32) (canon lift (core func $i "divide")))
@@ -90,7 +95,12 @@ impl Sandbox {
     pub fn shell(&self, line: &str) -> Outcome {
         let mut shell = Command::new("sh");
         shell.args(["-c", line]).current_dir(self.folder.path());
-        outcome(shell.env("MINTAGE", env!("CARGO_BIN_EXE_mintage")).output().unwrap())
+        outcome(
+            shell
+                .env("MINTAGE", env!("CARGO_BIN_EXE_mintage"))
+                .output()
+                .unwrap(),
+        )
     }
 
     pub fn run(&self, args: &[&str]) -> Outcome {
@@ -115,7 +125,10 @@ impl Sandbox {
                 outcome.stderr
             );
         }
-        assert!(!outcome.stderr.contains("panicked"), "{args:?}: {outcome:?}");
+        assert!(
+            !outcome.stderr.contains("panicked"),
+            "{args:?}: {outcome:?}"
+        );
     }
 }
 

@@ -1,4 +1,5 @@
-//! Records and tuples, field by field; variants, enums, options and results, one block per payload type.
+//! Records and tuples, field by field; variants, enums, options and results, one block per payload
+//! type.
 
 use super::fuse::Fuse;
 use super::place::{From, To};
@@ -11,7 +12,12 @@ use mintage_environ::{Trap, ValType};
 
 impl Fuse<'_, '_, '_> {
     /// Values of the given types, one behind the other: a record, a tuple, or parameters.
-    pub(super) fn fields(&mut self, fields: &[InterfaceType], from: &mut From<'_>, to: &mut To) -> Result<()> {
+    pub(super) fn fields(
+        &mut self,
+        fields: &[InterfaceType],
+        from: &mut From<'_>,
+        to: &mut To,
+    ) -> Result<()> {
         let (mut src_end, mut dst_end) = (0, 0);
         for run in fields.chunk_by(|a, b| a == b) {
             if self.types.abi(run[0]).repeats(run.len())
@@ -70,13 +76,25 @@ impl Fuse<'_, '_, '_> {
     }
 
     /// A variant, enum, option or result.
-    pub(super) fn variant(&mut self, ty: InterfaceType, from: &mut From<'_>, to: &mut To) -> Result<()> {
-        let cases = self.types.cases(ty).context("internal error: a variant has no cases")?;
+    pub(super) fn variant(
+        &mut self,
+        ty: InterfaceType,
+        from: &mut From<'_>,
+        to: &mut To,
+    ) -> Result<()> {
+        let cases = self
+            .types
+            .cases(ty)
+            .context("internal error: a variant has no cases")?;
         let src_layout = self.types.variant_layout(&cases, self.src.index64);
         let dst_layout = self.types.variant_layout(&cases, self.dst.index64);
 
         let discriminant = self.read_int(src_layout.discriminant, false, from)?;
-        self.trap_above(discriminant, (cases.len() - 1) as u32, Trap::InvalidDiscriminant);
+        self.trap_above(
+            discriminant,
+            (cases.len() - 1) as u32,
+            Trap::InvalidDiscriminant,
+        );
         self.write_int(dst_layout.discriminant, discriminant, to);
         if cases.iter().all(Option::is_none) {
             return Ok(());
@@ -142,13 +160,23 @@ impl Fuse<'_, '_, '_> {
         Ok(())
     }
 
-    /// Branches on a discriminant to one new block for each payload type. Cases with the same one share their block.
-    fn arms(&mut self, cases: &[Option<InterfaceType>], discriminant: Value) -> Vec<(Option<InterfaceType>, Block)> {
+    /// Branches on a discriminant to one new block for each payload type. Cases with the same one
+    /// share their block.
+    fn arms(
+        &mut self,
+        cases: &[Option<InterfaceType>],
+        discriminant: Value,
+    ) -> Vec<(Option<InterfaceType>, Block)> {
         let mut arms: Vec<(Option<InterfaceType>, Block)> = Vec::new();
         let mut blocks = hashbrown::HashMap::new();
         let mut switch = Switch::new();
-        // Cases without a payload can be many, and need no entry: they are the default, if there are any.
-        let default = if cases.contains(&None) { None } else { cases[0] };
+        // Cases without a payload can be many, and need no entry: they are the default, if there
+        // are any.
+        let default = if cases.contains(&None) {
+            None
+        } else {
+            cases[0]
+        };
         for (index, &case) in cases.iter().enumerate() {
             let block = *blocks.entry(case).or_insert_with(|| {
                 let block = self.builder.create_block();
@@ -190,14 +218,17 @@ impl Fuse<'_, '_, '_> {
             .collect()
     }
 
-    /// A core value as another core type that holds it, or back (`CoerceValueIter` in CanonicalABI.md and its reverse).
+    /// A core value as another core type that holds it, or back (`CoerceValueIter` in
+    /// CanonicalABI.md and its reverse).
     fn coerce(&mut self, value: Value, want: Type) -> Value {
         use types::{F32, F64, I32, I64};
         let have = self.type_of(value);
         let same_bits = MemFlagsData::new();
         let ins = self.builder.ins();
         match (have, want) {
-            (I32, F32) | (F32, I32) | (I64, F64) | (F64, I64) => ins.bitcast(want, same_bits, value),
+            (I32, F32) | (F32, I32) | (I64, F64) | (F64, I64) => {
+                ins.bitcast(want, same_bits, value)
+            }
             (I32, I64) => ins.uextend(I64, value),
             (I64, I32) => ins.ireduce(I32, value),
             (F32, I64) => {

@@ -1,7 +1,8 @@
-//! Error contexts (CanonicalABI.md, `canon error-context.new` and what follows): the built-ins, and passing one on.
+//! Error contexts (CanonicalABI.md, `canon error-context.new` and what follows): the built-ins, and
+//! passing one on.
 //!
-//! Messages and handle tables are the runtime's. What is left to machine code is the test of `may_leave`, and to ask
-//! `realloc` for the room of a message.
+//! Messages and handle tables are the runtime's. What is left to machine code is the test of
+//! `may_leave`, and to ask `realloc` for the room of a message.
 
 use super::fuse::Fuse;
 use super::place::{From, To};
@@ -14,13 +15,19 @@ use mintage_environ::{Builtin, Trap};
 use mintage_program::{CanonBuiltin, CanonOp};
 
 /// Emits a canonical built-in on error contexts.
-pub(crate) fn error_context_builtin(input: &Input<'_>, builtin: &CanonBuiltin, scratch: &mut Scratch) -> Result<()> {
+pub(crate) fn error_context_builtin(
+    input: &Input<'_>,
+    builtin: &CanonBuiltin,
+    scratch: &mut Scratch,
+) -> Result<()> {
     let CanonBuiltin { op, options, sig } = builtin;
     with_entry(input, *sig, scratch, |builder, imports, ctx, parameters| {
         let mut fuse = Fuse::new(*input, builder, imports, ctx, options, options)?;
         fuse.check_may_leave();
         match (op, parameters) {
-            (CanonOp::ErrorContextNew, &[pointer, units]) => Ok(vec![fuse.new_error_context(pointer, units)?]),
+            (CanonOp::ErrorContextNew, &[pointer, units]) => {
+                Ok(vec![fuse.new_error_context(pointer, units)?])
+            }
             (CanonOp::ErrorContextDebugMessage, &[handle, pointer]) => {
                 fuse.debug_message(handle, pointer)?;
                 Ok(Vec::new())
@@ -39,7 +46,8 @@ impl Fuse<'_, '_, '_> {
     /// An error context: the destination gets a handle of it, and the source keeps its own.
     pub(super) fn error_context(&mut self, from: &mut From<'_>, to: &mut To) -> Result<()> {
         let handle = self.read_int(4, false, from)?;
-        let [src, dst] = [self.src.domain, self.dst.domain].map(|domain| self.number(domain.as_u32()));
+        let [src, dst] =
+            [self.src.domain, self.dst.domain].map(|domain| self.number(domain.as_u32()));
         let passed = self
             .call_builtin(Builtin::TransferErrorContext, &[src, dst, handle])
             .context("internal error: passing an error context gives none")?;
@@ -56,11 +64,15 @@ impl Fuse<'_, '_, '_> {
         let numbers = [side.domain.as_u32(), memory.as_u32(), side.encoding as u32];
         let [domain, memory, encoding] = numbers.map(|number| self.number(number));
         let [pointer, units] = [pointer, units].map(|value| self.widen(value));
-        self.call_builtin(Builtin::ErrorContextNew, &[domain, memory, encoding, pointer, units])
-            .context("internal error: a new error context has no handle")
+        self.call_builtin(
+            Builtin::ErrorContextNew,
+            &[domain, memory, encoding, pointer, units],
+        )
+        .context("internal error: a new error context has no handle")
     }
 
-    /// `error-context.debug-message`: the message in a block of `realloc`, and its place and length at `pointer`.
+    /// `error-context.debug-message`: the message in a block of `realloc`, and its place and length
+    /// at `pointer`.
     fn debug_message(&mut self, handle: Value, pointer: Value) -> Result<()> {
         let side = self.dst;
         let pointer = self.widen(pointer);
@@ -85,7 +97,11 @@ impl Fuse<'_, '_, '_> {
                 self.builder.ins().ishl(count, tag)
             }
         };
-        let align = if side.encoding == StringEncoding::Utf8 { 1 } else { 2 };
+        let align = if side.encoding == StringEncoding::Utf8 {
+            1
+        } else {
+            2
+        };
         let block = self.realloc(None, align, bytes, Trap::ReallocStringOutOfBounds)?;
         let place = self.address(side, block)?;
         let arguments = [domain, handle, encoding, place.address, bytes];

@@ -1,7 +1,8 @@
 //! The builder of adapters: both sides' contexts, checked places, calls.
 //!
-//! Pointers and lengths are 64-bit values here, whatever the index type of their memory: zero-extended where they are read,
-//! reduced where they are written. So one arithmetic serves 32-bit and 64-bit memories.
+//! Pointers and lengths are 64-bit values here, whatever the index type of their memory:
+//! zero-extended where they are read, reduced where they are written. So one arithmetic serves
+//! 32-bit and 64-bit memories.
 
 use super::place::{From, Place, To};
 use crate::abi::{self, POINTER};
@@ -42,8 +43,9 @@ pub(super) struct Fuse<'a, 'f, 'b> {
     pub src: Side,
     /// Where values go to.
     pub dst: Side,
-    /// The flags of the destination side. They do not change while values are lowered, but for the bit that is cleared
-    /// while its `realloc` runs; loading them once keeps a load that waits for a store out of loops.
+    /// The flags of the destination side. They do not change while values are lowered, but for the
+    /// bit that is cleared while its `realloc` runs; loading them once keeps a load that waits for
+    /// a store out of loops.
     dst_flags: Value,
 }
 
@@ -99,7 +101,10 @@ impl<'a, 'f, 'b> Fuse<'a, 'f, 'b> {
     /// Traps when the caller must not call out: it runs as `realloc` or `post-return`.
     pub fn check_may_leave(&mut self) {
         let flags = load_flags(self.builder, self.src.ctx);
-        let may_leave = self.builder.ins().band_imm_u(flags, ControlBlock::MAY_LEAVE as i64);
+        let may_leave = self
+            .builder
+            .ins()
+            .band_imm_u(flags, ControlBlock::MAY_LEAVE as i64);
         self.builder
             .ins()
             .trapz(may_leave, trap_code(Trap::CannotLeaveComponent));
@@ -110,8 +115,13 @@ impl<'a, 'f, 'b> Fuse<'a, 'f, 'b> {
         if self.src.domain != self.dst.domain {
             let offset = ControlBlock::from_ctx(control_offsets::stack_limit);
             let trusted = MemFlagsData::trusted();
-            let limit = self.builder.ins().load(POINTER, trusted, self.src.ctx, offset);
-            self.builder.ins().store(trusted, limit, self.dst.ctx, offset);
+            let limit = self
+                .builder
+                .ins()
+                .load(POINTER, trusted, self.src.ctx, offset);
+            self.builder
+                .ins()
+                .store(trusted, limit, self.dst.ctx, offset);
         }
     }
 
@@ -122,7 +132,8 @@ impl<'a, 'f, 'b> Fuse<'a, 'f, 'b> {
             .store(MemFlagsData::trusted(), flags, side.ctx, offset);
     }
 
-    /// Calls a core function of `side`, which has the given flags now and must not call out meanwhile.
+    /// Calls a core function of `side`, which has the given flags now and must not call out
+    /// meanwhile.
     fn call_confined(
         &mut self,
         side: Side,
@@ -130,7 +141,10 @@ impl<'a, 'f, 'b> Fuse<'a, 'f, 'b> {
         callee: CoreCallee,
         arguments: &[Value],
     ) -> Result<Vec<Value>> {
-        let confined = self.builder.ins().band_imm_s(flags, !(ControlBlock::MAY_LEAVE as i64));
+        let confined = self
+            .builder
+            .ins()
+            .band_imm_s(flags, !(ControlBlock::MAY_LEAVE as i64));
         self.set_flags(side, confined);
         let results = self.call(side, callee, arguments)?;
         self.set_flags(side, flags);
@@ -145,7 +159,12 @@ impl<'a, 'f, 'b> Fuse<'a, 'f, 'b> {
     }
 
     /// Calls a core function of `side`.
-    pub fn call(&mut self, side: Side, callee: CoreCallee, arguments: &[Value]) -> Result<Vec<Value>> {
+    pub fn call(
+        &mut self,
+        side: Side,
+        callee: CoreCallee,
+        arguments: &[Value],
+    ) -> Result<Vec<Value>> {
         let signatures = &self.input.program.interface.signatures;
         let signature = signatures
             .get(callee.sig)
@@ -174,18 +193,27 @@ impl<'a, 'f, 'b> Fuse<'a, 'f, 'b> {
     /// Calls a builtin on behalf of the source side; gives its result if it has one.
     pub fn call_builtin(&mut self, builtin: Builtin, arguments: &[Value]) -> Option<Value> {
         let func = &mut *self.builder.func;
-        let callee = self.imports.function(func, FuncKey::Builtin(builtin), |func| {
-            func.import_signature(abi::builtin_signature(builtin))
-        });
+        let callee = self
+            .imports
+            .function(func, FuncKey::Builtin(builtin), |func| {
+                func.import_signature(abi::builtin_signature(builtin))
+            });
         let mut all = vec![self.src.ctx];
         all.extend_from_slice(arguments);
         let call = self.builder.ins().call(callee, &all);
         self.builder.inst_results(call).first().copied()
     }
 
-    /// Calls the `realloc` of the destination side for `size` bytes, instead of the block `old` (pointer and size) or for a new one: a
-    /// pointer that is aligned and has room. `outside` is the trap when it has none.
-    pub fn realloc(&mut self, old: Option<(Value, Value)>, align: u32, size: Value, outside: Trap) -> Result<Value> {
+    /// Calls the `realloc` of the destination side for `size` bytes, instead of the block `old`
+    /// (pointer and size) or for a new one: a pointer that is aligned and has room. `outside` is
+    /// the trap when it has none.
+    pub fn realloc(
+        &mut self,
+        old: Option<(Value, Value)>,
+        align: u32,
+        size: Value,
+        outside: Trap,
+    ) -> Result<Value> {
         let side = self.dst;
         let realloc = side
             .realloc
@@ -195,7 +223,9 @@ impl<'a, 'f, 'b> Fuse<'a, 'f, 'b> {
         let align_value = self.size(align);
         let arguments = [old, old_size, align_value, size].map(|value| self.as_index(side, value));
         let results = self.call_confined(side, self.dst_flags, realloc, &arguments)?;
-        let pointer = *results.first().context("internal error: `realloc` gives nothing")?;
+        let pointer = *results
+            .first()
+            .context("internal error: `realloc` gives nothing")?;
         let pointer = self.widen(pointer);
         self.check_aligned(pointer, align, Trap::ReallocUnaligned);
         self.check_bounds(side, pointer, size, outside)?;
@@ -219,13 +249,21 @@ impl<'a, 'f, 'b> Fuse<'a, 'f, 'b> {
     }
 
     /// Traps when `size` bytes, below 2^33, at `pointer` are not within the memory of `side`.
-    pub fn check_bounds(&mut self, side: Side, pointer: Value, size: Value, trap: Trap) -> Result<()> {
+    pub fn check_bounds(
+        &mut self,
+        side: Side,
+        pointer: Value,
+        size: Value,
+        trap: Trap,
+    ) -> Result<()> {
         let id = side
             .memory
             .context("internal error: the canonical options have no `memory`")?;
         let layout = &self.input.layout.memories[id];
         let end = if layout.index64 {
-            self.builder.ins().uadd_overflow_trap(pointer, size, trap_code(trap))
+            self.builder
+                .ins()
+                .uadd_overflow_trap(pointer, size, trap_code(trap))
         } else {
             self.builder.ins().iadd(pointer, size)
         };
@@ -234,7 +272,9 @@ impl<'a, 'f, 'b> Fuse<'a, 'f, 'b> {
         } else {
             let region = self.imports.region(self.builder.func, Region::Sizes);
             let flags = MemFlagsData::trusted().with_alias_region(Some(region));
-            self.builder.ins().load(types::I64, flags, side.ctx, layout.size_slot)
+            self.builder
+                .ins()
+                .load(types::I64, flags, side.ctx, layout.size_slot)
         };
         self.trap_if(IntCC::UnsignedGreaterThan, end, bytes, trap);
         Ok(())
@@ -263,16 +303,21 @@ impl<'a, 'f, 'b> Fuse<'a, 'f, 'b> {
     /// Reads from memory of the source side.
     pub fn load(&mut self, ty: Type, place: Place) -> Value {
         let flags = self.memory_flags(self.src);
-        self.builder.ins().load(ty, flags, place.address, place.offset)
+        self.builder
+            .ins()
+            .load(ty, flags, place.address, place.offset)
     }
 
     /// Writes to memory of the destination side.
     pub fn store(&mut self, value: Value, place: Place) {
         let flags = self.memory_flags(self.dst);
-        self.builder.ins().store(flags, value, place.address, place.offset);
+        self.builder
+            .ins()
+            .store(flags, value, place.address, place.offset);
     }
 
-    /// Flags of accesses to the memory of a side. Checks come first, but should one be missing, the fault is still a trap.
+    /// Flags of accesses to the memory of a side. Checks come first, but should one be missing, the
+    /// fault is still a trap.
     pub fn memory_flags(&mut self, side: Side) -> MemFlagsData {
         let region = side
             .memory
@@ -352,10 +397,20 @@ impl<'a, 'f, 'b> Fuse<'a, 'f, 'b> {
             T::String => self.string(from, to),
             T::List(_) | T::Map(_) => {
                 let element = self.types.element(ty);
-                self.list(element.context("internal error: a list has no elements")?, from, to)
+                self.list(
+                    element.context("internal error: a list has no elements")?,
+                    from,
+                    to,
+                )
             }
             T::Record(id) => {
-                let fields: Vec<_> = self.types.record(id).fields.iter().map(|&(_, ty)| ty).collect();
+                let fields: Vec<_> = self
+                    .types
+                    .record(id)
+                    .fields
+                    .iter()
+                    .map(|&(_, ty)| ty)
+                    .collect();
                 self.fields(&fields, from, to)
             }
             T::Tuple(id) => self.fields(self.types.tuple(id), from, to),
@@ -383,7 +438,9 @@ fn index_type(side: Side) -> (Type, u32) {
 /// The Canonical ABI flags of the component instance with the given context.
 fn load_flags(builder: &mut FunctionBuilder<'_>, ctx: Value) -> Value {
     let offset = ControlBlock::from_ctx(control_offsets::flags);
-    builder.ins().load(types::I64, MemFlagsData::trusted(), ctx, offset)
+    builder
+        .ins()
+        .load(types::I64, MemFlagsData::trusted(), ctx, offset)
 }
 
 fn plus(builder: &mut FunctionBuilder<'_>, value: Value, constant: u64) -> Value {

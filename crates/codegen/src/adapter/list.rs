@@ -1,4 +1,5 @@
-//! Lists: one check and one copy where bytes can be taken as they are, a loop over the elements elsewhere.
+//! Lists: one check and one copy where bytes can be taken as they are, a loop over the elements
+//! elsewhere.
 
 use super::fuse::Fuse;
 use super::place::{From, Place, To};
@@ -10,7 +11,12 @@ use mintage_environ::{Builtin, Trap};
 
 impl Fuse<'_, '_, '_> {
     /// A list of `element`s.
-    pub(super) fn list(&mut self, element: InterfaceType, from: &mut From<'_>, to: &mut To) -> Result<()> {
+    pub(super) fn list(
+        &mut self,
+        element: InterfaceType,
+        from: &mut From<'_>,
+        to: &mut To,
+    ) -> Result<()> {
         let abi = self.types.abi(element);
         let src_size = abi.size(self.src.index64).max(1);
         let dst_size = abi.size(self.dst.index64).max(1);
@@ -39,10 +45,20 @@ impl Fuse<'_, '_, '_> {
     }
 
     /// `count` values of one type, one behind the other as in a list.
-    pub(super) fn repeated(&mut self, ty: InterfaceType, count: u32, src: Place, dst: Place) -> Result<()> {
+    pub(super) fn repeated(
+        &mut self,
+        ty: InterfaceType,
+        count: u32,
+        src: Place,
+        dst: Place,
+    ) -> Result<()> {
         let abi = self.types.abi(ty);
         let (src_size, dst_size) = (abi.size(self.src.index64), abi.size(self.dst.index64));
-        let [src, dst] = [src, dst].map(|place| self.builder.ins().iadd_imm_s(place.address, i64::from(place.offset)));
+        let [src, dst] = [src, dst].map(|place| {
+            self.builder
+                .ins()
+                .iadd_imm_s(place.address, i64::from(place.offset))
+        });
         let bytes = self.iconst(types::I64, i64::from(src_size) * i64::from(count));
         self.pay_bytes(bytes);
         if is_plain(self.types, ty) {
@@ -80,7 +96,9 @@ impl Fuse<'_, '_, '_> {
         )?;
         let src_next = self.builder.ins().iadd_imm_u(src_at, i64::from(src_size));
         let dst_next = self.builder.ins().iadd_imm_u(dst_at, i64::from(dst_size));
-        self.builder.ins().jump(head, &[src_next.into(), dst_next.into()]);
+        self.builder
+            .ins()
+            .jump(head, &[src_next.into(), dst_next.into()]);
 
         self.builder.switch_to_block(end);
         Ok(())
@@ -100,16 +118,21 @@ impl Fuse<'_, '_, '_> {
     }
 }
 
-/// Whether every sequence of bytes is a value of type `ty`, without a byte that belongs to none: padding stays with its owner.
-/// Such types have the same layout in 32-bit and 64-bit memories.
+/// Whether every sequence of bytes is a value of type `ty`, without a byte that belongs to none:
+/// padding stays with its owner. Such types have the same layout in 32-bit and 64-bit memories.
 fn is_plain(types: &ComponentTypes, ty: InterfaceType) -> bool {
     use InterfaceType as T;
     let packed = |fields: Vec<InterfaceType>| {
-        let size = fields.iter().map(|&field| types.abi(field).size32).sum::<u32>();
+        let size = fields
+            .iter()
+            .map(|&field| types.abi(field).size32)
+            .sum::<u32>();
         size == types.abi(ty).size32 && fields.iter().all(|&field| is_plain(types, field))
     };
     match ty {
-        T::S8 | T::U8 | T::S16 | T::U16 | T::S32 | T::U32 | T::S64 | T::U64 | T::F32 | T::F64 => true,
+        T::S8 | T::U8 | T::S16 | T::U16 | T::S32 | T::U32 | T::S64 | T::U64 | T::F32 | T::F64 => {
+            true
+        }
         T::Flags(id) => types.flags(id).len() as u32 == 8 * types.abi(ty).size32,
         T::Record(id) => packed(types.record(id).fields.iter().map(|&(_, ty)| ty).collect()),
         T::Tuple(id) => packed(types.tuple(id).to_vec()),

@@ -1,5 +1,6 @@
-//! Adapters: calls from one component instance to another (CanonicalABI.md, `canon lower` of a `canon lift`), as one
-//! function that reads values where the caller left them and writes them where the callee expects them.
+//! Adapters: calls from one component instance to another (CanonicalABI.md, `canon lower` of a
+//! `canon lift`), as one function that reads values where the caller left them and writes them
+//! where the callee expects them.
 //!
 //! ```text
 //! mod         the call: checks, parameters, the callee, results, post-return
@@ -8,10 +9,12 @@
 //! scalar, aggregate, list, string, resource, error_context       one family of types each
 //! ```
 //!
-//! The specification lifts all values before it lowers the first. Here each value is lowered as soon as it is lifted, which
-//! only shows in which of several traps comes first: `realloc`, the only guest code that runs meanwhile, cannot call out.
+//! The specification lifts all values before it lowers the first. Here each value is lowered as
+//! soon as it is lifted, which only shows in which of several traps comes first: `realloc`, the
+//! only guest code that runs meanwhile, cannot call out.
 //!
-//! A component instance may be entered while it is on the stack, by itself, too: the specification has no rule against it.
+//! A component instance may be entered while it is on the stack, by itself, too: the specification
+//! has no rule against it.
 
 mod aggregate;
 mod error_context;
@@ -42,12 +45,16 @@ pub(crate) fn adapter(input: &Input<'_>, id: AdapterId, scratch: &mut Scratch) -
         .adapters
         .get(id)
         .context("internal error: no such adapter")?;
-    with_entry(input, adapter.sig, scratch, |builder, imports, ctx, parameters| {
-        call(input, builder, imports, adapter, ctx, parameters)
-    })
+    with_entry(
+        input,
+        adapter.sig,
+        scratch,
+        |builder, imports, ctx, parameters| call(input, builder, imports, adapter, ctx, parameters),
+    )
 }
 
-/// A function with the signature `sig`: `body` gets its context and parameters and gives its results.
+/// A function with the signature `sig`: `body` gets its context and parameters and gives its
+/// results.
 fn with_entry(
     input: &Input<'_>,
     sig: SigId,
@@ -74,15 +81,17 @@ fn with_entry(
     Ok(())
 }
 
-/// The adapter `id`, if its code is so short that it stands in place of each call: it passes numbers on, without touching a memory, a
-/// handle or a block of its own. What it saves is a second round of arguments on the stack.
+/// The adapter `id`, if its code is so short that it stands in place of each call: it passes
+/// numbers on, without touching a memory, a handle or a block of its own. What it saves is a second
+/// round of arguments on the stack.
 ///
 /// Where exceptions can be thrown it keeps a frame of its own: that is where they stop.
 pub(crate) fn inlined<'a>(program: &'a Program<'_>, id: AdapterId) -> Option<&'a Adapter> {
     let adapter = program.adapters.get(id)?;
     let types = &program.interface.types;
     let func = types.func(adapter.ty);
-    let few = types.params_abi(func).flat_count.is_some() && func.result.is_none_or(|ty| is_one(types.abi(ty)));
+    let few = types.params_abi(func).flat_count.is_some()
+        && func.result.is_none_or(|ty| is_one(types.abi(ty)));
     let plain = || {
         let mut values = func.params.iter().map(|&(_, ty)| ty).chain(func.result);
         values.all(|ty| is_numbers(types, ty))
@@ -103,15 +112,19 @@ fn is_numbers(types: &ComponentTypes, ty: InterfaceType) -> bool {
     match ty {
         T::Bool | T::S8 | T::U8 | T::S16 | T::U16 | T::S32 | T::U32 | T::S64 | T::U64 => true,
         T::F32 | T::F64 | T::Char | T::Flags(_) | T::Enum(_) => true,
-        T::Record(id) => types.record(id).fields.iter().all(|&(_, ty)| is_numbers(types, ty)),
+        T::Record(id) => types
+            .record(id)
+            .fields
+            .iter()
+            .all(|&(_, ty)| is_numbers(types, ty)),
         T::Tuple(id) => types.tuple(id).iter().all(|&ty| is_numbers(types, ty)),
         T::String | T::List(_) | T::Map(_) | T::Variant(_) | T::Option(_) | T::Result(_) => false,
         T::Own(_) | T::Borrow(_) | T::ErrorContext => false,
     }
 }
 
-/// The whole of an adapter that gets `arguments` of the caller with the context pointer `ctx`, where `builder` stands: what
-/// it returns.
+/// The whole of an adapter that gets `arguments` of the caller with the context pointer `ctx`,
+/// where `builder` stands: what it returns.
 pub(crate) fn call(
     input: &Input<'_>,
     builder: &mut FunctionBuilder<'_>,
@@ -120,7 +133,14 @@ pub(crate) fn call(
     ctx: Value,
     arguments: &[Value],
 ) -> Result<Vec<Value>> {
-    let fuse = &mut Fuse::new(*input, builder, imports, ctx, &adapter.lower, &adapter.lift.options)?;
+    let fuse = &mut Fuse::new(
+        *input,
+        builder,
+        imports,
+        ctx,
+        &adapter.lower,
+        &adapter.lift.options,
+    )?;
     let types = fuse.types;
     let func = types.func(adapter.ty);
     if func.is_async {
@@ -153,7 +173,8 @@ pub(crate) fn call(
     Ok(returned)
 }
 
-/// Passes the parameters: the callee's core arguments. What is left of `arguments` belongs to the result.
+/// Passes the parameters: the callee's core arguments. What is left of `arguments` belongs to the
+/// result.
 fn parameters(
     fuse: &mut Fuse<'_, '_, '_>,
     adapter: &Adapter,
@@ -181,9 +202,14 @@ fn parameters(
     Ok(to.into_flat())
 }
 
-/// Passes the result, after the sides have been turned round: what the adapter returns. `rest` is the caller's return
-/// pointer, if there is one.
-fn result(fuse: &mut Fuse<'_, '_, '_>, ty: InterfaceType, results: &[Value], rest: &[Value]) -> Result<Vec<Value>> {
+/// Passes the result, after the sides have been turned round: what the adapter returns. `rest` is
+/// the caller's return pointer, if there is one.
+fn result(
+    fuse: &mut Fuse<'_, '_, '_>,
+    ty: InterfaceType,
+    results: &[Value],
+    rest: &[Value],
+) -> Result<Vec<Value>> {
     let abi = fuse.types.abi(ty);
     if is_one(abi) {
         let mut to = To::Flat(Vec::new());

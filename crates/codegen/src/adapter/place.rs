@@ -17,7 +17,8 @@ impl Place {
     /// The place `offset` bytes further on.
     pub fn at(self, offset: u32) -> Result<Place> {
         let sum = i64::from(self.offset) + i64::from(offset);
-        let offset = i32::try_from(sum).context("a value type of more than 2 GiB is not supported")?;
+        let offset =
+            i32::try_from(sum).context("a value type of more than 2 GiB is not supported")?;
         Ok(Place { offset, ..self })
     }
 }

@@ -1,4 +1,5 @@
-//! Resource handles: each component instance has its own table of them in the runtime, which moves them across.
+//! Resource handles: each component instance has its own table of them in the runtime, which moves
+//! them across.
 
 use super::fuse::Fuse;
 use super::place::{From, To};
@@ -13,13 +14,28 @@ impl Fuse<'_, '_, '_> {
     }
 
     /// A borrowed handle: it is lent for the time of the call.
-    pub(super) fn borrow(&mut self, id: ResourceId, from: &mut From<'_>, to: &mut To) -> Result<()> {
+    pub(super) fn borrow(
+        &mut self,
+        id: ResourceId,
+        from: &mut From<'_>,
+        to: &mut To,
+    ) -> Result<()> {
         self.handle(Builtin::TransferBorrow, id, from, to)
     }
 
-    fn handle(&mut self, builtin: Builtin, id: ResourceId, from: &mut From<'_>, to: &mut To) -> Result<()> {
+    fn handle(
+        &mut self,
+        builtin: Builtin,
+        id: ResourceId,
+        from: &mut From<'_>,
+        to: &mut To,
+    ) -> Result<()> {
         let handle = self.read_int(4, false, from)?;
-        let numbers = [self.src.domain.as_u32(), self.dst.domain.as_u32(), id.as_u32()];
+        let numbers = [
+            self.src.domain.as_u32(),
+            self.dst.domain.as_u32(),
+            id.as_u32(),
+        ];
         let [src, dst, resource] = numbers.map(|number| self.iconst(types::I32, i64::from(number)));
         let moved = self
             .call_builtin(builtin, &[src, dst, resource, handle])

@@ -1,4 +1,5 @@
-//! Values that are one core value (flags: one per 32): read, brought to their canonical form, written.
+//! Values that are one core value (flags: one per 32): read, brought to their canonical form,
+//! written.
 
 use super::fuse::Fuse;
 use super::place::{From, To};
@@ -8,8 +9,15 @@ use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
 use mintage_environ::Trap;
 
 impl Fuse<'_, '_, '_> {
-    /// An integer of at most 32 bits. A flat one is cut off and extended: its other bits may be anything.
-    pub(super) fn int(&mut self, bytes: u32, signed: bool, from: &mut From<'_>, to: &mut To) -> Result<()> {
+    /// An integer of at most 32 bits. A flat one is cut off and extended: its other bits may be
+    /// anything.
+    pub(super) fn int(
+        &mut self,
+        bytes: u32,
+        signed: bool,
+        from: &mut From<'_>,
+        to: &mut To,
+    ) -> Result<()> {
         let mut value = self.read_int(bytes, signed, from)?;
         // A store cuts off by itself.
         if let (From::Flat(_), To::Flat(_)) = (&*from, &*to)
@@ -52,7 +60,8 @@ impl Fuse<'_, '_, '_> {
     /// A char: a number below 0x110000 that is no surrogate.
     pub(super) fn char(&mut self, from: &mut From<'_>, to: &mut To) -> Result<()> {
         let value = self.read_int(4, false, from)?;
-        // This moves the surrogates, and nothing else, to numbers that wrap around in the subtraction.
+        // This moves the surrogates, and nothing else, to numbers that wrap around in the
+        // subtraction.
         let moved = self.builder.ins().bxor_imm_u(value, 0xd800);
         let surrogates = self.iconst(types::I32, 0x800);
         let moved = self.builder.ins().isub(moved, surrogates);
@@ -62,7 +71,12 @@ impl Fuse<'_, '_, '_> {
     }
 
     /// `count` flags: bits that stand for none are cleared.
-    pub(super) fn flag_set(&mut self, count: usize, from: &mut From<'_>, to: &mut To) -> Result<()> {
+    pub(super) fn flag_set(
+        &mut self,
+        count: usize,
+        from: &mut From<'_>,
+        to: &mut To,
+    ) -> Result<()> {
         let words = count.div_ceil(32).max(1);
         let bytes = match count {
             0..=8 => 1,
@@ -73,14 +87,18 @@ impl Fuse<'_, '_, '_> {
             let bits = (count - 32 * word).min(32) as u32;
             let offset = 4 * word as u32;
             let mut value = match from {
-                From::Memory(place) => self.read_int(bytes, false, &mut From::Memory(place.at(offset)?))?,
+                From::Memory(place) => {
+                    self.read_int(bytes, false, &mut From::Memory(place.at(offset)?))?
+                }
                 From::Flat(_) => self.read_int(bytes, false, from)?,
             };
             if bits < 32 {
                 value = self.mask(value, bits);
             }
             match to {
-                To::Memory(place) => self.write_int(bytes, value, &mut To::Memory(place.at(offset)?)),
+                To::Memory(place) => {
+                    self.write_int(bytes, value, &mut To::Memory(place.at(offset)?))
+                }
                 To::Flat(_) => self.write_int(bytes, value, to),
             }
         }
@@ -92,8 +110,14 @@ impl Fuse<'_, '_, '_> {
         self.builder.ins().band_imm_u(value, (1i64 << bits) - 1)
     }
 
-    /// Reads an integer of 1, 2 or 4 bytes as 32 bits: extended from memory, as it is from a flat value.
-    pub(super) fn read_int(&mut self, bytes: u32, signed: bool, from: &mut From<'_>) -> Result<Value> {
+    /// Reads an integer of 1, 2 or 4 bytes as 32 bits: extended from memory, as it is from a flat
+    /// value.
+    pub(super) fn read_int(
+        &mut self,
+        bytes: u32,
+        signed: bool,
+        from: &mut From<'_>,
+    ) -> Result<Value> {
         let place = match from {
             From::Flat(values) => return From::next(values),
             From::Memory(place) => *place,

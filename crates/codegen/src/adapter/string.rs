@@ -1,6 +1,8 @@
-//! Strings: nine pairs of encodings (CanonicalABI.md, `load_string_from_range` and `store_string_into_range`).
+//! Strings: nine pairs of encodings (CanonicalABI.md, `load_string_from_range` and
+//! `store_string_into_range`).
 //!
-//! The builtins check and transcode; this decides how large a block the destination gives, and shrinks or enlarges it.
+//! The builtins check and transcode; this decides how large a block the destination gives, and
+//! shrinks or enlarges it.
 
 use super::fuse::Fuse;
 use super::place::{From, To};
@@ -62,7 +64,9 @@ impl Fuse<'_, '_, '_> {
                 _ => length,
             };
             let Written { pointer, length } = self.text(form, pointer, length)?;
-            self.builder.ins().jump(end, &[pointer.into(), length.into()]);
+            self.builder
+                .ins()
+                .jump(end, &[pointer.into(), length.into()]);
         }
         self.builder.switch_to_block(end);
         let [pointer, length] = results;
@@ -90,14 +94,22 @@ impl Fuse<'_, '_, '_> {
             (Form::Utf16, StringEncoding::Utf8) => {
                 self.any_to_utf8(text, 3, Builtin::Utf16Ascii, Builtin::Utf16ToUtf8, 2)
             }
-            (Form::Utf16, StringEncoding::Utf16) => self.same_length(text, 2, 2, Builtin::CopyUtf16),
+            (Form::Utf16, StringEncoding::Utf16) => {
+                self.same_length(text, 2, 2, Builtin::CopyUtf16)
+            }
             (Form::Latin1, StringEncoding::Utf8) => {
                 self.any_to_utf8(text, 2, Builtin::Latin1Ascii, Builtin::Latin1ToUtf8, 1)
             }
-            (Form::Latin1, StringEncoding::Utf16) => self.same_length(text, 2, 2, Builtin::Latin1ToUtf16),
-            (Form::Latin1, StringEncoding::CompactUtf16) => self.same_length(text, 1, 2, Builtin::CopyBytes),
+            (Form::Latin1, StringEncoding::Utf16) => {
+                self.same_length(text, 2, 2, Builtin::Latin1ToUtf16)
+            }
+            (Form::Latin1, StringEncoding::CompactUtf16) => {
+                self.same_length(text, 1, 2, Builtin::CopyBytes)
+            }
             (Form::Utf8, StringEncoding::CompactUtf16) => self.utf8_to_compact(text),
-            (Form::Utf16, StringEncoding::CompactUtf16) if self.src.encoding == StringEncoding::Utf16 => {
+            (Form::Utf16, StringEncoding::CompactUtf16)
+                if self.src.encoding == StringEncoding::Utf16 =>
+            {
                 self.utf16_to_compact(text)
             }
             (Form::Utf16, StringEncoding::CompactUtf16) => self.compact_to_compact(text),
@@ -105,13 +117,24 @@ impl Fuse<'_, '_, '_> {
     }
 
     /// A block of the destination side for a string, in place of `old`.
-    fn string_block(&mut self, old: Option<(Value, Value)>, align: u32, size: Value) -> Result<(Value, Value)> {
+    fn string_block(
+        &mut self,
+        old: Option<(Value, Value)>,
+        align: u32,
+        size: Value,
+    ) -> Result<(Value, Value)> {
         let pointer = self.realloc(old, align, size, Trap::ReallocStringOutOfBounds)?;
         Ok((pointer, self.address(self.dst, pointer)?.address))
     }
 
     /// A string that has as many units in the destination (`store_string_copy`).
-    fn same_length(&mut self, text: Text, unit: u32, align: u32, builtin: Builtin) -> Result<Written> {
+    fn same_length(
+        &mut self,
+        text: Text,
+        unit: u32,
+        align: u32,
+        builtin: Builtin,
+    ) -> Result<Written> {
         let bytes = self.times(text.length, unit);
         let (pointer, address) = self.string_block(None, align, bytes)?;
         self.call_builtin(builtin, &[address, text.address, text.length]);
@@ -126,27 +149,46 @@ impl Fuse<'_, '_, '_> {
         let units = self.transcode(Builtin::Utf8ToUtf16, address, text.address, text.length);
         let bytes = self.times(units, 2);
         let pointer = self.shrink(pointer, worst, bytes, 2)?;
-        Ok(Written { pointer, length: units })
+        Ok(Written {
+            pointer,
+            length: units,
+        })
     }
 
-    /// `store_string_to_utf8`: a block for nothing but ASCII; when there is more, one for the worst case, `worst` bytes for
-    /// each unit of the source, shrunk when less is used. `unit` is the size of a unit.
-    fn any_to_utf8(&mut self, text: Text, worst: u32, ascii: Builtin, rest: Builtin, unit: u32) -> Result<Written> {
+    /// `store_string_to_utf8`: a block for nothing but ASCII; when there is more, one for the worst
+    /// case, `worst` bytes for each unit of the source, shrunk when less is used. `unit` is the
+    /// size of a unit.
+    fn any_to_utf8(
+        &mut self,
+        text: Text,
+        worst: u32,
+        ascii: Builtin,
+        rest: Builtin,
+        unit: u32,
+    ) -> Result<Written> {
         let (pointer, address) = self.string_block(None, 1, text.length)?;
         let count = self.transcode(ascii, address, text.address, text.length);
         let all = self.builder.ins().icmp(IntCC::Equal, count, text.length);
-        self.unless(all, Written { pointer, length: count }, |fuse| {
-            let worst = fuse.times(text.length, worst);
-            let (pointer, address) = fuse.string_block(Some((pointer, text.length)), 1, worst)?;
-            let address = fuse.builder.ins().iadd(address, count);
-            let done = fuse.times(count, unit);
-            let src = fuse.builder.ins().iadd(text.address, done);
-            let left = fuse.builder.ins().isub(text.length, count);
-            let bytes = fuse.transcode(rest, address, src, left);
-            let length = fuse.builder.ins().iadd(count, bytes);
-            let pointer = fuse.shrink(pointer, worst, length, 1)?;
-            Ok(Written { pointer, length })
-        })
+        self.unless(
+            all,
+            Written {
+                pointer,
+                length: count,
+            },
+            |fuse| {
+                let worst = fuse.times(text.length, worst);
+                let (pointer, address) =
+                    fuse.string_block(Some((pointer, text.length)), 1, worst)?;
+                let address = fuse.builder.ins().iadd(address, count);
+                let done = fuse.times(count, unit);
+                let src = fuse.builder.ins().iadd(text.address, done);
+                let left = fuse.builder.ins().isub(text.length, count);
+                let bytes = fuse.transcode(rest, address, src, left);
+                let length = fuse.builder.ins().iadd(count, bytes);
+                let pointer = fuse.shrink(pointer, worst, length, 1)?;
+                Ok(Written { pointer, length })
+            },
+        )
     }
 
     /// `store_string_to_latin1_or_utf16` from UTF-8.
@@ -157,12 +199,17 @@ impl Fuse<'_, '_, '_> {
             count,
             |fuse| {
                 let pointer = fuse.shrink(pointer, text.length, count, 2)?;
-                Ok(Written { pointer, length: count })
+                Ok(Written {
+                    pointer,
+                    length: count,
+                })
             },
             |fuse| {
                 let worst = fuse.times(text.length, 2);
-                let (pointer, address) = fuse.string_block(Some((pointer, text.length)), 2, worst)?;
-                let units = fuse.transcode(Builtin::Utf8ToUtf16, address, text.address, text.length);
+                let (pointer, address) =
+                    fuse.string_block(Some((pointer, text.length)), 2, worst)?;
+                let units =
+                    fuse.transcode(Builtin::Utf8ToUtf16, address, text.address, text.length);
                 let bytes = fuse.times(units, 2);
                 let pointer = fuse.shrink(pointer, worst, bytes, 2)?;
                 fuse.with_tag(pointer, units)
@@ -184,7 +231,8 @@ impl Fuse<'_, '_, '_> {
             },
             |fuse| {
                 let bytes = fuse.times(text.length, 2);
-                let (pointer, address) = fuse.string_block(Some((pointer, text.length)), 2, bytes)?;
+                let (pointer, address) =
+                    fuse.string_block(Some((pointer, text.length)), 2, bytes)?;
                 fuse.copy_bytes(address, text.address, bytes);
                 fuse.with_tag(pointer, text.length)
             },
@@ -221,10 +269,16 @@ impl Fuse<'_, '_, '_> {
     /// Gives back what a block of `size` bytes has beyond `used`.
     fn shrink(&mut self, pointer: Value, size: Value, used: Value, align: u32) -> Result<Value> {
         let full = self.builder.ins().icmp(IntCC::Equal, size, used);
-        let written = Written { pointer, length: used };
+        let written = Written {
+            pointer,
+            length: used,
+        };
         let shrunk = self.unless(full, written, |fuse| {
             let (pointer, _) = fuse.string_block(Some((pointer, size)), align, used)?;
-            Ok(Written { pointer, length: used })
+            Ok(Written {
+                pointer,
+                length: used,
+            })
         })?;
         Ok(shrunk.pointer)
     }

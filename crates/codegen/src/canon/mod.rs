@@ -1,4 +1,5 @@
-//! Canonical built-ins (CanonicalABI.md, "Canonical Definitions"): one function of machine code for each.
+//! Canonical built-ins (CanonicalABI.md, "Canonical Definitions"): one function of machine code for
+//! each.
 //!
 //! To add one, add its row to [`builtin`]; [`CanonOp`] says what comes before.
 
@@ -18,8 +19,8 @@ pub(crate) fn builtin(input: &Input<'_>, id: CanonId, scratch: &mut Scratch) -> 
         CanonOp::ResourceNew(resource) => resources::new(input, builtin, resource, scratch),
         CanonOp::ResourceRep(resource) => resources::rep(input, builtin, resource, scratch),
         CanonOp::ResourceDrop(resource) => resources::drop(input, id, builtin, resource, scratch),
-        CanonOp::ErrorContextNew | CanonOp::ErrorContextDebugMessage | CanonOp::ErrorContextDrop => {
-            error_context_builtin(input, builtin, scratch)
-        }
+        CanonOp::ErrorContextNew
+        | CanonOp::ErrorContextDebugMessage
+        | CanonOp::ErrorContextDrop => error_context_builtin(input, builtin, scratch),
     }
 }

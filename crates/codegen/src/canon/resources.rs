@@ -1,15 +1,21 @@
-//! Built-ins on resource handles: `resource.new`, `resource.rep`, `resource.drop` (CanonicalABI.md, "Canonical Definitions").
+//! Built-ins on resource handles: `resource.new`, `resource.rep`, `resource.drop` (CanonicalABI.md,
+//! "Canonical Definitions").
 //!
-//! The handle tables are the runtime's. What is left to machine code is the test of `may_leave`, and to destroy what a dropped
-//! handle owned: a direct call of the destructor in the instance that defines the resource, or of the host's.
+//! The handle tables are the runtime's. What is left to machine code is the test of `may_leave`,
+//! and to destroy what a dropped handle owned: a direct call of the destructor in the instance that
+//! defines the resource, or of the host's.
 
 use crate::abi;
 use crate::compiler::{Input, Scratch};
 use crate::trampoline::Trampoline;
 use anyhow::{Context as _, Result, bail};
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Value, types};
+use cranelift_codegen::ir::{
+    InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Value, types,
+};
 use mintage_environ::component::{CoreCallee, Resource};
-use mintage_environ::{Builtin, CanonId, ControlBlock, DomainId, FuncKey, ResourceId, ValType, control_offsets};
+use mintage_environ::{
+    Builtin, CanonId, ControlBlock, DomainId, FuncKey, ResourceId, ValType, control_offsets,
+};
 use mintage_program::CanonBuiltin;
 
 /// `resource.new`.
@@ -21,7 +27,13 @@ pub(super) fn new(
 ) -> Result<()> {
     let (mut trampoline, representation) = start(input, builtin, scratch)?;
     trampoline.check_may_leave();
-    return_from(trampoline, Builtin::ResourceNew, builtin, resource, representation);
+    return_from(
+        trampoline,
+        Builtin::ResourceNew,
+        builtin,
+        resource,
+        representation,
+    );
     Ok(())
 }
 
@@ -66,19 +78,28 @@ pub(super) fn drop(
     let slot = trampoline.builder.create_sized_stack_slot(slot);
     let address = trampoline.builder.ins().stack_addr(abi::POINTER, slot, 0);
     let numbers = [here.as_u32(), resource.as_u32()];
-    let owned = call_builtin(&mut trampoline, Builtin::ResourceDrop, numbers, &[handle, address])[0];
+    let owned = call_builtin(
+        &mut trampoline,
+        Builtin::ResourceDrop,
+        numbers,
+        &[handle, address],
+    )[0];
 
     let destroy = trampoline.builder.create_block();
     let done = trampoline.builder.create_block();
     trampoline.builder.ins().brif(owned, destroy, [], done, []);
 
     trampoline.builder.switch_to_block(destroy);
-    let rep = trampoline.builder.ins().stack_load(abi::POINTER, types::I32, slot, 0);
+    let rep = trampoline
+        .builder
+        .ins()
+        .stack_load(abi::POINTER, types::I32, slot, 0);
     let interface = &input.program.interface;
     match &interface.resources[resource] {
         Resource::Imported { .. } => {
             let number = interface.host_dtor(resource);
-            let number = number.context("internal error: a resource type has no destructor in the host table")?;
+            let number = number
+                .context("internal error: a resource type has no destructor in the host table")?;
             trampoline.record_exit(FuncKey::Canon(id));
             trampoline.call_import(number, 1, &[ValType::I32], &[rep]);
         }
@@ -106,11 +127,15 @@ fn start<'a, 'f>(
     let trampoline = Trampoline::new(input, signature, false, scratch);
     match trampoline.parameters()[..] {
         [parameter] => Ok((trampoline, parameter)),
-        _ => bail!("internal error: {} has another signature", builtin.op.name()),
+        _ => bail!(
+            "internal error: {} has another signature",
+            builtin.op.name()
+        ),
     }
 }
 
-/// Calls a builtin of the runtime whose first parameters are `numbers`: the component instance and the resource type.
+/// Calls a builtin of the runtime whose first parameters are `numbers`: the component instance and
+/// the resource type.
 fn call_builtin(
     trampoline: &mut Trampoline<'_, '_>,
     builtin: Builtin,
@@ -119,10 +144,19 @@ fn call_builtin(
 ) -> Vec<Value> {
     let mut all = vec![trampoline.ctx];
     for number in numbers {
-        all.push(trampoline.builder.ins().iconst(types::I32, i64::from(number)));
+        all.push(
+            trampoline
+                .builder
+                .ins()
+                .iconst(types::I32, i64::from(number)),
+        );
     }
     all.extend_from_slice(arguments);
-    trampoline.call_key(FuncKey::Builtin(builtin), abi::builtin_signature(builtin), &all)
+    trampoline.call_key(
+        FuncKey::Builtin(builtin),
+        abi::builtin_signature(builtin),
+        &all,
+    )
 }
 
 /// Calls the destructor `dtor` of `target` from code of `source`.
@@ -152,7 +186,8 @@ fn call_destructor(
     Ok(())
 }
 
-/// Gives the instance with context `to` this instance's stack limit: only the outermost entry sets one.
+/// Gives the instance with context `to` this instance's stack limit: only the outermost entry sets
+/// one.
 fn pass_stack_limit(trampoline: &mut Trampoline<'_, '_>, to: Value) {
     let offset = ControlBlock::from_ctx(control_offsets::stack_limit);
     let ctx = trampoline.ctx;

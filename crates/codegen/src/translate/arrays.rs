@@ -1,7 +1,8 @@
 //! Arrays.
 //!
-//! An array's length never changes, so it is read, and compared with the index, at each access. Addresses of elements are
-//! computed where they are used and live across no call: a collection moves arrays.
+//! An array's length never changes, so it is read, and compared with the index, at each access.
+//! Addresses of elements are computed where they are used and live across no call: a collection
+//! moves arrays.
 
 use super::bulk::{Part, Pattern, segment_place};
 use super::heap::Field;
@@ -20,7 +21,9 @@ impl<'a> Translator<'a, '_> {
     pub(super) fn array_operator(&mut self, operator: &Operator<'a>) -> Result<bool> {
         match *operator {
             Operator::ArrayNew { array_type_index } => self.array_new(array_type_index)?,
-            Operator::ArrayNewDefault { array_type_index } => self.array_new_default(array_type_index)?,
+            Operator::ArrayNewDefault { array_type_index } => {
+                self.array_new_default(array_type_index)?
+            }
             Operator::ArrayNewFixed {
                 array_type_index,
                 array_size,
@@ -45,7 +48,8 @@ impl<'a> Translator<'a, '_> {
             }
             Operator::ArrayFill { array_type_index } => self.array_fill(array_type_index)?,
             Operator::ArrayCopy {
-                array_type_index_dst, ..
+                array_type_index_dst,
+                ..
             } => self.array_copy(array_type_index_dst)?,
             Operator::ArrayInitData {
                 array_type_index,
@@ -63,7 +67,9 @@ impl<'a> Translator<'a, '_> {
     fn element_type(&self, ty: ObjectTypeId) -> StorageType {
         match self.input.program.interface.objects[ty].kind {
             ObjectKind::Array(element) => element,
-            ObjectKind::Struct(_) => unreachable!("validated code takes no struct type for an array type"),
+            ObjectKind::Struct(_) => {
+                unreachable!("validated code takes no struct type for an array type")
+            }
         }
     }
 
@@ -79,7 +85,8 @@ impl<'a> Translator<'a, '_> {
         Ok(self.ins().load(types::I32, flags, address, offset))
     }
 
-    /// Traps unless the `count` elements from `start` on are within a number of elements. All are 32-bit, and the sum is not.
+    /// Traps unless the `count` elements from `start` on are within a number of elements. All are
+    /// 32-bit, and the sum is not.
     fn check_range(&mut self, start: Value, count: Value, length: Value, trap: Trap) {
         let [start, count, length] = [start, count, length].map(|value| self.zero_extended(value));
         let end = self.ins().iadd(start, count);
@@ -129,8 +136,11 @@ impl<'a> Translator<'a, '_> {
     /// The place of element `index`; traps when there is none.
     fn checked_element(&mut self, array: Value, index: Value, stored: Stored) -> Result<Field> {
         let length = self.array_length(array)?;
-        let outside = self.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, length);
-        self.ins().trapnz(outside, trap_code(Trap::ArrayOutOfBounds));
+        let outside = self
+            .ins()
+            .icmp(IntCC::UnsignedGreaterThanOrEqual, index, length);
+        self.ins()
+            .trapnz(outside, trap_code(Trap::ArrayOutOfBounds));
         self.element(array, index, stored)
     }
 
@@ -139,17 +149,24 @@ impl<'a> Translator<'a, '_> {
         let stored = self.element_type(ty).stored();
         let bytes = self.bytes(length, stored);
         let align = HeapLayout::ALIGN as i64;
-        let size = self.ins().iadd_imm_s(bytes, i64::from(ELEMENTS_OFFSET) + align - 1);
+        let size = self
+            .ins()
+            .iadd_imm_s(bytes, i64::from(ELEMENTS_OFFSET) + align - 1);
         let size = self.ins().band_imm_s(size, -align);
         let array = self.allocate(header(ty), size)?;
-        let length_word = Stored { size: 4, traced: false };
+        let length_word = Stored {
+            size: 4,
+            traced: false,
+        };
         self.store_new_field(array, LENGTH_OFFSET, length_word, length)?;
         Ok(array)
     }
 
     fn array_new(&mut self, type_index: u32) -> Result<()> {
         let (value, length) = self.pop2();
-        self.new_filled(type_index, length, |this, stored| this.pattern(value, stored.size))
+        self.new_filled(type_index, length, |this, stored| {
+            this.pattern(value, stored.size)
+        })
     }
 
     fn array_new_default(&mut self, type_index: u32) -> Result<()> {
@@ -229,7 +246,11 @@ impl<'a> Translator<'a, '_> {
     fn elements_part(&mut self, array: Value, start: Value, stored: Stored) -> Result<Part> {
         let Field { address, offset } = self.element(array, start, stored)?;
         let flags = self.object_flags();
-        Ok(Part::Checked(Place { address, offset, flags }))
+        Ok(Part::Checked(Place {
+            address,
+            offset,
+            flags,
+        }))
     }
 
     fn array_copy(&mut self, dst_type: u32) -> Result<()> {
@@ -259,7 +280,8 @@ impl<'a> Translator<'a, '_> {
     fn elem_segment(&mut self, index: u32) -> (Value, Option<Value>) {
         match self.instance.elems[index as usize] {
             Some(elem) => {
-                let length = self.load_size(types::I32, self.input.layout.elem_lengths[elem].offset);
+                let length =
+                    self.load_size(types::I32, self.input.layout.elem_lengths[elem].offset);
                 let number = self.iconst(types::I32, i64::from(elem.as_u32()));
                 (length, Some(number))
             }
@@ -269,7 +291,13 @@ impl<'a> Translator<'a, '_> {
 
     /// The address of the bytes of `count` elements in a data segment; traps unless all of them
     /// exist. `None` for a segment that is dropped from the start, which has nothing to copy.
-    fn data_elements(&mut self, segment: u32, start: Value, count: Value, stored: Stored) -> Option<Value> {
+    fn data_elements(
+        &mut self,
+        segment: u32,
+        start: Value,
+        count: Value,
+        stored: Stored,
+    ) -> Option<Value> {
         if let Some(data) = self.instance.data[segment as usize] {
             let bytes = self.bytes(count, stored);
             return Some(self.segment_part(data, start, bytes));
@@ -305,7 +333,14 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// Copies `count` elements, which exist, from a data segment.
-    fn init_data(&mut self, array: Value, at: Value, stored: Stored, src: Option<Value>, count: Value) -> Result<()> {
+    fn init_data(
+        &mut self,
+        array: Value,
+        at: Value,
+        stored: Stored,
+        src: Option<Value>,
+        count: Value,
+    ) -> Result<()> {
         let Some(src) = src else { return Ok(()) };
         if let Some(len) = self.short_length(count, stored.size) {
             let dst = self.elements_part(array, at, stored)?;
@@ -344,7 +379,8 @@ impl<'a> Translator<'a, '_> {
         self.init_elem(array, at, stored, segment, start, count)
     }
 
-    /// Copies `count` elements, which are within the array and the segment, from an element segment.
+    /// Copies `count` elements, which are within the array and the segment, from an element
+    /// segment.
     fn init_elem(
         &mut self,
         array: Value,
@@ -357,7 +393,10 @@ impl<'a> Translator<'a, '_> {
         if let Some(segment) = segment {
             let address = self.element_address(array, at, stored)?;
             let size = self.iconst(types::I32, i64::from(stored.size));
-            self.call_builtin(Builtin::ArrayInitElem, &[address, segment, start, count, size]);
+            self.call_builtin(
+                Builtin::ArrayInitElem,
+                &[address, segment, start, count, size],
+            );
         }
         Ok(())
     }

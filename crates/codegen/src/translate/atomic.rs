@@ -1,7 +1,8 @@
 //! Atomic operators, on memories that are not shared: there is no other kind.
 //!
-//! The code is what it would be on shared memories, but for waiting, which traps, and waking up others, of whom there are
-//! none. An address must be aligned. Atomic instructions of CLIF have no displacement, so addresses are computed in full.
+//! The code is what it would be on shared memories, but for waiting, which traps, and waking up
+//! others, of whom there are none. An address must be aligned. Atomic instructions of CLIF have no
+//! displacement, so addresses are computed in full.
 
 use super::Translator;
 use super::memory::Place;
@@ -38,13 +39,27 @@ impl<'a> Translator<'a, '_> {
                 self.atomic_store(memarg, I16);
             }
             Operator::I64AtomicStore32 { memarg } => self.atomic_store(memarg, I32),
-            Operator::I32AtomicRmwCmpxchg { memarg } => self.atomic_compare_exchange(memarg, I32, I32),
-            Operator::I64AtomicRmwCmpxchg { memarg } => self.atomic_compare_exchange(memarg, I64, I64),
-            Operator::I32AtomicRmw8CmpxchgU { memarg } => self.atomic_compare_exchange(memarg, I8, I32),
-            Operator::I32AtomicRmw16CmpxchgU { memarg } => self.atomic_compare_exchange(memarg, I16, I32),
-            Operator::I64AtomicRmw8CmpxchgU { memarg } => self.atomic_compare_exchange(memarg, I8, I64),
-            Operator::I64AtomicRmw16CmpxchgU { memarg } => self.atomic_compare_exchange(memarg, I16, I64),
-            Operator::I64AtomicRmw32CmpxchgU { memarg } => self.atomic_compare_exchange(memarg, I32, I64),
+            Operator::I32AtomicRmwCmpxchg { memarg } => {
+                self.atomic_compare_exchange(memarg, I32, I32)
+            }
+            Operator::I64AtomicRmwCmpxchg { memarg } => {
+                self.atomic_compare_exchange(memarg, I64, I64)
+            }
+            Operator::I32AtomicRmw8CmpxchgU { memarg } => {
+                self.atomic_compare_exchange(memarg, I8, I32)
+            }
+            Operator::I32AtomicRmw16CmpxchgU { memarg } => {
+                self.atomic_compare_exchange(memarg, I16, I32)
+            }
+            Operator::I64AtomicRmw8CmpxchgU { memarg } => {
+                self.atomic_compare_exchange(memarg, I8, I64)
+            }
+            Operator::I64AtomicRmw16CmpxchgU { memarg } => {
+                self.atomic_compare_exchange(memarg, I16, I64)
+            }
+            Operator::I64AtomicRmw32CmpxchgU { memarg } => {
+                self.atomic_compare_exchange(memarg, I32, I64)
+            }
             _ => return self.atomic_update_operator(operator),
         }
         true
@@ -129,12 +144,15 @@ impl<'a> Translator<'a, '_> {
         let (index, value) = self.pop2();
         let value = self.narrowed(value, stored);
         if let Some((address, flags)) = self.atomic_place(memarg, index, stored) {
-            let old = self.ins().atomic_rmw(stored, flags, operation, address, value);
+            let old = self
+                .ins()
+                .atomic_rmw(stored, flags, operation, address, value);
             self.push_extended(old, ty);
         }
     }
 
-    /// The comparison is one of as many bits as are in memory: the rest of the expected value does not count.
+    /// The comparison is one of as many bits as are in memory: the rest of the expected value does
+    /// not count.
     fn atomic_compare_exchange(&mut self, memarg: &MemArg, stored: Type, ty: Type) {
         let (index, expected, value) = self.pop3();
         let [expected, value] = [expected, value].map(|operand| self.narrowed(operand, stored));
@@ -144,9 +162,14 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// The address and flags of an access to a value of type `stored`, after the test of its alignment; `None` when it always
-    /// traps.
-    fn atomic_place(&mut self, memarg: &MemArg, index: Value, stored: Type) -> Option<(Value, MemFlagsData)> {
+    /// The address and flags of an access to a value of type `stored`, after the test of its
+    /// alignment; `None` when it always traps.
+    fn atomic_place(
+        &mut self,
+        memarg: &MemArg,
+        index: Value,
+        stored: Type,
+    ) -> Option<(Value, MemFlagsData)> {
         let low_bits = i64::from(stored.bytes() - 1);
         if low_bits != 0 {
             // Memories start at multiples of more than that, and no carry goes down.
@@ -158,7 +181,11 @@ impl<'a> Translator<'a, '_> {
             let rest = self.ins().band_imm_u(low, low_bits);
             self.ins().trapnz(rest, trap_code(Trap::HeapMisaligned));
         }
-        let Place { address, offset, flags } = self.place(memarg, index, stored)?;
+        let Place {
+            address,
+            offset,
+            flags,
+        } = self.place(memarg, index, stored)?;
         Some((self.displace(address, offset), flags))
     }
 

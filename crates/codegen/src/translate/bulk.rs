@@ -18,7 +18,8 @@ use mintage_environ::{Builtin, ControlBlock, DataId, MemoryId, Trap, control_off
 use smallvec::SmallVec;
 use wasmparser::Operator;
 
-/// The longest operation that is done in place: eight vector registers, about as much code as the call of the builtin.
+/// The longest operation that is done in place: eight vector registers, about as much code as the
+/// call of the builtin.
 const MAX_IN_PLACE: u64 = 128;
 
 /// Where the bytes of an operation that is done in place are.
@@ -49,7 +50,9 @@ impl<'a> Translator<'a, '_> {
                 self.memory_copy(self.memory(dst_mem), self.memory(src_mem));
             }
             Operator::MemoryFill { mem } => self.memory_fill(self.memory(mem)),
-            Operator::MemoryInit { data_index, mem } => self.memory_init(data_index, self.memory(mem)),
+            Operator::MemoryInit { data_index, mem } => {
+                self.memory_init(data_index, self.memory(mem))
+            }
             Operator::DataDrop { data_index } => {
                 if let Some(data) = self.instance.data[data_index as usize] {
                     self.drop_segment(self.input.layout.data_lengths[data].offset);
@@ -113,9 +116,16 @@ impl<'a> Translator<'a, '_> {
         self.call_builtin(Builtin::CopyBytes, &[dst, src, bytes]);
     }
 
-    /// `memory.init` or `table.init` from a segment that is dropped from the start: only zero elements at its place 0 can
-    /// be copied, to a place within `bound`.
-    pub(super) fn init_from_nothing(&mut self, dst: Value, src: Value, len: Value, bound: Value, trap: Trap) {
+    /// `memory.init` or `table.init` from a segment that is dropped from the start: only zero
+    /// elements at its place 0 can be copied, to a place within `bound`.
+    pub(super) fn init_from_nothing(
+        &mut self,
+        dst: Value,
+        src: Value,
+        len: Value,
+        bound: Value,
+        trap: Trap,
+    ) {
         let any = self.ins().bor(src, len);
         self.ins().trapnz(any, trap_code(trap));
         let outside = self.ins().icmp(IntCC::UnsignedGreaterThan, dst, bound);
@@ -181,7 +191,8 @@ impl<'a> Translator<'a, '_> {
     /// where the processor only guesses that it is.
     fn part_within(&mut self, base: Value, start: Value, end: Value, bound: Value) -> Value {
         let outside = self.ins().icmp(IntCC::UnsignedGreaterThan, end, bound);
-        self.ins().trapnz(outside, trap_code(Trap::MemoryOutOfBounds));
+        self.ins()
+            .trapnz(outside, trap_code(Trap::MemoryOutOfBounds));
         let address = self.ins().iadd(base, start);
         let null = self.iconst(POINTER, 0);
         self.ins().select_spectre_guard(outside, null, address)
@@ -267,7 +278,11 @@ impl<'a> Translator<'a, '_> {
     pub(super) fn copy_in_place(&mut self, dst: &Part, src: &Part, len: u64) {
         let chunks = chunks(len);
         let load = |&(ty, at): &Chunk| {
-            let Place { address, offset, flags } = self.place_in(src, at);
+            let Place {
+                address,
+                offset,
+                flags,
+            } = self.place_in(src, at);
             self.ins().load(ty, flags, address, offset)
         };
         let values: SmallVec<[Value; 8]> = chunks.iter().map(load).collect();
@@ -277,7 +292,11 @@ impl<'a> Translator<'a, '_> {
     /// Stores the value of each chunk, the last chunk first.
     fn store_chunks(&mut self, dst: &Part, chunks: &[Chunk], value: impl Fn(usize) -> Value) {
         for (chunk, &(_, at)) in chunks.iter().enumerate().rev() {
-            let Place { address, offset, flags } = self.place_in(dst, at);
+            let Place {
+                address,
+                offset,
+                flags,
+            } = self.place_in(dst, at);
             self.ins().store(flags, value(chunk), address, offset);
         }
     }
@@ -287,7 +306,11 @@ impl<'a> Translator<'a, '_> {
             Part::Unchecked(memory, start) => self.unchecked_place(memory, at, start),
             // No displacement is so near the end of what an instruction can take that a short
             // length would exceed it: heaps lie below `ctx`, and other places have none.
-            Part::Checked(Place { address, offset, flags }) => Place {
+            Part::Checked(Place {
+                address,
+                offset,
+                flags,
+            }) => Place {
                 address,
                 offset: offset + at as i32,
                 flags,
@@ -305,7 +328,8 @@ pub(super) fn segment_place(address: Value) -> Place {
     }
 }
 
-/// `len` bytes in chunks of one type, each with the offset of its first byte. The last chunk may overlap the one before.
+/// `len` bytes in chunks of one type, each with the offset of its first byte. The last chunk may
+/// overlap the one before.
 fn chunks(len: u64) -> SmallVec<[Chunk; 8]> {
     let ty = match len {
         16.. => I8X16,

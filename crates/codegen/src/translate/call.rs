@@ -1,4 +1,5 @@
-//! Calls: direct, through tables, and of builtins; those in the caller's place (tail calls) as well.
+//! Calls: direct, through tables, and of builtins; those in the caller's place (tail calls) as
+//! well.
 
 use super::exceptions::Callee;
 use super::state::trap_code;
@@ -8,7 +9,9 @@ use crate::{abi, adapter};
 use anyhow::Result;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{FuncRef, InstBuilder, SigRef, Value, types};
-use mintage_environ::{Builtin, FuncEntry, FuncIndex, FuncKey, HeapType, SigId, Signatures, TableId, Trap, TypeId};
+use mintage_environ::{
+    Builtin, FuncEntry, FuncIndex, FuncKey, HeapType, SigId, Signatures, TableId, Trap, TypeId,
+};
 use mintage_program::Const;
 use std::mem::offset_of;
 use wasmparser::Operator;
@@ -28,8 +31,12 @@ pub(super) enum Return {
 impl<'a> Translator<'a, '_> {
     pub(super) fn call_operator(&mut self, operator: &Operator<'a>) -> Result<bool> {
         match *operator {
-            Operator::Call { function_index } => self.call_function(function_index, Return::Here)?,
-            Operator::ReturnCall { function_index } => self.call_function(function_index, Return::ToCaller)?,
+            Operator::Call { function_index } => {
+                self.call_function(function_index, Return::Here)?
+            }
+            Operator::ReturnCall { function_index } => {
+                self.call_function(function_index, Return::ToCaller)?
+            }
             Operator::CallIndirect {
                 type_index,
                 table_index,
@@ -39,7 +46,9 @@ impl<'a> Translator<'a, '_> {
                 table_index,
             } => self.call_table(type_index, table_index, Return::ToCaller)?,
             Operator::CallRef { type_index } => self.call_reference(type_index, Return::Here),
-            Operator::ReturnCallRef { type_index } => self.call_reference(type_index, Return::ToCaller),
+            Operator::ReturnCallRef { type_index } => {
+                self.call_reference(type_index, Return::ToCaller)
+            }
             _ => return Ok(false),
         }
         Ok(true)
@@ -113,14 +122,22 @@ impl<'a> Translator<'a, '_> {
             return Ok(());
         }
 
-        let Some(Element { address, offset, flags }) = self.table_element(table, index) else {
+        let Some(Element {
+            address,
+            offset,
+            flags,
+        }) = self.table_element(table, index)
+        else {
             return Ok(());
         };
         let signature_offset = offset + offset_of!(FuncEntry, signature) as i32;
         let code_offset = offset + offset_of!(FuncEntry, code_offset) as i32;
-        let signature_word = self.ins().load(types::I32, flags, address, signature_offset);
+        let signature_word = self
+            .ins()
+            .load(types::I32, flags, address, signature_offset);
         if self.holds_only(table, sig) {
-            self.ins().trapz(signature_word, trap_code(Trap::IndirectCallToNull));
+            self.ins()
+                .trapz(signature_word, trap_code(Trap::IndirectCallToNull));
         } else {
             self.check_signature(signature_word, sig);
         }
@@ -130,7 +147,8 @@ impl<'a> Translator<'a, '_> {
         Ok(())
     }
 
-    /// The address of the function that the reference on top of the operand stack refers to; traps when it is null.
+    /// The address of the function that the reference on top of the operand stack refers to; traps
+    /// when it is null.
     fn code_of_reference(&mut self) -> Value {
         let reference = self.pop();
         self.ins().trapz(reference, trap_code(Trap::NullReference));
@@ -162,15 +180,22 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// Whether every entry of `table` is null or a function of type `sig`, by the type of the table.
+    /// Whether every entry of `table` is null or a function of type `sig`, by the type of the
+    /// table.
     fn holds_only(&self, table: TableId, sig: SigId) -> bool {
-        let element = self.input.program.tables.get(table).map(|table| table.element.heap);
+        let element = self
+            .input
+            .program
+            .tables
+            .get(table)
+            .map(|table| table.element.heap);
         matches!(element, Some(HeapType::Concrete(TypeId::Func(ty))) if self.signatures().is_subtype(ty, sig))
     }
 
     /// Traps unless `word`, the signature word of a table entry, says `sig` or a subtype of it.
     ///
-    /// Null has the word 0 and so fails the same comparison; which of the two it was is found out off the hot path.
+    /// Null has the word 0 and so fails the same comparison; which of the two it was is found out
+    /// off the hot path.
     fn check_signature(&mut self, word: Value, sig: SigId) {
         let good = self.builder.create_block();
         let bad = self.builder.create_block();
@@ -180,7 +205,8 @@ impl<'a> Translator<'a, '_> {
             subtypes => {
                 let distance = self.ins().iadd_imm_s(word, -first);
                 let limit = i64::from(subtypes);
-                self.ins().icmp_imm_u(IntCC::UnsignedLessThanOrEqual, distance, limit)
+                self.ins()
+                    .icmp_imm_u(IntCC::UnsignedLessThanOrEqual, distance, limit)
             }
         };
         self.ins().brif(matches, good, [], bad, []);
@@ -193,7 +219,8 @@ impl<'a> Translator<'a, '_> {
         self.builder.switch_to_block(good);
     }
 
-    /// What entry `index` of `table` holds, when nothing can change the table while code runs and the entry exists.
+    /// What entry `index` of `table` holds, when nothing can change the table while code runs and
+    /// the entry exists.
     fn constant_entry(&self, table: TableId, index: u64) -> Option<Const> {
         let program = self.input.program;
         let init = program.tables.get(table)?;
@@ -233,7 +260,8 @@ impl<'a> Translator<'a, '_> {
             })
     }
 
-    /// Takes the arguments of a call of a function with signature `sig` off the operand stack, and puts `ctx` in front.
+    /// Takes the arguments of a call of a function with signature `sig` off the operand stack, and
+    /// puts `ctx` in front.
     fn take_arguments(&mut self, sig: SigId) -> Values {
         let count = self.signatures()[sig].params.len();
         self.charge(CALL_VALUES);
@@ -257,7 +285,8 @@ impl<'a> Translator<'a, '_> {
 
     fn signature(&mut self, sig: SigId) -> SigRef {
         let signatures = self.signatures();
-        self.imports
-            .signature(self.builder.func, sig, || abi::wasm_signature(&signatures[sig]))
+        self.imports.signature(self.builder.func, sig, || {
+            abi::wasm_signature(&signatures[sig])
+        })
     }
 }

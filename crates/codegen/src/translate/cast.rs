@@ -1,7 +1,8 @@
-//! Tests of what a reference refers to: `ref.test`, `ref.cast`, `br_on_cast`; and what needs no test: `ref.eq`, conversions.
+//! Tests of what a reference refers to: `ref.test`, `ref.cast`, `br_on_cast`; and what needs no
+//! test: `ref.eq`, conversions.
 //!
-//! The subtypes of a type have the numbers behind its own, and so have all structs, and all arrays: whether an object is of a type
-//! is one comparison of the number in its header.
+//! The subtypes of a type have the numbers behind its own, and so have all structs, and all arrays:
+//! whether an object is of a type is one comparison of the number in its header.
 
 use super::Translator;
 use super::state::trap_code;
@@ -9,7 +10,8 @@ use anyhow::Result;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use mintage_environ::{
-    FuncEntry, HeapType, ObjectTypeId, ObjectTypeRange, RefType, Reference, SigId, Trap, TypeId, objects,
+    FuncEntry, HeapType, ObjectTypeId, ObjectTypeRange, RefType, Reference, SigId, Trap, TypeId,
+    objects,
 };
 use wasmparser::Operator;
 
@@ -72,7 +74,10 @@ impl<'a> Translator<'a, '_> {
     /// Whether the top of the operand stack is of a type.
     fn top_matches(&mut self, ty: wasmparser::RefType) -> Result<Value> {
         let reference = self.top(1)[0];
-        self.is_of(reference, self.reference_type(ty.heap_type(), ty.is_nullable()))
+        self.is_of(
+            reference,
+            self.reference_type(ty.heap_type(), ty.is_nullable()),
+        )
     }
 
     /// Whether `reference`, which is of the same hierarchy as `ty`, is of type `ty`.
@@ -84,7 +89,9 @@ impl<'a> Translator<'a, '_> {
                 true => return Ok(self.iconst(types::I8, 1)),
                 false => return Ok(self.ins().icmp_imm_u(IntCC::NotEqual, reference, 0)),
             },
-            HeapType::None | HeapType::NoExtern | HeapType::NoExn | HeapType::NoFunc => self.iconst(types::I8, 0),
+            HeapType::None | HeapType::NoExtern | HeapType::NoExn | HeapType::NoFunc => {
+                self.iconst(types::I8, 0)
+            }
             HeapType::I31 => self.has_tag(reference, Reference::I31_TAG, Reference::I31_TAG),
             HeapType::Eq => {
                 let is_host = self.has_tag(reference, Reference::TAG, Reference::HOST_TAG);
@@ -93,7 +100,9 @@ impl<'a> Translator<'a, '_> {
                 self.ins().bxor_imm_u(neither, 1)
             }
             HeapType::Concrete(TypeId::Func(sig)) => self.is_function_of(reference, sig),
-            HeapType::Concrete(TypeId::Object(id)) => return self.is_object_of(reference, types.range(id), nullable),
+            HeapType::Concrete(TypeId::Object(id)) => {
+                return self.is_object_of(reference, types.range(id), nullable);
+            }
             HeapType::Struct => return self.is_object_of(reference, types.structs(), nullable),
             HeapType::Array => return self.is_object_of(reference, types.arrays(), nullable),
         };
@@ -119,7 +128,12 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// Whether `reference` is to an object with a type in `range`, or null if it is `nullable`.
-    fn is_object_of(&mut self, reference: Value, range: ObjectTypeRange, nullable: bool) -> Result<Value> {
+    fn is_object_of(
+        &mut self,
+        reference: Value,
+        range: ObjectTypeRange,
+        nullable: bool,
+    ) -> Result<Value> {
         let Some(more) = range.count.checked_sub(1) else {
             return self.is_of(
                 reference,
@@ -146,8 +160,11 @@ impl<'a> Translator<'a, '_> {
         self.builder.switch_to_block(object);
         let place = self.field(reference, 0)?;
         let flags = self.object_flags();
-        let header = self.ins().load(types::I32, flags, place.address, place.offset);
-        // Both ends of the range are shifted as headers are, whose low bit is clear while code runs.
+        let header = self
+            .ins()
+            .load(types::I32, flags, place.address, place.offset);
+        // Both ends of the range are shifted as headers are, whose low bit is clear while code
+        // runs.
         let first = objects::header(ObjectTypeId::from_u32(range.first));
         let in_range = self.is_in_range(header, first, more << 1);
         self.ins().jump(done, [&in_range.into()]);
@@ -159,7 +176,9 @@ impl<'a> Translator<'a, '_> {
     /// Whether `number` is one of `first` and the `more` numbers behind it.
     pub(super) fn is_in_range(&mut self, number: Value, first: u32, more: u32) -> Value {
         if more == 0 {
-            return self.ins().icmp_imm_u(IntCC::Equal, number, i64::from(first));
+            return self
+                .ins()
+                .icmp_imm_u(IntCC::Equal, number, i64::from(first));
         }
         let distance = self.ins().iadd_imm_s(number, -i64::from(first));
         self.ins()

@@ -1,7 +1,8 @@
-//! Structured control flow: the control stack, branches and the code behind them that cannot be reached.
+//! Structured control flow: the control stack, branches and the code behind them that cannot be
+//! reached.
 //!
-//! A frame's destination block is made by the first branch to it: where nothing branches to the end of a block, its results
-//! simply stay on the operand stack.
+//! A frame's destination block is made by the first branch to it: where nothing branches to the end
+//! of a block, its results simply stay on the operand stack.
 
 use super::{TARGET_VALUES, Translator, Values, state::trap_code};
 use crate::abi;
@@ -35,12 +36,16 @@ pub(super) enum Results {
 enum Kind {
     /// The function's body, a `block`, or an `if` behind its `else`.
     Block,
-    /// A `loop`: branches go to its header, whose first parameters are the loop's. (The construction of SSA form adds more.)
+    /// A `loop`: branches go to its header, whose first parameters are the loop's. (The
+    /// construction of SSA form adds more.)
     Loop { header: Block, parameters: usize },
     /// A `try_table`.
     Try,
     /// An `if` before its `else`.
-    If { otherwise: Block, parameters: Values },
+    If {
+        otherwise: Block,
+        parameters: Values,
+    },
 }
 
 impl<'a> Translator<'a, '_> {
@@ -52,7 +57,9 @@ impl<'a> Translator<'a, '_> {
             Operator::Loop { blockty } => self.open(blockty, Self::loop_header),
             Operator::If { blockty } => {
                 let condition = self.pop();
-                self.open(blockty, |this, parameters| this.branch_on(condition, parameters));
+                self.open(blockty, |this, parameters| {
+                    this.branch_on(condition, parameters)
+                });
             }
             Operator::TryTable { ref try_table } => {
                 self.open_scope(try_table)?;
@@ -74,7 +81,10 @@ impl<'a> Translator<'a, '_> {
     /// Follows the nesting of code that cannot be reached.
     pub(super) fn skip(&mut self, operator: &Operator<'a>) {
         match operator {
-            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } | Operator::TryTable { .. } => {
+            Operator::Block { .. }
+            | Operator::Loop { .. }
+            | Operator::If { .. }
+            | Operator::TryTable { .. } => {
                 self.skipped_blocks += 1;
             }
             Operator::Else if self.skipped_blocks == 0 => self.start_else(),
@@ -102,7 +112,10 @@ impl<'a> Translator<'a, '_> {
             BlockType::Type(ty) => (&[], Results::One(self.operand_type(ty))),
             BlockType::FuncType(index) => {
                 let sig = self.func_type(index);
-                (&self.input.program.interface.signatures[sig].params, Results::Of(sig))
+                (
+                    &self.input.program.interface.signatures[sig].params,
+                    Results::Of(sig),
+                )
             }
         };
         let kind = kind(self, parameters);
@@ -124,7 +137,8 @@ impl<'a> Translator<'a, '_> {
         self.ins().jump(header, &arguments);
         self.stack.truncate(self.stack.len() - parameters.len());
         self.builder.switch_to_block(header);
-        self.stack.extend_from_slice(self.builder.block_params(header));
+        self.stack
+            .extend_from_slice(self.builder.block_params(header));
         self.check_interrupt();
         Kind::Loop {
             header,
@@ -152,7 +166,11 @@ impl<'a> Translator<'a, '_> {
             self.jump_to_end(index);
         }
         let frame = &mut self.frames[index];
-        let Kind::If { otherwise, parameters } = std::mem::replace(&mut frame.kind, Kind::Block) else {
+        let Kind::If {
+            otherwise,
+            parameters,
+        } = std::mem::replace(&mut frame.kind, Kind::Block)
+        else {
             unreachable!("validated code has `else` only in an `if`")
         };
         self.stack.truncate(frame.height);
@@ -179,7 +197,8 @@ impl<'a> Translator<'a, '_> {
         if let Some(next) = frame.next {
             self.builder.switch_to_block(next);
             self.stack.truncate(frame.height);
-            self.stack.extend_from_slice(self.builder.block_params(next));
+            self.stack
+                .extend_from_slice(self.builder.block_params(next));
             self.builder.seal_block(next);
             self.reachable = true;
         } else if !self.reachable {
@@ -240,7 +259,10 @@ impl<'a> Translator<'a, '_> {
         if let Kind::Loop { header, parameters } = self.frames[index].kind {
             (header, parameters)
         } else {
-            (self.next_of(index), self.result_count(self.frames[index].results))
+            (
+                self.next_of(index),
+                self.result_count(self.frames[index].results),
+            )
         }
     }
 
@@ -284,7 +306,8 @@ impl<'a> Translator<'a, '_> {
     fn branch_table(&mut self, table: &BrTable<'a>) -> Result<()> {
         ensure!(
             table.len() <= MAX_TABLE_TARGETS,
-            "`br_table` has {} targets, more than the limit of {MAX_TABLE_TARGETS}; split the function",
+            "`br_table` has {} targets, more than the limit of {MAX_TABLE_TARGETS}; split the \
+             function",
             table.len()
         );
         self.charge(table.len() as usize * TARGET_VALUES);
@@ -294,7 +317,9 @@ impl<'a> Translator<'a, '_> {
             calls.push(self.block_call(depth?));
         }
         let default = self.block_call(table.default());
-        let table = self.builder.create_jump_table(JumpTableData::new(default, &calls));
+        let table = self
+            .builder
+            .create_jump_table(JumpTableData::new(default, &calls));
         self.ins().br_table(index, table);
         self.reachable = false;
         Ok(())

@@ -1,17 +1,18 @@
 //! Exceptions: `throw`, `throw_ref`, `try_table`, and calls that may end in a handler.
 //!
-//! An exception is an object. Each clause of a `try_table` is a landing block, which takes the reference to the exception, loads
-//! what the clause asks for and jumps to the clause's label. A call inside a `try_table` lists the landing blocks of
-//! all clauses around it: the runtime looks for them by the return address, and finds none elsewhere, so that code outside
-//! costs nothing. Which tag a clause means is known when compiling.
+//! An exception is an object. Each clause of a `try_table` is a landing block, which takes the
+//! reference to the exception, loads what the clause asks for and jumps to the clause's label. A
+//! call inside a `try_table` lists the landing blocks of all clauses around it: the runtime looks
+//! for them by the return address, and finds none elsewhere, so that code outside costs nothing.
+//! Which tag a clause means is known when compiling.
 
 use super::{Translator, Values};
 use crate::abi::POINTER;
 use crate::translate::state::trap_code;
 use anyhow::Result;
 use cranelift_codegen::ir::{
-    Block, BlockArg, BlockCall, ExceptionTableData, ExceptionTableItem, ExceptionTag, FuncRef, InstBuilder, SigRef,
-    Value, types,
+    Block, BlockArg, BlockCall, ExceptionTableData, ExceptionTableItem, ExceptionTag, FuncRef,
+    InstBuilder, SigRef, Value, types,
 };
 use hashbrown::HashSet;
 use mintage_environ::objects::{self, ObjectLayout, Stored};
@@ -20,9 +21,10 @@ use smallvec::SmallVec;
 use std::rc::Rc;
 use wasmparser::{Catch, Operator, TryTable};
 
-/// How many arguments of a call a handler of it counts as: each is an edge of the control flow graph, on which all that is live is
-/// passed. Ordinary code has a handful for each call, since an inner handler hides those of the same type further out. The time
-/// that edges take grows with their square: the 65,536 that this allows take some seconds.
+/// How many arguments of a call a handler of it counts as: each is an edge of the control flow
+/// graph, on which all that is live is passed. Ordinary code has a handful for each call, since an
+/// inner handler hides those of the same type further out. The time that edges take grows with
+/// their square: the 65,536 that this allows take some seconds.
 const HANDLER_COST: usize = 256;
 
 /// Where an exception of one type, or of any, is caught.
@@ -35,8 +37,8 @@ struct Handler {
 
 /// An open `try_table`.
 pub(super) struct Scope {
-    /// What catches an exception that is thrown here: the clauses of this `try_table`, then those around it. Types are listed
-    /// once, and nothing follows a clause that catches all.
+    /// What catches an exception that is thrown here: the clauses of this `try_table`, then those
+    /// around it. Types are listed once, and nothing follows a clause that catches all.
     handlers: Rc<[Handler]>,
     /// Its own landing blocks, to which calls are still added.
     landings: SmallVec<[Block; 4]>,
@@ -238,7 +240,9 @@ impl<'a> Translator<'a, '_> {
         self.charge_live_references();
         let call = match callee {
             Callee::Direct(callee) => self.ins().call(callee, arguments),
-            Callee::Indirect(signature, code) => self.ins().call_indirect(signature, code, arguments),
+            Callee::Indirect(signature, code) => {
+                self.ins().call_indirect(signature, code, arguments)
+            }
         };
         self.builder.inst_results(call).into()
     }

@@ -1,8 +1,10 @@
-//! Fuel: what a guest executes is counted, and it stops when it would execute more than it has been given.
+//! Fuel: what a guest executes is counted, and it stops when it would execute more than it has been
+//! given.
 //!
-//! Every operator costs one, but for those that only give code its form or drop a value, which cost nothing (see
-//! [`is_free`]), and every function one more where it is entered. What adapters, trampolines and the runtime do is the
-//! operator's that asked for it: `memory.fill` costs one, however long it takes.
+//! Every operator costs one, but for those that only give code its form or drop a value, which cost
+//! nothing (see [`is_free`]), and every function one more where it is entered. What adapters,
+//! trampolines and the runtime do is the operator's that asked for it: `memory.fill` costs one,
+//! however long it takes.
 //!
 //! Where `Tunables::fuel_by_length` asks for it, bulk operations cost one more for each
 //! [`FUEL_BYTES`] bytes of memory, objects or table entries that they write, and an adapter does
@@ -10,15 +12,17 @@
 //! in full, and before anything is written or checked. This is never part of a segment: whether a
 //! length is a constant is a matter of the code generator.
 //!
-//! Operators that are always executed one after the other, without a call in between, are a segment. It is paid as a whole
-//! before its first operator is executed, so no guest ever executes what it has no fuel for, and what the host finds in the
-//! counter is exact whenever it is called or the guest has returned. A trap leaves the segment that it ends paid in full.
-//! Segments are those of WebAssembly, so that the count depends neither on the effort of the code generator nor on the
-//! processor.
+//! Operators that are always executed one after the other, without a call in between, are a
+//! segment. It is paid as a whole before its first operator is executed, so no guest ever executes
+//! what it has no fuel for, and what the host finds in the counter is exact whenever it is called
+//! or the guest has returned. A trap leaves the segment that it ends paid in full. Segments are
+//! those of WebAssembly, so that the count depends neither on the effort of the code generator nor
+//! on the processor.
 //!
-//! Each store has one counter, at which the control blocks of all its instances point. It runs upwards to its overflow, which
-//! the addition itself tells of. Its value is also in a variable, which keeps loads out of loops; it is stored with each
-//! change, since nobody could get it out of a register when a fault ends the guest.
+//! Each store has one counter, at which the control blocks of all its instances point. It runs
+//! upwards to its overflow, which the addition itself tells of. Its value is also in a variable,
+//! which keeps loads out of loops; it is stored with each change, since nobody could get it out of
+//! a register when a fault ends the guest.
 
 use super::Translator;
 use super::state::{Region, trap_code};
@@ -46,19 +50,24 @@ struct Segment {
 }
 
 impl<'a> Translator<'a, '_> {
-    /// Starts to count, in the function's first block; costs one. No code at all unless fuel is to be counted.
+    /// Starts to count, in the function's first block; costs one. No code at all unless fuel is to
+    /// be counted.
     pub(super) fn start_meter(&mut self) {
         if !self.input.tunables.consume_fuel {
             return;
         }
         let counter = self.builder.declare_var(I64);
-        self.meter = Some(Meter { counter, segment: None });
+        self.meter = Some(Meter {
+            counter,
+            segment: None,
+        });
         self.reload_fuel();
         self.spend();
     }
 
-    /// Counts an operator that is about to be translated, or skipped. It counts even where the code generator knows that an
-    /// operator before it traps: how much it knows depends on settings, and what the guest pays must not.
+    /// Counts an operator that is about to be translated, or skipped. It counts even where the code
+    /// generator knows that an operator before it traps: how much it knows depends on settings, and
+    /// what the guest pays must not.
     pub(super) fn count(&mut self, operator: &Operator<'a>) {
         if let Some(Meter { segment, .. }) = &self.meter
             && (self.reachable || segment.is_some())
@@ -81,7 +90,8 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// Takes the counter from memory, where others have changed it: behind calls, however they come back.
+    /// Takes the counter from memory, where others have changed it: behind calls, however they come
+    /// back.
     pub(super) fn reload_fuel(&mut self) {
         if let Some(Meter { counter, .. }) = self.meter {
             let (word, flags) = self.fuel_word();
@@ -103,7 +113,9 @@ impl<'a> Translator<'a, '_> {
         let count = self.zero_extended(count);
         let cost = length_cost(&mut self.builder, count, size, wide);
         let before = self.builder.use_var(counter);
-        let after = self.ins().uadd_overflow_trap(before, cost, trap_code(Trap::OutOfFuel));
+        let after = self
+            .ins()
+            .uadd_overflow_trap(before, cost, trap_code(Trap::OutOfFuel));
         self.builder.def_var(counter, after);
         let (word, flags) = self.fuel_word();
         self.ins().store(flags, after, word, 0);
@@ -126,7 +138,9 @@ impl<'a> Translator<'a, '_> {
             operators: 1,
         };
         let before = self.builder.use_var(counter);
-        let after = self.ins().uadd_overflow_trap(before, cost, trap_code(Trap::OutOfFuel));
+        let after = self
+            .ins()
+            .uadd_overflow_trap(before, cost, trap_code(Trap::OutOfFuel));
         self.builder.def_var(counter, after);
         let (word, flags) = self.fuel_word();
         self.ins().store(flags, after, word, 0);
@@ -162,7 +176,12 @@ fn word(builder: &mut FunctionBuilder<'_>, ctx: Value) -> Value {
 
 /// Pays for `bytes` (64-bit, below 2^63) outside of a core function, where nobody has the counter
 /// in a variable.
-pub(crate) fn pay_bytes(tunables: &Tunables, builder: &mut FunctionBuilder<'_>, ctx: Value, bytes: Value) {
+pub(crate) fn pay_bytes(
+    tunables: &Tunables,
+    builder: &mut FunctionBuilder<'_>,
+    ctx: Value,
+    bytes: Value,
+) {
     if !tunables.consume_fuel || !tunables.fuel_by_length {
         return;
     }
@@ -207,8 +226,8 @@ fn is_free(operator: &Operator<'_>) -> bool {
     )
 }
 
-/// Whether what comes next may be executed another number of times than the operator, or see the counter, for all that
-/// validation knows.
+/// Whether what comes next may be executed another number of times than the operator, or see the
+/// counter, for all that validation knows.
 fn ends_segment(operator: &Operator<'_>) -> bool {
     is_call(operator)
         || matches!(

@@ -45,7 +45,10 @@ impl<'a> Translator<'a, '_> {
 
     /// Access flags and offset from `ctx` of a global.
     fn global_place(&mut self, id: GlobalId) -> (MemFlagsData, i32) {
-        (self.trusted(Region::Global(id)), self.input.layout.globals[id].offset)
+        (
+            self.trusted(Region::Global(id)),
+            self.input.layout.globals[id].offset,
+        )
     }
 
     fn constant(&mut self, value: Const) -> Value {

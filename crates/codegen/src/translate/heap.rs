@@ -1,10 +1,11 @@
 //! The object heap: allocation, and where the fields of objects are.
 //!
-//! An allocation moves a word in the head of the component instance, and asks the runtime only where that would pass the limit
-//! in the word beside it. A field is `[ctx + reference + constant]`: the heap is at a constant distance from `ctx`.
+//! An allocation moves a word in the head of the component instance, and asks the runtime only
+//! where that would pass the limit in the word beside it. A field is `[ctx + reference +
+//! constant]`: the heap is at a constant distance from `ctx`.
 //!
-//! What is allocated holds whatever stood there before. Every field is to be written before the next instruction at which
-//! the runtime could look at the object: a call or another allocation.
+//! What is allocated holds whatever stood there before. Every field is to be written before the
+//! next instruction at which the runtime could look at the object: a call or another allocation.
 
 use super::Translator;
 use super::state::{Region, trap_code};
@@ -29,13 +30,13 @@ impl<'a> Translator<'a, '_> {
     /// The object heap of this component instance.
     pub(super) fn heap(&self) -> Result<&'a HeapLayout> {
         let domain = &self.input.layout.domains[self.instance.domain];
-        domain
-            .heap
-            .as_ref()
-            .context("internal error: code uses an object heap, and its component instance has none")
+        domain.heap.as_ref().context(
+            "internal error: code uses an object heap, and its component instance has none",
+        )
     }
 
-    /// A reference to a new object of `size` bytes (64-bit, a multiple of [`HeapLayout::ALIGN`]) that starts with the word `header`.
+    /// A reference to a new object of `size` bytes (64-bit, a multiple of [`HeapLayout::ALIGN`])
+    /// that starts with the word `header`.
     pub(super) fn allocate(&mut self, header: u32, size: Value) -> Result<Value> {
         let heap = self.heap()?;
         let ctx = self.ctx;
@@ -76,7 +77,13 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// Writes a field of an object that is new.
-    pub(super) fn store_new_field(&mut self, object: Value, offset: u32, stored: Stored, value: Value) -> Result<()> {
+    pub(super) fn store_new_field(
+        &mut self,
+        object: Value,
+        offset: u32,
+        stored: Stored,
+        value: Value,
+    ) -> Result<()> {
         let field = self.field(object, offset)?;
         let flags = self.object_flags();
         self.store_field(field, flags, stored, value);
@@ -84,7 +91,13 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// Writes a field.
-    pub(super) fn store_field(&mut self, field: Field, flags: MemFlagsData, stored: Stored, value: Value) {
+    pub(super) fn store_field(
+        &mut self,
+        field: Field,
+        flags: MemFlagsData,
+        stored: Stored,
+        value: Value,
+    ) {
         let Field { address, offset } = field;
         let narrow = self.type_of(value).bytes() > stored.size;
         let ins = self.ins();
@@ -97,13 +110,19 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// The value of type `ty` in a field of an object that exists.
-    pub(super) fn load_existing_field(&mut self, object: Value, offset: u32, ty: ValType) -> Result<Value> {
+    pub(super) fn load_existing_field(
+        &mut self,
+        object: Value,
+        offset: u32,
+        ty: ValType,
+    ) -> Result<Value> {
         let field = self.field(object, offset)?;
         let flags = self.object_flags();
         Ok(self.load_field(field, flags, StorageType::Val(ty), false))
     }
 
-    /// Reads a field; a packed one is extended with its sign if it is `signed`, and otherwise with zeros.
+    /// Reads a field; a packed one is extended with its sign if it is `signed`, and otherwise with
+    /// zeros.
     pub(super) fn load_field(
         &mut self,
         field: Field,
@@ -125,7 +144,8 @@ impl<'a> Translator<'a, '_> {
         value
     }
 
-    /// Flags of an access to the first `end` bytes of the object that `reference`, which may be null, refers to.
+    /// Flags of an access to the first `end` bytes of the object that `reference`, which may be
+    /// null, refers to.
     pub(super) fn checked_flags(&mut self, reference: Value, end: u64) -> MemFlagsData {
         if end <= HeapLayout::FIRST {
             return self.nullable_object_flags();
@@ -134,22 +154,30 @@ impl<'a> Translator<'a, '_> {
         self.object_flags()
     }
 
-    /// Whether the collector follows values of type `ty` here: where there is no heap, there is nothing that it could move.
+    /// Whether the collector follows values of type `ty` here: where there is no heap, there is
+    /// nothing that it could move.
     pub(super) fn is_traced(&self, ty: ValType) -> bool {
-        ty.is_traced() && self.input.layout.domains[self.instance.domain].heap.is_some()
+        ty.is_traced()
+            && self.input.layout.domains[self.instance.domain]
+                .heap
+                .is_some()
     }
 
-    /// Makes the collector find, and update, a new value of type `ty` wherever it is live across a call. To be called for every
-    /// such value when it is made.
+    /// Makes the collector find, and update, a new value of type `ty` wherever it is live across a
+    /// call. To be called for every such value when it is made.
     pub(super) fn trace(&mut self, value: Value, ty: ValType) {
         if self.is_traced(ty) {
             self.builder.declare_value_needs_stack_map(value);
         }
     }
 
-    /// Notes a call, which takes a record of all references that are live across it: these are in locals or on the operand stack.
+    /// Notes a call, which takes a record of all references that are live across it: these are in
+    /// locals or on the operand stack.
     pub(super) fn charge_live_references(&mut self) {
-        if self.input.layout.domains[self.instance.domain].heap.is_some() {
+        if self.input.layout.domains[self.instance.domain]
+            .heap
+            .is_some()
+        {
             self.charge((self.locals.traced + self.stack.len()) / REFERENCES_PER_ARGUMENT);
         }
     }
@@ -175,11 +203,13 @@ impl<'a> Translator<'a, '_> {
     pub(super) fn object_flags(&mut self) -> MemFlagsData {
         let region = self.imports.region(self.builder.func, Region::Objects);
         // Objects are aligned to 8 bytes, vectors in them to no more.
-        MemFlagsData::new().with_notrap().with_alias_region(Some(region))
+        MemFlagsData::new()
+            .with_notrap()
+            .with_alias_region(Some(region))
     }
 
-    /// Flags of an access through a reference that may be null, to one of the first [`HeapLayout::FIRST`] bytes of an object: it traps
-    /// by a fault if the reference is null.
+    /// Flags of an access through a reference that may be null, to one of the first
+    /// [`HeapLayout::FIRST`] bytes of an object: it traps by a fault if the reference is null.
     pub(super) fn nullable_object_flags(&mut self) -> MemFlagsData {
         let region = self.imports.region(self.builder.func, Region::Objects);
         MemFlagsData::new()

@@ -30,6 +30,8 @@ pub(crate) fn check(tunables: &Tunables, builder: &mut FunctionBuilder<'_>, ctx:
     let word = builder.ins().load(abi::POINTER, constant, ctx, offset);
     // An ordinary load would be one with that of an earlier test as long as nothing is stored in
     // between, so that a loop without stores would never see the word change.
-    let word = builder.ins().atomic_load(types::I64, MemFlagsData::trusted(), word);
+    let word = builder
+        .ins()
+        .atomic_load(types::I64, MemFlagsData::trusted(), word);
     builder.ins().trapnz(word, trap_code(Trap::Interrupt));
 }

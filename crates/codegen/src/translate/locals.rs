@@ -1,7 +1,7 @@
 //! The variables of a function's parameters and locals.
 //!
-//! A few bytes can declare 50,000 locals. A body that declares more than it has bytes cannot name them all, so it is read
-//! once more in advance, and only those that it names get a variable.
+//! A few bytes can declare 50,000 locals. A body that declares more than it has bytes cannot name
+//! them all, so it is read once more in advance, and only those that it names get a variable.
 
 use super::Translator;
 use crate::abi;
@@ -21,7 +21,8 @@ pub(super) struct Locals {
     pub count: usize,
     /// How many of them the collector follows.
     pub traced: usize,
-    /// The variables of those that are named, in functions of which not all are. In others, local `n` is variable `n`.
+    /// The variables of those that are named, in functions of which not all are. In others, local
+    /// `n` is variable `n`.
     sparse: Option<HashMap<u32, Variable>>,
 }
 

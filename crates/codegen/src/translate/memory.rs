@@ -1,8 +1,9 @@
 //! Memories: loads, stores, size and growth.
 //!
-//! An access is `[ctx + offset of the memory + zero-extended index + static offset]`. Where reservation and guard reach far
-//! enough, a page fault is the bounds check; elsewhere the access is compared with the current size, and its address is
-//! replaced by null through a conditional move that does not speculate. Null faults like a guard page does.
+//! An access is `[ctx + offset of the memory + zero-extended index + static offset]`. Where
+//! reservation and guard reach far enough, a page fault is the bounds check; elsewhere the access
+//! is compared with the current size, and its address is replaced by null through a conditional
+//! move that does not speculate. Null faults like a guard page does.
 
 use super::Translator;
 use super::state::Region;
@@ -54,8 +55,12 @@ impl<'a> Translator<'a, '_> {
             Operator::I64Store { memarg } => self.store(memarg, I64),
             Operator::F32Store { memarg } => self.store(memarg, F32),
             Operator::F64Store { memarg } => self.store(memarg, F64),
-            Operator::I32Store8 { memarg } | Operator::I64Store8 { memarg } => self.store(memarg, I8),
-            Operator::I32Store16 { memarg } | Operator::I64Store16 { memarg } => self.store(memarg, I16),
+            Operator::I32Store8 { memarg } | Operator::I64Store8 { memarg } => {
+                self.store(memarg, I8)
+            }
+            Operator::I32Store16 { memarg } | Operator::I64Store16 { memarg } => {
+                self.store(memarg, I16)
+            }
             Operator::I64Store32 { memarg } => self.store(memarg, I32),
             _ => return false,
         }
@@ -91,7 +96,12 @@ impl<'a> Translator<'a, '_> {
 
     fn load(&mut self, memarg: &MemArg, stored: Type, ty: Type, widen: Widen) {
         let index = self.pop();
-        let Some(Place { address, offset, flags }) = self.place(memarg, index, stored) else {
+        let Some(Place {
+            address,
+            offset,
+            flags,
+        }) = self.place(memarg, index, stored)
+        else {
             return;
         };
         let ins = self.ins();
@@ -114,7 +124,12 @@ impl<'a> Translator<'a, '_> {
 
     fn store(&mut self, memarg: &MemArg, stored: Type) {
         let (index, value) = self.pop2();
-        let Some(Place { address, offset, flags }) = self.place(memarg, index, stored) else {
+        let Some(Place {
+            address,
+            offset,
+            flags,
+        }) = self.place(memarg, index, stored)
+        else {
             return;
         };
         let whole = self.type_of(value) == stored;
@@ -133,10 +148,18 @@ impl<'a> Translator<'a, '_> {
             unreachable!("arrays are not among the validated features")
         };
         let id = self.memory(memory);
-        if self.memory_layout(id).needs_check(memarg.offset, stored.bytes()) {
-            let (address, offset) = self.checked_place(id, memarg.offset, index, u64::from(stored.bytes()))?;
+        if self
+            .memory_layout(id)
+            .needs_check(memarg.offset, stored.bytes())
+        {
+            let (address, offset) =
+                self.checked_place(id, memarg.offset, index, u64::from(stored.bytes()))?;
             let flags = self.memory_flags(id);
-            Some(Place { address, offset, flags })
+            Some(Place {
+                address,
+                offset,
+                flags,
+            })
         } else {
             Some(self.unchecked_place(id, memarg.offset, index))
         }
@@ -145,7 +168,8 @@ impl<'a> Translator<'a, '_> {
     /// The place of an access that needs no check, whatever the index.
     pub(super) fn unchecked_place(&mut self, id: MemoryId, offset: u64, index: Value) -> Place {
         let base = self.memory_layout(id).offset;
-        // Both the static offset and a constant index are folded into the displacement as far as it goes.
+        // Both the static offset and a constant index are folded into the displacement as far as it
+        // goes.
         let (address, offset) = match self.known_integer(index) {
             Some(index) => self.displaced(None, base, offset + index),
             None => {
@@ -154,10 +178,15 @@ impl<'a> Translator<'a, '_> {
             }
         };
         let flags = self.memory_flags(id);
-        Place { address, offset, flags }
+        Place {
+            address,
+            offset,
+            flags,
+        }
     }
 
-    /// Flags of an access to guest data, which may be misaligned and traps where there is no memory.
+    /// Flags of an access to guest data, which may be misaligned and traps where there is no
+    /// memory.
     fn memory_flags(&mut self, id: MemoryId) -> MemFlagsData {
         let region = self.imports.region(self.builder.func, Region::Memory(id));
         MemFlagsData::new().with_alias_region(Some(region))
@@ -165,13 +194,15 @@ impl<'a> Translator<'a, '_> {
 
     /// `ctx + base + index + offset`, as an address and a displacement.
     ///
-    /// What is added to `ctx` is kept apart where it does not fit the displacement, so that all accesses share one sum.
+    /// What is added to `ctx` is kept apart where it does not fit the displacement, so that all
+    /// accesses share one sum.
     fn displaced(&mut self, index: Option<Value>, base: u64, offset: u64) -> (Value, i32) {
-        let (mut address, displacement) = match (i32::try_from(base + offset), i32::try_from(offset)) {
-            (Ok(displacement), _) => (self.ctx, displacement),
-            (Err(_), Ok(displacement)) => (self.sum(self.ctx, base), displacement),
-            (Err(_), Err(_)) => (self.sum(self.ctx, base.wrapping_add(offset)), 0),
-        };
+        let (mut address, displacement) =
+            match (i32::try_from(base + offset), i32::try_from(offset)) {
+                (Ok(displacement), _) => (self.ctx, displacement),
+                (Err(_), Ok(displacement)) => (self.sum(self.ctx, base), displacement),
+                (Err(_), Err(_)) => (self.sum(self.ctx, base.wrapping_add(offset)), 0),
+            };
         if let Some(index) = index {
             address = self.ins().iadd(address, index);
         }
@@ -191,15 +222,27 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// The place of an access that is compared with the memory's size; `None` when it is past every size.
-    fn checked_place(&mut self, id: MemoryId, offset: u64, index: Value, size: u64) -> Option<(Value, i32)> {
+    /// The place of an access that is compared with the memory's size; `None` when it is past every
+    /// size.
+    fn checked_place(
+        &mut self,
+        id: MemoryId,
+        offset: u64,
+        index: Value,
+        size: u64,
+    ) -> Option<(Value, i32)> {
         let layout = self.memory_layout(id);
-        let Some(reach) = offset.checked_add(size).filter(|&reach| reach <= layout.capacity) else {
+        let Some(reach) = offset
+            .checked_add(size)
+            .filter(|&reach| reach <= layout.capacity)
+        else {
             self.trap(TrapCode::HEAP_OUT_OF_BOUNDS);
             return None;
         };
         if let Some(index) = self.known_integer(index)
-            && index.checked_add(reach).is_some_and(|end| end <= layout.minimum)
+            && index
+                .checked_add(reach)
+                .is_some_and(|end| end <= layout.minimum)
         {
             return Some(self.displaced(None, layout.offset, offset + index));
         }
@@ -225,7 +268,11 @@ impl<'a> Translator<'a, '_> {
     pub(super) fn checked_part(&mut self, id: MemoryId, index: Value, len: u64) -> Option<Place> {
         let (address, offset) = self.checked_place(id, 0, index, len)?;
         let flags = self.memory_flags(id);
-        Some(Place { address, offset, flags })
+        Some(Place {
+            address,
+            offset,
+            flags,
+        })
     }
 
     /// The address of byte 0.
@@ -246,8 +293,8 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// The 64-bit value that a load of fewer bits gave, where `value` is the lower half of that. The code generator would
-    /// extend it once more.
+    /// The 64-bit value that a load of fewer bits gave, where `value` is the lower half of that.
+    /// The code generator would extend it once more.
     fn loaded(&self, value: Value) -> Option<Value> {
         let dfg = &self.builder.func.dfg;
         let definition = |value| match dfg.value_def(dfg.resolve_aliases(value)) {
@@ -268,7 +315,11 @@ impl<'a> Translator<'a, '_> {
 
     /// A 64-bit count as a value of an index's type.
     pub(super) fn as_index(&mut self, count: Value, index64: bool) -> Value {
-        if index64 { count } else { self.ins().ireduce(I32, count) }
+        if index64 {
+            count
+        } else {
+            self.ins().ireduce(I32, count)
+        }
     }
 
     /// The 64-bit word at `offset` from `ctx`, which holds the size of a memory or a table.
@@ -294,7 +345,9 @@ impl<'a> Translator<'a, '_> {
         let bytes = self.memory_bytes(id);
         let pages = match self.known_integer(bytes) {
             Some(bytes) => self.iconst(I64, (bytes >> layout.page_size_log2) as i64),
-            None => self.ins().ushr_imm_u(bytes, i64::from(layout.page_size_log2)),
+            None => self
+                .ins()
+                .ushr_imm_u(bytes, i64::from(layout.page_size_log2)),
         };
         self.as_index(pages, layout.index64)
     }

@@ -1,11 +1,12 @@
 //! A core function, WebAssembly operators to CLIF.
 //!
-//! Bodies are validated before they come here, so operand types and stack heights are taken for granted. The walk keeps the
-//! operand stack as SSA values and the control stack as [`control::Frame`]s; code that cannot be reached is skipped, not
-//! translated, so it needs no operands.
+//! Bodies are validated before they come here, so operand types and stack heights are taken for
+//! granted. The walk keeps the operand stack as SSA values and the control stack as
+//! [`control::Frame`]s; code that cannot be reached is skipped, not translated, so it needs no
+//! operands.
 //!
-//! To add an operator: add it to the `match` of its family's file; a new family is one file and one line in
-//! [`Translator::operator`].
+//! To add an operator: add it to the `match` of its family's file; a new family is one file and one
+//! line in [`Translator::operator`].
 
 mod arrays;
 mod atomic;
@@ -79,19 +80,21 @@ struct Translator<'a, 'f> {
     meter: Option<fuel::Meter>,
 }
 
-/// What a block, a call and a target of a `br_table` count as, in values: by what the code generator takes for one.
+/// What a block, a call and a target of a `br_table` count as, in values: by what the code
+/// generator takes for one.
 const BLOCK_VALUES: usize = 64;
 const CALL_VALUES: usize = 32;
 const TARGET_VALUES: usize = 64;
 
-/// The most blocks of a function that is optimized, and the most locals and operands that it may have at a time: beyond, both
-/// optimization and the choice of registers take time with the square. With so many instructions they take long enough, too.
+/// The most blocks of a function that is optimized, and the most locals and operands that it may
+/// have at a time: beyond, both optimization and the choice of registers take time with the square.
+/// With so many instructions they take long enough, too.
 const MAX_OPTIMIZED_BLOCKS: usize = 1 << 15;
 const MAX_OPTIMIZED_INSTRUCTIONS: usize = 1 << 20;
 const MAX_OPTIMIZED_WIDTH: usize = 1 << 13;
-/// How many values, with those that are copied to calls and branches, a function may have for each of its instructions, and in
-/// any case, to be optimized. Ordinary code has about one; nested loops over many locals have hundreds, of which each is live
-/// in all the blocks.
+/// How many values, with those that are copied to calls and branches, a function may have for each
+/// of its instructions, and in any case, to be optimized. Ordinary code has about one; nested loops
+/// over many locals have hundreds, of which each is live in all the blocks.
 const OPTIMIZED_VALUES: usize = 4;
 const OPTIMIZED_VALUES_ALWAYS: usize = 1 << 12;
 
@@ -108,7 +111,10 @@ pub(crate) fn core_function(
         .get(instance_id)
         .context("internal error: no such core instance")?;
     let module = &input.program.modules[instance.module];
-    let sig = *module.funcs.get(func).context("internal error: no such function")?;
+    let sig = *module
+        .funcs
+        .get(func)
+        .context("internal error: no such function")?;
     let body = func
         .as_u32()
         .checked_sub(module.imported_funcs)
@@ -119,7 +125,11 @@ pub(crate) fn core_function(
     clif.signature = abi::wasm_signature(&input.program.interface.signatures[sig]);
     check_stack_limit(clif);
 
-    let Buffers { imports, stack, frames } = &mut scratch.buffers;
+    let Buffers {
+        imports,
+        stack,
+        frames,
+    } = &mut scratch.buffers;
     imports.clear();
     stack.clear();
     frames.clear();
@@ -210,7 +220,10 @@ impl<'a, 'f> Translator<'a, 'f> {
             || self.array_operator(operator)?
             || self.cast_operator(operator)?;
         if !known {
-            bail!("the operator {} is not supported yet", operator_name(operator));
+            bail!(
+                "the operator {} is not supported yet",
+                operator_name(operator)
+            );
         }
         Ok(())
     }
@@ -243,8 +256,10 @@ impl<'a, 'f> Translator<'a, 'f> {
         self.depth = self.depth.max(self.stack.len());
         let most = self.input.function_values;
         ensure!(
-            self.charged + self.values() + self.builder.func.dfg.num_blocks() * BLOCK_VALUES <= most,
-            "the function has more than {most} values; split it, or raise `CompileLimits::function_values`"
+            self.charged + self.values() + self.builder.func.dfg.num_blocks() * BLOCK_VALUES
+                <= most,
+            "the function has more than {most} values; split it, or raise \
+             `CompileLimits::function_values`"
         );
         Ok(())
     }
@@ -279,7 +294,11 @@ impl<'a, 'f> Translator<'a, 'f> {
     /// The `count` topmost operands as arguments of a branch.
     fn top_arguments(&mut self, count: usize) -> SmallVec<[BlockArg; 8]> {
         self.charge_copies(count);
-        self.top(count).iter().copied().map(BlockArg::from).collect()
+        self.top(count)
+            .iter()
+            .copied()
+            .map(BlockArg::from)
+            .collect()
     }
 
     fn ins(&mut self) -> FuncInstBuilder<'_, 'f> {
@@ -323,7 +342,10 @@ impl<'a, 'f> Translator<'a, 'f> {
 /// The operator's name without its immediates.
 fn operator_name(operator: &Operator<'_>) -> String {
     let text = format!("{operator:?}");
-    text.split([' ', '{', '(']).next().unwrap_or_default().to_owned()
+    text.split([' ', '{', '('])
+        .next()
+        .unwrap_or_default()
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -333,6 +355,9 @@ mod tests {
     #[test]
     fn operators_are_named_without_immediates() {
         assert_eq!(operator_name(&Operator::I8x16Splat), "I8x16Splat");
-        assert_eq!(operator_name(&Operator::ReturnCall { function_index: 3 }), "ReturnCall");
+        assert_eq!(
+            operator_name(&Operator::ReturnCall { function_index: 3 }),
+            "ReturnCall"
+        );
     }
 }

@@ -1,8 +1,10 @@
-//! Numeric operators. Each is one CLIF instruction with the same meaning, but for widths and comparisons.
+//! Numeric operators. Each is one CLIF instruction with the same meaning, but for widths and
+//! comparisons.
 //!
-//! CLIF agrees with WebAssembly on: shift and rotate counts (taken modulo the width), division traps (by zero; overflow of
-//! the signed quotient; the remainder of the overflowing division is 0), `fmin`/`fmax` (a NaN wins, -0 is below +0),
-//! rounding (half to even), `fcvt_to_*` (traps on NaN and on overflow after truncation) and their saturating forms.
+//! CLIF agrees with WebAssembly on: shift and rotate counts (taken modulo the width), division
+//! traps (by zero; overflow of the signed quotient; the remainder of the overflowing division is
+//! 0), `fmin`/`fmax` (a NaN wins, -0 is below +0), rounding (half to even), `fcvt_to_*` (traps on
+//! NaN and on overflow after truncation) and their saturating forms.
 
 use super::Translator;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};
@@ -85,7 +87,9 @@ impl<'a> Translator<'a, '_> {
             Operator::F32Div | Operator::F64Div => self.binary(|ins, a, b| ins.fdiv(a, b)),
             Operator::F32Min | Operator::F64Min => self.binary(|ins, a, b| ins.fmin(a, b)),
             Operator::F32Max | Operator::F64Max => self.binary(|ins, a, b| ins.fmax(a, b)),
-            Operator::F32Copysign | Operator::F64Copysign => self.binary(|ins, a, b| ins.fcopysign(a, b)),
+            Operator::F32Copysign | Operator::F64Copysign => {
+                self.binary(|ins, a, b| ins.fcopysign(a, b))
+            }
             Operator::F32Abs | Operator::F64Abs => self.unary(|ins, a| ins.fabs(a)),
             Operator::F32Neg | Operator::F64Neg => self.unary(|ins, a| ins.fneg(a)),
             Operator::F32Sqrt | Operator::F64Sqrt => self.unary(|ins, a| ins.sqrt(a)),
@@ -103,18 +107,42 @@ impl<'a> Translator<'a, '_> {
             Operator::I32WrapI64 => self.unary(|ins, a| ins.ireduce(I32, a)),
             Operator::I64ExtendI32S => self.unary(|ins, a| ins.sextend(I64, a)),
             Operator::I64ExtendI32U => self.unary(|ins, a| ins.uextend(I64, a)),
-            Operator::I32TruncF32S | Operator::I32TruncF64S => self.unary(|ins, a| ins.fcvt_to_sint(I32, a)),
-            Operator::I32TruncF32U | Operator::I32TruncF64U => self.unary(|ins, a| ins.fcvt_to_uint(I32, a)),
-            Operator::I64TruncF32S | Operator::I64TruncF64S => self.unary(|ins, a| ins.fcvt_to_sint(I64, a)),
-            Operator::I64TruncF32U | Operator::I64TruncF64U => self.unary(|ins, a| ins.fcvt_to_uint(I64, a)),
-            Operator::I32TruncSatF32S | Operator::I32TruncSatF64S => self.unary(|ins, a| ins.fcvt_to_sint_sat(I32, a)),
-            Operator::I32TruncSatF32U | Operator::I32TruncSatF64U => self.unary(|ins, a| ins.fcvt_to_uint_sat(I32, a)),
-            Operator::I64TruncSatF32S | Operator::I64TruncSatF64S => self.unary(|ins, a| ins.fcvt_to_sint_sat(I64, a)),
-            Operator::I64TruncSatF32U | Operator::I64TruncSatF64U => self.unary(|ins, a| ins.fcvt_to_uint_sat(I64, a)),
-            Operator::F32ConvertI32S | Operator::F32ConvertI64S => self.unary(|ins, a| ins.fcvt_from_sint(F32, a)),
-            Operator::F32ConvertI32U | Operator::F32ConvertI64U => self.unary(|ins, a| ins.fcvt_from_uint(F32, a)),
-            Operator::F64ConvertI32S | Operator::F64ConvertI64S => self.unary(|ins, a| ins.fcvt_from_sint(F64, a)),
-            Operator::F64ConvertI32U | Operator::F64ConvertI64U => self.unary(|ins, a| ins.fcvt_from_uint(F64, a)),
+            Operator::I32TruncF32S | Operator::I32TruncF64S => {
+                self.unary(|ins, a| ins.fcvt_to_sint(I32, a))
+            }
+            Operator::I32TruncF32U | Operator::I32TruncF64U => {
+                self.unary(|ins, a| ins.fcvt_to_uint(I32, a))
+            }
+            Operator::I64TruncF32S | Operator::I64TruncF64S => {
+                self.unary(|ins, a| ins.fcvt_to_sint(I64, a))
+            }
+            Operator::I64TruncF32U | Operator::I64TruncF64U => {
+                self.unary(|ins, a| ins.fcvt_to_uint(I64, a))
+            }
+            Operator::I32TruncSatF32S | Operator::I32TruncSatF64S => {
+                self.unary(|ins, a| ins.fcvt_to_sint_sat(I32, a))
+            }
+            Operator::I32TruncSatF32U | Operator::I32TruncSatF64U => {
+                self.unary(|ins, a| ins.fcvt_to_uint_sat(I32, a))
+            }
+            Operator::I64TruncSatF32S | Operator::I64TruncSatF64S => {
+                self.unary(|ins, a| ins.fcvt_to_sint_sat(I64, a))
+            }
+            Operator::I64TruncSatF32U | Operator::I64TruncSatF64U => {
+                self.unary(|ins, a| ins.fcvt_to_uint_sat(I64, a))
+            }
+            Operator::F32ConvertI32S | Operator::F32ConvertI64S => {
+                self.unary(|ins, a| ins.fcvt_from_sint(F32, a))
+            }
+            Operator::F32ConvertI32U | Operator::F32ConvertI64U => {
+                self.unary(|ins, a| ins.fcvt_from_uint(F32, a))
+            }
+            Operator::F64ConvertI32S | Operator::F64ConvertI64S => {
+                self.unary(|ins, a| ins.fcvt_from_sint(F64, a))
+            }
+            Operator::F64ConvertI32U | Operator::F64ConvertI64U => {
+                self.unary(|ins, a| ins.fcvt_from_uint(F64, a))
+            }
             Operator::F32DemoteF64 => self.unary(|ins, a| ins.fdemote(F32, a)),
             Operator::F64PromoteF32 => self.unary(|ins, a| ins.fpromote(F64, a)),
             Operator::I32ReinterpretF32 => self.reinterpret(I32),

@@ -35,7 +35,9 @@ impl<'a> Translator<'a, '_> {
     /// The table entry of a function: a constant whose code offset the linker adds.
     pub(super) fn function_reference(&mut self, key: FuncKey, sig: SigId) -> Value {
         let signature_word = FuncEntry::new(0, sig).to_u64() as i64;
-        let entry = self.imports.text_offset(self.builder.func, key, signature_word);
+        let entry = self
+            .imports
+            .text_offset(self.builder.func, key, signature_word);
         self.ins().symbol_value(abi::REFERENCE, entry)
     }
 }

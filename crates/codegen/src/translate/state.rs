@@ -3,11 +3,14 @@
 use super::{Translator, control};
 use crate::abi;
 use cranelift_codegen::ir::{
-    AliasRegion, AliasRegionData, ExtFuncData, ExternalName, FuncRef, Function, GlobalValue, GlobalValueData,
-    InstructionData, MemFlagsData, Opcode, SigRef, Signature, TrapCode, Value, ValueDef,
+    AliasRegion, AliasRegionData, ExtFuncData, ExternalName, FuncRef, Function, GlobalValue,
+    GlobalValueData, InstructionData, MemFlagsData, Opcode, SigRef, Signature, TrapCode, Value,
+    ValueDef,
 };
 use hashbrown::HashMap;
-use mintage_environ::{ControlBlock, FuncKey, GlobalId, MemoryId, SigId, TableId, Trap, control_offsets};
+use mintage_environ::{
+    ControlBlock, FuncKey, GlobalId, MemoryId, SigId, TableId, Trap, control_offsets,
+};
 
 /// Storage that is kept from function to function.
 #[derive(Default)]
@@ -17,7 +20,8 @@ pub(crate) struct Buffers {
     pub frames: Vec<control::Frame>,
 }
 
-/// What memory accesses touch: no two of them overlap, so a store to one leaves what was loaded from another valid.
+/// What memory accesses touch: no two of them overlap, so a store to one leaves what was loaded
+/// from another valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Region {
     /// The contents of a memory.
@@ -38,10 +42,12 @@ pub(crate) enum Region {
     Objects,
 }
 
-/// Globals with a region of their own, per function: each region costs the code generator some work in every block.
+/// Globals with a region of their own, per function: each region costs the code generator some work
+/// in every block.
 const MAX_GLOBAL_REGIONS: usize = 64;
 
-/// The signatures, functions, symbols and alias regions that a function refers to, each declared once.
+/// The signatures, functions, symbols and alias regions that a function refers to, each declared
+/// once.
 #[derive(Default)]
 pub(crate) struct Imports {
     signatures: HashMap<SigId, SigRef>,
@@ -63,7 +69,12 @@ impl Imports {
     }
 
     /// The signature `sig` of a wasm function.
-    pub fn signature(&mut self, func: &mut Function, sig: SigId, make: impl FnOnce() -> Signature) -> SigRef {
+    pub fn signature(
+        &mut self,
+        func: &mut Function,
+        sig: SigId,
+        make: impl FnOnce() -> Signature,
+    ) -> SigRef {
         *self
             .signatures
             .entry(sig)
@@ -104,11 +115,13 @@ impl Imports {
 
     fn symbol(&mut self, func: &mut Function, key: Option<FuncKey>, addend: i64) -> GlobalValue {
         *self.symbols.entry((key, addend)).or_insert_with(|| {
-            let name = func.declare_imported_user_function(key.map_or(abi::TEXT_BASE, abi::external_name));
+            let name =
+                func.declare_imported_user_function(key.map_or(abi::TEXT_BASE, abi::external_name));
             func.create_global_value(GlobalValueData::Symbol {
                 name: ExternalName::user(name),
                 offset: addend.into(),
-                // A near symbol is an address relative to the pc, a far one the symbol's absolute value.
+                // A near symbol is an address relative to the pc, a far one the symbol's absolute
+                // value.
                 colocated: key.is_none(),
                 tls: false,
             })
@@ -182,6 +195,7 @@ pub(crate) const fn trap_code(trap: Trap) -> TrapCode {
 impl Translator<'_, '_> {
     /// Flags of an access to `region` that is in bounds and aligned.
     pub(super) fn trusted(&mut self, region: Region) -> MemFlagsData {
-        MemFlagsData::trusted().with_alias_region(Some(self.imports.region(self.builder.func, region)))
+        MemFlagsData::trusted()
+            .with_alias_region(Some(self.imports.region(self.builder.func, region)))
     }
 }

@@ -18,7 +18,9 @@ impl<'a> Translator<'a, '_> {
     pub(super) fn struct_operator(&mut self, operator: &Operator<'a>) -> Result<bool> {
         match *operator {
             Operator::StructNew { struct_type_index } => self.struct_new(struct_type_index)?,
-            Operator::StructNewDefault { struct_type_index } => self.struct_new_default(struct_type_index)?,
+            Operator::StructNewDefault { struct_type_index } => {
+                self.struct_new_default(struct_type_index)?
+            }
             Operator::StructGet {
                 struct_type_index,
                 field_index,
@@ -60,7 +62,9 @@ impl<'a> Translator<'a, '_> {
     fn fields(&self, ty: ObjectTypeId) -> &'a [(StorageType, u32)] {
         match &self.input.program.interface.objects[ty].kind {
             ObjectKind::Struct(fields) => fields,
-            ObjectKind::Array(_) => unreachable!("validated code takes no array type for a struct type"),
+            ObjectKind::Array(_) => {
+                unreachable!("validated code takes no array type for a struct type")
+            }
         }
     }
 
@@ -131,7 +135,8 @@ impl<'a> Translator<'a, '_> {
         Ok(())
     }
 
-    /// The low half of the reference to a 31-bit integer on top of the operand stack; traps when it is null.
+    /// The low half of the reference to a 31-bit integer on top of the operand stack; traps when it
+    /// is null.
     fn pop_i31(&mut self) -> Value {
         let reference = self.pop();
         self.ins().trapz(reference, trap_code(Trap::NullReference));

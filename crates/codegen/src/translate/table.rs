@@ -1,7 +1,7 @@
 //! Tables: entries, size, growth and bulk operations.
 //!
-//! Every entry is 8 bytes at a constant place. After the comparison with the size the index is masked with the table's
-//! capacity, so that a mispredicted comparison cannot reach past the table.
+//! Every entry is 8 bytes at a constant place. After the comparison with the size the index is
+//! masked with the table's capacity, so that a mispredicted comparison cannot reach past the table.
 
 use super::Translator;
 use super::state::{Region, trap_code};
@@ -28,7 +28,12 @@ impl<'a> Translator<'a, '_> {
         match *operator {
             Operator::TableGet { table } => {
                 let index = self.pop();
-                if let Some(Element { address, offset, flags }) = self.table_element(self.table(table), index) {
+                if let Some(Element {
+                    address,
+                    offset,
+                    flags,
+                }) = self.table_element(self.table(table), index)
+                {
                     let value = self.ins().load(REFERENCE, flags, address, offset);
                     self.push(value);
                     let id = self.table(table);
@@ -37,7 +42,12 @@ impl<'a> Translator<'a, '_> {
             }
             Operator::TableSet { table } => {
                 let (index, value) = self.pop2();
-                if let Some(Element { address, offset, flags }) = self.table_element(self.table(table), index) {
+                if let Some(Element {
+                    address,
+                    offset,
+                    flags,
+                }) = self.table_element(self.table(table), index)
+                {
                     self.ins().store(flags, value, address, offset);
                 }
             }
@@ -49,7 +59,10 @@ impl<'a> Translator<'a, '_> {
             }
             Operator::TableGrow { table } => self.table_grow(table),
             Operator::TableFill { table } => self.table_fill(table),
-            Operator::TableCopy { dst_table, src_table } => self.table_copy(dst_table, src_table),
+            Operator::TableCopy {
+                dst_table,
+                src_table,
+            } => self.table_copy(dst_table, src_table),
             Operator::TableInit { elem_index, table } => self.table_init(elem_index, table),
             Operator::ElemDrop { elem_index } => {
                 if let Some(elem) = self.instance.elems[elem_index as usize] {
@@ -70,7 +83,11 @@ impl<'a> Translator<'a, '_> {
     }
 
     fn table_index_type(&self, id: TableId) -> Type {
-        if self.table_layout(id).index64 { I64 } else { I32 }
+        if self.table_layout(id).index64 {
+            I64
+        } else {
+            I32
+        }
     }
 
     /// The current number of entries as a value of type `ty`; it always fits 32 bits.
@@ -84,7 +101,8 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// The entry at `index`, behind a bounds check where one is needed; `None` when the access always traps.
+    /// The entry at `index`, behind a bounds check where one is needed; `None` when the access
+    /// always traps.
     pub(super) fn table_element(&mut self, id: TableId, index: Value) -> Option<Element> {
         let layout = self.table_layout(id);
         let flags = self.trusted(Region::Table(id));
@@ -105,8 +123,11 @@ impl<'a> Translator<'a, '_> {
         }
         let ty = self.type_of(index);
         let size = self.table_size(id, ty);
-        let outside = self.ins().icmp(IntCC::UnsignedGreaterThanOrEqual, index, size);
-        self.ins().trapnz(outside, trap_code(Trap::TableOutOfBounds));
+        let outside = self
+            .ins()
+            .icmp(IntCC::UnsignedGreaterThanOrEqual, index, size);
+        self.ins()
+            .trapnz(outside, trap_code(Trap::TableOutOfBounds));
         let masked = self.ins().band_imm_u(index, i64::from(layout.capacity - 1));
         let masked = self.zero_extended(masked);
         let scaled = self.ins().ishl_imm_u(masked, i64::from(ENTRY.ilog2()));

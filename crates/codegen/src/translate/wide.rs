@@ -1,4 +1,5 @@
-//! Wide arithmetic: sums, differences and products of 128 bits, as pairs of 64-bit words of which the low one comes first.
+//! Wide arithmetic: sums, differences and products of 128 bits, as pairs of 64-bit words of which
+//! the low one comes first.
 
 use super::Translator;
 use cranelift_codegen::ir::types::I128;

@@ -1,5 +1,5 @@
-//! Canonical ABI arithmetic (CanonicalABI.md, "Alignment", "Element Size", "Flattening"), once for adapters, the dynamic
-//! path and the typed path.
+//! Canonical ABI arithmetic (CanonicalABI.md, "Alignment", "Element Size", "Flattening"), once for
+//! adapters, the dynamic path and the typed path.
 
 use super::types::{ComponentTypes, FuncType, InterfaceType};
 use crate::{Signature, ValType};
@@ -30,7 +30,8 @@ pub const fn discriminant_size(cases: usize) -> u32 {
     }
 }
 
-/// 32-bit words that `count` flags take when they are flat, and in memory when there are more than 16.
+/// 32-bit words that `count` flags take when they are flat, and in memory when there are more than
+/// 16.
 pub const fn flags_words(count: usize) -> u32 {
     count.div_ceil(32) as u32
 }
@@ -103,8 +104,8 @@ impl CanonicalAbi {
         if index64 { self.align64 } else { self.align32 }
     }
 
-    /// Whether code treats `count` fields of this type in a row as a list of a known length: when they are worth a loop, and
-    /// too many to be flat, so that they always stand in memory.
+    /// Whether code treats `count` fields of this type in a row as a list of a known length: when
+    /// they are worth a loop, and too many to be flat, so that they always stand in memory.
     pub const fn repeats(&self, count: usize) -> bool {
         let flat = match self.flat_count {
             Some(flat) => count.saturating_mul(flat as usize) <= MAX_FLAT_PARAMS,
@@ -113,7 +114,8 @@ impl CanonicalAbi {
         count >= 4 && !flat
     }
 
-    /// The offset of a field of this type in a record laid out so far to `*offset`, which moves behind the field.
+    /// The offset of a field of this type in a record laid out so far to `*offset`, which moves
+    /// behind the field.
     pub const fn next_field(&self, offset: &mut u32, index64: bool) -> u32 {
         let start = align_to(*offset, self.align(index64));
         *offset = start.saturating_add(self.size(index64));
@@ -281,7 +283,10 @@ impl ComponentTypes {
         CanonicalAbi::record(fields.map(|ty| self.abi(ty)))
     }
 
-    pub(super) fn variant_abi(&self, cases: impl Iterator<Item = Option<InterfaceType>>) -> CanonicalAbi {
+    pub(super) fn variant_abi(
+        &self,
+        cases: impl Iterator<Item = Option<InterfaceType>>,
+    ) -> CanonicalAbi {
         CanonicalAbi::variant(cases.map(|ty| ty.map(|ty| self.abi(ty))))
     }
 
@@ -291,7 +296,9 @@ impl ComponentTypes {
         match ty {
             T::Bool | T::S8 | T::U8 => CanonicalAbi::scalar(1),
             T::S16 | T::U16 => CanonicalAbi::scalar(2),
-            T::S32 | T::U32 | T::F32 | T::Char | T::Own(_) | T::Borrow(_) | T::ErrorContext => CanonicalAbi::scalar(4),
+            T::S32 | T::U32 | T::F32 | T::Char | T::Own(_) | T::Borrow(_) | T::ErrorContext => {
+                CanonicalAbi::scalar(4)
+            }
             T::S64 | T::U64 | T::F64 => CanonicalAbi::scalar(8),
             T::String | T::List(_) | T::Map(_) => CanonicalAbi::POINTER_PAIR,
             T::Record(id) => *self.records.abi(id),
@@ -339,7 +346,9 @@ impl ComponentTypes {
         use InterfaceType as T;
         let pointer = if index64 { ValType::I64 } else { ValType::I32 };
         match ty {
-            T::Bool | T::S8 | T::U8 | T::S16 | T::U16 | T::S32 | T::U32 | T::Char => flat.0.push(ValType::I32),
+            T::Bool | T::S8 | T::U8 | T::S16 | T::U16 | T::S32 | T::U32 | T::Char => {
+                flat.0.push(ValType::I32)
+            }
             T::Own(_) | T::Borrow(_) | T::ErrorContext => flat.0.push(ValType::I32),
             T::S64 | T::U64 => flat.0.push(ValType::I64),
             T::F32 => flat.0.push(ValType::F32),
@@ -350,7 +359,10 @@ impl ComponentTypes {
                 .fields
                 .iter()
                 .for_each(|&(_, ty)| self.flatten(ty, index64, flat)),
-            T::Tuple(id) => self.tuple(id).iter().for_each(|&ty| self.flatten(ty, index64, flat)),
+            T::Tuple(id) => self
+                .tuple(id)
+                .iter()
+                .for_each(|&ty| self.flatten(ty, index64, flat)),
             T::Flags(id) => {
                 let words = flags_words(self.flags(id).len()).max(1);
                 flat.0.extend((0..words).map(|_| ValType::I32));
@@ -372,8 +384,8 @@ impl ComponentTypes {
         self.record_abi(ty.params.iter().map(|&(_, ty)| ty))
     }
 
-    /// The core signature of `ty` when it is lowered for (`is_lower`) or lifted from a core function
-    /// (`flatten_functype`, synchronous form).
+    /// The core signature of `ty` when it is lowered for (`is_lower`) or lifted from a core
+    /// function (`flatten_functype`, synchronous form).
     pub fn core_signature(&self, ty: &FuncType, index64: bool, is_lower: bool) -> Signature {
         let pointer = if index64 { ValType::I64 } else { ValType::I32 };
         let mut params = FlatTypes::default();
@@ -387,7 +399,9 @@ impl ComponentTypes {
         let mut results = FlatTypes::default();
         if let Some(result) = ty.result {
             match self.abi(result).flat_count {
-                Some(count) if usize::from(count) <= MAX_FLAT_RESULTS => self.flatten(result, index64, &mut results),
+                Some(count) if usize::from(count) <= MAX_FLAT_RESULTS => {
+                    self.flatten(result, index64, &mut results)
+                }
                 _ if is_lower => params.0.push(pointer),
                 _ => results.0.push(pointer),
             }
@@ -405,10 +419,19 @@ mod tests {
     #[test]
     fn records_pad_and_variants_join() {
         let mut types = ComponentTypes::default();
-        let fields = [("a".into(), T::U8), ("b".into(), T::U64), ("c".into(), T::String)];
-        let record = types.intern_record(Record { fields: fields.into() });
+        let fields = [
+            ("a".into(), T::U8),
+            ("b".into(), T::U64),
+            ("c".into(), T::String),
+        ];
+        let record = types.intern_record(Record {
+            fields: fields.into(),
+        });
         let abi = types.abi(record);
-        assert_eq!((abi.size32, abi.align32, abi.size64, abi.align64), (24, 8, 32, 8));
+        assert_eq!(
+            (abi.size32, abi.align32, abi.size64, abi.align64),
+            (24, 8, 32, 8)
+        );
         assert_eq!(abi.flat_count, Some(4));
 
         let cases = [
@@ -417,7 +440,9 @@ mod tests {
             ("z".into(), Some(T::F64)),
             ("w".into(), None),
         ];
-        let variant = types.intern_variant(Variant { cases: cases.into() });
+        let variant = types.intern_variant(Variant {
+            cases: cases.into(),
+        });
         let mut flat = FlatTypes::default();
         types.flatten(variant, false, &mut flat);
         assert_eq!(flat.as_slice(), [ValType::I32, ValType::I64]);

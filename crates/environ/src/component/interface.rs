@@ -1,9 +1,10 @@
-//! What a compiled component asks of its host and gives to it: the part of an artifact that the embedding API reads.
+//! What a compiled component asks of its host and gives to it: the part of an artifact that the
+//! embedding API reads.
 
 use super::types::{ComponentTypes, InterfaceType};
 use crate::{
-    CoreInstanceId, DataId, DomainId, ElemId, FuncKey, FuncTypeId, GlobalId, ImportId, IndexVec, LiftId, LowerId,
-    MemoryId, ObjectTypes, ResourceId, SigId, Signatures, TableId, Trap, ValType,
+    CoreInstanceId, DataId, DomainId, ElemId, FuncKey, FuncTypeId, GlobalId, ImportId, IndexVec,
+    LiftId, LowerId, MemoryId, ObjectTypes, ResourceId, SigId, Signatures, TableId, Trap, ValType,
 };
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,8 @@ pub enum StringEncoding {
 }
 
 impl StringEncoding {
-    /// The encoding with this number: the inverse of `as u32`, which machine code passes to builtins.
+    /// The encoding with this number: the inverse of `as u32`, which machine code passes to
+    /// builtins.
     pub const fn from_u32(raw: u32) -> Option<Self> {
         match raw {
             0 => Some(Self::Utf8),
@@ -82,7 +84,8 @@ pub struct Lower {
 /// A function that the root component imports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportFunc {
-    /// Names from the root inwards: one for a function at the root, two for a function of an imported instance, ...
+    /// Names from the root inwards: one for a function at the root, two for a function of an
+    /// imported instance, ...
     pub path: Box<[Box<str>]>,
     /// Its type.
     pub ty: FuncTypeId,
@@ -103,20 +106,22 @@ pub enum Import {
     Static,
 }
 
-/// What a resource type is. There is one for each resource type that the root imports, and one for each time that a component
-/// which defines the type is instantiated.
+/// What a resource type is. There is one for each resource type that the root imports, and one for
+/// each time that a component which defines the type is instantiated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Resource {
     /// A resource of the host.
     Imported {
-        /// Names from the root inwards, where the type is imported first; other imports may be equal to it.
+        /// Names from the root inwards, where the type is imported first; other imports may be
+        /// equal to it.
         path: Box<[Box<str>]>,
     },
     /// A resource of a component instance.
     Defined {
         /// The instance.
         domain: DomainId,
-        /// The destructor, with the representation as its parameter. `None` also when nothing can drop a handle.
+        /// The destructor, with the representation as its parameter. `None` also when nothing can
+        /// drop a handle.
         dtor: Option<CoreCallee>,
     },
 }
@@ -134,16 +139,19 @@ pub enum Export {
     Type(InterfaceType),
     /// A resource type.
     Resource(ResourceId),
-    /// An item that plays no part at run time: a component, a core module, a component or function type.
+    /// An item that plays no part at run time: a component, a core module, a component or function
+    /// type.
     Static,
 }
 
-/// A step of instantiation that is not part of the image, in order. The image holds every data and element segment that is
-/// in bounds and goes to a memory or table which no code can have seen: all segments before the first start function, and
-/// those behind it that go to a memory or table of their own core instance.
+/// A step of instantiation that is not part of the image, in order. The image holds every data and
+/// element segment that is in bounds and goes to a memory or table which no code can have seen: all
+/// segments before the first start function, and those behind it that go to a memory or table of
+/// their own core instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Initializer {
-    /// Copies a whole data segment to a constant place (an active segment behind a start function), then drops it.
+    /// Copies a whole data segment to a constant place (an active segment behind a start function),
+    /// then drops it.
     Data {
         /// The segment.
         data: DataId,
@@ -152,7 +160,8 @@ pub enum Initializer {
         /// Byte offset in the memory.
         offset: u64,
     },
-    /// Copies a whole element segment to a constant place (an active segment behind a start function), then drops it.
+    /// Copies a whole element segment to a constant place (an active segment behind a start
+    /// function), then drops it.
     Elem {
         /// The segment.
         elem: ElemId,
@@ -200,12 +209,15 @@ pub struct ComponentInterface {
 }
 
 impl ComponentInterface {
-    /// The resource types of the host, in the order in which their destructors follow the lowered functions in the host table.
+    /// The resource types of the host, in the order in which their destructors follow the lowered
+    /// functions in the host table.
     pub fn host_resources(&self) -> impl Iterator<Item = (ResourceId, &[Box<str>])> {
-        self.resources.iter().filter_map(|(id, resource)| match resource {
-            Resource::Imported { path } => Some((id, &**path)),
-            Resource::Defined { .. } => None,
-        })
+        self.resources
+            .iter()
+            .filter_map(|(id, resource)| match resource {
+                Resource::Imported { path } => Some((id, &**path)),
+                Resource::Defined { .. } => None,
+            })
     }
 
     /// The entry of the host table with the destructor of a resource type of the host.

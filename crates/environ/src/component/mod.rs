@@ -1,15 +1,16 @@
-//! Component-level types, Canonical ABI arithmetic, and what a compiled component imports and exports.
+//! Component-level types, Canonical ABI arithmetic, and what a compiled component imports and
+//! exports.
 
 mod abi;
 mod interface;
 mod types;
 
 pub use abi::{
-    CanonicalAbi, FlatTypes, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, MAX_LIST_BYTE_LENGTH, MAX_STRING_BYTE_LENGTH,
-    UTF16_TAG, VariantLayout, align_to, discriminant_size, flags_words,
+    CanonicalAbi, FlatTypes, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS, MAX_LIST_BYTE_LENGTH,
+    MAX_STRING_BYTE_LENGTH, UTF16_TAG, VariantLayout, align_to, discriminant_size, flags_words,
 };
 pub use interface::{
-    CanonOptions, ComponentInterface, CoreCallee, CoreExport, CoreItem, Export, Import, ImportFunc, Initializer, Lift,
-    Lower, Resource, StringEncoding,
+    CanonOptions, ComponentInterface, CoreCallee, CoreExport, CoreItem, Export, Import, ImportFunc,
+    Initializer, Lift, Lower, Resource, StringEncoding,
 };
 pub use types::{ComponentTypes, FuncTuples, FuncType, InterfaceType, Record, Variant};

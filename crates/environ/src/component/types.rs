@@ -2,7 +2,8 @@
 
 use super::abi::CanonicalAbi;
 use crate::{
-    EnumId, FlagsId, FuncTypeId, Index, ListId, MapId, OptionId, RecordId, ResourceId, ResultId, TupleId, VariantId,
+    EnumId, FlagsId, FuncTypeId, Index, ListId, MapId, OptionId, RecordId, ResourceId, ResultId,
+    TupleId, VariantId,
 };
 use hashbrown::DefaultHashBuilder;
 use indexmap::IndexSet;
@@ -91,7 +92,8 @@ pub struct FuncType {
     pub is_async: bool,
 }
 
-/// The parameters and the results of a function as tuples: what the Canonical ABI lays out when they are spilled.
+/// The parameters and the results of a function as tuples: what the Canonical ABI lays out when
+/// they are spilled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FuncTuples {
     /// The parameters' types.
@@ -137,8 +139,8 @@ impl<I: Index, T: Eq + Hash, A> Interned<I, T, A> {
     }
 }
 
-/// All component types of a program. Equal types have equal indexes, so comparing [`InterfaceType`]s of one
-/// `ComponentTypes` compares structure.
+/// All component types of a program. Equal types have equal indexes, so comparing
+/// [`InterfaceType`]s of one `ComponentTypes` compares structure.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ComponentTypes {
     lists: Interned<ListId, InterfaceType, ()>,
@@ -149,7 +151,8 @@ pub struct ComponentTypes {
     pub(super) variants: Interned<VariantId, Variant, CanonicalAbi>,
     pub(super) enums: Interned<EnumId, Box<[Box<str>]>, CanonicalAbi>,
     pub(super) options: Interned<OptionId, InterfaceType, CanonicalAbi>,
-    pub(super) results: Interned<ResultId, (Option<InterfaceType>, Option<InterfaceType>), CanonicalAbi>,
+    pub(super) results:
+        Interned<ResultId, (Option<InterfaceType>, Option<InterfaceType>), CanonicalAbi>,
     pub(super) flags: Interned<FlagsId, Box<[Box<str>]>, CanonicalAbi>,
     funcs: Interned<FuncTypeId, FuncType, FuncTuples>,
     resources: u32,
@@ -199,7 +202,8 @@ impl ComponentTypes {
         InterfaceType::Map(self.maps.intern((key, value), || entry))
     }
 
-    /// What a list or a map is a row of in memory (CanonicalABI.md, "Despecialization"): elements, or tuples of key and value.
+    /// What a list or a map is a row of in memory (CanonicalABI.md, "Despecialization"): elements,
+    /// or tuples of key and value.
     pub fn element(&self, ty: InterfaceType) -> Option<InterfaceType> {
         match ty {
             InterfaceType::List(id) => Some(*self.list(id)),
@@ -239,7 +243,11 @@ impl ComponentTypes {
     }
 
     /// Interns `result<ok, err>`.
-    pub fn intern_result(&mut self, ok: Option<InterfaceType>, err: Option<InterfaceType>) -> InterfaceType {
+    pub fn intern_result(
+        &mut self,
+        ok: Option<InterfaceType>,
+        err: Option<InterfaceType>,
+    ) -> InterfaceType {
         let abi = self.variant_abi([ok, err].into_iter());
         InterfaceType::Result(self.results.intern((ok, err), || abi))
     }
@@ -265,7 +273,12 @@ impl ComponentTypes {
     /// Calls `visit` with every value type in a function type, each once.
     pub fn visit_func(&self, id: FuncTypeId, mut visit: impl FnMut(InterfaceType)) {
         let func = self.func(id);
-        let mut todo: Vec<InterfaceType> = func.params.iter().map(|&(_, ty)| ty).chain(func.result).collect();
+        let mut todo: Vec<InterfaceType> = func
+            .params
+            .iter()
+            .map(|&(_, ty)| ty)
+            .chain(func.result)
+            .collect();
         let mut seen = HashSet::new();
         while let Some(ty) = todo.pop() {
             if !seen.insert(ty) {
@@ -274,7 +287,9 @@ impl ComponentTypes {
             visit(ty);
             match ty {
                 InterfaceType::List(_) | InterfaceType::Map(_) => todo.extend(self.element(ty)),
-                InterfaceType::Record(id) => todo.extend(self.record(id).fields.iter().map(|&(_, ty)| ty)),
+                InterfaceType::Record(id) => {
+                    todo.extend(self.record(id).fields.iter().map(|&(_, ty)| ty))
+                }
                 InterfaceType::Tuple(id) => todo.extend(self.tuple(id).iter()),
                 _ => todo.extend(self.cases(ty).into_iter().flatten().flatten()),
             }
@@ -297,7 +312,8 @@ impl ComponentTypes {
     /// The text of `ty` as WIT writes it, with named types written out.
     pub fn display(&self, ty: InterfaceType) -> String {
         use InterfaceType as T;
-        let optional = |ty: &Option<InterfaceType>| ty.map_or("_".to_string(), |ty| self.display(ty));
+        let optional =
+            |ty: &Option<InterfaceType>| ty.map_or("_".to_string(), |ty| self.display(ty));
         let names = |names: &[Box<str>]| names.join(", ");
         match ty {
             T::Bool => "bool".into(),
@@ -362,6 +378,9 @@ impl ComponentTypes {
         let result = ty
             .result
             .map_or(String::new(), |ty| format!(" -> {}", self.display(ty)));
-        format!("{}func({params}){result}", if ty.is_async { "async " } else { "" })
+        format!(
+            "{}func({params}){result}",
+            if ty.is_async { "async " } else { "" }
+        )
     }
 }

@@ -25,16 +25,20 @@ struct Functions {
 }
 
 impl Functions {
-    /// Lays out `keys`, with functions of `sizes` bytes in turn, behind `lead` bytes that belong to no function.
+    /// Lays out `keys`, with functions of `sizes` bytes in turn, behind `lead` bytes that belong to
+    /// no function.
     fn new(mut keys: Vec<FuncKey>, sizes: &[u32], lead: u32) -> Self {
         keys.sort();
         keys.dedup();
         let mut end = lead;
-        let list = keys.into_iter().zip(sizes.iter().cycle()).map(|(key, size)| {
-            let start = end;
-            end += size;
-            (key, start..end)
-        });
+        let list = keys
+            .into_iter()
+            .zip(sizes.iter().cycle())
+            .map(|(key, size)| {
+                let start = end;
+                end += size;
+                (key, start..end)
+            });
         Self {
             list: list.collect(),
             text_size: end,
@@ -42,10 +46,14 @@ impl Functions {
     }
 
     fn encode(&self) -> Vec<u8> {
-        KeyTableBuilder::encode(self.list.iter().map(|(key, range)| (*key, range.start)), self.text_size)
+        KeyTableBuilder::encode(
+            self.list.iter().map(|(key, range)| (*key, range.start)),
+            self.text_size,
+        )
     }
 
-    /// Every lookup there is, in both directions, for functions that exist and for their neighbours that do not.
+    /// Every lookup there is, in both directions, for functions that exist and for their neighbours
+    /// that do not.
     fn check(&self) {
         let bytes = self.encode();
         let table = KeyTable::new(&bytes).unwrap();
@@ -65,8 +73,16 @@ impl Functions {
             assert_eq!(table.get(*key), Some(range.clone()), "{key}");
             assert_eq!(table.key(ordinal), Some(*key));
             assert_eq!(table.range(ordinal), Some(range.clone()));
-            for offset in [range.start, range.start + (range.end - range.start) / 2, range.end - 1] {
-                assert_eq!(table.find(offset), Some((ordinal, *key, range.start)), "{offset:#x}");
+            for offset in [
+                range.start,
+                range.start + (range.end - range.start) / 2,
+                range.end - 1,
+            ] {
+                assert_eq!(
+                    table.find(offset),
+                    Some((ordinal, *key, range.start)),
+                    "{offset:#x}"
+                );
             }
             for step in [1, 63, 64, 511, 512, 1 << 32] {
                 let packed = key.to_u64();
@@ -74,7 +90,11 @@ impl Functions {
                     let Some(neighbour) = FuncKey::from_u64(packed) else {
                         continue;
                     };
-                    assert_eq!(table.ordinal(neighbour), by_key.get(&packed).copied(), "{neighbour}");
+                    assert_eq!(
+                        table.ordinal(neighbour),
+                        by_key.get(&packed).copied(),
+                        "{neighbour}"
+                    );
                 }
             }
         }
@@ -95,7 +115,11 @@ impl Functions {
 fn indexes() -> impl Strategy<Value = Vec<u32>> {
     prop_oneof![
         btree_set(0..20_000u32, 0..60).prop_map(|set| set.into_iter().collect()),
-        vec(prop::bool::weighted(0.9), 0..1500).prop_map(|live| (0..).zip(live).filter(|f| f.1).map(|f| f.0).collect()),
+        vec(prop::bool::weighted(0.9), 0..1500).prop_map(|live| (0..)
+            .zip(live)
+            .filter(|f| f.1)
+            .map(|f| f.0)
+            .collect()),
         (0..1100u32).prop_map(|count| (0..count).collect()),
     ]
 }
@@ -112,7 +136,9 @@ fn functions() -> impl Strategy<Value = Functions> {
     );
     let keys = keys.prop_map(|(instances, stride, lowers, entries, builtins)| {
         let instances = instances.into_iter().zip((0..).step_by(stride as usize));
-        let core = instances.flat_map(|(funcs, instance)| funcs.into_iter().map(move |func| core_func(instance, func)));
+        let core = instances.flat_map(|(funcs, instance)| {
+            funcs.into_iter().map(move |func| core_func(instance, func))
+        });
         let builtins = Builtin::ALL
             .iter()
             .zip(builtins)
@@ -124,16 +150,25 @@ fn functions() -> impl Strategy<Value = Functions> {
             .chain(builtins)
             .collect()
     });
-    (keys, vec(1..300u32, 1..20), 0..40u32).prop_map(|(keys, sizes, lead)| Functions::new(keys, &sizes, lead))
+    (keys, vec(1..300u32, 1..20), 0..40u32)
+        .prop_map(|(keys, sizes, lead)| Functions::new(keys, &sizes, lead))
 }
 
-/// Every lookup into `bytes`, if they are a table: there must be an answer, within the bounds that the table promises.
+/// Every lookup into `bytes`, if they are a table: there must be an answer, within the bounds that
+/// the table promises.
 fn exercise(bytes: &[u8], keys: &[FuncKey], offsets: &[u32]) {
-    let Ok(table) = KeyTable::new(bytes) else { return };
-    let in_text = |range: Range<u32>| assert!(range.start <= range.end && range.end <= table.text_size());
+    let Ok(table) = KeyTable::new(bytes) else {
+        return;
+    };
+    let in_text =
+        |range: Range<u32>| assert!(range.start <= range.end && range.end <= table.text_size());
     for key in keys {
         table.get(*key).into_iter().for_each(in_text);
-        assert!(table.ordinal(*key).is_none_or(|ordinal| ordinal < table.len()));
+        assert!(
+            table
+                .ordinal(*key)
+                .is_none_or(|ordinal| ordinal < table.len())
+        );
     }
     for offset in offsets.iter().copied() {
         for ordinal in [offset, offset.wrapping_add(1)] {
@@ -216,7 +251,9 @@ proptest! {
 
 #[test]
 fn edges_of_blocks_and_words() {
-    let edges = [0, 1, 63, 64, 65, 127, 128, 510, 511, 512, 513, 1023, 1024, 5119, 5120];
+    let edges = [
+        0, 1, 63, 64, 65, 127, 128, 510, 511, 512, 513, 1023, 1024, 5119, 5120,
+    ];
     for first in edges {
         for second in edges {
             Functions::new(
@@ -237,14 +274,22 @@ fn no_functions() {
 
 #[test]
 fn size_of_the_encoding() {
-    let functions = Functions::new((0..1024).map(|func| core_func(0, func)).collect(), &[16], 16);
+    let functions = Functions::new(
+        (0..1024).map(|func| core_func(0, func)).collect(),
+        &[16],
+        16,
+    );
     let (header, row, blocks, offsets) = (12, 8, 2 * (4 + 64), 1025 * 4);
     assert_eq!(functions.encode().len(), header + row + blocks + offsets);
 }
 
 #[test]
 fn refusals_name_what_is_wrong() {
-    let functions = Functions::new(vec![core_func(0, 5), core_func(1, 600), lower(0)], &[16], 16);
+    let functions = Functions::new(
+        vec![core_func(0, 5), core_func(1, 600), lower(0)],
+        &[16],
+        16,
+    );
     let good = functions.encode();
     let size = good.len();
     // Three rows start at byte 12, the counts of four blocks at byte 36.
@@ -252,7 +297,10 @@ fn refusals_name_what_is_wrong() {
         (
             0,
             4,
-            format!("key table has {size} bytes where its header asks for {}", size + 8),
+            format!(
+                "key table has {size} bytes where its header asks for {}",
+                size + 8
+            ),
         ),
         (
             4,
@@ -267,9 +315,21 @@ fn refusals_name_what_is_wrong() {
             0x0100_0001,
             "key table row 1: namespaces are not in ascending order".into(),
         ),
-        (16, 1, "key table row 0: the namespace has no blocks of its own".into()),
-        (24, 0, "key table row 1: the namespace has no blocks of its own".into()),
-        (32, 4, "key table row 2: the namespace has no blocks of its own".into()),
+        (
+            16,
+            1,
+            "key table row 0: the namespace has no blocks of its own".into(),
+        ),
+        (
+            24,
+            0,
+            "key table row 1: the namespace has no blocks of its own".into(),
+        ),
+        (
+            32,
+            4,
+            "key table row 2: the namespace has no blocks of its own".into(),
+        ),
         (
             36,
             1,
@@ -294,7 +354,10 @@ fn refusals_name_what_is_wrong() {
         KeyTable::new(&good[..11]).unwrap_err().to_string(),
         "key table of 11 bytes has no room for its header"
     );
-    let orphans: Vec<u8> = [0, 0, 1, 16, 32].into_iter().flat_map(u32::to_le_bytes).collect();
+    let orphans: Vec<u8> = [0, 0, 1, 16, 32]
+        .into_iter()
+        .flat_map(u32::to_le_bytes)
+        .collect();
     assert_eq!(
         KeyTable::new(&orphans).unwrap_err().to_string(),
         "key table has functions but no namespace"

@@ -1,4 +1,5 @@
-//! What lowering and lifting work on: guest memory, `realloc`, types, and the checks of everything that a guest says.
+//! What lowering and lifting work on: guest memory, `realloc`, types, and the checks of everything
+//! that a guest says.
 
 use super::{CanonicalAbi, ComponentTypes, HandleContext, InterfaceType};
 use crate::Trap;
@@ -10,7 +11,8 @@ use mintage_environ::component::{Record, StringEncoding};
 use mintage_runtime::Instance;
 
 /// The most bytes that a list may take in guest memory.
-pub(crate) const MAX_LIST_BYTE_LENGTH: usize = mintage_environ::component::MAX_LIST_BYTE_LENGTH as usize;
+pub(crate) const MAX_LIST_BYTE_LENGTH: usize =
+    mintage_environ::component::MAX_LIST_BYTE_LENGTH as usize;
 
 /// The types that one call's values are made of, and how the guest writes strings.
 #[derive(Clone, Copy)]
@@ -35,7 +37,8 @@ pub(crate) enum Target<'a> {
     Memory(usize),
 }
 
-/// The types inside a type. Each method is for one kind of type and gives nothing for others, which `matches` rules out.
+/// The types inside a type. Each method is for one kind of type and gives nothing for others, which
+/// `matches` rules out.
 macro_rules! type_accessors {
     ($context:ident) => {
         impl<'a> $context<'a> {
@@ -65,7 +68,8 @@ macro_rules! type_accessors {
                 }
             }
 
-            /// The type of a list's elements, of a map's entries, or of an option's payload; `ty` itself for other types.
+            /// The type of a list's elements, of a map's entries, or of an option's payload; `ty`
+            /// itself for other types.
             #[inline]
             pub fn element_type(&self, ty: InterfaceType) -> InterfaceType {
                 match ty {
@@ -75,7 +79,10 @@ macro_rules! type_accessors {
             }
 
             /// The payload types of a result's cases.
-            pub fn result_types(&self, ty: InterfaceType) -> (Option<InterfaceType>, Option<InterfaceType>) {
+            pub fn result_types(
+                &self,
+                ty: InterfaceType,
+            ) -> (Option<InterfaceType>, Option<InterfaceType>) {
                 match ty {
                     InterfaceType::Result(id) => *self.options.types.result(id),
                     _ => (None, None),
@@ -104,7 +111,11 @@ type_accessors!(LowerContext);
 
 impl<'a> LowerContext<'a> {
     #[inline]
-    pub(crate) fn new(options: AbiOptions<'a>, guest: Guest<'a>, handles: Option<HandleContext<'a>>) -> Self {
+    pub(crate) fn new(
+        options: AbiOptions<'a>,
+        guest: Guest<'a>,
+        handles: Option<HandleContext<'a>>,
+    ) -> Self {
         Self {
             options,
             guest,
@@ -112,7 +123,8 @@ impl<'a> LowerContext<'a> {
         }
     }
 
-    /// A block of `size` bytes from the guest's `realloc`, aligned to `align`: its offset in [`memory`](Self::memory).
+    /// A block of `size` bytes from the guest's `realloc`, aligned to `align`: its offset in
+    /// [`memory`](Self::memory).
     ///
     /// # Errors
     ///
@@ -123,8 +135,9 @@ impl<'a> LowerContext<'a> {
 
     /// Returns the guest's memory, for any use: other threads may write to it as well.
     ///
-    /// [`write`](Self::write) and [`write_bytes`](Self::write_bytes) are better where they will do. After this call the
-    /// engine no longer knows which pages were written, so the reset of the instance has to ask the system.
+    /// [`write`](Self::write) and [`write_bytes`](Self::write_bytes) are better where they will do.
+    /// After this call the engine no longer knows which pages were written, so the reset of the
+    /// instance has to ask the system.
     #[inline]
     pub fn memory(&mut self) -> &mut [u8] {
         self.guest.shared_bytes()
@@ -192,7 +205,8 @@ impl<'a> LowerContext<'a> {
     }
 }
 
-/// Whether a pointer is a multiple of `align`, a power of two: without the division that takes longer than all other checks.
+/// Whether a pointer is a multiple of `align`, a power of two: without the division that takes
+/// longer than all other checks.
 #[inline]
 pub(crate) fn is_aligned(pointer: u32, align: u32) -> bool {
     pointer & (align - 1) == 0
@@ -256,7 +270,11 @@ impl<'a> LiftContext<'a> {
     }
 
     #[inline]
-    pub(crate) fn with_handles(mut self, handles: HandleContext<'a>, instance: &'a Instance) -> Self {
+    pub(crate) fn with_handles(
+        mut self,
+        handles: HandleContext<'a>,
+        instance: &'a Instance,
+    ) -> Self {
         self.handles = Some((handles, instance));
         self
     }
@@ -284,22 +302,26 @@ impl<'a> LiftContext<'a> {
         }
     }
 
-    /// Takes host memory for `count` values of `size` bytes from what the call may use. Call it before reserving memory
-    /// for as many values as a guest says.
+    /// Takes host memory for `count` values of `size` bytes from what the call may use. Call it
+    /// before reserving memory for as many values as a guest says.
     ///
     /// # Errors
     ///
-    /// When the call has used up what it may use. (Lists can overlap in guest memory, so a guest could otherwise make the
-    /// host copy far more than the guest's memory holds.)
+    /// When the call has used up what it may use. (Lists can overlap in guest memory, so a guest
+    /// could otherwise make the host copy far more than the guest's memory holds.)
     #[inline]
     pub fn charge(&mut self, count: usize, size: usize) -> Result<()> {
-        match count.checked_mul(size).and_then(|bytes| self.budget.checked_sub(bytes)) {
+        match count
+            .checked_mul(size)
+            .and_then(|bytes| self.budget.checked_sub(bytes))
+        {
             Some(rest) => {
                 self.budget = rest;
                 Ok(())
             }
             None => bail!(
-                "the values that the guest passes need more host memory than `Store::set_hostcall_fuel` allows for one call"
+                "the values that the guest passes need more host memory than \
+                 `Store::set_hostcall_fuel` allows for one call"
             ),
         }
     }
@@ -343,7 +365,8 @@ impl<'a> LiftContext<'a> {
         Ok(&memory[start..][..abi.size32 as usize])
     }
 
-    /// The bytes of a list of `len` elements of `size` bytes, aligned to `align` (`load_list_from_range`).
+    /// The bytes of a list of `len` elements of `size` bytes, aligned to `align`
+    /// (`load_list_from_range`).
     ///
     /// # Errors
     ///
@@ -361,11 +384,15 @@ impl<'a> LiftContext<'a> {
             is_aligned(pointer, align),
             "unaligned pointer: {pointer:#x} of a list is no multiple of {align}"
         );
-        match memory.get(pointer as usize..).and_then(|memory| memory.get(..bytes)) {
+        match memory
+            .get(pointer as usize..)
+            .and_then(|memory| memory.get(..bytes))
+        {
             Some(list) => Ok(list),
             None => trap!(
                 Trap::ListOutOfBounds,
-                "list pointer/length out of bounds of memory: {bytes} bytes at {pointer:#x}, the memory has {:#x}",
+                "list pointer/length out of bounds of memory: {bytes} bytes at {pointer:#x}, the \
+                 memory has {:#x}",
                 memory.len()
             ),
         }

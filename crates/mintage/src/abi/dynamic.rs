@@ -1,16 +1,17 @@
 //! [`Val`]s, lowered and lifted by the type at run time.
 //!
-//! A `Val` can take far more memory than what it is made of: the names of cases and fields are copied for each value, payloads
-//! are boxed. Whatever lifting allocates is charged before.
+//! A `Val` can take far more memory than what it is made of: the names of cases and fields are
+//! copied for each value, payloads are boxed. Whatever lifting allocates is charged before.
 //!
 //! Guests choose the types, which may be nested 100 levels deep, and the runtime keeps a fixed
-//! amount of stack for the host. So what recurs is small functions: leaves are converted apart, since
-//! an unoptimized function takes room for all of its `match` arms at once.
+//! amount of stack for the host. So what recurs is small functions: leaves are converted apart,
+//! since an unoptimized function takes room for all of its `match` arms at once.
 
 use super::context::read_u32;
 use super::scalar::{lift_char, lift_f32, lift_f64};
 use super::{
-    CanonicalAbi, ComponentTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext, MAX_LIST_BYTE_LENGTH,
+    CanonicalAbi, ComponentTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext,
+    MAX_LIST_BYTE_LENGTH,
 };
 use crate::{ErrorContext, ResourceAny, Val};
 use anyhow::{Context, Result, anyhow, bail, ensure};
@@ -61,10 +62,13 @@ impl Cases {
         }
     }
 
-    /// The offset of every payload. The alignment of the whole serves as well as that of the payloads: where it is larger, it
-    /// is the discriminant's, which ends there.
+    /// The offset of every payload. The alignment of the whole serves as well as that of the
+    /// payloads: where it is larger, it is the discriminant's, which ends there.
     fn payload_offset(self, types: &ComponentTypes) -> usize {
-        align_to(discriminant_size(self.len(types)), types.abi(self.ty()).align32) as usize
+        align_to(
+            discriminant_size(self.len(types)),
+            types.abi(self.ty()).align32,
+        ) as usize
     }
 
     /// Makes the value of a case with the payload that comes next in `parts`.
@@ -78,7 +82,9 @@ impl Cases {
             None => None,
         };
         Ok(match self {
-            Cases::Variant(id) => Val::Variant(lift_name(cx, &types.variant(id).cases[case].0)?, payload),
+            Cases::Variant(id) => {
+                Val::Variant(lift_name(cx, &types.variant(id).cases[case].0)?, payload)
+            }
             Cases::Enum(id) => Val::Enum(lift_name(cx, &types.enum_(id)[case])?),
             Cases::Option(_) => Val::Option(payload),
             Cases::Result(_) if case == 0 => Val::Result(Ok(payload)),
@@ -118,11 +124,17 @@ impl<'v> Case<'v> {
                     None,
                 )
             }
-            (Val::Option(payload), InterfaceType::Option(id)) => {
-                (Cases::Option(id), usize::from(payload.is_some()), payload.as_deref())
+            (Val::Option(payload), InterfaceType::Option(id)) => (
+                Cases::Option(id),
+                usize::from(payload.is_some()),
+                payload.as_deref(),
+            ),
+            (Val::Result(Ok(payload)), InterfaceType::Result(id)) => {
+                (Cases::Result(id), 0, payload.as_deref())
             }
-            (Val::Result(Ok(payload)), InterfaceType::Result(id)) => (Cases::Result(id), 0, payload.as_deref()),
-            (Val::Result(Err(payload)), InterfaceType::Result(id)) => (Cases::Result(id), 1, payload.as_deref()),
+            (Val::Result(Err(payload)), InterfaceType::Result(id)) => {
+                (Cases::Result(id), 1, payload.as_deref())
+            }
             _ => return Err(value.mismatch(ty, types)),
         };
         let payload = match (payload, cases.payload(types, number)) {
@@ -138,7 +150,11 @@ impl<'v> Case<'v> {
                 types.display(payload)
             ),
         };
-        Ok(Case { cases, number, payload })
+        Ok(Case {
+            cases,
+            number,
+            payload,
+        })
     }
 }
 
@@ -183,7 +199,9 @@ fn fields<'v>(
                 );
             }
             let field_types: Vec<_> = expected.iter().map(|&(_, ty)| ty).collect();
-            Ok(Either::Record(fields.iter().map(|(_, value)| value).zip(field_types)))
+            Ok(Either::Record(
+                fields.iter().map(|(_, value)| value).zip(field_types),
+            ))
         }
         (Val::Tuple(values), InterfaceType::Tuple(id)) => {
             let expected = types.tuple(id);
@@ -231,7 +249,12 @@ fn lift_flags(cx: &mut LiftContext<'_>, id: FlagsId, words: impl Fn(usize) -> u3
 
 impl Val {
     /// Stores the value flat in `dst`, which has as many words as the type takes (`lower_flat`).
-    pub(crate) fn lower_flat(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
+    pub(crate) fn lower_flat(
+        &self,
+        cx: &mut LowerContext<'_>,
+        ty: InterfaceType,
+        dst: &mut [u64],
+    ) -> Result<()> {
         use InterfaceType as T;
         let types = cx.types();
         match (self, ty) {
@@ -256,7 +279,9 @@ impl Val {
                 discriminant[0] = case.number as u64;
                 words.fill(0);
                 match case.payload {
-                    Some((payload, ty)) => payload.lower_flat(cx, ty, &mut words[..flat(types, ty)]),
+                    Some((payload, ty)) => {
+                        payload.lower_flat(cx, ty, &mut words[..flat(types, ty)])
+                    }
                     None => Ok(()),
                 }
             }
@@ -265,7 +290,12 @@ impl Val {
     }
 
     /// Stores a value that has no values in it.
-    fn lower_leaf_flat(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
+    fn lower_leaf_flat(
+        &self,
+        cx: &mut LowerContext<'_>,
+        ty: InterfaceType,
+        dst: &mut [u64],
+    ) -> Result<()> {
         use InterfaceType as T;
         let types = cx.types();
         match (self, ty) {
@@ -295,7 +325,12 @@ impl Val {
     }
 
     /// Stores the value in guest memory (`store`).
-    pub(crate) fn lower_memory(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, offset: usize) -> Result<()> {
+    pub(crate) fn lower_memory(
+        &self,
+        cx: &mut LowerContext<'_>,
+        ty: InterfaceType,
+        offset: usize,
+    ) -> Result<()> {
         use InterfaceType as T;
         let types = cx.types();
         match (self, ty) {
@@ -317,7 +352,9 @@ impl Val {
                 let case = Case::of(self, ty, types)?;
                 cx.write_discriminant(offset, case.number as u32, case.cases.len(types));
                 match case.payload {
-                    Some((payload, ty)) => payload.lower_memory(cx, ty, offset + case.cases.payload_offset(types)),
+                    Some((payload, ty)) => {
+                        payload.lower_memory(cx, ty, offset + case.cases.payload_offset(types))
+                    }
                     None => Ok(()),
                 }
             }
@@ -326,7 +363,12 @@ impl Val {
     }
 
     /// Stores a value that has no values in it.
-    fn lower_leaf_memory(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, offset: usize) -> Result<()> {
+    fn lower_leaf_memory(
+        &self,
+        cx: &mut LowerContext<'_>,
+        ty: InterfaceType,
+        offset: usize,
+    ) -> Result<()> {
         use InterfaceType as T;
         let types = cx.types();
         match (self, ty) {
@@ -369,7 +411,9 @@ impl Val {
             (Val::Map(entries), InterfaceType::Map(_)) => entries.len(),
             _ => return Err(self.mismatch(ty, types)),
         };
-        let CanonicalAbi { size32, align32, .. } = types.abi(cx.element_type(ty));
+        let CanonicalAbi {
+            size32, align32, ..
+        } = types.abi(cx.element_type(ty));
         let size = len.saturating_mul(size32 as usize);
         ensure!(
             size <= MAX_LIST_BYTE_LENGTH,
@@ -389,7 +433,11 @@ impl Val {
     }
 
     /// Makes a value from its flat words (`lift_flat`).
-    pub(crate) fn lift_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[u64]) -> Result<Val> {
+    pub(crate) fn lift_flat(
+        cx: &mut LiftContext<'_>,
+        ty: InterfaceType,
+        src: &[u64],
+    ) -> Result<Val> {
         use InterfaceType as T;
         match ty {
             T::List(_) => Val::lift_list(cx, ty, src[0] as u32, src[1] as u32),
@@ -443,7 +491,11 @@ impl Val {
     }
 
     /// Makes a value from its bytes, as many as the type has (`load`).
-    pub(crate) fn lift_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Val> {
+    pub(crate) fn lift_memory(
+        cx: &mut LiftContext<'_>,
+        ty: InterfaceType,
+        bytes: &[u8],
+    ) -> Result<Val> {
         use InterfaceType as T;
         match ty {
             T::List(_) => Val::lift_list(cx, ty, read_u32(bytes, 0), read_u32(bytes, 4)),
@@ -502,9 +554,16 @@ impl Val {
         cases.lift(cx, case as usize, payload)
     }
 
-    fn lift_list(cx: &mut LiftContext<'_>, ty: InterfaceType, pointer: u32, len: u32) -> Result<Val> {
+    fn lift_list(
+        cx: &mut LiftContext<'_>,
+        ty: InterfaceType,
+        pointer: u32,
+        len: u32,
+    ) -> Result<Val> {
         let element = cx.element_type(ty);
-        let CanonicalAbi { size32, align32, .. } = cx.types().abi(element);
+        let CanonicalAbi {
+            size32, align32, ..
+        } = cx.types().abi(element);
         let bytes = cx.list(pointer, len, size32 as usize, align32)?;
         cx.charge(len as usize, size_of::<Val>())?;
         let mut items = Vec::with_capacity(len as usize);
@@ -514,9 +573,17 @@ impl Val {
         Ok(Val::List(items))
     }
 
-    fn lift_map(cx: &mut LiftContext<'_>, id: MapId, ty: InterfaceType, pointer: u32, len: u32) -> Result<Val> {
+    fn lift_map(
+        cx: &mut LiftContext<'_>,
+        id: MapId,
+        ty: InterfaceType,
+        pointer: u32,
+        len: u32,
+    ) -> Result<Val> {
         let &(key_type, value_type) = cx.types().map(id);
-        let CanonicalAbi { size32, align32, .. } = cx.types().abi(cx.element_type(ty));
+        let CanonicalAbi {
+            size32, align32, ..
+        } = cx.types().abi(cx.element_type(ty));
         let bytes = cx.list(pointer, len, size32 as usize, align32)?;
         cx.charge(len as usize, size_of::<(Val, Val)>())?;
         let mut entries = Vec::with_capacity(len as usize);
@@ -529,10 +596,18 @@ impl Val {
 }
 
 /// Stores an entry of a map, which is laid out as a tuple of two.
-fn lower_entry(cx: &mut LowerContext<'_>, ty: InterfaceType, (key, value): &(Val, Val), offset: usize) -> Result<()> {
+fn lower_entry(
+    cx: &mut LowerContext<'_>,
+    ty: InterfaceType,
+    (key, value): &(Val, Val),
+    offset: usize,
+) -> Result<()> {
     let types = cx.types();
     let mut end = 0;
-    for (part, &ty) in [key, value].into_iter().zip(cx.tuple_types(cx.element_type(ty))) {
+    for (part, &ty) in [key, value]
+        .into_iter()
+        .zip(cx.tuple_types(cx.element_type(ty)))
+    {
         let field = types.abi(ty).next_field(&mut end, false) as usize;
         part.lower_memory(cx, ty, offset + field)?;
     }

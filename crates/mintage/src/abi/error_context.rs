@@ -2,7 +2,10 @@
 
 use super::context::read_u32;
 use super::handle::no_handles;
-use super::{CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext};
+use super::{
+    CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
+    LowerContext,
+};
 use crate::ErrorContext;
 use crate::error::handle_trap;
 use anyhow::{Context, Result};
@@ -22,7 +25,9 @@ impl LiftContext<'_> {
     /// Takes an error context from the guest, which keeps its handle.
     fn lift_error_context(&mut self, handle: u32) -> Result<ErrorContext> {
         let (handles, instance) = self.handles.as_ref().with_context(no_handles)?;
-        instance.lift_error_context(handles.domain, handle).map_err(handle_trap)
+        instance
+            .lift_error_context(handles.domain, handle)
+            .map_err(handle_trap)
     }
 }
 
@@ -40,12 +45,22 @@ impl ComponentType for ErrorContext {
 }
 
 impl Lower for ErrorContext {
-    fn lower_flat(&self, cx: &mut LowerContext<'_>, _ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
+    fn lower_flat(
+        &self,
+        cx: &mut LowerContext<'_>,
+        _ty: InterfaceType,
+        dst: &mut [u64],
+    ) -> Result<()> {
         dst[0] = u64::from(cx.lower_error_context(self)?);
         Ok(())
     }
 
-    fn lower_memory(&self, cx: &mut LowerContext<'_>, _ty: InterfaceType, offset: usize) -> Result<()> {
+    fn lower_memory(
+        &self,
+        cx: &mut LowerContext<'_>,
+        _ty: InterfaceType,
+        offset: usize,
+    ) -> Result<()> {
         let handle = cx.lower_error_context(self)?;
         cx.write(offset, handle.to_le_bytes());
         Ok(())

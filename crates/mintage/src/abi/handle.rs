@@ -1,4 +1,5 @@
-//! Handles: what lowering and lifting of resources works on, and what a type check knows of resource types.
+//! Handles: what lowering and lifting of resources works on, and what a type check knows of
+//! resource types.
 
 use super::{ComponentTypes, LiftContext, LowerContext};
 use crate::Result;
@@ -10,7 +11,8 @@ use mintage_environ::{DomainId, Index, ResourceId};
 use mintage_runtime::Instance;
 use std::ops::Deref;
 
-/// The types of a component, with what its imported resource types are: what a type check compares Rust types with.
+/// The types of a component, with what its imported resource types are: what a type check compares
+/// Rust types with.
 #[derive(Clone, Copy)]
 pub struct InstanceTypes<'a> {
     types: &'a ComponentTypes,
@@ -75,13 +77,17 @@ impl<'a> LowerContext<'a> {
     /// Gives the guest a resource (`lower_own`): the index of its new handle.
     pub(crate) fn lower_own(&mut self, id: ResourceId, rep: u32) -> Result<u32> {
         let domain = self.handles()?.domain;
-        self.instance()?.lower_own(domain, id, rep).map_err(handle_trap)
+        self.instance()?
+            .lower_own(domain, id, rep)
+            .map_err(handle_trap)
     }
 
     /// Lends the guest a resource for this call (`lower_borrow`): the index of its new handle.
     pub(crate) fn lower_borrow(&mut self, id: ResourceId, rep: u32) -> Result<u32> {
         let domain = self.handles()?.domain;
-        self.instance()?.lower_borrow(domain, id, rep).map_err(handle_trap)
+        self.instance()?
+            .lower_borrow(domain, id, rep)
+            .map_err(handle_trap)
     }
 
     fn instance(&self) -> Result<&Instance> {
@@ -100,12 +106,16 @@ impl<'a> LiftContext<'a> {
     /// Takes a resource from the guest (`lift_own`): its representation.
     pub(crate) fn lift_own(&mut self, id: ResourceId, index: u32) -> Result<u32> {
         let (handles, instance) = self.handles.as_ref().with_context(no_handles)?;
-        instance.lift_own(handles.domain, id, index).map_err(handle_trap)
+        instance
+            .lift_own(handles.domain, id, index)
+            .map_err(handle_trap)
     }
 
     /// Borrows a resource of the guest for this call (`lift_borrow`): its representation.
     pub(crate) fn lift_borrow(&mut self, id: ResourceId, index: u32) -> Result<u32> {
         let (handles, instance) = self.handles.as_ref().with_context(no_handles)?;
-        instance.lift_borrow(handles.domain, id, index).map_err(handle_trap)
+        instance
+            .lift_borrow(handles.domain, id, index)
+            .map_err(handle_trap)
     }
 }

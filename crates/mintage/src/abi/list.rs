@@ -2,8 +2,8 @@
 
 use super::context::read_u32;
 use super::{
-    CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext,
-    MAX_LIST_BYTE_LENGTH,
+    CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
+    LowerContext, MAX_LIST_BYTE_LENGTH,
 };
 use anyhow::{Result, ensure};
 use std::rc::Rc;
@@ -22,34 +22,62 @@ impl<T: ComponentType> ComponentType for [T] {
     }
 }
 
-/// Stores a list's elements: pointer and length (`store_list_into_range`). `realloc` is called for an empty list, too.
-fn lower_list<T: Lower>(items: &[T], cx: &mut LowerContext<'_>, ty: InterfaceType) -> Result<(u32, u32)> {
+/// Stores a list's elements: pointer and length (`store_list_into_range`). `realloc` is called for
+/// an empty list, too.
+fn lower_list<T: Lower>(
+    items: &[T],
+    cx: &mut LowerContext<'_>,
+    ty: InterfaceType,
+) -> Result<(u32, u32)> {
     let size = items.len().saturating_mul(T::SIZE);
     ensure!(
         size <= MAX_LIST_BYTE_LENGTH,
         "list of {size} bytes is longer than the limit of {MAX_LIST_BYTE_LENGTH}"
     );
-    let element = if T::NEEDS_TYPE { cx.element_type(ty) } else { ty };
+    let element = if T::NEEDS_TYPE {
+        cx.element_type(ty)
+    } else {
+        ty
+    };
     let offset = cx.allocate(T::ABI.align32, size)?;
     T::lower_slice(items, cx, element, offset)?;
     Ok((offset as u32, items.len() as u32))
 }
 
-fn lift_list<T: Lift>(cx: &mut LiftContext<'_>, ty: InterfaceType, pointer: u32, len: u32) -> Result<Vec<T>> {
+fn lift_list<T: Lift>(
+    cx: &mut LiftContext<'_>,
+    ty: InterfaceType,
+    pointer: u32,
+    len: u32,
+) -> Result<Vec<T>> {
     let bytes = cx.list(pointer, len, T::SIZE, T::ABI.align32)?;
-    let element = if T::NEEDS_TYPE { cx.element_type(ty) } else { ty };
+    let element = if T::NEEDS_TYPE {
+        cx.element_type(ty)
+    } else {
+        ty
+    };
     T::lift_slice(cx, element, bytes)
 }
 
 impl<T: Lower> Lower for [T] {
-    fn lower_flat(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
+    fn lower_flat(
+        &self,
+        cx: &mut LowerContext<'_>,
+        ty: InterfaceType,
+        dst: &mut [u64],
+    ) -> Result<()> {
         let (pointer, len) = lower_list(self, cx, ty)?;
         dst[0] = u64::from(pointer);
         dst[1] = u64::from(len);
         Ok(())
     }
 
-    fn lower_memory(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, offset: usize) -> Result<()> {
+    fn lower_memory(
+        &self,
+        cx: &mut LowerContext<'_>,
+        ty: InterfaceType,
+        offset: usize,
+    ) -> Result<()> {
         let (pointer, len) = lower_list(self, cx, ty)?;
         cx.write(offset, pointer.to_le_bytes());
         cx.write(offset + 4, len.to_le_bytes());

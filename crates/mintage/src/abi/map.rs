@@ -1,18 +1,24 @@
 //! Maps: in memory they are lists of entries, and an entry is a tuple of key and value.
 //!
-//! A guest may pass a key more than once. In a Rust map its last value counts; [`Val::Map`](crate::Val::Map) has all entries.
+//! A guest may pass a key more than once. In a Rust map its last value counts;
+//! [`Val::Map`](crate::Val::Map) has all entries.
 
 use super::context::read_u32;
 use super::{
-    CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext,
-    MAX_LIST_BYTE_LENGTH,
+    CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
+    LowerContext, MAX_LIST_BYTE_LENGTH,
 };
 use anyhow::{Result, ensure};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash};
 
-fn matches<K: ComponentType, V: ComponentType>(ty: InterfaceType, types: &InstanceTypes<'_>) -> bool {
-    let InterfaceType::Map(id) = ty else { return false };
+fn matches<K: ComponentType, V: ComponentType>(
+    ty: InterfaceType,
+    types: &InstanceTypes<'_>,
+) -> bool {
+    let InterfaceType::Map(id) = ty else {
+        return false;
+    };
     let &(key, value) = types.map(id);
     K::matches(key, types) && V::matches(value, types)
 }
@@ -38,7 +44,12 @@ fn lower<K: Lower, V: Lower>(
 }
 
 /// The entries of a map, each paid for twice: once as they are read, and once in the Rust map.
-fn lift<K: Lift, V: Lift>(cx: &mut LiftContext<'_>, ty: InterfaceType, pointer: u32, len: u32) -> Result<Vec<(K, V)>> {
+fn lift<K: Lift, V: Lift>(
+    cx: &mut LiftContext<'_>,
+    ty: InterfaceType,
+    pointer: u32,
+    len: u32,
+) -> Result<Vec<(K, V)>> {
     let bytes = cx.list(pointer, len, <(K, V)>::SIZE, <(K, V)>::ABI.align32)?;
     cx.charge(len as usize, size_of::<(K, V)>())?;
     let entry_type = cx.element_type(ty);

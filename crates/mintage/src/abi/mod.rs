@@ -1,8 +1,10 @@
-//! The Canonical ABI between host and guest (component-model CanonicalABI.md, "Lifting" and "Lowering").
+//! The Canonical ABI between host and guest (component-model CanonicalABI.md, "Lifting" and
+//! "Lowering").
 //!
-//! A *flat* value is an array of 8-byte words, one per core value, as machine code passes them: `i32` and `f32` stand in the
-//! low half. This makes joining the cases of a variant trivial, since every core type has the same room. In memory, values
-//! lie as the specification says, little endian.
+//! A *flat* value is an array of 8-byte words, one per core value, as machine code passes them:
+//! `i32` and `f32` stand in the low half. This makes joining the cases of a variant trivial, since
+//! every core type has the same room. In memory, values lie as the specification says, little
+//! endian.
 //!
 //! | file | what it has |
 //! |---|---|

@@ -1,6 +1,9 @@
 //! Booleans, numbers and characters.
 
-use super::{CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext};
+use super::{
+    CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
+    LowerContext,
+};
 use crate::Trap;
 use crate::error::trap;
 use anyhow::Result;
@@ -13,7 +16,8 @@ pub(super) fn lift_char(code: u32) -> Result<char> {
     }
 }
 
-/// A NaN from a guest becomes the canonical one (`canonicalize_nan32`), so that its payload tells nothing.
+/// A NaN from a guest becomes the canonical one (`canonicalize_nan32`), so that its payload tells
+/// nothing.
 pub(super) fn lift_f32(bits: u32) -> f32 {
     let value = f32::from_bits(bits);
     if value.is_nan() {
@@ -33,8 +37,9 @@ pub(super) fn lift_f64(bits: u64) -> f64 {
     }
 }
 
-/// Implements the traits for a type with a fixed number of bytes. `$word` makes a flat word of a value and `$unword` the
-/// reverse; `$store` makes the number that lies in memory, `$load` the reverse.
+/// Implements the traits for a type with a fixed number of bytes. `$word` makes a flat word of a
+/// value and `$unword` the reverse; `$store` makes the number that lies in memory, `$load` the
+/// reverse.
 macro_rules! scalar {
     ($ty:ty, $variant:ident, $name:literal, $stored:ty, word: $word:expr, unword: $unword:expr, store: $store:expr, load: $load:expr) => {
         impl ComponentType for $ty {
@@ -52,21 +57,36 @@ macro_rules! scalar {
 
         impl Lower for $ty {
             #[inline]
-            fn lower_flat(&self, _cx: &mut LowerContext<'_>, _ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
+            fn lower_flat(
+                &self,
+                _cx: &mut LowerContext<'_>,
+                _ty: InterfaceType,
+                dst: &mut [u64],
+            ) -> Result<()> {
                 const WORD: fn($ty) -> u64 = $word;
                 dst[0] = WORD(*self);
                 Ok(())
             }
 
             #[inline]
-            fn lower_memory(&self, cx: &mut LowerContext<'_>, _ty: InterfaceType, offset: usize) -> Result<()> {
+            fn lower_memory(
+                &self,
+                cx: &mut LowerContext<'_>,
+                _ty: InterfaceType,
+                offset: usize,
+            ) -> Result<()> {
                 const STORE: fn($ty) -> $stored = $store;
                 cx.write(offset, STORE(*self).to_le_bytes());
                 Ok(())
             }
 
             #[inline]
-            fn lower_slice(items: &[Self], cx: &mut LowerContext<'_>, _ty: InterfaceType, offset: usize) -> Result<()> {
+            fn lower_slice(
+                items: &[Self],
+                cx: &mut LowerContext<'_>,
+                _ty: InterfaceType,
+                offset: usize,
+            ) -> Result<()> {
                 const STORE: fn($ty) -> $stored = $store;
                 let stored = items.iter().map(|&item| STORE(item).to_le_bytes());
                 cx.write_items(offset, items.len(), stored);
@@ -76,13 +96,21 @@ macro_rules! scalar {
 
         impl Lift for $ty {
             #[inline]
-            fn lift_flat(_cx: &mut LiftContext<'_>, _ty: InterfaceType, src: &[u64]) -> Result<Self> {
+            fn lift_flat(
+                _cx: &mut LiftContext<'_>,
+                _ty: InterfaceType,
+                src: &[u64],
+            ) -> Result<Self> {
                 const UNWORD: fn(u64) -> Result<$ty> = $unword;
                 UNWORD(src[0])
             }
 
             #[inline]
-            fn lift_memory(_cx: &mut LiftContext<'_>, _ty: InterfaceType, bytes: &[u8]) -> Result<Self> {
+            fn lift_memory(
+                _cx: &mut LiftContext<'_>,
+                _ty: InterfaceType,
+                bytes: &[u8],
+            ) -> Result<Self> {
                 let mut stored = [0; size_of::<$stored>()];
                 stored.copy_from_slice(bytes);
                 const LOAD: fn($stored) -> Result<$ty> = $load;
@@ -90,7 +118,11 @@ macro_rules! scalar {
             }
 
             #[inline]
-            fn lift_slice(cx: &mut LiftContext<'_>, _ty: InterfaceType, bytes: &[u8]) -> Result<Vec<Self>> {
+            fn lift_slice(
+                cx: &mut LiftContext<'_>,
+                _ty: InterfaceType,
+                bytes: &[u8],
+            ) -> Result<Vec<Self>> {
                 cx.charge(bytes.len() / Self::SIZE, size_of::<Self>())?;
                 const LOAD: fn($stored) -> Result<$ty> = $load;
                 let mut items = Vec::with_capacity(bytes.len() / Self::SIZE);
@@ -105,8 +137,8 @@ macro_rules! scalar {
     };
 }
 
-/// An integer of at most 32 bits: zero or sign extended to 32 bits when flat; the bits above its width are ignored when
-/// lifting (`lift_flat_unsigned`, `lift_flat_signed`).
+/// An integer of at most 32 bits: zero or sign extended to 32 bits when flat; the bits above its
+/// width are ignored when lifting (`lift_flat_unsigned`, `lift_flat_signed`).
 macro_rules! integer {
     ($ty:ident, $variant:ident, $name:literal, $extended:ty) => {
         scalar!($ty, $variant, $name, $ty,
@@ -148,19 +180,34 @@ impl ComponentType for u8 {
 /// Written out, since lists of bytes deserve a plain copy in every build.
 impl Lower for u8 {
     #[inline]
-    fn lower_flat(&self, _cx: &mut LowerContext<'_>, _ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
+    fn lower_flat(
+        &self,
+        _cx: &mut LowerContext<'_>,
+        _ty: InterfaceType,
+        dst: &mut [u64],
+    ) -> Result<()> {
         dst[0] = u64::from(*self);
         Ok(())
     }
 
     #[inline]
-    fn lower_memory(&self, cx: &mut LowerContext<'_>, _ty: InterfaceType, offset: usize) -> Result<()> {
+    fn lower_memory(
+        &self,
+        cx: &mut LowerContext<'_>,
+        _ty: InterfaceType,
+        offset: usize,
+    ) -> Result<()> {
         cx.write(offset, [*self]);
         Ok(())
     }
 
     #[inline]
-    fn lower_slice(items: &[Self], cx: &mut LowerContext<'_>, _ty: InterfaceType, offset: usize) -> Result<()> {
+    fn lower_slice(
+        items: &[Self],
+        cx: &mut LowerContext<'_>,
+        _ty: InterfaceType,
+        offset: usize,
+    ) -> Result<()> {
         cx.write_bytes(offset, items);
         Ok(())
     }

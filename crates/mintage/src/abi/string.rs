@@ -1,10 +1,13 @@
 //! Strings in the three encodings (`load_string`, `store_string`).
 //!
-//! Lowering knows the exact length in the guest's encoding before it asks for memory, so there is one `realloc` call; the
-//! specification lets the host choose how it got the string.
+//! Lowering knows the exact length in the guest's encoding before it asks for memory, so there is
+//! one `realloc` call; the specification lets the host choose how it got the string.
 
 use super::context::{is_aligned, read_u32};
-use super::{CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext};
+use super::{
+    CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
+    LowerContext,
+};
 use crate::Trap;
 use crate::error::{trap, trap_unless};
 use anyhow::{Result, ensure};
@@ -15,7 +18,8 @@ use std::borrow::Cow;
 const MAX_BYTES: usize = MAX_STRING_BYTE_LENGTH as usize;
 
 impl LowerContext<'_> {
-    /// Stores a string in the guest's encoding: its pointer and its length in code units, tagged where it must be.
+    /// Stores a string in the guest's encoding: its pointer and its length in code units, tagged
+    /// where it must be.
     #[inline]
     pub(super) fn lower_string(&mut self, string: &str) -> Result<(u32, u32)> {
         match self.options.encoding {
@@ -77,7 +81,9 @@ impl LiftContext<'_> {
                 }
             }
             StringEncoding::Utf16 => self.lift_utf16(pointer, len),
-            StringEncoding::CompactUtf16 if len & UTF16_TAG != 0 => self.lift_utf16(pointer, len ^ UTF16_TAG),
+            StringEncoding::CompactUtf16 if len & UTF16_TAG != 0 => {
+                self.lift_utf16(pointer, len ^ UTF16_TAG)
+            }
             StringEncoding::CompactUtf16 => {
                 let bytes = self.string_bytes(pointer, len as usize, 2)?;
                 Ok(bytes.iter().copied().map(char::from).collect())
@@ -87,7 +93,9 @@ impl LiftContext<'_> {
 
     fn lift_utf16(&mut self, pointer: u32, units: u32) -> Result<String> {
         let bytes = self.string_bytes(pointer, units as usize * 2, 2)?;
-        let units = bytes.chunks_exact(2).map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
+        let units = bytes
+            .chunks_exact(2)
+            .map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
         // A surrogate pair takes four bytes in both encodings, a single unit at most three.
         let mut string = String::with_capacity(bytes.len());
         for c in char::decode_utf16(units) {
@@ -112,14 +120,19 @@ impl LiftContext<'_> {
             is_aligned(pointer, align),
             "unaligned pointer: {pointer:#x} of a string is no multiple of {align}"
         );
-        // No encoding grows by more than a half on its way to UTF-8, except Latin-1, which can double.
+        // No encoding grows by more than a half on its way to UTF-8, except Latin-1, which can
+        // double.
         self.charge(size, if align == 1 { 1 } else { 2 })?;
         let memory = self.memory();
-        match memory.get(pointer as usize..).and_then(|memory| memory.get(..size)) {
+        match memory
+            .get(pointer as usize..)
+            .and_then(|memory| memory.get(..size))
+        {
             Some(bytes) => Ok(bytes),
             None => trap!(
                 Trap::StringOutOfBounds,
-                "string pointer/length out of bounds of memory: {size} bytes at {pointer:#x}, the memory has {:#x}",
+                "string pointer/length out of bounds of memory: {size} bytes at {pointer:#x}, the \
+                 memory has {:#x}",
                 memory.len()
             ),
         }
@@ -150,14 +163,24 @@ impl ComponentType for str {
 
 impl Lower for str {
     #[inline]
-    fn lower_flat(&self, cx: &mut LowerContext<'_>, _ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
+    fn lower_flat(
+        &self,
+        cx: &mut LowerContext<'_>,
+        _ty: InterfaceType,
+        dst: &mut [u64],
+    ) -> Result<()> {
         let (pointer, len) = cx.lower_string(self)?;
         dst[0] = u64::from(pointer);
         dst[1] = u64::from(len);
         Ok(())
     }
 
-    fn lower_memory(&self, cx: &mut LowerContext<'_>, _ty: InterfaceType, offset: usize) -> Result<()> {
+    fn lower_memory(
+        &self,
+        cx: &mut LowerContext<'_>,
+        _ty: InterfaceType,
+        offset: usize,
+    ) -> Result<()> {
         let (pointer, len) = cx.lower_string(self)?;
         cx.write(offset, pointer.to_le_bytes());
         cx.write(offset + 4, len.to_le_bytes());
@@ -216,7 +239,11 @@ macro_rules! lift_from {
                 <$from>::lift_flat(cx, ty, src).map(Into::into)
             }
 
-            fn lift_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Self> {
+            fn lift_memory(
+                cx: &mut LiftContext<'_>,
+                ty: InterfaceType,
+                bytes: &[u8],
+            ) -> Result<Self> {
                 <$from>::lift_memory(cx, ty, bytes).map(Into::into)
             }
         }

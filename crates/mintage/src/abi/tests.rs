@@ -1,5 +1,5 @@
-//! Lowering and lifting over a guest without machine code: round trips of random values of random types, agreement of the
-//! typed and the dynamic way, and each check with its message.
+//! Lowering and lifting over a guest without machine code: round trips of random values of random
+//! types, agreement of the typed and the dynamic way, and each check with its message.
 
 use super::fake::FakeGuest;
 use super::{AbiOptions, ComponentTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext};
@@ -44,7 +44,8 @@ enum Shape {
 impl Shape {
     fn ty(&self, types: &mut ComponentTypes) -> InterfaceType {
         use InterfaceType as T;
-        let optional = |shape: &Option<Shape>, types: &mut _| shape.as_ref().map(|shape| shape.ty(types));
+        let optional =
+            |shape: &Option<Shape>, types: &mut _| shape.as_ref().map(|shape| shape.ty(types));
         match self {
             Shape::Scalar(val) => match val {
                 Val::Bool(_) => T::Bool,
@@ -86,7 +87,9 @@ impl Shape {
                 let cases = cases.collect();
                 types.intern_variant(Variant { cases })
             }
-            Shape::Enum(count, _) => types.intern_enum((0..*count).map(|i| format!("e{i}").into()).collect()),
+            Shape::Enum(count, _) => {
+                types.intern_enum((0..*count).map(|i| format!("e{i}").into()).collect())
+            }
             Shape::Option(payload, _) => {
                 let payload = payload.ty(types);
                 types.intern_option(payload)
@@ -95,7 +98,9 @@ impl Shape {
                 let (ok, err) = (optional(&payloads[0], types), optional(&payloads[1], types));
                 types.intern_result(ok, err)
             }
-            Shape::Flags(set) => types.intern_flags((0..set.len()).map(|i| format!("b{i}").into()).collect()),
+            Shape::Flags(set) => {
+                types.intern_flags((0..set.len()).map(|i| format!("b{i}").into()).collect())
+            }
         }
     }
 
@@ -104,7 +109,9 @@ impl Shape {
         match self {
             Shape::Scalar(val) => val.clone(),
             // Only elements of the first one's type, which a clone of it is for sure.
-            Shape::List(elements, count) => Val::List((0..*count).map(|_| elements[0].val()).collect()),
+            Shape::List(elements, count) => {
+                Val::List((0..*count).map(|_| elements[0].val()).collect())
+            }
             Shape::Record(fields) => Val::Record(
                 fields
                     .iter()
@@ -153,16 +160,21 @@ fn shape() -> impl Strategy<Value = Shape> {
     scalar().prop_recursive(4, 24, 4, |inner| {
         let optional = proptest::option::of(inner.clone());
         prop_oneof![
-            (inner.clone(), 0..4usize).prop_map(|(element, count)| Shape::List(vec![element], count)),
+            (inner.clone(), 0..4usize)
+                .prop_map(|(element, count)| Shape::List(vec![element], count)),
             proptest::collection::vec(inner.clone(), 1..5).prop_map(Shape::Record),
             proptest::collection::vec(inner.clone(), 1..5).prop_map(Shape::Tuple),
             (
                 proptest::collection::vec(optional.clone(), 1..5),
                 any::<prop::sample::Index>()
             )
-                .prop_map(|(cases, case)| { Shape::Variant(cases.clone(), case.index(cases.len())) }),
-            (1..700usize, any::<prop::sample::Index>()).prop_map(|(count, case)| Shape::Enum(count, case.index(count))),
-            (inner.clone(), any::<bool>()).prop_map(|(payload, some)| Shape::Option(Box::new(payload), some)),
+                .prop_map(|(cases, case)| {
+                    Shape::Variant(cases.clone(), case.index(cases.len()))
+                }),
+            (1..700usize, any::<prop::sample::Index>())
+                .prop_map(|(count, case)| Shape::Enum(count, case.index(count))),
+            (inner.clone(), any::<bool>())
+                .prop_map(|(payload, some)| Shape::Option(Box::new(payload), some)),
             ([optional.clone(), optional], any::<bool>())
                 .prop_map(|(payloads, err)| Shape::Result(Box::new(payloads), err)),
             proptest::collection::vec(any::<bool>(), 1..40).prop_map(Shape::Flags),
@@ -191,7 +203,8 @@ proptest! {
         prop_assert_eq!(lifted, shape.val());
     }
 
-    /// What is lowered flat is lifted back the same; every word is written, and has no more bits than its core type.
+    /// What is lowered flat is lifted back the same; every word is written, and has no more bits
+    /// than its core type.
     #[test]
     fn values_survive_words(shape in shape(), encoding in 0..3usize) {
         let mut types = ComponentTypes::default();
@@ -237,7 +250,8 @@ proptest! {
     }
 }
 
-/// Lowers `value` typed, lifts it dynamically as `expected`, lowers that dynamically, lifts it typed: in memory and flat.
+/// Lowers `value` typed, lifts it dynamically as `expected`, lowers that dynamically, lifts it
+/// typed: in memory and flat.
 fn agree<T: Lower + Lift + PartialEq + std::fmt::Debug>(
     value: &T,
     ty: impl Fn(&mut ComponentTypes) -> InterfaceType,
@@ -268,7 +282,12 @@ fn agree<T: Lower + Lift + PartialEq + std::fmt::Debug>(
             .unwrap();
         let bytes = &guest.memory[PLACE..][..T::SIZE];
         assert_eq!(
-            Val::lift_memory(&mut LiftContext::of_memory(options, &guest.memory, BUDGET), ty, bytes).unwrap(),
+            Val::lift_memory(
+                &mut LiftContext::of_memory(options, &guest.memory, BUDGET),
+                ty,
+                bytes
+            )
+            .unwrap(),
             expected
         );
 
@@ -282,7 +301,12 @@ fn agree<T: Lower + Lift + PartialEq + std::fmt::Debug>(
             .unwrap();
         let bytes = &guest.memory[PLACE..][..T::SIZE];
         assert_eq!(
-            &T::lift_memory(&mut LiftContext::of_memory(options, &guest.memory, BUDGET), ty, bytes).unwrap(),
+            &T::lift_memory(
+                &mut LiftContext::of_memory(options, &guest.memory, BUDGET),
+                ty,
+                bytes
+            )
+            .unwrap(),
             value
         );
 
@@ -308,7 +332,12 @@ fn agree<T: Lower + Lift + PartialEq + std::fmt::Debug>(
             .unwrap();
         assert_eq!(typed, dynamic);
         assert_eq!(
-            &T::lift_flat(&mut LiftContext::of_memory(options, &guest.memory, BUDGET), ty, &typed).unwrap(),
+            &T::lift_flat(
+                &mut LiftContext::of_memory(options, &guest.memory, BUDGET),
+                ty,
+                &typed
+            )
+            .unwrap(),
             value
         );
     }
@@ -328,7 +357,11 @@ fn typed_and_dynamic_agree() {
     agree(&i64::MIN, |_| T::S64, Val::S64(i64::MIN));
     agree(&u64::MAX, |_| T::U64, Val::U64(u64::MAX));
     agree(&-0.5f32, |_| T::F32, Val::Float32(-0.5));
-    agree(&f64::NEG_INFINITY, |_| T::F64, Val::Float64(f64::NEG_INFINITY));
+    agree(
+        &f64::NEG_INFINITY,
+        |_| T::F64,
+        Val::Float64(f64::NEG_INFINITY),
+    );
     agree(&'🌍', |_| T::Char, Val::Char('🌍'));
     for text in ["", "ascii", "grüße", "世界 🌍"] {
         agree(&text.to_string(), |_| T::String, string(text));
@@ -379,8 +412,16 @@ fn typed_and_dynamic_agree() {
         ),
     );
     let option = |payload| Val::Option(Some(Box::new(payload)));
-    agree(&Some(7u64), |types| types.intern_option(T::U64), option(Val::U64(7)));
-    agree(&None::<u64>, |types| types.intern_option(T::U64), Val::Option(None));
+    agree(
+        &Some(7u64),
+        |types| types.intern_option(T::U64),
+        option(Val::U64(7)),
+    );
+    agree(
+        &None::<u64>,
+        |types| types.intern_option(T::U64),
+        Val::Option(None),
+    );
     agree(
         &Some(Some('c')),
         |types| {
@@ -450,7 +491,10 @@ fn nan_becomes_canonical_when_lifted() {
     let mut cx = LiftContext::of_memory(options, &[], 0);
     let ty = InterfaceType::F32;
     let word = [0xffff_ffff_ffc1_2345];
-    assert_eq!(f32::lift_flat(&mut cx, ty, &word).unwrap().to_bits(), 0x7fc0_0000);
+    assert_eq!(
+        f32::lift_flat(&mut cx, ty, &word).unwrap().to_bits(),
+        0x7fc0_0000
+    );
     assert_eq!(
         f32::lift_memory(&mut cx, ty, &0xffc1_2345u32.to_le_bytes())
             .unwrap()
@@ -458,14 +502,18 @@ fn nan_becomes_canonical_when_lifted() {
         0x7fc0_0000
     );
     let ty = InterfaceType::F64;
-    assert_eq!(f64::lift_flat(&mut cx, ty, &[!0]).unwrap().to_bits(), 0x7ff8 << 48);
+    assert_eq!(
+        f64::lift_flat(&mut cx, ty, &[!0]).unwrap().to_bits(),
+        0x7ff8 << 48
+    );
     assert_eq!(
         f64::lift_memory(&mut cx, ty, &[0xff; 8]).unwrap().to_bits(),
         0x7ff8 << 48
     );
 }
 
-/// The message of lifting `words` as the type that `ty` makes, dynamically and, where `T` is given, typed.
+/// The message of lifting `words` as the type that `ty` makes, dynamically and, where `T` is given,
+/// typed.
 fn message(
     ty: InterfaceType,
     types: &ComponentTypes,
@@ -479,7 +527,8 @@ fn message(
         Ok(value) => format!("a value: {value:?}"),
         Err(error) => {
             assert!(
-                error.downcast_ref::<Trap>().is_some() || error.to_string().contains("hostcall_fuel"),
+                error.downcast_ref::<Trap>().is_some()
+                    || error.to_string().contains("hostcall_fuel"),
                 "{error:?}"
             );
             error.to_string()
@@ -497,7 +546,12 @@ fn bad_lifts_say_what_is_wrong() {
     let option = types.intern_option(T::U8);
     let result = types.intern_result(None, None);
     let variant = types.intern_variant(Variant {
-        cases: [("a".into(), None), ("b".into(), Some(T::U8)), ("c".into(), None)].into(),
+        cases: [
+            ("a".into(), None),
+            ("b".into(), Some(T::U8)),
+            ("c".into(), None),
+        ]
+        .into(),
     });
     let options = types.intern_list(option);
     let strings = types.intern_list(T::String);
@@ -509,9 +563,24 @@ fn bad_lifts_say_what_is_wrong() {
     memory[32..36].copy_from_slice(&60u32.to_le_bytes());
     memory[36..40].copy_from_slice(&5u32.to_le_bytes());
     for (ty, encoding, words, expected) in [
-        (T::Char, Utf8, &[0xd800][..], "invalid `char` bit pattern 0xd800"),
-        (T::Char, Utf8, &[0xdfff], "invalid `char` bit pattern 0xdfff"),
-        (T::Char, Utf8, &[0x11_0000], "invalid `char` bit pattern 0x110000"),
+        (
+            T::Char,
+            Utf8,
+            &[0xd800][..],
+            "invalid `char` bit pattern 0xd800",
+        ),
+        (
+            T::Char,
+            Utf8,
+            &[0xdfff],
+            "invalid `char` bit pattern 0xdfff",
+        ),
+        (
+            T::Char,
+            Utf8,
+            &[0x11_0000],
+            "invalid `char` bit pattern 0x110000",
+        ),
         (chars, Utf8, &[0, 1], "invalid `char` bit pattern 0xd800"),
         (
             option,
@@ -559,7 +628,8 @@ fn bad_lifts_say_what_is_wrong() {
             list,
             Utf8,
             &[0xffff_fff8, 1],
-            "list pointer/length out of bounds of memory: 8 bytes at 0xfffffff8, the memory has 0x40",
+            "list pointer/length out of bounds of memory: 8 bytes at 0xfffffff8, the memory has \
+             0x40",
         ),
         (
             list,
@@ -591,7 +661,12 @@ fn bad_lifts_say_what_is_wrong() {
             &[8, 2],
             "invalid utf-8 sequence of 1 bytes from index 0",
         ),
-        (T::String, Utf8, &[8, 1], "incomplete utf-8 byte sequence from index 0"),
+        (
+            T::String,
+            Utf8,
+            &[8, 1],
+            "incomplete utf-8 byte sequence from index 0",
+        ),
         (
             strings,
             Utf8,
@@ -664,9 +739,11 @@ fn overlapping_lists_run_out_of_budget() {
         }
     }
     let words = [8000 * 2, 1000];
-    let expected =
-        "the values that the guest passes need more host memory than `Store::set_hostcall_fuel` allows for one call";
-    assert_eq!(message(ty, &types, StringEncoding::Utf8, &memory, &words), expected);
+    let expected = "the values that the guest passes need more host memory than `Store::set_hostcall_fuel` allows for one call";
+    assert_eq!(
+        message(ty, &types, StringEncoding::Utf8, &memory, &words),
+        expected
+    );
     let options = AbiOptions {
         types: &types,
         encoding: StringEncoding::Utf8,
@@ -694,7 +771,8 @@ fn whatever_a_val_allocates_is_charged() {
     for _ in 0..90 {
         options = types.intern_option(options);
     }
-    // All lists are of the same bytes, and overlap: 4096 lists of one element, which takes from 4 KB to 500 KB as a `Val`.
+    // All lists are of the same bytes, and overlap: 4096 lists of one element, which takes from 4
+    // KB to 500 KB as a `Val`.
     const LISTS: usize = 4096;
     let mut memory = vec![1; 10_000 + 8 * LISTS];
     for pair in memory[..8 * LISTS].chunks_exact_mut(8) {
@@ -717,7 +795,8 @@ fn whatever_a_val_allocates_is_charged() {
             types: &types,
             encoding: StringEncoding::Utf8,
         };
-        // What one value needs is not too much; without the charge for it, neither would all of them be.
+        // What one value needs is not too much; without the charge for it, neither would all of
+        // them be.
         let mut one = LiftContext::of_memory(options, &memory, BUDGET / 8);
         Val::lift_flat(&mut one, list, &[values as u64, 1]).unwrap();
         let mut all = LiftContext::of_memory(options, &memory, BUDGET / 8);
@@ -757,7 +836,10 @@ fn deep_values_take_little_stack() {
     };
     let thread = std::thread::Builder::new().stack_size(128 << 10);
     let result = thread.spawn(lift).unwrap().join().unwrap();
-    assert_eq!(result.unwrap_err().downcast_ref(), Some(&Trap::ListOutOfBounds));
+    assert_eq!(
+        result.unwrap_err().downcast_ref(),
+        Some(&Trap::ListOutOfBounds)
+    );
 }
 
 #[test]
@@ -826,7 +908,8 @@ fn strings_ask_for_what_they_need() {
             None,
         );
         let mut words = [0; 2];
-        text.lower_flat(&mut cx, InterfaceType::String, &mut words).unwrap();
+        text.lower_flat(&mut cx, InterfaceType::String, &mut words)
+            .unwrap();
         assert_eq!(
             (guest.calls.as_slice(), words[1]),
             (&[call][..], len),
@@ -839,11 +922,19 @@ fn strings_ask_for_what_they_need() {
 fn values_of_another_type_are_refused_with_both_types() {
     let mut types = ComponentTypes::default();
     let record = types.intern_record(Record {
-        fields: [("a".into(), InterfaceType::U8), ("b".into(), InterfaceType::String)].into(),
+        fields: [
+            ("a".into(), InterfaceType::U8),
+            ("b".into(), InterfaceType::String),
+        ]
+        .into(),
     });
     let cases = types.intern_enum(["red".into(), "green".into()].into());
     let variant = types.intern_variant(Variant {
-        cases: [("none".into(), None), ("some".into(), Some(InterfaceType::U8))].into(),
+        cases: [
+            ("none".into(), None),
+            ("some".into(), Some(InterfaceType::U8)),
+        ]
+        .into(),
     });
     let flags = types.intern_flags(["read".into()].into());
     let list = types.intern_list(InterfaceType::U8);

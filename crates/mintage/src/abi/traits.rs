@@ -5,22 +5,24 @@ use anyhow::Result;
 
 /// A Rust type that stands for a component type.
 ///
-/// To implement it by hand for a record, build [`ABI`](Self::ABI) with [`CanonicalAbi::record_of`] and take the types of the
-/// fields from [`LowerContext::record_types`] and [`LiftContext::record_types`]; for a variant use
-/// [`CanonicalAbi::variant_of`], for flags [`CanonicalAbi::flags`].
+/// To implement it by hand for a record, build [`ABI`](Self::ABI) with [`CanonicalAbi::record_of`]
+/// and take the types of the fields from [`LowerContext::record_types`] and
+/// [`LiftContext::record_types`]; for a variant use [`CanonicalAbi::variant_of`], for flags
+/// [`CanonicalAbi::flags`].
 pub trait ComponentType {
     /// Size, alignment and number of flat values.
     const ABI: CanonicalAbi;
 
-    /// Whether lowering and lifting look at the component type that they are given. Without it tuples need not look up
-    /// the types of their fields.
+    /// Whether lowering and lifting look at the component type that they are given. Without it
+    /// tuples need not look up the types of their fields.
     #[doc(hidden)]
     const NEEDS_TYPE: bool = true;
 
     /// Bytes in a 32-bit memory.
     const SIZE: usize = Self::ABI.size32 as usize;
 
-    /// Words that the value takes when it is flat. 0 for types that are too large to be passed flat.
+    /// Words that the value takes when it is flat. 0 for types that are too large to be passed
+    /// flat.
     const FLAT: usize = match Self::ABI.flat_count {
         Some(count) => count as usize,
         None => 0,
@@ -37,19 +39,32 @@ pub trait ComponentType {
 ///
 /// All methods are called with a type for which [`ComponentType::matches`] holds.
 pub trait Lower: ComponentType {
-    /// Stores the value as [`ComponentType::FLAT`] words, which is the length of `dst`. Every word must be written.
+    /// Stores the value as [`ComponentType::FLAT`] words, which is the length of `dst`. Every word
+    /// must be written.
     ///
     /// # Errors
     ///
-    /// When the guest's `realloc` fails or gives bad memory, or when the value is not representable.
-    fn lower_flat(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, dst: &mut [u64]) -> Result<()>;
+    /// When the guest's `realloc` fails or gives bad memory, or when the value is not
+    /// representable.
+    fn lower_flat(
+        &self,
+        cx: &mut LowerContext<'_>,
+        ty: InterfaceType,
+        dst: &mut [u64],
+    ) -> Result<()>;
 
-    /// Stores the value at `offset` in guest memory, where [`ComponentType::SIZE`] bytes are known to exist.
+    /// Stores the value at `offset` in guest memory, where [`ComponentType::SIZE`] bytes are known
+    /// to exist.
     ///
     /// # Errors
     ///
     /// As [`Lower::lower_flat`].
-    fn lower_memory(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, offset: usize) -> Result<()>;
+    fn lower_memory(
+        &self,
+        cx: &mut LowerContext<'_>,
+        ty: InterfaceType,
+        offset: usize,
+    ) -> Result<()>;
 
     /// Stores values side by side from `offset` on, where their bytes are known to exist.
     ///
@@ -57,7 +72,12 @@ pub trait Lower: ComponentType {
     ///
     /// As [`Lower::lower_flat`].
     #[doc(hidden)]
-    fn lower_slice(items: &[Self], cx: &mut LowerContext<'_>, ty: InterfaceType, offset: usize) -> Result<()>
+    fn lower_slice(
+        items: &[Self],
+        cx: &mut LowerContext<'_>,
+        ty: InterfaceType,
+        offset: usize,
+    ) -> Result<()>
     where
         Self: Sized,
     {
@@ -70,8 +90,8 @@ pub trait Lower: ComponentType {
 
 /// A Rust type whose values can be taken from a guest.
 ///
-/// All methods are called with a type for which [`ComponentType::matches`] holds. What they read comes from the guest and is
-/// not trusted.
+/// All methods are called with a type for which [`ComponentType::matches`] holds. What they read
+/// comes from the guest and is not trusted.
 pub trait Lift: ComponentType + Sized {
     /// Makes a value from its flat words, [`ComponentType::FLAT`] of them.
     ///
@@ -112,7 +132,8 @@ pub struct ListElement {
     pub describe: fn() -> String,
 }
 
-/// A list of parameters or results: a tuple. (The names are the component's; only the types are compared.)
+/// A list of parameters or results: a tuple. (The names are the component's; only the types are
+/// compared.)
 pub trait ComponentNamedList: ComponentType {
     /// The elements in order.
     #[doc(hidden)]

@@ -2,8 +2,8 @@
 
 use super::traits::ListElement;
 use super::{
-    CanonicalAbi, ComponentNamedList, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
-    LowerContext,
+    CanonicalAbi, ComponentNamedList, ComponentType, InstanceTypes, InterfaceType, Lift,
+    LiftContext, Lower, LowerContext,
 };
 use anyhow::Result;
 

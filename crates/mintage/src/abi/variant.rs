@@ -1,6 +1,9 @@
 //! Options and results.
 
-use super::{CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext};
+use super::{
+    CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
+    LowerContext,
+};
 use anyhow::Result;
 
 /// The payload of a case that has none is `()` in Rust. `None` stands for it in the layout.
@@ -52,17 +55,36 @@ trait OptionLayout {
 
 impl<T: Lower> Lower for Option<T> {
     #[inline]
-    fn lower_flat(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
-        let ty = if T::NEEDS_TYPE { cx.element_type(ty) } else { ty };
+    fn lower_flat(
+        &self,
+        cx: &mut LowerContext<'_>,
+        ty: InterfaceType,
+        dst: &mut [u64],
+    ) -> Result<()> {
+        let ty = if T::NEEDS_TYPE {
+            cx.element_type(ty)
+        } else {
+            ty
+        };
         let value = self.as_ref().map(|value| (value, Some(ty)));
         lower_case_flat(u64::from(self.is_some()), value, cx, dst)
     }
 
-    fn lower_memory(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, offset: usize) -> Result<()> {
+    fn lower_memory(
+        &self,
+        cx: &mut LowerContext<'_>,
+        ty: InterfaceType,
+        offset: usize,
+    ) -> Result<()> {
         cx.write(offset, [u8::from(self.is_some())]);
-        let ty = if T::NEEDS_TYPE { cx.element_type(ty) } else { ty };
-        self.as_ref()
-            .map_or(Ok(()), |value| value.lower_memory(cx, ty, offset + Self::PAYLOAD))
+        let ty = if T::NEEDS_TYPE {
+            cx.element_type(ty)
+        } else {
+            ty
+        };
+        self.as_ref().map_or(Ok(()), |value| {
+            value.lower_memory(cx, ty, offset + Self::PAYLOAD)
+        })
     }
 }
 
@@ -72,7 +94,11 @@ impl<T: Lift> Lift for Option<T> {
         if LiftContext::flat_discriminant(src[0], 2)? == 0 {
             return Ok(None);
         }
-        let ty = if T::NEEDS_TYPE { cx.element_type(ty) } else { ty };
+        let ty = if T::NEEDS_TYPE {
+            cx.element_type(ty)
+        } else {
+            ty
+        };
         T::lift_flat(cx, ty, &src[1..][..T::FLAT]).map(Some)
     }
 
@@ -80,7 +106,11 @@ impl<T: Lift> Lift for Option<T> {
         if LiftContext::memory_discriminant(bytes, 2)? == 0 {
             return Ok(None);
         }
-        let ty = if T::NEEDS_TYPE { cx.element_type(ty) } else { ty };
+        let ty = if T::NEEDS_TYPE {
+            cx.element_type(ty)
+        } else {
+            ty
+        };
         T::lift_memory(cx, ty, &bytes[Self::PAYLOAD..][..T::SIZE]).map(Some)
     }
 }
@@ -101,7 +131,9 @@ impl<T: ComponentType, E: ComponentType> ComponentType for Result<T, E> {
     const ABI: CanonicalAbi = CanonicalAbi::variant_of(&[payload::<T>(), payload::<E>()]);
 
     fn matches(ty: InterfaceType, types: &InstanceTypes<'_>) -> bool {
-        let InterfaceType::Result(id) = ty else { return false };
+        let InterfaceType::Result(id) = ty else {
+            return false;
+        };
         let &(ok, err) = types.result(id);
         matches_payload::<T>(ok, types) && matches_payload::<E>(err, types)
     }
@@ -118,7 +150,12 @@ impl<T: ComponentType, E: ComponentType> ComponentType for Result<T, E> {
 }
 
 impl<T: Lower, E: Lower> Lower for Result<T, E> {
-    fn lower_flat(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
+    fn lower_flat(
+        &self,
+        cx: &mut LowerContext<'_>,
+        ty: InterfaceType,
+        dst: &mut [u64],
+    ) -> Result<()> {
         let (ok, err) = cx.result_types(ty);
         match self {
             Ok(value) => lower_case_flat(0, Some((value, ok)), cx, dst),
@@ -126,7 +163,12 @@ impl<T: Lower, E: Lower> Lower for Result<T, E> {
         }
     }
 
-    fn lower_memory(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, offset: usize) -> Result<()> {
+    fn lower_memory(
+        &self,
+        cx: &mut LowerContext<'_>,
+        ty: InterfaceType,
+        offset: usize,
+    ) -> Result<()> {
         cx.write(offset, [u8::from(self.is_err())]);
         match (self, cx.result_types(ty)) {
             (Ok(value), (Some(ty), _)) => value.lower_memory(cx, ty, offset + Self::PAYLOAD),
@@ -151,8 +193,18 @@ impl<T: Lift, E: Lift> Lift for Result<T, E> {
     fn lift_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Self> {
         let (ok, err) = cx.result_types(ty);
         match LiftContext::memory_discriminant(bytes, 2)? {
-            0 => T::lift_memory(cx, ok.unwrap_or(NO_PAYLOAD), &bytes[Self::PAYLOAD..][..T::SIZE]).map(Ok),
-            _ => E::lift_memory(cx, err.unwrap_or(NO_PAYLOAD), &bytes[Self::PAYLOAD..][..E::SIZE]).map(Err),
+            0 => T::lift_memory(
+                cx,
+                ok.unwrap_or(NO_PAYLOAD),
+                &bytes[Self::PAYLOAD..][..T::SIZE],
+            )
+            .map(Ok),
+            _ => E::lift_memory(
+                cx,
+                err.unwrap_or(NO_PAYLOAD),
+                &bytes[Self::PAYLOAD..][..E::SIZE],
+            )
+            .map(Err),
         }
     }
 }

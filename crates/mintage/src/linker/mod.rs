@@ -10,8 +10,8 @@ use crate::resource::{Destructor, Linked, Reexports};
 use crate::store::host_destructor;
 use crate::types::{self, ComponentFunc, Scope};
 use crate::{
-    AsContextMut, Component, ComponentNamedList, Engine, Instance, InstancePre, Lift, Lower, ResourceType,
-    StoreContextMut, Val,
+    AsContextMut, Component, ComponentNamedList, Engine, Instance, InstancePre, Lift, Lower,
+    ResourceType, StoreContextMut, Val,
 };
 use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexMap;
@@ -115,7 +115,8 @@ impl<T: 'static> Linker<T> {
     ///
     /// # Errors
     ///
-    /// When imports are missing (one error names all of them with their types), or definitions are of another type.
+    /// When imports are missing (one error names all of them with their types), or definitions are
+    /// of another type.
     pub fn instantiate_pre(&self, component: &Component) -> Result<InstancePre<T>> {
         let resources = self.resources(component)?;
         let interface = component.interface();
@@ -142,7 +143,10 @@ impl<T: 'static> Linker<T> {
             let func = self
                 .func(component, lower.import)
                 .context("an import has no definition")?;
-            funcs.push(func.clone().lower(Imported::lowered(component, &linked, id)));
+            funcs.push(
+                func.clone()
+                    .lower(Imported::lowered(component, &linked, id)),
+            );
         }
         funcs.append(&mut thunks);
         Ok(InstancePre::new(
@@ -152,22 +156,33 @@ impl<T: 'static> Linker<T> {
         ))
     }
 
-    /// Makes an instance: [`instantiate_pre`](Self::instantiate_pre), then [`InstancePre::instantiate`].
+    /// Makes an instance: [`instantiate_pre`](Self::instantiate_pre), then
+    /// [`InstancePre::instantiate`].
     ///
     /// # Errors
     ///
     /// As both.
-    pub fn instantiate(&self, store: impl AsContextMut<Data = T>, component: &Component) -> Result<Instance> {
+    pub fn instantiate(
+        &self,
+        store: impl AsContextMut<Data = T>,
+        component: &Component,
+    ) -> Result<Instance> {
         self.instantiate_pre(component)?.instantiate(store)
     }
 
-    /// Defines every import of a component that has no definition yet: functions as traps, resource types as new ones.
+    /// Defines every import of a component that has no definition yet: functions as traps, resource
+    /// types as new ones.
     ///
     /// # Errors
     ///
     /// When a name stands for something else.
     pub fn define_unknown_imports_as_traps(&mut self, component: &Component) -> Result<()> {
-        define_unknown(&mut self.root(), component, &component.interface().imports, "")
+        define_unknown(
+            &mut self.root(),
+            component,
+            &component.interface().imports,
+            "",
+        )
     }
 
     /// The type of a component with the resource types of the linker in place of its imported ones.
@@ -177,7 +192,10 @@ impl<T: 'static> Linker<T> {
     /// As [`instantiate_pre`](Self::instantiate_pre).
     pub fn substituted_component_type(&self, component: &Component) -> Result<types::Component> {
         let linked = Linked::new::<T>(self.resources(component)?, Vec::new(), Reexports::new());
-        Ok(types::Component::new(Scope::linked(component, &Arc::new(linked))))
+        Ok(types::Component::new(Scope::linked(
+            component,
+            &Arc::new(linked),
+        )))
     }
 
     /// Checks all imports of a component: what its imported resource types are, by number.
@@ -197,7 +215,10 @@ impl<T: 'static> Linker<T> {
             &mut missing,
         )?;
         if !missing.is_empty() {
-            let mut message = format!("the linker lacks {} of the component's imports:", missing.len());
+            let mut message = format!(
+                "the linker lacks {} of the component's imports:",
+                missing.len()
+            );
             for import in missing {
                 write!(message, "\n  {import}")?;
             }
@@ -227,7 +248,8 @@ impl<T: 'static> Linker<T> {
     }
 }
 
-/// Compares imports with definitions; notes what the resource types are; appends imports without definition to `missing`. `path` ends in a separator unless it is empty.
+/// Compares imports with definitions; notes what the resource types are; appends imports without
+/// definition to `missing`. `path` ends in a separator unless it is empty.
 fn check<T: 'static>(
     component: &Component,
     imports: &IndexMap<Box<str>, Import>,
@@ -270,7 +292,14 @@ fn check<T: 'static>(
             }
             // An instance of types only needs no definition.
             (Import::Instance(items), None) => {
-                check::<T>(component, items, None, &format!("{path}{name}."), resources, missing)?;
+                check::<T>(
+                    component,
+                    items,
+                    None,
+                    &format!("{path}{name}."),
+                    resources,
+                    missing,
+                )?;
             }
             (Import::Resource(id), Some(Definition::Resource(ty, _))) => {
                 if resources.len() <= id.index() {
@@ -279,8 +308,8 @@ fn check<T: 'static>(
                 // A type can be imported again under another name, as one that equals the first.
                 ensure!(
                     *resources[id.index()].get_or_insert(*ty) == *ty,
-                    "import `{path}{name}` is the same resource type as an earlier import, but the linker defines another \
-                     type of that name"
+                    "import `{path}{name}` is the same resource type as an earlier import, but the \
+                     linker defines another type of that name"
                 );
             }
             (Import::Resource(id), None) if says_what(component, *id, path, name) => {
@@ -296,12 +325,13 @@ fn check<T: 'static>(
     Ok(())
 }
 
-/// Whether an import of a resource type, whose name is `path` and then `name`, is the first of this type. It says what the type is; the
-/// others are equal to it, and need no definition of their own.
+/// Whether an import of a resource type, whose name is `path` and then `name`, is the first of this
+/// type. It says what the type is; the others are equal to it, and need no definition of their own.
 fn says_what(component: &Component, resource: ResourceId, path: &str, name: &str) -> bool {
     match &component.interface().resources[resource] {
         Resource::Imported { path: first } => {
-            // Of names that stand in one another, only those of interfaces have dots, in versions: joining them loses nothing.
+            // Of names that stand in one another, only those of interfaces have dots, in versions:
+            // joining them loses nothing.
             let first = first.join(".");
             first.strip_prefix(path) == Some(name)
         }
@@ -326,7 +356,9 @@ fn define_unknown<T: 'static>(
                     bail!("the guest called the import `{full}`, which the host defined as a trap")
                 })?;
             }
-            Import::Resource(id) if linker.names.get(name).is_none() && says_what(component, *id, path, name) => {
+            Import::Resource(id)
+                if linker.names.get(name).is_none() && says_what(component, *id, path, name) =>
+            {
                 linker.resource(name, ResourceType::host::<UnknownResource>(), |_, _| Ok(()))?;
             }
             Import::Instance(items) => {
@@ -356,21 +388,27 @@ impl<T: 'static> LinkerInstance<'_, T> {
         self.insert(name, Definition::Func(Arc::new(TypedHost::new(func))))
     }
 
-    /// Defines a host function over [`Val`]s, which stands for imports of any function type. It must set all results.
+    /// Defines a host function over [`Val`]s, which stands for imports of any function type. It
+    /// must set all results.
     ///
     /// # Errors
     ///
     /// When the name is defined already and shadowing is not allowed.
     pub fn func_new<F>(&mut self, name: &str, func: F) -> Result<()>
     where
-        F: Fn(StoreContextMut<'_, T>, ComponentFunc, &[Val], &mut [Val]) -> Result<()> + Send + Sync + 'static,
+        F: Fn(StoreContextMut<'_, T>, ComponentFunc, &[Val], &mut [Val]) -> Result<()>
+            + Send
+            + Sync
+            + 'static,
     {
         self.insert(name, Definition::Func(Arc::new(DynamicHost::new(func))))
     }
 
-    /// Defines a resource type of the host. `dtor` is called with the representation of each resource that a guest drops, and
-    /// by [`ResourceAny::resource_drop`](crate::ResourceAny::resource_drop). It is not called for what guests still own when
-    /// the store is dropped: what the host keeps for its resources should go with the host's data.
+    /// Defines a resource type of the host. `dtor` is called with the representation of each
+    /// resource that a guest drops, and by
+    /// [`ResourceAny::resource_drop`](crate::ResourceAny::resource_drop). It is not called for what
+    /// guests still own when the store is dropped: what the host keeps for its resources should go
+    /// with the host's data.
     ///
     /// # Errors
     ///
@@ -427,7 +465,10 @@ impl<'a, T: 'static> LinkerInstance<'a, T> {
                 names,
                 allow_shadowing: self.allow_shadowing,
             }),
-            other => bail!("`{name}` is already defined in the linker, as {}", other.kind()),
+            other => bail!(
+                "`{name}` is already defined in the linker, as {}",
+                other.kind()
+            ),
         }
     }
 }

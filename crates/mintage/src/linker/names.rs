@@ -5,11 +5,13 @@ use semver::Version;
 
 /// A map by name in which `ns:pkg/iface@x.y.z` is also found by a compatible version of itself.
 ///
-/// An exact name comes first. Otherwise, of all compatible names the one of the highest version is found.
+/// An exact name comes first. Otherwise, of all compatible names the one of the highest version is
+/// found.
 #[derive(Clone)]
 pub(crate) struct NameMap<V> {
     exact: HashMap<Box<str>, V>,
-    /// From the name with the compatible part of its version to the full name of the highest such version.
+    /// From the name with the compatible part of its version to the full name of the highest such
+    /// version.
     compatible: HashMap<String, (Version, Box<str>)>,
 }
 
@@ -25,7 +27,9 @@ impl<V> Default for NameMap<V> {
 impl<V> NameMap<V> {
     /// The value of `name` or of a compatible name.
     pub fn get(&self, name: &str) -> Option<&V> {
-        self.exact.get(name).or_else(|| self.exact.get(self.full_name(name)?))
+        self.exact
+            .get(name)
+            .or_else(|| self.exact.get(self.full_name(name)?))
     }
 
     /// The name under which the value stands that [`get`](Self::get) finds.
@@ -47,7 +51,9 @@ impl<V> NameMap<V> {
         if !self.exact.contains_key(name) {
             self.set(name, value());
         }
-        self.exact.get_mut(name).expect("the value was just looked up or set")
+        self.exact
+            .get_mut(name)
+            .expect("the value was just looked up or set")
     }
 
     /// Sets the value of `name`.
@@ -65,9 +71,9 @@ impl<V> NameMap<V> {
     }
 }
 
-/// The name with that part of its version on which compatibility depends, and the version: up to the first number that is
-/// not zero. `None` for names without version, with an invalid one, or with a pre-release, which is compatible with
-/// itself only.
+/// The name with that part of its version on which compatibility depends, and the version: up to
+/// the first number that is not zero. `None` for names without version, with an invalid one, or
+/// with a pre-release, which is compatible with itself only.
 fn compatible_key(name: &str) -> Option<(String, Version)> {
     let (base, version) = name.split_once('@')?;
     let version = Version::parse(version).ok()?;

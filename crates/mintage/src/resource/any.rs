@@ -1,17 +1,20 @@
 //! [`ResourceAny`]: a resource whose type is known at run time only.
 
 use super::Resource;
-use crate::abi::{CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext};
+use crate::abi::{
+    CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
+    LowerContext,
+};
 use crate::types::ResourceType;
 use crate::{AsContextMut, Result, abi};
 use anyhow::{bail, ensure};
 
 /// A handle of a resource of a guest or of the host, in a [`Store`](crate::Store).
 ///
-/// The value is a name: copies of it are the same handle. An owned resource lives until it is given away (passed as
-/// `own<R>`) or dropped with [`resource_drop`](Self::resource_drop); a borrowed one can be used until the host function that got
-/// it returns. Whatever comes later is an error. Dropping the Rust value, or the store, destroys nothing: no destructor runs
-/// by itself.
+/// The value is a name: copies of it are the same handle. An owned resource lives until it is given
+/// away (passed as `own<R>`) or dropped with [`resource_drop`](Self::resource_drop); a borrowed one
+/// can be used until the host function that got it returns. Whatever comes later is an error.
+/// Dropping the Rust value, or the store, destroys nothing: no destructor runs by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResourceAny {
     pub(super) store: u64,
@@ -32,13 +35,14 @@ impl ResourceAny {
         self.owned
     }
 
-    /// Drops the handle. When it owns the resource, this runs the destructor: the guest's, or the one that was given to
-    /// [`LinkerInstance::resource`](crate::LinkerInstance::resource).
+    /// Drops the handle. When it owns the resource, this runs the destructor: the guest's, or the
+    /// one that was given to [`LinkerInstance::resource`](crate::LinkerInstance::resource).
     ///
     /// # Errors
     ///
-    /// When the handle is no more, is lent to a call that is under way, or is of another store; when the instance of the guest
-    /// cannot be entered or the destructor fails, after which the handle is gone all the same.
+    /// When the handle is no more, is lent to a call that is under way, or is of another store;
+    /// when the instance of the guest cannot be entered or the destructor fails, after which the
+    /// handle is gone all the same.
     pub fn resource_drop(self, mut store: impl AsContextMut) -> Result<()> {
         let store = store.as_context_mut();
         let entry = store.0.opaque.handles.remove(self)?;
@@ -53,10 +57,17 @@ impl ResourceAny {
     /// # Errors
     ///
     /// When `resource` is borrowed, or was given away before.
-    pub fn try_from_resource<T: 'static>(resource: Resource<T>, mut store: impl AsContextMut) -> Result<ResourceAny> {
+    pub fn try_from_resource<T: 'static>(
+        resource: Resource<T>,
+        mut store: impl AsContextMut,
+    ) -> Result<ResourceAny> {
         let store = store.as_context_mut();
         let rep = resource.take()?;
-        Ok(store.0.opaque.handles.add_own(ResourceType::host::<T>(), rep, None))
+        Ok(store
+            .0
+            .opaque
+            .handles
+            .add_own(ResourceType::host::<T>(), rep, None))
     }
 
     /// The resource of the host behind the handle, which is given up.
@@ -64,7 +75,10 @@ impl ResourceAny {
     /// # Errors
     ///
     /// When the resource is not of the type `T`, or as [`resource_drop`](Self::resource_drop).
-    pub fn try_into_resource<T: 'static>(self, mut store: impl AsContextMut) -> Result<Resource<T>> {
+    pub fn try_into_resource<T: 'static>(
+        self,
+        mut store: impl AsContextMut,
+    ) -> Result<Resource<T>> {
         ensure!(
             self.ty == ResourceType::host::<T>(),
             "resource type mismatch: the resource is not of the host type `{}`",
@@ -86,7 +100,8 @@ impl LowerContext<'_> {
         let handles = self.handles()?;
         ensure!(
             handles.ty(id) == handle.ty,
-            "resource type mismatch: the handle is of another resource type than the parameter or result"
+            "resource type mismatch: the handle is of another resource type than the parameter or \
+             result"
         );
         if let InterfaceType::Own(_) = ty {
             let rep = handles.host.take_own(handle)?;
@@ -104,12 +119,16 @@ impl LiftContext<'_> {
             InterfaceType::Own(id) => {
                 let rep = self.lift_own(id, index)?;
                 let handles = self.handles()?;
-                Ok(handles.host.add_own(handles.ty(id), rep, Some(handles.origin(id))))
+                Ok(handles
+                    .host
+                    .add_own(handles.ty(id), rep, Some(handles.origin(id))))
             }
             InterfaceType::Borrow(id) => {
                 let rep = self.lift_borrow(id, index)?;
                 let handles = self.handles()?;
-                Ok(handles.host.add_borrow(handles.ty(id), rep, Some(handles.origin(id))))
+                Ok(handles
+                    .host
+                    .add_borrow(handles.ty(id), rep, Some(handles.origin(id))))
             }
             _ => bail!("a value of another type is taken as a resource"),
         }
@@ -129,12 +148,22 @@ impl ComponentType for ResourceAny {
 }
 
 impl Lower for ResourceAny {
-    fn lower_flat(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
+    fn lower_flat(
+        &self,
+        cx: &mut LowerContext<'_>,
+        ty: InterfaceType,
+        dst: &mut [u64],
+    ) -> Result<()> {
         dst[0] = u64::from(cx.lower_any(ty, *self)?);
         Ok(())
     }
 
-    fn lower_memory(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, offset: usize) -> Result<()> {
+    fn lower_memory(
+        &self,
+        cx: &mut LowerContext<'_>,
+        ty: InterfaceType,
+        offset: usize,
+    ) -> Result<()> {
         let index = cx.lower_any(ty, *self)?;
         cx.write(offset, index.to_le_bytes());
         Ok(())

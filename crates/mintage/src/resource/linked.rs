@@ -1,4 +1,5 @@
-//! [`Linked`]: what a component's resource types and the functions that it exports again are once its imports are resolved.
+//! [`Linked`]: what a component's resource types and the functions that it exports again are once
+//! its imports are resolved.
 
 use crate::host::HostFunction;
 use crate::types::ResourceType;
@@ -10,7 +11,8 @@ use std::fmt;
 use std::sync::Arc;
 
 /// The host's destructor of a resource type, with the representation as its argument.
-pub(crate) type Destructor<T> = Arc<dyn Fn(StoreContextMut<'_, T>, u32) -> Result<()> + Send + Sync>;
+pub(crate) type Destructor<T> =
+    Arc<dyn Fn(StoreContextMut<'_, T>, u32) -> Result<()> + Send + Sync>;
 
 /// The functions that a component exports again, by import.
 pub(crate) type Reexports<T> = HashMap<ImportId, Arc<dyn HostFunction<T>>>;

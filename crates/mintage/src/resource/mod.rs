@@ -6,8 +6,8 @@
 //! ResourceTable   values of the host by representation                                               table.rs
 //! ```
 //!
-//! `store.rs` here holds the entries behind [`ResourceAny`]s and the calls that they are lent to; `linked.rs` says what a
-//! component's resource types are in one linked component.
+//! `store.rs` here holds the entries behind [`ResourceAny`]s and the calls that they are lent to;
+//! `linked.rs` says what a component's resource types are in one linked component.
 
 mod any;
 mod linked;

@@ -27,8 +27,8 @@ pub(crate) struct Entry {
     lends: u32,
 }
 
-/// The handles that the host holds, and the calls under way that have borrows. The host's are the calls of guests by the host
-/// and of the host by guests.
+/// The handles that the host holds, and the calls under way that have borrows. The host's are the
+/// calls of guests by the host and of the host by guests.
 #[derive(Debug, Default)]
 pub(crate) struct HostHandles {
     /// The store.
@@ -44,7 +44,8 @@ pub(crate) struct HostHandles {
     scopes: Vec<(usize, usize)>,
 }
 
-/// An entry or room for one. Copies of a handle may outlive it, so each reuse of a slot has a number of its own.
+/// An entry or room for one. Copies of a handle may outlive it, so each reuse of a slot has a
+/// number of its own.
 #[derive(Debug)]
 struct Slot {
     generation: u32,
@@ -71,7 +72,12 @@ impl HostHandles {
     }
 
     /// A new handle that is borrowed for the innermost call.
-    pub fn add_borrow(&mut self, ty: ResourceType, rep: u32, origin: Option<Origin>) -> ResourceAny {
+    pub fn add_borrow(
+        &mut self,
+        ty: ResourceType,
+        rep: u32,
+        origin: Option<Origin>,
+    ) -> ResourceAny {
         let handle = self.add(Entry {
             ty,
             rep,
@@ -110,13 +116,18 @@ impl HostHandles {
         let slot = self.slots.get(handle.index as usize);
         slot.filter(|slot| slot.generation == handle.generation)
             .and_then(|slot| slot.entry.as_ref())
-            .ok_or_else(|| anyhow!("the resource was dropped or given away before, or its borrow has ended"))
+            .ok_or_else(|| {
+                anyhow!("the resource was dropped or given away before, or its borrow has ended")
+            })
     }
 
     /// Removes a handle that is not lent.
     pub fn remove(&mut self, handle: ResourceAny) -> Result<Entry> {
         let entry = *self.get(handle)?;
-        ensure!(entry.lends == 0, "cannot remove owned resource while borrowed");
+        ensure!(
+            entry.lends == 0,
+            "cannot remove owned resource while borrowed"
+        );
         self.free_slot(handle.index);
         Ok(entry)
     }
@@ -133,7 +144,10 @@ impl HostHandles {
     /// Lends a handle to the innermost call: its representation.
     pub fn lend(&mut self, handle: ResourceAny) -> Result<u32> {
         let rep = self.get(handle)?.rep;
-        if let Some(Slot { entry: Some(entry), .. }) = self.slots.get_mut(handle.index as usize) {
+        if let Some(Slot {
+            entry: Some(entry), ..
+        }) = self.slots.get_mut(handle.index as usize)
+        {
             entry.lends += 1;
             self.lent.push(handle.index);
         }
@@ -156,7 +170,8 @@ impl HostHandles {
         self.scopes.len() - 1
     }
 
-    /// Leaves a call, and all that it left behind when a panic ended them: ends its loans and borrows.
+    /// Leaves a call, and all that it left behind when a panic ended them: ends its loans and
+    /// borrows.
     pub fn exit(&mut self, call: usize) {
         let Some(&(lent, borrowed)) = self.scopes.get(call) else {
             return;
@@ -187,7 +202,10 @@ mod tests {
     }
 
     fn message<T>(result: Result<T>) -> String {
-        result.err().map(|error| error.to_string()).unwrap_or_default()
+        result
+            .err()
+            .map(|error| error.to_string())
+            .unwrap_or_default()
     }
 
     #[test]
@@ -199,7 +217,10 @@ mod tests {
         // The slot is used again, and the old handle does not mean the new resource.
         let second = handles.add_own(ty, 8, None);
         assert_eq!(second.index, first.index);
-        assert!(message(handles.get(first)).starts_with("the resource was dropped or given away before"));
+        assert!(
+            message(handles.get(first))
+                .starts_with("the resource was dropped or given away before")
+        );
         assert_eq!(handles.get(second).unwrap().rep, 8);
         let elsewhere = HostHandles::new(4);
         assert!(message(elsewhere.get(second)).contains("another `Store`"));

@@ -112,7 +112,11 @@ impl ResourceTable {
     /// # Errors
     ///
     /// When the table is full or there is no such parent.
-    pub fn push_child<T: Send + 'static, U: 'static>(&mut self, value: T, parent: &Resource<U>) -> Result<Resource<T>> {
+    pub fn push_child<T: Send + 'static, U: 'static>(
+        &mut self,
+        value: T,
+        parent: &Resource<U>,
+    ) -> Result<Resource<T>> {
         self.entry(parent.rep())?;
         let child = self.insert(Box::new(value), Some(parent.rep()))?;
         self.entry_mut(parent.rep())?.children.insert(child);
@@ -124,7 +128,11 @@ impl ResourceTable {
     /// # Errors
     ///
     /// When there is no such child or parent, or the child has a parent already.
-    pub fn add_child<T: 'static, U: 'static>(&mut self, child: Resource<T>, parent: Resource<U>) -> Result<()> {
+    pub fn add_child<T: 'static, U: 'static>(
+        &mut self,
+        child: Resource<T>,
+        parent: Resource<U>,
+    ) -> Result<()> {
         self.entry(parent.rep())?;
         let entry = self.entry_mut(child.rep())?;
         if entry.parent.is_some() {
@@ -140,7 +148,11 @@ impl ResourceTable {
     /// # Errors
     ///
     /// When there is no such child of this parent.
-    pub fn remove_child<T: 'static, U: 'static>(&mut self, child: Resource<T>, parent: Resource<U>) -> Result<()> {
+    pub fn remove_child<T: 'static, U: 'static>(
+        &mut self,
+        child: Resource<T>,
+        parent: Resource<U>,
+    ) -> Result<()> {
         if self.entry(child.rep())?.parent != Some(parent.rep()) {
             return Err(ResourceTableError::NotPresent);
         }
@@ -193,12 +205,17 @@ impl ResourceTable {
             return Err(ResourceTableError::HasChildren);
         }
         let parent = entry.parent;
-        let removed = self.slots[rep as usize].take().ok_or(ResourceTableError::NotPresent)?;
+        let removed = self.slots[rep as usize]
+            .take()
+            .ok_or(ResourceTableError::NotPresent)?;
         self.free.push(rep);
         if let Some(parent) = parent {
             self.entry_mut(parent)?.children.remove(&rep);
         }
-        let value = removed.value.downcast().map_err(|_| ResourceTableError::WrongType)?;
+        let value = removed
+            .value
+            .downcast()
+            .map_err(|_| ResourceTableError::WrongType)?;
         Ok(*value)
     }
 
@@ -238,7 +255,10 @@ impl ResourceTable {
 
     /// All values.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut (dyn Any + Send)> {
-        self.slots.iter_mut().flatten().map(|entry| &mut *entry.value)
+        self.slots
+            .iter_mut()
+            .flatten()
+            .map(|entry| &mut *entry.value)
     }
 
     fn insert(&mut self, value: Box<dyn Any + Send>, parent: Option<u32>) -> Result<u32> {

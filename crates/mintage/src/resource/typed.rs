@@ -1,7 +1,10 @@
 //! [`Resource`]: a resource of the host.
 
 use super::ResourceAny;
-use crate::abi::{CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext};
+use crate::abi::{
+    CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
+    LowerContext,
+};
 use crate::types::ResourceType;
 use crate::{AsContextMut, Result, abi};
 use anyhow::{bail, ensure};
@@ -9,11 +12,13 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// A resource of the host, of the type that was defined as [`ResourceType::host::<T>()`](ResourceType::host).
+/// A resource of the host, of the type that was defined as
+/// [`ResourceType::host::<T>()`](ResourceType::host).
 ///
 /// It is a 32-bit number, the *representation*, whose meaning is the host's own: an index of a
-/// [`ResourceTable`](crate::ResourceTable), for example. A `Resource` that a guest passed is owned when the parameter's type is
-/// `own<R>`, and borrowed when it is `borrow<R>`. Dropping the Rust value destroys nothing.
+/// [`ResourceTable`](crate::ResourceTable), for example. A `Resource` that a guest passed is owned
+/// when the parameter's type is `own<R>`, and borrowed when it is `borrow<R>`. Dropping the Rust
+/// value destroys nothing.
 pub struct Resource<T> {
     rep: u32,
     owned: bool,
@@ -58,7 +63,10 @@ impl<T: 'static> Resource<T> {
     /// # Errors
     ///
     /// As there.
-    pub fn try_from_resource_any(resource: ResourceAny, store: impl AsContextMut) -> Result<Resource<T>> {
+    pub fn try_from_resource_any(
+        resource: ResourceAny,
+        store: impl AsContextMut,
+    ) -> Result<Resource<T>> {
         resource.try_into_resource(store)
     }
 
@@ -132,12 +140,22 @@ impl<T: 'static> ComponentType for Resource<T> {
 }
 
 impl<T: 'static> Lower for Resource<T> {
-    fn lower_flat(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
+    fn lower_flat(
+        &self,
+        cx: &mut LowerContext<'_>,
+        ty: InterfaceType,
+        dst: &mut [u64],
+    ) -> Result<()> {
         dst[0] = u64::from(self.lower(cx, ty)?);
         Ok(())
     }
 
-    fn lower_memory(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, offset: usize) -> Result<()> {
+    fn lower_memory(
+        &self,
+        cx: &mut LowerContext<'_>,
+        ty: InterfaceType,
+        offset: usize,
+    ) -> Result<()> {
         let index = self.lower(cx, ty)?;
         cx.write(offset, index.to_le_bytes());
         Ok(())

@@ -34,18 +34,27 @@ pub fn component(engine: &Engine, fields: &str, lifts: &str) -> Result<Component
     )
 }
 
-/// A component with `echo: func(x: ty) -> ty`, which passes what it gets to its import `host`, of the same type, and gives
-/// back what that returns. Values cross the border four times.
+/// A component with `echo: func(x: ty) -> ty`, which passes what it gets to its import `host`, of
+/// the same type, and gives back what that returns. Values cross the border four times.
 ///
-/// `defs` defines the types that `ty` names; `flat` are the core types of a flat value, none when it has more than 16.
-/// `post-return` counts its calls, which the function `freed: func() -> u32` tells.
-pub fn echo(engine: &Engine, defs: &str, ty: &str, flat: &[&str], encoding: &str) -> Result<Component> {
+/// `defs` defines the types that `ty` names; `flat` are the core types of a flat value, none when
+/// it has more than 16. `post-return` counts its calls, which the function `freed: func() -> u32`
+/// tells.
+pub fn echo(
+    engine: &Engine,
+    defs: &str,
+    ty: &str,
+    flat: &[&str],
+    encoding: &str,
+) -> Result<Component> {
     let params = if flat.is_empty() {
         "i32".to_string()
     } else {
         flat.join(" ")
     };
-    let args: String = (0..flat.len().max(1)).map(|i| format!("(local.get {i}) ")).collect();
+    let args: String = (0..flat.len().max(1))
+        .map(|i| format!("(local.get {i}) "))
+        .collect();
     let (result, host_type, body) = if let [result] = flat {
         (
             *result,
@@ -80,11 +89,13 @@ pub fn echo(engine: &Engine, defs: &str, ty: &str, flat: &[&str], encoding: &str
                     (global.set $freed (i32.add (global.get $freed) (i32.const 1)))
                     (global.set $next (i32.const 4096)))
                 (func (export "freed") (result i32) (global.get $freed)))
-            (core instance $i (instantiate $m (with "" (instance (export "host" (func $host)))) (with "libc" (instance $libc))))
+            (core instance $i (instantiate $m (with "" (instance (export "host" (func $host))))
+              (with "libc" (instance $libc))))
             (func (export "freed") (result u32) (canon lift (core func $i "freed")))
             (func (export "echo") (param "x" {ty}) (result {ty})
                 (canon lift (core func $i "echo") (memory (core memory $libc "mem"))
-                    (realloc (core func $libc "realloc")) (post-return (core func $i "post")) string-encoding={encoding})))"#
+                    (realloc (core func $libc "realloc")) (post-return
+                      (core func $i "post")) string-encoding={encoding})))"#
     );
     Component::new(engine, text)
 }

@@ -21,7 +21,9 @@ impl<'p> Inliner<'p, '_> {
                 let Ok(ty) = ty.try_into() else {
                     bail!("type {type_index} is no function type")
                 };
-                let ty = frame.types.func(ty, &mut self.out.interface.types, &mut self.budget)?;
+                let ty = frame
+                    .types
+                    .func(ty, &mut self.out.interface.types, &mut self.budget)?;
                 let (options, post_return) = canon_options(frame, options)?;
                 let callee = frame.core_funcs[*core_func_index as usize].into();
                 frame.funcs.push(FuncItem::Lift(self.out.lifts.len()));
@@ -32,10 +34,15 @@ impl<'p> Inliner<'p, '_> {
                     post_return,
                 });
             }
-            CanonicalFunction::Lower { func_index, options } => {
+            CanonicalFunction::Lower {
+                func_index,
+                options,
+            } => {
                 let (options, _) = canon_options(frame, options)?;
                 let validated = self.validated_signature(frame)?;
-                let index64 = options.memory.is_some_and(|id| self.out.shape.memories[id].index64);
+                let index64 = options
+                    .memory
+                    .is_some_and(|id| self.out.shape.memories[id].index64);
                 let trampoline = match frame.funcs[*func_index as usize] {
                     FuncItem::Import(import) => {
                         let ty = self.out.interface.import_funcs[import].ty;
@@ -43,7 +50,8 @@ impl<'p> Inliner<'p, '_> {
                         let signature = types.core_signature(types.func(ty), index64, true);
                         ensure!(
                             self.out.interface.signatures.find(&signature) == Some(validated),
-                            "the lowered signature {signature} differs from the validator's (a bug in Mintage)"
+                            "the lowered signature {signature} differs from the validator's (a bug \
+                             in Mintage)"
                         );
                         Trampoline::Lower(Lower {
                             import,
@@ -53,10 +61,15 @@ impl<'p> Inliner<'p, '_> {
                     }
                     FuncItem::Lift(lift) => {
                         let types = &self.out.interface.types;
-                        let signature = types.core_signature(types.func(self.out.lifts[lift].ty), index64, true);
+                        let signature = types.core_signature(
+                            types.func(self.out.lifts[lift].ty),
+                            index64,
+                            true,
+                        );
                         ensure!(
                             self.out.interface.signatures.find(&signature) == Some(validated),
-                            "the lowered signature {signature} differs from the validator's (a bug in Mintage)"
+                            "the lowered signature {signature} differs from the validator's (a bug \
+                             in Mintage)"
                         );
                         Trampoline::Adapter {
                             lift,
@@ -85,7 +98,9 @@ impl<'p> Inliner<'p, '_> {
             CanonicalFunction::ErrorContextDebugMessage { options } => {
                 self.builtin(frame, CanonOp::ErrorContextDebugMessage, options)?;
             }
-            CanonicalFunction::ErrorContextDrop => self.builtin(frame, CanonOp::ErrorContextDrop, &[])?,
+            CanonicalFunction::ErrorContextDrop => {
+                self.builtin(frame, CanonOp::ErrorContextDrop, &[])?
+            }
             builtin => {
                 let sig = self.validated_signature(frame)?;
                 let what = format!("the canonical built-in `{}`", builtin_name(builtin));
@@ -114,10 +129,19 @@ impl<'p> Inliner<'p, '_> {
     }
 
     /// A canonical built-in.
-    fn builtin(&mut self, frame: &mut Frame<'p>, op: CanonOp, options: &[CanonicalOption]) -> Result<()> {
+    fn builtin(
+        &mut self,
+        frame: &mut Frame<'p>,
+        op: CanonOp,
+        options: &[CanonicalOption],
+    ) -> Result<()> {
         let (options, _) = canon_options(frame, options)?;
         let sig = self.validated_signature(frame)?;
-        self.push_trampoline(frame, Trampoline::Canon(CanonBuiltin { op, options, sig }), sig);
+        self.push_trampoline(
+            frame,
+            Trampoline::Canon(CanonBuiltin { op, options, sig }),
+            sig,
+        );
         Ok(())
     }
 
@@ -142,12 +166,19 @@ impl<'p> Inliner<'p, '_> {
         let unsupported = "a canonical function has a core type that is not supported yet";
         let params = convert(ty.params()).context(unsupported)?;
         let results = convert(ty.results()).context(unsupported)?;
-        Ok(self.out.interface.signatures.intern(Signature { params, results }))
+        Ok(self
+            .out
+            .interface
+            .signatures
+            .intern(Signature { params, results }))
     }
 }
 
 /// The options of a lift or lower, with `post-return` apart.
-fn canon_options(frame: &Frame<'_>, options: &[CanonicalOption]) -> Result<(CanonOptions, Option<CoreCallee>)> {
+fn canon_options(
+    frame: &Frame<'_>,
+    options: &[CanonicalOption],
+) -> Result<(CanonOptions, Option<CoreCallee>)> {
     let mut canon = CanonOptions {
         domain: frame.domain,
         string_encoding: StringEncoding::Utf8,
@@ -161,7 +192,9 @@ fn canon_options(frame: &Frame<'_>, options: &[CanonicalOption]) -> Result<(Cano
             CanonicalOption::UTF8 => canon.string_encoding = StringEncoding::Utf8,
             CanonicalOption::UTF16 => canon.string_encoding = StringEncoding::Utf16,
             CanonicalOption::CompactUTF16 => canon.string_encoding = StringEncoding::CompactUtf16,
-            CanonicalOption::Memory(index) => canon.memory = Some(frame.core_memories[index as usize]),
+            CanonicalOption::Memory(index) => {
+                canon.memory = Some(frame.core_memories[index as usize])
+            }
             CanonicalOption::Realloc(index) => canon.realloc = func(index),
             CanonicalOption::PostReturn(index) => post_return = func(index),
             CanonicalOption::Async | CanonicalOption::Callback(_) => {
@@ -179,5 +212,9 @@ fn canon_options(frame: &Frame<'_>, options: &[CanonicalOption]) -> Result<(Cano
 fn builtin_name(builtin: &CanonicalFunction) -> String {
     // The validator lets none of them pass as yet, so the name of the variant is good enough.
     let variant = format!("{builtin:?}");
-    variant.split([' ', '{', '(']).next().unwrap_or_default().into()
+    variant
+        .split([' ', '{', '('])
+        .next()
+        .unwrap_or_default()
+        .into()
 }

@@ -1,13 +1,13 @@
-//! Constant expressions: all of them can be computed when compiling, since only immutable globals may be read. The objects that
-//! they make stand in the heap from the start.
+//! Constant expressions: all of them can be computed when compiling, since only immutable globals
+//! may be read. The objects that they make stand in the heap from the start.
 
 use super::Budget;
 use crate::ir::{Const, CoreInstance, Global, Module, StaticObject, StaticValues};
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::layout::HeapLayout;
 use mintage_environ::{
-    CoreInstanceId, DomainId, FuncIndex, GlobalId, IndexVec, ObjectKind, ObjectTypeId, ObjectTypes, StorageType,
-    ValType,
+    CoreInstanceId, DomainId, FuncIndex, GlobalId, IndexVec, ObjectKind, ObjectTypeId, ObjectTypes,
+    StorageType, ValType,
 };
 use std::collections::HashMap;
 use wasmparser::{ConstExpr, Operator};
@@ -26,17 +26,26 @@ pub(crate) struct Statics {
 impl Statics {
     /// How many bytes of objects a domain starts with.
     pub fn size(&self, domain: DomainId) -> u64 {
-        self.next.get(&domain).map_or(0, |next| next - HeapLayout::FIRST)
+        self.next
+            .get(&domain)
+            .map_or(0, |next| next - HeapLayout::FIRST)
     }
 
     /// Adds an object that takes `size` bytes.
-    fn add(&mut self, domain: DomainId, ty: ObjectTypeId, size: u64, values: StaticValues) -> Result<Const> {
+    fn add(
+        &mut self,
+        domain: DomainId,
+        ty: ObjectTypeId,
+        size: u64,
+        values: StaticValues,
+    ) -> Result<Const> {
         let next = self.next.entry(domain).or_insert(HeapLayout::FIRST);
         let reference = *next;
         *next += size;
         ensure!(
             *next - HeapLayout::FIRST <= MAX_STATIC,
-            "the objects that constant expressions of one component instance make take more than {} MiB",
+            "the objects that constant expressions of one component instance make take more than \
+             {} MiB",
             MAX_STATIC >> 20
         );
         self.objects.push(StaticObject {
@@ -73,8 +82,12 @@ impl Scope<'_, '_> {
                 Operator::F64Const { value } => Const::F64(value.bits()),
                 Operator::V128Const { value } => Const::V128(value.into()),
                 Operator::RefNull { .. } => Const::Null,
-                Operator::RefFunc { function_index } => self.func(FuncIndex::from_u32(function_index)),
-                Operator::GlobalGet { global_index } => self.globals[self.instance.globals[global_index as usize]].init,
+                Operator::RefFunc { function_index } => {
+                    self.func(FuncIndex::from_u32(function_index))
+                }
+                Operator::GlobalGet { global_index } => {
+                    self.globals[self.instance.globals[global_index as usize]].init
+                }
                 Operator::I32Add => binary(&mut stack, i32::wrapping_add, i64::wrapping_add)?,
                 Operator::I64Add => binary(&mut stack, i32::wrapping_add, i64::wrapping_add)?,
                 Operator::I32Sub => binary(&mut stack, i32::wrapping_sub, i64::wrapping_sub)?,
@@ -96,7 +109,10 @@ impl Scope<'_, '_> {
         let (type_index, values) = match *operator {
             Operator::StructNew { struct_type_index } => {
                 let fields = self.fields(struct_type_index)?.len();
-                (struct_type_index, StaticValues::Each(self.take(stack, fields)?))
+                (
+                    struct_type_index,
+                    StaticValues::Each(self.take(stack, fields)?),
+                )
             }
             Operator::StructNewDefault { struct_type_index } => {
                 let fields = self.fields(struct_type_index)?.iter();
@@ -197,7 +213,11 @@ fn zero(storage: StorageType) -> Const {
     }
 }
 
-fn binary(stack: &mut Vec<Const>, op32: fn(i32, i32) -> i32, op64: fn(i64, i64) -> i64) -> Result<Const> {
+fn binary(
+    stack: &mut Vec<Const>,
+    op32: fn(i32, i32) -> i32,
+    op64: fn(i64, i64) -> i64,
+) -> Result<Const> {
     let (b, a) = (stack.pop(), stack.pop());
     match (a, b) {
         (Some(Const::I32(a)), Some(Const::I32(b))) => Ok(Const::I32(op32(a, b))),

@@ -8,7 +8,9 @@ use crate::parse::CoreModule;
 use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexMap;
 use mintage_environ::layout::{GlobalShape, MemoryShape, TableShape};
-use mintage_environ::{CoreInstanceId, FuncIndex, FuncKey, Index, ModuleId, Printable, TableId, Trap};
+use mintage_environ::{
+    CoreInstanceId, FuncIndex, FuncKey, Index, ModuleId, Printable, TableId, Trap,
+};
 use std::collections::HashMap;
 use wasmparser::{DataKind, ElementItems, ElementKind, Export, ExternalKind, Instance};
 
@@ -35,7 +37,13 @@ pub(crate) enum SegmentState {
 
 impl InstanceState {
     /// The item at `index` of an index space.
-    pub(super) fn item(&self, id: CoreInstanceId, module: &Module<'_>, kind: ExternalKind, index: u32) -> CoreItem {
+    pub(super) fn item(
+        &self,
+        id: CoreInstanceId,
+        module: &Module<'_>,
+        kind: ExternalKind,
+        index: u32,
+    ) -> CoreItem {
         let at = index as usize;
         match kind {
             ExternalKind::Func | ExternalKind::FuncExact => {
@@ -70,14 +78,19 @@ macro_rules! scope {
 
 impl<'p, 'a> Inliner<'p, 'a> {
     /// Executes a core instance definition.
-    pub(super) fn core_instance(&mut self, frame: &mut Frame<'p>, instance: &'p Instance<'a>) -> Result<()> {
+    pub(super) fn core_instance(
+        &mut self,
+        frame: &mut Frame<'p>,
+        instance: &'p Instance<'a>,
+    ) -> Result<()> {
         let item = match instance {
             Instance::Instantiate { module_index, args } => {
                 let module = match &frame.modules[*module_index as usize] {
                     Item::Module(id) => *id,
                     Item::HostModule(name) => bail!(
-                        "the component instantiates the core module `{name}`, which it imports; give the module when compiling \
-                         (`CodeBuilder::core_module`), or bundle it into the component"
+                        "the component instantiates the core module `{name}`, which it imports; \
+                         give the module when compiling (`CodeBuilder::core_module`), or bundle it \
+                         into the component"
                     ),
                     _ => bail!("what is instantiated as a core module is something else"),
                 };
@@ -98,7 +111,9 @@ impl<'p, 'a> Inliner<'p, 'a> {
             }
             Instance::FromExports(exports) => {
                 self.budget.spend(exports.len())?;
-                let items = exports.iter().map(|export| Ok((export.name, frame.core_item(export)?)));
+                let items = exports
+                    .iter()
+                    .map(|export| Ok((export.name, frame.core_item(export)?)));
                 CoreInstanceItem::Bag(items.collect::<Result<IndexMap<_, _>>>()?)
             }
         };
@@ -107,7 +122,11 @@ impl<'p, 'a> Inliner<'p, 'a> {
     }
 
     /// The item that a core instance exports as `name`.
-    pub(super) fn core_export(&self, instance: &CoreInstanceItem<'p>, name: &str) -> Result<CoreItem> {
+    pub(super) fn core_export(
+        &self,
+        instance: &CoreInstanceItem<'p>,
+        name: &str,
+    ) -> Result<CoreItem> {
         let item = match instance {
             CoreInstanceItem::Instance(id) => {
                 let state = &self.out.instances[*id];
@@ -158,9 +177,9 @@ impl<'p, 'a> Inliner<'p, 'a> {
             elems: Vec::new(),
         };
         for import in &module.imports {
-            let arg = args
-                .get(import.module)
-                .with_context(|| format!("the argument `{}` is missing", Printable(import.module)))?;
+            let arg = args.get(import.module).with_context(|| {
+                format!("the argument `{}` is missing", Printable(import.module))
+            })?;
             match self.core_export(arg, import.name)? {
                 CoreItem::Func(func) => core.imported_funcs.push(func.into()),
                 CoreItem::Memory(id) => core.memories.push(id),
@@ -181,7 +200,9 @@ impl<'p, 'a> Inliner<'p, 'a> {
         if let Some(start) = module.start
             && !self.trapped
         {
-            let CoreItem::Func(func) = state.item(id, &module.ir, ExternalKind::Func, start.as_u32()) else {
+            let CoreItem::Func(func) =
+                state.item(id, &module.ir, ExternalKind::Func, start.as_u32())
+            else {
                 bail!("the start function does not exist");
             };
             self.out.steps.push(Step::Start {
@@ -195,7 +216,12 @@ impl<'p, 'a> Inliner<'p, 'a> {
     }
 
     /// Adds the memories, tables and globals of `module` to the program.
-    fn define(&mut self, id: CoreInstanceId, core: &mut CoreInstance, module: &CoreModule<'a>) -> Result<()> {
+    fn define(
+        &mut self,
+        id: CoreInstanceId,
+        core: &mut CoreInstance,
+        module: &CoreModule<'a>,
+    ) -> Result<()> {
         let domain = core.domain;
         let shape = &mut self.out.shape;
         for memory in &module.memories {
@@ -229,7 +255,9 @@ impl<'p, 'a> Inliner<'p, 'a> {
         }
         for (ty, init) in &module.tables {
             let mut scope = scope!(self, id, core, module);
-            let fill = init.as_ref().map_or(Ok(Const::Null), |init| scope.eval(init))?;
+            let fill = init
+                .as_ref()
+                .map_or(Ok(Const::Null), |init| scope.eval(init))?;
             let element = module
                 .ir
                 .ref_type(ty.element_type)
@@ -245,7 +273,12 @@ impl<'p, 'a> Inliner<'p, 'a> {
         Ok(())
     }
 
-    fn apply_elements(&mut self, id: CoreInstanceId, state: &mut InstanceState, module: &CoreModule<'a>) -> Result<()> {
+    fn apply_elements(
+        &mut self,
+        id: CoreInstanceId,
+        state: &mut InstanceState,
+        module: &CoreModule<'a>,
+    ) -> Result<()> {
         for (segment, element) in module.elements.iter().enumerate() {
             let mut scope = scope!(self, id, &state.core, module);
             let mut segment_state = SegmentState::Dropped;
@@ -261,7 +294,11 @@ impl<'p, 'a> Inliner<'p, 'a> {
                     if self.trapped {
                         // Nothing from here on ever runs.
                     } else if self.started
-                        && !is_own(table_index.unwrap_or(0), state.core.tables.len(), module.tables.len())
+                        && !is_own(
+                            table_index.unwrap_or(0),
+                            state.core.tables.len(),
+                            module.tables.len(),
+                        )
                     {
                         segment_state = SegmentState::Applied;
                         self.out.steps.push(Step::Elem {
@@ -300,7 +337,12 @@ impl<'p, 'a> Inliner<'p, 'a> {
         }
     }
 
-    fn apply_data(&mut self, id: CoreInstanceId, state: &mut InstanceState, module: &CoreModule<'a>) -> Result<()> {
+    fn apply_data(
+        &mut self,
+        id: CoreInstanceId,
+        state: &mut InstanceState,
+        module: &CoreModule<'a>,
+    ) -> Result<()> {
         for (segment, data) in module.data.iter().enumerate() {
             let mut segment_state = SegmentState::Dropped;
             match &data.kind {
@@ -316,7 +358,13 @@ impl<'p, 'a> Inliner<'p, 'a> {
                     let size = u128::from(shape.minimum) << shape.page_size_log2;
                     if self.trapped {
                         // Nothing from here on ever runs.
-                    } else if self.started && !is_own(*memory_index, state.core.memories.len(), module.memories.len()) {
+                    } else if self.started
+                        && !is_own(
+                            *memory_index,
+                            state.core.memories.len(),
+                            module.memories.len(),
+                        )
+                    {
                         segment_state = SegmentState::Applied;
                         self.out.steps.push(Step::Data {
                             instance: id,
@@ -346,8 +394,9 @@ impl<'p, 'a> Inliner<'p, 'a> {
     }
 }
 
-/// Whether an index space of `all` entries, the last `own` of which are the module's, has one of these at `index`. No code
-/// has seen a memory or table of a module that is being instantiated, whatever ran before.
+/// Whether an index space of `all` entries, the last `own` of which are the module's, has one of
+/// these at `index`. No code has seen a memory or table of a module that is being instantiated,
+/// whatever ran before.
 fn is_own(index: u32, all: usize, own: usize) -> bool {
     index as usize >= all - own
 }
@@ -365,7 +414,11 @@ fn values(scope: &mut Scope<'_, '_>, items: &ElementItems<'_>) -> Result<Box<[Co
         }
         ElementItems::Expressions(_, section) => {
             scope.budget.spend(section.count() as usize)?;
-            section.clone().into_iter().map(|expr| scope.eval(&expr?)).collect()
+            section
+                .clone()
+                .into_iter()
+                .map(|expr| scope.eval(&expr?))
+                .collect()
         }
     }
 }

@@ -15,7 +15,11 @@ const NAME_BYTES: usize = 16;
 
 impl<'p> Inliner<'p, '_> {
     /// Makes an import of the root: the item that it is inside, and its place in the interface.
-    pub(super) fn import_from_host(&mut self, frame: &mut Frame<'p>, name: &str) -> Result<Item<'p>> {
+    pub(super) fn import_from_host(
+        &mut self,
+        frame: &mut Frame<'p>,
+        name: &str,
+    ) -> Result<Item<'p>> {
         let types = frame.types.types;
         let ty = types
             .component_item_for_import(name)
@@ -42,7 +46,9 @@ impl<'p> Inliner<'p, '_> {
         let interface = &mut self.out.interface;
         Ok(match ty {
             ComponentEntityType::Func(ty) => {
-                let ty = frame.types.func(ty, &mut interface.types, &mut self.budget)?;
+                let ty = frame
+                    .types
+                    .func(ty, &mut interface.types, &mut self.budget)?;
                 let id = interface.import_funcs.push(ImportFunc {
                     path: path.as_slice().into(),
                     ty,
@@ -65,14 +71,20 @@ impl<'p> Inliner<'p, '_> {
             ComponentEntityType::Type { created, .. } => {
                 let ty = match created {
                     ComponentAnyTypeId::Resource(id) => {
-                        let resource = frame.types.resource_or_new(id.resource(), &mut interface.types);
+                        let resource = frame
+                            .types
+                            .resource_or_new(id.resource(), &mut interface.types);
                         if resource.index() == interface.resources.len() {
                             let path = path.as_slice().into();
                             interface.resources.push(Resource::Imported { path });
                         }
                         TypeItem::Resource(resource)
                     }
-                    other => frame.types.type_item(other, &mut interface.types, &mut self.budget)?,
+                    other => {
+                        frame
+                            .types
+                            .type_item(other, &mut interface.types, &mut self.budget)?
+                    }
                 };
                 let import = match ty {
                     TypeItem::Resource(id) => Import::Resource(id),
@@ -81,7 +93,9 @@ impl<'p> Inliner<'p, '_> {
                 };
                 (Item::Type(ty), import)
             }
-            ComponentEntityType::Module(_) => (Item::HostModule(path.join("/").into()), Import::Static),
+            ComponentEntityType::Module(_) => {
+                (Item::HostModule(path.join("/").into()), Import::Static)
+            }
             ComponentEntityType::Component(_) => (Item::HostComponent, Import::Static),
             ComponentEntityType::Value(_) => bail!("importing values is not supported yet"),
         })
@@ -104,8 +118,14 @@ impl<'p> Inliner<'p, '_> {
         Ok(())
     }
 
-    /// The export of `item`, of which only what its type `ty` names is visible. Instance types nest at most 100 deep.
-    fn export(&mut self, frame: &Frame<'p>, ty: ComponentEntityType, item: &Item<'p>) -> Result<Export> {
+    /// The export of `item`, of which only what its type `ty` names is visible. Instance types nest
+    /// at most 100 deep.
+    fn export(
+        &mut self,
+        frame: &Frame<'p>,
+        ty: ComponentEntityType,
+        item: &Item<'p>,
+    ) -> Result<Export> {
         self.budget.spend(1)?;
         Ok(match (ty, item) {
             (_, Item::Func(FuncItem::Import(id))) => Export::ImportedFunc(*id),
@@ -126,7 +146,10 @@ impl<'p> Inliner<'p, '_> {
                 Export::Instance(exports)
             }
             (_, Item::Instance(_)) => bail!("an instance is exported as something else"),
-            (_, Item::Component(..) | Item::Module(_) | Item::HostModule(_) | Item::HostComponent) => Export::Static,
+            (
+                _,
+                Item::Component(..) | Item::Module(_) | Item::HostModule(_) | Item::HostComponent,
+            ) => Export::Static,
         })
     }
 

@@ -5,7 +5,8 @@ use crate::parse::ComponentIndex;
 use indexmap::IndexMap;
 use mintage_environ::component::{CanonOptions, CoreCallee, InterfaceType, Lower};
 use mintage_environ::{
-    CoreInstanceId, DomainId, FuncKey, GlobalId, ImportId, MemoryId, ModuleId, ResourceId, SigId, TableId, TagId, Trap,
+    CoreInstanceId, DomainId, FuncKey, GlobalId, ImportId, MemoryId, ModuleId, ResourceId, SigId,
+    TableId, TagId, Trap,
 };
 use std::rc::Rc;
 
@@ -21,7 +22,8 @@ pub(super) enum Item<'p> {
     Component(ComponentIndex, Rc<[Item<'p>]>),
     Module(ModuleId),
     Type(TypeItem),
-    /// A module that the root imports under this name, and that the host has not given: it cannot be instantiated.
+    /// A module that the root imports under this name, and that the host has not given: it cannot
+    /// be instantiated.
     HostModule(Rc<str>),
     /// A component that the root imports, which hosts cannot give.
     HostComponent,
@@ -55,7 +57,8 @@ pub(super) enum CoreItem {
     Tag(TagId),
 }
 
-/// A core function: all are of the domain in which they are named, since core items never cross components.
+/// A core function: all are of the domain in which they are named, since core items never cross
+/// components.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CoreFunc {
     pub key: FuncKey,

@@ -1,8 +1,10 @@
-//! Phase 2: abstract instantiation. Executes the definitions of the root component and of every component that it
-//! instantiates, with symbols for values, and so resolves each alias, argument and import to what it will be at run time.
+//! Phase 2: abstract instantiation. Executes the definitions of the root component and of every
+//! component that it instantiates, with symbols for values, and so resolves each alias, argument
+//! and import to what it will be at run time.
 //!
-//! The walk keeps its own stack of [`Frame`]s, one per component instance under way, so that nesting costs no host stack.
-//! Components can multiply: a few hundred bytes can ask for 2^100 instances. Each step draws on a [`Budget`].
+//! The walk keeps its own stack of [`Frame`]s, one per component instance under way, so that
+//! nesting costs no host stack. Components can multiply: a few hundred bytes can ask for 2^100
+//! instances. Each step draws on a [`Budget`].
 
 mod canon;
 mod constants;
@@ -20,9 +22,13 @@ use crate::parse::{Capture, ComponentIndex, DefinitionKind, OuterRef, Parsed};
 use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexSet;
 use items::{CoreInstanceItem, CoreItem, Exports, FuncItem, Item};
-use mintage_environ::component::{ComponentInterface, CoreExport, CoreItem as InterfaceItem, Lift, Resource};
+use mintage_environ::component::{
+    ComponentInterface, CoreExport, CoreItem as InterfaceItem, Lift, Resource,
+};
 use mintage_environ::layout::Shape;
-use mintage_environ::{CoreInstanceId, DomainId, GlobalId, IndexVec, LiftId, RefType, TableId, TagId, Tunables};
+use mintage_environ::{
+    CoreInstanceId, DomainId, GlobalId, IndexVec, LiftId, RefType, TableId, TagId, Tunables,
+};
 use std::collections::HashMap;
 use std::rc::Rc;
 use types::TypeScope;
@@ -30,8 +36,9 @@ use wasmparser::{ComponentExternalKind, ComponentInstance, ComponentInstantiatio
 
 /// The most core instances, and the most component instances, of one component.
 const MAX_INSTANCES: usize = 10_000;
-/// The most steps of abstract instantiation. A step costs at most some hundred bytes, and well below a microsecond; the
-/// largest known components (a hundred core instances with ten thousand table entries each) take about a million.
+/// The most steps of abstract instantiation. A step costs at most some hundred bytes, and well
+/// below a microsecond; the largest known components (a hundred core instances with ten thousand
+/// table entries each) take about a million.
 const MAX_STEPS: u64 = 8_000_000;
 
 /// What abstract instantiation finds, before reachability decides what of it is kept.
@@ -106,8 +113,8 @@ impl Budget {
         match self.left.checked_sub(steps as u64) {
             Some(left) => self.left = left,
             None => bail!(
-                "the component is too large: instantiating all its nested components and modules takes more than {MAX_STEPS} \
-                 steps; instantiate fewer of them"
+                "the component is too large: instantiating all its nested components and modules \
+                 takes more than {MAX_STEPS} steps; instantiate fewer of them"
             ),
         }
         Ok(())
@@ -119,7 +126,8 @@ struct Inliner<'p, 'a> {
     budget: Budget,
     /// Whether a step before this point always traps: what follows is never reached.
     trapped: bool,
-    /// Whether a start function runs before this point, so that memories and tables of earlier instances are not known.
+    /// Whether a start function runs before this point, so that memories and tables of earlier
+    /// instances are not known.
     started: bool,
     exported_lifts: HashMap<usize, LiftId>,
     out: Inlined<'a>,
@@ -159,7 +167,10 @@ impl<'p, 'a> Inliner<'p, 'a> {
                 let Some(finished) = stack.pop() else { break };
                 match stack.last_mut() {
                     Some(parent) => {
-                        let ty = parent.types.types.component_instance_at(parent.instances.len() as u32);
+                        let ty = parent
+                            .types
+                            .types
+                            .component_instance_at(parent.instances.len() as u32);
                         let exports = Rc::new(finished.exports);
                         parent.types.bind_instance(ty, &exports, &mut self.budget)?;
                         parent.instances.push(exports);
@@ -170,7 +181,12 @@ impl<'p, 'a> Inliner<'p, 'a> {
             };
             frame.next += 1;
             self.budget.spend(1)?;
-            let at = || format!("in the component definition at byte {:#x}", definition.offset);
+            let at = || {
+                format!(
+                    "in the component definition at byte {:#x}",
+                    definition.offset
+                )
+            };
             if let Some(child) = self.execute(frame, &definition.kind).with_context(at)? {
                 stack.push(child);
             }
@@ -188,7 +204,8 @@ impl<'p, 'a> Inliner<'p, 'a> {
         let domain = self.out.shape.domains.push(None);
         ensure!(
             self.out.shape.domains.len() <= MAX_INSTANCES,
-            "the component has more than {MAX_INSTANCES} nested component instances; instantiate fewer of them"
+            "the component has more than {MAX_INSTANCES} nested component instances; instantiate \
+             fewer of them"
         );
         Ok(Frame {
             component,
@@ -212,7 +229,11 @@ impl<'p, 'a> Inliner<'p, 'a> {
     }
 
     /// Executes a definition; an instantiation of a component gives the frame to execute next.
-    fn execute(&mut self, frame: &mut Frame<'p>, definition: &'p DefinitionKind<'a>) -> Result<Option<Frame<'p>>> {
+    fn execute(
+        &mut self,
+        frame: &mut Frame<'p>,
+        definition: &'p DefinitionKind<'a>,
+    ) -> Result<Option<Frame<'p>>> {
         match definition {
             DefinitionKind::Import { name } => {
                 let item = match frame.component == self.parsed.root && frame.domain.as_u32() == 0 {
@@ -238,7 +259,10 @@ impl<'p, 'a> Inliner<'p, 'a> {
                 frame.components.push(Item::Component(*id, captures));
             }
             DefinitionKind::CoreInstance(instance) => self.core_instance(frame, instance)?,
-            DefinitionKind::Instance(ComponentInstance::Instantiate { component_index, args }) => {
+            DefinitionKind::Instance(ComponentInstance::Instantiate {
+                component_index,
+                args,
+            }) => {
                 return self.instantiate(frame, *component_index, args).map(Some);
             }
             DefinitionKind::Instance(ComponentInstance::FromExports(exports)) => {
@@ -259,10 +283,12 @@ impl<'p, 'a> Inliner<'p, 'a> {
                 });
                 frame.types.define_resource(*type_index, resource)?;
             }
-            DefinitionKind::AliasExport { instance, name } => match frame.instances[*instance as usize].get(name) {
-                Some(item) => frame.push(item.clone()),
-                None => bail!("the instance does not export `{name}`"),
-            },
+            DefinitionKind::AliasExport { instance, name } => {
+                match frame.instances[*instance as usize].get(name) {
+                    Some(item) => frame.push(item.clone()),
+                    None => bail!("the instance does not export `{name}`"),
+                }
+            }
             DefinitionKind::AliasCoreExport { instance, name } => {
                 let item = self.core_export(&frame.core_instances[*instance as usize], name)?;
                 frame.push_core(item);
@@ -278,7 +304,11 @@ impl<'p, 'a> Inliner<'p, 'a> {
             DefinitionKind::Canon(canon) => self.canon(frame, canon)?,
             DefinitionKind::Export(export) => {
                 let item = self.item(frame, export.kind, export.index)?;
-                if let Some(ty) = frame.types.types.component_item_for_export(export.name.name) {
+                if let Some(ty) = frame
+                    .types
+                    .types
+                    .component_item_for_export(export.name.name)
+                {
                     frame.types.bind(&ty.ty, &item, &mut self.budget)?;
                 }
                 frame.exports.insert(export.name.name, item.clone());
@@ -297,7 +327,10 @@ impl<'p, 'a> Inliner<'p, 'a> {
         let (id, captures) = match &frame.components[component as usize] {
             Item::Component(id, captures) => (*id, captures.clone()),
             _ => {
-                bail!("instantiating a component that the host imports is not supported; bundle it into the component")
+                bail!(
+                    "instantiating a component that the host imports is not supported; bundle it \
+                     into the component"
+                )
             }
         };
         self.budget.spend(args.len())?;
@@ -309,7 +342,12 @@ impl<'p, 'a> Inliner<'p, 'a> {
     }
 
     /// The item of an index space of `frame`.
-    fn item(&mut self, frame: &mut Frame<'p>, kind: ComponentExternalKind, index: u32) -> Result<Item<'p>> {
+    fn item(
+        &mut self,
+        frame: &mut Frame<'p>,
+        kind: ComponentExternalKind,
+        index: u32,
+    ) -> Result<Item<'p>> {
         let at = index as usize;
         Ok(match kind {
             ComponentExternalKind::Module => frame.modules[at].clone(),
@@ -318,11 +356,11 @@ impl<'p, 'a> Inliner<'p, 'a> {
             ComponentExternalKind::Func => Item::Func(frame.funcs[at]),
             ComponentExternalKind::Type => {
                 let ty = frame.types.types.component_any_type_at(index);
-                Item::Type(
-                    frame
-                        .types
-                        .type_item(ty, &mut self.out.interface.types, &mut self.budget)?,
-                )
+                Item::Type(frame.types.type_item(
+                    ty,
+                    &mut self.out.interface.types,
+                    &mut self.budget,
+                )?)
             }
             ComponentExternalKind::Value => bail!("component values are not supported yet"),
         })
@@ -337,7 +375,9 @@ impl<'p, 'a> Inliner<'p, 'a> {
                     CoreItem::Func(func) => InterfaceItem::Func(func.into(), state.core.domain),
                     CoreItem::Memory(id) => InterfaceItem::Memory(id),
                     CoreItem::Table(id) => InterfaceItem::Table(id),
-                    CoreItem::Global(id) => InterfaceItem::Global(id, self.out.shape.globals[id].ty),
+                    CoreItem::Global(id) => {
+                        InterfaceItem::Global(id, self.out.shape.globals[id].ty)
+                    }
                     CoreItem::Tag(_) => continue,
                 };
                 self.out.interface.core_exports.push(CoreExport {
@@ -373,14 +413,14 @@ impl<'p> Frame<'p> {
         }
     }
 
-    /// The module or component that an outer alias of this component, or a capture of a component in it, means.
+    /// The module or component that an outer alias of this component, or a capture of a component
+    /// in it, means.
     fn captured(&self, capture: Capture) -> Result<Item<'p>> {
         let item = match capture {
             Capture::Module(OuterRef::Own(index)) => self.modules.get(index as usize),
             Capture::Component(OuterRef::Own(index)) => self.components.get(index as usize),
-            Capture::Module(OuterRef::Captured(position)) | Capture::Component(OuterRef::Captured(position)) => {
-                self.captures.get(position)
-            }
+            Capture::Module(OuterRef::Captured(position))
+            | Capture::Component(OuterRef::Captured(position)) => self.captures.get(position),
         };
         item.cloned().context("an outer alias leads to no item")
     }

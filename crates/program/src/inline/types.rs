@@ -1,8 +1,9 @@
 //! Component types: from the validator's to those of the interface, with the identity of resources.
 //!
-//! A resource type means something else in each component instance, so each instance has its own [`TypeScope`]: it maps the
-//! validator's name of each resource type in sight to the resource. Types are compared side by side with the items that have
-//! them ([`TypeScope::bind`]): where a type names a resource and the item at the same place is one, the two are the same.
+//! A resource type means something else in each component instance, so each instance has its own
+//! [`TypeScope`]: it maps the validator's name of each resource type in sight to the resource.
+//! Types are compared side by side with the items that have them ([`TypeScope::bind`]): where a
+//! type names a resource and the item at the same place is one, the two are the same.
 
 use super::Budget;
 use super::items::{Exports, Item, TypeItem};
@@ -12,8 +13,8 @@ use mintage_environ::{FuncTypeId, ResourceId};
 use std::collections::HashMap;
 use wasmparser::PrimitiveValType;
 use wasmparser::component_types::{
-    self as valid, ComponentAnyTypeId, ComponentDefinedType, ComponentDefinedTypeId, ComponentEntityType,
-    ComponentFuncTypeId, ComponentInstanceTypeId, ComponentValType,
+    self as valid, ComponentAnyTypeId, ComponentDefinedType, ComponentDefinedTypeId,
+    ComponentEntityType, ComponentFuncTypeId, ComponentInstanceTypeId, ComponentValType,
 };
 use wasmparser::types::TypesRef;
 
@@ -47,14 +48,28 @@ impl<'p> TypeScope<'p> {
     }
 
     /// The resource that `id` means here; a new one of `types` when it is met for the first time.
-    pub fn resource_or_new(&mut self, id: valid::ResourceId, types: &mut ComponentTypes) -> ResourceId {
-        *self.resources.entry(id).or_insert_with(|| types.add_resource())
+    pub fn resource_or_new(
+        &mut self,
+        id: valid::ResourceId,
+        types: &mut ComponentTypes,
+    ) -> ResourceId {
+        *self
+            .resources
+            .entry(id)
+            .or_insert_with(|| types.add_resource())
     }
 
     /// Learns from `item`, which has the type `ty`, what the resources in the type are.
-    pub fn bind(&mut self, ty: &ComponentEntityType, item: &Item<'_>, budget: &mut Budget) -> Result<()> {
+    pub fn bind(
+        &mut self,
+        ty: &ComponentEntityType,
+        item: &Item<'_>,
+        budget: &mut Budget,
+    ) -> Result<()> {
         match (ty, item) {
-            (ComponentEntityType::Instance(ty), Item::Instance(exports)) => self.bind_instance(*ty, exports, budget),
+            (ComponentEntityType::Instance(ty), Item::Instance(exports)) => {
+                self.bind_instance(*ty, exports, budget)
+            }
             (
                 ComponentEntityType::Type {
                     created: ComponentAnyTypeId::Resource(id),
@@ -69,7 +84,8 @@ impl<'p> TypeScope<'p> {
         }
     }
 
-    /// As [`bind`](Self::bind), for an instance. Types nest at most 100 deep, which the validator checks.
+    /// As [`bind`](Self::bind), for an instance. Types nest at most 100 deep, which the validator
+    /// checks.
     pub fn bind_instance(
         &mut self,
         ty: ComponentInstanceTypeId,
@@ -96,9 +112,9 @@ impl<'p> TypeScope<'p> {
         Ok(match ty {
             ComponentAnyTypeId::Resource(id) => TypeItem::Resource(self.resource(id.resource())?),
             ComponentAnyTypeId::Defined(id) => TypeItem::Value(self.defined(id, types, budget)?),
-            ComponentAnyTypeId::Func(_) | ComponentAnyTypeId::Instance(_) | ComponentAnyTypeId::Component(_) => {
-                TypeItem::Static
-            }
+            ComponentAnyTypeId::Func(_)
+            | ComponentAnyTypeId::Instance(_)
+            | ComponentAnyTypeId::Component(_) => TypeItem::Static,
         })
     }
 
@@ -116,7 +132,10 @@ impl<'p> TypeScope<'p> {
             .iter()
             .map(|(name, ty)| Ok((name.as_str().into(), self.value(*ty, types, budget)?)));
         let params = params.collect::<Result<_>>()?;
-        let result = ty.result.map(|ty| self.value(ty, types, budget)).transpose()?;
+        let result = ty
+            .result
+            .map(|ty| self.value(ty, types, budget))
+            .transpose()?;
         Ok(types.intern_func(FuncType {
             params,
             result,
@@ -177,8 +196,9 @@ impl<'p> TypeScope<'p> {
             ComponentDefinedType::Variant(variant) => {
                 budget.spend(variant.cases.len())?;
                 let cases = variant.cases.iter();
-                let cases =
-                    cases.map(|(name, case)| Ok((name.as_str().into(), self.optional(case.ty, types, budget)?)));
+                let cases = cases.map(|(name, case)| {
+                    Ok((name.as_str().into(), self.optional(case.ty, types, budget)?))
+                });
                 let cases = cases.collect::<Result<_>>()?;
                 types.intern_variant(Variant { cases })
             }
@@ -206,17 +226,27 @@ impl<'p> TypeScope<'p> {
                 types.intern_option(payload)
             }
             ComponentDefinedType::Result { ok, err, .. } => {
-                let (ok, err) = (self.optional(*ok, types, budget)?, self.optional(*err, types, budget)?);
+                let (ok, err) = (
+                    self.optional(*ok, types, budget)?,
+                    self.optional(*err, types, budget)?,
+                );
                 types.intern_result(ok, err)
             }
             ComponentDefinedType::Own(id) => InterfaceType::Own(self.resource(id.resource())?),
-            ComponentDefinedType::Borrow(id) => InterfaceType::Borrow(self.resource(id.resource())?),
+            ComponentDefinedType::Borrow(id) => {
+                InterfaceType::Borrow(self.resource(id.resource())?)
+            }
             ComponentDefinedType::Map { key, value, .. } => {
-                let (key, value) = (self.value(*key, types, budget)?, self.value(*value, types, budget)?);
+                let (key, value) = (
+                    self.value(*key, types, budget)?,
+                    self.value(*value, types, budget)?,
+                );
                 types.intern_map(key, value)
             }
             // What it is made of in memory, and what it is to the host.
-            ComponentDefinedType::FixedLengthList { element, length, .. } => {
+            ComponentDefinedType::FixedLengthList {
+                element, length, ..
+            } => {
                 budget.spend(*length as usize)?;
                 let element = self.value(*element, types, budget)?;
                 types.intern_tuple((0..*length).map(|_| element).collect())

@@ -1,4 +1,5 @@
-//! Function bodies: validated in parallel, and read for what they refer to, in one pass over their bytes.
+//! Function bodies: validated in parallel, and read for what they refer to, in one pass over their
+//! bytes.
 
 use super::error::wasm_error;
 use super::module::CoreModule;
@@ -7,8 +8,8 @@ use anyhow::{Result, bail};
 use mintage_environ::{IndexVec, ModuleId, Printable};
 use rayon::prelude::*;
 use wasmparser::{
-    FrameKind, FrameStack, FuncToValidate, FuncValidator, FuncValidatorAllocations, FunctionBody, ValidatorResources,
-    VisitOperator, VisitSimdOperator,
+    FrameKind, FrameStack, FuncToValidate, FuncValidator, FuncValidatorAllocations, FunctionBody,
+    ValidatorResources, VisitOperator, VisitSimdOperator,
 };
 
 /// What a function refers to: the edges of the reachability graph. Indexes are those of the module.
@@ -53,7 +54,8 @@ pub(super) fn describe<'a>(body: &FunctionBody<'a>) -> Result<Body<'a>> {
     })
 }
 
-/// Validates all bodies and hands the facts of each to its module. The error is that of the first invalid function.
+/// Validates all bodies and hands the facts of each to its module. The error is that of the first
+/// invalid function.
 pub(super) fn validate_all(
     bodies: Vec<Unvalidated<'_>>,
     modules: &mut IndexVec<ModuleId, CoreModule<'_>>,
@@ -63,10 +65,16 @@ pub(super) fn validate_all(
         validate(scratch, &body).map_err(|error| (error, body.module, body.function.index))
     };
     let facts: Vec<_> = match rayon::current_thread_index() {
-        Some(_) => bodies.into_par_iter().map_init(Scratch::default, validate).collect(),
+        Some(_) => bodies
+            .into_par_iter()
+            .map_init(Scratch::default, validate)
+            .collect(),
         None => {
             let mut scratch = Scratch::default();
-            bodies.into_iter().map(|body| validate(&mut scratch, body)).collect()
+            bodies
+                .into_iter()
+                .map(|body| validate(&mut scratch, body))
+                .collect()
         }
     };
     for (module, facts) in owners.into_iter().zip(facts) {
@@ -74,11 +82,17 @@ pub(super) fn validate_all(
             Ok(facts) => modules[module].facts.push(facts),
             Err((error, id, function)) => {
                 let module = &modules[id].ir;
-                let name = module.names.iter().find(|(index, _)| index.as_u32() == function);
-                let name = name.map_or(String::new(), |(_, name)| format!(" (`{}`)", Printable(name)));
-                return Err(
-                    wasm_error(error).context(format!("in function {function}{name} of core module {}", id.as_u32()))
-                );
+                let name = module
+                    .names
+                    .iter()
+                    .find(|(index, _)| index.as_u32() == function);
+                let name = name.map_or(String::new(), |(_, name)| {
+                    format!(" (`{}`)", Printable(name))
+                });
+                return Err(wasm_error(error).context(format!(
+                    "in function {function}{name} of core module {}",
+                    id.as_u32()
+                )));
             }
         }
     }
@@ -130,7 +144,8 @@ fn validate(scratch: &mut Scratch, unvalidated: &Unvalidated<'_>) -> wasmparser:
         }
         Err(error) => {
             scratch.collector.take();
-            // The plain validator also knows operators of other proposals, and so tells more about what is wrong.
+            // The plain validator also knows operators of other proposals, and so tells more about
+            // what is wrong.
             copy()
                 .into_validator(FuncValidatorAllocations::default())
                 .validate(body)?;
@@ -199,10 +214,12 @@ macro_rules! note {
         $c.uses.push(Use::TableWrite($table))
     };
     ($c:expr, TableCopy $dst:ident $src:ident) => {
-        $c.uses.extend([Use::TableWrite($dst), Use::TableRead($src)])
+        $c.uses
+            .extend([Use::TableWrite($dst), Use::TableRead($src)])
     };
     ($c:expr, TableInit $element:ident $table:ident) => {
-        $c.uses.extend([Use::TableWrite($table), Use::Element($element)])
+        $c.uses
+            .extend([Use::TableWrite($table), Use::Element($element)])
     };
     ($c:expr, ElemDrop $element:ident) => {
         $c.uses.push(Use::Element($element))
@@ -243,7 +260,8 @@ macro_rules! note_proposal {
 }
 
 macro_rules! visitor {
-    ($(@$proposal:ident $op:ident $({ $($arg:ident: $ty:ty),* })? => $visit:ident ($($ann:tt)*))*) => {
+    ($(@$proposal:ident $op:ident $({ $($arg:ident: $ty:ty),* })? => $visit:ident
+      ($($ann:tt)*))*) => {
         $(
             #[inline(always)]
             fn $visit(&mut self $($(, $arg: $ty)*)?) -> Self::Output {
@@ -255,8 +273,13 @@ macro_rules! visitor {
     };
 }
 
-#[allow(unused_variables, reason = "an operator's note leaves out what does not matter")]
-impl<'a, V: VisitOperator<'a, Output = wasmparser::Result<()>>> VisitOperator<'a> for Collecting<'_, V> {
+#[allow(
+    unused_variables,
+    reason = "an operator's note leaves out what does not matter"
+)]
+impl<'a, V: VisitOperator<'a, Output = wasmparser::Result<()>>> VisitOperator<'a>
+    for Collecting<'_, V>
+{
     type Output = wasmparser::Result<()>;
 
     /// Vector operators refer to memories only, so there is nothing to note.

@@ -30,8 +30,8 @@ pub(crate) struct Definition<'a> {
     pub offset: u64,
 }
 
-/// A definition: each adds one entry to one index space, or performs an export. Types are left out: the validator knows
-/// them; only new resource types matter when instantiating.
+/// A definition: each adds one entry to one index space, or performs an export. Types are left out:
+/// the validator knows them; only new resource types matter when instantiating.
 pub(crate) enum DefinitionKind<'a> {
     Import {
         name: &'a str,
@@ -68,7 +68,8 @@ pub(crate) enum OuterRef {
     Captured(usize),
 }
 
-/// A module or component that a nested component uses: an entry of the index space of the component around it.
+/// A module or component that a nested component uses: an entry of the index space of the component
+/// around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Capture {
     Module(OuterRef),
@@ -109,7 +110,11 @@ impl<'a> ComponentBuilder<'a> {
 }
 
 /// Takes over a section of the innermost component of `levels`.
-pub(super) fn section<'a>(levels: &mut [Level<'a>], payload: Payload<'a>, types_before: u32) -> Result<()> {
+pub(super) fn section<'a>(
+    levels: &mut [Level<'a>],
+    payload: Payload<'a>,
+    types_before: u32,
+) -> Result<()> {
     use DefinitionKind as Kind;
     let mut definitions: Vec<(u64, Kind<'a>)> = Vec::new();
     macro_rules! read {
@@ -122,8 +127,10 @@ pub(super) fn section<'a>(levels: &mut [Level<'a>], payload: Payload<'a>, types_
     }
     match payload {
         Payload::ComponentImportSection(section) => {
-            read!(section, |import: wasmparser::ComponentImport<'a>| Kind::Import {
-                name: import.name.name
+            read!(section, |import: wasmparser::ComponentImport<'a>| {
+                Kind::Import {
+                    name: import.name.name,
+                }
             });
         }
         Payload::InstanceSection(section) => read!(section, Kind::CoreInstance),
@@ -136,7 +143,8 @@ pub(super) fn section<'a>(levels: &mut [Level<'a>], payload: Payload<'a>, types_
                 if let ComponentType::Resource { rep, dtor } = ty {
                     ensure!(
                         rep == wasmparser::ValType::I32,
-                        "the resource type at byte {offset:#x} is represented by {rep}, which is not supported yet; use i32"
+                        "the resource type at byte {offset:#x} is represented by {rep}, which is \
+                         not supported yet; use i32"
                     );
                     definitions.push((offset, Kind::Resource { type_index, dtor }));
                 }
@@ -156,7 +164,8 @@ pub(super) fn section<'a>(levels: &mut [Level<'a>], payload: Payload<'a>, types_
                 range.start
             )
         }
-        // Types of core modules play no part when instantiating; nested modules and components come as levels of their own.
+        // Types of core modules play no part when instantiating; nested modules and components come
+        // as levels of their own.
         _ => {}
     }
     if let Some(Level::Component(component)) = levels.last_mut() {
@@ -168,7 +177,10 @@ pub(super) fn section<'a>(levels: &mut [Level<'a>], payload: Payload<'a>, types_
 }
 
 /// The definition that an alias makes; none for types.
-fn alias_definition<'a>(levels: &mut [Level<'a>], alias: ComponentAlias<'a>) -> Result<Option<DefinitionKind<'a>>> {
+fn alias_definition<'a>(
+    levels: &mut [Level<'a>],
+    alias: ComponentAlias<'a>,
+) -> Result<Option<DefinitionKind<'a>>> {
     Ok(Some(match alias {
         ComponentAlias::InstanceExport {
             kind: ComponentExternalKind::Type,
@@ -196,8 +208,14 @@ fn alias_definition<'a>(levels: &mut [Level<'a>], alias: ComponentAlias<'a>) -> 
     }))
 }
 
-/// Resolves an outer alias: each component between the target and the one that has the alias captures the item.
-fn outer(levels: &mut [Level<'_>], count: u32, index: u32, kind: fn(OuterRef) -> Capture) -> Result<OuterRef> {
+/// Resolves an outer alias: each component between the target and the one that has the alias
+/// captures the item.
+fn outer(
+    levels: &mut [Level<'_>],
+    count: u32,
+    index: u32,
+    kind: fn(OuterRef) -> Capture,
+) -> Result<OuterRef> {
     let Some(target) = levels.len().checked_sub(count as usize + 1) else {
         bail!("an outer alias leaves the component");
     };

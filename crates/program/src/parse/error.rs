@@ -9,9 +9,14 @@ const ADVICE: &[(WasmFeatures, &str, &str)] = &[
     (
         WasmFeatures::LEGACY_EXCEPTIONS,
         "legacy exceptions",
-        "compile for the final form of exceptions (`-mllvm -wasm-use-legacy-eh=false`) or without them",
+        "compile for the final form of exceptions (`-mllvm -wasm-use-legacy-eh=false`) or without \
+         them",
     ),
-    (WasmFeatures::STACK_SWITCHING, "stack switching", "compile without it"),
+    (
+        WasmFeatures::STACK_SWITCHING,
+        "stack switching",
+        "compile without it",
+    ),
     (
         WasmFeatures::CM_ASYNC,
         "the async ABI of components",
@@ -38,18 +43,40 @@ const ADVICE: &[(WasmFeatures, &str, &str)] = &[
 const WORDS: &[(&str, WasmFeatures)] = &[
     ("`cm-implements` feature", WasmFeatures::CM_IMPLEMENTS),
     ("multiple memories", WasmFeatures::MULTI_MEMORY),
-    ("non-constant operator: i32.add", WasmFeatures::EXTENDED_CONST),
-    ("non-constant operator: i32.sub", WasmFeatures::EXTENDED_CONST),
-    ("non-constant operator: i32.mul", WasmFeatures::EXTENDED_CONST),
-    ("non-constant operator: i64.add", WasmFeatures::EXTENDED_CONST),
-    ("non-constant operator: i64.sub", WasmFeatures::EXTENDED_CONST),
-    ("non-constant operator: i64.mul", WasmFeatures::EXTENDED_CONST),
+    (
+        "non-constant operator: i32.add",
+        WasmFeatures::EXTENDED_CONST,
+    ),
+    (
+        "non-constant operator: i32.sub",
+        WasmFeatures::EXTENDED_CONST,
+    ),
+    (
+        "non-constant operator: i32.mul",
+        WasmFeatures::EXTENDED_CONST,
+    ),
+    (
+        "non-constant operator: i64.add",
+        WasmFeatures::EXTENDED_CONST,
+    ),
+    (
+        "non-constant operator: i64.sub",
+        WasmFeatures::EXTENDED_CONST,
+    ),
+    (
+        "non-constant operator: i64.mul",
+        WasmFeatures::EXTENDED_CONST,
+    ),
 ];
 
-/// The error of the parser or validator with its byte offset. A component that needs a feature which is
-/// off or not there is unsupported rather than invalid, and the error has advice.
+/// The error of the parser or validator with its byte offset. A component that needs a feature
+/// which is off or not there is unsupported rather than invalid, and the error has advice.
 pub(crate) fn wasm_error(error: wasmparser::Error) -> anyhow::Error {
-    let in_words = || WORDS.iter().find(|(words, _)| error.message().contains(words));
+    let in_words = || {
+        WORDS
+            .iter()
+            .find(|(words, _)| error.message().contains(words))
+    };
     let missing = error.missing_wasm_feature();
     let missing = missing.or_else(|| in_words().map(|&(_, feature)| feature));
     let (what, advice) = match missing {
@@ -58,7 +85,10 @@ pub(crate) fn wasm_error(error: wasmparser::Error) -> anyhow::Error {
     };
     // The validator's messages quote names of the component as they are.
     let message = Printable(error.message());
-    anyhow::anyhow!("{what} component at byte {:#x}: {message}{advice}", error.offset())
+    anyhow::anyhow!(
+        "{what} component at byte {:#x}: {message}{advice}",
+        error.offset()
+    )
 }
 
 /// What to do about a feature that is missing.
@@ -66,7 +96,10 @@ fn advice(missing: WasmFeatures) -> String {
     if let Some(feature) = features::of_flag(missing) {
         return format!(" (which `Config::{}` turns on)", feature.setter);
     }
-    match ADVICE.iter().find(|(feature, ..)| feature.contains(missing)) {
+    match ADVICE
+        .iter()
+        .find(|(feature, ..)| feature.contains(missing))
+    {
         Some((_, name, advice)) => format!(" ({name}: not supported yet; {advice})"),
         None => format!(" ({missing:?}: not supported yet)"),
     }

@@ -1,7 +1,8 @@
 //! Phase 1: component bytes to the component tree as plain data, everything validated.
 //!
-//! One walk over the binary validates all sections and collects definitions ([`component`], [`module`]); then all function
-//! bodies of all modules are validated in parallel ([`body`]), which also collects what each function refers to.
+//! One walk over the binary validates all sections and collects definitions ([`component`],
+//! [`module`]); then all function bodies of all modules are validated in parallel ([`body`]), which
+//! also collects what each function refers to.
 
 mod body;
 mod component;
@@ -54,9 +55,15 @@ pub(crate) fn parse(bytes: &[u8], features: Features) -> Result<Parsed<'_>> {
     let Some(root) = walk.root else {
         bail!("the component ends before its last section")
     };
-    let ids = walk.modules.values().flat_map(|module| module.types.iter().copied());
+    let ids = walk
+        .modules
+        .values()
+        .flat_map(|module| module.types.iter().copied());
     let numbers = Numbers::new(walk.components[root.0].types.as_ref(), ids.collect())?;
-    let modules = walk.modules.into_values().map(|module| module.finish(&numbers));
+    let modules = walk
+        .modules
+        .into_values()
+        .map(|module| module.finish(&numbers));
     let mut modules = modules.collect::<Result<_>>()?;
     body::validate_all(walk.bodies, &mut modules)?;
     Ok(Parsed {
@@ -70,12 +77,16 @@ pub(crate) fn parse(bytes: &[u8], features: Features) -> Result<Parsed<'_>> {
 
 /// Says clearly what the bytes are when they are no component.
 pub(crate) fn check_header(bytes: &[u8]) -> Result<()> {
-    ensure!(!bytes.is_empty(), "the input is empty, not a WebAssembly component");
+    ensure!(
+        !bytes.is_empty(),
+        "the input is empty, not a WebAssembly component"
+    );
     if !bytes.starts_with(b"\0asm") {
         let text = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
         ensure!(
             !matches!(text, Some(b'(' | b';')),
-            "the input is WebAssembly text, not a binary component; convert it with `wasm-tools parse` first"
+            "the input is WebAssembly text, not a binary component; convert it with `wasm-tools \
+             parse` first"
         );
         let start = bytes
             .iter()
@@ -83,15 +94,21 @@ pub(crate) fn check_header(bytes: &[u8]) -> Result<()> {
             .map(|byte| format!("{byte:02x}"))
             .collect::<Vec<_>>()
             .join(" ");
-        bail!("the input is not a WebAssembly component: it starts with {start}, not with 00 61 73 6d");
+        bail!(
+            "the input is not a WebAssembly component: it starts with {start}, not with 00 61 73 6d"
+        );
     }
     if let Some([_, _, 0, 0]) = bytes.get(4..8) {
-        bail!("the input is a core WebAssembly module, not a component; wrap it with `wasm-tools component new`");
+        bail!(
+            "the input is a core WebAssembly module, not a component; wrap it with `wasm-tools \
+             component new`"
+        );
     }
     Ok(())
 }
 
-/// What is being read: the component or module whose end has not come yet, inside those that enclose it.
+/// What is being read: the component or module whose end has not come yet, inside those that
+/// enclose it.
 enum Level<'a> {
     Component(ComponentBuilder<'a>),
     Module(Box<ModuleBuilder<'a>>),
@@ -120,7 +137,11 @@ impl<'a> Walk<'a> {
             (ValidPayload::Func(function, body), _) => {
                 let module = self.modules.next_index();
                 self.module()?.ir.bodies.push(body::describe(&body)?);
-                self.bodies.push(Unvalidated { module, function, body });
+                self.bodies.push(Unvalidated {
+                    module,
+                    function,
+                    body,
+                });
             }
             (ValidPayload::End(types), _) => match self.levels.pop() {
                 Some(Level::Module(mut module)) => {
@@ -144,7 +165,9 @@ impl<'a> Walk<'a> {
             }),
             (_, payload) => match self.levels.last_mut() {
                 Some(Level::Module(module)) => module.section(payload)?,
-                Some(Level::Component(_)) => component::section(&mut self.levels, payload, types_before)?,
+                Some(Level::Component(_)) => {
+                    component::section(&mut self.levels, payload, types_before)?
+                }
                 None => bail!("a section stands before the component's header"),
             },
         }

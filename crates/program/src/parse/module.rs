@@ -10,8 +10,8 @@ use mintage_environ::{FuncIndex, Index, IndexVec, SigId};
 use std::collections::HashMap;
 use wasmparser::types::{CoreTypeId, Types};
 use wasmparser::{
-    ConstExpr, Data, Element, Export, ExternalKind, GlobalType, KnownCustom, MemoryType, Name, NameSectionReader,
-    Payload, Table, TableInit, TableType, TypeRef,
+    ConstExpr, Data, Element, Export, ExternalKind, GlobalType, KnownCustom, MemoryType, Name,
+    NameSectionReader, Payload, Table, TableInit, TableType, TypeRef,
 };
 
 /// Why a module with a shared memory is refused. Components have no threads that could share it.
@@ -33,7 +33,8 @@ pub(crate) struct CoreModule<'a> {
     pub start: Option<FuncIndex>,
     pub elements: Vec<Element<'a>>,
     pub data: Vec<Data<'a>>,
-    /// The module's own tags: the function type of each, whose parameters are what its exceptions carry.
+    /// The module's own tags: the function type of each, whose parameters are what its exceptions
+    /// carry.
     pub tags: Vec<SigId>,
     /// Names of tags, by index, as the name section gives them.
     pub tag_names: HashMap<u32, &'a str>,
@@ -109,7 +110,9 @@ impl<'a> ModuleBuilder<'a> {
             .collect::<Option<_>>()
             .context("a function has no function type")?;
         let tags = self.tags.iter().map(|&ty| self.ir.func_type(ty));
-        let tags = tags.collect::<Option<_>>().context("a tag has no function type")?;
+        let tags = tags
+            .collect::<Option<_>>()
+            .context("a tag has no function type")?;
         self.complete_names();
         let CoreModuleParts {
             imports,
@@ -205,8 +208,12 @@ impl<'a> ModuleBuilder<'a> {
                 }
             }
             Payload::StartSection { func, .. } => module.start = Some(FuncIndex::from_u32(func)),
-            Payload::ElementSection(section) => module.elements = section.into_iter().collect::<Result<_, _>>()?,
-            Payload::DataSection(section) => module.data = section.into_iter().collect::<Result<_, _>>()?,
+            Payload::ElementSection(section) => {
+                module.elements = section.into_iter().collect::<Result<_, _>>()?
+            }
+            Payload::DataSection(section) => {
+                module.data = section.into_iter().collect::<Result<_, _>>()?
+            }
             Payload::CustomSection(section) => {
                 if let KnownCustom::Name(names) = section.as_known() {
                     self.names(names);
@@ -218,7 +225,8 @@ impl<'a> ModuleBuilder<'a> {
         Ok(None)
     }
 
-    /// Gives exported functions and tags without a name that of their first export, and drops names of functions that do not exist.
+    /// Gives exported functions and tags without a name that of their first export, and drops names
+    /// of functions that do not exist.
     fn complete_names(&mut self) {
         let functions = self.ir.funcs.len();
         let names = &mut self.ir.names;
@@ -229,7 +237,9 @@ impl<'a> ModuleBuilder<'a> {
                 self.module.tag_names.entry(index).or_insert(name);
             }
             let func = FuncIndex::from_u32(index);
-            let is_named = names[..named].binary_search_by_key(&func, |&(func, _)| func).is_ok();
+            let is_named = names[..named]
+                .binary_search_by_key(&func, |&(func, _)| func)
+                .is_ok();
             if kind == ExternalKind::Func && !is_named {
                 names.push((func, name));
             }
@@ -238,7 +248,8 @@ impl<'a> ModuleBuilder<'a> {
         names.dedup_by_key(|&mut (func, _)| func);
     }
 
-    /// Takes over what can be read of a name section; a malformed rest is ignored, as the specification asks.
+    /// Takes over what can be read of a name section; a malformed rest is ignored, as the
+    /// specification asks.
     fn names(&mut self, section: NameSectionReader<'a>) {
         for subsection in section {
             match subsection {
@@ -251,7 +262,8 @@ impl<'a> ModuleBuilder<'a> {
                 }
                 Ok(Name::Tag(names)) => {
                     let names = names.into_iter().map_while(Result::ok);
-                    self.module.tag_names = names.map(|naming| (naming.index, naming.name)).collect();
+                    self.module.tag_names =
+                        names.map(|naming| (naming.index, naming.name)).collect();
                 }
                 Ok(_) => {}
                 Err(_) => return,

@@ -1,12 +1,13 @@
 //! The types that modules define, numbered over the whole component.
 //!
-//! The validator gives equal types one id, whichever modules define them, and a supertype a smaller id than its subtypes. What
-//! is left is to number them so that the subtypes of each type are a range behind it.
+//! The validator gives equal types one id, whichever modules define them, and a supertype a smaller
+//! id than its subtypes. What is left is to number them so that the subtypes of each type are a
+//! range behind it.
 
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::{
-    HeapType, ObjectType, ObjectTypeId, ObjectTypes, RefType, SigId, Signature, Signatures, StorageType, TypeId,
-    ValType,
+    HeapType, ObjectType, ObjectTypeId, ObjectTypes, RefType, SigId, Signature, Signatures,
+    StorageType, TypeId, ValType,
 };
 use std::collections::HashMap;
 use wasmparser::types::{CoreTypeId, TypesRef};
@@ -23,7 +24,8 @@ pub(super) struct Numbers {
 }
 
 impl Numbers {
-    /// Numbers the types with the given ids, which may be repeated; the supertypes of each must be among them.
+    /// Numbers the types with the given ids, which may be repeated; the supertypes of each must be
+    /// among them.
     pub fn new(types: TypesRef<'_>, mut ids: Vec<CoreTypeId>) -> Result<Numbers> {
         ids.sort_unstable();
         ids.dedup();
@@ -57,21 +59,30 @@ impl Numbers {
         Ok(match &ty.composite_type.inner {
             CompositeInnerType::Func(ty) => {
                 let signature = self.signature(ty);
-                let signature = signature.context("a function type uses a value type that is not supported yet")?;
+                let signature = signature
+                    .context("a function type uses a value type that is not supported yet")?;
                 TypeId::Func(match is_plain {
                     true => self.signatures.intern(signature),
                     false => self.signatures.declare(signature, subtypes),
                 })
             }
             CompositeInnerType::Struct(ty) => {
-                let fields = ty.fields.iter().map(|field| self.storage_type(field.element_type));
+                let fields = ty
+                    .fields
+                    .iter()
+                    .map(|field| self.storage_type(field.element_type));
                 let fields = fields.collect::<Option<Vec<_>>>();
-                let fields = fields.context("a struct type uses a field type that is not supported yet")?;
-                TypeId::Object(self.objects.declare(ObjectType::structure(&fields, subtypes)?))
+                let fields =
+                    fields.context("a struct type uses a field type that is not supported yet")?;
+                TypeId::Object(
+                    self.objects
+                        .declare(ObjectType::structure(&fields, subtypes)?),
+                )
             }
             CompositeInnerType::Array(ty) => {
                 let element = self.storage_type(ty.0.element_type);
-                let element = element.context("an array type uses an element type that is not supported yet")?;
+                let element = element
+                    .context("an array type uses an element type that is not supported yet")?;
                 TypeId::Object(self.objects.declare(ObjectType::array(element, subtypes)))
             }
             CompositeInnerType::Cont(_) => bail!("continuation types are not supported yet"),
@@ -105,12 +116,12 @@ impl Numbers {
     }
 }
 
-/// The trees of subtypes. All lists go by the place of a type in the sorted list of ids, so that a supertype stands before
-/// its subtypes.
+/// The trees of subtypes. All lists go by the place of a type in the sorted list of ids, so that a
+/// supertype stands before its subtypes.
 struct Forest<'t> {
     types: Vec<&'t SubType>,
-    /// The first type that equals each: itself, but where the validator keeps equal types apart, which it does
-    /// unless types can refer to types.
+    /// The first type that equals each: itself, but where the validator keeps equal types apart,
+    /// which it does unless types can refer to types.
     equal: Vec<usize>,
     /// How many types the tree below each type has, itself included.
     sizes: Vec<u32>,
@@ -129,13 +140,19 @@ impl<'t> Forest<'t> {
         let mut supertypes = Vec::with_capacity(ids.len());
         let mut plain: HashMap<&FuncType, usize> = HashMap::new();
         for (at, &id) in ids.iter().enumerate() {
-            let ty = types.get(id).context("a type is not known (a bug in Mintage)")?;
+            let ty = types
+                .get(id)
+                .context("a type is not known (a bug in Mintage)")?;
             forest.types.push(ty);
             forest.equal.push(match &ty.composite_type.inner {
-                CompositeInnerType::Func(func) if is_plain(types, id, ty) => *plain.entry(func).or_insert(at),
+                CompositeInnerType::Func(func) if is_plain(types, id, ty) => {
+                    *plain.entry(func).or_insert(at)
+                }
                 _ => at,
             });
-            let supertype = types.supertype_of(id).map(|supertype| ids.binary_search(&supertype));
+            let supertype = types
+                .supertype_of(id)
+                .map(|supertype| ids.binary_search(&supertype));
             supertypes.push(match supertype {
                 Some(Ok(supertype)) if supertype < at => Some(supertype),
                 None => None,
@@ -152,9 +169,12 @@ impl<'t> Forest<'t> {
     }
 
     fn number(&mut self, supertypes: &[Option<usize>]) {
-        let is_struct = |ty: &&&SubType| matches!(ty.composite_type.inner, CompositeInnerType::Struct(_));
-        // The first numbers that are free, for trees of their own and among the subtypes of each type.
-        let (mut functions, mut structs, mut arrays) = (0, 0, self.types.iter().filter(is_struct).count() as u32);
+        let is_struct =
+            |ty: &&&SubType| matches!(ty.composite_type.inner, CompositeInnerType::Struct(_));
+        // The first numbers that are free, for trees of their own and among the subtypes of each
+        // type.
+        let (mut functions, mut structs, mut arrays) =
+            (0, 0, self.types.iter().filter(is_struct).count() as u32);
         let mut free_below = vec![0; self.types.len()];
         for (at, supertype) in supertypes.iter().enumerate() {
             let inner = &self.types[at].composite_type.inner;
@@ -174,14 +194,18 @@ impl<'t> Forest<'t> {
                 CompositeInnerType::Struct(_) | CompositeInnerType::Array(_) => {
                     TypeId::Object(ObjectTypeId::from_u32(number))
                 }
-                CompositeInnerType::Func(_) | CompositeInnerType::Cont(_) => TypeId::Func(SigId::from_u32(number)),
+                CompositeInnerType::Func(_) | CompositeInnerType::Cont(_) => {
+                    TypeId::Func(SigId::from_u32(number))
+                }
             });
         }
     }
 
     /// The types, each once, in order of their numbers.
     fn in_order(&self) -> impl Iterator<Item = usize> {
-        let mut order: Vec<usize> = (0..self.types.len()).filter(|&at| self.equal[at] == at).collect();
+        let mut order: Vec<usize> = (0..self.types.len())
+            .filter(|&at| self.equal[at] == at)
+            .collect();
         order.sort_unstable_by_key(|&at| self.numbers[at]);
         order.into_iter()
     }
@@ -189,10 +213,13 @@ impl<'t> Forest<'t> {
 
 /// Whether `(func ...)` by itself declares the type.
 fn is_plain(types: TypesRef<'_>, id: CoreTypeId, ty: &SubType) -> bool {
-    ty.is_final && ty.supertype_idxs.is_empty() && types.rec_group_elements(types.rec_group_id_of(id)).len() == 1
+    ty.is_final
+        && ty.supertype_idxs.is_empty()
+        && types.rec_group_elements(types.rec_group_id_of(id)).len() == 1
 }
 
-/// A core value type, or `None` when it is not supported. `resolve` finds the types that it refers to.
+/// A core value type, or `None` when it is not supported. `resolve` finds the types that it refers
+/// to.
 pub(crate) fn val_type(
     ty: wasmparser::ValType,
     resolve: impl FnOnce(UnpackedIndex) -> Option<TypeId>,
@@ -240,6 +267,8 @@ pub(crate) fn heap_type(
             AbstractHeapType::None => HeapType::None,
             AbstractHeapType::Cont | AbstractHeapType::NoCont => return None,
         },
-        wasmparser::HeapType::Abstract { shared: true, .. } | wasmparser::HeapType::Exact(_) => return None,
+        wasmparser::HeapType::Abstract { shared: true, .. } | wasmparser::HeapType::Exact(_) => {
+            return None;
+        }
     })
 }

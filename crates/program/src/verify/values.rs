@@ -13,7 +13,9 @@ impl Verifier<'_, '_> {
     /// Whether a value is of a type.
     pub(super) fn has_type(&self, value: Const, ty: ValType) -> bool {
         let ComponentInterface {
-            signatures, objects, ..
+            signatures,
+            objects,
+            ..
         } = &self.program.interface;
         let ValType::Ref(RefType { nullable, heap }) = ty else {
             return matches!(
@@ -28,21 +30,29 @@ impl Verifier<'_, '_> {
         match (value, heap) {
             (Const::Null, _) => nullable,
             (Const::Func(_), HeapType::Func) => true,
-            (Const::Func(callee), HeapType::Concrete(TypeId::Func(ty))) => signatures.is_subtype(callee.sig, ty),
+            (Const::Func(callee), HeapType::Concrete(TypeId::Func(ty))) => {
+                signatures.is_subtype(callee.sig, ty)
+            }
             (Const::I31(_), HeapType::I31) => true,
             (Const::I31(_) | Const::Object(_), HeapType::Any | HeapType::Extern) => true,
             (Const::I31(_) | Const::Object(_), HeapType::Eq) => true,
-            (Const::Object(at), heap) => self.program.statics.get(at as usize).is_some_and(|object| match heap {
-                HeapType::Struct => objects.structs().contains(object.ty),
-                HeapType::Array => objects.arrays().contains(object.ty),
-                HeapType::Concrete(TypeId::Object(ty)) => objects.is_subtype(object.ty, ty),
-                _ => false,
-            }),
+            (Const::Object(at), heap) => {
+                self.program
+                    .statics
+                    .get(at as usize)
+                    .is_some_and(|object| match heap {
+                        HeapType::Struct => objects.structs().contains(object.ty),
+                        HeapType::Array => objects.arrays().contains(object.ty),
+                        HeapType::Concrete(TypeId::Object(ty)) => objects.is_subtype(object.ty, ty),
+                        _ => false,
+                    })
+            }
             _ => false,
         }
     }
 
-    /// Static objects have the fields of their types, and stand in their heaps one behind the other.
+    /// Static objects have the fields of their types, and stand in their heaps one behind the
+    /// other.
     pub(super) fn objects(&self) -> Result<()> {
         let mut ends: HashMap<DomainId, u64> = HashMap::new();
         for (at, object) in self.program.statics.iter().enumerate() {
@@ -59,7 +69,11 @@ impl Verifier<'_, '_> {
             );
             let types: Box<dyn Iterator<Item = ValType>> = match &ty.kind {
                 ObjectKind::Struct(fields) => {
-                    ensure!(fields.len() == object.values.len(), "{} lacks fields", place());
+                    ensure!(
+                        fields.len() == object.values.len(),
+                        "{} lacks fields",
+                        place()
+                    );
                     Box::new(fields.iter().map(|(storage, _)| storage.unpacked()))
                 }
                 ObjectKind::Array(element) => Box::new(iter::repeat(element.unpacked())),

@@ -8,4 +8,7 @@ mod x86_64;
 pub use x86_64::*;
 
 #[cfg(not(target_arch = "x86_64"))]
-compile_error!("mintage-runtime supports x86-64 only so far; see crates/runtime/src/arch/mod.rs for what a port needs");
+compile_error!(
+    "mintage-runtime supports x86-64 only so far; see crates/runtime/src/arch/mod.rs for what a \
+     port needs"
+);

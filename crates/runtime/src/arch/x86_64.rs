@@ -23,21 +23,29 @@ impl Entry {
     }
 }
 
-/// Enters machine code: writes `saved` and calls `entry(ctx, func, words)`. Gives `false` when that returns, and `true` when the
-/// call was ended by [`exit`].
+/// Enters machine code: writes `saved` and calls `entry(ctx, func, words)`. Gives `false` when that
+/// returns, and `true` when the call was ended by [`exit`].
 ///
-/// This is part of its caller rather than a function, since the caller and the entry adapter save registers anyway: all that
-/// is to be saved here are the two that the compiler keeps for itself.
+/// This is part of its caller rather than a function, since the caller and the entry adapter save
+/// registers anyway: all that is to be saved here are the two that the compiler keeps for itself.
 ///
 /// # Safety
 ///
-/// `entry` is an entry adapter for `func`'s signature, and `ctx` and `words` are what the two need. A call that is ended
-/// leaves no frames behind that need to be unwound. `saved` stays where it is until this returns.
+/// `entry` is an entry adapter for `func`'s signature, and `ctx` and `words` are what the two need.
+/// A call that is ended leaves no frames behind that need to be unwound. `saved` stays where it is
+/// until this returns.
 #[inline(always)]
-pub unsafe fn enter(saved: *mut Entry, entry: *const u8, ctx: *mut u8, func: *const u8, words: *mut u64) -> bool {
+pub unsafe fn enter(
+    saved: *mut Entry,
+    entry: *const u8,
+    ctx: *mut u8,
+    func: *const u8,
+    words: *mut u64,
+) -> bool {
     let ended: u32;
-    // SAFETY: as the caller promises. The code may change all registers but rbx, rbp and rsp, which are put back from the
-    // stack on either way out; its pushes keep the stack aligned to 16 bytes for the call.
+    // SAFETY: as the caller promises. The code may change all registers but rbx, rbp and rsp, which
+    // are put back from the stack on either way out; its pushes keep the stack aligned to 16 bytes
+    // for the call.
     unsafe {
         asm!(
             "push rbx",
@@ -72,10 +80,16 @@ const _: () = assert!(offset_of!(Entry, sp) == 0 && offset_of!(Entry, pc) == 8);
 ///
 /// # Safety
 ///
-/// The `enter` has not returned yet, it is of this thread, and nothing between its frame and here needs to be unwound.
+/// The `enter` has not returned yet, it is of this thread, and nothing between its frame and here
+/// needs to be unwound.
 #[unsafe(naked)]
 unsafe extern "C" fn exit(entry: *const Entry) -> ! {
-    naked_asm!("mov rsp, [rdi]", "mov eax, 1", "cld", "jmp qword ptr [rdi + 8]")
+    naked_asm!(
+        "mov rsp, [rdi]",
+        "mov eax, 1",
+        "cld",
+        "jmp qword ptr [rdi + 8]"
+    )
 }
 
 /// The raise stub, which machine code calls to trap: hands its caller's pc and frame pointer to
@@ -135,8 +149,9 @@ const _: () = {
     assert!(offset_of!(Landing, fp) == 16 && offset_of!(Landing, value) == 24);
 };
 
-/// The throw stub, which machine code calls to throw `exception`, an object of `domain`: hands its caller's pc and frame
-/// pointer to [`on_throw`](crate::unwind::on_throw), which gives the place to go on at.
+/// The throw stub, which machine code calls to throw `exception`, an object of `domain`: hands its
+/// caller's pc and frame pointer to [`on_throw`](crate::unwind::on_throw), which gives the place to
+/// go on at.
 ///
 /// # Safety
 ///
@@ -186,7 +201,9 @@ pub fn thread_pointer() -> usize {
     let pointer: usize;
     // SAFETY: the first word of thread-local storage is its own address (ELF Handling for
     // Thread-Local Storage, x86-64).
-    unsafe { asm!("mov {}, fs:[0]", out(reg) pointer, options(readonly, nostack, preserves_flags)) };
+    unsafe {
+        asm!("mov {}, fs:[0]", out(reg) pointer, options(readonly, nostack, preserves_flags))
+    };
     pointer
 }
 

@@ -6,8 +6,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
-/// The most slabs that wait. Each holds memory that its instance took, so when the thread falls behind, those who drop instances
-/// reset the slabs themselves.
+/// The most slabs that wait. Each holds memory that its instance took, so when the thread falls
+/// behind, those who drop instances reset the slabs themselves.
 const MAX_WAITING: usize = 64;
 
 /// A thread that resets slabs; ends with the pool.
@@ -45,8 +45,8 @@ impl Cleaner {
         })
     }
 
-    /// Forgets the thread, which is the parent's of the process that was forked, and drops the slabs
-    /// that waited for it.
+    /// Forgets the thread, which is the parent's of the process that was forked, and drops the
+    /// slabs that waited for it.
     fn abandon(&mut self) {
         std::mem::forget(self.thread.take());
         // The thread may have had the lock at that moment. Then it is locked for ever.
@@ -78,7 +78,8 @@ impl Cleaner {
         queue.waiting.remove(found)
     }
 
-    /// Resets a slab that waits, or waits for the thread to finish the one that it has begun. Whether there was any.
+    /// Resets a slab that waits, or waits for the thread to finish the one that it has begun.
+    /// Whether there was any.
     pub fn help(&self) -> bool {
         let mut queue = lock(&self.shared.queue);
         if let Some(dirty) = queue.waiting.pop_front() {
@@ -88,7 +89,11 @@ impl Cleaner {
         }
         let busy = queue.busy;
         while queue.busy {
-            queue = self.shared.done.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self
+                .shared
+                .done
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         busy
     }
@@ -124,12 +129,15 @@ impl Shared {
         }
     }
 
-    /// Waits until there is something to do for the thread. Returns `false` if there will be nothing
-    /// any more.
+    /// Waits until there is something to do for the thread. Returns `false` if there will be
+    /// nothing any more.
     fn wait(&self) -> bool {
         let mut queue = lock(&self.queue);
         while queue.waiting.is_empty() && !queue.ended {
-            queue = self.wake.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = self
+                .wake
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         !queue.waiting.is_empty()
     }
@@ -186,7 +194,8 @@ impl Drop for Cleaner {
         lock(&self.shared.queue).ended = true;
         self.shared.wake.notify_one();
         if let Some(thread) = self.thread.take()
-            // The thread itself drops the pool when the slab that it resets is the last that knows the pool.
+            // The thread itself drops the pool when the slab that it resets is the last that knows
+            // the pool.
             && thread.thread().id() != thread::current().id()
         {
             // A panic there ends nothing but the thread.
@@ -209,7 +218,8 @@ mod tests {
         slab.base().as_ptr().wrapping_add(start as usize)
     }
 
-    /// Whoever comes before the thread takes what waits, of one component, or makes clean what is in the way.
+    /// Whoever comes before the thread takes what waits, of one component, or makes clean what is
+    /// in the way.
     #[test]
     fn slabs_that_wait_are_found_and_made_clean() {
         let pool = Pool::new(&PoolConfig::new());
@@ -229,7 +239,15 @@ mod tests {
             // SAFETY: the memory has a page, and nobody else has the slab.
             unsafe { first_byte(code, &slab).write(1) };
             let shelf = code.shelf().clone();
-            assert!(cleaner.put(Dirty { slab, shelf, list: 0 }).is_none());
+            assert!(
+                cleaner
+                    .put(Dirty {
+                        slab,
+                        shelf,
+                        list: 0
+                    })
+                    .is_none()
+            );
         }
         let [first, second] = &codes;
         let dirty = cleaner.take(first.shelf()).unwrap();

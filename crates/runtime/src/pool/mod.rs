@@ -6,12 +6,14 @@
 //! Cleaner  one per pool         the thread that resets slabs, if that is wished         cleaner.rs
 //! ```
 //!
-//! A slab counts from when it is mapped until it is unmapped ([`Claim`]), in use or idle: taking an idle one and putting it back
-//! touches nothing that other components use. Only whoever maps a slab, which takes system calls anyway, comes to the pool,
-//! and where a limit is reached there, it unmaps an idle slab of the component that was used least recently.
+//! A slab counts from when it is mapped until it is unmapped ([`Claim`]), in use or idle: taking an
+//! idle one and putting it back touches nothing that other components use. Only whoever maps a
+//! slab, which takes system calls anyway, comes to the pool, and where a limit is reached there, it
+//! unmaps an idle slab of the component that was used least recently.
 //!
-//! Architecture invariant: no lock is held across a system call, but for the one that is held while the cleaner's thread is
-//! started. Slabs are unmapped, and memory for lists is allocated, before or after.
+//! Architecture invariant: no lock is held across a system call, but for the one that is held while
+//! the cleaner's thread is started. Slabs are unmapped, and memory for lists is allocated, before
+//! or after.
 
 mod cleaner;
 mod config;
@@ -39,11 +41,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub struct Pool {
     config: PoolConfig,
     counts: Mutex<Counts>,
-    /// The shelves of all components. The list is replaced rather than changed, so that it can be walked without the lock.
+    /// The shelves of all components. The list is replaced rather than changed, so that it can be
+    /// walked without the lock.
     shelves: Mutex<Arc<[Weak<Shelf>]>>,
     /// Bytes that slabs keep in memory.
     resident: AtomicUsize,
-    /// Counts slabs that were mapped. Shelves that were used since the last one are all equally warm.
+    /// Counts slabs that were mapped. Shelves that were used since the last one are all equally
+    /// warm.
     clock: AtomicU64,
     cleaner: cleaner::Place,
 }
@@ -82,7 +86,8 @@ enum Limit {
     Mappings,
     /// The component's share of any of these.
     Share,
-    /// No limit for slabs in use: from here on idle ones are given back rather than more mappings taken.
+    /// No limit for slabs in use: from here on idle ones are given back rather than more mappings
+    /// taken.
     Idle,
 }
 
@@ -106,7 +111,13 @@ impl Taken {
 impl Counts {
     /// Checks that a component which has `own` may have `more`, while the slabs of all engines have
     /// `mappings`.
-    fn admit(&self, config: &PoolConfig, own: Taken, more: Taken, mappings: usize) -> Option<Limit> {
+    fn admit(
+        &self,
+        config: &PoolConfig,
+        own: Taken,
+        more: Taken,
+        mappings: usize,
+    ) -> Option<Limit> {
         let total = Taken {
             slabs: config.total_component_instances,
             address_space: config.total_address_space,
@@ -129,7 +140,11 @@ impl Counts {
             Some(Limit::AddressSpace)
         } else if then.mappings > total.mappings {
             Some(Limit::Mappings)
-        } else if self.components > 1 && own.slabs > 0 && then.exceeds(last_quarter, 1) && beyond_share() {
+        } else if self.components > 1
+            && own.slabs > 0
+            && then.exceeds(last_quarter, 1)
+            && beyond_share()
+        {
             Some(Limit::Share)
         } else if then.mappings > mmap::max_idle_mappings() {
             Some(Limit::Idle)
@@ -150,7 +165,8 @@ impl Usage {
 
     fn set(&self, taken: Taken) {
         self.slabs.store(taken.slabs, Ordering::Relaxed);
-        self.address_space.store(taken.address_space, Ordering::Relaxed);
+        self.address_space
+            .store(taken.address_space, Ordering::Relaxed);
         self.mappings.store(taken.mappings, Ordering::Relaxed);
     }
 }
@@ -181,7 +197,10 @@ impl Pool {
     fn register(&self, shelf: &Arc<Shelf>) {
         let mut current = lock(&self.shelves).clone();
         loop {
-            let alive = current.iter().filter(|shelf| shelf.strong_count() > 0).cloned();
+            let alive = current
+                .iter()
+                .filter(|shelf| shelf.strong_count() > 0)
+                .cloned();
             let next: Arc<[_]> = alive.chain([Arc::downgrade(shelf)]).collect();
             let mut shelves = lock(&self.shelves);
             if Arc::ptr_eq(&shelves, &current) {
@@ -201,13 +220,18 @@ impl Pool {
         lock(&self.counts).components -= 1;
     }
 
-    /// Counts another slab of a component, which takes so many bytes of address space and at most so many
-    /// mappings. Gives back idle slabs for it, those of the component itself last.
+    /// Counts another slab of a component, which takes so many bytes of address space and at most
+    /// so many mappings. Gives back idle slabs for it, those of the component itself last.
     ///
     /// # Errors
     ///
     /// When a limit is reached by slabs that are all in use; names the limit.
-    fn claim(self: &Arc<Self>, shelf: &Shelf, address_space: u64, mappings: usize) -> Result<Claim, Error> {
+    fn claim(
+        self: &Arc<Self>,
+        shelf: &Shelf,
+        address_space: u64,
+        mappings: usize,
+    ) -> Result<Claim, Error> {
         self.clock.fetch_add(1, Ordering::Relaxed);
         let more = Taken {
             slabs: 1,
@@ -218,12 +242,19 @@ impl Pool {
         loop {
             let limit = {
                 let mut counts = lock(&self.counts);
-                let admitted = counts.admit(&self.config, shelf.usage().taken(), more, mmap::slab_mappings());
+                let admitted = counts.admit(
+                    &self.config,
+                    shelf.usage().taken(),
+                    more,
+                    mmap::slab_mappings(),
+                );
                 match admitted.filter(|limit| !(nothing_idle && *limit == Limit::Idle)) {
                     Some(limit) => limit,
                     // Another engine may have been faster.
                     None => match SlabMappings::reserve(mappings, mmap::max_slab_mappings()) {
-                        Some(mappings) => return Ok(self.grant(&mut counts, shelf.usage(), more, mappings)),
+                        Some(mappings) => {
+                            return Ok(self.grant(&mut counts, shelf.usage(), more, mappings));
+                        }
                         None => Limit::Mappings,
                     },
                 }
@@ -241,7 +272,13 @@ impl Pool {
         }
     }
 
-    fn grant(self: &Arc<Self>, counts: &mut Counts, usage: &Arc<Usage>, more: Taken, mappings: SlabMappings) -> Claim {
+    fn grant(
+        self: &Arc<Self>,
+        counts: &mut Counts,
+        usage: &Arc<Usage>,
+        more: Taken,
+        mappings: SlabMappings,
+    ) -> Claim {
         counts.slabs = counts.slabs.plus(more);
         usage.set(usage.taken().plus(more));
         Claim {
@@ -260,8 +297,9 @@ impl Pool {
         let own = shelf.usage().taken();
         match limit {
             Limit::AddressSpace => anyhow!(
-                "the pool has no address space left: {} instances take {} GiB, another one takes {} GiB, and the limit is {} \
-                 GiB; raise `PoolConfig::total_address_space`, or reduce `Config::memory_reservation` (for 64-bit memories, \
+                "the pool has no address space left: {} instances take {} GiB, another one takes \
+                 {} GiB, and the limit is {} GiB; raise `PoolConfig::total_address_space`, or \
+                 reduce `Config::memory_reservation` (for 64-bit memories, \
                  `Config::memory64_reservation`)",
                 counts.slabs.slabs,
                 gib(counts.slabs.address_space),
@@ -269,19 +307,19 @@ impl Pool {
                 self.config.total_address_space >> 30
             ),
             Limit::Mappings => anyhow!(
-                "another instance of the component may take {} mappings of the process, and instances of all \
-                 engines already take {} of the {} that they may have, seven eighths of \
-                 `vm.max_map_count`; drop instances, use fewer component instances, tables and memories \
-                 in the component, or raise `vm.max_map_count`",
+                "another instance of the component may take {} mappings of the process, and \
+                 instances of all engines already take {} of the {} that they may have, seven \
+                 eighths of `vm.max_map_count`; drop instances, use fewer component instances, \
+                 tables and memories in the component, or raise `vm.max_map_count`",
                 more.mappings,
                 mmap::slab_mappings(),
                 mmap::max_slab_mappings()
             ),
             Limit::Share => anyhow!(
-                "the component has {} of the pool's {total} slots, {} of its {} GiB of address space and {} of the \
-                 {} mappings, and the rest is kept for the other {} components; raise \
-                 `PoolConfig::total_component_instances`, `PoolConfig::total_address_space` or \
-                 `vm.max_map_count`",
+                "the component has {} of the pool's {total} slots, {} of its {} GiB of address \
+                 space and {} of the {} mappings, and the rest is kept for the other {} \
+                 components; raise `PoolConfig::total_component_instances`, \
+                 `PoolConfig::total_address_space` or `vm.max_map_count`",
                 own.slabs,
                 gib(own.address_space),
                 self.config.total_address_space >> 30,
@@ -290,23 +328,27 @@ impl Pool {
                 counts.components.saturating_sub(1)
             ),
             Limit::Slots | Limit::Idle => anyhow!(
-                "the pool's {total} slots are all in use; drop instances, or raise `PoolConfig::total_component_instances`"
+                "the pool's {total} slots are all in use; drop instances, or raise \
+                 `PoolConfig::total_component_instances`"
             ),
         }
     }
 
-    /// Unmaps an idle slab of the component that was used least recently among the `eligible`. Whether there was one.
+    /// Unmaps an idle slab of the component that was used least recently among the `eligible`.
+    /// Whether there was one.
     fn evict(&self, eligible: impl Fn(&Shelf) -> bool) -> bool {
         let shelves = lock(&self.shelves).clone();
         let shelves = shelves.iter().filter_map(Weak::upgrade);
-        let mut candidates: Vec<_> = shelves.filter(|shelf| shelf.idle() > 0 && eligible(shelf)).collect();
+        let mut candidates: Vec<_> = shelves
+            .filter(|shelf| shelf.idle() > 0 && eligible(shelf))
+            .collect();
         candidates.sort_by_cached_key(|shelf| (shelf.last_used(), Reverse(shelf.idle())));
         // Another thread may have taken the slab meanwhile.
         candidates.iter().any(|shelf| shelf.pop().is_some())
     }
 
-    /// Unmaps all idle slabs of all components: the system has no address space, memory or mappings left. Whether there
-    /// were any.
+    /// Unmaps all idle slabs of all components: the system has no address space, memory or mappings
+    /// left. Whether there were any.
     pub(crate) fn evict_all(&self) -> bool {
         let mut any = false;
         while self.evict(|_| true) {
@@ -345,8 +387,8 @@ pub struct Claim {
     resident: usize,
 }
 
-/// Bytes of page tables that an idle slab may keep, however little memory slabs are to keep: without any
-/// it would have to be mapped again each time. Small components have about ten.
+/// Bytes of page tables that an idle slab may keep, however little memory slabs are to keep:
+/// without any it would have to be mapped again each time. Small components have about ten.
 const MIN_PAGE_TABLES: usize = 64 << 10;
 
 impl Claim {
@@ -355,11 +397,16 @@ impl Claim {
         &self.pool
     }
 
-    /// Sets how much the slab keeps in memory: so many bytes of page tables, and at most `wanted` bytes of
-    /// pages, as the limits allow: how many, or `None` when even the page tables are too much, so that the
-    /// slab must be unmapped. Gives back idle slabs of components that were used less recently than `shelf`
-    /// for it.
-    pub fn keep_resident(&mut self, page_tables: usize, wanted: usize, shelf: &Shelf) -> Option<usize> {
+    /// Sets how much the slab keeps in memory: so many bytes of page tables, and at most `wanted`
+    /// bytes of pages, as the limits allow: how many, or `None` when even the page tables are too
+    /// much, so that the slab must be unmapped. Gives back idle slabs of components that were used
+    /// less recently than `shelf` for it.
+    pub fn keep_resident(
+        &mut self,
+        page_tables: usize,
+        wanted: usize,
+        shelf: &Shelf,
+    ) -> Option<usize> {
         let limit = self.pool.config.keep_resident;
         if page_tables > limit.max(MIN_PAGE_TABLES) {
             return None;
@@ -369,19 +416,28 @@ impl Claim {
             .checked_sub(page_tables)
     }
 
-    /// Sets how much the slab keeps in memory to `wanted` bytes, or fewer where the limit of all slabs does
-    /// not allow these: how many.
+    /// Sets how much the slab keeps in memory to `wanted` bytes, or fewer where the limit of all
+    /// slabs does not allow these: how many.
     fn reserve_resident(&mut self, wanted: usize, shelf: &Shelf) -> usize {
-        let Pool { config, resident, .. } = &*self.pool;
+        let Pool {
+            config, resident, ..
+        } = &*self.pool;
         while wanted > self.resident {
             let more = wanted - self.resident;
-            let reserve = |total: usize| total.checked_add(more).filter(|&sum| sum <= config.total_keep_resident);
+            let reserve = |total: usize| {
+                total
+                    .checked_add(more)
+                    .filter(|&sum| sum <= config.total_keep_resident)
+            };
             if resident
                 .fetch_update(Ordering::Relaxed, Ordering::Relaxed, reserve)
                 .is_ok()
             {
                 self.resident = wanted;
-            } else if !self.pool.evict(|other| other.last_used() < shelf.last_used()) {
+            } else if !self
+                .pool
+                .evict(|other| other.last_used() < shelf.last_used())
+            {
                 return self.resident;
             }
         }
@@ -396,7 +452,9 @@ impl Claim {
 
 impl Drop for Claim {
     fn drop(&mut self) {
-        self.pool.resident.fetch_sub(self.resident, Ordering::Relaxed);
+        self.pool
+            .resident
+            .fetch_sub(self.resident, Ordering::Relaxed);
         let mut counts = lock(&self.pool.counts);
         let without = |taken: Taken| Taken {
             slabs: taken.slabs - 1,
@@ -433,7 +491,8 @@ mod tests {
     use mintage_compile::NoProgress;
     use mintage_environ::Tunables;
 
-    const MINIMAL: &str = "(component (core module $m (memory 1)) (core instance (instantiate $m)))";
+    const MINIMAL: &str =
+        "(component (core module $m (memory 1)) (core instance (instantiate $m)))";
 
     pub(super) fn code(pool: &Arc<Pool>, text: &str) -> Arc<Code> {
         let bytes = wat::parse_str(text).unwrap();
@@ -466,7 +525,11 @@ mod tests {
     #[test]
     fn slabs_are_counted_until_they_are_unmapped() {
         for background in [false, true] {
-            let pool = Pool::new(PoolConfig::new().max_unused_warm_slots(3).background_reset(background));
+            let pool = Pool::new(
+                PoolConfig::new()
+                    .max_unused_warm_slots(3)
+                    .background_reset(background),
+            );
             let code = code(&pool, MINIMAL);
             let slabs: Vec<Slab> = (0..5).map(|_| slab(&code).unwrap()).collect();
             assert_eq!(counts(&pool), (1, 5, 0));
@@ -483,9 +546,12 @@ mod tests {
             }
             let (components, slabs, resident) = counts(&pool);
             assert_eq!((components, slabs), (1, 3));
-            // A page with the size of the memory, its page table, and two of the levels above. A slab may
-            // lie on both sides of what one of these reaches.
-            assert!((3 * 4 * 4096..=3 * 7 * 4096).contains(&resident), "{resident} bytes");
+            // A page with the size of the memory, its page table, and two of the levels above. A
+            // slab may lie on both sides of what one of these reaches.
+            assert!(
+                (3 * 4 * 4096..=3 * 7 * 4096).contains(&resident),
+                "{resident} bytes"
+            );
             assert_eq!(code.shelf().usage().slabs.load(Ordering::Relaxed), 3);
             drop(code);
             for _ in 0..1000 {
@@ -505,7 +571,9 @@ mod tests {
         let [cold, warm, new] = [(); 3].map(|()| code(&pool, MINIMAL));
         for code in [&cold, &warm] {
             let slabs = [(); 3].map(|()| slab(code).unwrap());
-            slabs.into_iter().for_each(|slab| slab.release(code, Written::Nothing));
+            slabs
+                .into_iter()
+                .for_each(|slab| slab.release(code, Written::Nothing));
         }
         let idle = || [&cold, &warm, &new].map(|code| code.shelf().idle());
         let mut used = vec![slab(&new).unwrap(), slab(&new).unwrap()];
@@ -528,14 +596,16 @@ mod tests {
         let error = slab(&first).err().unwrap().to_string();
         assert_eq!(
             error,
-            "the pool's 8 slots are all in use; drop instances, or raise `PoolConfig::total_component_instances`"
+            "the pool's 8 slots are all in use; drop instances, or raise \
+             `PoolConfig::total_component_instances`"
         );
         drop(all);
         let second = code(&pool, MINIMAL);
         let most: Vec<Slab> = (0..6).map(|_| slab(&first).unwrap()).collect();
         let error = slab(&first).err().unwrap().to_string();
         assert!(
-            error.starts_with("the component has 6 of the pool's 8 slots") && error.contains("other 1 components"),
+            error.starts_with("the component has 6 of the pool's 8 slots")
+                && error.contains("other 1 components"),
             "{error}"
         );
         let rest: Vec<Slab> = (0..2).map(|_| slab(&second).unwrap()).collect();
@@ -552,7 +622,10 @@ mod tests {
         // Six gigabytes each, up to three quarters.
         assert_eq!(slabs.len(), 6);
         let error = slab(&first).err().unwrap().to_string();
-        assert!(error.contains("37 of its 50 GiB of address space"), "{error}");
+        assert!(
+            error.contains("37 of its 50 GiB of address space"),
+            "{error}"
+        );
         let other = slab(&second).unwrap();
         drop(second);
         // The slab of a component that is gone still counts.
@@ -562,18 +635,26 @@ mod tests {
             .collect();
         assert_eq!(slabs.len(), 8);
         let error = slab(&first).err().unwrap().to_string();
-        assert!(error.contains("raise `PoolConfig::total_address_space`"), "{error}");
+        assert!(
+            error.contains("raise `PoolConfig::total_address_space`"),
+            "{error}"
+        );
         drop(other);
     }
 
     #[test]
     fn colder_slabs_make_room_for_what_warmer_ones_keep_in_memory() {
-        let pool = Pool::new(PoolConfig::new().total_keep_resident(40 << 10).keep_resident(32 << 10));
+        let pool = Pool::new(
+            PoolConfig::new()
+                .total_keep_resident(40 << 10)
+                .keep_resident(32 << 10),
+        );
         let [cold, warm] = [(); 2].map(|()| code(&pool, MINIMAL));
         let mut slabs = [&cold, &warm].map(|code| slab(code).unwrap());
         let [first, second] = &mut slabs;
-        let keep =
-            |slab: &mut Slab, bytes: usize, code: &Code| slab.claim_mut().keep_resident(4 << 10, bytes, code.shelf());
+        let keep = |slab: &mut Slab, bytes: usize, code: &Code| {
+            slab.claim_mut().keep_resident(4 << 10, bytes, code.shelf())
+        };
         assert_eq!(keep(first, 100 << 10, &cold), Some(28 << 10));
         // The other one is in use.
         let before = counts(&pool).2;
@@ -585,7 +666,11 @@ mod tests {
         assert_eq!((cold.shelf().idle(), counts(&pool).2), (0, 32 << 10));
         assert_eq!(keep(&mut second, 1000, &warm), Some(1000));
         // Few page tables may be kept even so, and many are never kept.
-        let mut tables = |bytes| second.claim_mut().keep_resident(bytes, 10 << 10, warm.shelf());
+        let mut tables = |bytes| {
+            second
+                .claim_mut()
+                .keep_resident(bytes, 10 << 10, warm.shelf())
+        };
         assert_eq!((tables(40 << 10), tables(65 << 10)), (Some(0), None));
         drop(second);
         assert_eq!(counts(&pool), (2, 0, 0));
@@ -609,13 +694,15 @@ mod tests {
     fn threads_find_each_others_slabs() {
         let pool = Pool::new(PoolConfig::new().total_component_instances(4));
         let code = code(&pool, MINIMAL);
-        // Four threads hold at most one slab each, so that there always is one, be it in another's list.
+        // Four threads hold at most one slab each, so that there always is one, be it in another's
+        // list.
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for round in 0..500 {
                         let slab = slab(&code).unwrap();
-                        let written = [Written::Nothing, Written::Known, Written::Anything][round % 3];
+                        let written =
+                            [Written::Nothing, Written::Known, Written::Anything][round % 3];
                         if written != Written::Nothing {
                             slab.fill();
                         }
@@ -631,7 +718,9 @@ mod tests {
     #[test]
     fn limits_are_found_one_after_the_other() {
         let mut config = PoolConfig::new();
-        config.total_component_instances(100).total_address_space(1000);
+        config
+            .total_component_instances(100)
+            .total_address_space(1000);
         let taken = |slabs, address_space, mappings| Taken {
             slabs,
             address_space,
@@ -639,7 +728,10 @@ mod tests {
         };
         // Other engines have the same mappings.
         let admit = |components, all: Taken, own: Taken, more: Taken| {
-            let counts = Counts { components, slabs: all };
+            let counts = Counts {
+                components,
+                slabs: all,
+            };
             counts.admit(&config, own, more, 2 * all.mappings)
         };
         let one = |address_space, mappings| taken(1, address_space, mappings);
@@ -648,7 +740,8 @@ mod tests {
             admit(1, taken(100, 0, 0), taken(99, 0, 0), one(1, 10)),
             Some(Limit::Slots)
         );
-        let space = |space, own, more| admit(1, taken(5, space, 0), taken(5, own, 0), one(more, 10));
+        let space =
+            |space, own, more| admit(1, taken(5, space, 0), taken(5, own, 0), one(more, 10));
         assert_eq!(space(990, 990, 11), Some(Limit::AddressSpace));
         assert_eq!(space(u64::MAX, 0, 1), Some(Limit::AddressSpace));
         assert_eq!(admit(2, taken(74, 0, 0), taken(74, 0, 0), one(1, 10)), None);
@@ -661,16 +754,27 @@ mod tests {
             admit(2, taken(5, 750, 0), taken(5, 750, 0), one(1, 10)),
             Some(Limit::Share)
         );
-        assert_eq!(admit(2, taken(5, 750, 0), taken(5, 499, 0), one(1, 10)), None);
+        assert_eq!(
+            admit(2, taken(5, 750, 0), taken(5, 499, 0), one(1, 10)),
+            None
+        );
         // Everybody may have one.
-        assert_eq!(admit(200, taken(99, 990, 0), taken(0, 0, 0), one(0, 10)), None);
+        assert_eq!(
+            admit(200, taken(99, 990, 0), taken(0, 0, 0), one(0, 10)),
+            None
+        );
         let most = mmap::max_slab_mappings() / 2;
-        let mappings = |components, all, own, more| admit(components, taken(9, 9, all), taken(3, 3, own), one(1, more));
+        let mappings = |components, all, own, more| {
+            admit(components, taken(9, 9, all), taken(3, 3, own), one(1, more))
+        };
         assert_eq!(mappings(1, most, 9, 2), Some(Limit::Mappings));
         assert_eq!(mappings(1, 0, 0, usize::MAX), Some(Limit::Mappings));
         assert_eq!(mappings(2, most - 10, most + 1, 10), Some(Limit::Share));
         assert_eq!(mappings(2, most - 10, most - 10, 10), Some(Limit::Idle));
-        assert_eq!(mappings(1, mmap::max_idle_mappings() / 2, 9, 2), Some(Limit::Idle));
+        assert_eq!(
+            mappings(1, mmap::max_idle_mappings() / 2, 9, 2),
+            Some(Limit::Idle)
+        );
         assert_eq!(mappings(1, mmap::max_idle_mappings() / 2 - 1, 9, 2), None);
     }
 }

@@ -8,8 +8,9 @@ use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// How many lists the idle slabs of a component are in. Each thread puts and takes in one of them as long as it has any, so
-/// that a slab stays with the thread, and processor, that used it last, and threads do not wait for each other.
+/// How many lists the idle slabs of a component are in. Each thread puts and takes in one of them
+/// as long as it has any, so that a slab stays with the thread, and processor, that used it last,
+/// and threads do not wait for each other.
 const LISTS: usize = 8;
 
 /// The most slabs that a list has room for, which is allocated when a component is loaded.
@@ -24,7 +25,8 @@ pub struct Shelf {
     last_used: AtomicU64,
 }
 
-/// Some of the slabs, the one used last on top, since its pages are most likely in the processor's caches.
+/// Some of the slabs, the one used last on top, since its pages are most likely in the processor's
+/// caches.
 #[derive(Default)]
 // Apart from each other in the processor's caches, which load lines in pairs.
 #[repr(align(128))]
@@ -79,7 +81,9 @@ impl Shelf {
         let shelf = Arc::new(Shelf {
             pool: pool.clone(),
             lists: std::array::from_fn(|_| List {
-                slabs: Mutex::new(Vec::with_capacity(pool.config.max_unused_warm_slots.min(MAX_ROOM))),
+                slabs: Mutex::new(Vec::with_capacity(
+                    pool.config.max_unused_warm_slots.min(MAX_ROOM),
+                )),
                 len: AtomicUsize::new(0),
             }),
             usage: Arc::default(),
@@ -125,7 +129,10 @@ impl Shelf {
     /// A clean slab of any list.
     #[cold]
     pub(super) fn pop(&self) -> Option<Slab> {
-        self.lists.iter().filter(|list| list.len() > 0).find_map(List::pop)
+        self.lists
+            .iter()
+            .filter(|list| list.len() > 0)
+            .find_map(List::pop)
     }
 
     #[cold]

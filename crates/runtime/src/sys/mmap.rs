@@ -25,21 +25,23 @@ pub fn max_mappings() -> usize {
     *MAX.get_or_init(|| {
         let setting = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok();
         // What Linux has unless it is set otherwise.
-        setting.and_then(|text| text.trim().parse().ok()).unwrap_or(65530)
+        setting
+            .and_then(|text| text.trim().parse().ok())
+            .unwrap_or(65530)
     })
 }
 
 /// Mappings that the slabs of all engines have or may need.
 static SLAB_MAPPINGS: AtomicUsize = AtomicUsize::new(0);
 
-/// How many mappings the slabs of all engines may have together: seven eighths of what the process may
-/// have. The rest is the host's: without any, no thread starts and no memory is allocated.
+/// How many mappings the slabs of all engines may have together: seven eighths of what the process
+/// may have. The rest is the host's: without any, no thread starts and no memory is allocated.
 pub fn max_slab_mappings() -> usize {
     max_mappings() / 8 * 7
 }
 
-/// How many mappings the slabs of all engines may have while any of them is idle: three quarters of what
-/// the process may have.
+/// How many mappings the slabs of all engines may have while any of them is idle: three quarters of
+/// what the process may have.
 pub fn max_idle_mappings() -> usize {
     max_mappings() / 4 * 3
 }
@@ -88,11 +90,15 @@ pub fn describe_limits() -> String {
             "{space}; it has {count} of the {} mappings that `vm.max_map_count` allows",
             max_mappings()
         ),
-        Err(_) => format!("{space}; `vm.max_map_count` allows {} mappings", max_mappings()),
+        Err(_) => format!(
+            "{space}; `vm.max_map_count` allows {} mappings",
+            max_mappings()
+        ),
     }
 }
 
-/// How many mappings the process has: lines of a file, which is read piece by piece, since there may be no memory left.
+/// How many mappings the process has: lines of a file, which is read piece by piece, since there
+/// may be no memory left.
 fn count_mappings() -> io::Result<usize> {
     let mut file = File::open("/proc/self/maps")?;
     let mut piece = [0; 4096];
@@ -111,7 +117,8 @@ struct Region {
     len: usize,
 }
 
-// SAFETY: a region is memory of the process, not of a thread; who may read or write it is its owner's rule.
+// SAFETY: a region is memory of the process, not of a thread; who may read or write it is its
+// owner's rule.
 unsafe impl Send for Region {}
 // SAFETY: as above; the type itself gives no access.
 unsafe impl Sync for Region {}
@@ -137,22 +144,23 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        // SAFETY: the region is owned, and whoever borrowed from it did so through its owner, which is being dropped.
-        // Unmapping a whole region of our own cannot fail but for lack of kernel memory, and then only leaks.
+        // SAFETY: the region is owned, and whoever borrowed from it did so through its owner, which
+        // is being dropped. Unmapping a whole region of our own cannot fail but for lack of kernel
+        // memory, and then only leaks.
         let _ = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.len) };
     }
 }
 
-/// The bytes of an artifact, mapped: readable, and executable where [`make_executable`](Self::make_executable) said so;
-/// never writable.
+/// The bytes of an artifact, mapped: readable, and executable where
+/// [`make_executable`](Self::make_executable) said so; never writable.
 pub struct FileMapping {
     region: Region,
     /// The file behind the mapping; none when the bytes are a copy in anonymous memory.
     file: Option<OwnedFd>,
 }
 
-/// Whether the process may write a file of `len` bytes. Beyond the limit it would get a signal that ends it, and that a
-/// library has no business to handle.
+/// Whether the process may write a file of `len` bytes. Beyond the limit it would get a signal that
+/// ends it, and that a library has no business to handle.
 fn may_write_file(len: usize) -> bool {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
     limit.is_none_or(|limit| len as u64 <= limit)
@@ -165,7 +173,8 @@ impl FileMapping {
     ///
     /// Nobody changes the file as long as the mapping lives.
     pub unsafe fn open(path: &Path) -> Result<FileMapping> {
-        let file = File::open(path).with_context(|| format!("cannot open the artifact {}", path.display()))?;
+        let file = File::open(path)
+            .with_context(|| format!("cannot open the artifact {}", path.display()))?;
         let what = || format!("cannot map the artifact {}", path.display());
         let len = file.metadata().with_context(what)?.len();
         ensure!(len > 0, "the artifact {} is empty", path.display());
@@ -173,8 +182,9 @@ impl FileMapping {
         unsafe { Self::map(file.into(), usize::try_from(len)?) }.with_context(what)
     }
 
-    /// Maps `len` bytes, more than 0, that hold the given parts at their offsets and are zero elsewhere: of an anonymous file
-    /// that nobody can write any more, or, where the system gives none or `memfd` is false, of anonymous memory.
+    /// Maps `len` bytes, more than 0, that hold the given parts at their offsets and are zero
+    /// elsewhere: of an anonymous file that nobody can write any more, or, where the system gives
+    /// none or `memfd` is false, of anonymous memory.
     ///
     /// # Errors
     ///
@@ -193,11 +203,13 @@ impl FileMapping {
             // SAFETY: the file is sealed against writing.
             return unsafe { Self::map(file, len) }.context("cannot map a file in memory");
         }
-        Self::anonymous_copy(len, parts).with_context(|| format!("cannot get {len} bytes of memory"))
+        Self::anonymous_copy(len, parts)
+            .with_context(|| format!("cannot get {len} bytes of memory"))
     }
 
     fn sealed_file(len: usize, parts: &[(usize, &[u8])]) -> io::Result<OwnedFd> {
-        let fd = rustix::fs::memfd_create("mintage", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+        let fd =
+            rustix::fs::memfd_create("mintage", MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
         let file = File::from(fd);
         file.set_len(len as u64)?;
         for &(start, part) in parts {
@@ -213,8 +225,9 @@ impl FileMapping {
 
     /// The parts, which fit, in anonymous memory.
     fn anonymous_copy(len: usize, parts: &[(usize, &[u8])]) -> io::Result<FileMapping> {
-        // The system rounds up to whole pages, here and when it unmaps; what is seen is exactly the bytes.
-        // SAFETY: a new mapping at a place of the system's choice touches nothing that exists.
+        // The system rounds up to whole pages, here and when it unmaps; what is seen is exactly the
+        // bytes. SAFETY: a new mapping at a place of the system's choice touches nothing that
+        // exists.
         let base = unsafe {
             rustix::mm::mmap_anonymous(
                 ptr::null_mut(),
@@ -239,7 +252,16 @@ impl FileMapping {
     /// Nobody changes the file as long as the mapping lives.
     unsafe fn map(file: OwnedFd, len: usize) -> io::Result<FileMapping> {
         // SAFETY: a new mapping at a place of the system's choice touches nothing that exists.
-        let base = unsafe { rustix::mm::mmap(ptr::null_mut(), len, ProtFlags::READ, MapFlags::PRIVATE, &file, 0)? };
+        let base = unsafe {
+            rustix::mm::mmap(
+                ptr::null_mut(),
+                len,
+                ProtFlags::READ,
+                MapFlags::PRIVATE,
+                &file,
+                0,
+            )?
+        };
         Ok(FileMapping {
             region: Region::from_mmap(base, len),
             file: Some(file),
@@ -254,7 +276,9 @@ impl FileMapping {
     pub fn make_executable(&self, range: Range<usize>) -> io::Result<()> {
         let at = self.region.at(range.start, range.len())?;
         // SAFETY: the pages are ours; readable ones stay readable, and none becomes writable.
-        unsafe { rustix::mm::mprotect(at, range.len(), MprotectFlags::READ | MprotectFlags::EXEC)? };
+        unsafe {
+            rustix::mm::mprotect(at, range.len(), MprotectFlags::READ | MprotectFlags::EXEC)?
+        };
         Ok(())
     }
 
@@ -266,8 +290,9 @@ impl FileMapping {
 
 impl AsRef<[u8]> for FileMapping {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: the whole region is readable from construction to drop, and nobody writes it: it is never writable here, and
-        // a file behind it does not change (`open`'s condition, or sealed).
+        // SAFETY: the whole region is readable from construction to drop, and nobody writes it: it
+        // is never writable here, and a file behind it does not change (`open`'s condition, or
+        // sealed).
         unsafe { std::slice::from_raw_parts(self.region.base.as_ptr(), self.region.len) }
     }
 }
@@ -282,7 +307,8 @@ impl Reservation {
     pub fn new(len: usize) -> io::Result<Reservation> {
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
         // SAFETY: a new mapping at a place of the system's choice touches nothing that exists.
-        let base = unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), len, ProtFlags::empty(), flags)? };
+        let base =
+            unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), len, ProtFlags::empty(), flags)? };
         Ok(Reservation {
             region: Region::from_mmap(base, len),
         })
@@ -298,15 +324,16 @@ impl Reservation {
         self.region.len
     }
 
-    /// Keeps the system from putting huge pages in the place of small ones, on its own account or at the first write: with these,
-    /// pages become writable that nobody has written.
+    /// Keeps the system from putting huge pages in the place of small ones, on its own account or
+    /// at the first write: with these, pages become writable that nobody has written.
     ///
     /// # Errors
     ///
     /// When the system refuses.
     pub fn avoid_huge_pages(&self) -> io::Result<()> {
         let (base, len) = (self.region.base.as_ptr().cast(), self.region.len);
-        // SAFETY: the pages are of this reservation, and the advice changes nothing that can be read.
+        // SAFETY: the pages are of this reservation, and the advice changes nothing that can be
+        // read.
         match unsafe { rustix::mm::madvise(base, len, Advice::LinuxNoHugepage) } {
             // A system without huge pages does not know the advice.
             Err(rustix::io::Errno::INVAL) => Ok(()),
@@ -317,7 +344,8 @@ impl Reservation {
     /// Makes whole pages readable and writable; those that were inaccessible hold zeros.
     pub fn make_accessible(&self, offset: usize, len: usize) -> io::Result<()> {
         let at = self.region.at(offset, len)?;
-        // SAFETY: the pages are of this reservation. Making them accessible takes nothing from anyone.
+        // SAFETY: the pages are of this reservation. Making them accessible takes nothing from
+        // anyone.
         unsafe { rustix::mm::mprotect(at, len, MprotectFlags::READ | MprotectFlags::WRITE)? };
         Ok(())
     }
@@ -349,12 +377,20 @@ impl Reservation {
         Ok(())
     }
 
-    /// Maps whole pages of a file to pages of the reservation: readable, and writable without effect on the file.
+    /// Maps whole pages of a file to pages of the reservation: readable, and writable without
+    /// effect on the file.
     ///
     /// # Safety
     ///
-    /// Nobody uses what was at these pages before, and nobody changes the file as long as the reservation lives.
-    pub unsafe fn map_file(&self, offset: usize, file: BorrowedFd<'_>, file_offset: u64, len: usize) -> io::Result<()> {
+    /// Nobody uses what was at these pages before, and nobody changes the file as long as the
+    /// reservation lives.
+    pub unsafe fn map_file(
+        &self,
+        offset: usize,
+        file: BorrowedFd<'_>,
+        file_offset: u64,
+        len: usize,
+    ) -> io::Result<()> {
         let at = self.region.at(offset, len)?;
         let protection = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: the pages are of this reservation, and the caller promises that nobody uses them.
@@ -406,7 +442,10 @@ mod tests {
             assert_eq!(permissions(start), "r--p");
             assert_eq!(permissions(start.wrapping_add(page_size())), "r-xp");
             assert_eq!(permissions(start.wrapping_add(2 * page_size())), "r--p");
-            assert!(copy.make_executable(2 * page_size()..4 * page_size()).is_err());
+            assert!(
+                copy.make_executable(2 * page_size()..4 * page_size())
+                    .is_err()
+            );
         }
     }
 
@@ -435,10 +474,19 @@ mod tests {
         reservation.make_accessible(page, 2 * page).unwrap();
         let file = FileMapping::of_parts(page, &[(0, &vec![7; page])], true).unwrap();
         // SAFETY: nobody uses the page, and the file is sealed.
-        unsafe { reservation.map_file(2 * page, file.file().unwrap(), 0, page).unwrap() };
+        unsafe {
+            reservation
+                .map_file(2 * page, file.file().unwrap(), 0, page)
+                .unwrap()
+        };
         // SAFETY: the two pages are accessible, and the test alone has them.
-        let pages = unsafe { std::slice::from_raw_parts_mut(reservation.base().as_ptr().add(page), 2 * page) };
-        assert!(pages[..page].iter().all(|&byte| byte == 0) && pages[page..].iter().all(|&byte| byte == 7));
+        let pages = unsafe {
+            std::slice::from_raw_parts_mut(reservation.base().as_ptr().add(page), 2 * page)
+        };
+        assert!(
+            pages[..page].iter().all(|&byte| byte == 0)
+                && pages[page..].iter().all(|&byte| byte == 7)
+        );
         pages.fill(1);
         assert!(
             file.as_ref().iter().all(|&byte| byte == 7),

@@ -1,4 +1,5 @@
-//! Which pages of private memory are there, and which of them were written: `PAGEMAP_SCAN` (Linux 6.7).
+//! Which pages of private memory are there, and which of them were written: `PAGEMAP_SCAN` (Linux
+//! 6.7).
 
 use std::fs::File;
 use std::io;
@@ -14,7 +15,8 @@ const PAGE_IS_FILE: u64 = 1 << 2;
 const PAGE_IS_PRESENT: u64 = 1 << 3;
 /// The page is in swap space.
 const PAGE_IS_SWAPPED: u64 = 1 << 4;
-/// The page is the common page of zeros. It was only read, or the system has merged what was written.
+/// The page is the common page of zeros. It was only read, or the system has merged what was
+/// written.
 const PAGE_IS_PFNZERO: u64 = 1 << 5;
 
 /// Regions that one call reports; where there are more, it is called again.
@@ -68,8 +70,8 @@ pub struct Pagemap {
 }
 
 impl Pagemap {
-    /// The page table of this process, or `None` where the system does not tell: an older kernel, a container without access,
-    /// or a child that was forked after the first use.
+    /// The page table of this process, or `None` where the system does not tell: an older kernel, a
+    /// container without access, or a child that was forked after the first use.
     pub fn get() -> Option<&'static Pagemap> {
         static PAGEMAP: OnceLock<Option<Pagemap>> = OnceLock::new();
         let pagemap = PAGEMAP.get_or_init(|| {
@@ -80,16 +82,23 @@ impl Pagemap {
             pagemap.scan(0..0, |_, _| {}).ok()?;
             Some(pagemap)
         });
-        pagemap.as_ref().filter(|pagemap| pagemap.process == std::process::id())
+        pagemap
+            .as_ref()
+            .filter(|pagemap| pagemap.process == std::process::id())
     }
 
-    /// Calls `found` with each range of addresses in `range`, which is of whole pages of private mappings,
-    /// whose pages are there since they were mapped or given back. Pages in swap space count as written.
+    /// Calls `found` with each range of addresses in `range`, which is of whole pages of private
+    /// mappings, whose pages are there since they were mapped or given back. Pages in swap space
+    /// count as written.
     ///
     /// # Errors
     ///
     /// When the system refuses.
-    pub fn scan(&self, range: Range<usize>, mut found: impl FnMut(Range<usize>, State)) -> io::Result<()> {
+    pub fn scan(
+        &self,
+        range: Range<usize>,
+        mut found: impl FnMut(Range<usize>, State),
+    ) -> io::Result<()> {
         let mut regions = [PageRegion::default(); REGIONS];
         let mut start = range.start as u64;
         loop {
@@ -103,9 +112,10 @@ impl Pagemap {
                 return_mask: PAGE_IS_FILE | PAGE_IS_PFNZERO,
                 ..ScanArguments::default()
             };
-            // SAFETY: the call writes the arguments' `walk_end` and at most `regions_len` regions, both of which are ours; it
-            // changes no page, since no flag asks for that.
-            let count = unsafe { libc::ioctl(self.file.as_raw_fd(), PAGEMAP_SCAN, &raw mut arguments) };
+            // SAFETY: the call writes the arguments' `walk_end` and at most `regions_len` regions,
+            // both of which are ours; it changes no page, since no flag asks for that.
+            let count =
+                unsafe { libc::ioctl(self.file.as_raw_fd(), PAGEMAP_SCAN, &raw mut arguments) };
             if count < 0 {
                 return Err(io::Error::last_os_error());
             }
@@ -141,9 +151,14 @@ mod tests {
         let reservation = Reservation::new(1200 * page).unwrap();
         reservation.make_accessible(0, 1200 * page).unwrap();
         // SAFETY: nobody uses the pages, and the file is sealed.
-        unsafe { reservation.map_file(0, file.file().unwrap(), 0, 600 * page).unwrap() };
+        unsafe {
+            reservation
+                .map_file(0, file.file().unwrap(), 0, 600 * page)
+                .unwrap()
+        };
         let base = reservation.base().as_ptr();
-        // More regions than one call reports, in both halves; all other pages but the last are read.
+        // More regions than one call reports, in both halves; all other pages but the last are
+        // read.
         let state = |number: usize| match number {
             _ if number % 3 == 1 => State::Written,
             0..600 => State::File,
@@ -176,7 +191,9 @@ mod tests {
     /// To the scan, a guard page is in swap space, which not every system has.
     #[test]
     fn pages_in_swap_space_are_found() {
-        let Some(pagemap) = Pagemap::get() else { return };
+        let Some(pagemap) = Pagemap::get() else {
+            return;
+        };
         let page = page_size();
         let reservation = Reservation::new(3 * page).unwrap();
         reservation.make_accessible(0, 3 * page).unwrap();
@@ -188,7 +205,9 @@ mod tests {
         }
         let mut found = Vec::new();
         pagemap
-            .scan(start..start + 3 * page, |range, state| found.push((range, state)))
+            .scan(start..start + 3 * page, |range, state| {
+                found.push((range, state))
+            })
             .unwrap();
         assert_eq!(found, [(start + page..start + 2 * page, State::Written)]);
     }

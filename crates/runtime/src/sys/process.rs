@@ -7,7 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Returns a number that differs from that of every process that this one was forked from. It costs one load.
+/// Returns a number that differs from that of every process that this one was forked from. It costs
+/// one load.
 #[inline]
 pub fn id() -> u64 {
     match WORD.get_or_init(word) {
@@ -30,7 +31,8 @@ fn word() -> Option<&'static AtomicU64> {
     unsafe { madvise(base.cast(), page_size(), Advice::LinuxWipeOnFork) }.ok()?;
     // Mapped as long as the process lives.
     std::mem::forget(page);
-    // SAFETY: the page is accessible, aligned and zero, and stays mapped; it is used as this word only.
+    // SAFETY: the page is accessible, aligned and zero, and stays mapped; it is used as this word
+    // only.
     Some(unsafe { AtomicU64::from_ptr(base.cast()) })
 }
 
@@ -38,7 +40,9 @@ fn word() -> Option<&'static AtomicU64> {
 #[cold]
 fn set(word: &AtomicU64) -> u64 {
     // The time tells apart processes that had the same number one after the other.
-    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let time = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     let id = u64::from(std::process::id()) << 32 | u64::from(time.subsec_nanos() | 1);
     let first = word.compare_exchange(0, id, Ordering::Relaxed, Ordering::Relaxed);
     first.map_or_else(|first| first, |_| id)
@@ -47,8 +51,8 @@ fn set(word: &AtomicU64) -> u64 {
 /// Held by threads of our own while they use locks that others use too.
 static BUSY: RwLock<()> = RwLock::new(());
 
-/// Keeps the process from being forked: a child would have the locks as they are, without the thread
-/// that unlocks them. For threads of our own, whose work the host cannot wait for.
+/// Keeps the process from being forked: a child would have the locks as they are, without the
+/// thread that unlocks them. For threads of our own, whose work the host cannot wait for.
 pub fn no_fork() -> RwLockReadGuard<'static, ()> {
     static PREPARED: OnceLock<()> = OnceLock::new();
     PREPARED.get_or_init(|| {

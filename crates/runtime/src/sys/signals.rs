@@ -1,11 +1,11 @@
 //! Hardware faults as signals.
 //!
-//! One handler for the process, installed at the first load of an artifact. What is not a fault of machine code under our
-//! care goes to whatever was installed before, as if we were not there. A handler that somebody installs later has to
-//! chain to ours likewise.
+//! One handler for the process, installed at the first load of an artifact. What is not a fault of
+//! machine code under our care goes to whatever was installed before, as if we were not there. A
+//! handler that somebody installs later has to chain to ours likewise.
 //!
-//! `SIGBUS` is left alone: on Linux an access to an inaccessible page is a `SIGSEGV`, and a `SIGBUS` means that the file behind a
-//! mapping was cut off, which is no doing of the guest.
+//! `SIGBUS` is left alone: on Linux an access to an inaccessible page is a `SIGSEGV`, and a
+//! `SIGBUS` means that the file behind a mapping was cut off, which is no doing of the guest.
 
 use crate::arch::Registers;
 use crate::fault::{self, Fault, FaultKind};
@@ -22,10 +22,12 @@ const SIGNALS: [c_int; 3] = [libc::SIGSEGV, libc::SIGFPE, libc::SIGILL];
 /// What was installed for each of [`SIGNALS`] before.
 struct Previous([UnsafeCell<MaybeUninit<libc::sigaction>>; SIGNALS.len()]);
 
-// SAFETY: each cell is written once, by `install`, before the handler that reads it can run: see there.
+// SAFETY: each cell is written once, by `install`, before the handler that reads it can run: see
+// there.
 unsafe impl Sync for Previous {}
 
-static PREVIOUS: Previous = Previous([const { UnsafeCell::new(MaybeUninit::zeroed()) }; SIGNALS.len()]);
+static PREVIOUS: Previous =
+    Previous([const { UnsafeCell::new(MaybeUninit::zeroed()) }; SIGNALS.len()]);
 
 /// Installs the handler, once per process.
 ///
@@ -52,12 +54,14 @@ fn install_one(slot: usize, signal: c_int) -> Result<(), String> {
     // A handler that leaves the signal blocked could not be resumed elsewhere, thus SA_NODEFER.
     action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
     let previous = PREVIOUS.0[slot].get().cast::<libc::sigaction>();
-    // SAFETY: `previous` is only read by the handler for this signal. The first call, which only reads the present action,
-    // comes before the handler is installed; should the action change in between, the second call gets the newer one into a
-    // place of its own and it is dropped: two installers that race are none of ours to order.
+    // SAFETY: `previous` is only read by the handler for this signal. The first call, which only
+    // reads the present action, comes before the handler is installed; should the action change in
+    // between, the second call gets the newer one into a place of its own and it is dropped: two
+    // installers that race are none of ours to order.
     let failed = unsafe {
         libc::sigemptyset(&mut action.sa_mask);
-        libc::sigaction(signal, ptr::null(), previous) != 0 || libc::sigaction(signal, &action, ptr::null_mut()) != 0
+        libc::sigaction(signal, ptr::null(), previous) != 0
+            || libc::sigaction(signal, &action, ptr::null_mut()) != 0
     };
     match failed {
         true => Err(format!(
@@ -74,7 +78,8 @@ fn install_one(slot: usize, signal: c_int) -> Result<(), String> {
 ///
 /// Called by the kernel with the arguments of an `SA_SIGINFO` handler.
 unsafe extern "C" fn handle(signal: c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    // SAFETY: the kernel gives a valid `siginfo_t`, and the context of the interrupted code, which it restores on return.
+    // SAFETY: the kernel gives a valid `siginfo_t`, and the context of the interrupted code, which
+    // it restores on return.
     let (info_ref, context_ref) = unsafe { (&*info, &mut *context.cast::<libc::ucontext_t>()) };
     let is_fault = info_ref.si_code > 0;
     if is_fault {
@@ -85,7 +90,8 @@ unsafe extern "C" fn handle(signal: c_int, info: *mut libc::siginfo_t, context: 
             fp: registers.fp,
             sp: registers.sp,
         };
-        // SAFETY: the registers are those of this thread at the fault, and the kernel restores from the context.
+        // SAFETY: the registers are those of this thread at the fault, and the kernel restores from
+        // the context.
         if let Some(entry) = unsafe { fault::on_fault(&fault) } {
             Registers::resume_at_exit(context_ref, entry);
             return;
@@ -98,7 +104,8 @@ unsafe extern "C" fn handle(signal: c_int, info: *mut libc::siginfo_t, context: 
 /// Sorts a fault by signal and code.
 fn kind(signal: c_int, info: &libc::siginfo_t) -> FaultKind {
     match signal {
-        // Only these two codes come with an address; `hlt` and non-canonical addresses are reported by SI_KERNEL, without.
+        // Only these two codes come with an address; `hlt` and non-canonical addresses are reported
+        // by SI_KERNEL, without.
         libc::SIGSEGV if matches!(info.si_code, SEGV_MAPERR | SEGV_ACCERR) => {
             // SAFETY: the field is valid for SIGSEGV.
             let address = unsafe { info.si_addr() } as usize;
@@ -118,12 +125,18 @@ const SEGV_ACCERR: c_int = 2;
 /// # Safety
 ///
 /// The arguments are those of our handler.
-unsafe fn chain(signal: c_int, is_fault: bool, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
+unsafe fn chain(
+    signal: c_int,
+    is_fault: bool,
+    info: *mut libc::siginfo_t,
+    context: *mut libc::c_void,
+) {
     let Some(slot) = SIGNALS.iter().position(|&known| known == signal) else {
         return;
     };
-    // SAFETY: `install_one` filled the slot before it installed the handler that runs now; nobody writes it any more, except
-    // below, with the default action, which any thread may do and which only ever leads to the end of the process.
+    // SAFETY: `install_one` filled the slot before it installed the handler that runs now; nobody
+    // writes it any more, except below, with the default action, which any thread may do and which
+    // only ever leads to the end of the process.
     let previous = unsafe { (*PREVIOUS.0[slot].get()).assume_init_ref() };
     match previous.sa_sigaction {
         // A fault cannot be ignored: the kernel would end the process, too.
@@ -131,14 +144,16 @@ unsafe fn chain(signal: c_int, is_fault: bool, info: *mut libc::siginfo_t, conte
         libc::SIG_DFL | libc::SIG_IGN => {
             // SAFETY: the default action needs nothing.
             unsafe { libc::signal(signal, libc::SIG_DFL) };
-            // A fault comes again when the handler returns. A signal that was sent must be sent again.
+            // A fault comes again when the handler returns. A signal that was sent must be sent
+            // again.
             if !is_fault {
                 // SAFETY: always allowed.
                 unsafe { libc::raise(signal) };
             }
         }
         handler => {
-            // SAFETY: plain calls with valid pointers. The mask is put back when our handler returns.
+            // SAFETY: plain calls with valid pointers. The mask is put back when our handler
+            // returns.
             unsafe {
                 libc::pthread_sigmask(libc::SIG_BLOCK, &previous.sa_mask, ptr::null_mut());
                 if previous.sa_flags & libc::SA_NODEFER == 0 {
@@ -149,12 +164,14 @@ unsafe fn chain(signal: c_int, is_fault: bool, info: *mut libc::siginfo_t, conte
                 }
             }
             if previous.sa_flags & libc::SA_SIGINFO != 0 {
-                // SAFETY: whoever installed the action with SA_SIGINFO gave a function of this type.
+                // SAFETY: whoever installed the action with SA_SIGINFO gave a function of this
+                // type.
                 let handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut libc::c_void) =
                     unsafe { std::mem::transmute(handler) };
                 handler(signal, info, context);
             } else {
-                // SAFETY: whoever installed the action without SA_SIGINFO gave a function of this type.
+                // SAFETY: whoever installed the action without SA_SIGINFO gave a function of this
+                // type.
                 let handler: extern "C" fn(c_int) = unsafe { std::mem::transmute(handler) };
                 handler(signal);
             }

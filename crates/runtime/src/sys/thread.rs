@@ -8,14 +8,16 @@ use std::ops::Range;
 use std::ptr;
 use std::sync::OnceLock;
 
-/// The smallest signal stack that is left in place. The frame that the kernel builds takes up to 12 KiB on machines with large
-/// vector registers; the walk over frames and a handler that is chained to need the rest.
+/// The smallest signal stack that is left in place. The frame that the kernel builds takes up to 12
+/// KiB on machines with large vector registers; the walk over frames and a handler that is chained
+/// to need the rest.
 const ENOUGH: usize = 48 << 10;
 /// The size of the signal stacks that are made here.
 const SIGNAL_STACK: usize = 64 << 10;
 
 /// The most of a stack that is known. A stack without a limit (`ulimit -s unlimited`) takes all
-/// addresses down to the next mapping, and later mappings, which may be other stacks, lie there too.
+/// addresses down to the next mapping, and later mappings, which may be other stacks, lie there
+/// too.
 const MOST: usize = 1 << 30;
 
 /// Returns the stack of the current thread, which grows down to the start of the range, or an empty
@@ -24,7 +26,8 @@ pub fn stack() -> Range<usize> {
     let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
     let mut low = ptr::null_mut();
     let mut size = 0;
-    // SAFETY: the attributes are initialised by the first call when it gives 0, read by the second and destroyed by the third.
+    // SAFETY: the attributes are initialised by the first call when it gives 0, read by the second
+    // and destroyed by the third.
     unsafe {
         if libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) != 0 {
             return 0..0;
@@ -47,8 +50,9 @@ pub fn page_faults() -> Option<u64> {
 
 fn count_faults() -> u64 {
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: the call writes the struct, which zeros are valid for as well. It cannot fail with these arguments; if it did, the
-    // count would never change, which `are_faults_counted` would have noticed.
+    // SAFETY: the call writes the struct, which zeros are valid for as well. It cannot fail with
+    // these arguments; if it did, the count would never change, which `are_faults_counted` would
+    // have noticed.
     let usage = unsafe {
         libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
         usage.assume_init()
@@ -56,8 +60,8 @@ fn count_faults() -> u64 {
     usage.ru_minflt as u64 + usage.ru_majflt as u64
 }
 
-/// Whether each first write to a page counts, and each to one that was only read before: not everything that runs Linux programs
-/// is Linux.
+/// Whether each first write to a page counts, and each to one that was only read before: not
+/// everything that runs Linux programs is Linux.
 fn are_faults_counted() -> bool {
     let pages = 4;
     let Ok(memory) = Reservation::new(pages * page_size()) else {
@@ -110,8 +114,8 @@ impl Drop for SignalStack {
                 ss_flags: libc::SS_DISABLE,
                 ss_size: 0,
             };
-            // SAFETY: the thread is not on its signal stack, since handlers do not drop thread-local values; the memory
-            // stays mapped until after this call.
+            // SAFETY: the thread is not on its signal stack, since handlers do not drop
+            // thread-local values; the memory stays mapped until after this call.
             unsafe { libc::sigaltstack(&none, ptr::null_mut()) };
         }
     }
@@ -129,8 +133,8 @@ fn current_signal_stack() -> Option<libc::stack_t> {
     (current.ss_flags & libc::SS_DISABLE == 0).then_some(current)
 }
 
-/// Gives the current thread a signal stack that is large enough, if it has none: a guest that overflows the thread's stack
-/// leaves no room there for a handler.
+/// Gives the current thread a signal stack that is large enough, if it has none: a guest that
+/// overflows the thread's stack leaves no room there for a handler.
 ///
 /// # Errors
 ///
@@ -145,11 +149,13 @@ pub fn ensure_signal_stack() -> Result<()> {
         ss_flags: 0,
         ss_size: SIGNAL_STACK,
     };
-    // SAFETY: the memory is accessible, and lives until `SignalStack::drop` has taken the stack out of use.
+    // SAFETY: the memory is accessible, and lives until `SignalStack::drop` has taken the stack out
+    // of use.
     if unsafe { libc::sigaltstack(&new, ptr::null_mut()) } != 0 {
         return Err(std::io::Error::last_os_error()).context("cannot install a signal stack");
     }
-    // While the thread ends, its thread-local values are gone; then `stack` is dropped here and the thread stays without.
+    // While the thread ends, its thread-local values are gone; then `stack` is dropped here and the
+    // thread stays without.
     let _ = OWN_STACK.try_with(|own| own.set(Some(stack)));
     Ok(())
 }

@@ -6,8 +6,8 @@ use mintage_compile::NoProgress;
 use mintage_environ::component::{CoreCallee, CoreItem};
 use mintage_environ::{DomainId, MemoryId, TableId, Trap, Tunables};
 use mintage_runtime::{
-    Code, HostCall, HostFunc, HostTable, Instance, InstanceHandle, Limits, LoadCheck, Pool, PoolConfig, Stopped,
-    StoreWords, TrapReport, call, run_initializers,
+    Code, HostCall, HostFunc, HostTable, Instance, InstanceHandle, Limits, LoadCheck, Pool,
+    PoolConfig, Stopped, StoreWords, TrapReport, call, run_initializers,
 };
 use std::ptr;
 use std::sync::Arc;
@@ -22,7 +22,8 @@ pub fn tunables() -> Tunables {
 
 pub fn artifact(component: &str) -> Vec<u8> {
     let bytes = wat::parse_str(component).unwrap_or_else(|error| panic!("{error}"));
-    mintage_compile::compile(&bytes, &tunables(), &NoProgress).unwrap_or_else(|error| panic!("{error:?}"))
+    mintage_compile::compile(&bytes, &tunables(), &NoProgress)
+        .unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 pub fn load(artifact: &[u8]) -> Arc<Code> {
@@ -42,7 +43,8 @@ pub fn pool() -> Arc<Pool> {
 
 pub fn load_with(artifact: &[u8], check: &LoadCheck) -> Arc<Code> {
     // SAFETY: the compiler made it.
-    unsafe { Code::from_bytes(artifact, check, &pool()) }.unwrap_or_else(|error| panic!("{error:?}"))
+    unsafe { Code::from_bytes(artifact, check, &pool()) }
+        .unwrap_or_else(|error| panic!("{error:?}"))
 }
 
 pub fn load_in(artifact: &[u8], pool: &Arc<Pool>) -> Arc<Code> {
@@ -88,9 +90,12 @@ pub fn instantiate(code: &Arc<Code>) -> Instance {
 
 pub fn instantiate_with(table: &Arc<HostTable>, limits: Limits) -> Instance {
     let code = table.code();
-    let instance = Instance::new(code, code.image(), table, limits, 7, StoreWords::default()).unwrap();
-    // SAFETY: the instance is new, and the tests' host functions that run in start functions expect null.
-    unsafe { run_initializers(instance.handle(), ptr::null_mut()) }.unwrap_or_else(|stopped| panic!("{stopped:?}"));
+    let instance =
+        Instance::new(code, code.image(), table, limits, 7, StoreWords::default()).unwrap();
+    // SAFETY: the instance is new, and the tests' host functions that run in start functions expect
+    // null.
+    unsafe { run_initializers(instance.handle(), ptr::null_mut()) }
+        .unwrap_or_else(|stopped| panic!("{stopped:?}"));
     instance
 }
 
@@ -129,7 +134,12 @@ pub fn invoke(instance: InstanceHandle, name: &str, args: &[u64]) -> Result<u64,
     invoke_with(instance, name, args, ptr::null_mut())
 }
 
-pub fn invoke_with(instance: InstanceHandle, name: &str, args: &[u64], host: *mut ()) -> Result<u64, Stopped> {
+pub fn invoke_with(
+    instance: InstanceHandle,
+    name: &str,
+    args: &[u64],
+    host: *mut (),
+) -> Result<u64, Stopped> {
     // SAFETY: the tests' instances live throughout.
     let code = unsafe { instance.instance() }.code().clone();
     let (callee, domain) = function(&code, name);
@@ -137,8 +147,8 @@ pub fn invoke_with(instance: InstanceHandle, name: &str, args: &[u64], host: *mu
     assert_eq!(args.len(), signature.params.len());
     let mut words = vec![0; signature.array_words().max(1)];
     words[..args.len()].copy_from_slice(args);
-    // SAFETY: the instance lives, the words are as many as the signature needs, the host pointer is what the test's host
-    // functions expect, and no test holds on to a reference into a memory.
+    // SAFETY: the instance lives, the words are as many as the signature needs, the host pointer is
+    // what the test's host functions expect, and no test holds on to a reference into a memory.
     unsafe {
         call(
             instance,

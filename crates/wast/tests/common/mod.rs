@@ -38,7 +38,9 @@ pub fn check(name: &str, bytes: &[u8], expected: Outcome) {
         (Ok(()), Outcome::Fine) => {}
         (Err(actual), Outcome::Error(text)) if actual.contains(text) => {}
         (outcome, Outcome::Fine) => panic!("{name}: {outcome:?}"),
-        (outcome, Outcome::Error(text)) => panic!("{name}: {outcome:?} instead of an error with `{text}`"),
+        (outcome, Outcome::Error(text)) => {
+            panic!("{name}: {outcome:?} instead of an error with `{text}`")
+        }
     }
     assert!(time < MAX_TIME, "{name}: takes {time:?}");
     assert!(memory < MAX_MEMORY, "{name}: takes {memory} bytes");

@@ -138,7 +138,8 @@ fn array_functions(name: &str, length: &str, data: bool) -> String {
     (array.copy $a $a (local.get $a) (local.get $at) (local.get $a) (i32.const 1) {length})
     (call $move (local.get $b) (local.get $at) (local.get $old) (i32.const 1) {length})
     (if (i32.eqz (call $same (local.get $a) (local.get $b))) (then (return (i32.const 0))))
-    (call $move (local.get $old) (i32.const 0) (local.get $b) (i32.const 0) (array.len (local.get $b)))
+    (call $move (local.get $old) (i32.const 0) (local.get $b) (i32.const 0) (array.len
+      (local.get $b)))
     (array.copy $a $a (local.get $a) (i32.const 0) (local.get $a) (local.get $at) {length})
     (call $move (local.get $b) (i32.const 0) (local.get $old) (local.get $at) {length})
     (call $same (local.get $a) (local.get $b)))"#
@@ -182,13 +183,16 @@ fn array_script(element: &Element) -> (String, usize) {
         .collect();
     let mut script = format!(
         r#"(module
-  (type $number (func (result i32))) (type $s (struct)) (type $i8 (array (mut i8))) (type $a (array (mut {ty})))
+  (type $number (func (result i32))) (type $s (struct)) (type $i8 (array (mut i8))) (type $a (array
+    (mut {ty})))
   (data $d "{bytes}")
   (global $object (mut (ref null $s)) (ref.null $s))
-  (func $one (type $number) (i32.const 1)) (func $two (type $number) (i32.const 2)) (func $three (type $number) (i32.const 3))
+  (func $one (type $number) (i32.const 1)) (func $two (type $number) (i32.const 2)) (func $three
+    (type $number) (i32.const 3))
   (elem declare func $one $two $three)
   (func $number (param $f (ref null $number)) (result i32)
-    (if (result i32) (ref.is_null (local.get $f)) (then (i32.const 0)) (else (call_ref $number (local.get $f)))))
+    (if (result i32) (ref.is_null (local.get $f)) (then (i32.const 0)) (else (call_ref $number
+      (local.get $f)))))
   (func $start (global.set $object (struct.new $s)))
   (start $start)
   (func $value (result {unpacked}) {value})
@@ -210,7 +214,8 @@ fn array_script(element: &Element) -> (String, usize) {
         (local.set $at (i32.add (local.get $at) (i32.const 1)))
         (local.set $n (i32.sub (local.get $n) (i32.const 1)))
         (br $next))))
-  (func $move (param $a (ref $a)) (param $at i32) (param $b (ref $a)) (param $from i32) (param $n i32)
+  (func $move (param $a (ref $a)) (param $at i32) (param $b (ref $a)) (param $from i32)
+    (param $n i32)
     (block $done
       (loop $next
         (br_if $done (i32.eqz (local.get $n)))
@@ -229,7 +234,8 @@ fn array_script(element: &Element) -> (String, usize) {
       (if (i32.eqz (local.get $i)) (then (return (i32.const 1))))
       (local.set $i (i32.sub (local.get $i) (i32.const 1)))
       (br_if $next
-        (call $equal ({get} $a (local.get $a) (local.get $i)) ({get} $a (local.get $b) (local.get $i)))))
+        (call $equal ({get} $a (local.get $a) (local.get $i)) ({get} $a (local.get $b)
+          (local.get $i)))))
     (i32.const 0))
 "#
     );
@@ -237,16 +243,25 @@ fn array_script(element: &Element) -> (String, usize) {
         // Elements of a segment, byte by byte.
         let byte = |at: u32| {
             format!(
-                "(i64.extend_i32_u (array.get_u $i8 (local.get $bytes) (i32.add (local.get $from) (i32.const {at}))))"
+                "(i64.extend_i32_u (array.get_u $i8 (local.get $bytes) (i32.add (local.get $from) \
+                 (i32.const {at}))))"
             )
         };
         let word = |from: u32, count: u32| {
             (0..count).fold("(i64.const 0)".to_owned(), |word, at| {
-                format!("(i64.or {word} (i64.shl {} (i64.const {})))", byte(from + at), 8 * at)
+                format!(
+                    "(i64.or {word} (i64.shl {} (i64.const {})))",
+                    byte(from + at),
+                    8 * at
+                )
             })
         };
         let value = match *ty {
-            "v128" => format!("(i64x2.replace_lane 1 (i64x2.splat {}) {})", word(0, 8), word(8, 8)),
+            "v128" => format!(
+                "(i64x2.replace_lane 1 (i64x2.splat {}) {})",
+                word(0, 8),
+                word(8, 8)
+            ),
             "i64" => word(0, 8),
             "f64" => format!("(f64.reinterpret_i64 {})", word(0, 8)),
             "f32" => format!("(f32.reinterpret_i32 (i32.wrap_i64 {}))", word(0, 4)),
@@ -255,7 +270,8 @@ fn array_script(element: &Element) -> (String, usize) {
         script += &format!(
             r#"
   (global $bytes (mut (ref null $i8)) (ref.null $i8))
-  (func $from_data (param $a (ref $a)) (param $at i32) (param $n i32) (local $from i32) (local $bytes (ref $i8))
+  (func $from_data (param $a (ref $a)) (param $at i32) (param $n i32) (local $from i32)
+    (local $bytes (ref $i8))
     (local.set $bytes (array.new_data $i8 $d (i32.const 0) (i32.const 4200)))
     (local.set $from (local.get $at))
     (block $done
@@ -282,7 +298,8 @@ fn array_script(element: &Element) -> (String, usize) {
             r#"
   (func (export "{name}-all") (param $from i32) (param $to i32) (param $at i32) (result i32)
     (loop $next
-      (if (i32.eqz (call ${name} (local.get $from) (local.get $at))) (then (return (local.get $from))))
+      (if (i32.eqz (call ${name} (local.get $from) (local.get $at))) (then (return
+        (local.get $from))))
       (local.set $from (i32.add (local.get $from) (i32.const 1)))
       (br_if $next (i32.lt_u (local.get $from) (local.get $to))))
     (i32.const -1))"#
@@ -297,7 +314,8 @@ fn array_script(element: &Element) -> (String, usize) {
         for (from, to) in [(0, 140), (255, 259)] {
             for at in [0, 1, 5] {
                 script += &format!(
-                    "(assert_return (invoke \"{name}-all\" (i32.const {from}) (i32.const {to}) (i32.const {at})) (i32.const -1))\n"
+                    "(assert_return (invoke \"{name}-all\" (i32.const {from}) (i32.const {to}) \
+                     (i32.const {at})) (i32.const -1))\n"
                 );
                 assertions += 1;
             }
@@ -305,15 +323,18 @@ fn array_script(element: &Element) -> (String, usize) {
         // In several pieces, where these are small.
         if *name != "data" {
             for at in [0, 1, 3, 500] {
-                script +=
-                    &format!("(assert_return (invoke \"{name}\" (i32.const 3000) (i32.const {at})) (i32.const 1))\n");
+                script += &format!(
+                    "(assert_return (invoke \"{name}\" (i32.const 3000) (i32.const {at})) \
+                     (i32.const 1))\n"
+                );
                 assertions += 1;
             }
         }
         for length in LENGTHS {
             for at in [0, 2] {
                 script += &format!(
-                    "(assert_return (invoke \"{name}{length}\" (i32.const 0) (i32.const {at})) (i32.const 1))\n"
+                    "(assert_return (invoke \"{name}{length}\" (i32.const 0) (i32.const {at})) \
+                     (i32.const 1))\n"
                 );
                 assertions += 1;
             }
@@ -346,7 +367,8 @@ fn memory_script(index: &str) -> (String, usize) {
   (start $start)
   (func $same (export "same") (result i32) (local $i {index})
     (loop $next
-      (if (i64.ne (i64.load $m (local.get $i)) (i64.load $loop (local.get $i))) (then (return (i32.const 0))))
+      (if (i64.ne (i64.load $m (local.get $i)) (i64.load $loop (local.get $i))) (then (return
+        (i32.const 0))))
       (local.set $i (index.add (local.get $i) (index.const 8)))
       (br_if $next (index.lt_u (local.get $i) (index.const 0x10000))))
     (i32.const 1))
@@ -358,7 +380,8 @@ fn memory_script(index: &str) -> (String, usize) {
         (local.set $at (index.add (local.get $at) (index.const 1)))
         (local.set $n (index.sub (local.get $n) (index.const 1)))
         (br $next))))
-  (func $copy-loop (param $at {index}) (param $from {index}) (param $n {index}) (local $step {index})
+  (func $copy-loop (param $at {index}) (param $from {index}) (param $n {index})
+    (local $step {index})
     (local.set $step (index.const 1))
     (if (index.gt_u (local.get $at) (local.get $from))
       (then
@@ -393,15 +416,18 @@ fn memory_script(index: &str) -> (String, usize) {
         };
         script += &format!(
             r#"
-  (func $fill{name} (export "fill{name}") (param $n {index}) (param $at {index}) (param $from {index}) (result i32)
+  (func $fill{name} (export "fill{name}") (param $n {index}) (param $at {index})
+    (param $from {index}) (result i32)
     (memory.fill $m (local.get $at) (i32.const 0x1b7) {length})
     (call $fill-loop (local.get $at) (i32.const 0xb7) {length})
     (call $same))
-  (func $copy{name} (export "copy{name}") (param $n {index}) (param $at {index}) (param $from {index}) (result i32)
+  (func $copy{name} (export "copy{name}") (param $n {index}) (param $at {index})
+    (param $from {index}) (result i32)
     (memory.copy $m $m (local.get $at) (local.get $from) {length})
     (call $copy-loop (local.get $at) (local.get $from) {length})
     (call $same))
-  (func $init{name} (export "init{name}") (param $n {index}) (param $at {index}) (param $from {index}) (result i32)
+  (func $init{name} (export "init{name}") (param $n {index}) (param $at {index})
+    (param $from {index}) (result i32)
     (memory.init $m $d (local.get $at) (call $small (local.get $from)) {small})
     (call $init-loop (local.get $at) (call $small (local.get $from)) {small})
     (call $same))"#
@@ -416,7 +442,8 @@ fn memory_script(index: &str) -> (String, usize) {
     for name in ["fill", "copy", "init"] {
         let mut invoke = |name: &str, [n, at, from]: [u32; 3]| {
             script += &format!(
-                "(assert_return (invoke \"{name}\" (index.const {n}) (index.const {at}) (index.const {from})) (i32.const 1))\n"
+                "(assert_return (invoke \"{name}\" (index.const {n}) (index.const {at}) \
+                 (index.const {from})) (i32.const 1))\n"
             );
             assertions += 1;
         };
@@ -446,7 +473,8 @@ fn memory_script(index: &str) -> (String, usize) {
 }
 
 fn check(engine: &Engine, (script, assertions): (String, usize)) {
-    let report = mintage_wast::run(engine, &script).unwrap_or_else(|error| panic!("{error:#}\n{script}"));
+    let report =
+        mintage_wast::run(engine, &script).unwrap_or_else(|error| panic!("{error:#}\n{script}"));
     assert!(
         report.failures.is_empty() && report.skipped.is_empty(),
         "{:#?}",
@@ -474,9 +502,15 @@ matrix! {
 
 #[test]
 fn in_pieces() {
-    for (opt_level, bounds) in [(OptLevel::Speed, Bounds::Guard), (OptLevel::None, Bounds::Explicit)] {
+    for (opt_level, bounds) in [
+        (OptLevel::Speed, Bounds::Guard),
+        (OptLevel::None, Bounds::Explicit),
+    ] {
         let mut config = config(opt_level, bounds);
-        config.interruptible(true).consume_fuel(true).fuel_by_length(true);
+        config
+            .interruptible(true)
+            .consume_fuel(true)
+            .fuel_by_length(true);
         let engine = Engine::new(&config).unwrap();
         arrays(&engine);
         memories(&engine);

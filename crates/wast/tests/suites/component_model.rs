@@ -1,7 +1,7 @@
 //! The test suite of the component model's specification, under every cell of a matrix of settings.
 //!
-//! The published package of `wasm-tools` carries it; `source/Cargo.toml` names the package, and cargo finds or
-//! downloads it. What is not run, and why, stands in `component_model.txt`.
+//! The published package of `wasm-tools` carries it; `source/Cargo.toml` names the package, and
+//! cargo finds or downloads it. What is not run, and why, stands in `component_model.txt`.
 
 use crate::matrix::{check, matrix, scripts_in};
 use mintage::Engine;
@@ -15,7 +15,12 @@ use std::sync::LazyLock;
 static SCRIPTS: LazyLock<Vec<Script>> = LazyLock::new(|| {
     let folder = package().join("tests/component-model/test");
     let scripts = scripts_in(&folder, "component-model");
-    assert!(scripts.len() > 70, "{} scripts in {}", scripts.len(), folder.display());
+    assert!(
+        scripts.len() > 70,
+        "{} scripts in {}",
+        scripts.len(),
+        folder.display()
+    );
     scripts
 });
 
@@ -31,23 +36,34 @@ fn package() -> PathBuf {
     let metadata = metadata(&manifest, true).or_else(|_| metadata(&manifest, false));
     let metadata = metadata.unwrap_or_else(|error| {
         panic!(
-            "the component model's test suite is in the package `wasm-tools` 1.263.0, which cargo cannot get: {error}\n\
-             run `cargo fetch --manifest-path {}` where there is a network",
+            "the component model's test suite is in the package `wasm-tools` 1.263.0, which cargo \
+             cannot get: {error}\nrun `cargo fetch --manifest-path {}` where there is a network",
             manifest.display()
         )
     });
-    let packages = metadata["packages"].as_array().expect("cargo lists packages");
-    let package = packages.iter().find(|package| package["name"] == "wasm-tools");
+    let packages = metadata["packages"]
+        .as_array()
+        .expect("cargo lists packages");
+    let package = packages
+        .iter()
+        .find(|package| package["name"] == "wasm-tools");
     let path = package.and_then(|package| package["manifest_path"].as_str());
     let path = path.expect("the package is a dependency of the manifest");
-    Path::new(path).parent().expect("a manifest is in a folder").into()
+    Path::new(path)
+        .parent()
+        .expect("a manifest is in a folder")
+        .into()
 }
 
 fn metadata(manifest: &Path, offline: bool) -> Result<Value, String> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     // Nothing is built; one platform is less to download than all.
     command.args(["metadata", "--format-version", "1", "--locked"]);
-    command.args(["--filter-platform", "x86_64-unknown-linux-gnu", "--manifest-path"]);
+    command.args([
+        "--filter-platform",
+        "x86_64-unknown-linux-gnu",
+        "--manifest-path",
+    ]);
     command.arg(manifest);
     if offline {
         command.arg("--offline");
@@ -77,7 +93,14 @@ fn folder(engine: &Engine, folder: &str, at_least: usize) {
 fn folders_are_known() {
     for script in SCRIPTS.iter() {
         let folder = script.name.split('/').nth(1).unwrap();
-        let known = ["binary", "linking", "resources", "validation", "values", "async"];
+        let known = [
+            "binary",
+            "linking",
+            "resources",
+            "validation",
+            "values",
+            "async",
+        ];
         assert!(known.contains(&folder), "{}", script.name);
     }
 }

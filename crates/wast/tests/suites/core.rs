@@ -1,9 +1,10 @@
-//! The specification's core suites, those of the proposals that Mintage supports besides, and the project's own scripts, each
-//! under every cell of a matrix of settings. Version 2 of the specification has its SIMD scripts in the suite of that
-//! proposal, version 3 also those of 64-bit and several memories, of exceptions and of garbage collection.
+//! The specification's core suites, those of the proposals that Mintage supports besides, and the
+//! project's own scripts, each under every cell of a matrix of settings. Version 2 of the
+//! specification has its SIMD scripts in the suite of that proposal, version 3 also those of 64-bit
+//! and several memories, of exceptions and of garbage collection.
 //!
-//! Known failures stand in `core.txt`; one that starts passing fails the test. Run with `--nocapture` to see counts, and with
-//! `SUITE=name` to run one suite only.
+//! Known failures stand in `core.txt`; one that starts passing fails the test. Run with
+//! `--nocapture` to see counts, and with `SUITE=name` to run one suite only.
 
 use crate::matrix::{check, matrix, scripts_in};
 use mintage::Engine;
@@ -21,19 +22,32 @@ enum Source {
 }
 use Source::{Own, Spec};
 
-/// The suites: name, source, and how many assertions at least must hold, so that no scripts get lost.
+/// The suites: name, source, and how many assertions at least must hold, so that no scripts get
+/// lost.
 const SUITES: &[(&str, Source, usize)] = &[
     ("v1", Spec(SpecVersion::V1), 18_000),
     ("v2", Spec(SpecVersion::V2), 26_000),
     ("v3", Spec(SpecVersion::V3), 18_000),
     ("multi-memory", Source::Proposal(Proposal::MultiMemory), 750),
     ("simd", Source::Proposal(Proposal::Simd), 25_500),
-    ("extended-const", Source::Proposal(Proposal::ExtendedConst), 200),
+    (
+        "extended-const",
+        Source::Proposal(Proposal::ExtendedConst),
+        200,
+    ),
     ("memory64", Source::Proposal(Proposal::Memory64), 100),
     ("tail-call", Source::Proposal(Proposal::TailCall), 100),
     ("relaxed-simd", Source::Proposal(Proposal::RelaxedSimd), 50),
-    ("wide-arithmetic", Source::Proposal(Proposal::WideArithmetic), 50),
-    ("custom-page-sizes", Source::Proposal(Proposal::CustomPageSizes), 20),
+    (
+        "wide-arithmetic",
+        Source::Proposal(Proposal::WideArithmetic),
+        50,
+    ),
+    (
+        "custom-page-sizes",
+        Source::Proposal(Proposal::CustomPageSizes),
+        20,
+    ),
     ("threads", Source::Proposal(Proposal::Threads), 100),
     (
         "function-references",
@@ -42,14 +56,19 @@ const SUITES: &[(&str, Source, usize)] = &[
     ),
     ("gc", Source::Proposal(Proposal::GC), 600),
     ("core", Own, 100),
-    ("exceptions", Source::Proposal(Proposal::ExceptionHandling), 85),
+    (
+        "exceptions",
+        Source::Proposal(Proposal::ExceptionHandling),
+        85,
+    ),
     ("component", Own, 100),
 ];
 
 fn scripts(name: &str, source: &Source) -> Vec<Script> {
     let script = |file: TestFile<'static>| Script {
         name: format!("{name}/{}", file.name()),
-        // What is tested of atomics does not depend on whether the memory is shared, but for waiting.
+        // What is tested of atomics does not depend on whether the memory is shared, but for
+        // waiting.
         text: match (name, file.name()) {
             ("threads", "atomic.wast") => file.raw().replace("(memory 1 1 shared)", "(memory 1 1)"),
             _ => file.raw().to_string(),
@@ -59,7 +78,9 @@ fn scripts(name: &str, source: &Source) -> Vec<Script> {
         Spec(version) => spec(version).map(script).collect(),
         Source::Proposal(which) => proposal(which).map(script).collect(),
         Own => {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests").join(name);
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("../../tests")
+                .join(name);
             scripts_in(&folder, name)
         }
     };
@@ -67,8 +88,8 @@ fn scripts(name: &str, source: &Source) -> Vec<Script> {
     scripts
 }
 
-/// The engine for a suite. Versions 1 and 2, and proposals that started from them, call invalid what later ones allow, and get
-/// what they know only.
+/// The engine for a suite. Versions 1 and 2, and proposals that started from them, call invalid
+/// what later ones allow, and get what they know only.
 fn engine_of(engine: &Engine, source: &Source) -> Engine {
     let mut config = engine.config().clone();
     match source {
@@ -85,14 +106,21 @@ fn engine_of(engine: &Engine, source: &Source) -> Engine {
     Engine::new(&config).unwrap()
 }
 
-/// Those of the suites that `chosen` says yes to, with engines that differ from this one in features only.
+/// Those of the suites that `chosen` says yes to, with engines that differ from this one in
+/// features only.
 pub fn run(engine: &Engine, chosen: impl Fn(&str) -> bool) {
     let only = env::var("SUITE").ok();
     let exclusions = Exclusions::parse(include_str!("core.txt")).unwrap();
     for (name, source, at_least) in SUITES {
         if chosen(name) && only.as_ref().is_none_or(|only| only == name) {
             let engine = engine_of(engine, source);
-            check(name, &engine, &scripts(name, source), &exclusions, *at_least);
+            check(
+                name,
+                &engine,
+                &scripts(name, source),
+                &exclusions,
+                *at_least,
+            );
         }
     }
 }

@@ -1,4 +1,5 @@
-//! Components of the suites with bytes changed: whatever they are now, the engine refuses or compiles them, and never panics.
+//! Components of the suites with bytes changed: whatever they are now, the engine refuses or
+//! compiles them, and never panics.
 
 use crate::component_model;
 use mintage::{Component, Config, Engine, OptLevel};
@@ -17,7 +18,9 @@ fn components(text: &str) -> Vec<Vec<u8>> {
     let buffer = ParseBuffer::new_with_lexer(lexer).unwrap();
     let wast = parser::parse::<Wast<'_>>(&buffer).unwrap();
     let encode = |directive| match directive {
-        WastDirective::Module(mut module) | WastDirective::ModuleDefinition(mut module) => module.encode().ok(),
+        WastDirective::Module(mut module) | WastDirective::ModuleDefinition(mut module) => {
+            module.encode().ok()
+        }
         WastDirective::AssertInvalid { mut module, .. } => module.encode().ok(),
         _ => None,
     };
@@ -77,7 +80,9 @@ fn damaged_components_are_refused_or_compiled() {
                 match panic::catch_unwind(AssertUnwindSafe(compile)) {
                     Ok(true) => accepted += 1,
                     Ok(false) => refused += 1,
-                    Err(_) => panicked.push(format!("{}, component {index}, copy {copy}", script.name)),
+                    Err(_) => {
+                        panicked.push(format!("{}, component {index}, copy {copy}", script.name))
+                    }
                 }
             }
         }

@@ -1,8 +1,10 @@
-//! Scripts made by rule, where one of each is too many to write by hand: all pairs of string encodings, all joins of variant
-//! payloads, all numbers of flags, parameters on either side of the limits. Each under every cell of the matrix.
+//! Scripts made by rule, where one of each is too many to write by hand: all pairs of string
+//! encodings, all joins of variant payloads, all numbers of flags, parameters on either side of the
+//! limits. Each under every cell of the matrix.
 //!
-//! In each script a value goes from the host through the instances of two components to a host function that gives it back,
-//! and all the way back: a lowering and a lift by the host at either end, an adapter in the middle.
+//! In each script a value goes from the host through the instances of two components to a host
+//! function that gives it back, and all the way back: a lowering and a lift by the host at either
+//! end, an adapter in the middle.
 
 use crate::matrix::matrix;
 use mintage::Engine;
@@ -13,7 +15,8 @@ const LIBC: &str = r#"
   (core module $Libc
     (memory (export "memory") 40)
     (global $next (mut i32) (i32.const 1024))
-    (func (export "realloc") (param $old i32) (param $old-size i32) (param $align i32) (param $size i32) (result i32)
+    (func (export "realloc") (param $old i32) (param $old-size i32) (param $align i32)
+      (param $size i32) (result i32)
       (local $at i32)
       (local.set $at (i32.and
         (i32.add (global.get $next) (i32.sub (local.get $align) (i32.const 1)))
@@ -25,7 +28,8 @@ const LIBC: &str = r#"
 
 /// Runs a script, all of whose `assertions` must hold.
 fn check(engine: &Engine, script: &str, assertions: usize) {
-    let report = mintage_wast::run(engine, script).unwrap_or_else(|error| panic!("{error:#}\n{script}"));
+    let report =
+        mintage_wast::run(engine, script).unwrap_or_else(|error| panic!("{error:#}\n{script}"));
     assert!(
         report.failures.is_empty() && report.skipped.is_empty(),
         "{:#?}\n{script}",
@@ -49,27 +53,40 @@ struct Case {
     values: Vec<(String, String)>,
 }
 
-/// A component through which the values of `case` go there and back. `lower` and `lift` are the canonical options of the caller
-/// and the callee of the adapter.
+/// A component through which the values of `case` go there and back. `lower` and `lift` are the
+/// canonical options of the caller and the callee of the adapter.
 fn chain(case: &Case, caller: &str, callee: &str) -> String {
     let mut text = format!("(component $root{LIBC}\n");
     let params = (0..).zip(&case.params);
     let params = params.map(|(index, ty)| format!("(param \"p{index}\" {ty})"));
-    let func = format!("{} (result {})", params.collect::<Vec<_>>().join(" "), case.result);
+    let func = format!(
+        "{} (result {})",
+        params.collect::<Vec<_>>().join(" "),
+        case.result
+    );
     let mut with = String::new();
     for (name, definition) in &case.types {
         writeln!(text, "  (type ${name}-def {definition})").unwrap();
-        writeln!(text, "  (import \"{name}\" (type ${name} (eq ${name}-def)))").unwrap();
+        writeln!(
+            text,
+            "  (import \"{name}\" (type ${name} (eq ${name}-def)))"
+        )
+        .unwrap();
         write!(with, " (with \"{name}\" (type ${name}))").unwrap();
     }
     writeln!(text, "  (import \"echo\" (func $echo {func}))").unwrap();
 
-    // A core module between `lower`, which takes a pointer to the result, and `lift`, which returns one.
+    // A core module between `lower`, which takes a pointer to the result, and `lift`, which returns
+    // one.
     let flat = case.flat_params.join(" ");
     let gets = (0..case.flat_params.len()).map(|index| format!("(local.get {index})"));
     let gets = gets.collect::<Vec<_>>().join(" ");
     let (lowered, body, result) = match case.flat_result {
-        Some(ty) => (format!("(param {flat}) (result {ty})"), format!("(call $f {gets})"), ty),
+        Some(ty) => (
+            format!("(param {flat}) (result {ty})"),
+            format!("(call $f {gets})"),
+            ty,
+        ),
         None => (
             format!("(param {flat} i32)"),
             format!("(call $f {gets} (i32.const 64)) (i32.const 64)"),
@@ -90,8 +107,9 @@ fn chain(case: &Case, caller: &str, callee: &str) -> String {
             writeln!(text, "    (alias outer $root ${ty}-def (type ${ty}-def))").unwrap();
             writeln!(text, "    (import \"{ty}\" (type ${ty} (eq ${ty}-def)))").unwrap();
         }
-        let canon =
-            format!("(memory (core memory $libc \"memory\")) (realloc (core func $libc \"realloc\")) {options}");
+        let canon = format!(
+            "(memory (core memory $libc \"memory\")) (realloc (core func $libc \"realloc\")) {options}"
+        );
         writeln!(
             text,
             "    (import \"f\" (func $f {func}))
@@ -116,14 +134,22 @@ fn chain(case: &Case, caller: &str, callee: &str) -> String {
 }
 
 /// A function of one parameter whose result is the parameter.
-fn echo(name: &'static str, definition: String, flat: &[&'static str], values: Vec<String>) -> Case {
+fn echo(
+    name: &'static str,
+    definition: String,
+    flat: &[&'static str],
+    values: Vec<String>,
+) -> Case {
     Case {
         types: vec![(name, definition)],
         params: vec![format!("${name}")],
         result: format!("${name}"),
         flat_params: flat.to_vec(),
         flat_result: (flat.len() == 1).then(|| flat[0]),
-        values: values.into_iter().map(|value| (value.clone(), value)).collect(),
+        values: values
+            .into_iter()
+            .map(|value| (value.clone(), value))
+            .collect(),
     }
 }
 
@@ -140,7 +166,8 @@ const ENCODINGS: [&str; 3] = [
 /// Strings around every limit of the encodings, empty to long.
 fn strings() -> Vec<String> {
     let mut strings = vec![String::new()];
-    // The last and first character of each length in UTF-8, UTF-16 and Latin-1, around the surrogates.
+    // The last and first character of each length in UTF-8, UTF-16 and Latin-1, around the
+    // surrogates.
     let limits = [
         '\u{1}',
         '\u{7f}',
@@ -157,10 +184,15 @@ fn strings() -> Vec<String> {
     ];
     for limit in limits {
         strings.push(limit.into());
-        // The character alone at the start, in the middle and at the end of what is shorter in each encoding.
+        // The character alone at the start, in the middle and at the end of what is shorter in each
+        // encoding.
         for length in [1, 15, 16, 33, 200] {
             strings.push(format!("{limit}{}", "a".repeat(length)));
-            strings.push(format!("{}{limit}{}", "a".repeat(length), "é".repeat(length)));
+            strings.push(format!(
+                "{}{limit}{}",
+                "a".repeat(length),
+                "é".repeat(length)
+            ));
             strings.push(format!("{}{limit}", "é".repeat(length)));
         }
         strings.push(limit.to_string().repeat(70));
@@ -183,14 +215,20 @@ fn literal(text: &str) -> String {
 }
 
 fn transcoding(engine: &Engine) {
-    let values = strings().iter().map(|text| literal(text)).collect::<Vec<_>>();
+    let values = strings()
+        .iter()
+        .map(|text| literal(text))
+        .collect::<Vec<_>>();
     let case = Case {
         types: Vec::new(),
         params: vec!["string".into()],
         result: "string".into(),
         flat_params: vec!["i32", "i32"],
         flat_result: None,
-        values: values.iter().map(|value| (value.clone(), value.clone())).collect(),
+        values: values
+            .iter()
+            .map(|value| (value.clone(), value.clone()))
+            .collect(),
     };
     for caller in ENCODINGS {
         for callee in ENCODINGS {
@@ -205,9 +243,21 @@ fn joins(engine: &Engine) {
         ("u8", "i32", ["(u8.const 0)", "(u8.const 255)"]),
         ("s16", "i32", ["(s16.const -32768)", "(s16.const 32767)"]),
         ("u32", "i32", ["(u32.const 0)", "(u32.const 0xffffffff)"]),
-        ("char", "i32", ["(char.const \"a\")", "(char.const \"\\u{10ffff}\")"]),
-        ("s64", "i64", ["(s64.const -1)", "(s64.const 0x7fffffffffffffff)"]),
-        ("f32", "f32", ["(f32.const -0)", "(f32.const 0x1.fffffep+127)"]),
+        (
+            "char",
+            "i32",
+            ["(char.const \"a\")", "(char.const \"\\u{10ffff}\")"],
+        ),
+        (
+            "s64",
+            "i64",
+            ["(s64.const -1)", "(s64.const 0x7fffffffffffffff)"],
+        ),
+        (
+            "f32",
+            "f32",
+            ["(f32.const -0)", "(f32.const 0x1.fffffep+127)"],
+        ),
         ("f64", "f64", ["(f64.const -0)", "(f64.const -0x1p-1074)"]),
     ];
     for (a, a_core, a_values) in payloads {
@@ -218,8 +268,16 @@ fn joins(engine: &Engine) {
                 _ => "i64",
             };
             let mut values = vec!["(variant.const \"none\")".to_string()];
-            values.extend(a_values.iter().map(|value| format!("(variant.const \"a\" {value})")));
-            values.extend(b_values.iter().map(|value| format!("(variant.const \"b\" {value})")));
+            values.extend(
+                a_values
+                    .iter()
+                    .map(|value| format!("(variant.const \"a\" {value})")),
+            );
+            values.extend(
+                b_values
+                    .iter()
+                    .map(|value| format!("(variant.const \"b\" {value})")),
+            );
             let definition = format!("(variant (case \"none\") (case \"a\" {a}) (case \"b\" {b}))");
             check_case(engine, &echo("t", definition, &["i32", joined], values));
         }
@@ -228,26 +286,36 @@ fn joins(engine: &Engine) {
 
 /// Payloads of different lengths, of which the longer decides how many core values there are.
 fn uneven_joins(engine: &Engine) {
-    let definition = "(variant (case \"a\" (tuple u8 f32 s64)) (case \"b\" f64) (case \"c\" string))";
+    let definition =
+        "(variant (case \"a\" (tuple u8 f32 s64)) (case \"b\" f64) (case \"c\" string))";
     let values = vec![
-        "(variant.const \"a\" (tuple.const (u8.const 200) (f32.const 1.5) (s64.const -5)))".to_string(),
+        "(variant.const \"a\" (tuple.const (u8.const 200) (f32.const 1.5) (s64.const -5)))"
+            .to_string(),
         "(variant.const \"b\" (f64.const -2.25))".to_string(),
         "(variant.const \"c\" (str.const \"hello\"))".to_string(),
     ];
     // u8, f64 and a pointer share an i64; f32 and a length an i32.
     check_case(
         engine,
-        &echo("t", definition.into(), &["i32", "i64", "i32", "i64"], values),
+        &echo(
+            "t",
+            definition.into(),
+            &["i32", "i64", "i32", "i64"],
+            values,
+        ),
     );
 }
 
-/// One and two bytes of discriminant, for enums and variants. (The validator allows 10,000 cases at most.)
+/// One and two bytes of discriminant, for enums and variants. (The validator allows 10,000 cases at
+/// most.)
 fn discriminants(engine: &Engine) {
     for count in [1, 2, 255, 256, 257, 1000] {
         let names = (0..count).map(|index| format!("\"c{index}\""));
         let definition = format!("(enum {})", names.collect::<Vec<_>>().join(" "));
         let chosen = [0, count / 2, count - 1];
-        let values = chosen.iter().map(|index| format!("(enum.const \"c{index}\")"));
+        let values = chosen
+            .iter()
+            .map(|index| format!("(enum.const \"c{index}\")"));
         check_case(engine, &echo("t", definition, &["i32"], values.collect()));
 
         let cases = (0..count).map(|index| format!("(case \"c{index}\" u16)"));
@@ -260,7 +328,11 @@ fn discriminants(engine: &Engine) {
         // In memory, where the size of the discriminant shows.
         case.params = vec!["(list $t)".into()];
         case.result = "(list $t)".into();
-        let all = case.values.iter().map(|(value, _)| value.as_str()).collect::<Vec<_>>();
+        let all = case
+            .values
+            .iter()
+            .map(|(value, _)| value.as_str())
+            .collect::<Vec<_>>();
         let all = format!("(list.const {})", all.join(" "));
         case.values = vec![(all.clone(), all)];
         check_case(engine, &case);
@@ -270,7 +342,9 @@ fn discriminants(engine: &Engine) {
 /// 1 to 32 flags, the most that there can be: alone, and in lists, where their size shows.
 fn flags(engine: &Engine) {
     for count in 1..=32 {
-        let names = (0..count).map(|index| format!("\"f{index}\"")).collect::<Vec<_>>();
+        let names = (0..count)
+            .map(|index| format!("\"f{index}\""))
+            .collect::<Vec<_>>();
         let all = format!("(flags.const {})", names.join(" "));
         let values = vec![
             "(flags.const)".to_string(),
@@ -278,14 +352,19 @@ fn flags(engine: &Engine) {
             format!("(flags.const {})", names[count - 1]),
         ];
         let definition = format!("(flags {})", names.join(" "));
-        check_case(engine, &echo("t", definition.clone(), &["i32"], values.clone()));
+        check_case(
+            engine,
+            &echo("t", definition.clone(), &["i32"], values.clone()),
+        );
         let list = format!("(list.const {} {})", values.join(" "), values.join(" "));
         let mut case = echo("t", definition, &["i32", "i32"], vec![list]);
         case.params = vec!["(list $t)".into()];
         case.result = "(list $t)".into();
         check_case(engine, &case);
     }
-    let names = (0..33).map(|index| format!("\"f{index}\"")).collect::<Vec<_>>();
+    let names = (0..33)
+        .map(|index| format!("\"f{index}\""))
+        .collect::<Vec<_>>();
     let script = format!(
         "(assert_invalid (component (type (flags {}))) \"cannot have more than 32 flags\")",
         names.join(" ")
@@ -303,10 +382,15 @@ fn parameters(engine: &Engine) {
         ("bool", "i32", "bool.const true"),
     ];
     for count in [2, 15, 16, 17, 40] {
-        let chosen = (0..count).map(|index| kinds[index % kinds.len()]).collect::<Vec<_>>();
+        let chosen = (0..count)
+            .map(|index| kinds[index % kinds.len()])
+            .collect::<Vec<_>>();
         let types = chosen.iter().map(|kind| kind.0).collect::<Vec<_>>();
         let tuple = format!("(tuple {})", types.join(" "));
-        let values = chosen.iter().map(|kind| format!("({})", kind.2)).collect::<Vec<_>>();
+        let values = chosen
+            .iter()
+            .map(|kind| format!("({})", kind.2))
+            .collect::<Vec<_>>();
         let value = format!("(tuple.const {})", values.join(" "));
         let flat = match count {
             0..=16 => chosen.iter().map(|kind| kind.1).collect(),
@@ -324,7 +408,8 @@ fn parameters(engine: &Engine) {
     }
 }
 
-/// Instances of instances, to the limit of the validator: each level adds one. Outer aliases reach over all levels.
+/// Instances of instances, to the limit of the validator: each level adds one. Outer aliases reach
+/// over all levels.
 fn nesting(engine: &Engine) {
     let levels = 40;
     let mut text = String::from(

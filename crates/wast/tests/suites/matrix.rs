@@ -10,7 +10,8 @@ use std::path::Path;
 pub enum Bounds {
     /// By reserving all that an index can reach.
     Guard,
-    /// By a comparison before each access, since only 256 MiB are reserved. (The suites grow memories to 50 MiB.)
+    /// By a comparison before each access, since only 256 MiB are reserved. (The suites grow
+    /// memories to 50 MiB.)
     Explicit,
 }
 
@@ -34,16 +35,30 @@ pub fn config(opt_level: OptLevel, bounds: Bounds) -> Config {
         .wasm_component_model_fixed_length_lists(true);
     if let Bounds::Explicit = bounds {
         // The collector is tested here, too: it runs at each allocation.
-        config.memory_reservation(256 << 20).memory_guard_size(0).gc_zeal(true);
+        config
+            .memory_reservation(256 << 20)
+            .memory_guard_size(0)
+            .gc_zeal(true);
     }
     config
 }
 
-/// Runs scripts and demands that all is well and that `at_least` so many assertions hold: scripts must not get lost.
-pub fn check(name: &str, engine: &Engine, scripts: &[Script], exclusions: &Exclusions, at_least: usize) {
+/// Runs scripts and demands that all is well and that `at_least` so many assertions hold: scripts
+/// must not get lost.
+pub fn check(
+    name: &str,
+    engine: &Engine,
+    scripts: &[Script],
+    exclusions: &Exclusions,
+    at_least: usize,
+) {
     let summary = run_all(engine, scripts, &exclusions.of_suite(name));
     println!("{name}: {summary}");
-    assert!(summary.problems.is_empty(), "{name}:\n{}", summary.problems.join("\n"));
+    assert!(
+        summary.problems.is_empty(),
+        "{name}:\n{}",
+        summary.problems.join("\n")
+    );
     assert!(
         summary.assertions >= at_least,
         "{name}: only {} assertions",
@@ -51,7 +66,8 @@ pub fn check(name: &str, engine: &Engine, scripts: &[Script], exclusions: &Exclu
     );
 }
 
-/// The scripts in `folder` and the folders in it, in order of their names, which start with `prefix/`.
+/// The scripts in `folder` and the folders in it, in order of their names, which start with
+/// `prefix/`.
 pub fn scripts_in(folder: &Path, prefix: &str) -> Vec<Script> {
     let mut scripts = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -59,7 +75,10 @@ pub fn scripts_in(folder: &Path, prefix: &str) -> Vec<Script> {
         let name = format!("{prefix}/{}", path.file_name().unwrap().to_str().unwrap());
         if path.is_dir() {
             scripts.extend(scripts_in(&path, &name));
-        } else if path.extension().is_some_and(|extension| extension == "wast") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "wast")
+        {
             let text = fs::read_to_string(&path).unwrap();
             scripts.push(Script { name, text });
         }

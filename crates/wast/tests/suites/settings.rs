@@ -1,5 +1,5 @@
-//! Suites under settings that change machine code besides those of the matrix: in opposite cells of the matrix, so that each
-//! meets both values of each of its axes.
+//! Suites under settings that change machine code besides those of the matrix: in opposite cells of
+//! the matrix, so that each meets both values of each of its axes.
 
 use crate::core;
 use crate::matrix::{Bounds, check, config, scripts_in};
@@ -9,7 +9,10 @@ use std::path::Path;
 
 /// Runs the project's script `script` of `tests/settings`, if any, and suites of the specification.
 fn run(set: fn(&mut Config) -> &mut Config, script: Option<&str>, suites: &[&str]) {
-    for (opt_level, bounds) in [(OptLevel::Speed, Bounds::Guard), (OptLevel::None, Bounds::Explicit)] {
+    for (opt_level, bounds) in [
+        (OptLevel::Speed, Bounds::Guard),
+        (OptLevel::None, Bounds::Explicit),
+    ] {
         let mut config = config(opt_level, bounds);
         set(&mut config);
         let engine = Engine::new(&config).unwrap();

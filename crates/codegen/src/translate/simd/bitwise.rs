@@ -50,8 +50,13 @@ impl<'a> Translator<'a, '_> {
         true
     }
 
-    /// A shift of each lane by a scalar count, which CLIF takes modulo the lane's width as WebAssembly does.
-    fn shift(&mut self, lanes: Type, emit: impl FnOnce(FuncInstBuilder<'_, '_>, Value, Value) -> Value) {
+    /// A shift of each lane by a scalar count, which CLIF takes modulo the lane's width as
+    /// WebAssembly does.
+    fn shift(
+        &mut self,
+        lanes: Type,
+        emit: impl FnOnce(FuncInstBuilder<'_, '_>, Value, Value) -> Value,
+    ) {
         let count = self.pop();
         self.lanewise(lanes, |ins, a| emit(ins, a, count));
     }

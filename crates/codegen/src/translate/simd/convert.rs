@@ -61,8 +61,12 @@ impl<'a> Translator<'a, '_> {
 
     fn float_lane_operator(&mut self, operator: &Operator<'a>) -> bool {
         match operator {
-            Operator::I32x4TruncSatF32x4S => self.lanewise(F32X4, |ins, a| ins.fcvt_to_sint_sat(I32X4, a)),
-            Operator::I32x4TruncSatF32x4U => self.lanewise(F32X4, |ins, a| ins.fcvt_to_uint_sat(I32X4, a)),
+            Operator::I32x4TruncSatF32x4S => {
+                self.lanewise(F32X4, |ins, a| ins.fcvt_to_sint_sat(I32X4, a))
+            }
+            Operator::I32x4TruncSatF32x4U => {
+                self.lanewise(F32X4, |ins, a| ins.fcvt_to_uint_sat(I32X4, a))
+            }
             Operator::I32x4TruncSatF64x2SZero => self.truncate_doubles(
                 |ins, a| ins.fcvt_to_sint_sat(I64X2, a),
                 |ins, a, zero| ins.snarrow(a, zero),
@@ -71,8 +75,12 @@ impl<'a> Translator<'a, '_> {
                 |ins, a| ins.fcvt_to_uint_sat(I64X2, a),
                 |ins, a, zero| ins.uunarrow(a, zero),
             ),
-            Operator::F32x4ConvertI32x4S => self.lanewise(I32X4, |ins, a| ins.fcvt_from_sint(F32X4, a)),
-            Operator::F32x4ConvertI32x4U => self.lanewise(I32X4, |ins, a| ins.fcvt_from_uint(F32X4, a)),
+            Operator::F32x4ConvertI32x4S => {
+                self.lanewise(I32X4, |ins, a| ins.fcvt_from_sint(F32X4, a))
+            }
+            Operator::F32x4ConvertI32x4U => {
+                self.lanewise(I32X4, |ins, a| ins.fcvt_from_uint(F32X4, a))
+            }
             Operator::F64x2ConvertLowI32x4S => {
                 let wide = self.pop_widened(I32X4, LOW_S);
                 let doubles = self.ins().fcvt_from_sint(F64X2, wide);
@@ -131,7 +139,8 @@ impl<'a> Translator<'a, '_> {
         self.push_lanes(sums);
     }
 
-    /// Two doubles to 32-bit integers, and zeros behind them. The code generator knows only the two steps together.
+    /// Two doubles to 32-bit integers, and zeros behind them. The code generator knows only the two
+    /// steps together.
     pub(super) fn truncate_doubles(
         &mut self,
         truncate: impl FnOnce(FuncInstBuilder<'_, '_>, Value) -> Value,

@@ -45,7 +45,8 @@ impl<'a> Translator<'a, '_> {
         true
     }
 
-    /// The second operand's lane where it is less, else the first's, which includes NaNs and zeros of either sign.
+    /// The second operand's lane where it is less, else the first's, which includes NaNs and zeros
+    /// of either sign.
     pub(super) fn pseudo_minimum(&mut self, lanes: Type) {
         let (first, second) = self.pop2_lanes(lanes);
         self.choose_less(lanes, [second, first], [second, first]);
@@ -57,9 +58,14 @@ impl<'a> Translator<'a, '_> {
         self.choose_less(lanes, [first, second], [second, first]);
     }
 
-    /// Pushes the lanes of `then` where `less` is less than `greater`, those of `otherwise` elsewhere. In this form the code
-    /// generator knows it for one instruction.
-    fn choose_less(&mut self, lanes: Type, [less, greater]: [Value; 2], [then, otherwise]: [Value; 2]) {
+    /// Pushes the lanes of `then` where `less` is less than `greater`, those of `otherwise`
+    /// elsewhere. In this form the code generator knows it for one instruction.
+    fn choose_less(
+        &mut self,
+        lanes: Type,
+        [less, greater]: [Value; 2],
+        [then, otherwise]: [Value; 2],
+    ) {
         let condition = self.ins().fcmp(FloatCC::LessThan, less, greater);
         let mask = self.ins().bitcast(lanes, LANE_ORDER, condition);
         let vector = self.ins().bitselect(mask, then, otherwise);

@@ -50,7 +50,9 @@ impl<'a> Translator<'a, '_> {
             Operator::I32x4MaxU => self.lanewise2(I32X4, |ins, a, b| ins.umax(a, b)),
             Operator::I8x16AvgrU => self.lanewise2(I8X16, |ins, a, b| ins.avg_round(a, b)),
             Operator::I16x8AvgrU => self.lanewise2(I16X8, |ins, a, b| ins.avg_round(a, b)),
-            Operator::I16x8Q15MulrSatS => self.lanewise2(I16X8, |ins, a, b| ins.sqmul_round_sat(a, b)),
+            Operator::I16x8Q15MulrSatS => {
+                self.lanewise2(I16X8, |ins, a, b| ins.sqmul_round_sat(a, b))
+            }
             _ => return false,
         }
         true

@@ -11,27 +11,41 @@ use wasmparser::{MemArg, Operator};
 impl<'a> Translator<'a, '_> {
     pub(super) fn vector_access_operator(&mut self, operator: &Operator<'a>) -> bool {
         match operator {
-            Operator::V128Load { memarg } => self.load_lanes(memarg, VECTOR, |ins, flags, address, offset| {
-                ins.load(VECTOR, flags, address, offset)
-            }),
-            Operator::V128Load8x8S { memarg } => self.load_lanes(memarg, I64, |ins, flags, address, offset| {
-                ins.sload8x8(flags, address, offset)
-            }),
-            Operator::V128Load8x8U { memarg } => self.load_lanes(memarg, I64, |ins, flags, address, offset| {
-                ins.uload8x8(flags, address, offset)
-            }),
-            Operator::V128Load16x4S { memarg } => self.load_lanes(memarg, I64, |ins, flags, address, offset| {
-                ins.sload16x4(flags, address, offset)
-            }),
-            Operator::V128Load16x4U { memarg } => self.load_lanes(memarg, I64, |ins, flags, address, offset| {
-                ins.uload16x4(flags, address, offset)
-            }),
-            Operator::V128Load32x2S { memarg } => self.load_lanes(memarg, I64, |ins, flags, address, offset| {
-                ins.sload32x2(flags, address, offset)
-            }),
-            Operator::V128Load32x2U { memarg } => self.load_lanes(memarg, I64, |ins, flags, address, offset| {
-                ins.uload32x2(flags, address, offset)
-            }),
+            Operator::V128Load { memarg } => {
+                self.load_lanes(memarg, VECTOR, |ins, flags, address, offset| {
+                    ins.load(VECTOR, flags, address, offset)
+                })
+            }
+            Operator::V128Load8x8S { memarg } => {
+                self.load_lanes(memarg, I64, |ins, flags, address, offset| {
+                    ins.sload8x8(flags, address, offset)
+                })
+            }
+            Operator::V128Load8x8U { memarg } => {
+                self.load_lanes(memarg, I64, |ins, flags, address, offset| {
+                    ins.uload8x8(flags, address, offset)
+                })
+            }
+            Operator::V128Load16x4S { memarg } => {
+                self.load_lanes(memarg, I64, |ins, flags, address, offset| {
+                    ins.sload16x4(flags, address, offset)
+                })
+            }
+            Operator::V128Load16x4U { memarg } => {
+                self.load_lanes(memarg, I64, |ins, flags, address, offset| {
+                    ins.uload16x4(flags, address, offset)
+                })
+            }
+            Operator::V128Load32x2S { memarg } => {
+                self.load_lanes(memarg, I64, |ins, flags, address, offset| {
+                    ins.sload32x2(flags, address, offset)
+                })
+            }
+            Operator::V128Load32x2U { memarg } => {
+                self.load_lanes(memarg, I64, |ins, flags, address, offset| {
+                    ins.uload32x2(flags, address, offset)
+                })
+            }
             Operator::V128Load8Splat { memarg } => self.load_splat(memarg, I8, I8X16),
             Operator::V128Load16Splat { memarg } => self.load_splat(memarg, I16, I16X8),
             Operator::V128Load32Splat { memarg } => self.load_splat(memarg, I32, I32X4),
@@ -63,7 +77,12 @@ impl<'a> Translator<'a, '_> {
         emit: impl FnOnce(FuncInstBuilder<'_, '_>, MemFlagsData, Value, i32) -> Value,
     ) {
         let index = self.pop();
-        let Some(Place { address, offset, flags }) = self.place(memarg, index, stored) else {
+        let Some(Place {
+            address,
+            offset,
+            flags,
+        }) = self.place(memarg, index, stored)
+        else {
             return;
         };
         let vector = emit(self.ins(), flags, address, offset);
@@ -73,7 +92,11 @@ impl<'a> Translator<'a, '_> {
     /// Takes an index and loads a scalar; `None` when that always traps.
     fn load_scalar(&mut self, memarg: &MemArg, ty: Type) -> Option<Value> {
         let index = self.pop();
-        let Place { address, offset, flags } = self.place(memarg, index, ty)?;
+        let Place {
+            address,
+            offset,
+            flags,
+        } = self.place(memarg, index, ty)?;
         Some(self.ins().load(ty, flags, address, offset))
     }
 
@@ -109,7 +132,12 @@ impl<'a> Translator<'a, '_> {
     fn store_lanes(&mut self, memarg: &MemArg, value: Value) {
         let index = self.pop();
         let stored = self.type_of(value);
-        if let Some(Place { address, offset, flags }) = self.place(memarg, index, stored) {
+        if let Some(Place {
+            address,
+            offset,
+            flags,
+        }) = self.place(memarg, index, stored)
+        {
             self.ins().store(flags, value, address, offset);
         }
     }

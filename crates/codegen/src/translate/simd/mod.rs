@@ -1,8 +1,8 @@
 //! SIMD: operators on `v128`, by family.
 //!
-//! A vector has no lanes until an operator gives it some. On the operand stack, in locals and in globals it is always
-//! [`VECTOR`]; an operator takes its operands as the lanes that it needs and puts its result back as `VECTOR`. The casts in
-//! between are no instructions.
+//! A vector has no lanes until an operator gives it some. On the operand stack, in locals and in
+//! globals it is always [`VECTOR`]; an operator takes its operands as the lanes that it needs and
+//! puts its result back as `VECTOR`. The casts in between are no instructions.
 //!
 //! | file | operators |
 //! |---|---|
@@ -26,7 +26,9 @@ mod relaxed;
 
 use super::Translator;
 use anyhow::Result;
-use cranelift_codegen::ir::{ConstantData, Endianness, InstBuilder, MemFlagsData, Type, Value, types};
+use cranelift_codegen::ir::{
+    ConstantData, Endianness, InstBuilder, MemFlagsData, Type, Value, types,
+};
 use cranelift_frontend::FuncInstBuilder;
 use wasmparser::Operator;
 
@@ -79,7 +81,8 @@ impl<'a> Translator<'a, '_> {
         self.cast(vector, lanes)
     }
 
-    /// Takes the two topmost operands, which are vectors, as `lanes`, in the order in which they were pushed.
+    /// Takes the two topmost operands, which are vectors, as `lanes`, in the order in which they
+    /// were pushed.
     fn pop2_lanes(&mut self, lanes: Type) -> (Value, Value) {
         let second = self.pop_lanes(lanes);
         (self.pop_lanes(lanes), second)
@@ -92,14 +95,22 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// An operator on a vector of `lanes` that is one instruction.
-    fn lanewise(&mut self, lanes: Type, emit: impl FnOnce(FuncInstBuilder<'_, '_>, Value) -> Value) {
+    fn lanewise(
+        &mut self,
+        lanes: Type,
+        emit: impl FnOnce(FuncInstBuilder<'_, '_>, Value) -> Value,
+    ) {
         let operand = self.pop_lanes(lanes);
         let result = emit(self.ins(), operand);
         self.push_lanes(result);
     }
 
     /// An operator on two vectors of `lanes` that is one instruction.
-    fn lanewise2(&mut self, lanes: Type, emit: impl FnOnce(FuncInstBuilder<'_, '_>, Value, Value) -> Value) {
+    fn lanewise2(
+        &mut self,
+        lanes: Type,
+        emit: impl FnOnce(FuncInstBuilder<'_, '_>, Value, Value) -> Value,
+    ) {
         let (first, second) = self.pop2_lanes(lanes);
         let result = emit(self.ins(), first, second);
         self.push_lanes(result);

@@ -1,8 +1,10 @@
-//! Relaxed SIMD: operators that leave the result open in corner cases, so that each processor can take one instruction.
+//! Relaxed SIMD: operators that leave the result open in corner cases, so that each processor can
+//! take one instruction.
 //!
-//! Where the settings ask for deterministic results, each operator gives the one that the proposal lists for that purpose:
-//! what the strict operator of the same name gives, and fused multiplication and addition. Otherwise it is what the processor
-//! does soonest, which the code generator offers for x86-64 as instructions of their own.
+//! Where the settings ask for deterministic results, each operator gives the one that the proposal
+//! lists for that purpose: what the strict operator of the same name gives, and fused
+//! multiplication and addition. Otherwise it is what the processor does soonest, which the code
+//! generator offers for x86-64 as instructions of their own.
 
 use super::VECTOR;
 use super::convert::{HIGH_S, LOW_S};
@@ -37,7 +39,9 @@ impl<'a> Translator<'a, '_> {
                     false => ins.fcvt_to_sint_sat(I32X4, a),
                 });
             }
-            Operator::I32x4RelaxedTruncF32x4U => self.lanewise(F32X4, |ins, a| ins.fcvt_to_uint_sat(I32X4, a)),
+            Operator::I32x4RelaxedTruncF32x4U => {
+                self.lanewise(F32X4, |ins, a| ins.fcvt_to_uint_sat(I32X4, a))
+            }
             Operator::I32x4RelaxedTruncF64x2SZero => {
                 let fast = self.relaxed() && self.is_x64();
                 let truncate = |ins: FuncInstBuilder<'_, '_>, a| match fast {
@@ -115,8 +119,8 @@ impl<'a> Translator<'a, '_> {
         } else {
             ensure!(
                 self.relaxed(),
-                "this processor has no fused multiplication and addition, which deterministic relaxed SIMD needs; \
-                 turn off `Config::relaxed_simd_deterministic`"
+                "this processor has no fused multiplication and addition, which deterministic \
+                 relaxed SIMD needs; turn off `Config::relaxed_simd_deterministic`"
             );
             let product = self.ins().fmul(a, b);
             self.ins().fadd(product, c)
@@ -125,7 +129,8 @@ impl<'a> Translator<'a, '_> {
         Ok(())
     }
 
-    /// Lanes of the first operand where the mask is all ones, of the second where it is zero. Between these, bits or lanes.
+    /// Lanes of the first operand where the mask is all ones, of the second where it is zero.
+    /// Between these, bits or lanes.
     fn lane_select(&mut self, lanes: Type) {
         let mask = self.pop_lanes(lanes);
         let (ones, zeros) = self.pop2_lanes(lanes);
