@@ -21,7 +21,7 @@ fn time(mut call: impl FnMut() -> Result<()>) -> Result<f64> {
 
 fn main() -> Result<()> {
     let engine = Engine::default();
-    let component = Component::new(&engine, include_str!("../tests/smoke.wat"))?;
+    let component = Component::new(&engine, include_str!("../tests/it/smoke.wat"))?;
     let mut store = Store::new(&engine, ());
     let instance = Linker::new(&engine).instantiate(&mut store, &component)?;
 

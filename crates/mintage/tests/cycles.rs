@@ -1,8 +1,8 @@
-//! Instances of mixed components are minted, used and dropped on two threads, which keeps memory,
-//! file descriptors and mappings of the process flat.
+//! A binary of its own, because it measures the whole process.
 //!
-//! Some thousand times by default. A million times, in an optimized build, which takes some
-//! minutes:
+//! Mints, uses and drops instances of mixed components on two threads, and checks that the
+//! process's memory, file descriptors and mappings stay flat. It runs some thousand cycles by
+//! default. A million cycles take some minutes in an optimized build:
 //!
 //! ```sh
 //! MINTAGE_CYCLES=1000000 cargo test --release -p mintage --test cycles

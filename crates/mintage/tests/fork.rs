@@ -1,4 +1,6 @@
-//! Engines in a child that was forked, which has none of the parent's threads.
+//! A binary of its own, because it forks: no thread of another test may hold a lock meanwhile.
+//!
+//! Tests that engines work in a forked child, which has none of the parent's threads.
 
 use mintage::{
     Component, Config, Engine, InstancePre, Linker, PoolConfig, Result, Store, StoreContextMut,

@@ -48,7 +48,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ),
     ("crates/mintage/tests/fork.rs", "forks a child"),
     (
-        "crates/mintage/tests/stacks.rs",
+        "crates/mintage/tests/it/stacks.rs",
         "suspends coroutines in host functions",
     ),
 ];

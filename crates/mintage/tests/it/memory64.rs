@@ -1,6 +1,7 @@
 //! Memories of more than 4 GiB: they work with the default settings, and errors name the setting to
 //! raise.
 
+use crate::common::message;
 use mintage::{
     Component, Config, Engine, Instance, Linker, PoolConfig, Result, Store, StoreLimitsBuilder,
     Trap,
@@ -100,13 +101,6 @@ fn limiters_see_sizes_beyond_4_gib() -> Result<()> {
     assert_eq!(grow.call(&mut store, (5 * PAGES - 1,))?, (1,));
     assert_eq!(grow.call(&mut store, (1,))?, (-1,));
     Ok(())
-}
-
-fn message<T>(result: Result<T>) -> String {
-    match result {
-        Ok(_) => panic!("it works"),
-        Err(error) => format!("{error:#}"),
-    }
 }
 
 #[test]

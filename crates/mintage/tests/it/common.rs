@@ -1,6 +1,4 @@
-//! What the tests share: texts of components.
-
-#![allow(dead_code, reason = "each test file uses a part")]
+//! Helpers that several modules share: texts of components, messages of errors.
 
 use mintage::{Component, Engine, Result};
 
@@ -98,4 +96,16 @@ pub fn echo(
                       (core func $i "post")) string-encoding={encoding})))"#
     );
     Component::new(engine, text)
+}
+
+/// Returns the message of an error with all its causes.
+///
+/// # Panics
+///
+/// When `result` is not an error.
+pub fn message<T>(result: Result<T>) -> String {
+    match result {
+        Ok(_) => panic!("an error is expected"),
+        Err(error) => format!("{error:#}"),
+    }
 }

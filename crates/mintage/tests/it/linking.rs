@@ -1,18 +1,11 @@
 //! Imports by name and type, exports by name and index, reflection, artifacts.
 
+use crate::common::message;
 use mintage::types::ComponentItem;
 use mintage::{
     Component, Config, Engine, Linker, LinkerInstance, Resource, ResourceType, Result, Store,
     StoreContextMut, Val,
 };
-
-/// The error of `result`, in one line.
-fn message<T>(result: Result<T>) -> String {
-    match result {
-        Ok(_) => panic!("it succeeds"),
-        Err(error) => format!("{error:#}"),
-    }
-}
 
 /// Imports functions at the root and in instances, one of them twice at two versions; calls the
 /// last.

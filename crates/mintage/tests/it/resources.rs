@@ -1,6 +1,7 @@
 //! Resources: defined by guests and by the host, owned and borrowed, dropped in all orders, and
 //! every trap with its message.
 
+use crate::common::message;
 use mintage::types::{ComponentItem, Type};
 use mintage::{
     AsContextMut, Component, Engine, Instance, Linker, Resource, ResourceAny, ResourceTable,
@@ -9,14 +10,6 @@ use mintage::{
 
 const COUNTER: &str = include_str!("resources/counter.wat");
 const FILES: &str = include_str!("resources/files.wat");
-
-/// The error of `result`, in one line.
-fn message<T>(result: Result<T>) -> String {
-    match result {
-        Ok(_) => panic!("it succeeds"),
-        Err(error) => format!("{error:#}"),
-    }
-}
 
 /// The trap of `result`.
 fn trap<T>(result: &Result<T>) -> Option<Trap> {

@@ -1,8 +1,7 @@
 //! Values of all types through a guest and a host function and back: dynamically and over Rust
 //! types, in all encodings.
 
-mod common;
-
+use crate::common;
 use mintage::abi::{CanonicalAbi, InstanceTypes, InterfaceType, LiftContext, LowerContext};
 use mintage::{
     Component, ComponentType, Config, Engine, ErrorContext, Lift, Linker, Lower, Result, Store, Val,

@@ -385,7 +385,7 @@ fn aborts(test: &str, how: &str, body: impl FnOnce()) {
     }
     let mut child = Command::new(std::env::current_exe().unwrap());
     let child = child
-        .args([test, "--exact", "--nocapture"])
+        .args([&format!("stacks::{test}"), "--exact", "--nocapture"])
         .env("ABORTS", "1");
     let output = child.output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);

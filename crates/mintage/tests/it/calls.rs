@@ -1,9 +1,7 @@
 //! What can go wrong in calls, each with its message: bad values from the guest, traps,
 //! re-entrance, host errors and panics.
 
-mod common;
-
-use common::OPTIONS;
+use crate::common::{self, OPTIONS, message};
 use mintage::{
     AsContextMut, Component, Config, Engine, Func, Instance, Linker, Result, Store,
     StoreContextMut, StoreLimits, StoreLimitsBuilder, Trap, TypedFunc, Val,
@@ -14,14 +12,6 @@ fn instance(engine: &Engine, component: &Component) -> Result<(Store<()>, Instan
     let mut store = Store::new(engine, ());
     let instance = Linker::new(engine).instantiate(&mut store, component)?;
     Ok((store, instance))
-}
-
-/// The error of `call`, in one line.
-fn message<T>(result: Result<T>) -> String {
-    match result {
-        Ok(_) => panic!("the call succeeds"),
-        Err(error) => format!("{error:#}"),
-    }
 }
 
 /// Results that the guest makes badly: type, what `f` returns, message.

@@ -1,7 +1,5 @@
 //! Snapshots: instances that start as another one stood, in this process and from an artifact.
 
-mod common;
-
 use mintage::{
     AsContextMut, Component, Config, Engine, Instance, InstancePre, Linker, PoolConfig, Resource,
     ResourceType, Result, Store, StoreContextMut, StoreLimits, StoreLimitsBuilder, Trap,

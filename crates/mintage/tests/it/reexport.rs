@@ -1,20 +1,13 @@
 //! Host functions, types and resources that a component exports again, and hosts that use them
 //! through it.
 
+use crate::common::message;
 use mintage::types::ComponentItem;
 use mintage::{
     Component, Engine, Instance, Linker, Resource, ResourceAny, ResourceTable, ResourceType,
     Result, Store, Trap, Val,
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
-
-/// The error of `result`, in one line.
-fn message<T>(result: Result<T>) -> String {
-    match result {
-        Ok(_) => panic!("it succeeds"),
-        Err(error) => format!("{error:#}"),
-    }
-}
 
 /// Exports what it imports under other names, at the root and in an instance; some of it also has
 /// users inside.

@@ -1,0 +1,26 @@
+//! The tests of the public API: one binary, one module per subject.
+
+mod common;
+
+mod adapters;
+mod backtraces;
+mod calls;
+mod collector;
+mod compile_limits;
+mod exceptions;
+mod features;
+mod fuel;
+mod interrupt;
+mod isolation;
+mod limits;
+mod linking;
+mod memory64;
+mod modules;
+mod objects;
+mod reexport;
+mod resources;
+mod smoke;
+mod snapshots;
+mod stacks;
+mod started;
+mod values;
