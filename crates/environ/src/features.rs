@@ -32,7 +32,7 @@ macro_rules! features {
 that are never null";
             gc wasm_gc GC true,
                 "modules may use structs, arrays, 31-bit integers and casts, with a garbage \
- collector"
+collector"
                 "It needs [`wasm_function_references`](Self::wasm_function_references)."
                 "[`gc_heap_reservation`](Self::gc_heap_reservation) limits how much objects take.";
             relaxed_simd wasm_relaxed_simd RELAXED_SIMD true,
@@ -55,7 +55,7 @@ that are never null";
                 "components may use `map<k, v>`"
                 "To the host it is a [`Val::Map`](crate::Val::Map), or a"
                 "[`HashMap`](std::collections::HashMap) or \
- [`BTreeMap`](std::collections::BTreeMap).";
+[`BTreeMap`](std::collections::BTreeMap).";
             fixed_length_lists wasm_component_model_fixed_length_lists CM_FIXED_LENGTH_LISTS false,
                 "components may use `list<t, n>`, lists of fixed length"
                 "To the host it is a tuple of `n` times `t`.";
