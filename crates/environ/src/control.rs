@@ -46,7 +46,7 @@ machine_struct! {
         /// The runtime's data of the root instance, which starts with an
         /// [`ExitRecord`](crate::ExitRecord). The same in all domains.
         runtime: *mut ExitRecord = 40,
-        /// Canonical ABI flags of the component instance: `MAY_ENTER` and `MAY_LEAVE`.
+        /// Canonical ABI flags of the component instance: `MAY_LEAVE`.
         flags: u64 = 48,
         /// Addresses of the bytes of all data segments, by number. They never change, and dropping
         /// a segment leaves them readable.
@@ -59,8 +59,6 @@ machine_struct! {
 impl ControlBlock {
     /// Bytes that the block takes; it lies at `ctx - SIZE`.
     pub const SIZE: i32 = 128;
-    /// Bit of `flags`: the instance may be entered.
-    pub const MAY_ENTER: u64 = 1;
     /// Bit of `flags`: the instance may call out.
     pub const MAY_LEAVE: u64 = 2;
 

@@ -126,11 +126,7 @@ impl Instance {
             "a call into the instance is under way or was stopped, so that there is no state to \
              keep"
         );
-        let code = instance
-            .component
-            .code()
-            .clone()
-            .snapshot(&mut instance.runtime);
+        let code = instance.runtime.snapshot();
         Component::from_code(&opaque.engine, code.context("cannot take a snapshot")?)
     }
 

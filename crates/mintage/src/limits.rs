@@ -387,13 +387,13 @@ impl<T> HostState<T> {
     }
 
     fn admit_sizes(&mut self, code: &Code, image: &Image) -> Result<()> {
-        for (number, growth) in code.sizes(image).enumerate() {
+        for (number, growth) in Growth::at_start(code, image).enumerate() {
             let allowed = match self.growing(&growth) {
                 Ok(true) => continue,
                 Ok(false) => Err(refused(&growth)),
                 Err(error) => Err(error.context(refused(&growth))),
             };
-            self.release(code.sizes(image).take(number));
+            self.release(Growth::at_start(code, image).take(number));
             return allowed;
         }
         Ok(())

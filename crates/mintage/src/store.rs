@@ -483,8 +483,8 @@ impl<T> StoreInner<T> {
         let code = component.code();
         let image = self.host.admit(code)?;
         let runtime =
-            mintage_runtime::Instance::new(code, image, imports, limits, index as u64, words)
-                .inspect_err(|_| self.host.release(code.sizes(image)))?;
+            mintage_runtime::instantiate(code, image, imports, limits, index as u64, words)
+                .inspect_err(|_| self.host.release(Growth::at_start(code, image)))?;
         self.opaque.used = used;
         let handle = runtime.handle();
         self.opaque.instances.push(StoreInstance {

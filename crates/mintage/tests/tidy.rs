@@ -209,3 +209,104 @@ fn documents_name_paths_that_exist() {
     }
     none(complaints, "documents name paths that exist");
 }
+
+/// The layers of `crates/runtime`, from the table in the documentation of its root: each folder
+/// with those that it may use, all of which come before it.
+fn runtime_layers() -> Vec<(String, Vec<String>)> {
+    let text = fs::read_to_string(root().join("crates/runtime/src/lib.rs")).unwrap();
+    let rows = text
+        .lines()
+        .skip_while(|line| !line.starts_with("//! folder "))
+        .skip(1)
+        .take_while(|line| *line != "//! ```");
+    let mut layers: Vec<(String, Vec<String>)> = Vec::new();
+    for row in rows {
+        let mut columns = row["//! ".len()..]
+            .split("  ")
+            .filter(|column| !column.is_empty());
+        let folder = columns.next().unwrap().trim();
+        let uses: Vec<String> = columns
+            .next()
+            .unwrap()
+            .split_whitespace()
+            .filter(|name| *name != "-")
+            .map(str::to_owned)
+            .collect();
+        for name in &uses {
+            assert!(
+                layers.iter().any(|(above, _)| above == name),
+                "{folder} may use {name}, which is not above it"
+            );
+        }
+        layers.push((folder.to_owned(), uses));
+    }
+    assert!(layers.len() > 10, "the table is found");
+    layers
+}
+
+/// The code lines of the runtime's files, tests aside: folder, path, line.
+fn runtime_lines() -> Vec<(String, String, String)> {
+    let mut found = Vec::new();
+    for (path, text) in sources() {
+        let Some(inside) = path.strip_prefix("crates/runtime/src/") else {
+            continue;
+        };
+        if inside == "lib.rs" || inside.ends_with("/tests.rs") {
+            continue;
+        }
+        let folder = inside.split('/').next().unwrap().trim_end_matches(".rs");
+        let code = text.split("\n#[cfg(test)]\nmod tests").next().unwrap();
+        for line in code
+            .lines()
+            .filter(|line| !line.trim_start().starts_with("//"))
+        {
+            found.push((folder.to_owned(), path.clone(), line.to_owned()));
+        }
+    }
+    assert!(found.len() > 1000, "the walk finds the runtime");
+    found
+}
+
+#[test]
+fn folders_of_the_runtime_depend_downwards_only() {
+    let layers = runtime_layers();
+    let mut complaints = Vec::new();
+    for (folder, path, line) in runtime_lines() {
+        let Some((_, allowed)) = layers.iter().find(|(name, _)| *name == folder) else {
+            complaints.push(format!("{path}: {folder} is not in the table"));
+            continue;
+        };
+        for used in line.split("crate::").skip(1) {
+            let end = used.find(|char: char| !char.is_alphanumeric() && char != '_');
+            let used = &used[..end.unwrap_or(used.len())];
+            if used != folder && !allowed.iter().any(|name| name == used) {
+                complaints.push(format!("{path}: `crate::{used}`"));
+            }
+        }
+    }
+    none(
+        complaints,
+        "uses follow the table in crates/runtime/src/lib.rs",
+    );
+}
+
+#[test]
+fn facts_of_system_and_processor_have_one_place() {
+    let system = ["libc::", "rustix::", "std::os::", "target_os", "target_env"];
+    let processor = ["asm!", "target_arch", "is_x86_feature_detected"];
+    let mut complaints = Vec::new();
+    for (folder, path, line) in runtime_lines() {
+        let names = |words: &[&str]| words.iter().any(|word| line.contains(word));
+        // `arch` reads the registers of a signal's context.
+        let in_system = folder == "sys" || (folder == "arch" && line.contains("libc::"));
+        let is_misplaced = names(&system) && !in_system || names(&processor) && folder != "arch";
+        let extends = line.starts_with("impl InstanceData") && folder != "instance";
+        if is_misplaced || extends {
+            complaints.push(format!("{path}: {}", line.trim()));
+        }
+    }
+    none(
+        complaints,
+        "the system is in `sys`, the processor in `arch`, and `InstanceData` in `instance`",
+    );
+}

@@ -1,60 +1,60 @@
 //! The unsafe heart of Mintage: mapped code, slabs, entry into machine code, traps, builtins.
 //!
 //! ```text
-//! artifact file or bytes -> Code       mapped, checked, its keys resolved once        code.rs
-//! Code, host functions   -> HostTable  one resolved function per lowered import       host.rs
-//! Code, HostTable        -> Instance   a slab with the image in it, run-time data      instance.rs, data.rs, slab.rs, image.rs
-//! Instance, Callee       -> call       in through the stub, out with a result or trap  call.rs, arch/
+//! artifact file or bytes -> Code       mapped, checked, its keys resolved once          code
+//! Code, host functions   -> HostTable  one resolved function per lowered import         instance
+//! Code, HostTable        -> Instance   a slab with the image in it, and run-time data   instantiate
+//! Instance, Callee       -> call       in through the stub, out with a result or trap   entry
 //! ```
 //!
-//! A running call is an `Activation` (activation.rs). A fault in machine code goes to fault.rs,
-//! which walks the frames and ends the call; backtrace.rs names the frames. Slabs that no instance
-//! uses are in pool/; leftover.rs says what they keep in memory. Handles are in handles.rs, and
-//! what those of error contexts stand for in error_context.rs. What machine code asks for is in
-//! builtins.rs, and pieces.rs cuts what takes long; heap.rs is the heap of objects, collector.rs
-//! moves them, unwind.rs takes exceptions to where they are caught.
+//! Each folder may use what is above it in this table, as listed; `cargo test` checks it (the rule
+//! reads the table, from its heading on).
 //!
-//! Architecture invariants: operating-system calls stand in `sys/` only and assembly in `arch/`
-//! only, so that a port adds one file to each. No function that machine code calls unwinds. Nothing
-//! here knows how code is made.
+//! ```text
+//! folder        may use                                   what it is
+//! arch          -                                         the processor: stubs, frames, registers
+//! sys           arch                                      the operating system: mappings, signals, threads
+//! bulk          -                                         long work in pieces that can be interrupted
+//! component     bulk                                      handle tables, error contexts, transcoding
+//! slab          arch sys                                  the address space of an instance, its image and reset
+//! pool          slab sys                                  what the slabs of an engine may take; idle slabs
+//! code          arch pool slab sys                        a loaded artifact, and its keys resolved to pointers
+//! instance      bulk code component pool slab sys         the state of an instance, its limits and growth
+//! entry         arch code component instance sys          calls: in, out to the host, and how they end
+//! gc            bulk entry instance                       the GC heap and its collector
+//! builtins      arch bulk component entry gc instance     what machine code asks of the runtime
+//! instantiate   builtins code entry instance slab         from code and imports to a started instance
+//! ```
+//!
+//! Architecture invariants: operating-system calls are in `sys` only, facts of the processor in
+//! `arch` only. No function that machine code calls unwinds. `InstanceData` is extended in its own
+//! folder only. Nothing here knows how code is generated.
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
-mod activation;
 mod arch;
-mod backtrace;
 mod builtins;
-mod call;
+mod bulk;
 mod code;
-mod collector;
-mod data;
-mod error_context;
-mod fault;
-mod handles;
-mod heap;
-mod host;
-mod image;
+mod component;
+mod entry;
+mod gc;
 mod instance;
-mod leftover;
-mod limits;
-mod pieces;
+mod instantiate;
 mod pool;
 mod slab;
 mod sys;
-mod transcode;
-mod trap;
-mod unwind;
 
-pub use call::{call, call_confined};
 pub use code::{Callee, Code, LoadCheck, ResolvedLift, artifact_file_settings, artifact_settings};
-pub use data::StoreWords;
-pub use error_context::ErrorContext;
-pub use handles::{HandleError, HandleKind};
-pub use host::{HostCall, HostFunc, HostTable};
-pub use image::Image;
-pub use instance::{FoundMemory, Instance, InstanceHandle, run_initializers};
-pub use limits::{Growing, Growth, Limiter, Limits};
+pub use component::error_context::ErrorContext;
+pub use component::handles::{HandleError, HandleKind};
+pub use component::transcode::from_utf8;
+pub use entry::{Frame, HostCall, Stopped, TrapReport, call, call_confined};
+pub use instance::{
+    FoundMemory, Growing, Growth, HostFunc, HostTable, Instance, InstanceHandle, Limiter, Limits,
+    StoreWords,
+};
+pub use instantiate::{instantiate, run_initializers};
 pub use pool::{Pool, PoolConfig};
+pub use slab::Image;
 pub use sys::process::id as process_id;
-pub use transcode::from_utf8;
-pub use trap::{Frame, Stopped, TrapReport};

@@ -132,7 +132,7 @@ fn mappings_of_domains() {
     );
     let mint = |code: &Arc<Code>| {
         let imports = table(code, |_| Ok(()));
-        Instance::new(
+        mintage_runtime::instantiate(
             code,
             code.image(),
             &imports,

@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use mintage_compile::NoProgress;
 use mintage_environ::{Trap, Tunables};
-use mintage_runtime::{Instance, InstanceHandle, Limits, LoadCheck, Stopped, StoreWords};
+use mintage_runtime::{InstanceHandle, Limits, LoadCheck, Stopped, StoreWords};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -438,7 +438,9 @@ fn a_collection_in_a_call_within_a_call_is_not_interrupted() {
         interrupt: Some(word.clone()),
         fuel: None,
     };
-    let instance = Instance::new(&code, code.image(), &table, Limits::default(), 7, words).unwrap();
+    let instance =
+        mintage_runtime::instantiate(&code, code.image(), &table, Limits::default(), 7, words)
+            .unwrap();
     assert_eq!(invoke(instance.handle(), "outer", &[3000]).unwrap(), 3000);
 
     // Where it is the only call, it is interrupted.

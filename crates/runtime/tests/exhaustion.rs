@@ -93,7 +93,8 @@ fn load(artifact: &[u8], pool: &Arc<Pool>) -> Arc<Code> {
 
 fn mint(code: &Arc<Code>) -> anyhow::Result<Instance> {
     let (imports, words) = (table(code, |_| Ok(())), StoreWords::default());
-    let instance = Instance::new(code, code.image(), &imports, Limits::default(), 0, words)?;
+    let instance =
+        mintage_runtime::instantiate(code, code.image(), &imports, Limits::default(), 0, words)?;
     // SAFETY: the instance is new, and there are no host functions.
     unsafe { run_initializers(instance.handle(), ptr::null_mut()) }.unwrap();
     Ok(instance)

@@ -310,7 +310,7 @@ impl Way {
             limiter: Some(Limiter { growing, failed }),
             ..Limits::default()
         };
-        let instance = Instance::new(
+        let instance = mintage_runtime::instantiate(
             code,
             code.image(),
             imports,

@@ -363,8 +363,7 @@ fn a_limiter_is_asked_before_anything_grows() {
     let (result, questions) = grow(3, "grow_table", 1);
     assert_eq!((result.unwrap(), questions), (2, vec![(2, 3, 5)]));
     assert!(matches!(grow(0, "grow_table", 1).0, Err(Stopped::Host(_))));
-    let sizes: Vec<_> = code
-        .sizes(code.image())
+    let sizes: Vec<_> = Growth::at_start(&code, code.image())
         .map(|growth| (growth.current, growth.desired))
         .collect();
     assert_eq!(sizes, [(0, pages(1)), (0, 2)]);
@@ -562,7 +561,7 @@ fn host_tables_are_of_one_component() {
     let (first, second) = (code(GROWING), code(GROWING));
     let table = HostTable::new(&first, Vec::new()).unwrap();
     for (code, image) in [(&second, second.image()), (&first, second.image())] {
-        let error = Instance::new(
+        let error = mintage_runtime::instantiate(
             code,
             image,
             &table,

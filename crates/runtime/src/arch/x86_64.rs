@@ -5,21 +5,21 @@ use std::mem::offset_of;
 
 /// Where an ended call goes on: written by [`enter`], used by [`exit`].
 #[repr(C)]
-pub struct Entry {
+pub struct ResumePoint {
     /// The stack pointer.
     pub sp: usize,
     /// The instruction.
     pc: usize,
 }
 
-impl Entry {
+impl ResumePoint {
     /// An entry that has not been made yet.
-    pub const NONE: Entry = Entry { sp: 0, pc: 0 };
+    pub const NONE: ResumePoint = ResumePoint { sp: 0, pc: 0 };
 
     /// An entry at this stack pointer, for tests: nothing can go on there.
     #[cfg(test)]
-    pub const fn at(sp: usize) -> Entry {
-        Entry { sp, pc: 0 }
+    pub const fn at(sp: usize) -> ResumePoint {
+        ResumePoint { sp, pc: 0 }
     }
 }
 
@@ -36,7 +36,7 @@ impl Entry {
 /// until this returns.
 #[inline(always)]
 pub unsafe fn enter(
-    saved: *mut Entry,
+    saved: *mut ResumePoint,
     entry: *const u8,
     ctx: *mut u8,
     func: *const u8,
@@ -74,7 +74,7 @@ pub unsafe fn enter(
     ended != 0
 }
 
-const _: () = assert!(offset_of!(Entry, sp) == 0 && offset_of!(Entry, pc) == 8);
+const _: () = assert!(offset_of!(ResumePoint, sp) == 0 && offset_of!(ResumePoint, pc) == 8);
 
 /// Ends the call whose [`enter`] wrote the entry.
 ///
@@ -83,7 +83,7 @@ const _: () = assert!(offset_of!(Entry, sp) == 0 && offset_of!(Entry, pc) == 8);
 /// The `enter` has not returned yet, it is of this thread, and nothing between its frame and here
 /// needs to be unwound.
 #[unsafe(naked)]
-unsafe extern "C" fn exit(entry: *const Entry) -> ! {
+unsafe extern "C" fn exit(entry: *const ResumePoint) -> ! {
     naked_asm!(
         "mov rsp, [rdi]",
         "mov eax, 1",
@@ -92,14 +92,14 @@ unsafe extern "C" fn exit(entry: *const Entry) -> ! {
     )
 }
 
-/// The raise stub, which machine code calls to trap: hands its caller's pc and frame pointer to
-/// [`on_raise`](crate::fault::on_raise), which notes the trap and gives the entry to end.
+/// The raise stub, which machine code calls to trap: passes its caller's pc and frame pointer to
+/// [`Hooks::on_raise`] and ends the call whose entry that returns.
 ///
 /// # Safety
 ///
 /// Called by machine code, with the `ctx` of the running instance and 0 or the code of a trap.
 #[unsafe(naked)]
-pub unsafe extern "C" fn raise(ctx: *mut u8, code: u32) -> ! {
+pub unsafe extern "C" fn raise<H: Hooks>(ctx: *mut u8, code: u32) -> ! {
     naked_asm!(
         "mov rdx, [rsp]",
         "mov rcx, rbp",
@@ -108,9 +108,42 @@ pub unsafe extern "C" fn raise(ctx: *mut u8, code: u32) -> ! {
         "call {on_raise}",
         "mov rdi, rax",
         "jmp {exit}",
-        on_raise = sym crate::fault::on_raise,
+        on_raise = sym H::on_raise,
         exit = sym exit,
     )
+}
+
+/// The functions that the stubs below call. Their implementation is above this folder, in `entry`.
+pub trait Hooks {
+    /// Ends the current call with the trap `code`, or, with code 0, with the error that a host
+    /// function left. `pc` is the return address of the stub and `fp` the frame pointer of its
+    /// caller. Returns the entry to resume at.
+    ///
+    /// # Safety
+    ///
+    /// Called by [`raise`], in machine code of the current activation.
+    unsafe extern "C" fn on_raise(
+        ctx: *mut u8,
+        code: u32,
+        pc: usize,
+        fp: usize,
+    ) -> *const ResumePoint;
+
+    /// Finds the handler of `exception`, an object of `domain`, or ends the current call. `pc` is
+    /// the return address of the stub and `fp` the frame pointer of its caller, the trampoline of
+    /// the builtin. Returns the place to continue at, which is valid until the next exception.
+    ///
+    /// # Safety
+    ///
+    /// Called by [`throw`], in machine code of the current activation, with the `ctx` of its
+    /// instance.
+    unsafe extern "C" fn on_throw(
+        ctx: *mut u8,
+        domain: u32,
+        exception: u64,
+        pc: usize,
+        fp: usize,
+    ) -> *const Landing;
 }
 
 /// Where machine code goes on after an exception: read by [`throw`].
@@ -132,9 +165,9 @@ impl Landing {
     /// # Safety
     ///
     /// [`enter`] wrote the entry.
-    pub unsafe fn at_entry(entry: *const Entry) -> Landing {
+    pub unsafe fn at_resume_point(entry: *const ResumePoint) -> Landing {
         // SAFETY: as the caller promises.
-        let &Entry { sp, pc } = unsafe { &*entry };
+        let &ResumePoint { sp, pc } = unsafe { &*entry };
         Landing {
             pc,
             sp,
@@ -149,15 +182,14 @@ const _: () = {
     assert!(offset_of!(Landing, fp) == 16 && offset_of!(Landing, value) == 24);
 };
 
-/// The throw stub, which machine code calls to throw `exception`, an object of `domain`: hands its
-/// caller's pc and frame pointer to [`on_throw`](crate::unwind::on_throw), which gives the place to
-/// go on at.
+/// The throw stub, which machine code calls to throw `exception`, an object of `domain`: passes its
+/// caller's pc and frame pointer to [`Hooks::on_throw`] and continues at the landing that returns.
 ///
 /// # Safety
 ///
 /// Called by machine code, with the `ctx` of the running instance.
 #[unsafe(naked)]
-pub unsafe extern "C" fn throw(ctx: *mut u8, domain: u32, exception: u64) -> ! {
+pub unsafe extern "C" fn throw<H: Hooks>(ctx: *mut u8, domain: u32, exception: u64) -> ! {
     naked_asm!(
         "mov rcx, [rsp]",
         "mov r8, rbp",
@@ -170,7 +202,7 @@ pub unsafe extern "C" fn throw(ctx: *mut u8, domain: u32, exception: u64) -> ! {
         "mov rax, [rax + 24]",
         "cld",
         "jmp rcx",
-        on_throw = sym crate::unwind::on_throw,
+        on_throw = sym H::on_throw,
     )
 }
 
@@ -229,7 +261,7 @@ impl Registers {
     }
 
     /// Makes the interrupted thread go on in [`exit`] with `entry` instead of where it was.
-    pub fn resume_at_exit(context: &mut libc::ucontext_t, entry: *const Entry) {
+    pub fn resume_at_exit(context: &mut libc::ucontext_t, entry: *const ResumePoint) {
         let registers = &mut context.uc_mcontext.gregs;
         registers[libc::REG_RIP as usize] = exit as *const () as i64;
         registers[libc::REG_RDI as usize] = entry as i64;
@@ -264,4 +296,13 @@ pub fn cpu_features() -> Vec<String> {
         "has_sse42": "sse4.2",
         "has_ssse3": "ssse3",
     }
+}
+
+/// The geometry of the processor's page tables.
+pub mod page_table {
+    /// Binary logarithm of the number of entries in one table. A table takes one page, and each
+    /// entry leads to a page or to a table of the next level.
+    pub const ENTRIES_LOG2: u32 = 9;
+    /// Levels below the one that all of the process shares.
+    pub const LEVELS: u32 = 3;
 }

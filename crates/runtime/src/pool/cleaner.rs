@@ -1,6 +1,6 @@
 //! [`Cleaner`]: the thread that resets slabs in the background.
 
-use super::{Dirty, Shelf, lock};
+use super::{PooledSlab, Shelf, lock};
 use crate::sys;
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -9,6 +9,23 @@ use std::thread::{self, JoinHandle};
 /// The most slabs that wait. Each holds memory that its instance took, so when the thread falls
 /// behind, those who drop instances reset the slabs themselves.
 const MAX_WAITING: usize = 64;
+
+/// A slab that an instance has left, on its way to its component's shelf.
+pub struct Dirty {
+    pub slab: PooledSlab,
+    pub shelf: Arc<Shelf>,
+    /// The list of the thread that used it.
+    pub list: usize,
+}
+
+impl Dirty {
+    /// Resets the slab and puts it on the shelf; unmaps it if that fails.
+    pub fn clean(self) {
+        if let Some(slab) = self.slab.reset(&self.shelf) {
+            self.shelf.put_in(self.list, slab);
+        }
+    }
+}
 
 /// A thread that resets slabs; ends with the pool.
 pub struct Cleaner {
@@ -208,8 +225,9 @@ impl Drop for Cleaner {
 mod tests {
     use super::super::tests::code;
     use super::*;
+    use crate::code::Code;
+    use crate::pool::{Pool, PoolConfig};
     use crate::slab::Slab;
-    use crate::{Code, Pool, PoolConfig};
     use mintage_environ::MemoryId;
 
     /// The first byte of the first memory.
@@ -234,7 +252,7 @@ mod tests {
             thread: None,
         };
         for code in &codes {
-            let slab = Slab::acquire(code, code.image()).unwrap();
+            let slab = code.acquire(code.image()).unwrap();
             slab.fill();
             // SAFETY: the memory has a page, and nobody else has the slab.
             unsafe { first_byte(code, &slab).write(1) };

@@ -1,7 +1,9 @@
 //! [`Shelf`]: the idle slabs of one component.
 
-use super::{Claim, Dirty, Pool, Usage, lock};
-use crate::slab::Slab;
+use super::cleaner::Dirty;
+use super::counts::Usage;
+use super::{Pool, PooledSlab, Written, lock};
+use crate::slab::Image;
 use crate::sys::mmap;
 use anyhow::Result;
 use std::cell::Cell;
@@ -32,13 +34,13 @@ pub struct Shelf {
 #[repr(align(128))]
 struct List {
     /// With room for all that it may ever hold.
-    slabs: Mutex<Vec<Slab>>,
+    slabs: Mutex<Vec<PooledSlab>>,
     /// How many there are; changed under the lock.
     len: AtomicUsize,
 }
 
 impl List {
-    fn pop(&self) -> Option<Slab> {
+    fn pop(&self) -> Option<PooledSlab> {
         let mut slabs = lock(&self.slabs);
         let slab = slabs.pop();
         self.len.store(slabs.len(), Ordering::Relaxed);
@@ -46,7 +48,7 @@ impl List {
     }
 
     /// Adds a slab, or gives it back when there are `limit`.
-    fn push(&self, slab: Slab, limit: usize) -> Option<Slab> {
+    fn push(&self, slab: PooledSlab, limit: usize) -> Option<PooledSlab> {
         let mut slabs = lock(&self.slabs);
         if slabs.len() >= limit.min(slabs.capacity()) {
             return Some(slab);
@@ -112,9 +114,57 @@ impl Shelf {
         self.lists.iter().map(List::len).sum()
     }
 
+    /// Returns a slab with `image` in it: an idle one if `image` is `kept`, the image of the idle
+    /// slabs.
+    ///
+    /// # Errors
+    ///
+    /// When a limit of the pool is reached, or the operating system gives no address space or
+    /// memory.
+    pub fn acquire(&self, image: &Arc<Image>, kept: &Arc<Image>) -> Result<PooledSlab> {
+        let are_kept = Arc::ptr_eq(image, kept);
+        // Those on the shelf may still be of the image before.
+        let take = || {
+            self.take()
+                .filter(|slab| are_kept && Arc::ptr_eq(slab.image(), image))
+        };
+        if are_kept && let Some(slab) = take() {
+            return Ok(slab);
+        }
+        match self.pool.claim(self, image.size() as u64, image.mappings()) {
+            Ok(claim) => PooledSlab::map(image, claim),
+            // Another thread may have put one back meanwhile.
+            Err(error) => take().ok_or(error),
+        }
+    }
+
+    /// Takes a slab back that an instance has left, for the next one that starts with `kept`.
+    /// `written` tells what may have been written to, control blocks aside.
+    pub fn release(self: &Arc<Self>, mut slab: PooledSlab, written: Written, kept: &Arc<Image>) {
+        if !Arc::ptr_eq(slab.image(), kept) {
+            // No other instance wants this one.
+            return;
+        }
+        match written {
+            Written::Nothing => {
+                debug_assert_eq!(
+                    slab.difference(),
+                    None,
+                    "a slab that nobody touched differs from the image"
+                );
+                self.put(slab);
+            }
+            Written::Known => self.put_dirty(slab),
+            Written::Anything => {
+                slab.forget_written();
+                self.put_dirty(slab);
+            }
+        }
+    }
+
     /// A clean slab, if there is one, or one that was about to be made clean.
     #[inline]
-    pub fn take(&self) -> Option<Slab> {
+    pub(super) fn take(&self) -> Option<PooledSlab> {
         let now = self.pool.clock.load(Ordering::Relaxed);
         // Written only when it changes, since all threads read it.
         if self.last_used.load(Ordering::Relaxed) != now {
@@ -128,7 +178,7 @@ impl Shelf {
 
     /// A clean slab of any list.
     #[cold]
-    pub(super) fn pop(&self) -> Option<Slab> {
+    pub(super) fn pop(&self) -> Option<PooledSlab> {
         self.lists
             .iter()
             .filter(|list| list.len() > 0)
@@ -136,18 +186,18 @@ impl Shelf {
     }
 
     #[cold]
-    fn take_dirty(&self) -> Option<Slab> {
+    fn take_dirty(&self) -> Option<PooledSlab> {
         let dirty = self.pool.cleaner()?.take(self)?;
         dirty.slab.reset(self)
     }
 
     /// Keeps a clean slab, or unmaps it when there are enough.
     #[inline]
-    pub fn put(&self, slab: Slab) {
+    pub(super) fn put(&self, slab: PooledSlab) {
         self.put_in(own_list(), slab);
     }
 
-    pub(super) fn put_in(&self, list: usize, slab: Slab) {
+    pub(super) fn put_in(&self, list: usize, slab: PooledSlab) {
         let list = &self.lists[list];
         let limit = self.pool.config.max_unused_warm_slots;
         // Other threads' lists need not be looked at while this one has no more than its part.
@@ -163,7 +213,7 @@ impl Shelf {
     }
 
     /// Makes a slab clean that an instance has written to, here or in the background, and keeps it.
-    pub fn put_dirty(self: &Arc<Self>, slab: Slab) {
+    fn put_dirty(self: &Arc<Self>, slab: PooledSlab) {
         let dirty = Dirty {
             slab,
             shelf: self.clone(),
@@ -181,15 +231,6 @@ impl Shelf {
     /// Unmaps all slabs.
     pub fn clear(&self) {
         while self.pop().is_some() {}
-    }
-
-    /// Counts another slab of the component; see [`Pool`].
-    ///
-    /// # Errors
-    ///
-    /// When a limit of the pool is reached.
-    pub fn claim(&self, address_space: u64, mappings: usize) -> Result<Claim> {
-        self.pool.claim(self, address_space, mappings)
     }
 }
 

@@ -1,15 +1,15 @@
 //! The operating system: all of the runtime's calls to it.
 //!
-//! To port: give each of the files below a twin for the new system, with the same functions, and
-//! choose between them here. What the rest of the runtime relies on:
+//! To port to another system, write a folder beside `linux` with the same modules and functions,
+//! and choose between them here. What the rest of the runtime relies on:
 //!
 //! - [`mmap`]: address space is reserved without cost, parts of it made accessible and mapped from
 //!   a file, copy on write;
 //! - [`pagemap`]: which pages were written, if the system tells;
 //! - [`process`]: whether this is a child that was forked, and when forking has to wait;
-//! - [`signals`]: a hardware fault reaches [`fault::on_fault`](crate::fault::on_fault), which may
-//!   move the thread elsewhere;
-//! - [`thread`]: where the thread's stack ends, and a stack for its signal handler.
+//! - [`signals`]: a hardware fault reaches the function that `entry` registers, which may resume the
+//!   thread elsewhere;
+//! - [`thread`]: the bounds of the thread's stack, and a stack for its signal handler.
 
 #[cfg(not(target_os = "linux"))]
 compile_error!(
@@ -17,8 +17,7 @@ compile_error!(
      needs"
 );
 
-pub mod mmap;
-pub mod pagemap;
-pub mod process;
-pub mod signals;
-pub mod thread;
+#[cfg(target_os = "linux")]
+mod linux;
+#[cfg(target_os = "linux")]
+pub use linux::*;

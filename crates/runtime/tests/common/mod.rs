@@ -91,7 +91,8 @@ pub fn instantiate(code: &Arc<Code>) -> Instance {
 pub fn instantiate_with(table: &Arc<HostTable>, limits: Limits) -> Instance {
     let code = table.code();
     let instance =
-        Instance::new(code, code.image(), table, limits, 7, StoreWords::default()).unwrap();
+        mintage_runtime::instantiate(code, code.image(), table, limits, 7, StoreWords::default())
+            .unwrap();
     // SAFETY: the instance is new, and the tests' host functions that run in start functions expect
     // null.
     unsafe { run_initializers(instance.handle(), ptr::null_mut()) }

@@ -1,0 +1,296 @@
+//! The builtins: what machine code asks of the runtime, one function per row of
+//! [`builtins!`](mintage_environ::builtins).
+//!
+//! To add one: add the row there; the tables below then ask for a function of its name and shape in
+//! [`entry_points`].
+//!
+//! Guests choose the arguments, apart from the numbers of memories, tables and segments, which are
+//! constants of machine code. All arithmetic on them is on 64 bits and checked. Nothing here
+//! panics: a panic could not pass machine code and would abort.
+
+mod bulk;
+mod transcode;
+
+pub use bulk::{init_memory, init_table};
+
+use crate::arch;
+use crate::component::error_context::{decode_beginning, string_place};
+use crate::component::handles::HandleError;
+use crate::entry::{AskLimiter, Hooks};
+use crate::gc;
+use crate::instance::InstanceData;
+use crate::instance::growth::{grow_memory, grow_table};
+use crate::instance::limits::Ended;
+use bulk::{copy_table, fill_table, memory_range, part};
+use mintage_environ::builtin::{GROWTH_ENDED, RAISE_SLOT};
+use mintage_environ::component::StringEncoding;
+use mintage_environ::{DomainId, ElemId, MemoryId, ResourceId, TableId, Trap};
+use std::ptr;
+
+/// The addresses that machine code finds builtins by.
+#[repr(transparent)]
+struct Addresses([*const (); RAISE_SLOT + 1]);
+
+// SAFETY: addresses of functions, which never change.
+unsafe impl Sync for Addresses {}
+
+/// The type that a builtin's parameter or result has in Rust.
+macro_rules! rust_type {
+    (I32) => {
+        u32
+    };
+    (I64) => {
+        u64
+    };
+    (Never) => {
+        !
+    };
+    (TrapCode) => {
+        u32
+    };
+    (Fallible($ty:ident)) => {
+        u64
+    };
+    (Growth) => {
+        u64
+    };
+}
+
+macro_rules! define_table {
+    ($($(#[$doc:meta])* $variant:ident $name:ident($($param:ident: $ty:ident),*) -> $result:ident $(($result_ty:ident))?;)*) => {
+        static ADDRESSES: Addresses = Addresses([
+            $({
+                let function: unsafe extern "C" fn(ctx: *mut u8, $($param: rust_type!($ty)),*) -> rust_type!($result $(($result_ty))?) =
+                    entry_points::$name;
+                function as *const ()
+            },)*
+            arch::raise::<Hooks> as *const (),
+        ]);
+    };
+}
+
+mintage_environ::builtins!(define_table);
+
+/// The array for the control blocks: the builtins by number, then the raise stub.
+pub fn addresses() -> *const usize {
+    ADDRESSES.0.as_ptr().cast()
+}
+
+/// The builtins as machine code calls them.
+///
+/// # Safety
+///
+/// All of them: `ctx` is the context pointer of a live instance, which is used by this thread only.
+mod entry_points {
+    use super::*;
+
+    #[allow(non_upper_case_globals, reason = "named as the row of the table")]
+    pub const throw: unsafe extern "C" fn(*mut u8, u32, u64) -> ! = arch::throw::<Hooks>;
+
+    pub use super::transcode::*;
+
+    /// The word that a trampoline takes: zero, or the code of a trap.
+    fn code(result: Result<(), Trap>) -> u32 {
+        result.map_or_else(|trap| trap as u32, |()| 0)
+    }
+
+    /// The word that a trampoline takes: a value, or the code of a trap in the high half.
+    fn handle(data: &InstanceData, result: Result<u32, HandleError>) -> u64 {
+        match result {
+            Ok(value) => u64::from(value),
+            Err(error) => {
+                data.handle_error.set(Some(error));
+                (error.trap() as u64) << 32
+            }
+        }
+    }
+
+    /// The word that a trampoline takes: the old size, -1, or that the call ends.
+    fn growth(result: Result<Option<u64>, Ended>) -> u64 {
+        match result {
+            Ok(old_size) => old_size.unwrap_or(u64::MAX),
+            Err(Ended::Failure) => GROWTH_ENDED,
+            Err(Ended::Trap(trap)) => GROWTH_ENDED - trap as u64,
+        }
+    }
+
+    /// The trap of a failure with a handle, and zero otherwise.
+    fn handle_code(data: &InstanceData, result: Result<(), HandleError>) -> u32 {
+        code(result.map_err(|error| {
+            data.handle_error.set(Some(error));
+            error.trap()
+        }))
+    }
+
+    /// The encoding that machine code names.
+    fn encoding(raw: u32) -> StringEncoding {
+        StringEncoding::from_u32(raw).unwrap_or_default()
+    }
+
+    fn domains(source: u32, target: u32, resource: u32) -> (DomainId, DomainId, ResourceId) {
+        (
+            DomainId::from_u32(source),
+            DomainId::from_u32(target),
+            ResourceId::from_u32(resource),
+        )
+    }
+
+    macro_rules! entry_points {
+        ($($name:ident($data:ident $(, $param:ident: $ty:ty)*) -> $result:ty $body:block)*) => {$(
+            pub unsafe extern "C" fn $name(ctx: *mut u8 $(, $param: $ty)*) -> $result {
+                // SAFETY: as for the whole module.
+                let $data = unsafe { InstanceData::of_ctx(ctx) };
+                $body
+            }
+        )*};
+    }
+
+    entry_points! {
+        memory_grow(data, memory: u32, delta: u64) -> u64 {
+            // SAFETY: called by machine code of `data`.
+            let limiter = unsafe { AskLimiter::new(data) };
+            growth(grow_memory(data, MemoryId::from_u32(memory), delta, limiter))
+        }
+        table_grow(data, table: u32, init: u64, delta: u64) -> u64 {
+            // SAFETY: called by machine code of `data`.
+            let limiter = unsafe { AskLimiter::new(data) };
+            let pauses = data.pauses(usize::MAX);
+            growth(grow_table(data, TableId::from_u32(table), init, delta, pauses, limiter))
+        }
+        table_fill(data, table: u32, dst: u64, value: u64, len: u64) -> u32 {
+            code(fill_table(data, TableId::from_u32(table), dst, value, len))
+        }
+        table_copy(data, dst_table: u32, src_table: u32, dst: u64, src: u64, len: u64) -> u32 {
+            code(copy_table(data, TableId::from_u32(dst_table), TableId::from_u32(src_table), dst, src, len))
+        }
+        table_init(data, table: u32, segment: u32, dst: u64, src: u32, len: u32) -> u32 {
+            let entries = part(data.elem_segment(ElemId::from_u32(segment)), src, len, 8);
+            code(entries.ok_or(Trap::TableOutOfBounds).and_then(|entries| init_table(data, TableId::from_u32(table), dst, entries)))
+        }
+        heap_allocate(data, domain: u32, size: u64) -> u64 {
+            // SAFETY: machine code calls this through a trampoline that has recorded its exit.
+            match unsafe { gc::allocate(data, DomainId::from_u32(domain), size) } {
+                Ok(reference) => u64::from(reference),
+                Err(trap) => (trap as u64) << 32,
+            }
+        }
+        array_init_elem(data, dst: u64, segment: u32, src: u32, len: u32, size: u32) -> u32 {
+            let entries = part(data.elem_segment(ElemId::from_u32(segment)), src, len, 8);
+            code(entries.ok_or(Trap::TableOutOfBounds).and_then(|entries| {
+                let (entries, size) = (entries.as_chunks::<8>().0, size.min(8) as usize);
+                data.pauses(entries.len()).run(entries.len(), |range| {
+                    for (at, entry) in range.clone().zip(&entries[range]) {
+                        let element = (dst as *mut u8).wrapping_add(at * size);
+                        // SAFETY: machine code has checked that there are `len` elements of `size`
+                        // bytes from `dst` on. Segments lie in no slab.
+                        unsafe { ptr::copy_nonoverlapping(entry.as_ptr(), element, size) }
+                    }
+                })
+            }))
+        }
+        fill_bytes(data, dst: u64, low: u64, high: u64, len: u64) -> u32 {
+            let pattern = u128::from(high) << 64 | u128::from(low);
+            // SAFETY: machine code has checked the place.
+            code(unsafe { data.pauses(len as usize).fill(dst as *mut u8, pattern.to_le_bytes(), len as usize) })
+        }
+        copy_bytes(data, dst: u64, src: u64, len: u64) -> u32 {
+            // SAFETY: machine code has checked both places.
+            code(unsafe { data.pauses(len as usize).copy(dst as *mut u8, src as *const u8, len as usize) })
+        }
+        resource_new(data, domain: u32, resource: u32, rep: u32) -> u64 {
+            let (domain, resource) = (DomainId::from_u32(domain), ResourceId::from_u32(resource));
+            handle(data, data.with_handles(|handles, _| handles.add_own(domain, resource, rep)))
+        }
+        resource_rep(data, domain: u32, resource: u32, index: u32) -> u64 {
+            let (domain, resource) = (DomainId::from_u32(domain), ResourceId::from_u32(resource));
+            handle(data, data.with_handles(|handles, types| handles.rep(types, domain, resource, index)))
+        }
+        resource_drop(data, domain: u32, resource: u32, index: u32, rep_address: u64) -> u64 {
+            let (domain, resource) = (DomainId::from_u32(domain), ResourceId::from_u32(resource));
+            let dropped = data.with_handles(|handles, types| handles.drop(types, domain, resource, index));
+            handle(data, dropped.map(|(owned, rep)| {
+                // SAFETY: the built-in's machine code passes the address of a word in its frame.
+                unsafe { ptr::with_exposed_provenance_mut::<u32>(rep_address as usize).write(rep) };
+                u32::from(owned)
+            }))
+        }
+        transfer_own(data, src_domain: u32, dst_domain: u32, resource: u32, index: u32) -> u64 {
+            let (source, target, resource) = domains(src_domain, dst_domain, resource);
+            handle(data, data.with_handles(|handles, types| {
+                let rep = handles.lift_own(types, source, resource, index)?;
+                handles.add_own(target, resource, rep)
+            }))
+        }
+        transfer_borrow(data, src_domain: u32, dst_domain: u32, resource: u32, index: u32) -> u64 {
+            let (source, target, resource) = domains(src_domain, dst_domain, resource);
+            handle(data, data.with_handles(|handles, types| {
+                let rep = handles.lift_borrow(types, source, resource, index)?;
+                handles.lower_borrow(types, target, resource, rep)
+            }))
+        }
+        error_context_new(data, domain: u32, memory: u32, encoding_number: u32, pointer: u64, units: u64) -> u64 {
+            let domain = DomainId::from_u32(domain);
+            match message(data, MemoryId::from_u32(memory), encoding(encoding_number), pointer, units) {
+                Ok(message) => handle(data, data.with_handles(|handles, _| handles.new_error_context(domain, &message))),
+                Err(trap) => (trap as u64) << 32,
+            }
+        }
+        error_context_units(data, domain: u32, index: u32, encoding_number: u32) -> u64 {
+            let domain = DomainId::from_u32(domain);
+            let context = data.with_handles(|handles, types| handles.error_context(types, domain, index));
+            handle(data, context.map(|context| context.encode(encoding(encoding_number)).1))
+        }
+        error_context_message(data, domain: u32, index: u32, encoding_number: u32, dst: u64, room: u64) -> u32 {
+            let domain = DomainId::from_u32(domain);
+            let context = data.with_handles(|handles, types| handles.error_context(types, domain, index));
+            handle_code(data, context.map(|context| {
+                let (bytes, _) = context.encode(encoding(encoding_number));
+                let dst = ptr::with_exposed_provenance_mut::<u8>(dst as usize);
+                // SAFETY: machine code has checked that `room` bytes at `dst` are in a memory of
+                // the guest.
+                unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), dst, bytes.len().min(room as usize)) };
+            }))
+        }
+        error_context_drop(data, domain: u32, index: u32) -> u32 {
+            let domain = DomainId::from_u32(domain);
+            handle_code(data, data.with_handles(|handles, types| handles.drop_error_context(types, domain, index)))
+        }
+        transfer_error_context(data, src_domain: u32, dst_domain: u32, index: u32) -> u64 {
+            let (source, target) = (DomainId::from_u32(src_domain), DomainId::from_u32(dst_domain));
+            handle(data, data.with_handles(|handles, types| {
+                let context = handles.error_context(types, source, index)?;
+                handles.add_error_context(target, context)
+            }))
+        }
+        enter_call(data) -> u32 {
+            handle_code(data, data.with_handles(|handles, _| handles.enter()))
+        }
+        exit_call(data) -> u32 {
+            handle_code(data, data.with_handles(|handles, _| handles.exit()))
+        }
+    }
+}
+
+/// The beginning of a guest's string, all of which is checked.
+fn message(
+    data: &InstanceData,
+    memory: MemoryId,
+    encoding: StringEncoding,
+    pointer: u64,
+    units: u64,
+) -> Result<String, Trap> {
+    let index64 = data
+        .code
+        .layout()
+        .memories
+        .get(memory)
+        .is_some_and(|memory| memory.index64);
+    let (characters, size, align) = string_place(encoding, units, index64)?;
+    if !pointer.is_multiple_of(align) {
+        return Err(Trap::UnalignedPointer);
+    }
+    let start = memory_range(data, memory, pointer, size).map_err(|_| Trap::StringOutOfBounds)?;
+    // SAFETY: the range is accessible, and no guest code runs while it is borrowed.
+    let bytes = unsafe { std::slice::from_raw_parts(start, size as usize) };
+    decode_beginning(characters, bytes, data.pauses(bytes.len()))
+}

@@ -1,0 +1,139 @@
+//! [`Callee`]: pointers to machine code, and their resolution by key.
+
+use crate::sys::mmap::FileMapping;
+use anyhow::{Context, Result, anyhow, ensure};
+use hashbrown::HashMap;
+use mintage_artifact::Artifact;
+use mintage_environ::FuncKey;
+use mintage_environ::component::{CoreCallee, CoreItem, Initializer, Resource};
+
+/// A core function that can be called: pointers into mapped code. Valid as long as its [`Code`]
+/// lives.
+#[derive(Clone, Copy, Debug)]
+pub struct Callee {
+    /// The function.
+    pub(crate) func: *const u8,
+    /// The entry adapter of its signature.
+    pub(crate) entry: *const u8,
+}
+
+// SAFETY: the pointers are to code, which never changes; calling it is `unsafe` with the condition
+// that it lives.
+unsafe impl Send for Callee {}
+// SAFETY: as above.
+unsafe impl Sync for Callee {}
+
+/// Where the machine code lies in the address space.
+#[derive(Clone, Copy)]
+pub struct Text {
+    base: *const u8,
+    len: usize,
+}
+
+// SAFETY: the text is read-only and executable, and lives as long as the `Code` that owns both this
+// and the mapping.
+unsafe impl Send for Text {}
+// SAFETY: as above.
+unsafe impl Sync for Text {}
+
+impl Text {
+    pub fn new(bytes: &[u8]) -> Text {
+        Text {
+            base: bytes.as_ptr(),
+            len: bytes.len(),
+        }
+    }
+
+    /// The address of an offset in the text, when it lies there.
+    pub fn address(self, offset: u32) -> Option<usize> {
+        ((offset as usize) < self.len).then(|| self.base as usize + offset as usize)
+    }
+
+    /// The offset in the text of an address, when it lies there.
+    #[inline]
+    pub fn offset(self, address: usize) -> Option<u32> {
+        let offset = address.wrapping_sub(self.base as usize);
+        (offset < self.len).then_some(offset as u32)
+    }
+}
+
+/// The pointers of all functions that the host can name, resolved once per component.
+#[derive(Clone)]
+pub struct Callees(HashMap<FuncKey, *const u8>);
+
+// SAFETY: the pointers are to code; see `Callee`.
+unsafe impl Send for Callees {}
+// SAFETY: as above.
+unsafe impl Sync for Callees {}
+
+impl Callees {
+    /// Resolves what the interface names: lifts with their options, `realloc`s of lowers, start
+    /// functions, core exports, destructors.
+    pub fn resolve(artifact: &Artifact<FileMapping>, text: &Text) -> Result<Callees> {
+        let interface = &artifact.metadata().interface;
+        let lifts = interface
+            .lifts
+            .values()
+            .flat_map(|lift| [Some(lift.callee), lift.options.realloc, lift.post_return]);
+        let lowers = interface.lowers.values().map(|lower| lower.options.realloc);
+        let starts = interface
+            .initializers
+            .iter()
+            .map(|initializer| match initializer {
+                Initializer::Start { callee, .. } => Some(*callee),
+                Initializer::Data { .. } | Initializer::Elem { .. } | Initializer::Trap(_) => None,
+            });
+        let exports = interface
+            .core_exports
+            .iter()
+            .map(|export| match export.item {
+                CoreItem::Func(callee, _) => Some(callee),
+                CoreItem::Memory(_) | CoreItem::Table(_) | CoreItem::Global(..) => None,
+            });
+
+        let dtors = interface.resources.values().map(|resource| match resource {
+            Resource::Defined { dtor, .. } => *dtor,
+            Resource::Imported { .. } => None,
+        });
+
+        let keys = artifact
+            .key_table()
+            .context("the artifact has no key table")?;
+        let mut pointers = HashMap::new();
+        for callee in lifts
+            .chain(lowers)
+            .chain(starts)
+            .chain(exports)
+            .chain(dtors)
+            .flatten()
+        {
+            for key in [callee.key, FuncKey::Entry(callee.sig)] {
+                if let hashbrown::hash_map::Entry::Vacant(vacant) = pointers.entry(key) {
+                    let range = keys
+                        .get(key)
+                        .with_context(|| format!("the artifact has no code for {key}"))?;
+                    ensure!(
+                        range.end as usize <= text.len,
+                        "{key} lies outside the artifact's text"
+                    );
+                    // SAFETY: the offset is within the text.
+                    vacant.insert(unsafe { text.base.add(range.start as usize) });
+                }
+            }
+        }
+        Ok(Callees(pointers))
+    }
+
+    pub fn get(&self, callee: CoreCallee) -> Result<Callee> {
+        let pointer = |key| {
+            self.0
+                .get(&key)
+                .copied()
+                .ok_or_else(|| anyhow!("the component's interface does not name {key}"))
+        };
+        Ok(Callee {
+            func: pointer(callee.key)?,
+            entry: pointer(FuncKey::Entry(callee.sig))?,
+        })
+    }
+}

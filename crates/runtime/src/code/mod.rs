@@ -1,0 +1,390 @@
+//! [`Code`]: a mapped artifact whose functions can be called.
+
+mod callees;
+
+pub use callees::Callee;
+
+use crate::arch;
+use crate::pool::{Pool, PooledSlab, Shelf, Written};
+use crate::slab::Image;
+use crate::sys::mmap::{self, FileMapping};
+use crate::sys::{self, signals};
+use anyhow::{Context, Result, ensure};
+use callees::{Callees, Text};
+use mintage_artifact::{Artifact, Check, Metadata, PAGE};
+use mintage_environ::component::{ComponentInterface, CoreCallee};
+use mintage_environ::layout::SlabLayout;
+use mintage_environ::{IndexVec, LiftId, LowerId, ObjectTypeId, Printable, Target, Tunables};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+/// What a loader demands of an artifact, besides that this machine can run it.
+#[derive(Clone, Debug, Default)]
+pub struct LoadCheck {
+    /// The settings that the artifact must have been compiled with.
+    pub tunables: Tunables,
+    /// How much of the file is compared with its hashes.
+    pub level: Check,
+}
+
+/// The resolved core functions of a lift.
+#[derive(Clone, Copy, Debug)]
+pub struct ResolvedLift {
+    /// The lifted function.
+    pub callee: Callee,
+    /// `realloc`.
+    pub realloc: Option<Callee>,
+    /// `post-return`.
+    pub post_return: Option<Callee>,
+}
+
+/// A component's machine code and image, mapped once and shared by all its instances.
+pub struct Code {
+    artifact: Arc<Artifact<FileMapping>>,
+    text: Text,
+    callees: Callees,
+    lifts: IndexVec<LiftId, ResolvedLift>,
+    lower_reallocs: IndexVec<LowerId, Option<Callee>>,
+    data_segments: DataSegments,
+    /// What a slab holds before start functions run.
+    declared: Arc<Image>,
+    started: Started,
+    shelf: Arc<Shelf>,
+}
+
+/// The image of instances whose start functions have run.
+struct Started {
+    /// As soon as it is known, where it can be kept.
+    image: OnceLock<Arc<Image>>,
+    /// Whether somebody is making it, or it is known that it cannot be made.
+    is_settled: AtomicBool,
+}
+
+impl Started {
+    fn new(is_settled: bool) -> Started {
+        Started {
+            image: OnceLock::new(),
+            is_settled: AtomicBool::new(is_settled),
+        }
+    }
+}
+
+/// The addresses of the bytes of data segments, by number. Control blocks point at them.
+struct DataSegments(Box<[*const u8]>);
+
+// SAFETY: the segments are read-only, and live as long as the `Code` that owns both this and the
+// mapping.
+unsafe impl Send for DataSegments {}
+// SAFETY: as above.
+unsafe impl Sync for DataSegments {}
+
+impl DataSegments {
+    fn resolve(artifact: &Artifact<FileMapping>) -> Result<DataSegments> {
+        let address = |id| artifact.data_segment(id).map(<[u8]>::as_ptr);
+        let ids = artifact.metadata().layout.data_lengths.keys();
+        let addresses: Option<_> = ids.map(address).collect();
+        Ok(DataSegments(
+            addresses.context("the artifact lacks a data segment")?,
+        ))
+    }
+}
+
+const _: () = {
+    const fn shared_by_threads<T: Send + Sync>() {}
+    shared_by_threads::<Code>();
+};
+
+impl Code {
+    /// Maps the artifact in the file at `path`. Its instances get their slabs from `pool`.
+    ///
+    /// # Errors
+    ///
+    /// When the file cannot be read, is no artifact of this version, or was made for another
+    /// machine or other settings. Nothing is executable before these checks.
+    ///
+    /// # Safety
+    ///
+    /// The file was made by this project's compiler and nobody changes it as long as the result
+    /// lives.
+    pub unsafe fn open(path: &Path, check: &LoadCheck, pool: &Arc<Pool>) -> Result<Arc<Code>> {
+        // SAFETY: as the caller promises.
+        let mapping = unsafe { FileMapping::open(path)? };
+        // SAFETY: as the caller promises.
+        unsafe { Self::publish(mapping, check, pool) }
+            .with_context(|| format!("cannot load the artifact {}", path.display()))
+    }
+
+    /// Maps a copy of the artifact in `bytes`. Its instances get their slabs from `pool`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Code::open`].
+    ///
+    /// # Safety
+    ///
+    /// The bytes were made by this project's compiler.
+    pub unsafe fn from_bytes(
+        bytes: &[u8],
+        check: &LoadCheck,
+        pool: &Arc<Pool>,
+    ) -> Result<Arc<Code>> {
+        ensure!(!bytes.is_empty(), "the artifact is empty");
+        let mapping = FileMapping::of_parts(bytes.len(), &[(0, bytes)], pool.config().memfd)
+            .context("cannot make a copy of the artifact")?;
+        // SAFETY: as the caller promises.
+        unsafe { Self::publish(mapping, check, pool) }.context("cannot load the artifact")
+    }
+
+    /// Checks the artifact, makes its text executable and resolves the keys that the host needs.
+    ///
+    /// # Safety
+    ///
+    /// The mapping holds what this project's compiler made.
+    pub(crate) unsafe fn publish(
+        mapping: FileMapping,
+        check: &LoadCheck,
+        pool: &Arc<Pool>,
+    ) -> Result<Arc<Code>> {
+        let artifact = Arc::new(Artifact::parse(mapping, check.level)?);
+        artifact.metadata().check_host(host(), &check.tunables)?;
+        ensure!(
+            PAGE.is_multiple_of(mmap::page_size() as u64),
+            "this system's pages have {} bytes; artifacts are laid out for pages of up to {PAGE}",
+            mmap::page_size()
+        );
+        let declared = Image::of_artifact(&artifact)?;
+        signals::install()?;
+
+        let range = artifact.text_range();
+        artifact
+            .owner()
+            .make_executable(range.clone())
+            .context("cannot make the artifact's text executable")?;
+        let text = Text::new(&artifact.bytes()[range]);
+        let callees = Callees::resolve(&artifact, &text)?;
+        let interface = &artifact.metadata().interface;
+        let optional =
+            |callee: &Option<CoreCallee>| callee.map(|callee| callees.get(callee)).transpose();
+        let lifts = interface.lifts.values().map(|lift| {
+            Ok(ResolvedLift {
+                callee: callees.get(lift.callee)?,
+                realloc: optional(&lift.options.realloc)?,
+                post_return: optional(&lift.post_return)?,
+            })
+        });
+        let lifts = lifts.collect::<Result<_>>()?;
+        let lower_reallocs = interface
+            .lowers
+            .values()
+            .map(|lower| optional(&lower.options.realloc))
+            .collect::<Result<_>>()?;
+        let data_segments = DataSegments::resolve(&artifact)?;
+        Ok(Arc::new(Code {
+            artifact,
+            text,
+            callees,
+            lifts,
+            lower_reallocs,
+            data_segments,
+            declared: Arc::new(declared),
+            started: Started::new(!pool.config().keep_started),
+            shelf: Shelf::new(pool),
+        }))
+    }
+
+    /// All that the embedding API needs to know of the component.
+    pub fn interface(&self) -> &ComponentInterface {
+        &self.metadata().interface
+    }
+
+    /// Where everything lies in a slab.
+    pub fn layout(&self) -> &SlabLayout {
+        &self.metadata().layout
+    }
+
+    /// The decoded part of the artifact.
+    pub fn metadata(&self) -> &Metadata {
+        self.artifact.metadata()
+    }
+
+    /// An artifact whose instances start as those of this code do, start functions aside.
+    ///
+    /// # Errors
+    ///
+    /// Never for code that this host can run.
+    pub fn serialize(&self) -> Result<Vec<u8>> {
+        if self.declared.is_of_artifact() {
+            return Ok(self.artifact.bytes().to_vec());
+        }
+        let mut metadata = self.metadata().clone();
+        self.declared.sizes().declare(&mut metadata.layout);
+        // They have run in the instance that the snapshot was taken of.
+        metadata.interface.initializers.clear();
+        mintage_artifact::rewrite(&self.artifact, metadata, &self.declared.pieces())
+    }
+
+    /// The functions of a lift: resolved at load, so this is one array access.
+    ///
+    /// # Panics
+    ///
+    /// When `id` is not a lift of this component.
+    #[inline]
+    pub fn lift(&self, id: LiftId) -> &ResolvedLift {
+        &self.lifts[id]
+    }
+
+    /// The `realloc` of a lowered import's options.
+    ///
+    /// # Panics
+    ///
+    /// When `id` is not a lowered import of this component.
+    pub fn lower_realloc(&self, id: LowerId) -> Option<Callee> {
+        self.lower_reallocs[id]
+    }
+
+    /// Looks up a function that the interface names (a core export, a start function, ...).
+    ///
+    /// # Errors
+    ///
+    /// When the interface does not name it.
+    pub fn callee(&self, callee: CoreCallee) -> Result<Callee> {
+        self.callees.get(callee)
+    }
+
+    /// The list for the control blocks.
+    pub(crate) fn data_segments(&self) -> *const *const u8 {
+        self.data_segments.0.as_ptr()
+    }
+
+    pub(crate) fn artifact(&self) -> &Artifact<FileMapping> {
+        &self.artifact
+    }
+
+    /// What new instances start with: the state after the start functions, where it is kept, or
+    /// else before them.
+    #[inline]
+    pub fn image(&self) -> &Arc<Image> {
+        self.started.image.get().unwrap_or(&self.declared)
+    }
+
+    /// The state before the start functions run.
+    pub fn declared_image(&self) -> &Arc<Image> {
+        &self.declared
+    }
+
+    pub(crate) fn has_image(&self, image: &Arc<Image>) -> bool {
+        Arc::ptr_eq(image, &self.declared) || Arc::ptr_eq(image, self.image())
+    }
+
+    pub(crate) fn shelf(&self) -> &Arc<Shelf> {
+        &self.shelf
+    }
+
+    /// Returns a slab with `image` in it, which is one of this code.
+    ///
+    /// # Errors
+    ///
+    /// When a limit of the pool is reached, or the operating system gives no address space or
+    /// memory.
+    pub(crate) fn acquire(&self, image: &Arc<Image>) -> Result<PooledSlab> {
+        self.shelf.acquire(image, self.image())
+    }
+
+    /// Takes a slab back that an instance has left. `written` tells what may have been written to,
+    /// control blocks aside.
+    pub(crate) fn release(&self, slab: PooledSlab, written: Written) {
+        self.shelf.release(slab, written, self.image());
+    }
+
+    /// Whether the caller, whose instance has just run its start functions, is to decide whether
+    /// their result becomes the image of later instances. It then calls
+    /// [`keep_started`](Self::keep_started) or [`leave_start_open`](Self::leave_start_open), unless
+    /// the result can never be kept.
+    pub(crate) fn settle_start(&self) -> bool {
+        !self.started.is_settled.swap(true, Ordering::Relaxed)
+    }
+
+    /// Leaves the decision to a later instance.
+    pub(crate) fn leave_start_open(&self) {
+        self.started.is_settled.store(false, Ordering::Relaxed);
+    }
+
+    /// Makes `image` the one that new instances start with.
+    pub(crate) fn keep_started(&self, image: Image) {
+        let _ = self.started.image.set(Arc::new(image));
+        self.shelf.clear();
+    }
+
+    /// Returns the same code, whose instances start with `image`. No start functions run for them.
+    pub(crate) fn with_image(&self, image: Image) -> Arc<Code> {
+        Arc::new(Code {
+            artifact: self.artifact.clone(),
+            text: self.text,
+            callees: self.callees.clone(),
+            lifts: self.lifts.clone(),
+            lower_reallocs: self.lower_reallocs.clone(),
+            data_segments: DataSegments(self.data_segments.0.clone()),
+            declared: Arc::new(image),
+            started: Started::new(true),
+            shelf: Shelf::new(self.shelf.pool()),
+        })
+    }
+
+    /// The address of an offset in the text, when it lies there.
+    pub(crate) fn text_address(&self, offset: u32) -> Option<usize> {
+        self.text.address(offset)
+    }
+
+    /// What exceptions of type `ty` are, for messages.
+    pub(crate) fn describe_exception(&self, ty: ObjectTypeId) -> String {
+        let metadata = self.metadata();
+        match metadata.tag_of(ty) {
+            Some(tag) => match &metadata.tags[tag] {
+                Some(name) => format!("`{}`", Printable(name)),
+                None => tag.as_u32().to_string(),
+            },
+            None => "that is not known".into(),
+        }
+    }
+
+    /// The offset in the text of an address, when it lies there.
+    #[inline]
+    pub(crate) fn text_offset(&self, address: usize) -> Option<u32> {
+        self.text.offset(address)
+    }
+}
+
+/// Returns the settings that the artifact in `bytes` was compiled with.
+///
+/// # Errors
+///
+/// When the bytes are not an artifact of this version.
+pub fn artifact_settings(bytes: &[u8]) -> Result<Tunables> {
+    let artifact = Artifact::parse(bytes, Check::Metadata)?;
+    Ok(artifact.metadata().tunables.clone())
+}
+
+/// Returns the settings that the artifact in the file at `path` was compiled with.
+///
+/// # Errors
+///
+/// When the file cannot be mapped, or is not an artifact of this version.
+///
+/// # Safety
+///
+/// Nobody changes the file meanwhile.
+pub unsafe fn artifact_file_settings(path: &Path) -> Result<Tunables> {
+    // SAFETY: as the caller promises.
+    let mapping = unsafe { FileMapping::open(path)? };
+    artifact_settings(mapping.as_ref())
+}
+
+/// This machine, in the terms of an artifact's target.
+fn host() -> &'static Target {
+    static HOST: OnceLock<Target> = OnceLock::new();
+    HOST.get_or_init(|| Target {
+        triple: sys::target_triple(),
+        cpu_features: arch::cpu_features(),
+    })
+}

@@ -1,0 +1,102 @@
+//! [`Table`]: the handles of one component instance.
+
+use super::{HandleError, Result};
+use crate::component::error_context::ErrorContext;
+use mintage_environ::ResourceId;
+
+/// A handle of a resource.
+#[derive(Clone, Copy, Debug)]
+pub struct Handle {
+    pub resource: ResourceId,
+    pub rep: u32,
+    pub ownership: Ownership,
+    /// How many calls it is lent to (`num_lends`).
+    pub lends: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ownership {
+    Own,
+    /// Borrowed for the call with this place in the list of calls under way.
+    Borrow(u32),
+}
+
+/// The handles of a component instance. Index 0 is never a handle.
+#[derive(Default)]
+pub struct Table {
+    elements: Vec<Element>,
+    /// The free element that is taken next; 0 for none. Elements are reused in reverse order of
+    /// their release.
+    free: u32,
+}
+
+pub enum Element {
+    Free { next: u32 },
+    Resource(Handle),
+    ErrorContext(ErrorContext),
+}
+
+impl Table {
+    /// Whether there never was a handle.
+    pub fn is_unused(&self) -> bool {
+        self.elements.is_empty()
+    }
+
+    /// Whether there is no handle.
+    pub fn is_empty(&self) -> bool {
+        let mut elements = self.elements.iter();
+        elements.all(|element| matches!(element, Element::Free { .. }))
+    }
+
+    /// Removes up to `count` handles with this ownership. Returns how many there were.
+    pub fn remove_all(&mut self, ownership: Ownership, count: u32) -> u32 {
+        let mut removed = 0;
+        for handle in (0..self.elements.len() as u32).rev() {
+            if removed == count {
+                break;
+            }
+            if matches!(&self.elements[handle as usize],
+                Element::Resource(found) if found.ownership == ownership)
+            {
+                self.remove(handle);
+                removed += 1;
+            }
+        }
+        removed
+    }
+
+    pub fn add(&mut self, taken: Element, elements_left: &mut usize) -> Result<u32> {
+        if let Some(element) = self.elements.get_mut(self.free as usize)
+            && let Element::Free { next } = *element
+            && self.free != 0
+        {
+            *element = taken;
+            return Ok(std::mem::replace(&mut self.free, next));
+        }
+        // One more for index 0, where there is none yet.
+        if *elements_left == 0 || self.elements.try_reserve(2).is_err() {
+            return Err(HandleError::Full);
+        }
+        *elements_left -= 1;
+        if self.elements.is_empty() {
+            self.elements.push(Element::Free { next: 0 });
+        }
+        let index = self.elements.len();
+        self.elements.push(taken);
+        Ok(index as u32)
+    }
+
+    pub fn get_mut(&mut self, handle: u32) -> Result<&mut Element> {
+        match self.elements.get_mut(handle as usize) {
+            None | Some(Element::Free { .. }) => Err(HandleError::Unknown { handle }),
+            Some(taken) => Ok(taken),
+        }
+    }
+
+    pub fn remove(&mut self, handle: u32) {
+        if let Some(element) = self.elements.get_mut(handle as usize) {
+            *element = Element::Free { next: self.free };
+            self.free = handle;
+        }
+    }
+}

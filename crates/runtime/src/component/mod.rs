@@ -1,0 +1,6 @@
+//! The component model's state and algorithms that need neither an instance nor machine code:
+//! handle tables, error contexts, and transcoding of strings.
+
+pub mod error_context;
+pub mod handles;
+pub mod transcode;

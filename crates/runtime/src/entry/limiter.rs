@@ -1,0 +1,64 @@
+//! [`AskLimiter`]: growth that the store's limiter decides about.
+
+use super::activation::Departure;
+use crate::instance::growth::Permission;
+use crate::instance::limits::{Ended, Growth};
+use crate::instance::{Failure, InstanceData};
+use anyhow::{Error, Result};
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+/// Asks the limiter of an instance, whose machine code asks for growth.
+pub struct AskLimiter<'d>(&'d InstanceData);
+
+impl<'d> AskLimiter<'d> {
+    /// # Safety
+    ///
+    /// Called for machine code of the innermost activation of this thread, which is one of `data`.
+    pub unsafe fn new(data: &'d InstanceData) -> AskLimiter<'d> {
+        AskLimiter(data)
+    }
+
+    fn ask<T>(&self, question: impl FnOnce() -> Result<T>) -> Result<T, Ended> {
+        // What a panic leaves broken belongs to whoever catches it when it goes on behind machine
+        // code.
+        let departure = Departure::new();
+        let answer = catch_unwind(AssertUnwindSafe(question));
+        departure.check();
+        let failure = match answer {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(error)) => Failure::Error(error),
+            Err(payload) => Failure::Panic(payload),
+        };
+        self.0.depends_on_host.set(true);
+        self.0.failure.set(Some(failure));
+        Err(Ended::Failure)
+    }
+}
+
+impl Permission for AskLimiter<'_> {
+    fn allows(&self, growth: &Growth) -> Result<bool, Ended> {
+        let data = self.0;
+        let Some(limiter) = data.limits.limiter else {
+            return Ok(true);
+        };
+        // SAFETY: a call is under way (`new`), whose caller promised that its host pointer is what
+        // the limiter expects.
+        let allowed = self.ask(|| unsafe { (limiter.growing)(data.host.get(), growth) })?;
+        if !allowed {
+            data.depends_on_host.set(true);
+        }
+        Ok(allowed)
+    }
+
+    fn failed(&self, growth: &Growth, error: io::Error) -> Result<(), Ended> {
+        let data = self.0;
+        data.depends_on_host.set(true);
+        let Some(limiter) = data.limits.limiter else {
+            return Ok(());
+        };
+        let error = Error::new(error).context("the system gives no memory");
+        // SAFETY: as above.
+        self.ask(|| unsafe { (limiter.failed)(data.host.get(), growth, error) })
+    }
+}

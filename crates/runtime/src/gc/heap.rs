@@ -1,0 +1,261 @@
+//! The object heap of a component instance: what machine code asks for when the words in its head
+//! say that there is no room.
+//!
+//! What is reachable is what references lead to that stand in globals, in tables, in objects that
+//! never move, and in frames of all calls under way into the instance, where stack maps list them.
+//! The host keeps none.
+
+use super::collector::Collection;
+use crate::bulk::Pauses;
+use crate::entry::{AskLimiter, activation, unwind};
+use crate::instance::InstanceData;
+use crate::instance::growth::Permission;
+use crate::instance::limits::{Growing, Growth};
+use mintage_environ::layout::HeapLayout;
+use mintage_environ::{DomainId, Trap};
+
+/// The words of a heap, as they are at this moment.
+struct Heap<'d> {
+    data: &'d InstanceData,
+    domain: DomainId,
+    layout: &'d HeapLayout,
+}
+
+/// A reference to `size` bytes, a multiple of [`HeapLayout::ALIGN`], for a new object in the
+/// heap of `domain`. What they hold is not known. When there is no room, what is not reachable
+/// is forgotten, and all other objects move.
+///
+/// # Errors
+///
+/// The trap, when there still is no room.
+///
+/// # Safety
+///
+/// Called for machine code of the innermost activation of this thread, which has recorded its
+/// exit.
+pub unsafe fn allocate(data: &InstanceData, domain: DomainId, size: u64) -> Result<u32, Trap> {
+    let layout = data
+        .code
+        .layout()
+        .domains
+        .get(domain)
+        .and_then(|domain| domain.heap.as_ref());
+    let heap = Heap {
+        data,
+        domain,
+        layout: layout.ok_or(Trap::HeapExhausted)?,
+    };
+    if size > heap.layout.capacity {
+        return Err(Trap::AllocationTooLarge);
+    }
+    if heap.layout.zeal || size > heap.room() {
+        // SAFETY: as the caller promises.
+        let walked = unsafe { heap.collect()? };
+        heap.grow(size, walked)?;
+    }
+    heap.take(size)
+}
+
+/// What it takes to look at a frame, in terms of bytes of objects that could be copied meanwhile.
+const FRAME_COST: u64 = 64;
+
+impl Heap<'_> {
+    fn word(&self, slot: i32) -> u64 {
+        // SAFETY: the slot is an aligned word of the head.
+        unsafe { self.data.size_slot(self.domain, slot).read() }
+    }
+
+    fn set_word(&self, slot: i32, value: u64) {
+        // SAFETY: as above.
+        unsafe { self.data.size_slot(self.domain, slot).write(value) }
+    }
+
+    /// Bytes that are free in the half that objects lie in.
+    fn room(&self) -> u64 {
+        let end = self.word(self.layout.half_slot) + self.word(self.layout.size_slot);
+        end - self.word(self.layout.next_slot)
+    }
+
+    fn limiter(&self) -> AskLimiter<'_> {
+        // SAFETY: a `Heap` is made by `allocate` only, which is called for machine code of the
+        // innermost activation of this thread.
+        unsafe { AskLimiter::new(self.data) }
+    }
+
+    /// The first byte.
+    fn base(&self) -> *mut u8 {
+        let ctx = self.data.ctx(self.domain);
+        ctx.wrapping_offset(self.layout.offset as isize)
+    }
+
+    /// Moves what is reachable to the other half: how many frames were looked at.
+    ///
+    /// # Errors
+    ///
+    /// [`Trap::Interrupt`] when the guest is to stop. It has left objects half moved, so nothing
+    /// may run in the instance any more; hence a collection within a call within a call, of which
+    /// the outer ones could go on, is not interrupted.
+    ///
+    /// # Safety
+    ///
+    /// As [`allocate`].
+    unsafe fn collect(&self) -> Result<u64, Trap> {
+        let (data, layout) = (self.data, self.layout);
+        let (half, next, size) = (
+            self.word(layout.half_slot),
+            self.word(layout.next_slot),
+            self.word(layout.size_slot),
+        );
+        let [first, second] = layout.halves();
+        let other = if half == first { second } else { first };
+        let pauses = if activation::is_only_call(data) {
+            data.pauses(usize::MAX)
+        } else {
+            Pauses::NEVER
+        };
+        let objects = &data.code.metadata().objects;
+        // SAFETY: machine code gives the heap no other objects, both halves have as many accessible
+        // bytes, and machine code waits. It keeps references in the words that are given as roots.
+        let (end, walked) = unsafe {
+            let mut collection = Collection::new(self.base(), objects, half..next, other, pauses);
+            let walked = self.roots(&mut collection)?;
+            (collection.finish()?, walked)
+        };
+        if layout.zeal {
+            // What still refers to the old places is found out.
+            // SAFETY: the half is accessible, and nothing that is needed is left in it.
+            unsafe {
+                self.base()
+                    .add(half as usize)
+                    .write_bytes(0xff, (next - half) as usize)
+            };
+        }
+        self.set_word(layout.half_slot, other);
+        self.set_word(layout.next_slot, end);
+        self.set_word(layout.limit_slot, layout.limit(other, size));
+        Ok(walked)
+    }
+
+    /// Keeps what the heap's roots refer to: how many frames were looked at.
+    ///
+    /// # Errors
+    ///
+    /// As [`collect`](Self::collect).
+    ///
+    /// # Safety
+    ///
+    /// As [`allocate`]; the collection is one of this heap.
+    unsafe fn roots(&self, collection: &mut Collection<'_>) -> Result<u64, Trap> {
+        let (data, layout) = (self.data, self.layout);
+        let metadata = data.code.metadata();
+        // SAFETY: objects that never move stand there, and the words are globals and entries of
+        // tables that hold references.
+        unsafe {
+            collection.fixed(HeapLayout::FIRST..HeapLayout::FIRST + layout.initial)?;
+            for &global in &metadata.traced_globals {
+                let slot = data.code.layout().globals[global];
+                if slot.domain == self.domain {
+                    collection.root(data.slot(slot).cast())?;
+                }
+            }
+            for &id in &metadata.traced_tables {
+                if data.code.layout().tables[id].domain == self.domain
+                    && let Some(table) = data.table(id)
+                {
+                    for index in 0..table.size as usize {
+                        collection.root(table.base.add(index))?;
+                    }
+                }
+            }
+        }
+        let mut kept = Ok(());
+        // SAFETY: as the caller promises; stack maps list words that hold references.
+        let walked = unsafe {
+            unwind::references(data, |domain, word| {
+                if domain == self.domain && kept.is_ok() {
+                    kept = collection.root(word);
+                }
+            })
+        };
+        kept.map(|()| walked)
+    }
+
+    /// Makes room for `size` more bytes, and for so many that the next collection comes when about
+    /// as much was allocated as this one, which has `walked` through frames, had to do: so
+    /// collections cost little more than allocations do.
+    ///
+    /// # Errors
+    ///
+    /// The trap, when there is no room for `size` bytes; if the limiter said why, that is left as
+    /// the instance's failure.
+    fn grow(&self, size: u64, walked: u64) -> Result<(), Trap> {
+        let layout = self.layout;
+        let (half, old_size) = (self.word(layout.half_slot), self.word(layout.size_slot));
+        let used = self.word(layout.next_slot) - half;
+        let wanted = 2 * used + size + walked * FRAME_COST;
+        if wanted <= old_size {
+            return Ok(());
+        }
+        let needed = (used + size).next_multiple_of(HeapLayout::FIRST);
+        if needed > layout.capacity {
+            return Err(Trap::HeapExhausted);
+        }
+        let wanted = wanted.next_multiple_of(HeapLayout::FIRST).max(2 * old_size);
+        let sizes = [wanted.min(layout.capacity), needed];
+        let Some(new_size) = sizes
+            .into_iter()
+            .find(|&size| size <= old_size || self.may_have(size))
+        else {
+            return Err(Trap::HeapExhausted);
+        };
+        if new_size > old_size && !self.make_accessible(old_size, new_size) && needed > old_size {
+            return Err(Trap::HeapExhausted);
+        }
+        // There is room: what the limiter had against more of it does not count.
+        drop(self.data.failure.take());
+        Ok(())
+    }
+
+    /// Makes the halves larger, or tells the limiter that the system refuses. Whether they are.
+    fn make_accessible(&self, old_size: u64, new_size: u64) -> bool {
+        let layout = self.layout;
+        let start = self.data.code.layout().heap_start(self.domain, layout);
+        if let Err(error) = self
+            .data
+            .slab()
+            .grow_heap(start, layout, old_size, new_size)
+        {
+            let growth = self.growth(new_size);
+            // Whether that ends the call is decided where it is known how much is needed.
+            let _ = self.limiter().failed(&growth, error);
+            return false;
+        }
+        let half = self.word(layout.half_slot);
+        self.set_word(layout.size_slot, new_size);
+        self.set_word(layout.limit_slot, layout.limit(half, new_size));
+        true
+    }
+
+    /// Growth of each half to `size` bytes.
+    fn growth(&self, size: u64) -> Growth {
+        let fixed = self.layout.static_size();
+        Growth {
+            what: Growing::Heap(self.domain),
+            current: fixed + 2 * self.word(self.layout.size_slot),
+            desired: fixed + 2 * size,
+            maximum: fixed + 2 * self.layout.capacity,
+        }
+    }
+
+    /// Whether each half may have `size` bytes.
+    fn may_have(&self, size: u64) -> bool {
+        self.limiter().allows(&self.growth(size)).unwrap_or(false)
+    }
+
+    /// Takes `size` bytes, for which there is room.
+    fn take(&self, size: u64) -> Result<u32, Trap> {
+        let next = self.word(self.layout.next_slot);
+        self.set_word(self.layout.next_slot, next + size);
+        u32::try_from(next).map_err(|_| Trap::HeapExhausted)
+    }
+}

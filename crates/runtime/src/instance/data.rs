@@ -1,0 +1,428 @@
+//! [`InstanceData`]: what the runtime keeps of an instance beside its slab, and all access to what
+//! is in the slab.
+
+use super::host_table::HostTable;
+use super::limits::Limits;
+use crate::bulk::{self, Pauses};
+use crate::code::Code;
+use crate::component::handles::{HandleError, Handles, Resources};
+use crate::pool::{PooledSlab, Written};
+use crate::slab::{HeapSize, Image, Sizes, Slab};
+use crate::sys;
+use anyhow::{Result, ensure};
+use mintage_environ::layout::{HeadSlot, HeapLayout};
+use mintage_environ::{
+    ControlBlock, DomainId, ExitRecord, MemoryId, ObjectTypeId, TableId, Tunables,
+};
+use std::any::Any;
+use std::cell::{Cell, RefCell, UnsafeCell};
+use std::mem::MaybeUninit;
+use std::ptr::NonNull;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+/// What stands for a word that a store does not have. Machine code that would use it is not run.
+static NEVER: AtomicU64 = AtomicU64::new(0);
+
+/// The words that a store shares with the machine code of all its instances.
+#[derive(Clone, Debug, Default)]
+pub struct StoreWords {
+    /// As soon as it is not zero, code that is compiled to look at it (`Tunables::interruptible`)
+    /// traps with [`Trap::Interrupt`](mintage_environ::Trap::Interrupt).
+    pub interrupt: Option<Arc<AtomicU64>>,
+    /// What code that is compiled to count (`Tunables::consume_fuel`) adds to; where it would
+    /// overflow, it traps with [`Trap::OutOfFuel`](mintage_environ::Trap::OutOfFuel). Changed by
+    /// others only while no code runs in the store.
+    pub fuel: Option<Arc<AtomicU64>>,
+}
+
+/// What a host function left behind when it did not succeed.
+pub enum Failure {
+    /// It returned an error.
+    Error(anyhow::Error),
+    /// It panicked with this payload.
+    Panic(Box<dyn Any + Send>),
+}
+
+/// The runtime's data of an instance. Control blocks point at it, for machine code to store its
+/// exit record.
+///
+/// Shared references to it exist whenever a call runs, so all that changes is in cells. What is in
+/// the slab is reached through raw pointers only.
+#[repr(C)]
+pub struct InstanceData {
+    /// Where machine code left for the host. Written by machine code.
+    exit: UnsafeCell<ExitRecord>,
+    /// The component.
+    pub code: Arc<Code>,
+    /// The host functions. Control blocks point at its array.
+    pub imports: Arc<HostTable>,
+    /// Limits of growth and of the stack.
+    pub limits: Limits,
+    /// The caller's own number of the instance.
+    pub tag: u64,
+    /// The store's words. Control blocks point at them.
+    words: StoreWords,
+    /// The host pointer of the innermost call.
+    pub host: Cell<*mut ()>,
+    /// What the host function that ended the innermost call left.
+    pub failure: Cell<Option<Failure>>,
+    /// Whether a call was stopped.
+    pub poisoned: Cell<bool>,
+    /// Handle tables. Borrowed only while nothing else runs.
+    pub handles: RefCell<Handles>,
+    /// What the builtin that is about to trap knows of the handle in question.
+    pub handle_error: Cell<Option<HandleError>>,
+    /// The type of the exception that nobody caught, when the innermost call ends with one.
+    pub thrown: Cell<Option<ObjectTypeId>>,
+    /// The number of the thread that used the slab last, 0 while nobody has: whoever has a context
+    /// pointer may write.
+    user: Cell<u64>,
+    /// How many page faults that thread had had before its first access, if nobody else has used
+    /// the slab.
+    faults: Cell<Option<u64>>,
+    /// Whether the host was asked for anything, or growth was refused: another instance might have
+    /// got another answer.
+    pub depends_on_host: Cell<bool>,
+    /// The context pointer of each domain: in `slab`.
+    contexts: NonNull<[*mut u8]>,
+    /// The array of builtins, for the control blocks.
+    builtins: *const usize,
+    slab: PooledSlab,
+}
+
+// Control blocks point at the exit record through a pointer to the whole.
+const _: () = assert!(std::mem::offset_of!(InstanceData, exit) == 0);
+
+/// A memory at this moment. Memories never move.
+#[derive(Clone, Copy)]
+pub struct MemoryView {
+    /// Byte 0.
+    pub base: *mut u8,
+    /// Current size in bytes, all accessible.
+    pub size: u64,
+}
+
+/// A table at this moment. Tables never move.
+#[derive(Clone, Copy)]
+pub struct TableView {
+    /// Entry 0.
+    pub base: *mut u64,
+    /// Current number of entries.
+    pub size: u64,
+}
+
+impl InstanceData {
+    /// Puts an instance on the heap, with a slab of its own, which its first use makes ready.
+    ///
+    /// # Errors
+    ///
+    /// When the pool or the system gives no slab.
+    pub fn create(
+        code: &Arc<Code>,
+        image: &Arc<Image>,
+        imports: &Arc<HostTable>,
+        limits: Limits,
+        tag: u64,
+        words: StoreWords,
+        builtins: *const usize,
+    ) -> Result<NonNull<InstanceData>> {
+        let Tunables {
+            interruptible,
+            consume_fuel,
+            ..
+        } = code.metadata().tunables;
+        ensure!(
+            words.interrupt.is_some() || !interruptible,
+            "the component's code is interruptible, but the store has no interrupt word"
+        );
+        ensure!(
+            words.fuel.is_some() || !consume_fuel,
+            "the component's code consumes fuel, but the store has no counter"
+        );
+        let mut slab = code.acquire(image)?;
+        let room = slab.take_room();
+        let data = NonNull::from(Box::leak(Box::write(
+            room,
+            InstanceData {
+                exit: UnsafeCell::new(ExitRecord { fp: 0, pc: 0 }),
+                code: code.clone(),
+                imports: imports.clone(),
+                limits,
+                tag,
+                words,
+                host: Cell::new(std::ptr::null_mut()),
+                failure: Cell::new(None),
+                poisoned: Cell::new(false),
+                handles: RefCell::new(Handles::new(limits.handles)),
+                handle_error: Cell::new(None),
+                thrown: Cell::new(None),
+                user: Cell::new(0),
+                faults: Cell::new(None),
+                depends_on_host: Cell::new(false),
+                contexts: slab.contexts(),
+                builtins,
+                slab,
+            },
+        )));
+        Ok(data)
+    }
+
+    /// Takes an instance off the heap, and gives its slab back.
+    ///
+    /// # Safety
+    ///
+    /// `create` made the instance, and nobody uses it any more.
+    pub unsafe fn destroy(data: NonNull<InstanceData>) {
+        // SAFETY: `create` leaked a box, whose contents are taken out of it here before it is one
+        // again.
+        let (data, room): (_, Box<MaybeUninit<InstanceData>>) =
+            unsafe { (data.read(), Box::from_raw(data.as_ptr().cast())) };
+        let written = data.written();
+        let InstanceData { code, mut slab, .. } = data;
+        slab.put_room(room);
+        code.release(slab, written);
+    }
+
+    /// Notes who uses the slab from now on.
+    #[cold]
+    #[inline(never)]
+    fn used_by(&self, thread: u64) {
+        if self.user.replace(thread) == 0 {
+            // Only what is known may still be known afterwards.
+            let counts = self.slab.knows_written();
+            self.faults
+                .set(counts.then(sys::thread::page_faults).flatten());
+            self.prepare();
+        } else {
+            self.faults.set(None);
+        }
+    }
+
+    /// Tells that others than the thread that calls may write to the slab.
+    pub fn share(&self) {
+        self.faults.set(None);
+    }
+
+    /// Returns the pauses of work on `len` bytes or other items for a guest. Short work has none,
+    /// and does not even look for the interrupt word.
+    #[inline]
+    pub fn pauses(&self, len: usize) -> Pauses<'_> {
+        if len <= bulk::PIECE {
+            return Pauses::NEVER;
+        }
+        Pauses::new(self.words.interrupt.as_deref())
+    }
+
+    /// Makes the slab ready: an instance that nobody uses has no page in memory.
+    fn prepare(&self) {
+        self.slab.fill();
+        for &ctx in self.contexts() {
+            let block = ControlBlock {
+                stack_limit: u64::MAX,
+                interrupt: self.words.interrupt.as_deref().unwrap_or(&NEVER),
+                fuel: self.words.fuel.as_deref().unwrap_or(&NEVER),
+                host_imports: self.imports.as_ptr(),
+                builtins: self.builtins,
+                runtime: std::ptr::from_ref(self).cast_mut().cast(),
+                flags: ControlBlock::MAY_LEAVE,
+                data_segments: self.code.data_segments(),
+                reserved: [0; 8],
+            };
+            // SAFETY: the block lies at the end of the domain's head, which is accessible, and is
+            // aligned, since `ctx` is.
+            unsafe { control_block(ctx).write(block) };
+        }
+    }
+
+    /// What of the slab may differ from the image now.
+    fn written(&self) -> Written {
+        let (user, faults) = (self.user.get(), self.faults.get());
+        if user == 0 {
+            return Written::Nothing;
+        }
+        // A child that was forked meanwhile counts anew, and has no page table to scan.
+        let knows =
+            || self.code.shelf().pool().pagemap().is_some() && sys::thread::page_faults() == faults;
+        match faults.is_some() && user == sys::thread::number() && knows() {
+            true => Written::Known,
+            false => Written::Anything,
+        }
+    }
+
+    /// The instance that machine code with this `ctx` runs in.
+    ///
+    /// # Safety
+    ///
+    /// `ctx` is the context pointer of a domain, given by [`ctx`](Self::ctx), of an instance that
+    /// lives as long as the result.
+    pub unsafe fn of_ctx<'a>(ctx: *mut u8) -> &'a InstanceData {
+        // SAFETY: `prepare` wrote the control block, and machine code does not change this field of
+        // it.
+        unsafe { &*(*control_block(ctx)).runtime.cast::<InstanceData>() }
+    }
+
+    /// Where machine code of this instance left last.
+    pub fn exit(&self) -> ExitRecord {
+        // SAFETY: machine code of the instance writes it on this thread only, not while this runs.
+        unsafe { *self.exit.get() }
+    }
+
+    /// Puts back an earlier exit record.
+    pub fn set_exit(&self, exit: ExitRecord) {
+        // SAFETY: as above; nobody holds a reference into the cell.
+        unsafe { *self.exit.get() = exit };
+    }
+
+    /// Whether an address is in the instance's slab.
+    pub fn owns(&self, address: usize) -> bool {
+        self.slab.contains(address)
+    }
+
+    /// The context pointer of a domain.
+    ///
+    /// # Panics
+    ///
+    /// When the component has no such domain.
+    #[inline]
+    pub fn ctx(&self, domain: DomainId) -> *mut u8 {
+        let thread = sys::thread::number();
+        if self.user.get() != thread {
+            self.used_by(thread);
+        }
+        self.contexts()[domain.as_u32() as usize]
+    }
+
+    #[inline]
+    fn contexts(&self) -> &[*mut u8] {
+        // SAFETY: the list is the slab's, which lives as long as `self` and never changes it.
+        unsafe { self.contexts.as_ref() }
+    }
+
+    /// The slab.
+    pub fn slab(&self) -> &Slab {
+        &self.slab
+    }
+
+    /// Uses the handle tables. `f` calls nothing that could use them, too.
+    pub(crate) fn with_handles<T>(&self, f: impl FnOnce(&mut Handles, &Resources) -> T) -> T {
+        f(
+            &mut self.handles.borrow_mut(),
+            &self.code.interface().resources,
+        )
+    }
+
+    /// Whether nothing that the instance did so far depends on anything outside its slab, or is
+    /// kept there.
+    pub fn is_all_in_slab(&self) -> bool {
+        !self.depends_on_host.get() && self.handles.borrow().are_unused()
+    }
+
+    /// How large memories and tables are.
+    pub fn sizes(&self) -> Sizes {
+        let layout = self.code.layout();
+        Sizes {
+            memories: layout
+                .memories
+                .keys()
+                .map(|id| self.memory(id).map_or(0, |memory| memory.size))
+                .collect(),
+            tables: layout
+                .tables
+                .keys()
+                .map(|id| self.table(id).map_or(0, |table| table.size))
+                .collect(),
+            heaps: layout
+                .heaps()
+                .map(|(id, heap)| {
+                    // SAFETY: the size slot is an aligned word of the head.
+                    let half = unsafe { self.size_slot(id, heap.size_slot).read() };
+                    HeapSize::new(id, heap, half)
+                })
+                .collect(),
+        }
+    }
+
+    /// The control block of a domain, to access fields of.
+    ///
+    /// # Panics
+    ///
+    /// When the component has no such domain.
+    #[inline]
+    pub fn control(&self, domain: DomainId) -> *mut ControlBlock {
+        control_block(self.ctx(domain))
+    }
+
+    /// A word in a domain's head.
+    ///
+    /// # Panics
+    ///
+    /// When the component has no such domain.
+    pub fn slot(&self, slot: HeadSlot) -> *mut u8 {
+        self.ctx(slot.domain).wrapping_offset(slot.offset as isize)
+    }
+
+    /// The memory with this number, if the component has it.
+    #[inline]
+    pub fn memory(&self, id: MemoryId) -> Option<MemoryView> {
+        let (base, size) = self.find_memory(id)?;
+        // SAFETY: the size is an aligned word of the head.
+        let size = unsafe { size.read() };
+        Some(MemoryView { base, size })
+    }
+
+    /// Byte 0 of the memory with this number, if the component has it, and where its size in bytes
+    /// is.
+    #[inline]
+    pub fn find_memory(&self, id: MemoryId) -> Option<(*mut u8, *const u64)> {
+        let layout = self.code.layout().memories.get(id)?;
+        let ctx = self.ctx(layout.domain);
+        let size = ctx.wrapping_offset(layout.size_slot as isize);
+        Some((ctx.wrapping_add(layout.offset as usize), size.cast()))
+    }
+
+    /// The table with this number, if the component has it.
+    #[inline]
+    pub fn table(&self, id: TableId) -> Option<TableView> {
+        let layout = self.code.layout().tables.get(id)?;
+        let base = self
+            .ctx(layout.domain)
+            .wrapping_offset(layout.offset as isize)
+            .cast();
+        // SAFETY: the size slot is an aligned word of the head.
+        let size = unsafe { self.size_slot(layout.domain, layout.size_slot).read() };
+        Some(TableView { base, size })
+    }
+
+    #[inline]
+    pub fn size_slot(&self, domain: DomainId, offset: i32) -> *mut u64 {
+        self.ctx(domain).wrapping_offset(offset as isize).cast()
+    }
+
+    /// The type of the object in the GC heap of `domain` at a reference, or `None` where no object
+    /// can be.
+    pub fn object_type(&self, domain: DomainId, reference: u64) -> Option<ObjectTypeId> {
+        let heap = self.code.layout().domains.get(domain)?.heap.as_ref()?;
+        // SAFETY: both slots are aligned words of the head.
+        let [half, next] = [heap.half_slot, heap.next_slot]
+            .map(|slot| unsafe { self.size_slot(domain, slot).read() });
+        let never_moving = HeapLayout::FIRST..HeapLayout::FIRST + heap.initial;
+        let is_inside = never_moving.contains(&reference) || (half..next).contains(&reference);
+        if !is_inside || !reference.is_multiple_of(HeapLayout::ALIGN) {
+            return None;
+        }
+        let header = self
+            .ctx(domain)
+            .wrapping_offset(heap.offset as isize)
+            .wrapping_add(reference as usize);
+        // SAFETY: objects, of which this is an aligned word, lie in accessible parts.
+        let header = unsafe { header.cast::<u32>().read() };
+        Some(ObjectTypeId::from_u32(header >> 1))
+    }
+}
+
+/// The control block below a `ctx`.
+#[inline]
+pub fn control_block(ctx: *mut u8) -> *mut ControlBlock {
+    ctx.wrapping_sub(ControlBlock::SIZE as usize).cast()
+}

@@ -1,0 +1,99 @@
+//! The host's side of handles: what lifting and lowering does in a component instance's table.
+
+use crate::component::error_context::ErrorContext;
+use crate::component::handles::HandleError;
+use crate::instance::Instance;
+use mintage_environ::{DomainId, ResourceId};
+
+type Result<T, E = HandleError> = std::result::Result<T, E>;
+
+impl Instance {
+    /// Takes an owning handle from the guest (`lift_own`): the representation.
+    ///
+    /// # Errors
+    ///
+    /// When the guest has no such handle, it is lent, or it does not own its resource.
+    pub fn lift_own(&self, domain: DomainId, resource: ResourceId, handle: u32) -> Result<u32> {
+        self.data().with_handles(|handles, resources| {
+            handles.lift_own(resources, domain, resource, handle)
+        })
+    }
+
+    /// Borrows a handle of the guest for the innermost call that was entered (`lift_borrow`): the
+    /// representation.
+    ///
+    /// # Errors
+    ///
+    /// When the guest has no such handle, or too many are lent.
+    pub fn lift_borrow(&self, domain: DomainId, resource: ResourceId, handle: u32) -> Result<u32> {
+        self.data().with_handles(|handles, resources| {
+            handles.lift_borrow(resources, domain, resource, handle)
+        })
+    }
+
+    /// Gives the guest an owning handle (`lower_own`): its index.
+    ///
+    /// # Errors
+    ///
+    /// When the guest's table is full.
+    pub fn lower_own(&self, domain: DomainId, resource: ResourceId, rep: u32) -> Result<u32> {
+        self.data()
+            .with_handles(|handles, _| handles.add_own(domain, resource, rep))
+    }
+
+    /// Lends a resource to the guest for the innermost call that was entered (`lower_borrow`): the
+    /// index of a handle, or the representation when the component instance defines the resource.
+    ///
+    /// # Errors
+    ///
+    /// When the guest's table is full.
+    pub fn lower_borrow(&self, domain: DomainId, resource: ResourceId, rep: u32) -> Result<u32> {
+        self.data().with_handles(|handles, resources| {
+            handles.lower_borrow(resources, domain, resource, rep)
+        })
+    }
+
+    /// Takes an error context from the guest, which keeps its own handle (`lift_error_context`).
+    ///
+    /// # Errors
+    ///
+    /// When the guest has no such handle.
+    pub fn lift_error_context(&self, domain: DomainId, handle: u32) -> Result<ErrorContext> {
+        self.data()
+            .with_handles(|handles, resources| handles.error_context(resources, domain, handle))
+    }
+
+    /// Gives the guest an error context (`lower_error_context`): the index of its handle.
+    ///
+    /// # Errors
+    ///
+    /// When the guest's table is full.
+    pub fn lower_error_context(&self, domain: DomainId, context: ErrorContext) -> Result<u32> {
+        self.data()
+            .with_handles(|handles, _| handles.add_error_context(domain, context))
+    }
+
+    /// Enters a call, in either direction, whose type has borrows.
+    ///
+    /// # Errors
+    ///
+    /// When there is no memory.
+    pub fn enter_call(&self) -> Result<()> {
+        self.data().with_handles(|handles, _| handles.enter())
+    }
+
+    /// Leaves the innermost call that was entered, and ends its loans.
+    ///
+    /// # Errors
+    ///
+    /// When the callee still has handles that it was lent.
+    pub fn exit_call(&self) -> Result<()> {
+        self.data().with_handles(|handles, _| handles.exit())
+    }
+
+    /// Leaves the innermost call that was entered, whose callee has not run: takes back what it was
+    /// lent.
+    pub fn abandon_call(&self) {
+        self.data().with_handles(|handles, _| handles.abandon());
+    }
+}

@@ -1,0 +1,110 @@
+//! [`HostTable`]: the host functions that machine code calls.
+
+use crate::code::Code;
+use anyhow::{Result, ensure};
+use mintage_environ::HostImport;
+use std::any::Any;
+use std::sync::Arc;
+
+/// A host function in the form that machine code calls.
+#[derive(Clone)]
+pub struct HostFunc {
+    /// Points into `owner`.
+    import: HostImport,
+    words: usize,
+    /// Keeps what the import's data pointer points at.
+    _owner: Arc<dyn Any + Send + Sync>,
+}
+
+// SAFETY: the data that the import points at is `Send` and `Sync`, and lives as long as its owner
+// beside it.
+unsafe impl Send for HostFunc {}
+// SAFETY: as above.
+unsafe impl Sync for HostFunc {}
+
+impl HostFunc {
+    /// A host function of its parts.
+    ///
+    /// # Safety
+    ///
+    /// The import's function may be called by machine code on any thread with the import's data, as
+    /// long as `owner` lives, and reads and writes no more than `words` words.
+    pub(crate) unsafe fn from_parts(
+        import: HostImport,
+        words: usize,
+        owner: Arc<dyn Any + Send + Sync>,
+    ) -> HostFunc {
+        HostFunc {
+            import,
+            words,
+            _owner: owner,
+        }
+    }
+}
+
+/// The resolved imports of one linked component: one function per lowered import. Shared by all its
+/// instances.
+pub struct HostTable {
+    /// What control blocks point at.
+    imports: Box<[HostImport]>,
+    code: Arc<Code>,
+    _owners: Box<[HostFunc]>,
+}
+
+// SAFETY: the imports point into the owners, which are `Send` and `Sync`.
+unsafe impl Send for HostTable {}
+// SAFETY: as above.
+unsafe impl Sync for HostTable {}
+
+impl HostTable {
+    /// The table with `funcs` in the order of
+    /// [`ComponentInterface::lowers`](mintage_environ::component::ComponentInterface), then the
+    /// destructors in the order of
+    /// [`host_resources`](mintage_environ::component::ComponentInterface::host_resources), which
+    /// get the representation.
+    ///
+    /// # Errors
+    ///
+    /// When there is not exactly one function for each lowered import, with as many words as its
+    /// signature needs, and one of one word for each resource type of the host.
+    pub fn new(code: &Arc<Code>, funcs: Vec<HostFunc>) -> Result<Arc<HostTable>> {
+        let interface = code.interface();
+        let expected = interface.lowers.len() + interface.host_resources().count();
+        ensure!(
+            funcs.len() == expected,
+            "the component needs {expected} host functions, and {} were given",
+            funcs.len()
+        );
+        for ((id, lower), func) in interface.lowers.iter().zip(&funcs) {
+            let words = interface.signatures[lower.sig].array_words();
+            ensure!(
+                func.words == words,
+                "{id:?} passes {words} words, and its host function takes {}",
+                func.words
+            );
+        }
+        for func in &funcs[interface.lowers.len()..] {
+            ensure!(
+                func.words == 1,
+                "a destructor takes one word, and one that takes {} was given",
+                func.words
+            );
+        }
+        let imports = funcs.iter().map(|func| func.import).collect();
+        Ok(Arc::new(HostTable {
+            imports,
+            code: code.clone(),
+            _owners: funcs.into(),
+        }))
+    }
+
+    /// The component that the table belongs to.
+    pub fn code(&self) -> &Arc<Code> {
+        &self.code
+    }
+
+    /// The array for the control blocks.
+    pub(crate) fn as_ptr(&self) -> *const HostImport {
+        self.imports.as_ptr()
+    }
+}

@@ -1,0 +1,74 @@
+//! Images of instances as they stand: after their start functions, or whenever the host asks.
+
+use super::Instance;
+use super::data::InstanceData;
+use crate::code::Code;
+use crate::slab::Image;
+use anyhow::{Context, Result, ensure};
+use std::sync::Arc;
+
+/// Keeps the state of an instance as the image for later ones, if that is exact. Its initializers
+/// have just run to their end, and nothing else has.
+///
+/// It is exact when the initializers changed nothing but the slab, and everything that had a say in
+/// what they did is the same for the next instance: no host function was called, and nobody refused
+/// growth. That they ended at all shows that they were not interrupted.
+pub fn keep_started(data: &InstanceData) {
+    let code = &data.code;
+    // Where fuel is counted, every instance pays for its own start.
+    if !code.settle_start() || code.metadata().tunables.consume_fuel {
+        return;
+    }
+    if !data.is_all_in_slab() {
+        // Another store may have other limits.
+        code.leave_start_open();
+        return;
+    }
+    // When there is no memory for it, or it is too large, the start functions run each time.
+    if let Ok(Some(image)) = capture(data) {
+        code.keep_started(image);
+    }
+}
+
+impl Instance {
+    /// Returns the same code, whose instances start as this one stands now. No start functions run
+    /// for them.
+    ///
+    /// # Errors
+    ///
+    /// When a call into the instance was stopped, it has handles, which mean nothing to another
+    /// instance, or what it holds is too large or too scattered, or the system gives no memory for
+    /// it.
+    pub fn snapshot(&mut self) -> Result<Arc<Code>> {
+        let data = self.data();
+        ensure!(
+            !data.poisoned.get(),
+            "a call into the instance was stopped, and what it holds is in no known state"
+        );
+        ensure!(
+            data.handles.borrow().are_empty(),
+            "the instance holds handles of resources or error contexts, which other instances \
+             could not use; have the guest drop them before"
+        );
+        let image = capture(data)?.with_context(|| {
+            format!(
+                "the instance has written more than {} MiB, or in too many places",
+                Image::MAX_KEPT >> 20
+            )
+        })?;
+        Ok(data.code.with_image(image))
+    }
+}
+
+/// The image of an instance as it stands; none when it is too large.
+fn capture(data: &InstanceData) -> Result<Option<Image>> {
+    let pool = data.code.shelf().pool();
+    let (slab, sizes) = (data.slab(), data.sizes());
+    slab.image().capture(
+        data.code.layout(),
+        slab,
+        sizes,
+        pool.pagemap(),
+        pool.config().memfd,
+    )
+}

@@ -1,0 +1,112 @@
+//! [`Limits`]: how much an instance may take, and who decides about growth.
+
+use crate::code::Code;
+use crate::component::handles::MAX_HANDLES;
+use crate::slab::{HeapSize, Image};
+use anyhow::{Error, Result};
+use mintage_environ::{DomainId, MemoryId, TableId, Trap};
+use std::fmt;
+
+/// How much an instance may take besides what [`Limiter`] is asked about.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Who is asked before anything grows; nobody by default.
+    pub limiter: Option<Limiter>,
+    /// Handles of resources that all component instances of the tree may have together, and handles
+    /// that may be lent to calls at a time. At most 2^28 - 1 (CanonicalABI.md, `Table.MAX_LENGTH`).
+    pub handles: u32,
+    /// Bytes of stack that wasm code may use, counted from the outermost call on.
+    pub stack_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            limiter: None,
+            handles: MAX_HANDLES,
+            stack_bytes: 512 << 10,
+        }
+    }
+}
+
+/// Who decides about growth. Both functions get the host pointer of the innermost
+/// [`call`](crate::call) into the instance.
+#[derive(Clone, Copy, Debug)]
+pub struct Limiter {
+    /// Whether something may grow. An error ends the guest's call.
+    pub growing: unsafe fn(host: *mut (), growth: &Growth) -> Result<bool>,
+    /// Growth that was allowed has failed. An error ends the guest's call.
+    pub failed: unsafe fn(host: *mut (), growth: &Growth, error: Error) -> Result<()>,
+}
+
+/// Something is to grow, or is as large at the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Growth {
+    /// What grows.
+    pub what: Growing,
+    /// Its size: bytes, or entries of a table. 0 at the start.
+    pub current: u64,
+    /// The size that it is to have.
+    pub desired: u64,
+    /// The size that it can never exceed.
+    pub maximum: u64,
+}
+
+/// What grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Growing {
+    /// A memory.
+    Memory(MemoryId),
+    /// The heap of a component instance's objects: those that never move, and both halves.
+    Heap(DomainId),
+    /// A table.
+    Table(TableId),
+}
+
+impl fmt::Display for Growing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Growing::Memory(id) => write!(f, "memory {}", id.as_u32()),
+            Growing::Heap(id) => write!(f, "the object heap of component instance {}", id.as_u32()),
+            Growing::Table(id) => write!(f, "table {}", id.as_u32()),
+        }
+    }
+}
+
+impl Growth {
+    /// Returns what the instances of `code` that start with `image` have at the start.
+    pub fn at_start<'a>(code: &'a Code, image: &'a Image) -> impl Iterator<Item = Growth> + 'a {
+        let (layout, sizes) = (code.layout(), image.sizes());
+        let start = |what, desired, maximum| Growth {
+            what,
+            current: 0,
+            desired,
+            maximum,
+        };
+        let memories = layout.memories.iter().zip(sizes.memories.values());
+        let memories = memories
+            .map(move |((id, memory), &size)| start(Growing::Memory(id), size, memory.capacity));
+        let heaps = layout.heaps().zip(&sizes.heaps);
+        let heaps = heaps.map(move |((id, heap), &HeapSize { fixed, half, .. })| {
+            start(
+                Growing::Heap(id),
+                fixed + 2 * half,
+                fixed + 2 * heap.capacity,
+            )
+        });
+        let tables = layout.tables.iter().zip(sizes.tables.values());
+        let tables = tables.map(move |((id, table), &size)| {
+            start(Growing::Table(id), size, u64::from(table.maximum))
+        });
+        memories.chain(heaps).chain(tables)
+    }
+}
+
+/// Why growth ends the guest's call.
+#[derive(Debug)]
+pub enum Ended {
+    /// The host wants it so; its failure is in the instance's data.
+    Failure,
+    /// The guest traps.
+    Trap(Trap),
+}

@@ -1,0 +1,97 @@
+//! Instantiation: from code, image and imports to an instance whose start functions have run.
+
+use crate::builtins;
+use crate::code::Code;
+use crate::entry::{Stopped, TrapReport, call};
+use crate::instance::{self, HostTable, Instance, InstanceHandle, Limits, StoreWords};
+use crate::slab::Image;
+use anyhow::Result;
+use mintage_environ::Trap;
+use mintage_environ::component::Initializer;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// Makes an instance of `code` that starts as `image`, one of [`Code`]'s, says, with the imports in
+/// `imports`. Its start functions have not run; see [`run_initializers`].
+///
+/// `tag` is the caller's own number for the instance, which [`Instance::tag`] returns.
+///
+/// # Errors
+///
+/// When `imports` or `image` belongs to another component, `words` lacks one that the code uses, a
+/// limit of the pool is reached, or the operating system gives no address space.
+pub fn instantiate(
+    code: &Arc<Code>,
+    image: &Arc<Image>,
+    imports: &Arc<HostTable>,
+    limits: Limits,
+    tag: u64,
+    words: StoreWords,
+) -> Result<Instance> {
+    let builtins = builtins::addresses();
+    Instance::new(code, image, imports, limits, tag, words, builtins)
+}
+
+/// Runs the steps of instantiation that are no part of the image: segments behind start functions,
+/// and the start functions. Where they depend on nothing but the component, later instances start
+/// with what the first ones leave, and run nothing.
+///
+/// # Errors
+///
+/// As [`call`](crate::call).
+///
+/// # Safety
+///
+/// As [`call`](crate::call); once per instance, before any other call.
+pub unsafe fn run_initializers(instance: InstanceHandle, host: *mut ()) -> Result<(), Stopped> {
+    // SAFETY: the caller promises that the instance lives.
+    let data = unsafe { instance.data() };
+    if data.slab().image().started() {
+        return Ok(());
+    }
+    for initializer in &data.code.interface().initializers {
+        let result = match *initializer {
+            Initializer::Data {
+                data: segment,
+                memory,
+                offset,
+            } => {
+                let result =
+                    builtins::init_memory(data, memory, offset, data.data_segment(segment));
+                data.drop_data(segment);
+                result
+            }
+            Initializer::Elem {
+                elem,
+                table,
+                offset,
+            } => {
+                let result = builtins::init_table(data, table, offset, data.elem_segment(elem));
+                data.drop_elem(elem);
+                result
+            }
+            Initializer::Start { domain, callee } => {
+                let callee = data.code.callee(callee).map_err(Stopped::Host)?;
+                // SAFETY: the function is of this domain and has neither parameters nor results;
+                // the rest as promised.
+                unsafe {
+                    call(
+                        instance,
+                        domain,
+                        &callee,
+                        NonNull::dangling().as_ptr(),
+                        host,
+                    )?
+                };
+                Ok(())
+            }
+            Initializer::Trap(trap) => Err(trap),
+        };
+        result.map_err(|trap: Trap| {
+            data.poisoned.set(true);
+            Stopped::Trap(TrapReport::without_frames(trap))
+        })?;
+    }
+    instance::keep_started(data);
+    Ok(())
+}

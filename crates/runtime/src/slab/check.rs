@@ -1,0 +1,44 @@
+//! The check of the reset, which shares no code with it.
+
+use super::Slab;
+use super::image::whole;
+use mintage_artifact::PAGE;
+
+impl Slab {
+    /// The first offset at which the slab differs from the image, control blocks aside.
+    pub fn difference(&self) -> Option<usize> {
+        const PAGE_SIZE: usize = PAGE as usize;
+        let image = &self.image;
+        if let Some(part) = self.grown.borrow().first() {
+            return Some(part.start);
+        }
+        let unfilled = self.unfilled.borrow();
+        let [mut runs, mut patches] =
+            [image.runs(), image.patches()].map(|runs| runs.iter().peekable());
+        let pages = image.accessible().iter();
+        for page in pages.flat_map(|part| part.clone().step_by(PAGE_SIZE)) {
+            let filled = !unfilled.iter().any(|part| part.contains(&page));
+            let mut expected = [0; PAGE_SIZE];
+            while runs.next_if(|run| whole(run).end <= page).is_some() {}
+            if let Some(run) = runs.peek().filter(|run| whole(run).contains(&page))
+                && (filled || image.file().is_some())
+            {
+                let source = run.file_offset as usize + page - whole(run).start;
+                expected.copy_from_slice(&image.bytes()[source..source + PAGE_SIZE]);
+            }
+            while let Some(patch) = patches.next_if(|patch| whole(patch).start < page + PAGE_SIZE) {
+                if filled {
+                    let source = &image.bytes()[patch.file_offset as usize..][..patch.len as usize];
+                    expected[whole(patch).start - page..][..source.len()].copy_from_slice(source);
+                }
+            }
+            // SAFETY: the page is in an accessible part, and nobody writes to it.
+            let found = unsafe { self.bytes(page..page + PAGE_SIZE) };
+            let compared = PAGE_SIZE - image.control_bytes(page);
+            if found[..compared] != expected[..compared] {
+                return Some(page);
+            }
+        }
+        None
+    }
+}

@@ -1,0 +1,497 @@
+//! [`Image`]: what a slab holds when nobody has used it, and how to map that.
+//!
+//! A component has one image from its artifact, as its instances stand before its start functions.
+//! Where these change nothing but the slab, and nothing outside has a say in what they do,
+//! [`Image::capture`] keeps the slab as the first of them left it, and later instances start from
+//! there. A host may ask for the same at any later time.
+
+use super::Slab;
+use super::ranges::merge;
+use super::sizes::{HeapSize, Sizes};
+use crate::sys::mmap::FileMapping;
+use crate::sys::pagemap::Pagemap;
+use anyhow::{Context, Result, ensure};
+use mintage_artifact::{Artifact, ImageRun, MAX_RUNS, PAGE, Piece, Plan, stretches};
+use mintage_environ::ControlBlock;
+use mintage_environ::layout::{HeapLayout, REGION_ALIGN, SlabLayout};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// The most pages, those of heads aside, that an image which is kept of an instance may copy.
+const MAX_KEPT_PATCHES: usize = 256;
+
+/// Where the bytes of an image are.
+enum Source {
+    /// In the artifact.
+    Artifact(Arc<Artifact<FileMapping>>),
+    /// In a file or memory of its own.
+    Kept(FileMapping),
+}
+
+/// What a new slab holds: the same for all instances of a component.
+pub struct Image {
+    source: Source,
+    /// Whole pages, in order: mapped where there is a file, and copied otherwise.
+    runs: Vec<ImageRun>,
+    /// Bytes on other pages, in order, which are copied.
+    patches: Vec<ImageRun>,
+    /// The parts of a slab that are accessible, in order, adjacent ones merged: slab offsets.
+    accessible: Vec<Range<usize>>,
+    /// The slab offset that each domain's context pointer points to, in order; its control block
+    /// ends there.
+    contexts: Vec<usize>,
+    /// How large memories and tables are.
+    sizes: Sizes,
+    /// Address space in bytes.
+    size: usize,
+    /// The most mappings of the process that a slab takes.
+    mappings: usize,
+    /// Whether the start functions have run, if there are any.
+    started: bool,
+}
+
+impl Image {
+    /// The most bytes of pages that a captured image may have. The host pays for them on top of
+    /// what it allows a store, so a guest that fills more runs its start functions each time.
+    pub(crate) const MAX_KEPT: u64 = 64 << 20;
+
+    /// The image of an artifact.
+    ///
+    /// # Errors
+    ///
+    /// When it leaves what the layout makes accessible, or the file.
+    pub(crate) fn of_artifact(artifact: &Arc<Artifact<FileMapping>>) -> Result<Image> {
+        let metadata = artifact.metadata();
+        let image = Image::new(
+            &metadata.layout,
+            Sizes::declared(&metadata.layout),
+            [metadata.image.clone(), metadata.patches.clone()],
+            Source::Artifact(artifact.clone()),
+            metadata.interface.initializers.is_empty(),
+        )?;
+        image.check()?;
+        Ok(image)
+    }
+
+    fn new(
+        layout: &SlabLayout,
+        sizes: Sizes,
+        [runs, patches]: [Vec<ImageRun>; 2],
+        source: Source,
+        started: bool,
+    ) -> Result<Image> {
+        let mapped = if source.mapping().has_file() {
+            runs.len()
+        } else {
+            0
+        };
+        Ok(Image {
+            accessible: accessible(layout, &sizes),
+            contexts: layout
+                .domains
+                .values()
+                .map(|domain| domain.ctx as usize)
+                .collect(),
+            size: usize::try_from(layout.size)?,
+            // What is mapped from a file is one more, and so may be what follows.
+            mappings: count_mappings(&accessible(layout, &sizes.grown(layout)), layout.size)
+                + 2 * mapped,
+            source,
+            runs,
+            patches,
+            sizes,
+            started,
+        })
+    }
+
+    /// Checks what mapping and copying rely on.
+    fn check(&self) -> Result<()> {
+        let file_len = self.bytes().len() as u64;
+        for run in self.runs.iter().chain(&self.patches) {
+            let end = run
+                .slab_offset
+                .checked_add(run.len)
+                .context("an image run is too long")?;
+            let part = self
+                .accessible
+                .partition_point(|part| part.end as u64 <= run.slab_offset);
+            let part = self.accessible.get(part);
+            ensure!(
+                part.is_some_and(
+                    |part| part.start as u64 <= run.slab_offset && end <= part.end as u64
+                ),
+                "the image leaves the accessible parts of the slab at {:#x}",
+                run.slab_offset
+            );
+            let file_end = run.file_offset.checked_add(run.len);
+            ensure!(
+                file_end.is_some_and(|end| end <= file_len),
+                "the image leaves the file"
+            );
+        }
+        for run in &self.runs {
+            let aligned = [run.slab_offset, run.file_offset, run.len]
+                .iter()
+                .all(|offset| offset.is_multiple_of(PAGE));
+            ensure!(aligned, "the image is not aligned to pages");
+        }
+        let within_page = |patch: &ImageRun| patch.slab_offset % PAGE + patch.len <= PAGE;
+        ensure!(
+            self.patches.iter().all(within_page),
+            "a patch of the image crosses pages"
+        );
+        let ordered =
+            |runs: &[ImageRun]| runs.is_sorted_by(|run, next| whole(run).end <= whole(next).start);
+        ensure!(
+            ordered(&self.runs) && ordered(&self.patches) && self.runs.len() <= MAX_RUNS,
+            "the image is out of order"
+        );
+        Ok(())
+    }
+
+    /// The image of `slab` as it stands, whose memories and tables have the given sizes, or `None`
+    /// when it is too large or too scattered. `slab` was made from `self`, its start functions have
+    /// run, and nobody uses it meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no memory.
+    pub(crate) fn capture(
+        &self,
+        layout: &SlabLayout,
+        slab: &Slab,
+        sizes: Sizes,
+        pagemap: Option<&Pagemap>,
+        memfd: bool,
+    ) -> Result<Option<Image>> {
+        slab.fill();
+        let candidates = self.candidates(slab, &accessible(layout, &sizes), pagemap)?;
+        let (mut pages, mut pieces) = (0, Vec::new());
+        for page in candidates
+            .into_iter()
+            .flat_map(|range| range.step_by(PAGE as usize))
+        {
+            // SAFETY: the page is of an accessible part, and nobody writes to it, as the caller
+            // promises.
+            let bytes = unsafe { slab.bytes(page..page + PAGE as usize) };
+            // Control blocks are no part of an image.
+            let significant = bytes.len() - self.control_bytes(page);
+            let before = pieces.len();
+            pieces.extend(stretches(page as u64, &bytes[..significant]));
+            pages += u64::from(pieces.len() > before);
+            if pages * PAGE > Image::MAX_KEPT {
+                return Ok(None);
+            }
+        }
+        let plan = Plan::new(layout, &pieces);
+        if plan.pages_len() > Image::MAX_KEPT || plan.patched_pages > MAX_KEPT_PATCHES {
+            return Ok(None);
+        }
+        let mut places: Vec<_> = plan
+            .pages()
+            .map(|(at, bytes)| (at as usize, bytes))
+            .collect();
+        let mut len = plan.pages_len();
+        let mut patches = Vec::with_capacity(plan.patches.len());
+        for &(slab_offset, bytes) in &plan.patches {
+            places.push((len as usize, bytes));
+            patches.push(ImageRun {
+                slab_offset,
+                file_offset: len,
+                len: bytes.len() as u64,
+            });
+            len += bytes.len() as u64;
+        }
+        let mapping = FileMapping::of_parts(len.max(PAGE) as usize, &places, memfd)?;
+        let image = Image::new(
+            layout,
+            sizes,
+            [plan.runs, patches],
+            Source::Kept(mapping),
+            true,
+        )?;
+        image.check()?;
+        Ok(Some(image))
+    }
+
+    /// The pages that may hold something: those that were written, and those that this image, which
+    /// they were made from, has.
+    fn candidates(
+        &self,
+        slab: &Slab,
+        accessible: &[Range<usize>],
+        pagemap: Option<&Pagemap>,
+    ) -> Result<Vec<Range<usize>>> {
+        let Some(pagemap) = pagemap else {
+            return Ok(accessible.to_vec());
+        };
+        let mut found = self.pages_in(0..self.size);
+        for part in accessible {
+            slab.scan_written(pagemap, part.clone(), |_| (), |pages| found.push(pages))?;
+        }
+        found.sort_by_key(|range| range.start);
+        merge(&mut found);
+        Ok(found)
+    }
+
+    /// The mapping of the file whose parts are mapped, if there is one.
+    pub(crate) fn file(&self) -> Option<&FileMapping> {
+        Some(self.source.mapping()).filter(|mapping| mapping.has_file())
+    }
+
+    /// What the runs' file offsets count in.
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match &self.source {
+            Source::Artifact(artifact) => artifact.bytes(),
+            Source::Kept(mapping) => mapping.as_ref(),
+        }
+    }
+
+    /// What is not zero: bytes at slab offsets, in order, none of which crosses a page.
+    pub(crate) fn pieces(&self) -> Vec<Piece<'_>> {
+        let pages = self.runs.iter().flat_map(|run| {
+            let pages = self.source(run, whole(run)).chunks(PAGE as usize);
+            (run.slab_offset..).step_by(PAGE as usize).zip(pages)
+        });
+        let pages = pages.filter(|(_, page)| page.iter().any(|&byte| byte != 0));
+        let patches = self.patches.iter();
+        let mut pieces: Vec<_> = pages
+            .chain(patches.map(|patch| (patch.slab_offset, self.source(patch, whole(patch)))))
+            .collect();
+        pieces.sort_by_key(|&(offset, _)| offset);
+        pieces
+    }
+
+    /// The whole pages that are mapped from [`file`](Self::file).
+    pub(crate) fn mapped(&self) -> &[ImageRun] {
+        match self.file() {
+            Some(_) => &self.runs,
+            None => &[],
+        }
+    }
+
+    /// What is copied in a part of the slab: slab offset and bytes.
+    pub(crate) fn copied_in(&self, part: Range<usize>) -> impl Iterator<Item = (usize, &[u8])> {
+        let runs = if self.file().is_none() {
+            &self.runs[..]
+        } else {
+            &[]
+        };
+        self.contents_in(runs, part.clone())
+            .chain(self.contents_in(&self.patches, part))
+    }
+
+    /// The pages of a part of the slab that are mapped or would be, if there were a file: slab
+    /// offset and bytes.
+    pub(crate) fn runs_in(&self, part: Range<usize>) -> impl Iterator<Item = (usize, &[u8])> {
+        self.contents_in(&self.runs, part)
+    }
+
+    /// The bytes on other pages of a part of the slab: slab offset and bytes.
+    pub(crate) fn patches_in(&self, part: Range<usize>) -> impl Iterator<Item = (usize, &[u8])> {
+        self.contents_in(&self.patches, part)
+    }
+
+    /// The pages in a part of the slab, of whole pages, that are not zero, in order.
+    pub(crate) fn pages_in(&self, part: Range<usize>) -> Vec<Range<usize>> {
+        const PAGE_SIZE: usize = PAGE as usize;
+        let contents = self.runs_in(part.clone()).chain(self.patches_in(part));
+        let mut pages: Vec<_> = contents
+            .map(|(start, bytes)| {
+                start / PAGE_SIZE * PAGE_SIZE..(start + bytes.len()).next_multiple_of(PAGE_SIZE)
+            })
+            .collect();
+        pages.sort_by_key(|pages| pages.start);
+        merge(&mut pages);
+        pages
+    }
+
+    /// What runs or patches hold in a part of the slab.
+    fn contents_in<'a>(
+        &'a self,
+        runs: &'a [ImageRun],
+        part: Range<usize>,
+    ) -> impl Iterator<Item = (usize, &'a [u8])> {
+        let first = runs.partition_point(|run| whole(run).end <= part.start);
+        let runs = runs[first..].iter();
+        runs.map_while(move |run| {
+            let place = whole(run);
+            let common = place.start.max(part.start)..place.end.min(part.end);
+            (!common.is_empty()).then(|| (common.start, self.source(run, common)))
+        })
+    }
+
+    /// The bytes of a part of a run.
+    fn source(&self, run: &ImageRun, part: Range<usize>) -> &[u8] {
+        let start = run.file_offset as usize + (part.start - run.slab_offset as usize);
+        &self.bytes()[start..start + part.len()]
+    }
+
+    /// All whole pages that are not zero, mapped or not.
+    pub(crate) fn runs(&self) -> &[ImageRun] {
+        &self.runs
+    }
+
+    /// All bytes on other pages.
+    pub(crate) fn patches(&self) -> &[ImageRun] {
+        &self.patches
+    }
+
+    /// The accessible parts of a slab, in order.
+    pub(crate) fn accessible(&self) -> &[Range<usize>] {
+        &self.accessible
+    }
+
+    /// The slab offsets of the domains' context pointers.
+    pub(crate) fn contexts(&self) -> &[usize] {
+        &self.contexts
+    }
+
+    /// How many bytes at the end of a page are of a control block.
+    pub(crate) fn control_bytes(&self, page: usize) -> usize {
+        match self.contexts.binary_search(&(page + PAGE as usize)) {
+            Ok(_) => ControlBlock::SIZE as usize,
+            Err(_) => 0,
+        }
+    }
+
+    /// How large memories and tables are at the start.
+    pub(crate) fn sizes(&self) -> &Sizes {
+        &self.sizes
+    }
+
+    /// The bytes of address space that a slab takes.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// Whether it is the artifact's.
+    pub(crate) fn is_of_artifact(&self) -> bool {
+        matches!(self.source, Source::Artifact(_))
+    }
+
+    /// Whether nothing is left of instantiation but taking a slab.
+    pub(crate) fn started(&self) -> bool {
+        self.started
+    }
+
+    /// The most mappings of the process that a slab takes, whatever grows in it.
+    pub(crate) fn mappings(&self) -> usize {
+        self.mappings
+    }
+}
+
+impl Source {
+    fn mapping(&self) -> &FileMapping {
+        match self {
+            Source::Artifact(artifact) => artifact.owner(),
+            Source::Kept(mapping) => mapping,
+        }
+    }
+}
+
+/// The parts of a slab that are accessible when memories and object heaps have these sizes.
+fn accessible(layout: &SlabLayout, sizes: &Sizes) -> Vec<Range<usize>> {
+    let whole_pages =
+        |start: u64, len: u64| start as usize..start as usize + len.next_multiple_of(PAGE) as usize;
+    let tables = layout
+        .tables
+        .iter()
+        // Up to the next one, which is another mapping otherwise.
+        .map(|(id, table)| {
+            let size = (u64::from(table.capacity) * 8).next_multiple_of(REGION_ALIGN);
+            whole_pages(layout.table_start(id), size)
+        });
+    let heads = layout
+        .domains
+        .values()
+        .map(|domain| whole_pages(domain.head, domain.ctx - domain.head));
+    let memories = sizes
+        .memories
+        .iter()
+        .map(|(id, &size)| whole_pages(layout.memory_start(id), size));
+    let heaps = sizes.heaps.iter().flat_map(
+        |&HeapSize {
+             domain,
+             fixed,
+             half: size,
+         }| {
+            let heap = layout.domains[domain].heap.as_ref();
+            let parts = heap.map(|heap| {
+                let start = layout.heap_start(domain, heap);
+                let [first, second] = heap.halves().map(|half| whole_pages(start + half, size));
+                [whole_pages(start + HeapLayout::FIRST, fixed), first, second]
+            });
+            parts.into_iter().flatten()
+        },
+    );
+    let mut parts: Vec<_> = tables
+        .chain(heads)
+        .chain(heaps)
+        .chain(memories)
+        .filter(|part| !part.is_empty())
+        .collect();
+    parts.sort_by_key(|part| part.start);
+    merge(&mut parts);
+    parts
+}
+
+/// How many parts a slab of `size` bytes is divided into by what is accessible and what is not.
+fn count_mappings(accessible: &[Range<usize>], size: u64) -> usize {
+    let mut end = 0;
+    let mut count = 0;
+    for part in accessible {
+        count += 1 + usize::from(part.start > end);
+        end = part.end;
+    }
+    count + usize::from((end as u64) < size)
+}
+
+/// The slab offsets of an image run.
+pub fn whole(run: &ImageRun) -> Range<usize> {
+    run.slab_offset as usize..(run.slab_offset + run.len) as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mintage_environ::layout::{MemoryShape, Shape, TableShape};
+    use mintage_environ::{DomainId, Tunables};
+
+    #[test]
+    fn adjacent_parts_are_one() {
+        let domain = DomainId::from_u32(0);
+        let mut shape = Shape::default();
+        let memory = MemoryShape {
+            domain,
+            minimum: 2,
+            maximum: None,
+            page_size_log2: 16,
+            index64: false,
+        };
+        let main = shape.memories.push(memory);
+        shape.domains.push(Some(main));
+        for _ in 0..2 {
+            shape.tables.push(TableShape {
+                domain,
+                minimum: 7,
+                maximum: Some(7),
+                index64: false,
+            });
+        }
+        let layout = SlabLayout::compute(&shape, &Tunables::default()).unwrap();
+        let mut sizes = Sizes::declared(&layout);
+        let parts = accessible(&layout, &sizes);
+        // Two small tables, which are one part even so, then the guard, then head and memory.
+        assert_eq!(parts.len(), 2, "{parts:?}");
+        assert_eq!(parts[0].len(), 2 << 16);
+        assert_eq!(parts[1].end as u64, layout.memory_start(main) + (2 << 16));
+        assert_eq!(count_mappings(&parts, layout.size), 4);
+        assert_eq!(count_mappings(&parts[1..], parts[1].end as u64), 2);
+        sizes.memories[main] += 1;
+        assert_eq!(
+            accessible(&layout, &sizes)[1].end,
+            parts[1].end + PAGE as usize
+        );
+    }
+}

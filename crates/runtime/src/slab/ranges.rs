@@ -1,0 +1,14 @@
+//! Lists of ranges.
+
+use std::ops::Range;
+
+/// Makes one of ranges that touch or overlap; they are in order of their starts.
+pub(crate) fn merge(ranges: &mut Vec<Range<usize>>) {
+    ranges.dedup_by(|next, last| {
+        let adjacent = last.end >= next.start;
+        if adjacent {
+            last.end = last.end.max(next.end);
+        }
+        adjacent
+    });
+}

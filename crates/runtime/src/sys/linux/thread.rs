@@ -1,0 +1,221 @@
+//! Threads: where a stack ends, and the stack that signal handlers run on.
+
+use super::mmap::{Reservation, page_size};
+use anyhow::{Context, Result};
+use std::cell::Cell;
+use std::mem::MaybeUninit;
+use std::ops::Range;
+use std::ptr;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// The smallest signal stack that is left in place. The frame that the kernel builds takes up to 12
+/// KiB on machines with large vector registers; the walk over frames and a handler that is chained
+/// to need the rest.
+const ENOUGH: usize = 48 << 10;
+/// The size of the signal stacks that are made here.
+const SIGNAL_STACK: usize = 64 << 10;
+
+/// The most of a stack that is known. A stack without a limit (`ulimit -s unlimited`) takes all
+/// addresses down to the next mapping, and later mappings, which may be other stacks, lie there
+/// too.
+const MOST: usize = 1 << 30;
+
+thread_local! {
+    /// The thread's own number; 0 before it is first asked for. Constant at the start and without a
+    /// destructor, so that an access is one load.
+    static NUMBER: Cell<u64> = const { Cell::new(0) };
+}
+
+/// Returns a number that no other thread of the process has or had; not 0.
+#[inline(always)]
+pub fn number() -> u64 {
+    match NUMBER.get() {
+        0 => new_number(),
+        number => number,
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn new_number() -> u64 {
+    static LAST: AtomicU64 = AtomicU64::new(0);
+    let number = LAST.fetch_add(1, Ordering::Relaxed) + 1;
+    NUMBER.set(number);
+    number
+}
+
+/// Returns the stack of the current thread, which grows down to the start of the range, or an empty
+/// range if the system does not know.
+pub fn stack() -> Range<usize> {
+    let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
+    let mut low = ptr::null_mut();
+    let mut size = 0;
+    // SAFETY: the attributes are initialised by the first call when it gives 0, read by the second
+    // and destroyed by the third.
+    unsafe {
+        if libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) != 0 {
+            return 0..0;
+        }
+        let failed = libc::pthread_attr_getstack(attributes.as_ptr(), &mut low, &mut size) != 0;
+        libc::pthread_attr_destroy(attributes.as_mut_ptr());
+        if failed {
+            return 0..0;
+        }
+    }
+    let end = low as usize + size;
+    end - size.min(MOST)..end
+}
+
+/// How many page faults the current thread has had, or `None` where the system does not count them.
+pub fn page_faults() -> Option<u64> {
+    static COUNTED: OnceLock<bool> = OnceLock::new();
+    COUNTED.get_or_init(are_faults_counted).then(count_faults)
+}
+
+fn count_faults() -> u64 {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: the call writes the struct, which zeros are valid for as well. It cannot fail with
+    // these arguments; if it did, the count would never change, which `are_faults_counted` would
+    // have noticed.
+    let usage = unsafe {
+        libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
+        usage.assume_init()
+    };
+    usage.ru_minflt as u64 + usage.ru_majflt as u64
+}
+
+/// Whether each first write to a page counts, and each to one that was only read before: not
+/// everything that runs Linux programs is Linux.
+fn are_faults_counted() -> bool {
+    let pages = 4;
+    let Ok(memory) = Reservation::new(pages * page_size()) else {
+        return false;
+    };
+    if memory.make_accessible(0, pages * page_size()).is_err() {
+        return false;
+    }
+    (0..pages).all(|number| {
+        // SAFETY: the pages are accessible, and nobody else knows them.
+        let place = unsafe { memory.base().as_ptr().add(number * page_size()) };
+        if number % 2 == 1 {
+            // SAFETY: as above.
+            std::hint::black_box(unsafe { place.read_volatile() });
+        }
+        let before = count_faults();
+        // SAFETY: as above.
+        unsafe { place.write_volatile(1) };
+        count_faults() > before
+    })
+}
+
+/// The signal stack that a thread got here; taken down when the thread ends.
+struct SignalStack {
+    memory: Reservation,
+}
+
+thread_local! {
+    static OWN_STACK: Cell<Option<SignalStack>> = const { Cell::new(None) };
+}
+
+impl SignalStack {
+    /// Makes a stack with an inaccessible page at its low end.
+    fn new() -> Result<SignalStack> {
+        let memory = Reservation::new(page_size() + SIGNAL_STACK)?;
+        memory.make_accessible(page_size(), SIGNAL_STACK)?;
+        Ok(SignalStack { memory })
+    }
+
+    fn low(&self) -> *mut libc::c_void {
+        self.memory.base().as_ptr().wrapping_add(page_size()).cast()
+    }
+}
+
+impl Drop for SignalStack {
+    fn drop(&mut self) {
+        if current_signal_stack().is_some_and(|stack| stack.ss_sp == self.low()) {
+            let none = libc::stack_t {
+                ss_sp: ptr::null_mut(),
+                ss_flags: libc::SS_DISABLE,
+                ss_size: 0,
+            };
+            // SAFETY: the thread is not on its signal stack, since handlers do not drop
+            // thread-local values; the memory stays mapped until after this call.
+            unsafe { libc::sigaltstack(&none, ptr::null_mut()) };
+        }
+    }
+}
+
+/// The thread's signal stack, when it has one.
+fn current_signal_stack() -> Option<libc::stack_t> {
+    let mut current = MaybeUninit::<libc::stack_t>::uninit();
+    // SAFETY: with a null first argument the call only writes the second.
+    if unsafe { libc::sigaltstack(ptr::null(), current.as_mut_ptr()) } != 0 {
+        return None;
+    }
+    // SAFETY: the call succeeded.
+    let current = unsafe { current.assume_init() };
+    (current.ss_flags & libc::SS_DISABLE == 0).then_some(current)
+}
+
+/// Gives the current thread a signal stack that is large enough, if it has none: a guest that
+/// overflows the thread's stack leaves no room there for a handler.
+///
+/// # Errors
+///
+/// When the system gives no memory or refuses.
+pub fn ensure_signal_stack() -> Result<()> {
+    if current_signal_stack().is_some_and(|stack| stack.ss_size >= ENOUGH) {
+        return Ok(());
+    }
+    let stack = SignalStack::new().context("cannot get memory for a signal stack")?;
+    let new = libc::stack_t {
+        ss_sp: stack.low(),
+        ss_flags: 0,
+        ss_size: SIGNAL_STACK,
+    };
+    // SAFETY: the memory is accessible, and lives until `SignalStack::drop` has taken the stack out
+    // of use.
+    if unsafe { libc::sigaltstack(&new, ptr::null_mut()) } != 0 {
+        return Err(std::io::Error::last_os_error()).context("cannot install a signal stack");
+    }
+    // While the thread ends, its thread-local values are gone; then `stack` is dropped here and the
+    // thread stays without.
+    let _ = OWN_STACK.try_with(|own| own.set(Some(stack)));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stack_holds_a_local() {
+        std::thread::Builder::new()
+            .stack_size(256 << 10)
+            .spawn(|| {
+                let local = 0u8;
+                let stack = stack();
+                assert!(stack.contains(&(&raw const local as usize)), "{stack:?}");
+                // It may be the larger one of an earlier thread.
+                assert!((256 << 10..4 << 20).contains(&stack.len()), "{stack:?}");
+            })
+            .unwrap()
+            .join()
+            .unwrap();
+        assert!(!stack().is_empty());
+    }
+
+    #[test]
+    fn a_thread_gets_one_signal_stack() {
+        std::thread::spawn(|| {
+            ensure_signal_stack().unwrap();
+            let first = current_signal_stack().unwrap();
+            assert!(first.ss_size >= ENOUGH);
+            ensure_signal_stack().unwrap();
+            assert_eq!(first.ss_sp, current_signal_stack().unwrap().ss_sp);
+        })
+        .join()
+        .unwrap();
+    }
+}
