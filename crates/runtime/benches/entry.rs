@@ -2,7 +2,7 @@
 //!
 //! `MINTAGE_COMPONENT=path` also loads and instantiates the component in that file.
 
-#[path = "../tests/common/mod.rs"]
+#[path = "../tests/it/common.rs"]
 mod common;
 
 use common::*;

@@ -1,6 +1,7 @@
 //! What small components can make the process keep: memory and page tables of idle slabs, and
 //! mappings. The process is measured as a whole, so there is one test.
 
+#[path = "it/common.rs"]
 mod common;
 
 use common::*;

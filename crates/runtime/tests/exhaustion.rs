@@ -1,6 +1,7 @@
 //! What the system refuses: each scenario is a process of its own, which limits itself. Either
 //! there is another way, or a clear error, and what is given back can be used again.
 
+#[path = "it/common.rs"]
 mod common;
 
 use common::*;

@@ -1,6 +1,7 @@
 //! Signals that are none of ours, and stacks that end: each scenario runs on the main thread of a
 //! process of its own.
 
+#[path = "it/common.rs"]
 mod common;
 
 use common::*;

@@ -1,8 +1,6 @@
 //! Memories, tables, images, limits and loading through the whole pipeline.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use mintage_environ::{Trap, Tunables};
 use mintage_runtime::{
     Code, Growth, HostTable, Instance, InstanceHandle, Limiter, Limits, LoadCheck, Stopped,

@@ -1,8 +1,6 @@
 //! Calls through the whole pipeline: values, traps with their frames, host functions, nesting.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use mintage_compile::NoProgress;
 use mintage_environ::{Trap, Tunables};
 use mintage_runtime::{InstanceHandle, Limits, LoadCheck, Stopped, StoreWords};

@@ -1,9 +1,7 @@
 //! Whatever guests and hosts do to instances, in any order, the next instance reads what the image
 //! says. On every way to reset.
 
-mod common;
-
-use common::*;
+use crate::common::*;
 use mintage_environ::component::CoreItem;
 use mintage_environ::{GlobalId, MemoryId, ObjectTypeId, TableId, Trap, ValType};
 use mintage_runtime::{

@@ -1,0 +1,6 @@
+//! The runtime over compiled guests, without the embedding API.
+
+mod calls;
+mod common;
+mod reset;
+mod slabs;
