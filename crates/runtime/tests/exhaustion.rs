@@ -6,7 +6,8 @@ mod common;
 
 use common::*;
 use mintage_runtime::{
-    Code, Instance, Limits, LoadCheck, Pool, PoolConfig, StoreWords, run_initializers,
+    Code, Growth, Instance, Limiter, Limits, LoadCheck, Pool, PoolConfig, StoreWords,
+    run_initializers,
 };
 use std::process::{Command, ExitCode};
 use std::ptr;
@@ -24,6 +25,7 @@ const SCENARIOS: &[(&str, fn())] = &[
         "memory ends while a start function runs",
         memory_ends_in_start,
     ),
+    ("memory ends where the host grows one", memory_ends_for_host),
     ("memory is not taken back", no_advice),
     ("files in memory are refused", no_memfd),
     ("the scan of page tables is unknown", no_scan),
@@ -233,6 +235,28 @@ fn memory_ends() {
     assert!(error.contains("the system gives no slab"), "{error}");
     drop(instance);
     exercise(&small);
+}
+
+/// The limiter expects the host pointer of a call, so it is not called outside of one.
+fn memory_ends_for_host() {
+    unsafe fn growing(_: *mut (), growth: &Growth) -> anyhow::Result<bool> {
+        panic!("asked about {growth:?} outside of a call")
+    }
+    unsafe fn failed(_: *mut (), growth: &Growth, _: anyhow::Error) -> anyhow::Result<()> {
+        panic!("told of {growth:?} outside of a call")
+    }
+    let code = load(&guest(2), &pool());
+    let (imports, words) = (table(&code, |_| Ok(())), StoreWords::default());
+    let limits = Limits {
+        limiter: Some(Limiter { growing, failed }),
+        ..Limits::default()
+    };
+    let mut instance =
+        mintage_runtime::instantiate(&code, code.image(), &imports, limits, 0, words).unwrap();
+    let id = memory(&code, "memory");
+    set_limit(libc::RLIMIT_DATA, status("VmData") + (32 << 20));
+    assert_eq!(instance.memory_grow(id, 1000), None);
+    assert_eq!(instance.memory_grow(id, 10), Some(2));
 }
 
 /// What a start function did without memory is not what the next one does with it.

@@ -3,7 +3,8 @@
 use crate::common::*;
 use mintage_compile::NoProgress;
 use mintage_environ::{Trap, Tunables};
-use mintage_runtime::{InstanceHandle, Limits, LoadCheck, Stopped, StoreWords};
+use mintage_runtime::{InstanceHandle, Limits, LoadCheck, Stopped, StoreWords, call_confined};
+use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -447,4 +448,41 @@ fn a_collection_in_a_call_within_a_call_is_not_interrupted() {
         matches!(&stopped, Stopped::Trap(report) if report.trap == Trap::Interrupt),
         "{stopped:?}"
     );
+}
+
+/// A call that could not even begin leaves the instance as it was.
+#[test]
+fn a_confined_call_that_cannot_begin_changes_nothing() {
+    let code = code_with_host(
+        r#"(func (export "realloc") (result i32) (i32.const 8))
+           (func (export "host") (result i32) (call $f (i32.const 1)))"#,
+    );
+    let instance = instantiate_with(&table(&code, |_| Ok(())), Limits::default());
+    let (callee, domain) = function(&code, "realloc");
+    let (callee, handle, flags) = (
+        code.callee(callee).unwrap(),
+        instance.handle(),
+        instance.flags(domain),
+    );
+    let confined = move || {
+        // SAFETY: the instance lives, and no other thread uses it meanwhile; one word is enough.
+        unsafe {
+            call_confined(
+                handle,
+                domain,
+                &callee,
+                [0; 1].as_mut_ptr(),
+                ptr::null_mut(),
+            )
+        }
+    };
+    let small = std::thread::Builder::new().stack_size(128 << 10);
+    let result = small.spawn(confined).unwrap().join().unwrap();
+    let Err(Stopped::Host(error)) = result else {
+        panic!("{result:?}")
+    };
+    assert!(error.to_string().contains("too small"), "{error}");
+    assert!(!instance.is_poisoned());
+    assert_eq!(instance.flags(domain), flags);
+    invoke(handle, "host", &[]).unwrap();
 }

@@ -1,7 +1,8 @@
 //! Memories, tables, images, limits and loading through the whole pipeline.
 
 use crate::common::*;
-use mintage_environ::{Trap, Tunables};
+use mintage_environ::layout::HeapLayout;
+use mintage_environ::{DomainId, Trap, Tunables};
 use mintage_runtime::{
     Code, Growth, HostTable, Instance, InstanceHandle, Limiter, Limits, LoadCheck, Stopped,
     StoreWords,
@@ -581,4 +582,45 @@ fn host_tables_are_of_one_component() {
         error.contains("needs 1 host functions, and 0 were given"),
         "{error}"
     );
+}
+
+/// References are numbers, and most of the heap is inaccessible.
+#[test]
+fn references_to_no_object_have_no_type() {
+    let code = code(
+        r#"(type $pair (struct (field i64 i64)))
+           (global $never_moves (ref $pair) (struct.new $pair (i64.const 1) (i64.const 2)))
+           (func (export "new") (param i32) (result i32)
+             (loop $next
+               (drop (struct.new_default $pair))
+               (br_if $next (local.tee 0 (i32.sub (local.get 0) (i32.const 1)))))
+             (ref.is_null (global.get $never_moves)))"#,
+    );
+    let (root, instance) = (DomainId::from_u32(0), instantiate(&code));
+    let heap = code.layout().domains[root].heap.clone().unwrap();
+    let [first, second] = heap.halves();
+    let typed = || {
+        // Around the bounds of what is accessible: the null page, objects that never move, halves.
+        let references = [0, HeapLayout::FIRST, first, second]
+            .into_iter()
+            .flat_map(|start| (start..start + HeapLayout::FIRST).step_by(8));
+        references
+            .filter(|&reference| instance.object_type(root, reference).is_some())
+            .count()
+    };
+    let at_start = typed();
+    assert_eq!(at_start as u64, heap.initial / 8);
+    invoke(instance.handle(), "new", &[10]).unwrap();
+    // An object has a header of 8 bytes and two fields.
+    assert_eq!(typed(), at_start + 10 * 3);
+    for reference in [
+        0,
+        1,
+        HeapLayout::FIRST + 1,
+        heap.span(),
+        u64::MAX,
+        u64::MAX - 7,
+    ] {
+        assert_eq!(instance.object_type(root, reference), None);
+    }
 }
