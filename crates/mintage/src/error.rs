@@ -1,6 +1,10 @@
 //! How a stopped call becomes an error.
 
-use crate::{Trap, WasmBacktrace};
+mod backtrace;
+
+pub use backtrace::{FrameInfo, WasmBacktrace};
+
+use crate::Trap;
 use anyhow::{Error, anyhow};
 use mintage_runtime::{HandleError, Stopped};
 

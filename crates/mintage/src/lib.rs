@@ -1,17 +1,15 @@
 //! Compiles WebAssembly components and mints instances of them: the embedding API.
 //!
 //! ```text
-//! Config -> Engine                    settings, shared by everything                 config.rs, engine.rs
-//! bytes  -> Component                 compiled or loaded machine code                component.rs
-//! host functions -> Linker            by name                                        linker/
-//! Linker, Component -> InstancePre    every import checked and resolved, once        linker/, instance.rs
-//! InstancePre, Store -> Instance      one isolated instance                          instance.rs
-//! Instance -> Func, TypedFunc         calls over `Val`s or Rust types                func.rs
+//! Config -> Engine                    settings, shared by everything
+//! bytes  -> Component                 compiled or loaded machine code
+//! host functions -> Linker            by name
+//! Linker, Component -> InstancePre    every import checked and resolved, once
+//! InstancePre, Store -> Instance      one isolated instance
+//! Instance -> Func, TypedFunc         calls over `Val`s or Rust types
 //! ```
 //!
-//! Resources are in `resource/`. The names are those that hosts of WebAssembly components know.
-//! Values cross between host and guest in `abi/`; guest calls of host functions come in through
-//! `host.rs`.
+//! The API follows the names of Wasmtime's component API.
 //!
 //! ```
 //! # fn main() -> mintage::Result<()> {
@@ -29,68 +27,70 @@
 //! # }
 //! ```
 //!
-//! Architecture invariant: unsafe code stands in `component.rs` (loading of artifacts), `store.rs`
-//! (entry into guests and the way back to the store) and `guest.rs` (views of guest memory) only.
+//! # Folders
+//!
+//! Each folder uses those above it in this table, and none below.
+//!
+//! | folder | has |
+//! |---|---|
+//! | `error` | errors of calls, traps, backtraces |
+//! | `engine` | [`Engine`], [`Config`], compiler threads, the timer of deadlines |
+//! | `component` | [`Component`], [`CodeBuilder`], exports by name, the text format |
+//! | `types` | reflection: [`types`] |
+//! | `store` | [`Store`], its limits, fuel, interruption and handles; entry into guests |
+//! | `abi` | the Canonical ABI over Rust types: [`Lower`], [`Lift`] |
+//! | `resource` | [`Resource`], [`ResourceAny`], [`ResourceTable`] |
+//! | `val` | [`Val`], and its Canonical ABI |
+//! | `call` | [`Func`], [`TypedFunc`], host functions |
+//! | `instance` | [`Instance`], [`InstancePre`] |
+//! | `linker` | [`Linker`], [`LinkerInstance`] |
+//!
+//! Architecture invariant: unsafe code is in `component` (loading of artifacts), `store` (entry
+//! into guests and the way back to the store) and `abi/guest.rs` (views of guest memory) only.
 
 #![deny(unsafe_code)]
 
 pub mod abi;
-mod backtrace;
-#[cfg(feature = "compiler")]
-mod code_builder;
-#[cfg(feature = "compiler")]
-mod compilers;
+mod call;
 #[allow(unsafe_code, reason = "loading an artifact trusts its maker")]
 mod component;
-mod config;
-#[doc(hidden)]
-pub mod core;
 mod engine;
 mod error;
-mod export;
-mod fuel;
-mod func;
-#[allow(unsafe_code, reason = "views of guest memory, calls of realloc")]
-mod guest;
-mod host;
 mod instance;
-mod interrupt;
-mod limits;
 mod linker;
-mod reexport;
 mod resource;
 #[allow(
     unsafe_code,
     reason = "entry into guests, and the way from a guest back to its store"
 )]
 mod store;
-#[cfg(feature = "compiler")]
-#[doc(hidden)]
-pub mod text;
 pub mod types;
 mod val;
 
 pub use abi::{ComponentNamedList, ComponentType, Lift, Lower};
 pub use anyhow::{Error, Result};
-pub use backtrace::{FrameInfo, WasmBacktrace};
-pub use component::Component;
-pub use config::{Config, OptLevel, PoolConfig};
-pub use engine::Engine;
-pub use export::{ComponentExportIndex, ExportLookup};
-pub use func::{Func, TypedFunc};
+pub use call::{Func, TypedFunc};
+#[cfg(feature = "compiler")]
+pub use component::CodeBuilder;
+pub use component::{Component, ComponentExportIndex, ExportLookup};
+pub use engine::{Config, Engine, OptLevel, PoolConfig};
+pub use error::{FrameInfo, WasmBacktrace};
 pub use instance::{Instance, InstancePre};
-pub use interrupt::InterruptHandle;
-pub use limits::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 pub use linker::{Linker, LinkerInstance};
 pub use mintage_environ::Trap;
 pub use mintage_runtime::ErrorContext;
 pub use resource::{Resource, ResourceAny, ResourceTable, ResourceTableError};
 pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut};
+pub use store::{InterruptHandle, ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 pub use types::ResourceType;
 pub use val::Val;
 
 #[cfg(feature = "compiler")]
-pub use code_builder::CodeBuilder;
+#[doc(hidden)]
+pub use component::text;
+#[doc(hidden)]
+pub use instance::core;
+
 #[cfg(feature = "compiler")]
 pub use mintage_compile::{CompileLimits, NoProgress, Phase, Progress};
 

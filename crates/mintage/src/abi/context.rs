@@ -1,10 +1,10 @@
 //! What lowering and lifting work on: guest memory, `realloc`, types, and the checks of everything
 //! that a guest says.
 
+use super::guest::Guest;
 use super::{CanonicalAbi, ComponentTypes, HandleContext, InterfaceType};
 use crate::Trap;
 use crate::error::{trap, trap_unless};
-use crate::guest::Guest;
 use anyhow::{Result, bail};
 use mintage_environ::MemoryId;
 use mintage_environ::component::{Record, StringEncoding};

@@ -4,7 +4,7 @@
 use super::{ComponentTypes, LiftContext, LowerContext};
 use crate::Result;
 use crate::error::handle_trap;
-use crate::resource::{HostHandles, Linked, Origin};
+use crate::store::{HostHandles, Linked, Origin};
 use crate::types::ResourceType;
 use anyhow::{Context, anyhow};
 use mintage_environ::{DomainId, Index, ResourceId};

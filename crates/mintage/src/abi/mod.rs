@@ -13,11 +13,12 @@
 //! | `scalar.rs`, `string.rs`, `list.rs`, `map.rs`, `variant.rs`, `tuple.rs` | the traits for Rust's own types |
 //! | `error_context.rs` | the traits for [`ErrorContext`](crate::ErrorContext) |
 //! | `handle.rs` | handles of resources; the types implement the traits in `resource/` |
-//! | `dynamic.rs` | the same for [`Val`](crate::Val), driven by the type at run time |
+//! | `guest.rs` | the memory that values are lowered into, and its `realloc` |
 
 mod context;
-mod dynamic;
 mod error_context;
+#[allow(unsafe_code, reason = "views of guest memory, calls of realloc")]
+pub(crate) mod guest;
 mod handle;
 mod list;
 mod map;
@@ -38,3 +39,4 @@ pub use traits::{ComponentNamedList, ComponentType, Lift, ListElement, Lower};
 
 pub(crate) use context::{AbiOptions, MAX_LIST_BYTE_LENGTH, Source, Target, is_aligned, read_u32};
 pub(crate) use handle::HandleContext;
+pub(crate) use scalar::{lift_char, lift_f32, lift_f64};

@@ -9,7 +9,7 @@ use crate::error::trap;
 use anyhow::Result;
 
 /// The `char` with this code point.
-pub(super) fn lift_char(code: u32) -> Result<char> {
+pub(crate) fn lift_char(code: u32) -> Result<char> {
     match char::from_u32(code) {
         Some(c) => Ok(c),
         None => trap!(Trap::InvalidChar, "invalid `char` bit pattern {code:#x}"),
@@ -18,7 +18,7 @@ pub(super) fn lift_char(code: u32) -> Result<char> {
 
 /// A NaN from a guest becomes the canonical one (`canonicalize_nan32`), so that its payload tells
 /// nothing.
-pub(super) fn lift_f32(bits: u32) -> f32 {
+pub(crate) fn lift_f32(bits: u32) -> f32 {
     let value = f32::from_bits(bits);
     if value.is_nan() {
         f32::from_bits(0x7fc0_0000)
@@ -28,7 +28,7 @@ pub(super) fn lift_f32(bits: u32) -> f32 {
 }
 
 /// As [`lift_f32`] (`canonicalize_nan64`).
-pub(super) fn lift_f64(bits: u64) -> f64 {
+pub(crate) fn lift_f64(bits: u64) -> f64 {
     let value = f64::from_bits(bits);
     if value.is_nan() {
         f64::from_bits(0x7ff8_0000_0000_0000)

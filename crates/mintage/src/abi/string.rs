@@ -71,7 +71,7 @@ fn latin1_len(string: &str) -> Option<usize> {
 impl LiftContext<'_> {
     /// The string at `pointer` with `len` code units, tagged or not (`load_string_from_range`).
     #[inline]
-    pub(super) fn lift_string(&mut self, pointer: u32, len: u32) -> Result<String> {
+    pub(crate) fn lift_string(&mut self, pointer: u32, len: u32) -> Result<String> {
         match self.options.encoding {
             StringEncoding::Utf8 => {
                 let bytes = self.string_bytes(pointer, len as usize, 1)?;

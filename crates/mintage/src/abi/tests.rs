@@ -2,8 +2,8 @@
 //! types, agreement of the typed and the dynamic way, and each check with its message.
 
 use super::fake::FakeGuest;
+use super::guest::Guest;
 use super::{AbiOptions, ComponentTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext};
-use crate::guest::Guest;
 use crate::{Trap, Val};
 use mintage_environ::component::{Record, StringEncoding, Variant};
 use proptest::prelude::*;

@@ -1,13 +1,9 @@
 //! [`Linker`]: host functions by name, and their match with a component's imports.
 
-mod names;
-
-pub(crate) use names::NameMap;
-
 use crate::abi::InstanceTypes;
-use crate::host::{DynamicHost, HostFunction, Imported, TypedHost};
-use crate::resource::{Destructor, Linked, Reexports};
-use crate::store::host_destructor;
+use crate::call::host::{DynamicHost, HostFunction, Imported, TypedHost};
+use crate::component::NameMap;
+use crate::store::{Destructor, Linked, Reexports, host_destructor};
 use crate::types::{self, ComponentFunc, Scope};
 use crate::{
     AsContextMut, Component, ComponentNamedList, Engine, Instance, InstancePre, Lift, Lower,

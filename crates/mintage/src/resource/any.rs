@@ -17,11 +17,11 @@ use anyhow::{bail, ensure};
 /// Dropping the Rust value, or the store, destroys nothing: no destructor runs by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResourceAny {
-    pub(super) store: u64,
-    pub(super) index: u32,
-    pub(super) generation: u32,
-    pub(super) ty: ResourceType,
-    pub(super) owned: bool,
+    pub(crate) store: u64,
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+    pub(crate) ty: ResourceType,
+    pub(crate) owned: bool,
 }
 
 impl ResourceAny {

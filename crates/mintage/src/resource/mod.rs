@@ -10,14 +10,9 @@
 //! `linked.rs` says what a component's resource types are in one linked component.
 
 mod any;
-mod linked;
-mod store;
 mod table;
 mod typed;
 
 pub use any::ResourceAny;
 pub use table::{ResourceTable, ResourceTableError};
 pub use typed::Resource;
-
-pub(crate) use linked::{Destructor, Linked, Reexports};
-pub(crate) use store::{HostHandles, Origin};

@@ -1,9 +1,15 @@
 //! [`Engine`]: what compiling, loading and running share.
 
-use crate::Config;
 #[cfg(feature = "compiler")]
-use crate::compilers::Compilers;
-use crate::interrupt::Timer;
+mod compilers;
+mod config;
+pub(crate) mod timer;
+
+pub use config::{Config, OptLevel, PoolConfig};
+
+#[cfg(feature = "compiler")]
+use self::compilers::Compilers;
+use self::timer::Timer;
 use anyhow::Result;
 use mintage_runtime::Pool;
 use std::sync::Arc;
@@ -122,7 +128,7 @@ impl Engine {
     /// As [`Component::new`](crate::Component::new).
     #[cfg(feature = "compiler")]
     pub fn describe_component(&self, bytes: &[u8]) -> Result<String> {
-        let binary = crate::text::to_binary(bytes, None)?;
+        let binary = crate::component::text::to_binary(bytes, None)?;
         mintage_compile::describe(&binary, &self.inner.config.tunables)
     }
 
@@ -154,7 +160,7 @@ impl Engine {
         options: &mintage_compile::Options,
         progress: &dyn mintage_compile::Progress,
     ) -> Result<Vec<u8>> {
-        let binary = crate::text::to_binary(bytes, None)?;
+        let binary = crate::component::text::to_binary(bytes, None)?;
         let tunables = &self.inner.config.tunables;
         let options = mintage_compile::Options {
             limits: self.inner.config.compile_limits.clone(),

@@ -1,5 +1,7 @@
 //! [`Val`]: a component value whose type is known at run time only.
 
+mod dynamic;
+
 use crate::abi::{ComponentTypes, InterfaceType};
 use crate::{ErrorContext, ResourceAny};
 

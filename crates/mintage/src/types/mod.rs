@@ -1,7 +1,7 @@
 //! Reflection: the types of a component's imports, exports and functions.
 
 use crate::Engine;
-use crate::resource::Linked;
+use crate::store::Linked;
 use indexmap::IndexMap;
 use mintage_environ::component::{ComponentTypes, Export, Import, InterfaceType};
 use mintage_environ::{

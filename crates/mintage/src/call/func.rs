@@ -1,17 +1,18 @@
 //! [`Func`] and [`TypedFunc`]: calls of exported functions.
 
+use super::host::typecheck;
+use super::reexport;
+use crate::abi::guest::Guest;
 use crate::abi::{
     AbiOptions, ComponentNamedList, HandleContext, InstanceTypes, InterfaceType, Lift, LiftContext,
     Lower, LowerContext, Source, Target,
 };
 use crate::error::{handle_trap, wrong_store};
-use crate::guest::Guest;
-use crate::host::typecheck;
-use crate::limits::GrowthLimiter;
-use crate::resource::HostHandles;
-use crate::store::{CallScope, LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
+use crate::store::{
+    CallScope, GrowthLimiter, HostHandles, LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque,
+};
 use crate::types::{ComponentFunc, Type};
-use crate::{AsContext, AsContextMut, Component, Trap, Val, reexport};
+use crate::{AsContext, AsContextMut, Component, Trap, Val};
 use anyhow::{Context, Result, ensure};
 use mintage_environ::component::{CanonicalAbi, MAX_FLAT_RESULTS};
 use mintage_environ::{FuncTypeId, ImportId, LiftId};

@@ -1,8 +1,19 @@
 //! [`Component`]: compiled or loaded machine code.
 
-use crate::export::{ComponentExportIndex, ExportItem, ExportLookup, Exports};
 #[cfg(feature = "compiler")]
-use crate::text;
+mod code_builder;
+mod export;
+mod names;
+#[cfg(feature = "compiler")]
+pub mod text;
+
+#[cfg(feature = "compiler")]
+pub use code_builder::CodeBuilder;
+pub(crate) use export::ExportItem;
+pub use export::{ComponentExportIndex, ExportLookup};
+pub(crate) use names::NameMap;
+
+use self::export::Exports;
 use crate::types::{self, ComponentItem};
 use crate::{Config, Engine};
 #[cfg(feature = "compiler")]

@@ -1,7 +1,7 @@
 //! [`Linked`]: what a component's resource types and the functions that it exports again are once
 //! its imports are resolved.
 
-use crate::host::HostFunction;
+use crate::call::host::HostFunction;
 use crate::types::ResourceType;
 use crate::{Result, StoreContextMut};
 use mintage_environ::{ImportId, Index, ResourceId};

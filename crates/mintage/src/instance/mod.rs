@@ -1,9 +1,10 @@
 //! [`Instance`], and [`InstancePre`], from which instances are minted.
 
+pub mod core;
+
+use crate::component::ExportItem;
 use crate::error::wrong_store;
-use crate::export::ExportItem;
-use crate::resource::Linked;
-use crate::store::{StoreInstance, StoreOpaque};
+use crate::store::{Linked, StoreInstance, StoreOpaque};
 use crate::types::{ComponentItem, ResourceType};
 use crate::{
     AsContext, AsContextMut, Component, ComponentExportIndex, ComponentNamedList, Engine,

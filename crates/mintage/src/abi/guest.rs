@@ -5,11 +5,10 @@ use mintage_environ::{DomainId, MemoryId};
 use mintage_runtime::{Callee, FoundMemory, Instance};
 use std::ptr::NonNull;
 
+use super::is_aligned;
 use crate::Trap;
-use crate::abi::is_aligned;
 use crate::error::{stopped, trap_unless};
-use crate::limits::GrowthLimiter;
-use crate::store::limiter_pointer;
+use crate::store::{GrowthLimiter, limiter_pointer};
 
 /// What runs when memory is asked for.
 enum Allocator<'a> {
@@ -31,7 +30,7 @@ enum Allocator<'a> {
         memory: &'a mut Vec<u8>,
     },
     #[cfg(test)]
-    Fake(&'a mut crate::abi::fake::FakeGuest),
+    Fake(&'a mut super::fake::FakeGuest),
 }
 
 /// The memory that values are lowered into.
@@ -76,7 +75,7 @@ impl<'a> Guest<'a> {
     }
 
     #[cfg(test)]
-    pub fn fake(fake: &'a mut crate::abi::fake::FakeGuest) -> Self {
+    pub fn fake(fake: &'a mut super::fake::FakeGuest) -> Self {
         let mut guest = Self {
             allocator: Allocator::Fake(fake),
             view: (NonNull::dangling(), 0),

@@ -6,14 +6,25 @@
 //! reference until the call is over; a host function that the guest calls makes a new exclusive
 //! reference from the pointer, and drops it before it returns.
 
+mod fuel;
+mod handles;
+mod interrupt;
+mod limits;
+mod linked;
+
+pub(crate) use handles::{HostHandles, Origin};
+pub use interrupt::InterruptHandle;
+pub(crate) use limits::GrowthLimiter;
+pub use limits::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
+pub(crate) use linked::{Destructor, Linked, Reexports};
+
+use self::fuel::Fuel;
+use self::interrupt::Interruption;
+use self::limits::{HostState, Used};
 use crate::abi::HandleContext;
 use crate::error::{handle_trap, stopped};
-use crate::fuel::Fuel;
-use crate::interrupt::{InterruptHandle, Interruption};
-use crate::limits::{GrowthLimiter, HostState, Used};
-use crate::resource::{Destructor, HostHandles, Linked, Origin};
 use crate::types::Scope;
-use crate::{Component, Engine, ResourceLimiter, Trap};
+use crate::{Component, Engine, Trap};
 use anyhow::{Error, Result, ensure};
 use mintage_environ::component::{CoreCallee, Resource};
 use mintage_environ::{DomainId, LiftId};

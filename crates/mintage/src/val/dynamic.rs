@@ -7,11 +7,9 @@
 //! amount of stack for the host. So what recurs is small functions: leaves are converted apart,
 //! since an unoptimized function takes room for all of its `match` arms at once.
 
-use super::context::read_u32;
-use super::scalar::{lift_char, lift_f32, lift_f64};
-use super::{
+use crate::abi::{
     CanonicalAbi, ComponentTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext,
-    MAX_LIST_BYTE_LENGTH,
+    MAX_LIST_BYTE_LENGTH, lift_char, lift_f32, lift_f64, read_u32,
 };
 use crate::{ErrorContext, ResourceAny, Val};
 use anyhow::{Context, Result, anyhow, bail, ensure};

@@ -5,10 +5,10 @@
 //! exist. Beyond that values are lowered and lifted as for any other call, and so are checked and
 //! converted as if a guest had passed them on.
 
+use super::host::Imported;
+use crate::abi::guest::Guest;
 use crate::abi::{InterfaceType, LiftContext, LowerContext, Source, Target};
 use crate::error::wrong_store;
-use crate::guest::Guest;
-use crate::host::Imported;
 use crate::store::{CallScope, GuestCall, LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
 use crate::{AsContextMut, StoreContextMut};
 use anyhow::{Context, Result};

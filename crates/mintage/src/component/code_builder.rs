@@ -1,6 +1,6 @@
 //! [`CodeBuilder`]: compiling with more than the bytes of a component.
 
-use crate::text::to_binary;
+use super::text::to_binary;
 use crate::{Component, Engine};
 use anyhow::{Context, Result, ensure};
 use mintage_compile::SuppliedModule;

@@ -1,12 +1,13 @@
 //! Host functions: from a Rust closure to what machine code calls.
 
+use crate::abi::guest::Guest;
 use crate::abi::{
     AbiOptions, ComponentNamedList, HandleContext, InstanceTypes, InterfaceType, Lift, LiftContext,
     Lower, LowerContext, Source, Target,
 };
-use crate::guest::Guest;
-use crate::resource::Linked;
-use crate::store::{CallScope, GuestCall, StoreInner, StoreInstance, StoreOpaque, host_func};
+use crate::store::{
+    CallScope, GuestCall, Linked, StoreInner, StoreInstance, StoreOpaque, host_func,
+};
 use crate::types::{ComponentFunc, Scope};
 use crate::{AsContextMut, Component, StoreContextMut, Val};
 use anyhow::{Context, Result, bail, ensure};

@@ -1,7 +1,7 @@
 //! Exports by name and by index.
 
+use super::NameMap;
 use crate::Component;
-use crate::linker::NameMap;
 use indexmap::IndexMap;
 use mintage_environ::component::Export;
 use mintage_environ::{ImportId, LiftId, ResourceId};
