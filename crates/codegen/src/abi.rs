@@ -86,7 +86,9 @@ pub(crate) fn builtin_signature(builtin: Builtin) -> ClifSignature {
             .map(|&ty| AbiParam::new(builtin_type(ty))),
     );
     match builtin.result() {
-        BuiltinResult::Fallible(ty) => clif.returns.push(AbiParam::new(builtin_type(ty))),
+        BuiltinResult::Value(ty) | BuiltinResult::Fallible(ty) => {
+            clif.returns.push(AbiParam::new(builtin_type(ty)));
+        }
         BuiltinResult::Growth => clif.returns.push(AbiParam::new(types::I64)),
         BuiltinResult::Never | BuiltinResult::TrapCode => {}
     }
@@ -98,7 +100,7 @@ pub(crate) fn builtin_host_signature(builtin: Builtin, isa: &dyn TargetIsa) -> C
     let mut clif = builtin_signature(builtin);
     clif.call_conv = host_call_conv(isa);
     match builtin.result() {
-        BuiltinResult::Never | BuiltinResult::Growth => {}
+        BuiltinResult::Never | BuiltinResult::Growth | BuiltinResult::Value(_) => {}
         BuiltinResult::TrapCode => clif.returns.push(AbiParam::new(types::I32)),
         BuiltinResult::Fallible(_) => clif.returns = vec![AbiParam::new(types::I64)],
     }

@@ -80,6 +80,7 @@ pub(crate) fn builtin(input: &Input<'_>, builtin: Builtin, scratch: &mut Scratch
             trampoline.finish();
             return Ok(());
         }
+        BuiltinResult::Value(_) => {}
         BuiltinResult::TrapCode => {
             let code = results.remove(0);
             trampoline.raise_if(code, code);
@@ -211,7 +212,7 @@ impl<'a, 'f> Trampoline<'a, 'f> {
     pub fn record_exit(&mut self, key: FuncKey) {
         let signature = self.builder.func.signature.clone();
         let this = self.import_key(key, signature);
-        let record = self.control_word(control_offsets::runtime);
+        let record = self.control_word(control_offsets::current);
         let fp = self.builder.ins().get_frame_pointer(POINTER);
         let pc = self.builder.ins().func_addr(POINTER, this);
         self.builder

@@ -26,6 +26,8 @@ pub enum BuiltinResult {
     /// A 64-bit value, or one from [`GROWTH_ENDED`] down: how far below it is the trap code to
     /// raise, 0 for the error that the builtin left with the runtime.
     Growth,
+    /// A value.
+    Value(BuiltinType),
     /// A 32-bit value; the builtin returns a 64-bit word to its trampoline: the value in the low
     /// half, and in the high half zero or the code of a [`Trap`](crate::Trap) to raise.
     Fallible(BuiltinType),
@@ -96,10 +98,10 @@ macro_rules! builtins {
             ResourceDrop resource_drop(domain: I32, resource: I32, handle: I32, rep: I64) -> Fallible(I32);
             /// Moves an owning handle from one table to another: its index there.
             TransferOwn transfer_own(src_domain: I32, dst_domain: I32, resource: I32, handle: I32) -> Fallible(I32);
-            /// Lends the resource behind a handle of `src_domain` to `dst_domain` for the innermost
-            /// call that was entered: the index of a new handle there, or the representation if
-            /// `dst_domain` defines the resource.
-            TransferBorrow transfer_borrow(src_domain: I32, dst_domain: I32, resource: I32, handle: I32) -> Fallible(I32);
+            /// Lends the resource behind a handle of `src_domain` to `dst_domain` for `call`.
+            /// Returns the index of a new handle there, or the representation if `dst_domain`
+            /// defines the resource.
+            TransferBorrow transfer_borrow(call: I32, src_domain: I32, dst_domain: I32, resource: I32, handle: I32) -> Fallible(I32);
             /// Makes an error context of the message at `ptr` with `units` code units, tagged where
             /// `encoding` tags them: its handle in the table of `domain`. This and the next three
             /// leave it to machine code to test `may_leave`.
@@ -114,11 +116,11 @@ macro_rules! builtins {
             ErrorContextDrop error_context_drop(domain: I32, handle: I32) -> TrapCode;
             /// Gives an error context of `src_domain` to `dst_domain`, too: its handle there.
             TransferErrorContext transfer_error_context(src_domain: I32, dst_domain: I32, handle: I32) -> Fallible(I32);
-            /// Enters a call that borrows handles: traps when there is no memory.
-            EnterCall enter_call() -> TrapCode;
-            /// Leaves the innermost call that was entered: traps unless all handles lent to it were
-            /// dropped, and ends the loans. Comes behind the lifting of results.
-            ExitCall exit_call() -> TrapCode;
+            /// Opens the scope of a call that borrows handles and returns its [`CallId`](crate::CallId).
+            EnterCall enter_call() -> Value(I32);
+            /// Closes the scope of `call` and ends its loans. Traps unless all handles lent to it
+            /// were dropped. Comes after the lifting of results.
+            ExitCall exit_call(call: I32) -> TrapCode;
         }
     };
 }

@@ -43,16 +43,19 @@ machine_struct! {
         host_imports: *const HostImport = 24,
         /// Addresses of the builtins and, behind them, of the raise stub.
         builtins: *const usize = 32,
-        /// The runtime's data of the root instance, which starts with an
-        /// [`ExitRecord`](crate::ExitRecord). The same in all domains.
-        runtime: *mut ExitRecord = 40,
+        /// What is current in the store, the same for all its instances. It starts with an
+        /// [`ExitRecord`](crate::ExitRecord), which is all that machine code knows of it.
+        current: *mut ExitRecord = 40,
         /// Canonical ABI flags of the component instance: `MAY_LEAVE`.
         flags: u64 = 48,
         /// Addresses of the bytes of all data segments, by number. They never change, and dropping
         /// a segment leaves them readable.
         data_segments: *const *const u8 = 56,
+        /// The runtime's data of the root instance, the same in all domains. Machine code does not
+        /// use it.
+        instance: *const () = 64,
         /// Free for later use; keeps the block's size fixed.
-        reserved: [u64; 8] = 64,
+        reserved: [u64; 7] = 72,
     }
 }
 

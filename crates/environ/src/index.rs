@@ -88,6 +88,8 @@ indices! {
     LowerId("lower");
     /// A core function lifted to a component function.
     LiftId("lift");
+    /// A call under way that handles are lent to, in one instance at run time.
+    CallId("call");
     /// A function of one component instance lowered into another: a fused lift and lower.
     AdapterId("adapter");
     /// A canonical built-in of one component instance, such as `resource.drop` of one resource

@@ -7,9 +7,8 @@ mod common;
 
 use common::*;
 use criterion::{Criterion, criterion_group, criterion_main};
-use mintage_runtime::{Code, Limits, LoadCheck, Pool, PoolConfig, call};
+use mintage_runtime::{Code, HostAccess, Limits, LoadCheck, Pool, PoolConfig, call};
 use std::hint::black_box;
-use std::ptr;
 
 fn calls(criterion: &mut Criterion) {
     let code = code_with_host(
@@ -42,7 +41,7 @@ fn calls(criterion: &mut Criterion) {
                         domain,
                         &callee,
                         words.as_mut_ptr(),
-                        ptr::null_mut(),
+                        HostAccess::Nothing,
                     )
                 };
                 // Only what a caller reads: copies of what was just stored in parts would cost as

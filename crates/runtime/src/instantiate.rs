@@ -3,7 +3,9 @@
 use crate::builtins;
 use crate::code::Code;
 use crate::entry::{Stopped, TrapReport, call};
-use crate::instance::{self, HostTable, Instance, InstanceHandle, Limits, StoreWords};
+use crate::instance::{
+    self, Current, HostAccess, HostTable, Instance, InstanceHandle, Limits, StoreWords,
+};
 use crate::slab::Image;
 use anyhow::Result;
 use mintage_environ::Trap;
@@ -20,16 +22,23 @@ use std::sync::Arc;
 ///
 /// When `imports` or `image` belongs to another component, `words` lacks one that the code uses, a
 /// limit of the pool is reached, or the operating system gives no address space.
-pub fn instantiate(
+///
+/// # Safety
+///
+/// `current` stays where it is as long as the instance lives, and only instances that one thread at
+/// a time uses share it.
+pub unsafe fn instantiate(
     code: &Arc<Code>,
     image: &Arc<Image>,
     imports: &Arc<HostTable>,
     limits: Limits,
     tag: u64,
     words: StoreWords,
+    current: NonNull<Current>,
 ) -> Result<Instance> {
     let builtins = builtins::addresses();
-    Instance::new(code, image, imports, limits, tag, words, builtins)
+    // SAFETY: as the caller promises.
+    unsafe { Instance::new(code, image, imports, limits, tag, words, current, builtins) }
 }
 
 /// Runs the steps of instantiation that are no part of the image: segments behind start functions,
@@ -43,7 +52,7 @@ pub fn instantiate(
 /// # Safety
 ///
 /// As [`call`](crate::call); once per instance, before any other call.
-pub unsafe fn run_initializers(instance: InstanceHandle, host: *mut ()) -> Result<(), Stopped> {
+pub unsafe fn run_initializers(instance: InstanceHandle, host: HostAccess) -> Result<(), Stopped> {
     // SAFETY: the caller promises that the instance lives.
     let data = unsafe { instance.data() };
     if data.slab().image().started() {

@@ -51,8 +51,8 @@ pub use component::handles::{HandleError, HandleKind};
 pub use component::transcode::from_utf8;
 pub use entry::{Frame, HostCall, Stopped, TrapReport, call, call_confined};
 pub use instance::{
-    FoundMemory, Growing, Growth, HostFunc, HostTable, Instance, InstanceHandle, Limiter, Limits,
-    StoreWords,
+    Current, FoundMemory, Growing, Growth, HostAccess, HostFunc, HostTable, Instance,
+    InstanceHandle, Limiter, Limits, StoreWords,
 };
 pub use instantiate::{instantiate, run_initializers};
 pub use pool::{Pool, PoolConfig};

@@ -133,14 +133,7 @@ fn mappings_of_domains() {
     );
     let mint = |code: &Arc<Code>| {
         let imports = table(code, |_| Ok(()));
-        mintage_runtime::instantiate(
-            code,
-            code.image(),
-            &imports,
-            Limits::default(),
-            0,
-            StoreWords::default(),
-        )
+        new_instance(&imports, Limits::default(), StoreWords::default())
     };
     let most: usize = match std::fs::read_to_string("/proc/sys/vm/max_map_count") {
         Ok(count) => count.trim().parse().unwrap(),

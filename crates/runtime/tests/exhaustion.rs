@@ -6,7 +6,7 @@ mod common;
 
 use common::*;
 use mintage_runtime::{
-    Code, Growth, Instance, Limiter, Limits, LoadCheck, Pool, PoolConfig, StoreWords,
+    Code, Growth, HostAccess, Instance, Limiter, Limits, LoadCheck, Pool, PoolConfig, StoreWords,
     run_initializers,
 };
 use std::process::{Command, ExitCode};
@@ -96,10 +96,9 @@ fn load(artifact: &[u8], pool: &Arc<Pool>) -> Arc<Code> {
 
 fn mint(code: &Arc<Code>) -> anyhow::Result<Instance> {
     let (imports, words) = (table(code, |_| Ok(())), StoreWords::default());
-    let instance =
-        mintage_runtime::instantiate(code, code.image(), &imports, Limits::default(), 0, words)?;
+    let instance = new_instance(&imports, Limits::default(), words)?;
     // SAFETY: the instance is new, and there are no host functions.
-    unsafe { run_initializers(instance.handle(), ptr::null_mut()) }.unwrap();
+    unsafe { run_initializers(instance.handle(), HostAccess::Nothing) }.unwrap();
     Ok(instance)
 }
 
@@ -239,10 +238,10 @@ fn memory_ends() {
 
 /// The limiter expects the host pointer of a call, so it is not called outside of one.
 fn memory_ends_for_host() {
-    unsafe fn growing(_: *mut (), growth: &Growth) -> anyhow::Result<bool> {
+    unsafe fn growing(_: HostAccess, growth: &Growth) -> anyhow::Result<bool> {
         panic!("asked about {growth:?} outside of a call")
     }
-    unsafe fn failed(_: *mut (), growth: &Growth, _: anyhow::Error) -> anyhow::Result<()> {
+    unsafe fn failed(_: HostAccess, growth: &Growth, _: anyhow::Error) -> anyhow::Result<()> {
         panic!("told of {growth:?} outside of a call")
     }
     let code = load(&guest(2), &pool());
@@ -251,8 +250,7 @@ fn memory_ends_for_host() {
         limiter: Some(Limiter { growing, failed }),
         ..Limits::default()
     };
-    let mut instance =
-        mintage_runtime::instantiate(&code, code.image(), &imports, limits, 0, words).unwrap();
+    let mut instance = new_instance(&imports, limits, words).unwrap();
     let id = memory(&code, "memory");
     set_limit(libc::RLIMIT_DATA, status("VmData") + (32 << 20));
     assert_eq!(instance.memory_grow(id, 1000), None);

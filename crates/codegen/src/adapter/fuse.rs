@@ -43,6 +43,8 @@ pub(super) struct Fuse<'a, 'f, 'b> {
     pub src: Side,
     /// Where values go to.
     pub dst: Side,
+    /// The id of this call, once its scope is open for handles to be lent to.
+    pub lends_to: Option<Value>,
     /// The flags of the destination side. They do not change while values are lowered, but for the
     /// bit that is cleared while its `realloc` runs; loading them once keeps a load that waits for
     /// a store out of loops.
@@ -83,6 +85,7 @@ impl<'a, 'f, 'b> Fuse<'a, 'f, 'b> {
         let dst_flags = load_flags(builder, callee_ctx);
         Ok(Self {
             dst_flags,
+            lends_to: None,
             input,
             types: &input.program.interface.types,
             builder,

@@ -149,8 +149,7 @@ pub(crate) fn call(
     fuse.check_may_leave();
     fuse.hand_on_stack_limit();
 
-    let lends = types.has_borrows(adapter.ty);
-    if lends {
+    if types.has_borrows(adapter.ty) {
         fuse.enter_call();
     }
     let mut arguments = arguments.iter();
@@ -164,9 +163,7 @@ pub(crate) fn call(
         Some(ty) => result(fuse, ty, &results, arguments.as_slice())?,
         None => Vec::new(),
     };
-    if lends {
-        fuse.exit_call();
-    }
+    fuse.exit_call();
     if let Some(post_return) = adapter.lift.post_return {
         fuse.post_return(post_return, &results)?;
     }

@@ -4,13 +4,13 @@
 use super::fuse::Fuse;
 use super::place::{From, To};
 use anyhow::{Context as _, Result};
-use cranelift_codegen::ir::types;
+use cranelift_codegen::ir::{Value, types};
 use mintage_environ::{Builtin, ResourceId};
 
 impl Fuse<'_, '_, '_> {
     /// An owning handle: it leaves the source's table for the destination's.
     pub(super) fn own(&mut self, id: ResourceId, from: &mut From<'_>, to: &mut To) -> Result<()> {
-        self.handle(Builtin::TransferOwn, id, from, to)
+        self.handle(Builtin::TransferOwn, &[], id, from, to)
     }
 
     /// A borrowed handle: it is lent for the time of the call.
@@ -20,12 +20,18 @@ impl Fuse<'_, '_, '_> {
         from: &mut From<'_>,
         to: &mut To,
     ) -> Result<()> {
-        self.handle(Builtin::TransferBorrow, id, from, to)
+        let call = self
+            .lends_to
+            .context("internal error: a handle is lent outside of a call's scope")?;
+        self.handle(Builtin::TransferBorrow, &[call], id, from, to)
     }
 
+    /// Moves a handle by `builtin`, which gets `first`, both component instances, the resource
+    /// type and the handle.
     fn handle(
         &mut self,
         builtin: Builtin,
+        first: &[Value],
         id: ResourceId,
         from: &mut From<'_>,
         to: &mut To,
@@ -36,9 +42,9 @@ impl Fuse<'_, '_, '_> {
             self.dst.domain.as_u32(),
             id.as_u32(),
         ];
-        let [src, dst, resource] = numbers.map(|number| self.iconst(types::I32, i64::from(number)));
+        let numbers = numbers.map(|number| self.iconst(types::I32, i64::from(number)));
         let moved = self
-            .call_builtin(builtin, &[src, dst, resource, handle])
+            .call_builtin(builtin, &[first, &numbers, &[handle]].concat())
             .context("internal error: moving a handle gives none")?;
         self.write_int(4, moved, to);
         Ok(())
@@ -46,11 +52,13 @@ impl Fuse<'_, '_, '_> {
 
     /// Opens the scope of the handles that this call lends.
     pub(super) fn enter_call(&mut self) {
-        self.call_builtin(Builtin::EnterCall, &[]);
+        self.lends_to = self.call_builtin(Builtin::EnterCall, &[]);
     }
 
     /// Closes the scope: traps when handles that were lent are left in the callee's table.
     pub(super) fn exit_call(&mut self) {
-        self.call_builtin(Builtin::ExitCall, &[]);
+        if let Some(call) = self.lends_to.take() {
+            self.call_builtin(Builtin::ExitCall, &[call]);
+        }
     }
 }

@@ -4,7 +4,9 @@ use crate::error::wrong_store;
 use crate::types::ResourceType;
 use crate::{ResourceAny, Result};
 use anyhow::{anyhow, ensure};
-use mintage_environ::ResourceId;
+use mintage_environ::{CallId, ResourceId};
+use slab::Slab;
+use smallvec::SmallVec;
 
 /// Where a resource came from: what destroys it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +29,30 @@ pub(crate) struct Entry {
     lends: u32,
 }
 
-/// The handles that the host holds, and the calls under way that have borrows. The host's are the
-/// calls of guests by the host and of the host by guests.
+/// A call between the host and a guest, in either direction, that handles are lent to: its scope
+/// on both sides. Whoever makes the call holds it, so calls may end in any order.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LendingCall {
+    /// The scope among the guest's handles.
+    pub guest: CallId,
+    /// The scope among the host's handles.
+    pub host: HostCallId,
+}
+
+/// The number of a call in [`HostHandles`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HostCallId(usize);
+
+/// The handles that end with a call. A few need no memory of their own.
+#[derive(Debug, Default)]
+struct HostCallScope {
+    /// Handles of the host that are lent to the call.
+    lent: SmallVec<[u32; 4]>,
+    /// Handles that the host has borrowed for the call, with their generation.
+    borrowed: SmallVec<[(u32, u32); 4]>,
+}
+
+/// The handles that the host holds, and the calls under way that have borrows.
 #[derive(Debug, Default)]
 pub(crate) struct HostHandles {
     /// The store.
@@ -36,12 +60,8 @@ pub(crate) struct HostHandles {
     slots: Vec<Slot>,
     /// Slots that are free.
     free: Vec<u32>,
-    /// Handles that are lent to calls, outermost first.
-    lent: Vec<u32>,
-    /// Handles that the host has borrowed for calls, outermost first, with their generation.
-    borrowed: Vec<(u32, u32)>,
-    /// For each call, where its part of the two lists starts.
-    scopes: Vec<(usize, usize)>,
+    /// The calls under way that have borrows.
+    calls: Slab<HostCallScope>,
 }
 
 /// An entry or room for one. Copies of a handle may outlive it, so each reuse of a slot has a
@@ -71,9 +91,14 @@ impl HostHandles {
         })
     }
 
-    /// A new handle that is borrowed for the innermost call.
+    /// Adds a handle that is borrowed for `call`.
+    ///
+    /// # Panics
+    ///
+    /// When the call has ended.
     pub fn add_borrow(
         &mut self,
+        call: HostCallId,
         ty: ResourceType,
         rep: u32,
         origin: Option<Origin>,
@@ -85,7 +110,8 @@ impl HostHandles {
             origin,
             lends: 0,
         });
-        self.borrowed.push((handle.index, handle.generation));
+        let borrowed = &mut self.calls[call.0].borrowed;
+        borrowed.push((handle.index, handle.generation));
         handle
     }
 
@@ -141,15 +167,19 @@ impl HostHandles {
         Ok(self.remove(handle)?.rep)
     }
 
-    /// Lends a handle to the innermost call: its representation.
-    pub fn lend(&mut self, handle: ResourceAny) -> Result<u32> {
+    /// Lends a handle to `call` and returns the representation.
+    ///
+    /// # Panics
+    ///
+    /// When the call has ended.
+    pub fn lend(&mut self, call: HostCallId, handle: ResourceAny) -> Result<u32> {
         let rep = self.get(handle)?.rep;
         if let Some(Slot {
             entry: Some(entry), ..
         }) = self.slots.get_mut(handle.index as usize)
         {
             entry.lends += 1;
-            self.lent.push(handle.index);
+            self.calls[call.0].lent.push(handle.index);
         }
         Ok(rep)
     }
@@ -164,27 +194,22 @@ impl HostHandles {
         }
     }
 
-    /// Enters a call that has borrows: what [`exit`](Self::exit) takes to leave it.
-    pub fn enter(&mut self) -> usize {
-        self.scopes.push((self.lent.len(), self.borrowed.len()));
-        self.scopes.len() - 1
+    /// Opens the scope of a call that has borrows.
+    pub fn enter(&mut self) -> HostCallId {
+        HostCallId(self.calls.insert(HostCallScope::default()))
     }
 
-    /// Leaves a call, and all that it left behind when a panic ended them: ends its loans and
-    /// borrows.
-    pub fn exit(&mut self, call: usize) {
-        let Some(&(lent, borrowed)) = self.scopes.get(call) else {
+    /// Closes the scope of a call, however that ended: ends its loans and borrows.
+    pub fn exit(&mut self, call: HostCallId) {
+        let Some(HostCallScope { lent, borrowed }) = self.calls.try_remove(call.0) else {
             return;
         };
-        self.scopes.truncate(call);
-        for index in self.lent.drain(lent..) {
+        for index in lent {
             if let Some(entry) = &mut self.slots[index as usize].entry {
                 entry.lends -= 1;
             }
         }
-        while self.borrowed.len() > borrowed
-            && let Some((index, generation)) = self.borrowed.pop()
-        {
+        for (index, generation) in borrowed {
             let slot = &self.slots[index as usize];
             if slot.generation == generation && slot.entry.is_some() {
                 self.free_slot(index);
@@ -230,16 +255,17 @@ mod tests {
     fn what_is_lent_stays() {
         let mut handles = handles();
         let own = handles.add_own(ResourceType::host::<u8>(), 7, None);
-        let outer = handles.enter();
-        handles.lend(own).unwrap();
-        let inner = handles.enter();
-        handles.lend(own).unwrap();
-        handles.exit(inner);
+        let [first, second] = [(); 2].map(|()| handles.enter());
+        for call in [first, second] {
+            handles.lend(call, own).unwrap();
+        }
+        // Not the one that began last.
+        handles.exit(first);
         assert_eq!(
             message(handles.remove(own)),
             "cannot remove owned resource while borrowed"
         );
-        handles.exit(outer);
+        handles.exit(second);
         assert_eq!(handles.remove(own).unwrap().rep, 7);
     }
 
@@ -248,8 +274,8 @@ mod tests {
         let mut handles = handles();
         let ty = ResourceType::host::<u8>();
         let call = handles.enter();
-        let borrow = handles.add_borrow(ty, 7, None);
-        let dropped = handles.add_borrow(ty, 8, None);
+        let borrow = handles.add_borrow(call, ty, 7, None);
+        let dropped = handles.add_borrow(call, ty, 8, None);
         handles.remove(dropped).unwrap();
         let own = handles.add_own(ty, 9, None);
         assert_eq!(own.index, dropped.index);

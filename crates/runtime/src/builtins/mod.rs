@@ -24,7 +24,7 @@ use crate::instance::limits::Ended;
 use bulk::{copy_table, fill_table, memory_range, part};
 use mintage_environ::builtin::{GROWTH_ENDED, RAISE_SLOT};
 use mintage_environ::component::StringEncoding;
-use mintage_environ::{DomainId, ElemId, MemoryId, ResourceId, TableId, Trap};
+use mintage_environ::{CallId, DomainId, ElemId, MemoryId, ResourceId, TableId, Trap};
 use std::ptr;
 
 /// The addresses that machine code finds builtins by.
@@ -47,6 +47,9 @@ macro_rules! rust_type {
     };
     (TrapCode) => {
         u32
+    };
+    (Value($ty:ident)) => {
+        rust_type!($ty)
     };
     (Fallible($ty:ident)) => {
         u64
@@ -99,7 +102,7 @@ mod entry_points {
         match result {
             Ok(value) => u64::from(value),
             Err(error) => {
-                data.handle_error.set(Some(error));
+                data.current().handle_error.set(Some(error));
                 (error.trap() as u64) << 32
             }
         }
@@ -117,7 +120,7 @@ mod entry_points {
     /// The trap of a failure with a handle, and zero otherwise.
     fn handle_code(data: &InstanceData, result: Result<(), HandleError>) -> u32 {
         code(result.map_err(|error| {
-            data.handle_error.set(Some(error));
+            data.current().handle_error.set(Some(error));
             error.trap()
         }))
     }
@@ -221,11 +224,12 @@ mod entry_points {
                 handles.add_own(target, resource, rep)
             }))
         }
-        transfer_borrow(data, src_domain: u32, dst_domain: u32, resource: u32, index: u32) -> u64 {
+        transfer_borrow(data, call: u32, src_domain: u32, dst_domain: u32, resource: u32, index: u32) -> u64 {
+            let call = CallId::from_u32(call);
             let (source, target, resource) = domains(src_domain, dst_domain, resource);
             handle(data, data.with_handles(|handles, types| {
-                let rep = handles.lift_borrow(types, source, resource, index)?;
-                handles.lower_borrow(types, target, resource, rep)
+                let rep = handles.lift_borrow(types, call, source, resource, index)?;
+                handles.lower_borrow(types, call, target, resource, rep)
             }))
         }
         error_context_new(data, domain: u32, memory: u32, encoding_number: u32, pointer: u64, units: u64) -> u64 {
@@ -263,10 +267,10 @@ mod entry_points {
             }))
         }
         enter_call(data) -> u32 {
-            handle_code(data, data.with_handles(|handles, _| handles.enter()))
+            data.with_handles(|handles, _| handles.enter()).as_u32()
         }
-        exit_call(data) -> u32 {
-            handle_code(data, data.with_handles(|handles, _| handles.exit()))
+        exit_call(data, call: u32) -> u32 {
+            handle_code(data, data.with_handles(|handles, _| handles.exit(CallId::from_u32(call))))
         }
     }
 }

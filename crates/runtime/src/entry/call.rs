@@ -5,7 +5,7 @@ use super::backtrace;
 use super::trap::{Stopped, TrapReport};
 use crate::arch::{self, ResumePoint};
 use crate::code::Callee;
-use crate::instance::{Failure, InstanceData, InstanceHandle, control_block};
+use crate::instance::{Failure, HostAccess, InstanceData, InstanceHandle, control_block};
 use anyhow::anyhow;
 use mintage_environ::{ControlBlock, DomainId, ExitRecord, Trap};
 use std::mem::MaybeUninit;
@@ -14,8 +14,8 @@ use std::ptr;
 /// Calls `callee` in the given domain of an instance, with the arguments in `words`, where the
 /// results replace them.
 ///
-/// `host` is handed to each host function that the guest calls. When the call is stopped, the
-/// instance is poisoned.
+/// `host` is what the guest may reach of the host meanwhile. When the call is stopped, the instance
+/// is poisoned.
 ///
 /// # Errors
 ///
@@ -41,7 +41,7 @@ pub unsafe fn call(
     domain: DomainId,
     callee: &Callee,
     words: *mut u64,
-    host: *mut (),
+    host: HostAccess,
 ) -> Result<(), Stopped> {
     // SAFETY: the caller promises that the instance lives.
     let data = unsafe { instance.data() };
@@ -59,7 +59,7 @@ unsafe fn call_in(
     ctx: *mut u8,
     callee: &Callee,
     words: *mut u64,
-    host: *mut (),
+    host: HostAccess,
 ) -> Result<(), Stopped> {
     // SAFETY: this thread runs.
     let thread = unsafe { &*activation::thread() };
@@ -70,18 +70,18 @@ unsafe fn call_in(
     // What is put back afterwards is constant in an outermost call: values that travel through
     // memory from call to call would make each wait for the one before.
     let (sp, stack_bytes) = (arch::stack_pointer(), data.limits.stack_bytes);
-    let control = control_block(ctx);
+    let (control, current) = (control_block(ctx), data.current());
     let (stack_limit, previous_exit, outer_host) = match outer {
         None => (
             thread.stack_limit(sp, stack_bytes),
             ExitRecord { fp: 0, pc: 0 },
-            ptr::null_mut(),
+            HostAccess::Nothing,
         ),
         Some(outer) => (
             thread.nested_limit(sp, outer, stack_bytes),
             // SAFETY: as above.
-            unsafe { (*outer.data).exit() },
-            data.host.get(),
+            unsafe { (*outer.data).current().exit() },
+            current.host(),
         ),
     };
     let stack_limit = match stack_limit {
@@ -104,7 +104,7 @@ unsafe fn call_in(
         landing: MaybeUninit::uninit(),
     };
     let activation = &raw mut activation;
-    data.host.set(host);
+    current.set_host(host);
     thread.current.set(activation);
     // SAFETY: the caller promises that function, domain and words fit. Host functions catch their
     // panics, and builtins do not panic, so nothing needs to be unwound when the call is ended.
@@ -120,13 +120,13 @@ unsafe fn call_in(
     match outer {
         None => {
             thread.current.set(ptr::null());
-            data.host.set(ptr::null_mut());
+            current.set_host(HostAccess::Nothing);
         }
         Some(outer) => {
             thread.current.set(outer);
-            data.host.set(outer_host);
+            current.set_host(outer_host);
             // SAFETY: as above.
-            unsafe { (*outer.data).set_exit(previous_exit) };
+            unsafe { (*outer.data).current().set_exit(previous_exit) };
             if stack_limit != outer.stack_limit {
                 // The host had switched to another stack. If the outer call is of this domain
                 // (`realloc` for a host function's result), its code goes on with its own limit.
@@ -163,7 +163,7 @@ pub unsafe fn call_confined(
     domain: DomainId,
     callee: &Callee,
     words: *mut u64,
-    host: *mut (),
+    host: HostAccess,
 ) -> Result<(), Stopped> {
     // SAFETY: the caller promises that the instance lives.
     let data = unsafe { instance.data() };
@@ -205,7 +205,8 @@ fn no_stack(data: &InstanceData, error: NoStack) -> Stopped {
 #[inline(never)]
 unsafe fn stopped(data: &InstanceData, activation: &Activation) -> Result<(), Stopped> {
     data.poisoned.set(true);
-    Err(match (activation.trap, data.failure.take()) {
+    let current = data.current();
+    Err(match (activation.trap, current.failure.take()) {
         // Before the trap, which may be how machine code learns of it: growth of an object heap
         // fails by no other way.
         (_, Some(Failure::Error(error))) => Stopped::Host(error),
@@ -216,8 +217,8 @@ unsafe fn stopped(data: &InstanceData, activation: &Activation) -> Result<(), St
             let omitted = frames.omitted();
             Stopped::Trap(TrapReport {
                 trap,
-                handle: data.handle_error.take(),
-                exception: data
+                handle: current.handle_error.take(),
+                exception: current
                     .thrown
                     .take()
                     .map(|ty| data.code.describe_exception(ty)),

@@ -1,7 +1,7 @@
 //! Calls of host functions by machine code.
 
 use super::activation::Departure;
-use crate::instance::{Failure, HostFunc, InstanceData, InstanceHandle};
+use crate::instance::{Failure, HostAccess, HostFunc, InstanceData, InstanceHandle};
 use anyhow::Result;
 use mintage_environ::HostImport;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,8 +11,8 @@ use std::sync::Arc;
 pub struct HostCall<'a> {
     /// The instance that calls.
     pub instance: InstanceHandle,
-    /// The pointer that was passed to the innermost [`call`](crate::call) into the instance.
-    pub host: *mut (),
+    /// What was passed to the innermost [`call`](crate::call) into the store.
+    pub host: HostAccess,
     /// The arguments, as [`Signature::array_words`](mintage_environ::Signature::array_words) 8-byte
     /// words: an `i32` or `f32` stands in the low half of its word, whose high half holds nothing
     /// of meaning. Results go in from word 0 on.
@@ -72,7 +72,7 @@ where
     let departure = Departure::new();
     let call = HostCall {
         instance: InstanceHandle::new(instance),
-        host: instance.host.get(),
+        host: instance.current().host(),
         words,
     };
     // What the function leaves broken after a panic belongs to whoever catches the panic when it
@@ -85,6 +85,6 @@ where
         Ok(Err(error)) => Failure::Error(error),
         Err(payload) => Failure::Panic(payload),
     };
-    instance.failure.set(Some(failure));
+    instance.current().failure.set(Some(failure));
     1
 }

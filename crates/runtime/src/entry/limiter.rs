@@ -31,7 +31,7 @@ impl<'d> AskLimiter<'d> {
             Err(payload) => Failure::Panic(payload),
         };
         self.0.depends_on_host.set(true);
-        self.0.failure.set(Some(failure));
+        self.0.current().failure.set(Some(failure));
         Err(Ended::Failure)
     }
 }
@@ -44,7 +44,7 @@ impl Permission for AskLimiter<'_> {
         };
         // SAFETY: a call is under way (`new`), whose caller promised that its host pointer is what
         // the limiter expects.
-        let allowed = self.ask(|| unsafe { (limiter.growing)(data.host.get(), growth) })?;
+        let allowed = self.ask(|| unsafe { (limiter.growing)(data.current().host(), growth) })?;
         if !allowed {
             data.depends_on_host.set(true);
         }
@@ -59,6 +59,6 @@ impl Permission for AskLimiter<'_> {
         };
         let error = Error::new(error).context("the system gives no memory");
         // SAFETY: as above.
-        self.ask(|| unsafe { (limiter.failed)(data.host.get(), growth, error) })
+        self.ask(|| unsafe { (limiter.failed)(data.current().host(), growth, error) })
     }
 }

@@ -44,7 +44,7 @@ pub unsafe extern "C" fn on_throw(
     // intact.
     let landing = ty.and_then(|ty| unsafe { find(activation, fp, ty, exception) });
     let landing = landing.unwrap_or_else(|| {
-        data.thrown.set(ty);
+        data.current().thrown.set(ty);
         // SAFETY: as above.
         let entry =
             unsafe { fault::stop(activation, Some(Trap::UncaughtException), pc - 1, fp, true) };
@@ -105,7 +105,7 @@ pub unsafe fn references(data: &InstanceData, mut visit: impl FnMut(DomainId, *m
     };
     // SAFETY: this thread runs.
     let mut activation = unsafe { (*activation::thread()).current.get() };
-    let mut fp = data.exit().fp as usize;
+    let mut fp = data.current().exit().fp as usize;
     while !activation.is_null() {
         // SAFETY: activations in the list are running calls, whose instances live.
         let call = unsafe { &*activation };

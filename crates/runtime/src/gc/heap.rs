@@ -212,7 +212,7 @@ impl Heap<'_> {
             return Err(Trap::HeapExhausted);
         }
         // There is room: what the limiter had against more of it does not count.
-        drop(self.data.failure.take());
+        drop(self.data.current().failure.take());
         Ok(())
     }
 

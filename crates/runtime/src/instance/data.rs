@@ -1,21 +1,19 @@
 //! [`InstanceData`]: what the runtime keeps of an instance beside its slab, and all access to what
 //! is in the slab.
 
+use super::current::Current;
 use super::host_table::HostTable;
 use super::limits::Limits;
 use crate::bulk::{self, Pauses};
 use crate::code::Code;
-use crate::component::handles::{HandleError, Handles, Resources};
+use crate::component::handles::{Handles, Resources};
 use crate::pool::{PooledSlab, Written};
 use crate::slab::{HeapSize, Image, Sizes, Slab};
 use crate::sys;
 use anyhow::{Result, ensure};
 use mintage_environ::layout::{HeadSlot, HeapLayout};
-use mintage_environ::{
-    ControlBlock, DomainId, ExitRecord, MemoryId, ObjectTypeId, TableId, Tunables,
-};
-use std::any::Any;
-use std::cell::{Cell, RefCell, UnsafeCell};
+use mintage_environ::{ControlBlock, DomainId, MemoryId, ObjectTypeId, TableId, Tunables};
+use std::cell::{Cell, RefCell};
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -36,23 +34,11 @@ pub struct StoreWords {
     pub fuel: Option<Arc<AtomicU64>>,
 }
 
-/// What a host function left behind when it did not succeed.
-pub enum Failure {
-    /// It returned an error.
-    Error(anyhow::Error),
-    /// It panicked with this payload.
-    Panic(Box<dyn Any + Send>),
-}
-
-/// The runtime's data of an instance. Control blocks point at it, for machine code to store its
-/// exit record.
+/// The runtime's data of an instance. Control blocks point at it.
 ///
 /// Shared references to it exist whenever a call runs, so all that changes is in cells. What is in
 /// the slab is reached through raw pointers only.
-#[repr(C)]
 pub struct InstanceData {
-    /// Where machine code left for the host. Written by machine code.
-    exit: UnsafeCell<ExitRecord>,
     /// The component.
     pub code: Arc<Code>,
     /// The host functions. Control blocks point at its array.
@@ -63,18 +49,12 @@ pub struct InstanceData {
     pub tag: u64,
     /// The store's words. Control blocks point at them.
     words: StoreWords,
-    /// The host pointer of the innermost call.
-    pub host: Cell<*mut ()>,
-    /// What the host function that ended the innermost call left.
-    pub failure: Cell<Option<Failure>>,
+    /// What is current in the store. Control blocks point at it.
+    current: NonNull<Current>,
     /// Whether a call was stopped.
     pub poisoned: Cell<bool>,
     /// Handle tables. Borrowed only while nothing else runs.
     pub handles: RefCell<Handles>,
-    /// What the builtin that is about to trap knows of the handle in question.
-    pub handle_error: Cell<Option<HandleError>>,
-    /// The type of the exception that nobody caught, when the innermost call ends with one.
-    pub thrown: Cell<Option<ObjectTypeId>>,
     /// The number of the thread that used the slab last, 0 while nobody has: whoever has a context
     /// pointer may write.
     user: Cell<u64>,
@@ -90,9 +70,6 @@ pub struct InstanceData {
     builtins: *const usize,
     slab: PooledSlab,
 }
-
-// Control blocks point at the exit record through a pointer to the whole.
-const _: () = assert!(std::mem::offset_of!(InstanceData, exit) == 0);
 
 /// A memory at this moment. Memories never move.
 #[derive(Clone, Copy)]
@@ -118,13 +95,18 @@ impl InstanceData {
     /// # Errors
     ///
     /// When the pool or the system gives no slab.
-    pub fn create(
+    ///
+    /// # Safety
+    ///
+    /// `current` stays where it is as long as the instance lives.
+    pub unsafe fn create(
         code: &Arc<Code>,
         image: &Arc<Image>,
         imports: &Arc<HostTable>,
         limits: Limits,
         tag: u64,
         words: StoreWords,
+        current: NonNull<Current>,
         builtins: *const usize,
     ) -> Result<NonNull<InstanceData>> {
         let Tunables {
@@ -145,18 +127,14 @@ impl InstanceData {
         let data = NonNull::from(Box::leak(Box::write(
             room,
             InstanceData {
-                exit: UnsafeCell::new(ExitRecord { fp: 0, pc: 0 }),
                 code: code.clone(),
                 imports: imports.clone(),
                 limits,
                 tag,
                 words,
-                host: Cell::new(std::ptr::null_mut()),
-                failure: Cell::new(None),
+                current,
                 poisoned: Cell::new(false),
                 handles: RefCell::new(Handles::new(limits.handles)),
-                handle_error: Cell::new(None),
-                thrown: Cell::new(None),
                 user: Cell::new(0),
                 faults: Cell::new(None),
                 depends_on_host: Cell::new(false),
@@ -224,10 +202,11 @@ impl InstanceData {
                 fuel: self.words.fuel.as_deref().unwrap_or(&NEVER),
                 host_imports: self.imports.as_ptr(),
                 builtins: self.builtins,
-                runtime: std::ptr::from_ref(self).cast_mut().cast(),
+                current: self.current().exit_record(),
                 flags: ControlBlock::MAY_LEAVE,
                 data_segments: self.code.data_segments(),
-                reserved: [0; 8],
+                instance: std::ptr::from_ref(self).cast(),
+                reserved: [0; 7],
             };
             // SAFETY: the block lies at the end of the domain's head, which is accessible, and is
             // aligned, since `ctx` is.
@@ -259,19 +238,15 @@ impl InstanceData {
     pub unsafe fn of_ctx<'a>(ctx: *mut u8) -> &'a InstanceData {
         // SAFETY: `prepare` wrote the control block, and machine code does not change this field of
         // it.
-        unsafe { &*(*control_block(ctx)).runtime.cast::<InstanceData>() }
+        unsafe { &*(*control_block(ctx)).instance.cast::<InstanceData>() }
     }
 
-    /// Where machine code of this instance left last.
-    pub fn exit(&self) -> ExitRecord {
-        // SAFETY: machine code of the instance writes it on this thread only, not while this runs.
-        unsafe { *self.exit.get() }
-    }
-
-    /// Puts back an earlier exit record.
-    pub fn set_exit(&self, exit: ExitRecord) {
-        // SAFETY: as above; nobody holds a reference into the cell.
-        unsafe { *self.exit.get() = exit };
+    /// Returns what is current in the store.
+    #[inline]
+    pub fn current(&self) -> &Current {
+        // SAFETY: whoever created the instance keeps it where it is; all of it that changes is in
+        // cells.
+        unsafe { self.current.as_ref() }
     }
 
     /// Whether an address is in the instance's slab.

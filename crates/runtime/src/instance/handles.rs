@@ -3,7 +3,7 @@
 use crate::component::error_context::ErrorContext;
 use crate::component::handles::HandleError;
 use crate::instance::Instance;
-use mintage_environ::{DomainId, ResourceId};
+use mintage_environ::{CallId, DomainId, ResourceId};
 
 type Result<T, E = HandleError> = std::result::Result<T, E>;
 
@@ -19,15 +19,20 @@ impl Instance {
         })
     }
 
-    /// Borrows a handle of the guest for the innermost call that was entered (`lift_borrow`): the
-    /// representation.
+    /// Borrows a handle of the guest for `call` (`lift_borrow`) and returns the representation.
     ///
     /// # Errors
     ///
     /// When the guest has no such handle, or too many are lent.
-    pub fn lift_borrow(&self, domain: DomainId, resource: ResourceId, handle: u32) -> Result<u32> {
+    pub fn lift_borrow(
+        &self,
+        call: CallId,
+        domain: DomainId,
+        resource: ResourceId,
+        handle: u32,
+    ) -> Result<u32> {
         self.data().with_handles(|handles, resources| {
-            handles.lift_borrow(resources, domain, resource, handle)
+            handles.lift_borrow(resources, call, domain, resource, handle)
         })
     }
 
@@ -41,15 +46,21 @@ impl Instance {
             .with_handles(|handles, _| handles.add_own(domain, resource, rep))
     }
 
-    /// Lends a resource to the guest for the innermost call that was entered (`lower_borrow`): the
-    /// index of a handle, or the representation when the component instance defines the resource.
+    /// Lends a resource to the guest for `call` (`lower_borrow`). Returns the index of a handle, or
+    /// the representation if `domain` is the component instance that defines the resource.
     ///
     /// # Errors
     ///
     /// When the guest's table is full.
-    pub fn lower_borrow(&self, domain: DomainId, resource: ResourceId, rep: u32) -> Result<u32> {
+    pub fn lower_borrow(
+        &self,
+        call: CallId,
+        domain: DomainId,
+        resource: ResourceId,
+        rep: u32,
+    ) -> Result<u32> {
         self.data().with_handles(|handles, resources| {
-            handles.lower_borrow(resources, domain, resource, rep)
+            handles.lower_borrow(resources, call, domain, resource, rep)
         })
     }
 
@@ -73,27 +84,22 @@ impl Instance {
             .with_handles(|handles, _| handles.add_error_context(domain, context))
     }
 
-    /// Enters a call, in either direction, whose type has borrows.
-    ///
-    /// # Errors
-    ///
-    /// When there is no memory.
-    pub fn enter_call(&self) -> Result<()> {
+    /// Opens the scope of a call, in either direction, whose type has borrows.
+    pub fn enter_call(&self) -> CallId {
         self.data().with_handles(|handles, _| handles.enter())
     }
 
-    /// Leaves the innermost call that was entered, and ends its loans.
+    /// Closes the scope of a call that has returned, and ends its loans.
     ///
     /// # Errors
     ///
     /// When the callee still has handles that it was lent.
-    pub fn exit_call(&self) -> Result<()> {
-        self.data().with_handles(|handles, _| handles.exit())
+    pub fn exit_call(&self, call: CallId) -> Result<()> {
+        self.data().with_handles(|handles, _| handles.exit(call))
     }
 
-    /// Leaves the innermost call that was entered, whose callee has not run: takes back what it was
-    /// lent.
-    pub fn abandon_call(&self) {
-        self.data().with_handles(|handles, _| handles.abandon());
+    /// Closes the scope of a call whose callee has not run: takes back what was lent to it.
+    pub fn abandon_call(&self, call: CallId) {
+        self.data().with_handles(|handles, _| handles.abandon(call));
     }
 }

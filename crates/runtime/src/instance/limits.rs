@@ -1,5 +1,6 @@
 //! [`Limits`]: how much an instance may take, and who decides about growth.
 
+use super::current::HostAccess;
 use crate::code::Code;
 use crate::component::handles::MAX_HANDLES;
 use crate::slab::{HeapSize, Image};
@@ -34,9 +35,9 @@ impl Default for Limits {
 #[derive(Clone, Copy, Debug)]
 pub struct Limiter {
     /// Whether something may grow. An error ends the guest's call.
-    pub growing: unsafe fn(host: *mut (), growth: &Growth) -> Result<bool>,
+    pub growing: unsafe fn(host: HostAccess, growth: &Growth) -> Result<bool>,
     /// Growth that was allowed has failed. An error ends the guest's call.
-    pub failed: unsafe fn(host: *mut (), growth: &Growth, error: Error) -> Result<()>,
+    pub failed: unsafe fn(host: HostAccess, growth: &Growth, error: Error) -> Result<()>,
 }
 
 /// Something is to grow, or is as large at the start.

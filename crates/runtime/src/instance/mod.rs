@@ -1,5 +1,6 @@
 //! [`Instance`]: a slab with a component's image in it and the run-time data beside it.
 
+mod current;
 mod data;
 pub mod growth;
 mod handles;
@@ -8,7 +9,8 @@ mod kept;
 pub mod limits;
 mod segments;
 
-pub use data::{Failure, InstanceData, StoreWords, control_block};
+pub use current::{Current, Failure, HostAccess};
+pub use data::{InstanceData, StoreWords, control_block};
 pub use host_table::{HostFunc, HostTable};
 pub use kept::keep_started;
 pub use limits::{Growing, Growth, Limiter, Limits};
@@ -109,13 +111,18 @@ impl InstanceHandle {
 
 impl Instance {
     /// As [`instantiate`](crate::instantiate), with the array of builtins.
-    pub(crate) fn new(
+    ///
+    /// # Safety
+    ///
+    /// As there.
+    pub(crate) unsafe fn new(
         code: &Arc<Code>,
         image: &Arc<Image>,
         imports: &Arc<HostTable>,
         limits: Limits,
         tag: u64,
         words: StoreWords,
+        current: NonNull<Current>,
         builtins: *const usize,
     ) -> Result<Instance> {
         ensure!(
@@ -123,9 +130,11 @@ impl Instance {
             "the host table was made for another component"
         );
         ensure!(code.has_image(image), "the image is another component's");
-        Ok(Instance {
-            data: InstanceData::create(code, image, imports, limits, tag, words, builtins)?,
-        })
+        // SAFETY: as the caller promises.
+        let data = unsafe {
+            InstanceData::create(code, image, imports, limits, tag, words, current, builtins)?
+        };
+        Ok(Instance { data })
     }
 
     pub(crate) fn data(&self) -> &InstanceData {

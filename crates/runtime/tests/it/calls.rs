@@ -3,8 +3,9 @@
 use crate::common::*;
 use mintage_compile::NoProgress;
 use mintage_environ::{Trap, Tunables};
-use mintage_runtime::{InstanceHandle, Limits, LoadCheck, Stopped, StoreWords, call_confined};
-use std::ptr;
+use mintage_runtime::{
+    HostAccess, InstanceHandle, Limits, LoadCheck, Stopped, StoreWords, call_confined,
+};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -162,7 +163,7 @@ fn host_functions_return_fail_and_panic() {
             1 => call.words[0] = 5,
             2 => std::panic::panic_any("payload"),
             // SAFETY: the test passes a number that nobody else uses meanwhile.
-            _ => call.words[0] = unsafe { *call.host.cast::<u64>() },
+            _ => call.words[0] = unsafe { *pointer(call.host).cast::<u64>() },
         }
         Ok(())
     });
@@ -197,30 +198,29 @@ struct Nest {
 
 fn nest(call: mintage_runtime::HostCall<'_>) -> anyhow::Result<()> {
     // SAFETY: all calls of the nesting tests pass a `Nest` that lives throughout.
-    let nest = unsafe { &*call.host.cast::<Nest>() };
+    let nest = unsafe { &*pointer(call.host).cast::<Nest>() };
     let level = call.words[0] as u32;
     nest.seen.lock().unwrap().push(level);
     let target = match nest.other {
         Some(other) if level.is_multiple_of(2) => other,
         _ => nest.instance,
     };
-    call.words[0] =
-        match level {
-            0 => 0,
-            // A trap in a nested call that the host swallows: the calls around it must not notice.
-            100 => u64::from(invoke_with(target, "leaf", &[], call.host).is_err()),
-            // A trap at the bottom that the host passes on as an error with the trap in it.
-            200 => {
-                let report = trap(invoke_with(target, "leaf", &[], call.host));
-                return Err(anyhow::Error::new(report));
-            }
-            level => invoke_with(target, "call", &[u64::from(level) - 1], call.host).map_err(
-                |stopped| match stopped {
-                    Stopped::Host(error) => error,
-                    other => anyhow::anyhow!("{other:?}"),
-                },
-            )?,
-        };
+    call.words[0] = match level {
+        0 => 0,
+        // A trap in a nested call that the host swallows: the calls around it must not notice.
+        100 => u64::from(invoke_with(target, "leaf", &[], pointer(call.host)).is_err()),
+        // A trap at the bottom that the host passes on as an error with the trap in it.
+        200 => {
+            let report = trap(invoke_with(target, "leaf", &[], pointer(call.host)));
+            return Err(anyhow::Error::new(report));
+        }
+        level => invoke_with(target, "call", &[u64::from(level) - 1], pointer(call.host)).map_err(
+            |stopped| match stopped {
+                Stopped::Host(error) => error,
+                other => anyhow::anyhow!("{other:?}"),
+            },
+        )?,
+    };
     Ok(())
 }
 
@@ -365,7 +365,7 @@ fn a_host_pointer_is_of_its_own_call() {
     let code = code_with_host(CALLER);
     let table = table(&code, |call| {
         // SAFETY: the calls below pass numbers.
-        let number = unsafe { &mut *call.host.cast::<u64>() };
+        let number = unsafe { &mut *pointer(call.host).cast::<u64>() };
         *number += 1;
         if call.words[0] == 9 {
             let mut inner = 0u64;
@@ -437,9 +437,7 @@ fn a_collection_in_a_call_within_a_call_is_not_interrupted() {
         interrupt: Some(word.clone()),
         fuel: None,
     };
-    let instance =
-        mintage_runtime::instantiate(&code, code.image(), &table, Limits::default(), 7, words)
-            .unwrap();
+    let instance = new_instance(&table, Limits::default(), words).unwrap();
     assert_eq!(invoke(instance.handle(), "outer", &[3000]).unwrap(), 3000);
 
     // Where it is the only call, it is interrupted.
@@ -472,7 +470,7 @@ fn a_confined_call_that_cannot_begin_changes_nothing() {
                 domain,
                 &callee,
                 [0; 1].as_mut_ptr(),
-                ptr::null_mut(),
+                HostAccess::Nothing,
             )
         }
     };

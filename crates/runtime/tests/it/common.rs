@@ -6,10 +6,10 @@ use mintage_compile::NoProgress;
 use mintage_environ::component::{CoreCallee, CoreItem};
 use mintage_environ::{DomainId, MemoryId, TableId, Trap, Tunables};
 use mintage_runtime::{
-    Code, HostCall, HostFunc, HostTable, Instance, InstanceHandle, Limits, LoadCheck, Pool,
-    PoolConfig, Stopped, StoreWords, TrapReport, call, run_initializers,
+    Code, Current, HostAccess, HostCall, HostFunc, HostTable, Instance, InstanceHandle, Limits,
+    LoadCheck, Pool, PoolConfig, Stopped, StoreWords, TrapReport, call, run_initializers,
 };
-use std::ptr;
+use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
 /// The settings of all tests: every core export can be called.
@@ -89,15 +89,41 @@ pub fn instantiate(code: &Arc<Code>) -> Instance {
 }
 
 pub fn instantiate_with(table: &Arc<HostTable>, limits: Limits) -> Instance {
-    let code = table.code();
-    let instance =
-        mintage_runtime::instantiate(code, code.image(), table, limits, 7, StoreWords::default())
-            .unwrap();
+    let instance = new_instance(table, limits, StoreWords::default()).unwrap();
     // SAFETY: the instance is new, and the tests' host functions that run in start functions expect
     // null.
-    unsafe { run_initializers(instance.handle(), ptr::null_mut()) }
+    unsafe { run_initializers(instance.handle(), HostAccess::Nothing) }
         .unwrap_or_else(|stopped| panic!("{stopped:?}"));
     instance
+}
+
+/// Makes an instance in a store of its own, whose start functions have not run.
+pub fn new_instance(
+    table: &Arc<HostTable>,
+    limits: Limits,
+    words: StoreWords,
+) -> anyhow::Result<Instance> {
+    let code = table.code();
+    // SAFETY: the store's state is never freed, and no other instance has it.
+    unsafe { mintage_runtime::instantiate(code, code.image(), table, limits, 7, words, current()) }
+}
+
+/// The state of a new store, which is never freed.
+pub fn current() -> NonNull<Current> {
+    NonNull::from(Box::leak(Box::default()))
+}
+
+/// The access of host functions that expect `host`.
+pub fn access(host: *mut ()) -> HostAccess {
+    NonNull::new(host).map_or(HostAccess::Nothing, HostAccess::Functions)
+}
+
+/// What [`access`] was made of.
+pub fn pointer(access: HostAccess) -> *mut () {
+    match access {
+        HostAccess::Functions(host) => host.as_ptr(),
+        HostAccess::Nothing | HostAccess::Limiter(_) => ptr::null_mut(),
+    }
 }
 
 fn export(code: &Code, name: &str) -> CoreItem {
@@ -156,7 +182,7 @@ pub fn invoke_with(
             domain,
             &code.callee(callee).unwrap(),
             words.as_mut_ptr(),
-            host,
+            access(host),
         )?
     };
     Ok(words[0])

@@ -5,11 +5,10 @@ use crate::common::*;
 use mintage_environ::component::CoreItem;
 use mintage_environ::{GlobalId, MemoryId, ObjectTypeId, TableId, Trap, ValType};
 use mintage_runtime::{
-    Code, Growth, HostTable, Instance, Limiter, Limits, LoadCheck, Pool, PoolConfig, Stopped,
-    StoreWords, run_initializers,
+    Code, Growth, HostAccess, HostTable, Instance, Limiter, Limits, LoadCheck, Pool, PoolConfig,
+    Stopped, StoreWords, run_initializers,
 };
 use proptest::prelude::*;
-use std::ptr;
 use std::sync::{Arc, OnceLock};
 use std::thread;
 
@@ -246,9 +245,9 @@ impl Report {
 /// # Safety
 ///
 /// `host` is null or to a list that nobody else uses.
-unsafe fn growing(host: *mut (), growth: &Growth) -> anyhow::Result<bool> {
+unsafe fn growing(host: HostAccess, growth: &Growth) -> anyhow::Result<bool> {
     // SAFETY: as the caller promises.
-    if let Some(noted) = unsafe { host.cast::<Vec<Growth>>().as_mut() } {
+    if let Some(noted) = unsafe { pointer(host).cast::<Vec<Growth>>().as_mut() } {
         noted.push(*growth);
     }
     Ok(true)
@@ -257,7 +256,7 @@ unsafe fn growing(host: *mut (), growth: &Growth) -> anyhow::Result<bool> {
 /// # Safety
 ///
 /// None needed.
-unsafe fn failed(_: *mut (), _: &Growth, error: anyhow::Error) -> anyhow::Result<()> {
+unsafe fn failed(_: HostAccess, _: &Growth, error: anyhow::Error) -> anyhow::Result<()> {
     Err(error)
 }
 
@@ -303,22 +302,13 @@ impl Way {
     }
 
     fn instantiate_with(imports: &Arc<HostTable>) -> Instance {
-        let code = imports.code();
         let limits = Limits {
             limiter: Some(Limiter { growing, failed }),
             ..Limits::default()
         };
-        let instance = mintage_runtime::instantiate(
-            code,
-            code.image(),
-            imports,
-            limits,
-            0,
-            StoreWords::default(),
-        )
-        .unwrap();
+        let instance = new_instance(imports, limits, StoreWords::default()).unwrap();
         // SAFETY: the instance is new, and its start function calls no host function.
-        unsafe { run_initializers(instance.handle(), ptr::null_mut()) }.unwrap();
+        unsafe { run_initializers(instance.handle(), HostAccess::Nothing) }.unwrap();
         instance
     }
 

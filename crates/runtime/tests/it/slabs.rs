@@ -4,8 +4,8 @@ use crate::common::*;
 use mintage_environ::layout::HeapLayout;
 use mintage_environ::{DomainId, Trap, Tunables};
 use mintage_runtime::{
-    Code, Growth, HostTable, Instance, InstanceHandle, Limiter, Limits, LoadCheck, Stopped,
-    StoreWords,
+    Code, Growth, HostAccess, HostTable, Instance, InstanceHandle, Limiter, Limits, LoadCheck,
+    Stopped, StoreWords,
 };
 use std::ptr;
 use std::sync::{Arc, mpsc};
@@ -291,9 +291,9 @@ struct Asked {
 /// # Safety
 ///
 /// `host` is to an [`Asked`] that nobody else uses.
-unsafe fn growing(host: *mut (), growth: &Growth) -> anyhow::Result<bool> {
+unsafe fn growing(host: HostAccess, growth: &Growth) -> anyhow::Result<bool> {
     // SAFETY: as the caller promises.
-    let asked = unsafe { &mut *host.cast::<Asked>() };
+    let asked = unsafe { &mut *pointer(host).cast::<Asked>() };
     asked.questions.push(*growth);
     match asked.limit {
         0 => anyhow::bail!("the limiter refuses"),
@@ -305,9 +305,9 @@ unsafe fn growing(host: *mut (), growth: &Growth) -> anyhow::Result<bool> {
 /// # Safety
 ///
 /// As [`growing`].
-unsafe fn failed(host: *mut (), _: &Growth, error: anyhow::Error) -> anyhow::Result<()> {
+unsafe fn failed(host: HostAccess, _: &Growth, error: anyhow::Error) -> anyhow::Result<()> {
     // SAFETY: as the caller promises.
-    unsafe { (*host.cast::<Asked>()).failures += 1 };
+    unsafe { (*pointer(host).cast::<Asked>()).failures += 1 };
     Err(error)
 }
 
@@ -560,14 +560,11 @@ fn host_tables_are_of_one_component() {
     let (first, second) = (code(GROWING), code(GROWING));
     let table = HostTable::new(&first, Vec::new()).unwrap();
     for (code, image) in [(&second, second.image()), (&first, second.image())] {
-        let error = mintage_runtime::instantiate(
-            code,
-            image,
-            &table,
-            Limits::default(),
-            0,
-            StoreWords::default(),
-        )
+        let (limits, words) = (Limits::default(), StoreWords::default());
+        // SAFETY: the store's state is never freed.
+        let error = unsafe {
+            mintage_runtime::instantiate(code, image, &table, limits, 0, words, current())
+        }
         .err()
         .unwrap()
         .to_string();

@@ -1,10 +1,11 @@
 //! Handle tables: one per component instance of the tree (CanonicalABI.md, "Table State" and
 //! "Resource State"), and the calls under way that handles are lent to.
 //!
-//! A loan ends with its call, and calls of one root instance nest, so a stack of scopes stands for
-//! the specification's tasks and subtasks: one scope is both the subtask that the caller's handles
-//! are lent to and the task that must drop what it was lent. Only calls whose type has borrows
-//! enter a scope.
+//! A loan ends with its call. Each call whose type has borrows opens a [`CallScope`], which stands
+//! for two things of the specification: the subtask that the caller's handles are lent to, and the
+//! task that must drop the handles that were made for it. Whoever makes the call holds the scope's
+//! [`CallId`] and passes it on wherever a handle is lent or borrowed, so calls may end in any
+//! order.
 
 mod error;
 mod table;
@@ -13,7 +14,9 @@ pub use error::{HandleError, HandleKind};
 
 use crate::component::error_context::{ErrorContext, MessageRoom};
 use mintage_environ::component::Resource;
-use mintage_environ::{DomainId, Index, IndexVec, ResourceId};
+use mintage_environ::{CallId, DomainId, Index, IndexVec, ResourceId};
+use slab::Slab;
+use smallvec::SmallVec;
 use table::{Element, Handle, Ownership, Table};
 
 /// The most handles of a root instance: what the specification allows one table
@@ -26,27 +29,26 @@ type Result<T, E = HandleError> = std::result::Result<T, E>;
 
 /// The handle tables of a root instance, and the calls that handles are lent to.
 pub(crate) struct Handles {
-    /// The most loans.
-    limit: usize,
+    /// How many more loans there may be.
+    loans_left: usize,
     /// How many elements all tables together may still add. Elements are reused but never freed, so
     /// this is what bounds memory, however many component instances share it.
     elements_left: usize,
     /// By domain; made when first used.
     tables: Vec<Table>,
-    /// The calls under way, outermost first.
-    scopes: Vec<BorrowScope>,
-    /// What is lent to these calls, in their order.
-    loans: Vec<Loan>,
+    /// The calls under way that handles are lent to, by [`CallId`].
+    calls: Slab<CallScope>,
     /// What messages of error contexts take.
     messages: MessageRoom,
 }
 
-/// A call that handles are lent to.
-struct BorrowScope {
+/// A call under way that handles are lent to.
+#[derive(Default)]
+struct CallScope {
     /// Handles that were made for the callee and that it has not dropped yet (`num_borrows`).
     borrows: u32,
-    /// Where its loans start.
-    loans: usize,
+    /// The caller's handles that are lent to the call. A few need no memory of their own.
+    loans: SmallVec<[Loan; 4]>,
 }
 
 /// A handle that is lent.
@@ -60,11 +62,10 @@ impl Handles {
     pub fn new(limit: u32) -> Self {
         let limit = limit.min(MAX_HANDLES) as usize;
         Handles {
-            limit,
+            loans_left: limit,
             elements_left: limit,
             tables: Vec::new(),
-            scopes: Vec::new(),
-            loans: Vec::new(),
+            calls: Slab::new(),
             messages: MessageRoom::default(),
         }
     }
@@ -198,10 +199,9 @@ impl Handles {
             return Err(HandleError::Lent { owned });
         }
         self.table(domain).remove(handle);
-        if let Ownership::Borrow(scope) = ownership
-            && let Some(scope) = self.scopes.get_mut(scope as usize)
+        if let Ownership::Borrow(call) = ownership
+            && let Some(scope) = self.calls.get_mut(call.index())
         {
-            // A stopped call may have left handles of a scope that is gone.
             scope.borrows = scope.borrows.saturating_sub(1);
         }
         Ok((owned, rep))
@@ -232,31 +232,36 @@ impl Handles {
         Ok(rep)
     }
 
-    /// `lift_borrow`: lends a handle to the innermost call and gives its representation.
+    /// `lift_borrow`: lends a handle to `call` and returns its representation.
     pub fn lift_borrow(
         &mut self,
         resources: &Resources,
+        call: CallId,
         domain: DomainId,
         resource: ResourceId,
         handle: u32,
     ) -> Result<u32> {
-        debug_assert!(!self.scopes.is_empty(), "a handle is lent to no call");
-        if self.loans.len() >= self.limit || self.loans.try_reserve(1).is_err() {
+        let scope = self.calls.get_mut(call.index());
+        debug_assert!(scope.is_some(), "a handle is lent to a call that has ended");
+        let loans = scope.map(|scope| &mut scope.loans);
+        if self.loans_left == 0 || loans.is_none_or(|loans| loans.try_reserve(1).is_err()) {
             return Err(HandleError::Full);
         }
         let entry = self.entry(resources, domain, resource, handle)?;
         // Each of the loans is counted once in one handle, and there are fewer than 2^32 of them.
         entry.lends += 1;
         let rep = entry.rep;
-        self.loans.push(Loan { domain, handle });
+        self.loans_left -= 1;
+        self.calls[call.index()].loans.push(Loan { domain, handle });
         Ok(rep)
     }
 
-    /// `lower_borrow`: a handle for the innermost call, or the representation in the instance that
-    /// defines the resource.
+    /// `lower_borrow`: makes a handle for `call`, or returns the representation if `domain` is the
+    /// component instance that defines the resource.
     pub fn lower_borrow(
         &mut self,
         resources: &Resources,
+        call: CallId,
         domain: DomainId,
         resource: ResourceId,
         rep: u32,
@@ -268,34 +273,30 @@ impl Handles {
         {
             return Ok(rep);
         }
-        let Some(scope) = self.scopes.len().checked_sub(1) else {
-            debug_assert!(false, "a handle is lent to no call");
-            return Err(HandleError::Full);
-        };
         let entry = Handle {
             resource,
             rep,
-            ownership: Ownership::Borrow(scope as u32),
+            ownership: Ownership::Borrow(call),
             lends: 0,
         };
         let handle = self.add(domain, Element::Resource(entry))?;
-        self.scopes[scope].borrows += 1;
+        match self.calls.get_mut(call.index()) {
+            Some(scope) => scope.borrows += 1,
+            None => debug_assert!(false, "a handle is lent to a call that has ended"),
+        }
         Ok(handle)
     }
 
-    /// A call starts that handles are lent to.
-    pub fn enter(&mut self) -> Result<()> {
-        self.scopes.try_reserve(1).map_err(|_| HandleError::Full)?;
-        self.scopes.push(BorrowScope {
-            borrows: 0,
-            loans: self.loans.len(),
-        });
-        Ok(())
+    /// Opens the scope of a call that handles are lent to. The stacks that calls are on bound how
+    /// many there are.
+    pub fn enter(&mut self) -> CallId {
+        CallId::from_u32(self.calls.insert(CallScope::default()) as u32)
     }
 
-    /// The innermost call ends, and with it its loans.
-    pub fn exit(&mut self) -> Result<()> {
-        let Some(scope) = self.scopes.pop() else {
+    /// Closes the scope of a call that has returned, and ends its loans.
+    pub fn exit(&mut self, call: CallId) -> Result<()> {
+        let Some(scope) = self.calls.try_remove(call.index()) else {
+            debug_assert!(false, "a call ends twice");
             return Ok(());
         };
         self.end_loans(scope.loans);
@@ -305,27 +306,26 @@ impl Handles {
         Ok(())
     }
 
-    /// The innermost call does not take place after all: takes back what was lent to it.
-    pub fn abandon(&mut self) {
-        let Some(scope) = self.scopes.pop() else {
+    /// Closes the scope of a call that does not take place after all: takes back what was lent to
+    /// it.
+    pub fn abandon(&mut self, call: CallId) {
+        let Some(scope) = self.calls.try_remove(call.index()) else {
             return;
         };
         self.end_loans(scope.loans);
-        let abandoned = Ownership::Borrow(self.scopes.len() as u32);
         // The callee has dropped none of them.
         let mut left = scope.borrows;
         for table in &mut self.tables {
             if left == 0 {
                 break;
             }
-            left -= table.remove_all(abandoned, left);
+            left -= table.remove_all(Ownership::Borrow(call), left);
         }
     }
 
-    fn end_loans(&mut self, start: usize) {
-        while self.loans.len() > start
-            && let Some(Loan { domain, handle }) = self.loans.pop()
-        {
+    fn end_loans(&mut self, loans: SmallVec<[Loan; 4]>) {
+        self.loans_left += loans.len();
+        for Loan { domain, handle } in loans {
             if let Ok(Element::Resource(entry)) = self.table(domain).get_mut(handle) {
                 entry.lends = entry.lends.saturating_sub(1);
             }

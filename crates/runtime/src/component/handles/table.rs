@@ -2,7 +2,7 @@
 
 use super::{HandleError, Result};
 use crate::component::error_context::ErrorContext;
-use mintage_environ::ResourceId;
+use mintage_environ::{CallId, ResourceId};
 
 /// A handle of a resource.
 #[derive(Clone, Copy, Debug)]
@@ -17,8 +17,8 @@ pub struct Handle {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ownership {
     Own,
-    /// Borrowed for the call with this place in the list of calls under way.
-    Borrow(u32),
+    /// Borrowed for this call.
+    Borrow(CallId),
 }
 
 /// The handles of a component instance. Index 0 is never a handle.

@@ -69,15 +69,16 @@ fn a_handle_remembers_its_type() {
 fn loans_are_counted_and_end_with_their_call() {
     let (types, mut handles) = (resources(), Handles::new(MAX_HANDLES));
     let handle = handles.add_own(A, FILE, 7).unwrap();
-    handles.enter().unwrap();
-    handles.lift_borrow(&types, A, FILE, handle).unwrap();
-    handles.enter().unwrap();
-    handles.lift_borrow(&types, A, FILE, handle).unwrap();
-    handles.exit().unwrap();
+    let [first, second] = [(); 2].map(|()| handles.enter());
+    for call in [first, second] {
+        handles.lift_borrow(&types, call, A, FILE, handle).unwrap();
+    }
+    // Not the one that began last.
+    handles.exit(first).unwrap();
     let lent = Err(HandleError::Lent { owned: true });
     assert_eq!(handles.drop(&types, A, FILE, handle).map(|_| ()), lent);
     assert_eq!(handles.lift_own(&types, A, FILE, handle).map(|_| ()), lent);
-    handles.exit().unwrap();
+    handles.exit(second).unwrap();
     assert_eq!(handles.lift_own(&types, A, FILE, handle), Ok(7));
     assert_eq!(
         handles.lift_own(&types, A, FILE, handle),
@@ -88,19 +89,21 @@ fn loans_are_counted_and_end_with_their_call() {
 #[test]
 fn borrows_are_dropped_before_their_call_ends() {
     let (types, mut handles) = (resources(), Handles::new(MAX_HANDLES));
-    handles.enter().unwrap();
-    let outer = handles.lower_borrow(&types, B, OWN, 5).unwrap();
-    // The instance that defines the resource gets the representation, which is no handle.
-    assert_eq!(handles.lower_borrow(&types, A, OWN, 5), Ok(5));
-    handles.enter().unwrap();
-    let inner = handles.lower_borrow(&types, B, FILE, 6).unwrap();
+    let outer_call = handles.enter();
+    let outer = handles.lower_borrow(&types, outer_call, B, OWN, 5).unwrap();
+    // The instance that defines the resource gets the representation, which is not a handle.
+    assert_eq!(handles.lower_borrow(&types, outer_call, A, OWN, 5), Ok(5));
+    let inner_call = handles.enter();
+    let inner = handles
+        .lower_borrow(&types, inner_call, B, FILE, 6)
+        .unwrap();
     assert_eq!(
         handles.lift_own(&types, B, FILE, inner),
         Err(HandleError::NotOwned)
     );
-    assert_eq!(handles.exit(), Err(HandleError::BorrowsRemain));
     assert_eq!(handles.drop(&types, B, OWN, outer), Ok((false, 5)));
-    assert_eq!(handles.exit(), Ok(()));
+    assert_eq!(handles.exit(outer_call), Ok(()));
+    assert_eq!(handles.exit(inner_call), Err(HandleError::BorrowsRemain));
 }
 
 #[test]
@@ -117,22 +120,27 @@ fn tables_and_loans_are_limited() {
     handles.drop(&types, A, FILE, 1).unwrap();
     assert_eq!(handles.add_own(A, FILE, 3), Ok(1));
 
-    handles.enter().unwrap();
+    let call = handles.enter();
     for _ in 0..3 {
-        assert_eq!(handles.lift_borrow(&types, A, FILE, 1), Ok(3));
+        assert_eq!(handles.lift_borrow(&types, call, A, FILE, 1), Ok(3));
     }
-    assert_eq!(handles.lift_borrow(&types, A, FILE, 1), full);
-    assert_eq!(handles.lower_borrow(&types, A, FILE, 5), full);
+    let other = handles.enter();
+    assert_eq!(handles.lift_borrow(&types, other, A, FILE, 1), full);
+    assert_eq!(handles.lower_borrow(&types, other, A, FILE, 5), full);
+    handles.exit(call).unwrap();
+    assert_eq!(handles.lift_borrow(&types, other, A, FILE, 1), Ok(3));
 }
 
 #[test]
 fn an_abandoned_call_leaves_nothing() {
     let (types, mut handles) = (resources(), Handles::new(MAX_HANDLES));
     let own = handles.add_own(A, FILE, 7).unwrap();
-    handles.enter().unwrap();
-    handles.lift_borrow(&types, A, FILE, own).unwrap();
-    let lent = handles.lower_borrow(&types, B, FILE, 7).unwrap();
-    handles.abandon();
+    let (call, other) = (handles.enter(), handles.enter());
+    handles.lift_borrow(&types, call, A, FILE, own).unwrap();
+    let lent = handles.lower_borrow(&types, call, B, FILE, 7).unwrap();
+    let kept = handles.lower_borrow(&types, other, B, FILE, 7).unwrap();
+    handles.abandon(call);
+    assert_eq!(handles.rep(&types, B, FILE, kept), Ok(7));
     assert_eq!(
         handles.rep(&types, B, FILE, lent),
         Err(HandleError::Unknown { handle: lent })
@@ -140,48 +148,98 @@ fn an_abandoned_call_leaves_nothing() {
     assert_eq!(handles.drop(&types, A, FILE, own), Ok((true, 7)));
 }
 
-/// What the specification's `Table` and the loans of its tasks amount to, with maps in place of
-/// slots: for comparison.
+/// The specification's `Table` and the loans of its tasks, with maps in place of slots, for
+/// comparison.
 #[derive(Default)]
 struct Model {
-    handles: BTreeMap<u32, (ResourceId, u32, Option<usize>, u32)>,
+    handles: BTreeMap<u32, ModelHandle>,
     free: Vec<u32>,
-    calls: Vec<(u32, Vec<u32>)>,
+    calls: BTreeMap<CallId, ModelCall>,
+}
+
+struct ModelHandle {
+    resource: ResourceId,
+    rep: u32,
+    borrowed_for: Option<CallId>,
+    lends: u32,
+}
+
+#[derive(Default)]
+struct ModelCall {
+    borrows: u32,
+    loans: Vec<u32>,
 }
 
 impl Model {
-    fn add(&mut self, resource: ResourceId, rep: u32, call: Option<usize>) -> u32 {
+    fn add(&mut self, resource: ResourceId, rep: u32, borrowed_for: Option<CallId>) -> u32 {
         let next = (self.handles.len() + self.free.len()) as u32 + 1;
         let index = self.free.pop().unwrap_or(next);
-        self.handles.insert(index, (resource, rep, call, 0));
+        let handle = ModelHandle {
+            resource,
+            rep,
+            borrowed_for,
+            lends: 0,
+        };
+        self.handles.insert(index, handle);
         index
     }
 
-    fn get(
-        &mut self,
-        resource: ResourceId,
-        handle: u32,
-    ) -> Result<&mut (ResourceId, u32, Option<usize>, u32), Trap> {
+    fn get(&mut self, resource: ResourceId, handle: u32) -> Result<&mut ModelHandle, Trap> {
         match self.handles.get_mut(&handle) {
             None => Err(Trap::UnknownHandle),
-            Some((found, ..)) if *found != resource => Err(Trap::WrongHandleType),
-            Some(entry) => Ok(entry),
+            Some(found) if found.resource != resource => Err(Trap::WrongHandleType),
+            Some(found) => Ok(found),
         }
     }
 
     fn remove(&mut self, resource: ResourceId, handle: u32, as_own: bool) -> Result<u32, Trap> {
-        let &mut (_, rep, call, lends) = self.get(resource, handle)?;
+        let &mut ModelHandle {
+            rep,
+            borrowed_for,
+            lends,
+            ..
+        } = self.get(resource, handle)?;
         if lends != 0 {
             return Err(Trap::HandleLent);
         }
-        match call {
+        match borrowed_for {
             Some(_) if as_own => return Err(Trap::NotOwned),
-            Some(call) => self.calls[call].0 -= 1,
+            Some(call) => self.calls.get_mut(&call).unwrap().borrows -= 1,
             None => {}
         }
         self.handles.remove(&handle);
         self.free.push(handle);
         Ok(rep)
+    }
+
+    /// The call under way that `number` chooses, if there is any.
+    fn choose(&self, number: u32) -> Option<CallId> {
+        let place = number as usize % self.calls.len().max(1);
+        self.calls.keys().nth(place).copied()
+    }
+
+    /// Lends `handle` to `call` and returns the representation and the callee's handle.
+    fn lend(
+        &mut self,
+        call: CallId,
+        resource: ResourceId,
+        handle: u32,
+    ) -> Result<(u32, u32), Trap> {
+        let lent = self.get(resource, handle)?;
+        lent.lends += 1;
+        let rep = lent.rep;
+        let scope = self.calls.get_mut(&call).unwrap();
+        scope.loans.push(handle);
+        scope.borrows += 1;
+        Ok((rep, self.add(resource, rep, Some(call))))
+    }
+
+    /// Ends a call whose callee has dropped all that it was lent.
+    fn exit(&mut self, call: CallId) {
+        let scope = self.calls.remove(&call).unwrap();
+        for handle in scope.loans {
+            self.handles.get_mut(&handle).unwrap().lends -= 1;
+        }
     }
 }
 
@@ -192,57 +250,63 @@ proptest! {
     fn tables_are_those_of_the_specification(
         steps in prop::collection::vec((0..7u8, 0..2u32, 0..12u32), 0..200),
     ) {
-        let (types, mut handles, mut model) = (resources(), Handles::new(MAX_HANDLES), Model::default());
+        let types = resources();
+        let (mut handles, mut model) = (Handles::new(MAX_HANDLES), Model::default());
         for (step, resource, number) in steps {
             let resource = ResourceId::from_u32(resource);
             // The model is of domain B, where no resource is defined.
             let (found, expected) = match step {
-                0 => (handles.add_own(B, resource, number), Ok(model.add(resource, number, None))),
-                1 => (
-                    handles.drop(&types, B, resource, number).map(|(_, rep)| rep),
-                    model.remove(resource, number, false),
-                ),
-                2 => (handles.lift_own(&types, B, resource, number), model.remove(resource, number, true)),
-                3 => (handles.rep(&types, B, resource, number), model.get(resource, number).map(|entry| entry.1)),
+                0 => {
+                    let expected = Ok(model.add(resource, number, None));
+                    (handles.add_own(B, resource, number), expected)
+                }
+                1 => {
+                    let dropped = handles.drop(&types, B, resource, number);
+                    let expected = model.remove(resource, number, false);
+                    (dropped.map(|(_, rep)| rep), expected)
+                }
+                2 => {
+                    let expected = model.remove(resource, number, true);
+                    (handles.lift_own(&types, B, resource, number), expected)
+                }
+                3 => {
+                    let expected = model.get(resource, number).map(|found| found.rep);
+                    (handles.rep(&types, B, resource, number), expected)
+                }
                 4 => {
-                    handles.enter().unwrap();
-                    model.calls.push((0, Vec::new()));
+                    let call = handles.enter();
+                    prop_assert!(model.calls.insert(call, ModelCall::default()).is_none());
                     continue;
                 }
-                5 if !model.calls.is_empty() => {
-                    let borrows = model.calls.last().map_or(0, |call| call.0);
-                    if borrows != 0 {
+                5 => {
+                    let Some(call) = model.choose(number) else { continue };
+                    if model.calls[&call].borrows != 0 {
                         // The specification's instance ends here.
+                        prop_assert_eq!(handles.exit(call), Err(HandleError::BorrowsRemain));
                         break;
                     }
-                    let (_, loans) = model.calls.pop().unwrap_or_default();
-                    for handle in loans {
-                        model.handles.get_mut(&handle).unwrap().3 -= 1;
-                    }
-                    prop_assert_eq!(handles.exit(), Ok(()));
+                    model.exit(call);
+                    prop_assert_eq!(handles.exit(call), Ok(()));
                     continue;
                 }
-                6 if !model.calls.is_empty() => {
-                    let lent = model.get(resource, number).map(|entry| {
-                        entry.3 += 1;
-                        entry.1
-                    });
-                    let found = handles.lift_borrow(&types, B, resource, number);
-                    if let Ok(rep) = lent {
-                        model.calls.last_mut().unwrap().1.push(number);
-                        let last = model.calls.len() - 1;
-                        model.calls[last].0 += 1;
-                        let handle = model.add(resource, rep, Some(last));
-                        prop_assert_eq!(handles.lower_borrow(&types, B, resource, rep), Ok(handle));
+                _ => {
+                    // One call of several, chosen by what else the step has to choose by.
+                    let Some(call) = model.choose(number / 2) else { continue };
+                    let expected = model.lend(call, resource, number);
+                    let found = handles.lift_borrow(&types, call, B, resource, number);
+                    if let Ok((rep, handle)) = expected {
+                        let lowered = handles.lower_borrow(&types, call, B, resource, rep);
+                        prop_assert_eq!(lowered, Ok(handle));
                     }
-                    (found, lent)
+                    (found, expected.map(|(rep, _)| rep))
                 }
-                _ => continue,
             };
             prop_assert_eq!(found.map_err(HandleError::trap), expected);
         }
-        for (&handle, &(resource, rep, ..)) in &model.handles {
-            prop_assert_eq!(handles.rep(&types, B, resource, handle), Ok(rep));
+        // After a trap nothing is asked of the tables any more.
+        for (&handle, found) in &model.handles {
+            let rep = handles.rep(&types, B, found.resource, handle);
+            prop_assert_eq!(rep, Ok(found.rep));
         }
     }
 }
