@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 use super::is_aligned;
 use crate::Trap;
 use crate::error::{stopped, trap_unless};
-use crate::store::{GrowthLimiter, limiter_pointer};
+use crate::store::{GrowthLimiter, limiter_access};
 
 /// What runs when memory is asked for.
 enum Allocator<'a> {
@@ -244,7 +244,7 @@ impl<'a> Guest<'a> {
                         *domain,
                         realloc,
                         words.as_mut_ptr(),
-                        limiter_pointer(limiter),
+                        limiter_access(limiter),
                     )
                 };
                 result.map_err(stopped)?;

@@ -4,7 +4,7 @@
 use super::{ComponentTypes, LiftContext, LowerContext};
 use crate::Result;
 use crate::error::handle_trap;
-use crate::store::{HostHandles, Linked, Origin};
+use crate::store::{HostHandles, LendingCall, Linked, Origin};
 use crate::types::ResourceType;
 use anyhow::{Context, anyhow};
 use mintage_environ::{DomainId, Index, ResourceId};
@@ -46,6 +46,8 @@ pub(crate) struct HandleContext<'a> {
     /// The number of the root instance in the store.
     pub instance: u32,
     pub domain: DomainId,
+    /// The call that handles are lent to; none if no type in it has a borrow.
+    pub lends_to: Option<LendingCall>,
 }
 
 impl HandleContext<'_> {
@@ -61,6 +63,12 @@ impl HandleContext<'_> {
             instance: self.instance,
             resource: id,
         }
+    }
+
+    /// The call that handles are lent to.
+    pub fn lends_to(&self) -> Result<LendingCall> {
+        self.lends_to
+            .context("internal error: a handle is lent to a call without borrows")
     }
 }
 
@@ -84,9 +92,10 @@ impl<'a> LowerContext<'a> {
 
     /// Lends the guest a resource for this call (`lower_borrow`): the index of its new handle.
     pub(crate) fn lower_borrow(&mut self, id: ResourceId, rep: u32) -> Result<u32> {
-        let domain = self.handles()?.domain;
+        let handles = self.handles()?;
+        let (domain, call) = (handles.domain, handles.lends_to()?.guest);
         self.instance()?
-            .lower_borrow(domain, id, rep)
+            .lower_borrow(call, domain, id, rep)
             .map_err(handle_trap)
     }
 
@@ -115,7 +124,7 @@ impl<'a> LiftContext<'a> {
     pub(crate) fn lift_borrow(&mut self, id: ResourceId, index: u32) -> Result<u32> {
         let (handles, instance) = self.handles.as_ref().with_context(no_handles)?;
         instance
-            .lift_borrow(handles.domain, id, index)
+            .lift_borrow(handles.lends_to()?.guest, handles.domain, id, index)
             .map_err(handle_trap)
     }
 }

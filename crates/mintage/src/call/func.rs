@@ -7,9 +7,10 @@ use crate::abi::{
     AbiOptions, ComponentNamedList, HandleContext, InstanceTypes, InterfaceType, Lift, LiftContext,
     Lower, LowerContext, Source, Target,
 };
-use crate::error::{handle_trap, wrong_store};
+use crate::error::wrong_store;
 use crate::store::{
-    CallScope, GrowthLimiter, HostHandles, LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque,
+    CallScope, GrowthLimiter, HostHandles, LIFT_WORDS, LendingCall, StoreInner, StoreInstance,
+    StoreOpaque,
 };
 use crate::types::{ComponentFunc, Type};
 use crate::{AsContext, AsContextMut, Component, Trap, Val};
@@ -254,19 +255,21 @@ impl Func {
         if instance.active {
             return Err(Trap::CannotEnterComponent.into());
         }
-        if !instance.component.lift(callee).borrows {
-            return call_within(store, number, callee, abi, lower, lift);
-        }
-        let scope = CallScope::of_host(store);
-        call_within(scope.store, number, callee, abi, lower, lift)
+        let borrows = instance.component.lift(callee).borrows;
+        call_within(
+            CallScope::new(store, number, borrows),
+            callee,
+            abi,
+            lower,
+            lift,
+        )
     }
 }
 
-/// The whole of a call, but for the scope of what the host lends.
+/// The whole of a call in its scope.
 #[inline]
 fn call_within<T, R>(
-    store: &mut StoreInner<T>,
-    number: usize,
+    mut scope: CallScope<'_, T>,
     callee: LiftId,
     abi: (CanonicalAbi, CanonicalAbi),
     lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, Target<'_>) -> Result<()>,
@@ -274,7 +277,9 @@ fn call_within<T, R>(
 ) -> Result<R> {
     let (params_abi, results_abi) = abi;
     let mut words = [0; LIFT_WORDS];
+    let (number, lends_to) = (scope.instance, scope.lends_to());
 
+    let store = &mut *scope.store;
     let StoreOpaque {
         instances, handles, ..
     } = &mut store.opaque;
@@ -283,6 +288,7 @@ fn call_within<T, R>(
     let host = HostSide {
         handles,
         limiter: &mut store.host,
+        lends_to,
     };
     instance.lower_params(number, callee, params_abi, &mut words, host, lower)?;
 
@@ -297,7 +303,7 @@ fn call_within<T, R>(
     let instance = &instances[number];
     let component = &instance.component;
     let info = component.lift(callee);
-    let (handles, runtime) = instance.with_handles(handles, number, info.options.domain);
+    let (handles, runtime) = instance.with_handles(handles, number, info.options.domain, lends_to);
     let options = AbiOptions {
         types: &component.interface().types,
         encoding: info.options.string_encoding,
@@ -316,12 +322,10 @@ fn call_within<T, R>(
         _ => Source::Memory(cx.spilled(words[0] as u32, results_abi)?),
     };
     let result = lift(&mut cx, info.results, source)?;
-    if info.borrows {
-        runtime.exit_call().map_err(handle_trap)?;
-    }
+    scope.exit()?;
 
-    store.post_return(number, callee, &mut words)?;
-    store.opaque.instances[number].active = false;
+    scope.store.post_return(number, callee, &mut words)?;
+    scope.store.opaque.instances[number].active = false;
     Ok(result)
 }
 
@@ -329,6 +333,7 @@ fn call_within<T, R>(
 struct HostSide<'a> {
     handles: &'a mut HostHandles,
     limiter: &'a mut dyn GrowthLimiter,
+    lends_to: Option<LendingCall>,
 }
 
 impl StoreInstance {
@@ -352,12 +357,6 @@ impl StoreInstance {
             active,
         } = self;
         let info = component.lift(lift);
-        if info.borrows
-            && let Err(error) = runtime.enter_call()
-        {
-            *active = false;
-            return Err(handle_trap(error));
-        }
         let options = AbiOptions {
             types: &component.interface().types,
             encoding: info.options.string_encoding,
@@ -375,6 +374,7 @@ impl StoreInstance {
             linked,
             instance: number as u32,
             domain: info.options.domain,
+            lends_to: host.lends_to,
         };
         let mut cx = LowerContext::new(options, guest, Some(handles));
         let result = match abi.flat_count {
@@ -392,9 +392,6 @@ impl StoreInstance {
         };
         if result.is_err() {
             *active = cx.trapped();
-            if info.borrows {
-                runtime.abandon_call();
-            }
         }
         result
     }

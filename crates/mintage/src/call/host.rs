@@ -9,7 +9,7 @@ use crate::store::{
     CallScope, GuestCall, Linked, StoreInner, StoreInstance, StoreOpaque, host_func,
 };
 use crate::types::{ComponentFunc, Scope};
-use crate::{AsContextMut, Component, StoreContextMut, Val};
+use crate::{Component, StoreContextMut, Val};
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::{CanonOptions, CanonicalAbi, MAX_FLAT_RESULTS, StringEncoding};
 use mintage_environ::{DomainId, FuncTypeId, ImportId, LowerId};
@@ -141,33 +141,14 @@ fn call_host<T: 'static, P, R>(
     body: impl FnOnce(StoreContextMut<'_, T>, P) -> Result<R>,
     lower: impl FnOnce(R, &mut LowerContext<'_>, Target<'_>) -> Result<()>,
 ) -> Result<()> {
-    if !imported.borrows {
-        return call_within(call, imported, abi, lift, body, lower);
-    }
-    let scope = CallScope::of_guest(call.store.0, call.instance)?;
-    let within = GuestCall {
-        store: StoreContextMut(scope.store),
-        ..call
-    };
-    call_within(within, imported, abi, lift, body, lower)?;
-    scope.finish()
-}
-
-#[inline]
-fn call_within<T: 'static, P, R>(
-    call: GuestCall<'_, T>,
-    imported: &Imported,
-    abi: (CanonicalAbi, CanonicalAbi),
-    lift: impl FnOnce(&mut LiftContext<'_>, Source<'_>) -> Result<P>,
-    body: impl FnOnce(StoreContextMut<'_, T>, P) -> Result<R>,
-    lower: impl FnOnce(R, &mut LowerContext<'_>, Target<'_>) -> Result<()>,
-) -> Result<()> {
     let GuestCall {
-        mut store,
+        store,
         instance,
         words,
         mut scratch,
     } = call;
+    let mut scope = CallScope::new(store.0, instance, imported.borrows);
+    let lends_to = scope.lends_to();
     let (params_abi, results_abi) = abi;
     let options = &imported.options;
     let StoreOpaque {
@@ -175,8 +156,9 @@ fn call_within<T: 'static, P, R>(
         handles,
         hostcall_fuel,
         ..
-    } = &mut store.0.opaque;
-    let (handles, runtime) = instances[instance].with_handles(handles, instance, options.domain);
+    } = &mut scope.store.opaque;
+    let (handles, runtime) =
+        instances[instance].with_handles(handles, instance, options.domain, lends_to);
     let mut cx = match &scratch {
         None => LiftContext::new(
             imported.abi(),
@@ -197,9 +179,9 @@ fn call_within<T: 'static, P, R>(
     };
     let params = lift(&mut cx, source)?;
 
-    let result = body(store.as_context_mut(), params)?;
+    let result = body(StoreContextMut(scope.store), params)?;
 
-    let StoreInner { opaque, host } = &mut *store.0;
+    let StoreInner { opaque, host } = &mut *scope.store;
     let StoreOpaque {
         instances, handles, ..
     } = opaque;
@@ -223,6 +205,7 @@ fn call_within<T: 'static, P, R>(
         linked,
         instance: instance as u32,
         domain: options.domain,
+        lends_to,
     };
     let mut cx = LowerContext::new(imported.abi(), guest, Some(handles));
     let target = match results_abi.flat_count {
@@ -232,7 +215,8 @@ fn call_within<T: 'static, P, R>(
         // The pointer to the room for the results comes behind the parameters.
         _ => Target::Memory(cx.result_area(words[param_words] as u32, results_abi)?),
     };
-    lower(result, &mut cx, target)
+    lower(result, &mut cx, target)?;
+    scope.exit()
 }
 
 /// A closure over Rust types.

@@ -30,16 +30,12 @@ pub(crate) fn call<T: 'static, R>(
     } = instance.ok_or_else(|| wrong_store("function"))?;
     let nobody = DomainId::from_u32(component.code().layout().domains.len() as u32);
     let imported = Imported::reexported(component, linked, import, nobody);
-    if !imported.borrows() {
-        return call_within(store, number, &imported, abi, lower, lift);
-    }
-    let scope = CallScope::of_guest(store, number)?;
-    call_within(scope.store, number, &imported, abi, lower, lift)
+    let scope = CallScope::new(store, number, imported.borrows());
+    call_within(scope, &imported, abi, lower, lift)
 }
 
 fn call_within<T: 'static, R>(
-    store: &mut StoreInner<T>,
-    number: usize,
+    scope: CallScope<'_, T>,
     imported: &Imported,
     abi: (CanonicalAbi, CanonicalAbi),
     lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, Target<'_>) -> Result<()>,
@@ -48,11 +44,14 @@ fn call_within<T: 'static, R>(
     let (params_abi, results_abi) = abi;
     let mut memory = Vec::new();
     let mut words = [0; LIFT_WORDS + 1];
+    let (number, lends_to) = (scope.instance, scope.lends_to());
+    let store = &mut *scope.store;
 
     let StoreOpaque {
         instances, handles, ..
     } = &mut store.opaque;
-    let (context, runtime) = instances[number].with_handles(handles, number, imported.domain());
+    let (context, runtime) =
+        instances[number].with_handles(handles, number, imported.domain(), lends_to);
     let guest = Guest::scratch(runtime, &mut memory);
     let mut cx = LowerContext::new(imported.abi(), guest, Some(context));
     let param_words = match params_abi.flat_count {
@@ -98,7 +97,8 @@ fn call_within<T: 'static, R>(
     let StoreOpaque {
         instances, handles, ..
     } = &mut store.opaque;
-    let (context, runtime) = instances[number].with_handles(handles, number, imported.domain());
+    let (context, runtime) =
+        instances[number].with_handles(handles, number, imported.domain(), lends_to);
     let mut cx =
         LiftContext::of_memory(imported.abi(), &memory, usize::MAX).with_handles(context, runtime);
     let source = match flat_results {

@@ -107,7 +107,7 @@ impl LowerContext<'_> {
             let rep = handles.host.take_own(handle)?;
             self.lower_own(id, rep)
         } else {
-            let rep = handles.host.lend(handle)?;
+            let rep = handles.host.lend(handles.lends_to()?.host, handle)?;
             self.lower_borrow(id, rep)
         }
     }
@@ -126,9 +126,9 @@ impl LiftContext<'_> {
             InterfaceType::Borrow(id) => {
                 let rep = self.lift_borrow(id, index)?;
                 let handles = self.handles()?;
-                Ok(handles
-                    .host
-                    .add_borrow(handles.ty(id), rep, Some(handles.origin(id))))
+                let (call, ty) = (handles.lends_to()?.host, handles.ty(id));
+                let origin = Some(handles.origin(id));
+                Ok(handles.host.add_borrow(call, ty, rep, origin))
             }
             _ => bail!("a value of another type is taken as a resource"),
         }

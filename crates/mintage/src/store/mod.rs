@@ -12,7 +12,7 @@ mod interrupt;
 mod limits;
 mod linked;
 
-pub(crate) use handles::{HostHandles, Origin};
+pub(crate) use handles::{HostHandles, LendingCall, Origin};
 pub use interrupt::InterruptHandle;
 pub(crate) use limits::GrowthLimiter;
 pub use limits::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
@@ -28,8 +28,12 @@ use crate::{Component, Engine, Trap};
 use anyhow::{Error, Result, ensure};
 use mintage_environ::component::{CoreCallee, Resource};
 use mintage_environ::{DomainId, LiftId};
-use mintage_runtime::{Callee, Growth, HostCall, HostFunc, HostTable, Limiter, Limits, StoreWords};
-use std::ptr;
+use mintage_runtime::{
+    Callee, Current, Growth, HostAccess, HostCall, HostFunc, HostTable, Limiter, Limits, StoreWords,
+};
+use std::mem::ManuallyDrop;
+use std::ops::{Deref, DerefMut};
+use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -64,8 +68,69 @@ const DEFAULT_HOSTCALL_FUEL: usize = 128 << 20;
 /// owns are not called. A host that needs them calls
 /// [`ResourceAny::resource_drop`](crate::ResourceAny::resource_drop) before.
 pub struct Store<T: 'static> {
-    // Boxed, since guests know its address while they run.
-    inner: Box<StoreInner<T>>,
+    inner: Allocation<T>,
+}
+
+/// The memory of a store, which does not move: guests know its address while they run.
+///
+/// What is current in the store is written by machine code and by the runtime while there is an
+/// exclusive reference to the rest. So references are made to `inner` alone, never to the whole.
+struct Allocation<T: 'static>(NonNull<Allocated<T>>);
+
+struct Allocated<T: 'static> {
+    // First, since it has the instances, which use what is current.
+    inner: StoreInner<T>,
+    current: Current,
+}
+
+// SAFETY: the allocation owns its contents, as a box does. What is current is used only through an
+// exclusive reference to the store, and holds pointers only while guests run.
+unsafe impl<T: Send> Send for Allocation<T> where StoreInner<T>: Send {}
+
+impl<T> Allocation<T> {
+    fn new(inner: impl FnOnce(NonNull<Current>) -> StoreInner<T>) -> Self {
+        let mut allocation = Box::<Allocated<T>>::new_uninit();
+        let place = allocation.as_mut_ptr();
+        // SAFETY: both fields are within the new allocation, and each is written once.
+        unsafe {
+            let current = &raw mut (*place).current;
+            current.write(Current::new());
+            (&raw mut (*place).inner).write(inner(NonNull::new_unchecked(current)));
+        }
+        Self(NonNull::from(Box::leak(allocation)).cast())
+    }
+
+    /// Takes the contents out of the allocation.
+    fn into_inner(self) -> StoreInner<T> {
+        let place = ManuallyDrop::new(self).0;
+        // SAFETY: `new` leaked the box, and `self`, which would free it, is forgotten.
+        unsafe { Box::from_raw(place.as_ptr()) }.inner
+    }
+}
+
+impl<T> Drop for Allocation<T> {
+    fn drop(&mut self) {
+        // SAFETY: `new` leaked the box, and nothing else frees it.
+        drop(unsafe { Box::from_raw(self.0.as_ptr()) });
+    }
+}
+
+impl<T> Deref for Allocation<T> {
+    type Target = StoreInner<T>;
+
+    #[inline]
+    fn deref(&self) -> &StoreInner<T> {
+        // SAFETY: the allocation lives as long as `self`, whose borrow covers the field.
+        unsafe { &(*self.0.as_ptr()).inner }
+    }
+}
+
+impl<T> DerefMut for Allocation<T> {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut StoreInner<T> {
+        // SAFETY: as above.
+        unsafe { &mut (*self.0.as_ptr()).inner }
+    }
 }
 
 pub(crate) struct StoreInner<T> {
@@ -88,7 +153,18 @@ pub(crate) struct StoreOpaque {
     fuel: Option<Fuel>,
     /// The resources that the host holds.
     pub handles: HostHandles,
+    /// What is current in the store, beside this in one allocation.
+    current: CurrentPointer,
 }
+
+/// The address of what is current in a store.
+struct CurrentPointer(NonNull<Current>);
+
+// SAFETY: the pointer is used only through an exclusive reference to its store, or by a guest of
+// it while there is one.
+unsafe impl Send for CurrentPointer {}
+// SAFETY: as above.
+unsafe impl Sync for CurrentPointer {}
 
 /// An instance in a store.
 pub(crate) struct StoreInstance {
@@ -105,24 +181,25 @@ impl<T> Store<T> {
     pub fn new(engine: &Engine, data: T) -> Store<T> {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
-        let opaque = StoreOpaque {
-            id,
-            handles: HostHandles::new(id),
-            engine: engine.clone(),
-            instances: Vec::new(),
-            used: Used::default(),
-            hostcall_fuel: DEFAULT_HOSTCALL_FUEL,
-            interruption: Interruption::new(engine),
-            fuel: Fuel::new(engine),
+        let inner = |current| StoreInner {
+            opaque: StoreOpaque {
+                id,
+                handles: HostHandles::new(id),
+                engine: engine.clone(),
+                instances: Vec::new(),
+                used: Used::default(),
+                hostcall_fuel: DEFAULT_HOSTCALL_FUEL,
+                interruption: Interruption::new(engine),
+                fuel: Fuel::new(engine),
+                current: CurrentPointer(current),
+            },
+            host: HostState {
+                limiter: None,
+                data,
+            },
         };
         Store {
-            inner: Box::new(StoreInner {
-                opaque,
-                host: HostState {
-                    limiter: None,
-                    data,
-                },
-            }),
+            inner: Allocation::new(inner),
         }
     }
 
@@ -138,7 +215,7 @@ impl<T> Store<T> {
 
     /// The host's data, without the store.
     pub fn into_data(self) -> T {
-        self.inner.host.data
+        self.inner.into_inner().host.data
     }
 
     /// The engine.
@@ -415,10 +492,10 @@ impl StoreOpaque {
 }
 
 impl<T> StoreInner<T> {
-    /// The pointer to this store that guests hand to host functions.
+    /// What a guest that may call out reaches of this store.
     #[inline]
-    fn host_pointer(&mut self) -> *mut () {
-        ptr::from_mut(self).cast()
+    fn host_access(&mut self) -> HostAccess {
+        HostAccess::Functions(NonNull::from(self).cast())
     }
 
     /// Calls the `post-return` function of a lift, if it has one, with the flat results of the call
@@ -493,9 +570,13 @@ impl<T> StoreInner<T> {
         };
         let code = component.code();
         let image = self.host.admit(code)?;
-        let runtime =
-            mintage_runtime::instantiate(code, image, imports, limits, index as u64, words)
-                .inspect_err(|_| self.host.release(Growth::at_start(code, image)))?;
+        let (tag, current) = (index as u64, self.opaque.current.0);
+        // SAFETY: what is current in the store stays where it is until the store is dropped, and
+        // with it its instances.
+        let runtime = unsafe {
+            mintage_runtime::instantiate(code, image, imports, limits, tag, words, current)
+        }
+        .inspect_err(|_| self.host.release(Growth::at_start(code, image)))?;
         self.opaque.used = used;
         let handle = runtime.handle();
         self.opaque.instances.push(StoreInstance {
@@ -509,7 +590,7 @@ impl<T> StoreInner<T> {
         // of the same `T`, which `InstancePre<T>` and the type of `self` tie together, and expect
         // the store's pointer. No other reference to the store or into the instance's memories is
         // used until the call is over.
-        unsafe { mintage_runtime::run_initializers(handle, self.host_pointer()) }
+        unsafe { mintage_runtime::run_initializers(handle, self.host_access()) }
             .map_err(stopped)?;
         self.opaque.instances[index].active = false;
         Ok(index)
@@ -544,7 +625,7 @@ impl<T> StoreInner<T> {
                 domain,
                 &callee,
                 words.as_mut_ptr(),
-                self.host_pointer(),
+                self.host_access(),
             )
         };
         result.map_err(stopped)
@@ -581,7 +662,7 @@ impl<T> StoreInner<T> {
                 domain,
                 &callee,
                 words.as_mut_ptr(),
-                self.host_pointer(),
+                self.host_access(),
             )
         };
         result.map_err(stopped)
@@ -629,12 +710,14 @@ impl StoreInstance {
         host: &'a mut HostHandles,
         instance: usize,
         domain: DomainId,
+        lends_to: Option<LendingCall>,
     ) -> (HandleContext<'a>, &'a mintage_runtime::Instance) {
         let handles = HandleContext {
             host,
             linked: &self.linked,
             instance: instance as u32,
             domain,
+            lends_to,
         };
         (handles, &self.runtime)
     }
@@ -661,46 +744,37 @@ impl StoreInstance {
                 domain,
                 callee,
                 words.as_mut_ptr(),
-                limiter_pointer(&mut limiter),
+                limiter_access(&mut limiter),
             )
         };
         result.map_err(stopped)
     }
 }
 
-/// Bit of a host pointer that says that it is to a limiter and not to a store. Both are aligned to
-/// 8 bytes.
-const TO_LIMITER: usize = 1;
-
-/// The host pointer of a call in which the guest must not call out, but may grow.
+/// What a guest that must not call out, but may grow, reaches of the host. The result is valid as
+/// long as `limiter` is.
 #[inline]
-pub(crate) fn limiter_pointer(limiter: &mut &mut dyn GrowthLimiter) -> *mut () {
-    ptr::from_mut(limiter)
-        .cast::<()>()
-        .map_addr(|address| address | TO_LIMITER)
+pub(crate) fn limiter_access(limiter: &mut &mut dyn GrowthLimiter) -> HostAccess {
+    HostAccess::Limiter(NonNull::from(limiter).cast())
 }
 
-#[inline]
-fn is_limiter(host: *mut ()) -> bool {
-    host.addr() & TO_LIMITER != 0
-}
-
-/// The limiter behind the host pointer of a call into a guest in a store of `T`.
+/// Returns the limiter that a guest in a store of `T` reaches; none if no guest runs.
 ///
 /// # Safety
 ///
-/// The pointer was made by `host_pointer` or `limiter_pointer`, and what it was made from is used
-/// by nobody else as long as the result lives.
-unsafe fn limiter<'a, T: 'static>(host: *mut ()) -> &'a mut dyn GrowthLimiter {
-    match is_limiter(host) {
-        // SAFETY: as the caller promises; the bit was added to a pointer of this type.
-        true => unsafe {
-            &mut **host
-                .map_addr(|address| address & !TO_LIMITER)
-                .cast::<&mut dyn GrowthLimiter>()
+/// `host` was made by `host_access` of a store of `T` or by `limiter_access`, and what it was made
+/// from is used by no one else as long as the result lives.
+unsafe fn limiter<'a, T: 'static>(host: HostAccess) -> Option<&'a mut dyn GrowthLimiter> {
+    match host {
+        HostAccess::Nothing => None,
+        // SAFETY: as the caller promises: it was made from a reference of this type.
+        HostAccess::Limiter(limiter) => unsafe {
+            Some(&mut **limiter.cast::<&mut dyn GrowthLimiter>().as_ptr())
         },
         // SAFETY: likewise.
-        false => unsafe { &mut (*host.cast::<StoreInner<T>>()).host },
+        HostAccess::Functions(store) => unsafe {
+            Some(&mut (*store.cast::<StoreInner<T>>().as_ptr()).host)
+        },
     }
 }
 
@@ -709,9 +783,12 @@ unsafe fn limiter<'a, T: 'static>(host: *mut ()) -> &'a mut dyn GrowthLimiter {
 /// # Safety
 ///
 /// As [`limiter`]: machine code has left for this and goes on afterwards.
-unsafe fn growing<T: 'static>(host: *mut (), growth: &Growth) -> Result<bool> {
+unsafe fn growing<T: 'static>(host: HostAccess, growth: &Growth) -> Result<bool> {
     // SAFETY: as the caller promises.
-    unsafe { limiter::<T>(host) }.growing(growth)
+    match unsafe { limiter::<T>(host) } {
+        Some(limiter) => limiter.growing(growth),
+        None => Ok(false),
+    }
 }
 
 /// What the runtime tells when the system refused growth.
@@ -719,65 +796,81 @@ unsafe fn growing<T: 'static>(host: *mut (), growth: &Growth) -> Result<bool> {
 /// # Safety
 ///
 /// As [`growing`].
-unsafe fn growth_failed<T: 'static>(host: *mut (), growth: &Growth, error: Error) -> Result<()> {
+unsafe fn growth_failed<T: 'static>(host: HostAccess, growth: &Growth, error: Error) -> Result<()> {
     // SAFETY: as the caller promises.
-    unsafe { limiter::<T>(host) }.failed(growth, error)
+    match unsafe { limiter::<T>(host) } {
+        Some(limiter) => limiter.failed(growth, error),
+        None => Ok(()),
+    }
 }
 
-/// The scope of a call for which handles are lent or borrowed. These loans and borrows end when it
-/// is dropped, so however the call ends: by its results, an error, or a panic.
+/// A call under way between the host and an instance, in either direction. If its type has borrows,
+/// it is the scope that handles are lent or borrowed for: these loans and borrows end when it is
+/// dropped, however the call ends: by its results, an error, or a panic.
 pub(crate) struct CallScope<'s, T: 'static> {
     pub store: &'s mut StoreInner<T>,
-    /// What [`HostHandles::exit`] takes.
-    entered: usize,
-    /// The instance whose guest makes the call, for which its handle tables have a scope as well.
-    guest: Option<usize>,
+    /// The number of the instance.
+    pub instance: usize,
+    lends_to: Option<LendingCall>,
 }
 
 impl<'s, T: 'static> CallScope<'s, T> {
-    /// The scope of a call that the host makes.
-    pub fn of_host(store: &'s mut StoreInner<T>) -> Self {
+    /// Begins a call, whose type has borrows if `borrows` says so.
+    #[inline]
+    pub fn new(store: &'s mut StoreInner<T>, instance: usize, borrows: bool) -> Self {
+        let StoreOpaque {
+            instances, handles, ..
+        } = &mut store.opaque;
+        let lends_to = borrows.then(|| LendingCall {
+            guest: instances[instance].runtime.enter_call(),
+            host: handles.enter(),
+        });
         Self {
-            entered: store.opaque.handles.enter(),
             store,
-            guest: None,
+            instance,
+            lends_to,
         }
     }
 
-    /// The scope of a call that a guest of an instance makes, or that is made as if by one.
-    ///
-    /// # Errors
-    ///
-    /// When the instance has too many calls.
-    pub fn of_guest(store: &'s mut StoreInner<T>, instance: usize) -> Result<Self> {
-        let guest = &mut store.opaque.instances[instance].runtime;
-        guest.enter_call().map_err(handle_trap)?;
-        let mut scope = Self::of_host(store);
-        scope.guest = Some(instance);
-        Ok(scope)
+    /// Returns what handles are lent to, if the type of the call has borrows.
+    #[inline]
+    pub fn lends_to(&self) -> Option<LendingCall> {
+        self.lends_to
     }
 
-    /// Ends the scope of a call that returned.
+    /// Ends the scope after the callee has returned.
     ///
     /// # Errors
     ///
-    /// When the guest still has handles that were borrowed for the call.
-    pub fn finish(mut self) -> Result<()> {
-        match self.guest.take() {
-            Some(guest) => self.store.opaque.instances[guest]
-                .runtime
-                .exit_call()
-                .map_err(handle_trap),
-            None => Ok(()),
-        }
+    /// When the callee still has handles that were lent to it.
+    #[inline]
+    pub fn exit(&mut self) -> Result<()> {
+        let Some(call) = self.lends_to.take() else {
+            return Ok(());
+        };
+        let StoreOpaque {
+            instances, handles, ..
+        } = &mut self.store.opaque;
+        handles.exit(call.host);
+        let exited = instances[self.instance].runtime.exit_call(call.guest);
+        exited.map_err(handle_trap)
+    }
+
+    #[cold]
+    fn abandon(&mut self, call: LendingCall) {
+        let StoreOpaque {
+            instances, handles, ..
+        } = &mut self.store.opaque;
+        handles.exit(call.host);
+        instances[self.instance].runtime.abandon_call(call.guest);
     }
 }
 
 impl<T: 'static> Drop for CallScope<'_, T> {
+    #[inline]
     fn drop(&mut self) {
-        self.store.opaque.handles.exit(self.entered);
-        if let Some(guest) = self.guest {
-            self.store.opaque.instances[guest].runtime.abandon_call();
+        if let Some(call) = self.lends_to.take() {
+            self.abandon(call);
         }
     }
 }
@@ -811,14 +904,14 @@ pub(crate) fn host_func<T: 'static>(
     f: impl Fn(GuestCall<'_, T>) -> Result<()> + Send + Sync + 'static,
 ) -> HostFunc {
     HostFunc::new(words, move |call: HostCall<'_>| {
-        // The guest runs as `realloc` or `post-return`, for which no store is passed.
-        if is_limiter(call.host) {
+        // The limiter alone is there for a guest that runs as `realloc` or `post-return`.
+        let HostAccess::Functions(pointer) = call.host else {
             return Err(Trap::CannotLeaveComponent.into());
-        }
-        // SAFETY: a host pointer that is to no limiter was made by `host_pointer` from an exclusive
-        // reference to a store, which is not used until the call into the guest is over, and so
-        // after this function has returned. The store is of `T` by the rule above.
-        let store = unsafe { &mut *call.host.cast::<StoreInner<T>>() };
+        };
+        // SAFETY: the pointer was made by `host_access` from an exclusive reference to a store,
+        // which is not used until the call into the guest is over, and so after this function has
+        // returned. The store is of `T` by the rule above.
+        let store = unsafe { &mut *pointer.cast::<StoreInner<T>>().as_ptr() };
         // SAFETY: the instance is the one whose code runs now, on this thread.
         let instance = unsafe { call.instance.instance() }.tag();
         let result = f(GuestCall {
@@ -828,7 +921,7 @@ pub(crate) fn host_func<T: 'static>(
             scratch: None,
         });
         // SAFETY: as above; the function has given back its reference.
-        let store = unsafe { &mut *call.host.cast::<StoreInner<T>>() };
+        let store = unsafe { &mut *pointer.cast::<StoreInner<T>>().as_ptr() };
         // The function may have forked the process.
         result.and_then(|()| store.opaque.keep_deadline())
     })
