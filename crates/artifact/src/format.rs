@@ -24,6 +24,7 @@
 
 use crate::PAGE;
 use anyhow::{Context, Result, bail, ensure};
+use mintage_environ::artifact;
 use object::elf::{SHF_ALLOC, SHF_EXECINSTR, SHT_PROGBITS, SHT_STRTAB, SHT_SYMTAB, SectionType};
 use xxhash_rust::xxh3::xxh3_128;
 
@@ -203,7 +204,10 @@ impl Header {
     pub fn open(file: &[u8]) -> Result<Header> {
         ensure!(
             file.starts_with(b"\x7fELF"),
-            "this is no artifact: it does not start as an ELF file"
+            artifact!(
+                NotAnArtifact,
+                "this is no artifact: it does not start as an ELF file"
+            )
         );
         let page = file.first_chunk::<FIRST_PAGE>();
         let page = page.with_context(|| {
@@ -212,7 +216,10 @@ impl Header {
         let mut rest = &page[Self::OFFSET..];
         ensure!(
             take::<8>(&mut rest)? == MAGIC,
-            "this ELF file is no artifact of Mintage: the magic number is missing"
+            artifact!(
+                NotAnArtifact,
+                "this ELF file is no artifact of Mintage: the magic number is missing"
+            )
         );
         let format = u32::from_le_bytes(take(&mut rest)?);
         take::<4>(&mut rest)?;
@@ -221,8 +228,11 @@ impl Header {
             String::from_utf8_lossy(version.split(|&byte| byte == 0).next().unwrap_or_default());
         ensure!(
             format == FORMAT_VERSION && version == ENGINE_VERSION,
-            "the artifact was made by Mintage {version} (format {format}), this is Mintage \
+            artifact!(
+                Version,
+                "the artifact was made by Mintage {version} (format {format}), this is Mintage \
              {ENGINE_VERSION} (format {FORMAT_VERSION}): compile the component again"
+            )
         );
         let header = Header {
             file_size: u64::from_le_bytes(take(&mut rest)?),

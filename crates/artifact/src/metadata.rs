@@ -7,7 +7,7 @@ use mintage_environ::component::ComponentInterface;
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::objects::ObjectLayout;
 use mintage_environ::{
-    DataId, ElemId, GlobalId, IndexVec, ObjectTypeId, TableId, TagId, Target, Tunables,
+    DataId, ElemId, GlobalId, IndexVec, ObjectTypeId, TableId, TagId, Target, Tunables, artifact,
 };
 use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
@@ -75,8 +75,11 @@ impl Metadata {
         } = &self.target;
         ensure!(
             *triple == host.triple,
-            "the artifact was made for {triple}, this host is {}",
-            host.triple
+            artifact!(
+                Target,
+                "the artifact was made for {triple}, this host is {}",
+                host.triple
+            )
         );
         let needed = cpu_features
             .iter()
@@ -87,8 +90,11 @@ impl Metadata {
             .collect();
         ensure!(
             missing.is_empty(),
-            "the artifact needs CPU features that this host does not have: {}",
-            missing.join(", ")
+            artifact!(
+                Target,
+                "the artifact needs CPU features that this host does not have: {}",
+                missing.join(", ")
+            )
         );
         Ok(())
     }
@@ -264,8 +270,11 @@ fn end_within(start: u64, len: u64, limit: u64) -> Option<u64> {
 fn same<T: PartialEq + Debug>(name: &str, actual: &T, expected: &T) -> Result<()> {
     ensure!(
         actual == expected,
-        "the artifact was made with `{name}` = {actual:?}, this host is set to {expected:?}: \
+        artifact!(
+            Settings,
+            "the artifact was made with `{name}` = {actual:?}, this host is set to {expected:?}: \
          compile the component again or change `Config::{name}`"
+        )
     );
     Ok(())
 }

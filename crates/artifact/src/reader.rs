@@ -10,7 +10,7 @@ use crate::table::{addresses, traps};
 use crate::{ImageRun, Metadata};
 use anyhow::{Context, Result, ensure};
 use mintage_environ::key_table::KeyTable;
-use mintage_environ::{CoreInstanceId, DataId, ElemId, Trap};
+use mintage_environ::{ArtifactFault, CoreInstanceId, DataId, ElemId, ErrorKind, Trap};
 use std::ops::Range;
 
 /// How much of an artifact is compared with its hashes when it is opened.
@@ -47,6 +47,11 @@ impl<B: AsRef<[u8]>> Artifact<B> {
     /// another version, or breaks a rule of the format. Whether it fits this host is asked with
     /// [`Metadata::check_target`] and [`Metadata::check_tunables`].
     pub fn parse(bytes: B, check: Check) -> Result<Artifact<B>> {
+        let parsed = Self::parse_sections(bytes, check);
+        parsed.map_err(|error| ErrorKind::Artifact(ArtifactFault::Damaged).or_of(error))
+    }
+
+    fn parse_sections(bytes: B, check: Check) -> Result<Artifact<B>> {
         let file = bytes.as_ref();
         let header = Header::open(file)?;
         let sections = Sections::read(file, &header)?;

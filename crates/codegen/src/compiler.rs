@@ -11,7 +11,9 @@ use cranelift_codegen::settings::{self, Configurable};
 use cranelift_codegen::{CodegenError, Context};
 use cranelift_frontend::FunctionBuilderContext;
 use mintage_environ::layout::SlabLayout;
-use mintage_environ::{CoreInstanceId, FuncIndex, FuncKey, OptLevel, Printable, Target, Tunables};
+use mintage_environ::{
+    CoreInstanceId, FuncIndex, FuncKey, OptLevel, Printable, Target, Tunables, limit, unsupported,
+};
 use mintage_program::Program;
 use std::borrow::Cow;
 
@@ -78,7 +80,7 @@ impl Compiler {
     /// that is needed.
     pub fn new(tunables: &Tunables) -> Result<Compiler> {
         let processor = cranelift_native::builder()
-            .map_err(|reason| anyhow!("cannot generate code for this processor: {reason}"))?;
+            .map_err(|reason| unsupported!("cannot generate code for this processor: {reason}"))?;
         Self::for_processor(&processor, tunables)
     }
 
@@ -92,20 +94,26 @@ impl Compiler {
             .context("the code generator refuses its settings for large functions")?;
         ensure!(
             isa.pointer_bits() == 64,
-            "cannot generate code for `{}`: only 64-bit processors are supported",
-            isa.triple()
+            unsupported!(
+                "cannot generate code for `{}`: only 64-bit processors are supported",
+                isa.triple()
+            )
         );
         // Without it, rounding would be calls to library functions, and there is no library to
         // call.
         ensure!(
             isa.has_round(),
-            "cannot generate code for this processor: it lacks SSE4.1 (rounding of floats)"
+            unsupported!(
+                "cannot generate code for this processor: it lacks SSE4.1 (rounding of floats)"
+            )
         );
         // The same holds for shuffled vectors. Other processors than x86-64 need no extension for
         // them.
         ensure!(
             isa.name() != "x64" || isa.has_x86_pshufb_lowering(),
-            "cannot generate code for this processor: it lacks SSSE3 (shuffled vectors)"
+            unsupported!(
+                "cannot generate code for this processor: it lacks SSSE3 (shuffled vectors)"
+            )
         );
         Ok(Compiler {
             isa,
@@ -281,11 +289,19 @@ fn shared_flags(tunables: &Tunables, plain: bool) -> Result<settings::Flags> {
 /// the code generator.
 fn codegen_error(error: CodegenError) -> anyhow::Error {
     match error {
-        CodegenError::CodeTooLarge => anyhow!("its machine code is too large; split the function"),
-        CodegenError::ImplLimitExceeded => {
-            anyhow!("it has too many values, blocks or locals; split the function")
+        CodegenError::CodeTooLarge => limit!(
+            ComponentSize,
+            "its machine code is too large; split the function"
+        )
+        .into(),
+        CodegenError::ImplLimitExceeded => limit!(
+            ComponentSize,
+            "it has too many values, blocks or locals; split the function"
+        )
+        .into(),
+        CodegenError::Unsupported(what) => {
+            unsupported!("the code generator does not support: {what}").into()
         }
-        CodegenError::Unsupported(what) => anyhow!("the code generator does not support: {what}"),
         CodegenError::Verifier(errors) => {
             anyhow!("internal error: malformed intermediate code:\n{errors}")
         }

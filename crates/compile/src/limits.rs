@@ -2,6 +2,7 @@
 
 use anyhow::{Result, ensure};
 use mintage_codegen::{CompiledFunction, FUNCTION_VALUES};
+use mintage_environ::limit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
@@ -106,8 +107,11 @@ impl<'a> Spent<'a> {
         if let Some(time) = self.limits.time {
             ensure!(
                 self.start.elapsed() <= time,
-                "compiling the component takes longer than the {time:?} that `CompileLimits::time` \
-                 allows; raise it, or split the component"
+                limit!(
+                    CompileTime,
+                    "compiling the component takes longer than the {time:?} that \
+                     `CompileLimits::time` allows; raise it, or split the component"
+                )
             );
         }
         Ok(())
@@ -119,9 +123,12 @@ impl<'a> Spent<'a> {
         let most = self.most_values.load(Ordering::Relaxed);
         ensure!(
             add(&self.values, values) <= most,
-            "the functions of the component have more than {most} values ({VALUES_ALWAYS}, and \
+            limit!(
+                ComponentSize,
+                "the functions of the component have more than {most} values ({VALUES_ALWAYS}, and \
              {VALUES_PER_BYTE} for each byte of code); pass fewer parameters and results to calls \
              and blocks"
+            )
         );
         Ok(())
     }
@@ -137,15 +144,21 @@ impl<'a> Spent<'a> {
         let most = self.limits.code_size;
         ensure!(
             code.saturating_add(tables) <= most,
-            "the machine code of the component and its tables exceed the {most} bytes that \
+            limit!(
+                ComponentSize,
+                "the machine code of the component and its tables exceed the {most} bytes that \
              `CompileLimits::code_size` allows; raise it (at most 2 GiB of code can be linked), or \
              instantiate fewer core modules"
+            )
         );
         ensure!(
             tables <= MAX_TABLES,
-            "the tables of the component's machine code (traps, source locations, exception \
+            limit!(
+                ComponentSize,
+                "the tables of the component's machine code (traps, source locations, exception \
              handlers, GC references in frames) exceed 1 GiB; split its functions, so that fewer \
              references are live across each call"
+            )
         );
         Ok(())
     }

@@ -7,7 +7,7 @@ use crate::functions::Generated;
 use anyhow::{Context, Result, bail, ensure};
 use mintage_codegen::{CompiledFunction, Relocation, RelocationKind, RelocationTarget};
 use mintage_environ::component::CoreCallee;
-use mintage_environ::{FuncEntry, FuncKey, Target};
+use mintage_environ::{FuncEntry, FuncKey, Target, limit, unsupported};
 use std::ops::Range;
 
 /// The most bytes of text: every place in it can be reached from every other one with a 32-bit
@@ -101,7 +101,10 @@ fn place(text: &mut Vec<u8>, function: &CompiledFunction, filler: Filler) -> Res
     let offset = best_offset(text.len(), function);
     ensure!(
         offset.saturating_add(function.code.len()) <= MAX_TEXT,
-        "the machine code of the component exceeds 2 GiB, of which calls reach no more"
+        limit!(
+            ComponentSize,
+            "the machine code of the component exceeds 2 GiB, of which calls reach no more"
+        )
     );
     text.resize(offset, filler.padding);
     text.extend_from_slice(&function.code);
@@ -192,7 +195,10 @@ impl Filler {
                 stub: &[0; 4],
                 padding: 0,
             }),
-            _ => bail!("linking for {} is not supported yet", target.triple),
+            _ => bail!(unsupported!(
+                "linking for {} is not supported yet",
+                target.triple
+            )),
         }
     }
 }

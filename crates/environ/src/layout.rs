@@ -13,7 +13,7 @@
 
 use crate::{
     ControlBlock, DataId, DomainId, ElemId, GlobalId, IndexVec, MemoryId, TableId, Tunables,
-    ValType,
+    ValType, limit,
 };
 use anyhow::{Result, bail, ensure};
 use serde::{Deserialize, Serialize};
@@ -300,8 +300,11 @@ impl Head {
         self.0 = align_up(self.0 + size, size);
         ensure!(
             self.0 <= MAX_BELOW_CTX,
-            "the globals and segments of one component instance need more than {MAX_BELOW_CTX:#x} \
-             bytes; use fewer"
+            limit!(
+                ComponentSize,
+                "the globals and segments of one component instance need more than \
+                 {MAX_BELOW_CTX:#x} bytes; use fewer"
+            )
         );
         Ok(-(self.0 as i64) as i32)
     }
@@ -355,9 +358,12 @@ impl SlabLayout {
             position = domain.end;
             ensure!(
                 position <= MAX_SLAB,
-                "the component needs more than {MAX_SLAB:#x} bytes of address space; reduce \
+                limit!(
+                    ComponentSize,
+                    "the component needs more than {MAX_SLAB:#x} bytes of address space; reduce \
                  `Config::memory_reservation` (or, for 64-bit memories, \
                  `Config::memory64_reservation`), or what the memories declare"
+                )
             );
             layout.domains.push(domain);
         }
@@ -415,8 +421,11 @@ impl SlabLayout {
             );
             ensure!(
                 below <= MAX_BELOW_CTX,
-                "the tables of one component instance need more than {MAX_BELOW_CTX:#x} bytes; \
+                limit!(
+                    ComponentSize,
+                    "the tables of one component instance need more than {MAX_BELOW_CTX:#x} bytes; \
                  reduce `Config::table_reservation`"
+                )
             );
             self.tables[id].offset = -(below as i64) as i32;
         }
@@ -424,9 +433,12 @@ impl SlabLayout {
             below += HEAD_GUARD + heap.span();
             ensure!(
                 below <= MAX_BELOW_CTX,
-                "the object heap and the tables of one component instance need more than \
+                limit!(
+                    ComponentSize,
+                    "the object heap and the tables of one component instance need more than \
                  {MAX_BELOW_CTX:#x} bytes; reduce `Config::gc_heap_reservation` or \
                  `Config::table_reservation`"
+                )
             );
             heap.offset = -(below as i64) as i32;
         }
@@ -747,14 +759,18 @@ fn memory_layout(id: MemoryId, memory: &MemoryShape, tunables: &Tunables) -> Res
         let (id, pages) = (id.as_u32(), memory.minimum);
         ensure!(
             !memory.index64,
-            "memory {id} starts with {pages} pages, more than the address space of an instance can \
-             have ({MAX_SLAB} bytes)"
+            limit!(
+                ComponentSize,
+                "memory {id} starts with {pages} pages, more than the address space of an instance \
+                 can have ({MAX_SLAB} bytes)"
+            )
         );
-        bail!(
+        bail!(limit!(
+            Memory,
             "memory {id} starts with {pages} pages, more than `Config::memory_reservation` ({} \
              bytes) allows",
             tunables.memory_reservation
-        );
+        ));
     }
     let maximum = maximum
         .unwrap_or(bytes(most_pages))
@@ -776,9 +792,12 @@ fn memory_layout(id: MemoryId, memory: &MemoryShape, tunables: &Tunables) -> Res
 fn table_layout(id: TableId, table: &TableShape, tunables: &Tunables) -> Result<TableLayout> {
     ensure!(
         table.minimum <= MAX_TABLE_MINIMUM,
-        "table {} starts with {} entries, more than the limit of {MAX_TABLE_MINIMUM}",
-        id.as_u32(),
-        table.minimum
+        limit!(
+            Table,
+            "table {} starts with {} entries, more than the limit of {MAX_TABLE_MINIMUM}",
+            id.as_u32(),
+            table.minimum
+        )
     );
     let cap = u64::from(tunables.table_reservation).min(MAX_TABLE_MINIMUM);
     let maximum = table
@@ -804,10 +823,13 @@ fn heap_layout(shape: &HeapShape, tunables: &Tunables) -> Result<HeapLayout> {
     let capacity = (reservation.saturating_sub(fixed) / 2 / REGION_ALIGN).max(1) * REGION_ALIGN;
     ensure!(
         shape.initial <= reservation / 2,
-        "the objects that a component instance starts with take {} bytes, more than half of \
+        limit!(
+            Memory,
+            "the objects that a component instance starts with take {} bytes, more than half of \
          `Config::gc_heap_reservation` ({} bytes)",
-        shape.initial,
-        tunables.gc_heap_reservation
+            shape.initial,
+            tunables.gc_heap_reservation
+        )
     );
     Ok(HeapLayout {
         offset: 0,

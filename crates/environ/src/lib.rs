@@ -10,6 +10,7 @@
 pub mod builtin;
 mod control;
 mod core_types;
+pub mod error;
 mod features;
 mod frame_slots;
 mod index;
@@ -31,6 +32,7 @@ pub use control::{
     ControlBlock, ExitRecord, HostImport, control_offsets, exit_offsets, host_import_offsets,
 };
 pub use core_types::{FuncEntry, HeapType, RefType, Reference, TypeId, ValType};
+pub use error::{ArtifactFault, ErrorKind, LimitKind};
 pub use features::{Feature, Features};
 pub use frame_slots::FrameSlots;
 pub use index::*;

@@ -10,7 +10,7 @@
 //! to a function is a whole [`FuncEntry`](crate::FuncEntry).
 
 use crate::layout::HeapLayout;
-use crate::{ObjectTypeId, ValType};
+use crate::{ObjectTypeId, ValType, limit};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
@@ -66,11 +66,12 @@ impl ObjectLayout {
     pub fn of_fields(
         fields: impl IntoIterator<Item = Stored>,
     ) -> Result<(ObjectLayout, Box<[u32]>)> {
+        let too_large = || limit!(ComponentSize, "an object has more than 4 GiB");
         let (mut size, mut offsets, mut traced) = (Some(HEADER_SIZE), Vec::new(), Vec::new());
         for field in fields {
             let align = field.size.min(HeapLayout::ALIGN as u32);
             let offset = size.and_then(|size| size.checked_next_multiple_of(align));
-            let offset = offset.context("an object has more than 4 GiB")?;
+            let offset = offset.with_context(too_large)?;
             offsets.push(offset);
             if field.traced {
                 traced.push(offset);
@@ -79,7 +80,7 @@ impl ObjectLayout {
         }
         let size = size.and_then(|size| size.checked_next_multiple_of(HeapLayout::ALIGN as u32));
         let layout = ObjectLayout {
-            size: size.context("an object has more than 4 GiB")?,
+            size: size.with_context(too_large)?,
             traced: traced.into(),
             elements: None,
         };

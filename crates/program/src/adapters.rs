@@ -5,6 +5,7 @@
 use crate::inline::{Inlined, Trampoline};
 use anyhow::{Result, ensure};
 use mintage_environ::component::{ComponentTypes, InterfaceType, StringEncoding};
+use mintage_environ::limit;
 
 /// The most value types that the type of an adapter has when it is written out. A node is some
 /// fifty bytes of code, and takes some twenty microseconds to generate: 1 MB and half a second.
@@ -43,16 +44,24 @@ pub(crate) fn check_sizes<T>(inlined: &Inlined<'_>, reached: &[Option<T>]) -> Re
         let nodes = nodes(types, values.collect(), string, MAX_NODES);
         ensure!(
             nodes <= MAX_NODES,
-            "a function that component instance {} calls in {} has a type of more than {MAX_NODES} \
-             values when it is written out; pass fewer values, or pass them as a list",
-            lower.domain.as_u32(),
-            lift.options.domain.as_u32()
+            limit!(
+                ComponentSize,
+                "a function that component instance {} calls in {} has a type of more than \
+                 {MAX_NODES} values when it is written out; pass fewer values, or pass them as a \
+                 list",
+                lower.domain.as_u32(),
+                lift.options.domain.as_u32()
+            )
         );
         all += nodes;
         ensure!(
             all <= MAX_ALL_NODES,
-            "the functions that component instances call in one another have types of more than \
-             {MAX_ALL_NODES} values when they are written out; instantiate fewer components"
+            limit!(
+                ComponentSize,
+                "the functions that component instances call in one another have types of more \
+                 than {MAX_ALL_NODES} values when they are written out; instantiate fewer \
+                 components"
+            )
         );
     }
     Ok(())

@@ -21,7 +21,7 @@ use mintage_environ::layout::HeapShape;
 use mintage_environ::objects::{ObjectLayout, Stored};
 use mintage_environ::{
     AdapterId, CanonId, CoreInstanceId, DataId, DomainId, ElemId, FuncIndex, FuncKey, Index,
-    IndexVec, LowerId, MemoryId, Printable, ResourceId, SigId, TableId,
+    IndexVec, LowerId, MemoryId, Printable, ResourceId, SigId, TableId, limit, unsupported,
 };
 use std::collections::{BTreeSet, HashMap};
 
@@ -269,12 +269,13 @@ impl<'w, 'a> Walk<'w, 'a> {
             + FUNCTION_COST;
         match self.code_left.checked_sub(size) {
             Some(left) => self.code_left = left,
-            None => bail!(
-                "the component instantiates core modules so often (core module {} among them) that more than {} MiB of code would be \
-                 compiled again; instantiate fewer of them",
+            None => bail!(limit!(
+                ComponentSize,
+                "the component instantiates core modules so often (core module {} among them) that \
+                 more than {} MiB of code would be compiled again; instantiate fewer of them",
                 module.as_u32(),
                 MAX_REPEATED_CODE >> 20
-            ),
+            )),
         }
         Ok(())
     }
@@ -433,10 +434,10 @@ impl<'w, 'a> Walk<'w, 'a> {
     fn check_supported(&self) -> Result<()> {
         for (trampoline, from) in self.inlined.trampolines.iter().zip(&self.trampolines) {
             if let (Trampoline::Unsupported { what, .. }, Some(from)) = (trampoline, from) {
-                bail!(
+                bail!(unsupported!(
                     "{what} is not supported yet (used by {})",
                     self.describe(*from)
-                );
+                ));
             }
         }
         let exported = self
@@ -454,10 +455,12 @@ impl<'w, 'a> Walk<'w, 'a> {
             let memory = options.memory.map(|id| &self.inlined.shape.memories[id]);
             ensure!(
                 !memory.is_some_and(|memory| memory.index64),
-                "component instance {} passes values to or from the host through a 64-bit memory, \
-                 which is supported between components only; put a component with a 32-bit memory \
-                 in between",
-                options.domain.as_u32()
+                unsupported!(
+                    "component instance {} passes values to or from the host through a 64-bit \
+                     memory, which is supported between components only; put a component with a \
+                     32-bit memory in between",
+                    options.domain.as_u32()
+                )
             );
         }
         adapters::check_sizes(self.inlined, &self.trampolines)?;

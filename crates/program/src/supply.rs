@@ -5,10 +5,10 @@
 //! same index space. So [`supply`] puts the module in the place of its import, and all else stays
 //! as it is.
 
-use crate::parse::check_header;
+use crate::parse::{check_header, error_in, wasm_error};
 use crate::wasm_features;
 use anyhow::{Context, Result, bail, ensure};
-use mintage_environ::Features;
+use mintage_environ::{ErrorKind, Features, invalid};
 use wasm_encoder::{
     Alias, ComponentAliasSection, ComponentExportKind, ComponentImportSection,
     ComponentInstanceSection, ComponentOuterAliasKind, ComponentSection, ComponentSectionId,
@@ -41,13 +41,12 @@ pub fn supply(bytes: &[u8], modules: &[SuppliedModule<'_>], features: Features) 
         );
         ensure!(
             Parser::is_core_wasm(module.bytes),
-            "what is given for the import `{name}` is not a core module in binary form"
+            invalid!("what is given for the import `{name}` is not a core module in binary form")
         );
         Validator::new_with_features(wasm_features(features))
             .validate_all(module.bytes)
-            .with_context(|| {
-                format!("the core module that is given for the import `{name}` is invalid")
-            })?;
+            .map_err(|error| error_in("core module", error))
+            .with_context(|| format!("in the core module that is given for the import `{name}`"))?;
     }
     let mut splice = Splice {
         bytes,
@@ -55,7 +54,7 @@ pub fn supply(bytes: &[u8], modules: &[SuppliedModule<'_>], features: Features) 
         features,
         out: bytes
             .get(..8)
-            .context("the component ends within its header")?
+            .with_context(|| invalid!("the component ends within its header"))?
             .to_vec(),
         counts: Counts::default(),
         imported: Vec::new(),
@@ -97,12 +96,12 @@ impl<'a> Splice<'a> {
     fn run(&mut self) -> Result<()> {
         let mut depth = 0;
         for payload in Parser::new(0).parse_all(self.bytes) {
-            let payload = payload.context("the component is invalid")?;
+            let payload = payload.map_err(wasm_error)?;
             match &payload {
                 Payload::Version { encoding, .. } => {
                     ensure!(
                         depth > 0 || *encoding == Encoding::Component,
-                        "the input is a core module, not a component"
+                        invalid!("the input is a core module, not a component")
                     );
                     depth += 1;
                     continue;
@@ -121,7 +120,7 @@ impl<'a> Splice<'a> {
             self.count(&payload)?;
             if let Some((id, range)) = payload.as_section() {
                 let data = self.bytes.get(range.start as usize..range.end as usize);
-                let data = data.context("the component ends within a section")?;
+                let data = data.with_context(|| invalid!("the component ends within a section"))?;
                 RawSection { id, data }.append_to_component(&mut self.out);
             }
         }
@@ -219,7 +218,9 @@ impl<'a> Splice<'a> {
         let imports = self.bytes.get(start as usize..end as usize);
         let mut data = Vec::new();
         count.encode(&mut data);
-        data.extend_from_slice(imports.context("the component ends within its imports")?);
+        data.extend_from_slice(
+            imports.with_context(|| invalid!("the component ends within its imports"))?,
+        );
         let id = ComponentSectionId::Import as u8;
         RawSection { id, data: &data }.append_to_component(&mut self.out);
         Ok(())
@@ -250,15 +251,17 @@ impl<'a> Splice<'a> {
         // Bodies of functions are validated when the component is compiled.
         let mut validator = Validator::new_with_features(wasm_features(self.features));
         for payload in Parser::new(0).parse_all(&bytes) {
-            let payload = payload.context("the component is invalid")?;
+            let payload = payload.map_err(wasm_error)?;
             match validator.payload(&payload) {
                 Ok(_) => {}
-                Err(error) if error.offset() >= copied => bail!(
-                    "the core module that is given for the import `{name}` is not of the type that \
-                     the component imports: {}",
-                    error.message()
-                ),
-                Err(error) => return Err(error).context("the component is invalid"),
+                Err(error) if error.offset() >= copied => {
+                    bail!(ErrorKind::Link.error(format!(
+                        "the core module that is given for the import `{name}` is not of the type \
+                         that the component imports: {}",
+                        error.message()
+                    )))
+                }
+                Err(error) => return Err(wasm_error(error)),
             }
         }
         Ok(())

@@ -34,7 +34,7 @@ use cranelift_frontend::FunctionBuilder;
 pub(crate) use error_context::error_context_builtin;
 use fuse::Fuse;
 use mintage_environ::component::{CanonicalAbi, ComponentTypes, InterfaceType, MAX_FLAT_RESULTS};
-use mintage_environ::{AdapterId, SigId, Trap};
+use mintage_environ::{AdapterId, SigId, Trap, unsupported};
 use mintage_program::{Adapter, Program};
 use place::{From, To};
 
@@ -144,7 +144,9 @@ pub(crate) fn call(
     let types = fuse.types;
     let func = types.func(adapter.ty);
     if func.is_async {
-        bail!("a call of an async function is not supported yet");
+        bail!(unsupported!(
+            "a call of an async function is not supported yet"
+        ));
     }
     fuse.check_may_leave();
     fuse.hand_on_stack_limit();

@@ -2,6 +2,7 @@
 
 use anyhow::{Context as _, Result};
 use cranelift_codegen::ir::Value;
+use mintage_environ::limit;
 use std::slice;
 
 /// A place in memory that was checked to have room for the value.
@@ -17,8 +18,12 @@ impl Place {
     /// The place `offset` bytes further on.
     pub fn at(self, offset: u32) -> Result<Place> {
         let sum = i64::from(self.offset) + i64::from(offset);
-        let offset =
-            i32::try_from(sum).context("a value type of more than 2 GiB is not supported")?;
+        let offset = i32::try_from(sum).with_context(|| {
+            limit!(
+                ComponentSize,
+                "a value type of more than 2 GiB is not supported"
+            )
+        })?;
         Ok(Place { offset, ..self })
     }
 }

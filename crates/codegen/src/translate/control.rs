@@ -9,7 +9,7 @@ use crate::abi;
 use anyhow::{Result, ensure};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, BlockCall, InstBuilder, JumpTableData, Value};
-use mintage_environ::{SigId, Trap, ValType};
+use mintage_environ::{SigId, Trap, ValType, limit};
 use wasmparser::{BlockType, BrTable, Operator};
 
 /// The most targets of a `br_table`: the limit of the engines in browsers.
@@ -306,9 +306,12 @@ impl<'a> Translator<'a, '_> {
     fn branch_table(&mut self, table: &BrTable<'a>) -> Result<()> {
         ensure!(
             table.len() <= MAX_TABLE_TARGETS,
-            "`br_table` has {} targets, more than the limit of {MAX_TABLE_TARGETS}; split the \
+            limit!(
+                ComponentSize,
+                "`br_table` has {} targets, more than the limit of {MAX_TABLE_TARGETS}; split the \
              function",
-            table.len()
+                table.len()
+            )
         );
         self.charge(table.len() as usize * TARGET_VALUES);
         let index = self.pop();

@@ -15,7 +15,7 @@ use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 use mintage_environ::layout::HeapLayout;
 use mintage_environ::objects::Stored;
-use mintage_environ::{Builtin, StorageType, Trap, ValType};
+use mintage_environ::{Builtin, StorageType, Trap, ValType, limit};
 
 /// How many records of live references take as much room as an argument does.
 const REFERENCES_PER_ARGUMENT: usize = 4;
@@ -195,7 +195,8 @@ impl<'a> Translator<'a, '_> {
         let address = self.ins().iadd(ctx, reference);
         // Below `ctx`, so that the sum is within 32 bits whatever the offset.
         let offset = i64::from(heap.offset) + i64::from(offset);
-        let offset = i32::try_from(offset).context("an object has more than 2 GiB")?;
+        let offset = i32::try_from(offset)
+            .with_context(|| limit!(ComponentSize, "an object has more than 2 GiB"))?;
         Ok(Field { address, offset })
     }
 

@@ -35,7 +35,7 @@ use crate::compiler::{Input, Scratch};
 use anyhow::{Context as _, Result, bail, ensure};
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, SourceLoc, TrapCode, Type, Value};
 use cranelift_frontend::{FuncInstBuilder, FunctionBuilder};
-use mintage_environ::{CoreInstanceId, FuncIndex, ObjectTypeId, SigId};
+use mintage_environ::{CoreInstanceId, FuncIndex, ObjectTypeId, SigId, limit, unsupported};
 use mintage_program::{Body, CoreInstance, Module};
 use smallvec::SmallVec;
 use wasmparser::{BinaryReader, FunctionBody, Operator};
@@ -220,10 +220,10 @@ impl<'a, 'f> Translator<'a, 'f> {
             || self.array_operator(operator)?
             || self.cast_operator(operator)?;
         if !known {
-            bail!(
+            bail!(unsupported!(
                 "the operator {} is not supported yet",
                 operator_name(operator)
-            );
+            ));
         }
         Ok(())
     }
@@ -258,8 +258,11 @@ impl<'a, 'f> Translator<'a, 'f> {
         ensure!(
             self.charged + self.values() + self.builder.func.dfg.num_blocks() * BLOCK_VALUES
                 <= most,
-            "the function has more than {most} values; split it, or raise \
+            limit!(
+                ComponentSize,
+                "the function has more than {most} values; split it, or raise \
              `CompileLimits::function_values`"
+            )
         );
         Ok(())
     }

@@ -5,7 +5,7 @@ use super::{Frame, Inliner};
 use crate::ir::{CanonBuiltin, CanonOp};
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::{CanonOptions, CoreCallee, Lift, Lower, StringEncoding};
-use mintage_environ::{FuncKey, LowerId, ResourceId, SigId, Signature};
+use mintage_environ::{FuncKey, LowerId, ResourceId, SigId, Signature, unsupported};
 use wasmparser::{CanonicalFunction, CanonicalOption};
 
 impl<'p> Inliner<'p, '_> {
@@ -163,9 +163,10 @@ impl<'p> Inliner<'p, '_> {
                 .map(|&ty| crate::parse::val_type(ty, |_| None))
                 .collect::<Option<_>>()
         };
-        let unsupported = "a canonical function has a core type that is not supported yet";
-        let params = convert(ty.params()).context(unsupported)?;
-        let results = convert(ty.results()).context(unsupported)?;
+        let unknown =
+            || unsupported!("a canonical function has a core type that is not supported yet");
+        let params = convert(ty.params()).with_context(unknown)?;
+        let results = convert(ty.results()).with_context(unknown)?;
         Ok(self
             .out
             .interface
@@ -198,10 +199,14 @@ fn canon_options(
             CanonicalOption::Realloc(index) => canon.realloc = func(index),
             CanonicalOption::PostReturn(index) => post_return = func(index),
             CanonicalOption::Async | CanonicalOption::Callback(_) => {
-                bail!("the canonical option `async` is not supported yet")
+                bail!(unsupported!(
+                    "the canonical option `async` is not supported yet"
+                ))
             }
             CanonicalOption::CoreType(_) | CanonicalOption::Gc => {
-                bail!("the canonical option `gc` is not supported yet")
+                bail!(unsupported!(
+                    "the canonical option `gc` is not supported yet"
+                ))
             }
         }
     }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::layout::HeapLayout;
 use mintage_environ::{
     CoreInstanceId, DomainId, FuncIndex, GlobalId, IndexVec, ObjectKind, ObjectTypeId, ObjectTypes,
-    StorageType, ValType,
+    StorageType, ValType, limit, unsupported,
 };
 use std::collections::HashMap;
 use wasmparser::{ConstExpr, Operator};
@@ -44,9 +44,12 @@ impl Statics {
         *next += size;
         ensure!(
             *next - HeapLayout::FIRST <= MAX_STATIC,
-            "the objects that constant expressions of one component instance make take more than \
-             {} MiB",
-            MAX_STATIC >> 20
+            limit!(
+                ComponentSize,
+                "the objects that constant expressions of one component instance make take more \
+                 than {} MiB",
+                MAX_STATIC >> 20
+            )
         );
         self.objects.push(StaticObject {
             domain,
@@ -137,7 +140,9 @@ impl Scope<'_, '_> {
                 let values = self.take(stack, array_size as usize)?;
                 (array_type_index, StaticValues::Each(values))
             }
-            ref other => bail!("{other:?} in a constant expression is not supported yet"),
+            ref other => bail!(unsupported!(
+                "{other:?} in a constant expression is not supported yet"
+            )),
         };
         let ty = self.object_type(type_index)?;
         let length = match &values {

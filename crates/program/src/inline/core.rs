@@ -9,7 +9,8 @@ use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexMap;
 use mintage_environ::layout::{GlobalShape, MemoryShape, TableShape};
 use mintage_environ::{
-    CoreInstanceId, FuncIndex, FuncKey, Index, ModuleId, Printable, TableId, Trap,
+    CoreInstanceId, ErrorKind, FuncIndex, FuncKey, Index, ModuleId, Printable, TableId, Trap,
+    limit, unsupported,
 };
 use std::collections::HashMap;
 use wasmparser::{DataKind, ElementItems, ElementKind, Export, ExternalKind, Instance};
@@ -87,11 +88,11 @@ impl<'p, 'a> Inliner<'p, 'a> {
             Instance::Instantiate { module_index, args } => {
                 let module = match &frame.modules[*module_index as usize] {
                     Item::Module(id) => *id,
-                    Item::HostModule(name) => bail!(
+                    Item::HostModule(name) => bail!(ErrorKind::Link.error(format!(
                         "the component instantiates the core module `{name}`, which it imports; \
                          give the module when compiling (`CodeBuilder::core_module`), or bundle it \
                          into the component"
-                    ),
+                    ))),
                     _ => bail!("what is instantiated as a core module is something else"),
                 };
                 self.budget.spend(args.len())?;
@@ -152,7 +153,11 @@ impl<'p, 'a> Inliner<'p, 'a> {
         let id = self.out.instances.next_index();
         ensure!(
             id.index() < MAX_INSTANCES,
-            "the component has more than {MAX_INSTANCES} core instances; instantiate fewer modules"
+            limit!(
+                ComponentSize,
+                "the component has more than {MAX_INSTANCES} core instances; instantiate fewer \
+                 modules"
+            )
         );
         // Functions cost little: bits of the reachability walk.
         let items = [
@@ -248,7 +253,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
             let ty = module
                 .ir
                 .val_type(ty.content_type)
-                .context("a global has a type that is not supported yet")?;
+                .with_context(|| unsupported!("a global has a type that is not supported yet"))?;
             core.globals
                 .push(self.out.shape.globals.push(GlobalShape { domain, ty }));
             self.out.globals.push(global);
@@ -261,7 +266,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
             let element = module
                 .ir
                 .ref_type(ty.element_type)
-                .context("a table has a type that is not supported yet")?;
+                .with_context(|| unsupported!("a table has a type that is not supported yet"))?;
             core.tables.push(self.out.shape.tables.push(TableShape {
                 domain,
                 minimum: ty.initial,

@@ -6,7 +6,7 @@ use super::{Frame, Inliner};
 use anyhow::{Context, Result, bail};
 use indexmap::IndexMap;
 use mintage_environ::component::{Export, Import, ImportFunc, Resource};
-use mintage_environ::{Index, LiftId};
+use mintage_environ::{Index, LiftId, unsupported};
 use std::rc::Rc;
 use wasmparser::component_types::{ComponentAnyTypeId, ComponentEntityType};
 
@@ -97,7 +97,9 @@ impl<'p> Inliner<'p, '_> {
                 (Item::HostModule(path.join("/").into()), Import::Static)
             }
             ComponentEntityType::Component(_) => (Item::HostComponent, Import::Static),
-            ComponentEntityType::Value(_) => bail!("importing values is not supported yet"),
+            ComponentEntityType::Value(_) => {
+                bail!(unsupported!("importing values is not supported yet"))
+            }
         })
     }
 

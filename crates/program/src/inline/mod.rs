@@ -27,7 +27,8 @@ use mintage_environ::component::{
 };
 use mintage_environ::layout::Shape;
 use mintage_environ::{
-    CoreInstanceId, DomainId, GlobalId, IndexVec, LiftId, RefType, TableId, TagId, Tunables,
+    CoreInstanceId, DomainId, GlobalId, IndexVec, LiftId, RefType, TableId, TagId, Tunables, limit,
+    unsupported,
 };
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -112,10 +113,11 @@ impl Budget {
     fn spend(&mut self, steps: usize) -> Result<()> {
         match self.left.checked_sub(steps as u64) {
             Some(left) => self.left = left,
-            None => bail!(
+            None => bail!(limit!(
+                ComponentSize,
                 "the component is too large: instantiating all its nested components and modules \
                  takes more than {MAX_STEPS} steps; instantiate fewer of them"
-            ),
+            )),
         }
         Ok(())
     }
@@ -204,8 +206,11 @@ impl<'p, 'a> Inliner<'p, 'a> {
         let domain = self.out.shape.domains.push(None);
         ensure!(
             self.out.shape.domains.len() <= MAX_INSTANCES,
-            "the component has more than {MAX_INSTANCES} nested component instances; instantiate \
-             fewer of them"
+            limit!(
+                ComponentSize,
+                "the component has more than {MAX_INSTANCES} nested component instances; \
+                 instantiate fewer of them"
+            )
         );
         Ok(Frame {
             component,
@@ -327,10 +332,10 @@ impl<'p, 'a> Inliner<'p, 'a> {
         let (id, captures) = match &frame.components[component as usize] {
             Item::Component(id, captures) => (*id, captures.clone()),
             _ => {
-                bail!(
+                bail!(unsupported!(
                     "instantiating a component that the host imports is not supported; bundle it \
                      into the component"
-                )
+                ))
             }
         };
         self.budget.spend(args.len())?;
@@ -362,7 +367,9 @@ impl<'p, 'a> Inliner<'p, 'a> {
                     &mut self.budget,
                 )?)
             }
-            ComponentExternalKind::Value => bail!("component values are not supported yet"),
+            ComponentExternalKind::Value => {
+                bail!(unsupported!("component values are not supported yet"))
+            }
         })
     }
 

@@ -9,7 +9,7 @@ use super::Budget;
 use super::items::{Exports, Item, TypeItem};
 use anyhow::{Context, Result, bail};
 use mintage_environ::component::{ComponentTypes, FuncType, InterfaceType, Record, Variant};
-use mintage_environ::{FuncTypeId, ResourceId};
+use mintage_environ::{FuncTypeId, ResourceId, unsupported};
 use std::collections::HashMap;
 use wasmparser::PrimitiveValType;
 use wasmparser::component_types::{
@@ -251,8 +251,12 @@ impl<'p> TypeScope<'p> {
                 let element = self.value(*element, types, budget)?;
                 types.intern_tuple((0..*length).map(|_| element).collect())
             }
-            ComponentDefinedType::Future { .. } => bail!("future types are not supported yet"),
-            ComponentDefinedType::Stream { .. } => bail!("stream types are not supported yet"),
+            ComponentDefinedType::Future { .. } => {
+                bail!(unsupported!("future types are not supported yet"))
+            }
+            ComponentDefinedType::Stream { .. } => {
+                bail!(unsupported!("stream types are not supported yet"))
+            }
         };
         self.converted.insert(id, ty);
         Ok(ty)

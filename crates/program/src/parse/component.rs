@@ -3,7 +3,7 @@
 use super::Level;
 use super::error::wasm_error;
 use anyhow::{Result, bail, ensure};
-use mintage_environ::ModuleId;
+use mintage_environ::{ModuleId, unsupported};
 use wasmparser::types::Types;
 use wasmparser::{
     CanonicalFunction, ComponentAlias, ComponentExport, ComponentExternalKind, ComponentInstance,
@@ -143,8 +143,10 @@ pub(super) fn section<'a>(
                 if let ComponentType::Resource { rep, dtor } = ty {
                     ensure!(
                         rep == wasmparser::ValType::I32,
-                        "the resource type at byte {offset:#x} is represented by {rep}, which is \
-                         not supported yet; use i32"
+                        unsupported!(
+                            "the resource type at byte {offset:#x} is represented by {rep}, which \
+                             is not supported yet; use i32"
+                        )
                     );
                     definitions.push((offset, Kind::Resource { type_index, dtor }));
                 }
@@ -159,10 +161,10 @@ pub(super) fn section<'a>(
             }
         }
         Payload::ComponentStartSection { range, .. } => {
-            bail!(
+            bail!(unsupported!(
                 "component start functions (at byte {:#x}) are not supported yet",
                 range.start
-            )
+            ))
         }
         // Types of core modules play no part when instantiating; nested modules and components come
         // as levels of their own.

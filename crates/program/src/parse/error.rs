@@ -1,7 +1,7 @@
 //! Errors of the parser and validator, with what to do about them.
 
 use crate::features;
-use mintage_environ::Printable;
+use mintage_environ::{ErrorKind, Printable};
 use wasmparser::WasmFeatures;
 
 /// Features that are not supported, with their usual name and the way to do without.
@@ -72,6 +72,11 @@ const WORDS: &[(&str, WasmFeatures)] = &[
 /// The error of the parser or validator with its byte offset. A component that needs a feature
 /// which is off or not there is unsupported rather than invalid, and the error has advice.
 pub(crate) fn wasm_error(error: wasmparser::Error) -> anyhow::Error {
+    error_in("component", error)
+}
+
+/// The error of the parser or validator for an input that is a `form`, as [`wasm_error`].
+pub(crate) fn error_in(form: &str, error: wasmparser::Error) -> anyhow::Error {
     let in_words = || {
         WORDS
             .iter()
@@ -79,16 +84,15 @@ pub(crate) fn wasm_error(error: wasmparser::Error) -> anyhow::Error {
     };
     let missing = error.missing_wasm_feature();
     let missing = missing.or_else(|| in_words().map(|&(_, feature)| feature));
-    let (what, advice) = match missing {
-        Some(missing) => ("unsupported", advice(missing)),
-        None => ("invalid", String::new()),
+    let (kind, what, advice) = match missing {
+        Some(missing) => (ErrorKind::Unsupported, "unsupported", advice(missing)),
+        None => (ErrorKind::InvalidComponent, "invalid", String::new()),
     };
     // The validator's messages quote names of the component as they are.
     let message = Printable(error.message());
-    anyhow::anyhow!(
-        "{what} component at byte {:#x}: {message}{advice}",
-        error.offset()
-    )
+    let at = error.offset();
+    kind.error(format!("{what} {form} at byte {at:#x}: {message}{advice}"))
+        .into()
 }
 
 /// What to do about a feature that is missing.

@@ -19,8 +19,8 @@ use crate::wasm_features;
 use anyhow::{Result, bail, ensure};
 use body::Unvalidated;
 use component::ComponentBuilder;
-use error::wasm_error;
-use mintage_environ::{Features, IndexVec, ModuleId, ObjectTypes, Signatures};
+pub(crate) use error::{error_in, wasm_error};
+use mintage_environ::{Features, IndexVec, ModuleId, ObjectTypes, Signatures, invalid};
 use module::ModuleBuilder;
 use types::Numbers;
 use wasmparser::{Encoding, Parser, Payload, ValidPayload, Validator};
@@ -53,7 +53,7 @@ pub(crate) fn parse(bytes: &[u8], features: Features) -> Result<Parsed<'_>> {
         walk.payload(payload.map_err(wasm_error)?)?;
     }
     let Some(root) = walk.root else {
-        bail!("the component ends before its last section")
+        bail!(invalid!("the component ends before its last section"))
     };
     let ids = walk
         .modules
@@ -79,14 +79,16 @@ pub(crate) fn parse(bytes: &[u8], features: Features) -> Result<Parsed<'_>> {
 pub(crate) fn check_header(bytes: &[u8]) -> Result<()> {
     ensure!(
         !bytes.is_empty(),
-        "the input is empty, not a WebAssembly component"
+        invalid!("the input is empty, not a WebAssembly component")
     );
     if !bytes.starts_with(b"\0asm") {
         let text = bytes.iter().find(|byte| !byte.is_ascii_whitespace());
         ensure!(
             !matches!(text, Some(b'(' | b';')),
-            "the input is WebAssembly text, not a binary component; convert it with `wasm-tools \
-             parse` first"
+            invalid!(
+                "the input is WebAssembly text, not a binary component; convert it with \
+                 `wasm-tools parse` first"
+            )
         );
         let start = bytes
             .iter()
@@ -94,15 +96,15 @@ pub(crate) fn check_header(bytes: &[u8]) -> Result<()> {
             .map(|byte| format!("{byte:02x}"))
             .collect::<Vec<_>>()
             .join(" ");
-        bail!(
+        bail!(invalid!(
             "the input is not a WebAssembly component: it starts with {start}, not with 00 61 73 6d"
-        );
+        ));
     }
     if let Some([_, _, 0, 0]) = bytes.get(4..8) {
-        bail!(
+        bail!(invalid!(
             "the input is a core WebAssembly module, not a component; wrap it with `wasm-tools \
              component new`"
-        );
+        ));
     }
     Ok(())
 }
@@ -157,7 +159,7 @@ impl<'a> Walk<'a> {
                         false => self.component()?.define(DefinitionKind::Component(id), 0),
                     }
                 }
-                None => bail!("the component ends twice"),
+                None => bail!(invalid!("the component ends twice")),
             },
             (_, Payload::Version { encoding, .. }) => self.levels.push(match encoding {
                 Encoding::Module => Level::Module(Box::new(ModuleBuilder::new())),
@@ -168,7 +170,7 @@ impl<'a> Walk<'a> {
                 Some(Level::Component(_)) => {
                     component::section(&mut self.levels, payload, types_before)?
                 }
-                None => bail!("a section stands before the component's header"),
+                None => bail!(invalid!("a section stands before the component's header")),
             },
         }
         Ok(())
@@ -177,14 +179,14 @@ impl<'a> Walk<'a> {
     fn module(&mut self) -> Result<&mut ModuleBuilder<'a>> {
         match self.levels.last_mut() {
             Some(Level::Module(module)) => Ok(module),
-            _ => bail!("a function body stands outside a module"),
+            _ => bail!(invalid!("a function body stands outside a module")),
         }
     }
 
     fn component(&mut self) -> Result<&mut ComponentBuilder<'a>> {
         match self.levels.last_mut() {
             Some(Level::Component(component)) => Ok(component),
-            _ => bail!("a module or component is nested in a module"),
+            _ => bail!(invalid!("a module or component is nested in a module")),
         }
     }
 }

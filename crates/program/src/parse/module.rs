@@ -6,7 +6,7 @@ use super::types::Numbers;
 use crate::ir;
 use anyhow::{Context, Result, bail};
 use indexmap::IndexMap;
-use mintage_environ::{FuncIndex, Index, IndexVec, SigId};
+use mintage_environ::{FuncIndex, Index, IndexVec, SigId, unsupported};
 use std::collections::HashMap;
 use wasmparser::types::{CoreTypeId, Types};
 use wasmparser::{
@@ -144,7 +144,7 @@ impl<'a> ModuleBuilder<'a> {
     /// Takes over a section, which is valid.
     pub fn section(&mut self, payload: Payload<'a>) -> Result<()> {
         match self.read_section(payload).map_err(wasm_error)? {
-            Some(unsupported) => bail!("{unsupported}"),
+            Some(what) => bail!(unsupported!("{what}")),
             None => Ok(()),
         }
     }

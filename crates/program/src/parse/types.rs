@@ -7,7 +7,7 @@
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::{
     HeapType, ObjectType, ObjectTypeId, ObjectTypes, RefType, SigId, Signature, Signatures,
-    StorageType, TypeId, ValType,
+    StorageType, TypeId, ValType, unsupported,
 };
 use std::collections::HashMap;
 use wasmparser::types::{CoreTypeId, TypesRef};
@@ -59,8 +59,9 @@ impl Numbers {
         Ok(match &ty.composite_type.inner {
             CompositeInnerType::Func(ty) => {
                 let signature = self.signature(ty);
-                let signature = signature
-                    .context("a function type uses a value type that is not supported yet")?;
+                let signature = signature.with_context(|| {
+                    unsupported!("a function type uses a value type that is not supported yet")
+                })?;
                 TypeId::Func(match is_plain {
                     true => self.signatures.intern(signature),
                     false => self.signatures.declare(signature, subtypes),
@@ -72,8 +73,9 @@ impl Numbers {
                     .iter()
                     .map(|field| self.storage_type(field.element_type));
                 let fields = fields.collect::<Option<Vec<_>>>();
-                let fields =
-                    fields.context("a struct type uses a field type that is not supported yet")?;
+                let fields = fields.with_context(|| {
+                    unsupported!("a struct type uses a field type that is not supported yet")
+                })?;
                 TypeId::Object(
                     self.objects
                         .declare(ObjectType::structure(&fields, subtypes)?),
@@ -81,11 +83,14 @@ impl Numbers {
             }
             CompositeInnerType::Array(ty) => {
                 let element = self.storage_type(ty.0.element_type);
-                let element = element
-                    .context("an array type uses an element type that is not supported yet")?;
+                let element = element.with_context(|| {
+                    unsupported!("an array type uses an element type that is not supported yet")
+                })?;
                 TypeId::Object(self.objects.declare(ObjectType::array(element, subtypes)))
             }
-            CompositeInnerType::Cont(_) => bail!("continuation types are not supported yet"),
+            CompositeInnerType::Cont(_) => {
+                bail!(unsupported!("continuation types are not supported yet"))
+            }
         })
     }
 

@@ -14,7 +14,10 @@ use callees::{Callees, Text};
 use mintage_artifact::{Artifact, Check, Metadata, PAGE};
 use mintage_environ::component::{ComponentInterface, CoreCallee};
 use mintage_environ::layout::SlabLayout;
-use mintage_environ::{IndexVec, LiftId, LowerId, ObjectTypeId, Printable, Target, Tunables};
+use mintage_environ::{
+    ArtifactFault, ErrorKind, IndexVec, LiftId, LowerId, ObjectTypeId, Printable, Target, Tunables,
+    artifact,
+};
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -129,7 +132,10 @@ impl Code {
         check: &LoadCheck,
         pool: &Arc<Pool>,
     ) -> Result<Arc<Code>> {
-        ensure!(!bytes.is_empty(), "the artifact is empty");
+        ensure!(
+            !bytes.is_empty(),
+            artifact!(NotAnArtifact, "the artifact is empty")
+        );
         let mapping = FileMapping::of_parts(bytes.len(), &[(0, bytes)], pool.config().memfd)
             .context("cannot make a copy of the artifact")?;
         // SAFETY: as the caller promises.
@@ -150,10 +156,15 @@ impl Code {
         artifact.metadata().check_host(host(), &check.tunables)?;
         ensure!(
             PAGE.is_multiple_of(mmap::page_size() as u64),
-            "this system's pages have {} bytes; artifacts are laid out for pages of up to {PAGE}",
-            mmap::page_size()
+            artifact!(
+                Target,
+                "this system's pages have {} bytes; artifacts are laid out for pages of up to \
+                 {PAGE}",
+                mmap::page_size()
+            )
         );
-        let declared = Image::of_artifact(&artifact)?;
+        let damaged = |error| ErrorKind::Artifact(ArtifactFault::Damaged).or_of(error);
+        let declared = Image::of_artifact(&artifact).map_err(damaged)?;
         signals::install()?;
 
         let range = artifact.text_range();
@@ -162,7 +173,7 @@ impl Code {
             .make_executable(range.clone())
             .context("cannot make the artifact's text executable")?;
         let text = Text::new(&artifact.bytes()[range]);
-        let callees = Callees::resolve(&artifact, &text)?;
+        let callees = Callees::resolve(&artifact, &text).map_err(damaged)?;
         let interface = &artifact.metadata().interface;
         let optional =
             |callee: &Option<CoreCallee>| callee.map(|callee| callees.get(callee)).transpose();
@@ -179,7 +190,7 @@ impl Code {
             .values()
             .map(|lower| optional(&lower.options.realloc))
             .collect::<Result<_>>()?;
-        let data_segments = DataSegments::resolve(&artifact)?;
+        let data_segments = DataSegments::resolve(&artifact).map_err(damaged)?;
         Ok(Arc::new(Code {
             artifact,
             text,

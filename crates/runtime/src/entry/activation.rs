@@ -8,8 +8,8 @@ use super::fault;
 use crate::arch::{self, Landing, ResumePoint};
 use crate::instance::InstanceData;
 use crate::sys;
-use anyhow::{Error, Result, anyhow};
-use mintage_environ::{ExitRecord, Trap};
+use anyhow::{Error, Result};
+use mintage_environ::{ExitRecord, Trap, limit};
 use std::cell::Cell;
 use std::io::{self, Write};
 use std::mem::MaybeUninit;
@@ -229,12 +229,14 @@ impl Thread {
             return Ok(limit as u64);
         }
         if stack.len() < HOST_RESERVE + LEAST_FOR_GUESTS {
-            return Err(NoStack::Error(anyhow!(
+            let error = limit!(
+                Stack,
                 "the thread's stack of {} KiB is too small for calls into guests: {} KiB are kept \
                  for host functions; start the thread with a larger stack",
                 stack.len() >> 10,
                 HOST_RESERVE >> 10
-            )));
+            );
+            return Err(NoStack::Error(error.into()));
         }
         match self.floor.get() {
             floor if sp < floor => Err(NoStack::UsedUp),

@@ -5,6 +5,7 @@ use super::data::InstanceData;
 use crate::code::Code;
 use crate::slab::Image;
 use anyhow::{Context, Result, ensure};
+use mintage_environ::limit;
 use std::sync::Arc;
 
 /// Keeps the state of an instance as the image for later ones, if that is exact. Its initializers
@@ -51,7 +52,8 @@ impl Instance {
              could not use; have the guest drop them before"
         );
         let image = capture(data)?.with_context(|| {
-            format!(
+            limit!(
+                SnapshotSize,
                 "the instance has written more than {} MiB, or in too many places",
                 Image::MAX_KEPT >> 20
             )

@@ -30,10 +30,11 @@ pub use shelf::Shelf;
 use crate::slab::ResetOptions;
 use crate::sys::mmap::{self, SlabMappings};
 use crate::sys::pagemap::Pagemap;
-use anyhow::{Error, anyhow};
+use anyhow::Error;
 use claim::Claim;
 use cleaner::Cleaner;
 use counts::{Counts, Limit, Taken, Usage};
+use mintage_environ::limit;
 use std::cmp::Reverse;
 use std::mem;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -186,8 +187,9 @@ impl Pool {
         let gib = |bytes: u64| bytes.div_ceil(1 << 30);
         let total = self.config.total_component_instances;
         let own = shelf.usage().taken();
-        match limit {
-            Limit::AddressSpace => anyhow!(
+        let error = match limit {
+            Limit::AddressSpace => limit!(
+                AddressSpace,
                 "the pool has no address space left: {} instances take {} GiB, another one takes \
                  {} GiB, and the limit is {} GiB; raise `PoolConfig::total_address_space`, or \
                  reduce `Config::memory_reservation` (for 64-bit memories, \
@@ -197,7 +199,8 @@ impl Pool {
                 gib(more.address_space),
                 self.config.total_address_space >> 30
             ),
-            Limit::Mappings => anyhow!(
+            Limit::Mappings => limit!(
+                Mappings,
                 "another instance of the component may take {} mappings of the process, and \
                  instances of all engines already take {} of the {} that they may have, seven \
                  eighths of `vm.max_map_count`; drop instances, use fewer component instances, \
@@ -206,7 +209,8 @@ impl Pool {
                 mmap::slab_mappings(),
                 mmap::max_slab_mappings()
             ),
-            Limit::Share => anyhow!(
+            Limit::Share => limit!(
+                PoolFull,
                 "the component has {} of the pool's {total} slots, {} of its {} GiB of address \
                  space and {} of the {} mappings, and the rest is kept for the other {} \
                  components; raise `PoolConfig::total_component_instances`, \
@@ -218,11 +222,13 @@ impl Pool {
                 mmap::max_slab_mappings(),
                 counts.components.saturating_sub(1)
             ),
-            Limit::Slots | Limit::Idle => anyhow!(
+            Limit::Slots | Limit::Idle => limit!(
+                PoolFull,
                 "the pool's {total} slots are all in use; drop instances, or raise \
                  `PoolConfig::total_component_instances`"
             ),
-        }
+        };
+        error.into()
     }
 
     /// Unmaps an idle slab of the component that was used least recently among the `eligible`.

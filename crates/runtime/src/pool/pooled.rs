@@ -5,6 +5,7 @@ use super::Shelf;
 use super::claim::Claim;
 use crate::slab::{Image, Slab};
 use anyhow::{Context, Result};
+use mintage_environ::limit;
 use std::any::Any;
 use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
@@ -53,7 +54,8 @@ impl PooledSlab {
         };
         let what = || {
             let size = image.size().div_ceil(1 << 30);
-            format!(
+            limit!(
+                AddressSpace,
                 "the system gives no slab of {size} GiB of address space: {}",
                 pool.describe()
             )

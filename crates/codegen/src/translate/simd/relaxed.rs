@@ -12,6 +12,7 @@ use crate::translate::Translator;
 use anyhow::{Result, ensure};
 use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
 use cranelift_frontend::FuncInstBuilder;
+use mintage_environ::unsupported;
 use types::{F32X4, F64X2, I8X16, I16X8, I32X4, I64X2};
 use wasmparser::Operator;
 
@@ -119,8 +120,10 @@ impl<'a> Translator<'a, '_> {
         } else {
             ensure!(
                 self.relaxed(),
-                "this processor has no fused multiplication and addition, which deterministic \
+                unsupported!(
+                    "this processor has no fused multiplication and addition, which deterministic \
                  relaxed SIMD needs; turn off `Config::relaxed_simd_deterministic`"
+                )
             );
             let product = self.ins().fmul(a, b);
             self.ins().fadd(product, c)

@@ -1,6 +1,7 @@
 //! Mappings: an artifact's bytes, and the address space of slabs.
 
 use anyhow::{Context, Result, ensure};
+use mintage_environ::artifact;
 use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 use std::ffi::c_void;
@@ -177,7 +178,10 @@ impl FileMapping {
             .with_context(|| format!("cannot open the artifact {}", path.display()))?;
         let what = || format!("cannot map the artifact {}", path.display());
         let len = file.metadata().with_context(what)?.len();
-        ensure!(len > 0, "the artifact {} is empty", path.display());
+        ensure!(
+            len > 0,
+            artifact!(NotAnArtifact, "the artifact {} is empty", path.display())
+        );
         // SAFETY: as the caller promises.
         unsafe { Self::map(file.into(), usize::try_from(len)?) }.with_context(what)
     }
