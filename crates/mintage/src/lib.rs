@@ -96,3 +96,8 @@ pub use mintage_compile::{CompileLimits, NoProgress, Phase, Progress};
 
 #[cfg(any(test, doctest))]
 mod variance;
+
+/// The program in the README compiles.
+#[cfg(all(doctest, feature = "compiler"))]
+#[doc = include_str!("../../../README.md")]
+mod readme {}
