@@ -2,7 +2,7 @@
 
 use crate::output::{self, CompiledFunction};
 use crate::translate::Buffers;
-use crate::{abi, adapter, canon, trampoline, translate};
+use crate::{abi, builtin, canon, translate};
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::UserFuncName;
@@ -12,7 +12,8 @@ use cranelift_codegen::{CodegenError, Context};
 use cranelift_frontend::FunctionBuilderContext;
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::{
-    CoreInstanceId, FuncIndex, FuncKey, OptLevel, Printable, Target, Tunables, limit, unsupported,
+    CoreInstanceId, DomainId, FuncIndex, FuncKey, OptLevel, Printable, Target, Tunables, limit,
+    unsupported,
 };
 use mintage_program::Program;
 use std::borrow::Cow;
@@ -69,6 +70,18 @@ pub(crate) struct Input<'a> {
     pub tunables: &'a Tunables,
     /// The most values that a function may have.
     pub function_values: usize,
+}
+
+impl Input<'_> {
+    /// Returns the distance between the context pointers of two component instances.
+    pub fn ctx_distance(&self, from: DomainId, to: DomainId) -> Result<i64> {
+        let ctx_of = |domain: DomainId| {
+            let layout = self.layout.domains.get(domain);
+            let layout = layout.context("internal error: no such component instance")?;
+            anyhow::Ok(layout.ctx)
+        };
+        Ok(ctx_of(to)?.wrapping_sub(ctx_of(from)?) as i64)
+    }
 }
 
 impl Compiler {
@@ -192,10 +205,10 @@ impl Compiler {
             FuncKey::CoreFunc { instance, func } => {
                 translate::core_function(&input, instance, func, scratch)
             }
-            FuncKey::LowerImport(id) => trampoline::lower_import(&input, id, scratch),
-            FuncKey::Builtin(builtin) => trampoline::builtin(&input, builtin, scratch),
-            FuncKey::Entry(sig) => trampoline::entry(&input, sig, scratch),
-            FuncKey::Adapter(id) => adapter::adapter(&input, id, scratch),
+            FuncKey::LowerImport(id) => canon::lower::import_trampoline(&input, id, scratch),
+            FuncKey::Builtin(builtin) => builtin::trampoline(&input, builtin, scratch),
+            FuncKey::Entry(sig) => canon::entry::entry_trampoline(&input, sig, scratch),
+            FuncKey::Adapter(id) => canon::adapter::adapter(&input, id, scratch),
             FuncKey::Canon(id) => canon::builtin(&input, id, scratch),
         }
     }

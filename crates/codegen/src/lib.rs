@@ -3,9 +3,9 @@
 //! ```text
 //! compiler::Compiler::compile   one FuncKey -> CompiledFunction
 //!   -> translate/               a core function: WebAssembly operators -> CLIF
-//!      or adapter/              a call from one component instance to another -> CLIF
-//!      or canon/                canonical built-ins -> CLIF
-//!      or trampoline            host calls, builtin calls, host entries -> CLIF
+//!      or canon/                what the Canonical ABI defines -> CLIF: trampolines of imports
+//!                               and entries, adapters, built-ins
+//!      or builtin/              trampolines of the runtime's builtins -> CLIF
 //!   -> Cranelift                CLIF -> code, relocations, traps, locations
 //!   -> output                   copied out as plain data
 //! ```
@@ -17,14 +17,14 @@
 #![forbid(unsafe_code)]
 
 mod abi;
-mod adapter;
+mod builtin;
 mod canon;
 mod compiler;
+mod emit;
 #[cfg(test)]
 mod filetests;
+mod metering;
 mod output;
-mod short;
-mod trampoline;
 mod translate;
 
 pub use compiler::{Compiler, FUNCTION_VALUES, Scratch};

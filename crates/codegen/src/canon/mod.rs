@@ -1,15 +1,34 @@
-//! Canonical built-ins (CanonicalABI.md, "Canonical Definitions"): one function of machine code for
-//! each.
+//! The functions that the Canonical ABI defines (CanonicalABI.md, "Canonical Definitions"), each as
+//! one function of machine code.
 //!
-//! To add one, add its row to [`builtin`]; [`CanonOp`] says what comes before.
+//! ```text
+//! lower            import trampolines: `canon lower` of a function of the host
+//! entry            entry trampolines: calls of `canon lift` by the host
+//! adapter/         adapters: `canon lower` of a `canon lift`
+//! resources        built-ins on resource handles
+//! error_context    built-ins on error contexts
+//! ```
+//!
+//! # How to add a canonical built-in
+//!
+//! [`CanonOp`] says what comes before. Here, write the function in the file of its family (a new
+//! family is a file), and add its row to [`builtin`]. `FunctionEmitter` is the builder, `emit` has
+//! what built-ins share, and a builtin of the runtime (`mintage_environ::Builtin`) does what needs
+//! the host's memory.
 
+pub(crate) mod adapter;
+pub(crate) mod entry;
+mod error_context;
+pub(crate) mod lower;
 mod resources;
 
-use crate::adapter::error_context_builtin;
+use crate::abi;
 use crate::compiler::{Input, Scratch};
-use anyhow::{Context as _, Result};
+use crate::emit::{FunctionEmitter, StackCheck};
+use anyhow::{Context as _, Result, bail};
+use cranelift_codegen::ir::Value;
 use mintage_environ::CanonId;
-use mintage_program::CanonOp;
+use mintage_program::{CanonBuiltin, CanonOp};
 
 /// Emits the canonical built-in `id`.
 pub(crate) fn builtin(input: &Input<'_>, id: CanonId, scratch: &mut Scratch) -> Result<()> {
@@ -19,8 +38,27 @@ pub(crate) fn builtin(input: &Input<'_>, id: CanonId, scratch: &mut Scratch) -> 
         CanonOp::ResourceNew(resource) => resources::new(input, builtin, resource, scratch),
         CanonOp::ResourceRep(resource) => resources::rep(input, builtin, resource, scratch),
         CanonOp::ResourceDrop(resource) => resources::drop(input, id, builtin, resource, scratch),
-        CanonOp::ErrorContextNew
-        | CanonOp::ErrorContextDebugMessage
-        | CanonOp::ErrorContextDrop => error_context_builtin(input, builtin, scratch),
+        CanonOp::ErrorContextNew => error_context::new(input, builtin, scratch),
+        CanonOp::ErrorContextDebugMessage => error_context::debug_message(input, builtin, scratch),
+        CanonOp::ErrorContextDrop => error_context::drop(input, builtin, scratch),
+    }
+}
+
+/// Starts a built-in. Returns its builder and its parameters.
+fn start<'a, 'f, const PARAMETERS: usize>(
+    input: &Input<'a>,
+    builtin: &CanonBuiltin,
+    stack_check: StackCheck,
+    scratch: &'f mut Scratch,
+) -> Result<(FunctionEmitter<'a, 'f>, [Value; PARAMETERS])> {
+    let signature = abi::wasm_signature(&input.program.interface.signatures[builtin.sig]);
+    let emitter = FunctionEmitter::new(input, signature, stack_check, scratch);
+    match <[Value; PARAMETERS]>::try_from(&emitter.parameters[..]) {
+        Ok(parameters) => Ok((emitter, parameters)),
+        Err(_) => bail!(
+            "internal error: {} has {} parameters instead of {PARAMETERS}",
+            builtin.op.name(),
+            emitter.parameters.len()
+        ),
     }
 }

@@ -4,11 +4,11 @@
 //! Addresses of elements are computed where they are used and live across no call: a collection
 //! moves arrays.
 
+use super::Translator;
 use super::bulk::{Part, Pattern, segment_place};
 use super::heap::Field;
 use super::memory::Place;
-use super::state::trap_code;
-use super::{Translator, Values};
+use crate::emit::{Values, trap_code};
 use anyhow::Result;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};

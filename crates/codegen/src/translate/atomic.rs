@@ -6,7 +6,7 @@
 
 use super::Translator;
 use super::memory::Place;
-use super::state::trap_code;
+use crate::emit::trap_code;
 use cranelift_codegen::ir::types::{I8, I16, I32, I64};
 use cranelift_codegen::ir::{AtomicRmwOp, InstBuilder, MemFlagsData, Type, Value};
 use mintage_environ::Trap;

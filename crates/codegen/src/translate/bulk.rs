@@ -9,12 +9,12 @@
 use super::Translator;
 use super::memory::Place;
 use super::simd::LANE_ORDER;
-use super::state::{Region, trap_code};
 use crate::abi::POINTER;
+use crate::emit::{Region, control_block, trap_code};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{F32, F64, I8, I8X16, I16, I32, I64, I64X2};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value};
-use mintage_environ::{Builtin, ControlBlock, DataId, MemoryId, Trap, control_offsets};
+use mintage_environ::{Builtin, DataId, MemoryId, Trap};
 use smallvec::SmallVec;
 use wasmparser::Operator;
 
@@ -173,12 +173,9 @@ impl<'a> Translator<'a, '_> {
     /// The address of `len` bytes (64-bit) of a data segment; traps unless all of them exist.
     pub(super) fn segment_part(&mut self, data: DataId, start: Value, len: Value) -> Value {
         let ctx = self.ctx;
-        // Neither the list nor what it leads to changes while an instance lives.
-        let constant = MemFlagsData::trusted().with_readonly().with_can_move();
-        let offset = ControlBlock::from_ctx(control_offsets::data_segments);
-        let segments = self.ins().load(POINTER, constant, ctx, offset);
+        let segments = control_block::data_segments(&mut self.builder, ctx);
         let entry = data.as_u32() as i32 * POINTER.bytes() as i32;
-        let base = self.ins().load(POINTER, constant, segments, entry);
+        let base = control_block::constant_word(&mut self.builder, segments, entry);
         let flags = self.trusted(Region::Sizes);
         let length = self.input.layout.data_lengths[data].offset;
         let bound = self.ins().uload32(flags, ctx, length);

@@ -2,13 +2,14 @@
 //! well.
 
 use super::exceptions::Callee;
-use super::state::trap_code;
 use super::table::Element;
-use super::{CALL_VALUES, Translator, Values};
-use crate::{abi, adapter};
+use super::{CALL_VALUES, Translator};
+use crate::abi;
+use crate::canon::adapter;
+use crate::emit::{self, Values, trap_code};
 use anyhow::Result;
 use cranelift_codegen::ir::condcodes::IntCC;
-use cranelift_codegen::ir::{FuncRef, InstBuilder, SigRef, Value, types};
+use cranelift_codegen::ir::{InstBuilder, SigRef, Value, types};
 use mintage_environ::{
     Builtin, FuncEntry, FuncIndex, FuncKey, HeapType, SigId, Signatures, TableId, Trap, TypeId,
 };
@@ -79,7 +80,7 @@ impl<'a> Translator<'a, '_> {
             let results = adapter::call(
                 &self.input,
                 &mut self.builder,
-                self.imports,
+                self.declarations,
                 adapter,
                 self.ctx,
                 &arguments[1..],
@@ -88,7 +89,9 @@ impl<'a> Translator<'a, '_> {
             return Ok(());
         }
         let signature = self.signature(sig);
-        let callee = self.imports.function(self.builder.func, key, |_| signature);
+        let callee = self
+            .declarations
+            .function(self.builder.func, key, |_| signature);
         match return_ {
             Return::Here => {
                 let callee = Callee::Direct(callee);
@@ -159,7 +162,7 @@ impl<'a> Translator<'a, '_> {
 
     /// The address of what is at offset `code` of the text.
     fn code_address(&mut self, code: Value) -> Value {
-        let text_base = self.imports.text_base(self.builder.func);
+        let text_base = self.declarations.text_base(self.builder.func);
         let text_base = self.ins().symbol_value(abi::POINTER, text_base);
         self.ins().iadd(text_base, code)
     }
@@ -245,19 +248,8 @@ impl<'a> Translator<'a, '_> {
     pub(super) fn call_builtin(&mut self, builtin: Builtin, arguments: &[Value]) -> Option<Value> {
         self.charge(CALL_VALUES);
         self.charge_live_references();
-        let callee = self.builtin(builtin);
-        let mut all = Values::from_slice(&[self.ctx]);
-        all.extend_from_slice(arguments);
-        let call = self.ins().call(callee, &all);
-        self.builder.inst_results(call).first().copied()
-    }
-
-    /// A builtin's trampoline.
-    pub(super) fn builtin(&mut self, builtin: Builtin) -> FuncRef {
-        self.imports
-            .function(self.builder.func, FuncKey::Builtin(builtin), |func| {
-                func.import_signature(abi::builtin_signature(builtin))
-            })
+        let (builder, ctx) = (&mut self.builder, self.ctx);
+        emit::call_builtin(builder, self.declarations, builtin, ctx, arguments)
     }
 
     /// Takes the arguments of a call of a function with signature `sig` off the operand stack, and
@@ -285,7 +277,7 @@ impl<'a> Translator<'a, '_> {
 
     fn signature(&mut self, sig: SigId) -> SigRef {
         let signatures = self.signatures();
-        self.imports.signature(self.builder.func, sig, || {
+        self.declarations.signature(self.builder.func, sig, || {
             abi::wasm_signature(&signatures[sig])
         })
     }

@@ -5,7 +5,7 @@
 //! whether an object is of a type is one comparison of the number in its header.
 
 use super::Translator;
-use super::state::trap_code;
+use crate::emit::trap_code;
 use anyhow::Result;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};

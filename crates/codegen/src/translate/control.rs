@@ -4,8 +4,9 @@
 //! A frame's destination block is made by the first branch to it: where nothing branches to the end
 //! of a block, its results simply stay on the operand stack.
 
-use super::{TARGET_VALUES, Translator, Values, state::trap_code};
+use super::{TARGET_VALUES, Translator};
 use crate::abi;
+use crate::emit::{Values, trap_code};
 use anyhow::{Result, ensure};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, BlockCall, InstBuilder, JumpTableData, Value};

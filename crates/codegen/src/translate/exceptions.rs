@@ -6,9 +6,9 @@
 //! for them by the return address, and finds none elsewhere, so that code outside costs nothing.
 //! Which tag a clause means is known when compiling.
 
-use super::{Translator, Values};
+use super::Translator;
 use crate::abi::POINTER;
-use crate::translate::state::trap_code;
+use crate::emit::{Values, trap_code};
 use anyhow::Result;
 use cranelift_codegen::ir::{
     Block, BlockArg, BlockCall, ExceptionTableData, ExceptionTableItem, ExceptionTag, FuncRef,
@@ -104,7 +104,8 @@ impl<'a> Translator<'a, '_> {
             return Ok(());
         }
         let domain = self.iconst(types::I32, i64::from(self.instance.domain.as_u32()));
-        let callee = Callee::Direct(self.builtin(Builtin::Throw));
+        let callee = self.declarations.builtin(self.builder.func, Builtin::Throw);
+        let callee = Callee::Direct(callee);
         let arguments = [self.ctx, domain, exception];
         match ty {
             // Nothing in this function catches it.
@@ -171,7 +172,7 @@ impl<'a> Translator<'a, '_> {
         self.builder.declare_value_needs_stack_map(exception);
         self.builder.set_cold_block(landing);
         self.builder.switch_to_block(landing);
-        self.reload_fuel();
+        self.meter.reload(&mut self.builder);
         let mut values: SmallVec<[BlockArg; 8]> = SmallVec::new();
         if let Some(tag) = tag {
             let types = &self.payload(tag).params;

@@ -1,8 +1,8 @@
 //! `global.get` and `global.set`.
 
 use super::Translator;
-use super::state::Region;
 use crate::abi;
+use crate::emit::Region;
 use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 use mintage_environ::{GlobalId, Reference};

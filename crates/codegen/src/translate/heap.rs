@@ -8,8 +8,8 @@
 //! next instruction at which the runtime could look at the object: a call or another allocation.
 
 use super::Translator;
-use super::state::{Region, trap_code};
 use crate::abi::{self, POINTER};
+use crate::emit::{Region, trap_code};
 use anyhow::{Context as _, Result};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
@@ -202,7 +202,7 @@ impl<'a> Translator<'a, '_> {
 
     /// Flags of an access to an object that exists.
     pub(super) fn object_flags(&mut self) -> MemFlagsData {
-        let region = self.imports.region(self.builder.func, Region::Objects);
+        let region = self.declarations.region(self.builder.func, Region::Objects);
         // Objects are aligned to 8 bytes, vectors in them to no more.
         MemFlagsData::new()
             .with_notrap()
@@ -212,7 +212,7 @@ impl<'a> Translator<'a, '_> {
     /// Flags of an access through a reference that may be null, to one of the first
     /// [`HeapLayout::FIRST`] bytes of an object: it traps by a fault if the reference is null.
     pub(super) fn nullable_object_flags(&mut self) -> MemFlagsData {
-        let region = self.imports.region(self.builder.func, Region::Objects);
+        let region = self.declarations.region(self.builder.func, Region::Objects);
         MemFlagsData::new()
             .with_trap_code(Some(trap_code(Trap::NullReference)))
             .with_alias_region(Some(region))

@@ -6,8 +6,8 @@
 //! move that does not speculate. Null faults like a guard page does.
 
 use super::Translator;
-use super::state::Region;
 use crate::abi::POINTER;
+use crate::emit::Region;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{
     InstBuilder, InstructionData, MemFlagsData, Opcode, TrapCode, Type, Value, ValueDef, types,
@@ -188,7 +188,9 @@ impl<'a> Translator<'a, '_> {
     /// Flags of an access to guest data, which may be misaligned and traps where there is no
     /// memory.
     fn memory_flags(&mut self, id: MemoryId) -> MemFlagsData {
-        let region = self.imports.region(self.builder.func, Region::Memory(id));
+        let region = self
+            .declarations
+            .region(self.builder.func, Region::Memory(id));
         MemFlagsData::new().with_alias_region(Some(region))
     }
 

@@ -15,16 +15,13 @@ mod call;
 mod cast;
 mod control;
 mod exceptions;
-mod fuel;
 mod global;
 mod heap;
-mod interrupt;
 mod locals;
 mod memory;
 mod numeric;
 mod references;
 mod simd;
-mod state;
 mod structs;
 mod table;
 mod variable;
@@ -32,20 +29,25 @@ mod wide;
 
 use crate::abi;
 use crate::compiler::{Input, Scratch};
+use crate::emit::{Declarations, Region, StackCheck, known_integer, open};
+use crate::metering::{self, Meter};
 use anyhow::{Context as _, Result, bail, ensure};
-use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, SourceLoc, TrapCode, Type, Value};
+use cranelift_codegen::ir::{
+    Block, BlockArg, InstBuilder, MemFlagsData, SourceLoc, TrapCode, Type, Value, types,
+};
 use cranelift_frontend::{FuncInstBuilder, FunctionBuilder};
 use mintage_environ::{CoreInstanceId, FuncIndex, ObjectTypeId, SigId, limit, unsupported};
 use mintage_program::{Body, CoreInstance, Module};
 use smallvec::SmallVec;
 use wasmparser::{BinaryReader, FunctionBody, Operator};
 
-pub(crate) use fuel::pay_bytes;
-pub(crate) use interrupt::check as check_interrupt;
-pub(crate) use state::{Buffers, Imports, Region, check_stack_limit, trap_code};
-
-/// A short list of values: most calls and blocks have a handful.
-type Values = SmallVec<[Value; 8]>;
+/// Storage of the translation, reused from function to function.
+#[derive(Default)]
+pub(crate) struct Buffers {
+    pub declarations: Declarations,
+    stack: Vec<Value>,
+    frames: Vec<control::Frame>,
+}
 
 /// The translation of one function.
 struct Translator<'a, 'f> {
@@ -55,7 +57,7 @@ struct Translator<'a, 'f> {
     instance_id: CoreInstanceId,
     builder: FunctionBuilder<'f>,
     /// What the function refers to: signatures, functions, alias regions.
-    imports: &'f mut Imports,
+    declarations: &'f mut Declarations,
     /// The operand stack.
     stack: &'f mut Vec<Value>,
     /// The control stack; the function itself is at the bottom.
@@ -77,7 +79,7 @@ struct Translator<'a, 'f> {
     /// The most operands so far.
     depth: usize,
     /// What counts the operators, if fuel is to be consumed.
-    meter: Option<fuel::Meter>,
+    meter: Meter,
 }
 
 /// What a block, a call and a target of a `br_table` count as, in values: by what the code
@@ -121,23 +123,17 @@ pub(crate) fn core_function(
         .and_then(|index| module.bodies.get(index as usize));
     let body = *body.context("internal error: an imported function has no body")?;
 
-    let clif = &mut scratch.context.func;
-    clif.signature = abi::wasm_signature(&input.program.interface.signatures[sig]);
-    check_stack_limit(clif);
-
     let Buffers {
-        imports,
+        declarations,
         stack,
         frames,
     } = &mut scratch.buffers;
-    imports.clear();
+    declarations.clear();
     stack.clear();
     frames.clear();
-    let mut builder = FunctionBuilder::new(clif, &mut scratch.builder);
-    let entry = builder.create_block();
-    builder.append_block_params_for_function_params(entry);
-    builder.switch_to_block(entry);
-    builder.seal_block(entry);
+    let signature = abi::wasm_signature(&input.program.interface.signatures[sig]);
+    let clif = &mut scratch.context.func;
+    let (builder, entry) = open(clif, &mut scratch.builder, signature, StackCheck::OnEntry);
     let ctx = builder.block_params(entry)[0];
     let mut translator = Translator {
         input: *input,
@@ -145,7 +141,7 @@ pub(crate) fn core_function(
         instance,
         instance_id,
         builder,
-        imports,
+        declarations,
         stack,
         frames,
         scopes: Vec::new(),
@@ -156,7 +152,7 @@ pub(crate) fn core_function(
         copied: 0,
         locals: locals::Locals::default(),
         depth: 0,
-        meter: None,
+        meter: Meter::off(),
     };
     translator.body(&body, entry, sig)?;
     translator.builder.seal_all_blocks();
@@ -178,7 +174,8 @@ impl<'a, 'f> Translator<'a, 'f> {
         while !operators.eof() {
             let (operator, offset) = operators.read_with_offset()?;
             self.set_location(offset);
-            self.count(&operator);
+            self.meter
+                .before(&mut self.builder, &operator, self.reachable);
             if self.reachable {
                 self.operator(&operator)
                     .and_then(|()| self.check_size())
@@ -186,9 +183,34 @@ impl<'a, 'f> Translator<'a, 'f> {
             } else {
                 self.skip(&operator);
             }
-            self.counted(&operator);
+            self.meter
+                .after(&mut self.builder, &operator, self.reachable);
         }
         Ok(())
+    }
+
+    /// Starts to count fuel, if it is to be consumed.
+    fn start_meter(&mut self) {
+        if self.input.tunables.consume_fuel {
+            let flags = self.trusted(Region::Fuel);
+            self.meter = Meter::start(&mut self.builder, self.ctx, flags);
+        }
+    }
+
+    /// Pays for an operation on `count` items of `size` bytes, a power of two, if lengths are to be
+    /// paid for.
+    fn pay_length(&mut self, count: Value, size: u32) {
+        let tunables = self.input.tunables;
+        if tunables.consume_fuel && tunables.fuel_by_length {
+            let wide = self.type_of(count) == types::I64;
+            let count = self.zero_extended(count);
+            self.meter.pay_length(&mut self.builder, count, size, wide);
+        }
+    }
+
+    /// Traps when the guest is to stop; see [`metering::check_interrupt`].
+    fn check_interrupt(&mut self) {
+        metering::check_interrupt(self.input.tunables, &mut self.builder, self.ctx);
     }
 
     /// Code from here on is that of the operator at byte `offset` of the component.
@@ -267,6 +289,12 @@ impl<'a, 'f> Translator<'a, 'f> {
         Ok(())
     }
 
+    /// Returns the flags of an access to `region` that is in bounds and aligned.
+    fn trusted(&mut self, region: Region) -> MemFlagsData {
+        let region = self.declarations.region(self.builder.func, region);
+        MemFlagsData::trusted().with_alias_region(Some(region))
+    }
+
     fn push(&mut self, value: Value) {
         self.stack.push(value);
     }
@@ -332,7 +360,7 @@ impl<'a, 'f> Translator<'a, 'f> {
 
     /// The number that `value` is, when that is known here; zero-extended.
     fn known_integer(&self, value: Value) -> Option<u64> {
-        state::known_integer(self.builder.func, value)
+        known_integer(self.builder.func, value)
     }
 
     /// Ends the current block with a trap; what follows cannot be reached.

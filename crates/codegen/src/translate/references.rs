@@ -1,8 +1,8 @@
 //! References: words that are table entries or host numbers; null is zero.
 
 use super::Translator;
-use super::state::trap_code;
 use crate::abi;
+use crate::emit::trap_code;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value};
 use mintage_environ::{FuncEntry, FuncIndex, FuncKey, SigId, Trap};
@@ -36,7 +36,7 @@ impl<'a> Translator<'a, '_> {
     pub(super) fn function_reference(&mut self, key: FuncKey, sig: SigId) -> Value {
         let signature_word = FuncEntry::new(0, sig).to_u64() as i64;
         let entry = self
-            .imports
+            .declarations
             .text_offset(self.builder.func, key, signature_word);
         self.ins().symbol_value(abi::REFERENCE, entry)
     }

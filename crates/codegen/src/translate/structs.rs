@@ -1,9 +1,9 @@
 //! Structs, and 31-bit integers.
 
+use super::Translator;
 use super::heap::Field;
-use super::state::trap_code;
-use super::{Translator, Values};
 use crate::abi;
+use crate::emit::{Values, trap_code};
 use anyhow::Result;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use mintage_environ::layout::HeapLayout;

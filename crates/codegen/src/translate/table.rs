@@ -4,8 +4,8 @@
 //! masked with the table's capacity, so that a mispredicted comparison cannot reach past the table.
 
 use super::Translator;
-use super::state::{Region, trap_code};
 use crate::abi::REFERENCE;
+use crate::emit::{Region, trap_code};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I32, I64};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value};

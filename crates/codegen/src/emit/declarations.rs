@@ -1,24 +1,12 @@
-//! What a function under translation refers to, and small helpers that every family uses.
+//! What a function under construction refers to.
 
-use super::{Translator, control};
 use crate::abi;
 use cranelift_codegen::ir::{
     AliasRegion, AliasRegionData, ExtFuncData, ExternalName, FuncRef, Function, GlobalValue,
-    GlobalValueData, InstructionData, MemFlagsData, Opcode, SigRef, Signature, TrapCode, Value,
-    ValueDef,
+    GlobalValueData, SigRef, Signature,
 };
 use hashbrown::HashMap;
-use mintage_environ::{
-    ControlBlock, FuncKey, GlobalId, MemoryId, SigId, TableId, Trap, control_offsets,
-};
-
-/// Storage that is kept from function to function.
-#[derive(Default)]
-pub(crate) struct Buffers {
-    pub imports: Imports,
-    pub stack: Vec<Value>,
-    pub frames: Vec<control::Frame>,
-}
+use mintage_environ::{Builtin, FuncKey, GlobalId, MemoryId, SigId, TableId};
 
 /// What memory accesses touch: no two of them overlap, so a store to one leaves what was loaded
 /// from another valid.
@@ -49,7 +37,7 @@ const MAX_GLOBAL_REGIONS: usize = 64;
 /// The signatures, functions, symbols and alias regions that a function refers to, each declared
 /// once.
 #[derive(Default)]
-pub(crate) struct Imports {
+pub(crate) struct Declarations {
     signatures: HashMap<SigId, SigRef>,
     functions: HashMap<FuncKey, FuncRef>,
     /// By function (none is the start of the text) and addend.
@@ -58,7 +46,7 @@ pub(crate) struct Imports {
     global_regions: usize,
 }
 
-impl Imports {
+impl Declarations {
     /// Forgets everything, for the next function.
     pub fn clear(&mut self) {
         self.signatures.clear();
@@ -101,6 +89,13 @@ impl Imports {
         });
         self.functions.insert(key, declared);
         declared
+    }
+
+    /// The trampoline of a builtin of the runtime.
+    pub fn builtin(&mut self, func: &mut Function, builtin: Builtin) -> FuncRef {
+        self.function(func, FuncKey::Builtin(builtin), |func| {
+            func.import_signature(abi::builtin_signature(builtin))
+        })
     }
 
     /// The address of the first byte of the text.
@@ -147,55 +142,5 @@ impl Imports {
                 description: format!("{region:?}").into(),
             })
         })
-    }
-}
-
-/// Makes the function check the stack limit where it is entered.
-pub(crate) fn check_stack_limit(func: &mut Function) {
-    let ctx = func.create_global_value(GlobalValueData::VMContext);
-    let flags = func.dfg.mem_flags.insert_unchecked(MemFlagsData::trusted());
-    let limit = func.create_global_value(GlobalValueData::Load {
-        base: ctx,
-        offset: ControlBlock::from_ctx(control_offsets::stack_limit).into(),
-        global_type: abi::POINTER,
-        flags,
-    });
-    func.stack_limit = Some(limit);
-}
-
-/// The number that `value` is, when that is known; zero-extended.
-pub(crate) fn known_integer(func: &Function, value: Value) -> Option<u64> {
-    let value = func.dfg.resolve_aliases(value);
-    let ValueDef::Result(inst, 0) = func.dfg.value_def(value) else {
-        return None;
-    };
-    let InstructionData::UnaryImm {
-        opcode: Opcode::Iconst,
-        imm,
-    } = func.dfg.insts[inst]
-    else {
-        return None;
-    };
-    let bits = func.dfg.value_type(value).bits();
-    Some(imm.bits() as u64 & (u64::MAX >> (64 - bits)))
-}
-
-/// Cranelift's code for a trap that machine code tests for.
-pub(crate) const fn trap_code(trap: Trap) -> TrapCode {
-    match trap {
-        Trap::MemoryOutOfBounds => TrapCode::HEAP_OUT_OF_BOUNDS,
-        Trap::IntegerOverflow => TrapCode::INTEGER_OVERFLOW,
-        Trap::IntegerDivisionByZero => TrapCode::INTEGER_DIVISION_BY_ZERO,
-        Trap::BadConversionToInteger => TrapCode::BAD_CONVERSION_TO_INTEGER,
-        Trap::StackOverflow => TrapCode::STACK_OVERFLOW,
-        other => TrapCode::unwrap_user(other as u8),
-    }
-}
-
-impl Translator<'_, '_> {
-    /// Flags of an access to `region` that is in bounds and aligned.
-    pub(super) fn trusted(&mut self, region: Region) -> MemFlagsData {
-        MemFlagsData::trusted()
-            .with_alias_region(Some(self.imports.region(self.builder.func, region)))
     }
 }

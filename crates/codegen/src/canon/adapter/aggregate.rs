@@ -1,8 +1,8 @@
 //! Records and tuples, field by field; variants, enums, options and results, one block per payload
 //! type.
 
-use super::fuse::Fuse;
-use super::place::{From, To};
+use super::builder::AdapterBuilder;
+use super::value::{Destination, Source};
 use crate::abi::clif_type;
 use anyhow::{Context as _, Result};
 use cranelift_codegen::ir::{Block, BlockArg, InstBuilder, MemFlagsData, Type, Value, types};
@@ -10,18 +10,18 @@ use cranelift_frontend::Switch;
 use mintage_environ::component::{FlatTypes, InterfaceType};
 use mintage_environ::{Trap, ValType};
 
-impl Fuse<'_, '_, '_> {
+impl AdapterBuilder<'_, '_, '_> {
     /// Values of the given types, one behind the other: a record, a tuple, or parameters.
     pub(super) fn fields(
         &mut self,
         fields: &[InterfaceType],
-        from: &mut From<'_>,
-        to: &mut To,
+        from: &mut Source<'_>,
+        to: &mut Destination,
     ) -> Result<()> {
         let (mut src_end, mut dst_end) = (0, 0);
         for run in fields.chunk_by(|a, b| a == b) {
             if self.types.abi(run[0]).repeats(run.len())
-                && let (From::Memory(src), To::Memory(dst)) = (&*from, &*to)
+                && let (Source::Memory(src), Destination::Memory(dst)) = (&*from, &*to)
             {
                 let abi = self.types.abi(run[0]);
                 let mut start = (0, 0);
@@ -48,8 +48,8 @@ impl Fuse<'_, '_, '_> {
         fields: &[InterfaceType],
         src_end: &mut u32,
         dst_end: &mut u32,
-        from: &mut From<'_>,
-        to: &mut To,
+        from: &mut Source<'_>,
+        to: &mut Destination,
     ) -> Result<()> {
         for &ty in fields {
             let abi = self.types.abi(ty);
@@ -57,18 +57,18 @@ impl Fuse<'_, '_, '_> {
             let dst = abi.next_field(dst_end, self.dst.index64);
             let (mut src_field, mut dst_field);
             let from = match from {
-                From::Memory(place) => {
-                    src_field = From::Memory(place.at(src)?);
+                Source::Memory(place) => {
+                    src_field = Source::Memory(place.at(src)?);
                     &mut src_field
                 }
-                From::Flat(_) => &mut *from,
+                Source::Flat(_) => &mut *from,
             };
             let to = match to {
-                To::Memory(place) => {
-                    dst_field = To::Memory(place.at(dst)?);
+                Destination::Memory(place) => {
+                    dst_field = Destination::Memory(place.at(dst)?);
                     &mut dst_field
                 }
-                To::Flat(_) => &mut *to,
+                Destination::Flat(_) => &mut *to,
             };
             self.transfer(ty, from, to)?;
         }
@@ -79,8 +79,8 @@ impl Fuse<'_, '_, '_> {
     pub(super) fn variant(
         &mut self,
         ty: InterfaceType,
-        from: &mut From<'_>,
-        to: &mut To,
+        from: &mut Source<'_>,
+        to: &mut Destination,
     ) -> Result<()> {
         let cases = self
             .types
@@ -105,17 +105,17 @@ impl Fuse<'_, '_, '_> {
         let dst_slots = self.payload_slots(ty, self.dst.index64);
         let mut slots = Vec::new();
         let payload = match from {
-            From::Flat(values) => {
+            Source::Flat(values) => {
                 for &slot in &src_slots {
-                    slots.push((From::next(values)?, slot));
+                    slots.push((Source::next(values)?, slot));
                 }
                 None
             }
-            From::Memory(place) => Some(place.at(src_layout.payload)?),
+            Source::Memory(place) => Some(place.at(src_layout.payload)?),
         };
         let target = match to {
-            To::Flat(_) => None,
-            To::Memory(place) => Some(place.at(dst_layout.payload)?),
+            Destination::Flat(_) => None,
+            Destination::Memory(place) => Some(place.at(dst_layout.payload)?),
         };
 
         let arms = self.arms(&cases, discriminant);
@@ -131,13 +131,13 @@ impl Fuse<'_, '_, '_> {
             if let Some(case) = case {
                 let values;
                 let mut from = match payload {
-                    Some(place) => From::Memory(place),
+                    Some(place) => Source::Memory(place),
                     None => {
                         values = self.unjoin(case, &slots);
-                        From::Flat(values.iter())
+                        Source::Flat(values.iter())
                     }
                 };
-                let mut to = target.map_or(To::Flat(Vec::new()), To::Memory);
+                let mut to = target.map_or(Destination::Flat(Vec::new()), Destination::Memory);
                 self.transfer(case, &mut from, &mut to)?;
                 flat = to.into_flat();
             }
@@ -154,7 +154,7 @@ impl Fuse<'_, '_, '_> {
             self.builder.ins().jump(end, &arguments);
         }
         self.builder.switch_to_block(end);
-        if let To::Flat(values) = to {
+        if let Destination::Flat(values) = to {
             values.extend_from_slice(self.builder.block_params(end));
         }
         Ok(())

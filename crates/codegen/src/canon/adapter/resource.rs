@@ -1,15 +1,20 @@
-//! Resource handles: each component instance has its own table of them in the runtime, which moves
-//! them across.
+//! Handles of resources and error contexts. Each component instance has a table of them in the
+//! runtime, which moves handles from table to table.
 
-use super::fuse::Fuse;
-use super::place::{From, To};
+use super::builder::AdapterBuilder;
+use super::value::{Destination, Source};
 use anyhow::{Context as _, Result};
-use cranelift_codegen::ir::{Value, types};
+use cranelift_codegen::ir::Value;
 use mintage_environ::{Builtin, ResourceId};
 
-impl Fuse<'_, '_, '_> {
+impl AdapterBuilder<'_, '_, '_> {
     /// An owning handle: it leaves the source's table for the destination's.
-    pub(super) fn own(&mut self, id: ResourceId, from: &mut From<'_>, to: &mut To) -> Result<()> {
+    pub(super) fn own(
+        &mut self,
+        id: ResourceId,
+        from: &mut Source<'_>,
+        to: &mut Destination,
+    ) -> Result<()> {
         self.handle(Builtin::TransferOwn, &[], id, from, to)
     }
 
@@ -17,8 +22,8 @@ impl Fuse<'_, '_, '_> {
     pub(super) fn borrow(
         &mut self,
         id: ResourceId,
-        from: &mut From<'_>,
-        to: &mut To,
+        from: &mut Source<'_>,
+        to: &mut Destination,
     ) -> Result<()> {
         let call = self
             .lends_to
@@ -33,8 +38,8 @@ impl Fuse<'_, '_, '_> {
         builtin: Builtin,
         first: &[Value],
         id: ResourceId,
-        from: &mut From<'_>,
-        to: &mut To,
+        from: &mut Source<'_>,
+        to: &mut Destination,
     ) -> Result<()> {
         let handle = self.read_int(4, false, from)?;
         let numbers = [
@@ -42,11 +47,27 @@ impl Fuse<'_, '_, '_> {
             self.dst.domain.as_u32(),
             id.as_u32(),
         ];
-        let numbers = numbers.map(|number| self.iconst(types::I32, i64::from(number)));
+        let numbers = numbers.map(|number| self.number(number));
         let moved = self
             .call_builtin(builtin, &[first, &numbers, &[handle]].concat())
             .context("internal error: moving a handle gives none")?;
         self.write_int(4, moved, to);
+        Ok(())
+    }
+
+    /// An error context: the destination gets a handle of its own, and the source keeps its.
+    pub(super) fn error_context(
+        &mut self,
+        from: &mut Source<'_>,
+        to: &mut Destination,
+    ) -> Result<()> {
+        let handle = self.read_int(4, false, from)?;
+        let [src, dst] =
+            [self.src.domain, self.dst.domain].map(|domain| self.number(domain.as_u32()));
+        let passed = self
+            .call_builtin(Builtin::TransferErrorContext, &[src, dst, handle])
+            .context("internal error: passing an error context gives none")?;
+        self.write_int(4, passed, to);
         Ok(())
     }
 

@@ -4,19 +4,10 @@
 //! places. Adapters test in their loops over elements, which can be long. Bulk operations go in
 //! pieces, and the runtime tests between them.
 
-use super::Translator;
-use super::state::trap_code;
-use crate::abi;
+use crate::emit::{control_block, trap_code};
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Value, types};
 use cranelift_frontend::FunctionBuilder;
-use mintage_environ::{ControlBlock, Trap, Tunables, control_offsets};
-
-impl Translator<'_, '_> {
-    /// [`check`] here.
-    pub(super) fn check_interrupt(&mut self) {
-        check(self.input.tunables, &mut self.builder, self.ctx);
-    }
-}
+use mintage_environ::{Trap, Tunables};
 
 /// Traps when the store's interrupt word is not zero; no code at all unless the code is to be
 /// interruptible.
@@ -24,10 +15,7 @@ pub(crate) fn check(tunables: &Tunables, builder: &mut FunctionBuilder<'_>, ctx:
     if !tunables.interruptible {
         return;
     }
-    let offset = ControlBlock::from_ctx(control_offsets::interrupt);
-    // The pointer is written at instantiation and never again.
-    let constant = MemFlagsData::trusted().with_readonly().with_can_move();
-    let word = builder.ins().load(abi::POINTER, constant, ctx, offset);
+    let word = control_block::interrupt_word(builder, ctx);
     // An ordinary load would be one with that of an earlier test as long as nothing is stored in
     // between, so that a loop without stores would never see the word change.
     let word = builder

@@ -1,26 +1,26 @@
 //! Values that are one core value (flags: one per 32): read, brought to their canonical form,
 //! written.
 
-use super::fuse::Fuse;
-use super::place::{From, To};
+use super::builder::AdapterBuilder;
+use super::value::{Destination, Source};
 use anyhow::Result;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
 use mintage_environ::Trap;
 
-impl Fuse<'_, '_, '_> {
+impl AdapterBuilder<'_, '_, '_> {
     /// An integer of at most 32 bits. A flat one is cut off and extended: its other bits may be
     /// anything.
     pub(super) fn int(
         &mut self,
         bytes: u32,
         signed: bool,
-        from: &mut From<'_>,
-        to: &mut To,
+        from: &mut Source<'_>,
+        to: &mut Destination,
     ) -> Result<()> {
         let mut value = self.read_int(bytes, signed, from)?;
         // A store cuts off by itself.
-        if let (From::Flat(_), To::Flat(_)) = (&*from, &*to)
+        if let (Source::Flat(_), Destination::Flat(_)) = (&*from, &*to)
             && bytes < 4
         {
             value = match signed {
@@ -36,20 +36,25 @@ impl Fuse<'_, '_, '_> {
     }
 
     /// A value whose bits are all its own.
-    pub(super) fn whole(&mut self, ty: Type, from: &mut From<'_>, to: &mut To) -> Result<()> {
+    pub(super) fn whole(
+        &mut self,
+        ty: Type,
+        from: &mut Source<'_>,
+        to: &mut Destination,
+    ) -> Result<()> {
         let value = match from {
-            From::Flat(values) => From::next(values)?,
-            From::Memory(place) => self.load(ty, *place),
+            Source::Flat(values) => Source::next(values)?,
+            Source::Memory(place) => self.load(ty, *place),
         };
         match to {
-            To::Flat(values) => values.push(value),
-            To::Memory(place) => self.store(value, *place),
+            Destination::Flat(values) => values.push(value),
+            Destination::Memory(place) => self.store(value, *place),
         }
         Ok(())
     }
 
     /// A bool: whatever is not zero is true.
-    pub(super) fn bool(&mut self, from: &mut From<'_>, to: &mut To) -> Result<()> {
+    pub(super) fn bool(&mut self, from: &mut Source<'_>, to: &mut Destination) -> Result<()> {
         let value = self.read_int(1, false, from)?;
         let value = self.builder.ins().icmp_imm_u(IntCC::NotEqual, value, 0);
         let value = self.builder.ins().uextend(types::I32, value);
@@ -58,7 +63,7 @@ impl Fuse<'_, '_, '_> {
     }
 
     /// A char: a number below 0x110000 that is no surrogate.
-    pub(super) fn char(&mut self, from: &mut From<'_>, to: &mut To) -> Result<()> {
+    pub(super) fn char(&mut self, from: &mut Source<'_>, to: &mut Destination) -> Result<()> {
         let value = self.read_int(4, false, from)?;
         // This moves the surrogates, and nothing else, to numbers that wrap around in the
         // subtraction.
@@ -74,8 +79,8 @@ impl Fuse<'_, '_, '_> {
     pub(super) fn flag_set(
         &mut self,
         count: usize,
-        from: &mut From<'_>,
-        to: &mut To,
+        from: &mut Source<'_>,
+        to: &mut Destination,
     ) -> Result<()> {
         let words = count.div_ceil(32).max(1);
         let bytes = match count {
@@ -87,19 +92,19 @@ impl Fuse<'_, '_, '_> {
             let bits = (count - 32 * word).min(32) as u32;
             let offset = 4 * word as u32;
             let mut value = match from {
-                From::Memory(place) => {
-                    self.read_int(bytes, false, &mut From::Memory(place.at(offset)?))?
+                Source::Memory(place) => {
+                    self.read_int(bytes, false, &mut Source::Memory(place.at(offset)?))?
                 }
-                From::Flat(_) => self.read_int(bytes, false, from)?,
+                Source::Flat(_) => self.read_int(bytes, false, from)?,
             };
             if bits < 32 {
                 value = self.mask(value, bits);
             }
             match to {
-                To::Memory(place) => {
-                    self.write_int(bytes, value, &mut To::Memory(place.at(offset)?))
+                Destination::Memory(place) => {
+                    self.write_int(bytes, value, &mut Destination::Memory(place.at(offset)?))
                 }
-                To::Flat(_) => self.write_int(bytes, value, to),
+                Destination::Flat(_) => self.write_int(bytes, value, to),
             }
         }
         Ok(())
@@ -116,11 +121,11 @@ impl Fuse<'_, '_, '_> {
         &mut self,
         bytes: u32,
         signed: bool,
-        from: &mut From<'_>,
+        from: &mut Source<'_>,
     ) -> Result<Value> {
         let place = match from {
-            From::Flat(values) => return From::next(values),
-            From::Memory(place) => *place,
+            Source::Flat(values) => return Source::next(values),
+            Source::Memory(place) => *place,
         };
         let flags = self.memory_flags(self.src);
         let ins = self.builder.ins();
@@ -135,10 +140,10 @@ impl Fuse<'_, '_, '_> {
     }
 
     /// Writes the low 1, 2 or 4 bytes of 32 bits to memory, or all as a flat value.
-    pub(super) fn write_int(&mut self, bytes: u32, value: Value, to: &mut To) {
+    pub(super) fn write_int(&mut self, bytes: u32, value: Value, to: &mut Destination) {
         let place = match to {
-            To::Flat(values) => return values.push(value),
-            To::Memory(place) => *place,
+            Destination::Flat(values) => return values.push(value),
+            Destination::Memory(place) => *place,
         };
         let flags = self.memory_flags(self.dst);
         let ins = self.builder.ins();

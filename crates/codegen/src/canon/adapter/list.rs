@@ -1,21 +1,21 @@
 //! Lists: one check and one copy where bytes can be taken as they are, a loop over the elements
 //! elsewhere.
 
-use super::fuse::Fuse;
-use super::place::{From, Place, To};
+use super::builder::AdapterBuilder;
+use super::value::{Destination, Place, Source};
 use anyhow::Result;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Value, types};
 use mintage_environ::component::{ComponentTypes, InterfaceType, MAX_LIST_BYTE_LENGTH};
 use mintage_environ::{Builtin, Trap};
 
-impl Fuse<'_, '_, '_> {
+impl AdapterBuilder<'_, '_, '_> {
     /// A list of `element`s.
     pub(super) fn list(
         &mut self,
         element: InterfaceType,
-        from: &mut From<'_>,
-        to: &mut To,
+        from: &mut Source<'_>,
+        to: &mut Destination,
     ) -> Result<()> {
         let abi = self.types.abi(element);
         let src_size = abi.size(self.src.index64).max(1);
@@ -91,8 +91,8 @@ impl Fuse<'_, '_, '_> {
         let place = |address| Place { address, offset: 0 };
         self.transfer(
             element,
-            &mut From::Memory(place(src_at)),
-            &mut To::Memory(place(dst_at)),
+            &mut Source::Memory(place(src_at)),
+            &mut Destination::Memory(place(dst_at)),
         )?;
         let src_next = self.builder.ins().iadd_imm_u(src_at, i64::from(src_size));
         let dst_next = self.builder.ins().iadd_imm_u(dst_at, i64::from(dst_size));

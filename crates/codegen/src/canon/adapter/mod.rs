@@ -17,26 +17,24 @@
 //! has no rule against it.
 
 mod aggregate;
-mod error_context;
-mod fuse;
+mod builder;
 mod list;
-mod place;
 mod resource;
 mod scalar;
 mod string;
+pub(crate) mod value;
 
 use crate::abi;
 use crate::compiler::{Input, Scratch};
-use crate::translate::{Buffers, Imports, check_stack_limit};
+use crate::emit::{Declarations, FunctionEmitter, StackCheck};
 use anyhow::{Context as _, Result, bail};
-use cranelift_codegen::ir::{InstBuilder, Value};
+pub(crate) use builder::AdapterBuilder;
+use cranelift_codegen::ir::Value;
 use cranelift_frontend::FunctionBuilder;
-pub(crate) use error_context::error_context_builtin;
-use fuse::Fuse;
 use mintage_environ::component::{CanonicalAbi, ComponentTypes, InterfaceType, MAX_FLAT_RESULTS};
-use mintage_environ::{AdapterId, SigId, Trap, unsupported};
+use mintage_environ::{AdapterId, Trap, unsupported};
 use mintage_program::{Adapter, Program};
-use place::{From, To};
+use value::{Destination, Source};
 
 /// The adapter `id`.
 pub(crate) fn adapter(input: &Input<'_>, id: AdapterId, scratch: &mut Scratch) -> Result<()> {
@@ -45,39 +43,12 @@ pub(crate) fn adapter(input: &Input<'_>, id: AdapterId, scratch: &mut Scratch) -
         .adapters
         .get(id)
         .context("internal error: no such adapter")?;
-    with_entry(
-        input,
-        adapter.sig,
-        scratch,
-        |builder, imports, ctx, parameters| call(input, builder, imports, adapter, ctx, parameters),
-    )
-}
-
-/// A function with the signature `sig`: `body` gets its context and parameters and gives its
-/// results.
-fn with_entry(
-    input: &Input<'_>,
-    sig: SigId,
-    scratch: &mut Scratch,
-    body: impl FnOnce(&mut FunctionBuilder<'_>, &mut Imports, Value, &[Value]) -> Result<Vec<Value>>,
-) -> Result<()> {
-    let func = &mut scratch.context.func;
-    func.signature = abi::wasm_signature(&input.program.interface.signatures[sig]);
-    check_stack_limit(func);
-    let Buffers { imports, .. } = &mut scratch.buffers;
-    imports.clear();
-    let mut builder = FunctionBuilder::new(func, &mut scratch.builder);
-    let entry = builder.create_block();
-    builder.append_block_params_for_function_params(entry);
-    builder.switch_to_block(entry);
-    let parameters = builder.block_params(entry).to_vec();
-    let Some((&ctx, parameters)) = parameters.split_first() else {
-        bail!("internal error: a function has no context")
-    };
-    let returned = body(&mut builder, imports, ctx, parameters)?;
-    builder.ins().return_(&returned);
-    builder.seal_all_blocks();
-    builder.finalize(input.isa.frontend_config());
+    let signature = abi::wasm_signature(&input.program.interface.signatures[adapter.sig]);
+    let mut emitter = FunctionEmitter::new(input, signature, StackCheck::OnEntry, scratch);
+    let (ctx, parameters) = (emitter.ctx, std::mem::take(&mut emitter.parameters));
+    let (builder, declarations) = (&mut emitter.builder, &mut *emitter.declarations);
+    let results = call(input, builder, declarations, adapter, ctx, &parameters)?;
+    emitter.return_(&results);
     Ok(())
 }
 
@@ -128,15 +99,15 @@ fn is_numbers(types: &ComponentTypes, ty: InterfaceType) -> bool {
 pub(crate) fn call(
     input: &Input<'_>,
     builder: &mut FunctionBuilder<'_>,
-    imports: &mut Imports,
+    declarations: &mut Declarations,
     adapter: &Adapter,
     ctx: Value,
     arguments: &[Value],
 ) -> Result<Vec<Value>> {
-    let fuse = &mut Fuse::new(
+    let fuse = &mut AdapterBuilder::new(
         *input,
         builder,
-        imports,
+        declarations,
         ctx,
         &adapter.lower,
         &adapter.lift.options,
@@ -149,7 +120,7 @@ pub(crate) fn call(
         ));
     }
     fuse.check_may_leave();
-    fuse.hand_on_stack_limit();
+    fuse.pass_stack_limit();
 
     if types.has_borrows(adapter.ty) {
         fuse.enter_call();
@@ -158,7 +129,7 @@ pub(crate) fn call(
     let params: Vec<InterfaceType> = func.params.iter().map(|&(_, ty)| ty).collect();
     let params = parameters(fuse, adapter, &params, &mut arguments)?;
     let callee = adapter.lift.callee;
-    let results = fuse.call(fuse.dst, callee, &params)?;
+    let results = fuse.call(fuse.dst, callee, &params);
 
     fuse.turn();
     let returned = match func.result {
@@ -175,7 +146,7 @@ pub(crate) fn call(
 /// Passes the parameters: the callee's core arguments. What is left of `arguments` belongs to the
 /// result.
 fn parameters(
-    fuse: &mut Fuse<'_, '_, '_>,
+    fuse: &mut AdapterBuilder<'_, '_, '_>,
     adapter: &Adapter,
     params: &[InterfaceType],
     arguments: &mut std::slice::Iter<'_, Value>,
@@ -191,28 +162,32 @@ fn parameters(
         let align = abi.align(fuse.dst.index64);
         let pointer = fuse.realloc(None, align, size, Trap::ReallocOutOfBounds)?;
         let dst = fuse.address(fuse.dst, pointer)?;
-        fuse.fields(params, &mut From::Memory(src), &mut To::Memory(dst))?;
+        fuse.fields(
+            params,
+            &mut Source::Memory(src),
+            &mut Destination::Memory(dst),
+        )?;
         return Ok(vec![fuse.as_index(fuse.dst, pointer)]);
     };
     let (flat, rest) = arguments.as_slice().split_at(count.into());
     *arguments = rest.iter();
-    let mut to = To::Flat(Vec::new());
-    fuse.fields(params, &mut From::Flat(flat.iter()), &mut to)?;
+    let mut to = Destination::Flat(Vec::new());
+    fuse.fields(params, &mut Source::Flat(flat.iter()), &mut to)?;
     Ok(to.into_flat())
 }
 
 /// Passes the result, after the sides have been turned round: what the adapter returns. `rest` is
 /// the caller's return pointer, if there is one.
 fn result(
-    fuse: &mut Fuse<'_, '_, '_>,
+    fuse: &mut AdapterBuilder<'_, '_, '_>,
     ty: InterfaceType,
     results: &[Value],
     rest: &[Value],
 ) -> Result<Vec<Value>> {
     let abi = fuse.types.abi(ty);
     if is_one(abi) {
-        let mut to = To::Flat(Vec::new());
-        fuse.transfer(ty, &mut From::Flat(results.iter()), &mut to)?;
+        let mut to = Destination::Flat(Vec::new());
+        fuse.transfer(ty, &mut Source::Flat(results.iter()), &mut to)?;
         return Ok(to.into_flat());
     }
     let (&[src], &[dst]) = (results, rest) else {
@@ -222,6 +197,6 @@ fn result(
     let src = fuse.spilled(fuse.src, src, abi)?;
     let dst = fuse.widen(dst);
     let dst = fuse.spilled(fuse.dst, dst, abi)?;
-    fuse.transfer(ty, &mut From::Memory(src), &mut To::Memory(dst))?;
+    fuse.transfer(ty, &mut Source::Memory(src), &mut Destination::Memory(dst))?;
     Ok(Vec::new())
 }

@@ -4,10 +4,10 @@
 //! zero-extended where they are read, reduced where they are written. So one arithmetic serves
 //! 32-bit and 64-bit memories.
 
-use super::place::{From, Place, To};
-use crate::abi::{self, POINTER};
+use super::value::{Destination, Place, Source};
 use crate::compiler::Input;
-use crate::translate::{self, Imports, Region, trap_code};
+use crate::emit::{self, Declarations, Region, Values, control_block, trap_code};
+use crate::metering;
 use anyhow::{Context as _, Result};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Type, Value, types};
@@ -15,11 +15,11 @@ use cranelift_frontend::FunctionBuilder;
 use mintage_environ::component::{
     CanonOptions, CanonicalAbi, ComponentTypes, CoreCallee, InterfaceType, StringEncoding,
 };
-use mintage_environ::{Builtin, ControlBlock, DomainId, FuncKey, MemoryId, Trap, control_offsets};
+use mintage_environ::{Builtin, DomainId, MemoryId, Trap};
 
 /// One of the two component instances.
 #[derive(Clone, Copy)]
-pub(super) struct Side {
+pub(crate) struct Side {
     pub domain: DomainId,
     /// Its context pointer.
     pub ctx: Value,
@@ -34,11 +34,11 @@ pub(super) struct Side {
 }
 
 /// An adapter under construction.
-pub(super) struct Fuse<'a, 'f, 'b> {
+pub(crate) struct AdapterBuilder<'a, 'f, 'b> {
     input: Input<'a>,
     pub types: &'a ComponentTypes,
     pub builder: &'f mut FunctionBuilder<'b>,
-    imports: &'f mut Imports,
+    declarations: &'f mut Declarations,
     /// Where values come from: the caller, and the callee once it has returned.
     pub src: Side,
     /// Where values go to.
@@ -51,45 +51,43 @@ pub(super) struct Fuse<'a, 'f, 'b> {
     dst_flags: Value,
 }
 
-impl<'a, 'f, 'b> Fuse<'a, 'f, 'b> {
+impl<'a, 'f, 'b> AdapterBuilder<'a, 'f, 'b> {
     /// An adapter at the place where `builder` stands, for a caller with the context pointer `ctx`.
     pub fn new(
         input: Input<'a>,
         builder: &'f mut FunctionBuilder<'b>,
-        imports: &'f mut Imports,
+        declarations: &'f mut Declarations,
         ctx: Value,
         caller: &CanonOptions,
         callee: &CanonOptions,
     ) -> Result<Self> {
-        let place = |options: &CanonOptions| {
-            let domain = input.layout.domains.get(options.domain);
-            domain
-                .map(|domain| domain.ctx)
-                .context("internal error: no such domain")
-        };
-        let distance = place(callee)?.wrapping_sub(place(caller)?);
-        let callee_ctx = plus(builder, ctx, distance);
+        let distance = input.ctx_distance(caller.domain, callee.domain)?;
+        let callee_ctx = emit::plus(builder, ctx, distance);
         let mut side = |options: &CanonOptions, ctx| {
             let memory = options.memory.map(|id| &input.layout.memories[id]);
             Side {
                 domain: options.domain,
                 ctx,
                 memory: options.memory,
-                base: plus(builder, ctx, memory.map_or(0, |memory| memory.offset)),
+                base: emit::plus(
+                    builder,
+                    ctx,
+                    memory.map_or(0, |memory| memory.offset as i64),
+                ),
                 index64: memory.is_some_and(|memory| memory.index64),
                 encoding: options.string_encoding,
                 realloc: options.realloc,
             }
         };
         let (src, dst) = (side(caller, ctx), side(callee, callee_ctx));
-        let dst_flags = load_flags(builder, callee_ctx);
+        let dst_flags = control_block::load_flags(builder, callee_ctx);
         Ok(Self {
             dst_flags,
             lends_to: None,
             input,
             types: &input.program.interface.types,
             builder,
-            imports,
+            declarations,
             src,
             dst,
         })
@@ -98,41 +96,19 @@ impl<'a, 'f, 'b> Fuse<'a, 'f, 'b> {
     /// Makes the source the destination: from parameters to results.
     pub fn turn(&mut self) {
         std::mem::swap(&mut self.src, &mut self.dst);
-        self.dst_flags = load_flags(self.builder, self.dst.ctx);
+        self.dst_flags = control_block::load_flags(self.builder, self.dst.ctx);
     }
 
-    /// Traps when the caller must not call out: it runs as `realloc` or `post-return`.
+    /// Traps unless the caller may call out.
     pub fn check_may_leave(&mut self) {
-        let flags = load_flags(self.builder, self.src.ctx);
-        let may_leave = self
-            .builder
-            .ins()
-            .band_imm_u(flags, ControlBlock::MAY_LEAVE as i64);
-        self.builder
-            .ins()
-            .trapz(may_leave, trap_code(Trap::CannotLeaveComponent));
+        control_block::check_may_leave(self.builder, self.src.ctx);
     }
 
     /// Gives the callee the caller's stack limit.
-    pub fn hand_on_stack_limit(&mut self) {
+    pub fn pass_stack_limit(&mut self) {
         if self.src.domain != self.dst.domain {
-            let offset = ControlBlock::from_ctx(control_offsets::stack_limit);
-            let trusted = MemFlagsData::trusted();
-            let limit = self
-                .builder
-                .ins()
-                .load(POINTER, trusted, self.src.ctx, offset);
-            self.builder
-                .ins()
-                .store(trusted, limit, self.dst.ctx, offset);
+            control_block::pass_stack_limit(self.builder, self.src.ctx, self.dst.ctx);
         }
-    }
-
-    fn set_flags(&mut self, side: Side, flags: Value) {
-        let offset = ControlBlock::from_ctx(control_offsets::flags);
-        self.builder
-            .ins()
-            .store(MemFlagsData::trusted(), flags, side.ctx, offset);
     }
 
     /// Calls a core function of `side`, which has the given flags now and must not call out
@@ -143,68 +119,47 @@ impl<'a, 'f, 'b> Fuse<'a, 'f, 'b> {
         flags: Value,
         callee: CoreCallee,
         arguments: &[Value],
-    ) -> Result<Vec<Value>> {
-        let confined = self
-            .builder
-            .ins()
-            .band_imm_s(flags, !(ControlBlock::MAY_LEAVE as i64));
-        self.set_flags(side, confined);
-        let results = self.call(side, callee, arguments)?;
-        self.set_flags(side, flags);
+    ) -> Result<Values> {
+        let confined = control_block::without_may_leave(self.builder, flags);
+        control_block::store_flags(self.builder, side.ctx, confined);
+        let results = self.call(side, callee, arguments);
+        control_block::store_flags(self.builder, side.ctx, flags);
         Ok(results)
     }
 
     /// Calls `post-return` of the source side.
     pub fn post_return(&mut self, callee: CoreCallee, arguments: &[Value]) -> Result<()> {
-        let flags = load_flags(self.builder, self.src.ctx);
+        let flags = control_block::load_flags(self.builder, self.src.ctx);
         self.call_confined(self.src, flags, callee, arguments)?;
         Ok(())
     }
 
     /// Calls a core function of `side`.
-    pub fn call(
-        &mut self,
-        side: Side,
-        callee: CoreCallee,
-        arguments: &[Value],
-    ) -> Result<Vec<Value>> {
-        let signatures = &self.input.program.interface.signatures;
-        let signature = signatures
-            .get(callee.sig)
-            .context("internal error: no such signature")?;
-        let func = &mut *self.builder.func;
-        let sig = self
-            .imports
-            .signature(func, callee.sig, || abi::wasm_signature(signature));
-        let callee = self.imports.function(func, callee.key, |_| sig);
-        let mut all = vec![side.ctx];
-        all.extend_from_slice(arguments);
-        let call = self.builder.ins().call(callee, &all);
-        Ok(self.builder.inst_results(call).to_vec())
+    pub fn call(&mut self, side: Side, callee: CoreCallee, arguments: &[Value]) -> Values {
+        emit::call_core(
+            self.builder,
+            self.declarations,
+            &self.input.program.interface.signatures,
+            callee,
+            side.ctx,
+            arguments,
+        )
     }
 
-    /// Traps when the guest is to stop; see [`translate::check_interrupt`].
+    /// Traps when the guest is to stop; see [`metering::check_interrupt`].
     pub fn check_interrupt(&mut self) {
-        translate::check_interrupt(self.input.tunables, self.builder, self.src.ctx);
+        metering::check_interrupt(self.input.tunables, self.builder, self.src.ctx);
     }
 
-    /// Pays for a list or string of `bytes` (below 2^33); see [`translate::pay_bytes`].
+    /// Pays for a list or string of `bytes` (below 2^33); see [`metering::pay_bytes`].
     pub fn pay_bytes(&mut self, bytes: Value) {
-        translate::pay_bytes(self.input.tunables, self.builder, self.src.ctx, bytes);
+        metering::pay_bytes(self.input.tunables, self.builder, self.src.ctx, bytes);
     }
 
-    /// Calls a builtin on behalf of the source side; gives its result if it has one.
+    /// Calls a builtin on behalf of the source side. Returns its result if it has one.
     pub fn call_builtin(&mut self, builtin: Builtin, arguments: &[Value]) -> Option<Value> {
-        let func = &mut *self.builder.func;
-        let callee = self
-            .imports
-            .function(func, FuncKey::Builtin(builtin), |func| {
-                func.import_signature(abi::builtin_signature(builtin))
-            });
-        let mut all = vec![self.src.ctx];
-        all.extend_from_slice(arguments);
-        let call = self.builder.ins().call(callee, &all);
-        self.builder.inst_results(call).first().copied()
+        let ctx = self.src.ctx;
+        emit::call_builtin(self.builder, self.declarations, builtin, ctx, arguments)
     }
 
     /// Calls the `realloc` of the destination side for `size` bytes, instead of the block `old`
@@ -273,7 +228,7 @@ impl<'a, 'f, 'b> Fuse<'a, 'f, 'b> {
         let bytes = if layout.minimum == layout.capacity {
             self.iconst(types::I64, layout.minimum as i64)
         } else {
-            let region = self.imports.region(self.builder.func, Region::Sizes);
+            let region = self.declarations.region(self.builder.func, Region::Sizes);
             let flags = MemFlagsData::trusted().with_alias_region(Some(region));
             self.builder
                 .ins()
@@ -322,18 +277,16 @@ impl<'a, 'f, 'b> Fuse<'a, 'f, 'b> {
     /// Flags of accesses to the memory of a side. Checks come first, but should one be missing, the
     /// fault is still a trap.
     pub fn memory_flags(&mut self, side: Side) -> MemFlagsData {
-        let region = side
-            .memory
-            .map(|id| self.imports.region(self.builder.func, Region::Memory(id)));
+        let region = side.memory.map(|id| {
+            self.declarations
+                .region(self.builder.func, Region::Memory(id))
+        });
         MemFlagsData::new().with_alias_region(region)
     }
 
     /// A pointer or length as 64 bits.
     pub fn widen(&mut self, value: Value) -> Value {
-        match self.type_of(value) {
-            types::I32 => self.builder.ins().uextend(types::I64, value),
-            _ => value,
-        }
+        emit::widen(self.builder, value)
     }
 
     /// A pointer or length as the indexes of `side` are.
@@ -342,6 +295,11 @@ impl<'a, 'f, 'b> Fuse<'a, 'f, 'b> {
             true => value,
             false => self.builder.ins().ireduce(types::I32, value),
         }
+    }
+
+    /// A constant argument of a builtin.
+    pub fn number(&mut self, number: u32) -> Value {
+        self.iconst(types::I32, i64::from(number))
     }
 
     /// A constant pointer or length.
@@ -358,10 +316,10 @@ impl<'a, 'f, 'b> Fuse<'a, 'f, 'b> {
     }
 
     /// Reads the pointer and the length of a string or list.
-    pub fn read_pair(&mut self, from: &mut From<'_>) -> Result<(Value, Value)> {
+    pub fn read_pair(&mut self, from: &mut Source<'_>) -> Result<(Value, Value)> {
         let (pointer, length) = match from {
-            From::Flat(values) => (From::next(values)?, From::next(values)?),
-            From::Memory(place) => {
+            Source::Flat(values) => (Source::next(values)?, Source::next(values)?),
+            Source::Memory(place) => {
                 let (ty, size) = index_type(self.src);
                 (self.load(ty, *place), self.load(ty, place.at(size)?))
             }
@@ -370,11 +328,16 @@ impl<'a, 'f, 'b> Fuse<'a, 'f, 'b> {
     }
 
     /// Writes the pointer and the length of a string or list.
-    pub fn write_pair(&mut self, to: &mut To, pointer: Value, length: Value) -> Result<()> {
+    pub fn write_pair(
+        &mut self,
+        to: &mut Destination,
+        pointer: Value,
+        length: Value,
+    ) -> Result<()> {
         let [pointer, length] = [pointer, length].map(|value| self.as_index(self.dst, value));
         match to {
-            To::Flat(values) => values.extend([pointer, length]),
-            To::Memory(place) => {
+            Destination::Flat(values) => values.extend([pointer, length]),
+            Destination::Memory(place) => {
                 self.store(pointer, *place);
                 self.store(length, place.at(index_type(self.dst).1)?);
             }
@@ -383,7 +346,12 @@ impl<'a, 'f, 'b> Fuse<'a, 'f, 'b> {
     }
 
     /// Passes a value of type `ty`.
-    pub fn transfer(&mut self, ty: InterfaceType, from: &mut From<'_>, to: &mut To) -> Result<()> {
+    pub fn transfer(
+        &mut self,
+        ty: InterfaceType,
+        from: &mut Source<'_>,
+        to: &mut Destination,
+    ) -> Result<()> {
         use InterfaceType as T;
         match ty {
             T::Bool => self.bool(from, to),
@@ -435,20 +403,5 @@ fn index_type(side: Side) -> (Type, u32) {
     match side.index64 {
         true => (types::I64, 8),
         false => (types::I32, 4),
-    }
-}
-
-/// The Canonical ABI flags of the component instance with the given context.
-fn load_flags(builder: &mut FunctionBuilder<'_>, ctx: Value) -> Value {
-    let offset = ControlBlock::from_ctx(control_offsets::flags);
-    builder
-        .ins()
-        .load(types::I64, MemFlagsData::trusted(), ctx, offset)
-}
-
-fn plus(builder: &mut FunctionBuilder<'_>, value: Value, constant: u64) -> Value {
-    match constant {
-        0 => value,
-        constant => builder.ins().iadd_imm_u(value, constant as i64),
     }
 }

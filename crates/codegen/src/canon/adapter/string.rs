@@ -4,8 +4,8 @@
 //! The builtins check and transcode; this decides how large a block the destination gives, and
 //! shrinks or enlarges it.
 
-use super::fuse::Fuse;
-use super::place::{From, To};
+use super::builder::AdapterBuilder;
+use super::value::{Destination, Source};
 use anyhow::Result;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{BlockArg, InstBuilder, Value, types};
@@ -38,9 +38,9 @@ struct Written {
     length: Value,
 }
 
-impl Fuse<'_, '_, '_> {
+impl AdapterBuilder<'_, '_, '_> {
     /// A string.
-    pub(super) fn string(&mut self, from: &mut From<'_>, to: &mut To) -> Result<()> {
+    pub(super) fn string(&mut self, from: &mut Source<'_>, to: &mut Destination) -> Result<()> {
         let (pointer, length) = self.read_pair(from)?;
         let Written { pointer, length } = match self.src.encoding {
             StringEncoding::Utf8 => self.text(Form::Utf8, pointer, length)?,

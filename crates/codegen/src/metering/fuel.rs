@@ -24,154 +24,155 @@
 //! which keeps loads out of loops; it is stored with each change, since nobody could get it out of
 //! a register when a fault ends the guest.
 
-use super::Translator;
-use super::state::{Region, trap_code};
-use crate::abi;
+use crate::emit::{control_block, trap_code};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::immediates::Imm64;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{Inst, InstBuilder, InstructionData, MemFlagsData, Opcode, Value};
 use cranelift_frontend::{FunctionBuilder, Variable};
-use mintage_environ::{ControlBlock, FUEL_BYTES, Trap, Tunables, control_offsets};
+use mintage_environ::{FUEL_BYTES, Trap, Tunables};
 use wasmparser::Operator;
 
-/// The counting in a function under translation.
-pub(super) struct Meter {
-    /// The counter's value.
-    counter: Variable,
-    segment: Option<Segment>,
+/// The meter of a function under construction. It emits no code where fuel is not consumed.
+pub(crate) struct Meter(Option<Counting>);
+
+impl Meter {
+    /// A meter that counts nothing.
+    pub fn off() -> Self {
+        Meter(None)
+    }
+
+    /// A meter that starts to count in the function's first block, which costs one. `flags` are
+    /// those of accesses to the store's counter.
+    pub fn start(builder: &mut FunctionBuilder<'_>, ctx: Value, flags: MemFlagsData) -> Self {
+        let mut counting = Counting {
+            counter: builder.declare_var(I64),
+            segment: None,
+            ctx,
+            flags,
+        };
+        counting.reload(builder);
+        counting.spend(builder);
+        Meter(Some(counting))
+    }
+
+    /// Counts an operator that is about to be translated or, if it is not `reachable`, skipped. It
+    /// counts even where the code generator knows that an operator before it traps: how much it
+    /// knows depends on settings, and what the guest pays must not.
+    pub fn before(
+        &mut self,
+        builder: &mut FunctionBuilder<'_>,
+        operator: &Operator<'_>,
+        reachable: bool,
+    ) {
+        if let Some(counting) = &mut self.0
+            && (reachable || counting.segment.is_some())
+            && !is_free(operator)
+        {
+            counting.spend(builder);
+        }
+    }
+
+    /// Ends the segment if the operator that has just been translated or skipped ends it.
+    /// `reachable` says whether what follows is.
+    pub fn after(
+        &mut self,
+        builder: &mut FunctionBuilder<'_>,
+        operator: &Operator<'_>,
+        reachable: bool,
+    ) {
+        let Some(counting) = &mut self.0 else { return };
+        if ends_segment(operator) {
+            counting.end_segment(builder);
+        }
+        if reachable && is_call(operator) {
+            counting.reload(builder);
+        }
+    }
+
+    /// Reads the counter again where others may have changed it: after calls, however they return.
+    pub fn reload(&mut self, builder: &mut FunctionBuilder<'_>) {
+        if let Some(counting) = &mut self.0 {
+            counting.reload(builder);
+        }
+    }
+
+    /// Pays for an operation on `count` items (64-bit) of `size` bytes, a power of two. `wide`
+    /// says that the count may be 2^63 or more.
+    pub fn pay_length(
+        &mut self,
+        builder: &mut FunctionBuilder<'_>,
+        count: Value,
+        size: u32,
+        wide: bool,
+    ) {
+        if let Some(counting) = &mut self.0 {
+            let cost = length_cost(builder, count, size, wide);
+            counting.pay(builder, cost);
+        }
+    }
 }
 
-/// A segment whose end has not been reached.
+/// The counting of a function that consumes fuel.
+struct Counting {
+    /// The counter's value.
+    counter: Variable,
+    /// The segment whose end has not been reached.
+    segment: Option<Segment>,
+    /// The function's context pointer.
+    ctx: Value,
+    /// Flags of accesses to the store's counter.
+    flags: MemFlagsData,
+}
+
 struct Segment {
     /// The constant that is added to the counter at its start.
     cost: Inst,
     operators: i64,
 }
 
-impl<'a> Translator<'a, '_> {
-    /// Starts to count, in the function's first block; costs one. No code at all unless fuel is to
-    /// be counted.
-    pub(super) fn start_meter(&mut self) {
-        if !self.input.tunables.consume_fuel {
-            return;
-        }
-        let counter = self.builder.declare_var(I64);
-        self.meter = Some(Meter {
-            counter,
-            segment: None,
-        });
-        self.reload_fuel();
-        self.spend();
+impl Counting {
+    /// Reads the counter from memory.
+    fn reload(&mut self, builder: &mut FunctionBuilder<'_>) {
+        let word = control_block::fuel_word(builder, self.ctx);
+        let value = builder.ins().load(I64, self.flags, word, 0);
+        builder.def_var(self.counter, value);
     }
 
-    /// Counts an operator that is about to be translated, or skipped. It counts even where the code
-    /// generator knows that an operator before it traps: how much it knows depends on settings, and
-    /// what the guest pays must not.
-    pub(super) fn count(&mut self, operator: &Operator<'a>) {
-        if let Some(Meter { segment, .. }) = &self.meter
-            && (self.reachable || segment.is_some())
-            && !is_free(operator)
-        {
-            self.spend();
-        }
-    }
-
-    /// Ends the segment if the operator that has just been translated or skipped does.
-    pub(super) fn counted(&mut self, operator: &Operator<'a>) {
-        if self.meter.is_none() {
-            return;
-        }
-        if ends_segment(operator) {
-            self.end_segment();
-        }
-        if self.reachable && is_call(operator) {
-            self.reload_fuel();
-        }
-    }
-
-    /// Takes the counter from memory, where others have changed it: behind calls, however they come
-    /// back.
-    pub(super) fn reload_fuel(&mut self) {
-        if let Some(Meter { counter, .. }) = self.meter {
-            let (word, flags) = self.fuel_word();
-            let value = self.ins().load(I64, flags, word, 0);
-            self.builder.def_var(counter, value);
-        }
-    }
-
-    /// Pays for an operation on `count` items of `size` bytes, a power of two, by its length, if
-    /// that is to be paid.
-    pub(super) fn pay_length(&mut self, count: Value, size: u32) {
-        let Some(Meter { counter, .. }) = self.meter else {
-            return;
-        };
-        if !self.input.tunables.fuel_by_length {
-            return;
-        }
-        let wide = self.type_of(count) == I64;
-        let count = self.zero_extended(count);
-        let cost = length_cost(&mut self.builder, count, size, wide);
-        let before = self.builder.use_var(counter);
-        let after = self
+    /// Adds `cost` to the counter; traps if there is too little fuel.
+    fn pay(&mut self, builder: &mut FunctionBuilder<'_>, cost: Value) {
+        let before = builder.use_var(self.counter);
+        let after = builder
             .ins()
             .uadd_overflow_trap(before, cost, trap_code(Trap::OutOfFuel));
-        self.builder.def_var(counter, after);
-        let (word, flags) = self.fuel_word();
-        self.ins().store(flags, after, word, 0);
+        builder.def_var(self.counter, after);
+        let word = control_block::fuel_word(builder, self.ctx);
+        builder.ins().store(self.flags, after, word, 0);
     }
 
     /// Adds one to the cost of the segment, which starts here if there is none.
-    fn spend(&mut self) {
-        let Some(Meter { counter, segment }) = &mut self.meter else {
-            return;
-        };
-        if let Some(segment) = segment {
+    fn spend(&mut self, builder: &mut FunctionBuilder<'_>) {
+        if let Some(segment) = &mut self.segment {
             segment.operators += 1;
             return;
         }
-        let counter = *counter;
-        // What it is will be known at the end of the segment.
-        let cost = self.iconst(I64, 0);
-        let segment = Segment {
-            cost: self.builder.func.dfg.value_def(cost).unwrap_inst(),
+        // The real number is known at the end of the segment.
+        let cost = builder.ins().iconst(I64, 0);
+        self.segment = Some(Segment {
+            cost: builder.func.dfg.value_def(cost).unwrap_inst(),
             operators: 1,
-        };
-        let before = self.builder.use_var(counter);
-        let after = self
-            .ins()
-            .uadd_overflow_trap(before, cost, trap_code(Trap::OutOfFuel));
-        self.builder.def_var(counter, after);
-        let (word, flags) = self.fuel_word();
-        self.ins().store(flags, after, word, 0);
-        if let Some(meter) = &mut self.meter {
-            meter.segment = Some(segment);
-        }
+        });
+        self.pay(builder, cost);
     }
 
-    fn end_segment(&mut self) {
-        let segment = self.meter.as_mut().and_then(|meter| meter.segment.take());
-        if let Some(Segment { cost, operators }) = segment {
-            self.builder.func.dfg.insts[cost] = InstructionData::UnaryImm {
+    fn end_segment(&mut self, builder: &mut FunctionBuilder<'_>) {
+        if let Some(Segment { cost, operators }) = self.segment.take() {
+            builder.func.dfg.insts[cost] = InstructionData::UnaryImm {
                 opcode: Opcode::Iconst,
                 imm: Imm64::new(operators),
             };
         }
     }
-
-    /// The address of the store's counter, and the flags of an access to it.
-    fn fuel_word(&mut self) -> (Value, MemFlagsData) {
-        let word = word(&mut self.builder, self.ctx);
-        (word, self.trusted(Region::Fuel))
-    }
-}
-
-/// The address of the store's counter.
-fn word(builder: &mut FunctionBuilder<'_>, ctx: Value) -> Value {
-    let offset = ControlBlock::from_ctx(control_offsets::fuel);
-    // The pointer is written at instantiation and never again.
-    let constant = MemFlagsData::trusted().with_readonly().with_can_move();
-    builder.ins().load(abi::POINTER, constant, ctx, offset)
 }
 
 /// Pays for `bytes` (64-bit, below 2^63) outside of a core function, where nobody has the counter
@@ -186,7 +187,7 @@ pub(crate) fn pay_bytes(
         return;
     }
     let cost = length_cost(builder, bytes, 1, false);
-    let word = word(builder, ctx);
+    let word = control_block::fuel_word(builder, ctx);
     let flags = MemFlagsData::trusted();
     let before = builder.ins().load(I64, flags, word, 0);
     let after = builder

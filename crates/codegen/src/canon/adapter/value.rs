@@ -7,7 +7,7 @@ use std::slice;
 
 /// A place in memory that was checked to have room for the value.
 #[derive(Clone, Copy)]
-pub(super) struct Place {
+pub(crate) struct Place {
     /// An address in the host.
     pub address: Value,
     /// Added to it.
@@ -29,14 +29,14 @@ impl Place {
 }
 
 /// Where a value is read from.
-pub(super) enum From<'v> {
+pub(crate) enum Source<'v> {
     /// The core values of its flat form; those read are gone.
     Flat(slice::Iter<'v, Value>),
     /// Memory of the source side.
     Memory(Place),
 }
 
-impl From<'_> {
+impl Source<'_> {
     /// The next core value.
     pub fn next(values: &mut slice::Iter<'_, Value>) -> Result<Value> {
         values
@@ -47,19 +47,19 @@ impl From<'_> {
 }
 
 /// Where a value is written to.
-pub(super) enum To {
+pub(crate) enum Destination {
     /// The core values of its flat form are appended here.
     Flat(Vec<Value>),
     /// Memory of the destination side.
     Memory(Place),
 }
 
-impl To {
+impl Destination {
     /// The core values that were written.
     pub fn into_flat(self) -> Vec<Value> {
         match self {
-            To::Flat(values) => values,
-            To::Memory(_) => Vec::new(),
+            Destination::Flat(values) => values,
+            Destination::Memory(_) => Vec::new(),
         }
     }
 }
