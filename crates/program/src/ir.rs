@@ -187,29 +187,59 @@ impl CoreInstance {
     }
 }
 
-/// A call from one component instance to another: a `canon lower` of a `canon lift`, fused.
+/// A call from one component instance to another: a `canon lower` of a `canon lift`, fused. `F` is
+/// the name of a core function, as in [`CanonOptions`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Adapter {
+pub struct Adapter<F = CoreCallee> {
     /// The component function's type.
     pub ty: FuncTypeId,
     /// The side of the callee: its core function, options and `post-return`.
-    pub lift: Lift,
+    pub lift: Lift<F>,
     /// The side of the caller.
-    pub lower: CanonOptions,
+    pub lower: CanonOptions<F>,
     /// The core signature that the caller sees.
     pub sig: SigId,
 }
 
-/// A canonical built-in with its options (CanonicalABI.md, "Canonical Definitions").
+impl<F> Adapter<F> {
+    pub(crate) fn map<G>(self, mut name: impl FnMut(F) -> G) -> Adapter<G> {
+        let Self {
+            ty,
+            lift,
+            lower,
+            sig,
+        } = self;
+        Adapter {
+            ty,
+            lift: lift.map(&mut name),
+            lower: lower.map(name),
+            sig,
+        }
+    }
+}
+
+/// A canonical built-in with its options (CanonicalABI.md, "Canonical Definitions"). `F` is the
+/// name of a core function, as in [`CanonOptions`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct CanonBuiltin {
-    /// Which one, with its immediates.
+pub struct CanonBuiltin<F = CoreCallee> {
+    /// The built-in, with its immediates.
     pub op: CanonOp,
-    /// Its options. All have the component instance; the others are those that its definition
-    /// names.
-    pub options: CanonOptions,
+    /// Its options. The component instance is always set, the others where its definition names
+    /// them.
+    pub options: CanonOptions<F>,
     /// The core signature.
     pub sig: SigId,
+}
+
+impl<F> CanonBuiltin<F> {
+    pub(crate) fn map<G>(self, name: impl FnMut(F) -> G) -> CanonBuiltin<G> {
+        let Self { op, options, sig } = self;
+        CanonBuiltin {
+            op,
+            options: options.map(name),
+            sig,
+        }
+    }
 }
 
 /// The canonical built-ins.
@@ -259,9 +289,10 @@ impl CanonOp {
     }
 }
 
-/// A value that is known when compiling.
+/// A value that is known at compile time. `F` is the name of a core function, as in
+/// [`CanonOptions`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Const {
+pub enum Const<F = CoreCallee> {
     /// 32-bit integer.
     I32(i32),
     /// 64-bit integer.
@@ -275,7 +306,7 @@ pub enum Const {
     /// Null reference of any type.
     Null,
     /// Reference to a function; always reachable.
-    Func(CoreCallee),
+    Func(F),
     /// A 31-bit integer, in the low bits of this one, as a reference.
     I31(u32),
     /// Reference to an object of the domain that stands in the heap from the start, by its place in
@@ -283,10 +314,26 @@ pub enum Const {
     Object(u32),
 }
 
+impl<F> Const<F> {
+    pub(crate) fn map<G>(self, name: impl FnOnce(F) -> G) -> Const<G> {
+        match self {
+            Const::I32(value) => Const::I32(value),
+            Const::I64(value) => Const::I64(value),
+            Const::F32(bits) => Const::F32(bits),
+            Const::F64(bits) => Const::F64(bits),
+            Const::V128(bits) => Const::V128(bits),
+            Const::Null => Const::Null,
+            Const::Func(func) => Const::Func(name(func)),
+            Const::I31(value) => Const::I31(value),
+            Const::Object(at) => Const::Object(at),
+        }
+    }
+}
+
 /// An object that a constant expression makes. It never moves, so that references to it are
 /// constants.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StaticObject {
+pub struct StaticObject<F = CoreCallee> {
     /// Whose heap it is in.
     pub domain: DomainId,
     /// The reference to it.
@@ -294,26 +341,55 @@ pub struct StaticObject {
     /// Its type.
     pub ty: ObjectTypeId,
     /// The values of its fields or elements.
-    pub values: StaticValues,
+    pub values: StaticValues<F>,
+}
+
+impl<F> StaticObject<F> {
+    pub(crate) fn map<G>(self, name: impl FnMut(F) -> G) -> StaticObject<G> {
+        let Self {
+            domain,
+            reference,
+            ty,
+            values,
+        } = self;
+        StaticObject {
+            domain,
+            reference,
+            ty,
+            values: values.map(name),
+        }
+    }
 }
 
 /// The values of an object's fields or elements.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum StaticValues {
+pub enum StaticValues<F = CoreCallee> {
     /// One for each.
-    Each(Box<[Const]>),
+    Each(Box<[Const<F>]>),
     /// So many times the same.
-    Same(Const, u32),
+    Same(Const<F>, u32),
 }
 
-impl StaticValues {
+impl<F: Copy> StaticValues<F> {
     /// The values in order, but only one of many that are the same.
-    pub fn iter(&self) -> impl Iterator<Item = Const> {
+    pub fn iter(&self) -> impl Iterator<Item = Const<F>> {
         let (each, same) = match self {
             StaticValues::Each(values) => (&values[..], None),
             StaticValues::Same(value, _) => (&[][..], Some(*value)),
         };
         each.iter().copied().chain(same)
+    }
+}
+
+impl<F> StaticValues<F> {
+    fn map<G>(self, mut name: impl FnMut(F) -> G) -> StaticValues<G> {
+        match self {
+            StaticValues::Each(values) => {
+                let values = values.into_iter().map(|value| value.map(&mut name));
+                StaticValues::Each(values.collect())
+            }
+            StaticValues::Same(value, count) => StaticValues::Same(value.map(name), count),
+        }
     }
 
     /// How many there are.
@@ -332,11 +408,21 @@ impl StaticValues {
 
 /// A global; its domain and type stand in `Shape::globals`.
 #[derive(Clone, Copy, Debug)]
-pub struct Global {
+pub struct Global<F = CoreCallee> {
     /// Whether code can write it. An immutable global is the constant `init` in machine code.
     pub mutable: bool,
     /// Its initial value.
-    pub init: Const,
+    pub init: Const<F>,
+}
+
+impl<F> Global<F> {
+    pub(crate) fn map<G>(self, name: impl FnOnce(F) -> G) -> Global<G> {
+        let Self { mutable, init } = self;
+        Global {
+            mutable,
+            init: init.map(name),
+        }
+    }
 }
 
 /// The initial contents of a table.
@@ -362,11 +448,27 @@ pub struct ImageData<'a> {
 }
 
 /// An active element segment.
-pub struct ImageElems {
+pub struct ImageElems<F = CoreCallee> {
     /// The table.
     pub table: TableId,
     /// First entry.
     pub offset: u32,
     /// The values.
-    pub values: Box<[Const]>,
+    pub values: Box<[Const<F>]>,
+}
+
+impl<F> ImageElems<F> {
+    pub(crate) fn map<G>(self, mut name: impl FnMut(F) -> G) -> ImageElems<G> {
+        let Self {
+            table,
+            offset,
+            values,
+        } = self;
+        let values = values.into_iter().map(|value| value.map(&mut name));
+        ImageElems {
+            table,
+            offset,
+            values: values.collect(),
+        }
+    }
 }

@@ -10,7 +10,6 @@
 
 #![forbid(unsafe_code)]
 
-mod adapters;
 mod dump;
 mod features;
 mod inline;
@@ -46,8 +45,8 @@ pub fn build<'a>(bytes: &'a [u8], tunables: &Tunables) -> Result<Program<'a>> {
 }
 
 /// Imports and exports of the component in `bytes`, with their types, also when the component uses
-/// what is not supported yet. Core functions in it have provisional names, and `lowers` and
-/// `initializers` are empty.
+/// what is not supported yet. `lowers` and `initializers` are empty, and the keys of core functions
+/// mean nothing.
 ///
 /// # Errors
 ///
@@ -58,5 +57,5 @@ pub fn interface(bytes: &[u8], features: Features) -> Result<ComponentInterface>
         ..Tunables::default()
     };
     let parsed = parse::parse(bytes, tunables.features)?;
-    Ok(inline::inline(&parsed, &tunables)?.interface)
+    Ok(reach::interface_alone(inline::inline(&parsed, &tunables)?))
 }

@@ -45,8 +45,10 @@ pub struct CoreCallee {
 }
 
 /// Canonical options of a lift or lower (CanonicalABI.md, "Canonical ABI Options").
+///
+/// `F` is the name of a core function. It is a [`CoreCallee`] except while the program is built.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct CanonOptions {
+pub struct CanonOptions<F = CoreCallee> {
     /// The component instance that the options belong to.
     pub domain: DomainId,
     /// `string-encoding`.
@@ -54,31 +56,96 @@ pub struct CanonOptions {
     /// `memory`.
     pub memory: Option<MemoryId>,
     /// `realloc`.
-    pub realloc: Option<CoreCallee>,
+    pub realloc: Option<F>,
 }
 
-/// A core function of the component, lifted (`canon lift`).
+impl<F> CanonOptions<F> {
+    /// Renames the core functions.
+    pub fn map<G>(self, name: impl FnMut(F) -> G) -> CanonOptions<G> {
+        let Self {
+            domain,
+            string_encoding,
+            memory,
+            realloc,
+        } = self;
+        CanonOptions {
+            domain,
+            string_encoding,
+            memory,
+            realloc: realloc.map(name),
+        }
+    }
+
+    /// Returns the core functions that the options name.
+    pub fn functions(&self) -> impl Iterator<Item = &F> {
+        self.realloc.iter()
+    }
+}
+
+/// A core function of the component, lifted (`canon lift`). `F` is the name of a core function, as
+/// in [`CanonOptions`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lift {
+pub struct Lift<F = CoreCallee> {
     /// Its component type.
     pub ty: FuncTypeId,
     /// The core function.
-    pub callee: CoreCallee,
+    pub callee: F,
     /// Options.
-    pub options: CanonOptions,
+    pub options: CanonOptions<F>,
     /// `post-return`.
-    pub post_return: Option<CoreCallee>,
+    pub post_return: Option<F>,
 }
 
-/// A host function, lowered (`canon lower`).
+impl<F> Lift<F> {
+    /// Renames the core functions.
+    pub fn map<G>(self, mut name: impl FnMut(F) -> G) -> Lift<G> {
+        let Self {
+            ty,
+            callee,
+            options,
+            post_return,
+        } = self;
+        Lift {
+            ty,
+            callee: name(callee),
+            options: options.map(&mut name),
+            post_return: post_return.map(name),
+        }
+    }
+
+    /// Returns the core functions that calling the lifted function can call directly.
+    pub fn functions(&self) -> impl Iterator<Item = &F> {
+        let own = [Some(&self.callee), self.post_return.as_ref()];
+        own.into_iter().flatten().chain(self.options.functions())
+    }
+}
+
+/// A host function, lowered (`canon lower`). `F` is the name of a core function, as in
+/// [`CanonOptions`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Lower {
+pub struct Lower<F = CoreCallee> {
     /// The host function.
     pub import: ImportId,
     /// Options.
-    pub options: CanonOptions,
+    pub options: CanonOptions<F>,
     /// The core signature that the guest sees.
     pub sig: SigId,
+}
+
+impl<F> Lower<F> {
+    /// Renames the core functions.
+    pub fn map<G>(self, name: impl FnMut(F) -> G) -> Lower<G> {
+        let Self {
+            import,
+            options,
+            sig,
+        } = self;
+        Lower {
+            import,
+            options: options.map(name),
+            sig,
+        }
+    }
 }
 
 /// A function that the root component imports.
@@ -107,9 +174,10 @@ pub enum Import {
 }
 
 /// What a resource type is. There is one for each resource type that the root imports, and one for
-/// each time that a component which defines the type is instantiated.
+/// each time that a component which defines the type is instantiated. `F` is the name of a core
+/// function, as in [`CanonOptions`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum Resource {
+pub enum Resource<F = CoreCallee> {
     /// A resource of the host.
     Imported {
         /// Names from the root inwards, where the type is imported first; other imports may be
@@ -122,8 +190,29 @@ pub enum Resource {
         domain: DomainId,
         /// The destructor, with the representation as its parameter. `None` also when nothing can
         /// drop a handle.
-        dtor: Option<CoreCallee>,
+        dtor: Option<F>,
     },
+}
+
+impl<F> Resource<F> {
+    /// Renames the core functions.
+    pub fn map<G>(self, name: impl FnMut(F) -> G) -> Resource<G> {
+        match self {
+            Resource::Imported { path } => Resource::Imported { path },
+            Resource::Defined { domain, dtor } => Resource::Defined {
+                domain,
+                dtor: dtor.map(name),
+            },
+        }
+    }
+
+    /// Returns the destructor that the component defines.
+    pub fn dtor(&self) -> Option<&F> {
+        match self {
+            Resource::Imported { .. } => None,
+            Resource::Defined { dtor, .. } => dtor.as_ref(),
+        }
+    }
 }
 
 /// An export of the root component.

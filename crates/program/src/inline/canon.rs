@@ -1,11 +1,11 @@
 //! Canonical definitions: lifts, lowers and built-ins.
 
-use super::items::{CoreFunc, FuncItem, Trampoline, TypeItem};
+use super::items::{CoreFunc, FuncDef, FuncItem, Trampoline, TrampolineId, TypeItem};
 use super::{Frame, Inliner};
 use crate::ir::{CanonBuiltin, CanonOp};
 use anyhow::{Context, Result, bail, ensure};
-use mintage_environ::component::{CanonOptions, CoreCallee, Lift, Lower, StringEncoding};
-use mintage_environ::{FuncKey, LowerId, ResourceId, SigId, Signature, unsupported};
+use mintage_environ::component::{CanonOptions, Lift, Lower, StringEncoding};
+use mintage_environ::{FuncTypeId, Index, ResourceId, SigId, Signature, unsupported};
 use wasmparser::{CanonicalFunction, CanonicalOption};
 
 impl<'p> Inliner<'p, '_> {
@@ -25,61 +25,18 @@ impl<'p> Inliner<'p, '_> {
                     .types
                     .func(ty, &mut self.out.interface.types, &mut self.budget)?;
                 let (options, post_return) = canon_options(frame, options)?;
-                let callee = frame.core_funcs[*core_func_index as usize].into();
-                frame.funcs.push(FuncItem::Lift(self.out.lifts.len()));
-                self.out.lifts.push(Lift {
+                let lift = self.out.interface.lifts.push(Lift {
                     ty,
-                    callee,
+                    callee: frame.core_funcs[*core_func_index as usize],
                     options,
                     post_return,
                 });
+                frame.funcs.push(FuncItem::Lift(lift));
             }
             CanonicalFunction::Lower {
                 func_index,
                 options,
-            } => {
-                let (options, _) = canon_options(frame, options)?;
-                let validated = self.validated_signature(frame)?;
-                let index64 = options
-                    .memory
-                    .is_some_and(|id| self.out.shape.memories[id].index64);
-                let trampoline = match frame.funcs[*func_index as usize] {
-                    FuncItem::Import(import) => {
-                        let ty = self.out.interface.import_funcs[import].ty;
-                        let types = &self.out.interface.types;
-                        let signature = types.core_signature(types.func(ty), index64, true);
-                        ensure!(
-                            self.out.interface.signatures.find(&signature) == Some(validated),
-                            "the lowered signature {signature} differs from the validator's (a bug \
-                             in Mintage)"
-                        );
-                        Trampoline::Lower(Lower {
-                            import,
-                            options,
-                            sig: validated,
-                        })
-                    }
-                    FuncItem::Lift(lift) => {
-                        let types = &self.out.interface.types;
-                        let signature = types.core_signature(
-                            types.func(self.out.lifts[lift].ty),
-                            index64,
-                            true,
-                        );
-                        ensure!(
-                            self.out.interface.signatures.find(&signature) == Some(validated),
-                            "the lowered signature {signature} differs from the validator's (a bug \
-                             in Mintage)"
-                        );
-                        Trampoline::Adapter {
-                            lift,
-                            lower: options,
-                            sig: validated,
-                        }
-                    }
-                };
-                self.push_trampoline(frame, trampoline, validated);
-            }
+            } => self.lower(frame, *func_index, options)?,
             CanonicalFunction::ResourceNew { resource } => {
                 let resource = self.resource(frame, *resource)?;
                 self.builtin(frame, CanonOp::ResourceNew(resource), &[])?;
@@ -118,6 +75,60 @@ impl<'p> Inliner<'p, '_> {
         Ok(())
     }
 
+    /// Executes a `canon lower`.
+    fn lower(
+        &mut self,
+        frame: &mut Frame<'p>,
+        func: u32,
+        options: &[CanonicalOption],
+    ) -> Result<()> {
+        let (options, _) = canon_options(frame, options)?;
+        let sig = self.validated_signature(frame)?;
+        let (ty, trampoline) = match frame.funcs[func as usize] {
+            FuncItem::Import(import) => {
+                let ty = self.out.interface.import_funcs[import].ty;
+                let options = options.clone();
+                (
+                    ty,
+                    Trampoline::Lower(Lower {
+                        import,
+                        options,
+                        sig,
+                    }),
+                )
+            }
+            FuncItem::Lift(lift) => {
+                let lower = options.clone();
+                (
+                    self.out.interface.lifts[lift].ty,
+                    Trampoline::Adapter { lift, lower, sig },
+                )
+            }
+        };
+        self.check_lowered(ty, &options, sig)?;
+        self.push_trampoline(frame, trampoline, sig);
+        Ok(())
+    }
+
+    /// Checks that a function of type `ty` lowers to the signature that the validator found.
+    fn check_lowered(
+        &self,
+        ty: FuncTypeId,
+        options: &CanonOptions<CoreFunc>,
+        validated: SigId,
+    ) -> Result<()> {
+        let index64 = options
+            .memory
+            .is_some_and(|id| self.out.shape.memories[id].index64);
+        let types = &self.out.interface.types;
+        let signature = types.core_signature(types.func(ty), index64, true);
+        ensure!(
+            self.out.interface.signatures.find(&signature) == Some(validated),
+            "the lowered signature {signature} differs from the validator's (a bug in Mintage)"
+        );
+        Ok(())
+    }
+
     /// The resource type with index `ty`.
     fn resource(&mut self, frame: &mut Frame<'p>, ty: u32) -> Result<ResourceId> {
         let types = &mut self.out.interface.types;
@@ -148,7 +159,7 @@ impl<'p> Inliner<'p, '_> {
     fn push_trampoline(&mut self, frame: &mut Frame<'p>, trampoline: Trampoline, sig: SigId) {
         let id = self.out.trampolines.insert_full(trampoline).0;
         frame.core_funcs.push(CoreFunc {
-            key: FuncKey::LowerImport(LowerId::from_u32(id as u32)),
+            def: FuncDef::Trampoline(TrampolineId::from_u32(id as u32)),
             sig,
         });
     }
@@ -179,7 +190,7 @@ impl<'p> Inliner<'p, '_> {
 fn canon_options(
     frame: &Frame<'_>,
     options: &[CanonicalOption],
-) -> Result<(CanonOptions, Option<CoreCallee>)> {
+) -> Result<(CanonOptions<CoreFunc>, Option<CoreFunc>)> {
     let mut canon = CanonOptions {
         domain: frame.domain,
         string_encoding: StringEncoding::Utf8,
@@ -187,7 +198,7 @@ fn canon_options(
         realloc: None,
     };
     let mut post_return = None;
-    let func = |index: u32| Some(frame.core_funcs[index as usize].into());
+    let func = |index: u32| Some(frame.core_funcs[index as usize]);
     for option in options {
         match *option {
             CanonicalOption::UTF8 => canon.string_encoding = StringEncoding::Utf8,

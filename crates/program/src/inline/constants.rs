@@ -1,8 +1,9 @@
 //! Constant expressions: all of them can be computed when compiling, since only immutable globals
 //! may be read. The objects that they make stand in the heap from the start.
 
-use super::Budget;
-use crate::ir::{Const, CoreInstance, Global, Module, StaticObject, StaticValues};
+use super::items::CoreFunc;
+use super::{Budget, InstanceState};
+use crate::ir::{self, Module, StaticObject, StaticValues};
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::layout::HeapLayout;
 use mintage_environ::{
@@ -12,13 +13,18 @@ use mintage_environ::{
 use std::collections::HashMap;
 use wasmparser::{ConstExpr, Operator};
 
+/// A value that names functions by their definitions.
+pub(crate) type Const = ir::Const<CoreFunc>;
+/// A global whose value is one of those.
+pub(crate) type Global = ir::Global<CoreFunc>;
+
 /// The most bytes of objects that one component instance starts with.
 const MAX_STATIC: u64 = 256 << 20;
 
 /// The objects that constant expressions have made so far.
 #[derive(Default)]
 pub(crate) struct Statics {
-    pub objects: Vec<StaticObject>,
+    pub objects: Vec<StaticObject<CoreFunc>>,
     /// Where the next object of each domain goes.
     next: HashMap<DomainId, u64>,
 }
@@ -37,7 +43,7 @@ impl Statics {
         domain: DomainId,
         ty: ObjectTypeId,
         size: u64,
-        values: StaticValues,
+        values: StaticValues<CoreFunc>,
     ) -> Result<Const> {
         let next = self.next.entry(domain).or_insert(HeapLayout::FIRST);
         let reference = *next;
@@ -64,7 +70,7 @@ impl Statics {
 /// What a constant expression of a core instance can name, and where its objects go.
 pub(super) struct Scope<'s, 'a> {
     pub id: CoreInstanceId,
-    pub instance: &'s CoreInstance,
+    pub instance: &'s InstanceState,
     pub module: &'s Module<'a>,
     pub globals: &'s IndexVec<GlobalId, Global>,
     pub types: &'s ObjectTypes,
@@ -191,7 +197,7 @@ impl Scope<'_, '_> {
 
     /// The reference to a function.
     pub fn func(&self, func: FuncIndex) -> Const {
-        Const::Func(self.instance.callee(self.id, self.module, func))
+        Const::Func(self.instance.func(self.id, self.module, func))
     }
 }
 

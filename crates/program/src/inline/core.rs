@@ -1,24 +1,31 @@
 //! Core instances: imports resolved, definitions numbered over the whole program, segments applied.
 
-use super::constants::Scope;
-use super::items::{CoreFunc, CoreInstanceItem, CoreItem, Step};
+use super::constants::{Const, Global, Scope};
+use super::items::{CoreFunc, CoreInstanceItem, CoreItem, FuncDef, Step};
 use super::{Frame, Inliner, Item, MAX_INSTANCES, TableStart};
-use crate::ir::{Const, CoreInstance, Global, ImageData, ImageElems, Module, Tag};
+use crate::ir::{ImageData, ImageElems, Module, Tag};
 use crate::parse::CoreModule;
 use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexMap;
 use mintage_environ::layout::{GlobalShape, MemoryShape, TableShape};
 use mintage_environ::{
-    CoreInstanceId, ErrorKind, FuncIndex, FuncKey, Index, ModuleId, Printable, TableId, Trap,
-    limit, unsupported,
+    CoreInstanceId, DomainId, ErrorKind, FuncIndex, FuncKey, GlobalId, Index, MemoryId, ModuleId,
+    Printable, TableId, TagId, Trap, limit, unsupported,
 };
 use std::collections::HashMap;
 use wasmparser::{DataKind, ElementItems, ElementKind, Export, ExternalKind, Instance};
 
-/// A core instance with the state of its segments after instantiation.
+/// A core instance with its index spaces resolved, and the state of its segments after
+/// instantiation.
 pub(crate) struct InstanceState {
-    /// The instance; `data` and `elems` are still empty.
-    pub core: CoreInstance,
+    pub module: ModuleId,
+    pub domain: DomainId,
+    /// Imported functions, each with the type that it was defined with.
+    pub imported_funcs: Vec<CoreFunc>,
+    pub memories: Vec<MemoryId>,
+    pub tables: Vec<TableId>,
+    pub globals: Vec<GlobalId>,
+    pub tags: Vec<TagId>,
     pub data: Vec<SegmentState>,
     pub elems: Vec<SegmentState>,
     /// Values of the element segments that are not [`SegmentState::Dropped`], by segment.
@@ -37,6 +44,17 @@ pub(crate) enum SegmentState {
 }
 
 impl InstanceState {
+    /// Function `func` of this instance of `module`, which has the number `id`.
+    pub fn func(&self, id: CoreInstanceId, module: &Module<'_>, func: FuncIndex) -> CoreFunc {
+        match self.imported_funcs.get(func.index()) {
+            Some(&imported) => imported,
+            None => CoreFunc {
+                def: FuncDef::Core { instance: id, func },
+                sig: module.funcs[func],
+            },
+        }
+    }
+
     /// The item at `index` of an index space.
     pub(super) fn item(
         &self,
@@ -48,16 +66,12 @@ impl InstanceState {
         let at = index as usize;
         match kind {
             ExternalKind::Func | ExternalKind::FuncExact => {
-                let callee = self.core.callee(id, module, FuncIndex::from_u32(index));
-                CoreItem::Func(CoreFunc {
-                    key: callee.key,
-                    sig: callee.sig,
-                })
+                CoreItem::Func(self.func(id, module, FuncIndex::from_u32(index)))
             }
-            ExternalKind::Memory => CoreItem::Memory(self.core.memories[at]),
-            ExternalKind::Table => CoreItem::Table(self.core.tables[at]),
-            ExternalKind::Global => CoreItem::Global(self.core.globals[at]),
-            ExternalKind::Tag => CoreItem::Tag(self.core.tags[at]),
+            ExternalKind::Memory => CoreItem::Memory(self.memories[at]),
+            ExternalKind::Table => CoreItem::Table(self.tables[at]),
+            ExternalKind::Global => CoreItem::Global(self.globals[at]),
+            ExternalKind::Tag => CoreItem::Tag(self.tags[at]),
         }
     }
 }
@@ -131,7 +145,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
         let item = match instance {
             CoreInstanceItem::Instance(id) => {
                 let state = &self.out.instances[*id];
-                let module = &self.parsed.modules[state.core.module];
+                let module = &self.parsed.modules[state.module];
                 module
                     .exports
                     .get(name)
@@ -170,7 +184,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
         self.budget
             .spend(items.iter().sum::<usize>() + module.data.len() + module.ir.funcs.len() / 64)?;
 
-        let mut core = CoreInstance {
+        let mut state = InstanceState {
             module: module_id,
             domain: frame.domain,
             imported_funcs: Vec::with_capacity(module.ir.imported_funcs as usize),
@@ -180,39 +194,29 @@ impl<'p, 'a> Inliner<'p, 'a> {
             tags: Vec::new(),
             data: Vec::new(),
             elems: Vec::new(),
+            elem_values: HashMap::new(),
         };
         for import in &module.imports {
             let arg = args.get(import.module).with_context(|| {
                 format!("the argument `{}` is missing", Printable(import.module))
             })?;
             match self.core_export(arg, import.name)? {
-                CoreItem::Func(func) => core.imported_funcs.push(func.into()),
-                CoreItem::Memory(id) => core.memories.push(id),
-                CoreItem::Table(id) => core.tables.push(id),
-                CoreItem::Global(id) => core.globals.push(id),
-                CoreItem::Tag(id) => core.tags.push(id),
+                CoreItem::Func(func) => state.imported_funcs.push(func),
+                CoreItem::Memory(id) => state.memories.push(id),
+                CoreItem::Table(id) => state.tables.push(id),
+                CoreItem::Global(id) => state.globals.push(id),
+                CoreItem::Tag(id) => state.tags.push(id),
             }
         }
-        self.define(id, &mut core, module)?;
-        let mut state = InstanceState {
-            core,
-            data: Vec::new(),
-            elems: Vec::new(),
-            elem_values: HashMap::new(),
-        };
+        self.define(id, &mut state, module)?;
         self.apply_elements(id, &mut state, module)?;
         self.apply_data(id, &mut state, module)?;
         if let Some(start) = module.start
             && !self.trapped
         {
-            let CoreItem::Func(func) =
-                state.item(id, &module.ir, ExternalKind::Func, start.as_u32())
-            else {
-                bail!("the start function does not exist");
-            };
             self.out.steps.push(Step::Start {
                 domain: frame.domain,
-                callee: func.into(),
+                callee: state.func(id, &module.ir, start),
             });
             self.started = true;
         }
@@ -224,13 +228,13 @@ impl<'p, 'a> Inliner<'p, 'a> {
     fn define(
         &mut self,
         id: CoreInstanceId,
-        core: &mut CoreInstance,
+        state: &mut InstanceState,
         module: &CoreModule<'a>,
     ) -> Result<()> {
-        let domain = core.domain;
+        let domain = state.domain;
         let shape = &mut self.out.shape;
         for memory in &module.memories {
-            core.memories.push(shape.memories.push(MemoryShape {
+            state.memories.push(shape.memories.push(MemoryShape {
                 domain,
                 minimum: memory.initial,
                 maximum: memory.maximum,
@@ -239,13 +243,13 @@ impl<'p, 'a> Inliner<'p, 'a> {
             }));
         }
         for &sig in &module.tags {
-            let index = core.tags.len() as u32;
+            let index = state.tags.len() as u32;
             let name = module.tag_names.get(&index).copied();
             let tag = Tag { domain, sig, name };
-            core.tags.push(self.out.tags.push(tag));
+            state.tags.push(self.out.tags.push(tag));
         }
         for (ty, init) in &module.globals {
-            let mut scope = scope!(self, id, core, module);
+            let mut scope = scope!(self, id, state, module);
             let global = Global {
                 mutable: ty.mutable,
                 init: scope.eval(init)?,
@@ -254,12 +258,13 @@ impl<'p, 'a> Inliner<'p, 'a> {
                 .ir
                 .val_type(ty.content_type)
                 .with_context(|| unsupported!("a global has a type that is not supported yet"))?;
-            core.globals
+            state
+                .globals
                 .push(self.out.shape.globals.push(GlobalShape { domain, ty }));
             self.out.globals.push(global);
         }
         for (ty, init) in &module.tables {
-            let mut scope = scope!(self, id, core, module);
+            let mut scope = scope!(self, id, state, module);
             let fill = init
                 .as_ref()
                 .map_or(Ok(Const::Null), |init| scope.eval(init))?;
@@ -267,7 +272,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
                 .ir
                 .ref_type(ty.element_type)
                 .with_context(|| unsupported!("a table has a type that is not supported yet"))?;
-            core.tables.push(self.out.shape.tables.push(TableShape {
+            state.tables.push(self.out.shape.tables.push(TableShape {
                 domain,
                 minimum: ty.initial,
                 maximum: ty.maximum,
@@ -285,7 +290,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
         module: &CoreModule<'a>,
     ) -> Result<()> {
         for (segment, element) in module.elements.iter().enumerate() {
-            let mut scope = scope!(self, id, &state.core, module);
+            let mut scope = scope!(self, id, &*state, module);
             let mut segment_state = SegmentState::Dropped;
             match &element.kind {
                 ElementKind::Declared => {}
@@ -294,14 +299,14 @@ impl<'p, 'a> Inliner<'p, 'a> {
                     table_index,
                     offset_expr,
                 } => {
-                    let table = state.core.tables[table_index.unwrap_or(0) as usize];
+                    let table = state.tables[table_index.unwrap_or(0) as usize];
                     let offset = scope.offset(offset_expr)?;
                     if self.trapped {
                         // Nothing from here on ever runs.
                     } else if self.started
                         && !is_own(
                             table_index.unwrap_or(0),
-                            state.core.tables.len(),
+                            state.tables.len(),
                             module.tables.len(),
                         )
                     {
@@ -319,7 +324,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
                 }
             }
             if segment_state != SegmentState::Dropped {
-                let mut scope = scope!(self, id, &state.core, module);
+                let mut scope = scope!(self, id, &*state, module);
                 let values = values(&mut scope, &element.items)?;
                 state.elem_values.insert(segment, values);
             }
@@ -356,19 +361,15 @@ impl<'p, 'a> Inliner<'p, 'a> {
                     memory_index,
                     offset_expr,
                 } => {
-                    let mut scope = scope!(self, id, &state.core, module);
+                    let mut scope = scope!(self, id, &*state, module);
                     let offset = scope.offset(offset_expr)?;
-                    let memory = state.core.memories[*memory_index as usize];
+                    let memory = state.memories[*memory_index as usize];
                     let shape = &self.out.shape.memories[memory];
                     let size = u128::from(shape.minimum) << shape.page_size_log2;
                     if self.trapped {
                         // Nothing from here on ever runs.
                     } else if self.started
-                        && !is_own(
-                            *memory_index,
-                            state.core.memories.len(),
-                            module.memories.len(),
-                        )
+                        && !is_own(*memory_index, state.memories.len(), module.memories.len())
                     {
                         segment_state = SegmentState::Applied;
                         self.out.steps.push(Step::Data {

@@ -1,6 +1,6 @@
 //! The root component's imports and exports: what the host gives and gets.
 
-use super::items::{Exports, FuncItem, Item, TypeItem};
+use super::items::{CanonLiftId, Exports, FuncItem, Item, TypeItem};
 use super::types::UNKNOWN;
 use super::{Frame, Inliner};
 use anyhow::{Context, Result, bail};
@@ -131,7 +131,7 @@ impl<'p> Inliner<'p, '_> {
         self.budget.spend(1)?;
         Ok(match (ty, item) {
             (_, Item::Func(FuncItem::Import(id))) => Export::ImportedFunc(*id),
-            (_, Item::Func(FuncItem::Lift(lift))) => Export::Func(self.export_lift(*lift)?),
+            (_, Item::Func(FuncItem::Lift(lift))) => Export::Func(self.export_lift(*lift)),
             (_, Item::Type(TypeItem::Resource(id))) => Export::Resource(*id),
             (_, Item::Type(TypeItem::Value(ty))) => Export::Type(*ty),
             (_, Item::Type(TypeItem::Static)) => Export::Static,
@@ -156,12 +156,7 @@ impl<'p> Inliner<'p, '_> {
     }
 
     /// The number of a lift among those that the host can call.
-    fn export_lift(&mut self, lift: usize) -> Result<LiftId> {
-        if let Some(&id) = self.exported_lifts.get(&lift) {
-            return Ok(id);
-        }
-        let id = self.out.interface.lifts.push(self.out.lifts[lift].clone());
-        self.exported_lifts.insert(lift, id);
-        Ok(id)
+    fn export_lift(&mut self, lift: CanonLiftId) -> LiftId {
+        LiftId::from_u32(self.out.interface.exported_lifts.insert_full(lift).0 as u32)
     }
 }

@@ -1,12 +1,15 @@
-//! What the index spaces of components hold while they are instantiated abstractly.
+//! The items of component index spaces during abstract instantiation.
+//!
+//! A core function is a [`CoreFunc`] until reachability has decided which canonical definitions are
+//! compiled. Only then do these have numbers and so a `FuncKey`: no key exists before.
 
 use crate::ir::CanonBuiltin;
 use crate::parse::ComponentIndex;
 use indexmap::IndexMap;
-use mintage_environ::component::{CanonOptions, CoreCallee, InterfaceType, Lower};
+use mintage_environ::component::{CanonOptions, InterfaceType, Lower};
 use mintage_environ::{
-    CoreInstanceId, DomainId, FuncKey, GlobalId, ImportId, MemoryId, ModuleId, ResourceId, SigId,
-    TableId, TagId, Trap,
+    CoreInstanceId, DomainId, FuncIndex, GlobalId, ImportId, Index, MemoryId, ModuleId, ResourceId,
+    SigId, TableId, TagId, Trap,
 };
 use std::rc::Rc;
 
@@ -34,8 +37,8 @@ pub(super) enum Item<'p> {
 pub(super) enum FuncItem {
     /// A function of the host.
     Import(ImportId),
-    /// A lifted core function, by its place in the list of lifts.
-    Lift(usize),
+    /// A lifted core function.
+    Lift(CanonLiftId),
 }
 
 /// A type of a component.
@@ -49,7 +52,7 @@ pub(super) enum TypeItem {
 
 /// An item of a core instance.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum CoreItem {
+pub(crate) enum CoreItem {
     Func(CoreFunc),
     Memory(MemoryId),
     Table(TableId),
@@ -57,18 +60,49 @@ pub(super) enum CoreItem {
     Tag(TagId),
 }
 
-/// A core function: all are of the domain in which they are named, since core items never cross
-/// components.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct CoreFunc {
-    pub key: FuncKey,
+/// A core function by its definition. It belongs to the component instance that names it, since
+/// core items never cross components.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct CoreFunc {
+    pub def: FuncDef,
     pub sig: SigId,
 }
 
-impl From<CoreFunc> for CoreCallee {
-    fn from(CoreFunc { key, sig }: CoreFunc) -> Self {
-        CoreCallee { key, sig }
-    }
+/// The definition of a core function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum FuncDef {
+    /// Function `func` of a core module; not an import.
+    Core {
+        instance: CoreInstanceId,
+        func: FuncIndex,
+    },
+    /// A canonical definition.
+    Trampoline(TrampolineId),
+}
+
+macro_rules! index {
+    ($($(#[$doc:meta])* $name:ident;)*) => {$(
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub(crate) struct $name(u32);
+
+        impl Index for $name {
+            fn from_u32(raw: u32) -> Self {
+                Self(raw)
+            }
+
+            fn as_u32(self) -> u32 {
+                self.0
+            }
+        }
+    )*};
+}
+
+index! {
+    /// A `canon lift` of any component instance. Those that exports name have a `LiftId` besides.
+    CanonLiftId;
+    /// A canonical definition that makes a core function.
+    TrampolineId;
 }
 
 /// An entry of the core instance index space.
@@ -78,24 +112,23 @@ pub(super) enum CoreInstanceItem<'p> {
     Bag(IndexMap<&'p str, CoreItem>),
 }
 
-/// What a `LowerImport` key stands for until reachability has numbered lowers and adapters.
+/// A canonical definition that makes a core function.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Trampoline {
     /// A lowered host function.
-    Lower(Lower),
+    Lower(Lower<CoreFunc>),
     /// A lifted function, lowered.
     Adapter {
-        /// Its place in the list of lifts.
-        lift: usize,
+        lift: CanonLiftId,
         /// The caller's options.
-        lower: CanonOptions,
+        lower: CanonOptions<CoreFunc>,
         sig: SigId,
     },
     /// A canonical built-in.
-    Canon(CanonBuiltin),
-    /// Something that is not supported yet; an error if it can be called.
+    Canon(CanonBuiltin<CoreFunc>),
+    /// A definition that is not supported: an error if it can be called.
     Unsupported {
-        /// What it is.
+        /// Its name in messages.
         what: String,
         domain: DomainId,
         sig: SigId,
@@ -121,7 +154,7 @@ pub(crate) enum Step {
     },
     Start {
         domain: DomainId,
-        callee: CoreCallee,
+        callee: CoreFunc,
     },
     Trap(Trap),
 }

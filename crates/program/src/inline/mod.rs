@@ -14,21 +14,19 @@ mod items;
 mod types;
 
 pub(crate) use self::core::{InstanceState, SegmentState};
-pub(crate) use constants::Statics;
-pub(crate) use items::{Step, Trampoline};
+pub(crate) use constants::{Const, Global, Statics};
+pub(crate) use items::{CanonLiftId, CoreFunc, CoreItem, FuncDef, Step, Trampoline, TrampolineId};
 
-use crate::ir::{Const, Global, ImageData, ImageElems, Tag};
+use crate::ir::{ImageData, ImageElems, Tag};
 use crate::parse::{Capture, ComponentIndex, DefinitionKind, OuterRef, Parsed};
 use anyhow::{Context, Result, bail, ensure};
-use indexmap::IndexSet;
-use items::{CoreInstanceItem, CoreItem, Exports, FuncItem, Item};
-use mintage_environ::component::{
-    ComponentInterface, CoreExport, CoreItem as InterfaceItem, Lift, Resource,
-};
+use indexmap::{IndexMap, IndexSet};
+use items::{CoreInstanceItem, Exports, FuncItem, Item};
+use mintage_environ::component::{ComponentTypes, Export, Import, ImportFunc, Lift, Resource};
 use mintage_environ::layout::Shape;
 use mintage_environ::{
-    CoreInstanceId, DomainId, GlobalId, IndexVec, LiftId, RefType, TableId, TagId, Tunables, limit,
-    unsupported,
+    CoreInstanceId, DomainId, GlobalId, ImportId, IndexVec, ObjectTypes, RefType, ResourceId,
+    Signatures, TableId, TagId, Tunables, limit, unsupported,
 };
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -42,7 +40,8 @@ const MAX_INSTANCES: usize = 10_000;
 /// table entries each) take about a million.
 const MAX_STEPS: u64 = 8_000_000;
 
-/// What abstract instantiation finds, before reachability decides what of it is kept.
+/// The result of abstract instantiation: everything that the component defines, whether or not it
+/// can be reached.
 pub(crate) struct Inlined<'a> {
     pub instances: IndexVec<CoreInstanceId, InstanceState>,
     pub shape: Shape,
@@ -50,16 +49,39 @@ pub(crate) struct Inlined<'a> {
     pub globals: IndexVec<GlobalId, Global>,
     pub tags: IndexVec<TagId, Tag<'a>>,
     pub image_data: Vec<ImageData<'a>>,
-    pub image_elems: Vec<ImageElems>,
+    pub image_elems: Vec<ImageElems<CoreFunc>>,
     pub statics: Statics,
     /// Run-time initializers.
     pub steps: Vec<Step>,
-    /// What stands behind each `LowerImport` key, for now.
+    /// Canonical definitions that make core functions, by [`TrampolineId`]. Equal ones are one.
     pub trampolines: IndexSet<Trampoline>,
-    /// All lifted core functions.
-    pub lifts: Vec<Lift>,
-    /// Types, signatures, imports, exports and lifts, but neither lowers nor initializers.
-    pub interface: ComponentInterface,
+    pub interface: InlinedInterface<'a>,
+}
+
+/// The parts of a `ComponentInterface`, before core functions have keys.
+#[derive(Default)]
+pub(crate) struct InlinedInterface<'a> {
+    pub types: ComponentTypes,
+    pub signatures: Signatures,
+    pub objects: ObjectTypes,
+    pub imports: IndexMap<Box<str>, Import>,
+    pub import_funcs: IndexVec<ImportId, ImportFunc>,
+    pub resources: IndexVec<ResourceId, Resource<CoreFunc>>,
+    /// Canonical definitions that make component functions.
+    pub lifts: IndexVec<CanonLiftId, Lift<CoreFunc>>,
+    /// The lifts that exports name, by `LiftId`.
+    pub exported_lifts: IndexSet<CanonLiftId>,
+    pub exports: IndexMap<Box<str>, Export>,
+    /// Exports of core instances, for `Tunables::core_exports`.
+    pub core_exports: Vec<InlinedCoreExport<'a>>,
+}
+
+/// An export of a core instance.
+pub(crate) struct InlinedCoreExport<'a> {
+    pub instance: CoreInstanceId,
+    pub domain: DomainId,
+    pub name: &'a str,
+    pub item: CoreItem,
 }
 
 /// A table before segments are applied.
@@ -77,7 +99,6 @@ pub(crate) fn inline<'a>(parsed: &Parsed<'a>, tunables: &Tunables) -> Result<Inl
         budget: Budget { left: MAX_STEPS },
         trapped: false,
         started: false,
-        exported_lifts: HashMap::new(),
         out: Inlined {
             instances: IndexVec::new(),
             shape: Shape::default(),
@@ -89,11 +110,10 @@ pub(crate) fn inline<'a>(parsed: &Parsed<'a>, tunables: &Tunables) -> Result<Inl
             statics: Statics::default(),
             steps: Vec::new(),
             trampolines: IndexSet::new(),
-            lifts: Vec::new(),
-            interface: ComponentInterface {
+            interface: InlinedInterface {
                 signatures: parsed.signatures.clone(),
                 objects: parsed.objects.clone(),
-                ..ComponentInterface::default()
+                ..InlinedInterface::default()
             },
         },
     };
@@ -131,7 +151,6 @@ struct Inliner<'p, 'a> {
     /// Whether a start function runs before this point, so that memories and tables of earlier
     /// instances are not known.
     started: bool,
-    exported_lifts: HashMap<usize, LiftId>,
     out: Inlined<'a>,
 }
 
@@ -146,7 +165,7 @@ struct Frame<'p> {
     captures: Rc<[Item<'p>]>,
     /// The name space of types, with the identity of resources.
     types: TypeScope<'p>,
-    core_funcs: Vec<items::CoreFunc>,
+    core_funcs: Vec<CoreFunc>,
     core_memories: Vec<mintage_environ::MemoryId>,
     core_tables: Vec<TableId>,
     core_globals: Vec<GlobalId>,
@@ -281,7 +300,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
             }
             DefinitionKind::Resource { type_index, dtor } => {
                 let resource = self.out.interface.types.add_resource();
-                let dtor = dtor.map(|dtor| frame.core_funcs[dtor as usize].into());
+                let dtor = dtor.map(|dtor| frame.core_funcs[dtor as usize]);
                 self.out.interface.resources.push(Resource::Defined {
                     domain: frame.domain,
                     dtor,
@@ -376,21 +395,13 @@ impl<'p, 'a> Inliner<'p, 'a> {
     /// Lists the exports of all core instances, for `Tunables::core_exports`.
     fn list_core_exports(&mut self) {
         for (instance, state) in self.out.instances.iter() {
-            let module = &self.parsed.modules[state.core.module];
+            let module = &self.parsed.modules[state.module];
             for (&name, &(kind, index)) in &module.exports {
-                let item = match state.item(instance, &module.ir, kind, index) {
-                    CoreItem::Func(func) => InterfaceItem::Func(func.into(), state.core.domain),
-                    CoreItem::Memory(id) => InterfaceItem::Memory(id),
-                    CoreItem::Table(id) => InterfaceItem::Table(id),
-                    CoreItem::Global(id) => {
-                        InterfaceItem::Global(id, self.out.shape.globals[id].ty)
-                    }
-                    CoreItem::Tag(_) => continue,
-                };
-                self.out.interface.core_exports.push(CoreExport {
+                self.out.interface.core_exports.push(InlinedCoreExport {
                     instance,
-                    name: name.into(),
-                    item,
+                    domain: state.domain,
+                    name,
+                    item: state.item(instance, &module.ir, kind, index),
                 });
             }
         }

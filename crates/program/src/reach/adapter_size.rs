@@ -18,24 +18,22 @@ const STRING: u64 = 4;
 /// it can take.
 const COMPACT_STRING: u64 = 16;
 
-/// Checks the adapters among the trampolines for which `reached` says something.
+/// Checks the adapters among `trampolines`.
 ///
 /// # Errors
 ///
 /// When the code of an adapter, or of all together, would be too large.
-pub(crate) fn check_sizes<T>(inlined: &Inlined<'_>, reached: &[Option<T>]) -> Result<()> {
+pub(super) fn check<'t>(
+    inlined: &Inlined<'_>,
+    trampolines: impl Iterator<Item = &'t Trampoline>,
+) -> Result<()> {
     let types = &inlined.interface.types;
     let mut all = 0;
-    for (trampoline, _) in inlined
-        .trampolines
-        .iter()
-        .zip(reached)
-        .filter(|(_, reached)| reached.is_some())
-    {
+    for trampoline in trampolines {
         let Trampoline::Adapter { lift, lower, .. } = trampoline else {
             continue;
         };
-        let lift = &inlined.lifts[*lift];
+        let lift = &inlined.interface.lifts[*lift];
         let func = types.func(lift.ty);
         let values = func.params.iter().map(|&(_, ty)| ty).chain(func.result);
         let compact = [lift.options.string_encoding, lower.string_encoding]

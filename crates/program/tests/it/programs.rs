@@ -124,7 +124,7 @@ fn no_component() {
 /// An interface can be read without building the program.
 #[test]
 fn interface_alone() {
-    let text = include_str!("programs/handle-lower.wat");
+    let text = include_str!("../programs/handle-lower.wat");
     let interface =
         mintage_program::interface(&wat::parse_str(text).unwrap(), Features::default()).unwrap();
     let ty = interface.import_funcs.values().next().unwrap().ty;

@@ -1,0 +1,86 @@
+//! The keys of core functions: numbers for the canonical definitions that are reachable.
+
+use super::walk::Reached;
+use crate::inline::{CoreFunc, FuncDef, Inlined, Trampoline, TrampolineId};
+use crate::ir::{Adapter, CanonBuiltin, CoreInstance};
+use mintage_environ::component::{CoreCallee, Lower};
+use mintage_environ::{AdapterId, CanonId, FuncIndex, FuncKey, IndexVec, LowerId};
+
+/// The canonical definitions that are reachable, numbered by kind.
+pub(super) struct Numbered {
+    pub lowers: IndexVec<LowerId, Lower>,
+    pub adapters: IndexVec<AdapterId, Adapter>,
+    pub canons: IndexVec<CanonId, CanonBuiltin>,
+    /// The keys of all reachable functions, in order.
+    pub reachable: Vec<FuncKey>,
+    pub keys: Keys,
+}
+
+/// The key of each canonical definition.
+pub(super) struct Keys(IndexVec<TrampolineId, Option<FuncKey>>);
+
+impl Keys {
+    /// Returns keys for a program of which nothing is compiled.
+    pub fn none(inlined: &Inlined<'_>) -> Keys {
+        Keys(inlined.trampolines.iter().map(|_| None).collect())
+    }
+
+    /// Returns the key of `func`, with its type.
+    pub fn callee(&self, func: CoreFunc) -> CoreCallee {
+        let CoreFunc { def, sig } = func;
+        let key = match def {
+            FuncDef::Core { instance, func } => FuncKey::CoreFunc { instance, func },
+            FuncDef::Trampoline(id) => {
+                self.0[id].unwrap_or(FuncKey::LowerImport(CoreInstance::NEVER_CALLED))
+            }
+        };
+        CoreCallee { key, sig }
+    }
+}
+
+impl Numbered {
+    pub fn new(inlined: &Inlined<'_>, reached: &Reached) -> Numbered {
+        let mut lowers: IndexVec<LowerId, Lower<CoreFunc>> = IndexVec::new();
+        let mut adapters: IndexVec<AdapterId, Adapter<CoreFunc>> = IndexVec::new();
+        let mut canons: IndexVec<CanonId, CanonBuiltin<CoreFunc>> = IndexVec::new();
+        let trampolines = inlined.trampolines.iter().zip(reached.trampolines.values());
+        let keys = trampolines.map(|(trampoline, reason)| {
+            reason.as_ref()?;
+            Some(match trampoline {
+                Trampoline::Lower(lower) => FuncKey::LowerImport(lowers.push(lower.clone())),
+                Trampoline::Adapter { lift, lower, sig } => {
+                    let lift = inlined.interface.lifts[*lift].clone();
+                    FuncKey::Adapter(adapters.push(Adapter {
+                        ty: lift.ty,
+                        lift,
+                        lower: lower.clone(),
+                        sig: *sig,
+                    }))
+                }
+                Trampoline::Canon(builtin) => FuncKey::Canon(canons.push(builtin.clone())),
+                Trampoline::Unsupported { .. } => return None,
+            })
+        });
+        let keys = Keys(keys.collect());
+
+        let functions = reached.functions.iter().flat_map(|(instance, functions)| {
+            let functions = functions.iter().map(FuncIndex::from_u32);
+            functions.map(move |func| FuncKey::CoreFunc { instance, func })
+        });
+        let trampolines = keys.0.values().copied().flatten();
+        let mut reachable: Vec<FuncKey> = functions.chain(trampolines).collect();
+        reachable.sort_unstable();
+
+        let name = |func| keys.callee(func);
+        let lowers = lowers.into_values().map(|lower| lower.map(name));
+        let adapters = adapters.into_values().map(|adapter| adapter.map(name));
+        let canons = canons.into_values().map(|builtin| builtin.map(name));
+        Numbered {
+            lowers: lowers.collect(),
+            adapters: adapters.collect(),
+            canons: canons.collect(),
+            reachable,
+            keys,
+        }
+    }
+}
