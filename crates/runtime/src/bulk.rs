@@ -1,4 +1,4 @@
-//! Bulk work in pieces, between which another thread can stop the guest.
+//! Bulk work in pieces, so that another thread can interrupt the guest between two of them.
 //!
 //! Machine code tests the interrupt word at loop heads and function entries. A single `memory.fill`
 //! of four gigabytes takes seconds, so the runtime has to test the word as well: all work whose
@@ -34,7 +34,7 @@ impl<'a> Pauses<'a> {
         piece: usize::MAX,
     };
 
-    /// Tests `interrupt` after each piece. Without a word, all work is one piece.
+    /// Tests `interrupt` after each piece. Without an interrupt word, all work is one piece.
     pub fn new(interrupt: Option<&'a AtomicU64>) -> Self {
         Pauses {
             interrupt,
@@ -51,7 +51,7 @@ impl<'a> Pauses<'a> {
     ///
     /// # Errors
     ///
-    /// [`Trap::Interrupt`] when the guest is to stop.
+    /// [`Trap::Interrupt`] if the guest is to stop.
     #[inline]
     pub fn check(self) -> Result<(), Trap> {
         match self.interrupt {
@@ -60,11 +60,11 @@ impl<'a> Pauses<'a> {
         }
     }
 
-    /// Does `work` on all items in `0..len`, piece by piece in this order.
+    /// Calls `work` for all items in `0..len`, piece by piece in this order.
     ///
     /// # Errors
     ///
-    /// [`Trap::Interrupt`] when the guest is to stop, and not all is done.
+    /// [`Trap::Interrupt`] if the guest is to stop before all items are done.
     #[inline]
     pub fn run(self, len: usize, mut work: impl FnMut(Range<usize>)) -> Result<(), Trap> {
         let mut start = 0usize;
@@ -79,7 +79,7 @@ impl<'a> Pauses<'a> {
         }
     }
 
-    /// Copies `len` bytes between places that may overlap.
+    /// Copies `len` bytes between two places that may overlap.
     ///
     /// # Errors
     ///
@@ -87,7 +87,7 @@ impl<'a> Pauses<'a> {
     ///
     /// # Safety
     ///
-    /// Both places are accessible, and nobody else uses them.
+    /// Both places are accessible, and no one else uses them.
     #[inline]
     pub unsafe fn copy(self, dst: *mut u8, src: *const u8, len: usize) -> Result<(), Trap> {
         if len <= self.piece {
@@ -95,8 +95,8 @@ impl<'a> Pauses<'a> {
             unsafe { ptr::copy(src, dst, len) };
             return Ok(());
         }
-        // A piece must not be overwritten before it was copied: from the end where bytes move
-        // towards it.
+        // A piece must not be overwritten before it is copied. If bytes move towards the end, the
+        // copy begins at the end.
         let backward = dst.addr().wrapping_sub(src.addr()) < len;
         self.run(len, |Range { start, end }| {
             let start_at = if backward { len - end } else { start };
@@ -105,7 +105,7 @@ impl<'a> Pauses<'a> {
         })
     }
 
-    /// Fills `len` bytes with the pattern again and again.
+    /// Fills `len` bytes with repetitions of the pattern.
     ///
     /// # Errors
     ///
@@ -113,7 +113,7 @@ impl<'a> Pauses<'a> {
     ///
     /// # Safety
     ///
-    /// The place is accessible, and nobody else uses it.
+    /// The place is accessible, and no one else uses it.
     pub unsafe fn fill(self, dst: *mut u8, pattern: [u8; 16], len: usize) -> Result<(), Trap> {
         const { assert!(PIECE.is_multiple_of(16)) };
         let byte = pattern[0];
@@ -124,7 +124,8 @@ impl<'a> Pauses<'a> {
             });
         }
         self.run(len, |Range { start, end }| {
-            // SAFETY: as above. The bytes have been written or zero since the slab was mapped.
+            // SAFETY: as above. All bytes of a slab are initialised: the system maps zeros or a
+            // file.
             let part = unsafe { std::slice::from_raw_parts_mut(dst.add(start), end - start) };
             let (whole, rest) = part.as_chunks_mut::<16>();
             whole.fill(pattern);
@@ -142,7 +143,7 @@ pub(crate) mod tests {
     pub static RUNNING: AtomicU64 = AtomicU64::new(0);
     pub static STOPPED: AtomicU64 = AtomicU64::new(1);
 
-    /// Pauses after so many items.
+    /// Pauses after each `piece` items.
     pub fn of_piece(interrupt: &AtomicU64, piece: usize) -> Pauses<'_> {
         Pauses {
             interrupt: Some(interrupt),
@@ -151,8 +152,8 @@ pub(crate) mod tests {
     }
 
     proptest! {
-        /// Every distance and direction of overlap, with pieces from one byte on: the result is
-        /// that of one copy.
+        /// Copies over every distance and direction of overlap, in pieces of any size: the result
+        /// is that of one copy.
         #[test]
         fn copies_in_pieces(
             dst in 0usize..200,
@@ -199,7 +200,7 @@ pub(crate) mod tests {
         let work = |range: Range<usize>| done.set(done.get() + range.len());
         assert_eq!(of_piece(&STOPPED, 10).run(25, work), Err(Trap::Interrupt));
         assert_eq!(done.take(), 10);
-        // There is nothing left that would be late.
+        // Nothing is left that could be late.
         assert_eq!(of_piece(&STOPPED, 10).run(10, work), Ok(()));
         assert_eq!(of_piece(&RUNNING, 10).run(25, work), Ok(()));
         assert_eq!(Pauses::new(None).run(5 << 30, work), Ok(()));

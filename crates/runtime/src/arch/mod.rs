@@ -1,6 +1,7 @@
-//! The processor: the stubs between Rust and machine code, and the registers of a fault.
+//! The processor: the stubs between Rust and machine code, frames, and the registers at a fault.
 //!
-//! To port: give `x86_64.rs` a twin with the same items, and choose between them here.
+//! To port to another processor, write a file beside `x86_64.rs` with the same items, and choose
+//! between them here.
 
 #[cfg(target_arch = "x86_64")]
 mod x86_64;

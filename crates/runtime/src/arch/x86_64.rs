@@ -1,9 +1,9 @@
-//! x86-64: entry stub, exit, raise stub; the frame chain; the registers of a fault.
+//! x86-64: entry into machine code, the stubs that leave it, frames, and the registers at a fault.
 
 use std::arch::{asm, naked_asm};
 use std::mem::offset_of;
 
-/// Where an ended call goes on: written by [`enter`], used by [`exit`].
+/// Where a call that is ended resumes: written by [`enter`], used by [`exit`].
 #[repr(C)]
 pub struct ResumePoint {
     /// The stack pointer.
@@ -13,27 +13,28 @@ pub struct ResumePoint {
 }
 
 impl ResumePoint {
-    /// An entry that has not been made yet.
+    /// A resume point that is not yet written.
     pub const NONE: ResumePoint = ResumePoint { sp: 0, pc: 0 };
 
-    /// An entry at this stack pointer, for tests: nothing can go on there.
+    /// A resume point at this stack pointer, for tests. Nothing can resume there.
     #[cfg(test)]
     pub const fn at(sp: usize) -> ResumePoint {
         ResumePoint { sp, pc: 0 }
     }
 }
 
-/// Enters machine code: writes `saved` and calls `entry(ctx, func, words)`. Gives `false` when that
-/// returns, and `true` when the call was ended by [`exit`].
+/// Enters machine code: writes `saved` and calls `entry(ctx, func, words)`. Returns `false` when
+/// that returns, and `true` when the call was ended by [`exit`].
 ///
-/// This is part of its caller rather than a function, since the caller and the entry adapter save
-/// registers anyway: all that is to be saved here are the two that the compiler keeps for itself.
+/// It is inlined because its caller and the entry trampoline save most registers anyway. Only the
+/// two that the compiler reserves are saved here.
 ///
 /// # Safety
 ///
-/// `entry` is an entry adapter for `func`'s signature, and `ctx` and `words` are what the two need.
-/// A call that is ended leaves no frames behind that need to be unwound. `saved` stays where it is
-/// until this returns.
+/// - `entry` is the entry trampoline of `func`'s signature, and `ctx` and `words` are what the two
+///   expect.
+/// - A call that is ended leaves no frames that need to be unwound.
+/// - `saved` is valid for writes, and does not move before this returns.
 #[inline(always)]
 pub unsafe fn enter(
     saved: *mut ResumePoint,
@@ -43,9 +44,9 @@ pub unsafe fn enter(
     words: *mut u64,
 ) -> bool {
     let ended: u32;
-    // SAFETY: as the caller promises. The code may change all registers but rbx, rbp and rsp, which
-    // are put back from the stack on either way out; its pushes keep the stack aligned to 16 bytes
-    // for the call.
+    // SAFETY: as the caller promises. The code may change all registers but rbx, rbp and rsp. Both
+    // ways out restore these from the stack. The two pushes keep the stack aligned to 16 bytes for
+    // the call.
     unsafe {
         asm!(
             "push rbx",
@@ -76,14 +77,14 @@ pub unsafe fn enter(
 
 const _: () = assert!(offset_of!(ResumePoint, sp) == 0 && offset_of!(ResumePoint, pc) == 8);
 
-/// Ends the call whose [`enter`] wrote the entry.
+/// Ends the call whose [`enter`] wrote the resume point.
 ///
 /// # Safety
 ///
-/// The `enter` has not returned yet, it is of this thread, and nothing between its frame and here
-/// needs to be unwound.
+/// The `enter` is of this thread and has not returned, and no frame between it and here needs to be
+/// unwound.
 #[unsafe(naked)]
-unsafe extern "C" fn exit(entry: *const ResumePoint) -> ! {
+unsafe extern "C" fn exit(resume: *const ResumePoint) -> ! {
     naked_asm!(
         "mov rsp, [rdi]",
         "mov eax, 1",
@@ -92,8 +93,8 @@ unsafe extern "C" fn exit(entry: *const ResumePoint) -> ! {
     )
 }
 
-/// The raise stub, which machine code calls to trap: passes its caller's pc and frame pointer to
-/// [`Hooks::on_raise`] and ends the call whose entry that returns.
+/// The raise stub, which machine code calls to trap. It passes its caller's pc and frame pointer to
+/// [`Hooks::on_raise`], and ends the call whose resume point that returns.
 ///
 /// # Safety
 ///
@@ -113,11 +114,11 @@ pub unsafe extern "C" fn raise<H: Hooks>(ctx: *mut u8, code: u32) -> ! {
     )
 }
 
-/// The functions that the stubs below call. Their implementation is above this folder, in `entry`.
+/// Functions that the stubs call. They are implemented in `entry`, which is above this folder.
 pub trait Hooks {
-    /// Ends the current call with the trap `code`, or, with code 0, with the error that a host
+    /// Ends the current call with the trap `code`, or, if `code` is 0, with the error that a host
     /// function left. `pc` is the return address of the stub and `fp` the frame pointer of its
-    /// caller. Returns the entry to resume at.
+    /// caller. Returns where to resume.
     ///
     /// # Safety
     ///
@@ -131,7 +132,7 @@ pub trait Hooks {
 
     /// Finds the handler of `exception`, an object of `domain`, or ends the current call. `pc` is
     /// the return address of the stub and `fp` the frame pointer of its caller, the trampoline of
-    /// the builtin. Returns the place to continue at, which is valid until the next exception.
+    /// the builtin. Returns where to continue. The result is valid until the next exception.
     ///
     /// # Safety
     ///
@@ -146,7 +147,7 @@ pub trait Hooks {
     ) -> *const Landing;
 }
 
-/// Where machine code goes on after an exception: read by [`throw`].
+/// Where machine code continues after an exception: read by [`throw`].
 #[repr(C)]
 pub struct Landing {
     /// The instruction.
@@ -155,19 +156,19 @@ pub struct Landing {
     pub sp: usize,
     /// The frame pointer.
     pub fp: usize,
-    /// What the instruction finds in the first register of results.
+    /// The content of the first result register.
     pub value: u64,
 }
 
 impl Landing {
-    /// The place at which an ended call goes on.
+    /// The landing that ends a call.
     ///
     /// # Safety
     ///
-    /// [`enter`] wrote the entry.
-    pub unsafe fn at_resume_point(entry: *const ResumePoint) -> Landing {
+    /// [`enter`] wrote the resume point.
+    pub unsafe fn at_resume_point(resume: *const ResumePoint) -> Landing {
         // SAFETY: as the caller promises.
-        let &ResumePoint { sp, pc } = unsafe { &*entry };
+        let &ResumePoint { sp, pc } = unsafe { &*resume };
         Landing {
             pc,
             sp,
@@ -182,8 +183,9 @@ const _: () = {
     assert!(offset_of!(Landing, fp) == 16 && offset_of!(Landing, value) == 24);
 };
 
-/// The throw stub, which machine code calls to throw `exception`, an object of `domain`: passes its
-/// caller's pc and frame pointer to [`Hooks::on_throw`] and continues at the landing that returns.
+/// The throw stub, which machine code calls to throw `exception`, an object of `domain`. It passes
+/// its caller's pc and frame pointer to [`Hooks::on_throw`], and continues at the landing that it
+/// returns.
 ///
 /// # Safety
 ///
@@ -206,7 +208,7 @@ pub unsafe extern "C" fn throw<H: Hooks>(ctx: *mut u8, domain: u32, exception: u
     )
 }
 
-/// The return address and the next outer frame pointer, from the frame that `fp` points to.
+/// Returns the return address and the next outer frame pointer of the frame that `fp` points to.
 ///
 /// # Safety
 ///
@@ -217,7 +219,7 @@ pub unsafe fn outer_frame(fp: usize) -> (usize, usize) {
     unsafe { (frame.add(1).read(), frame.read()) }
 }
 
-/// The stack pointer of the caller, or a little below.
+/// Returns the stack pointer of the caller, or a little less.
 #[inline(always)]
 pub fn stack_pointer() -> usize {
     let sp: usize;
@@ -226,8 +228,8 @@ pub fn stack_pointer() -> usize {
     sp
 }
 
-/// Returns the thread pointer, which is different for each running thread. Read anew each time: the
-/// compiler takes it for granted that a function ends on the thread on which it began.
+/// Returns the thread pointer, which differs between running threads. It is read anew each time,
+/// because the compiler assumes that a function ends on the thread on which it began.
 #[inline(always)]
 pub fn thread_pointer() -> usize {
     let pointer: usize;
@@ -239,7 +241,7 @@ pub fn thread_pointer() -> usize {
     pointer
 }
 
-/// The registers at a fault that the walk over frames starts from.
+/// The registers at a fault, from which the walk over frames starts.
 pub struct Registers {
     /// The instruction that faulted.
     pub pc: usize,
@@ -250,7 +252,7 @@ pub struct Registers {
 }
 
 impl Registers {
-    /// Reads them.
+    /// Reads the registers from a signal's context.
     pub fn of(context: &libc::ucontext_t) -> Registers {
         let register = |number: libc::c_int| context.uc_mcontext.gregs[number as usize] as usize;
         Registers {
@@ -260,15 +262,15 @@ impl Registers {
         }
     }
 
-    /// Makes the interrupted thread go on in [`exit`] with `entry` instead of where it was.
-    pub fn resume_at_exit(context: &mut libc::ucontext_t, entry: *const ResumePoint) {
+    /// Makes the interrupted thread continue in [`exit`] with `resume`.
+    pub fn resume_at_exit(context: &mut libc::ucontext_t, resume: *const ResumePoint) {
         let registers = &mut context.uc_mcontext.gregs;
         registers[libc::REG_RIP as usize] = exit as *const () as i64;
-        registers[libc::REG_RDI as usize] = entry as i64;
+        registers[libc::REG_RDI as usize] = resume as i64;
     }
 }
 
-/// The features of this processor, by the names of the code generator's settings.
+/// Returns the features of this processor, under the names of the code generator's settings.
 pub fn cpu_features() -> Vec<String> {
     macro_rules! features {
         ($($setting:literal: $feature:tt,)*) => {
@@ -300,9 +302,9 @@ pub fn cpu_features() -> Vec<String> {
 
 /// The geometry of the processor's page tables.
 pub mod page_table {
-    /// Binary logarithm of the number of entries in one table. A table takes one page, and each
-    /// entry leads to a page or to a table of the next level.
+    /// Binary logarithm of the number of entries in a table. A table takes one page; an entry leads
+    /// to a page or to a table of the next level.
     pub const ENTRIES_LOG2: u32 = 9;
-    /// Levels below the one that all of the process shares.
+    /// Levels below the top one, which the whole process shares.
     pub const LEVELS: u32 = 3;
 }

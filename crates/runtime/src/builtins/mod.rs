@@ -20,7 +20,7 @@ use crate::entry::{AskLimiter, Hooks};
 use crate::gc;
 use crate::instance::InstanceData;
 use crate::instance::growth::{grow_memory, grow_table};
-use crate::instance::limits::Ended;
+use crate::instance::limits::GrowthEnded;
 use bulk::{copy_table, fill_table, memory_range, part};
 use mintage_environ::builtin::{GROWTH_ENDED, RAISE_SLOT};
 use mintage_environ::component::StringEncoding;
@@ -109,11 +109,11 @@ mod entry_points {
     }
 
     /// The word that a trampoline takes: the old size, -1, or that the call ends.
-    fn growth(result: Result<Option<u64>, Ended>) -> u64 {
+    fn growth(result: Result<Option<u64>, GrowthEnded>) -> u64 {
         match result {
             Ok(old_size) => old_size.unwrap_or(u64::MAX),
-            Err(Ended::Failure) => GROWTH_ENDED,
-            Err(Ended::Trap(trap)) => GROWTH_ENDED - trap as u64,
+            Err(GrowthEnded::Failure) => GROWTH_ENDED,
+            Err(GrowthEnded::Trap(trap)) => GROWTH_ENDED - trap as u64,
         }
     }
 

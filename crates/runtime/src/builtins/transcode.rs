@@ -15,9 +15,9 @@ use std::borrow::Cow;
 use std::slice;
 
 /// A string in some memory.
-struct Source<T>(*const T, usize);
+struct SourceString<T>(*const T, usize);
 
-impl<T: Copy> Source<T> {
+impl<T: Copy> SourceString<T> {
     /// The string and the place of `len` items that it goes to. A string that overlaps this
     /// place is copied first: both can be in one memory when a component instance calls itself.
     ///
@@ -72,7 +72,7 @@ macro_rules! raw {
         pub unsafe extern "C" fn $name(ctx: *mut u8, dst: u64, src: u64, len: u64) -> $result {
             // SAFETY: as for the whole module.
             let pauses = unsafe { InstanceData::of_ctx(ctx) }.pauses(len as usize);
-            let source = Source(src as *const $src_ty, len as usize);
+            let source = SourceString(src as *const $src_ty, len as usize);
             // SAFETY: as for the whole module.
             let places = unsafe { source.with(dst as *mut $dst_ty, len as usize * $times, pauses) };
             $word(places.and_then(|(src, dst)| $transcode(dst, &src, pauses)))
@@ -119,7 +119,7 @@ mod tests {
         let base = memory.as_mut_ptr() as u64;
         // SAFETY: both places are in the array: 7 bytes, and 7 units.
         let places = unsafe {
-            Source((base + 2) as *const u8, 7).with((base + 1) as *mut Unit, 7, Pauses::NEVER)
+            SourceString((base + 2) as *const u8, 7).with((base + 1) as *mut Unit, 7, Pauses::NEVER)
         };
         let (src, dst) = places.unwrap();
         assert_eq!(transcode::utf8_to_utf16(dst, &src), Ok(5));

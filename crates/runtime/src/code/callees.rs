@@ -7,23 +7,23 @@ use mintage_artifact::Artifact;
 use mintage_environ::FuncKey;
 use mintage_environ::component::{CoreCallee, CoreItem, Initializer, Resource};
 
-/// A core function that can be called: pointers into mapped code. Valid as long as its [`Code`]
-/// lives.
+/// A core function that can be called: pointers into mapped code. They are valid while the
+/// [`Code`](super::Code) lives.
 #[derive(Clone, Copy, Debug)]
 pub struct Callee {
     /// The function.
     pub(crate) func: *const u8,
-    /// The entry adapter of its signature.
+    /// The entry trampoline of its signature.
     pub(crate) entry: *const u8,
 }
 
-// SAFETY: the pointers are to code, which never changes; calling it is `unsafe` with the condition
+// SAFETY: the pointers are to code, which never changes. Calling it is `unsafe` on the condition
 // that it lives.
 unsafe impl Send for Callee {}
 // SAFETY: as above.
 unsafe impl Sync for Callee {}
 
-/// Where the machine code lies in the address space.
+/// The address range of the machine code.
 #[derive(Clone, Copy)]
 pub struct Text {
     base: *const u8,
@@ -44,12 +44,12 @@ impl Text {
         }
     }
 
-    /// The address of an offset in the text, when it lies there.
+    /// Returns the address of an offset in the text, or `None` outside of it.
     pub fn address(self, offset: u32) -> Option<usize> {
         ((offset as usize) < self.len).then(|| self.base as usize + offset as usize)
     }
 
-    /// The offset in the text of an address, when it lies there.
+    /// Returns the offset in the text of an address, or `None` outside of it.
     #[inline]
     pub fn offset(self, address: usize) -> Option<u32> {
         let offset = address.wrapping_sub(self.base as usize);
@@ -67,8 +67,8 @@ unsafe impl Send for Callees {}
 unsafe impl Sync for Callees {}
 
 impl Callees {
-    /// Resolves what the interface names: lifts with their options, `realloc`s of lowers, start
-    /// functions, core exports, destructors.
+    /// Resolves everything that the interface names: lifts with their options, `realloc`s of
+    /// lowers, start functions, core exports and destructors.
     pub fn resolve(artifact: &Artifact<FileMapping>, text: &Text) -> Result<Callees> {
         let interface = &artifact.metadata().interface;
         let lifts = interface

@@ -1,4 +1,4 @@
-//! [`Code`]: a mapped artifact whose functions can be called.
+//! [`Code`]: a loaded artifact, whose functions can be called.
 
 mod callees;
 
@@ -22,16 +22,16 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// What a loader demands of an artifact, besides that this machine can run it.
+/// What loading an artifact requires, besides that this machine can run it.
 #[derive(Clone, Debug, Default)]
 pub struct LoadCheck {
     /// The settings that the artifact must have been compiled with.
     pub tunables: Tunables,
-    /// How much of the file is compared with its hashes.
+    /// The part of the file that is compared with its hashes.
     pub level: Check,
 }
 
-/// The resolved core functions of a lift.
+/// The core functions of a lift, resolved to pointers.
 #[derive(Clone, Copy, Debug)]
 pub struct ResolvedLift {
     /// The lifted function.
@@ -50,30 +50,30 @@ pub struct Code {
     lifts: IndexVec<LiftId, ResolvedLift>,
     lower_reallocs: IndexVec<LowerId, Option<Callee>>,
     data_segments: DataSegments,
-    /// What a slab holds before start functions run.
+    /// The initial contents of a slab, before start functions run.
     declared: Arc<Image>,
-    started: Started,
+    started: StartedImage,
     shelf: Arc<Shelf>,
 }
 
 /// The image of instances whose start functions have run.
-struct Started {
-    /// As soon as it is known, where it can be kept.
+struct StartedImage {
+    /// The image, once it is known, if it can be kept.
     image: OnceLock<Arc<Image>>,
-    /// Whether somebody is making it, or it is known that it cannot be made.
+    /// Whether a thread is making it, or it is known that it cannot be made.
     is_settled: AtomicBool,
 }
 
-impl Started {
-    fn new(is_settled: bool) -> Started {
-        Started {
+impl StartedImage {
+    fn new(is_settled: bool) -> StartedImage {
+        StartedImage {
             image: OnceLock::new(),
             is_settled: AtomicBool::new(is_settled),
         }
     }
 }
 
-/// The addresses of the bytes of data segments, by number. Control blocks point at them.
+/// The addresses of the bytes of data segments, by number. Control blocks point to them.
 struct DataSegments(Box<[*const u8]>);
 
 // SAFETY: the segments are read-only, and live as long as the `Code` that owns both this and the
@@ -103,13 +103,12 @@ impl Code {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, is no artifact of this version, or was made for another
-    /// machine or other settings. Nothing is executable before these checks.
+    /// If the file cannot be read, is not an artifact of this version, or was compiled for another
+    /// machine or with other settings. Nothing is made executable before these checks.
     ///
     /// # Safety
     ///
-    /// The file was made by this project's compiler and nobody changes it as long as the result
-    /// lives.
+    /// The file was made by this project's compiler, and no one changes it while the result lives.
     pub unsafe fn open(path: &Path, check: &LoadCheck, pool: &Arc<Pool>) -> Result<Arc<Code>> {
         // SAFETY: as the caller promises.
         let mapping = unsafe { FileMapping::open(path)? };
@@ -142,11 +141,11 @@ impl Code {
         unsafe { Self::publish(mapping, check, pool) }.context("cannot load the artifact")
     }
 
-    /// Checks the artifact, makes its text executable and resolves the keys that the host needs.
+    /// Checks the artifact, makes its text executable, and resolves the keys that the host needs.
     ///
     /// # Safety
     ///
-    /// The mapping holds what this project's compiler made.
+    /// The mapping holds an artifact that this project's compiler made.
     pub(crate) unsafe fn publish(
         mapping: FileMapping,
         check: &LoadCheck,
@@ -199,27 +198,28 @@ impl Code {
             lower_reallocs,
             data_segments,
             declared: Arc::new(declared),
-            started: Started::new(!pool.config().keep_started),
+            started: StartedImage::new(!pool.config().keep_started),
             shelf: Shelf::new(pool),
         }))
     }
 
-    /// All that the embedding API needs to know of the component.
+    /// Returns the component's interface, which is all that the embedding API needs to know.
     pub fn interface(&self) -> &ComponentInterface {
         &self.metadata().interface
     }
 
-    /// Where everything lies in a slab.
+    /// Returns the layout of a slab.
     pub fn layout(&self) -> &SlabLayout {
         &self.metadata().layout
     }
 
-    /// The decoded part of the artifact.
+    /// Returns the decoded part of the artifact.
     pub fn metadata(&self) -> &Metadata {
         self.artifact.metadata()
     }
 
-    /// An artifact whose instances start as those of this code do, start functions aside.
+    /// Returns an artifact whose instances start as those of this code do, before start functions
+    /// run.
     ///
     /// # Errors
     ///
@@ -230,26 +230,26 @@ impl Code {
         }
         let mut metadata = self.metadata().clone();
         self.declared.sizes().declare(&mut metadata.layout);
-        // They have run in the instance that the snapshot was taken of.
+        // The start functions have run in the instance that the snapshot was taken of.
         metadata.interface.initializers.clear();
         mintage_artifact::rewrite(&self.artifact, metadata, &self.declared.pieces())
     }
 
-    /// The functions of a lift: resolved at load, so this is one array access.
+    /// Returns the functions of a lift. They are resolved at load, so this is one array access.
     ///
     /// # Panics
     ///
-    /// When `id` is not a lift of this component.
+    /// If `id` is not a lift of this component.
     #[inline]
     pub fn lift(&self, id: LiftId) -> &ResolvedLift {
         &self.lifts[id]
     }
 
-    /// The `realloc` of a lowered import's options.
+    /// Returns the `realloc` of a lowered import's options.
     ///
     /// # Panics
     ///
-    /// When `id` is not a lowered import of this component.
+    /// If `id` is not a lowered import of this component.
     pub fn lower_realloc(&self, id: LowerId) -> Option<Callee> {
         self.lower_reallocs[id]
     }
@@ -258,12 +258,12 @@ impl Code {
     ///
     /// # Errors
     ///
-    /// When the interface does not name it.
+    /// If the interface does not name it.
     pub fn callee(&self, callee: CoreCallee) -> Result<Callee> {
         self.callees.get(callee)
     }
 
-    /// The list for the control blocks.
+    /// Returns the list of data segments for the control blocks.
     pub(crate) fn data_segments(&self) -> *const *const u8 {
         self.data_segments.0.as_ptr()
     }
@@ -272,14 +272,14 @@ impl Code {
         &self.artifact
     }
 
-    /// What new instances start with: the state after the start functions, where it is kept, or
-    /// else before them.
+    /// Returns the image that new instances start with: the state after start functions if it is
+    /// kept, and the state before them otherwise.
     #[inline]
     pub fn image(&self) -> &Arc<Image> {
         self.started.image.get().unwrap_or(&self.declared)
     }
 
-    /// The state before the start functions run.
+    /// Returns the image of the state before start functions run.
     pub fn declared_image(&self) -> &Arc<Image> {
         &self.declared
     }
@@ -296,27 +296,26 @@ impl Code {
     ///
     /// # Errors
     ///
-    /// When a limit of the pool is reached, or the operating system gives no address space or
-    /// memory.
+    /// If a limit of the pool is reached, or the system gives no address space or memory.
     pub(crate) fn acquire(&self, image: &Arc<Image>) -> Result<PooledSlab> {
         self.shelf.acquire(image, self.image())
     }
 
-    /// Takes a slab back that an instance has left. `written` tells what may have been written to,
-    /// control blocks aside.
+    /// Takes back a slab that an instance has left. `written` tells which pages may have been
+    /// written, control blocks aside.
     pub(crate) fn release(&self, slab: PooledSlab, written: Written) {
         self.shelf.release(slab, written, self.image());
     }
 
-    /// Whether the caller, whose instance has just run its start functions, is to decide whether
-    /// their result becomes the image of later instances. It then calls
-    /// [`keep_started`](Self::keep_started) or [`leave_start_open`](Self::leave_start_open), unless
-    /// the result can never be kept.
+    /// Returns whether the caller, whose instance has just run its start functions, has to decide
+    /// whether their result becomes the image of later instances. If so, it calls
+    /// [`keep_started`](Self::keep_started) or [`leave_start_open`](Self::leave_start_open), or
+    /// neither if the result can never be kept.
     pub(crate) fn settle_start(&self) -> bool {
         !self.started.is_settled.swap(true, Ordering::Relaxed)
     }
 
-    /// Leaves the decision to a later instance.
+    /// Leaves this decision to a later instance.
     pub(crate) fn leave_start_open(&self) {
         self.started.is_settled.store(false, Ordering::Relaxed);
     }
@@ -327,7 +326,8 @@ impl Code {
         self.shelf.clear();
     }
 
-    /// Returns the same code, whose instances start with `image`. No start functions run for them.
+    /// Returns the same code with instances that start with `image`. No start functions run for
+    /// them.
     pub(crate) fn with_image(&self, image: Image) -> Arc<Code> {
         Arc::new(Code {
             artifact: self.artifact.clone(),
@@ -337,17 +337,17 @@ impl Code {
             lower_reallocs: self.lower_reallocs.clone(),
             data_segments: DataSegments(self.data_segments.0.clone()),
             declared: Arc::new(image),
-            started: Started::new(true),
+            started: StartedImage::new(true),
             shelf: Shelf::new(self.shelf.pool()),
         })
     }
 
-    /// The address of an offset in the text, when it lies there.
+    /// Returns the address of an offset in the text, or `None` outside of it.
     pub(crate) fn text_address(&self, offset: u32) -> Option<usize> {
         self.text.address(offset)
     }
 
-    /// What exceptions of type `ty` are, for messages.
+    /// Describes the exceptions of type `ty`, for messages.
     pub(crate) fn describe_exception(&self, ty: ObjectTypeId) -> String {
         let metadata = self.metadata();
         match metadata.tag_of(ty) {
@@ -359,10 +359,17 @@ impl Code {
         }
     }
 
-    /// The offset in the text of an address, when it lies there.
+    /// Returns the offset in the text of an address, or `None` outside of it.
     #[inline]
     pub(crate) fn text_offset(&self, address: usize) -> Option<u32> {
         self.text.offset(address)
+    }
+}
+
+impl Drop for Code {
+    fn drop(&mut self) {
+        // The host may change the artifact's file as soon as this is gone.
+        self.shelf.finish();
     }
 }
 
@@ -370,7 +377,7 @@ impl Code {
 ///
 /// # Errors
 ///
-/// When the bytes are not an artifact of this version.
+/// If the bytes are not an artifact of this version.
 pub fn artifact_settings(bytes: &[u8]) -> Result<Tunables> {
     let artifact = Artifact::parse(bytes, Check::Metadata)?;
     Ok(artifact.metadata().tunables.clone())
@@ -380,18 +387,18 @@ pub fn artifact_settings(bytes: &[u8]) -> Result<Tunables> {
 ///
 /// # Errors
 ///
-/// When the file cannot be mapped, or is not an artifact of this version.
+/// If the file cannot be mapped, or is not an artifact of this version.
 ///
 /// # Safety
 ///
-/// Nobody changes the file meanwhile.
+/// No one changes the file meanwhile.
 pub unsafe fn artifact_file_settings(path: &Path) -> Result<Tunables> {
     // SAFETY: as the caller promises.
     let mapping = unsafe { FileMapping::open(path)? };
     artifact_settings(mapping.as_ref())
 }
 
-/// This machine, in the terms of an artifact's target.
+/// Returns this machine as an artifact's target names it.
 fn host() -> &'static Target {
     static HOST: OnceLock<Target> = OnceLock::new();
     HOST.get_or_init(|| Target {

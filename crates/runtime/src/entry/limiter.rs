@@ -2,7 +2,7 @@
 
 use super::activation::Departure;
 use crate::instance::growth::Permission;
-use crate::instance::limits::{Ended, Growth};
+use crate::instance::limits::{Growth, GrowthEnded};
 use crate::instance::{Failure, InstanceData};
 use anyhow::{Error, Result};
 use std::io;
@@ -19,7 +19,7 @@ impl<'d> AskLimiter<'d> {
         AskLimiter(data)
     }
 
-    fn ask<T>(&self, question: impl FnOnce() -> Result<T>) -> Result<T, Ended> {
+    fn ask<T>(&self, question: impl FnOnce() -> Result<T>) -> Result<T, GrowthEnded> {
         // What a panic leaves broken belongs to whoever catches it when it goes on behind machine
         // code.
         let departure = Departure::new();
@@ -32,12 +32,12 @@ impl<'d> AskLimiter<'d> {
         };
         self.0.depends_on_host.set(true);
         self.0.current().failure.set(Some(failure));
-        Err(Ended::Failure)
+        Err(GrowthEnded::Failure)
     }
 }
 
 impl Permission for AskLimiter<'_> {
-    fn allows(&self, growth: &Growth) -> Result<bool, Ended> {
+    fn allows(&self, growth: &Growth) -> Result<bool, GrowthEnded> {
         let data = self.0;
         let Some(limiter) = data.limits.limiter else {
             return Ok(true);
@@ -51,7 +51,7 @@ impl Permission for AskLimiter<'_> {
         Ok(allowed)
     }
 
-    fn failed(&self, growth: &Growth, error: io::Error) -> Result<(), Ended> {
+    fn failed(&self, growth: &Growth, error: io::Error) -> Result<(), GrowthEnded> {
         let data = self.0;
         data.depends_on_host.set(true);
         let Some(limiter) = data.limits.limiter else {

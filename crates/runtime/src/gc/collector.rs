@@ -48,7 +48,7 @@ impl<'t> Collection<'t> {
     /// # Safety
     ///
     /// - The objects in `from`, and those at references that [`root`](Self::root) and
-    ///   [`fixed`](Self::fixed) are given, are objects of `types`, one behind the other, and nobody
+    ///   [`static_objects`](Self::static_objects) are given, are objects of `types`, one behind the other, and nobody
     ///   else uses the heap as long as this lives.
     /// - As many bytes behind `to` as `from` has are accessible, and hold nothing that is needed.
     pub unsafe fn new(
@@ -103,7 +103,7 @@ impl<'t> Collection<'t> {
     /// # Safety
     ///
     /// Objects stand there, one behind the other.
-    pub unsafe fn fixed(&mut self, range: Range<u64>) -> Result<(), Trap> {
+    pub unsafe fn static_objects(&mut self, range: Range<u64>) -> Result<(), Trap> {
         let mut object = range.start;
         while object < range.end {
             object += self.read_through(object)?;
@@ -437,7 +437,7 @@ mod tests {
                 // SAFETY: the heap holds the objects of the plan, or copies of them.
                 let end = unsafe {
                     let mut collection = Collection::new(base, &types, half..next, other, of_piece(&RUNNING, 100));
-                    collection.fixed(FIXED..next_fixed).unwrap();
+                    collection.static_objects(FIXED..next_fixed).unwrap();
                     words.iter_mut().for_each(|word| collection.root(word).unwrap());
                     collection.finish()
                 };

@@ -151,7 +151,7 @@ impl Heap<'_> {
         // SAFETY: objects that never move stand there, and the words are globals and entries of
         // tables that hold references.
         unsafe {
-            collection.fixed(HeapLayout::FIRST..HeapLayout::FIRST + layout.initial)?;
+            collection.static_objects(HeapLayout::FIRST..HeapLayout::FIRST + layout.initial)?;
             for &global in &metadata.traced_globals {
                 let slot = data.code.layout().globals[global];
                 if slot.domain == self.domain {
@@ -238,12 +238,12 @@ impl Heap<'_> {
 
     /// Growth of each half to `size` bytes.
     fn growth(&self, size: u64) -> Growth {
-        let fixed = self.layout.static_size();
+        let statics = self.layout.static_size();
         Growth {
             what: Growing::Heap(self.domain),
-            current: fixed + 2 * self.word(self.layout.size_slot),
-            desired: fixed + 2 * size,
-            maximum: fixed + 2 * self.layout.capacity,
+            current: statics + 2 * self.word(self.layout.size_slot),
+            desired: statics + 2 * size,
+            maximum: statics + 2 * self.layout.capacity,
         }
     }
 

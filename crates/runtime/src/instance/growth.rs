@@ -1,7 +1,7 @@
 //! Growth of memories and tables in place, and who permits it.
 
 use super::data::{InstanceData, MemoryView, TableView};
-use super::limits::{Ended, Growing, Growth};
+use super::limits::{Growing, Growth, GrowthEnded};
 use crate::bulk::Pauses;
 use mintage_environ::{MemoryId, TableId, Trap};
 use std::io;
@@ -13,25 +13,25 @@ pub trait Permission {
     /// # Errors
     ///
     /// When the guest's call is to end.
-    fn allows(&self, growth: &Growth) -> Result<bool, Ended>;
+    fn allows(&self, growth: &Growth) -> Result<bool, GrowthEnded>;
 
     /// Is told that the system refused what was allowed.
     ///
     /// # Errors
     ///
     /// When the guest's call is to end.
-    fn failed(&self, growth: &Growth, error: io::Error) -> Result<(), Ended>;
+    fn failed(&self, growth: &Growth, error: io::Error) -> Result<(), GrowthEnded>;
 }
 
 /// Permits everything: growth that the host itself asks for.
 pub struct Unlimited;
 
 impl Permission for Unlimited {
-    fn allows(&self, _: &Growth) -> Result<bool, Ended> {
+    fn allows(&self, _: &Growth) -> Result<bool, GrowthEnded> {
         Ok(true)
     }
 
-    fn failed(&self, _: &Growth, _: io::Error) -> Result<(), Ended> {
+    fn failed(&self, _: &Growth, _: io::Error) -> Result<(), GrowthEnded> {
         Ok(())
     }
 }
@@ -43,7 +43,7 @@ pub fn grow_memory(
     id: MemoryId,
     pages: u64,
     permission: impl Permission,
-) -> Result<Option<u64>, Ended> {
+) -> Result<Option<u64>, GrowthEnded> {
     let (Some(layout), Some(MemoryView { size, .. })) =
         (data.code.layout().memories.get(id), data.memory(id))
     else {
@@ -90,7 +90,7 @@ pub fn grow_table(
     delta: u64,
     pauses: Pauses<'_>,
     permission: impl Permission,
-) -> Result<Option<u64>, Ended> {
+) -> Result<Option<u64>, GrowthEnded> {
     let (Some(layout), Some(TableView { base, size })) =
         (data.code.layout().tables.get(id), data.table(id))
     else {
@@ -117,7 +117,7 @@ pub fn grow_table(
     }
     // SAFETY: a table's whole capacity, of which the maximum is a part, is accessible.
     let filled = unsafe { fill_entries(base.add(size as usize), init, delta, pauses) };
-    filled.map_err(Ended::Trap)?;
+    filled.map_err(GrowthEnded::Trap)?;
     // SAFETY: the size slot is a word of the head.
     unsafe {
         data.size_slot(layout.domain, layout.size_slot)

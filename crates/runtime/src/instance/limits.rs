@@ -88,11 +88,11 @@ impl Growth {
         let memories = memories
             .map(move |((id, memory), &size)| start(Growing::Memory(id), size, memory.capacity));
         let heaps = layout.heaps().zip(&sizes.heaps);
-        let heaps = heaps.map(move |((id, heap), &HeapSize { fixed, half, .. })| {
+        let heaps = heaps.map(move |((id, heap), &HeapSize { statics, half, .. })| {
             start(
                 Growing::Heap(id),
-                fixed + 2 * half,
-                fixed + 2 * heap.capacity,
+                statics + 2 * half,
+                statics + 2 * heap.capacity,
             )
         });
         let tables = layout.tables.iter().zip(sizes.tables.values());
@@ -105,7 +105,7 @@ impl Growth {
 
 /// Why growth ends the guest's call.
 #[derive(Debug)]
-pub enum Ended {
+pub enum GrowthEnded {
     /// The host wants it so; its failure is in the instance's data.
     Failure,
     /// The guest traps.

@@ -5,15 +5,15 @@ mod data;
 pub mod growth;
 mod handles;
 mod host_table;
-mod kept;
 pub mod limits;
 mod segments;
+mod snapshot;
 
 pub use current::{Current, Failure, HostAccess};
 pub use data::{InstanceData, StoreWords, control_block};
 pub use host_table::{HostFunc, HostTable};
-pub use kept::keep_started;
 pub use limits::{Growing, Growth, Limiter, Limits};
+pub use snapshot::keep_started;
 
 use crate::bulk::Pauses;
 use crate::code::Code;

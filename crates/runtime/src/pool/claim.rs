@@ -1,12 +1,12 @@
-//! [`Claim`]: a mapped slab's part in the pool's counts.
+//! [`Claim`]: a mapped slab's share of the pool's counts.
 
-use super::counts::{Taken, Usage};
+use super::counts::{SlabTotals, Usage};
 use super::{Pool, Shelf, lock};
-use crate::sys::mmap::SlabMappings;
+use crate::sys::mappings::SlabMappings;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// A mapped slab's part in the pool's counts, until it is dropped.
+/// A mapped slab's share of the pool's counts, until it is dropped.
 pub struct Claim {
     pool: Arc<Pool>,
     usage: Arc<Usage>,
@@ -16,8 +16,9 @@ pub struct Claim {
     resident: usize,
 }
 
-/// Bytes of page tables that an idle slab may keep, however little memory slabs are to keep:
-/// without any it would have to be mapped again each time. Small components have about ten.
+/// Bytes of page tables that an idle slab may keep, however small `PoolConfig::keep_resident` is.
+/// Without any, it would have to be mapped again each time. Slabs of small components have about
+/// ten page tables.
 const MIN_PAGE_TABLES: usize = 64 << 10;
 
 impl Claim {
@@ -36,15 +37,17 @@ impl Claim {
         }
     }
 
-    /// The pool.
+    /// Returns the pool.
     pub fn pool(&self) -> &Arc<Pool> {
         &self.pool
     }
 
-    /// Sets how much the slab keeps in memory: so many bytes of page tables, and at most `wanted`
-    /// bytes of pages, as the limits allow: how many, or `None` when even the page tables are too
-    /// much, so that the slab must be unmapped. Gives back idle slabs of components that were used
-    /// less recently than `shelf` for it.
+    /// Sets how much the slab keeps in memory: `page_tables` bytes of page tables, and up to
+    /// `wanted` bytes of pages, as the limits allow. Idle slabs of components that were used less
+    /// recently than `shelf` are unmapped for it.
+    ///
+    /// Returns the bytes of pages, or `None` if even the page tables exceed a limit, so that the
+    /// slab must be unmapped.
     pub fn keep_resident(
         &mut self,
         page_tables: usize,
@@ -60,8 +63,8 @@ impl Claim {
             .checked_sub(page_tables)
     }
 
-    /// Sets how much the slab keeps in memory to `wanted` bytes, or fewer where the limit of all
-    /// slabs does not allow these: how many.
+    /// Sets how much the slab keeps in memory to `wanted` bytes, or to fewer if the limit of all
+    /// slabs does not allow more. Returns the number of bytes.
     fn reserve_resident(&mut self, wanted: usize, shelf: &Shelf) -> usize {
         let Pool {
             config, resident, ..
@@ -85,7 +88,7 @@ impl Claim {
                 return self.resident;
             }
         }
-        // Mostly it is what it was, and all threads use the word.
+        // The number seldom changes, and all threads use the word.
         if self.resident > wanted {
             resident.fetch_sub(self.resident - wanted, Ordering::Relaxed);
             self.resident = wanted;
@@ -100,7 +103,7 @@ impl Drop for Claim {
             .resident
             .fetch_sub(self.resident, Ordering::Relaxed);
         let mut counts = lock(&self.pool.counts);
-        let without = |taken: Taken| Taken {
+        let without = |taken: SlabTotals| SlabTotals {
             slabs: taken.slabs - 1,
             address_space: taken.address_space - self.address_space,
             mappings: taken.mappings - self.mappings.count(),

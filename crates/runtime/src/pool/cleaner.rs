@@ -3,23 +3,23 @@
 use super::{PooledSlab, Shelf, lock};
 use crate::sys;
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 
-/// The most slabs that wait. Each holds memory that its instance took, so when the thread falls
-/// behind, those who drop instances reset the slabs themselves.
+/// The most slabs that wait to be reset. Each holds memory that its instance took. If the thread
+/// falls behind, the threads that drop instances reset the slabs themselves.
 const MAX_WAITING: usize = 64;
 
-/// A slab that an instance has left, on its way to its component's shelf.
+/// A slab that an instance has left, and that is not reset yet.
 pub struct Dirty {
     pub slab: PooledSlab,
     pub shelf: Arc<Shelf>,
-    /// The list of the thread that used it.
+    /// The shelf's list of the thread that used it.
     pub list: usize,
 }
 
 impl Dirty {
-    /// Resets the slab and puts it on the shelf; unmaps it if that fails.
+    /// Resets the slab and puts it on the shelf, or unmaps it if that fails.
     pub fn clean(self) {
         if let Some(slab) = self.slab.reset(&self.shelf) {
             self.shelf.put_in(self.list, slab);
@@ -27,7 +27,7 @@ impl Dirty {
     }
 }
 
-/// A thread that resets slabs; ends with the pool.
+/// A thread that resets slabs. It ends with the pool.
 pub struct Cleaner {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -35,22 +35,22 @@ pub struct Cleaner {
 
 struct Shared {
     queue: Mutex<Queue>,
-    /// There is something to do for the thread.
+    /// Notified when there is work for the thread.
     wake: Condvar,
-    /// The thread has done something.
+    /// Notified when a slab has been reset.
     done: Condvar,
 }
 
 struct Queue {
-    /// With room for [`MAX_WAITING`], so that adding one allocates nothing.
+    /// Slabs that wait. It has room for [`MAX_WAITING`], so that adding one allocates nothing.
     waiting: VecDeque<Dirty>,
-    /// Whether the thread resets one at this moment.
-    busy: bool,
+    /// How many slabs are being reset, by the thread or by others that help it.
+    busy: usize,
     ended: bool,
 }
 
 impl Cleaner {
-    /// Starts the thread, if the system gives one.
+    /// Starts the thread. `None` if the system gives no thread.
     fn start() -> Option<Cleaner> {
         let shared = Arc::new(Shared::new());
         let own = shared.clone();
@@ -62,30 +62,31 @@ impl Cleaner {
         })
     }
 
-    /// Forgets the thread, which is the parent's of the process that was forked, and drops the
-    /// slabs that waited for it.
+    /// Forgets the thread, which belongs to the parent of this forked process, and drops the slabs
+    /// that waited for it.
     fn abandon(&mut self) {
         std::mem::forget(self.thread.take());
-        // The thread may have had the lock at that moment. Then it is locked for ever.
+        // The thread may have held the lock at the fork. Then it is locked for ever.
         if let Ok(mut queue) = self.shared.queue.try_lock() {
             queue.waiting.clear();
         }
     }
 
-    /// Leaves a slab to the thread, or gives it back when too many wait.
+    /// Passes a slab to the thread, or returns it if too many wait.
     pub fn put(&self, dirty: Dirty) -> Option<Dirty> {
         let mut queue = lock(&self.shared.queue);
         if queue.waiting.len() >= MAX_WAITING {
             return Some(dirty);
         }
         queue.waiting.push_back(dirty);
-        // Waking is a system call.
+        // Waking a thread is a system call, so the lock is released first.
         drop(queue);
         self.shared.wake.notify_one();
         None
     }
 
-    /// Takes a slab of this shelf back, the last one, since the thread works from the other end.
+    /// Takes back a slab of this shelf: the one that was added last, since the thread works from
+    /// the other end.
     pub fn take(&self, shelf: &Shelf) -> Option<Dirty> {
         let mut queue = lock(&self.shared.queue);
         let found = queue
@@ -95,24 +96,25 @@ impl Cleaner {
         queue.waiting.remove(found)
     }
 
-    /// Resets a slab that waits, or waits for the thread to finish the one that it has begun.
-    /// Whether there was any.
+    /// Resets a slab that waits, or waits until those that are being reset are finished. Returns
+    /// whether there was any.
     pub fn help(&self) -> bool {
-        let mut queue = lock(&self.shared.queue);
-        if let Some(dirty) = queue.waiting.pop_front() {
-            drop(queue);
-            dirty.clean();
+        if self.shared.clean_next() {
             return true;
         }
-        let busy = queue.busy;
-        while queue.busy {
-            queue = self
-                .shared
-                .done
-                .wait(queue)
-                .unwrap_or_else(PoisonError::into_inner);
+        let queue = lock(&self.shared.queue);
+        let was_busy = queue.busy > 0;
+        self.shared.wait_while_busy(queue);
+        was_busy
+    }
+
+    /// Unmaps what waits of this shelf, and waits until no slab is being reset. Afterwards no one
+    /// uses the image of the shelf's component.
+    pub fn forget(&self, shelf: &Shelf) {
+        while let Some(dirty) = self.take(shelf) {
+            drop(dirty);
         }
-        busy
+        self.shared.wait_while_busy(lock(&self.shared.queue));
     }
 }
 
@@ -121,7 +123,7 @@ impl Shared {
         Shared {
             queue: Mutex::new(Queue {
                 waiting: VecDeque::with_capacity(MAX_WAITING),
-                busy: false,
+                busy: 0,
                 ended: false,
             }),
             wake: Condvar::new(),
@@ -132,22 +134,36 @@ impl Shared {
     fn run(&self) {
         while self.wait() {
             let no_fork = sys::process::no_fork();
-            let mut queue = lock(&self.queue);
-            // Whoever needed a slab may have taken it meanwhile.
-            let Some(dirty) = queue.waiting.pop_front() else {
-                continue;
-            };
-            queue.busy = true;
-            drop(queue);
-            dirty.clean();
-            lock(&self.queue).busy = false;
-            self.done.notify_all();
+            // Another thread may have taken the slab meanwhile.
+            self.clean_next();
             drop(no_fork);
         }
     }
 
-    /// Waits until there is something to do for the thread. Returns `false` if there will be
-    /// nothing any more.
+    /// Resets the slab that has waited longest. Returns whether there was one.
+    fn clean_next(&self) -> bool {
+        let mut queue = lock(&self.queue);
+        let Some(dirty) = queue.waiting.pop_front() else {
+            return false;
+        };
+        queue.busy += 1;
+        drop(queue);
+        let busy = Busy(self);
+        dirty.clean();
+        drop(busy);
+        true
+    }
+
+    fn wait_while_busy(&self, mut queue: MutexGuard<'_, Queue>) {
+        while queue.busy > 0 {
+            queue = self
+                .done
+                .wait(queue)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// Waits for work. Returns `false` if there will be none any more.
     fn wait(&self) -> bool {
         let mut queue = lock(&self.queue);
         while queue.waiting.is_empty() && !queue.ended {
@@ -160,20 +176,30 @@ impl Shared {
     }
 }
 
-/// The cleaner of a pool, which the first slab starts that is to be reset.
+/// A slab that is being reset, whether that ends by a panic or not.
+struct Busy<'a>(&'a Shared);
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.queue).busy -= 1;
+        self.0.done.notify_all();
+    }
+}
+
+/// The cleaner of a pool, which starts with the first slab that is to be reset.
 #[derive(Default)]
-pub struct Place(Mutex<Option<Started>>);
+pub struct CleanerCell(Mutex<Option<ProcessCleaner>>);
 
 /// The cleaner of one process.
-struct Started {
+struct ProcessCleaner {
     process: u64,
-    /// None if the system gave no thread.
+    /// `None` if the system gave no thread.
     cleaner: Option<Arc<Cleaner>>,
 }
 
-impl Place {
-    /// Returns the cleaner of this process. Starts it if there is none: in a child that was forked
-    /// as well, where the slabs that the parent's had to reset are dropped.
+impl CleanerCell {
+    /// Returns the cleaner of this process, and starts it if there is none. A forked child starts
+    /// its own, and drops the slabs that the parent's cleaner had to reset.
     pub fn get(&self) -> Option<Arc<Cleaner>> {
         let process = sys::process::id();
         let mut place = lock(&self.0);
@@ -181,7 +207,7 @@ impl Place {
             return started.cleaner.clone();
         }
         let cleaner = Cleaner::start().map(Arc::new);
-        let old = place.replace(Started {
+        let old = place.replace(ProcessCleaner {
             process,
             cleaner: cleaner.clone(),
         });
@@ -189,9 +215,17 @@ impl Place {
         drop(old);
         cleaner
     }
+
+    /// Returns the cleaner of this process, if there is one.
+    pub fn existing(&self) -> Option<Arc<Cleaner>> {
+        let process = sys::process::id();
+        let place = lock(&self.0);
+        let started = place.as_ref().filter(|started| started.process == process);
+        started?.cleaner.clone()
+    }
 }
 
-impl Drop for Started {
+impl Drop for ProcessCleaner {
     fn drop(&mut self) {
         if self.process == sys::process::id() {
             return;
@@ -199,7 +233,7 @@ impl Drop for Started {
         if let Some(mut cleaner) = self.cleaner.take() {
             match Arc::get_mut(&mut cleaner) {
                 Some(cleaner) => cleaner.abandon(),
-                // Another thread of the parent used it at that moment, and never ends here.
+                // Another thread of the parent used it at the fork, and does not exist here.
                 None => std::mem::forget(cleaner),
             }
         }
@@ -211,11 +245,10 @@ impl Drop for Cleaner {
         lock(&self.shared.queue).ended = true;
         self.shared.wake.notify_one();
         if let Some(thread) = self.thread.take()
-            // The thread itself drops the pool when the slab that it resets is the last that knows
-            // the pool.
+            // The thread itself drops the pool if the slab that it resets is the pool's last user.
             && thread.thread().id() != thread::current().id()
         {
-            // A panic there ends nothing but the thread.
+            // A panic of the thread has no further effect.
             let _ = thread.join();
         }
     }
@@ -230,14 +263,14 @@ mod tests {
     use crate::slab::Slab;
     use mintage_environ::MemoryId;
 
-    /// The first byte of the first memory.
+    /// Returns the address of the first byte of the first memory.
     fn first_byte(code: &Code, slab: &Slab) -> *mut u8 {
         let start = code.layout().memory_start(MemoryId::from_u32(0));
         slab.base().as_ptr().wrapping_add(start as usize)
     }
 
-    /// Whoever comes before the thread takes what waits, of one component, or makes clean what is
-    /// in the way.
+    /// A thread that needs a slab before the cleaner has reset it takes one of its component, or
+    /// resets one that blocks it.
     #[test]
     fn slabs_that_wait_are_found_and_made_clean() {
         let pool = Pool::new(&PoolConfig::new());
@@ -254,7 +287,7 @@ mod tests {
         for code in &codes {
             let slab = code.acquire(code.image()).unwrap();
             slab.fill();
-            // SAFETY: the memory has a page, and nobody else has the slab.
+            // SAFETY: the memory has a page, and no one else uses the slab.
             unsafe { first_byte(code, &slab).write(1) };
             let shelf = code.shelf().clone();
             assert!(

@@ -1,8 +1,9 @@
-//! [`PoolConfig`]: how much the pool of an engine may take.
+//! [`PoolConfig`]: limits of an engine's pool.
 
-/// How many slots for instances an engine has, and what idle ones keep. A slot is the address space
-/// of one instance with its mappings; when the instance is dropped, the slot is made as it was and
-/// kept for the next instance of the same component.
+/// Limits of the slots of an engine, and of what idle slots keep.
+///
+/// A slot is the address space of one instance with its mappings. When the instance is dropped, its
+/// slot is reset and kept for the next instance of the same component.
 #[derive(Clone, Debug)]
 pub struct PoolConfig {
     pub(crate) total_component_instances: usize,
@@ -23,10 +24,11 @@ impl Default for PoolConfig {
             // About as many as fit the 65,530 mappings that Linux gives a process by default, at
             // six for a small component.
             total_component_instances: 10_000,
-            // Half of the 47 bits that a process has: the rest is the host's.
+            // Half of the 47 bits of address space that a process has. The rest is left to the
+            // host.
             total_address_space: 1 << 46,
             max_unused_warm_slots: 64,
-            // 256 pages: a request writes about a hundred.
+            // 256 pages. A request writes about a hundred.
             keep_resident: 1 << 20,
             total_keep_resident: 256 << 20,
             background_reset: false,
@@ -39,101 +41,110 @@ impl Default for PoolConfig {
 }
 
 impl PoolConfig {
-    /// The default settings.
+    /// Creates the default settings.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Slots of all components together, and so the most instances at a time; default: 10,000. When
-    /// all are in use, the next instance is an error. Idle slots are given back when another
-    /// component needs them, those of the component that was used least recently first.
+    /// Sets the number of slots of all components together, which is also the maximum number of
+    /// instances; default: 10,000.
     ///
-    /// No component can take all: when less than a quarter of the slots, of the address space or of
-    /// the mappings is left, a component that has more than its share (the whole divided by the
-    /// number of components that the engine has loaded) gets no more of them.
+    /// If all slots are in use, creating an instance fails. If a component needs a slot, an idle
+    /// slot of another component is unmapped, starting with the component that was used least
+    /// recently.
+    ///
+    /// No component can take everything. If less than a quarter of the slots, of the address space
+    /// or of the mappings is left, a component that has more than its share (the whole divided by
+    /// the number of loaded components) gets no more of them.
     ///
     /// Slots also take mappings, of which Linux gives a process 65,530 (`vm.max_map_count`): about
     /// four for each component instance, two for each further memory, and two for each of up to 128
     /// stretches of its initial contents. The slots of all engines take at most seven eighths of
-    /// these, so that the host always has some for threads and memory, and no slot stays idle while
-    /// it is more than three quarters.
+    /// these, so that the host always has some for threads and memory. Beyond three quarters, no
+    /// slot is kept idle.
     pub fn total_component_instances(&mut self, slots: u32) -> &mut Self {
         self.total_component_instances = slots as usize;
         self
     }
 
-    /// Bytes of address space that all slots may take, accessible or not; default: 64 TiB, half of
-    /// what a process has. A memory takes 6 GiB unless `Config::memory_reservation` says otherwise,
-    /// and a 64-bit memory without a declared maximum 18 GiB unless `Config::memory64_reservation`
-    /// does.
+    /// Sets the bytes of address space that all slots may take, accessible or not; default: 64 TiB,
+    /// half of what a process has.
+    ///
+    /// A memory takes 6 GiB unless `Config::memory_reservation` is set. A 64-bit memory without a
+    /// declared maximum takes 18 GiB unless `Config::memory64_reservation` is set.
     pub fn total_address_space(&mut self, bytes: u64) -> &mut Self {
         self.total_address_space = bytes;
         self
     }
 
-    /// Idle slots that are kept for each component, at most 1,024 for each thread; default: 64.
-    /// With 0, each instance gets new mappings.
+    /// Sets the number of idle slots that are kept for each component; default: 64. At most 1,024
+    /// are kept for each thread. With 0, each instance gets new mappings.
     pub fn max_unused_warm_slots(&mut self, slots: u32) -> &mut Self {
         self.max_unused_warm_slots = slots as usize;
         self
     }
 
-    /// Bytes that a slot keeps in memory when its instance is dropped; default: 1 MiB. So many of
-    /// the bytes that the instance wrote, in memories, tables and elsewhere, are put back to what
-    /// they were by copying, which saves the next instance a page fault each. The rest is given
-    /// back to the system.
+    /// Sets the bytes that a slot keeps in memory when its instance is dropped; default: 1 MiB.
     ///
-    /// The system's page tables count, too: 4 KiB for each 2 MiB of addresses that the instance has
-    /// read or written anything in. They can only be given back with the slot, so a slot that has
-    /// more of them than this setting, and more than 64 KiB, is not kept.
+    /// Up to this number of the bytes that the instance wrote are restored by copying, which saves
+    /// the next instance a page fault for each page. The rest is returned to the system.
+    ///
+    /// The system's page tables count, too: 4 KiB for each 2 MiB of addresses in which the instance
+    /// has read or written anything. They can only be freed by unmapping the slot. So a slot with
+    /// more bytes of page tables than this setting, and more than 64 KiB, is not kept.
     pub fn keep_resident(&mut self, bytes: usize) -> &mut Self {
         self.keep_resident = bytes;
         self
     }
 
-    /// Bytes that all slots together keep in memory this way, page tables included; default: 256
-    /// MiB.
+    /// Sets the bytes that all slots together keep in memory this way, page tables included;
+    /// default: 256 MiB.
     pub fn total_keep_resident(&mut self, bytes: usize) -> &mut Self {
         self.total_keep_resident = bytes;
         self
     }
 
-    /// Whether a thread of the engine resets slots, rather than the thread that drops an instance;
-    /// default: no. It starts with the first instance that is dropped. Where it falls behind,
-    /// dropping threads help.
+    /// Sets whether a thread of the engine resets slots instead of the thread that drops an
+    /// instance; default: no.
+    ///
+    /// The thread starts when the first instance is dropped. If it falls behind, the dropping
+    /// threads help.
     pub fn background_reset(&mut self, enable: bool) -> &mut Self {
         self.background_reset = enable;
         self
     }
 
-    /// Whether the system is asked which pages were written, if it can tell; default: yes. For
-    /// tests of the other way.
+    /// Sets whether the system is asked which pages were written, if it can tell; default: yes.
+    /// Tests switch it off.
     #[doc(hidden)]
     pub fn pagemap_scan(&mut self, enable: bool) -> &mut Self {
         self.pagemap_scan = enable;
         self
     }
 
-    /// Whether an instance that was used by one thread, which had no page fault meanwhile, counts
-    /// as one that wrote to no other pages than those before it in its slot, so that nobody needs
-    /// to look; default: yes. Switch it off in a process that locks memory which is mapped already
-    /// (`mlockall` with `MCL_CURRENT`) while there are instances or idle slots: pages become
-    /// writable then without a fault of the thread that uses them.
+    /// Sets whether the count of page faults decides if the written pages have to be looked up;
+    /// default: yes.
+    ///
+    /// If only one thread has used an instance, and without a page fault, the instance can have
+    /// written only to pages that earlier instances in its slot have written to. Switch this off if
+    /// the process locks memory that is already mapped (`mlockall` with `MCL_CURRENT`) while there
+    /// are instances or idle slots: then pages become writable without a page fault of the thread
+    /// that uses them.
     pub fn page_fault_count(&mut self, enable: bool) -> &mut Self {
         self.page_fault_count = enable;
         self
     }
 
-    /// Whether artifacts and images from memory are files in memory, if the system gives any;
-    /// default: yes. For tests of the other way.
+    /// Sets whether artifacts and images from memory are put into files in memory, if the system
+    /// supports them; default: yes. Tests switch it off.
     #[doc(hidden)]
     pub fn memfd(&mut self, enable: bool) -> &mut Self {
         self.memfd = enable;
         self
     }
 
-    /// Whether the state after start functions is kept where that is exact; default: yes. For tests
-    /// that compare.
+    /// Sets whether the state after start functions is kept as an image if that is exact; default:
+    /// yes. Tests switch it off.
     #[doc(hidden)]
     pub fn keep_started(&mut self, enable: bool) -> &mut Self {
         self.keep_started = enable;

@@ -1,27 +1,27 @@
-//! [`Counts`]: what is mapped, and which limit stands against more.
+//! [`Counts`]: the number of mapped slabs and what they take, and the limits of more.
 
 use super::PoolConfig;
-use crate::sys::mmap;
+use crate::sys::mappings;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// What is mapped.
+/// The counts of a pool.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Components that are loaded.
+    /// The number of loaded components.
     pub components: usize,
-    pub slabs: Taken,
+    pub slabs: SlabTotals,
 }
 
-/// What slabs take together.
+/// What a number of slabs take together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Taken {
+pub struct SlabTotals {
     pub slabs: usize,
     pub address_space: u64,
     /// Mappings of the process.
     pub mappings: usize,
 }
 
-/// What one component has mapped. Changed under the lock of the pool's counts.
+/// The slabs of one component. Changed under the lock of the pool's counts.
 #[derive(Default)]
 pub struct Usage {
     pub slabs: AtomicUsize,
@@ -29,31 +29,31 @@ pub struct Usage {
     pub mappings: AtomicUsize,
 }
 
-/// The limit that the next slab would exceed.
+/// The limit that another slab would exceed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
+pub enum PoolLimit {
     Slots,
     AddressSpace,
-    /// What the slabs of all engines may have of the process's mappings.
+    /// The mappings that the slabs of all engines may have.
     Mappings,
-    /// The component's share of any of these.
+    /// The component's share of any of the above.
     Share,
-    /// No limit for slabs in use: from here on idle ones are given back rather than more mappings
-    /// taken.
+    /// The limit beyond which idle slabs are unmapped before more mappings are taken. It does not
+    /// limit slabs in use.
     Idle,
 }
 
-impl Taken {
-    pub fn plus(self, other: Taken) -> Taken {
-        Taken {
+impl SlabTotals {
+    pub fn plus(self, other: SlabTotals) -> SlabTotals {
+        SlabTotals {
             slabs: self.slabs + other.slabs,
             address_space: self.address_space.saturating_add(other.address_space),
             mappings: self.mappings.saturating_add(other.mappings),
         }
     }
 
-    /// Whether it is more than `total` divided by `parts`, in any respect.
-    pub fn exceeds(self, total: Taken, parts: usize) -> bool {
+    /// Returns whether any number is more than `total` divided by `parts`.
+    pub fn exceeds(self, total: SlabTotals, parts: usize) -> bool {
         self.slabs > total.slabs / parts
             || self.address_space > total.address_space / parts as u64
             || self.mappings > total.mappings / parts
@@ -61,45 +61,45 @@ impl Taken {
 }
 
 impl Counts {
-    /// Checks that a component which has `own` may have `more`, while the slabs of all engines have
-    /// `mappings`.
+    /// Checks whether a component with `own` may have `more`, while the slabs of all engines have
+    /// `mappings`. Returns the limit that forbids it.
     pub fn admit(
         &self,
         config: &PoolConfig,
-        own: Taken,
-        more: Taken,
+        own: SlabTotals,
+        more: SlabTotals,
         mappings: usize,
-    ) -> Option<Limit> {
-        let total = Taken {
+    ) -> Option<PoolLimit> {
+        let total = SlabTotals {
             slabs: config.total_component_instances,
             address_space: config.total_address_space,
-            mappings: mmap::max_slab_mappings(),
+            mappings: mappings::max_slab_mappings(),
         };
         let then = self.slabs.plus(more);
-        let then = Taken {
+        let then = SlabTotals {
             mappings: mappings.saturating_add(more.mappings),
             ..then
         };
-        let last_quarter = Taken {
+        let last_quarter = SlabTotals {
             slabs: total.slabs - total.slabs / 4,
             address_space: total.address_space - total.address_space / 4,
             mappings: total.mappings - total.mappings / 4,
         };
         let beyond_share = || own.plus(more).exceeds(total, self.components.max(1));
         if then.slabs > total.slabs {
-            Some(Limit::Slots)
+            Some(PoolLimit::Slots)
         } else if then.address_space > total.address_space {
-            Some(Limit::AddressSpace)
+            Some(PoolLimit::AddressSpace)
         } else if then.mappings > total.mappings {
-            Some(Limit::Mappings)
+            Some(PoolLimit::Mappings)
         } else if self.components > 1
             && own.slabs > 0
             && then.exceeds(last_quarter, 1)
             && beyond_share()
         {
-            Some(Limit::Share)
-        } else if then.mappings > mmap::max_idle_mappings() {
-            Some(Limit::Idle)
+            Some(PoolLimit::Share)
+        } else if then.mappings > mappings::max_idle_mappings() {
+            Some(PoolLimit::Idle)
         } else {
             None
         }
@@ -107,15 +107,15 @@ impl Counts {
 }
 
 impl Usage {
-    pub fn taken(&self) -> Taken {
-        Taken {
+    pub fn taken(&self) -> SlabTotals {
+        SlabTotals {
             slabs: self.slabs.load(Ordering::Relaxed),
             address_space: self.address_space.load(Ordering::Relaxed),
             mappings: self.mappings.load(Ordering::Relaxed),
         }
     }
 
-    pub fn set(&self, taken: Taken) {
+    pub fn set(&self, taken: SlabTotals) {
         self.slabs.store(taken.slabs, Ordering::Relaxed);
         self.address_space
             .store(taken.address_space, Ordering::Relaxed);

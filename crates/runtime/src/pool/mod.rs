@@ -1,20 +1,19 @@
-//! [`Pool`]: what all slabs of an engine may take together.
+//! [`Pool`]: the limits of all slabs of an engine, and its idle slabs.
 //!
 //! ```text
-//! Pool        one per engine      counts slabs, finds idle ones to give back        mod.rs, counts.rs
-//! Shelf       one per component   its idle slabs                                    shelf.rs
-//! PooledSlab  one per instance    a slab with its part in the counts                pooled.rs, claim.rs
-//! Cleaner     one per pool        the thread that resets slabs, if that is wished   cleaner.rs
+//! Pool        one per engine      counts slabs, finds idle ones to unmap           mod.rs, counts.rs
+//! Shelf       one per component   its idle slabs                                   shelf.rs
+//! PooledSlab  one per instance    a slab with its share of the counts              pooled.rs, claim.rs
+//! Cleaner     one per pool        a thread that resets slabs, if configured        cleaner.rs
 //! ```
 //!
-//! A slab counts from when it is mapped until it is unmapped ([`Claim`]), in use or idle: taking an
-//! idle one and putting it back touches nothing that other components use. Only whoever maps a
-//! slab, which takes system calls anyway, comes to the pool, and where a limit is reached there, it
-//! unmaps an idle slab of the component that was used least recently.
+//! A slab counts while it is mapped ([`Claim`]), in use or idle. So taking an idle slab and putting
+//! it back touches nothing that other components use. Only mapping a slab, which takes system calls
+//! anyway, goes through the pool. If a limit is reached there, an idle slab of the component that
+//! was used least recently is unmapped.
 //!
-//! Architecture invariant: no lock is held across a system call, but for the one that is held while
-//! the cleaner's thread is started. Slabs are unmapped, and memory for lists is allocated, before
-//! or after.
+//! Architecture invariant: no lock is held across a system call, except while the cleaner's thread
+//! is started. Slabs are unmapped, and memory for lists is allocated, before or after.
 
 mod claim;
 mod cleaner;
@@ -28,40 +27,40 @@ pub use pooled::{PooledSlab, Written};
 pub use shelf::Shelf;
 
 use crate::slab::ResetOptions;
-use crate::sys::mmap::{self, SlabMappings};
+use crate::sys::mappings::{self, SlabMappings};
 use crate::sys::pagemap::Pagemap;
 use anyhow::Error;
 use claim::Claim;
 use cleaner::Cleaner;
-use counts::{Counts, Limit, Taken, Usage};
+use counts::{Counts, PoolLimit, SlabTotals, Usage};
 use mintage_environ::limit;
 use std::cmp::Reverse;
 use std::mem;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-/// Locks a mutex whose data is whole whenever it is unlocked, also after a panic.
+/// Locks a mutex whose data is consistent whenever it is unlocked, even by a panic.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the slabs of an engine's components share.
+/// What the slabs of all components of an engine share.
 pub struct Pool {
     config: PoolConfig,
     counts: Mutex<Counts>,
     /// The shelves of all components. The list is replaced rather than changed, so that it can be
-    /// walked without the lock.
+    /// read without the lock.
     shelves: Mutex<Arc<[Weak<Shelf>]>>,
     /// Bytes that slabs keep in memory.
     resident: AtomicUsize,
-    /// Counts slabs that were mapped. Shelves that were used since the last one are all equally
-    /// warm.
+    /// Counts the slabs that were mapped. Shelves that were used since the last one are all equally
+    /// recent.
     clock: AtomicU64,
-    cleaner: cleaner::Place,
+    cleaner: cleaner::CleanerCell,
 }
 
 impl Pool {
-    /// A pool without slabs.
+    /// Creates a pool without slabs.
     pub fn new(config: &PoolConfig) -> Arc<Pool> {
         Arc::new(Pool {
             config: config.clone(),
@@ -69,7 +68,7 @@ impl Pool {
             shelves: Mutex::new(Arc::new([])),
             resident: AtomicUsize::new(0),
             clock: AtomicU64::new(0),
-            cleaner: cleaner::Place::default(),
+            cleaner: cleaner::CleanerCell::default(),
         })
     }
 
@@ -77,12 +76,13 @@ impl Pool {
         &self.config
     }
 
-    /// The way to learn which pages were written, where there is one and it is not switched off.
+    /// Returns the system's means to tell which pages were written, unless it has none or they are
+    /// switched off.
     pub(crate) fn pagemap(&self) -> Option<&'static Pagemap> {
         Pagemap::get().filter(|_| self.config.pagemap_scan)
     }
 
-    /// How slabs are reset.
+    /// Returns how slabs are reset.
     fn reset_options(&self) -> ResetOptions<'_> {
         ResetOptions {
             pagemap: self.pagemap(),
@@ -91,7 +91,7 @@ impl Pool {
         }
     }
 
-    /// Adds a component, and forgets those that are gone.
+    /// Adds a component, and removes those that are gone.
     fn register(&self, shelf: &Arc<Shelf>) {
         let mut current = lock(&self.shelves).clone();
         loop {
@@ -118,12 +118,12 @@ impl Pool {
         lock(&self.counts).components -= 1;
     }
 
-    /// Counts another slab of a component, which takes so many bytes of address space and at most
-    /// so many mappings. Gives back idle slabs for it, those of the component itself last.
+    /// Counts another slab of a component, which takes `address_space` bytes and at most `mappings`
+    /// mappings. Idle slabs are unmapped for it, those of the component itself last.
     ///
     /// # Errors
     ///
-    /// When a limit is reached by slabs that are all in use; names the limit.
+    /// If a limit is reached by slabs that are all in use. The error names the limit.
     fn claim(
         self: &Arc<Self>,
         shelf: &Shelf,
@@ -131,7 +131,7 @@ impl Pool {
         mappings: usize,
     ) -> Result<Claim, Error> {
         self.clock.fetch_add(1, Ordering::Relaxed);
-        let more = Taken {
+        let more = SlabTotals {
             slabs: 1,
             address_space,
             mappings,
@@ -144,26 +144,26 @@ impl Pool {
                     &self.config,
                     shelf.usage().taken(),
                     more,
-                    mmap::slab_mappings(),
+                    mappings::slab_mappings(),
                 );
-                match admitted.filter(|limit| !(nothing_idle && *limit == Limit::Idle)) {
+                match admitted.filter(|limit| !(nothing_idle && *limit == PoolLimit::Idle)) {
                     Some(limit) => limit,
-                    // Another engine may have been faster.
-                    None => match SlabMappings::reserve(mappings, mmap::max_slab_mappings()) {
+                    // Another engine may have reserved mappings meanwhile.
+                    None => match SlabMappings::reserve(mappings, mappings::max_slab_mappings()) {
                         Some(mappings) => {
                             return Ok(self.grant(&mut counts, shelf.usage(), more, mappings));
                         }
-                        None => Limit::Mappings,
+                        None => PoolLimit::Mappings,
                     },
                 }
             };
             let own = |other: &Shelf| std::ptr::eq(other, shelf);
             let helped = || self.cleaner().is_some_and(|cleaner| cleaner.help());
-            // Those of the component itself are of no use: they have another image.
+            // Idle slabs of the component itself cannot be used instead: they have another image.
             if self.evict(|other| !own(other)) || helped() || self.evict(own) {
                 continue;
             }
-            if limit != Limit::Idle {
+            if limit != PoolLimit::Idle {
                 return Err(self.exceeded(limit, shelf, more));
             }
             nothing_idle = true;
@@ -174,7 +174,7 @@ impl Pool {
         self: &Arc<Self>,
         counts: &mut Counts,
         usage: &Arc<Usage>,
-        more: Taken,
+        more: SlabTotals,
         mappings: SlabMappings,
     ) -> Claim {
         counts.slabs = counts.slabs.plus(more);
@@ -182,13 +182,13 @@ impl Pool {
         Claim::new(self.clone(), usage.clone(), more.address_space, mappings)
     }
 
-    fn exceeded(&self, limit: Limit, shelf: &Shelf, more: Taken) -> Error {
+    fn exceeded(&self, limit: PoolLimit, shelf: &Shelf, more: SlabTotals) -> Error {
         let counts = *lock(&self.counts);
         let gib = |bytes: u64| bytes.div_ceil(1 << 30);
         let total = self.config.total_component_instances;
         let own = shelf.usage().taken();
         let error = match limit {
-            Limit::AddressSpace => limit!(
+            PoolLimit::AddressSpace => limit!(
                 AddressSpace,
                 "the pool has no address space left: {} instances take {} GiB, another one takes \
                  {} GiB, and the limit is {} GiB; raise `PoolConfig::total_address_space`, or \
@@ -199,17 +199,17 @@ impl Pool {
                 gib(more.address_space),
                 self.config.total_address_space >> 30
             ),
-            Limit::Mappings => limit!(
+            PoolLimit::Mappings => limit!(
                 Mappings,
                 "another instance of the component may take {} mappings of the process, and \
                  instances of all engines already take {} of the {} that they may have, seven \
                  eighths of `vm.max_map_count`; drop instances, use fewer component instances, \
                  tables and memories in the component, or raise `vm.max_map_count`",
                 more.mappings,
-                mmap::slab_mappings(),
-                mmap::max_slab_mappings()
+                mappings::slab_mappings(),
+                mappings::max_slab_mappings()
             ),
-            Limit::Share => limit!(
+            PoolLimit::Share => limit!(
                 PoolFull,
                 "the component has {} of the pool's {total} slots, {} of its {} GiB of address \
                  space and {} of the {} mappings, and the rest is kept for the other {} \
@@ -219,10 +219,10 @@ impl Pool {
                 gib(own.address_space),
                 self.config.total_address_space >> 30,
                 own.mappings,
-                mmap::max_slab_mappings(),
+                mappings::max_slab_mappings(),
                 counts.components.saturating_sub(1)
             ),
-            Limit::Slots | Limit::Idle => limit!(
+            PoolLimit::Slots | PoolLimit::Idle => limit!(
                 PoolFull,
                 "the pool's {total} slots are all in use; drop instances, or raise \
                  `PoolConfig::total_component_instances`"
@@ -231,8 +231,8 @@ impl Pool {
         error.into()
     }
 
-    /// Unmaps an idle slab of the component that was used least recently among the `eligible`.
-    /// Whether there was one.
+    /// Unmaps an idle slab of the least recently used component among the `eligible`. Returns
+    /// whether there was one.
     fn evict(&self, eligible: impl Fn(&Shelf) -> bool) -> bool {
         let shelves = lock(&self.shelves).clone();
         let shelves = shelves.iter().filter_map(Weak::upgrade);
@@ -244,8 +244,8 @@ impl Pool {
         candidates.iter().any(|shelf| shelf.pop().is_some())
     }
 
-    /// Unmaps all idle slabs of all components: the system has no address space, memory or mappings
-    /// left. Whether there were any.
+    /// Unmaps all idle slabs of all components, because the system has no address space, memory or
+    /// mappings left. Returns whether there were any.
     pub(crate) fn evict_all(&self) -> bool {
         let mut any = false;
         while self.evict(|_| true) {
@@ -254,18 +254,18 @@ impl Pool {
         any
     }
 
-    /// What slabs take, for the error when the system refuses more.
+    /// Describes what slabs take, for the error when the system refuses more.
     pub(crate) fn describe(&self) -> String {
         let counts = *lock(&self.counts);
         format!(
             "the pool has mapped {} slots with {} GiB of address space; {}",
             counts.slabs.slabs,
             counts.slabs.address_space.div_ceil(1 << 30),
-            mmap::describe_limits()
+            mappings::describe_limits()
         )
     }
 
-    /// The thread that resets slabs, if that is wished and the system gives one.
+    /// Returns the thread that resets slabs, if it is configured and the system gives one.
     fn cleaner(&self) -> Option<Arc<Cleaner>> {
         match self.config.background_reset {
             true => self.cleaner.get(),

@@ -1,5 +1,4 @@
-//! [`PooledSlab`]: a slab with its part in the pool's counts, from when it is mapped until it is
-//! unmapped.
+//! [`PooledSlab`]: a slab with its share of the pool's counts, which it has while it is mapped.
 
 use super::Shelf;
 use super::claim::Claim;
@@ -11,41 +10,43 @@ use std::mem::MaybeUninit;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
-/// A mapped slab. Its fields are dropped in this order: it counts until it is unmapped.
+/// A mapped slab with its share of the pool's counts.
 pub struct PooledSlab(Box<Pooled>);
 
+// In this order: the slab counts until it is unmapped.
 struct Pooled {
     slab: Slab,
-    /// Room on the heap for the run-time data of the slab's instance; not here while one lives.
+    /// An allocation for the run-time data of the slab's instance; `None` while an instance lives.
     room: Option<Room>,
     claim: Claim,
 }
 
-/// Room for a value of a type that this folder does not know. There is no value in it.
+/// An allocation for a value of a type that this folder does not know. It holds no value.
 struct Room(Box<dyn Any>);
 
-// SAFETY: a `Room` holds a `MaybeUninit` (see `put_room`), which is bytes without a value: nothing
-// in it is bound to a thread, and dropping it only frees them.
+// SAFETY: a `Room` holds a `MaybeUninit` (see `put_room`), bytes without a value. They are not
+// bound to a thread, and dropping them only frees them.
 unsafe impl Send for Room {}
 
-/// What of a slab an instance may have written.
+/// The pages of a slab that an instance may have written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Written {
-    /// Nothing: nobody has used it.
+    /// None: no one has used the slab.
     Nothing,
-    /// No page for the first time: only one thread has used it, and had no page fault meanwhile.
-    /// What the slab knew is still true.
+    /// Only pages that the slab knows to be written: only one thread has used it, without a page
+    /// fault.
     Known,
-    /// Anything.
+    /// Any.
     Anything,
 }
 
 impl PooledSlab {
-    /// Maps a slab with `image` in it. If the system refuses, all idle slabs are unmapped first.
+    /// Maps a slab with `image` in it. If the system refuses, all idle slabs are unmapped and it is
+    /// tried again.
     ///
     /// # Errors
     ///
-    /// When the system gives no address space or memory.
+    /// If the system gives no address space or memory.
     pub(super) fn map(image: &Arc<Image>, claim: Claim) -> Result<PooledSlab> {
         let pool = claim.pool();
         let slab = match Slab::map(image) {
@@ -68,8 +69,8 @@ impl PooledSlab {
         })))
     }
 
-    /// Resets a slab that an instance has left. `None` when it would keep more in memory than it
-    /// may, or the system refuses: then it is unmapped.
+    /// Resets a slab that an instance has left. Returns `None` if it would keep more in memory than
+    /// it may, or the system refuses. Then it is unmapped.
     pub fn reset(mut self, shelf: &Shelf) -> Option<PooledSlab> {
         let Pooled { slab, claim, .. } = &mut *self.0;
         let options = shelf.pool().reset_options();
@@ -79,15 +80,15 @@ impl PooledSlab {
         usable.ok()?.then_some(self)
     }
 
-    /// Takes room for the run-time data of the slab's instance, which is allocated once for all of
-    /// them.
+    /// Takes the allocation for the run-time data of the slab's instance, which is made once for
+    /// all instances of a slab.
     #[inline]
     pub fn take_room<T: 'static>(&mut self) -> Box<MaybeUninit<T>> {
         let room = self.0.room.take().and_then(|room| room.0.downcast().ok());
         room.unwrap_or_else(Box::new_uninit)
     }
 
-    /// Gives back what [`take_room`](Self::take_room) returned. Whatever is in it is forgotten.
+    /// Puts back what [`take_room`](Self::take_room) returned. A value in it is not dropped.
     #[inline]
     pub fn put_room<T: 'static>(&mut self, room: Box<MaybeUninit<T>>) {
         self.0.room = Some(Room(room));

@@ -4,38 +4,38 @@ use super::cleaner::Dirty;
 use super::counts::Usage;
 use super::{Pool, PooledSlab, Written, lock};
 use crate::slab::Image;
-use crate::sys::mmap;
+use crate::sys::mappings;
 use anyhow::Result;
 use std::cell::Cell;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
-/// How many lists the idle slabs of a component are in. Each thread puts and takes in one of them
-/// as long as it has any, so that a slab stays with the thread, and processor, that used it last,
-/// and threads do not wait for each other.
+/// The number of lists of idle slabs of a component. Each thread puts slabs into one of them, and
+/// takes from it while there are any. So a slab stays with the thread and the processor that used
+/// it last, and threads do not wait for each other.
 const LISTS: usize = 8;
 
-/// The most slabs that a list has room for, which is allocated when a component is loaded.
+/// The most slabs that a list has room for. The room is allocated when a component is loaded.
 const MAX_ROOM: usize = 1024;
 
-/// Idle slabs that are clean: as their component's image says.
+/// Idle slabs of a component. They hold what its image says.
 pub struct Shelf {
     pool: Arc<Pool>,
     lists: [List; LISTS],
     usage: Arc<Usage>,
-    /// The pool's clock when a slab was taken last.
+    /// The pool's clock when a slab was last taken.
     last_used: AtomicU64,
 }
 
-/// Some of the slabs, the one used last on top, since its pages are most likely in the processor's
-/// caches.
+/// Some of the slabs. The one used last is on top, since its pages are most likely in the
+/// processor's caches.
 #[derive(Default)]
-// Apart from each other in the processor's caches, which load lines in pairs.
+// Processors load cache lines in pairs, so lists are that far apart.
 #[repr(align(128))]
 struct List {
-    /// With room for all that it may ever hold.
+    /// The slabs. The vector never grows beyond its first capacity.
     slabs: Mutex<Vec<PooledSlab>>,
-    /// How many there are; changed under the lock.
+    /// Their number; changed under the lock.
     len: AtomicUsize,
 }
 
@@ -47,7 +47,7 @@ impl List {
         slab
     }
 
-    /// Adds a slab, or gives it back when there are `limit`.
+    /// Adds a slab, or returns it if there are `limit`.
     fn push(&self, slab: PooledSlab, limit: usize) -> Option<PooledSlab> {
         let mut slabs = lock(&self.slabs);
         if slabs.len() >= limit.min(slabs.capacity()) {
@@ -63,7 +63,7 @@ impl List {
     }
 }
 
-/// The list that the current thread uses first.
+/// Returns the list that the current thread uses first.
 fn own_list() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
@@ -78,7 +78,7 @@ fn own_list() -> usize {
 }
 
 impl Shelf {
-    /// The empty shelf of a component that is being loaded.
+    /// Creates the empty shelf of a component that is being loaded.
     pub fn new(pool: &Arc<Pool>) -> Arc<Shelf> {
         let shelf = Arc::new(Shelf {
             pool: pool.clone(),
@@ -95,7 +95,7 @@ impl Shelf {
         shelf
     }
 
-    /// The pool that the component's slabs count in.
+    /// Returns the pool that counts the component's slabs.
     pub fn pool(&self) -> &Arc<Pool> {
         &self.pool
     }
@@ -104,26 +104,25 @@ impl Shelf {
         &self.usage
     }
 
-    /// The pool's clock when a slab was taken last.
+    /// Returns the pool's clock when a slab was last taken.
     pub(super) fn last_used(&self) -> u64 {
         self.last_used.load(Ordering::Relaxed)
     }
 
-    /// About how many slabs there are.
+    /// Returns about how many slabs there are.
     pub(super) fn idle(&self) -> usize {
         self.lists.iter().map(List::len).sum()
     }
 
-    /// Returns a slab with `image` in it: an idle one if `image` is `kept`, the image of the idle
-    /// slabs.
+    /// Returns a slab with `image` in it. If `image` is `kept`, the image of the idle slabs, that
+    /// may be an idle slab.
     ///
     /// # Errors
     ///
-    /// When a limit of the pool is reached, or the operating system gives no address space or
-    /// memory.
+    /// If a limit of the pool is reached, or the system gives no address space or memory.
     pub fn acquire(&self, image: &Arc<Image>, kept: &Arc<Image>) -> Result<PooledSlab> {
         let are_kept = Arc::ptr_eq(image, kept);
-        // Those on the shelf may still be of the image before.
+        // A slab on the shelf may still have an older image.
         let take = || {
             self.take()
                 .filter(|slab| are_kept && Arc::ptr_eq(slab.image(), image))
@@ -138,11 +137,11 @@ impl Shelf {
         }
     }
 
-    /// Takes a slab back that an instance has left, for the next one that starts with `kept`.
-    /// `written` tells what may have been written to, control blocks aside.
+    /// Takes back a slab that an instance has left, for later instances that start with `kept`.
+    /// `written` tells which pages may have been written, control blocks aside.
     pub fn release(self: &Arc<Self>, mut slab: PooledSlab, written: Written, kept: &Arc<Image>) {
         if !Arc::ptr_eq(slab.image(), kept) {
-            // No other instance wants this one.
+            // No later instance can use this slab.
             return;
         }
         match written {
@@ -162,7 +161,7 @@ impl Shelf {
         }
     }
 
-    /// A clean slab, if there is one, or one that was about to be made clean.
+    /// Returns an idle slab, or one that waits to be reset, which it then resets.
     #[inline]
     pub(super) fn take(&self) -> Option<PooledSlab> {
         let now = self.pool.clock.load(Ordering::Relaxed);
@@ -176,7 +175,7 @@ impl Shelf {
         }
     }
 
-    /// A clean slab of any list.
+    /// Takes an idle slab of any list.
     #[cold]
     pub(super) fn pop(&self) -> Option<PooledSlab> {
         self.lists
@@ -191,7 +190,7 @@ impl Shelf {
         dirty.slab.reset(self)
     }
 
-    /// Keeps a clean slab, or unmaps it when there are enough.
+    /// Keeps a slab that is reset, or unmaps it if there are enough.
     #[inline]
     pub(super) fn put(&self, slab: PooledSlab) {
         self.put_in(own_list(), slab);
@@ -200,19 +199,19 @@ impl Shelf {
     pub(super) fn put_in(&self, list: usize, slab: PooledSlab) {
         let list = &self.lists[list];
         let limit = self.pool.config.max_unused_warm_slots;
-        // Other threads' lists need not be looked at while this one has no more than its part.
+        // While this list has no more than its part, the others need not be counted.
         let fits = (list.len() < limit / LISTS || self.idle() < limit)
-            // What idle slabs have, the host and other components lack.
-            && mmap::slab_mappings() <= mmap::max_idle_mappings();
+            // Mappings of idle slabs are missing to the host and to other components.
+            && mappings::slab_mappings() <= mappings::max_idle_mappings();
         let surplus = match fits {
             true => list.push(slab, limit),
             false => Some(slab),
         };
-        // Unmapped here, where no lock is held.
+        // It is unmapped here, where no lock is held.
         drop(surplus);
     }
 
-    /// Makes a slab clean that an instance has written to, here or in the background, and keeps it.
+    /// Resets a slab that an instance has used, here or in the background, and keeps it.
     fn put_dirty(self: &Arc<Self>, slab: PooledSlab) {
         let dirty = Dirty {
             slab,
@@ -225,6 +224,14 @@ impl Shelf {
         };
         if let Some(dirty) = rest {
             dirty.clean();
+        }
+    }
+
+    /// Waits until no thread uses the component's image any more: unmaps what waits to be reset in
+    /// the background.
+    pub fn finish(&self) {
+        if let Some(cleaner) = self.pool.cleaner.existing() {
+            cleaner.forget(self);
         }
     }
 

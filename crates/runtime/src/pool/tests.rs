@@ -24,7 +24,7 @@ fn counts(pool: &Pool) -> (usize, usize, usize) {
     (counts.components, counts.slabs.slabs, resident)
 }
 
-/// Waits until the background thread, if there is one, has done what it was given.
+/// Waits until the background thread, if there is one, has reset its slabs.
 fn settle(code: &Code, idle: usize) {
     for _ in 0..10_000 {
         if code.shelf().idle() == idle {
@@ -59,8 +59,8 @@ fn slabs_are_counted_until_they_are_unmapped() {
         }
         let (components, slabs, resident) = counts(&pool);
         assert_eq!((components, slabs), (1, 3));
-        // A page with the size of the memory, its page table, and two of the levels above. A
-        // slab may lie on both sides of what one of these reaches.
+        // The page with the size of the memory, its page table, and two of the levels above. A slab
+        // may extend over two tables of each level.
         assert!(
             (3 * 4 * 4096..=3 * 7 * 4096).contains(&resident),
             "{resident} bytes"
@@ -94,7 +94,7 @@ fn the_coldest_component_gives_slabs_back_first() {
     // Beyond its share, so that a quarter of the slots becomes free again.
     used.push(slab(&new).unwrap());
     assert_eq!(idle(), [0, 3, 0]);
-    // Whoever was used last is warm.
+    // The component that was used last is unmapped last.
     cold.release(slab(&cold).unwrap(), Written::Nothing);
     used.push(slab(&new).unwrap());
     assert_eq!(idle(), [1, 1, 0]);
@@ -104,7 +104,7 @@ fn the_coldest_component_gives_slabs_back_first() {
 fn components_keep_to_their_share_when_slots_are_scarce() {
     let pool = Pool::new(PoolConfig::new().total_component_instances(8));
     let first = code(&pool, MINIMAL);
-    // Alone it may have all.
+    // A component alone may have everything.
     let all: Vec<PooledSlab> = (0..8).map(|_| slab(&first).unwrap()).collect();
     let error = slab(&first).err().unwrap().to_string();
     assert_eq!(
@@ -169,7 +169,7 @@ fn colder_slabs_make_room_for_what_warmer_ones_keep_in_memory() {
         slab.claim_mut().keep_resident(4 << 10, bytes, code.shelf())
     };
     assert_eq!(keep(first, 100 << 10, &cold), Some(28 << 10));
-    // The other one is in use.
+    // The other slab is in use.
     let before = counts(&pool).2;
     assert_eq!(keep(second, 28 << 10, &warm), None);
     assert_eq!(counts(&pool).2, before);
@@ -178,7 +178,7 @@ fn colder_slabs_make_room_for_what_warmer_ones_keep_in_memory() {
     assert_eq!(keep(&mut second, 28 << 10, &warm), Some(28 << 10));
     assert_eq!((cold.shelf().idle(), counts(&pool).2), (0, 32 << 10));
     assert_eq!(keep(&mut second, 1000, &warm), Some(1000));
-    // Few page tables may be kept even so, and many are never kept.
+    // A few page tables may be kept nevertheless, and many are never kept.
     let mut tables = |bytes| {
         second
             .claim_mut()
@@ -189,7 +189,25 @@ fn colder_slabs_make_room_for_what_warmer_ones_keep_in_memory() {
     assert_eq!(counts(&pool), (2, 0, 0));
 }
 
-/// Slabs that are about to be reset in the background are not in use.
+/// Afterwards the host may change the artifact's file, from which images are mapped and restored.
+#[test]
+fn no_thread_uses_the_image_after_the_component_is_gone() {
+    let pool = Pool::new(PoolConfig::new().background_reset(true));
+    for _ in 0..20 {
+        let code = code(&pool, MINIMAL);
+        let slabs: Vec<PooledSlab> = (0..20).map(|_| slab(&code).unwrap()).collect();
+        for slab in slabs {
+            slab.fill();
+            code.release(slab, Written::Anything);
+        }
+        let image = Arc::downgrade(code.image());
+        drop(code);
+        assert!(image.upgrade().is_none(), "a slab still has the image");
+        assert_eq!(counts(&pool).1, 0);
+    }
+}
+
+/// Slabs that wait to be reset are not in use.
 #[test]
 fn the_background_keeps_no_slot_from_others() {
     let mut config = PoolConfig::new();
@@ -207,7 +225,7 @@ fn the_background_keeps_no_slot_from_others() {
 fn threads_find_each_others_slabs() {
     let pool = Pool::new(PoolConfig::new().total_component_instances(4));
     let code = code(&pool, MINIMAL);
-    // Four threads hold at most one slab each, so that there always is one, be it in another's
+    // Four threads hold at most one slab each, so there always is one, perhaps in another thread's
     // list.
     std::thread::scope(|scope| {
         for _ in 0..4 {
@@ -233,13 +251,13 @@ fn limits_are_found_one_after_the_other() {
     config
         .total_component_instances(100)
         .total_address_space(1000);
-    let taken = |slabs, address_space, mappings| Taken {
+    let taken = |slabs, address_space, mappings| SlabTotals {
         slabs,
         address_space,
         mappings,
     };
     // Other engines have the same mappings.
-    let admit = |components, all: Taken, own: Taken, more: Taken| {
+    let admit = |components, all: SlabTotals, own: SlabTotals, more: SlabTotals| {
         let counts = Counts {
             components,
             slabs: all,
@@ -250,41 +268,44 @@ fn limits_are_found_one_after_the_other() {
     assert_eq!(admit(1, taken(99, 0, 0), taken(99, 0, 0), one(1, 10)), None);
     assert_eq!(
         admit(1, taken(100, 0, 0), taken(99, 0, 0), one(1, 10)),
-        Some(Limit::Slots)
+        Some(PoolLimit::Slots)
     );
     let space = |space, own, more| admit(1, taken(5, space, 0), taken(5, own, 0), one(more, 10));
-    assert_eq!(space(990, 990, 11), Some(Limit::AddressSpace));
-    assert_eq!(space(u64::MAX, 0, 1), Some(Limit::AddressSpace));
+    assert_eq!(space(990, 990, 11), Some(PoolLimit::AddressSpace));
+    assert_eq!(space(u64::MAX, 0, 1), Some(PoolLimit::AddressSpace));
     assert_eq!(admit(2, taken(74, 0, 0), taken(74, 0, 0), one(1, 10)), None);
     assert_eq!(
         admit(2, taken(75, 0, 0), taken(75, 0, 0), one(1, 10)),
-        Some(Limit::Share)
+        Some(PoolLimit::Share)
     );
     assert_eq!(admit(2, taken(75, 0, 0), taken(49, 0, 0), one(1, 10)), None);
     assert_eq!(
         admit(2, taken(5, 750, 0), taken(5, 750, 0), one(1, 10)),
-        Some(Limit::Share)
+        Some(PoolLimit::Share)
     );
     assert_eq!(
         admit(2, taken(5, 750, 0), taken(5, 499, 0), one(1, 10)),
         None
     );
-    // Everybody may have one.
+    // Each component may have one.
     assert_eq!(
         admit(200, taken(99, 990, 0), taken(0, 0, 0), one(0, 10)),
         None
     );
-    let most = mmap::max_slab_mappings() / 2;
+    let most = mappings::max_slab_mappings() / 2;
     let mappings = |components, all, own, more| {
         admit(components, taken(9, 9, all), taken(3, 3, own), one(1, more))
     };
-    assert_eq!(mappings(1, most, 9, 2), Some(Limit::Mappings));
-    assert_eq!(mappings(1, 0, 0, usize::MAX), Some(Limit::Mappings));
-    assert_eq!(mappings(2, most - 10, most + 1, 10), Some(Limit::Share));
-    assert_eq!(mappings(2, most - 10, most - 10, 10), Some(Limit::Idle));
+    assert_eq!(mappings(1, most, 9, 2), Some(PoolLimit::Mappings));
+    assert_eq!(mappings(1, 0, 0, usize::MAX), Some(PoolLimit::Mappings));
+    assert_eq!(mappings(2, most - 10, most + 1, 10), Some(PoolLimit::Share));
+    assert_eq!(mappings(2, most - 10, most - 10, 10), Some(PoolLimit::Idle));
     assert_eq!(
-        mappings(1, mmap::max_idle_mappings() / 2, 9, 2),
-        Some(Limit::Idle)
+        mappings(1, mappings::max_idle_mappings() / 2, 9, 2),
+        Some(PoolLimit::Idle)
     );
-    assert_eq!(mappings(1, mmap::max_idle_mappings() / 2 - 1, 9, 2), None);
+    assert_eq!(
+        mappings(1, mappings::max_idle_mappings() / 2 - 1, 9, 2),
+        None
+    );
 }

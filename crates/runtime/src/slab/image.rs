@@ -1,9 +1,9 @@
-//! [`Image`]: what a slab holds when nobody has used it, and how to map that.
+//! [`Image`]: the initial contents of a slab, and how to map them.
 //!
-//! A component has one image from its artifact, as its instances stand before its start functions.
-//! Where these change nothing but the slab, and nothing outside has a say in what they do,
-//! [`Image::capture`] keeps the slab as the first of them left it, and later instances start from
-//! there. A host may ask for the same at any later time.
+//! A component has one image from its artifact: the state of its instances before start functions
+//! run. If these change nothing outside the slab and do not depend on anything outside,
+//! [`Image::capture`] keeps the slab as the first instance left it, and later instances start with
+//! that state. The host may also capture an image at any later time.
 
 use super::Slab;
 use super::ranges::merge;
@@ -17,56 +17,56 @@ use mintage_environ::layout::{HeapLayout, REGION_ALIGN, SlabLayout};
 use std::ops::Range;
 use std::sync::Arc;
 
-/// The most pages, those of heads aside, that an image which is kept of an instance may copy.
+/// The most pages, those of heads aside, that a captured image may have as patches.
 const MAX_KEPT_PATCHES: usize = 256;
 
-/// Where the bytes of an image are.
-enum Source {
+/// The bytes of an image.
+enum ImageSource {
     /// In the artifact.
     Artifact(Arc<Artifact<FileMapping>>),
-    /// In a file or memory of its own.
+    /// In a file or in memory of their own.
     Kept(FileMapping),
 }
 
-/// What a new slab holds: the same for all instances of a component.
+/// The initial contents of a slab, which all instances of a component share.
 pub struct Image {
-    source: Source,
-    /// Whole pages, in order: mapped where there is a file, and copied otherwise.
+    source: ImageSource,
+    /// Whole pages, in order. They are mapped if there is a file, and copied otherwise.
     runs: Vec<ImageRun>,
-    /// Bytes on other pages, in order, which are copied.
+    /// Bytes on other pages, in order. They are copied.
     patches: Vec<ImageRun>,
-    /// The parts of a slab that are accessible, in order, adjacent ones merged: slab offsets.
+    /// Slab offsets of the accessible parts, in order, with adjacent ones merged.
     accessible: Vec<Range<usize>>,
-    /// The slab offset that each domain's context pointer points to, in order; its control block
-    /// ends there.
+    /// The slab offset of each domain's context pointer, in order. Its control block ends there.
     contexts: Vec<usize>,
-    /// How large memories and tables are.
+    /// The sizes of memories, tables and GC heaps.
     sizes: Sizes,
     /// Address space in bytes.
     size: usize,
     /// The most mappings of the process that a slab takes.
     mappings: usize,
-    /// Whether the start functions have run, if there are any.
+    /// Whether there are no start functions that would have to run.
     started: bool,
 }
 
 impl Image {
-    /// The most bytes of pages that a captured image may have. The host pays for them on top of
-    /// what it allows a store, so a guest that fills more runs its start functions each time.
+    /// The most bytes of pages that a captured image may have. The host pays for them in addition
+    /// to what it allows a store. If a guest writes more, its start functions run for each
+    /// instance.
     pub(crate) const MAX_KEPT: u64 = 64 << 20;
 
-    /// The image of an artifact.
+    /// Returns the image of an artifact.
     ///
     /// # Errors
     ///
-    /// When it leaves what the layout makes accessible, or the file.
+    /// If it leaves the file or what the layout makes accessible.
     pub(crate) fn of_artifact(artifact: &Arc<Artifact<FileMapping>>) -> Result<Image> {
         let metadata = artifact.metadata();
         let image = Image::new(
             &metadata.layout,
             Sizes::declared(&metadata.layout),
             [metadata.image.clone(), metadata.patches.clone()],
-            Source::Artifact(artifact.clone()),
+            ImageSource::Artifact(artifact.clone()),
             metadata.interface.initializers.is_empty(),
         )?;
         image.check()?;
@@ -77,7 +77,7 @@ impl Image {
         layout: &SlabLayout,
         sizes: Sizes,
         [runs, patches]: [Vec<ImageRun>; 2],
-        source: Source,
+        source: ImageSource,
         started: bool,
     ) -> Result<Image> {
         let mapped = if source.mapping().has_file() {
@@ -93,7 +93,7 @@ impl Image {
                 .map(|domain| domain.ctx as usize)
                 .collect(),
             size: usize::try_from(layout.size)?,
-            // What is mapped from a file is one more, and so may be what follows.
+            // Each mapping of the file is one more, and may divide the one around it.
             mappings: count_mappings(&accessible(layout, &sizes.grown(layout)), layout.size)
                 + 2 * mapped,
             source,
@@ -140,8 +140,9 @@ impl Image {
             self.patches.iter().all(within_page),
             "a patch of the image crosses pages"
         );
-        let ordered =
-            |runs: &[ImageRun]| runs.is_sorted_by(|run, next| whole(run).end <= whole(next).start);
+        let ordered = |runs: &[ImageRun]| {
+            runs.is_sorted_by(|run, next| slab_range(run).end <= slab_range(next).start)
+        };
         ensure!(
             ordered(&self.runs) && ordered(&self.patches) && self.runs.len() <= MAX_RUNS,
             "the image is out of order"
@@ -149,13 +150,13 @@ impl Image {
         Ok(())
     }
 
-    /// The image of `slab` as it stands, whose memories and tables have the given sizes, or `None`
-    /// when it is too large or too scattered. `slab` was made from `self`, its start functions have
-    /// run, and nobody uses it meanwhile.
+    /// Captures the present contents of `slab`, whose memories, tables and heaps have the given
+    /// sizes. `slab` was made from `self`, its start functions have run, and no one uses it
+    /// meanwhile. Returns `None` if the contents are too large or too scattered.
     ///
     /// # Errors
     ///
-    /// When the system gives no memory.
+    /// If the system gives no memory.
     pub(crate) fn capture(
         &self,
         layout: &SlabLayout,
@@ -171,10 +172,10 @@ impl Image {
             .into_iter()
             .flat_map(|range| range.step_by(PAGE as usize))
         {
-            // SAFETY: the page is of an accessible part, and nobody writes to it, as the caller
+            // SAFETY: the page is in an accessible part, and no one writes to it, as the caller
             // promises.
             let bytes = unsafe { slab.bytes(page..page + PAGE as usize) };
-            // Control blocks are no part of an image.
+            // Control blocks are not part of an image.
             let significant = bytes.len() - self.control_bytes(page);
             let before = pieces.len();
             pieces.extend(stretches(page as u64, &bytes[..significant]));
@@ -207,15 +208,15 @@ impl Image {
             layout,
             sizes,
             [plan.runs, patches],
-            Source::Kept(mapping),
+            ImageSource::Kept(mapping),
             true,
         )?;
         image.check()?;
         Ok(Some(image))
     }
 
-    /// The pages that may hold something: those that were written, and those that this image, which
-    /// they were made from, has.
+    /// Returns the pages that may not be zero: those that were written, and those of this image,
+    /// from which the slab was made.
     fn candidates(
         &self,
         slab: &Slab,
@@ -234,35 +235,36 @@ impl Image {
         Ok(found)
     }
 
-    /// The mapping of the file whose parts are mapped, if there is one.
+    /// Returns the file whose parts are mapped, if there is one.
     pub(crate) fn file(&self) -> Option<&FileMapping> {
         Some(self.source.mapping()).filter(|mapping| mapping.has_file())
     }
 
-    /// What the runs' file offsets count in.
+    /// Returns the bytes that the file offsets of runs and patches refer to.
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.source {
-            Source::Artifact(artifact) => artifact.bytes(),
-            Source::Kept(mapping) => mapping.as_ref(),
+            ImageSource::Artifact(artifact) => artifact.bytes(),
+            ImageSource::Kept(mapping) => mapping.as_ref(),
         }
     }
 
-    /// What is not zero: bytes at slab offsets, in order, none of which crosses a page.
+    /// Returns all bytes that are not zero, with their slab offsets, in order. No piece crosses a
+    /// page.
     pub(crate) fn pieces(&self) -> Vec<Piece<'_>> {
         let pages = self.runs.iter().flat_map(|run| {
-            let pages = self.source(run, whole(run)).chunks(PAGE as usize);
+            let pages = self.source(run, slab_range(run)).chunks(PAGE as usize);
             (run.slab_offset..).step_by(PAGE as usize).zip(pages)
         });
         let pages = pages.filter(|(_, page)| page.iter().any(|&byte| byte != 0));
         let patches = self.patches.iter();
         let mut pieces: Vec<_> = pages
-            .chain(patches.map(|patch| (patch.slab_offset, self.source(patch, whole(patch)))))
+            .chain(patches.map(|patch| (patch.slab_offset, self.source(patch, slab_range(patch)))))
             .collect();
         pieces.sort_by_key(|&(offset, _)| offset);
         pieces
     }
 
-    /// The whole pages that are mapped from [`file`](Self::file).
+    /// Returns the runs of pages that are mapped from [`file`](Self::file).
     pub(crate) fn mapped(&self) -> &[ImageRun] {
         match self.file() {
             Some(_) => &self.runs,
@@ -270,7 +272,7 @@ impl Image {
         }
     }
 
-    /// What is copied in a part of the slab: slab offset and bytes.
+    /// Returns what is copied in a part of the slab: slab offsets and bytes.
     pub(crate) fn copied_in(&self, part: Range<usize>) -> impl Iterator<Item = (usize, &[u8])> {
         let runs = if self.file().is_none() {
             &self.runs[..]
@@ -281,18 +283,18 @@ impl Image {
             .chain(self.contents_in(&self.patches, part))
     }
 
-    /// The pages of a part of the slab that are mapped or would be, if there were a file: slab
-    /// offset and bytes.
+    /// Returns the whole pages in a part of the slab, mapped or not: slab offsets and bytes.
     pub(crate) fn runs_in(&self, part: Range<usize>) -> impl Iterator<Item = (usize, &[u8])> {
         self.contents_in(&self.runs, part)
     }
 
-    /// The bytes on other pages of a part of the slab: slab offset and bytes.
+    /// Returns the patches in a part of the slab: slab offsets and bytes.
     pub(crate) fn patches_in(&self, part: Range<usize>) -> impl Iterator<Item = (usize, &[u8])> {
         self.contents_in(&self.patches, part)
     }
 
-    /// The pages in a part of the slab, of whole pages, that are not zero, in order.
+    /// Returns the pages in a part of the slab, which consists of whole pages, that are not zero,
+    /// in order.
     pub(crate) fn pages_in(&self, part: Range<usize>) -> Vec<Range<usize>> {
         const PAGE_SIZE: usize = PAGE as usize;
         let contents = self.runs_in(part.clone()).chain(self.patches_in(part));
@@ -306,48 +308,48 @@ impl Image {
         pages
     }
 
-    /// What runs or patches hold in a part of the slab.
+    /// Returns the contents of runs or patches in a part of the slab.
     fn contents_in<'a>(
         &'a self,
         runs: &'a [ImageRun],
         part: Range<usize>,
     ) -> impl Iterator<Item = (usize, &'a [u8])> {
-        let first = runs.partition_point(|run| whole(run).end <= part.start);
+        let first = runs.partition_point(|run| slab_range(run).end <= part.start);
         let runs = runs[first..].iter();
         runs.map_while(move |run| {
-            let place = whole(run);
+            let place = slab_range(run);
             let common = place.start.max(part.start)..place.end.min(part.end);
             (!common.is_empty()).then(|| (common.start, self.source(run, common)))
         })
     }
 
-    /// The bytes of a part of a run.
+    /// Returns the bytes of a part of a run.
     fn source(&self, run: &ImageRun, part: Range<usize>) -> &[u8] {
         let start = run.file_offset as usize + (part.start - run.slab_offset as usize);
         &self.bytes()[start..start + part.len()]
     }
 
-    /// All whole pages that are not zero, mapped or not.
+    /// Returns all runs of whole pages, mapped or not.
     pub(crate) fn runs(&self) -> &[ImageRun] {
         &self.runs
     }
 
-    /// All bytes on other pages.
+    /// Returns all patches: bytes on other pages.
     pub(crate) fn patches(&self) -> &[ImageRun] {
         &self.patches
     }
 
-    /// The accessible parts of a slab, in order.
+    /// Returns the accessible parts of a slab, in order.
     pub(crate) fn accessible(&self) -> &[Range<usize>] {
         &self.accessible
     }
 
-    /// The slab offsets of the domains' context pointers.
+    /// Returns the slab offsets of the domains' context pointers.
     pub(crate) fn contexts(&self) -> &[usize] {
         &self.contexts
     }
 
-    /// How many bytes at the end of a page are of a control block.
+    /// Returns how many bytes at the end of a page belong to a control block.
     pub(crate) fn control_bytes(&self, page: usize) -> usize {
         match self.contexts.binary_search(&(page + PAGE as usize)) {
             Ok(_) => ControlBlock::SIZE as usize,
@@ -355,49 +357,49 @@ impl Image {
         }
     }
 
-    /// How large memories and tables are at the start.
+    /// Returns the initial sizes of memories, tables and GC heaps.
     pub(crate) fn sizes(&self) -> &Sizes {
         &self.sizes
     }
 
-    /// The bytes of address space that a slab takes.
+    /// Returns the bytes of address space that a slab takes.
     pub(crate) fn size(&self) -> usize {
         self.size
     }
 
-    /// Whether it is the artifact's.
+    /// Returns whether the image is the artifact's.
     pub(crate) fn is_of_artifact(&self) -> bool {
-        matches!(self.source, Source::Artifact(_))
+        matches!(self.source, ImageSource::Artifact(_))
     }
 
-    /// Whether nothing is left of instantiation but taking a slab.
+    /// Returns whether instances need no start functions to run.
     pub(crate) fn started(&self) -> bool {
         self.started
     }
 
-    /// The most mappings of the process that a slab takes, whatever grows in it.
+    /// Returns the most mappings of the process that a slab takes, whatever grows in it.
     pub(crate) fn mappings(&self) -> usize {
         self.mappings
     }
 }
 
-impl Source {
+impl ImageSource {
     fn mapping(&self) -> &FileMapping {
         match self {
-            Source::Artifact(artifact) => artifact.owner(),
-            Source::Kept(mapping) => mapping,
+            ImageSource::Artifact(artifact) => artifact.owner(),
+            ImageSource::Kept(mapping) => mapping,
         }
     }
 }
 
-/// The parts of a slab that are accessible when memories and object heaps have these sizes.
+/// Returns the parts of a slab that are accessible when memories and GC heaps have these sizes.
 fn accessible(layout: &SlabLayout, sizes: &Sizes) -> Vec<Range<usize>> {
     let whole_pages =
         |start: u64, len: u64| start as usize..start as usize + len.next_multiple_of(PAGE) as usize;
     let tables = layout
         .tables
         .iter()
-        // Up to the next one, which is another mapping otherwise.
+        // Up to the next table, which would otherwise be another mapping.
         .map(|(id, table)| {
             let size = (u64::from(table.capacity) * 8).next_multiple_of(REGION_ALIGN);
             whole_pages(layout.table_start(id), size)
@@ -413,14 +415,18 @@ fn accessible(layout: &SlabLayout, sizes: &Sizes) -> Vec<Range<usize>> {
     let heaps = sizes.heaps.iter().flat_map(
         |&HeapSize {
              domain,
-             fixed,
+             statics,
              half: size,
          }| {
             let heap = layout.domains[domain].heap.as_ref();
             let parts = heap.map(|heap| {
                 let start = layout.heap_start(domain, heap);
                 let [first, second] = heap.halves().map(|half| whole_pages(start + half, size));
-                [whole_pages(start + HeapLayout::FIRST, fixed), first, second]
+                [
+                    whole_pages(start + HeapLayout::FIRST, statics),
+                    first,
+                    second,
+                ]
             });
             parts.into_iter().flatten()
         },
@@ -436,7 +442,7 @@ fn accessible(layout: &SlabLayout, sizes: &Sizes) -> Vec<Range<usize>> {
     parts
 }
 
-/// How many parts a slab of `size` bytes is divided into by what is accessible and what is not.
+/// Returns how many mappings divide a slab of `size` bytes into accessible and inaccessible parts.
 fn count_mappings(accessible: &[Range<usize>], size: u64) -> usize {
     let mut end = 0;
     let mut count = 0;
@@ -447,8 +453,8 @@ fn count_mappings(accessible: &[Range<usize>], size: u64) -> usize {
     count + usize::from((end as u64) < size)
 }
 
-/// The slab offsets of an image run.
-pub fn whole(run: &ImageRun) -> Range<usize> {
+/// Returns the slab offsets of an image run.
+pub fn slab_range(run: &ImageRun) -> Range<usize> {
     run.slab_offset as usize..(run.slab_offset + run.len) as usize
 }
 
@@ -482,7 +488,7 @@ mod tests {
         let layout = SlabLayout::compute(&shape, &Tunables::default()).unwrap();
         let mut sizes = Sizes::declared(&layout);
         let parts = accessible(&layout, &sizes);
-        // Two small tables, which are one part even so, then the guard, then head and memory.
+        // Two small tables, which are one part nevertheless, then the guard, then head and memory.
         assert_eq!(parts.len(), 2, "{parts:?}");
         assert_eq!(parts[0].len(), 2 << 16);
         assert_eq!(parts[1].end as u64, layout.memory_start(main) + (2 << 16));

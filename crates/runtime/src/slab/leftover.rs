@@ -1,24 +1,24 @@
-//! [`Leftover`]: what an instance leaves in memory, and how much of it a slab keeps.
+//! [`Leftover`]: the pages that an instance has written, and how much of them a slab keeps.
 
 use mintage_artifact::PAGE;
 use std::ops::Range;
 
-/// The pages that an instance has written, divided into those that are put back to what they were,
-/// and those that are given back to the system. Offsets in the slab, in order.
+/// The pages that an instance has written, as slab offsets in order. Some are restored and stay in
+/// memory; the others are discarded, so that the system takes their memory back.
 ///
-/// Its own size is bounded by what may be kept: of a part of the slab, all that is beyond the limit
-/// is one range, with what was not written in between, so that giving it back is one call.
+/// The lists are short: in each part of the slab, everything beyond the limit is one range,
+/// including what was not written in between. Discarding it takes one call.
 pub struct Leftover {
     /// The most bytes that may be kept.
     limit: usize,
-    /// Where the current part of the slab starts.
+    /// The start of the current part of the slab.
     part: usize,
     pub kept: Vec<Range<usize>>,
     pub discarded: Vec<Range<usize>>,
 }
 
 impl Leftover {
-    /// Nothing, of which `limit` bytes may be kept.
+    /// An empty list, to which at most `limit` bytes can be added that are kept.
     pub fn new(limit: usize) -> Leftover {
         Leftover {
             limit: whole_pages(limit),
@@ -28,7 +28,7 @@ impl Leftover {
         }
     }
 
-    /// These pages, all of which may be kept.
+    /// A list of these pages, all of which may be kept.
     pub fn known(pages: Vec<Range<usize>>) -> Leftover {
         Leftover {
             kept: pages,
@@ -51,7 +51,7 @@ impl Leftover {
         }
     }
 
-    /// Adds a part of the slab, whose first `len` bytes may be kept.
+    /// Adds a part of the slab whose first `len` bytes may be kept.
     pub fn add_start(&mut self, part: Range<usize>, len: usize) {
         self.begin_part(part.start);
         self.limit = whole_pages(len);
@@ -66,12 +66,12 @@ impl Leftover {
         }
     }
 
-    /// Bytes that would be kept.
+    /// Returns the bytes that would be kept.
     pub fn kept_bytes(&self) -> usize {
         self.kept.iter().map(Range::len).sum()
     }
 
-    /// Keeps at most so many bytes.
+    /// Reduces what is kept to at most `bytes`.
     pub fn limit(&mut self, bytes: usize) {
         let mut surplus = self.kept_bytes().saturating_sub(whole_pages(bytes));
         while surplus > 0

@@ -1,15 +1,15 @@
-//! [`Slab`]: the address space of one instance, as its layout and image say.
+//! [`Slab`]: the address space of one instance, laid out by its layout and filled from its image.
 //!
-//! What to map is the same for all instances of a component: an [`Image`]. A slab is mapped once
-//! and reset after each instance that used it; [`crate::pool`] decides when, and keeps those that
-//! are idle. Nobody else maps or unmaps.
+//! All instances of a component map the same [`Image`]. A slab is mapped once and reset after each
+//! instance that used it. [`crate::pool`] decides when, and keeps idle slabs. No other code maps or
+//! unmaps.
 //!
-//! Invariant: a slab that is new or reset, and that [`Slab::fill`] has seen to, holds the image and
-//! nothing else, but for control blocks, which its first user writes. Until then nothing of a new
-//! one is in memory. Debug builds compare every byte when a slab is reset ([`check`]).
+//! Invariant: after [`Slab::fill`], a slab that is new or reset holds the image and nothing else,
+//! apart from control blocks, which its first user writes. Before that, no page of a new slab is in
+//! memory. Debug builds compare every byte when a slab is reset ([`check`]).
 //!
-//! What a reset costs is proportional to what the instance has touched, and what an idle slab keeps
-//! in memory counts in the pool, page tables included: [`leftover`], [`page_tables`].
+//! A reset costs time in proportion to what the instance has touched. What an idle slab keeps in
+//! memory counts in the pool, page tables included: see [`leftover`] and [`page_tables`].
 
 mod check;
 pub mod image;
@@ -24,7 +24,7 @@ pub use reset::ResetOptions;
 pub use sizes::{HeapSize, Sizes};
 
 use crate::sys::mmap::Reservation;
-use image::whole;
+use image::slab_range;
 use mintage_artifact::PAGE;
 use mintage_environ::MemoryId;
 use mintage_environ::layout::{HeapLayout, SlabLayout};
@@ -39,24 +39,24 @@ use std::sync::Arc;
 /// The address space of one instance, with the image in it.
 pub struct Slab {
     reservation: Reservation,
-    /// What the slab holds when nobody uses it.
+    /// The contents that the slab is reset to.
     image: Arc<Image>,
-    /// Where what of the image is copied is missing.
+    /// The parts in which those bytes of the image are missing that are copied rather than mapped.
     unfilled: RefCell<Vec<Range<usize>>>,
     contexts: Contexts,
-    /// The pages that a write to needs no page fault, while all of them are known.
+    /// The pages that can be written without a page fault, if all of them are known.
     written: Option<Vec<Range<usize>>>,
     /// The page tables that the system keeps for it.
     tables: PageTables,
-    /// What was made accessible since the last reset: parts that memories grew into.
+    /// The parts that memories and heaps grew into since the last reset.
     grown: RefCell<Vec<Range<usize>>>,
 }
 
 /// The context pointer of each domain.
 struct Contexts(Box<[*mut u8]>);
 
-// SAFETY: the pointers are into the slab's own address space, which is of the process and not of a
-// thread. They give no access by themselves.
+// SAFETY: the pointers are into the slab's own address space, which belongs to the process and not
+// to a thread. They give no access by themselves.
 unsafe impl Send for Contexts {}
 
 const _: () = {
@@ -69,10 +69,10 @@ impl Slab {
     ///
     /// # Errors
     ///
-    /// When the system refuses.
+    /// If the system refuses.
     pub fn map(image: &Arc<Image>) -> io::Result<Slab> {
         let reservation = Slab::map_reservation(image)?;
-        // SAFETY: context pointers are offsets in the slab.
+        // SAFETY: context pointers are offsets in the slab (`Image` computes both from one layout).
         let context = |&ctx: &usize| unsafe { reservation.base().as_ptr().add(ctx) };
         Ok(Slab {
             contexts: Contexts(image.contexts().iter().map(context).collect()),
@@ -85,7 +85,8 @@ impl Slab {
         })
     }
 
-    /// Copies what of the image is not mapped where it is missing: before the first access.
+    /// Copies the bytes of the image that are not mapped to where they are missing. This precedes
+    /// the first access.
     pub fn fill(&self) {
         for part in self.unfilled.borrow_mut().drain(..) {
             for (start, bytes) in self.image.copied_in(part) {
@@ -96,64 +97,63 @@ impl Slab {
 
     fn map_reservation(image: &Image) -> io::Result<Reservation> {
         let reservation = Reservation::new(image.size())?;
-        // What is known of written pages holds for small ones.
+        // The list of written pages is exact for small pages only.
         reservation.avoid_huge_pages()?;
         for part in image.accessible() {
             reservation.make_accessible(part.start, part.len())?;
         }
         if let Some(file) = image.file() {
             for run in image.mapped() {
-                let part = whole(run);
-                // SAFETY: nobody has seen the new reservation yet. The slab keeps the image, and
-                // with it the mapping of the file, until the reservation is unmapped.
+                let part = slab_range(run);
+                // SAFETY: the new reservation is not shared yet. The slab keeps the image, and with
+                // it the mapping of the file, until the reservation is unmapped.
                 unsafe { reservation.map_file(part.start, file, run.file_offset, part.len())? };
             }
         }
         Ok(reservation)
     }
 
-    /// Whether it is known which pages may have been written to: then only a page fault can change
-    /// that.
+    /// Returns whether all pages are known that can be written without a page fault.
     pub fn knows_written(&self) -> bool {
         self.written.is_some()
     }
 
-    /// What the slab holds when nobody uses it.
+    /// The contents that the slab is reset to.
     pub fn image(&self) -> &Arc<Image> {
         &self.image
     }
 
-    /// The first byte.
+    /// Returns the address of the first byte.
     pub fn base(&self) -> NonNull<u8> {
         self.reservation.base()
     }
 
-    /// The context pointer of each domain. The place of the list does not change when the slab is
-    /// moved.
+    /// Returns the context pointer of each domain. The list stays in place when the slab is moved.
     pub fn contexts(&self) -> NonNull<[*mut u8]> {
         NonNull::from(&*self.contexts.0)
     }
 
-    /// Whether an address is of this slab.
+    /// Returns whether an address is in this slab.
     pub fn contains(&self, address: usize) -> bool {
         address.wrapping_sub(self.base().as_ptr() as usize) < self.reservation.len()
     }
 
-    /// Bytes of the slab.
+    /// Returns bytes of the slab.
     ///
     /// # Safety
     ///
-    /// The range is accessible, and nobody writes to it as long as the result lives.
+    /// The range is accessible, and no one writes to it as long as the result lives.
     pub unsafe fn bytes(&self, range: Range<usize>) -> &[u8] {
         // SAFETY: as the caller promises.
         unsafe { std::slice::from_raw_parts(self.base().as_ptr().add(range.start), range.len()) }
     }
 
-    /// Makes the bytes from `old_size` to `new_size` of a memory accessible; at most its capacity.
+    /// Makes the bytes of a memory from `old_size` to `new_size`, which is at most its capacity,
+    /// accessible.
     ///
     /// # Errors
     ///
-    /// When the system gives no memory.
+    /// If the system gives no memory.
     pub fn grow_memory(
         &self,
         layout: &SlabLayout,
@@ -172,12 +172,12 @@ impl Slab {
         self.grow((start + old_end) as usize..(start + new_end) as usize)
     }
 
-    /// Makes both halves of an object heap accessible from `old_size` to `new_size`, at most its
-    /// capacity.
+    /// Makes both halves of a GC heap accessible from `old_size` to `new_size`, which is at most
+    /// its capacity.
     ///
     /// # Errors
     ///
-    /// When the system gives no memory.
+    /// If the system gives no memory.
     pub fn grow_heap(
         &self,
         start: u64,
@@ -193,7 +193,8 @@ impl Slab {
 
     /// Makes a part accessible until the slab is reset.
     fn grow(&self, part: Range<usize>) -> io::Result<()> {
-        // Noted first: a part that is made accessible in vain is made inaccessible all the same.
+        // The part is noted first. If making it accessible fails in the middle, it is made
+        // inaccessible all the same.
         let mut grown = self.grown.borrow_mut();
         match grown.last_mut() {
             Some(last) if last.end == part.start => last.end = part.end,
@@ -204,8 +205,9 @@ impl Slab {
 
     /// Writes a part of the image.
     fn write(&self, start: usize, bytes: &[u8]) {
-        // SAFETY: `Image` has checked that its parts lie in accessible parts of the reservation,
-        // which nobody else uses: either it is new or the instance that used it is gone.
+        // SAFETY: `Image` has checked that its parts lie in accessible parts of the reservation. No
+        // one uses the bytes: `fill` precedes the first access to them, and a reset follows the
+        // last one.
         unsafe {
             let target = self.base().as_ptr().add(start);
             ptr::copy_nonoverlapping(bytes.as_ptr(), target, bytes.len());

@@ -6,17 +6,17 @@ use mintage_artifact::PAGE;
 use std::ops::Range;
 
 /// The page tables of a slab. The system makes one for each 2 MiB of addresses in which a page is
-/// read or written, and may keep it until the addresses are unmapped, without any page.
+/// read or written, and may keep it until the addresses are unmapped, even without any page.
 #[derive(Debug, Default)]
 pub struct PageTables {
-    /// Numbers of the pieces of 2 MiB of the address space that have one, in order.
+    /// Numbers of the 2 MiB pieces of the address space that have one, in order.
     tables: Vec<Range<usize>>,
-    /// Bytes of all.
+    /// Bytes of all page tables.
     bytes: usize,
 }
 
 impl PageTables {
-    /// Notes that pages at these addresses are, or may be, in memory.
+    /// Adds addresses at which pages are, or may be, in memory.
     pub fn add(&mut self, addresses: Range<usize>) {
         let shift = PAGE.trailing_zeros() + ENTRIES_LOG2;
         let tables = addresses.start >> shift..((addresses.end - 1) >> shift) + 1;
@@ -28,12 +28,12 @@ impl PageTables {
         }
     }
 
-    /// Counts what was added.
+    /// Counts the page tables of all addresses that were added.
     pub fn count(&mut self) {
         self.tables.sort_by_key(|tables| tables.start);
         merge(&mut self.tables);
         let mut pages = 0;
-        // The last level, and those above it, up to the one that the whole process shares.
+        // The last level, and those above it up to the one that the whole process shares.
         for level in 0..LEVELS {
             let mut counted = 0;
             for tables in &self.tables {
@@ -46,7 +46,7 @@ impl PageTables {
         self.bytes = pages * PAGE as usize;
     }
 
-    /// Bytes of all that are counted.
+    /// Returns the bytes of all page tables that were counted.
     pub fn bytes(&self) -> usize {
         self.bytes
     }
@@ -78,7 +78,7 @@ mod tests {
         assert_eq!(count(&[0..4096, 4096..8192, MIB..2 * MIB]), 3);
         // The end of one piece and the start of the next.
         assert_eq!(count(std::slice::from_ref(&(2 * MIB - 1..2 * MIB + 1))), 4);
-        // In no order, and in three pieces of 1 GiB.
+        // Out of order, and in three pieces of 1 GiB.
         assert_eq!(
             count(&[
                 5000 * MIB..5001 * MIB,
@@ -87,7 +87,7 @@ mod tests {
             ]),
             8
         );
-        // All that four memories of 4 GiB have.
+        // The page tables of four memories of 4 GiB.
         assert_eq!(
             count(std::slice::from_ref(&(0..16384 * MIB))),
             8192 + 16 + 1

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-/// Makes one of ranges that touch or overlap; they are in order of their starts.
+/// Merges ranges that touch or overlap. They are sorted by their starts.
 pub(crate) fn merge(ranges: &mut Vec<Range<usize>>) {
     ranges.dedup_by(|next, last| {
         let adjacent = last.end >= next.start;

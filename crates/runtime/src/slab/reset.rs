@@ -3,43 +3,45 @@
 use super::Slab;
 use super::leftover::Leftover;
 use super::ranges::merge;
-use crate::sys::pagemap::{Pagemap, State};
+use crate::sys::pagemap::{PageState, Pagemap};
 use std::io;
 use std::mem;
 use std::ops::Range;
 
-/// Bytes that are put back by copying where the system does not tell which pages were written, at
-/// the starts of the accessible parts in equal shares. Most guests have their stack and their data
-/// there. More would mostly copy what nobody wrote.
-const PREFIX: usize = 128 << 10;
+/// Bytes that are restored if the system does not tell which pages were written, in equal shares at
+/// the starts of the accessible parts. Most guests have their stack and their data there. A larger
+/// part would mostly copy what no one wrote.
+const GUESSED_PREFIX: usize = 128 << 10;
 
 /// How to reset a slab.
 #[derive(Clone, Copy)]
 pub struct ResetOptions<'a> {
-    /// The way to learn which pages were written, if there is one.
+    /// The system's answer to which pages were written, if it gives one.
     pub pagemap: Option<&'a Pagemap>,
     /// The most bytes that the slab may keep in memory.
     pub keep_resident: usize,
-    /// Whether the thread's count of page faults may show that no new page was written.
+    /// Whether the thread's count of page faults may prove that no other page was written.
     pub page_fault_count: bool,
 }
 
 impl Slab {
-    /// Forgets which pages may have been written to: any may.
+    /// Marks all pages as possibly written.
     pub fn forget_written(&mut self) {
         self.written = None;
     }
 
-    /// Makes a slab that an instance has left as it was when it was mapped. Where it is known or
-    /// the system tells which pages were written, only those are touched. `budget` gets the bytes
-    /// of its page tables, which stay until it is unmapped, and of the pages that it would keep in
-    /// memory; it returns how many bytes of these it may keep, or `None` if it must be unmapped.
+    /// Restores the contents that the slab had when it was mapped, after an instance has used it.
+    /// If the written pages are known or the system tells them, only these are touched.
+    ///
+    /// `budget` gets two numbers: the bytes of the slab's page tables, which stay until it is
+    /// unmapped, and the bytes of pages that it would keep in memory. It returns how many bytes of
+    /// pages may be kept, or `None` if the slab must be unmapped.
     ///
     /// Returns whether the slab may be used again.
     ///
     /// # Errors
     ///
-    /// When the system refuses. The slab must not be used any more.
+    /// If the system refuses. The slab must not be used any more.
     pub fn reset(
         &mut self,
         options: ResetOptions<'_>,
@@ -51,13 +53,13 @@ impl Slab {
         );
         let pagemap = options.pagemap;
         let mut grown = self.grown.take();
-        // Memories that grow by turns leave a part each time.
+        // Memories that grow in turns leave a part each time.
         grown.sort_by_key(|part| part.start);
         merge(&mut grown);
         let mut leftover = match (self.written.take(), pagemap) {
             (Some(pages), _) => Leftover::known(pages),
-            (None, Some(pagemap)) => self.look(pagemap, &grown, options.keep_resident)?,
-            (None, None) => self.guess(&grown),
+            (None, Some(pagemap)) => self.scan_leftover(pagemap, &grown, options.keep_resident)?,
+            (None, None) => self.guess_leftover(&grown),
         };
         let tables = self.tables.bytes();
         let Some(kept) = budget(tables, leftover.kept_bytes()) else {
@@ -76,7 +78,7 @@ impl Slab {
             unsafe { self.reservation.discard(pages.start, pages.len())? };
         }
         let all_kept = leftover.discarded.is_empty();
-        // Copying it back now would cost memory for an instance that may never be.
+        // Copying it back now would take memory for an instance that may never exist.
         self.unfilled.get_mut().extend(leftover.discarded);
         let stays_known = pagemap.is_some() && all_kept && options.page_fault_count;
         self.written = stays_known.then_some(leftover.kept);
@@ -88,9 +90,9 @@ impl Slab {
         Ok(true)
     }
 
-    /// Asks the system what the instance has left in memory, of which at most `limit` bytes are
-    /// kept.
-    fn look(
+    /// Asks the system which pages the instance has left in memory, of which at most `limit` bytes
+    /// are kept.
+    fn scan_leftover(
         &mut self,
         pagemap: &Pagemap,
         grown: &[Range<usize>],
@@ -116,16 +118,15 @@ impl Slab {
         Ok(leftover)
     }
 
-    /// What the instance may have left in memory, and what is worth keeping of it: the starts of
-    /// parts.
-    fn guess(&mut self, grown: &[Range<usize>]) -> Leftover {
+    /// Assumes that the instance has written all pages, and keeps the starts of parts.
+    fn guess_leftover(&mut self, grown: &[Range<usize>]) -> Leftover {
         let parts = self.image.accessible();
         let base = self.base().as_ptr() as usize;
         for part in parts.iter().chain(grown) {
             self.tables.add(base + part.start..base + part.end);
         }
         self.tables.count();
-        let each = PREFIX / parts.len().max(1);
+        let each = GUESSED_PREFIX / parts.len().max(1);
         let mut leftover = Leftover::new(0);
         for part in parts {
             leftover.add_start(part.clone(), each);
@@ -133,9 +134,9 @@ impl Slab {
         leftover
     }
 
-    /// Calls `present` with each range of addresses in an accessible part of the slab at which
-    /// pages are in memory, and `found` with those that may differ from the image, as offsets, in
-    /// order.
+    /// Scans an accessible part of the slab. Calls `present` with each range of addresses whose
+    /// pages are in memory, and `found` with those that may differ from the image, as slab offsets,
+    /// in order.
     pub fn scan_written(
         &self,
         pagemap: &Pagemap,
@@ -148,15 +149,15 @@ impl Slab {
             let pages = addresses.start - base..addresses.end - base;
             present(addresses);
             match state {
-                State::File => {}
-                State::Written => found(pages),
-                // Zeros are what the image has, or the system has merged what was written there.
-                State::Zero => self.image.pages_in(pages).into_iter().for_each(&mut found),
+                PageState::File => {}
+                PageState::Written => found(pages),
+                // The image has zeros there, or the system has merged what was written.
+                PageState::Zero => self.image.pages_in(pages).into_iter().for_each(&mut found),
             }
         })
     }
 
-    /// Writes the image, and zeros where it has nothing, over accessible pages.
+    /// Writes the image, and zeros elsewhere, over accessible pages.
     fn restore(&self, pages: Range<usize>) {
         let mut position = pages.start;
         for (start, bytes) in self.image.runs_in(pages.clone()) {
@@ -167,13 +168,13 @@ impl Slab {
         self.restore_patches(position..pages.end);
     }
 
-    /// Writes zeros and patches over accessible pages.
+    /// Writes patches, and zeros elsewhere, over accessible pages.
     fn restore_patches(&self, pages: Range<usize>) {
         if pages.is_empty() {
             return;
         }
-        // SAFETY: only pages of accessible parts are restored, and the instance that used them is
-        // gone.
+        // SAFETY: `reset` restores pages of accessible parts only, and the instance that used them
+        // is gone.
         unsafe {
             self.base()
                 .as_ptr()

@@ -1,9 +1,9 @@
-//! [`Sizes`]: how large the growing parts of a slab are.
+//! [`Sizes`]: the sizes of the parts of a slab that can grow.
 
 use mintage_environ::layout::{HeapLayout, SlabLayout};
 use mintage_environ::{DomainId, IndexVec, MemoryId, TableId};
 
-/// The size of each memory in bytes, of each table in entries, and of each object heap.
+/// The size of each memory in bytes, of each table in entries, and of each GC heap.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sizes {
     pub memories: IndexVec<MemoryId, u64>,
@@ -11,30 +11,30 @@ pub struct Sizes {
     pub heaps: Vec<HeapSize>,
 }
 
-/// The bytes of an object heap that are accessible.
+/// The accessible bytes of a GC heap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeapSize {
     pub domain: DomainId,
-    /// Of the objects that never move.
-    pub fixed: u64,
-    /// Of each half.
+    /// Bytes for static objects, which never move.
+    pub statics: u64,
+    /// Bytes of each half.
     pub half: u64,
 }
 
 impl HeapSize {
-    /// The size of the heap of `domain` whose halves have `half` bytes each.
+    /// Returns the size of the heap of `domain` if each half has `half` bytes.
     pub fn new(domain: DomainId, heap: &HeapLayout, half: u64) -> HeapSize {
-        let fixed = heap.static_size();
+        let statics = heap.static_size();
         HeapSize {
             domain,
-            fixed,
+            statics,
             half,
         }
     }
 }
 
 impl Sizes {
-    /// The sizes that memories, tables and object heaps start with.
+    /// Returns the initial sizes that the layout declares.
     pub(super) fn declared(layout: &SlabLayout) -> Sizes {
         let tables = layout.tables.values();
         Sizes {
@@ -51,7 +51,7 @@ impl Sizes {
         }
     }
 
-    /// These sizes, with a byte in each memory that has none and can grow.
+    /// Returns these sizes, with one byte in each memory that is empty and can grow.
     pub(super) fn grown(&self, layout: &SlabLayout) -> Sizes {
         let mut sizes = self.clone();
         for (id, memory) in layout.memories.iter() {
@@ -60,7 +60,7 @@ impl Sizes {
         sizes
     }
 
-    /// Makes these the sizes that memories, tables and object heaps start with.
+    /// Makes these the initial sizes that the layout declares.
     pub(crate) fn declare(&self, layout: &mut SlabLayout) {
         for (id, &size) in self.memories.iter() {
             layout.memories[id].minimum = size;

@@ -10,8 +10,8 @@ use mintage_environ::Tunables;
 
 #[test]
 fn slabs_hold_the_image_and_are_reset_to_it() {
-    // Two memories, of which one has long and short runs in its image, and tables on both sides
-    // of the copy threshold.
+    // Two memories, one with long and short runs in its image, and tables on both sides of the copy
+    // threshold.
     let (data, functions) = ("0123456789abcdef".repeat(3000), "$f ".repeat(3000));
     let component = format!(
         r#"(component
@@ -44,7 +44,7 @@ fn slabs_hold_the_image_and_are_reset_to_it() {
     std::fs::write(&path, &artifact).unwrap();
     let whole = [(0, &artifact[..])];
     for (mapping, pagemap) in [
-        // SAFETY: nobody else knows the file.
+        // SAFETY: no one else knows the file.
         (unsafe { FileMapping::open(&path) }.unwrap(), true),
         (
             FileMapping::of_parts(artifact.len(), &whole, true).unwrap(),
@@ -126,8 +126,8 @@ fn slabs_hold_the_image_and_are_reset_to_it() {
     }
 }
 
-/// The system may merge pages of zeros with its own, as if nobody had written to them: here,
-/// pages that hold something in the image.
+/// The system may merge pages of zeros with its own, as if no one had written to them: here, pages
+/// whose image is not zero.
 #[test]
 fn pages_that_the_system_has_merged_count_as_written() {
     let data = "d".repeat(40_000);
@@ -151,8 +151,9 @@ fn pages_that_the_system_has_merged_count_as_written() {
         let memory = code.layout().memory_start(MemoryId::from_u32(0)) as usize;
         for offset in [65536, 65536 + 8192, 262144] {
             let at = slab.base().as_ptr().wrapping_add(memory + offset).cast();
-            // A new page of zeros, which is read: to the system it looks the same.
-            // SAFETY: the page is of the slab, which the test alone has.
+            // A new page of zeros that is read looks the same to the system.
+            //
+            // SAFETY: the page is in the slab, which the test alone uses.
             unsafe {
                 let (access, flags) = (libc::PROT_READ | libc::PROT_WRITE, libc::MAP_PRIVATE);
                 let flags = flags | libc::MAP_ANONYMOUS | libc::MAP_FIXED;
@@ -169,7 +170,7 @@ fn pages_that_the_system_has_merged_count_as_written() {
 /// Bytes that the slabs of the tests keep in memory.
 const KEEP: usize = 256 << 10;
 
-/// How many mappings the slab has, as the system lists them.
+/// Counts the mappings of the slab that the system lists.
 fn count_mappings(slab: &Slab) -> usize {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
     let base = slab.base().as_ptr() as usize;
@@ -182,7 +183,7 @@ fn count_mappings(slab: &Slab) -> usize {
         .count()
 }
 
-/// Moves what is written to swap space, if there is any.
+/// Moves written pages to swap space, if there is any.
 fn swap_out(slab: &Slab) {
     for part in slab.image().accessible() {
         // SAFETY: the range is of the slab, and its contents do not change.
@@ -194,7 +195,7 @@ fn swap_out(slab: &Slab) {
     }
 }
 
-/// Writes all over a slab, as guest and host may: single bytes, whole stretches, and what
+/// Writes all over a slab, as guest and host may: single bytes, long stretches, and the parts that
 /// memories grow into.
 fn scribble(code: &Code, slab: &Slab, seed: u64) {
     let mut state = seed;

@@ -1,4 +1,4 @@
-//! Mappings: an artifact's bytes, and the address space of slabs.
+//! Memory mappings: an artifact's bytes, and the address space of slabs.
 
 use anyhow::{Context, Result, ensure};
 use mintage_environ::artifact;
@@ -6,110 +6,16 @@ use rustix::fs::{MemfdFlags, SealFlags};
 use rustix::mm::{Advice, MapFlags, MprotectFlags, ProtFlags};
 use std::ffi::c_void;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::ops::Range;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::ptr::{self, NonNull};
-use std::sync::OnceLock;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The size of the host's pages in bytes.
+/// Returns the size of the host's pages in bytes.
 pub fn page_size() -> usize {
     rustix::param::page_size()
-}
-
-/// How many mappings the system lets the process have.
-pub fn max_mappings() -> usize {
-    static MAX: OnceLock<usize> = OnceLock::new();
-    *MAX.get_or_init(|| {
-        let setting = std::fs::read_to_string("/proc/sys/vm/max_map_count").ok();
-        // What Linux has unless it is set otherwise.
-        setting
-            .and_then(|text| text.trim().parse().ok())
-            .unwrap_or(65530)
-    })
-}
-
-/// Mappings that the slabs of all engines have or may need.
-static SLAB_MAPPINGS: AtomicUsize = AtomicUsize::new(0);
-
-/// How many mappings the slabs of all engines may have together: seven eighths of what the process
-/// may have. The rest is the host's: without any, no thread starts and no memory is allocated.
-pub fn max_slab_mappings() -> usize {
-    max_mappings() / 8 * 7
-}
-
-/// How many mappings the slabs of all engines may have while any of them is idle: three quarters of
-/// what the process may have.
-pub fn max_idle_mappings() -> usize {
-    max_mappings() / 4 * 3
-}
-
-/// How many mappings the slabs of all engines have or may need.
-pub fn slab_mappings() -> usize {
-    SLAB_MAPPINGS.load(Ordering::Relaxed)
-}
-
-/// A slab's part in the count of mappings, until it is dropped.
-#[derive(Debug)]
-pub struct SlabMappings(usize);
-
-impl SlabMappings {
-    /// Counts so many mappings, if the slabs of all engines together then have at most `limit`.
-    pub fn reserve(count: usize, limit: usize) -> Option<SlabMappings> {
-        let add = |total: usize| total.checked_add(count).filter(|&total| total <= limit);
-        let result = SLAB_MAPPINGS.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add);
-        result.is_ok().then_some(SlabMappings(count))
-    }
-
-    /// How many they are.
-    pub fn count(&self) -> usize {
-        self.0
-    }
-}
-
-impl Drop for SlabMappings {
-    fn drop(&mut self) {
-        SLAB_MAPPINGS.fetch_sub(self.0, Ordering::Relaxed);
-    }
-}
-
-/// What limits the process's address space and mappings, for errors.
-pub fn describe_limits() -> String {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::As).current;
-    let space = match limit {
-        Some(bytes) => format!(
-            "the process's limit of address space is {} MiB (`ulimit -v`)",
-            bytes >> 20
-        ),
-        None => "the process's address space has no limit of its own".to_owned(),
-    };
-    match count_mappings() {
-        Ok(count) => format!(
-            "{space}; it has {count} of the {} mappings that `vm.max_map_count` allows",
-            max_mappings()
-        ),
-        Err(_) => format!(
-            "{space}; `vm.max_map_count` allows {} mappings",
-            max_mappings()
-        ),
-    }
-}
-
-/// How many mappings the process has: lines of a file, which is read piece by piece, since there
-/// may be no memory left.
-fn count_mappings() -> io::Result<usize> {
-    let mut file = File::open("/proc/self/maps")?;
-    let mut piece = [0; 4096];
-    let mut lines = 0;
-    loop {
-        match file.read(&mut piece)? {
-            0 => return Ok(lines),
-            len => lines += piece[..len].iter().filter(|&&byte| byte == b'\n').count(),
-        }
-    }
 }
 
 /// An owned range of address space, unmapped on drop.
@@ -118,14 +24,14 @@ struct Region {
     len: usize,
 }
 
-// SAFETY: a region is memory of the process, not of a thread; who may read or write it is its
-// owner's rule.
+// SAFETY: a region is memory of the process, not of a thread. Its owner decides who may read or
+// write it.
 unsafe impl Send for Region {}
 // SAFETY: as above; the type itself gives no access.
 unsafe impl Sync for Region {}
 
 impl Region {
-    /// Takes ownership of what `mmap` gave.
+    /// Takes ownership of the result of `mmap`.
     fn from_mmap(base: *mut c_void, len: usize) -> Region {
         Region {
             base: NonNull::new(base.cast()).expect("mmap gives no null without MAP_FIXED"),
@@ -133,7 +39,8 @@ impl Region {
         }
     }
 
-    /// The pointer to `range`, which is checked.
+    /// Returns the address of an offset, after a check that `len` bytes from there are in the
+    /// region.
     fn at(&self, offset: usize, len: usize) -> io::Result<*mut c_void> {
         if offset.checked_add(len).is_none_or(|end| end > self.len) {
             return Err(io::Error::from(io::ErrorKind::InvalidInput));
@@ -145,23 +52,23 @@ impl Region {
 
 impl Drop for Region {
     fn drop(&mut self) {
-        // SAFETY: the region is owned, and whoever borrowed from it did so through its owner, which
-        // is being dropped. Unmapping a whole region of our own cannot fail but for lack of kernel
-        // memory, and then only leaks.
+        // SAFETY: the region is owned, and its owner, through which all borrows of it go, is being
+        // dropped. Unmapping a whole region fails only if the kernel lacks memory, and then the
+        // region leaks.
         let _ = unsafe { rustix::mm::munmap(self.base.as_ptr().cast(), self.len) };
     }
 }
 
-/// The bytes of an artifact, mapped: readable, and executable where
-/// [`make_executable`](Self::make_executable) said so; never writable.
+/// The mapped bytes of an artifact. They are readable, executable where
+/// [`make_executable`](Self::make_executable) was called, and never writable.
 pub struct FileMapping {
     region: Region,
-    /// The file behind the mapping; none when the bytes are a copy in anonymous memory.
+    /// The file behind the mapping; `None` if the bytes are a copy in anonymous memory.
     file: Option<OwnedFd>,
 }
 
-/// Whether the process may write a file of `len` bytes. Beyond the limit it would get a signal that
-/// ends it, and that a library has no business to handle.
+/// Returns whether the process may write a file of `len` bytes. Beyond its limit the process gets a
+/// signal that ends it, and handling that signal is not a library's business.
 fn may_write_file(len: usize) -> bool {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
     limit.is_none_or(|limit| len as u64 <= limit)
@@ -170,9 +77,13 @@ fn may_write_file(len: usize) -> bool {
 impl FileMapping {
     /// Maps the file at `path`.
     ///
+    /// # Errors
+    ///
+    /// If the file cannot be opened or mapped, or is empty.
+    ///
     /// # Safety
     ///
-    /// Nobody changes the file as long as the mapping lives.
+    /// No one changes the file while the mapping lives.
     pub unsafe fn open(path: &Path) -> Result<FileMapping> {
         let file = File::open(path)
             .with_context(|| format!("cannot open the artifact {}", path.display()))?;
@@ -186,13 +97,13 @@ impl FileMapping {
         unsafe { Self::map(file.into(), usize::try_from(len)?) }.with_context(what)
     }
 
-    /// Maps `len` bytes, more than 0, that hold the given parts at their offsets and are zero
-    /// elsewhere: of an anonymous file that nobody can write any more, or, where the system gives
-    /// none or `memfd` is false, of anonymous memory.
+    /// Maps `len` bytes, which is not 0, that hold the given parts at their offsets and zeros
+    /// elsewhere. They are in a sealed anonymous file, or, if the system refuses one or `memfd` is
+    /// false, in anonymous memory.
     ///
     /// # Errors
     ///
-    /// When a part does not fit, or the system gives no memory.
+    /// If a part does not fit, or the system has no memory.
     pub fn of_parts(len: usize, parts: &[(usize, &[u8])], memfd: bool) -> Result<FileMapping> {
         ensure!(
             parts
@@ -227,11 +138,12 @@ impl FileMapping {
         Ok(fd)
     }
 
-    /// The parts, which fit, in anonymous memory.
+    /// Copies the parts, which fit, to anonymous memory.
     fn anonymous_copy(len: usize, parts: &[(usize, &[u8])]) -> io::Result<FileMapping> {
-        // The system rounds up to whole pages, here and when it unmaps; what is seen is exactly the
-        // bytes. SAFETY: a new mapping at a place of the system's choice touches nothing that
-        // exists.
+        // The system rounds the length up to whole pages, here and when it unmaps. Only the bytes
+        // themselves are visible.
+        //
+        // SAFETY: a new mapping at an address that the system chooses touches nothing that exists.
         let base = unsafe {
             rustix::mm::mmap_anonymous(
                 ptr::null_mut(),
@@ -243,19 +155,19 @@ impl FileMapping {
         let region = Region::from_mmap(base, len);
         for &(start, part) in parts {
             let target = region.at(start, part.len())?;
-            // SAFETY: the part fits the region, which is writable, and which nobody else has.
+            // SAFETY: the part fits the region, which is writable and not shared yet.
             unsafe { ptr::copy_nonoverlapping(part.as_ptr(), target.cast(), part.len()) };
         }
-        // SAFETY: the region is our own; it is not written from here on.
+        // SAFETY: the region is our own, and is not written from here on.
         unsafe { rustix::mm::mprotect(base, len, MprotectFlags::READ)? };
         Ok(FileMapping { region, file: None })
     }
 
     /// # Safety
     ///
-    /// Nobody changes the file as long as the mapping lives.
+    /// No one changes the file while the mapping lives.
     unsafe fn map(file: OwnedFd, len: usize) -> io::Result<FileMapping> {
-        // SAFETY: a new mapping at a place of the system's choice touches nothing that exists.
+        // SAFETY: a new mapping at an address that the system chooses touches nothing that exists.
         let base = unsafe {
             rustix::mm::mmap(
                 ptr::null_mut(),
@@ -272,11 +184,11 @@ impl FileMapping {
         })
     }
 
-    /// Makes the pages of `range` executable besides readable. The range starts at a page.
+    /// Makes the pages of `range`, which starts at a page boundary, executable besides readable.
     ///
     /// # Errors
     ///
-    /// When the range leaves the mapping or the system refuses.
+    /// If the range leaves the mapping, or the system refuses.
     pub fn make_executable(&self, range: Range<usize>) -> io::Result<()> {
         let at = self.region.at(range.start, range.len())?;
         // SAFETY: the pages are ours; readable ones stay readable, and none becomes writable.
@@ -286,8 +198,8 @@ impl FileMapping {
         Ok(())
     }
 
-    /// Whether there is a file behind the mapping, of which [`Reservation::map_file`] maps parts
-    /// elsewhere.
+    /// Returns whether there is a file behind the mapping. If so, [`Reservation::map_file`] can map
+    /// parts of it elsewhere.
     pub fn has_file(&self) -> bool {
         self.file.is_some()
     }
@@ -295,9 +207,9 @@ impl FileMapping {
 
 impl AsRef<[u8]> for FileMapping {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: the whole region is readable from construction to drop, and nobody writes it: it
-        // is never writable here, and a file behind it does not change (`open`'s condition, or
-        // sealed).
+        // SAFETY: the whole region is readable from construction to drop. No one writes it: it is
+        // never writable here, and the file behind it does not change, since it is sealed or `open`
+        // demands it.
         unsafe { std::slice::from_raw_parts(self.region.base.as_ptr(), self.region.len) }
     }
 }
@@ -308,10 +220,10 @@ pub struct Reservation {
 }
 
 impl Reservation {
-    /// Reserves `len` bytes, which start at a page.
+    /// Reserves `len` bytes, which start at a page boundary.
     pub fn new(len: usize) -> io::Result<Reservation> {
         let flags = MapFlags::PRIVATE | MapFlags::NORESERVE;
-        // SAFETY: a new mapping at a place of the system's choice touches nothing that exists.
+        // SAFETY: a new mapping at an address that the system chooses touches nothing that exists.
         let base =
             unsafe { rustix::mm::mmap_anonymous(ptr::null_mut(), len, ProtFlags::empty(), flags)? };
         Ok(Reservation {
@@ -319,26 +231,25 @@ impl Reservation {
         })
     }
 
-    /// The first byte.
+    /// Returns the address of the first byte.
     pub fn base(&self) -> NonNull<u8> {
         self.region.base
     }
 
-    /// The bytes of address space.
+    /// Returns the size in bytes of address space.
     pub fn len(&self) -> usize {
         self.region.len
     }
 
-    /// Keeps the system from putting huge pages in the place of small ones, on its own account or
-    /// at the first write: with these, pages become writable that nobody has written.
+    /// Tells the system not to use huge pages, neither at the first write nor later. With huge
+    /// pages, pages become writable without a page fault although no one has written them.
     ///
     /// # Errors
     ///
-    /// When the system refuses.
+    /// If the system refuses.
     pub fn avoid_huge_pages(&self) -> io::Result<()> {
         let (base, len) = (self.region.base.as_ptr().cast(), self.region.len);
-        // SAFETY: the pages are of this reservation, and the advice changes nothing that can be
-        // read.
+        // SAFETY: the pages are of this reservation, and the advice changes no contents.
         match unsafe { rustix::mm::madvise(base, len, Advice::LinuxNoHugepage) } {
             // A system without huge pages does not know the advice.
             Err(rustix::io::Errno::INVAL) => Ok(()),
@@ -346,23 +257,22 @@ impl Reservation {
         }
     }
 
-    /// Makes whole pages readable and writable; those that were inaccessible hold zeros.
+    /// Makes whole pages readable and writable. Those that were inaccessible hold zeros.
     pub fn make_accessible(&self, offset: usize, len: usize) -> io::Result<()> {
         let at = self.region.at(offset, len)?;
-        // SAFETY: the pages are of this reservation. Making them accessible takes nothing from
-        // anyone.
+        // SAFETY: the pages are of this reservation, and more access to them invalidates nothing.
         unsafe { rustix::mm::mprotect(at, len, MprotectFlags::READ | MprotectFlags::WRITE)? };
         Ok(())
     }
 
-    /// Makes whole pages inaccessible, and forgets what is in them.
+    /// Makes whole pages inaccessible and discards their contents.
     ///
     /// # Safety
     ///
-    /// Nobody uses what is at these pages.
+    /// No one uses these pages.
     pub unsafe fn make_inaccessible(&self, offset: usize, len: usize) -> io::Result<()> {
         let at = self.region.at(offset, len)?;
-        // SAFETY: the pages are of this reservation, and the caller promises that nobody uses them.
+        // SAFETY: the pages are of this reservation, and no one uses them, as the caller promises.
         unsafe {
             rustix::mm::madvise(at, len, Advice::LinuxDontNeed)?;
             rustix::mm::mprotect(at, len, MprotectFlags::empty())?;
@@ -370,29 +280,29 @@ impl Reservation {
         Ok(())
     }
 
-    /// Forgets what was written to whole pages: they are as they were mapped, zero or the file's.
+    /// Discards what was written to whole pages. They hold what was mapped there: zeros or the
+    /// file's bytes.
     ///
     /// # Safety
     ///
-    /// Nobody uses what is at these pages.
+    /// No one uses these pages.
     pub unsafe fn discard(&self, offset: usize, len: usize) -> io::Result<()> {
         let at = self.region.at(offset, len)?;
-        // SAFETY: the pages are of this reservation, and the caller promises that nobody uses them.
+        // SAFETY: the pages are of this reservation, and no one uses them, as the caller promises.
         unsafe { rustix::mm::madvise(at, len, Advice::LinuxDontNeed)? };
         Ok(())
     }
 
-    /// Maps whole pages of the file behind `source` to pages of the reservation: readable, and
-    /// writable without effect on the file.
+    /// Maps whole pages of the file behind `source` to pages of the reservation, copy-on-write.
     ///
     /// # Errors
     ///
-    /// When the pages leave the reservation, there is no file, or the system refuses.
+    /// If the pages leave the reservation, there is no file, or the system refuses.
     ///
     /// # Safety
     ///
-    /// Nobody uses what was at these pages before, and `source` lives as long as they are mapped,
-    /// so that its file does not change.
+    /// No one uses these pages, and `source` lives as long as they are mapped, so that its file
+    /// does not change.
     pub unsafe fn map_file(
         &self,
         offset: usize,
@@ -403,7 +313,7 @@ impl Reservation {
         let at = self.region.at(offset, len)?;
         let file = source.file.as_ref().ok_or(io::ErrorKind::InvalidInput)?;
         let protection = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: the pages are of this reservation, and the caller promises that nobody uses them.
+        // SAFETY: the pages are of this reservation, and no one uses them, as the caller promises.
         unsafe {
             rustix::mm::mmap(
                 at,
@@ -422,7 +332,7 @@ impl Reservation {
 mod tests {
     use super::*;
 
-    /// The permissions of the mapping that `address` lies in, as the system lists them.
+    /// Returns the permissions of the mapping that holds `address`, as the system lists them.
     fn permissions(address: *const u8) -> String {
         let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
         let line = maps.lines().find(|line| {
@@ -433,7 +343,7 @@ mod tests {
         line.unwrap().split(' ').nth(1).unwrap().to_owned()
     }
 
-    /// In a file and in anonymous memory.
+    /// Makes the mapping in a file and in anonymous memory.
     fn both(len: usize, parts: &[(usize, &[u8])]) -> [FileMapping; 2] {
         [true, false].map(|memfd| {
             let mapping = FileMapping::of_parts(len, parts, memfd).unwrap();
@@ -483,7 +393,7 @@ mod tests {
         assert_eq!(permissions(reservation.base().as_ptr()), "---p");
         reservation.make_accessible(page, 2 * page).unwrap();
         let file = FileMapping::of_parts(page, &[(0, &vec![7; page])], true).unwrap();
-        // SAFETY: nobody uses the page, and the file is sealed.
+        // SAFETY: no one uses the page, and the file is sealed and outlives the reservation.
         unsafe { reservation.map_file(2 * page, &file, 0, page).unwrap() };
         // SAFETY: the two pages are accessible, and the test alone has them.
         let pages = unsafe {

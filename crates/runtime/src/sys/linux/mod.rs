@@ -1,5 +1,6 @@
 //! Linux.
 
+pub mod mappings;
 pub mod mmap;
 pub mod pagemap;
 pub mod process;

@@ -1,5 +1,5 @@
-//! Which pages of private memory are there, and which of them were written: `PAGEMAP_SCAN` (Linux
-//! 6.7).
+//! Asks the system which pages of private memory are present, and which of them were written:
+//! `PAGEMAP_SCAN` (Linux 6.7).
 
 use std::fs::File;
 use std::io;
@@ -9,17 +9,17 @@ use std::sync::OnceLock;
 
 /// `PAGEMAP_SCAN`: `_IOWR('f', 16, struct pm_scan_arg)`.
 const PAGEMAP_SCAN: libc::Ioctl = 0xc060_6610_u32 as libc::Ioctl;
-/// The page is of a file or of shared memory, so that nobody wrote to it through a private mapping.
+/// The page is of a file or of shared memory. No one has written to it through a private mapping.
 const PAGE_IS_FILE: u64 = 1 << 2;
 /// The page is in memory.
 const PAGE_IS_PRESENT: u64 = 1 << 3;
 /// The page is in swap space.
 const PAGE_IS_SWAPPED: u64 = 1 << 4;
 /// The page is the common page of zeros. It was only read, or the system has merged what was
-/// written.
+/// written (KSM).
 const PAGE_IS_PFNZERO: u64 = 1 << 5;
 
-/// Regions that one call reports; where there are more, it is called again.
+/// Regions that one call reports. If there are more, the call is repeated.
 const REGIONS: usize = 256;
 
 /// `struct pm_scan_arg`.
@@ -51,10 +51,10 @@ struct PageRegion {
     categories: u64,
 }
 
-/// How a page is there.
+/// The state of a page that is present.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// It is the file's: nobody has written to it.
+pub enum PageState {
+    /// It is the file's: no one has written to it.
     File,
     /// It holds zeros, whether it was written to or not.
     Zero,
@@ -62,23 +62,23 @@ pub enum State {
     Written,
 }
 
-/// The process's page table, to ask which pages were written.
+/// The process's page table.
 pub struct Pagemap {
     file: OwnedFd,
-    /// The process whose pages the file tells of: after a `fork`, that is still the parent.
+    /// The process whose pages the file describes. After a `fork` that is still the parent.
     process: u32,
 }
 
 impl Pagemap {
-    /// The page table of this process, or `None` where the system does not tell: an older kernel, a
-    /// container without access, or a child that was forked after the first use.
+    /// Returns the page table of this process. `None` if the system does not give access: an older
+    /// kernel, a restricted container, or a child that was forked after the first use.
     pub fn get() -> Option<&'static Pagemap> {
         static PAGEMAP: OnceLock<Option<Pagemap>> = OnceLock::new();
         let pagemap = PAGEMAP.get_or_init(|| {
             let file = File::open("/proc/self/pagemap").ok()?.into();
             let process = std::process::id();
             let pagemap = Pagemap { file, process };
-            // An empty range is enough to learn whether the kernel knows the call.
+            // An empty range shows whether the kernel knows the call.
             pagemap.scan(0..0, |_, _| {}).ok()?;
             Some(pagemap)
         });
@@ -87,17 +87,17 @@ impl Pagemap {
             .filter(|pagemap| pagemap.process == std::process::id())
     }
 
-    /// Calls `found` with each range of addresses in `range`, which is of whole pages of private
-    /// mappings, whose pages are there since they were mapped or given back. Pages in swap space
-    /// count as written.
+    /// Calls `found` with each range of addresses in `range` whose pages are present: accessed
+    /// since they were mapped or discarded. `range` consists of whole pages of private mappings.
+    /// Pages in swap space count as written.
     ///
     /// # Errors
     ///
-    /// When the system refuses.
+    /// If the system refuses.
     pub fn scan(
         &self,
         range: Range<usize>,
-        mut found: impl FnMut(Range<usize>, State),
+        mut found: impl FnMut(Range<usize>, PageState),
     ) -> io::Result<()> {
         let mut regions = [PageRegion::default(); REGIONS];
         let mut start = range.start as u64;
@@ -112,8 +112,8 @@ impl Pagemap {
                 return_mask: PAGE_IS_FILE | PAGE_IS_PFNZERO,
                 ..ScanArguments::default()
             };
-            // SAFETY: the call writes the arguments' `walk_end` and at most `regions_len` regions,
-            // both of which are ours; it changes no page, since no flag asks for that.
+            // SAFETY: the call writes `walk_end` of the arguments and at most `regions_len`
+            // regions, both of which are ours. It changes no page, since no flag asks for that.
             let count =
                 unsafe { libc::ioctl(self.file.as_raw_fd(), PAGEMAP_SCAN, &raw mut arguments) };
             if count < 0 {
@@ -121,9 +121,9 @@ impl Pagemap {
             }
             for region in &regions[..count as usize] {
                 let state = match region.categories {
-                    categories if categories & PAGE_IS_FILE != 0 => State::File,
-                    categories if categories & PAGE_IS_PFNZERO != 0 => State::Zero,
-                    _ => State::Written,
+                    categories if categories & PAGE_IS_FILE != 0 => PageState::File,
+                    categories if categories & PAGE_IS_PFNZERO != 0 => PageState::Zero,
+                    _ => PageState::Written,
                 };
                 found(region.start as usize..region.end as usize, state);
             }
@@ -153,12 +153,12 @@ mod tests {
         // SAFETY: nobody uses the pages, and the file is sealed.
         unsafe { reservation.map_file(0, &file, 0, 600 * page).unwrap() };
         let base = reservation.base().as_ptr();
-        // More regions than one call reports, in both halves; all other pages but the last are
+        // More regions than one call reports, in both halves. All other pages but the last are
         // read.
         let state = |number: usize| match number {
-            _ if number % 3 == 1 => State::Written,
-            0..600 => State::File,
-            _ => State::Zero,
+            _ if number % 3 == 1 => PageState::Written,
+            0..600 => PageState::File,
+            _ => PageState::Zero,
         };
         let expected: Vec<_> = (0..1199).map(|number| (number, state(number))).collect();
         for number in 0..1199 {
@@ -184,7 +184,7 @@ mod tests {
     /// `MADV_GUARD_INSTALL` (Linux 6.13).
     const MADV_GUARD_INSTALL: libc::c_int = 102;
 
-    /// To the scan, a guard page is in swap space, which not every system has.
+    /// The scan reports a guard page like one in swap space, which not every system has.
     #[test]
     fn pages_in_swap_space_are_found() {
         let Some(pagemap) = Pagemap::get() else {
@@ -205,6 +205,9 @@ mod tests {
                 found.push((range, state))
             })
             .unwrap();
-        assert_eq!(found, [(start + page..start + 2 * page, State::Written)]);
+        assert_eq!(
+            found,
+            [(start + page..start + 2 * page, PageState::Written)]
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! Forks: a child has none of its parent's threads, and all locks as they were in that moment.
+//! Forks. A child has none of its parent's threads, and each lock is in the state of the moment of
+//! the fork.
 
 use super::mmap::{Reservation, page_size};
 use rustix::mm::{Advice, madvise};
@@ -7,8 +8,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Returns a number that differs from that of every process that this one was forked from. It costs
-/// one load.
+/// Returns the number of this process, which differs from that of every process that it was forked
+/// from. The call costs one load.
 #[inline]
 pub fn id() -> u64 {
     match WORD.get_or_init(word) {
@@ -20,26 +21,26 @@ pub fn id() -> u64 {
     }
 }
 
-/// A word that the system sets to zero in each child that is forked, where it can.
+/// A word that the system sets to zero in each forked child, or `None` if it cannot.
 static WORD: OnceLock<Option<&'static AtomicU64>> = OnceLock::new();
 
 fn word() -> Option<&'static AtomicU64> {
     let page = Reservation::new(page_size()).ok()?;
     page.make_accessible(0, page_size()).ok()?;
     let base = page.base().as_ptr();
-    // SAFETY: the page is ours, and nobody else knows it.
+    // SAFETY: the page is ours, and not shared yet.
     unsafe { madvise(base.cast(), page_size(), Advice::LinuxWipeOnFork) }.ok()?;
-    // Mapped as long as the process lives.
+    // The page stays mapped as long as the process lives.
     std::mem::forget(page);
     // SAFETY: the page is accessible, aligned and zero, and stays mapped; it is used as this word
     // only.
     Some(unsafe { AtomicU64::from_ptr(base.cast()) })
 }
 
-/// Numbers the process. Several threads may do so at once; the first decides.
+/// Numbers the process. If several threads do so at once, the first one wins.
 #[cold]
 fn set(word: &AtomicU64) -> u64 {
-    // The time tells apart processes that had the same number one after the other.
+    // The time distinguishes processes that had the same number one after the other.
     let time = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -48,34 +49,35 @@ fn set(word: &AtomicU64) -> u64 {
     first.map_or_else(|first| first, |_| id)
 }
 
-/// Held by threads of our own while they use locks that others use too.
+/// Held by threads of the runtime while they hold locks that other threads use too.
 static BUSY: RwLock<()> = RwLock::new(());
 
-/// Keeps the process from being forked: a child would have the locks as they are, without the
-/// thread that unlocks them. For threads of our own, whose work the host cannot wait for.
+/// Delays forks while the result lives. A forked child would have the locks as they are, without
+/// the thread that unlocks them. This is for threads of the runtime, whose work the host cannot
+/// wait for.
 pub fn no_fork() -> RwLockReadGuard<'static, ()> {
     static PREPARED: OnceLock<()> = OnceLock::new();
     PREPARED.get_or_init(|| {
-        // SAFETY: the functions stay where they are as long as the process lives. If the system has
-        // no memory for them, forks do not wait.
+        // SAFETY: the functions exist as long as the process lives. If the system has no memory to
+        // note them, forks are not delayed.
         unsafe { libc::pthread_atfork(Some(before_fork), Some(after_fork), Some(after_fork)) };
     });
     BUSY.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 thread_local! {
-    /// What a thread that forks holds meanwhile.
+    /// The lock that a thread holds while it forks.
     static FORKING: Cell<Option<RwLockWriteGuard<'static, ()>>> = const { Cell::new(None) };
 }
 
-/// Waits until no thread of ours has locks, and lets none take any.
+/// Waits until no thread of the runtime holds locks, and keeps them from taking any.
 unsafe extern "C" fn before_fork() {
     let guard = BUSY.write().unwrap_or_else(PoisonError::into_inner);
-    // A thread that ends has no thread-local values any more. Then nothing is held.
+    // A thread that ends has no thread-local values any more. Then the lock is released at once.
     let _ = FORKING.try_with(|forking| forking.set(Some(guard)));
 }
 
-/// Lets them go on, in the parent and in the child, where the thread that forked is the only one.
+/// Lets the threads of the runtime take locks again, in the parent and in the child.
 unsafe extern "C" fn after_fork() {
     let _ = FORKING.try_with(|forking| drop(forking.take()));
 }
@@ -104,7 +106,7 @@ mod tests {
         assert_eq!(parent, id());
     }
 
-    /// A fork waits for a thread of ours that has locks.
+    /// A fork waits for a thread of the runtime that holds locks.
     #[test]
     fn forks_wait() {
         let (done, started) = (AtomicU64::new(0), std::sync::Barrier::new(2));
@@ -117,7 +119,7 @@ mod tests {
                 drop(guard);
             });
             started.wait();
-            // SAFETY: the child takes a lock that nobody has, compares numbers and ends.
+            // SAFETY: the child takes a lock that no one holds, compares numbers and ends.
             let child = unsafe { libc::fork() };
             assert!(child >= 0);
             if child == 0 {

@@ -1,11 +1,11 @@
-//! Hardware faults as signals.
+//! Hardware faults, which Linux reports as signals.
 //!
-//! One handler for the process, installed at the first load of an artifact. What is not a fault of
-//! machine code under our care goes to whatever was installed before, as if we were not there. A
-//! handler that somebody installs later has to chain to ours likewise.
+//! The process has one handler, which is installed when the first artifact is loaded. A fault that
+//! is not one of machine code goes to the handler that was installed before, as if this one did not
+//! exist. Likewise, a handler that the host installs later has to chain to this one.
 //!
-//! `SIGBUS` is left alone: on Linux an access to an inaccessible page is a `SIGSEGV`, and a
-//! `SIGBUS` means that the file behind a mapping was cut off, which is no doing of the guest.
+//! `SIGBUS` is not handled. On Linux an access to an inaccessible page raises `SIGSEGV`. `SIGBUS`
+//! means that the file behind a mapping was truncated, which a guest cannot cause.
 
 use crate::arch::{Registers, ResumePoint};
 use anyhow::{Result, bail};
@@ -17,7 +17,7 @@ use std::sync::OnceLock;
 
 /// A hardware fault.
 pub struct Fault {
-    /// What kind.
+    /// The kind.
     pub kind: FaultKind,
     /// The instruction.
     pub pc: usize,
@@ -27,48 +27,46 @@ pub struct Fault {
     pub sp: usize,
 }
 
-/// What a hardware fault was.
+/// The kind of a hardware fault.
 pub enum FaultKind {
-    /// An access to an address where it is not allowed.
+    /// An access to an inaccessible address.
     Access {
         /// The address.
         address: usize,
     },
-    /// Anything about the instruction itself: a division, a trapping instruction.
+    /// A fault of the instruction itself: a division, a trapping instruction.
     Instruction,
 }
 
-/// The size in bytes of the page at address 0, which the system maps for no one.
+/// The size in bytes of the null page, which the system never maps.
 pub const NULL_PAGE: usize = 4096;
 
-/// Decides about a fault of the current thread: returns the entry to resume at, or `None` when the
-/// fault is not one of machine code. It runs in the signal handler, so it must neither allocate,
-/// nor lock, nor panic.
+/// Handles a fault of the current thread. Returns where to resume, or `None` if the fault is not
+/// one of machine code. It runs in the signal handler, so it must not allocate, lock or panic.
 pub type OnFault = unsafe fn(&Fault) -> Option<*const ResumePoint>;
 
-/// What the handler asks; empty until the first call into machine code.
+/// The function that the handler calls; empty until the first call into machine code.
 static ON_FAULT: OnceLock<OnFault> = OnceLock::new();
 
-/// Registers the function that decides about faults. The first one stays.
+/// Registers the function that handles faults. Later calls have no effect.
 ///
 /// # Safety
 ///
-/// The function may be called in any thread of the process, in a signal handler, with the registers
-/// of that thread at a fault. An entry that it returns is one that
-/// [`arch::enter`](crate::arch::enter) wrote on that thread and that has not returned.
+/// The function may be called on any thread of the process, in a signal handler, with the registers
+/// of that thread at a fault. A resume point that it returns was written by
+/// [`arch::enter`](crate::arch::enter) on that thread, and that `enter` has not returned.
 pub unsafe fn set_on_fault(function: OnFault) {
-    // Another one is never registered; the process has one copy of this crate.
+    // There is only one such function.
     let _ = ON_FAULT.set(function);
 }
 
 /// The signals that machine code can raise.
 const SIGNALS: [c_int; 3] = [libc::SIGSEGV, libc::SIGFPE, libc::SIGILL];
 
-/// What was installed for each of [`SIGNALS`] before.
+/// The actions that were installed before for each of [`SIGNALS`].
 struct Previous([UnsafeCell<MaybeUninit<libc::sigaction>>; SIGNALS.len()]);
 
-// SAFETY: each cell is written once, by `install`, before the handler that reads it can run: see
-// there.
+// SAFETY: `install_one` writes each cell once, before it installs the handler that reads it.
 unsafe impl Sync for Previous {}
 
 static PREVIOUS: Previous =
@@ -78,7 +76,7 @@ static PREVIOUS: Previous =
 ///
 /// # Errors
 ///
-/// When the system refuses.
+/// If the system refuses.
 pub fn install() -> Result<()> {
     static INSTALLED: OnceLock<Result<(), String>> = OnceLock::new();
     match INSTALLED.get_or_init(|| {
@@ -93,16 +91,15 @@ pub fn install() -> Result<()> {
 }
 
 fn install_one(slot: usize, signal: c_int) -> Result<(), String> {
-    // SAFETY: all zero is a valid value of this plain C struct.
+    // SAFETY: zeros are a valid value of this plain C struct.
     let mut action: libc::sigaction = unsafe { MaybeUninit::zeroed().assume_init() };
     action.sa_sigaction = handle as *const () as usize;
-    // A handler that leaves the signal blocked could not be resumed elsewhere, thus SA_NODEFER.
+    // The handler may resume the thread elsewhere, where the signal must not stay blocked.
     action.sa_flags = libc::SA_SIGINFO | libc::SA_ONSTACK | libc::SA_NODEFER;
     let previous = PREVIOUS.0[slot].get().cast::<libc::sigaction>();
-    // SAFETY: `previous` is only read by the handler for this signal. The first call, which only
-    // reads the present action, comes before the handler is installed; should the action change in
-    // between, the second call gets the newer one into a place of its own and it is dropped: two
-    // installers that race are none of ours to order.
+    // SAFETY: only the handler of this signal reads `previous`, and the first call, which writes
+    // it, comes before the handler is installed. If another thread changes the action between the
+    // two calls, its action is lost, as with any two installers that race.
     let failed = unsafe {
         libc::sigemptyset(&mut action.sa_mask);
         libc::sigaction(signal, ptr::null(), previous) != 0
@@ -117,17 +114,17 @@ fn install_one(slot: usize, signal: c_int) -> Result<(), String> {
     }
 }
 
-/// The signal handler: ends the guest's call, or hands the signal on.
+/// Handles a signal: ends the guest's call, or passes the signal on.
 ///
 /// # Safety
 ///
 /// Called by the kernel with the arguments of an `SA_SIGINFO` handler.
 unsafe extern "C" fn handle(signal: c_int, info: *mut libc::siginfo_t, context: *mut libc::c_void) {
-    // SAFETY: the kernel gives a valid `siginfo_t`, and the context of the interrupted code, which
+    // SAFETY: the kernel passes a valid `siginfo_t`, and the context of the interrupted code, which
     // it restores on return.
     let (info_ref, context_ref) = unsafe { (&*info, &mut *context.cast::<libc::ucontext_t>()) };
     let is_fault = info_ref.si_code > 0;
-    // Reading the cell is a load, which a signal handler may do.
+    // Reading the cell is a load, which is allowed in a signal handler.
     if is_fault
         && let Some(kind) = kind(signal, info_ref)
         && let Some(on_fault) = ON_FAULT.get()
@@ -139,8 +136,8 @@ unsafe extern "C" fn handle(signal: c_int, info: *mut libc::siginfo_t, context: 
             fp: registers.fp,
             sp: registers.sp,
         };
-        // SAFETY: the registers are those of this thread at the fault, and the kernel restores from
-        // the context.
+        // SAFETY: the registers are those of this thread at the fault, and the kernel restores the
+        // thread from the context.
         if let Some(entry) = unsafe { on_fault(&fault) } {
             Registers::resume_at_exit(context_ref, entry);
             return;
@@ -150,8 +147,8 @@ unsafe extern "C" fn handle(signal: c_int, info: *mut libc::siginfo_t, context: 
     unsafe { chain(signal, is_fault, info, context) }
 }
 
-/// Sorts a fault by signal and code. `None` for causes that machine code does not have, such as
-/// memory protection keys.
+/// Returns the kind of a fault. `None` for causes that machine code does not have, such as memory
+/// protection keys.
 fn kind(signal: c_int, info: &libc::siginfo_t) -> Option<FaultKind> {
     match (signal, info.si_code) {
         (libc::SIGSEGV, SEGV_MAPERR | SEGV_ACCERR) => {
@@ -170,14 +167,14 @@ fn kind(signal: c_int, info: &libc::siginfo_t) -> Option<FaultKind> {
 const SEGV_MAPERR: c_int = 1;
 /// `si_code`: the mapping forbids the access.
 const SEGV_ACCERR: c_int = 2;
-/// `si_code`: a fault without an address, such as that of `hlt`.
+/// `si_code`: a fault without an address, such as that of `hlt` or of a non-canonical address.
 const SI_KERNEL: c_int = 0x80;
 
-/// Does what would have happened had our handler not been installed.
+/// Does what would have happened without this handler.
 ///
 /// # Safety
 ///
-/// The arguments are those of our handler.
+/// The arguments are those of the handler.
 unsafe fn chain(
     signal: c_int,
     is_fault: bool,
@@ -187,26 +184,24 @@ unsafe fn chain(
     let Some(slot) = SIGNALS.iter().position(|&known| known == signal) else {
         return;
     };
-    // SAFETY: `install_one` filled the slot before it installed the handler that runs now; nobody
-    // writes it any more, except below, with the default action, which any thread may do and which
-    // only ever leads to the end of the process.
+    // SAFETY: `install_one` wrote the cell before it installed the handler that runs now, and no
+    // one writes it afterwards.
     let previous = unsafe { (*PREVIOUS.0[slot].get()).assume_init_ref() };
     match previous.sa_sigaction {
-        // A fault cannot be ignored: the kernel would end the process, too.
+        // A fault cannot be ignored. The kernel would end the process, too.
         libc::SIG_IGN if !is_fault => {}
         libc::SIG_DFL | libc::SIG_IGN => {
             // SAFETY: the default action needs nothing.
             unsafe { libc::signal(signal, libc::SIG_DFL) };
-            // A fault comes again when the handler returns. A signal that was sent must be sent
-            // again.
+            // A fault recurs when the handler returns. A signal that was sent has to be sent again.
             if !is_fault {
                 // SAFETY: always allowed.
                 unsafe { libc::raise(signal) };
             }
         }
         handler => {
-            // SAFETY: plain calls with valid pointers. The mask is put back when our handler
-            // returns.
+            // SAFETY: plain calls with valid pointers. The kernel restores the mask when this
+            // handler returns.
             unsafe {
                 libc::pthread_sigmask(libc::SIG_BLOCK, &previous.sa_mask, ptr::null_mut());
                 if previous.sa_flags & libc::SA_NODEFER == 0 {
@@ -217,14 +212,12 @@ unsafe fn chain(
                 }
             }
             if previous.sa_flags & libc::SA_SIGINFO != 0 {
-                // SAFETY: whoever installed the action with SA_SIGINFO gave a function of this
-                // type.
+                // SAFETY: an action with SA_SIGINFO has a function of this type.
                 let handler: extern "C" fn(c_int, *mut libc::siginfo_t, *mut libc::c_void) =
                     unsafe { std::mem::transmute(handler) };
                 handler(signal, info, context);
             } else {
-                // SAFETY: whoever installed the action without SA_SIGINFO gave a function of this
-                // type.
+                // SAFETY: an action without SA_SIGINFO has a function of this type.
                 let handler: extern "C" fn(c_int) = unsafe { std::mem::transmute(handler) };
                 handler(signal);
             }

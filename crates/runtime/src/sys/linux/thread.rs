@@ -1,4 +1,4 @@
-//! Threads: where a stack ends, and the stack that signal handlers run on.
+//! Threads: their stacks, the stacks of their signal handlers, and their page faults.
 
 use super::mmap::{Reservation, page_size};
 use anyhow::{Context, Result};
@@ -9,25 +9,25 @@ use std::ptr;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// The smallest signal stack that is left in place. The frame that the kernel builds takes up to 12
-/// KiB on machines with large vector registers; the walk over frames and a handler that is chained
-/// to need the rest.
-const ENOUGH: usize = 48 << 10;
+/// The smallest signal stack that is left in place. The kernel's frame takes up to 12 KiB on
+/// machines with large vector registers. The rest is for the walk over frames, and for a handler
+/// that is chained to.
+const MIN_SIGNAL_STACK: usize = 48 << 10;
 /// The size of the signal stacks that are made here.
 const SIGNAL_STACK: usize = 64 << 10;
 
-/// The most of a stack that is known. A stack without a limit (`ulimit -s unlimited`) takes all
-/// addresses down to the next mapping, and later mappings, which may be other stacks, lie there
-/// too.
-const MOST: usize = 1 << 30;
+/// The part of a stack that is used at most. A stack without a limit (`ulimit -s unlimited`) takes
+/// all addresses down to the next mapping, and later mappings, which may be other stacks, are
+/// placed there too.
+const MAX_KNOWN: usize = 1 << 30;
 
 thread_local! {
-    /// The thread's own number; 0 before it is first asked for. Constant at the start and without a
-    /// destructor, so that an access is one load.
+    /// The thread's number; 0 before it is first asked for. It has a constant initial value and no
+    /// destructor, so an access is one load.
     static NUMBER: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Returns a number that no other thread of the process has or had; not 0.
+/// Returns the number of this thread, which no other thread of the process has or had. It is not 0.
 #[inline(always)]
 pub fn number() -> u64 {
     match NUMBER.get() {
@@ -45,14 +45,14 @@ fn new_number() -> u64 {
     number
 }
 
-/// Returns the stack of the current thread, which grows down to the start of the range, or an empty
-/// range if the system does not know.
+/// Returns the stack of the current thread, which grows down to the start of the range. The range
+/// is empty if the system does not tell.
 pub fn stack() -> Range<usize> {
     let mut attributes = MaybeUninit::<libc::pthread_attr_t>::uninit();
     let mut low = ptr::null_mut();
     let mut size = 0;
-    // SAFETY: the attributes are initialised by the first call when it gives 0, read by the second
-    // and destroyed by the third.
+    // SAFETY: the first call initialises the attributes if it returns 0. The second reads them, and
+    // the third destroys them.
     unsafe {
         if libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) != 0 {
             return 0..0;
@@ -64,10 +64,11 @@ pub fn stack() -> Range<usize> {
         }
     }
     let end = low as usize + size;
-    end - size.min(MOST)..end
+    end - size.min(MAX_KNOWN)..end
 }
 
-/// How many page faults the current thread has had, or `None` where the system does not count them.
+/// Returns how many page faults the current thread has had, or `None` if the system does not count
+/// them.
 pub fn page_faults() -> Option<u64> {
     static COUNTED: OnceLock<bool> = OnceLock::new();
     COUNTED.get_or_init(are_faults_counted).then(count_faults)
@@ -75,9 +76,9 @@ pub fn page_faults() -> Option<u64> {
 
 fn count_faults() -> u64 {
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
-    // SAFETY: the call writes the struct, which zeros are valid for as well. It cannot fail with
-    // these arguments; if it did, the count would never change, which `are_faults_counted` would
-    // have noticed.
+    // SAFETY: the call writes the struct, for which zeros are valid, too. It cannot fail with these
+    // arguments. If it did, the count would never change, and `are_faults_counted` would have
+    // noticed that.
     let usage = unsafe {
         libc::getrusage(libc::RUSAGE_THREAD, usage.as_mut_ptr());
         usage.assume_init()
@@ -85,8 +86,8 @@ fn count_faults() -> u64 {
     usage.ru_minflt as u64 + usage.ru_majflt as u64
 }
 
-/// Whether each first write to a page counts, and each to one that was only read before: not
-/// everything that runs Linux programs is Linux.
+/// Returns whether each first write to a page counts, and each first write to a page that was only
+/// read before. Not everything that runs Linux programs is Linux.
 fn are_faults_counted() -> bool {
     let pages = 4;
     let Ok(memory) = Reservation::new(pages * page_size()) else {
@@ -96,7 +97,7 @@ fn are_faults_counted() -> bool {
         return false;
     }
     (0..pages).all(|number| {
-        // SAFETY: the pages are accessible, and nobody else knows them.
+        // SAFETY: the pages are accessible, and not shared.
         let place = unsafe { memory.base().as_ptr().add(number * page_size()) };
         if number % 2 == 1 {
             // SAFETY: as above.
@@ -109,7 +110,7 @@ fn are_faults_counted() -> bool {
     })
 }
 
-/// The signal stack that a thread got here; taken down when the thread ends.
+/// A signal stack that was made for a thread. It is uninstalled when the thread ends.
 struct SignalStack {
     memory: Reservation,
 }
@@ -139,14 +140,14 @@ impl Drop for SignalStack {
                 ss_flags: libc::SS_DISABLE,
                 ss_size: 0,
             };
-            // SAFETY: the thread is not on its signal stack, since handlers do not drop
-            // thread-local values; the memory stays mapped until after this call.
+            // SAFETY: the thread does not run on its signal stack, since handlers do not drop
+            // thread-local values. The memory stays mapped until after this call.
             unsafe { libc::sigaltstack(&none, ptr::null_mut()) };
         }
     }
 }
 
-/// The thread's signal stack, when it has one.
+/// Returns the thread's signal stack, if it has one.
 fn current_signal_stack() -> Option<libc::stack_t> {
     let mut current = MaybeUninit::<libc::stack_t>::uninit();
     // SAFETY: with a null first argument the call only writes the second.
@@ -158,14 +159,14 @@ fn current_signal_stack() -> Option<libc::stack_t> {
     (current.ss_flags & libc::SS_DISABLE == 0).then_some(current)
 }
 
-/// Gives the current thread a signal stack that is large enough, if it has none: a guest that
-/// overflows the thread's stack leaves no room there for a handler.
+/// Gives the current thread a signal stack that is large enough, unless it has one. When a guest
+/// overflows the thread's stack, there is no room on it for a handler.
 ///
 /// # Errors
 ///
-/// When the system gives no memory or refuses.
+/// If the system gives no memory or refuses.
 pub fn ensure_signal_stack() -> Result<()> {
-    if current_signal_stack().is_some_and(|stack| stack.ss_size >= ENOUGH) {
+    if current_signal_stack().is_some_and(|stack| stack.ss_size >= MIN_SIGNAL_STACK) {
         return Ok(());
     }
     let stack = SignalStack::new().context("cannot get memory for a signal stack")?;
@@ -174,13 +175,13 @@ pub fn ensure_signal_stack() -> Result<()> {
         ss_flags: 0,
         ss_size: SIGNAL_STACK,
     };
-    // SAFETY: the memory is accessible, and lives until `SignalStack::drop` has taken the stack out
-    // of use.
+    // SAFETY: the memory is accessible, and lives until `SignalStack::drop` has uninstalled the
+    // stack.
     if unsafe { libc::sigaltstack(&new, ptr::null_mut()) } != 0 {
         return Err(std::io::Error::last_os_error()).context("cannot install a signal stack");
     }
-    // While the thread ends, its thread-local values are gone; then `stack` is dropped here and the
-    // thread stays without.
+    // While the thread ends, its thread-local values are gone. Then `stack` is dropped here, and
+    // the thread has no signal stack.
     let _ = OWN_STACK.try_with(|own| own.set(Some(stack)));
     Ok(())
 }
@@ -197,7 +198,7 @@ mod tests {
                 let local = 0u8;
                 let stack = stack();
                 assert!(stack.contains(&(&raw const local as usize)), "{stack:?}");
-                // It may be the larger one of an earlier thread.
+                // The stack may be a larger one of an earlier thread.
                 assert!((256 << 10..4 << 20).contains(&stack.len()), "{stack:?}");
             })
             .unwrap()
@@ -211,7 +212,7 @@ mod tests {
         std::thread::spawn(|| {
             ensure_signal_stack().unwrap();
             let first = current_signal_stack().unwrap();
-            assert!(first.ss_size >= ENOUGH);
+            assert!(first.ss_size >= MIN_SIGNAL_STACK);
             ensure_signal_stack().unwrap();
             assert_eq!(first.ss_sp, current_signal_stack().unwrap().ss_sp);
         })
