@@ -1,11 +1,12 @@
 //! Types, signatures and names, as Cranelift writes them.
 
+use crate::isa::{CallConv, INTEGER_REGISTERS, WASM_CALL_CONV, host_call_conv};
 use crate::output::RelocationTarget;
 use anyhow::{Context as _, Result};
 use cranelift_codegen::ir::{
     AbiParam, ArgumentPurpose, Signature as ClifSignature, Type, UserExternalName, types,
 };
-use cranelift_codegen::isa::{CallConv, TargetIsa};
+use cranelift_codegen::isa::TargetIsa;
 use mintage_environ::builtin::{BuiltinResult, BuiltinType};
 use mintage_environ::{Builtin, FuncKey, Signature, ValType};
 
@@ -48,16 +49,13 @@ pub(crate) fn clif_type(ty: ValType) -> Type {
     }
 }
 
-/// Registers of x86-64 that pass integers, `ctx` first. Later ones are passed on the stack.
-const INTEGER_REGISTERS: usize = 6;
-
 /// The signature of a wasm function: `ctx`, then its parameters.
 ///
 /// Parameters on the stack are extended to the eight bytes that the callee loads. A load that takes
 /// in more than the store before it wrote waits until that store has reached the cache, which takes
 /// longer than the rest of a call.
 pub(crate) fn wasm_signature(signature: &Signature) -> ClifSignature {
-    let mut clif = context_signature(CallConv::Tail);
+    let mut clif = context_signature(WASM_CALL_CONV);
     let mut integers = 1;
     clif.params.extend(signature.params.iter().map(|&ty| {
         let param = AbiParam::new(clif_type(ty));
@@ -78,7 +76,7 @@ pub(crate) fn wasm_signature(signature: &Signature) -> ClifSignature {
 
 /// The signature of a builtin's trampoline, as wasm code calls it.
 pub(crate) fn builtin_signature(builtin: Builtin) -> ClifSignature {
-    let mut clif = context_signature(CallConv::Tail);
+    let mut clif = context_signature(WASM_CALL_CONV);
     clif.params.extend(
         builtin
             .params()
@@ -134,11 +132,6 @@ fn context_signature(call_conv: CallConv) -> ClifSignature {
     clif.params
         .push(AbiParam::special(POINTER, ArgumentPurpose::VMContext));
     clif
-}
-
-/// The convention of `extern "C"` functions.
-fn host_call_conv(isa: &dyn TargetIsa) -> CallConv {
-    CallConv::triple_default(isa.triple())
 }
 
 /// The type of a builtin's parameter or result.

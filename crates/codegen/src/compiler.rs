@@ -2,12 +2,12 @@
 
 use crate::output::{self, CompiledFunction};
 use crate::translate::Buffers;
-use crate::{abi, builtin, canon, translate};
-use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use crate::{abi, builtin, canon, isa, translate};
+use anyhow::{Context as _, Result, anyhow, bail};
 use cranelift_codegen::control::ControlPlane;
 use cranelift_codegen::ir::UserFuncName;
-use cranelift_codegen::isa::{self, OwnedTargetIsa};
-use cranelift_codegen::settings::{self, Configurable};
+use cranelift_codegen::isa::{Builder, OwnedTargetIsa};
+use cranelift_codegen::settings::{Configurable, Flags};
 use cranelift_codegen::{CodegenError, Context};
 use cranelift_frontend::FunctionBuilderContext;
 use mintage_environ::layout::SlabLayout;
@@ -21,9 +21,8 @@ use std::borrow::Cow;
 /// Compiles functions for the host's processor. Shared by all threads.
 pub struct Compiler {
     isa: OwnedTargetIsa,
-    /// The same processor with the least effort, for functions on which more would take time with
-    /// the square of their size.
-    plain: OwnedTargetIsa,
+    /// The same processor with [`Effort::Least`].
+    least_effort: OwnedTargetIsa,
     tunables: Tunables,
     function_values: usize,
 }
@@ -38,13 +37,23 @@ const _: () = {
     shared_by_threads::<Compiler>();
 };
 
+/// How much effort the code generator makes for a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// As much as the settings ask for.
+    Full,
+    /// The least possible, for functions on which more would take time with the square of their
+    /// size.
+    Least,
+}
+
 /// The buffers of one worker, reused from function to function.
 pub struct Scratch {
     pub(crate) context: Context,
     pub(crate) builder: FunctionBuilderContext,
     pub(crate) buffers: Buffers,
-    /// Whether the function is too large for any effort.
-    pub(crate) vast: bool,
+    /// How much effort the function is worth.
+    pub(crate) effort: Effort,
     /// The values of a core function, with the operands that it copies to calls and branches.
     pub(crate) values: usize,
 }
@@ -55,7 +64,7 @@ impl Default for Scratch {
             context: Context::new(),
             builder: FunctionBuilderContext::new(),
             buffers: Buffers::default(),
-            vast: false,
+            effort: Effort::Full,
             values: 0,
         }
     }
@@ -92,45 +101,17 @@ impl Compiler {
     /// When the processor's architecture is not supported, or it lacks an instruction set extension
     /// that is needed.
     pub fn new(tunables: &Tunables) -> Result<Compiler> {
-        let processor = cranelift_native::builder()
-            .map_err(|reason| unsupported!("cannot generate code for this processor: {reason}"))?;
+        let processor = isa::host()?;
         Self::for_processor(&processor, tunables)
     }
 
     /// A compiler for the processor that `processor` describes.
-    pub(crate) fn for_processor(processor: &isa::Builder, tunables: &Tunables) -> Result<Compiler> {
-        let isa = processor
-            .finish(shared_flags(tunables, false)?)
-            .context("the code generator refuses its settings")?;
-        let plain = processor
-            .finish(shared_flags(tunables, true)?)
-            .context("the code generator refuses its settings for large functions")?;
-        ensure!(
-            isa.pointer_bits() == 64,
-            unsupported!(
-                "cannot generate code for `{}`: only 64-bit processors are supported",
-                isa.triple()
-            )
-        );
-        // Without it, rounding would be calls to library functions, and there is no library to
-        // call.
-        ensure!(
-            isa.has_round(),
-            unsupported!(
-                "cannot generate code for this processor: it lacks SSE4.1 (rounding of floats)"
-            )
-        );
-        // The same holds for shuffled vectors. Other processors than x86-64 need no extension for
-        // them.
-        ensure!(
-            isa.name() != "x64" || isa.has_x86_pshufb_lowering(),
-            unsupported!(
-                "cannot generate code for this processor: it lacks SSSE3 (shuffled vectors)"
-            )
-        );
+    pub(crate) fn for_processor(processor: &Builder, tunables: &Tunables) -> Result<Compiler> {
+        let isa = isa::code_generator(processor, settings(tunables, Effort::Full)?)?;
+        let least_effort = isa::code_generator(processor, settings(tunables, Effort::Least)?)?;
         Ok(Compiler {
             isa,
-            plain,
+            least_effort,
             tunables: tunables.clone(),
             function_values: FUNCTION_VALUES,
         })
@@ -143,17 +124,7 @@ impl Compiler {
 
     /// What the generated code runs on: part of an artifact, checked at load.
     pub fn target(&self) -> Target {
-        let mut cpu_features: Vec<String> = self
-            .isa
-            .isa_flags()
-            .iter()
-            .map(|flag| format!("{}={}", flag.name, flag.value_string()))
-            .collect();
-        cpu_features.sort();
-        Target {
-            triple: self.isa.triple().to_string(),
-            cpu_features,
-        }
+        isa::target(&*self.isa)
     }
 
     /// Compiles the function `key` of `program`, whose slab is laid out as `layout` says.
@@ -198,7 +169,7 @@ impl Compiler {
             function_values: self.function_values,
         };
         scratch.context.clear();
-        scratch.vast = false;
+        scratch.effort = Effort::Full;
         scratch.values = 0;
         scratch.context.func.name = UserFuncName::User(abi::external_name(key));
         match key {
@@ -237,7 +208,10 @@ impl Compiler {
     /// Machine code of the CLIF in the scratch context.
     fn finish(&self, key: FuncKey, scratch: &mut Scratch) -> Result<CompiledFunction> {
         let context = &mut scratch.context;
-        let isa = if scratch.vast { &self.plain } else { &self.isa };
+        let isa = match scratch.effort {
+            Effort::Full => &self.isa,
+            Effort::Least => &self.least_effort,
+        };
         if let Err(error) = context.compile(&**isa, &mut ControlPlane::default()) {
             return Err(codegen_error(error.inner));
         }
@@ -254,12 +228,12 @@ impl Compiler {
     }
 }
 
-fn shared_flags(tunables: &Tunables, plain: bool) -> Result<settings::Flags> {
-    let mut flags = settings::builder();
+fn settings(tunables: &Tunables, effort: Effort) -> Result<Flags> {
+    let mut flags = cranelift_codegen::settings::builder();
     let switch = |on| if on { "true" } else { "false" };
     let opt_level = match tunables.opt_level {
         OptLevel::None => "none",
-        _ if plain => "none",
+        _ if effort == Effort::Least => "none",
         OptLevel::Speed => "speed",
         OptLevel::SpeedAndSize => "speed_and_size",
     };
@@ -267,7 +241,10 @@ fn shared_flags(tunables: &Tunables, plain: bool) -> Result<settings::Flags> {
         ("opt_level", opt_level),
         (
             "regalloc_algorithm",
-            if plain { "single_pass" } else { "backtracking" },
+            match effort {
+                Effort::Full => "backtracking",
+                Effort::Least => "single_pass",
+            },
         ),
         ("enable_verifier", switch(tunables.debug_verifier)),
         // Code is reached and left only through frames that the runtime walks by their frame
@@ -295,7 +272,7 @@ fn shared_flags(tunables: &Tunables, plain: bool) -> Result<settings::Flags> {
             .set(name, value)
             .with_context(|| format!("the code generator has no setting {name}={value}"))?;
     }
-    Ok(settings::Flags::new(flags))
+    Ok(Flags::new(flags))
 }
 
 /// Says what went wrong in terms of the component's author, who can split a function but not change

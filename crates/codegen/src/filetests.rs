@@ -11,14 +11,13 @@
 //! ;; function ...
 //! ```
 //!
-//! `BLESS=1 cargo test -p mintage-codegen` rewrites the expectations. Code is generated for a fixed
-//! x86-64, whatever the tests run on.
+//! `BLESS=1 cargo test -p mintage-codegen` rewrites the expectations. Code is generated for the
+//! processor of [`test_processor`], whatever the tests run on.
 
 use crate::compiler::{Compiler, Scratch};
+use crate::isa::test_processor;
 use crate::output::{CompiledFunction, RelocationKind};
 use anyhow::{Context as _, Result, bail, ensure};
-use cranelift_codegen::isa;
-use cranelift_codegen::settings::Configurable;
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::{Builtin, FuncKey, OptLevel, Tunables};
 use mintage_program::Program;
@@ -82,7 +81,7 @@ fn expand(input: &str) -> Result<String> {
 
     let program = mintage_program::build(&bytes, &tunables)?;
     let layout = SlabLayout::compute(&program.shape, &tunables)?;
-    let compiler = Compiler::for_processor(&processor()?, &tunables)?;
+    let compiler = Compiler::for_processor(&test_processor()?, &tunables)?;
     let mut scratch = Scratch::default();
     let mut file = input.trim_end().to_owned() + "\n";
     for (what, name) in shown {
@@ -123,7 +122,7 @@ fn compile_all(bytes: &[u8], tunables: &Tunables) -> Result<()> {
             };
             let program = mintage_program::build(bytes, &tunables)?;
             let layout = SlabLayout::compute(&program.shape, &tunables)?;
-            let compiler = Compiler::for_processor(&processor()?, &tunables)?;
+            let compiler = Compiler::for_processor(&test_processor()?, &tunables)?;
             for key in all_keys(&program) {
                 let function =
                     compiler.compile(&program, &layout, key, &mut scratch, |_| Ok(()))?;
@@ -175,29 +174,12 @@ fn check(function: &CompiledFunction) -> Result<()> {
         );
         free = relocation.offset
             + match relocation.kind {
-                RelocationKind::X86PcRel4 => 4,
+                RelocationKind::PcRelative4 => 4,
                 RelocationKind::TextOffset8 => 8,
             };
         ensure!(free <= end, "a relocation leaves the code");
     }
     Ok(())
-}
-
-/// An x86-64 processor of about 2013.
-fn processor() -> Result<isa::Builder> {
-    let mut builder = isa::lookup_by_name("x86_64-unknown-linux-gnu")?;
-    for feature in [
-        "has_sse3",
-        "has_ssse3",
-        "has_sse41",
-        "has_sse42",
-        "has_popcnt",
-        "has_lzcnt",
-        "has_bmi1",
-    ] {
-        builder.enable(feature)?;
-    }
-    Ok(builder)
 }
 
 fn set(tunables: &mut Tunables, setting: &str) -> Result<()> {
@@ -308,7 +290,7 @@ fn too_many_values() {
     let bytes = wat::parse_str(component).unwrap();
     let program = mintage_program::build(&bytes, &tunables).unwrap();
     let layout = SlabLayout::compute(&program.shape, &tunables).unwrap();
-    let compiler = Compiler::for_processor(&processor().unwrap(), &tunables).unwrap();
+    let compiler = Compiler::for_processor(&test_processor().unwrap(), &tunables).unwrap();
     let mut scratch = Scratch::default();
     let mut compile = |name| {
         let key = find_key(&program, name).unwrap();
@@ -349,7 +331,7 @@ fn no_frame_steps_over_a_guard_page() {
     let bytes = wat::parse_str(component).unwrap();
     let program = mintage_program::build(&bytes, &tunables).unwrap();
     let layout = SlabLayout::compute(&program.shape, &tunables).unwrap();
-    let compiler = Compiler::for_processor(&processor().unwrap(), &tunables).unwrap();
+    let compiler = Compiler::for_processor(&test_processor().unwrap(), &tunables).unwrap();
     for (name, probe) in [
         ("core[0]:f1", None),
         ("core[0]:f2", Some("movl $0x0, (%rsp)")),

@@ -23,11 +23,10 @@ mod compiler;
 mod emit;
 #[cfg(test)]
 mod filetests;
+mod isa;
 mod metering;
 mod output;
 mod translate;
 
 pub use compiler::{Compiler, FUNCTION_VALUES, Scratch};
-pub use output::{
-    CatchSite, CompiledFunction, Relocation, RelocationKind, RelocationTarget, StackMap,
-};
+pub use output::{CompiledFunction, Relocation, RelocationKind, RelocationTarget};

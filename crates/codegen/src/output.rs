@@ -1,15 +1,14 @@
 //! What compiling one function gives: plain data, ready to be placed and linked.
 
-use crate::abi;
+use crate::{abi, isa};
 use anyhow::{Context as _, Result, bail};
-use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::ir::{ExternalName, Function, TrapCode, UserStackMap};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::{
     CompiledCode, Final, FinalizedMachCallSite, FinalizedMachExceptionHandler, FinalizedMachReloc,
     FinalizedRelocTarget, MachSrcLoc,
 };
-use mintage_environ::{FrameSlots, FuncKey, ObjectTypeId, Trap};
+use mintage_environ::{CatchSite, FrameSlots, FuncKey, Handlers, ObjectTypeId, StackMap, Trap};
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::ops::Range;
@@ -41,31 +40,6 @@ pub struct CompiledFunction {
     /// `u32::MAX` is code without a place in the source. Empty unless `Tunables::address_map` is
     /// set.
     pub addresses: Vec<(u32, u32)>,
-}
-
-/// The types of exceptions that are caught, `None` for all, and the code offsets of their handlers.
-pub type Handlers = [(Option<ObjectTypeId>, u32)];
-
-/// A call during which exceptions are caught.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CatchSite {
-    /// Code offset of the instruction behind the call: the return address.
-    pub return_offset: u32,
-    /// The frame pointer less the stack pointer, where a handler starts.
-    pub frame_size: u32,
-    /// What is caught, and the code offset where; the first that fits counts. The handler gets the
-    /// reference to the exception in the first register of results. Calls with equal lists share
-    /// one.
-    pub handlers: Arc<Handlers>,
-}
-
-/// Where GC references are in the frame of a function during one of its calls.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StackMap {
-    /// Code offset of the instruction behind the call: the return address.
-    pub return_offset: u32,
-    /// Their places. Calls with equal sets share one.
-    pub slots: Arc<FrameSlots>,
 }
 
 impl CompiledFunction {
@@ -114,7 +88,7 @@ pub struct Relocation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RelocationKind {
     /// 4 bytes, little endian: `target + addend - P`, which must fit `i32`.
-    X86PcRel4,
+    PcRelative4,
     /// 8 bytes, little endian: `target + addend`, where `target` is the offset from the start of
     /// the text: no address, so the code stays position independent. With the signature word in the
     /// high half of the addend this is a whole [`FuncEntry`](mintage_environ::FuncEntry).
@@ -170,9 +144,7 @@ pub(crate) fn copy_out(
     stack_maps.retain(|map| !map.slots.is_empty());
     stack_maps.sort_by_key(|map| map.return_offset);
     let mut code = buffer.data().to_vec();
-    if isa.name() == "x64" {
-        make_traps_fast(&mut code, &traps);
-    }
+    isa::make_traps_fast(isa, &mut code, &traps);
     let addresses = if address_map {
         addresses(buffer.get_srclocs_sorted(), buffer.total_size())
     } else {
@@ -181,7 +153,7 @@ pub(crate) fn copy_out(
     Ok(CompiledFunction {
         key,
         code,
-        alignment: buffer.alignment.max(isa.function_alignment().preferred),
+        alignment: buffer.alignment.max(isa::function_alignment(isa)),
         loops: loops(&compiled.bb_starts, &compiled.bb_edges, buffer.total_size()),
         relocations,
         traps,
@@ -189,27 +161,6 @@ pub(crate) fn copy_out(
         stack_maps,
         addresses,
     })
-}
-
-/// Replaces the instructions of explicit traps in code for x86-64 by others that fault sooner under
-/// a hypervisor.
-///
-/// Hypervisors take the fault of the undefined instruction, `ud2`, to see whether it is one that
-/// they have to emulate. The fault of a privileged one, `hlt`, goes to the guest system's kernel at
-/// once. It takes one byte; `nop` fills the other.
-fn make_traps_fast(code: &mut [u8], traps: &[(u32, Trap)]) {
-    const UD2: [u8; 2] = [0x0f, 0x0b];
-    const HLT_NOP: [u8; 2] = [0xf4, 0x90];
-    for &(offset, _) in traps {
-        // Other instructions that trap, such as loads, do not start like that.
-        if let Some(place) = code
-            .get_mut(offset as usize..)
-            .and_then(|rest| rest.first_chunk_mut())
-            && *place == UD2
-        {
-            *place = HLT_NOP;
-        }
-    }
 }
 
 /// The most bytes of a loop that are worth to be kept together.
@@ -288,15 +239,12 @@ fn catch_site(
 }
 
 fn relocation(reloc: &FinalizedMachReloc, func: &Function) -> Result<Relocation> {
-    let kind = match reloc.kind {
-        Reloc::X86CallPCRel4 | Reloc::X86PCRel4 => RelocationKind::X86PcRel4,
-        // Only `ref.func` names a symbol by its absolute value, and there the value is an offset in
-        // the text.
-        Reloc::Abs8 => RelocationKind::TextOffset8,
-        other => bail!(
-            "internal error: unexpected relocation {other} at offset {:#x} of the code",
+    let Some(kind) = isa::relocation_kind(reloc.kind) else {
+        bail!(
+            "internal error: unexpected relocation {} at offset {:#x} of the code",
+            reloc.kind,
             reloc.offset
-        ),
+        )
     };
     let target = match &reloc.target {
         FinalizedRelocTarget::ExternalName(ExternalName::User(name)) => {
@@ -404,22 +352,5 @@ mod tests {
         ];
         assert_eq!(addresses(&ranges, 40), expected);
         assert_eq!(addresses(&[], 10), []);
-    }
-
-    #[test]
-    fn explicit_traps_become_faults_that_are_soon_handled() {
-        // Only at a trap, and only whole: not the same bytes as part of another instruction, and
-        // not at the end.
-        let mut code = [0x0f, 0x0b, 0x90, 0x0f, 0x0b, 0x8b, 0x00, 0x0f];
-        make_traps_fast(
-            &mut code,
-            &[
-                (3, Trap::UnreachableCodeReached),
-                (5, Trap::MemoryOutOfBounds),
-                (7, Trap::StackOverflow),
-                (9, Trap::Interrupt),
-            ],
-        );
-        assert_eq!(code, [0x0f, 0x0b, 0x90, 0xf4, 0x90, 0x8b, 0x00, 0x0f]);
     }
 }

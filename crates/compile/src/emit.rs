@@ -5,10 +5,12 @@ use crate::link::PlacedFunction;
 use crate::{LaidOut, Options};
 use anyhow::{Context, Result};
 use mintage_artifact::{
-    CatchSite, Contents, Function, Metadata, Piece, StackMap, encode_addresses, encode_stack_maps,
-    encode_traps, encode_unwind,
+    Contents, Function, Metadata, Piece, encode_addresses, encode_stack_maps, encode_traps,
+    encode_unwind,
 };
-use mintage_environ::{FuncKey, IndexVec, ObjectTypeId, Target, Tunables, ValType};
+use mintage_environ::{
+    CatchSite, FuncKey, IndexVec, ObjectTypeId, StackMap, Target, Tunables, ValType,
+};
 use mintage_program::{Module, Program};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -109,9 +111,7 @@ fn unwind(functions: &[PlacedFunction]) -> Result<Vec<u8>> {
     for PlacedFunction { offset, compiled } in functions {
         let mut placed = HashMap::new();
         for site in &compiled.catches {
-            let place = |&(ty, handler): &(Option<ObjectTypeId>, u32)| {
-                (ty.map(ObjectTypeId::as_u32), offset + handler)
-            };
+            let place = |&(ty, handler): &(Option<ObjectTypeId>, u32)| (ty, offset + handler);
             let handlers: &mut Arc<[_]> = placed
                 .entry(Arc::as_ptr(&site.handlers))
                 .or_insert_with(|| site.handlers.iter().map(place).collect());
@@ -137,10 +137,12 @@ fn stack_maps(program: &Program<'_>, functions: &[PlacedFunction]) -> Result<Vec
             .get(instance)
             .context("a function has no core instance")?
             .domain;
-        maps.extend(compiled.stack_maps.iter().map(|map| StackMap {
-            return_offset: offset + map.return_offset,
-            domain,
-            slots: map.slots.clone(),
+        maps.extend(compiled.stack_maps.iter().map(|map| {
+            let map = StackMap {
+                return_offset: offset + map.return_offset,
+                slots: map.slots.clone(),
+            };
+            (domain, map)
         }));
     }
     encode_stack_maps(&maps)

@@ -151,7 +151,7 @@ fn resolve(
         .checked_add(relocation.addend)
         .context("its addend is out of range")?;
     match relocation.kind {
-        RelocationKind::X86PcRel4 => {
+        RelocationKind::PcRelative4 => {
             let distance = value
                 .checked_sub(place)
                 .and_then(|distance| i32::try_from(distance).ok());
@@ -286,7 +286,7 @@ mod tests {
     /// Relocations of a function at 64 in a text of 96 bytes, with another function at 32.
     #[test]
     fn relocations_are_resolved_or_refused() {
-        use RelocationKind::{TextOffset8, X86PcRel4};
+        use RelocationKind::{PcRelative4, TextOffset8};
         let place = |key, offset| PlacedFunction {
             offset,
             compiled: function(key, 1, 1),
@@ -312,10 +312,10 @@ mod tests {
             ))
         };
         let good = [
-            (X86PcRel4, func(lower(0)), -4, 8, i64::from(-44i32 as u32)),
-            (X86PcRel4, func(lower(1)), -4, 8, i64::from(-12i32 as u32)),
+            (PcRelative4, func(lower(0)), -4, 8, i64::from(-44i32 as u32)),
+            (PcRelative4, func(lower(1)), -4, 8, i64::from(-12i32 as u32)),
             (
-                X86PcRel4,
+                PcRelative4,
                 RelocationTarget::TextBase,
                 -4,
                 8,
@@ -332,16 +332,22 @@ mod tests {
         }
         let bad = [
             (
-                X86PcRel4,
+                PcRelative4,
                 func(lower(7)),
                 0,
                 8,
                 "lower[7], which is not compiled",
             ),
-            (X86PcRel4, func(lower(0)), (1 << 31) + 40, 8, "out of reach"),
-            (X86PcRel4, func(lower(0)), i64::MIN, 8, "out of reach"),
+            (
+                PcRelative4,
+                func(lower(0)),
+                (1 << 31) + 40,
+                8,
+                "out of reach",
+            ),
+            (PcRelative4, func(lower(0)), i64::MIN, 8, "out of reach"),
             (TextOffset8, func(lower(0)), i64::MAX, 8, "out of range"),
-            (X86PcRel4, func(lower(0)), 0, 29, "not within the text"),
+            (PcRelative4, func(lower(0)), 0, 29, "not within the text"),
             (
                 TextOffset8,
                 func(lower(0)),

@@ -81,7 +81,7 @@ fn verify_function(
         let value = i128::from(target) + i128::from(relocation.addend);
         let at = relocation.offset as usize;
         match relocation.kind {
-            RelocationKind::X86PcRel4 => {
+            RelocationKind::PcRelative4 => {
                 let distance =
                     i32::try_from(value - i128::from(range.start) - i128::from(relocation.offset))?;
                 expected[at..at + 4].copy_from_slice(&distance.to_le_bytes());
@@ -513,9 +513,9 @@ mod tests {
     use super::*;
     use crate::limits::{CompileLimits, Spent};
     use crate::{LaidOut, NoProgress, Options, emit, functions, image, link};
-    use mintage_codegen::{CatchSite, Compiler, StackMap};
+    use mintage_codegen::Compiler;
     use mintage_environ::layout::SlabLayout;
-    use mintage_environ::{FrameSlots, Trap, Tunables};
+    use mintage_environ::{CatchSite, FrameSlots, StackMap, Trap, Tunables};
 
     const KITCHEN: &str = include_str!("../tests/kitchen.wat");
 

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod builtin;
+mod call_sites;
 mod control;
 mod core_types;
 pub mod error;
@@ -28,6 +29,7 @@ mod trap;
 pub mod component;
 
 pub use builtin::Builtin;
+pub use call_sites::{CatchSite, Handlers, StackMap};
 pub use control::{
     ControlBlock, ExitRecord, HostImport, control_offsets, exit_offsets, host_import_offsets,
 };

@@ -12,38 +12,27 @@
 use super::word;
 use anyhow::{Context, Result};
 use indexmap::IndexSet;
-use mintage_environ::{DomainId, FrameSlots};
-use std::sync::Arc;
+use mintage_environ::{DomainId, FrameSlots, StackMap};
 
 /// Words in front of the return offsets.
 const HEAD: usize = 3;
 
-/// A call across which references are live.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct StackMap {
-    /// The return address.
-    pub return_offset: u32,
-    /// The component instance whose objects they refer to.
-    pub domain: DomainId,
-    /// Where they are.
-    pub slots: Arc<FrameSlots>,
-}
-
-/// Encodes the table of `maps`, in order of their return addresses.
+/// Encodes the table of `maps`, in order of their return addresses, each with the component
+/// instance whose objects the references refer to.
 ///
 /// # Errors
 ///
 /// When the table takes 2^32 words or more.
-pub fn encode(maps: &[StackMap]) -> Result<Vec<u8>> {
+pub fn encode(maps: &[(DomainId, StackMap)]) -> Result<Vec<u8>> {
     debug_assert!(
-        maps.is_sorted_by(|a, b| a.return_offset < b.return_offset),
+        maps.is_sorted_by(|(_, a), (_, b)| a.return_offset < b.return_offset),
         "stack maps are sorted"
     );
     let mut shared: IndexSet<&FrameSlots> = IndexSet::new();
     let mut records = Vec::with_capacity(2 * maps.len());
-    for map in maps {
+    for (domain, map) in maps {
         let (number, _) = shared.insert_full(&map.slots);
-        records.extend([map.domain.as_u32(), number as u32]);
+        records.extend([domain.as_u32(), number as u32]);
     }
     let total = shared
         .iter()
@@ -52,7 +41,7 @@ pub fn encode(maps: &[StackMap]) -> Result<Vec<u8>> {
     let total =
         u32::try_from(total).context("the maps of references in frames take 2^32 words or more")?;
     let mut words = vec![maps.len() as u32, shared.len() as u32, total];
-    words.extend(maps.iter().map(|map| map.return_offset));
+    words.extend(maps.iter().map(|(_, map)| map.return_offset));
     words.extend(records);
     let mut end = 0;
     for slots in &shared {
@@ -106,14 +95,18 @@ mod tests {
     use super::*;
     use proptest::collection::{btree_map, btree_set, vec};
     use proptest::prelude::*;
+    use std::sync::Arc;
 
-    fn maps() -> impl Strategy<Value = Vec<StackMap>> {
+    fn maps() -> impl Strategy<Value = Vec<(DomainId, StackMap)>> {
         let slots = btree_set((0u32..50).prop_map(|word| word * 8), 1..5);
         btree_map(0u32..100, (0u32..4, slots), 0..30).prop_map(|maps| {
-            let map = |(return_offset, (domain, slots))| StackMap {
-                return_offset,
-                domain: DomainId::from_u32(domain),
-                slots: Arc::new(FrameSlots::new(slots).unwrap()),
+            let map = |(return_offset, (domain, slots))| {
+                let slots = Arc::new(FrameSlots::new(slots).unwrap());
+                let map = StackMap {
+                    return_offset,
+                    slots,
+                };
+                (DomainId::from_u32(domain), map)
             };
             maps.into_iter().map(map).collect()
         })
@@ -125,8 +118,8 @@ mod tests {
             let bytes = encode(&maps).unwrap();
             let table = StackMaps::new(&bytes).unwrap();
             for return_offset in 0..101 {
-                let expected = maps.iter().find(|map| map.return_offset == return_offset);
-                let expected = expected.map(|map| (map.domain, map.slots.iter().collect::<Vec<_>>()));
+                let expected = maps.iter().find(|(_, map)| map.return_offset == return_offset);
+                let expected = expected.map(|(domain, map)| (*domain, map.slots.iter().collect::<Vec<_>>()));
                 let found = table.find(return_offset).map(|(domain, slots)| (domain, slots.collect::<Vec<_>>()));
                 prop_assert_eq!(found, expected);
             }
@@ -153,11 +146,11 @@ mod tests {
     #[test]
     fn equal_maps_are_kept_once() {
         let slots = Arc::new(FrameSlots::new((0..1000).map(|word| word * 8)).unwrap());
-        let maps = (0..1000).map(|return_offset| StackMap {
+        let map = |return_offset| StackMap {
             return_offset,
-            domain: DomainId::from_u32(0),
             slots: slots.clone(),
-        });
+        };
+        let maps = (0..1000).map(|return_offset| (DomainId::from_u32(0), map(return_offset)));
         let maps: Vec<_> = maps.collect();
         assert!(encode(&maps).unwrap().len() < 12 * maps.len() + 200);
     }

@@ -16,23 +16,12 @@
 use super::word;
 use anyhow::{Context, Result};
 use indexmap::IndexSet;
-use std::sync::Arc;
+use mintage_environ::{CatchSite, Handlers, ObjectTypeId};
 
 /// The type of a handler that takes every exception.
 const ANY: u32 = u32::MAX;
 /// Words in front of the return offsets.
 const HEAD: usize = 4;
-
-/// A call during which exceptions are caught.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CatchSite {
-    /// The return address.
-    pub return_offset: u32,
-    /// The frame pointer less the stack pointer, where a handler starts.
-    pub frame_size: u32,
-    /// The type of exceptions that is caught, `None` for all, and where its handler is.
-    pub handlers: Arc<[(Option<u32>, u32)]>,
-}
 
 /// Where a caught exception goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +42,7 @@ pub fn encode(core_end: u32, sites: &[CatchSite]) -> Result<Vec<u8>> {
         sites.is_sorted_by(|a, b| a.return_offset < b.return_offset),
         "sites are sorted"
     );
-    let mut lists: IndexSet<&[(Option<u32>, u32)]> = IndexSet::new();
+    let mut lists: IndexSet<&Handlers> = IndexSet::new();
     let mut records = Vec::with_capacity(2 * sites.len());
     for site in sites {
         let (number, _) = lists.insert_full(&site.handlers);
@@ -70,7 +59,7 @@ pub fn encode(core_end: u32, sites: &[CatchSite]) -> Result<Vec<u8>> {
         words.push(end);
     }
     for &(ty, offset) in lists.iter().copied().flatten() {
-        words.extend([ty.unwrap_or(ANY), offset]);
+        words.extend([ty.map_or(ANY, ObjectTypeId::as_u32), offset]);
     }
     Ok(words.into_iter().flat_map(u32::to_le_bytes).collect())
 }
@@ -137,9 +126,11 @@ mod tests {
     use super::*;
     use proptest::collection::{btree_map, vec};
     use proptest::prelude::*;
+    use std::sync::Arc;
 
     fn sites() -> impl Strategy<Value = Vec<CatchSite>> {
-        let handlers = vec((proptest::option::of(0u32..4), any::<u32>()), 0..5);
+        let ty = (0u32..4).prop_map(ObjectTypeId::from_u32);
+        let handlers = vec((proptest::option::of(ty), any::<u32>()), 0..5);
         btree_map(0u32..100, (any::<u32>(), handlers), 0..30).prop_map(|sites| {
             let site = |(return_offset, (frame_size, handlers)): (u32, (u32, Vec<_>))| CatchSite {
                 return_offset,
@@ -159,7 +150,7 @@ mod tests {
                 let site = sites.iter().find(|site| site.return_offset == return_offset);
                 for ty in 0..5 {
                     let expected = site.and_then(|site| {
-                        let fits = |&&(caught, _): &&(Option<u32>, u32)| caught.is_none_or(|caught| caught == ty);
+                        let fits = |&&(caught, _): &&(Option<ObjectTypeId>, u32)| caught.is_none_or(|caught| caught.as_u32() == ty);
                         let &(_, offset) = site.handlers.iter().find(fits)?;
                         Some(Catch { offset, frame_size: site.frame_size })
                     });
@@ -190,7 +181,9 @@ mod tests {
 
     #[test]
     fn equal_lists_are_kept_once() {
-        let handlers: Arc<[_]> = (0..1000).map(|ty| (Some(ty), 7)).collect();
+        let handlers: Arc<[_]> = (0..1000)
+            .map(|ty| (Some(ObjectTypeId::from_u32(ty)), 7))
+            .collect();
         let sites = (0..1000).map(|return_offset| CatchSite {
             return_offset,
             frame_size: 16,

@@ -28,7 +28,7 @@ mod variable;
 mod wide;
 
 use crate::abi;
-use crate::compiler::{Input, Scratch};
+use crate::compiler::{Effort, Input, Scratch};
 use crate::emit::{Declarations, Region, StackCheck, known_integer, open};
 use crate::metering::{self, Meter};
 use anyhow::{Context as _, Result, bail, ensure};
@@ -156,9 +156,9 @@ pub(crate) fn core_function(
     };
     translator.body(&body, entry, sig)?;
     translator.builder.seal_all_blocks();
-    let (vast, values) = (translator.is_vast(), translator.values());
+    let (effort, values) = (translator.effort(), translator.values());
     translator.builder.finalize(input.isa.frontend_config());
-    scratch.vast = vast;
+    scratch.effort = effort;
     scratch.values = values;
     Ok(())
 }
@@ -265,13 +265,17 @@ impl<'a, 'f> Translator<'a, 'f> {
         self.copied + self.builder.func.dfg.num_values()
     }
 
-    /// Whether the function is so large that only the least effort can be made for it.
-    fn is_vast(&self) -> bool {
+    /// Returns how much effort the function is worth.
+    fn effort(&self) -> Effort {
         let dfg = &self.builder.func.dfg;
-        dfg.num_blocks() > MAX_OPTIMIZED_BLOCKS
+        let too_large = dfg.num_blocks() > MAX_OPTIMIZED_BLOCKS
             || dfg.num_insts() > MAX_OPTIMIZED_INSTRUCTIONS
             || self.locals.count + self.depth > MAX_OPTIMIZED_WIDTH
-            || self.values() > dfg.num_insts() * OPTIMIZED_VALUES + OPTIMIZED_VALUES_ALWAYS
+            || self.values() > dfg.num_insts() * OPTIMIZED_VALUES + OPTIMIZED_VALUES_ALWAYS;
+        match too_large {
+            false => Effort::Full,
+            true => Effort::Least,
+        }
     }
 
     fn check_size(&mut self) -> Result<()> {

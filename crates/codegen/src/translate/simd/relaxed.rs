@@ -3,15 +3,15 @@
 //!
 //! Where the settings ask for deterministic results, each operator gives the one that the proposal
 //! lists for that purpose: what the strict operator of the same name gives, and fused
-//! multiplication and addition. Otherwise it is what the processor does soonest, which the code
-//! generator offers for x86-64 as instructions of their own.
+//! multiplication and addition. Otherwise each operator is what the processor does soonest
+//! ([`RelaxedSimd`]).
 
 use super::VECTOR;
 use super::convert::{HIGH_S, LOW_S};
+use crate::isa::{self, Binary, RelaxedSimd, Unary};
 use crate::translate::Translator;
 use anyhow::{Result, ensure};
 use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
-use cranelift_frontend::FuncInstBuilder;
 use mintage_environ::unsupported;
 use types::{F32X4, F64X2, I8X16, I16X8, I32X4, I64X2};
 use wasmparser::Operator;
@@ -20,36 +20,27 @@ impl<'a> Translator<'a, '_> {
     pub(super) fn relaxed_operator(&mut self, operator: &Operator<'a>) -> Result<bool> {
         match operator {
             Operator::I8x16RelaxedSwizzle => {
-                let fast = self.relaxed() && self.input.isa.has_x86_pshufb_lowering();
-                self.choose2(
-                    VECTOR,
-                    fast,
-                    |ins, a, b| ins.x86_pshufb(a, b),
-                    |ins, a, b| ins.swizzle(a, b),
-                );
+                let fast = self.relaxed().and_then(|simd| simd.swizzle());
+                self.lanewise2(VECTOR, fast.unwrap_or(|ins, a, b| ins.swizzle(a, b)));
             }
             Operator::I16x8RelaxedQ15mulrS => {
-                let fast = self.relaxed() && self.input.isa.has_x86_pmulhrsw_lowering();
-                let strict = |ins: FuncInstBuilder<'_, '_>, a, b| ins.sqmul_round_sat(a, b);
-                self.choose2(I16X8, fast, |ins, a, b| ins.x86_pmulhrsw(a, b), strict);
+                let fast = self.relaxed().and_then(|simd| simd.multiply_q15());
+                let strict: Binary = |ins, a, b| ins.sqmul_round_sat(a, b);
+                self.lanewise2(I16X8, fast.unwrap_or(strict));
             }
             Operator::I32x4RelaxedTruncF32x4S => {
-                let fast = self.relaxed() && self.is_x64();
-                self.lanewise(F32X4, |ins, a| match fast {
-                    true => ins.x86_cvtt2dq(I32X4, a),
-                    false => ins.fcvt_to_sint_sat(I32X4, a),
-                });
+                let fast = self.relaxed().and_then(|simd| simd.truncate_floats());
+                let strict: Unary = |ins, a| ins.fcvt_to_sint_sat(I32X4, a);
+                self.lanewise(F32X4, fast.unwrap_or(strict));
             }
             Operator::I32x4RelaxedTruncF32x4U => {
                 self.lanewise(F32X4, |ins, a| ins.fcvt_to_uint_sat(I32X4, a))
             }
             Operator::I32x4RelaxedTruncF64x2SZero => {
-                let fast = self.relaxed() && self.is_x64();
-                let truncate = |ins: FuncInstBuilder<'_, '_>, a| match fast {
-                    true => ins.x86_cvtt2dq(I64X2, a),
-                    false => ins.fcvt_to_sint_sat(I64X2, a),
-                };
-                self.truncate_doubles(truncate, |ins, a, zero| ins.snarrow(a, zero));
+                let fast = self.relaxed().and_then(|simd| simd.truncate_doubles());
+                let strict: Unary = |ins, a| ins.fcvt_to_sint_sat(I64X2, a);
+                let narrow: Binary = |ins, a, zero| ins.snarrow(a, zero);
+                self.truncate_doubles(fast.unwrap_or(strict), narrow);
             }
             Operator::I32x4RelaxedTruncF64x2UZero => self.truncate_doubles(
                 |ins, a| ins.fcvt_to_uint_sat(I64X2, a),
@@ -85,27 +76,10 @@ impl<'a> Translator<'a, '_> {
         Ok(true)
     }
 
-    /// Whether results may differ from processor to processor.
-    fn relaxed(&self) -> bool {
-        !self.input.tunables.relaxed_simd_deterministic
-    }
-
-    fn is_x64(&self) -> bool {
-        self.input.isa.name() == "x64"
-    }
-
-    fn choose2(
-        &mut self,
-        lanes: Type,
-        fast: bool,
-        relaxed: impl FnOnce(FuncInstBuilder<'_, '_>, Value, Value) -> Value,
-        strict: impl FnOnce(FuncInstBuilder<'_, '_>, Value, Value) -> Value,
-    ) {
-        if fast {
-            self.lanewise2(lanes, relaxed);
-        } else {
-            self.lanewise2(lanes, strict);
-        }
+    /// Returns the processor's own instructions, if results may differ from processor to processor.
+    fn relaxed(&self) -> Option<RelaxedSimd<'a>> {
+        let deterministic = self.input.tunables.relaxed_simd_deterministic;
+        (!deterministic).then(|| RelaxedSimd::new(&**self.input.isa))
     }
 
     /// `a * b + c`, or `c - a * b`: with one rounding where the processor can, or if it must.
@@ -115,11 +89,11 @@ impl<'a> Translator<'a, '_> {
         if negate {
             a = self.ins().fneg(a);
         }
-        let sum = if self.input.isa.has_native_fma() {
+        let sum = if isa::has_fused_multiply_add(&**self.input.isa) {
             self.ins().fma(a, b, c)
         } else {
             ensure!(
-                self.relaxed(),
+                self.relaxed().is_some(),
                 unsupported!(
                     "this processor has no fused multiplication and addition, which deterministic \
                  relaxed SIMD needs; turn off `Config::relaxed_simd_deterministic`"
@@ -137,15 +111,20 @@ impl<'a> Translator<'a, '_> {
     fn lane_select(&mut self, lanes: Type) {
         let mask = self.pop_lanes(lanes);
         let (ones, zeros) = self.pop2_lanes(lanes);
-        let vector = match self.relaxed() && self.input.isa.has_blendv_lowering(lanes) {
+        let vector = match self.relaxed().is_some_and(|simd| simd.has_blend(lanes)) {
             true => self.ins().blendv(mask, ones, zeros),
             false => self.ins().bitselect(mask, ones, zeros),
         };
         self.push_lanes(vector);
     }
 
+    fn prefers_pseudo_minimum(&self) -> bool {
+        self.relaxed()
+            .is_some_and(|simd| simd.prefers_pseudo_minimum())
+    }
+
     fn relaxed_minimum(&mut self, lanes: Type) {
-        if self.relaxed() && self.is_x64() {
+        if self.prefers_pseudo_minimum() {
             self.pseudo_minimum(lanes);
         } else {
             self.lanewise2(lanes, |ins, a, b| ins.fmin(a, b));
@@ -153,7 +132,7 @@ impl<'a> Translator<'a, '_> {
     }
 
     fn relaxed_maximum(&mut self, lanes: Type) {
-        if self.relaxed() && self.is_x64() {
+        if self.prefers_pseudo_minimum() {
             self.pseudo_maximum(lanes);
         } else {
             self.lanewise2(lanes, |ins, a, b| ins.fmax(a, b));
@@ -163,8 +142,8 @@ impl<'a> Translator<'a, '_> {
     /// Takes a vector of bytes and one of 7-bit numbers: 16-bit sums of the products of neighbours.
     fn relaxed_dot(&mut self) -> Value {
         let (bytes, sevens) = self.pop2_lanes(I8X16);
-        if self.relaxed() && self.input.isa.has_x86_pmaddubsw_lowering() {
-            return self.ins().x86_pmaddubsw(bytes, sevens);
+        if let Some(dot) = self.relaxed().and_then(|simd| simd.dot()) {
+            return dot(self.ins(), bytes, sevens);
         }
         let low = self.products(bytes, sevens, LOW_S);
         let high = self.products(bytes, sevens, HIGH_S);
