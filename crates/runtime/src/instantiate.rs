@@ -13,20 +13,20 @@ use mintage_environ::component::Initializer;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// Makes an instance of `code` that starts as `image`, one of [`Code`]'s, says, with the imports in
-/// `imports`. Its start functions have not run; see [`run_initializers`].
+/// Makes an instance of `code` that starts with `image`, one of [`Code`]'s, and calls the functions
+/// in `imports`. Its start functions have not run; see [`run_initializers`].
 ///
 /// `tag` is the caller's own number for the instance, which [`Instance::tag`] returns.
 ///
 /// # Errors
 ///
-/// When `imports` or `image` belongs to another component, `words` lacks one that the code uses, a
-/// limit of the pool is reached, or the operating system gives no address space.
+/// If `imports` or `image` belongs to another component, `words` lacks a word that the code uses, a
+/// limit of the pool is reached, or the system gives no address space.
 ///
 /// # Safety
 ///
-/// `current` stays where it is as long as the instance lives, and only instances that one thread at
-/// a time uses share it.
+/// `current` stays where it is as long as the instance lives, and all instances that share it are
+/// used by one thread at a time.
 pub unsafe fn instantiate(
     code: &Arc<Code>,
     image: &Arc<Image>,
@@ -41,9 +41,9 @@ pub unsafe fn instantiate(
     unsafe { Instance::new(code, image, imports, limits, tag, words, current, builtins) }
 }
 
-/// Runs the steps of instantiation that are no part of the image: segments behind start functions,
-/// and the start functions. Where they depend on nothing but the component, later instances start
-/// with what the first ones leave, and run nothing.
+/// Runs the steps of instantiation that are not part of the image: start functions, and the
+/// segments behind them. If their result depends on nothing but the component, it becomes the image
+/// of later instances, and this does nothing for them.
 ///
 /// # Errors
 ///
@@ -51,7 +51,7 @@ pub unsafe fn instantiate(
 ///
 /// # Safety
 ///
-/// As [`call`](crate::call); once per instance, before any other call.
+/// As [`call`](crate::call). It is called once per instance, before any other call.
 pub unsafe fn run_initializers(instance: InstanceHandle, host: HostAccess) -> Result<(), Stopped> {
     // SAFETY: the caller promises that the instance lives.
     let data = unsafe { instance.data() };
@@ -81,8 +81,8 @@ pub unsafe fn run_initializers(instance: InstanceHandle, host: HostAccess) -> Re
             }
             Initializer::Start { domain, callee } => {
                 let callee = data.code.callee(callee).map_err(Stopped::Host)?;
-                // SAFETY: the function is of this domain and has neither parameters nor results;
-                // the rest as promised.
+                // SAFETY: the function belongs to this domain and has neither parameters nor
+                // results. The caller promises the rest.
                 unsafe {
                     call(
                         instance,

@@ -1,33 +1,33 @@
-//! The unsafe heart of Mintage: mapped code, slabs, entry into machine code, traps, builtins.
+//! The unsafe core of Mintage: loaded code, slabs, calls into machine code, traps, builtins.
 //!
 //! ```text
-//! artifact file or bytes -> Code       mapped, checked, its keys resolved once          code
-//! Code, host functions   -> HostTable  one resolved function per lowered import         instance
-//! Code, HostTable        -> Instance   a slab with the image in it, and run-time data   instantiate
-//! Instance, Callee       -> call       in through the stub, out with a result or trap   entry
+//! artifact file or bytes -> Code       mapped, checked, its keys resolved        code
+//! Code, host functions   -> HostTable  a resolved function per lowered import    instance
+//! Code, HostTable        -> Instance   a slab with the image, and run-time data  instantiate
+//! Instance, Callee       -> call       into machine code; a result or a trap     entry
 //! ```
 //!
-//! Each folder may use what is above it in this table, as listed; `cargo test` checks it (the rule
-//! reads the table, from its heading on).
+//! Each folder may use the folders listed for it, all of which are above it in this table. The
+//! repository rules read the table, from its heading on, and check every `crate::` path.
 //!
 //! ```text
-//! folder        may use                                   what it is
-//! arch          -                                         the processor: stubs, frames, registers
-//! sys           arch                                      the operating system: mappings, signals, threads
-//! bulk          -                                         long work in pieces that can be interrupted
-//! component     bulk                                      handle tables, error contexts, transcoding
-//! slab          arch sys                                  the address space of an instance, its image and reset
-//! pool          slab sys                                  what the slabs of an engine may take; idle slabs
-//! code          arch pool slab sys                        a loaded artifact, and its keys resolved to pointers
-//! instance      bulk code component pool slab sys         the state of an instance, its limits and growth
-//! entry         arch code component instance sys          calls: in, out to the host, and how they end
-//! gc            bulk entry instance                       the GC heap and its collector
-//! builtins      arch bulk component entry gc instance     what machine code asks of the runtime
-//! instantiate   builtins code entry instance slab         from code and imports to a started instance
+//! folder       may use                                 what it is
+//! arch         -                                       the processor: stubs, frames, registers
+//! sys          arch                                    the operating system
+//! bulk         -                                       long work in interruptible pieces
+//! component    bulk                                    handle tables, error contexts, transcoding
+//! slab         arch sys                                an instance's address space and its reset
+//! pool         slab sys                                limits of an engine's slabs; idle slabs
+//! code         arch pool slab sys                      loaded artifacts, keys resolved to pointers
+//! instance     bulk code component pool slab sys       an instance's state, limits and growth
+//! entry        arch code component instance sys        calls: in, to the host, and how they end
+//! gc           bulk entry instance                     the GC heap and its collector
+//! builtins     arch bulk component entry gc instance   what machine code calls
+//! instantiate  builtins code entry instance slab       from code and imports to an instance
 //! ```
 //!
-//! Architecture invariants: operating-system calls are in `sys` only, facts of the processor in
-//! `arch` only. No function that machine code calls unwinds. `InstanceData` is extended in its own
+//! Architecture invariants: only `sys` calls the operating system, and only `arch` knows the
+//! processor. No function that machine code calls unwinds. `InstanceData` has methods in its own
 //! folder only. Nothing here knows how code is generated.
 
 #![deny(unsafe_op_in_unsafe_fn)]

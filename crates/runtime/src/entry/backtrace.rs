@@ -1,4 +1,4 @@
-//! The frames of a trap, from addresses to functions.
+//! Backtraces: from the addresses of frames to functions.
 
 use super::activation::{Activation, Frames};
 use super::trap::Frame;
@@ -7,8 +7,8 @@ use mintage_environ::FuncKey;
 use std::iter::successors;
 use std::sync::Arc;
 
-/// The functions of the frames that were kept when `activation` was stopped; trampolines are left
-/// out.
+/// Returns the functions of the frames that were kept when `activation` was stopped, without
+/// trampolines.
 pub fn symbolize(activation: &Activation, frames: &Frames) -> Vec<Frame> {
     frames
         .pcs()
@@ -16,8 +16,8 @@ pub fn symbolize(activation: &Activation, frames: &Frames) -> Vec<Frame> {
         .collect()
 }
 
-/// The function at a machine code address, in the code of one of the activations from the innermost
-/// outwards.
+/// Returns the function at an address of machine code. It is in the code of one of the activations
+/// from the innermost outwards.
 fn frame(innermost: &Activation, pc: usize) -> Option<Frame> {
     // SAFETY: activations in the list are running calls.
     let activations = successors(Some(innermost), |activation| unsafe {

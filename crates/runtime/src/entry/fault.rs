@@ -1,29 +1,29 @@
-//! The end of a call that traps: by a hardware fault (from the signal handler) or by the raise
+//! The end of a call that traps, either by a hardware fault, in the signal handler, or by the raise
 //! stub.
 //!
-//! Both note trap and frames in the thread's innermost activation and give its entry, where the
-//! thread goes on. Everything from the trap to the entry is machine code, or the trampolines of it,
-//! so no frame in between needs to be unwound: a host function runs in the same activation, but has
-//! returned before its error is raised.
+//! Both write the trap and its frames to the thread's innermost activation, and resume the thread
+//! at the activation's resume point. All code between the trap and that point is machine code and
+//! its trampolines, so no frame needs to be unwound. A host function has returned before its error
+//! is raised.
 
 use super::activation::{self, Activation, Frames};
 use crate::arch::{self, ResumePoint};
 use crate::sys::signals::{Fault, FaultKind, NULL_PAGE};
 use mintage_environ::{ExitRecord, Trap};
 
-/// How far from the stack pointer the guard page can be hit by an instruction that is not listed as
-/// trapping: pushes, calls and spills of a frame that passed the check of its prologue. Frames
-/// above this size are probed by that check.
+/// The distance from the stack pointer within which an instruction that is not listed as trapping
+/// can hit the guard page: pushes, calls, and spills of a frame whose prologue has checked the
+/// stack limit. Larger frames are probed by that check.
 const NEAR: usize = 64 << 10;
 
-/// Ends the current call if the fault is a trap of its machine code: gives the entry to resume at.
-/// `None` when the fault is none of ours.
+/// Ends the current call if the fault is a trap of its machine code. Returns where to resume, or
+/// `None` if the fault has another cause.
 ///
-/// Runs in a signal handler: neither allocates, nor locks, nor panics.
+/// This runs in a signal handler, so it does not allocate, lock or panic.
 ///
 /// # Safety
 ///
-/// The fault was in this thread and its registers are those at the instruction.
+/// The fault was on this thread, and the registers are those at the instruction.
 pub unsafe fn on_fault(fault: &Fault) -> Option<*const ResumePoint> {
     // SAFETY: this thread runs.
     let activation = unsafe { (*activation::thread()).current.get() }.cast_mut();
@@ -35,18 +35,18 @@ pub unsafe fn on_fault(fault: &Fault) -> Option<*const ResumePoint> {
     let offset = data.code.text_offset(fault.pc)?;
     let in_slab = matches!(fault.kind, FaultKind::Access { address } if data.owns(address));
     let trap = classify(fault, data.code.artifact().trap_at(offset), in_slab)?;
-    // SAFETY: the call is stopped in machine code, so nobody else looks at its activation, and its
-    // frames are intact: this runs on another stack, or below them.
+    // SAFETY: the call is stopped in machine code, so no one else uses its activation. Its frames
+    // are intact, since this runs on another stack or below them.
     unsafe { Some(stop(activation, Some(trap), fault.pc, fault.fp, true)) }
 }
 
-/// The trap that a fault in machine code is, if it is one that machine code may raise. `listed` is
-/// what the trap table says of the instruction, `in_slab` whether the fault is an access to the
-/// instance's slab.
+/// Returns the trap that a fault in machine code means, if machine code may raise it. `listed` is
+/// the instruction's entry in the trap table. `in_slab` tells whether an address in the instance's
+/// slab was accessed.
 fn classify(fault: &Fault, listed: Option<Trap>, in_slab: bool) -> Option<Trap> {
     match (&fault.kind, listed) {
-        // Whatever the table says: an access to anything but the slab, the null page and the
-        // stack's end is a fault of the host or of the compiler, and the process must not go on.
+        // An access to anything but the slab, the null page and the end of the stack is a fault of
+        // the host or of the compiler, even at a listed instruction. The process must not continue.
         (&FaultKind::Access { address }, Some(trap)) if in_slab || address < NULL_PAGE => {
             Some(trap)
         }
@@ -60,9 +60,9 @@ fn classify(fault: &Fault, listed: Option<Trap>, in_slab: bool) -> Option<Trap> 
     }
 }
 
-/// What the raise stub calls: ends the current call with the trap `code`, or, with code 0, with the
-/// error that a host function left. `pc` and `fp` are the return address of the stub and the frame
-/// pointer of its caller. Gives the entry to resume at.
+/// Ends the current call with the trap `code`, or, if `code` is 0, with the error that a host
+/// function left. `pc` is the return address of the raise stub, and `fp` the frame pointer of its
+/// caller. Returns where to resume.
 ///
 /// # Safety
 ///
@@ -77,16 +77,16 @@ pub unsafe extern "C" fn on_raise(
     let activation = unsafe { (*activation::thread()).current.get() }.cast_mut();
     assert!(!activation.is_null(), "a trap was raised outside of a call");
     let trap = u8::try_from(code).ok().and_then(Trap::from_code);
-    // SAFETY: machine code runs only in an activation, which is the innermost; the stub's callers'
-    // frames are intact.
+    // SAFETY: machine code runs only in an activation, the innermost one, and the frames of the
+    // stub's callers are intact.
     unsafe { stop(activation, trap, pc - 1, fp, trap.is_some()) }
 }
 
-/// Notes why and where the activation is stopped: the entry to resume at.
+/// Writes down why and where the activation is stopped. Returns where to resume.
 ///
 /// # Safety
 ///
-/// `activation` is the innermost of this thread and was stopped at `pc` in the frame of `fp`.
+/// `activation` is the innermost of this thread, and was stopped at `pc` in the frame of `fp`.
 pub unsafe fn stop(
     activation: *mut Activation,
     trap: Option<Trap>,
@@ -99,8 +99,7 @@ pub unsafe fn stop(
         // SAFETY: as the caller promises.
         unsafe { walk(activation, pc, fp, &mut frames) };
     }
-    // SAFETY: the activation's owner waits in `enter` and looks at it again only after it is
-    // resumed.
+    // SAFETY: the activation's owner waits in `enter`, and uses it again only after it is resumed.
     unsafe {
         (*activation).trap = trap;
         (*activation).frames.write(frames);
@@ -109,24 +108,25 @@ pub unsafe fn stop(
 }
 
 /// Collects the frames of machine code from `pc` in the frame of `fp` outwards, through all
-/// activations of the thread. For an outer frame the address is the one before the return address,
+/// activations of the thread. The address of an outer frame is one less than its return address,
 /// which may already belong to another instruction.
 ///
 /// # Safety
 ///
-/// `innermost` is the innermost activation of this thread and stands at `pc` in the frame of `fp`.
+/// `innermost` is the innermost activation of this thread, and is stopped at `pc` in the frame of
+/// `fp`.
 unsafe fn walk(innermost: *const Activation, pc: usize, fp: usize, frames: &mut Frames) {
     let mut activation = innermost;
-    // The instruction of the frame whose callers are looked at next; none for the trampoline that
-    // an activation left through.
+    // The instruction of the frame whose callers are visited next. `None` for the trampoline
+    // through which an activation left.
     let mut pc = Some(pc);
     let mut fp = fp;
     loop {
         // SAFETY: activations in the list are running calls, whose instances live.
         let (code, end) = unsafe { (&(*(*activation).data).code, (*activation).entry.sp) };
-        // Frames lie below the stack pointer of the entry, each above the one before. The outermost
-        // is the entry adapter's, which returns to Rust: it is machine code, but no function of the
-        // guest.
+        // Frames lie below the stack pointer at the entry, each above the one before. The outermost
+        // one is that of the entry trampoline, which returns to Rust. It is machine code, but not a
+        // function of the guest.
         while fp < end {
             // SAFETY: machine code keeps frame pointers, and this one is in its part of the stack.
             let (return_address, outer) = unsafe { arch::outer_frame(fp) };
@@ -162,8 +162,8 @@ mod tests {
         }
     }
 
-    /// The table of what is a trap: kind of fault, what the trap table lists, whether the slab was
-    /// hit, the result.
+    /// Each row: a fault, the entry of the trap table, whether the slab was accessed, the resulting
+    /// trap.
     #[test]
     fn only_faults_that_machine_code_may_raise_are_traps() {
         let memory = Some(Trap::MemoryOutOfBounds);

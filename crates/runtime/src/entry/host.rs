@@ -7,31 +7,32 @@ use mintage_environ::HostImport;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-/// What a host function gets.
+/// The arguments of a host function.
 pub struct HostCall<'a> {
     /// The instance that calls.
     pub instance: InstanceHandle,
-    /// What was passed to the innermost [`call`](crate::call) into the store.
+    /// The access to the host that the innermost [`call`](crate::call) into the store was given.
     pub host: HostAccess,
-    /// The arguments, as [`Signature::array_words`](mintage_environ::Signature::array_words) 8-byte
-    /// words: an `i32` or `f32` stands in the low half of its word, whose high half holds nothing
-    /// of meaning. Results go in from word 0 on.
+    /// The guest's arguments, as
+    /// [`Signature::array_words`](mintage_environ::Signature::array_words) 8-byte words. An `i32`
+    /// or `f32` is in the low half of its word, and the high half is undefined. Results are written
+    /// from word 0 on.
     pub words: &'a mut [u64],
 }
 
-/// What a host function's data pointer points at.
+/// The data that a host function's data pointer points to.
 struct HostData<F> {
     words: usize,
     function: F,
 }
 
 impl HostFunc {
-    /// Wraps `function`, which is called with `words` 8-byte words: as many as
-    /// [`Signature::array_words`](mintage_environ::Signature::array_words) says of the lowered
-    /// import's core signature.
+    /// Wraps `function`, which is called with `words` 8-byte words. These are as many as
+    /// [`Signature::array_words`](mintage_environ::Signature::array_words) of the lowered import's
+    /// core signature.
     ///
     /// An error that the function returns ends the guest's call with
-    /// [`Stopped::Host`](crate::Stopped), a panic with [`Stopped::Panic`](crate::Stopped).
+    /// [`Stopped::Host`](crate::Stopped), and a panic with [`Stopped::Panic`](crate::Stopped).
     pub fn new<F>(words: usize, function: F) -> HostFunc
     where
         F: Fn(HostCall<'_>) -> Result<()> + Send + Sync + 'static,
@@ -41,14 +42,14 @@ impl HostFunc {
             func: thunk::<F>,
             data: Arc::as_ptr(&data).cast(),
         };
-        // SAFETY: `thunk` is for data of this type, which `data` keeps, and takes as many words as
-        // that says.
+        // SAFETY: `thunk` expects data of this type, which `data` keeps and which is `Send` and
+        // `Sync`, and uses as many words as that says.
         unsafe { HostFunc::from_parts(import, words, data) }
     }
 }
 
-/// What machine code calls for a host function of type `F`: 0 when it succeeded, 1 when it left a
-/// failure behind.
+/// Calls a host function of type `F` for machine code. Returns 0 if it succeeds, and 1 if it leaves
+/// a failure.
 ///
 /// # Safety
 ///
@@ -58,8 +59,8 @@ unsafe extern "C" fn thunk<F>(ctx: *mut u8, data: *const (), args: *mut u64) -> 
 where
     F: Fn(HostCall<'_>) -> Result<()>,
 {
-    // SAFETY: the instance lives while its code runs; `HostTable` keeps the function alive, and has
-    // checked the words, which are the trampoline's and nobody else's.
+    // SAFETY: the instance lives while its code runs. `HostTable` keeps the function alive and has
+    // checked the number of words, which only the trampoline uses.
     let (instance, host_data, words) = unsafe {
         let host_data = &*data.cast::<HostData<F>>();
         (
@@ -75,10 +76,10 @@ where
         host: instance.current().host(),
         words,
     };
-    // What the function leaves broken after a panic belongs to whoever catches the panic when it
-    // goes on.
+    // State that the panic leaves inconsistent belongs to whoever catches the panic when it is
+    // resumed.
     let result = catch_unwind(AssertUnwindSafe(|| (host_data.function)(call)));
-    // Before machine code goes on, which may trap.
+    // This precedes machine code, which may trap.
     departure.check();
     let failure = match result {
         Ok(Ok(())) => return 0,

@@ -1,4 +1,4 @@
-//! [`AskLimiter`]: growth that the store's limiter decides about.
+//! [`AskLimiter`]: growth about which the store's limiter is asked.
 
 use super::activation::Departure;
 use crate::instance::growth::Permission;
@@ -8,10 +8,12 @@ use anyhow::{Error, Result};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Asks the limiter of an instance, whose machine code asks for growth.
+/// Asks the limiter of an instance about growth that its machine code requests.
 pub struct AskLimiter<'d>(&'d InstanceData);
 
 impl<'d> AskLimiter<'d> {
+    /// Asks the limiter of `data`.
+    ///
     /// # Safety
     ///
     /// Called for machine code of the innermost activation of this thread, which is one of `data`.
@@ -20,8 +22,8 @@ impl<'d> AskLimiter<'d> {
     }
 
     fn ask<T>(&self, question: impl FnOnce() -> Result<T>) -> Result<T, GrowthEnded> {
-        // What a panic leaves broken belongs to whoever catches it when it goes on behind machine
-        // code.
+        // State that a panic leaves inconsistent belongs to whoever catches the panic when it is
+        // resumed.
         let departure = Departure::new();
         let answer = catch_unwind(AssertUnwindSafe(question));
         departure.check();
@@ -42,8 +44,8 @@ impl Permission for AskLimiter<'_> {
         let Some(limiter) = data.limits.limiter else {
             return Ok(true);
         };
-        // SAFETY: a call is under way (`new`), whose caller promised that its host pointer is what
-        // the limiter expects.
+        // SAFETY: a call is under way (`new`), and its caller promised that the limiter may use
+        // this access to the host.
         let allowed = self.ask(|| unsafe { (limiter.growing)(data.current().host(), growth) })?;
         if !allowed {
             data.depends_on_host.set(true);

@@ -1,8 +1,8 @@
 //! Running machine code: the way in, the way out to the host, and every way in which a call ends.
 //!
 //! A running call is an [`Activation`](activation::Activation). [`call`] enters machine code, and
-//! `host` is where machine code leaves it for a host function. A fault or trap ends the call
-//! (`fault`), an exception unwinds it (`unwind`); `backtrace` names the frames of a trap.
+//! `host` has what machine code calls for a host function. A trap ends the call (`fault`), and an
+//! exception unwinds frames (`unwind`). `backtrace` names the frames of a trap.
 
 pub mod activation;
 mod backtrace;
@@ -20,7 +20,7 @@ pub use trap::{Frame, Stopped, TrapReport};
 
 use crate::arch::{self, Landing, ResumePoint};
 
-/// What the stubs of machine code call.
+/// The functions that the stubs of machine code call.
 pub enum Hooks {}
 
 impl arch::Hooks for Hooks {

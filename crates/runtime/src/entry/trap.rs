@@ -1,18 +1,18 @@
-//! How a call that did not return ended.
+//! [`Stopped`]: why a call did not return.
 
 use crate::component::handles::HandleError;
 use mintage_environ::{FuncKey, Printable, Trap};
 use std::any::Any;
 use std::fmt;
 
-/// Why a call into machine code did not return.
+/// The reason why a call into machine code did not return.
 #[derive(Debug)]
 pub enum Stopped {
     /// The guest trapped.
     Trap(TrapReport),
     /// A host function returned an error.
     Host(anyhow::Error),
-    /// A host function panicked with this payload; the caller should resume the panic.
+    /// A host function panicked with this payload. The caller should resume the panic.
     Panic(Box<dyn Any + Send>),
 }
 
@@ -21,13 +21,13 @@ pub enum Stopped {
 pub struct TrapReport {
     /// The reason.
     pub trap: Trap,
-    /// What is wrong with a handle, when the trap is about one.
+    /// What is wrong with a handle, if the trap is about one.
     pub handle: Option<HandleError>,
-    /// The name or number of the tag, when the trap is an exception that nobody caught.
+    /// The name or number of the tag, if the trap is an exception that no one caught.
     pub exception: Option<String>,
     /// The innermost wasm frames, innermost first.
     pub frames: Vec<Frame>,
-    /// How many more frames there are, further out, that were not kept.
+    /// The number of outer frames that were not kept.
     pub omitted: usize,
 }
 
@@ -49,11 +49,11 @@ impl TrapReport {
 pub struct Frame {
     /// The function.
     pub key: FuncKey,
-    /// Its name in the name section, when the artifact has it.
+    /// Its name in the name section, if the artifact has it.
     pub name: Option<String>,
-    /// The name of its module, likewise.
+    /// The name of its module, if the artifact has it.
     pub module: Option<String>,
-    /// The byte offset in the component of the instruction that runs, when the artifact has the
+    /// The offset in bytes, in the component, of the instruction that runs, if the artifact has the
     /// address map.
     pub offset: Option<u32>,
 }
@@ -100,7 +100,7 @@ impl fmt::Display for TrapReport {
 }
 
 impl std::error::Error for TrapReport {
-    /// The bare [`Trap`], so that an error chain can be searched for it.
+    /// Returns the [`Trap`], so that an error chain can be searched for it.
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.trap)
     }

@@ -1,12 +1,12 @@
 //! The walk over frames of machine code, for exceptions and for the collector.
 //!
-//! An exception goes from `throw` to its handler, or to the end of the call if there is none.
+//! An exception goes from `throw` to its handler. If there is none, it ends the call.
 //!
-//! Frames of machine code have frame pointers, and a call during which something is caught is found
-//! by its return address, so no more is needed than to walk outwards. Functions with handlers keep
-//! nothing in registers across such calls, so none are restored. The walk ends where exceptions do:
-//! at the first frame that is no function of a core module, which is an adapter to another
-//! component instance or the entry from the host.
+//! All frames of machine code have frame pointers, and the return address tells whether a call has
+//! a handler. So unwinding only has to walk outwards. Functions with handlers keep nothing in
+//! registers across such calls, so no register is restored. Exceptions cannot leave a component
+//! instance. So the walk ends at the first frame that is not a function of a core module: that of
+//! an adapter, or of the entry trampoline.
 
 use super::activation::{self, Activation};
 use super::fault;
@@ -15,10 +15,9 @@ use crate::instance::InstanceData;
 use mintage_environ::{DomainId, ObjectTypeId, Trap};
 use std::ptr;
 
-/// What the throw stub calls: finds where the exception, an object of `domain`, is caught, or ends
-/// the current call. `pc` and `fp` are the return address of the stub and the frame pointer of its
-/// caller, the trampoline of the builtin. Gives the place to go on at, which is kept in the
-/// activation.
+/// Finds the handler of an exception, an object of `domain`, or ends the current call. `pc` is the
+/// return address of the throw stub, and `fp` the frame pointer of its caller, the trampoline of
+/// the builtin. Returns where to continue, which the activation keeps.
 ///
 /// # Safety
 ///
@@ -40,7 +39,7 @@ pub unsafe extern "C" fn on_throw(
     // SAFETY: as the caller promises.
     let data = unsafe { InstanceData::of_ctx(ctx) };
     let ty = data.object_type(DomainId::from_u32(domain), exception);
-    // SAFETY: machine code runs only in an activation, which is the innermost, and its frames are
+    // SAFETY: machine code runs only in an activation, the innermost one, and its frames are
     // intact.
     let landing = ty.and_then(|ty| unsafe { find(activation, fp, ty, exception) });
     let landing = landing.unwrap_or_else(|| {
@@ -48,18 +47,19 @@ pub unsafe extern "C" fn on_throw(
         // SAFETY: as above.
         let entry =
             unsafe { fault::stop(activation, Some(Trap::UncaughtException), pc - 1, fp, true) };
-        // SAFETY: the entry was written when the call was entered.
+        // SAFETY: `enter` wrote the resume point when the call began.
         unsafe { Landing::at_resume_point(entry) }
     });
-    // SAFETY: nobody else looks at the innermost activation while machine code runs in it.
+    // SAFETY: no one else uses the innermost activation while machine code runs in it.
     unsafe { (*activation).landing.write(landing) }
 }
 
-/// Where `exception`, of type `ty`, is caught that is thrown in the frame around that of `fp`.
+/// Returns the handler of `exception`, of type `ty`, which is thrown in the frame around that of
+/// `fp`.
 ///
 /// # Safety
 ///
-/// `activation` is the innermost of this thread, and `fp` the frame pointer of a trampoline that
+/// `activation` is the innermost of this thread, and `fp` is the frame pointer of a trampoline that
 /// machine code in it has called.
 unsafe fn find(
     activation: *const Activation,
@@ -90,15 +90,18 @@ unsafe fn find(
     None
 }
 
-/// Calls `visit` for each reference to an object that is live in a frame of a call into the
-/// instance, with the component instance whose object it is, and its word: how many frames there
-/// are. The calls are those of this thread, the only one that uses the instance.
+/// Visits every live GC reference in the frames of calls into the instance: calls `visit` with the
+/// domain whose heap it refers to, and with its word. Returns the number of frames. All these calls
+/// are on this thread, the only one that uses the instance.
 ///
 /// # Safety
 ///
-/// Machine code of the instance, in the innermost activation of this thread, has recorded its exit,
+/// Machine code of the instance, in the innermost activation of this thread, has recorded its exit
 /// and waits.
-pub unsafe fn references(data: &InstanceData, mut visit: impl FnMut(DomainId, *mut u64)) -> u64 {
+pub unsafe fn visit_references(
+    data: &InstanceData,
+    mut visit: impl FnMut(DomainId, *mut u64),
+) -> u64 {
     let mut frames = 0;
     let Some(maps) = data.code.artifact().stack_maps() else {
         return frames;

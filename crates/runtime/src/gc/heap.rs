@@ -171,7 +171,7 @@ impl Heap<'_> {
         let mut kept = Ok(());
         // SAFETY: as the caller promises; stack maps list words that hold references.
         let walked = unsafe {
-            unwind::references(data, |domain, word| {
+            unwind::visit_references(data, |domain, word| {
                 if domain == self.domain && kept.is_ok() {
                     kept = collection.root(word);
                 }

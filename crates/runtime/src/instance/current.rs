@@ -1,5 +1,5 @@
-//! [`Current`]: what is current in a store while its guests run, shared by machine code and the
-//! runtime.
+//! [`Current`]: the state of a store while its guests run, which machine code and the runtime
+//! share.
 
 use crate::component::handles::HandleError;
 use mintage_environ::{ExitRecord, ObjectTypeId};
@@ -7,10 +7,10 @@ use std::any::Any;
 use std::cell::{Cell, UnsafeCell};
 use std::ptr::NonNull;
 
-/// What a running guest may reach of the host.
+/// The access of a running guest to the host.
 #[derive(Clone, Copy, Debug)]
 pub enum HostAccess {
-    /// Nothing: no guest runs, or none that calls out.
+    /// None: no guest runs, or none that may call out.
     Nothing,
     /// Host functions and the limiter. The pointer is for the host functions, which know its type.
     Functions(NonNull<()>),
@@ -19,7 +19,7 @@ pub enum HostAccess {
     Limiter(NonNull<()>),
 }
 
-/// What a host function left behind when it did not succeed.
+/// The failure of a host function.
 pub enum Failure {
     /// It returned an error.
     Error(anyhow::Error),
@@ -27,23 +27,23 @@ pub enum Failure {
     Panic(Box<dyn Any + Send>),
 }
 
-/// What is current in a store while its guests run. There is one for each store; the control
-/// blocks of all its instances point at it.
+/// The state of a store while its guests run. There is one for each store, and the control blocks
+/// of all its instances point to it.
 ///
-/// What is not here: the stack limit, which machine code compares in each function and therefore
-/// has in the control block, and the innermost call, which belongs to the thread, since that is
-/// all that a signal handler has.
+/// Two things are not here. The stack limit is in the control block, because machine code compares
+/// it in each function. The innermost call belongs to the thread, because a signal handler knows
+/// nothing else.
 #[repr(C)]
 pub struct Current {
-    /// Where machine code left for the host last. Written by machine code.
+    /// Where machine code last left for the host. Written by machine code.
     exit: UnsafeCell<ExitRecord>,
-    /// What the guest that runs may reach of the host.
+    /// The access of the running guest to the host.
     host: Cell<HostAccess>,
-    /// What the host function that ended the innermost call left.
+    /// The failure of the host function that ended the innermost call.
     pub failure: Cell<Option<Failure>>,
-    /// What the builtin that is about to trap knows of the handle in question.
+    /// Details about the handle because of which a builtin is about to trap.
     pub handle_error: Cell<Option<HandleError>>,
-    /// The type of the exception that no one caught, when the innermost call ends with one.
+    /// The type of the exception that no one caught, if that ended the innermost call.
     pub thrown: Cell<Option<ObjectTypeId>>,
 }
 
@@ -62,31 +62,31 @@ impl Current {
         }
     }
 
-    /// Returns the place that machine code writes its exit record to.
+    /// Returns where machine code writes its exit record.
     pub fn exit_record(&self) -> *mut ExitRecord {
         self.exit.get()
     }
 
-    /// Returns where machine code left last.
+    /// Returns where machine code last left for the host.
     pub fn exit(&self) -> ExitRecord {
         // SAFETY: only machine code of the store's instances writes the record, in calls on the
         // one thread that uses the store, and not while this runs.
         unsafe { *self.exit.get() }
     }
 
-    /// Puts back an earlier exit record.
+    /// Restores an earlier exit record.
     pub fn set_exit(&self, exit: ExitRecord) {
         // SAFETY: as above; there is never a reference into the cell.
         unsafe { *self.exit.get() = exit };
     }
 
-    /// Returns what the guest that runs may reach of the host.
+    /// Returns the access of the running guest to the host.
     #[inline]
     pub fn host(&self) -> HostAccess {
         self.host.get()
     }
 
-    /// Sets what the guest that runs may reach of the host.
+    /// Sets the access of the running guest to the host.
     #[inline]
     pub fn set_host(&self, host: HostAccess) {
         self.host.set(host);

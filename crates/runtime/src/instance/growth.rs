@@ -1,4 +1,4 @@
-//! Growth of memories and tables in place, and who permits it.
+//! Growth of memories and tables in place, and the permission for it.
 
 use super::data::{InstanceData, MemoryView, TableView};
 use super::limits::{Growing, Growth, GrowthEnded};
@@ -12,18 +12,18 @@ pub trait Permission {
     ///
     /// # Errors
     ///
-    /// When the guest's call is to end.
+    /// If the guest's call is to end.
     fn allows(&self, growth: &Growth) -> Result<bool, GrowthEnded>;
 
     /// Is told that the system refused what was allowed.
     ///
     /// # Errors
     ///
-    /// When the guest's call is to end.
+    /// If the guest's call is to end.
     fn failed(&self, growth: &Growth, error: io::Error) -> Result<(), GrowthEnded>;
 }
 
-/// Permits everything: growth that the host itself asks for.
+/// Permits everything. This is for growth that the host itself requests.
 pub struct Unlimited;
 
 impl Permission for Unlimited {
@@ -36,8 +36,8 @@ impl Permission for Unlimited {
     }
 }
 
-/// Grows a memory in place if `permission` allows it. Returns its old size in pages, or `None`
-/// when its capacity, a limit or the system forbids it.
+/// Grows a memory in place if `permission` allows it. Returns its old size in pages, or `None` if
+/// its capacity, a limit or the system forbids it.
 pub fn grow_memory(
     data: &InstanceData,
     id: MemoryId,
@@ -82,7 +82,7 @@ pub fn grow_memory(
 }
 
 /// Grows a table in place by `delta` entries that are `init`, if `permission` allows it. Returns
-/// its old size, or `None` when its maximum or a limit forbids it.
+/// its old size, or `None` if its maximum or a limit forbids it.
 pub fn grow_table(
     data: &InstanceData,
     id: TableId,
@@ -115,7 +115,7 @@ pub fn grow_table(
     if !permission.allows(&growth)? {
         return Ok(None);
     }
-    // SAFETY: a table's whole capacity, of which the maximum is a part, is accessible.
+    // SAFETY: a table's whole capacity is accessible, and its maximum is at most that.
     let filled = unsafe { fill_entries(base.add(size as usize), init, delta, pauses) };
     filled.map_err(GrowthEnded::Trap)?;
     // SAFETY: the size slot is a word of the head.
@@ -126,15 +126,15 @@ pub fn grow_table(
     Ok(Some(size))
 }
 
-/// Sets `count` entries of a table.
+/// Sets `count` entries of a table from `first` on.
 ///
 /// # Errors
 ///
-/// [`Trap::Interrupt`] when the guest is to stop.
+/// [`Trap::Interrupt`] if the guest is to stop.
 ///
 /// # Safety
 ///
-/// There are so many from `first` on.
+/// There are as many entries, and no one else uses them.
 pub unsafe fn fill_entries(
     first: *mut u64,
     value: u64,

@@ -1,4 +1,4 @@
-//! The host's side of handles: what lifting and lowering does in a component instance's table.
+//! Lifting and lowering of handles by the host, in a component instance's table.
 
 use crate::component::error_context::ErrorContext;
 use crate::component::handles::HandleError;
@@ -8,22 +8,22 @@ use mintage_environ::{CallId, DomainId, ResourceId};
 type Result<T, E = HandleError> = std::result::Result<T, E>;
 
 impl Instance {
-    /// Takes an owning handle from the guest (`lift_own`): the representation.
+    /// Takes an owning handle from the guest (`lift_own`). Returns the representation.
     ///
     /// # Errors
     ///
-    /// When the guest has no such handle, it is lent, or it does not own its resource.
+    /// If the guest has no such handle, it is lent, or it does not own its resource.
     pub fn lift_own(&self, domain: DomainId, resource: ResourceId, handle: u32) -> Result<u32> {
         self.data().with_handles(|handles, resources| {
             handles.lift_own(resources, domain, resource, handle)
         })
     }
 
-    /// Borrows a handle of the guest for `call` (`lift_borrow`) and returns the representation.
+    /// Borrows a handle of the guest for `call` (`lift_borrow`). Returns the representation.
     ///
     /// # Errors
     ///
-    /// When the guest has no such handle, or too many are lent.
+    /// If the guest has no such handle, or too many are lent.
     pub fn lift_borrow(
         &self,
         call: CallId,
@@ -36,11 +36,11 @@ impl Instance {
         })
     }
 
-    /// Gives the guest an owning handle (`lower_own`): its index.
+    /// Gives the guest an owning handle (`lower_own`). Returns its index.
     ///
     /// # Errors
     ///
-    /// When the guest's table is full.
+    /// If the guest's table is full.
     pub fn lower_own(&self, domain: DomainId, resource: ResourceId, rep: u32) -> Result<u32> {
         self.data()
             .with_handles(|handles, _| handles.add_own(domain, resource, rep))
@@ -51,7 +51,7 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// When the guest's table is full.
+    /// If the guest's table is full.
     pub fn lower_borrow(
         &self,
         call: CallId,
@@ -64,21 +64,21 @@ impl Instance {
         })
     }
 
-    /// Takes an error context from the guest, which keeps its own handle (`lift_error_context`).
+    /// Copies an error context from the guest, which keeps its own handle (`lift_error_context`).
     ///
     /// # Errors
     ///
-    /// When the guest has no such handle.
+    /// If the guest has no such handle.
     pub fn lift_error_context(&self, domain: DomainId, handle: u32) -> Result<ErrorContext> {
         self.data()
             .with_handles(|handles, resources| handles.error_context(resources, domain, handle))
     }
 
-    /// Gives the guest an error context (`lower_error_context`): the index of its handle.
+    /// Gives the guest an error context (`lower_error_context`). Returns the index of its handle.
     ///
     /// # Errors
     ///
-    /// When the guest's table is full.
+    /// If the guest's table is full.
     pub fn lower_error_context(&self, domain: DomainId, context: ErrorContext) -> Result<u32> {
         self.data()
             .with_handles(|handles, _| handles.add_error_context(domain, context))
@@ -93,12 +93,12 @@ impl Instance {
     ///
     /// # Errors
     ///
-    /// When the callee still has handles that it was lent.
+    /// If the callee still has handles that it was lent.
     pub fn exit_call(&self, call: CallId) -> Result<()> {
         self.data().with_handles(|handles, _| handles.exit(call))
     }
 
-    /// Closes the scope of a call whose callee has not run: takes back what was lent to it.
+    /// Closes the scope of a call whose callee has not run, and takes back what was lent to it.
     pub fn abandon_call(&self, call: CallId) {
         self.data().with_handles(|handles, _| handles.abandon(call));
     }

@@ -9,26 +9,26 @@ use std::sync::Arc;
 /// A host function in the form that machine code calls.
 #[derive(Clone)]
 pub struct HostFunc {
-    /// Points into `owner`.
+    /// The function and its data, which `owner` keeps.
     import: HostImport,
     words: usize,
-    /// Keeps what the import's data pointer points at.
+    /// The owner of what the import's data pointer points to.
     _owner: Arc<dyn Any + Send + Sync>,
 }
 
-// SAFETY: the data that the import points at is `Send` and `Sync`, and lives as long as its owner
-// beside it.
+// SAFETY: the data that the import points to is `Send` and `Sync` (`from_parts`), and lives as long
+// as its owner beside it.
 unsafe impl Send for HostFunc {}
 // SAFETY: as above.
 unsafe impl Sync for HostFunc {}
 
 impl HostFunc {
-    /// A host function of its parts.
+    /// Puts a host function together.
     ///
     /// # Safety
     ///
-    /// The import's function may be called by machine code on any thread with the import's data, as
-    /// long as `owner` lives, and reads and writes no more than `words` words.
+    /// While `owner` lives, machine code on any thread may call the import's function with the
+    /// import's data. The function reads and writes at most `words` words of its argument array.
     pub(crate) unsafe fn from_parts(
         import: HostImport,
         words: usize,
@@ -42,10 +42,10 @@ impl HostFunc {
     }
 }
 
-/// The resolved imports of one linked component: one function per lowered import. Shared by all its
-/// instances.
+/// The resolved imports of a linked component: one function per lowered import. All its instances
+/// share them.
 pub struct HostTable {
-    /// What control blocks point at.
+    /// The array that control blocks point to.
     imports: Box<[HostImport]>,
     code: Arc<Code>,
     _owners: Box<[HostFunc]>,
@@ -57,16 +57,16 @@ unsafe impl Send for HostTable {}
 unsafe impl Sync for HostTable {}
 
 impl HostTable {
-    /// The table with `funcs` in the order of
+    /// Makes the table of `funcs`: first the functions in the order of
     /// [`ComponentInterface::lowers`](mintage_environ::component::ComponentInterface), then the
     /// destructors in the order of
-    /// [`host_resources`](mintage_environ::component::ComponentInterface::host_resources), which
-    /// get the representation.
+    /// [`host_resources`](mintage_environ::component::ComponentInterface::host_resources). A
+    /// destructor's argument is the representation.
     ///
     /// # Errors
     ///
-    /// When there is not exactly one function for each lowered import, with as many words as its
-    /// signature needs, and one of one word for each resource type of the host.
+    /// If there is not exactly one function for each lowered import, with as many words as its
+    /// signature needs, and one with one word for each resource type of the host.
     pub fn new(code: &Arc<Code>, funcs: Vec<HostFunc>) -> Result<Arc<HostTable>> {
         let interface = code.interface();
         let expected = interface.lowers.len() + interface.host_resources().count();
@@ -98,12 +98,12 @@ impl HostTable {
         }))
     }
 
-    /// The component that the table belongs to.
+    /// Returns the code that the table belongs to.
     pub fn code(&self) -> &Arc<Code> {
         &self.code
     }
 
-    /// The array for the control blocks.
+    /// Returns the array for the control blocks.
     pub(crate) fn as_ptr(&self) -> *const HostImport {
         self.imports.as_ptr()
     }

@@ -1,4 +1,4 @@
-//! [`Limits`]: how much an instance may take, and who decides about growth.
+//! [`Limits`]: what an instance may take, and who decides about growth.
 
 use super::current::HostAccess;
 use crate::code::Code;
@@ -8,15 +8,15 @@ use anyhow::{Error, Result};
 use mintage_environ::{DomainId, MemoryId, TableId, Trap};
 use std::fmt;
 
-/// How much an instance may take besides what [`Limiter`] is asked about.
+/// The limits of an instance that [`Limiter`] is not asked about, and the limiter.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Who is asked before anything grows; nobody by default.
+    /// The function that is asked before anything grows; none by default.
     pub limiter: Option<Limiter>,
-    /// Handles of resources that all component instances of the tree may have together, and handles
-    /// that may be lent to calls at a time. At most 2^28 - 1 (CanonicalABI.md, `Table.MAX_LENGTH`).
+    /// The most handles of all component instances of the tree together, and the most loans of
+    /// handles to calls at a time. At most 2^28 - 1 (CanonicalABI.md, `Table.MAX_LENGTH`).
     pub handles: u32,
-    /// Bytes of stack that wasm code may use, counted from the outermost call on.
+    /// Bytes of stack that wasm code may use, counted from the outermost call.
     pub stack_bytes: usize,
 }
 
@@ -30,24 +30,24 @@ impl Default for Limits {
     }
 }
 
-/// Who decides about growth. Both functions get the host pointer of the innermost
-/// [`call`](crate::call) into the instance.
+/// Decides about growth. Both functions are called with what the innermost [`call`](crate::call)
+/// may reach of the host.
 #[derive(Clone, Copy, Debug)]
 pub struct Limiter {
-    /// Whether something may grow. An error ends the guest's call.
+    /// Returns whether something may grow. An error ends the guest's call.
     pub growing: unsafe fn(host: HostAccess, growth: &Growth) -> Result<bool>,
-    /// Growth that was allowed has failed. An error ends the guest's call.
+    /// Is told that growth failed after it was allowed. An error ends the guest's call.
     pub failed: unsafe fn(host: HostAccess, growth: &Growth, error: Error) -> Result<()>,
 }
 
-/// Something is to grow, or is as large at the start.
+/// A request to grow, or the size of something at the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Growth {
-    /// What grows.
+    /// Something that can grow.
     pub what: Growing,
-    /// Its size: bytes, or entries of a table. 0 at the start.
+    /// Its present size in bytes, or in entries of a table. 0 at the start.
     pub current: u64,
-    /// The size that it is to have.
+    /// The size that it would have.
     pub desired: u64,
     /// The size that it can never exceed.
     pub maximum: u64,
@@ -58,7 +58,7 @@ pub struct Growth {
 pub enum Growing {
     /// A memory.
     Memory(MemoryId),
-    /// The heap of a component instance's objects: those that never move, and both halves.
+    /// The GC heap of a component instance: static objects and both halves.
     Heap(DomainId),
     /// A table.
     Table(TableId),
@@ -68,14 +68,15 @@ impl fmt::Display for Growing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Growing::Memory(id) => write!(f, "memory {}", id.as_u32()),
-            Growing::Heap(id) => write!(f, "the object heap of component instance {}", id.as_u32()),
+            Growing::Heap(id) => write!(f, "the GC heap of component instance {}", id.as_u32()),
             Growing::Table(id) => write!(f, "table {}", id.as_u32()),
         }
     }
 }
 
 impl Growth {
-    /// Returns what the instances of `code` that start with `image` have at the start.
+    /// Returns the sizes of everything that can grow in instances of `code` that start with
+    /// `image`.
     pub fn at_start<'a>(code: &'a Code, image: &'a Image) -> impl Iterator<Item = Growth> + 'a {
         let (layout, sizes) = (code.layout(), image.sizes());
         let start = |what, desired, maximum| Growth {
@@ -103,11 +104,11 @@ impl Growth {
     }
 }
 
-/// Why growth ends the guest's call.
+/// The reason why growth ends the guest's call.
 #[derive(Debug)]
 pub enum GrowthEnded {
-    /// The host wants it so; its failure is in the instance's data.
+    /// The host's failure, which is left in the store's current state.
     Failure,
-    /// The guest traps.
+    /// A trap.
     Trap(Trap),
 }

@@ -1,4 +1,4 @@
-//! [`Instance`]: a slab with a component's image in it and the run-time data beside it.
+//! [`Instance`]: a slab with a component's image in it, and the run-time data beside it.
 
 mod current;
 mod data;
@@ -24,32 +24,33 @@ use mintage_environ::{DomainId, GlobalId, MemoryId, ObjectTypeId, TableId, ValTy
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// A component instance: the owner of its slab and its run-time data.
+/// An instance of a component. It owns its slab and its run-time data.
 ///
 /// Machine code and nested calls change an instance while shared references to the `Instance`
-/// exist; everything that can change is behind raw pointers, and no method keeps a reference to it.
-/// What gives a reference into guest memory ([`memory`](Self::memory),
-/// [`memory_mut`](Self::memory_mut)) borrows the `Instance`, and [`call`](crate::call) is `unsafe`
-/// with the condition that no such borrow exists.
+/// exist. So everything that can change is behind raw pointers or in cells, and no method keeps a
+/// reference to it. Methods that return a reference into guest memory ([`memory`](Self::memory),
+/// [`memory_mut`](Self::memory_mut)) borrow the `Instance`, and [`call`](crate::call) is `unsafe`
+/// on the condition that no such borrow exists.
 #[repr(transparent)]
 pub struct Instance {
     data: NonNull<InstanceData>,
 }
 
-// SAFETY: what is behind the pointer is owned by the `Instance`, and nothing of it is bound to a
-// thread: the host pointer is only used during a call, and failures are `Send`.
+// SAFETY: the `Instance` owns what is behind the pointer, and nothing of it is bound to a thread:
+// the state of its store is shared only with instances that the same thread uses (`new`), and
+// failures are `Send`.
 unsafe impl Send for Instance {}
 
-/// Names an [`Instance`] without borrowing it, so that nested calls need no reference to it. Never
-/// dangling as long as the instance lives.
+/// A name of an [`Instance`] that does not borrow it, for nested calls. It is valid as long as the
+/// instance lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(transparent)]
 pub struct InstanceHandle {
     data: NonNull<InstanceData>,
 }
 
-// SAFETY: a handle gives no access by itself; whoever makes a reference of it promises that no
-// other thread does.
+// SAFETY: a handle gives no access by itself. Whoever makes a reference of it promises that no
+// other thread uses the instance.
 unsafe impl Send for InstanceHandle {}
 // SAFETY: as above.
 unsafe impl Sync for InstanceHandle {}
@@ -58,7 +59,7 @@ unsafe impl Sync for InstanceHandle {}
 #[derive(Clone, Copy, Debug)]
 pub struct FoundMemory {
     base: NonNull<u8>,
-    /// Where its size in bytes is.
+    /// The word with its size in bytes.
     size: *const u64,
 }
 
@@ -70,8 +71,8 @@ impl FoundMemory {
     /// The instance lives, and no other thread uses it.
     #[inline]
     pub unsafe fn raw(self) -> (NonNull<u8>, usize) {
-        // SAFETY: the size is an aligned word of the instance's slab, which the caller promises to
-        // live.
+        // SAFETY: the size is an aligned word of the slab of the instance, which lives, as the
+        // caller promises.
         (self.base, unsafe { self.size.read() } as usize)
     }
 }
@@ -83,14 +84,14 @@ const _: () = {
 };
 
 impl InstanceHandle {
-    /// The instance.
+    /// Returns the instance.
     ///
     /// # Safety
     ///
-    /// The instance lives, and it is used by no other thread, as long as the reference does.
+    /// While the reference lives, the instance lives, and no other thread uses it.
     pub unsafe fn instance(&self) -> &Instance {
-        // SAFETY: both types are transparent wrappers of the same pointer; the caller promises that
-        // its target lives.
+        // SAFETY: both types are transparent wrappers of the same pointer, whose target lives, as
+        // the caller promises.
         unsafe { &*(self as *const InstanceHandle).cast() }
     }
 
@@ -100,11 +101,13 @@ impl InstanceHandle {
         }
     }
 
+    /// Returns the run-time data.
+    ///
     /// # Safety
     ///
     /// The instance lives as long as the result.
     pub(crate) unsafe fn data<'a>(self) -> &'a InstanceData {
-        // SAFETY: as the caller promises; all of it that changes is in cells.
+        // SAFETY: the data lives, as the caller promises, and all of it that changes is in cells.
         unsafe { self.data.as_ref() }
     }
 }
@@ -143,63 +146,63 @@ impl Instance {
         unsafe { self.data.as_ref() }
     }
 
-    /// The name of the instance for calls.
+    /// Returns the name of the instance for calls.
     pub fn handle(&self) -> InstanceHandle {
         InstanceHandle { data: self.data }
     }
 
-    /// The number that [`instantiate`](crate::instantiate) got.
+    /// Returns the number that was passed to [`instantiate`](crate::instantiate).
     pub fn tag(&self) -> u64 {
         self.data().tag
     }
 
-    /// The component.
+    /// Returns the code of the component.
     pub fn code(&self) -> &Arc<Code> {
         &self.data().code
     }
 
-    /// The host functions.
+    /// Returns the host functions.
     pub fn imports(&self) -> &Arc<HostTable> {
         &self.data().imports
     }
 
-    /// Whether a call into the instance was stopped: what it holds then is in no known state, and
-    /// the component must not be entered again. [`call`](crate::call) does not check this, since
-    /// core test scripts go on after a trap.
+    /// Returns whether a call into the instance was stopped. Then its contents are in no known
+    /// state, and the component must not be entered again. [`call`](crate::call) does not check
+    /// this, because core test scripts continue after a trap.
     pub fn is_poisoned(&self) -> bool {
         self.data().poisoned.get()
     }
 
-    /// Canonical ABI flags of a domain: `MAY_LEAVE` of
+    /// Returns the Canonical ABI flags of a component instance: `MAY_LEAVE` of
     /// [`ControlBlock`](mintage_environ::ControlBlock).
     ///
     /// # Panics
     ///
-    /// When `domain` is not of this component.
+    /// If `domain` is not in this component.
     pub fn flags(&self, domain: DomainId) -> u64 {
         // SAFETY: the control block lives as long as the instance, and is not written while this
         // runs.
         unsafe { (*self.data().control(domain)).flags }
     }
 
-    /// The bytes of a memory.
+    /// Borrows the bytes of a memory.
     ///
     /// # Panics
     ///
-    /// When `id` is not a memory of this component.
+    /// If `id` is not a memory of this component.
     #[inline]
     pub fn memory(&self, id: MemoryId) -> &[u8] {
         let (base, len) = self.memory_raw(id);
-        // SAFETY: the memory is accessible, and guest code, which could write it, runs only in
-        // `call`, whose caller promises that the borrow has ended.
+        // SAFETY: the memory is accessible. Only guest code writes it, in `call`, whose caller
+        // promises that no such borrow exists.
         unsafe { std::slice::from_raw_parts(base.as_ptr(), len) }
     }
 
-    /// The bytes of a memory.
+    /// Borrows the bytes of a memory mutably.
     ///
     /// # Panics
     ///
-    /// When `id` is not a memory of this component.
+    /// If `id` is not a memory of this component.
     #[inline]
     pub fn memory_mut(&mut self, id: MemoryId) -> &mut [u8] {
         let (base, len) = self.memory_raw(id);
@@ -208,30 +211,31 @@ impl Instance {
         unsafe { std::slice::from_raw_parts_mut(base.as_ptr(), len) }
     }
 
-    /// Notes that threads other than the calling one may write to memories of the instance from now
-    /// on, so that the page faults of one thread no longer tell which pages were written.
+    /// Notes that from now on other threads may write to memories of the instance. The page faults
+    /// of one thread then no longer tell which pages were written.
     pub fn share(&mut self) {
         self.data().share();
     }
 
-    /// The base and the current length in bytes of a memory, which never moves. Valid for reads as
-    /// long as the instance lives, and for writes on the calling thread: what others write is not
-    /// noticed when the instance is given back.
+    /// Returns the address of a memory, which never moves, and its current length in bytes. The
+    /// bytes are valid for reads while the instance lives, and for writes on the calling thread.
+    /// Writes of other threads would survive the instance's reset, unless [`share`](Self::share)
+    /// was called.
     ///
     /// # Panics
     ///
-    /// When `id` is not a memory of this component.
+    /// If `id` is not a memory of this component.
     #[inline]
     pub fn memory_raw(&self, id: MemoryId) -> (NonNull<u8>, usize) {
         // SAFETY: the instance lives.
         unsafe { self.find_memory(id).raw() }
     }
 
-    /// Finds a memory, whose length is then one load away.
+    /// Finds a memory, so that reading its length takes one load.
     ///
     /// # Panics
     ///
-    /// When `id` is not a memory of this component.
+    /// If `id` is not a memory of this component.
     #[inline]
     pub fn find_memory(&self, id: MemoryId) -> FoundMemory {
         let found = self
@@ -244,12 +248,12 @@ impl Instance {
         }
     }
 
-    /// Grows a memory by `pages`, without asking a limiter: its old size in pages, or `None` when
-    /// that is impossible.
+    /// Grows a memory by `pages` without asking a limiter. Returns its old size in pages, or `None`
+    /// if that is impossible.
     ///
     /// # Panics
     ///
-    /// When `id` is not a memory of this component.
+    /// If `id` is not a memory of this component.
     pub fn memory_grow(&mut self, id: MemoryId, pages: u64) -> Option<u64> {
         assert!(
             self.data().memory(id).is_some(),
@@ -259,23 +263,24 @@ impl Instance {
         grown.unwrap_or(None)
     }
 
-    /// The value of a global as two 8-byte words, of which only vectors use the second.
+    /// Returns the value of a global as two 8-byte words, of which only vectors use the second.
     ///
     /// # Panics
     ///
-    /// When `id` is not a global of this component.
+    /// If `id` is not a global of this component.
     pub fn global(&self, id: GlobalId, ty: ValType) -> [u64; 2] {
         let slot = self.data().slot(self.code().layout().globals[id]);
         let mut words = [0u64; 2];
-        // SAFETY: globals lie below the control block, which has more bytes than any value, so that
-        // even a wrong type reads within the head; the words have room for the largest value.
+        // SAFETY: globals lie below the control block, which is larger than any value. So even with
+        // a wrong type the read stays in the head. The words have room for the largest value.
         unsafe {
             std::ptr::copy_nonoverlapping(slot, words.as_mut_ptr().cast(), ty.size() as usize)
         };
         words
     }
 
-    /// The type of an object in the heap of `domain`, if the reference is one to an object.
+    /// Returns the type of the object at a reference into the GC heap of `domain`, or `None` where
+    /// no object can be.
     pub fn object_type(&self, domain: DomainId, reference: u64) -> Option<ObjectTypeId> {
         self.data().object_type(domain, reference)
     }
@@ -284,22 +289,22 @@ impl Instance {
     ///
     /// # Panics
     ///
-    /// When `id` is not a global of this component.
+    /// If `id` is not a global of this component.
     ///
     /// # Safety
     ///
     /// `ty` is the global's type, and a function reference is null or was read from this instance.
     pub unsafe fn set_global(&mut self, id: GlobalId, ty: ValType, words: [u64; 2]) {
         let slot = self.data().slot(self.code().layout().globals[id]);
-        // SAFETY: the caller promises that the type is the global's, so that the slot has its size.
+        // SAFETY: the global has this type, as the caller promises, so its slot has this size.
         unsafe { std::ptr::copy_nonoverlapping(words.as_ptr().cast(), slot, ty.size() as usize) };
     }
 
-    /// The number of entries of a table.
+    /// Returns the number of entries of a table.
     ///
     /// # Panics
     ///
-    /// When `id` is not a table of this component.
+    /// If `id` is not a table of this component.
     pub fn table_size(&self, id: TableId) -> u64 {
         self.data()
             .table(id)
@@ -307,11 +312,11 @@ impl Instance {
             .size
     }
 
-    /// An entry of a table as a reference word (see [`ValType`]), or `None` past its end.
+    /// Returns an entry of a table as a reference word (see [`ValType`]), or `None` past its end.
     ///
     /// # Panics
     ///
-    /// When `id` is not a table of this component.
+    /// If `id` is not a table of this component.
     pub fn table_get(&self, id: TableId, index: u64) -> Option<u64> {
         let table = self
             .data()
@@ -321,15 +326,15 @@ impl Instance {
         (index < table.size).then(|| unsafe { table.base.add(index as usize).read() })
     }
 
-    /// Sets an entry of a table: `None` past its end.
+    /// Sets an entry of a table. Returns `None` past its end.
     ///
     /// # Panics
     ///
-    /// When `id` is not a table of this component.
+    /// If `id` is not a table of this component.
     ///
     /// # Safety
     ///
-    /// `entry` is a value of the table's element type; a function reference is null or was read
+    /// `entry` is a value of the table's element type, and a function reference is null or was read
     /// from this instance.
     pub unsafe fn table_set(&mut self, id: TableId, index: u64, entry: u64) -> Option<()> {
         let table = self
@@ -340,12 +345,12 @@ impl Instance {
         (index < table.size).then(|| unsafe { table.base.add(index as usize).write(entry) })
     }
 
-    /// Grows a table by `delta` entries set to `init`, without asking a limiter: the old size, or
-    /// `None` when that is impossible.
+    /// Grows a table by `delta` entries set to `init` without asking a limiter. Returns the old
+    /// size, or `None` if that is impossible.
     ///
     /// # Panics
     ///
-    /// When `id` is not a table of this component.
+    /// If `id` is not a table of this component.
     ///
     /// # Safety
     ///
@@ -362,7 +367,7 @@ impl Instance {
 
 impl Drop for Instance {
     fn drop(&mut self) {
-        // SAFETY: `InstanceData::create` made it, and calls, which would still use it, need the
+        // SAFETY: `InstanceData::create` made it. Only calls would still use it, and they need the
         // instance to live.
         unsafe { InstanceData::destroy(self.data) };
     }

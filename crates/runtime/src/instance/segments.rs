@@ -5,7 +5,7 @@ use mintage_environ::layout::HeadSlot;
 use mintage_environ::{DataId, ElemId};
 
 impl InstanceData {
-    /// What is left of a data segment: all of it, or nothing once it is dropped.
+    /// Returns a data segment, which is empty once it is dropped.
     pub fn data_segment(&self, id: DataId) -> &[u8] {
         let length = self
             .code
@@ -20,8 +20,7 @@ impl InstanceData {
             .unwrap_or(&[])
     }
 
-    /// What is left of an element segment, as bytes of 8-byte words: all of it, or nothing once it
-    /// is dropped.
+    /// Returns an element segment as the bytes of 8-byte words. It is empty once it is dropped.
     pub fn elem_segment(&self, id: ElemId) -> &[u8] {
         let length = self
             .code

@@ -1,4 +1,4 @@
-//! Images of instances as they stand: after their start functions, or whenever the host asks.
+//! Images of instances: after their start functions, or whenever the host asks.
 
 use super::Instance;
 use super::data::InstanceData;
@@ -8,15 +8,15 @@ use anyhow::{Context, Result, ensure};
 use mintage_environ::limit;
 use std::sync::Arc;
 
-/// Keeps the state of an instance as the image for later ones, if that is exact. Its initializers
+/// Keeps the state of an instance as the image of later ones, if that is exact. Its initializers
 /// have just run to their end, and nothing else has.
 ///
-/// It is exact when the initializers changed nothing but the slab, and everything that had a say in
-/// what they did is the same for the next instance: no host function was called, and nobody refused
-/// growth. That they ended at all shows that they were not interrupted.
+/// It is exact if the initializers changed nothing but the slab, and if everything that they
+/// depended on is the same for the next instance: no host function was called, and no limiter
+/// refused growth. That they ended shows that they were not interrupted.
 pub fn keep_started(data: &InstanceData) {
     let code = &data.code;
-    // Where fuel is counted, every instance pays for its own start.
+    // If fuel is counted, each instance pays for its own start.
     if !code.settle_start() || code.metadata().tunables.consume_fuel {
         return;
     }
@@ -25,21 +25,21 @@ pub fn keep_started(data: &InstanceData) {
         code.leave_start_open();
         return;
     }
-    // When there is no memory for it, or it is too large, the start functions run each time.
+    // If there is no memory for it, or it is too large, each instance runs its start functions.
     if let Ok(Some(image)) = capture(data) {
         code.keep_started(image);
     }
 }
 
 impl Instance {
-    /// Returns the same code, whose instances start as this one stands now. No start functions run
-    /// for them.
+    /// Returns the same code with instances that start with the present state of this one. No start
+    /// functions run for them.
     ///
     /// # Errors
     ///
-    /// When a call into the instance was stopped, it has handles, which mean nothing to another
-    /// instance, or what it holds is too large or too scattered, or the system gives no memory for
-    /// it.
+    /// If a call into the instance was stopped, the instance has handles (which mean nothing to
+    /// another instance), its contents are too large or too scattered, or the system gives no
+    /// memory for them.
     pub fn snapshot(&mut self) -> Result<Arc<Code>> {
         let data = self.data();
         ensure!(
@@ -62,7 +62,7 @@ impl Instance {
     }
 }
 
-/// The image of an instance as it stands; none when it is too large.
+/// Captures the contents of an instance. Returns `None` if they are too large.
 fn capture(data: &InstanceData) -> Result<Option<Image>> {
     let pool = data.code.shelf().pool();
     let (slab, sizes) = (data.slab(), data.sizes());
