@@ -4,13 +4,13 @@ use crate::instance::InstanceData;
 use crate::instance::growth::fill_entries;
 use mintage_environ::{MemoryId, TableId, Trap};
 
-/// `len` items of `item` bytes each from item `start` on.
+/// Returns `len` items of `item` bytes each, from item `start` on.
 pub fn part(segment: &[u8], start: u32, len: u32, item: usize) -> Option<&[u8]> {
     let start = start as usize * item;
     segment.get(start..start + len as usize * item)
 }
 
-/// The place of `len` bytes at `start` of a memory.
+/// Returns the address of `len` bytes at `start` of a memory, after a bounds check.
 #[inline]
 pub fn memory_range(
     data: &InstanceData,
@@ -25,7 +25,7 @@ pub fn memory_range(
     }
 }
 
-/// The place of `len` entries from `start` of a table on.
+/// Returns the address of `len` entries at `start` of a table, after a bounds check.
 #[inline]
 fn table_range(data: &InstanceData, id: TableId, start: u64, len: u64) -> Result<*mut u64, Trap> {
     let table = data.table(id).ok_or(Trap::TableOutOfBounds)?;
@@ -43,7 +43,7 @@ pub fn init_memory(
     bytes: &[u8],
 ) -> Result<(), Trap> {
     let target = memory_range(data, memory, dst, bytes.len() as u64)?;
-    // SAFETY: the range is accessible, and not part of the artifact.
+    // SAFETY: the range is accessible, and the artifact is not part of it.
     unsafe {
         data.pauses(bytes.len())
             .copy(target, bytes.as_ptr(), bytes.len())
@@ -73,7 +73,7 @@ pub fn copy_table(
     let source = table_range(data, src_table, src, len)?;
     let target = table_range(data, dst_table, dst, len)?;
     let bytes = len as usize * size_of::<u64>();
-    // SAFETY: both ranges are accessible; they may overlap.
+    // SAFETY: both ranges are accessible. They may overlap.
     unsafe { data.pauses(bytes).copy(target.cast(), source.cast(), bytes) }
 }
 
@@ -85,7 +85,7 @@ pub fn init_table(
     entries: &[u8],
 ) -> Result<(), Trap> {
     let target = table_range(data, table, dst, entries.len() as u64 / 8)?;
-    // SAFETY: the range is accessible, and not part of the artifact.
+    // SAFETY: the range is accessible, and the artifact is not part of it.
     unsafe {
         data.pauses(entries.len())
             .copy(target.cast(), entries.as_ptr(), entries.len() / 8 * 8)

@@ -1,12 +1,12 @@
-//! The builtins: what machine code asks of the runtime, one function per row of
+//! Builtins: functions of the runtime that machine code calls, one per row of
 //! [`builtins!`](mintage_environ::builtins).
 //!
-//! To add one: add the row there; the tables below then ask for a function of its name and shape in
+//! To add one, add its row there. The table below then requires a function of its name and type in
 //! [`entry_points`].
 //!
-//! Guests choose the arguments, apart from the numbers of memories, tables and segments, which are
-//! constants of machine code. All arithmetic on them is on 64 bits and checked. Nothing here
-//! panics: a panic could not pass machine code and would abort.
+//! Guests choose the arguments, except the numbers of memories, tables, segments and domains, which
+//! are constants of machine code. All arithmetic on arguments is checked and has 64 bits. Nothing
+//! here panics, because a panic cannot pass machine code and would abort the process.
 
 mod bulk;
 mod transcode;
@@ -27,14 +27,14 @@ use mintage_environ::component::StringEncoding;
 use mintage_environ::{CallId, DomainId, ElemId, MemoryId, ResourceId, TableId, Trap};
 use std::ptr;
 
-/// The addresses that machine code finds builtins by.
+/// The addresses of all builtins.
 #[repr(transparent)]
 struct Addresses([*const (); RAISE_SLOT + 1]);
 
-// SAFETY: addresses of functions, which never change.
+// SAFETY: these are addresses of functions, which never change.
 unsafe impl Sync for Addresses {}
 
-/// The type that a builtin's parameter or result has in Rust.
+/// The Rust type of a builtin's parameter or result.
 macro_rules! rust_type {
     (I32) => {
         u32
@@ -74,7 +74,7 @@ macro_rules! define_table {
 
 mintage_environ::builtins!(define_table);
 
-/// The array for the control blocks: the builtins by number, then the raise stub.
+/// Returns the array for the control blocks: the builtins by number, then the raise stub.
 pub fn addresses() -> *const usize {
     ADDRESSES.0.as_ptr().cast()
 }
@@ -83,7 +83,7 @@ pub fn addresses() -> *const usize {
 ///
 /// # Safety
 ///
-/// All of them: `ctx` is the context pointer of a live instance, which is used by this thread only.
+/// For all of them, `ctx` is the context pointer of a live instance, which only this thread uses.
 mod entry_points {
     use super::*;
 
@@ -92,12 +92,12 @@ mod entry_points {
 
     pub use super::transcode::*;
 
-    /// The word that a trampoline takes: zero, or the code of a trap.
+    /// Encodes a result for the trampoline: zero, or the code of a trap.
     fn code(result: Result<(), Trap>) -> u32 {
         result.map_or_else(|trap| trap as u32, |()| 0)
     }
 
-    /// The word that a trampoline takes: a value, or the code of a trap in the high half.
+    /// Encodes a result for the trampoline: a value, or the code of a trap in the high half.
     fn handle(data: &InstanceData, result: Result<u32, HandleError>) -> u64 {
         match result {
             Ok(value) => u64::from(value),
@@ -108,7 +108,7 @@ mod entry_points {
         }
     }
 
-    /// The word that a trampoline takes: the old size, -1, or that the call ends.
+    /// Encodes a result for the trampoline: the old size, -1, or that the call ends.
     fn growth(result: Result<Option<u64>, GrowthEnded>) -> u64 {
         match result {
             Ok(old_size) => old_size.unwrap_or(u64::MAX),
@@ -117,7 +117,8 @@ mod entry_points {
         }
     }
 
-    /// The trap of a failure with a handle, and zero otherwise.
+    /// Encodes a result for the trampoline: zero, or the code of the trap of an error with a
+    /// handle.
     fn handle_code(data: &InstanceData, result: Result<(), HandleError>) -> u32 {
         code(result.map_err(|error| {
             data.current().handle_error.set(Some(error));
@@ -125,7 +126,7 @@ mod entry_points {
         }))
     }
 
-    /// The encoding that machine code names.
+    /// Returns the encoding that machine code names.
     fn encoding(raw: u32) -> StringEncoding {
         StringEncoding::from_u32(raw).unwrap_or_default()
     }
@@ -185,7 +186,7 @@ mod entry_points {
                     for (at, entry) in range.clone().zip(&entries[range]) {
                         let element = (dst as *mut u8).wrapping_add(at * size);
                         // SAFETY: machine code has checked that there are `len` elements of `size`
-                        // bytes from `dst` on. Segments lie in no slab.
+                        // bytes from `dst` on. Segments are not in a slab.
                         unsafe { ptr::copy_nonoverlapping(entry.as_ptr(), element, size) }
                     }
                 })
@@ -212,7 +213,7 @@ mod entry_points {
             let (domain, resource) = (DomainId::from_u32(domain), ResourceId::from_u32(resource));
             let dropped = data.with_handles(|handles, types| handles.drop(types, domain, resource, index));
             handle(data, dropped.map(|(owned, rep)| {
-                // SAFETY: the built-in's machine code passes the address of a word in its frame.
+                // SAFETY: machine code passes the address of a word in its frame.
                 unsafe { ptr::with_exposed_provenance_mut::<u32>(rep_address as usize).write(rep) };
                 u32::from(owned)
             }))
@@ -275,7 +276,7 @@ mod entry_points {
     }
 }
 
-/// The beginning of a guest's string, all of which is checked.
+/// Checks all of a guest's string and returns its beginning.
 fn message(
     data: &InstanceData,
     memory: MemoryId,

@@ -2,9 +2,9 @@
 //!
 //! # Safety
 //!
-//! All of the functions: `src` and `dst` are places of the sizes that the safe functions of
-//! [`transcode`] ask for, in accessible parts of the memories of one instance, which is used by
-//! this thread only. They may overlap.
+//! For all of the functions, `src` and `dst` are accessible places in memories of one instance,
+//! which only this thread uses. They have the sizes that the safe functions of [`transcode`]
+//! require. They may overlap.
 
 use crate::bulk::Pauses;
 use crate::component::transcode::{self, Unit, any_end, in_pieces, utf8_end, utf16_end};
@@ -14,12 +14,12 @@ use mintage_environ::builtin::NOT_LATIN1;
 use std::borrow::Cow;
 use std::slice;
 
-/// A string in some memory.
+/// A string in a memory: its address and its length in items.
 struct SourceString<T>(*const T, usize);
 
 impl<T: Copy> SourceString<T> {
-    /// The string and the place of `len` items that it goes to. A string that overlaps this
-    /// place is copied first: both can be in one memory when a component instance calls itself.
+    /// Returns the string, and the place of `len` items for the result. If they overlap, the string
+    /// is copied first. Both can be in one memory if a component instance calls itself.
     ///
     /// # Safety
     ///
@@ -31,20 +31,20 @@ impl<T: Copy> SourceString<T> {
         len: usize,
         pauses: Pauses<'_>,
     ) -> Result<(Cow<'s, [T]>, &'s mut [D]), Trap> {
-        // SAFETY: as for the whole module; the slice is gone before the other one is made, if
-        // they overlap.
+        // SAFETY: as for the whole module. If the places overlap, this slice is gone before the
+        // other is made.
         let mut src = Cow::Borrowed(unsafe { slice::from_raw_parts(self.0, self.1) });
         let src_range = (self.0.addr(), self.0.addr() + size_of_val(&*src));
         let dst_range = (dst.addr(), dst.addr() + len * size_of::<D>());
         if src_range.0 < dst_range.1 && dst_range.0 < src_range.1 {
             src = Cow::Owned(copied(&src, pauses)?);
         }
-        // SAFETY: as for the whole module; the string is elsewhere.
+        // SAFETY: as for the whole module. The string is elsewhere.
         Ok((src, unsafe { slice::from_raw_parts_mut(dst, len) }))
     }
 }
 
-/// A copy of a string.
+/// Copies a string.
 #[cold]
 #[inline(never)]
 fn copied<T: Copy>(src: &[T], pauses: Pauses<'_>) -> Result<Vec<T>, Trap> {
@@ -53,8 +53,7 @@ fn copied<T: Copy>(src: &[T], pauses: Pauses<'_>) -> Result<Vec<T>, Trap> {
     Ok(copy)
 }
 
-/// The word of a builtin that gives a length: trap code in the high half, value in the low
-/// half.
+/// Encodes a length for the trampoline: the value, or the code of a trap in the high half.
 fn length(result: Result<usize, Trap>) -> u64 {
     match result {
         Ok(length) => u64::from(length as u32),
@@ -62,7 +61,7 @@ fn length(result: Result<usize, Trap>) -> u64 {
     }
 }
 
-/// The word of a builtin that gives nothing but may trap.
+/// Encodes success for the trampoline: zero, or the code of a trap.
 fn code(result: Result<usize, Trap>) -> u32 {
     result.map_or_else(|trap| trap as u32, |_| 0)
 }
@@ -80,7 +79,7 @@ macro_rules! raw {
     )*};
 }
 
-/// A function without pieces of its own.
+/// Divides the work of a function into pieces.
 macro_rules! pieces {
     ($end:ident, $transcode:expr) => {
         |dst: &mut [_], src: &[_], pauses| in_pieces(dst, src, pauses, $end, $transcode)
@@ -112,7 +111,7 @@ raw! {
 mod tests {
     use super::*;
 
-    /// The raw form, where the string lies within the place that it goes to.
+    /// The string lies within the place of the result.
     #[test]
     fn overlapping_places() {
         let mut memory = *b"--gr\xc3\xbc\xc3\x9fe--------";

@@ -1,10 +1,10 @@
 //! Error contexts: messages for people, which guests and hosts pass on (CanonicalABI.md, `canon
 //! error-context.new`).
 //!
-//! The specification lets a host change a message or forget it, so that no guest depends on what it
-//! says. Here a message keeps its beginning, and those of one root instance have a bound together:
-//! a guest can make as many error contexts as it can have handles, and each could otherwise hold as
-//! much of the host's memory as the guest has itself.
+//! The specification lets a host change or drop a message, so that no guest depends on its text.
+//! Here only the beginning of a message is kept, and the messages of one root instance have a
+//! common limit. A guest can make as many error contexts as it can have handles. Without the limit,
+//! each of them could hold as much of the host's memory as the guest has itself.
 
 use crate::bulk::Pauses;
 use crate::component::transcode;
@@ -16,17 +16,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// The most bytes of a message that are kept.
 const MAX_MESSAGE: usize = 1 << 10;
-/// The most bytes of messages that the guests of one root instance can make the host keep; what
-/// comes later is empty.
+/// The most bytes of messages that the guests of one root instance can make the host keep. Later
+/// messages are empty.
 const MAX_MESSAGES: usize = 1 << 20;
 
-/// A value of type `error-context`: a message for people. Copies are the same value.
+/// A value of type `error-context`: a message for people. Copies share the message.
 #[derive(Clone)]
 pub struct ErrorContext(Arc<Message>);
 
 struct Message {
     text: Box<str>,
-    /// Whose bytes these are; none for the host's.
+    /// The count that includes these bytes; `None` for the host's.
     room: Option<MessageRoom>,
 }
 
@@ -38,13 +38,13 @@ impl Drop for Message {
     }
 }
 
-/// How many bytes the messages of one root instance's guests take.
+/// The number of bytes that the messages of one root instance's guests take.
 #[derive(Clone, Default)]
 pub(crate) struct MessageRoom(Arc<AtomicUsize>);
 
 impl MessageRoom {
-    /// An error context whose message is the beginning of `text`, or empty when there is no room
-    /// left.
+    /// Makes an error context of the beginning of `text`. Its message is empty if the limit is
+    /// reached.
     pub fn keep(&self, text: &str) -> ErrorContext {
         let text = beginning(text);
         let fits = |used: usize| {
@@ -62,13 +62,13 @@ impl MessageRoom {
     }
 }
 
-/// The characters at the start of `text` that are kept.
+/// Returns the beginning of `text` that is kept.
 fn beginning(text: &str) -> &str {
     &text[..text.floor_char_boundary(MAX_MESSAGE)]
 }
 
 impl ErrorContext {
-    /// An error context of the host. Of a long message, only the first 1,024 bytes are kept.
+    /// Makes an error context of the host. Only the first 1,024 bytes of the message are kept.
     pub fn new(message: impl AsRef<str>) -> Self {
         Self(Arc::new(Message {
             text: beginning(message.as_ref()).into(),
@@ -76,19 +76,19 @@ impl ErrorContext {
         }))
     }
 
-    /// The message; empty when it was not kept.
+    /// Returns the message, which is empty if it was not kept.
     pub fn debug_message(&self) -> &str {
         &self.0.text
     }
 
-    /// The message in an encoding, with its length in code units, tagged where the encoding tags
-    /// them.
+    /// Encodes the message. Returns the bytes, and their number of code units, with the tag of
+    /// encodings that have one.
     pub(crate) fn encode(&self, encoding: StringEncoding) -> (Vec<u8>, u32) {
         let text = self.debug_message();
         let utf16 = || -> Vec<u8> { text.encode_utf16().flat_map(u16::to_le_bytes).collect() };
         let latin1 =
             || -> Option<Vec<u8>> { text.chars().map(|char| u8::try_from(char).ok()).collect() };
-        // A message has at most 1,024 bytes, and no encoding makes more than twice as many of them.
+        // A message has at most 1,024 bytes, and no encoding takes more than twice as many.
         match encoding {
             StringEncoding::Utf8 => (text.into(), text.len() as u32),
             StringEncoding::Utf16 => {
@@ -127,7 +127,7 @@ impl fmt::Debug for ErrorContext {
     }
 }
 
-/// How a string in memory is to be read.
+/// The character set of a string in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Characters {
     Utf8,
@@ -135,9 +135,9 @@ pub(crate) enum Characters {
     Latin1,
 }
 
-/// A string of a guest: what its characters are, how many bytes they take, and what its pointer
-/// must be a multiple of (`load_string_from_range`). The tag of `units` is their highest bit in the
-/// memory that they come from.
+/// Returns the character set of a guest's string, its length in bytes, and the alignment of its
+/// pointer (`load_string_from_range`). The tag of `units` is the highest bit of an index into its
+/// memory.
 pub(crate) fn string_place(
     encoding: StringEncoding,
     units: u64,
@@ -160,7 +160,7 @@ pub(crate) fn string_place(
     }
 }
 
-/// Checks all of a guest's string and gives its beginning.
+/// Checks all of a guest's string and returns its beginning.
 pub(crate) fn decode_beginning(
     characters: Characters,
     bytes: &[u8],
@@ -169,7 +169,7 @@ pub(crate) fn decode_beginning(
     match characters {
         Characters::Utf8 => {
             transcode::check_utf8(bytes, pauses)?;
-            // One character more than is kept may be cut.
+            // One more character than is kept may be cut.
             let kept = &bytes[..bytes.len().min(MAX_MESSAGE + 4)];
             let kept = kept.utf8_chunks().next().map_or("", |chunk| chunk.valid());
             Ok(beginning(kept).to_owned())
@@ -269,7 +269,7 @@ mod tests {
             Ok((Characters::Utf16, 6, 2))
         );
         assert_eq!(decode(Characters::Utf8, b"a\xff"), Err(Trap::InvalidUtf8));
-        // What is not kept is checked, too.
+        // The part that is not kept is checked, too.
         let mut late = vec![b'x'; 4 * MAX_MESSAGE];
         late.push(0xff);
         assert_eq!(decode(Characters::Utf8, &late), Err(Trap::InvalidUtf8));

@@ -1,4 +1,4 @@
-//! The component model's state and algorithms that need neither an instance nor machine code:
+//! State and algorithms of the component model that need neither an instance nor machine code:
 //! handle tables, error contexts, and transcoding of strings.
 
 pub mod error_context;

@@ -1,12 +1,12 @@
 //! Transcoding of strings between component instances (CanonicalABI.md, `store_string_into_range`).
 //!
-//! The adapters in machine code check places, call `realloc` and decide what follows; the functions
-//! here only read one place and write another. They are over slices; `builtins/transcode.rs` has the
-//! form that machine code calls, over addresses.
+//! Adapters in machine code check places, call `realloc`, and decide what follows. The functions
+//! here only read one place and write another. They work on slices. `builtins/transcode.rs` has the
+//! functions that machine code calls with addresses.
 //!
-//! A UTF-16 code unit is two bytes in little endian order, so that no place needs to be aligned.
+//! A UTF-16 code unit is two bytes in little endian order, so places need no alignment.
 //!
-//! A string may have 2^28 bytes or so, and is done in pieces ([`Pauses`]), none of which ends
+//! A string may have about 2^28 bytes, and is processed in pieces ([`Pauses`]). No piece ends
 //! within a character.
 
 use crate::bulk::Pauses;
@@ -15,8 +15,8 @@ use mintage_environ::Trap;
 /// A UTF-16 code unit.
 pub type Unit = [u8; 2];
 
-/// Bytes or units that are looked at together where runs of simple characters are expected; the
-/// compiler makes vectors of them.
+/// Bytes or units that are tested together where most characters are simple. The compiler
+/// vectorizes these tests.
 const CHUNK: usize = 16;
 
 /// Checks UTF-8.
@@ -29,8 +29,8 @@ pub fn check_utf16(src: &[Unit], pauses: Pauses<'_>) -> Result<(), Trap> {
     for_pieces(src, pauses, utf16_end, check_units)
 }
 
-/// Does `work` on all of `src`, piece by piece. `end` tells how much of a string to take, at most
-/// and not much less than what it is given.
+/// Calls `work` for all of `src`, piece by piece. `end` returns the length of the next piece: at
+/// most its second argument, and not much less.
 #[inline]
 fn for_pieces<'s, T>(
     mut src: &'s [T],
@@ -47,8 +47,8 @@ fn for_pieces<'s, T>(
     work(src)
 }
 
-/// Transcodes a string, piece by piece, with a function that tells how much it has written: how
-/// much that is in all.
+/// Transcodes a string, piece by piece, with a function that returns how much it has written.
+/// Returns the total.
 #[inline]
 pub fn in_pieces<S, D>(
     dst: &mut [D],
@@ -65,20 +65,20 @@ pub fn in_pieces<S, D>(
     Ok(written)
 }
 
-/// The end of a piece where any place will do.
+/// Returns the end of a piece that may end anywhere.
 pub fn any_end<T>(_: &[T], most: usize) -> usize {
     most
 }
 
-/// The end of a piece of at most `most` bytes, at least four and not all, that is not within a
-/// character of UTF-8.
+/// Returns the end of a piece of UTF-8 that is not within a character. The piece has at most `most`
+/// bytes, which is at least four and less than the whole.
 pub fn utf8_end(bytes: &[u8], most: usize) -> usize {
     let starts = |&end: &usize| bytes[end] & 0xc0 != 0x80;
-    // In what has four such bytes in a row there is an error wherever it is cut.
+    // Four continuation bytes in a row are an error wherever the string is divided.
     (most - 3..=most).rev().find(starts).unwrap_or(most)
 }
 
-/// The same for units of UTF-16.
+/// Returns the end of a piece of UTF-16 that is not within a character.
 pub fn utf16_end(units: &[Unit], most: usize) -> usize {
     let is_first_half = u16::from_le_bytes(units[most - 1]) & 0xfc00 == 0xd800;
     most - usize::from(is_first_half)
@@ -89,11 +89,11 @@ fn utf8(bytes: &[u8]) -> Result<&str, Trap> {
     from_utf8(bytes).ok_or(Trap::InvalidUtf8)
 }
 
-/// The string that the bytes are, if they are UTF-8.
+/// Returns the bytes as a string, if they are UTF-8.
 #[inline]
 pub fn from_utf8(bytes: &[u8]) -> Option<&str> {
-    /// From here on the vectors of `simdutf8` are faster, whatever the text. It does nothing about
-    /// shorter ones, most of which are ASCII.
+    /// The length from which on `simdutf8` is faster, whatever the text. It does not speed up
+    /// shorter strings, most of which are ASCII.
     const LONG: usize = 64;
     if bytes.len() < LONG && bytes.is_ascii() {
         // SAFETY: ASCII is UTF-8.
@@ -102,21 +102,21 @@ pub fn from_utf8(bytes: &[u8]) -> Option<&str> {
     simdutf8::basic::from_utf8(bytes).ok()
 }
 
-/// Copies UTF-8 to the start of a place: how many bytes.
+/// Copies UTF-8 to the start of a place. Returns the number of bytes.
 pub fn copy_utf8(dst: &mut [u8], src: &[u8]) -> Result<usize, Trap> {
     utf8(src)?;
     dst[..src.len()].copy_from_slice(src);
     Ok(src.len())
 }
 
-/// Copies UTF-16 to the start of a place: how many units.
+/// Copies UTF-16 to the start of a place. Returns the number of units.
 pub fn copy_utf16(dst: &mut [Unit], src: &[Unit]) -> Result<usize, Trap> {
     check_units(src)?;
     dst[..src.len()].copy_from_slice(src);
     Ok(src.len())
 }
 
-/// Whether a unit is half of a pair.
+/// Returns whether a unit is half of a surrogate pair.
 fn is_surrogate(unit: Unit) -> bool {
     u16::from_le_bytes(unit) & 0xf800 == 0xd800
 }
@@ -134,7 +134,7 @@ fn check_units(mut src: &[Unit]) -> Result<(), Trap> {
     Ok(())
 }
 
-/// How many items at the start are all `simple`; it may stop up to a chunk early.
+/// Returns how many items at the start are `simple`. It may stop up to a chunk early.
 fn run<T: Copy>(items: &[T], simple: impl Fn(T) -> bool) -> usize {
     let all = |chunk: &[T]| chunk.iter().fold(true, |all, &item| all & simple(item));
     let whole = items
@@ -150,7 +150,7 @@ fn run<T: Copy>(items: &[T], simple: impl Fn(T) -> bool) -> usize {
             .count()
 }
 
-/// The first character of UTF-16 that is not empty, and what follows.
+/// Returns the first character of UTF-16, which is not empty, and the rest.
 fn next_utf16(src: &[Unit]) -> Result<(char, &[Unit]), Trap> {
     let mut units = src.iter().map(|&unit| u16::from_le_bytes(unit));
     let mut decoder = char::decode_utf16(units.by_ref().take(2));
@@ -160,7 +160,7 @@ fn next_utf16(src: &[Unit]) -> Result<(char, &[Unit]), Trap> {
     }
 }
 
-/// Latin-1 to UTF-16 in a place of as many units: how many.
+/// Converts Latin-1 to UTF-16, in a place of as many units. Returns their number.
 pub fn latin1_to_utf16(dst: &mut [Unit], src: &[u8]) -> usize {
     for (unit, &byte) in dst.iter_mut().zip(src) {
         *unit = [byte, 0];
@@ -168,7 +168,8 @@ pub fn latin1_to_utf16(dst: &mut [Unit], src: &[u8]) -> usize {
     src.len()
 }
 
-/// UTF-8 to UTF-16 in a place of as many units as there are bytes: the number of units.
+/// Converts UTF-8 to UTF-16, in a place of as many units as there are bytes. Returns the number of
+/// units.
 pub fn utf8_to_utf16(dst: &mut [Unit], src: &[u8]) -> Result<usize, Trap> {
     let mut rest = utf8(src)?;
     let mut end = 0;
@@ -178,7 +179,7 @@ pub fn utf8_to_utf16(dst: &mut [Unit], src: &[u8]) -> Result<usize, Trap> {
         latin1_to_utf16(&mut dst[end..], simple.as_bytes());
         end += ascii;
         let mut chars = others.chars();
-        // Characters that are not ASCII seldom come alone.
+        // Characters that are not ASCII seldom occur alone.
         for char in chars.by_ref().take(CHUNK) {
             for unit in char.encode_utf16(&mut [0; 2]) {
                 dst[end] = unit.to_le_bytes();
@@ -190,8 +191,8 @@ pub fn utf8_to_utf16(dst: &mut [Unit], src: &[u8]) -> Result<usize, Trap> {
     Ok(end)
 }
 
-/// Copies the ASCII characters at the start of a string to a place of as many bytes: how many they
-/// are.
+/// Copies the ASCII characters at the start of a string to a place of as many bytes. Returns their
+/// number.
 fn ascii<T: Copy>(
     dst: &mut [u8],
     src: &[T],
@@ -226,7 +227,7 @@ pub fn latin1_ascii(dst: &mut [u8], src: &[u8], pauses: Pauses<'_>) -> Result<us
     )
 }
 
-/// Latin-1 to UTF-8 in a place of twice as many bytes: the number of bytes.
+/// Converts Latin-1 to UTF-8, in a place of twice as many bytes. Returns the number of bytes.
 pub fn latin1_to_utf8(dst: &mut [u8], src: &[u8]) -> usize {
     let mut end = 0;
     for &byte in src {
@@ -244,14 +245,15 @@ pub fn utf16_ascii(dst: &mut [u8], src: &[Unit], pauses: Pauses<'_>) -> Result<u
     ascii(dst, src, pauses, is_ascii, narrow)
 }
 
-/// The low bytes of units.
+/// Copies the low bytes of units.
 fn narrow(dst: &mut [u8], src: &[Unit]) {
     for (byte, &unit) in dst.iter_mut().zip(src) {
         *byte = unit[0];
     }
 }
 
-/// UTF-16 to UTF-8 in a place of three times as many bytes as there are units: the number of bytes.
+/// Converts UTF-16 to UTF-8, in a place of three times as many bytes as there are units. Returns
+/// the number of bytes.
 pub fn utf16_to_utf8(dst: &mut [u8], src: &[Unit]) -> Result<usize, Trap> {
     let mut rest = src;
     let mut end = 0;
@@ -260,7 +262,7 @@ pub fn utf16_to_utf8(dst: &mut [u8], src: &[Unit]) -> Result<usize, Trap> {
         narrow(&mut dst[end..], &rest[..ascii]);
         end += ascii;
         rest = &rest[ascii..];
-        // Characters that are not ASCII seldom come alone.
+        // Characters that are not ASCII seldom occur alone.
         for _ in 0..CHUNK {
             if rest.is_empty() {
                 break;
@@ -273,8 +275,8 @@ pub fn utf16_to_utf8(dst: &mut [u8], src: &[Unit]) -> Result<usize, Trap> {
     Ok(end)
 }
 
-/// UTF-8 to Latin-1 in a place of as many bytes: the number of bytes, or `None` when a character
-/// does not fit.
+/// Converts UTF-8 to Latin-1, in a place of as many bytes. Returns the number of bytes, or `None`
+/// if a character does not fit.
 pub fn utf8_to_latin1(
     dst: &mut [u8],
     src: &[u8],
@@ -284,7 +286,7 @@ pub fn utf8_to_latin1(
     let count = in_pieces(dst, src, pauses, utf8_end, |dst, src| {
         let text = utf8(src)?;
         let mut end = 0;
-        // What follows a character that does not fit is only checked.
+        // The rest after a character that does not fit is only checked.
         let mut chars = text.chars();
         while fits && let Some(char) = chars.next() {
             match u8::try_from(char) {
@@ -298,7 +300,8 @@ pub fn utf8_to_latin1(
     Ok(fits.then_some(count))
 }
 
-/// UTF-16 to Latin-1 in a place of as many bytes as there are units: whether every character fits.
+/// Converts UTF-16 to Latin-1, in a place of as many bytes as there are units. Returns whether
+/// every character fits.
 pub fn utf16_to_latin1(dst: &mut [u8], src: &[Unit], pauses: Pauses<'_>) -> Result<bool, Trap> {
     let mut fits = true;
     in_pieces(dst, src, pauses, utf16_end, |dst, src| {
@@ -326,12 +329,12 @@ mod tests {
         units.iter().map(|unit| unit.to_le_bytes()).collect()
     }
 
-    /// Latin-1, if `text` fits it.
+    /// Returns `text` in Latin-1, if it fits.
     fn latin1(text: &str) -> Option<Vec<u8>> {
         text.chars().map(|char| u8::try_from(char).ok()).collect()
     }
 
-    /// Every pair of encodings against the standard library, in one go and in pieces.
+    /// Compares every pair of encodings with the standard library, in one go and in pieces.
     fn check(text: &str) {
         for pauses in [4, 5, 7, 33].map(|piece| of_piece(&RUNNING, piece)) {
             check_with(text, pauses);
@@ -408,7 +411,7 @@ mod tests {
         assert_eq!(&bytes[..ascii + rest], utf8);
     }
 
-    /// What is no string is none in pieces, wherever these end.
+    /// Invalid strings are invalid in pieces, wherever these end.
     #[test]
     fn errors_in_pieces() {
         for wrong in [

@@ -1,13 +1,12 @@
-//! The collector: moves what is reachable from one half of an object heap to the other, and so
-//! forgets the rest.
+//! The collector: copies the reachable objects from one half of a GC heap to the other.
 //!
-//! Objects are copied when a reference to them is first met, and those that were copied are read
-//! through in order, which is breadth first and needs no list (Cheney, "A nonrecursive list
-//! compacting algorithm", 1970). What was copied leaves its new place behind. The work is
+//! An object is copied when a reference to it is first met. Then the copied objects are scanned in
+//! order, which is a breadth-first traversal and needs no list (Cheney, "A nonrecursive list
+//! compacting algorithm", 1970). A copied object leaves its new reference behind. The work is
 //! proportional to what is reachable, not to what was allocated.
 //!
-//! A collection that is interrupted leaves objects of which some have moved and others have not.
-//! The heap must not be used any more then.
+//! After an interrupted collection some objects have moved and others have not. The heap must not
+//! be used any more.
 
 use crate::bulk::Pauses;
 use mintage_environ::objects::{ELEMENTS_OFFSET, LENGTH_OFFSET, ObjectLayout};
@@ -15,42 +14,42 @@ use mintage_environ::{IndexVec, ObjectTypeId, Trap};
 use std::ops::Range;
 use std::ptr;
 
-/// Set in the header of an object that was copied; the rest of the header is then the new
+/// Set in the header of an object that was copied. The rest of the header is then the new
 /// reference, which is a multiple of 8. In other headers the bit is clear.
 const MOVED: u32 = 1;
 
-/// What reading through a byte of an object counts as, in bytes that are copied: each reference may
-/// lead to memory that is in no cache.
+/// The cost of scanning a byte of an object, in bytes that are copied. Each reference may lead to
+/// memory that is not in a cache.
 const COST: u64 = 8;
-/// Elements of an array that are read through between two tests.
+/// Elements of an array that are scanned between two interrupt tests.
 const ELEMENTS: u64 = 1 << 10;
 
-/// A collection under way.
+/// A collection in progress.
 pub struct Collection<'t> {
-    /// The first byte of the heap: references are offsets from here.
+    /// The first byte of the heap. References are offsets from here.
     base: *mut u8,
     types: &'t IndexVec<ObjectTypeId, ObjectLayout>,
-    /// The references that move.
+    /// The references to objects that move.
     from: Range<u64>,
-    /// The first copied object whose fields still refer to where objects were.
-    unread: u64,
-    /// Where the next object is copied to.
+    /// The first copied object that is not scanned yet.
+    unscanned: u64,
+    /// The reference of the next copy.
     next: u64,
     pauses: Pauses<'t>,
-    /// Bytes of work until the next test.
+    /// Bytes of work until the next interrupt test.
     left: u64,
 }
 
 impl<'t> Collection<'t> {
-    /// A collection of the objects in `from` of the heap at `base`, which are copied to `to` and
-    /// what follows. What is asked of it fails with [`Trap::Interrupt`] when the guest is to stop.
+    /// Starts a collection of the objects in `from` of the heap at `base`. They are copied to `to`
+    /// and beyond. All steps fail with [`Trap::Interrupt`] if the guest is to stop.
     ///
     /// # Safety
     ///
-    /// - The objects in `from`, and those at references that [`root`](Self::root) and
-    ///   [`static_objects`](Self::static_objects) are given, are objects of `types`, one behind the other, and nobody
-    ///   else uses the heap as long as this lives.
-    /// - As many bytes behind `to` as `from` has are accessible, and hold nothing that is needed.
+    /// - The objects in `from`, and those that [`root`](Self::root) and
+    ///   [`static_objects`](Self::static_objects) lead to, are objects of `types` without gaps, and
+    ///   no one else uses the heap while this lives.
+    /// - As many bytes from `to` on as `from` has are accessible, and are not needed.
     pub unsafe fn new(
         base: *mut u8,
         types: &'t IndexVec<ObjectTypeId, ObjectLayout>,
@@ -62,14 +61,14 @@ impl<'t> Collection<'t> {
             base,
             types,
             from,
-            unread: to,
+            unscanned: to,
             next: to,
             pauses,
             left: pauses.piece() as u64,
         }
     }
 
-    /// Tests for interruption if that is due, before work on so many bytes.
+    /// Tests for interruption, if that is due, before work on `bytes` bytes.
     #[inline]
     fn pause(&mut self, bytes: u64) -> Result<(), Trap> {
         match self.left.checked_sub(bytes * COST) {
@@ -86,7 +85,7 @@ impl<'t> Collection<'t> {
         self.pauses.check()
     }
 
-    /// Keeps what the reference in a word refers to, and updates the word.
+    /// Keeps the object that the reference in a word leads to, and updates the word.
     ///
     /// # Safety
     ///
@@ -98,29 +97,29 @@ impl<'t> Collection<'t> {
         Ok(())
     }
 
-    /// Keeps what the objects in `range` refer to, which do not move themselves.
+    /// Keeps the objects that the static objects in `range` refer to. Static objects do not move.
     ///
     /// # Safety
     ///
-    /// Objects stand there, one behind the other.
+    /// The range consists of objects, without gaps.
     pub unsafe fn static_objects(&mut self, range: Range<u64>) -> Result<(), Trap> {
         let mut object = range.start;
         while object < range.end {
-            object += self.read_through(object)?;
+            object += self.scan(object)?;
         }
         Ok(())
     }
 
-    /// Copies all that is reachable from what was copied so far: the end of the copies.
+    /// Copies everything that is reachable from the copied objects. Returns the end of the copies.
     pub fn finish(mut self) -> Result<u64, Trap> {
-        while self.unread < self.next {
-            self.unread += self.read_through(self.unread)?;
+        while self.unscanned < self.next {
+            self.unscanned += self.scan(self.unscanned)?;
         }
         Ok(self.next)
     }
 
-    /// Updates the references in an object: its size.
-    fn read_through(&mut self, object: u64) -> Result<u64, Trap> {
+    /// Scans an object: updates its references. Returns its size.
+    fn scan(&mut self, object: u64) -> Result<u64, Trap> {
         let layout = self.layout(self.word(object));
         self.pause(u64::from(layout.size))?;
         for &field in &layout.traced {
@@ -149,11 +148,11 @@ impl<'t> Collection<'t> {
         Ok(())
     }
 
-    /// What a reference is when the collection is over. Only those to objects change.
+    /// Returns the reference that replaces one. Only references to objects that move change.
     #[inline]
     fn moved(&mut self, reference: u32) -> Result<u32, Trap> {
-        // Neither null nor an integer nor a host's value, whose tags make it no multiple of 8, is
-        // in the range.
+        // Neither null, nor an integer, nor a host's value is in the range: their tags make them no
+        // multiple of 8.
         let is_object = self.from.contains(&u64::from(reference)) && reference.is_multiple_of(8);
         if !is_object {
             return Ok(reference);
@@ -171,8 +170,8 @@ impl<'t> Collection<'t> {
         let size = layout.size_of(self.length(source, layout));
         let target = self.next;
         let (to, from) = (self.place(target), self.place(source));
-        // SAFETY: the object is in the heap; there is room for all objects behind the first copy,
-        // which is in another part of the heap.
+        // SAFETY: the object is in the heap. From the first copy on there is room for all objects,
+        // in another part of the heap.
         unsafe {
             match size as usize {
                 size if size <= self.pauses.piece() => ptr::copy_nonoverlapping(from, to, size),
@@ -190,7 +189,7 @@ impl<'t> Collection<'t> {
         &self.types[ObjectTypeId::from_u32(header >> 1)]
     }
 
-    /// The number of elements; 0 for what is no array.
+    /// Returns the number of elements, which is 0 unless the object is an array.
     fn length(&self, object: u64, layout: &ObjectLayout) -> u32 {
         match layout.elements {
             Some(_) => self.word(object + u64::from(LENGTH_OFFSET)),
@@ -232,8 +231,8 @@ mod tests {
     const FIXED: u64 = 64;
     const FIRST: u64 = FIXED + 4096;
 
-    /// The types of the test: a pair of references around a number, an array of references, bytes,
-    /// and a struct without any.
+    /// Types for tests: a pair of references around a number, an array of references, bytes, and a
+    /// struct without references.
     fn types() -> IndexVec<ObjectTypeId, ObjectLayout> {
         let number = Stored {
             size: 8,
@@ -251,35 +250,35 @@ mod tests {
         layouts.into()
     }
 
-    /// An object of the plan: its type, its number, and what its fields refer to.
+    /// A planned object: its type, its number, and its references.
     #[derive(Clone, Debug)]
     struct Planned {
         ty: u32,
         number: u8,
-        fields: Vec<Target>,
+        fields: Vec<Field>,
     }
 
     #[derive(Clone, Copy, Debug)]
-    enum Target {
+    enum Field {
         Null,
         I31(u32),
         Host(u32),
         Object(usize),
     }
 
-    fn target() -> impl Strategy<Value = Target> {
+    fn field() -> impl Strategy<Value = Field> {
         prop_oneof![
-            1 => Just(Target::Null),
-            1 => (0u32..1 << 31).prop_map(Target::I31),
-            1 => (0u32..=Reference::MAX_HOST).prop_map(Target::Host),
-            5 => any::<usize>().prop_map(Target::Object),
+            1 => Just(Field::Null),
+            1 => (0u32..1 << 31).prop_map(Field::I31),
+            1 => (0u32..=Reference::MAX_HOST).prop_map(Field::Host),
+            5 => any::<usize>().prop_map(Field::Object),
         ]
     }
 
     fn planned() -> impl Strategy<Value = Planned> {
-        (0u32..4, any::<u8>(), vec(target(), 0..6)).prop_map(|(ty, number, mut fields)| {
+        (0u32..4, any::<u8>(), vec(field(), 0..6)).prop_map(|(ty, number, mut fields)| {
             match ty {
-                0 => fields.resize(2, Target::Null),
+                0 => fields.resize(2, Field::Null),
                 1 => {}
                 _ => fields.clear(),
             }
@@ -287,7 +286,7 @@ mod tests {
         })
     }
 
-    /// A heap of memory.
+    /// A heap in ordinary memory.
     struct Heap {
         words: Vec<u64>,
         types: IndexVec<ObjectTypeId, ObjectLayout>,
@@ -308,7 +307,7 @@ mod tests {
             *word = *word & !(0xffff_ffff << shift) | u64::from(value) << shift;
         }
 
-        /// The length of an array of a plan: its fields, or as many bytes as its number says.
+        /// Returns the length of a planned array: its fields, or as many bytes as its number.
         fn length(object: &Planned) -> u32 {
             match object.ty {
                 1 => object.fields.len() as u32,
@@ -346,7 +345,8 @@ mod tests {
             }
         }
 
-        /// Whether the graph from `actual` on is that of the plan from object `expected` on.
+        /// Returns whether the graph from `actual` on is that of the plan from object `expected`
+        /// on.
         fn matches(
             &self,
             actual: u32,
@@ -387,7 +387,7 @@ mod tests {
                 for (&field, &offset) in object.fields.iter().zip(offsets) {
                     let found = self.word(actual + offset);
                     match field {
-                        Target::Object(index) => todo.push((found, index % plan.len())),
+                        Field::Object(index) => todo.push((found, index % plan.len())),
                         other if found == reference(other, &[]) => {}
                         _ => return false,
                     }
@@ -397,23 +397,23 @@ mod tests {
         }
     }
 
-    fn reference(target: Target, references: &[u32]) -> u32 {
+    fn reference(target: Field, references: &[u32]) -> u32 {
         match target {
-            Target::Null => 0,
-            Target::I31(value) => Reference::I31(value).to_u32(),
-            Target::Host(number) => Reference::Host(number).to_u32(),
-            Target::Object(index) => references[index % references.len()],
+            Field::Null => 0,
+            Field::I31(value) => Reference::I31(value).to_u32(),
+            Field::Host(number) => Reference::Host(number).to_u32(),
+            Field::Object(index) => references[index % references.len()],
         }
     }
 
     proptest! {
-        /// Random graphs, with cycles and garbage, some of their objects fixed: after any number of
-        /// collections, what the roots lead to is what it was, and the heap holds nothing else.
+        /// Random graphs with cycles, garbage and static objects. After any number of collections
+        /// the roots lead to the same graph, and the heap holds nothing else.
         #[test]
         fn what_is_reachable_stays_and_nothing_else(
             plan in vec(planned(), 1..60),
             fixed in 0usize..8,
-            roots in vec(target(), 0..8),
+            roots in vec(field(), 0..8),
             rounds in 1usize..4,
         ) {
             let mut heap = Heap { words: vec![0; (FIRST + 2 * HALF) as usize / 8], types: types() };
@@ -450,7 +450,7 @@ mod tests {
             let mut kept = HashMap::new();
             for (&root, &word) in roots.iter().zip(&words) {
                 match root {
-                    Target::Object(index) => {
+                    Field::Object(index) => {
                         prop_assert!(heap.matches(word as u32, index % plan.len(), &plan, &mut kept));
                     }
                     other => prop_assert_eq!(word, u64::from(reference(other, &[]))),
@@ -465,12 +465,11 @@ mod tests {
         }
     }
 
-    /// A chain of objects, which are met one by one, and an array of references and one of bytes,
-    /// each of them long.
+    /// A chain of objects, which are met one by one, and long arrays of references and of bytes.
     #[test]
     fn collections_are_interrupted() {
         let object = |ty, number, fields: &[usize]| {
-            let fields = fields.iter().copied().map(Target::Object).collect();
+            let fields = fields.iter().copied().map(Field::Object).collect();
             Planned { ty, number, fields }
         };
         let chain: Vec<_> = (0..40)

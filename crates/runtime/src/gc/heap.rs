@@ -1,9 +1,8 @@
-//! The object heap of a component instance: what machine code asks for when the words in its head
-//! say that there is no room.
+//! Allocation in the GC heap of a component instance when the words in its head say that there is
+//! no room.
 //!
-//! What is reachable is what references lead to that stand in globals, in tables, in objects that
-//! never move, and in frames of all calls under way into the instance, where stack maps list them.
-//! The host keeps none.
+//! GC roots are references in globals, tables, static objects, and the frames of all calls into the
+//! instance, where stack maps list them. The host keeps none.
 
 use super::collector::Collection;
 use crate::bulk::Pauses;
@@ -14,25 +13,24 @@ use crate::instance::limits::{Growing, Growth};
 use mintage_environ::layout::HeapLayout;
 use mintage_environ::{DomainId, Trap};
 
-/// The words of a heap, as they are at this moment.
+/// A GC heap, whose words are in its head.
 struct Heap<'d> {
     data: &'d InstanceData,
     domain: DomainId,
     layout: &'d HeapLayout,
 }
 
-/// A reference to `size` bytes, a multiple of [`HeapLayout::ALIGN`], for a new object in the
-/// heap of `domain`. What they hold is not known. When there is no room, what is not reachable
-/// is forgotten, and all other objects move.
+/// Allocates `size` bytes, a multiple of [`HeapLayout::ALIGN`], in the heap of `domain`. Returns a
+/// reference to them. Their contents are undefined. If there is no room, unreachable objects are
+/// dropped and all others move.
 ///
 /// # Errors
 ///
-/// The trap, when there still is no room.
+/// The trap, if there still is no room.
 ///
 /// # Safety
 ///
-/// Called for machine code of the innermost activation of this thread, which has recorded its
-/// exit.
+/// Called for machine code of the innermost activation of this thread, which has recorded its exit.
 pub unsafe fn allocate(data: &InstanceData, domain: DomainId, size: u64) -> Result<u32, Trap> {
     let layout = data
         .code
@@ -56,7 +54,7 @@ pub unsafe fn allocate(data: &InstanceData, domain: DomainId, size: u64) -> Resu
     heap.take(size)
 }
 
-/// What it takes to look at a frame, in terms of bytes of objects that could be copied meanwhile.
+/// The cost of visiting a frame, in bytes of objects that could be copied meanwhile.
 const FRAME_COST: u64 = 64;
 
 impl Heap<'_> {
@@ -70,31 +68,32 @@ impl Heap<'_> {
         unsafe { self.data.size_slot(self.domain, slot).write(value) }
     }
 
-    /// Bytes that are free in the half that objects lie in.
+    /// Returns the bytes that are free in the half in use.
     fn room(&self) -> u64 {
         let end = self.word(self.layout.half_slot) + self.word(self.layout.size_slot);
         end - self.word(self.layout.next_slot)
     }
 
     fn limiter(&self) -> AskLimiter<'_> {
-        // SAFETY: a `Heap` is made by `allocate` only, which is called for machine code of the
+        // SAFETY: only `allocate` makes a `Heap`, and it is called for machine code of the
         // innermost activation of this thread.
         unsafe { AskLimiter::new(self.data) }
     }
 
-    /// The first byte.
+    /// Returns the address of the first byte.
     fn base(&self) -> *mut u8 {
         let ctx = self.data.ctx(self.domain);
         ctx.wrapping_offset(self.layout.offset as isize)
     }
 
-    /// Moves what is reachable to the other half: how many frames were looked at.
+    /// Collects garbage: moves what is reachable to the other half. Returns how many frames were
+    /// visited.
     ///
     /// # Errors
     ///
-    /// [`Trap::Interrupt`] when the guest is to stop. It has left objects half moved, so nothing
-    /// may run in the instance any more; hence a collection within a call within a call, of which
-    /// the outer ones could go on, is not interrupted.
+    /// [`Trap::Interrupt`] if the guest is to stop. Some objects have moved then, and nothing may
+    /// run in the instance any more. So a collection is only interrupted if no outer call into the
+    /// instance could continue.
     ///
     /// # Safety
     ///
@@ -114,16 +113,18 @@ impl Heap<'_> {
             Pauses::NEVER
         };
         let objects = &data.code.metadata().objects;
-        // SAFETY: machine code gives the heap no other objects, both halves have as many accessible
-        // bytes, and machine code waits. It keeps references in the words that are given as roots.
+        // SAFETY: machine code puts nothing but objects into the heap, both halves have as many
+        // accessible bytes, and machine code waits. The words that are passed as roots hold
+        // references.
         let (end, walked) = unsafe {
             let mut collection = Collection::new(self.base(), objects, half..next, other, pauses);
             let walked = self.roots(&mut collection)?;
             (collection.finish()?, walked)
         };
         if layout.zeal {
-            // What still refers to the old places is found out.
-            // SAFETY: the half is accessible, and nothing that is needed is left in it.
+            // This reveals references to the old places.
+            //
+            // SAFETY: the half is accessible, and nothing in it is needed any more.
             unsafe {
                 self.base()
                     .add(half as usize)
@@ -136,7 +137,7 @@ impl Heap<'_> {
         Ok(walked)
     }
 
-    /// Keeps what the heap's roots refer to: how many frames were looked at.
+    /// Keeps what the heap's GC roots refer to. Returns how many frames were visited.
     ///
     /// # Errors
     ///
@@ -144,12 +145,12 @@ impl Heap<'_> {
     ///
     /// # Safety
     ///
-    /// As [`allocate`]; the collection is one of this heap.
+    /// As [`allocate`]. The collection is one of this heap.
     unsafe fn roots(&self, collection: &mut Collection<'_>) -> Result<u64, Trap> {
         let (data, layout) = (self.data, self.layout);
         let metadata = data.code.metadata();
-        // SAFETY: objects that never move stand there, and the words are globals and entries of
-        // tables that hold references.
+        // SAFETY: the range holds the static objects, and the words are globals and table entries
+        // that hold references.
         unsafe {
             collection.static_objects(HeapLayout::FIRST..HeapLayout::FIRST + layout.initial)?;
             for &global in &metadata.traced_globals {
@@ -169,7 +170,7 @@ impl Heap<'_> {
             }
         }
         let mut kept = Ok(());
-        // SAFETY: as the caller promises; stack maps list words that hold references.
+        // SAFETY: as the caller promises. Stack maps list words that hold references.
         let walked = unsafe {
             unwind::visit_references(data, |domain, word| {
                 if domain == self.domain && kept.is_ok() {
@@ -180,14 +181,13 @@ impl Heap<'_> {
         kept.map(|()| walked)
     }
 
-    /// Makes room for `size` more bytes, and for so many that the next collection comes when about
-    /// as much was allocated as this one, which has `walked` through frames, had to do: so
-    /// collections cost little more than allocations do.
+    /// Makes room for `size` more bytes, and for as much allocation as the last collection, which
+    /// visited `walked` frames, has cost. So collections cost little more than allocations do.
     ///
     /// # Errors
     ///
-    /// The trap, when there is no room for `size` bytes; if the limiter said why, that is left as
-    /// the instance's failure.
+    /// The trap, if there is no room for `size` bytes. If the limiter gave a reason, that is left
+    /// as the failure of the store's current state.
     fn grow(&self, size: u64, walked: u64) -> Result<(), Trap> {
         let layout = self.layout;
         let (half, old_size) = (self.word(layout.half_slot), self.word(layout.size_slot));
@@ -211,12 +211,13 @@ impl Heap<'_> {
         if new_size > old_size && !self.make_accessible(old_size, new_size) && needed > old_size {
             return Err(Trap::HeapExhausted);
         }
-        // There is room: what the limiter had against more of it does not count.
+        // There is room, so the limiter's objection to more of it does not matter.
         drop(self.data.current().failure.take());
         Ok(())
     }
 
-    /// Makes the halves larger, or tells the limiter that the system refuses. Whether they are.
+    /// Makes the halves larger. If the system refuses, the limiter is told. Returns whether they
+    /// are larger.
     fn make_accessible(&self, old_size: u64, new_size: u64) -> bool {
         let layout = self.layout;
         let start = self.data.code.layout().heap_start(self.domain, layout);
@@ -226,7 +227,7 @@ impl Heap<'_> {
             .grow_heap(start, layout, old_size, new_size)
         {
             let growth = self.growth(new_size);
-            // Whether that ends the call is decided where it is known how much is needed.
+            // The caller, who knows how much is needed, decides whether that ends the call.
             let _ = self.limiter().failed(&growth, error);
             return false;
         }
@@ -236,7 +237,7 @@ impl Heap<'_> {
         true
     }
 
-    /// Growth of each half to `size` bytes.
+    /// Describes growth of each half to `size` bytes.
     fn growth(&self, size: u64) -> Growth {
         let statics = self.layout.static_size();
         Growth {
@@ -247,7 +248,7 @@ impl Heap<'_> {
         }
     }
 
-    /// Whether each half may have `size` bytes.
+    /// Returns whether each half may have `size` bytes.
     fn may_have(&self, size: u64) -> bool {
         self.limiter().allows(&self.growth(size)).unwrap_or(false)
     }

@@ -1,4 +1,4 @@
-//! The GC heap of a component instance: allocation, and the collector.
+//! The GC heap of a component instance: allocation and collection.
 
 mod collector;
 mod heap;

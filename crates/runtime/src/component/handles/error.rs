@@ -1,11 +1,11 @@
-//! [`HandleError`]: what is wrong with the use of a handle.
+//! [`HandleError`]: an invalid use of a handle.
 
 use super::Resources;
 use mintage_environ::component::Resource;
 use mintage_environ::{ResourceId, Trap};
 use std::fmt;
 
-/// What a handle was used for in vain: a trap, with what is known of it.
+/// An invalid use of a handle: a trap with its details.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum HandleError {
@@ -18,9 +18,9 @@ pub enum HandleError {
     WrongType {
         /// The index.
         handle: u32,
-        /// What was expected.
+        /// The expected kind.
         expected: HandleKind,
-        /// What the handle is of.
+        /// The kind of the handle.
         found: HandleKind,
     },
     /// The handle is lent to a call.
@@ -30,13 +30,13 @@ pub enum HandleError {
     },
     /// An owning handle is needed.
     NotOwned,
-    /// A call ends before it dropped all that it was lent.
+    /// A call ends, and its callee still has handles that it was lent.
     BorrowsRemain,
     /// There is no room for another handle or loan.
     Full,
 }
 
-/// What a handle can be of.
+/// The kinds of handles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HandleKind {
     /// A resource that the host defines.
@@ -67,7 +67,7 @@ impl fmt::Display for HandleKind {
 }
 
 impl HandleError {
-    /// The trap that the guest is stopped with.
+    /// Returns the trap that stops the guest.
     pub fn trap(self) -> Trap {
         match self {
             HandleError::Unknown { .. } => Trap::UnknownHandle,

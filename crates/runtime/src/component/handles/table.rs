@@ -25,8 +25,8 @@ pub enum Ownership {
 #[derive(Default)]
 pub struct Table {
     elements: Vec<Element>,
-    /// The free element that is taken next; 0 for none. Elements are reused in reverse order of
-    /// their release.
+    /// The free element that is taken next; 0 for none. The element that was freed last is reused
+    /// first.
     free: u32,
 }
 
@@ -37,12 +37,12 @@ pub enum Element {
 }
 
 impl Table {
-    /// Whether there never was a handle.
+    /// Returns whether there never was a handle.
     pub fn is_unused(&self) -> bool {
         self.elements.is_empty()
     }
 
-    /// Whether there is no handle.
+    /// Returns whether there is no handle.
     pub fn is_empty(&self) -> bool {
         let mut elements = self.elements.iter();
         elements.all(|element| matches!(element, Element::Free { .. }))
@@ -73,7 +73,7 @@ impl Table {
             *element = taken;
             return Ok(std::mem::replace(&mut self.free, next));
         }
-        // One more for index 0, where there is none yet.
+        // An unused element for index 0 comes first.
         if *elements_left == 0 || self.elements.try_reserve(2).is_err() {
             return Err(HandleError::Full);
         }
