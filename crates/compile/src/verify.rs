@@ -11,7 +11,7 @@ use anyhow::{Context, Result, bail, ensure};
 use mintage_artifact::{Artifact, Catch, Check, ImageRun, NO_ADDRESS, PAGE};
 use mintage_codegen::{RelocationKind, RelocationTarget};
 use mintage_environ::layout::{HeadSlot, HeapLayout, REGION_ALIGN};
-use mintage_environ::{FuncEntry, FuncKey, KeyTable, ObjectKind, ValType};
+use mintage_environ::{FuncEntry, FuncKey, KeyTable, ObjectKind, ObjectTypeId, ValType};
 use mintage_program::{Const, Program, StaticObject, StaticValues};
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -182,7 +182,7 @@ fn verify_catches(artifact: &Read<'_>, start: u32, function: &PlacedFunction) ->
             // A number that no type has stands for those of all types that are not listed.
             let found = table.find(
                 start + site.return_offset,
-                ty.map_or(u32::MAX - 1, |ty| ty.as_u32()),
+                ty.unwrap_or(ObjectTypeId::from_u32(u32::MAX - 1)),
             );
             ensure!(
                 found

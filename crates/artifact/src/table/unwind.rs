@@ -98,7 +98,7 @@ impl<'a> Unwind<'a> {
 
     /// Where an exception of type `ty` goes on that comes out of the call that returns to
     /// `return_offset`, if it is caught there.
-    pub fn find(&self, return_offset: u32, ty: u32) -> Option<Catch> {
+    pub fn find(&self, return_offset: u32, ty: ObjectTypeId) -> Option<Catch> {
         let word = |index| word(self.bytes, index);
         let number = super::search(self.bytes, HEAD, self.sites, return_offset)?;
         let site = HEAD + self.sites + 2 * number;
@@ -110,7 +110,7 @@ impl<'a> Unwind<'a> {
         for handler in start..end(list)? {
             let handler = handlers.checked_add(2 * handler as usize)?;
             let caught = word(handler)?;
-            if caught == ty || caught == ANY {
+            if caught == ty.as_u32() || caught == ANY {
                 return Some(Catch {
                     offset: word(handler + 1)?,
                     frame_size: word(site)?,
@@ -148,9 +148,9 @@ mod tests {
             let table = Unwind::new(&bytes).unwrap();
             for return_offset in 0..101 {
                 let site = sites.iter().find(|site| site.return_offset == return_offset);
-                for ty in 0..5 {
+                for ty in (0..5).map(ObjectTypeId::from_u32) {
                     let expected = site.and_then(|site| {
-                        let fits = |&&(caught, _): &&(Option<ObjectTypeId>, u32)| caught.is_none_or(|caught| caught.as_u32() == ty);
+                        let fits = |&&(caught, _): &&(Option<ObjectTypeId>, u32)| caught.is_none_or(|caught| caught == ty);
                         let &(_, offset) = site.handlers.iter().find(fits)?;
                         Some(Catch { offset, frame_size: site.frame_size })
                     });
@@ -174,7 +174,7 @@ mod tests {
             }
             let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
             if let Some(table) = Unwind::new(&bytes) {
-                words.iter().for_each(|&word| _ = table.find(word, ty));
+                words.iter().for_each(|&word| _ = table.find(word, ObjectTypeId::from_u32(ty)));
             }
         }
     }

@@ -77,7 +77,7 @@ unsafe fn find(
         if !table.is_core(offset) || outer <= fp {
             return None;
         }
-        if let Some(catch) = table.find(offset, ty.as_u32()) {
+        if let Some(catch) = table.find(offset, ty) {
             return Some(Landing {
                 pc: code.text_address(catch.offset)?,
                 sp: outer - catch.frame_size as usize,
