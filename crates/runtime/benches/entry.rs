@@ -1,4 +1,4 @@
-//! What loading, instantiating, calling and trapping cost.
+//! The costs of loading, instantiating, calling and trapping.
 //!
 //! `MINTAGE_COMPONENT=path` also loads and instantiates the component in that file.
 
@@ -44,7 +44,7 @@ fn calls(criterion: &mut Criterion) {
                         HostAccess::Nothing,
                     )
                 };
-                // Only what a caller reads: copies of what was just stored in parts would cost as
+                // Only what a caller reads. Copying what was just stored in parts would cost as
                 // much as the call.
                 black_box((result.is_ok(), words[0] as u32))
             });

@@ -165,8 +165,9 @@ pub(crate) mod tests {
             let (mut actual, mut expected) = (before.clone(), before);
             expected.copy_within(src..src + len, dst);
             let base = actual.as_mut_ptr();
+            let pauses = of_piece(&RUNNING, piece);
             // SAFETY: both places are in the vector.
-            let copied = unsafe { of_piece(&RUNNING, piece).copy(base.add(dst), base.add(src), len) };
+            let copied = unsafe { pauses.copy(base.add(dst), base.add(src), len) };
             prop_assert_eq!(copied, Ok(()));
             prop_assert_eq!(actual, expected);
         }
@@ -187,8 +188,9 @@ pub(crate) mod tests {
             for (offset, byte) in expected[at..at + len].iter_mut().enumerate() {
                 *byte = pattern[offset % 16];
             }
+            let pauses = of_piece(&RUNNING, pieces * 16);
             // SAFETY: the place is in the vector.
-            let filled = unsafe { of_piece(&RUNNING, pieces * 16).fill(actual.as_mut_ptr().add(at), pattern, len) };
+            let filled = unsafe { pauses.fill(actual.as_mut_ptr().add(at), pattern, len) };
             prop_assert_eq!(filled, Ok(()));
             prop_assert_eq!(actual, expected);
         }

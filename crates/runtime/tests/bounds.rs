@@ -1,5 +1,5 @@
-//! What small components can make the process keep: memory and page tables of idle slabs, and
-//! mappings. The process is measured as a whole, so there is one test.
+//! Bounds of what small components can make the process keep: memory and page tables of idle slabs,
+//! and mappings. The whole process is measured, so this is a binary of its own with one test.
 
 #[path = "it/common.rs"]
 mod common;
@@ -10,12 +10,12 @@ use std::fmt::Write;
 use std::sync::Arc;
 use std::thread;
 
-/// How many instances live at a time, and slabs are idle later.
+/// The number of instances at a time, and of idle slabs later.
 const COUNT: usize = 10;
 /// Bytes that a slab may keep, by default.
 const KEPT: u64 = 1 << 20;
 
-/// Memory of the process that it shares with no file, and its page tables, in bytes.
+/// Returns the process's memory that is not of files, and its page tables, in bytes.
 fn memory_of_process() -> [u64; 2] {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     ["RssAnon:", "VmPTE:"].map(|name| {
@@ -47,7 +47,7 @@ fn what_idle_slabs_keep_and_slabs_map_is_bounded() {
     mappings_of_domains();
 }
 
-/// Uses and drops instances twice over: what the process has more of afterwards.
+/// Uses and drops instances twice. Returns what the process has more of afterwards.
 fn kept_by_idle_slabs(code: &Arc<Code>) -> [u64; 2] {
     let before = memory_of_process();
     for _ in 0..2 {
@@ -62,7 +62,7 @@ fn kept_by_idle_slabs(code: &Arc<Code>) -> [u64; 2] {
 
 /// Pages and page tables count together.
 fn assert_bounded(kept: [u64; 2]) {
-    // The test and the allocator have some of their own.
+    // The test and the allocator take some, too.
     let limit = COUNT as u64 * KEPT + (8 << 20);
     assert!(
         kept[0] + kept[1] <= limit,
@@ -91,7 +91,7 @@ fn data_everywhere() {
     assert_bounded(kept_by_idle_slabs(&code(&fields)));
 }
 
-/// A page table for each 2 MiB of four memories, and no page.
+/// The guest reads in each 2 MiB of four memories: page tables without pages.
 fn page_tables_of_what_is_read() {
     let (mut memories, mut reads) = (String::new(), String::new());
     for memory in 0..4 {
@@ -108,7 +108,7 @@ fn page_tables_of_what_is_read() {
     ))));
 }
 
-/// Component instances with a table each, which is two mappings.
+/// Component instances with a table each, which takes two mappings.
 fn mappings_of_domains() {
     let mut text = r#"(component
         (component $c
@@ -120,7 +120,8 @@ fn mappings_of_domains() {
     for i in 0..990 {
         write!(
             text,
-            "(instance $x{i} (instantiate $c)) (alias export $x{i} \"run\" (func $f{i})) (export \"x{i}\" (func $f{i}))"
+            "(instance $x{i} (instantiate $c)) (alias export $x{i} \"run\" (func $f{i}))
+             (export \"x{i}\" (func $f{i}))"
         )
         .unwrap();
     }
@@ -153,15 +154,15 @@ fn mappings_of_domains() {
     };
     assert!(error.contains("the component has"), "{error}");
     assert!(mappings_of_process() - before <= most / 8 * 7 + 100);
-    // There is room for others, and for the host.
+    // Other components and the host still have room.
     let others: Vec<_> = (0..100).map(|_| mint(&modest).unwrap()).collect();
     assert!(thread::spawn(|| ()).join().is_ok());
     drop(others);
-    // Idle slabs leave more.
+    // Idle slabs keep fewer mappings.
     drop(instances);
     assert!(mappings_of_process() - before <= most / 4 * 3 + 1000);
 
-    // Alone it may have all that there is for slabs.
+    // A component alone may have everything that slabs may have.
     drop(modest);
     let mut instances = Vec::new();
     let error = loop {

@@ -1,5 +1,5 @@
-//! What the system refuses: each scenario is a process of its own, which limits itself. Either
-//! there is another way, or a clear error, and what is given back can be used again.
+//! Refusals of the system. Each scenario is a process of its own, because it limits the process.
+//! Either there is another way or a clear error, and what is given back can be used again.
 
 #[path = "it/common.rs"]
 mod common;
@@ -69,7 +69,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// A guest with something in its image, a start function, and growth.
+/// A guest with an image, a start function, and growth.
 fn guest(pages: u32) -> Vec<u8> {
     artifact(&format!(
         r#"(component (core module $m
@@ -102,7 +102,7 @@ fn mint(code: &Arc<Code>) -> anyhow::Result<Instance> {
     Ok(instance)
 }
 
-/// Uses instances one after the other, each of which must find what the first one found.
+/// Uses instances one after the other. Each must find what the first one found.
 fn exercise(code: &Arc<Code>) {
     for round in 0..5 {
         let instance = mint(code).unwrap();
@@ -112,7 +112,7 @@ fn exercise(code: &Arc<Code>) {
             (7, 0, 1, &b"0123"[..])
         );
         assert!(bytes[100_000..].iter().all(|&byte| byte == 0));
-        // One page that no instance before has written.
+        // One of these pages was not written by any earlier instance.
         for at in [7, 9999, 10000, 65540, 131_000, 100_000 + round * 5000] {
             invoke(instance.handle(), "store", &[at, 200]).unwrap();
         }
@@ -134,7 +134,7 @@ fn set_limit(resource: libc::__rlimit_resource_t, value: u64) {
     }
 }
 
-/// A line of `/proc/self/status`, in bytes.
+/// Returns a line of `/proc/self/status`, in bytes.
 fn status(name: &str) -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with(name)).unwrap();
@@ -163,7 +163,7 @@ fn address_space() {
     }
     live.pop();
     live.push(mint(&first).unwrap());
-    // Idle slabs of one component are given back for another.
+    // Idle slabs of one component are unmapped for another.
     drop(live);
     let live: Vec<Instance> = (0..3).map(|_| mint(&second).unwrap()).collect();
     assert!(mint(&first).is_err());
@@ -171,12 +171,12 @@ fn address_space() {
     exercise(&first);
 }
 
-/// Takes mappings until the system gives no more: the start and the length of the region.
+/// Takes mappings until the system gives no more. Returns the start and the length of the region.
 fn take_all_mappings() -> (*mut libc::c_void, usize) {
     const PAGE: usize = 4096;
     let len = 200_000 * PAGE;
-    // SAFETY: a new mapping, whose pages nobody uses; every other one gets another protection until
-    // that fails.
+    // SAFETY: a new mapping, whose pages no one uses. Every other page gets another protection
+    // until that fails.
     unsafe {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
         let region = libc::mmap(ptr::null_mut(), len, libc::PROT_NONE, flags, -1, 0);
@@ -200,11 +200,11 @@ fn mappings() {
         error.contains("mappings that `vm.max_map_count` allows"),
         "{error}"
     );
-    // What lives goes on, and growth needs no mapping more.
+    // Live instances continue, and growth needs no further mapping.
     assert_eq!(invoke(live.handle(), "load", &[7]).unwrap() as u32, 7);
     assert_eq!(invoke(live.handle(), "grow", &[1]).unwrap() as u32, 2);
     drop(live);
-    // SAFETY: the region is ours, and nobody uses it.
+    // SAFETY: the region is ours, and no one uses it.
     assert_eq!(unsafe { libc::munmap(region, len) }, 0);
     exercise(&code);
 }
@@ -223,7 +223,7 @@ fn memory_ends() {
     let [small, large] = [2, 2000].map(|pages| load(&guest(pages), &pool));
     let instance = mint(&small).unwrap();
     set_limit(libc::RLIMIT_DATA, status("VmData") + (32 << 20));
-    // The guest is told; nothing traps.
+    // The guest is told by the result; nothing traps.
     assert_eq!(
         invoke(instance.handle(), "grow", &[1000]).unwrap() as i32,
         -1
@@ -257,7 +257,8 @@ fn memory_ends_for_host() {
     assert_eq!(instance.memory_grow(id, 10), Some(2));
 }
 
-/// What a start function did without memory is not what the next one does with it.
+/// What a start function did without memory does not become the image of instances that have
+/// memory.
 fn memory_ends_in_start() {
     let artifact = artifact(
         r#"(component (core module $m
@@ -274,7 +275,7 @@ fn memory_ends_in_start() {
     assert_eq!((grown(), grown()), (1, 1));
 }
 
-/// A slab that cannot be reset is nobody's any more.
+/// A slab that cannot be reset is not used again.
 fn no_advice() {
     let code = load(&guest(2), &pool());
     refuse(libc::SYS_madvise, None, libc::EINVAL);
@@ -286,14 +287,14 @@ fn no_advice() {
     exercise(&code);
 }
 
-/// The child has the file that its parent opened.
+/// The child has the page table file that its parent opened.
 fn forked() {
     let code = load(&guest(2), &pool());
     exercise(&code);
     // SAFETY: the process has no other thread.
     let child = unsafe { libc::fork() };
     if child == 0 {
-        // A page that has nothing in the parent.
+        // A page that is not written in the parent.
         invoke(mint(&code).unwrap().handle(), "store", &[125_000, 200]).unwrap();
         return exercise(&code);
     }
@@ -303,7 +304,8 @@ fn forked() {
     assert_eq!(status, 0);
 }
 
-/// Makes a system call fail with `error`, if its second argument is `argument` when one is given.
+/// Makes a system call fail with `error`, only if its second argument is `argument`, if one is
+/// given.
 fn refuse(call: libc::c_long, argument: Option<u32>, error: i32) {
     let statement = |code: u32, k: u32| libc::sock_filter {
         code: code as u16,
@@ -313,7 +315,7 @@ fn refuse(call: libc::c_long, argument: Option<u32>, error: i32) {
     };
     let load = |offset: u32| statement(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, offset);
     let end = |verdict: u32| statement(libc::BPF_RET | libc::BPF_K, verdict);
-    // Skips so many statements unless what was loaded is `k`.
+    // Skips `skip` statements unless the loaded value is `k`.
     let unless = |k: u32, skip: u8| libc::sock_filter {
         jf: skip,
         ..statement(libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K, k)
@@ -354,8 +356,7 @@ fn no_memfd() {
 }
 
 fn no_scan() {
-    // `PAGEMAP_SCAN`. Kernels before Linux 6.7 answer with another error, but that would be no
-    // proof.
+    // `PAGEMAP_SCAN`. Kernels before Linux 6.7 return another error, which would prove nothing.
     refuse(libc::SYS_ioctl, Some(0xc060_6610), libc::EXDEV);
     // SAFETY: there is no such file.
     assert_eq!(unsafe { libc::ioctl(-1, 0xc060_6610) }, -1);
@@ -366,7 +367,7 @@ fn no_scan() {
     exercise(&load(&guest(2), &pool()));
 }
 
-/// Every thread seems to have had no page faults at all.
+/// Each thread seems to have had no page faults at all.
 fn no_fault_count() {
     refuse(libc::SYS_getrusage, None, 0);
     // SAFETY: zeros are valid for the struct, which the call would write.

@@ -1,5 +1,5 @@
-//! Signals that are none of ours, and stacks that end: each scenario runs on the main thread of a
-//! process of its own.
+//! Signals with other causes than machine code, and the ends of stacks. Each scenario runs on the
+//! main thread of a process of its own.
 
 #[path = "it/common.rs"]
 mod common;
@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::SeqCst};
 /// Names the scenario to a child process.
 const SCENARIO: &str = "MINTAGE_SIGNAL_SCENARIO";
 
-/// What it shows, what it does, and the signal that it must end with.
+/// What it shows, what it does, and the signal that must end it.
 type Scenario = (&'static str, fn(), Option<c_int>);
 
 const SCENARIOS: &[Scenario] = &[
@@ -101,7 +101,7 @@ fn main() -> ExitCode {
 
 /// Installs an action for a signal.
 fn install(signal: c_int, handler: usize, flags: c_int) {
-    // SAFETY: all zero is a valid action; the handlers below are of the type that their flags say.
+    // SAFETY: zeros are a valid action, and the handlers below have the type that their flags say.
     unsafe {
         let mut action: libc::sigaction = MaybeUninit::zeroed().assume_init();
         action.sa_sigaction = handler;
@@ -129,7 +129,7 @@ fn trap_in(code: &Arc<Code>) {
     );
 }
 
-/// A page that nobody may access.
+/// Makes a page that no one may access.
 fn forbidden_page() -> *mut u8 {
     // SAFETY: a new mapping touches nothing that exists.
     let page = unsafe {
@@ -245,7 +245,7 @@ fn std_handler() {
 
 fn main_thread_overflow() {
     let code = guest();
-    // More than the main thread has: the end of its stack must cut the limit off.
+    // This is more than the main thread has. The end of its stack must cut the limit off.
     for stack_bytes in [256 << 10, 1 << 30] {
         let instance = instantiate_with(
             &table(&code, |_| Ok(())),

@@ -60,11 +60,15 @@ macro_rules! rust_type {
 }
 
 macro_rules! define_table {
-    ($($(#[$doc:meta])* $variant:ident $name:ident($($param:ident: $ty:ident),*) -> $result:ident $(($result_ty:ident))?;)*) => {
+    ($(
+        $(#[$doc:meta])*
+        $variant:ident $name:ident($($param:ident: $ty:ident),*)
+            -> $result:ident $(($result_ty:ident))?;
+    )*) => {
         static ADDRESSES: Addresses = Addresses([
             $({
-                let function: unsafe extern "C" fn(ctx: *mut u8, $($param: rust_type!($ty)),*) -> rust_type!($result $(($result_ty))?) =
-                    entry_points::$name;
+                let function: unsafe extern "C" fn(ctx: *mut u8, $($param: rust_type!($ty)),*)
+                    -> rust_type!($result $(($result_ty))?) = entry_points::$name;
                 function as *const ()
             },)*
             arch::raise::<Hooks> as *const (),
@@ -165,11 +169,13 @@ mod entry_points {
             code(fill_table(data, TableId::from_u32(table), dst, value, len))
         }
         table_copy(data, dst_table: u32, src_table: u32, dst: u64, src: u64, len: u64) -> u32 {
-            code(copy_table(data, TableId::from_u32(dst_table), TableId::from_u32(src_table), dst, src, len))
+            let [target, source] = [dst_table, src_table].map(TableId::from_u32);
+            code(copy_table(data, target, source, dst, src, len))
         }
         table_init(data, table: u32, segment: u32, dst: u64, src: u32, len: u32) -> u32 {
             let entries = part(data.elem_segment(ElemId::from_u32(segment)), src, len, 8);
-            code(entries.ok_or(Trap::TableOutOfBounds).and_then(|entries| init_table(data, TableId::from_u32(table), dst, entries)))
+            let init = |entries| init_table(data, TableId::from_u32(table), dst, entries);
+            code(entries.ok_or(Trap::TableOutOfBounds).and_then(init))
         }
         heap_allocate(data, domain: u32, size: u64) -> u64 {
             // SAFETY: machine code calls this through a trampoline that has recorded its exit.
@@ -193,13 +199,15 @@ mod entry_points {
             }))
         }
         fill_bytes(data, dst: u64, low: u64, high: u64, len: u64) -> u32 {
-            let pattern = u128::from(high) << 64 | u128::from(low);
+            let pattern = (u128::from(high) << 64 | u128::from(low)).to_le_bytes();
+            let (dst, len) = (dst as *mut u8, len as usize);
             // SAFETY: machine code has checked the place.
-            code(unsafe { data.pauses(len as usize).fill(dst as *mut u8, pattern.to_le_bytes(), len as usize) })
+            code(unsafe { data.pauses(len).fill(dst, pattern, len) })
         }
         copy_bytes(data, dst: u64, src: u64, len: u64) -> u32 {
+            let (dst, src, len) = (dst as *mut u8, src as *const u8, len as usize);
             // SAFETY: machine code has checked both places.
-            code(unsafe { data.pauses(len as usize).copy(dst as *mut u8, src as *const u8, len as usize) })
+            code(unsafe { data.pauses(len).copy(dst, src, len) })
         }
         resource_new(data, domain: u32, resource: u32, rep: u32) -> u64 {
             let (domain, resource) = (DomainId::from_u32(domain), ResourceId::from_u32(resource));
@@ -207,11 +215,15 @@ mod entry_points {
         }
         resource_rep(data, domain: u32, resource: u32, index: u32) -> u64 {
             let (domain, resource) = (DomainId::from_u32(domain), ResourceId::from_u32(resource));
-            handle(data, data.with_handles(|handles, types| handles.rep(types, domain, resource, index)))
+            handle(data, data.with_handles(|handles, types| {
+                handles.rep(types, domain, resource, index)
+            }))
         }
         resource_drop(data, domain: u32, resource: u32, index: u32, rep_address: u64) -> u64 {
             let (domain, resource) = (DomainId::from_u32(domain), ResourceId::from_u32(resource));
-            let dropped = data.with_handles(|handles, types| handles.drop(types, domain, resource, index));
+            let dropped = data.with_handles(|handles, types| {
+                handles.drop(types, domain, resource, index)
+            });
             handle(data, dropped.map(|(owned, rep)| {
                 // SAFETY: machine code passes the address of a word in its frame.
                 unsafe { ptr::with_exposed_provenance_mut::<u32>(rep_address as usize).write(rep) };
@@ -225,7 +237,9 @@ mod entry_points {
                 handles.add_own(target, resource, rep)
             }))
         }
-        transfer_borrow(data, call: u32, src_domain: u32, dst_domain: u32, resource: u32, index: u32) -> u64 {
+        transfer_borrow(
+            data, call: u32, src_domain: u32, dst_domain: u32, resource: u32, index: u32
+        ) -> u64 {
             let call = CallId::from_u32(call);
             let (source, target, resource) = domains(src_domain, dst_domain, resource);
             handle(data, data.with_handles(|handles, types| {
@@ -233,32 +247,45 @@ mod entry_points {
                 handles.lower_borrow(types, call, target, resource, rep)
             }))
         }
-        error_context_new(data, domain: u32, memory: u32, encoding_number: u32, pointer: u64, units: u64) -> u64 {
-            let domain = DomainId::from_u32(domain);
-            match message(data, MemoryId::from_u32(memory), encoding(encoding_number), pointer, units) {
-                Ok(message) => handle(data, data.with_handles(|handles, _| handles.new_error_context(domain, &message))),
+        error_context_new(
+            data, domain: u32, memory: u32, encoding_number: u32, pointer: u64, units: u64
+        ) -> u64 {
+            let (domain, memory) = (DomainId::from_u32(domain), MemoryId::from_u32(memory));
+            match message(data, memory, encoding(encoding_number), pointer, units) {
+                Ok(message) => handle(data, data.with_handles(|handles, _| {
+                    handles.new_error_context(domain, &message)
+                })),
                 Err(trap) => (trap as u64) << 32,
             }
         }
         error_context_units(data, domain: u32, index: u32, encoding_number: u32) -> u64 {
             let domain = DomainId::from_u32(domain);
-            let context = data.with_handles(|handles, types| handles.error_context(types, domain, index));
+            let context = data.with_handles(|handles, types| {
+                handles.error_context(types, domain, index)
+            });
             handle(data, context.map(|context| context.encode(encoding(encoding_number)).1))
         }
-        error_context_message(data, domain: u32, index: u32, encoding_number: u32, dst: u64, room: u64) -> u32 {
+        error_context_message(
+            data, domain: u32, index: u32, encoding_number: u32, dst: u64, room: u64
+        ) -> u32 {
             let domain = DomainId::from_u32(domain);
-            let context = data.with_handles(|handles, types| handles.error_context(types, domain, index));
+            let context = data.with_handles(|handles, types| {
+                handles.error_context(types, domain, index)
+            });
             handle_code(data, context.map(|context| {
                 let (bytes, _) = context.encode(encoding(encoding_number));
                 let dst = ptr::with_exposed_provenance_mut::<u8>(dst as usize);
+                let len = bytes.len().min(room as usize);
                 // SAFETY: machine code has checked that `room` bytes at `dst` are in a memory of
                 // the guest.
-                unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), dst, bytes.len().min(room as usize)) };
+                unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), dst, len) };
             }))
         }
         error_context_drop(data, domain: u32, index: u32) -> u32 {
             let domain = DomainId::from_u32(domain);
-            handle_code(data, data.with_handles(|handles, types| handles.drop_error_context(types, domain, index)))
+            handle_code(data, data.with_handles(|handles, types| {
+                handles.drop_error_context(types, domain, index)
+            }))
         }
         transfer_error_context(data, src_domain: u32, dst_domain: u32, index: u32) -> u64 {
             let (source, target) = (DomainId::from_u32(src_domain), DomainId::from_u32(dst_domain));

@@ -67,7 +67,10 @@ fn code(result: Result<usize, Trap>) -> u32 {
 }
 
 macro_rules! raw {
-    ($($name:ident: [$src_ty:ty] -> [$dst_ty:ty; $times:literal], $word:ident -> $result:ty, $transcode:expr;)*) => {$(
+    ($(
+        $name:ident: [$src_ty:ty] -> [$dst_ty:ty; $times:literal], $word:ident -> $result:ty,
+        $transcode:expr;
+    )*) => {$(
         pub unsafe extern "C" fn $name(ctx: *mut u8, dst: u64, src: u64, len: u64) -> $result {
             // SAFETY: as for the whole module.
             let pauses = unsafe { InstanceData::of_ctx(ctx) }.pauses(len as usize);

@@ -428,7 +428,8 @@ mod tests {
             for (object, &at) in plan.iter().zip(&references) {
                 heap.write(at, object, &references);
             }
-            let mut words: Vec<u64> = roots.iter().map(|&root| u64::from(reference(root, &references))).collect();
+            let words = roots.iter().map(|&root| u64::from(reference(root, &references)));
+            let mut words: Vec<u64> = words.collect();
 
             let mut half = FIRST;
             for _ in 0..rounds {
@@ -436,7 +437,8 @@ mod tests {
                 let (base, types) = (heap.base(), heap.types.clone());
                 // SAFETY: the heap holds the objects of the plan, or copies of them.
                 let end = unsafe {
-                    let mut collection = Collection::new(base, &types, half..next, other, of_piece(&RUNNING, 100));
+                    let pauses = of_piece(&RUNNING, 100);
+                    let mut collection = Collection::new(base, &types, half..next, other, pauses);
                     collection.static_objects(FIXED..next_fixed).unwrap();
                     words.iter_mut().for_each(|word| collection.root(word).unwrap());
                     collection.finish()
@@ -446,12 +448,14 @@ mod tests {
                 half = other;
             }
 
-            let mut seen: HashMap<usize, u32> = (0..fixed.min(plan.len())).map(|number| (number, references[number])).collect();
+            let seen = (0..fixed.min(plan.len())).map(|number| (number, references[number]));
+            let mut seen: HashMap<usize, u32> = seen.collect();
             let mut kept = HashMap::new();
             for (&root, &word) in roots.iter().zip(&words) {
                 match root {
                     Field::Object(index) => {
-                        prop_assert!(heap.matches(word as u32, index % plan.len(), &plan, &mut kept));
+                        let number = index % plan.len();
+                        prop_assert!(heap.matches(word as u32, number, &plan, &mut kept));
                     }
                     other => prop_assert_eq!(word, u64::from(reference(other, &[]))),
                 }
@@ -460,7 +464,8 @@ mod tests {
                 prop_assert!(heap.matches(at, number, &plan, &mut kept));
             }
             seen.extend(kept);
-            let sizes = seen.iter().filter(|&(_, &at)| u64::from(at) >= half).map(|(&number, _)| heap.size(&plan[number]));
+            let moved = seen.iter().filter(|&(_, &at)| u64::from(at) >= half);
+            let sizes = moved.map(|(&number, _)| heap.size(&plan[number]));
             prop_assert_eq!(sizes.sum::<u64>(), next - half, "something else was copied");
         }
     }

@@ -1,10 +1,10 @@
 //! [`Pool`]: the limits of all slabs of an engine, and its idle slabs.
 //!
 //! ```text
-//! Pool        one per engine      counts slabs, finds idle ones to unmap           mod.rs, counts.rs
-//! Shelf       one per component   its idle slabs                                   shelf.rs
-//! PooledSlab  one per instance    a slab with its share of the counts              pooled.rs, claim.rs
-//! Cleaner     one per pool        a thread that resets slabs, if configured        cleaner.rs
+//! Pool        one per engine     counts slabs, finds idle ones to unmap     mod.rs, counts.rs
+//! Shelf       one per component  its idle slabs                             shelf.rs
+//! PooledSlab  one per instance   a slab with its share of the counts        pooled.rs, claim.rs
+//! Cleaner     one per pool       a thread that resets slabs, if configured  cleaner.rs
 //! ```
 //!
 //! A slab counts while it is mapped ([`Claim`]), in use or idle. So taking an idle slab and putting

@@ -34,7 +34,7 @@ fn arguments_go_in_and_results_come_out() {
     assert!(!instance.is_poisoned());
 }
 
-/// Every kind of trap, by a signal or by the raise stub: export, trap, frames.
+/// Every kind of trap, by a signal or by the raise stub.
 #[test]
 fn traps_name_their_frames() {
     let code = code(
@@ -78,7 +78,7 @@ fn traps_name_their_frames() {
         ("bounds", Trap::TableOutOfBounds, &["bounds"]),
         ("fill", Trap::MemoryOutOfBounds, &["fill"]),
     ] {
-        // Twice: a thread must be able to trap again.
+        // A thread must be able to trap again.
         assert_trap(invoke(instance.handle(), export, &[]), expected, frames);
         assert_trap(invoke(instance.handle(), export, &[]), expected, frames);
     }
@@ -138,8 +138,8 @@ fn stack_overflow_on_stacks_of_any_size() {
             });
         thread.unwrap().join().unwrap();
     }
-    // The main thread's stack is used here in one test binary run with `--test-threads 1` only; its
-    // bounds are found likewise.
+    // The main thread is used here only if the tests run with `--test-threads 1`. Its bounds are
+    // found the same way.
     assert_eq!(
         trap(invoke(instantiate(&code).handle(), "down", &[0])).trap,
         Trap::StackOverflow
@@ -162,7 +162,7 @@ fn host_functions_return_fail_and_panic() {
             0 => anyhow::bail!("refused"),
             1 => call.words[0] = 5,
             2 => std::panic::panic_any("payload"),
-            // SAFETY: the test passes a number that nobody else uses meanwhile.
+            // SAFETY: the test passes a number that no one else uses meanwhile.
             _ => call.words[0] = unsafe { *pointer(call.host).cast::<u64>() },
         }
         Ok(())
@@ -176,20 +176,16 @@ fn host_functions_return_fail_and_panic() {
         1077
     );
     assert!(!instance.is_poisoned());
-    assert!(
-        matches!(invoke(handle, "call", &[0]), Err(Stopped::Host(error)) if error.to_string() == "refused")
-    );
+    assert_eq!(host_error(invoke(handle, "call", &[0])), "refused");
     assert!(instance.is_poisoned());
     let quiet = std::panic::take_hook();
     std::panic::set_hook(Box::new(|_| {}));
     let result = invoke(handle, "call", &[2]);
     std::panic::set_hook(quiet);
-    assert!(
-        matches!(result, Err(Stopped::Panic(payload)) if *payload.downcast_ref::<&str>().unwrap() == "payload")
-    );
+    assert_eq!(host_panic(result), "payload");
 }
 
-/// What the host function of the nesting tests gets as its host pointer.
+/// The host data of the nesting tests.
 struct Nest {
     instance: InstanceHandle,
     other: Option<InstanceHandle>,
@@ -207,9 +203,9 @@ fn nest(call: mintage_runtime::HostCall<'_>) -> anyhow::Result<()> {
     };
     call.words[0] = match level {
         0 => 0,
-        // A trap in a nested call that the host swallows: the calls around it must not notice.
+        // A trap in a nested call that the host ignores. The calls around it must not notice.
         100 => u64::from(invoke_with(target, "leaf", &[], pointer(call.host)).is_err()),
-        // A trap at the bottom that the host passes on as an error with the trap in it.
+        // A trap in the innermost call that the host passes on as an error.
         200 => {
             let report = trap(invoke_with(target, "leaf", &[], pointer(call.host)));
             return Err(anyhow::Error::new(report));
@@ -252,7 +248,7 @@ fn calls_nest() {
             2001
         );
 
-        // Frames of all activations, in order, although the host went in and out between.
+        // Frames of all activations, in order, across the host's.
         for levels in 0..4 {
             let result = invoke_with(nest.instance, "call", &[200 + levels], host);
             let Err(Stopped::Host(error)) = result else {
@@ -266,7 +262,7 @@ fn calls_nest() {
     }
 }
 
-/// After a nested call through the host, a trap further out still finds its own frames.
+/// After a nested call through the host, a trap in the outer call still finds its own frames.
 #[test]
 fn exit_records_survive_nested_calls() {
     let code = code_with_host(
@@ -276,7 +272,7 @@ fn exit_records_survive_nested_calls() {
     );
     let table = table(&code, |call| {
         if call.words[0] as u32 == 1 {
-            // Leaves the instance through a deeper frame, which stores another exit record.
+            // Leaves the instance in a deeper frame, which stores another exit record.
             invoke(call.instance, "leaf", &[]).unwrap();
             let report = trap(invoke(call.instance, "trap", &[]));
             return Err(anyhow::Error::new(report));
@@ -385,8 +381,8 @@ fn a_host_pointer_is_of_its_own_call() {
     assert_eq!(outer, 2);
 }
 
-/// The outer call goes on with objects that a collection in the inner one has moved, so that must
-/// not stop half-way.
+/// The outer call continues with objects that a collection in the inner one has moved, so the
+/// collection must not stop half-way.
 #[test]
 fn a_collection_in_a_call_within_a_call_is_not_interrupted() {
     let check = LoadCheck {
@@ -440,7 +436,7 @@ fn a_collection_in_a_call_within_a_call_is_not_interrupted() {
     let instance = new_instance(&table, Limits::default(), words).unwrap();
     assert_eq!(invoke(instance.handle(), "outer", &[3000]).unwrap(), 3000);
 
-    // Where it is the only call, it is interrupted.
+    // If it is the only call, it is interrupted.
     let stopped = invoke(instance.handle(), "inner", &[]).unwrap_err();
     assert!(
         matches!(&stopped, Stopped::Trap(report) if report.trap == Trap::Interrupt),
@@ -448,7 +444,7 @@ fn a_collection_in_a_call_within_a_call_is_not_interrupted() {
     );
 }
 
-/// A call that could not even begin leaves the instance as it was.
+/// A call that could not begin leaves the instance as it was.
 #[test]
 fn a_confined_call_that_cannot_begin_changes_nothing() {
     let code = code_with_host(
@@ -463,7 +459,7 @@ fn a_confined_call_that_cannot_begin_changes_nothing() {
         instance.flags(domain),
     );
     let confined = move || {
-        // SAFETY: the instance lives, and no other thread uses it meanwhile; one word is enough.
+        // SAFETY: the instance lives, no other thread uses it meanwhile, and one word is enough.
         unsafe {
             call_confined(
                 handle,

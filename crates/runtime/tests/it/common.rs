@@ -1,4 +1,4 @@
-//! A guest from text, with its core exports callable by name.
+//! Guests from text, whose core exports are called by name.
 
 #![allow(dead_code, reason = "each test binary uses a part")]
 
@@ -12,7 +12,7 @@ use mintage_runtime::{
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-/// The settings of all tests: every core export can be called.
+/// The settings of all tests. Every core export can be called.
 pub fn tunables() -> Tunables {
     Tunables {
         core_exports: true,
@@ -36,7 +36,7 @@ pub fn load(artifact: &[u8]) -> Arc<Code> {
     )
 }
 
-/// A pool with default settings.
+/// Makes a pool with default settings.
 pub fn pool() -> Arc<Pool> {
     Pool::new(&PoolConfig::default())
 }
@@ -56,14 +56,14 @@ pub fn load_in(artifact: &[u8], pool: &Arc<Pool>) -> Arc<Code> {
     unsafe { Code::from_bytes(artifact, &check, pool) }.unwrap_or_else(|error| panic!("{error:?}"))
 }
 
-/// A component of one core module with the given fields.
+/// Compiles a component of one core module with the given fields.
 pub fn code(fields: &str) -> Arc<Code> {
     load(&artifact(&format!(
         "(component (core module $m {fields}) (core instance (instantiate $m)))"
     )))
 }
 
-/// A component of one core module that imports `host` `f`, a function from `u32` to `u32`.
+/// Compiles a component of one core module that imports `host` `f`, a function from `u32` to `u32`.
 pub fn code_with_host(fields: &str) -> Arc<Code> {
     load(&artifact(&format!(
         r#"(component
@@ -75,7 +75,7 @@ pub fn code_with_host(fields: &str) -> Arc<Code> {
     )))
 }
 
-/// Instances of `code` whose one host function, if it has any, is `function`.
+/// Makes a host table in which each host function of `code` is `function`.
 pub fn table<F>(code: &Arc<Code>, function: F) -> Arc<HostTable>
 where
     F: Fn(HostCall<'_>) -> anyhow::Result<()> + Send + Sync + 'static,
@@ -104,21 +104,21 @@ pub fn new_instance(
     words: StoreWords,
 ) -> anyhow::Result<Instance> {
     let code = table.code();
-    // SAFETY: the store's state is never freed, and no other instance has it.
+    // SAFETY: the store's state is never freed, and no other instance uses it.
     unsafe { mintage_runtime::instantiate(code, code.image(), table, limits, 7, words, current()) }
 }
 
-/// The state of a new store, which is never freed.
+/// Returns the state of a new store, which is never freed.
 pub fn current() -> NonNull<Current> {
     NonNull::from(Box::leak(Box::default()))
 }
 
-/// The access of host functions that expect `host`.
+/// Returns the access of host functions that expect `host`.
 pub fn access(host: *mut ()) -> HostAccess {
     NonNull::new(host).map_or(HostAccess::Nothing, HostAccess::Functions)
 }
 
-/// What [`access`] was made of.
+/// Returns what [`access`] was made of.
 pub fn pointer(access: HostAccess) -> *mut () {
     match access {
         HostAccess::Functions(host) => host.as_ptr(),
@@ -156,7 +156,7 @@ pub fn exported_table(code: &Code, name: &str) -> TableId {
     }
 }
 
-/// Calls an export whose parameters are `args`; gives its result words.
+/// Calls an export with the parameters `args`. Returns its first result word.
 pub fn invoke(instance: InstanceHandle, name: &str, args: &[u64]) -> Result<u64, Stopped> {
     invoke_with(instance, name, args, ptr::null_mut())
 }
@@ -188,15 +188,31 @@ pub fn invoke_with(
     Ok(words[0])
 }
 
-/// The trap that a call ends with.
+/// Returns the trap that ended a call.
 pub fn trap(result: Result<u64, Stopped>) -> TrapReport {
     match result {
         Err(Stopped::Trap(report)) => report,
-        other => panic!("{other:?} is no trap"),
+        other => panic!("{other:?} is not a trap"),
     }
 }
 
-/// The names of a report's frames.
+/// Returns the error of the host that ended a call.
+pub fn host_error<T: std::fmt::Debug>(result: Result<T, Stopped>) -> String {
+    match result {
+        Err(Stopped::Host(error)) => error.to_string(),
+        other => panic!("{other:?} is not an error of the host"),
+    }
+}
+
+/// Returns the literal that the host panicked with.
+pub fn host_panic<T: std::fmt::Debug>(result: Result<T, Stopped>) -> &'static str {
+    match result {
+        Err(Stopped::Panic(payload)) => payload.downcast_ref::<&'static str>().unwrap(),
+        other => panic!("{other:?} is not a panic of the host"),
+    }
+}
+
+/// Returns the names of a report's frames.
 pub fn names(report: &TrapReport) -> Vec<&str> {
     report
         .frames

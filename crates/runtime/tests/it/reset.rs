@@ -1,5 +1,5 @@
-//! Whatever guests and hosts do to instances, in any order, the next instance reads what the image
-//! says. On every way to reset.
+//! Resets: whatever guests and hosts do to instances, in any order, the next instance reads what
+//! the image says. All combinations of settings are tested.
 
 use crate::common::*;
 use mintage_environ::component::CoreItem;
@@ -14,8 +14,8 @@ use std::thread;
 
 const MEMORY: u64 = 5 << 16;
 
-/// A guest with everything that can be written, and whose host function fails as it is told. With
-/// `start`, the image is what the start function leaves.
+/// A guest with everything that can be written, and with a host function that fails when told to.
+/// With `start`, the image is what the start function leaves.
 fn fields(start: &str) -> String {
     let data = "0123456789abcdef".repeat(3000);
     format!(
@@ -61,8 +61,8 @@ fn fields(start: &str) -> String {
     .replace("$f_host", "$f0")
 }
 
-/// Objects: one that never moves, a list, an array and a table that globals lead to, and
-/// exceptions. `objects` is a number for all that can be reached.
+/// GC objects: a static one, a list, an array and a table that globals lead to, and exceptions.
+/// `objects` returns a number that depends on all reachable objects.
 const OBJECTS: &str = r#"
     (type $node (struct (field (mut i32)) (field (mut (ref null $node)))))
     (type $bytes (array (mut i8)))
@@ -120,7 +120,7 @@ const OBJECTS: &str = r#"
         (then (local.set $sum (call $mix (local.get $sum) (array.len (global.get $bytes))))))
       (local.get $sum))"#;
 
-/// One way to map and reset slabs, with a component whose image is the artifact's or the start
+/// One combination of settings, with a component whose image is the artifact's or the start
 /// function's.
 struct Way {
     code: Arc<Code>,
@@ -128,7 +128,7 @@ struct Way {
     initial: Report,
 }
 
-/// What the host sees of an instance.
+/// What the host can read of an instance.
 #[derive(Debug, PartialEq, Eq)]
 struct State {
     memories: Vec<Vec<u8>>,
@@ -138,17 +138,17 @@ struct State {
     poisoned: bool,
 }
 
-/// All that can be found out about an instance.
+/// Everything that can be read of an instance.
 #[derive(Debug, PartialEq, Eq)]
 struct Report {
     state: State,
-    /// What calls give that look at everything else, and change it.
+    /// The results of calls that read, and change, everything else.
     answers: Vec<Result<u64, Trap>>,
-    /// The type of an object that is made.
+    /// The type of a new object.
     object: Option<ObjectTypeId>,
-    /// What the calls asked the limiter for.
+    /// The questions of the calls to the limiter.
     growth: Vec<Growth>,
-    /// What they leave, with memories grown as far as they can.
+    /// The state after these calls, with memories grown to their limits.
     left: State,
 }
 
@@ -209,7 +209,7 @@ impl Report {
         let calls: &[(&str, &[u64])] = &[
             ("objects", &[]),
             ("node", &[0]),
-            // More than the heap has room for: the limiter learns how large it is.
+            // More than the heap has room for, so that the limiter learns its size.
             ("array", &[100_000, 1]),
             ("node", &[0]),
             ("objects", &[]),
@@ -240,11 +240,11 @@ impl Report {
     }
 }
 
-/// Allows everything, and notes it where the caller wants that.
+/// Allows everything, and notes it if the caller wants that.
 ///
 /// # Safety
 ///
-/// `host` is null or to a list that nobody else uses.
+/// `host` is null, or points to a list that no one else uses.
 unsafe fn growing(host: HostAccess, growth: &Growth) -> anyhow::Result<bool> {
     // SAFETY: as the caller promises.
     if let Some(noted) = unsafe { pointer(host).cast::<Vec<Growth>>().as_mut() } {
@@ -284,8 +284,8 @@ impl Way {
             1 => anyhow::bail!("the host refuses"),
             2 => panic!("the host panics"),
             at => {
-                // SAFETY: the instance calls this, so that it lives and nobody else uses it; the
-                // memory has as many bytes.
+                // SAFETY: the instance calls this, so it lives and no one else uses it. The memory
+                // has as many bytes.
                 unsafe {
                     let (base, _) = call.instance.instance().memory_raw(id);
                     base.add(at as usize % MEMORY as usize).write(0x3c);
@@ -317,12 +317,12 @@ impl Way {
     }
 }
 
-/// Every combination of what can be switched, over both kinds of image; made once, since compiling
+/// Every combination of settings, over both kinds of image. They are made once, since compiling
 /// takes longest.
 fn ways() -> &'static [Way] {
     static WAYS: OnceLock<Vec<Way>> = OnceLock::new();
     WAYS.get_or_init(|| {
-        // What guests' panics print helps nobody here.
+        // The messages of expected panics are not printed.
         std::panic::set_hook(Box::new(|info| {
             let text = info.payload().downcast_ref::<&str>();
             if text != Some(&"the host panics") {
@@ -341,7 +341,7 @@ fn ways() -> &'static [Way] {
             config.keep_resident([1 << 20, 64 << 10, 0][number % 3]);
             ways.push(Way::new(&config, start));
         }
-        // New mappings each time, and starts that run each time.
+        // New mappings for each instance, and start functions that run for each.
         ways.push(Way::new(PoolConfig::new().max_unused_warm_slots(0), ""));
         ways.push(Way::new(
             PoolConfig::new().keep_started(false),
@@ -358,22 +358,22 @@ fn ways() -> &'static [Way] {
 
 #[derive(Clone, Debug)]
 enum Step {
-    /// A new instance, and whether all that the host sees of it is looked at.
+    /// Makes an instance, and perhaps reads everything that the host can.
     New(bool),
-    /// The instance with this number, of those that live, is dropped.
+    /// Drops one of the live instances.
     Drop(usize),
-    /// A call of an export with arguments; whether it traps is its own business.
+    /// Calls an export with arguments. It may trap.
     Call(usize, &'static str, Vec<u64>),
-    /// The host writes to guest memory, maybe on another thread.
+    /// The host writes to guest memory, perhaps on another thread.
     Write(usize, usize, usize, bool),
-    /// Another thread gets the instance, and writes to it by a call; does it give it back?
+    /// Another thread gets the instance, writes to it by a call, and perhaps gives it back.
     Move(usize, u64, bool),
     /// The host writes to a global and a table.
     Poke(usize, u64),
     HostGrows(usize, u64),
 }
 
-/// Calls that make and change objects.
+/// Calls that make and change GC objects.
 fn objects() -> impl Strategy<Value = Step> {
     let call = |name: &'static str| move |(which, args)| Step::Call(which, name, args);
     let with = |args: BoxedStrategy<Vec<u64>>| (0..4usize, args);
@@ -413,11 +413,12 @@ fn step() -> impl Strategy<Value = Step> {
             (first, second).prop_map(|(first, second)| vec![first, second]),
         )
     };
+    let store = (address, 1..256u64).prop_map(|(at, value)| vec![at, value]);
     let none = (which.clone(), Just(Vec::new()));
     prop_oneof![
         4 => any::<bool>().prop_map(Step::New),
         3 => which.clone().prop_map(Step::Drop),
-        8 => (which.clone(), (address, 1..256u64).prop_map(|(at, value)| vec![at, value])).prop_map(call("store")),
+        8 => (which.clone(), store).prop_map(call("store")),
         2 => two(0..3 << 16, 1..256).prop_map(call("store_small")),
         2 => two(0..MEMORY, 0..MEMORY).prop_map(call("fill")),
         2 => one(0..6).prop_map(call("grow")),
@@ -435,7 +436,8 @@ fn step() -> impl Strategy<Value = Step> {
         2 => one(3..MEMORY).prop_map(call("host")),
         2 => (which.clone(), 0..MEMORY as usize, 1..20_000usize, any::<bool>())
             .prop_map(|(which, at, len, elsewhere)| Step::Write(which, at, len, elsewhere)),
-        2 => (which.clone(), 0..MEMORY, any::<bool>()).prop_map(|(which, at, back)| Step::Move(which, at, back)),
+        2 => (which.clone(), 0..MEMORY, any::<bool>())
+            .prop_map(|(which, at, back)| Step::Move(which, at, back)),
         2 => objects(),
         1 => (which.clone(), 0..700u64).prop_map(|(which, index)| Step::Poke(which, index)),
         1 => (which.clone(), 0..3u64).prop_map(|(which, pages)| Step::HostGrows(which, pages)),
@@ -508,18 +510,19 @@ proptest! {
             for step in &steps {
                 take(way, step, &mut live);
             }
-            // As many at a time as there were.
+            // As many instances at a time as before.
             let next = live.len() + 1;
             drop(live);
             let next: Vec<Instance> = (0..next).map(|_| way.instantiate()).collect();
             for instance in next {
-                assert!(Report::of(instance) == way.initial, "a new instance is not as the image says");
+                let is_initial = Report::of(instance) == way.initial;
+                assert!(is_initial, "a new instance differs from the image");
             }
         }
     }
 }
 
-/// The initial state is what the text says, and not just the same each time.
+/// The initial state is what the text says, not only the same for each instance.
 #[test]
 fn images_hold_what_the_component_says() {
     for way in ways() {
@@ -586,7 +589,7 @@ fn images_hold_what_the_component_says() {
             ),
             (Ok(5), Ok(1 + started as u32))
         );
-        // Objects that never move, and two halves, which have grown or not.
+        // Static objects, and two halves, which may have grown.
         assert_eq!(
             growth[0].current,
             (if started { 1 + 2 * 3 } else { 1 + 2 }) << 16

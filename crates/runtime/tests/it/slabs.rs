@@ -56,16 +56,17 @@ fn memories_grow_in_place_up_to_their_maximum() {
     assert_eq!(invoke(handle, "size", &[]).unwrap() as u32, 3);
 }
 
-/// What one thread knows of its page faults says nothing of what others write.
+/// The page faults of one thread do not tell what other threads write.
 #[test]
 fn what_other_threads_write_is_reset_too() {
     let code = code(
-        "(memory (export \"memory\") 4) (func (export \"store\") (param i32) (i32.store8 (local.get 0) (i32.const 9)))",
+        r#"(memory (export "memory") 4)
+           (func (export "store") (param i32) (i32.store8 (local.get 0) (i32.const 9)))"#,
     );
     let id = memory(&code, "memory");
     let store =
         |instance: InstanceHandle, at: u64| invoke(instance, "store", &[at]).map(drop).unwrap();
-    // The first instances make the slab know which pages are written.
+    // After the first instances, the slab knows which pages are written.
     for page in [0, 0, 0, 1, 2, 3, 4, 5] {
         let mut instance = instantiate(&code);
         assert!(
@@ -76,7 +77,7 @@ fn what_other_threads_write_is_reset_too() {
         store(handle, 5);
         thread::scope(|scope| {
             match page {
-                // This thread only, on which faults count.
+                // On this thread only, whose faults count.
                 0..2 => store(handle, 20_000 * page),
                 2 | 3 => drop(scope.spawn(|| store(handle, 20_000 * page))),
                 _ => {
@@ -103,7 +104,7 @@ fn what_other_threads_write_is_reset_too() {
     assert!(instantiate(&code).memory(id).iter().all(|&byte| byte == 0));
 }
 
-/// How many page faults the current thread has had.
+/// Returns how many page faults the current thread has had.
 fn page_faults() -> i64 {
     // SAFETY: zeros are valid for the struct, which the call writes.
     unsafe {
@@ -113,10 +114,10 @@ fn page_faults() -> i64 {
     }
 }
 
-/// Takes page faults until the current thread has had so many.
+/// Takes page faults until the current thread has had `count`.
 fn take_page_faults(until: i64) {
     while page_faults() < until {
-        // SAFETY: a new mapping of one page, which nobody else uses.
+        // SAFETY: a new mapping of one page, which no one else uses.
         unsafe {
             let (access, flags) = (
                 libc::PROT_READ | libc::PROT_WRITE,
@@ -130,7 +131,8 @@ fn take_page_faults(until: i64) {
     }
 }
 
-/// 64 pages of memory, and an instance whose slab knows which of them are written: the first.
+/// A component with 64 pages of memory, and its first instance, whose slab knows which of them are
+/// written.
 fn known(code: &Arc<Code>) -> Instance {
     for _ in 0..3 {
         invoke(instantiate(code).handle(), "store", &[5]).unwrap();
@@ -144,7 +146,7 @@ const KNOWN: &str = r#"
     (memory (export "memory") 64) (func (export "store") (param i32) (i32.store8 (local.get 0)
       (i32.const 9)))"#;
 
-/// The thread that uses an instance last, or drops it, has had no page fault, but another one has
+/// The last thread that uses or drops an instance has had no page fault, but another thread has
 /// written to a new page.
 #[test]
 fn page_faults_of_several_threads_are_told_apart() {
@@ -153,7 +155,7 @@ fn page_faults_of_several_threads_are_told_apart() {
     take_page_faults(page_faults() + 2000);
     let (to, given) = mpsc::channel::<(Instance, u64, i64)>();
     let (back, returned) = mpsc::channel();
-    // One thread that is there all the time, since starting one takes page faults.
+    // One thread that lives throughout, since starting one takes page faults.
     let other = thread::spawn(move || {
         for (instance, at, faults) in given {
             match faults {
@@ -186,8 +188,8 @@ fn page_faults_of_several_threads_are_told_apart() {
     other.join().unwrap();
 }
 
-/// The system may put a huge page in the place of small ones at any time, if some of them are
-/// there. The others can then be written without a page fault.
+/// The system may replace small pages by a huge one at any time, if some of them are present. The
+/// others can then be written without a page fault.
 #[test]
 fn huge_pages_hide_no_writes() {
     let code = code(KNOWN);
@@ -200,8 +202,10 @@ fn huge_pages_hide_no_writes() {
             .as_ptr()
             .map_addr(|address| address.next_multiple_of(2 << 20));
         let len = len - (start as usize - base.as_ptr() as usize);
-        // What `khugepaged` does when it comes across the memory. Nothing is done where the system
-        // has no huge pages. SAFETY: the memory is the process's own, and its contents stay.
+        // This is what `khugepaged` does when it scans the memory. It has no effect if the system
+        // has no huge pages.
+        //
+        // SAFETY: the memory is the process's own, and its contents stay.
         unsafe { libc::madvise(start.cast(), len & !((2 << 20) - 1), MADV_COLLAPSE) };
         invoke(instantiate(&code).handle(), "store", &[page * 4096]).unwrap();
         let written = instantiate(&code)
@@ -279,8 +283,8 @@ fn tables_grow_in_place_up_to_their_maximum() {
     assert_eq!(invoke(handle, "table_size", &[]).unwrap() as u32, 5);
 }
 
-/// What a limiter was asked and told, and its answers: the limit of memories and tables, below
-/// which it allows all.
+/// The questions to a limiter, and its answers: it allows everything up to the limit of memories
+/// and tables.
 #[derive(Default)]
 struct Asked {
     limit: u64,
@@ -341,21 +345,17 @@ fn a_limiter_is_asked_before_anything_grows() {
         ),
         (-1, 1)
     );
-    // Beyond the maximum, or by nothing, there is nothing to ask.
+    // Growth beyond the maximum, or by nothing, is not asked about.
     for (delta, old) in [(2, -1), (0, 2)] {
         let (result, questions) = grow(0, "grow", delta);
         assert_eq!((result.unwrap(), questions), (old, vec![]));
     }
     let (result, questions) = grow(0, "grow", 1);
     let question = vec![(pages(2), pages(3), pages(3))];
-    assert!(
-        matches!(result, Err(Stopped::Host(error)) if error.to_string() == "the limiter refuses")
-    );
+    assert_eq!(host_error(result), "the limiter refuses");
     assert_eq!(questions, question);
     let (result, questions) = grow(1, "grow", 1);
-    assert!(
-        matches!(result, Err(Stopped::Panic(payload)) if payload.downcast_ref() == Some(&"the limiter panics"))
-    );
+    assert_eq!(host_panic(result), "the limiter panics");
     assert_eq!(questions, question);
 
     assert_eq!(grow(3, "grow_table", 2).0.unwrap(), -1);
@@ -448,7 +448,7 @@ fn bulk_operations_and_segments() {
         Trap::TableOutOfBounds,
         &["table_init"],
     );
-    // What one instance dropped, another still has.
+    // One instance dropped the segments, and the other still has them.
     invoke(instantiate(&code).handle(), "init", &[0, 0, 10]).unwrap();
 }
 
@@ -497,7 +497,7 @@ fn a_thousand_instances_live_at_once() {
 
 #[test]
 fn a_large_image_is_mapped_privately() {
-    // 64 KiB of data, which is more than what is copied.
+    // 64 KiB of data, more than what is copied.
     let data = "0123456789abcdef".repeat(4096);
     let fields = format!(
         r#"(memory (export "memory") 4) (data (i32.const 65536) "{data}")
@@ -512,7 +512,7 @@ fn a_large_image_is_mapped_privately() {
         tunables: tunables(),
         level: mintage_artifact::Check::Full,
     };
-    // SAFETY: the compiler made the file, and nobody changes it.
+    // SAFETY: the compiler made the file, and no one changes it.
     let opened = unsafe { Code::open(file.path(), &check, &pool()) }.unwrap();
     for code in [opened, load(&artifact)] {
         let id = memory(&code, "memory");
@@ -533,7 +533,7 @@ fn what_does_not_fit_is_refused() {
         ..LoadCheck::default()
     };
     let refused = |bytes: &[u8], check: &LoadCheck| {
-        // SAFETY: the compiler made it, or it is refused before anything of it is used.
+        // SAFETY: the compiler made it, or it is refused before anything in it is used.
         let result = unsafe { Code::from_bytes(bytes, check, &pool()) };
         format!("{:?}", result.err().unwrap())
     };
@@ -597,7 +597,7 @@ fn references_to_no_object_have_no_type() {
     let heap = code.layout().domains[root].heap.clone().unwrap();
     let [first, second] = heap.halves();
     let typed = || {
-        // Around the bounds of what is accessible: the null page, objects that never move, halves.
+        // Around the bounds of what is accessible: the null page, static objects, both halves.
         let references = [0, HeapLayout::FIRST, first, second]
             .into_iter()
             .flat_map(|start| (start..start + HeapLayout::FIRST).step_by(8));
