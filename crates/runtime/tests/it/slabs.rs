@@ -114,7 +114,7 @@ fn page_faults() -> i64 {
     }
 }
 
-/// Takes page faults until the current thread has had `count`.
+/// Takes page faults until the current thread has had `until`.
 fn take_page_faults(until: i64) {
     while page_faults() < until {
         // SAFETY: a new mapping of one page, which no one else uses.
