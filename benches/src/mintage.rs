@@ -45,7 +45,7 @@ impl Host for Mintage {
     }
 
     fn compile(&self, wasm: &[u8]) -> Result<Component> {
-        Component::new(&self.engine, wasm)
+        Ok(Component::new(&self.engine, wasm)?)
     }
 
     fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>> {
@@ -53,17 +53,17 @@ impl Host for Mintage {
     }
 
     fn serialize(component: &Component) -> Result<Vec<u8>> {
-        component.serialize()
+        Ok(component.serialize()?)
     }
 
     fn load(&self, artifact: &ArtifactFile) -> Result<Component> {
         // SAFETY: an `ArtifactFile` holds what `precompile` gave, in a folder that only this
         // process uses.
-        unsafe { Component::deserialize_file(&self.engine, artifact.path()) }
+        Ok(unsafe { Component::deserialize_file(&self.engine, artifact.path()) }?)
     }
 
     fn link(&self, component: &Component) -> Result<InstancePre<()>> {
-        Linker::new(&self.engine).instantiate_pre(component)
+        Ok(Linker::new(&self.engine).instantiate_pre(component)?)
     }
 
     fn instantiate(&self, linked: &InstancePre<()>) -> Result<Live> {
@@ -90,10 +90,10 @@ where
     type Func = TypedFunc<Params, Results>;
 
     fn func(live: &mut Live, name: &str) -> Result<Self::Func> {
-        live.instance.get_typed_func(&mut live.store, name)
+        Ok(live.instance.get_typed_func(&mut live.store, name)?)
     }
 
     fn call(live: &mut Live, func: &Self::Func, params: Params) -> Result<Results> {
-        func.call(&mut live.store, params)
+        Ok(func.call(&mut live.store, params)?)
     }
 }

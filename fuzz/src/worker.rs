@@ -81,7 +81,7 @@ fn engines() -> Result<Engines> {
         Ok(engine) => Ok(Box::new(engine)),
         Err(error) => bail!("Wasmtime cannot be set up: {error:#}"),
     };
-    Engines::new([wasmtime(false)?, wasmtime(true)?])
+    Ok(Engines::new([wasmtime(false)?, wasmtime(true)?])?)
 }
 
 /// Runs a saved input: whether it has no failure.

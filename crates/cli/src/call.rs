@@ -2,7 +2,7 @@
 
 use crate::input::{STANDARD, Source, read_standard};
 use crate::wave;
-use anyhow::{Context, Result, bail, ensure};
+use mintage::error::{Context, Result, bail, ensure};
 use mintage::types::{ComponentFunc, ComponentItem, Type};
 use mintage::{Component, ComponentExportIndex, Engine, Instance, Store, Val};
 use std::borrow::Cow;

@@ -1,6 +1,6 @@
 //! Reading the files that commands are given, and telling by their contents what they are.
 
-use anyhow::{Context, Result, bail, ensure};
+use mintage::error::{Context, Result, bail, ensure};
 use mintage::{CodeBuilder, Engine, text};
 use std::fs::File;
 use std::io::{self, Read};

@@ -2,7 +2,7 @@
 
 use crate::input::{Artifact, Input, Precompiled, Source};
 use crate::settings::CodeSettings;
-use anyhow::{Context, Result};
+use mintage::error::{Context, Result};
 use mintage::{Component, Config, Engine};
 use std::path::Path;
 

@@ -88,7 +88,7 @@ fn main() -> ExitCode {
 
 /// Prints an error and what caused it, each cause on its own line. A cause whose text is part of
 /// the one before adds nothing.
-fn report(error: &anyhow::Error) {
+fn report(error: &mintage::Error) {
     // Where standard error cannot be written to, the exit code still says what happened.
     let say = |line: &str| _ = writeln!(io::stderr(), "{line}");
     let text = |cause: &dyn std::fmt::Display| in_terms_of_options(&cause.to_string()).into_owned();

@@ -1,7 +1,7 @@
 //! Writing what a command makes to where the user wants it.
 
 use crate::input::STANDARD;
-use anyhow::{Context, Result, ensure};
+use mintage::error::{Context, Result, ensure};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::low_level;
 use std::ffi::CString;

@@ -1,9 +1,9 @@
 //! The options of the command that are settings of the library, and errors in terms of these
 //! options.
 
-use anyhow::{Result, ensure};
 use clap::builder::{StringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
+use mintage::error::{Result, ensure};
 use mintage::{CompileLimits, Config, PoolConfig, StoreLimits, StoreLimitsBuilder};
 use mintage_environ::Feature;
 use std::borrow::Cow;
@@ -140,7 +140,7 @@ impl CodeSettings {
             ("--max-function-values", max_function_values.is_some()),
         ];
         if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
-            anyhow::bail!(
+            mintage::error::bail!(
                 "`{}` is compiled already; give `{option}` to `mintage compile`",
                 path.display()
             )

@@ -41,16 +41,16 @@ pub enum ErrorKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LimitKind {
-    /// The engine's pool has no slot left for an instance. Dropping instances makes room.
+    /// The engine's pool has no slot or address space left for another instance, or the operating
+    /// system gives no more. Dropping instances makes room.
     PoolFull,
-    /// The pool or the process has no address space left for an instance. Dropping instances makes
-    /// room.
-    AddressSpace,
     /// The process may have no more memory mappings. Dropping instances makes room.
     Mappings,
-    /// A memory or a GC heap starts with too many bytes, or would grow to too many.
+    /// An instance of the component needs more address space than one may have.
+    AddressSpace,
+    /// A memory or a GC heap starts with too many bytes, or cannot grow any more.
     Memory,
-    /// A table starts with too many entries, or would grow to too many.
+    /// A table starts with too many entries, or cannot grow any more.
     Table,
     /// The store would hold too many instances.
     Instances,

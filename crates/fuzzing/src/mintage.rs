@@ -3,8 +3,8 @@
 use crate::echo::Echo;
 use crate::modules::{Linked, MEMORY_LIMIT, TABLE_LIMIT, features};
 use crate::oracle::{Compiled, CoreInstance, Echoed, Oracle, PLENTY, Stop};
-use anyhow::{Context, Result};
 use mintage::core::{self, CoreVal};
+use mintage::error::{Context, Result};
 use mintage::{
     Component, Config, Engine, Instance, InstancePre, Linker, OptLevel, Store, StoreLimits,
     StoreLimitsBuilder, Val,

@@ -1,8 +1,8 @@
 //! Random core modules that import from each other.
 
-use anyhow::Result;
 use arbitrary::Unstructured;
 use mintage::core::{CoreRef, CoreVal};
+use mintage::error::Result;
 use mintage_environ::Features;
 use std::convert::Infallible;
 use wasm_encoder::reencode::{self, Reencode, RoundtripReencoder};

@@ -2,8 +2,8 @@
 
 use crate::echo::Echo;
 use crate::modules::Linked;
-use anyhow::Error;
 use mintage::core::CoreVal;
+use mintage::error::Error;
 use mintage::{Trap, Val};
 
 /// Fuel that no guest uses up, since all of them limit themselves.

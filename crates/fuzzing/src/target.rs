@@ -9,8 +9,8 @@ use crate::mintage::{Mintage, Settings};
 use crate::oracle::Oracle;
 use crate::round_trip::round_trip;
 use crate::verdict::{Failure, Verdict, skip_if_exhausted};
-use anyhow::Result;
 use arbitrary::Unstructured;
+use mintage::error::Result;
 use std::ops::ControlFlow;
 use std::panic::{self, AssertUnwindSafe};
 

@@ -55,7 +55,7 @@ mod call;
 #[allow(unsafe_code, reason = "loading an artifact trusts its maker")]
 mod component;
 mod engine;
-mod error;
+pub mod error;
 mod instance;
 mod linker;
 mod resource;
@@ -68,13 +68,13 @@ pub mod types;
 mod val;
 
 pub use abi::{ComponentNamedList, ComponentType, Lift, Lower};
-pub use anyhow::{Error, Result};
 pub use call::{Func, TypedFunc};
 #[cfg(feature = "compiler")]
 pub use component::CodeBuilder;
 pub use component::{Component, ComponentExportIndex, ExportLookup};
 pub use engine::{Config, Engine, OptLevel, PoolConfig};
-pub use error::{FrameInfo, WasmBacktrace};
+pub use error::{ArtifactFault, Error, ErrorKind, FrameInfo, LimitKind, LinkError, Result};
+pub use error::{UnmetImport, WasmBacktrace};
 pub use instance::{Instance, InstancePre};
 pub use linker::{Linker, LinkerInstance};
 pub use mintage_environ::Trap;

@@ -2,8 +2,8 @@
 
 use crate::wrap::Member;
 use crate::{engine, host};
-use anyhow::Result;
 use hashbrown::HashMap;
+use mintage::error::Result;
 use mintage::{Component, Engine};
 use wasm_encoder::{ComponentBuilder, ComponentExportKind};
 use wasmparser::component_types::{ComponentEntityType, ComponentItem};

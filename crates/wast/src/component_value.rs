@@ -1,7 +1,7 @@
 //! Component values: what scripts pass, what they expect, and whether a result is that.
 
-use anyhow::{Result, bail, ensure};
 use mintage::Val;
+use mintage::error::{Result, bail, ensure};
 use wast::component::WastVal;
 use wast::core::{NanPattern, WastArgCore, WastRetCore};
 use wast::{WastArg, WastRet};

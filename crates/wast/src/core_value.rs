@@ -1,7 +1,7 @@
 //! Core values: what scripts pass, what they expect, and whether a result is that.
 
-use anyhow::{Result, bail};
 use mintage::core::CoreRef;
+use mintage::error::{Result, bail};
 use std::fmt;
 use wast::core::{AbstractHeapType, HeapType, NanPattern, V128Pattern, WastArgCore, WastRetCore};
 use wast::token::{F32, F64};

@@ -2,8 +2,8 @@
 
 use crate::core_value::CoreValue;
 use crate::host::{self, Host};
-use anyhow::{Context, Error, Result, bail};
 use mintage::core::CoreVal;
+use mintage::error::{Context, Error, Result, bail};
 use mintage::{Component, Engine, Instance, Store, Trap, Val};
 
 /// Compiles a component, which finds all that is wrong with it before it is linked.

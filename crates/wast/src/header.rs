@@ -5,7 +5,7 @@
 //! collection of scripts. A feature that the header does not name is on or off as in the engine
 //! that the caller gives.
 
-use anyhow::{Context, Result, bail};
+use mintage::error::{Context, Result, bail};
 use mintage::{Config, Engine};
 
 type Set = fn(&mut Config, bool) -> &mut Config;

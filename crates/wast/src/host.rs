@@ -7,7 +7,7 @@
 //! has the number that its constructor was given. The core module `simple-module` of `host` becomes
 //! part of the component that imports it.
 
-use anyhow::{Result, bail, ensure};
+use mintage::error::{Result, bail, ensure};
 use mintage::{Component, Linker, LinkerInstance, Resource, ResourceType, StoreContextMut};
 use wasm_encoder::{
     CodeSection, ComponentBuilder, ComponentExportKind, ConstExpr, ExportKind, ExportSection,

@@ -8,8 +8,8 @@ use crate::linking::{Composed, Core, InstanceId, Instances};
 use crate::report::{Failure, Report, Skipped};
 use crate::wrap::{self, CoreModule};
 use crate::{header, legacy};
-use anyhow::{Context, Error, Result, anyhow, bail, ensure};
 use hashbrown::HashMap;
+use mintage::error::{Context, Error, Result, bail, ensure, format_err};
 use mintage::{Engine, Trap};
 use std::borrow::Cow;
 use std::rc::Rc;
@@ -301,7 +301,7 @@ impl<'scope, 'e> Script<'scope, 'e> {
         let mut shared = None;
         if let Some(id) = thread.shared_module {
             let error = match self.handle(Some(id)) {
-                Ok(_) => anyhow!(
+                Ok(_) => format_err!(
                     "an instance cannot be shared with a thread, since shared memories are not \
                      supported"
                 ),
@@ -583,7 +583,7 @@ fn expect_trap(outcome: Result<Results>, expected: &str) -> Result<()> {
     if trap == Trap::NullReference && is_null {
         return Ok(());
     }
-    Err(anyhow!("trap: {message}; expected: {expected}"))
+    Err(format_err!("trap: {message}; expected: {expected}"))
 }
 
 /// Checks that an outcome is an exception that nobody caught.
@@ -647,8 +647,8 @@ mod tests {
             "discriminant 2 out of range [0..2)",
         )
         .unwrap_err();
-        expect_trap(Err(anyhow!("invalid utf-8")), "utf-8").unwrap();
-        expect_trap(Err(anyhow!("invalid utf-8")), "utf-16").unwrap_err();
+        expect_trap(Err(format_err!("invalid utf-8")), "utf-8").unwrap();
+        expect_trap(Err(format_err!("invalid utf-8")), "utf-16").unwrap_err();
         expect_trap(Err(Error::new(Missing { because_of: 7 })), "7").unwrap_err();
         expect_trap(Ok(Results::Core(Vec::new())), "").unwrap_err();
     }

@@ -6,9 +6,9 @@
 
 use crate::report::Report;
 use crate::script::{self, STACK_SIZE};
-use anyhow::{Context, Error, Result, anyhow, bail};
 use hashbrown::{HashMap, HashSet};
 use mintage::Engine;
+use mintage::error::{Context, Error, Result, bail, format_err};
 use std::any::Any;
 use std::fmt;
 use std::panic::{self, AssertUnwindSafe};
@@ -197,7 +197,7 @@ fn panicked(payload: &(dyn Any + Send)) -> Error {
     let text = text
         .or_else(|| payload.downcast_ref::<&str>().copied())
         .unwrap_or("with a payload that is no text");
-    anyhow!("panicked: {text}")
+    format_err!("panicked: {text}")
 }
 
 impl Summary {

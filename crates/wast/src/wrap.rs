@@ -2,8 +2,8 @@
 //! become the core instances of one.
 
 use crate::{collector, spectest};
-use anyhow::{Result, bail};
 use hashbrown::{HashMap, HashSet};
+use mintage::error::{Result, bail};
 use std::rc::Rc;
 use wasm_encoder::{ComponentBuilder, Encode, Module, ModuleArg, RawSection, Section};
 use wasmparser::{BinaryReader, ImportSectionReader, Imports, Parser, Payload};

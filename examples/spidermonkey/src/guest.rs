@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::SystemTime;
 
-use anyhow::{Context, Result, bail};
+use mintage::error::{Context, Result, bail};
 
 /// The sources that decide which build tool is installed.
 const TOOL_SOURCES: [&str; 3] = [".npmrc", "package.json", "package-lock.json"];

@@ -1,8 +1,8 @@
 //! Bindings: what stands between the functions of a world and the source of a component.
 
 use crate::suite::{Language, Source, Test};
-use anyhow::{Context, Result, bail};
 use clap::{Args, Parser};
+use mintage::error::{Context, Result, bail};
 use std::fs;
 use std::path::{Path, PathBuf};
 use wit_bindgen_core::wit_parser::{Resolve, WorldId};

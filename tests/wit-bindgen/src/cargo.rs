@@ -1,6 +1,6 @@
 //! What cargo knows: where packages are, and how the crate that guests in Rust use is compiled.
 
-use anyhow::{Context, Result, bail, ensure};
+use mintage::error::{Context, Result, bail, ensure};
 use serde_json::Value;
 use std::env;
 use std::ffi::OsString;

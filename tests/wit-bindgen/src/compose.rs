@@ -2,8 +2,8 @@
 //! others.
 
 use crate::suite::{Case, Source};
-use anyhow::{Context, Result};
 use indexmap::IndexMap;
+use mintage::error::{Context, Result};
 use std::fs;
 use std::path::Path;
 use wac_graph::EncodeOptions;

@@ -1,6 +1,6 @@
 //! What the files of a test say about themselves: TOML in the comments that they start with.
 
-use anyhow::{Context, Result};
+use mintage::error::{Context, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 

@@ -5,8 +5,8 @@
 //! (`lists:runner.c+test.rs`, which does not pass). An entry that names nothing, or something that
 //! compiles or passes after all, makes the run fail: the list cannot go stale.
 
-use anyhow::{Context, Result, bail};
 use indexmap::IndexMap;
+use mintage::error::{Context, Result, bail};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 /// The entries.

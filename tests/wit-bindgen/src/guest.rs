@@ -3,7 +3,7 @@
 use crate::bindings;
 use crate::suite::{Language, Source, Test};
 use crate::toolchain::{C_TARGET, RUST_TARGET, Toolchain, run};
-use anyhow::{Context, Result, bail, ensure};
+use mintage::error::{Context, Result, bail, ensure};
 use std::borrow::Cow;
 use std::fs;
 use std::hash::{DefaultHasher, Hash, Hasher};

@@ -25,10 +25,10 @@ mod suite;
 mod toolchain;
 mod wasi;
 
-use anyhow::{Context, Result, bail};
 use expectations::Expectations;
 use hashbrown::HashMap;
 use matrix::Cell;
+use mintage::error::{Context, Result, bail};
 use rayon::prelude::*;
 use report::Report;
 use std::env;

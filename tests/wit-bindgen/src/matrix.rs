@@ -1,7 +1,7 @@
 //! The settings that every case is run under, and how a case is run.
 
 use crate::wasi::{self, Host};
-use anyhow::{Context, Result, anyhow};
+use mintage::error::{Context, Result, format_err};
 use mintage::{Component, Config, Engine, Linker, OptLevel, Store};
 use std::any::Any;
 use std::panic::{self, AssertUnwindSafe};
@@ -75,10 +75,10 @@ fn run_twice(cell: &Cell, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-fn panicked(payload: &(dyn Any + Send)) -> anyhow::Error {
+fn panicked(payload: &(dyn Any + Send)) -> mintage::Error {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
-    anyhow!(
+    format_err!(
         "panicked: {}",
         text.unwrap_or("with a payload that is no text")
     )

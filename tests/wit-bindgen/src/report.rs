@@ -5,7 +5,7 @@ use crate::Outcome;
 use crate::expectations::Expectations;
 use crate::matrix::Cell;
 use crate::suite::{Case, Source, Test};
-use anyhow::Result;
+use mintage::error::Result;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;

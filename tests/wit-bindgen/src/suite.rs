@@ -6,7 +6,7 @@
 //! each world.
 
 use crate::config::{self, SourceConfig, TestConfig};
-use anyhow::{Context, Result, ensure};
+use mintage::error::{Context, Result, ensure};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};

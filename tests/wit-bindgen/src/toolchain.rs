@@ -1,7 +1,7 @@
 //! The compilers of guests, in a folder that `toolchain.sh` fills, or that `GUEST_TOOLCHAIN` names.
 
 use crate::cargo::{self, GuestCrates, Packages};
-use anyhow::{Context, Result, bail};
+use mintage::error::{Context, Result, bail};
 use std::env;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};

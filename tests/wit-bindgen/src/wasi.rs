@@ -1,7 +1,7 @@
 //! As much of WASI as the C library wants when it starts, writes a message and stops. The tests
 //! need no more: all else is an error that says what was called.
 
-use anyhow::{Result, bail};
+use mintage::error::{Result, bail};
 use mintage::{Component, Linker, Resource, ResourceAny, ResourceType, StoreContextMut, Val};
 
 /// What a guest wrote.

@@ -2,7 +2,7 @@
 
 use crate::input::{Artifact as Found, Input, Source};
 use crate::settings::CodeSettings;
-use anyhow::{Context, Result, bail};
+use mintage::error::{Context, Result, bail};
 use mintage::{Config, Engine};
 use mintage_artifact::{Artifact, Check};
 use mintage_environ::FuncKey;

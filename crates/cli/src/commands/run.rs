@@ -4,7 +4,7 @@ use crate::call::Call;
 use crate::input::{Precompiled, Source};
 use crate::settings::{CodeSettings, Limits, seconds};
 use crate::{TimedOut, load, wave};
-use anyhow::{Context, Error, Result};
+use mintage::error::{Context, Error, Result};
 use mintage::{Component, Config, Linker, Store, Trap};
 use std::io::{self, Write};
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! `mintage wast`: runs scripts.
 
-use anyhow::{Context, Result, bail};
+use mintage::error::{Context, Result, bail};
 use mintage::{Config, Engine};
 use mintage_wast::{Exclusions, Script};
 use std::fs;

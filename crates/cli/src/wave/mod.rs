@@ -9,7 +9,7 @@ pub(crate) use write::to_string;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use anyhow::Result;
+    use mintage::error::Result;
     use mintage::types::ComponentItem;
     use mintage::{Component, Config, Engine, Val};
 

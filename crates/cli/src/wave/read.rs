@@ -3,8 +3,8 @@
 //! The crate `wasm-wave` could convert as well, but its errors name neither the part of the value
 //! nor what would be right.
 
-use anyhow::{Error, Result, bail, ensure};
 use mintage::Val;
+use mintage::error::{Error, Result, bail, ensure};
 use mintage::types::{Case, Type};
 use std::str::FromStr;
 use wasm_wave::ast::{Node, NodeType};
@@ -53,8 +53,8 @@ fn syntax(error: &ParserError, text: &str) -> Error {
         .get(error.span())
         .filter(|part| !part.trim().is_empty())
     {
-        Some(part) => anyhow::anyhow!("{reason} at `{}`", shorten(part)),
-        None => anyhow::anyhow!(reason),
+        Some(part) => mintage::error::format_err!("{reason} at `{}`", shorten(part)),
+        None => mintage::error::format_err!(reason),
     }
 }
 
@@ -87,7 +87,7 @@ impl Wrong {
 
     fn error(mut self) -> Error {
         self.path.reverse();
-        anyhow::anyhow!("{}: {}", self.path.join(", "), self.reason)
+        mintage::error::format_err!("{}: {}", self.path.join(", "), self.reason)
     }
 }
 

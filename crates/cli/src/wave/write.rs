@@ -1,7 +1,7 @@
 //! Writing values, through the traits of the crate `wasm-wave`.
 
-use anyhow::{Context, Result};
 use mintage::Val;
+use mintage::error::{Context, Result};
 use std::borrow::Cow;
 use wasm_wave::wasm::{WasmType, WasmTypeKind, WasmValue};
 

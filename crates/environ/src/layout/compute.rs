@@ -42,7 +42,7 @@ impl SlabLayout {
             ensure!(
                 domain.end <= MAX_SLAB,
                 limit!(
-                    ComponentSize,
+                    AddressSpace,
                     "the component needs more than {MAX_SLAB:#x} bytes of address space; reduce \
                      `Config::memory_reservation` (or, for 64-bit memories, \
                      `Config::memory64_reservation`), or the sizes that the memories declare"
@@ -274,7 +274,7 @@ fn unplaced_memory(
         ensure!(
             !memory.index64,
             limit!(
-                ComponentSize,
+                AddressSpace,
                 "memory {id} starts with {pages} pages, more than the address space of an instance \
                  can have ({MAX_SLAB} bytes)"
             )

@@ -4,10 +4,9 @@
 use super::guest::Guest;
 use super::{CanonicalAbi, ComponentTypes, HandleContext, InterfaceType};
 use crate::Trap;
-use crate::error::{trap, trap_unless};
-use anyhow::{Result, bail};
-use mintage_environ::MemoryId;
+use crate::error::{Result, bail, trap, trap_unless};
 use mintage_environ::component::{Record, StringEncoding};
+use mintage_environ::{MemoryId, limit};
 use mintage_runtime::Instance;
 
 /// The most bytes that a list may take in guest memory.
@@ -319,10 +318,11 @@ impl<'a> LiftContext<'a> {
                 self.budget = rest;
                 Ok(())
             }
-            None => bail!(
+            None => bail!(limit!(
+                HostcallFuel,
                 "the values that the guest passes need more host memory than \
                  `Store::set_hostcall_fuel` allows for one call"
-            ),
+            )),
         }
     }
 

@@ -7,8 +7,7 @@ use super::{
     LowerContext,
 };
 use crate::ErrorContext;
-use crate::error::handle_trap;
-use anyhow::{Context, Result};
+use crate::error::{Context, Result, handle_trap};
 
 impl LowerContext<'_> {
     /// Gives the guest an error context: the index of its handle.

@@ -1,6 +1,6 @@
 //! A guest without machine code, for tests of lowering and lifting.
 
-use anyhow::{Result, bail};
+use crate::error::{Result, bail};
 
 /// Memory with an allocator that only moves forward.
 pub(crate) struct FakeGuest {

@@ -1,13 +1,12 @@
 //! The guest's side of lowering: one memory of an instance and its `realloc`.
 
-use anyhow::{Result, bail};
+use crate::error::{Result, bail, stopped, trap_unless};
 use mintage_environ::{DomainId, MemoryId};
 use mintage_runtime::{Callee, FoundMemory, Instance};
 use std::ptr::NonNull;
 
 use super::is_aligned;
 use crate::Trap;
-use crate::error::{stopped, trap_unless};
 use crate::store::{GrowthLimiter, limiter_access};
 
 /// What runs when memory is asked for.

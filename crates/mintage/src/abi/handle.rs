@@ -3,10 +3,9 @@
 
 use super::{ComponentTypes, LiftContext, LowerContext};
 use crate::Result;
-use crate::error::handle_trap;
+use crate::error::{Context, format_err, handle_trap};
 use crate::store::{HostHandles, LendingCall, Linked, Origin};
 use crate::types::ResourceType;
-use anyhow::{Context, anyhow};
 use mintage_environ::{DomainId, Index, ResourceId};
 use mintage_runtime::Instance;
 use std::ops::Deref;
@@ -73,8 +72,8 @@ impl HandleContext<'_> {
 }
 
 /// The error for a call that has nothing to do with an instance: in tests only.
-pub(super) fn no_handles() -> anyhow::Error {
-    anyhow!("handles need an instance")
+pub(super) fn no_handles() -> crate::Error {
+    format_err!("handles need an instance")
 }
 
 impl<'a> LowerContext<'a> {

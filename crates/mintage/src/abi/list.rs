@@ -5,7 +5,7 @@ use super::{
     CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
     LowerContext, MAX_LIST_BYTE_LENGTH,
 };
-use anyhow::{Result, ensure};
+use crate::error::{Result, ensure};
 use std::rc::Rc;
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use super::{
     CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
     LowerContext, MAX_LIST_BYTE_LENGTH,
 };
-use anyhow::{Result, ensure};
+use crate::error::{Result, ensure};
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasher, Hash};
 

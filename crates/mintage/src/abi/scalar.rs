@@ -5,8 +5,7 @@ use super::{
     LowerContext,
 };
 use crate::Trap;
-use crate::error::trap;
-use anyhow::Result;
+use crate::error::{Result, trap};
 
 /// The `char` with this code point.
 pub(crate) fn lift_char(code: u32) -> Result<char> {

@@ -9,8 +9,7 @@ use super::{
     LowerContext,
 };
 use crate::Trap;
-use crate::error::{trap, trap_unless};
-use anyhow::{Result, ensure};
+use crate::error::{Result, ensure, trap, trap_unless};
 use mintage_environ::component::{MAX_STRING_BYTE_LENGTH, StringEncoding, UTF16_TAG};
 use std::borrow::Cow;
 

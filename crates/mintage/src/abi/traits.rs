@@ -1,7 +1,7 @@
 //! The traits that tie Rust types to component types.
 
 use super::{CanonicalAbi, InstanceTypes, InterfaceType, LiftContext, LowerContext};
-use anyhow::Result;
+use crate::error::Result;
 
 /// A Rust type that stands for a component type.
 ///

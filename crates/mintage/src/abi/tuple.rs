@@ -5,7 +5,7 @@ use super::{
     CanonicalAbi, ComponentNamedList, ComponentType, InstanceTypes, InterfaceType, Lift,
     LiftContext, Lower, LowerContext,
 };
-use anyhow::Result;
+use crate::error::Result;
 
 /// Stands for the types of fields that do not look at theirs.
 const UNUSED: &[InterfaceType] = &[InterfaceType::Bool; 16];

@@ -4,7 +4,7 @@ use super::{
     CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
     LowerContext,
 };
-use anyhow::Result;
+use crate::error::Result;
 
 /// The payload of a case that has none is `()` in Rust. `None` stands for it in the layout.
 const fn payload<T: ComponentType>() -> Option<CanonicalAbi> {

@@ -7,14 +7,13 @@ use crate::abi::{
     AbiOptions, ComponentNamedList, HandleContext, InstanceTypes, InterfaceType, Lift, LiftContext,
     Lower, LowerContext, Source, Target,
 };
-use crate::error::wrong_store;
+use crate::error::{Context, Result, ensure, wrong_store};
 use crate::store::{
     CallScope, GrowthLimiter, HostHandles, LIFT_WORDS, LendingCall, StoreInner, StoreInstance,
     StoreOpaque,
 };
 use crate::types::{ComponentFunc, Type};
 use crate::{AsContext, AsContextMut, Component, Trap, Val};
-use anyhow::{Context, Result, ensure};
 use mintage_environ::component::{CanonicalAbi, MAX_FLAT_RESULTS};
 use mintage_environ::{FuncTypeId, ImportId, LiftId};
 use std::marker::PhantomData;

@@ -5,12 +5,12 @@ use crate::abi::{
     AbiOptions, ComponentNamedList, HandleContext, InstanceTypes, InterfaceType, Lift, LiftContext,
     Lower, LowerContext, Source, Target,
 };
+use crate::error::{Context, Error, Result, bail, ensure};
 use crate::store::{
     CallScope, GuestCall, Linked, StoreInner, StoreInstance, StoreOpaque, host_func,
 };
 use crate::types::{ComponentFunc, Scope};
 use crate::{Component, StoreContextMut, Val};
-use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::{CanonOptions, CanonicalAbi, MAX_FLAT_RESULTS, StringEncoding};
 use mintage_environ::{DomainId, FuncTypeId, ImportId, LowerId};
 use mintage_runtime::HostFunc;
@@ -122,6 +122,13 @@ impl Imported {
         lower.map_or(0, |sig| interface.signatures[sig].array_words())
     }
 
+    /// Adds context to the error of the host function.
+    #[cold]
+    fn failed(&self, error: Error) -> Error {
+        let path = &self.component.interface().import_funcs[self.import].path;
+        error.of_host(format!("the host function `{}` failed", path.join(".")))
+    }
+
     pub fn abi(&self) -> AbiOptions<'_> {
         AbiOptions {
             types: &self.component.interface().types,
@@ -179,7 +186,8 @@ fn call_host<T: 'static, P, R>(
     };
     let params = lift(&mut cx, source)?;
 
-    let result = body(StoreContextMut(scope.store), params)?;
+    let result = body(StoreContextMut(scope.store), params);
+    let result = result.map_err(|error| imported.failed(error))?;
 
     let StoreInner { opaque, host } = &mut *scope.store;
     let StoreOpaque {

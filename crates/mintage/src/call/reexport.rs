@@ -8,10 +8,9 @@
 use super::host::Imported;
 use crate::abi::guest::Guest;
 use crate::abi::{InterfaceType, LiftContext, LowerContext, Source, Target};
-use crate::error::wrong_store;
+use crate::error::{Context, Result, wrong_store};
 use crate::store::{CallScope, GuestCall, LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
 use crate::{AsContextMut, StoreContextMut};
-use anyhow::{Context, Result};
 use mintage_environ::component::{CanonicalAbi, MAX_FLAT_RESULTS};
 use mintage_environ::{DomainId, ImportId};
 

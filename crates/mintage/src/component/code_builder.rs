@@ -1,8 +1,8 @@
 //! [`CodeBuilder`]: compiling with more than the bytes of a component.
 
 use super::text::to_binary;
+use crate::error::{Context, Result, ensure};
 use crate::{Component, Engine};
-use anyhow::{Context, Result, ensure};
 use mintage_compile::SuppliedModule;
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};

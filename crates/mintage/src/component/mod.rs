@@ -14,14 +14,16 @@ pub use export::{ComponentExportIndex, ExportLookup};
 pub(crate) use names::NameMap;
 
 use self::export::Exports;
+#[cfg(feature = "compiler")]
+use crate::error::ensure;
+use crate::error::{Context, Result, bail};
 use crate::types::{self, ComponentItem};
 use crate::{Config, Engine};
-#[cfg(feature = "compiler")]
-use anyhow::ensure;
-use anyhow::{Context, Result, bail};
 use mintage_artifact::Check;
 use mintage_environ::component::{CanonOptions, ComponentInterface, InterfaceType};
-use mintage_environ::{FuncTypeId, Index, LiftId};
+#[cfg(feature = "compiler")]
+use mintage_environ::invalid;
+use mintage_environ::{FuncTypeId, Index, LiftId, artifact};
 use mintage_runtime::{Code, LoadCheck};
 use std::path::Path;
 use std::sync::Arc;
@@ -62,8 +64,10 @@ pub(crate) const WASM_MAGIC: &[u8] = b"\0asm";
 pub(crate) fn refuse_artifact(bytes: &[u8]) -> Result<()> {
     ensure!(
         !bytes.starts_with(ARTIFACT_MAGIC),
-        "the input is not a component but a compiled artifact (ELF); load it with \
+        invalid!(
+            "the input is not a component but a compiled artifact (ELF); load it with \
          `Component::deserialize` or `Component::deserialize_file`"
+        )
     );
     Ok(())
 }
@@ -74,7 +78,7 @@ pub(crate) fn require_binary(bytes: &[u8]) -> Result<()> {
     refuse_artifact(bytes)?;
     ensure!(
         bytes.starts_with(WASM_MAGIC),
-        "the input is not a component in binary form: it does not start with `\\0asm`"
+        invalid!("the input is not a component in binary form: it does not start with `\\0asm`")
     );
     Ok(())
 }
@@ -178,7 +182,7 @@ impl Component {
     ///
     /// Never at present.
     pub fn serialize(&self) -> Result<Vec<u8>> {
-        self.inner.code.serialize()
+        Ok(self.inner.code.serialize()?)
     }
 
     /// Loads an artifact from memory. Every byte is compared with the artifact's hash, which
@@ -339,9 +343,13 @@ fn refuse_component(bytes: &[u8]) -> Result<()> {
         return Ok(());
     }
     if bytes.starts_with(b"\0asm") || bytes.trim_ascii_start().starts_with(b"(") {
-        bail!(
+        bail!(artifact!(
+            NotAnArtifact,
             "the input is not a compiled artifact but WebAssembly; compile it with `Component::new`"
-        );
+        ));
     }
-    bail!("the input is not a compiled artifact: it does not start as an ELF file does")
+    bail!(artifact!(
+        NotAnArtifact,
+        "the input is not a compiled artifact: it does not start as an ELF file does"
+    ))
 }

@@ -1,7 +1,8 @@
 //! WebAssembly text: to binary form, with errors that say where and what to write instead.
 
 use crate::component::{WASM_MAGIC, refuse_artifact};
-use anyhow::{Error, Result, ensure};
+use crate::error::{Error, Result, bail, ensure};
+use mintage_environ::invalid;
 use std::borrow::Cow;
 use std::path::Path;
 use wast::parser::{self, ParseBuffer};
@@ -19,13 +20,13 @@ pub fn to_binary<'a>(bytes: &'a [u8], path: Option<&Path>) -> Result<Cow<'a, [u8
     }
     ensure!(
         !bytes.is_empty(),
-        "the input is empty; expected a component"
+        invalid!("the input is empty; expected a component")
     );
     let Ok(text) = std::str::from_utf8(bytes) else {
-        anyhow::bail!(
+        bail!(invalid!(
             "the input is neither a component in binary form (it does not start with `\\0asm`) nor \
              text"
-        )
+        ))
     };
     let encoded =
         ParseBuffer::new(text).and_then(|buffer| parser::parse::<wast::Wat<'_>>(&buffer)?.encode());
@@ -39,7 +40,7 @@ fn describe(mut error: wast::Error, text: &str, path: Option<&Path>) -> Error {
         error.set_path(path);
     }
     let hint = old_syntax(text, error.span().offset()).unwrap_or_default();
-    anyhow::anyhow!("the text does not parse: {error}{hint}")
+    invalid!("the text does not parse: {error}{hint}").into()
 }
 
 /// Syntax of earlier drafts, and what to write today.

@@ -1,6 +1,6 @@
 //! [`Compilers`]: the threads that compile.
 
-use anyhow::{Context, Result};
+use crate::error::{Context, Result};
 use mintage_runtime::process_id;
 use rayon::{ThreadPool, ThreadPoolBuilder};
 use std::sync::{Arc, Mutex, PoisonError};

@@ -10,7 +10,7 @@ pub use config::{Config, OptLevel, PoolConfig};
 #[cfg(feature = "compiler")]
 use self::compilers::Compilers;
 use self::timer::Timer;
-use anyhow::Result;
+use crate::error::Result;
 use mintage_runtime::Pool;
 use std::sync::Arc;
 
@@ -129,7 +129,10 @@ impl Engine {
     #[cfg(feature = "compiler")]
     pub fn describe_component(&self, bytes: &[u8]) -> Result<String> {
         let binary = crate::component::text::to_binary(bytes, None)?;
-        mintage_compile::describe(&binary, &self.inner.config.tunables)
+        Ok(mintage_compile::describe(
+            &binary,
+            &self.inner.config.tunables,
+        )?)
     }
 
     /// Returns the imports and exports of a component in binary form, with their types, whichever
@@ -143,7 +146,7 @@ impl Engine {
     pub fn describe_interface(
         bytes: &[u8],
     ) -> Result<mintage_environ::component::ComponentInterface> {
-        mintage_compile::interface(bytes)
+        Ok(mintage_compile::interface(bytes)?)
     }
 
     /// As [`precompile_component`](Self::precompile_component), with options, telling `progress`
@@ -167,7 +170,7 @@ impl Engine {
             ..*options
         };
         let compile = || mintage_compile::compile_with(&binary, tunables, &options, progress);
-        self.inner.compilers.run(compile)
+        Ok(self.inner.compilers.run(compile)?)
     }
 }
 

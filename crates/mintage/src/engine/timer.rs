@@ -1,7 +1,7 @@
 //! The thread that watches the deadlines of an engine's stores.
 
 use crate::Engine;
-use anyhow::{Context as _, Result};
+use crate::error::{Context, Result};
 use mintage_runtime::process_id;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};

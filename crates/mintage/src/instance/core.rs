@@ -1,9 +1,9 @@
 //! Core instances inside a component: a back door for test scripts. Needs
 //! [`Config::core_exports`](crate::Config::core_exports).
 
+use crate::error::{Context, Result, bail, ensure};
 use crate::store::StoreInstance;
 use crate::{AsContext, AsContextMut, Component, Instance, Trap};
-use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::{CoreExport, CoreItem};
 use mintage_environ::{DomainId, HeapType, RefType, Reference, ValType};
 

@@ -3,14 +3,13 @@
 pub mod core;
 
 use crate::component::ExportItem;
-use crate::error::wrong_store;
+use crate::error::{Context, Result, bail, ensure, wrong_store};
 use crate::store::{Linked, StoreInstance, StoreOpaque};
 use crate::types::{ComponentItem, ResourceType};
 use crate::{
     AsContext, AsContextMut, Component, ComponentExportIndex, ComponentNamedList, Engine,
     ExportLookup, Func, Lift, Lower, TypedFunc,
 };
-use anyhow::{Context, Result, bail, ensure};
 use mintage_runtime::HostTable;
 use std::marker::PhantomData;
 use std::sync::Arc;

@@ -3,18 +3,17 @@
 use crate::abi::InstanceTypes;
 use crate::call::host::{DynamicHost, HostFunction, Imported, TypedHost};
 use crate::component::NameMap;
+use crate::error::{Context, LinkError, Result, UnmetImport, bail, ensure};
 use crate::store::{Destructor, Linked, Reexports, host_destructor};
 use crate::types::{self, ComponentFunc, Scope};
 use crate::{
     AsContextMut, Component, ComponentNamedList, Engine, Instance, InstancePre, Lift, Lower,
     ResourceType, StoreContextMut, Val,
 };
-use anyhow::{Context, Result, bail, ensure};
 use indexmap::IndexMap;
 use mintage_environ::component::{Import, Resource};
 use mintage_environ::{ImportId, Index, ResourceId};
 use mintage_runtime::HostTable;
-use std::fmt::Write;
 use std::sync::Arc;
 
 /// Host functions for stores of host data `T`, by the names under which components import them.
@@ -200,27 +199,14 @@ impl<T: 'static> Linker<T> {
             Engine::same(component.engine(), &self.engine),
             "the component belongs to another `Engine` than the linker"
         );
-        let mut missing = Vec::new();
-        let mut resources = Vec::new();
-        check(
+        let mut check = ImportCheck {
             component,
-            &component.interface().imports,
-            Some(&self.root),
-            "",
-            &mut resources,
-            &mut missing,
-        )?;
-        if !missing.is_empty() {
-            let mut message = format!(
-                "the linker lacks {} of the component's imports:",
-                missing.len()
-            );
-            for import in missing {
-                write!(message, "\n  {import}")?;
-            }
-            bail!(message);
-        }
-        Ok(resources)
+            resources: Vec::new(),
+            unmet: Vec::new(),
+        };
+        check.instance(&component.interface().imports, Some(&self.root), "");
+        LinkError::unless_empty(check.unmet)?;
+        Ok(check.resources)
     }
 
     fn func(&self, component: &Component, import: ImportId) -> Option<&Arc<dyn HostFunction<T>>> {
@@ -244,81 +230,93 @@ impl<T: 'static> Linker<T> {
     }
 }
 
-/// Compares imports with definitions; notes what the resource types are; appends imports without
-/// definition to `missing`. `path` ends in a separator unless it is empty.
-fn check<T: 'static>(
-    component: &Component,
-    imports: &IndexMap<Box<str>, Import>,
-    names: Option<&NameMap<Definition<T>>>,
-    path: &str,
-    resources: &mut Vec<Option<ResourceType>>,
-    missing: &mut Vec<String>,
-) -> Result<()> {
-    let interface = component.interface();
-    for (name, import) in imports {
-        let found = names.and_then(|names| names.get(name));
-        let wrong = |expected: &str, found: &Definition<T>| {
-            anyhow::anyhow!(
-                "import `{path}{name}` is {expected}, but the linker defines {} of that name",
-                found.kind()
-            )
-        };
-        match (import, found) {
-            (Import::Func(id), Some(Definition::Func(func))) => func
-                .typecheck(
-                    interface.import_funcs[*id].ty,
-                    &InstanceTypes::new(&interface.types, resources),
-                )
-                .with_context(|| format!("import `{path}{name}` does not fit its definition"))?,
-            (Import::Func(id), None) => {
-                missing.push(format!(
-                    "{path}{name}: {}",
-                    interface.types.display_func(interface.import_funcs[*id].ty)
-                ));
+/// Compares the imports of a component with definitions.
+struct ImportCheck<'c> {
+    component: &'c Component,
+    /// What imported resource types are, by number.
+    resources: Vec<Option<ResourceType>>,
+    /// The imports that are missing or have another type.
+    unmet: Vec<UnmetImport>,
+}
+
+impl ImportCheck<'_> {
+    /// Compares the imports in an instance, or those of the root. `path` is the name of the
+    /// instance, followed by a dot, or empty.
+    fn instance<T: 'static>(
+        &mut self,
+        imports: &IndexMap<Box<str>, Import>,
+        names: Option<&NameMap<Definition<T>>>,
+        path: &str,
+    ) {
+        for (name, import) in imports {
+            let found = names.and_then(|names| names.get(name));
+            let full_name = format!("{path}{name}");
+            match (import, found) {
+                (Import::Type(_) | Import::Static, _) => {}
+                // An instance that has only types needs no definition.
+                (Import::Instance(items), None) => {
+                    self.instance::<T>(items, None, &format!("{full_name}."));
+                }
+                (Import::Instance(items), Some(Definition::Instance(names))) => {
+                    self.instance(items, Some(names), &format!("{full_name}."));
+                }
+                (Import::Resource(id), None) if !says_what(self.component, *id, path, name) => {}
+                (_, None) => {
+                    let ty = self.describe(import);
+                    self.unmet.push(UnmetImport::missing(full_name, ty));
+                }
+                (_, Some(definition)) => {
+                    if let Err(mismatch) = self.compare(import, definition) {
+                        let (ty, mismatch) = (self.describe(import), format!("{mismatch:#}"));
+                        self.unmet
+                            .push(UnmetImport::mismatched(full_name, ty, mismatch));
+                    }
+                }
             }
-            (Import::Instance(items), Some(Definition::Instance(names))) => {
-                check(
-                    component,
-                    items,
-                    Some(names),
-                    &format!("{path}{name}."),
-                    resources,
-                    missing,
-                )?;
+        }
+    }
+
+    /// Describes the type of an import.
+    fn describe(&self, import: &Import) -> String {
+        let interface = self.component.interface();
+        match import {
+            Import::Func(id) => {
+                let ty = interface.import_funcs[*id].ty;
+                interface.types.display_func(ty).to_string()
             }
-            // An instance of types only needs no definition.
-            (Import::Instance(items), None) => {
-                check::<T>(
-                    component,
-                    items,
-                    None,
-                    &format!("{path}{name}."),
-                    resources,
-                    missing,
-                )?;
-            }
-            (Import::Resource(id), Some(Definition::Resource(ty, _))) => {
-                if resources.len() <= id.index() {
-                    resources.resize(id.index() + 1, None);
+            Import::Instance(_) => "instance".into(),
+            Import::Resource(_) => "resource".into(),
+            Import::Type(_) | Import::Static => "type".into(),
+        }
+    }
+
+    /// Compares an import with the definition of its name.
+    fn compare<T: 'static>(&mut self, import: &Import, definition: &Definition<T>) -> Result<()> {
+        let interface = self.component.interface();
+        match (import, definition) {
+            (Import::Func(id), Definition::Func(func)) => func.typecheck(
+                interface.import_funcs[*id].ty,
+                &InstanceTypes::new(&interface.types, &self.resources),
+            ),
+            (Import::Resource(id), Definition::Resource(ty, _)) => {
+                if self.resources.len() <= id.index() {
+                    self.resources.resize(id.index() + 1, None);
                 }
                 // A type can be imported again under another name, as one that equals the first.
                 ensure!(
-                    *resources[id.index()].get_or_insert(*ty) == *ty,
-                    "import `{path}{name}` is the same resource type as an earlier import, but the \
-                     linker defines another type of that name"
+                    *self.resources[id.index()].get_or_insert(*ty) == *ty,
+                    "it is the same resource type as an earlier import, but the linker defines \
+                     another type of that name"
                 );
+                Ok(())
             }
-            (Import::Resource(id), None) if says_what(component, *id, path, name) => {
-                missing.push(format!("{path}{name}: resource"));
-            }
-            (Import::Resource(_), None) => {}
-            (Import::Type(_) | Import::Static, _) => {}
-            (Import::Func(_), Some(found)) => return Err(wrong("a function", found)),
-            (Import::Instance(_), Some(found)) => return Err(wrong("an instance", found)),
-            (Import::Resource(_), Some(found)) => return Err(wrong("a resource type", found)),
+            (_, definition) => bail!(
+                "the component has `{}`, and the linker defines {} of that name",
+                self.describe(import),
+                definition.kind()
+            ),
         }
     }
-    Ok(())
 }
 
 /// Whether an import of a resource type, whose name is `path` and then `name`, is the first of this
@@ -347,9 +345,8 @@ fn define_unknown<T: 'static>(
     for (name, import) in imports {
         match import {
             Import::Func(_) if linker.names.get(name).is_none() => {
-                let full = format!("{path}{name}");
-                linker.func_new(name, move |_, _, _, _| {
-                    bail!("the guest called the import `{full}`, which the host defined as a trap")
+                linker.func_new(name, |_, _, _, _| {
+                    bail!("it is defined as a trap (`Linker::define_unknown_imports_as_traps`)")
                 })?;
             }
             Import::Resource(id)
@@ -413,6 +410,14 @@ impl<T: 'static> LinkerInstance<'_, T> {
     where
         F: Fn(StoreContextMut<'_, T>, u32) -> Result<()> + Send + Sync + 'static,
     {
+        let full_name = name.to_string();
+        let dtor = move |store: StoreContextMut<'_, T>, rep| {
+            dtor(store, rep).map_err(|error| {
+                error.of_host(format!(
+                    "the destructor of the host's resource type `{full_name}` failed"
+                ))
+            })
+        };
         self.insert(name, Definition::Resource(ty, Arc::new(dtor)))
     }
 

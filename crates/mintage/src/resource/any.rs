@@ -5,9 +5,9 @@ use crate::abi::{
     CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
     LowerContext,
 };
+use crate::error::{bail, ensure};
 use crate::types::ResourceType;
 use crate::{AsContextMut, Result, abi};
-use anyhow::{bail, ensure};
 
 /// A handle of a resource of a guest or of the host, in a [`Store`](crate::Store).
 ///

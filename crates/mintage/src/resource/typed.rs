@@ -5,9 +5,9 @@ use crate::abi::{
     CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
     LowerContext,
 };
+use crate::error::{bail, ensure};
 use crate::types::ResourceType;
 use crate::{AsContextMut, Result, abi};
-use anyhow::{bail, ensure};
 use std::fmt;
 use std::marker::PhantomData;
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,7 +1,7 @@
 //! Fuel: how much the guests of a store may still execute.
 
 use crate::Engine;
-use anyhow::{Error, Result, anyhow};
+use crate::error::{Error, Result, format_err};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -42,5 +42,5 @@ impl Fuel {
 
 #[cold]
 fn not_counted() -> Error {
-    anyhow!("guests of this engine consume no fuel: make it with `Config::consume_fuel(true)`")
+    format_err!("guests of this engine consume no fuel: make it with `Config::consume_fuel(true)`")
 }

@@ -1,9 +1,8 @@
 //! [`HostHandles`]: the store's own handle table, with an entry for each [`ResourceAny`].
 
-use crate::error::wrong_store;
+use crate::error::{ensure, format_err, wrong_store};
 use crate::types::ResourceType;
 use crate::{ResourceAny, Result};
-use anyhow::{anyhow, ensure};
 use mintage_environ::{CallId, ResourceId};
 use slab::Slab;
 use smallvec::SmallVec;
@@ -143,7 +142,9 @@ impl HostHandles {
         slot.filter(|slot| slot.generation == handle.generation)
             .and_then(|slot| slot.entry.as_ref())
             .ok_or_else(|| {
-                anyhow!("the resource was dropped or given away before, or its borrow has ended")
+                format_err!(
+                    "the resource was dropped or given away before, or its borrow has ended"
+                )
             })
     }
 

@@ -7,7 +7,7 @@
 
 use crate::Engine;
 use crate::engine::timer::{Deadline, EXPIRED};
-use anyhow::{Error, Result, anyhow};
+use crate::error::{Error, Result, format_err};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -117,7 +117,7 @@ impl Interruption {
 
 #[cold]
 fn not_interruptible() -> Error {
-    anyhow!(
+    format_err!(
         "guests of this engine cannot be interrupted: make it with `Config::interruptible(true)`"
     )
 }

@@ -1,7 +1,8 @@
 //! [`ResourceLimiter`]: who decides how much the guests of a store may take; [`StoreLimits`], which
 //! decides by numbers.
 
-use anyhow::{Error, Result, bail, ensure};
+use crate::error::{Error, ErrorKind, LimitKind, Result, bail, ensure};
+use mintage_environ::error::Classified;
 use mintage_environ::layout::SlabLayout;
 use mintage_runtime::{Code, Growing, Growth, Image};
 use std::sync::Arc;
@@ -223,12 +224,22 @@ impl StoreLimits {
     }
 
     /// Refuses growth by a limit.
-    fn refuse(&self, what: &str, current: usize, desired: usize, setting: &str) -> Result<bool> {
+    fn refuse(
+        &self,
+        kind: LimitKind,
+        current: usize,
+        desired: usize,
+        setting: &str,
+    ) -> Result<bool> {
         if self.trap_on_grow_failure {
-            bail!(
+            let what = match kind {
+                LimitKind::Table => "table",
+                _ => "memory",
+            };
+            bail!(ErrorKind::Limit(kind).error(format!(
                 "a {what} is to grow from {current} to {desired}, more than \
                  `StoreLimitsBuilder::{setting}` allows"
-            );
+            )));
         }
         Ok(false)
     }
@@ -242,11 +253,11 @@ impl ResourceLimiter for StoreLimits {
         _maximum: Option<usize>,
     ) -> Result<bool> {
         if desired > self.memory_size {
-            return self.refuse("memory", current, desired, "memory_size");
+            return self.refuse(LimitKind::Memory, current, desired, "memory_size");
         }
         match self.take(desired.saturating_sub(current)) {
             true => Ok(true),
-            false => self.refuse("memory", current, desired, "total_memory_size"),
+            false => self.refuse(LimitKind::Memory, current, desired, "total_memory_size"),
         }
     }
 
@@ -268,11 +279,11 @@ impl ResourceLimiter for StoreLimits {
         _maximum: Option<usize>,
     ) -> Result<bool> {
         if desired > self.table_elements {
-            return self.refuse("table", current, desired, "table_elements");
+            return self.refuse(LimitKind::Table, current, desired, "table_elements");
         }
         match self.take(desired.saturating_sub(current).saturating_mul(TABLE_ENTRY)) {
             true => Ok(true),
-            false => self.refuse("table", current, desired, "total_memory_size"),
+            false => self.refuse(LimitKind::Table, current, desired, "total_memory_size"),
         }
     }
 
@@ -334,6 +345,7 @@ impl<T> GrowthLimiter for HostState<T> {
             }
             Growing::Table(_) => limiter.table_growing(current, desired, maximum),
         }
+        .map_err(failure)
     }
 
     fn failed(&mut self, growth: &Growth, error: Error) -> Result<()> {
@@ -345,6 +357,7 @@ impl<T> GrowthLimiter for HostState<T> {
             Growing::Memory(_) | Growing::Heap(_) => limiter.memory_grow_failed(error),
             Growing::Table(_) => limiter.table_grow_failed(error),
         }
+        .map_err(failure)
     }
 }
 
@@ -390,7 +403,7 @@ impl<T> HostState<T> {
         for (number, growth) in Growth::at_start(code, image).enumerate() {
             let allowed = match self.growing(&growth) {
                 Ok(true) => continue,
-                Ok(false) => Err(refused(&growth)),
+                Ok(false) => Err(refused(&growth).into()),
                 Err(error) => Err(error.context(refused(&growth))),
             };
             self.release(Growth::at_start(code, image).take(number));
@@ -410,6 +423,14 @@ impl<T> HostState<T> {
     }
 }
 
+/// Makes the error that a limiter returned one of the host, unless it says that a limit was reached.
+fn failure(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::Limit(_) => error,
+        _ => error.of_host("the store's limiter failed"),
+    }
+}
+
 /// Tells the limiter that growth which it allowed did not happen.
 fn release(limiter: &mut dyn ResourceLimiter, growth: &Growth) {
     let unused = (growth.desired - growth.current) as usize;
@@ -419,24 +440,18 @@ fn release(limiter: &mut dyn ResourceLimiter, growth: &Growth) {
     }
 }
 
-/// The error for an instance that starts with too much.
-fn refused(growth: &Growth) -> Error {
-    let (unit, setting) = match growth.what {
-        Growing::Memory(_) | Growing::Heap(_) => (
-            "bytes",
-            "memory_size` or `StoreLimitsBuilder::total_memory_size",
-        ),
-        Growing::Table(_) => (
-            "entries",
-            "table_elements` or `StoreLimitsBuilder::total_memory_size",
-        ),
+/// Makes the error for an instance that starts with too much.
+fn refused(growth: &Growth) -> Classified {
+    let (kind, unit, setting) = match growth.what {
+        Growing::Memory(_) | Growing::Heap(_) => (LimitKind::Memory, "bytes", "memory_size"),
+        Growing::Table(_) => (LimitKind::Table, "entries", "table_elements"),
     };
-    anyhow::anyhow!(
+    ErrorKind::Limit(kind).error(format!(
         "{} starts with {} {unit}, which the store's limiter refuses; raise \
-         `StoreLimitsBuilder::{setting}`, or change what `Store::limiter` was given",
-        growth.what,
-        growth.desired
-    )
+         `StoreLimitsBuilder::{setting}` or `StoreLimitsBuilder::total_memory_size`, or change \
+         what `Store::limiter` was given",
+        growth.what, growth.desired
+    ))
 }
 
 /// How many instances, memories, tables and handles a store may have.
@@ -468,30 +483,41 @@ impl Allowance {
     ///
     /// Names the limit that is exceeded.
     pub fn admit(&self, used: Used, layout: &SlabLayout) -> Result<Used> {
-        let add = |what: &str, used: usize, more: usize, limit: usize| {
+        let add = |kind, what: &str, used: usize, more: usize, limit: usize| {
             let sum = used + more;
             ensure!(
                 sum <= limit,
-                "the store would hold {sum} {what}, more than the {limit} that its limiter allows; \
-                 raise `StoreLimitsBuilder::{what}`, or change what `Store::limiter` was given"
+                ErrorKind::Limit(kind).error(format!(
+                    "the store would hold {sum} {what}, more than the {limit} that its limiter \
+                     allows; raise `StoreLimitsBuilder::{what}`, or change what `Store::limiter` \
+                     was given"
+                ))
             );
             Ok(sum)
         };
         Ok(Used {
             // Their numbers are 32-bit.
             instances: add(
+                LimitKind::Instances,
                 "instances",
                 used.instances,
                 1,
                 self.instances.min(u32::MAX as usize),
             )?,
             memories: add(
+                LimitKind::Memories,
                 "memories",
                 used.memories,
                 layout.memories.len() + layout.heaps().count(),
                 self.memories,
             )?,
-            tables: add("tables", used.tables, layout.tables.len(), self.tables)?,
+            tables: add(
+                LimitKind::Tables,
+                "tables",
+                used.tables,
+                layout.tables.len(),
+                self.tables,
+            )?,
         })
     }
 }

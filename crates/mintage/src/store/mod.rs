@@ -22,12 +22,11 @@ use self::fuel::Fuel;
 use self::interrupt::Interruption;
 use self::limits::{HostState, Used};
 use crate::abi::HandleContext;
-use crate::error::{handle_trap, stopped};
+use crate::error::{Result, ensure, handle_trap, stopped};
 use crate::types::Scope;
 use crate::{Component, Engine, Trap};
-use anyhow::{Error, Result, ensure};
 use mintage_environ::component::{CoreCallee, Resource};
-use mintage_environ::{DomainId, LiftId};
+use mintage_environ::{DomainId, LiftId, limit};
 use mintage_runtime::{
     Callee, Current, Growth, HostAccess, HostCall, HostFunc, HostTable, Limiter, Limits, StoreWords,
 };
@@ -546,14 +545,17 @@ impl<T> StoreInner<T> {
         let layout = component.code().layout();
         ensure!(
             layout.size <= config.max_address_space,
-            "an instance of the component takes {} GiB of address space for its {} memories and {} \
+            limit!(
+                AddressSpace,
+                "an instance of the component takes {} GiB of address space for its {} memories and {} \
              tables, more than the {} GiB that `Config::max_instance_address_space` allows; raise \
              it, or reduce `Config::memory_reservation` (for 64-bit memories, \
              `Config::memory64_reservation`)",
-            layout.size.div_ceil(1 << 30),
-            layout.memories.len(),
-            layout.tables.len(),
-            config.max_address_space >> 30
+                layout.size.div_ceil(1 << 30),
+                layout.memories.len(),
+                layout.tables.len(),
+                config.max_address_space >> 30
+            )
         );
         let used = allowance.admit(self.opaque.used, layout)?;
         let limits = Limits {
@@ -783,10 +785,10 @@ unsafe fn limiter<'a, T: 'static>(host: HostAccess) -> Option<&'a mut dyn Growth
 /// # Safety
 ///
 /// As [`limiter`]: machine code has left for this and goes on afterwards.
-unsafe fn growing<T: 'static>(host: HostAccess, growth: &Growth) -> Result<bool> {
+unsafe fn growing<T: 'static>(host: HostAccess, growth: &Growth) -> anyhow::Result<bool> {
     // SAFETY: as the caller promises.
     match unsafe { limiter::<T>(host) } {
-        Some(limiter) => limiter.growing(growth),
+        Some(limiter) => Ok(limiter.growing(growth)?),
         None => Ok(false),
     }
 }
@@ -796,10 +798,14 @@ unsafe fn growing<T: 'static>(host: HostAccess, growth: &Growth) -> Result<bool>
 /// # Safety
 ///
 /// As [`growing`].
-unsafe fn growth_failed<T: 'static>(host: HostAccess, growth: &Growth, error: Error) -> Result<()> {
+unsafe fn growth_failed<T: 'static>(
+    host: HostAccess,
+    growth: &Growth,
+    error: anyhow::Error,
+) -> anyhow::Result<()> {
     // SAFETY: as the caller promises.
     match unsafe { limiter::<T>(host) } {
-        Some(limiter) => limiter.failed(growth, error),
+        Some(limiter) => Ok(limiter.failed(growth, error.into())?),
         None => Ok(()),
     }
 }
@@ -923,6 +929,6 @@ pub(crate) fn host_func<T: 'static>(
         // SAFETY: as above; the function has given back its reference.
         let store = unsafe { &mut *pointer.cast::<StoreInner<T>>().as_ptr() };
         // The function may have forked the process.
-        result.and_then(|()| store.opaque.keep_deadline())
+        Ok(result.and_then(|()| store.opaque.keep_deadline())?)
     })
 }

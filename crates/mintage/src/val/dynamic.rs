@@ -11,8 +11,8 @@ use crate::abi::{
     CanonicalAbi, ComponentTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext,
     MAX_LIST_BYTE_LENGTH, lift_char, lift_f32, lift_f64, read_u32,
 };
+use crate::error::{Context, Result, bail, ensure, format_err};
 use crate::{ErrorContext, ResourceAny, Val};
-use anyhow::{Context, Result, anyhow, bail, ensure};
 use mintage_environ::component::{align_to, discriminant_size, flags_words};
 use mintage_environ::{EnumId, FlagsId, MapId, OptionId, RecordId, ResultId, TupleId, VariantId};
 
@@ -156,8 +156,8 @@ impl<'v> Case<'v> {
     }
 }
 
-fn no_such(what: &str, name: &str, ty: InterfaceType, types: &ComponentTypes) -> anyhow::Error {
-    anyhow!("no {what} `{name}` in `{}`", types.display(ty))
+fn no_such(what: &str, name: &str, ty: InterfaceType, types: &ComponentTypes) -> crate::Error {
+    format_err!("no {what} `{name}` in `{}`", types.display(ty))
 }
 
 /// The fields of a record or the elements of a tuple, checked against the type.

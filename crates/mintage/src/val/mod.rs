@@ -134,8 +134,8 @@ impl Val {
 
     /// The error for a value that is not of type `ty`.
     #[cold]
-    pub(crate) fn mismatch(&self, ty: InterfaceType, types: &ComponentTypes) -> anyhow::Error {
-        anyhow::anyhow!(
+    pub(crate) fn mismatch(&self, ty: InterfaceType, types: &ComponentTypes) -> crate::Error {
+        crate::error::format_err!(
             "type mismatch: expected `{}`, found a value of kind `{}`",
             types.display(ty),
             self.kind()

@@ -7,6 +7,7 @@ mod backtraces;
 mod calls;
 mod collector;
 mod compile_limits;
+mod errors;
 mod exceptions;
 mod features;
 mod fuel;

@@ -123,7 +123,7 @@ fn modules_that_do_not_fit_are_refused() {
         (
             app,
             &[("m", "(module (func (result i32)))")],
-            "for the import `m` is invalid",
+            "given for the import `m`: invalid core module at byte",
         ),
         (
             "(module)",

@@ -234,7 +234,7 @@ fn linker(engine: &Engine) -> Result<Linker<Host>> {
         |mut store: StoreContextMut<'_, Host>, rep| {
             store.data_mut().destroyed.push(rep);
             if rep == 7 {
-                anyhow::bail!("the file cannot be destroyed");
+                mintage::error::bail!("the file cannot be destroyed");
             }
             store
                 .data_mut()
@@ -655,9 +655,7 @@ fn linking_compares_resource_types() -> Result<()> {
     )?;
     let error = message(wrong.instantiate_pre(&component));
     assert!(
-        error.contains(
-            "import `host.size` does not fit its definition: type mismatch in parameter 1 (`f`)"
-        ),
+        error.contains("host.size: type mismatch in parameter 1 (`f`)"),
         "{error}"
     );
 
@@ -674,7 +672,7 @@ fn linking_compares_resource_types() -> Result<()> {
     root.resource("b", ResourceType::host::<Lock>(), |_, _| Ok(()))?;
     let error = message(linker.instantiate_pre(&component));
     assert!(
-        error.contains("import `b` is the same resource type as an earlier import"),
+        error.contains("b: it is the same resource type as an earlier import"),
         "{error}"
     );
     linker.allow_shadowing(true);

@@ -5,6 +5,7 @@ use crate::instance::growth::Permission;
 use crate::instance::limits::{Growth, GrowthEnded};
 use crate::instance::{Failure, InstanceData};
 use anyhow::{Error, Result};
+use mintage_environ::limit;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -59,7 +60,7 @@ impl Permission for AskLimiter<'_> {
         let Some(limiter) = data.limits.limiter else {
             return Ok(());
         };
-        let error = Error::new(error).context("the system gives no memory");
+        let error = Error::new(error).context(limit!(Memory, "the system gives no memory"));
         // SAFETY: as above.
         self.ask(|| unsafe { (limiter.failed)(data.current().host(), growth, error) })
     }

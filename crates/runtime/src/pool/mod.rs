@@ -189,7 +189,7 @@ impl Pool {
         let own = shelf.usage().taken();
         let error = match limit {
             PoolLimit::AddressSpace => limit!(
-                AddressSpace,
+                PoolFull,
                 "the pool has no address space left: {} instances take {} GiB, another one takes \
                  {} GiB, and the limit is {} GiB; raise `PoolConfig::total_address_space`, or \
                  reduce `Config::memory_reservation` (for 64-bit memories, \

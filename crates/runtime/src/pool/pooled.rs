@@ -56,7 +56,7 @@ impl PooledSlab {
         let what = || {
             let size = image.size().div_ceil(1 << 30);
             limit!(
-                AddressSpace,
+                PoolFull,
                 "the system gives no slab of {size} GiB of address space: {}",
                 pool.describe()
             )

@@ -1,15 +1,11 @@
-//! How a stopped call becomes an error.
+//! Errors of calls that do not return, and of handles.
 
-mod backtrace;
-
-pub use backtrace::{FrameInfo, WasmBacktrace};
-
+use super::{Error, WasmBacktrace, format_err};
 use crate::Trap;
-use anyhow::{Error, anyhow};
 use mintage_runtime::{HandleError, Stopped};
 
-/// The error of a call that did not return. A host function's own error comes back as it is; a trap
-/// is an error that can be downcast to [`Trap`](crate::Trap) and to [`WasmBacktrace`].
+/// Makes the error of a call that did not return: the error of a host function, or a trap, which
+/// can be downcast to [`Trap`] and to [`WasmBacktrace`].
 ///
 /// # Panics
 ///
@@ -31,40 +27,40 @@ pub(crate) fn stopped(stopped: Stopped) -> Error {
                 None => error,
             }
         }
-        Stopped::Host(error) => error,
+        Stopped::Host(error) => error.into(),
         Stopped::Panic(payload) => std::panic::resume_unwind(payload),
     }
 }
 
-/// The error for a store's object that is used with another store.
+/// Makes the error for an item of one store that is used with another.
 #[cold]
 pub(crate) fn wrong_store(what: &str) -> Error {
-    anyhow!("the {what} belongs to another `Store` than the one that was passed")
+    format_err!("the {what} belongs to another `Store` than the one that was passed")
 }
 
-/// The error for what the Canonical ABI traps on: it is a `trap`, and `message` says what the guest
+/// Makes the error for what the Canonical ABI traps on: a [`Trap`], with a message of what the guest
 /// did.
 #[cold]
 pub(crate) fn abi_trap(trap: Trap, message: String) -> Error {
     Error::new(trap).context(message)
 }
 
-/// The error for a handle that is not what the Canonical ABI asks for: a [`Trap`], then what is
-/// wrong with the handle.
+/// Makes the error for a handle that is not what the Canonical ABI asks for: a [`Trap`], with a
+/// message of what is wrong with the handle.
 #[cold]
 pub(crate) fn handle_trap(error: HandleError) -> Error {
     Error::new(error.trap()).context(error)
 }
 
-/// Returns with the error for a trap of the Canonical ABI: the [`Trap`], then what the guest did,
-/// to be formatted.
+/// Returns from the function with the error for a trap of the Canonical ABI: a [`Trap`], and a
+/// formatted message of what the guest did.
 macro_rules! trap {
     ($trap:expr, $($message:tt)*) => {
         return Err($crate::error::abi_trap($trap, format!($($message)*)))
     };
 }
 
-/// As [`trap!`], unless the condition holds (`trap_if` of CanonicalABI.md, the other way round).
+/// As [`trap!`], unless the condition holds: the opposite of `trap_if` in CanonicalABI.md.
 macro_rules! trap_unless {
     ($trap:expr, $condition:expr, $($message:tt)*) => {
         if !$condition {
