@@ -17,6 +17,25 @@ use mintage_environ::objects::{ELEMENTS_OFFSET, LENGTH_OFFSET, Stored, header};
 use mintage_environ::{Builtin, ObjectKind, ObjectTypeId, StorageType, Trap};
 use wasmparser::Operator;
 
+/// Some elements of an array, all of which exist.
+#[derive(Clone, Copy)]
+struct Elements {
+    array: Value,
+    /// The index of the first.
+    start: Value,
+    /// Their number (32-bit).
+    count: Value,
+    /// The form in which the array keeps an element.
+    stored: Stored,
+}
+
+/// The place that elements are copied from, where as many bytes exist as they take.
+enum CopySource {
+    Elements(Elements),
+    /// The address of bytes in a data segment.
+    Segment(Value),
+}
+
 impl<'a> Translator<'a, '_> {
     pub(super) fn array_operator(&mut self, operator: &Operator<'a>) -> Result<bool> {
         match *operator {
@@ -108,12 +127,6 @@ impl<'a> Translator<'a, '_> {
         Ok(Field { address, offset })
     }
 
-    /// The address of element `index`.
-    fn element_address(&mut self, array: Value, index: Value, stored: Stored) -> Result<Value> {
-        let Field { address, offset } = self.element(array, index, stored)?;
-        Ok(self.ins().iadd_imm_s(address, i64::from(offset)))
-    }
-
     fn array_get(&mut self, type_index: u32, signed: bool) -> Result<()> {
         let storage = self.element_type(self.object_type(type_index));
         let (array, index) = self.pop2();
@@ -174,22 +187,20 @@ impl<'a> Translator<'a, '_> {
         self.new_filled(type_index, length, |this, _| this.zeros())
     }
 
-    /// Pushes a new array of `length` elements, each of them a pattern. That is made last: an
-    /// allocation moves objects, and updates references, but not what is made of them.
+    /// Pushes a new array of `length` elements, each of them a pattern. The pattern is made after
+    /// the allocation, which may move objects: it updates references, but not what is made of them.
     fn new_filled(
         &mut self,
         type_index: u32,
         length: Value,
         pattern: impl FnOnce(&mut Self, Stored) -> Pattern,
     ) -> Result<()> {
-        let ty = self.object_type(type_index);
-        let stored = self.element_type(ty).stored();
+        let stored = self.stored_element(type_index);
         self.pay_length(length, stored.size);
-        let array = self.new_array(ty, length)?;
+        let elements = self.new_elements(type_index, length)?;
         let pattern = pattern(self, stored);
-        let first = self.iconst(types::I32, 0);
-        self.fill_elements(array, first, length, stored, &pattern)?;
-        self.push(array);
+        self.fill_elements(elements, &pattern)?;
+        self.push(elements.array);
         Ok(())
     }
 
@@ -211,46 +222,78 @@ impl<'a> Translator<'a, '_> {
         Ok(())
     }
 
-    fn array_fill(&mut self, type_index: u32) -> Result<()> {
-        let stored = self.stored_element(type_index);
-        let (start, value, count) = self.pop3();
-        let array = self.pop();
-        self.pay_length(count, stored.size);
-        let length = self.array_length(array)?;
-        self.check_range(start, count, length, Trap::ArrayOutOfBounds);
-        let pattern = self.pattern(value, stored.size);
-        self.fill_elements(array, start, count, stored, &pattern)
+    /// Makes an array of `count` elements, which are still to be written.
+    fn new_elements(&mut self, type_index: u32, count: Value) -> Result<Elements> {
+        let array = self.new_array(self.object_type(type_index), count)?;
+        Ok(Elements {
+            array,
+            start: self.iconst(types::I32, 0),
+            count,
+            stored: self.stored_element(type_index),
+        })
     }
 
-    /// Writes the pattern to `count` elements from `start` on, which exist.
-    fn fill_elements(
+    /// Traps unless the `count` elements from `start` on exist.
+    fn existing_elements(
         &mut self,
         array: Value,
         start: Value,
         count: Value,
         stored: Stored,
-        pattern: &Pattern,
-    ) -> Result<()> {
-        if let Some(len) = self.short_length(count, stored.size) {
-            let part = self.elements_part(array, start, stored)?;
+    ) -> Result<Elements> {
+        let length = self.array_length(array)?;
+        self.check_range(start, count, length, Trap::ArrayOutOfBounds);
+        Ok(Elements {
+            array,
+            start,
+            count,
+            stored,
+        })
+    }
+
+    fn array_fill(&mut self, type_index: u32) -> Result<()> {
+        let stored = self.stored_element(type_index);
+        let (start, value, count) = self.pop3();
+        let array = self.pop();
+        self.pay_length(count, stored.size);
+        let elements = self.existing_elements(array, start, count, stored)?;
+        let pattern = self.pattern(value, stored.size);
+        self.fill_elements(elements, &pattern)
+    }
+
+    fn fill_elements(&mut self, elements: Elements, pattern: &Pattern) -> Result<()> {
+        if let Some(len) = self.short_length(elements.count, elements.stored.size) {
+            let part = self.elements_part(elements)?;
             self.fill_in_place(&part, pattern, len);
             return Ok(());
         }
-        let first = self.element_address(array, start, stored)?;
-        let bytes = self.bytes(count, stored);
+        let first = self.first_address(elements)?;
+        let bytes = self.bytes(elements.count, elements.stored);
         self.fill(first, pattern, bytes);
         Ok(())
     }
 
-    /// The elements from `start` on, as many as exist, to be accessed in place.
-    fn elements_part(&mut self, array: Value, start: Value, stored: Stored) -> Result<Part> {
+    /// Returns elements to be accessed in place.
+    fn elements_part(&mut self, elements: Elements) -> Result<Part> {
+        let Elements {
+            array,
+            start,
+            stored,
+            ..
+        } = elements;
         let Field { address, offset } = self.element(array, start, stored)?;
-        let flags = self.object_flags();
         Ok(Part::Checked(Place {
             address,
             offset,
-            flags,
+            flags: self.object_flags(),
         }))
+    }
+
+    /// Returns the address of the first of some elements.
+    fn first_address(&mut self, elements: Elements) -> Result<Value> {
+        let Field { address, offset } =
+            self.element(elements.array, elements.start, elements.stored)?;
+        Ok(self.ins().iadd_imm_s(address, i64::from(offset)))
     }
 
     fn array_copy(&mut self, dst_type: u32) -> Result<()> {
@@ -262,21 +305,39 @@ impl<'a> Translator<'a, '_> {
         let src_length = self.array_length(src)?;
         self.check_range(dst_start, count, dst_length, Trap::ArrayOutOfBounds);
         self.check_range(src_start, count, src_length, Trap::ArrayOutOfBounds);
-        if let Some(len) = self.short_length(count, stored.size) {
-            let dst = self.elements_part(dst, dst_start, stored)?;
-            let src = self.elements_part(src, src_start, stored)?;
-            self.copy_in_place(&dst, &src, len);
+        let elements = |array, start| Elements {
+            array,
+            start,
+            count,
+            stored,
+        };
+        let src = CopySource::Elements(elements(src, src_start));
+        self.copy_elements(elements(dst, dst_start), src)
+    }
+
+    /// Copies as many bytes as `dst` takes.
+    fn copy_elements(&mut self, dst: Elements, src: CopySource) -> Result<()> {
+        if let Some(len) = self.short_length(dst.count, dst.stored.size) {
+            let part = self.elements_part(dst)?;
+            let src = match src {
+                CopySource::Elements(elements) => self.elements_part(elements)?,
+                CopySource::Segment(address) => Part::Checked(segment_place(address)),
+            };
+            self.copy_in_place(&part, &src, len);
             return Ok(());
         }
-        let dst = self.element_address(dst, dst_start, stored)?;
-        let src = self.element_address(src, src_start, stored)?;
-        let bytes = self.bytes(count, stored);
-        self.call_builtin(Builtin::CopyBytes, &[dst, src, bytes]);
+        let address = self.first_address(dst)?;
+        let src = match src {
+            CopySource::Elements(elements) => self.first_address(elements)?,
+            CopySource::Segment(address) => address,
+        };
+        let bytes = self.bytes(dst.count, dst.stored);
+        self.call_builtin(Builtin::CopyBytes, &[address, src, bytes]);
         Ok(())
     }
 
-    /// The current length of an element segment, and its program-wide number unless it was dropped
-    /// from the start.
+    /// Returns the current length of an element segment, and its program-wide number unless it was
+    /// dropped from the start.
     fn elem_segment(&mut self, index: u32) -> (Value, Option<Value>) {
         match self.instance.elems[index as usize] {
             Some(elem) => {
@@ -289,18 +350,19 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// The address of the bytes of `count` elements in a data segment; traps unless all of them
-    /// exist. `None` for a segment that is dropped from the start, which has nothing to copy.
+    /// Returns the address of the bytes of `count` elements in a data segment, and traps unless all
+    /// of them exist. `None` for a segment that was dropped from the start, from which nothing can
+    /// be copied.
     fn data_elements(
         &mut self,
         segment: u32,
         start: Value,
         count: Value,
         stored: Stored,
-    ) -> Option<Value> {
+    ) -> Option<CopySource> {
         if let Some(data) = self.instance.data[segment as usize] {
             let bytes = self.bytes(count, stored);
-            return Some(self.segment_part(data, start, bytes));
+            return Some(CopySource::Segment(self.segment_part(data, start, bytes)));
         }
         let nothing = self.iconst(types::I32, 0);
         let bytes = self.bytes(count, stored);
@@ -309,15 +371,15 @@ impl<'a> Translator<'a, '_> {
     }
 
     fn array_new_data(&mut self, type_index: u32, segment: u32) -> Result<()> {
-        let ty = self.object_type(type_index);
-        let stored = self.element_type(ty).stored();
+        let stored = self.stored_element(type_index);
         let (start, count) = self.pop2();
         self.pay_length(count, stored.size);
         let src = self.data_elements(segment, start, count, stored);
-        let array = self.new_array(ty, count)?;
-        let first = self.iconst(types::I32, 0);
-        self.init_data(array, first, stored, src, count)?;
-        self.push(array);
+        let elements = self.new_elements(type_index, count)?;
+        if let Some(src) = src {
+            self.copy_elements(elements, src)?;
+        }
+        self.push(elements.array);
         Ok(())
     }
 
@@ -326,44 +388,22 @@ impl<'a> Translator<'a, '_> {
         let (at, start, count) = self.pop3();
         let array = self.pop();
         self.pay_length(count, stored.size);
-        let array_length = self.array_length(array)?;
-        self.check_range(at, count, array_length, Trap::ArrayOutOfBounds);
-        let src = self.data_elements(segment, start, count, stored);
-        self.init_data(array, at, stored, src, count)
-    }
-
-    /// Copies `count` elements, which exist, from a data segment.
-    fn init_data(
-        &mut self,
-        array: Value,
-        at: Value,
-        stored: Stored,
-        src: Option<Value>,
-        count: Value,
-    ) -> Result<()> {
-        let Some(src) = src else { return Ok(()) };
-        if let Some(len) = self.short_length(count, stored.size) {
-            let dst = self.elements_part(array, at, stored)?;
-            self.copy_in_place(&dst, &Part::Checked(segment_place(src)), len);
-            return Ok(());
+        let elements = self.existing_elements(array, at, count, stored)?;
+        match self.data_elements(segment, start, count, stored) {
+            Some(src) => self.copy_elements(elements, src),
+            None => Ok(()),
         }
-        let dst = self.element_address(array, at, stored)?;
-        let bytes = self.bytes(count, stored);
-        self.call_builtin(Builtin::CopyBytes, &[dst, src, bytes]);
-        Ok(())
     }
 
     fn array_new_elem(&mut self, type_index: u32, segment: u32) -> Result<()> {
-        let ty = self.object_type(type_index);
-        let stored = self.element_type(ty).stored();
+        let stored = self.stored_element(type_index);
         let (start, count) = self.pop2();
         self.pay_length(count, stored.size);
         let (length, segment) = self.elem_segment(segment);
         self.check_range(start, count, length, Trap::TableOutOfBounds);
-        let array = self.new_array(ty, count)?;
-        let first = self.iconst(types::I32, 0);
-        self.init_elem(array, first, stored, segment, start, count)?;
-        self.push(array);
+        let elements = self.new_elements(type_index, count)?;
+        self.init_from_elem(elements, segment, start)?;
+        self.push(elements.array);
         Ok(())
     }
 
@@ -372,31 +412,24 @@ impl<'a> Translator<'a, '_> {
         let (at, start, count) = self.pop3();
         let array = self.pop();
         self.pay_length(count, stored.size);
-        let array_length = self.array_length(array)?;
-        self.check_range(at, count, array_length, Trap::ArrayOutOfBounds);
+        let elements = self.existing_elements(array, at, count, stored)?;
         let (length, segment) = self.elem_segment(segment);
         self.check_range(start, count, length, Trap::TableOutOfBounds);
-        self.init_elem(array, at, stored, segment, start, count)
+        self.init_from_elem(elements, segment, start)
     }
 
-    /// Copies `count` elements, which are within the array and the segment, from an element
-    /// segment.
-    fn init_elem(
+    /// Copies elements from an element segment, where they exist from `start` on.
+    fn init_from_elem(
         &mut self,
-        array: Value,
-        at: Value,
-        stored: Stored,
+        elements: Elements,
         segment: Option<Value>,
         start: Value,
-        count: Value,
     ) -> Result<()> {
         if let Some(segment) = segment {
-            let address = self.element_address(array, at, stored)?;
-            let size = self.iconst(types::I32, i64::from(stored.size));
-            self.call_builtin(
-                Builtin::ArrayInitElem,
-                &[address, segment, start, count, size],
-            );
+            let address = self.first_address(elements)?;
+            let size = self.iconst(types::I32, i64::from(elements.stored.size));
+            let arguments = [address, segment, start, elements.count, size];
+            self.call_builtin(Builtin::ArrayInitElem, &arguments);
         }
         Ok(())
     }

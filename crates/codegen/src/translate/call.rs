@@ -2,7 +2,7 @@
 //! well.
 
 use super::exceptions::Callee;
-use super::table::Element;
+use super::memory::Place;
 use super::{CALL_VALUES, Translator};
 use crate::abi;
 use crate::canon::adapter;
@@ -22,59 +22,59 @@ const MAX_SEARCHED_SEGMENTS: usize = 256;
 
 /// Where a call comes back to.
 #[derive(Clone, Copy)]
-pub(super) enum Return {
+pub(super) enum ReturnTo {
     /// To the caller, with results for its operand stack.
     Here,
     /// To the caller's own caller: the callee takes the place of the caller's frame.
-    ToCaller,
+    Caller,
 }
 
 impl<'a> Translator<'a, '_> {
     pub(super) fn call_operator(&mut self, operator: &Operator<'a>) -> Result<bool> {
         match *operator {
             Operator::Call { function_index } => {
-                self.call_function(function_index, Return::Here)?
+                self.call_function(function_index, ReturnTo::Here)?
             }
             Operator::ReturnCall { function_index } => {
-                self.call_function(function_index, Return::ToCaller)?
+                self.call_function(function_index, ReturnTo::Caller)?
             }
             Operator::CallIndirect {
                 type_index,
                 table_index,
-            } => self.call_table(type_index, table_index, Return::Here)?,
+            } => self.call_table(type_index, table_index, ReturnTo::Here)?,
             Operator::ReturnCallIndirect {
                 type_index,
                 table_index,
-            } => self.call_table(type_index, table_index, Return::ToCaller)?,
-            Operator::CallRef { type_index } => self.call_reference(type_index, Return::Here),
+            } => self.call_table(type_index, table_index, ReturnTo::Caller)?,
+            Operator::CallRef { type_index } => self.call_reference(type_index, ReturnTo::Here),
             Operator::ReturnCallRef { type_index } => {
-                self.call_reference(type_index, Return::ToCaller)
+                self.call_reference(type_index, ReturnTo::Caller)
             }
             _ => return Ok(false),
         }
         Ok(true)
     }
 
-    fn call_function(&mut self, function: u32, return_: Return) -> Result<()> {
+    fn call_function(&mut self, function: u32, to: ReturnTo) -> Result<()> {
         let func = FuncIndex::from_u32(function);
         let callee = self.instance.callee(self.instance_id, self.module, func);
-        self.call(callee.key, callee.sig, return_)
+        self.call(callee.key, callee.sig, to)
     }
 
-    fn call_table(&mut self, ty: u32, table: u32, return_: Return) -> Result<()> {
+    fn call_table(&mut self, ty: u32, table: u32, to: ReturnTo) -> Result<()> {
         let table = self.instance.tables[table as usize];
-        self.call_indirect(table, self.func_type(ty), return_)
+        self.call_indirect(table, self.func_type(ty), to)
     }
 
-    fn call_reference(&mut self, ty: u32, return_: Return) {
+    fn call_reference(&mut self, ty: u32, to: ReturnTo) {
         let code = self.code_of_reference();
-        self.call_code(code, self.func_type(ty), return_);
+        self.call_code(code, self.func_type(ty), to);
     }
 
     /// A direct call with the arguments on the operand stack.
-    fn call(&mut self, key: FuncKey, sig: SigId, return_: Return) -> Result<()> {
+    fn call(&mut self, key: FuncKey, sig: SigId, to: ReturnTo) -> Result<()> {
         let arguments = self.take_arguments(sig);
-        if let (FuncKey::Adapter(id), Return::Here) = (key, return_)
+        if let (FuncKey::Adapter(id), ReturnTo::Here) = (key, to)
             && let Some(adapter) = adapter::inlined(self.input.program, id)
         {
             let results = adapter::call(
@@ -92,8 +92,8 @@ impl<'a> Translator<'a, '_> {
         let callee = self
             .declarations
             .function(self.builder.func, key, |_| signature);
-        match return_ {
-            Return::Here => {
+        match to {
+            ReturnTo::Here => {
                 let callee = Callee::Direct(callee);
                 let results = match key {
                     FuncKey::CoreFunc { .. } => self.catching_call(callee, &arguments),
@@ -102,7 +102,7 @@ impl<'a> Translator<'a, '_> {
                 };
                 self.push_results(sig, &results);
             }
-            Return::ToCaller => {
+            ReturnTo::Caller => {
                 self.ins().return_call(callee, &arguments);
                 self.reachable = false;
             }
@@ -110,14 +110,14 @@ impl<'a> Translator<'a, '_> {
         Ok(())
     }
 
-    fn call_indirect(&mut self, table: TableId, sig: SigId, return_: Return) -> Result<()> {
+    fn call_indirect(&mut self, table: TableId, sig: SigId, to: ReturnTo) -> Result<()> {
         let index = self.pop();
         if let Some(index) = self.known_integer(index)
             && let Some(entry) = self.constant_entry(table, index)
         {
             match entry {
                 Const::Func(callee) if self.signatures().is_subtype(callee.sig, sig) => {
-                    self.call(callee.key, callee.sig, return_)?;
+                    self.call(callee.key, callee.sig, to)?;
                 }
                 Const::Func(_) => self.trap(trap_code(Trap::BadSignature)),
                 _ => self.trap(trap_code(Trap::IndirectCallToNull)),
@@ -125,14 +125,14 @@ impl<'a> Translator<'a, '_> {
             return Ok(());
         }
 
-        let Some(Element {
+        let Some(entry) = self.table_place(table, index) else {
+            return Ok(());
+        };
+        let Place {
             address,
             offset,
             flags,
-        }) = self.table_element(table, index)
-        else {
-            return Ok(());
-        };
+        } = entry;
         let signature_offset = offset + offset_of!(FuncEntry, signature) as i32;
         let code_offset = offset + offset_of!(FuncEntry, code_offset) as i32;
         let signature_word = self
@@ -146,7 +146,7 @@ impl<'a> Translator<'a, '_> {
         }
         let code = self.ins().uload32(flags, address, code_offset);
         let code = self.code_address(code);
-        self.call_code(code, sig, return_);
+        self.call_code(code, sig, to);
         Ok(())
     }
 
@@ -168,15 +168,15 @@ impl<'a> Translator<'a, '_> {
     }
 
     /// A call of the function at address `code` with the arguments on the operand stack.
-    fn call_code(&mut self, code: Value, sig: SigId, return_: Return) {
+    fn call_code(&mut self, code: Value, sig: SigId, to: ReturnTo) {
         let arguments = self.take_arguments(sig);
         let signature = self.signature(sig);
-        match return_ {
-            Return::Here => {
+        match to {
+            ReturnTo::Here => {
                 let results = self.catching_call(Callee::Indirect(signature, code), &arguments);
                 self.push_results(sig, &results);
             }
-            Return::ToCaller => {
+            ReturnTo::Caller => {
                 self.ins().return_call_indirect(signature, code, &arguments);
                 self.reachable = false;
             }

@@ -36,7 +36,7 @@ struct Handler {
 }
 
 /// An open `try_table`.
-pub(super) struct Scope {
+pub(super) struct CatchScope {
     /// What catches an exception that is thrown here: the clauses of this `try_table`, then those
     /// around it. Types are listed once, and nothing follows a clause that catches all.
     handlers: Rc<[Handler]>,
@@ -141,7 +141,7 @@ impl<'a> Translator<'a, '_> {
             }
         }
         self.charge(handlers.len());
-        self.scopes.push(Scope {
+        self.scopes.push(CatchScope {
             handlers: handlers.into(),
             landings,
         });

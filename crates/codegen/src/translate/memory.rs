@@ -17,7 +17,8 @@ use mintage_environ::{Builtin, MemoryId};
 use types::{F32, F64, I8, I16, I32, I64};
 use wasmparser::{MemArg, MemArgTarget, Operator};
 
-/// Where an access goes: base, displacement and flags of a CLIF load or store.
+/// The place of an access: base, displacement and flags of a CLIF load or store.
+#[derive(Clone, Copy)]
 pub(super) struct Place {
     pub address: Value,
     pub offset: i32,
@@ -90,20 +91,32 @@ impl<'a> Translator<'a, '_> {
         self.iconst(I32, i64::from(id.as_u32()))
     }
 
+    /// Loads a value whose type is the one in memory.
+    pub(super) fn load_from(&mut self, place: Place, ty: Type) -> Value {
+        let (address, offset) = (place.address, place.offset);
+        self.ins().load(ty, place.flags, address, offset)
+    }
+
+    /// Stores a value whose type is the one in memory.
+    pub(super) fn store_to(&mut self, place: Place, value: Value) {
+        let (address, offset) = (place.address, place.offset);
+        self.ins().store(place.flags, value, address, offset);
+    }
+
     fn memory_layout(&self, id: MemoryId) -> &'a MemoryLayout {
         &self.input.layout.memories[id]
     }
 
     fn load(&mut self, memarg: &MemArg, stored: Type, ty: Type, widen: Widen) {
         let index = self.pop();
-        let Some(Place {
+        let Some(place) = self.place(memarg, index, stored) else {
+            return;
+        };
+        let Place {
             address,
             offset,
             flags,
-        }) = self.place(memarg, index, stored)
-        else {
-            return;
-        };
+        } = place;
         let ins = self.ins();
         let value = match (widen, stored) {
             (Widen::Sign, I8) => ins.sload8(ty, flags, address, offset),
@@ -124,14 +137,14 @@ impl<'a> Translator<'a, '_> {
 
     fn store(&mut self, memarg: &MemArg, stored: Type) {
         let (index, value) = self.pop2();
-        let Some(Place {
+        let Some(place) = self.place(memarg, index, stored) else {
+            return;
+        };
+        let Place {
             address,
             offset,
             flags,
-        }) = self.place(memarg, index, stored)
-        else {
-            return;
-        };
+        } = place;
         let whole = self.type_of(value) == stored;
         let ins = self.ins();
         match stored {

@@ -63,7 +63,7 @@ struct Translator<'a, 'f> {
     /// The control stack; the function itself is at the bottom.
     frames: &'f mut Vec<control::Frame>,
     /// The `try_table`s that are open.
-    scopes: Vec<exceptions::Scope>,
+    scopes: Vec<exceptions::CatchScope>,
     /// Whether the current place can be reached.
     reachable: bool,
     /// How many blocks were opened since the current place cannot be reached.

@@ -4,11 +4,12 @@
 //! masked with the table's capacity, so that a mispredicted comparison cannot reach past the table.
 
 use super::Translator;
+use super::memory::Place;
 use crate::abi::REFERENCE;
 use crate::emit::{Region, trap_code};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::types::{I32, I64};
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value};
+use cranelift_codegen::ir::{InstBuilder, Type, Value};
 use mintage_environ::layout::TableLayout;
 use mintage_environ::{Builtin, FuncEntry, TableId, Trap, ValType};
 use wasmparser::Operator;
@@ -16,39 +17,22 @@ use wasmparser::Operator;
 /// Bytes of an entry.
 const ENTRY: i32 = size_of::<FuncEntry>() as i32;
 
-/// Where an entry is: base, displacement and flags of a CLIF load or store.
-pub(super) struct Element {
-    pub address: Value,
-    pub offset: i32,
-    pub flags: MemFlagsData,
-}
-
 impl<'a> Translator<'a, '_> {
     pub(super) fn table_operator(&mut self, operator: &Operator<'a>) -> bool {
         match *operator {
             Operator::TableGet { table } => {
                 let index = self.pop();
-                if let Some(Element {
-                    address,
-                    offset,
-                    flags,
-                }) = self.table_element(self.table(table), index)
-                {
-                    let value = self.ins().load(REFERENCE, flags, address, offset);
+                let id = self.table(table);
+                if let Some(place) = self.table_place(id, index) {
+                    let value = self.load_from(place, REFERENCE);
                     self.push(value);
-                    let id = self.table(table);
                     self.trace_top(ValType::Ref(self.input.program.tables[id].element));
                 }
             }
             Operator::TableSet { table } => {
                 let (index, value) = self.pop2();
-                if let Some(Element {
-                    address,
-                    offset,
-                    flags,
-                }) = self.table_element(self.table(table), index)
-                {
-                    self.ins().store(flags, value, address, offset);
+                if let Some(place) = self.table_place(self.table(table), index) {
+                    self.store_to(place, value);
                 }
             }
             Operator::TableSize { table } => {
@@ -103,14 +87,14 @@ impl<'a> Translator<'a, '_> {
 
     /// The entry at `index`, behind a bounds check where one is needed; `None` when the access
     /// always traps.
-    pub(super) fn table_element(&mut self, id: TableId, index: Value) -> Option<Element> {
+    pub(super) fn table_place(&mut self, id: TableId, index: Value) -> Option<Place> {
         let layout = self.table_layout(id);
         let flags = self.trusted(Region::Table(id));
         if let Some(index) = self.known_integer(index) {
             // Tables never shrink.
             if index < u64::from(layout.minimum) {
                 let offset = layout.offset + index as i32 * ENTRY;
-                return Some(Element {
+                return Some(Place {
                     address: self.ctx,
                     offset,
                     flags,
@@ -133,7 +117,7 @@ impl<'a> Translator<'a, '_> {
         let scaled = self.ins().ishl_imm_u(masked, i64::from(ENTRY.ilog2()));
         let ctx = self.ctx;
         let address = self.ins().iadd(ctx, scaled);
-        Some(Element {
+        Some(Place {
             address,
             offset: layout.offset,
             flags,

@@ -2,7 +2,6 @@
 
 use super::VECTOR;
 use crate::translate::Translator;
-use crate::translate::memory::Place;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, Type, Value, types};
 use cranelift_frontend::FuncInstBuilder;
 use types::{I8, I8X16, I16, I16X8, I32, I32X4, I64, I64X2};
@@ -77,27 +76,17 @@ impl<'a> Translator<'a, '_> {
         emit: impl FnOnce(FuncInstBuilder<'_, '_>, MemFlagsData, Value, i32) -> Value,
     ) {
         let index = self.pop();
-        let Some(Place {
-            address,
-            offset,
-            flags,
-        }) = self.place(memarg, index, stored)
-        else {
-            return;
-        };
-        let vector = emit(self.ins(), flags, address, offset);
-        self.push_lanes(vector);
+        if let Some(place) = self.place(memarg, index, stored) {
+            let vector = emit(self.ins(), place.flags, place.address, place.offset);
+            self.push_lanes(vector);
+        }
     }
 
     /// Takes an index and loads a scalar; `None` when that always traps.
     fn load_scalar(&mut self, memarg: &MemArg, ty: Type) -> Option<Value> {
         let index = self.pop();
-        let Place {
-            address,
-            offset,
-            flags,
-        } = self.place(memarg, index, ty)?;
-        Some(self.ins().load(ty, flags, address, offset))
+        let place = self.place(memarg, index, ty)?;
+        Some(self.load_from(place, ty))
     }
 
     fn load_splat(&mut self, memarg: &MemArg, ty: Type, lanes: Type) {
@@ -132,13 +121,8 @@ impl<'a> Translator<'a, '_> {
     fn store_lanes(&mut self, memarg: &MemArg, value: Value) {
         let index = self.pop();
         let stored = self.type_of(value);
-        if let Some(Place {
-            address,
-            offset,
-            flags,
-        }) = self.place(memarg, index, stored)
-        {
-            self.ins().store(flags, value, address, offset);
+        if let Some(place) = self.place(memarg, index, stored) {
+            self.store_to(place, value);
         }
     }
 }
