@@ -6,6 +6,7 @@
 //! ;;! asm core[0]:f0                  show its machine code
 //! ;;! compile                         compile every function, with every combination of settings that changes code
 //! ;;! set memory_guard=0              show the code with this setting
+//! ;;! feature error_context           turn on a feature that is off by default
 //! (component ...)
 //! ;; == clif core[0]:f0               the expectation, one section per `clif` and `asm` line
 //! ;; function ...
@@ -19,7 +20,7 @@ use crate::isa::test_processor;
 use crate::output::{CompiledFunction, RelocationKind};
 use anyhow::{Context as _, Result, bail, ensure};
 use mintage_environ::layout::SlabLayout;
-use mintage_environ::{Builtin, FuncKey, OptLevel, Tunables};
+use mintage_environ::{Builtin, Feature, FuncKey, OptLevel, Tunables};
 use mintage_program::Program;
 use std::fmt::Write;
 use std::path::Path;
@@ -74,6 +75,7 @@ fn expand(input: &str) -> Result<String> {
         match line.split_once(' ').unwrap_or((line, "")) {
             ("compile", "") => compile_all(&bytes, &tunables)?,
             ("set", setting) => set(&mut tunables, setting)?,
+            ("feature", name) => turn_on(&mut tunables, name)?,
             show @ ("clif" | "asm", _) => shown.push(show),
             _ => bail!("unknown directive `{line}`"),
         }
@@ -198,6 +200,13 @@ fn set(tunables: &mut Tunables, setting: &str) -> Result<()> {
         "opt_level" if value == "none" => tunables.opt_level = OptLevel::None,
         _ => bail!("unknown setting `{setting}`"),
     }
+    Ok(())
+}
+
+fn turn_on(tunables: &mut Tunables, name: &str) -> Result<()> {
+    let feature = Feature::ALL.iter().find(|feature| feature.name == name);
+    let feature = feature.with_context(|| format!("unknown feature `{name}`"))?;
+    tunables.features.set(feature, true);
     Ok(())
 }
 
