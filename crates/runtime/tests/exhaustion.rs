@@ -3,70 +3,44 @@
 
 #[path = "it/common.rs"]
 mod common;
+#[path = "it/scenarios.rs"]
+mod scenarios;
 
 use common::*;
 use mintage_runtime::{
     Code, Growth, HostAccess, Instance, Limiter, Limits, LoadCheck, Pool, PoolConfig, StoreWords,
     run_initializers,
 };
-use std::process::{Command, ExitCode};
+use scenarios::Scenario;
+use std::process::ExitCode;
 use std::ptr;
 use std::sync::Arc;
 
-/// Names the scenario to a child process.
-const SCENARIO: &str = "MINTAGE_EXHAUSTION_SCENARIO";
-
-const SCENARIOS: &[(&str, fn())] = &[
-    ("address space ends", address_space),
-    ("mappings end", mappings),
-    ("idle slabs give mappings back", idle_mappings),
-    ("memory ends", memory_ends),
+const SCENARIOS: &[Scenario] = &[
+    ("address space ends", address_space, None),
+    ("mappings end", mappings, None),
+    ("idle slabs give mappings back", idle_mappings, None),
+    ("memory ends", memory_ends, None),
     (
         "memory ends while a start function runs",
         memory_ends_in_start,
+        None,
     ),
-    ("memory ends where the host grows one", memory_ends_for_host),
-    ("memory is not taken back", no_advice),
-    ("files in memory are refused", no_memfd),
-    ("the scan of page tables is unknown", no_scan),
-    ("the scan tells of another process", forked),
-    ("page faults are not counted", no_fault_count),
-    ("file descriptors end", no_descriptors),
+    (
+        "memory ends where the host grows one",
+        memory_ends_for_host,
+        None,
+    ),
+    ("memory is not taken back", no_advice, None),
+    ("files in memory are refused", no_memfd, None),
+    ("the scan of page tables is unknown", no_scan, None),
+    ("the scan tells of another process", forked, None),
+    ("page faults are not counted", no_fault_count, None),
+    ("file descriptors end", no_descriptors, None),
 ];
 
 fn main() -> ExitCode {
-    if let Ok(name) = std::env::var(SCENARIO) {
-        let (_, run) = SCENARIOS
-            .iter()
-            .find(|(known, _)| *known == name)
-            .expect("a known scenario");
-        run();
-        return ExitCode::SUCCESS;
-    }
-    let mut failed = 0;
-    for (name, _) in SCENARIOS {
-        let output = Command::new(std::env::current_exe().unwrap())
-            .env(SCENARIO, name)
-            // A backtrace takes memory.
-            .env("RUST_BACKTRACE", "0")
-            .output()
-            .unwrap();
-        let ok = output.status.success();
-        println!("scenario {name} ... {}", if ok { "ok" } else { "FAILED" });
-        if !ok {
-            println!(
-                "{:?}\n{}",
-                output.status,
-                String::from_utf8_lossy(&output.stderr)
-            );
-            failed += 1;
-        }
-    }
-    if failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    scenarios::run(SCENARIOS)
 }
 
 /// A guest with an image, a start function, and growth.

@@ -3,23 +3,19 @@
 
 #[path = "it/common.rs"]
 mod common;
+#[path = "it/scenarios.rs"]
+mod scenarios;
 
 use common::*;
 use mintage_environ::Trap;
 use mintage_runtime::{Code, Limits};
+use scenarios::Scenario;
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::ptr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicPtr, AtomicUsize, Ordering::SeqCst};
-
-/// Names the scenario to a child process.
-const SCENARIO: &str = "MINTAGE_SIGNAL_SCENARIO";
-
-/// What it shows, what it does, and the signal that must end it.
-type Scenario = (&'static str, fn(), Option<c_int>);
 
 const SCENARIOS: &[Scenario] = &[
     (
@@ -61,42 +57,7 @@ const SCENARIOS: &[Scenario] = &[
 ];
 
 fn main() -> ExitCode {
-    if let Ok(name) = std::env::var(SCENARIO) {
-        let (_, run, _) = SCENARIOS
-            .iter()
-            .find(|(known, ..)| *known == name)
-            .expect("a known scenario");
-        run();
-        return ExitCode::SUCCESS;
-    }
-    let mut failed = 0;
-    for (name, _, signal) in SCENARIOS {
-        let output = Command::new(std::env::current_exe().unwrap())
-            .env(SCENARIO, name)
-            .output()
-            .unwrap();
-        let as_expected = match signal {
-            None => output.status.success(),
-            Some(signal) => output.status.signal() == Some(*signal),
-        };
-        println!(
-            "scenario {name} ... {}",
-            if as_expected { "ok" } else { "FAILED" }
-        );
-        if !as_expected {
-            println!(
-                "{:?}\n{}",
-                output.status,
-                String::from_utf8_lossy(&output.stderr)
-            );
-            failed += 1;
-        }
-    }
-    if failed == 0 {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    }
+    scenarios::run(SCENARIOS)
 }
 
 /// Installs an action for a signal.

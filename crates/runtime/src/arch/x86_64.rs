@@ -94,13 +94,13 @@ unsafe extern "C" fn exit(resume: *const ResumePoint) -> ! {
 }
 
 /// The raise stub, which machine code calls to trap. It passes its caller's pc and frame pointer to
-/// [`Hooks::on_raise`], and ends the call whose resume point that returns.
+/// [`RaiseHook::on_raise`], and ends the call whose resume point that returns.
 ///
 /// # Safety
 ///
 /// Called by machine code, with the `ctx` of the running instance and 0 or the code of a trap.
 #[unsafe(naked)]
-pub unsafe extern "C" fn raise<H: Hooks>(ctx: *mut u8, code: u32) -> ! {
+pub unsafe extern "C" fn raise<H: RaiseHook>(ctx: *mut u8, code: u32) -> ! {
     naked_asm!(
         "mov rdx, [rsp]",
         "mov rcx, rbp",
@@ -114,8 +114,8 @@ pub unsafe extern "C" fn raise<H: Hooks>(ctx: *mut u8, code: u32) -> ! {
     )
 }
 
-/// Functions that the stubs call. They are implemented in `entry`, which is above this folder.
-pub trait Hooks {
+/// What [`raise`] calls. `entry` implements it, which is above this folder.
+pub trait RaiseHook {
     /// Ends the current call with the trap `code`, or, if `code` is 0, with the error that a host
     /// function left. `pc` is the return address of the stub and `fp` the frame pointer of its
     /// caller. Returns where to resume.
@@ -129,7 +129,10 @@ pub trait Hooks {
         pc: usize,
         fp: usize,
     ) -> *const ResumePoint;
+}
 
+/// What [`throw`] calls. `entry` implements it, which is above this folder.
+pub trait ThrowHook {
     /// Finds the handler of `exception`, an object of `domain`, or ends the current call. `pc` is
     /// the return address of the stub and `fp` the frame pointer of its caller, the trampoline of
     /// the builtin. Returns where to continue. The result is valid until the next exception.
@@ -184,14 +187,14 @@ const _: () = {
 };
 
 /// The throw stub, which machine code calls to throw `exception`, an object of `domain`. It passes
-/// its caller's pc and frame pointer to [`Hooks::on_throw`], and continues at the landing that it
+/// its caller's pc and frame pointer to [`ThrowHook::on_throw`], and continues at the landing that it
 /// returns.
 ///
 /// # Safety
 ///
 /// Called by machine code, with the `ctx` of the running instance.
 #[unsafe(naked)]
-pub unsafe extern "C" fn throw<H: Hooks>(ctx: *mut u8, domain: u32, exception: u64) -> ! {
+pub unsafe extern "C" fn throw<H: ThrowHook>(ctx: *mut u8, domain: u32, exception: u64) -> ! {
     naked_asm!(
         "mov rcx, [rsp]",
         "mov r8, rbp",

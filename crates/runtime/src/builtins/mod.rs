@@ -16,7 +16,7 @@ pub use bulk::{init_memory, init_table};
 use crate::arch;
 use crate::component::error_context::{decode_beginning, string_place};
 use crate::component::handles::HandleError;
-use crate::entry::{AskLimiter, Hooks};
+use crate::entry::{AskLimiter, Raise, Throw};
 use crate::gc;
 use crate::instance::InstanceData;
 use crate::instance::growth::{grow_memory, grow_table};
@@ -71,7 +71,7 @@ macro_rules! define_table {
                     -> rust_type!($result $(($result_ty))?) = entry_points::$name;
                 function as *const ()
             },)*
-            arch::raise::<Hooks> as *const (),
+            arch::raise::<Raise> as *const (),
         ]);
     };
 }
@@ -92,7 +92,7 @@ mod entry_points {
     use super::*;
 
     #[allow(non_upper_case_globals, reason = "named as the row of the table")]
-    pub const throw: unsafe extern "C" fn(*mut u8, u32, u64) -> ! = arch::throw::<Hooks>;
+    pub const throw: unsafe extern "C" fn(*mut u8, u32, u64) -> ! = arch::throw::<Throw>;
 
     pub use super::transcode::*;
 

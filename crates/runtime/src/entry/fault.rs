@@ -7,7 +7,7 @@
 //! is raised.
 
 use super::activation::{self, Activation, Frames};
-use crate::arch::{self, ResumePoint};
+use crate::arch::{self, RaiseHook, ResumePoint};
 use crate::sys::signals::{Fault, FaultKind, NULL_PAGE};
 use mintage_environ::{ExitRecord, Trap};
 
@@ -60,26 +60,24 @@ fn classify(fault: &Fault, listed: Option<Trap>, in_slab: bool) -> Option<Trap> 
     }
 }
 
-/// Ends the current call with the trap `code`, or, if `code` is 0, with the error that a host
-/// function left. `pc` is the return address of the raise stub, and `fp` the frame pointer of its
-/// caller. Returns where to resume.
-///
-/// # Safety
-///
-/// Called by the raise stub, in machine code of the current activation.
-pub unsafe extern "C" fn on_raise(
-    _ctx: *mut u8,
-    code: u32,
-    pc: usize,
-    fp: usize,
-) -> *const ResumePoint {
-    // SAFETY: this thread runs.
-    let activation = unsafe { (*activation::thread()).current.get() }.cast_mut();
-    assert!(!activation.is_null(), "a trap was raised outside of a call");
-    let trap = u8::try_from(code).ok().and_then(Trap::from_code);
-    // SAFETY: machine code runs only in an activation, the innermost one, and the frames of the
-    // stub's callers are intact.
-    unsafe { stop(activation, trap, pc - 1, fp, trap.is_some()) }
+/// What the raise stub calls.
+pub enum Raise {}
+
+impl RaiseHook for Raise {
+    unsafe extern "C" fn on_raise(
+        _ctx: *mut u8,
+        code: u32,
+        pc: usize,
+        fp: usize,
+    ) -> *const ResumePoint {
+        // SAFETY: this thread runs.
+        let activation = unsafe { (*activation::thread()).current.get() }.cast_mut();
+        assert!(!activation.is_null(), "a trap was raised outside of a call");
+        let trap = u8::try_from(code).ok().and_then(Trap::from_code);
+        // SAFETY: machine code runs only in an activation, the innermost one, and the frames of the
+        // stub's callers are intact.
+        unsafe { stop(activation, trap, pc - 1, fp, trap.is_some()) }
+    }
 }
 
 /// Writes down why and where the activation is stopped. Returns where to resume.

@@ -14,34 +14,8 @@ mod trap;
 pub mod unwind;
 
 pub use call::{call, call_confined};
+pub use fault::Raise;
 pub use host::HostCall;
 pub use limiter::AskLimiter;
 pub use trap::{Frame, Stopped, TrapReport};
-
-use crate::arch::{self, Landing, ResumePoint};
-
-/// The functions that the stubs of machine code call.
-pub enum Hooks {}
-
-impl arch::Hooks for Hooks {
-    unsafe extern "C" fn on_raise(
-        ctx: *mut u8,
-        code: u32,
-        pc: usize,
-        fp: usize,
-    ) -> *const ResumePoint {
-        // SAFETY: as the caller promises.
-        unsafe { fault::on_raise(ctx, code, pc, fp) }
-    }
-
-    unsafe extern "C" fn on_throw(
-        ctx: *mut u8,
-        domain: u32,
-        exception: u64,
-        pc: usize,
-        fp: usize,
-    ) -> *const Landing {
-        // SAFETY: as the caller promises.
-        unsafe { unwind::on_throw(ctx, domain, exception, pc, fp) }
-    }
-}
+pub use unwind::Throw;

@@ -10,48 +10,45 @@
 
 use super::activation::{self, Activation};
 use super::fault;
-use crate::arch::{self, Landing};
+use crate::arch::{self, Landing, ThrowHook};
 use crate::instance::InstanceData;
 use mintage_environ::{DomainId, ObjectTypeId, Trap};
 use std::ptr;
 
-/// Finds the handler of an exception, an object of `domain`, or ends the current call. `pc` is the
-/// return address of the throw stub, and `fp` the frame pointer of its caller, the trampoline of
-/// the builtin. Returns where to continue, which the activation keeps.
-///
-/// # Safety
-///
-/// Called by the throw stub, in machine code of the current activation, with the `ctx` of its
-/// instance.
-pub unsafe extern "C" fn on_throw(
-    ctx: *mut u8,
-    domain: u32,
-    exception: u64,
-    pc: usize,
-    fp: usize,
-) -> *const Landing {
-    // SAFETY: this thread runs.
-    let activation = unsafe { (*activation::thread()).current.get() }.cast_mut();
-    assert!(
-        !activation.is_null(),
-        "an exception was thrown outside of a call"
-    );
-    // SAFETY: as the caller promises.
-    let data = unsafe { InstanceData::of_ctx(ctx) };
-    let ty = data.object_type(DomainId::from_u32(domain), exception);
-    // SAFETY: machine code runs only in an activation, the innermost one, and its frames are
-    // intact.
-    let landing = ty.and_then(|ty| unsafe { find(activation, fp, ty, exception) });
-    let landing = landing.unwrap_or_else(|| {
-        data.current().thrown.set(ty);
-        // SAFETY: as above.
-        let entry =
-            unsafe { fault::stop(activation, Some(Trap::UncaughtException), pc - 1, fp, true) };
-        // SAFETY: `enter` wrote the resume point when the call began.
-        unsafe { Landing::at_resume_point(entry) }
-    });
-    // SAFETY: no one else uses the innermost activation while machine code runs in it.
-    unsafe { (*activation).landing.write(landing) }
+/// What the throw stub calls. The activation keeps the landing that it returns.
+pub enum Throw {}
+
+impl ThrowHook for Throw {
+    unsafe extern "C" fn on_throw(
+        ctx: *mut u8,
+        domain: u32,
+        exception: u64,
+        pc: usize,
+        fp: usize,
+    ) -> *const Landing {
+        // SAFETY: this thread runs.
+        let activation = unsafe { (*activation::thread()).current.get() }.cast_mut();
+        assert!(
+            !activation.is_null(),
+            "an exception was thrown outside of a call"
+        );
+        // SAFETY: as the caller promises.
+        let data = unsafe { InstanceData::of_ctx(ctx) };
+        let ty = data.object_type(DomainId::from_u32(domain), exception);
+        // SAFETY: machine code runs only in an activation, the innermost one, and its frames are
+        // intact.
+        let landing = ty.and_then(|ty| unsafe { find(activation, fp, ty, exception) });
+        let landing = landing.unwrap_or_else(|| {
+            data.current().thrown.set(ty);
+            // SAFETY: as above.
+            let entry =
+                unsafe { fault::stop(activation, Some(Trap::UncaughtException), pc - 1, fp, true) };
+            // SAFETY: `enter` wrote the resume point when the call began.
+            unsafe { Landing::at_resume_point(entry) }
+        });
+        // SAFETY: no one else uses the innermost activation while machine code runs in it.
+        unsafe { (*activation).landing.write(landing) }
+    }
 }
 
 /// Returns the handler of `exception`, of type `ty`, which is thrown in the frame around that of
