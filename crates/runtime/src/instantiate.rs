@@ -3,9 +3,7 @@
 use crate::builtins;
 use crate::code::Code;
 use crate::entry::{Stopped, TrapReport, call};
-use crate::instance::{
-    self, Current, HostAccess, HostTable, Instance, InstanceHandle, Limits, StoreWords,
-};
+use crate::instance::{self, HostAccess, HostTable, Instance, InstanceHandle, Limits, StoreState};
 use crate::slab::Image;
 use anyhow::Result;
 use mintage_environ::Trap;
@@ -20,12 +18,12 @@ use std::sync::Arc;
 ///
 /// # Errors
 ///
-/// If `imports` or `image` belongs to another component, `words` lacks a word that the code uses, a
+/// If `imports` or `image` belongs to another component, `store` lacks a word that the code uses, a
 /// limit of the pool is reached, or the system gives no address space.
 ///
 /// # Safety
 ///
-/// `current` stays where it is as long as the instance lives, and all instances that share it are
+/// `store.current` stays where it is as long as the instance lives, and all instances that share it are
 /// used by one thread at a time.
 pub unsafe fn instantiate(
     code: &Arc<Code>,
@@ -33,12 +31,11 @@ pub unsafe fn instantiate(
     imports: &Arc<HostTable>,
     limits: Limits,
     tag: u64,
-    words: StoreWords,
-    current: NonNull<Current>,
+    store: StoreState,
 ) -> Result<Instance> {
     let builtins = builtins::addresses();
     // SAFETY: as the caller promises.
-    unsafe { Instance::new(code, image, imports, limits, tag, words, current, builtins) }
+    unsafe { Instance::new(code, image, imports, limits, tag, store, builtins) }
 }
 
 /// Runs the steps of instantiation that are not part of the image: start functions, and the

@@ -52,7 +52,7 @@ pub use component::transcode::from_utf8;
 pub use entry::{Frame, HostCall, Stopped, TrapReport, call, call_confined};
 pub use instance::{
     Current, FoundMemory, Growing, Growth, HostAccess, HostFunc, HostTable, Instance,
-    InstanceHandle, Limiter, Limits, StoreWords,
+    InstanceHandle, Limiter, Limits, StoreState, StoreWords,
 };
 pub use instantiate::{instantiate, run_initializers};
 pub use pool::{Pool, PoolConfig};

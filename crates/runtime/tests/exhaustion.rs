@@ -254,10 +254,8 @@ fn no_advice() {
     let code = load(&guest(2), &pool());
     refuse(libc::SYS_madvise, None, libc::EINVAL);
     // SAFETY: nothing is at that address.
-    assert_eq!(
-        unsafe { libc::madvise(ptr::null_mut(), 0, libc::MADV_DONTNEED) },
-        -1
-    );
+    let result = unsafe { libc::madvise(ptr::null_mut(), 0, libc::MADV_DONTNEED) };
+    assert_eq!(result, -1);
     exercise(&code);
 }
 

@@ -28,7 +28,8 @@ use crate::{Component, Engine, Trap};
 use mintage_environ::component::{CoreCallee, Resource};
 use mintage_environ::{DomainId, LiftId, limit};
 use mintage_runtime::{
-    Callee, Current, Growth, HostAccess, HostCall, HostFunc, HostTable, Limiter, Limits, StoreWords,
+    Callee, Current, Growth, HostAccess, HostCall, HostFunc, HostTable, Limiter, Limits,
+    StoreState, StoreWords,
 };
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
@@ -573,12 +574,12 @@ impl<T> StoreInner<T> {
         let code = component.code();
         let image = self.host.admit(code)?;
         let (tag, current) = (index as u64, self.opaque.current.0);
+        let state = StoreState { words, current };
         // SAFETY: what is current in the store stays where it is until the store is dropped, and
         // with it its instances.
-        let runtime = unsafe {
-            mintage_runtime::instantiate(code, image, imports, limits, tag, words, current)
-        }
-        .inspect_err(|_| self.host.release(Growth::at_start(code, image)))?;
+        let runtime =
+            unsafe { mintage_runtime::instantiate(code, image, imports, limits, tag, state) }
+                .inspect_err(|_| self.host.release(Growth::at_start(code, image)))?;
         self.opaque.used = used;
         let handle = runtime.handle();
         self.opaque.instances.push(StoreInstance {

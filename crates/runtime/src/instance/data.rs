@@ -34,6 +34,15 @@ pub struct StoreWords {
     pub fuel: Option<Arc<AtomicU64>>,
 }
 
+/// What all instances of a store share.
+#[derive(Clone, Debug)]
+pub struct StoreState {
+    /// The words that machine code uses.
+    pub words: StoreWords,
+    /// The state while guests run.
+    pub current: NonNull<Current>,
+}
+
 /// The runtime's data of an instance. Control blocks point at it.
 ///
 /// Shared references to it exist whenever a call runs, so all that changes is in cells. What is in
@@ -98,17 +107,17 @@ impl InstanceData {
     ///
     /// # Safety
     ///
-    /// `current` stays where it is as long as the instance lives.
+    /// `store.current` stays where it is as long as the instance lives.
     pub unsafe fn create(
         code: &Arc<Code>,
         image: &Arc<Image>,
         imports: &Arc<HostTable>,
         limits: Limits,
         tag: u64,
-        words: StoreWords,
-        current: NonNull<Current>,
+        store: StoreState,
         builtins: *const usize,
     ) -> Result<NonNull<InstanceData>> {
+        let StoreState { words, current } = store;
         let Tunables {
             interruptible,
             consume_fuel,

@@ -10,7 +10,7 @@ mod segments;
 mod snapshot;
 
 pub use current::{Current, Failure, HostAccess};
-pub use data::{InstanceData, StoreWords, control_block};
+pub use data::{InstanceData, StoreState, StoreWords, control_block};
 pub use host_table::{HostFunc, HostTable};
 pub use limits::{Growing, Growth, Limiter, Limits};
 pub use snapshot::keep_started;
@@ -124,8 +124,7 @@ impl Instance {
         imports: &Arc<HostTable>,
         limits: Limits,
         tag: u64,
-        words: StoreWords,
-        current: NonNull<Current>,
+        store: StoreState,
         builtins: *const usize,
     ) -> Result<Instance> {
         ensure!(
@@ -134,9 +133,8 @@ impl Instance {
         );
         ensure!(code.has_image(image), "the image is another component's");
         // SAFETY: as the caller promises.
-        let data = unsafe {
-            InstanceData::create(code, image, imports, limits, tag, words, current, builtins)?
-        };
+        let data =
+            unsafe { InstanceData::create(code, image, imports, limits, tag, store, builtins)? };
         Ok(Instance { data })
     }
 

@@ -7,7 +7,8 @@ use mintage_environ::component::{CoreCallee, CoreItem};
 use mintage_environ::{DomainId, MemoryId, TableId, Trap, Tunables};
 use mintage_runtime::{
     Code, Current, HostAccess, HostCall, HostFunc, HostTable, Instance, InstanceHandle, Limits,
-    LoadCheck, Pool, PoolConfig, Stopped, StoreWords, TrapReport, call, run_initializers,
+    LoadCheck, Pool, PoolConfig, Stopped, StoreState, StoreWords, TrapReport, call,
+    run_initializers,
 };
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
@@ -105,12 +106,13 @@ pub fn new_instance(
 ) -> anyhow::Result<Instance> {
     let code = table.code();
     // SAFETY: the store's state is never freed, and no other instance uses it.
-    unsafe { mintage_runtime::instantiate(code, code.image(), table, limits, 7, words, current()) }
+    unsafe { mintage_runtime::instantiate(code, code.image(), table, limits, 7, store(words)) }
 }
 
 /// Returns the state of a new store, which is never freed.
-pub fn current() -> NonNull<Current> {
-    NonNull::from(Box::leak(Box::default()))
+pub fn store(words: StoreWords) -> StoreState {
+    let current = NonNull::from(Box::leak(Box::new(Current::new())));
+    StoreState { words, current }
 }
 
 /// Returns the access of host functions that expect `host`.

@@ -562,12 +562,11 @@ fn host_tables_are_of_one_component() {
     for (code, image) in [(&second, second.image()), (&first, second.image())] {
         let (limits, words) = (Limits::default(), StoreWords::default());
         // SAFETY: the store's state is never freed.
-        let error = unsafe {
-            mintage_runtime::instantiate(code, image, &table, limits, 0, words, current())
-        }
-        .err()
-        .unwrap()
-        .to_string();
+        let error =
+            unsafe { mintage_runtime::instantiate(code, image, &table, limits, 0, store(words)) }
+                .err()
+                .unwrap()
+                .to_string();
         assert!(error.contains("another component"), "{error}");
     }
     let needy = code_with_host(r#"(func (export "call") (result i32) (call $f (i32.const 1)))"#);
