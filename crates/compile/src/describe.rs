@@ -1,16 +1,16 @@
-//! What a component becomes, as text: the program and its place in a slab. For `mintage inspect`.
+//! The description of a component as text, for `mintage inspect`: its program and its slab layout.
 
 use anyhow::Result;
 use mintage_environ::component::ComponentInterface;
 use mintage_environ::layout::SlabLayout;
-use mintage_environ::{Feature, Features, Tunables};
+use mintage_environ::{Features, Tunables};
 use std::fmt::Write;
 
-/// The program that `bytes` becomes and its slab layout.
+/// Returns the program of the component in `bytes` and its slab layout, as text.
 ///
 /// # Errors
 ///
-/// As [`compile`](crate::compile), as far as its phases `program` and `layout` go.
+/// Returns the errors that [`compile`](crate::compile) returns in its phases `program` and `layout`.
 pub fn describe(bytes: &[u8], tunables: &Tunables) -> Result<String> {
     let program = mintage_program::build(bytes, tunables)?;
     let layout = SlabLayout::compute(&program.shape, tunables)?;
@@ -19,18 +19,14 @@ pub fn describe(bytes: &[u8], tunables: &Tunables) -> Result<String> {
     Ok(text)
 }
 
-/// Returns imports and exports of the component in `bytes`, with their types, whichever features it
-/// uses.
+/// Returns the imports and exports of the component in `bytes`, with their types. All features are
+/// on.
 ///
 /// # Errors
 ///
-/// When the bytes are not a valid component.
+/// Returns an error if the bytes are not a valid component.
 pub fn interface(bytes: &[u8]) -> Result<ComponentInterface> {
-    let mut features = Features::default();
-    for feature in Feature::ALL {
-        features.set(feature, true);
-    }
-    mintage_program::interface(bytes, features)
+    mintage_program::interface(bytes, Features::all())
 }
 
 fn write_layout(layout: &SlabLayout, out: &mut String) -> Result<()> {
@@ -42,7 +38,7 @@ fn write_layout(layout: &SlabLayout, out: &mut String) -> Result<()> {
             let (offset, minimum, capacity) = (heap.offset, heap.minimum, heap.capacity);
             writeln!(
                 out,
-                "    object heap ctx{offset:+#x}, {minimum} to {capacity} bytes twice"
+                "    GC heap ctx{offset:+#x}, two halves of {minimum} to {capacity} bytes"
             )?;
         }
         for (table, place) in layout.tables.iter().filter(|(_, place)| place.domain == id) {
@@ -59,8 +55,8 @@ fn write_layout(layout: &SlabLayout, out: &mut String) -> Result<()> {
         {
             let (offset, minimum, capacity) = (place.offset, place.minimum, place.capacity);
             let check = match place.needs_check(0, 16) {
-                true => "bounds are checked",
-                false => "guard pages are the bounds check",
+                true => "explicit bounds checks",
+                false => "bounds checked by guard pages",
             };
             writeln!(
                 out,

@@ -1,5 +1,5 @@
-//! The key table against the plain alternative, a sorted `Vec<(u64, u32)>` with binary search: time
-//! per lookup and size.
+//! Compares the key table with the simple alternative, a binary search in a sorted
+//! `Vec<(u64, u32)>`: time of a lookup, and size.
 //!
 //! Run with `cargo bench -p mintage-environ --bench key_table`.
 
@@ -12,10 +12,11 @@ use std::hint::black_box;
 
 /// The number of core instances that share the functions.
 const INSTANCES: u32 = 8;
-/// The number of lookups in one measured round.
+/// The number of lookups in a measured iteration.
 const LOOKUPS: usize = 4096;
 
-/// `count` functions in text order, one of `stride` indexes live, and the size of their text.
+/// Returns `count` functions in text order, with one function for each `stride` indexes, and the
+/// size of their text.
 fn functions(count: u32, stride: u32) -> (Vec<(FuncKey, u32)>, u32) {
     let lowers = 64;
     let core = (0..count - lowers).map(|at| {
@@ -40,7 +41,7 @@ fn functions(count: u32, stride: u32) -> (Vec<(FuncKey, u32)>, u32) {
     (list.collect(), offset)
 }
 
-/// A linear congruential generator: the same lookups in every run.
+/// A linear congruential generator, so that each run does the same lookups.
 struct Random(u64);
 
 impl Random {

@@ -1,8 +1,7 @@
-//! The builtins: what machine code asks of the runtime. Listed once, here.
+//! The builtins: the functions of the runtime that machine code calls, listed once.
 //!
-//! To add one: add a row to [`builtins!`](crate::builtins), then follow the compiler's errors in
-//! the runtime, which implements each row as an `extern "C"` function of the row's shape with `ctx`
-//! in front.
+//! To add a builtin, add a row to [`builtins!`](crate::builtins). The compiler then asks for its
+//! function in the runtime: an `extern "C"` function with the row's parameters after `ctx`.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,119 +14,146 @@ pub enum BuiltinType {
     I64,
 }
 
-/// What a builtin gives back to machine code.
+/// The result of a builtin, as machine code sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BuiltinResult {
-    /// Nothing; the builtin does not return.
+    /// No result: the builtin does not return.
     Never,
-    /// Nothing; the builtin returns a 32-bit word to its trampoline: zero, or the code of a
+    /// No result. The builtin returns a 32-bit word to its trampoline: zero, or the code of the
     /// [`Trap`](crate::Trap) to raise.
     TrapCode,
-    /// A 64-bit value, or one from [`GROWTH_ENDED`] down: how far below it is the trap code to
-    /// raise, 0 for the error that the builtin left with the runtime.
+    /// A 64-bit value. If the builtin returns `GROWTH_ENDED - n` instead, with a small `n`, its
+    /// trampoline raises the trap with code `n`, or for `n = 0` the error that the builtin left
+    /// with the runtime. See [`GROWTH_ENDED`].
     Growth,
     /// A value.
     Value(BuiltinType),
-    /// A 32-bit value; the builtin returns a 64-bit word to its trampoline: the value in the low
-    /// half, and in the high half zero or the code of a [`Trap`](crate::Trap) to raise.
+    /// A 32-bit value. The builtin returns a 64-bit word to its trampoline: the value in the low
+    /// half, and zero or the code of the [`Trap`](crate::Trap) to raise in the high half.
     Fallible(BuiltinType),
 }
 
-/// Calls the given macro with every builtin: documentation, variant, snake-case name, parameters,
-/// result.
+/// Calls the given macro with a row for each builtin: documentation, variant, snake-case name,
+/// parameters after `ctx`, result.
 ///
-/// Parameters come after `ctx`. Memories, tables and segments are passed as their program-wide
-/// number.
+/// Memories, tables, segments, domains and resources are passed as their program-wide number.
 #[macro_export]
 macro_rules! builtins {
     ($callback:ident) => {
         $callback! {
-            /// Grows memory `memory` by `delta` pages: the old size in pages, or -1.
+            /// Grows memory `memory` by `delta` pages. Returns the old size in pages, or -1.
             MemoryGrow memory_grow(memory: I32, delta: I64) -> Growth;
-            /// Grows table `table` by `delta` entries set to `init`: the old size, or -1.
+            /// Grows table `table` by `delta` entries set to `init`. Returns the old size, or -1.
             TableGrow table_grow(table: I32, init: I64, delta: I64) -> Growth;
-            /// Sets `len` entries from `dst` on to `value`.
+            /// Sets `len` entries, starting at `dst`, to `value`.
             TableFill table_fill(table: I32, dst: I64, value: I64, len: I64) -> TrapCode;
-            /// Copies `len` entries between tables, which may be one and the same.
-            TableCopy table_copy(dst_table: I32, src_table: I32, dst: I64, src: I64, len: I64) -> TrapCode;
-            /// Copies `len` entries from element segment `elem` at `src` to table `table` at `dst`.
+            /// Copies `len` entries between two tables, which may be the same one.
+            TableCopy table_copy(
+                dst_table: I32, src_table: I32, dst: I64, src: I64, len: I64
+            ) -> TrapCode;
+            /// Copies `len` entries of element segment `elem`, starting at `src`, to table `table`
+            /// at `dst`.
             TableInit table_init(table: I32, elem: I32, dst: I64, src: I32, len: I32) -> TrapCode;
-            /// A reference to `size` bytes for a new object in the heap of `domain`, behind what
-            /// machine code could allocate itself.
+            /// Allocates `size` bytes for an object in the GC heap of `domain`, for which machine
+            /// code found no room below the allocation limit. Returns the reference.
             HeapAllocate heap_allocate(domain: I32, size: I64) -> Fallible(I32);
-            /// Goes on where `exception`, a reference to an object of `domain`, is caught.
+            /// Unwinds to the handler for `exception`, a reference to an object of `domain`.
             Throw throw(domain: I32, exception: I64) -> Never;
-            /// Copies `len` entries of element segment `elem` from `src` on to an address that
-            /// machine code has checked, the low `size` bytes of each.
-            ArrayInitElem array_init_elem(dst: I64, elem: I32, src: I32, len: I32, size: I32) -> TrapCode;
-            /// Fills `len` bytes from address `dst` on, which machine code has checked, with the 16
-            /// bytes of `low` and `high` again and again.
+            /// Copies `len` entries of element segment `elem`, starting at `src`, to address `dst`:
+            /// the low `size` bytes of each. Machine code has checked the destination.
+            ArrayInitElem array_init_elem(
+                dst: I64, elem: I32, src: I32, len: I32, size: I32
+            ) -> TrapCode;
+            /// Fills `len` bytes at address `dst`, which machine code has checked, with a repeating
+            /// pattern of 16 bytes: those of `low`, then those of `high`.
             FillBytes fill_bytes(dst: I64, low: I64, high: I64, len: I64) -> TrapCode;
-            /// Copies `len` bytes between addresses that machine code has checked, as in the copies
-            /// that follow. The two may overlap.
+            /// Copies `len` bytes between addresses that may overlap. Machine code has checked them
+            /// here and in the transcoders below.
             CopyBytes copy_bytes(dst: I64, src: I64, len: I64) -> TrapCode;
-            /// Copies UTF-8.
+            /// Validates and copies UTF-8 of `len` bytes.
             CopyUtf8 copy_utf8(dst: I64, src: I64, len: I64) -> TrapCode;
-            /// Copies UTF-16 of `len` units.
+            /// Validates and copies UTF-16 of `len` code units.
             CopyUtf16 copy_utf16(dst: I64, src: I64, len: I64) -> TrapCode;
-            /// Latin-1 of `len` bytes to UTF-16 of as many units.
+            /// Transcodes Latin-1 of `len` bytes to UTF-16 of as many code units.
             Latin1ToUtf16 latin1_to_utf16(dst: I64, src: I64, len: I64) -> TrapCode;
-            /// UTF-8 of `len` bytes to UTF-16 of at most as many units: how many.
+            /// Transcodes UTF-8 of `len` bytes to UTF-16. Returns the number of code units, at most
+            /// `len`.
             Utf8ToUtf16 utf8_to_utf16(dst: I64, src: I64, len: I64) -> Fallible(I32);
-            /// Copies the ASCII characters at the start of Latin-1: how many.
+            /// Copies the ASCII prefix of Latin-1 of `len` bytes. Returns its length.
             Latin1Ascii latin1_ascii(dst: I64, src: I64, len: I64) -> Fallible(I32);
-            /// Latin-1 of `len` bytes to UTF-8 of at most twice as many: how many.
+            /// Transcodes Latin-1 of `len` bytes to UTF-8. Returns the number of bytes, at most
+            /// twice `len`.
             Latin1ToUtf8 latin1_to_utf8(dst: I64, src: I64, len: I64) -> Fallible(I32);
-            /// Narrows the ASCII characters at the start of UTF-16 of `len` units: how many.
+            /// Narrows the ASCII prefix of UTF-16 of `len` code units to bytes. Returns its length.
             Utf16Ascii utf16_ascii(dst: I64, src: I64, len: I64) -> Fallible(I32);
-            /// UTF-16 of `len` units to UTF-8 of at most three times as many bytes: how many.
+            /// Transcodes UTF-16 of `len` code units to UTF-8. Returns the number of bytes, at most
+            /// three times `len`.
             Utf16ToUtf8 utf16_to_utf8(dst: I64, src: I64, len: I64) -> Fallible(I32);
-            /// UTF-8 of `len` bytes to Latin-1 of at most as many: how many, or
-            /// [`NOT_LATIN1`](crate::builtin::NOT_LATIN1).
+            /// Transcodes UTF-8 of `len` bytes to Latin-1. Returns the number of bytes, at most
+            /// `len`, or [`NOT_LATIN1`](crate::builtin::NOT_LATIN1).
             Utf8ToLatin1 utf8_to_latin1(dst: I64, src: I64, len: I64) -> Fallible(I32);
-            /// UTF-16 of `len` units to Latin-1 of as many bytes: how many, or
-            /// [`NOT_LATIN1`](crate::builtin::NOT_LATIN1).
+            /// Transcodes UTF-16 of `len` code units to Latin-1. Returns the number of bytes, which
+            /// is `len`, or [`NOT_LATIN1`](crate::builtin::NOT_LATIN1).
             Utf16ToLatin1 utf16_to_latin1(dst: I64, src: I64, len: I64) -> Fallible(I32);
-            /// Adds an owning handle of `resource` to the table of `domain`: its index. This and
-            /// the next two leave it to machine code to test `may_leave`.
+            /// Adds an owning handle of `resource` to the table of `domain` and returns its index.
+            /// Machine code tests `may_leave`, here and for the next two.
             ResourceNew resource_new(domain: I32, resource: I32, rep: I32) -> Fallible(I32);
-            /// The representation of the resource behind a handle.
+            /// Returns the representation of the resource of a handle.
             ResourceRep resource_rep(domain: I32, resource: I32, handle: I32) -> Fallible(I32);
-            /// Removes a handle: 1 when it owned its resource, which the caller then destroys, and
-            /// 0 otherwise. Writes the representation, 4 bytes, to the address `rep`.
-            ResourceDrop resource_drop(domain: I32, resource: I32, handle: I32, rep: I64) -> Fallible(I32);
-            /// Moves an owning handle from one table to another: its index there.
-            TransferOwn transfer_own(src_domain: I32, dst_domain: I32, resource: I32, handle: I32) -> Fallible(I32);
-            /// Lends the resource behind a handle of `src_domain` to `dst_domain` for `call`.
-            /// Returns the index of a new handle there, or the representation if `dst_domain`
+            /// Removes a handle. Returns 1 if it owned its resource, which the caller must then
+            /// destroy, and 0 otherwise. Writes the representation, 4 bytes, to the address `rep`.
+            ResourceDrop resource_drop(
+                domain: I32, resource: I32, handle: I32, rep: I64
+            ) -> Fallible(I32);
+            /// Moves an owning handle from one table to another. Returns its new index.
+            TransferOwn transfer_own(
+                src_domain: I32, dst_domain: I32, resource: I32, handle: I32
+            ) -> Fallible(I32);
+            /// Lends the resource of a handle of `src_domain` to `dst_domain` for `call`. Returns
+            /// the index of a new handle in `dst_domain`, or the representation if `dst_domain`
             /// defines the resource.
-            TransferBorrow transfer_borrow(call: I32, src_domain: I32, dst_domain: I32, resource: I32, handle: I32) -> Fallible(I32);
-            /// Makes an error context of the message at `ptr` with `units` code units, tagged where
-            /// `encoding` tags them: its handle in the table of `domain`. This and the next three
-            /// leave it to machine code to test `may_leave`.
-            ErrorContextNew error_context_new(domain: I32, memory: I32, encoding: I32, ptr: I64, units: I64) -> Fallible(I32);
-            /// The length of an error context's message in an encoding, in code units, tagged where
-            /// `encoding` tags them.
-            ErrorContextUnits error_context_units(domain: I32, handle: I32, encoding: I32) -> Fallible(I32);
-            /// Writes an error context's message to the address `dst`, which has room for `room`
-            /// bytes: for all of it.
-            ErrorContextMessage error_context_message(domain: I32, handle: I32, encoding: I32, dst: I64, room: I64) -> TrapCode;
+            TransferBorrow transfer_borrow(
+                call: I32, src_domain: I32, dst_domain: I32, resource: I32, handle: I32
+            ) -> Fallible(I32);
+            /// Creates an error context from the message of `units` code units at `ptr`, a tagged
+            /// number if `encoding` tags lengths. Returns its handle in the table of `domain`.
+            /// Machine code tests `may_leave`, here and for the next three.
+            ErrorContextNew error_context_new(
+                domain: I32, memory: I32, encoding: I32, ptr: I64, units: I64
+            ) -> Fallible(I32);
+            /// Returns the length of an error context's message in an encoding: a number of code
+            /// units, tagged if `encoding` tags lengths.
+            ErrorContextUnits error_context_units(
+                domain: I32, handle: I32, encoding: I32
+            ) -> Fallible(I32);
+            /// Writes an error context's message to the address `dst`, where `room` bytes are
+            /// available: enough for the whole message.
+            ErrorContextMessage error_context_message(
+                domain: I32, handle: I32, encoding: I32, dst: I64, room: I64
+            ) -> TrapCode;
             /// Removes the handle of an error context.
             ErrorContextDrop error_context_drop(domain: I32, handle: I32) -> TrapCode;
-            /// Gives an error context of `src_domain` to `dst_domain`, too: its handle there.
-            TransferErrorContext transfer_error_context(src_domain: I32, dst_domain: I32, handle: I32) -> Fallible(I32);
-            /// Opens the scope of a call that borrows handles and returns its [`CallId`](crate::CallId).
+            /// Shares an error context of `src_domain` with `dst_domain`. Returns the new handle.
+            TransferErrorContext transfer_error_context(
+                src_domain: I32, dst_domain: I32, handle: I32
+            ) -> Fallible(I32);
+            /// Opens the scope of a call that borrows handles and returns its
+            /// [`CallId`](crate::CallId).
             EnterCall enter_call() -> Value(I32);
-            /// Closes the scope of `call` and ends its loans. Traps unless all handles lent to it
-            /// were dropped. Comes after the lifting of results.
+            /// Closes the scope of `call`, after its results are lifted, and ends its loans. Traps
+            /// unless all handles lent to it were dropped.
             ExitCall exit_call(call: I32) -> TrapCode;
         }
     };
 }
 
 macro_rules! define {
-    ($($(#[$doc:meta])* $variant:ident $name:ident($($param:ident: $ty:ident),*) -> $result:ident $(($result_ty:ident))?;)*) => {
-        /// A function of the runtime that machine code calls. Its number is its place in the
+    ($(
+        $(#[$doc:meta])*
+        $variant:ident $name:ident($($param:ident: $ty:ident),*)
+            -> $result:ident $(($result_ty:ident))?;
+    )*) => {
+        /// A function of the runtime that machine code calls. Its number is its index in the
         /// builtin pointer array.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
         #[repr(u32)]
@@ -139,19 +165,23 @@ macro_rules! define {
             /// Every builtin, in numeric order.
             pub const ALL: &[Builtin] = &[$(Builtin::$variant),*];
 
-            /// The builtin's name, for symbols and messages.
+            /// Returns the builtin's name, for symbols and messages.
             pub const fn name(self) -> &'static str {
                 match self { $(Builtin::$variant => stringify!($name),)* }
             }
 
-            /// The parameters after `ctx`.
+            /// Returns the types of the parameters after `ctx`.
             pub const fn params(self) -> &'static [BuiltinType] {
                 match self { $(Builtin::$variant => &[$(BuiltinType::$ty),*],)* }
             }
 
-            /// What comes back.
+            /// Returns the kind of result.
             pub const fn result(self) -> BuiltinResult {
-                match self { $(Builtin::$variant => BuiltinResult::$result $((BuiltinType::$result_ty))?,)* }
+                match self {
+                    $(Builtin::$variant => {
+                        BuiltinResult::$result $((BuiltinType::$result_ty))?
+                    })*
+                }
             }
         }
     };
@@ -159,30 +189,31 @@ macro_rules! define {
 
 builtins!(define);
 
-/// The result of growth that ends the call with an error of the host. It is neither a size nor the
-/// -1 of growth that is refused. Growth that traps returns this less the code of the trap.
+/// The value that a builtin with [`BuiltinResult::Growth`] returns to end the call with an error of
+/// the host. It is neither a size nor the -1 of refused growth. To trap, the builtin returns this
+/// number minus the code of the trap.
 pub const GROWTH_ENDED: u64 = u64::MAX - 1;
 
-/// What a transcoder gives in place of a length, which is always below 2^28, when a character does
-/// not fit Latin-1.
+/// The value that a transcoder returns instead of a length if a character does not fit Latin-1.
+/// Lengths are below 2^28.
 pub const NOT_LATIN1: u32 = u32::MAX;
 
 impl Builtin {
     /// The number of builtins. The builtin pointer array has one more entry, [`RAISE_SLOT`].
     pub const COUNT: usize = Self::ALL.len();
 
-    /// The builtin with this number.
+    /// Returns the builtin with this number, if there is one.
     pub fn from_u32(raw: u32) -> Option<Self> {
         Self::ALL.get(raw as usize).copied()
     }
 
-    /// The builtin's number.
+    /// Returns the builtin's number.
     pub const fn as_u32(self) -> u32 {
         self as u32
     }
 }
 
-/// The entry of the builtin pointer array behind the builtins: the address of the raise stub,
-/// `extern "C" fn(ctx, trap_code: u32) -> !`. Code 0 ends the call with the error that a host
-/// function left behind.
+/// The index of the last entry of the builtin pointer array, after all builtins: the address of the
+/// raise stub, `extern "C" fn(ctx, trap_code: u32) -> !`. Code 0 ends the call with the error that
+/// a host function left with the runtime.
 pub const RAISE_SLOT: usize = Builtin::COUNT;

@@ -1,25 +1,25 @@
-//! Core WebAssembly types: of values, and of what references refer to.
+//! Core WebAssembly value types, and the representation of references.
 
 use crate::{ObjectTypeId, SigId};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What a reference can refer to.
+/// A heap type: what a reference can refer to (core specification, "Heap Types").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum HeapType {
     /// Any function.
     Func,
-    /// Nothing, among functions.
+    /// The bottom of the function types: only null.
     NoFunc,
     /// Any host value.
     Extern,
-    /// Nothing, among host values.
+    /// The bottom of the host's types: only null.
     NoExtern,
     /// Any exception.
     Exn,
-    /// Nothing, among exceptions.
+    /// The bottom of the exception types: only null.
     NoExn,
-    /// Any value of the guest's own: an object or a 31-bit integer.
+    /// Any internal value: a struct, an array or a 31-bit integer.
     Any,
     /// Any value that can be compared with `ref.eq`.
     Eq,
@@ -29,13 +29,13 @@ pub enum HeapType {
     Struct,
     /// Any array.
     Array,
-    /// Nothing, among values of the guest's own.
+    /// The bottom of the internal types: only null.
     None,
-    /// What a module defines.
+    /// A type that a module defines.
     Concrete(TypeId),
 }
 
-/// A type that core modules define; types that are equal have one number, whichever modules define
+/// A type that core modules define. Equal types have the same number, whichever modules define
 /// them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum TypeId {
@@ -46,7 +46,8 @@ pub enum TypeId {
 }
 
 impl HeapType {
-    /// Whether all of its values are functions: [`FuncEntry`] words, which no collector follows.
+    /// Returns whether all values are functions: [`FuncEntry`] words, which the collector does not
+    /// trace.
     pub const fn is_function(self) -> bool {
         matches!(
             self,
@@ -81,7 +82,7 @@ impl fmt::Display for HeapType {
 pub struct RefType {
     /// Whether null is a value of the type.
     pub nullable: bool,
-    /// What it refers to.
+    /// The type of the referents.
     pub heap: HeapType,
 }
 
@@ -100,8 +101,8 @@ impl RefType {
 
 /// A core value type.
 ///
-/// References are 64-bit words everywhere (registers, globals, tables), and null is zero. A
-/// function reference is a [`FuncEntry`], every other one a [`Reference`] with a zero high half.
+/// In registers, globals and tables, a reference is a 64-bit word, and null is zero. A function
+/// reference is a [`FuncEntry`]. Any other reference is a [`Reference`] with a zero high half.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum ValType {
     /// 32-bit integer.
@@ -119,8 +120,7 @@ pub enum ValType {
 }
 
 impl ValType {
-    /// The bytes that a value takes in a global and in an argument array (which has 8-byte words; a
-    /// vector takes two).
+    /// Returns the size in bytes of a value in a global.
     pub const fn size(self) -> u32 {
         match self {
             ValType::I32 | ValType::F32 => 4,
@@ -129,12 +129,12 @@ impl ValType {
         }
     }
 
-    /// Whether values are references that the collector follows: all but those to functions.
+    /// Returns whether values are references that the collector traces: all but those to functions.
     pub const fn is_traced(self) -> bool {
         matches!(self, ValType::Ref(RefType { heap, .. }) if !heap.is_function())
     }
 
-    /// The 8-byte words that a value takes in an argument array.
+    /// Returns the number of 8-byte words of a value in an argument array.
     pub const fn words(self) -> usize {
         match self {
             ValType::V128 => 2,
@@ -173,31 +173,31 @@ impl fmt::Display for ValType {
     }
 }
 
-/// A reference to something else than a function. Fields of objects hold these 32 bits; everywhere
-/// else they are a word.
+/// A reference to anything but a function. It has 32 bits, which are widened to a 64-bit word
+/// everywhere but in fields of objects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reference {
     /// Null.
     Null,
-    /// A 31-bit integer, in the low bits of this one.
+    /// A 31-bit integer.
     I31(u32),
     /// The host's value with this number, which is below 2^30.
     Host(u32),
-    /// The object at this offset from the start of the object heap: a multiple of 8.
+    /// The object at this offset in the GC heap, a multiple of 8.
     Object(u32),
 }
 
 impl Reference {
-    /// The most that the number of a host's value can be.
+    /// The highest number of a host's value.
     pub const MAX_HOST: u32 = (1 << 30) - 1;
-    /// The bits of a word that tell what it is: zero in references to objects and in null.
+    /// The tag bits, which are zero in null and in references to objects.
     pub const TAG: u32 = 0b11;
-    /// The tag bit of 31-bit integers alone.
+    /// The tag bit that only 31-bit integers have.
     pub const I31_TAG: u32 = 0b01;
-    /// The tag of host values.
+    /// The tag of the host's values.
     pub const HOST_TAG: u32 = 0b10;
 
-    /// The reference as it stands in fields.
+    /// Returns the representation of the reference.
     pub const fn to_u32(self) -> u32 {
         match self {
             Reference::Null => 0,
@@ -207,7 +207,7 @@ impl Reference {
         }
     }
 
-    /// The reference that these bits stand for.
+    /// Returns the reference with this representation.
     pub const fn from_u32(word: u32) -> Self {
         match word & Self::TAG {
             0 if word == 0 => Reference::Null,
@@ -218,17 +218,17 @@ impl Reference {
     }
 }
 
-/// A function reference, as it stands in tables, globals and registers: position independent, null
-/// is all zero.
+/// A function reference: an entry of a table, or a value of a global. It does not depend on the
+/// address of the text, and null is all zeros.
 ///
 /// In a register it is one 64-bit word with the code offset in the low half.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(C)]
 pub struct FuncEntry {
-    /// Offset of the function from the start of the text; never 0 for a function, since a trap
-    /// stands there.
+    /// Offset of the function from the start of the text. It is never 0, since the text starts with
+    /// an instruction that traps.
     pub code_offset: u32,
-    /// The function's signature number plus one.
+    /// The number of the function's type plus one.
     pub signature: u32,
 }
 
@@ -241,7 +241,7 @@ impl FuncEntry {
         signature: 0,
     };
 
-    /// A reference to the function at `code_offset` with signature `sig`.
+    /// Makes a reference to the function of type `sig` at `code_offset`.
     pub const fn new(code_offset: u32, sig: SigId) -> Self {
         Self {
             code_offset,
@@ -249,17 +249,17 @@ impl FuncEntry {
         }
     }
 
-    /// The word that the entry of a function with signature `sig` holds.
+    /// Returns the [`signature`](Self::signature) of entries for functions of type `sig`.
     pub const fn signature_word(sig: SigId) -> u32 {
         sig.as_u32() + 1
     }
 
-    /// The entry as one word.
+    /// Returns the entry as one word.
     pub const fn to_u64(self) -> u64 {
         self.code_offset as u64 | (self.signature as u64) << 32
     }
 
-    /// The entry from one word.
+    /// Returns the entry that this word represents.
     pub const fn from_u64(word: u64) -> Self {
         Self {
             code_offset: word as u32,
@@ -273,7 +273,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn references_are_told_apart_by_their_low_bits() {
+    fn references_round_trip_through_their_tags() {
         for reference in [
             Reference::Null,
             Reference::I31(0),

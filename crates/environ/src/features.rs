@@ -1,16 +1,16 @@
-//! The features of components and of the modules in them that can be turned on and off. Listed
-//! once, here.
+//! The features of components and core modules that can be turned on and off, listed once.
 //!
-//! To add one: add a row to [`features!`](crate::features). The validator's flag, the setter of the
-//! library's `Config`, the command's option `-W`, and the advice in errors expand from it.
+//! To add a feature, add a row to [`features!`](crate::features). The validator's flag, the setter
+//! of the library's `Config`, the command's option `-W`, the advice in errors and the test matrix
+//! expand from it.
 
 use serde::{Deserialize, Serialize};
 
-/// Calls the given macro with every feature.
+/// Calls the given macro with a row for each feature.
 ///
-/// A row is: the name of the field in [`Features`]; the name of `Config`'s setter; the name of the
-/// constant in `wasmparser::WasmFeatures`; the default; what components or modules may do, as the
-/// end of a sentence; and more documentation for the setter, with links as `Config` resolves them.
+/// A row has the name of the field in [`Features`], the name of `Config`'s setter, the name of the
+/// constant in `wasmparser::WasmFeatures`, the default, a clause that says what components or
+/// modules may do, and more documentation for the setter, whose links are relative to `Config`.
 #[macro_export]
 macro_rules! features {
     ($callback:ident) => {
@@ -22,24 +22,22 @@ macro_rules! features {
                 "constant expressions may add, subtract and multiply integers";
             memory64 wasm_memory64 MEMORY64 true,
                 "memories and tables may have 64-bit indexes"
-                "Accesses to such memories are checked explicitly, and"
-                "[`memory64_reservation`](Self::memory64_reservation) is what they can grow to.";
+                "Accesses to such memories have explicit bounds checks."
+                "[`memory64_reservation`](Self::memory64_reservation) limits their size.";
             tail_call wasm_tail_call TAIL_CALL true,
-                "functions may call others in their own place (`return_call` and \
-`return_call_indirect`)";
+                "functions may make tail calls (`return_call` and `return_call_indirect`)";
             function_references wasm_function_references FUNCTION_REFERENCES true,
-                "modules may refer to functions of a known type (`call_ref`), and have references \
-that are never null";
+                "modules may use typed function references (`call_ref`) and non-null references";
             gc wasm_gc GC true,
                 "modules may use structs, arrays, 31-bit integers and casts, with a garbage \
 collector"
                 "It needs [`wasm_function_references`](Self::wasm_function_references)."
-                "[`gc_heap_reservation`](Self::gc_heap_reservation) limits how much objects take.";
+                "[`gc_heap_reservation`](Self::gc_heap_reservation) limits the size of objects.";
             relaxed_simd wasm_relaxed_simd RELAXED_SIMD true,
-                "modules may use relaxed SIMD, whose results can differ from processor to processor"
+                "modules may use relaxed SIMD, whose results can depend on the processor"
                 "See [`relaxed_simd_deterministic`](Self::relaxed_simd_deterministic).";
             wide_arithmetic wasm_wide_arithmetic WIDE_ARITHMETIC true,
-                "modules may use sums and products of 128 bits";
+                "modules may use 128-bit additions, subtractions and products";
             threads wasm_threads THREADS true,
                 "modules may use atomic operators"
                 "Shared memories are not supported.";
@@ -48,9 +46,9 @@ collector"
                 "The proposal is not finished.";
             exceptions wasm_exceptions EXCEPTIONS true,
                 "modules may throw and catch exceptions"
-                "Their first form (`try`, `catch`, `delegate`) is not supported.";
+                "The legacy instructions (`try`, `catch`, `delegate`) are not supported.";
             implements wasm_component_model_implements CM_IMPLEMENTS false,
-                "components may say which interface an import or export `implements`";
+                "components may declare which interface an import or export `implements`";
             map wasm_component_model_map CM_MAP false,
                 "components may use `map<k, v>`"
                 "To the host it is a [`Val::Map`](crate::Val::Map), or a"
@@ -64,16 +62,21 @@ collector"
                 "To the host it is an [`ErrorContext`](crate::ErrorContext).";
             component_memory64 wasm_component_model_memory64 CM64 false,
                 "components may pass values to each other through 64-bit memories"
-                "What passes to or from the host needs a 32-bit memory.";
+                "Values that pass to or from the host need a 32-bit memory.";
         }
     };
 }
 
 macro_rules! define {
-    ($($name:ident $setter:ident $flag:ident $default:literal, $doc:literal $($more:literal)*;)*) => {
-        /// Features of the core language and of the component model that are accepted besides core
-        /// WebAssembly 2.0 and the settled, synchronous component model. A field is here when the
-        /// whole pipeline supports the feature; finished proposals are on.
+    ($(
+        $name:ident $setter:ident $flag:ident $default:literal,
+            $doc:literal $($more:literal)*;
+    )*) => {
+        /// Features that are accepted in addition to core WebAssembly 2.0 and the stable,
+        /// synchronous component model.
+        ///
+        /// A feature is listed once the whole pipeline supports it. Finished proposals are on by
+        /// default.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
         pub struct Features {
             $(#[doc = concat!("Whether ", $doc, ".")] pub $name: bool,)*
@@ -82,6 +85,13 @@ macro_rules! define {
         impl Default for Features {
             fn default() -> Self {
                 Self { $($name: $default,)* }
+            }
+        }
+
+        impl Features {
+            /// Returns the features with all of them turned on.
+            pub const fn all() -> Self {
+                Self { $($name: true,)* }
             }
         }
 
@@ -98,16 +108,16 @@ macro_rules! define {
     };
 }
 
-/// A feature, to look it up by name.
+/// A feature, as an item of [`Feature::ALL`].
 #[derive(Clone, Copy, Debug)]
 pub struct Feature {
     /// The name of the field in [`Features`].
     pub name: &'static str,
     /// The name of `Config`'s setter.
     pub setter: &'static str,
-    /// What the feature allows, as the end of a sentence.
+    /// A clause that says what components or modules may do with the feature.
     pub doc: &'static str,
-    /// Whether it is on unless set otherwise.
+    /// Whether the feature is on by default.
     pub default: bool,
     field: fn(&mut Features) -> &mut bool,
 }
@@ -118,5 +128,19 @@ impl Features {
     /// Turns a feature on or off.
     pub fn set(&mut self, feature: &Feature, on: bool) {
         *(feature.field)(self) = on;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn setting_each_feature_turns_all_on() {
+        let mut features = Features::default();
+        for feature in Feature::ALL {
+            features.set(feature, true);
+        }
+        assert_eq!(features, Features::all());
     }
 }

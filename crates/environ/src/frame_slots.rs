@@ -1,20 +1,21 @@
-//! [`FrameSlots`]: where GC references are in a frame.
+//! [`FrameSlots`]: a set of words of a stack frame.
 
 use std::iter;
 
-/// A set of 8-byte words of a frame, by their distance below the frame pointer in bytes.
+/// A set of 8-byte words of a stack frame, each named by its distance below the frame pointer in
+/// bytes.
 ///
-/// A function can have thousands of live references across each of thousands of calls. So the set
-/// is one bit per word of the frame between the lowest and the highest member, and code that keeps
-/// many sets keeps equal ones once.
+/// A function can have thousands of live references across each of thousands of calls. Therefore,
+/// the set has one bit for each word of the frame between its lowest and its highest member, and
+/// lists of sets keep equal ones once.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FrameSlots {
-    /// The lowest distance as a number of words, then one bit for each word from there on, low bits
-    /// first.
+    /// The lowest distance as a number of words, then one bit for each word from there on, the
+    /// lowest bit first.
     encoded: Box<[u32]>,
 }
 
-/// Bytes of a word of a frame.
+/// The size in bytes of a word of a frame.
 const WORD: u32 = 8;
 
 impl FrameSlots {
@@ -38,7 +39,7 @@ impl FrameSlots {
         })
     }
 
-    /// Returns whether nothing is in the set.
+    /// Returns whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.encoded.len() == 1
     }
@@ -48,13 +49,13 @@ impl FrameSlots {
         Self::decode(self.encoded.iter().copied())
     }
 
-    /// Returns the set as words, which [`decode`](Self::decode) reads.
+    /// Returns the encoded set, for [`decode`](Self::decode).
     pub fn encoded(&self) -> &[u32] {
         &self.encoded
     }
 
-    /// Returns the distances in the set with these words. Any words are harmless: a distance past
-    /// the range of `u32` ends the list.
+    /// Returns the distances in the encoded set `words`. Any words are safe to decode: a distance
+    /// that exceeds a `u32` ends the list.
     pub fn decode(mut words: impl Iterator<Item = u32>) -> impl Iterator<Item = u32> {
         let first = words.next();
         words.zip(0u32..).flat_map(move |(bits, number)| {
@@ -76,7 +77,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_set_holds_what_it_was_made_of(
+        fn a_set_has_the_distances_it_was_made_from(
             words in btree_set(0u32..300, 0..40),
             base in 0u32..1 << 20,
         ) {

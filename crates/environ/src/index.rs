@@ -1,4 +1,4 @@
-//! Index newtypes, one per index space, and the vector that is indexed by one of them.
+//! The index newtypes, one for each index space, and [`IndexVec`], a vector with a typed index.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -7,11 +7,11 @@ use std::ops;
 
 /// A 32-bit index into one index space.
 pub trait Index: Copy + Eq {
-    /// The index with the number `raw`.
+    /// Makes the index with the number `raw`.
     fn from_u32(raw: u32) -> Self;
-    /// The index as a plain number.
+    /// Returns the index as a number.
     fn as_u32(self) -> u32;
-    /// The index as a position in a slice.
+    /// Returns the index as a position in a slice.
     fn index(self) -> usize {
         self.as_u32() as usize
     }
@@ -24,12 +24,12 @@ macro_rules! indices {
         pub struct $name(u32);
 
         impl $name {
-            /// The index with the number `raw`.
+            /// Makes the index with the number `raw`.
             pub const fn from_u32(raw: u32) -> Self {
                 Self(raw)
             }
 
-            /// The index as a plain number.
+            /// Returns the index as a number.
             pub const fn as_u32(self) -> u32 {
                 self.0
             }
@@ -54,12 +54,13 @@ macro_rules! indices {
 }
 
 indices! {
-    /// A core module of the component, as written in its binary; it may be instantiated any number
-    /// of times.
+    /// A core module in the component's binary, which may be instantiated any number of times.
     ModuleId("module");
-    /// One instantiation of a core module, in start order over the whole component tree.
+    /// An instance of a core module, numbered in the order of instantiation over the whole
+    /// component tree.
     CoreInstanceId("core");
-    /// One instantiation of a component: the root is domain 0. Its core instances share one `ctx`.
+    /// A component instance, called *domain* in code. The root is domain 0. The core instances of a
+    /// domain share one `ctx`.
     DomainId("domain");
     /// A linear memory, numbered over the whole program.
     MemoryId("mem");
@@ -67,30 +68,30 @@ indices! {
     TableId("table");
     /// A global, numbered over the whole program.
     GlobalId("global");
-    /// A data segment of a core instance that machine code can still name at run time, numbered
-    /// over the program.
+    /// A data segment of a core instance that machine code can use at run time, numbered over the
+    /// whole program.
     DataId("data");
-    /// An element segment of a core instance that machine code can still name at run time, numbered
-    /// over the program.
+    /// An element segment of a core instance that machine code can use at run time, numbered over
+    /// the whole program.
     ElemId("elem");
-    /// A function in the index space of one core module (imports first).
+    /// A function in the index space of a core module, imports first.
     FuncIndex("f");
-    /// A core function type: a signature, and where it stands among its subtypes. Table entries
-    /// hold this number plus one.
+    /// A core function type of the program. Table entries hold this number plus one.
     SigId("sig");
     /// A struct or array type of the program.
     ObjectTypeId("object");
-    /// A tag of exceptions, numbered over the whole program.
+    /// An exception tag, numbered over the whole program.
     TagId("tag");
-    /// A host function that the root component imports, in order of its import declarations.
+    /// A host function that the root component imports, in the order of imports.
     ImportId("import");
-    /// A host import lowered with one set of canonical options.
+    /// A host function, lowered with one set of canonical options.
     LowerId("lower");
     /// A core function lifted to a component function.
     LiftId("lift");
     /// A call under way that handles are lent to, in one instance at run time.
     CallId("call");
-    /// A function of one component instance lowered into another: a fused lift and lower.
+    /// An adapter: a function of one component instance lowered into another, with lift and lower
+    /// fused.
     AdapterId("adapter");
     /// A canonical built-in of one component instance, such as `resource.drop` of one resource
     /// type.
@@ -119,7 +120,7 @@ indices! {
     FlagsId("flags");
 }
 
-/// A vector indexed by one index type only.
+/// A vector that is indexed by one index type.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct IndexVec<I, T> {
@@ -129,7 +130,7 @@ pub struct IndexVec<I, T> {
 }
 
 impl<I: Index, T> IndexVec<I, T> {
-    /// An empty vector.
+    /// Makes an empty vector.
     pub const fn new() -> Self {
         Self {
             items: Vec::new(),
@@ -137,45 +138,45 @@ impl<I: Index, T> IndexVec<I, T> {
         }
     }
 
-    /// Appends `item` and gives its index.
+    /// Appends `item` and returns its index.
     ///
     /// # Panics
     ///
-    /// When the vector already holds `u32::MAX` items.
+    /// Panics if the vector has 2^32 items already.
     pub fn push(&mut self, item: T) -> I {
         let index = self.next_index();
         self.items.push(item);
         index
     }
 
-    /// The index that the next [`push`](Self::push) gives.
+    /// Returns the index of the next item that is pushed.
     pub fn next_index(&self) -> I {
         I::from_u32(
             u32::try_from(self.items.len()).expect("an index space holds fewer than 2^32 items"),
         )
     }
 
-    /// The item at `index`, or `None` past the end.
+    /// Returns the item at `index`, or `None` past the end.
     pub fn get(&self, index: I) -> Option<&T> {
         self.items.get(index.index())
     }
 
-    /// The item at `index`, or `None` past the end.
+    /// Returns the item at `index`, or `None` past the end.
     pub fn get_mut(&mut self, index: I) -> Option<&mut T> {
         self.items.get_mut(index.index())
     }
 
-    /// The number of items.
+    /// Returns the number of items.
     pub fn len(&self) -> usize {
         self.items.len()
     }
 
-    /// Whether there is no item.
+    /// Returns whether there are no items.
     pub fn is_empty(&self) -> bool {
         self.items.is_empty()
     }
 
-    /// All pairs of index and item, in order.
+    /// Returns all pairs of index and item, in order.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (I, &T)> + ExactSizeIterator {
         self.items
             .iter()
@@ -183,7 +184,7 @@ impl<I: Index, T> IndexVec<I, T> {
             .map(|(i, item)| (I::from_u32(i as u32), item))
     }
 
-    /// All pairs of index and item, in order.
+    /// Returns all pairs of index and item, in order.
     pub fn iter_mut(&mut self) -> impl DoubleEndedIterator<Item = (I, &mut T)> + ExactSizeIterator {
         self.items
             .iter_mut()
@@ -191,27 +192,27 @@ impl<I: Index, T> IndexVec<I, T> {
             .map(|(i, item)| (I::from_u32(i as u32), item))
     }
 
-    /// All items, in order.
+    /// Returns all items, in order.
     pub fn values(&self) -> std::slice::Iter<'_, T> {
         self.items.iter()
     }
 
-    /// All items, in order.
+    /// Returns all items, in order.
     pub fn values_mut(&mut self) -> std::slice::IterMut<'_, T> {
         self.items.iter_mut()
     }
 
-    /// All items, in order.
+    /// Returns all items, in order.
     pub fn into_values(self) -> std::vec::IntoIter<T> {
         self.items.into_iter()
     }
 
-    /// All indexes, in order.
+    /// Returns all indexes, in order.
     pub fn keys(&self) -> impl DoubleEndedIterator<Item = I> + ExactSizeIterator + use<I, T> {
         (0..self.items.len() as u32).map(I::from_u32)
     }
 
-    /// The items as a slice.
+    /// Returns the items as a slice.
     pub fn as_slice(&self) -> &[T] {
         &self.items
     }

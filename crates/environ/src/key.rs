@@ -1,8 +1,8 @@
-//! [`FuncKey`]: the one name of every generated function, from compile request to relocation to
-//! loaded pointer.
+//! [`FuncKey`]: the name of a generated function in all phases, from the compile request to the
+//! relocation to the loaded pointer.
 //!
-//! To add a kind: add a variant to [`FuncKey`] and a row to the `kinds!` table below it. Nothing
-//! else here changes, and the exhaustive matches of the later phases point at what does.
+//! To add a kind, add a variant to [`FuncKey`] and a row to the `kinds!` table below it. The
+//! exhaustive matches of later phases then show what else is needed.
 
 use crate::{AdapterId, Builtin, CanonId, CoreInstanceId, FuncIndex, Index, LowerId, SigId};
 use serde::{Deserialize, Serialize};
@@ -19,47 +19,52 @@ use std::mem;
 /// |   kind    |        namespace        |         index          |
 /// ```
 ///
-/// The high half is the *namespace word*: together with the index it is exactly Cranelift's
-/// `UserExternalName`, so relocations speak keys. Functions lie in the text in the order of their
-/// packed keys, which is also the order of [`Ord`].
+/// The high half is the *namespace word*. Namespace word and index are Cranelift's
+/// `UserExternalName`, so that relocations name keys. The order of functions in the text is the
+/// order of their packed keys, which is also the order of [`Ord`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "u64", try_from = "u64")]
 pub enum FuncKey {
-    /// A function defined by a core instance, compiled for that instance.
+    /// A function that a core instance defines, compiled for this instance.
     CoreFunc {
         /// The core instance. It must fit [`NAMESPACE_BITS`](Self::NAMESPACE_BITS).
         instance: CoreInstanceId,
         /// The function, in the index space of the instance's module.
         func: FuncIndex,
     },
-    /// The trampoline from wasm to a lowered host import.
+    /// The trampoline from wasm to a lowered host function.
     LowerImport(LowerId),
-    /// The adapter from the host to any wasm function of one core signature.
+    /// The entry trampoline from the host to any wasm function of one core signature.
     Entry(SigId),
     /// The trampoline from wasm to a builtin.
     Builtin(Builtin),
-    /// The adapter from one component instance to another.
+    /// An adapter from one component instance to another.
     Adapter(AdapterId),
     /// A canonical built-in of one component instance.
     Canon(CanonId),
 }
 
-/// Expands the rows `number: variant, namespace field (if any), index field, written form` to the
-/// two conversions between a key and its parts, and to [`fmt::Display`].
+/// Expands the rows `number: variant, namespace field (if any), index field, format string` to the
+/// conversions between a key and its parts, and to [`fmt::Display`].
 ///
-/// Numbers are part of the artifact's format and of the order of functions in the text. Zero is
-/// left out, so a zeroed word is no key.
+/// The numbers determine the artifact's format and the order of functions in the text. Zero is not
+/// used, so that a zeroed word is not a key.
 macro_rules! kinds {
-    ($($kind:literal: $variant:ident $fields:tt, $(namespace $namespace:ident,)? index $index:ident, $text:literal;)*) => {
+    ($(
+        $kind:literal: $variant:ident $fields:tt,
+            $(namespace $namespace:ident,)? index $index:ident, $text:literal;
+    )*) => {
         impl FuncKey {
-            /// Kind, namespace within the kind, index.
+            /// Returns the kind, the namespace within the kind, and the index.
             fn parts(self) -> (u8, u32, u32) {
                 match self {
-                    $(FuncKey::$variant $fields => ($kind, 0 $(+ $namespace.pack())?, $index.pack()),)*
+                    $(FuncKey::$variant $fields => {
+                        ($kind, 0 $(+ $namespace.pack())?, $index.pack())
+                    })*
                 }
             }
 
-            /// The inverse of [`parts`](Self::parts), or `None` where no key has these parts.
+            /// Returns the key with these [`parts`](Self::parts), if there is one.
             fn from_kind(kind: u8, mut namespace: u32, index: u32) -> Option<FuncKey> {
                 let key = match kind {
                     $($kind => {
@@ -69,7 +74,7 @@ macro_rules! kinds {
                     })*
                     _ => return None,
                 };
-                // A kind without namespaces has left the number untouched: only zero stands for it.
+                // The namespace of a kind that has none is zero.
                 (namespace == 0).then_some(key)
             }
         }
@@ -98,17 +103,15 @@ kinds! {
 }
 
 impl FuncKey {
-    /// The width of the namespace within a kind.
-    ///
-    /// The program phase refuses a component whose core instances do not fit, so packing a key may
-    /// assert it.
+    /// The number of bits of the namespace within a kind. Components with more core instances are
+    /// refused when they are parsed.
     pub const NAMESPACE_BITS: u32 = 24;
 
-    /// The packed key: kind and namespace in the high half, index in the low half.
+    /// Returns the packed key.
     ///
     /// # Panics
     ///
-    /// When the namespace does not fit [`NAMESPACE_BITS`](Self::NAMESPACE_BITS).
+    /// Panics if the namespace does not fit [`NAMESPACE_BITS`](Self::NAMESPACE_BITS).
     pub fn to_u64(self) -> u64 {
         let (kind, namespace, index) = self.parts();
         assert!(
@@ -120,26 +123,27 @@ impl FuncKey {
         u64::from(word) << 32 | u64::from(index)
     }
 
-    /// The key that packs to `packed`, or `None` if none does.
+    /// Returns the key that packs to `packed`, if there is one.
     pub fn from_u64(packed: u64) -> Option<Self> {
         Self::from_parts((packed >> 32) as u32, packed as u32)
     }
 
-    /// The namespace word: kind and namespace. The `namespace` of a Cranelift `UserExternalName`.
+    /// Returns the namespace word: kind and namespace. It is the `namespace` of a Cranelift
+    /// `UserExternalName`.
     ///
     /// # Panics
     ///
-    /// As [`to_u64`](Self::to_u64).
+    /// Panics where [`to_u64`](Self::to_u64) does.
     pub fn namespace(self) -> u32 {
         (self.to_u64() >> 32) as u32
     }
 
-    /// The index within the namespace. The `index` of a Cranelift `UserExternalName`.
+    /// Returns the index within the namespace. It is the `index` of a Cranelift `UserExternalName`.
     pub fn index(self) -> u32 {
         self.parts().2
     }
 
-    /// The key with this namespace word and index, or `None` if no key has them.
+    /// Returns the key with this namespace word and index, if there is one.
     pub fn from_parts(namespace: u32, index: u32) -> Option<Self> {
         let kind = (namespace >> Self::NAMESPACE_BITS) as u8;
         let namespace = namespace & ((1 << Self::NAMESPACE_BITS) - 1);
@@ -165,7 +169,7 @@ impl From<FuncKey> for u64 {
     }
 }
 
-/// A 64-bit word that is not a packed [`FuncKey`].
+/// The error for a 64-bit word that is not a packed [`FuncKey`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotAKey(pub u64);
 
@@ -185,7 +189,7 @@ impl TryFrom<u64> for FuncKey {
     }
 }
 
-/// A field of a key: how it becomes a number and back, and how it is written.
+/// A field of a key, with its conversions to a number and to text.
 trait Part: Sized {
     fn pack(self) -> u32;
     fn unpack(raw: u32) -> Option<Self>;
@@ -254,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn written_form_and_packed_form() {
+    fn display_form_and_packed_form() {
         let builtin = FuncKey::Builtin(Builtin::MemoryGrow);
         let number = u64::from(Builtin::MemoryGrow.as_u32());
         for (key, text, packed) in [
@@ -279,7 +283,7 @@ mod tests {
 
     /// Zeroed bytes, an unknown kind, a namespace in a kind that has none, a builtin past the last.
     #[test]
-    fn words_that_are_no_key() {
+    fn other_words_are_not_keys() {
         let past_the_last = u64::from(Builtin::COUNT as u32);
         for packed in [
             0,
@@ -314,7 +318,7 @@ mod tests {
         }
 
         #[test]
-        fn order_is_that_of_packed_keys(a in any_key(), b in any_key()) {
+        fn keys_are_ordered_as_their_packed_forms(a in any_key(), b in any_key()) {
             prop_assert_eq!(a.cmp(&b), a.to_u64().cmp(&b.to_u64()));
         }
 
@@ -333,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn serde_refuses_what_is_no_key() {
+    fn serde_refuses_other_words() {
         let source: U64Deserializer<ValueError> = 5u64.into_deserializer();
         let error = FuncKey::deserialize(source).unwrap_err();
         assert_eq!(error.to_string(), "0x0000000000000005 names no function");

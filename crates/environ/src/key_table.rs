@@ -1,36 +1,35 @@
-//! The key table: where each generated function lies in the text, and which function lies at an
-//! offset of the text.
+//! The key table: maps each generated function to its place in the text, and each offset in the
+//! text to its function.
 //!
-//! The encoder ([`KeyTableBuilder`]) and the decoder ([`KeyTable`]) stand side by side; the decoder
-//! reads the encoded bytes in place. Everything is little-endian, without alignment:
+//! [`KeyTableBuilder`] is the encoder. The decoder, [`KeyTable`], reads the encoded bytes in place.
+//! Everything is little-endian, without alignment:
 //!
 //! ```text
 //! header       namespaces: u32, blocks: u32, functions: u32
-//! directory    per namespace, ascending:  namespace word: u32, first block: u32
-//! counts       per 512 indexes of a namespace, a block:  functions before the block: u32
-//! bits         per block:  one bit per index: [u64; 8]
-//! offsets      per function, in text order:  code offset: u32; then the size of the text: u32
+//! directory    for each namespace, ascending:  namespace word: u32, first block: u32
+//! counts       for each block of 512 indexes of a namespace:  functions before the block: u32
+//! bits         for each block:  one bit for each index: [u64; 8]
+//! offsets      for each function, in text order:  code offset: u32; at the end, text size: u32
 //! ```
 //!
-//! Functions lie in the text in key order. So a function's *ordinal*, its place in text order, is
-//! the number of set bits before its own: the count of its block plus a popcount within the block.
-//! The ordinal indexes the offsets here, and parallel tables elsewhere. A function ends where the
-//! next one starts, so padding belongs to the function before it.
+//! Functions are in the text in key order. A function's *ordinal* is its position in that order. It
+//! equals the number of set bits before the function's own: the count of its block plus a popcount
+//! within the block. The ordinal indexes the offsets here, and parallel tables elsewhere. A
+//! function ends where the next one starts, so that padding belongs to the function before it.
 //!
 //! # Why this shape?
 //!
-//! - *Why bits and not sorted keys?* A dead function costs a bit instead of nothing, but a live one
-//!   costs 4 bytes and a bit instead of 12 bytes, and a lookup searches nothing. A count per block
-//!   makes it 1.06 bits per index.
-//! - *Why are counts and bits apart?* The search from ordinal to key then runs over counts alone,
-//!   16 to a cache line. The other direction reads two or three lines either way.
-//! - *Why is the last block of a namespace not cut short?* Namespaces are few, and blocks of one
-//!   size are an array.
+//! - *Why bits instead of sorted keys?* A dead function costs a bit instead of nothing, but a live
+//!   one costs 4 bytes and a bit instead of 12 bytes, and a lookup needs no search. With the counts
+//!   of blocks, an index costs 1.06 bits.
+//! - *Why are counts and bits separate?* The search from ordinal to key then reads only counts, 16
+//!   in a cache line. The other direction reads two or three lines in any case.
+//! - *Why is the last block of a namespace not shorter?* There are few namespaces, and blocks of
+//!   equal size are an array.
 //! - *Why is the directory searched?* Core instances are numbered from zero and nearly all have
-//!   functions, so the row of a core instance is nearly always its own number: that row is tried
-//!   first. The few other namespaces, and those behind an instance without functions, are found by
-//!   binary search over the rows. A directory indexed by kind and namespace would save that for a
-//!   second level and empty rows.
+//!   functions, so that the row of a core instance is usually its own number. That row is tried
+//!   first. A binary search finds all other namespaces. A directory that is indexed by kind and
+//!   namespace would need a second level and empty rows instead.
 //! - *Why is there no magic number or version?* The artifact that contains the table has them.
 
 use crate::FuncKey;
@@ -38,7 +37,7 @@ use std::fmt;
 use std::iter;
 use std::ops::Range;
 
-/// Indexes per block.
+/// The number of indexes in a block.
 const BLOCK_BITS: u32 = 512;
 /// A little-endian `u32`.
 type Word = [u8; 4];
@@ -61,16 +60,17 @@ pub struct KeyTableBuilder {
 }
 
 impl KeyTableBuilder {
-    /// A table without functions.
+    /// Makes a table without functions.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The bytes of the table of `functions`, each with its offset in a text of `text_size` bytes.
+    /// Returns the bytes of the table of `functions`, each with its offset in a text of `text_size`
+    /// bytes.
     ///
     /// # Panics
     ///
-    /// As [`push`](Self::push) and [`finish`](Self::finish).
+    /// Panics where [`push`](Self::push) and [`finish`](Self::finish) do.
     pub fn encode(functions: impl IntoIterator<Item = (FuncKey, u32)>, text_size: u32) -> Vec<u8> {
         let mut builder = Self::new();
         for (key, offset) in functions {
@@ -79,14 +79,14 @@ impl KeyTableBuilder {
         builder.finish(text_size)
     }
 
-    /// Adds the function `key` at `offset` of the text.
+    /// Adds the function `key` at `offset` in the text.
     ///
-    /// A namespace takes room for all indexes up to its highest one.
+    /// A namespace takes space for all indexes up to its highest one.
     ///
     /// # Panics
     ///
-    /// When key or offset is not above that of the function before: text order is key order, and no
-    /// function is empty.
+    /// Panics unless key and offset are greater than those of the previous function: text order is
+    /// key order, and no function is empty.
     pub fn push(&mut self, key: FuncKey, offset: u32) {
         if let Some(last) = self.last {
             assert!(key > last, "{key} comes after {last} in the text");
@@ -119,11 +119,11 @@ impl KeyTableBuilder {
         self.offsets.push(offset);
     }
 
-    /// The bytes of the table, for a text of `text_size` bytes.
+    /// Returns the bytes of the table, for a text of `text_size` bytes.
     ///
     /// # Panics
     ///
-    /// When the last function does not start before `text_size`.
+    /// Panics if the last function starts at `text_size` or after it.
     pub fn finish(self, text_size: u32) -> Vec<u8> {
         if let Some(&last) = self.offsets.last() {
             assert!(
@@ -156,8 +156,9 @@ fn to_word(number: usize) -> u32 {
 
 /// The table of all functions of an artifact, read in place.
 ///
-/// Whatever the bytes, no method panics, every ordinal given is below [`len`](Self::len) and every
-/// range lies in the text: corrupted bytes can only give wrong functions or none.
+/// Whatever the bytes are, no method panics, every returned ordinal is below [`len`](Self::len) and
+/// every returned range is within the text. Corrupted bytes can only lead to wrong functions, or to
+/// none.
 #[derive(Clone, Copy)]
 pub struct KeyTable<'a> {
     rows: &'a [Row],
@@ -171,7 +172,11 @@ pub struct KeyTable<'a> {
 }
 
 impl<'a> KeyTable<'a> {
-    /// The table in `bytes`, which are checked in time proportional to the number of namespaces.
+    /// Opens the table in `bytes`. The time depends only on the number of namespaces.
+    ///
+    /// # Errors
+    ///
+    /// Returns an error if the size or the directory is wrong.
     pub fn new(bytes: &'a [u8]) -> Result<Self, KeyTableError> {
         let actual = bytes.len();
         let (words, _) = bytes.as_chunks();
@@ -204,7 +209,8 @@ impl<'a> KeyTable<'a> {
         Ok(table)
     }
 
-    /// Namespaces ascend, and each has blocks and functions of its own, in the same order.
+    /// Checks that namespaces ascend, and that each has blocks and functions of its own, in the
+    /// same order.
     fn check_directory(&self) -> Result<(), KeyTableError> {
         if self.rows.is_empty() && !(self.counts.is_empty() && self.is_empty()) {
             return Err(KeyTableError::NoNamespaces);
@@ -233,29 +239,29 @@ impl<'a> KeyTable<'a> {
         Ok(())
     }
 
-    /// The number of functions.
+    /// Returns the number of functions.
     pub fn len(&self) -> u32 {
         // The header holds it in 32 bits.
         (self.offsets.len() - 1) as u32
     }
 
-    /// Whether there is no function.
+    /// Returns whether there are no functions.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// The size of the text.
+    /// Returns the size of the text in bytes.
     pub fn text_size(&self) -> u32 {
         self.text_size
     }
 
-    /// Where `key` lies in the text, with the padding behind it.
+    /// Returns the place of `key` in the text, including the padding after it.
     #[inline]
     pub fn get(&self, key: FuncKey) -> Option<Range<u32>> {
         self.range(self.ordinal(key)?)
     }
 
-    /// The place of `key` in text order.
+    /// Returns the ordinal of `key`.
     #[inline]
     pub fn ordinal(&self, key: FuncKey) -> Option<u32> {
         let mut blocks = self.blocks(self.row(key.namespace())?);
@@ -265,7 +271,8 @@ impl<'a> KeyTable<'a> {
         (ordinal < self.len()).then_some(ordinal)
     }
 
-    /// Where the function with this ordinal lies in the text, with the padding behind it.
+    /// Returns the place in the text of the function with this ordinal, including the padding after
+    /// it.
     #[inline]
     pub fn range(&self, ordinal: u32) -> Option<Range<u32>> {
         let &bounds = self.offsets.get(ordinal as usize..)?.first_chunk()?;
@@ -273,7 +280,7 @@ impl<'a> KeyTable<'a> {
         (start <= end && end <= self.text_size).then_some(start..end)
     }
 
-    /// The function with this ordinal.
+    /// Returns the function with this ordinal.
     pub fn key(&self, ordinal: u32) -> Option<FuncKey> {
         if ordinal >= self.len() {
             return None;
@@ -292,8 +299,8 @@ impl<'a> KeyTable<'a> {
         self.key_at(row.checked_sub(1)?, block, bit)
     }
 
-    /// The function that `offset` of the text belongs to: its ordinal, its key and the offset of
-    /// its start.
+    /// Returns the function at `offset` in the text: its ordinal, its key and the offset of its
+    /// start.
     pub fn find(&self, offset: u32) -> Option<(u32, FuncKey, u32)> {
         let (_, starts) = self.offsets.split_last()?;
         let ordinal = starts
@@ -306,7 +313,7 @@ impl<'a> KeyTable<'a> {
             .then_some((ordinal, self.key(ordinal)?, range.start))
     }
 
-    /// All functions and where they lie, in text order.
+    /// Returns all functions with their places, in text order.
     pub fn iter(&self) -> impl Iterator<Item = (FuncKey, Range<u32>)> + use<'a> {
         let table = *self;
         (0..table.rows.len()).flat_map(move |row| {
@@ -322,7 +329,7 @@ impl<'a> KeyTable<'a> {
         })
     }
 
-    /// The row of a namespace word.
+    /// Returns the row of a namespace word.
     #[inline]
     fn row(&self, namespace: u32) -> Option<usize> {
         let guess = (namespace & ((1 << FuncKey::NAMESPACE_BITS) - 1)) as usize;
@@ -333,7 +340,7 @@ impl<'a> KeyTable<'a> {
         self.rows.binary_search_by_key(&namespace, word).ok()
     }
 
-    /// The blocks of the namespace in `row`, which must exist.
+    /// Returns the blocks of the namespace in `row`, which must exist.
     #[inline]
     fn blocks(&self, row: usize) -> Range<usize> {
         let first_block = |row: &Row| u32::from_le_bytes(row[1]) as usize;
@@ -344,7 +351,7 @@ impl<'a> KeyTable<'a> {
         first_block(&self.rows[row])..end
     }
 
-    /// The key of a bit of a block, given the row of the namespace that the block belongs to.
+    /// Returns the key of a bit of a block, given the row of the block's namespace.
     fn key_at(&self, row: usize, block: usize, bit: u32) -> Option<FuncKey> {
         let block = block.checked_sub(self.blocks(row).start)?;
         let index = u32::try_from(block)
@@ -363,7 +370,7 @@ impl fmt::Debug for KeyTable<'_> {
     }
 }
 
-/// The words of a block's bits, lowest indexes first.
+/// Returns the words of a block's bits, lowest indexes first.
 #[inline]
 fn words(bits: &Bits) -> impl Iterator<Item = u64> {
     bits.as_chunks()
@@ -372,7 +379,7 @@ fn words(bits: &Bits) -> impl Iterator<Item = u64> {
         .map(|&word| u64::from_le_bytes(word))
 }
 
-/// The number of set bits before the set bit `bit`, or `None` if it is clear.
+/// Returns the number of set bits before `bit`, or `None` if `bit` is clear.
 #[inline]
 fn rank(bits: &Bits, bit: u32) -> Option<u32> {
     let (words, _) = bits.as_chunks();
@@ -389,7 +396,7 @@ fn rank(bits: &Bits, bit: u32) -> Option<u32> {
     Some(before + (word & (mask - 1)).count_ones())
 }
 
-/// The set bit that has `rank` set bits before it, or `None` if there are too few.
+/// Returns the set bit with `rank` set bits before it, or `None` if there are too few.
 fn select(bits: &Bits, mut rank: u32) -> Option<u32> {
     for (word, start) in words(bits).zip((0..).step_by(64)) {
         let ones = word.count_ones();
@@ -401,7 +408,7 @@ fn select(bits: &Bits, mut rank: u32) -> Option<u32> {
     None
 }
 
-/// The set bit of `word` that has `rank` set bits before it. There must be one.
+/// Returns the set bit of `word` with `rank` set bits before it, which must exist.
 fn select_in_word(mut word: u64, rank: u32) -> u32 {
     for _ in 0..rank {
         word &= word - 1;
@@ -409,7 +416,7 @@ fn select_in_word(mut word: u64, rank: u32) -> u32 {
     word.trailing_zeros()
 }
 
-/// The set bits of a block, ascending.
+/// Returns the set bits of a block in ascending order.
 fn ones(bits: &Bits) -> impl Iterator<Item = u32> {
     words(bits)
         .zip((0..).step_by(64))
@@ -422,7 +429,7 @@ fn ones(bits: &Bits) -> impl Iterator<Item = u32> {
         })
 }
 
-/// Why bytes are not a [`KeyTable`].
+/// The reason why bytes are not a [`KeyTable`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum KeyTableError {
     /// The bytes end within the header.
@@ -430,16 +437,16 @@ pub enum KeyTableError {
         /// The number of bytes.
         actual: usize,
     },
-    /// The bytes have another size than the header says.
+    /// The number of bytes differs from the size that the header implies.
     Size {
-        /// The size by the header.
+        /// The size that the header implies.
         expected: u64,
         /// The number of bytes.
         actual: usize,
     },
     /// There are functions but no namespace.
     NoNamespaces,
-    /// A row of the directory does not ascend from the one before.
+    /// A row of the directory does not ascend from the previous one.
     Namespaces {
         /// The row.
         row: usize,
@@ -449,7 +456,7 @@ pub enum KeyTableError {
         /// The row.
         row: usize,
     },
-    /// The first block of a namespace has a count that does not fit its place.
+    /// The count of a namespace's first block contradicts its position.
     Ordinals {
         /// The row of the namespace.
         row: usize,
@@ -460,12 +467,12 @@ impl fmt::Display for KeyTableError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoHeader { actual } => {
-                write!(f, "key table of {actual} bytes has no room for its header")
+                write!(f, "key table of {actual} bytes is too short for its header")
             }
             Self::Size { expected, actual } => {
                 write!(
                     f,
-                    "key table has {actual} bytes where its header asks for {expected}"
+                    "key table has {actual} bytes, but its header implies {expected}"
                 )
             }
             Self::NoNamespaces => write!(f, "key table has functions but no namespace"),

@@ -1,9 +1,9 @@
-//! What every phase of Mintage agrees on: the names of functions ([`FuncKey`]), index newtypes,
-//! core and component types, Canonical ABI arithmetic, the slab layout, the list of builtins, traps
-//! and settings.
+//! The vocabulary of all phases of Mintage: names of functions ([`FuncKey`]), index newtypes, core
+//! and component types, Canonical ABI arithmetic, the slab layout, the list of builtins, traps,
+//! kinds of errors and settings.
 //!
-//! Architecture invariant: this crate knows no parser, no code generator and no operating system;
-//! everything here is plain data and arithmetic. A fact that two phases need has its one home here.
+//! Architecture invariant: this crate is plain data and arithmetic. It does not know the parser,
+//! the code generator or the operating system. A fact that two phases need has its only home here.
 
 #![forbid(unsafe_code)]
 

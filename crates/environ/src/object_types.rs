@@ -1,4 +1,4 @@
-//! Struct and array types and their numbers.
+//! Struct and array types, numbered so that subtypes are ranges.
 
 use crate::objects::{ObjectLayout, Stored};
 use crate::{IndexVec, ObjectTypeId, ValType};
@@ -6,7 +6,7 @@ use anyhow::Result;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// What a field or element holds.
+/// The type of a field or element (core specification, "Aggregate Types").
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum StorageType {
     /// The low 8 bits of an `i32`.
@@ -18,7 +18,7 @@ pub enum StorageType {
 }
 
 impl StorageType {
-    /// How it is kept.
+    /// Returns the representation in an object.
     pub fn stored(self) -> Stored {
         let packed = |size| Stored {
             size,
@@ -31,7 +31,7 @@ impl StorageType {
         }
     }
 
-    /// The type of the operand that it is read to and written from.
+    /// Returns the type of the operand that it is read to and written from.
     pub const fn unpacked(self) -> ValType {
         match self {
             StorageType::I8 | StorageType::I16 => ValType::I32,
@@ -50,33 +50,33 @@ impl fmt::Display for StorageType {
     }
 }
 
-/// What the objects of a type are made of.
+/// The contents of a type's objects.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ObjectKind {
-    /// A struct: what each field holds, and its offset. Since fields keep their order, those of a
-    /// supertype are at the same offsets in its subtypes.
+    /// A struct: the type of each field, and its offset. Fields are laid out in order, so that
+    /// those of a supertype are at the same offsets in its subtypes.
     Struct(Box<[(StorageType, u32)]>),
-    /// An array: what each element holds.
+    /// An array: the type of its elements.
     Array(StorageType),
 }
 
 /// A struct or array type.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectType {
-    /// What its objects are made of.
+    /// The contents of its objects.
     pub kind: ObjectKind,
-    /// Their bytes.
+    /// The layout of its objects.
     pub layout: ObjectLayout,
-    /// How many proper subtypes it has; their numbers follow its own.
+    /// The number of proper subtypes, whose numbers follow this type's own.
     pub subtypes: u32,
 }
 
 impl ObjectType {
-    /// A struct type.
+    /// Makes a struct type.
     ///
     /// # Errors
     ///
-    /// When an object has more than 4 GiB.
+    /// Returns an error if an object takes more than 4 GiB.
     pub fn structure(fields: &[StorageType], subtypes: u32) -> Result<ObjectType> {
         let (layout, offsets) = ObjectLayout::of_fields(fields.iter().map(|field| field.stored()))?;
         Ok(ObjectType {
@@ -86,7 +86,7 @@ impl ObjectType {
         })
     }
 
-    /// An array type.
+    /// Makes an array type.
     pub fn array(element: StorageType, subtypes: u32) -> ObjectType {
         ObjectType {
             kind: ObjectKind::Array(element),
@@ -96,54 +96,56 @@ impl ObjectType {
     }
 }
 
-/// All struct and array types of a program: structs first, each type before its subtypes, so that
-/// the subtypes of each type, all structs, and all arrays are ranges.
+/// All struct and array types of a program.
+///
+/// Structs come first, and the trees of subtypes are numbered in pre-order. A type and its
+/// subtypes, all structs, and all arrays are therefore ranges of numbers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectTypes(IndexVec<ObjectTypeId, ObjectType>);
 
-/// Types whose numbers follow each other.
+/// A range of type numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObjectTypeRange {
     /// The first number.
     pub first: u32,
-    /// How many there are.
+    /// The number of types.
     pub count: u32,
 }
 
 impl ObjectTypeRange {
-    /// Whether `id` is one of them.
+    /// Returns whether `id` is in the range.
     pub const fn contains(self, id: ObjectTypeId) -> bool {
         id.as_u32().wrapping_sub(self.first) < self.count
     }
 }
 
 impl ObjectTypes {
-    /// Adds a type; a struct type before all array types.
+    /// Adds a type. Its subtypes must be added right after it, and all structs before all arrays.
     pub fn declare(&mut self, ty: ObjectType) -> ObjectTypeId {
         self.0.push(ty)
     }
 
-    /// The type with this number, or `None` for a number that was never given out.
+    /// Returns the type with this number, if there is one.
     pub fn get(&self, id: ObjectTypeId) -> Option<&ObjectType> {
         self.0.get(id)
     }
 
-    /// How many there are.
+    /// Returns the number of types.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no types.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// All types in order of their numbers.
+    /// Returns all types in the order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (ObjectTypeId, &ObjectType)> {
         self.0.iter()
     }
 
-    /// A type and its subtypes.
+    /// Returns the range of a type and its subtypes.
     pub fn range(&self, id: ObjectTypeId) -> ObjectTypeRange {
         ObjectTypeRange {
             first: id.as_u32(),
@@ -151,12 +153,12 @@ impl ObjectTypes {
         }
     }
 
-    /// Whether `id` is `other` or a subtype of it.
+    /// Returns whether `id` is `other` or a subtype of it.
     pub fn is_subtype(&self, id: ObjectTypeId, other: ObjectTypeId) -> bool {
         id.as_u32().wrapping_sub(other.as_u32()) <= self.0[other].subtypes
     }
 
-    /// All structs.
+    /// Returns the range of all structs.
     pub fn structs(&self) -> ObjectTypeRange {
         let is_struct = |ty: &ObjectType| matches!(ty.kind, ObjectKind::Struct(_));
         ObjectTypeRange {
@@ -165,7 +167,7 @@ impl ObjectTypes {
         }
     }
 
-    /// All arrays.
+    /// Returns the range of all arrays.
     pub fn arrays(&self) -> ObjectTypeRange {
         let first = self.structs().count;
         ObjectTypeRange {
@@ -204,7 +206,7 @@ mod tests {
     use crate::RefType;
 
     #[test]
-    fn fields_of_a_supertype_keep_their_places() {
+    fn fields_of_a_supertype_keep_their_offsets() {
         let types = [
             StorageType::I8,
             StorageType::Val(ValType::Ref(RefType::FUNC)),
@@ -215,7 +217,7 @@ mod tests {
         ];
         let fields = |count: usize| match ObjectType::structure(&types[..count], 0).unwrap().kind {
             ObjectKind::Struct(fields) => fields,
-            ObjectKind::Array(_) => unreachable!("a struct was asked for"),
+            ObjectKind::Array(_) => unreachable!("`structure` makes a struct"),
         };
         let all = fields(types.len());
         assert_eq!(

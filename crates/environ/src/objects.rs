@@ -1,42 +1,42 @@
-//! How objects stand in an object heap: structs, arrays and exceptions.
+//! The layout of objects in a GC heap: structs, arrays and exceptions.
 //!
 //! ```text
 //! struct, exception:  [ header: u32 | fields, each at its natural alignment, up to 8 ... ]
 //! array:              [ header: u32 | length: u32 | elements ... ]
 //! ```
 //!
-//! The header is the number of the object's type, shifted left by one. A reference to an object
-//! takes 4 bytes in a field, as do all references that the collector follows or might; a reference
-//! to a function is a whole [`FuncEntry`](crate::FuncEntry).
+//! The header is the number of the object's type, shifted left by one. A field of a reference type
+//! takes 4 bytes (a [`Reference`](crate::Reference)), except that a function reference is a whole
+//! [`FuncEntry`](crate::FuncEntry) of 8 bytes.
 
 use crate::layout::HeapLayout;
 use crate::{ObjectTypeId, ValType, limit};
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-/// Bytes of the header, which is what objects start with.
+/// The size in bytes of the header at the start of each object.
 pub const HEADER_SIZE: u32 = 4;
-/// Where the length of an array stands.
+/// The offset of an array's length.
 pub const LENGTH_OFFSET: u32 = 4;
-/// Where the elements of an array start.
+/// The offset of an array's first element.
 pub const ELEMENTS_OFFSET: u32 = 8;
 
-/// The header of an object of type `ty`. The lowest bit is the collector's.
+/// Returns the header of an object of type `ty`. The lowest bit is free for the collector.
 pub const fn header(ty: ObjectTypeId) -> u32 {
     ty.as_u32() << 1
 }
 
-/// How a field or element is kept.
+/// The representation of a field or element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Stored {
-    /// Its bytes: 1, 2, 4, 8 or 16.
+    /// The size in bytes: 1, 2, 4, 8 or 16.
     pub size: u32,
-    /// Whether it is a reference that the collector follows.
+    /// Whether it is a reference that the collector traces.
     pub traced: bool,
 }
 
 impl Stored {
-    /// How a value of type `ty` is kept.
+    /// Returns the representation of a value of type `ty`.
     pub fn of(ty: ValType) -> Stored {
         let traced = ty.is_traced();
         Stored {
@@ -46,23 +46,24 @@ impl Stored {
     }
 }
 
-/// What the collector needs to know of a type of objects.
+/// The layout of a type's objects, as the collector needs it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ObjectLayout {
-    /// Bytes of an object, a multiple of [`HeapLayout::ALIGN`]; of an array, without its elements.
+    /// The size of an object in bytes, a multiple of [`HeapLayout::ALIGN`]. For an array, the size
+    /// without elements.
     pub size: u32,
-    /// Offsets of the fields that the collector follows, ascending.
+    /// The offsets of the fields that the collector traces, ascending.
     pub traced: Box<[u32]>,
-    /// The elements, when it is an array.
+    /// The elements, if the type is an array.
     pub elements: Option<Stored>,
 }
 
 impl ObjectLayout {
-    /// The layout of a struct or exception with `fields`, and their offsets.
+    /// Returns the layout of a struct or exception with `fields`, and the offsets of the fields.
     ///
     /// # Errors
     ///
-    /// When it has more than 4 GiB.
+    /// Returns an error if an object takes more than 4 GiB.
     pub fn of_fields(
         fields: impl IntoIterator<Item = Stored>,
     ) -> Result<(ObjectLayout, Box<[u32]>)> {
@@ -87,7 +88,7 @@ impl ObjectLayout {
         Ok((layout, offsets.into()))
     }
 
-    /// The layout of an array of `elements`.
+    /// Returns the layout of an array of `elements`.
     pub fn of_elements(elements: Stored) -> ObjectLayout {
         ObjectLayout {
             size: ELEMENTS_OFFSET,
@@ -96,7 +97,7 @@ impl ObjectLayout {
         }
     }
 
-    /// Bytes of an object of this type, of `length` elements if it is an array.
+    /// Returns the size in bytes of an object, which has `length` elements if it is an array.
     pub fn size_of(&self, length: u32) -> u64 {
         let elements = self
             .elements
@@ -132,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn arrays_of_any_length_have_a_size() {
+    fn sizes_of_arrays_are_aligned_and_do_not_overflow() {
         let bytes = ObjectLayout::of_elements(Stored {
             size: 1,
             traced: false,

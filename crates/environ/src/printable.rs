@@ -1,9 +1,9 @@
-//! Names of a guest, made fit to be shown.
+//! [`Printable`]: names of a guest, escaped for display.
 
 use std::fmt::{self, Write as _};
 
-/// A name that a guest chose. What a terminal or a log would take for more than text (line ends,
-/// escape sequences, characters that reverse the writing direction) is shown escaped.
+/// A name that a guest chose. Its `Display` escapes everything that a terminal or a log would not
+/// show as plain text: line ends, escape sequences, characters that reverse the writing direction.
 #[derive(Clone, Copy, Debug)]
 pub struct Printable<'a>(pub &'a str);
 
@@ -11,7 +11,7 @@ impl fmt::Display for Printable<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for c in self.0.chars() {
             match c {
-                // Names of functions have these, and they do no harm.
+                // Names of functions contain these, and they are harmless.
                 '\'' | '"' | '\\' => f.write_char(c)?,
                 _ => write!(f, "{}", c.escape_debug())?,
             }
@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_text_is_shown_as_it_is() {
+    fn control_characters_are_escaped() {
         for (name, expected) in [
             (
                 r#"<T as Foo<'a>>::operator""\é"#,

@@ -1,69 +1,67 @@
-//! Settings that change the machine code or the layout. They are part of an artifact and must match
-//! at load.
+//! The settings that machine code and layout depend on. They are part of an artifact and must match
+//! the engine's at load.
 
 use crate::Features;
 use serde::{Deserialize, Serialize};
 
-/// Bytes that cost one unit of fuel where bulk operations are paid by their length; what is started
-/// is paid in full.
+/// The number of bytes per unit of fuel if bulk operations pay for their length. A fraction costs a
+/// whole unit.
 pub const FUEL_BYTES: u32 = 64;
 
-/// How hard the code generator tries.
+/// The optimization level of the code generator.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OptLevel {
-    /// Fast compilation.
+    /// Optimizes for compile time.
     None,
-    /// Fast code.
+    /// Optimizes for speed.
     #[default]
     Speed,
-    /// Fast code that is also small.
+    /// Optimizes for speed and code size.
     SpeedAndSize,
 }
 
-/// Settings that machine code and layout depend on.
+/// The settings that machine code and layout depend on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tunables {
-    /// How hard the code generator tries.
+    /// The optimization level of the code generator.
     pub opt_level: OptLevel,
-    /// Bytes of address space that a 32-bit memory can grow into; 4 GiB at most are used.
+    /// Bytes of address space that a 32-bit memory can grow into, at most 4 GiB.
     pub memory_reservation: u64,
-    /// Bytes of address space that a 64-bit memory can grow into if it declares no maximum. One
-    /// that declares a maximum gets that, up to [`DECLARED_FACTOR`](crate::layout::DECLARED_FACTOR)
-    /// times this.
+    /// Bytes of address space that a 64-bit memory without a declared maximum can grow into. A
+    /// declared maximum is reserved instead, up to
+    /// [`DECLARED_FACTOR`](crate::layout::DECLARED_FACTOR) times this number.
     pub memory64_reservation: u64,
-    /// Bytes of inaccessible address space behind each memory. An access whose reach lies within
-    /// reservation and guard needs no bounds check.
+    /// Bytes of inaccessible address space after the reservation of each memory. An access that
+    /// cannot reach past reservation and guard needs no bounds check.
     pub memory_guard: u64,
-    /// Entries that a table can grow to when it declares no smaller maximum.
+    /// The number of entries that a table can grow to if it declares no smaller maximum.
     pub table_reservation: u32,
-    /// Bytes of address space of each object heap; 1 GiB at most are used. Objects take at most
-    /// half of it at a time.
+    /// Bytes of address space of each GC heap, at most 1 GiB. Since the heap has two halves,
+    /// objects can take half of it.
     pub gc_heap_reservation: u32,
-    /// Whether each allocation collects, for tests of the collector.
+    /// Whether each allocation runs a collection, for tests of the collector.
     pub gc_zeal: bool,
-    /// Whether the code generator checks its own input (slow; for tests and fuzzing).
+    /// Whether Cranelift verifies its input, which is slow. For tests and fuzzing.
     pub debug_verifier: bool,
-    /// Whether code carries the map from code offsets to byte offsets of the component, for
+    /// Whether artifacts have a map from code offsets to byte offsets of the component, for
     /// backtraces.
     pub address_map: bool,
-    /// Whether functions test the interrupt word of the store where they are entered and at the
-    /// head of each loop.
+    /// Whether functions test the store's interrupt word at their entry and at each loop head.
     pub interruptible: bool,
-    /// Whether the operators that guests execute are counted, and guests stop when the store's fuel
-    /// is used up.
+    /// Whether executed operators consume fuel, and guests stop when the store runs out of it.
     pub consume_fuel: bool,
-    /// Whether bulk operations consume fuel by their length besides that of the operator:
-    /// [`FUEL_BYTES`] bytes cost one.
+    /// Whether bulk operations also consume fuel for their length, one unit for [`FUEL_BYTES`]
+    /// bytes.
     pub fuel_by_length: bool,
-    /// Whether every NaN that arithmetic gives is the canonical one, so that guests compute the
-    /// same everywhere.
+    /// Whether each NaN that arithmetic produces is canonical, so that results do not depend on the
+    /// processor.
     pub nan_canonicalization: bool,
-    /// Whether the operators of relaxed SIMD give the same results everywhere.
+    /// Whether the results of relaxed SIMD operators do not depend on the processor.
     pub relaxed_simd_deterministic: bool,
-    /// Whether every export of every core instance is kept reachable and listed (for the `.wast`
-    /// runner).
+    /// Whether all exports of all core instances are kept reachable and listed, for the `.wast`
+    /// runner.
     pub core_exports: bool,
-    /// Which components are accepted.
+    /// The features that components may use.
     pub features: Features,
 }
 

@@ -17,7 +17,7 @@ pub struct Signature {
 }
 
 impl Signature {
-    /// A signature from slices.
+    /// Makes a signature from slices.
     pub fn new(params: &[ValType], results: &[ValType]) -> Self {
         Self {
             params: params.into(),
@@ -25,7 +25,8 @@ impl Signature {
         }
     }
 
-    /// The 8-byte words of an argument array that carries the parameters in and the results out.
+    /// Returns the number of 8-byte words of an argument array, which passes the parameters in and
+    /// the results out.
     pub fn array_words(&self) -> usize {
         let words = |types: &[ValType]| types.iter().map(|ty| ty.words()).sum::<usize>();
         words(&self.params).max(words(&self.results))
@@ -47,22 +48,22 @@ impl fmt::Display for Signature {
     }
 }
 
-/// A function type: a signature, and its place among the types that modules declare.
+/// A function type: a signature, and its place in the type hierarchy.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 struct FuncType {
     signature: Signature,
-    /// How many proper subtypes it has; their numbers follow its own.
+    /// The number of proper subtypes, whose numbers follow this type's own.
     subtypes: u32,
-    /// Tells types of one signature apart: `None` for the type that is final, has no supertype and
-    /// is alone in its recursive group, which is what `(func ...)` by itself declares.
+    /// Distinguishes types with equal signatures. `None` is the type that a bare `(func ...)`
+    /// declares: final, without a supertype, and alone in its recursive group.
     declaration: Option<u32>,
 }
 
-/// The key of the type that `(func ...)` by itself declares.
+/// A lookup key: the type that a bare `(func ...)` with this signature declares.
 #[derive(PartialEq, Eq)]
-struct Plain<'s>(&'s Signature);
+struct BareFunc<'s>(&'s Signature);
 
-impl Hash for Plain<'_> {
+impl Hash for BareFunc<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.0.hash(state);
         0u32.hash(state);
@@ -70,7 +71,7 @@ impl Hash for Plain<'_> {
     }
 }
 
-impl Equivalent<FuncType> for Plain<'_> {
+impl Equivalent<FuncType> for BareFunc<'_> {
     fn equivalent(&self, ty: &FuncType) -> bool {
         ty.declaration.is_none() && ty.signature == *self.0
     }
@@ -78,14 +79,14 @@ impl Equivalent<FuncType> for Plain<'_> {
 
 /// All function types of a program, each once.
 ///
-/// Numbers are a walk over the trees of subtypes, each type before its subtypes: those of a type
-/// are a range that starts at the type. So one comparison tells whether a function is of a type.
+/// Types are numbered in pre-order over the trees of subtypes. A type and its subtypes are
+/// therefore a range of numbers, and one comparison tells whether a function has a type.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Signatures(IndexSet<FuncType, DefaultHashBuilder>);
 
 impl Signatures {
-    /// The number of the type that `(func ...)` by itself declares with `signature`; it is added
-    /// when it is new.
+    /// Returns the number of the type that a bare `(func ...)` declares with `signature`, and adds
+    /// the type if it is new.
     pub fn intern(&mut self, signature: Signature) -> SigId {
         self.add(FuncType {
             signature,
@@ -94,8 +95,8 @@ impl Signatures {
         })
     }
 
-    /// Adds a type that differs from all others by more than its signature. Its `subtypes` proper
-    /// subtypes are to follow.
+    /// Adds a type that is distinct from all others, even those with the same signature. Its
+    /// `subtypes` proper subtypes must be added right after it.
     pub fn declare(&mut self, signature: Signature, subtypes: u32) -> SigId {
         self.add(FuncType {
             signature,
@@ -108,30 +109,30 @@ impl Signatures {
         SigId::from_u32(self.0.insert_full(ty).0 as u32)
     }
 
-    /// The number of the type that `(func ...)` by itself declares with `signature`, when it was
+    /// Returns the number of the type that a bare `(func ...)` declares with `signature`, if it was
     /// added.
     pub fn find(&self, signature: &Signature) -> Option<SigId> {
         self.0
-            .get_index_of(&Plain(signature))
+            .get_index_of(&BareFunc(signature))
             .map(|i| SigId::from_u32(i as u32))
     }
 
-    /// The signature with this number, or `None` for a number that was never given out.
+    /// Returns the signature with this number, if there is one.
     pub fn get(&self, id: SigId) -> Option<&Signature> {
         self.0.get_index(id.index()).map(|ty| &ty.signature)
     }
 
-    /// How many proper subtypes a type has: the numbers that follow its own.
+    /// Returns the number of proper subtypes of a type, whose numbers follow its own.
     pub fn subtypes(&self, id: SigId) -> u32 {
         self.0[id.index()].subtypes
     }
 
-    /// Whether `id` is `other` or a subtype of it.
+    /// Returns whether `id` is `other` or a subtype of it.
     pub fn is_subtype(&self, id: SigId, other: SigId) -> bool {
         id.as_u32().wrapping_sub(other.as_u32()) <= self.subtypes(other)
     }
 
-    /// All signatures in order of their numbers.
+    /// Returns all signatures in the order of their numbers.
     pub fn iter(&self) -> impl Iterator<Item = (SigId, &Signature)> {
         self.0
             .iter()
@@ -139,12 +140,12 @@ impl Signatures {
             .map(|(i, ty)| (SigId::from_u32(i as u32), &ty.signature))
     }
 
-    /// How many there are.
+    /// Returns the number of types.
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no types.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -163,22 +164,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn types_of_one_signature_are_told_apart() {
+    fn types_with_equal_signatures_are_distinct() {
         let signature = || Signature::new(&[ValType::I32], &[]);
         let mut signatures = Signatures::default();
         let base = signatures.declare(signature(), 2);
         let sub = signatures.declare(signature(), 1);
         let subsub = signatures.declare(signature(), 0);
         assert_eq!(signatures.find(&signature()), None);
-        let plain = signatures.intern(signature());
-        assert_eq!(signatures.intern(signature()), plain);
-        assert_eq!(signatures.find(&signature()), Some(plain));
+        let bare = signatures.intern(signature());
+        assert_eq!(signatures.intern(signature()), bare);
+        assert_eq!(signatures.find(&signature()), Some(bare));
         assert_eq!(signatures.find(&Signature::new(&[], &[])), None);
-        let all = [base, sub, subsub, plain];
+        let all = [base, sub, subsub, bare];
         let subtypes = |of: SigId| all.map(|id| signatures.is_subtype(id, of));
         assert_eq!(subtypes(base), [true, true, true, false]);
         assert_eq!(subtypes(sub), [false, true, true, false]);
         assert_eq!(subtypes(subsub), [false, false, true, false]);
-        assert_eq!(subtypes(plain), [false, false, false, true]);
+        assert_eq!(subtypes(bare), [false, false, false, true]);
     }
 }

@@ -1,13 +1,14 @@
-//! Traps: the closed list of reasons why a guest was stopped.
+//! Traps: the closed list of reasons for which a guest is stopped.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
 macro_rules! traps {
     ($($(#[$doc:meta])* $code:literal $variant:ident $message:literal;)*) => {
-        /// Why a guest was stopped (core specification, "Traps"; Canonical ABI, `trap_if`).
+        /// The reason for which a guest was stopped (core specification, "Traps"; CanonicalABI.md,
+        /// `trap_if`).
         ///
-        /// The discriminant is the trap's code in machine code and in artifacts: 1 to 250.
+        /// The discriminant is the trap's code in machine code and in artifacts, from 1 to 250.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
         #[non_exhaustive]
         #[repr(u8)]
@@ -16,15 +17,15 @@ macro_rules! traps {
         }
 
         impl Trap {
-            /// Every trap, in order of its code.
+            /// Every trap, in the order of codes.
             pub const ALL: &[Trap] = &[$(Trap::$variant),*];
 
-            /// The trap with this code.
+            /// Returns the trap with this code, if there is one.
             pub const fn from_code(code: u8) -> Option<Trap> {
                 match code { $($code => Some(Trap::$variant),)* _ => None }
             }
 
-            /// The text that follows "wasm trap: ".
+            /// Returns the message, without the prefix "wasm trap: ".
             pub const fn message(self) -> &'static str {
                 match self { $(Trap::$variant => $message,)* }
             }
@@ -35,15 +36,15 @@ macro_rules! traps {
 traps! {
     /// The stack limit of the store was reached.
     1 StackOverflow "call stack exhausted";
-    /// A load, store or bulk operation left its memory or its data segment.
+    /// A load, store or bulk operation was out of bounds of its memory or data segment.
     2 MemoryOutOfBounds "out of bounds memory access";
     /// An atomic access was not aligned.
     3 HeapMisaligned "unaligned atomic";
-    /// A table access left its table or its element segment.
+    /// A table access was out of bounds of its table or element segment.
     4 TableOutOfBounds "undefined element: out of bounds table access";
-    /// An indirect call met a null entry.
+    /// An indirect call used a null entry.
     5 IndirectCallToNull "uninitialized element";
-    /// An indirect call met a function of another type.
+    /// An indirect call found a function of another type.
     6 BadSignature "indirect call type mismatch";
     /// A signed division or a truncation overflowed.
     7 IntegerOverflow "integer overflow";
@@ -57,64 +58,64 @@ traps! {
     11 Interrupt "interrupt";
     /// The store ran out of fuel.
     12 OutOfFuel "all fuel consumed by WebAssembly";
-    /// A null reference was used where a value is needed.
+    /// A null reference was used where the operation requires a non-null one.
     13 NullReference "null reference";
-    /// A component instance was entered while it must not be (`may_enter`).
+    /// A component instance was entered when this is not allowed (`may_enter`).
     14 CannotEnterComponent "cannot enter component instance";
-    /// A component instance called out while it must not (`may_leave`).
+    /// A component instance called out when this is not allowed (`may_leave`).
     15 CannotLeaveComponent "cannot leave component instance";
-    /// A pointer given to an adapter is no multiple of its type's alignment.
+    /// A pointer passed to an adapter is not a multiple of its type's alignment.
     16 UnalignedPointer "unaligned pointer";
-    /// Spilled parameters or results are not within memory.
+    /// Spilled parameters or results are out of bounds of their memory.
     17 PointerOutOfBounds "pointer out of bounds of memory";
-    /// A string is not within memory.
+    /// A string is out of bounds of its memory.
     18 StringOutOfBounds "string content out-of-bounds";
-    /// A list is not within memory.
+    /// A list is out of bounds of its memory.
     19 ListOutOfBounds "list content out-of-bounds";
     /// A string has more bytes than `MAX_STRING_BYTE_LENGTH`.
     20 StringTooLong "string too long";
     /// A list has more bytes than `MAX_LIST_BYTE_LENGTH`.
     21 ListTooLong "list too long";
-    /// The discriminant of a variant names no case.
+    /// The discriminant of a variant is not that of a case.
     22 InvalidDiscriminant "invalid variant discriminant";
-    /// A `char` is no Unicode scalar value.
+    /// A `char` is not a Unicode scalar value.
     23 InvalidChar "invalid `char` bit pattern";
     /// A string is not UTF-8.
     24 InvalidUtf8 "invalid utf-8";
     /// A string is not UTF-16: it has an unpaired surrogate.
     25 InvalidUtf16 "invalid utf-16";
-    /// `realloc` gave an unaligned pointer.
+    /// `realloc` returned an unaligned pointer.
     26 ReallocUnaligned "unaligned pointer: realloc return: result not aligned";
-    /// `realloc` gave a block for spilled parameters that is not within memory.
+    /// `realloc` returned a block for spilled parameters that is out of bounds.
     27 ReallocOutOfBounds "realloc return: beyond end of memory";
-    /// `realloc` gave a block for a string that is not within memory.
-    28 ReallocStringOutOfBounds "string content out-of-bounds: realloc return: beyond end of memory";
-    /// `realloc` gave a block for a list that is not within memory.
+    /// `realloc` returned a block for a string that is out of bounds.
+    28 ReallocStringOutOfBounds
+        "string content out-of-bounds: realloc return: beyond end of memory";
+    /// `realloc` returned a block for a list that is out of bounds.
     29 ReallocListOutOfBounds "list content out-of-bounds: realloc return: beyond end of memory";
-    /// An atomic wait on a memory that is not shared, which would be for ever.
+    /// An atomic wait on an unshared memory, which would never end.
     36 AtomicWaitNonSharedMemory "atomic wait: expected shared memory";
-    /// A handle index names no handle of the component instance.
+    /// The component instance has no handle with this index.
     40 UnknownHandle "unknown handle index";
-    /// A handle is of another resource type than the one that it is used as.
+    /// A handle is used as one of another resource type.
     41 WrongHandleType "handle index used with the wrong type";
-    /// A handle was dropped or given away while it is lent to a call (`num_lends`).
+    /// A handle was dropped or transferred while it was lent to a call (`num_lends`).
     42 HandleLent "cannot remove owned resource while borrowed";
-    /// A borrowed handle was given away as an owned one.
+    /// A borrowed handle was transferred as an owning one.
     43 NotOwned "cannot lift own resource from a borrow";
-    /// A call returned, and handles that were lent to it were not dropped (`num_borrows`).
+    /// A call returned without having dropped the handles lent to it (`num_borrows`).
     44 BorrowsRemain "borrow handles still remain at the end of the call";
-    /// The handle table of a component instance has as many entries as it can have, or as the host
-    /// has memory for.
+    /// The handle table of a component instance is full, or the host has no memory to grow it.
     45 HandleTableFull "resource table has no free keys";
-    /// The objects that are reachable leave no room for another one in their heap.
-    50 HeapExhausted "object heap exhausted";
-    /// An object is larger than a heap can ever be.
+    /// The live objects leave no room for another one in their GC heap.
+    50 HeapExhausted "GC heap exhausted";
+    /// An object is larger than a GC heap can ever be.
     51 AllocationTooLarge "allocation size too large";
-    /// An exception left the component instance that threw it.
+    /// An exception propagated out of the component instance that threw it.
     52 UncaughtException "uncaught exception";
-    /// An array access left the array.
+    /// An array access was out of bounds.
     55 ArrayOutOfBounds "out of bounds array access";
-    /// A reference was cast to a type that what it refers to is not of.
+    /// A reference was cast to a type that its referent does not have.
     56 CastFailure "cast failure";
 }
 

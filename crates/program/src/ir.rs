@@ -1,7 +1,7 @@
 //! The [`Program`]: a component with all nesting resolved, as plain data.
 
 use crate::parse;
-use mintage_environ::component::{CanonOptions, ComponentInterface, CoreCallee, Lift};
+use mintage_environ::component::{CanonOptions, ComponentInterface, CoreCallee, LiftedFunc};
 use mintage_environ::layout::Shape;
 use mintage_environ::objects::ObjectLayout;
 use mintage_environ::{
@@ -194,7 +194,7 @@ pub struct Adapter<F = CoreCallee> {
     /// The component function's type.
     pub ty: FuncTypeId,
     /// The side of the callee: its core function, options and `post-return`.
-    pub lift: Lift<F>,
+    pub lift: LiftedFunc<F>,
     /// The side of the caller.
     pub lower: CanonOptions<F>,
     /// The core signature that the caller sees.

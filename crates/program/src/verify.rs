@@ -7,8 +7,8 @@ mod values;
 use crate::ir::{Adapter, CanonBuiltin, CanonOp, Const, CoreInstance, Program};
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::component::{
-    CanonOptions, ComponentInterface, CoreCallee, CoreItem, Export, Import, Initializer, Lift,
-    Lower, Resource,
+    CanonOptions, ComponentInterface, CoreCallee, CoreItem, Export, Import, Initializer,
+    LiftedFunc, LoweredImport, Resource,
 };
 use mintage_environ::{
     CoreInstanceId, DomainId, FuncIndex, FuncKey, ImportId, MemoryId, Signature, TableId, TypeId,
@@ -349,7 +349,7 @@ impl Verifier<'_, '_> {
         Ok(())
     }
 
-    fn lift(&self, lift: &Lift) -> Result<()> {
+    fn lift(&self, lift: &LiftedFunc) -> Result<()> {
         let ComponentInterface {
             types, signatures, ..
         } = &self.program.interface;
@@ -376,7 +376,7 @@ impl Verifier<'_, '_> {
         Ok(())
     }
 
-    fn lower(&self, lower: &Lower) -> Result<()> {
+    fn lower(&self, lower: &LoweredImport) -> Result<()> {
         let ComponentInterface {
             types,
             signatures,

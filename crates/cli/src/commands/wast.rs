@@ -23,13 +23,7 @@ impl Args {
     pub(crate) fn execute(self) -> Result<()> {
         // Scripts say what they need by what they use.
         let mut config = Config::new();
-        config
-            .core_exports(true)
-            .wasm_component_model_implements(true)
-            .wasm_component_model_map(true)
-            .wasm_component_model_error_context(true)
-            .wasm_component_model_memory64(true)
-            .wasm_component_model_fixed_length_lists(true);
+        config.core_exports(true).wasm_all_features();
         let engine = Engine::new(&config)?;
         let expected = match &self.expected_failures {
             Some(path) => {

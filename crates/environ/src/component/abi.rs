@@ -1,27 +1,27 @@
-//! Canonical ABI arithmetic (CanonicalABI.md, "Alignment", "Element Size", "Flattening"), once for
-//! adapters, the dynamic path and the typed path.
+//! Canonical ABI arithmetic (CanonicalABI.md, "Alignment", "Element Size", "Flattening"), shared by
+//! adapters, dynamic values and typed values.
 
 use super::types::{ComponentTypes, FuncType, InterfaceType};
 use crate::{Signature, ValType};
 use serde::{Deserialize, Serialize};
 
-/// The most parameters that are passed flat (`MAX_FLAT_PARAMS`).
+/// The maximum number of flat parameters (`MAX_FLAT_PARAMS`).
 pub const MAX_FLAT_PARAMS: usize = 16;
-/// The most results that are passed flat (`MAX_FLAT_RESULTS`).
+/// The maximum number of flat results (`MAX_FLAT_RESULTS`).
 pub const MAX_FLAT_RESULTS: usize = 1;
-/// The longest string in bytes (`MAX_STRING_BYTE_LENGTH`).
+/// The maximum length of a string in bytes (`MAX_STRING_BYTE_LENGTH`).
 pub const MAX_STRING_BYTE_LENGTH: u32 = (1 << 28) - 1;
-/// The longest list in bytes (`MAX_LIST_BYTE_LENGTH`).
+/// The maximum length of a list in bytes (`MAX_LIST_BYTE_LENGTH`).
 pub const MAX_LIST_BYTE_LENGTH: u32 = (1 << 28) - 1;
-/// The bit that tags the length of a `latin1+utf16` string that is stored as UTF-16.
+/// The bit of a `latin1+utf16` string's length that is set if the string is UTF-16.
 pub const UTF16_TAG: u32 = 1 << 31;
 
-/// `offset` rounded up to a multiple of `align`, a power of two; saturates.
+/// Rounds `offset` up to a multiple of `align`, a power of two. Saturates.
 pub const fn align_to(offset: u32, align: u32) -> u32 {
     offset.saturating_add(align - 1) & !(align - 1)
 }
 
-/// Bytes of the discriminant of a variant with `cases` cases: 1, 2 or 4.
+/// Returns the size in bytes of the discriminant of a variant with `cases` cases: 1, 2 or 4.
 pub const fn discriminant_size(cases: usize) -> u32 {
     match cases {
         0..=0x100 => 1,
@@ -30,8 +30,8 @@ pub const fn discriminant_size(cases: usize) -> u32 {
     }
 }
 
-/// 32-bit words that `count` flags take when they are flat, and in memory when there are more than
-/// 16.
+/// Returns the number of 32-bit words of `count` flags: as flat values, and in memory if there are
+/// more than 16.
 pub const fn flags_words(count: usize) -> u32 {
     count.div_ceil(32) as u32
 }
@@ -47,12 +47,12 @@ pub struct CanonicalAbi {
     pub size64: u32,
     /// Alignment in a 64-bit memory.
     pub align64: u32,
-    /// Number of core values when flat, or `None` when more than [`MAX_FLAT_PARAMS`].
+    /// Number of flat values, or `None` for more than [`MAX_FLAT_PARAMS`].
     pub flat_count: Option<u8>,
 }
 
 impl CanonicalAbi {
-    /// A scalar of `size` bytes.
+    /// Returns the ABI of a scalar of `size` bytes.
     pub const fn scalar(size: u32) -> Self {
         Self {
             size32: size,
@@ -63,7 +63,7 @@ impl CanonicalAbi {
         }
     }
 
-    /// A pointer and a length.
+    /// The ABI of a pointer and a length.
     pub const POINTER_PAIR: Self = Self {
         size32: 8,
         align32: 4,
@@ -72,7 +72,7 @@ impl CanonicalAbi {
         flat_count: Some(2),
     };
 
-    /// `count` flags.
+    /// Returns the ABI of `count` flags.
     pub const fn flags(count: usize) -> Self {
         let size = match count {
             0..=8 => 1,
@@ -94,18 +94,19 @@ impl CanonicalAbi {
         }
     }
 
-    /// Size in a memory with 64-bit (`true`) or 32-bit indexes.
+    /// Returns the size in bytes in a memory with 64-bit (`true`) or 32-bit addresses.
     pub const fn size(&self, index64: bool) -> u32 {
         if index64 { self.size64 } else { self.size32 }
     }
 
-    /// Alignment in a memory with 64-bit (`true`) or 32-bit indexes.
+    /// Returns the alignment in a memory with 64-bit (`true`) or 32-bit addresses.
     pub const fn align(&self, index64: bool) -> u32 {
         if index64 { self.align64 } else { self.align32 }
     }
 
-    /// Whether code treats `count` fields of this type in a row as a list of a known length: when
-    /// they are worth a loop, and too many to be flat, so that they always stand in memory.
+    /// Returns whether code handles `count` consecutive fields of this type with a loop, as it does
+    /// for a list: if they are at least four, and too many to be flat, so that they are always in
+    /// memory.
     pub const fn repeats(&self, count: usize) -> bool {
         let flat = match self.flat_count {
             Some(flat) => count.saturating_mul(flat as usize) <= MAX_FLAT_PARAMS,
@@ -114,15 +115,15 @@ impl CanonicalAbi {
         count >= 4 && !flat
     }
 
-    /// The offset of a field of this type in a record laid out so far to `*offset`, which moves
-    /// behind the field.
+    /// Returns the offset of a field of this type that follows the fields up to `*offset`, and
+    /// advances `*offset` to the end of the field.
     pub const fn next_field(&self, offset: &mut u32, index64: bool) -> u32 {
         let start = align_to(*offset, self.align(index64));
         *offset = start.saturating_add(self.size(index64));
         start
     }
 
-    /// A record of the given fields; also a tuple and spilled parameters.
+    /// Returns the ABI of a record, a tuple, or spilled parameters.
     pub fn record(fields: impl Iterator<Item = CanonicalAbi>) -> Self {
         fields.fold(Self::EMPTY, Self::with_field).padded()
     }
@@ -138,12 +139,12 @@ impl CanonicalAbi {
         record.padded()
     }
 
-    /// A variant of the given case payloads; also enum, option and result.
+    /// Returns the ABI of a variant, enum, option or result, given its payloads.
     pub fn variant(cases: impl Iterator<Item = Option<CanonicalAbi>>) -> Self {
         let (count, payload) = cases.fold((0, Self::EMPTY), |(count, payload), case| {
             (count + 1, payload.with_case(case))
         });
-        payload.behind_discriminant(count)
+        payload.with_discriminant(count)
     }
 
     /// [`variant`](Self::variant) for constants.
@@ -154,10 +155,10 @@ impl CanonicalAbi {
             payload = payload.with_case(cases[i]);
             i += 1;
         }
-        payload.behind_discriminant(cases.len())
+        payload.with_discriminant(cases.len())
     }
 
-    /// The offset in a 32-bit memory of the payloads of a variant with the given cases.
+    /// Returns the offset of a variant's payloads in a 32-bit memory.
     pub const fn payload_offset(cases: &[Option<CanonicalAbi>]) -> u32 {
         let mut payload = Self::EMPTY;
         let mut i = 0;
@@ -168,7 +169,7 @@ impl CanonicalAbi {
         align_to(discriminant_size(cases.len()), payload.align32)
     }
 
-    /// Neither fields nor cases.
+    /// The ABI of a record without fields, and of a payload that is absent in all cases.
     const EMPTY: Self = Self {
         size32: 0,
         align32: 1,
@@ -177,7 +178,7 @@ impl CanonicalAbi {
         flat_count: Some(0),
     };
 
-    /// The record laid out so far with one more field; not padded to its alignment yet.
+    /// Appends a field to an unpadded record.
     const fn with_field(mut self, field: CanonicalAbi) -> Self {
         field.next_field(&mut self.size32, false);
         field.next_field(&mut self.size64, true);
@@ -193,7 +194,7 @@ impl CanonicalAbi {
         self
     }
 
-    /// The room for the payloads so far and one more.
+    /// Enlarges a payload so that `case` fits.
     const fn with_case(mut self, case: Option<CanonicalAbi>) -> Self {
         let Some(case) = case else { return self };
         self.size32 = max(self.size32, case.size32);
@@ -207,8 +208,8 @@ impl CanonicalAbi {
         self
     }
 
-    /// A variant of `count` cases whose payloads need the room `self`.
-    const fn behind_discriminant(self, count: usize) -> Self {
+    /// Returns the ABI of a variant of `count` cases whose payload is `self`.
+    const fn with_discriminant(self, count: usize) -> Self {
         let discriminant = discriminant_size(count);
         let align32 = max(self.align32, discriminant);
         let align64 = max(self.align64, discriminant);
@@ -239,26 +240,26 @@ const fn add_flat(a: Option<u8>, b: Option<u8>) -> Option<u8> {
     }
 }
 
-/// Where a variant's parts lie in memory.
+/// The layout of a variant in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct VariantLayout {
-    /// Bytes of the discriminant, at offset 0.
+    /// The size in bytes of the discriminant, which is at offset 0.
     pub discriminant: u32,
-    /// Offset of every payload.
+    /// The offset of the payload, the same for each case.
     pub payload: u32,
 }
 
-/// The flat form of some types.
+/// The core types of flattened component types.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FlatTypes(Vec<ValType>);
 
 impl FlatTypes {
-    /// The core types in order.
+    /// Returns the core types in order.
     pub fn as_slice(&self) -> &[ValType] {
         &self.0
     }
 
-    /// Joins `other` over `self` from `start` on (`join` in CanonicalABI.md).
+    /// Joins `other` with the types from `start` on (`join` in CanonicalABI.md).
     fn join(&mut self, start: usize, other: &[ValType]) {
         for (i, &ty) in other.iter().enumerate() {
             match self.0.get_mut(start + i) {
@@ -290,7 +291,7 @@ impl ComponentTypes {
         CanonicalAbi::variant(cases.map(|ty| ty.map(|ty| self.abi(ty))))
     }
 
-    /// Size, alignment and number of flat values of `ty`.
+    /// Returns size, alignment and number of flat values of `ty`.
     pub fn abi(&self, ty: InterfaceType) -> CanonicalAbi {
         use InterfaceType as T;
         match ty {
@@ -311,7 +312,8 @@ impl ComponentTypes {
         }
     }
 
-    /// The payload types of a variant-like type, or `None` for other types.
+    /// Returns the payload of each case of a variant, enum, option or result, or `None` for another
+    /// type.
     pub fn cases(&self, ty: InterfaceType) -> Option<Vec<Option<InterfaceType>>> {
         use InterfaceType as T;
         Some(match ty {
@@ -326,7 +328,7 @@ impl ComponentTypes {
         })
     }
 
-    /// Where the parts of a variant with these case payloads lie.
+    /// Returns the layout of a variant with these payloads.
     pub fn variant_layout(&self, cases: &[Option<InterfaceType>], index64: bool) -> VariantLayout {
         let discriminant = discriminant_size(cases.len());
         let align = cases
@@ -341,7 +343,7 @@ impl ComponentTypes {
         }
     }
 
-    /// Appends the flat form of `ty` (`flatten_type`).
+    /// Appends the flattened `ty` to `flat` (`flatten_type`).
     pub fn flatten(&self, ty: InterfaceType, index64: bool, flat: &mut FlatTypes) {
         use InterfaceType as T;
         let pointer = if index64 { ValType::I64 } else { ValType::I32 };
@@ -379,13 +381,13 @@ impl ComponentTypes {
         }
     }
 
-    /// The record that the parameters of `ty` form when they are spilled.
+    /// Returns the ABI of the record of spilled parameters.
     pub fn params_abi(&self, ty: &FuncType) -> CanonicalAbi {
         self.record_abi(ty.params.iter().map(|&(_, ty)| ty))
     }
 
-    /// The core signature of `ty` when it is lowered for (`is_lower`) or lifted from a core
-    /// function (`flatten_functype`, synchronous form).
+    /// Returns the core signature of a synchronous function of type `ty` that is lowered
+    /// (`is_lower`) or lifted (`flatten_functype`).
     pub fn core_signature(&self, ty: &FuncType, index64: bool, is_lower: bool) -> Signature {
         let pointer = if index64 { ValType::I64 } else { ValType::I32 };
         let mut params = FlatTypes::default();

@@ -1,5 +1,5 @@
-//! What a compiled component asks of its host and gives to it: the part of an artifact that the
-//! embedding API reads.
+//! The interface of a compiled component: its imports, its exports, and what the runtime needs to
+//! connect them. The embedding API reads it from the artifact.
 
 use super::types::{ComponentTypes, InterfaceType};
 use crate::{
@@ -9,7 +9,7 @@ use crate::{
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
-/// The encoding of a guest's strings (`string-encoding` canonical option).
+/// The encoding of a guest's strings (the canonical option `string-encoding`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[repr(u32)]
 pub enum StringEncoding {
@@ -18,13 +18,13 @@ pub enum StringEncoding {
     Utf8,
     /// UTF-16, little endian.
     Utf16,
-    /// Latin-1, or UTF-16 when the tag bit of the length is set.
+    /// `latin1+utf16`: UTF-16 if the tag bit of the length is set, otherwise Latin-1.
     CompactUtf16,
 }
 
 impl StringEncoding {
-    /// The encoding with this number: the inverse of `as u32`, which machine code passes to
-    /// builtins.
+    /// Returns the encoding with this number, if there is one. Machine code passes encodings to
+    /// builtins as these numbers, the inverse of `as u32`.
     pub const fn from_u32(raw: u32) -> Option<Self> {
         match raw {
             0 => Some(Self::Utf8),
@@ -35,18 +35,18 @@ impl StringEncoding {
     }
 }
 
-/// A core function that the host calls, with the signature that selects its entry adapter.
+/// A core function that the host calls. The signature selects its entry trampoline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CoreCallee {
     /// The function.
     pub key: FuncKey,
-    /// Its signature.
+    /// The function's signature.
     pub sig: SigId,
 }
 
-/// Canonical options of a lift or lower (CanonicalABI.md, "Canonical ABI Options").
+/// The canonical options of a lift or lower (CanonicalABI.md, "Canonical ABI Options").
 ///
-/// `F` is the name of a core function. It is a [`CoreCallee`] except while the program is built.
+/// `F` is the name of a core function: a [`CoreCallee`] in a finished program.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct CanonOptions<F = CoreCallee> {
     /// The component instance that the options belong to.
@@ -82,30 +82,30 @@ impl<F> CanonOptions<F> {
     }
 }
 
-/// A core function of the component, lifted (`canon lift`). `F` is the name of a core function, as
-/// in [`CanonOptions`].
+/// A lifted core function (`canon lift`). `F` is the name of a core function, as in
+/// [`CanonOptions`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Lift<F = CoreCallee> {
-    /// Its component type.
+pub struct LiftedFunc<F = CoreCallee> {
+    /// The component function type.
     pub ty: FuncTypeId,
     /// The core function.
     pub callee: F,
-    /// Options.
+    /// The canonical options.
     pub options: CanonOptions<F>,
     /// `post-return`.
     pub post_return: Option<F>,
 }
 
-impl<F> Lift<F> {
+impl<F> LiftedFunc<F> {
     /// Renames the core functions.
-    pub fn map<G>(self, mut name: impl FnMut(F) -> G) -> Lift<G> {
+    pub fn map<G>(self, mut name: impl FnMut(F) -> G) -> LiftedFunc<G> {
         let Self {
             ty,
             callee,
             options,
             post_return,
         } = self;
-        Lift {
+        LiftedFunc {
             ty,
             callee: name(callee),
             options: options.map(&mut name),
@@ -120,27 +120,27 @@ impl<F> Lift<F> {
     }
 }
 
-/// A host function, lowered (`canon lower`). `F` is the name of a core function, as in
+/// A lowered host function (`canon lower`). `F` is the name of a core function, as in
 /// [`CanonOptions`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub struct Lower<F = CoreCallee> {
+pub struct LoweredImport<F = CoreCallee> {
     /// The host function.
     pub import: ImportId,
-    /// Options.
+    /// The canonical options.
     pub options: CanonOptions<F>,
     /// The core signature that the guest sees.
     pub sig: SigId,
 }
 
-impl<F> Lower<F> {
+impl<F> LoweredImport<F> {
     /// Renames the core functions.
-    pub fn map<G>(self, name: impl FnMut(F) -> G) -> Lower<G> {
+    pub fn map<G>(self, name: impl FnMut(F) -> G) -> LoweredImport<G> {
         let Self {
             import,
             options,
             sig,
         } = self;
-        Lower {
+        LoweredImport {
             import,
             options: options.map(name),
             sig,
@@ -151,10 +151,10 @@ impl<F> Lower<F> {
 /// A function that the root component imports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportFunc {
-    /// Names from the root inwards: one for a function at the root, two for a function of an
-    /// imported instance, ...
+    /// The names that lead to the function, starting at the root: one name for a function that the
+    /// root imports, two for a function of an imported instance, and so on.
     pub path: Box<[Box<str>]>,
-    /// Its type.
+    /// The function's type.
     pub ty: FuncTypeId,
 }
 
@@ -163,33 +163,33 @@ pub struct ImportFunc {
 pub enum Import {
     /// A function.
     Func(ImportId),
-    /// An instance with its items.
+    /// An instance, with its items by name.
     Instance(IndexMap<Box<str>, Import>),
     /// A value type.
     Type(InterfaceType),
-    /// A resource type, given by the host.
+    /// A resource type that the host defines.
     Resource(ResourceId),
-    /// An item that plays no part at run time: a component or function type.
+    /// An item without a run-time meaning: a component or function type.
     Static,
 }
 
-/// What a resource type is. There is one for each resource type that the root imports, and one for
-/// each time that a component which defines the type is instantiated. `F` is the name of a core
+/// A resource type at run time. There is one for each resource type that the root imports, and one
+/// for each instance of a component that defines a resource type. `F` is the name of a core
 /// function, as in [`CanonOptions`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Resource<F = CoreCallee> {
-    /// A resource of the host.
+    /// A resource type of the host.
     Imported {
-        /// Names from the root inwards, where the type is imported first; other imports may be
-        /// equal to it.
+        /// The names that lead to the type's first import, starting at the root. Other imports may
+        /// be equal to it.
         path: Box<[Box<str>]>,
     },
-    /// A resource of a component instance.
+    /// A resource type of a component instance.
     Defined {
         /// The instance.
         domain: DomainId,
-        /// The destructor, with the representation as its parameter. `None` also when nothing can
-        /// drop a handle.
+        /// The destructor, whose parameter is the representation. `None` also if nothing can drop a
+        /// handle.
         dtor: Option<F>,
     },
 }
@@ -220,57 +220,58 @@ impl<F> Resource<F> {
 pub enum Export {
     /// A function of the component.
     Func(LiftId),
-    /// A function of the host, exported again.
+    /// A re-exported host function.
     ImportedFunc(ImportId),
-    /// An instance with its items.
+    /// An instance, with its items by name.
     Instance(IndexMap<Box<str>, Export>),
     /// A value type.
     Type(InterfaceType),
     /// A resource type.
     Resource(ResourceId),
-    /// An item that plays no part at run time: a component, a core module, a component or function
+    /// An item without a run-time meaning: a component, a core module, a component or function
     /// type.
     Static,
 }
 
-/// A step of instantiation that is not part of the image, in order. The image holds every data and
-/// element segment that is in bounds and goes to a memory or table which no code can have seen: all
-/// segments before the first start function, and those behind it that go to a memory or table of
-/// their own core instance.
+/// A step of instantiation that happens at run time.
+///
+/// All other active segments are part of the image, since no code can observe that they were
+/// written early: those before the first start function, and those after it whose memory or table
+/// belongs to their own core instance.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Initializer {
-    /// Copies a whole data segment to a constant place (an active segment behind a start function),
-    /// then drops it.
+    /// Copies a whole data segment to a constant address and drops it: an active segment after a
+    /// start function.
     Data {
         /// The segment.
         data: DataId,
-        /// Where to.
+        /// The destination.
         memory: MemoryId,
         /// Byte offset in the memory.
         offset: u64,
     },
-    /// Copies a whole element segment to a constant place (an active segment behind a start
-    /// function), then drops it.
+    /// Copies a whole element segment to a constant index and drops it: an active segment after a
+    /// start function.
     Elem {
         /// The segment.
         elem: ElemId,
-        /// Where to.
+        /// The destination.
         table: TableId,
-        /// First entry.
+        /// The first entry in the table.
         offset: u64,
     },
-    /// Calls a core start function, which has no parameters and results.
+    /// Calls a core start function, which has neither parameters nor results.
     Start {
-        /// The domain whose `ctx` it gets.
+        /// The component instance whose `ctx` the function gets.
         domain: DomainId,
         /// The function.
         callee: CoreCallee,
     },
-    /// Traps: a segment is out of bounds.
+    /// Traps because a segment is out of bounds.
     Trap(Trap),
 }
 
-/// All that the embedding API needs to know of a component.
+/// The interface of a component.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ComponentInterface {
     /// Component types.
@@ -281,25 +282,25 @@ pub struct ComponentInterface {
     pub objects: ObjectTypes,
     /// Imports by name.
     pub imports: IndexMap<Box<str>, Import>,
-    /// All imported functions, nested ones included.
+    /// All imported functions, including those of imported instances.
     pub import_funcs: IndexVec<ImportId, ImportFunc>,
-    /// Lowered host functions that reachable code can call: the host table.
-    pub lowers: IndexVec<LowerId, Lower>,
+    /// The lowered host functions that reachable code can call: the first part of the host table.
+    pub lowers: IndexVec<LowerId, LoweredImport>,
     /// All resource types.
     pub resources: IndexVec<ResourceId, Resource>,
-    /// Lifted core functions that exports name.
-    pub lifts: IndexVec<LiftId, Lift>,
+    /// The lifted core functions that are exported.
+    pub lifts: IndexVec<LiftId, LiftedFunc>,
     /// Exports by name.
     pub exports: IndexMap<Box<str>, Export>,
-    /// Run-time steps of instantiation.
+    /// The steps of instantiation that happen at run time, in order.
     pub initializers: Vec<Initializer>,
-    /// Exports of core instances, listed only when `Tunables::core_exports` is set.
+    /// The exports of core instances. Empty unless `Tunables::core_exports` is set.
     pub core_exports: Vec<CoreExport>,
 }
 
 impl ComponentInterface {
-    /// The resource types of the host, in the order in which their destructors follow the lowered
-    /// functions in the host table.
+    /// Returns the resource types of the host with the names that lead to their imports. Their
+    /// destructors are in this order in the host table, after the lowered functions.
     pub fn host_resources(&self) -> impl Iterator<Item = (ResourceId, &[Box<str>])> {
         self.resources
             .iter()
@@ -309,7 +310,8 @@ impl ComponentInterface {
             })
     }
 
-    /// The entry of the host table with the destructor of a resource type of the host.
+    /// Returns the index in the host table of the destructor of a host's resource type, or `None`
+    /// for another resource type.
     pub fn host_dtor(&self, resource: ResourceId) -> Option<usize> {
         let position = self.host_resources().position(|(id, _)| id == resource)?;
         Some(self.lowers.len() + position)
@@ -323,19 +325,19 @@ pub struct CoreExport {
     pub instance: CoreInstanceId,
     /// The export's name.
     pub name: Box<str>,
-    /// What it is.
+    /// The exported item.
     pub item: CoreItem,
 }
 
 /// An item of a core instance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum CoreItem {
-    /// A function and the domain whose `ctx` it gets.
+    /// A function, and the component instance whose `ctx` it gets.
     Func(CoreCallee, DomainId),
     /// A memory.
     Memory(MemoryId),
     /// A table.
     Table(TableId),
-    /// A global and its type. An immutable global has its value in the image, too.
+    /// A global and its type. The value of an immutable global is in the image, too.
     Global(GlobalId, ValType),
 }

@@ -1,5 +1,4 @@
-//! Component-level types, Canonical ABI arithmetic, and what a compiled component imports and
-//! exports.
+//! Component types, Canonical ABI arithmetic, and the interface of a compiled component.
 
 mod abi;
 mod interface;
@@ -11,6 +10,6 @@ pub use abi::{
 };
 pub use interface::{
     CanonOptions, ComponentInterface, CoreCallee, CoreExport, CoreItem, Export, Import, ImportFunc,
-    Initializer, Lift, Lower, Resource, StringEncoding,
+    Initializer, LiftedFunc, LoweredImport, Resource, StringEncoding,
 };
 pub use types::{ComponentTypes, FuncTuples, FuncType, InterfaceType, Record, Variant};

@@ -1,4 +1,4 @@
-//! Interned component types (component-model Explainer, "Type Definitions").
+//! Interned component types (Explainer.md, "Type Definitions").
 
 use super::abi::CanonicalAbi;
 use crate::{
@@ -67,24 +67,24 @@ pub enum InterfaceType {
     ErrorContext,
 }
 
-/// Named fields in order.
+/// A record: named fields in order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Record {
-    /// Name and type of each field.
+    /// The name and the type of each field.
     pub fields: Box<[(Box<str>, InterfaceType)]>,
 }
 
-/// Named cases in order.
+/// A variant: named cases in order.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Variant {
-    /// Name and payload type of each case.
+    /// The name and the payload type of each case.
     pub cases: Box<[(Box<str>, Option<InterfaceType>)]>,
 }
 
 /// The type of a component function.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct FuncType {
-    /// Name and type of each parameter.
+    /// The name and the type of each parameter.
     pub params: Box<[(Box<str>, InterfaceType)]>,
     /// The result, if any.
     pub result: Option<InterfaceType>,
@@ -92,17 +92,18 @@ pub struct FuncType {
     pub is_async: bool,
 }
 
-/// The parameters and the results of a function as tuples: what the Canonical ABI lays out when
-/// they are spilled.
+/// The parameters and the results of a function as tuple types, which the Canonical ABI lays out if
+/// it spills them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FuncTuples {
-    /// The parameters' types.
+    /// The tuple of the parameters.
     pub params: InterfaceType,
-    /// None or one: the result's type.
+    /// The tuple of the results: none or one.
     pub results: InterfaceType,
 }
 
-/// Types of one kind, each once, with what the Canonical ABI says of them.
+/// The types of one kind, each once, with a value that is computed once for each: usually its
+/// Canonical ABI.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(super) struct Interned<I, T: Eq + Hash, A> {
     types: IndexSet<T, DefaultHashBuilder>,
@@ -139,12 +140,12 @@ impl<I: Index, T: Eq + Hash, A> Interned<I, T, A> {
     }
 }
 
-/// All component types of a program. Equal types have equal indexes, so comparing
-/// [`InterfaceType`]s of one `ComponentTypes` compares structure.
+/// All component types of a program. Equal types have equal indexes, so that comparing two
+/// [`InterfaceType`]s of one `ComponentTypes` compares their structure.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ComponentTypes {
     lists: Interned<ListId, InterfaceType, ()>,
-    /// Keys and values, with the tuples of both.
+    /// Keys and values, with the tuple type of both.
     maps: Interned<MapId, (InterfaceType, InterfaceType), InterfaceType>,
     pub(super) records: Interned<RecordId, Record, CanonicalAbi>,
     pub(super) tuples: Interned<TupleId, Box<[InterfaceType]>, CanonicalAbi>,
@@ -169,25 +170,25 @@ macro_rules! accessors {
 
 impl ComponentTypes {
     accessors! {
-        /// The element type of a list.
+        /// Returns the element type of a list.
         list: lists[ListId] -> InterfaceType;
-        /// The key and value types of a map.
+        /// Returns the key and value types of a map.
         map: maps[MapId] -> (InterfaceType, InterfaceType);
-        /// A record.
+        /// Returns a record.
         record: records[RecordId] -> Record;
-        /// The types of a tuple.
+        /// Returns the types of a tuple.
         tuple: tuples[TupleId] -> Box<[InterfaceType]>;
-        /// A variant.
+        /// Returns a variant.
         variant: variants[VariantId] -> Variant;
-        /// The case names of an enum.
+        /// Returns the case names of an enum.
         enum_: enums[EnumId] -> Box<[Box<str>]>;
-        /// The payload of an option.
+        /// Returns the payload type of an option.
         option: options[OptionId] -> InterfaceType;
-        /// The `ok` and `err` payloads of a result.
+        /// Returns the `ok` and `err` payload types of a result.
         result: results[ResultId] -> (Option<InterfaceType>, Option<InterfaceType>);
-        /// The names of flags.
+        /// Returns the names of flags.
         flags: flags[FlagsId] -> Box<[Box<str>]>;
-        /// A function type.
+        /// Returns a function type.
         func: funcs[FuncTypeId] -> FuncType;
     }
 
@@ -202,8 +203,8 @@ impl ComponentTypes {
         InterfaceType::Map(self.maps.intern((key, value), || entry))
     }
 
-    /// What a list or a map is a row of in memory (CanonicalABI.md, "Despecialization"): elements,
-    /// or tuples of key and value.
+    /// Returns the type of a list's elements in memory. A map is a list of tuples of key and value
+    /// (CanonicalABI.md, "Despecialization"). `None` for other types.
     pub fn element(&self, ty: InterfaceType) -> Option<InterfaceType> {
         match ty {
             InterfaceType::List(id) => Some(*self.list(id)),
@@ -265,12 +266,12 @@ impl ComponentTypes {
         self.funcs.intern(ty, || FuncTuples { params, results })
     }
 
-    /// The parameters and the results of a function as tuples.
+    /// Returns the parameters and the results of a function as tuple types.
     pub fn func_tuples(&self, id: FuncTypeId) -> FuncTuples {
         *self.funcs.abi(id)
     }
 
-    /// Calls `visit` with every value type in a function type, each once.
+    /// Calls `visit` once for each value type that occurs in a function type.
     pub fn visit_func(&self, id: FuncTypeId, mut visit: impl FnMut(InterfaceType)) {
         let func = self.func(id);
         let mut todo: Vec<InterfaceType> = func
@@ -296,20 +297,20 @@ impl ComponentTypes {
         }
     }
 
-    /// Whether a call of a function of this type lends handles (only parameters can).
+    /// Returns whether calls of functions of this type lend handles, which only parameters can do.
     pub fn has_borrows(&self, id: FuncTypeId) -> bool {
         let mut found = false;
         self.visit_func(id, |ty| found |= matches!(ty, InterfaceType::Borrow(_)));
         found
     }
 
-    /// A new resource type, different from all others.
+    /// Adds a resource type, distinct from all others.
     pub fn add_resource(&mut self) -> ResourceId {
         self.resources += 1;
         ResourceId::from_u32(self.resources - 1)
     }
 
-    /// The text of `ty` as WIT writes it, with named types written out.
+    /// Returns `ty` in the syntax of WIT, with the definitions of named types.
     pub fn display(&self, ty: InterfaceType) -> String {
         use InterfaceType as T;
         let optional =
@@ -367,7 +368,7 @@ impl ComponentTypes {
         }
     }
 
-    /// The text of a function type as WIT writes it.
+    /// Returns a function type in the syntax of WIT.
     pub fn display_func(&self, id: FuncTypeId) -> String {
         let ty = self.func(id);
         let params = ty

@@ -1,4 +1,4 @@
-//! The table against a plain list of functions, and against corrupted bytes.
+//! Tests of the table against a list of functions, and with corrupted bytes.
 
 use super::*;
 use crate::{Builtin, CoreInstanceId, FuncIndex, LowerId, SigId};
@@ -17,7 +17,7 @@ fn lower(import: u32) -> FuncKey {
     FuncKey::LowerImport(LowerId::from_u32(import))
 }
 
-/// The plain list: functions in text order, and the size of the text.
+/// The reference: functions in text order, and the size of the text.
 #[derive(Clone, Debug)]
 struct Functions {
     list: Vec<(FuncKey, Range<u32>)>,
@@ -25,8 +25,8 @@ struct Functions {
 }
 
 impl Functions {
-    /// Lays out `keys`, with functions of `sizes` bytes in turn, behind `lead` bytes that belong to
-    /// no function.
+    /// Lays out `keys` after `lead` bytes that belong to no function. The functions have `sizes`
+    /// bytes in turn.
     fn new(mut keys: Vec<FuncKey>, sizes: &[u32], lead: u32) -> Self {
         keys.sort();
         keys.dedup();
@@ -52,8 +52,8 @@ impl Functions {
         )
     }
 
-    /// Every lookup there is, in both directions, for functions that exist and for their neighbours
-    /// that do not.
+    /// Checks all lookups in both directions, for functions that exist and for neighbours that do
+    /// not.
     fn check(&self) {
         let bytes = self.encode();
         let table = KeyTable::new(&bytes).unwrap();
@@ -111,7 +111,7 @@ impl Functions {
     }
 }
 
-/// Indexes of one namespace: few and far apart, dense with holes, or a run from zero.
+/// Indexes of one namespace: sparse, dense with holes, or a run from zero.
 fn indexes() -> impl Strategy<Value = Vec<u32>> {
     prop_oneof![
         btree_set(0..20_000u32, 0..60).prop_map(|set| set.into_iter().collect()),
@@ -154,8 +154,8 @@ fn functions() -> impl Strategy<Value = Functions> {
         .prop_map(|(keys, sizes, lead)| Functions::new(keys, &sizes, lead))
 }
 
-/// Every lookup into `bytes`, if they are a table: there must be an answer, within the bounds that
-/// the table promises.
+/// Does all lookups in `bytes`, if they are a table. The answers must be within the promised
+/// bounds.
 fn exercise(bytes: &[u8], keys: &[FuncKey], offsets: &[u32]) {
     let Ok(table) = KeyTable::new(bytes) else {
         return;
@@ -184,11 +184,16 @@ fn exercise(bytes: &[u8], keys: &[FuncKey], offsets: &[u32]) {
     }
 }
 
+/// A word that is likely to be small or close to the maximum.
+fn any_word() -> impl Strategy<Value = u32> {
+    prop_oneof![0..20u32, any::<u32>(), u32::MAX - 9..=u32::MAX]
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn lookups_agree_with_a_plain_list(functions in functions()) {
+    fn lookups_agree_with_the_list(functions in functions()) {
         functions.check();
     }
 
@@ -196,7 +201,7 @@ proptest! {
     fn corrupted_bytes_never_panic(
         functions in functions(),
         flips in vec((any::<prop::sample::Index>(), any::<u8>()), 0..8),
-        words in vec((any::<prop::sample::Index>(), prop_oneof![0..20u32, any::<u32>(), u32::MAX - 9..=u32::MAX]), 0..8),
+        words in vec((any::<prop::sample::Index>(), any_word()), 0..8),
         length in prop::option::of(any::<prop::sample::Index>()),
     ) {
         let mut bytes = functions.encode();
@@ -208,7 +213,7 @@ proptest! {
                 bytes[at] ^= value;
             }
         }
-        // Numbers that come near to fitting get further into the table than flipped bits.
+        // Plausible numbers get further into the table than flipped bits.
         for (at, value) in words {
             let (words, _) = bytes.as_chunks_mut();
             if !words.is_empty() {
@@ -216,12 +221,13 @@ proptest! {
                 words[at] = value.to_le_bytes();
             }
         }
-        let keys: Vec<_> = functions.list.iter().map(|f| f.0).chain([core_func(0xff_ffff, u32::MAX)]).collect();
-        let offsets: Vec<_> = functions.list.iter().zip(0..).flat_map(|(f, at)| [at, f.1.start, f.1.end]).collect();
-        exercise(&bytes, &keys, &offsets);
+        let list = functions.list.iter();
+        let keys = list.clone().map(|f| f.0).chain([core_func(0xff_ffff, u32::MAX)]);
+        let offsets = list.zip(0..).flat_map(|(f, at)| [at, f.1.start, f.1.end]);
+        exercise(&bytes, &keys.collect::<Vec<_>>(), &offsets.collect::<Vec<_>>());
     }
 
-    /// All that a loaded table leaves unchecked is arbitrary here.
+    /// Everything that opening a table does not check is arbitrary here.
     #[test]
     fn unchecked_words_never_panic(
         rows in vec((0..8u32, 1..4usize), 1..5),
@@ -240,7 +246,9 @@ proptest! {
             block += blocks;
         }
         words.extend(counts);
-        words.extend(bits[..blocks].iter().flatten().flat_map(|&word| [word as u32, (word >> 32) as u32]));
+        for &word in bits[..blocks].iter().flatten() {
+            words.extend([word as u32, (word >> 32) as u32]);
+        }
         words.extend(&offsets);
         let bytes: Vec<u8> = words.into_iter().flat_map(u32::to_le_bytes).collect();
         prop_assert_eq!(KeyTable::new(&bytes).err(), None);
@@ -284,7 +292,7 @@ fn size_of_the_encoding() {
 }
 
 #[test]
-fn refusals_name_what_is_wrong() {
+fn errors_say_what_is_wrong() {
     let functions = Functions::new(
         vec![core_func(0, 5), core_func(1, 600), lower(0)],
         &[16],
@@ -298,7 +306,7 @@ fn refusals_name_what_is_wrong() {
             0,
             4,
             format!(
-                "key table has {size} bytes where its header asks for {}",
+                "key table has {size} bytes, but its header implies {}",
                 size + 8
             ),
         ),
@@ -306,7 +314,7 @@ fn refusals_name_what_is_wrong() {
             4,
             u32::MAX,
             format!(
-                "key table has {size} bytes where its header asks for {}",
+                "key table has {size} bytes, but its header implies {}",
                 size as u64 - 4 * 68 + 68 * 0xffff_ffff
             ),
         ),
@@ -352,7 +360,7 @@ fn refusals_name_what_is_wrong() {
     }
     assert_eq!(
         KeyTable::new(&good[..11]).unwrap_err().to_string(),
-        "key table of 11 bytes has no room for its header"
+        "key table of 11 bytes is too short for its header"
     );
     let orphans: Vec<u8> = [0, 0, 1, 16, 32]
         .into_iter()

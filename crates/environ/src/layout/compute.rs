@@ -304,7 +304,8 @@ fn unplaced_memory(
 }
 
 /// Returns the bytes of address space that a memory can grow to unless it declares a smaller
-/// maximum, a multiple of [`REGION_ALIGN`]. `minimum` and `maximum` are its declared sizes in bytes.
+/// maximum, a multiple of [`REGION_ALIGN`]. `minimum` and `maximum` are its declared sizes in
+/// bytes.
 fn reservation(
     memory: &MemoryShape,
     minimum: u64,

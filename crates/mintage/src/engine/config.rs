@@ -1,7 +1,7 @@
 //! [`Config`]: the settings of an [`Engine`](crate::Engine).
 
 pub use mintage_environ::OptLevel;
-use mintage_environ::{Feature, Tunables};
+use mintage_environ::{Feature, Features, Tunables};
 pub use mintage_runtime::PoolConfig;
 
 /// The settings of an [`Engine`](crate::Engine). An artifact can be loaded by engines whose machine
@@ -267,6 +267,13 @@ macro_rules! setters {
             #[doc(hidden)]
             pub fn wasm_feature(&mut self, feature: &Feature, enable: bool) -> &mut Self {
                 self.tunables.features.set(feature, enable);
+                self
+            }
+
+            /// Turns all features on, for tests of everything that is supported.
+            #[doc(hidden)]
+            pub fn wasm_all_features(&mut self) -> &mut Self {
+                self.tunables.features = Features::all();
                 self
             }
 

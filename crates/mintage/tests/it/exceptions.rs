@@ -137,12 +137,12 @@ fn legacy_exceptions_are_refused_by_name() {
     );
 }
 
-/// Exceptions take room in the object heap, which has a limit.
+/// Exceptions take room in the GC heap, which has a limit.
 #[test]
 fn a_heap_that_is_too_small_is_an_error() {
     let (mut store, linker, component) = nested(&Engine::default()).unwrap();
     store.data_mut().limits = StoreLimitsBuilder::new().memory_size(1 << 16).build();
     store.limiter(|host| &mut host.limits);
     let error = linker.instantiate(&mut store, &component).unwrap_err();
-    assert!(format!("{error:#}").contains("object heap"), "{error:#}");
+    assert!(format!("{error:#}").contains("GC heap"), "{error:#}");
 }

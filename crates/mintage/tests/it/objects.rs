@@ -115,7 +115,7 @@ fn static_objects_count_for_limits() {
         match outcome {
             Ok(_) => assert!(fits),
             Err(error) => assert!(
-                !fits && format!("{error:#}").contains("object heap"),
+                !fits && format!("{error:#}").contains("GC heap"),
                 "{error:#}"
             ),
         }

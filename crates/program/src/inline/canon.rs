@@ -4,7 +4,7 @@ use super::items::{CoreFunc, FuncDef, FuncItem, Trampoline, TrampolineId, TypeIt
 use super::{Frame, Inliner};
 use crate::ir::{CanonBuiltin, CanonOp};
 use anyhow::{Context, Result, bail, ensure};
-use mintage_environ::component::{CanonOptions, Lift, Lower, StringEncoding};
+use mintage_environ::component::{CanonOptions, LiftedFunc, LoweredImport, StringEncoding};
 use mintage_environ::{FuncTypeId, Index, ResourceId, SigId, Signature, unsupported};
 use wasmparser::{CanonicalFunction, CanonicalOption};
 
@@ -25,7 +25,7 @@ impl<'p> Inliner<'p, '_> {
                     .types
                     .func(ty, &mut self.out.interface.types, &mut self.budget)?;
                 let (options, post_return) = canon_options(frame, options)?;
-                let lift = self.out.interface.lifts.push(Lift {
+                let lift = self.out.interface.lifts.push(LiftedFunc {
                     ty,
                     callee: frame.core_funcs[*core_func_index as usize],
                     options,
@@ -90,7 +90,7 @@ impl<'p> Inliner<'p, '_> {
                 let options = options.clone();
                 (
                     ty,
-                    Trampoline::Lower(Lower {
+                    Trampoline::Lower(LoweredImport {
                         import,
                         options,
                         sig,

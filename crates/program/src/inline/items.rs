@@ -6,7 +6,7 @@
 use crate::ir::CanonBuiltin;
 use crate::parse::ComponentIndex;
 use indexmap::IndexMap;
-use mintage_environ::component::{CanonOptions, InterfaceType, Lower};
+use mintage_environ::component::{CanonOptions, InterfaceType, LoweredImport};
 use mintage_environ::{
     CoreInstanceId, DomainId, FuncIndex, GlobalId, ImportId, Index, MemoryId, ModuleId, ResourceId,
     SigId, TableId, TagId, Trap,
@@ -116,7 +116,7 @@ pub(super) enum CoreInstanceItem<'p> {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Trampoline {
     /// A lowered host function.
-    Lower(Lower<CoreFunc>),
+    Lower(LoweredImport<CoreFunc>),
     /// A lifted function, lowered.
     Adapter {
         lift: CanonLiftId,

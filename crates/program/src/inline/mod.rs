@@ -22,7 +22,9 @@ use crate::parse::{Capture, ComponentIndex, DefinitionKind, OuterRef, Parsed};
 use anyhow::{Context, Result, bail, ensure};
 use indexmap::{IndexMap, IndexSet};
 use items::{CoreInstanceItem, Exports, FuncItem, Item};
-use mintage_environ::component::{ComponentTypes, Export, Import, ImportFunc, Lift, Resource};
+use mintage_environ::component::{
+    ComponentTypes, Export, Import, ImportFunc, LiftedFunc, Resource,
+};
 use mintage_environ::layout::Shape;
 use mintage_environ::{
     CoreInstanceId, DomainId, GlobalId, ImportId, IndexVec, ObjectTypes, RefType, ResourceId,
@@ -68,7 +70,7 @@ pub(crate) struct InlinedInterface<'a> {
     pub import_funcs: IndexVec<ImportId, ImportFunc>,
     pub resources: IndexVec<ResourceId, Resource<CoreFunc>>,
     /// Canonical definitions that make component functions.
-    pub lifts: IndexVec<CanonLiftId, Lift<CoreFunc>>,
+    pub lifts: IndexVec<CanonLiftId, LiftedFunc<CoreFunc>>,
     /// The lifts that exports name, by `LiftId`.
     pub exported_lifts: IndexSet<CanonLiftId>,
     pub exports: IndexMap<Box<str>, Export>,

@@ -3,12 +3,12 @@
 use super::walk::Reached;
 use crate::inline::{CoreFunc, FuncDef, Inlined, Trampoline, TrampolineId};
 use crate::ir::{Adapter, CanonBuiltin, CoreInstance};
-use mintage_environ::component::{CoreCallee, Lower};
+use mintage_environ::component::{CoreCallee, LoweredImport};
 use mintage_environ::{AdapterId, CanonId, FuncIndex, FuncKey, IndexVec, LowerId};
 
 /// The canonical definitions that are reachable, numbered by kind.
 pub(super) struct Numbered {
-    pub lowers: IndexVec<LowerId, Lower>,
+    pub lowers: IndexVec<LowerId, LoweredImport>,
     pub adapters: IndexVec<AdapterId, Adapter>,
     pub canons: IndexVec<CanonId, CanonBuiltin>,
     /// The keys of all reachable functions, in order.
@@ -40,7 +40,7 @@ impl Keys {
 
 impl Numbered {
     pub fn new(inlined: &Inlined<'_>, reached: &Reached) -> Numbered {
-        let mut lowers: IndexVec<LowerId, Lower<CoreFunc>> = IndexVec::new();
+        let mut lowers: IndexVec<LowerId, LoweredImport<CoreFunc>> = IndexVec::new();
         let mut adapters: IndexVec<AdapterId, Adapter<CoreFunc>> = IndexVec::new();
         let mut canons: IndexVec<CanonId, CanonBuiltin<CoreFunc>> = IndexVec::new();
         let trampolines = inlined.trampolines.iter().zip(reached.trampolines.values());

@@ -63,11 +63,7 @@ fn damaged_components_are_refused_or_compiled() {
     config
         .opt_level(OptLevel::None)
         .debug_verifier(false)
-        .wasm_component_model_implements(true)
-        .wasm_component_model_map(true)
-        .wasm_component_model_error_context(true)
-        .wasm_component_model_memory64(true)
-        .wasm_component_model_fixed_length_lists(true);
+        .wasm_all_features();
     let engine = Engine::new(&config).unwrap();
     let mut numbers = Numbers(0x9e37_79b9_7f4a_7c15);
     let (mut accepted, mut refused, mut panicked) = (0, 0, Vec::new());

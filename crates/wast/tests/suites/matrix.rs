@@ -26,13 +26,7 @@ pub fn config(opt_level: OptLevel, bounds: Bounds) -> Config {
     config
         .core_exports(true)
         .opt_level(opt_level)
-        .wasm_custom_page_sizes(true)
-        .wasm_component_model_implements(true);
-    config
-        .wasm_component_model_map(true)
-        .wasm_component_model_error_context(true)
-        .wasm_component_model_memory64(true)
-        .wasm_component_model_fixed_length_lists(true);
+        .wasm_all_features();
     if let Bounds::Explicit = bounds {
         // The collector is tested here, too: it runs at each allocation.
         config
