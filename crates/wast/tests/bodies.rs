@@ -1,5 +1,5 @@
-//! Function bodies that ask for a lot: each is refused, or compiled, within bounded time and
-//! memory.
+//! Function bodies with extreme demands: each is rejected or compiled in bounded time and memory.
+//! A binary of its own, because it measures the peak memory of its process.
 
 mod common;
 

@@ -1,4 +1,5 @@
-//! Small components that ask for a lot: each is refused, or done, within bounded time and memory.
+//! Small components with extreme demands: each is rejected or compiled in bounded time and memory.
+//! A binary of its own, because it measures the peak memory of its process.
 
 mod common;
 

@@ -1,8 +1,6 @@
 //! Options that are settings of the library, and errors that name them.
 
-mod common;
-
-use common::Sandbox;
+use crate::common::Sandbox;
 
 /// A module in a component that exports one function without parameters.
 fn component(module: &str) -> String {

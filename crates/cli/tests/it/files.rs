@@ -1,9 +1,7 @@
 //! Files that the command reads and writes: what it may load, what it may overwrite, and what it
 //! leaves behind.
 
-mod common;
-
-use common::{Sandbox, outcome};
+use crate::common::{Sandbox, outcome};
 use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt, symlink};

@@ -1,8 +1,6 @@
 //! Runs the built `mintage` command: what it prints and how it exits, for good and for bad input.
 
-mod common;
-
-use common::{APP, Sandbox};
+use crate::common::{APP, Sandbox};
 use std::fs;
 
 #[test]

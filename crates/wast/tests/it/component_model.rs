@@ -31,7 +31,7 @@ pub fn scripts() -> &'static [Script] {
 
 /// The folder of the package `wasm-tools`.
 fn package() -> PathBuf {
-    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/suites/source/Cargo.toml");
+    let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/source/Cargo.toml");
     // Most machines have the package already; only those that do not need a network.
     let metadata = metadata(&manifest, true).or_else(|_| metadata(&manifest, false));
     let metadata = metadata.unwrap_or_else(|error| {

@@ -1,8 +1,6 @@
 //! Calls that users write: names of functions, where the text comes from, what stops them.
 
-mod common;
-
-use common::{APP, Sandbox, outcome};
+use crate::common::{APP, Sandbox, outcome};
 use std::io::Write;
 use std::process::Stdio;
 

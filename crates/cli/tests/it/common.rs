@@ -1,7 +1,5 @@
 //! A folder for a test, and the command run in it.
 
-#![allow(dead_code, reason = "each test file uses a part")]
-
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};

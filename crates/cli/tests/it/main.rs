@@ -1,0 +1,7 @@
+//! Runs the built `mintage` command and checks its output and exit codes.
+
+mod calls;
+mod cli;
+mod common;
+mod files;
+mod settings;
