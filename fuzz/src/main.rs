@@ -6,10 +6,10 @@
 //! mintage-fuzz --target differential --replay target/found/differential-17/input.bin
 //! ```
 //!
-//! Each case has a number, which determines it. Cases run in processes of their own, so that a
-//! crash or an endless loop is a failure like others. A failure is saved in a folder: the input,
-//! made as small as possible, the guests that show it, and a text that says what is wrong and how
-//! to see it again.
+//! The number of a case determines everything about it. Cases run in separate processes, so that
+//! crashes and endless loops are reported like other failures. Each failure is saved in a folder:
+//! the reduced input, the guests that show it, and a text with the failure and the command that
+//! reproduces it.
 
 #![forbid(unsafe_code)]
 
@@ -20,42 +20,44 @@ mod worker;
 
 use anyhow::{Context, Result};
 use clap::Parser;
-use mintage_fuzzing::Target;
+use mintage_fuzzing::FuzzTarget;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Fuzzes Mintage, and compares it with Wasmtime.
+/// Fuzzes Mintage and compares it with Wasmtime.
 #[derive(Clone, Debug, Parser)]
 struct Options {
-    /// The target; all of them in turn if there is none.
+    /// Runs only this target. By default, all targets run in turn.
     #[arg(long, value_parser = target)]
-    target: Option<Target>,
-    /// How long to run.
+    target: Option<FuzzTarget>,
+    /// The time to run, in seconds.
     #[arg(long, default_value_t = 60)]
     seconds: u64,
     /// The number of the first case.
     #[arg(long, default_value_t = 0)]
     seed: u64,
-    /// How many processes run cases.
+    /// The number of processes that run cases.
     #[arg(long, default_value_t = 1)]
     jobs: u64,
-    /// Where failures are saved.
+    /// The folder for failures.
     #[arg(long, default_value = "target/found")]
     out: PathBuf,
-    /// Runs one saved input of the target instead.
+    /// Runs one saved input of the target.
     #[arg(long, requires = "target")]
     replay: Option<PathBuf>,
-    /// Which process this is, of those that run cases.
+    /// The number of this process among those that run cases.
     #[arg(long, hide = true)]
     job: Option<u64>,
 }
 
-fn target(name: &str) -> Result<Target> {
-    let target = Target::ALL.into_iter().find(|target| target.name() == name);
+fn target(name: &str) -> Result<FuzzTarget> {
+    let target = FuzzTarget::ALL
+        .into_iter()
+        .find(|target| target.name() == name);
     target.with_context(|| {
         format!(
             "the targets are {}",
-            Target::ALL.map(Target::name).join(", ")
+            FuzzTarget::ALL.map(FuzzTarget::name).join(", ")
         )
     })
 }

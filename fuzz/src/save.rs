@@ -1,15 +1,15 @@
-//! What is left of a failure: a folder.
+//! Saves a failure in a folder.
 
 use anyhow::{Context, Result};
-use mintage_fuzzing::{Failure, Target};
+use mintage_fuzzing::{Failure, FuzzTarget};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Saves a failure with the input that shows it, in place of what was saved for the case before:
-/// the folder.
+/// Saves a failure with the input that shows it, and returns the folder. Replaces what was saved
+/// for the case before.
 pub fn save(
     out: &Path,
-    target: Target,
+    target: FuzzTarget,
     case: u64,
     input: &[u8],
     failure: &Failure,
@@ -27,7 +27,7 @@ pub fn save(
     write("input.bin", input)?;
     for (name, bytes) in &failure.guests {
         write(name, bytes)?;
-        // Bytes that are no module have no text.
+        // Bytes that are not a module cannot be printed.
         if let Ok(text) = wasmprinter::print_bytes(bytes) {
             write(&format!("{name}.wat"), text.as_bytes())?;
         }

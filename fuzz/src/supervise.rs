@@ -1,31 +1,31 @@
-//! Starts the processes that run cases, and goes on behind a case that ends one of them.
+//! Starts the processes that run cases, and restarts one after a case that ends it.
 
 use crate::save::save;
 use crate::worker::At;
 use crate::{Options, worker};
 use anyhow::{Context, Result};
-use mintage_fuzzing::{Failure, Target};
+use mintage_fuzzing::{Failure, FuzzTarget};
 use std::fs;
 use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// How long a case may take.
+/// The time limit of a case.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Bytes of memory that a process may have: many times what the engines keep for the next case.
+/// The most bytes of memory of a process: many times what the engines keep between cases.
 const MEMORY: u64 = 4 << 30;
 
 /// A process that runs cases.
 struct Job {
     number: u64,
     child: Child,
-    /// Where it says it is, and since when.
+    /// The position that the process reports, and the time of the last change.
     at: (Option<At>, Instant),
 }
 
 impl Job {
-    /// What the process takes too much of.
+    /// Returns which limit the process exceeds.
     fn excess(&self) -> Option<String> {
         if self.at.1.elapsed() > PATIENCE {
             return Some(format!(
@@ -40,7 +40,7 @@ impl Job {
     }
 }
 
-/// Runs all processes until their time is up: whether there was no failure.
+/// Runs all processes until their time is up. Returns whether there was no failure.
 pub fn run(options: &Options) -> Result<bool> {
     fs::create_dir_all(&options.out)
         .with_context(|| format!("cannot make {}", options.out.display()))?;
@@ -116,7 +116,7 @@ fn start(options: &Options, number: u64, first: u64, end: Instant) -> Result<Job
     command.args(["--seed", &first.to_string()]);
     command.args(["--job", &number.to_string()]);
     if let Some(target) = options.target {
-        command.args(["--target", Target::name(target)]);
+        command.args(["--target", FuzzTarget::name(target)]);
     }
     let child = command.spawn().context("cannot start a process")?;
     Ok(Job {

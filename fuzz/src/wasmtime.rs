@@ -10,20 +10,20 @@ use ::wasmtime::{
 use mintage::core::{CoreRef, CoreVal};
 use mintage::{Trap, Val};
 use mintage_fuzzing::{
-    Compiled, CoreInstance, Echo, Echoed, Linked, MEMORY_LIMIT, Oracle, PLENTY, Shape, Stop,
-    TABLE_LIMIT, module_name,
+    CompiledModules, Echo, Echoed, LinkedModules, MEMORY_LIMIT, ModuleInstances, Oracle, PLENTY,
+    Stop, TABLE_LIMIT, WitType, module_name,
 };
 
-/// Wasmtime with all that Mintage may support.
+/// Wasmtime with all features that Mintage supports.
 pub struct Wasmtime(Engine);
 
 impl Wasmtime {
-    /// An engine, whose arithmetic gives one NaN only if that is wanted. That one counts fuel, as
-    /// Mintage does.
+    /// Creates an engine whose arithmetic produces only one NaN if `canonical_nans` is set. Such an
+    /// engine also counts fuel, by the same rules as Mintage.
     ///
     /// # Errors
     ///
-    /// When the settings contradict each other.
+    /// If the settings contradict each other.
     pub fn new(canonical_nans: bool) -> Result<Wasmtime> {
         let mut config = Config::new();
         config
@@ -57,7 +57,7 @@ impl Wasmtime {
                 Ok(())
             })?;
         let mut store = Store::new(&self.0, Vec::new());
-        // Fails where fuel is not counted.
+        // Fails if fuel is not counted.
         let _ = store.set_fuel(PLENTY);
         let instance = linker.instantiate(&mut store, &component)?;
         let func = instance
@@ -66,7 +66,7 @@ impl Wasmtime {
         let mut echoed = Echoed::default();
         for value in values {
             let mut results = [WasmtimeVal::Bool(false)];
-            let params = [to_wasmtime(value, &echo.shape)];
+            let params = [to_wasmtime(value, &echo.ty)];
             if let Err(error) = func.call(&mut store, &params, &mut results) {
                 echoed.stop = Some(stop(&error));
                 return Ok(echoed);
@@ -86,7 +86,7 @@ impl Wasmtime {
     }
 }
 
-/// What operators cost in Mintage: bulk operations no more than others.
+/// Returns the cost of operators in Mintage, where bulk operations cost no more than others.
 fn costs() -> OperatorCost {
     OperatorCost {
         variable: VariableOperatorCost {
@@ -111,7 +111,7 @@ fn costs() -> OperatorCost {
     }
 }
 
-/// What an error of Wasmtime is.
+/// Returns the reason that an error of Wasmtime stands for.
 fn stop(error: &Error) -> Stop {
     use ::wasmtime::Trap as Theirs;
     if error.is::<ThrownException>() {
@@ -122,7 +122,7 @@ fn stop(error: &Error) -> Stop {
     }
     match error.downcast_ref::<Theirs>() {
         Some(Theirs::AtomicWaitNonSharedMemory) => Stop::Trap(Trap::AtomicWaitNonSharedMemory),
-        // The others are worded alike.
+        // The other traps have the same messages in both engines.
         Some(trap) => {
             let text = trap.to_string();
             let found = Trap::ALL.iter().find(|trap| trap.to_string() == text);
@@ -137,7 +137,7 @@ impl Oracle for Wasmtime {
         "Wasmtime".into()
     }
 
-    fn compile(&self, linked: &Linked) -> Result<Box<dyn Compiled>, Stop> {
+    fn compile(&self, linked: &LinkedModules) -> Result<Box<dyn CompiledModules>, Stop> {
         let modules = linked
             .modules
             .iter()
@@ -148,7 +148,7 @@ impl Oracle for Wasmtime {
         Ok(Box::new(Modules(modules)))
     }
 
-    /// Only together with the asynchronous part of the component model.
+    /// Wasmtime supports it only together with async components.
     fn has_error_context(&self) -> bool {
         false
     }
@@ -161,15 +161,15 @@ impl Oracle for Wasmtime {
 /// Compiled modules.
 struct Modules(Vec<Module>);
 
-impl Compiled for Modules {
-    fn instantiate(&self) -> Result<Box<dyn CoreInstance>, Stop> {
+impl CompiledModules for Modules {
+    fn instantiate(&self) -> Result<Box<dyn ModuleInstances>, Stop> {
         let engine = self.0[0].engine();
         let limits = StoreLimitsBuilder::new()
             .memory_size(MEMORY_LIMIT)
             .table_elements(TABLE_LIMIT);
         let mut store = Store::new(engine, limits.build());
         store.limiter(|limits| limits);
-        // Fails where fuel is not counted.
+        // Fails if fuel is not counted.
         let _ = store.set_fuel(PLENTY);
         let mut linker = Linker::new(engine);
         let mut instances = Vec::new();
@@ -181,7 +181,7 @@ impl Compiled for Modules {
             };
             instances.push(instantiate().map_err(|error| stop(&error))?);
         }
-        Ok(Box::new(Live {
+        Ok(Box::new(WasmtimeInstances {
             store,
             instances,
             is_counted: false,
@@ -190,15 +190,15 @@ impl Compiled for Modules {
 }
 
 /// Instances of modules.
-struct Live {
+struct WasmtimeInstances {
     store: Store<StoreLimits>,
     instances: Vec<Instance>,
-    /// Whether fuel was counted exactly since it was set. Instantiation executes operators that are
-    /// not the guest's, and a trap leaves what was executed last uncounted.
+    /// Whether fuel has been counted exactly since it was set. Instantiation executes operators of
+    /// Wasmtime's own, and a trap leaves the last operators uncounted.
     is_counted: bool,
 }
 
-impl CoreInstance for Live {
+impl ModuleInstances for WasmtimeInstances {
     fn set_fuel(&mut self, fuel: u64) {
         self.is_counted = self.store.set_fuel(fuel).is_ok();
     }
@@ -223,7 +223,7 @@ impl CoreInstance for Live {
                 .collect()),
             Err(error) => {
                 self.is_counted = false;
-                // Else the store keeps it.
+                // Otherwise the store keeps the exception.
                 let _ = self.store.take_pending_exception();
                 Err(stop(&error))
             }
@@ -267,7 +267,7 @@ fn to_core(store: &mut Store<StoreLimits>, value: CoreVal) -> Result<WasmtimeCor
 }
 
 fn from_core(store: &mut Store<StoreLimits>, value: &WasmtimeCoreVal) -> CoreVal {
-    let gone = "a reference that was just given is there";
+    let gone = "a new reference is valid";
     match value {
         WasmtimeCoreVal::I32(value) => CoreVal::I32(*value),
         WasmtimeCoreVal::I64(value) => CoreVal::I64(*value),
@@ -288,7 +288,7 @@ fn from_core(store: &mut Store<StoreLimits>, value: &WasmtimeCoreVal) -> CoreVal
     }
 }
 
-/// What a reference refers to.
+/// Returns the object that a reference refers to.
 fn object(store: &mut Store<StoreLimits>, any: Rooted<AnyRef>) -> Result<CoreRef> {
     if let Some(value) = any.as_i31(&*store)? {
         return Ok(CoreRef::I31(value.get_u32()));
@@ -308,25 +308,21 @@ fn object(store: &mut Store<StoreLimits>, any: Rooted<AnyRef>) -> Result<CoreRef
     ))
 }
 
-/// A value of the type as Wasmtime has it: a list of fixed length is no tuple there.
-fn to_wasmtime(value: &Val, shape: &Shape) -> WasmtimeVal {
-    let all = |values: &[Val], shape: &Shape| {
-        values
-            .iter()
-            .map(|value| to_wasmtime(value, shape))
-            .collect()
+/// Converts a value of type `ty` to Wasmtime's, which represents fixed-length lists differently.
+fn to_wasmtime(value: &Val, ty: &WitType) -> WasmtimeVal {
+    let all =
+        |values: &[Val], ty: &WitType| values.iter().map(|value| to_wasmtime(value, ty)).collect();
+    let payload = |value: &Option<Box<Val>>, ty: Option<&WitType>| {
+        let pair = value.as_ref().zip(ty);
+        pair.map(|(value, ty)| Box::new(to_wasmtime(value, ty)))
     };
-    let payload = |value: &Option<Box<Val>>, shape: Option<&Shape>| {
-        let pair = value.as_ref().zip(shape);
-        pair.map(|(value, shape)| Box::new(to_wasmtime(value, shape)))
-    };
-    match (value, shape) {
-        (Val::List(values), Shape::List(element)) => WasmtimeVal::List(all(values, element)),
-        (Val::Tuple(values), Shape::FixedList(element, _)) => {
+    match (value, ty) {
+        (Val::List(values), WitType::List(element)) => WasmtimeVal::List(all(values, element)),
+        (Val::Tuple(values), WitType::FixedList(element, _)) => {
             WasmtimeVal::FixedLengthList(all(values, element))
         }
-        (Val::Map(entries), Shape::Map(key, payload)) => {
-            let key = Shape::Primitive(key);
+        (Val::Map(entries), WitType::Map(key, payload)) => {
+            let key = WitType::Primitive(key);
             let entries = entries.iter();
             WasmtimeVal::Map(
                 entries
@@ -334,42 +330,36 @@ fn to_wasmtime(value: &Val, shape: &Shape) -> WasmtimeVal {
                     .collect(),
             )
         }
-        (Val::Tuple(values), Shape::Tuple(fields)) => {
+        (Val::Tuple(values), WitType::Tuple(fields)) => {
             let values = values.iter().zip(fields);
-            WasmtimeVal::Tuple(
-                values
-                    .map(|(value, shape)| to_wasmtime(value, shape))
-                    .collect(),
-            )
+            WasmtimeVal::Tuple(values.map(|(value, ty)| to_wasmtime(value, ty)).collect())
         }
-        (Val::Record(values), Shape::Record(fields)) => {
+        (Val::Record(values), WitType::Record(fields)) => {
             let values = values.iter().zip(fields);
             WasmtimeVal::Record(
                 values
-                    .map(|((name, value), shape)| (name.clone(), to_wasmtime(value, shape)))
+                    .map(|((name, value), ty)| (name.clone(), to_wasmtime(value, ty)))
                     .collect(),
             )
         }
-        (Val::Variant(name, value), Shape::Variant(cases)) => {
+        (Val::Variant(name, value), WitType::Variant(cases)) => {
             let case = name
                 .strip_prefix('f')
                 .and_then(|number| number.parse::<usize>().ok());
-            let shape = case.and_then(|case| cases[case].as_ref());
-            WasmtimeVal::Variant(name.clone(), payload(value, shape))
+            let ty = case.and_then(|case| cases[case].as_ref());
+            WasmtimeVal::Variant(name.clone(), payload(value, ty))
         }
-        (Val::Option(value), Shape::Option(shape)) => {
-            WasmtimeVal::Option(payload(value, Some(shape)))
-        }
-        (Val::Result(value), Shape::Result(ok, error)) => WasmtimeVal::Result(match value {
+        (Val::Option(value), WitType::Option(ty)) => WasmtimeVal::Option(payload(value, Some(ty))),
+        (Val::Result(value), WitType::Result(ok, error)) => WasmtimeVal::Result(match value {
             Ok(value) => Ok(payload(value, ok.as_deref())),
             Err(value) => Err(payload(value, error.as_deref())),
         }),
-        (value, _) => plain_to_wasmtime(value),
+        (value, _) => primitive_to_wasmtime(value),
     }
 }
 
-/// A value without parts.
-fn plain_to_wasmtime(value: &Val) -> WasmtimeVal {
+/// Converts a value of a primitive type, an enum or flags.
+fn primitive_to_wasmtime(value: &Val) -> WasmtimeVal {
     match value {
         Val::Bool(value) => WasmtimeVal::Bool(*value),
         Val::S8(value) => WasmtimeVal::S8(*value),
@@ -386,11 +376,11 @@ fn plain_to_wasmtime(value: &Val) -> WasmtimeVal {
         Val::String(value) => WasmtimeVal::String(value.clone()),
         Val::Enum(name) => WasmtimeVal::Enum(name.clone()),
         Val::Flags(names) => WasmtimeVal::Flags(names.clone()),
-        other => unreachable!("{other:?} is not of its type"),
+        other => unreachable!("{other:?} does not have its type"),
     }
 }
 
-/// A value as Mintage has it.
+/// Converts a value to Mintage's.
 fn from_wasmtime(value: WasmtimeVal) -> Val {
     let all = |values: Vec<WasmtimeVal>| values.into_iter().map(from_wasmtime).collect();
     let payload =

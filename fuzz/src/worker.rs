@@ -1,10 +1,10 @@
-//! Runs cases.
+//! Runs cases in one process.
 
 use crate::Options;
 use crate::save::save;
 use crate::wasmtime::Wasmtime;
 use anyhow::{Context, Result, bail};
-use mintage_fuzzing::{Engines, Failure, Numbers, Outcome, Target, reduce};
+use mintage_fuzzing::{Engines, Failure, FuzzTarget, Numbers, Outcome, reduce};
 use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::ops::ControlFlow;
@@ -13,29 +13,28 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// How often a kind of failure is saved.
+/// The number of failures of one kind that are saved.
 const SAVED: u64 = 3;
 
-/// How long failing inputs are tried again to make them smaller, which is less than what a case may
-/// take.
+/// The time for reducing an input: less than the time limit of a case.
 const REDUCING: Duration = Duration::from_secs(20);
 
-/// How often there is a report.
+/// The time between reports.
 const REPORT: Duration = Duration::from_secs(60);
 
-/// The target of a case and its input.
-pub fn case(options: &Options, number: u64) -> (Target, Vec<u8>) {
-    // Most of the time goes where most of the machine code is.
-    const TURNS: [Target; 9] = [
-        Target::Differential,
-        Target::RoundTrip,
-        Target::Differential,
-        Target::Instances,
-        Target::Differential,
-        Target::Corrupt,
-        Target::Differential,
-        Target::Hostile,
-        Target::Fuel,
+/// Returns the target of a case and its input.
+pub fn case(options: &Options, number: u64) -> (FuzzTarget, Vec<u8>) {
+    // The targets that execute most machine code run most often.
+    const TURNS: [FuzzTarget; 9] = [
+        FuzzTarget::Differential,
+        FuzzTarget::RoundTrip,
+        FuzzTarget::Differential,
+        FuzzTarget::Instances,
+        FuzzTarget::Differential,
+        FuzzTarget::Corrupt,
+        FuzzTarget::Differential,
+        FuzzTarget::Hostile,
+        FuzzTarget::Fuel,
     ];
     let target = options
         .target
@@ -43,17 +42,17 @@ pub fn case(options: &Options, number: u64) -> (Target, Vec<u8>) {
     (target, Numbers::new(number).input())
 }
 
-/// Where a process is.
+/// The position of a process.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct At {
     /// The number of the case.
     pub case: u64,
-    /// Whether the case failed and is saved, so that what goes on is making it smaller.
+    /// Whether the case has failed and is saved, so that its input is being reduced.
     pub is_saved: bool,
 }
 
 impl At {
-    /// Where the process says it is, if it has begun.
+    /// Returns the position that a process reports, if it has started.
     pub fn read(options: &Options, job: u64) -> Option<At> {
         let bytes: [u8; 9] = fs::read(state(options, job)).ok()?.try_into().ok()?;
         let [case @ .., is_saved] = bytes;
@@ -71,7 +70,7 @@ impl At {
     }
 }
 
-/// Where a process says which case it is at.
+/// Returns the path of the file in which a process reports its position.
 pub fn state(options: &Options, job: u64) -> PathBuf {
     options.out.join(format!("job-{job}.case"))
 }
@@ -84,7 +83,7 @@ fn engines() -> Result<Engines> {
     Ok(Engines::new([wasmtime(false)?, wasmtime(true)?])?)
 }
 
-/// Runs a saved input: whether it has no failure.
+/// Runs a saved input. Returns whether there was no failure.
 pub fn replay(options: &Options, input: &Path) -> Result<bool> {
     let bytes = fs::read(input).with_context(|| format!("cannot read {}", input.display()))?;
     let target = options
@@ -100,7 +99,7 @@ pub fn replay(options: &Options, input: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// How the cases of a target ended.
+/// The outcomes of the cases of a target.
 #[derive(Default)]
 struct Counts {
     cases: u64,
@@ -108,9 +107,10 @@ struct Counts {
     failures: BTreeMap<String, u64>,
 }
 
-/// Runs each `jobs`th case from the first one on for the time given: whether there was no failure.
+/// Runs every `jobs`th case from the first one on until the time is up. Returns whether there was no
+/// failure.
 pub fn run(options: &Options, job: u64) -> Result<bool> {
-    // Compiles on this thread: a handover to another one takes longer than a small function.
+    // Compiles on this thread, since handing over a small function takes longer than compiling it.
     let compiler = rayon::ThreadPoolBuilder::new()
         .num_threads(1)
         .use_current_thread();
@@ -118,8 +118,8 @@ pub fn run(options: &Options, job: u64) -> Result<bool> {
         .build_global()
         .context("cannot set up the compiler's thread")?;
     let engines = engines()?;
-    // A panic is a failure that is saved; its message here would be one for each attempt to make
-    // the input smaller.
+    // Panics are saved as failures. Printing them would print one message for each attempt to reduce
+    // the input.
     std::panic::set_hook(Box::new(|panic| {
         *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = panic.to_string();
     }));
@@ -148,7 +148,7 @@ pub fn run(options: &Options, job: u64) -> Result<bool> {
                 if *seen <= SAVED {
                     let wanted = kind(&failure);
                     let failure = with_place(failure);
-                    // First of all, since a smaller input may be one that ends the process.
+                    // Saved first, since a reduced input may end the process.
                     let folder = save(&options.out, target, number, &input, &failure)?;
                     println!("FAILURE in {}: {}", folder.display(), failure.what);
                     At {
@@ -172,10 +172,10 @@ pub fn run(options: &Options, job: u64) -> Result<bool> {
     Ok(counts.values().all(|counts| counts.failures.is_empty()))
 }
 
-/// The message of the last panic, with its place.
+/// The message of the last panic, with its location.
 static LAST_PANIC: Mutex<String> = Mutex::new(String::new());
 
-/// Says of a panic where it was.
+/// Adds its location to a panic.
 fn with_place(mut failure: Failure) -> Failure {
     if failure.what.starts_with("panic") {
         failure.what = LAST_PANIC
@@ -186,17 +186,18 @@ fn with_place(mut failure: Failure) -> Failure {
     failure
 }
 
-/// What failures of one cause have in common, as a guess: the words, without names and numbers.
+/// Returns the words of a failure without names and numbers, which failures of the same cause are
+/// likely to share.
 fn kind(failure: &Failure) -> String {
     let words = failure.what.split_whitespace();
     let plain = words.filter(|word| word.chars().all(|char| char.is_alphabetic() || char == ','));
     plain.collect::<Vec<_>>().join(" ")
 }
 
-/// The input made smaller, as long as it shows a failure of the same kind; nothing when it cannot
-/// be.
+/// Reduces an input as long as it shows a failure of the same kind. Returns `None` if it cannot be
+/// reduced.
 fn reduced(
-    target: Target,
+    target: FuzzTarget,
     input: &[u8],
     wanted: &str,
     engines: &Engines,
@@ -220,7 +221,7 @@ fn reduced(
 
 fn report(start: Instant, counts: &BTreeMap<&str, Counts>, number: u64) {
     let seconds = start.elapsed().as_secs_f64();
-    // Nanoseconds on a processor come first.
+    // The first field is the time on a processor, in nanoseconds.
     let times = fs::read_to_string("/proc/self/schedstat").unwrap_or_default();
     let busy = times
         .split(' ')

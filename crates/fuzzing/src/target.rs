@@ -1,22 +1,16 @@
-//! The bodies by name, and what an input that fails is reduced to.
+//! The bodies by name, and the reduction of an input that fails.
 
-use crate::corrupt::corrupt;
-use crate::differential::differential;
-use crate::fuel::fuel;
-use crate::hostile::hostile;
-use crate::instances::instances;
-use crate::mintage::{Mintage, Settings};
-use crate::oracle::Oracle;
-use crate::round_trip::round_trip;
+use crate::bodies::{corrupt, differential, fuel, hostile, instances, round_trip};
+use crate::engines::{Mintage, Oracle, Settings};
 use crate::verdict::{Failure, Verdict, skip_if_exhausted};
 use arbitrary::Unstructured;
 use mintage::error::Result;
 use std::ops::ControlFlow;
 use std::panic::{self, AssertUnwindSafe};
 
-/// A body.
+/// A body by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Target {
+pub enum FuzzTarget {
     /// [`differential`]
     Differential,
     /// [`round_trip`]
@@ -35,18 +29,18 @@ pub enum Target {
 pub struct Engines {
     /// Mintage under all settings.
     subjects: Vec<Mintage>,
-    /// What it is compared with: an engine whose arithmetic gives any NaN, and one whose arithmetic
-    /// gives one only.
+    /// The engines to compare it with: one whose arithmetic may produce any NaN, and one whose
+    /// arithmetic produces only one.
     references: [Box<dyn Oracle>; 2],
 }
 
 impl Engines {
-    /// Mintage under all [`Settings`], to be compared with an engine whose arithmetic gives any
-    /// NaN, and with one whose arithmetic gives one only.
+    /// Creates Mintage under all [`Settings`], and compares it with `references`: an engine whose
+    /// arithmetic may produce any NaN, and one whose arithmetic produces only one.
     ///
     /// # Errors
     ///
-    /// When the threads that compile cannot be started.
+    /// If the engines' threads cannot be started.
     pub fn new(references: [Box<dyn Oracle>; 2]) -> Result<Engines> {
         let subjects = Settings::all().map(Mintage::new).collect::<Result<_>>()?;
         Ok(Engines {
@@ -55,43 +49,41 @@ impl Engines {
         })
     }
 
-    /// Two that count fuel, and whose arithmetic gives the NaNs of `subject`.
-    fn pair_that_counts(
-        &self,
-        u: &mut Unstructured<'_>,
-        subject: &Mintage,
-    ) -> arbitrary::Result<[&Mintage; 2]> {
-        let nans = subject.settings().canonical_nans;
-        let fits = |settings: Settings| settings.consume_fuel && settings.canonical_nans == nans;
-        let able: Vec<_> = self
-            .subjects
-            .iter()
-            .filter(|peer| fits(peer.settings()))
+    /// Returns two engines that count fuel by the same rules, and whose arithmetic produces the
+    /// same NaNs.
+    fn pair_that_counts(&self, u: &mut Unstructured<'_>) -> arbitrary::Result<[&Mintage; 2]> {
+        let all = || self.subjects.iter();
+        let counting: Vec<_> = all().filter(|it| it.settings().consume_fuel).collect();
+        let first: &Mintage = *u.choose(&counting)?;
+        let settings = first.settings();
+        let peers: Vec<_> = all()
+            .filter(|it| it.settings().counts_like(&settings))
+            .filter(|it| it.settings().canonical_nans == settings.canonical_nans)
             .collect();
-        Ok([*u.choose(&able)?, *u.choose(&able)?])
+        Ok([first, *u.choose(&peers)?])
     }
 }
 
-impl Target {
-    /// Every body.
-    pub const ALL: [Target; 6] = [
-        Target::Differential,
-        Target::RoundTrip,
-        Target::Corrupt,
-        Target::Hostile,
-        Target::Instances,
-        Target::Fuel,
+impl FuzzTarget {
+    /// All bodies.
+    pub const ALL: [FuzzTarget; 6] = [
+        FuzzTarget::Differential,
+        FuzzTarget::RoundTrip,
+        FuzzTarget::Corrupt,
+        FuzzTarget::Hostile,
+        FuzzTarget::Instances,
+        FuzzTarget::Fuel,
     ];
 
-    /// The body's name on the command line.
+    /// Returns the name of the body on the command line.
     pub fn name(self) -> &'static str {
         match self {
-            Target::Differential => "differential",
-            Target::RoundTrip => "round-trip",
-            Target::Corrupt => "corrupt",
-            Target::Hostile => "hostile",
-            Target::Instances => "instances",
-            Target::Fuel => "fuel",
+            FuzzTarget::Differential => "differential",
+            FuzzTarget::RoundTrip => "round-trip",
+            FuzzTarget::Corrupt => "corrupt",
+            FuzzTarget::Hostile => "hostile",
+            FuzzTarget::Instances => "instances",
+            FuzzTarget::Fuel => "fuel",
         }
     }
 
@@ -99,7 +91,7 @@ impl Target {
     ///
     /// # Errors
     ///
-    /// When the body finds a failure, or panics.
+    /// If the body finds a failure, or panics.
     pub fn run(self, input: &[u8], engines: &Engines) -> Verdict {
         let run = || {
             let mut u = Unstructured::new(input);
@@ -109,12 +101,12 @@ impl Target {
             };
             let reference = &*engines.references[usize::from(subject.settings().canonical_nans)];
             match self {
-                Target::Differential => differential(&mut u, subject, reference),
-                Target::RoundTrip => round_trip(&mut u, &[subject, reference]),
-                Target::Corrupt => corrupt(&mut u, subject, reference),
-                Target::Hostile => hostile(&mut u, subject),
-                Target::Instances => instances(&mut u, subject),
-                Target::Fuel => match engines.pair_that_counts(&mut u, subject) {
+                FuzzTarget::Differential => differential(&mut u, subject, reference),
+                FuzzTarget::RoundTrip => round_trip(&mut u, &[subject, reference]),
+                FuzzTarget::Corrupt => corrupt(&mut u, subject, reference),
+                FuzzTarget::Hostile => hostile(&mut u, subject),
+                FuzzTarget::Instances => instances(&mut u, subject),
+                FuzzTarget::Fuel => match engines.pair_that_counts(&mut u) {
                     Ok([subject, reference]) => fuel(&mut u, subject, reference),
                     Err(error) => skip_if_exhausted(Err(error)),
                 },
@@ -130,11 +122,13 @@ impl Target {
     }
 }
 
-/// Reduces an input as long as it fails: cuts off its end, takes pieces out, makes pieces zero.
-/// `fails` says whether an input does, or breaks off when there should be no more runs.
+/// Reduces an input that fails: cuts off its end, removes pieces and clears pieces, as long as the
+/// result still fails.
+///
+/// `fails` returns whether an input fails, or breaks to end the reduction early.
 pub fn reduce(input: &[u8], fails: impl FnMut(&[u8]) -> ControlFlow<(), bool>) -> Vec<u8> {
     let mut best = input.to_vec();
-    // What is broken off leaves the smallest input so far.
+    // After a break, `best` is the smallest input so far.
     let _ = reduce_until_break(&mut best, fails);
     best
 }

@@ -1,31 +1,31 @@
-//! What a body says about one input.
+//! The outcome of a body.
 
-/// What a body says about one input.
+/// The outcome of a body for one input.
 pub type Verdict = Result<Outcome, Failure>;
 
-/// How an input without a failure ended.
+/// The outcome for an input without a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// All that the body compares was the same.
+    /// Everything that the body checks held.
     Held,
-    /// Nothing could be compared, for the reason given.
+    /// Nothing could be checked, for this reason.
     Skipped(&'static str),
 }
 
-/// Bytes that the text of a failure may have: a value that differs can be megabytes.
+/// The most bytes that the text of a failure may have. A value that differs can have megabytes.
 const LONGEST: usize = 8000;
 
-/// What is wrong, and what it was found with.
+/// A failure, and the guests that show it.
 #[derive(Debug)]
 pub struct Failure {
-    /// What differs, or which rule is broken.
+    /// The difference or the broken rule.
     pub what: String,
-    /// The guests that show it: a name for the file, and its bytes.
+    /// The guests that show it, as names of files and their content.
     pub guests: Vec<(String, Vec<u8>)>,
 }
 
 impl Failure {
-    /// A failure that is seen with `guests`. Of a long text, its beginning and its end are kept.
+    /// Creates a failure that `guests` show. A long text is shortened to its beginning and its end.
     pub fn new(
         what: impl Into<String>,
         guests: impl IntoIterator<Item = (String, Vec<u8>)>,
@@ -43,7 +43,7 @@ impl Failure {
     }
 }
 
-/// What makes bodies short: input that is used up ends a case without a failure.
+/// Turns input that is used up into a skipped case.
 pub(crate) fn skip_if_exhausted(result: arbitrary::Result<Verdict>) -> Verdict {
     result.unwrap_or(Ok(Outcome::Skipped("the input is used up")))
 }

@@ -12,45 +12,45 @@ use wasmparser::{
     AbstractHeapType, FuncType, HeapType, Parser, RefType, ValType, Validator, WasmFeatures,
 };
 
-/// Bytes that a memory may grow to, in every engine: little enough to compare, and to grow into
-/// where little is reserved.
+/// The size in bytes that a memory may grow to in every engine: small enough to compare it, and to
+/// grow without a large reservation.
 pub const MEMORY_LIMIT: usize = 2 << 20;
 
-/// Entries that a table may grow to, in every engine.
+/// The number of entries that a table may grow to in every engine.
 pub const TABLE_LIMIT: usize = 10_000;
 
-/// Core modules, each linked to earlier ones.
-pub struct Linked {
+/// Core modules that import from earlier ones.
+pub struct LinkedModules {
     /// The modules, in the order in which they are instantiated.
     pub modules: Vec<Module>,
 }
 
-/// A module of [`Linked`].
+/// A module of [`LinkedModules`].
 pub struct Module {
     /// The binary.
     pub bytes: Vec<u8>,
-    /// The functions that it exports.
-    pub funcs: Vec<Signature>,
-    /// Names of the globals that it exports.
+    /// Its exported functions.
+    pub funcs: Vec<ExportedFunc>,
+    /// Names of its exported globals.
     pub globals: Vec<String>,
-    /// Names of the memories that it exports.
+    /// Names of its exported memories.
     pub memories: Vec<String>,
-    /// Exports as what a later module may import.
+    /// The exports that a later module may import.
     imports: Vec<(String, EntityType)>,
-    /// Types of the functions among `imports`, in their order.
+    /// The types of the functions among `imports`, in order.
     types: Vec<FuncType>,
 }
 
 /// An exported function.
 #[derive(Clone, Debug)]
-pub struct Signature {
+pub struct ExportedFunc {
     /// The export's name.
     pub name: String,
     /// The types of its parameters.
     pub params: Vec<ValType>,
 }
 
-/// All that Mintage supports of the core language.
+/// Returns all features of the core language that Mintage supports.
 pub fn features() -> Features {
     Features {
         gc: true,
@@ -59,21 +59,26 @@ pub fn features() -> Features {
     }
 }
 
-/// The name by which modules import from the module at `index`.
+/// Returns the name by which modules import from the module at `index`.
 pub fn module_name(index: usize) -> String {
     format!("m{index}")
 }
 
-impl Linked {
-    /// One to three random modules of what is supported. Which bits a NaN has is left open; unless
-    /// the engines settle it, the modules do.
+impl LinkedModules {
+    /// Returns one to three random modules that use supported features.
+    ///
+    /// WebAssembly does not determine the bits of a NaN. The modules canonicalize NaNs themselves,
+    /// unless `canonical_nans` says that the engines do.
     ///
     /// # Errors
     ///
-    /// When the input is used up.
-    pub fn arbitrary(u: &mut Unstructured<'_>, canonical_nans: bool) -> arbitrary::Result<Linked> {
+    /// If the input is used up.
+    pub fn arbitrary(
+        u: &mut Unstructured<'_>,
+        canonical_nans: bool,
+    ) -> arbitrary::Result<LinkedModules> {
         let features = mintage_program::wasm_features(features());
-        let mut linked = Linked {
+        let mut linked = LinkedModules {
             modules: Vec::new(),
         };
         let count = [1, 1, 1, 2, 2, 3][u.choose_index(6)?];
@@ -93,7 +98,7 @@ impl Linked {
         Ok(linked)
     }
 
-    /// A module that imports all that the modules so far export.
+    /// Returns a module that imports everything that the modules so far export.
     fn available_imports(&self) -> Vec<u8> {
         let (mut types, mut imports) = (TypeSection::new(), ImportSection::new());
         let mut encoder = RoundtripReencoder;
@@ -126,7 +131,7 @@ impl Linked {
         module.finish()
     }
 
-    /// A component whose core instances are instances of the modules, in order.
+    /// Returns a component that instantiates the modules in order.
     pub fn component(&self) -> Vec<u8> {
         let mut component = ComponentBuilder::default();
         let names: Vec<String> = (0..self.modules.len()).map(module_name).collect();
@@ -139,7 +144,7 @@ impl Linked {
         component.finish()
     }
 
-    /// Files that show the modules.
+    /// Returns the modules as files: name and content.
     pub fn guests(&self) -> Vec<(String, Vec<u8>)> {
         let modules = self.modules.iter().enumerate();
         modules
@@ -149,11 +154,11 @@ impl Linked {
 }
 
 impl Module {
-    /// Reads what a valid module exports.
+    /// Reads the exports of a module.
     ///
     /// # Errors
     ///
-    /// When the module is invalid.
+    /// If the module is invalid.
     pub fn new(bytes: Vec<u8>, features: WasmFeatures) -> Result<Module> {
         let types = Validator::new_with_features(features).validate_all(&bytes)?;
         let mut module = Module {
@@ -171,12 +176,12 @@ impl Module {
                 EntityType::Func(id) => {
                     let ty = types[id].unwrap_func();
                     let params = ty.params().to_vec();
-                    module.funcs.push(Signature {
+                    module.funcs.push(ExportedFunc {
                         name: name.clone(),
                         params,
                     });
-                    // What an import names in one word: a type in a group of its own that has no
-                    // relatives.
+                    // The type of an imported function is written as a plain `(func ...)`: it is
+                    // final, has no supertype, and is alone in its recursion group.
                     let sub = &types[id];
                     let group = refs.rec_group_elements(refs.rec_group_id_of(id));
                     let importable = sub.is_final
@@ -198,7 +203,7 @@ impl Module {
                 }
                 EntityType::Memory(ty) => {
                     module.memories.push(name.clone());
-                    // The generator reads the list of imports without knowing of custom page sizes.
+                    // The generator cannot read imported memories with custom page sizes.
                     ty.page_size_log2.is_none()
                 }
                 EntityType::Table(ty) => is_abstract(ValType::Ref(ty.element_type)),
@@ -213,7 +218,8 @@ impl Module {
     }
 }
 
-/// The module without shared memories, which are not supported; atomic operators need none.
+/// Returns the module with its shared memories made unshared. Shared memories are not supported,
+/// and atomic operators do not need them.
 fn unshared(bytes: &[u8]) -> Result<Vec<u8>> {
     struct Unshare;
     impl Reencode for Unshare {
@@ -235,12 +241,14 @@ fn unshared(bytes: &[u8]) -> Result<Vec<u8>> {
     Ok(module.finish())
 }
 
-/// Whether a type names no type of its module, so that it means the same in another one.
+/// Returns whether a type does not refer to a type of its module, so that it means the same in
+/// another module.
 fn is_abstract(ty: ValType) -> bool {
-    !matches!(ty, ValType::Ref(ty) if matches!(ty.heap_type(), HeapType::Concrete(_) | HeapType::Exact(_)))
+    let ValType::Ref(ty) = ty else { return true };
+    !matches!(ty.heap_type(), HeapType::Concrete(_) | HeapType::Exact(_))
 }
 
-/// Settings of the generator: sizes that keep a case short, and a part of the features.
+/// Returns settings of the generator: sizes that keep a case short, and some of the features.
 fn config(
     u: &mut Unstructured<'_>,
     features: WasmFeatures,
@@ -259,8 +267,8 @@ fn config(
         gc_enabled: some(WasmFeatures::GC | WasmFeatures::FUNCTION_REFERENCES)?,
         memory64_enabled: some(WasmFeatures::MEMORY64)?,
         multi_value_enabled: some(WasmFeatures::MULTI_VALUE)?,
-        // Without them, the generator fails on segments of other types than `funcref`, which it
-        // makes all the same.
+        // Without reference types, the generator fails on segments of types other than `funcref`,
+        // which it generates nevertheless.
         reference_types_enabled: true,
         relaxed_simd_enabled: some(WasmFeatures::RELAXED_SIMD)?,
         saturating_float_to_int_enabled: some(WasmFeatures::SATURATING_FLOAT_TO_INT)?,
@@ -296,7 +304,7 @@ fn config(
     config.memory_max_size_required = u.arbitrary()?;
     config.table_max_size_required = u.arbitrary()?;
     config.canonicalize_nans = !canonical_nans;
-    // The generator does not know which of these give a NaN.
+    // The generator does not know which relaxed operators produce NaNs.
     config.relaxed_simd_enabled &= canonical_nans;
     config.allow_floats = u.ratio(4, 5)?;
     config.disallow_traps = u.ratio(1, 2)?;
@@ -304,7 +312,8 @@ fn config(
     Ok(config)
 }
 
-/// Random arguments of these types; `None` when a type has no value that a host can make.
+/// Returns random arguments of the given types, or `None` if a host cannot make a value of one of
+/// them.
 pub fn arguments(
     u: &mut Unstructured<'_>,
     params: &[ValType],
@@ -325,7 +334,7 @@ fn argument(u: &mut Unstructured<'_>, ty: ValType) -> arbitrary::Result<Option<C
     }))
 }
 
-/// A reference that a host can make.
+/// Returns a reference that a host can make, or `None` if there is none of this type.
 fn reference(u: &mut Unstructured<'_>, ty: RefType) -> arbitrary::Result<Option<CoreVal>> {
     let HeapType::Abstract {
         ty: heap,
@@ -353,7 +362,7 @@ fn reference(u: &mut Unstructured<'_>, ty: RefType) -> arbitrary::Result<Option<
     })
 }
 
-/// Small, large and any.
+/// Returns a number that is small, large, near a power of two, or any.
 fn integer(u: &mut Unstructured<'_>) -> arbitrary::Result<u64> {
     let any: u64 = u.arbitrary()?;
     Ok(match u.choose_index(4)? {
@@ -364,7 +373,7 @@ fn integer(u: &mut Unstructured<'_>) -> arbitrary::Result<u64> {
     })
 }
 
-/// A float at a border, or `None` for any bits.
+/// Returns a float at a boundary of some conversion, or `None` for any bits.
 fn float(u: &mut Unstructured<'_>) -> arbitrary::Result<Option<f64>> {
     const BORDERS: [f64; 12] = [
         0.0,

@@ -1,31 +1,31 @@
-//! Instances that come and go do what they would do alone: nothing of one is left for the next.
+//! Instances that reuse memory do what they would do in fresh memory: no state of one instance
+//! reaches the next.
 
-use crate::mintage::Mintage;
-use crate::modules::{Linked, arguments};
-use crate::oracle::Oracle;
-use crate::twins::Twins;
+use crate::engines::{Mintage, Oracle, Twins};
+use crate::guests::LinkedModules;
+use crate::guests::modules::arguments;
 use crate::verdict::{Failure, Outcome, Verdict, skip_if_exhausted};
 use arbitrary::Unstructured;
 
 /// Programs of a case.
 const PROGRAMS: usize = 3;
 
-/// Instances that live at a time.
+/// Instances that exist at a time.
 const PLACES: usize = 4;
 
 /// Steps of a case.
 const STEPS: usize = 60;
 
-/// Instantiates, calls and drops instances of a few programs in any order, so that their memory is
-/// used again, and now and then goes on with an instance of a snapshot; each is compared with a
-/// twin that has memory which nobody used before.
+/// Instantiates, calls and drops instances of a few programs in random order, so that their memory
+/// is reused. Sometimes replaces an instance by one made from its snapshot. Compares each instance
+/// with a twin in fresh memory.
 ///
 /// # Errors
 ///
-/// When something differs.
+/// If something differs.
 pub fn instances(u: &mut Unstructured<'_>, engine: &Mintage) -> Verdict {
     let programs = (0..PROGRAMS)
-        .map(|_| Linked::arbitrary(u, engine.settings().canonical_nans))
+        .map(|_| LinkedModules::arbitrary(u, engine.settings().canonical_nans))
         .collect::<arbitrary::Result<Vec<_>>>();
     skip_if_exhausted(programs.map(|programs| {
         run(u, engine, &programs).map_err(|difference| {
@@ -42,8 +42,12 @@ pub fn instances(u: &mut Unstructured<'_>, engine: &Mintage) -> Verdict {
     }))
 }
 
-fn run(u: &mut Unstructured<'_>, engine: &Mintage, programs: &[Linked]) -> Result<Outcome, String> {
-    // Compiled twice, since a compiled program keeps the memory of its instances for the next ones.
+fn run(
+    u: &mut Unstructured<'_>,
+    engine: &Mintage,
+    programs: &[LinkedModules],
+) -> Result<Outcome, String> {
+    // Compiled twice, because a compiled program keeps the memory of its instances for later ones.
     let compile = || {
         programs
             .iter()
@@ -54,7 +58,7 @@ fn run(u: &mut Unstructured<'_>, engine: &Mintage, programs: &[Linked]) -> Resul
         return Ok(Outcome::Skipped("the modules are refused"));
     };
     let mut places: [Option<(usize, Twins<'_>)>; PLACES] = [const { None }; PLACES];
-    // What the twins used must not be used again.
+    // Keeps the twins in fresh memory alive, so that their memory is not reused.
     let mut kept = Vec::new();
     for _ in 0..STEPS {
         if u.is_empty() {
@@ -82,13 +86,17 @@ fn run(u: &mut Unstructured<'_>, engine: &Mintage, programs: &[Linked]) -> Resul
     Ok(Outcome::Held)
 }
 
-/// A number below `count`; 0 when the input is used up.
+/// Returns a number below `count`, or 0 if the input is used up.
 fn choose(u: &mut Unstructured<'_>, count: usize) -> usize {
     u.choose_index(count).unwrap_or(0)
 }
 
-/// Calls a function: whether it has trapped.
-fn call(u: &mut Unstructured<'_>, program: &Linked, twins: &mut Twins<'_>) -> Result<bool, String> {
+/// Calls a random function. Returns whether it has trapped.
+fn call(
+    u: &mut Unstructured<'_>,
+    program: &LinkedModules,
+    twins: &mut Twins<'_>,
+) -> Result<bool, String> {
     let module = choose(u, program.modules.len());
     let Ok(func) = u.choose(&program.modules[module].funcs) else {
         return Ok(false);

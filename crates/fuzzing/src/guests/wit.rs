@@ -1,116 +1,137 @@
-//! Random types of WIT, and values of them.
+//! Random WIT types and values of them.
 
 use arbitrary::Unstructured;
 use mintage::{ErrorContext, Val};
 
-/// The types without parts.
+/// The names of the primitive types.
 pub const PRIMITIVES: [&str; 13] = [
     "bool", "s8", "u8", "s16", "u16", "s32", "u32", "s64", "u64", "f32", "f64", "char", "string",
 ];
 
-/// The primitive types that can be keys of maps.
+/// The names of the primitive types that can be keys of maps.
 const KEYS: [&str; 11] = [
     "bool", "s8", "u8", "s16", "u16", "s32", "u32", "s64", "u64", "char", "string",
 ];
 
-/// A type of WIT. Fields and cases are named `f0`, `f1` and so on.
+/// A WIT type. Fields and cases are named `f0`, `f1` and so on.
 #[derive(Clone, Debug)]
-pub enum Shape {
+pub enum WitType {
     /// One of [`PRIMITIVES`].
     Primitive(&'static str),
     /// `list<T>`
-    List(Box<Shape>),
+    List(Box<WitType>),
     /// `list<T, n>`
-    FixedList(Box<Shape>, usize),
+    FixedList(Box<WitType>, usize),
     /// `map<K, V>`
-    Map(&'static str, Box<Shape>),
+    Map(&'static str, Box<WitType>),
     /// `record { ... }`
-    Record(Vec<Shape>),
+    Record(Vec<WitType>),
     /// `tuple<...>`
-    Tuple(Vec<Shape>),
-    /// `variant { ... }`: the payloads.
-    Variant(Vec<Option<Shape>>),
-    /// `enum { ... }`: the number of cases.
+    Tuple(Vec<WitType>),
+    /// `variant { ... }`, by its payloads.
+    Variant(Vec<Option<WitType>>),
+    /// `enum { ... }`, by its number of cases.
     Enum(usize),
     /// `option<T>`
-    Option(Box<Shape>),
+    Option(Box<WitType>),
     /// `result<T, E>`
-    Result(Option<Box<Shape>>, Option<Box<Shape>>),
-    /// `flags { ... }`: the number of flags.
+    Result(Option<Box<WitType>>, Option<Box<WitType>>),
+    /// `flags { ... }`, by its number of flags.
     Flags(usize),
     /// `error-context`
     ErrorContext,
 }
 
-impl Shape {
-    /// A random type of at most `depth` more levels, with an `error-context` in it only if that is
-    /// allowed.
+impl WitType {
+    /// Returns a random type of at most `depth` more levels, which contains an `error-context` only
+    /// if that is allowed.
     ///
     /// # Errors
     ///
-    /// When the input is used up.
+    /// If the input is used up.
     pub fn arbitrary(
         u: &mut Unstructured<'_>,
         depth: usize,
         error_context: bool,
-    ) -> arbitrary::Result<Shape> {
+    ) -> arbitrary::Result<WitType> {
         if depth == 0 || u.ratio(1, 5)? {
-            return Ok(Shape::Primitive(u.choose(&PRIMITIVES)?));
+            return Ok(WitType::Primitive(u.choose(&PRIMITIVES)?));
         }
-        let one =
-            |u: &mut Unstructured<'_>| Ok(Box::new(Shape::arbitrary(u, depth - 1, error_context)?));
-        let some = |u: &mut Unstructured<'_>, most: usize| -> arbitrary::Result<Vec<Shape>> {
+        let one = |u: &mut Unstructured<'_>| {
+            Ok(Box::new(WitType::arbitrary(u, depth - 1, error_context)?))
+        };
+        let some = |u: &mut Unstructured<'_>, most: usize| -> arbitrary::Result<Vec<WitType>> {
             let count = u.int_in_range(1..=most)?;
             (0..count)
-                .map(|_| Shape::arbitrary(u, depth - 1, error_context))
+                .map(|_| WitType::arbitrary(u, depth - 1, error_context))
                 .collect()
         };
         let maybe = |u: &mut Unstructured<'_>| match u.ratio(2, 3)? {
-            true => Ok(Some(Shape::arbitrary(u, depth - 1, error_context)?)),
+            true => Ok(Some(WitType::arbitrary(u, depth - 1, error_context)?)),
             false => Ok(None),
         };
         Ok(match u.choose_index(13)? {
-            0 | 1 => Shape::List(one(u)?),
-            2 => Shape::Record(some(u, 6)?),
-            3 => Shape::Tuple(some(u, 5)?),
+            0 | 1 => WitType::List(one(u)?),
+            2 => WitType::Record(some(u, 6)?),
+            3 => WitType::Tuple(some(u, 5)?),
             4 | 5 => {
                 let count = u.int_in_range(1..=5)?;
-                Shape::Variant(
+                WitType::Variant(
                     (0..count)
                         .map(|_| maybe(u))
                         .collect::<arbitrary::Result<_>>()?,
                 )
             }
-            6 => Shape::Enum(*u.choose(&[1, 3, 256, 257])?),
-            7 => Shape::Option(one(u)?),
-            8 => Shape::Result(maybe(u)?.map(Box::new), maybe(u)?.map(Box::new)),
-            9 => Shape::FixedList(one(u)?, *u.choose(&[1, 2, 3, 8, 17])?),
-            // What a map holds must not hold a handle.
-            10 => Shape::Map(
+            6 => WitType::Enum(*u.choose(&[1, 3, 256, 257])?),
+            7 => WitType::Option(one(u)?),
+            8 => WitType::Result(maybe(u)?.map(Box::new), maybe(u)?.map(Box::new)),
+            9 => WitType::FixedList(one(u)?, *u.choose(&[1, 2, 3, 8, 17])?),
+            // A map must not contain handles.
+            10 => WitType::Map(
                 u.choose(&KEYS)?,
-                Box::new(Shape::arbitrary(u, depth - 1, false)?),
+                Box::new(WitType::arbitrary(u, depth - 1, false)?),
             ),
-            11 if error_context => Shape::ErrorContext,
-            _ => Shape::Flags(*u.choose(&[1, 8, 9, 16, 17, 32])?),
+            11 if error_context => WitType::ErrorContext,
+            _ => WitType::Flags(*u.choose(&[1, 8, 9, 16, 17, 32])?),
         })
     }
 
-    /// A random value. When the input is used up, the smallest one.
+    /// Returns whether the type contains an `error-context`.
+    pub fn has_error_context(&self) -> bool {
+        let any = |types: &[WitType]| types.iter().any(WitType::has_error_context);
+        let payload = |ty: &Option<Box<WitType>>| {
+            let ty = ty.as_deref();
+            ty.is_some_and(WitType::has_error_context)
+        };
+        match self {
+            WitType::ErrorContext => true,
+            WitType::Primitive(_) | WitType::Enum(_) | WitType::Flags(_) => false,
+            WitType::List(ty)
+            | WitType::FixedList(ty, _)
+            | WitType::Map(_, ty)
+            | WitType::Option(ty) => ty.has_error_context(),
+            WitType::Record(types) | WitType::Tuple(types) => any(types),
+            WitType::Variant(cases) => cases.iter().flatten().any(WitType::has_error_context),
+            WitType::Result(ok, error) => payload(ok) || payload(error),
+        }
+    }
+
+    /// Returns a random value, or the smallest one if the input is used up.
     ///
     /// # Errors
     ///
-    /// Never at present.
+    /// Currently none.
     pub fn value(&self, u: &mut Unstructured<'_>) -> arbitrary::Result<Val> {
         let name = |i: usize| format!("f{i}");
-        let payload = |u: &mut Unstructured<'_>, shape: Option<&Shape>| -> arbitrary::Result<_> {
-            Ok(shape.map(|shape| shape.value(u)).transpose()?.map(Box::new))
+        let payload = |u: &mut Unstructured<'_>, ty: Option<&WitType>| -> arbitrary::Result<_> {
+            Ok(ty.map(|ty| ty.value(u)).transpose()?.map(Box::new))
         };
-        let values = |u: &mut Unstructured<'_>, shapes: &[Shape]| -> arbitrary::Result<Vec<Val>> {
-            shapes.iter().map(|shape| shape.value(u)).collect()
+        let values = |u: &mut Unstructured<'_>, types: &[WitType]| -> arbitrary::Result<Vec<Val>> {
+            types.iter().map(|ty| ty.value(u)).collect()
         };
         Ok(match self {
-            Shape::Primitive(name) => primitive(u, name)?,
-            Shape::List(element) => {
+            WitType::Primitive(name) => primitive(u, name)?,
+            WitType::List(element) => {
                 let count = u.int_in_range(0..=5)?;
                 Val::List(
                     (0..count)
@@ -118,12 +139,12 @@ impl Shape {
                         .collect::<arbitrary::Result<_>>()?,
                 )
             }
-            Shape::FixedList(element, count) => Val::Tuple(
+            WitType::FixedList(element, count) => Val::Tuple(
                 (0..*count)
                     .map(|_| element.value(u))
                     .collect::<arbitrary::Result<_>>()?,
             ),
-            Shape::Map(key, value) => {
+            WitType::Map(key, value) => {
                 let count = u.int_in_range(0..=5)?;
                 let mut entry = || Ok((primitive(u, key)?, value.value(u)?));
                 Val::Map(
@@ -132,26 +153,26 @@ impl Shape {
                         .collect::<arbitrary::Result<_>>()?,
                 )
             }
-            Shape::Record(fields) => {
+            WitType::Record(fields) => {
                 let values = values(u, fields)?.into_iter().enumerate();
                 Val::Record(values.map(|(i, value)| (name(i), value)).collect())
             }
-            Shape::Tuple(fields) => Val::Tuple(values(u, fields)?),
-            Shape::Variant(cases) => {
+            WitType::Tuple(fields) => Val::Tuple(values(u, fields)?),
+            WitType::Variant(cases) => {
                 let case = u.choose_index(cases.len())?;
                 Val::Variant(name(case), payload(u, cases[case].as_ref())?)
             }
-            Shape::Enum(count) => Val::Enum(name(u.choose_index(*count)?)),
-            Shape::Option(some) => {
+            WitType::Enum(count) => Val::Enum(name(u.choose_index(*count)?)),
+            WitType::Option(some) => {
                 let is_some: bool = u.arbitrary()?;
                 Val::Option(payload(u, is_some.then_some(&**some))?)
             }
-            Shape::Result(ok, error) => Val::Result(match u.arbitrary()? {
+            WitType::Result(ok, error) => Val::Result(match u.arbitrary()? {
                 true => Ok(payload(u, ok.as_deref())?),
                 false => Err(payload(u, error.as_deref())?),
             }),
-            Shape::ErrorContext => Val::ErrorContext(ErrorContext::new(text(u)?)),
-            Shape::Flags(count) => {
+            WitType::ErrorContext => Val::ErrorContext(ErrorContext::new(text(u)?)),
+            WitType::Flags(count) => {
                 let bits: u32 = u.arbitrary()?;
                 Val::Flags(
                     (0..*count)
@@ -164,12 +185,12 @@ impl Shape {
     }
 }
 
-/// A random value of a primitive type.
+/// Returns a random value of a primitive type.
 fn primitive(u: &mut Unstructured<'_>, name: &str) -> arbitrary::Result<Val> {
     if name == "string" {
         return Ok(Val::String(text(u)?));
     }
-    // Small, large and all bits.
+    // Small, large, or any bits.
     let any: u64 = u.arbitrary()?;
     let bits = *u.choose(&[any % 4, !(any % 4), any])?;
     Ok(match name {
@@ -185,11 +206,11 @@ fn primitive(u: &mut Unstructured<'_>, name: &str) -> arbitrary::Result<Val> {
         "f32" => Val::Float32(f32::from_bits(bits as u32)),
         "f64" => Val::Float64(f64::from_bits(bits)),
         "char" => Val::Char(char::from_u32(bits as u32 % 0x11_0000).unwrap_or('\u{e000}')),
-        _ => unreachable!("`{name}` is no primitive type"),
+        _ => unreachable!("`{name}` is not a primitive type"),
     })
 }
 
-/// A text of parts that encodings treat differently.
+/// Returns a text of parts that encodings treat differently.
 fn text(u: &mut Unstructured<'_>) -> arbitrary::Result<String> {
     const PARTS: [&str; 8] = [
         "",

@@ -1,35 +1,37 @@
-//! A component that hands a value on through an adapter and a host function, and back.
+//! A component that passes a value through an adapter to a host function, and the result back.
 //!
 //! ```text
 //! host -> front -> adapter -> back -> host function -> back -> adapter -> front -> host
 //! ```
 //!
-//! Both components hand on what they get: flat values as they are, spilled ones as pointers. So
-//! each value crosses the adapter twice, and comes out in two places where it can be compared.
+//! Both components pass on what they receive: flat values as they are, spilled ones as pointers. So
+//! each value crosses the adapter twice, and can be compared in two places.
 
-use crate::shapes::{PRIMITIVES, Shape};
+use super::wit::{PRIMITIVES, WitType};
 use mintage_environ::component::{ComponentTypes, FlatTypes, InterfaceType, Record, Variant};
 use std::fmt::Write;
 
 /// The string encodings of the Canonical ABI.
 pub const ENCODINGS: [&str; 3] = ["utf8", "utf16", "latin1+utf16"];
 
-/// Where results are written: aligned for every type.
+/// The address of results, aligned for every type.
 pub(crate) const RESULT: u32 = 1024;
 
-/// Where the blocks of `realloc` begin.
+/// The address of the first block that `realloc` returns.
 pub(crate) const BLOCKS: u32 = 65536;
 
-/// Bytes that a result may have.
+/// The most bytes that a result may have.
 const RESULT_ROOM: u32 = BLOCKS - RESULT;
 
-/// The component for values of one type. It imports [`HOST`](Echo::HOST), which gives back what it
-/// gets, and exports [`EXPORT`](Echo::EXPORT), of the same type, and [`FREED`](Echo::FREED), which
-/// tells how many results were freed.
+/// The component for values of one type.
+///
+/// It imports [`HOST`](Echo::HOST), which returns its argument. It exports
+/// [`EXPORT`](Echo::EXPORT), of the same type, and [`FREED`](Echo::FREED), which returns how many
+/// results were freed.
 pub struct Echo {
     /// The type of the values.
-    pub shape: Shape,
-    /// The string encodings of the front component and of the one behind.
+    pub ty: WitType,
+    /// The string encodings of the front and the back component.
     pub encodings: [&'static str; 2],
     text: String,
 }
@@ -39,72 +41,74 @@ impl Echo {
     pub const HOST: &str = "host";
     /// The name of the exported function.
     pub const EXPORT: &str = "echo";
-    /// The name of the function that counts.
+    /// The name of the function that returns how many results were freed.
     pub const FREED: &str = "freed";
 
-    /// The component for values of a type; `None` for a type whose values need more room than there
-    /// is.
-    pub fn new(shape: Shape, encodings: [&'static str; 2]) -> Option<Echo> {
-        let text = text(&shape, encodings, None)?;
+    /// Returns the component for values of a type, or `None` if the values are too large.
+    pub fn new(ty: WitType, encodings: [&'static str; 2]) -> Option<Echo> {
+        let text = text(&ty, encodings, None)?;
         Some(Echo {
-            shape,
+            ty,
             encodings,
             text,
         })
     }
 
-    /// As [`new`](Self::new), but what the component behind gives back is no value of the host: it
-    /// is what `words` happen to mean, another part of them at each call. All else in its memory is
-    /// zero by then: where a block of `realloc` is depends on how much an engine asks for, so that
-    /// pointers into blocks would mean something else in each.
-    pub fn corrupt(shape: Shape, encodings: [&'static str; 2], words: &[u32]) -> Option<Echo> {
-        let text = text(&shape, encodings, Some(words))?;
+    /// Returns a component as [`new`](Self::new) does whose back component returns arbitrary bytes:
+    /// a part of `words`, another one at each call.
+    ///
+    /// The rest of its memory is cleared before. Otherwise pointers into blocks of `realloc` would
+    /// mean something else in each engine, since engines ask for different amounts of memory.
+    pub fn corrupt(ty: WitType, encodings: [&'static str; 2], words: &[u32]) -> Option<Echo> {
+        let text = text(&ty, encodings, Some(words))?;
         Some(Echo {
-            shape,
+            ty,
             encodings,
             text,
         })
     }
 
-    /// The component in text form.
+    /// Returns the component in the text format.
     pub fn text(&self) -> &str {
         &self.text
     }
 
-    /// The component as it is to an engine that asks `realloc` for more than this one does.
+    /// Returns the component with a `realloc` that uses more memory, as if the engine had asked for
+    /// more.
     #[cfg(test)]
     pub(crate) fn with_larger_blocks(&self) -> Echo {
         let next = "(global.set $next (i32.add (local.get $start) (local.get $new)))";
-        let larger = "(global.set $next (i32.add (local.get $start) (i32.mul (i32.const 3) (local.get $new))))";
+        let larger = "(global.set $next
+            (i32.add (local.get $start) (i32.mul (i32.const 3) (local.get $new))))";
         assert!(self.text.contains(next));
         Echo {
-            shape: self.shape.clone(),
+            ty: self.ty.clone(),
             encodings: self.encodings,
             text: self.text.replace(next, larger),
         }
     }
 }
 
-/// Types under construction: the text of their definitions, and the same for the Canonical ABI.
+/// Types under construction, in the text format and for the Canonical ABI.
 #[derive(Default)]
 struct Definitions {
     types: ComponentTypes,
     text: String,
-    /// Names of the types that must be imported where they are used.
+    /// Names of the types that components must import in order to use them.
     named: Vec<String>,
     count: usize,
 }
 
 impl Definitions {
-    /// Defines `shape`: how it is named from here on.
-    fn define(&mut self, shape: &Shape) -> (String, InterfaceType) {
+    /// Defines `ty`, and returns its name in the text format.
+    fn define(&mut self, ty: &WitType) -> (String, InterfaceType) {
         let field = |i: usize| Box::<str>::from(format!("f{i}"));
-        let (text, id, must_be_named) = match shape {
-            Shape::Primitive(name) => return (name.to_string(), primitive(name)),
-            Shape::ErrorContext => {
+        let (text, id, must_be_named) = match ty {
+            WitType::Primitive(name) => return (name.to_string(), primitive(name)),
+            WitType::ErrorContext => {
                 return ("error-context".to_string(), InterfaceType::ErrorContext);
             }
-            Shape::List(element) => {
+            WitType::List(element) => {
                 let (text, element) = self.define(element);
                 (
                     format!("(list {text})"),
@@ -113,12 +117,12 @@ impl Definitions {
                 )
             }
             // To the Canonical ABI, a list of fixed length is a tuple.
-            Shape::FixedList(element, count) => {
+            WitType::FixedList(element, count) => {
                 let (text, element) = self.define(element);
                 let id = self.types.intern_tuple(vec![element; *count].into());
                 (format!("(list {text} {count})"), id, false)
             }
-            Shape::Map(key, value) => {
+            WitType::Map(key, value) => {
                 let (text, value) = self.define(value);
                 (
                     format!("(map {key} {text})"),
@@ -126,7 +130,7 @@ impl Definitions {
                     false,
                 )
             }
-            Shape::Option(payload) => {
+            WitType::Option(payload) => {
                 let (text, payload) = self.define(payload);
                 (
                     format!("(option {text})"),
@@ -134,13 +138,13 @@ impl Definitions {
                     false,
                 )
             }
-            Shape::Tuple(fields) => {
+            WitType::Tuple(fields) => {
                 let (texts, fields): (Vec<_>, Vec<_>) =
                     fields.iter().map(|ty| self.define(ty)).unzip();
                 let id = self.types.intern_tuple(fields.into());
                 (format!("(tuple {})", texts.join(" ")), id, false)
             }
-            Shape::Record(fields) => {
+            WitType::Record(fields) => {
                 let (mut text, mut ids) = ("(record".to_string(), Vec::new());
                 for (i, ty) in fields.iter().enumerate() {
                     let (name, id) = self.define(ty);
@@ -150,7 +154,7 @@ impl Definitions {
                 let id = self.types.intern_record(Record { fields: ids.into() });
                 (text + ")", id, true)
             }
-            Shape::Variant(cases) => {
+            WitType::Variant(cases) => {
                 let (mut text, mut ids) = ("(variant".to_string(), Vec::new());
                 for (i, case) in cases.iter().enumerate() {
                     let case = case.as_ref().map(|ty| self.define(ty));
@@ -161,8 +165,8 @@ impl Definitions {
                 let id = self.types.intern_variant(Variant { cases: ids.into() });
                 (text + ")", id, true)
             }
-            Shape::Result(ok, error) => {
-                let mut define = |ty: &Option<Box<Shape>>| ty.as_ref().map(|ty| self.define(ty));
+            WitType::Result(ok, error) => {
+                let mut define = |ty: &Option<Box<WitType>>| ty.as_ref().map(|ty| self.define(ty));
                 let (ok, error) = (define(ok), define(error));
                 let ok_text = ok.as_ref().map_or("", |(name, _)| name);
                 let error_text = error
@@ -174,12 +178,12 @@ impl Definitions {
                 );
                 (format!("(result {ok_text} {error_text})"), id, false)
             }
-            Shape::Enum(count) => {
+            WitType::Enum(count) => {
                 let names: Box<[_]> = (0..*count).map(field).collect();
                 let text = format!("(enum {})", quoted(&names));
                 (text, self.types.intern_enum(names), true)
             }
-            Shape::Flags(count) => {
+            WitType::Flags(count) => {
                 let names: Box<[_]> = (0..*count).map(field).collect();
                 let text = format!("(flags {})", quoted(&names));
                 (text, self.types.intern_flags(names), true)
@@ -228,17 +232,17 @@ fn primitive(name: &str) -> InterfaceType {
         .unwrap()]
 }
 
-/// Where the words of a corrupt result are.
+/// The address of the words of corrupt results.
 pub(crate) const WORDS: u32 = 0x3f_0000;
 
-/// How far from each other the results of two calls begin.
+/// The distance in bytes between the corrupt results of two calls.
 pub(crate) const STRIDE: u32 = 136;
 
-/// The text of the whole: both components, the front one with strings in the first encoding, the
-/// other one with strings in the second.
-fn text(shape: &Shape, [front, back]: [&str; 2], words: Option<&[u32]>) -> Option<String> {
+/// Returns the whole component in the text format. The front component uses the first encoding, the
+/// back component the second one.
+fn text(ty: &WitType, [front, back]: [&str; 2], words: Option<&[u32]>) -> Option<String> {
     let mut definitions = Definitions::default();
-    let (name, id) = definitions.define(shape);
+    let (name, id) = definitions.define(ty);
     if definitions.types.abi(id).size32 > RESULT_ROOM {
         return None;
     }
@@ -264,7 +268,7 @@ fn text(shape: &Shape, [front, back]: [&str; 2], words: Option<&[u32]>) -> Optio
             ("i32".into(), format!("(param {params} i32)"), body)
         }
     };
-    // A scalar is a word itself, anything else is where a pointer points to.
+    // A single flat value is loaded from the words. Any other result is a pointer to them.
     let at =
         format!("(i32.add (i32.const {WORDS}) (i32.mul (i32.const {STRIDE}) (global.get $freed)))");
     let corrupt = match &result[..] {
@@ -287,7 +291,7 @@ fn text(shape: &Shape, [front, back]: [&str; 2], words: Option<&[u32]>) -> Optio
                     (local $start i32)
                     (if (i32.le_u (local.get $new) (local.get $size))
                         (then (if (local.get $old) (then (return (local.get $old))))))
-                    ;; Memory that was never zero, so that what an adapter does not write shows.
+                    ;; The memory is not zero, so that bytes which an adapter does not write show.
                     (local.set $start (i32.and
                         (i32.add (global.get $next) (i32.sub (local.get $align) (i32.const 1)))
                         (i32.sub (i32.const 0) (local.get $align))))

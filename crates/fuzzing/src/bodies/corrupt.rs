@@ -1,46 +1,46 @@
-//! What a component gives back may be anything: adapters and hosts take it for the same value, or
-//! refuse it.
+//! A component may return any bytes as its result. Two engines lift the same value from them, or
+//! both refuse it.
 
-use crate::echo::{ENCODINGS, Echo, WORDS};
-use crate::oracle::{Oracle, Stop};
-use crate::shapes::Shape;
-use crate::verdict::{Failure, Outcome, Verdict, skip_if_exhausted};
+use super::{echo_failure, with_echo};
+use crate::engines::{Oracle, Stop};
+use crate::guests::echo::WORDS;
+use crate::guests::{ENCODINGS, Echo, WitType};
+use crate::verdict::{Outcome, Verdict};
 use arbitrary::Unstructured;
 use mintage::{Trap, Val};
 
-/// Words that a result may be made of.
+/// The number of words that results are made of.
 const COUNT: u32 = 512;
 
 /// Calls of a case.
 const CALLS: usize = 10;
 
-/// Calls a component that gives back bytes which nobody wrote as values, in both engines: both lift
-/// the same values, up to the same call.
+/// Calls a component that returns arbitrary bytes as values, in both engines: both lift the same
+/// values, up to the same call.
 ///
 /// # Errors
 ///
-/// When they differ.
+/// If they differ.
 pub fn corrupt(u: &mut Unstructured<'_>, subject: &dyn Oracle, reference: &dyn Oracle) -> Verdict {
-    skip_if_exhausted(arbitrary_echo(u).map(|made| match made {
-        Some((echo, values)) => run(&echo, &values, subject, reference),
-        None => Ok(Outcome::Skipped("the values are too large")),
-    }))
+    with_echo(u, arbitrary_echo, |echo, values| {
+        run(echo, values, subject, reference)
+    })
 }
 
 fn arbitrary_echo(u: &mut Unstructured<'_>) -> arbitrary::Result<Option<(Echo, Vec<Val>)>> {
-    let shape = Shape::arbitrary(u, 3, false)?;
+    let ty = WitType::arbitrary(u, 3, false)?;
     let words = (0..COUNT)
         .map(|_| word(u))
         .collect::<arbitrary::Result<Vec<_>>>()?;
     let encodings = [*u.choose(&ENCODINGS)?, *u.choose(&ENCODINGS)?];
-    let Some(echo) = Echo::corrupt(shape, encodings, &words) else {
+    let Some(echo) = Echo::corrupt(ty, encodings, &words) else {
         return Ok(None);
     };
-    let value = echo.shape.value(u)?;
+    let value = echo.ty.value(u)?;
     Ok(Some((echo, vec![value; CALLS])))
 }
 
-/// A word that may pass for a length, a discriminant, a pointer, a character or some text.
+/// Returns a word that is likely to be a valid length, discriminant, pointer, character or text.
 fn word(u: &mut Unstructured<'_>) -> arbitrary::Result<u32> {
     const TEXTS: [&[u8; 4]; 5] = [
         b"text",
@@ -62,14 +62,7 @@ fn word(u: &mut Unstructured<'_>) -> arbitrary::Result<u32> {
 fn run(echo: &Echo, values: &[Val], subject: &dyn Oracle, reference: &dyn Oracle) -> Verdict {
     let fail = |what: String| {
         let (here, there) = (subject.name(), reference.name());
-        let what = format!(
-            "here: {here}; there: {there}: {what}; the type is {:?}, with {:?}",
-            echo.shape, echo.encodings
-        );
-        Failure::new(
-            what,
-            [("component.wat".to_string(), echo.text().as_bytes().to_vec())],
-        )
+        echo_failure(echo, &format!("here: {here}; there: {there}"), &what)
     };
     let (here, there) = match (subject.echo(echo, values), reference.echo(echo, values)) {
         (Ok(here), Ok(there)) => (here, there),
@@ -88,7 +81,7 @@ fn run(echo: &Echo, values: &[Val], subject: &dyn Oracle, reference: &dyn Oracle
             )));
         }
     }
-    // How much is allocated on the way, and which of several traps comes first, is left to engines.
+    // Engines may allocate different amounts on the way, and may order several traps differently.
     let is_full = |stop: &Option<Stop>| match stop {
         Some(Stop::Trap(trap)) => *trap == Trap::MemoryOutOfBounds,
         Some(Stop::Refused(reason)) => reason.contains("fuel"),
@@ -112,12 +105,12 @@ fn run(echo: &Echo, values: &[Val], subject: &dyn Oracle, reference: &dyn Oracle
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::echo::{BLOCKS, RESULT, STRIDE};
-    use crate::mintage::{Mintage, Settings};
-    use crate::modules::Linked;
-    use crate::oracle::{Compiled, Echoed};
+    use crate::engines::{CompiledModules, Echoed, Mintage, Settings};
+    use crate::guests::LinkedModules;
+    use crate::guests::echo::{BLOCKS, RESULT, STRIDE};
 
-    /// Mintage, with an allocator that makes it an engine which asks for more.
+    /// Mintage with guests whose allocator returns larger blocks, as if the engine had asked for
+    /// them.
     struct Wasteful(Mintage);
 
     impl Oracle for Wasteful {
@@ -125,7 +118,7 @@ mod tests {
             "Mintage with larger blocks".into()
         }
 
-        fn compile(&self, linked: &Linked) -> Result<Box<dyn Compiled>, Stop> {
+        fn compile(&self, linked: &LinkedModules) -> Result<Box<dyn CompiledModules>, Stop> {
             self.0.compile(linked)
         }
 
@@ -138,9 +131,9 @@ mod tests {
         }
     }
 
-    /// Pointers to where an engine wrote a value that the host gave, and to where its pointer is.
+    /// The results point to a value that the engine wrote for the host, and to the pointer to it.
     #[test]
-    fn how_much_is_asked_of_realloc_does_not_matter() {
+    fn sizes_passed_to_realloc_do_not_matter() {
         let engine = || Mintage::new(Settings::default()).unwrap();
         let (subject, reference) = (engine(), Wasteful(engine()));
         for back in ["utf16", "latin1+utf16"] {
@@ -152,7 +145,7 @@ mod tests {
                 words[call * STRIDE as usize / 4..][..2].copy_from_slice(&[at, 12]);
             }
             let echo =
-                Echo::corrupt(Shape::Primitive("string"), [ENCODINGS[0], back], &words).unwrap();
+                Echo::corrupt(WitType::Primitive("string"), [ENCODINGS[0], back], &words).unwrap();
             let value = Val::String("grüße, 世界".into());
             let outcome = run(&echo, &vec![value; 4], &subject, &reference);
             assert_eq!(outcome.map_err(|failure| failure.what), Ok(Outcome::Held));

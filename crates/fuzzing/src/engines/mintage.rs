@@ -1,8 +1,8 @@
 //! Mintage behind [`Oracle`].
 
-use crate::echo::Echo;
-use crate::modules::{Linked, MEMORY_LIMIT, TABLE_LIMIT, features};
-use crate::oracle::{Compiled, CoreInstance, Echoed, Oracle, PLENTY, Stop};
+use super::{CompiledModules, Echoed, ModuleInstances, Oracle, PLENTY, Stop};
+use crate::guests::modules::features;
+use crate::guests::{Echo, LinkedModules, MEMORY_LIMIT, TABLE_LIMIT};
 use mintage::core::{self, CoreVal};
 use mintage::error::{Context, Result};
 use mintage::{
@@ -10,50 +10,60 @@ use mintage::{
     StoreLimitsBuilder, Val,
 };
 
-/// Settings that must not change what a guest does.
+/// Settings that must not change what a guest does, except where a field says so.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Settings {
-    /// How hard the code generator tries.
+    /// The effort of the code generator.
     pub opt_level: OptLevel,
-    /// Whether accesses are compared with bounds, not left to guard pages.
+    /// Whether code checks bounds instead of relying on guard pages.
     pub explicit_bounds: bool,
     /// Whether functions can be interrupted.
     pub interruptible: bool,
-    /// Whether what is executed is counted.
+    /// Whether code counts fuel.
     pub consume_fuel: bool,
-    /// Whether arithmetic gives one NaN only. This is the one that a guest can see.
+    /// Whether bulk operations consume fuel in proportion to their length. Changes the fuel that a
+    /// guest consumes.
+    pub fuel_by_length: bool,
+    /// Whether arithmetic produces only one NaN. Changes the bits that a guest can see.
     pub canonical_nans: bool,
 }
 
 impl Settings {
-    /// Combinations in which each two of them meet.
+    /// Returns combinations that contain every pair of settings.
     pub fn all() -> impl Iterator<Item = Settings> {
         let levels = [OptLevel::Speed, OptLevel::None, OptLevel::SpeedAndSize];
         levels.into_iter().flat_map(|opt_level| {
             // None, and all but one.
-            [0b0000, 0b1110, 0b1101, 0b1011, 0b0111].map(|set| Settings {
+            [0b00000, 0b11110, 0b11101, 0b11011, 0b10111, 0b01111].map(|set| Settings {
                 opt_level,
                 explicit_bounds: set & 1 != 0,
                 interruptible: set & 2 != 0,
                 consume_fuel: set & 4 != 0,
                 canonical_nans: set & 8 != 0,
+                fuel_by_length: set & 16 != 0,
             })
         })
     }
+
+    /// Returns whether guests consume the same fuel under both settings.
+    pub fn counts_like(&self, other: &Settings) -> bool {
+        let counts = self.consume_fuel && other.consume_fuel;
+        counts && self.fuel_by_length == other.fuel_by_length
+    }
 }
 
-/// Mintage under certain settings.
+/// Mintage under given settings.
 pub struct Mintage {
     settings: Settings,
     engine: Engine,
 }
 
 impl Mintage {
-    /// An engine with these settings, which accepts all that Mintage supports.
+    /// Creates an engine with these settings and all features that Mintage supports.
     ///
     /// # Errors
     ///
-    /// When its thread cannot be started.
+    /// If the settings contradict each other, or the engine's thread cannot be started.
     pub fn new(settings: Settings) -> Result<Mintage> {
         let mut config = Config::new();
         config
@@ -62,6 +72,7 @@ impl Mintage {
             .opt_level(settings.opt_level)
             .interruptible(settings.interruptible)
             .consume_fuel(settings.consume_fuel)
+            .fuel_by_length(settings.fuel_by_length)
             .cranelift_nan_canonicalization(settings.canonical_nans)
             .relaxed_simd_deterministic(true)
             .wasm_gc(features().gc)
@@ -79,12 +90,12 @@ impl Mintage {
         Ok(Mintage { settings, engine })
     }
 
-    /// The settings.
+    /// Returns the settings.
     pub fn settings(&self) -> Settings {
         self.settings
     }
 
-    /// The engine.
+    /// Returns the engine.
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
@@ -132,13 +143,17 @@ impl Oracle for Mintage {
         format!("Mintage with {:?}", self.settings)
     }
 
-    fn compile(&self, linked: &Linked) -> Result<Box<dyn Compiled>, Stop> {
+    fn compile(&self, linked: &LinkedModules) -> Result<Box<dyn CompiledModules>, Stop> {
         let compile = || {
             Linker::new(&self.engine)
                 .instantiate_pre(&Component::new(&self.engine, linked.component())?)
         };
-        let linked = compile().map_err(|error| Stop::of(&error))?;
-        Ok(Box::new(Modules(linked)))
+        let pre = compile().map_err(|error| Stop::of(&error))?;
+        let fuel_by_length = self.settings.fuel_by_length;
+        Ok(Box::new(CompiledComponent {
+            pre,
+            fuel_by_length,
+        }))
     }
 
     fn has_error_context(&self) -> bool {
@@ -151,57 +166,70 @@ impl Oracle for Mintage {
     }
 }
 
-/// Compiled modules.
-struct Modules(InstancePre<StoreLimits>);
+/// A component that instantiates the modules.
+struct CompiledComponent {
+    pre: InstancePre<StoreLimits>,
+    fuel_by_length: bool,
+}
 
-impl Compiled for Modules {
-    fn instantiate(&self) -> Result<Box<dyn CoreInstance>, Stop> {
-        match instantiate(&self.0) {
-            Ok(live) => Ok(Box::new(live)),
+impl CompiledModules for CompiledComponent {
+    fn instantiate(&self) -> Result<Box<dyn ModuleInstances>, Stop> {
+        match instantiate(&self.pre, self.fuel_by_length) {
+            Ok(instance) => Ok(Box::new(instance)),
             Err(error) => Err(Stop::of(&error)),
         }
     }
 }
 
-fn instantiate(linked: &InstancePre<StoreLimits>) -> Result<Live> {
+fn instantiate(pre: &InstancePre<StoreLimits>, fuel_by_length: bool) -> Result<ComponentInstance> {
     let limits = StoreLimitsBuilder::new()
         .memory_size(MEMORY_LIMIT)
         .table_elements(TABLE_LIMIT);
-    let mut store = Store::new(linked.engine(), limits.build());
+    let mut store = Store::new(pre.engine(), limits.build());
     store.limiter(|limits| limits);
-    // Fails where fuel is not counted.
+    // Fails if fuel is not counted.
     let _ = store.set_fuel(PLENTY);
-    let instance = linked.instantiate(&mut store)?;
-    Ok(Live { store, instance })
+    let instance = pre.instantiate(&mut store)?;
+    Ok(ComponentInstance {
+        store,
+        instance,
+        fuel_by_length,
+    })
 }
 
-/// Instances of modules.
-struct Live {
+/// An instance of the component that instantiates the modules.
+struct ComponentInstance {
     store: Store<StoreLimits>,
     instance: Instance,
+    fuel_by_length: bool,
 }
 
-impl Live {
-    #[allow(unsafe_code, reason = "an artifact's machine code is run")]
-    fn start_again(&mut self, serialized: bool) -> Result<Live> {
+impl ComponentInstance {
+    #[allow(unsafe_code, reason = "runs the machine code of an artifact")]
+    fn start_again(&mut self, serialized: bool) -> Result<ComponentInstance> {
         let mut snapshot = self.instance.snapshot(&mut self.store)?;
         if serialized {
             let engine = self.store.engine();
-            // SAFETY: the engine wrote the artifact just now.
+            // SAFETY: the engine has just written the artifact.
             snapshot = unsafe { Component::deserialize(engine, snapshot.serialize()?) }?;
         }
-        instantiate(&Linker::new(snapshot.engine()).instantiate_pre(&snapshot)?)
+        let pre = Linker::new(snapshot.engine()).instantiate_pre(&snapshot)?;
+        instantiate(&pre, self.fuel_by_length)
     }
 }
 
-impl CoreInstance for Live {
+impl ModuleInstances for ComponentInstance {
     fn set_fuel(&mut self, fuel: u64) {
-        // Fails where fuel is not counted.
+        // Fails if fuel is not counted.
         let _ = self.store.set_fuel(fuel);
     }
 
     fn fuel(&mut self) -> Option<u64> {
         self.store.get_fuel().ok()
+    }
+
+    fn fuel_by_length(&self) -> bool {
+        self.fuel_by_length
     }
 
     fn call(&mut self, module: usize, name: &str, args: &[CoreVal]) -> Result<Vec<CoreVal>, Stop> {
@@ -219,9 +247,9 @@ impl CoreInstance for Live {
             .expect("the module exports the memory")
     }
 
-    fn of_snapshot(&mut self, serialized: bool) -> Result<Option<Box<dyn CoreInstance>>, Stop> {
+    fn of_snapshot(&mut self, serialized: bool) -> Result<Option<Box<dyn ModuleInstances>>, Stop> {
         self.start_again(serialized)
-            .map(|live| Some(Box::new(live) as _))
+            .map(|instance| Some(Box::new(instance) as _))
             .map_err(|error| Stop::of(&error))
     }
 }

@@ -1,13 +1,13 @@
-//! Values come back equal from a round through components.
+//! Values are equal after a round trip through components.
 
-use crate::echo::{ENCODINGS, Echo};
-use crate::oracle::{Oracle, Stop};
-use crate::shapes::Shape;
-use crate::verdict::{Failure, Outcome, Verdict, skip_if_exhausted};
+use super::{echo_failure, with_echo};
+use crate::engines::{Oracle, Stop};
+use crate::guests::{ENCODINGS, Echo, WitType};
+use crate::verdict::{Outcome, Verdict};
 use arbitrary::Unstructured;
 use mintage::Val;
 
-/// Values of a type that are sent in one case.
+/// Values that are sent in one case.
 const VALUES: usize = 20;
 
 /// Sends random values of a random type through components of random string encodings, in each
@@ -15,54 +15,40 @@ const VALUES: usize = 20;
 ///
 /// # Errors
 ///
-/// When an engine refuses a component or value, or a value changes on its way.
+/// If an engine refuses a component or value, or a value changes on its way.
 pub fn round_trip(u: &mut Unstructured<'_>, engines: &[&dyn Oracle]) -> Verdict {
-    skip_if_exhausted(arbitrary_echo(u).map(|made| {
-        let Some((echo, values, has_error_context)) = made else {
-            return Ok(Outcome::Skipped("the values are too large"));
-        };
-        let able = engines
-            .iter()
-            .filter(|engine| engine.has_error_context() || !has_error_context);
-        for engine in able {
-            check_echo(&echo, &values, *engine)?;
+    with_echo(u, arbitrary_echo, |echo, values| {
+        let needs_error_context = echo.ty.has_error_context();
+        for engine in engines {
+            if engine.has_error_context() || !needs_error_context {
+                check_echo(echo, values, *engine)?;
+            }
         }
         Ok(Outcome::Held)
-    }))
+    })
 }
 
-fn arbitrary_echo(u: &mut Unstructured<'_>) -> arbitrary::Result<Option<(Echo, Vec<Val>, bool)>> {
+fn arbitrary_echo(u: &mut Unstructured<'_>) -> arbitrary::Result<Option<(Echo, Vec<Val>)>> {
     let encodings = [*u.choose(&ENCODINGS)?, *u.choose(&ENCODINGS)?];
     let may_have_error_context = u.ratio(1, 4)?;
-    let Some(echo) = Echo::new(Shape::arbitrary(u, 4, may_have_error_context)?, encodings) else {
+    let Some(echo) = Echo::new(WitType::arbitrary(u, 4, may_have_error_context)?, encodings) else {
         return Ok(None);
     };
-    let values = (0..VALUES).map(|_| echo.shape.value(u));
+    let values = (0..VALUES).map(|_| echo.ty.value(u));
     let values = values.collect::<arbitrary::Result<Vec<_>>>()?;
-    Ok(Some((echo, values, may_have_error_context)))
+    Ok(Some((echo, values)))
 }
 
-/// Sends values through a component and demands that they are equal wherever they come out.
+/// Sends values through a component. The host function and the caller must see equal values.
 ///
 /// # Errors
 ///
-/// When a value changes on its way, or a call fails.
+/// If a value changes on its way, or a call fails.
 pub fn check_echo(echo: &Echo, values: &[Val], engine: &dyn Oracle) -> Verdict {
-    let fail = |what: String| {
-        let what = format!(
-            "{}: {what}; the type is {:?}, with {:?}",
-            engine.name(),
-            echo.shape,
-            echo.encodings
-        );
-        Failure::new(
-            what,
-            [("component.wat".to_string(), echo.text().as_bytes().to_vec())],
-        )
-    };
+    let fail = |what: String| echo_failure(echo, &engine.name(), &what);
     let echoed = match engine.echo(echo, values) {
         Ok(echoed) => echoed,
-        // Engines bound the code of an adapter.
+        // Engines limit the code of an adapter.
         Err(Stop::Refused(reason)) if reason.contains("when it is written out") => {
             return Ok(Outcome::Skipped("the type is too large"));
         }

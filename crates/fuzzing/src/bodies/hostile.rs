@@ -1,39 +1,41 @@
-//! Damaged bytes: components are refused or compiled, artifacts are refused or read, soon, and
-//! nothing panics.
+//! Damaged components are refused or compiled, and damaged artifacts are refused or read. Neither
+//! takes long or panics.
 
-use crate::echo::{ENCODINGS, Echo};
-use crate::mintage::Mintage;
-use crate::modules::Linked;
-use crate::shapes::Shape;
+use crate::engines::Mintage;
+use crate::guests::{ENCODINGS, Echo, LinkedModules, WitType};
 use crate::verdict::{Failure, Outcome, Verdict, skip_if_exhausted};
 use arbitrary::Unstructured;
 use mintage::Component;
 use mintage_artifact::{Artifact, Check, forge};
 use std::time::{Duration, Instant};
 
-/// How long a case may take: a thousand times what it should, for slow machines that do much else.
+/// The time limit of a case: a thousand times what it should take, for slow and busy machines.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Most changes to the bytes of a case.
+/// The most changes to the bytes of a case.
 const CHANGES: usize = 6;
 
-/// Compiles a component with bytes changed, then opens its artifact with bytes changed and the
-/// hashes made right.
+/// Compiles a component after changing some of its bytes. Then opens its artifact after changing
+/// some bytes and correcting the hashes.
 ///
 /// # Errors
 ///
-/// When it takes too long. (What should not panic does so here, too.)
+/// If it takes too long.
+///
+/// # Panics
+///
+/// If compiling or opening panics.
 pub fn hostile(u: &mut Unstructured<'_>, engine: &Mintage) -> Verdict {
     skip_if_exhausted(component(u).map(|original| run(u, engine, &original)))
 }
 
-/// A component of core modules, or one with adapters.
+/// Returns a component of core modules, or one with adapters.
 fn component(u: &mut Unstructured<'_>) -> arbitrary::Result<Vec<u8>> {
     if u.arbitrary()? {
-        return Ok(Linked::arbitrary(u, true)?.component());
+        return Ok(LinkedModules::arbitrary(u, true)?.component());
     }
-    let shape = Shape::arbitrary(u, 3, true)?;
-    let echo = Echo::new(shape, [*u.choose(&ENCODINGS)?, *u.choose(&ENCODINGS)?]);
+    let ty = WitType::arbitrary(u, 3, true)?;
+    let echo = Echo::new(ty, [*u.choose(&ENCODINGS)?, *u.choose(&ENCODINGS)?]);
     let text = echo.ok_or(arbitrary::Error::IncorrectFormat)?;
     Ok(wat::parse_str(text.text()).expect("the text is a component's"))
 }
@@ -43,7 +45,7 @@ fn run(u: &mut Unstructured<'_>, engine: &Mintage, original: &[u8]) -> Verdict {
     let mut damaged = original.to_vec();
     damage(u, &mut damaged);
     let mut guests = vec![("damaged.wasm".to_string(), damaged)];
-    // Whether it is refused does not matter: what it does when it runs may be anything.
+    // A damaged component is not run: if it is valid, it may do anything.
     let _ = Component::from_binary(engine.engine(), &guests[0].1);
 
     if let Ok(mut artifact) = engine.engine().precompile_component(original) {
@@ -62,8 +64,8 @@ fn run(u: &mut Unstructured<'_>, engine: &Mintage, original: &[u8]) -> Verdict {
     }
 }
 
-/// Changes bytes: to anything, to a neighbour, or to what stands elsewhere; now and then cuts off
-/// the end, or takes out or repeats a piece.
+/// Changes bytes: to random ones, to neighboring values, or to other bytes of the input. Sometimes
+/// cuts off the end, removes a piece or repeats one.
 fn damage(u: &mut Unstructured<'_>, bytes: &mut Vec<u8>) {
     let mut below = |limit: usize| u.choose_index(limit.max(1)).unwrap_or(0);
     for _ in 0..=below(CHANGES) {

@@ -1,24 +1,25 @@
-//! Each body runs for about a second, Mintage compared with itself under other settings.
+//! Runs each body for about a second, with Mintage compared to itself under other settings.
 
 use arbitrary::Unstructured;
 use mintage::core::CoreVal;
 use mintage::{OptLevel, Trap, Val};
 use mintage_fuzzing::{
-    Compiled, CoreInstance, Echo, Echoed, Engines, Linked, Mintage, Numbers, Oracle, Outcome,
-    PLENTY, Settings, Stop, Target, fuel, reduce,
+    CompiledModules, Echo, Echoed, Engines, FuzzTarget, LinkedModules, Mintage, ModuleInstances,
+    Numbers, Oracle, Outcome, PLENTY, Settings, Stop, fuel, reduce,
 };
 use std::ops::ControlFlow::{Break, Continue};
 use std::time::{Duration, Instant};
 
-/// Runs fixed cases for a second, and demands that at least so many of them compared something.
-fn check(target: Target, at_least: usize) {
-    // As far from the default settings as there is.
+/// Runs fixed cases for a second, until at least `at_least` of them have checked something.
+fn check(target: FuzzTarget, at_least: usize) {
+    // As different from the default settings as possible.
     let reference = |canonical_nans| -> Box<dyn Oracle> {
         let settings = Settings {
             opt_level: OptLevel::None,
             explicit_bounds: true,
             interruptible: false,
             consume_fuel: false,
+            fuel_by_length: false,
             canonical_nans,
         };
         Box::new(Mintage::new(settings).unwrap())
@@ -42,35 +43,35 @@ fn check(target: Target, at_least: usize) {
 
 #[test]
 fn modules_do_the_same_under_all_settings() {
-    check(Target::Differential, 20);
+    check(FuzzTarget::Differential, 20);
 }
 
 #[test]
 fn values_come_back_equal() {
-    check(Target::RoundTrip, 20);
+    check(FuzzTarget::RoundTrip, 20);
 }
 
 #[test]
 fn corrupt_results_mean_the_same_under_all_settings() {
-    check(Target::Corrupt, 20);
+    check(FuzzTarget::Corrupt, 20);
 }
 
 #[test]
 fn damaged_bytes_are_refused_or_accepted() {
-    check(Target::Hostile, 20);
+    check(FuzzTarget::Hostile, 20);
 }
 
 #[test]
 fn nothing_is_left_for_the_next_instance() {
-    check(Target::Instances, 5);
+    check(FuzzTarget::Instances, 5);
 }
 
 #[test]
 fn fuel_does_not_depend_on_settings() {
-    check(Target::Fuel, 20);
+    check(FuzzTarget::Fuel, 20);
 }
 
-/// What a [`Liar`] changes.
+/// The result that a [`Liar`] changes.
 #[derive(Clone, Copy, Debug)]
 enum Lie {
     Result,
@@ -83,7 +84,7 @@ enum Lie {
     Allowance,
 }
 
-/// An engine that now and then says something wrong.
+/// An engine that sometimes returns something wrong.
 struct Liar<T> {
     lie: Lie,
     honest: T,
@@ -94,7 +95,7 @@ impl Oracle for Liar<Mintage> {
         format!("a liar about {:?}", self.lie)
     }
 
-    fn compile(&self, linked: &Linked) -> Result<Box<dyn Compiled>, Stop> {
+    fn compile(&self, linked: &LinkedModules) -> Result<Box<dyn CompiledModules>, Stop> {
         let (lie, honest) = (self.lie, self.honest.compile(linked)?);
         match lie {
             Lie::Refusal => Err(Stop::Refused("a lie".into())),
@@ -115,14 +116,14 @@ impl Oracle for Liar<Mintage> {
     }
 }
 
-impl Compiled for Liar<Box<dyn Compiled>> {
-    fn instantiate(&self) -> Result<Box<dyn CoreInstance>, Stop> {
+impl CompiledModules for Liar<Box<dyn CompiledModules>> {
+    fn instantiate(&self) -> Result<Box<dyn ModuleInstances>, Stop> {
         let (lie, honest) = (self.lie, self.honest.instantiate()?);
         Ok(Box::new(Liar { lie, honest }))
     }
 }
 
-impl CoreInstance for Liar<Box<dyn CoreInstance>> {
+impl ModuleInstances for Liar<Box<dyn ModuleInstances>> {
     fn set_fuel(&mut self, fuel: u64) {
         self.honest.set_fuel(match self.lie {
             Lie::Allowance if fuel < 10 => PLENTY,
@@ -133,6 +134,10 @@ impl CoreInstance for Liar<Box<dyn CoreInstance>> {
     fn fuel(&mut self) -> Option<u64> {
         let left = self.honest.fuel()?;
         Some(left - u64::from(matches!(self.lie, Lie::Fuel)))
+    }
+
+    fn fuel_by_length(&self) -> bool {
+        self.honest.fuel_by_length()
     }
 
     fn call(&mut self, module: usize, name: &str, args: &[CoreVal]) -> Result<Vec<CoreVal>, Stop> {
@@ -163,7 +168,7 @@ impl CoreInstance for Liar<Box<dyn CoreInstance>> {
     }
 }
 
-/// What a body does not notice, it does not test.
+/// A body must notice each kind of difference.
 #[test]
 fn differences_are_found() {
     let lies = [
@@ -188,8 +193,8 @@ fn differences_are_found() {
         };
         let engines = Engines::new([false, true].map(liar)).unwrap();
         let target = match lie {
-            Lie::Value => Target::RoundTrip,
-            _ => Target::Differential,
+            Lie::Value => FuzzTarget::RoundTrip,
+            _ => FuzzTarget::Differential,
         };
         let subject = Settings {
             consume_fuel: true,
@@ -199,7 +204,7 @@ fn differences_are_found() {
         let is_found = |case| {
             let input = Numbers::new(case).input();
             match lie {
-                // The target has no reference.
+                // The target compares Mintage only with itself.
                 Lie::Allowance => {
                     fuel(&mut Unstructured::new(&input), &subject, &*reference).is_err()
                 }
@@ -208,6 +213,37 @@ fn differences_are_found() {
         };
         assert!((0..200).any(is_found), "{lie:?}");
     }
+}
+
+/// Fuel that bulk operations consume by their length is compared, too: where the rules differ, so
+/// does the fuel of some case.
+#[test]
+fn fuel_by_length_is_exercised() {
+    let counting = |fuel_by_length| {
+        let settings = Settings {
+            consume_fuel: true,
+            fuel_by_length,
+            ..Settings::default()
+        };
+        Mintage::new(settings).unwrap()
+    };
+    assert!(Settings::all().any(|settings| settings.consume_fuel && settings.fuel_by_length));
+    let (subject, other) = (counting(true), counting(false));
+    let peer = Mintage::new(Settings {
+        opt_level: OptLevel::None,
+        ..subject.settings()
+    });
+    let peer = peer.unwrap();
+    let run = |case, reference| {
+        let input = Numbers::new(case).input();
+        fuel(&mut Unstructured::new(&input), &subject, reference)
+    };
+    let differs = |case| {
+        let same = run(case, &peer).map_err(|failure| failure.what);
+        assert!(same.is_ok(), "case {case}: {same:?}");
+        run(case, &other).is_err()
+    };
+    assert!((0..200).any(differs));
 }
 
 #[test]
@@ -219,7 +255,7 @@ fn inputs_are_reduced_to_what_matters() {
     assert_eq!(reduced, [100, 150]);
     let position = reduce(&input, |bytes| Continue(bytes.get(5) == Some(&6)));
     assert_eq!(position, [0, 0, 0, 0, 0, 6]);
-    // Whoever breaks off has what was reached so far.
+    // A break returns the smallest input so far.
     let mut tries = 0;
     let halved = reduce(&input, |_| {
         tries += 1;

@@ -1,60 +1,28 @@
-//! The same instances in two places: whatever is done to both, they stay the same.
+//! Instances of the same modules in two places: after each step, both have the same state.
+//!
+//! Messages call the two places "here" and "there".
 
-use crate::mintage::Mintage;
-use crate::modules::Linked;
-use crate::oracle::{Compiled, CoreInstance, Oracle, PLENTY, Stop, all_same, same};
-use crate::verdict::{Failure, Outcome, Verdict, skip_if_exhausted};
-use arbitrary::Unstructured;
+use super::{CompiledModules, ModuleInstances, PLENTY, Stop, all_same, same};
+use crate::guests::LinkedModules;
 use mintage::core::CoreVal;
 
-/// Runs `check` on random modules and two engines. It says what differs, and the failure names both
-/// engines.
-///
-/// # Errors
-///
-/// When something differs.
-pub fn check_modules(
-    u: &mut Unstructured<'_>,
-    subject: &Mintage,
-    reference: &dyn Oracle,
-    check: impl FnOnce(
-        &mut Unstructured<'_>,
-        &Linked,
-        &dyn Oracle,
-        &dyn Oracle,
-    ) -> Result<Outcome, String>,
-) -> Verdict {
-    skip_if_exhausted(
-        Linked::arbitrary(u, subject.settings().canonical_nans).map(|linked| {
-            check(u, &linked, subject, reference).map_err(|difference| {
-                let what = format!(
-                    "here: {}; there: {}: {difference}",
-                    subject.name(),
-                    reference.name()
-                );
-                Failure::new(what, linked.guests())
-            })
-        }),
-    )
-}
-
-/// Instances of one [`Linked`] in two engines, or in one engine twice.
+/// Instances of the same modules in two engines, or twice in one engine.
 pub struct Twins<'a> {
-    linked: &'a Linked,
-    pair: [Box<dyn CoreInstance>; 2],
+    linked: &'a LinkedModules,
+    pair: [Box<dyn ModuleInstances>; 2],
 }
 
 impl<'a> Twins<'a> {
-    /// Instantiates in both places. When both stop alike, why.
+    /// Instantiates in both places. Returns the reason if both stop alike.
     ///
     /// # Errors
     ///
-    /// Says what differs.
+    /// The difference between the two places.
     pub fn new(
-        linked: &'a Linked,
-        compiled: [&dyn Compiled; 2],
+        linked: &'a LinkedModules,
+        compiled: [&dyn CompiledModules; 2],
     ) -> Result<Result<Twins<'a>, Stop>, String> {
-        let [a, b] = compiled.map(Compiled::instantiate);
+        let [a, b] = compiled.map(CompiledModules::instantiate);
         let pair = match both(a, b).map_err(|difference| format!("instantiation {difference}"))? {
             Ok(pair) => pair,
             Err(stop) => return Ok(Err(stop)),
@@ -66,12 +34,12 @@ impl<'a> Twins<'a> {
         Ok(Ok(twins))
     }
 
-    /// Calls an exported function in both places, then compares all that is exported: the results
-    /// in the first place. When both stop alike, why.
+    /// Calls an exported function in both places with [`PLENTY`] of fuel, then compares everything
+    /// that is exported. Returns the results here, or the reason if both stop alike.
     ///
     /// # Errors
     ///
-    /// Says what differs.
+    /// The difference between the two places.
     pub fn call(
         &mut self,
         module: usize,
@@ -81,11 +49,11 @@ impl<'a> Twins<'a> {
         self.call_with(PLENTY, module, name, args)
     }
 
-    /// The same, with so much fuel.
+    /// Calls an exported function as [`call`](Self::call) does, with `fuel`.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// The difference between the two places.
     pub fn call_with(
         &mut self,
         fuel: u64,
@@ -104,7 +72,7 @@ impl<'a> Twins<'a> {
                 return Err(format!("{} gives {a:?} here, {b:?} there", what()));
             }
             Ok([results, _]) => Ok(results),
-            // Where the stack ended is where the guest stopped.
+            // The engines stopped at different points, so their states differ.
             Err(stop) if stop.depends_on_engine() => return Ok(Err(stop)),
             Err(stop) => Err(stop),
         };
@@ -113,16 +81,16 @@ impl<'a> Twins<'a> {
         Ok(result)
     }
 
-    /// What is left of the fuel in the first place, if it is counted.
+    /// Returns the fuel that is left here, if it is counted.
     pub fn fuel(&mut self) -> Option<u64> {
         self.pair[0].fuel()
     }
 
-    /// Puts an instance of a snapshot of the first one in its place: nothing may change.
+    /// Replaces the instances here by ones made from a snapshot, which must not change anything.
     ///
     /// # Errors
     ///
-    /// Says what differs, or why there is no snapshot.
+    /// The difference between the two places, or the reason why there is no snapshot.
     pub fn replace_first(&mut self, serialized: bool) -> Result<(), String> {
         let first = self.pair[0].of_snapshot(serialized);
         match first.map_err(|stop| format!("there is no snapshot: {stop:?}"))? {
@@ -136,14 +104,17 @@ impl<'a> Twins<'a> {
             .map_err(|difference| format!("after a snapshot, {difference}"))
     }
 
-    /// The instance in the second place; the other one is dropped.
-    pub fn into_second(self) -> Box<dyn CoreInstance> {
+    /// Returns the instances there and drops the others.
+    pub fn into_second(self) -> Box<dyn ModuleInstances> {
         let [_, second] = self.pair;
         second
     }
 
     fn compare(&mut self) -> Result<(), String> {
+        let [a, b] = &self.pair;
+        let is_comparable = a.fuel_by_length() == b.fuel_by_length();
         if let [Some(a), Some(b)] = self.pair.each_mut().map(|instance| instance.fuel())
+            && is_comparable
             && a != b
         {
             return Err(format!("fuel of {a} is left here, {b} there"));
@@ -179,11 +150,11 @@ impl<'a> Twins<'a> {
     }
 }
 
-/// What came of a step in two places, when it went on in both or stopped alike.
+/// Returns the results of a step in two places, or the reason if both stopped alike.
 ///
 /// # Errors
 ///
-/// Says what differs.
+/// The difference, if one went on and the other one stopped, or they stopped for different reasons.
 pub fn both<T>(a: Result<T, Stop>, b: Result<T, Stop>) -> Result<Result<[T; 2], Stop>, String> {
     match (a, b) {
         (Ok(a), Ok(b)) => Ok(Ok([a, b])),
