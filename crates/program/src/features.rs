@@ -1,14 +1,16 @@
-//! The features that can be turned on and off, in the parser's terms.
+//! The features of the engine as flags of the parser.
 
 use mintage_environ::{Feature, Features};
 use wasmparser::WasmFeatures;
 
 macro_rules! define {
-    ($($name:ident $setter:ident $flag:ident $default:literal, $doc:literal $($more:literal)*;)*) => {
+    ($(
+        $name:ident $setter:ident $flag:ident $default:literal, $doc:literal $($more:literal)*;
+    )*) => {
         /// The parser's flags, in the order of [`Feature::ALL`].
         const FLAGS: &[WasmFeatures] = &[$(WasmFeatures::$flag),*];
 
-        /// The same features in the parser's terms: what the validator accepts is exactly what is
+        /// Returns the features as flags of the parser. The validator then accepts exactly what is
         /// supported and turned on.
         pub fn wasm_features(features: Features) -> WasmFeatures {
             let mut accepted = WasmFeatures::WASM2.union(WasmFeatures::COMPONENT_MODEL);

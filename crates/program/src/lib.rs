@@ -1,12 +1,12 @@
-//! Component bytes to a closed [`Program`].
+//! Turns component bytes into a closed [`Program`].
 //!
 //! ```text
-//! bytes -> parse::parse   -> Parsed    the component tree, every function body validated (in parallel)
-//!       -> inline::inline -> Inlined   nesting, aliases and imports resolved; initial state computed
-//!       -> reach::reach   -> Program   what nothing can reach is dropped, the rest numbered
+//! bytes -> parse::parse   -> Parsed    the component tree, with all function bodies validated
+//!       -> inline::inline -> Inlined   nesting, aliases and imports resolved, initial state known
+//!       -> reach::reach   -> Program   unreachable items dropped, the others numbered
 //! ```
 //!
-//! Architecture invariant: nothing here knows how code is made.
+//! Architecture invariant: this crate does not know how code is generated.
 
 #![forbid(unsafe_code)]
 
@@ -28,12 +28,12 @@ pub use ir::*;
 pub use supply::{SuppliedModule, supply};
 pub use verify::verify;
 
-/// The program of the component in `bytes`.
+/// Builds the program of the component in `bytes`.
 ///
 /// # Errors
 ///
-/// When the bytes are not a valid component, when the component uses something that is not
-/// supported, or when it exceeds a limit. The message says what, where, and what to do.
+/// If the bytes are not a valid component, if the component uses something that is not supported,
+/// or if it exceeds a limit. The message says what is wrong, where, and what to do.
 pub fn build<'a>(bytes: &'a [u8], tunables: &Tunables) -> Result<Program<'a>> {
     let parsed = parse::parse(bytes, tunables.features)?;
     let inlined = inline::inline(&parsed, tunables)?;
@@ -44,13 +44,14 @@ pub fn build<'a>(bytes: &'a [u8], tunables: &Tunables) -> Result<Program<'a>> {
     Ok(program)
 }
 
-/// Imports and exports of the component in `bytes`, with their types, also when the component uses
-/// what is not supported yet. `lowers` and `initializers` are empty, and the keys of core functions
-/// mean nothing.
+/// Returns the imports and exports of the component in `bytes`, with their types.
+///
+/// Nothing is compiled, so it also works for components that use unsupported built-ins. `lowers` and
+/// `initializers` are empty, and the keys of core functions are meaningless.
 ///
 /// # Errors
 ///
-/// When the bytes are not a valid component of the supported features.
+/// If the bytes are not a valid component of the supported features.
 pub fn interface(bytes: &[u8], features: Features) -> Result<ComponentInterface> {
     let tunables = Tunables {
         features,

@@ -1,5 +1,5 @@
-//! Function bodies: validated in parallel, and read for what they refer to, in one pass over their
-//! bytes.
+//! Function bodies: one pass validates a body and notes what the function refers to. Bodies are
+//! read in parallel.
 
 use super::error::wasm_error;
 use super::module::CoreModule;
@@ -12,38 +12,38 @@ use wasmparser::{
     ValidatorResources, VisitOperator, VisitSimdOperator,
 };
 
-/// What a function refers to: the edges of the reachability graph. Indexes are those of the module.
+/// The items that a function refers to, by index in the module: edges of the reference graph.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct FuncFacts {
-    /// Functions that it calls or takes the reference of, sorted, each once.
+    /// Functions that it calls or takes a reference of, sorted, without duplicates.
     pub functions: Box<[u32]>,
-    /// Tables and segments that it uses, sorted, each once.
+    /// Tables and segments that it uses, sorted, without duplicates.
     pub uses: Box<[Use]>,
 }
 
-/// A table or segment that a function uses.
+/// A use of a table, a segment or the GC heap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Use {
-    /// Reads a table: calls through it, gets or copies entries.
+    /// Reads a table: calls, gets or copies entries.
     TableRead(u32),
     /// Changes entries or the size of a table.
     TableWrite(u32),
-    /// Initializes from, or drops, a data segment.
+    /// Copies from a data segment, or drops it.
     Data(u32),
-    /// Initializes from, or drops, an element segment.
+    /// Copies from an element segment, or drops it.
     Element(u32),
-    /// Makes or uses objects: needs the object heap.
+    /// Makes or uses GC objects or exceptions.
     Heap,
 }
 
-/// A function body that is still to be validated.
+/// A function body that has not been validated yet.
 pub(super) struct Unvalidated<'a> {
     pub module: ModuleId,
     pub function: FuncToValidate<ValidatorResources>,
     pub body: FunctionBody<'a>,
 }
 
-/// The body as the program keeps it.
+/// Returns the body as the program keeps it.
 pub(super) fn describe<'a>(body: &FunctionBody<'a>) -> Result<Body<'a>> {
     let Ok(offset) = usize::try_from(body.range().start) else {
         bail!("the component is larger than the address space")
@@ -54,8 +54,11 @@ pub(super) fn describe<'a>(body: &FunctionBody<'a>) -> Result<Body<'a>> {
     })
 }
 
-/// Validates all bodies and hands the facts of each to its module. The error is that of the first
-/// invalid function.
+/// Validates all bodies, and adds the facts of each to its module.
+///
+/// # Errors
+///
+/// The error of the first invalid function.
 pub(super) fn validate_all(
     bodies: Vec<Unvalidated<'_>>,
     modules: &mut IndexVec<ModuleId, CoreModule<'_>>,
@@ -99,7 +102,7 @@ pub(super) fn validate_all(
     Ok(())
 }
 
-/// What a worker keeps from function to function.
+/// Buffers that a worker reuses for each function.
 #[derive(Default)]
 struct Scratch {
     allocations: FuncValidatorAllocations,
@@ -144,8 +147,8 @@ fn validate(scratch: &mut Scratch, unvalidated: &Unvalidated<'_>) -> wasmparser:
         }
         Err(error) => {
             scratch.collector.take();
-            // The plain validator also knows operators of other proposals, and so tells more about
-            // what is wrong.
+            // The validator alone also decodes operators of proposals that are off, so its error is
+            // more precise.
             copy()
                 .into_validator(FuncValidatorAllocations::default())
                 .validate(body)?;
@@ -172,7 +175,7 @@ fn validate_and_collect(
     reader.finish_expression(&validator.visitor(reader.original_position()))
 }
 
-/// Validates an operator with `V` and notes what it refers to.
+/// Validates an operator with `V`, and notes what it refers to.
 struct Collecting<'c, V> {
     collector: &'c mut Collector,
     validator: V,
@@ -184,7 +187,7 @@ impl<V: FrameStack> FrameStack for Collecting<'_, V> {
     }
 }
 
-/// Notes what the operators that matter refer to.
+/// Notes the items that an operator refers to.
 macro_rules! note {
     ($c:expr, Call $function:ident) => {
         $c.functions.push($function)
@@ -251,7 +254,7 @@ macro_rules! note {
     ($c:expr, $($other:tt)*) => {};
 }
 
-/// Notes what all operators of a proposal need.
+/// Notes what every operator of a proposal uses.
 macro_rules! note_proposal {
     ($c:expr, gc) => {
         $c.uses.push(Use::Heap)
@@ -273,16 +276,13 @@ macro_rules! visitor {
     };
 }
 
-#[allow(
-    unused_variables,
-    reason = "an operator's note leaves out what does not matter"
-)]
+#[allow(unused_variables, reason = "notes use only some of the immediates")]
 impl<'a, V: VisitOperator<'a, Output = wasmparser::Result<()>>> VisitOperator<'a>
     for Collecting<'_, V>
 {
     type Output = wasmparser::Result<()>;
 
-    /// Vector operators refer to memories only, so there is nothing to note.
+    /// Vector operators refer only to memories, so there is nothing to note.
     fn simd_visitor(&mut self) -> Option<&mut dyn VisitSimdOperator<'a, Output = Self::Output>> {
         self.validator.simd_visitor()
     }

@@ -1,4 +1,4 @@
-//! Components: their definitions in order, as the abstract instantiation executes them.
+//! Components: their definitions in the order in which abstract instantiation executes them.
 
 use super::Level;
 use super::error::wasm_error;
@@ -10,7 +10,7 @@ use wasmparser::{
     ComponentOuterAliasKind, ComponentType, Instance, Payload,
 };
 
-/// A component of the binary by its place in [`super::Parsed::components`].
+/// A component of the binary, by its position in [`super::Parsed::components`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ComponentIndex(pub usize);
 
@@ -18,20 +18,22 @@ pub(crate) struct ComponentIndex(pub usize);
 pub(crate) struct Component<'a> {
     /// Its definitions in order.
     pub definitions: Vec<Definition<'a>>,
-    /// What it (or a component nested in it) uses of the components around it.
+    /// The items of enclosing components that it, or a component nested in it, uses.
     pub captures: Vec<Capture>,
-    /// Validated types of everything in its index spaces.
+    /// The validated types of all items in its index spaces.
     pub types: Types,
 }
 
-/// A definition and the byte offset at which it stands.
+/// A definition and its byte offset.
 pub(crate) struct Definition<'a> {
     pub kind: DefinitionKind<'a>,
     pub offset: u64,
 }
 
-/// A definition: each adds one entry to one index space, or performs an export. Types are left out:
-/// the validator knows them; only new resource types matter when instantiating.
+/// A definition. Each adds one entry to one index space, and exports also add one to the exports.
+///
+/// Types are left out, because the validator knows them. Only definitions of resource types matter
+/// for instantiation.
 pub(crate) enum DefinitionKind<'a> {
     Import {
         name: &'a str,
@@ -40,7 +42,7 @@ pub(crate) enum DefinitionKind<'a> {
     Component(ComponentIndex),
     CoreInstance(Instance<'a>),
     Instance(ComponentInstance<'a>),
-    /// A resource type with its type index and the core function that is its destructor.
+    /// A resource type, with its type index and the core function that is its destructor.
     Resource {
         type_index: u32,
         dtor: Option<u32>,
@@ -59,17 +61,16 @@ pub(crate) enum DefinitionKind<'a> {
     Export(ComponentExport<'a>),
 }
 
-/// Where an outer alias leads, seen from the component that has it.
+/// The item that an outer alias refers to, as seen from the component that contains it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OuterRef {
-    /// To the component's own index space.
+    /// An entry of the component's own index space.
     Own(u32),
-    /// To one of its captures.
+    /// One of its captures.
     Captured(usize),
 }
 
-/// A module or component that a nested component uses: an entry of the index space of the component
-/// around it.
+/// A module or component that a nested component uses: an item of the component directly around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Capture {
     Module(OuterRef),
@@ -109,7 +110,7 @@ impl<'a> ComponentBuilder<'a> {
     }
 }
 
-/// Takes over a section of the innermost component of `levels`.
+/// Adds the definitions of a section to the innermost component of `levels`.
 pub(super) fn section<'a>(
     levels: &mut [Level<'a>],
     payload: Payload<'a>,
@@ -166,8 +167,8 @@ pub(super) fn section<'a>(
                 range.start
             ))
         }
-        // Types of core modules play no part when instantiating; nested modules and components come
-        // as levels of their own.
+        // Core types do not matter for instantiation. Nested modules and components are levels of
+        // their own.
         _ => {}
     }
     if let Some(Level::Component(component)) = levels.last_mut() {
@@ -178,7 +179,7 @@ pub(super) fn section<'a>(
     Ok(())
 }
 
-/// The definition that an alias makes; none for types.
+/// Returns the definition that an alias makes, or `None` for types.
 fn alias_definition<'a>(
     levels: &mut [Level<'a>],
     alias: ComponentAlias<'a>,
@@ -210,7 +211,7 @@ fn alias_definition<'a>(
     }))
 }
 
-/// Resolves an outer alias: each component between the target and the one that has the alias
+/// Resolves an outer alias. Each component between the target and the one that contains the alias
 /// captures the item.
 fn outer(
     levels: &mut [Level<'_>],

@@ -1,10 +1,10 @@
-//! Errors of the parser and validator, with what to do about them.
+//! Errors of the parser and validator, with advice.
 
 use crate::features;
 use mintage_environ::{ErrorKind, Printable};
 use wasmparser::WasmFeatures;
 
-/// Features that are not supported, with their usual name and the way to do without.
+/// Features that are not supported, with their usual name and a way to avoid them.
 const ADVICE: &[(WasmFeatures, &str, &str)] = &[
     (
         WasmFeatures::LEGACY_EXCEPTIONS,
@@ -39,7 +39,7 @@ const ADVICE: &[(WasmFeatures, &str, &str)] = &[
     ),
 ];
 
-/// What the parser and validator say of some features in words only.
+/// Features that the parser and validator name only in their messages.
 const WORDS: &[(&str, WasmFeatures)] = &[
     ("`cm-implements` feature", WasmFeatures::CM_IMPLEMENTS),
     ("multiple memories", WasmFeatures::MULTI_MEMORY),
@@ -69,13 +69,13 @@ const WORDS: &[(&str, WasmFeatures)] = &[
     ),
 ];
 
-/// The error of the parser or validator with its byte offset. A component that needs a feature
-/// which is off or not there is unsupported rather than invalid, and the error has advice.
+/// Converts an error of the parser or validator, with its byte offset. A component that needs a
+/// feature which is off or missing is unsupported rather than invalid, and the error has advice.
 pub(crate) fn wasm_error(error: wasmparser::Error) -> anyhow::Error {
     error_in("component", error)
 }
 
-/// The error of the parser or validator for an input that is a `form`, as [`wasm_error`].
+/// Converts an error about an input that is a `form`, as [`wasm_error`] does for components.
 pub(crate) fn error_in(form: &str, error: wasmparser::Error) -> anyhow::Error {
     let in_words = || {
         WORDS
@@ -95,7 +95,7 @@ pub(crate) fn error_in(form: &str, error: wasmparser::Error) -> anyhow::Error {
         .into()
 }
 
-/// What to do about a feature that is missing.
+/// Returns advice about a missing feature.
 fn advice(missing: WasmFeatures) -> String {
     if let Some(feature) = features::of_flag(missing) {
         return format!(" (which `Config::{}` turns on)", feature.setter);

@@ -1,8 +1,8 @@
-//! Phase 1: component bytes to the component tree as plain data, everything validated.
+//! Phase 1: turns component bytes into the component tree as plain data, and validates everything.
 //!
-//! One walk over the binary validates all sections and collects definitions ([`component`],
-//! [`module`]); then all function bodies of all modules are validated in parallel ([`body`]), which
-//! also collects what each function refers to.
+//! One pass over the binary validates all sections and collects definitions ([`component`],
+//! [`module`]). Then all function bodies of all modules are validated in parallel ([`body`]). The
+//! same pass over a body notes what the function refers to.
 
 mod body;
 mod component;
@@ -22,14 +22,14 @@ use component::ComponentBuilder;
 pub(crate) use error::{error_in, wasm_error};
 use mintage_environ::{Features, IndexVec, ModuleId, ObjectTypes, Signatures, invalid};
 use module::ModuleBuilder;
-use types::Numbers;
+use types::TypeNumbers;
 use wasmparser::{Encoding, Parser, Payload, ValidPayload, Validator};
 
 /// A valid component and everything nested in it.
 pub(crate) struct Parsed<'a> {
-    /// The root, then nested components in the order in which they end.
+    /// All components, in the order in which they end: the root comes last.
     pub components: Vec<Component<'a>>,
-    /// The root's place in `components`.
+    /// The position of the root in `components`.
     pub root: ComponentIndex,
     /// Core modules in binary order.
     pub modules: IndexVec<ModuleId, CoreModule<'a>>,
@@ -40,34 +40,38 @@ pub(crate) struct Parsed<'a> {
 }
 
 /// Parses and validates a component.
+///
+/// # Errors
+///
+/// If it is invalid, or uses something that is not supported.
 pub(crate) fn parse(bytes: &[u8], features: Features) -> Result<Parsed<'_>> {
     check_header(bytes)?;
     let features = wasm_features(features);
     let mut parser = Parser::new(0);
     parser.set_features(features);
-    let mut walk = Walk {
+    let mut reader = ComponentReader {
         validator: Validator::new_with_features(features),
-        ..Walk::default()
+        ..ComponentReader::default()
     };
     for payload in parser.parse_all(bytes) {
-        walk.payload(payload.map_err(wasm_error)?)?;
+        reader.payload(payload.map_err(wasm_error)?)?;
     }
-    let Some(root) = walk.root else {
+    let Some(root) = reader.root else {
         bail!(invalid!("the component ends before its last section"))
     };
-    let ids = walk
+    let ids = reader
         .modules
         .values()
         .flat_map(|module| module.types.iter().copied());
-    let numbers = Numbers::new(walk.components[root.0].types.as_ref(), ids.collect())?;
-    let modules = walk
+    let numbers = TypeNumbers::new(reader.components[root.0].types.as_ref(), ids.collect())?;
+    let modules = reader
         .modules
         .into_values()
         .map(|module| module.finish(&numbers));
     let mut modules = modules.collect::<Result<_>>()?;
-    body::validate_all(walk.bodies, &mut modules)?;
+    body::validate_all(reader.bodies, &mut modules)?;
     Ok(Parsed {
-        components: walk.components,
+        components: reader.components,
         root,
         modules,
         signatures: numbers.signatures,
@@ -75,7 +79,7 @@ pub(crate) fn parse(bytes: &[u8], features: Features) -> Result<Parsed<'_>> {
     })
 }
 
-/// Says clearly what the bytes are when they are no component.
+/// Checks the first bytes, for a clear error if they are not a component.
 pub(crate) fn check_header(bytes: &[u8]) -> Result<()> {
     ensure!(
         !bytes.is_empty(),
@@ -109,16 +113,15 @@ pub(crate) fn check_header(bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// What is being read: the component or module whose end has not come yet, inside those that
-/// enclose it.
+/// A component or module that is being read, inside those that enclose it.
 enum Level<'a> {
     Component(ComponentBuilder<'a>),
     Module(Box<ModuleBuilder<'a>>),
 }
 
-/// The walk over the binary.
+/// The pass over the binary.
 #[derive(Default)]
-struct Walk<'a> {
+struct ComponentReader<'a> {
     validator: Validator,
     levels: Vec<Level<'a>>,
     components: Vec<Component<'a>>,
@@ -127,9 +130,9 @@ struct Walk<'a> {
     bodies: Vec<Unvalidated<'a>>,
 }
 
-impl<'a> Walk<'a> {
+impl<'a> ComponentReader<'a> {
     fn payload(&mut self, payload: Payload<'a>) -> Result<()> {
-        // Indexes of types are needed before the section that adds them is validated.
+        // The index of the first new type is known only before the section is validated.
         let types_before = match (&payload, self.validator.types(0)) {
             (Payload::ComponentTypeSection(_), Some(types)) => types.component_type_count(),
             _ => 0,
@@ -170,7 +173,7 @@ impl<'a> Walk<'a> {
                 Some(Level::Component(_)) => {
                     component::section(&mut self.levels, payload, types_before)?
                 }
-                None => bail!(invalid!("a section stands before the component's header")),
+                None => bail!(invalid!("a section comes before the component's header")),
             },
         }
         Ok(())
@@ -179,7 +182,7 @@ impl<'a> Walk<'a> {
     fn module(&mut self) -> Result<&mut ModuleBuilder<'a>> {
         match self.levels.last_mut() {
             Some(Level::Module(module)) => Ok(module),
-            _ => bail!(invalid!("a function body stands outside a module")),
+            _ => bail!(invalid!("a function body is outside a module")),
         }
     }
 

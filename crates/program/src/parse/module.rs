@@ -2,7 +2,7 @@
 
 use super::body::FuncFacts;
 use super::error::wasm_error;
-use super::types::Numbers;
+use super::types::TypeNumbers;
 use crate::ir;
 use anyhow::{Context, Result, bail};
 use indexmap::IndexMap;
@@ -14,31 +14,30 @@ use wasmparser::{
     NameSectionReader, Payload, Table, TableInit, TableType, TypeRef,
 };
 
-/// Why a module with a shared memory is refused. Components have no threads that could share it.
-const SHARED_MEMORY: &str = "a core module has a shared memory, which is not supported; compile without it \
-    (no `-pthread`, no `--shared-memory`; atomic operators may stay)";
+/// The error for a module with a shared memory. Components have no threads that could share it.
+const SHARED_MEMORY: &str = "a core module has a shared memory, which is not supported; compile \
+    without it (no `-pthread`, no `--shared-memory`; atomic operators may stay)";
 
 /// A valid core module.
 pub(crate) struct CoreModule<'a> {
-    /// What code generation needs of it.
+    /// The part that code generation needs.
     pub ir: ir::Module<'a>,
     pub imports: Vec<CoreImport<'a>>,
-    /// The module's own tables, with the expression that fills them.
+    /// The tables that it defines, with the expression that fills them.
     pub tables: Vec<(TableType, Option<ConstExpr<'a>>)>,
-    /// The module's own memories.
+    /// The memories that it defines.
     pub memories: Vec<MemoryType>,
-    /// The module's own globals.
+    /// The globals that it defines.
     pub globals: Vec<(GlobalType, ConstExpr<'a>)>,
     pub exports: IndexMap<&'a str, (ExternalKind, u32)>,
     pub start: Option<FuncIndex>,
     pub elements: Vec<Element<'a>>,
     pub data: Vec<Data<'a>>,
-    /// The module's own tags: the function type of each, whose parameters are what its exceptions
-    /// carry.
+    /// The function types of the tags that it defines. Exceptions of a tag carry the parameters.
     pub tags: Vec<SigId>,
-    /// Names of tags, by index, as the name section gives them.
+    /// Names of tags, by index: those of the name section, else those of exports.
     pub tag_names: HashMap<u32, &'a str>,
-    /// What each function of its own refers to.
+    /// What each function that it defines refers to.
     pub facts: Vec<FuncFacts>,
 }
 
@@ -48,15 +47,15 @@ pub(crate) struct CoreImport<'a> {
     pub name: &'a str,
 }
 
-/// A core module that is being read, and then one whose types have no numbers yet.
+/// A core module that is being read, or whose types do not have numbers yet.
 pub(super) struct ModuleBuilder<'a> {
     pub ir: ir::Module<'a>,
     module: CoreModuleParts<'a>,
     /// The validator's id of each type.
     pub types: Vec<CoreTypeId>,
-    /// The index of each function's type.
+    /// The type index of each function, imports first.
     funcs: Vec<u32>,
-    /// The index of the type of each tag of its own.
+    /// The type index of each tag that it defines.
     tags: Vec<u32>,
 }
 
@@ -92,7 +91,7 @@ impl<'a> ModuleBuilder<'a> {
         }
     }
 
-    /// Takes over the types when all sections were read.
+    /// Takes the types after all sections have been read.
     pub fn end(&mut self, types: &Types) {
         let types = types.as_ref();
         self.types = (0..types.core_type_count_in_module())
@@ -100,7 +99,7 @@ impl<'a> ModuleBuilder<'a> {
             .collect();
     }
 
-    pub fn finish(mut self, numbers: &Numbers) -> Result<CoreModule<'a>> {
+    pub fn finish(mut self, numbers: &TypeNumbers) -> Result<CoreModule<'a>> {
         let types = self.types.iter().map(|&id| numbers.get(id));
         self.ir.types = types
             .collect::<Option<_>>()
@@ -141,7 +140,7 @@ impl<'a> ModuleBuilder<'a> {
         })
     }
 
-    /// Takes over a section, which is valid.
+    /// Reads a valid section.
     pub fn section(&mut self, payload: Payload<'a>) -> Result<()> {
         match self.read_section(payload).map_err(wasm_error)? {
             Some(what) => bail!(unsupported!("{what}")),
@@ -149,7 +148,7 @@ impl<'a> ModuleBuilder<'a> {
         }
     }
 
-    /// Says what is not supported in the section, if anything is.
+    /// Reads a section, and returns an error if something in it is not supported.
     fn read_section(&mut self, payload: Payload<'a>) -> wasmparser::Result<Option<&'static str>> {
         let module = &mut self.module;
         match payload {
@@ -219,14 +218,14 @@ impl<'a> ModuleBuilder<'a> {
                     self.names(names);
                 }
             }
-            // The validator knows the types.
+            // The validator keeps the types.
             _ => {}
         }
         Ok(None)
     }
 
-    /// Gives exported functions and tags without a name that of their first export, and drops names
-    /// of functions that do not exist.
+    /// Names exported functions and tags without a name by their first export, and drops names of
+    /// functions that do not exist.
     fn complete_names(&mut self) {
         let functions = self.ir.funcs.len();
         let names = &mut self.ir.names;
@@ -248,8 +247,7 @@ impl<'a> ModuleBuilder<'a> {
         names.dedup_by_key(|&mut (func, _)| func);
     }
 
-    /// Takes over what can be read of a name section; a malformed rest is ignored, as the
-    /// specification asks.
+    /// Reads a name section up to the first malformed part, as the specification asks.
     fn names(&mut self, section: NameSectionReader<'a>) {
         for subsection in section {
             match subsection {

@@ -1,8 +1,8 @@
-//! The types that modules define, numbered over the whole component.
+//! The numbers of the types that modules define, over the whole component.
 //!
-//! The validator gives equal types one id, whichever modules define them, and a supertype a smaller
-//! id than its subtypes. What is left is to number them so that the subtypes of each type are a
-//! range behind it.
+//! The validator gives equal types the same id, in whichever module they are defined, and gives a
+//! supertype a smaller id than its subtypes. This module numbers types so that the subtypes of each
+//! type follow it as one range.
 
 use anyhow::{Context, Result, bail, ensure};
 use mintage_environ::{
@@ -14,8 +14,8 @@ use wasmparser::types::{CoreTypeId, TypesRef};
 use wasmparser::{AbstractHeapType, CompositeInnerType, FuncType, SubType, UnpackedIndex};
 
 /// The numbers of all types.
-pub(super) struct Numbers {
-    /// In order of the ids.
+pub(super) struct TypeNumbers {
+    /// Sorted by id.
     types: Vec<(CoreTypeId, TypeId)>,
     /// The function types.
     pub signatures: Signatures,
@@ -23,22 +23,22 @@ pub(super) struct Numbers {
     pub objects: ObjectTypes,
 }
 
-impl Numbers {
-    /// Numbers the types with the given ids, which may be repeated; the supertypes of each must be
-    /// among them.
-    pub fn new(types: TypesRef<'_>, mut ids: Vec<CoreTypeId>) -> Result<Numbers> {
+impl TypeNumbers {
+    /// Numbers the types with the given ids. Ids may be repeated, and must include the supertypes of
+    /// each type.
+    pub fn new(types: TypesRef<'_>, mut ids: Vec<CoreTypeId>) -> Result<TypeNumbers> {
         ids.sort_unstable();
         ids.dedup();
         let forest = Forest::new(types, &ids)?;
         let number = |(at, &id): (usize, &CoreTypeId)| (id, forest.numbers[forest.equal[at]]);
-        let mut numbers = Numbers {
+        let mut numbers = TypeNumbers {
             types: ids.iter().enumerate().map(number).collect(),
             signatures: Signatures::default(),
             objects: ObjectTypes::default(),
         };
         for at in forest.in_order() {
-            let is_plain = is_plain(types, ids[at], forest.types[at]);
-            let number = numbers.declare(forest.types[at], is_plain, forest.sizes[at] - 1)?;
+            let is_standalone = is_standalone(types, ids[at], forest.types[at]);
+            let number = numbers.declare(forest.types[at], is_standalone, forest.sizes[at] - 1)?;
             ensure!(
                 number == forest.numbers[at],
                 "a type has the numbers {number:?} and {:?} (a bug in Mintage)",
@@ -48,21 +48,21 @@ impl Numbers {
         Ok(numbers)
     }
 
-    /// The number of a type.
+    /// Returns the number of a type.
     pub fn get(&self, id: CoreTypeId) -> Option<TypeId> {
         let at = self.types.binary_search_by_key(&id, |&(id, _)| id).ok()?;
         Some(self.types[at].1)
     }
 
     /// Adds the type with the next number of its kind.
-    fn declare(&mut self, ty: &SubType, is_plain: bool, subtypes: u32) -> Result<TypeId> {
+    fn declare(&mut self, ty: &SubType, is_standalone: bool, subtypes: u32) -> Result<TypeId> {
         Ok(match &ty.composite_type.inner {
             CompositeInnerType::Func(ty) => {
                 let signature = self.signature(ty);
                 let signature = signature.with_context(|| {
                     unsupported!("a function type uses a value type that is not supported yet")
                 })?;
-                TypeId::Func(match is_plain {
+                TypeId::Func(match is_standalone {
                     true => self.signatures.intern(signature),
                     false => self.signatures.declare(signature, subtypes),
                 })
@@ -121,16 +121,16 @@ impl Numbers {
     }
 }
 
-/// The trees of subtypes. All lists go by the place of a type in the sorted list of ids, so that a
-/// supertype stands before its subtypes.
+/// The trees of subtypes. All lists are indexed by the position of a type in the sorted list of ids,
+/// in which a supertype comes before its subtypes.
 struct Forest<'t> {
     types: Vec<&'t SubType>,
-    /// The first type that equals each: itself, but where the validator keeps equal types apart,
-    /// which it does unless types can refer to types.
+    /// The first type that equals each type. This is the type itself, unless the validator gives
+    /// equal types different ids, as it does when types cannot refer to each other.
     equal: Vec<usize>,
-    /// How many types the tree below each type has, itself included.
+    /// The number of types in the tree below each type, including itself.
     sizes: Vec<u32>,
-    /// The numbers: a walk over the trees, each type before its subtypes.
+    /// The numbers, in preorder: each type comes before its subtypes.
     numbers: Vec<TypeId>,
 }
 
@@ -143,15 +143,15 @@ impl<'t> Forest<'t> {
             numbers: Vec::with_capacity(ids.len()),
         };
         let mut supertypes = Vec::with_capacity(ids.len());
-        let mut plain: HashMap<&FuncType, usize> = HashMap::new();
+        let mut standalone: HashMap<&FuncType, usize> = HashMap::new();
         for (at, &id) in ids.iter().enumerate() {
             let ty = types
                 .get(id)
                 .context("a type is not known (a bug in Mintage)")?;
             forest.types.push(ty);
             forest.equal.push(match &ty.composite_type.inner {
-                CompositeInnerType::Func(func) if is_plain(types, id, ty) => {
-                    *plain.entry(func).or_insert(at)
+                CompositeInnerType::Func(func) if is_standalone(types, id, ty) => {
+                    *standalone.entry(func).or_insert(at)
                 }
                 _ => at,
             });
@@ -161,7 +161,7 @@ impl<'t> Forest<'t> {
             supertypes.push(match supertype {
                 Some(Ok(supertype)) if supertype < at => Some(supertype),
                 None => None,
-                Some(_) => bail!("a type stands before its supertype (a bug in Mintage)"),
+                Some(_) => bail!("a type comes before its supertype (a bug in Mintage)"),
             });
         }
         for (at, supertype) in supertypes.iter().enumerate().rev() {
@@ -176,8 +176,7 @@ impl<'t> Forest<'t> {
     fn number(&mut self, supertypes: &[Option<usize>]) {
         let is_struct =
             |ty: &&&SubType| matches!(ty.composite_type.inner, CompositeInnerType::Struct(_));
-        // The first numbers that are free, for trees of their own and among the subtypes of each
-        // type.
+        // The next free numbers: of roots of each kind, and among the subtypes of each type.
         let (mut functions, mut structs, mut arrays) =
             (0, 0, self.types.iter().filter(is_struct).count() as u32);
         let mut free_below = vec![0; self.types.len()];
@@ -190,7 +189,7 @@ impl<'t> Forest<'t> {
                 (None, CompositeInnerType::Func(_) | CompositeInnerType::Cont(_)) => &mut functions,
             };
             let number = *free;
-            // Where types are kept apart that are equal, only the first of them takes a number.
+            // Among equal types with different ids, only the first takes a number.
             if self.equal[at] == at {
                 *free += self.sizes[at];
                 free_below[at] = number + 1;
@@ -206,7 +205,7 @@ impl<'t> Forest<'t> {
         }
     }
 
-    /// The types, each once, in order of their numbers.
+    /// Returns the positions of the types in order of their numbers, without duplicates.
     fn in_order(&self) -> impl Iterator<Item = usize> {
         let mut order: Vec<usize> = (0..self.types.len())
             .filter(|&at| self.equal[at] == at)
@@ -216,15 +215,16 @@ impl<'t> Forest<'t> {
     }
 }
 
-/// Whether `(func ...)` by itself declares the type.
-fn is_plain(types: TypesRef<'_>, id: CoreTypeId, ty: &SubType) -> bool {
+/// Returns whether the type can be written as a plain `(func ...)`: it is final, has no supertype,
+/// and is alone in its recursion group.
+fn is_standalone(types: TypesRef<'_>, id: CoreTypeId, ty: &SubType) -> bool {
     ty.is_final
         && ty.supertype_idxs.is_empty()
         && types.rec_group_elements(types.rec_group_id_of(id)).len() == 1
 }
 
-/// A core value type, or `None` when it is not supported. `resolve` finds the types that it refers
-/// to.
+/// Converts a core value type, or returns `None` if it is not supported. `resolve` looks up the
+/// types that it refers to.
 pub(crate) fn val_type(
     ty: wasmparser::ValType,
     resolve: impl FnOnce(UnpackedIndex) -> Option<TypeId>,
@@ -239,7 +239,7 @@ pub(crate) fn val_type(
     })
 }
 
-/// A reference type, or `None` when it is not supported.
+/// Converts a reference type, or returns `None` if it is not supported.
 pub(crate) fn ref_type(
     ty: wasmparser::RefType,
     resolve: impl FnOnce(UnpackedIndex) -> Option<TypeId>,
@@ -250,7 +250,7 @@ pub(crate) fn ref_type(
     })
 }
 
-/// What a reference refers to, or `None` when it is not supported.
+/// Converts a heap type, or returns `None` if it is not supported.
 pub(crate) fn heap_type(
     ty: wasmparser::HeapType,
     resolve: impl FnOnce(UnpackedIndex) -> Option<TypeId>,
