@@ -161,7 +161,7 @@ impl StoreLimitsBuilder {
     /// table has 8 bytes. Instances keep what they have as long as the store lives.
     ///
     /// This bounds the memory that guests of the store can take, but for what the host keeps for
-    /// them: some 20 bytes for each of their [`handles`](Self::handles), and a few KiB for each of
+    /// them: 24 to 48 bytes for each of their [`handles`](Self::handles), and a few KiB for each of
     /// their [`instances`](Self::instances).
     pub fn total_memory_size(mut self, bytes: usize) -> Self {
         self.0.total_memory_size = bytes;
@@ -176,7 +176,7 @@ impl StoreLimitsBuilder {
 
     /// Handles of resources that each instance may have, with all component instances inside it,
     /// and that may be lent to calls at a time. A guest that makes more traps. At most 2^28 - 1.
-    /// They take memory of the host: some 20 bytes each.
+    /// They take memory of the host: 24 to 48 bytes each.
     pub fn handles(mut self, handles: usize) -> Self {
         self.0.handles = handles;
         self

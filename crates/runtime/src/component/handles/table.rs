@@ -100,3 +100,6 @@ impl Table {
         }
     }
 }
+
+// `StoreLimits::handles` documents this size. A vector that grows has room for twice as many.
+const _: () = assert!(size_of::<Element>() == 24);
