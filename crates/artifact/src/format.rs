@@ -28,8 +28,9 @@ use mintage_environ::artifact;
 use object::elf::{SHF_ALLOC, SHF_EXECINSTR, SHT_PROGBITS, SHT_STRTAB, SHT_SYMTAB, SectionType};
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Changes whenever the meaning of any byte of the file changes.
-pub const FORMAT_VERSION: u32 = 4;
+/// Changes whenever the meaning of any byte of the file changes, or a struct that machine code
+/// shares with the runtime.
+pub const FORMAT_VERSION: u32 = 5;
 /// The version of this project that makes and reads the files.
 pub const ENGINE_VERSION: &str = env!("CARGO_PKG_VERSION");
 /// What the header starts with.

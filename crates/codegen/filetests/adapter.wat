@@ -257,10 +257,8 @@
 ;;   retq
 ;; == clif builtin:copy_utf8
 ;; function u67108864:10(i64 vmctx, i64, i64, i64) tail {
-;;     sig0 = (i64 vmctx, i64, i64, i64) tail
-;;     sig1 = (i64 vmctx, i64, i64, i64) -> i32 system_v
-;;     sig2 = (i64 vmctx, i32) system_v
-;;     fn0 = colocated u67108864:10 sig0
+;;     sig0 = (i64 vmctx, i64, i64, i64) -> i32 system_v
+;;     sig1 = (i64 vmctx, i32) system_v
 ;;
 ;; block0(v0: i64, v1: i64, v2: i64, v3: i64):
 ;;     v4 = iconst.i64 16
@@ -389,18 +387,16 @@
 ;; block1 cold:
 ;;     v61 = load.i64 notrap aligned readonly can_move v0-88
 ;;     v62 = get_frame_pointer.i64
-;;     v63 = func_addr.i64 fn0
 ;;     store notrap aligned v62, v61
-;;     store notrap aligned v63, v61+8
-;;     v64 = load.i64 notrap aligned readonly can_move v0-96
-;;     v65 = load.i64 notrap aligned readonly can_move v64+80
-;;     v66 = call_indirect sig1, v65(v0, v1, v2, v3)
-;;     brif v66, block19, block20
+;;     v63 = load.i64 notrap aligned readonly can_move v0-96
+;;     v64 = load.i64 notrap aligned readonly can_move v63+80
+;;     v65 = call_indirect sig0, v64(v0, v1, v2, v3)
+;;     brif v65, block19, block20
 ;;
 ;; block19 cold:
-;;     v67 = load.i64 notrap aligned readonly can_move v0-96
-;;     v68 = load.i64 notrap aligned readonly can_move v67+256
-;;     call_indirect sig2, v68(v0, v66)
+;;     v66 = load.i64 notrap aligned readonly can_move v0-96
+;;     v67 = load.i64 notrap aligned readonly can_move v66+256
+;;     call_indirect sig1, v67(v0, v65)
 ;;     trap user10
 ;;
 ;; block20:

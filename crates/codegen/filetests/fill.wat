@@ -10,10 +10,8 @@
   (core instance $i (instantiate $m)))
 ;; == clif builtin:fill_bytes
 ;; function u67108864:8(i64 vmctx, i64, i64, i64, i64) tail {
-;;     sig0 = (i64 vmctx, i64, i64, i64, i64) tail
-;;     sig1 = (i64 vmctx, i64, i64, i64, i64) -> i32 system_v
-;;     sig2 = (i64 vmctx, i32) system_v
-;;     fn0 = colocated u67108864:8 sig0
+;;     sig0 = (i64 vmctx, i64, i64, i64, i64) -> i32 system_v
+;;     sig1 = (i64 vmctx, i32) system_v
 ;;
 ;; block0(v0: i64, v1: i64, v2: i64, v3: i64, v4: i64):
 ;;     v5 = iadd v1, v4
@@ -111,18 +109,16 @@
 ;; block1 cold:
 ;;     v26 = load.i64 notrap aligned readonly can_move v0-88
 ;;     v27 = get_frame_pointer.i64
-;;     v28 = func_addr.i64 fn0
 ;;     store notrap aligned v27, v26
-;;     store notrap aligned v28, v26+8
-;;     v29 = load.i64 notrap aligned readonly can_move v0-96
-;;     v30 = load.i64 notrap aligned readonly can_move v29+64
-;;     v31 = call_indirect sig1, v30(v0, v1, v2, v3, v4)
-;;     brif v31, block18, block19
+;;     v28 = load.i64 notrap aligned readonly can_move v0-96
+;;     v29 = load.i64 notrap aligned readonly can_move v28+64
+;;     v30 = call_indirect sig0, v29(v0, v1, v2, v3, v4)
+;;     brif v30, block18, block19
 ;;
 ;; block18 cold:
-;;     v32 = load.i64 notrap aligned readonly can_move v0-96
-;;     v33 = load.i64 notrap aligned readonly can_move v32+256
-;;     call_indirect sig2, v33(v0, v31)
+;;     v31 = load.i64 notrap aligned readonly can_move v0-96
+;;     v32 = load.i64 notrap aligned readonly can_move v31+256
+;;     call_indirect sig1, v32(v0, v30)
 ;;     trap user10
 ;;
 ;; block19:

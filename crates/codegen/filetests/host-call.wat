@@ -22,11 +22,9 @@
 ;;   movq -0x50(%rdi), %rax
 ;;   testq $0x2, %rax
 ;;   jz #trap=user15
-;;   movq    %rbp, %rcx
-;;   movq -0x58(%rdi), %rax
-;;   movq %rcx, (%rax)
-;;   load_ext_name userextname0+0, %rcx
-;;   movq %rcx, 8(%rax)
+;;   movq    %rbp, %rax
+;;   movq -0x58(%rdi), %rcx
+;;   movq %rax, (%rcx)
 ;;   leaq <offset:1>+(%rsp), %rdx
 ;;   movl %esi, <offset:1>+(%rsp)
 ;;   movsd %xmm0, <offset:1>+8(%rsp)
@@ -86,17 +84,15 @@
 ;;   pushq %rbp
 ;;   movq %rsp, %rbp
 ;;   subq $0x10, %rsp
-;;   movq %r14, (%rsp)
-;;   movq %r15, 8(%rsp)
+;;   movq %r13, (%rsp)
+;;   movq %r14, 8(%rsp)
 ;; block0:
-;;   movq    %rbp, %rcx
-;;   movq -0x58(%rdi), %rax
-;;   movq %rcx, (%rax)
-;;   load_ext_name userextname0+0, %rcx
-;;   movq %rcx, 8(%rax)
-;;   movq -0x60(%rdi), %r15
+;;   movq    %rbp, %rax
+;;   movq -0x58(%rdi), %rcx
+;;   movq %rax, (%rcx)
+;;   movq -0x60(%rdi), %r13
 ;;   movq %rdi, %r14
-;;   movq (%r15), %rax
+;;   movq (%r13), %rax
 ;;   call    *%rax
 ;;   movq $0xfffffffffffffffe, %rsi
 ;;   movq %rsi, %rcx
@@ -104,14 +100,14 @@
 ;;   cmpq $0xff, %rcx
 ;;   jbe     label2; j label1
 ;; block1:
-;;   movq (%rsp), %r14
-;;   movq 8(%rsp), %r15
+;;   movq (%rsp), %r13
+;;   movq 8(%rsp), %r14
 ;;   addq $0x10, %rsp
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
 ;; block2:
-;;   movq 0x100(%r15), %rcx
+;;   movq 0x100(%r13), %rcx
 ;;   subq %rax, %rsi
 ;;   movq %r14, %rdi
 ;;   call    *%rcx
@@ -239,11 +235,9 @@
 ;;   popq %rbp
 ;;   retq
 ;; block17:
-;;   movq    %rbp, %r10
+;;   movq    %rbp, %rax
 ;;   movq -0x58(%rdi), %r9
-;;   movq %r10, (%r9)
-;;   load_ext_name userextname0+0, %r10
-;;   movq %r10, 8(%r9)
+;;   movq %rax, (%r9)
 ;;   movq -0x60(%rdi), %rbx
 ;;   movq %rdi, %r12
 ;;   movq 0x40(%rbx), %r9

@@ -96,11 +96,9 @@
 ;;     ss0 = explicit_slot 8, align = 8
 ;;     ss1 = explicit_slot 8, align = 8
 ;;     sig0 = (i64 vmctx, i32, i32, i32, i64) -> i32 tail
-;;     sig1 = (i64 vmctx, i32) tail
-;;     sig2 = (i64 vmctx, i64, i64) -> i32 system_v
-;;     sig3 = (i64 vmctx, i32) system_v
+;;     sig1 = (i64 vmctx, i64, i64) -> i32 system_v
+;;     sig2 = (i64 vmctx, i32) system_v
 ;;     fn0 = colocated u67108864:22 sig0
-;;     fn1 = colocated u100663296:3 sig1
 ;;
 ;; block0(v0: i64, v1: i32):
 ;;     v2 = load.i64 notrap aligned v0-80
@@ -118,22 +116,20 @@
 ;;     v10 = load.i32 notrap v9
 ;;     v11 = load.i64 notrap aligned readonly can_move v0-88
 ;;     v12 = get_frame_pointer.i64
-;;     v13 = func_addr.i64 fn1
 ;;     store notrap aligned v12, v11
-;;     store notrap aligned v13, v11+8
-;;     v14 = stack_addr.i64 ss1
-;;     store notrap v10, v14
-;;     v15 = load.i64 notrap aligned readonly can_move v0-104
-;;     v16 = load.i64 notrap aligned readonly can_move v15
-;;     v17 = load.i64 notrap aligned readonly can_move v15+8
-;;     v18 = call_indirect sig2, v16(v0, v17, v14)
-;;     v19 = iconst.i32 0
-;;     brif v18, block3, block4
+;;     v13 = stack_addr.i64 ss1
+;;     store notrap v10, v13
+;;     v14 = load.i64 notrap aligned readonly can_move v0-104
+;;     v15 = load.i64 notrap aligned readonly can_move v14
+;;     v16 = load.i64 notrap aligned readonly can_move v14+8
+;;     v17 = call_indirect sig1, v15(v0, v16, v13)
+;;     v18 = iconst.i32 0
+;;     brif v17, block3, block4
 ;;
 ;; block3 cold:
-;;     v20 = load.i64 notrap aligned readonly can_move v0-96
-;;     v21 = load.i64 notrap aligned readonly can_move v20+256
-;;     call_indirect sig3, v21(v0, v19)  ; v19 = 0
+;;     v19 = load.i64 notrap aligned readonly can_move v0-96
+;;     v20 = load.i64 notrap aligned readonly can_move v19+256
+;;     call_indirect sig2, v20(v0, v18)  ; v18 = 0
 ;;     trap user10
 ;;
 ;; block4:

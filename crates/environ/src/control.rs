@@ -84,11 +84,9 @@ machine_struct! {
     /// The place where wasm code last called out of machine code. The trampolines of host functions
     /// and builtins store it, for backtraces and the walk over frames.
     ExitRecord in exit_offsets {
-        /// The frame pointer of the trampoline: the first frame of the walk.
+        /// The frame pointer of the trampoline: the first frame of the walk. The pcs of its callers
+        /// are the return addresses in the frames.
         fp: u64 = 0,
-        /// A pc inside the trampoline. The pcs of its callers are the return addresses in the
-        /// frames.
-        pc: u64 = 8,
     }
 }
 

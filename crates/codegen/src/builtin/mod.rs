@@ -11,7 +11,7 @@ use anyhow::Result;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, types};
 use mintage_environ::builtin::{BuiltinResult, GROWTH_ENDED};
-use mintage_environ::{Builtin, FuncKey, Trap};
+use mintage_environ::{Builtin, Trap};
 
 /// Emits the trampoline from wasm code to `builtin` of the runtime.
 pub(crate) fn trampoline(input: &Input<'_>, builtin: Builtin, scratch: &mut Scratch) -> Result<()> {
@@ -19,7 +19,7 @@ pub(crate) fn trampoline(input: &Input<'_>, builtin: Builtin, scratch: &mut Scra
     let mut emitter = FunctionEmitter::new(input, clif, StackCheck::None, scratch);
     let parameters = std::mem::take(&mut emitter.parameters);
     short::emit(&mut emitter.builder, builtin, &parameters);
-    emitter.record_exit(FuncKey::Builtin(builtin));
+    emitter.record_exit();
     let address = emitter.builtin_address(builtin.as_u32() as usize);
     let mut arguments = vec![emitter.ctx];
     arguments.extend(parameters);

@@ -4,7 +4,7 @@ use crate::abi;
 use crate::compiler::{Input, Scratch};
 use crate::emit::{FunctionEmitter, StackCheck, control_block};
 use anyhow::{Context as _, Result};
-use mintage_environ::{FuncKey, Index as _, LowerId};
+use mintage_environ::{Index as _, LowerId};
 
 /// The number of words of an argument array from which on the trampoline checks the stack limit
 /// itself. The reserve that the runtime keeps for host functions covers smaller arrays.
@@ -29,7 +29,7 @@ pub(crate) fn import_trampoline(
     let clif = abi::wasm_signature(signature);
     let mut emitter = FunctionEmitter::new(input, clif, stack_check, scratch);
     control_block::check_may_leave(&mut emitter.builder, emitter.ctx);
-    emitter.record_exit(FuncKey::LowerImport(id));
+    emitter.record_exit();
 
     let parameters = std::mem::take(&mut emitter.parameters);
     let array = emitter.call_import(id.index(), words, &signature.params, &parameters);

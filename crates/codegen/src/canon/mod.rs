@@ -37,7 +37,7 @@ pub(crate) fn builtin(input: &Input<'_>, id: CanonId, scratch: &mut Scratch) -> 
     match builtin.op {
         CanonOp::ResourceNew(resource) => resources::new(input, builtin, resource, scratch),
         CanonOp::ResourceRep(resource) => resources::rep(input, builtin, resource, scratch),
-        CanonOp::ResourceDrop(resource) => resources::drop(input, id, builtin, resource, scratch),
+        CanonOp::ResourceDrop(resource) => resources::drop(input, builtin, resource, scratch),
         CanonOp::ErrorContextNew => error_context::new(input, builtin, scratch),
         CanonOp::ErrorContextDebugMessage => error_context::debug_message(input, builtin, scratch),
         CanonOp::ErrorContextDrop => error_context::drop(input, builtin, scratch),

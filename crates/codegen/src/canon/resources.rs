@@ -11,7 +11,7 @@ use crate::emit::{self, FunctionEmitter, StackCheck, control_block};
 use anyhow::{Context as _, Result};
 use cranelift_codegen::ir::{InstBuilder, StackSlotData, StackSlotKind, Value, types};
 use mintage_environ::component::{CoreCallee, Resource};
-use mintage_environ::{Builtin, CanonId, DomainId, FuncKey, ResourceId, ValType};
+use mintage_environ::{Builtin, DomainId, ResourceId, ValType};
 use mintage_program::CanonBuiltin;
 
 /// Emits `resource.new`.
@@ -46,7 +46,6 @@ pub(super) fn rep(
 /// Emits `resource.drop`, which removes a handle, and destroys the resource if the handle owned it.
 pub(super) fn drop(
     input: &Input<'_>,
-    id: CanonId,
     builtin: &CanonBuiltin,
     resource: ResourceId,
     scratch: &mut Scratch,
@@ -77,7 +76,7 @@ pub(super) fn drop(
             let number = interface.host_dtor(resource);
             let number = number
                 .context("internal error: a resource type has no destructor in the host table")?;
-            emitter.record_exit(FuncKey::Canon(id));
+            emitter.record_exit();
             emitter.call_import(number, 1, &[ValType::I32], &[representation]);
         }
         Resource::Defined {

@@ -9,7 +9,7 @@ use crate::abi::{self, POINTER};
 use cranelift_codegen::ir::types;
 use cranelift_codegen::ir::{InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Type, Value};
 use mintage_environ::builtin::RAISE_SLOT;
-use mintage_environ::{FuncKey, HostImport, Trap, ValType, exit_offsets, host_import_offsets};
+use mintage_environ::{HostImport, Trap, ValType, exit_offsets, host_import_offsets};
 
 /// Base-two logarithm of the size of a word of an argument array.
 const WORD_LOG2: u8 = 3;
@@ -25,23 +25,14 @@ impl FunctionEmitter<'_, '_> {
         constant_word(&mut self.builder, builtins, offset)
     }
 
-    /// Records where wasm code is left: this frame, and a pc in this function, which is `key`. The
-    /// runtime walks the stack from there.
-    pub fn record_exit(&mut self, key: FuncKey) {
-        let signature = self.builder.func.signature.clone();
-        let this = self.declarations.function(self.builder.func, key, |func| {
-            func.import_signature(signature)
-        });
+    /// Records the frame in which wasm code is left. The runtime walks the stack from there.
+    pub fn record_exit(&mut self) {
         let record = control_block::exit_record(&mut self.builder, self.ctx);
         let fp = self.builder.ins().get_frame_pointer(POINTER);
-        let pc = self.builder.ins().func_addr(POINTER, this);
         let trusted = MemFlagsData::trusted();
         self.builder
             .ins()
             .store(trusted, fp, record, exit_offsets::fp);
-        self.builder
-            .ins()
-            .store(trusted, pc, record, exit_offsets::pc);
     }
 
     /// Calls the function in entry `number` of the host table with an array of `words` words that

@@ -349,7 +349,7 @@ mod tests {
             previous: ptr::null(),
             data: ptr::null(),
             stack_limit,
-            previous_exit: ExitRecord { fp: 0, pc: 0 },
+            previous_exit: ExitRecord { fp: 0 },
             trap: None,
             frames: MaybeUninit::uninit(),
             landing: MaybeUninit::uninit(),

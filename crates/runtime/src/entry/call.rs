@@ -74,7 +74,7 @@ unsafe fn call_in(
     let (stack_limit, previous_exit, outer_host) = match outer {
         None => (
             thread.stack_limit(sp, stack_bytes),
-            ExitRecord { fp: 0, pc: 0 },
+            ExitRecord { fp: 0 },
             HostAccess::Nothing,
         ),
         Some(outer) => (

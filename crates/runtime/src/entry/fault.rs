@@ -138,7 +138,7 @@ unsafe fn walk(innermost: *const Activation, pc: usize, fp: usize, frames: &mut 
             fp = outer;
         }
         // SAFETY: as above.
-        let (previous, ExitRecord { fp: exit_fp, .. }) =
+        let (previous, ExitRecord { fp: exit_fp }) =
             unsafe { ((*activation).previous, (*activation).previous_exit) };
         if previous.is_null() {
             return;

@@ -54,7 +54,7 @@ impl Current {
     /// Creates the state of a store in which no guest runs.
     pub const fn new() -> Self {
         Current {
-            exit: UnsafeCell::new(ExitRecord { fp: 0, pc: 0 }),
+            exit: UnsafeCell::new(ExitRecord { fp: 0 }),
             host: Cell::new(HostAccess::Nothing),
             failure: Cell::new(None),
             handle_error: Cell::new(None),
