@@ -12,12 +12,13 @@ use mintage::{Component, Config, Engine, InstancePre, Linker, PoolConfig, Result
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Each exports `run: func(n: u32) -> u32`, which changes what it can and says how often it was
-/// called: once.
+/// The texts of components that export `run: func(n: u32) -> u32`. It changes as much state as it
+/// can and returns how often it was called, which is once in a clean instance.
 fn components() -> Vec<String> {
     let lift =
         r#"(func (export "run") (param "n" u32) (result u32) (canon lift (core func $i "run")))"#;
-    let host = r#"(import "host" (func $host (param "n" u32) (result u32))) (core func $host (canon lower (func $host)))"#;
+    let host = r#"(import "host" (func $host (param "n" u32) (result u32)))
+        (core func $host (canon lower (func $host)))"#;
     // A counter in memory, a global and a table.
     let count = r#"(memory 1) (global $calls (mut i32) (i32.const 0)) (table $t 4 8 funcref)
         (func $count (result i32)
@@ -51,8 +52,15 @@ fn components() -> Vec<String> {
     [
         module("", "(call $count)"),
         // A start function whose outcome is kept, and one that calls the host.
-        module("(func $s (i32.store (i32.const 64) (i32.const 1)) (drop (memory.grow (i32.const 2)))) (start $s)", "(call $count)"),
-        module("(func $s (drop (call $host (i32.const 0)))) (start $s)", "(call $count)"),
+        module(
+            "(func $s (i32.store (i32.const 64) (i32.const 1)) (drop (memory.grow (i32.const 2))))
+             (start $s)",
+            "(call $count)",
+        ),
+        module(
+            "(func $s (drop (call $host (i32.const 0)))) (start $s)",
+            "(call $count)",
+        ),
         // Growth, and more than is kept in memory.
         module(
             "",
@@ -60,7 +68,13 @@ fn components() -> Vec<String> {
              (i32.const 2000000)) (call $count)",
         ),
         // Now and then a trap, an error of the host, or its panic.
-        module("", &format!("{calls_host} (if (i32.eq (local.get 0) (i32.const 3)) (then unreachable)) (call $count)")),
+        module(
+            "",
+            &format!(
+                "{calls_host} (if (i32.eq (local.get 0) (i32.const 3)) (then unreachable))
+                 (call $count)"
+            ),
+        ),
         format!("{chain} {}", module("", "(call $count)")),
     ]
     .map(|fields| format!("(component {host} {fields} {lift})"))
@@ -81,7 +95,7 @@ fn linked(engine: &Engine) -> Result<Vec<InstancePre<u32>>> {
     components().into_iter().map(link).collect()
 }
 
-/// One instance from its making to its end. Some of them live together with the next one.
+/// Makes, uses and drops an instance. Some instances are kept until after the next one.
 fn cycle(pre: &InstancePre<u32>, number: usize, kept: &mut Vec<Store<u32>>) -> Result<()> {
     let mut store = Store::new(pre.engine(), 0);
     let instance = pre.instantiate(&mut store)?;
@@ -102,7 +116,7 @@ fn cycle(pre: &InstancePre<u32>, number: usize, kept: &mut Vec<Store<u32>>) -> R
     Ok(())
 }
 
-/// What the process has: bytes of memory, file descriptors, mappings.
+/// The resources of the process.
 #[derive(Clone, Copy, Debug)]
 struct Footprint {
     resident: usize,
@@ -130,10 +144,10 @@ impl Footprint {
 }
 
 #[test]
-fn a_process_stays_as_large_as_it_is() -> Result<()> {
+fn the_process_does_not_grow() -> Result<()> {
     let cycles = std::env::var("MINTAGE_CYCLES")
         .map_or(6000, |count| count.parse().expect("a number of cycles"));
-    // What guests' panics print would be most of the output.
+    // Most of the output would be the messages of the host's panics.
     std::panic::set_hook(Box::new(|info| {
         if info.payload().downcast_ref() != Some(&"the host panics") {
             eprintln!("{info}");

@@ -38,7 +38,7 @@ fn run(store: &mut Store<()>, pre: &InstancePre<()>, spin: bool) -> Result<()> {
         .call(store, (spin,))
 }
 
-/// A guest that never ends is stopped by a deadline.
+/// Returns true if a deadline stops an endless guest.
 fn is_stopped(store: &mut Store<()>, pre: &InstancePre<()>) -> bool {
     let error = run(store, pre, true).unwrap_err();
     error.downcast_ref() == Some(&Trap::Interrupt)
@@ -57,7 +57,7 @@ fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether `body` says so in a child.
+/// Forks, and returns the result of `body` in the child.
 fn in_child(body: impl FnOnce() -> bool) -> bool {
     // SAFETY: the child uses what no other thread of this process had in use: an engine of the
     // test's own.
@@ -116,7 +116,7 @@ fn engines_are_dropped_in_a_forked_child() -> Result<()> {
     Ok(())
 }
 
-/// Threads of this process with this name.
+/// Counts the threads of this process with a name.
 fn threads(name: &str) -> usize {
     let tasks = std::fs::read_dir("/proc/self/task").unwrap();
     let names =
@@ -124,7 +124,7 @@ fn threads(name: &str) -> usize {
     names.filter(|found| found.trim() == name).count()
 }
 
-/// Whether a thread with this name runs, or does so soon: threads name themselves.
+/// Returns true once a thread with this name runs. Threads name themselves, which takes a moment.
 fn has_thread(name: &str) -> bool {
     (0..10_000).any(|_| {
         std::thread::sleep(Duration::from_millis(1));
@@ -132,7 +132,7 @@ fn has_thread(name: &str) -> bool {
     })
 }
 
-/// A child has a thread of its own that resets slabs.
+/// A child starts a thread of its own that resets slabs.
 #[test]
 fn instances_are_reset_in_a_forked_child() -> Result<()> {
     let _alone = alone();
@@ -147,7 +147,7 @@ fn instances_are_reset_in_a_forked_child() -> Result<()> {
     Ok(())
 }
 
-/// The process is forked while the thread that resets slabs is busy: it has no locks then.
+/// A fork waits until the thread that resets slabs holds no locks.
 #[test]
 fn forks_wait_for_locks_of_the_engines_threads() -> Result<()> {
     let _alone = alone();
@@ -211,7 +211,7 @@ fn deadlines_pass_in_calls_that_were_under_way() -> Result<()> {
     Ok(())
 }
 
-/// Components are compiled by threads of the child's own.
+/// A child starts threads of its own to compile.
 #[test]
 fn components_are_compiled_in_a_forked_child() -> Result<()> {
     let _alone = alone();

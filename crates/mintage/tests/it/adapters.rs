@@ -5,9 +5,9 @@ use mintage::{Component, Engine, Linker, Result, Store, Trap};
 
 const ENCODINGS: [&str; 3] = ["utf8", "utf16", "latin1+utf16"];
 
-/// A wrong byte at every place of strings around those lengths.
+/// A wrong byte at every position of strings whose lengths are around those of the fast paths.
 #[test]
-fn short_strings_that_are_wrong() -> Result<()> {
+fn short_invalid_strings_trap() -> Result<()> {
     let engine = Engine::default();
     let text = r#"(component
         (component $C

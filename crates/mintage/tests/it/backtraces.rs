@@ -1,5 +1,5 @@
-//! Where a trap happened, when calls go from one component to another: adapters have no frames of
-//! their own, whether their code stands by itself or in place of the call.
+//! Backtraces of traps in calls between components: adapters have no frames of their own, whether
+//! their code stands by itself or in place of the call.
 
 use mintage::{Component, Engine, Linker, Result, Store, Trap, WasmBacktrace};
 
@@ -32,7 +32,7 @@ const COMPONENT: &str = r#"(component
     (export "run" (func $d "run"))
     (export "through" (func $d "through")))"#;
 
-/// The trap of a call, and the names and offsets of the frames, innermost first.
+/// Returns the trap of a call, and the names and offsets of its frames, innermost first.
 fn trap(function: &str, c: u32) -> Result<(Trap, Vec<(String, usize)>)> {
     let engine = Engine::default();
     let component = Component::new(&engine, COMPONENT)?;

@@ -1,5 +1,5 @@
-//! What can go wrong in calls, each with its message: bad values from the guest, traps,
-//! re-entrance, host errors and panics.
+//! Failures of calls, each with its message: bad values from the guest, traps, re-entrance, host
+//! errors and panics.
 
 use crate::common::{self, OPTIONS, message};
 use mintage::{
@@ -14,7 +14,7 @@ fn instance(engine: &Engine, component: &Component) -> Result<(Store<()>, Instan
     Ok((store, instance))
 }
 
-/// Results that the guest makes badly: type, what `f` returns, message.
+/// Invalid results of a guest: type, body of `f`, message.
 const BAD_RESULTS: &[(&str, &str, &str)] = &[
     (
         "char",
@@ -120,8 +120,7 @@ fn bad_results_are_errors_and_end_the_instance() -> Result<()> {
     Ok(())
 }
 
-/// What a guest that passes bad values to a host function is told: type of the parameter, what the
-/// guest passes, message.
+/// Invalid arguments for a host function: type of the parameter, what the guest passes, message.
 const BAD_ARGUMENTS: &[(&str, &str, &str, &str)] = &[
     (
         "char",
@@ -191,7 +190,8 @@ fn caller(
     )
 }
 
-const LIBC: &str = r#"(memory (export "mem") 4) (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096))"#;
+const LIBC: &str = r#"(memory (export "mem") 4)
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 4096))"#;
 
 fn run(engine: &Engine, component: &Component, results: &'static [Val]) -> Result<()> {
     let mut linker = Linker::new(engine);
@@ -426,7 +426,7 @@ fn caller_of_host(engine: &Engine, start: &str) -> Result<Component> {
 /// The type of `run`.
 type Run = TypedFunc<(u32,), (u32,)>;
 
-/// The host's data: what the host function is to do.
+/// The data of the store: what the host function does.
 #[derive(Default)]
 struct Plan {
     reenter: Option<Run>,
@@ -504,7 +504,7 @@ fn host_errors_panics_and_flags() -> Result<()> {
     dead(&mut store, run);
     assert_eq!(store.data().calls, calls, "the host function never ran");
 
-    // Re-entrance, and a way through another instance.
+    // Re-entrance, directly and through another instance.
     let (_, outer) = make(&mut store)?;
     store.data_mut().reenter = Some(outer);
     let error = outer
@@ -631,7 +631,7 @@ fn limits_hold() -> Result<()> {
     Ok(())
 }
 
-/// Memories and tables are counted over all instances of a store.
+/// The limits of memories and tables hold for all instances of a store together.
 #[test]
 fn memories_and_tables_are_counted() -> Result<()> {
     let engine = Engine::default();
@@ -661,7 +661,7 @@ fn memories_and_tables_are_counted() -> Result<()> {
     Ok(())
 }
 
-/// A component cannot take all address space of a process.
+/// The address space of an instance has a limit.
 #[test]
 fn address_space_is_limited() -> Result<()> {
     let text = format!(
@@ -686,7 +686,7 @@ fn address_space_is_limited() -> Result<()> {
     Ok(())
 }
 
-/// A store's values from a guest are limited.
+/// The host memory for values that a guest passes has a limit.
 #[test]
 fn large_values_run_out_of_hostcall_fuel() -> Result<()> {
     let engine = Engine::default();
@@ -704,7 +704,7 @@ fn large_values_run_out_of_hostcall_fuel() -> Result<()> {
     Ok(())
 }
 
-/// `Func` is small and can be kept and copied.
+/// `Func` is small and is copied.
 #[test]
 fn functions_are_small_copies() {
     fn copy<T: Copy + Send + Sync>() {}
@@ -713,7 +713,7 @@ fn functions_are_small_copies() {
     assert_eq!(size_of::<Func>(), 16);
 }
 
-/// Contexts stand for their store.
+/// Contexts can be passed in place of their store.
 #[test]
 fn contexts_pass_on() -> Result<()> {
     fn call(mut store: impl AsContextMut, instance: &Instance) -> Result<i32> {
@@ -730,7 +730,7 @@ fn contexts_pass_on() -> Result<()> {
     Ok(())
 }
 
-/// The door to core functions enters no instance that is on the stack, from whichever thread.
+/// The hidden API for core functions does not enter an instance that is on the stack.
 #[test]
 fn the_door_to_core_functions_does_not_enter_active_instances() -> Result<()> {
     let text = r#"(component

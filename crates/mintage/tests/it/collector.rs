@@ -1,5 +1,4 @@
-//! The collector and what is around it: calls of the host, limits, instances that follow each
-//! other.
+//! The garbage collector with calls of the host, limits, and instances that follow each other.
 
 use mintage::{
     Component, Config, Engine, Instance, Linker, OptLevel, Result, Store, StoreContextMut,
@@ -63,7 +62,7 @@ const COMPONENT: &str = r#"(component
 
 #[derive(Default)]
 struct Host {
-    /// Whose exports the host function calls.
+    /// The instances whose exports the host function calls.
     instances: Vec<Instance>,
     limits: StoreLimits,
 }
@@ -147,7 +146,7 @@ fn objects_in_frames_survive_calls_of_the_host() {
     }
 }
 
-/// A gigabyte and a half of garbage, in a heap of a few.
+/// Makes 1.5 GB of garbage in a heap of a few megabytes.
 #[test]
 fn garbage_takes_no_room() {
     let mut fixture = Fixture::new(config().gc_heap_reservation(1 << 20));
@@ -187,7 +186,7 @@ fn a_full_heap_is_a_trap() {
     assert_eq!(fixture.call(instance, "keep", 20_000).unwrap(), 20_000);
 }
 
-/// The limit of a store for memories holds for heaps: both halves count.
+/// The limit of memory sizes holds for GC heaps, where both halves count.
 #[test]
 fn limits_apply_to_heaps() {
     let mut fixture = Fixture::new(&config());

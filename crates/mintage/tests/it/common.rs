@@ -2,7 +2,7 @@
 
 use mintage::{Component, Engine, Result};
 
-/// A core module with a memory, an allocator, and further fields.
+/// Returns the text of a core module with a memory, an allocator, and further fields.
 pub fn module(fields: &str) -> String {
     format!(
         r#"(core module $m {fields}
@@ -21,7 +21,7 @@ pub fn module(fields: &str) -> String {
 /// The canonical options that use everything in [`module`], for an instance `$i` of it.
 pub const OPTIONS: &str = r#"(memory (core memory $i "mem")) (realloc (core func $i "realloc"))"#;
 
-/// A component with a [`module`] of the given fields and, behind it, its functions (`lifts`).
+/// Compiles a component with a [`module`] of the given fields, followed by its functions (`lifts`).
 pub fn component(engine: &Engine, fields: &str, lifts: &str) -> Result<Component> {
     Component::new(
         engine,

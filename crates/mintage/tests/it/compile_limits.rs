@@ -1,9 +1,9 @@
-//! Limits of what compiling a component may take.
+//! Limits of compiling: time, size of code and functions.
 
 use mintage::{CompileLimits, Component, Config, Engine, Result};
 use std::time::Duration;
 
-/// A component with so many functions, whose bodies are `body`.
+/// Returns the text of a component with `functions` functions, whose bodies are `body`.
 fn component(functions: usize, declarations: &str, body: &str) -> String {
     let funcs: String = (0..functions)
         .map(|n| format!(r#"(func (export "f{n}") {body})"#))
@@ -12,7 +12,10 @@ fn component(functions: usize, declarations: &str, body: &str) -> String {
         .map(|n| format!(r#"(func (export "f{n}") (canon lift (core func $i "f{n}")))"#))
         .collect();
     format!(
-        "(component (core module $m {declarations} {funcs}) (core instance $i (instantiate $m)) {lifts})"
+        "(component
+            (core module $m {declarations} {funcs})
+            (core instance $i (instantiate $m))
+            {lifts})"
     )
 }
 

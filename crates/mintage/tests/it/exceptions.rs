@@ -1,5 +1,4 @@
-//! Exceptions and the host: what a call that nobody catches says, and where host functions stand in
-//! between.
+//! Exceptions and the host: uncaught exceptions, and host functions in between.
 
 use mintage::{
     Component, Config, Engine, Instance, Linker, OptLevel, Result, Store, StoreContextMut,

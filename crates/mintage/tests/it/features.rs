@@ -1,5 +1,5 @@
-//! Each feature of WebAssembly is a setting: on, a component that uses it compiles; off, the error
-//! says what turns it on.
+//! Each feature of WebAssembly has a setting. If it is off, the error for a component that uses it
+//! names the setting.
 
 use mintage::{Component, Config, Engine};
 

@@ -5,7 +5,7 @@ use mintage::{
     Component, Config, Engine, Instance, Linker, OptLevel, Result, Store, StoreContextMut, Trap,
 };
 
-/// Engines whose machine code differs as much as possible.
+/// Returns engines whose machine code differs as much as possible.
 fn engines() -> Vec<Engine> {
     let mut engines = Vec::new();
     for opt_level in [OptLevel::None, OptLevel::Speed, OptLevel::SpeedAndSize] {
@@ -59,13 +59,13 @@ fn check(fields: &str, argument: u32, cost: u64) {
         store.set_fuel(cost - 1).unwrap();
         let error = run(&mut store, &instance, argument).unwrap_err();
         assert_eq!(error.downcast_ref(), Some(&Trap::OutOfFuel), "{fields}");
-        // What could not be paid was not executed, and is not charged.
+        // What cannot be paid is neither executed nor charged.
         assert!(store.get_fuel().unwrap() < cost, "{fields}");
     }
 }
 
 #[test]
-fn operators_cost_one_but_for_those_that_stand_for_nothing() {
+fn operators_cost_one_except_structural_ones() {
     check(
         r#"(func (export "run") (param i32) (result i32) (local.get 0))"#,
         5,
@@ -73,11 +73,12 @@ fn operators_cost_one_but_for_those_that_stand_for_nothing() {
     );
     check(
         r#"(func (export "run") (param i32) (result i32)
-            nop nop (block (loop)) (drop (i32.const 1)) (return (i32.add (local.get 0) (i32.const 1))))"#,
+            nop nop (block (loop)) (drop (i32.const 1))
+            (return (i32.add (local.get 0) (i32.const 1))))"#,
         5,
         1 + 1 + 3,
     );
-    // What is folded by the code generator is executed all the same.
+    // Operators that the code generator folds count as well.
     check(
         r#"(func (export "run") (param i32) (result i32)
             (i32.mul (i32.const 2) (i32.add (i32.const 3) (i32.sub (i32.const 4)
@@ -129,7 +130,8 @@ fn loops_and_calls_count_each_time() {
             (call $f (call_indirect (type $t) (call $g (local.get 0)) (i32.const 0))))"#;
     check(calls, 1, (1 + 2 + 1 + 1 + 1) + 4 + (1 + 2 + 4) + 4);
     // A recursion whose functions have no operators of their own but the call.
-    let empty = r#"(func $f (param i32)) (func (export "run") (param i32) (result i32) (call $f (local.get 0)) (i32.const 1))"#;
+    let empty = r#"(func $f (param i32))
+        (func (export "run") (param i32) (result i32) (call $f (local.get 0)) (i32.const 1))"#;
     check(empty, 1, 1 + 2 + 1 + 1);
 }
 
@@ -173,7 +175,7 @@ fn engines_by_length() -> Vec<Engine> {
     configs.map(by_length).collect()
 }
 
-/// What `run` of a component costs. With one less it is stopped.
+/// Returns what `run` of a component costs, and checks that with one less it is stopped.
 fn cost(component: &Component, argument: u32) -> u64 {
     let mut store = Store::new(component.engine(), ());
     let instance = instantiate(&mut store, component);
@@ -210,7 +212,7 @@ fn by_length(operation: &str) -> String {
 }
 
 #[test]
-fn lengths_are_paid_where_that_is_asked_for() {
+fn lengths_are_charged_on_request() {
     // Operation, and how many items cost one.
     let operations = [
         ("(memory.fill (i32.const 0) (i32.const 1) LENGTH)", 64),
@@ -276,9 +278,9 @@ fn lengths_are_paid_where_that_is_asked_for() {
     }
 }
 
-/// Neither what would trap nor what would only be refused is looked at before it is paid.
+/// Fuel is charged before the checks of an operation.
 #[test]
-fn lengths_are_paid_before_anything_is_done() {
+fn lengths_are_charged_before_the_operation() {
     let operations = [
         (
             "(memory.fill (i32.const -1) (i32.const 1) (i32.const -1))",
@@ -348,9 +350,9 @@ fn lengths_are_paid_before_anything_is_done() {
     }
 }
 
-/// Lists and strings by their bytes at the caller, whatever becomes of them at the callee.
+/// Lists and strings are charged by their bytes at the caller, whatever they become at the callee.
 #[test]
-fn what_adapters_copy_is_paid_by_length() {
+fn adapters_charge_by_length() {
     for (ty, unit, caller, callee) in [
         ("string", 1, "utf8", "utf8"),
         ("string", 1, "utf8", "utf16"),
@@ -400,7 +402,7 @@ fn what_adapters_copy_is_paid_by_length() {
 }
 
 #[test]
-fn what_never_ends_is_stopped() {
+fn endless_code_runs_out_of_fuel() {
     for fields in [
         r#"(memory 1) (func (export "run") (param i32) (result i32)
             (loop (memory.fill (i32.const 0) (i32.const 1) (i32.const 4096)) (br 0))
@@ -432,7 +434,7 @@ fn what_never_ends_is_stopped() {
 }
 
 #[test]
-fn a_trap_leaves_what_was_paid() {
+fn fuel_is_exact_after_traps() {
     // The turn that traps is paid as a whole: one operator behind the load, and the branch.
     let fields = r#"(memory 1) (func (export "run") (param $n i32) (result i32)
         (loop $next
@@ -501,7 +503,7 @@ fn a_trap_that_the_compiler_foresees_costs_as_much_as_others() {
     }
 }
 
-/// A component that calls another, which calls the host.
+/// A component that calls a nested one, which calls the host.
 const NESTED: &str = r#"(component
     (import "host" (func $host (param "x" u32) (result u32)))
     (component $Inner
@@ -523,7 +525,7 @@ const NESTED: &str = r#"(component
     (func (export "run") (param "x" u32) (result u32) (canon lift (core func $i "run"))))"#;
 
 #[test]
-fn components_of_a_store_have_one_counter() {
+fn components_of_a_store_share_one_counter() {
     for engine in engines() {
         let component = Component::new(&engine, NESTED).unwrap();
         let mut store = Store::new(&engine, ());
@@ -585,7 +587,7 @@ fn each_instance_pays_for_its_start() {
 }
 
 #[test]
-fn what_an_exception_leaves_is_paid() {
+fn fuel_is_exact_after_exceptions() {
     // The counter is the callee's when the exception arrives, wherever it is caught.
     let fields = r#"(tag $e (param i32))
         (func $thrower (param $n i32)
@@ -623,7 +625,7 @@ fn a_new_store_has_no_fuel() {
 }
 
 #[test]
-fn engines_that_do_not_count_say_so() {
+fn engines_without_fuel_say_so() {
     let mut store = Store::new(&Engine::default(), ());
     for error in [
         store.set_fuel(1).unwrap_err(),

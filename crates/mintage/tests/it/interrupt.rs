@@ -1,5 +1,4 @@
-//! Guests that do not end by themselves, and how they are stopped: by a handle, by a deadline,
-//! wherever they are.
+//! Interruption of endless guests by a handle or a deadline, wherever they run.
 #![cfg(feature = "compiler")]
 
 use mintage::{
@@ -9,7 +8,7 @@ use mintage::{
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// So long that only a test that fails waits for it.
+/// A time that only a failing test waits for.
 const LONG: Duration = Duration::from_secs(3600);
 
 fn engine() -> Engine {
@@ -48,7 +47,7 @@ fn assert_interrupted<R>(result: Result<R>) {
     assert_eq!(error.downcast_ref(), Some(&Trap::Interrupt), "{error:?}");
 }
 
-/// Interrupts from another thread, a moment later.
+/// Interrupts the guests of the store from another thread, a moment later.
 fn interrupt_soon(store: &Store<()>) -> thread::JoinHandle<()> {
     let handle = store.interrupt_handle().unwrap();
     thread::spawn(move || {
@@ -96,7 +95,7 @@ fn endless_loops_of_other_forms() {
     );
 }
 
-/// Some of them are loops themselves, or leave machine code; each ends by itself.
+/// Some of these operations are loops themselves, or leave machine code. Each ends by itself.
 #[test]
 fn endless_loops_of_bulk_operations() {
     for operation in [
@@ -133,7 +132,7 @@ fn endless_loops_of_bulk_operations() {
 
 #[test]
 fn endless_chain_of_calls() {
-    // Neither loop nor recursion: 2^60 calls.
+    // 2^60 calls without a loop or recursion.
     let mut fields = "(func $f0)".to_string();
     for i in 1..=60 {
         let callee = i - 1;
@@ -162,7 +161,7 @@ fn nested(engine: &Engine) -> Component {
 }
 
 #[test]
-fn loop_behind_an_adapter() {
+fn endless_loop_in_a_nested_component() {
     let engine = engine();
     let component = nested(&engine);
     let mut store = Store::new(&engine, ());
@@ -221,7 +220,7 @@ fn stops_itself(config: &mut Config, text: &str) -> (Store<Option<InterruptHandl
     (store, instance)
 }
 
-/// Calls `run` of a component that interrupts itself: the result.
+/// Calls `run` of a component that interrupts itself, and returns its result.
 fn run_and_stop(config: &mut Config, text: &str) -> Result<()> {
     let (mut store, instance) = stops_itself(config, text);
     let run = instance
@@ -230,7 +229,7 @@ fn run_and_stop(config: &mut Config, text: &str) -> Result<()> {
     run.call(&mut store, ())
 }
 
-/// A core module that can stop itself, and its instance.
+/// The text of a core module that can stop itself, and of its instance.
 fn core(fields: &str) -> String {
     format!(
         r#"(core module $m (import "" "stop" (func $stop)) {fields})
@@ -239,7 +238,7 @@ fn core(fields: &str) -> String {
     )
 }
 
-/// Neither a loop nor a call follows that would find the word set.
+/// No loop or call follows that would test the interrupt word.
 #[test]
 fn bulk_operations_end_before_they_are_done() {
     let (bytes, funcs) = ("x".repeat(600_000), "$f ".repeat(80_000));
@@ -346,7 +345,7 @@ fn checks_of_long_messages_end_before_they_are_done() {
     }
 }
 
-/// Objects that a collection has to move: one that is long, many in a row, many side by side.
+/// Objects that a collection moves: a long one, a chain of many, and many in an array.
 const OBJECTS: &str = r#"
     (type $bytes (array (mut i8))) (type $all (array (mut anyref))) (type $cell (struct
       (field $next (ref null $cell))))
@@ -391,10 +390,10 @@ fn later_calls_are_stopped_until_it_is_cleared() {
     let handle = store.interrupt_handle().unwrap();
     handle.clone().interrupt();
     assert_interrupted(seven(&mut store, &first));
-    // All instances of the store, those made meanwhile as well.
+    // All instances of the store are stopped, also those made meanwhile.
     let third = instantiate(&mut store, &component).unwrap();
     assert_interrupted(seven(&mut store, &third));
-    // No other store.
+    // Another store is not.
     let elsewhere = instantiate(&mut other, &component).unwrap();
     assert_eq!(seven(&mut other, &elsewhere).unwrap(), (7,));
 
@@ -429,7 +428,7 @@ fn deadline() {
         start.elapsed()
     );
 
-    // It has passed, and stays so until it is taken back; the handles' interruption is another
+    // A deadline that has passed stays until it is cleared. The interruption by handles is another
     // matter.
     let instance = instantiate(&mut store, &component).unwrap();
     store.clear_interrupt();
@@ -438,7 +437,7 @@ fn deadline() {
     let instance = instantiate(&mut store, &component).unwrap();
     assert_eq!(seven(&mut store, &instance).unwrap(), (7,));
 
-    // One that is taken back, or replaced, does not come.
+    // A deadline that is cleared or replaced does not pass.
     store.set_deadline(Duration::from_millis(20)).unwrap();
     store.clear_deadline();
     store.set_deadline(Duration::from_millis(20)).unwrap();
@@ -450,7 +449,7 @@ fn deadline() {
     assert_interrupted(seven(&mut store, &instance));
     store.clear_interrupt();
 
-    // More than the clock can count is none.
+    // A time beyond what the clock can count is no deadline.
     store.set_deadline(Duration::MAX).unwrap();
     let instance = instantiate(&mut store, &component).unwrap();
     assert_eq!(seven(&mut store, &instance).unwrap(), (7,));
@@ -490,7 +489,7 @@ fn engine_that_is_not_interruptible() {
              `Config::interruptible(true)`"
         );
     }
-    // There is nothing to clear, which is no error.
+    // Clearing what is not set is not an error.
     store.clear_interrupt();
     store.clear_deadline();
     let instance = instantiate(&mut store, &component).unwrap();

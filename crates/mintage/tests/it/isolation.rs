@@ -1,9 +1,9 @@
-//! No instance sees a byte of an earlier one, whichever way the host writes to guest memory.
+//! Isolation: no instance sees a byte of an earlier one, however the host wrote it.
 
 use mintage::abi::{CanonicalAbi, InstanceTypes, InterfaceType, LowerContext};
 use mintage::{Component, ComponentType, Engine, Linker, Lower, Result, Store};
 
-/// A list of bytes that is copied to guest memory by another thread.
+/// A list of bytes that another thread copies to guest memory.
 struct FromThread(Vec<u8>);
 
 impl ComponentType for FromThread {

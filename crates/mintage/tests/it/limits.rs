@@ -1,4 +1,4 @@
-//! Limiters: what they are asked, wherever guest code runs, and what their answers do.
+//! Limiters: when they are asked, and the effect of their answers.
 
 use mintage::{
     Component, Config, Engine, Error, Instance, Linker, PoolConfig, ResourceLimiter, Result, Store,
@@ -6,7 +6,8 @@ use mintage::{
 };
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// A guest that grows its memory by a page in `realloc`, in a function, and in `post-return`.
+/// The text of a guest that grows its memory by a page in `realloc`, in a function, and in
+/// `post-return`.
 const GROWS: &str = r#"(component
     (import "host" (func $host (param "s" string) (result string)))
     (core module $lib
@@ -37,13 +38,13 @@ const GROWS: &str = r#"(component
         (core func $lib "realloc"))
         (post-return (core func $main "after")))))"#;
 
-/// A limiter of the host's own, which notes what it is asked in pages and entries.
+/// A limiter of the host that records the requests, in pages and entries.
 #[derive(Debug, Default)]
 struct Own {
     asked: Vec<(char, usize, usize)>,
-    /// The most pages.
+    /// The maximum size in pages.
     pages: usize,
-    /// What is said to more of them.
+    /// The answer to larger requests.
     verdict: Option<Verdict>,
     released: usize,
     instances: usize,
@@ -169,7 +170,7 @@ fn errors_and_panics_of_limiters_end_the_call() -> Result<()> {
                 }
                 (_, other) => panic!("{pages} {own_call}: {other:?}"),
             }
-            // The instance is done for.
+            // The instance cannot be entered again.
             assert!(grow(&mut store, &instance, "grow", 0).is_err());
         }
     }
@@ -177,7 +178,7 @@ fn errors_and_panics_of_limiters_end_the_call() -> Result<()> {
 }
 
 #[test]
-fn what_an_instance_starts_with_is_asked_about_and_taken_back() -> Result<()> {
+fn initial_sizes_are_requested_and_released() -> Result<()> {
     let engine = Engine::default();
     let own = |pages, instances| Own {
         pages,
@@ -197,7 +198,7 @@ fn what_an_instance_starts_with_is_asked_about_and_taken_back() -> Result<()> {
         "{error}"
     );
 
-    // Two memories, of which the second one is too large.
+    // The second of two memories is too large.
     let text =
         "(component (core module $m (memory 2) (memory 5)) (core instance (instantiate $m)))";
     let mut store = Store::new(&engine, own(4, 1));
@@ -207,7 +208,7 @@ fn what_an_instance_starts_with_is_asked_about_and_taken_back() -> Result<()> {
     linker.instantiate(&mut store, &component).unwrap_err();
     assert_eq!(store.data().asked, [('m', 0, 2), ('m', 0, 5)]);
     assert_eq!(store.data().released, 2);
-    // The pool has no slot.
+    // The pool has no free slot.
     let engine = Engine::new(Config::new().pool(PoolConfig::new().total_component_instances(0)))?;
     let mut store = Store::new(&engine, own(9, 1));
     store.limiter(|own| own);
@@ -263,7 +264,7 @@ fn all_memories_of_a_store_have_a_limit_together() -> Result<()> {
 }
 
 #[test]
-fn growth_can_trap_in_place_of_failing() -> Result<()> {
+fn growth_can_trap_instead_of_failing() -> Result<()> {
     let engine = Engine::default();
     for (limits, name, message) in [
         (
@@ -333,7 +334,7 @@ fn with_objects<T: ResourceLimiter + 'static>(
 /// What a heap starts with and grows to, with all that belongs to it. It is first asked for more
 /// than is needed, and then for that.
 #[test]
-fn limiters_are_asked_for_object_heaps() -> Result<()> {
+fn limiters_are_asked_about_gc_heaps() -> Result<()> {
     let engine = Engine::new(Config::new().wasm_gc(true))?;
     let own = |pages, verdict| Own {
         pages,
@@ -358,7 +359,7 @@ fn limiters_are_asked_for_object_heaps() -> Result<()> {
     }
 
     for verdict in [None, Some(Verdict::Error), Some(Verdict::Panic)] {
-        // More than is needed is refused, which is the limiter's business alone, whatever it says.
+        // The larger request is refused. An error of the limiter has no effect then.
         let (mut store, instance) = with_objects(&engine, own(11, verdict));
         let instance = instance?;
         assert_eq!(grow(&mut store, &instance, "grow", 100_000)?, 100_001);
@@ -373,7 +374,7 @@ fn limiters_are_asked_for_object_heaps() -> Result<()> {
             Some(&Trap::AllocationTooLarge),
             "{error:?}"
         );
-        // Nothing more is needed.
+        // No growth is needed.
         let (mut store, instance) = with_objects(&engine, own(3, verdict));
         let instance = instance?;
         for _ in 0..5 {
@@ -385,7 +386,7 @@ fn limiters_are_asked_for_object_heaps() -> Result<()> {
                 .all(|&asked| asked == ('m', 3, 5))
         );
         assert!(store.data().asked.len() > 2);
-        // What is needed is refused.
+        // The smaller request is refused as well.
         let (mut store, instance) = with_objects(&engine, own(10, verdict));
         let instance = instance?;
         assert_eq!(grow(&mut store, &instance, "grow", 100_000)?, 100_001);
@@ -437,9 +438,9 @@ fn limiters_are_asked_for_object_heaps() -> Result<()> {
     Ok(())
 }
 
-/// Numbers limit heaps as they limit memories, alone and all together.
+/// `StoreLimits` limits GC heaps as memories, each and in total.
 #[test]
-fn object_heaps_count_as_memories() -> Result<()> {
+fn gc_heaps_count_as_memories() -> Result<()> {
     let engine = Engine::new(Config::new().wasm_gc(true))?;
     for (limits, setting) in [
         (

@@ -166,7 +166,7 @@ fn unknown_imports_become_traps() -> Result<()> {
                     (`Linker::define_unknown_imports_as_traps`)";
     assert_eq!(message(f.call(&mut store, ())), expected);
 
-    // What is defined stays, also under a compatible name.
+    // Existing definitions stay, also those of a compatible version.
     let mut linker = Linker::new(&engine);
     number(linker.instance("a:b/c@0.2.9")?)?;
     linker.define_unknown_imports_as_traps(&component)?;
@@ -180,7 +180,8 @@ fn unknown_imports_become_traps() -> Result<()> {
     Ok(())
 }
 
-/// Imports a resource type from one interface, and again from another, which uses it.
+/// The text of a component that imports a resource type from one interface, and from another that
+/// uses it.
 const USER_OF_TYPE: &str = r#"(component
     (import "a:b/streams@0.2.3" (instance $streams (export "stream" (type (sub resource)))))
     (alias export $streams "stream" (type $stream))
@@ -205,7 +206,8 @@ fn a_type_that_is_imported_again_needs_one_definition() -> Result<()> {
     let engine = Engine::default();
     let component = Component::new(&engine, USER_OF_TYPE)?;
     let mut linker = Linker::<u32>::new(&engine);
-    let missing = "the linker lacks 2 of the component's imports:\n  a:b/streams@0.2.3.stream: resource\n  \
+    let missing = "the linker lacks 2 of the component's imports:\n  \
+                   a:b/streams@0.2.3.stream: resource\n  \
                    a:b/console@0.2.3.get: func() -> own<resource0>";
     assert_eq!(message(linker.instantiate_pre(&component)), missing);
 
@@ -219,7 +221,7 @@ fn a_type_that_is_imported_again_needs_one_definition() -> Result<()> {
     };
     let mut streams = linker.instance("a:b/streams@0.2.0")?;
     streams.resource("stream", ResourceType::host::<Stream>(), dropped)?;
-    // This one has nothing left to define, least of all the type again.
+    // Here everything is defined, and the type is not defined again.
     linker.define_unknown_imports_as_traps(&component)?;
     let mut store = Store::new(&engine, 0);
     let instance = linker.instantiate(&mut store, &component)?;
@@ -242,7 +244,7 @@ fn a_type_that_is_imported_again_needs_one_definition() -> Result<()> {
     Ok(())
 }
 
-/// Exports functions at the root and in an instance.
+/// The text of a component that exports functions at the root and in an instance.
 const EXPORTER: &str = r#"(component
     (core module $m (func (export "one") (result i32) (i32.const 1)) (func (export "two")
       (result i32) (i32.const 2)))
@@ -324,7 +326,7 @@ fn resource_types_need_definitions() -> Result<()> {
 }
 
 #[test]
-fn types_can_be_looked_at() -> Result<()> {
+fn types_are_reflected() -> Result<()> {
     let engine = Engine::default();
     let ty = Component::new(&engine, IMPORTER)?.component_type();
     let imports: Vec<_> = ty

@@ -8,7 +8,7 @@ use mintage::{
 };
 
 const GIB: u64 = 1 << 30;
-/// 64 KiB pages in a gibibyte.
+/// The number of 64 KiB pages in a gibibyte.
 const PAGES: u64 = GIB >> 16;
 
 /// A component around a module with the memory type `memory`, its size, growth and accesses.
@@ -67,8 +67,7 @@ impl Guest {
     }
 }
 
-/// The next instance gets the slot of one that has grown past 4 GiB and written there, and finds
-/// nothing of that.
+/// The next instance gets a slot in which 4 GiB and more were written, and finds nothing of that.
 #[test]
 fn nothing_is_left_beyond_4_gib() -> Result<()> {
     let component = Component::new(&Engine::default(), text("i64 1"))?;
@@ -87,7 +86,7 @@ fn nothing_is_left_beyond_4_gib() -> Result<()> {
     Ok(())
 }
 
-/// A limiter is asked about sizes in full, also beyond 32 bits.
+/// A limiter gets sizes beyond 32 bits unchanged.
 #[test]
 fn limiters_see_sizes_beyond_4_gib() -> Result<()> {
     let component = Component::new(&Engine::default(), text("i64 1"))?;
@@ -141,7 +140,7 @@ fn the_reservation_is_a_setting() -> Result<()> {
     let mut guest = Guest::new(&Component::new(&engine, text("i64 1"))?)?;
     assert_eq!(guest.get::<_, i64>("grow", (5 * PAGES,))?, -1);
     assert_eq!(guest.get::<_, i64>("grow", (5 * PAGES - 1,))?, 1);
-    // With a pool that has no more than that.
+    // With a pool that has no more address space than that.
     let mut pool = PoolConfig::new();
     pool.total_address_space(10 * GIB);
     let mut config = engine.config().clone();

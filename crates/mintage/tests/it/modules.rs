@@ -1,4 +1,4 @@
-//! Core modules that the host gives for a component's imports.
+//! Core modules that the host supplies for a component's imports.
 
 use mintage::{CodeBuilder, Component, Engine, Linker, Result, Store};
 
@@ -136,7 +136,8 @@ fn modules_that_do_not_fit_are_refused() {
     }
 }
 
-/// Every prefix of the component, and every component with one byte changed, is an error or works.
+/// Every prefix of the component, and the component with any one byte changed, works or is an
+/// error.
 #[test]
 fn damaged_components_are_errors() -> Result<()> {
     let engine = Engine::default();

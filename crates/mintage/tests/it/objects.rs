@@ -51,7 +51,7 @@ fn static_objects_start_anew_in_each_instance() {
     }
 }
 
-/// Fields that lie farther from the start of an object than null is from the heap.
+/// Fields whose offset is larger than the inaccessible part at the start of the heap.
 #[test]
 fn all_fields_of_null_trap() {
     let fields = "v128 ".repeat(9_000);

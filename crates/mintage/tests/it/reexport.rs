@@ -186,7 +186,7 @@ fn types_are_checked_as_for_any_function() -> Result<()> {
         message(joined.call(&mut store, &[], &mut results)),
         "expected 2 parameters, got 0"
     );
-    // A host function that gives something else is found out here as well.
+    // A host function that returns a value of another type is an error here as well.
     let engine = Engine::default();
     let wrong = Component::new(
         &engine,
@@ -205,14 +205,14 @@ fn types_are_checked_as_for_any_function() -> Result<()> {
         "in the result of the host function: type mismatch: expected `u8`, found a value of kind \
          `u32`"
     );
-    // The store of another instance.
+    // A store with another instance.
     let mut other = Store::new(&engine, ());
     assert!(message(func.call(&mut other, &[], &mut results)).contains("another `Store`"));
     Ok(())
 }
 
 #[test]
-fn the_hosts_error_comes_back_and_hurts_nothing() -> Result<()> {
+fn the_hosts_error_comes_back_and_breaks_nothing() -> Result<()> {
     let (mut store, instance) = instance()?;
     let failing = instance.get_typed_func::<(), ()>(&mut store, "failing")?;
     for _ in 0..2 {
@@ -279,13 +279,13 @@ fn resources_pass_through() -> Result<()> {
     assert_eq!(close.call(&mut store, (b,))?, ("b".to_string(),));
     let gone = "the resource was dropped or given away before, or its borrow has ended";
     assert_eq!(message(two.call(&mut store, (a, b))), gone);
-    // The first was lent for the call that failed, and is not any more.
+    // The loan of the first one ended with the call that failed.
     a.resource_drop(&mut store)?;
     assert_eq!(store.data().closed, ["a"]);
     Ok(())
 }
 
-/// A panic of the host function leaves no call behind that handles would be lent to.
+/// Loans end when the host function panics.
 #[test]
 fn a_panic_ends_the_loans() -> Result<()> {
     let (mut store, instance) = instance()?;
@@ -312,7 +312,7 @@ fn a_panic_ends_the_loans() -> Result<()> {
     Ok(())
 }
 
-/// Host functions in a component's hands twice: called from inside, and exported again.
+/// A component calls a host function and exports it as well.
 #[test]
 fn a_guest_and_the_host_call_the_same_function() -> Result<()> {
     let engine = Engine::default();

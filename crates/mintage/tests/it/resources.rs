@@ -7,11 +7,12 @@ use mintage::{
     AsContextMut, Component, Engine, Instance, Linker, Resource, ResourceAny, ResourceTable,
     ResourceType, Result, Store, StoreContextMut, StoreLimits, StoreLimitsBuilder, Trap, Val,
 };
+use std::cell::Cell;
 
 const COUNTER: &str = include_str!("resources/counter.wat");
 const FILES: &str = include_str!("resources/files.wat");
 
-/// The trap of `result`.
+/// Returns the trap of a result.
 fn trap<T>(result: &Result<T>) -> Option<Trap> {
     result
         .as_ref()
@@ -38,7 +39,7 @@ fn dropped(store: &mut Store<()>, instance: &Instance) -> Result<u32> {
 }
 
 #[test]
-fn a_guests_resource_in_the_hosts_hands() -> Result<()> {
+fn the_host_uses_a_guests_resource() -> Result<()> {
     let (mut store, instance) = counter()?;
     let get = instance.get_typed_func::<(ResourceAny,), (u32,)>(&mut store, "get")?;
     let take = instance.get_typed_func::<(ResourceAny,), (u32,)>(&mut store, "take")?;
@@ -50,7 +51,7 @@ fn a_guests_resource_in_the_hosts_hands() -> Result<()> {
     assert_ne!(instance.get_resource(&mut store, "plain"), Some(a.ty()));
     assert_eq!(instance.get_resource(&mut store, "make"), None);
 
-    // Lent as often as one likes, given away once.
+    // A resource can be lent many times, and given away once.
     assert_eq!(get.call(&mut store, (a,))?, (1,));
     assert_eq!(get.call(&mut store, (a,))?, (1,));
     assert_eq!(take.call(&mut store, (a,))?, (1,));
@@ -60,7 +61,7 @@ fn a_guests_resource_in_the_hosts_hands() -> Result<()> {
     assert_eq!(message(get.call(&mut store, (a,))), gone);
     assert_eq!(message(a.resource_drop(&mut store)), gone);
 
-    // The host's errors have not hurt the instance.
+    // The instance is still usable after errors of the host.
     assert_eq!(get.call(&mut store, (b,))?, (2,));
     b.resource_drop(&mut store)?;
     assert_eq!(dropped(&mut store, &instance)?, 12);
@@ -86,7 +87,7 @@ fn drops_in_all_orders() -> Result<()> {
             let Ok(handle) = handles[at] else {
                 panic!("{:?}", handles[at])
             };
-            // By the host and by the guest in turn.
+            // The host and the guest drop in turn.
             match turn % 2 {
                 0 => handle.resource_drop(&mut store)?,
                 _ => assert_eq!(take.call(&mut store, (handle,))?, (at as u32 + 1,)),
@@ -151,7 +152,7 @@ fn one_handle_lent_and_given_away_in_one_call() -> Result<()> {
         message(both.call(&mut store, (a, a))),
         "cannot remove owned resource while borrowed"
     );
-    // The call has not taken place: the loan is over.
+    // The call was not made, so the loan has ended.
     let b = make(&mut store, &instance, 2)?;
     assert_eq!(both.call(&mut store, (a, b))?, (12,));
     a.resource_drop(&mut store)
@@ -212,7 +213,7 @@ fn a_destructor_that_never_ends_exhausts_the_stack() -> Result<()> {
     Ok(())
 }
 
-/// The host's data: its files, and what the destructor was called with.
+/// The data of the store: files, and the arguments of the destructor.
 #[derive(Default)]
 struct Host {
     files: ResourceTable,
@@ -301,7 +302,7 @@ fn linker(engine: &Engine) -> Result<Linker<Host>> {
     Ok(linker)
 }
 
-/// An instance of the component whose marked places are replaced.
+/// Makes an instance of the component with its placeholders replaced.
 fn files(run: &str, with: &str, post: &str) -> Result<(Store<Host>, Instance)> {
     let engine = Engine::default();
     let text = FILES
@@ -366,7 +367,7 @@ fn the_hosts_resources_pass_through_a_guest() -> Result<()> {
         "cannot lower a `borrow` resource into an `own`"
     );
 
-    // As handles of any type, and back.
+    // As `ResourceAny`, and back.
     let any = file.try_into_resource_any(&mut store)?;
     assert!(any.owned());
     let with = instance.get_typed_func::<(ResourceAny,), (u32,)>(&mut store, "with")?;
@@ -377,7 +378,7 @@ fn the_hosts_resources_pass_through_a_guest() -> Result<()> {
     let file = any.try_into_resource::<File>(&mut store)?;
     assert_eq!(file.rep(), rep);
 
-    // What came from the guest is destroyed by the host's destructor.
+    // Dropping what the guest returned calls the host's destructor.
     let any = ResourceAny::try_from_resource(file, &mut store)?;
     let (any,) = give.call(&mut store, (any,))?;
     any.resource_drop(&mut store)?;
@@ -403,7 +404,7 @@ fn borrows_of_borrows() -> Result<()> {
     Ok(())
 }
 
-/// What `run` does, and how it ends.
+/// Bodies of `run`, with the trap and the message that each causes.
 const TRAPS: &[(&str, Trap, &str)] = &[
     (
         "(call $drop (i32.const 5))",
@@ -477,7 +478,7 @@ fn traps_in_calls_of_the_host_and_in_built_ins() -> Result<()> {
     Ok(())
 }
 
-/// What `with`, which gets a borrowed handle, does, and how it ends.
+/// Bodies of `with`, which gets a borrowed handle, with the trap and the message that each causes.
 const BORROW_TRAPS: &[(&str, Trap, &str)] = &[
     (
         "",
@@ -512,7 +513,7 @@ fn traps_with_borrowed_handles() -> Result<()> {
         assert_eq!(trap(&result), Some(expected), "{body}: {result:?}");
         let text_found = message(result);
         assert!(text_found.contains(text), "{body}: {text_found}");
-        // The loan of the host's own handle is over.
+        // The loan of the host's own handle has ended.
         any.resource_drop(&mut store)?;
     }
     Ok(())
@@ -601,11 +602,13 @@ fn a_borrow_ends_with_the_call_of_the_host() -> Result<()> {
             Ok(())
         },
     )?;
-    thread_local!(static KEPT: std::cell::Cell<Option<ResourceAny>> = const { std::cell::Cell::new(None) });
+    thread_local! {
+        static KEPT: Cell<Option<ResourceAny>> = const { Cell::new(None) };
+    }
     let mut store = Store::new(&engine, Host::default());
     let instance = linker.instantiate(&mut store, &component)?;
     run(&mut store, &instance)?;
-    let kept = KEPT.with(std::cell::Cell::get).expect("a handle");
+    let kept = KEPT.with(Cell::get).expect("a handle");
     let with = instance.get_typed_func::<(ResourceAny,), (u32,)>(&mut store, "with")?;
     assert!(message(with.call(&mut store, (kept,))).contains("its borrow has ended"));
     assert!(message(kept.resource_drop(store.as_context_mut())).contains("its borrow has ended"));
@@ -689,7 +692,7 @@ fn linking_compares_resource_types() -> Result<()> {
     Ok(())
 }
 
-/// The types of the parameters and results of a function.
+/// Returns the types of the parameters and results of a function.
 fn types_of(ty: &ComponentItem) -> Vec<Type> {
     let ComponentItem::ComponentFunc(ty) = ty else {
         panic!("{ty:?}")
@@ -791,7 +794,7 @@ fn the_hosts_resources_between_component_instances() -> Result<()> {
     let instance = linker.instantiate(&mut store, &component)?;
     assert_eq!(run(&mut store, &instance)?, 10 + 12);
     assert_eq!(store.data().destroyed, [6, 5]);
-    // The nested component's own handles are still there.
+    // The nested component still has its own handles.
     let open = instance.get_typed_func::<(), (ResourceAny,)>(&mut store, "open")?;
     let (file,) = open.call(&mut store, ())?;
     assert_eq!(file.ty(), ResourceType::host::<File>());
@@ -849,7 +852,7 @@ fn a_destructor_in_another_component_instance() -> Result<()> {
     Ok(())
 }
 
-/// What the host has lent to a call is its own again when a panic ends the call.
+/// Loans of the host end when a panic ends the call.
 #[test]
 fn loans_end_with_a_panic() -> Result<()> {
     let text = r#"(component

@@ -1,4 +1,4 @@
-//! The shortest way through everything.
+//! The shortest test that touches everything.
 
 use mintage::{Component, Engine, Linker, Result, Store, Trap, Val, WasmBacktrace};
 

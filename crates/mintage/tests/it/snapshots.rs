@@ -1,17 +1,18 @@
-//! Snapshots: instances that start as another one stood, in this process and from an artifact.
+//! Snapshots: instances that start from the state of another one, in this process and from an
+//! artifact.
 
 use mintage::{
     AsContextMut, Component, Config, Engine, Instance, InstancePre, Linker, PoolConfig, Resource,
     ResourceType, Result, Store, StoreContextMut, StoreLimits, StoreLimitsBuilder, Trap,
 };
 
-/// Host data.
+/// The data of a store.
 #[derive(Default)]
 struct Host {
     limits: StoreLimits,
-    /// How often the host was called.
+    /// The number of calls of the host.
     calls: u32,
-    /// Whose snapshot the host takes when it is called, and the error.
+    /// The instance whose snapshot the host takes when it is called, and the error.
     wanted: Option<Instance>,
     error: Option<String>,
 }
@@ -110,7 +111,7 @@ fn component(engine: &Engine, text: &str) -> Component {
     Component::new(engine, text).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
-/// All ways to keep and to map an image.
+/// Returns engines for all ways to keep and map an image.
 fn engines() -> impl Iterator<Item = Engine> {
     let ways = [(true, true), (true, false), (false, true), (false, false)];
     ways.into_iter().map(|(memfd, scan)| {
@@ -120,7 +121,7 @@ fn engines() -> impl Iterator<Item = Engine> {
     })
 }
 
-/// A warmed-up instance's component: `warm` was called with 1,000.
+/// Returns an instance whose `warm` was called with 1,000, and its snapshot.
 fn warm(engine: &Engine) -> (Store<Host>, Instance, Component) {
     let mut store = store(engine);
     let instance = linked(&component(engine, GUEST))
@@ -166,7 +167,7 @@ fn check(snapshot: &Component) {
 }
 
 #[test]
-fn instances_start_as_the_snapshot_stood() {
+fn instances_start_from_the_snapshot() {
     for engine in engines() {
         let (mut store, instance, snapshot) = warm(&engine);
         check(&snapshot);
@@ -189,7 +190,7 @@ fn snapshots_are_serialized() {
         let loaded = unsafe { Component::deserialize(&engine, &artifact) }.unwrap();
         check(&loaded);
         assert!(loaded.serialize().unwrap() == artifact);
-        // Of an instance of the loaded one, and of that once more.
+        // A snapshot of an instance of the loaded snapshot, loaded again.
         let mut store = store(&engine);
         let instance = linked(&loaded).instantiate(&mut store).unwrap();
         let again = instance.snapshot(&mut store).unwrap();
@@ -200,7 +201,7 @@ fn snapshots_are_serialized() {
 }
 
 #[test]
-fn an_instance_that_nobody_has_called_has_a_snapshot_too() {
+fn a_fresh_instance_has_a_snapshot() {
     let engine = Engine::default();
     let mut store = store(&engine);
     let text = r#"(component
@@ -227,7 +228,7 @@ fn a_running_or_stopped_instance_has_no_snapshot() {
     call(&mut store, &instance, "warm", 1).unwrap();
     let error = store.data_mut().error.take().unwrap();
     assert!(error.contains("under way or was stopped"), "{error}");
-    // Afterwards it has one, until it traps.
+    // After the call it has a snapshot, until it traps.
     instance.snapshot(&mut store).unwrap();
     call(&mut store, &instance, "init", 1).unwrap_err();
     let error = instance.snapshot(&mut store).unwrap_err().to_string();
@@ -269,7 +270,7 @@ fn handles_have_to_be_dropped_before() {
 }
 
 #[test]
-fn what_a_snapshot_has_grown_to_is_the_limiters_business() {
+fn limiters_are_asked_about_the_sizes_of_a_snapshot() {
     let engine = Engine::default();
     let (_, _, snapshot) = warm(&engine);
     // SAFETY: `serialize` made the bytes.

@@ -50,7 +50,7 @@ fn call(pre: &InstancePre<()>, name: &str) -> Result<()> {
     }
 }
 
-/// Uses so many KiB of stack, then calls `f`.
+/// Uses `kib` KiB of stack, then calls `f`.
 #[inline(never)]
 fn descend(kib: usize, f: &mut dyn FnMut()) {
     let frame = black_box([0u8; 1024]);
@@ -91,7 +91,7 @@ fn guests_leave_the_host_its_reserve() -> Result<()> {
 }
 
 #[test]
-fn threads_with_too_small_a_stack_are_told() -> Result<()> {
+fn threads_with_small_stacks_get_an_error() -> Result<()> {
     let pre = pre(|| ())?;
     // So small that the system does not reuse the larger stack of another test's thread.
     on_stack(64, move || {

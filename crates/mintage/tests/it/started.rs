@@ -1,5 +1,5 @@
-//! Start functions: they run once for all instances where nobody can tell the difference, and each
-//! time where somebody can.
+//! Start functions: they run once for all instances where the difference cannot be observed, and
+//! each time where it can.
 //!
 //! Whether guest code runs is seen by an interrupted store, in which any of it traps.
 
@@ -76,7 +76,10 @@ fn component(fields: &str, exports: &[&str]) -> String {
     let lifts: String = exports
         .iter()
         .map(|name| {
-            format!(r#"(func (export "{name}") (param "x" u32) (result u32) (canon lift (core func $i "{name}")))"#)
+            format!(
+                r#"(func (export "{name}") (param "x" u32) (result u32)
+                     (canon lift (core func $i "{name}")))"#
+            )
         })
         .collect();
     format!(
@@ -190,7 +193,7 @@ fn inspect(pre: &InstancePre<Host>) -> Vec<String> {
 }
 
 #[test]
-fn what_starts_leave_is_kept_and_is_what_they_leave_each_time() {
+fn kept_results_of_start_functions_equal_fresh_ones() {
     let text = component(WORK, EXPORTS);
     let each_time = engine(PoolConfig::new().keep_started(false));
     let pre = linked(&each_time, &text);
@@ -231,7 +234,7 @@ fn what_starts_leave_is_kept_and_is_what_they_leave_each_time() {
 }
 
 #[test]
-fn starts_that_call_the_host_run_each_time() {
+fn start_functions_that_call_the_host_run_each_time() {
     let text = component("(func $start (drop (call $host))) (start $start)", &[]);
     for engine in engines() {
         let (pre, host) = (linked(&engine, &text), Host::default());
@@ -245,7 +248,7 @@ fn starts_that_call_the_host_run_each_time() {
 
 /// Handles are kept outside of the slab.
 #[test]
-fn starts_that_make_resources_run_each_time() {
+fn start_functions_that_make_resources_run_each_time() {
     for drop in ["", "(call $drop (local.get 0))"] {
         let text = format!(
             r#"(component
@@ -323,9 +326,11 @@ fn growth_is_kept_for_stores_that_allow_it() {
 }
 
 #[test]
-fn starts_that_trap_do_so_each_time() {
+fn start_functions_that_trap_do_so_each_time() {
     let text = component(
-        "(memory 1) (func $start (i32.store (i32.const 0) (i32.const 1)) unreachable) (start $start)",
+        "(memory 1)
+         (func $start (i32.store (i32.const 0) (i32.const 1)) unreachable)
+         (start $start)",
         &[],
     );
     let engine = engine(&PoolConfig::new());
@@ -340,7 +345,7 @@ fn starts_that_trap_do_so_each_time() {
 
 /// The heap is kept as it has grown, at first to as much as is needed, as the store allows no more.
 #[test]
-fn grown_object_heaps_are_kept_for_stores_that_allow_them() {
+fn grown_gc_heaps_are_kept_for_stores_that_allow_them() {
     let text = component(
         r#"(type $bytes (array (mut i8)))
            (global $first (mut (ref null $bytes)) (ref.null $bytes)) (global $second (mut
@@ -384,7 +389,7 @@ fn grown_object_heaps_are_kept_for_stores_that_allow_them() {
 
 /// What takes the host too much memory to keep is made each time.
 #[test]
-fn starts_that_write_a_lot_run_each_time() {
+fn start_functions_that_write_a_lot_run_each_time() {
     for (pages, of_eight, kept) in [
         (1000, 8, true),
         (1100, 8, false),
@@ -427,7 +432,7 @@ fn starts_that_write_a_lot_run_each_time() {
 
 /// Several components inside, each with a start function, and segments behind them.
 #[test]
-fn nested_starts_and_the_segments_behind_them_are_kept() {
+fn results_of_nested_start_functions_are_kept() {
     let text = r#"(component
         (component $inner
           (core module $m
@@ -459,7 +464,7 @@ fn nested_starts_and_the_segments_behind_them_are_kept() {
 
 /// The host's resources in a start function are calls of the host, by their destructor, too.
 #[test]
-fn starts_that_drop_host_resources_run_each_time() {
+fn start_functions_that_drop_host_resources_run_each_time() {
     struct Thing;
     let engine = engine(&PoolConfig::new());
     let text = r#"(component

@@ -440,7 +440,8 @@ impl Lift for Point {
 
 #[test]
 fn traits_can_be_written_by_hand() {
-    let defs = r#"(type $p' (record (field "x" u8) (field "label" (option string)))) (import "p" (type $p (eq $p')))"#;
+    let defs = r#"(type $p' (record (field "x" u8) (field "label" (option string))))
+        (import "p" (type $p (eq $p')))"#;
     let points = [
         Point {
             x: 200,
