@@ -304,7 +304,7 @@ fn growth_can_trap_instead_of_failing() -> Result<()> {
     Ok(())
 }
 
-/// A guest with a memory and an object heap, which starts with 64 KiB for objects that never move
+/// A guest with a memory and a GC heap, which starts with 64 KiB for objects that never move
 /// and as much in each half. `grow` makes an array of so many bytes, which it keeps in place of the
 /// last one.
 const OBJECTS: &str = r#"(component
@@ -419,7 +419,7 @@ fn limiters_are_asked_about_gc_heaps() -> Result<()> {
     let (store, instance) = with_objects(&engine, own(2, None));
     let error = instance.unwrap_err().to_string();
     assert!(
-        error.starts_with("the object heap of component instance 0 starts with 196608 bytes"),
+        error.starts_with("the GC heap of component instance 0 starts with 196608 bytes"),
         "{error}"
     );
     assert_eq!(
