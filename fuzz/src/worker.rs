@@ -107,8 +107,8 @@ struct Counts {
     failures: BTreeMap<String, u64>,
 }
 
-/// Runs every `jobs`th case from the first one on until the time is up. Returns whether there was no
-/// failure.
+/// Runs every `jobs`th case from the first one on until the time is up. Returns whether there was
+/// no failure.
 pub fn run(options: &Options, job: u64) -> Result<bool> {
     // Compiles on this thread, since handing over a small function takes longer than compiling it.
     let compiler = rayon::ThreadPoolBuilder::new()
@@ -118,8 +118,8 @@ pub fn run(options: &Options, job: u64) -> Result<bool> {
         .build_global()
         .context("cannot set up the compiler's thread")?;
     let engines = engines()?;
-    // Panics are saved as failures. Printing them would print one message for each attempt to reduce
-    // the input.
+    // Panics are saved as failures. Printing them would print one message for each attempt to
+    // reduce the input.
     std::panic::set_hook(Box::new(|panic| {
         *LAST_PANIC.lock().unwrap_or_else(PoisonError::into_inner) = panic.to_string();
     }));

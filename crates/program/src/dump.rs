@@ -1,5 +1,5 @@
-//! The program as text: compact, stable, and complete enough to read off what was decided. For
-//! `mintage inspect` and tests.
+//! The program as text, for `mintage inspect` and tests. It is compact and stable, and shows every
+//! decision.
 
 use crate::ir::{Const, Program, StaticValues};
 use mintage_environ::component::{
@@ -8,9 +8,9 @@ use mintage_environ::component::{
 use mintage_environ::{CoreInstanceId, FuncKey, Printable, RefType};
 use std::fmt::{self, Display, Formatter};
 
-/// Values of one segment that are written out; of longer ones only this many.
+/// The most values of a segment that are written.
 const MAX_VALUES: usize = 8;
-/// Segments of the image that are listed; of more only the number is given.
+/// The most segments of the image that are listed. If there are more, only their number is written.
 const MAX_SEGMENTS: usize = 32;
 
 impl Display for Program<'_> {
@@ -131,7 +131,7 @@ impl Program<'_> {
         Ok(())
     }
 
-    /// Resource types and canonical built-ins.
+    /// Writes resource types and canonical built-ins.
     fn resources(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for (id, resource) in self.interface.resources.iter() {
             match resource {
@@ -322,7 +322,7 @@ impl Program<'_> {
         Ok(())
     }
 
-    /// The types of objects, and those that stand in heaps from the start.
+    /// Writes object types, and the objects that are in heaps from the start.
     fn objects(&self, f: &mut Formatter<'_>) -> fmt::Result {
         for (id, ty) in self.interface.objects.iter() {
             writeln!(f, "{id:?}: {ty}, {} subtypes", ty.subtypes)?;
@@ -379,7 +379,7 @@ impl Program<'_> {
         Ok(())
     }
 
-    /// The reachable functions as ranges, and the entries.
+    /// Writes the reachable functions as ranges, and the signatures of entries.
     fn functions(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let mut ranges: Vec<(CoreInstanceId, u32, u32)> = Vec::new();
         for key in &self.reachable {
@@ -450,7 +450,7 @@ fn list(f: &mut Formatter<'_>, name: &str, items: impl Iterator<Item = String>) 
     if items.is_empty() {
         return Ok(());
     }
-    // Names read as `, name a b c`; a colon joins directly.
+    // Lists are written as `, name a b c`, and after a colon directly.
     let separator = if name == ":" { "" } else { ", " };
     write!(f, "{separator}{name} {}", items.join(" "))
 }

@@ -11,37 +11,37 @@ use mintage_environ::{
 };
 use wasmparser::UnpackedIndex;
 
-/// A component as a closed world: every core instance, every import resolved, only the host's
-/// functions open.
+/// A component as a closed world: all core instances are known and all their imports resolved,
+/// except for the functions of the host.
 ///
-/// Borrows the component's bytes: function bodies and segments are not copied.
+/// Borrows the bytes of the component. Function bodies and segments are not copied.
 pub struct Program<'a> {
-    /// Core modules, each once, however often it is instantiated.
+    /// Core modules. A module appears once, however often it is instantiated.
     pub modules: IndexVec<ModuleId, Module<'a>>,
     /// Core instances in start order.
     pub instances: IndexVec<CoreInstanceId, CoreInstance>,
-    /// Memories, tables, globals and run-time segments of all domains: the input of the slab
-    /// layout.
+    /// The memories, tables, globals and run-time segments of all component instances: the input of
+    /// the slab layout.
     pub shape: Shape,
-    /// The type of each table's entries, and what is in it at the start. Parallel to
-    /// `shape.tables`.
+    /// The element type and initial contents of each table. Parallel to `shape.tables`.
     pub tables: IndexVec<TableId, TableInit>,
-    /// Mutability and initial value of each global. Parallel to `shape.globals`.
+    /// The mutability and initial value of each global. Parallel to `shape.globals`.
     pub globals: IndexVec<GlobalId, Global>,
-    /// The tags of exceptions.
+    /// Exception tags.
     pub tags: IndexVec<TagId, Tag<'a>>,
-    /// All types of objects: exceptions of each tag come last, in order of tags.
+    /// The layouts of all object types. Those of exceptions come last, one per tag and in order of
+    /// tags.
     pub objects: IndexVec<ObjectTypeId, ObjectLayout>,
-    /// Data segments with run-time length, by program-wide number.
+    /// Data segments that are not empty at run time.
     pub data: IndexVec<DataId, &'a [u8]>,
-    /// Element segments with run-time length, by program-wide number.
+    /// Element segments that are not empty at run time.
     pub elems: IndexVec<ElemId, Box<[Const]>>,
-    /// Bytes that stand in memories before any code runs, in order (later ones overwrite earlier
-    /// ones); all in bounds.
+    /// Active data segments that are applied before any code runs, in order: later ones overwrite
+    /// earlier ones. All are in bounds.
     pub image_data: Vec<ImageData<'a>>,
-    /// Element segments that stand in tables before any code runs, in order; all in bounds.
+    /// Active element segments that are applied before any code runs, in order. All are in bounds.
     pub image_elems: Vec<ImageElems>,
-    /// Objects that stand in heaps before any code runs.
+    /// Objects that are in GC heaps before any code runs.
     pub statics: Vec<StaticObject>,
     /// Imports, exports, lifts, lowers, types, signatures and run-time initializers.
     pub interface: ComponentInterface,
@@ -49,36 +49,35 @@ pub struct Program<'a> {
     pub adapters: IndexVec<AdapterId, Adapter>,
     /// Canonical built-ins that reachable code can call.
     pub canons: IndexVec<CanonId, CanonBuiltin>,
-    /// The keys of all functions to generate except builtins and entry adapters: reachable core
-    /// functions, lowered imports, adapters and canonical built-ins, in key order.
+    /// The keys of the reachable core functions, lowered imports, adapters and canonical built-ins,
+    /// in order. Besides these, only entry trampolines and trampolines of builtins are generated.
     pub reachable: Vec<FuncKey>,
-    /// The signatures of the core functions that the host calls, in order, each once: these need
-    /// entry adapters.
+    /// The signatures of the core functions that the host calls, in order and without duplicates.
+    /// Each needs an entry trampoline.
     pub entries: Vec<SigId>,
 }
 
-/// A core module as it stands in the binary, with its types interned.
+/// A core module of the binary, with numbered types.
 pub struct Module<'a> {
     /// The module's type index space.
     pub types: Vec<TypeId>,
-    /// Type of every function, imports first, as the module declares it: an imported function can
-    /// be of a subtype.
+    /// The type of each function, imports first, as the module declares it. An imported function
+    /// may have a subtype.
     pub funcs: IndexVec<FuncIndex, SigId>,
-    /// How many functions are imported.
+    /// The number of imported functions.
     pub imported_funcs: u32,
-    /// Bodies of the functions that are not imported: the bytes between size field and end, and
-    /// where they start in the component.
+    /// The bodies of the functions that it defines.
     pub bodies: Vec<Body<'a>>,
-    /// Function names, sorted by index, each function once: those of the name section, else those
-    /// of exports.
+    /// The names of functions, sorted by index and without duplicates: those of the name section,
+    /// else those of exports.
     pub names: Vec<(FuncIndex, &'a str)>,
-    /// The module's own name, if the name section gives one.
+    /// The name of the module in its name section.
     pub name: Option<&'a str>,
 }
 
 impl Module<'_> {
-    /// The function type at `index` of the module's type index space; `None` when another type or
-    /// none stands there.
+    /// Returns the function type at `index` of the module's type index space, or `None` if there is
+    /// no function type at that index.
     pub fn func_type(&self, index: u32) -> Option<SigId> {
         match self.types.get(index as usize) {
             Some(&TypeId::Func(sig)) => Some(sig),
@@ -86,7 +85,8 @@ impl Module<'_> {
         }
     }
 
-    /// The struct or array type at `index` of the module's type index space, likewise.
+    /// Returns the struct or array type at `index` of the module's type index space, or `None` if
+    /// there is no such type at that index.
     pub fn object_type(&self, index: u32) -> Option<ObjectTypeId> {
         match self.types.get(index as usize) {
             Some(&TypeId::Object(id)) => Some(id),
@@ -94,17 +94,17 @@ impl Module<'_> {
         }
     }
 
-    /// A value type as the module's code and sections write it, or `None` when it is not supported.
+    /// Converts a value type of the module, or returns `None` if it is not supported.
     pub fn val_type(&self, ty: wasmparser::ValType) -> Option<ValType> {
         parse::val_type(ty, |index| self.type_at(index))
     }
 
-    /// A reference type as the module writes it, likewise.
+    /// Converts a reference type of the module, or returns `None` if it is not supported.
     pub fn ref_type(&self, ty: wasmparser::RefType) -> Option<RefType> {
         parse::ref_type(ty, |index| self.type_at(index))
     }
 
-    /// What a reference refers to, as the module writes it, likewise.
+    /// Converts a heap type of the module, or returns `None` if it is not supported.
     pub fn heap_type(&self, ty: wasmparser::HeapType) -> Option<HeapType> {
         parse::heap_type(ty, |index| self.type_at(index))
     }
@@ -118,41 +118,41 @@ impl Module<'_> {
 }
 
 impl Program<'_> {
-    /// The type of the exceptions of a tag.
+    /// Returns the object type of the exceptions of a tag.
     pub fn exception_type(&self, tag: TagId) -> ObjectTypeId {
         ObjectTypeId::from_u32((self.objects.len() - self.tags.len()) as u32 + tag.as_u32())
     }
 }
 
-/// A tag: what kind of exception one is.
+/// An exception tag.
 #[derive(Clone, Copy, Debug)]
 pub struct Tag<'a> {
     /// The component instance that it belongs to.
     pub domain: DomainId,
-    /// Its function type: an exception carries the parameters.
+    /// Its function type. Exceptions carry the parameters.
     pub sig: SigId,
-    /// Its name in the name section of the module that defines it, else that of its first export.
+    /// Its name in the name section of the module that defines it, else the name of its first
+    /// export.
     pub name: Option<&'a str>,
 }
 
 /// The body of a function.
 #[derive(Clone, Copy)]
 pub struct Body<'a> {
-    /// Locals and code.
+    /// The locals and the code, without the size field.
     pub bytes: &'a [u8],
-    /// Byte offset in the component.
+    /// The offset of `bytes` in the component.
     pub offset: usize,
 }
 
-/// One instantiation of a core module, with its index spaces resolved to program-wide entities.
+/// An instance of a core module, with its index spaces resolved to items of the program.
 pub struct CoreInstance {
     /// The module.
     pub module: ModuleId,
-    /// The component instance that it belongs to: its `ctx`.
+    /// The component instance that it belongs to, which determines its `ctx`.
     pub domain: DomainId,
-    /// What each imported function is, with its own type; functions behind these are the instance's
-    /// own. A host function that no reachable code calls has no number and stands as
-    /// [`NEVER_CALLED`](Self::NEVER_CALLED).
+    /// The imported functions, each with the type that it was defined with. A canonical definition
+    /// that no reachable code calls has no number, and is [`NEVER_CALLED`](Self::NEVER_CALLED).
     pub imported_funcs: Vec<CoreCallee>,
     /// The module's memory index space.
     pub memories: Vec<MemoryId>,
@@ -162,20 +162,19 @@ pub struct CoreInstance {
     pub globals: Vec<GlobalId>,
     /// The module's tag index space.
     pub tags: Vec<TagId>,
-    /// Data segments by index in the module: their run-time number, or `None` when no reachable
-    /// code names the segment (an active segment that was applied to the image and is dropped from
-    /// the start; naming it acts on an empty segment).
+    /// The data segments by index in the module, or `None` for those that are empty at run time:
+    /// active segments that are applied to the image, and segments that no reachable code names.
     pub data: Vec<Option<DataId>>,
-    /// Element segments by index in the module, likewise.
+    /// The element segments by index in the module, with `None` as in `data`.
     pub elems: Vec<Option<ElemId>>,
 }
 
 impl CoreInstance {
-    /// The number that stands for an imported function which nothing reachable calls.
+    /// The number of a canonical definition that no reachable code calls.
     pub const NEVER_CALLED: LowerId = LowerId::from_u32(u32::MAX);
 
-    /// Function `func` of this instance of `module`, which has the number `id`: its key, and the
-    /// type that it was defined with.
+    /// Returns function `func` of this instance, with the type that it was defined with. `id` is
+    /// the number of this instance, and `module` is its module.
     pub fn callee(&self, id: CoreInstanceId, module: &Module<'_>, func: FuncIndex) -> CoreCallee {
         match self.imported_funcs.get(func.as_u32() as usize) {
             Some(&callee) => callee,
@@ -191,11 +190,11 @@ impl CoreInstance {
 /// the name of a core function, as in [`CanonOptions`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Adapter<F = CoreCallee> {
-    /// The component function's type.
+    /// The type of the component function.
     pub ty: FuncTypeId,
-    /// The side of the callee: its core function, options and `post-return`.
+    /// The callee's side: the core function, its options and `post-return`.
     pub lift: LiftedFunc<F>,
-    /// The side of the caller.
+    /// The options of the caller's side.
     pub lower: CanonOptions<F>,
     /// The core signature that the caller sees.
     pub sig: SigId,
@@ -244,22 +243,22 @@ impl<F> CanonBuiltin<F> {
 
 /// The canonical built-ins.
 ///
-/// To add one: add a variant, its row in [`name`](Self::name) and in the verifier's `canon`, and
-/// its function to the code generator's `canon` folder. Abstract instantiation makes it of the
-/// validator's definition (`inline/canon.rs`).
+/// To add one, add a variant here, its row in [`name`](Self::name), its row in `inline/canon.rs`,
+/// its signature in `verify/interface.rs`, and its function in the code generator's `canon` folder.
+/// Exhaustive matches find what is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CanonOp {
-    /// Makes an owning handle of a representation.
+    /// Creates an owning handle for a representation.
     ResourceNew(ResourceId),
-    /// Gets the representation behind a handle.
+    /// Returns the representation of a handle.
     ResourceRep(ResourceId),
-    /// Removes a handle, and destroys what it owned.
+    /// Removes a handle, and destroys the resource if the handle owned it.
     ResourceDrop(ResourceId),
-    /// Makes a handle of a new error context with the message in memory.
+    /// Creates a handle for a new error context with a message from memory.
     ErrorContextNew,
-    /// Writes the message of an error context, and where it is.
+    /// Writes the message of an error context to memory, and its pointer and length.
     ErrorContextDebugMessage,
-    /// Removes a handle of an error context.
+    /// Removes the handle of an error context.
     ErrorContextDrop,
 }
 
@@ -276,7 +275,7 @@ impl CanonOp {
         }
     }
 
-    /// Returns the resource type whose handles it is for, if it is for those of one.
+    /// Returns the resource type whose handles the built-in works on, if it works on one.
     pub fn resource(self) -> Option<ResourceId> {
         match self {
             CanonOp::ResourceNew(id) | CanonOp::ResourceRep(id) | CanonOp::ResourceDrop(id) => {
@@ -297,20 +296,20 @@ pub enum Const<F = CoreCallee> {
     I32(i32),
     /// 64-bit integer.
     I64(i64),
-    /// Bits of a 32-bit float.
+    /// The bits of a 32-bit float.
     F32(u32),
-    /// Bits of a 64-bit float.
+    /// The bits of a 64-bit float.
     F64(u64),
-    /// Bits of a vector.
+    /// The bits of a vector.
     V128(u128),
-    /// Null reference of any type.
+    /// The null reference of any type.
     Null,
-    /// Reference to a function; always reachable.
+    /// A reference to a function. The function is reachable.
     Func(F),
-    /// A 31-bit integer, in the low bits of this one, as a reference.
+    /// A reference to a 31-bit integer, which is in the low bits.
     I31(u32),
-    /// Reference to an object of the domain that stands in the heap from the start, by its place in
-    /// [`Program::statics`].
+    /// A reference to an object that is in the GC heap from the start, by its position in
+    /// [`Program::statics`]. It belongs to the same component instance.
     Object(u32),
 }
 
@@ -330,11 +329,10 @@ impl<F> Const<F> {
     }
 }
 
-/// An object that a constant expression makes. It never moves, so that references to it are
-/// constants.
+/// An object that a constant expression creates. It never moves, so references to it are constants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StaticObject<F = CoreCallee> {
-    /// Whose heap it is in.
+    /// The component instance in whose heap it is.
     pub domain: DomainId,
     /// The reference to it.
     pub reference: u32,
@@ -364,14 +362,14 @@ impl<F> StaticObject<F> {
 /// The values of an object's fields or elements.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StaticValues<F = CoreCallee> {
-    /// One for each.
+    /// One value for each field or element.
     Each(Box<[Const<F>]>),
-    /// So many times the same.
+    /// The same value, repeated.
     Same(Const<F>, u32),
 }
 
 impl<F: Copy> StaticValues<F> {
-    /// The values in order, but only one of many that are the same.
+    /// Returns the values in order. A repeated value appears once, even if it is repeated 0 times.
     pub fn iter(&self) -> impl Iterator<Item = Const<F>> {
         let (each, same) = match self {
             StaticValues::Each(values) => (&values[..], None),
@@ -392,7 +390,7 @@ impl<F> StaticValues<F> {
         }
     }
 
-    /// How many there are.
+    /// Returns the number of fields or elements.
     pub fn len(&self) -> usize {
         match self {
             StaticValues::Each(values) => values.len(),
@@ -400,16 +398,16 @@ impl<F> StaticValues<F> {
         }
     }
 
-    /// Whether there are none.
+    /// Returns whether there are no fields or elements.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 }
 
-/// A global; its domain and type stand in `Shape::globals`.
+/// The value of a global. Its component instance and type are in `Shape::globals`.
 #[derive(Clone, Copy, Debug)]
 pub struct Global<F = CoreCallee> {
-    /// Whether code can write it. An immutable global is the constant `init` in machine code.
+    /// Whether code can write it. Machine code uses `init` in place of an immutable global.
     pub mutable: bool,
     /// Its initial value.
     pub init: Const<F>,
@@ -430,28 +428,27 @@ impl<F> Global<F> {
 pub struct TableInit {
     /// The type of its entries.
     pub element: RefType,
-    /// What every entry holds before segments are applied.
+    /// The value of every entry before segments are applied.
     pub fill: Const,
-    /// Whether reachable code, an export to the host or a run-time initializer can change the table
-    /// or its size.
+    /// Whether reachable code, the host or a run-time initializer can change its entries or size.
     pub mutable: bool,
 }
 
-/// Part of an active data segment.
+/// An active data segment that is applied before any code runs.
 pub struct ImageData<'a> {
     /// The memory.
     pub memory: MemoryId,
-    /// Byte offset in the memory.
+    /// The offset in the memory, in bytes.
     pub offset: u64,
     /// The bytes.
     pub bytes: &'a [u8],
 }
 
-/// An active element segment.
+/// An active element segment that is applied before any code runs.
 pub struct ImageElems<F = CoreCallee> {
     /// The table.
     pub table: TableId,
-    /// First entry.
+    /// The first entry.
     pub offset: u32,
     /// The values.
     pub values: Box<[Const<F>]>,

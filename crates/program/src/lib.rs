@@ -46,7 +46,8 @@ pub fn build<'a>(bytes: &'a [u8], tunables: &Tunables) -> Result<Program<'a>> {
 
 /// Returns the imports and exports of the component in `bytes`, with their types.
 ///
-/// Nothing is compiled, so it also works for components that use unsupported built-ins. `lowers` and
+/// Nothing is compiled, so it also works for components that use unsupported built-ins. `lowers`
+/// and
 /// `initializers` are empty, and the keys of core functions are meaningless.
 ///
 /// # Errors

@@ -1,9 +1,8 @@
-//! Core modules that the host gives for a component's imports.
+//! Core modules that the host supplies for imports of a component.
 //!
-//! A component is compiled as a closed world, so that what it imports as a core module has to be
-//! there when it is compiled. An import and a definition of a core module both add one entry to the
-//! same index space. So [`supply`] puts the module in the place of its import, and all else stays
-//! as it is.
+//! A component is compiled as a closed world, so the core modules that it imports must be known at
+//! compile time. An import and a definition of a core module both add one entry to the same index
+//! space. So [`supply`] replaces the import by the module, and leaves everything else as it is.
 
 use crate::parse::{check_header, error_in, wasm_error};
 use crate::wasm_features;
@@ -16,7 +15,7 @@ use wasm_encoder::{
 };
 use wasmparser::{Encoding, Parser, Payload, Validator};
 
-/// A core module that the host gives.
+/// A core module that the host supplies.
 #[derive(Clone, Copy, Debug)]
 pub struct SuppliedModule<'a> {
     /// The name under which the component imports it.
@@ -25,12 +24,12 @@ pub struct SuppliedModule<'a> {
     pub bytes: &'a [u8],
 }
 
-/// Returns the component in `bytes` with each of `modules` in the place of the import of its name.
+/// Returns the component in `bytes`, with the import of each of `modules` replaced by the module.
 ///
 /// # Errors
 ///
-/// When the component or a module is invalid, when the component imports no core module of a name,
-/// or when a module is not of the type that the component imports.
+/// If the component or a module is invalid, if the component does not import a core module of that
+/// name, or if a module does not have the type that the component imports.
 pub fn supply(bytes: &[u8], modules: &[SuppliedModule<'_>], features: Features) -> Result<Vec<u8>> {
     check_header(bytes)?;
     for (at, module) in modules.iter().enumerate() {
@@ -41,7 +40,7 @@ pub fn supply(bytes: &[u8], modules: &[SuppliedModule<'_>], features: Features) 
         );
         ensure!(
             Parser::is_core_wasm(module.bytes),
-            invalid!("what is given for the import `{name}` is not a core module in binary form")
+            invalid!("the input for the import `{name}` is not a core module in binary form")
         );
         Validator::new_with_features(wasm_features(features))
             .validate_all(module.bytes)
@@ -74,25 +73,26 @@ pub fn supply(bytes: &[u8], modules: &[SuppliedModule<'_>], features: Features) 
     Ok(splice.out)
 }
 
-/// How many entries index spaces of the root component have so far.
+/// The numbers of entries in index spaces of the root component so far.
 #[derive(Default)]
 struct Counts {
     modules: u32,
     components: u32,
 }
 
+/// A component that is being copied.
 struct Splice<'a> {
     bytes: &'a [u8],
     modules: &'a [SuppliedModule<'a>],
     features: Features,
     out: Vec<u8>,
     counts: Counts,
-    /// The names of all core modules that the root imports.
+    /// The names of all core modules that the root imports so far.
     imported: Vec<&'a str>,
 }
 
 impl<'a> Splice<'a> {
-    /// Copies the sections of the root component, with modules in the place of their imports.
+    /// Copies the sections of the root component, and replaces imports.
     fn run(&mut self) -> Result<()> {
         let mut depth = 0;
         for payload in Parser::new(0).parse_all(self.bytes) {
@@ -127,7 +127,7 @@ impl<'a> Splice<'a> {
         Ok(())
     }
 
-    /// Counts what a section that is not of imports adds to index spaces.
+    /// Counts the entries that a section, other than one of imports, adds to index spaces.
     fn count(&mut self, payload: &Payload<'a>) -> Result<()> {
         use wasmparser::{
             ComponentAlias, ComponentExternalKind as Kind, ComponentOuterAliasKind as Outer,
@@ -166,8 +166,8 @@ impl<'a> Splice<'a> {
         Ok(())
     }
 
-    /// Copies a section of imports up to the first that has a module, puts the module there, and
-    /// goes on behind it.
+    /// Copies a section of imports. Each supplied module splits it: the imports before it, the
+    /// module, and the imports after it.
     fn imports(&mut self, section: &wasmparser::ComponentImportSectionReader<'a>) -> Result<()> {
         let end = section.range().end;
         let imports = section
@@ -209,8 +209,8 @@ impl<'a> Splice<'a> {
         self.import_run(run, end)
     }
 
-    /// Writes a section with the imports from `run` (the offset of the first, and their number) to
-    /// `end`.
+    /// Writes a section with the imports from `run`, the offset of the first one and their number,
+    /// up to `end`.
     fn import_run(&mut self, run: Option<(u64, u32)>, end: u64) -> Result<()> {
         let Some((start, count)) = run else {
             return Ok(());
@@ -226,9 +226,9 @@ impl<'a> Splice<'a> {
         Ok(())
     }
 
-    /// Checks that the core module that was put last is of the core type `ty`, which the component
-    /// imports as `name`. The validator compares them where a nested component with such an import
-    /// is instantiated: after what was copied so far.
+    /// Checks that the last core module has the core type `ty`, which the component imports as
+    /// `name`. The validator compares them: a nested component that imports a module of this type is
+    /// added to the copy so far, and instantiated with the module.
     fn check(&self, name: &str, ty: u32) -> Result<()> {
         let mut nested = wasm_encoder::Component::new();
         let mut aliases = ComponentAliasSection::new();
@@ -248,7 +248,7 @@ impl<'a> Splice<'a> {
         let copied = bytes.len() as u64;
         NestedComponentSection(&nested).append_to_component(&mut bytes);
         instances.append_to_component(&mut bytes);
-        // Bodies of functions are validated when the component is compiled.
+        // Function bodies are validated when the component is compiled.
         let mut validator = Validator::new_with_features(wasm_features(self.features));
         for payload in Parser::new(0).parse_all(&bytes) {
             let payload = payload.map_err(wasm_error)?;

@@ -16,62 +16,77 @@ impl<'p> Inliner<'p, '_> {
                 core_func_index,
                 type_index,
                 options,
-            } => {
-                let ty = frame.types.types.component_any_type_at(*type_index);
-                let Ok(ty) = ty.try_into() else {
-                    bail!("type {type_index} is no function type")
-                };
-                let ty = frame
-                    .types
-                    .func(ty, &mut self.out.interface.types, &mut self.budget)?;
-                let (options, post_return) = canon_options(frame, options)?;
-                let lift = self.out.interface.lifts.push(LiftedFunc {
-                    ty,
-                    callee: frame.core_funcs[*core_func_index as usize],
-                    options,
-                    post_return,
-                });
-                frame.funcs.push(FuncItem::Lift(lift));
-            }
+            } => self.lift(frame, *core_func_index, *type_index, options),
             CanonicalFunction::Lower {
                 func_index,
                 options,
-            } => self.lower(frame, *func_index, options)?,
-            CanonicalFunction::ResourceNew { resource } => {
-                let resource = self.resource(frame, *resource)?;
-                self.builtin(frame, CanonOp::ResourceNew(resource), &[])?;
-            }
-            CanonicalFunction::ResourceRep { resource } => {
-                let resource = self.resource(frame, *resource)?;
-                self.builtin(frame, CanonOp::ResourceRep(resource), &[])?;
-            }
-            CanonicalFunction::ResourceDrop { resource } => {
-                let resource = self.resource(frame, *resource)?;
-                self.builtin(frame, CanonOp::ResourceDrop(resource), &[])?;
-            }
-            CanonicalFunction::ErrorContextNew { options } => {
-                self.builtin(frame, CanonOp::ErrorContextNew, options)?;
-            }
-            CanonicalFunction::ErrorContextDebugMessage { options } => {
-                self.builtin(frame, CanonOp::ErrorContextDebugMessage, options)?;
-            }
-            CanonicalFunction::ErrorContextDrop => {
-                self.builtin(frame, CanonOp::ErrorContextDrop, &[])?
-            }
+            } => self.lower(frame, *func_index, options),
             builtin => {
+                let definition = self.builtin(frame, builtin)?;
                 let sig = self.validated_signature(frame)?;
-                let what = format!("the canonical built-in `{}`", builtin_name(builtin));
-                self.push_trampoline(
-                    frame,
-                    Trampoline::Unsupported {
-                        what,
+                let trampoline = match definition {
+                    Some((op, options)) => {
+                        let (options, _) = canon_options(frame, options)?;
+                        Trampoline::Canon(CanonBuiltin { op, options, sig })
+                    }
+                    None => Trampoline::Unsupported {
+                        what: format!("the canonical built-in `{}`", builtin_name(builtin)),
                         domain: frame.domain,
                         sig,
                     },
-                    sig,
-                );
+                };
+                self.push_trampoline(frame, trampoline, sig);
+                Ok(())
             }
         }
+    }
+
+    /// Returns a canonical built-in with its options, or `None` if it is not supported.
+    fn builtin<'o>(
+        &mut self,
+        frame: &mut Frame<'p>,
+        builtin: &'o CanonicalFunction,
+    ) -> Result<Option<(CanonOp, &'o [CanonicalOption])>> {
+        Ok(Some(match builtin {
+            CanonicalFunction::ResourceNew { resource } => {
+                (CanonOp::ResourceNew(self.resource(frame, *resource)?), &[])
+            }
+            CanonicalFunction::ResourceRep { resource } => {
+                (CanonOp::ResourceRep(self.resource(frame, *resource)?), &[])
+            }
+            CanonicalFunction::ResourceDrop { resource } => {
+                (CanonOp::ResourceDrop(self.resource(frame, *resource)?), &[])
+            }
+            CanonicalFunction::ErrorContextNew { options } => (CanonOp::ErrorContextNew, options),
+            CanonicalFunction::ErrorContextDebugMessage { options } => {
+                (CanonOp::ErrorContextDebugMessage, options)
+            }
+            CanonicalFunction::ErrorContextDrop => (CanonOp::ErrorContextDrop, &[]),
+            _ => return Ok(None),
+        }))
+    }
+
+    /// Executes a `canon lift`.
+    fn lift(
+        &mut self,
+        frame: &mut Frame<'p>,
+        core_func: u32,
+        ty: u32,
+        options: &[CanonicalOption],
+    ) -> Result<()> {
+        let Ok(func_ty) = frame.types.types.component_any_type_at(ty).try_into() else {
+            bail!("type {ty} is not a function type")
+        };
+        let types = &mut self.out.interface.types;
+        let ty = frame.types.func(func_ty, types, &mut self.budget)?;
+        let (options, post_return) = canon_options(frame, options)?;
+        let lift = self.out.interface.lifts.push(LiftedFunc {
+            ty,
+            callee: frame.core_funcs[core_func as usize],
+            options,
+            post_return,
+        });
+        frame.funcs.push(FuncItem::Lift(lift));
         Ok(())
     }
 
@@ -129,7 +144,7 @@ impl<'p> Inliner<'p, '_> {
         Ok(())
     }
 
-    /// The resource type with index `ty`.
+    /// Returns the resource type with index `ty`.
     fn resource(&mut self, frame: &mut Frame<'p>, ty: u32) -> Result<ResourceId> {
         let types = &mut self.out.interface.types;
         let ty = frame.types.types.component_any_type_at(ty);
@@ -139,23 +154,7 @@ impl<'p> Inliner<'p, '_> {
         }
     }
 
-    /// A canonical built-in.
-    fn builtin(
-        &mut self,
-        frame: &mut Frame<'p>,
-        op: CanonOp,
-        options: &[CanonicalOption],
-    ) -> Result<()> {
-        let (options, _) = canon_options(frame, options)?;
-        let sig = self.validated_signature(frame)?;
-        self.push_trampoline(
-            frame,
-            Trampoline::Canon(CanonBuiltin { op, options, sig }),
-            sig,
-        );
-        Ok(())
-    }
-
+    /// Adds a core function that a canonical definition makes.
     fn push_trampoline(&mut self, frame: &mut Frame<'p>, trampoline: Trampoline, sig: SigId) {
         let id = self.out.trampolines.insert_full(trampoline).0;
         frame.core_funcs.push(CoreFunc {
@@ -164,7 +163,7 @@ impl<'p> Inliner<'p, '_> {
         });
     }
 
-    /// The validator's signature of the core function that `frame` defines next.
+    /// Returns the signature that the validator found for the next core function of `frame`.
     fn validated_signature(&mut self, frame: &Frame<'p>) -> Result<SigId> {
         let types = frame.types.types;
         let ty = types[types.core_function_at(frame.core_funcs.len() as u32)].unwrap_func();
@@ -186,7 +185,7 @@ impl<'p> Inliner<'p, '_> {
     }
 }
 
-/// The options of a lift or lower, with `post-return` apart.
+/// Converts the options of a canonical definition. `post-return` is returned separately.
 fn canon_options(
     frame: &Frame<'_>,
     options: &[CanonicalOption],
@@ -224,9 +223,9 @@ fn canon_options(
     Ok((canon, post_return))
 }
 
-/// The name of a canonical built-in that is not supported.
+/// Returns the name of a canonical built-in that is not supported.
 fn builtin_name(builtin: &CanonicalFunction) -> String {
-    // The validator lets none of them pass as yet, so the name of the variant is good enough.
+    // The validator currently accepts none of them, so the name of the variant is good enough.
     let variant = format!("{builtin:?}");
     variant
         .split([' ', '{', '('])

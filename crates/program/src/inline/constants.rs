@@ -1,5 +1,5 @@
-//! Constant expressions: all of them can be computed when compiling, since only immutable globals
-//! may be read. The objects that they make stand in the heap from the start.
+//! Constant expressions. They read only immutable globals, so all of them are evaluated at compile
+//! time. The objects that they create are in the GC heap from the start.
 
 use super::items::CoreFunc;
 use super::{Budget, InstanceState};
@@ -13,31 +13,31 @@ use mintage_environ::{
 use std::collections::HashMap;
 use wasmparser::{ConstExpr, Operator};
 
-/// A value that names functions by their definitions.
+/// A value that refers to functions by their definitions.
 pub(crate) type Const = ir::Const<CoreFunc>;
-/// A global whose value is one of those.
+/// A global whose value refers to functions by their definitions.
 pub(crate) type Global = ir::Global<CoreFunc>;
 
-/// The most bytes of objects that one component instance starts with.
+/// The most bytes of objects with which one component instance starts.
 const MAX_STATIC: u64 = 256 << 20;
 
-/// The objects that constant expressions have made so far.
+/// The objects that constant expressions have created so far.
 #[derive(Default)]
 pub(crate) struct Statics {
     pub objects: Vec<StaticObject<CoreFunc>>,
-    /// Where the next object of each domain goes.
+    /// The reference to the next object of each domain.
     next: HashMap<DomainId, u64>,
 }
 
 impl Statics {
-    /// How many bytes of objects a domain starts with.
+    /// Returns the bytes of objects with which a domain starts.
     pub fn size(&self, domain: DomainId) -> u64 {
         self.next
             .get(&domain)
             .map_or(0, |next| next - HeapLayout::FIRST)
     }
 
-    /// Adds an object that takes `size` bytes.
+    /// Adds an object of `size` bytes, and returns the reference to it.
     fn add(
         &mut self,
         domain: DomainId,
@@ -67,8 +67,9 @@ impl Statics {
     }
 }
 
-/// What a constant expression of a core instance can name, and where its objects go.
-pub(super) struct Scope<'s, 'a> {
+/// The items that constant expressions of a core instance can refer to, and the objects that they
+/// create.
+pub(super) struct ConstScope<'s, 'a> {
     pub id: CoreInstanceId,
     pub instance: &'s InstanceState,
     pub module: &'s Module<'a>,
@@ -78,8 +79,8 @@ pub(super) struct Scope<'s, 'a> {
     pub budget: &'s mut Budget,
 }
 
-impl Scope<'_, '_> {
-    /// The value of a valid constant expression.
+impl ConstScope<'_, '_> {
+    /// Evaluates a valid constant expression.
     pub fn eval(&mut self, expr: &ConstExpr<'_>) -> Result<Const> {
         let mut stack = Vec::new();
         let mut reader = expr.get_operators_reader();
@@ -103,7 +104,7 @@ impl Scope<'_, '_> {
                 Operator::I64Sub => binary(&mut stack, i32::wrapping_sub, i64::wrapping_sub)?,
                 Operator::I32Mul => binary(&mut stack, i32::wrapping_mul, i64::wrapping_mul)?,
                 Operator::I64Mul => binary(&mut stack, i32::wrapping_mul, i64::wrapping_mul)?,
-                // Both hierarchies represent their values alike.
+                // Both hierarchies represent values in the same way.
                 Operator::AnyConvertExtern | Operator::ExternConvertAny => pop(&mut stack)?,
                 Operator::RefI31 => Const::I31(pop_i32(&mut stack)? & (u32::MAX >> 1)),
                 Operator::End => return pop(&mut stack),
@@ -113,7 +114,7 @@ impl Scope<'_, '_> {
         }
     }
 
-    /// The value of an operator that makes an object.
+    /// Evaluates an operator that creates an object.
     fn object(&mut self, operator: &Operator<'_>, stack: &mut Vec<Const>) -> Result<Const> {
         let (type_index, values) = match *operator {
             Operator::StructNew { struct_type_index } => {
@@ -135,7 +136,7 @@ impl Scope<'_, '_> {
             Operator::ArrayNewDefault { array_type_index } => {
                 let length = pop_i32(stack)?;
                 let ObjectKind::Array(element) = self.kind(array_type_index)? else {
-                    bail!("type {array_type_index} is no array type")
+                    bail!("type {array_type_index} is not an array type")
                 };
                 (array_type_index, StaticValues::Same(zero(*element), length))
             }
@@ -162,7 +163,7 @@ impl Scope<'_, '_> {
     fn object_type(&self, index: u32) -> Result<ObjectTypeId> {
         self.module
             .object_type(index)
-            .with_context(|| format!("type {index} is no struct or array type"))
+            .with_context(|| format!("type {index} is not a struct or array type"))
     }
 
     fn kind(&self, type_index: u32) -> Result<&ObjectKind> {
@@ -172,7 +173,7 @@ impl Scope<'_, '_> {
     fn fields(&self, type_index: u32) -> Result<&[(StorageType, u32)]> {
         match self.kind(type_index)? {
             ObjectKind::Struct(fields) => Ok(fields),
-            ObjectKind::Array(_) => bail!("type {type_index} is no struct type"),
+            ObjectKind::Array(_) => bail!("type {type_index} is not a struct type"),
         }
     }
 
@@ -186,7 +187,7 @@ impl Scope<'_, '_> {
         Ok(stack.split_off(rest).into())
     }
 
-    /// The offset that an active segment's expression gives.
+    /// Evaluates the offset of an active segment.
     pub fn offset(&mut self, expr: &ConstExpr<'_>) -> Result<u64> {
         match self.eval(expr)? {
             Const::I32(offset) => Ok(u64::from(offset as u32)),
@@ -195,24 +196,24 @@ impl Scope<'_, '_> {
         }
     }
 
-    /// The reference to a function.
+    /// Returns the reference to a function.
     pub fn func(&self, func: FuncIndex) -> Const {
         Const::Func(self.instance.func(self.id, self.module, func))
     }
 }
 
 fn pop(stack: &mut Vec<Const>) -> Result<Const> {
-    stack.pop().context("a constant expression gives no value")
+    stack.pop().context("a constant expression has no value")
 }
 
 fn pop_i32(stack: &mut Vec<Const>) -> Result<u32> {
     match pop(stack)? {
         Const::I32(value) => Ok(value as u32),
-        other => bail!("{other:?} is no i32"),
+        other => bail!("{other:?} is not an i32"),
     }
 }
 
-/// What a field or element holds by default.
+/// Returns the default value of a field or element.
 fn zero(storage: StorageType) -> Const {
     match storage.unpacked() {
         ValType::I32 => Const::I32(0),

@@ -1,6 +1,7 @@
-//! Core instances: imports resolved, definitions numbered over the whole program, segments applied.
+//! Core instances: resolves imports, numbers definitions over the whole program, and applies
+//! segments.
 
-use super::constants::{Const, Global, Scope};
+use super::constants::{Const, ConstScope, Global};
 use super::items::{CoreFunc, CoreInstanceItem, CoreItem, FuncDef, Step};
 use super::{Frame, Inliner, Item, MAX_INSTANCES, TableStart};
 use crate::ir::{ImageData, ImageElems, Module, Tag};
@@ -32,19 +33,20 @@ pub(crate) struct InstanceState {
     pub elem_values: HashMap<usize, Box<[Const]>>,
 }
 
-/// What a segment is after instantiation, as far as code can tell.
+/// The state of a segment after instantiation, as code sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SegmentState {
-    /// Empty: it was applied to the image or only declares functions.
+    /// Empty: it is applied to the image, or only declares functions.
     Dropped,
-    /// Full.
+    /// Not applied.
     Passive,
     /// Applied by a run-time step, then dropped.
     Applied,
 }
 
 impl InstanceState {
-    /// Function `func` of this instance of `module`, which has the number `id`.
+    /// Returns function `func` of this instance. `id` is the number of this instance, and `module`
+    /// is its module.
     pub fn func(&self, id: CoreInstanceId, module: &Module<'_>, func: FuncIndex) -> CoreFunc {
         match self.imported_funcs.get(func.index()) {
             Some(&imported) => imported,
@@ -55,7 +57,7 @@ impl InstanceState {
         }
     }
 
-    /// The item at `index` of an index space.
+    /// Returns the item at `index` of an index space.
     pub(super) fn item(
         &self,
         id: CoreInstanceId,
@@ -76,10 +78,10 @@ impl InstanceState {
     }
 }
 
-/// What constant expressions of a core instance can name; borrows parts of the inliner.
+/// Makes the scope of constant expressions of a core instance. Borrows only parts of the inliner.
 macro_rules! scope {
     ($inliner:ident, $id:ident, $instance:expr, $module:ident) => {
-        Scope {
+        ConstScope {
             id: $id,
             instance: $instance,
             module: &$module.ir,
@@ -107,7 +109,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
                          give the module when compiling (`CodeBuilder::core_module`), or bundle it \
                          into the component"
                     ))),
-                    _ => bail!("what is instantiated as a core module is something else"),
+                    _ => bail!("a core instance is made from something other than a core module"),
                 };
                 self.budget.spend(args.len())?;
                 let args = args
@@ -136,7 +138,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
         Ok(())
     }
 
-    /// The item that a core instance exports as `name`.
+    /// Returns the item that a core instance exports as `name`.
     pub(super) fn core_export(
         &self,
         instance: &CoreInstanceItem<'p>,
@@ -173,7 +175,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
                  modules"
             )
         );
-        // Functions cost little: bits of the reachability walk.
+        // Functions cost little: a bit each in the reachability walk.
         let items = [
             module.imports.len(),
             module.tables.len(),
@@ -224,7 +226,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
         Ok(id)
     }
 
-    /// Adds the memories, tables and globals of `module` to the program.
+    /// Adds the memories, tags, globals and tables of `module` to the program.
     fn define(
         &mut self,
         id: CoreInstanceId,
@@ -302,7 +304,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
                     let table = state.tables[table_index.unwrap_or(0) as usize];
                     let offset = scope.offset(offset_expr)?;
                     if self.trapped {
-                        // Nothing from here on ever runs.
+                        // Later steps never run.
                     } else if self.started
                         && !is_own(
                             table_index.unwrap_or(0),
@@ -338,7 +340,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
         if end.is_none_or(|end| end > self.out.shape.tables[table].minimum) {
             self.trap(Trap::TableOutOfBounds);
         } else if !values.is_empty() {
-            // In bounds of a table, the offset is below 2^32.
+            // An offset in the bounds of a table is below 2^32.
             self.out.image_elems.push(ImageElems {
                 table,
                 offset: offset as u32,
@@ -367,7 +369,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
                     let shape = &self.out.shape.memories[memory];
                     let size = u128::from(shape.minimum) << shape.page_size_log2;
                     if self.trapped {
-                        // Nothing from here on ever runs.
+                        // Later steps never run.
                     } else if self.started
                         && !is_own(*memory_index, state.memories.len(), module.memories.len())
                     {
@@ -400,15 +402,15 @@ impl<'p, 'a> Inliner<'p, 'a> {
     }
 }
 
-/// Whether an index space of `all` entries, the last `own` of which are the module's, has one of
-/// these at `index`. No code has seen a memory or table of a module that is being instantiated,
-/// whatever ran before.
+/// Returns whether entry `index` of an index space is one that the module defines: the last `own`
+/// of
+/// `all` entries. No code can have changed these before the module is instantiated.
 fn is_own(index: u32, all: usize, own: usize) -> bool {
     index as usize >= all - own
 }
 
-/// The values of an element segment.
-fn values(scope: &mut Scope<'_, '_>, items: &ElementItems<'_>) -> Result<Box<[Const]>> {
+/// Returns the values of an element segment.
+fn values(scope: &mut ConstScope<'_, '_>, items: &ElementItems<'_>) -> Result<Box<[Const]>> {
     match items {
         ElementItems::Functions(section) => {
             scope.budget.spend(section.count() as usize)?;
@@ -442,5 +444,5 @@ impl Frame<'_> {
     }
 }
 
-/// Core instances are part of function keys, which have room for more of them than there can be.
+/// The number of a core instance is part of function keys, and fits into them.
 const _: () = assert!(MAX_INSTANCES < 1 << FuncKey::NAMESPACE_BITS);

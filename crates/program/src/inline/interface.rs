@@ -1,4 +1,4 @@
-//! The root component's imports and exports: what the host gives and gets.
+//! The imports and exports of the root component.
 
 use super::items::{CanonLiftId, Exports, FuncItem, Item, TypeItem};
 use super::types::UNKNOWN;
@@ -10,11 +10,11 @@ use mintage_environ::{Index, LiftId, unsupported};
 use std::rc::Rc;
 use wasmparser::component_types::{ComponentAnyTypeId, ComponentEntityType};
 
-/// Bytes of a copied name that count as a step.
+/// The bytes of a copied name that count as one step.
 const NAME_BYTES: usize = 16;
 
 impl<'p> Inliner<'p, '_> {
-    /// Makes an import of the root: the item that it is inside, and its place in the interface.
+    /// Adds an import of the root to the interface, and returns the item for its index space.
     pub(super) fn import_from_host(
         &mut self,
         frame: &mut Frame<'p>,
@@ -33,14 +33,15 @@ impl<'p> Inliner<'p, '_> {
         Ok(item)
     }
 
-    /// The item of type `ty` that the host gives at `path`. Instance types nest at most 100 deep.
+    /// Returns the item of type `ty` that the root imports at `path`. Instance types nest at most
+    /// 100 deep.
     fn host_item(
         &mut self,
         frame: &mut Frame<'p>,
         path: &mut Vec<Box<str>>,
         ty: ComponentEntityType,
     ) -> Result<(Item<'p>, Import)> {
-        // Each item has a copy of its path, and types that share parts give many items.
+        // Each item has a copy of its path, and types with shared parts expand to many items.
         let path_bytes = path.iter().map(|name| name.len()).sum::<usize>();
         self.budget.spend(1 + path_bytes / NAME_BYTES)?;
         let interface = &mut self.out.interface;
@@ -103,7 +104,7 @@ impl<'p> Inliner<'p, '_> {
         })
     }
 
-    /// Takes over the exports of the root.
+    /// Adds the exports of the root to the interface.
     pub(super) fn export_root(&mut self, frame: &Frame<'p>) -> Result<()> {
         for (&name, item) in &frame.exports {
             let ty = frame
@@ -120,8 +121,8 @@ impl<'p> Inliner<'p, '_> {
         Ok(())
     }
 
-    /// The export of `item`, of which only what its type `ty` names is visible. Instance types nest
-    /// at most 100 deep.
+    /// Returns the export of `item`. Only the parts that its type `ty` names are visible. Instance
+    /// types nest at most 100 deep.
     fn export(
         &mut self,
         frame: &Frame<'p>,
@@ -155,7 +156,7 @@ impl<'p> Inliner<'p, '_> {
         })
     }
 
-    /// The number of a lift among those that the host can call.
+    /// Returns the number of a lift among those that exports name.
     fn export_lift(&mut self, lift: CanonLiftId) -> LiftId {
         LiftId::from_u32(self.out.interface.exported_lifts.insert_full(lift).0 as u32)
     }

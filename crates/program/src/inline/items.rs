@@ -1,7 +1,7 @@
 //! The items of component index spaces during abstract instantiation.
 //!
-//! A core function is a [`CoreFunc`] until reachability has decided which canonical definitions are
-//! compiled. Only then do these have numbers and so a `FuncKey`: no key exists before.
+//! A core function is a [`CoreFunc`] here. It gets its `FuncKey` from reachability, which numbers
+//! the canonical definitions that are compiled.
 
 use crate::ir::CanonBuiltin;
 use crate::parse::ComponentIndex;
@@ -21,14 +21,14 @@ pub(super) type Exports<'p> = IndexMap<&'p str, Item<'p>>;
 pub(super) enum Item<'p> {
     Func(FuncItem),
     Instance(Rc<Exports<'p>>),
-    /// A component of the binary, with the items that it captures from the components around it.
+    /// A component of the binary, with the items that it captures from enclosing components.
     Component(ComponentIndex, Rc<[Item<'p>]>),
     Module(ModuleId),
     Type(TypeItem),
-    /// A module that the root imports under this name, and that the host has not given: it cannot
+    /// A module that the root imports under this name and that the host has not supplied. It cannot
     /// be instantiated.
     HostModule(Rc<str>),
-    /// A component that the root imports, which hosts cannot give.
+    /// A component that the root imports. Hosts cannot supply components.
     HostComponent,
 }
 
@@ -108,7 +108,7 @@ index! {
 /// An entry of the core instance index space.
 pub(super) enum CoreInstanceItem<'p> {
     Instance(CoreInstanceId),
-    /// Items put together by the component.
+    /// Items that the component groups.
     Bag(IndexMap<&'p str, CoreItem>),
 }
 
@@ -135,7 +135,7 @@ pub(crate) enum Trampoline {
     },
 }
 
-/// A run-time step of instantiation.
+/// A step of instantiation at run time.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Step {
     /// Applies the active data segment `segment` of an instance.

@@ -1,10 +1,10 @@
 //! Phase 2: abstract instantiation. Executes the definitions of the root component and of every
-//! component that it instantiates, with symbols for values, and so resolves each alias, argument
-//! and import to what it will be at run time.
+//! component that it instantiates, with symbols as values. This resolves each alias, argument and
+//! import to the item that it will be at run time.
 //!
-//! The walk keeps its own stack of [`Frame`]s, one per component instance under way, so that
-//! nesting costs no host stack. Components can multiply: a few hundred bytes can ask for 2^100
-//! instances. Each step draws on a [`Budget`].
+//! The inliner keeps its own stack of [`Frame`]s, one for each component that is being
+//! instantiated, so that nesting does not use the host's stack. A few hundred bytes can ask for
+//! 2^100 component instances, so every step draws on a [`Budget`].
 
 mod canon;
 mod constants;
@@ -37,13 +37,12 @@ use wasmparser::{ComponentExternalKind, ComponentInstance, ComponentInstantiatio
 
 /// The most core instances, and the most component instances, of one component.
 const MAX_INSTANCES: usize = 10_000;
-/// The most steps of abstract instantiation. A step costs at most some hundred bytes, and well
-/// below a microsecond; the largest known components (a hundred core instances with ten thousand
-/// table entries each) take about a million.
+/// The most steps of abstract instantiation. A step takes at most a few hundred bytes and less than
+/// a microsecond. The largest known components, with a hundred core instances of ten thousand table
+/// entries each, take about a million steps.
 const MAX_STEPS: u64 = 8_000_000;
 
-/// The result of abstract instantiation: everything that the component defines, whether or not it
-/// can be reached.
+/// The result of abstract instantiation: everything that the component defines, reachable or not.
 pub(crate) struct Inlined<'a> {
     pub instances: IndexVec<CoreInstanceId, InstanceState>,
     pub shape: Shape,
@@ -53,9 +52,10 @@ pub(crate) struct Inlined<'a> {
     pub image_data: Vec<ImageData<'a>>,
     pub image_elems: Vec<ImageElems<CoreFunc>>,
     pub statics: Statics,
-    /// Run-time initializers.
+    /// The steps of instantiation at run time.
     pub steps: Vec<Step>,
-    /// Canonical definitions that make core functions, by [`TrampolineId`]. Equal ones are one.
+    /// Canonical definitions that make core functions, by [`TrampolineId`]. Equal definitions share
+    /// an entry.
     pub trampolines: IndexSet<Trampoline>,
     pub interface: InlinedInterface<'a>,
 }
@@ -126,7 +126,7 @@ pub(crate) fn inline<'a>(parsed: &Parsed<'a>, tunables: &Tunables) -> Result<Inl
     Ok(inliner.out)
 }
 
-/// What is left of the steps.
+/// The number of steps that are left.
 struct Budget {
     left: u64,
 }
@@ -148,24 +148,24 @@ impl Budget {
 struct Inliner<'p, 'a> {
     parsed: &'p Parsed<'a>,
     budget: Budget,
-    /// Whether a step before this point always traps: what follows is never reached.
+    /// Whether a step before this point always traps, so that later steps are never executed.
     trapped: bool,
-    /// Whether a start function runs before this point, so that memories and tables of earlier
-    /// instances are not known.
+    /// Whether a start function runs before this point, so that the contents of memories and tables
+    /// of earlier instances are unknown.
     started: bool,
     out: Inlined<'a>,
 }
 
-/// A component instance under way.
+/// A component that is being instantiated.
 struct Frame<'p> {
     component: ComponentIndex,
     /// The definition to execute next.
     next: usize,
     domain: DomainId,
-    /// Arguments by name; empty for the root, whose imports are the host's.
+    /// Arguments by name. Empty for the root, which imports from the host.
     args: HashMap<&'p str, Item<'p>>,
     captures: Rc<[Item<'p>]>,
-    /// The name space of types, with the identity of resources.
+    /// The index space of types, with the identity of resources.
     types: TypeScope<'p>,
     core_funcs: Vec<CoreFunc>,
     core_memories: Vec<mintage_environ::MemoryId>,
@@ -217,7 +217,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
         Ok(())
     }
 
-    /// A frame that instantiates `component` in a new domain.
+    /// Returns a frame that instantiates `component` in a new domain.
     fn frame(
         &mut self,
         component: ComponentIndex,
@@ -254,7 +254,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
         })
     }
 
-    /// Executes a definition; an instantiation of a component gives the frame to execute next.
+    /// Executes a definition. An instantiation of a component returns the frame to execute next.
     fn execute(
         &mut self,
         frame: &mut Frame<'p>,
@@ -367,7 +367,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
         self.frame(id, args, captures)
     }
 
-    /// The item of an index space of `frame`.
+    /// Returns an item of an index space of `frame`.
     fn item(
         &mut self,
         frame: &mut Frame<'p>,
@@ -394,7 +394,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
         })
     }
 
-    /// Lists the exports of all core instances, for `Tunables::core_exports`.
+    /// Adds the exports of all core instances, for `Tunables::core_exports`.
     fn list_core_exports(&mut self) {
         for (instance, state) in self.out.instances.iter() {
             let module = &self.parsed.modules[state.module];
@@ -418,7 +418,7 @@ impl<'p> Frame<'p> {
             Item::Component(..) | Item::HostComponent => self.components.push(item),
             Item::Instance(exports) => self.instances.push(exports),
             Item::Func(func) => self.funcs.push(func),
-            // The validator keeps the index space of types.
+            // The validator keeps types.
             Item::Type(_) => {}
         }
     }
@@ -433,8 +433,8 @@ impl<'p> Frame<'p> {
         }
     }
 
-    /// The module or component that an outer alias of this component, or a capture of a component
-    /// in it, means.
+    /// Returns the module or component that an outer alias of this component, or a capture of a
+    /// component in it, refers to.
     fn captured(&self, capture: Capture) -> Result<Item<'p>> {
         let item = match capture {
             Capture::Module(OuterRef::Own(index)) => self.modules.get(index as usize),
@@ -442,6 +442,7 @@ impl<'p> Frame<'p> {
             Capture::Module(OuterRef::Captured(position))
             | Capture::Component(OuterRef::Captured(position)) => self.captures.get(position),
         };
-        item.cloned().context("an outer alias leads to no item")
+        item.cloned()
+            .context("an outer alias refers to an item that does not exist")
     }
 }

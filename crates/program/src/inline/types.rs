@@ -1,9 +1,8 @@
-//! Component types: from the validator's to those of the interface, with the identity of resources.
+//! Conversion of the validator's component types to those of the interface.
 //!
-//! A resource type means something else in each component instance, so each instance has its own
-//! [`TypeScope`]: it maps the validator's name of each resource type in sight to the resource.
-//! Types are compared side by side with the items that have them ([`TypeScope::bind`]): where a
-//! type names a resource and the item at the same place is one, the two are the same.
+//! A resource type of the validator stands for a different resource in each component instance. So
+//! each instance has a [`TypeScope`], which maps the resource types in scope to resources. It
+//! learns them by walking a type and an item of that type together ([`TypeScope::bind`]).
 
 use super::Budget;
 use super::items::{Exports, Item, TypeItem};
@@ -18,7 +17,7 @@ use wasmparser::component_types::{
 };
 use wasmparser::types::TypesRef;
 
-/// Of a type that the validator names and does not know.
+/// The message for a type that the validator names and does not know.
 pub(super) const UNKNOWN: &str = "a type is unknown to the validator (a bug in Mintage)";
 
 /// The types of one component instance.
@@ -38,16 +37,16 @@ impl<'p> TypeScope<'p> {
         }
     }
 
-    /// The component defines `resource` at `type_index`.
+    /// Records that the component defines `resource` at `type_index`.
     pub fn define_resource(&mut self, type_index: u32, resource: ResourceId) -> Result<()> {
         match self.types.component_any_type_at(type_index) {
             ComponentAnyTypeId::Resource(id) => self.resources.insert(id.resource(), resource),
-            _ => bail!("type {type_index} is no resource type"),
+            _ => bail!("type {type_index} is not a resource type"),
         };
         Ok(())
     }
 
-    /// The resource that `id` means here; a new one of `types` when it is met for the first time.
+    /// Returns the resource that `id` stands for. If it is unknown, adds a new one to `types`.
     pub fn resource_or_new(
         &mut self,
         id: valid::ResourceId,
@@ -59,7 +58,7 @@ impl<'p> TypeScope<'p> {
             .or_insert_with(|| types.add_resource())
     }
 
-    /// Learns from `item`, which has the type `ty`, what the resources in the type are.
+    /// Learns from `item` which resources the resource types in its type `ty` stand for.
     pub fn bind(
         &mut self,
         ty: &ComponentEntityType,
@@ -84,8 +83,8 @@ impl<'p> TypeScope<'p> {
         }
     }
 
-    /// As [`bind`](Self::bind), for an instance. Types nest at most 100 deep, which the validator
-    /// checks.
+    /// Does the same as [`bind`](Self::bind) for an instance. The validator makes sure that types
+    /// nest at most 100 deep.
     pub fn bind_instance(
         &mut self,
         ty: ComponentInstanceTypeId,
@@ -102,7 +101,7 @@ impl<'p> TypeScope<'p> {
         Ok(())
     }
 
-    /// What the type `ty` is as an item.
+    /// Converts a type to an item.
     pub fn type_item(
         &mut self,
         ty: ComponentAnyTypeId,
@@ -147,7 +146,7 @@ impl<'p> TypeScope<'p> {
         self.resources
             .get(&id)
             .copied()
-            .context("a resource type is used that nothing defines (a bug in Mintage)")
+            .context("a resource type is used without a definition (a bug in Mintage)")
     }
 
     fn value(
@@ -171,7 +170,7 @@ impl<'p> TypeScope<'p> {
         ty.map(|ty| self.value(ty, types, budget)).transpose()
     }
 
-    /// Converts a value type. Types nest at most 100 deep, which the validator checks.
+    /// Converts a value type. The validator makes sure that types nest at most 100 deep.
     fn defined(
         &mut self,
         id: ComponentDefinedTypeId,
@@ -243,7 +242,7 @@ impl<'p> TypeScope<'p> {
                 );
                 types.intern_map(key, value)
             }
-            // What it is made of in memory, and what it is to the host.
+            // A fixed-length list is a tuple in memory and to the host.
             ComponentDefinedType::FixedLengthList {
                 element, length, ..
             } => {

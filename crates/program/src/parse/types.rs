@@ -24,8 +24,8 @@ pub(super) struct TypeNumbers {
 }
 
 impl TypeNumbers {
-    /// Numbers the types with the given ids. Ids may be repeated, and must include the supertypes of
-    /// each type.
+    /// Numbers the types with the given ids. Ids may be repeated, and must include the supertypes
+    /// of each type.
     pub fn new(types: TypesRef<'_>, mut ids: Vec<CoreTypeId>) -> Result<TypeNumbers> {
         ids.sort_unstable();
         ids.dedup();
@@ -121,8 +121,8 @@ impl TypeNumbers {
     }
 }
 
-/// The trees of subtypes. All lists are indexed by the position of a type in the sorted list of ids,
-/// in which a supertype comes before its subtypes.
+/// The trees of subtypes. All lists are indexed by the position of a type in the sorted list of
+/// ids, in which a supertype comes before its subtypes.
 struct Forest<'t> {
     types: Vec<&'t SubType>,
     /// The first type that equals each type. This is the type itself, unless the validator gives

@@ -1,28 +1,29 @@
-//! Limits of what adapters may be generated: an adapter's code grows with its function type, and
-//! types of a few hundred bytes can be written out to any size (`tuple<t, t>` of `tuple<t, t>` of
-//! ...).
+//! Limits on the code of adapters.
+//!
+//! The code of an adapter grows with its function type when the type is written out in full. Types
+//! that are defined in a few hundred bytes can be of any size, such as nested `tuple<t, t>`.
 
 use crate::inline::{Inlined, Trampoline};
 use anyhow::{Result, ensure};
 use mintage_environ::component::{ComponentTypes, InterfaceType, StringEncoding};
 use mintage_environ::limit;
 
-/// The most value types that the type of an adapter has when it is written out. A node is some
-/// fifty bytes of code, and takes some twenty microseconds to generate: 1 MB and half a second.
+/// The most value types in the written-out type of an adapter. Each takes about fifty bytes of code
+/// and twenty microseconds to generate, so this is 1 MB and half a second.
 const MAX_NODES: u64 = 20_000;
-/// The most value types of all adapters together: 50 MB.
+/// The most value types of all adapters together, for 50 MB of code.
 const MAX_ALL_NODES: u64 = 1_000_000;
-/// The nodes that a string counts for.
+/// The number of value types that a string counts for.
 const STRING: u64 = 4;
-/// The nodes that a string counts for when `latin1+utf16` is on either side, with all the ways that
-/// it can take.
+/// The number of value types that a string counts for if either side uses `latin1+utf16`, which has
+/// more cases.
 const COMPACT_STRING: u64 = 16;
 
 /// Checks the adapters among `trampolines`.
 ///
 /// # Errors
 ///
-/// When the code of an adapter, or of all together, would be too large.
+/// If the code of an adapter, or of all adapters together, would be too large.
 pub(super) fn check<'t>(
     inlined: &Inlined<'_>,
     trampolines: impl Iterator<Item = &'t Trampoline>,
@@ -65,8 +66,8 @@ pub(super) fn check<'t>(
     Ok(())
 }
 
-/// How many value types `todo` are when they are written out, where a string counts for `string`;
-/// counting stops soon after `limit`.
+/// Returns the number of value types when the types in `todo` are written out, where a string
+/// counts for `string`. Counting stops soon after `limit`.
 fn nodes(types: &ComponentTypes, mut todo: Vec<InterfaceType>, string: u64, limit: u64) -> u64 {
     let mut count = 0;
     while let Some(ty) = todo.pop() {
@@ -86,7 +87,7 @@ fn nodes(types: &ComponentTypes, mut todo: Vec<InterfaceType>, string: u64, limi
                 todo.extend(once_per_loop(types, &fields));
             }
             InterfaceType::Tuple(id) => todo.extend(once_per_loop(types, types.tuple(id))),
-            // Cases without a payload take no code of their own.
+            // Cases without a payload need no code of their own.
             InterfaceType::Enum(_) => {}
             _ => todo.extend(types.cases(ty).into_iter().flatten().flatten()),
         }
@@ -94,7 +95,7 @@ fn nodes(types: &ComponentTypes, mut todo: Vec<InterfaceType>, string: u64, limi
     count
 }
 
-/// Fields without those that code handles in a loop together with the one before.
+/// Returns the fields, but only the first of consecutive ones that code handles in a loop.
 fn once_per_loop(
     types: &ComponentTypes,
     fields: &[InterfaceType],

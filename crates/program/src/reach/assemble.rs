@@ -1,4 +1,4 @@
-//! The program, put together from what is reachable.
+//! Assembles the program from what is reachable.
 
 use super::keys::{Keys, Numbered};
 use super::walk::{Reached, TableUse};
@@ -17,7 +17,7 @@ use mintage_environ::{
 };
 use std::collections::BTreeSet;
 
-/// Makes the program.
+/// Assembles the program.
 pub(super) fn program<'a>(
     parsed: Parsed<'a>,
     inlined: Inlined<'a>,
@@ -114,8 +114,8 @@ pub(super) fn program<'a>(
     })
 }
 
-/// Returns the interface of a component of which nothing is compiled: without lowers, initializers
-/// and destructors. The keys of core functions mean nothing in it.
+/// Returns the interface of a component of which nothing is compiled. It has no lowers and no
+/// initializers, and the keys of core functions are meaningless.
 pub(crate) fn interface_alone(inlined: Inlined<'_>) -> ComponentInterface {
     let keys = Keys::none(&inlined);
     interface(inlined.interface, &inlined.shape, &keys)
@@ -168,7 +168,7 @@ fn interface(inlined: InlinedInterface<'_>, shape: &Shape, keys: &Keys) -> Compo
     }
 }
 
-/// The lists to which the segments of instances are added that have a length at run time.
+/// The lists of segments that are not empty at run time.
 struct Segments<'s, 'a> {
     shape: &'s mut Shape,
     data: &'s mut IndexVec<DataId, &'a [u8]>,
@@ -229,7 +229,8 @@ impl<'a> Segments<'_, 'a> {
     }
 }
 
-/// Returns whether a segment has a length at run time.
+/// Returns whether a segment is not empty at run time. `named` says whether reachable code names
+/// it.
 fn is_kept(state: SegmentState, named: bool) -> bool {
     match state {
         SegmentState::Dropped => false,
@@ -310,8 +311,7 @@ fn heaps(inlined: &Inlined<'_>, reached: &Reached) -> Vec<HeapShape> {
     reached.heaps.iter().map(heap).collect()
 }
 
-/// Returns the layouts of all types of objects: those of exceptions follow those that modules
-/// define.
+/// Returns the layouts of all object types. Those of exceptions follow those that modules define.
 fn objects(
     defined: &ObjectTypes,
     signatures: &Signatures,
@@ -325,7 +325,7 @@ fn objects(
     defined.chain(tags.values().map(exception)).collect()
 }
 
-/// The signatures of all core functions that the host calls.
+/// Returns the signatures of all core functions that the host calls.
 fn entries(interface: &ComponentInterface) -> Vec<SigId> {
     let lifts = interface.lifts.values().flat_map(|lift| {
         [Some(lift.callee), lift.post_return, lift.options.realloc]

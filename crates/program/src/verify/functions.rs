@@ -1,4 +1,4 @@
-//! The reachable functions: the list is complete, and closed under what their bodies name.
+//! Checks that the list of reachable functions is closed under the references of their bodies.
 
 use super::Verifier;
 use crate::ir::{CoreInstance, Program};
@@ -7,8 +7,8 @@ use mintage_environ::{CoreInstanceId, FuncIndex, FuncKey};
 use wasmparser::{BinaryReader, FunctionBody, Operator};
 
 impl Verifier<'_, '_> {
-    /// The list of reachable functions is sorted, names only what exists, and is closed: whatever a
-    /// reachable function names is reachable.
+    /// Checks that the list of reachable functions is sorted, that its functions exist, and that
+    /// all functions they refer to are reachable.
     pub(super) fn reachable(&self) -> Result<()> {
         let Program {
             reachable,
@@ -72,6 +72,7 @@ impl Verifier<'_, '_> {
         Ok(())
     }
 
+    /// Checks the references of a function body.
     fn body(
         &self,
         id: CoreInstanceId,
@@ -97,9 +98,9 @@ impl Verifier<'_, '_> {
         };
         for operator in body.get_operators_reader()? {
             match operator? {
-                Operator::Call { function_index } | Operator::RefFunc { function_index } => {
-                    func(function_index)?
-                }
+                Operator::Call { function_index }
+                | Operator::ReturnCall { function_index }
+                | Operator::RefFunc { function_index } => func(function_index)?,
                 Operator::TableSet { table }
                 | Operator::TableGrow { table }
                 | Operator::TableFill { table }

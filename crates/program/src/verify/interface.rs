@@ -1,5 +1,5 @@
-//! What crosses component boundaries: imports, exports, lifts, lowers, adapters, built-ins and
-//! resources.
+//! Checks imports, exports, lifts, lowers, adapters, canonical built-ins, resources and
+//! initializers.
 
 use super::Verifier;
 use crate::ir::{Adapter, CanonBuiltin, CanonOp, Program};
@@ -29,6 +29,14 @@ impl Verifier<'_, '_> {
         for (id, builtin) in self.program.canons.iter() {
             self.canon(builtin).with_context(|| format!("{id:?}"))?;
         }
+        self.imports()?;
+        self.exports()?;
+        self.core_exports()
+    }
+
+    /// Checks that each imported function is among the imports, at its path.
+    fn imports(&self) -> Result<()> {
+        let interface = &self.program.interface;
         let mut imports: Vec<_> = interface
             .imports
             .iter()
@@ -43,7 +51,7 @@ impl Verifier<'_, '_> {
                     };
                     ensure!(
                         *func.path == path[..],
-                        "{id:?} stands at {path:?} and not at {:?}",
+                        "{id:?} is at {path:?} and not at {:?}",
                         func.path
                     );
                     seen.insert(*id);
@@ -58,8 +66,13 @@ impl Verifier<'_, '_> {
         }
         ensure!(
             seen.len() == interface.import_funcs.len(),
-            "an imported function stands nowhere in the imports"
+            "an imported function is not among the imports"
         );
+        Ok(())
+    }
+
+    fn exports(&self) -> Result<()> {
+        let interface = &self.program.interface;
         let mut exports: Vec<&Export> = interface.exports.values().collect();
         while let Some(export) = exports.pop() {
             match export {
@@ -71,7 +84,11 @@ impl Verifier<'_, '_> {
                 Export::Type(_) | Export::Resource(_) | Export::Static => {}
             }
         }
-        for export in &interface.core_exports {
+        Ok(())
+    }
+
+    fn core_exports(&self) -> Result<()> {
+        for export in &self.program.interface.core_exports {
             let core = self
                 .program
                 .instances
@@ -151,8 +168,8 @@ impl Verifier<'_, '_> {
         Ok(())
     }
 
-    /// Both sides agree with the type, and nothing of it is called by the host: no entries are
-    /// needed.
+    /// Checks that both sides of an adapter agree with its type. The host does not call its
+    /// functions, so they need no entry trampolines.
     fn adapter(&self, adapter: &Adapter) -> Result<()> {
         let ComponentInterface {
             types, signatures, ..
@@ -312,7 +329,7 @@ impl Verifier<'_, '_> {
         Ok(())
     }
 
-    /// Whether the memory of the options has 64-bit indexes. It is known to exist.
+    /// Returns whether the memory of the options has 64-bit indexes.
     fn index64(&self, options: &CanonOptions) -> bool {
         let memory = options
             .memory
@@ -320,7 +337,7 @@ impl Verifier<'_, '_> {
         memory.is_some_and(|memory| memory.index64)
     }
 
-    /// The type of pointers.
+    /// Returns the type of pointers into the memory of the options.
     fn pointer(&self, options: &CanonOptions) -> ValType {
         match self.index64(options) {
             true => ValType::I64,
@@ -328,7 +345,8 @@ impl Verifier<'_, '_> {
         }
     }
 
-    /// Options of a lift or lower; `host` says whether the host is on the other side.
+    /// Checks the options of a canonical definition. `host` says whether the host is on the other
+    /// side, and so calls `realloc`.
     fn options(&self, options: &CanonOptions, host: bool) -> Result<()> {
         if let Some(memory) = options.memory {
             self.memory(memory, options.domain)?;

@@ -1,7 +1,7 @@
 //! The program verifier: checks the invariants of a [`Program`] from the result alone.
 //!
-//! It shares no code with the phases that build a program, and reads the function bodies itself to
-//! see that nothing reachable was dropped.
+//! It shares no code with the phases that build a program. It reads the function bodies itself to
+//! check that nothing reachable has been dropped.
 
 mod functions;
 mod interface;
@@ -18,7 +18,7 @@ use std::collections::HashSet;
 ///
 /// # Errors
 ///
-/// Names the first invariant that does not hold.
+/// The first invariant that does not hold.
 pub fn verify(program: &Program<'_>) -> Result<()> {
     let verifier = Verifier {
         program,
@@ -44,7 +44,7 @@ struct Verifier<'v, 'a> {
 }
 
 impl Verifier<'_, '_> {
-    /// A reference must be to a reachable function, or to an object, of the domain.
+    /// Checks that a reference refers to a reachable function or to an object of the domain.
     fn value(&self, value: Const, domain: DomainId) -> Result<()> {
         match value {
             Const::Func(callee) => self.callee(callee, domain),
@@ -61,16 +61,16 @@ impl Verifier<'_, '_> {
         }
     }
 
-    /// The value of a table's entry is one of its type.
+    /// Checks that a value can be an entry of a table.
     fn entry(&self, value: Const, table: TableId) -> Result<()> {
         let element = self.program.tables[table].element;
-        // A table that nothing uses holds null, whatever its type.
+        // A table that is not used contains null, even if its type excludes null.
         let matches = value == Const::Null || self.has_type(value, ValType::Ref(element));
-        ensure!(matches, "{value:?} is no {element}");
+        ensure!(matches, "{value:?} is not a {element}");
         self.value(value, self.program.shape.tables[table].domain)
     }
 
-    /// A function that the host calls must have an entry adapter.
+    /// Checks a function that the host calls, which needs an entry trampoline.
     fn host_callee(&self, callee: CoreCallee, domain: DomainId) -> Result<()> {
         self.callee(callee, domain)?;
         ensure!(
@@ -81,6 +81,7 @@ impl Verifier<'_, '_> {
         Ok(())
     }
 
+    /// Checks a function that machine code calls.
     fn callee(&self, callee: CoreCallee, domain: DomainId) -> Result<()> {
         self.exists(callee, domain)?;
         ensure!(
@@ -91,7 +92,7 @@ impl Verifier<'_, '_> {
         Ok(())
     }
 
-    /// The function exists, has the signature, and runs in the domain.
+    /// Checks that a function exists, has the signature, and runs in the domain.
     fn exists(&self, callee: CoreCallee, domain: DomainId) -> Result<()> {
         let CoreCallee { key, sig } = callee;
         let (actual_sig, actual_domain) = match key {
@@ -120,7 +121,7 @@ impl Verifier<'_, '_> {
                 Some(builtin) => (builtin.sig, builtin.options.domain),
                 None => bail!("{key} does not exist"),
             },
-            FuncKey::Entry(_) | FuncKey::Builtin(_) => bail!("{key} is no wasm function"),
+            FuncKey::Entry(_) | FuncKey::Builtin(_) => bail!("{key} is not a WebAssembly function"),
         };
         ensure!(
             actual_sig == sig,

@@ -1,4 +1,4 @@
-//! The initial state: shapes, instances, segments and the image.
+//! Checks the initial state: shapes, instances, segments and the image.
 
 use super::Verifier;
 use crate::ir::{CoreInstance, Program};
@@ -145,7 +145,7 @@ impl Verifier<'_, '_> {
         Ok(())
     }
 
-    /// Every run-time segment belongs to exactly one segment of one instance.
+    /// Checks that every run-time segment belongs to exactly one segment of one instance.
     pub(super) fn segments(&self) -> Result<()> {
         let shape = &self.program.shape;
         let (mut data, mut elems) = (HashSet::new(), HashSet::new());

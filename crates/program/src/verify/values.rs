@@ -1,4 +1,4 @@
-//! Values are of their types, and static objects have what their types say.
+//! Checks that values have their types, and that static objects fit theirs.
 
 use super::Verifier;
 use crate::ir::Const;
@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use std::iter;
 
 impl Verifier<'_, '_> {
-    /// Whether a value is of a type.
+    /// Returns whether a value has a type.
     pub(super) fn has_type(&self, value: Const, ty: ValType) -> bool {
         let ComponentInterface {
             signatures,
@@ -51,8 +51,8 @@ impl Verifier<'_, '_> {
         }
     }
 
-    /// Static objects have the fields of their types, and stand in their heaps one behind the
-    /// other.
+    /// Checks that static objects have the fields of their types, and are consecutive in their
+    /// heaps.
     pub(super) fn objects(&self) -> Result<()> {
         let mut ends: HashMap<DomainId, u64> = HashMap::new();
         for (at, object) in self.program.statics.iter().enumerate() {
@@ -63,7 +63,7 @@ impl Verifier<'_, '_> {
             let end = ends.entry(object.domain).or_insert(HeapLayout::FIRST);
             ensure!(
                 u64::from(object.reference) == *end,
-                "{} stands at {:#x} and not at {end:#x}",
+                "{} is at {:#x} and not at {end:#x}",
                 place(),
                 object.reference
             );
@@ -80,7 +80,7 @@ impl Verifier<'_, '_> {
             };
             *end += ty.layout.size_of(object.values.len() as u32);
             for (value, ty) in object.values.iter().zip(types) {
-                // Of no value there is one all the same.
+                // A value that is repeated 0 times is listed as well.
                 let matches = object.values.is_empty() || self.has_type(value, ty);
                 ensure!(matches, "{} holds {value:?} as {ty}", place());
                 self.value(value, object.domain).with_context(place)?;

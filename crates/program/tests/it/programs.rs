@@ -1,6 +1,8 @@
-//! Programs as text: each `programs/*.wat` holds a component and, behind a line `;; =>`, the
-//! program or the error that it gives. `BLESS=1` rewrites what is expected. A first line `;;
-//! core-exports` sets `Tunables::core_exports`, and `;; error-context` the feature of that name.
+//! Programs as text.
+//!
+//! Each `tests/programs/*.wat` contains a component and, after a line `;; =>`, the expected program
+//! or error. `BLESS=1` rewrites what is expected. A first line `;; core-exports` sets
+//! `Tunables::core_exports`, and `;; error-context` turns the feature of that name on.
 
 use mintage_environ::{Features, Tunables};
 use std::fmt::Write;
@@ -25,7 +27,7 @@ fn programs() {
     );
 }
 
-/// Builds one program; the difference to what is expected, if any.
+/// Builds one program. Returns the difference to what is expected, if there is one.
 fn check(path: &Path) -> Option<String> {
     let text = std::fs::read_to_string(path).unwrap();
     let (input, expected) = text.split_once(MARK).unwrap_or((&text, ""));
@@ -68,7 +70,7 @@ fn describe(path: &Path, input: &str) -> String {
     }
 }
 
-/// The lines that differ, after and before those that do not.
+/// Returns the lines that differ, with two lines before them.
 fn diff(expected: &str, actual: &str) -> String {
     let (old, new): (Vec<_>, Vec<_>) = (expected.lines().collect(), actual.lines().collect());
     let same = old.iter().zip(&new).take_while(|(a, b)| a == b).count();
@@ -91,9 +93,9 @@ fn diff(expected: &str, actual: &str) -> String {
     text
 }
 
-/// Bytes that are no component, and part of what is said of them.
+/// Bytes that are not a component, and part of the error.
 #[test]
-fn no_component() {
+fn other_bytes_than_components() {
     let component = wat::parse_str("(component (core module (func)))").unwrap();
     let cases: &[(&[u8], &str)] = &[
         (b"", "the input is empty"),
@@ -131,7 +133,7 @@ fn interface_alone() {
     assert_eq!(interface.types.display_func(ty), "func() -> own<resource0>");
 }
 
-/// Damaged components give errors, or programs that the verifier accepts; never a panic.
+/// Damaged components result in errors or in programs that the verifier accepts, never in a panic.
 #[test]
 fn damaged() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/programs");
@@ -163,6 +165,6 @@ fn damaged() {
     }
     assert!(
         built > 100,
-        "only {built} damaged components could be built: the test does not reach far"
+        "only {built} damaged components could be built: the test does not cover much"
     );
 }

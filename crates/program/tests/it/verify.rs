@@ -1,4 +1,4 @@
-//! The verifier finds damage: each case breaks one invariant of a good program.
+//! Each case breaks one invariant of a valid program, and the verifier must find it.
 
 use mintage_environ::component::{CoreCallee, Initializer, Resource};
 use mintage_environ::{
@@ -48,7 +48,7 @@ fn key(func: u32) -> FuncKey {
     }
 }
 
-/// Something that no longer holds, and part of what the verifier says.
+/// A change that breaks an invariant, and part of the verifier's error.
 type Damage = (fn(&mut Program<'_>), &'static str);
 
 const DAMAGES: &[Damage] = &[
@@ -76,7 +76,7 @@ const DAMAGES: &[Damage] = &[
         |p| p.globals[GlobalId::from_u32(1)].init = Const::I31(1),
         "starts as I31(1)",
     ),
-    (|p| p.statics[0].reference += 8, "static0 stands at 0x10008"),
+    (|p| p.statics[0].reference += 8, "static0 is at 0x10008"),
     (
         |p| p.statics[0].values = StaticValues::Each([Const::I32(0)].into()),
         "static0 lacks fields",
@@ -159,10 +159,7 @@ const DAMAGES: &[Damage] = &[
         |p| p.interface.lifts = IndexVec::new(),
         "lift0 does not exist",
     ),
-    (
-        |p| p.interface.imports.clear(),
-        "stands nowhere in the imports",
-    ),
+    (|p| p.interface.imports.clear(), "is not among the imports"),
     (
         |p| {
             p.interface
@@ -202,7 +199,7 @@ const RESOURCES: &str = r#"
   (func (export "run") (canon lift (core func $m "run"))))
 "#;
 
-/// The destructor of the resource type that the component defines.
+/// Returns the destructor of the resource type that the component defines.
 fn dtor<'p>(program: &'p mut Program<'_>) -> &'p mut CoreCallee {
     match &mut program.interface.resources[ResourceId::from_u32(1)] {
         Resource::Defined {
