@@ -1,4 +1,4 @@
-//! Types, signatures and names, as Cranelift writes them.
+//! Types, signatures and names of functions in terms of Cranelift.
 
 use crate::isa::{CallConv, INTEGER_REGISTERS, WASM_CALL_CONV, host_call_conv};
 use crate::output::RelocationTarget;
@@ -10,23 +10,23 @@ use cranelift_codegen::isa::TargetIsa;
 use mintage_environ::builtin::{BuiltinResult, BuiltinType};
 use mintage_environ::{Builtin, FuncKey, Signature, ValType};
 
-/// The type of addresses and of `ctx`.
+/// The type of addresses, including `ctx`.
 pub(crate) const POINTER: Type = types::I64;
-/// The type of references: a table entry.
+/// The type of references on the operand stack and in table entries.
 pub(crate) const REFERENCE: Type = types::I64;
 
-/// The name of the first byte of the text. No [`FuncKey`] has it.
+/// The external name of the first byte of the text. No [`FuncKey`] maps to it.
 pub(crate) const TEXT_BASE: UserExternalName = UserExternalName {
     namespace: u32::MAX,
     index: 0,
 };
 
-/// The external name of a function.
+/// Returns the external name of a function.
 pub(crate) fn external_name(key: FuncKey) -> UserExternalName {
     UserExternalName::new(key.namespace(), key.index())
 }
 
-/// What an external name refers to.
+/// Returns the function or place that an external name stands for.
 pub(crate) fn relocation_target(name: &UserExternalName) -> Result<RelocationTarget> {
     if *name == TEXT_BASE {
         return Ok(RelocationTarget::TextBase);
@@ -37,7 +37,7 @@ pub(crate) fn relocation_target(name: &UserExternalName) -> Result<RelocationTar
     })?))
 }
 
-/// The type that holds values of `ty` in registers, globals and memory.
+/// Returns the type of values of `ty` in registers, globals and memory.
 pub(crate) fn clif_type(ty: ValType) -> Type {
     match ty {
         ValType::I32 => types::I32,
@@ -49,11 +49,11 @@ pub(crate) fn clif_type(ty: ValType) -> Type {
     }
 }
 
-/// The signature of a wasm function: `ctx`, then its parameters.
+/// Returns the signature of a wasm function: `ctx`, then its parameters.
 ///
-/// Parameters on the stack are extended to the eight bytes that the callee loads. A load that takes
-/// in more than the store before it wrote waits until that store has reached the cache, which takes
-/// longer than the rest of a call.
+/// Parameters on the stack are extended to the eight bytes that the callee loads. Store forwarding
+/// fails for a load that covers more bytes than the preceding store wrote: the load then waits
+/// until the store has reached the cache, which takes longer than the rest of a call.
 pub(crate) fn wasm_signature(signature: &Signature) -> ClifSignature {
     let mut clif = context_signature(WASM_CALL_CONV);
     let mut integers = 1;
@@ -74,7 +74,7 @@ pub(crate) fn wasm_signature(signature: &Signature) -> ClifSignature {
     clif
 }
 
-/// The signature of a builtin's trampoline, as wasm code calls it.
+/// Returns the signature of a builtin's trampoline, as wasm code calls it.
 pub(crate) fn builtin_signature(builtin: Builtin) -> ClifSignature {
     let mut clif = context_signature(WASM_CALL_CONV);
     clif.params.extend(
@@ -93,7 +93,7 @@ pub(crate) fn builtin_signature(builtin: Builtin) -> ClifSignature {
     clif
 }
 
-/// The signature of a builtin in the runtime, as its trampoline calls it.
+/// Returns the signature of a builtin in the runtime, as its trampoline calls it.
 pub(crate) fn builtin_host_signature(builtin: Builtin, isa: &dyn TargetIsa) -> ClifSignature {
     let mut clif = builtin_signature(builtin);
     clif.call_conv = host_call_conv(isa);
@@ -105,7 +105,7 @@ pub(crate) fn builtin_host_signature(builtin: Builtin, isa: &dyn TargetIsa) -> C
     clif
 }
 
-/// The signature of a host function: `fn(ctx, data, words) -> failed`.
+/// Returns the signature of a host function: `fn(ctx, data, words) -> failed`.
 pub(crate) fn host_import_signature(isa: &dyn TargetIsa) -> ClifSignature {
     let mut clif = context_signature(host_call_conv(isa));
     clif.params.extend([AbiParam::new(POINTER); 2]);
@@ -113,14 +113,14 @@ pub(crate) fn host_import_signature(isa: &dyn TargetIsa) -> ClifSignature {
     clif
 }
 
-/// The signature of the raise stub: `fn(ctx, trap code)`. It does not return.
+/// Returns the signature of the raise stub: `fn(ctx, trap code)`. It does not return.
 pub(crate) fn raise_signature(isa: &dyn TargetIsa) -> ClifSignature {
     let mut clif = context_signature(host_call_conv(isa));
     clif.params.push(AbiParam::new(types::I32));
     clif
 }
 
-/// The signature of an entry adapter: `fn(ctx, code, words)`.
+/// Returns the signature of an entry trampoline: `fn(ctx, code, words)`.
 pub(crate) fn entry_signature(isa: &dyn TargetIsa) -> ClifSignature {
     let mut clif = context_signature(host_call_conv(isa));
     clif.params.extend([AbiParam::new(POINTER); 2]);
@@ -134,7 +134,7 @@ fn context_signature(call_conv: CallConv) -> ClifSignature {
     clif
 }
 
-/// The type of a builtin's parameter or result.
+/// Returns the type of a builtin's parameter or result.
 fn builtin_type(ty: BuiltinType) -> Type {
     match ty {
         BuiltinType::I32 => types::I32,

@@ -1,4 +1,4 @@
-//! The compiler: settings, target, and the way from a key to machine code.
+//! [`Compiler`]: from the key of a function to its machine code.
 
 use crate::output::{self, CompiledFunction};
 use crate::translate::Buffers;
@@ -18,18 +18,18 @@ use mintage_environ::{
 use mintage_program::Program;
 use std::borrow::Cow;
 
-/// Compiles functions for the host's processor. Shared by all threads.
+/// Compiles functions for one processor. All threads share it.
 pub struct Compiler {
     isa: OwnedTargetIsa,
-    /// The same processor with [`Effort::Least`].
+    /// A code generator for the same processor with [`Effort::Least`].
     least_effort: OwnedTargetIsa,
     tunables: Tunables,
     function_values: usize,
 }
 
-/// The most values of one function, with its arguments of calls and branches, unless the compiler
-/// is told otherwise: they take about a gibibyte. A function of ordinary code has less than one for
-/// each of its bytes, but blocks of a thousand parameters multiply.
+/// The default limit on the values of one function, counting operands that are copied to calls and
+/// branches. Compiling so many takes about a gibibyte. Ordinary code has less than one value for
+/// each of its bytes, but blocks with a thousand parameters multiply.
 pub const FUNCTION_VALUES: usize = 1 << 24;
 
 const _: () = {
@@ -47,14 +47,14 @@ pub(crate) enum Effort {
     Least,
 }
 
-/// The buffers of one worker, reused from function to function.
+/// The buffers of one worker thread, reused from function to function.
 pub struct Scratch {
     pub(crate) context: Context,
     pub(crate) builder: FunctionBuilderContext,
     pub(crate) buffers: Buffers,
     /// How much effort the function is worth.
     pub(crate) effort: Effort,
-    /// The values of a core function, with the operands that it copies to calls and branches.
+    /// The values of a core function, counting operands that it copies to calls and branches.
     pub(crate) values: usize,
 }
 
@@ -70,14 +70,14 @@ impl Default for Scratch {
     }
 }
 
-/// All that a function is generated from.
+/// The input that a function is generated from.
 #[derive(Clone, Copy)]
 pub(crate) struct Input<'a> {
     pub program: &'a Program<'a>,
     pub layout: &'a SlabLayout,
     pub isa: &'a OwnedTargetIsa,
     pub tunables: &'a Tunables,
-    /// The most values that a function may have.
+    /// The limit on the values of one function.
     pub function_values: usize,
 }
 
@@ -94,18 +94,18 @@ impl Input<'_> {
 }
 
 impl Compiler {
-    /// A compiler for the processor that this runs on.
+    /// Returns a compiler for the processor that this runs on.
     ///
     /// # Errors
     ///
-    /// When the processor's architecture is not supported, or it lacks an instruction set extension
-    /// that is needed.
+    /// When the processor's architecture is not supported, or the processor lacks an instruction
+    /// set extension that generated code needs.
     pub fn new(tunables: &Tunables) -> Result<Compiler> {
         let processor = isa::host()?;
         Self::for_processor(&processor, tunables)
     }
 
-    /// A compiler for the processor that `processor` describes.
+    /// Returns a compiler for the processor that `processor` describes.
     pub(crate) fn for_processor(processor: &Builder, tunables: &Tunables) -> Result<Compiler> {
         let isa = isa::code_generator(processor, settings(tunables, Effort::Full)?)?;
         let least_effort = isa::code_generator(processor, settings(tunables, Effort::Least)?)?;
@@ -117,26 +117,28 @@ impl Compiler {
         })
     }
 
-    /// Sets how many values a function may have, in place of [`FUNCTION_VALUES`].
+    /// Sets the limit on the values of one function, in place of [`FUNCTION_VALUES`].
     pub fn limit_function_values(&mut self, most: usize) {
         self.function_values = most;
     }
 
-    /// What the generated code runs on: part of an artifact, checked at load.
+    /// Returns the target that generated code runs on. It is part of an artifact and is compared at
+    /// load.
     pub fn target(&self) -> Target {
         isa::target(&*self.isa)
     }
 
-    /// Compiles the function `key` of `program`, whose slab is laid out as `layout` says.
+    /// Compiles the function `key` of `program`, whose slab has the given layout.
     ///
-    /// Before the part that takes most of the time, `admit` is asked whether a function with so
-    /// many values may be compiled: operands that are copied to calls and branches count as well.
+    /// Translation to intermediate code is quick; generating machine code from it is not. In
+    /// between, `admit` is called with the number of values of the function, counting operands that
+    /// are copied to calls and branches. Its error ends the compilation.
     ///
     /// # Errors
     ///
-    /// When the function uses what is not supported yet, or is too large for the code generator,
-    /// and those of `admit`. The error names the function and, where there is one, the byte offset
-    /// in the component.
+    /// When the function uses something that is not supported yet, when it is too large, and when
+    /// `admit` fails. The error names the function and, if one is known, the byte offset in the
+    /// component.
     pub fn compile(
         &self,
         program: &Program<'_>,
@@ -148,12 +150,12 @@ impl Compiler {
         self.build(program, layout, key, scratch)
             .and_then(|()| admit(scratch.values.max(scratch.context.func.dfg.num_values())))
             .and_then(|()| self.finish(key, scratch))
-            // What failed half way has left its traces in the buffers.
+            // A failure half way leaves the buffers in an undefined state.
             .inspect_err(|_| *scratch = Scratch::default())
             .with_context(|| format!("cannot compile {}", describe(program, key)))
     }
 
-    /// CLIF of the function `key`, left in the scratch context.
+    /// Translates the function `key` to CLIF, which is left in the scratch context.
     pub(crate) fn build(
         &self,
         program: &Program<'_>,
@@ -179,12 +181,12 @@ impl Compiler {
             FuncKey::LowerImport(id) => canon::lower::import_trampoline(&input, id, scratch),
             FuncKey::Builtin(builtin) => builtin::trampoline(&input, builtin, scratch),
             FuncKey::Entry(sig) => canon::entry::entry_trampoline(&input, sig, scratch),
-            FuncKey::Adapter(id) => canon::adapter::adapter(&input, id, scratch),
+            FuncKey::Adapter(id) => canon::adapter::emit(&input, id, scratch),
             FuncKey::Canon(id) => canon::builtin(&input, id, scratch),
         }
     }
 
-    /// The machine code of the function `key` as text.
+    /// Returns the machine code of the function `key` as text.
     #[cfg(test)]
     pub(crate) fn disassemble(
         &self,
@@ -202,10 +204,10 @@ impl Compiler {
         compiled
             .vcode
             .clone()
-            .context("the scratch context keeps no text")
+            .context("internal error: the scratch context has no text")
     }
 
-    /// Machine code of the CLIF in the scratch context.
+    /// Generates machine code from the CLIF in the scratch context.
     fn finish(&self, key: FuncKey, scratch: &mut Scratch) -> Result<CompiledFunction> {
         let context = &mut scratch.context;
         let isa = match scratch.effort {
@@ -216,7 +218,7 @@ impl Compiler {
             return Err(codegen_error(error.inner));
         }
         let Some(compiled) = context.take_compiled_code() else {
-            bail!("the code generator gave no code")
+            bail!("internal error: the code generator returned no code")
         };
         output::copy_out(
             key,
@@ -247,35 +249,36 @@ fn settings(tunables: &Tunables, effort: Effort) -> Result<Flags> {
             },
         ),
         ("enable_verifier", switch(tunables.debug_verifier)),
-        // Code is reached and left only through frames that the runtime walks by their frame
-        // pointers.
+        // The runtime walks the stack by frame pointers.
         ("preserve_frame_pointers", "true"),
         (
             "enable_nan_canonicalization",
             switch(tunables.nan_canonicalization),
         ),
         ("unwind_info", "false"),
-        // Results that do not fit registers are returned through a pointer that the caller passes.
+        // Results that do not fit in registers are returned through a pointer that the caller
+        // passes.
         ("enable_multi_ret_implicit_sret", "true"),
-        // All references are relative to the pc anyway; this only avoids a global offset table.
+        // References are relative to the pc in any case. This setting only avoids a global offset
+        // table.
         ("is_pic", "false"),
-        // Tells where the loops are.
+        // The linker needs to know where loops are.
         ("machine_code_cfg_info", "true"),
-        // The stack limit is checked explicitly. But on a stack that is not the thread's own,
-        // nobody knows where it ends: there a guard page ends it, and no frame may step over one,
-        // whose least size is a page of the smallest kind.
+        // Functions check the stack limit explicitly. On a coroutine stack of the host, however,
+        // the limit is unknown and only a guard page ends the stack. Its smallest size is 4 KiB, so
+        // a frame of a page or more probes each page that it covers.
         ("enable_probestack", "true"),
         ("probestack_strategy", "inline"),
         ("probestack_size_log2", "12"),
     ] {
-        flags
-            .set(name, value)
-            .with_context(|| format!("the code generator has no setting {name}={value}"))?;
+        flags.set(name, value).with_context(|| {
+            format!("internal error: the code generator has no setting {name}={value}")
+        })?;
     }
     Ok(Flags::new(flags))
 }
 
-/// Says what went wrong in terms of the component's author, who can split a function but not change
+/// Describes an error to the author of the component, who can split a function but cannot change
 /// the code generator.
 fn codegen_error(error: CodegenError) -> anyhow::Error {
     match error {
@@ -299,7 +302,7 @@ fn codegen_error(error: CodegenError) -> anyhow::Error {
     }
 }
 
-/// The function as messages name it: its key and, if the component tells it, its name.
+/// Describes a function for messages: its key and, if the component has one, its name.
 fn describe(program: &Program<'_>, key: FuncKey) -> Cow<'static, str> {
     let name = |instance: CoreInstanceId, func: FuncIndex| {
         let module = program
@@ -317,7 +320,7 @@ fn describe(program: &Program<'_>, key: FuncKey) -> Cow<'static, str> {
             None => format!("function {key}").into(),
         },
         FuncKey::Canon(id) => match program.canons.get(id) {
-            Some(builtin) => format!("{key}, the built-in {}", builtin.op.name()).into(),
+            Some(builtin) => format!("{key}, the built-in `{}`", builtin.op.name()).into(),
             None => format!("{key}").into(),
         },
         FuncKey::LowerImport(_) | FuncKey::Entry(_) | FuncKey::Builtin(_) => {

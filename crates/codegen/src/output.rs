@@ -1,4 +1,4 @@
-//! What compiling one function gives: plain data, ready to be placed and linked.
+//! The result of compiling one function: plain data, ready to be placed and linked.
 
 use crate::{abi, isa};
 use anyhow::{Context as _, Result, bail};
@@ -14,36 +14,35 @@ use std::hash::Hash;
 use std::ops::Range;
 use std::sync::Arc;
 
-/// A compiled function, not yet placed in the text.
+/// A compiled function that has no place in the text yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompiledFunction {
-    /// Which function it is.
+    /// The name of the function.
     pub key: FuncKey,
     /// Machine code followed by its constants.
     pub code: Vec<u8>,
-    /// The power of two that the function's place must be a multiple of.
+    /// The alignment of the function's first byte, a power of two.
     pub alignment: u32,
-    /// Where loops are in the code, in order. The linker has a choice of places for a function that
-    /// has some.
+    /// Code ranges of loops, in ascending order. The linker places a function with loops so that
+    /// they cross few cache lines.
     pub loops: Vec<Range<u32>>,
-    /// What the linker must fill in, sorted by offset.
+    /// Bytes that the linker fills in, sorted by offset.
     pub relocations: Vec<Relocation>,
-    /// Code offset of each instruction that can trap, and why; sorted by offset. A host call's
-    /// trampoline aside, which raises traps by calling the raise stub, every trap of guest code is
-    /// listed here.
+    /// Code offset and cause of each instruction that can trap, sorted by offset. Every trap of
+    /// guest code is listed, apart from those that trampolines raise by calling the raise stub.
     pub traps: Vec<(u32, Trap)>,
-    /// The calls that exceptions can end in a handler of this function, sorted by return address.
+    /// Calls during which this function catches exceptions, sorted by return address.
     pub catches: Vec<CatchSite>,
-    /// The calls across which references to objects are live, sorted by return address.
+    /// Calls across which GC references are live, sorted by return address.
     pub stack_maps: Vec<StackMap>,
-    /// Code offset to byte offset in the component, sorted: each entry holds up to the next one.
-    /// `u32::MAX` is code without a place in the source. Empty unless `Tunables::address_map` is
-    /// set.
+    /// The map from code offsets to byte offsets in the component, sorted. Each entry holds up to
+    /// the next one. `u32::MAX` marks code that has no place in the source. Empty unless
+    /// `Tunables::address_map` is set.
     pub addresses: Vec<(u32, u32)>,
 }
 
 impl CompiledFunction {
-    /// Returns the bytes that the function's tables take: all but its machine code.
+    /// Returns the size of everything but the machine code, in bytes.
     pub fn table_size(&self) -> usize {
         let mut shared = HashSet::new();
         let mut size = size_of_val(&self.relocations[..]) + size_of_val(&self.traps[..]);
@@ -70,32 +69,32 @@ impl CompiledFunction {
     }
 }
 
-/// A place in the code that depends on where functions are placed.
+/// A place in the code whose value depends on where functions are placed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Relocation {
     /// Code offset of the bytes to fill in.
     pub offset: u32,
-    /// What to write there.
+    /// The form of the value.
     pub kind: RelocationKind,
-    /// What the value depends on.
+    /// The place that the value depends on.
     pub target: RelocationTarget,
-    /// Added to the target's place.
+    /// A number that is added to the offset of the target.
     pub addend: i64,
 }
 
-/// How a relocation's value is computed and written. `P` is the place that is patched, both counted
-/// from the start of the text.
+/// The way in which a relocation's value is computed and written. `P` is the offset of the patched
+/// bytes. It and `target` are counted from the start of the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RelocationKind {
     /// 4 bytes, little endian: `target + addend - P`, which must fit `i32`.
     PcRelative4,
-    /// 8 bytes, little endian: `target + addend`, where `target` is the offset from the start of
-    /// the text: no address, so the code stays position independent. With the signature word in the
-    /// high half of the addend this is a whole [`FuncEntry`](mintage_environ::FuncEntry).
+    /// 8 bytes, little endian: `target + addend`. The value is an offset and not an address, so the
+    /// code stays position independent. With a signature word in the high half of the addend it is
+    /// a whole [`FuncEntry`](mintage_environ::FuncEntry).
     TextOffset8,
 }
 
-/// What a relocation refers to.
+/// The place that a relocation refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RelocationTarget {
     /// The first byte of a function.
@@ -104,13 +103,13 @@ pub enum RelocationTarget {
     TextBase,
 }
 
-/// Copies the result of one compilation out of the code generator, whose own form is too large to
-/// keep.
+/// Copies the result of one compilation out of the code generator, whose own form of it is too
+/// large to keep.
 ///
 /// # Errors
 ///
-/// When the code holds a reference that a linker of position-independent text cannot resolve. That
-/// is an internal error: no instruction that this crate emits leads to one.
+/// When the code has a reference that a linker of position-independent text cannot resolve. That is
+/// an internal error, because no instruction that this crate emits needs such a reference.
 pub(crate) fn copy_out(
     key: FuncKey,
     compiled: &CompiledCode,
@@ -163,13 +162,13 @@ pub(crate) fn copy_out(
     })
 }
 
-/// The most bytes of a loop that are worth to be kept together.
+/// The size in bytes up to which a loop is kept together.
 const LONG_LOOP: u32 = 256;
 
-/// The loops among blocks that start at `starts` and branch as `edges` say: one for each branch
-/// back, from the block that it goes to, to the end of the one that it is in. Of a long loop, only
-/// the block that it goes to: where many branches go back to one block, as in interpreters, that is
-/// what runs most.
+/// Returns the loops among the blocks that start at `starts`, given their branches. Each backward
+/// branch makes one: from the block that it goes to, to the end of the block that it is in. A long
+/// loop is cut to its first block. Where many branches go back to one block, as in interpreters,
+/// that block runs most often.
 fn loops(starts: &[u32], edges: &[(u32, u32)], code_size: u32) -> Vec<Range<u32>> {
     let mut starts = starts.to_vec();
     starts.sort_unstable();
@@ -188,7 +187,8 @@ fn loops(starts: &[u32], edges: &[(u32, u32)], code_size: u32) -> Vec<Range<u32>
     loops
 }
 
-/// The code generator counts slots from the stack pointer, which is `span` below the frame pointer.
+/// Converts a stack map. The code generator counts slots from the stack pointer, which is `span`
+/// bytes below the frame pointer.
 fn stack_map(
     return_offset: u32,
     span: u32,
@@ -196,14 +196,15 @@ fn stack_map(
     sets: &mut HashSet<Arc<FrameSlots>>,
 ) -> Result<StackMap> {
     let slots = FrameSlots::new(map.entries().map(|(_, offset)| span - offset));
-    let slots = slots.context("internal error: a reference is not in a word of its frame")?;
+    let slots =
+        slots.context("internal error: a GC reference is not in an aligned word of its frame")?;
     Ok(StackMap {
         return_offset,
         slots: share(Arc::new(slots), sets),
     })
 }
 
-/// Returns the member of `known` that equals `item`; `item` becomes one if there is none.
+/// Returns the member of `known` that equals `item`, which becomes a member if there is none.
 fn share<T: Eq + Hash + ?Sized>(item: Arc<T>, known: &mut HashSet<Arc<T>>) -> Arc<T> {
     if let Some(known) = known.get(&item) {
         return known.clone();
@@ -225,7 +226,7 @@ fn catch_site(
             }
             FinalizedMachExceptionHandler::Default(offset) => Ok((None, offset)),
             FinalizedMachExceptionHandler::Context(_) => {
-                bail!("internal error: a call has a context for its handlers")
+                bail!("internal error: an exception table has a context")
             }
         });
     let handlers = handlers.collect::<Result<Arc<[_]>>>()?;
@@ -277,7 +278,7 @@ fn trap(code: TrapCode) -> Result<Trap> {
     })
 }
 
-/// Ranges with gaps to a list in which each entry holds up to the next one.
+/// Converts ranges with gaps to a list in which each entry holds up to the next one.
 fn addresses(ranges: &[MachSrcLoc<Final>], code_size: u32) -> Vec<(u32, u32)> {
     const NONE: u32 = u32::MAX;
     let mut list: Vec<(u32, u32)> = Vec::with_capacity(ranges.len());
@@ -305,10 +306,10 @@ mod tests {
     use cranelift_codegen::ir::SourceLoc;
 
     #[test]
-    fn each_branch_back_is_a_loop() {
+    fn each_backward_branch_makes_a_loop() {
         let starts = [0, 10, 20, 50, 40];
-        // A block that repeats itself, in a loop with the same head; the last block; and branches
-        // ahead.
+        // A block that repeats itself, in a loop with the same head; the last block; and forward
+        // branches.
         let edges = [
             (0, 10),
             (0, 40),

@@ -1,38 +1,38 @@
-//! Copies and fills of a few bytes, in front of the builtins that do any number: most strings are
-//! short, and a call out of machine code costs more than they do.
+//! Copies and fills of a few bytes, done in machine code before the builtins for any number are
+//! called. Most strings are short, and leaving machine code costs more than copying them.
 //!
-//! Both ends are read and written as one or more words each, which overlap when the whole is
-//! shorter than all of them.
+//! Both ends are read and written as one or more words each. The words overlap if there are fewer
+//! bytes than all of them have.
 
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Type, Value, types};
 use cranelift_frontend::FunctionBuilder;
 use mintage_environ::Builtin;
 
-/// Flags of accesses to places that were checked, at any alignment.
+/// Flags of accesses to checked places, at any alignment.
 const ACCESS: MemFlagsData = MemFlagsData::new().with_notrap();
-/// The most bytes that are copied here: four vectors.
+/// The largest number of bytes that is copied here: four vectors.
 const LONGEST: i64 = 64;
-/// The most bytes that are filled here: eight vectors.
+/// The largest number of bytes that is filled here: eight vectors.
 const LONGEST_FILL: i64 = 128;
 
-/// Puts the short way in front of a builtin's trampoline, which goes on in the block that is
-/// current afterwards. Builtins that have no short way are left alone.
+/// Emits the short path of a builtin's trampoline. The trampoline continues in the block that is
+/// current afterwards. Builtins without a short path are left alone.
 pub(crate) fn emit(builder: &mut FunctionBuilder<'_>, builtin: Builtin, parameters: &[Value]) {
     match (builtin, parameters) {
         (Builtin::CopyBytes, &[dst, src, len]) => copy(builder, dst, src, len, false),
-        // ASCII is valid; everything else is for the builtin to check.
+        // ASCII is valid. The builtin checks everything else.
         (Builtin::CopyUtf8, &[dst, src, len]) => copy(builder, dst, src, len, true),
         (Builtin::FillBytes, &[dst, low, high, len]) => fill(builder, dst, [low, high], len),
         _ => {}
     }
 }
 
-/// The short way of a copy. All is read before anything is written, so that the places may overlap,
-/// too.
+/// Emits the short path of a copy. Everything is read before anything is written, so the places may
+/// overlap.
 fn copy(builder: &mut FunctionBuilder<'_>, dst: Value, src: Value, len: Value, ascii_only: bool) {
     let slow = builder.create_block();
-    let short = Short {
+    let short = ShortCopy {
         dst,
         src,
         len,
@@ -61,13 +61,13 @@ fn copy(builder: &mut FunctionBuilder<'_>, dst: Value, src: Value, len: Value, a
     builder.switch_to_block(slow);
 }
 
-/// The short way of a fill. Words at the end have the pattern's bytes at the right places, since
-/// the length is a whole number of what it repeats.
+/// Emits the short path of a fill. The length is a multiple of the pattern that repeats, so words
+/// at the end have the right bytes of the pattern.
 fn fill(builder: &mut FunctionBuilder<'_>, dst: Value, [low, high]: [Value; 2], len: Value) {
     let slow = builder.create_block();
     builder.set_cold_block(slow);
     let end = builder.ins().iadd(dst, len);
-    // Stores at most `words` words from both ends each.
+    // Stores up to `words` words from each end.
     let ends = |builder: &mut FunctionBuilder<'_>, [first, last]: [Value; 2], words: i32| {
         let size = builder.func.dfg.value_type(first).bytes() as i32;
         for word in 0..words {
@@ -109,13 +109,15 @@ fn fill(builder: &mut FunctionBuilder<'_>, dst: Value, [low, high]: [Value; 2], 
     builder.switch_to_block(slow);
 }
 
+/// Returns whether `len` is greater than `limit`.
 fn above(builder: &mut FunctionBuilder<'_>, len: Value, limit: i64) -> Value {
     builder
         .ins()
         .icmp_imm_u(IntCC::UnsignedGreaterThan, len, limit)
 }
 
-/// Builds a block for when `condition` holds, which `body` ends; goes on with when it does not.
+/// Emits `body`, which ends its block, for when `condition` holds. Continues with the block for
+/// when it does not.
 fn if_then(
     builder: &mut FunctionBuilder<'_>,
     condition: Value,
@@ -128,7 +130,7 @@ fn if_then(
     builder.switch_to_block(rest);
 }
 
-struct Short {
+struct ShortCopy {
     dst: Value,
     src: Value,
     len: Value,
@@ -136,8 +138,8 @@ struct Short {
     slow: Block,
 }
 
-impl Short {
-    /// Copies at least `words` and at most twice `words` words of type `ty`.
+impl ShortCopy {
+    /// Copies between `words` and twice `words` words of type `ty`.
     fn ends(&self, builder: &mut FunctionBuilder<'_>, ty: Type, words: i32) {
         let size = ty.bytes() as i32;
         let src_end = builder.ins().iadd(self.src, self.len);
@@ -161,7 +163,7 @@ impl Short {
         builder.ins().return_(&[]);
     }
 
-    /// Copies one to three bytes: the first, the middle and the last.
+    /// Copies one to three bytes: the first, the middle and the last one.
     fn bytes(&self, builder: &mut FunctionBuilder<'_>) {
         let middle = builder.ins().ushr_imm_u(self.len, 1);
         let last = builder.ins().iadd_imm_s(self.len, -1);
@@ -185,7 +187,8 @@ impl Short {
         builder.ins().return_(&[]);
     }
 
-    /// Leaves for the builtin when it must be ASCII and a byte of `any`, all bytes in one, is not.
+    /// Leaves for the builtin if all bytes must be ASCII and a byte of `any`, the union of their
+    /// bits, is not.
     fn check(&self, builder: &mut FunctionBuilder<'_>, any: Value) {
         if !self.ascii_only {
             return;

@@ -4,7 +4,7 @@
 //! Messages and handle tables belong to the runtime. Machine code checks `may_leave`, and asks
 //! `realloc` for the memory of a message.
 
-use super::adapter::AdapterBuilder;
+use super::adapter::AdapterEmitter;
 use super::adapter::value::Destination;
 use super::start;
 use crate::compiler::{Input, Scratch};
@@ -15,7 +15,7 @@ use mintage_environ::component::{CanonicalAbi, StringEncoding};
 use mintage_environ::{Builtin, Trap};
 use mintage_program::CanonBuiltin;
 
-/// Emits `error-context.new`: the runtime checks the string, and keeps what it likes of it.
+/// Emits `error-context.new`: the runtime checks the string, and keeps a part of it.
 pub(super) fn new(input: &Input<'_>, builtin: &CanonBuiltin, scratch: &mut Scratch) -> Result<()> {
     let (mut emitter, [pointer, units]) = start(input, builtin, StackCheck::OnEntry, scratch)?;
     control_block::check_may_leave(&mut emitter.builder, emitter.ctx);
@@ -45,7 +45,7 @@ pub(super) fn debug_message(
 ) -> Result<()> {
     let (mut emitter, [handle, pointer]) = start(input, builtin, StackCheck::OnEntry, scratch)?;
     let (options, ctx) = (&builtin.options, emitter.ctx);
-    let mut builder = AdapterBuilder::new(
+    let mut adapter = AdapterEmitter::new(
         emitter.input,
         &mut emitter.builder,
         emitter.declarations,
@@ -53,8 +53,8 @@ pub(super) fn debug_message(
         options,
         options,
     )?;
-    builder.check_may_leave();
-    write_message(&mut builder, handle, pointer)?;
+    adapter.check_may_leave();
+    write_message(&mut adapter, handle, pointer)?;
     emitter.return_(&[]);
     Ok(())
 }
@@ -72,40 +72,40 @@ pub(super) fn drop(input: &Input<'_>, builtin: &CanonBuiltin, scratch: &mut Scra
 /// Writes the message of the error context behind `handle` to a new block, and the block's address
 /// and length to `pointer`.
 fn write_message(
-    builder: &mut AdapterBuilder<'_, '_, '_>,
+    adapter: &mut AdapterEmitter<'_, '_, '_>,
     handle: Value,
     pointer: Value,
 ) -> Result<()> {
-    let side = builder.dst;
-    let pointer = builder.widen(pointer);
-    let pair = builder.spilled(side, pointer, CanonicalAbi::POINTER_PAIR)?;
-    let domain = builder.number(side.domain.as_u32());
-    let encoding = builder.number(side.encoding as u32);
-    let units = builder
+    let side = adapter.dst;
+    let pointer = adapter.widen(pointer);
+    let pair = adapter.spilled(side, pointer, CanonicalAbi::POINTER_PAIR)?;
+    let domain = adapter.number(side.domain.as_u32());
+    let encoding = adapter.number(side.encoding as u32);
+    let units = adapter
         .call_builtin(Builtin::ErrorContextUnits, &[domain, handle, encoding])
         .context("internal error: the message of an error context has no length")?;
-    let mut units = builder.widen(units);
+    let mut units = adapter.widen(units);
     let bytes = match side.encoding {
         StringEncoding::Utf8 => units,
-        StringEncoding::Utf16 => builder.builder.ins().iadd(units, units),
+        StringEncoding::Utf16 => adapter.builder.ins().iadd(units, units),
         StringEncoding::CompactUtf16 => {
             // The tag is one where units have two bytes.
-            let tag = builder.builder.ins().ushr_imm_u(units, 31);
-            let count = builder.builder.ins().band_imm_u(units, 0x7fff_ffff);
+            let tag = adapter.builder.ins().ushr_imm_u(units, 31);
+            let count = adapter.builder.ins().band_imm_u(units, 0x7fff_ffff);
             if side.index64 {
-                let tag = builder.builder.ins().ishl_imm_u(tag, 63);
-                units = builder.builder.ins().bor(count, tag);
+                let tag = adapter.builder.ins().ishl_imm_u(tag, 63);
+                units = adapter.builder.ins().bor(count, tag);
             }
-            builder.builder.ins().ishl(count, tag)
+            adapter.builder.ins().ishl(count, tag)
         }
     };
     let align = match side.encoding {
         StringEncoding::Utf8 => 1,
         StringEncoding::Utf16 | StringEncoding::CompactUtf16 => 2,
     };
-    let block = builder.realloc(None, align, bytes, Trap::ReallocStringOutOfBounds)?;
-    let place = builder.address(side, block)?;
+    let block = adapter.realloc(None, align, bytes, Trap::ReallocStringOutOfBounds)?;
+    let place = adapter.address(side, block);
     let arguments = [domain, handle, encoding, place.address, bytes];
-    builder.call_builtin(Builtin::ErrorContextMessage, &arguments);
-    builder.write_pair(&mut Destination::Memory(pair), block, units)
+    adapter.call_builtin(Builtin::ErrorContextMessage, &arguments);
+    adapter.write_pair(&mut Destination::Memory(pair), block, units)
 }

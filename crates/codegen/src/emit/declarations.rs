@@ -1,4 +1,5 @@
-//! What a function under construction refers to.
+//! [`Declarations`]: the signatures, functions, symbols and alias regions that a function under
+//! construction refers to.
 
 use crate::abi;
 use cranelift_codegen::ir::{
@@ -8,8 +9,8 @@ use cranelift_codegen::ir::{
 use hashbrown::HashMap;
 use mintage_environ::{Builtin, FuncKey, GlobalId, MemoryId, SigId, TableId};
 
-/// What memory accesses touch: no two of them overlap, so a store to one leaves what was loaded
-/// from another valid.
+/// A part of memory that accesses touch. Regions do not overlap, so a store to one leaves what was
+/// loaded from another valid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum Region {
     /// The contents of a memory.
@@ -20,34 +21,33 @@ pub(crate) enum Region {
     Global(GlobalId),
     /// All globals that have no region of their own.
     OtherGlobals,
-    /// The words with the sizes of memories and tables and the lengths of segments.
+    /// The words that hold sizes of memories and tables and lengths of segments.
     Sizes,
-    /// The store's counter of fuel.
+    /// The store's fuel counter.
     Fuel,
-    /// The words that say where the next object goes.
+    /// The words that hold the next free place of the GC heap and its limit.
     HeapWords,
-    /// The contents of objects.
+    /// The contents of GC objects.
     Objects,
 }
 
-/// Globals with a region of their own, per function: each region costs the code generator some work
-/// in every block.
+/// The number of globals in a function that have a region of their own. Each region costs the code
+/// generator some work in every block.
 const MAX_GLOBAL_REGIONS: usize = 64;
 
-/// The signatures, functions, symbols and alias regions that a function refers to, each declared
-/// once.
+/// The declarations of one function, each made once.
 #[derive(Default)]
 pub(crate) struct Declarations {
     signatures: HashMap<SigId, SigRef>,
     functions: HashMap<FuncKey, FuncRef>,
-    /// By function (none is the start of the text) and addend.
+    /// By function (`None` is the start of the text) and addend.
     symbols: HashMap<(Option<FuncKey>, i64), GlobalValue>,
     regions: HashMap<Region, AliasRegion>,
     global_regions: usize,
 }
 
 impl Declarations {
-    /// Forgets everything, for the next function.
+    /// Forgets everything before the next function.
     pub fn clear(&mut self) {
         self.signatures.clear();
         self.functions.clear();
@@ -56,7 +56,7 @@ impl Declarations {
         self.global_regions = 0;
     }
 
-    /// The signature `sig` of a wasm function.
+    /// Returns signature `sig` of wasm functions, which `make` makes when it is first needed.
     pub fn signature(
         &mut self,
         func: &mut Function,
@@ -69,7 +69,8 @@ impl Declarations {
             .or_insert_with(|| func.import_signature(make()))
     }
 
-    /// A function that is called directly.
+    /// Returns a function to be called directly. `signature` gives its signature when it is first
+    /// needed.
     pub fn function(
         &mut self,
         func: &mut Function,
@@ -91,19 +92,20 @@ impl Declarations {
         declared
     }
 
-    /// The trampoline of a builtin of the runtime.
+    /// Returns the trampoline of a builtin of the runtime.
     pub fn builtin(&mut self, func: &mut Function, builtin: Builtin) -> FuncRef {
         self.function(func, FuncKey::Builtin(builtin), |func| {
             func.import_signature(abi::builtin_signature(builtin))
         })
     }
 
-    /// The address of the first byte of the text.
+    /// Returns the address of the first byte of the text.
     pub fn text_base(&mut self, func: &mut Function) -> GlobalValue {
         self.symbol(func, None, 0)
     }
 
-    /// The offset of a function in the text plus `addend`: a constant that the linker fills in.
+    /// Returns the offset of a function in the text plus `addend`, a constant that the linker fills
+    /// in.
     pub fn text_offset(&mut self, func: &mut Function, key: FuncKey, addend: i64) -> GlobalValue {
         self.symbol(func, Some(key), addend)
     }
@@ -115,15 +117,15 @@ impl Declarations {
             func.create_global_value(GlobalValueData::Symbol {
                 name: ExternalName::user(name),
                 offset: addend.into(),
-                // A near symbol is an address relative to the pc, a far one the symbol's absolute
-                // value.
+                // A colocated symbol is an address relative to the pc. Any other is the absolute
+                // value of the symbol.
                 colocated: key.is_none(),
                 tls: false,
             })
         })
     }
 
-    /// The alias region of `region`.
+    /// Returns the alias region of `region`.
     pub fn region(&mut self, func: &mut Function, mut region: Region) -> AliasRegion {
         if let Some(&known) = self.regions.get(&region) {
             return known;

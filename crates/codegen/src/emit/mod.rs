@@ -25,10 +25,10 @@ use smallvec::SmallVec;
 pub(crate) use declarations::{Declarations, Region};
 pub(crate) use function::{FunctionEmitter, StackCheck, open};
 
-/// The results of a call, or its arguments: most calls have a handful.
+/// Arguments or results of a call. Most calls have a handful.
 pub(crate) type Values = SmallVec<[Value; 8]>;
 
-/// Cranelift's code for a trap that machine code tests for.
+/// Returns Cranelift's code for a trap.
 pub(crate) const fn trap_code(trap: Trap) -> TrapCode {
     match trap {
         Trap::MemoryOutOfBounds => TrapCode::HEAP_OUT_OF_BOUNDS,

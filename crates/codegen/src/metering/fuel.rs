@@ -1,28 +1,28 @@
-//! Fuel: what a guest executes is counted, and it stops when it would execute more than it has been
-//! given.
+//! Fuel: counts the operators that a guest executes, and stops the guest when its fuel is used up.
 //!
-//! Every operator costs one, but for those that only give code its form or drop a value, which cost
-//! nothing (see [`is_free`]), and every function one more where it is entered. What adapters,
-//! trampolines and the runtime do is the operator's that asked for it: `memory.fill` costs one,
-//! however long it takes.
+//! Every operator costs one unit, except those that only structure the code or drop a value, which
+//! are free (see [`is_free`]). Entering a function costs one more. Work of adapters, trampolines
+//! and the runtime is part of the operator that causes it: `memory.fill` costs one, however long it
+//! takes.
 //!
-//! Where `Tunables::fuel_by_length` asks for it, bulk operations cost one more for each
-//! [`FUEL_BYTES`] bytes of memory, objects or table entries that they write, and an adapter does
-//! for those that a list or string takes in the memory that it comes from. What is started is paid
-//! in full, and before anything is written or checked. This is never part of a segment: whether a
-//! length is a constant is a matter of the code generator.
+//! If `Tunables::fuel_by_length` is set, bulk operations cost one more unit for each [`FUEL_BYTES`]
+//! bytes of memory, objects or table entries that they write. An adapter pays in the same way for
+//! the bytes that a list or string takes in the memory that it comes from. A fraction costs a whole
+//! unit, and is paid before anything is checked or written. Lengths are never part of a segment
+//! (see below), because whether the code generator knows a length as a constant must not change the
+//! count.
 //!
-//! Operators that are always executed one after the other, without a call in between, are a
-//! segment. It is paid as a whole before its first operator is executed, so no guest ever executes
-//! what it has no fuel for, and what the host finds in the counter is exact whenever it is called
-//! or the guest has returned. A trap leaves the segment that it ends paid in full. Segments are
-//! those of WebAssembly, so that the count depends neither on the effort of the code generator nor
-//! on the processor.
+//! A segment is a sequence of operators that are always executed one after the other without a call
+//! in between. It is paid as a whole before its first operator. So a guest never executes an
+//! operator that it has no fuel for, and the counter is exact whenever the host is called or the
+//! guest has returned. A segment that a trap ends stays paid in full. Segments follow from the
+//! WebAssembly code alone, so that the count depends neither on the optimization level nor on the
+//! processor.
 //!
-//! Each store has one counter, at which the control blocks of all its instances point. It runs
-//! upwards to its overflow, which the addition itself tells of. Its value is also in a variable,
-//! which keeps loads out of loops; it is stored with each change, since nobody could get it out of
-//! a register when a fault ends the guest.
+//! Each store has one counter, which the control blocks of all its instances point at. It counts
+//! upwards, and the carry of the addition tells that fuel has run out. A variable holds its value
+//! as well, which keeps loads out of loops. Each change is stored, because a value in a register is
+//! lost when a fault ends the guest.
 
 use crate::emit::{control_block, trap_code};
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -33,17 +33,17 @@ use cranelift_frontend::{FunctionBuilder, Variable};
 use mintage_environ::{FUEL_BYTES, Trap, Tunables};
 use wasmparser::Operator;
 
-/// The meter of a function under construction. It emits no code where fuel is not consumed.
+/// The meter of a function under construction. It emits no code if fuel is not consumed.
 pub(crate) struct Meter(Option<Counting>);
 
 impl Meter {
-    /// A meter that counts nothing.
+    /// Returns a meter that counts nothing and emits no code.
     pub fn off() -> Self {
         Meter(None)
     }
 
-    /// A meter that starts to count in the function's first block, which costs one. `flags` are
-    /// those of accesses to the store's counter.
+    /// Returns a meter that starts to count in the first block of the function, which costs one
+    /// unit. `flags` are those of accesses to the counter.
     pub fn start(builder: &mut FunctionBuilder<'_>, ctx: Value, flags: MemFlagsData) -> Self {
         let mut counting = Counting {
             counter: builder.declare_var(I64),
@@ -56,9 +56,9 @@ impl Meter {
         Meter(Some(counting))
     }
 
-    /// Counts an operator that is about to be translated or, if it is not `reachable`, skipped. It
-    /// counts even where the code generator knows that an operator before it traps: how much it
-    /// knows depends on settings, and what the guest pays must not.
+    /// Counts an operator that is about to be translated or, if it is not `reachable`, skipped.
+    /// Within a segment a skipped operator counts as well: how early the code generator notices
+    /// that an operator traps depends on settings, and the cost must not.
     pub fn before(
         &mut self,
         builder: &mut FunctionBuilder<'_>,
@@ -73,8 +73,8 @@ impl Meter {
         }
     }
 
-    /// Ends the segment if the operator that has just been translated or skipped ends it.
-    /// `reachable` says whether what follows is.
+    /// Ends the segment if the operator that was just translated or skipped ends it. `reachable`
+    /// tells whether the next operator is reachable.
     pub fn after(
         &mut self,
         builder: &mut FunctionBuilder<'_>,
@@ -98,7 +98,7 @@ impl Meter {
     }
 
     /// Pays for an operation on `count` items (64-bit) of `size` bytes, a power of two. `wide`
-    /// says that the count may be 2^63 or more.
+    /// means that the count may be 2^63 or more.
     pub fn pay_length(
         &mut self,
         builder: &mut FunctionBuilder<'_>,
@@ -126,7 +126,8 @@ struct Counting {
 }
 
 struct Segment {
-    /// The constant that is added to the counter at its start.
+    /// The instruction that makes the constant that is added to the counter at the start of the
+    /// segment.
     cost: Inst,
     operators: i64,
 }
@@ -156,7 +157,7 @@ impl Counting {
             segment.operators += 1;
             return;
         }
-        // The real number is known at the end of the segment.
+        // The cost is known, and written here, at the end of the segment.
         let cost = builder.ins().iconst(I64, 0);
         self.segment = Some(Segment {
             cost: builder.func.dfg.value_def(cost).unwrap_inst(),
@@ -175,8 +176,8 @@ impl Counting {
     }
 }
 
-/// Pays for `bytes` (64-bit, below 2^63) outside of a core function, where nobody has the counter
-/// in a variable.
+/// Pays for `bytes` (64-bit, below 2^63) outside of core functions, where no variable holds the
+/// counter.
 pub(crate) fn pay_bytes(
     tunables: &Tunables,
     builder: &mut FunctionBuilder<'_>,
@@ -196,8 +197,8 @@ pub(crate) fn pay_bytes(
     builder.ins().store(flags, after, word, 0);
 }
 
-/// What `count` items (64-bit) of `size` bytes, a power of two, cost. `wide` says that they may be
-/// 2^63 and more.
+/// Returns the cost of `count` items (64-bit) of `size` bytes, a power of two. `wide` means that
+/// the count may be 2^63 or more.
 fn length_cost(builder: &mut FunctionBuilder<'_>, count: Value, size: u32, wide: bool) -> Value {
     let items = FUEL_BYTES / size;
     let (log2, rest) = (i64::from(items.ilog2()), i64::from(items - 1));
@@ -212,7 +213,7 @@ fn length_cost(builder: &mut FunctionBuilder<'_>, count: Value, size: u32, wide:
     builder.ins().iadd(whole, started)
 }
 
-/// Whether an operator costs nothing: those that stand for no instruction.
+/// Returns whether an operator is free because it stands for no instruction.
 fn is_free(operator: &Operator<'_>) -> bool {
     matches!(
         operator,
@@ -227,8 +228,8 @@ fn is_free(operator: &Operator<'_>) -> bool {
     )
 }
 
-/// Whether what comes next may be executed another number of times than the operator, or see the
-/// counter, for all that validation knows.
+/// Returns whether, as far as validation can tell, the next operator may be executed another number
+/// of times than this one, or may see the counter.
 fn ends_segment(operator: &Operator<'_>) -> bool {
     is_call(operator)
         || matches!(

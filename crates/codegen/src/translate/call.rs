@@ -75,9 +75,9 @@ impl<'a> Translator<'a, '_> {
     fn call(&mut self, key: FuncKey, sig: SigId, to: ReturnTo) -> Result<()> {
         let arguments = self.take_arguments(sig);
         if let (FuncKey::Adapter(id), ReturnTo::Here) = (key, to)
-            && let Some(adapter) = adapter::inlined(self.input.program, id)
+            && let Some(adapter) = adapter::inlinable(self.input.program, id)
         {
-            let results = adapter::call(
+            let results = adapter::body(
                 &self.input,
                 &mut self.builder,
                 self.declarations,

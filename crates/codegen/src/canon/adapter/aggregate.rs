@@ -1,7 +1,7 @@
-//! Records and tuples, field by field; variants, enums, options and results, one block per payload
-//! type.
+//! Records and tuples, passed field by field; variants, enums, options and results, with one block
+//! per payload type.
 
-use super::builder::AdapterBuilder;
+use super::emitter::AdapterEmitter;
 use super::value::{Destination, Source};
 use crate::abi::clif_type;
 use anyhow::{Context as _, Result};
@@ -10,8 +10,9 @@ use cranelift_frontend::Switch;
 use mintage_environ::component::{FlatTypes, InterfaceType};
 use mintage_environ::{Trap, ValType};
 
-impl AdapterBuilder<'_, '_, '_> {
-    /// Values of the given types, one behind the other: a record, a tuple, or parameters.
+impl AdapterEmitter<'_, '_, '_> {
+    /// Passes values of the given types, one after the other: the fields of a record or tuple, or
+    /// parameters.
     pub(super) fn fields(
         &mut self,
         fields: &[InterfaceType],
@@ -42,7 +43,7 @@ impl AdapterBuilder<'_, '_, '_> {
         Ok(())
     }
 
-    /// Some fields, behind `src_end` and `dst_end` bytes of others.
+    /// Passes some fields, which follow `src_end` and `dst_end` bytes of other fields.
     fn run(
         &mut self,
         fields: &[InterfaceType],
@@ -75,7 +76,7 @@ impl AdapterBuilder<'_, '_, '_> {
         Ok(())
     }
 
-    /// A variant, enum, option or result.
+    /// Passes a variant, enum, option or result.
     pub(super) fn variant(
         &mut self,
         ty: InterfaceType,
@@ -100,7 +101,7 @@ impl AdapterBuilder<'_, '_, '_> {
             return Ok(());
         }
 
-        // The flat form of all payloads together, on both sides.
+        // The joined flat form of all payloads, on both sides.
         let src_slots = self.payload_slots(ty, self.src.index64);
         let dst_slots = self.payload_slots(ty, self.dst.index64);
         let mut slots = Vec::new();
@@ -160,8 +161,8 @@ impl AdapterBuilder<'_, '_, '_> {
         Ok(())
     }
 
-    /// Branches on a discriminant to one new block for each payload type. Cases with the same one
-    /// share their block.
+    /// Branches on a discriminant to one new block for each payload type. Cases with the same
+    /// payload type share a block.
     fn arms(
         &mut self,
         cases: &[Option<InterfaceType>],
@@ -170,8 +171,8 @@ impl AdapterBuilder<'_, '_, '_> {
         let mut arms: Vec<(Option<InterfaceType>, Block)> = Vec::new();
         let mut blocks = hashbrown::HashMap::new();
         let mut switch = Switch::new();
-        // Cases without a payload can be many, and need no entry: they are the default, if there
-        // are any.
+        // There may be many cases without a payload. They are the default, if there are any, and
+        // need no entries.
         let default = if cases.contains(&None) {
             None
         } else {
@@ -201,14 +202,15 @@ impl AdapterBuilder<'_, '_, '_> {
         arms
     }
 
-    /// The core types of the payloads of a variant, joined.
+    /// Returns the joined core types of the payloads of a variant.
     fn payload_slots(&self, ty: InterfaceType, index64: bool) -> Vec<ValType> {
         let mut flat = FlatTypes::default();
         self.types.flatten(ty, index64, &mut flat);
         flat.as_slice()[1..].to_vec()
     }
 
-    /// The flat form of a payload of type `case` from the slots that all payloads share.
+    /// Returns the flat form of a payload of type `case`, taken from the joined values of all
+    /// payloads.
     fn unjoin(&mut self, case: InterfaceType, slots: &[(Value, ValType)]) -> Vec<Value> {
         let mut flat = FlatTypes::default();
         self.types.flatten(case, self.src.index64, &mut flat);
@@ -218,8 +220,8 @@ impl AdapterBuilder<'_, '_, '_> {
             .collect()
     }
 
-    /// A core value as another core type that holds it, or back (`CoerceValueIter` in
-    /// CanonicalABI.md and its reverse).
+    /// Converts a core value to another core type that can hold it, or back (CanonicalABI.md,
+    /// `CoerceValueIter` and its reverse).
     fn coerce(&mut self, value: Value, want: Type) -> Value {
         use types::{F32, F64, I32, I64};
         let have = self.type_of(value);

@@ -1,7 +1,7 @@
-//! Lists: one check and one copy where bytes can be taken as they are, a loop over the elements
-//! elsewhere.
+//! Lists. One copy suffices if all bytes of an element can be taken as they are; other elements are
+//! passed in a loop.
 
-use super::builder::AdapterBuilder;
+use super::emitter::AdapterEmitter;
 use super::value::{Destination, Place, Source};
 use anyhow::Result;
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -9,8 +9,8 @@ use cranelift_codegen::ir::{InstBuilder, Value, types};
 use mintage_environ::component::{ComponentTypes, InterfaceType, MAX_LIST_BYTE_LENGTH};
 use mintage_environ::{Builtin, Trap};
 
-impl AdapterBuilder<'_, '_, '_> {
-    /// A list of `element`s.
+impl AdapterEmitter<'_, '_, '_> {
+    /// Passes a list of `element`s.
     pub(super) fn list(
         &mut self,
         element: InterfaceType,
@@ -33,9 +33,9 @@ impl AdapterBuilder<'_, '_, '_> {
         };
         let align = abi.align(self.dst.index64);
         let block = self.realloc(None, align, dst_bytes, Trap::ReallocListOutOfBounds)?;
-        let src = self.address(self.src, pointer)?.address;
-        let dst = self.address(self.dst, block)?.address;
-        if is_plain(self.types, element) {
+        let src = self.address(self.src, pointer).address;
+        let dst = self.address(self.dst, block).address;
+        if is_copied_bytewise(self.types, element) {
             self.copy_bytes(dst, src, src_bytes);
         } else {
             let end = self.builder.ins().iadd(src, src_bytes);
@@ -44,7 +44,7 @@ impl AdapterBuilder<'_, '_, '_> {
         self.write_pair(to, block, length)
     }
 
-    /// `count` values of one type, one behind the other as in a list.
+    /// Passes `count` values of one type that are laid out as in a list.
     pub(super) fn repeated(
         &mut self,
         ty: InterfaceType,
@@ -61,7 +61,7 @@ impl AdapterBuilder<'_, '_, '_> {
         });
         let bytes = self.iconst(types::I64, i64::from(src_size) * i64::from(count));
         self.pay_bytes(bytes);
-        if is_plain(self.types, ty) {
+        if is_copied_bytewise(self.types, ty) {
             self.copy_bytes(dst, src, bytes);
             return Ok(());
         }
@@ -69,8 +69,8 @@ impl AdapterBuilder<'_, '_, '_> {
         self.elements(ty, (src, end, src_size), (dst, dst_size))
     }
 
-    /// A loop over elements, given addresses and element sizes of both sides. It can be long, so it
-    /// tests for interruption.
+    /// Passes elements in a loop, given addresses and element sizes of both sides. The loop can be
+    /// long, so it tests for interruption.
     fn elements(
         &mut self,
         element: InterfaceType,
@@ -104,7 +104,7 @@ impl AdapterBuilder<'_, '_, '_> {
         Ok(())
     }
 
-    /// A length times a constant; the product must be below 2^64.
+    /// Multiplies a length by a constant. The product must be below 2^64.
     pub(super) fn times(&mut self, length: Value, factor: u32) -> Value {
         match factor {
             1 => length,
@@ -118,16 +118,17 @@ impl AdapterBuilder<'_, '_, '_> {
     }
 }
 
-/// Whether every sequence of bytes is a value of type `ty`, without a byte that belongs to none:
-/// padding stays with its owner. Such types have the same layout in 32-bit and 64-bit memories.
-fn is_plain(types: &ComponentTypes, ty: InterfaceType) -> bool {
+/// Returns whether every sequence of bytes is a value of type `ty` and every byte belongs to the
+/// value: padding must not be copied. Such types have the same layout in 32-bit and 64-bit
+/// memories.
+fn is_copied_bytewise(types: &ComponentTypes, ty: InterfaceType) -> bool {
     use InterfaceType as T;
     let packed = |fields: Vec<InterfaceType>| {
         let size = fields
             .iter()
             .map(|&field| types.abi(field).size32)
             .sum::<u32>();
-        size == types.abi(ty).size32 && fields.iter().all(|&field| is_plain(types, field))
+        size == types.abi(ty).size32 && fields.iter().all(|&field| is_copied_bytewise(types, field))
     };
     match ty {
         T::S8 | T::U8 | T::S16 | T::U16 | T::S32 | T::U32 | T::S64 | T::U64 | T::F32 | T::F64 => {

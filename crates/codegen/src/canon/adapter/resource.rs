@@ -1,14 +1,15 @@
 //! Handles of resources and error contexts. Each component instance has a table of them in the
 //! runtime, which moves handles from table to table.
 
-use super::builder::AdapterBuilder;
+use super::emitter::AdapterEmitter;
 use super::value::{Destination, Source};
 use anyhow::{Context as _, Result};
 use cranelift_codegen::ir::Value;
 use mintage_environ::{Builtin, ResourceId};
 
-impl AdapterBuilder<'_, '_, '_> {
-    /// An owning handle: it leaves the source's table for the destination's.
+impl AdapterEmitter<'_, '_, '_> {
+    /// Passes an owning handle, which moves from the table of the source to that of the
+    /// destination.
     pub(super) fn own(
         &mut self,
         id: ResourceId,
@@ -18,7 +19,7 @@ impl AdapterBuilder<'_, '_, '_> {
         self.handle(Builtin::TransferOwn, &[], id, from, to)
     }
 
-    /// A borrowed handle: it is lent for the time of the call.
+    /// Passes a borrowed handle, which is lent for the duration of the call.
     pub(super) fn borrow(
         &mut self,
         id: ResourceId,
@@ -31,8 +32,8 @@ impl AdapterBuilder<'_, '_, '_> {
         self.handle(Builtin::TransferBorrow, &[call], id, from, to)
     }
 
-    /// Moves a handle by `builtin`, which gets `first`, both component instances, the resource
-    /// type and the handle.
+    /// Passes a handle by `builtin`, whose arguments are `first`, both component instances, the
+    /// resource type and the handle.
     fn handle(
         &mut self,
         builtin: Builtin,
@@ -50,12 +51,13 @@ impl AdapterBuilder<'_, '_, '_> {
         let numbers = numbers.map(|number| self.number(number));
         let moved = self
             .call_builtin(builtin, &[first, &numbers, &[handle]].concat())
-            .context("internal error: moving a handle gives none")?;
+            .context("internal error: passing a handle has no result")?;
         self.write_int(4, moved, to);
         Ok(())
     }
 
-    /// An error context: the destination gets a handle of its own, and the source keeps its.
+    /// Passes an error context: the destination gets a handle of its own, and the source keeps its
+    /// handle.
     pub(super) fn error_context(
         &mut self,
         from: &mut Source<'_>,
@@ -66,7 +68,7 @@ impl AdapterBuilder<'_, '_, '_> {
             [self.src.domain, self.dst.domain].map(|domain| self.number(domain.as_u32()));
         let passed = self
             .call_builtin(Builtin::TransferErrorContext, &[src, dst, handle])
-            .context("internal error: passing an error context gives none")?;
+            .context("internal error: passing an error context has no result")?;
         self.write_int(4, passed, to);
         Ok(())
     }
@@ -76,7 +78,8 @@ impl AdapterBuilder<'_, '_, '_> {
         self.lends_to = self.call_builtin(Builtin::EnterCall, &[]);
     }
 
-    /// Closes the scope: traps when handles that were lent are left in the callee's table.
+    /// Closes the scope, if one is open. Traps if handles that were lent are left in the table of
+    /// the callee.
     pub(super) fn exit_call(&mut self) {
         if let Some(call) = self.lends_to.take() {
             self.call_builtin(Builtin::ExitCall, &[call]);

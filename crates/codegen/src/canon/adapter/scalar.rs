@@ -1,16 +1,16 @@
-//! Values that are one core value (flags: one per 32): read, brought to their canonical form,
+//! Values that are one core value each (flags: one for each 32). They are read, canonicalized and
 //! written.
 
-use super::builder::AdapterBuilder;
+use super::emitter::AdapterEmitter;
 use super::value::{Destination, Source};
 use anyhow::Result;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
 use mintage_environ::Trap;
 
-impl AdapterBuilder<'_, '_, '_> {
-    /// An integer of at most 32 bits. A flat one is cut off and extended: its other bits may be
-    /// anything.
+impl AdapterEmitter<'_, '_, '_> {
+    /// Passes an integer of at most 32 bits. The upper bits of a flat one may be anything, so it is
+    /// cut and extended.
     pub(super) fn int(
         &mut self,
         bytes: u32,
@@ -19,7 +19,7 @@ impl AdapterBuilder<'_, '_, '_> {
         to: &mut Destination,
     ) -> Result<()> {
         let mut value = self.read_int(bytes, signed, from)?;
-        // A store cuts off by itself.
+        // A store cuts the value by itself.
         if let (Source::Flat(_), Destination::Flat(_)) = (&*from, &*to)
             && bytes < 4
         {
@@ -35,7 +35,7 @@ impl AdapterBuilder<'_, '_, '_> {
         Ok(())
     }
 
-    /// A value whose bits are all its own.
+    /// Passes a value all of whose bit patterns are valid.
     pub(super) fn whole(
         &mut self,
         ty: Type,
@@ -53,7 +53,7 @@ impl AdapterBuilder<'_, '_, '_> {
         Ok(())
     }
 
-    /// A bool: whatever is not zero is true.
+    /// Passes a bool. Every value but zero is true.
     pub(super) fn bool(&mut self, from: &mut Source<'_>, to: &mut Destination) -> Result<()> {
         let value = self.read_int(1, false, from)?;
         let value = self.builder.ins().icmp_imm_u(IntCC::NotEqual, value, 0);
@@ -62,10 +62,10 @@ impl AdapterBuilder<'_, '_, '_> {
         Ok(())
     }
 
-    /// A char: a number below 0x110000 that is no surrogate.
+    /// Passes a char: a number below 0x110000 that is not a surrogate.
     pub(super) fn char(&mut self, from: &mut Source<'_>, to: &mut Destination) -> Result<()> {
         let value = self.read_int(4, false, from)?;
-        // This moves the surrogates, and nothing else, to numbers that wrap around in the
+        // This maps the surrogates, and nothing else, to numbers that wrap around in the
         // subtraction.
         let moved = self.builder.ins().bxor_imm_u(value, 0xd800);
         let surrogates = self.iconst(types::I32, 0x800);
@@ -75,7 +75,7 @@ impl AdapterBuilder<'_, '_, '_> {
         Ok(())
     }
 
-    /// `count` flags: bits that stand for none are cleared.
+    /// Passes `count` flags, and clears all other bits.
     pub(super) fn flag_set(
         &mut self,
         count: usize,
@@ -110,13 +110,13 @@ impl AdapterBuilder<'_, '_, '_> {
         Ok(())
     }
 
-    /// The low `bits` of a 32-bit value.
+    /// Returns the low `bits` of a 32-bit value.
     fn mask(&mut self, value: Value, bits: u32) -> Value {
         self.builder.ins().band_imm_u(value, (1i64 << bits) - 1)
     }
 
-    /// Reads an integer of 1, 2 or 4 bytes as 32 bits: extended from memory, as it is from a flat
-    /// value.
+    /// Reads an integer of 1, 2 or 4 bytes as 32 bits. One from memory is extended, and a flat one
+    /// is taken as it is.
     pub(super) fn read_int(
         &mut self,
         bytes: u32,
@@ -139,7 +139,7 @@ impl AdapterBuilder<'_, '_, '_> {
         })
     }
 
-    /// Writes the low 1, 2 or 4 bytes of 32 bits to memory, or all as a flat value.
+    /// Writes the low 1, 2 or 4 bytes of a 32-bit value to memory, or all of it as a flat value.
     pub(super) fn write_int(&mut self, bytes: u32, value: Value, to: &mut Destination) {
         let place = match to {
             Destination::Flat(values) => return values.push(value),

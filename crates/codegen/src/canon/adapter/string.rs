@@ -1,10 +1,10 @@
-//! Strings: nine pairs of encodings (CanonicalABI.md, `load_string_from_range` and
+//! Strings, with nine pairs of encodings (CanonicalABI.md, `load_string_from_range` and
 //! `store_string_into_range`).
 //!
-//! The builtins check and transcode; this decides how large a block the destination gives, and
-//! shrinks or enlarges it.
+//! Builtins check and transcode. The code here decides how large a block the destination allocates,
+//! and shrinks or enlarges it.
 
-use super::builder::AdapterBuilder;
+use super::emitter::AdapterEmitter;
 use super::value::{Destination, Source};
 use anyhow::Result;
 use cranelift_codegen::ir::condcodes::IntCC;
@@ -13,7 +13,7 @@ use mintage_environ::builtin::NOT_LATIN1;
 use mintage_environ::component::{MAX_STRING_BYTE_LENGTH, StringEncoding};
 use mintage_environ::{Builtin, Trap};
 
-/// How the characters of a string stand in memory.
+/// The form of the characters of a string in memory.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Form {
     Utf8,
@@ -24,9 +24,9 @@ enum Form {
 /// A string of the source side that was checked to be in bounds.
 #[derive(Clone, Copy)]
 struct Text {
-    /// Its address.
+    /// The address of its first byte.
     address: Value,
-    /// Bytes, or units of UTF-16.
+    /// Its number of bytes, or of code units if it is UTF-16.
     length: Value,
 }
 
@@ -34,12 +34,12 @@ struct Text {
 #[derive(Clone, Copy)]
 struct Written {
     pointer: Value,
-    /// Its length as it is passed, with the tag if it has one.
+    /// Its length as it is passed, including the tag if it has one.
     length: Value,
 }
 
-impl AdapterBuilder<'_, '_, '_> {
-    /// A string.
+impl AdapterEmitter<'_, '_, '_> {
+    /// Passes a string.
     pub(super) fn string(&mut self, from: &mut Source<'_>, to: &mut Destination) -> Result<()> {
         let (pointer, length) = self.read_pair(from)?;
         let Written { pointer, length } = match self.src.encoding {
@@ -50,7 +50,7 @@ impl AdapterBuilder<'_, '_, '_> {
         self.write_pair(to, pointer, length)
     }
 
-    /// A string whose length says in which form it is.
+    /// Passes a string whose length is tagged with its form.
     fn tagged(&mut self, pointer: Value, length: Value) -> Result<Written> {
         let tag = self.tag(self.src.index64);
         let is_utf16 = self.builder.ins().band(length, tag);
@@ -73,7 +73,7 @@ impl AdapterBuilder<'_, '_, '_> {
         Ok(Written { pointer, length })
     }
 
-    /// A string of `length` bytes or units.
+    /// Passes a string of `length` bytes or code units.
     fn text(&mut self, form: Form, pointer: Value, length: Value) -> Result<Written> {
         let unit = if form == Form::Utf16 { 2 } else { 1 };
         let align = if self.src.encoding == StringEncoding::Utf8 {
@@ -86,7 +86,7 @@ impl AdapterBuilder<'_, '_, '_> {
         let bytes = self.times(length, unit);
         self.check_bounds(self.src, pointer, bytes, Trap::StringOutOfBounds)?;
         self.pay_bytes(bytes);
-        let address = self.address(self.src, pointer)?.address;
+        let address = self.address(self.src, pointer).address;
         let text = Text { address, length };
         match (form, self.dst.encoding) {
             (Form::Utf8, StringEncoding::Utf8) => self.same_length(text, 1, 1, Builtin::CopyUtf8),
@@ -116,7 +116,8 @@ impl AdapterBuilder<'_, '_, '_> {
         }
     }
 
-    /// A block of the destination side for a string, in place of `old`.
+    /// Allocates a block of the destination side for a string, in place of block `old` if there is
+    /// one. Returns its pointer and its address.
     fn string_block(
         &mut self,
         old: Option<(Value, Value)>,
@@ -124,10 +125,10 @@ impl AdapterBuilder<'_, '_, '_> {
         size: Value,
     ) -> Result<(Value, Value)> {
         let pointer = self.realloc(old, align, size, Trap::ReallocStringOutOfBounds)?;
-        Ok((pointer, self.address(self.dst, pointer)?.address))
+        Ok((pointer, self.address(self.dst, pointer).address))
     }
 
-    /// A string that has as many units in the destination (`store_string_copy`).
+    /// Passes a string that has as many code units in the destination (`store_string_copy`).
     fn same_length(
         &mut self,
         text: Text,
@@ -142,7 +143,8 @@ impl AdapterBuilder<'_, '_, '_> {
         Ok(Written { pointer, length })
     }
 
-    /// `store_utf8_to_utf16`: a block for the worst case, shrunk when less is used.
+    /// Passes a string as `store_utf8_to_utf16` does: in a block for the worst case, which is
+    /// shrunk if less is used.
     fn utf8_to_utf16(&mut self, text: Text) -> Result<Written> {
         let worst = self.times(text.length, 2);
         let (pointer, address) = self.string_block(None, 2, worst)?;
@@ -155,9 +157,9 @@ impl AdapterBuilder<'_, '_, '_> {
         })
     }
 
-    /// `store_string_to_utf8`: a block for nothing but ASCII; when there is more, one for the worst
-    /// case, `worst` bytes for each unit of the source, shrunk when less is used. `unit` is the
-    /// size of a unit.
+    /// Passes a string as `store_string_to_utf8` does. The first block has room for ASCII only. If
+    /// there is more, a block for the worst case follows, with `worst` bytes for each code unit of
+    /// the source; it is shrunk if less is used. `unit` is the size of a code unit.
     fn any_to_utf8(
         &mut self,
         text: Text,
@@ -175,49 +177,50 @@ impl AdapterBuilder<'_, '_, '_> {
                 pointer,
                 length: count,
             },
-            |fuse| {
-                let worst = fuse.times(text.length, worst);
+            |emitter| {
+                let worst = emitter.times(text.length, worst);
                 let (pointer, address) =
-                    fuse.string_block(Some((pointer, text.length)), 1, worst)?;
-                let address = fuse.builder.ins().iadd(address, count);
-                let done = fuse.times(count, unit);
-                let src = fuse.builder.ins().iadd(text.address, done);
-                let left = fuse.builder.ins().isub(text.length, count);
-                let bytes = fuse.transcode(rest, address, src, left);
-                let length = fuse.builder.ins().iadd(count, bytes);
-                let pointer = fuse.shrink(pointer, worst, length, 1)?;
+                    emitter.string_block(Some((pointer, text.length)), 1, worst)?;
+                let address = emitter.builder.ins().iadd(address, count);
+                let done = emitter.times(count, unit);
+                let src = emitter.builder.ins().iadd(text.address, done);
+                let left = emitter.builder.ins().isub(text.length, count);
+                let bytes = emitter.transcode(rest, address, src, left);
+                let length = emitter.builder.ins().iadd(count, bytes);
+                let pointer = emitter.shrink(pointer, worst, length, 1)?;
                 Ok(Written { pointer, length })
             },
         )
     }
 
-    /// `store_string_to_latin1_or_utf16` from UTF-8.
+    /// Passes a string as `store_string_to_latin1_or_utf16` does, from UTF-8.
     fn utf8_to_compact(&mut self, text: Text) -> Result<Written> {
         let (pointer, address) = self.string_block(None, 2, text.length)?;
         let count = self.transcode(Builtin::Utf8ToLatin1, address, text.address, text.length);
         self.if_latin1(
             count,
-            |fuse| {
-                let pointer = fuse.shrink(pointer, text.length, count, 2)?;
+            |emitter| {
+                let pointer = emitter.shrink(pointer, text.length, count, 2)?;
                 Ok(Written {
                     pointer,
                     length: count,
                 })
             },
-            |fuse| {
-                let worst = fuse.times(text.length, 2);
+            |emitter| {
+                let worst = emitter.times(text.length, 2);
                 let (pointer, address) =
-                    fuse.string_block(Some((pointer, text.length)), 2, worst)?;
+                    emitter.string_block(Some((pointer, text.length)), 2, worst)?;
                 let units =
-                    fuse.transcode(Builtin::Utf8ToUtf16, address, text.address, text.length);
-                let bytes = fuse.times(units, 2);
-                let pointer = fuse.shrink(pointer, worst, bytes, 2)?;
-                fuse.with_tag(pointer, units)
+                    emitter.transcode(Builtin::Utf8ToUtf16, address, text.address, text.length);
+                let bytes = emitter.times(units, 2);
+                let pointer = emitter.shrink(pointer, worst, bytes, 2)?;
+                emitter.with_tag(pointer, units)
             },
         )
     }
 
-    /// `store_string_to_latin1_or_utf16` from UTF-16, which uses all of its block in both cases.
+    /// Passes a string as `store_string_to_latin1_or_utf16` does, from UTF-16. All of the block is
+    /// used in both cases.
     fn utf16_to_compact(&mut self, text: Text) -> Result<Written> {
         let (pointer, address) = self.string_block(None, 2, text.length)?;
         let count = self.transcode(Builtin::Utf16ToLatin1, address, text.address, text.length);
@@ -229,52 +232,53 @@ impl AdapterBuilder<'_, '_, '_> {
                     length: text.length,
                 })
             },
-            |fuse| {
-                let bytes = fuse.times(text.length, 2);
+            |emitter| {
+                let bytes = emitter.times(text.length, 2);
                 let (pointer, address) =
-                    fuse.string_block(Some((pointer, text.length)), 2, bytes)?;
-                fuse.copy_bytes(address, text.address, bytes);
-                fuse.with_tag(pointer, text.length)
+                    emitter.string_block(Some((pointer, text.length)), 2, bytes)?;
+                emitter.copy_bytes(address, text.address, bytes);
+                emitter.with_tag(pointer, text.length)
             },
         )
     }
 
-    /// `store_probably_utf16_to_latin1_or_utf16`: a block for UTF-16 at once.
+    /// Passes a string as `store_probably_utf16_to_latin1_or_utf16` does: the first block has room
+    /// for UTF-16.
     fn compact_to_compact(&mut self, text: Text) -> Result<Written> {
         let bytes = self.times(text.length, 2);
         let (pointer, address) = self.string_block(None, 2, bytes)?;
         let count = self.transcode(Builtin::Utf16ToLatin1, address, text.address, text.length);
         self.if_latin1(
             count,
-            |fuse| {
-                let (pointer, _) = fuse.string_block(Some((pointer, bytes)), 1, text.length)?;
+            |emitter| {
+                let (pointer, _) = emitter.string_block(Some((pointer, bytes)), 1, text.length)?;
                 Ok(Written {
                     pointer,
                     length: text.length,
                 })
             },
-            |fuse| {
-                fuse.copy_bytes(address, text.address, bytes);
-                fuse.with_tag(pointer, text.length)
+            |emitter| {
+                emitter.copy_bytes(address, text.address, bytes);
+                emitter.with_tag(pointer, text.length)
             },
         )
     }
 
-    /// Calls a builtin that gives a length.
+    /// Calls a builtin that returns a length.
     fn transcode(&mut self, builtin: Builtin, dst: Value, src: Value, length: Value) -> Value {
         let length = self.call_builtin(builtin, &[dst, src, length]);
-        self.widen(length.expect("transcoders give a length"))
+        self.widen(length.expect("transcoders return a length"))
     }
 
-    /// Gives back what a block of `size` bytes has beyond `used`.
+    /// Shrinks a block of `size` bytes to `used` bytes.
     fn shrink(&mut self, pointer: Value, size: Value, used: Value, align: u32) -> Result<Value> {
         let full = self.builder.ins().icmp(IntCC::Equal, size, used);
         let written = Written {
             pointer,
             length: used,
         };
-        let shrunk = self.unless(full, written, |fuse| {
-            let (pointer, _) = fuse.string_block(Some((pointer, size)), align, used)?;
+        let shrunk = self.unless(full, written, |emitter| {
+            let (pointer, _) = emitter.string_block(Some((pointer, size)), align, used)?;
             Ok(Written {
                 pointer,
                 length: used,
@@ -283,7 +287,7 @@ impl AdapterBuilder<'_, '_, '_> {
         Ok(shrunk.pointer)
     }
 
-    /// `written` if `condition` holds, else what `other` gives.
+    /// Returns `written` if `condition` holds, and otherwise the result of `other`.
     fn unless(
         &mut self,
         condition: Value,
@@ -293,7 +297,8 @@ impl AdapterBuilder<'_, '_, '_> {
         self.choose(condition, |_| Ok(written), other)
     }
 
-    /// What `latin1` gives if a transcoder to Latin-1 gave a length, else what `utf16` gives.
+    /// Returns the result of `latin1` if `count`, which a transcoder to Latin-1 returned, is a
+    /// length. Otherwise returns the result of `utf16`.
     fn if_latin1(
         &mut self,
         count: Value,
@@ -307,6 +312,7 @@ impl AdapterBuilder<'_, '_, '_> {
         self.choose(fits, latin1, utf16)
     }
 
+    /// Emits both `yes` and `no`, of which `condition` selects one.
     fn choose(
         &mut self,
         condition: Value,
@@ -326,14 +332,14 @@ impl AdapterBuilder<'_, '_, '_> {
         Ok(Written { pointer, length })
     }
 
-    /// UTF-16 of a destination where it must be told from Latin-1.
+    /// Returns a UTF-16 string with a tagged length.
     fn with_tag(&mut self, pointer: Value, units: Value) -> Result<Written> {
         let tag = self.tag(self.dst.index64);
         let length = self.builder.ins().bor(units, tag);
         Ok(Written { pointer, length })
     }
 
-    /// The bit that tags a length as one of UTF-16: the highest of the index type.
+    /// Returns the bit that tags a length as one of UTF-16: the highest bit of the index type.
     fn tag(&mut self, index64: bool) -> Value {
         let bit = if index64 { 63 } else { 31 };
         self.iconst(types::I64, 1 << bit)

@@ -1,8 +1,8 @@
-//! The builder of adapters: both sides' contexts, checked places, calls.
+//! [`AdapterEmitter`]: the two sides of an adapter, checked places, calls.
 //!
-//! Pointers and lengths are 64-bit values here, whatever the index type of their memory:
-//! zero-extended where they are read, reduced where they are written. So one arithmetic serves
-//! 32-bit and 64-bit memories.
+//! Pointers and lengths are 64-bit values here, whatever the index type of their memory. They are
+//! zero-extended when they are read and reduced when they are written, so the same arithmetic
+//! serves 32-bit and 64-bit memories.
 
 use super::value::{Destination, Place, Source};
 use crate::compiler::Input;
@@ -17,7 +17,7 @@ use mintage_environ::component::{
 };
 use mintage_environ::{Builtin, DomainId, MemoryId, Trap};
 
-/// One of the two component instances.
+/// One of the two component instances of an adapter.
 #[derive(Clone, Copy)]
 pub(crate) struct Side {
     pub domain: DomainId,
@@ -27,32 +27,33 @@ pub(crate) struct Side {
     pub memory: Option<MemoryId>,
     /// The address of that memory's first byte.
     base: Value,
-    /// Whether its pointers and lengths are 64 bits wide.
+    /// Whether pointers and lengths in its memory are 64 bits wide.
     pub index64: bool,
     pub encoding: StringEncoding,
     realloc: Option<CoreCallee>,
 }
 
-/// An adapter under construction.
-pub(crate) struct AdapterBuilder<'a, 'f, 'b> {
+/// An adapter, or the inlined body of one, under construction.
+pub(crate) struct AdapterEmitter<'a, 'f, 'b> {
     input: Input<'a>,
     pub types: &'a ComponentTypes,
     pub builder: &'f mut FunctionBuilder<'b>,
     declarations: &'f mut Declarations,
-    /// Where values come from: the caller, and the callee once it has returned.
+    /// The side that values come from: the caller and, once it has returned, the callee.
     pub src: Side,
-    /// Where values go to.
+    /// The side that values go to.
     pub dst: Side,
-    /// The id of this call, once its scope is open for handles to be lent to.
+    /// The id of this call once its scope is open, which handles are lent to.
     pub lends_to: Option<Value>,
-    /// The flags of the destination side. They do not change while values are lowered, but for the
-    /// bit that is cleared while its `realloc` runs; loading them once keeps a load that waits for
-    /// a store out of loops.
+    /// The flags of the destination side. While values are lowered, only the bit that is cleared
+    /// for its `realloc` changes. Loading the flags once keeps out of loops a load that would wait
+    /// for the store before it.
     dst_flags: Value,
 }
 
-impl<'a, 'f, 'b> AdapterBuilder<'a, 'f, 'b> {
-    /// An adapter at the place where `builder` stands, for a caller with the context pointer `ctx`.
+impl<'a, 'f, 'b> AdapterEmitter<'a, 'f, 'b> {
+    /// Starts an adapter at the current place of `builder`, for a caller with the context pointer
+    /// `ctx`.
     pub fn new(
         input: Input<'a>,
         builder: &'f mut FunctionBuilder<'b>,
@@ -93,7 +94,7 @@ impl<'a, 'f, 'b> AdapterBuilder<'a, 'f, 'b> {
         })
     }
 
-    /// Makes the source the destination: from parameters to results.
+    /// Swaps the sides, for the results after the parameters.
     pub fn turn(&mut self) {
         std::mem::swap(&mut self.src, &mut self.dst);
         self.dst_flags = control_block::load_flags(self.builder, self.dst.ctx);
@@ -111,27 +112,25 @@ impl<'a, 'f, 'b> AdapterBuilder<'a, 'f, 'b> {
         }
     }
 
-    /// Calls a core function of `side`, which has the given flags now and must not call out
-    /// meanwhile.
+    /// Calls a core function of `side`, which now has the given flags, with `may_leave` cleared.
     fn call_confined(
         &mut self,
         side: Side,
         flags: Value,
         callee: CoreCallee,
         arguments: &[Value],
-    ) -> Result<Values> {
+    ) -> Values {
         let confined = control_block::without_may_leave(self.builder, flags);
         control_block::store_flags(self.builder, side.ctx, confined);
         let results = self.call(side, callee, arguments);
         control_block::store_flags(self.builder, side.ctx, flags);
-        Ok(results)
+        results
     }
 
     /// Calls `post-return` of the source side.
-    pub fn post_return(&mut self, callee: CoreCallee, arguments: &[Value]) -> Result<()> {
+    pub fn post_return(&mut self, callee: CoreCallee, arguments: &[Value]) {
         let flags = control_block::load_flags(self.builder, self.src.ctx);
-        self.call_confined(self.src, flags, callee, arguments)?;
-        Ok(())
+        self.call_confined(self.src, flags, callee, arguments);
     }
 
     /// Calls a core function of `side`.
@@ -162,9 +161,9 @@ impl<'a, 'f, 'b> AdapterBuilder<'a, 'f, 'b> {
         emit::call_builtin(self.builder, self.declarations, builtin, ctx, arguments)
     }
 
-    /// Calls the `realloc` of the destination side for `size` bytes, instead of the block `old`
-    /// (pointer and size) or for a new one: a pointer that is aligned and has room. `outside` is
-    /// the trap when it has none.
+    /// Calls the `realloc` of the destination side for `size` bytes, in place of block `old`
+    /// (pointer and size) if there is one. Returns a pointer that is aligned and in bounds;
+    /// `outside` is the trap if it is out of bounds.
     pub fn realloc(
         &mut self,
         old: Option<(Value, Value)>,
@@ -180,25 +179,25 @@ impl<'a, 'f, 'b> AdapterBuilder<'a, 'f, 'b> {
         let (old, old_size) = old.unwrap_or((zero, zero));
         let align_value = self.size(align);
         let arguments = [old, old_size, align_value, size].map(|value| self.as_index(side, value));
-        let results = self.call_confined(side, self.dst_flags, realloc, &arguments)?;
+        let results = self.call_confined(side, self.dst_flags, realloc, &arguments);
         let pointer = *results
             .first()
-            .context("internal error: `realloc` gives nothing")?;
+            .context("internal error: `realloc` has no result")?;
         let pointer = self.widen(pointer);
         self.check_aligned(pointer, align, Trap::ReallocUnaligned);
         self.check_bounds(side, pointer, size, outside)?;
         Ok(pointer)
     }
 
-    /// The place of spilled parameters or results at `pointer`.
+    /// Checks a pointer to spilled parameters or results. Returns their place.
     pub fn spilled(&mut self, side: Side, pointer: Value, abi: CanonicalAbi) -> Result<Place> {
         self.check_aligned(pointer, abi.align(side.index64), Trap::UnalignedPointer);
         let size = self.size(abi.size(side.index64));
         self.check_bounds(side, pointer, size, Trap::PointerOutOfBounds)?;
-        self.address(side, pointer)
+        Ok(self.address(side, pointer))
     }
 
-    /// Traps when `pointer` is no multiple of `align`.
+    /// Traps if `pointer` is not a multiple of `align`.
     pub fn check_aligned(&mut self, pointer: Value, align: u32, trap: Trap) {
         if align > 1 {
             let rest = self.builder.ins().band_imm_u(pointer, i64::from(align) - 1);
@@ -206,7 +205,7 @@ impl<'a, 'f, 'b> AdapterBuilder<'a, 'f, 'b> {
         }
     }
 
-    /// Traps when `size` bytes, below 2^33, at `pointer` are not within the memory of `side`.
+    /// Traps if `size` bytes (below 2^33) at `pointer` are not in bounds of the memory of `side`.
     pub fn check_bounds(
         &mut self,
         side: Side,
@@ -238,24 +237,24 @@ impl<'a, 'f, 'b> AdapterBuilder<'a, 'f, 'b> {
         Ok(())
     }
 
-    /// Traps when the comparison holds.
+    /// Traps if the comparison holds.
     pub fn trap_if(&mut self, condition: IntCC, left: Value, right: Value, trap: Trap) {
         let fails = self.builder.ins().icmp(condition, left, right);
         self.builder.ins().trapnz(fails, trap_code(trap));
     }
 
-    /// Traps when `value` is greater than `limit`.
+    /// Traps if `value` is greater than `limit`.
     pub fn trap_above(&mut self, value: Value, limit: u32, trap: Trap) {
         let limit = self.iconst(self.type_of(value), i64::from(limit));
         self.trap_if(IntCC::UnsignedGreaterThan, value, limit, trap);
     }
 
-    /// The place at a checked pointer of `side`.
-    pub fn address(&mut self, side: Side, pointer: Value) -> Result<Place> {
-        Ok(Place {
+    /// Returns the place at a checked pointer of `side`.
+    pub fn address(&mut self, side: Side, pointer: Value) -> Place {
+        Place {
             address: self.builder.ins().iadd(side.base, pointer),
             offset: 0,
-        })
+        }
     }
 
     /// Reads from memory of the source side.
@@ -274,8 +273,8 @@ impl<'a, 'f, 'b> AdapterBuilder<'a, 'f, 'b> {
             .store(flags, value, place.address, place.offset);
     }
 
-    /// Flags of accesses to the memory of a side. Checks come first, but should one be missing, the
-    /// fault is still a trap.
+    /// Returns flags of accesses to the memory of a side. Accesses are checked, but if a check were
+    /// missing, the fault would still be a trap.
     pub fn memory_flags(&mut self, side: Side) -> MemFlagsData {
         let region = side.memory.map(|id| {
             self.declarations
@@ -284,12 +283,12 @@ impl<'a, 'f, 'b> AdapterBuilder<'a, 'f, 'b> {
         MemFlagsData::new().with_alias_region(region)
     }
 
-    /// A pointer or length as 64 bits.
+    /// Returns a pointer or length as 64 bits.
     pub fn widen(&mut self, value: Value) -> Value {
         emit::widen(self.builder, value)
     }
 
-    /// A pointer or length as the indexes of `side` are.
+    /// Returns a pointer or length with the width of indexes of `side`.
     pub fn as_index(&mut self, side: Side, value: Value) -> Value {
         match side.index64 {
             true => value,
@@ -297,12 +296,12 @@ impl<'a, 'f, 'b> AdapterBuilder<'a, 'f, 'b> {
         }
     }
 
-    /// A constant argument of a builtin.
+    /// Returns a constant argument of a builtin.
     pub fn number(&mut self, number: u32) -> Value {
         self.iconst(types::I32, i64::from(number))
     }
 
-    /// A constant pointer or length.
+    /// Returns a constant pointer or length.
     pub fn size(&mut self, size: u32) -> Value {
         self.iconst(types::I64, i64::from(size))
     }
@@ -392,13 +391,13 @@ impl<'a, 'f, 'b> AdapterBuilder<'a, 'f, 'b> {
         }
     }
 
-    /// A block without parameters.
+    /// Creates a block without parameters.
     pub fn block(&mut self) -> Block {
         self.builder.create_block()
     }
 }
 
-/// The type of a side's pointers, and its size.
+/// Returns the type of a side's pointers, and its size.
 fn index_type(side: Side) -> (Type, u32) {
     match side.index64 {
         true => (types::I64, 8),
