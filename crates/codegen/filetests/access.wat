@@ -1,5 +1,6 @@
 ;;! compile
-;; Every load and store, near, at a constant address, at the farthest offset, and in a second memory.
+;; Every load and store: at a small offset, at a constant address, at the largest offset, and in a
+;; second memory.
 (component
   (core module $m
     (memory $a 1 3) (memory $b 0)

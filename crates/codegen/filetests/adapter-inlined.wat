@@ -1,4 +1,4 @@
-;; A call whose values are numbers alone stands in the caller, unless it goes through a table.
+;; An adapter that passes only numbers is inlined in the caller, unless the call is indirect.
 ;;! clif core[1]:f3
 ;;! clif core[1]:f4
 ;;! compile

@@ -3,7 +3,8 @@
 ;;! set consume_fuel=true
 ;;! set fuel_by_length=true
 ;;! clif adapter[0]
-;; The loop over the elements tests for interruption in each turn, and the list is paid by its length before it is copied.
+;; The loop over the elements tests for interruption in each iteration. The length of the list is paid
+;; for before elements are copied.
 (component
   (component $Callee
     (core module $m

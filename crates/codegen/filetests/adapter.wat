@@ -1,6 +1,7 @@
 ;;! clif adapter[0]
 ;;! asm adapter[0]
 ;;! clif builtin:copy_utf8
+;; An adapter for a char, a list and an option, and the trampoline that copies short strings.
 (component
   (component $C
     (core module $M

@@ -2,11 +2,12 @@
 ;;! asm core[0]:f0
 ;;! asm core[0]:f1
 ;;! compile
+;; Atomic operators.
 (component
   (core module $m
     (memory 1)
     (memory $wide i64 1)
-    ;; The low bits of the sum of index and offset are tested; a carry is not theirs.
+    ;; Only the low bits of index and offset are added for the alignment check.
     (func (export "add") (param i32 i32) (result i32) (i32.atomic.rmw16.add_u offset=5 (local.get 0) (local.get 1)))
     (func (export "load") (param i32) (result i64) (i64.atomic.load offset=16 (local.get 0)))
     (func (export "rest") (param i32 i64 i64) (result i64)

@@ -5,7 +5,8 @@
 ;;! asm core[0]:f4
 ;;! asm core[0]:f5
 ;;! asm core[0]:f6
-;; Short copies and fills of constant length are done in place: all loads, then the stores from the last one on.
+;; Short copies and fills of constant length are done in place: first all loads, then the stores,
+;; last one first.
 (component
   (core module $m
     (memory 1)

@@ -1,5 +1,5 @@
 ;;! compile
-;; Sizes, growth, bulk operations, segments that are and are not there at run time.
+;; Sizes, growth and bulk operations, with segments that do and do not exist at run time.
 (component
   (core module $m
     (memory $a (export "a") 1)

@@ -3,6 +3,7 @@
 ;;! asm core[0]:f2
 ;;! asm core[0]:f3
 ;;! asm core[0]:f4
+;; Indirect calls, through tables of fixed and of variable size.
 (component
   (core module $m
     (type $unary (func (param i32) (result i32)))
@@ -17,7 +18,7 @@
     ;; The size is loaded.
     (func (export "growable") (param i32 i32) (result i32)
       (call_indirect $growable (type $unary) (local.get 0) (local.get 1)))
-    ;; Nothing changes the table: the entry is known.
+    ;; Nothing changes the table, so the call is direct.
     (func (export "known") (param i32) (result i32)
       (call_indirect $fixed (type $unary) (local.get 0) (i32.const 0)))
     (func (export "change")

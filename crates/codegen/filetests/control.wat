@@ -1,5 +1,5 @@
 ;;! compile
-;; Blocks with parameters and results, branches of every kind, code that cannot be reached.
+;; Blocks with parameters and results, every kind of branch, unreachable code.
 (component
   (core module $m
     (type $swap (func (param i32 i64) (result i64 i32)))

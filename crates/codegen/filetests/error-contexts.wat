@@ -1,7 +1,8 @@
 ;;! feature error_context
 ;;! feature component_memory64
 ;;! compile
-;; The built-ins on error contexts, with each encoding of strings, and adapters that pass one on.
+;; The built-ins on error contexts with each encoding of strings, and an adapter that passes error
+;; contexts.
 (component
   (component $c0
     (core module $libc

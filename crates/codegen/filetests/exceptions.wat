@@ -2,6 +2,7 @@
 ;;! clif core[0]:f1
 ;;! asm core[0]:f0
 ;;! asm core[0]:f1
+;; Throwing and catching exceptions.
 (component
   (core module $M
     (tag $e (param i32 externref))

@@ -1,7 +1,7 @@
 ;;! compile
 ;;! clif builtin:fill_bytes
 ;;! clif core[0]:f0
-;; Fills of up to 128 bytes do not leave machine code: words from both ends, or as many vectors as it takes.
+;; Fills of up to 128 bytes do not leave machine code: they store words or vectors from both ends.
 (component
   (core module $m
     (type $a (array (mut i16)))

@@ -3,14 +3,15 @@
 ;;! set fuel_by_length=true
 ;;! clif core[0]:f0
 ;;! clif core[0]:f1
-;; A length is paid before anything else is done for the operation, apart from its segment, of which the operator is a part.
+;; The length of an operation is paid for before anything else is done for it. Its segment was paid
+;; for earlier.
 (component
   (core module $m
     (memory 1)
     (memory $wide i64 1)
     (func (export "fill") (param i32 i32)
       (memory.fill (local.get 0) (i32.const 7) (local.get 1)))
-    ;; Sums of 64-bit lengths could overflow.
+    ;; A 64-bit length is not rounded up by an addition, which could overflow.
     (func (export "wide") (param i64 i64)
       (memory.fill $wide (local.get 0) (i32.const 7) (local.get 1))))
   (core instance $i (instantiate $m)))

@@ -3,14 +3,15 @@
 ;;! clif core[0]:f0
 ;;! asm core[0]:f0
 ;;! asm core[0]:f1
+;; Counting of operators.
 (component
   (core module $m
-    ;; The counter stays in a register over the loop; what it costs is stored in each turn.
+    ;; The counter stays in a register during the loop, and is stored in each iteration.
     (func (export "spin") (param $n i32)
       (loop $next
         (local.set $n (i32.sub (local.get $n) (i32.const 1)))
         (br_if $next (local.get $n))))
-    ;; The counter is loaded again behind the call.
+    ;; The counter is loaded again after the call.
     (func (export "call") (param $n i32) (result i32)
       (call $f (local.get $n))
       (drop) (i32.const 1) (i32.const 2) (i32.add))

@@ -1,5 +1,5 @@
 ;;! compile
-;; Globals of every type, mutable and not, and a constant that is a function.
+;; Mutable and immutable globals of every type, one of them with a function.
 (component
   (core module $m
     (global $a (export "a") (mut i32) (i32.const -1))

@@ -1,11 +1,12 @@
 ;;! clif core[0]:f0
 ;;! asm core[0]:f0
+;; Accesses to globals.
 (component
   (core module $m
     (memory 1)
     (global $mutable (mut i32) (i32.const 5))
     (global $constant i32 (i32.const 7))
-    ;; Stores to the heap leave the loaded global valid, and the immutable one is a constant.
+    ;; Stores to memory leave the loaded global valid. The immutable global is a constant.
     (func (export "cached") (param i32) (result i32)
       (i32.store (local.get 0) (global.get $mutable))
       (i32.store offset=4 (local.get 0) (global.get $mutable))

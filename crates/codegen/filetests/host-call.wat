@@ -3,6 +3,7 @@
 ;;! asm entry[0]
 ;;! asm builtin:memory_grow
 ;;! asm builtin:fill_bytes
+;; Trampolines: of an import, of an entry, and of builtins.
 (component
   (import "log" (func $log (param "level" u32) (param "value" float64) (result u32)))
   (core func $lowered (canon lower (func $log)))

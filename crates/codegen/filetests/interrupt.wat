@@ -2,9 +2,10 @@
 ;;! set interruptible=true
 ;;! clif core[0]:f0
 ;;! asm core[0]:f0
+;; Tests of the interrupt word.
 (component
   (core module $m
-    ;; Nothing is stored in the loop, and the word is loaded in each turn all the same.
+    ;; Nothing is stored in the loop, but the word is loaded in each iteration.
     (func (export "spin") (param $n i32)
       (loop $next
         (local.set $n (i32.sub (local.get $n) (i32.const 1)))

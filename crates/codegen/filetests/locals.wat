@@ -1,5 +1,5 @@
 ;;! clif core[0]:f0
-;; More locals than the body has bytes: only those that are named get a variable.
+;; There are more locals than the body has bytes, so only named locals get a variable.
 (component
   (core module $m
     (func (export "run") (param i32) (result i32) (local i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)

@@ -1,7 +1,8 @@
 ;;! clif core[0]:f0
+;; A loop.
 (component
   (core module $m
-    ;; Locals that change in a loop become parameters of its header, behind the loop's own.
+    ;; Locals that change in a loop become parameters of its header, after the loop's own.
     (func (export "sum") (param $n i32) (result i32) (local $i i32)
       (i32.const 0)
       (loop $next (param i32) (result i32)

@@ -1,7 +1,7 @@
 ;;! asm core[0]:f1
 ;;! asm entry[0]
 ;;! compile
-;; Results beyond the registers are returned through a pointer in front of `ctx`.
+;; Results that do not fit in registers are returned through a pointer that precedes `ctx`.
 (component
   (core module $m
     (type $wide (func (param i32) (result i32 i32 i32 i32 i32 i32 i32 i32 i32 i32)))

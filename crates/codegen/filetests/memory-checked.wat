@@ -3,13 +3,14 @@
 ;;! clif core[0]:f0
 ;;! asm core[0]:f0
 ;;! asm core[0]:f1
+;; Accesses that are checked explicitly.
 (component
   (core module $m
     (memory (export "memory") 1)
-    ;; With a small reservation the access is compared with the size.
+    ;; With a small reservation, the access is compared with the size.
     (func (export "load") (param i32) (result i32)
       (i32.load offset=8 (local.get 0)))
-    ;; An address below the initial size needs no check, one past the reservation traps.
+    ;; A constant address below the initial size needs no check. One past the reservation traps.
     (func (export "constant") (result i32)
       (drop (i32.load offset=2097152 (i32.load (i32.const 65532))))
       (i32.const 0)))

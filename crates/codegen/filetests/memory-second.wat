@@ -1,9 +1,10 @@
 ;;! asm core[0]:f0
+;; Accesses to a second memory.
 (component
   (core module $m
     (memory $a 1)
     (memory $b 1)
-    ;; The base of the memory that `ctx` does not point at is computed once.
+    ;; The base of a memory that `ctx` does not point at is computed once.
     (func (export "copy") (param i32 i32)
       (i32.store $b (local.get 0) (i32.load $a (local.get 1)))
       (i32.store $b offset=4 (local.get 0) (i32.load $a offset=4 (local.get 1)))))

@@ -2,10 +2,11 @@
 ;;! asm core[0]:f1
 ;;! asm core[0]:f2
 ;;! asm core[0]:f3
+;; Accesses that page faults check.
 (component
   (core module $m
     (memory (export "memory") 1)
-    ;; Static offsets and the memory's base are one displacement; the index is extended for free.
+    ;; Static offset and base of the memory are one displacement. Extending the index costs nothing.
     (func (export "sum") (param i32 i32) (result i32)
       (i32.add
         (i32.load offset=8 (local.get 0))
@@ -13,10 +14,10 @@
     ;; A constant address needs no index.
     (func (export "constant") (result i64)
       (i64.load offset=16 (i32.const 1024)))
-    ;; Read, modify, write is one instruction.
+    ;; Read, modify and write are one instruction.
     (func (export "increment") (param i32)
       (i32.store (local.get 0) (i32.add (i32.load (local.get 0)) (i32.const 1))))
-    ;; A byte is extended once, also where it becomes an index.
+    ;; A byte is extended once, even if it becomes an index.
     (func (export "look_up") (param i32) (result i32) (local $byte i32)
       (local.set $byte (i32.load8_u (local.get 0)))
       (i32.add (local.get $byte) (i32.load16_u offset=256 (local.get $byte)))))

@@ -2,15 +2,16 @@
 ;;! asm core[0]:f1
 ;;! asm core[0]:f2
 ;;! compile
+;; Accesses to a memory with 64-bit indexes.
 (component
   (core module $m
     (memory i64 1 4)
     (table i64 2 8 funcref)
-    ;; The sum of index, offset and size may overflow, and is compared with the size.
+    ;; The sum of index, offset and width is checked for overflow and compared with the size.
     (func (export "load") (param i64) (result i64) (i64.load offset=16 (local.get 0)))
-    ;; No memory is that large.
+    ;; No memory is large enough.
     (func (export "never") (param i64) (result i64) (i64.load offset=0x4_0000 (local.get 0)))
-    ;; In bounds from the start.
+    ;; The access is always in bounds.
     (func (export "constant") (result i64) (i64.load offset=16 (i64.const 64)))
     (func (export "bulk") (param i64 i64 i64) (result i64)
       (memory.copy (local.get 0) (local.get 1) (local.get 2))

@@ -5,6 +5,7 @@
 ;;! asm core[0]:f4
 ;;! asm core[0]:f5
 ;;! compile
+;; GC objects.
 (component
   (core module $m
     (type $base (sub (struct (field (mut i32)))))
@@ -12,13 +13,13 @@
     (type $bytes (array (mut i8)))
     (type $f (sub (func (result i32))))
     (type $g (sub $f (func (result i32))))
-    ;; One instruction, whose fault is the check for null.
+    ;; One instruction, whose fault is the null check.
     (func (export "get") (param (ref null $base)) (result i32)
       (struct.get $base 0 (local.get 0)))
-    ;; A comparison with the length.
+    ;; The index is compared with the length.
     (func (export "element") (param (ref null $bytes) i32) (result i32)
       (array.get_u $bytes (local.get 0) (local.get 1)))
-    ;; Without subtypes: equality; with subtypes: a subtraction besides.
+    ;; A cast to a type without subtypes is one comparison. Subtypes need a subtraction as well.
     (func (export "final") (param anyref) (result i32) (ref.test (ref $sub) (local.get 0)))
     (func (export "open") (param anyref) (result i32) (ref.test (ref $base) (local.get 0)))
     (func (export "call") (param (ref null $f)) (result i32) (call_ref $f (local.get 0)))

@@ -1,8 +1,10 @@
 ;;! asm core[0]:f0
 ;;! compile
+;; Relaxed SIMD.
 (component
   (core module $m
-    ;; Each is one instruction but for the product and sum, since this processor has none that does both.
+    ;; Each operator is one instruction, except multiplication and addition: this processor cannot
+    ;; fuse them.
     (func (export "f") (param v128 v128 v128) (result v128)
       (i8x16.relaxed_swizzle (local.get 0) (local.get 1))
       (i16x8.relaxed_q15mulr_s (local.get 1))

@@ -3,6 +3,7 @@
 ;;! clif canon[2]
 ;;! clif canon[3]
 ;;! compile
+;; Built-ins on resources of a component and of the host.
 (component
   (import "host" (instance $host (export "r" (type (sub resource)))))
   (alias export $host "r" (type $theirs))

@@ -2,12 +2,13 @@
 ;;! asm core[0]:f0
 ;;! asm core[0]:f1
 ;;! compile
+;; SIMD.
 (component
   (core module $m
     (memory 1)
     (global $sum (mut v128) (v128.const i64x2 0 0))
     (global $weights v128 (v128.const i32x4 1 2 3 4))
-    ;; Casts between lanes are no instructions, and constants stand behind the code.
+    ;; Casts between lanes need no instructions. Constants lie after the code.
     (func (export "weigh") (param $at i32) (result i32)
       (local $product v128)
       (local.set $product (i32x4.mul (v128.load (local.get $at)) (global.get $weights)))

@@ -2,6 +2,7 @@
 ;;! asm core[0]:f2
 ;;! asm core[0]:f3
 ;;! compile
+;; Tail calls.
 (component
   (core module $m
     (type $f (func (param i32) (result i32)))
@@ -9,9 +10,9 @@
     (elem (table $t) (i32.const 0) func $callee)
     (func $callee (export "callee") (type $f) (local.get 0))
     (func (export "direct") (type $f) (return_call $callee (local.get 0)))
-    ;; The frame is gone before the jump.
+    ;; The frame is removed before the jump.
     (func (export "indirect") (type $f) (return_call_indirect $t (type $f) (local.get 0) (i32.const 2)))
-    ;; The parameters that are passed on the stack take more room than the caller's own.
+    ;; The callee's stack parameters take more room than the caller's.
     (func $more (export "more") (type $f)
       (return_call $wide (local.get 0) (local.get 0) (local.get 0) (local.get 0) (local.get 0) (local.get 0) (local.get 0)))
     (func $wide (param i32 i32 i32 i32 i32 i32 i32) (result i32) (return_call $more (local.get 6)))

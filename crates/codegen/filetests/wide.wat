@@ -2,6 +2,7 @@
 ;;! asm core[0]:f1
 ;;! asm core[0]:f2
 ;;! compile
+;; Wide arithmetic.
 (component
   (core module $m
     (func (export "add") (param i64 i64 i64 i64) (result i64 i64)

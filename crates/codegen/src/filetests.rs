@@ -1,19 +1,18 @@
-//! Runs the files of `filetests/`: each holds a component, what to show of its code, and what is
-//! shown.
+//! Runs the files of `filetests/`. Each holds a component, directives, and the expected code.
 //!
 //! ```text
-//! ;;! clif core[0]:f0                 show the CLIF of this function, as it is translated
+//! ;;! clif core[0]:f0                 show the CLIF of this function, before optimization
 //! ;;! asm core[0]:f0                  show its machine code
-//! ;;! compile                         compile every function, with every combination of settings that changes code
-//! ;;! set memory_guard=0              show the code with this setting
+//! ;;! compile                         compile every function, with many combinations of settings
+//! ;;! set memory_guard=0              use this setting
 //! ;;! feature error_context           turn on a feature that is off by default
 //! (component ...)
 //! ;; == clif core[0]:f0               the expectation, one section per `clif` and `asm` line
 //! ;; function ...
 //! ```
 //!
-//! `BLESS=1 cargo test -p mintage-codegen` rewrites the expectations. Code is generated for the
-//! processor of [`test_processor`], whatever the tests run on.
+//! `BLESS=1 cargo test -p mintage-codegen` rewrites the expectations. Code is generated for
+//! [`test_processor`], whatever the tests run on.
 
 use crate::compiler::{Compiler, Scratch};
 use crate::isa::test_processor;
@@ -57,7 +56,7 @@ fn filetests() {
     assert!(failures.is_empty(), "\n{failures}");
 }
 
-/// The file that `input`, a file without expectations, should be.
+/// Returns the whole file for `input`, a file without expectations.
 fn expand(input: &str) -> Result<String> {
     let mut tunables = Tunables {
         debug_verifier: true,
@@ -103,8 +102,8 @@ fn expand(input: &str) -> Result<String> {
     Ok(file)
 }
 
-/// Compiles every function with many settings. The code generator's verifier and these checks are
-/// the test.
+/// Compiles every function with many settings. The verifier of the code generator and the checks
+/// here are the test.
 fn compile_all(bytes: &[u8], tunables: &Tunables) -> Result<()> {
     let mut scratch = Scratch::default();
     for opt_level in [OptLevel::None, OptLevel::Speed, OptLevel::SpeedAndSize] {
@@ -146,7 +145,7 @@ fn compile_all(bytes: &[u8], tunables: &Tunables) -> Result<()> {
     Ok(())
 }
 
-/// Checks what the linker and the artifact rely on.
+/// Checks the properties that the linker and the artifact rely on.
 fn check(function: &CompiledFunction) -> Result<()> {
     let end = function.code.len() as u32;
     ensure!(end > 0 && function.alignment.is_power_of_two());
@@ -210,7 +209,7 @@ fn turn_on(tunables: &mut Tunables, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Every function that the program needs.
+/// Returns every function that the program needs.
 fn all_keys(program: &Program<'_>) -> impl Iterator<Item = FuncKey> {
     let entries = program.entries.iter().copied().map(FuncKey::Entry);
     let builtins = Builtin::ALL.iter().copied().map(FuncKey::Builtin);
@@ -222,16 +221,16 @@ fn all_keys(program: &Program<'_>) -> impl Iterator<Item = FuncKey> {
         .chain(builtins)
 }
 
-/// The function whose key is written `name`.
+/// Returns the function whose key is written `name`.
 fn find_key(program: &Program<'_>, name: &str) -> Result<FuncKey> {
     let key = all_keys(program).find(|key| key.to_string() == name);
     key.with_context(|| format!("no reachable function is called `{name}`"))
 }
 
-/// A unified diff with three lines of context, as one hunk.
+/// Returns a unified diff with three lines of context, as one hunk.
 fn diff(old: &str, new: &str) -> String {
     let (old, new): (Vec<_>, Vec<_>) = (old.lines().collect(), new.lines().collect());
-    // Length of the longest common subsequence of each pair of tails.
+    // The length of the longest common subsequence of each pair of tails.
     let mut common = vec![vec![0usize; new.len() + 1]; old.len() + 1];
     for i in (0..old.len()).rev() {
         for j in (0..new.len()).rev() {
@@ -277,8 +276,7 @@ fn diff_shows_changes_with_context() {
     );
 }
 
-/// A function that multiplies is refused with an error that names it, and leaves the buffers fit
-/// for the next one.
+/// A function with too many values is refused with an error that names it. The buffers stay usable.
 #[test]
 fn too_many_values() {
     let results = "i32 ".repeat(1000);
@@ -287,7 +285,7 @@ fn too_many_values() {
     let drops = "(drop) ".repeat(1000);
     let component = format!(
         "(component (core module $m
-            (func $vast (export \"vast\") (param i32) (block
+            (func $large (export \"large\") (param i32) (block
               (result {results}) {constants} {branches}) {drops})
             (func (export \"small\")))
         (core instance (instantiate $m)))"
@@ -307,7 +305,7 @@ fn too_many_values() {
     };
     let error = format!("{:#}", compile("core[0]:f0").unwrap_err());
     assert!(
-        error.starts_with("cannot compile function core[0]:f0 `vast`: at byte offset 0x"),
+        error.starts_with("cannot compile function core[0]:f0 `large`: at byte offset 0x"),
         "{error}"
     );
     assert!(
@@ -319,7 +317,7 @@ fn too_many_values() {
 
 #[test]
 fn no_frame_steps_over_a_guard_page() {
-    // Values that are live over calls, and so in the frame.
+    // The values are live across calls, and so are in the frame.
     let body = |count| {
         let (calls, sums) = ("(call $f) ".repeat(count), "(i64.add) ".repeat(count - 1));
         format!("(func (result i64) {calls} {sums})")

@@ -1,8 +1,8 @@
-//! Arrays.
+//! Operators on arrays.
 //!
-//! An array's length never changes, so it is read, and compared with the index, at each access.
-//! Addresses of elements are computed where they are used and live across no call: a collection
-//! moves arrays.
+//! The length of an array never changes. It is read at each access and compared with the index.
+//! Addresses of elements are computed where they are used and are not live across calls, because a
+//! collection moves arrays.
 
 use super::Translator;
 use super::bulk::{Part, Pattern, segment_place};
@@ -87,25 +87,25 @@ impl<'a> Translator<'a, '_> {
         match self.input.program.interface.objects[ty].kind {
             ObjectKind::Array(element) => element,
             ObjectKind::Struct(_) => {
-                unreachable!("validated code takes no struct type for an array type")
+                unreachable!("validated code has array types here")
             }
         }
     }
 
-    /// How the elements of the array type at `index` of the module's types are kept.
+    /// Returns how the array type at `index` of the module's types keeps its elements.
     fn stored_element(&self, index: u32) -> Stored {
         self.element_type(self.object_type(index)).stored()
     }
 
-    /// The length of an array; traps when the reference is null.
+    /// Returns the length of an array. Traps if the reference is null.
     fn array_length(&mut self, array: Value) -> Result<Value> {
         let Field { address, offset } = self.field(array, LENGTH_OFFSET)?;
         let flags = self.nullable_object_flags();
         Ok(self.ins().load(types::I32, flags, address, offset))
     }
 
-    /// Traps unless the `count` elements from `start` on are within a number of elements. All are
-    /// 32-bit, and the sum is not.
+    /// Traps unless the `count` elements from `start` on are within `length` elements. All three
+    /// are 32-bit; their sum is computed in 64 bits.
     fn check_range(&mut self, start: Value, count: Value, length: Value, trap: Trap) {
         let [start, count, length] = [start, count, length].map(|value| self.zero_extended(value));
         let end = self.ins().iadd(start, count);
@@ -113,13 +113,13 @@ impl<'a> Translator<'a, '_> {
         self.ins().trapnz(outside, trap_code(trap));
     }
 
-    /// `count` (32-bit) times the size of an element.
+    /// Returns `count` (32-bit) times the size of an element.
     fn bytes(&mut self, count: Value, stored: Stored) -> Value {
         let count = self.zero_extended(count);
         self.ins().ishl_imm_u(count, i64::from(stored.size.ilog2()))
     }
 
-    /// The place of element `index`, which exists.
+    /// Returns the place of element `index`, which exists.
     fn element(&mut self, array: Value, index: Value, stored: Stored) -> Result<Field> {
         let Field { address, offset } = self.field(array, ELEMENTS_OFFSET)?;
         let distance = self.bytes(index, stored);
@@ -146,7 +146,7 @@ impl<'a> Translator<'a, '_> {
         Ok(())
     }
 
-    /// The place of element `index`; traps when there is none.
+    /// Returns the place of element `index`. Traps if it does not exist.
     fn checked_element(&mut self, array: Value, index: Value, stored: Stored) -> Result<Field> {
         let length = self.array_length(array)?;
         let outside = self
@@ -157,7 +157,7 @@ impl<'a> Translator<'a, '_> {
         self.element(array, index, stored)
     }
 
-    /// A new array, whose elements are still to be written.
+    /// Allocates an array, whose elements are still to be written.
     fn new_array(&mut self, ty: ObjectTypeId, length: Value) -> Result<Value> {
         let stored = self.element_type(ty).stored();
         let bytes = self.bytes(length, stored);

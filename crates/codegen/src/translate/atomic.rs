@@ -1,7 +1,7 @@
-//! Atomic operators, on memories that are not shared: there is no other kind.
+//! Atomic operators on memories that are not shared; shared memories are not supported.
 //!
-//! The code is what it would be on shared memories, but for waiting, which traps, and waking up
-//! others, of whom there are none. An address must be aligned. Atomic instructions of CLIF have no
+//! The code would be the same for shared memories, except for waiting, which traps, and waking,
+//! which finds no one waiting. Addresses must be aligned. Atomic instructions of CLIF have no
 //! displacement, so addresses are computed in full.
 
 use super::Translator;
@@ -115,7 +115,7 @@ impl<'a> Translator<'a, '_> {
         true
     }
 
-    /// Nobody waits, so nobody wakes up; but the address must be that of an `i32`.
+    /// Wakes no one, because no one waits; but the address must be that of an `i32`.
     fn notify(&mut self, memarg: &MemArg) {
         let (index, _count) = self.pop2();
         if let Some((address, flags)) = self.atomic_place(memarg, index, I32) {
@@ -151,8 +151,7 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// The comparison is one of as many bits as are in memory: the rest of the expected value does
-    /// not count.
+    /// Compares as many bits as are in memory. The other bits of the expected value do not count.
     fn atomic_compare_exchange(&mut self, memarg: &MemArg, stored: Type, ty: Type) {
         let (index, expected, value) = self.pop3();
         let [expected, value] = [expected, value].map(|operand| self.narrowed(operand, stored));
@@ -162,8 +161,8 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// The address and flags of an access to a value of type `stored`, after the test of its
-    /// alignment; `None` when it always traps.
+    /// Returns the address and flags of an access to a value of type `stored`, after a check of its
+    /// alignment. `None` if the access always traps.
     fn atomic_place(
         &mut self,
         memarg: &MemArg,
@@ -172,7 +171,8 @@ impl<'a> Translator<'a, '_> {
     ) -> Option<(Value, MemFlagsData)> {
         let low_bits = i64::from(stored.bytes() - 1);
         if low_bits != 0 {
-            // Memories start at multiples of more than that, and no carry goes down.
+            // Memories are aligned to more than that, so only the low bits of index and offset
+            // matter.
             let low_offset = memarg.offset as i64 & low_bits;
             let low = match low_offset {
                 0 => index,

@@ -1,10 +1,10 @@
-//! Bulk operations of memories: `memory.copy`, `memory.fill`, `memory.init`, `data.drop`; and what
-//! those of arrays have in common with them.
+//! Bulk operations on memories (`memory.copy`, `memory.fill`, `memory.init`, `data.drop`), and what
+//! they share with those on arrays.
 //!
-//! Machine code finds the places and checks them. Bytes of a short constant length are then copied
-//! or filled in place: all are loaded before any is stored, and the last chunk is stored first, so
-//! that an operation whose bounds check is a page fault faults before it changes anything.
-//! Everything else is done by two builtins.
+//! Machine code computes and checks the places. Copies and fills of a short constant length are
+//! done in place: all loads come before the first store, and the last chunk is stored first, so
+//! that an operation whose bounds check is a page fault changes nothing before it faults. Two
+//! builtins do everything else.
 
 use super::Translator;
 use super::memory::Place;
@@ -18,29 +18,30 @@ use mintage_environ::{Builtin, DataId, MemoryId, Trap};
 use smallvec::SmallVec;
 use wasmparser::Operator;
 
-/// The longest operation that is done in place: eight vector registers, about as much code as the
-/// call of the builtin.
+/// The length in bytes up to which an operation is done in place: eight vector registers, whose
+/// code is about as long as a call of the builtin.
 const MAX_IN_PLACE: u64 = 128;
 
-/// Where the bytes of an operation that is done in place are.
+/// The place of the bytes of an operation that is done in place.
 pub(super) enum Part {
-    /// In a memory, from an index on that nobody has checked: accesses out of bounds fault.
+    /// In a memory, from an unchecked index on: accesses out of bounds fault.
     Unchecked(MemoryId, Value),
-    /// From an address on, all accessible, or null where an access is to fault.
+    /// From an address on. All bytes are accessible, or the address is null where an access must
+    /// fault.
     Checked(Place),
 }
 
-/// Sixteen bytes that memory is filled with again and again.
+/// Sixteen bytes, which a fill repeats.
 pub(super) struct Pattern {
-    /// The first eight.
+    /// The first eight bytes.
     pub low: Value,
-    /// The others.
+    /// The last eight bytes.
     pub high: Value,
-    /// All of them, if they were one value from the start.
+    /// The vector that the pattern was made from, if it was one.
     whole: Option<Value>,
 }
 
-/// A type, and the offset of its first byte.
+/// The type and the offset of a value that is copied or filled at once.
 type Chunk = (Type, u64);
 
 impl<'a> Translator<'a, '_> {
@@ -116,8 +117,8 @@ impl<'a> Translator<'a, '_> {
         self.call_builtin(Builtin::CopyBytes, &[dst, src, bytes]);
     }
 
-    /// `memory.init` or `table.init` from a segment that is dropped from the start: only zero
-    /// elements at its place 0 can be copied, to a place within `bound`.
+    /// Emits `memory.init` or `table.init` from a segment that was dropped from the start. Only
+    /// zero elements can be copied, from place 0 to a place within `bound`.
     pub(super) fn init_from_nothing(
         &mut self,
         dst: Value,
@@ -132,7 +133,7 @@ impl<'a> Translator<'a, '_> {
         self.ins().trapnz(outside, trap_code(trap));
     }
 
-    /// Sets the length of a segment, which is at `offset` from `ctx`, to zero.
+    /// Sets the length of a segment to zero. The length is at `offset` from `ctx`.
     pub(super) fn drop_segment(&mut self, offset: i32) {
         let flags = self.trusted(Region::Sizes);
         let zero = self.iconst(I32, 0);
@@ -140,14 +141,14 @@ impl<'a> Translator<'a, '_> {
         self.ins().store(flags, zero, ctx, offset);
     }
 
-    /// The length in bytes of an operation on `count` items of `size` bytes, if it is to be done in
-    /// place.
+    /// Returns the length in bytes of an operation on `count` items of `size` bytes, if it is done
+    /// in place.
     pub(super) fn short_length(&self, count: Value, size: u32) -> Option<u64> {
         let length = self.known_integer(count)?.checked_mul(u64::from(size))?;
         (1..=MAX_IN_PLACE).contains(&length).then_some(length)
     }
 
-    /// `len` bytes of a memory that are accessed in place; `None` when that always traps.
+    /// Returns `len` bytes of a memory to be accessed in place. `None` if the access always traps.
     fn short_part(&mut self, memory: MemoryId, start: Value, len: u64) -> Option<Part> {
         if self.input.layout.memories[memory].needs_check(0, len as u32) {
             self.checked_part(memory, start, len).map(Part::Checked)
@@ -156,7 +157,7 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// The address of `len` bytes (64-bit) of a memory; traps unless all of them exist.
+    /// Returns the address of `len` bytes (64-bit) of a memory. Traps unless all of them exist.
     fn memory_part(&mut self, memory: MemoryId, start: Value, len: Value) -> Value {
         let start = self.zero_extended(start);
         let end = if self.input.layout.memories[memory].index64 {
@@ -170,7 +171,8 @@ impl<'a> Translator<'a, '_> {
         self.part_within(base, start, end, bound)
     }
 
-    /// The address of `len` bytes (64-bit) of a data segment; traps unless all of them exist.
+    /// Returns the address of `len` bytes (64-bit) of a data segment. Traps unless all of them
+    /// exist.
     pub(super) fn segment_part(&mut self, data: DataId, start: Value, len: Value) -> Value {
         let ctx = self.ctx;
         let segments = control_block::data_segments(&mut self.builder, ctx);
@@ -184,8 +186,8 @@ impl<'a> Translator<'a, '_> {
         self.part_within(base, start, end, bound)
     }
 
-    /// The address of byte `start` behind `base`; traps unless `end` is within `bound`, and is null
-    /// where the processor only guesses that it is.
+    /// Returns the address of byte `start` after `base`. Traps unless `end` is within `bound`. The
+    /// address is null in speculation past a failed check.
     fn part_within(&mut self, base: Value, start: Value, end: Value, bound: Value) -> Value {
         let outside = self.ins().icmp(IntCC::UnsignedGreaterThan, end, bound);
         self.ins()
@@ -195,7 +197,7 @@ impl<'a> Translator<'a, '_> {
         self.ins().select_spectre_guard(outside, null, address)
     }
 
-    /// A pattern that repeats the low `size` bytes of `value`.
+    /// Returns a pattern that repeats the low `size` bytes of `value`.
     pub(super) fn pattern(&mut self, value: Value, size: u32) -> Pattern {
         let ty = self.type_of(value);
         if ty.is_vector() {
@@ -209,7 +211,7 @@ impl<'a> Translator<'a, '_> {
             F64 => self.ins().bitcast(I64, MemFlagsData::new(), value),
             _ => value,
         };
-        // One in each of the places of the element.
+        // One in the lowest bit of each element of the pattern.
         let ones = u64::MAX / (u64::MAX >> (64 - 8 * size));
         let mask = u64::MAX >> (64 - 8 * size);
         let low = if let Some(value) = self.known_integer(value) {
@@ -231,7 +233,7 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// The pattern of zeros.
+    /// Returns the pattern of zeros.
     pub(super) fn zeros(&mut self) -> Pattern {
         let low = self.iconst(I64, 0);
         Pattern {
@@ -241,13 +243,13 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// Fills `len` bytes (64-bit) from a checked address on: a whole number of what the pattern
-    /// repeats.
+    /// Fills `len` bytes (64-bit) from a checked address on. The length is a multiple of what the
+    /// pattern repeats.
     pub(super) fn fill(&mut self, dst: Value, pattern: &Pattern, len: Value) {
         self.call_builtin(Builtin::FillBytes, &[dst, pattern.low, pattern.high, len]);
     }
 
-    /// The same in place.
+    /// Fills bytes in place.
     pub(super) fn fill_in_place(&mut self, dst: &Part, pattern: &Pattern, len: u64) {
         let chunks = chunks(len);
         let value = match chunks[0].0 {
@@ -261,7 +263,7 @@ impl<'a> Translator<'a, '_> {
         self.store_chunks(dst, &chunks, |_| value);
     }
 
-    /// A pattern as a vector.
+    /// Returns a pattern as a vector.
     fn whole(&mut self, pattern: &Pattern) -> Value {
         match (pattern.whole, self.known_integer(pattern.low)) {
             (Some(whole), _) => whole,
@@ -271,7 +273,7 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// Copies `len` bytes, at most [`MAX_IN_PLACE`].
+    /// Copies `len` bytes in place, at most [`MAX_IN_PLACE`].
     pub(super) fn copy_in_place(&mut self, dst: &Part, src: &Part, len: u64) {
         let chunks = chunks(len);
         let load = |&(ty, at): &Chunk| {
@@ -301,8 +303,8 @@ impl<'a> Translator<'a, '_> {
     fn place_in(&mut self, part: &Part, at: u64) -> Place {
         match *part {
             Part::Unchecked(memory, start) => self.unchecked_place(memory, at, start),
-            // No displacement is so near the end of what an instruction can take that a short
-            // length would exceed it: heaps lie below `ctx`, and other places have none.
+            // The sum is within 32 bits: heaps lie below `ctx`, and other places have no
+            // displacement.
             Part::Checked(Place {
                 address,
                 offset,
@@ -316,7 +318,7 @@ impl<'a> Translator<'a, '_> {
     }
 }
 
-/// The place of bytes of a data segment.
+/// Returns the place of bytes of a data segment.
 pub(super) fn segment_place(address: Value) -> Place {
     Place {
         address,

@@ -1,5 +1,4 @@
-//! Calls: direct, through tables, and of builtins; those in the caller's place (tail calls) as
-//! well.
+//! Calls: direct, through tables and references, and of builtins; and tail calls.
 
 use super::exceptions::Callee;
 use super::memory::Place;
@@ -17,15 +16,15 @@ use mintage_program::Const;
 use std::mem::offset_of;
 use wasmparser::Operator;
 
-/// The most segments that are searched for an entry of a constant table.
+/// The largest number of element segments that are searched for an entry of a constant table.
 const MAX_SEARCHED_SEGMENTS: usize = 256;
 
-/// Where a call comes back to.
+/// The place that a callee returns to.
 #[derive(Clone, Copy)]
 pub(super) enum ReturnTo {
-    /// To the caller, with results for its operand stack.
+    /// The current function, with results for its operand stack.
     Here,
-    /// To the caller's own caller: the callee takes the place of the caller's frame.
+    /// The caller of the current function, whose frame the callee replaces.
     Caller,
 }
 
@@ -71,7 +70,7 @@ impl<'a> Translator<'a, '_> {
         self.call_code(code, self.func_type(ty), to);
     }
 
-    /// A direct call with the arguments on the operand stack.
+    /// Calls a function directly, with arguments from the operand stack.
     fn call(&mut self, key: FuncKey, sig: SigId, to: ReturnTo) -> Result<()> {
         let arguments = self.take_arguments(sig);
         if let (FuncKey::Adapter(id), ReturnTo::Here) = (key, to)
@@ -150,8 +149,7 @@ impl<'a> Translator<'a, '_> {
         Ok(())
     }
 
-    /// The address of the function that the reference on top of the operand stack refers to; traps
-    /// when it is null.
+    /// Pops a function reference. Returns the address of its code, and traps if it is null.
     fn code_of_reference(&mut self) -> Value {
         let reference = self.pop();
         self.ins().trapz(reference, trap_code(Trap::NullReference));
@@ -160,14 +158,14 @@ impl<'a> Translator<'a, '_> {
         self.code_address(code)
     }
 
-    /// The address of what is at offset `code` of the text.
+    /// Returns the address at offset `code` of the text.
     fn code_address(&mut self, code: Value) -> Value {
         let text_base = self.declarations.text_base(self.builder.func);
         let text_base = self.ins().symbol_value(abi::POINTER, text_base);
         self.ins().iadd(text_base, code)
     }
 
-    /// A call of the function at address `code` with the arguments on the operand stack.
+    /// Calls the function at address `code`, with arguments from the operand stack.
     fn call_code(&mut self, code: Value, sig: SigId, to: ReturnTo) {
         let arguments = self.take_arguments(sig);
         let signature = self.signature(sig);
@@ -183,22 +181,21 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// Whether every entry of `table` is null or a function of type `sig`, by the type of the
-    /// table.
+    /// Returns whether the type of `table` says that every entry is null or a function of type
+    /// `sig`.
     fn holds_only(&self, table: TableId, sig: SigId) -> bool {
-        let element = self
-            .input
-            .program
-            .tables
-            .get(table)
-            .map(|table| table.element.heap);
-        matches!(element, Some(HeapType::Concrete(TypeId::Func(ty))) if self.signatures().is_subtype(ty, sig))
+        let table = self.input.program.tables.get(table);
+        match table.map(|table| table.element.heap) {
+            Some(HeapType::Concrete(TypeId::Func(ty))) => self.signatures().is_subtype(ty, sig),
+            _ => false,
+        }
     }
 
-    /// Traps unless `word`, the signature word of a table entry, says `sig` or a subtype of it.
+    /// Traps unless `word`, the signature word of a table entry, stands for `sig` or a subtype of
+    /// it.
     ///
-    /// Null has the word 0 and so fails the same comparison; which of the two it was is found out
-    /// off the hot path.
+    /// A null entry has the word 0 and fails the same comparison. Cold code then finds out which of
+    /// the two traps it is.
     fn check_signature(&mut self, word: Value, sig: SigId) {
         let good = self.builder.create_block();
         let bad = self.builder.create_block();
@@ -222,8 +219,8 @@ impl<'a> Translator<'a, '_> {
         self.builder.switch_to_block(good);
     }
 
-    /// What entry `index` of `table` holds, when nothing can change the table while code runs and
-    /// the entry exists.
+    /// Returns entry `index` of `table`, if it exists and nothing can change the table while code
+    /// runs.
     fn constant_entry(&self, table: TableId, index: u64) -> Option<Const> {
         let program = self.input.program;
         let init = program.tables.get(table)?;
@@ -244,7 +241,7 @@ impl<'a> Translator<'a, '_> {
         Some(hits.next().unwrap_or(init.fill))
     }
 
-    /// Calls a builtin; gives its result if it has one.
+    /// Calls a builtin. Returns its result if it has one.
     pub(super) fn call_builtin(&mut self, builtin: Builtin, arguments: &[Value]) -> Option<Value> {
         self.charge(CALL_VALUES);
         self.charge_live_references();
@@ -252,8 +249,7 @@ impl<'a> Translator<'a, '_> {
         emit::call_builtin(builder, self.declarations, builtin, ctx, arguments)
     }
 
-    /// Takes the arguments of a call of a function with signature `sig` off the operand stack, and
-    /// puts `ctx` in front.
+    /// Pops the arguments of a call of a function with signature `sig`, and prepends `ctx`.
     fn take_arguments(&mut self, sig: SigId) -> Values {
         let count = self.signatures()[sig].params.len();
         self.charge(CALL_VALUES);

@@ -1,8 +1,9 @@
-//! Tests of what a reference refers to: `ref.test`, `ref.cast`, `br_on_cast`; and what needs no
-//! test: `ref.eq`, conversions.
+//! Casts and tests of references (`ref.test`, `ref.cast`, `br_on_cast`, `ref.eq`), and conversions,
+//! which need no code.
 //!
-//! The subtypes of a type have the numbers behind its own, and so have all structs, and all arrays:
-//! whether an object is of a type is one comparison of the number in its header.
+//! The number of a type is followed by those of its subtypes. All structs are a range of numbers as
+//! well, and so are all arrays. A test is therefore one comparison of the type number in the header
+//! of an object.
 
 use super::Translator;
 use crate::emit::trap_code;
@@ -44,7 +45,7 @@ impl<'a> Translator<'a, '_> {
                 let equal = self.ins().icmp(IntCC::Equal, a, b);
                 self.push_flag(equal);
             }
-            // Both hierarchies represent their values alike.
+            // Values of both hierarchies have the same representation.
             Operator::AnyConvertExtern | Operator::ExternConvertAny => {}
             _ => return Ok(false),
         }
@@ -71,7 +72,7 @@ impl<'a> Translator<'a, '_> {
         Ok(())
     }
 
-    /// Whether the top of the operand stack is of a type.
+    /// Returns whether the top of the operand stack is of a type.
     fn top_matches(&mut self, ty: wasmparser::RefType) -> Result<Value> {
         let reference = self.top(1)[0];
         self.is_of(
@@ -80,7 +81,7 @@ impl<'a> Translator<'a, '_> {
         )
     }
 
-    /// Whether `reference`, which is of the same hierarchy as `ty`, is of type `ty`.
+    /// Returns whether `reference` is of type `ty`, which is of the same hierarchy.
     fn is_of(&mut self, reference: Value, ty: RefType) -> Result<Value> {
         let RefType { nullable, heap } = ty;
         let types = &self.input.program.interface.objects;
@@ -113,13 +114,13 @@ impl<'a> Translator<'a, '_> {
         Ok(self.ins().bor(matches, is_null))
     }
 
-    /// Whether the bits `mask` of a reference are `tag`.
+    /// Returns whether the bits `mask` of a reference are `tag`.
     fn has_tag(&mut self, reference: Value, mask: u32, tag: u32) -> Value {
         let bits = self.ins().band_imm_u(reference, i64::from(mask));
         self.ins().icmp_imm_u(IntCC::Equal, bits, i64::from(tag))
     }
 
-    /// Whether a reference to a function is to one of type `sig`; null is not.
+    /// Returns whether a function reference is of type `sig`. Null is not.
     fn is_function_of(&mut self, reference: Value, sig: SigId) -> Value {
         let high = self.ins().ushr_imm_u(reference, 32);
         let word = self.ins().ireduce(types::I32, high);
@@ -127,7 +128,8 @@ impl<'a> Translator<'a, '_> {
         self.is_in_range(word, first, self.signatures().subtypes(sig))
     }
 
-    /// Whether `reference` is to an object with a type in `range`, or null if it is `nullable`.
+    /// Returns whether `reference` refers to an object whose type is in `range`. Null matches if
+    /// the type is `nullable`.
     fn is_object_of(
         &mut self,
         reference: Value,
@@ -163,8 +165,8 @@ impl<'a> Translator<'a, '_> {
         let header = self
             .ins()
             .load(types::I32, flags, place.address, place.offset);
-        // Both ends of the range are shifted as headers are, whose low bit is clear while code
-        // runs.
+        // Both ends of the range are shifted like type numbers in headers, whose low bit is clear
+        // while guest code runs.
         let first = objects::header(ObjectTypeId::from_u32(range.first));
         let in_range = self.is_in_range(header, first, more << 1);
         self.ins().jump(done, [&in_range.into()]);
@@ -173,7 +175,7 @@ impl<'a> Translator<'a, '_> {
         Ok(matches)
     }
 
-    /// Whether `number` is one of `first` and the `more` numbers behind it.
+    /// Returns whether `number` is `first` or one of the `more` numbers after it.
     pub(super) fn is_in_range(&mut self, number: Value, first: u32, more: u32) -> Value {
         if more == 0 {
             return self

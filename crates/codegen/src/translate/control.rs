@@ -1,8 +1,7 @@
-//! Structured control flow: the control stack, branches and the code behind them that cannot be
-//! reached.
+//! Structured control flow: the control stack, branches, and the unreachable code after them.
 //!
-//! A frame's destination block is made by the first branch to it: where nothing branches to the end
-//! of a block, its results simply stay on the operand stack.
+//! The first branch to the end of a block creates the CLIF block there. If nothing branches to the
+//! end, the results of the block just stay on the operand stack.
 
 use super::{TARGET_VALUES, Translator};
 use crate::abi;
@@ -13,20 +12,20 @@ use cranelift_codegen::ir::{Block, BlockCall, InstBuilder, JumpTableData, Value}
 use mintage_environ::{SigId, Trap, ValType, limit};
 use wasmparser::{BlockType, BrTable, Operator};
 
-/// The most targets of a `br_table`: the limit of the engines in browsers.
+/// The largest number of targets of a `br_table`, the same as in browsers.
 const MAX_TABLE_TARGETS: u32 = 65520;
 
 /// An open block.
 pub(crate) struct Frame {
     kind: Kind,
     results: Results,
-    /// Operands below the block's own.
+    /// The height of the operand stack below the block's own operands.
     height: usize,
-    /// The block behind the end, once something branches to it. Its parameters are the results.
+    /// The CLIF block after the end, once something branches to it. Its parameters are the results.
     next: Option<Block>,
 }
 
-/// The results of a block. Blocks nest deep, so each takes little room.
+/// The results of a block. Blocks can be nested deeply, so this is small.
 #[derive(Clone, Copy)]
 pub(super) enum Results {
     None,
@@ -35,10 +34,10 @@ pub(super) enum Results {
 }
 
 enum Kind {
-    /// The function's body, a `block`, or an `if` behind its `else`.
+    /// The body of the function, a `block`, or an `if` after its `else`.
     Block,
-    /// A `loop`: branches go to its header, whose first parameters are the loop's. (The
-    /// construction of SSA form adds more.)
+    /// A `loop`. Branches go to its header, whose first parameters are those of the loop; the
+    /// construction of SSA form adds more.
     Loop { header: Block, parameters: usize },
     /// A `try_table`.
     Try,
@@ -79,7 +78,7 @@ impl<'a> Translator<'a, '_> {
         Ok(true)
     }
 
-    /// Follows the nesting of code that cannot be reached.
+    /// Follows the nesting of unreachable code.
     pub(super) fn skip(&mut self, operator: &Operator<'a>) {
         match operator {
             Operator::Block { .. }
@@ -97,7 +96,7 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// Opens the bottom frame, whose end is the function's.
+    /// Opens the bottom frame, whose end is the end of the function.
     pub(super) fn open_function(&mut self, sig: SigId) {
         self.frames.push(Frame {
             kind: Kind::Block,
@@ -183,7 +182,7 @@ impl<'a> Translator<'a, '_> {
     fn end(&mut self) {
         let index = self.frames.len() - 1;
         if let Kind::If { .. } = self.frames[index].kind {
-            // Without an `else`, a false condition hands the parameters on as results.
+            // Without an `else`, a false condition passes the parameters on as results.
             self.start_else();
         }
         if self.reachable && self.frames[index].next.is_some() {
@@ -212,7 +211,7 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// Jumps to the end of the frame at `index` with the results on top of the operand stack.
+    /// Jumps to the end of the frame at `index`, with the results on top of the operand stack.
     fn jump_to_end(&mut self, index: usize) {
         let next = self.next_of(index);
         let arguments = self.top_arguments(self.result_count(self.frames[index].results));
@@ -228,7 +227,7 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// The block behind the end of the frame at `index`.
+    /// Returns the CLIF block after the end of the frame at `index`.
     fn next_of(&mut self, index: usize) -> Block {
         if let Some(next) = self.frames[index].next {
             return next;
@@ -254,7 +253,8 @@ impl<'a> Translator<'a, '_> {
         self.trace(parameter, ty);
     }
 
-    /// Where a branch to label `depth` goes, and how many operands it takes along.
+    /// Returns the CLIF block that a branch to label `depth` goes to, and the number of operands
+    /// that it passes.
     pub(super) fn label(&mut self, depth: u32) -> (Block, usize) {
         let index = self.frames.len() - 1 - depth as usize;
         if let Kind::Loop { header, parameters } = self.frames[index].kind {
@@ -279,7 +279,7 @@ impl<'a> Translator<'a, '_> {
         self.branch_where(condition, depth);
     }
 
-    /// Branches without the reference on top of the operand stack when that is null.
+    /// Branches if the reference on top of the operand stack is null, without passing it.
     fn branch_on_null(&mut self, depth: u32) {
         let reference = self.pop();
         let is_null = self.ins().icmp_imm_u(IntCC::Equal, reference, 0);
@@ -287,14 +287,14 @@ impl<'a> Translator<'a, '_> {
         self.push(reference);
     }
 
-    /// Branches with the reference on top of the operand stack unless that is null.
+    /// Branches if the reference on top of the operand stack is not null, and passes it.
     fn branch_on_non_null(&mut self, depth: u32) {
         let reference = self.top(1)[0];
         self.branch_where(reference, depth);
         self.pop();
     }
 
-    /// Branches when `condition` is not zero.
+    /// Branches if `condition` is not zero.
     pub(super) fn branch_where(&mut self, condition: Value, depth: u32) {
         let (target, count) = self.label(depth);
         let arguments = self.top_arguments(count);
@@ -310,7 +310,7 @@ impl<'a> Translator<'a, '_> {
             limit!(
                 ComponentSize,
                 "`br_table` has {} targets, more than the limit of {MAX_TABLE_TARGETS}; split the \
-             function",
+                 function",
                 table.len()
             )
         );

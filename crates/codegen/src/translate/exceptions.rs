@@ -1,10 +1,10 @@
-//! Exceptions: `throw`, `throw_ref`, `try_table`, and calls that may end in a handler.
+//! Exceptions: `throw`, `throw_ref`, `try_table`, and calls during which exceptions may be caught.
 //!
-//! An exception is an object. Each clause of a `try_table` is a landing block, which takes the
-//! reference to the exception, loads what the clause asks for and jumps to the clause's label. A
-//! call inside a `try_table` lists the landing blocks of all clauses around it: the runtime looks
-//! for them by the return address, and finds none elsewhere, so that code outside costs nothing.
-//! Which tag a clause means is known when compiling.
+//! An exception is a GC object. Each clause of a `try_table` is a landing block, which takes the
+//! reference to the exception, loads the values that the clause asks for and jumps to its label. A
+//! call inside a `try_table` lists the landing blocks of all clauses around it. The runtime finds
+//! them by the return address. Calls elsewhere list nothing, so code outside of a `try_table` pays
+//! nothing. The tag of a clause is known when compiling.
 
 use super::Translator;
 use crate::abi::POINTER;
@@ -21,13 +21,13 @@ use smallvec::SmallVec;
 use std::rc::Rc;
 use wasmparser::{Catch, Operator, TryTable};
 
-/// How many arguments of a call a handler of it counts as: each is an edge of the control flow
-/// graph, on which all that is live is passed. Ordinary code has a handful for each call, since an
-/// inner handler hides those of the same type further out. The time that edges take grows with
-/// their square: the 65,536 that this allows take some seconds.
+/// The charge for each handler of a call, in arguments. A handler is an edge of the control flow
+/// graph, on which everything live is passed. Ordinary code has a handful per call, because an
+/// inner handler hides outer ones of the same type. The time that edges take grows with the square
+/// of their number: the 65,536 that this allows take some seconds.
 const HANDLER_COST: usize = 256;
 
-/// Where an exception of one type, or of any, is caught.
+/// A landing block for exceptions of one type or of any.
 #[derive(Clone, Copy)]
 struct Handler {
     /// The type; `None` for any.
@@ -37,14 +37,15 @@ struct Handler {
 
 /// An open `try_table`.
 pub(super) struct CatchScope {
-    /// What catches an exception that is thrown here: the clauses of this `try_table`, then those
-    /// around it. Types are listed once, and nothing follows a clause that catches all.
+    /// The handlers of an exception that is thrown here: the clauses of this `try_table`, then
+    /// those around it. Each type is listed once, and nothing follows a clause that catches
+    /// everything.
     handlers: Rc<[Handler]>,
-    /// Its own landing blocks, to which calls are still added.
+    /// Its own landing blocks, which calls may still be connected to.
     landings: SmallVec<[Block; 4]>,
 }
 
-/// What is called.
+/// The callee of a call.
 #[derive(Clone, Copy)]
 pub(super) enum Callee {
     /// A function by name.
@@ -71,7 +72,7 @@ impl<'a> Translator<'a, '_> {
         self.instance.tags[index as usize]
     }
 
-    /// What an exception of a tag carries.
+    /// Returns the signature whose parameters are the values of an exception of a tag.
     fn payload(&self, tag: TagId) -> &'a Signature {
         &self.input.program.interface.signatures[self.input.program.tags[tag].sig]
     }
@@ -90,7 +91,7 @@ impl<'a> Translator<'a, '_> {
         self.raise(exception, Some(ty))
     }
 
-    /// Throws `exception`, which is not null; of type `ty`, if that is known.
+    /// Throws `exception`, which is not null and is of type `ty` if that is known.
     fn raise(&mut self, exception: Value, ty: Option<ObjectTypeId>) -> Result<()> {
         self.reachable = false;
         let handlers = self.scopes.last().map(|scope| scope.handlers.clone());
@@ -108,7 +109,7 @@ impl<'a> Translator<'a, '_> {
         let callee = Callee::Direct(callee);
         let arguments = [self.ctx, domain, exception];
         match ty {
-            // Nothing in this function catches it.
+            // No handler in this function catches it.
             Some(_) => self.plain_call(callee, &arguments),
             None => self.catching_call(callee, &arguments),
         };
@@ -116,7 +117,7 @@ impl<'a> Translator<'a, '_> {
         Ok(())
     }
 
-    /// Opens the scope of a `try_table`; the block that it is comes next.
+    /// Opens the scope of a `try_table`, whose block is opened next.
     pub(super) fn open_scope(&mut self, table: &TryTable) -> Result<()> {
         let body = self.builder.create_block();
         self.ins().jump(body, []);
@@ -158,7 +159,7 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// The landing block of a clause.
+    /// Emits the landing block of a clause.
     fn landing(&mut self, clause: &Catch) -> Result<Handler> {
         let (tag, label, with_reference) = match *clause {
             Catch::One { tag, label } => (Some(tag), label, false),
@@ -193,7 +194,7 @@ impl<'a> Translator<'a, '_> {
         })
     }
 
-    /// A call of what may throw: its results.
+    /// Calls a function that may throw. Returns its results.
     pub(super) fn catching_call(&mut self, callee: Callee, arguments: &[Value]) -> Values {
         let Some(scope) = self.scopes.last() else {
             return self.plain_call(callee, arguments);
@@ -236,7 +237,8 @@ impl<'a> Translator<'a, '_> {
         self.builder.block_params(rest).into()
     }
 
-    /// A call of what does not throw, or whose exceptions nothing here catches: its results.
+    /// Calls a function that does not throw, or whose exceptions no handler here catches. Returns
+    /// its results.
     pub(super) fn plain_call(&mut self, callee: Callee, arguments: &[Value]) -> Values {
         self.charge_live_references();
         let call = match callee {

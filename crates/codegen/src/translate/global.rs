@@ -43,7 +43,7 @@ impl<'a> Translator<'a, '_> {
         value
     }
 
-    /// Access flags and offset from `ctx` of a global.
+    /// Returns access flags and offset from `ctx` of a global.
     fn global_place(&mut self, id: GlobalId) -> (MemFlagsData, i32) {
         (
             self.trusted(Region::Global(id)),

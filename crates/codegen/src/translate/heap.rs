@@ -1,11 +1,11 @@
-//! The object heap: allocation, and where the fields of objects are.
+//! The GC heap: allocation and the places of fields.
 //!
-//! An allocation moves a word in the head of the component instance, and asks the runtime only
-//! where that would pass the limit in the word beside it. A field is `[ctx + reference +
-//! constant]`: the heap is at a constant distance from `ctx`.
+//! An allocation adds to a word in the head of the component instance. It calls the runtime only if
+//! the sum would exceed the limit in the next word. A field is `[ctx + reference + constant]`,
+//! because the heap is at a constant distance from `ctx`.
 //!
-//! What is allocated holds whatever stood there before. Every field is to be written before the
-//! next instruction at which the runtime could look at the object: a call or another allocation.
+//! New objects are not cleared. Every field must be written before the next instruction at which
+//! the runtime may look at the object: a call or another allocation.
 
 use super::Translator;
 use crate::abi::{self, POINTER};
@@ -17,26 +17,27 @@ use mintage_environ::layout::HeapLayout;
 use mintage_environ::objects::Stored;
 use mintage_environ::{Builtin, StorageType, Trap, ValType, limit};
 
-/// How many records of live references take as much room as an argument does.
+/// The number of records of live references that take as much memory as one argument.
 const REFERENCES_PER_ARGUMENT: usize = 4;
 
-/// Where a field is: address and displacement of a CLIF load or store.
+/// The place of a field: address and displacement of a CLIF load or store.
 pub(super) struct Field {
     pub address: Value,
     pub offset: i32,
 }
 
 impl<'a> Translator<'a, '_> {
-    /// The object heap of this component instance.
+    /// Returns the GC heap of this component instance.
     pub(super) fn heap(&self) -> Result<&'a HeapLayout> {
         let domain = &self.input.layout.domains[self.instance.domain];
-        domain.heap.as_ref().context(
-            "internal error: code uses an object heap, and its component instance has none",
-        )
+        domain
+            .heap
+            .as_ref()
+            .context("internal error: code uses a GC heap, but its component instance has none")
     }
 
-    /// A reference to a new object of `size` bytes (64-bit, a multiple of [`HeapLayout::ALIGN`])
-    /// that starts with the word `header`.
+    /// Allocates an object of `size` bytes (64-bit, a multiple of [`HeapLayout::ALIGN`]) that
+    /// starts with the word `header`. Returns a reference to it.
     pub(super) fn allocate(&mut self, header: u32, size: Value) -> Result<Value> {
         let heap = self.heap()?;
         let ctx = self.ctx;
@@ -58,7 +59,8 @@ impl<'a> Translator<'a, '_> {
         self.builder.switch_to_block(slow);
         let domain = self.iconst(types::I32, i64::from(self.instance.domain.as_u32()));
         let allocated = self.call_builtin(Builtin::HeapAllocate, &[domain, size]);
-        let allocated = allocated.context("internal error: the builtin gives a reference")?;
+        let allocated =
+            allocated.context("internal error: the allocating builtin has no result")?;
         let allocated = self.ins().uextend(POINTER, allocated);
         self.ins().jump(rest, [&allocated.into()]);
 
@@ -76,7 +78,7 @@ impl<'a> Translator<'a, '_> {
         Ok(reference)
     }
 
-    /// Writes a field of an object that is new.
+    /// Writes a field of a new object.
     pub(super) fn store_new_field(
         &mut self,
         object: Value,
@@ -109,7 +111,7 @@ impl<'a> Translator<'a, '_> {
         };
     }
 
-    /// The value of type `ty` in a field of an object that exists.
+    /// Reads a field of type `ty` of an object that is known to exist.
     pub(super) fn load_existing_field(
         &mut self,
         object: Value,
@@ -121,8 +123,7 @@ impl<'a> Translator<'a, '_> {
         Ok(self.load_field(field, flags, StorageType::Val(ty), false))
     }
 
-    /// Reads a field; a packed one is extended with its sign if it is `signed`, and otherwise with
-    /// zeros.
+    /// Reads a field. A packed one is sign-extended if it is `signed`, and otherwise zero-extended.
     pub(super) fn load_field(
         &mut self,
         field: Field,
@@ -144,8 +145,8 @@ impl<'a> Translator<'a, '_> {
         value
     }
 
-    /// Flags of an access to the first `end` bytes of the object that `reference`, which may be
-    /// null, refers to.
+    /// Returns flags of an access to the first `end` bytes of the object that `reference` refers
+    /// to, which may be null.
     pub(super) fn checked_flags(&mut self, reference: Value, end: u64) -> MemFlagsData {
         if end <= HeapLayout::FIRST {
             return self.nullable_object_flags();
@@ -154,7 +155,7 @@ impl<'a> Translator<'a, '_> {
         self.object_flags()
     }
 
-    /// Whether the collector follows values of type `ty` here: where there is no heap, there is
+    /// Returns whether the collector traces values of type `ty` here. Without a heap there is
     /// nothing that it could move.
     pub(super) fn is_traced(&self, ty: ValType) -> bool {
         ty.is_traced()
@@ -163,16 +164,16 @@ impl<'a> Translator<'a, '_> {
                 .is_some()
     }
 
-    /// Makes the collector find, and update, a new value of type `ty` wherever it is live across a
-    /// call. To be called for every such value when it is made.
+    /// Makes the collector find and update a new value of type `ty` wherever it is live across a
+    /// call. Every such value must be traced when it is made.
     pub(super) fn trace(&mut self, value: Value, ty: ValType) {
         if self.is_traced(ty) {
             self.builder.declare_value_needs_stack_map(value);
         }
     }
 
-    /// Notes a call, which takes a record of all references that are live across it: these are in
-    /// locals or on the operand stack.
+    /// Charges for a call, which records all references that are live across it: those in locals
+    /// and on the operand stack.
     pub(super) fn charge_live_references(&mut self) {
         if self.input.layout.domains[self.instance.domain]
             .heap
@@ -182,35 +183,35 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// The same as [`trace`](Self::trace) for the top of the operand stack.
+    /// Does the same as [`trace`](Self::trace) for the top of the operand stack.
     pub(super) fn trace_top(&mut self, ty: ValType) {
         let value = self.top(1)[0];
         self.trace(value, ty);
     }
 
-    /// The place `offset` bytes behind the start of an object.
+    /// Returns the place `offset` bytes after the start of an object.
     pub(super) fn field(&mut self, reference: Value, offset: u32) -> Result<Field> {
         let heap = self.heap()?;
         let ctx = self.ctx;
         let address = self.ins().iadd(ctx, reference);
-        // Below `ctx`, so that the sum is within 32 bits whatever the offset.
+        // The heap lies below `ctx`, so the sum fits in 32 bits whatever the offset is.
         let offset = i64::from(heap.offset) + i64::from(offset);
         let offset = i32::try_from(offset)
-            .with_context(|| limit!(ComponentSize, "an object has more than 2 GiB"))?;
+            .with_context(|| limit!(ComponentSize, "a GC object has more than 2 GiB"))?;
         Ok(Field { address, offset })
     }
 
-    /// Flags of an access to an object that exists.
+    /// Returns flags of an access to an object that is known to exist.
     pub(super) fn object_flags(&mut self) -> MemFlagsData {
         let region = self.declarations.region(self.builder.func, Region::Objects);
-        // Objects are aligned to 8 bytes, vectors in them to no more.
+        // Objects are aligned to 8 bytes, and so are vectors in them.
         MemFlagsData::new()
             .with_notrap()
             .with_alias_region(Some(region))
     }
 
-    /// Flags of an access through a reference that may be null, to one of the first
-    /// [`HeapLayout::FIRST`] bytes of an object: it traps by a fault if the reference is null.
+    /// Returns flags of an access through a reference that may be null, to one of the first
+    /// [`HeapLayout::FIRST`] bytes of an object. A null reference faults.
     pub(super) fn nullable_object_flags(&mut self) -> MemFlagsData {
         let region = self.declarations.region(self.builder.func, Region::Objects);
         MemFlagsData::new()

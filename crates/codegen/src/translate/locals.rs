@@ -1,7 +1,8 @@
-//! The variables of a function's parameters and locals.
+//! Variables of parameters and locals.
 //!
-//! A few bytes can declare 50,000 locals. A body that declares more than it has bytes cannot name
-//! them all, so it is read once more in advance, and only those that it names get a variable.
+//! A few bytes can declare 50,000 locals. A body that declares more locals than it has bytes cannot
+//! name all of them. Such a body is read once more in advance, and only locals that it names get a
+//! variable.
 
 use super::Translator;
 use crate::abi;
@@ -17,12 +18,12 @@ use wasmparser::{FunctionBody, LocalsReader, Operator, OperatorsReader};
 /// The variable of each parameter and local.
 #[derive(Default)]
 pub(super) struct Locals {
-    /// How many have a variable.
+    /// The number of variables.
     pub count: usize,
-    /// How many of them the collector follows.
+    /// The number of variables that the collector traces.
     pub traced: usize,
-    /// The variables of those that are named, in functions of which not all are. In others, local
-    /// `n` is variable `n`.
+    /// The variables of the named locals, in functions that do not name all of them. In other
+    /// functions, local `n` is variable `n`.
     sparse: Option<HashMap<u32, Variable>>,
 }
 
@@ -36,7 +37,7 @@ impl Locals {
 }
 
 impl<'a> Translator<'a, '_> {
-    /// Declares the parameters and locals of `body`, and returns its operators.
+    /// Declares the parameters and locals of `body`. Returns its operators.
     pub(super) fn declare_variables(
         &mut self,
         body: &FunctionBody<'a>,
@@ -73,7 +74,7 @@ impl<'a> Translator<'a, '_> {
         Ok(operators)
     }
 
-    /// Declares locals of one type, which start at zero or null.
+    /// Declares locals of one type, initialized to zero or null.
     fn declare_locals(&mut self, locals: impl Iterator<Item = u32>, ty: ValType) {
         let mut locals = locals.peekable();
         if locals.peek().is_none() {

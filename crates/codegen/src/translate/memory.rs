@@ -1,9 +1,9 @@
 //! Memories: loads, stores, size and growth.
 //!
-//! An access is `[ctx + offset of the memory + zero-extended index + static offset]`. Where
-//! reservation and guard reach far enough, a page fault is the bounds check; elsewhere the access
-//! is compared with the current size, and its address is replaced by null through a conditional
-//! move that does not speculate. Null faults like a guard page does.
+//! An access is `[ctx + offset of the memory + zero-extended index + static offset]`. If
+//! reservation and guard reach far enough, a page fault is the bounds check. Otherwise the index is
+//! compared with the current size, and a conditional move that does not speculate replaces the
+//! address of an access out of bounds by null, which faults like a guard page.
 
 use super::Translator;
 use crate::abi::POINTER;
@@ -25,7 +25,7 @@ pub(super) struct Place {
     pub flags: MemFlagsData,
 }
 
-/// How the bytes in memory become a value.
+/// The way in which bytes in memory become a value.
 #[derive(Clone, Copy)]
 enum Widen {
     Not,
@@ -34,7 +34,7 @@ enum Widen {
 }
 
 impl<'a> Translator<'a, '_> {
-    /// Loads and stores.
+    /// Translates loads and stores.
     pub(super) fn access_operator(&mut self, operator: &Operator<'a>) -> bool {
         use Widen::{Not, Sign, Zero};
         match operator {
@@ -68,7 +68,7 @@ impl<'a> Translator<'a, '_> {
         true
     }
 
-    /// `memory.size` and `memory.grow`.
+    /// Translates `memory.size` and `memory.grow`.
     pub(super) fn memory_operator(&mut self, operator: &Operator<'a>) -> bool {
         match *operator {
             Operator::MemorySize { mem } => {
@@ -86,7 +86,7 @@ impl<'a> Translator<'a, '_> {
         self.instance.memories[index as usize]
     }
 
-    /// A memory's number, as builtins take it.
+    /// Returns the number of a memory, as builtins take it.
     pub(super) fn memory_number(&mut self, id: MemoryId) -> Value {
         self.iconst(I32, i64::from(id.as_u32()))
     }
@@ -121,7 +121,7 @@ impl<'a> Translator<'a, '_> {
         let value = match (widen, stored) {
             (Widen::Sign, I8) => ins.sload8(ty, flags, address, offset),
             (Widen::Sign, I16) => ins.sload16(ty, flags, address, offset),
-            // In its full width, in which it may become an index; see `zero_extended`.
+            // Full width, because the value may become an index; see `zero_extended`.
             (Widen::Zero, I8) => ins.uload8(I64, flags, address, offset),
             (Widen::Zero, I16) => ins.uload16(I64, flags, address, offset),
             (Widen::Sign, I32) => ins.sload32(flags, address, offset),
@@ -155,10 +155,11 @@ impl<'a> Translator<'a, '_> {
         };
     }
 
-    /// Where an access of a value of type `stored` goes; `None` when it always traps.
+    /// Returns the place of an access to a value of type `stored`. `None` if the access always
+    /// traps.
     pub(super) fn place(&mut self, memarg: &MemArg, index: Value, stored: Type) -> Option<Place> {
         let MemArgTarget::Memory(memory) = memarg.target else {
-            unreachable!("arrays are not among the validated features")
+            unreachable!("no validated feature has other targets of accesses")
         };
         let id = self.memory(memory);
         if self
@@ -178,11 +179,10 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// The place of an access that needs no check, whatever the index.
+    /// Returns the place of an access that needs no check, whatever the index is.
     pub(super) fn unchecked_place(&mut self, id: MemoryId, offset: u64, index: Value) -> Place {
         let base = self.memory_layout(id).offset;
-        // Both the static offset and a constant index are folded into the displacement as far as it
-        // goes.
+        // Both the static offset and a constant index become part of the displacement if they fit.
         let (address, offset) = match self.known_integer(index) {
             Some(index) => self.displaced(None, base, offset + index),
             None => {
@@ -198,8 +198,8 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// Flags of an access to guest data, which may be misaligned and traps where there is no
-    /// memory.
+    /// Returns flags of an access to guest data. It may be misaligned, and traps where it is out of
+    /// bounds.
     fn memory_flags(&mut self, id: MemoryId) -> MemFlagsData {
         let region = self
             .declarations
@@ -207,9 +207,9 @@ impl<'a> Translator<'a, '_> {
         MemFlagsData::new().with_alias_region(Some(region))
     }
 
-    /// `ctx + base + index + offset`, as an address and a displacement.
+    /// Returns `ctx + base + index + offset` as an address and a displacement.
     ///
-    /// What is added to `ctx` is kept apart where it does not fit the displacement, so that all
+    /// If the base does not fit in the displacement, it is added to `ctx` alone, so that all
     /// accesses share one sum.
     fn displaced(&mut self, index: Option<Value>, base: u64, offset: u64) -> (Value, i32) {
         let (mut address, displacement) =
@@ -224,7 +224,7 @@ impl<'a> Translator<'a, '_> {
         (address, displacement)
     }
 
-    /// The address of a place whose displacement no instruction can take.
+    /// Adds a displacement to an address, for an instruction that takes none.
     pub(super) fn displace(&mut self, address: Value, offset: i32) -> Value {
         self.sum(address, i64::from(offset) as u64)
     }
@@ -237,8 +237,8 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// The place of an access that is compared with the memory's size; `None` when it is past every
-    /// size.
+    /// Returns the place of an access that is compared with the size of the memory. `None` if it is
+    /// out of bounds for every size.
     fn checked_place(
         &mut self,
         id: MemoryId,
@@ -278,8 +278,8 @@ impl<'a> Translator<'a, '_> {
         Some((self.ins().select_spectre_guard(outside, null, address), 0))
     }
 
-    /// The place of `len` bytes from an index on, null unless all of them exist; `None` when they
-    /// never do.
+    /// Returns the place of `len` bytes from an index on, which is null unless all of them exist.
+    /// `None` if they never do.
     pub(super) fn checked_part(&mut self, id: MemoryId, index: Value, len: u64) -> Option<Place> {
         let (address, offset) = self.checked_place(id, 0, index, len)?;
         let flags = self.memory_flags(id);
@@ -290,16 +290,16 @@ impl<'a> Translator<'a, '_> {
         })
     }
 
-    /// The address of byte 0.
+    /// Returns the address of byte 0.
     pub(super) fn memory_base(&mut self, id: MemoryId) -> Value {
         self.sum(self.ctx, self.memory_layout(id).offset)
     }
 
-    /// An index as a 64-bit value.
+    /// Returns an index as a 64-bit value.
     pub(super) fn zero_extended(&mut self, index: Value) -> Value {
         match (self.type_of(index), self.known_integer(index)) {
             (I64, _) => index,
-            // Folded here, since without optimization nobody else does.
+            // Folded here, because without optimization nothing else folds it.
             (_, Some(known)) => self.iconst(I64, known as i64),
             _ => match self.loaded(index) {
                 Some(wide) => wide,
@@ -308,8 +308,8 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// The 64-bit value that a load of fewer bits gave, where `value` is the lower half of that.
-    /// The code generator would extend it once more.
+    /// Returns the 64-bit value that a narrow load made, if `value` is its lower half. The code
+    /// generator would extend `value` once more.
     fn loaded(&self, value: Value) -> Option<Value> {
         let dfg = &self.builder.func.dfg;
         let definition = |value| match dfg.value_def(dfg.resolve_aliases(value)) {
@@ -328,7 +328,7 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// A 64-bit count as a value of an index's type.
+    /// Returns a 64-bit count as a value of the index type.
     pub(super) fn as_index(&mut self, count: Value, index64: bool) -> Value {
         if index64 {
             count
@@ -337,14 +337,14 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// The 64-bit word at `offset` from `ctx`, which holds the size of a memory or a table.
+    /// Loads the 64-bit word at `offset` from `ctx`, which holds the size of a memory or table.
     pub(super) fn load_size(&mut self, ty: Type, offset: i32) -> Value {
         let flags = self.trusted(Region::Sizes);
         let ctx = self.ctx;
         self.ins().load(ty, flags, ctx, offset)
     }
 
-    /// The current size in bytes.
+    /// Returns the current size in bytes.
     pub(super) fn memory_bytes(&mut self, id: MemoryId) -> Value {
         let layout = self.memory_layout(id);
         if layout.minimum == layout.capacity {
@@ -354,7 +354,7 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// The current size in pages, as a value of the index's type.
+    /// Returns the current size in pages, as a value of the index type.
     fn memory_pages(&mut self, id: MemoryId) -> Value {
         let layout = self.memory_layout(id);
         let bytes = self.memory_bytes(id);
@@ -374,7 +374,7 @@ impl<'a> Translator<'a, '_> {
         let number = self.memory_number(id);
         let old = self
             .call_builtin(Builtin::MemoryGrow, &[number, delta])
-            .expect("growth gives the old size");
+            .expect("growth returns the old size");
         let old = self.as_index(old, self.memory_layout(id).index64);
         self.push(old);
     }

@@ -1,12 +1,11 @@
-//! A core function, WebAssembly operators to CLIF.
+//! Translation of core functions: from WebAssembly operators to CLIF.
 //!
-//! Bodies are validated before they come here, so operand types and stack heights are taken for
-//! granted. The walk keeps the operand stack as SSA values and the control stack as
-//! [`control::Frame`]s; code that cannot be reached is skipped, not translated, so it needs no
-//! operands.
+//! Bodies have been validated, so operand types and stack heights are taken for granted. The walk
+//! keeps the operand stack as SSA values and the control stack as [`control::Frame`]s. Unreachable
+//! code is skipped, not translated, so it needs no operands.
 //!
-//! To add an operator: add it to the `match` of its family's file; a new family is one file and one
-//! line in [`Translator::operator`].
+//! To add an operator, add it to the `match` of its family, which is a file. A new family is a
+//! file, and a line in [`Translator::operator`].
 
 mod arrays;
 mod atomic;
@@ -49,58 +48,61 @@ pub(crate) struct Buffers {
     frames: Vec<control::Frame>,
 }
 
-/// The translation of one function.
+/// The state of the translation of one function.
 struct Translator<'a, 'f> {
     input: Input<'a>,
     module: &'a Module<'a>,
     instance: &'a CoreInstance,
     instance_id: CoreInstanceId,
     builder: FunctionBuilder<'f>,
-    /// What the function refers to: signatures, functions, alias regions.
+    /// The signatures, functions and alias regions that the function refers to.
     declarations: &'f mut Declarations,
     /// The operand stack.
     stack: &'f mut Vec<Value>,
     /// The control stack; the function itself is at the bottom.
     frames: &'f mut Vec<control::Frame>,
-    /// The `try_table`s that are open.
+    /// The open `try_table`s.
     scopes: Vec<exceptions::CatchScope>,
-    /// Whether the current place can be reached.
+    /// Whether the current place is reachable.
     reachable: bool,
-    /// How many blocks were opened since the current place cannot be reached.
+    /// The number of blocks that were opened since the current place became unreachable.
     skipped_blocks: u32,
     /// The context pointer.
     ctx: Value,
-    /// What counts like values so far, besides those that there are.
+    /// The charges so far for what counts like values but is none.
     charged: usize,
-    /// Operands that were copied to calls and branches so far.
+    /// The number of operands that were copied to calls and branches so far.
     copied: usize,
-    /// Locals and parameters.
+    /// The variables of locals and parameters.
     locals: locals::Locals,
-    /// The most operands so far.
+    /// The largest height of the operand stack so far.
     depth: usize,
-    /// What counts the operators, if fuel is to be consumed.
+    /// The counting of operators for fuel.
     meter: Meter,
 }
 
-/// What a block, a call and a target of a `br_table` count as, in values: by what the code
-/// generator takes for one.
+/// The charge in values for a block, for a call and for a target of `br_table`, by the memory that
+/// the code generator uses for one.
 const BLOCK_VALUES: usize = 64;
 const CALL_VALUES: usize = 32;
 const TARGET_VALUES: usize = 64;
 
-/// The most blocks of a function that is optimized, and the most locals and operands that it may
-/// have at a time: beyond, both optimization and the choice of registers take time with the square.
-/// With so many instructions they take long enough, too.
+/// The largest number of blocks, of instructions, and of locals and operands that are live at a
+/// time, of a function that is optimized. Beyond these numbers of blocks and live values,
+/// optimization and register allocation take time with the square; so many instructions take long
+/// enough without.
 const MAX_OPTIMIZED_BLOCKS: usize = 1 << 15;
 const MAX_OPTIMIZED_INSTRUCTIONS: usize = 1 << 20;
 const MAX_OPTIMIZED_WIDTH: usize = 1 << 13;
-/// How many values, with those that are copied to calls and branches, a function may have for each
-/// of its instructions, and in any case, to be optimized. Ordinary code has about one; nested loops
-/// over many locals have hundreds, of which each is live in all the blocks.
+/// A function is optimized if it has at most this many values for each of its instructions, or at
+/// most `OPTIMIZED_VALUES_ALWAYS` in all, counting copies for calls and branches. Ordinary code has
+/// about one per instruction. Nested loops over many locals have hundreds, each of which is live in
+/// all the blocks.
 const OPTIMIZED_VALUES: usize = 4;
 const OPTIMIZED_VALUES_ALWAYS: usize = 1 << 12;
 
-/// Translates function `func` of core instance `instance_id` to CLIF, left in the scratch context.
+/// Translates function `func` of core instance `instance_id` to CLIF, which is left in the scratch
+/// context.
 pub(crate) fn core_function(
     input: &Input<'_>,
     instance_id: CoreInstanceId,
@@ -189,7 +191,7 @@ impl<'a, 'f> Translator<'a, 'f> {
         Ok(())
     }
 
-    /// Starts to count fuel, if it is to be consumed.
+    /// Starts to count fuel if it is consumed.
     fn start_meter(&mut self) {
         if self.input.tunables.consume_fuel {
             let flags = self.trusted(Region::Fuel);
@@ -197,8 +199,8 @@ impl<'a, 'f> Translator<'a, 'f> {
         }
     }
 
-    /// Pays for an operation on `count` items of `size` bytes, a power of two, if lengths are to be
-    /// paid for.
+    /// Pays for an operation on `count` items of `size` bytes, a power of two, if lengths cost
+    /// fuel.
     fn pay_length(&mut self, count: Value, size: u32) {
         let tunables = self.input.tunables;
         if tunables.consume_fuel && tunables.fuel_by_length {
@@ -208,12 +210,12 @@ impl<'a, 'f> Translator<'a, 'f> {
         }
     }
 
-    /// Traps when the guest is to stop; see [`metering::check_interrupt`].
+    /// Tests the interrupt word; see [`metering::check_interrupt`].
     fn check_interrupt(&mut self) {
         metering::check_interrupt(self.input.tunables, &mut self.builder, self.ctx);
     }
 
-    /// Code from here on is that of the operator at byte `offset` of the component.
+    /// Sets the location of the code that follows to byte `offset` of the component.
     fn set_location(&mut self, offset: u64) {
         if self.input.tunables.address_map {
             self.builder
@@ -221,9 +223,9 @@ impl<'a, 'f> Translator<'a, 'f> {
         }
     }
 
-    /// Translates one operator that can be reached.
+    /// Translates one reachable operator.
     fn operator(&mut self, operator: &Operator<'a>) -> Result<()> {
-        // Ordered by how often the families occur in real code.
+        // In order of how often the families occur in real code.
         let known = self.variable_operator(operator)
             || self.numeric_operator(operator)
             || self.access_operator(operator)
@@ -250,17 +252,18 @@ impl<'a, 'f> Translator<'a, 'f> {
         Ok(())
     }
 
-    /// Notes that something counts like `count` values.
+    /// Charges for something that counts like `count` values.
     fn charge(&mut self, count: usize) {
         self.charged += count;
     }
 
-    /// Notes that `count` operands are copied to a call or a branch.
+    /// Charges for `count` operands that are copied to a call or a branch.
     fn charge_copies(&mut self, count: usize) {
         self.copied += count;
     }
 
-    /// The function's values, with the operands that are copied to calls and branches.
+    /// Returns the number of values of the function, counting operands that are copied to calls and
+    /// branches.
     fn values(&self) -> usize {
         self.copied + self.builder.func.dfg.num_values()
     }
@@ -278,6 +281,7 @@ impl<'a, 'f> Translator<'a, 'f> {
         }
     }
 
+    /// Fails if the function has too many values.
     fn check_size(&mut self) -> Result<()> {
         self.depth = self.depth.max(self.stack.len());
         let most = self.input.function_values;
@@ -287,7 +291,7 @@ impl<'a, 'f> Translator<'a, 'f> {
             limit!(
                 ComponentSize,
                 "the function has more than {most} values; split it, or raise \
-             `CompileLimits::function_values`"
+                 `CompileLimits::function_values`"
             )
         );
         Ok(())
@@ -303,30 +307,30 @@ impl<'a, 'f> Translator<'a, 'f> {
         self.stack.push(value);
     }
 
-    /// Takes the top of the operand stack.
+    /// Pops an operand.
     fn pop(&mut self) -> Value {
         self.stack.pop().expect("validated code finds its operands")
     }
 
-    /// Takes the two topmost operands, in the order in which they were pushed.
+    /// Pops two operands, which are returned in the order in which they were pushed.
     fn pop2(&mut self) -> (Value, Value) {
         let second = self.pop();
         (self.pop(), second)
     }
 
-    /// Takes the three topmost operands, in the order in which they were pushed.
+    /// Pops three operands, which are returned in the order in which they were pushed.
     fn pop3(&mut self) -> (Value, Value, Value) {
         let third = self.pop();
         let (first, second) = self.pop2();
         (first, second, third)
     }
 
-    /// The `count` topmost operands, in the order in which they were pushed.
+    /// Returns the `count` topmost operands in the order in which they were pushed.
     fn top(&self, count: usize) -> &[Value] {
         &self.stack[self.stack.len() - count..]
     }
 
-    /// The `count` topmost operands as arguments of a branch.
+    /// Returns the `count` topmost operands as arguments of a branch.
     fn top_arguments(&mut self, count: usize) -> SmallVec<[BlockArg; 8]> {
         self.charge_copies(count);
         self.top(count)
@@ -340,14 +344,14 @@ impl<'a, 'f> Translator<'a, 'f> {
         self.builder.ins()
     }
 
-    /// The function type at `index` of the module's types.
+    /// Returns the function type at `index` of the module's types.
     fn func_type(&self, index: u32) -> SigId {
         self.module
             .func_type(index)
             .expect("validated code names function types where it must")
     }
 
-    /// The struct or array type at `index` of the module's types.
+    /// Returns the struct or array type at `index` of the module's types.
     fn object_type(&self, index: u32) -> ObjectTypeId {
         self.module
             .object_type(index)
@@ -362,19 +366,19 @@ impl<'a, 'f> Translator<'a, 'f> {
         self.ins().iconst(ty, value)
     }
 
-    /// The number that `value` is, when that is known here; zero-extended.
+    /// Returns the number that `value` is known to be, zero-extended.
     fn known_integer(&self, value: Value) -> Option<u64> {
         known_integer(self.builder.func, value)
     }
 
-    /// Ends the current block with a trap; what follows cannot be reached.
+    /// Ends the current block with a trap. The code that follows is unreachable.
     fn trap(&mut self, code: TrapCode) {
         self.ins().trap(code);
         self.reachable = false;
     }
 }
 
-/// The operator's name without its immediates.
+/// Returns the name of an operator without its immediates.
 fn operator_name(operator: &Operator<'_>) -> String {
     let text = format!("{operator:?}");
     text.split([' ', '{', '('])

@@ -1,10 +1,11 @@
-//! Numeric operators. Each is one CLIF instruction with the same meaning, but for widths and
-//! comparisons.
+//! Numeric operators. Each is one CLIF instruction with the same meaning, apart from conversions of
+//! width and of truth values.
 //!
-//! CLIF agrees with WebAssembly on: shift and rotate counts (taken modulo the width), division
-//! traps (by zero; overflow of the signed quotient; the remainder of the overflowing division is
-//! 0), `fmin`/`fmax` (a NaN wins, -0 is below +0), rounding (half to even), `fcvt_to_*` (traps on
-//! NaN and on overflow after truncation) and their saturating forms.
+//! CLIF agrees with WebAssembly on shift and rotate counts (modulo the width), on traps of
+//! divisions (by zero, and overflow of the signed quotient; the remainder of the overflowing
+//! division is 0), on `fmin` and `fmax` (a NaN wins, -0 is less than +0), on rounding (half to
+//! even), on `fcvt_to_*` (traps for NaN and for overflow after truncation) and on their saturating
+//! forms.
 
 use super::Translator;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};

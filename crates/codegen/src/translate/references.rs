@@ -1,4 +1,5 @@
-//! References: words that are table entries or host numbers; null is zero.
+//! Operators on references. A function reference is a table entry, any other is a GC reference;
+//! null is zero.
 
 use super::Translator;
 use crate::abi;
@@ -32,7 +33,7 @@ impl<'a> Translator<'a, '_> {
         true
     }
 
-    /// The table entry of a function: a constant whose code offset the linker adds.
+    /// Returns the table entry of a function, a constant to which the linker adds the code offset.
     pub(super) fn function_reference(&mut self, key: FuncKey, sig: SigId) -> Value {
         let signature_word = FuncEntry::new(0, sig).to_u64() as i64;
         let entry = self

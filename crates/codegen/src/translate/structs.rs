@@ -1,4 +1,4 @@
-//! Structs, and 31-bit integers.
+//! Operators on structs and on 31-bit integers.
 
 use super::Translator;
 use super::heap::Field;
@@ -11,7 +11,7 @@ use mintage_environ::objects::Stored;
 use mintage_environ::{ObjectKind, ObjectTypeId, Reference, StorageType, Trap, objects};
 use wasmparser::Operator;
 
-/// The most bytes of a struct whose fields are set to zero one word after the other.
+/// The size in bytes up to which the fields of a struct are zeroed one word after the other.
 const MAX_ZEROED_IN_PLACE: u32 = 128;
 
 impl<'a> Translator<'a, '_> {
@@ -63,7 +63,7 @@ impl<'a> Translator<'a, '_> {
         match &self.input.program.interface.objects[ty].kind {
             ObjectKind::Struct(fields) => fields,
             ObjectKind::Array(_) => {
-                unreachable!("validated code takes no array type for a struct type")
+                unreachable!("validated code has struct types here")
             }
         }
     }
@@ -86,7 +86,7 @@ impl<'a> Translator<'a, '_> {
         let ty = self.object_type(type_index);
         let object = self.allocate_struct(ty)?;
         let zero = self.iconst(types::I64, 0);
-        // Large ones by a call: a function can make many of them in a few bytes.
+        // Large structs are zeroed by a call, because a few bytes of code can make many of them.
         let word = Stored {
             size: HeapLayout::ALIGN as u32,
             traced: false,
@@ -109,7 +109,7 @@ impl<'a> Translator<'a, '_> {
         Ok(())
     }
 
-    /// A new struct, whose fields are still to be written.
+    /// Allocates a struct, whose fields are still to be written.
     fn allocate_struct(&mut self, ty: ObjectTypeId) -> Result<Value> {
         let size = self.input.program.interface.objects[ty].layout.size;
         let size = self.iconst(types::I64, i64::from(size));
@@ -135,8 +135,7 @@ impl<'a> Translator<'a, '_> {
         Ok(())
     }
 
-    /// The low half of the reference to a 31-bit integer on top of the operand stack; traps when it
-    /// is null.
+    /// Pops a reference to a 31-bit integer. Returns its low half, and traps if it is null.
     fn pop_i31(&mut self) -> Value {
         let reference = self.pop();
         self.ins().trapz(reference, trap_code(Trap::NullReference));

@@ -1,7 +1,8 @@
 //! Tables: entries, size, growth and bulk operations.
 //!
-//! Every entry is 8 bytes at a constant place. After the comparison with the size the index is
-//! masked with the table's capacity, so that a mispredicted comparison cannot reach past the table.
+//! Entries are 8 bytes each, and tables are at constant places. After the comparison with the size,
+//! the index is masked by the capacity of the table, so that a mispredicted comparison cannot reach
+//! beyond the table.
 
 use super::Translator;
 use super::memory::Place;
@@ -74,18 +75,19 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// The current number of entries as a value of type `ty`; it always fits 32 bits.
+    /// Returns the current number of entries, which always fits in 32 bits, as a value of type
+    /// `ty`.
     fn table_size(&mut self, id: TableId, ty: Type) -> Value {
         let layout = self.table_layout(id);
         if layout.is_fixed() {
             self.iconst(ty, i64::from(layout.minimum))
         } else {
-            // The processors are little endian, so the low half of the word is at its start.
+            // The word is little endian, so its low half is at its start.
             self.load_size(ty, layout.size_slot)
         }
     }
 
-    /// The entry at `index`, behind a bounds check where one is needed; `None` when the access
+    /// Returns the place of the entry at `index`, checking bounds if needed. `None` if the access
     /// always traps.
     pub(super) fn table_place(&mut self, id: TableId, index: Value) -> Option<Place> {
         let layout = self.table_layout(id);
@@ -136,7 +138,7 @@ impl<'a> Translator<'a, '_> {
         let number = self.table_number(id);
         let old = self
             .call_builtin(Builtin::TableGrow, &[number, init, delta])
-            .expect("growth gives the old size");
+            .expect("growth returns the old size");
         let old = self.as_index(old, self.table_layout(id).index64);
         self.push(old);
     }

@@ -1,4 +1,4 @@
-//! The operators that only move values: `local.*`, `drop`, `select`, constants.
+//! Operators that only move values: `local.*`, `drop`, `select`, constants.
 
 use super::Translator;
 use cranelift_codegen::ir::immediates::{Ieee32, Ieee64};
@@ -7,7 +7,7 @@ use mintage_environ::ValType;
 use wasmparser::Operator;
 
 impl<'a> Translator<'a, '_> {
-    /// The type of operands and locals that the module writes as `ty`.
+    /// Returns the type of operands and locals that the module writes as `ty`.
     pub(super) fn operand_type(&self, ty: wasmparser::ValType) -> ValType {
         self.module
             .val_type(ty)

@@ -1,5 +1,5 @@
-//! Wide arithmetic: sums, differences and products of 128 bits, as pairs of 64-bit words of which
-//! the low one comes first.
+//! Wide arithmetic: sums, differences and products of 128 bits, as pairs of 64-bit words. The low
+//! word is first.
 
 use super::Translator;
 use cranelift_codegen::ir::types::I128;
@@ -26,7 +26,8 @@ impl<'a> Translator<'a, '_> {
         self.push_pair(result);
     }
 
-    /// The code generator knows the product of two extended words for one instruction.
+    /// Multiplies two words. The code generator recognizes the product of two extended words as one
+    /// instruction.
     fn multiply_wide(&mut self, extend: fn(FuncInstBuilder<'_, '_>, Value) -> Value) {
         let (first, second) = self.pop2();
         let first = extend(self.ins(), first);

@@ -1,4 +1,4 @@
-//! Logic on all 128 bits, shifts of lanes, and what is told of all lanes at once.
+//! Logic on all 128 bits, shifts of lanes, and tests of all lanes.
 
 use super::VECTOR;
 use crate::translate::Translator;
@@ -50,7 +50,7 @@ impl<'a> Translator<'a, '_> {
         true
     }
 
-    /// A shift of each lane by a scalar count, which CLIF takes modulo the lane's width as
+    /// Shifts each lane by a scalar count. CLIF takes the count modulo the width of a lane, as
     /// WebAssembly does.
     fn shift(
         &mut self,

@@ -1,4 +1,4 @@
-//! Comparisons of lanes: all bits of a lane are set where they hold.
+//! Comparisons of lanes. All bits of a lane are set if the comparison holds.
 
 use crate::translate::Translator;
 use cranelift_codegen::ir::condcodes::{FloatCC, IntCC};

@@ -6,7 +6,7 @@ use cranelift_frontend::FuncInstBuilder;
 use types::{F32X4, F64X2, I8X16, I16X8, I32X4, I64X2};
 use wasmparser::Operator;
 
-/// Half of the lanes of a vector, widened.
+/// Widens half of the lanes of a vector.
 pub(super) type Widen = fn(FuncInstBuilder<'_, '_>, Value) -> Value;
 
 pub(super) const LOW_S: Widen = |ins, a| ins.swiden_low(a);
@@ -108,7 +108,7 @@ impl<'a> Translator<'a, '_> {
         half(self.ins(), vector)
     }
 
-    /// Products of the lanes in one half of two vectors, as lanes of twice the width.
+    /// Multiplies the lanes in one half of two vectors. The products have twice the width.
     fn multiply_widened(&mut self, lanes: Type, half: Widen) {
         let (first, second) = self.pop2_lanes(lanes);
         let products = self.products(first, second, half);
@@ -121,7 +121,7 @@ impl<'a> Translator<'a, '_> {
         self.ins().imul(first, second)
     }
 
-    /// Sums of neighbouring lanes, as lanes of twice the width.
+    /// Adds neighbouring lanes. The sums have twice the width.
     fn add_pairs_widened(&mut self, lanes: Type, low: Widen, high: Widen) {
         let vector = self.pop_lanes(lanes);
         let low = low(self.ins(), vector);
@@ -130,7 +130,7 @@ impl<'a> Translator<'a, '_> {
         self.push_lanes(sums);
     }
 
-    /// Sums of the products of neighbouring lanes.
+    /// Adds the products of neighbouring lanes.
     fn dot(&mut self) {
         let (first, second) = self.pop2_lanes(I16X8);
         let low = self.products(first, second, LOW_S);
@@ -139,8 +139,8 @@ impl<'a> Translator<'a, '_> {
         self.push_lanes(sums);
     }
 
-    /// Two doubles to 32-bit integers, and zeros behind them. The code generator knows only the two
-    /// steps together.
+    /// Truncates two doubles to 32-bit integers, followed by zeros. The code generator recognizes
+    /// only the two steps together.
     pub(super) fn truncate_doubles(
         &mut self,
         truncate: impl FnOnce(FuncInstBuilder<'_, '_>, Value) -> Value,

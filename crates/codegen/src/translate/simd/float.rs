@@ -1,4 +1,4 @@
-//! Arithmetic on float lanes. What `numeric` says of CLIF and scalars holds for lanes, too.
+//! Arithmetic on float lanes. The notes on CLIF in `numeric` hold for lanes as well.
 
 use super::LANE_ORDER;
 use crate::translate::Translator;
@@ -45,21 +45,22 @@ impl<'a> Translator<'a, '_> {
         true
     }
 
-    /// The second operand's lane where it is less, else the first's, which includes NaNs and zeros
-    /// of either sign.
+    /// Selects the lane of the second operand if it is less than that of the first, and otherwise
+    /// the lane of the first, also for NaNs and zeros of either sign.
     pub(super) fn pseudo_minimum(&mut self, lanes: Type) {
         let (first, second) = self.pop2_lanes(lanes);
         self.choose_less(lanes, [second, first], [second, first]);
     }
 
-    /// The second operand's lane where the first's is less, else the first's.
+    /// Selects the lane of the second operand if that of the first is less, and otherwise the lane
+    /// of the first.
     pub(super) fn pseudo_maximum(&mut self, lanes: Type) {
         let (first, second) = self.pop2_lanes(lanes);
         self.choose_less(lanes, [first, second], [second, first]);
     }
 
-    /// Pushes the lanes of `then` where `less` is less than `greater`, those of `otherwise`
-    /// elsewhere. In this form the code generator knows it for one instruction.
+    /// Pushes the lanes of `then` where `less` is less than `greater`, and those of `otherwise`
+    /// elsewhere. The code generator recognizes this form as one instruction.
     fn choose_less(
         &mut self,
         lanes: Type,

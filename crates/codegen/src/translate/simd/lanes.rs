@@ -1,4 +1,4 @@
-//! Vectors from scalars, scalars from vectors, and lanes in another order.
+//! Vectors from scalars, scalars from vectors, and permutations of lanes.
 
 use super::VECTOR;
 use crate::translate::Translator;
@@ -42,7 +42,7 @@ impl<'a> Translator<'a, '_> {
         true
     }
 
-    /// Takes a scalar for a lane of `lanes`: of an `i32`, the low bits.
+    /// Pops a scalar for a lane of `lanes`: the low bits of an `i32`.
     fn pop_lane(&mut self, lanes: Type) -> Value {
         let scalar = self.pop();
         let lane = lanes.lane_type();
@@ -64,7 +64,7 @@ impl<'a> Translator<'a, '_> {
         self.lanewise(lanes, |ins, a| ins.insertlane(a, scalar, lane));
     }
 
-    /// A lane as it is, or zero-extended when it is narrower than an `i32`.
+    /// Returns a lane, zero-extended if it is narrower than an `i32`.
     fn extract(&mut self, lanes: Type, lane: u8) {
         let vector = self.pop_lanes(lanes);
         let mut scalar = self.ins().extractlane(vector, lane);

@@ -68,7 +68,7 @@ impl<'a> Translator<'a, '_> {
         true
     }
 
-    /// A load of as many bytes as `stored` has, by one instruction that gives a vector.
+    /// Loads as many bytes as `stored` has, by one instruction that makes a vector.
     fn load_lanes(
         &mut self,
         memarg: &MemArg,
@@ -82,7 +82,7 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// Takes an index and loads a scalar; `None` when that always traps.
+    /// Pops an index and loads a scalar. `None` if the access always traps.
     fn load_scalar(&mut self, memarg: &MemArg, ty: Type) -> Option<Value> {
         let index = self.pop();
         let place = self.place(memarg, index, ty)?;
@@ -117,7 +117,7 @@ impl<'a> Translator<'a, '_> {
         self.store_lanes(memarg, scalar);
     }
 
-    /// Takes an index and stores `value`, a vector or a lane.
+    /// Pops an index and stores `value`, a vector or a lane.
     fn store_lanes(&mut self, memarg: &MemArg, value: Value) {
         let index = self.pop();
         let stored = self.type_of(value);

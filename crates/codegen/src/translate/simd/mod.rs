@@ -1,8 +1,8 @@
 //! SIMD: operators on `v128`, by family.
 //!
-//! A vector has no lanes until an operator gives it some. On the operand stack, in locals and in
-//! globals it is always [`VECTOR`]; an operator takes its operands as the lanes that it needs and
-//! puts its result back as `VECTOR`. The casts in between are no instructions.
+//! A vector gets its lanes from the operator that uses it. On the operand stack, in locals and in
+//! globals it always has type [`VECTOR`]. An operator casts its operands to the lanes that it
+//! needs, and its result back to `VECTOR`. These casts need no instructions.
 //!
 //! | file | operators |
 //! |---|---|
@@ -13,7 +13,7 @@
 //! | `integer` | arithmetic on integer lanes |
 //! | `float` | arithmetic on float lanes |
 //! | `convert` | between lane types and widths |
-//! | `relaxed` | those of relaxed SIMD |
+//! | `relaxed` | operators of relaxed SIMD |
 
 mod bitwise;
 mod compare;
@@ -32,10 +32,11 @@ use cranelift_codegen::ir::{
 use cranelift_frontend::FuncInstBuilder;
 use wasmparser::Operator;
 
-/// The type of a vector outside of the operators.
+/// The type of vectors between operators.
 const VECTOR: Type = types::I8X16;
 
-/// WebAssembly numbers lanes from the byte with the lowest address on, whatever the processor does.
+/// WebAssembly numbers lanes from the byte with the lowest address, whatever the byte order of the
+/// processor is.
 pub(super) const LANE_ORDER: MemFlagsData = MemFlagsData::new().with_endianness(Endianness::Little);
 
 impl<'a> Translator<'a, '_> {
@@ -55,7 +56,7 @@ impl<'a> Translator<'a, '_> {
             || self.relaxed_operator(operator)?)
     }
 
-    /// A vector that is known here; its bits stand behind the function's code.
+    /// Returns a constant vector, whose bits lie after the code of the function.
     pub(super) fn vector_constant(&mut self, bits: u128) -> Value {
         self.lanes_constant(VECTOR, bits)
     }
@@ -66,7 +67,7 @@ impl<'a> Translator<'a, '_> {
         self.ins().vconst(lanes, constant)
     }
 
-    /// `vector` with another division into lanes.
+    /// Returns `vector` with other lanes.
     fn cast(&mut self, vector: Value, lanes: Type) -> Value {
         if self.type_of(vector) == lanes {
             vector
@@ -75,14 +76,13 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// Takes the top of the operand stack, a vector, as `lanes`.
+    /// Pops a vector as `lanes`.
     fn pop_lanes(&mut self, lanes: Type) -> Value {
         let vector = self.pop();
         self.cast(vector, lanes)
     }
 
-    /// Takes the two topmost operands, which are vectors, as `lanes`, in the order in which they
-    /// were pushed.
+    /// Pops two vectors as `lanes`, which are returned in the order in which they were pushed.
     fn pop2_lanes(&mut self, lanes: Type) -> (Value, Value) {
         let second = self.pop_lanes(lanes);
         (self.pop_lanes(lanes), second)
@@ -94,7 +94,7 @@ impl<'a> Translator<'a, '_> {
         self.push(vector);
     }
 
-    /// An operator on a vector of `lanes` that is one instruction.
+    /// Translates an operator on a vector of `lanes` that is one instruction.
     fn lanewise(
         &mut self,
         lanes: Type,
@@ -105,7 +105,7 @@ impl<'a> Translator<'a, '_> {
         self.push_lanes(result);
     }
 
-    /// An operator on two vectors of `lanes` that is one instruction.
+    /// Translates an operator on two vectors of `lanes` that is one instruction.
     fn lanewise2(
         &mut self,
         lanes: Type,

@@ -1,9 +1,9 @@
 //! Relaxed SIMD: operators that leave the result open in corner cases, so that each processor can
-//! take one instruction.
+//! use one instruction.
 //!
-//! Where the settings ask for deterministic results, each operator gives the one that the proposal
-//! lists for that purpose: what the strict operator of the same name gives, and fused
-//! multiplication and addition. Otherwise each operator is what the processor does soonest
+//! If the settings ask for deterministic results, operators return those that the proposal lists
+//! for that purpose: the results of the strict operators of the same name, and of fused
+//! multiplication and addition. Otherwise an operator is the fastest instruction of the processor
 //! ([`RelaxedSimd`]).
 
 use super::VECTOR;
@@ -82,7 +82,8 @@ impl<'a> Translator<'a, '_> {
         (!deterministic).then(|| RelaxedSimd::new(&**self.input.isa))
     }
 
-    /// `a * b + c`, or `c - a * b`: with one rounding where the processor can, or if it must.
+    /// Computes `a * b + c`, or `c - a * b`: with one rounding if the processor can or the settings
+    /// ask for it.
     fn multiply_add(&mut self, lanes: Type, negate: bool) -> Result<()> {
         let c = self.pop_lanes(lanes);
         let (mut a, b) = self.pop2_lanes(lanes);
@@ -96,7 +97,7 @@ impl<'a> Translator<'a, '_> {
                 self.relaxed().is_some(),
                 unsupported!(
                     "this processor has no fused multiplication and addition, which deterministic \
-                 relaxed SIMD needs; turn off `Config::relaxed_simd_deterministic`"
+                     relaxed SIMD needs; turn off `Config::relaxed_simd_deterministic`"
                 )
             );
             let product = self.ins().fmul(a, b);
@@ -106,8 +107,8 @@ impl<'a> Translator<'a, '_> {
         Ok(())
     }
 
-    /// Lanes of the first operand where the mask is all ones, of the second where it is zero.
-    /// Between these, bits or lanes.
+    /// Selects lanes of the first operand where the mask is all ones, and of the second where it is
+    /// zero. For other masks the selection is by bits or by lanes.
     fn lane_select(&mut self, lanes: Type) {
         let mask = self.pop_lanes(lanes);
         let (ones, zeros) = self.pop2_lanes(lanes);
@@ -139,7 +140,8 @@ impl<'a> Translator<'a, '_> {
         }
     }
 
-    /// Takes a vector of bytes and one of 7-bit numbers: 16-bit sums of the products of neighbours.
+    /// Pops a vector of bytes and one of 7-bit numbers. Returns the 16-bit sums of the products of
+    /// neighbours.
     fn relaxed_dot(&mut self) -> Value {
         let (bytes, sevens) = self.pop2_lanes(I8X16);
         if let Some(dot) = self.relaxed().and_then(|simd| simd.dot()) {
