@@ -1,4 +1,4 @@
-//! Calls that the user writes: `name(arguments)`, in WAVE.
+//! Calls on the command line: `name(arguments)`, with arguments in WAVE.
 
 use crate::input::{STANDARD, Source, read_standard};
 use crate::wave;
@@ -9,22 +9,29 @@ use std::borrow::Cow;
 use std::fs;
 use std::path::Path;
 
-/// A call whose function was found and whose arguments are of its types.
+/// A call with its function and arguments of the function's parameter types.
 pub(crate) struct Call {
     function: Function,
     args: Vec<Val>,
 }
 
 impl Call {
-    /// Reads a call of a function that `component`, made of `source`, exports: from `text`, from a
-    /// file for `@FILE`, from standard input for `-`. Without a text it is the only function, which
-    /// takes no arguments.
+    /// Parses a call of a function that `component` exports.
+    ///
+    /// `text` is the call itself, `@FILE` for a file that contains it, or `-` for standard input.
+    /// Without `text`, the component must export a single function, and one without parameters.
+    /// `source` is what the component was made of.
+    ///
+    /// # Errors
+    ///
+    /// Fails if the text cannot be read or parsed, if it does not name exactly one function, if the
+    /// arguments do not have the parameter types, or if the function passes handles.
     pub(crate) fn read(component: &Component, text: Option<&str>, source: &Source) -> Result<Call> {
         let text = text.map(|text| read_text(text, source)).transpose()?;
         let functions = exported_functions(component.engine(), component);
         let (function, args) = match text.as_deref().map(str::trim) {
             Some(call) => {
-                // A name has no parenthesis, and without one there are no arguments.
+                // Names contain no parentheses.
                 let (name, args) = call.split_at(call.find('(').unwrap_or(call.len()));
                 (
                     find(functions, name.trim())?,
@@ -42,8 +49,8 @@ impl Call {
             .find_map(|ty| handle(&ty))
         {
             bail!(
-                "`{}: {signature}` passes handles (`{handle}`), which have no text; call it from a \
-                 host or from a component that wraps it",
+                "`{}: {signature}` passes handles (`{handle}`), which cannot be written as text; \
+                 call it from a host program or from a component that wraps it",
                 function.name()
             );
         }
@@ -52,7 +59,7 @@ impl Call {
         Ok(Call { function, args })
     }
 
-    /// Makes the call: the results.
+    /// Makes the call and returns the results.
     pub(crate) fn make<T: 'static>(
         &self,
         store: &mut Store<T>,
@@ -61,7 +68,10 @@ impl Call {
         let Function { index, ty, .. } = &self.function;
         let callee = instance.get_func(&mut *store, index);
         let callee = callee.with_context(|| {
-            format!("the instance lacks its function `{}`", self.function.name())
+            format!(
+                "the instance does not export the function `{}`",
+                self.function.name()
+            )
         })?;
         let mut results = vec![Val::Bool(false); ty.results().len()];
         callee.call(store, &self.args, &mut results)?;
@@ -69,23 +79,25 @@ impl Call {
     }
 }
 
-/// A function that the component exports, at its root or in an instance.
+/// A function that the component exports at its root or in an instance.
 struct Function {
-    /// The names of the instances from the root inwards, then the function's own.
+    /// The names of the instances from the root inwards, followed by the function's own name.
     path: Vec<String>,
     index: ComponentExportIndex,
     ty: ComponentFunc,
 }
 
 impl Function {
-    /// The full name: `ns:pkg/iface@1.2.3/func`.
+    /// Returns the full name, for example `ns:pkg/iface@1.2.3/func`.
     fn name(&self) -> String {
         self.path.join("/")
     }
 
-    /// Whether the user may write `name` for this function: its own name; or that after the names
-    /// of the instances, with or without version and package, and with `/`, `#` or `.` before it. A
-    /// version may also come last, as in `ns:pkg/iface.func@1.2.3`.
+    /// Whether `name` is one of the names of this function.
+    ///
+    /// These are its own name, and its own name after that of its instance and `/`, `#` or `.`. The
+    /// instance may be named with or without its package, version and outer instances. The version
+    /// may also come last, as in `ns:pkg/iface.func@1.2.3`.
     fn has_name(&self, name: &str) -> bool {
         let Some((function, instances)) = self.path.split_last() else {
             return false;
@@ -121,7 +133,7 @@ impl Function {
     }
 }
 
-/// The text of a call: as it is, in a file or on standard input.
+/// Returns the text of a call, which may be in a file (`@FILE`) or on standard input (`-`).
 fn read_text<'a>(text: &'a str, source: &Source) -> Result<Cow<'a, str>> {
     let bytes = match text.strip_prefix('@') {
         Some(file) => {
@@ -130,18 +142,18 @@ fn read_text<'a>(text: &'a str, source: &Source) -> Result<Cow<'a, str>> {
         None if text == STANDARD => {
             ensure!(
                 source.files().all(|file| file != Path::new(STANDARD)),
-                "standard input holds one thing: the component or the call"
+                "standard input can be either the component or the call, not both"
             );
             read_standard()?
         }
         None => return Ok(text.into()),
     };
     let call =
-        String::from_utf8(bytes).with_context(|| format!("the call in `{text}` is not text"))?;
+        String::from_utf8(bytes).with_context(|| format!("the call in `{text}` is not UTF-8"))?;
     Ok(call.into())
 }
 
-/// The first handle in a type, as text.
+/// Returns the first handle type within a type, as text.
 fn handle(ty: &Type) -> Option<String> {
     match ty {
         Type::Own(_) | Type::Borrow(_) | Type::ErrorContext => Some(ty.to_string()),
@@ -162,6 +174,7 @@ fn handle(ty: &Type) -> Option<String> {
     }
 }
 
+/// Returns all exported functions, in the order of the exports.
 fn exported_functions(engine: &Engine, component: &Component) -> Vec<Function> {
     let mut functions = Vec::new();
     let root = component.component_type();
@@ -176,6 +189,7 @@ fn exported_functions(engine: &Engine, component: &Component) -> Vec<Function> {
     functions
 }
 
+/// Adds the functions among the exported `items` of `instance`, or of the root.
 fn collect<'a>(
     engine: &Engine,
     component: &Component,
@@ -214,8 +228,9 @@ fn collect<'a>(
     }
 }
 
+/// Finds the only function that has `name`.
 fn find(functions: Vec<Function>, name: &str) -> Result<Function> {
-    // A full name is unique, so it settles the matter.
+    // Full names are unique and come first.
     let mut found: Vec<usize> = (0..functions.len())
         .filter(|&i| functions[i].name() == name)
         .collect();
@@ -228,29 +243,31 @@ fn find(functions: Vec<Function>, name: &str) -> Result<Function> {
     match found[..] {
         [only] => Ok(functions.swap_remove(only)),
         [] => bail!(
-            "the component exports no function `{name}`; {}",
+            "the component does not export a function `{name}`; {}",
             list(&functions)
         ),
         [..] => bail!(
-            "`{name}` stands for several functions; write one in full: {}",
+            "`{name}` is ambiguous; use one of the full names: {}",
             names(&found.iter().map(|&i| &functions[i]).collect::<Vec<_>>())
         ),
     }
 }
 
+/// Returns the only function if it takes no arguments.
 fn only(mut functions: Vec<Function>) -> Result<Function> {
     match functions.pop() {
         Some(function) if functions.is_empty() && function.ty.params().len() == 0 => Ok(function),
         last => {
             functions.extend(last);
             bail!(
-                "say what to call with `--invoke 'name(arguments)'`; {}",
+                "name the function to call with `--invoke 'name(arguments)'`; {}",
                 list(&functions)
             )
         }
     }
 }
 
+/// Lists the full names of functions on one line.
 fn names(functions: &[&Function]) -> String {
     functions
         .iter()
@@ -259,10 +276,10 @@ fn names(functions: &[&Function]) -> String {
         .join(", ")
 }
 
-/// All functions with their signatures, one a line.
+/// Lists functions with their signatures, one per line.
 fn list(functions: &[Function]) -> String {
     if functions.is_empty() {
-        return "it exports none".to_string();
+        return "it exports no functions".to_string();
     }
     let lines = functions
         .iter()

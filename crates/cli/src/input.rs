@@ -1,4 +1,4 @@
-//! Reading the files that commands are given, and telling by their contents what they are.
+//! Reads input files and recognizes their format by their contents.
 
 use mintage::error::{Context, Result, bail, ensure};
 use mintage::{CodeBuilder, Engine, text};
@@ -7,24 +7,24 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-/// The name that stands for standard input, and for standard output.
+/// The name of standard input and of standard output on the command line.
 pub(crate) const STANDARD: &str = "-";
 
-/// What an input holds.
+/// The contents of an input file.
 #[derive(Debug)]
 pub(crate) enum Input {
     /// A component in binary form.
     Component(Vec<u8>),
-    /// An artifact, not checked yet.
+    /// An artifact that has not been checked yet.
     Artifact(Artifact),
 }
 
-/// Where an artifact is.
+/// The place of an artifact.
 #[derive(Debug)]
 pub(crate) enum Artifact {
-    /// In a file that can be mapped.
+    /// A file that can be mapped.
     File(PathBuf),
-    /// In memory: it came through a pipe.
+    /// Bytes that came through a pipe.
     Bytes(Vec<u8>),
 }
 
@@ -33,7 +33,8 @@ impl Input {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, or holds neither a component (binary or text) nor an artifact.
+    /// Fails if the file cannot be read, or contains neither a component (binary or text) nor an
+    /// artifact.
     pub(crate) fn read(path: &Path) -> Result<Input> {
         let bytes = match open(path)? {
             Opened::Artifact => return Ok(Input::Artifact(Artifact::File(path.into()))),
@@ -49,25 +50,26 @@ impl Input {
         let bytes = to_binary(bytes, path)?;
         if wasmparser::Parser::is_core_wasm(&bytes) {
             bail!(
-                "this is a core module, but Mintage hosts components; `wasm-tools component new` \
-                 makes a component of a module that was built for one"
+                "this is a core module, but Mintage runs components; `wasm-tools component new` \
+                 turns a core module that was built for the component model into a component"
             );
         }
         Ok(Input::Component(bytes))
     }
 }
 
-/// How an artifact, which is an ELF file, starts.
+/// The first bytes of an artifact, which is an ELF file.
 const ARTIFACT_MAGIC: &[u8] = b"\x7fELF";
 
-/// What a file starts with, or all of it.
+/// A file that was opened.
 enum Opened {
-    /// An artifact in a regular file, which need not be read.
+    /// An artifact in a regular file. It is mapped later, so only its first bytes have been read.
     Artifact,
+    /// The contents of any other file.
     Bytes(Vec<u8>),
 }
 
-/// Reads standard input to its end.
+/// Reads all of standard input.
 pub(crate) fn read_standard() -> Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let read = io::stdin().lock().read_to_end(&mut bytes);
@@ -80,7 +82,7 @@ fn open(path: &Path) -> Result<Opened> {
         return read_standard().map(Opened::Bytes);
     }
     let mut bytes = Vec::new();
-    let mut read = || {
+    let mut read = || -> io::Result<bool> {
         let mut file = File::open(path)?;
         if file.metadata()?.is_file() {
             (&mut file)
@@ -93,22 +95,22 @@ fn open(path: &Path) -> Result<Opened> {
         file.read_to_end(&mut bytes)?;
         Ok(false)
     };
-    match read().map_err(|error: io::Error| error) {
+    match read() {
         Ok(true) => Ok(Opened::Artifact),
         Ok(false) => Ok(Opened::Bytes(bytes)),
         Err(error) => Err(error).with_context(|| format!("cannot read `{}`", path.display())),
     }
 }
 
-/// The binary form of what may be text.
+/// Converts WebAssembly text to binary form, and returns a binary as it is.
 fn to_binary(bytes: Vec<u8>, path: &Path) -> Result<Vec<u8>> {
-    const NEITHER: &str = "this is neither WebAssembly (binary or text) nor an artifact of Mintage";
+    const NEITHER: &str = "this is neither WebAssembly (binary or text) nor a Mintage artifact";
     let is_text = || std::str::from_utf8(&bytes).is_ok_and(|text| text.contains('('));
     ensure!(bytes.starts_with(b"\0asm") || is_text(), NEITHER);
     Ok(text::to_binary(&bytes, Some(path))?.into_owned())
 }
 
-/// A core module that the user gives for an import of the component.
+/// A core module for an import of the component: `--module NAME=FILE`.
 #[derive(Clone, Debug)]
 pub(crate) struct NamedModule {
     name: String,
@@ -129,26 +131,25 @@ impl FromStr for NamedModule {
     }
 }
 
-/// A component, and core modules for those that it imports.
+/// A component, and the core modules that it imports.
 #[derive(clap::Args)]
 pub(crate) struct Source {
-    /// A component (binary or text), or an artifact where the command takes one; `-` is standard
-    /// input
+    /// A component (binary or text) or an artifact; `-` reads standard input
     #[arg(value_name = "APP")]
     pub app: PathBuf,
 
-    /// Give the core module that the component imports as NAME; can be given several times
+    /// Use the core module in FILE for the component's import NAME; can be given several times
     #[arg(long = "module", value_name = "NAME=FILE")]
     modules: Vec<NamedModule>,
 }
 
 impl Source {
-    /// Reads the component or artifact; a component has the given core modules in the place of its
-    /// imports.
+    /// Reads the component or artifact. The core modules replace the component's imports.
     ///
     /// # Errors
     ///
-    /// As [`Input::read`], and when a module cannot be read or does not fit.
+    /// Fails like [`Input::read`], or if a module cannot be read, does not match its import, or is
+    /// given for an artifact.
     pub(crate) fn read(&self, engine: &Engine) -> Result<Input> {
         let input = Input::read(&self.app)?;
         if self.modules.is_empty() {
@@ -156,7 +157,7 @@ impl Source {
         }
         let Input::Component(bytes) = input else {
             bail!(
-                "`{}` is compiled already; give `--module` to `mintage compile`",
+                "`{}` is already compiled; pass `--module` to `mintage compile`",
                 self.app.display()
             )
         };
@@ -183,37 +184,41 @@ impl Source {
     ///
     /// # Errors
     ///
-    /// As [`read`](Self::read), and when it is an artifact.
+    /// Fails like [`read`](Self::read), or if it is an artifact.
     pub(crate) fn read_component(&self, engine: &Engine) -> Result<Vec<u8>> {
         match self.read(engine)? {
             Input::Component(bytes) => Ok(bytes),
-            Input::Artifact(_) => bail!("`{}` is compiled already", self.app.display()),
+            Input::Artifact(_) => bail!(
+                "`{}` is already compiled; expected a component",
+                self.app.display()
+            ),
         }
     }
 
-    /// Returns the files that are read.
+    /// Returns the paths of all input files.
     pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
         let modules = self.modules.iter().map(|module| module.file.as_path());
         modules.chain([self.app.as_path()])
     }
 }
 
-/// Settles whether machine code may be loaded as it is.
+/// The permission to load artifacts.
 #[derive(clap::Args)]
 pub(crate) struct Precompiled {
-    /// Let APP be an artifact, whose machine code runs as it is, with all rights of this process
+    /// Allow APP to be an artifact: its machine code runs as is, with all rights of this
+    /// process
     #[arg(long)]
     allow_precompiled: bool,
 }
 
 impl Precompiled {
-    /// Fails unless the user said that artifacts may be loaded.
+    /// Fails unless the user allows artifacts.
     pub(crate) fn check(&self, path: &Path) -> Result<()> {
         ensure!(
             self.allow_precompiled,
-            "`{}` is an artifact: machine code that would run as it is, with all rights of this \
-             process; if `mintage compile` made it, and nobody could change it since, give \
-             `--allow-precompiled`",
+            "`{}` is an artifact: machine code that runs as is, with all rights of this \
+             process; pass `--allow-precompiled` if `mintage compile` made it and no one can have \
+             changed it since",
             path.display()
         );
         Ok(())
@@ -225,7 +230,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn files_are_known_by_their_contents() {
+    fn files_are_recognized_by_their_contents() {
         let recognize = |bytes: &[u8]| Input::recognize(bytes.to_vec(), Path::new("app"));
         assert!(matches!(
             recognize(b"\x7fELF...."),

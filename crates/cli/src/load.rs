@@ -1,4 +1,4 @@
-//! Getting a component ready to run, from a component's binary or from an artifact.
+//! Compiles components and loads artifacts.
 
 use crate::input::{Artifact, Input, Precompiled, Source};
 use crate::settings::CodeSettings;
@@ -6,13 +6,16 @@ use mintage::error::{Context, Result};
 use mintage::{Component, Config, Engine};
 use std::path::Path;
 
-/// Compiles or loads what the user names. The component's engine has the settings of an artifact
-/// where it is one, and otherwise those of `config` and `settings`.
+/// Compiles or loads `source`.
+///
+/// The engine of a component has the settings of `config` and `settings`. The engine of an artifact
+/// has the settings that it was compiled with.
 ///
 /// # Errors
 ///
-/// As [`Source::read`]; when compiling fails; when an artifact is not allowed, is damaged, was made
-/// by another version or for another machine, or when settings are given for it.
+/// Fails like [`Source::read`], or if compilation fails. Fails for an artifact if artifacts are not
+/// allowed, if it is damaged, if it was made by another version or for another machine, or if
+/// `settings` has any.
 pub(crate) fn component(
     config: &Config,
     settings: &CodeSettings,
@@ -29,7 +32,7 @@ pub(crate) fn component(
         }
         Input::Artifact(artifact) => {
             precompiled.check(&source.app)?;
-            settings.refuse(&source.app)?;
+            settings.ensure_none(&source.app)?;
             let component = match artifact {
                 Artifact::File(path) => artifact_file(&mut config, &path),
                 Artifact::Bytes(bytes) => config
@@ -45,28 +48,25 @@ pub(crate) fn component(
 ///
 /// # Errors
 ///
-/// When it is damaged, or was made by another version, for another machine or for other settings.
-#[allow(
-    unsafe_code,
-    reason = "an artifact's machine code is run as it stands in the file"
-)]
+/// Fails if it is damaged, or was made by another version, for another machine or with other
+/// settings.
+#[allow(unsafe_code, reason = "the machine code in an artifact is trusted")]
 pub(crate) fn artifact_bytes(engine: &Engine, bytes: &[u8]) -> Result<Component> {
-    // SAFETY: `deserialize` wants an artifact that a compiler of this version made. It compares
-    // every byte of it with the hashes in it, which rules out damage; that nobody forged it is what
-    // the user vouches for by allowing it. The bytes are the process's own copy.
+    // SAFETY: `deserialize` requires an artifact that this version compiled. It checks the version
+    // and the hashes of all bytes, which rules out damage. That the artifact is not forged is what
+    // the user states with `--allow-precompiled`, or `mintage compile` has just made it. The bytes
+    // are the process's own copy.
     unsafe { Component::deserialize(engine, bytes) }
 }
 
-/// Loads an artifact from a file, which is mapped, for an engine with its settings.
-#[allow(
-    unsafe_code,
-    reason = "an artifact's machine code is run as it stands in the file"
-)]
+/// Maps an artifact in a file, for an engine with the artifact's settings.
+#[allow(unsafe_code, reason = "the machine code in an artifact is trusted")]
 fn artifact_file(config: &mut Config, path: &Path) -> Result<Component> {
-    // SAFETY: that nobody changes the file while it is used is as true of it as of any executable.
+    // SAFETY: the file must not change while it is mapped. As for any executable, that is up to the
+    // user, who has allowed this file.
     let config = unsafe { config.match_artifact_file(path) }?;
     let engine = Engine::new(config.verify_artifacts(true))?;
-    // SAFETY: as in `artifact_bytes`; the engine verifies artifacts, so that every byte of the file
-    // is compared, too. That nobody changes it, see above.
+    // SAFETY: as in `artifact_bytes`, since `verify_artifacts` makes the engine check the hashes of
+    // all bytes of a file, too; the file does not change, as above.
     unsafe { Component::deserialize_file(&engine, path) }
 }

@@ -1,12 +1,17 @@
 //! The `mintage` command.
 //!
-//! One file per subcommand in `commands/`; `call.rs` finds what the user wants to call; `input.rs`
-//! reads and recognizes files, `load.rs` makes components of them, `output.rs` writes files,
-//! `settings.rs` has the options that are settings of the library, `wave/` reads and writes values
-//! as text.
+//! | file | what it does |
+//! |---|---|
+//! | `commands/` | one file per subcommand |
+//! | `call.rs` | parses a call and finds its function |
+//! | `input.rs` | reads files and recognizes their format |
+//! | `load.rs` | makes components of files |
+//! | `output.rs` | writes files |
+//! | `settings.rs` | options for the library's settings |
+//! | `wave/` | reads and writes values as text |
 //!
-//! Exit codes: 0 done; 1 error; 2 wrong usage; 124 the guest ran longer than `--timeout` (as with
-//! `timeout`); 134 the guest trapped (as after `abort`).
+//! Exit codes: 0 success; 1 error; 2 wrong usage; 124 the guest ran longer than `--timeout` (the
+//! code of the command `timeout`); 134 the guest trapped (the code after `abort`).
 
 #![deny(unsafe_code)]
 
@@ -40,7 +45,7 @@ enum Command {
     Wast(commands::wast::Args),
 }
 
-/// The guest ran longer than the user lets it.
+/// The error of a guest that ran longer than `--timeout`.
 #[derive(Debug)]
 struct TimedOut(Duration);
 
@@ -50,7 +55,7 @@ impl std::fmt::Display for TimedOut {
     }
 }
 
-/// The exit code after a time-out: that of the command `timeout`.
+/// The exit code after a timeout, the same as that of the command `timeout`.
 const TIMED_OUT: u8 = 124;
 
 /// The exit code after a trap: 128 plus the number of SIGABRT, as a shell reports a process that
@@ -67,7 +72,7 @@ fn main() -> ExitCode {
     let Err(error) = outcome else {
         return ExitCode::SUCCESS;
     };
-    // A closed pipe (`mintage inspect | head`) is the reader's wish.
+    // The reader closed the pipe, as in `mintage inspect | head`.
     let broken_pipe = |cause: &io::Error| cause.kind() == io::ErrorKind::BrokenPipe;
     if error
         .chain()
@@ -86,17 +91,17 @@ fn main() -> ExitCode {
     }
 }
 
-/// Prints an error and what caused it, each cause on its own line. A cause whose text is part of
-/// the one before adds nothing.
+/// Prints an error and its causes, one per line. A cause that the line before already contains is
+/// left out.
 fn report(error: &mintage::Error) {
-    // Where standard error cannot be written to, the exit code still says what happened.
-    let say = |line: &str| _ = writeln!(io::stderr(), "{line}");
+    // If standard error cannot be written to, the exit code still tells what happened.
+    let print = |line: &str| _ = writeln!(io::stderr(), "{line}");
     let text = |cause: &dyn std::fmt::Display| in_terms_of_options(&cause.to_string()).into_owned();
     let mut shown = text(error);
-    say(&format!("error: {shown}"));
+    print(&format!("error: {shown}"));
     for cause in error.chain().skip(1).map(|cause| text(&cause)) {
         if !shown.contains(&cause) {
-            say(&format!("  caused by: {cause}"));
+            print(&format!("  caused by: {cause}"));
         }
         shown = cause;
     }

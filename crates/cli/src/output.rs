@@ -1,4 +1,4 @@
-//! Writing what a command makes to where the user wants it.
+//! Writes a command's output to a file or to standard output.
 
 use crate::input::STANDARD;
 use mintage::error::{Context, Result, ensure};
@@ -15,26 +15,27 @@ use std::sync::atomic::AtomicBool;
 
 /// Writes `bytes` to `path`, or to standard output for `-`.
 ///
-/// A regular or absent file gets its contents at once: no one ever sees half of them. Links are
-/// followed, and the mode of a file that is there is kept. What is no regular file (a device, a
-/// FIFO) is written to.
+/// A regular file is replaced atomically, or created if it does not exist. Symbolic links are
+/// followed, and the mode of an existing file is kept. Any other file (a device, a FIFO) is written
+/// to in place.
 ///
 /// # Errors
 ///
-/// When `path` is one of `sources`, by whatever name, or cannot be written.
+/// Fails if `path` cannot be written, or is the same file as one of `sources`.
 pub(crate) fn write<'a>(
     path: &Path,
     bytes: &[u8],
     sources: impl IntoIterator<Item = &'a Path>,
 ) -> Result<()> {
-    // A limit on the size of files is then an error and does not end the process.
+    // With a handler for SIGXFSZ, exceeding the limit on file sizes is an error of `write` and does
+    // not kill the process.
     let limit = signal_hook::flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)));
-    limit.context("cannot handle the signal for the limit of file sizes")?;
+    limit.context("cannot register a handler for SIGXFSZ")?;
     if path == Path::new(STANDARD) {
         let mut out = io::stdout().lock();
         ensure!(
             !out.is_terminal(),
-            "standard output is a terminal; name a file with `-o`, or send the output elsewhere"
+            "standard output is a terminal; name a file with `-o`, or redirect the output"
         );
         let written = out.write_all(bytes).and_then(|()| out.flush());
         return written.context("cannot write to standard output");
@@ -50,15 +51,14 @@ pub(crate) fn write<'a>(
         let same = |source: fs::Metadata| (source.dev(), source.ino()) == (old.dev(), old.ino());
         ensure!(
             !fs::metadata(source).is_ok_and(same),
-            "`{}` is `{}`, which would be overwritten by what is made of it; name another file \
-             with `-o`",
+            "the output `{}` would overwrite the input `{}`; name another file with `-o`",
             path.display(),
             source.display()
         );
     }
     if old.is_file() {
         match replace(&follow(path), bytes, Some(&old)) {
-            // The folder is read-only, but the file may not be.
+            // The folder is read-only; the file may still be writable.
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {}
             result => return result.with_context(cannot),
         }
@@ -71,10 +71,10 @@ pub(crate) fn write<'a>(
         .with_context(cannot)
 }
 
-/// The file that a path of symbolic links leads to, whether it is there or not.
+/// Follows symbolic links. The file at the end need not exist.
 fn follow(path: &Path) -> PathBuf {
     let mut path = path.to_path_buf();
-    // As many links as the system follows.
+    // Linux follows the same number of links.
     for _ in 0..40 {
         match fs::read_link(&path) {
             Ok(target) => path = path.parent().unwrap_or(Path::new("")).join(target),
@@ -84,10 +84,10 @@ fn follow(path: &Path) -> PathBuf {
     path
 }
 
-/// Puts a file in the place of `path`: under another name in the same folder, then renamed.
+/// Replaces the file at `path`: writes a temporary file in the same folder and renames it.
 fn replace(path: &Path, bytes: &[u8], old: Option<&fs::Metadata>) -> io::Result<()> {
     let Some(name) = path.file_name() else {
-        return Err(io::Error::other("it names no file"));
+        return Err(io::Error::other("the path does not name a file"));
     };
     let mut name = name.to_os_string();
     name.push(format!(".{}.tmp", std::process::id()));
@@ -102,7 +102,7 @@ fn replace(path: &Path, bytes: &[u8], old: Option<&fs::Metadata>) -> io::Result<
     Ok(())
 }
 
-/// A file that is removed unless it is kept, also when a signal ends the process.
+/// A file that is removed when dropped, or when a signal ends the process, unless it is kept.
 struct Temporary {
     path: PathBuf,
     file: File,
@@ -117,13 +117,12 @@ impl Temporary {
         for signal in [SIGINT, SIGTERM, SIGHUP] {
             let name = name.clone();
             let remove = move || {
-                // SAFETY: `unlink` may be called in a signal handler, and the name is a string that
-                // ends.
+                // SAFETY: `unlink` is async-signal-safe, and `name` is a valid C string.
                 unsafe { libc::unlink(name.as_ptr()) };
                 let _ = low_level::emulate_default_handler(signal);
             };
-            // SAFETY: the handler only makes system calls; `emulate_default_handler` is made for
-            // handlers.
+            // SAFETY: the handler is async-signal-safe: it calls `unlink`, and
+            // `emulate_default_handler`, which is documented to be.
             handlers.push(unsafe { low_level::register(signal, remove) }?);
         }
         let file = OpenOptions::new().write(true).create_new(true).open(&path);
@@ -142,7 +141,7 @@ impl Temporary {
 impl Drop for Temporary {
     fn drop(&mut self) {
         if !self.path.as_os_str().is_empty() {
-            // The error that led here says more than one of the removal.
+            // The error that led here is more useful than one of the removal.
             let _ = fs::remove_file(&self.path);
         }
         unregister(&self.handlers);

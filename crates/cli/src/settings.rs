@@ -1,5 +1,4 @@
-//! The options of the command that are settings of the library, and errors in terms of these
-//! options.
+//! Command-line options for the library's settings, and error messages that name these options.
 
 use clap::builder::{StringValueParser, TypedValueParser};
 use clap::error::ErrorKind;
@@ -10,62 +9,68 @@ use std::borrow::Cow;
 use std::path::Path;
 use std::time::Duration;
 
-/// Settings that are part of the machine code, and of an artifact.
+/// Settings that affect compilation. An artifact keeps them.
 #[derive(clap::Args, Debug, Default)]
 pub(crate) struct CodeSettings {
-    /// Turn a feature of components on, or off with `=n`: `-W map,simd=n`; `-W help` lists them
-    #[arg(short = 'W', long = "wasm", value_name = "FEATURE[=y|n]", value_delimiter = ',', value_parser = Switches)]
+    /// Turn WebAssembly features on, or off with `=n`: `-W map,simd=n`; `-W help` lists them
+    #[arg(
+        short = 'W',
+        long = "wasm",
+        value_name = "FEATURE[=y|n]",
+        value_delimiter = ',',
+        value_parser = SwitchParser
+    )]
     features: Vec<Switch>,
 
-    /// Reserve this much address space for each 32-bit memory to grow into [default: 4G]
+    /// Address space to reserve for each 32-bit memory, which is the most it can grow to [default:
+    /// 4G]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     memory_reservation: Option<u64>,
 
-    /// Reserve this much address space for each 64-bit memory that declares no maximum [default:
-    /// 16G]
+    /// Address space to reserve for each 64-bit memory that declares no maximum [default: 16G]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     memory64_reservation: Option<u64>,
 
-    /// Keep this much inaccessible address space after each memory [default: 2G]
+    /// Size of the inaccessible guard region after each memory [default: 2G]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     memory_guard_size: Option<u64>,
 
-    /// Reserve so many entries for each table to grow into [default: 1048576]
+    /// Number of entries to reserve for each table, which is the most it can grow to [default:
+    /// 1048576]
     #[arg(long, value_name = "COUNT")]
     table_reservation: Option<u32>,
 
-    /// Reserve this much address space for each heap of objects [default: 512M, at most 1G]
+    /// Address space to reserve for each GC heap, at most 1G [default: 512M]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     gc_heap_reservation: Option<u64>,
 
-    /// Let relaxed SIMD have the same results on every processor
+    /// Make relaxed SIMD operators return the same results on every processor
     #[arg(long)]
     relaxed_simd_deterministic: bool,
 
-    /// Let arithmetic on floats make no NaN but the canonical one
+    /// Make floating-point arithmetic return only the canonical NaN
     #[arg(long)]
     nan_canonicalization: bool,
 
-    /// Let bulk operations (copies, fills, arguments of components) consume fuel by their length,
-    /// too
+    /// Charge fuel for the length of bulk operations, such as copies, fills and passed strings
     #[arg(long)]
     fuel_by_length: bool,
 
-    /// Give up when compiling takes longer than this many seconds
+    /// Fail if compilation takes longer than this many seconds
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     max_compile_time: Option<Duration>,
 
-    /// Give up when the machine code and its tables take more than this [default: 2G]
+    /// Fail if the machine code and its tables are larger than this [default: 2G]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_code_size: Option<u64>,
 
-    /// Give up when a function has more values than this for the code generator [default: 16777216]
+    /// Fail if a function has more values than this in the code generator [default: 16777216]
     #[arg(long, value_name = "COUNT")]
     max_function_values: Option<usize>,
 }
 
 impl CodeSettings {
-    /// Applies what the user gave to `config`.
+    /// Applies the settings to `config`.
     pub(crate) fn apply(&self, config: &mut Config) -> Result<()> {
         for Switch { feature, on } in &self.features {
             match feature {
@@ -90,7 +95,7 @@ impl CodeSettings {
         if let Some(bytes) = self.gc_heap_reservation {
             ensure!(
                 bytes <= 1 << 30,
-                "`--gc-heap-reservation` can be 1G at most"
+                "`--gc-heap-reservation` must be at most 1G"
             );
             config.gc_heap_reservation(bytes as u32);
         }
@@ -109,8 +114,8 @@ impl CodeSettings {
         Ok(())
     }
 
-    /// Fails if any is given: `path` is an artifact, which has its settings.
-    pub(crate) fn refuse(&self, path: &Path) -> Result<()> {
+    /// Fails if any setting is given, since the artifact at `path` has its own.
+    pub(crate) fn ensure_none(&self, path: &Path) -> Result<()> {
         let CodeSettings {
             features,
             memory_reservation,
@@ -141,7 +146,7 @@ impl CodeSettings {
         ];
         if let Some((option, _)) = given.iter().find(|(_, given)| *given) {
             mintage::error::bail!(
-                "`{}` is compiled already; give `{option}` to `mintage compile`",
+                "`{}` is already compiled; pass `{option}` to `mintage compile`",
                 path.display()
             )
         }
@@ -149,44 +154,44 @@ impl CodeSettings {
     }
 }
 
-/// Limits on what the instances of a component take.
+/// Limits on the resources of a component's instance.
 #[derive(clap::Args, Debug)]
 pub(crate) struct Limits {
-    /// Let guests use this much stack [default: 512K]
+    /// Stack space for guest code [default: 512K]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_wasm_stack: Option<u64>,
 
-    /// Let an instance take this much address space [default: 1T]
+    /// Address space that an instance may reserve [default: 1T]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_address_space: Option<u64>,
 
-    /// Let each memory have this much at most
+    /// Maximum size of each memory
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_memory_size: Option<u64>,
 
-    /// Let all memories, tables and heaps of objects together have this much at most
+    /// Maximum size of all memories, tables and GC heaps together
     #[arg(long, value_name = "SIZE", value_parser = size)]
     max_total_memory_size: Option<u64>,
 
-    /// Let each table have so many entries at most
+    /// Maximum number of entries of each table
     #[arg(long, value_name = "COUNT")]
     max_table_elements: Option<usize>,
 
-    /// Let an instance have so many handles of resources at most [default: 1048576]
+    /// Maximum number of resource handles [default: 1048576]
     #[arg(long, value_name = "COUNT")]
     max_handles: Option<usize>,
 
-    /// Let an instance have so many memories at most [default: 10000]
+    /// Maximum number of memories [default: 10000]
     #[arg(long, value_name = "COUNT")]
     max_memories: Option<usize>,
 
-    /// Let an instance have so many tables at most [default: 10000]
+    /// Maximum number of tables [default: 10000]
     #[arg(long, value_name = "COUNT")]
     max_tables: Option<usize>,
 }
 
 impl Limits {
-    /// Applies the limits that hold for all stores to `config`.
+    /// Applies the limits of an engine to `config`.
     pub(crate) fn apply(&self, config: &mut Config) {
         if let Some(bytes) = self.max_wasm_stack {
             config.max_wasm_stack(bytes as usize);
@@ -222,13 +227,13 @@ impl Limits {
     }
 }
 
-/// A time in seconds: `2`, `0.5`.
+/// Parses a time in seconds: `2`, `0.5`.
 pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().map_err(|_| "not a number of seconds")?;
+    let seconds = text.parse().map_err(|_| "expected a number of seconds")?;
     Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
 }
 
-/// A number of bytes: `65536`, `64K`, `64KiB`, `2G`.
+/// Parses a number of bytes: `65536`, `64K`, `64KiB`, `2G`.
 fn size(text: &str) -> Result<u64, String> {
     let digits = text
         .find(|c: char| !c.is_ascii_digit())
@@ -244,28 +249,34 @@ fn size(text: &str) -> Result<u64, String> {
         "M" => 20,
         "G" => 30,
         "T" => 40,
-        _ => return Err("expected a number of bytes, or one with K, M, G or T (of 1024)".into()),
+        _ => {
+            return Err(
+                "expected a number of bytes, optionally in units of K, M, G or T (powers of 1024)"
+                    .into(),
+            );
+        }
     };
     let number: u64 = number
         .parse()
         .map_err(|_| "expected a number of bytes".to_string())?;
     number
         .checked_mul(1 << shift)
-        .ok_or_else(|| "so many bytes do not exist".to_string())
+        .ok_or_else(|| "the number of bytes does not fit 64 bits".to_string())
 }
 
-/// A feature (or all of them) turned on or off.
+/// A feature that is turned on or off.
 #[derive(Clone, Copy, Debug)]
 struct Switch {
+    /// The feature, or all features if `None`.
     feature: Option<&'static Feature>,
     on: bool,
 }
 
-/// Reads a [`Switch`]; `help` lists the features.
+/// Parses a [`Switch`]. The value `help` lists the features instead.
 #[derive(Clone)]
-struct Switches;
+struct SwitchParser;
 
-impl TypedValueParser for Switches {
+impl TypedValueParser for SwitchParser {
     type Value = Switch;
 
     fn parse_ref(
@@ -277,7 +288,7 @@ impl TypedValueParser for Switches {
         let text = StringValueParser::new().parse_ref(command, arg, value)?;
         let wrong = |message: String| clap::Error::raw(ErrorKind::ValueValidation, message + "\n");
         let (name, on) = match text.split_once('=') {
-            None if text == "help" => return Err(help()),
+            None if text == "help" => return Err(feature_help()),
             None => (text.as_str(), true),
             Some((name, "y" | "yes" | "on" | "true")) => (name, true),
             Some((name, "n" | "no" | "off" | "false")) => (name, false),
@@ -296,31 +307,31 @@ impl TypedValueParser for Switches {
                 on,
             }),
             None => Err(wrong(format!(
-                "there is no feature `{name}`; `-W help` lists them"
+                "there is no feature `{name}`; `-W help` lists the features"
             ))),
         }
     }
 }
 
-/// Whether two names differ in `-` and `_` at most.
+/// Compares two names, with `-` and `_` being equal.
 fn same(a: &str, b: &str) -> bool {
     a.replace('_', "-") == b.replace('_', "-")
 }
 
-/// The name of a feature, as `-W` takes it.
+/// Returns the name of a feature for `-W`.
 fn option_name(feature: &Feature) -> String {
     feature.name.replace('_', "-")
 }
 
-/// The list of features, as an outcome of reading arguments: it goes to standard output, and the
-/// exit code is 0.
-fn help() -> clap::Error {
-    let command = clap::Command::new("features").override_help(list());
-    let asked = command.try_get_matches_from(["features", "--help"]);
-    asked.expect_err("asking for help is an early end of reading arguments")
+/// Returns the list of features as the "error" by which clap prints a help text: it goes to
+/// standard output, and the exit code is 0.
+fn feature_help() -> clap::Error {
+    let command = clap::Command::new("features").override_help(list_features());
+    let matches = command.try_get_matches_from(["features", "--help"]);
+    matches.expect_err("`--help` ends parsing with an error")
 }
 
-fn list() -> String {
+fn list_features() -> String {
     let mut text = "Features for `-W FEATURE[=y|n]`:\n\n".to_string();
     for feature in Feature::ALL {
         let default = if feature.default { "on" } else { "off" };
@@ -330,10 +341,10 @@ fn list() -> String {
             feature.doc
         );
     }
-    text + "\n`all` is all of them; the second column is the default.\n"
+    text + "\n`all` stands for all features. The second column is the default.\n"
 }
 
-/// Settings of the library that are not features, and the option that sets each.
+/// The library's settings that are not features, and the option for each.
 const OPTIONS: &[(&str, &str)] = &[
     ("Config::memory_reservation", "--memory-reservation"),
     ("Config::memory64_reservation", "--memory64-reservation"),
@@ -367,13 +378,13 @@ const OPTIONS: &[(&str, &str)] = &[
     ("StoreLimitsBuilder::tables", "--max-tables"),
 ];
 
-/// Advice in the library's errors that is of no use at a shell.
+/// Advice in the library's errors that does not help users of the command.
 const LIBRARY_ADVICE: &str = ", or change what `Store::limiter` was given";
 
-/// Returns the message with the command's options in the place of the library's settings.
+/// Replaces the names of the library's settings in an error message with the command's options.
 ///
-/// Errors of the library name its settings in one form, between backticks. Whoever runs the command
-/// cannot call these, but can give the option that does.
+/// Errors of the library name its settings between backticks, for example
+/// `` `Config::memory_reservation` ``.
 pub(crate) fn in_terms_of_options(message: &str) -> Cow<'_, str> {
     if !message.contains("`Config::")
         && !OPTIONS.iter().any(|(setting, _)| message.contains(setting))
@@ -422,12 +433,12 @@ mod tests {
         }
     }
 
-    /// Settings that errors name, but which no command has use for, with the reason.
+    /// Settings that errors name but for which there is no option, with the reason.
     const WITHOUT_OPTION: &[(&str, &str)] = &[
         ("Config::core_exports", "tests only"),
         (
             "PoolConfig::total_component_instances",
-            "commands make one instance",
+            "a command creates one instance",
         ),
     ];
 
@@ -446,7 +457,6 @@ mod tests {
                     folders.push(path);
                 } else if path.extension().is_some_and(|extension| extension == "rs") {
                     let text = fs::read_to_string(&path).unwrap();
-                    // Comments may name what they like.
                     let code = text
                         .lines()
                         .filter(|line| !line.trim_start().starts_with("//"));
@@ -463,8 +473,8 @@ mod tests {
         assert!(found > 10, "{found}");
     }
 
-    /// The settings that a line names between backticks. Names that are put in at run time have
-    /// braces.
+    /// Returns the settings that a line names between backticks. Names with braces are completed at
+    /// run time.
     fn settings(line: &str) -> impl Iterator<Item = &str> {
         let inside = line.split('`').skip(1).step_by(2);
         inside.filter(|text| {

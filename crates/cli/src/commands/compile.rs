@@ -1,4 +1,4 @@
-//! `mintage compile`: component to artifact.
+//! `mintage compile`: compiles a component to an artifact.
 
 use crate::call::Call;
 use crate::input::{STANDARD, Source};
@@ -18,27 +18,27 @@ pub(crate) struct Args {
     #[command(flatten)]
     source: Source,
 
-    /// Where to write the artifact; `-` is standard output [default: APP with the extension .mint]
+    /// File to write the artifact to; `-` writes to standard output [default: APP with the
+    /// extension .mint]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
 
-    /// How hard to try: 0 compiles fast, 1 makes fast code, 2 makes fast code that is also small
+    /// Optimize for: 0 compile time, 1 speed of the code, 2 speed and size of the code
     #[arg(short = 'O', long, value_name = "LEVEL", default_value = "1", value_parser = opt_level)]
     opt_level: OptLevel,
 
-    /// Count what the guest executes, for `mintage run --fuel`
+    /// Count executed operators, as `mintage run --fuel` requires
     #[arg(long)]
     consume_fuel: bool,
 
-    /// Let the guest be interrupted, for `mintage run --timeout`
+    /// Make guest code interruptible, as `mintage run --timeout` requires
     #[arg(long)]
     interruptible: bool,
 
-    /// Make this call once, and let instances start from the state after it; can be given several
-    /// times
+    /// Make this call now and start instances from the state after it; can be given several times
     ///
-    /// Written as for `mintage run --invoke`. Everything that the guest has in memory then is part
-    /// of the artifact.
+    /// The syntax is that of `mintage run --invoke`. The artifact contains everything that the
+    /// guest has in memory after the calls.
     #[arg(long, value_name = "CALL", allow_hyphen_values = true)]
     warm_up: Vec<String>,
 
@@ -61,7 +61,7 @@ fn opt_level(text: &str) -> Result<OptLevel, String> {
         "0" => Ok(OptLevel::None),
         "1" => Ok(OptLevel::Speed),
         "2" => Ok(OptLevel::SpeedAndSize),
-        _ => Err("the levels are 0, 1 and 2".into()),
+        _ => Err("expected 0, 1 or 2".into()),
     }
 }
 
@@ -103,7 +103,7 @@ impl Args {
 }
 
 impl Args {
-    /// The artifact with the state after the calls that were asked for.
+    /// Returns the artifact with the state after the calls of `--warm-up`.
     fn warmed_up(&self, engine: &Engine, artifact: &[u8]) -> Result<Vec<u8>> {
         let component = load::artifact_bytes(engine, artifact)?;
         let mut store = Store::new(engine, self.limits.of_store());
@@ -121,9 +121,9 @@ impl Args {
     }
 }
 
-/// Shows progress on a terminal, and remembers the times of the phases.
+/// Shows progress on a terminal and records the times of the phases.
 struct Report {
-    /// Hidden when standard error is no terminal.
+    /// Hidden if standard error is not a terminal.
     bar: ProgressBar,
     times: Mutex<Vec<(Phase, Duration)>>,
 }
@@ -141,7 +141,7 @@ impl Report {
     }
 
     fn print(&self, total: Duration) {
-        // What cannot be said on standard error cannot be reported there either.
+        // If standard error cannot be written to, there is no place to report that.
         let line = |name: &str, time: Duration| {
             let _ = writeln!(
                 io::stderr(),

@@ -1,12 +1,12 @@
-//! `mintage inspect`: says what is in a component or an artifact.
+//! `mintage inspect`: shows the contents of a component or an artifact.
 
 use crate::input::{Artifact as Found, Input, Source};
 use crate::settings::CodeSettings;
 use mintage::error::{Context, Result, bail};
 use mintage::{Config, Engine};
 use mintage_artifact::{Artifact, Check};
-use mintage_environ::FuncKey;
 use mintage_environ::component::{ComponentInterface, Export, Import};
+use mintage_environ::{Feature, FuncKey, Tunables};
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Write};
@@ -18,8 +18,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     source: Source,
 
-    /// Show what a component becomes instead: domains, core instances, adapters, functions and
-    /// their place in memory
+    /// Show the program that a component is compiled as: component instances, core instances,
+    /// adapters, functions, and the memory layout
     #[arg(long)]
     program: bool,
 
@@ -37,7 +37,7 @@ impl Args {
             Input::Component(bytes) if self.program => program(out, &engine, &bytes),
             Input::Component(bytes) => component(out, &bytes),
             Input::Artifact(_) if self.program => {
-                bail!("an artifact no longer holds its program; give the component")
+                bail!("an artifact does not contain the program; inspect the component instead")
             }
             Input::Artifact(Found::Bytes(bytes)) => artifact(out, bytes),
             Input::Artifact(Found::File(path)) => fs::read(path)
@@ -48,16 +48,19 @@ impl Args {
     }
 }
 
+/// Prints the program of a component.
 fn program(out: &mut impl Write, engine: &Engine, bytes: &[u8]) -> Result<()> {
     let text = engine.describe_component(bytes)?;
     write!(out, "{text}")?;
     Ok(())
 }
 
+/// Prints the interface of a component, as WIT where possible.
 fn component(out: &mut impl Write, bytes: &[u8]) -> Result<()> {
     let decoded = match wit_component::decode(bytes) {
         Ok(decoded) => decoded,
-        // A world can name no types of its own, but a component can export them at its root.
+        // Not every interface has a WIT form: components can export types at their root, for
+        // example, which worlds cannot name.
         Err(error) => {
             let found = Engine::describe_interface(bytes)?;
             writeln!(out, "the interface cannot be written as WIT: {error:#}")?;
@@ -80,6 +83,7 @@ fn component(out: &mut impl Write, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Prints the settings, sections, functions, layout and interface of an artifact.
 fn artifact(out: &mut impl Write, bytes: Vec<u8>) -> Result<()> {
     let size = bytes.len();
     let artifact = Artifact::parse(bytes, Check::Full)?;
@@ -91,25 +95,13 @@ fn artifact(out: &mut impl Write, bytes: Vec<u8>) -> Result<()> {
     )?;
     writeln!(
         out,
-        "loading it runs its machine code as it is, with all rights of the process; its hashes \
-         detect damage, not forgery"
+        "a process that loads it runs its machine code as is, with all rights of the process; its \
+         hashes detect damage, but not forgery"
     )?;
-    let tunables = &metadata.tunables;
-    writeln!(
-        out,
-        "settings: opt level {:?}, memory reservation {} and guard {} bytes, address map {}, \
-         interruptible {}, fuel {}",
-        tunables.opt_level,
-        tunables.memory_reservation,
-        tunables.memory_guard,
-        if tunables.address_map { "yes" } else { "no" },
-        if tunables.interruptible { "yes" } else { "no" },
-        if tunables.consume_fuel {
-            "counted"
-        } else {
-            "not counted"
-        }
-    )?;
+    writeln!(out, "\nsettings:")?;
+    for (name, value) in settings(&metadata.tunables) {
+        writeln!(out, "  {name:<26} {value}")?;
+    }
 
     writeln!(out, "\nsections:")?;
     for (name, size) in artifact.sections() {
@@ -163,7 +155,65 @@ fn artifact(out: &mut impl Write, bytes: Vec<u8>) -> Result<()> {
     interface(out, &metadata.interface)
 }
 
-/// The kind of a key: what its written form starts with, so that every kind to come has a row here.
+/// Returns the settings that an artifact was compiled with, as rows of a table.
+fn settings(tunables: &Tunables) -> Vec<(&'static str, String)> {
+    let Tunables {
+        opt_level,
+        memory_reservation,
+        memory64_reservation,
+        memory_guard,
+        table_reservation,
+        gc_heap_reservation,
+        gc_zeal: _,
+        debug_verifier: _,
+        address_map,
+        interruptible,
+        consume_fuel,
+        fuel_by_length,
+        nan_canonicalization,
+        relaxed_simd_deterministic,
+        core_exports: _,
+        features,
+    } = tunables;
+    let yes_or_no = |on: &bool| if *on { "yes" } else { "no" }.to_string();
+    let bytes = |bytes: u64| format!("{bytes} bytes");
+    // Turning on a feature changes nothing if it is on.
+    let is_on = |feature: &&Feature| {
+        let mut all = *features;
+        all.set(feature, true);
+        all == *features
+    };
+    let features = Feature::ALL
+        .iter()
+        .filter(is_on)
+        .map(|feature| feature.name.replace('_', "-"))
+        .collect::<Vec<_>>();
+    let fuel = match (consume_fuel, fuel_by_length) {
+        (false, _) => "not counted",
+        (true, false) => "counted",
+        (true, true) => "counted, also by length",
+    };
+    vec![
+        ("optimization level", format!("{opt_level:?}")),
+        ("memory reservation", bytes(*memory_reservation)),
+        ("memory64 reservation", bytes(*memory64_reservation)),
+        ("memory guard", bytes(*memory_guard)),
+        ("table reservation", format!("{table_reservation} entries")),
+        ("GC heap reservation", bytes((*gc_heap_reservation).into())),
+        ("address map", yes_or_no(address_map)),
+        ("interruptible", yes_or_no(interruptible)),
+        ("fuel", fuel.to_string()),
+        ("NaN canonicalization", yes_or_no(nan_canonicalization)),
+        (
+            "deterministic relaxed SIMD",
+            yes_or_no(relaxed_simd_deterministic),
+        ),
+        ("features", features.join(", ")),
+    ]
+}
+
+/// Returns the kind of a key. It is taken from the key's text, so that new kinds need no change
+/// here.
 fn kind(key: FuncKey) -> String {
     let text = key.to_string();
     text.split(['[', ':'])
@@ -172,6 +222,7 @@ fn kind(key: FuncKey) -> String {
         .to_string()
 }
 
+/// Prints the imports and exports of a component.
 fn interface(out: &mut impl Write, interface: &ComponentInterface) -> Result<()> {
     writeln!(out, "\nimports:")?;
     for (name, import) in &interface.imports {
@@ -184,7 +235,7 @@ fn interface(out: &mut impl Write, interface: &ComponentInterface) -> Result<()>
     Ok(())
 }
 
-/// What plays no part at run time.
+/// The description of items that do not exist at run time.
 const STATIC: &str = "component, core module, or type of one or of a function";
 
 fn write_import(

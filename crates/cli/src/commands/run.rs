@@ -1,4 +1,4 @@
-//! `mintage run`: calls an exported function.
+//! `mintage run`: calls an exported function of a component.
 
 use crate::call::Call;
 use crate::input::{Precompiled, Source};
@@ -11,8 +11,8 @@ use std::time::Duration;
 
 /// Call an exported function of a component and print its result
 ///
-/// A trap prints the guest's backtrace, and the exit code is 134; after a time-out it is 124. A
-/// function without result prints `()`.
+/// For a function without a result, `()` is printed. If the guest traps, its backtrace is printed
+/// and the exit code is 134. After a timeout the exit code is 124.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -21,19 +21,18 @@ pub(crate) struct Args {
     #[command(flatten)]
     precompiled: Precompiled,
 
-    /// The call: 'greet("world")', 'iface/func({x: 1}, [2, 3])'; @FILE reads it from a file, `-`
-    /// from standard input
+    /// The call, such as 'greet("world")' or 'iface/func({x: 1}, [2, 3])'; `@FILE` reads it from a
+    /// file, `-` from standard input
     ///
-    /// Arguments are written as WebAssembly value encoding (WAVE). The function is named by its own
-    /// name where only one has it, or with its interface: iface/func, iface#func, iface.func,
-    /// ns:pkg/iface/func, ns:pkg/iface@1.0.0/func, ns:pkg/iface.func@1.0.0.
+    /// Arguments are in WebAssembly Value Encoding (WAVE). The function's own name is enough if it
+    /// is unique. Otherwise add the interface: iface/func, iface#func, iface.func,
+    /// ns:pkg/iface/func, ns:pkg/iface@1.0.0/func or ns:pkg/iface.func@1.0.0.
     ///
-    /// May be left out when the component exports just one function and it takes no arguments.
+    /// Optional if the component exports a single function and it takes no arguments.
     #[arg(long, value_name = "CALL", allow_hyphen_values = true)]
     invoke: Option<String>,
 
-    /// Stop the guest when it has executed this many operators; an artifact must be compiled with
-    /// --consume-fuel
+    /// Stop the guest after this many operators; an artifact must be compiled with --consume-fuel
     #[arg(long, value_name = "COUNT")]
     fuel: Option<u64>,
 
@@ -74,11 +73,11 @@ impl Args {
         let engine = component.engine();
         let mut store = Store::new(engine, self.limits.of_store());
         store.limiter(|limits| limits);
-        // An artifact may count fuel that the user does not limit.
+        // An artifact may consume fuel although the user sets no limit.
         if self.fuel.is_some() || store.get_fuel().is_ok() {
             let set = store.set_fuel(self.fuel.unwrap_or(u64::MAX));
             set.with_context(|| {
-                format!("`{app}` counts no fuel; compile it with `--consume-fuel`")
+                format!("`{app}` does not consume fuel; compile it with `--consume-fuel`")
             })?;
         }
         if let Some(timeout) = self.timeout {
@@ -92,7 +91,7 @@ impl Args {
         call.make(&mut store, &instance)
     }
 
-    /// Says that the time is over where this is what stopped the guest.
+    /// Adds the context of a timeout to an error if the deadline stopped the guest.
     fn explain(&self, error: Error) -> Error {
         match (self.timeout, error.downcast_ref()) {
             (Some(timeout), Some(Trap::Interrupt)) => error.context(TimedOut(timeout)),

@@ -1,5 +1,6 @@
-//! `mintage wast`: runs scripts.
+//! `mintage wast`: runs `.wast` scripts.
 
+use crate::settings::{CodeSettings, in_terms_of_options};
 use mintage::error::{Context, Result, bail};
 use mintage::{Config, Engine};
 use mintage_wast::{Exclusions, Script};
@@ -7,23 +8,29 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Run `.wast` scripts, core modules wrapped as components
+/// Run `.wast` scripts, with each core module wrapped in a component
+///
+/// All features are on unless `-W` turns them off.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Compare with a list of what is expected to fail: one `SCRIPT REASON` (not run) or
-    /// `SCRIPT:LINE REASON` a line
+    /// List of expected failures; each line is `SCRIPT REASON` for a script that is not run, or
+    /// `SCRIPT:LINE REASON`
     #[arg(long, value_name = "LIST")]
     expected_failures: Option<PathBuf>,
-    /// The scripts, and folders of scripts (whose names in the list are relative to the folder)
+
+    /// Scripts or folders of scripts; in the list, a script in a folder is named relative to it
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+
+    #[command(flatten, next_help_heading = "Compilation")]
+    settings: CodeSettings,
 }
 
 impl Args {
     pub(crate) fn execute(self) -> Result<()> {
-        // Scripts say what they need by what they use.
         let mut config = Config::new();
         config.core_exports(true).wasm_all_features();
+        self.settings.apply(&mut config)?;
         let engine = Engine::new(&config)?;
         let expected = match &self.expected_failures {
             Some(path) => {
@@ -42,14 +49,14 @@ impl Args {
         }
         let summary = mintage_wast::run_all(&engine, &scripts, &expected);
         for problem in &summary.problems {
-            eprintln!("{problem}");
+            eprintln!("{}", in_terms_of_options(problem));
         }
         writeln!(io::stdout(), "{summary}")?;
         match summary.problems.len() {
             0 => Ok(()),
-            // Directives are skipped only because another one has failed.
+            // Directives are skipped only if an earlier one has failed.
             problems => bail!(
-                "{problems} problems; {} directives were skipped",
+                "{problems} problems; {} directives skipped",
                 summary.skipped
             ),
         }
@@ -66,8 +73,8 @@ fn add(path: &Path, name: String, scripts: &mut Vec<Script>) -> Result<()> {
     Ok(())
 }
 
-/// Adds the scripts in a folder and the folders in it, in order of their names, which start with
-/// `prefix`.
+/// Adds the scripts in a folder and its subfolders, sorted by name. `prefix` is put in front of
+/// each name.
 fn add_folder(folder: &Path, prefix: &str, scripts: &mut Vec<Script>) -> Result<()> {
     let list = || -> io::Result<Vec<_>> {
         let mut paths = fs::read_dir(folder)?

@@ -1,4 +1,4 @@
-//! Values as text: WebAssembly Value Encoding, by means of the crate `wasm-wave`.
+//! Values as text, in WebAssembly Value Encoding (WAVE). Based on the crate `wasm-wave`.
 
 mod read;
 mod write;
@@ -13,7 +13,8 @@ mod tests {
     use mintage::types::ComponentItem;
     use mintage::{Component, Config, Engine, Val};
 
-    /// An import with one parameter of each type that the tests use, named as the type.
+    /// A component that imports a function with one parameter per type in these tests, named after
+    /// the type.
     const TYPES: &str = r#"(component
         (type $record (record (field "x" u8) (field "y" (option u32))))
         (import "record" (type $r (eq $record)))
@@ -141,13 +142,17 @@ mod tests {
             (
                 "enum",
                 "(blue)",
-                "there is no case `blue`, but `red`, `green`",
+                "there is no case `blue`; expected one of `red`, `green`",
             ),
-            ("flags", "({x})", "there is no flag `x`, but `r`, `w`"),
+            (
+                "flags",
+                "({x})",
+                "there is no flag `x`; expected one of `r`, `w`",
+            ),
             (
                 "variant",
                 "(a)",
-                "the case `a` has a payload: write `a(...)` with a `u8`",
+                "the case `a` has a payload of type `u8`: write `a(...)`",
             ),
             ("variant", "(b(1))", "the case `b` has no payload"),
             (
@@ -164,7 +169,7 @@ mod tests {
             (
                 "record",
                 "({x: 1, z: 2})",
-                "there is no field `z`, but `x`, `y`",
+                "there is no field `z`; expected one of `x`, `y`",
             ),
             (
                 "record",
@@ -196,8 +201,8 @@ mod tests {
                 "({point: {x: 1}, all: [], best: ok({x: 1, y: -1})})",
                 "argument `nested`, field `best`, payload of `ok`, field `y`: expected a `u32`",
             ),
-            ("bool", "()", "0 arguments"),
-            ("bool", "(true, false)", "2 arguments"),
+            ("bool", "()", "but 0 are given"),
+            ("bool", "(true, false)", "but 2 are given"),
             ("bool", "(true", "end"),
             ("bool", "(true) x", "x"),
         ] {

@@ -1,7 +1,7 @@
-//! Reading values: the text's syntax tree to values of the function's types.
+//! Reads values: converts the syntax tree of a text to values of a function's parameter types.
 //!
-//! The crate `wasm-wave` could convert as well, but its errors name neither the part of the value
-//! nor what would be right.
+//! `wasm-wave` can do this conversion, too, but its errors name neither the part of the value that
+//! is wrong nor the expected type.
 
 use mintage::Val;
 use mintage::error::{Error, Result, bail, ensure};
@@ -11,15 +11,15 @@ use wasm_wave::ast::{Node, NodeType};
 use wasm_wave::parser::{ParserError, ParserErrorKind};
 use wasm_wave::untyped::UntypedFuncCall;
 
-/// Parses the arguments of a call, for example `("world", 3)`. Arguments at the end may be left out
-/// when they are options.
+/// Parses the arguments of a call, for example `("world", 3)`. Trailing arguments may be left out
+/// if they are options.
 ///
 /// # Errors
 ///
-/// When the text is not a list of values, or the values are not of the types of `params`. Names the
-/// part that is wrong, by its path from the argument inwards, and what would be right.
+/// Fails if the text is not a list of values, or if the values do not have the types of `params`.
+/// The error names the wrong part by its path from the argument inwards, and the expected type.
 pub(crate) fn parse_args(text: &str, params: &[(&str, Type)]) -> Result<Vec<Val>> {
-    // The parser wants a whole call; what the function is called does not matter to it.
+    // The parser expects a whole call. The name of the function does not matter.
     let call = format!("f{text}");
     let untyped = UntypedFuncCall::parse(&call).map_err(|error| syntax(&error, &call))?;
     let nodes = match untyped.params_node() {
@@ -30,14 +30,16 @@ pub(crate) fn parse_args(text: &str, params: &[(&str, Type)]) -> Result<Vec<Val>
         None => Vec::new(),
     };
     let (given, taken) = (nodes.len(), params.len());
-    let count = || format!("{given} arguments are given, but the function takes {taken}");
+    let count = || format!("the function takes {taken} arguments, but {given} are given");
     ensure!(given <= taken, count());
     let mut values = Vec::with_capacity(params.len());
     for (index, (name, ty)) in params.iter().enumerate() {
         values.push(match (nodes.get(index), ty) {
             (Some(node), ty) => {
                 let value = Reader { source: &call }.value(node, ty);
-                value.map_err(|wrong| wrong.within(format!("argument `{name}`")).error())?
+                value.map_err(|mismatch| {
+                    mismatch.within(format!("argument `{name}`")).into_error()
+                })?
             }
             (None, Type::Option(_)) => Val::Option(None),
             (None, _) => bail!(count()),
@@ -46,7 +48,7 @@ pub(crate) fn parse_args(text: &str, params: &[(&str, Type)]) -> Result<Vec<Val>
     Ok(values)
 }
 
-/// The parser's error with the part of the text that it is about.
+/// Returns the parser's error together with the part of the text that caused it.
 fn syntax(error: &ParserError, text: &str) -> Error {
     let reason = reason(error);
     match text
@@ -65,27 +67,27 @@ fn reason(error: &ParserError) -> String {
     }
 }
 
-/// Why a value is not of its type.
-struct Wrong {
-    /// The parts that it is in, innermost first.
+/// The reason why a value does not have its type.
+struct Mismatch {
+    /// The parts that contain the value, innermost first.
     path: Vec<String>,
     reason: String,
 }
 
-impl Wrong {
-    fn new(reason: impl Into<String>) -> Wrong {
-        Wrong {
+impl Mismatch {
+    fn new(reason: impl Into<String>) -> Mismatch {
+        Mismatch {
             path: Vec::new(),
             reason: reason.into(),
         }
     }
 
-    fn within(mut self, part: String) -> Wrong {
+    fn within(mut self, part: String) -> Mismatch {
         self.path.push(part);
         self
     }
 
-    fn error(mut self) -> Error {
+    fn into_error(mut self) -> Error {
         self.path.reverse();
         mintage::error::format_err!("{}: {}", self.path.join(", "), self.reason)
     }
@@ -97,9 +99,9 @@ struct Reader<'a> {
 }
 
 impl Reader<'_> {
-    fn value(&self, node: &Node, ty: &Type) -> Result<Val, Wrong> {
+    fn value(&self, node: &Node, ty: &Type) -> Result<Val, Mismatch> {
         Ok(match ty {
-            Type::Bool => Val::Bool(self.plain(node, ty, node.as_bool())?),
+            Type::Bool => Val::Bool(self.of_type(node, ty, node.as_bool())?),
             Type::S8 => Val::S8(self.integer(node, ty, i8::MIN, i8::MAX)?),
             Type::U8 => Val::U8(self.integer(node, ty, u8::MIN, u8::MAX)?),
             Type::S16 => Val::S16(self.integer(node, ty, i16::MIN, i16::MAX)?),
@@ -108,15 +110,15 @@ impl Reader<'_> {
             Type::U32 => Val::U32(self.integer(node, ty, u32::MIN, u32::MAX)?),
             Type::S64 => Val::S64(self.integer(node, ty, i64::MIN, i64::MAX)?),
             Type::U64 => Val::U64(self.integer(node, ty, u64::MIN, u64::MAX)?),
-            Type::Float32 => Val::Float32(self.plain(node, ty, node.as_number(self.source))?),
-            Type::Float64 => Val::Float64(self.plain(node, ty, node.as_number(self.source))?),
-            Type::Char => Val::Char(self.plain(node, ty, node.as_char(self.source))?),
+            Type::Float32 => Val::Float32(self.of_type(node, ty, node.as_number(self.source))?),
+            Type::Float64 => Val::Float64(self.of_type(node, ty, node.as_number(self.source))?),
+            Type::Char => Val::Char(self.of_type(node, ty, node.as_char(self.source))?),
             Type::String => {
                 let text = node.as_str(self.source);
-                Val::String(self.plain(node, ty, text)?.into_owned())
+                Val::String(self.of_type(node, ty, text)?.into_owned())
             }
             Type::List(list) => {
-                let nodes = self.plain(node, ty, node.as_list())?;
+                let nodes = self.of_type(node, ty, node.as_list())?;
                 Val::List(self.elements(nodes.map(|node| (node, list.ty())))?)
             }
             Type::Map(map) => self.map(node, ty, &map.key(), &map.value())?,
@@ -125,10 +127,10 @@ impl Reader<'_> {
                 self.record(node, ty, fields)?
             }
             Type::Tuple(tuple) => {
-                let nodes = self.plain(node, ty, node.as_tuple())?;
+                let nodes = self.of_type(node, ty, node.as_tuple())?;
                 let (given, taken) = (nodes.len(), tuple.types().len());
                 if given != taken {
-                    return Err(Wrong::new(format!(
+                    return Err(Mismatch::new(format!(
                         "expected {taken} values for a `{ty}`, found {given}"
                     )));
                 }
@@ -136,19 +138,19 @@ impl Reader<'_> {
             }
             Type::Variant(variant) => self.variant(node, ty, variant.cases())?,
             Type::Enum(cases) => {
-                let name = self.plain(node, ty, node.as_enum(self.source))?;
+                let name = self.of_type(node, ty, node.as_enum(self.source))?;
                 Val::Enum(one_of("case", name, cases.names())?.into())
             }
             Type::Option(option) => match node.ty() {
                 NodeType::OptionSome | NodeType::OptionNone => {
-                    let payload = self.plain(node, ty, node.as_option())?;
+                    let payload = self.of_type(node, ty, node.as_option())?;
                     Val::Option(self.payload("some", payload, payload.and(Some(option.ty())))?)
                 }
                 _ => Val::Option(self.without_case(node, ty, Some(option.ty()))?),
             },
             Type::Result(result) => match node.ty() {
                 NodeType::ResultOk | NodeType::ResultErr => {
-                    Val::Result(match self.plain(node, ty, node.as_result())? {
+                    Val::Result(match self.of_type(node, ty, node.as_result())? {
                         Ok(payload) => Ok(self.payload("ok", payload, result.ok())?),
                         Err(payload) => Err(self.payload("err", payload, result.err())?),
                     })
@@ -157,38 +159,40 @@ impl Reader<'_> {
             },
             Type::Flags(flags) => {
                 let mut given = Vec::new();
-                for name in self.plain(node, ty, node.as_flags(self.source))? {
+                for name in self.of_type(node, ty, node.as_flags(self.source))? {
                     given.push(one_of("flag", name, flags.names())?.to_string());
                 }
                 Val::Flags(given)
             }
-            // Handles; calls that pass any are refused before.
+            // Handles. Calls that pass any have been rejected before.
             _ => {
-                return Err(Wrong::new(format!("a value of type `{ty}` has no text")));
+                return Err(Mismatch::new(format!(
+                    "values of type `{ty}` cannot be written as text"
+                )));
             }
         })
     }
 
-    /// The outcome of asking a node for what its type wants.
-    fn plain<T>(
+    /// Converts an error of reading a node as `ty`, so that it names the expected type.
+    fn of_type<T>(
         &self,
         node: &Node,
         ty: &Type,
         outcome: Result<T, ParserError>,
-    ) -> Result<T, Wrong> {
+    ) -> Result<T, Mismatch> {
         outcome.map_err(|error| match error.kind() {
             ParserErrorKind::InvalidType | ParserErrorKind::InvalidValue
                 if error.detail().is_none() =>
             {
                 self.expected(node, &format!("a `{ty}`"))
             }
-            _ => Wrong::new(reason(&error)),
+            _ => Mismatch::new(reason(&error)),
         })
     }
 
-    fn expected(&self, node: &Node, what: &str) -> Wrong {
+    fn expected(&self, node: &Node, what: &str) -> Mismatch {
         let found = self.source.get(node.span()).unwrap_or_default();
-        Wrong::new(format!("expected {what}, found `{}`", shorten(found)))
+        Mismatch::new(format!("expected {what}, found `{}`", shorten(found)))
     }
 
     fn integer<T: FromStr + std::fmt::Display>(
@@ -197,7 +201,7 @@ impl Reader<'_> {
         ty: &Type,
         min: T,
         max: T,
-    ) -> Result<T, Wrong> {
+    ) -> Result<T, Mismatch> {
         let number = node.as_number(self.source);
         number
             .map_err(|_| self.expected(node, &format!("a `{ty}` (an integer from {min} to {max})")))
@@ -206,32 +210,32 @@ impl Reader<'_> {
     fn elements<'n>(
         &self,
         elements: impl Iterator<Item = (&'n Node, Type)>,
-    ) -> Result<Vec<Val>, Wrong> {
+    ) -> Result<Vec<Val>, Mismatch> {
         let read = |(index, (node, ty)): (usize, (&Node, Type))| {
             let value = self.value(node, &ty);
-            value.map_err(|wrong| wrong.within(format!("element {index}")))
+            value.map_err(|mismatch| mismatch.within(format!("element {index}")))
         };
         elements.enumerate().map(read).collect()
     }
 
-    /// A map is written as one, `{"a": 1}`, or as a list of its entries, `[("a", 1)]`.
-    fn map(&self, node: &Node, ty: &Type, key: &Type, value: &Type) -> Result<Val, Wrong> {
+    /// Reads a map, which is written as `{"a": 1}` or as a list of its entries, `[("a", 1)]`.
+    fn map(&self, node: &Node, ty: &Type, key: &Type, value: &Type) -> Result<Val, Mismatch> {
         let mut entries = Vec::new();
         let mut push = |index: usize, (first, second): (&Node, &Node)| {
-            let within = |wrong: Wrong| wrong.within(format!("entry {index}"));
+            let within = |mismatch: Mismatch| mismatch.within(format!("entry {index}"));
             let first = self.value(first, key).map_err(within)?;
             entries.push((first, self.value(second, value).map_err(within)?));
             Ok(())
         };
         if node.ty() != NodeType::List {
-            let nodes = self.plain(node, ty, node.as_map())?;
+            let nodes = self.of_type(node, ty, node.as_map())?;
             nodes
                 .enumerate()
                 .try_for_each(|(index, entry)| push(index, entry))?;
             return Ok(Val::Map(entries));
         }
-        for (index, entry) in self.plain(node, ty, node.as_list())?.enumerate() {
-            let parts: Vec<_> = self.plain(entry, ty, entry.as_tuple())?.collect();
+        for (index, entry) in self.of_type(node, ty, node.as_list())?.enumerate() {
+            let parts: Vec<_> = self.of_type(entry, ty, entry.as_tuple())?.collect();
             let [first, second] = parts[..] else {
                 return Err(self.expected(entry, "an entry of two values"));
             };
@@ -245,18 +249,20 @@ impl Reader<'_> {
         node: &Node,
         ty: &Type,
         fields: impl Iterator<Item = (&'t str, Type)>,
-    ) -> Result<Val, Wrong> {
-        let mut given: Vec<_> = self.plain(node, ty, node.as_record(self.source))?.collect();
+    ) -> Result<Val, Mismatch> {
+        let mut given: Vec<_> = self
+            .of_type(node, ty, node.as_record(self.source))?
+            .collect();
         let (mut values, mut names) = (Vec::new(), Vec::new());
         for (name, ty) in fields {
             let value = match (given.iter().position(|(given, _)| *given == name), &ty) {
                 (Some(position), _) => {
                     let value = self.value(given.swap_remove(position).1, &ty);
-                    value.map_err(|wrong| wrong.within(format!("field `{name}`")))?
+                    value.map_err(|mismatch| mismatch.within(format!("field `{name}`")))?
                 }
                 (None, Type::Option(_)) => Val::Option(None),
                 (None, _) => {
-                    return Err(Wrong::new(format!(
+                    return Err(Mismatch::new(format!(
                         "the field `{name}` of type `{ty}` is missing"
                     )));
                 }
@@ -277,8 +283,8 @@ impl Reader<'_> {
         node: &Node,
         ty: &Type,
         cases: impl Iterator<Item = Case<'t>>,
-    ) -> Result<Val, Wrong> {
-        let (name, payload) = self.plain(node, ty, node.as_variant(self.source))?;
+    ) -> Result<Val, Mismatch> {
+        let (name, payload) = self.of_type(node, ty, node.as_variant(self.source))?;
         let cases: Vec<_> = cases.collect();
         let name = one_of("case", name, cases.iter().map(|case| case.name))?;
         let ty = cases
@@ -293,30 +299,32 @@ impl Reader<'_> {
         case: &str,
         node: Option<&Node>,
         ty: Option<Type>,
-    ) -> Result<Option<Box<Val>>, Wrong> {
+    ) -> Result<Option<Box<Val>>, Mismatch> {
         match (node, ty) {
             (Some(node), Some(ty)) => {
                 let value = self.value(node, &ty);
-                let value = value.map_err(|wrong| wrong.within(format!("payload of `{case}`")))?;
+                let value =
+                    value.map_err(|mismatch| mismatch.within(format!("payload of `{case}`")))?;
                 Ok(Some(Box::new(value)))
             }
             (None, None) => Ok(None),
-            (None, Some(ty)) => Err(Wrong::new(format!(
-                "the case `{case}` has a payload: write `{case}(...)` with a `{ty}`"
+            (None, Some(ty)) => Err(Mismatch::new(format!(
+                "the case `{case}` has a payload of type `{ty}`: write `{case}(...)`"
             ))),
-            (Some(_), None) => Err(Wrong::new(format!(
+            (Some(_), None) => Err(Mismatch::new(format!(
                 "the case `{case}` has no payload: write `{case}`"
             ))),
         }
     }
 
-    /// A payload may stand without its case, `some` or `ok`, unless it is such a type itself.
+    /// Reads the payload of `some` or `ok` without the name of the case. The payload must not be an
+    /// option or result itself.
     fn without_case(
         &self,
         node: &Node,
         ty: &Type,
         payload: Option<Type>,
-    ) -> Result<Option<Box<Val>>, Wrong> {
+    ) -> Result<Option<Box<Val>>, Mismatch> {
         match payload {
             Some(payload) if !matches!(payload, Type::Option(_) | Type::Result(_)) => self
                 .value(node, &payload)
@@ -326,12 +334,12 @@ impl Reader<'_> {
     }
 }
 
-/// The name among those that there are.
+/// Returns the known name that equals `name`.
 fn one_of<'t>(
     what: &str,
     name: &str,
     known: impl Iterator<Item = &'t str>,
-) -> Result<&'t str, Wrong> {
+) -> Result<&'t str, Mismatch> {
     let known: Vec<_> = known.collect();
     match known.iter().find(|known| **known == name) {
         Some(name) => Ok(name),
@@ -340,15 +348,15 @@ fn one_of<'t>(
                 .iter()
                 .map(|name| format!("`{name}`"))
                 .collect::<Vec<_>>();
-            Err(Wrong::new(format!(
-                "there is no {what} `{name}`, but {}",
+            Err(Mismatch::new(format!(
+                "there is no {what} `{name}`; expected one of {}",
                 known.join(", ")
             )))
         }
     }
 }
 
-/// The start of a text that may be long.
+/// Cuts a long text after 60 characters.
 fn shorten(text: &str) -> String {
     const CHARS: usize = 60;
     match text.char_indices().nth(CHARS) {

@@ -1,20 +1,20 @@
-//! Writing values, through the traits of the crate `wasm-wave`.
+//! Writes values as text, through the traits of `wasm-wave`.
 
 use mintage::Val;
 use mintage::error::{Context, Result};
 use std::borrow::Cow;
 use wasm_wave::wasm::{WasmType, WasmTypeKind, WasmValue};
 
-/// A value as text.
+/// Writes a value as text.
 ///
 /// # Errors
 ///
-/// For handles, which have no text.
+/// Fails for values that contain handles.
 pub(crate) fn to_string(value: &Val) -> Result<String> {
     wasm_wave::to_string(&Value(value.clone())).context("the value cannot be written as text")
 }
 
-/// The type of values, which writing does not ask for.
+/// The type of all values. `wasm-wave` does not use types to write values.
 #[derive(Clone)]
 struct NoType;
 
@@ -24,12 +24,12 @@ impl WasmType for NoType {
     }
 }
 
-/// A component value.
+/// A component value, for the traits of `wasm-wave`.
 #[derive(Clone)]
 struct Value(Val);
 
-/// Methods that give back the Rust value.
-macro_rules! plain {
+/// Defines the methods that return a scalar.
+macro_rules! scalars {
     ($($unwrap:ident $ty:ty: $variant:ident;)*) => {$(
         fn $unwrap(&self) -> $ty {
             match self.0 {
@@ -41,9 +41,9 @@ macro_rules! plain {
 }
 
 impl Value {
-    /// The library asks for the `kind` first, and then for what it says.
+    /// Panics. Unreachable, since `wasm-wave` calls only the method for the value's `kind`.
     fn mismatch(&self) -> ! {
-        panic!("a value is read as of another type: {:?}", self.0)
+        panic!("wrong method for the value {:?}", self.0)
     }
 
     fn borrow(value: &Val) -> Cow<'_, Value> {
@@ -85,7 +85,7 @@ impl WasmValue for Value {
         }
     }
 
-    plain! {
+    scalars! {
         unwrap_bool bool: Bool;
         unwrap_s8 i8: S8;
         unwrap_u8 u8: U8;

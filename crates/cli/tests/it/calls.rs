@@ -1,10 +1,10 @@
-//! Calls that users write: names of functions, where the text comes from, what stops them.
+//! Calls on the command line: names of functions, sources of the text, limits on running time.
 
 use crate::common::{APP, Sandbox, outcome};
 use std::io::Write;
 use std::process::Stdio;
 
-/// One function at the root, and instances that share names.
+/// A component with functions at the root and in instances, some of which share names.
 const NAMES: &str = r#"(component
     (core module $m
         (func (export "one") (result i32) (i32.const 1))
@@ -29,7 +29,7 @@ const NAMES: &str = r#"(component
 fn functions_have_many_names() {
     let sandbox = Sandbox::with(NAMES);
     for (name, printed) in [
-        // The root's own name is a full one.
+        // At the root, the function's own name is its full name.
         ("root", "1\n"),
         ("only", "2\n"),
         ("nothing", "()\n"),
@@ -64,13 +64,16 @@ fn functions_have_many_names() {
         ("shared", &shared[..]),
         (
             "ns:pkg/iface@2.0.0/root",
-            &["no function", "ns:pkg/iface@1.0.0/root: func() -> u32"],
+            &[
+                "does not export a function",
+                "ns:pkg/iface@1.0.0/root: func() -> u32",
+            ],
         ),
-        ("ns:pkg/iface.root@2.0.0", &["no function"]),
-        ("ns:other/iface.root", &["no function"]),
-        ("ifaceroot", &["no function"]),
-        ("iface/", &["no function"]),
-        ("", &["no function"]),
+        ("ns:pkg/iface.root@2.0.0", &["does not export a function"]),
+        ("ns:other/iface.root", &["does not export a function"]),
+        ("ifaceroot", &["does not export a function"]),
+        ("iface/", &["does not export a function"]),
+        ("", &["does not export a function"]),
     ] {
         sandbox.fail(&["run", "app.wat", "--invoke", name], 1, messages);
     }
@@ -117,10 +120,10 @@ fn calls_come_from_files_and_standard_input() {
             ["run", "app.wat", "--invoke", "@none"],
             "cannot read the call in `none`",
         ),
-        (["run", "app.wat", "--invoke", "@binary"], "not text"),
+        (["run", "app.wat", "--invoke", "@binary"], "not UTF-8"),
         (
             ["run", "-", "--invoke", "-"],
-            "standard input holds one thing",
+            "standard input can be either the component or the call",
         ),
     ] {
         let outcome = piped(&args, b"(component)");
@@ -129,9 +132,9 @@ fn calls_come_from_files_and_standard_input() {
     }
 }
 
-/// The functions trap, so that a call that is made after all has another exit code.
+/// The functions trap, so that the exit code would differ if one were called.
 #[test]
-fn handles_are_refused_before_the_call() {
+fn handles_are_rejected_before_the_call() {
     let sandbox = Sandbox::with(
         r#"(component
             (core module $m
@@ -159,21 +162,21 @@ fn handles_are_refused_before_the_call() {
 }
 
 #[test]
-fn calls_that_do_not_fit_show_the_signature() {
+fn errors_of_mismatched_calls_show_the_signature() {
     let sandbox = Sandbox::with(APP);
     let add = "add: func(a: s32, b: s32) -> s32";
     for (call, messages) in [
         (
             "add(1)",
-            &[add, "1 arguments are given, but the function takes 2"][..],
+            &[add, "the function takes 2 arguments, but 1 are given"][..],
         ),
         (
             "add(1, 2, 3)",
-            &[add, "3 arguments are given, but the function takes 2"],
+            &[add, "the function takes 2 arguments, but 3 are given"],
         ),
         (
             "add",
-            &[add, "0 arguments are given, but the function takes 2"],
+            &[add, "the function takes 2 arguments, but 0 are given"],
         ),
         (
             r#"add(1, "x")"#,
@@ -193,7 +196,7 @@ fn calls_that_do_not_fit_show_the_signature() {
         (
             "subtract(1)",
             &[
-                "no function `subtract`",
+                "does not export a function `subtract`",
                 add,
                 "echo: func(text: string) -> string",
             ],
@@ -205,7 +208,7 @@ fn calls_that_do_not_fit_show_the_signature() {
                 "`test:other/numbers@1.0.0/answer`",
             ],
         ),
-        ("test:app/numbers@1.2.0", &["no function"]),
+        ("test:app/numbers@1.2.0", &["does not export a function"]),
     ] {
         sandbox.fail(
             &["run", "--allow-precompiled", "--invoke", call, "app.wat"],
@@ -217,7 +220,7 @@ fn calls_that_do_not_fit_show_the_signature() {
 }
 
 #[test]
-fn guests_that_do_not_end_are_stopped() {
+fn endless_guests_are_stopped_by_fuel_and_timeout() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "app.wat",
@@ -238,8 +241,8 @@ fn guests_that_do_not_end_are_stopped() {
     let stopped = |options: &[&str], app: &str, (code, message): (i32, &str)| {
         let outcome = run(options, "spin", app);
         assert_eq!(outcome.code, Some(code), "{options:?} {app}: {outcome:?}");
-        let said = outcome.stderr.contains(message) && outcome.stderr.contains("spin");
-        assert!(said, "{options:?} {app}: {outcome:?}");
+        let explained = outcome.stderr.contains(message) && outcome.stderr.contains("spin");
+        assert!(explained, "{options:?} {app}: {outcome:?}");
     };
     stopped(&["--fuel", "1000"], "app.wat", out_of_fuel);
     stopped(&["--timeout", "0.01"], "app.wat", timed_out);
@@ -252,7 +255,7 @@ fn guests_that_do_not_end_are_stopped() {
         "both.mint",
     ]);
     sandbox.succeed(&["compile", "app.wat", "-o", "plain.mint"]);
-    // An artifact brings its settings along.
+    // Artifacts keep their settings.
     for options in [
         &[][..],
         &["--fuel", "2"],
@@ -277,10 +280,9 @@ fn guests_that_do_not_end_are_stopped() {
         ("--timeout", "60", "--interruptible"),
     ] {
         let outcome = run(&[option, value], "seven", "plain.mint");
-        let said = outcome
-            .stderr
-            .contains(&format!("compile it with `{needed}`"));
-        assert!(outcome.code == Some(1) && said, "{outcome:?}");
+        let advice = format!("compile it with `{needed}`");
+        let advised = outcome.stderr.contains(&advice);
+        assert!(outcome.code == Some(1) && advised, "{outcome:?}");
     }
     sandbox.fail(
         &["run", "--timeout=-1", "--invoke", "spin", "app.wat"],

@@ -1,4 +1,4 @@
-//! Runs the built `mintage` command: what it prints and how it exits, for good and for bad input.
+//! Each subcommand with valid and invalid input: its output, exit code and errors.
 
 use crate::common::{APP, Sandbox};
 use std::fs;
@@ -109,11 +109,15 @@ fn artifacts_can_be_warmed_up() {
             "unreachable",
         ],
     );
-    compile("sub(1)", 1, &["the component exports no function `sub`"]);
+    compile(
+        "sub(1)",
+        1,
+        &["the component does not export a function `sub`"],
+    );
 }
 
 #[test]
-fn traps_show_what_happened_and_where() {
+fn traps_show_their_kind_and_backtrace() {
     let sandbox = Sandbox::with(APP);
     sandbox.succeed(&["compile", "app.wat", "-o", "app.mint"]);
     for app in ["app.wat", "app.mint"] {
@@ -170,15 +174,15 @@ fn traps_while_instantiating_name_the_start_function() {
 }
 
 #[test]
-fn files_that_are_no_component_are_told_apart() {
+fn errors_tell_what_a_file_is_if_it_is_not_a_component() {
     let sandbox = Sandbox::new();
     sandbox.write("core.wat", "(module)");
     sandbox.write("core.wasm", wat::parse_str("(module)").unwrap());
     sandbox.write("garbage", [0x17, 0xff, 0x00, 0x80]);
-    sandbox.write("text", "This is no component.");
+    sandbox.write("text", "This is not a component.");
     sandbox.write("typo.wat", "(component (fnc))");
     sandbox.write("empty", "");
-    sandbox.write("elf", b"\x7fELF\x02\x01\x01\0 and nothing behind it");
+    sandbox.write("elf", b"\x7fELF\x02\x01\x01\0 and nothing else");
     let mut cut = wat::parse_str(APP).unwrap();
     cut.truncate(cut.len() / 2);
     sandbox.write("cut.wasm", cut);
@@ -203,7 +207,7 @@ fn files_that_are_no_component_are_told_apart() {
             1,
             &[message],
         );
-        // Function bodies are no concern of `inspect`.
+        // `inspect` does not validate function bodies.
         if file != "invalid.wat" {
             sandbox.fail(&["inspect", file], 1, &["error:"]);
         }
@@ -214,7 +218,7 @@ fn files_that_are_no_component_are_told_apart() {
 }
 
 #[test]
-fn imports_that_nobody_gives_are_named_with_their_types() {
+fn missing_imports_are_named_with_their_types() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "app.wat",
@@ -241,7 +245,7 @@ fn imports_that_nobody_gives_are_named_with_their_types() {
 }
 
 #[test]
-fn damaged_artifacts_are_refused() {
+fn damaged_artifacts_are_rejected() {
     let sandbox = Sandbox::with(APP);
     sandbox.succeed(&["compile", "app.wat", "-o", "app.mint"]);
     let artifact = fs::read(sandbox.path("app.mint")).unwrap();
@@ -259,8 +263,9 @@ fn damaged_artifacts_are_refused() {
             &["cannot load `cut.mint`"],
         );
     }
-    // One byte in many places, code and image among them; padding between sections may be anything.
-    let mut refused = 0;
+    // Change one byte at a time, in code and image among others. Padding between sections may have
+    // any value.
+    let mut rejected = 0;
     for position in (0..artifact.len()).step_by(artifact.len() / 40) {
         let mut damaged = artifact.clone();
         damaged[position] ^= 0x40;
@@ -276,14 +281,14 @@ fn damaged_artifacts_are_refused() {
             matches!(outcome.code, Some(0 | 1)),
             "byte {position}: {outcome:?}"
         );
-        refused += usize::from(outcome.code == Some(1));
+        rejected += usize::from(outcome.code == Some(1));
     }
-    assert!(refused > 0, "no damage was noticed");
-    sandbox.fail(&["compile", "app.mint"], 1, &["compiled already"]);
+    assert!(rejected > 0, "no damage was noticed");
+    sandbox.fail(&["compile", "app.mint"], 1, &["already compiled"]);
 }
 
 #[test]
-fn artifacts_of_another_version_are_refused() {
+fn artifacts_of_another_version_are_rejected() {
     let sandbox = Sandbox::with(APP);
     sandbox.succeed(&["compile", "app.wat", "-o", "app.mint"]);
     let mut artifact = fs::read(sandbox.path("app.mint")).unwrap();
@@ -291,7 +296,7 @@ fn artifacts_of_another_version_are_refused() {
     let position = artifact
         .windows(version.len())
         .position(|window| window == version);
-    let position = position.expect("an artifact says which version made it");
+    let position = position.expect("an artifact contains the version");
     artifact[position] = b'9';
     sandbox.write("old.mint", artifact);
     sandbox.fail(
@@ -308,7 +313,7 @@ fn artifacts_of_another_version_are_refused() {
 }
 
 #[test]
-fn inspect_shows_wit_and_what_is_in_an_artifact() {
+fn inspect_shows_wit_programs_and_artifacts() {
     let sandbox = Sandbox::with(APP);
     sandbox.write(
         "small.wat",
@@ -327,11 +332,11 @@ fn inspect_shows_wit_and_what_is_in_an_artifact() {
     for part in [
         "core0: module0",
         "mem0: domain0 3.. pages",
-        "guard pages are the bounds check",
+        "bounds checked by guard pages",
     ] {
         assert!(text.contains(part), "`{part}` is not in:\n{text}");
     }
-    // WIT has no place for these.
+    // None of these exports can be written as WIT.
     sandbox.write(
         "types.wat",
         r#"(component
@@ -357,10 +362,22 @@ fn inspect_shows_wit_and_what_is_in_an_artifact() {
     ] {
         assert!(text.contains(part), "`{part}` is not in:\n{text}");
     }
-    sandbox.succeed(&["compile", "small.wat"]);
+    sandbox.succeed(&[
+        "compile",
+        "small.wat",
+        "--memory64-reservation",
+        "64M",
+        "-W",
+        "map,simd=n",
+    ]);
     let text = sandbox.succeed(&["inspect", "small.mint"]);
+    assert!(!text.contains(" simd,"), "{text}");
     for part in [
-        "fuel not counted",
+        "optimization level         Speed\n",
+        "memory reservation         4294967296 bytes\n",
+        "memory64 reservation       67108864 bytes\n",
+        "fuel                       not counted\n",
+        " map",
         ".text",
         "core ",
         "memory 0: 196608 bytes",
@@ -380,7 +397,8 @@ fn wast_runs_scripts() {
     );
     sandbox.write(
         "bad.wast",
-        "(module (func (export \"f\") (result i32) (i32.const 1)))\n(assert_return (invoke \"f\") (i32.const 2))",
+        "(module (func (export \"f\") (result i32) (i32.const 1)))\n\
+         (assert_return (invoke \"f\") (i32.const 2))",
     );
     assert!(
         sandbox
@@ -395,8 +413,33 @@ fn wast_runs_scripts() {
     sandbox.fail(&["wast", "none.wast"], 1, &["cannot read `none.wast`"]);
 }
 
-/// Scripts in folders, compared with a list of expected failures, which are named from the folder
-/// on.
+/// All features are on unless an option turns them off.
+#[test]
+fn wast_takes_options_for_features() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "byte-pages.wast",
+        r#"(module (memory 7 (pagesize 1)) (func (export "f") (result i32) memory.size))
+        (assert_return (invoke "f") (i32.const 7))"#,
+    );
+    sandbox.write(
+        "map.wast",
+        "(assert_invalid (component (type (map u8 u8))) \"map\")",
+    );
+    let off = "(which `-W custom-page-sizes` turns on)";
+    sandbox.succeed(&["wast", "byte-pages.wast"]);
+    sandbox.fail(&["wast", "byte-pages.wast", "-W", "all=n"], 1, &[off]);
+    sandbox.fail(
+        &["wast", "-W", "custom-page-sizes=n", "byte-pages.wast"],
+        1,
+        &[off],
+    );
+    sandbox.fail(&["wast", "map.wast"], 1, &["map.wast: line 1"]);
+    sandbox.succeed(&["wast", "map.wast", "-W", "map=n"]);
+    sandbox.fail(&["wast", "map.wast", "-W", "fly"], 2, &["no feature `fly`"]);
+}
+
+/// Scripts in folders are named relative to the folder in a list of expected failures.
 #[test]
 fn wast_compares_with_a_list() {
     let sandbox = Sandbox::new();
@@ -447,7 +490,7 @@ fn wrong_usage_exits_with_two() {
     sandbox.fail(
         &["compile", "app.wat", "-O", "9"],
         2,
-        &["'9'", "the levels are 0, 1 and 2"],
+        &["'9'", "expected 0, 1 or 2"],
     );
     assert!(
         sandbox

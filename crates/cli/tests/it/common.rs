@@ -1,11 +1,12 @@
-//! A folder for a test, and the command run in it.
+//! Runs the command in a folder of its own.
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use tempfile::TempDir;
 
-/// Exports of every shape that the tests call. The functions have names, as backtraces show them.
+/// A component with the functions that the tests call. The core functions have names, which
+/// backtraces show.
 pub const APP: &str = r#"(component
     (core module $app
         (memory (export "memory") 1)
@@ -47,12 +48,12 @@ pub const APP: &str = r#"(component
     (export "test:other/numbers@1.0.0" (instance $numbers))
     (export "test:app/single@1.0.0" (instance $numbers)))"#;
 
-/// A folder with the test's files, and the command run in it.
+/// A folder with the files of a test.
 pub struct Sandbox {
     folder: TempDir,
 }
 
-/// What a run of the command did.
+/// The exit code and output of a command.
 #[derive(Debug)]
 pub struct Outcome {
     pub code: Option<i32>,
@@ -67,7 +68,7 @@ impl Sandbox {
         }
     }
 
-    /// A sandbox with `app` in `app.wat`.
+    /// Creates a sandbox with `app` in `app.wat`.
     pub fn with(app: &str) -> Sandbox {
         let sandbox = Sandbox::new();
         sandbox.write("app.wat", app);
@@ -82,14 +83,14 @@ impl Sandbox {
         fs::write(self.path(name), contents).unwrap();
     }
 
-    /// The command in the sandbox, to be run.
+    /// Returns the command, to be run in the sandbox.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mintage"));
         command.args(args).current_dir(self.folder.path());
         command
     }
 
-    /// A line of the shell in the sandbox, in which `$MINTAGE` is the command.
+    /// Runs a shell command in the sandbox, with `$MINTAGE` set to the path of the command.
     pub fn shell(&self, line: &str) -> Outcome {
         let mut shell = Command::new("sh");
         shell.args(["-c", line]).current_dir(self.folder.path());
@@ -105,14 +106,15 @@ impl Sandbox {
         outcome(self.command(args).output().unwrap())
     }
 
-    /// Runs the command, which must succeed: its standard output.
+    /// Runs the command, which must succeed, and returns its standard output.
     pub fn succeed(&self, args: &[&str]) -> String {
         let outcome = self.run(args);
         assert_eq!(outcome.code, Some(0), "{args:?}: {outcome:?}");
         outcome.stdout
     }
 
-    /// Runs the command, which must exit with `code` and say each of `messages` on standard error.
+    /// Runs the command, which must exit with `code` and print each of `messages` to standard
+    /// error.
     pub fn fail(&self, args: &[&str], code: i32, messages: &[&str]) {
         let outcome = self.run(args);
         assert_eq!(outcome.code, Some(code), "{args:?}: {outcome:?}");
@@ -130,7 +132,7 @@ impl Sandbox {
     }
 }
 
-/// What a run did. Output that is no text is shown as far as it is.
+/// Converts the output of a process. Bytes that are not UTF-8 are replaced.
 pub fn outcome(output: Output) -> Outcome {
     let text = |bytes: Vec<u8>| String::from_utf8_lossy(&bytes).into_owned();
     Outcome {

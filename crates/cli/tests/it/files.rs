@@ -1,5 +1,5 @@
-//! Files that the command reads and writes: what it may load, what it may overwrite, and what it
-//! leaves behind.
+//! Files that the command reads and writes: which it loads, which it overwrites, and which it
+//! removes.
 
 use crate::common::{Sandbox, outcome};
 use std::fs;
@@ -18,26 +18,27 @@ const LARGE: &str = r#"(component
     (core instance $i (instantiate $m))
     (func (export "f") (canon lift (core func $i "f"))))"#;
 
-const LOOKS_LIKE: &[&str] = &[
+/// The parts of the error for an artifact that is not allowed.
+const NOT_ALLOWED: &[&str] = &[
     "is an artifact",
     "all rights of this process",
     "--allow-precompiled",
 ];
 
-/// Machine code runs only where the user says so, whatever the name of the file.
+/// Machine code runs only if the user allows it, whatever the name of the file.
 #[test]
 fn artifacts_are_loaded_only_when_allowed() {
     let sandbox = Sandbox::with(APP);
     sandbox.succeed(&["compile", "app.wat", "-o", "app.wasm"]);
-    sandbox.fail(&["run", "app.wasm"], 1, LOOKS_LIKE);
+    sandbox.fail(&["run", "app.wasm"], 1, NOT_ALLOWED);
     assert_eq!(
         sandbox.succeed(&["run", "--allow-precompiled", "app.wasm"]),
         "7\n"
     );
     let piped = |flag: &str| sandbox.shell(&format!("$MINTAGE run {flag} - < app.wasm"));
-    let refused = piped("");
-    assert_eq!(refused.code, Some(1));
-    assert!(refused.stderr.contains(LOOKS_LIKE[2]), "{refused:?}");
+    let rejected = piped("");
+    assert_eq!(rejected.code, Some(1));
+    assert!(rejected.stderr.contains(NOT_ALLOWED[2]), "{rejected:?}");
     assert_eq!(piped("--allow-precompiled").stdout, "7\n");
     assert!(
         sandbox
@@ -51,7 +52,7 @@ fn artifacts_are_loaded_only_when_allowed() {
     );
 }
 
-/// `-` is standard input and output.
+/// `-` stands for standard input and output.
 #[test]
 fn commands_work_in_pipes() {
     let sandbox = Sandbox::with(APP);
@@ -80,9 +81,9 @@ fn commands_work_in_pipes() {
     assert!(none.stderr.contains("cannot use `-`"), "{none:?}");
 }
 
-/// Only regular files are replaced: through links, and with the mode that they had.
+/// Only regular files are replaced. Links are followed, and the mode is kept.
 #[test]
-fn special_files_survive_being_written_to() {
+fn special_files_are_written_in_place() {
     let sandbox = Sandbox::with(APP);
     let compile = |output: &str| sandbox.succeed(&["compile", "app.wat", "-o", output]);
     let runs = |file: &str| sandbox.succeed(&["run", "--allow-precompiled", file]);
@@ -170,7 +171,7 @@ fn a_source_is_not_overwritten_by_its_artifact() {
         &["compile", "app.wat", "-o", "hard"],
         &["compile", "link", "-o", "app.wat"],
     ] {
-        sandbox.fail(args, 1, &["would be overwritten", "-o"]);
+        sandbox.fail(args, 1, &["would overwrite the input", "-o"]);
     }
     sandbox.write("module.wat", "(module)");
     sandbox.write("user.wat", r#"(component (import "m" (core module)))"#);
@@ -182,15 +183,15 @@ fn a_source_is_not_overwritten_by_its_artifact() {
         "-o",
         "module.wat",
     ];
-    sandbox.fail(&args, 1, &["would be overwritten"]);
+    sandbox.fail(&args, 1, &["would overwrite the input"]);
     for name in ["app.wat", "app.mint"] {
         assert_eq!(fs::read_to_string(sandbox.path(name)).unwrap(), APP);
     }
 }
 
-/// A signal in the middle of writing leaves neither half an artifact nor the file that becomes one.
+/// A signal during a write leaves neither a partial artifact nor a temporary file.
 #[test]
-fn a_signal_leaves_no_file_behind() {
+fn a_signal_leaves_no_temporary_file() {
     let sandbox = Sandbox::with(&LARGE.replace("DATA", &"x".repeat(32 << 20)));
     sandbox.succeed(&["compile", "app.wat", "-o", "whole.mint"]);
     let temporary = || {
@@ -219,13 +220,13 @@ fn a_signal_leaves_no_file_behind() {
     if let Ok(out) = fs::read(sandbox.path("out.mint")) {
         assert!(
             out == fs::read(sandbox.path("whole.mint")).unwrap(),
-            "half an artifact"
+            "the artifact is not complete"
         );
     }
 }
 
-/// A limit on the size of files is an error where a file is too large, and nothing where memory
-/// will do.
+/// A limit on file sizes makes writing a large file fail. It does not affect `run`, which uses
+/// memory instead.
 #[test]
 fn a_limit_on_the_size_of_files_is_respected() {
     let sandbox = Sandbox::with(APP);
@@ -250,7 +251,7 @@ fn a_limit_on_the_size_of_files_is_respected() {
     assert!(!sandbox.path("limited.mint").exists());
 }
 
-/// The exit code says what happened where standard error cannot.
+/// The exit code is right even if standard error cannot be written to.
 #[test]
 fn errors_that_cannot_be_printed_keep_their_exit_code() {
     let sandbox = Sandbox::with(
@@ -285,8 +286,8 @@ fn errors_that_cannot_be_printed_keep_their_exit_code() {
     assert_eq!(full.code, Some(1), "{full:?}");
 }
 
-/// Where the system starts no threads, the command works with the one that it has. (The stack that
-/// each thread would get does not fit the address space.)
+/// If no thread can be started, the command works with the one that it has. Here, the requested
+/// thread stacks do not fit the address space.
 #[test]
 fn components_compile_without_threads() {
     let sandbox = Sandbox::with(APP);
@@ -336,7 +337,7 @@ fn core_modules_are_given_by_name() {
         "math=math.wat",
         "app.mint",
     ];
-    sandbox.fail(&both, 1, &["compiled already", "--module"]);
+    sandbox.fail(&both, 1, &["already compiled", "--module"]);
     sandbox.fail(&["run", "app.wat"], 1, &["`math`, which it imports"]);
     sandbox.fail(&["run", "--module", "math", "app.wat"], 2, &["NAME=FILE"]);
     sandbox.fail(
@@ -356,9 +357,9 @@ fn core_modules_are_given_by_name() {
     );
 }
 
-/// The reader of a pipe may go away.
+/// The reader of a pipe may close it early.
 #[test]
-fn a_closed_pipe_is_no_error() {
+fn a_closed_pipe_is_not_an_error() {
     let sandbox = Sandbox::with(APP);
     let mut child = sandbox.command(&["inspect", "-"]);
     let mut child = child

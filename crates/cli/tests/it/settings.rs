@@ -1,8 +1,8 @@
-//! Options that are settings of the library, and errors that name them.
+//! Options for the library's settings, and errors that name them.
 
 use crate::common::Sandbox;
 
-/// A module in a component that exports one function without parameters.
+/// Wraps a core module in a component that exports its function `f`, which has no parameters.
 fn component(module: &str) -> String {
     format!(
         r#"(component
@@ -62,7 +62,7 @@ fn features_are_options_and_errors_name_them() {
             "7\n",
             "{on}"
         );
-        // Who runs an artifact need not know what it was compiled with.
+        // An artifact runs without the options that it was compiled with.
         sandbox.succeed(&["compile", "app.wat", "-W", on]);
         assert_eq!(
             sandbox.succeed(&["run", "--allow-precompiled", "app.mint"]),
@@ -77,7 +77,7 @@ fn features_are_options_and_errors_name_them() {
     sandbox.fail(
         &["run", "--allow-precompiled", "app.mint", "-W", "map"],
         1,
-        &["`app.mint` is compiled already; give `-W` to `mintage compile`"],
+        &["`app.mint` is already compiled; pass `-W` to `mintage compile`"],
     );
     let list = sandbox.succeed(&["run", "-W", "help"]);
     assert!(list.starts_with("Features for `-W"), "{list}");
@@ -102,7 +102,7 @@ fn features_are_options_and_errors_name_them() {
 }
 
 #[test]
-fn what_is_not_supported_at_all_is_said_without_an_option() {
+fn errors_of_unsupported_features_name_no_option() {
     let sandbox = Sandbox::with("(component (type (stream u8)))");
     sandbox.fail(
         &["run", "app.wat"],
@@ -246,24 +246,21 @@ fn reservations_and_limits_are_options_and_errors_name_them() {
         sandbox.fail(&[&["run", "app.wat"], options].concat(), 1, messages);
     }
     for (option, message) in [
-        ("--max-memory-size=64kb", "with K, M, G or T"),
+        ("--max-memory-size=64kb", "in units of K, M, G or T"),
         ("--memory-reservation=-1", "expected a number of bytes"),
-        (
-            "--gc-heap-reservation=99999999T",
-            "so many bytes do not exist",
-        ),
+        ("--gc-heap-reservation=99999999T", "does not fit 64 bits"),
     ] {
         sandbox.fail(&["run", "app.wat", option], 2, &[message]);
     }
     sandbox.fail(
         &["run", "app.wat", "--gc-heap-reservation=2G"],
         1,
-        &["1G at most"],
+        &["at most 1G"],
     );
 }
 
 #[test]
-fn text_that_does_not_parse_is_shown_with_its_place() {
+fn parse_errors_show_the_line() {
     let sandbox = Sandbox::new();
     for (text, messages) in [
         (
