@@ -1,8 +1,8 @@
-//! [`Activation`]: one running call into machine code, on the stack of the thread that makes it.
+//! [`Activation`]: a running call into machine code, on the stack of the thread that makes it.
 //!
-//! The activations of a thread form a list, innermost first, which [`call`](crate::call) pushes to
-//! and pops from. What ends a call (the signal handler, the raise stub) finds here where to go, and
-//! leaves here what happened.
+//! The activations of a thread form a list, innermost first, to which [`call`](crate::call) pushes
+//! and from which it pops. A trap or exception, in the signal handler or in a stub, finds here
+//! where to resume, and leaves here what happened.
 
 use super::fault;
 use crate::arch::{self, Landing, ResumePoint};
@@ -16,34 +16,34 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::ptr;
 
-/// How many frames of a trap are kept.
+/// The number of frames of a trap that are kept.
 pub const MAX_FRAMES: usize = 20;
 
 /// A running call.
 pub struct Activation {
-    /// Where a stopped call goes on.
-    pub entry: ResumePoint,
-    /// The activation that this one is nested in.
+    /// Where a stopped call resumes.
+    pub resume: ResumePoint,
+    /// The activation that this one is nested in; null for the outermost.
     pub previous: *const Activation,
     /// The instance.
     pub data: *const InstanceData,
-    /// The stack limit, the same in all activations that are nested in one another on one stack.
+    /// The stack limit. Nested activations on one stack share it.
     pub stack_limit: u64,
-    /// Where the previous activation left for the host. Kept here, since calls in this one
-    /// overwrite it when both are of one instance.
+    /// Where the previous activation left for the host. It is kept here, because calls in this
+    /// activation overwrite it if both are of one store.
     pub previous_exit: ExitRecord,
-    /// Why the call ended, when it was stopped: `None` for an error that a host function left in
-    /// the instance's data.
+    /// Why the call was stopped. `None` for an error that a host function left in the store's
+    /// state.
     pub trap: Option<Trap>,
     /// Where the trap happened; written when the call is stopped. (Clearing it for each call would
     /// cost as much as the call.)
     pub frames: MaybeUninit<Frames>,
-    /// Where the last exception that was thrown goes on; written when one is.
+    /// Where the last exception continued; written when one is thrown.
     pub landing: MaybeUninit<Landing>,
 }
 
-/// The innermost frames of a stopped call. Filled without allocation, so that a signal handler can
-/// do it.
+/// The innermost frames of a stopped call. They are collected without allocation, so that a signal
+/// handler can do it.
 pub struct Frames {
     kept: usize,
     total: usize,
@@ -52,14 +52,14 @@ pub struct Frames {
 }
 
 impl Frames {
-    /// No frames.
+    /// An empty list.
     pub const EMPTY: Frames = Frames {
         kept: 0,
         total: 0,
         pcs: [MaybeUninit::uninit(); MAX_FRAMES],
     };
 
-    /// Adds the next outer frame, by an address within the instruction that it executes.
+    /// Adds the next outer frame. `pc` is an address in the instruction that it executes.
     pub fn push(&mut self, pc: usize) {
         self.total += 1;
         if let Some(slot) = self.pcs.get_mut(self.kept) {
@@ -68,46 +68,53 @@ impl Frames {
         }
     }
 
-    /// The frames that were kept, innermost first.
+    /// Returns the frames that were kept, innermost first.
     pub fn pcs(&self) -> impl Iterator<Item = usize> {
-        // SAFETY: the first `kept` were written.
+        // SAFETY: `push` has written the first `kept`.
         self.pcs[..self.kept]
             .iter()
             .map(|pc| unsafe { pc.assume_init() })
     }
 
-    /// How many more there are.
+    /// Returns the number of further frames.
     pub fn omitted(&self) -> usize {
         self.total - self.kept
     }
 }
 
-/// What the runtime knows of a thread. Without a destructor and constant at the start, so that a
-/// signal handler may read it.
+/// The runtime's state of a thread. It has a constant initial value and no destructor, so a signal
+/// handler may read it.
 pub struct Thread {
-    /// The innermost activation.
+    /// The innermost activation; null outside of calls.
     pub current: Cell<*const Activation>,
-    /// The end of the part of the thread's stack that guests may use: the reserve is below. 0
-    /// before the first call.
+    /// The lowest address of the thread's stack that guests may use, which is above the reserve for
+    /// host functions. 0 before the first call.
     floor: Cell<usize>,
-    /// The other end of the thread's stack. 0 before the first call.
+    /// The highest address of the thread's stack. 0 before the first call.
     top: Cell<usize>,
 }
 
 thread_local! {
     static THREAD: Thread =
-        const { Thread { current: Cell::new(ptr::null()), floor: Cell::new(0), top: Cell::new(0) } };
+        const {
+            Thread {
+                current: Cell::new(ptr::null()),
+                floor: Cell::new(0),
+                top: Cell::new(0),
+            }
+        };
 }
 
-/// The current thread. A pointer, since an access through a closure is not inlined.
+/// Returns the state of the current thread. It is a pointer, because an access through a closure is
+/// not inlined.
 #[inline(always)]
 pub fn thread() -> *const Thread {
-    // Threads need no destructor, so the access never fails, and the pointer is valid as long as
-    // the thread runs.
+    // `Thread` needs no destructor, so the access never fails, and the pointer is valid while the
+    // thread runs.
     THREAD.with(ptr::from_ref)
 }
 
-/// Whether the innermost call of this thread is the only one into the instance.
+/// Returns whether the innermost call of this thread is the only one into the instance.
 pub fn is_only_call(data: &InstanceData) -> bool {
     // SAFETY: this thread runs.
     let mut activation = unsafe { (*thread()).current.get() };
@@ -120,31 +127,32 @@ pub fn is_only_call(data: &InstanceData) -> bool {
     calls == 1
 }
 
-/// Stack that is left to host functions and builtins below the last wasm frame. The engine needs
-/// most of its part to lift and lower values, whose types may be nested 100 levels deep: up to 56
-/// KiB in optimized code, 64 KiB at `opt-level = 1`, and without optimization 125 KiB, or 166 KiB
-/// where a `map` is lowered. The rest is for the host's own code.
+/// Bytes of stack below the last wasm frame that are kept for host functions and builtins. Most of
+/// it is for lifting and lowering values, whose types may be nested 100 levels deep: up to 56 KiB
+/// in optimized code, 64 KiB at `opt-level = 1`, and without optimization 125 KiB, or 166 KiB where
+/// a `map` is lowered. The rest is for the host's own code.
 const HOST_RESERVE: usize = 256 << 10;
-/// The least stack, beside the reserve, that a thread must have for calls into guests.
+/// Bytes of stack besides the reserve that a thread must have for calls into guests.
 const LEAST_FOR_GUESTS: usize = 16 << 10;
 
-/// Why a call into a guest cannot begin.
+/// The reason why a call into a guest cannot begin.
 #[derive(Debug)]
 pub enum NoStack {
     /// Only the reserve for host functions is left.
     UsedUp,
-    /// The thread is not made for it.
+    /// The thread cannot run guests.
     Error(Error),
 }
 
 impl Thread {
     /// Returns the stack limit of an outermost call at stack pointer `sp` that may use
-    /// `stack_bytes` of stack, cut off where the reserve at the end of the thread's stack begins.
+    /// `stack_bytes` of stack. The limit is at least the end of the reserve, if the call is on the
+    /// thread's own stack.
     ///
     /// # Errors
     ///
-    /// When no more than the reserve is left, or the thread, which calls for the first time, cannot
-    /// be prepared.
+    /// If no more than the reserve is left, or if this is the thread's first call and the thread
+    /// cannot be prepared.
     #[inline(always)]
     pub fn stack_limit(&self, sp: usize, stack_bytes: usize) -> Result<u64, NoStack> {
         let limit = sp.saturating_sub(stack_bytes);
@@ -154,12 +162,12 @@ impl Thread {
         }
     }
 
-    /// Returns the stack limit of a call at `sp` that is nested in `outer`: the same limit, unless
-    /// the host has switched to another stack meanwhile.
+    /// Returns the stack limit of a call at `sp` that is nested in `outer`. It is the same limit,
+    /// unless the host has switched to another stack meanwhile.
     ///
     /// # Errors
     ///
-    /// When host functions have used all stack above that limit, or as
+    /// If host functions have used all stack above that limit, or as
     /// [`stack_limit`](Self::stack_limit).
     #[inline(always)]
     pub fn nested_limit(
@@ -168,13 +176,13 @@ impl Thread {
         outer: &Activation,
         stack_bytes: usize,
     ) -> Result<u64, NoStack> {
-        match (outer.stack_limit as usize..outer.entry.sp).contains(&sp) {
+        match (outer.stack_limit as usize..outer.resume.sp).contains(&sp) {
             true => Ok(outer.stack_limit),
             false => self.nested_limit_elsewhere(sp, outer, stack_bytes),
         }
     }
 
-    /// The limit of a nested call below the limit of `outer`, or on another stack than that.
+    /// Returns the limit of a nested call that is below the limit of `outer`, or on another stack.
     #[cold]
     #[inline(never)]
     fn nested_limit_elsewhere(
@@ -184,35 +192,36 @@ impl Thread {
         stack_bytes: usize,
     ) -> Result<u64, NoStack> {
         let (limit, own) = (outer.stack_limit as usize, self.own());
-        let below_limit = match own.contains(&outer.entry.sp) {
+        let below_limit = match own.contains(&outer.resume.sp) {
             true => (own.start..limit).contains(&sp),
-            // The end of that stack is not known. Beyond the reserve it is another one.
+            // The end of that stack is not known. An address beyond the reserve is on another
+            // stack.
             false => {
                 (limit.saturating_sub(HOST_RESERVE)..limit).contains(&sp) && !own.contains(&sp)
             }
         };
         // The stack below the limit is for host functions. No guest may run there, not even a
-        // function that needs no stack itself: its result may be a value whose conversion takes
-        // most of the reserve.
+        // function that needs no stack itself, because converting its result may take most of the
+        // reserve.
         match below_limit {
             true => Err(NoStack::UsedUp),
             false => self.stack_limit(sp, stack_bytes),
         }
     }
 
-    /// The thread's own stack, as far as it is known, after the first call.
+    /// Returns the known part of the thread's own stack, after the first call.
     fn own(&self) -> Range<usize> {
         self.floor.get() - HOST_RESERVE..self.top.get()
     }
 
-    /// The limit of a call that is the thread's first, that may use more stack than there is, or
-    /// that is on another stack.
+    /// Returns the limit of a call that is the thread's first, that may use more stack than is
+    /// left, or that is on another stack.
     #[cold]
     #[inline(never)]
     fn stack_limit_at_end(&self, sp: usize, limit: usize) -> Result<u64, NoStack> {
         if self.top.get() == 0 {
-            // SAFETY: `on_fault` may be called in the signal handler of any thread, and returns the
-            // resume point of a running call of it.
+            // SAFETY: `on_fault` may be called in the signal handler of any thread. It returns the
+            // resume point of a running call of that thread.
             unsafe { sys::signals::set_on_fault(fault::on_fault) };
             sys::thread::ensure_signal_stack().map_err(NoStack::Error)?;
             let stack = sys::thread::stack();
@@ -220,8 +229,8 @@ impl Thread {
             self.top.set(stack.end.max(1));
         }
         let stack = self.own();
-        // A stack that is not the thread's own (a coroutine's) has bounds that only its maker
-        // knows. It does not go on in the thread's.
+        // Only its maker knows the bounds of a stack that is not the thread's own, such as a
+        // coroutine's. It does not extend into the thread's stack.
         if sp >= stack.end {
             return Ok(limit.max(stack.end) as u64);
         }
@@ -246,16 +255,16 @@ impl Thread {
 }
 
 /// The point at which machine code left for the host. The host may make other calls before machine
-/// code goes on. These must have ended by then: what the thread knows of its calls is a list, and
-/// what a fault or a trap ends is its first.
+/// code continues, but they must have ended by then. The calls of a thread are a list, and a trap
+/// ends the first call of the list.
 pub struct Departure {
-    /// The thread, by its pointer.
+    /// The thread, identified by its thread pointer.
     thread: usize,
     innermost: *const Activation,
 }
 
 impl Departure {
-    /// Notes where the current thread is.
+    /// Remembers the current thread and its innermost call.
     #[inline(always)]
     pub fn new() -> Departure {
         Departure {
@@ -281,7 +290,7 @@ impl Departure {
 #[cold]
 #[inline(never)]
 fn out_of_order(how: &str) -> ! {
-    // If nothing can be written, ending is all that is left.
+    // If nothing can be written, ending the process is all that is left.
     let _ = writeln!(
         io::stderr(),
         "Mintage: a call into a guest went on or ended {how}. Calls that are made on several \
@@ -305,7 +314,7 @@ mod tests {
         assert_eq!(frames.omitted(), 7);
     }
 
-    /// Runs on a thread with a stack of so many bytes.
+    /// Runs a test on a thread with a stack of `size` bytes.
     fn on_stack(size: usize, test: impl FnOnce(&Thread, usize) + Send + 'static) {
         let run = move || {
             // SAFETY: this thread runs.
@@ -325,14 +334,14 @@ mod tests {
             let cut_off = thread.stack_limit(sp, 1 << 30).unwrap() as usize;
             let stack = thread.own();
             assert_eq!(cut_off, stack.start + HOST_RESERVE);
-            // What is left is the reserve.
+            // Only the reserve is left.
             for sp in [cut_off - 1, stack.start] {
                 assert!(matches!(
                     thread.stack_limit(sp, 4 << 10),
                     Err(NoStack::UsedUp)
                 ));
             }
-            // A stack somewhere else.
+            // Another stack.
             for other in [1 << 20, stack.end + (1 << 20)] {
                 assert_eq!(
                     thread.stack_limit(other, 4 << 10).unwrap(),
@@ -342,10 +351,10 @@ mod tests {
         });
     }
 
-    /// A call that was entered at `sp` with this limit.
+    /// Returns a call that was entered at `sp` with this limit.
     fn outer(sp: usize, stack_limit: u64) -> Activation {
         Activation {
-            entry: ResumePoint::at(sp),
+            resume: ResumePoint::at(sp),
             previous: ptr::null(),
             data: ptr::null(),
             stack_limit,
@@ -363,7 +372,7 @@ mod tests {
             let call = outer(sp, limit);
             let nested = |inner: usize| thread.nested_limit(inner, &call, 64 << 10);
             assert_eq!(nested(sp - 100).unwrap(), limit);
-            // Below the limit is the host functions' stack, all of it.
+            // Everything below the limit is for host functions.
             for inner in [
                 limit as usize - 1,
                 limit as usize - HOST_RESERVE - 1,
@@ -388,7 +397,7 @@ mod tests {
             let call = outer(above, limit);
             let nested = |inner: usize| thread.nested_limit(inner, &call, 64 << 10);
             assert_eq!(nested(above - 100).unwrap(), limit);
-            // Not the other stack's reserve.
+            // This is not the other stack's reserve.
             assert_eq!(nested(sp).unwrap(), own);
         });
     }

@@ -1,4 +1,4 @@
-//! Entry into machine code.
+//! [`call`]: entry into machine code.
 
 use super::activation::{self, Activation, NoStack};
 use super::backtrace;
@@ -11,30 +11,30 @@ use mintage_environ::{ControlBlock, DomainId, ExitRecord, Trap};
 use std::mem::MaybeUninit;
 use std::ptr;
 
-/// Calls `callee` in the given domain of an instance, with the arguments in `words`, where the
+/// Calls `callee` in the given domain of an instance. The arguments are in `words`, where the
 /// results replace them.
 ///
-/// `host` is what the guest may reach of the host meanwhile. When the call is stopped, the instance
+/// `host` is the guest's access to the host during the call. If the call is stopped, the instance
 /// is poisoned.
 ///
 /// # Errors
 ///
-/// When the guest traps, or a host function that it calls fails or panics.
+/// If the guest traps, or a host function that it calls fails or panics.
 ///
 /// # Panics
 ///
-/// When `domain` is not of this component.
+/// If `domain` is not in this component.
 ///
 /// # Safety
 ///
 /// - The instance lives until the call is over, and no other thread uses it meanwhile.
-/// - `callee` is of the instance's [`Code`](crate::Code), for a function that belongs to `domain`.
+/// - `callee` is a function of the instance's [`Code`](crate::Code), and belongs to `domain`.
 /// - `words` is valid for reads and writes of as many words as the function's signature needs
-///   ([`Signature::array_words`](mintage_environ::Signature::array_words)), and the arguments are
-///   of its types.
+///   ([`Signature::array_words`](mintage_environ::Signature::array_words)), and the arguments have
+///   its types.
 /// - `host` is what the instance's host functions and its limiter expect.
-/// - No reference into the instance's memories, and none that the host functions would alias
-///   through `host`, is live.
+/// - No reference into the instance's memories exists, and none that the host functions would alias
+///   through `host`.
 #[inline]
 pub unsafe fn call(
     instance: InstanceHandle,
@@ -43,13 +43,13 @@ pub unsafe fn call(
     words: *mut u64,
     host: HostAccess,
 ) -> Result<(), Stopped> {
-    // SAFETY: the caller promises that the instance lives.
+    // SAFETY: the instance lives, as the caller promises.
     let data = unsafe { instance.data() };
-    // SAFETY: as the caller promises; the context is the domain's.
+    // SAFETY: as the caller promises. The context is the domain's.
     unsafe { call_in(data, data.ctx(domain), callee, words, host) }
 }
 
-/// [`call`] in the domain with the context `ctx`.
+/// Calls as [`call`] does, in the domain with the context `ctx`.
 ///
 /// # Safety
 ///
@@ -64,11 +64,10 @@ unsafe fn call_in(
     // SAFETY: this thread runs.
     let thread = unsafe { &*activation::thread() };
     let previous = thread.current.get();
-    // SAFETY: the activations in the list are calls further out on this thread, whose instances
-    // live.
+    // SAFETY: activations in the list are calls further out on this thread, whose instances live.
     let outer = unsafe { previous.as_ref() };
-    // What is put back afterwards is constant in an outermost call: values that travel through
-    // memory from call to call would make each wait for the one before.
+    // The values that are restored later are constants in an outermost call. If they went through
+    // memory, each call would wait for the one before.
     let (sp, stack_bytes) = (arch::stack_pointer(), data.limits.stack_bytes);
     let (control, current) = (control_block(ctx), data.current());
     let (stack_limit, previous_exit, outer_host) = match outer {
@@ -88,13 +87,12 @@ unsafe fn call_in(
         Ok(limit) => limit,
         Err(error) => return Err(no_stack(data, error)),
     };
-    // SAFETY: machine code of this domain does not run but in calls, of which this is the
-    // innermost.
+    // SAFETY: machine code of this domain runs in calls only, and this is the innermost one.
     unsafe { (*control).stack_limit = stack_limit };
 
     let frames = MaybeUninit::uninit();
     let mut activation = Activation {
-        entry: ResumePoint::NONE,
+        resume: ResumePoint::NONE,
         previous,
         data,
         stack_limit,
@@ -106,11 +104,11 @@ unsafe fn call_in(
     let activation = &raw mut activation;
     current.set_host(host);
     thread.current.set(activation);
-    // SAFETY: the caller promises that function, domain and words fit. Host functions catch their
-    // panics, and builtins do not panic, so nothing needs to be unwound when the call is ended.
+    // SAFETY: function, domain and words fit, as the caller promises. Host functions catch their
+    // panics and builtins do not panic, so no frame needs to be unwound when the call is ended.
     let ended = unsafe {
         arch::enter(
-            &raw mut (*activation).entry,
+            &raw mut (*activation).resume,
             callee.entry,
             ctx,
             callee.func,
@@ -128,8 +126,9 @@ unsafe fn call_in(
             // SAFETY: as above.
             unsafe { (*outer.data).current().set_exit(previous_exit) };
             if stack_limit != outer.stack_limit {
-                // The host had switched to another stack. If the outer call is of this domain
-                // (`realloc` for a host function's result), its code goes on with its own limit.
+                // The host had switched to another stack. If the outer call is in this domain
+                // (`realloc` for a host function's result), its code continues with its own limit.
+                //
                 // SAFETY: the control block lives as long as the instance.
                 unsafe { (*control).stack_limit = outer.stack_limit };
             }
@@ -137,13 +136,12 @@ unsafe fn call_in(
     }
     match ended {
         false => Ok(()),
-        // SAFETY: the call was stopped, and the list leads to the outer calls, which are still
-        // running.
+        // SAFETY: the call was stopped, and the list leads to outer calls, which are still running.
         true => unsafe { stopped(data, &*activation) },
     }
 }
 
-/// [`call`] of `realloc` or `post-return`, which must not call out: `may_leave` is off meanwhile
+/// Calls `realloc` or `post-return`, which must not call out: `may_leave` is off during the call
 /// (CanonicalABI.md, `canon_lift`).
 ///
 /// # Errors
@@ -165,23 +163,24 @@ pub unsafe fn call_confined(
     words: *mut u64,
     host: HostAccess,
 ) -> Result<(), Stopped> {
-    // SAFETY: the caller promises that the instance lives.
+    // SAFETY: the instance lives, as the caller promises.
     let data = unsafe { instance.data() };
     let ctx = data.ctx(domain);
     let control = control_block(ctx);
-    // SAFETY: the control block lives as long as the instance, and nobody has a reference to it.
+    // SAFETY: the control block lives as long as the instance, and there is no reference to it.
     let flags = unsafe { (*control).flags };
     // SAFETY: as above.
     unsafe { (*control).flags = flags & !ControlBlock::MAY_LEAVE };
-    // SAFETY: as the caller promises; the context is the domain's.
+    // SAFETY: as the caller promises. The context is the domain's.
     let result = unsafe { call_in(data, ctx, callee, words, host) };
-    // Also when the call could not begin: then the instance goes on.
+    // This also happens if the call could not begin, because then the instance remains usable.
+    //
     // SAFETY: as above.
     unsafe { (*control).flags = flags };
     result
 }
 
-/// Why the call could not begin.
+/// Returns the reason why the call could not begin.
 #[cold]
 #[inline(never)]
 fn no_stack(data: &InstanceData, error: NoStack) -> Stopped {
@@ -194,12 +193,12 @@ fn no_stack(data: &InstanceData, error: NoStack) -> Stopped {
     }
 }
 
-/// Why the call was stopped. Never `Ok`: it is the whole result so that the way without a trap need
-/// not touch it.
+/// Returns the reason why the call was stopped. The result is never `Ok`: it has the caller's type,
+/// so that the path without a trap does not touch it.
 ///
 /// # Safety
 ///
-/// The activation was stopped, so that its frames are written, and those it is nested in are still
+/// The activation was stopped, so its frames are written, and the outer activations are still
 /// running.
 #[cold]
 #[inline(never)]
@@ -207,8 +206,8 @@ unsafe fn stopped(data: &InstanceData, activation: &Activation) -> Result<(), St
     data.poisoned.set(true);
     let current = data.current();
     Err(match (activation.trap, current.failure.take()) {
-        // Before the trap, which may be how machine code learns of it: growth of an object heap
-        // fails by no other way.
+        // The failure comes before the trap, which may be how machine code learns of it: growth of
+        // a GC heap has no other way to fail.
         (_, Some(Failure::Error(error))) => Stopped::Host(error),
         (_, Some(Failure::Panic(payload))) => Stopped::Panic(payload),
         (Some(trap), None) => {

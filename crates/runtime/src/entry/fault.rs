@@ -101,7 +101,7 @@ pub unsafe fn stop(
     unsafe {
         (*activation).trap = trap;
         (*activation).frames.write(frames);
-        &raw const (*activation).entry
+        &raw const (*activation).resume
     }
 }
 
@@ -121,7 +121,7 @@ unsafe fn walk(innermost: *const Activation, pc: usize, fp: usize, frames: &mut 
     let mut fp = fp;
     loop {
         // SAFETY: activations in the list are running calls, whose instances live.
-        let (code, end) = unsafe { (&(*(*activation).data).code, (*activation).entry.sp) };
+        let (code, end) = unsafe { (&(*(*activation).data).code, (*activation).resume.sp) };
         // Frames lie below the stack pointer at the entry, each above the one before. The outermost
         // one is that of the entry trampoline, which returns to Rust. It is machine code, but not a
         // function of the guest.

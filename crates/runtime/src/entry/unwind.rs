@@ -65,7 +65,7 @@ unsafe fn find(
     exception: u64,
 ) -> Option<Landing> {
     // SAFETY: activations in the list are running calls, whose instances live.
-    let (code, end) = unsafe { (&(*(*activation).data).code, (*activation).entry.sp) };
+    let (code, end) = unsafe { (&(*(*activation).data).code, (*activation).resume.sp) };
     let table = code.artifact().unwind()?;
     while fp < end {
         // SAFETY: machine code keeps frame pointers, and this one is in its part of the stack.
@@ -109,7 +109,7 @@ pub unsafe fn visit_references(
     while !activation.is_null() {
         // SAFETY: activations in the list are running calls, whose instances live.
         let call = unsafe { &*activation };
-        let end = call.entry.sp;
+        let end = call.resume.sp;
         while ptr::eq(call.data, data) && fp < end {
             // SAFETY: machine code keeps frame pointers, and this one is in its part of the stack.
             let (return_address, outer) = unsafe { arch::outer_frame(fp) };

@@ -1,5 +1,5 @@
-//! [`InstanceData`]: what the runtime keeps of an instance beside its slab, and all access to what
-//! is in the slab.
+//! [`InstanceData`]: the run-time data of an instance beside its slab, and all access to the
+//! contents of the slab.
 
 use super::current::Current;
 use super::host_table::HostTable;
@@ -19,18 +19,20 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-/// What stands for a word that a store does not have. Machine code that would use it is not run.
+/// The word in the place of one that a store lacks. Machine code that would use it does not run.
 static NEVER: AtomicU64 = AtomicU64::new(0);
 
 /// The words that a store shares with the machine code of all its instances.
 #[derive(Clone, Debug, Default)]
 pub struct StoreWords {
-    /// As soon as it is not zero, code that is compiled to look at it (`Tunables::interruptible`)
-    /// traps with [`Trap::Interrupt`](mintage_environ::Trap::Interrupt).
+    /// The interrupt word. If it is not zero, code that is compiled to read it
+    /// (`Tunables::interruptible`) traps with
+    /// [`Trap::Interrupt`](mintage_environ::Trap::Interrupt).
     pub interrupt: Option<Arc<AtomicU64>>,
-    /// What code that is compiled to count (`Tunables::consume_fuel`) adds to; where it would
-    /// overflow, it traps with [`Trap::OutOfFuel`](mintage_environ::Trap::OutOfFuel). Changed by
-    /// others only while no code runs in the store.
+    /// The fuel counter, to which code adds that is compiled to count (`Tunables::consume_fuel`).
+    /// Where it would overflow, the code traps with
+    /// [`Trap::OutOfFuel`](mintage_environ::Trap::OutOfFuel). Others change it only while no code
+    /// runs in the store.
     pub fuel: Option<Arc<AtomicU64>>,
 }
 
@@ -43,67 +45,68 @@ pub struct StoreState {
     pub current: NonNull<Current>,
 }
 
-/// The runtime's data of an instance. Control blocks point at it.
+/// The run-time data of an instance. Control blocks point to it.
 ///
-/// Shared references to it exist whenever a call runs, so all that changes is in cells. What is in
-/// the slab is reached through raw pointers only.
+/// Shared references to it exist during calls, so everything that changes is in cells. The contents
+/// of the slab are accessed through raw pointers only.
 pub struct InstanceData {
     /// The component.
     pub code: Arc<Code>,
-    /// The host functions. Control blocks point at its array.
+    /// The host functions. Control blocks point to its array.
     pub imports: Arc<HostTable>,
-    /// Limits of growth and of the stack.
+    /// The limits of growth and of the stack.
     pub limits: Limits,
     /// The caller's own number of the instance.
     pub tag: u64,
-    /// The store's words. Control blocks point at them.
+    /// The store's words. Control blocks point to them.
     words: StoreWords,
-    /// What is current in the store. Control blocks point at it.
+    /// The store's state while guests run. Control blocks point to it.
     current: NonNull<Current>,
     /// Whether a call was stopped.
     pub poisoned: Cell<bool>,
-    /// Handle tables. Borrowed only while nothing else runs.
+    /// The handle tables. They are borrowed only while no other code runs.
     pub handles: RefCell<Handles>,
-    /// The number of the thread that used the slab last, 0 while nobody has: whoever has a context
+    /// The number of the thread that used the slab last; 0 if none has. Whoever has a context
     /// pointer may write.
     user: Cell<u64>,
-    /// How many page faults that thread had had before its first access, if nobody else has used
-    /// the slab.
+    /// How many page faults that thread had had before its first access, if no other thread has
+    /// used the slab.
     faults: Cell<Option<u64>>,
-    /// Whether the host was asked for anything, or growth was refused: another instance might have
-    /// got another answer.
+    /// Whether the instance's state depends on the host: on an answer of a host function, or on
+    /// refused growth.
     pub depends_on_host: Cell<bool>,
-    /// The context pointer of each domain: in `slab`.
+    /// The context pointer of each domain. The list is in `slab`.
     contexts: NonNull<[*mut u8]>,
     /// The array of builtins, for the control blocks.
     builtins: *const usize,
     slab: PooledSlab,
 }
 
-/// A memory at this moment. Memories never move.
+/// The present state of a memory. Memories never move.
 #[derive(Clone, Copy)]
 pub struct MemoryView {
-    /// Byte 0.
+    /// The address of byte 0.
     pub base: *mut u8,
-    /// Current size in bytes, all accessible.
+    /// The size in bytes, all of which are accessible.
     pub size: u64,
 }
 
-/// A table at this moment. Tables never move.
+/// The present state of a table. Tables never move.
 #[derive(Clone, Copy)]
 pub struct TableView {
-    /// Entry 0.
+    /// The address of entry 0.
     pub base: *mut u64,
-    /// Current number of entries.
+    /// The number of entries.
     pub size: u64,
 }
 
 impl InstanceData {
-    /// Puts an instance on the heap, with a slab of its own, which its first use makes ready.
+    /// Makes the run-time data of an instance, on the heap, with a slab of its own. The slab is
+    /// prepared when it is first used.
     ///
     /// # Errors
     ///
-    /// When the pool or the system gives no slab.
+    /// If the pool or the system gives no slab, or the store lacks a word that the code uses.
     ///
     /// # Safety
     ///
@@ -155,14 +158,13 @@ impl InstanceData {
         Ok(data)
     }
 
-    /// Takes an instance off the heap, and gives its slab back.
+    /// Frees the run-time data of an instance, and gives its slab back.
     ///
     /// # Safety
     ///
-    /// `create` made the instance, and nobody uses it any more.
+    /// `create` made the instance, and no one uses it any more.
     pub unsafe fn destroy(data: NonNull<InstanceData>) {
-        // SAFETY: `create` leaked a box, whose contents are taken out of it here before it is one
-        // again.
+        // SAFETY: `create` leaked a box. Its contents are moved out here before it is a box again.
         let (data, room): (_, Box<MaybeUninit<InstanceData>>) =
             unsafe { (data.read(), Box::from_raw(data.as_ptr().cast())) };
         let written = data.written();
@@ -171,12 +173,12 @@ impl InstanceData {
         code.release(slab, written);
     }
 
-    /// Notes who uses the slab from now on.
+    /// Notes that another thread uses the slab from now on.
     #[cold]
     #[inline(never)]
     fn used_by(&self, thread: u64) {
         if self.user.replace(thread) == 0 {
-            // Only what is known may still be known afterwards.
+            // Only if the written pages are known now can they still be known afterwards.
             let counts = self.slab.knows_written();
             self.faults
                 .set(counts.then(sys::thread::page_faults).flatten());
@@ -186,13 +188,13 @@ impl InstanceData {
         }
     }
 
-    /// Tells that others than the thread that calls may write to the slab.
+    /// Notes that other threads may write to the slab.
     pub fn share(&self) {
         self.faults.set(None);
     }
 
     /// Returns the pauses of work on `len` bytes or other items for a guest. Short work has none,
-    /// and does not even look for the interrupt word.
+    /// and does not even read the interrupt word's address.
     #[inline]
     pub fn pauses(&self, len: usize) -> Pauses<'_> {
         if len <= bulk::PIECE {
@@ -201,7 +203,7 @@ impl InstanceData {
         Pauses::new(self.words.interrupt.as_deref())
     }
 
-    /// Makes the slab ready: an instance that nobody uses has no page in memory.
+    /// Prepares the slab. No page of an instance that no one uses is in memory.
     fn prepare(&self) {
         self.slab.fill();
         for &ctx in self.contexts() {
@@ -217,19 +219,19 @@ impl InstanceData {
                 instance: std::ptr::from_ref(self).cast(),
                 reserved: [0; 7],
             };
-            // SAFETY: the block lies at the end of the domain's head, which is accessible, and is
+            // SAFETY: the block is at the end of the domain's head, which is accessible. It is
             // aligned, since `ctx` is.
             unsafe { control_block(ctx).write(block) };
         }
     }
 
-    /// What of the slab may differ from the image now.
+    /// Returns which pages of the slab may differ from the image.
     fn written(&self) -> Written {
         let (user, faults) = (self.user.get(), self.faults.get());
         if user == 0 {
             return Written::Nothing;
         }
-        // A child that was forked meanwhile counts anew, and has no page table to scan.
+        // A forked child starts a new count, and has no page table to scan.
         let knows =
             || self.code.shelf().pool().pagemap().is_some() && sys::thread::page_faults() == faults;
         match faults.is_some() && user == sys::thread::number() && knows() {
@@ -238,36 +240,35 @@ impl InstanceData {
         }
     }
 
-    /// The instance that machine code with this `ctx` runs in.
+    /// Returns the instance of the machine code that runs with this `ctx`.
     ///
     /// # Safety
     ///
-    /// `ctx` is the context pointer of a domain, given by [`ctx`](Self::ctx), of an instance that
-    /// lives as long as the result.
+    /// `ctx` is the context pointer of a domain, a result of [`ctx`](Self::ctx), of an instance
+    /// that lives as long as the result.
     pub unsafe fn of_ctx<'a>(ctx: *mut u8) -> &'a InstanceData {
-        // SAFETY: `prepare` wrote the control block, and machine code does not change this field of
-        // it.
+        // SAFETY: `prepare` wrote the control block, and machine code does not change this field.
         unsafe { &*(*control_block(ctx)).instance.cast::<InstanceData>() }
     }
 
-    /// Returns what is current in the store.
+    /// Returns the store's state while guests run.
     #[inline]
     pub fn current(&self) -> &Current {
-        // SAFETY: whoever created the instance keeps it where it is; all of it that changes is in
-        // cells.
+        // SAFETY: the state stays in place, as the caller of `create` promised, and all of it that
+        // changes is in cells.
         unsafe { self.current.as_ref() }
     }
 
-    /// Whether an address is in the instance's slab.
+    /// Returns whether an address is in the instance's slab.
     pub fn owns(&self, address: usize) -> bool {
         self.slab.contains(address)
     }
 
-    /// The context pointer of a domain.
+    /// Returns the context pointer of a domain.
     ///
     /// # Panics
     ///
-    /// When the component has no such domain.
+    /// If the component has no such domain.
     #[inline]
     pub fn ctx(&self, domain: DomainId) -> *mut u8 {
         let thread = sys::thread::number();
@@ -279,16 +280,16 @@ impl InstanceData {
 
     #[inline]
     fn contexts(&self) -> &[*mut u8] {
-        // SAFETY: the list is the slab's, which lives as long as `self` and never changes it.
+        // SAFETY: the list belongs to the slab, which lives as long as `self` and never changes it.
         unsafe { self.contexts.as_ref() }
     }
 
-    /// The slab.
+    /// Returns the slab.
     pub fn slab(&self) -> &Slab {
         &self.slab
     }
 
-    /// Uses the handle tables. `f` calls nothing that could use them, too.
+    /// Calls `f` with the handle tables. `f` must not call what also uses them.
     pub(crate) fn with_handles<T>(&self, f: impl FnOnce(&mut Handles, &Resources) -> T) -> T {
         f(
             &mut self.handles.borrow_mut(),
@@ -296,13 +297,12 @@ impl InstanceData {
         )
     }
 
-    /// Whether nothing that the instance did so far depends on anything outside its slab, or is
-    /// kept there.
+    /// Returns whether the instance's whole state is in its slab and depends on the component only.
     pub fn is_all_in_slab(&self) -> bool {
         !self.depends_on_host.get() && self.handles.borrow().are_unused()
     }
 
-    /// How large memories and tables are.
+    /// Returns the sizes of memories, tables and GC heaps.
     pub fn sizes(&self) -> Sizes {
         let layout = self.code.layout();
         Sizes {
@@ -327,26 +327,26 @@ impl InstanceData {
         }
     }
 
-    /// The control block of a domain, to access fields of.
+    /// Returns the control block of a domain.
     ///
     /// # Panics
     ///
-    /// When the component has no such domain.
+    /// If the component has no such domain.
     #[inline]
     pub fn control(&self, domain: DomainId) -> *mut ControlBlock {
         control_block(self.ctx(domain))
     }
 
-    /// A word in a domain's head.
+    /// Returns the address of a word in a domain's head.
     ///
     /// # Panics
     ///
-    /// When the component has no such domain.
+    /// If the component has no such domain.
     pub fn slot(&self, slot: HeadSlot) -> *mut u8 {
         self.ctx(slot.domain).wrapping_offset(slot.offset as isize)
     }
 
-    /// The memory with this number, if the component has it.
+    /// Returns a memory, if the component has it.
     #[inline]
     pub fn memory(&self, id: MemoryId) -> Option<MemoryView> {
         let (base, size) = self.find_memory(id)?;
@@ -355,8 +355,8 @@ impl InstanceData {
         Some(MemoryView { base, size })
     }
 
-    /// Byte 0 of the memory with this number, if the component has it, and where its size in bytes
-    /// is.
+    /// Returns the address of byte 0 of a memory and of the word with its size in bytes, if the
+    /// component has it.
     #[inline]
     pub fn find_memory(&self, id: MemoryId) -> Option<(*mut u8, *const u64)> {
         let layout = self.code.layout().memories.get(id)?;
@@ -365,7 +365,7 @@ impl InstanceData {
         Some((ctx.wrapping_add(layout.offset as usize), size.cast()))
     }
 
-    /// The table with this number, if the component has it.
+    /// Returns a table, if the component has it.
     #[inline]
     pub fn table(&self, id: TableId) -> Option<TableView> {
         let layout = self.code.layout().tables.get(id)?;
@@ -383,8 +383,8 @@ impl InstanceData {
         self.ctx(domain).wrapping_offset(offset as isize).cast()
     }
 
-    /// The type of the object in the GC heap of `domain` at a reference, or `None` where no object
-    /// can be.
+    /// Returns the type of the object in the GC heap of `domain` at a reference, or `None` where no
+    /// object can be.
     pub fn object_type(&self, domain: DomainId, reference: u64) -> Option<ObjectTypeId> {
         let heap = self.code.layout().domains.get(domain)?.heap.as_ref()?;
         // SAFETY: both slots are aligned words of the head.
@@ -405,7 +405,7 @@ impl InstanceData {
     }
 }
 
-/// The control block below a `ctx`.
+/// Returns the control block of a `ctx`, which ends there.
 #[inline]
 pub fn control_block(ctx: *mut u8) -> *mut ControlBlock {
     ctx.wrapping_sub(ControlBlock::SIZE as usize).cast()

@@ -1,9 +1,9 @@
-//! Handle tables: one per component instance of the tree (CanonicalABI.md, "Table State" and
-//! "Resource State"), and the calls under way that handles are lent to.
+//! Handle tables: one for each component instance of the tree (CanonicalABI.md, "Table State" and
+//! "Resource State"), and the running calls that handles are lent to.
 //!
-//! A loan ends with its call. Each call whose type has borrows opens a [`CallScope`], which stands
-//! for two things of the specification: the subtask that the caller's handles are lent to, and the
-//! task that must drop the handles that were made for it. Whoever makes the call holds the scope's
+//! A loan ends with its call. Each call whose type has borrows opens a [`CallScope`], which
+//! represents two things of the specification: the subtask that the caller's handles are lent to,
+//! and the task that must drop the handles that were made for it. The caller holds the scope's
 //! [`CallId`] and passes it on wherever a handle is lent or borrowed, so calls may end in any
 //! order.
 
@@ -19,35 +19,36 @@ use slab::Slab;
 use smallvec::SmallVec;
 use table::{Element, Handle, Ownership, Table};
 
-/// The most handles of a root instance: what the specification allows one table
-/// (`Table.MAX_LENGTH`). A handle takes 20 bytes of the host's memory.
+/// The most handles of a root instance: the limit that the specification has for one table
+/// (`Table.MAX_LENGTH`).
 pub(crate) const MAX_HANDLES: u32 = (1 << 28) - 1;
 
 /// All resource types of a component.
 pub(crate) type Resources = IndexVec<ResourceId, Resource>;
 type Result<T, E = HandleError> = std::result::Result<T, E>;
 
-/// The handle tables of a root instance, and the calls that handles are lent to.
+/// The handle tables of a root instance, and the running calls that handles are lent to.
 pub(crate) struct Handles {
-    /// How many more loans there may be.
+    /// The number of further loans that are allowed.
     loans_left: usize,
-    /// How many elements all tables together may still add. Elements are reused but never freed, so
-    /// this is what bounds memory, however many component instances share it.
+    /// The number of elements that all tables together may still add. Elements are reused but never
+    /// freed, so this bounds their memory, however many component instances there are.
     elements_left: usize,
-    /// By domain; made when first used.
+    /// The tables by domain. They are made when first used.
     tables: Vec<Table>,
-    /// The calls under way that handles are lent to, by [`CallId`].
+    /// The running calls that handles are lent to, by [`CallId`].
     calls: Slab<CallScope>,
-    /// What messages of error contexts take.
+    /// The bytes that messages of error contexts take.
     messages: MessageRoom,
 }
 
-/// A call under way that handles are lent to.
+/// A running call that handles are lent to.
 #[derive(Default)]
 struct CallScope {
-    /// Handles that were made for the callee and that it has not dropped yet (`num_borrows`).
+    /// The number of handles that were made for the callee and that it has not dropped yet
+    /// (`num_borrows`).
     borrows: u32,
-    /// The caller's handles that are lent to the call. A few need no memory of their own.
+    /// The caller's handles that are lent to the call. A few take no allocation.
     loans: SmallVec<[Loan; 4]>,
 }
 
@@ -58,7 +59,7 @@ struct Loan {
 }
 
 impl Handles {
-    /// Empty tables for at most `limit` handles together.
+    /// Makes empty tables for at most `limit` handles together.
     pub fn new(limit: u32) -> Self {
         let limit = limit.min(MAX_HANDLES) as usize;
         Handles {
@@ -70,12 +71,12 @@ impl Handles {
         }
     }
 
-    /// Whether there never was a handle: a free list, too, is something that the guest can see.
+    /// Returns whether there never was a handle. A guest can also observe a free list.
     pub fn are_unused(&self) -> bool {
         self.tables.iter().all(Table::is_unused)
     }
 
-    /// Whether there is no handle.
+    /// Returns whether there is no handle.
     pub fn are_empty(&self) -> bool {
         self.tables.iter().all(Table::is_empty)
     }
@@ -93,7 +94,7 @@ impl Handles {
         self.tables[domain.index()].add(taken, &mut self.elements_left)
     }
 
-    /// The handle, which must be of type `resource`.
+    /// Returns a handle, which must be of type `resource`.
     fn entry(
         &mut self,
         resources: &Resources,
@@ -116,6 +117,22 @@ impl Handles {
         }
     }
 
+    /// Returns a handle of type `resource`, which must not be lent.
+    fn unlent(
+        &mut self,
+        resources: &Resources,
+        domain: DomainId,
+        resource: ResourceId,
+        handle: u32,
+    ) -> Result<Handle> {
+        let found = *self.entry(resources, domain, resource, handle)?;
+        let owned = found.ownership == Ownership::Own;
+        match found.lends {
+            0 => Ok(found),
+            _ => Err(HandleError::Lent { owned }),
+        }
+    }
+
     /// `error-context.new`.
     pub fn new_error_context(&mut self, domain: DomainId, message: &str) -> Result<u32> {
         let context = self.messages.keep(message);
@@ -127,7 +144,7 @@ impl Handles {
         self.add(domain, Element::ErrorContext(context))
     }
 
-    /// `lift_error_context`: the handle stays.
+    /// `lift_error_context`. The handle stays.
     pub fn error_context(
         &mut self,
         resources: &Resources,
@@ -179,8 +196,8 @@ impl Handles {
         Ok(self.entry(resources, domain, resource, handle)?.rep)
     }
 
-    /// `resource.drop`, but for the destructor: whether the handle owned the resource, and the
-    /// representation.
+    /// `resource.drop`, without the destructor. Returns whether the handle owned the resource, and
+    /// the representation.
     pub fn drop(
         &mut self,
         resources: &Resources,
@@ -188,26 +205,17 @@ impl Handles {
         resource: ResourceId,
         handle: u32,
     ) -> Result<(bool, u32)> {
-        let Handle {
-            rep,
-            ownership,
-            lends,
-            ..
-        } = *self.entry(resources, domain, resource, handle)?;
-        let owned = ownership == Ownership::Own;
-        if lends != 0 {
-            return Err(HandleError::Lent { owned });
-        }
+        let Handle { rep, ownership, .. } = self.unlent(resources, domain, resource, handle)?;
         self.table(domain).remove(handle);
         if let Ownership::Borrow(call) = ownership
             && let Some(scope) = self.calls.get_mut(call.index())
         {
             scope.borrows = scope.borrows.saturating_sub(1);
         }
-        Ok((owned, rep))
+        Ok((ownership == Ownership::Own, rep))
     }
 
-    /// `lift_own`: removes an owning handle and gives its representation.
+    /// `lift_own`: removes an owning handle. Returns its representation.
     pub fn lift_own(
         &mut self,
         resources: &Resources,
@@ -215,24 +223,15 @@ impl Handles {
         resource: ResourceId,
         handle: u32,
     ) -> Result<u32> {
-        let Handle {
-            rep,
-            ownership,
-            lends,
-            ..
-        } = *self.entry(resources, domain, resource, handle)?;
-        let owned = ownership == Ownership::Own;
-        if lends != 0 {
-            return Err(HandleError::Lent { owned });
-        }
-        if !owned {
+        let Handle { rep, ownership, .. } = self.unlent(resources, domain, resource, handle)?;
+        if ownership != Ownership::Own {
             return Err(HandleError::NotOwned);
         }
         self.table(domain).remove(handle);
         Ok(rep)
     }
 
-    /// `lift_borrow`: lends a handle to `call` and returns its representation.
+    /// `lift_borrow`: lends a handle to `call`. Returns its representation.
     pub fn lift_borrow(
         &mut self,
         resources: &Resources,
@@ -248,7 +247,7 @@ impl Handles {
             return Err(HandleError::Full);
         }
         let entry = self.entry(resources, domain, resource, handle)?;
-        // Each of the loans is counted once in one handle, and there are fewer than 2^32 of them.
+        // Each loan is counted in one handle, and there are fewer than 2^32.
         entry.lends += 1;
         let rep = entry.rep;
         self.loans_left -= 1;
@@ -287,8 +286,8 @@ impl Handles {
         Ok(handle)
     }
 
-    /// Opens the scope of a call that handles are lent to. The stacks that calls are on bound how
-    /// many there are.
+    /// Opens the scope of a call that handles are lent to. The stacks of the calls bound how many
+    /// there are.
     pub fn enter(&mut self) -> CallId {
         CallId::from_u32(self.calls.insert(CallScope::default()) as u32)
     }
@@ -306,8 +305,8 @@ impl Handles {
         Ok(())
     }
 
-    /// Closes the scope of a call that does not take place after all: takes back what was lent to
-    /// it.
+    /// Closes the scope of a call that does not take place after all, and takes back what was lent
+    /// to it.
     pub fn abandon(&mut self, call: CallId) {
         let Some(scope) = self.calls.try_remove(call.index()) else {
             return;

@@ -148,7 +148,7 @@ fn an_abandoned_call_leaves_nothing() {
     assert_eq!(handles.drop(&types, A, FILE, own), Ok((true, 7)));
 }
 
-/// The specification's `Table` and the loans of its tasks, with maps in place of slots, for
+/// The specification's `Table` and the loans of its tasks, with maps instead of lists, for
 /// comparison.
 #[derive(Default)]
 struct Model {
@@ -244,8 +244,8 @@ impl Model {
 }
 
 proptest! {
-    /// Steps that would end an instance in a trap leave the tables as they were, so that the
-    /// walk goes on.
+    /// Steps that would end an instance in a trap leave the tables unchanged, so the test
+    /// continues.
     #[test]
     fn tables_are_those_of_the_specification(
         steps in prop::collection::vec((0..7u8, 0..2u32, 0..12u32), 0..200),
@@ -303,7 +303,7 @@ proptest! {
             };
             prop_assert_eq!(found.map_err(HandleError::trap), expected);
         }
-        // After a trap nothing is asked of the tables any more.
+        // After a trap the tables are not used any more.
         for (&handle, found) in &model.handles {
             let rep = handles.rep(&types, B, found.resource, handle);
             prop_assert_eq!(rep, Ok(found.rep));
