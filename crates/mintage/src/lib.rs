@@ -45,8 +45,8 @@
 //! | `instance` | [`Instance`], [`InstancePre`] |
 //! | `linker` | [`Linker`], [`LinkerInstance`] |
 //!
-//! Architecture invariant: unsafe code is in `component` (loading of artifacts), `store` (entry
-//! into guests and the way back to the store) and `abi/guest.rs` (views of guest memory) only.
+//! Architecture invariant: unsafe code is in `component` (loading of artifacts), `store/entry.rs`
+//! (entry into guests and the way back to the store) and `abi/guest.rs` (views of guest memory) only.
 
 #![deny(unsafe_code)]
 
@@ -59,10 +59,6 @@ pub mod error;
 mod instance;
 mod linker;
 mod resource;
-#[allow(
-    unsafe_code,
-    reason = "entry into guests, and the way from a guest back to its store"
-)]
 mod store;
 pub mod types;
 mod val;

@@ -2,7 +2,7 @@
 //! that a guest says.
 
 use super::guest::Guest;
-use super::{CanonicalAbi, ComponentTypes, HandleContext, InterfaceType};
+use super::{CanonicalAbi, ComponentTypes, HandleContext, InterfaceType, Lift, Lower};
 use crate::Trap;
 use crate::error::{Result, bail, trap, trap_unless};
 use mintage_environ::component::{Record, StringEncoding};
@@ -20,20 +20,47 @@ pub(crate) struct AbiOptions<'a> {
     pub encoding: StringEncoding,
 }
 
-/// Where the parameters or results of a call are lifted from.
-pub(crate) enum Source<'a> {
+/// The parameters or results of a call, to be lifted.
+pub(crate) enum LiftSource<'a> {
     /// Flat words.
     Flat(&'a [u64]),
     /// The bytes of a tuple.
     Memory(&'a [u8]),
 }
 
-/// Where the parameters or results of a call are lowered to.
-pub(crate) enum Target<'a> {
+impl LiftSource<'_> {
+    /// Lifts the values as a tuple of type `ty`.
+    #[inline]
+    pub fn lift<V: Lift>(self, cx: &mut LiftContext<'_>, ty: InterfaceType) -> Result<V> {
+        match self {
+            LiftSource::Flat(words) => V::lift_flat(cx, ty, words),
+            LiftSource::Memory(bytes) => V::lift_memory(cx, ty, bytes),
+        }
+    }
+}
+
+/// The place that the parameters or results of a call are lowered to.
+pub(crate) enum LowerTarget<'a> {
     /// Flat words.
     Flat(&'a mut [u64]),
     /// The offset of a tuple in memory.
     Memory(usize),
+}
+
+impl LowerTarget<'_> {
+    /// Lowers the values, a tuple of type `ty`.
+    #[inline]
+    pub fn lower<V: Lower>(
+        self,
+        cx: &mut LowerContext<'_>,
+        ty: InterfaceType,
+        values: &V,
+    ) -> Result<()> {
+        match self {
+            LowerTarget::Flat(words) => values.lower_flat(cx, ty, words),
+            LowerTarget::Memory(offset) => values.lower_memory(cx, ty, offset),
+        }
+    }
 }
 
 /// The types inside a type. Each method is for one kind of type and gives nothing for others, which

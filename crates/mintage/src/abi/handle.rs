@@ -4,8 +4,8 @@
 use super::{ComponentTypes, LiftContext, LowerContext};
 use crate::Result;
 use crate::error::{Context, format_err, handle_trap};
-use crate::store::{HostHandles, LendingCall, Linked, Origin};
-use crate::types::ResourceType;
+use crate::store::{HostHandles, LendingCall, ResourceOrigin};
+use crate::types::{HostResourceTypes, ResourceType, StoreInstanceId};
 use mintage_environ::{DomainId, Index, ResourceId};
 use mintage_runtime::Instance;
 use std::ops::Deref;
@@ -41,9 +41,9 @@ impl Deref for InstanceTypes<'_> {
 /// The handles that a call can name: the store's, and those of one component instance.
 pub(crate) struct HandleContext<'a> {
     pub host: &'a mut HostHandles,
-    pub linked: &'a Linked,
-    /// The number of the root instance in the store.
-    pub instance: u32,
+    pub resources: &'a HostResourceTypes,
+    /// The root instance.
+    pub instance: StoreInstanceId,
     pub domain: DomainId,
     /// The call that handles are lent to; none if no type in it has a borrow.
     pub lends_to: Option<LendingCall>,
@@ -52,13 +52,13 @@ pub(crate) struct HandleContext<'a> {
 impl HandleContext<'_> {
     /// What the resource type `id` of the component is.
     pub fn ty(&self, id: ResourceId) -> ResourceType {
-        let host = self.linked.host_type(id);
+        let host = self.resources.get(id);
         host.unwrap_or_else(|| ResourceType::guest(self.host.store, self.instance, id))
     }
 
     /// Where a resource of type `id` comes from.
-    pub fn origin(&self, id: ResourceId) -> Origin {
-        Origin {
+    pub fn origin(&self, id: ResourceId) -> ResourceOrigin {
+        ResourceOrigin {
             instance: self.instance,
             resource: id,
         }

@@ -37,6 +37,8 @@ pub use handle::InstanceTypes;
 pub use mintage_environ::component::{CanonicalAbi, ComponentTypes, InterfaceType};
 pub use traits::{ComponentNamedList, ComponentType, Lift, ListElement, Lower};
 
-pub(crate) use context::{AbiOptions, MAX_LIST_BYTE_LENGTH, Source, Target, is_aligned, read_u32};
+pub(crate) use context::{
+    AbiOptions, LiftSource, LowerTarget, MAX_LIST_BYTE_LENGTH, is_aligned, read_u32,
+};
 pub(crate) use handle::HandleContext;
 pub(crate) use scalar::{lift_char, lift_f32, lift_f64};

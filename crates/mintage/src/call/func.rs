@@ -1,28 +1,24 @@
 //! [`Func`] and [`TypedFunc`]: calls of exported functions.
 
 use super::host::typecheck;
+use super::protocol::{Call, CallAbi};
 use super::reexport;
-use crate::abi::guest::Guest;
 use crate::abi::{
-    AbiOptions, ComponentNamedList, HandleContext, InstanceTypes, InterfaceType, Lift, LiftContext,
-    Lower, LowerContext, Source, Target,
+    ComponentNamedList, InstanceTypes, InterfaceType, Lift, LiftContext, LiftSource, Lower,
+    LowerContext, LowerTarget,
 };
 use crate::error::{Context, Result, ensure, wrong_store};
-use crate::store::{
-    CallScope, GrowthLimiter, HostHandles, LIFT_WORDS, LendingCall, StoreInner, StoreInstance,
-    StoreOpaque,
-};
-use crate::types::{ComponentFunc, Type};
+use crate::store::{CallScope, LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
+use crate::types::{ComponentFunc, StoreId, StoreInstanceId, Type};
 use crate::{AsContext, AsContextMut, Component, Trap, Val};
-use mintage_environ::component::{CanonicalAbi, MAX_FLAT_RESULTS};
 use mintage_environ::{FuncTypeId, ImportId, LiftId};
 use std::marker::PhantomData;
 
 /// An exported function of an instance.
 #[derive(Clone, Copy, Debug)]
 pub struct Func {
-    store: u64,
-    instance: u32,
+    store: StoreId,
+    instance: StoreInstanceId,
     callee: CalleeId,
 }
 
@@ -32,7 +28,7 @@ pub struct Func {
 struct CalleeId(u32);
 
 /// What an exported function is.
-enum Callee {
+enum FuncCallee {
     /// A function of the component.
     Lift(LiftId),
     /// A function of the host, exported again.
@@ -43,10 +39,10 @@ impl CalleeId {
     const IMPORT: u32 = 1 << 31;
 
     #[inline]
-    fn get(self) -> Callee {
+    fn get(self) -> FuncCallee {
         match self.0 & Self::IMPORT {
-            0 => Callee::Lift(LiftId::from_u32(self.0)),
-            _ => Callee::Import(ImportId::from_u32(self.0 & !Self::IMPORT)),
+            0 => FuncCallee::Lift(LiftId::from_u32(self.0)),
+            _ => FuncCallee::Import(ImportId::from_u32(self.0 & !Self::IMPORT)),
         }
     }
 }
@@ -79,18 +75,22 @@ impl<Params, Return> std::fmt::Debug for TypedFunc<Params, Return> {
 }
 
 impl Func {
-    pub(crate) fn lifted(store: &StoreOpaque, instance: usize, lift: LiftId) -> Func {
+    pub(crate) fn lifted(store: &StoreOpaque, instance: StoreInstanceId, lift: LiftId) -> Func {
         Func {
             store: store.id,
-            instance: instance as u32,
+            instance,
             callee: CalleeId(lift.as_u32()),
         }
     }
 
-    pub(crate) fn imported(store: &StoreOpaque, instance: usize, import: ImportId) -> Func {
+    pub(crate) fn imported(
+        store: &StoreOpaque,
+        instance: StoreInstanceId,
+        import: ImportId,
+    ) -> Func {
         Func {
             store: store.id,
-            instance: instance as u32,
+            instance,
             callee: CalleeId(import.as_u32() | CalleeId::IMPORT),
         }
     }
@@ -98,17 +98,16 @@ impl Func {
     /// The function's type in its component.
     fn type_in(&self, component: &Component) -> FuncTypeId {
         match self.callee.get() {
-            Callee::Lift(lift) => component.lift(lift).ty,
-            Callee::Import(import) => component.interface().import_funcs[import].ty,
+            FuncCallee::Lift(lift) => component.lift(lift).boundary.ty,
+            FuncCallee::Import(import) => component.interface().import_funcs[import].ty,
         }
     }
 
-    /// The instance that the function is of.
+    /// The instance that the function belongs to.
+    #[inline]
     fn instance<'s>(&self, store: &'s StoreOpaque) -> Result<&'s StoreInstance> {
-        match store.instances.get(self.instance as usize) {
-            Some(instance) if store.id == self.store => Ok(instance),
-            _ => Err(wrong_store("function")),
-        }
+        let instance = store.instance(self.store, self.instance);
+        instance.ok_or_else(|| wrong_store("function"))
     }
 
     /// The function's type.
@@ -121,7 +120,7 @@ impl Func {
         let instance = self
             .instance(&store.0.opaque)
             .expect("the store that the function came from");
-        let scope = instance.scope(self.store, self.instance);
+        let scope = instance.type_scope(self.store, self.instance);
         ComponentFunc::new(&scope, self.type_in(&instance.component))
     }
 
@@ -163,7 +162,7 @@ impl Func {
         } = self.instance(&store.0.opaque)?;
         typecheck::<Params, Return>(
             self.type_in(component),
-            &InstanceTypes::new(&component.interface().types, linked.types()),
+            &InstanceTypes::new(&component.interface().types, linked.resources.as_slice()),
             "the Rust type has",
         )?;
         Ok(TypedFunc {
@@ -210,7 +209,10 @@ impl Func {
             "expected room for {expected} results, got room for {found}"
         );
         let tuples = types.func_tuples(ty);
-        let abi = (types.abi(tuples.params), types.abi(tuples.results));
+        let abi = CallAbi {
+            params: types.abi(tuples.params),
+            results: types.abi(tuples.results),
+        };
         let result_type = func.result;
 
         let value = self.call_raw(
@@ -220,8 +222,8 @@ impl Func {
             // A tuple of one is laid out as its field is, flat and in memory.
             |cx, _, source| match (result_type, source) {
                 (None, _) => Ok(None),
-                (Some(ty), Source::Flat(words)) => Val::lift_flat(cx, ty, words).map(Some),
-                (Some(ty), Source::Memory(bytes)) => Val::lift_memory(cx, ty, bytes).map(Some),
+                (Some(ty), LiftSource::Flat(words)) => Val::lift_flat(cx, ty, words).map(Some),
+                (Some(ty), LiftSource::Memory(bytes)) => Val::lift_memory(cx, ty, bytes).map(Some),
             },
         )?;
         if let (Some(value), [result]) = (value, results) {
@@ -230,170 +232,59 @@ impl Func {
         Ok(())
     }
 
-    /// Calls the function (`canon_lift`): lowers the parameters, enters the guest, lifts the
-    /// results, lets the guest clean up.
+    /// Calls the function (`canon_lift`), which has the layout `abi`.
     #[inline]
     fn call_raw<T: 'static, R>(
         &self,
         store: &mut StoreInner<T>,
-        abi: (CanonicalAbi, CanonicalAbi),
-        lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, Target<'_>) -> Result<()>,
-        lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, Source<'_>) -> Result<R>,
+        abi: CallAbi,
+        lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, LowerTarget<'_>) -> Result<()>,
+        lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, LiftSource<'_>) -> Result<R>,
     ) -> Result<R> {
-        let number = self.instance as usize;
-        let instance = match store.opaque.instances.get(number) {
-            Some(instance) if store.opaque.id == self.store => instance,
-            _ => return Err(wrong_store("function")),
-        };
+        let instance = self.instance(&store.opaque)?;
         let callee = match self.callee.get() {
-            Callee::Lift(callee) => callee,
-            Callee::Import(import) => {
-                return reexport::call(store, number, import, abi, lower, lift);
+            FuncCallee::Lift(callee) => callee,
+            FuncCallee::Import(import) => {
+                return reexport::call(store, self.instance, import, abi, lower, lift);
             }
         };
         if instance.active {
             return Err(Trap::CannotEnterComponent.into());
         }
-        let borrows = instance.component.lift(callee).borrows;
-        call_within(
-            CallScope::new(store, number, borrows),
-            callee,
-            abi,
-            lower,
-            lift,
-        )
+        let borrows = instance.component.lift(callee).boundary.borrows;
+        let scope = CallScope::new(store, self.instance, borrows);
+        call_within(scope, callee, abi, lower, lift)
     }
 }
 
-/// The whole of a call in its scope.
+/// The steps of a call of a guest, in its scope.
 #[inline]
 fn call_within<T, R>(
     mut scope: CallScope<'_, T>,
     callee: LiftId,
-    abi: (CanonicalAbi, CanonicalAbi),
-    lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, Target<'_>) -> Result<()>,
-    lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, Source<'_>) -> Result<R>,
+    abi: CallAbi,
+    lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, LowerTarget<'_>) -> Result<()>,
+    lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, LiftSource<'_>) -> Result<R>,
 ) -> Result<R> {
-    let (params_abi, results_abi) = abi;
-    let mut words = [0; LIFT_WORDS];
-    let (number, lends_to) = (scope.instance, scope.lends_to());
-
-    let store = &mut *scope.store;
-    let StoreOpaque {
-        instances, handles, ..
-    } = &mut store.opaque;
-    let instance = &mut instances[number];
-    instance.active = true;
-    let host = HostSide {
-        handles,
-        limiter: &mut store.host,
-        lends_to,
+    let mut call = Call {
+        target: callee,
+        instance: scope.instance,
+        lends_to: scope.lends_to(),
+        abi,
+        words: &mut [0; LIFT_WORDS],
+        scratch: None,
+        trapped: false,
     };
-    instance.lower_params(number, callee, params_abi, &mut words, host, lower)?;
-
-    store.call_lift(number, callee, &mut words)?;
-
-    let StoreOpaque {
-        instances,
-        handles,
-        hostcall_fuel,
-        ..
-    } = &mut store.opaque;
-    let instance = &instances[number];
-    let component = &instance.component;
-    let info = component.lift(callee);
-    let (handles, runtime) = instance.with_handles(handles, number, info.options.domain, lends_to);
-    let options = AbiOptions {
-        types: &component.interface().types,
-        encoding: info.options.string_encoding,
-    };
-    let mut cx = LiftContext::new(
-        options,
-        runtime,
-        info.options.memory,
-        *hostcall_fuel,
-        handles,
-    );
-    let source = match results_abi.flat_count {
-        Some(count) if usize::from(count) <= MAX_FLAT_RESULTS => {
-            Source::Flat(&words[..usize::from(count)])
-        }
-        _ => Source::Memory(cx.spilled(words[0] as u32, results_abi)?),
-    };
-    let result = lift(&mut cx, info.results, source)?;
-    scope.exit()?;
-
-    scope.store.post_return(number, callee, &mut words)?;
-    scope.store.opaque.instances[number].active = false;
-    Ok(result)
-}
-
-/// What lowering needs of a store besides the instance.
-struct HostSide<'a> {
-    handles: &'a mut HostHandles,
-    limiter: &'a mut dyn GrowthLimiter,
-    lends_to: Option<LendingCall>,
-}
-
-impl StoreInstance {
-    /// Lowers the parameters of a call. When this fails and no guest code trapped, the instance is
-    /// as if nothing had happened (but for memory that the guest has allocated), so that it can be
-    /// entered again.
-    #[inline]
-    fn lower_params(
-        &mut self,
-        number: usize,
-        lift: LiftId,
-        abi: CanonicalAbi,
-        words: &mut [u64; LIFT_WORDS],
-        host: HostSide<'_>,
-        lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, Target<'_>) -> Result<()>,
-    ) -> Result<()> {
-        let StoreInstance {
-            runtime,
-            component,
-            linked,
-            active,
-        } = self;
-        let info = component.lift(lift);
-        let options = AbiOptions {
-            types: &component.interface().types,
-            encoding: info.options.string_encoding,
-        };
-        let realloc = component.code().lift(lift).realloc;
-        let guest = Guest::new(
-            runtime,
-            info.options.domain,
-            info.options.memory,
-            realloc,
-            host.limiter,
-        );
-        let handles = HandleContext {
-            host: host.handles,
-            linked,
-            instance: number as u32,
-            domain: info.options.domain,
-            lends_to: host.lends_to,
-        };
-        let mut cx = LowerContext::new(options, guest, Some(handles));
-        let result = match abi.flat_count {
-            Some(count) => lower(
-                &mut cx,
-                info.params,
-                Target::Flat(&mut words[..usize::from(count)]),
-            ),
-            None => cx
-                .allocate(abi.align32, abi.size32 as usize)
-                .and_then(|offset| {
-                    words[0] = offset as u64;
-                    lower(&mut cx, info.params, Target::Memory(offset))
-                }),
-        };
-        if result.is_err() {
-            *active = cx.trapped();
-        }
-        result
+    call.begin(scope.store);
+    if let Err(error) = call.lower_params(scope.store, lower) {
+        call.take_back(scope.store);
+        return Err(error);
     }
+    call.enter(scope.store)?;
+    let result = call.lift_results(scope.store, lift)?;
+    scope.exit()?;
+    call.finish(scope.store)?;
+    Ok(result)
 }
 
 /// Lowers parameters one by one, so that an error can name the one that is wrong.
@@ -401,13 +292,13 @@ fn lower_params(
     params: &[Val],
     cx: &mut LowerContext<'_>,
     ty: InterfaceType,
-    target: Target<'_>,
+    target: LowerTarget<'_>,
 ) -> Result<()> {
     let types = cx.types();
     let params = params.iter().zip(cx.tuple_types(ty)).enumerate();
     let name = |i: usize| format!("in parameter {}", i + 1);
     match target {
-        Target::Flat(mut rest) => {
+        LowerTarget::Flat(mut rest) => {
             for (i, (value, &ty)) in params {
                 let (words, behind) =
                     rest.split_at_mut(types.abi(ty).flat_count.map_or(0, usize::from));
@@ -415,7 +306,7 @@ fn lower_params(
                 rest = behind;
             }
         }
-        Target::Memory(offset) => {
+        LowerTarget::Memory(offset) => {
             let mut end = 0;
             for (i, (value, &ty)) in params {
                 let field = types.abi(ty).next_field(&mut end, false) as usize;
@@ -451,15 +342,14 @@ where
     pub fn call(&self, mut store: impl AsContextMut, params: Params) -> Result<Return> {
         self.func.call_raw(
             store.as_context_mut().0,
-            (Params::ABI, Return::ABI),
-            |cx, ty, target| match target {
-                Target::Flat(words) => params.lower_flat(cx, ty, words),
-                Target::Memory(offset) => params.lower_memory(cx, ty, offset),
+            const {
+                CallAbi {
+                    params: Params::ABI,
+                    results: Return::ABI,
+                }
             },
-            |cx, ty, source| match source {
-                Source::Flat(words) => Return::lift_flat(cx, ty, words),
-                Source::Memory(bytes) => Return::lift_memory(cx, ty, bytes),
-            },
+            |cx, ty, target| target.lower(cx, ty, &params),
+            |cx, ty, source| source.lift(cx, ty),
         )
     }
 }

@@ -1,17 +1,15 @@
 //! Host functions: from a Rust closure to what machine code calls.
 
-use crate::abi::guest::Guest;
+use super::protocol::{Call, CallAbi, CallTarget};
 use crate::abi::{
-    AbiOptions, ComponentNamedList, HandleContext, InstanceTypes, InterfaceType, Lift, LiftContext,
-    Lower, LowerContext, Source, Target,
+    ComponentNamedList, InstanceTypes, InterfaceType, Lift, LiftContext, LiftSource, Lower,
+    LowerContext, LowerTarget,
 };
+use crate::component::Boundary;
 use crate::error::{Context, Error, Result, bail, ensure};
-use crate::store::{
-    CallScope, GuestCall, Linked, StoreInner, StoreInstance, StoreOpaque, host_func,
-};
-use crate::types::{ComponentFunc, Scope};
+use crate::store::{CallScope, HostFuncCall, host_func};
+use crate::types::{ComponentFunc, HostResourceTypes, TypeScope};
 use crate::{Component, StoreContextMut, Val};
-use mintage_environ::component::{CanonOptions, CanonicalAbi, MAX_FLAT_RESULTS, StringEncoding};
 use mintage_environ::{DomainId, FuncTypeId, ImportId, LowerId};
 use mintage_runtime::HostFunc;
 use std::marker::PhantomData;
@@ -23,103 +21,67 @@ pub(crate) trait HostFunction<T>: Send + Sync {
     fn typecheck(&self, ty: FuncTypeId, types: &InstanceTypes<'_>) -> Result<()>;
 
     /// The function for one lowered import.
-    fn lower(self: Arc<Self>, imported: Imported) -> HostFunc;
+    fn lower(self: Arc<Self>, import: ResolvedImport) -> HostFunc;
 
     /// Runs the function for a call of an import.
-    fn call(&self, imported: &Imported, call: GuestCall<'_, T>) -> Result<()>;
+    fn call(&self, import: &ResolvedImport, call: HostFuncCall<'_, T>) -> Result<()>;
 }
 
-/// An import of one component, as it is called: by guests with one set of canonical options, or by
-/// the host.
-pub(crate) struct Imported {
+/// An import of one linked component, resolved as it is called: by guests with one set of canonical
+/// options, or by the host.
+pub(crate) struct ResolvedImport {
     component: Component,
-    linked: Arc<Linked>,
+    resources: HostResourceTypes,
     import: ImportId,
-    /// Which lowered import; none when the host calls.
-    lower: Option<LowerId>,
-    ty: FuncTypeId,
-    /// The parameters as a tuple.
-    params: InterfaceType,
-    /// The results as a tuple.
-    results: InterfaceType,
-    options: CanonOptions,
-    /// Whether parameters are borrowed handles.
-    borrows: bool,
+    boundary: Boundary,
+    /// 8-byte words of the argument array of a guest's call.
+    words: usize,
 }
 
-impl Imported {
-    /// A lowered import, which guests call.
-    pub fn lowered(component: &Component, linked: &Arc<Linked>, id: LowerId) -> Self {
-        let lower = &component.interface().lowers[id];
-        let options = lower.options.clone();
-        Self::new(component, linked, lower.import, Some(id), options)
+impl ResolvedImport {
+    /// Resolves a lowered import, which guests call.
+    ///
+    /// # Errors
+    ///
+    /// When the artifact has no code for the guest's `realloc`.
+    pub fn lowered(
+        component: &Component,
+        resources: &HostResourceTypes,
+        id: LowerId,
+    ) -> Result<Self> {
+        let interface = component.interface();
+        let lower = &interface.lowers[id];
+        let ty = interface.import_funcs[lower.import].ty;
+        Ok(Self {
+            boundary: Boundary::new(component.code(), ty, &lower.options)?,
+            import: lower.import,
+            words: interface.signatures[lower.sig].array_words(),
+            component: component.clone(),
+            resources: resources.clone(),
+        })
     }
 
-    /// An import that is exported again, which the host calls. `domain` has the handles of nobody
-    /// else.
+    /// Resolves an import that the component exports again, which the host calls. No component
+    /// instance has the handles that pass: their table is that of a domain which does not exist.
     pub fn reexported(
         component: &Component,
-        linked: &Arc<Linked>,
+        resources: &HostResourceTypes,
         import: ImportId,
-        domain: DomainId,
-    ) -> Self {
-        let options = CanonOptions {
-            domain,
-            string_encoding: StringEncoding::Utf8,
-            memory: None,
-            realloc: None,
-        };
-        Self::new(component, linked, import, None, options)
-    }
-
-    fn new(
-        component: &Component,
-        linked: &Arc<Linked>,
-        import: ImportId,
-        lower: Option<LowerId>,
-        options: CanonOptions,
     ) -> Self {
         let interface = component.interface();
         let ty = interface.import_funcs[import].ty;
-        let tuples = interface.types.func_tuples(ty);
+        let nobody = DomainId::from_u32(component.code().layout().domains.len() as u32);
         Self {
             import,
-            lower,
-            ty,
-            params: tuples.params,
-            results: tuples.results,
-            options,
-            borrows: interface.types.has_borrows(ty),
+            boundary: Boundary::without_memory(interface, ty, nobody),
+            words: 0,
             component: component.clone(),
-            linked: linked.clone(),
+            resources: resources.clone(),
         }
     }
 
-    pub fn import(&self) -> ImportId {
-        self.import
-    }
-
-    pub fn params(&self) -> InterfaceType {
-        self.params
-    }
-
-    pub fn results(&self) -> InterfaceType {
-        self.results
-    }
-
     pub fn borrows(&self) -> bool {
-        self.borrows
-    }
-
-    pub fn domain(&self) -> DomainId {
-        self.options.domain
-    }
-
-    /// 8-byte words of the argument array of a guest's call.
-    fn words(&self) -> usize {
-        let interface = self.component.interface();
-        let lower = self.lower.map(|id| interface.lowers[id].sig);
-        lower.map_or(0, |sig| interface.signatures[sig].array_words())
+        self.boundary.borrows
     }
 
     /// Adds context to the error of the host function.
@@ -128,12 +90,17 @@ impl Imported {
         let path = &self.component.interface().import_funcs[self.import].path;
         error.of_host(format!("the host function `{}` failed", path.join(".")))
     }
+}
 
-    pub fn abi(&self) -> AbiOptions<'_> {
-        AbiOptions {
-            types: &self.component.interface().types,
-            encoding: self.options.string_encoding,
-        }
+impl CallTarget for &ResolvedImport {
+    type Words = [u64];
+
+    #[inline]
+    fn boundary<'a>(self, _component: &'a Component) -> &'a Boundary
+    where
+        Self: 'a,
+    {
+        &self.boundary
     }
 }
 
@@ -141,89 +108,33 @@ impl Imported {
 /// What the guest lends ends with it.
 #[inline]
 fn call_host<T: 'static, P, R>(
-    call: GuestCall<'_, T>,
-    imported: &Imported,
-    abi: (CanonicalAbi, CanonicalAbi),
-    lift: impl FnOnce(&mut LiftContext<'_>, Source<'_>) -> Result<P>,
+    call: HostFuncCall<'_, T>,
+    import: &ResolvedImport,
+    abi: CallAbi,
+    lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, LiftSource<'_>) -> Result<P>,
     body: impl FnOnce(StoreContextMut<'_, T>, P) -> Result<R>,
-    lower: impl FnOnce(R, &mut LowerContext<'_>, Target<'_>) -> Result<()>,
+    lower: impl FnOnce(R, &mut LowerContext<'_>, InterfaceType, LowerTarget<'_>) -> Result<()>,
 ) -> Result<()> {
-    let GuestCall {
+    let HostFuncCall {
         store,
         instance,
         words,
-        mut scratch,
+        scratch,
     } = call;
-    let mut scope = CallScope::new(store.0, instance, imported.borrows);
-    let lends_to = scope.lends_to();
-    let (params_abi, results_abi) = abi;
-    let options = &imported.options;
-    let StoreOpaque {
-        instances,
-        handles,
-        hostcall_fuel,
-        ..
-    } = &mut scope.store.opaque;
-    let (handles, runtime) =
-        instances[instance].with_handles(handles, instance, options.domain, lends_to);
-    let mut cx = match &scratch {
-        None => LiftContext::new(
-            imported.abi(),
-            runtime,
-            options.memory,
-            *hostcall_fuel,
-            handles,
-        ),
-        Some(memory) => LiftContext::of_memory(imported.abi(), memory, usize::MAX)
-            .with_handles(handles, runtime),
+    let mut scope = CallScope::new(store, instance, import.borrows());
+    let mut call = Call {
+        target: import,
+        instance,
+        lends_to: scope.lends_to(),
+        abi,
+        words,
+        scratch,
+        trapped: false,
     };
-    let (source, param_words) = match params_abi.flat_count {
-        Some(count) => (
-            Source::Flat(&words[..usize::from(count)]),
-            usize::from(count),
-        ),
-        None => (Source::Memory(cx.spilled(words[0] as u32, params_abi)?), 1),
-    };
-    let params = lift(&mut cx, source)?;
-
+    let params = call.lift_params(scope.store, lift)?;
     let result = body(StoreContextMut(scope.store), params);
-    let result = result.map_err(|error| imported.failed(error))?;
-
-    let StoreInner { opaque, host } = &mut *scope.store;
-    let StoreOpaque {
-        instances, handles, ..
-    } = opaque;
-    let StoreInstance {
-        runtime,
-        component,
-        linked,
-        ..
-    } = &mut instances[instance];
-    let guest = match &mut scratch {
-        None => {
-            let realloc = imported
-                .lower
-                .and_then(|id| component.code().lower_realloc(id));
-            Guest::new(runtime, options.domain, options.memory, realloc, host)
-        }
-        Some(memory) => Guest::scratch(runtime, memory),
-    };
-    let handles = HandleContext {
-        host: handles,
-        linked,
-        instance: instance as u32,
-        domain: options.domain,
-        lends_to,
-    };
-    let mut cx = LowerContext::new(imported.abi(), guest, Some(handles));
-    let target = match results_abi.flat_count {
-        Some(count) if usize::from(count) <= MAX_FLAT_RESULTS => {
-            Target::Flat(&mut words[..usize::from(count)])
-        }
-        // The pointer to the room for the results comes behind the parameters.
-        _ => Target::Memory(cx.result_area(words[param_words] as u32, results_abi)?),
-    };
-    lower(result, &mut cx, target)?;
+    let result = result.map_err(|error| import.failed(error))?;
+    call.lower_results(scope.store, |cx, ty, target| lower(result, cx, ty, target))?;
     scope.exit()
 }
 
@@ -253,26 +164,24 @@ where
         typecheck::<P, R>(ty, types, "the host function has")
     }
 
-    fn lower(self: Arc<Self>, imported: Imported) -> HostFunc {
-        host_func(imported.words(), move |call| self.call(&imported, call))
+    fn lower(self: Arc<Self>, import: ResolvedImport) -> HostFunc {
+        host_func(import.words, move |call| self.call(&import, call))
     }
 
     #[inline]
-    fn call(&self, imported: &Imported, call: GuestCall<'_, T>) -> Result<()> {
-        let (params, results) = (imported.params, imported.results);
+    fn call(&self, import: &ResolvedImport, call: HostFuncCall<'_, T>) -> Result<()> {
         call_host(
             call,
-            imported,
-            (P::ABI, R::ABI),
-            |cx, source| match source {
-                Source::Flat(words) => P::lift_flat(cx, params, words),
-                Source::Memory(bytes) => P::lift_memory(cx, params, bytes),
+            import,
+            const {
+                CallAbi {
+                    params: P::ABI,
+                    results: R::ABI,
+                }
             },
+            |cx, ty, source| source.lift(cx, ty),
             &self.f,
-            |result, cx, target| match target {
-                Target::Flat(words) => result.lower_flat(cx, results, words),
-                Target::Memory(offset) => result.lower_memory(cx, results, offset),
-            },
+            |result, cx, ty, target| target.lower(cx, ty, &result),
         )
     }
 }
@@ -300,40 +209,42 @@ where
         Ok(())
     }
 
-    fn lower(self: Arc<Self>, imported: Imported) -> HostFunc {
-        host_func(imported.words(), move |call| self.call(&imported, call))
+    fn lower(self: Arc<Self>, import: ResolvedImport) -> HostFunc {
+        host_func(import.words, move |call| self.call(&import, call))
     }
 
-    fn call(&self, imported: &Imported, call: GuestCall<'_, T>) -> Result<()> {
-        let types = &imported.component.interface().types;
-        let abi = (types.abi(imported.params), types.abi(imported.results));
-        let results = types.func(imported.ty).result.into_iter().count();
-        let ty = ComponentFunc::new(
-            &Scope::linked(&imported.component, &imported.linked),
-            imported.ty,
-        );
+    fn call(&self, import: &ResolvedImport, call: HostFuncCall<'_, T>) -> Result<()> {
+        let boundary = &import.boundary;
+        let types = &import.component.interface().types;
+        let abi = CallAbi {
+            params: types.abi(boundary.params),
+            results: types.abi(boundary.results),
+        };
+        let results = types.func(boundary.ty).result.into_iter().count();
+        let scope = TypeScope::linked(&import.component, &import.resources);
+        let ty = ComponentFunc::new(&scope, boundary.ty);
         call_host(
             call,
-            imported,
+            import,
             abi,
-            |cx, source| match source {
-                Source::Flat(words) => Val::lift_flat(cx, imported.params, words),
-                Source::Memory(bytes) => Val::lift_memory(cx, imported.params, bytes),
+            |cx, ty, source| match source {
+                LiftSource::Flat(words) => Val::lift_flat(cx, ty, words),
+                LiftSource::Memory(bytes) => Val::lift_memory(cx, ty, bytes),
             },
             |store, params| {
                 let Val::Tuple(params) = params else {
                     bail!("parameters are always lifted as a tuple")
                 };
-                // What a function leaves untouched is no value of most types, so that it is
-                // noticed.
+                // An empty tuple is not a value of most types, so a result that the function leaves
+                // unset is noticed.
                 let mut values = vec![Val::Tuple(Vec::new()); results];
                 (self.f)(store, ty, &params, &mut values)?;
                 Ok(Val::Tuple(values))
             },
-            |result, cx, target| {
+            |result, cx, ty, target| {
                 match target {
-                    Target::Flat(words) => result.lower_flat(cx, imported.results, words),
-                    Target::Memory(offset) => result.lower_memory(cx, imported.results, offset),
+                    LowerTarget::Flat(words) => result.lower_flat(cx, ty, words),
+                    LowerTarget::Memory(offset) => result.lower_memory(cx, ty, offset),
                 }
                 .context("in the result of the host function")
             },

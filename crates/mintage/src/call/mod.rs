@@ -2,12 +2,16 @@
 //!
 //! | file | what it has |
 //! |---|---|
+//! | `protocol.rs` | the steps of a call, whoever calls whom |
 //! | `func.rs` | [`Func`], [`TypedFunc`]: the host calls a guest |
 //! | `host.rs` | host functions: a guest calls the host |
 //! | `reexport.rs` | the host calls a host function that a component exports again |
 
 mod func;
-pub(crate) mod host;
+mod host;
+mod protocol;
 mod reexport;
 
 pub use func::{Func, TypedFunc};
+pub(crate) use host::{DynamicHost, HostFunction, ResolvedImport, TypedHost};
+pub(crate) use reexport::{Reexport, Reexports};

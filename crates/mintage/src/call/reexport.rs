@@ -5,104 +5,64 @@
 //! exist. Beyond that values are lowered and lifted as for any other call, and so are checked and
 //! converted as if a guest had passed them on.
 
-use super::host::Imported;
-use crate::abi::guest::Guest;
-use crate::abi::{InterfaceType, LiftContext, LowerContext, Source, Target};
-use crate::error::{Context, Result, wrong_store};
-use crate::store::{CallScope, GuestCall, LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
-use crate::{AsContextMut, StoreContextMut};
-use mintage_environ::component::{CanonicalAbi, MAX_FLAT_RESULTS};
-use mintage_environ::{DomainId, ImportId};
+use super::host::{HostFunction, ResolvedImport};
+use super::protocol::{Call, CallAbi};
+use crate::abi::{InterfaceType, LiftContext, LiftSource, LowerContext, LowerTarget};
+use crate::error::{Context, Result};
+use crate::store::{CallScope, HostFuncCall, LIFT_WORDS, StoreInner};
+use crate::types::StoreInstanceId;
+use mintage_environ::ImportId;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The host functions that a component exports again, by import.
+pub(crate) type Reexports<T> = HashMap<ImportId, Arc<Reexport<T>>>;
+
+/// A host function that a component exports again.
+pub(crate) struct Reexport<T> {
+    pub function: Arc<dyn HostFunction<T>>,
+    pub import: ResolvedImport,
+}
 
 /// Calls the host function behind the import `import` of an instance.
 pub(crate) fn call<T: 'static, R>(
     store: &mut StoreInner<T>,
-    number: usize,
+    instance: StoreInstanceId,
     import: ImportId,
-    abi: (CanonicalAbi, CanonicalAbi),
-    lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, Target<'_>) -> Result<()>,
-    lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, Source<'_>) -> Result<R>,
+    abi: CallAbi,
+    lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, LowerTarget<'_>) -> Result<()>,
+    lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, LiftSource<'_>) -> Result<R>,
 ) -> Result<R> {
-    let instance = store.opaque.instances.get(number);
-    let StoreInstance {
-        component, linked, ..
-    } = instance.ok_or_else(|| wrong_store("function"))?;
-    let nobody = DomainId::from_u32(component.code().layout().domains.len() as u32);
-    let imported = Imported::reexported(component, linked, import, nobody);
-    let scope = CallScope::new(store, number, imported.borrows());
-    call_within(scope, &imported, abi, lower, lift)
-}
-
-fn call_within<T: 'static, R>(
-    scope: CallScope<'_, T>,
-    imported: &Imported,
-    abi: (CanonicalAbi, CanonicalAbi),
-    lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, Target<'_>) -> Result<()>,
-    lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, Source<'_>) -> Result<R>,
-) -> Result<R> {
-    let (params_abi, results_abi) = abi;
-    let mut memory = Vec::new();
-    let mut words = [0; LIFT_WORDS + 1];
-    let (number, lends_to) = (scope.instance, scope.lends_to());
-    let store = &mut *scope.store;
-
-    let StoreOpaque {
-        instances, handles, ..
-    } = &mut store.opaque;
-    let (context, runtime) =
-        instances[number].with_handles(handles, number, imported.domain(), lends_to);
-    let guest = Guest::scratch(runtime, &mut memory);
-    let mut cx = LowerContext::new(imported.abi(), guest, Some(context));
-    let param_words = match params_abi.flat_count {
-        Some(count) => {
-            lower(
-                &mut cx,
-                imported.params(),
-                Target::Flat(&mut words[..usize::from(count)]),
-            )?;
-            usize::from(count)
-        }
-        None => {
-            let offset = cx.allocate(params_abi.align32, params_abi.size32 as usize)?;
-            words[0] = offset as u64;
-            lower(&mut cx, imported.params(), Target::Memory(offset))?;
-            1
-        }
-    };
-    let flat_results = results_abi
-        .flat_count
-        .map(usize::from)
-        .filter(|&count| count <= MAX_FLAT_RESULTS);
-    let mut room = 0;
-    if flat_results.is_none() {
-        room = cx.allocate(results_abi.align32, results_abi.size32 as usize)?;
-        words[param_words] = room as u64;
-    }
-
-    let function = store.opaque.instances[number]
+    let reexports = store.opaque.instances[instance]
         .linked
-        .func::<T>(imported.import());
-    let function = function.context("a function that is exported again has no definition")?;
-    function.clone().call(
-        imported,
-        GuestCall {
-            store: StoreContextMut(store).as_context_mut(),
-            instance: number,
-            words: &mut words,
-            scratch: Some(&mut memory),
+        .reexports::<Reexports<T>>();
+    let callee = reexports
+        .and_then(|reexports| reexports.get(&import))
+        .context("a function that is exported again has no definition")?
+        .clone();
+    let scope = CallScope::new(store, instance, callee.import.borrows());
+    let mut call = Call {
+        target: &callee.import,
+        instance,
+        lends_to: scope.lends_to(),
+        abi,
+        words: &mut [0; LIFT_WORDS + 1][..],
+        scratch: Some(&mut Vec::new()),
+        trapped: false,
+    };
+    call.lower_params(scope.store, lower)?;
+    let room = call.reserve_results(scope.store)?;
+    callee.function.clone().call(
+        &callee.import,
+        HostFuncCall {
+            store: scope.store,
+            instance,
+            words: call.words,
+            scratch: call.scratch.as_deref_mut(),
         },
     )?;
-
-    let StoreOpaque {
-        instances, handles, ..
-    } = &mut store.opaque;
-    let (context, runtime) =
-        instances[number].with_handles(handles, number, imported.domain(), lends_to);
-    let mut cx =
-        LiftContext::of_memory(imported.abi(), &memory, usize::MAX).with_handles(context, runtime);
-    let source = match flat_results {
-        Some(count) => Source::Flat(&words[..count]),
-        None => Source::Memory(cx.spilled(room as u32, results_abi)?),
-    };
-    lift(&mut cx, imported.results(), source)
+    if let Some(room) = room {
+        call.words[0] = room;
+    }
+    call.lift_results(scope.store, lift)
 }

@@ -70,7 +70,7 @@ impl<'a> CodeBuilder<'a> {
         path: Option<&Path>,
     ) -> Result<&mut Self> {
         let bytes = bytes.into();
-        crate::component::require_binary(&bytes).with_context(|| describe(path))?;
+        super::input::require_binary(&bytes).with_context(|| describe(path))?;
         self.set(bytes, path)
     }
 

@@ -7,11 +7,23 @@ use mintage_environ::component::Export;
 use mintage_environ::{ImportId, LiftId, ResourceId};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+/// A component of this process. No two components have the same number, even if one of them is
+/// gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct ComponentId(u64);
+
+impl ComponentId {
+    /// Returns a number that no other component has.
+    fn new() -> ComponentId {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        ComponentId(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
 /// The place of an export in a component, found once by name: see [`Component::get_export_index`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ComponentExportIndex {
-    /// Which component's.
-    component: u64,
+    component: ComponentId,
     index: u32,
 }
 
@@ -28,8 +40,7 @@ pub(crate) enum ExportItem {
 
 /// All exports of a component, nested ones included.
 pub(crate) struct Exports {
-    /// Tells this component's indexes from others'.
-    id: u64,
+    id: ComponentId,
     items: Vec<ExportItem>,
     /// Where each item stands in the interface: its position at the root, in the instance there,
     /// and so on.
@@ -39,9 +50,8 @@ pub(crate) struct Exports {
 
 impl Exports {
     pub fn new(exports: &IndexMap<Box<str>, Export>) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(0);
         let mut this = Self {
-            id: NEXT.fetch_add(1, Ordering::Relaxed),
+            id: ComponentId::new(),
             items: Vec::new(),
             paths: Vec::new(),
             root: NameMap::default(),
@@ -76,7 +86,7 @@ impl Exports {
         })
     }
 
-    pub fn id(&self) -> u64 {
+    pub fn id(&self) -> ComponentId {
         self.id
     }
 

@@ -1,6 +1,6 @@
 //! WebAssembly text: to binary form, with errors that say where and what to write instead.
 
-use crate::component::{WASM_MAGIC, refuse_artifact};
+use super::input::{WASM_MAGIC, refuse_artifact};
 use crate::error::{Error, Result, bail, ensure};
 use mintage_environ::invalid;
 use std::borrow::Cow;

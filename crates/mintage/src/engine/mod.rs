@@ -7,10 +7,10 @@ pub(crate) mod timer;
 
 pub use config::{Config, OptLevel, PoolConfig};
 
-#[cfg(feature = "compiler")]
-use self::compilers::Compilers;
 use self::timer::Timer;
 use crate::error::Result;
+#[cfg(feature = "compiler")]
+pub(crate) use compilers::Compilers;
 use mintage_runtime::Pool;
 use std::sync::Arc;
 
@@ -103,74 +103,10 @@ impl Engine {
         Arc::ptr_eq(&a.inner, &b.inner)
     }
 
-    /// Compiles a component (binary, or text) to an artifact, which
-    /// [`Component::deserialize`](crate::Component::deserialize) and
-    /// [`Component::deserialize_file`](crate::Component::deserialize_file) load.
-    ///
-    /// # Errors
-    ///
-    /// As [`Component::new`](crate::Component::new).
+    /// The threads that compile components.
     #[cfg(feature = "compiler")]
-    pub fn precompile_component(&self, bytes: &[u8]) -> Result<Vec<u8>> {
-        self.precompile_component_with(
-            bytes,
-            &mintage_compile::Options::default(),
-            &mintage_compile::NoProgress,
-        )
-    }
-
-    /// Says what a component (binary, or text) becomes: its closed world with domains, core
-    /// instances, adapters and functions, and their place in memory. For people; the form may
-    /// change.
-    ///
-    /// # Errors
-    ///
-    /// As [`Component::new`](crate::Component::new).
-    #[cfg(feature = "compiler")]
-    pub fn describe_component(&self, bytes: &[u8]) -> Result<String> {
-        let binary = crate::component::text::to_binary(bytes, None)?;
-        Ok(mintage_compile::describe(
-            &binary,
-            &self.inner.config.tunables,
-        )?)
-    }
-
-    /// Returns the imports and exports of a component in binary form, with their types, whichever
-    /// features it uses.
-    ///
-    /// # Errors
-    ///
-    /// When the bytes are not a valid component.
-    #[cfg(feature = "compiler")]
-    #[doc(hidden)]
-    pub fn describe_interface(
-        bytes: &[u8],
-    ) -> Result<mintage_environ::component::ComponentInterface> {
-        Ok(mintage_compile::interface(bytes)?)
-    }
-
-    /// As [`precompile_component`](Self::precompile_component), with options, telling `progress`
-    /// how far it is.
-    ///
-    /// # Errors
-    ///
-    /// As [`Component::new`](crate::Component::new).
-    #[cfg(feature = "compiler")]
-    #[doc(hidden)]
-    pub fn precompile_component_with(
-        &self,
-        bytes: &[u8],
-        options: &mintage_compile::Options,
-        progress: &dyn mintage_compile::Progress,
-    ) -> Result<Vec<u8>> {
-        let binary = crate::component::text::to_binary(bytes, None)?;
-        let tunables = &self.inner.config.tunables;
-        let options = mintage_compile::Options {
-            limits: self.inner.config.compile_limits.clone(),
-            ..*options
-        };
-        let compile = || mintage_compile::compile_with(&binary, tunables, &options, progress);
-        Ok(self.inner.compilers.run(compile)?)
+    pub(crate) fn compilers(&self) -> &Compilers {
+        &self.inner.compilers
     }
 }
 

@@ -198,12 +198,12 @@ pub fn call(
         words[at..][..ty.words()].copy_from_slice(&value[..ty.words()]);
         at += ty.words();
     }
-    let active = &mut store.opaque.instances[instance.index()].active;
+    let active = &mut store.opaque.instances[instance.id()].active;
     // No other thread may use the instance, and host functions get the whole store.
     ensure!(!*active, Trap::CannotEnterComponent);
     *active = true;
-    let called = store.call_core(instance.index(), domain, callee, &mut words);
-    store.opaque.instances[instance.index()].active = false;
+    let called = store.call_core(instance.id(), domain, callee, &mut words);
+    store.opaque.instances[instance.id()].active = false;
     called?;
     let mut results = Vec::with_capacity(signature.results.len());
     let mut at = 0;

@@ -4,8 +4,8 @@ pub mod core;
 
 use crate::component::ExportItem;
 use crate::error::{Context, Result, bail, ensure, wrong_store};
-use crate::store::{Linked, StoreInstance, StoreOpaque};
-use crate::types::{ComponentItem, ResourceType};
+use crate::store::{LinkedImports, StoreInstance, StoreOpaque};
+use crate::types::{ComponentItem, ResourceType, StoreId, StoreInstanceId};
 use crate::{
     AsContext, AsContextMut, Component, ComponentExportIndex, ComponentNamedList, Engine,
     ExportLookup, Func, Lift, Lower, TypedFunc,
@@ -19,7 +19,7 @@ use std::sync::Arc;
 pub struct InstancePre<T: 'static> {
     component: Component,
     imports: Arc<HostTable>,
-    linked: Arc<Linked>,
+    linked: Arc<LinkedImports>,
     /// Invariant in `T`: the host functions behind `imports` are for stores of exactly this type.
     data: PhantomData<fn(T) -> T>,
 }
@@ -43,7 +43,11 @@ impl<T> std::fmt::Debug for InstancePre<T> {
 
 impl<T> InstancePre<T> {
     /// `imports` holds host functions for stores of `T`.
-    pub(crate) fn new(component: &Component, imports: Arc<HostTable>, linked: Arc<Linked>) -> Self {
+    pub(crate) fn new(
+        component: &Component,
+        imports: Arc<HostTable>,
+        linked: Arc<LinkedImports>,
+    ) -> Self {
         Self {
             component: component.clone(),
             imports,
@@ -70,10 +74,10 @@ impl<T> InstancePre<T> {
     /// does not return.
     pub fn instantiate(&self, mut store: impl AsContextMut<Data = T>) -> Result<Instance> {
         let store = store.as_context_mut().0;
-        let index = store.instantiate(&self.component, &self.imports, &self.linked)?;
+        let id = store.instantiate(&self.component, &self.imports, &self.linked)?;
         Ok(Instance {
             store: store.opaque.id,
-            index: index as u32,
+            id,
         })
     }
 }
@@ -81,21 +85,19 @@ impl<T> InstancePre<T> {
 /// A component instance in a [`Store`](crate::Store).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instance {
-    store: u64,
-    index: u32,
+    store: StoreId,
+    id: StoreInstanceId,
 }
 
 impl Instance {
     pub(crate) fn in_store<'s>(&self, store: &'s StoreOpaque) -> Result<&'s StoreInstance> {
-        match store.instances.get(self.index as usize) {
-            Some(instance) if store.id == self.store => Ok(instance),
-            _ => Err(wrong_store("instance")),
-        }
+        let instance = store.instance(self.store, self.id);
+        instance.ok_or_else(|| wrong_store("instance"))
     }
 
     /// The instance's number in its store.
-    pub(crate) fn index(&self) -> usize {
-        self.index as usize
+    pub(crate) fn id(&self) -> StoreInstanceId {
+        self.id
     }
 
     /// A component whose instances start as this one stands now: with its memories, tables and
@@ -120,7 +122,7 @@ impl Instance {
         let opaque = &mut store.as_context_mut().0.opaque;
         self.in_store(opaque)
             .expect("the store that the instance was made in");
-        let instance = &mut opaque.instances[self.index()];
+        let instance = &mut opaque.instances[self.id];
         ensure!(
             !instance.active,
             "a call into the instance is under way or was stopped, so that there is no state to \
@@ -142,8 +144,8 @@ impl Instance {
             .in_store(opaque)
             .expect("the store that the instance was made in");
         match *instance.component.export(name)? {
-            ExportItem::Func(lift) => Some(Func::lifted(opaque, self.index(), lift)),
-            ExportItem::ImportedFunc(import) => Some(Func::imported(opaque, self.index(), import)),
+            ExportItem::Func(lift) => Some(Func::lifted(opaque, self.id, lift)),
+            ExportItem::ImportedFunc(import) => Some(Func::imported(opaque, self.id, import)),
             _ => None,
         }
     }
@@ -165,8 +167,8 @@ impl Instance {
         let store = store.as_context();
         let opaque = &store.0.opaque;
         let func = match self.in_store(opaque)?.component.export(name) {
-            Some(&ExportItem::Func(lift)) => Func::lifted(opaque, self.index(), lift),
-            Some(&ExportItem::ImportedFunc(import)) => Func::imported(opaque, self.index(), import),
+            Some(&ExportItem::Func(lift)) => Func::lifted(opaque, self.id, lift),
+            Some(&ExportItem::ImportedFunc(import)) => Func::imported(opaque, self.id, import),
             Some(_) => bail!("the export is no function"),
             None => bail!("the component exports no such function"),
         };
@@ -190,7 +192,9 @@ impl Instance {
             .in_store(opaque)
             .expect("the store that the instance was made in");
         match instance.component.export(name)? {
-            &ExportItem::Resource(id) => Some(instance.scope(self.store, self.index).resource(id)),
+            &ExportItem::Resource(id) => {
+                Some(instance.type_scope(self.store, self.id).resource(id))
+            }
             _ => None,
         }
     }
@@ -213,7 +217,7 @@ impl Instance {
             .expect("the store that the instance was made in");
         let index = this.component.get_export_index(instance, name)?;
         let path = this.component.exports().path(index)?;
-        let item = ComponentItem::of_export_at(&this.scope(self.store, self.index), path)?;
+        let item = ComponentItem::of_export_at(&this.type_scope(self.store, self.id), path)?;
         Some((item, index))
     }
 

@@ -1,11 +1,11 @@
 //! [`Linker`]: host functions by name, and their match with a component's imports.
 
 use crate::abi::InstanceTypes;
-use crate::call::host::{DynamicHost, HostFunction, Imported, TypedHost};
+use crate::call::{DynamicHost, HostFunction, Reexport, Reexports, ResolvedImport, TypedHost};
 use crate::component::NameMap;
 use crate::error::{Context, LinkError, Result, UnmetImport, bail, ensure};
-use crate::store::{Destructor, Linked, Reexports, host_destructor};
-use crate::types::{self, ComponentFunc, Scope};
+use crate::store::{Destructor, LinkedImports, host_destructor};
+use crate::types::{self, ComponentFunc, HostResourceTypes, TypeScope};
 use crate::{
     AsContextMut, Component, ComponentNamedList, Engine, Instance, InstancePre, Lift, Lower,
     ResourceType, StoreContextMut, Val,
@@ -113,7 +113,7 @@ impl<T: 'static> Linker<T> {
     /// When imports are missing (one error names all of them with their types), or definitions are
     /// of another type.
     pub fn instantiate_pre(&self, component: &Component) -> Result<InstancePre<T>> {
-        let resources = self.resources(component)?;
+        let resources = HostResourceTypes::new(self.resources(component)?);
         let interface = component.interface();
         let mut destructors = Vec::new();
         let mut thunks = Vec::new();
@@ -127,27 +127,29 @@ impl<T: 'static> Linker<T> {
         }
         let mut reexports = Reexports::new();
         for import in component.exports().imported_funcs() {
-            let func = self
+            let function = self
                 .func(component, import)
                 .context("an import that is exported again has no definition")?;
-            reexports.insert(import, func.clone());
+            let reexport = Reexport {
+                function: function.clone(),
+                import: ResolvedImport::reexported(component, &resources, import),
+            };
+            reexports.insert(import, Arc::new(reexport));
         }
-        let linked = Arc::new(Linked::new(resources, destructors, reexports));
         let mut funcs = Vec::with_capacity(interface.lowers.len() + thunks.len());
         for (id, lower) in interface.lowers.iter() {
             let func = self
                 .func(component, lower.import)
                 .context("an import has no definition")?;
-            funcs.push(
-                func.clone()
-                    .lower(Imported::lowered(component, &linked, id)),
-            );
+            let import = ResolvedImport::lowered(component, &resources, id)?;
+            funcs.push(func.clone().lower(import));
         }
+        let linked = LinkedImports::new(resources, destructors, reexports);
         funcs.append(&mut thunks);
         Ok(InstancePre::new(
             component,
             HostTable::new(component.code(), funcs)?,
-            linked,
+            Arc::new(linked),
         ))
     }
 
@@ -186,11 +188,9 @@ impl<T: 'static> Linker<T> {
     ///
     /// As [`instantiate_pre`](Self::instantiate_pre).
     pub fn substituted_component_type(&self, component: &Component) -> Result<types::Component> {
-        let linked = Linked::new::<T>(self.resources(component)?, Vec::new(), Reexports::new());
-        Ok(types::Component::new(Scope::linked(
-            component,
-            &Arc::new(linked),
-        )))
+        let resources = HostResourceTypes::new(self.resources(component)?);
+        let scope = TypeScope::linked(component, &resources);
+        Ok(types::Component::new(scope))
     }
 
     /// Checks all imports of a component: what its imported resource types are, by number.

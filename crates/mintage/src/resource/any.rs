@@ -6,6 +6,7 @@ use crate::abi::{
     LowerContext,
 };
 use crate::error::{bail, ensure};
+use crate::store::HostHandle;
 use crate::types::ResourceType;
 use crate::{AsContextMut, Result, abi};
 
@@ -17,11 +18,9 @@ use crate::{AsContextMut, Result, abi};
 /// Dropping the Rust value, or the store, destroys nothing: no destructor runs by itself.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResourceAny {
-    pub(crate) store: u64,
-    pub(crate) index: u32,
-    pub(crate) generation: u32,
-    pub(crate) ty: ResourceType,
-    pub(crate) owned: bool,
+    handle: HostHandle,
+    ty: ResourceType,
+    owned: bool,
 }
 
 impl ResourceAny {
@@ -45,7 +44,7 @@ impl ResourceAny {
     /// handle is gone all the same.
     pub fn resource_drop(self, mut store: impl AsContextMut) -> Result<()> {
         let store = store.as_context_mut();
-        let entry = store.0.opaque.handles.remove(self)?;
+        let entry = store.0.opaque.handles.remove(self.handle)?;
         match entry.origin.filter(|_| entry.owned) {
             Some(origin) => store.0.destroy(origin, entry.rep),
             None => Ok(()),
@@ -63,11 +62,12 @@ impl ResourceAny {
     ) -> Result<ResourceAny> {
         let store = store.as_context_mut();
         let rep = resource.take()?;
-        Ok(store
-            .0
-            .opaque
-            .handles
-            .add_own(ResourceType::host::<T>(), rep, None))
+        let ty = ResourceType::host::<T>();
+        Ok(ResourceAny {
+            handle: store.0.opaque.handles.add_own(rep, None),
+            ty,
+            owned: true,
+        })
     }
 
     /// The resource of the host behind the handle, which is given up.
@@ -84,7 +84,12 @@ impl ResourceAny {
             "resource type mismatch: the resource is not of the host type `{}`",
             std::any::type_name::<T>()
         );
-        let entry = store.as_context_mut().0.opaque.handles.remove(self)?;
+        let entry = store
+            .as_context_mut()
+            .0
+            .opaque
+            .handles
+            .remove(self.handle)?;
         Ok(match entry.owned {
             true => Resource::new_own(entry.rep),
             false => Resource::new_borrow(entry.rep),
@@ -104,10 +109,10 @@ impl LowerContext<'_> {
              result"
         );
         if let InterfaceType::Own(_) = ty {
-            let rep = handles.host.take_own(handle)?;
+            let rep = handles.host.take_own(handle.handle)?;
             self.lower_own(id, rep)
         } else {
-            let rep = handles.host.lend(handles.lends_to()?.host, handle)?;
+            let rep = handles.host.lend(handles.lends_to()?.host, handle.handle)?;
             self.lower_borrow(id, rep)
         }
     }
@@ -115,23 +120,24 @@ impl LowerContext<'_> {
 
 impl LiftContext<'_> {
     fn lift_any(&mut self, ty: InterfaceType, index: u32) -> Result<ResourceAny> {
-        match ty {
-            InterfaceType::Own(id) => {
-                let rep = self.lift_own(id, index)?;
-                let handles = self.handles()?;
-                Ok(handles
-                    .host
-                    .add_own(handles.ty(id), rep, Some(handles.origin(id))))
-            }
-            InterfaceType::Borrow(id) => {
-                let rep = self.lift_borrow(id, index)?;
-                let handles = self.handles()?;
-                let (call, ty) = (handles.lends_to()?.host, handles.ty(id));
-                let origin = Some(handles.origin(id));
-                Ok(handles.host.add_borrow(call, ty, rep, origin))
-            }
+        let (id, owned) = match ty {
+            InterfaceType::Own(id) => (id, true),
+            InterfaceType::Borrow(id) => (id, false),
             _ => bail!("a value of another type is taken as a resource"),
-        }
+        };
+        let rep = match owned {
+            true => self.lift_own(id, index)?,
+            false => self.lift_borrow(id, index)?,
+        };
+        let handles = self.handles()?;
+        let (ty, origin) = (handles.ty(id), Some(handles.origin(id)));
+        let handle = match owned {
+            true => handles.host.add_own(rep, origin),
+            false => handles
+                .host
+                .add_borrow(handles.lends_to()?.host, rep, origin),
+        };
+        Ok(ResourceAny { handle, ty, owned })
     }
 }
 

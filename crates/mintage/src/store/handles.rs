@@ -1,29 +1,35 @@
-//! [`HostHandles`]: the store's own handle table, with an entry for each [`ResourceAny`].
+//! [`HostHandles`]: the store's own handle table, with an entry for each
+//! [`ResourceAny`](crate::ResourceAny).
 
-use crate::error::{ensure, format_err, wrong_store};
-use crate::types::ResourceType;
-use crate::{ResourceAny, Result};
+use crate::error::{Result, ensure, format_err, wrong_store};
+use crate::types::{StoreId, StoreInstanceId};
 use mintage_environ::{CallId, ResourceId};
 use slab::Slab;
 use smallvec::SmallVec;
 
-/// Where a resource came from: what destroys it.
+/// Where a resource came from, and hence what destroys it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Origin {
-    /// The number of the instance in the store.
-    pub instance: u32,
+pub(crate) struct ResourceOrigin {
+    pub instance: StoreInstanceId,
     /// The resource type, in that instance's component.
     pub resource: ResourceId,
 }
 
+/// The name of an entry in the table of one store. Copies of it may outlive the entry.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct HostHandle {
+    store: StoreId,
+    index: u32,
+    generation: u32,
+}
+
 /// What the store knows of a handle.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Entry {
-    pub ty: ResourceType,
+pub(crate) struct HostHandleEntry {
     pub rep: u32,
     pub owned: bool,
     /// None for a resource of the host that no instance has passed.
-    pub origin: Option<Origin>,
+    pub origin: Option<ResourceOrigin>,
     /// How many calls it is lent to.
     lends: u32,
 }
@@ -52,10 +58,10 @@ struct HostCallScope {
 }
 
 /// The handles that the host holds, and the calls under way that have borrows.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct HostHandles {
     /// The store.
-    pub store: u64,
+    pub store: StoreId,
     slots: Vec<Slot>,
     /// Slots that are free.
     free: Vec<u32>,
@@ -68,21 +74,22 @@ pub(crate) struct HostHandles {
 #[derive(Debug)]
 struct Slot {
     generation: u32,
-    entry: Option<Entry>,
+    entry: Option<HostHandleEntry>,
 }
 
 impl HostHandles {
-    pub fn new(store: u64) -> Self {
+    pub fn new(store: StoreId) -> Self {
         Self {
             store,
-            ..Self::default()
+            slots: Vec::new(),
+            free: Vec::new(),
+            calls: Slab::new(),
         }
     }
 
     /// A new owning handle.
-    pub fn add_own(&mut self, ty: ResourceType, rep: u32, origin: Option<Origin>) -> ResourceAny {
-        self.add(Entry {
-            ty,
+    pub fn add_own(&mut self, rep: u32, origin: Option<ResourceOrigin>) -> HostHandle {
+        self.add(HostHandleEntry {
             rep,
             owned: true,
             origin,
@@ -98,12 +105,10 @@ impl HostHandles {
     pub fn add_borrow(
         &mut self,
         call: HostCallId,
-        ty: ResourceType,
         rep: u32,
-        origin: Option<Origin>,
-    ) -> ResourceAny {
-        let handle = self.add(Entry {
-            ty,
+        origin: Option<ResourceOrigin>,
+    ) -> HostHandle {
+        let handle = self.add(HostHandleEntry {
             rep,
             owned: false,
             origin,
@@ -114,7 +119,7 @@ impl HostHandles {
         handle
     }
 
-    fn add(&mut self, entry: Entry) -> ResourceAny {
+    fn add(&mut self, entry: HostHandleEntry) -> HostHandle {
         let index = self.free.pop().unwrap_or_else(|| {
             self.slots.push(Slot {
                 generation: 0,
@@ -124,17 +129,15 @@ impl HostHandles {
         });
         let slot = &mut self.slots[index as usize];
         slot.entry = Some(entry);
-        ResourceAny {
+        HostHandle {
             store: self.store,
             index,
             generation: slot.generation,
-            ty: entry.ty,
-            owned: entry.owned,
         }
     }
 
     /// What is known of a handle.
-    pub fn get(&self, handle: ResourceAny) -> Result<&Entry> {
+    pub fn get(&self, handle: HostHandle) -> Result<&HostHandleEntry> {
         if handle.store != self.store {
             return Err(wrong_store("resource"));
         }
@@ -149,7 +152,7 @@ impl HostHandles {
     }
 
     /// Removes a handle that is not lent.
-    pub fn remove(&mut self, handle: ResourceAny) -> Result<Entry> {
+    pub fn remove(&mut self, handle: HostHandle) -> Result<HostHandleEntry> {
         let entry = *self.get(handle)?;
         ensure!(
             entry.lends == 0,
@@ -160,7 +163,7 @@ impl HostHandles {
     }
 
     /// Removes an owning handle that is not lent: its representation.
-    pub fn take_own(&mut self, handle: ResourceAny) -> Result<u32> {
+    pub fn take_own(&mut self, handle: HostHandle) -> Result<u32> {
         ensure!(
             self.get(handle)?.owned,
             "cannot lower a `borrow` resource into an `own`"
@@ -173,7 +176,7 @@ impl HostHandles {
     /// # Panics
     ///
     /// When the call has ended.
-    pub fn lend(&mut self, call: HostCallId, handle: ResourceAny) -> Result<u32> {
+    pub fn lend(&mut self, call: HostCallId, handle: HostHandle) -> Result<u32> {
         let rep = self.get(handle)?.rep;
         if let Some(Slot {
             entry: Some(entry), ..
@@ -224,7 +227,7 @@ mod tests {
     use super::*;
 
     fn handles() -> HostHandles {
-        HostHandles::new(3)
+        HostHandles::new(StoreId::new())
     }
 
     fn message<T>(result: Result<T>) -> String {
@@ -237,25 +240,24 @@ mod tests {
     #[test]
     fn copies_of_a_handle_end_with_it() {
         let mut handles = handles();
-        let ty = ResourceType::host::<u8>();
-        let first = handles.add_own(ty, 7, None);
+        let first = handles.add_own(7, None);
         assert_eq!(handles.take_own(first).unwrap(), 7);
         // The slot is used again, and the old handle does not mean the new resource.
-        let second = handles.add_own(ty, 8, None);
+        let second = handles.add_own(8, None);
         assert_eq!(second.index, first.index);
         assert!(
             message(handles.get(first))
                 .starts_with("the resource was dropped or given away before")
         );
         assert_eq!(handles.get(second).unwrap().rep, 8);
-        let elsewhere = HostHandles::new(4);
+        let elsewhere = HostHandles::new(StoreId::new());
         assert!(message(elsewhere.get(second)).contains("another `Store`"));
     }
 
     #[test]
     fn what_is_lent_stays() {
         let mut handles = handles();
-        let own = handles.add_own(ResourceType::host::<u8>(), 7, None);
+        let own = handles.add_own(7, None);
         let [first, second] = [(); 2].map(|()| handles.enter());
         for call in [first, second] {
             handles.lend(call, own).unwrap();
@@ -273,12 +275,11 @@ mod tests {
     #[test]
     fn borrows_end_with_their_call() {
         let mut handles = handles();
-        let ty = ResourceType::host::<u8>();
         let call = handles.enter();
-        let borrow = handles.add_borrow(call, ty, 7, None);
-        let dropped = handles.add_borrow(call, ty, 8, None);
+        let borrow = handles.add_borrow(call, 7, None);
+        let dropped = handles.add_borrow(call, 8, None);
         handles.remove(dropped).unwrap();
-        let own = handles.add_own(ty, 9, None);
+        let own = handles.add_own(9, None);
         assert_eq!(own.index, dropped.index);
         assert_eq!(
             message(handles.take_own(borrow)),

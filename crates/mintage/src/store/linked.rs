@@ -1,12 +1,10 @@
-//! [`Linked`]: what a component's resource types and the functions that it exports again are once
-//! its imports are resolved.
+//! [`LinkedImports`]: what the imports of a component were resolved to.
 
-use crate::call::host::HostFunction;
-use crate::types::ResourceType;
-use crate::{Result, StoreContextMut};
-use mintage_environ::{ImportId, Index, ResourceId};
+use crate::StoreContextMut;
+use crate::error::Result;
+use crate::types::HostResourceTypes;
+use mintage_environ::{Index, ResourceId};
 use std::any::Any;
-use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -14,62 +12,46 @@ use std::sync::Arc;
 pub(crate) type Destructor<T> =
     Arc<dyn Fn(StoreContextMut<'_, T>, u32) -> Result<()> + Send + Sync>;
 
-/// The functions that a component exports again, by import.
-pub(crate) type Reexports<T> = HashMap<ImportId, Arc<dyn HostFunction<T>>>;
-
-/// The resource types of one linked component, and what else of its imports is used at run time.
-pub(crate) struct Linked {
-    /// By number: those of the host. (What a component defines is another type in each instance.)
-    types: Vec<Option<ResourceType>>,
-    /// The `Vec<Option<Destructor<T>>>` of the host's, by number.
+/// The resolved imports of a component, as far as they are used at run time: by all instances of
+/// one [`InstancePre`](crate::InstancePre).
+pub(crate) struct LinkedImports {
+    pub resources: HostResourceTypes,
+    /// The `Vec<Option<Destructor<T>>>` of the host's resource types, by number; may end early.
     destructors: Box<dyn Any + Send + Sync>,
-    /// The `Reexports<T>`.
-    funcs: Box<dyn Any + Send + Sync>,
+    /// The host functions that the component exports again.
+    reexports: Box<dyn Any + Send + Sync>,
 }
 
-impl Linked {
-    /// Both lists are indexed by resource type, and may end early.
+impl LinkedImports {
+    /// `destructors` is indexed by resource type, and may end early.
     pub fn new<T: 'static>(
-        types: Vec<Option<ResourceType>>,
+        resources: HostResourceTypes,
         destructors: Vec<Option<Destructor<T>>>,
-        funcs: Reexports<T>,
+        reexports: impl Any + Send + Sync,
     ) -> Self {
         Self {
-            types,
+            resources,
             destructors: Box::new(destructors),
-            funcs: Box::new(funcs),
+            reexports: Box::new(reexports),
         }
     }
 
-    /// The types of the host, by number.
-    pub fn types(&self) -> &[Option<ResourceType>] {
-        &self.types
-    }
-
-    /// The resource type of the host that `resource` is.
-    pub fn host_type(&self, resource: ResourceId) -> Option<ResourceType> {
-        self.types.get(resource.index()).copied().flatten()
-    }
-
-    /// The destructor of a resource type of the host, for stores of `T`.
+    /// Returns the destructor of a resource type of the host, for stores of `T`.
     pub fn destructor<T: 'static>(&self, resource: ResourceId) -> Option<&Destructor<T>> {
         let destructors: &Vec<Option<Destructor<T>>> = self.destructors.downcast_ref()?;
         destructors.get(resource.index())?.as_ref()
     }
-}
 
-impl Linked {
-    /// The host function that is exported again, for stores of `T`.
-    pub fn func<T: 'static>(&self, import: ImportId) -> Option<&Arc<dyn HostFunction<T>>> {
-        let funcs: &Reexports<T> = self.funcs.downcast_ref()?;
-        funcs.get(&import)
+    /// Returns the re-exports, if they were given as an `R`.
+    pub fn reexports<R: 'static>(&self) -> Option<&R> {
+        self.reexports.downcast_ref()
     }
 }
 
-impl fmt::Debug for Linked {
+impl fmt::Debug for LinkedImports {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Linked")
-            .field("types", &self.types)
+        f.debug_struct("LinkedImports")
+            .field("resources", &self.resources)
             .finish_non_exhaustive()
     }
 }

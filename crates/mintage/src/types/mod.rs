@@ -1,90 +1,21 @@
 //! Reflection: the types of a component's imports, exports and functions.
 
-use crate::Engine;
-use crate::store::Linked;
-use indexmap::IndexMap;
-use mintage_environ::component::{ComponentTypes, Export, Import, InterfaceType};
+mod ids;
+mod items;
+mod scope;
+
+pub(crate) use ids::{StoreId, StoreInstanceId};
+pub use items::{Component, ComponentExtern, ComponentInstance, ComponentItem};
+pub(crate) use scope::{HostResourceTypes, TypeScope};
+
+use crate::component::ComponentId;
+use mintage_environ::component::{ComponentTypes, InterfaceType};
 use mintage_environ::{
     EnumId, FlagsId, FuncTypeId, ListId, MapId, OptionId, RecordId, ResourceId, ResultId, TupleId,
     VariantId,
 };
 use std::any::TypeId;
 use std::fmt;
-use std::ops::Deref;
-use std::sync::Arc;
-
-/// Whose types these are: a component's, or a component's whose imports are known, or those of an
-/// instance of it. Keeps the component alive.
-#[derive(Clone)]
-pub(crate) struct Scope {
-    component: crate::Component,
-    linked: Option<Arc<Linked>>,
-    /// Store, and number of the instance in it.
-    instance: Option<(u64, u32)>,
-}
-
-impl Scope {
-    /// The types of a component whose imported resource types are known.
-    pub fn linked(component: &crate::Component, linked: &Arc<Linked>) -> Self {
-        Self {
-            component: component.clone(),
-            linked: Some(linked.clone()),
-            instance: None,
-        }
-    }
-
-    /// The types of an instance by its number in a store.
-    pub fn instance(
-        component: &crate::Component,
-        linked: &Arc<Linked>,
-        store: u64,
-        instance: u32,
-    ) -> Self {
-        Self {
-            instance: Some((store, instance)),
-            ..Self::linked(component, linked)
-        }
-    }
-
-    /// What the resource type `id` is here.
-    pub fn resource(&self, id: ResourceId) -> ResourceType {
-        let linked = self.linked.as_ref();
-        match (
-            linked.and_then(|linked| linked.host_type(id)),
-            self.instance,
-        ) {
-            (Some(host), _) => host,
-            (None, Some((store, instance))) => ResourceType::guest(store, instance, id),
-            (None, None) => ResourceType(ResourceKind::Component(self.component.id(), id)),
-        }
-    }
-
-    /// Whether equal numbers are equal types.
-    fn same(&self, other: &Self) -> bool {
-        let linked = |scope: &Self| scope.linked.as_ref().map(Arc::as_ptr);
-        crate::Component::same(&self.component, &other.component)
-            && linked(self) == linked(other)
-            && self.instance == other.instance
-    }
-}
-
-impl From<&crate::Component> for Scope {
-    fn from(component: &crate::Component) -> Self {
-        Self {
-            component: component.clone(),
-            linked: None,
-            instance: None,
-        }
-    }
-}
-
-impl Deref for Scope {
-    type Target = crate::Component;
-
-    fn deref(&self) -> &crate::Component {
-        &self.component
-    }
-}
 
 /// A type of a component.
 macro_rules! handle {
@@ -92,7 +23,7 @@ macro_rules! handle {
         $(#[$doc])*
         #[derive(Clone)]
         pub struct $name {
-            component: Scope,
+            component: TypeScope,
             id: $id,
         }
 
@@ -277,10 +208,10 @@ pub struct ResourceType(ResourceKind);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum ResourceKind {
     Host(TypeId),
-    /// Of an instance: store, number of the instance in it, type in its component.
-    Guest(u64, u32, ResourceId),
-    /// Of a component, which says nothing of what it is in an instance of it.
-    Component(u64, ResourceId),
+    /// A type of an instance, by its number in the instance's component.
+    Guest(StoreId, StoreInstanceId, ResourceId),
+    /// A type of a component, whatever it is in an instance of it.
+    Component(ComponentId, ResourceId),
 }
 
 impl ResourceType {
@@ -290,7 +221,7 @@ impl ResourceType {
     }
 
     /// The resource type `id` of an instance in a store.
-    pub(crate) fn guest(store: u64, instance: u32, id: ResourceId) -> ResourceType {
+    pub(crate) fn guest(store: StoreId, instance: StoreInstanceId, id: ResourceId) -> ResourceType {
         ResourceType(ResourceKind::Guest(store, instance, id))
     }
 }
@@ -352,7 +283,7 @@ pub enum Type {
 }
 
 impl Type {
-    pub(crate) fn new(component: &Scope, ty: InterfaceType) -> Type {
+    pub(crate) fn new(component: &TypeScope, ty: InterfaceType) -> Type {
         use InterfaceType as T;
         let component = component.clone();
         match ty {
@@ -420,12 +351,12 @@ impl fmt::Display for Type {
 /// The type of a component function.
 #[derive(Clone)]
 pub struct ComponentFunc {
-    component: Scope,
+    component: TypeScope,
     id: FuncTypeId,
 }
 
 impl ComponentFunc {
-    pub(crate) fn new(component: &Scope, id: FuncTypeId) -> Self {
+    pub(crate) fn new(component: &TypeScope, id: FuncTypeId) -> Self {
         Self {
             component: component.clone(),
             id,
@@ -464,221 +395,5 @@ impl fmt::Display for ComponentFunc {
 impl fmt::Debug for ComponentFunc {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
-    }
-}
-
-/// The type of an item that a component imports or exports.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum ComponentItem {
-    /// A function.
-    ComponentFunc(ComponentFunc),
-    /// An instance.
-    ComponentInstance(ComponentInstance),
-    /// A value type.
-    Type(Type),
-    /// A resource type.
-    Resource(ResourceType),
-    /// A component, a core module, or a component or function type: nothing at run time.
-    Static,
-}
-
-/// An import or an export.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ComponentExtern {
-    /// Its type.
-    pub ty: ComponentItem,
-}
-
-/// The items of a component or instance: a way from the root of the imports or exports, by
-/// position.
-#[derive(Clone)]
-enum Items {
-    Imports(Box<[usize]>),
-    Exports(Box<[usize]>),
-}
-
-impl Items {
-    fn imports<'c>(component: &'c Scope, path: &[usize]) -> &'c IndexMap<Box<str>, Import> {
-        let mut items = &component.interface().imports;
-        for &position in path {
-            let Some((_, Import::Instance(inner))) = items.get_index(position) else {
-                break;
-            };
-            items = inner;
-        }
-        items
-    }
-
-    fn exports<'c>(component: &'c Scope, path: &[usize]) -> &'c IndexMap<Box<str>, Export> {
-        let mut items = &component.interface().exports;
-        for &position in path {
-            let Some((_, Export::Instance(inner))) = items.get_index(position) else {
-                break;
-            };
-            items = inner;
-        }
-        items
-    }
-
-    /// Name and type of each item.
-    fn list<'c>(&self, component: &'c Scope) -> Vec<(&'c str, ComponentExtern)> {
-        let below = |path: &[usize], position: usize| {
-            path.iter()
-                .copied()
-                .chain([position])
-                .collect::<Box<[usize]>>()
-        };
-        match self {
-            Items::Imports(path) => Self::imports(component, path)
-                .iter()
-                .enumerate()
-                .map(|(i, (name, import))| {
-                    let ty = ComponentItem::of_import(component, import, || {
-                        Items::Imports(below(path, i))
-                    });
-                    (&**name, ComponentExtern { ty })
-                })
-                .collect(),
-            Items::Exports(path) => Self::exports(component, path)
-                .iter()
-                .enumerate()
-                .map(|(i, (name, export))| {
-                    let ty = ComponentItem::of_exported(component, export, || {
-                        Items::Exports(below(path, i))
-                    });
-                    (&**name, ComponentExtern { ty })
-                })
-                .collect(),
-        }
-    }
-}
-
-impl ComponentItem {
-    fn of_import(component: &Scope, import: &Import, items: impl FnOnce() -> Items) -> Self {
-        match import {
-            Import::Func(id) => Self::ComponentFunc(ComponentFunc::new(
-                component,
-                component.interface().import_funcs[*id].ty,
-            )),
-            Import::Instance(_) => Self::ComponentInstance(ComponentInstance {
-                component: component.clone(),
-                items: items(),
-            }),
-            Import::Type(ty) => Self::Type(Type::new(component, *ty)),
-            Import::Resource(id) => Self::Resource(component.resource(*id)),
-            Import::Static => Self::Static,
-        }
-    }
-
-    pub(crate) fn of_export_at(component: &Scope, path: &[usize]) -> Option<Self> {
-        let (&last, instances) = path.split_last()?;
-        let (_, export) = Items::exports(component, instances).get_index(last)?;
-        Some(Self::of_exported(component, export, || {
-            Items::Exports(path.into())
-        }))
-    }
-
-    fn of_exported(component: &Scope, export: &Export, items: impl FnOnce() -> Items) -> Self {
-        let interface = component.interface();
-        match export {
-            Export::Func(id) => {
-                Self::ComponentFunc(ComponentFunc::new(component, interface.lifts[*id].ty))
-            }
-            Export::ImportedFunc(id) => Self::ComponentFunc(ComponentFunc::new(
-                component,
-                interface.import_funcs[*id].ty,
-            )),
-            Export::Instance(_) => Self::ComponentInstance(ComponentInstance {
-                component: component.clone(),
-                items: items(),
-            }),
-            Export::Type(ty) => Self::Type(Type::new(component, *ty)),
-            Export::Resource(id) => Self::Resource(component.resource(*id)),
-            Export::Static => Self::Static,
-        }
-    }
-}
-
-/// The type of an imported or exported instance.
-#[derive(Clone)]
-pub struct ComponentInstance {
-    component: Scope,
-    items: Items,
-}
-
-impl ComponentInstance {
-    /// The item `name`.
-    pub fn get_export(&self, engine: &Engine, name: &str) -> Option<ComponentExtern> {
-        self.exports(engine)
-            .find_map(|(found, item)| (found == name).then_some(item))
-    }
-
-    /// The items in order.
-    pub fn exports(
-        &self,
-        _engine: &Engine,
-    ) -> impl ExactSizeIterator<Item = (&str, ComponentExtern)> {
-        self.items.list(&self.component).into_iter()
-    }
-}
-
-impl fmt::Debug for ComponentInstance {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map()
-            .entries(self.items.list(&self.component))
-            .finish()
-    }
-}
-
-/// The type of a component.
-#[derive(Clone)]
-pub struct Component {
-    component: Scope,
-}
-
-impl Component {
-    pub(crate) fn new(component: Scope) -> Self {
-        Self { component }
-    }
-
-    /// The import `name`.
-    pub fn get_import(&self, engine: &Engine, name: &str) -> Option<ComponentExtern> {
-        self.imports(engine)
-            .find_map(|(found, item)| (found == name).then_some(item))
-    }
-
-    /// The imports in order.
-    pub fn imports(
-        &self,
-        _engine: &Engine,
-    ) -> impl ExactSizeIterator<Item = (&str, ComponentExtern)> {
-        Items::Imports([].into()).list(&self.component).into_iter()
-    }
-
-    /// The export `name`.
-    pub fn get_export(&self, engine: &Engine, name: &str) -> Option<ComponentExtern> {
-        self.exports(engine)
-            .find_map(|(found, item)| (found == name).then_some(item))
-    }
-
-    /// The exports in order.
-    pub fn exports(
-        &self,
-        _engine: &Engine,
-    ) -> impl ExactSizeIterator<Item = (&str, ComponentExtern)> {
-        Items::Exports([].into()).list(&self.component).into_iter()
-    }
-}
-
-impl fmt::Debug for Component {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let imports = Items::Imports([].into()).list(&self.component);
-        let exports = Items::Exports([].into()).list(&self.component);
-        f.debug_struct("Component")
-            .field("imports", &imports)
-            .field("exports", &exports)
-            .finish()
     }
 }

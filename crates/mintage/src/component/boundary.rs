@@ -1,0 +1,90 @@
+//! [`Boundary`] and [`ResolvedLift`]: what calls need to know of a function, resolved once.
+
+use crate::error::Result;
+use mintage_environ::component::{CanonOptions, ComponentInterface, InterfaceType, StringEncoding};
+use mintage_environ::{DomainId, FuncTypeId, IndexVec, LiftId, MemoryId};
+use mintage_runtime::{Callee, Code};
+
+/// A function at the boundary between the host and a component instance: its type, and the
+/// canonical options by which values cross.
+#[derive(Clone, Debug)]
+pub(crate) struct Boundary {
+    pub ty: FuncTypeId,
+    /// The parameters as a tuple.
+    pub params: InterfaceType,
+    /// The results as a tuple.
+    pub results: InterfaceType,
+    /// Whether parameters are borrowed handles.
+    pub borrows: bool,
+    /// The component instance whose memory and handles are used.
+    pub domain: DomainId,
+    pub string_encoding: StringEncoding,
+    pub memory: Option<MemoryId>,
+    pub realloc: Option<Callee>,
+}
+
+impl Boundary {
+    /// Resolves the boundary of a function of type `ty` with the given options.
+    ///
+    /// # Errors
+    ///
+    /// When the artifact has no code for `realloc`.
+    pub fn new(code: &Code, ty: FuncTypeId, options: &CanonOptions) -> Result<Boundary> {
+        let realloc = options.realloc.map(|callee| code.callee(callee));
+        Ok(Boundary {
+            memory: options.memory,
+            realloc: realloc.transpose()?,
+            string_encoding: options.string_encoding,
+            ..Self::without_memory(code.interface(), ty, options.domain)
+        })
+    }
+
+    /// The boundary of a function whose values do not pass through a guest's memory.
+    pub fn without_memory(
+        interface: &ComponentInterface,
+        ty: FuncTypeId,
+        domain: DomainId,
+    ) -> Boundary {
+        let tuples = interface.types.func_tuples(ty);
+        Boundary {
+            ty,
+            params: tuples.params,
+            results: tuples.results,
+            borrows: interface.types.has_borrows(ty),
+            domain,
+            string_encoding: StringEncoding::Utf8,
+            memory: None,
+            realloc: None,
+        }
+    }
+}
+
+/// A function that a component exports, resolved when the component is loaded.
+#[derive(Debug)]
+pub(crate) struct ResolvedLift {
+    pub boundary: Boundary,
+    /// The core function.
+    pub callee: Callee,
+    pub post_return: Option<Callee>,
+}
+
+impl ResolvedLift {
+    /// Resolves all lifts of a component, by number.
+    ///
+    /// # Errors
+    ///
+    /// When the artifact has no code for one of the functions.
+    pub fn all(code: &Code) -> Result<IndexVec<LiftId, ResolvedLift>> {
+        let lifts = code.interface().lifts.values();
+        lifts
+            .map(|lift| {
+                let post_return = lift.post_return.map(|callee| code.callee(callee));
+                Ok(ResolvedLift {
+                    boundary: Boundary::new(code, lift.ty, &lift.options)?,
+                    callee: code.callee(lift.callee)?,
+                    post_return: post_return.transpose()?,
+                })
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,325 @@
+//! Entry into guests, and the way back from a guest to its store.
+//!
+//! Aliasing: while a guest runs, its store is reachable only through the raw pointer that was made
+//! from the caller's exclusive reference and handed to the runtime. The caller does not touch its
+//! reference until the call is over. A host function that the guest calls makes a new exclusive
+//! reference from the pointer and drops it before it returns.
+
+use super::limits::GrowthLimiter;
+use super::{Destructor, StoreContextMut, StoreInner, StoreInstance};
+use crate::Trap;
+use crate::error::{Result, ensure, stopped};
+use crate::types::StoreInstanceId;
+use mintage_environ::component::CoreCallee;
+use mintage_environ::{DomainId, Index, LiftId};
+use mintage_runtime::{
+    Code, Growth, HostAccess, HostCall, HostFunc, HostTable, Image, Limiter, Limits, StoreState,
+    StoreWords,
+};
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+/// Number of words in an argument array that fits every lifted function: at most 16 flat
+/// parameters, and one result.
+pub(crate) const LIFT_WORDS: usize = 16;
+
+impl<T> StoreInner<T> {
+    /// What a guest that may call out reaches of this store.
+    #[inline]
+    fn host_access(&mut self) -> HostAccess {
+        HostAccess::Functions(NonNull::from(self).cast())
+    }
+
+    /// Makes the run-time part of an instance.
+    ///
+    /// # Errors
+    ///
+    /// When a limit is reached or the system gives no address space.
+    pub(super) fn new_instance(
+        &mut self,
+        id: StoreInstanceId,
+        code: &Arc<Code>,
+        image: &Arc<Image>,
+        imports: &Arc<HostTable>,
+        limits: Limits,
+        words: StoreWords,
+    ) -> Result<mintage_runtime::Instance> {
+        let (tag, current) = (u64::from(id.as_u32()), self.opaque.current.get());
+        let state = StoreState { words, current };
+        // SAFETY: what is current in the store stays where it is until the store is dropped, and
+        // with it its instances.
+        let instance =
+            unsafe { mintage_runtime::instantiate(code, image, imports, limits, tag, state) };
+        Ok(instance?)
+    }
+
+    /// Runs the start functions of a new instance and copies what they may have to precede.
+    ///
+    /// # Errors
+    ///
+    /// When a start function does not return.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such instance.
+    pub(super) fn run_initializers(&mut self, instance: StoreInstanceId) -> Result<()>
+    where
+        T: 'static,
+    {
+        let handle = self.opaque.instances[instance].runtime.handle();
+        // SAFETY: the instance is in the store, which never drops one before itself, and the store
+        // is borrowed exclusively. The instance's host functions were made by `host_func` for a
+        // linker of the same `T`, which `InstancePre<T>` and the type of `self` tie together, and
+        // expect the store's pointer. No other reference to the store or into the instance's
+        // memories is used until the call is over.
+        unsafe { mintage_runtime::run_initializers(handle, self.host_access()) }.map_err(stopped)
+    }
+
+    /// Calls the core function of a lift.
+    ///
+    /// # Errors
+    ///
+    /// When the guest does not return.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such instance or lift.
+    #[inline]
+    pub fn call_lift(
+        &mut self,
+        instance: StoreInstanceId,
+        lift: LiftId,
+        words: &mut [u64; LIFT_WORDS],
+    ) -> Result<()> {
+        self.opaque.keep_deadline()?;
+        let StoreInstance {
+            runtime, component, ..
+        } = &self.opaque.instances[instance];
+        let lift = component.lift(lift);
+        let (handle, domain, callee) = (runtime.handle(), lift.boundary.domain, lift.callee);
+        // SAFETY: the instance is in the store, which is borrowed exclusively and never drops an
+        // instance before itself. `callee` is the lift's core function in the instance's own code,
+        // and its canonical options name its domain. A lifted function has at most 16 parameters
+        // and one result, none of them a vector; the caller lowered values of the lift's type. On
+        // host functions and references see `run_initializers`.
+        let result = unsafe {
+            mintage_runtime::call(
+                handle,
+                domain,
+                &callee,
+                words.as_mut_ptr(),
+                self.host_access(),
+            )
+        };
+        result.map_err(stopped)
+    }
+
+    /// Calls any core function of an instance that is not active, or has just been made so.
+    ///
+    /// # Errors
+    ///
+    /// When the artifact has no code for the function, it traps, or there are too few words.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such instance.
+    pub fn call_core(
+        &mut self,
+        instance: StoreInstanceId,
+        domain: DomainId,
+        callee: CoreCallee,
+        words: &mut [u64],
+    ) -> Result<()> {
+        let StoreInstance {
+            runtime, component, ..
+        } = &self.opaque.instances[instance];
+        let signature = &component.interface().signatures[callee.sig];
+        ensure!(
+            words.len() >= signature.array_words(),
+            "too few words for a function of type {signature}"
+        );
+        let callee = component.code().callee(callee)?;
+        let handle = runtime.handle();
+        self.opaque.keep_deadline()?;
+        // SAFETY: as in `call_lift`; the words are enough for the signature, and the caller
+        // converted values of its types.
+        let result = unsafe {
+            mintage_runtime::call(
+                handle,
+                domain,
+                &callee,
+                words.as_mut_ptr(),
+                self.host_access(),
+            )
+        };
+        result.map_err(stopped)
+    }
+
+    /// Calls the `post-return` function of a lift, if it has one, with the flat results of the
+    /// call before. The guest cannot call out meanwhile (`may_leave`).
+    ///
+    /// # Errors
+    ///
+    /// When the guest does not return.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such instance or lift.
+    #[inline]
+    pub fn post_return(
+        &mut self,
+        instance: StoreInstanceId,
+        lift: LiftId,
+        words: &mut [u64; LIFT_WORDS],
+    ) -> Result<()> {
+        let instance = &mut self.opaque.instances[instance];
+        match instance.component.lift(lift).post_return {
+            Some(_) => instance.call_post_return(lift, words, &mut self.host),
+            None => Ok(()),
+        }
+    }
+}
+
+impl StoreInstance {
+    /// Calls the `post-return` function of a lift that has one.
+    fn call_post_return(
+        &mut self,
+        lift: LiftId,
+        words: &mut [u64; LIFT_WORDS],
+        mut limiter: &mut dyn GrowthLimiter,
+    ) -> Result<()> {
+        let lift = self.component.lift(lift);
+        let Some(callee) = lift.post_return else {
+            return Ok(());
+        };
+        // SAFETY: the instance is borrowed exclusively. `callee` is of its own code; validation
+        // gave it the flat results of the lift, of which there is at most one, as parameters. A
+        // host function that it calls sees that this is not a pointer to a store.
+        let result = unsafe {
+            mintage_runtime::call_confined(
+                self.runtime.handle(),
+                lift.boundary.domain,
+                &callee,
+                words.as_mut_ptr(),
+                limiter_access(&mut limiter),
+            )
+        };
+        result.map_err(stopped)
+    }
+}
+
+/// What a guest that must not call out, but may grow, reaches of the host. The result is valid as
+/// long as `limiter` is.
+#[inline]
+pub(crate) fn limiter_access(limiter: &mut &mut dyn GrowthLimiter) -> HostAccess {
+    HostAccess::Limiter(NonNull::from(limiter).cast())
+}
+
+/// Returns the limiter that a guest in a store of `T` reaches; none if no guest runs.
+///
+/// # Safety
+///
+/// `host` was made by `host_access` of a store of `T` or by `limiter_access`, and what it was made
+/// from is used by no one else as long as the result lives.
+unsafe fn limiter<'a, T: 'static>(host: HostAccess) -> Option<&'a mut dyn GrowthLimiter> {
+    match host {
+        HostAccess::Nothing => None,
+        // SAFETY: as the caller promises: it was made from a reference of this type.
+        HostAccess::Limiter(limiter) => unsafe {
+            Some(&mut **limiter.cast::<&mut dyn GrowthLimiter>().as_ptr())
+        },
+        // SAFETY: likewise.
+        HostAccess::Functions(store) => unsafe {
+            Some(&mut (*store.cast::<StoreInner<T>>().as_ptr()).host)
+        },
+    }
+}
+
+/// Asks the limiter of a store of `T` whether something of a guest may grow.
+///
+/// # Safety
+///
+/// As [`limiter`]: machine code has left for this call and resumes after it.
+unsafe fn growing<T: 'static>(host: HostAccess, growth: &Growth) -> anyhow::Result<bool> {
+    // SAFETY: as the caller promises.
+    match unsafe { limiter::<T>(host) } {
+        Some(limiter) => Ok(limiter.growing(growth)?),
+        None => Ok(false),
+    }
+}
+
+/// Tells the limiter of a store of `T` that the system refused growth.
+///
+/// # Safety
+///
+/// As [`growing`].
+unsafe fn growth_failed<T: 'static>(
+    host: HostAccess,
+    growth: &Growth,
+    error: anyhow::Error,
+) -> anyhow::Result<()> {
+    // SAFETY: as the caller promises.
+    match unsafe { limiter::<T>(host) } {
+        Some(limiter) => Ok(limiter.failed(growth, error.into())?),
+        None => Ok(()),
+    }
+}
+
+/// Returns the functions by which the runtime asks the limiter of a store of `T`.
+pub(super) fn limiter_functions<T: 'static>() -> Limiter {
+    Limiter {
+        growing: growing::<T>,
+        failed: growth_failed::<T>,
+    }
+}
+
+/// A call of a host function: by a guest, or by the host for a guest's re-export.
+pub(crate) struct HostFuncCall<'a, T: 'static> {
+    pub store: &'a mut StoreInner<T>,
+    /// The instance that imports the function.
+    pub instance: StoreInstanceId,
+    /// The argument words, which the results replace.
+    pub words: &'a mut [u64],
+    /// The memory that words point into, if the host is the caller.
+    pub scratch: Option<&'a mut Vec<u8>>,
+}
+
+/// Wraps the destructor of a resource type of the host, which guests call when they drop one.
+pub(crate) fn host_destructor<T: 'static>(destructor: &Destructor<T>) -> HostFunc {
+    let destructor = destructor.clone();
+    host_func(1, move |call: HostFuncCall<'_, T>| {
+        destructor(StoreContextMut(call.store), call.words[0] as u32)
+    })
+}
+
+/// Wraps a host function for guests in stores of host data `T`.
+///
+/// The result may only be linked to instances that are made in stores of `T`, which
+/// [`InstancePre`](crate::InstancePre) ensures. A guest that must not call out (`may_leave`) traps.
+pub(crate) fn host_func<T: 'static>(
+    words: usize,
+    f: impl Fn(HostFuncCall<'_, T>) -> Result<()> + Send + Sync + 'static,
+) -> HostFunc {
+    HostFunc::new(words, move |call: HostCall<'_>| {
+        // The limiter alone is there for a guest that runs as `realloc` or `post-return`.
+        let HostAccess::Functions(pointer) = call.host else {
+            return Err(Trap::CannotLeaveComponent.into());
+        };
+        // SAFETY: the pointer was made by `host_access` from an exclusive reference to a store,
+        // which is not used until the call into the guest is over, and so after this function has
+        // returned. The store is of `T` by the rule above.
+        let store = unsafe { &mut *pointer.cast::<StoreInner<T>>().as_ptr() };
+        // SAFETY: the instance is the one whose code runs now, on this thread.
+        let instance = unsafe { call.instance.instance() }.tag();
+        let result = f(HostFuncCall {
+            store,
+            instance: StoreInstanceId::from_u32(instance as u32),
+            words: call.words,
+            scratch: None,
+        });
+        // SAFETY: as above; the function has given back its reference.
+        let store = unsafe { &mut *pointer.cast::<StoreInner<T>>().as_ptr() };
+        // The function may have forked the process.
+        Ok(result.and_then(|()| store.opaque.keep_deadline())?)
+    })
+}

@@ -1,0 +1,129 @@
+//! [`StoreInstance`]: an instance in a store, its creation, and the end of its resources.
+
+use super::entry::limiter_functions;
+use super::fuel::Fuel;
+use super::interrupt::Interruption;
+use super::{LinkedImports, ResourceOrigin, StoreContextMut, StoreInner};
+use crate::error::{Result, ensure};
+use crate::types::{StoreId, StoreInstanceId, TypeScope};
+use crate::{Component, Engine, Trap};
+use mintage_environ::component::Resource;
+use mintage_environ::limit;
+use mintage_runtime::{Growth, HostTable, Limits, StoreWords};
+use std::sync::Arc;
+
+/// An instance in a store.
+pub(crate) struct StoreInstance {
+    pub runtime: mintage_runtime::Instance,
+    pub component: Component,
+    pub linked: Arc<LinkedImports>,
+    /// Whether the instance must not be entered (`may_enter` in CanonicalABI.md, reversed): its
+    /// code is on the stack, or was stopped there for good.
+    pub active: bool,
+}
+
+impl StoreInstance {
+    /// Returns the scope of the instance's types; `store` and `id` name the instance itself.
+    pub fn type_scope(&self, store: StoreId, id: StoreInstanceId) -> TypeScope {
+        TypeScope::instance(&self.component, &self.linked.resources, store, id)
+    }
+}
+
+impl<T: 'static> StoreInner<T> {
+    /// Makes an instance and runs its start functions.
+    ///
+    /// # Errors
+    ///
+    /// When a limit is reached or a start function does not return. A failed instance stays in the
+    /// store until the store ends, and cannot be entered.
+    pub fn instantiate(
+        &mut self,
+        component: &Component,
+        imports: &Arc<HostTable>,
+        linked: &Arc<LinkedImports>,
+    ) -> Result<StoreInstanceId> {
+        ensure!(
+            Engine::same(component.engine(), &self.opaque.engine),
+            "the component belongs to another `Engine` than the store"
+        );
+        self.opaque.keep_deadline()?;
+        let allowance = self.host.allowance();
+        let config = self.opaque.engine.config();
+        let code = component.code();
+        let layout = code.layout();
+        ensure!(
+            layout.size <= config.max_address_space,
+            limit!(
+                AddressSpace,
+                "an instance of the component takes {} GiB of address space for its {} memories \
+                 and {} tables, more than the {} GiB that `Config::max_instance_address_space` \
+                 allows; raise it, or reduce `Config::memory_reservation` (for 64-bit memories, \
+                 `Config::memory64_reservation`)",
+                layout.size.div_ceil(1 << 30),
+                layout.memories.len(),
+                layout.tables.len(),
+                config.max_address_space >> 30
+            )
+        );
+        let used = allowance.admit(self.opaque.used, layout)?;
+        let limits = Limits {
+            limiter: self.host.limiter.is_some().then(limiter_functions::<T>),
+            handles: allowance.handles,
+            stack_bytes: config.max_wasm_stack,
+        };
+        let words = StoreWords {
+            interrupt: self.opaque.interruption.as_ref().map(Interruption::word),
+            fuel: self.opaque.fuel.as_ref().map(Fuel::counter),
+        };
+        let image = self.host.admit(code)?;
+        let id = self.opaque.instances.next_index();
+        let runtime = match self.new_instance(id, code, image, imports, limits, words) {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                self.host.release(Growth::at_start(code, image));
+                return Err(error);
+            }
+        };
+        self.opaque.used = used;
+        self.opaque.instances.push(StoreInstance {
+            runtime,
+            component: component.clone(),
+            linked: linked.clone(),
+            active: true,
+        });
+        self.run_initializers(id)?;
+        self.opaque.instances[id].active = false;
+        Ok(id)
+    }
+
+    /// Runs the destructor of a resource that the host has owned.
+    ///
+    /// # Errors
+    ///
+    /// When the instance cannot be entered, or the destructor fails.
+    pub fn destroy(&mut self, origin: ResourceOrigin, rep: u32) -> Result<()> {
+        let ResourceOrigin { instance, resource } = origin;
+        let owner = &mut self.opaque.instances[instance];
+        match owner.component.interface().resources[resource] {
+            Resource::Imported { .. } => match owner.linked.destructor::<T>(resource).cloned() {
+                Some(destructor) => destructor(StoreContextMut(self), rep),
+                None => Ok(()),
+            },
+            Resource::Defined { dtor: None, .. } => Ok(()),
+            Resource::Defined {
+                domain,
+                dtor: Some(dtor),
+            } => {
+                if owner.active {
+                    return Err(Trap::CannotEnterComponent.into());
+                }
+                owner.active = true;
+                // The verifier of the program has checked that a destructor takes one `i32` and
+                // returns nothing.
+                self.call_core(instance, domain, dtor, &mut [u64::from(rep)])?;
+                self.opaque.instances[instance].active = false;
+                Ok(())
+            }
+        }
+    }
+}

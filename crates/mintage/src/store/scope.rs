@@ -1,0 +1,75 @@
+//! [`CallScope`]: how long handles are lent or borrowed.
+
+use super::{LendingCall, StoreInner, StoreOpaque};
+use crate::error::{Result, handle_trap};
+use crate::types::StoreInstanceId;
+
+/// A call under way between the host and an instance, in either direction. If its type has borrows,
+/// it is the scope that handles are lent or borrowed for: these loans and borrows end when it is
+/// dropped, however the call ends: by its results, an error, or a panic.
+pub(crate) struct CallScope<'s, T: 'static> {
+    pub store: &'s mut StoreInner<T>,
+    pub instance: StoreInstanceId,
+    lends_to: Option<LendingCall>,
+}
+
+impl<'s, T: 'static> CallScope<'s, T> {
+    /// Begins a call, whose type has borrows if `borrows` says so.
+    #[inline]
+    pub fn new(store: &'s mut StoreInner<T>, instance: StoreInstanceId, borrows: bool) -> Self {
+        let StoreOpaque {
+            instances, handles, ..
+        } = &mut store.opaque;
+        let lends_to = borrows.then(|| LendingCall {
+            guest: instances[instance].runtime.enter_call(),
+            host: handles.enter(),
+        });
+        Self {
+            store,
+            instance,
+            lends_to,
+        }
+    }
+
+    /// Returns what handles are lent to, if the type of the call has borrows.
+    #[inline]
+    pub fn lends_to(&self) -> Option<LendingCall> {
+        self.lends_to
+    }
+
+    /// Ends the scope after the callee has returned.
+    ///
+    /// # Errors
+    ///
+    /// When the callee still has handles that were lent to it.
+    #[inline]
+    pub fn exit(&mut self) -> Result<()> {
+        let Some(call) = self.lends_to.take() else {
+            return Ok(());
+        };
+        let StoreOpaque {
+            instances, handles, ..
+        } = &mut self.store.opaque;
+        handles.exit(call.host);
+        let exited = instances[self.instance].runtime.exit_call(call.guest);
+        exited.map_err(handle_trap)
+    }
+
+    #[cold]
+    fn abandon(&mut self, call: LendingCall) {
+        let StoreOpaque {
+            instances, handles, ..
+        } = &mut self.store.opaque;
+        handles.exit(call.host);
+        instances[self.instance].runtime.abandon_call(call.guest);
+    }
+}
+
+impl<T: 'static> Drop for CallScope<'_, T> {
+    #[inline]
+    fn drop(&mut self) {
+        if let Some(call) = self.lends_to.take() {
+            self.abandon(call);
+        }
+    }
+}
