@@ -81,7 +81,7 @@ fn instances(criterion: &mut Criterion) {
         ..LoadCheck::default()
     };
     let pool = Pool::new(&PoolConfig::default());
-    // SAFETY: the compiler made the file, and nobody changes it.
+    // SAFETY: the compiler made the file, and no one changes it.
     let open = || unsafe { Code::open(file.path(), &check, &pool) }.unwrap();
     let code = open();
     println!(

@@ -23,8 +23,8 @@ use std::sync::Arc;
 ///
 /// # Safety
 ///
-/// `store.current` stays where it is as long as the instance lives, and all instances that share it are
-/// used by one thread at a time.
+/// `store.current` stays where it is as long as the instance lives, and one thread at a time uses
+/// all instances that share it.
 pub unsafe fn instantiate(
     code: &Arc<Code>,
     image: &Arc<Image>,

@@ -40,7 +40,7 @@ fn mappings_of_process() -> usize {
 }
 
 #[test]
-fn what_idle_slabs_keep_and_slabs_map_is_bounded() {
+fn idle_memory_and_mappings_are_bounded() {
     start_functions_that_write_everywhere();
     data_everywhere();
     page_tables_of_what_is_read();

@@ -40,7 +40,7 @@ const SCENARIOS: &[Scenario] = &[
         Some(libc::SIGILL),
     ),
     (
-        "a fault in a host function is no trap",
+        "a fault in a host function is not a trap",
         fault_in_host,
         Some(libc::SIGSEGV),
     ),

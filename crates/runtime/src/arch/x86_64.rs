@@ -3,7 +3,7 @@
 use std::arch::{asm, naked_asm};
 use std::mem::offset_of;
 
-/// Where a call that is ended resumes: written by [`enter`], used by [`exit`].
+/// The point at which a call that is ended resumes: written by [`enter`], used by [`exit`].
 #[repr(C)]
 pub struct ResumePoint {
     /// The stack pointer.
@@ -114,7 +114,7 @@ pub unsafe extern "C" fn raise<H: RaiseHook>(ctx: *mut u8, code: u32) -> ! {
     )
 }
 
-/// What [`raise`] calls. `entry` implements it, which is above this folder.
+/// The function that [`raise`] calls. `entry` implements it, which is above this folder.
 pub trait RaiseHook {
     /// Ends the current call with the trap `code`, or, if `code` is 0, with the error that a host
     /// function left. `pc` is the return address of the stub and `fp` the frame pointer of its
@@ -131,7 +131,7 @@ pub trait RaiseHook {
     ) -> *const ResumePoint;
 }
 
-/// What [`throw`] calls. `entry` implements it, which is above this folder.
+/// The function that [`throw`] calls. `entry` implements it, which is above this folder.
 pub trait ThrowHook {
     /// Finds the handler of `exception`, an object of `domain`, or ends the current call. `pc` is
     /// the return address of the stub and `fp` the frame pointer of its caller, the trampoline of
@@ -150,7 +150,7 @@ pub trait ThrowHook {
     ) -> *const Landing;
 }
 
-/// Where machine code continues after an exception: read by [`throw`].
+/// The point at which machine code continues after an exception: read by [`throw`].
 #[repr(C)]
 pub struct Landing {
     /// The instruction.
@@ -187,8 +187,8 @@ const _: () = {
 };
 
 /// The throw stub, which machine code calls to throw `exception`, an object of `domain`. It passes
-/// its caller's pc and frame pointer to [`ThrowHook::on_throw`], and continues at the landing that it
-/// returns.
+/// its caller's pc and frame pointer to [`ThrowHook::on_throw`], and continues at the landing that
+/// this returns.
 ///
 /// # Safety
 ///

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn an_instance_keeps_so_many_bytes_and_gets_them_back() {
+    fn the_limit_of_messages_is_shared_and_released() {
         let room = MessageRoom::default();
         let text = "x".repeat(MAX_MESSAGE);
         let mut kept: Vec<_> = (0..MAX_MESSAGES / MAX_MESSAGE)
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn strings_that_are_none() {
+    fn invalid_strings_are_refused() {
         for index64 in [false, true] {
             assert_eq!(
                 string_place(Utf16, 1 << 62, index64),

@@ -413,7 +413,7 @@ mod tests {
 
     /// Invalid strings are invalid in pieces, wherever these end.
     #[test]
-    fn errors_in_pieces() {
+    fn invalid_strings_in_pieces() {
         for wrong in [
             &b"\x80"[..],
             b"\xc3",
@@ -552,7 +552,7 @@ mod tests {
     }
 
     #[test]
-    fn wrong_bytes() {
+    fn invalid_utf8_is_refused() {
         for wrong in [
             &b"\xff"[..],
             b"\xc3",

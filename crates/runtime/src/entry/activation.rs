@@ -21,7 +21,7 @@ pub const MAX_FRAMES: usize = 20;
 
 /// A running call.
 pub struct Activation {
-    /// Where a stopped call resumes.
+    /// The point at which a stopped call resumes.
     pub resume: ResumePoint,
     /// The activation that this one is nested in; null for the outermost.
     pub previous: *const Activation,
@@ -29,16 +29,16 @@ pub struct Activation {
     pub data: *const InstanceData,
     /// The stack limit. Nested activations on one stack share it.
     pub stack_limit: u64,
-    /// Where the previous activation left for the host. It is kept here, because calls in this
+    /// The exit record of the previous activation. It is kept here, because calls in this
     /// activation overwrite it if both are of one store.
     pub previous_exit: ExitRecord,
-    /// Why the call was stopped. `None` for an error that a host function left in the store's
+    /// The trap that stopped the call. `None` for an error that a host function left in the store's
     /// state.
     pub trap: Option<Trap>,
-    /// Where the trap happened; written when the call is stopped. (Clearing it for each call would
+    /// The frames of the trap; written when the call is stopped. (Clearing them for each call would
     /// cost as much as the call.)
     pub frames: MaybeUninit<Frames>,
-    /// Where the last exception continued; written when one is thrown.
+    /// The landing of the last exception; written when one is thrown.
     pub landing: MaybeUninit<Landing>,
 }
 

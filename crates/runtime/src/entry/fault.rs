@@ -60,7 +60,7 @@ fn classify(fault: &Fault, listed: Option<Trap>, in_slab: bool) -> Option<Trap> 
     }
 }
 
-/// What the raise stub calls.
+/// The hook of the raise stub.
 pub enum Raise {}
 
 impl RaiseHook for Raise {

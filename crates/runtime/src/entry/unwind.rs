@@ -15,7 +15,7 @@ use crate::instance::InstanceData;
 use mintage_environ::{DomainId, ObjectTypeId, Trap};
 use std::ptr;
 
-/// What the throw stub calls. The activation keeps the landing that it returns.
+/// The hook of the throw stub. The activation keeps the landing that it returns.
 pub enum Throw {}
 
 impl ThrowHook for Throw {

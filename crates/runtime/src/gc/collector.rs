@@ -410,7 +410,7 @@ mod tests {
         /// Random graphs with cycles, garbage and static objects. After any number of collections
         /// the roots lead to the same graph, and the heap holds nothing else.
         #[test]
-        fn what_is_reachable_stays_and_nothing_else(
+        fn collections_keep_exactly_what_is_reachable(
             plan in vec(planned(), 1..60),
             fixed in 0usize..8,
             roots in vec(field(), 0..8),

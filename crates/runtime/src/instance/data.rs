@@ -36,7 +36,7 @@ pub struct StoreWords {
     pub fuel: Option<Arc<AtomicU64>>,
 }
 
-/// What all instances of a store share.
+/// The state that all instances of a store share.
 #[derive(Clone, Debug)]
 pub struct StoreState {
     /// The words that machine code uses.
@@ -69,8 +69,8 @@ pub struct InstanceData {
     /// The number of the thread that used the slab last; 0 if none has. Whoever has a context
     /// pointer may write.
     user: Cell<u64>,
-    /// How many page faults that thread had had before its first access, if no other thread has
-    /// used the slab.
+    /// The number of page faults that this thread had had before its first access, if no other
+    /// thread has used the slab.
     faults: Cell<Option<u64>>,
     /// Whether the instance's state depends on the host: on an answer of a host function, or on
     /// refused growth.

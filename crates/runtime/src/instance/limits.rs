@@ -53,7 +53,7 @@ pub struct Growth {
     pub maximum: u64,
 }
 
-/// What grows.
+/// The thing that grows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Growing {
     /// A memory.

@@ -44,7 +44,7 @@ struct Shared {
 struct Queue {
     /// Slabs that wait. It has room for [`MAX_WAITING`], so that adding one allocates nothing.
     waiting: VecDeque<Dirty>,
-    /// How many slabs are being reset, by the thread or by others that help it.
+    /// The number of slabs that are being reset, by the thread or by others that help it.
     busy: usize,
     ended: bool,
 }

@@ -12,7 +12,7 @@ pub struct Counts {
     pub slabs: SlabTotals,
 }
 
-/// What a number of slabs take together.
+/// The totals of a number of slabs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SlabTotals {
     pub slabs: usize,

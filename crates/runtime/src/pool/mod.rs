@@ -44,7 +44,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// What the slabs of all components of an engine share.
+/// The pool of an engine, which the slabs of all its components share.
 pub struct Pool {
     config: PoolConfig,
     counts: Mutex<Counts>,

@@ -149,7 +149,7 @@ impl Shelf {
                 debug_assert_eq!(
                     slab.difference(),
                     None,
-                    "a slab that nobody touched differs from the image"
+                    "a slab that no one touched differs from the image"
                 );
                 self.put(slab);
             }

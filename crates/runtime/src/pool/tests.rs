@@ -128,7 +128,7 @@ fn components_keep_to_their_share_when_slots_are_scarce() {
 }
 
 #[test]
-fn address_space_is_shared_likewise() {
+fn components_keep_to_their_share_of_address_space() {
     let pool = Pool::new(PoolConfig::new().total_address_space(50 << 30));
     let (first, second) = (code(&pool, MINIMAL), code(&pool, "(component)"));
     let slabs: Vec<PooledSlab> = std::iter::from_fn(|| slab(&first).ok()).collect();

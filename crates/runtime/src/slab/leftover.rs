@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_beyond_the_limit_is_one_range_of_each_part() {
+    fn pages_beyond_the_limit_are_one_range_per_part() {
         let page = PAGE as usize;
         let mut leftover = Leftover::new(5 * page + 100);
         leftover.begin_part(0);

@@ -13,7 +13,7 @@ use std::ops::Range;
 /// part would mostly copy what no one wrote.
 const GUESSED_PREFIX: usize = 128 << 10;
 
-/// How to reset a slab.
+/// Options of a reset.
 #[derive(Clone, Copy)]
 pub struct ResetOptions<'a> {
     /// The system's answer to which pages were written, if it gives one.
@@ -49,7 +49,7 @@ impl Slab {
     ) -> io::Result<bool> {
         debug_assert!(
             self.unfilled.get_mut().is_empty(),
-            "who uses a slab fills it first"
+            "a slab is filled before it is used"
         );
         let pagemap = options.pagemap;
         let mut grown = self.grown.take();

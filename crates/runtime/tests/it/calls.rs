@@ -86,7 +86,7 @@ fn traps_name_their_frames() {
 }
 
 #[test]
-fn frames_have_places_in_the_component() {
+fn frames_have_offsets_in_the_component() {
     let fields =
         r#"(func $inner (unreachable)) (func $outer (export "f") (nop) (call $inner) (nop))"#;
     let component =
@@ -357,7 +357,7 @@ fn an_instance_moves_between_threads() {
 }
 
 #[test]
-fn a_host_pointer_is_of_its_own_call() {
+fn each_call_has_its_own_host_pointer() {
     let code = code_with_host(CALLER);
     let table = table(&code, |call| {
         // SAFETY: the calls below pass numbers.

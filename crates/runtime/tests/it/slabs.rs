@@ -58,7 +58,7 @@ fn memories_grow_in_place_up_to_their_maximum() {
 
 /// The page faults of one thread do not tell what other threads write.
 #[test]
-fn what_other_threads_write_is_reset_too() {
+fn pages_that_other_threads_write_are_reset() {
     let code = code(
         r#"(memory (export "memory") 4)
            (func (export "store") (param i32) (i32.store8 (local.get 0) (i32.const 9)))"#,
@@ -149,7 +149,7 @@ const KNOWN: &str = r#"
 /// The last thread that uses or drops an instance has had no page fault, but another thread has
 /// written to a new page.
 #[test]
-fn page_faults_of_several_threads_are_told_apart() {
+fn page_faults_are_counted_per_thread() {
     let code = code(KNOWN);
     let id = memory(&code, "memory");
     take_page_faults(page_faults() + 2000);
@@ -294,7 +294,7 @@ struct Asked {
 
 /// # Safety
 ///
-/// `host` is to an [`Asked`] that nobody else uses.
+/// `host` points to an [`Asked`] that no one else uses.
 unsafe fn growing(host: HostAccess, growth: &Growth) -> anyhow::Result<bool> {
     // SAFETY: as the caller promises.
     let asked = unsafe { &mut *pointer(host).cast::<Asked>() };
@@ -526,7 +526,7 @@ fn a_large_image_is_mapped_privately() {
 }
 
 #[test]
-fn what_does_not_fit_is_refused() {
+fn mismatched_artifacts_are_refused() {
     let artifact = artifact("(component)");
     let check = LoadCheck {
         tunables: Tunables::default(),

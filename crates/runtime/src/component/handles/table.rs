@@ -10,7 +10,7 @@ pub struct Handle {
     pub resource: ResourceId,
     pub rep: u32,
     pub ownership: Ownership,
-    /// How many calls it is lent to (`num_lends`).
+    /// The number of calls that it is lent to (`num_lends`).
     pub lends: u32,
 }
 

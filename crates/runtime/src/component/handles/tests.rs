@@ -247,7 +247,7 @@ proptest! {
     /// Steps that would end an instance in a trap leave the tables unchanged, so the test
     /// continues.
     #[test]
-    fn tables_are_those_of_the_specification(
+    fn tables_match_the_specification(
         steps in prop::collection::vec((0..7u8, 0..2u32, 0..12u32), 0..200),
     ) {
         let types = resources();

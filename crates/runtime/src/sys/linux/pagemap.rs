@@ -141,7 +141,7 @@ mod tests {
     use crate::sys::mmap::{FileMapping, Reservation, page_size};
 
     #[test]
-    fn written_pages_are_told_from_read_ones() {
+    fn the_scan_distinguishes_written_and_read_pages() {
         let Some(pagemap) = Pagemap::get() else {
             eprintln!("this system does not tell which pages were written");
             return;
@@ -150,7 +150,7 @@ mod tests {
         let file = FileMapping::of_parts(600 * page, &[(0, &vec![7; 600 * page])], true).unwrap();
         let reservation = Reservation::new(1200 * page).unwrap();
         reservation.make_accessible(0, 1200 * page).unwrap();
-        // SAFETY: nobody uses the pages, and the file is sealed.
+        // SAFETY: no one uses the pages, and the file is sealed and outlives the reservation.
         unsafe { reservation.map_file(0, &file, 0, 600 * page).unwrap() };
         let base = reservation.base().as_ptr();
         // More regions than one call reports, in both halves. All other pages but the last are
@@ -194,7 +194,7 @@ mod tests {
         let reservation = Reservation::new(3 * page).unwrap();
         reservation.make_accessible(0, 3 * page).unwrap();
         let start = reservation.base().as_ptr() as usize;
-        // SAFETY: nobody uses the page.
+        // SAFETY: no one uses the page.
         if unsafe { libc::madvise((start + page) as *mut _, page, MADV_GUARD_INSTALL) } != 0 {
             eprintln!("this system has no guard pages");
             return;
