@@ -11,7 +11,12 @@ const CRATES: &[(&str, &[&str])] = &[
     ("artifact", &["environ"]),
     ("compile", &["artifact", "codegen", "environ", "program"]),
     ("runtime", &["artifact", "environ"]),
-    ("mintage", &["artifact", "compile", "environ", "runtime"]),
+    ("bindgen", &[]),
+    ("macros", &["bindgen"]),
+    (
+        "mintage",
+        &["artifact", "compile", "environ", "macros", "runtime"],
+    ),
     ("wast", &["mintage"]),
     ("cli", &["artifact", "environ", "mintage", "wast"]),
     ("fuzzing", &["artifact", "environ", "mintage", "program"]),

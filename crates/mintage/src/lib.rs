@@ -51,6 +51,7 @@
 #![deny(unsafe_code)]
 
 pub mod abi;
+mod bindings;
 mod call;
 #[allow(unsafe_code, reason = "loading an artifact trusts its maker")]
 mod component;
@@ -64,6 +65,7 @@ pub mod types;
 mod val;
 
 pub use abi::{ComponentNamedList, ComponentType, Lift, Lower};
+pub use bindings::{HasData, HasSelf};
 pub use call::{Func, TypedFunc};
 #[cfg(feature = "compiler")]
 pub use component::CodeBuilder;
@@ -89,6 +91,27 @@ pub use instance::core;
 
 #[cfg(feature = "compiler")]
 pub use mintage_compile::{CompileLimits, NoProgress, Phase, Progress};
+
+#[cfg(feature = "macros")]
+mod macros;
+#[cfg(feature = "macros")]
+pub use macros::{ComponentType, Lift, Lower, bindgen, flags};
+
+/// What the code that macros generate uses beside the public API. It may change with any version.
+#[cfg(feature = "macros")]
+#[doc(hidden)]
+pub mod __internal {
+    pub use crate::abi::derive::*;
+    pub use crate::abi::{
+        CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
+        LowerContext,
+    };
+    pub use crate::bindings::{export_index, exported};
+    pub use crate::error::Result;
+    pub use std::option::Option::{self, None, Some};
+    pub use std::result::Result::Ok;
+    pub use std::string::String;
+}
 
 #[cfg(any(test, doctest))]
 mod variance;

@@ -16,6 +16,8 @@
 //! | `guest.rs` | the memory that values are lowered into, and its `realloc` |
 
 mod context;
+#[cfg(feature = "macros")]
+pub(crate) mod derive;
 mod error_context;
 #[allow(unsafe_code, reason = "views of guest memory, calls of realloc")]
 pub(crate) mod guest;

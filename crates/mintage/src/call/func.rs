@@ -324,6 +324,17 @@ where
     Params: ComponentNamedList + Lower,
     Return: ComponentNamedList + Lift,
 {
+    /// Makes a typed function of one whose type is known to be this, without checking it.
+    ///
+    /// If its type is another one, calls pass wrong values or panic.
+    #[doc(hidden)]
+    pub fn new_unchecked(func: Func) -> Self {
+        TypedFunc {
+            func,
+            types: PhantomData,
+        }
+    }
+
     /// The function without its types.
     pub fn func(&self) -> &Func {
         &self.func

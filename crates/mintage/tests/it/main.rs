@@ -4,9 +4,11 @@ mod common;
 
 mod adapters;
 mod backtraces;
+mod bindgen;
 mod calls;
 mod collector;
 mod compile_limits;
+mod derive;
 mod errors;
 mod exceptions;
 mod features;

@@ -70,7 +70,7 @@ where
     check_typed_with("", ty, flat, values);
 }
 
-fn check_typed_with<T>(defs: &str, ty: &str, flat: &[&str], values: &[T])
+pub fn check_typed_with<T>(defs: &str, ty: &str, flat: &[&str], values: &[T])
 where
     T: ComponentType + Lower + Lift + Clone + PartialEq + Debug + Send + Sync + 'static,
 {

@@ -1,0 +1,64 @@
+//! What hosts and generated bindings share: the way from a store's data to what implements an
+//! interface, and what generated code uses beside the public API.
+
+use crate::error::{Result, format_err};
+use crate::{
+    AsContextMut, Component, ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower,
+    TypedFunc,
+};
+use std::marker::PhantomData;
+
+/// What implements the interfaces that a host provides, and how it is found in the data of a
+/// store: a type that stands for a function from `&mut T` to [`Data`](Self::Data).
+///
+/// A host names such a type where it adds an interface to a linker. [`HasSelf`] is for data that
+/// implements the interface itself.
+pub trait HasData: 'static {
+    /// What implements the interface, for the time that the data of the store is borrowed.
+    type Data<'a>;
+}
+
+impl HasData for () {
+    type Data<'a> = ();
+}
+
+/// Stands for data that implements an interface itself: [`HasData::Data`] is `&mut T`.
+pub struct HasSelf<T: ?Sized>(PhantomData<fn(&T)>);
+
+impl<T: ?Sized + 'static> HasData for HasSelf<T> {
+    type Data<'a> = &'a mut T;
+}
+
+/// Finds an export of a component by name.
+///
+/// # Errors
+///
+/// When there is none.
+pub fn export_index(
+    component: &Component,
+    instance: Option<&ComponentExportIndex>,
+    name: &str,
+) -> Result<ComponentExportIndex> {
+    component
+        .get_export_index(instance, name)
+        .ok_or_else(|| format_err!("the component has no export `{name}`, which its world demands"))
+}
+
+/// Returns an exported function, whose type is checked.
+///
+/// # Errors
+///
+/// When its type is another one.
+pub fn exported<Params, Return>(
+    store: impl AsContextMut,
+    instance: &Instance,
+    index: &ComponentExportIndex,
+    name: &str,
+) -> Result<TypedFunc<Params, Return>>
+where
+    Params: ComponentNamedList + Lower,
+    Return: ComponentNamedList + Lift,
+{
+    let function = instance.get_typed_func::<Params, Return>(store, index);
+    function.map_err(|error| error.context(format!("in the export `{name}`")))
+}

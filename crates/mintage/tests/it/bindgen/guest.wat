@@ -1,0 +1,83 @@
+;; A guest of the world in `bindgen.rs`.
+(component
+  (type $log' (instance
+    (type $level' (enum "info" "warning"))
+    (export "level" (type $level (eq $level')))
+    (export "write" (func (param "level" $level) (param "text" string)))))
+  (import "my:plugin/log@1.2.0" (instance $log (type $log')))
+  (type $files' (instance
+    (type $error' (enum "not-found" "denied"))
+    (export "error" (type $error (eq $error')))
+    (export "file" (type $file (sub resource)))
+    (type $size' (result u64 (error $error)))
+    (type $opened' (result (own $file) (error $error)))
+    (export "[constructor]file" (func (param "name" string) (result (own $file))))
+    (export "[method]file.size" (func (param "self" (borrow $file)) (result $size')))
+    (export "open" (func (param "path" string) (result $opened')))))
+  (import "my:plugin/files@1.2.0" (instance $files (type $files')))
+  (import "limit" (func $limit (result u32)))
+
+  (core module $memory
+    (memory (export "memory") 1)
+    (global $next (mut i32) (i32.const 1024))
+    (func (export "realloc") (param i32 i32 i32 i32) (result i32)
+      (local $start i32)
+      (local.set $start (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
+      (global.set $next (i32.add (local.get $start) (local.get 3)))
+      (local.get $start)))
+  (core instance $m (instantiate $memory))
+  (alias core export $m "memory" (core memory $mem))
+  (alias core export $m "realloc" (core func $realloc))
+
+  (alias export $files "file" (type $file))
+  (core func $write (canon lower (func $log "write") (memory $mem)))
+  (core func $size (canon lower (func $files "[method]file.size") (memory $mem)))
+  (core func $open (canon lower (func $files "open") (memory $mem) (realloc $realloc)))
+  (core func $drop (canon resource.drop $file))
+  (core func $limit' (canon lower (func $limit)))
+
+  (core module $guest
+    (import "" "memory" (memory 1))
+    (import "" "write" (func $write (param i32 i32 i32)))
+    (import "" "open" (func $open (param i32 i32 i32)))
+    (import "" "size" (func $size (param i32 i32)))
+    (import "" "drop" (func $drop (param i32)))
+    (import "" "limit" (func $limit (result i32)))
+    (func (export "run") (param $text i32) (param $len i32) (result i64)
+      (local $file i32)
+      (call $write (i32.const 1) (local.get $text) (local.get $len))
+      (call $open (local.get $text) (local.get $len) (i32.const 16))
+      (if (i32.load8_u (i32.const 16))
+        (then (return (i64.extend_i32_u (i32.load8_u (i32.const 20))))))
+      (local.set $file (i32.load (i32.const 20)))
+      (call $size (local.get $file) (i32.const 32))
+      (call $drop (local.get $file))
+      (i64.add (i64.load (i32.const 40)) (i64.extend_i32_u (call $limit))))
+    ;; A shape is flat: its case, then the radius or the pointer, then the length.
+    (func (export "area") (param $case i32) (param $payload i64) (param $len i32) (result f64)
+      (if (result f64) (local.get $case)
+        (then (f64.convert_i32_u (local.get $len)))
+        (else (f64.reinterpret_i64 (local.get $payload)))))
+    (func (export "first") (param $case i32) (param $payload i64) (param $len i32) (result i32)
+      (i32.wrap_i64 (local.get $payload))))
+  (core instance $g (instantiate $guest (with "" (instance
+    (export "memory" (memory $mem)) (export "write" (func $write))
+    (export "open" (func $open)) (export "size" (func $size))
+    (export "drop" (func $drop)) (export "limit" (func $limit'))))))
+
+  (func (export "run") (param "name" string) (result u64)
+    (canon lift (core func $g "run") (memory $mem) (realloc $realloc)))
+
+  ;; Types of exported functions have names.
+  (type $point' (record (field "x" s32) (field "y" s32)))
+  (export $point "point" (type $point'))
+  (type $shape' (variant (case "circle" f64) (case "polygon" (list $point)) (case "empty")))
+  (export $shape "shape" (type $shape'))
+  (func $area (param "shape" $shape) (result f64)
+    (canon lift (core func $g "area") (memory $mem) (realloc $realloc)))
+  (func $first (param "shape" $shape) (result $point)
+    (canon lift (core func $g "first") (memory $mem) (realloc $realloc)))
+  (instance $shapes
+    (export "point" (type $point)) (export "shape" (type $shape))
+    (export "area" (func $area)) (export "first" (func $first)))
+  (export "my:plugin/shapes@1.2.0" (instance $shapes)))
