@@ -1,7 +1,7 @@
 //! Types, signatures and names of functions in terms of Cranelift.
 
+use crate::compiled::RelocationTarget;
 use crate::isa::{CallConv, INTEGER_REGISTERS, WASM_CALL_CONV, host_call_conv};
-use crate::output::RelocationTarget;
 use anyhow::{Context as _, Result};
 use cranelift_codegen::ir::{
     AbiParam, ArgumentPurpose, Signature as ClifSignature, Type, UserExternalName, types,

@@ -1,19 +1,20 @@
 //! [`Compiler`]: from the key of a function to its machine code.
 
-use crate::output::{self, CompiledFunction};
-use crate::translate::Buffers;
-use crate::{abi, builtin, canon, isa, translate};
+use crate::builtin;
+use crate::canon;
+use crate::compiled::CompiledFunction;
+use crate::emit::{Effort, Input, Workspace};
+use crate::isa;
+use crate::output;
+use crate::translate::{self, Stacks};
 use anyhow::{Context as _, Result, anyhow, bail};
+use cranelift_codegen::CodegenError;
 use cranelift_codegen::control::ControlPlane;
-use cranelift_codegen::ir::UserFuncName;
 use cranelift_codegen::isa::{Builder, OwnedTargetIsa};
 use cranelift_codegen::settings::{Configurable, Flags};
-use cranelift_codegen::{CodegenError, Context};
-use cranelift_frontend::FunctionBuilderContext;
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::{
-    CoreInstanceId, DomainId, FuncIndex, FuncKey, OptLevel, Printable, Target, Tunables, limit,
-    unsupported,
+    CoreInstanceId, FuncIndex, FuncKey, OptLevel, Printable, Target, Tunables, limit, unsupported,
 };
 use mintage_program::Program;
 use std::borrow::Cow;
@@ -37,60 +38,11 @@ const _: () = {
     shared_by_threads::<Compiler>();
 };
 
-/// How much effort the code generator makes for a function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Effort {
-    /// As much as the settings ask for.
-    Full,
-    /// The least possible, for functions on which more would take time with the square of their
-    /// size.
-    Least,
-}
-
 /// The buffers of one worker thread, reused from function to function.
+#[derive(Default)]
 pub struct Scratch {
-    pub(crate) context: Context,
-    pub(crate) builder: FunctionBuilderContext,
-    pub(crate) buffers: Buffers,
-    /// How much effort the function is worth.
-    pub(crate) effort: Effort,
-    /// The values of a core function, counting operands that it copies to calls and branches.
-    pub(crate) values: usize,
-}
-
-impl Default for Scratch {
-    fn default() -> Self {
-        Self {
-            context: Context::new(),
-            builder: FunctionBuilderContext::new(),
-            buffers: Buffers::default(),
-            effort: Effort::Full,
-            values: 0,
-        }
-    }
-}
-
-/// The input that a function is generated from.
-#[derive(Clone, Copy)]
-pub(crate) struct Input<'a> {
-    pub program: &'a Program<'a>,
-    pub layout: &'a SlabLayout,
-    pub isa: &'a OwnedTargetIsa,
-    pub tunables: &'a Tunables,
-    /// The limit on the values of one function.
-    pub function_values: usize,
-}
-
-impl Input<'_> {
-    /// Returns the distance between the context pointers of two component instances.
-    pub fn ctx_distance(&self, from: DomainId, to: DomainId) -> Result<i64> {
-        let ctx_of = |domain: DomainId| {
-            let layout = self.layout.domains.get(domain);
-            let layout = layout.context("internal error: no such component instance")?;
-            anyhow::Ok(layout.ctx)
-        };
-        Ok(ctx_of(to)?.wrapping_sub(ctx_of(from)?) as i64)
-    }
+    pub(crate) workspace: Workspace,
+    stacks: Stacks,
 }
 
 impl Compiler {
@@ -148,14 +100,14 @@ impl Compiler {
         admit: impl FnOnce(usize) -> Result<()>,
     ) -> Result<CompiledFunction> {
         self.build(program, layout, key, scratch)
-            .and_then(|()| admit(scratch.values.max(scratch.context.func.dfg.num_values())))
-            .and_then(|()| self.finish(key, scratch))
+            .and_then(|()| admit(scratch.workspace.values()))
+            .and_then(|()| self.finish(key, &mut scratch.workspace))
             // A failure half way leaves the buffers in an undefined state.
             .inspect_err(|_| *scratch = Scratch::default())
             .with_context(|| format!("cannot compile {}", describe(program, key)))
     }
 
-    /// Translates the function `key` to CLIF, which is left in the scratch context.
+    /// Translates the function `key` to CLIF, which is left in the workspace.
     pub(crate) fn build(
         &self,
         program: &Program<'_>,
@@ -170,19 +122,17 @@ impl Compiler {
             tunables: &self.tunables,
             function_values: self.function_values,
         };
-        scratch.context.clear();
-        scratch.effort = Effort::Full;
-        scratch.values = 0;
-        scratch.context.func.name = UserFuncName::User(abi::external_name(key));
+        let Scratch { workspace, stacks } = scratch;
+        workspace.start(key);
         match key {
             FuncKey::CoreFunc { instance, func } => {
-                translate::core_function(&input, instance, func, scratch)
+                translate::core_function(&input, instance, func, workspace, stacks)
             }
-            FuncKey::LowerImport(id) => canon::lower::import_trampoline(&input, id, scratch),
-            FuncKey::Builtin(builtin) => builtin::trampoline(&input, builtin, scratch),
-            FuncKey::Entry(sig) => canon::entry::entry_trampoline(&input, sig, scratch),
-            FuncKey::Adapter(id) => canon::adapter::emit(&input, id, scratch),
-            FuncKey::Canon(id) => canon::builtin(&input, id, scratch),
+            FuncKey::LowerImport(id) => canon::lower::import_trampoline(&input, id, workspace),
+            FuncKey::Builtin(builtin) => builtin::trampoline(&input, builtin, workspace),
+            FuncKey::Entry(sig) => canon::entry::entry_trampoline(&input, sig, workspace),
+            FuncKey::Adapter(id) => canon::adapter::emit(&input, id, workspace),
+            FuncKey::Canon(id) => canon::builtin(&input, id, workspace),
         }
     }
 
@@ -196,21 +146,20 @@ impl Compiler {
         scratch: &mut Scratch,
     ) -> Result<String> {
         self.build(program, layout, key, scratch)?;
-        scratch.context.set_disasm(true);
-        let compiled = scratch
-            .context
-            .compile(&*self.isa, &mut ControlPlane::default());
+        let context = &mut scratch.workspace.context;
+        context.set_disasm(true);
+        let compiled = context.compile(&*self.isa, &mut ControlPlane::default());
         let compiled = compiled.map_err(|error| codegen_error(error.inner))?;
         compiled
             .vcode
             .clone()
-            .context("internal error: the scratch context has no text")
+            .context("internal error: the result has no text")
     }
 
-    /// Generates machine code from the CLIF in the scratch context.
-    fn finish(&self, key: FuncKey, scratch: &mut Scratch) -> Result<CompiledFunction> {
-        let context = &mut scratch.context;
-        let isa = match scratch.effort {
+    /// Generates machine code from the CLIF in the workspace.
+    fn finish(&self, key: FuncKey, workspace: &mut Workspace) -> Result<CompiledFunction> {
+        let context = &mut workspace.context;
+        let isa = match workspace.effort {
             Effort::Full => &self.isa,
             Effort::Least => &self.least_effort,
         };

@@ -14,9 +14,9 @@
 //! `BLESS=1 cargo test -p mintage-codegen` rewrites the expectations. Code is generated for
 //! [`test_processor`], whatever the tests run on.
 
+use crate::compiled::{CompiledFunction, RelocationKind};
 use crate::compiler::{Compiler, Scratch};
 use crate::isa::test_processor;
-use crate::output::{CompiledFunction, RelocationKind};
 use anyhow::{Context as _, Result, bail, ensure};
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::{Builtin, Feature, FuncKey, OptLevel, Tunables};
@@ -58,11 +58,7 @@ fn filetests() {
 
 /// Returns the whole file for `input`, a file without expectations.
 fn expand(input: &str) -> Result<String> {
-    let mut tunables = Tunables {
-        debug_verifier: true,
-        core_exports: true,
-        ..Tunables::default()
-    };
+    let mut tunables = test_tunables();
     let bytes = wat::parse_str(input)?;
     let mut shown = Vec::new();
     let mut directives = input
@@ -80,16 +76,14 @@ fn expand(input: &str) -> Result<String> {
         }
     }
 
-    let program = mintage_program::build(&bytes, &tunables)?;
-    let layout = SlabLayout::compute(&program.shape, &tunables)?;
-    let compiler = Compiler::for_processor(&test_processor()?, &tunables)?;
+    let (program, layout, compiler) = prepare(&bytes, &tunables)?;
     let mut scratch = Scratch::default();
     let mut file = input.trim_end().to_owned() + "\n";
     for (what, name) in shown {
         let key = find_key(&program, name)?;
         let code = if what == "clif" {
             compiler.build(&program, &layout, key, &mut scratch)?;
-            scratch.context.func.to_string()
+            scratch.workspace.context.func.to_string()
         } else {
             compiler.disassemble(&program, &layout, key, &mut scratch)?
         };
@@ -100,6 +94,26 @@ fn expand(input: &str) -> Result<String> {
         }
     }
     Ok(file)
+}
+
+/// Returns settings under which every exported core function is compiled, and CLIF is verified.
+fn test_tunables() -> Tunables {
+    Tunables {
+        debug_verifier: true,
+        core_exports: true,
+        ..Tunables::default()
+    }
+}
+
+/// Returns everything that is needed to compile functions of the component in `bytes`.
+fn prepare<'a>(
+    bytes: &'a [u8],
+    tunables: &Tunables,
+) -> Result<(Program<'a>, SlabLayout, Compiler)> {
+    let program = mintage_program::build(bytes, tunables)?;
+    let layout = SlabLayout::compute(&program.shape, tunables)?;
+    let compiler = Compiler::for_processor(&test_processor()?, tunables)?;
+    Ok((program, layout, compiler))
 }
 
 /// Compiles every function with many settings. The verifier of the code generator and the checks
@@ -121,9 +135,7 @@ fn compile_all(bytes: &[u8], tunables: &Tunables) -> Result<()> {
                 fuel_by_length: interruptible,
                 ..tunables.clone()
             };
-            let program = mintage_program::build(bytes, &tunables)?;
-            let layout = SlabLayout::compute(&program.shape, &tunables)?;
-            let compiler = Compiler::for_processor(&test_processor()?, &tunables)?;
+            let (program, layout, compiler) = prepare(bytes, &tunables)?;
             for key in all_keys(&program) {
                 let function =
                     compiler.compile(&program, &layout, key, &mut scratch, |_| Ok(()))?;
@@ -290,14 +302,8 @@ fn too_many_values() {
             (func (export \"small\")))
         (core instance (instantiate $m)))"
     );
-    let tunables = Tunables {
-        core_exports: true,
-        ..Tunables::default()
-    };
     let bytes = wat::parse_str(component).unwrap();
-    let program = mintage_program::build(&bytes, &tunables).unwrap();
-    let layout = SlabLayout::compute(&program.shape, &tunables).unwrap();
-    let compiler = Compiler::for_processor(&test_processor().unwrap(), &tunables).unwrap();
+    let (program, layout, compiler) = prepare(&bytes, &test_tunables()).unwrap();
     let mut scratch = Scratch::default();
     let mut compile = |name| {
         let key = find_key(&program, name).unwrap();
@@ -331,14 +337,8 @@ fn no_frame_steps_over_a_guard_page() {
         body(600),
         body(6000)
     );
-    let tunables = Tunables {
-        core_exports: true,
-        ..Tunables::default()
-    };
     let bytes = wat::parse_str(component).unwrap();
-    let program = mintage_program::build(&bytes, &tunables).unwrap();
-    let layout = SlabLayout::compute(&program.shape, &tunables).unwrap();
-    let compiler = Compiler::for_processor(&test_processor().unwrap(), &tunables).unwrap();
+    let (program, layout, compiler) = prepare(&bytes, &test_tunables()).unwrap();
     for (name, probe) in [
         ("core[0]:f1", None),
         ("core[0]:f2", Some("movl $0x0, (%rsp)")),

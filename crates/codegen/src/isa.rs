@@ -5,7 +5,7 @@
 //! registers or calling conventions. `cargo xtask tidy` checks it. To add an architecture, extend
 //! every `match` on [`Arch`].
 
-use crate::output::RelocationKind;
+use crate::compiled::RelocationKind;
 use anyhow::{Context as _, Result, bail, ensure};
 use cranelift_codegen::binemit::Reloc;
 use cranelift_codegen::ir::{InstBuilder, Type, Value, types};
@@ -223,6 +223,39 @@ impl<'a> RelaxedSimd<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// The repository rules look for names of architectures. This looks for the code generator's
+    /// own words for processor facts.
+    #[test]
+    fn no_other_file_asks_for_processor_facts() {
+        fn visit(folder: &std::path::Path, complaints: &mut Vec<String>) -> usize {
+            let mut files = 0;
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    files += visit(&path, complaints);
+                } else if !path.ends_with("src/isa.rs") {
+                    files += 1;
+                    let text = std::fs::read_to_string(&path).unwrap();
+                    let words = [
+                        "x86",
+                        "X86",
+                        "\"x64\"",
+                        "CallConv::",
+                        "isa_flags",
+                        "_lowering(",
+                    ];
+                    let found = words.iter().filter(|&&word| text.contains(word));
+                    complaints.extend(found.map(|word| format!("{}: {word}", path.display())));
+                }
+            }
+            files
+        }
+        let mut complaints = Vec::new();
+        let source = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        assert!(visit(&source, &mut complaints) > 40);
+        assert_eq!(complaints, Vec::<String>::new());
+    }
 
     #[test]
     fn explicit_traps_become_faults_that_are_handled_sooner() {

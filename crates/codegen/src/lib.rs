@@ -1,24 +1,42 @@
-//! One function of a [`Program`](mintage_program::Program) to machine code, through Cranelift.
+//! From one function of a [`Program`](mintage_program::Program) to machine code, through Cranelift.
 //!
 //! ```text
-//! compiler::Compiler::compile   one FuncKey -> CompiledFunction
-//!   -> translate/               a core function: WebAssembly operators -> CLIF
-//!      or canon/                what the Canonical ABI defines -> CLIF: trampolines of imports
-//!                               and entries, adapters, built-ins
-//!      or builtin/              trampolines of the runtime's builtins -> CLIF
-//!   -> Cranelift                CLIF -> code, relocations, traps, locations
-//!   -> output                   copied out as plain data
+//! Compiler::compile     FuncKey -> CompiledFunction
+//!   -> translate        a core function: WebAssembly operators -> CLIF
+//!      or canon         a function of the Canonical ABI -> CLIF: trampolines of imports and
+//!                       entries, adapters, built-ins
+//!      or builtin       a trampoline of a builtin of the runtime -> CLIF
+//!   -> Cranelift        CLIF -> code, relocations, traps, locations
+//!   -> output           copied out as plain data
 //! ```
 //!
-//! Architecture invariant: this is the only crate that names Cranelift, and nothing of Cranelift
-//! shows in its interface. It knows one function at a time; placing functions and resolving
-//! relocations is the driver's work.
+//! Each folder may use the folders listed for it, all of which are above it in this table. The
+//! repository rules read the table, from its heading on, and check every `crate::` path.
+//!
+//! ```text
+//! folder      may use                                       what it is
+//! compiled    -                                             compiled functions, as plain data
+//! isa         compiled                                      facts about processors
+//! abi         compiled isa                                  types, signatures, external names
+//! emit        abi isa                                       what the folders below share
+//! metering    emit                                          fuel and interruption
+//! builtin     abi emit                                      trampolines of the runtime's builtins
+//! canon       abi emit metering                             functions of the Canonical ABI
+//! translate   abi canon emit isa metering                   core functions
+//! output      abi compiled isa                              from Cranelift's result to `compiled`
+//! compiler    builtin canon compiled emit isa output translate    the way from a key to code
+//! ```
+//!
+//! Architecture invariants: this is the only crate that names Cranelift, and its interface shows
+//! nothing of it. Only `isa` knows processors. The crate works on one function at a time; the
+//! driver places functions and resolves relocations.
 
 #![forbid(unsafe_code)]
 
 mod abi;
 mod builtin;
 mod canon;
+mod compiled;
 mod compiler;
 mod emit;
 #[cfg(test)]
@@ -28,5 +46,5 @@ mod metering;
 mod output;
 mod translate;
 
+pub use compiled::{CompiledFunction, Relocation, RelocationKind, RelocationTarget};
 pub use compiler::{Compiler, FUNCTION_VALUES, Scratch};
-pub use output::{CompiledFunction, Relocation, RelocationKind, RelocationTarget};

@@ -1,6 +1,8 @@
-//! The result of compiling one function: plain data, ready to be placed and linked.
+//! From the form in which Cranelift returns a compiled function to [`CompiledFunction`].
 
-use crate::{abi, isa};
+use crate::abi;
+use crate::compiled::{CompiledFunction, Relocation};
+use crate::isa;
 use anyhow::{Context as _, Result, bail};
 use cranelift_codegen::ir::{ExternalName, Function, TrapCode, UserStackMap};
 use cranelift_codegen::isa::TargetIsa;
@@ -13,95 +15,6 @@ use std::collections::HashSet;
 use std::hash::Hash;
 use std::ops::Range;
 use std::sync::Arc;
-
-/// A compiled function that has no place in the text yet.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CompiledFunction {
-    /// The name of the function.
-    pub key: FuncKey,
-    /// Machine code followed by its constants.
-    pub code: Vec<u8>,
-    /// The alignment of the function's first byte, a power of two.
-    pub alignment: u32,
-    /// Code ranges of loops, in ascending order. The linker places a function with loops so that
-    /// they cross few cache lines.
-    pub loops: Vec<Range<u32>>,
-    /// Bytes that the linker fills in, sorted by offset.
-    pub relocations: Vec<Relocation>,
-    /// Code offset and cause of each instruction that can trap, sorted by offset. Every trap of
-    /// guest code is listed, apart from those that trampolines raise by calling the raise stub.
-    pub traps: Vec<(u32, Trap)>,
-    /// Calls during which this function catches exceptions, sorted by return address.
-    pub catches: Vec<CatchSite>,
-    /// Calls across which GC references are live, sorted by return address.
-    pub stack_maps: Vec<StackMap>,
-    /// The map from code offsets to byte offsets in the component, sorted. Each entry holds up to
-    /// the next one. `u32::MAX` marks code that has no place in the source. Empty unless
-    /// `Tunables::address_map` is set.
-    pub addresses: Vec<(u32, u32)>,
-}
-
-impl CompiledFunction {
-    /// Returns the size of everything but the machine code, in bytes.
-    pub fn table_size(&self) -> usize {
-        let mut shared = HashSet::new();
-        let mut size = size_of_val(&self.relocations[..]) + size_of_val(&self.traps[..]);
-        size += size_of_val(&self.addresses[..]) + size_of_val(&self.loops[..]);
-        for site in &self.catches {
-            let new = shared.insert(Arc::as_ptr(&site.handlers).cast::<()>());
-            size += size_of_val(site)
-                + if new {
-                    size_of_val(&site.handlers[..])
-                } else {
-                    0
-                };
-        }
-        for map in &self.stack_maps {
-            let new = shared.insert(Arc::as_ptr(&map.slots).cast::<()>());
-            size += size_of_val(map)
-                + if new {
-                    size_of_val(map.slots.encoded())
-                } else {
-                    0
-                };
-        }
-        size
-    }
-}
-
-/// A place in the code whose value depends on where functions are placed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Relocation {
-    /// Code offset of the bytes to fill in.
-    pub offset: u32,
-    /// The form of the value.
-    pub kind: RelocationKind,
-    /// The place that the value depends on.
-    pub target: RelocationTarget,
-    /// A number that is added to the offset of the target.
-    pub addend: i64,
-}
-
-/// The way in which a relocation's value is computed and written. `P` is the offset of the patched
-/// bytes. It and `target` are counted from the start of the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RelocationKind {
-    /// 4 bytes, little endian: `target + addend - P`, which must fit `i32`.
-    PcRelative4,
-    /// 8 bytes, little endian: `target + addend`. The value is an offset and not an address, so the
-    /// code stays position independent. With a signature word in the high half of the addend it is
-    /// a whole [`FuncEntry`](mintage_environ::FuncEntry).
-    TextOffset8,
-}
-
-/// The place that a relocation refers to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RelocationTarget {
-    /// The first byte of a function.
-    Func(FuncKey),
-    /// The first byte of the text, offset 0.
-    TextBase,
-}
 
 /// Copies the result of one compilation out of the code generator, whose own form of it is too
 /// large to keep.

@@ -5,8 +5,7 @@
 mod short;
 
 use crate::abi;
-use crate::compiler::{Input, Scratch};
-use crate::emit::{FunctionEmitter, StackCheck, trap_code};
+use crate::emit::{FunctionEmitter, Input, StackCheck, Workspace, trap_code};
 use anyhow::Result;
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{InstBuilder, types};
@@ -14,9 +13,13 @@ use mintage_environ::builtin::{BuiltinResult, GROWTH_ENDED};
 use mintage_environ::{Builtin, Trap};
 
 /// Emits the trampoline from wasm code to `builtin` of the runtime.
-pub(crate) fn trampoline(input: &Input<'_>, builtin: Builtin, scratch: &mut Scratch) -> Result<()> {
+pub(crate) fn trampoline(
+    input: &Input<'_>,
+    builtin: Builtin,
+    workspace: &mut Workspace,
+) -> Result<()> {
     let clif = abi::builtin_signature(builtin);
-    let mut emitter = FunctionEmitter::new(input, clif, StackCheck::None, scratch);
+    let mut emitter = FunctionEmitter::new(input, clif, StackCheck::None, workspace);
     let parameters = std::mem::take(&mut emitter.parameters);
     short::emit(&mut emitter.builder, builtin, &parameters);
     emitter.record_exit();

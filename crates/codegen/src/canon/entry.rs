@@ -1,18 +1,21 @@
 //! Entry trampolines: calls of wasm functions by the host, one trampoline per signature.
 
 use crate::abi;
-use crate::compiler::{Input, Scratch};
-use crate::emit::{FunctionEmitter, StackCheck};
+use crate::emit::{FunctionEmitter, Input, StackCheck, Workspace};
 use anyhow::{Context as _, Result, bail};
 use mintage_environ::SigId;
 
 /// Emits the trampoline through which the host calls any wasm function with signature `sig`.
 /// Arguments and results are in an array of 8-byte words.
-pub(crate) fn entry_trampoline(input: &Input<'_>, sig: SigId, scratch: &mut Scratch) -> Result<()> {
+pub(crate) fn entry_trampoline(
+    input: &Input<'_>,
+    sig: SigId,
+    workspace: &mut Workspace,
+) -> Result<()> {
     let signature = input.program.interface.signatures.get(sig);
     let signature = signature.context("internal error: no such signature")?;
     let clif = abi::entry_signature(&**input.isa);
-    let mut emitter = FunctionEmitter::new(input, clif, StackCheck::None, scratch);
+    let mut emitter = FunctionEmitter::new(input, clif, StackCheck::None, workspace);
     let [code, array] = emitter.parameters[..] else {
         bail!("internal error: an entry trampoline has three parameters")
     };

@@ -7,8 +7,7 @@
 use super::adapter::AdapterEmitter;
 use super::adapter::value::Destination;
 use super::start;
-use crate::compiler::{Input, Scratch};
-use crate::emit::{StackCheck, control_block};
+use crate::emit::{Input, StackCheck, Workspace, control_block};
 use anyhow::{Context as _, Result};
 use cranelift_codegen::ir::{InstBuilder, Value};
 use mintage_environ::component::{CanonicalAbi, StringEncoding};
@@ -16,8 +15,12 @@ use mintage_environ::{Builtin, Trap};
 use mintage_program::CanonBuiltin;
 
 /// Emits `error-context.new`: the runtime checks the string, and keeps a part of it.
-pub(super) fn new(input: &Input<'_>, builtin: &CanonBuiltin, scratch: &mut Scratch) -> Result<()> {
-    let (mut emitter, [pointer, units]) = start(input, builtin, StackCheck::OnEntry, scratch)?;
+pub(super) fn new(
+    input: &Input<'_>,
+    builtin: &CanonBuiltin,
+    workspace: &mut Workspace,
+) -> Result<()> {
+    let (mut emitter, [pointer, units]) = start(input, builtin, StackCheck::OnEntry, workspace)?;
     control_block::check_may_leave(&mut emitter.builder, emitter.ctx);
     let options = &builtin.options;
     let memory = options
@@ -41,9 +44,9 @@ pub(super) fn new(input: &Input<'_>, builtin: &CanonBuiltin, scratch: &mut Scrat
 pub(super) fn debug_message(
     input: &Input<'_>,
     builtin: &CanonBuiltin,
-    scratch: &mut Scratch,
+    workspace: &mut Workspace,
 ) -> Result<()> {
-    let (mut emitter, [handle, pointer]) = start(input, builtin, StackCheck::OnEntry, scratch)?;
+    let (mut emitter, [handle, pointer]) = start(input, builtin, StackCheck::OnEntry, workspace)?;
     let (options, ctx) = (&builtin.options, emitter.ctx);
     let mut adapter = AdapterEmitter::new(
         emitter.input,
@@ -60,8 +63,12 @@ pub(super) fn debug_message(
 }
 
 /// Emits `error-context.drop`.
-pub(super) fn drop(input: &Input<'_>, builtin: &CanonBuiltin, scratch: &mut Scratch) -> Result<()> {
-    let (mut emitter, [handle]) = start(input, builtin, StackCheck::OnEntry, scratch)?;
+pub(super) fn drop(
+    input: &Input<'_>,
+    builtin: &CanonBuiltin,
+    workspace: &mut Workspace,
+) -> Result<()> {
+    let (mut emitter, [handle]) = start(input, builtin, StackCheck::OnEntry, workspace)?;
     control_block::check_may_leave(&mut emitter.builder, emitter.ctx);
     let domain = emitter.number(builtin.options.domain.as_u32());
     emitter.call_builtin(Builtin::ErrorContextDrop, &[domain, handle]);

@@ -1,8 +1,7 @@
 //! Import trampolines: `canon lower` of a function of the host.
 
 use crate::abi;
-use crate::compiler::{Input, Scratch};
-use crate::emit::{FunctionEmitter, StackCheck, control_block};
+use crate::emit::{FunctionEmitter, Input, StackCheck, Workspace, control_block};
 use anyhow::{Context as _, Result};
 use mintage_environ::{Index as _, LowerId};
 
@@ -15,7 +14,7 @@ const LARGE_ARRAY: usize = 64;
 pub(crate) fn import_trampoline(
     input: &Input<'_>,
     id: LowerId,
-    scratch: &mut Scratch,
+    workspace: &mut Workspace,
 ) -> Result<()> {
     let interface = &input.program.interface;
     let lower = interface.lowers.get(id);
@@ -27,7 +26,7 @@ pub(crate) fn import_trampoline(
         _ => StackCheck::OnEntry,
     };
     let clif = abi::wasm_signature(signature);
-    let mut emitter = FunctionEmitter::new(input, clif, stack_check, scratch);
+    let mut emitter = FunctionEmitter::new(input, clif, stack_check, workspace);
     control_block::check_may_leave(&mut emitter.builder, emitter.ctx);
     emitter.record_exit();
 

@@ -23,24 +23,25 @@ pub(crate) mod lower;
 mod resources;
 
 use crate::abi;
-use crate::compiler::{Input, Scratch};
-use crate::emit::{FunctionEmitter, StackCheck};
+use crate::emit::{FunctionEmitter, Input, StackCheck, Workspace};
 use anyhow::{Context as _, Result, bail};
 use cranelift_codegen::ir::Value;
 use mintage_environ::CanonId;
 use mintage_program::{CanonBuiltin, CanonOp};
 
 /// Emits the canonical built-in `id`.
-pub(crate) fn builtin(input: &Input<'_>, id: CanonId, scratch: &mut Scratch) -> Result<()> {
+pub(crate) fn builtin(input: &Input<'_>, id: CanonId, workspace: &mut Workspace) -> Result<()> {
     let builtin = input.program.canons.get(id);
     let builtin = builtin.context("internal error: no such canonical built-in")?;
     match builtin.op {
-        CanonOp::ResourceNew(resource) => resources::new(input, builtin, resource, scratch),
-        CanonOp::ResourceRep(resource) => resources::rep(input, builtin, resource, scratch),
-        CanonOp::ResourceDrop(resource) => resources::drop(input, builtin, resource, scratch),
-        CanonOp::ErrorContextNew => error_context::new(input, builtin, scratch),
-        CanonOp::ErrorContextDebugMessage => error_context::debug_message(input, builtin, scratch),
-        CanonOp::ErrorContextDrop => error_context::drop(input, builtin, scratch),
+        CanonOp::ResourceNew(resource) => resources::new(input, builtin, resource, workspace),
+        CanonOp::ResourceRep(resource) => resources::rep(input, builtin, resource, workspace),
+        CanonOp::ResourceDrop(resource) => resources::drop(input, builtin, resource, workspace),
+        CanonOp::ErrorContextNew => error_context::new(input, builtin, workspace),
+        CanonOp::ErrorContextDebugMessage => {
+            error_context::debug_message(input, builtin, workspace)
+        }
+        CanonOp::ErrorContextDrop => error_context::drop(input, builtin, workspace),
     }
 }
 
@@ -49,10 +50,10 @@ fn start<'a, 'f, const PARAMETERS: usize>(
     input: &Input<'a>,
     builtin: &CanonBuiltin,
     stack_check: StackCheck,
-    scratch: &'f mut Scratch,
+    workspace: &'f mut Workspace,
 ) -> Result<(FunctionEmitter<'a, 'f>, [Value; PARAMETERS])> {
     let signature = abi::wasm_signature(&input.program.interface.signatures[builtin.sig]);
-    let emitter = FunctionEmitter::new(input, signature, stack_check, scratch);
+    let emitter = FunctionEmitter::new(input, signature, stack_check, workspace);
     match <[Value; PARAMETERS]>::try_from(&emitter.parameters[..]) {
         Ok(parameters) => Ok((emitter, parameters)),
         Err(_) => bail!(

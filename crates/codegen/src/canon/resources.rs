@@ -6,8 +6,7 @@
 
 use super::start;
 use crate::abi;
-use crate::compiler::{Input, Scratch};
-use crate::emit::{self, FunctionEmitter, StackCheck, control_block};
+use crate::emit::{self, FunctionEmitter, Input, StackCheck, Workspace, control_block};
 use anyhow::{Context as _, Result};
 use cranelift_codegen::ir::{InstBuilder, StackSlotData, StackSlotKind, Value, types};
 use mintage_environ::component::{CoreCallee, Resource};
@@ -19,14 +18,18 @@ pub(super) fn new(
     input: &Input<'_>,
     builtin: &CanonBuiltin,
     resource: ResourceId,
-    scratch: &mut Scratch,
+    workspace: &mut Workspace,
 ) -> Result<()> {
-    let (mut emitter, [representation]) = start(input, builtin, StackCheck::None, scratch)?;
+    let (mut emitter, [representation]) = start(input, builtin, StackCheck::None, workspace)?;
     control_block::check_may_leave(&mut emitter.builder, emitter.ctx);
-    let [domain, resource] = numbers(&mut emitter, builtin.options.domain, resource);
-    let handle = emitter.call_builtin(Builtin::ResourceNew, &[domain, resource, representation]);
-    emitter.return_(&[handle.context("internal error: `resource.new` has no result")?]);
-    Ok(())
+    let domain = builtin.options.domain;
+    return_call(
+        emitter,
+        Builtin::ResourceNew,
+        domain,
+        resource,
+        representation,
+    )
 }
 
 /// Emits `resource.rep`, which does not check `may_leave`.
@@ -34,12 +37,24 @@ pub(super) fn rep(
     input: &Input<'_>,
     builtin: &CanonBuiltin,
     resource: ResourceId,
-    scratch: &mut Scratch,
+    workspace: &mut Workspace,
 ) -> Result<()> {
-    let (mut emitter, [handle]) = start(input, builtin, StackCheck::None, scratch)?;
-    let [domain, resource] = numbers(&mut emitter, builtin.options.domain, resource);
-    let representation = emitter.call_builtin(Builtin::ResourceRep, &[domain, resource, handle]);
-    emitter.return_(&[representation.context("internal error: `resource.rep` has no result")?]);
+    let (emitter, [handle]) = start(input, builtin, StackCheck::None, workspace)?;
+    let domain = builtin.options.domain;
+    return_call(emitter, Builtin::ResourceRep, domain, resource, handle)
+}
+
+/// Ends a function with a call of a builtin of the runtime, whose result it returns.
+fn return_call(
+    mut emitter: FunctionEmitter<'_, '_>,
+    builtin: Builtin,
+    domain: DomainId,
+    resource: ResourceId,
+    argument: Value,
+) -> Result<()> {
+    let [domain, resource] = numbers(&mut emitter, domain, resource);
+    let result = emitter.call_builtin(builtin, &[domain, resource, argument]);
+    emitter.return_(&[result.context("internal error: the builtin has no result")?]);
     Ok(())
 }
 
@@ -48,9 +63,9 @@ pub(super) fn drop(
     input: &Input<'_>,
     builtin: &CanonBuiltin,
     resource: ResourceId,
-    scratch: &mut Scratch,
+    workspace: &mut Workspace,
 ) -> Result<()> {
-    let (mut emitter, [handle]) = start(input, builtin, StackCheck::None, scratch)?;
+    let (mut emitter, [handle]) = start(input, builtin, StackCheck::None, workspace)?;
     control_block::check_may_leave(&mut emitter.builder, emitter.ctx);
     let here = builtin.options.domain;
     let slot = StackSlotData::new(StackSlotKind::ExplicitSlot, 8, 3);

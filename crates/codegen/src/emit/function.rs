@@ -1,7 +1,6 @@
 //! [`FunctionEmitter`]: a function under construction that is not a translated core function.
 
-use super::{Declarations, Values, call_builtin, control_block, widen};
-use crate::compiler::{Input, Scratch};
+use super::{Declarations, Input, Values, Workspace, call_builtin, control_block, widen};
 use cranelift_codegen::ir::{
     Block, Function, InstBuilder, Signature as ClifSignature, Value, types,
 };
@@ -48,23 +47,21 @@ pub(crate) struct FunctionEmitter<'a, 'f> {
 }
 
 impl<'a, 'f> FunctionEmitter<'a, 'f> {
-    /// Starts a function in the scratch context.
+    /// Starts a function in the workspace.
     pub fn new(
         input: &Input<'a>,
         signature: ClifSignature,
         stack_check: StackCheck,
-        scratch: &'f mut Scratch,
+        workspace: &'f mut Workspace,
     ) -> Self {
-        let declarations = &mut scratch.buffers.declarations;
-        declarations.clear();
-        let func = &mut scratch.context.func;
-        let (builder, entry) = open(func, &mut scratch.builder, signature, stack_check);
+        let func = &mut workspace.context.func;
+        let (builder, entry) = open(func, &mut workspace.builder, signature, stack_check);
         let ctx = builder.block_params(entry)[0];
         let parameters = builder.block_params(entry)[1..].to_vec();
         Self {
             input: *input,
             builder,
-            declarations,
+            declarations: &mut workspace.declarations,
             ctx,
             parameters,
         }

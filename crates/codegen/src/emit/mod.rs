@@ -5,6 +5,7 @@
 //! declarations    signatures, functions, symbols and alias regions that a function refers to
 //! control_block   access to the control block
 //! function        a function under construction, outside of `translate`
+//! workspace       the input and the buffers of code generation
 //! host            calls of the host: exit records, argument arrays, raising traps
 //! ```
 
@@ -12,6 +13,7 @@ pub(crate) mod control_block;
 mod declarations;
 mod function;
 mod host;
+mod workspace;
 
 use crate::abi;
 use cranelift_codegen::ir::{
@@ -24,6 +26,7 @@ use smallvec::SmallVec;
 
 pub(crate) use declarations::{Declarations, Region};
 pub(crate) use function::{FunctionEmitter, StackCheck, open};
+pub(crate) use workspace::{Effort, Input, Workspace};
 
 /// Arguments or results of a call. Most calls have a handful.
 pub(crate) type Values = SmallVec<[Value; 8]>;

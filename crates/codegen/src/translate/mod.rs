@@ -27,8 +27,9 @@ mod variable;
 mod wide;
 
 use crate::abi;
-use crate::compiler::{Effort, Input, Scratch};
-use crate::emit::{Declarations, Region, StackCheck, known_integer, open};
+use crate::emit::{
+    Declarations, Effort, Input, Region, StackCheck, Workspace, known_integer, open,
+};
 use crate::metering::{self, Meter};
 use anyhow::{Context as _, Result, bail, ensure};
 use cranelift_codegen::ir::{
@@ -40,10 +41,9 @@ use mintage_program::{Body, CoreInstance, Module};
 use smallvec::SmallVec;
 use wasmparser::{BinaryReader, FunctionBody, Operator};
 
-/// Storage of the translation, reused from function to function.
+/// The operand stack and the control stack of a translation, reused from function to function.
 #[derive(Default)]
-pub(crate) struct Buffers {
-    pub declarations: Declarations,
+pub(crate) struct Stacks {
     stack: Vec<Value>,
     frames: Vec<control::Frame>,
 }
@@ -101,13 +101,14 @@ const MAX_OPTIMIZED_WIDTH: usize = 1 << 13;
 const OPTIMIZED_VALUES: usize = 4;
 const OPTIMIZED_VALUES_ALWAYS: usize = 1 << 12;
 
-/// Translates function `func` of core instance `instance_id` to CLIF, which is left in the scratch
-/// context.
+/// Translates function `func` of core instance `instance_id` to CLIF, which is left in the
+/// workspace.
 pub(crate) fn core_function(
     input: &Input<'_>,
     instance_id: CoreInstanceId,
     func: FuncIndex,
-    scratch: &mut Scratch,
+    workspace: &mut Workspace,
+    stacks: &mut Stacks,
 ) -> Result<()> {
     let instance = input
         .program
@@ -125,17 +126,12 @@ pub(crate) fn core_function(
         .and_then(|index| module.bodies.get(index as usize));
     let body = *body.context("internal error: an imported function has no body")?;
 
-    let Buffers {
-        declarations,
-        stack,
-        frames,
-    } = &mut scratch.buffers;
-    declarations.clear();
+    let Stacks { stack, frames } = stacks;
     stack.clear();
     frames.clear();
     let signature = abi::wasm_signature(&input.program.interface.signatures[sig]);
-    let clif = &mut scratch.context.func;
-    let (builder, entry) = open(clif, &mut scratch.builder, signature, StackCheck::OnEntry);
+    let clif = &mut workspace.context.func;
+    let (builder, entry) = open(clif, &mut workspace.builder, signature, StackCheck::OnEntry);
     let ctx = builder.block_params(entry)[0];
     let mut translator = Translator {
         input: *input,
@@ -143,7 +139,7 @@ pub(crate) fn core_function(
         instance,
         instance_id,
         builder,
-        declarations,
+        declarations: &mut workspace.declarations,
         stack,
         frames,
         scopes: Vec::new(),
@@ -158,10 +154,10 @@ pub(crate) fn core_function(
     };
     translator.body(&body, entry, sig)?;
     translator.builder.seal_all_blocks();
-    let (effort, values) = (translator.effort(), translator.values());
+    let (effort, copied) = (translator.effort(), translator.copied);
     translator.builder.finalize(input.isa.frontend_config());
-    scratch.effort = effort;
-    scratch.values = values;
+    workspace.effort = effort;
+    workspace.copied = copied;
     Ok(())
 }
 

@@ -5,8 +5,7 @@
 //! serves 32-bit and 64-bit memories.
 
 use super::value::{Destination, Place, Source};
-use crate::compiler::Input;
-use crate::emit::{self, Declarations, Region, Values, control_block, trap_code};
+use crate::emit::{self, Declarations, Input, Region, Values, control_block, trap_code};
 use crate::metering;
 use anyhow::{Context as _, Result};
 use cranelift_codegen::ir::condcodes::IntCC;

@@ -25,8 +25,7 @@ mod string;
 pub(crate) mod value;
 
 use crate::abi;
-use crate::compiler::{Input, Scratch};
-use crate::emit::{Declarations, FunctionEmitter, StackCheck};
+use crate::emit::{Declarations, FunctionEmitter, Input, StackCheck, Workspace};
 use anyhow::{Context as _, Result, bail};
 use cranelift_codegen::ir::Value;
 use cranelift_frontend::FunctionBuilder;
@@ -37,14 +36,14 @@ use mintage_program::{Adapter, Program};
 use value::{Destination, Source};
 
 /// Emits the adapter `id`.
-pub(crate) fn emit(input: &Input<'_>, id: AdapterId, scratch: &mut Scratch) -> Result<()> {
+pub(crate) fn emit(input: &Input<'_>, id: AdapterId, workspace: &mut Workspace) -> Result<()> {
     let adapter = input
         .program
         .adapters
         .get(id)
         .context("internal error: no such adapter")?;
     let signature = abi::wasm_signature(&input.program.interface.signatures[adapter.sig]);
-    let mut emitter = FunctionEmitter::new(input, signature, StackCheck::OnEntry, scratch);
+    let mut emitter = FunctionEmitter::new(input, signature, StackCheck::OnEntry, workspace);
     let (ctx, parameters) = (emitter.ctx, std::mem::take(&mut emitter.parameters));
     let (builder, declarations) = (&mut emitter.builder, &mut *emitter.declarations);
     let results = body(input, builder, declarations, adapter, ctx, &parameters)?;
