@@ -1,7 +1,7 @@
-//! The section table: a strict reader of the ELF structures in an artifact's first page.
+//! A strict reader of the section table in an artifact's first page.
 //!
-//! It accepts what `writer` writes and nothing else: sections of the list in [`Section`], in file
-//! order, without overlap, relocations or addresses.
+//! It accepts only what `writer` writes: the sections of [`Section`], in file order, without
+//! overlap, relocations or addresses.
 
 use crate::format::{FIRST_PAGE, Header, Part, Section};
 use anyhow::{Context, Result, bail, ensure};
@@ -11,32 +11,32 @@ use object::elf::{
 };
 use std::ops::Range;
 
-/// Bytes of the ELF header.
+/// The size of the ELF header in bytes.
 const FILE_HEADER_SIZE: usize = 64;
-/// Bytes of an entry of the section table.
+/// The size of an entry of the section table in bytes.
 const SECTION_HEADER_SIZE: usize = 64;
 
-/// Where each section stands in the file; empty ranges for those that are not there.
+/// The place of each section in the file. Absent sections have empty ranges.
 #[derive(Clone, Debug, Default)]
 pub struct Sections {
     ranges: [Range<usize>; Section::COUNT],
 }
 
 impl Sections {
-    /// The place of `section` in the file.
+    /// Returns the place of `section` in the file.
     pub fn range(&self, section: Section) -> Range<usize> {
         self.ranges[section as usize].clone()
     }
 
-    /// Reads the section table of `file`, whose `header` was read before.
+    /// Reads the section table of `file`, given its `header`.
     ///
     /// # Errors
     ///
-    /// One message for each rule that is broken.
+    /// Returns an error if the table breaks a rule of the format. Each rule has its own message.
     pub fn read(file: &[u8], header: &Header) -> Result<Sections> {
         let page = file
             .get(..FIRST_PAGE)
-            .context("the artifact is cut off: it has no whole page")?;
+            .context("the artifact is truncated: it is shorter than a page")?;
         let table = SectionTable::open(page)?;
         let mut sections = Sections::default();
         let mut last: Option<(Section, usize)> = None;
@@ -45,7 +45,7 @@ impl Sections {
             if let Some((before, end)) = last {
                 ensure!(
                     section > before,
-                    "section {} stands behind {}, or twice",
+                    "section {} comes after {}, or occurs twice",
                     section.name(),
                     before.name()
                 );
@@ -61,17 +61,17 @@ impl Sections {
         }
         for &section in Section::ALL.iter().filter(|section| section.is_required()) {
             let range = sections.range(section);
-            // Every section has a place behind the ELF header, even when it is empty.
+            // Even an empty section has a place after the ELF header.
             ensure!(range.start != 0, "section {} is missing", section.name());
         }
         ensure!(
             sections.range(Section::Strings) == table.names,
-            "the ELF header names another section as that of the names"
+            "the ELF header gives another section for the section names"
         );
         let place = Header::OFFSET..FIRST_PAGE;
         ensure!(
             sections.range(Section::Header) == place,
-            "section {} is not at its place",
+            "section {} is not at its fixed place",
             Section::Header.name()
         );
         ensure!(
@@ -83,11 +83,11 @@ impl Sections {
     }
 }
 
-/// The ELF machine number of the architecture of a target triple.
+/// Returns the ELF machine number of a target triple's architecture.
 ///
 /// # Errors
 ///
-/// When the architecture is none that artifacts can be made for.
+/// Returns an error if artifacts do not support the architecture.
 pub fn machine(triple: &str) -> Result<Machine> {
     match triple.split('-').next() {
         Some("x86_64") => Ok(EM_X86_64),
@@ -96,19 +96,19 @@ pub fn machine(triple: &str) -> Result<Machine> {
     }
 }
 
-/// Which machine the ELF header names.
+/// Returns the machine number in the ELF header of `file`.
 pub fn file_machine(file: &[u8]) -> Option<Machine> {
     u16_at(file, 18).map(Machine)
 }
 
-/// The section table of a page that starts as an ELF file.
+/// The section table in an ELF file's first page.
 struct SectionTable<'a> {
     page: &'a [u8],
     entries: &'a [u8],
     names: Range<usize>,
 }
 
-/// An entry of the section table, apart from the fields for symbols.
+/// An entry of the section table, without the fields for symbols.
 struct RawSection {
     name: u32,
     ty: SectionType,
@@ -121,7 +121,7 @@ struct RawSection {
 
 impl<'a> SectionTable<'a> {
     fn open(page: &'a [u8]) -> Result<Self> {
-        let field = "the ELF header is cut off";
+        let field = "the ELF header is truncated";
         let ident = page.get(..16).context(field)?;
         ensure!(
             ident[4] == ELFCLASS64.0 && ident[5] == ELFDATA2LSB.0 && ident[6] == 1,
@@ -134,11 +134,11 @@ impl<'a> SectionTable<'a> {
         ensure!(
             u16_at(page, 52) == Some(FILE_HEADER_SIZE as u16)
                 && u16_at(page, 58) == Some(SECTION_HEADER_SIZE as u16),
-            "the ELF header claims structures of unusual size"
+            "the ELF header declares structures of unusual size"
         );
         ensure!(
             u16_at(page, 56) == Some(0) && u64_at(page, 32) == Some(0),
-            "the ELF header claims program headers"
+            "the ELF header declares program headers"
         );
         let start = u64_at(page, 40).context(field)?;
         let count = usize::from(u16_at(page, 60).context(field)?);
@@ -159,17 +159,17 @@ impl<'a> SectionTable<'a> {
         };
         let names = table
             .entry(names)
-            .context("the ELF header names a section that is not there")?;
+            .context("the ELF header gives a section that does not exist for the section names")?;
         table.names = file_range(&names)
             .filter(|range| range.end <= FIRST_PAGE)
             .context("the section names are not within the first page")?;
         Ok(table)
     }
 
-    /// All entries behind the first, which is always empty.
+    /// Returns all entries but the first, which is always empty.
     fn entries(&self) -> impl Iterator<Item = Result<RawSection>> {
         let count = self.entries.len() / SECTION_HEADER_SIZE;
-        (1..count).map(|index| self.entry(index).context("the section table is cut off"))
+        (1..count).map(|index| self.entry(index).context("the section table is truncated"))
     }
 
     fn entry(&self, index: usize) -> Option<RawSection> {
@@ -198,7 +198,7 @@ impl<'a> SectionTable<'a> {
     }
 }
 
-/// Checks one entry by itself.
+/// Reads one entry and checks it on its own.
 fn read_entry(
     raw: &RawSection,
     table: &SectionTable<'_>,
@@ -208,7 +208,7 @@ fn read_entry(
     let shown = String::from_utf8_lossy(name);
     ensure!(
         ![SHT_REL, SHT_RELA, SHT_RELR, SHT_CREL].contains(&raw.ty),
-        "section {shown} holds relocations, which no artifact needs"
+        "section {shown} has relocations, which artifacts must not have"
     );
     let section =
         Section::from_name(name).with_context(|| format!("section {shown} is unknown"))?;
@@ -226,11 +226,12 @@ fn read_entry(
     );
     ensure!(
         raw.address == 0,
-        "section {shown} asks for address {:#x}",
+        "section {shown} requests address {:#x}",
         raw.address
     );
     let range = file_range(raw).filter(|range| range.end as u64 <= header.file_size);
-    let range = range.with_context(|| format!("section {shown} reaches out of the file"))?;
+    let range =
+        range.with_context(|| format!("section {shown} extends past the end of the file"))?;
     ensure!(
         raw.align == section.align() && raw.offset.is_multiple_of(section.align()),
         "section {shown} is misaligned: it is at {:#x}, not at a multiple of {:#x}",

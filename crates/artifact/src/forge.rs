@@ -1,11 +1,11 @@
-//! For tests and fuzzing: files whose damage the hashes do not show.
+//! For tests and fuzzing: corrupted files with valid hashes.
 
 use crate::Artifact;
 use crate::format::{FIRST_PAGE, Header};
-use mintage_environ::{CoreInstanceId, DataId, ElemId};
+use mintage_environ::{CoreInstanceId, DataId, ElemId, FuncOrdinal};
 
-/// Makes the hashes of a changed file right again, so that the change is not refused as damage. A
-/// file without a header, or whose header names a tail that is not there, stays as it is.
+/// Recomputes the hashes of a modified file, so that they do not reveal the modification. Does
+/// nothing if the file has no header, or if the tail in its header does not exist.
 pub fn reseal(file: &mut [u8]) {
     let tail = file
         .get(Header::OFFSET + 56..)
@@ -16,24 +16,25 @@ pub fn reseal(file: &mut [u8]) {
     }
 }
 
-/// Calls every lookup there is, those of code with the given offsets: none may panic, whatever the
-/// file.
+/// Does all lookups in an open artifact, those of code with the given offsets. None may panic,
+/// whatever the file is.
 ///
 /// # Panics
 ///
-/// When opening the file has let something pass.
+/// Panics if opening the file missed a broken rule.
 pub fn exercise(artifact: &Artifact<&[u8]>, offsets: impl Iterator<Item = u32>) {
     for offset in offsets {
         artifact.trap_at(offset);
         artifact.address_at(offset);
     }
-    for ordinal in (0..8).chain([u32::MAX]) {
+    for raw in (0..8).chain([u32::MAX]) {
+        let ordinal = FuncOrdinal::from_u32(raw);
         artifact.function_name(ordinal);
-        artifact.module_name(CoreInstanceId::from_u32(ordinal));
+        artifact.module_name(CoreInstanceId::from_u32(raw));
         artifact.traps(ordinal).count();
         artifact.addresses(ordinal).count();
-        artifact.data_segment(DataId::from_u32(ordinal));
-        artifact.elem_segment(ElemId::from_u32(ordinal));
+        artifact.data_segment(DataId::from_u32(raw));
+        artifact.elem_segment(ElemId::from_u32(raw));
     }
     let images = &artifact.metadata().image;
     images

@@ -1,26 +1,25 @@
-//! What stands where in the file: the list of sections and the header, whose encoder and decoder
-//! are here.
+//! The format of the file: the list of sections, and the encoder and decoder of the header.
 //!
 //! ```text
 //! first page   ELF header | section table | section names | ... zero ... | .mintage.header
-//! body         .rodata.image | .text | .mintage.segments | .mintage.traps | .mintage.addrs | .mintage.unwind | .mintage.stackmaps
-//!              | .mintage.names | symbols
+//! body         .rodata.image | .text | .mintage.segments | .mintage.traps | .mintage.addrs
+//!              | .mintage.unwind | .mintage.stackmaps | .mintage.names | symbols
 //! tail         .mintage.keys | .mintage.meta
 //! ```
 //!
-//! The three parts are hashed one by one, so that every byte of the file is covered by a hash; the
-//! header ends the first page and its last field is the hash of the page in front of it. Opening an
-//! artifact always compares the hashes of the first page and the tail, whose size depends on the
-//! interface and the number of functions, not on the amount of code.
+//! Each of the three parts has a hash, so that hashes cover every byte of the file. The header is
+//! at the end of the first page, and its last field is the hash of all bytes before it. Opening an
+//! artifact always verifies the hashes of the first page and the tail. The size of the tail depends
+//! on the interface and the number of functions, not on the amount of code.
 //!
 //! # Why this shape?
 //!
-//! - *Why is the header at a fixed place?* Magic number and version can be read before anything
-//!   that a version might change, the section table included.
-//! - *Why is the image in front of everything else?* Its place is known before the metadata is
-//!   encoded, which hold it.
-//! - *Why does nothing share a page with the text?* Pages of the text are executable; segment bytes
-//!   are the guest's.
+//! - *Why is the header at a fixed place?* Magic number and version can be read before everything
+//!   that might differ between versions, the section table included.
+//! - *Why does the image come first?* Its place must be known when the metadata, which contains it,
+//!   is encoded.
+//! - *Why does nothing share a page with the text?* Pages of the text are executable, and the guest
+//!   chooses the bytes of segments.
 
 use crate::PAGE;
 use anyhow::{Context, Result, bail, ensure};
@@ -28,22 +27,25 @@ use mintage_environ::artifact;
 use object::elf::{SHF_ALLOC, SHF_EXECINSTR, SHT_PROGBITS, SHT_STRTAB, SHT_SYMTAB, SectionType};
 use xxhash_rust::xxh3::xxh3_128;
 
-/// Changes whenever the meaning of any byte of the file changes, or a struct that machine code
-/// shares with the runtime.
+/// The version of the format. It changes with the meaning of any byte of the file, or of a struct
+/// that machine code shares with the runtime.
 pub const FORMAT_VERSION: u32 = 5;
-/// The version of this project that makes and reads the files.
+/// The version of the engine that writes and reads the file.
 pub const ENGINE_VERSION: &str = env!("CARGO_PKG_VERSION");
-/// What the header starts with.
+/// The first bytes of the header.
 const MAGIC: [u8; 8] = *b"MINTAGE\n";
-/// Bytes of the engine version, zero padded.
+/// The size in bytes of the engine version, padded with zeros.
 const VERSION_SIZE: usize = 32;
 const _: () = assert!(ENGINE_VERSION.len() <= VERSION_SIZE);
 
-/// Bytes of the first page, as a position.
+/// The size of the first page.
 pub const FIRST_PAGE: usize = PAGE as usize;
 
 macro_rules! sections {
-    ($($(#[$doc:meta])* $variant:ident $name:literal $ty:ident $flags:expr, $align:expr, $required:literal;)*) => {
+    ($(
+        $(#[$doc:meta])*
+        $variant:ident $name:literal $ty:ident $flags:expr, $align:expr, $required:literal;
+    )*) => {
         /// A section of the file, in file order.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
         pub enum Section {
@@ -54,27 +56,27 @@ macro_rules! sections {
             /// Every section, in file order.
             pub const ALL: &[Section] = &[$(Section::$variant),*];
 
-            /// The section's name.
+            /// Returns the section's name.
             pub const fn name(self) -> &'static str {
                 match self { $(Section::$variant => $name,)* }
             }
 
-            /// The section's ELF type.
+            /// Returns the section's ELF type.
             pub const fn ty(self) -> SectionType {
                 match self { $(Section::$variant => $ty,)* }
             }
 
-            /// The section's ELF flags.
+            /// Returns the section's ELF flags.
             pub const fn flags(self) -> u64 {
                 match self { $(Section::$variant => $flags,)* }
             }
 
-            /// What the section's place in the file is a multiple of.
+            /// Returns the alignment of the section's place in the file.
             pub const fn align(self) -> u64 {
                 match self { $(Section::$variant => $align,)* }
             }
 
-            /// Whether every artifact has the section.
+            /// Returns whether every artifact has the section.
             pub const fn is_required(self) -> bool {
                 match self { $(Section::$variant => $required,)* }
             }
@@ -89,11 +91,12 @@ sections! {
     Strings ".shstrtab" SHT_STRTAB 0, 1, true;
     /// Magic number, version, hashes.
     Header ".mintage.header" SHT_PROGBITS 0, 8, true;
-    /// Pages of the slab that are not zero, to be mapped.
+    /// The pages of the image that are mapped.
     Image ".rodata.image" SHT_PROGBITS SHF_ALLOC.0, PAGE, true;
     /// Machine code.
     Text ".text" SHT_PROGBITS SHF_ALLOC.0 | SHF_EXECINSTR.0, PAGE, true;
-    /// Run-time element segments, then data segments, then what of the image is copied.
+    /// Run-time element segments, then run-time data segments, then the bytes of the image that are
+    /// copied.
     Segments ".mintage.segments" SHT_PROGBITS SHF_ALLOC.0, PAGE, true;
     /// `table::traps` of each function.
     Traps ".mintage.traps" SHT_PROGBITS 0, 8, true;
@@ -119,7 +122,7 @@ impl Section {
     /// The number of sections.
     pub const COUNT: usize = Self::ALL.len();
 
-    /// The section with this name.
+    /// Returns the section with this name, if there is one.
     pub fn from_name(name: &[u8]) -> Option<Section> {
         Self::ALL
             .iter()
@@ -127,7 +130,7 @@ impl Section {
             .find(|section| section.name().as_bytes() == name)
     }
 
-    /// Which of the three parts of the file the section is in.
+    /// Returns the part of the file that the section is in.
     pub fn part(self) -> Part {
         match self {
             Section::Strings | Section::Header => Part::FirstPage,
@@ -142,18 +145,18 @@ impl Section {
 pub enum Part {
     /// The first page.
     FirstPage,
-    /// What is hashed on demand.
+    /// The part between the others, whose hash is verified on request.
     Body,
-    /// What is hashed always, besides the first page.
+    /// The last part, whose hash is always verified.
     Tail,
 }
 
-/// The header's fields behind magic number and versions.
+/// The header's fields after magic number and versions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// Bytes of the file.
+    /// The size of the file in bytes.
     pub file_size: u64,
-    /// Where the body ends and the tail starts.
+    /// The offset at which the body ends and the tail starts.
     pub tail_start: u64,
     /// Hash of the body.
     pub body_hash: u128,
@@ -162,18 +165,17 @@ pub struct Header {
 }
 
 impl Header {
-    /// Bytes of the header.
+    /// The size of the header in bytes.
     pub const SIZE: usize = MAGIC.len() + 8 + VERSION_SIZE + 8 + 8 + 16 + 16 + 16;
-    /// Where the header stands in the file.
+    /// The offset of the header in the file.
     pub const OFFSET: usize = FIRST_PAGE - Self::SIZE;
 
-    /// Computes the hashes of a file that is complete but for its header, with its tail at
-    /// `tail_start`, and writes the header.
+    /// Computes the hashes of a file that is complete except for its header, and writes the header.
     ///
     /// # Panics
     ///
-    /// When the file is shorter than a page or `tail_start` is not behind the first page and in the
-    /// file.
+    /// Panics if the file is shorter than a page, or if `tail_start` is in the first page or past
+    /// the end of the file.
     pub fn seal(file: &mut [u8], tail_start: usize) {
         let header = Header {
             file_size: file.len() as u64,
@@ -196,30 +198,34 @@ impl Header {
         file[FIRST_PAGE - 16..FIRST_PAGE].copy_from_slice(&hash.to_le_bytes());
     }
 
-    /// Reads and checks the header: magic number, versions, size of the file, hash of the first
+    /// Reads the header and checks it: magic number, versions, size of the file, hash of the first
     /// page.
     ///
     /// # Errors
     ///
-    /// One message for each of these, and for a file that is shorter than a page or no ELF file.
+    /// Returns an error if one of these is wrong, or if the bytes are not an ELF file or shorter
+    /// than a page.
     pub fn open(file: &[u8]) -> Result<Header> {
         ensure!(
             file.starts_with(b"\x7fELF"),
             artifact!(
                 NotAnArtifact,
-                "this is no artifact: it does not start as an ELF file"
+                "this is not an artifact: it does not start as an ELF file"
             )
         );
         let page = file.first_chunk::<FIRST_PAGE>();
         let page = page.with_context(|| {
-            format!("the artifact is cut off: it has only {} bytes", file.len())
+            format!(
+                "the artifact is truncated: it has only {} bytes",
+                file.len()
+            )
         })?;
         let mut rest = &page[Self::OFFSET..];
         ensure!(
             take::<8>(&mut rest)? == MAGIC,
             artifact!(
                 NotAnArtifact,
-                "this ELF file is no artifact of Mintage: the magic number is missing"
+                "this ELF file is not an artifact of Mintage: the magic number is missing"
             )
         );
         let format = u32::from_le_bytes(take(&mut rest)?);
@@ -232,7 +238,7 @@ impl Header {
             artifact!(
                 Version,
                 "the artifact was made by Mintage {version} (format {format}), this is Mintage \
-             {ENGINE_VERSION} (format {FORMAT_VERSION}): compile the component again"
+                 {ENGINE_VERSION} (format {FORMAT_VERSION}): compile the component again"
             )
         );
         let header = Header {
@@ -244,10 +250,10 @@ impl Header {
         let (size, expected) = (file.len() as u64, header.file_size);
         match size {
             size if size < expected => {
-                bail!("the artifact is cut off: it has {size} of {expected} bytes")
+                bail!("the artifact is truncated: it has {size} of {expected} bytes")
             }
             size if size > expected => {
-                bail!("the artifact has {} bytes behind its end", size - expected)
+                bail!("the artifact is followed by {} more bytes", size - expected)
             }
             _ => {}
         }
@@ -265,24 +271,24 @@ impl Header {
     }
 }
 
-/// Compares the hash of `bytes`, which are the artifact's `what`.
+/// Verifies the hash of `bytes`, the artifact's `what`.
 ///
 /// # Errors
 ///
-/// When the hash differs.
+/// Returns an error if the hash differs.
 pub fn check_hash(what: &str, bytes: &[u8], expected: u128) -> Result<()> {
     ensure!(
         xxh3_128(bytes) == expected,
-        "the artifact's {what} is damaged: its hash is not the one recorded"
+        "the artifact's {what} is damaged: its hash differs from the recorded one"
     );
     Ok(())
 }
 
-/// Takes `N` bytes off the front.
+/// Removes `N` bytes from the front.
 fn take<const N: usize>(bytes: &mut &[u8]) -> Result<[u8; N]> {
     let (&front, rest) = bytes
         .split_first_chunk()
-        .context("the artifact's header is cut off")?;
+        .context("the artifact's header is truncated")?;
     *bytes = rest;
     Ok(front)
 }

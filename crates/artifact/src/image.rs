@@ -1,68 +1,71 @@
-//! [`Plan`]: how the bytes of an image are kept, so that neither files nor instances pay for
-//! scattered bytes by the page, or by the mapping.
+//! [`Plan`]: the division of an image into mapped pages and copied bytes.
 //!
-//! An image is written as *pieces*: byte strings at slab offsets. A plan puts each of them either
-//! on a *run* of whole pages, which every slab maps from the file, or in a *patch*, which is copied
-//! when a slab is used for the first time. Runs are best for long stretches: all instances share
-//! their pages until they write to them. But each is a mapping in every slab, of the 65,530 that a
-//! process has, and a page takes 4,096 bytes of the file even if it holds one. So there are bounds:
+//! The input is a list of *pieces*: byte strings at slab offsets. A plan puts each piece either on
+//! a *run* of whole pages, which every slab maps from the file, or into a *patch*, which is copied
+//! when a slab is used for the first time.
 //!
-//! * at most [`MAX_RUNS`] runs, which take in zeros between pages where there would be more;
-//! * in the file, at most [`MAX_SPREAD`] bytes of pages for each byte of the image, and [`FREE`]
-//!   more.
+//! Runs are best for long pieces: all instances share their pages until they write to them.
+//! However, each run costs every slab one of the 65,530 mappings that a process can have, and a
+//! page takes 4,096 bytes of the file even if all but one are zero. Therefore, these limits apply:
 //!
-//! Heads are always patches, for each instance that is used writes to them. What is not in a run by
-//! these rules is in patches, however much it is: that is as much as the component says in so many
-//! bytes, and the instance that copies it takes no more memory than it is allowed at the start.
+//! - There are at most [`MAX_RUNS`] runs. To reduce their number, runs include zero pages between
+//!   others.
+//! - The pages of all runs take at most [`MAX_SPREAD`] bytes for each byte of the image, plus
+//!   [`FREE`] bytes.
+//!
+//! Heads are always patches, since each instance that is used writes to them. Everything that is
+//! not in a run is in patches. Their size needs no limit of its own: all these bytes are in the
+//! component, too, and an instance that copies them stays within the memory that it may have at the
+//! start.
 
 use crate::{ImageRun, PAGE};
 use mintage_environ::layout::{SlabLayout, SlabPart};
 use std::cmp::Reverse;
 use std::ops::Range;
 
-/// The most runs of pages.
+/// The maximum number of runs.
 pub const MAX_RUNS: usize = 128;
-/// Runs of up to so many bytes are copied, not mapped: a mapping costs a call, a later page fault
-/// and its removal, together more than copying a few pages.
+/// The maximum size in bytes of a run that is copied instead of mapped. A mapping costs a system
+/// call, a page fault and its removal, which is more than copying a few pages.
 const SHORT: u64 = 2 * PAGE;
-/// Bytes of pages that are copied before runs take in zeros to have fewer of them.
+/// The number of bytes that may be on copied pages before runs include zero pages to avoid that.
 const FEW: u64 = 256 << 10;
-/// The longest stretch of zeros, in pages, that a run takes in between two pages.
+/// The maximum number of consecutive zero pages that a run includes.
 const MAX_GAP: u64 = 8;
-/// Bytes of pages that any image may have.
+/// The number of bytes that the pages of all runs may take regardless of the image's size.
 const FREE: u64 = 1 << 20;
-/// Bytes of pages for each byte of the image, on average.
+/// The number of further bytes that they may take for each byte of the image.
 const MAX_SPREAD: u64 = 8;
-/// So many zeros in a row, at a multiple of their number, are worth the entry of another patch.
+/// The number of consecutive zeros, aligned to this number, at which a patch is split in two.
 const ZEROS: usize = 16;
 
-/// Bytes of an image: slab offset, and bytes of one page.
+/// A part of an image: its slab offset, and its bytes, all on one page.
 pub type Piece<'a> = (u64, &'a [u8]);
 
-/// Where each piece of an image is kept.
+/// The division of an image into mapped pages and copied bytes.
 #[derive(Debug, Default)]
 pub struct Plan<'a> {
-    /// Whole pages to be mapped. File offsets count from the first one.
+    /// The pages that are mapped. File offsets are relative to the first run.
     pub runs: Vec<ImageRun>,
-    /// What the pages of the runs hold, zeros aside.
+    /// The pieces on the pages of the runs.
     pages: Vec<Piece<'a>>,
-    /// What is copied.
+    /// The bytes that are copied.
     pub patches: Vec<Piece<'a>>,
-    /// How many pages have patches, those of heads aside.
+    /// The number of pages with patches, without those of heads.
     pub patched_pages: usize,
 }
 
 /// A page with pieces.
 struct Page {
     number: u64,
-    /// Bytes of its pieces.
+    /// The number of bytes of its pieces.
     bytes: u64,
-    /// Index of the part of the slab that it lies in.
+    /// The index of the slab's part that the page is in.
     part: usize,
 }
 
 impl<'a> Plan<'a> {
-    /// Plans the image of a slab. The pieces are in order, without overlap, and none crosses a
+    /// Plans the image of a slab. The pieces must be in order, without overlap, and each on one
     /// page.
     pub fn new(layout: &SlabLayout, pieces: &[Piece<'a>]) -> Plan<'a> {
         let parts = layout.parts();
@@ -87,12 +90,13 @@ impl<'a> Plan<'a> {
         plan
     }
 
-    /// Bytes of the pages in the runs.
+    /// Returns the size in bytes of the pages of all runs.
     pub fn pages_len(&self) -> u64 {
         self.runs.last().map_or(0, |run| run.file_offset + run.len)
     }
 
-    /// What the pages of the runs hold, zeros aside: distance from the first of them, and bytes.
+    /// Returns the pieces on the pages of the runs. The offset of each is relative to the first
+    /// page.
     pub fn pages(&self) -> impl Iterator<Item = (u64, &'a [u8])> + '_ {
         let mut runs = self.runs.iter().peekable();
         self.pages.iter().filter_map(move |&(offset, bytes)| {
@@ -106,7 +110,7 @@ impl<'a> Plan<'a> {
     }
 }
 
-/// The pages that pieces lie on, those of heads aside.
+/// Returns the pages with pieces, without those of heads.
 fn pages(parts: &[SlabPart], pieces: &[Piece<'_>]) -> Vec<Page> {
     let mut pages: Vec<Page> = Vec::new();
     let mut next_part = 0;
@@ -136,10 +140,11 @@ fn pages(parts: &[SlabPart], pieces: &[Piece<'_>]) -> Vec<Page> {
     pages
 }
 
-/// The runs to be mapped, in order, without their file offsets.
+/// Returns the runs in order, without their file offsets.
 ///
-/// Runs take in more and more zeros until there are few, as long as the file has room for these.
-/// Where it has no room even for the pages themselves, those that are nearly empty are left out.
+/// Longer and longer gaps of zero pages are included until there are few runs, as long as the limit
+/// of the file's size allows it. If even the pages alone exceed the limit, those that are nearly
+/// empty are not mapped.
 fn choose_runs(pages: &[Page]) -> Vec<ImageRun> {
     let limit = FREE + MAX_SPREAD * pages.iter().map(|page| page.bytes).sum::<u64>();
     let mut best = None;
@@ -167,8 +172,8 @@ fn choose_runs(pages: &[Page]) -> Vec<ImageRun> {
     runs
 }
 
-/// The pages with at least `minimum` bytes as runs that take in up to `gap` pages between them,
-/// none of which leaves its part of the slab; short ones are left out.
+/// Returns runs over the pages with at least `minimum` bytes. A run includes gaps of up to `gap`
+/// pages, and stays within its part of the slab. Short runs are omitted.
 fn runs_over(pages: &[Page], minimum: u64, gap: u64) -> Vec<ImageRun> {
     let mut runs: Vec<(Range<u64>, usize)> = Vec::new();
     for page in pages.iter().filter(|page| page.bytes >= minimum) {
@@ -187,7 +192,7 @@ fn runs_over(pages: &[Page], minimum: u64, gap: u64) -> Vec<ImageRun> {
     runs.filter(|run| run.len > SHORT).collect()
 }
 
-/// How many of the pages lie in runs.
+/// Returns the number of pages that are in runs.
 fn count(pages: &[Page], runs: &[ImageRun]) -> usize {
     let before = |offset: u64| pages.partition_point(|page| page.number * PAGE < offset);
     let counts = runs
@@ -196,8 +201,7 @@ fn count(pages: &[Page], runs: &[ImageRun]) -> usize {
     counts.sum()
 }
 
-/// Leaves out the zeros of `bytes` at slab offset `offset`, where they are more than a few in a
-/// row.
+/// Splits `bytes`, at slab offset `offset`, into pieces that omit longer stretches of zeros.
 pub fn stretches(offset: u64, bytes: &[u8]) -> impl Iterator<Item = Piece<'_>> {
     let is_zero = |chunk: &[u8]| match chunk.try_into() {
         Ok(chunk) => u128::from_ne_bytes(chunk) == 0,
@@ -248,8 +252,8 @@ mod tests {
         SlabLayout::compute(&shape, &Tunables::default()).unwrap()
     }
 
-    /// The plan of an image with so many bytes on each of these pages of the memory: the ends of
-    /// its runs, in pages of the memory, and how many pages are copied.
+    /// Plans an image with `bytes` bytes on each of `pages` of the memory. Returns the first page
+    /// and the end of each run, and the number of pages that are copied.
     fn plan(pages: impl Iterator<Item = u64>, bytes: usize) -> (Vec<(u64, u64)>, usize) {
         let layout = layout();
         let start = layout.memory_start(MemoryId::from_u32(0));
@@ -266,7 +270,7 @@ mod tests {
         (runs.collect(), plan.patched_pages)
     }
 
-    /// Each byte is kept once, and all bounds hold.
+    /// Checks that each byte is kept once, and that all limits hold.
     fn check(plan: &Plan<'_>, pieces: &[Piece<'_>]) {
         let bytes = |pieces: &[Piece<'_>]| {
             pieces
@@ -301,21 +305,21 @@ mod tests {
     fn long_runs_are_mapped_and_short_ones_copied() {
         assert_eq!(plan([3, 4, 5, 9, 20].into_iter(), 4096), (vec![(3, 6)], 2));
         assert_eq!(plan(0..1000, 4096), (vec![(0, 1000)], 0));
-        // However little is on each page, as long as they are few.
+        // A few pages may be nearly empty.
         assert_eq!(plan(0..200, 1), (vec![(0, 200)], 0));
     }
 
     #[test]
-    fn scattered_pages_are_not_too_many_runs() {
-        // Three of every four, and a page that is too far away.
+    fn scattered_pages_do_not_exceed_the_limit_of_runs() {
+        // Three of every four pages, and a page that is too far away.
         let pages = (0..4000).filter(|page| page % 4 < 3);
         assert_eq!(plan(pages.chain([5000]), 4000), (vec![(0, 3999)], 1));
-        // Every other one, all of them short.
+        // Every other page.
         assert_eq!(
             plan((0..4000).filter(|page| page % 2 == 0), 4000),
             (vec![(0, 3999)], 0)
         );
-        // Too far from each other: the longest are mapped.
+        // The gaps are too long, so that only the longest runs are mapped.
         let (runs, copied) = plan(
             (0..20_000).filter(|page| page % 20 < 3 + page / 10_000),
             4096,
@@ -329,9 +333,9 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_scattered_over_many_pages_are_copied() {
+    fn bytes_scattered_over_many_pages_are_copied() {
         assert_eq!(plan((0..65_536).step_by(2), 1), (vec![], 32_768));
-        // But not those between and beside pages that are full.
+        // Those between full pages are mapped with them.
         let layout = layout();
         let start = layout.memory_start(MemoryId::from_u32(0));
         let full = vec![1; PAGE as usize];
@@ -362,7 +366,7 @@ mod tests {
         let tables = [0, 1].map(|id| layout.table_start(TableId::from_u32(id)));
         let head = layout.domains[DomainId::from_u32(0)].head;
         let memory = layout.memory_start(MemoryId::from_u32(0));
-        // All the pages of both tables, which touch, and of what lies between them and the memory.
+        // All pages of both tables, which are adjacent, and the first pages of head and memory.
         let mut starts = tables.to_vec();
         starts.extend([head, memory]);
         starts.sort();
@@ -396,8 +400,9 @@ mod tests {
             let layout = layout();
             let start = layout.memory_start(MemoryId::from_u32(0));
             let bytes: Vec<u8> = (0..PAGE).map(|at| u8::from(at % 100 < 60)).collect();
-            let piece = |(page, (within, len)): (&u64, &(usize, usize))| {
-                (start + page * PAGE + *within as u64, &bytes[*within..(within + len).min(bytes.len())])
+            let piece = |(page, &(within, len)): (&u64, &(usize, usize))| {
+                let end = (within + len).min(bytes.len());
+                (start + page * PAGE + within as u64, &bytes[within..end])
             };
             let pieces: Vec<Piece<'_>> = pages.iter().map(piece).collect();
             check(&Plan::new(&layout, &pieces), &pieces);

@@ -1,19 +1,20 @@
-//! The artifact: the file that compiling a component gives, with every table's encoder and decoder
-//! side by side.
+//! The artifact: the file that compiling a component produces. The encoder and the decoder of each
+//! table are in the same file.
 //!
 //! ```text
-//! format     the sections and the header
-//! table/     traps, addresses and names of functions, handlers of exceptions, references in frames, read in place
-//! image      what of a slab's contents is mapped, and what is copied
-//! metadata   what is decoded at load, and whether it fits the host
+//! format     the list of sections, and the header
+//! table/     tables that are read in place: traps, addresses and names of functions, exception
+//!            handlers, stack maps
+//! image      which bytes of a slab's image are mapped, and which are copied
+//! metadata   the part that is decoded at load, and the comparison with the host
 //! writer     Contents -> bytes
 //! elf        bytes -> Sections, strictly
 //! reader     bytes -> Artifact
-//! forge      wrong files with right hashes, for tests
+//! forge      corrupted files with valid hashes, for tests
 //! ```
 //!
-//! Architecture invariant: nothing here knows how code is made or run. Whatever the bytes, reading
-//! neither panics nor reads out of bounds.
+//! Architecture invariant: this crate does not know how code is generated or run. Whatever the
+//! bytes are, reading neither panics nor reads out of bounds.
 
 #![forbid(unsafe_code)]
 

@@ -1,5 +1,4 @@
-//! The decoded part of an artifact: what the runtime and the embedding API need to know, and
-//! whether they fit this host.
+//! [`Metadata`]: the part of an artifact that is decoded at load, and its comparison with the host.
 
 use crate::image::MAX_RUNS;
 use anyhow::{Context, Result, bail, ensure};
@@ -13,61 +12,60 @@ use serde::{Deserialize, Serialize};
 use std::fmt::Debug;
 use std::ops::Range;
 
-/// Pages of the image start and end at multiples of this, in the slab and in the file.
+/// The size of a page of the image. In the slab and in the file, such pages are at multiples of it.
 pub const PAGE: u64 = 4096;
 
-/// A part of the slab that is not zero when an instance starts, and where its bytes stand in the
-/// file.
+/// A part of the image, with the place of its bytes in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImageRun {
-    /// Offset of the first byte from the start of the slab.
+    /// Slab offset of the first byte.
     pub slab_offset: u64,
-    /// Offset of the first byte from the start of the file.
+    /// File offset of the first byte.
     pub file_offset: u64,
-    /// Bytes, never 0.
+    /// The number of bytes, never 0.
     pub len: u64,
 }
 
-/// All that is decoded when an artifact is loaded. Everything else is read in place.
+/// The part of an artifact that is decoded at load. Everything else is read in place.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Metadata {
-    /// The machine that the code was made for.
+    /// The target that the code was generated for.
     pub target: Target,
     /// The settings that the code and the layout depend on.
     pub tunables: Tunables,
-    /// Imports, exports, types and run-time initializers.
+    /// Imports, exports, types and the run-time steps of instantiation.
     pub interface: ComponentInterface,
-    /// Where everything lies in a slab.
+    /// The slab layout.
     pub layout: SlabLayout,
-    /// Whole pages of the slab that are not zero when an instance starts, to be mapped: in order,
-    /// without overlap, at most [`MAX_RUNS`].
+    /// The pages of the image that are mapped: in order, without overlap, at most [`MAX_RUNS`]
+    /// runs.
     pub image: Vec<ImageRun>,
-    /// Bytes of the slab that are to be copied: in order, without overlap, and on other pages than
-    /// those of `image`. Control blocks are zero in both.
+    /// The bytes of the image that are copied: in order, without overlap, and on other pages than
+    /// those of `image`. Control blocks are in neither.
     pub patches: Vec<ImageRun>,
-    /// File ranges of the data segments that code can name at run time.
+    /// The file ranges of the data segments that code can use at run time.
     pub data: IndexVec<DataId, Range<u64>>,
-    /// File ranges of the element segments that code can name at run time: 8-byte `FuncEntry`
-    /// words, aligned.
+    /// The file ranges of the element segments that code can use at run time: aligned 8-byte words,
+    /// as in tables.
     pub elems: IndexVec<ElemId, Range<u64>>,
-    /// What the collector needs to know of each type of objects; the exceptions of each tag come
+    /// The layout of the objects of each type. The types of exceptions, one for each tag, come
     /// last.
     pub objects: IndexVec<ObjectTypeId, ObjectLayout>,
-    /// Globals with references that the collector follows.
+    /// The mutable globals with references that the collector traces.
     pub traced_globals: Vec<GlobalId>,
-    /// Tables with such references.
+    /// The mutable tables with such references.
     pub traced_tables: Vec<TableId>,
     /// The names of tags.
     pub tags: IndexVec<TagId, Option<Box<str>>>,
 }
 
 impl Metadata {
-    /// Checks that the code can run on `host`: that it was made for the same triple and needs no
-    /// CPU feature that `host` does not list.
+    /// Checks that the code can run on `host`: that the triples are equal, and that `host` has all
+    /// required CPU features.
     ///
     /// # Errors
     ///
-    /// Names both triples, or every missing feature.
+    /// Returns an error that names both triples, or all missing features.
     pub fn check_target(&self, host: &Target) -> Result<()> {
         let Target {
             triple,
@@ -99,16 +97,16 @@ impl Metadata {
         Ok(())
     }
 
-    /// Checks that the artifact was made with the settings that the host expects.
+    /// Checks that the artifact was made with the settings of the host.
     ///
-    /// The effort of the code generator and its own verifier may differ: nothing that code and host
-    /// agree on depends on them.
+    /// The optimization level, the use of the code generator's verifier, and the features may
+    /// differ, since the host does not depend on them.
     ///
     /// # Errors
     ///
-    /// Names the first setting that differs, with both values.
+    /// Returns an error that names the first setting that differs, with both values.
     pub fn check_tunables(&self, expected: &Tunables) -> Result<()> {
-        // Naming every field makes the compiler ask about a new one.
+        // The pattern names all fields, so that the compiler asks about a new one.
         let Tunables {
             opt_level: _,
             memory_reservation,
@@ -125,7 +123,7 @@ impl Metadata {
             nan_canonicalization,
             relaxed_simd_deterministic,
             core_exports,
-            // What was accepted is compiled, and is machine code like other.
+            // A component that uses a feature was accepted when it was compiled.
             features: _,
         } = expected;
         let actual = &self.tunables;
@@ -168,29 +166,31 @@ impl Metadata {
         same("core_exports", &actual.core_exports, core_exports)
     }
 
-    /// [`check_target`](Self::check_target) and [`check_tunables`](Self::check_tunables).
+    /// Checks [target](Self::check_target) and [settings](Self::check_tunables).
     ///
     /// # Errors
     ///
-    /// As these.
+    /// Returns the error of the first check that fails.
     pub fn check_host(&self, host: &Target, expected: &Tunables) -> Result<()> {
         self.check_target(host)?;
         self.check_tunables(expected)
     }
 
-    /// The tag of exceptions whose type has this number.
+    /// Returns the tag of the exceptions of this type, or `None` if the type is not that of
+    /// exceptions.
     pub fn tag_of(&self, ty: ObjectTypeId) -> Option<TagId> {
         let first = self.objects.len().checked_sub(self.tags.len())?;
         let tag = TagId::from_u32(ty.as_u32().checked_sub(first as u32)?);
         self.tags.get(tag).is_some().then_some(tag)
     }
 
-    /// Checks that every range lies where the runtime may map or read it: image runs in `image` and
-    /// in the slab, in order, and patches and segments in `segments` (both ranges of the file).
+    /// Checks that the runtime may map or read all ranges: that image runs are in order, within the
+    /// slab and within the file range `image`, and that patches and segments are within the file
+    /// range `segments`.
     pub(crate) fn check_ranges(&self, image: &Range<u64>, segments: &Range<u64>) -> Result<()> {
         ensure!(
             self.image.len() <= MAX_RUNS,
-            "the image has {} runs of pages, and the limit is {MAX_RUNS}",
+            "the image has {} runs of pages, but the limit is {MAX_RUNS}",
             self.image.len()
         );
         let (mut slab_end, mut file_end) = (0, image.start);
@@ -200,7 +200,7 @@ impl Metadata {
                 .all(|value| value.is_multiple_of(PAGE));
             ensure!(
                 aligned && run.len > 0,
-                "an image run is not made of whole pages: {run:?}"
+                "an image run does not consist of whole pages: {run:?}"
             );
             ensure!(
                 run.slab_offset >= slab_end && run.file_offset >= file_end,
@@ -222,20 +222,20 @@ impl Metadata {
         let words =
             |range: &Range<u64>| range.start.is_multiple_of(8) && range.end.is_multiple_of(8);
         if let Some((id, range)) = self.data.iter().find(|(_, range)| !inside(range)) {
-            bail!("data segment {id:?} at {range:#x?} is not in the section of the segments");
+            bail!("data segment {id:?} at {range:#x?} is not in the segment section");
         }
         if let Some((id, range)) = self
             .elems
             .iter()
             .find(|(_, range)| !(inside(range) && words(range)))
         {
-            bail!("element segment {id:?} at {range:#x?} is not in the section of the segments");
+            bail!("element segment {id:?} at {range:#x?} is not in the segment section");
         }
         Ok(())
     }
 
-    /// Checks that patches are in order, and lie in the slab, off the pages of the image runs, and
-    /// in `segments`.
+    /// Checks that patches are in order, within the slab and the file range `segments`, and not on
+    /// the pages of image runs.
     fn check_patches(&self, segments: &Range<u64>) -> Result<()> {
         let mut slab_end = 0;
         let mut runs = self.image.iter().peekable();
@@ -248,7 +248,7 @@ impl Metadata {
             let file_end = end_within(patch.file_offset, patch.len, segments.end);
             ensure!(
                 end.is_some() && file_end.is_some() && patch.file_offset >= segments.start,
-                "a patch of the image leaves the slab or the section of the segments: {patch:?}"
+                "a patch of the image leaves the slab or the segment section: {patch:?}"
             );
             slab_end = patch.slab_offset + patch.len;
             let before = |run: &ImageRun| run.slab_offset + run.len <= patch.slab_offset;
@@ -262,18 +262,19 @@ impl Metadata {
     }
 }
 
-/// The end of a range that starts at `start`, if it does not go beyond `limit`.
+/// Returns the end of the range of `len` bytes at `start`, unless it exceeds `limit`.
 fn end_within(start: u64, len: u64, limit: u64) -> Option<u64> {
     start.checked_add(len).filter(|&end| end <= limit)
 }
 
+/// Checks that a setting is the same in artifact and host.
 fn same<T: PartialEq + Debug>(name: &str, actual: &T, expected: &T) -> Result<()> {
     ensure!(
         actual == expected,
         artifact!(
             Settings,
             "the artifact was made with `{name}` = {actual:?}, this host is set to {expected:?}: \
-         compile the component again or change `Config::{name}`"
+             compile the component again or change `Config::{name}`"
         )
     );
     Ok(())

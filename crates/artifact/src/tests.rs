@@ -1,5 +1,5 @@
-//! A written artifact read back: lookups against plain lists, then against a reader that is given
-//! cut, flipped and forged files.
+//! Tests of writer and reader: lookups in a written artifact, and truncated, corrupted and forged
+//! files.
 
 use crate::forge::{exercise, reseal};
 use crate::format::{FIRST_PAGE, Header, Section};
@@ -11,13 +11,13 @@ use mintage_environ::component::ComponentInterface;
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::objects::ObjectLayout;
 use mintage_environ::{
-    Builtin, CoreInstanceId, DataId, ElemId, FuncIndex, FuncKey, IndexVec, SigId, Target, Trap,
-    Tunables,
+    Builtin, CoreInstanceId, DataId, ElemId, FuncIndex, FuncKey, FuncOrdinal, IndexVec, SigId,
+    Target, Trap, Tunables,
 };
 use proptest::prelude::Rng;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 
-/// A function of the sample: key, bytes of code, traps, addresses, name.
+/// A function of the sample: key, size of the code, traps, addresses, name.
 type Plan = (
     FuncKey,
     u32,
@@ -83,7 +83,7 @@ fn metadata() -> Metadata {
     }
 }
 
-/// Two runs of pages, and a page that is copied.
+/// The image of the sample: two runs of pages, and a page that is copied.
 const PAGES: [(u64, u8); 7] = [
     (0, 1),
     (PAGE, 2),
@@ -147,7 +147,8 @@ fn lookups_agree_with_the_plan() {
         let artifact = open(&file);
         let keys = artifact.key_table().unwrap();
         let mut start = 16;
-        for (ordinal, (key, size, traps, addresses, name)) in (0..).zip(plan()) {
+        let ordinals = (0..).map(FuncOrdinal::from_u32);
+        for (ordinal, (key, size, traps, addresses, name)) in ordinals.zip(plan()) {
             assert_eq!(keys.get(key), Some(start..start + size));
             for offset in 0..size {
                 let trap = traps
@@ -171,7 +172,7 @@ fn lookups_agree_with_the_plan() {
             );
             start += size;
         }
-        assert_eq!(artifact.trap_at(3), None, "in front of all functions");
+        assert_eq!(artifact.trap_at(3), None, "before all functions");
         assert_eq!(artifact.trap_at(u32::MAX), None);
         for (i, name) in (0..).zip(MODULES) {
             assert_eq!(artifact.module_name(CoreInstanceId::from_u32(i)), name);
@@ -194,7 +195,7 @@ fn text_and_image_can_be_mapped_in_place() {
             && artifact.text().len() == 556
     );
     let runs = &artifact.metadata().image;
-    assert_eq!(runs.len(), 2, "neighbouring pages are one run");
+    assert_eq!(runs.len(), 2, "neighboring pages are one run");
     let mut pages = Vec::new();
     for run in runs {
         assert!(run.file_offset.is_multiple_of(PAGE));
@@ -228,9 +229,9 @@ impl<B: AsRef<[u8]>> Artifact<B> {
     }
 }
 
-/// Another ELF reader agrees about the symbols.
+/// Reads the symbols with another ELF reader.
 #[test]
-fn symbols_are_there_when_asked_for() {
+fn symbols_are_written_on_request() {
     use object::read::elf::{FileHeader, Sym};
     let parse = |file: &[u8]| -> Vec<(String, u64, u64)> {
         let header = object::elf::FileHeader64::<object::Endianness>::parse(file).unwrap();
@@ -259,11 +260,11 @@ fn symbols_are_there_when_asked_for() {
 }
 
 #[test]
-fn writing_twice_gives_the_same_bytes() {
+fn writing_is_deterministic() {
     assert_eq!(sample(true), sample(true));
 }
 
-/// The message that the reader refuses `file` with.
+/// Returns the message with which the reader refuses `file`.
 fn refused(file: &[u8], check: Check) -> String {
     match Artifact::parse(file, check) {
         Ok(_) => "accepted".into(),
@@ -271,9 +272,9 @@ fn refused(file: &[u8], check: Check) -> String {
     }
 }
 
-/// Offset in the file of a field of the section table's entry for `section`.
+/// Returns the file offset of a field in the section table's entry for `section`.
 fn entry(section: Section, field: usize) -> usize {
-    // A sample without symbols: two optional sections are missing in front of the last two.
+    // The sample has no symbols: two optional sections before the last two are absent.
     let absent = if section > Section::SymbolNames { 2 } else { 0 };
     64 + 64 * (section as usize + 1 - absent) + field
 }
@@ -289,7 +290,7 @@ const OFFSET: usize = 24;
 const SIZE: usize = 32;
 const ALIGN: usize = 48;
 
-/// Each rule of the format is refused with its own message, even when the hashes are right.
+/// Breaks each rule of the format, with valid hashes, and expects its message.
 #[test]
 fn each_broken_rule_has_its_message() {
     type Change = fn(&mut Vec<u8>);
@@ -300,8 +301,8 @@ fn each_broken_rule_has_its_message() {
         ("compile the component again", false, |f| {
             f[Header::OFFSET + 16] = b'9'
         }),
-        ("cut off: it has", false, |f| f.truncate(f.len() - 1)),
-        ("1 bytes behind its end", false, |f| f.push(0)),
+        ("truncated: it has", false, |f| f.truncate(f.len() - 1)),
+        ("followed by 1 more bytes", false, |f| f.push(0)),
         ("header is damaged", false, |f| f[70] ^= 1),
         ("metadata is damaged", false, |f| {
             *f.last_mut().unwrap() ^= 1
@@ -315,8 +316,8 @@ fn each_broken_rule_has_its_message() {
         ("section table is not within the first page", true, |f| {
             f[60] = 200
         }),
-        ("a section that is not there", true, |f| f[62] = 99),
-        ("names another section as that of the names", true, |f| {
+        ("a section that does not exist", true, |f| f[62] = 99),
+        ("another section for the section names", true, |f| {
             let place = entry(Section::Strings, OFFSET);
             f.copy_within(place..place + 16, entry(Section::Header, OFFSET));
             put(f, entry(Section::Strings, SIZE), &[0; 8]);
@@ -329,14 +330,14 @@ fn each_broken_rule_has_its_message() {
         ("section text is unknown", true, |f| {
             f[entry(Section::Text, 0)] += 1
         }),
-        ("holds relocations", true, |f| {
+        ("has relocations", true, |f| {
             f[entry(Section::Traps, TYPE)] = 4
         }),
         ("has ELF type", true, |f| f[entry(Section::Traps, TYPE)] = 8),
         ("section .text has flags 0x7 instead of 0x6", true, |f| {
             f[entry(Section::Text, FLAGS)] = 7
         }),
-        ("asks for address 0x1", true, |f| {
+        ("requests address 0x1", true, |f| {
             f[entry(Section::Text, ADDRESS)] = 1
         }),
         ("section .text is misaligned", true, |f| {
@@ -354,7 +355,7 @@ fn each_broken_rule_has_its_message() {
         ("overlaps .rodata.image", true, |f| {
             f[entry(Section::Image, SIZE) + 1] += 0x10
         }),
-        ("stands behind .mintage.traps, or twice", true, |f| {
+        ("comes after .mintage.traps, or occurs twice", true, |f| {
             let name = f[entry(Section::Traps, 0)];
             f[entry(Section::Addresses, 0)] = name;
         }),
@@ -368,7 +369,7 @@ fn each_broken_rule_has_its_message() {
         ("section .mintage.keys is wrong", true, |f| {
             f[entry(Section::Keys, SIZE)] -= 4
         }),
-        ("bytes of machine code, and there are 555", true, |f| {
+        ("bytes of machine code, but there are 555", true, |f| {
             f[entry(Section::Text, SIZE)] -= 1
         }),
         ("section .mintage.traps is wrong", true, |f| {
@@ -396,11 +397,11 @@ fn each_broken_rule_has_its_message() {
     }
 }
 
-/// Whether the body's tables are whole is looked at in time where the collector depends on it.
+/// Opening checks the heads of the body's tables if the collector depends on them.
 #[test]
 fn tables_are_checked_where_there_are_objects() {
-    let plain = sample(false);
-    let artifact = open(&plain);
+    let without_objects = sample(false);
+    let artifact = open(&without_objects);
     let mut metadata = artifact.metadata().clone();
     metadata.objects.push(ObjectLayout {
         size: 16,
@@ -410,7 +411,7 @@ fn tables_are_checked_where_there_are_objects() {
     let with_objects = rewrite(&artifact, metadata, &[]).unwrap();
     assert_eq!(refused(&with_objects, Check::Full), "accepted");
     for (file, message) in [
-        (plain, "accepted"),
+        (without_objects, "accepted"),
         (with_objects, "section .mintage.stackmaps is wrong"),
     ] {
         let mut file = file;
@@ -443,13 +444,13 @@ fn ranges_of_the_metadata_are_checked() {
         ("patches of the image overlap", |m| {
             m.patches = vec![m.patches[0]; 2]
         }),
-        ("leaves the slab or the section of the segments", |m| {
+        ("leaves the slab or the segment section", |m| {
             m.patches[0].len += 1
         }),
-        ("leaves the slab or the section of the segments", |m| {
+        ("leaves the slab or the segment section", |m| {
             m.patches[0].file_offset = m.image[0].file_offset
         }),
-        ("leaves the slab or the section of the segments", |m| {
+        ("leaves the slab or the segment section", |m| {
             m.patches[0].file_offset = u64::MAX
         }),
         ("overlaps a run of pages", |m| {
@@ -488,7 +489,7 @@ fn ranges_of_the_metadata_are_checked() {
 }
 
 #[test]
-fn hosts_that_differ_are_refused() {
+fn other_hosts_are_refused() {
     let metadata = metadata();
     let host = |triple: &str, features: &[&str]| Target {
         triple: triple.into(),
@@ -514,109 +515,38 @@ fn hosts_that_differ_are_refused() {
         error.contains("x86_64-unknown-linux-gnu, this host is aarch64-apple-darwin"),
         "{error}"
     );
+}
 
-    let default = Tunables::default();
-    metadata
-        .check_tunables(&Tunables {
-            debug_verifier: !default.debug_verifier,
-            ..default.clone()
-        })
-        .unwrap();
-    let changed = [
-        (
-            "memory_reservation",
-            Tunables {
-                memory_reservation: 1,
-                ..default.clone()
-            },
-        ),
-        (
-            "memory64_reservation",
-            Tunables {
-                memory64_reservation: 1,
-                ..default.clone()
-            },
-        ),
-        (
-            "memory_guard",
-            Tunables {
-                memory_guard: 1,
-                ..default.clone()
-            },
-        ),
-        (
-            "table_reservation",
-            Tunables {
-                table_reservation: 1,
-                ..default.clone()
-            },
-        ),
-        (
-            "gc_heap_reservation",
-            Tunables {
-                gc_heap_reservation: 1,
-                ..default.clone()
-            },
-        ),
-        (
-            "gc_zeal",
-            Tunables {
-                gc_zeal: true,
-                ..default.clone()
-            },
-        ),
-        (
-            "address_map",
-            Tunables {
-                address_map: !default.address_map,
-                ..default.clone()
-            },
-        ),
-        (
-            "interruptible",
-            Tunables {
-                interruptible: !default.interruptible,
-                ..default.clone()
-            },
-        ),
-        (
-            "consume_fuel",
-            Tunables {
-                consume_fuel: !default.consume_fuel,
-                ..default.clone()
-            },
-        ),
-        (
-            "fuel_by_length",
-            Tunables {
-                fuel_by_length: !default.fuel_by_length,
-                ..default.clone()
-            },
-        ),
-        (
-            "cranelift_nan_canonicalization",
-            Tunables {
-                nan_canonicalization: !default.nan_canonicalization,
-                ..default.clone()
-            },
-        ),
-        (
-            "relaxed_simd_deterministic",
-            Tunables {
-                relaxed_simd_deterministic: !default.relaxed_simd_deterministic,
-                ..default.clone()
-            },
-        ),
-        (
-            "core_exports",
-            Tunables {
-                core_exports: !default.core_exports,
-                ..default.clone()
-            },
-        ),
+#[test]
+fn other_settings_are_refused() {
+    type Change = fn(&mut Tunables);
+    let check = |change: Change| {
+        let mut tunables = Tunables::default();
+        change(&mut tunables);
+        metadata().check_tunables(&tunables)
+    };
+    check(|t| t.debug_verifier = !t.debug_verifier).unwrap();
+    let cases: &[(&str, Change)] = &[
+        ("memory_reservation", |t| t.memory_reservation = 1),
+        ("memory64_reservation", |t| t.memory64_reservation = 1),
+        ("memory_guard", |t| t.memory_guard = 1),
+        ("table_reservation", |t| t.table_reservation = 1),
+        ("gc_heap_reservation", |t| t.gc_heap_reservation = 1),
+        ("gc_zeal", |t| t.gc_zeal ^= true),
+        ("address_map", |t| t.address_map ^= true),
+        ("interruptible", |t| t.interruptible ^= true),
+        ("consume_fuel", |t| t.consume_fuel ^= true),
+        ("fuel_by_length", |t| t.fuel_by_length ^= true),
+        ("cranelift_nan_canonicalization", |t| {
+            t.nan_canonicalization ^= true
+        }),
+        ("relaxed_simd_deterministic", |t| {
+            t.relaxed_simd_deterministic ^= true
+        }),
+        ("core_exports", |t| t.core_exports ^= true),
     ];
-    for (name, tunables) in changed {
-        let error = metadata.check_tunables(&tunables).unwrap_err().to_string();
+    for &(name, change) in cases {
+        let error = check(change).unwrap_err().to_string();
         assert!(error.contains(&format!("`{name}`")), "{error}");
     }
 }
@@ -625,7 +555,7 @@ fn hosts_that_differ_are_refused() {
 fn every_flipped_byte_is_noticed() {
     let good = sample(true);
     let text = open(&good).text_range();
-    // The image and the padding behind it are much alike: a sample of them does.
+    // The bytes of the image and of padding are alike, so that a sample of them is enough.
     for at in (0..FIRST_PAGE)
         .chain((FIRST_PAGE..text.start).step_by(61))
         .chain(text.start..good.len())
@@ -661,8 +591,8 @@ fn every_cut_is_noticed() {
     }
 }
 
-/// Damage that the hashes do not show: the rules of the format and the lookups must hold by
-/// themselves.
+/// Corrupts files and recomputes their hashes: the checks of the format and the lookups must be
+/// safe on their own.
 #[test]
 fn forged_files_are_harmless() {
     let mut rng = TestRng::from_seed(RngAlgorithm::ChaCha, &[7; 32]);

@@ -21,54 +21,55 @@ use std::ops::Range;
 /// A linked function.
 #[derive(Clone, Copy, Debug)]
 pub struct Function<'a> {
-    /// Its key.
+    /// The function's key.
     pub key: FuncKey,
-    /// Offset of its first byte from the start of the text.
+    /// Offset of the first byte in the text.
     pub offset: u32,
-    /// Bytes of its code, without padding.
+    /// The size of the code in bytes, without padding.
     pub size: u32,
-    /// Its faulting instructions, from [`encode_traps`](crate::encode_traps).
+    /// The instructions that can fault, from [`encode_traps`](crate::encode_traps).
     pub traps: &'a [u8],
-    /// Its address map, from [`encode_addresses`](crate::encode_addresses).
+    /// The address map, from [`encode_addresses`](crate::encode_addresses).
     pub addresses: &'a [u8],
-    /// Its name in the module's name section.
+    /// The function's name in the module's name section.
     pub name: Option<&'a str>,
 }
 
-/// All that an artifact is made of.
+/// The contents of an artifact.
 pub struct Contents<'a> {
-    /// The metadata. Its file ranges (`image`, `patches`, `data`, `elems`) are computed here,
-    /// whatever they hold.
+    /// The metadata. [`write`] replaces its file ranges (`image`, `patches`, `data`, `elems`).
     pub metadata: Metadata,
     /// The linked machine code.
     pub text: &'a [u8],
-    /// The functions of the text, in order of keys and offsets.
+    /// The functions of the text, in the order of keys and offsets.
     pub functions: &'a [Function<'a>],
     /// The name of each core instance's module.
     pub modules: &'a [Option<&'a str>],
-    /// What of the slab is not zero, in order, without overlap; no piece crosses a page.
+    /// The image: the bytes of the slab that are not zero, in order and without overlap. No piece
+    /// crosses a page boundary.
     pub image: &'a [Piece<'a>],
-    /// Where exceptions are caught, from [`encode_unwind`](crate::encode_unwind).
+    /// The table of exception handlers, from [`encode_unwind`](crate::encode_unwind).
     pub unwind: &'a [u8],
-    /// Where references stand in frames, from [`encode_stack_maps`](crate::encode_stack_maps).
+    /// The table of stack maps, from [`encode_stack_maps`](crate::encode_stack_maps).
     pub stack_maps: &'a [u8],
-    /// Run-time data segments.
+    /// The run-time data segments.
     pub data: &'a IndexVec<DataId, &'a [u8]>,
-    /// Run-time element segments, as `FuncEntry` words.
+    /// The run-time element segments, as 8-byte words.
     pub elems: &'a IndexVec<ElemId, Vec<u64>>,
     /// Whether to write ELF symbols, for other tools.
     pub symbols: bool,
 }
 
-/// Writes the artifact.
+/// Writes an artifact.
 ///
 /// # Errors
 ///
-/// When the target's architecture is unknown, the text is empty or a table exceeds 4 GiB.
+/// Returns an error if the target's architecture is unknown, the text is empty, or a table exceeds
+/// 4 GiB.
 ///
 /// # Panics
 ///
-/// When functions are not in order.
+/// Panics if functions are not in order.
 pub fn write(contents: Contents<'_>) -> Result<Vec<u8>> {
     ensure!(
         !contents.text.is_empty(),
@@ -88,7 +89,7 @@ pub fn write(contents: Contents<'_>) -> Result<Vec<u8>> {
         .values()
         .map(|words| file.append(words.iter().flat_map(|word| word.to_le_bytes())))
         .collect();
-    // A module that is instantiated again has the same segments.
+    // All instances of a module share its segments.
     let mut written = HashMap::new();
     metadata.data = contents
         .data
@@ -137,12 +138,12 @@ pub fn write(contents: Contents<'_>) -> Result<Vec<u8>> {
     file.finish(machine)
 }
 
-/// The artifact with another image, and with `metadata` in place of its own. The file ranges in
-/// these are computed here.
+/// Writes a copy of `artifact` with another image and other metadata, whose file ranges it
+/// replaces.
 ///
 /// # Errors
 ///
-/// When the target's architecture is unknown.
+/// Returns an error if the target's architecture is unknown.
 pub fn rewrite<B: AsRef<[u8]>>(
     artifact: &Artifact<B>,
     mut metadata: Metadata,
@@ -183,15 +184,15 @@ fn encode(metadata: &Metadata) -> Result<Vec<u8>> {
     postcard::to_stdvec(metadata).context("the metadata cannot be encoded")
 }
 
-/// A file that is being written: room for the first page, then sections one behind the other.
+/// A file under construction: space for the first page, then the sections in order.
 struct File {
     bytes: Vec<u8>,
-    /// Each section and its place, in file order; the last one is open.
+    /// Each section and its place, in file order. The last one is open.
     sections: Vec<(Section, Range<usize>)>,
 }
 
 impl File {
-    /// A file that will have about `size` bytes of large sections.
+    /// Starts a file with about `size` bytes of large sections.
     fn new(size: usize) -> Self {
         let mut bytes = Vec::with_capacity(size + size / 4 + FIRST_PAGE);
         bytes.resize(FIRST_PAGE, 0);
@@ -201,7 +202,7 @@ impl File {
         }
     }
 
-    /// Ends the open section and opens the next one, whose bytes are then appended.
+    /// Ends the open section and opens the next one.
     fn section(&mut self, section: Section) {
         self.end_section();
         let start = self.bytes.len().next_multiple_of(section.align() as usize);
@@ -221,7 +222,7 @@ impl File {
         self.bytes.extend_from_slice(table);
     }
 
-    /// Writes the pages of the image: where they stand.
+    /// Writes the mapped pages of the image and returns their places.
     fn image(&mut self, plan: &Plan<'_>) -> Vec<ImageRun> {
         self.section(Section::Image);
         let start = self.bytes.len();
@@ -236,7 +237,7 @@ impl File {
         plan.runs.iter().map(place).collect()
     }
 
-    /// Appends what of the image is copied to the open section: where it stands.
+    /// Appends the copied bytes of the image to the open section and returns their places.
     fn patches(&mut self, plan: &Plan<'_>) -> Vec<ImageRun> {
         let mut append = |&(slab_offset, bytes): &Piece<'_>| ImageRun {
             slab_offset,
@@ -246,14 +247,14 @@ impl File {
         plan.patches.iter().map(&mut append).collect()
     }
 
-    /// Appends to the open section and gives the place in the file.
+    /// Appends `bytes` to the open section and returns their place in the file.
     fn append(&mut self, bytes: impl Iterator<Item = u8>) -> Range<u64> {
         let start = self.bytes.len();
         self.bytes.extend(bytes);
         start as u64..self.bytes.len() as u64
     }
 
-    /// Writes the first page.
+    /// Writes the first page and returns the file.
     fn finish(mut self, machine: Machine) -> Result<Vec<u8>> {
         self.end_section();
         let encoder = Encoder::new(Endianness::Little, true, machine);
@@ -308,7 +309,7 @@ impl File {
         Ok(self.bytes)
     }
 
-    /// Where a section that was written starts.
+    /// Returns the file offset of a section.
     fn start_of(&self, section: Section) -> Result<usize> {
         let mut sections = self.sections.iter();
         let found = sections.find(|(other, _)| *other == section);
@@ -318,7 +319,7 @@ impl File {
     }
 
     fn section_header(&self, section: Section, range: &Range<usize>, name: u32) -> SectionHeader {
-        let plain = SectionHeader {
+        let common = SectionHeader {
             sh_name: name,
             sh_type: section.ty(),
             sh_flags: SectionFlags(section.flags()),
@@ -330,16 +331,16 @@ impl File {
         match section {
             Section::Symbols => SectionHeader {
                 sh_link: self.index(Section::SymbolNames),
-                // Behind the last local symbol, and all are local.
+                // The number of local symbols. All are local.
                 sh_info: (range.len() as u64 / SYMBOL_SIZE) as u32,
                 sh_entsize: SYMBOL_SIZE,
-                ..plain
+                ..common
             },
-            _ => plain,
+            _ => common,
         }
     }
 
-    /// The number of a section in the section table.
+    /// Returns the index of a section in the section table.
     fn index(&self, section: Section) -> u32 {
         self.sections
             .iter()
@@ -349,13 +350,12 @@ impl File {
     }
 }
 
-/// Bytes of a 64-bit ELF symbol.
+/// The size in bytes of a 64-bit ELF symbol.
 const SYMBOL_SIZE: u64 = 24;
-/// The number of `.text` in the section table: names, header and image are in front of it, and a
-/// null entry.
+/// The index of `.text` in the section table, which starts with a null entry.
 const TEXT_INDEX: u32 = Section::Text as u32 + 1;
 
-/// The symbol table and its names.
+/// Returns the symbol table and its string table.
 fn symbols(machine: Machine, functions: &[Function<'_>]) -> Result<(Vec<u8>, Vec<u8>)> {
     let encoder = Encoder::new(Endianness::Little, true, machine);
     let (mut symbols, mut names) = (Vec::new(), vec![0]);
@@ -363,7 +363,7 @@ fn symbols(machine: Machine, functions: &[Function<'_>]) -> Result<(Vec<u8>, Vec
     for function in functions {
         let name = u32::try_from(names.len()).context("the names of all symbols exceed 4 GiB")?;
         match function.name {
-            // A null byte would end the symbol's name early.
+            // A null byte would end the name.
             Some(text) => names.extend(text.bytes().filter(|&byte| byte != 0)),
             None => names.extend(function.key.to_string().bytes()),
         }
@@ -384,6 +384,7 @@ fn symbols(machine: Machine, functions: &[Function<'_>]) -> Result<(Vec<u8>, Vec
     Ok((symbols, names))
 }
 
+/// Returns the table with a record of each function.
 fn records<'a>(
     functions: &[Function<'a>],
     record: impl Fn(&Function<'a>) -> &'a [u8],

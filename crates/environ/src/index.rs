@@ -78,6 +78,8 @@ indices! {
     FuncIndex("f");
     /// A core function type of the program. Table entries hold this number plus one.
     SigId("sig");
+    /// The position of a function in the text, where functions are in the order of their keys.
+    FuncOrdinal("ordinal");
     /// A struct or array type of the program.
     ObjectTypeId("object");
     /// An exception tag, numbered over the whole program.

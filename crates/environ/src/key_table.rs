@@ -32,7 +32,7 @@
 //!   namespace would need a second level and empty rows instead.
 //! - *Why is there no magic number or version?* The artifact that contains the table has them.
 
-use crate::FuncKey;
+use crate::{FuncKey, FuncOrdinal};
 use std::fmt;
 use std::iter;
 use std::ops::Range;
@@ -263,25 +263,27 @@ impl<'a> KeyTable<'a> {
 
     /// Returns the ordinal of `key`.
     #[inline]
-    pub fn ordinal(&self, key: FuncKey) -> Option<u32> {
+    pub fn ordinal(&self, key: FuncKey) -> Option<FuncOrdinal> {
         let mut blocks = self.blocks(self.row(key.namespace())?);
         let block = blocks.nth((key.index() / BLOCK_BITS) as usize)?;
         let rank = rank(self.bits.get(block)?, key.index() % BLOCK_BITS)?;
         let ordinal = u32::from_le_bytes(*self.counts.get(block)?).checked_add(rank)?;
-        (ordinal < self.len()).then_some(ordinal)
+        (ordinal < self.len()).then_some(FuncOrdinal::from_u32(ordinal))
     }
 
     /// Returns the place in the text of the function with this ordinal, including the padding after
     /// it.
     #[inline]
-    pub fn range(&self, ordinal: u32) -> Option<Range<u32>> {
-        let &bounds = self.offsets.get(ordinal as usize..)?.first_chunk()?;
+    pub fn range(&self, ordinal: FuncOrdinal) -> Option<Range<u32>> {
+        let bounds = self.offsets.get(ordinal.as_u32() as usize..)?;
+        let &bounds = bounds.first_chunk()?;
         let [start, end] = bounds.map(u32::from_le_bytes);
         (start <= end && end <= self.text_size).then_some(start..end)
     }
 
     /// Returns the function with this ordinal.
-    pub fn key(&self, ordinal: u32) -> Option<FuncKey> {
+    pub fn key(&self, ordinal: FuncOrdinal) -> Option<FuncKey> {
+        let ordinal = ordinal.as_u32();
         if ordinal >= self.len() {
             return None;
         }
@@ -301,12 +303,12 @@ impl<'a> KeyTable<'a> {
 
     /// Returns the function at `offset` in the text: its ordinal, its key and the offset of its
     /// start.
-    pub fn find(&self, offset: u32) -> Option<(u32, FuncKey, u32)> {
+    pub fn find(&self, offset: u32) -> Option<(FuncOrdinal, FuncKey, u32)> {
         let (_, starts) = self.offsets.split_last()?;
         let ordinal = starts
             .partition_point(|&start| u32::from_le_bytes(start) <= offset)
             .checked_sub(1)?;
-        let ordinal = ordinal as u32;
+        let ordinal = FuncOrdinal::from_u32(ordinal as u32);
         let range = self.range(ordinal)?;
         range
             .contains(&offset)
@@ -322,7 +324,7 @@ impl<'a> KeyTable<'a> {
                 ones(&table.bits[block])
                     .zip(0..)
                     .filter_map(move |(bit, before)| {
-                        let ordinal = count.checked_add(before)?;
+                        let ordinal = FuncOrdinal::from_u32(count.checked_add(before)?);
                         Some((table.key_at(row, block, bit)?, table.range(ordinal)?))
                     })
             })

@@ -1,28 +1,28 @@
-//! Which wasm instruction each machine instruction of a function was made from: one record per
-//! function.
+//! The address map: for each machine instruction of a function, the wasm instruction that it was
+//! generated from. Each function has a record.
 //!
-//! An entry says where in the component's bytes the code comes from, from one code offset to the
-//! next entry's. It is one byte with two small distances from the entry before it (for the first
-//! entry, from the start of the function and from 0): in the high half that of the code, in the low
-//! half that of the address in the component, each 1 to 15. Where a half is 0, the distance follows
-//! in LEB128: for the code as it is, for the address zigzag-coded, since it can be negative.
+//! An entry consists of a code offset and an *address*: a byte offset in the component. It applies
+//! to the code up to the next entry. It is encoded as one byte with the distances from the previous
+//! entry (initially code offset 0 and address 0), each from 1 to 15: the code's in the high half,
+//! the address's in the low half. If a half is 0, the distance follows in LEB128. That of the
+//! address can be negative and is zigzag-encoded.
 //!
-//! Entries that repeat the address before them are left out. So is code that belongs to no wasm
-//! instruction: it counts for the instruction before it.
+//! Entries with the address of the previous one are omitted, and so is code that belongs to no wasm
+//! instruction: it counts as part of the previous instruction.
 //!
 //! # Why this shape?
 //!
-//! A map of (code offset, address) pairs of 32 bits is as large as the machine code. In the largest
-//! component at hand six entries of ten take one byte and the mean is 1.5; a quarter of the pairs
-//! are about code of no instruction.
+//! A list of pairs of 32-bit numbers would be as large as the machine code. In the largest
+//! component at hand, six of ten entries take one byte, and the average is 1.5 bytes. A quarter of
+//! the pairs are for code that belongs to no instruction.
 
 use super::{read_byte, read_varint, write_varint};
 
 /// The address of code that belongs to no wasm instruction, in the input of [`encode`].
 pub const NO_ADDRESS: u32 = u32::MAX;
 
-/// The record of a function with these pairs of code offset and address ([`NO_ADDRESS`]: none),
-/// sorted by code offset. The last of several pairs for one offset counts.
+/// Encodes pairs of code offset and address, sorted by code offset, as a record. Of several pairs
+/// for one offset, the last counts.
 pub fn encode(addresses: &[(u32, u32)]) -> Vec<u8> {
     let mut record = Vec::with_capacity(addresses.len() * 2);
     let (mut last_offset, mut last_address) = (0, 0);
@@ -61,8 +61,7 @@ pub fn encode(addresses: &[(u32, u32)]) -> Vec<u8> {
     record
 }
 
-/// The address of the instruction that contains the code at `offset` from the start of the
-/// function.
+/// Returns the address of the code at `offset` in the function.
 pub fn find(record: &[u8], offset: u32) -> Option<u32> {
     entries(record)
         .take_while(|&(start, _)| start <= offset)
@@ -70,7 +69,7 @@ pub fn find(record: &[u8], offset: u32) -> Option<u32> {
         .map(|(_, address)| address)
 }
 
-/// The entries of a record: code offset and address. Ends at the first byte that makes no sense.
+/// Returns the entries of a record, up to the first invalid byte: code offset and address.
 pub fn entries(mut record: &[u8]) -> impl Iterator<Item = (u32, u32)> + '_ {
     let (mut offset, mut address) = (0u32, 0u32);
     std::iter::from_fn(move || {
@@ -104,13 +103,17 @@ mod tests {
     use proptest::collection::{btree_map, vec};
     use proptest::prelude::*;
 
+    fn address() -> impl Strategy<Value = u32> {
+        prop_oneof![Just(NO_ADDRESS), 0u32..50, any::<u32>()]
+    }
+
     proptest! {
         #[test]
         fn lookups_agree_with_the_list(
-            list in btree_map(0u32..3000, prop_oneof![Just(NO_ADDRESS), 0u32..50, any::<u32>()], 0..200),
+            list in btree_map(0u32..3000, address(), 0..200),
         ) {
-            let plain: Vec<_> = list.iter().map(|(&offset, &address)| (offset, address)).collect();
-            let record = encode(&plain);
+            let pairs: Vec<_> = list.iter().map(|(&offset, &address)| (offset, address)).collect();
+            let record = encode(&pairs);
             for offset in (0..3001).chain([u32::MAX]) {
                 let known = list.range(..=offset).rfind(|&(_, &address)| address != NO_ADDRESS);
                 let expected = known.map(|(_, &address)| address);
@@ -125,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_addresses_take_no_room() {
+    fn repeated_addresses_take_no_space() {
         let once = encode(&[(0, 70), (9, 80)]);
         assert_eq!(encode(&[(0, 70), (3, 70), (9, 80), (12, 80)]), once);
         assert_eq!(

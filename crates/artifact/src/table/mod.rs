@@ -1,5 +1,4 @@
-//! The tables that are read in place: encoder and decoder of each side by side, and what they
-//! share.
+//! The tables that are read in place, each with its encoder and decoder, and their shared parts.
 
 pub mod addresses;
 pub mod names;
@@ -10,7 +9,7 @@ pub mod unwind;
 
 use std::cmp::Ordering;
 
-/// Appends `value` in LEB128: 7 bits a byte, low ones first.
+/// Appends `value` in LEB128: 7 bits in each byte, lowest first.
 fn write_varint(bytes: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         bytes.push(value as u8 | 0x80);
@@ -19,8 +18,8 @@ fn write_varint(bytes: &mut Vec<u8>, mut value: u64) {
     bytes.push(value as u8);
 }
 
-/// Takes a LEB128 number off the front of `bytes`. `None` at the end of the bytes or when the
-/// number exceeds 64 bits.
+/// Removes a LEB128 number from the front of `bytes`. Returns `None` if the bytes end within it or
+/// it exceeds 64 bits.
 fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
     let mut value = 0;
     for shift in (0..64).step_by(7) {
@@ -33,14 +32,14 @@ fn read_varint(bytes: &mut &[u8]) -> Option<u64> {
     None
 }
 
-/// Takes a byte off the front of `bytes`.
+/// Removes a byte from the front of `bytes`.
 fn read_byte(bytes: &mut &[u8]) -> Option<u8> {
     let (&first, rest) = bytes.split_first()?;
     *bytes = rest;
     Some(first)
 }
 
-/// The little-endian word with this index in an array of 32-bit words.
+/// Returns the word with this index in an array of little-endian 32-bit words.
 fn word(bytes: &[u8], index: usize) -> Option<u32> {
     let start = index.checked_mul(4)?;
     bytes
@@ -49,7 +48,7 @@ fn word(bytes: &[u8], index: usize) -> Option<u32> {
         .map(|&word| u32::from_le_bytes(word))
 }
 
-/// The place of `wanted` among the `len` ascending words from word `start` on.
+/// Returns the position of `wanted` among `len` ascending words, which start at word `start`.
 fn search(bytes: &[u8], start: usize, len: usize, wanted: u32) -> Option<usize> {
     let (mut first, mut last) = (0, len);
     while first < last {

@@ -1,24 +1,24 @@
-//! Names that the component's core modules give: of functions by ordinal in the key table, of
-//! modules by core instance.
+//! The names in the name sections of core modules: of functions, by ordinal in the key table, and
+//! of modules, by core instance.
 //!
 //! ```text
 //! functions: u32 | modules: u32 | end: [u32; functions + modules] | bytes
 //! ```
 //!
-//! Ends count from the first of the bytes; a name starts where the one before it ends. No name is
-//! an empty one. Where no function has a name, `functions` is 0.
+//! Ends are relative to the first of the bytes. A name starts at the end of the previous one, and
+//! an empty one stands for no name. If no function has a name, `functions` is 0.
 
 use super::word;
 use anyhow::{Context, Result};
-use mintage_environ::CoreInstanceId;
+use mintage_environ::{CoreInstanceId, FuncOrdinal};
 
-/// The table of these names.
+/// Encodes the table of these names.
 ///
 /// # Errors
 ///
-/// When the names together exceed 4 GiB.
+/// Returns an error if all names together exceed 4 GiB.
 pub fn encode(functions: &[Option<&str>], modules: &[Option<&str>]) -> Result<Vec<u8>> {
-    let or_none = |names| if names_anything(names) { names } else { &[] };
+    let or_none = |names| if has_names(names) { names } else { &[] };
     let (functions, modules) = (or_none(functions), or_none(modules));
     let mut table = Vec::new();
     table.extend((functions.len() as u32).to_le_bytes());
@@ -42,7 +42,7 @@ pub fn encode(functions: &[Option<&str>], modules: &[Option<&str>]) -> Result<Ve
     Ok(table)
 }
 
-fn names_anything(names: &[Option<&str>]) -> bool {
+fn has_names(names: &[Option<&str>]) -> bool {
     names.iter().flatten().any(|name| !name.is_empty())
 }
 
@@ -55,8 +55,8 @@ pub struct Names<'a> {
 }
 
 impl<'a> Names<'a> {
-    /// The table in `table`, or `None` when it cannot hold as many names as it claims, or has bytes
-    /// behind the last one. The cost does not depend on its size.
+    /// Opens `table`. Returns `None` if its size differs from the size that its head implies. The
+    /// time does not depend on the size.
     pub fn new(table: &'a [u8]) -> Option<Self> {
         let functions = word(table, 0)? as usize;
         let ends = functions
@@ -92,12 +92,13 @@ impl<'a> Names<'a> {
             .filter(|name| !name.is_empty())
     }
 
-    /// The name of the function with this ordinal.
-    pub fn function(&self, ordinal: usize) -> Option<&'a str> {
-        (ordinal < self.functions).then(|| self.get(ordinal))?
+    /// Returns the name of the function with this ordinal.
+    pub fn function(&self, ordinal: FuncOrdinal) -> Option<&'a str> {
+        let index = ordinal.as_u32() as usize;
+        (index < self.functions).then(|| self.get(index))?
     }
 
-    /// The name of the module of this core instance.
+    /// Returns the name of a core instance's module.
     pub fn module(&self, instance: CoreInstanceId) -> Option<&'a str> {
         self.get(self.functions.checked_add(instance.as_u32() as usize)?)
     }
@@ -124,8 +125,10 @@ mod tests {
             let table = encode(&functions, &modules).unwrap();
             let names = Names::new(&table).unwrap();
             for i in 0..25 {
-                prop_assert_eq!(names.function(i), functions.get(i).copied().flatten());
-                prop_assert_eq!(names.module(CoreInstanceId::from_u32(i as u32)), modules.get(i).copied().flatten());
+                let ordinal = FuncOrdinal::from_u32(i as u32);
+                prop_assert_eq!(names.function(ordinal), functions.get(i).copied().flatten());
+                let instance = CoreInstanceId::from_u32(i as u32);
+                prop_assert_eq!(names.module(instance), modules.get(i).copied().flatten());
             }
             if table.len() > 8 {
                 prop_assert!(Names::new(&table[..table.len() - 1]).is_none());
@@ -136,21 +139,21 @@ mod tests {
         fn any_bytes_are_harmless(
             table in vec(any::<u8>(), 0..64),
             counts in [0u8..12, 0u8..12],
-            index in 0usize..30,
+            index in 0u32..30,
         ) {
             let mut table = table;
             if let Some(front) = table.first_chunk_mut() {
                 *front = [counts[0], 0, 0, 0, counts[1], 0, 0, 0];
             }
             if let Some(names) = Names::new(&table) {
-                names.function(index);
-                names.module(CoreInstanceId::from_u32(index as u32));
+                names.function(FuncOrdinal::from_u32(index));
+                names.module(CoreInstanceId::from_u32(index));
             }
         }
     }
 
     #[test]
-    fn no_names_take_no_room() {
+    fn absent_names_take_no_space() {
         assert_eq!(encode(&[None; 1000], &[None]).unwrap().len(), 8);
     }
 }

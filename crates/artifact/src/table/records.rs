@@ -1,15 +1,16 @@
-//! A byte string per function, found by the function's ordinal in the key table.
+//! A table with a byte string for each function, by its ordinal in the key table.
 //!
 //! ```text
 //! count: u32 | start: [u32; count + 1] | bytes
 //! ```
 //!
-//! Starts count from the first of the bytes; the last one is their number.
+//! Starts are relative to the first of the bytes. The last start is the number of bytes.
 
 use super::word;
 use anyhow::{Context, Result};
+use mintage_environ::FuncOrdinal;
 
-/// Collects the records in order of ordinals.
+/// Builds the table from the records, in the order of ordinals.
 pub struct RecordsBuilder {
     starts: Vec<u32>,
     bytes: Vec<u8>,
@@ -29,7 +30,7 @@ impl RecordsBuilder {
     ///
     /// # Errors
     ///
-    /// When all records together exceed 4 GiB.
+    /// Returns an error if all records together exceed 4 GiB.
     pub fn push(&mut self, record: &[u8]) -> Result<()> {
         self.bytes.extend_from_slice(record);
         self.starts.push(
@@ -38,7 +39,7 @@ impl RecordsBuilder {
         Ok(())
     }
 
-    /// The table.
+    /// Returns the bytes of the table.
     pub fn finish(self) -> Vec<u8> {
         let count = self.starts.len() as u32 - 1;
         let words = std::iter::once(count).chain(self.starts);
@@ -56,8 +57,8 @@ pub struct Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    /// The table in `table`, or `None` when it cannot hold as many records as it claims, or has
-    /// bytes behind the last one. The cost does not depend on its size.
+    /// Opens `table`. Returns `None` if its size differs from the size that its head implies. The
+    /// time does not depend on the size.
     pub fn new(table: &'a [u8]) -> Option<Self> {
         let (count, rest) = table.split_first_chunk()?;
         let starts = (u32::from_le_bytes(*count) as usize)
@@ -69,13 +70,14 @@ impl<'a> Records<'a> {
         (end == bytes.len()).then_some(records)
     }
 
-    /// The number of records.
+    /// Returns the number of records.
     pub fn len(&self) -> usize {
         self.starts.len() / 4 - 1
     }
 
-    /// The record of the function with this ordinal, or `None` past the last.
-    pub fn get(&self, ordinal: usize) -> Option<&'a [u8]> {
+    /// Returns the record of the function with this ordinal, or `None` past the last.
+    pub fn get(&self, ordinal: FuncOrdinal) -> Option<&'a [u8]> {
+        let ordinal = ordinal.as_u32() as usize;
         let (start, end) = (
             word(self.starts, ordinal)?,
             word(self.starts, ordinal.checked_add(1)?)?,
@@ -98,11 +100,12 @@ mod tests {
             let table = builder.finish();
             let records = Records::new(&table).unwrap();
             prop_assert_eq!(records.len(), list.len());
+            let get = |ordinal: usize| records.get(FuncOrdinal::from_u32(ordinal as u32));
             for (i, record) in list.iter().enumerate() {
-                prop_assert_eq!(records.get(i), Some(record.as_slice()));
+                prop_assert_eq!(get(i), Some(record.as_slice()));
             }
-            prop_assert_eq!(records.get(list.len()), None);
-            prop_assert_eq!(records.get(usize::MAX), None);
+            prop_assert_eq!(get(list.len()), None);
+            prop_assert_eq!(get(u32::MAX as usize), None);
             prop_assert!(Records::new(&table[..table.len() - 1]).is_none());
         }
 
@@ -110,14 +113,14 @@ mod tests {
         fn any_bytes_are_harmless(
             table in vec(any::<u8>(), 0..64),
             small in 0u8..20,
-            ordinal in 0usize..20,
+            ordinal in 0u32..20,
         ) {
             let mut table = table;
             if let Some(count) = table.first_chunk_mut() {
                 *count = [small, 0, 0, 0];
             }
             if let Some(records) = Records::new(&table) {
-                records.get(ordinal);
+                records.get(FuncOrdinal::from_u32(ordinal));
             }
         }
     }

@@ -1,11 +1,11 @@
-//! Where GC references are in the frames of callers: for each call across which some are live, by
-//! its return address.
+//! Stack maps: for each call across which GC references are live, by its return address, the words
+//! of the frame that hold them.
 //!
 //! ```text
 //! sites: u32 | maps: u32 | words: u32
 //! return offset: [u32; sites]              from the start of the text, ascending
 //! { domain: u32, map: u32 } [sites]        calls with references in the same places share a map
-//! end of its words: [u32; maps]            a map's words start where those of the one before end
+//! end of its words: [u32; maps]            a map's words start at the previous map's end
 //! word: [u32; words]                       see [`FrameSlots`]
 //! ```
 
@@ -14,7 +14,7 @@ use anyhow::{Context, Result};
 use indexmap::IndexSet;
 use mintage_environ::{DomainId, FrameSlots, StackMap};
 
-/// Words in front of the return offsets.
+/// The number of words before the return offsets.
 const HEAD: usize = 3;
 
 /// Encodes the table of `maps`, in order of their return addresses, each with the component
@@ -22,7 +22,7 @@ const HEAD: usize = 3;
 ///
 /// # Errors
 ///
-/// When the table takes 2^32 words or more.
+/// Returns an error if the sets take 2^32 words or more.
 pub fn encode(maps: &[(DomainId, StackMap)]) -> Result<Vec<u8>> {
     debug_assert!(
         maps.is_sorted_by(|(_, a), (_, b)| a.return_offset < b.return_offset),
@@ -119,8 +119,9 @@ mod tests {
             let table = StackMaps::new(&bytes).unwrap();
             for return_offset in 0..101 {
                 let expected = maps.iter().find(|(_, map)| map.return_offset == return_offset);
-                let expected = expected.map(|(domain, map)| (*domain, map.slots.iter().collect::<Vec<_>>()));
-                let found = table.find(return_offset).map(|(domain, slots)| (domain, slots.collect::<Vec<_>>()));
+                let expected = expected.map(|(domain, map)| (*domain, map.slots.iter().collect()));
+                let found = table.find(return_offset);
+                let found = found.map(|(domain, slots)| (domain, slots.collect::<Vec<_>>()));
                 prop_assert_eq!(found, expected);
             }
             prop_assert!(StackMaps::new(&bytes[..bytes.len() - 1]).is_none());
@@ -138,7 +139,8 @@ mod tests {
             }
             let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
             if let Some(table) = StackMaps::new(&bytes) {
-                words.iter().filter_map(|&word| table.find(word)).for_each(|(_, slots)| _ = slots.count());
+                let found = words.iter().filter_map(|&word| table.find(word));
+                found.for_each(|(_, slots)| _ = slots.count());
             }
         }
     }

@@ -1,17 +1,18 @@
-//! Which instructions of a function can fault, and what that means: one record per function.
+//! The instructions of a function that can fault, with the trap that each raises. Each function has
+//! a record.
 //!
-//! Each entry is `distance << 1 | changed` in LEB128, with the distance in bytes of code from the
-//! entry before it (from the start of the function for the first), followed by the trap's code
-//! where it differs from the entry before it. The first entry differs when it is no
-//! [`Trap::MemoryOutOfBounds`], so that most entries take one byte.
+//! An entry is `distance << 1 | changed` in LEB128. The distance is in bytes of code from the
+//! previous entry, or from the start of the function. If `changed` is set, the code of the trap
+//! follows. Otherwise, the trap is that of the previous entry, or [`Trap::MemoryOutOfBounds`] for
+//! the first one. Most entries take one byte.
 
 use super::{read_byte, read_varint, write_varint};
 use mintage_environ::Trap;
 
 const FIRST: u8 = Trap::MemoryOutOfBounds as u8;
 
-/// The record of a function whose faulting instructions are `traps`, sorted by offset from the
-/// start of the function. The first of several entries for one offset counts.
+/// Encodes pairs of code offset and trap, sorted by code offset, as a record. Of several pairs for
+/// one offset, the first counts.
 pub fn encode(traps: &[(u32, Trap)]) -> Vec<u8> {
     let mut record = Vec::with_capacity(traps.len() + 4);
     let (mut last_offset, mut last_code) = (0, FIRST);
@@ -31,7 +32,7 @@ pub fn encode(traps: &[(u32, Trap)]) -> Vec<u8> {
     record
 }
 
-/// The trap of the instruction at `offset` from the start of the function. Neither allocates nor
+/// Returns the trap of the instruction at `offset` in the function. It neither allocates nor
 /// panics.
 pub fn find(record: &[u8], offset: u32) -> Option<Trap> {
     entries(record)
@@ -40,8 +41,7 @@ pub fn find(record: &[u8], offset: u32) -> Option<Trap> {
         .1
 }
 
-/// The entries of a record; ends at the first byte that makes no sense. An unknown trap code is
-/// `None`.
+/// Returns the entries of a record, up to the first invalid byte. An unknown trap code is `None`.
 pub fn entries(mut record: &[u8]) -> impl Iterator<Item = (u32, Option<Trap>)> + '_ {
     let (mut offset, mut code) = (0u32, FIRST);
     std::iter::from_fn(move || {
@@ -69,10 +69,12 @@ mod tests {
         ) {
             let mut list = list;
             list.insert(far, Trap::Interrupt);
-            let plain: Vec<_> = list.iter().map(|(&offset, &trap)| (offset, trap)).collect();
-            let record = encode(&plain);
-            prop_assert!(entries(&record).eq(plain.iter().map(|&(offset, trap)| (offset, Some(trap)))));
-            for offset in (0..3001).chain([far.wrapping_sub(1), far, far.wrapping_add(1), u32::MAX]) {
+            let pairs: Vec<_> = list.iter().map(|(&offset, &trap)| (offset, trap)).collect();
+            let record = encode(&pairs);
+            let expected = pairs.iter().map(|&(offset, trap)| (offset, Some(trap)));
+            prop_assert!(entries(&record).eq(expected));
+            let edges = [far.wrapping_sub(1), far, far.wrapping_add(1), u32::MAX];
+            for offset in (0..3001).chain(edges) {
                 prop_assert_eq!(find(&record, offset), list.get(&offset).copied());
             }
         }

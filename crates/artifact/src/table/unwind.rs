@@ -1,34 +1,34 @@
-//! Where exceptions are caught: for each call during which some are, by its return address, the
-//! handlers.
+//! Exception handlers: for each call whose exceptions the calling function catches, by its return
+//! address, the handlers.
 //!
 //! ```text
 //! core end: u32 | sites: u32 | lists: u32 | handlers: u32
 //! return offset: [u32; sites]                  ascending
 //! { frame size: u32, list: u32 } [sites]       calls with the same handlers share a list
-//! end of its handlers: [u32; lists]            a list's handlers start where those of the one before end
-//! { type: u32, offset: u32 } [handlers]        the first that fits counts
+//! end of its handlers: [u32; lists]            a list's handlers start at the previous list's end
+//! { type: u32, offset: u32 } [handlers]        the first handler that fits counts
 //! ```
 //!
-//! All offsets are from the start of the text. Functions of core modules lie in front of the core
-//! end, and all others, adapters and trampolines, behind it: exceptions do not pass those. A
-//! handler of type [`ANY`] takes every exception.
+//! All offsets are relative to the start of the text. Functions of core modules are before the core
+//! end. All others, adapters and trampolines, are after it, and exceptions do not propagate through
+//! them. A handler of type [`ANY`] catches all exceptions.
 
 use super::word;
 use anyhow::{Context, Result};
 use indexmap::IndexSet;
 use mintage_environ::{CatchSite, Handlers, ObjectTypeId};
 
-/// The type of a handler that takes every exception.
+/// The type of a handler that catches all exceptions.
 const ANY: u32 = u32::MAX;
-/// Words in front of the return offsets.
+/// The number of words before the return offsets.
 const HEAD: usize = 4;
 
-/// Where a caught exception goes on.
+/// The handler that catches an exception.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Catch {
-    /// The handler's first instruction.
+    /// Code offset of the handler's first instruction.
     pub offset: u32,
-    /// The frame pointer less the stack pointer there.
+    /// Bytes from the stack pointer up to the frame pointer there.
     pub frame_size: u32,
 }
 
@@ -91,13 +91,13 @@ impl<'a> Unwind<'a> {
         })
     }
 
-    /// Whether a return address is in a function of a core module.
+    /// Returns whether a return address is in a function of a core module.
     pub fn is_core(&self, return_offset: u32) -> bool {
         return_offset < self.core_end
     }
 
-    /// Where an exception of type `ty` goes on that comes out of the call that returns to
-    /// `return_offset`, if it is caught there.
+    /// Returns the handler for an exception of type `ty` that leaves the call with this return
+    /// address, if the caller has one.
     pub fn find(&self, return_offset: u32, ty: ObjectTypeId) -> Option<Catch> {
         let word = |index| word(self.bytes, index);
         let number = super::search(self.bytes, HEAD, self.sites, return_offset)?;
@@ -150,8 +150,10 @@ mod tests {
                 let site = sites.iter().find(|site| site.return_offset == return_offset);
                 for ty in (0..5).map(ObjectTypeId::from_u32) {
                     let expected = site.and_then(|site| {
-                        let fits = |&&(caught, _): &&(Option<ObjectTypeId>, u32)| caught.is_none_or(|caught| caught == ty);
-                        let &(_, offset) = site.handlers.iter().find(fits)?;
+                        let mut handlers = site.handlers.iter();
+                        let (_, offset) = *handlers.find(|(caught, _)| {
+                            caught.is_none_or(|caught| caught == ty)
+                        })?;
                         Some(Catch { offset, frame_size: site.frame_size })
                     });
                     prop_assert_eq!(table.find(return_offset, ty), expected);

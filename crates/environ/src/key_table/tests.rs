@@ -62,13 +62,13 @@ impl Functions {
         assert_eq!(table.text_size(), self.text_size);
         assert_eq!(table.iter().collect::<Vec<_>>(), self.list);
 
-        let by_key: BTreeMap<u64, u32> = self
+        let by_key: BTreeMap<u64, FuncOrdinal> = self
             .list
             .iter()
             .zip(0..)
-            .map(|((key, _), at)| (key.to_u64(), at))
+            .map(|((key, _), at)| (key.to_u64(), FuncOrdinal::from_u32(at)))
             .collect();
-        for ((key, range), ordinal) in self.list.iter().zip(0..) {
+        for ((key, range), ordinal) in self.list.iter().zip((0..).map(FuncOrdinal::from_u32)) {
             assert_eq!(table.ordinal(*key), Some(ordinal), "{key}");
             assert_eq!(table.get(*key), Some(range.clone()), "{key}");
             assert_eq!(table.key(ordinal), Some(*key));
@@ -104,7 +104,7 @@ impl Functions {
         for offset in before.into_iter().chain([self.text_size, u32::MAX]) {
             assert_eq!(table.find(offset), None, "{offset:#x}");
         }
-        for ordinal in [table.len(), u32::MAX] {
+        for ordinal in [table.len(), u32::MAX].map(FuncOrdinal::from_u32) {
             assert_eq!(table.key(ordinal), None);
             assert_eq!(table.range(ordinal), None);
         }
@@ -167,16 +167,18 @@ fn exercise(bytes: &[u8], keys: &[FuncKey], offsets: &[u32]) {
         assert!(
             table
                 .ordinal(*key)
-                .is_none_or(|ordinal| ordinal < table.len())
+                .is_none_or(|ordinal| ordinal.as_u32() < table.len())
         );
     }
     for offset in offsets.iter().copied() {
-        for ordinal in [offset, offset.wrapping_add(1)] {
+        for ordinal in [offset, offset.wrapping_add(1)].map(FuncOrdinal::from_u32) {
             table.range(ordinal).into_iter().for_each(in_text);
             table.key(ordinal);
         }
         if let Some((ordinal, _, start)) = table.find(offset) {
-            assert!(ordinal < table.len() && start <= offset && offset < table.text_size());
+            assert!(
+                ordinal.as_u32() < table.len() && start <= offset && offset < table.text_size()
+            );
         }
     }
     for (_, range) in table.iter() {
