@@ -10,7 +10,8 @@ use std::fmt::Write;
 ///
 /// # Errors
 ///
-/// Returns the errors that [`compile`](crate::compile) returns in its phases `program` and `layout`.
+/// Returns the errors that [`compile`](crate::compile) returns in its phases `program` and
+/// `layout`.
 pub fn describe(bytes: &[u8], tunables: &Tunables) -> Result<String> {
     let program = mintage_program::build(bytes, tunables)?;
     let layout = SlabLayout::compute(&program.shape, tunables)?;

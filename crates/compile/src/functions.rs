@@ -1,4 +1,4 @@
-//! Phase `functions`: machine code of every function, in parallel.
+//! Phase `functions`: generates the machine code of all functions, in parallel.
 
 use crate::limits::Spent;
 use crate::{LaidOut, Progress};
@@ -14,16 +14,17 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 /// A program with the machine code of its functions.
 pub(crate) struct Generated<'a> {
     pub laid_out: LaidOut<'a>,
-    /// In order of keys, each once.
+    /// The functions in the order of keys, each once.
     pub functions: Vec<CompiledFunction>,
 }
 
-/// Generates the functions of a program with every thread of the rayon pool that this runs in, if
-/// it runs in one.
+/// Generates the functions of a program with all threads of the current rayon pool, or with the
+/// calling thread if there is no pool.
 ///
-/// Threads take functions one by one from one list, largest first, so that none is left with a
-/// large one when the others are done; builtins follow, which are small and whose list is known
-/// then. The result is in order of keys: how the threads shared the work does not show.
+/// Threads take functions one by one from a common list, largest first, so that none is left with a
+/// large function at the end. The trampolines of builtins follow, since only then it is known which
+/// ones are called. The result is in the order of keys: it does not depend on how the threads
+/// shared the work.
 pub(crate) fn generate<'a>(
     laid_out: LaidOut<'a>,
     compiler: &Compiler,
@@ -54,7 +55,7 @@ pub(crate) fn generate<'a>(
     })
 }
 
-/// Appends the compiled functions of a list, in any order.
+/// Compiles the functions in `work` and appends them in any order.
 fn compile_all(
     LaidOut { program, layout }: &LaidOut<'_>,
     compiler: &Compiler,
@@ -91,7 +92,8 @@ fn compile_all(
     Ok(())
 }
 
-/// The builtins that functions call, each once: only these have a trampoline. It calls no other.
+/// Returns the builtins that functions call, each once. Only these get a trampoline, which calls no
+/// other builtin.
 fn called_builtins(functions: &[CompiledFunction]) -> Vec<FuncKey> {
     let relocations = functions.iter().flat_map(|function| &function.relocations);
     let builtins = relocations.filter_map(|relocation| match relocation.target {
@@ -101,7 +103,8 @@ fn called_builtins(functions: &[CompiledFunction]) -> Vec<FuncKey> {
     builtins.collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// The keys of all functions but builtins, each once, largest body first.
+/// Returns the keys of all functions except builtins, each once, those with the largest bodies
+/// first.
 fn work_list(program: &Program<'_>) -> Vec<FuncKey> {
     let mut keys = program.reachable.clone();
     keys.extend(program.entries.iter().map(|&sig| FuncKey::Entry(sig)));
@@ -111,7 +114,7 @@ fn work_list(program: &Program<'_>) -> Vec<FuncKey> {
     keys
 }
 
-/// Bytes of the wasm body that a function is made from; 0 for trampolines.
+/// Returns the size in bytes of a function's wasm body: 0 for trampolines and adapters.
 fn body_size(program: &Program<'_>, key: FuncKey) -> usize {
     let FuncKey::CoreFunc { instance, func } = key else {
         return 0;
@@ -126,7 +129,7 @@ fn body_size(program: &Program<'_>, key: FuncKey) -> usize {
     size().unwrap_or(0)
 }
 
-/// Shares out a list of functions, and keeps the first error in order of keys.
+/// Distributes a list of functions to threads, and keeps the error of the first one in key order.
 #[derive(Default)]
 struct Queue {
     next: AtomicUsize,
@@ -136,7 +139,7 @@ struct Queue {
 }
 
 impl Queue {
-    /// The next function, or `None` when there is none left or one has failed.
+    /// Returns the next function, or `None` if none is left or one has failed.
     fn take<'a>(&self, work: &'a [FuncKey]) -> Option<&'a FuncKey> {
         if self.failed.load(Ordering::Relaxed) {
             return None;

@@ -1,31 +1,31 @@
 //! The compile driver: component bytes to artifact bytes.
 //!
-//! Each phase is one function that consumes what the phase before it gave. In order:
+//! Each phase is one function that consumes the type of the previous phase and returns a new one:
 //!
-//! | phase | function | gives |
+//! | phase | function | returns |
 //! |---|---|---|
 //! | program | [`mintage_program::build`] | [`Program`]: the closed world |
-//! | layout | [`SlabLayout::compute`] | `LaidOut`: with the place of everything in a slab |
-//! | functions | `functions::generate` | `Generated`: with machine code, one piece per function |
-//! | link | `link::link` | `Linked`: with one text in which calls are resolved |
-//! | image | `image::build` | `Imaged`: with the bytes of the slab |
-//! | write | `emit::write` | `Written`: with the artifact |
-//! | verify | `verify::verify` | the bytes, compared with the plan; only in debug builds or when asked |
+//! | layout | [`SlabLayout::compute`] | `LaidOut`: adds the slab layout |
+//! | functions | `functions::generate` | `Generated`: adds the machine code of each function |
+//! | link | `link::link` | `LinkedProgram`: joins the code in one text, with resolved calls |
+//! | image | `image::build` | `Imaged`: adds the initial contents of the slab |
+//! | write | `write::write` | `Written`: adds the artifact |
+//! | verify | `verify::verify` | nothing: compares the artifact with all of the above |
 //!
-//! Architecture invariant: nothing here knows how code is made or run. The artifact depends on the
-//! component, the tunables, the options and the processor alone: not on the number of threads, the
+//! Architecture invariant: this crate does not know the runtime. The artifact depends only on the
+//! component, the tunables, the options and the processor, and not on the number of threads, the
 //! order in which they work, or the time.
 
 #![forbid(unsafe_code)]
 
 mod describe;
-mod emit;
 mod functions;
 mod image;
 mod limits;
 mod link;
 mod progress;
 mod verify;
+mod write;
 
 pub use describe::{describe, interface};
 pub use limits::CompileLimits;
@@ -40,39 +40,39 @@ use mintage_environ::layout::SlabLayout;
 use mintage_program::Program;
 use std::time::Instant;
 
-/// What the artifact holds besides what the runtime needs, and what making it may take.
+/// Options of a compilation that do not change the machine code.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Whether to write ELF symbols, for `objdump`, `gdb` and `perf`.
     pub symbols: bool,
-    /// Limits of time and memory.
+    /// Limits of the time and memory that compiling takes.
     pub limits: CompileLimits,
 }
 
-/// A program and the place of everything in a slab.
+/// A program with its slab layout.
 struct LaidOut<'a> {
     program: Program<'a>,
     layout: SlabLayout,
 }
 
-/// Compiles a component for the processor that this runs on, with all threads of the rayon pool
-/// that this runs in; outside of a pool, with the calling thread alone.
+/// Compiles a component for the host's processor, with all threads of the current rayon pool, or
+/// with the calling thread if there is no pool.
 ///
-/// The same bytes and tunables give the same artifact, whatever the number of threads.
+/// The artifact for the same bytes and tunables is the same, whatever the number of threads.
 ///
 /// # Errors
 ///
-/// When the component is invalid, uses what is not supported, or exceeds a limit; names the phase
-/// and the function.
+/// Returns an error if the component is invalid, uses an unsupported feature, or exceeds a limit.
+/// It names the phase and, if possible, the function.
 pub fn compile(bytes: &[u8], tunables: &Tunables, progress: &dyn Progress) -> Result<Vec<u8>> {
     compile_with(bytes, tunables, &Options::default(), progress)
 }
 
-/// As [`compile`], with [`Options`].
+/// Compiles a component as [`compile`] does, with [`Options`].
 ///
 /// # Errors
 ///
-/// As [`compile`].
+/// Returns the errors of [`compile`].
 pub fn compile_with(
     bytes: &[u8],
     tunables: &Tunables,
@@ -97,7 +97,7 @@ pub fn compile_with(
     let linked = timed.run(Phase::Link, || link::link(generated, &compiler.target()))?;
     let imaged = timed.run(Phase::Image, || image::build(linked))?;
     let written = timed.run(Phase::Write, || {
-        emit::write(imaged, &compiler.target(), tunables, options)
+        write::write(imaged, &compiler.target(), tunables, options)
     })?;
     if cfg!(debug_assertions) || tunables.debug_verifier {
         timed.run(Phase::Verify, || verify::verify(&written))?;
@@ -105,7 +105,7 @@ pub fn compile_with(
     Ok(written.artifact)
 }
 
-/// Runs phases and reports them.
+/// Runs phases, reports them, and checks the time limit after each.
 struct Timed<'a> {
     progress: &'a dyn Progress,
     spent: &'a Spent<'a>,

@@ -1,4 +1,4 @@
-//! [`CompileLimits`]: what compiling one component may take.
+//! [`CompileLimits`]: limits of the time and memory that compiling a component takes.
 
 use anyhow::{Result, ensure};
 use mintage_codegen::{CompiledFunction, FUNCTION_VALUES};
@@ -6,12 +6,12 @@ use mintage_environ::limit;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// Limits what compiling one component may take, of time and memory. An error says which one was
+/// Limits of the time and memory that compiling a component takes. The error says which one was
 /// exceeded.
 ///
-/// They do not change what is compiled: a component within the limits gives the same artifact under
-/// any. Beside them stand limits that are in proportion to the component's size, and those of
-/// WebAssembly's implementations, such as 7.6 MB for a function.
+/// The limits do not change the artifact of a component that stays within them. There are further
+/// limits that are proportional to the component's size, and those that WebAssembly implementations
+/// have agreed on, such as 7.6 MB for the body of a function.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CompileLimits {
     time: Option<Duration>,
@@ -35,25 +35,28 @@ impl CompileLimits {
         Self::default()
     }
 
-    /// Sets how long compiling may take; default: any time. It is looked at between phases and
-    /// functions, so that one function, of which [`function_values`](Self::function_values) limits
-    /// the size, may be finished later.
+    /// Sets the time that compiling may take; default: no limit.
+    ///
+    /// The time is checked before each function is validated or compiled, before each definition of
+    /// a component is instantiated, and between phases. It can be exceeded by as much as one
+    /// function takes, whose size [`function_values`](Self::function_values) limits.
     pub fn time(&mut self, time: Option<Duration>) -> &mut Self {
         self.time = time;
         self
     }
 
-    /// Sets the most bytes that machine code and its tables may take; default: 2 GiB, which is the
-    /// most that calls can reach.
+    /// Sets the maximum size in bytes of machine code and its tables; default: 2 GiB, which is as
+    /// far as calls reach.
     pub fn code_size(&mut self, bytes: usize) -> &mut Self {
         self.code_size = bytes;
         self
     }
 
-    /// Sets the most values that a function may have, where the operands that are copied to calls
-    /// and branches count as well; default: 2^24. Each takes some 60 bytes while the function is
-    /// compiled, in each thread that compiles. A function of ordinary code has less than one for
-    /// each of its bytes.
+    /// Sets the maximum number of values in a function; default: 2^24.
+    ///
+    /// Operands that are copied to calls and branches count as values, too. A value takes about 60
+    /// bytes while the function is compiled. Ordinary functions have less than one for each byte of
+    /// their bodies.
     pub fn function_values(&mut self, values: usize) -> &mut Self {
         self.function_values = values;
         self
@@ -64,17 +67,17 @@ impl CompileLimits {
     }
 }
 
-/// Values that all functions may have together for each byte of their bodies, and in any case.
-/// Ordinary code has less than one; calls and blocks with a thousand parameters can have a
-/// thousand.
+/// The maximum number of values in all functions for each byte of their bodies. Ordinary code has
+/// less than one. Calls and blocks with a thousand parameters can have a thousand.
 const VALUES_PER_BYTE: usize = 16;
+/// The number of values that all functions may have in addition.
 const VALUES_ALWAYS: usize = 1 << 18;
-/// The most bytes that the tables of all functions may take together while they are compiled. The
-/// tables of large programs are about as large as their code; those of made-up ones can grow with
-/// the square of their size.
+/// The maximum size in bytes of the tables of all functions while they are compiled. The tables of
+/// large programs are about as large as their code. Those of contrived ones can grow with the
+/// square of their size.
 const MAX_TABLES: usize = 1 << 30;
 
-/// What compiling has taken so far. Shared by the threads that compile.
+/// The resources that a compilation has used so far, shared by the compiling threads.
 pub(crate) struct Spent<'a> {
     limits: &'a CompileLimits,
     start: Instant,
@@ -96,13 +99,13 @@ impl<'a> Spent<'a> {
         }
     }
 
-    /// Notes that bodies of so many bytes are to be compiled.
+    /// Raises the limit of values for bodies of `bytes` bytes that will be compiled.
     pub fn allow_for(&self, bytes: usize) {
         let more = bytes.saturating_mul(VALUES_PER_BYTE);
         self.most_values.fetch_add(more, Ordering::Relaxed);
     }
 
-    /// Fails when compiling has taken too long.
+    /// Returns an error if compiling has taken too long.
     pub fn check_time(&self) -> Result<()> {
         if let Some(time) = self.limits.time {
             ensure!(
@@ -117,8 +120,8 @@ impl<'a> Spent<'a> {
         Ok(())
     }
 
-    /// Counts a function with so many values that is to be compiled, and fails when all together
-    /// have too many.
+    /// Counts the values of a function that will be compiled, and returns an error if all functions
+    /// together have too many.
     pub fn admit(&self, values: usize) -> Result<()> {
         let most = self.most_values.load(Ordering::Relaxed);
         ensure!(
@@ -126,15 +129,15 @@ impl<'a> Spent<'a> {
             limit!(
                 ComponentSize,
                 "the functions of the component have more than {most} values ({VALUES_ALWAYS}, and \
-             {VALUES_PER_BYTE} for each byte of code); pass fewer parameters and results to calls \
-             and blocks"
+                 {VALUES_PER_BYTE} for each byte of code); pass fewer parameters and results to \
+                 calls and blocks"
             )
         );
         Ok(())
     }
 
-    /// Counts a function that was compiled, and fails as soon as all together are too large, rather
-    /// than after hours and when memory is full.
+    /// Counts the sizes of a compiled function, and returns an error if all functions together are
+    /// too large. Counting early avoids an error after hours, or exhausted memory.
     pub fn count(&self, function: &CompiledFunction) -> Result<()> {
         self.count_sizes(function.code.len(), function.table_size())
     }
@@ -147,24 +150,24 @@ impl<'a> Spent<'a> {
             limit!(
                 ComponentSize,
                 "the machine code of the component and its tables exceed the {most} bytes that \
-             `CompileLimits::code_size` allows; raise it (at most 2 GiB of code can be linked), or \
-             instantiate fewer core modules"
+                 `CompileLimits::code_size` allows; raise it (at most 2 GiB of code can be \
+                 linked), or instantiate fewer core modules"
             )
         );
         ensure!(
             tables <= MAX_TABLES,
             limit!(
                 ComponentSize,
-                "the tables of the component's machine code (traps, source locations, exception \
-             handlers, GC references in frames) exceed 1 GiB; split its functions, so that fewer \
-             references are live across each call"
+                "the tables of the component's machine code (traps, address map, exception \
+                 handlers, stack maps) exceed 1 GiB; split its functions, so that fewer references \
+                 are live across each call"
             )
         );
         Ok(())
     }
 }
 
-/// Adds to a sum: what it is then.
+/// Adds `more` to a sum and returns the result.
 fn add(sum: &AtomicUsize, more: usize) -> usize {
     sum.fetch_add(more, Ordering::Relaxed).saturating_add(more)
 }

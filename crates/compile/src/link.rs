@@ -1,6 +1,6 @@
-//! Phase `link`: one text in order of keys, in which every call is resolved.
+//! Phase `link`: places all functions in one text, in the order of keys, and resolves relocations.
 //!
-//! Only offsets within the text are filled in, so the text runs wherever it is mapped.
+//! Relocations depend only on offsets within the text, so that the text runs at any address.
 
 use crate::LaidOut;
 use crate::functions::Generated;
@@ -10,18 +10,19 @@ use mintage_environ::component::CoreCallee;
 use mintage_environ::{FuncEntry, FuncKey, Target, limit, unsupported};
 use std::ops::Range;
 
-/// The most bytes of text: every place in it can be reached from every other one with a 32-bit
-/// signed distance.
+/// The maximum size of the text in bytes, such that a signed 32-bit distance reaches from any place
+/// to any other.
 pub(crate) const MAX_TEXT: usize = i32::MAX as usize;
 
-/// Bytes of a cache line, by which processors keep decoded instructions, too.
+/// The size of a cache line in bytes, which is also the unit in which processors cache decoded
+/// instructions.
 const LINE: usize = 64;
 
 /// A program with its linked machine code.
-pub(crate) struct Linked<'a> {
+pub(crate) struct LinkedProgram<'a> {
     pub laid_out: LaidOut<'a>,
     pub text: Vec<u8>,
-    /// In order of keys and offsets.
+    /// The functions in the order of keys and offsets.
     pub functions: Vec<PlacedFunction>,
 }
 
@@ -31,13 +32,13 @@ pub(crate) struct PlacedFunction {
     pub compiled: CompiledFunction,
 }
 
-impl Linked<'_> {
-    /// The function `key`.
+impl LinkedProgram<'_> {
+    /// Returns the function `key`.
     pub fn find(&self, key: FuncKey) -> Option<&PlacedFunction> {
         find(&self.functions, key)
     }
 
-    /// The table entry of a function.
+    /// Returns the table entry of a function.
     pub fn entry(&self, callee: CoreCallee) -> Result<FuncEntry> {
         let function = self.find(callee.key);
         let function = function
@@ -54,7 +55,7 @@ fn find(functions: &[PlacedFunction], key: FuncKey) -> Option<&PlacedFunction> {
 }
 
 /// Places the functions and resolves their relocations.
-pub(crate) fn link<'a>(generated: Generated<'a>, target: &Target) -> Result<Linked<'a>> {
+pub(crate) fn link<'a>(generated: Generated<'a>, target: &Target) -> Result<LinkedProgram<'a>> {
     let Generated {
         laid_out,
         functions,
@@ -83,14 +84,14 @@ pub(crate) fn link<'a>(generated: Generated<'a>, target: &Target) -> Result<Link
             })?;
         }
     }
-    Ok(Linked {
+    Ok(LinkedProgram {
         laid_out,
         text,
         functions: placed,
     })
 }
 
-/// Appends a function's code and gives its offset.
+/// Appends a function's code and returns its offset.
 fn place(text: &mut Vec<u8>, function: &CompiledFunction, filler: Filler) -> Result<u32> {
     ensure!(!function.code.is_empty(), "it has no machine code");
     ensure!(
@@ -103,7 +104,8 @@ fn place(text: &mut Vec<u8>, function: &CompiledFunction, filler: Filler) -> Res
         offset.saturating_add(function.code.len()) <= MAX_TEXT,
         limit!(
             ComponentSize,
-            "the machine code of the component exceeds 2 GiB, of which calls reach no more"
+            "the machine code of the component exceeds 2 GiB, the range of calls; instantiate \
+             fewer core modules"
         )
     );
     text.resize(offset, filler.padding);
@@ -111,8 +113,8 @@ fn place(text: &mut Vec<u8>, function: &CompiledFunction, filler: Filler) -> Res
     Ok(offset as u32)
 }
 
-/// Where a function goes behind `end`: the first offset of its alignment, or the one up to a line
-/// further on at which its loops touch the fewest lines.
+/// Returns the offset of a function that follows `end`: of the aligned offsets within a cache line,
+/// the first at which its loops touch the fewest lines.
 fn best_offset(end: usize, function: &CompiledFunction) -> usize {
     let first = end.next_multiple_of(function.alignment as usize);
     let cost = |offset: usize| -> usize {
@@ -120,7 +122,7 @@ fn best_offset(end: usize, function: &CompiledFunction) -> usize {
             let (start, end) = (offset + range.start as usize, offset + range.end as usize);
             let touched = end.div_ceil(LINE) - start / LINE;
             let least = range.len().div_ceil(LINE);
-            // In proportion: one line more matters to a short loop.
+            // Relative to the size, since one more line matters most in a short loop.
             (touched - least) * 1024 / least
         };
         function.loops.iter().map(surplus).sum()
@@ -131,7 +133,7 @@ fn best_offset(end: usize, function: &CompiledFunction) -> usize {
         .unwrap_or(first)
 }
 
-/// Fills in one place of the function at `start`.
+/// Resolves a relocation of the function at `start`.
 fn resolve(
     text: &mut [u8],
     placed: &[PlacedFunction],
@@ -145,7 +147,7 @@ fn resolve(
             None => bail!("it refers to {key}, which is not compiled"),
         },
     };
-    // A text is at most 2 GiB: no sum of these overflows.
+    // A text has at most 2 GiB, so that these sums do not overflow.
     let place = i64::from(start) + i64::from(relocation.offset);
     let value = target
         .checked_add(relocation.addend)
@@ -173,12 +175,13 @@ fn write(text: &mut [u8], place: i64, bytes: &[u8]) -> Result<()> {
     Ok(())
 }
 
-/// What stands where no function is: instructions that fault.
+/// The bytes between functions: instructions that fault.
 #[derive(Clone, Copy)]
 struct Filler {
-    /// At offset 0, so that no function is there: offset 0 is the null reference's.
+    /// The bytes at offset 0, where no function may be, since this is the offset in null
+    /// references.
     stub: &'static [u8],
-    /// Between functions.
+    /// The byte that fills the gaps between functions.
     padding: u8,
 }
 
@@ -190,7 +193,7 @@ impl Filler {
                 stub: &[0x0f, 0x0b],
                 padding: 0xcc,
             }),
-            // udf #0, which is all zero.
+            // udf #0, which is all zeros.
             Some("aarch64") => Ok(Filler {
                 stub: &[0; 4],
                 padding: 0,
@@ -268,22 +271,22 @@ mod tests {
             ..function(lower(0), 256, 16)
         };
         for (loops, expected) in [
-            // Without loops, and with one that stands well, the first place is taken.
+            // Without loops, and if the loop is in one line already, the first offset is taken.
             (vec![], 16),
             (vec![(0, 40)], 16),
-            // At 16 it would reach from 58 to 68.
+            // At 16, it would extend from 58 to 68.
             (vec![(42, 52)], 32),
-            // Less than a line is left empty.
+            // The gap is less than a line.
             (vec![(0, 64)], 64),
-            // At 64 the long loop would touch one line of four less, but the short one would touch
-            // two.
+            // At 64, the long loop would touch one of four lines less, but the short one would
+            // touch two instead of one.
             (vec![(0, 192), (56, 72)], 16),
         ] {
             assert_eq!(best_offset(2, &looped(&loops)), expected, "{loops:?}");
         }
     }
 
-    /// Relocations of a function at 64 in a text of 96 bytes, with another function at 32.
+    /// Resolves relocations of a function at 64 in a text of 96 bytes, with another function at 32.
     #[test]
     fn relocations_are_resolved_or_refused() {
         use RelocationKind::{PcRelative4, TextOffset8};

@@ -1,28 +1,29 @@
-//! Telling a caller how far a compilation is.
+//! [`Progress`]: reports about a compilation under way.
 
 use std::time::Duration;
 
-/// A phase of compilation; see [`compile`](crate::compile) for their order.
+/// A phase of compilation, in the order in which they run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Phase {
-    /// Parse, validate and inline the component.
+    /// Parses, validates and inlines the component.
     Program,
-    /// Lay out the slab.
+    /// Lays out the slab.
     Layout,
-    /// Generate machine code for each function, in parallel.
+    /// Generates the machine code of each function, in parallel.
     Functions,
-    /// Put the code in order and resolve calls.
+    /// Places the functions in the text and resolves calls.
     Link,
-    /// Compute the bytes of the slab.
+    /// Computes the image of the slab.
     Image,
-    /// Write the artifact.
+    /// Writes the artifact.
     Write,
-    /// Read the artifact back and compare it with the plan (debug builds only).
+    /// Reads the artifact back and compares it with the plan. Only in debug builds, or with
+    /// `Tunables::debug_verifier`.
     Verify,
 }
 
 impl Phase {
-    /// Every phase, in order.
+    /// All phases, in order.
     pub const ALL: &[Phase] = &[
         Phase::Program,
         Phase::Layout,
@@ -33,7 +34,7 @@ impl Phase {
         Phase::Verify,
     ];
 
-    /// The phase's name, for messages and reports.
+    /// Returns the phase's name, for messages and reports.
     pub const fn name(self) -> &'static str {
         match self {
             Phase::Program => "program",
@@ -47,26 +48,26 @@ impl Phase {
     }
 }
 
-/// Is told how far a compilation is. Every method does nothing unless it is overridden.
+/// A receiver of reports about a compilation. By default, each method does nothing.
 pub trait Progress: Sync {
-    /// A phase starts.
+    /// Reports that a phase starts.
     fn started(&self, phase: Phase) {
         let _ = phase;
     }
 
-    /// A phase has ended, after this time by the wall clock.
+    /// Reports that a phase has ended, and its duration in wall-clock time.
     fn ended(&self, phase: Phase, time: Duration) {
         let _ = (phase, time);
     }
 
-    /// Within [`Phase::Functions`]: so many functions are done. Called from all threads, often,
-    /// with growing `done` on each.
+    /// Reports during [`Phase::Functions`] that `done` of `total` functions are compiled. All
+    /// threads call this after each function, each with increasing `done`.
     fn functions(&self, done: usize, total: usize) {
         let _ = (done, total);
     }
 }
 
-/// Tells nobody.
+/// Ignores all reports.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoProgress;
 

@@ -1,9 +1,10 @@
-//! Components to artifacts, read back. The phase `verify` runs in each of these compilations, too.
+//! Compiles components and reads the artifacts back. The phase `verify` runs in each of these
+//! compilations, too.
 
 use mintage_artifact::{Artifact, Check, PAGE};
 use mintage_compile::{NoProgress, Options, Phase, Progress, compile, compile_with};
 use mintage_environ::component::{CoreItem, Import};
-use mintage_environ::{CoreInstanceId, FuncEntry, FuncKey, Trap, Tunables};
+use mintage_environ::{CoreInstanceId, FuncEntry, FuncKey, FuncOrdinal, Trap, Tunables};
 use std::fmt::Write;
 use std::sync::Mutex;
 use std::time::Duration;
@@ -26,7 +27,7 @@ fn open(file: &[u8]) -> Artifact<&[u8]> {
     Artifact::parse(file, Check::Full).unwrap_or_else(|error| panic!("{error:?}"))
 }
 
-/// The error that a component, in text or binary, ends with.
+/// Returns the error of compiling a component, in text or binary.
 fn refused(component: &str) -> String {
     let bytes = wat::parse_str(component).unwrap_or_else(|error| panic!("{error}"));
     match compile(&bytes, &tunables(), &NoProgress) {
@@ -35,7 +36,7 @@ fn refused(component: &str) -> String {
     }
 }
 
-/// The `len` bytes of the slab from `start` on.
+/// Returns `len` bytes of the initial slab, starting at `start`.
 fn slab(artifact: &Artifact<&[u8]>, start: u64, len: usize) -> Vec<u8> {
     let byte = |at: u64| {
         let metadata = artifact.metadata();
@@ -51,7 +52,7 @@ fn slab(artifact: &Artifact<&[u8]>, start: u64, len: usize) -> Vec<u8> {
     (start..start + len as u64).map(byte).collect()
 }
 
-/// Three hundred functions of very different sizes, which call each other.
+/// Returns a component with 300 functions of very different sizes, which call each other.
 fn many_functions() -> String {
     let mut functions = String::new();
     for i in 0..300 {
@@ -73,7 +74,7 @@ fn many_functions() -> String {
 }
 
 #[test]
-fn the_number_of_threads_does_not_show() {
+fn artifacts_do_not_depend_on_the_number_of_threads() {
     for component in [KITCHEN.to_string(), many_functions()] {
         let with_threads = |threads: usize| {
             let pool = rayon::ThreadPoolBuilder::new()
@@ -92,7 +93,7 @@ fn the_number_of_threads_does_not_show() {
     }
 }
 
-/// The builtins of an artifact, by name.
+/// Returns the names of the builtins that have a trampoline in the artifact of a component.
 fn builtins(text: &str) -> Vec<String> {
     let file = artifact(text);
     let artifact = open(&file);
@@ -200,7 +201,7 @@ fn the_image_holds_the_initial_state() {
         for page in artifact.image_bytes(run).unwrap().chunks(PAGE as usize) {
             assert!(
                 page.iter().any(|&byte| byte != 0),
-                "pages of zeros are left out"
+                "pages of zeros are omitted"
             );
         }
     }
@@ -213,8 +214,9 @@ fn functions_have_their_names_traps_and_addresses() {
     let file = artifact(KITCHEN);
     let artifact = open(&file);
     let keys = artifact.key_table().unwrap();
+    let ordinals = || (0..keys.len()).map(FuncOrdinal::from_u32);
     let ordinal_of = |name: &str| {
-        (0..keys.len())
+        ordinals()
             .find(|&ordinal| artifact.function_name(ordinal) == Some(name))
             .unwrap()
     };
@@ -228,7 +230,7 @@ fn functions_have_their_names_traps_and_addresses() {
     assert!(traps_of("divide").contains(&Trap::IntegerDivisionByZero));
     assert!(traps_of("divide").contains(&Trap::IntegerOverflow));
     assert!(traps_of("sum").contains(&Trap::MemoryOutOfBounds));
-    // Where a trap points to: the opcodes of `i32.load offset=4` and `i32.div_s`.
+    // The addresses of traps: the opcodes of `i32.load offset=4` and `i32.div_s`.
     for (name, trap, opcode) in [
         ("sum", Trap::MemoryOutOfBounds, &[0x28, 2, 4][..]),
         ("divide", Trap::IntegerDivisionByZero, &[0x6d]),
@@ -250,8 +252,8 @@ fn functions_have_their_names_traps_and_addresses() {
         .map(|i| artifact.module_name(CoreInstanceId::from_u32(i)))
         .collect();
     assert_eq!(instances, [Some("library"), Some("main"), None]);
-    let never = (0..keys.len()).any(|ordinal| artifact.function_name(ordinal) == Some("never"));
-    assert!(!never, "what nothing reaches is not compiled");
+    let never = ordinals().any(|ordinal| artifact.function_name(ordinal) == Some("never"));
+    assert!(!never, "unreachable functions are not compiled");
     assert!(keys.iter().all(|(key, range)| range.start > 0
         && matches!(key, FuncKey::CoreFunc { .. }) == key.to_string().starts_with("core")));
 }
@@ -291,10 +293,10 @@ fn symbols_and_the_address_map_are_optional() {
     assert!((0..artifact.text().len() as u32).all(|offset| artifact.address_at(offset).is_none()));
 }
 
-/// A component of a kilobyte that spreads bytes over 20 memories of 4 GiB and large empty tables,
+/// Compiles a component of a kilobyte with bytes in 20 memories of 4 GiB and large empty tables,
 /// and one of half a megabyte that writes a byte to every second page of 256 MiB.
 #[test]
-fn far_apart_bytes_take_no_pages() {
+fn scattered_bytes_take_no_pages() {
     let mut few = String::new();
     for i in 0..20 {
         writeln!(
@@ -329,9 +331,10 @@ fn far_apart_bytes_take_no_pages() {
     }
 }
 
-/// Three pages of each four of a large memory, which would be a mapping for each three.
+/// Fills three of every four pages of a large memory. Without their gaps, each three would be a
+/// mapping.
 #[test]
-fn pages_with_gaps_are_few_runs() {
+fn runs_include_short_gaps() {
     let data = "x".repeat(3 * PAGE as usize);
     let mut fields = "(memory 1024)".to_owned();
     for at in (0..64 << 20).step_by(4 * PAGE as usize) {
@@ -355,7 +358,9 @@ fn errors_name_the_phase_and_what_is_wrong() {
     let cases = [
         ("(module)", "phase `program`"),
         (
-            "(component (core module $m (table 100000000 funcref)) (core instance (instantiate $m)))",
+            "(component
+                (core module $m (table 100000000 funcref))
+                (core instance (instantiate $m)))",
             "phase `layout`",
         ),
     ];
@@ -392,7 +397,7 @@ impl Progress for Recorded {
 }
 
 #[test]
-fn progress_is_told_phase_by_phase() {
+fn progress_is_reported_phase_by_phase() {
     let bytes = wat::parse_str(KITCHEN).unwrap();
     let recorded = Recorded::default();
     let tunables = Tunables {
@@ -405,8 +410,8 @@ fn progress_is_told_phase_by_phase() {
     assert_eq!(*recorded.functions.lock().unwrap(), (count, count));
 }
 
-/// Flips and cuts of a real artifact: an error, or at least no panic where only the metadata is
-/// checked.
+/// Flips bits of an artifact and truncates it. Opening it is an error or, if only the metadata is
+/// checked, lookups do not panic.
 #[test]
 fn damaged_artifacts_are_harmless() {
     let good = artifact(KITCHEN);
@@ -432,7 +437,7 @@ fn damaged_artifacts_are_harmless() {
             let offset = random(artifact.text().len() + 9) as u32;
             artifact.trap_at(offset);
             artifact.address_at(offset);
-            artifact.function_name(random(40) as u32);
+            artifact.function_name(FuncOrdinal::from_u32(random(40) as u32));
         }
         file.truncate(at);
         assert!(

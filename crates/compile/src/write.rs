@@ -1,4 +1,4 @@
-//! Phase `write`: the artifact's bytes.
+//! Phase `write`: the artifact.
 
 use crate::image::Imaged;
 use crate::link::PlacedFunction;
@@ -15,7 +15,7 @@ use mintage_program::{Module, Program};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// An artifact, and the plan that it was made by.
+/// An artifact, and the plan from which it was written.
 pub(crate) struct Written<'a> {
     pub imaged: Imaged<'a>,
     pub artifact: Vec<u8>,
@@ -29,7 +29,7 @@ pub(crate) fn write<'a>(
     options: &Options,
 ) -> Result<Written<'a>> {
     let linked = &imaged.linked;
-    let LaidOut { program, layout } = &linked.laid_out;
+    let LaidOut { program, .. } = &linked.laid_out;
     let encoded: Vec<(Vec<u8>, Vec<u8>)> = linked
         .functions
         .iter()
@@ -54,7 +54,7 @@ pub(crate) fn write<'a>(
         })
         .collect();
     let module_name = |instance: &mintage_program::CoreInstance| {
-        Some(cut_name(program.modules.get(instance.module)?.name?))
+        Some(truncated(program.modules.get(instance.module)?.name?))
     };
     let modules: Vec<_> = program.instances.values().map(module_name).collect();
     let image: Vec<Piece<'_>> = imaged.image.pieces().collect();
@@ -65,27 +65,8 @@ pub(crate) fn write<'a>(
         .collect::<Result<Vec<_>>>()
         .context("element segments")?
         .into();
-    let globals = program.shape.globals.iter().zip(program.globals.values());
-    let traced_globals =
-        globals.filter(|((_, shape), global)| global.mutable && shape.ty.is_traced());
-    let traced_globals = traced_globals.map(|(shape, _)| shape);
-    let tables = program.tables.iter();
-    let traced_tables =
-        tables.filter(|(_, table)| table.mutable && ValType::Ref(table.element).is_traced());
-    let tag_name = |tag: &mintage_program::Tag<'_>| tag.name.map(cut_name).map(Box::from);
-    let metadata = Metadata {
-        target: target.clone(),
-        tunables: tunables.clone(),
-        interface: program.interface.clone(),
-        layout: layout.clone(),
-        objects: program.objects.clone(),
-        traced_globals: traced_globals.map(|(id, _)| id).collect(),
-        traced_tables: traced_tables.map(|(id, _)| id).collect(),
-        tags: program.tags.values().map(tag_name).collect(),
-        ..Metadata::default()
-    };
     let artifact = mintage_artifact::write(Contents {
-        metadata,
+        metadata: metadata(&linked.laid_out, target, tunables),
         text: &linked.text,
         functions: &functions,
         modules: &modules,
@@ -99,7 +80,31 @@ pub(crate) fn write<'a>(
     Ok(Written { imaged, artifact })
 }
 
-/// The table of the calls during which exceptions are caught.
+/// Returns the metadata, without file ranges.
+fn metadata(laid_out: &LaidOut<'_>, target: &Target, tunables: &Tunables) -> Metadata {
+    let LaidOut { program, layout } = laid_out;
+    let globals = program.shape.globals.iter().zip(program.globals.values());
+    let traced_globals =
+        globals.filter(|((_, shape), global)| global.mutable && shape.ty.is_traced());
+    let traced_tables = program
+        .tables
+        .iter()
+        .filter(|(_, table)| table.mutable && ValType::Ref(table.element).is_traced());
+    let tag_name = |tag: &mintage_program::Tag<'_>| tag.name.map(truncated).map(Box::from);
+    Metadata {
+        target: target.clone(),
+        tunables: tunables.clone(),
+        interface: program.interface.clone(),
+        layout: layout.clone(),
+        objects: program.objects.clone(),
+        traced_globals: traced_globals.map(|((id, _), _)| id).collect(),
+        traced_tables: traced_tables.map(|(id, _)| id).collect(),
+        tags: program.tags.values().map(tag_name).collect(),
+        ..Metadata::default()
+    }
+}
+
+/// Encodes the table of exception handlers.
 fn unwind(functions: &[PlacedFunction]) -> Result<Vec<u8>> {
     let is_core =
         |function: &PlacedFunction| matches!(function.compiled.key, FuncKey::CoreFunc { .. });
@@ -125,7 +130,7 @@ fn unwind(functions: &[PlacedFunction]) -> Result<Vec<u8>> {
     encode_unwind(core_end, &sites)
 }
 
-/// The table of the references in frames.
+/// Encodes the table of stack maps.
 fn stack_maps(program: &Program<'_>, functions: &[PlacedFunction]) -> Result<Vec<u8>> {
     let mut maps = Vec::new();
     for PlacedFunction { offset, compiled } in functions {
@@ -148,7 +153,7 @@ fn stack_maps(program: &Program<'_>, functions: &[PlacedFunction]) -> Result<Vec
     encode_stack_maps(&maps)
 }
 
-/// The name that a function's module gives it.
+/// Returns a function's name in the name section of its module.
 fn function_name<'a>(program: &Program<'a>, key: FuncKey) -> Option<&'a str> {
     let FuncKey::CoreFunc { instance, func } = key else {
         return None;
@@ -160,14 +165,14 @@ fn function_name<'a>(program: &Program<'a>, key: FuncKey) -> Option<&'a str> {
         .names
         .binary_search_by_key(&func, |&(named, _)| named)
         .ok()?;
-    Some(cut_name(module.names[index].1))
+    Some(truncated(module.names[index].1))
 }
 
-/// The most bytes of a name that an artifact keeps. It has the names once for each instance of
-/// their module.
+/// The maximum length in bytes of a name in an artifact, which has the names of a module once for
+/// each of its instances.
 const MAX_NAME: usize = 512;
 
-/// The start of a name, as artifacts keep it for backtraces.
-fn cut_name(name: &str) -> &str {
+/// Returns the first [`MAX_NAME`] bytes of a name, or fewer at the boundary of a character.
+fn truncated(name: &str) -> &str {
     &name[..name.floor_char_boundary(MAX_NAME)]
 }
