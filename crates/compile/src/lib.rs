@@ -86,7 +86,9 @@ pub fn compile_with(
         progress,
         spent: &spent,
     };
-    let program = timed.run(Phase::Program, || mintage_program::build(bytes, tunables))?;
+    let program = timed.run(Phase::Program, || {
+        mintage_program::build_checked(bytes, tunables, &|| spent.check_time())
+    })?;
     let laid_out = timed.run(Phase::Layout, || {
         let layout = SlabLayout::compute(&program.shape, tunables)?;
         Ok(LaidOut { program, layout })

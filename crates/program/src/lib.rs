@@ -35,8 +35,25 @@ pub use verify::verify;
 /// If the bytes are not a valid component, if the component uses something that is not supported,
 /// or if it exceeds a limit. The message says what is wrong, where, and what to do.
 pub fn build<'a>(bytes: &'a [u8], tunables: &Tunables) -> Result<Program<'a>> {
-    let parsed = parse::parse(bytes, tunables.features)?;
-    let inlined = inline::inline(&parsed, tunables)?;
+    build_checked(bytes, tunables, &|| Ok(()))
+}
+
+/// A function that is called again and again during a long operation, by any thread. Its error ends
+/// the operation.
+pub type Check<'c> = &'c (dyn Fn() -> Result<()> + Sync);
+
+/// As [`build`], with a `check` that is called before each function body and definition.
+///
+/// # Errors
+///
+/// Returns the errors of [`build`] and of `check`.
+pub fn build_checked<'a>(
+    bytes: &'a [u8],
+    tunables: &Tunables,
+    check: Check<'_>,
+) -> Result<Program<'a>> {
+    let parsed = parse::parse(bytes, tunables.features, check)?;
+    let inlined = inline::inline(&parsed, tunables, check)?;
     let program = reach::reach(parsed, inlined)?;
     if cfg!(debug_assertions) {
         verify(&program)?;
@@ -58,6 +75,7 @@ pub fn interface(bytes: &[u8], features: Features) -> Result<ComponentInterface>
         features,
         ..Tunables::default()
     };
-    let parsed = parse::parse(bytes, tunables.features)?;
-    Ok(reach::interface_alone(inline::inline(&parsed, &tunables)?))
+    let parsed = parse::parse(bytes, tunables.features, &|| Ok(()))?;
+    let inlined = inline::inline(&parsed, &tunables, &|| Ok(()))?;
+    Ok(reach::interface_alone(inlined))
 }

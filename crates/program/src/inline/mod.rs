@@ -17,6 +17,7 @@ pub(crate) use self::core::{InstanceState, SegmentState};
 pub(crate) use constants::{Const, Global, Statics};
 pub(crate) use items::{CanonLiftId, CoreFunc, CoreItem, FuncDef, Step, Trampoline, TrampolineId};
 
+use crate::Check;
 use crate::ir::{ImageData, ImageElems, Tag};
 use crate::parse::{Capture, ComponentIndex, DefinitionKind, OuterRef, Parsed};
 use anyhow::{Context, Result, bail, ensure};
@@ -95,7 +96,11 @@ pub(crate) struct TableStart {
 }
 
 /// Instantiates the root of `parsed` abstractly.
-pub(crate) fn inline<'a>(parsed: &Parsed<'a>, tunables: &Tunables) -> Result<Inlined<'a>> {
+pub(crate) fn inline<'a>(
+    parsed: &Parsed<'a>,
+    tunables: &Tunables,
+    check: Check<'_>,
+) -> Result<Inlined<'a>> {
     let mut inliner = Inliner {
         parsed,
         budget: Budget { left: MAX_STEPS },
@@ -119,7 +124,7 @@ pub(crate) fn inline<'a>(parsed: &Parsed<'a>, tunables: &Tunables) -> Result<Inl
             },
         },
     };
-    inliner.run()?;
+    inliner.run(check)?;
     if tunables.core_exports {
         inliner.list_core_exports();
     }
@@ -181,7 +186,7 @@ struct Frame<'p> {
 }
 
 impl<'p, 'a> Inliner<'p, 'a> {
-    fn run(&mut self) -> Result<()> {
+    fn run(&mut self, check: Check<'_>) -> Result<()> {
         let root = self.frame(self.parsed.root, HashMap::new(), Rc::new([]))?;
         let mut stack = vec![root];
         while let Some(frame) = stack.last_mut() {
@@ -204,6 +209,7 @@ impl<'p, 'a> Inliner<'p, 'a> {
             };
             frame.next += 1;
             self.budget.spend(1)?;
+            check()?;
             let at = || {
                 format!(
                     "in the component definition at byte {:#x}",

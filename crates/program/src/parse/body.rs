@@ -3,6 +3,7 @@
 
 use super::error::wasm_error;
 use super::module::CoreModule;
+use crate::Check;
 use crate::ir::Body;
 use anyhow::{Result, bail};
 use mintage_environ::{IndexVec, ModuleId, Printable};
@@ -62,10 +63,13 @@ pub(super) fn describe<'a>(body: &FunctionBody<'a>) -> Result<Body<'a>> {
 pub(super) fn validate_all(
     bodies: Vec<Unvalidated<'_>>,
     modules: &mut IndexVec<ModuleId, CoreModule<'_>>,
+    check: Check<'_>,
 ) -> Result<()> {
     let owners: Vec<ModuleId> = bodies.iter().map(|body| body.module).collect();
     let validate = |scratch: &mut Scratch, body: Unvalidated<'_>| {
-        validate(scratch, &body).map_err(|error| (error, body.module, body.function.index))
+        check().map_err(Failure::Stopped)?;
+        validate(scratch, &body)
+            .map_err(|error| Failure::Invalid(error, body.module, body.function.index))
     };
     let facts: Vec<_> = match rayon::current_thread_index() {
         Some(_) => bodies
@@ -83,7 +87,8 @@ pub(super) fn validate_all(
     for (module, facts) in owners.into_iter().zip(facts) {
         match facts {
             Ok(facts) => modules[module].facts.push(facts),
-            Err((error, id, function)) => {
+            Err(Failure::Stopped(error)) => return Err(error),
+            Err(Failure::Invalid(error, id, function)) => {
                 let module = &modules[id].ir;
                 let name = module
                     .names
@@ -100,6 +105,14 @@ pub(super) fn validate_all(
         }
     }
     Ok(())
+}
+
+/// The reason why a body was not validated.
+enum Failure {
+    /// The check that precedes each body failed.
+    Stopped(anyhow::Error),
+    /// The body, of a function of a module, is invalid.
+    Invalid(wasmparser::Error, ModuleId, u32),
 }
 
 /// Buffers that a worker reuses for each function.

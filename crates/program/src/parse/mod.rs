@@ -15,7 +15,7 @@ pub(crate) use component::{Capture, Component, ComponentIndex, DefinitionKind, O
 pub(crate) use module::CoreModule;
 pub(crate) use types::{heap_type, ref_type, val_type};
 
-use crate::wasm_features;
+use crate::{Check, wasm_features};
 use anyhow::{Result, bail, ensure};
 use body::Unvalidated;
 use component::ComponentBuilder;
@@ -43,8 +43,12 @@ pub(crate) struct Parsed<'a> {
 ///
 /// # Errors
 ///
-/// If it is invalid, or uses something that is not supported.
-pub(crate) fn parse(bytes: &[u8], features: Features) -> Result<Parsed<'_>> {
+/// If it is invalid, or uses something that is not supported, or the error of `check`.
+pub(crate) fn parse<'a>(
+    bytes: &'a [u8],
+    features: Features,
+    check: Check<'_>,
+) -> Result<Parsed<'a>> {
     check_header(bytes)?;
     let features = wasm_features(features);
     let mut parser = Parser::new(0);
@@ -54,6 +58,7 @@ pub(crate) fn parse(bytes: &[u8], features: Features) -> Result<Parsed<'_>> {
         ..ComponentReader::default()
     };
     for payload in parser.parse_all(bytes) {
+        check()?;
         reader.payload(payload.map_err(wasm_error)?)?;
     }
     let Some(root) = reader.root else {
@@ -69,7 +74,7 @@ pub(crate) fn parse(bytes: &[u8], features: Features) -> Result<Parsed<'_>> {
         .into_values()
         .map(|module| module.finish(&numbers));
     let mut modules = modules.collect::<Result<_>>()?;
-    body::validate_all(reader.bodies, &mut modules)?;
+    body::validate_all(reader.bodies, &mut modules, check)?;
     Ok(Parsed {
         components: reader.components,
         root,

@@ -1,4 +1,5 @@
 //! Tests of the whole crate.
 
+mod checks;
 mod programs;
 mod verify;
