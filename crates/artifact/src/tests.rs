@@ -346,12 +346,16 @@ fn each_broken_rule_has_its_message() {
         ("section .text is misaligned", true, |f| {
             f[entry(Section::Text, ALIGN)] = 16
         }),
-        ("section .text reaches out of the file", true, |f| {
-            f[entry(Section::Text, SIZE) + 3] = 1
-        }),
-        ("section .text reaches out of the file", true, |f| {
-            put(f, entry(Section::Text, SIZE), &[0xff; 8])
-        }),
+        (
+            "section .text extends past the end of the file",
+            true,
+            |f| f[entry(Section::Text, SIZE) + 3] = 1,
+        ),
+        (
+            "section .text extends past the end of the file",
+            true,
+            |f| put(f, entry(Section::Text, SIZE), &[0xff; 8]),
+        ),
         ("overlaps .rodata.image", true, |f| {
             f[entry(Section::Image, SIZE) + 1] += 0x10
         }),

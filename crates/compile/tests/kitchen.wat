@@ -1,5 +1,6 @@
-;; A component with some of everything that an artifact holds: two modules that share a memory, host calls, segments that stand
-;; in the image and segments that code names, tables, globals of every type, names, trapping instructions, builtins.
+;; A component with some of everything that an artifact contains: modules that share a memory, host
+;; calls, segments of the image and run-time segments, tables, globals of every type, names, trapping
+;; instructions, builtins, objects that are live across a call.
 (component
   (import "f" (func $f (param "x" u32) (result u32)))
   (core func $lowered (canon lower (func $f)))
@@ -30,6 +31,12 @@
     (elem (table $table) (i32.const 3) func $sum $f)
     (elem $later func $divide $add $sum)
     (data $later "run-time data")
+    (type $box (struct (field i32)))
+    (func (export "keep") (param i32) (result i32)
+      (local $box (ref null $box))
+      (local.set $box (struct.new $box (local.get 0)))
+      (drop (call $f (i32.const 1)))
+      (struct.get $box 0 (local.get $box)))
     (func $divide (param i32 i32) (result i32)
       local.get 0
       local.get 1

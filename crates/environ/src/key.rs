@@ -225,20 +225,20 @@ impl Part for Builtin {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use proptest::prelude::*;
     use serde::de::IntoDeserializer;
     use serde::de::value::{Error as ValueError, U64Deserializer};
 
-    fn core_func(instance: u32, func: u32) -> FuncKey {
+    pub(crate) fn core_func(instance: u32, func: u32) -> FuncKey {
         FuncKey::CoreFunc {
             instance: CoreInstanceId::from_u32(instance),
             func: FuncIndex::from_u32(func),
         }
     }
 
-    fn lower(import: u32) -> FuncKey {
+    pub(crate) fn lower(import: u32) -> FuncKey {
         FuncKey::LowerImport(LowerId::from_u32(import))
     }
 

@@ -166,7 +166,7 @@ pub struct KeyTable<'a> {
     counts: &'a [Word],
     /// One for each block.
     bits: &'a [Bits],
-    /// One for each function, and the size of the text behind them.
+    /// One for each function, then the size of the text.
     offsets: &'a [Word],
     text_size: u32,
 }

@@ -53,7 +53,7 @@ struct ImageCheck<'a> {
     claimed: BTreeMap<u64, u64>,
 }
 
-impl ImageCheck<'_> {
+impl<'a> ImageCheck<'a> {
     /// Compares active segments. Later ones replace earlier ones, and all of them replace the
     /// initial contents of tables.
     fn claim_segments(&mut self) -> Result<()> {
@@ -149,7 +149,7 @@ impl ImageCheck<'_> {
         Ok(())
     }
 
-    fn heap(&self, domain: DomainId) -> Result<&'_ HeapLayout> {
+    fn heap(&self, domain: DomainId) -> Result<&'a HeapLayout> {
         let heap = self.layout.domains[domain].heap.as_ref();
         heap.with_context(|| format!("{domain:?} has no GC heap"))
     }

@@ -6,7 +6,8 @@ use crate::limits::{CompileLimits, Spent};
 use crate::{LaidOut, NoProgress, Options, functions, image, link, write};
 use mintage_codegen::Compiler;
 use mintage_environ::layout::SlabLayout;
-use mintage_environ::{CatchSite, FrameSlots, StackMap, Trap, Tunables};
+use mintage_environ::{CatchSite, DomainId, FrameSlots, StackMap, Trap, Tunables};
+use mintage_program::Const;
 
 const KITCHEN: &str = include_str!("../../tests/kitchen.wat");
 
@@ -110,6 +111,10 @@ fn every_kind_of_difference_is_noticed() {
                 slots: FrameSlots::new([8]).unwrap().into(),
             };
             function(w, |_| true).compiled.stack_maps.push(map)
+        }),
+        ("its stack map for the call at", |w| {
+            let instances = program(w).instances.values_mut();
+            instances.for_each(|instance| instance.domain = DomainId::from_u32(7));
         }),
         ("has address", |w| {
             function(w, |f| !f.compiled.addresses.is_empty())

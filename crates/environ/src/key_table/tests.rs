@@ -1,21 +1,11 @@
 //! Tests of the table against a list of functions, and with corrupted bytes.
 
 use super::*;
-use crate::{Builtin, CoreInstanceId, FuncIndex, LowerId, SigId};
+use crate::key::tests::{core_func, lower};
+use crate::{Builtin, SigId};
 use proptest::collection::{btree_set, vec};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
-
-fn core_func(instance: u32, func: u32) -> FuncKey {
-    FuncKey::CoreFunc {
-        instance: CoreInstanceId::from_u32(instance),
-        func: FuncIndex::from_u32(func),
-    }
-}
-
-fn lower(import: u32) -> FuncKey {
-    FuncKey::LowerImport(LowerId::from_u32(import))
-}
 
 /// The reference: functions in text order, and the size of the text.
 #[derive(Clone, Debug)]
