@@ -227,7 +227,9 @@ impl<'a> Splice<'a> {
     }
 
     /// Checks that the last core module has the core type `ty`, which the component imports as
-    /// `name`. The validator compares them: a nested component that imports a module of this type is
+    /// `name`.
+    ///
+    /// The validator compares them: a nested component that imports a module of this type is
     /// added to the copy so far, and instantiated with the module.
     fn check(&self, name: &str, ty: u32) -> Result<()> {
         let mut nested = wasm_encoder::Component::new();
