@@ -243,9 +243,9 @@ impl<F> CanonBuiltin<F> {
 
 /// The canonical built-ins.
 ///
-/// To add one, add a variant here, its row in [`name`](Self::name), its row in `inline/canon.rs`,
-/// its signature in `verify/interface.rs`, and its function in the code generator's `canon` folder.
-/// Exhaustive matches find what is missing.
+/// To add one, add a variant here with its row in `row`, the validator's definition of it to
+/// `inline/canon.rs`, its signature to `verify/interface.rs`, and its function to the code
+/// generator's `canon` folder. Exhaustive matches find what is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CanonOp {
     /// Creates an owning handle for a representation.
@@ -265,25 +265,23 @@ pub enum CanonOp {
 impl CanonOp {
     /// Returns the name of the built-in in the text format.
     pub fn name(self) -> &'static str {
-        match self {
-            CanonOp::ResourceNew(_) => "resource.new",
-            CanonOp::ResourceRep(_) => "resource.rep",
-            CanonOp::ResourceDrop(_) => "resource.drop",
-            CanonOp::ErrorContextNew => "error-context.new",
-            CanonOp::ErrorContextDebugMessage => "error-context.debug-message",
-            CanonOp::ErrorContextDrop => "error-context.drop",
-        }
+        self.row().0
     }
 
     /// Returns the resource type whose handles the built-in works on, if it works on one.
     pub fn resource(self) -> Option<ResourceId> {
+        self.row().1
+    }
+
+    /// Returns the name and the resource type.
+    fn row(self) -> (&'static str, Option<ResourceId>) {
         match self {
-            CanonOp::ResourceNew(id) | CanonOp::ResourceRep(id) | CanonOp::ResourceDrop(id) => {
-                Some(id)
-            }
-            CanonOp::ErrorContextNew
-            | CanonOp::ErrorContextDebugMessage
-            | CanonOp::ErrorContextDrop => None,
+            CanonOp::ResourceNew(id) => ("resource.new", Some(id)),
+            CanonOp::ResourceRep(id) => ("resource.rep", Some(id)),
+            CanonOp::ResourceDrop(id) => ("resource.drop", Some(id)),
+            CanonOp::ErrorContextNew => ("error-context.new", None),
+            CanonOp::ErrorContextDebugMessage => ("error-context.debug-message", None),
+            CanonOp::ErrorContextDrop => ("error-context.drop", None),
         }
     }
 }
