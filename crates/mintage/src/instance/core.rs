@@ -167,7 +167,8 @@ fn find(component: &Component, core_instance: u32, name: &str) -> Result<CoreIte
     Ok(export.item)
 }
 
-/// Calls an exported function of a core instance. Traps leave the instance usable.
+/// Calls an exported function of a core instance. Traps leave the instance usable, except an
+/// interrupt.
 ///
 /// # Errors
 ///
@@ -203,7 +204,12 @@ pub fn call(
     ensure!(!*active, Trap::CannotEnterComponent);
     *active = true;
     let called = store.call_core(instance.id(), domain, callee, &mut words);
-    store.opaque.instances[instance.id()].active = false;
+    // An interrupted collection leaves objects of a GC heap of which some have moved and others
+    // have not. Nothing may run in the instance any more.
+    let is_interrupted = called
+        .as_ref()
+        .is_err_and(|error| error.downcast_ref() == Some(&Trap::Interrupt));
+    store.opaque.instances[instance.id()].active = is_interrupted;
     called?;
     let mut results = Vec::with_capacity(signature.results.len());
     let mut at = 0;

@@ -513,3 +513,25 @@ fn artifacts_of_the_other_setting() {
         unsafe { Component::deserialize(&engines[from], &artifact) }.unwrap();
     }
 }
+
+/// After other traps the instance can be used through this door. A collection that is interrupted
+/// leaves a heap that no one may use.
+#[test]
+fn interrupted_core_calls_end_the_instance() {
+    let engine = Engine::new(Config::new().interruptible(true).core_exports(true)).unwrap();
+    let fields = r#"(func (export "run") (loop (br 0))) (func (export "trap") unreachable)"#;
+    let component = component(&engine, fields);
+    let mut store = Store::new(&engine, ());
+    let instance = instantiate(&mut store, &component).unwrap();
+    let mut call = |store: &mut Store<()>, name| {
+        mintage::core::call(store, &instance, 0, name, &[]).map(|values| values.len())
+    };
+    assert!(call(&mut store, "trap").is_err());
+    assert_eq!(call(&mut store, "seven").unwrap(), 1);
+    let handle = store.interrupt_handle().unwrap();
+    handle.interrupt();
+    assert_interrupted(call(&mut store, "run"));
+    let error = call(&mut store, "seven").unwrap_err();
+    let trap = error.downcast_ref();
+    assert_eq!(trap, Some(&Trap::CannotEnterComponent), "{error:?}");
+}
