@@ -33,7 +33,7 @@
 //!
 //! | folder | has |
 //! |---|---|
-//! | `error` | errors of calls, traps, backtraces |
+//! | `error` | [`Error`], its context and its typed causes |
 //! | `engine` | [`Engine`], [`Config`], compiler threads, the timer of deadlines |
 //! | `component` | [`Component`], [`CodeBuilder`], exports by name, the text format |
 //! | `types` | reflection: [`types`] |

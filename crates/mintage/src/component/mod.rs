@@ -103,8 +103,7 @@ impl Component {
             .with_context(|| format!("cannot read {}", path.display()))?;
         refuse_component(&start).with_context(|| format!("cannot load {}", path.display()))?;
         // SAFETY: the caller promises that the compiler made the file and that nobody changes it.
-        let code = unsafe { Code::open(path, &load_check(engine, level), engine.pool()) }
-            .with_context(|| format!("cannot load {}", path.display()))?;
+        let code = unsafe { Code::open(path, &load_check(engine, level), engine.pool()) }?;
         Self::from_code(engine, code)
     }
 

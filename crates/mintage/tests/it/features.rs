@@ -1,7 +1,7 @@
 //! Each feature of WebAssembly has a setting. If it is off, the error for a component that uses it
 //! names the setting.
 
-use mintage::{Component, Config, Engine};
+use mintage::{Component, Config, Engine, ErrorKind};
 
 /// The setting's name, the setting, and a core module that needs it.
 type Feature = (
@@ -93,6 +93,7 @@ fn each_feature_has_a_setting() {
         let error = compile(&config, module)
             .err()
             .unwrap_or_else(|| panic!("{name} cannot be turned off"));
+        assert_eq!(error.kind(), ErrorKind::Unsupported, "{name}");
         let expected = format!("`Config::{name}` turns on");
         assert!(
             format!("{error:?}").contains(&expected),
