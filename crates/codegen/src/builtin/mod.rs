@@ -1,6 +1,6 @@
 //! Trampolines from wasm code to the builtins of the runtime, one per builtin.
 //!
-//! Arguments are in registers. What comes back is a result, a trap code, or both in one word.
+//! Arguments are in registers. A builtin returns a result, a trap code, or both in one word.
 
 mod short;
 

@@ -96,7 +96,7 @@ fn write_message(
         StringEncoding::Utf8 => units,
         StringEncoding::Utf16 => adapter.builder.ins().iadd(units, units),
         StringEncoding::CompactUtf16 => {
-            // The tag is one where units have two bytes.
+            // The tag is 1 if code units have two bytes.
             let tag = adapter.builder.ins().ushr_imm_u(units, 31);
             let count = adapter.builder.ins().band_imm_u(units, 0x7fff_ffff);
             if side.index64 {

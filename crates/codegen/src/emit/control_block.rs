@@ -20,32 +20,32 @@ fn pointer(builder: &mut FunctionBuilder<'_>, ctx: Value, offset: i32) -> Value 
     constant_word(builder, ctx, ControlBlock::from_ctx(offset))
 }
 
-/// The address of the host table.
+/// Returns the address of the host table.
 pub(crate) fn host_imports(builder: &mut FunctionBuilder<'_>, ctx: Value) -> Value {
     pointer(builder, ctx, control_offsets::host_imports)
 }
 
-/// The address of the builtin pointer array.
+/// Returns the address of the builtin pointer array.
 pub(crate) fn builtins(builder: &mut FunctionBuilder<'_>, ctx: Value) -> Value {
     pointer(builder, ctx, control_offsets::builtins)
 }
 
-/// The address of the [`ExitRecord`](mintage_environ::ExitRecord).
+/// Returns the address of the [`ExitRecord`](mintage_environ::ExitRecord).
 pub(crate) fn exit_record(builder: &mut FunctionBuilder<'_>, ctx: Value) -> Value {
     pointer(builder, ctx, control_offsets::current)
 }
 
-/// The address of the list of data segments' addresses.
+/// Returns the address of the list of data segments' addresses.
 pub(crate) fn data_segments(builder: &mut FunctionBuilder<'_>, ctx: Value) -> Value {
     pointer(builder, ctx, control_offsets::data_segments)
 }
 
-/// The address of the store's interrupt word.
+/// Returns the address of the store's interrupt word.
 pub(crate) fn interrupt_word(builder: &mut FunctionBuilder<'_>, ctx: Value) -> Value {
     pointer(builder, ctx, control_offsets::interrupt)
 }
 
-/// The address of the store's fuel counter.
+/// Returns the address of the store's fuel counter.
 pub(crate) fn fuel_word(builder: &mut FunctionBuilder<'_>, ctx: Value) -> Value {
     pointer(builder, ctx, control_offsets::fuel)
 }

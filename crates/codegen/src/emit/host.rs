@@ -6,8 +6,9 @@
 use super::control_block::{self, constant_word};
 use super::{FunctionEmitter, trap_code};
 use crate::abi::{self, POINTER};
-use cranelift_codegen::ir::types;
-use cranelift_codegen::ir::{InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Type, Value};
+use cranelift_codegen::ir::{
+    InstBuilder, MemFlagsData, StackSlotData, StackSlotKind, Type, Value, types,
+};
 use mintage_environ::builtin::RAISE_SLOT;
 use mintage_environ::{HostImport, Trap, ValType, exit_offsets, host_import_offsets};
 

@@ -69,7 +69,7 @@ struct Translator<'a, 'f> {
     skipped_blocks: u32,
     /// The context pointer.
     ctx: Value,
-    /// The charges so far for what counts like values but is none.
+    /// The charges so far for things that are not values but need memory like values.
     charged: usize,
     /// The number of operands that were copied to calls and branches so far.
     copied: usize,
@@ -81,24 +81,28 @@ struct Translator<'a, 'f> {
     meter: Meter,
 }
 
-/// The charge in values for a block, for a call and for a target of `br_table`, by the memory that
-/// the code generator uses for one.
+/// The charge for a block, in values: the code generator uses as much memory for it.
 const BLOCK_VALUES: usize = 64;
+/// The charge for a call, in values.
 const CALL_VALUES: usize = 32;
+/// The charge for a target of `br_table`, in values.
 const TARGET_VALUES: usize = 64;
 
-/// The largest number of blocks, of instructions, and of locals and operands that are live at a
-/// time, of a function that is optimized. Beyond these numbers of blocks and live values,
-/// optimization and register allocation take time with the square; so many instructions take long
-/// enough without.
+/// The largest number of blocks of a function that is optimized. Optimization and register
+/// allocation take time with the square of it.
 const MAX_OPTIMIZED_BLOCKS: usize = 1 << 15;
+/// The largest number of instructions of a function that is optimized. More take long enough
+/// without optimization.
 const MAX_OPTIMIZED_INSTRUCTIONS: usize = 1 << 20;
+/// The largest number of locals and operands of a function that is optimized. Optimization and
+/// register allocation take time with the square of it.
 const MAX_OPTIMIZED_WIDTH: usize = 1 << 13;
-/// A function is optimized if it has at most this many values for each of its instructions, or at
-/// most `OPTIMIZED_VALUES_ALWAYS` in all, counting copies for calls and branches. Ordinary code has
-/// about one per instruction. Nested loops over many locals have hundreds, each of which is live in
-/// all the blocks.
+/// The largest number of values for each instruction of a function that is optimized, in addition
+/// to [`OPTIMIZED_VALUES_ALWAYS`]. Copies for calls and branches count as values. Ordinary code has
+/// about one value per instruction. Nested loops over many locals have hundreds, each of which is
+/// live in all the blocks.
 const OPTIMIZED_VALUES: usize = 4;
+/// The number of values that a function may have whatever its number of instructions is.
 const OPTIMIZED_VALUES_ALWAYS: usize = 1 << 12;
 
 /// Translates function `func` of core instance `instance_id` to CLIF, which is left in the
