@@ -1,16 +1,15 @@
-//! The module `wasmtime` that core scripts may import: its function `gc` collects what is not
-//! reachable.
+//! The module `wasmtime` that core scripts can import. Its function `gc` runs a garbage collection.
 //!
-//! `gc` is a guest function that allocates an object. Where
-//! [`Config::gc_zeal`](mintage::Config::gc_zeal) is on, as it is for scripts whose header says `gc
-//! = true`, each allocation collects, with the frames of the caller on the stack.
+//! `gc` is a guest function that allocates an object. With
+//! [`Config::gc_zeal`](mintage::Config::gc_zeal), which the header `gc = true` turns on, each
+//! allocation runs a collection, with the caller's frames on the stack.
 
 use wasm_encoder::{
     CodeSection, ExportKind, ExportSection, FieldType, Function, FunctionSection, Module,
     StorageType, TypeSection, ValType,
 };
 
-/// The name by which scripts import it.
+/// The name by which scripts import the module.
 pub(crate) const NAME: &str = "wasmtime";
 
 /// Builds the module.

@@ -1,4 +1,4 @@
-//! Components of scripts, and one component made of several.
+//! Components in scripts, and the composition of several into one.
 
 use crate::wrap::Member;
 use crate::{engine, host};
@@ -13,7 +13,7 @@ use wasmparser::{Parser, Payload, Validator, WasmFeatures};
 /// A component that a script defines.
 pub(crate) struct ComponentDefinition {
     bytes: Vec<u8>,
-    /// It, compiled; `None` when it imports instances with core modules, since a component is
+    /// The compiled component. `None` if it imports instances with core modules: a component is
     /// compiled together with the core modules that it instantiates.
     pub(crate) component: Option<Component>,
     imports: Vec<String>,
@@ -24,7 +24,7 @@ impl ComponentDefinition {
     ///
     /// # Errors
     ///
-    /// When it is invalid or not supported.
+    /// Fails if it is invalid or not supported.
     pub(crate) fn new(engine: &Engine, bytes: Vec<u8>) -> Result<ComponentDefinition> {
         let (component, imports) = match engine::compile(engine, &bytes) {
             Ok(component) => {
@@ -47,19 +47,19 @@ impl ComponentDefinition {
         })
     }
 
-    /// The names of its imports.
+    /// Returns the names of the imports.
     pub(crate) fn imports(&self) -> impl Iterator<Item = &str> {
         self.imports.iter().map(String::as_str)
     }
 }
 
-/// The name of the export that is the instance of the member at `position`.
+/// Returns the name under which the instance of the member at `position` is exported.
 pub(crate) fn export_name(position: usize) -> String {
     format!("i{position}")
 }
 
-/// The names of all imports of a valid component some of which are instances with core modules;
-/// `None` for others.
+/// Returns the names of all imports if any of them is an instance with core modules. Returns `None`
+/// for other and for invalid components.
 fn imports_of_modules(bytes: &[u8]) -> Option<Vec<String>> {
     let types = Validator::new_with_features(WasmFeatures::all())
         .validate_all(bytes)
@@ -98,15 +98,15 @@ fn has_modules(types: TypesRef<'_>, item: &ComponentItem) -> bool {
     }
 }
 
-/// A component that instantiates `members` in order, each linked to earlier ones, and exports the
-/// instances. Imports that no member provides make it invalid, but for core modules from `host`,
-/// which the runner provides.
+/// Builds a component that instantiates `members` in order, links each to earlier ones, and exports
+/// the instances. The runner provides core modules from `host`. Any other import without a provider
+/// makes the component invalid.
 pub(crate) fn composed(members: &[Member<ComponentDefinition>]) -> Vec<u8> {
     let mut outer = ComponentBuilder::default();
     let mut components = HashMap::new();
     let mut instances = Vec::new();
     for member in members {
-        // Several instances of one definition are instances of one component.
+        // A definition that is instantiated several times becomes a single component.
         let definition: *const ComponentDefinition = &*member.module;
         let component = *components
             .entry(definition)

@@ -1,4 +1,4 @@
-//! Component values: what scripts pass, what they expect, and whether a result is that.
+//! Component values: arguments in scripts, and comparison of results with expectations.
 
 use mintage::Val;
 use mintage::error::{Result, bail, ensure};
@@ -6,18 +6,18 @@ use wast::component::WastVal;
 use wast::core::{NanPattern, WastArgCore, WastRetCore};
 use wast::{WastArg, WastRet};
 
-/// The value of an argument.
+/// Converts an argument.
 ///
 /// # Errors
 ///
-/// For core values.
+/// Fails for core values.
 pub(crate) fn argument(arg: &WastArg<'_>) -> Result<Val> {
     match arg {
         WastArg::Component(value) => val(value),
-        // Floats are written as core floats are, and parsed as such.
+        // Core and component floats have the same syntax; the parser returns core floats.
         WastArg::Core(WastArgCore::F32(value)) => Ok(Val::Float32(f32::from_bits(value.bits))),
         WastArg::Core(WastArgCore::F64(value)) => Ok(Val::Float64(f64::from_bits(value.bits))),
-        _ => bail!("a core value is passed to a component function"),
+        _ => bail!("the argument of a component function is a core value"),
     }
 }
 
@@ -62,11 +62,11 @@ fn val(value: &WastVal<'_>) -> Result<Val> {
     })
 }
 
-/// Compares the results of a call with those that a script expects.
+/// Compares the results of a call with the expected ones.
 ///
 /// # Errors
 ///
-/// Says what differs, with both values.
+/// Fails if they differ, and shows both values.
 pub(crate) fn compare(actual: &[Val], expected: &[WastRet<'_>]) -> Result<()> {
     ensure!(
         actual.len() == expected.len(),
@@ -83,7 +83,7 @@ pub(crate) fn compare(actual: &[Val], expected: &[WastRet<'_>]) -> Result<()> {
             WastRet::Core(WastRetCore::F64(NanPattern::Value(value))) => {
                 Val::Float64(f64::from_bits(value.bits))
             }
-            _ => bail!("a core value is expected from a component function"),
+            _ => bail!("the expected result of a component function is a core value"),
         };
         ensure!(
             same(actual, &expected),
@@ -93,8 +93,8 @@ pub(crate) fn compare(actual: &[Val], expected: &[WastRet<'_>]) -> Result<()> {
     Ok(())
 }
 
-/// Whether two values are the same. All NaNs are, since a component value has only one; zeros of
-/// different sign are not.
+/// Whether two values are equal. All NaNs are equal, since component values have only one. Zeros
+/// of different sign differ.
 fn same(a: &Val, b: &Val) -> bool {
     let all = |a: &[Val], b: &[Val]| a.len() == b.len() && a.iter().zip(b).all(|(a, b)| same(a, b));
     let boxed = |a: &Option<Box<Val>>, b: &Option<Box<Val>>| match (a, b) {

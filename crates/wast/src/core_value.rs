@@ -1,4 +1,4 @@
-//! Core values: what scripts pass, what they expect, and whether a result is that.
+//! Core values: arguments in scripts, and comparison of results with expectations.
 
 use mintage::core::CoreRef;
 use mintage::error::{Result, bail};
@@ -7,7 +7,7 @@ use wast::core::{AbstractHeapType, HeapType, NanPattern, V128Pattern, WastArgCor
 use wast::token::{F32, F64};
 use wast::{WastArg, WastRet};
 
-/// A core value. Floats are their bits: NaN payloads count.
+/// A core value. Floats are represented by their bits, because payloads of NaN matter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CoreValue {
     I32(u32),
@@ -15,7 +15,7 @@ pub(crate) enum CoreValue {
     F32(u32),
     F64(u64),
     V128(u128),
-    /// A function reference as the engine gives it, null is 0. Scripts can pass only null.
+    /// A function reference in the engine's representation; null is 0. Scripts can pass only null.
     FuncRef(u64),
     /// A reference of the `extern` hierarchy.
     ExternRef(CoreRef),
@@ -61,14 +61,14 @@ impl fmt::Display for CoreValue {
     }
 }
 
-/// The value of an argument.
+/// Converts an argument.
 ///
 /// # Errors
 ///
-/// For values of types that Mintage does not support yet, and for component values.
+/// Fails for types that Mintage does not support, and for component values.
 pub(crate) fn argument(arg: &WastArg<'_>) -> Result<CoreValue> {
     let WastArg::Core(arg) = arg else {
-        bail!("a component value is passed to a core function")
+        bail!("the argument of a core function is a component value")
     };
     Ok(match arg {
         WastArgCore::I32(value) => CoreValue::I32(*value as u32),
@@ -83,7 +83,7 @@ pub(crate) fn argument(arg: &WastArg<'_>) -> Result<CoreValue> {
     })
 }
 
-/// Null of the hierarchy of a type.
+/// Returns the null reference of a type's hierarchy.
 fn null(ty: AbstractHeapType) -> Result<CoreValue> {
     use AbstractHeapType as Ty;
     Ok(match ty {
@@ -97,11 +97,11 @@ fn null(ty: AbstractHeapType) -> Result<CoreValue> {
     })
 }
 
-/// Compares the results of a call with those that a script expects.
+/// Compares the results of a call with the expected ones.
 ///
 /// # Errors
 ///
-/// Says which result differs, with both values.
+/// Fails if they differ, and names the result with both values.
 pub(crate) fn compare(actual: &[CoreValue], expected: &[WastRet<'_>]) -> Result<()> {
     if actual.len() != expected.len() {
         bail!(
@@ -113,7 +113,7 @@ pub(crate) fn compare(actual: &[CoreValue], expected: &[WastRet<'_>]) -> Result<
     }
     for (index, (&value, pattern)) in actual.iter().zip(expected).enumerate() {
         let WastRet::Core(pattern) = pattern else {
-            bail!("a component value is expected from a core function")
+            bail!("the expected result of a core function is a component value")
         };
         if !matches(value, pattern)? {
             bail!("result {index} is {value} instead of {}", describe(pattern));
@@ -130,6 +130,7 @@ fn list(values: &[CoreValue]) -> String {
         .join(" ")
 }
 
+/// Whether a result has the expected value, or one of several.
 fn matches(value: CoreValue, pattern: &WastRetCore<'_>) -> Result<bool> {
     Ok(match (pattern, value) {
         (WastRetCore::I32(expected), CoreValue::I32(bits)) => *expected as u32 == bits,
@@ -166,7 +167,7 @@ fn matches(value: CoreValue, pattern: &WastRetCore<'_>) -> Result<bool> {
         }
         (WastRetCore::RefStruct, CoreValue::AnyRef(reference)) => reference == CoreRef::Struct,
         (WastRetCore::RefArray, CoreValue::AnyRef(reference)) => reference == CoreRef::Array,
-        // A function has no number where it is referred to; what tells two apart is to call them.
+        // References do not contain the function's index, so any function will do.
         (WastRetCore::RefFunc(_), CoreValue::FuncRef(word)) => word != 0,
         (WastRetCore::Either(patterns), _) => {
             for pattern in patterns {
@@ -196,7 +197,7 @@ fn matches_f64(bits: u64, expected: &NanPattern<F64>) -> bool {
     }
 }
 
-/// Lane by lane, from the lowest bits on.
+/// Compares lane by lane, starting from the lowest bits.
 fn matches_v128(bits: u128, expected: &V128Pattern) -> bool {
     match expected {
         V128Pattern::I8x16(lanes) => (0..)
@@ -220,7 +221,7 @@ fn matches_v128(bits: u128, expected: &V128Pattern) -> bool {
     }
 }
 
-/// The pattern as a script writes it, where that is short.
+/// Formats a pattern, as in a script if that is short.
 fn describe(pattern: &WastRetCore<'_>) -> String {
     match pattern {
         WastRetCore::I32(value) => CoreValue::I32(*value as u32).to_string(),

@@ -1,4 +1,4 @@
-//! All use of the engine: compile, instantiate, call.
+//! Compiles, instantiates and calls components. All use of the engine is here.
 
 use crate::core_value::CoreValue;
 use crate::host::{self, Host};
@@ -6,12 +6,12 @@ use mintage::core::CoreVal;
 use mintage::error::{Context, Error, Result, bail};
 use mintage::{Component, Engine, Instance, Store, Trap, Val};
 
-/// Compiles a component, which finds all that is wrong with it before it is linked.
+/// Compiles a component, which also validates it.
 pub(crate) fn compile(engine: &Engine, bytes: &[u8]) -> Result<Component> {
     Component::new(engine, bytes)
 }
 
-/// The trap that an error tells of, if it does.
+/// Returns the trap among the causes of an error.
 pub(crate) fn trap(error: &Error) -> Option<Trap> {
     error
         .chain()
@@ -30,7 +30,8 @@ impl Live {
     ///
     /// # Errors
     ///
-    /// When it is invalid or not supported, has an import, or traps while it is instantiated.
+    /// Fails if it is invalid or not supported, imports something that the host does not define, or
+    /// traps during instantiation.
     pub(crate) fn new(engine: &Engine, bytes: &[u8]) -> Result<Live> {
         Live::of(&compile(engine, bytes)?)
     }
@@ -39,17 +40,16 @@ impl Live {
     ///
     /// # Errors
     ///
-    /// When it has an import, or traps while it is instantiated.
+    /// Fails if it imports something that the host does not define, or traps during instantiation.
     pub(crate) fn of(component: &Component) -> Result<Live> {
         let mut store = Store::new(component.engine(), Host::default());
-        // Plenty, where it is counted at all: what scripts are about is the results.
+        // Scripts must not run out of fuel. Fails if the engine does not consume fuel.
         let _ = store.set_fuel(u64::MAX);
         let instance = host::linker(component)?.instantiate(&mut store, component)?;
         Ok(Live { store, instance })
     }
 
-    /// Calls an exported function of the component, or of the instance that it exports under a
-    /// name.
+    /// Calls an exported function of the root, or of an exported instance.
     pub(crate) fn call(
         &mut self,
         instance: Option<&str>,
@@ -94,7 +94,7 @@ impl Live {
         results.into_iter().map(from_engine).collect()
     }
 
-    /// The value of an exported global of a core instance.
+    /// Returns the value of an exported global of a core instance.
     pub(crate) fn core_global(&mut self, core_instance: u32, name: &str) -> Result<CoreValue> {
         from_engine(mintage::core::global(
             &mut self.store,

@@ -1,16 +1,15 @@
-//! The header of a script: lines at its start such as `;;! gc = true`, which say what the script is
-//! about.
+//! Headers of scripts: lines such as `;;! gc = true` at the start, which name the settings that the
+//! script needs.
 //!
-//! A header is TOML whose values are `true` or `false`. The names are those of Wasmtime's
-//! collection of scripts. A feature that the header does not name is on or off as in the engine
-//! that the caller gives.
+//! A header is TOML whose values are `true` or `false`. The names are those that Wasmtime's
+//! scripts use. Features that the header does not name stay as they are in the caller's engine.
 
 use mintage::error::{Context, Result, bail};
 use mintage::{Config, Engine};
 
 type Set = fn(&mut Config, bool) -> &mut Config;
 
-/// The names that are settings of [`Config`].
+/// Names of settings of [`Config`].
 const SETTINGS: &[(&str, Set)] = &[
     ("simd", Config::wasm_simd),
     ("relaxed_simd", Config::wasm_relaxed_simd),
@@ -48,9 +47,8 @@ const SETTINGS: &[(&str, Set)] = &[
     ),
 ];
 
-/// The other names: features that are always on or never supported, where a script shows by its
-/// outcome whether it needs them, and properties that only other engines must know (`hogs_memory`,
-/// `gc_types`, `spec_test`).
+/// Names without effect: features that are always on or not supported, and properties that only
+/// other engines need to know (`hogs_memory`, `gc_types`, `spec_test`).
 const OTHERS: &[&str] = &[
     "bulk_memory",
     "reference_types",
@@ -69,11 +67,11 @@ const OTHERS: &[&str] = &[
     "component_model_gc",
 ];
 
-/// Returns an engine as `engine`, but with the settings of a script's header.
+/// Returns `engine` with the settings of a script's header.
 ///
 /// # Errors
 ///
-/// When the header has a line of another form, or a name that is not known.
+/// Fails if a line of the header is not `name = true` or `name = false`, or if the name is unknown.
 pub(crate) fn engine(engine: &Engine, script: &str) -> Result<Engine> {
     let mut config = None;
     for (index, line) in script.lines().enumerate() {
@@ -84,7 +82,7 @@ pub(crate) fn engine(engine: &Engine, script: &str) -> Result<Engine> {
         if !line.is_empty() {
             let config = config.get_or_insert_with(|| engine.config().clone());
             set(config, line)
-                .with_context(|| format!("line {}: the header `{line}`", index + 1))?;
+                .with_context(|| format!("line {}: wrong header `{line}`", index + 1))?;
         }
     }
     match config {
@@ -94,15 +92,15 @@ pub(crate) fn engine(engine: &Engine, script: &str) -> Result<Engine> {
 }
 
 fn set(config: &mut Config, line: &str) -> Result<()> {
-    let (name, value) = line.split_once('=').context("is not `name = value`")?;
+    let (name, value) = line.split_once('=').context("expected `name = value`")?;
     let (name, value) = (name.trim(), value.trim());
     let value = value
         .parse::<bool>()
-        .context("sets neither `true` nor `false`")?;
+        .context("the value is neither `true` nor `false`")?;
     match SETTINGS.iter().find(|(known, _)| *known == name) {
         Some((_, set)) => _ = set(config, value),
         None if OTHERS.contains(&name) => {}
-        None => bail!("has an unknown name"),
+        None => bail!("unknown name"),
     }
     Ok(())
 }
@@ -137,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn headers_of_another_form_are_errors() {
+    fn malformed_headers_are_errors() {
         for (line, expected) in [
             (";;! simd", "name = value"),
             (";;! simd = yes", "neither"),
@@ -152,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn names_stand_once() {
+    fn names_are_unique() {
         let mut names = SETTINGS
             .iter()
             .map(|(name, _)| *name)

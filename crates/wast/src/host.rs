@@ -1,11 +1,13 @@
-//! The host functions that component scripts may import.
+//! The host functions that component scripts can import.
 //!
-//! At the root, of any type: `echo…` returns its argument, and `fail…` fails. The rest follows the
-//! names that Wasmtime's collection of scripts imports: `host-return-two` and `host-echo-u32` at
-//! the root, and the instance `host` with functions that return a number, and the resource types
-//! `resource1` (also under the name `resource1-again`) and `resource2`. Each handle of `resource1`
-//! has the number that its constructor was given. The core module `simple-module` of `host` becomes
-//! part of the component that imports it.
+//! Root imports whose names start with `echo` return their argument, and those that start with
+//! `fail` return an error. They can have any type.
+//!
+//! The other names are those that Wasmtime's scripts import: `host-return-two` and `host-echo-u32`
+//! at the root, and the instance `host`. The latter has functions that return a constant, and the
+//! resource types `resource1` (also named `resource1-again`) and `resource2`. The representation of
+//! a `resource1` is the number that its constructor was given. The core module `simple-module` of
+//! `host` is compiled into the component that imports it.
 
 use mintage::error::{Result, bail, ensure};
 use mintage::{Component, Linker, LinkerInstance, Resource, ResourceType, StoreContextMut};
@@ -14,12 +16,12 @@ use wasm_encoder::{
     Function, FunctionSection, GlobalSection, GlobalType, Module, TypeSection, ValType,
 };
 
-/// What host functions remember: of one component instance and those inside it.
+/// The store's data.
 #[derive(Default)]
 pub(crate) struct Host {
-    /// How many handles of `resource1` guests have dropped.
+    /// Number of `resource1` that guests have dropped.
     drops: u32,
-    /// The number of the last one.
+    /// Representation of the `resource1` that was dropped last.
     last_drop: u32,
 }
 
@@ -29,7 +31,7 @@ enum Resource1 {}
 enum Resource2 {}
 type Numbered = Resource<Resource1>;
 
-/// Builds a component whose instances have the core modules of `host`.
+/// Builds a component that exports the core modules of `host`.
 pub(crate) fn modules() -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([], [ValType::I32]);
@@ -59,7 +61,8 @@ pub(crate) fn modules() -> Vec<u8> {
     component.finish()
 }
 
-/// Defines all host functions, those at the root by the imports of `component`.
+/// Defines all host functions. Those with names `echo…` and `fail…` depend on the imports of
+/// `component`.
 pub(crate) fn linker(component: &Component) -> Result<Linker<Host>> {
     let engine = component.engine();
     let mut linker = Linker::new(engine);
@@ -137,7 +140,7 @@ fn resources(host: &mut LinkerInstance<'_, Host>) -> Result<()> {
     )
 }
 
-/// Checks that a handle is an owned one, or not, and what its number is.
+/// Checks whether a handle is owned, and the representation of its resource.
 fn check(handle: &Numbered, owned: bool, number: Option<u32>) -> Result<()> {
     ensure!(
         handle.owned() == owned,
@@ -147,7 +150,7 @@ fn check(handle: &Numbered, owned: bool, number: Option<u32>) -> Result<()> {
     if let Some(number) = number {
         ensure!(
             handle.rep() == number,
-            "the resource has the number {}, not {number}",
+            "the representation of the resource is {}, not {number}",
             handle.rep()
         );
     }

@@ -1,13 +1,12 @@
-//! References to core items as the text format of components used to write them: `(realloc (func
-//! $f))` for `(realloc (core func $f))`, and `(memory $i "m")` for `(memory (core memory $i "m"))`.
+//! Rewrites references to core items in the old syntax of components: `(realloc (func $f))` becomes
+//! `(realloc (core func $f))`, and `(memory $i "m")` becomes `(memory (core memory $i "m"))`.
 //!
-//! The parser refuses them and says how to write them. Scripts are older than that, so the runner
-//! writes them so.
+//! The parser rejects the old syntax, but scripts in use still contain it.
 
 use wast::Error;
 
-/// Returns the script with the reference that `error` refuses in today's form; `None` when it is
-/// about something else.
+/// Returns the script with the reference that caused `error` in the current syntax, or `None` if
+/// the error has another cause.
 pub(crate) fn rewritten(script: &str, error: &Error) -> Option<String> {
     let message = error.message();
     let at = error.span().offset();
@@ -16,8 +15,8 @@ pub(crate) fn rewritten(script: &str, error: &Error) -> Option<String> {
         return Some(format!("{before}core {after}"));
     }
     if message.contains("export name must be written inside a nested reference") {
-        // The error is at the name, which is the end of a list; `before` ends with its start,
-        // `(memory $i `.
+        // The error is at the name, which is the last item of a list. `before` ends with the start
+        // of the list, for example `(memory $i `.
         let start = before.rfind('(')? + 1;
         let keyword = before[start..].split_whitespace().next()?;
         let end = at + 1 + script.get(at + 1..)?.find('"')? + 1;

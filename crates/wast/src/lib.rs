@@ -1,17 +1,17 @@
-//! Runs `.wast` scripts: the specification's test language.
+//! Runs `.wast` scripts, the test language of the WebAssembly specification.
 //!
-//! Mintage hosts components, so the runner wraps core modules as components and calls core exports
-//! through a back door of the embedding API.
+//! Mintage runs components only. The runner therefore wraps core modules in components, and calls
+//! core exports through [`mintage::core`], a hidden part of the embedding API.
 //!
-//! ```text
-//! script text   -> engine                  its header says what it is about      header.rs
-//! script text   -> directives              parsed by the crate `wast`            script.rs, legacy.rs
-//! core modules  -> component binary        with what the runner provides         wrap.rs, spectest.rs, collector.rs
-//! instances that import each other         moved into one component              linking.rs, component.rs
-//! component     -> instance in a store     all use of the engine                 engine.rs, host.rs
-//! results       -> pass or cause           core_value.rs, component_value.rs
-//! many scripts  -> summary                 in parallel, with exclusions          suite.rs
-//! ```
+//! | step | files |
+//! |---|---|
+//! | apply the settings in a script's header to the engine | `header.rs` |
+//! | parse the script with the crate `wast` and run its directives | `script.rs`, `legacy.rs` |
+//! | wrap core modules in a component | `wrap.rs`, `spectest.rs`, `collector.rs` |
+//! | put instances that import from each other into one component | `linking.rs`, `component.rs` |
+//! | compile, instantiate and call components | `engine.rs`, `host.rs` |
+//! | compare results | `core_value.rs`, `component_value.rs` |
+//! | run many scripts in parallel, with a list of expected failures | `suite.rs` |
 
 #![forbid(unsafe_code)]
 

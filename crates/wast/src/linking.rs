@@ -1,16 +1,19 @@
 //! Instances of a script that import from each other.
 //!
-//! A script instantiates one module after the other, calls functions in between, and lets later
-//! modules import what earlier instances export. A component is a closed world instead. So
-//! instances that share state are put into one component: when a module imports from earlier
-//! instances, a new component is built of *their* modules and the new one, is instantiated, and
-//! every call that the script has made on the earlier instances so far is made again there. From
-//! then on the script's instances live in the new component. What this cannot express is an
-//! instantiation that fails half way and leaves its marks in instances that go on living: the
-//! component that traps while it is instantiated is gone.
+//! A script instantiates modules one by one, calls functions in between, and lets later modules
+//! import from earlier instances. A component, on the other hand, is a closed world. Instances that
+//! import from each other are therefore put into one component:
 //!
-//! The same is done for components that import instances of earlier components: all become parts of
-//! one component.
+//! 1. When a module imports from earlier instances, a new component is built of the modules of
+//!    these instances and the new module.
+//! 2. The new component is instantiated.
+//! 3. All calls that the script has made on the earlier instances are repeated on the new ones.
+//! 4. From then on the script's instances are those in the new component.
+//!
+//! One case cannot be expressed this way: an instantiation that traps after it has changed earlier
+//! instances. The component that traps is dropped, and with it the changes.
+//!
+//! Components that import instances of earlier components are treated likewise.
 
 use crate::component::{self, ComponentDefinition};
 use crate::core_value::CoreValue;
@@ -22,31 +25,31 @@ use mintage::{Engine, Val};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
-/// What is linked: core modules or components.
-pub(crate) trait Kind: Sized {
-    /// What the script instantiates.
+/// A running component of linked instances: instances of core modules or of components.
+pub(crate) trait Linked: Sized {
+    /// The core module or component that is instantiated.
     type Module;
-    /// Arguments and results of calls.
+    /// An argument or result of a call.
     type Value: Clone;
 
-    /// The names of what `module` imports.
+    /// Returns the names of the instances that `module` imports from.
     fn imports(module: &Self::Module) -> Vec<&str>;
-    /// Whether an instance can change.
+    /// Whether instances of `module` have state.
     fn has_state(module: &Self::Module) -> bool;
-    /// A component with an instance of each of `members`.
+    /// Builds and instantiates a component that has an instance of each of `members`.
     fn link(engine: &Engine, members: &[Member<Self::Module>]) -> Result<Self>;
     /// Calls an exported function of the instance at `position`.
     fn call(&mut self, position: u32, name: &str, args: &[Self::Value])
     -> Result<Vec<Self::Value>>;
 }
 
-/// A component whose core instances are instances of the script.
-pub(crate) struct Core {
+/// A running component whose core instances are instances of the script.
+pub(crate) struct LinkedCore {
     live: Live,
     first_instance: u32,
 }
 
-impl Kind for Core {
+impl Linked for LinkedCore {
     type Module = CoreModule;
     type Value = CoreValue;
 
@@ -58,9 +61,9 @@ impl Kind for Core {
         module.has_state
     }
 
-    fn link(engine: &Engine, members: &[Member<CoreModule>]) -> Result<Core> {
+    fn link(engine: &Engine, members: &[Member<CoreModule>]) -> Result<LinkedCore> {
         let linked = wrap::linked(members);
-        Ok(Core {
+        Ok(LinkedCore {
             live: Live::new(engine, &linked.bytes)?,
             first_instance: linked.first_instance,
         })
@@ -72,13 +75,14 @@ impl Kind for Core {
     }
 }
 
-/// A component of the script, or one that has instances of several as exports.
-pub(crate) struct Composed {
+/// A running component of the script, or one that exports instances of several.
+pub(crate) struct LinkedComponents {
     live: Live,
+    /// Whether the instance of the script is the root, not an exported instance.
     is_single: bool,
 }
 
-impl Kind for Composed {
+impl Linked for LinkedComponents {
     type Module = ComponentDefinition;
     type Value = Val;
 
@@ -90,7 +94,7 @@ impl Kind for Composed {
         true
     }
 
-    fn link(engine: &Engine, members: &[Member<ComponentDefinition>]) -> Result<Composed> {
+    fn link(engine: &Engine, members: &[Member<ComponentDefinition>]) -> Result<LinkedComponents> {
         let single = match members {
             [single] => single.module.component.as_ref(),
             _ => None,
@@ -99,7 +103,7 @@ impl Kind for Composed {
             Some(component) => Live::of(component)?,
             None => Live::new(engine, &component::composed(members))?,
         };
-        Ok(Composed {
+        Ok(LinkedComponents {
             live,
             is_single: single.is_some(),
         })
@@ -111,33 +115,36 @@ impl Kind for Composed {
     }
 }
 
-/// An instance of the script.
+/// An instance of the script, numbered in order of instantiation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct InstanceId(usize);
 
-/// All instances of one kind of one script.
-pub(crate) struct Instances<'e, K: Kind> {
+/// All instances of core modules, or of components, in a script.
+pub(crate) struct Instances<'e, L: Linked> {
     engine: &'e Engine,
-    /// The group in which each instance lives; its number stays its own when it is gone.
+    /// The index of each instance's group. Dropped instances keep theirs.
     homes: Vec<usize>,
-    /// Components, by number; `None` when no instance lives there any longer.
-    groups: Vec<Option<Group<K>>>,
+    /// The groups. `None` for a group that no instance of the script lives in any more.
+    groups: Vec<Option<Group<L>>>,
+    /// Number of calls that the script has made.
     calls: usize,
 }
 
-/// A component, some of whose instances are instances of the script. Others may be copies: an
-/// instance without state is not moved when a module imports from it but gets a copy in the new
-/// component.
-struct Group<K: Kind> {
-    members: BTreeMap<InstanceId, Part<K::Module>>,
-    /// Every call that the script made on members, by its number.
-    log: BTreeMap<usize, Call<K::Value>>,
-    linked: K,
+/// Instances that are linked in one component.
+///
+/// Not all of them need be instances of the script: when a module imports from an instance without
+/// state, that instance is not moved, but copied to the new component.
+struct Group<L: Linked> {
+    members: BTreeMap<InstanceId, Part<L::Module>>,
+    /// The calls that the script has made on members, by number.
+    log: BTreeMap<usize, Call<L::Value>>,
+    linked: L,
 }
 
+/// An instance in a group.
 struct Part<M> {
     module: Rc<M>,
-    /// Who provides the imports from each module name.
+    /// The instance that provides the imports with each module name.
     providers: Vec<(String, InstanceId)>,
 }
 
@@ -150,6 +157,7 @@ impl<M> Clone for Part<M> {
     }
 }
 
+/// A call that a script has made.
 #[derive(Clone)]
 struct Call<V> {
     instance: InstanceId,
@@ -157,22 +165,23 @@ struct Call<V> {
     args: Rc<[V]>,
 }
 
-impl<K: Kind> Group<K> {
+impl<L: Linked> Group<L> {
+    /// Returns the position of an instance among the members.
     fn position(&self, instance: InstanceId) -> u32 {
         self.members.range(..instance).count() as u32
     }
 
-    fn call(&mut self, call: &Call<K::Value>) -> Result<Vec<K::Value>> {
+    fn call(&mut self, call: &Call<L::Value>) -> Result<Vec<L::Value>> {
         let position = self.position(call.instance);
         self.linked.call(position, &call.name, &call.args)
     }
 
     fn has_state(&self) -> bool {
-        self.members.values().any(|part| K::has_state(&part.module))
+        self.members.values().any(|part| L::has_state(&part.module))
     }
 }
 
-impl<'e, K: Kind> Instances<'e, K> {
+impl<'e, L: Linked> Instances<'e, L> {
     pub(crate) fn new(engine: &'e Engine) -> Self {
         Self {
             engine,
@@ -182,19 +191,19 @@ impl<'e, K: Kind> Instances<'e, K> {
         }
     }
 
-    /// Instantiates `module`; `provider` finds the instance that it imports from by name.
+    /// Instantiates `module`. `provider` returns the instance for an imported name.
     ///
     /// # Errors
     ///
-    /// When an import is unknown or of another type, or when instantiation traps. Nothing has
-    /// changed then.
+    /// Fails if an import is unknown or has the wrong type, or if instantiation traps. The earlier
+    /// instances do not change then.
     pub(crate) fn instantiate(
         &mut self,
-        module: Rc<K::Module>,
+        module: Rc<L::Module>,
         provider: impl Fn(&str) -> Option<InstanceId>,
     ) -> Result<InstanceId> {
         let find = |name: &str| provider(name).map(|instance| (name.to_string(), instance));
-        let providers = K::imports(&module)
+        let providers = L::imports(&module)
             .into_iter()
             .filter_map(find)
             .collect::<Vec<_>>();
@@ -207,7 +216,7 @@ impl<'e, K: Kind> Instances<'e, K> {
         for &home in &homes {
             let group = self.groups[home]
                 .as_ref()
-                .context("an instance that was dropped is imported from")?;
+                .context("the imported instance was dropped")?;
             members.extend(
                 group
                     .members
@@ -226,7 +235,7 @@ impl<'e, K: Kind> Instances<'e, K> {
 
         let mut group = self.link(members, log)?;
         for call in group.log.values().cloned().collect::<Vec<_>>() {
-            // The script has seen the outcome, which may be a trap.
+            // The outcome, which can be a trap, was checked after the first call.
             let _ = group.call(&call);
         }
         let new_home = self.groups.len();
@@ -244,13 +253,14 @@ impl<'e, K: Kind> Instances<'e, K> {
         Ok(id)
     }
 
+    /// Links instances in a new component. `log` is not replayed.
     fn link(
         &self,
-        members: BTreeMap<InstanceId, Part<K::Module>>,
-        log: BTreeMap<usize, Call<K::Value>>,
-    ) -> Result<Group<K>> {
+        members: BTreeMap<InstanceId, Part<L::Module>>,
+        log: BTreeMap<usize, Call<L::Value>>,
+    ) -> Result<Group<L>> {
         let positions = members.keys().copied().zip(0..).collect::<HashMap<_, _>>();
-        let resolve = |part: &Part<K::Module>| Member {
+        let resolve = |part: &Part<L::Module>| Member {
             module: part.module.clone(),
             providers: part
                 .providers
@@ -258,7 +268,7 @@ impl<'e, K: Kind> Instances<'e, K> {
                 .map(|(name, provider)| (name.clone(), positions[provider]))
                 .collect(),
         };
-        let linked = K::link(
+        let linked = L::link(
             self.engine,
             &members.values().map(resolve).collect::<Vec<_>>(),
         )?;
@@ -273,13 +283,13 @@ impl<'e, K: Kind> Instances<'e, K> {
     ///
     /// # Errors
     ///
-    /// When there is no such function, or when it traps.
+    /// Fails if there is no such function, or if it traps.
     pub(crate) fn call(
         &mut self,
         instance: InstanceId,
         name: &str,
-        args: &[K::Value],
-    ) -> Result<Vec<K::Value>> {
+        args: &[L::Value],
+    ) -> Result<Vec<L::Value>> {
         let call = Call {
             instance,
             name: name.into(),
@@ -293,8 +303,8 @@ impl<'e, K: Kind> Instances<'e, K> {
         results
     }
 
-    /// Drops the component in which `instance` lives, if no other instance of the script does. The
-    /// script will not name the instance again.
+    /// Drops the group of an instance that the script can no longer name, unless it contains other
+    /// instances of the script.
     pub(crate) fn forget(&mut self, instance: InstanceId) {
         let home = self.homes[instance.0];
         if self.homes.iter().filter(|&&other| other == home).count() == 1 {
@@ -302,23 +312,23 @@ impl<'e, K: Kind> Instances<'e, K> {
         }
     }
 
-    fn group(&mut self, instance: InstanceId) -> Result<&mut Group<K>> {
+    fn group(&mut self, instance: InstanceId) -> Result<&mut Group<L>> {
         self.groups[self.homes[instance.0]]
             .as_mut()
             .context("the instance was dropped")
     }
 }
 
-impl Instances<'_, Core> {
-    /// The value of an exported global.
+impl Instances<'_, LinkedCore> {
+    /// Returns the value of an exported global.
     ///
     /// # Errors
     ///
-    /// When there is no such global.
+    /// Fails if there is no such global.
     pub(crate) fn global(&mut self, instance: InstanceId, name: &str) -> Result<CoreValue> {
         let group = self.group(instance)?;
         let position = group.position(instance);
-        let Core {
+        let LinkedCore {
             live,
             first_instance,
         } = &mut group.linked;

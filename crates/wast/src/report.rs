@@ -1,22 +1,23 @@
-//! What became of a script.
+//! The outcome of running a script.
 
 use std::fmt;
 
-/// What became of a script.
+/// The outcome of running a script.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
-    /// Assertions (`assert_…`) that hold.
+    /// Number of assertions (`assert_…`) that hold.
     pub assertions: usize,
-    /// Other directives that did what they should: modules, calls, registrations.
+    /// Number of other directives that succeeded: modules, calls, registrations.
     pub actions: usize,
-    /// Directives that failed, in order.
+    /// Directives that failed, by line.
     pub failures: Vec<Failure>,
-    /// Directives that could not be run since the instance that they name was not made.
+    /// Directives that were not run because the directive that defines their instance failed, by
+    /// line.
     pub skipped: Vec<Skipped>,
 }
 
 impl Report {
-    /// Adds what became of other directives.
+    /// Adds the outcome of the directives of a thread.
     pub(crate) fn append(&mut self, other: Report) {
         self.assertions += other.assertions;
         self.actions += other.actions;
@@ -24,7 +25,7 @@ impl Report {
         self.skipped.extend(other.skipped);
     }
 
-    /// Puts the directives of several threads in order.
+    /// Sorts the directives of all threads by line.
     pub(crate) fn sort(&mut self) {
         self.failures.sort_by_key(|failure| failure.line);
         self.skipped.sort_by_key(|skipped| skipped.line);
@@ -34,20 +35,20 @@ impl Report {
 /// A directive that failed.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// The directive's line, from 1 on.
+    /// Line of the directive, counted from 1.
     pub line: usize,
-    /// The directive's keyword.
+    /// Keyword of the directive.
     pub directive: &'static str,
-    /// What went wrong.
+    /// Message of the error.
     pub cause: String,
 }
 
 /// A directive that was not run.
 #[derive(Clone, Copy, Debug)]
 pub struct Skipped {
-    /// The directive's line, from 1 on.
+    /// Line of the directive, counted from 1.
     pub line: usize,
-    /// The line of the directive that should have made the instance.
+    /// Line of the failed directive that should have defined the instance.
     pub because_of: usize,
 }
 

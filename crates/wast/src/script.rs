@@ -1,10 +1,10 @@
-//! Runs one script, directive by directive.
+//! Runs the directives of a script.
 
 use crate::component::ComponentDefinition;
 use crate::component_value;
 use crate::core_value;
 use crate::engine;
-use crate::linking::{Composed, Core, InstanceId, Instances};
+use crate::linking::{InstanceId, Instances, LinkedComponents, LinkedCore};
 use crate::report::{Failure, Report, Skipped};
 use crate::wrap::{self, CoreModule};
 use crate::{header, legacy};
@@ -20,20 +20,20 @@ use wast::parser::{self, ParseBuffer};
 use wast::token::Id;
 use wast::{QuoteWat, Wast, WastDirective, WastExecute, WastInvoke, WastRet, WastThread, Wat};
 
-/// Bytes of stack for each thread: scripts recurse until the engine stops them, which must happen
-/// before the stack ends.
+/// Stack size of each thread, in bytes. Scripts recurse until the engine's stack limit stops them,
+/// which must happen before the thread's stack overflows.
 pub(crate) const STACK_SIZE: usize = 16 << 20;
 
-/// Runs a script and says what became of each directive.
+/// Runs a script and reports the outcome of its directives.
 ///
-/// Core modules are wrapped as components, for which `engine` must have been made with
-/// [`Config::core_exports`](mintage::Config::core_exports). A header of the script (`;;!
-/// multi_memory = true`) changes the settings of the engine.
+/// `engine` must have been created with [`Config::core_exports`](mintage::Config::core_exports),
+/// because core modules run wrapped in components. A header of the script
+/// (`;;! multi_memory = true`) changes settings of the engine.
 ///
 /// # Errors
 ///
-/// When `text` is not a script, or has a header with unknown settings. A directive that fails is
-/// not an error but a [`Failure`] of the report.
+/// Fails if `text` is not a script, or has a header with unknown settings. A directive that fails
+/// is not an error, but a [`Failure`] in the report.
 pub fn run(engine: &Engine, text: &str) -> Result<Report> {
     let engine = header::engine(engine, text)?;
     let mut text = Cow::Borrowed(text);
@@ -55,11 +55,11 @@ fn parse_and_run(engine: &Engine, text: &str) -> Result<Report, wast::Error> {
     let wast = parser::parse::<Wast<'_>>(&buffer)?;
     let lines = line_starts(text);
     Ok(thread::scope(|scope| {
-        Script::new(scope, engine, &lines).run(wast.directives)
+        Runner::new(scope, engine, &lines).run(wast.directives)
     }))
 }
 
-/// Byte offsets at which lines start.
+/// Returns the byte offsets at which lines start.
 fn line_starts(text: &str) -> Vec<usize> {
     let newlines = text.bytes().enumerate().filter(|&(_, byte)| byte == b'\n');
     [0].into_iter()
@@ -67,6 +67,7 @@ fn line_starts(text: &str) -> Vec<usize> {
         .collect()
 }
 
+/// Returns the keyword of a directive, for messages.
 fn keyword(directive: &WastDirective<'_>) -> &'static str {
     match directive {
         WastDirective::Module(module) if is_component(module) => "component",
@@ -97,66 +98,66 @@ fn is_component(module: &QuoteWat<'_>) -> bool {
     )
 }
 
-/// The instance that a directive names is not there, since the directive on line `because_of`
-/// failed.
+/// The error of a directive whose instance does not exist, because the directive on line
+/// `because_of` failed.
 #[derive(Debug, thiserror::Error)]
-#[error("the instance of line {because_of} was not made")]
+#[error("the directive on line {because_of}, which defines the instance, failed")]
 struct Missing {
     because_of: usize,
 }
 
-/// An instance as the script sees it.
+/// An instance that the script can name.
 #[derive(Clone, Copy)]
 enum Handle {
     Core(InstanceId),
     Component(InstanceId),
-    /// The directive on this line should have made it.
+    /// The directive on this line should have defined it, but failed.
     Missing(usize),
 }
 
-/// A module or component that is not instantiated yet.
+/// A module or component that can be instantiated.
 #[derive(Clone)]
 enum Definition {
     Core(Rc<CoreModule>),
     Component(Rc<ComponentDefinition>),
-    /// The directive on this line should have made it.
+    /// The directive on this line should have defined it, but failed.
     Missing(usize),
 }
 
-/// What a call gave.
+/// The results of a call.
 enum Results {
     Core(Vec<core_value::CoreValue>),
     Component(Vec<mintage::Val>),
 }
 
-/// A thread that a script has started.
-enum Thread<'scope> {
+/// A thread that a script starts.
+enum ScriptThread<'scope> {
     Running(ScopedJoinHandle<'scope, Report>),
-    /// The directive on this line should have started it.
+    /// The directive on this line should have started it, but failed.
     Missing(usize),
 }
 
-/// What directives change. Each thread of a script has its own.
-struct Script<'scope, 'e> {
+/// The state of a script's thread: its definitions, instances and report.
+struct Runner<'scope, 'e> {
     scope: &'scope Scope<'scope, 'e>,
     engine: &'e Engine,
-    /// Byte offsets at which lines start.
+    /// The byte offsets at which lines start.
     lines: &'e [usize],
-    core: Instances<'e, Core>,
-    components: Instances<'e, Composed>,
+    core: Instances<'e, LinkedCore>,
+    components: Instances<'e, LinkedComponents>,
     definitions: HashMap<String, Definition>,
     last_definition: Option<Definition>,
     named: HashMap<String, Handle>,
     registered: HashMap<String, InstanceId>,
     registered_components: HashMap<String, InstanceId>,
     current: Option<Handle>,
-    threads: HashMap<String, Thread<'scope>>,
+    threads: HashMap<String, ScriptThread<'scope>>,
     report: Report,
-    /// The line of the directive that runs.
+    /// The line of the current directive.
     line: usize,
 }
 
-impl<'scope, 'e> Script<'scope, 'e> {
+impl<'scope, 'e> Runner<'scope, 'e> {
     fn new(scope: &'scope Scope<'scope, 'e>, engine: &'e Engine, lines: &'e [usize]) -> Self {
         Self {
             scope,
@@ -176,7 +177,7 @@ impl<'scope, 'e> Script<'scope, 'e> {
         }
     }
 
-    /// Runs directives, and the threads that they start to their ends.
+    /// Runs directives, and waits for the threads that they start.
     fn run(mut self, directives: Vec<WastDirective<'e>>) -> Report {
         for directive in directives {
             let keyword = keyword(&directive);
@@ -270,7 +271,7 @@ impl<'scope, 'e> Script<'scope, 'e> {
                 ..
             } => match (module.encode(), is_component(&module)) {
                 (Ok(bytes), component) => self.assert_rejected(&bytes, component, message),
-                // Names of a component's text are resolved when it is encoded.
+                // Encoding resolves the names in a component's text.
                 (Err(error), true) => expect_message(&error.into(), message),
                 (Err(error), false) => {
                     Err(Error::new(error).context("the module is malformed rather than invalid"))
@@ -294,7 +295,7 @@ impl<'scope, 'e> Script<'scope, 'e> {
         }
     }
 
-    /// Starts a thread with directives and instances of its own.
+    /// Starts a thread with its own directives and instances.
     fn start_thread(&mut self, thread: WastThread<'e>) -> Result<()> {
         let (scope, engine, lines) = (self.scope, self.engine, self.lines);
         let name = thread.name.name().to_string();
@@ -302,19 +303,19 @@ impl<'scope, 'e> Script<'scope, 'e> {
         if let Some(id) = thread.shared_module {
             let error = match self.handle(Some(id)) {
                 Ok(_) => format_err!(
-                    "an instance cannot be shared with a thread, since shared memories are not \
+                    "an instance cannot be shared with a thread, because shared memories are not \
                      supported"
                 ),
                 Err(error) => error,
             };
             let Some(&Missing { because_of }) = error.downcast_ref::<Missing>() else {
-                self.threads.insert(name, Thread::Missing(self.line));
+                self.threads.insert(name, ScriptThread::Missing(self.line));
                 return Err(error);
             };
             shared = Some((id, because_of));
         }
         let run = move || {
-            let mut script = Script::new(scope, engine, lines);
+            let mut script = Runner::new(scope, engine, lines);
             if let Some((id, because_of)) = shared {
                 script
                     .named
@@ -325,25 +326,25 @@ impl<'scope, 'e> Script<'scope, 'e> {
         let handle = thread::Builder::new()
             .stack_size(STACK_SIZE)
             .spawn_scoped(scope, run)?;
-        self.threads.insert(name, Thread::Running(handle));
+        self.threads.insert(name, ScriptThread::Running(handle));
         Ok(())
     }
 
-    /// Waits for the end of a thread, whose results become part of the report.
-    fn join(&mut self, thread: Thread<'scope>) -> Result<()> {
+    /// Waits for the end of a thread and adds its report.
+    fn join(&mut self, thread: ScriptThread<'scope>) -> Result<()> {
         match thread {
-            Thread::Running(handle) => {
+            ScriptThread::Running(handle) => {
                 let report = handle
                     .join()
                     .unwrap_or_else(|payload| panic::resume_unwind(payload));
                 self.report.append(report);
                 Ok(())
             }
-            Thread::Missing(because_of) => Err(Error::new(Missing { because_of })),
+            ScriptThread::Missing(because_of) => Err(Error::new(Missing { because_of })),
         }
     }
 
-    /// Encodes and checks a module or component.
+    /// Encodes a module or component. Components are also compiled; modules are later, when linked.
     fn define(&self, module: &mut QuoteWat<'_>) -> Result<Definition> {
         let component = is_component(module);
         let bytes = module.encode()?;
@@ -353,15 +354,15 @@ impl<'scope, 'e> Script<'scope, 'e> {
         }
         match CoreModule::parse(&bytes) {
             Ok(module) => Ok(Definition::Core(Rc::new(module))),
-            // Whatever is wrong with the module, the engine has the better message.
+            // The engine's message for the same defect is the better one.
             Err(error) => Err(engine::compile(self.engine, &wrap::validation_only(&bytes))
                 .err()
                 .unwrap_or(error)),
         }
     }
 
-    /// Instantiates a definition. It imports from registered instances, and else from those that
-    /// have the name in the script, as some scripts expect.
+    /// Instantiates a definition. It imports from registered instances, or else from instances with
+    /// that name in the script, which some scripts expect.
     fn instantiate(&mut self, definition: Definition) -> Result<Handle> {
         match definition {
             Definition::Core(module) => {
@@ -388,8 +389,8 @@ impl<'scope, 'e> Script<'scope, 'e> {
         }
     }
 
-    /// Makes a new instance the current one, and the one of its name. One that could not be made is
-    /// remembered as such.
+    /// Makes an instance the current one and binds it to its name. If instantiation failed, the
+    /// name is bound to [`Handle::Missing`].
     fn bind(&mut self, name: Option<Id<'_>>, made: Result<Handle>) -> Result<()> {
         let (handle, outcome) = match made {
             Ok(handle) => (handle, Ok(())),
@@ -426,14 +427,15 @@ impl<'scope, 'e> Script<'scope, 'e> {
         outcome
     }
 
+    /// Returns the instance with a name, or the current one.
     fn handle(&self, name: Option<Id<'_>>) -> Result<Handle> {
         let handle = match name {
             Some(name) => self
                 .named
                 .get(name.name())
                 .copied()
-                .with_context(|| format!("no instance ${}", name.name()))?,
-            None => self.current.context("there is no instance yet")?,
+                .with_context(|| format!("there is no instance ${}", name.name()))?,
+            None => self.current.context("there is no instance")?,
         };
         match handle {
             Handle::Missing(because_of) => Err(Error::new(Missing { because_of })),
@@ -474,7 +476,7 @@ impl<'scope, 'e> Script<'scope, 'e> {
                 Handle::Core(instance) => {
                     Ok(Results::Core(vec![self.core.global(instance, global)?]))
                 }
-                _ => bail!("a component has no global"),
+                _ => bail!("components have no globals"),
             },
             WastExecute::Wat(wat) => {
                 let definition = self.define(&mut QuoteWat::Wat(wat))?;
@@ -491,7 +493,7 @@ impl<'scope, 'e> Script<'scope, 'e> {
         }
     }
 
-    /// A module that is valid alone but not where it is linked.
+    /// Checks that a module is valid on its own but cannot be linked.
     fn assert_unlinkable(&mut self, module: Wat<'_>, message: &str) -> Result<()> {
         let definition = self.define(&mut QuoteWat::Wat(module))?;
         if let Definition::Core(module) = &definition {
@@ -501,39 +503,40 @@ impl<'scope, 'e> Script<'scope, 'e> {
         }
         match self.instantiate(definition) {
             Ok(_) => bail!("the module can be linked"),
-            // Segments out of bounds were a matter of linking, and are a trap.
+            // Old scripts expect a link error if a segment is out of bounds. Today that is a trap.
             Err(error) if engine::trap(&error).is_some() => expect_trap(Err(error), message)
-                .context("the module traps rather than fails to link"),
+                .context("the module traps instead of failing to link"),
             Err(_) => Ok(()),
         }
     }
 
-    /// Scripts of components expect the messages of the validator that the engine uses, too; those
-    /// of core modules the messages of the specification's interpreter.
+    /// Checks that a module or component is rejected. For components, checks the message as well:
+    /// scripts expect those of `wasmparser`, which the engine uses. Scripts of core modules expect
+    /// messages of the specification's interpreter instead, which are not compared.
     fn assert_rejected(&self, bytes: &[u8], is_component: bool, message: &str) -> Result<()> {
         let outcome = match is_component {
             true => engine::compile(self.engine, bytes),
             false => engine::compile(self.engine, &wrap::validation_only(bytes)),
         };
         match outcome {
-            Ok(_) => bail!("it is accepted; expected: {message}"),
+            Ok(_) => bail!("accepted, but the script expects: {message}"),
             Err(error) if is_component => expect_message(&error, message),
             Err(_) => Ok(()),
         }
     }
 }
 
-/// Checks that an error's message has the text that a script expects in it.
+/// Checks that an error's message contains the text that a script expects.
 fn expect_message(error: &Error, expected: &str) -> Result<()> {
     let actual = format!("{error:#}");
     ensure!(
         actual.contains(expected),
-        "the message is: {actual}; expected: {expected}"
+        "error: {actual}; expected: {expected}"
     );
     Ok(())
 }
 
-/// How scripts of Wasmtime's collection begin messages for which this engine has other words.
+/// Starts of the messages in Wasmtime's scripts that this engine words differently.
 const WORDINGS: &[(&str, Trap)] = &[
     ("string pointer not aligned", Trap::UnalignedPointer),
     ("discriminant ", Trap::InvalidDiscriminant),
@@ -544,8 +547,8 @@ const WORDINGS: &[(&str, Trap)] = &[
     ),
 ];
 
-/// Checks that an outcome is a trap whose message is the one that the script expects, as far as
-/// both go: engines add detail (which memory), scripts do (which element).
+/// Checks that an outcome is a trap with the message that the script expects. Details that only one
+/// of them has are ignored: engines name the memory, scripts the element.
 fn expect_trap(outcome: Result<Results>, expected: &str) -> Result<()> {
     let error = match outcome {
         Ok(_) => bail!("no trap; expected: {expected}"),
@@ -554,8 +557,7 @@ fn expect_trap(outcome: Result<Results>, expected: &str) -> Result<()> {
     if error.is::<Missing>() {
         return Err(error);
     }
-    // What a component's values break has no number in the closed list of traps, or a longer
-    // message around it.
+    // Some errors of the Canonical ABI are not a `Trap`, or have one as their cause.
     let message = format!("{error:#}");
     let Some(trap) = engine::trap(&error) else {
         return if message.contains(expected) {
@@ -577,8 +579,7 @@ fn expect_trap(outcome: Result<Results>, expected: &str) -> Result<()> {
     {
         return Ok(());
     }
-    // Scripts tell what the null reference should have been to: `null function reference`, `null
-    // i31 reference`.
+    // Scripts name the type of the null reference: `null function reference`, `null i31 reference`.
     let is_null = expected.starts_with("null ") && expected.ends_with(" reference");
     if trap == Trap::NullReference && is_null {
         return Ok(());
@@ -586,7 +587,7 @@ fn expect_trap(outcome: Result<Results>, expected: &str) -> Result<()> {
     Err(format_err!("trap: {message}; expected: {expected}"))
 }
 
-/// Checks that an outcome is an exception that nobody caught.
+/// Checks that an outcome is an uncaught exception.
 fn expect_exception(outcome: Result<Results>) -> Result<()> {
     match outcome {
         Ok(_) => bail!("no exception"),
@@ -595,7 +596,7 @@ fn expect_exception(outcome: Result<Results>) -> Result<()> {
     }
 }
 
-/// The words of a message, but for those that tell which one of many things it is about.
+/// Removes the words of a message that are numbers, such as the index of an element.
 fn without_numbers(message: &str) -> String {
     let words = message
         .split(' ')

@@ -1,4 +1,4 @@
-//! The `spectest` module that core scripts may import (README of the specification's test suite,
+//! The module `spectest` that core scripts can import (README of the specification's test suite,
 //! "Spectest host module").
 
 use wasm_encoder::{
@@ -7,10 +7,10 @@ use wasm_encoder::{
     ValType,
 };
 
-/// The name by which scripts import it.
+/// The name by which scripts import the module.
 pub(crate) const NAME: &str = "spectest";
 
-/// The print functions: all of them swallow what they get.
+/// The print functions, which ignore their arguments.
 const FUNCTIONS: &[(&str, &[ValType])] = &[
     ("print", &[]),
     ("print_i32", &[ValType::I32]),

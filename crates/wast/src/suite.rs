@@ -1,8 +1,9 @@
-//! Many scripts at once, with a list of what is known not to pass.
+//! Runs many scripts in parallel, with a list of expected failures.
 //!
-//! The list is text, one entry a line: `script.wast:12 why this directive fails`, or `script.wast
-//! why it is not run at all`; `#` starts a comment. An entry that names a directive which passes
-//! makes the run fail, and so does one that names nothing: the list cannot go stale.
+//! The list is text with one entry per line: `script.wast:12 REASON` if the directive on line 12
+//! fails, or `script.wast REASON` if the script is not run. Lines that start with `#` are comments.
+//! To keep the list current, an entry whose directive passes is a problem, and so is an entry whose
+//! script does not exist.
 
 use crate::report::Report;
 use crate::script::{self, STACK_SIZE};
@@ -19,13 +20,13 @@ use std::thread;
 /// A script to run.
 #[derive(Clone, Debug)]
 pub struct Script {
-    /// The name by which messages and the list of exclusions know it.
+    /// The name in messages and in the list of expected failures.
     pub name: String,
-    /// Its text.
+    /// The text of the script.
     pub text: String,
 }
 
-/// What is known not to pass.
+/// A list of expected failures.
 #[derive(Clone, Debug, Default)]
 pub struct Exclusions {
     scripts: HashMap<String, String>,
@@ -33,11 +34,11 @@ pub struct Exclusions {
 }
 
 impl Exclusions {
-    /// Reads the list.
+    /// Parses a list.
     ///
     /// # Errors
     ///
-    /// When an entry has no reason, or stands there twice.
+    /// Fails if an entry has no reason or is listed twice, or if a line number is not a number.
     pub fn parse(text: &str) -> Result<Exclusions> {
         let mut exclusions = Exclusions::default();
         for line in text
@@ -67,7 +68,7 @@ impl Exclusions {
         Ok(exclusions)
     }
 
-    /// The entries of the scripts whose names start with `suite/`.
+    /// Returns the entries for scripts whose names start with `suite/`.
     pub fn of_suite(&self, suite: &str) -> Exclusions {
         let chosen = |script: &str| {
             script
@@ -83,22 +84,23 @@ impl Exclusions {
     }
 }
 
-/// What became of all scripts.
+/// The outcome of running many scripts.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
-    /// Scripts that were run.
+    /// Number of scripts that were run.
     pub scripts: usize,
-    /// Scripts that were not run since they are listed.
+    /// Number of scripts that were not run because they are listed.
     pub excluded_scripts: usize,
-    /// Assertions that hold.
+    /// Number of assertions that hold.
     pub assertions: usize,
-    /// Other directives that did what they should.
+    /// Number of other directives that succeeded.
     pub actions: usize,
-    /// Directives that failed and are listed.
+    /// Number of directives that failed and are listed.
     pub expected_failures: usize,
-    /// Directives that were not run since the instance that they name was not made.
+    /// Number of directives that were not run because the directive that defines their instance
+    /// failed.
     pub skipped: usize,
-    /// All that is wrong, in the order of the scripts.
+    /// Unexpected failures and wrong entries of the list, in the order of the scripts.
     pub problems: Vec<String>,
 }
 
@@ -119,7 +121,7 @@ impl fmt::Display for Summary {
     }
 }
 
-/// Runs `scripts` on as many threads as the machine has processors, each script in its own stores.
+/// Runs `scripts` on as many threads as the machine has processors. Scripts share no stores.
 pub fn run_all(engine: &Engine, scripts: &[Script], exclusions: &Exclusions) -> Summary {
     let mut summary = Summary::default();
     let (excluded, chosen): (Vec<_>, Vec<_>) = scripts
@@ -155,7 +157,7 @@ pub fn run_all(engine: &Engine, scripts: &[Script], exclusions: &Exclusions) -> 
 }
 
 fn run_parallel(engine: &Engine, scripts: &[&Script]) -> Vec<Result<Report>> {
-    // The longest scripts first, so that no thread starts one when the others are done.
+    // Starting with the longest scripts keeps all threads busy until the end.
     let mut order = (0..scripts.len()).collect::<Vec<_>>();
     order.sort_by_key(|&index| std::cmp::Reverse(scripts[index].text.len()));
     let next = AtomicUsize::new(0);
@@ -167,8 +169,7 @@ fn run_parallel(engine: &Engine, scripts: &[&Script]) -> Vec<Result<Report>> {
         for _ in 0..threads {
             let work = || {
                 while let Some(&index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
-                    // A panic is a defect of the engine; the other scripts can still tell what they
-                    // have to.
+                    // A panic is a defect of the engine. The other scripts still run.
                     let run = || script::run(engine, &scripts[index].text);
                     let report = panic::catch_unwind(AssertUnwindSafe(run))
                         .unwrap_or_else(|payload| Err(panicked(&*payload)));
@@ -180,7 +181,7 @@ fn run_parallel(engine: &Engine, scripts: &[&Script]) -> Vec<Result<Report>> {
             let thread = thread::Builder::new()
                 .stack_size(STACK_SIZE)
                 .spawn_scoped(scope, work);
-            thread.expect("the system lets the process have as many threads as it has processors");
+            thread.expect("the system can start a thread per processor");
         }
     });
     let reports = reports
@@ -196,7 +197,7 @@ fn panicked(payload: &(dyn Any + Send)) -> Error {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     let text = text
         .or_else(|| payload.downcast_ref::<&str>().copied())
-        .unwrap_or("with a payload that is no text");
+        .unwrap_or("the payload is not text");
     format_err!("panicked: {text}")
 }
 
@@ -216,8 +217,8 @@ impl Summary {
                 false => self.problems.push(format!("{name}: {failure}")),
             }
         }
-        // What a failed directive should have made is missed by others; that is no news unless they
-        // were listed themselves.
+        // A listed directive that was skipped counts as one that does not fail: its entry hides
+        // nothing and can be deleted.
         for (_, line) in exclusions
             .directives
             .keys()
@@ -274,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn entries_need_reasons_and_stand_once() {
+    fn entries_need_reasons_and_are_unique() {
         for list in ["a.wast:3", "a.wast:x why", "a.wast why\na.wast why"] {
             assert!(Exclusions::parse(list).is_err(), "{list}");
         }

@@ -1,5 +1,5 @@
-//! Wraps core modules as a component: Mintage hosts components only, so a core script's modules
-//! become the core instances of one.
+//! Wraps core modules in a component. Mintage runs components only, so the modules of a core script
+//! become core instances of a component.
 
 use crate::{collector, spectest};
 use hashbrown::{HashMap, HashSet};
@@ -8,31 +8,32 @@ use std::rc::Rc;
 use wasm_encoder::{ComponentBuilder, Encode, Module, ModuleArg, RawSection, Section};
 use wasmparser::{BinaryReader, ImportSectionReader, Imports, Parser, Payload};
 
-/// A component that holds `module` but does not instantiate it: valid exactly when the module is.
+/// Builds a component that contains `module` but does not instantiate it. It is valid exactly if
+/// the module is.
 pub(crate) fn validation_only(module: &[u8]) -> Vec<u8> {
     let mut component = ComponentBuilder::default();
     component.core_module_raw(None, module);
     component.finish()
 }
 
-/// A valid core module in the form that a component can hold.
+/// A valid core module that can be instantiated in a component.
 pub(crate) struct CoreModule {
-    /// The binary. No two imports have the same pair of names, as components demand.
+    /// The binary. Its imports have unique pairs of names, which components require.
     pub(crate) bytes: Vec<u8>,
-    /// One instantiation argument per module name in `bytes`: that name, and the name that the
-    /// script wrote.
+    /// One instantiation argument per imported module name: the name in `bytes` and the name in the
+    /// script.
     args: Vec<(String, String)>,
-    /// Whether the module defines a memory, a table, a mutable global or a tag, whose identity
-    /// counts.
+    /// Whether the module defines a memory, a table, a mutable global or a tag. Instances of such a
+    /// module cannot be copied, since their identity matters.
     pub(crate) has_state: bool,
 }
 
 impl CoreModule {
-    /// Reads a module's import names, which it makes unique.
+    /// Parses a module and makes its import names unique.
     ///
     /// # Errors
     ///
-    /// When the module is malformed; it should have been validated.
+    /// Fails if the module is malformed.
     pub(crate) fn parse(bytes: &[u8]) -> Result<CoreModule> {
         let mut module = CoreModule {
             bytes: bytes.to_vec(),
@@ -45,8 +46,6 @@ impl CoreModule {
                     let range = section.range();
                     let (start, end) = (range.start as usize, range.end as usize);
                     if let Some(renamed) = module.read_imports(bytes, section)? {
-                        // The section's header stands between the end of the section before and its
-                        // contents.
                         let header = section_start(bytes, start, end)?;
                         let section = RawSection {
                             id: wasm_encoder::SectionId::Import.into(),
@@ -71,14 +70,14 @@ impl CoreModule {
         Ok(module)
     }
 
-    /// The names of the modules that the script's text imports from.
+    /// Returns the module names that the module in the script imports from.
     pub(crate) fn imported_modules(&self) -> impl Iterator<Item = &str> {
         self.args.iter().map(|(_, original)| original.as_str())
     }
 
-    /// Fills in `args`. When names are repeated, gives the contents of an import section in which
-    /// they are not: the second import of `"m" "x"` comes from an argument with another name, for
-    /// which the same instance is given.
+    /// Fills in `args`. If pairs of names are repeated, returns the contents of an import section
+    /// with unique ones: the second import of `"m" "x"` gets another module name, and the same
+    /// instance as argument.
     fn read_imports(
         &mut self,
         bytes: &[u8],
@@ -128,8 +127,8 @@ impl CoreModule {
     }
 }
 
-/// Where the section with contents `start..end` begins: its id and the LEB128 number of its size
-/// lie before `start`.
+/// Returns the offset of the import section with contents `start..end`. Its header, the section id
+/// and the size in LEB128, comes before `start`.
 fn section_start(bytes: &[u8], start: usize, end: usize) -> Result<usize> {
     let is_header = |&header: &usize| {
         let mut reader = BinaryReader::new(&bytes[header + 1..start], 0);
@@ -146,6 +145,7 @@ fn section_start(bytes: &[u8], start: usize, end: usize) -> Result<usize> {
     }
 }
 
+/// Returns a module name that is not in `used`, and adds it.
 fn unused_name(used: &mut HashSet<String>, module: &str, mut count: usize) -> String {
     loop {
         let name = format!("{module}#{count}");
@@ -156,26 +156,24 @@ fn unused_name(used: &mut HashSet<String>, module: &str, mut count: usize) -> St
     }
 }
 
-/// One instantiation of a module, or component, among linked ones.
+/// An instance of a module or component that is linked with others.
 pub(crate) struct Member<M = CoreModule> {
-    /// The module.
+    /// The module or component.
     pub(crate) module: Rc<M>,
-    /// For each module name that it imports from: the position of the member that provides it.
-    /// Names that are missing here (what the runner provides apart) make an invalid component, as
-    /// an unknown import should.
+    /// The position of the member that provides each imported name. An import that neither a member
+    /// nor the runner provides makes the component invalid.
     pub(crate) providers: HashMap<String, usize>,
 }
 
-/// A component that instantiates `members` in order, each linked to earlier ones and to what the
-/// runner provides.
-pub(crate) struct Linked {
-    /// The component's binary.
+/// A component of linked core modules.
+pub(crate) struct LinkedModules {
+    /// The binary of the component.
     pub(crate) bytes: Vec<u8>,
-    /// The number of the core instance that is the first member; the others follow.
+    /// Index of the core instance that is the first member. The other members follow.
     pub(crate) first_instance: u32,
 }
 
-/// Makes a module that scripts import without defining it.
+/// Builds a module that scripts import without defining it.
 type MakeModule = fn() -> Module;
 
 /// The modules that the runner provides, by name.
@@ -184,8 +182,9 @@ const PROVIDED: [(&str, MakeModule); 2] = [
     (collector::NAME, collector::module),
 ];
 
-/// Builds the component of `members`.
-pub(crate) fn linked(members: &[Member]) -> Linked {
+/// Builds a component that instantiates `members` in order, each linked to earlier ones and to the
+/// modules that the runner provides.
+pub(crate) fn linked(members: &[Member]) -> LinkedModules {
     let mut component = ComponentBuilder::default();
     let mut provided = HashMap::new();
     for (name, module) in PROVIDED {
@@ -210,7 +209,7 @@ pub(crate) fn linked(members: &[Member]) -> Linked {
         });
         component.core_instantiate(None, module, args.collect::<Vec<_>>());
     }
-    Linked {
+    LinkedModules {
         bytes: component.finish(),
         first_instance,
     }
@@ -260,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn repeated_imports_get_arguments_of_their_own() {
+    fn repeated_imports_get_separate_arguments() {
         let text = r#"(module
             (import "spectest" "print_i32" (func $a (param i32)))
             (import "spectest" "print_i32" (func $b (param i32)))
@@ -275,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_and_mistyped_imports_are_static_errors() {
+    fn unknown_and_mistyped_imports_are_invalid() {
         let unknown =
             validate(&[member(r#"(module (import "none" "x" (func)))"#, &[])]).unwrap_err();
         assert!(unknown.contains("none"), "{unknown}");
@@ -288,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_can_change_is_state() {
+    fn mutable_definitions_and_tags_are_state() {
         for (text, has_state) in [
             (
                 r#"(module (func (export "f")) (global i32 (i32.const 1)))"#,
