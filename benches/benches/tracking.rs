@@ -1,6 +1,7 @@
-//! Tracks Mintage alone, with the same probes as the comparison: `cargo bench -p mintage-benches`.
+//! Measures Mintage alone, with the probes of the comparison: `cargo bench -p mintage-benches`.
 //!
-//! Compiling and sizes are left out: they take too long for many samples, or do not vary.
+//! Compile times and sizes are left out: the former take too long for many samples, and the latter
+//! do not vary.
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use mintage_benches::contender::Mode;
@@ -15,7 +16,7 @@ fn track(criterion: &mut Criterion) {
             continue;
         }
         let fail = |error: anyhow::Error| -> ! { panic!("{}: {error:#}", metric.name()) };
-        // Prepared on first use, so that a filter on the command line prepares only what it runs.
+        // Probes are prepared on first use, so that a filter on the command line saves time.
         let mut probe = None;
         criterion.bench_function(&metric.name(), |bencher| {
             bencher.iter_custom(|iterations| {

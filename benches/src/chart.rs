@@ -1,6 +1,6 @@
-//! Draws the comparison as an SVG picture: how many times as fast the first engine is.
+//! Draws the comparison as an SVG chart of the speed ratio of the two engines.
 //!
-//! It has a background of its own, so that it can be read on light and on dark pages.
+//! The chart has its own background, so that it is readable on light and on dark pages.
 
 use crate::contender::Mode;
 use crate::duel::Row;
@@ -10,11 +10,11 @@ use svg::node::element::{Group as Layer, Line, Rectangle, Text};
 
 const WIDTH: f64 = 960.0;
 const MARGIN: f64 = 20.0;
-/// Where the bars start: what equals the second engine.
+/// X coordinate at which bars start, where both engines are equal.
 const ORIGIN: f64 = 440.0;
-/// What ten times as fast is wide.
+/// Width of the bar for a ratio of ten.
 const DECADE: f64 = 75.0;
-/// Where the figures end.
+/// X coordinate at which the figures end.
 const FIGURES: f64 = 880.0;
 const ROW: f64 = 18.0;
 const HEADER: f64 = 78.0;
@@ -24,7 +24,7 @@ const FAINT: &str = "#d1d9e0";
 const FASTER: &str = "#2f6f4f";
 const SLOWER: &str = "#b35900";
 
-/// A picture of the rows that both engines have a result for, at their default settings.
+/// Draws the rows for which both engines have a result, in the default mode.
 pub fn draw(left: &str, right: &str, rows: &[Row]) -> String {
     let rows: Vec<(&Row, f64)> = rows
         .iter()
@@ -100,7 +100,7 @@ pub fn draw(left: &str, right: &str, rows: &[Row]) -> String {
     format!("{document}\n")
 }
 
-/// One row: its name, its bar, and the figures behind it.
+/// Draws a row: its name, bar and figures.
 fn bar(row: &Row, factor: f64, y: f64) -> Layer {
     let end = ORIGIN - DECADE * f64::log10(factor.clamp(0.0001, 10.0));
     let (from, to) = (ORIGIN.min(end), ORIGIN.max(end));
@@ -129,7 +129,7 @@ fn text(content: &str, x: f64, y: f64) -> Text {
     Text::new(content).set("x", number(x)).set("y", number(y))
 }
 
-/// A coordinate to a tenth, so that pictures of like results differ little.
+/// Rounds a coordinate to a tenth, so that charts of similar results differ little.
 fn number(value: f64) -> String {
     format!("{value:.1}")
 }

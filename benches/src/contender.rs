@@ -1,16 +1,16 @@
-//! What an engine must do to be measured.
+//! The interface of an engine that is measured.
 
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
-/// How guests are kept from running for ever.
+/// The mechanism that limits the running time of guests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Mode {
-    /// Not at all.
+    /// No limit.
     Free,
-    /// Another thread can stop them. Nobody does.
+    /// Another thread can interrupt guests, but never does here.
     Interruptible,
-    /// What they execute is counted, and they have more of it left than they need.
+    /// Guests consume fuel, and have more than they need.
     Fuel,
 }
 
@@ -18,7 +18,7 @@ impl Mode {
     /// All modes.
     pub const ALL: [Self; 3] = [Self::Free, Self::Interruptible, Self::Fuel];
 
-    /// The name in reports.
+    /// Returns the name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Free => "free",
@@ -28,21 +28,20 @@ impl Mode {
     }
 }
 
-/// More fuel than any measurement uses up.
+/// More fuel than any measurement consumes.
 pub(crate) const FUEL: u64 = i64::MAX as u64;
 
-/// An engine that compiles, loads and instantiates components, with the settings that a service
-/// would run it with.
+/// An engine that compiles, loads and instantiates components, with the settings of a service in
+/// production.
 pub trait Host: Sized + Sync + 'static {
     /// The name in reports.
     const NAME: &'static str;
 
     /// A compiled component.
     type Component;
-    /// A component linked to its (empty) imports, ready to be instantiated many times, by any
-    /// thread.
+    /// A component without imports, linked. Any thread can instantiate it any number of times.
     type Linked: Sync;
-    /// One instance together with its store.
+    /// An instance and its store.
     type Live;
 
     /// Creates the engine.
@@ -54,36 +53,36 @@ pub trait Host: Sized + Sync + 'static {
     /// Compiles to an artifact for [`Host::load`].
     fn precompile(&self, wasm: &[u8]) -> Result<Vec<u8>>;
 
-    /// The artifact of a compiled component.
+    /// Returns the artifact of a compiled component.
     fn serialize(component: &Self::Component) -> Result<Vec<u8>>;
 
-    /// Loads an artifact that this same engine wrote.
+    /// Loads an artifact that this engine made.
     fn load(&self, artifact: &ArtifactFile) -> Result<Self::Component>;
 
-    /// Resolves the component's imports, of which there are none.
+    /// Links a component that has no imports.
     fn link(&self, component: &Self::Component) -> Result<Self::Linked>;
 
-    /// Makes a store and an instance in it.
+    /// Creates a store and an instance in it.
     fn instantiate(&self, linked: &Self::Linked) -> Result<Self::Live>;
 
-    /// The instance's component, linked, with instances that start as this one stands now; none
-    /// when the engine has no such thing.
+    /// Returns the instance's component, linked, with instances that start from the current state
+    /// of this one. `None` if the engine does not support snapshots.
     fn snapshot(&self, live: &mut Self::Live) -> Result<Option<Self::Linked>>;
 }
 
-/// The ability to call exports of one signature.
+/// Calls of exports with a given signature.
 pub trait Calls<Params, Results>: Host {
     /// A typed function.
     type Func;
 
-    /// Looks up an export of the instance and checks its type.
+    /// Looks up an exported function and checks its type.
     fn func(live: &mut Self::Live, name: &str) -> Result<Self::Func>;
 
-    /// Calls it to its end, post-return included.
+    /// Calls a function, including its post-return.
     fn call(live: &mut Self::Live, func: &Self::Func, params: Params) -> Result<Results>;
 }
 
-/// A host with all the signatures that the guests export.
+/// An engine that can call exports with all signatures that the guests have.
 pub trait Contender:
     Host + Calls<(&'static str,), (String,)> + Calls<(u32,), (u64,)> + Calls<(i32, i32), (i32,)>
 {
@@ -94,21 +93,21 @@ impl<H> Contender for H where
 {
 }
 
-/// An artifact in a file that this process wrote into a folder of its own: engines may trust its
-/// content.
+/// An artifact in a file that this process has written to its own folder, so that engines can trust
+/// its contents.
 pub struct ArtifactFile {
     path: PathBuf,
 }
 
 impl ArtifactFile {
-    /// Writes an artifact into `folder`, which must belong to this process.
+    /// Writes an artifact to `folder`, which must belong to this process.
     pub(crate) fn write(folder: &tempfile::TempDir, name: &str, artifact: &[u8]) -> Result<Self> {
         let path = folder.path().join(name);
         std::fs::write(&path, artifact)?;
         Ok(Self { path })
     }
 
-    /// Where the artifact is.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }

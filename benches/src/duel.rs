@@ -1,5 +1,5 @@
-//! Measures two engines side by side: their samples alternate, so that whatever disturbs the
-//! machine disturbs both.
+//! Measures two engines side by side. Their samples alternate, so that a disturbance of the machine
+//! affects both.
 
 use crate::contender::{Contender, Mode};
 use crate::lab::{Lab, Labs};
@@ -9,27 +9,27 @@ use anyhow::{Context, Result, anyhow};
 use std::rc::Rc;
 use std::time::Duration;
 
-/// How much time to spend.
+/// The number and length of samples.
 #[derive(Debug, Clone, Copy)]
 pub struct Effort {
-    /// Samples of a metric that takes seconds.
+    /// Number of samples of a metric that takes seconds.
     few: usize,
-    /// Samples of a metric that is short.
+    /// Number of samples of a short metric.
     many: usize,
-    /// How long a sample of a short metric is to take.
+    /// Target duration of a sample of a short metric.
     sample_time: Duration,
 }
 
 impl Effort {
-    /// Enough for differences of a few per cent. A sample is shorter than a time slice of the
-    /// operating system's scheduler, so on a busy machine most samples are not interrupted and the
-    /// median is of those.
+    /// Enough samples to see differences of a few per cent. A sample is shorter than a time slice
+    /// of the operating system's scheduler, so that most samples, and thus the median, are
+    /// uninterrupted even on a busy machine.
     pub const FULL: Self = Self {
         few: 3,
         many: 301,
         sample_time: Duration::from_millis(1),
     };
-    /// Enough to see whether everything works.
+    /// Enough samples to see whether everything works.
     pub const QUICK: Self = Self {
         few: 1,
         many: 31,
@@ -39,43 +39,43 @@ impl Effort {
 
 /// One row of the comparison.
 pub struct Row {
-    /// What was measured, but for the mode.
+    /// Name of the metric, without the mode.
     pub subject: String,
-    /// What the metric belongs to.
+    /// The group of the metric.
     pub group: Group,
-    /// Which engines were measured.
+    /// The mode of the engines.
     pub mode: Mode,
-    /// In what the summaries count.
+    /// The unit of the results.
     pub unit: Unit,
-    /// The first engine's result, or why there is none.
+    /// The first engine's result.
     pub left: Result<Summary>,
-    /// The second engine's result, or why there is none.
+    /// The second engine's result.
     pub right: Result<Summary>,
 }
 
 impl Row {
-    /// The metric's name.
+    /// Returns the name of the metric, with the mode.
     pub fn name(&self) -> String {
         metrics::name(&self.subject, self.mode)
     }
 
-    /// The first engine's median.
+    /// Returns the first engine's median.
     pub fn left_median(&self) -> Option<f64> {
         Some(self.left.as_ref().ok()?.median)
     }
 
-    /// The second engine's median.
+    /// Returns the second engine's median.
     pub fn right_median(&self) -> Option<f64> {
         Some(self.right.as_ref().ok()?.median)
     }
 
-    /// The first engine's median as a multiple of the second's.
+    /// Returns the first engine's median divided by the second's.
     pub fn ratio(&self) -> Option<f64> {
         Some(self.left_median()? / self.right_median()?)
     }
 }
 
-/// Two engines, ready to be compared.
+/// Two engines to compare.
 pub struct Duel<Left: Contender, Right: Contender> {
     left: Labs<Left>,
     right: Labs<Right>,
@@ -83,7 +83,7 @@ pub struct Duel<Left: Contender, Right: Contender> {
 }
 
 impl<Left: Contender, Right: Contender> Duel<Left, Right> {
-    /// Both engines; each is started when a metric asks for it.
+    /// Creates a comparison. Engines are created when a metric first uses them.
     pub fn new(effort: Effort) -> Self {
         Self {
             left: Labs::new(),
@@ -92,8 +92,8 @@ impl<Left: Contender, Right: Contender> Duel<Left, Right> {
         }
     }
 
-    /// Measures one after the other the metrics that `wanted` chooses by name; `report` gets each
-    /// row when it is done.
+    /// Measures the metrics whose names `wanted` accepts. Passes each row to `report` when it is
+    /// complete.
     pub fn run(&self, wanted: impl Fn(&str) -> bool, mut report: impl FnMut(&Row)) -> Vec<Row> {
         let mut rows = Vec::new();
         for (left, right) in metrics::all().into_iter().zip(metrics::all()) {
@@ -134,7 +134,7 @@ impl<Left: Contender, Right: Contender> Duel<Left, Right> {
     }
 }
 
-/// Prepares a metric, if its engine could be started.
+/// Prepares a metric, unless its engine could not be created.
 fn prepare<'lab, C: Contender>(
     metric: &Metric<C>,
     lab: &'lab Result<Rc<Lab<C>>>,
@@ -145,8 +145,8 @@ fn prepare<'lab, C: Contender>(
     }
 }
 
-/// One engine's part in a row. After an error it takes no more samples, while the other side goes
-/// on.
+/// The measurement of one engine for a row. After an error it takes no more samples; the other side
+/// continues.
 struct Side<'lab> {
     state: Result<Active<'lab>>,
 }
@@ -197,11 +197,12 @@ impl Active<'_> {
     }
 }
 
-/// The number of iterations that take about the time `wanted`; finding it warms up as well.
+/// Returns the number of iterations that take about the time `wanted`. Finding it also warms up the
+/// measured code.
 fn calibrate(run: &mut dyn FnMut(u64) -> Result<Duration>, wanted: Duration) -> Result<u64> {
     let mut iterations = 1;
     loop {
-        // The best of three, lest an interruption pass for a long iteration.
+        // The minimum of three runs leaves out interruptions.
         let time = run(iterations)?.min(run(iterations)?).min(run(iterations)?);
         if time >= wanted / 4 {
             let scale = wanted.as_secs_f64() / time.as_secs_f64();

@@ -3,30 +3,30 @@
 use anyhow::{Context, Result};
 use std::fmt::Write;
 
-/// The number of entries of the table, and of calls through it, in [`Guest::CallIndirect`].
+/// Number of table entries, and of calls through them, in [`Guest::CallIndirect`].
 pub const TABLE_ENTRIES: u32 = 1 << 16;
 
-/// A component under test. None imports anything.
+/// A component under test. It has no imports.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Guest {
-    /// SpiderMonkey with a small script, see `greet.wit` of the example.
+    /// SpiderMonkey with a small script; see the example's `greet.wit`.
     Greet,
-    /// `run-same` and `run-different: func(mask: u32) -> u64`, see [`call_indirect`].
+    /// Exports `run-same` and `run-different: func(mask: u32) -> u64`; see [`call_indirect`].
     CallIndirect,
-    /// `run: func(n: u32) -> u64`, see [`chain`]; the number is that of its core instances.
+    /// Exports `run: func(n: u32) -> u64`; see [`chain`]. The field is the number of core instances.
     Chain(u32),
-    /// `run: func(n: u32) -> u64`, see [`starting`]; whether it has a start function.
+    /// Exports `run: func(n: u32) -> u64`; see [`starting`]. The field says whether it has a start function.
     Starting(bool),
-    /// A component in a file of its own.
+    /// A component in a file.
     Text {
-        /// The file's name.
+        /// The name of the file.
         name: &'static str,
-        /// What is in it.
+        /// The contents of the file.
         wat: &'static str,
     },
 }
 
-/// The guest in a file beside this one.
+/// The guest in a file of the folder `guests` or `kernels`.
 macro_rules! text {
     ($path:literal) => {
         $crate::guest::Guest::Text {
@@ -37,16 +37,16 @@ macro_rules! text {
 }
 pub(crate) use text;
 
-/// `add: func(a: s32, b: s32) -> s32`.
+/// Exports `add: func(a: s32, b: s32) -> s32`.
 pub const ADD: Guest = text!("guests/add.wat");
-/// `echo: func(text: string) -> string`.
+/// Exports `echo: func(text: string) -> string`.
 pub const ECHO: Guest = text!("guests/echo.wat");
-/// Two components: `string`, `bytes`, `words`, `pairs`, `fields` and `method`, each `func(n: u32)
-/// -> u64`, make `n` calls from one to the other.
+/// Two components. The exports `string`, `bytes`, `words`, `pairs`, `fields` and `method`, each of
+/// type `func(n: u32) -> u64`, make `n` calls from one component to the other.
 pub const ADAPTERS: Guest = text!("guests/adapters.wat");
 
 impl Guest {
-    /// The file name of its artifact.
+    /// Returns the file name of the artifact.
     pub fn file_name(self) -> String {
         match self {
             Self::Greet => "greet".to_string(),
@@ -57,7 +57,7 @@ impl Guest {
         }
     }
 
-    /// The component's bytes; the JavaScript guest is built when it is missing.
+    /// Returns the component's bytes. Builds the JavaScript guest if it is missing.
     pub fn wasm(self) -> Result<Vec<u8>> {
         match self {
             Self::Greet => {
@@ -72,13 +72,13 @@ impl Guest {
     }
 }
 
-/// The text of a component with two full tables: in one, entry `k` is a function of its own that
-/// answers `k + 1`; in the other all entries are the first of these functions.
+/// Returns the text of a component with two full tables. In the first, entry `k` is a separate
+/// function that returns `k + 1`. In the second, all entries are the first of these functions.
 ///
-/// `run-different(mask)` and `run-same(mask)` make one indirect call per table entry: the call
-/// numbered `i` goes to the entry `i & mask`, so that the mask 0 always calls the first and the
-/// mask `TABLE_ENTRIES - 1` calls each once. They answer the sum. No compiler can know the callee,
-/// since the mask is a parameter.
+/// `run-different(mask)` and `run-same(mask)` make as many indirect calls as a table has entries,
+/// and return the sum of the results. Call `i` goes to the entry `i & mask`: the mask 0 calls the
+/// first entry each time, the mask `TABLE_ENTRIES - 1` calls each entry once. Since the mask is a
+/// parameter, no compiler can know the callee.
 fn call_indirect() -> Result<String> {
     let mut wat = String::new();
     writeln!(wat, "(component (core module $module")?;
@@ -124,9 +124,9 @@ fn call_indirect() -> Result<String> {
     Ok(wat)
 }
 
-/// The text of a component of so many core instances. Each has a memory, a global and a table of
-/// its own, and imports the function of the one before; `run(n)` of the last one goes through all
-/// of them, each of which adds one to `n`.
+/// Returns the text of a component with the given number of core instances. Each has its own
+/// memory, global and table, and imports the function of the one before. `run(n)` passes through
+/// all of them, each of which adds one to `n`.
 fn chain(instances: u32) -> Result<String> {
     let mut wat = String::from(
         r#"(component
@@ -166,11 +166,11 @@ fn chain(instances: u32) -> Result<String> {
     Ok(wat)
 }
 
-/// What the start function of [`starting`] leaves in memory.
+/// The last word that the start function of [`starting`] writes.
 pub const STARTED: u64 = 3_007_012_782_569_390_081;
 
-/// The text of a component that fills a page of memory in about a millisecond: in its start
-/// function, or else not before `run` is called. `run(0)` answers the last word.
+/// Returns the text of a component that fills a page of memory in about a millisecond, either in
+/// its start function or when `run` is called. `run(0)` returns the last word.
 fn starting(starts: bool) -> String {
     let start = if starts { "(start $fill)" } else { "" };
     format!(
@@ -194,7 +194,7 @@ fn starting(starts: bool) -> String {
     )
 }
 
-/// What `fib(n)` of [`Guest::Greet`] answers: the nth Fibonacci number modulo 2^32.
+/// Returns the result of `fib(n)` of [`Guest::Greet`]: the nth Fibonacci number modulo 2^32.
 pub fn fib(n: u32) -> u64 {
     let (mut current, mut next) = (0_u32, 1_u32);
     for _ in 0..n {

@@ -1,8 +1,8 @@
-//! The steady state: programs that run long enough for nothing but their machine code to count.
+//! Kernels: programs that run long enough to measure their machine code alone.
 
 use crate::guest::{Guest, text};
 
-/// A function `func(n: u32) -> u64` that does its work `n` times over and answers a checksum.
+/// A function `func(n: u32) -> u64` that does its work `n` times and returns a checksum.
 #[derive(Debug, Clone, Copy)]
 pub struct Kernel {
     /// The name in reports.
@@ -11,9 +11,9 @@ pub struct Kernel {
     pub guest: Guest,
     /// The function.
     pub export: &'static str,
-    /// The parameter: so much that a call takes some tenths of a millisecond.
+    /// The parameter, chosen so that a call takes some tenths of a millisecond.
     pub n: u32,
-    /// What every engine must answer.
+    /// The expected result.
     pub answer: u64,
 }
 

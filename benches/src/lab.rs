@@ -1,4 +1,4 @@
-//! One engine with the guests prepared for it.
+//! Engines with the guests that are prepared for them.
 
 use crate::contender::{ArtifactFile, Host, Mode};
 use crate::guest::Guest;
@@ -8,16 +8,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use tempfile::TempDir;
 
-/// One engine in each mode that a metric asked for.
+/// One engine per mode, created on first use.
 pub struct Labs<H: Host>(RefCell<BTreeMap<Mode, Rc<Lab<H>>>>);
 
 impl<H: Host> Labs<H> {
-    /// No engine yet.
+    /// Creates a collection without engines.
     pub fn new() -> Self {
         Self(RefCell::default())
     }
 
-    /// The engine in a mode; started the first time.
+    /// Returns the engine in a mode, which is created on first use.
     pub fn get(&self, mode: Mode) -> Result<Rc<Lab<H>>> {
         if let Some(lab) = self.0.borrow().get(&mode) {
             return Ok(lab.clone());
@@ -34,18 +34,18 @@ impl<H: Host> Default for Labs<H> {
     }
 }
 
-/// An engine, and what it made of each guest that a metric asked for.
+/// An engine and the artifacts of the guests that metrics use.
 pub struct Lab<H: Host> {
     /// The engine under test.
     pub host: H,
-    /// The artifact size of the JavaScript guest at default settings, once somebody compiled it.
+    /// Size of the JavaScript guest's artifact at default settings, if it has been compiled.
     pub artifact_size: Cell<Option<u64>>,
     artifacts: RefCell<HashMap<Guest, Rc<ArtifactFile>>>,
     folder: TempDir,
 }
 
 impl<H: Host> Lab<H> {
-    /// Starts the engine.
+    /// Creates the engine.
     pub fn new(mode: Mode) -> Result<Self> {
         Ok(Self {
             host: H::new(mode)
@@ -56,7 +56,7 @@ impl<H: Host> Lab<H> {
         })
     }
 
-    /// The artifact of a guest; compiles it the first time.
+    /// Returns the artifact of a guest, which is compiled on first use.
     pub fn artifact(&self, guest: Guest) -> Result<Rc<ArtifactFile>> {
         if let Some(artifact) = self.artifacts.borrow().get(&guest) {
             return Ok(artifact.clone());
@@ -74,7 +74,7 @@ impl<H: Host> Lab<H> {
         Ok(artifact)
     }
 
-    /// A guest, loaded and linked.
+    /// Loads and links a guest.
     pub fn linked(&self, guest: Guest) -> Result<H::Linked> {
         let component = self.host.load(&*self.artifact(guest)?)?;
         self.host.link(&component)

@@ -1,15 +1,17 @@
-//! Measures Mintage, alone and next to its peer.
+//! Measures Mintage, alone or side by side with Wasmtime.
 //!
-//! 1. [`guest`]: the components under test, and [`kernels`], those of the steady state;
-//! 2. [`contender`]: what an engine must do to be measured, done by [`mintage`] and [`wasmtime`];
-//! 3. [`lab`]: one engine with the guests prepared for it;
-//! 4. [`metrics`]: the list of what is measured, each with the builder of its probe;
-//! 5. [`duel`]: runs the probes of both engines alternately;
-//! 6. [`stats`]: samples to medians; [`report`], [`summary`] and [`chart`]: medians to a table or
-//!    JSON, sentences, and a picture.
+//! | module | contents |
+//! |---|---|
+//! | [`guest`], [`kernels`] | the components under test |
+//! | [`contender`] | the trait of a measured engine; [`mintage`] and [`wasmtime`] implement it |
+//! | [`lab`] | an engine with the guests prepared for it |
+//! | [`metrics`] | the list of metrics, each with a function that prepares its probe |
+//! | [`duel`] | runs the probes of two engines alternately |
+//! | [`stats`] | reduces samples to medians and quartiles |
+//! | [`report`], [`summary`], [`chart`] | print medians as a table, JSON, sentences or a chart |
 //!
-//! `cargo run --release -p mintage-benches` compares; `cargo bench -p mintage-benches` tracks
-//! Mintage alone.
+//! `cargo run --release -p mintage-benches` compares the engines. `cargo bench -p mintage-benches`
+//! measures Mintage alone.
 
 pub mod chart;
 pub mod contender;

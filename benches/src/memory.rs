@@ -1,18 +1,18 @@
-//! What this process takes, as the operating system counts it.
+//! Memory use of this process, as the operating system reports it.
 
 use anyhow::{Context, Result};
 
-/// Memory of this process, in bytes.
+/// Memory use of this process, in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Memory {
     /// Address space, accessible or not.
     pub address_space: u64,
-    /// Pages in memory; a page that several mappings share counts for each.
+    /// Resident pages. A page in several mappings counts for each.
     pub resident: u64,
 }
 
 impl Memory {
-    /// What it takes now.
+    /// Reads the current memory use.
     pub fn now() -> Result<Self> {
         let path = "/proc/self/status";
         let status =

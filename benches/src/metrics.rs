@@ -1,8 +1,8 @@
-//! What is measured.
+//! The list of metrics.
 //!
-//! To add a metric, add one entry to [`all`], or a kernel to [`KERNELS`]. Its builder prepares
-//! everything that is not to be measured and gives a [`Probe`]; the probe checks every answer that
-//! it gets.
+//! To add a metric, add an entry to one of the functions that [`all`] calls, or a kernel to
+//! [`KERNELS`]. A metric's `prepare` function does everything that is not measured and returns a
+//! [`Probe`], which checks each result that it gets.
 
 use crate::contender::{Calls, Contender, Host, Mode};
 use crate::guest::{self, ADAPTERS, ADD, ECHO, Guest, TABLE_ENTRIES};
@@ -18,28 +18,28 @@ use std::time::{Duration, Instant};
 
 /// One row of the table.
 pub struct Metric<C: Host> {
-    /// What is measured, in a few words, but for the mode.
+    /// The name, without the mode.
     pub subject: String,
-    /// What it belongs to.
+    /// The group.
     pub group: Group,
-    /// In what the result counts.
+    /// The unit of the result.
     pub unit: Unit,
-    /// How many samples are affordable.
+    /// The number of samples.
     pub cadence: Cadence,
-    /// Which engine is measured.
+    /// The mode of the engine.
     pub mode: Mode,
     /// Prepares the measurement.
     pub prepare: Prepare<C>,
 }
 
 impl<C: Host> Metric<C> {
-    /// What is measured, in a few words.
+    /// Returns the name, with the mode.
     pub fn name(&self) -> String {
         name(&self.subject, self.mode)
     }
 }
 
-/// What is measured and in which mode, unless that is the usual one.
+/// Returns the name of a metric with its mode, unless that is the default.
 pub(crate) fn name(subject: &str, mode: Mode) -> String {
     match mode {
         Mode::Free => subject.to_string(),
@@ -47,26 +47,26 @@ pub(crate) fn name(subject: &str, mode: Mode) -> String {
     }
 }
 
-/// Prepares a measurement: what it does is not measured.
+/// A function that prepares a measurement. Its own work is not measured.
 pub type Prepare<C> = Box<dyn for<'lab> Fn(&'lab Lab<C>) -> Result<Probe<'lab>>>;
 
-/// What a metric belongs to.
+/// A group of metrics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
-    /// From component bytes to an artifact, and back from a file.
+    /// Compiling components, and loading artifacts from files.
     Code,
-    /// Making and dropping instances.
+    /// Creating and dropping instances.
     Instances,
     /// Short calls.
     Calls,
-    /// Calls from component to component.
+    /// Calls between components.
     Adapters,
     /// The kernels.
     Kernels,
 }
 
 impl Group {
-    /// The title in reports.
+    /// Returns the title in reports.
     pub fn title(self) -> &'static str {
         match self {
             Self::Code => "Compiling and loading",
@@ -78,7 +78,7 @@ impl Group {
     }
 }
 
-/// In what a result counts.
+/// The unit of a result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
     /// Seconds.
@@ -87,26 +87,26 @@ pub enum Unit {
     Bytes,
 }
 
-/// How many samples of a metric are affordable.
+/// The number of samples of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cadence {
-    /// It does not vary.
+    /// A single sample, for a result that does not vary.
     Once,
-    /// It takes seconds: few samples of one iteration.
+    /// Few samples of one iteration, for a metric that takes seconds.
     Few,
-    /// It is short: many samples, each of as many iterations as fill some milliseconds.
+    /// Many samples for a short metric. Each has enough iterations to take about a millisecond.
     Many,
 }
 
 /// A prepared measurement.
 pub enum Probe<'lab> {
-    /// Runs a number of iterations and answers their time together.
+    /// A function that runs a number of iterations and returns their total time.
     Time(Box<dyn FnMut(u64) -> Result<Duration> + 'lab>),
-    /// A size, known already.
+    /// A size in bytes, known already.
     Size(u64),
 }
 
-/// All metrics, in the order of the table.
+/// Returns all metrics, in the order of the table.
 pub fn all<C: Contender>() -> Vec<Metric<C>> {
     let mut metrics = code();
     metrics.extend(instances());
@@ -116,7 +116,7 @@ pub fn all<C: Contender>() -> Vec<Metric<C>> {
     metrics
 }
 
-/// A time that is short.
+/// Returns a metric of a short time.
 fn row<C: Host>(
     group: Group,
     subject: impl Into<String>,
@@ -132,7 +132,7 @@ fn row<C: Host>(
     }
 }
 
-/// A size, which does not vary.
+/// Returns a metric of a size.
 fn size<C: Host>(
     group: Group,
     subject: &str,
@@ -252,9 +252,9 @@ fn kernels<C: Contender>() -> Vec<Metric<C>> {
         .collect()
 }
 
-/// Requests served one after the other.
+/// Requests served one by one.
 pub(crate) const ONE_THREAD: &str = "instantiate + greet + drop";
-/// Requests served by two threads; the time is that of all divided by their number.
+/// Requests served by two threads. The result is the total time divided by the number of requests.
 pub(crate) const TWO_THREADS: &str = "instantiate + greet + drop, two threads";
 
 const NAME: &str = "world";
@@ -277,7 +277,7 @@ fn compile<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
     })
 }
 
-/// The size of the JavaScript guest's artifact.
+/// Measures the size of the JavaScript guest's artifact.
 fn artifact_size<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
     let size = match lab.artifact_size.get() {
         Some(size) => size,
@@ -286,7 +286,7 @@ fn artifact_size<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
     Ok(Probe::Size(size))
 }
 
-/// Loads the JavaScript guest's artifact from a file; dropping it is not counted.
+/// Loads the JavaScript guest's artifact from a file. Dropping it is not measured.
 fn load<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
     let artifact = lab.artifact(Guest::Greet)?;
     each(move || {
@@ -298,8 +298,8 @@ fn load<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
     })
 }
 
-/// From the artifact's file to the first answer, so that no engine gains by putting work off; drops
-/// are not counted.
+/// Measures the time from loading an artifact to the first result, so that postponed work counts.
+/// Drops are not measured.
 fn cold_start<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
     let artifact = lab.artifact(Guest::Greet)?;
     each(move || {
@@ -312,10 +312,10 @@ fn cold_start<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
     })
 }
 
-/// Makes and drops a store with an instance.
+/// Creates and drops a store with an instance.
 fn instantiate<C: Contender>(lab: &Lab<C>, guest: Guest) -> Result<Probe<'_>> {
     let linked = lab.linked(guest)?;
-    // Only instances that work count.
+    // Check that instances work.
     let answer = match guest {
         Guest::Chain(length) => Some(u64::from(length)),
         Guest::Starting(_) => Some(guest::STARTED),
@@ -332,9 +332,8 @@ fn instantiate<C: Contender>(lab: &Lab<C>, guest: Guest) -> Result<Probe<'_>> {
     })
 }
 
-/// What one of a thousand live instances takes of the memory that the process takes for all of them
-/// and for an engine of their own, which may reserve in advance. Before it is left idle, each
-/// instance may have greeted once.
+/// Measures the memory use per instance of an engine with a thousand live instances. What the
+/// engine reserves in advance counts, too. With `greeted`, each instance has handled one call.
 fn footprint<'lab, C: Contender>(
     lab: &'lab Lab<C>,
     greeted: bool,
@@ -364,8 +363,8 @@ fn instantiate_and_greet<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
     together(move || check_greet::<C>(&mut lab.host.instantiate(&linked)?))
 }
 
-/// The same, where instances start as one stands that has greeted; from the start in an engine that
-/// has no such thing.
+/// Serves one request by an instance that starts from a snapshot after the first `greet`. Without
+/// a snapshot if the engine does not support them.
 fn instantiate_and_greet_again<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
     let linked = lab.linked(Guest::Greet)?;
     let mut first = lab.host.instantiate(&linked)?;
@@ -374,10 +373,10 @@ fn instantiate_and_greet_again<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> 
     together(move || check_greet::<C>(&mut lab.host.instantiate(&linked)?))
 }
 
-/// Serves requests on several threads at once. The time is that of all divided by the number of
-/// requests.
+/// Serves requests on several threads in parallel. The result is the total time divided by the
+/// number of requests.
 fn instantiate_and_greet_on_threads<C: Contender>(lab: &Lab<C>, threads: u32) -> Result<Probe<'_>> {
-    // So many requests that starting threads does not count.
+    // Enough requests to make the time of starting threads negligible.
     const BATCH: u32 = 32;
     let linked = lab.linked(Guest::Greet)?;
     let host = &lab.host;
@@ -413,7 +412,7 @@ fn check_greet<C: Contender>(live: &mut C::Live) -> Result<()> {
     expect(&*greeting, GREETING)
 }
 
-/// Calls the JavaScript `greet` of an instance that lives on.
+/// Calls the JavaScript function `greet` of the same instance each time.
 fn greet<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
     warm(
         lab,
@@ -424,7 +423,7 @@ fn greet<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
     )
 }
 
-/// Calls the JavaScript loop of 5,000 steps of an instance that lives on.
+/// Calls a JavaScript function that loops 5,000 times, of the same instance each time.
 fn fib<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
     let wanted = guest::fib(FIB_N);
     warm(
@@ -443,14 +442,14 @@ fn add<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
     })
 }
 
-/// Calls a function that gives its string back.
+/// Calls a function that returns its string argument.
 fn echo<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
     warm(lab, ECHO, "echo", (TEXT,), |(text,): &(String,)| {
         expect(&**text, TEXT)
     })
 }
 
-/// 65,536 calls through a table.
+/// A series of 65,536 calls through a table.
 #[derive(Clone, Copy)]
 struct IndirectCalls {
     name: &'static str,
@@ -480,7 +479,8 @@ const INDIRECT_CALLS: [IndirectCalls; 3] = [
     },
 ];
 
-/// The calls in a fresh instance, whose table nobody has touched; only they are counted.
+/// Makes indirect calls in a new instance, whose table has not been accessed. Only the calls are
+/// measured.
 fn indirect_first_touch<C: Contender>(lab: &Lab<C>, calls: IndirectCalls) -> Result<Probe<'_>> {
     let linked = lab.linked(Guest::CallIndirect)?;
     each(move || {
@@ -494,7 +494,7 @@ fn indirect_first_touch<C: Contender>(lab: &Lab<C>, calls: IndirectCalls) -> Res
     })
 }
 
-/// The same calls in an instance that has made them before.
+/// Makes indirect calls in an instance that has made them before.
 fn indirect_warm<C: Contender>(lab: &Lab<C>, calls: IndirectCalls) -> Result<Probe<'_>> {
     warm(
         lab,
@@ -515,7 +515,7 @@ fn run_kernel<C: Contender>(lab: &Lab<C>, kernel: Kernel) -> Result<Probe<'_>> {
     )
 }
 
-/// Makes a thousand calls from one component to another, each of which answers `answer`.
+/// Makes a thousand calls from one component to another, each of which returns `answer`.
 fn adapter<'lab, C: Contender>(
     lab: &'lab Lab<C>,
     name: &'static str,
@@ -528,7 +528,7 @@ fn adapter<'lab, C: Contender>(
     })
 }
 
-/// Measures calls of one function in an instance that lives on.
+/// Measures calls of a function of the same instance.
 fn warm<'lab, C, Params, Results>(
     lab: &'lab Lab<C>,
     guest: Guest,
@@ -542,12 +542,12 @@ where
 {
     let mut live = lab.host.instantiate(&lab.linked(guest)?)?;
     let func = <C as Calls<Params, Results>>::func(&mut live, name)?;
-    // The first call is not warm.
+    // The first call is not measured.
     check(&C::call(&mut live, &func, params)?)?;
     together(move || check(&black_box(C::call(&mut live, &func, black_box(params))?)))
 }
 
-/// A probe of a step that is short: all iterations are timed as one.
+/// Returns a probe that measures all iterations of a short step together.
 fn together<'lab>(mut step: impl FnMut() -> Result<()> + 'lab) -> Result<Probe<'lab>> {
     Ok(Probe::Time(Box::new(move |iterations| {
         let start = Instant::now();
@@ -558,7 +558,7 @@ fn together<'lab>(mut step: impl FnMut() -> Result<()> + 'lab) -> Result<Probe<'
     })))
 }
 
-/// A probe of a step that times a part of itself.
+/// Returns a probe of a step that measures a part of itself.
 fn each<'lab>(mut step: impl FnMut() -> Result<Duration> + 'lab) -> Result<Probe<'lab>> {
     Ok(Probe::Time(Box::new(move |iterations| {
         (0..iterations).map(|_| step()).sum()
@@ -568,7 +568,7 @@ fn each<'lab>(mut step: impl FnMut() -> Result<Duration> + 'lab) -> Result<Probe
 fn expect<T: PartialEq + Debug>(got: T, wanted: T) -> Result<()> {
     ensure!(
         got == wanted,
-        "the guest answered {got:?} instead of {wanted:?}"
+        "the guest returned {got:?} instead of {wanted:?}"
     );
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Mintage, at its default settings but for limits that a guest here needs raised.
+//! Mintage at its default settings, with the limits raised that guests exceed.
 
 use crate::contender::{ArtifactFile, Calls, FUEL, Host, Mode};
 use ::mintage::{
@@ -7,7 +7,7 @@ use ::mintage::{
 };
 use anyhow::Result;
 
-/// The engine of this project.
+/// The engine of this repository.
 pub struct Mintage {
     engine: Engine,
     mode: Mode,
@@ -27,7 +27,7 @@ impl Host for Mintage {
 
     fn new(mode: Mode) -> Result<Self> {
         let mut config = Config::new();
-        // The longest chain has 500 memories, of 6 GiB of address space each.
+        // The longest chain has 500 memories, each with 6 GiB of address space.
         config.max_instance_address_space(4 << 40);
         match mode {
             Mode::Free => {}
@@ -57,7 +57,7 @@ impl Host for Mintage {
     }
 
     fn load(&self, artifact: &ArtifactFile) -> Result<Component> {
-        // SAFETY: an `ArtifactFile` holds what `precompile` gave, in a folder that only this
+        // SAFETY: an `ArtifactFile` contains the result of `precompile`, in a folder that only this
         // process uses.
         Ok(unsafe { Component::deserialize_file(&self.engine, artifact.path()) }?)
     }

@@ -1,4 +1,4 @@
-//! Shows the comparison as a table or as JSON.
+//! Prints the comparison as a table or as JSON.
 
 use crate::duel::Row;
 use crate::metrics::Unit;
@@ -17,7 +17,7 @@ const CELL_WIDTH: usize = 18;
 const RATIO_WIDTH: usize = 8;
 
 impl Table {
-    /// A table of two engines, for metrics of these names.
+    /// Creates a table of two engines that is wide enough for the names of `metrics`.
     pub fn new<'name>(
         left: &'static str,
         right: &'static str,
@@ -30,15 +30,15 @@ impl Table {
         }
     }
 
-    /// The lines above the rows; each engine's column gives the median and how far a typical sample
-    /// is off.
+    /// Returns the lines above the rows. The columns of the engines contain the median and the
+    /// spread of samples.
     pub fn header(&self) -> String {
         let titles = self.line("metric", self.left, self.right, "ratio");
         let rule = "-".repeat(titles.chars().count());
         format!("{titles}\n{rule}")
     }
 
-    /// One row; the reasons of missing results follow on lines of their own.
+    /// Formats a row. Errors follow on separate lines.
     pub fn row(&self, row: &Row) -> String {
         let ratio = row.ratio().map_or("-".to_string(), ratio);
         let mut text = self.line(
@@ -61,7 +61,7 @@ impl Table {
     }
 }
 
-/// All rows with their quartiles, in seconds and bytes.
+/// Returns all rows with quartiles, in seconds or bytes.
 pub fn json(left: &str, right: &str, rows: &[Row]) -> Value {
     let side = |result: &Result<Summary>| match result {
         Ok(summary) => json!({
@@ -103,7 +103,7 @@ fn cell(unit: Unit, result: &Result<Summary>) -> String {
     }
 }
 
-/// A ratio with three digits behind the point, or as many as show two that count.
+/// Formats a ratio with three decimals, or with five if it is small.
 pub(crate) fn ratio(ratio: f64) -> String {
     match ratio {
         0.01.. => format!("{ratio:.3}"),
@@ -111,7 +111,7 @@ pub(crate) fn ratio(ratio: f64) -> String {
     }
 }
 
-/// A number with three digits and the unit that fits it.
+/// Formats a quantity with three significant digits and a suitable unit.
 pub(crate) fn quantity(unit: Unit, value: f64) -> String {
     let scales: &[(f64, &str)] = match unit {
         Unit::Seconds => &[(1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns")],
@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_follows_its_row() {
+    fn errors_follow_their_row() {
         let table = Table::new("A", "B", ["load"].into_iter());
         let text = table.row(&row());
         assert_eq!(
@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn json_keeps_what_there_is() {
+    fn json_has_results_and_errors() {
         let value = json("A", "B", &[row()]);
         assert_eq!(value[0]["A"]["samples"], 9);
         assert_eq!(value[0]["B"]["error"], "no such file");

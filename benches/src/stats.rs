@@ -1,20 +1,20 @@
-//! From samples to the few numbers that are reported.
+//! Reduces samples to the numbers that are reported.
 
-/// What is reported of a set of samples.
+/// Median and quartiles of samples.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Summary {
-    /// The middle sample: half are smaller.
+    /// Half of the samples are smaller.
     pub median: f64,
     /// A quarter of the samples are smaller.
     pub lower_quartile: f64,
     /// A quarter of the samples are larger.
     pub upper_quartile: f64,
-    /// How many samples there were.
+    /// Number of samples.
     pub samples: usize,
 }
 
 impl Summary {
-    /// Summarizes samples, of which there must be some; `None` when there are none.
+    /// Summarizes samples. Returns `None` if there are none.
     pub fn new(mut samples: Vec<f64>) -> Option<Self> {
         samples.sort_by(f64::total_cmp);
         Some(Self {
@@ -25,22 +25,22 @@ impl Summary {
         })
     }
 
-    /// Half the distance between the quartiles, as a part of the median: how far a typical sample
-    /// is off.
+    /// Returns half the distance between the quartiles, relative to the median. A typical sample
+    /// differs this much from the median.
     pub fn spread(&self) -> f64 {
         (self.upper_quartile - self.lower_quartile) / 2.0 / self.median
     }
 }
 
-/// The geometric mean; `None` when there are no values.
+/// Returns the geometric mean, or `None` if there are no values.
 pub fn geometric_mean(values: impl Iterator<Item = f64>) -> Option<f64> {
     let logarithms: Vec<f64> = values.map(f64::ln).collect();
     let count = (!logarithms.is_empty()).then_some(logarithms.len())?;
     Some((logarithms.iter().sum::<f64>() / count as f64).exp())
 }
 
-/// The sample at a `fraction` of the way through sorted samples; between two samples, the mean
-/// weighted by nearness.
+/// Returns the sample at a `fraction` of the way through sorted samples, interpolated linearly
+/// between two samples.
 fn quantile(sorted: &[f64], fraction: f64) -> Option<f64> {
     let place = fraction * sorted.len().checked_sub(1)? as f64;
     let below = sorted[place.floor() as usize];

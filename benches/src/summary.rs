@@ -1,11 +1,11 @@
-//! From many rows to a few sentences.
+//! Summarizes all rows in a few sentences.
 
 use crate::contender::Mode;
 use crate::duel::Row;
 use crate::metrics::{Group, ONE_THREAD, TWO_THREADS};
 use crate::stats::geometric_mean;
 
-/// What the rows say together; nothing of what was not measured.
+/// Returns a sentence for each summary whose rows were measured.
 pub fn sentences(left: &str, right: &str, rows: &[Row]) -> Vec<String> {
     let mut sentences = Vec::new();
     sentences.extend(kernels(left, right, rows));
@@ -32,7 +32,7 @@ fn kernels(left: &str, right: &str, rows: &[Row]) -> Option<String> {
     ))
 }
 
-/// What it costs each engine to run the kernels in a mode, against running free.
+/// Compares the time of each engine's kernels in a mode with that in [`Mode::Free`].
 fn cost(left: &str, right: &str, mode: Mode, rows: &[Row]) -> Option<String> {
     let pairs: Vec<(&Row, &Row)> = rows
         .iter()

@@ -1,4 +1,4 @@
-//! Wasmtime, at its best settings for many short-lived instances.
+//! Wasmtime, with its best settings for many short-lived instances.
 
 use crate::contender::{ArtifactFile, Calls, FUEL, Host, Mode};
 use ::wasmtime::component::{
@@ -7,11 +7,11 @@ use ::wasmtime::component::{
 use ::wasmtime::{Config, Enabled, Engine, PoolingAllocationConfig, Store};
 use anyhow::Result;
 
-/// The peer.
+/// Wasmtime.
 pub struct Wasmtime {
-    /// Compiles for the compile time and the artifact size: the defaults.
+    /// Has the default settings, for the compile time and the artifact size.
     plain: Engine,
-    /// Does everything else.
+    /// Used for everything else.
     tuned: Engine,
     mode: Mode,
 }
@@ -22,7 +22,7 @@ pub struct Live {
     instance: Instance,
 }
 
-/// The settings that instantiate and call fastest.
+/// Returns the settings for the fastest instantiation and calls.
 fn tuned(mode: Mode) -> Config {
     let mut config = Config::new();
     match mode {
@@ -38,16 +38,16 @@ fn tuned(mode: Mode) -> Config {
         .allocation_strategy(pool())
         .memory_init_cow(true)
         .parallel_compilation(true)
-        // The guests are synchronous: their stores need not prepare for concurrent calls.
+        // The guests are synchronous, so stores need no support for concurrent calls.
         .concurrency_support(false);
     config
 }
 
-/// The pooling allocator, which keeps as much resident as is good for speed.
+/// Returns the settings of the pooling allocator, with generous limits on resident memory.
 fn pool() -> PoolingAllocationConfig {
     let mut pool = PoolingAllocationConfig::new();
-    // The call-indirect guest has 65,536 functions in each table, and the longest chain 500 core
-    // instances, which the default limits refuse.
+    // The default limits are too low for the call-indirect guest, with 65,536 functions in each
+    // table, and for the longest chain, with 500 core instances.
     pool.table_elements(1 << 16)
         .max_core_instance_size(4 << 20)
         .max_component_instance_size(4 << 20)
@@ -57,12 +57,12 @@ fn pool() -> PoolingAllocationConfig {
         .max_tables_per_component(1000)
         .max_tables_per_module(2);
     if PoolingAllocationConfig::is_pagemap_scan_available() {
-        // Resets only pages that were written, so that a generous limit costs nothing.
+        // With the scan, a reset affects only pages that were written, so a generous limit is free.
         pool.pagemap_scan(Enabled::Yes);
         pool.linear_memory_keep_resident(64 << 20)
             .table_keep_resident(1 << 20);
     } else {
-        // Without the scan all that is kept is copied at each reset.
+        // Without the scan, each reset copies all resident memory.
         pool.linear_memory_keep_resident(1 << 20)
             .table_keep_resident(64 << 10);
     }
@@ -96,7 +96,7 @@ impl Host for Wasmtime {
     }
 
     fn load(&self, artifact: &ArtifactFile) -> Result<Component> {
-        // SAFETY: an `ArtifactFile` holds what `precompile` gave, in a folder that only this
+        // SAFETY: an `ArtifactFile` contains the result of `precompile`, in a folder that only this
         // process uses.
         Ok(unsafe { Component::deserialize_file(&self.tuned, artifact.path()) }?)
     }
@@ -109,7 +109,7 @@ impl Host for Wasmtime {
         let mut store = Store::new(&self.tuned, ());
         match self.mode {
             Mode::Free => {}
-            // Nobody counts epochs up.
+            // The epoch never increases.
             Mode::Interruptible => store.set_epoch_deadline(1),
             Mode::Fuel => store.set_fuel(FUEL)?,
         }

@@ -14,17 +14,18 @@ use regex::Regex;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Measures Mintage and Wasmtime alternately and prints the medians; a ratio below 1 is in
-/// Mintage's favour.
+/// Measure Mintage and Wasmtime alternately and print the medians
+///
+/// A ratio below 1 is in Mintage's favor.
 #[derive(Parser)]
 struct Options {
-    /// Measure only the metrics whose name matches
+    /// Measure only metrics whose names match this regular expression
     #[arg(long, value_name = "REGEX", default_value = "")]
     filter: Regex,
-    /// Print JSON at the end instead of a table
+    /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
-    /// Draw a chart into this file; a full run without filter draws `benches/results.svg`
+    /// Write a chart to this file [default: benches/results.svg, for a full run without filter]
     #[arg(long, value_name = "FILE")]
     chart: Option<PathBuf>,
     /// Take few samples

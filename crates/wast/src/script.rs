@@ -416,7 +416,10 @@ impl<'scope, 'e> Runner<'scope, 'e> {
                 }
             }
             Some(Handle::Component(before)) => {
-                let named = |handle: &Handle| matches!(handle, Handle::Component(other) if *other == before);
+                let named = |handle: &Handle| match handle {
+                    Handle::Component(other) => *other == before,
+                    _ => false,
+                };
                 let mut registered = self.registered_components.values();
                 if !self.named.values().any(named) && !registered.any(|&other| other == before) {
                     self.components.forget(before);

@@ -12,7 +12,7 @@ use wasm_encoder::{
     PrimitiveValType, TypeSection, ValType,
 };
 
-/// The most bytes of one body that the validator takes.
+/// Maximum size of a body that the validator accepts.
 const MAX_BODY: usize = 7_654_321;
 
 /// The first byte of the only memory.
@@ -23,8 +23,8 @@ const MEMORY: MemArg = MemArg {
     ordering: None,
 };
 
-/// A component with one function of no parameters, whose core function has the given locals and
-/// instructions and gives an `i32`. Function 1 takes nothing and gives an `i32`.
+/// Builds a component that exports a function without parameters. Its core function, function 0,
+/// has the given locals and instructions and returns an `i32`. Function 1 returns an `i32`, too.
 fn body(locals: &[(u32, ValType)], instructions: impl FnOnce(&mut InstructionSink<'_>)) -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([], [ValType::I32]);
@@ -70,7 +70,7 @@ fn body(locals: &[(u32, ValType)], instructions: impl FnOnce(&mut InstructionSin
     component.finish()
 }
 
-/// `depth` constructs in one another.
+/// Builds a body of `depth` nested constructs.
 fn nested(depth: usize, open: impl Fn(&mut InstructionSink<'_>)) -> Vec<u8> {
     body(&[], |sink| {
         (0..depth).for_each(|_| open(sink));
@@ -79,7 +79,7 @@ fn nested(depth: usize, open: impl Fn(&mut InstructionSink<'_>)) -> Vec<u8> {
     })
 }
 
-/// The same instructions again and again, as many as fit a body if each time takes `size` bytes.
+/// Builds a body that repeats instructions of `size` bytes as often as fits.
 fn repeated(size: usize, instructions: impl Fn(&mut InstructionSink<'_>)) -> Vec<u8> {
     body(&[(1, ValType::I32)], |sink| {
         (0..(MAX_BODY - 100) / size).for_each(|_| instructions(sink));
@@ -87,7 +87,7 @@ fn repeated(size: usize, instructions: impl Fn(&mut InstructionSink<'_>)) -> Vec
     })
 }
 
-/// Each local is set, and read behind a call.
+/// Builds a body that sets each local and reads it after a call.
 fn locals(count: u32) -> Vec<u8> {
     body(&[(count, ValType::I32)], |sink| {
         for local in 0..count {
@@ -100,7 +100,7 @@ fn locals(count: u32) -> Vec<u8> {
     })
 }
 
-/// `count` tables of `targets` targets each, which are ever other blocks.
+/// Builds a body with `count` branch tables of `targets` targets each, which differ between tables.
 fn tables(count: u32, targets: u32) -> Vec<u8> {
     body(&[], |sink| {
         for _ in 0..count {
@@ -117,7 +117,7 @@ fn tables(count: u32, targets: u32) -> Vec<u8> {
     })
 }
 
-/// One after the other, since the memory of one would count as that of another.
+/// Cases run one by one, because the memory of parallel ones could not be told apart.
 #[test]
 fn bodies() {
     let chosen = std::env::var("BODY").unwrap_or_default();
@@ -225,7 +225,7 @@ fn bodies() {
     frames_larger_than_the_stack();
 }
 
-/// A frame that is larger than the stack that guests have: a trap, not a fault of the host.
+/// A frame that is larger than the guest stack is a trap and does not overflow the host's stack.
 fn frames_larger_than_the_stack() {
     let engine = Engine::new(Config::new().debug_verifier(false)).unwrap();
     let large = body(&[(50_000, ValType::V128)], |sink| {

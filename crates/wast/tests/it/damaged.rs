@@ -1,5 +1,5 @@
-//! Components of the suites with bytes changed: whatever they are now, the engine refuses or
-//! compiles them, and never panics.
+//! Components of the suites with changed bytes. The engine must reject or compile them, and never
+//! panic.
 
 use crate::component_model;
 use mintage::{Component, Config, Engine, OptLevel};
@@ -8,10 +8,10 @@ use wast::lexer::Lexer;
 use wast::parser::{self, ParseBuffer};
 use wast::{Wast, WastDirective};
 
-/// How many changed copies of each component are tried.
+/// Number of changed copies of each component.
 const COPIES: usize = 20;
 
-/// The components that scripts define, as binaries.
+/// Returns the binaries of the components that a script defines.
 fn components(text: &str) -> Vec<Vec<u8>> {
     let mut lexer = Lexer::new(text);
     lexer.allow_confusing_unicode(true);
@@ -27,7 +27,7 @@ fn components(text: &str) -> Vec<Vec<u8>> {
     wast.directives.into_iter().filter_map(encode).collect()
 }
 
-/// Numbers that look random and are the same each time (xorshift).
+/// A generator of pseudo-random numbers (xorshift) with a fixed seed.
 struct Numbers(u64);
 
 impl Numbers {
@@ -39,7 +39,7 @@ impl Numbers {
     }
 }
 
-/// Changes a few bytes behind the header: to anything, to a neighbour, or to what stands elsewhere.
+/// Changes a few bytes after the header: to a random value, by one, or to a byte from elsewhere.
 fn damage(bytes: &mut [u8], numbers: &mut Numbers) {
     let start = 8.min(bytes.len());
     let room = bytes.len() - start;

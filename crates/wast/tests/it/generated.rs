@@ -1,16 +1,16 @@
-//! Scripts made by rule, where one of each is too many to write by hand: all pairs of string
-//! encodings, all joins of variant payloads, all numbers of flags, parameters on either side of the
-//! limits. Each under every cell of the matrix.
+//! Generated scripts that are too many to write by hand: all pairs of string encodings, all joins
+//! of variant payloads, all numbers of flags, parameters on both sides of the limits. They run in
+//! every cell of the matrix.
 //!
-//! In each script a value goes from the host through the instances of two components to a host
-//! function that gives it back, and all the way back: a lowering and a lift by the host at either
-//! end, an adapter in the middle.
+//! In each script a value goes from the host through instances of two components to a host function
+//! that returns it, and all the way back. On each way the host lowers and lifts the value, and an
+//! adapter passes it in between.
 
 use crate::matrix::matrix;
 use mintage::Engine;
 use std::fmt::Write;
 
-/// A memory and a `realloc` that never frees; blocks that grow keep their contents.
+/// A memory and a `realloc` that never frees memory. Growing blocks keep their contents.
 const LIBC: &str = r#"
   (core module $Libc
     (memory (export "memory") 40)
@@ -26,7 +26,7 @@ const LIBC: &str = r#"
         (then (memory.copy (local.get $at) (local.get $old) (local.get $old-size))))
       (local.get $at)))"#;
 
-/// Runs a script, all of whose `assertions` must hold.
+/// Runs a script with the given number of assertions, all of which must hold.
 fn check(engine: &Engine, script: &str, assertions: usize) {
     let report =
         mintage_wast::run(engine, script).unwrap_or_else(|error| panic!("{error:#}\n{script}"));
@@ -38,23 +38,23 @@ fn check(engine: &Engine, script: &str, assertions: usize) {
     assert_eq!(report.assertions, assertions, "{script}");
 }
 
-/// A function type and what is passed through it.
+/// A function type and values to pass.
 struct Case {
-    /// Types that have names: the name, and the definition.
+    /// Named types: name and definition.
     types: Vec<(&'static str, String)>,
     /// Component-level parameters and result.
     params: Vec<String>,
     result: String,
-    /// Core parameters of the lowered function, without the pointer to the result.
+    /// Core parameters of the lowered function, without the return pointer.
     flat_params: Vec<&'static str>,
-    /// The core result, if it is one; else it goes through memory.
+    /// The core result. `None` if the result is passed in memory.
     flat_result: Option<&'static str>,
-    /// Arguments and the result.
+    /// Arguments with the result.
     values: Vec<(String, String)>,
 }
 
-/// A component through which the values of `case` go there and back. `lower` and `lift` are the
-/// canonical options of the caller and the callee of the adapter.
+/// Returns a component that passes the values of `case` to the host and back. `caller` and `callee`
+/// are the canonical options on the two sides of the adapter.
 fn chain(case: &Case, caller: &str, callee: &str) -> String {
     let mut text = format!("(component $root{LIBC}\n");
     let params = (0..).zip(&case.params);
@@ -76,8 +76,8 @@ fn chain(case: &Case, caller: &str, callee: &str) -> String {
     }
     writeln!(text, "  (import \"echo\" (func $echo {func}))").unwrap();
 
-    // A core module between `lower`, which takes a pointer to the result, and `lift`, which returns
-    // one.
+    // A core module that calls a lowered function, which takes a return pointer, from a lifted
+    // one, which returns the pointer.
     let flat = case.flat_params.join(" ");
     let gets = (0..case.flat_params.len()).map(|index| format!("(local.get {index})"));
     let gets = gets.collect::<Vec<_>>().join(" ");
@@ -108,7 +108,8 @@ fn chain(case: &Case, caller: &str, callee: &str) -> String {
             writeln!(text, "    (import \"{ty}\" (type ${ty} (eq ${ty}-def)))").unwrap();
         }
         let canon = format!(
-            "(memory (core memory $libc \"memory\")) (realloc (core func $libc \"realloc\")) {options}"
+            "(memory (core memory $libc \"memory\")) \
+             (realloc (core func $libc \"realloc\")) {options}"
         );
         writeln!(
             text,
@@ -133,7 +134,7 @@ fn chain(case: &Case, caller: &str, callee: &str) -> String {
     text
 }
 
-/// A function of one parameter whose result is the parameter.
+/// Returns the case of a function that returns its only parameter.
 fn echo(
     name: &'static str,
     definition: String,
@@ -163,11 +164,11 @@ const ENCODINGS: [&str; 3] = [
     "string-encoding=latin1+utf16",
 ];
 
-/// Strings around every limit of the encodings, empty to long.
+/// Strings around all limits of the encodings, from empty to long.
 fn strings() -> Vec<String> {
     let mut strings = vec![String::new()];
-    // The last and first character of each length in UTF-8, UTF-16 and Latin-1, around the
-    // surrogates.
+    // The first and last character of each length in UTF-8, UTF-16 and Latin-1, and those next to
+    // the surrogates.
     let limits = [
         '\u{1}',
         '\u{7f}',
@@ -184,8 +185,8 @@ fn strings() -> Vec<String> {
     ];
     for limit in limits {
         strings.push(limit.into());
-        // The character alone at the start, in the middle and at the end of what is shorter in each
-        // encoding.
+        // The character at the start, in the middle and at the end of characters that are shorter
+        // in each encoding.
         for length in [1, 15, 16, 33, 200] {
             strings.push(format!("{limit}{}", "a".repeat(length)));
             strings.push(format!(
@@ -237,7 +238,7 @@ fn transcoding(engine: &Engine) {
     }
 }
 
-/// The core type that holds both payloads, and a value of each.
+/// Variants of every two payload types, which come with their core type and two values.
 fn joins(engine: &Engine) {
     let payloads = [
         ("u8", "i32", ["(u8.const 0)", "(u8.const 255)"]),
@@ -284,7 +285,7 @@ fn joins(engine: &Engine) {
     }
 }
 
-/// Payloads of different lengths, of which the longer decides how many core values there are.
+/// Payloads with different numbers of core values. The longer one determines the number.
 fn uneven_joins(engine: &Engine) {
     let definition =
         "(variant (case \"a\" (tuple u8 f32 s64)) (case \"b\" f64) (case \"c\" string))";
@@ -294,7 +295,7 @@ fn uneven_joins(engine: &Engine) {
         "(variant.const \"b\" (f64.const -2.25))".to_string(),
         "(variant.const \"c\" (str.const \"hello\"))".to_string(),
     ];
-    // u8, f64 and a pointer share an i64; f32 and a length an i32.
+    // `u8`, `f64` and a pointer join to `i64`; `f32` and a length join to `i32`.
     check_case(
         engine,
         &echo(
@@ -306,8 +307,8 @@ fn uneven_joins(engine: &Engine) {
     );
 }
 
-/// One and two bytes of discriminant, for enums and variants. (The validator allows 10,000 cases at
-/// most.)
+/// Enums and variants with discriminants of one and two bytes. (The validator allows at most 10,000
+/// cases.)
 fn discriminants(engine: &Engine) {
     for count in [1, 2, 255, 256, 257, 1000] {
         let names = (0..count).map(|index| format!("\"c{index}\""));
@@ -325,7 +326,7 @@ fn discriminants(engine: &Engine) {
             .map(|index| format!("(variant.const \"c{index}\" (u16.const {index}))"));
         let mut case = echo("t", definition, &["i32", "i32"], values.collect());
         check_case(engine, &case);
-        // In memory, where the size of the discriminant shows.
+        // Lists are in memory, where the size of the discriminant matters.
         case.params = vec!["(list $t)".into()];
         case.result = "(list $t)".into();
         let all = case
@@ -339,7 +340,7 @@ fn discriminants(engine: &Engine) {
     }
 }
 
-/// 1 to 32 flags, the most that there can be: alone, and in lists, where their size shows.
+/// 1 to 32 flags, which is the maximum, as values and in lists, where their size matters.
 fn flags(engine: &Engine) {
     for count in 1..=32 {
         let names = (0..count)
@@ -372,7 +373,8 @@ fn flags(engine: &Engine) {
     check(engine, &script, 1);
 }
 
-/// 1, 15, 16, 17 and 40 parameters: from 17 on they go through memory. They come back as a tuple.
+/// 1, 15, 16, 17 and 40 parameters, which are returned as a tuple. More than 16 are passed in
+/// memory.
 fn parameters(engine: &Engine) {
     let kinds = [
         ("u8", "i32", "u8.const 2"),
@@ -408,8 +410,8 @@ fn parameters(engine: &Engine) {
     }
 }
 
-/// Instances of instances, to the limit of the validator: each level adds one. Outer aliases reach
-/// over all levels.
+/// Instances nested up to the validator's limit. Each level adds one to the result. Outer aliases
+/// refer across all levels.
 fn nesting(engine: &Engine) {
     let levels = 40;
     let mut text = String::from(
@@ -431,7 +433,8 @@ fn nesting(engine: &Engine) {
         let inner = match level + 1 == levels {
             true => String::from("(alias export $self \"f\" (func $next))"),
             false => format!(
-                "(instance $inner (instantiate $c{} (with \"f\" (func $self \"f\")))) (alias export $inner \"f\" (func $next))",
+                "(instance $inner (instantiate $c{} (with \"f\" (func $self \"f\")))) \
+                 (alias export $inner \"f\" (func $next))",
                 level + 1
             ),
         };

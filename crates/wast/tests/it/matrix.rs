@@ -1,26 +1,26 @@
-//! What the tests of script suites share: the matrix of settings, and how a suite is run.
+//! The matrix of settings in which suites run.
 
 use mintage::{Config, Engine, OptLevel};
 use mintage_wast::{Exclusions, Script, run_all};
 use std::fs;
 use std::path::Path;
 
-/// How memory accesses are kept in bounds.
+/// The kind of bounds checks of memory accesses.
 #[derive(Clone, Copy)]
 pub enum Bounds {
-    /// By reserving all that an index can reach.
+    /// Guard pages: all addresses that an index can reach are reserved.
     Guard,
-    /// By a comparison before each access, since only 256 MiB are reserved. (The suites grow
+    /// A comparison before each access, because only 256 MiB are reserved. (The suites grow
     /// memories to 50 MiB.)
     Explicit,
 }
 
-/// The engine of a cell of the matrix.
+/// Creates the engine of a cell.
 pub fn engine(opt_level: OptLevel, bounds: Bounds) -> Engine {
     Engine::new(&config(opt_level, bounds)).unwrap()
 }
 
-/// The settings of a cell of the matrix.
+/// Returns the settings of a cell.
 pub fn config(opt_level: OptLevel, bounds: Bounds) -> Config {
     let mut config = Config::new();
     config
@@ -28,7 +28,7 @@ pub fn config(opt_level: OptLevel, bounds: Bounds) -> Config {
         .opt_level(opt_level)
         .wasm_all_features();
     if let Bounds::Explicit = bounds {
-        // The collector is tested here, too: it runs at each allocation.
+        // Tests the collector, too, by running it at each allocation.
         config
             .memory_reservation(256 << 20)
             .memory_guard_size(0)
@@ -37,8 +37,8 @@ pub fn config(opt_level: OptLevel, bounds: Bounds) -> Config {
     config
 }
 
-/// Runs scripts and demands that all is well and that `at_least` so many assertions hold: scripts
-/// must not get lost.
+/// Runs scripts and checks that there are no problems. At least `at_least` assertions must hold,
+/// which notices missing scripts.
 pub fn check(
     name: &str,
     engine: &Engine,
@@ -60,8 +60,7 @@ pub fn check(
     );
 }
 
-/// The scripts in `folder` and the folders in it, in order of their names, which start with
-/// `prefix/`.
+/// Returns the scripts in `folder` and its subfolders, sorted by name. Names start with `prefix/`.
 pub fn scripts_in(folder: &Path, prefix: &str) -> Vec<Script> {
     let mut scripts = Vec::new();
     for entry in fs::read_dir(folder).unwrap() {
@@ -81,7 +80,7 @@ pub fn scripts_in(folder: &Path, prefix: &str) -> Vec<Script> {
     scripts
 }
 
-/// Makes a test of each `name: function` in every cell of the matrix; the function takes an engine.
+/// Defines a test of each `name: function` in every cell. The function takes the cell's engine.
 macro_rules! matrix {
     ($($name:ident: $run:expr;)*) => {
         $crate::matrix::matrix!(@cell speed_guard Speed Guard { $($name: $run;)* });
@@ -96,7 +95,10 @@ macro_rules! matrix {
             $(#[test]
             fn $name() {
                 let run: fn(&mintage::Engine) = $run;
-                run(&$crate::matrix::engine(mintage::OptLevel::$opt_level, $crate::matrix::Bounds::$bounds));
+                run(&$crate::matrix::engine(
+                    mintage::OptLevel::$opt_level,
+                    $crate::matrix::Bounds::$bounds,
+                ));
             })*
         }
     };

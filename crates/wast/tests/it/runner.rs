@@ -1,4 +1,4 @@
-//! The runner itself: what it must notice, and how instances are linked.
+//! The script runner: failures that it must notice, and linking of instances.
 
 use mintage::{Config, Engine};
 use mintage_wast::{Report, run};
@@ -11,7 +11,7 @@ fn report(script: &str) -> Report {
     .unwrap()
 }
 
-/// Checks on which lines a script fails.
+/// Checks the lines on which a script fails.
 fn check(script: &str, failing: &[usize]) {
     let report = report(script);
     let lines = report
@@ -104,8 +104,8 @@ fn directives_on_a_missing_instance_are_skipped() {
     assert_eq!((report.assertions, report.actions), (1, 1));
 }
 
-/// Instances share state through imports, calls made before a later instance was linked keep their
-/// effect, and instances without imports stay apart.
+/// Instances share state through imports. Calls before a later instance is linked keep their
+/// effect. Instances without imports do not share state.
 #[test]
 fn registered_instances_share_state() {
     check(
@@ -143,7 +143,7 @@ fn registered_instances_share_state() {
     );
 }
 
-/// A module that failed to link has changed nothing for those that it would have been linked to.
+/// A module that fails to link leaves the instances that it imports from unchanged.
 #[test]
 fn failed_links_change_nothing() {
     check(
@@ -160,8 +160,8 @@ fn failed_links_change_nothing() {
     );
 }
 
-/// What goes wrong in a thread is wrong, wherever the script waits for it, and in the order of
-/// lines.
+/// Failures in threads are reported in the order of lines, wherever the script waits for the
+/// thread.
 #[test]
 fn threads_are_waited_for() {
     let report = report(
@@ -198,12 +198,11 @@ fn threads_are_waited_for() {
         .map(|skipped| (skipped.line, skipped.because_of))
         .collect::<Vec<_>>();
     assert_eq!(skipped, [(15, 13)]);
-    // The module of line 1, and in the first thread a module and a thread; three threads, and
-    // waiting for one.
+    // The module on line 1; a module and a thread in the first thread; three threads; one `wait`.
     assert_eq!((report.assertions, report.actions), (0, 6));
 }
 
-/// Each script has the settings of its header, and no other script does.
+/// A header changes the settings of its own script only.
 #[test]
 fn headers_change_settings() {
     let two_memories = "(assert_invalid (module (memory 1) (memory 1)) \"multi-memory\")";
@@ -248,7 +247,7 @@ fn host_functions_of_component_scripts() {
     );
 }
 
-/// Components import instances of registered components, which keep their state; calls made before
+/// Components import instances of registered components, which share their state. Earlier calls
 /// keep their effect.
 #[test]
 fn registered_component_instances_share_state() {

@@ -1,5 +1,5 @@
-//! Suites under settings that change machine code besides those of the matrix: in opposite cells of
-//! the matrix, so that each meets both values of each of its axes.
+//! Suites under further settings that change machine code. Each runs in two opposite cells of the
+//! matrix, which covers both values of each axis.
 
 use crate::core;
 use crate::matrix::{Bounds, check, config, scripts_in};
@@ -7,7 +7,7 @@ use mintage::{Config, Engine, OptLevel};
 use mintage_wast::Exclusions;
 use std::path::Path;
 
-/// Runs the project's script `script` of `tests/settings`, if any, and suites of the specification.
+/// Runs suites of the specification, and the project's script `script` in `tests/settings`.
 fn run(set: fn(&mut Config) -> &mut Config, script: Option<&str>, suites: &[&str]) {
     for (opt_level, bounds) in [
         (OptLevel::Speed, Bounds::Guard),
