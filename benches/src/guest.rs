@@ -13,9 +13,11 @@ pub enum Guest {
     Greet,
     /// Exports `run-same` and `run-different: func(mask: u32) -> u64`; see [`call_indirect`].
     CallIndirect,
-    /// Exports `run: func(n: u32) -> u64`; see [`chain`]. The field is the number of core instances.
+    /// Exports `run: func(n: u32) -> u64`; see [`chain`]. The field is the number of core
+    /// instances.
     Chain(u32),
-    /// Exports `run: func(n: u32) -> u64`; see [`starting`]. The field says whether it has a start function.
+    /// Exports `run: func(n: u32) -> u64`; see [`starting`]. The field says whether it has a start
+    /// function.
     Starting(bool),
     /// A component in a file.
     Text {

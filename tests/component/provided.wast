@@ -89,7 +89,7 @@
   (func (export "use") (result u32) (canon lift (core func $m "use")))
   (func (export "wrong-number") (canon lift (core func $m "wrong-number"))))
 (assert_return (invoke "use") (u32.const 402))
-(assert_trap (invoke "wrong-number") "the resource has the number 1, not 2")
+(assert_trap (invoke "wrong-number") "the representation of the resource is 1, not 2")
 
 (assert_unlinkable
   (component (import "host" (instance (export "missing" (type (sub resource))))))

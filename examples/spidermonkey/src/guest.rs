@@ -1,14 +1,14 @@
-//! Builds the guest component on first use and says where it is.
+//! Builds the guest component on first use and returns its path.
 //!
-//! The sources in `guest/` are staged into `guests/greet/` of cargo's target directory and built
-//! there, so the source tree stays clean and each target directory has its own guest:
+//! The sources in `guest/` are copied to `guests/greet/` in cargo's target directory and built
+//! there. The source tree stays clean, and each target directory has its own guest.
 //!
-//! 1. `npm ci` installs the pinned build tool, unless it is installed already;
-//! 2. `node build.mjs` turns `greet.js` and `greet.wit` into a component;
-//! 3. a rename puts it at `guests/greet.wasm`, so a reader never sees half a file.
+//! 1. `npm ci` installs the pinned build tool, unless it is already installed.
+//! 2. `node build.mjs` turns `greet.js` and `greet.wit` into a component.
+//! 3. The component is renamed to `guests/greet.wasm`, so that readers never see a partial file.
 //!
-//! A file lock makes concurrent callers, for example two test binaries, wait for one build. The
-//! component is built again when one of its sources is newer than it.
+//! A file lock makes concurrent callers, such as two test binaries, wait for one build. The
+//! component is rebuilt when one of its sources is newer.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -17,22 +17,23 @@ use std::time::SystemTime;
 
 use mintage::error::{Context, Result, bail};
 
-/// The sources that decide which build tool is installed.
+/// The sources that determine the build tool.
 const TOOL_SOURCES: [&str; 3] = [".npmrc", "package.json", "package-lock.json"];
 
-/// The sources of the guest itself.
+/// The sources of the guest.
 const GUEST_SOURCES: [&str; 3] = ["build.mjs", "greet.js", "greet.wit"];
 
-/// The oldest release of Node that runs the build tool.
+/// The oldest major release of Node that can run the build tool.
 const MIN_NODE_MAJOR: u32 = 20;
 
-/// The path of the built guest component; builds it when it is missing or out of date.
+/// Returns the path of the guest component, which is built if it is missing or out of date.
 ///
-/// It exports what `guest/greet.wit` says, and imports nothing.
+/// Its exports are those in `guest/greet.wit`. It has no imports.
 ///
 /// # Errors
 ///
-/// When Node or npm is missing or too old, or when the build fails, with its output.
+/// Fails if Node or npm is missing or too old, or if the build fails. The error contains the output
+/// of the build.
 pub fn path() -> Result<PathBuf> {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("guest");
     let guests = target_dir()?.join("guests");
@@ -49,7 +50,8 @@ fn build_if_stale(sources: &Path, guests: &Path) -> Result<PathBuf> {
     let stage = guests.join("greet");
     fs::create_dir_all(&stage).with_context(|| format!("cannot create {}", stage.display()))?;
 
-    // Held until the function returns; the operating system releases it if the process dies.
+    // The lock is held until the function returns. The operating system releases it if the process
+    // ends.
     let lock_path = stage.join(".lock");
     let lock = File::create(&lock_path)
         .with_context(|| format!("cannot create {}", lock_path.display()))?;
@@ -107,10 +109,10 @@ fn modified(path: &Path) -> Result<SystemTime> {
         .with_context(|| format!("cannot read the modification time of {}", path.display()))
 }
 
-/// Cargo's target directory: the one this executable is in, or else the workspace's default.
+/// Returns the target directory that contains this executable, or else the workspace's default.
 fn target_dir() -> Result<PathBuf> {
     let executable = std::env::current_exe().context("cannot find the running executable")?;
-    // Cargo marks each target directory as a cache, wherever configuration puts it.
+    // Cargo writes this file to each target directory.
     let marked = executable
         .ancestors()
         .find(|folder| folder.join("CACHEDIR.TAG").is_file());
@@ -120,7 +122,7 @@ fn target_dir() -> Result<PathBuf> {
     })
 }
 
-/// Fails, naming what to install, unless Node and npm are there and new enough.
+/// Fails unless Node and npm are installed and new enough. The error names what to install.
 fn require_node() -> Result<()> {
     let version = run(Command::new("node").arg("--version"))?;
     let version = version.trim();
@@ -132,12 +134,12 @@ fn require_node() -> Result<()> {
     Ok(())
 }
 
-/// The major release of a version such as `v20.1.0`.
+/// Returns the major release of a version such as `v20.1.0`.
 fn node_major(version: &str) -> Option<u32> {
     version.strip_prefix('v')?.split('.').next()?.parse().ok()
 }
 
-/// Runs a command to its end and gives its standard output; its output is in the error otherwise.
+/// Runs a command and returns its standard output. If it fails, the error contains all its output.
 fn run(command: &mut Command) -> Result<String> {
     let name = format!("{command:?}");
     let Output {

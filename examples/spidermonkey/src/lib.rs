@@ -1,5 +1,5 @@
-//! The JavaScript guest of this example, for everyone who wants a real and large component: the
-//! example itself, the tests and the benchmarks.
+//! The JavaScript guest of this example. Tests and benchmarks use it, too, as a large component of
+//! practical use.
 
 #![forbid(unsafe_code)]
 

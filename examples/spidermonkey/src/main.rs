@@ -1,5 +1,5 @@
-//! Hosts a JavaScript program: compiles a component with SpiderMonkey inside, loads it,
-//! instantiates it and calls it, and says how long each step took.
+//! Runs a JavaScript program: compiles a component that contains SpiderMonkey, loads, instantiates
+//! and calls it, and prints the time of each step.
 //!
 //! `cargo run --release -p mintage-example-spidermonkey [NAME]`
 
@@ -14,7 +14,7 @@ fn main() -> Result<()> {
     let artifact = guest.with_extension("mint");
     let mut clock = Clock::start();
 
-    // Once per program: compile, and keep the machine code in a file.
+    // Once per program: compile it, and write the machine code to a file.
     let engine = Engine::default();
     std::fs::write(
         &artifact,
@@ -22,13 +22,13 @@ fn main() -> Result<()> {
     )?;
     clock.lap("compile");
 
-    // Once per process: load the machine code, and link. The guest imports nothing, so the linker
-    // stays empty. SAFETY: the file was written above by this very program, and nothing changes it.
+    // Once per process: load the machine code and link it. The guest has no imports, so the linker
+    // is empty. SAFETY: this program has just written the file, and nothing changes it.
     let component = unsafe { Component::deserialize_file(&engine, &artifact)? };
     let linked = Linker::new(&engine).instantiate_pre(&component)?;
     clock.lap("load");
 
-    // Once per request: mint an instance, call it, drop it.
+    // Once per request: create an instance, call it and drop it.
     let mut store = Store::new(&engine, ());
     let instance = linked.instantiate(&mut store)?;
     clock.lap("instantiate");

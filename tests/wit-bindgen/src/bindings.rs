@@ -1,4 +1,4 @@
-//! Bindings: what stands between the functions of a world and the source of a component.
+//! Generates bindings between a world and the source of a component.
 
 use crate::suite::{Language, Source, Test};
 use clap::{Args, Parser};
@@ -8,19 +8,18 @@ use std::path::{Path, PathBuf};
 use wit_bindgen_core::wit_parser::{Resolve, WorldId};
 use wit_bindgen_core::{Files, WorldGenerator};
 
-/// The arguments that sources have for the generator: those of its language and those for reading
-/// WIT.
+/// The generator's arguments in a source: those of its language and those for reading WIT.
 #[derive(Parser)]
 #[command(no_binary_name = true)]
 struct Arguments<O: Args> {
     #[command(flatten)]
     language: O,
-    /// Features of the WIT to switch on.
+    /// Features of the WIT to turn on.
     #[arg(long, value_delimiter = ',')]
     features: Vec<String>,
 }
 
-/// The WIT of a test, and the world that a source implements.
+/// Reads the WIT of a test and returns it with the world that a source implements.
 pub fn world(test: &Test, source: &Source, features: Vec<String>) -> Result<(Resolve, WorldId)> {
     let mut resolve = Resolve::default();
     resolve.features.extend(features);
@@ -31,11 +30,11 @@ pub fn world(test: &Test, source: &Source, features: Vec<String>) -> Result<(Res
     Ok((resolve, world))
 }
 
-/// Writes the bindings of a source into `folder`, and gives the paths of the files.
+/// Writes the bindings of a source to `folder` and returns the paths of the files.
 ///
 /// # Errors
 ///
-/// When the generator does not know an argument, or cannot do it.
+/// Fails if the generator does not know an argument, or does not support the world.
 pub fn generate(test: &Test, source: &Source, folder: &Path) -> Result<Vec<PathBuf>> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let mut arguments = source.config.args.to_vec();
@@ -75,8 +74,8 @@ pub fn generate(test: &Test, source: &Source, folder: &Path) -> Result<Vec<PathB
     Ok(paths)
 }
 
-/// Tests bring headers for the resources that they implement in C++. The generator leaves alone
-/// what is there already.
+/// Copies the headers for resources that a test implements in C++. The generator does not overwrite
+/// them.
 fn copy_headers(test: &Test, folder: &Path) -> Result<()> {
     let headers = test.folder.join("cpp");
     if !headers.is_dir() {

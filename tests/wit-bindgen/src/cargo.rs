@@ -1,4 +1,4 @@
-//! What cargo knows: where packages are, and how the crate that guests in Rust use is compiled.
+//! Uses cargo to find packages, and to compile the crate that guests in Rust use.
 
 use mintage::error::{Context, Result, bail, ensure};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where published packages of the release under test are, and where built files go.
+/// The folders of published packages.
 pub struct Packages {
     /// The folder of the tests, in the package of `wit-bindgen-cli`.
     pub tests: PathBuf,
@@ -15,10 +15,10 @@ pub struct Packages {
     pub cpp: PathBuf,
 }
 
-/// What a guest in Rust is compiled with.
+/// The crates that guests in Rust use.
 #[derive(Clone, Debug)]
 pub struct GuestCrates {
-    /// Arguments by which rustc finds them.
+    /// Arguments for rustc to find the crates.
     pub arguments: Vec<String>,
 }
 
@@ -30,9 +30,9 @@ fn cargo() -> Command {
     Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
-/// The folder that cargo builds this workspace in.
+/// Returns the target folder of this workspace.
 pub fn target_folder() -> Result<PathBuf> {
-    let path = env::current_exe().context("cannot tell which program this is")?;
+    let path = env::current_exe().context("cannot find the running executable")?;
     // target/debug/this
     let folder = path.parent().and_then(Path::parent);
     Ok(folder
@@ -40,13 +40,13 @@ pub fn target_folder() -> Result<PathBuf> {
         .into())
 }
 
-/// Finds the packages; cargo downloads those that the machine does not have.
+/// Finds the packages. Cargo downloads missing ones.
 ///
 /// # Errors
 ///
-/// When there is no network and a package is missing.
+/// Fails if a package is missing and cannot be downloaded.
 pub fn packages() -> Result<Packages> {
-    // Most machines have the packages already; only those that do not need a network.
+    // Use the network only if the packages have not been downloaded yet.
     let metadata = metadata(true).or_else(|_| metadata(false))?;
     let packages = metadata["packages"]
         .as_array()
@@ -60,8 +60,8 @@ pub fn packages() -> Result<Packages> {
         .parent()
         .context("a manifest is in a folder")?
         .to_path_buf();
-    // Cargo fetches the package of the program as well, and unpacks all packages side by side, but
-    // lists libraries only.
+    // Cargo lists only libraries, but it also downloads the package of the program, and unpacks
+    // all packages side by side.
     let name = cpp
         .file_name()
         .and_then(|name| name.to_str())
@@ -98,14 +98,14 @@ fn metadata(offline: bool) -> Result<Value> {
         String::from_utf8_lossy(&output.stderr),
         manifest().display()
     );
-    serde_json::from_slice(&output.stdout).context("cannot read what cargo says")
+    serde_json::from_slice(&output.stdout).context("cannot parse the output of cargo")
 }
 
 /// Compiles the crate `wit-bindgen` for `target` with the given compiler and linker.
 ///
 /// # Errors
 ///
-/// When it does not compile.
+/// Fails if it does not compile.
 pub fn guest_crates(
     target: &str,
     rustc: &Path,
@@ -134,7 +134,7 @@ pub fn guest_crates(
         target.to_uppercase().replace('-', "_")
     );
     command.env("RUSTC", rustc).env(linker_variable, linker);
-    // These are about the host's compiler, whose options the guests' need not know.
+    // These variables are for the host's compiler. That of guests may not know the options.
     for variable in [
         "RUSTFLAGS",
         "CARGO_ENCODED_RUSTFLAGS",
@@ -155,7 +155,8 @@ pub fn guest_crates(
         .split(|&byte| byte == b'\n')
         .filter(|line| !line.is_empty())
     {
-        let message: Value = serde_json::from_slice(line).context("cannot read what cargo says")?;
+        let message: Value =
+            serde_json::from_slice(line).context("cannot parse the output of cargo")?;
         let is_library = message["target"]["name"] == "wit_bindgen";
         for file in message["filenames"]
             .as_array()
@@ -178,7 +179,7 @@ pub fn guest_crates(
         .iter()
         .any(|argument| argument.starts_with("--extern="))
     {
-        bail!("cargo built no library `wit_bindgen`");
+        bail!("cargo did not build the library `wit_bindgen`");
     }
     Ok(GuestCrates { arguments })
 }

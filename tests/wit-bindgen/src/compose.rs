@@ -1,5 +1,5 @@
-//! The components of a case become one, in which the runner's imports are the exports of the
-//! others.
+//! Composes the components of a case into one, in which the exports of the others satisfy the
+//! runner's imports.
 
 use crate::suite::{Case, Source};
 use indexmap::IndexMap;
@@ -12,12 +12,12 @@ use wac_types::BorrowedPackageKey;
 use wasm_compose::composer::ComponentComposer;
 use wasm_compose::config::Config;
 
-/// Composes the components of `case`, whose files `component` names. `folder` is for files in
-/// between.
+/// Composes the components of `case`. `component` returns the file of each. Intermediate files are
+/// written to `folder`.
 ///
 /// # Errors
 ///
-/// When they do not fit.
+/// Fails if imports and exports do not match.
 pub fn compose<'a>(
     case: &Case<'_>,
     folder: &Path,
@@ -29,7 +29,7 @@ pub fn compose<'a>(
     }
 }
 
-/// Satisfies what the runner imports by the other components, one after the other.
+/// Satisfies the runner's imports by adding the other components one by one.
 fn one_by_one<'a>(
     case: &Case<'_>,
     folder: &Path,
@@ -45,7 +45,7 @@ fn one_by_one<'a>(
         composed = ComponentComposer::new(&outer, &config)
             .compose()
             .with_context(|| format!("cannot compose with {}", called.name))?;
-        // The composer reads files only.
+        // The composer can only read files.
         outer = folder.join(format!("{}-{index}.wasm", case.name().replace('/', "-")));
         fs::write(&outer, &composed)
             .with_context(|| format!("cannot write {}", outer.display()))?;
@@ -53,7 +53,7 @@ fn one_by_one<'a>(
     Ok(composed)
 }
 
-/// Does what the script of the test says, in which a component is called by the name of its world.
+/// Follows the test's script, which names components by their worlds.
 fn by_script<'a>(
     case: &Case<'_>,
     script: &Path,
@@ -75,7 +75,7 @@ fn by_script<'a>(
     }
     let options = EncodeOptions {
         define_components: true,
-        // Its validator does not know features that are off by default; the engine validates.
+        // The validator rejects features that are off by default. The engine validates anyway.
         validate: false,
         processor: None,
     };

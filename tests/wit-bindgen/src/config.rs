@@ -1,36 +1,36 @@
-//! What the files of a test say about themselves: TOML in the comments that they start with.
+//! The configuration of tests and sources: TOML in the comments at the start of their files.
 
 use mintage::error::{Context, Result};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
-/// What `test.wit` says.
+/// The configuration in `test.wit`.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct TestConfig {
     /// Whether the test needs the async ABI.
     #[serde(default, rename = "async")]
     pub needs_async: bool,
-    /// Whether it needs `error-context`.
+    /// Whether the test needs `error-context`.
     #[serde(default)]
     pub error_context: bool,
-    /// Whether generators get the arguments that they otherwise always get.
+    /// Whether generators get their default arguments.
     pub default_bindgen_args: Option<bool>,
-    /// The world of the component that calls; `runner` unless given.
+    /// The world of the calling component. The default is `runner`.
     pub runner: Option<String>,
-    /// The worlds of the components that are called; `test` unless given.
+    /// The worlds of the called components. The default is `test`.
     pub dependencies: Option<Words>,
-    /// The file that tells how the components are composed.
+    /// The file with instructions for composing the components.
     pub wac: Option<String>,
 }
 
 impl TestConfig {
-    /// The world of the component that calls.
+    /// Returns the world of the calling component.
     pub fn runner(&self) -> &str {
         self.runner.as_deref().unwrap_or("runner")
     }
 
-    /// The worlds of the components that are called.
+    /// Returns the worlds of the called components.
     pub fn dependencies(&self) -> Vec<String> {
         match &self.dependencies {
             Some(words) => words.to_vec(),
@@ -39,47 +39,46 @@ impl TestConfig {
     }
 }
 
-/// What a source file says.
+/// The configuration in a source file.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct SourceConfig {
     /// Arguments for the generator of bindings.
     #[serde(default)]
     pub args: Words,
-    /// What another engine needs to be told; this one has the same features switched on for all
-    /// tests.
+    /// Options for Wasmtime. Not used: here, the same features are on in all tests.
     #[serde(default, rename = "wasmtime-flags")]
     _engine_flags: Words,
-    /// What depends on the language.
+    /// Settings that depend on the language.
     #[serde(default)]
     pub lang: LanguageConfig,
 }
 
-/// What a source file says to the compiler of its language. (The other languages' keys are read by
-/// nobody here.)
+/// The configuration for the compiler of a source. Keys of languages without a compiler are
+/// ignored.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct LanguageConfig {
     /// Arguments for rustc.
     #[serde(default)]
     pub rustflags: Words,
-    /// Rust files to be compiled as crates that this one uses.
+    /// Rust files to compile as crates that the source uses.
     #[serde(default)]
     pub externs: Vec<String>,
     /// Whether the component is linked dynamically.
     #[serde(default)]
     pub link_shared: bool,
-    /// Rust files to be compiled as dynamic libraries that this one uses.
+    /// Rust files to compile as dynamic libraries that the source uses.
     #[serde(default)]
     pub extern_dylibs: Vec<String>,
-    /// Arguments for the compiler of C or C++.
+    /// Arguments for the C or C++ compiler.
     #[serde(default)]
     pub cflags: Words,
-    /// Arguments for the linker of C.
+    /// Arguments for the C or C++ linker.
     #[serde(default)]
     pub ldflags: Words,
 }
 
-/// Words, as a list or as text with blanks between them.
+/// Words, as a list or as text with spaces between them.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(untagged)]
 pub enum Words {
@@ -96,7 +95,7 @@ impl Default for Words {
 }
 
 impl Words {
-    /// The words, one by one.
+    /// Returns the words as a list.
     pub fn to_vec(&self) -> Vec<String> {
         match self {
             Words::Text(text) => text.split_whitespace().map(str::to_string).collect(),
@@ -105,11 +104,11 @@ impl Words {
     }
 }
 
-/// Reads the TOML in the lines that `text` starts with and that start with `comment`.
+/// Parses the TOML in the lines at the start of `text` that begin with `comment`.
 ///
 /// # Errors
 ///
-/// When it is not what is expected.
+/// Fails if the TOML is malformed or has unknown keys.
 pub fn parse<T: DeserializeOwned>(text: &str, comment: &str) -> Result<T> {
     let mut toml = String::new();
     for line in text.lines().map_while(|line| line.strip_prefix(comment)) {

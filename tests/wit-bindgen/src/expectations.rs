@@ -1,15 +1,14 @@
-//! What is known not to be built, or not to pass, and why: `exclusions.txt`, one entry a line, a
-//! name and then the reason.
+//! The list of expected failures, `exclusions.txt`. Each line has a name and a reason.
 //!
-//! A name is that of a source (`rust/dylibs/test.rs`, which does not compile), or of a case
-//! (`lists:runner.c+test.rs`, which does not pass). An entry that names nothing, or something that
-//! compiles or passes after all, makes the run fail: the list cannot go stale.
+//! The name is that of a source that does not compile (`rust/dylibs/test.rs`), or of a case that
+//! does not pass (`lists:runner.c+test.rs`). To keep the list current, an entry whose source
+//! compiles or whose case passes is a problem, and so is an entry whose name does not exist.
 
 use indexmap::IndexMap;
 use mintage::error::{Context, Result, bail};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// The entries.
+/// The entries of the list.
 #[derive(Debug, Default)]
 pub struct Expectations {
     entries: IndexMap<String, Entry>,
@@ -22,11 +21,11 @@ struct Entry {
 }
 
 impl Expectations {
-    /// Reads the list.
+    /// Parses a list.
     ///
     /// # Errors
     ///
-    /// When an entry has no reason, or stands there twice.
+    /// Fails if an entry has no reason or is listed twice.
     pub fn parse(text: &str) -> Result<Expectations> {
         let mut entries = IndexMap::new();
         for line in text
@@ -48,7 +47,7 @@ impl Expectations {
         Ok(Expectations { entries })
     }
 
-    /// Why what is called `name` is not expected to be well, if it is listed. The entry counts as
+    /// Returns the reason why the source or case `name` fails, if it is listed. Marks the entry as
     /// used.
     pub fn reason(&self, name: &str) -> Option<&str> {
         let entry = self.entries.get(name)?;
@@ -56,7 +55,7 @@ impl Expectations {
         Some(&entry.reason)
     }
 
-    /// The names of entries that nobody asked for.
+    /// Returns the names of entries that have not been used.
     pub fn unused(&self) -> impl Iterator<Item = &str> {
         let unused = |(_, entry): &(&String, &Entry)| !entry.used.load(Ordering::Relaxed);
         self.entries

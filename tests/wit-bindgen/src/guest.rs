@@ -1,4 +1,4 @@
-//! A source becomes a component: bindings, core module, component.
+//! Builds components from sources: bindings, core module, component.
 
 use crate::bindings;
 use crate::suite::{Language, Source, Test};
@@ -13,11 +13,12 @@ use wasi_preview1_component_adapter_provider::WASI_SNAPSHOT_PREVIEW1_REACTOR_ADA
 use wasm_encoder::{Encode, Section};
 use wit_component::{ComponentEncoder, StringEncoding};
 
-/// Builds the component of a source below `guests`, unless it is there, and gives its path.
+/// Builds the component of a source in a folder below `guests`, unless it is up to date. Returns
+/// the path of the component.
 ///
 /// # Errors
 ///
-/// When a step fails, with what the compiler says.
+/// Fails if a step fails. The error contains the output of the compiler.
 pub fn build(
     toolchain: &Toolchain,
     guests: &Path,
@@ -53,8 +54,8 @@ pub fn build(
     Ok(component)
 }
 
-/// What tells whether a component is up to date: how it is built, the compilers, and the files of
-/// the test.
+/// Returns a hash of everything that a component depends on: how it is built, the compilers, and
+/// the files of the test.
 fn fingerprint(toolchain: &Toolchain, test: &Test) -> Result<String> {
     let mut hasher = DefaultHasher::new();
     [
@@ -96,8 +97,8 @@ fn rust(toolchain: &Toolchain, folder: &Path, test: &Test, source: &Source) -> R
             .arg(format!("--target={RUST_TARGET}"))
             .arg(format!("--crate-type={kind}"));
         command.arg(format!("-Clinker={}", toolchain.path("wasm-ld").display()));
-        // Functions keep their names, for backtraces; the rest of what debuggers want is most of a
-        // module.
+        // Keeps the names of functions, for backtraces. Other debug information would be the
+        // largest part of a module.
         command.arg("-Clink-arg=--strip-debug");
         command
             .args(&toolchain.guest_crates.arguments)
@@ -135,7 +136,7 @@ fn c(toolchain: &Toolchain, folder: &Path, test: &Test, source: &Source) -> Resu
         Language::Cpp => "clang++",
         _ => "clang",
     };
-    // Each file is compiled alone and the linker runs by itself: see `toolchain.sh` for why.
+    // Each file is compiled alone, and the linker is run separately. `toolchain.sh` has the reason.
     let compile = |input: &Path, object: &Path| {
         let mut command = toolchain.command(program);
         command
@@ -184,8 +185,8 @@ fn read(path: &Path) -> Result<Vec<u8>> {
     fs::read(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
-/// Wraps a core module as a component. What it imports of WASI is the first version, which an
-/// adapter turns into the second.
+/// Wraps a core module in a component. An adapter implements the module's imports of WASI preview 1
+/// with preview 2.
 fn componentize(mut module: Vec<u8>, test: &Test, source: &Source) -> Result<Vec<u8>> {
     if !says_its_type(&module)? {
         let (resolve, world) = bindings::world(test, source, Vec::new())?;

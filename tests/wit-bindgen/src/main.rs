@@ -1,17 +1,18 @@
-//! Runs the runtime tests of wit-bindgen: real guests in several languages that call each other
-//! through all of the Canonical ABI.
+//! Runs the runtime tests of wit-bindgen: guests in several languages that call each other through
+//! all of the Canonical ABI.
 //!
-//! ```text
-//! the package of wit-bindgen-cli -> its folder of tests        cargo.rs
-//! folder -> tests with their sources                           suite.rs, config.rs
-//! source -> bindings -> core module -> component               bindings.rs, guest.rs, toolchain.rs
-//! a choice of components, one per world -> one component       compose.rs
-//! component -> run in each cell of a matrix of settings        matrix.rs, wasi.rs
-//! what is not built or does not pass, and why                  expectations.rs, exclusions.txt
-//! ```
+//! | step | files |
+//! |---|---|
+//! | find the package of `wit-bindgen-cli`, which contains the tests | `cargo.rs` |
+//! | find the tests and their sources | `suite.rs`, `config.rs` |
+//! | build bindings, module and component of sources | `bindings.rs`, `guest.rs`, `toolchain.rs` |
+//! | compose a case: one component for each world of a test | `compose.rs` |
+//! | run cases in each cell of a matrix of settings | `matrix.rs`, `wasi.rs` |
+//! | compare with the expected failures in `exclusions.txt` | `expectations.rs` |
+//! | print the outcome | `report.rs` |
 //!
 //! `cargo run -p mintage-wit-bindgen-tests -- [NAME...]` runs the tests whose names contain one of
-//! the arguments, or all.
+//! the arguments, or all tests.
 
 mod bindings;
 mod cargo;
@@ -41,8 +42,8 @@ fn main() -> Result<()> {
     let filters = env::args().skip(1).collect::<Vec<_>>();
     let guests = cargo::target_folder()?.join("guests");
     fs::create_dir_all(&guests).with_context(|| format!("cannot create {}", guests.display()))?;
-    // Another run would delete what this one reads. The operating system releases the lock if the
-    // process dies.
+    // A concurrent run would delete files that this one reads. The operating system releases the
+    // lock if the process ends.
     let lock =
         File::create(guests.join("wit-bindgen.lock")).context("cannot create a file for a lock")?;
     lock.lock().context("cannot wait for another run to end")?;
@@ -97,7 +98,8 @@ fn main() -> Result<()> {
     }
 }
 
-/// Builds what can be built; gives the paths of components by the names of their sources.
+/// Builds all sources that can be built. Returns the paths of components by the names of their
+/// sources.
 fn build<'a>(
     toolchain: &Toolchain,
     guests: &Path,
@@ -133,7 +135,7 @@ fn build<'a>(
     components
 }
 
-/// What became of a case: it cannot be composed, or it passes or not in each cell.
+/// The outcome of a case: an error of composition, or the outcome in each cell.
 type Outcome = Result<Vec<Result<()>>>;
 
 fn run(

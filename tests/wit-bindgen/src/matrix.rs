@@ -1,4 +1,4 @@
-//! The settings that every case is run under, and how a case is run.
+//! Runs cases in each cell of a matrix of settings.
 
 use crate::wasi::{self, Host};
 use mintage::error::{Context, Result, format_err};
@@ -8,16 +8,16 @@ use std::panic::{self, AssertUnwindSafe};
 
 /// A cell of the matrix {optimized or not} x {guard pages or explicit bounds checks}.
 pub struct Cell {
-    /// What it is called.
+    /// The name in reports.
     pub name: &'static str,
     engine: Engine,
 }
 
-/// All cells.
+/// Returns all cells.
 ///
 /// # Errors
 ///
-/// When an engine cannot be made.
+/// Fails if an engine cannot be created.
 pub fn cells() -> Result<Vec<Cell>> {
     let rows = [
         ("optimized, guard pages", OptLevel::Speed, true),
@@ -40,14 +40,14 @@ pub fn cells() -> Result<Vec<Cell>> {
     rows.into_iter().map(cell).collect()
 }
 
-/// Runs a composed component: it passes when its export `run` returns. The second of two instances
-/// gets the memory of the first.
+/// Runs a composed component twice. It passes if its export `run` returns. The second instance
+/// reuses the memory of the first.
 ///
 /// # Errors
 ///
-/// When it does not pass, with what the guest wrote.
+/// Fails if the component does not pass. The error contains the output of the guest.
 pub fn run(cell: &Cell, bytes: &[u8]) -> Result<()> {
-    // A panic is a defect of the engine; the other cases can still tell what they have to.
+    // A panic is a defect of the engine. The other cases still run.
     panic::catch_unwind(AssertUnwindSafe(|| run_twice(cell, bytes)))
         .unwrap_or_else(|payload| Err(panicked(&*payload)))
 }
@@ -78,8 +78,5 @@ fn run_twice(cell: &Cell, bytes: &[u8]) -> Result<()> {
 fn panicked(payload: &(dyn Any + Send)) -> mintage::Error {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     let text = text.or_else(|| payload.downcast_ref::<&str>().copied());
-    format_err!(
-        "panicked: {}",
-        text.unwrap_or("with a payload that is no text")
-    )
+    format_err!("panicked: {}", text.unwrap_or("the payload is not text"))
 }

@@ -1,5 +1,4 @@
-//! What is printed in the end: how many sources and cases there are, what became of them, and all
-//! that is wrong.
+//! The report: numbers of sources and cases by outcome, expected failures and problems.
 
 use crate::Outcome;
 use crate::expectations::Expectations;
@@ -10,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 
-/// What became of everything.
+/// The outcome of all sources and cases.
 #[derive(Default)]
 pub struct Report {
     sources: BTreeMap<String, SourceCounts>,
@@ -20,7 +19,7 @@ pub struct Report {
     expected_failures: Vec<String>,
     tests: usize,
     all_cases: usize,
-    /// All that is wrong.
+    /// Unexpected failures, and wrong entries of the list.
     pub problems: Vec<String>,
 }
 
@@ -38,7 +37,7 @@ struct CaseCounts {
 }
 
 impl Report {
-    /// Notes a source that nobody tried to build.
+    /// Adds a source that was not built.
     pub fn excluded(&mut self, source: &Source, reason: String) {
         self.sources
             .entry(source.language.to_string())
@@ -47,7 +46,7 @@ impl Report {
         *self.excluded.entry(reason).or_default() += 1;
     }
 
-    /// Notes a source that was built, or not; gives its component.
+    /// Adds the outcome of building a source, and returns the component.
     pub fn built(
         &mut self,
         source: &Source,
@@ -78,7 +77,7 @@ impl Report {
         None
     }
 
-    /// Notes a case that was run in all `cells`.
+    /// Adds the outcome of a case in all `cells`.
     pub fn ran(
         &mut self,
         case: &Case<'_>,
@@ -103,7 +102,7 @@ impl Report {
             }
             Err(error) => failures.push(("all cells", format!("{error:#}"))),
         }
-        // Most failures have nothing to do with the settings.
+        // Most failures are the same in all cells.
         if failures.len() == cells.len()
             && failures.iter().all(|failure| failure.1 == failures[0].1)
         {
@@ -123,13 +122,13 @@ impl Report {
         }
     }
 
-    /// Counts what there would be with all toolchains.
+    /// Counts the cases that could be run with all toolchains.
     pub fn count_all_cases(&mut self, tests: &[&Test]) {
         self.tests = tests.len();
         self.all_cases = tests.iter().map(|test| test.cases(|_| true).len()).sum();
     }
 
-    /// Complains about entries that name nothing.
+    /// Adds a problem for each entry whose name does not exist.
     pub fn unused(&mut self, expectations: &Expectations) {
         let complaint = |name| format!("{name} is listed, but there is nothing of that name");
         self.problems.extend(expectations.unused().map(complaint));

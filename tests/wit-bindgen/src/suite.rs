@@ -1,9 +1,9 @@
-//! The tests, as they stand in the package: folders with a `test.wit`, and beside it the sources of
-//! components in several languages.
+//! Finds the tests in the package: folders with a `test.wit` and sources of components in several
+//! languages.
 //!
-//! Of the worlds in `test.wit` one is the runner, which calls the others. Each source that starts
-//! with the name of a world is a component of that world. A *case* is one choice of a source for
-//! each world.
+//! One of the worlds in `test.wit` is the runner, which calls the others. A source whose file name
+//! starts with that of a world is a component of that world. A *case* is a choice of one source per
+//! world.
 
 use crate::config::{self, SourceConfig, TestConfig};
 use mintage::error::{Context, Result, ensure};
@@ -33,8 +33,8 @@ pub enum Language {
 }
 
 impl Language {
-    /// All languages: what their files end in, their names, and why their sources are not built if
-    /// they are not.
+    /// All languages: file extension, language, name, and the reason why sources are not built, if
+    /// any.
     const ALL: [(&'static str, Language, &'static str, Option<&'static str>); 8] = [
         ("rs", Language::Rust, "Rust", None),
         ("c", Language::C, "C", None),
@@ -61,12 +61,12 @@ impl Language {
         Some(row.1)
     }
 
-    /// Why there is no compiler for it here.
+    /// Returns the reason why sources in this language are not built.
     pub fn unsupported(self) -> Option<&'static str> {
         self.row().3
     }
 
-    /// What lines with configuration start with.
+    /// Returns the start of lines with configuration.
     fn comment(self) -> &'static str {
         match self {
             Language::Wat => ";;@",
@@ -84,20 +84,20 @@ impl fmt::Display for Language {
 /// The source of a component.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// The test's name and the file's: `lists/runner.c`.
+    /// The names of test and file: `lists/runner.c`.
     pub name: String,
-    /// Where it is.
+    /// The path of the file.
     pub path: PathBuf,
-    /// What it is written in.
+    /// The language of the source.
     pub language: Language,
-    /// The world that it implements.
+    /// The world that the component implements.
     pub world: String,
-    /// What it says about itself.
+    /// The configuration in the file.
     pub config: SourceConfig,
 }
 
 impl Source {
-    /// The name of the file alone.
+    /// Returns the name of the file.
     pub fn file_name(&self) -> &str {
         self.name
             .rsplit('/')
@@ -109,11 +109,11 @@ impl Source {
 /// A test.
 #[derive(Clone, Debug)]
 pub struct Test {
-    /// The path of its folder, from the folder of all tests.
+    /// The path of the folder, relative to the folder of all tests.
     pub name: String,
-    /// Its folder.
+    /// The folder.
     pub folder: PathBuf,
-    /// What it says about itself.
+    /// The configuration in `test.wit`.
     pub config: TestConfig,
     /// The components of all its worlds.
     pub sources: Vec<Source>,
@@ -124,14 +124,14 @@ pub struct Test {
 pub struct Case<'a> {
     /// The test.
     pub test: &'a Test,
-    /// The component that calls.
+    /// The calling component.
     pub runner: &'a Source,
-    /// Those that are called, in the order of the test's worlds.
+    /// The called components, in the order of the test's worlds.
     pub called: Vec<&'a Source>,
 }
 
 impl Test {
-    /// Where its WIT is: a file, or a folder when it has dependencies.
+    /// Returns the path of the WIT: a file, or the folder if it has dependencies.
     pub fn wit(&self) -> PathBuf {
         match self.folder.join("deps").is_dir() {
             true => self.folder.clone(),
@@ -139,7 +139,7 @@ impl Test {
         }
     }
 
-    /// All choices of components that `usable` admits.
+    /// Returns all cases whose sources `usable` accepts.
     pub fn cases<'a>(&'a self, usable: impl Fn(&Source) -> bool) -> Vec<Case<'a>> {
         let of_world = |world: &str| -> Vec<&'a Source> {
             let sources = self.sources.iter().filter(|source| source.world == world);
@@ -169,18 +169,18 @@ impl Test {
 }
 
 impl Case<'_> {
-    /// Its components, the runner first.
+    /// Returns the components, the runner first.
     pub fn components(&self) -> impl Iterator<Item = &Source> {
         [self.runner].into_iter().chain(self.called.iter().copied())
     }
 
-    /// The test's name and the files: `lists:runner.c+test.rs`.
+    /// Returns the names of the test and the files: `lists:runner.c+test.rs`.
     pub fn name(&self) -> String {
         let files = self.components().map(Source::file_name).collect::<Vec<_>>();
         format!("{}:{}", self.test.name, files.join("+"))
     }
 
-    /// Which languages call which: `C > Rust`.
+    /// Returns the languages of caller and callees: `C > Rust`.
     pub fn languages(&self) -> String {
         let mut called = self
             .called
@@ -192,11 +192,11 @@ impl Case<'_> {
     }
 }
 
-/// All tests in `folder` and the folders in it, in order of their names.
+/// Finds all tests in `folder` and its subfolders, sorted by name.
 ///
 /// # Errors
 ///
-/// When files cannot be read, or say about themselves what nobody understands.
+/// Fails if files cannot be read, or have a malformed configuration.
 pub fn discover(folder: &Path) -> Result<Vec<Test>> {
     let mut tests = Vec::new();
     visit(folder, folder, &mut tests)?;
@@ -259,7 +259,7 @@ fn load(root: &Path, folder: &Path) -> Result<Test> {
             continue;
         };
         let config = match language.unsupported() {
-            // Nobody here needs to understand what it says.
+            // Configuration for a language without a compiler is not read.
             Some(_) => SourceConfig::default(),
             None => config::parse(&fs::read_to_string(&path)?, language.comment())
                 .context(file_name.clone())?,

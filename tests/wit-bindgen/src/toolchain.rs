@@ -1,4 +1,5 @@
-//! The compilers of guests, in a folder that `toolchain.sh` fills, or that `GUEST_TOOLCHAIN` names.
+//! The compilers of guests. They are in the folder that `GUEST_TOOLCHAIN` names, or in the default
+//! folder of `toolchain.sh`.
 
 use crate::cargo::{self, GuestCrates, Packages};
 use mintage::error::{Context, Result, bail};
@@ -7,15 +8,15 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The target of guests in Rust. It has no WASI, which the tests do not need.
+/// The target of guests in Rust. The tests do not need WASI.
 pub const RUST_TARGET: &str = "wasm32-unknown-unknown";
-/// The target of guests in C and C++, whose library stands on WASI.
+/// The target of guests in C and C++, whose library needs WASI.
 pub const C_TARGET: &str = "wasm32-wasip1";
 
-/// All that guests are built with.
+/// The compilers and libraries of guests.
 pub struct Toolchain {
     bin: PathBuf,
-    /// What guests in Rust link with.
+    /// The crates that guests in Rust link with.
     pub guest_crates: GuestCrates,
     /// Folders of headers for C++.
     pub cpp_headers: [PathBuf; 2],
@@ -24,17 +25,17 @@ pub struct Toolchain {
 }
 
 impl Toolchain {
-    /// Finds the compilers, and compiles the crate that guests in Rust link with into `folder`.
+    /// Finds the compilers, and compiles the crate that guests in Rust link with to `folder`.
     ///
     /// # Errors
     ///
-    /// When there are no compilers, with what to do.
+    /// Fails if a compiler is missing. The error says how to install it.
     pub fn find(packages: &Packages, folder: &Path) -> Result<Toolchain> {
         let root = match env::var_os("GUEST_TOOLCHAIN") {
             Some(root) => PathBuf::from(root),
             None => folder.join("toolchain"),
         };
-        // Cargo runs the compilers from other folders than this one.
+        // Cargo runs the compilers in other folders.
         let root = std::path::absolute(root).context("cannot tell where the compilers are")?;
         let bin = root.join("bin");
         let mut versions = String::new();
@@ -74,12 +75,12 @@ impl Toolchain {
         })
     }
 
-    /// The path of a program.
+    /// Returns the path of a program.
     pub fn path(&self, name: &str) -> PathBuf {
         self.bin.join(name)
     }
 
-    /// A command that runs a program.
+    /// Returns a command that runs a program.
     pub fn command(&self, name: &str) -> Command {
         Command::new(self.path(name))
     }
@@ -89,7 +90,7 @@ impl Toolchain {
 ///
 /// # Errors
 ///
-/// With what it wrote, when it fails.
+/// Fails if the compiler does. The error contains its output.
 pub fn run(command: &mut Command) -> Result<()> {
     let program = Path::new(command.get_program())
         .file_name()

@@ -1,33 +1,33 @@
-//! As much of WASI as the C library wants when it starts, writes a message and stops. The tests
-//! need no more: all else is an error that says what was called.
+//! The part of WASI that the C library uses to start, write messages and exit. The tests need no
+//! more; any other function is an error that names it.
 
 use mintage::error::{Result, bail};
 use mintage::{Component, Linker, Resource, ResourceAny, ResourceType, StoreContextMut, Val};
 
-/// What a guest wrote.
+/// The output of a guest.
 #[derive(Default)]
 pub struct Host {
     output: Vec<u8>,
 }
 
 impl Host {
-    /// What the guest wrote to any stream.
+    /// Returns the output to all streams.
     pub fn output(&self) -> String {
         String::from_utf8_lossy(&self.output).into_owned()
     }
 }
 
-/// The resource type of streams. There is one stream of each kind.
+/// The resource type of streams.
 enum Stream {}
 
-/// Bytes that a guest may write at once.
+/// Maximum number of bytes per write.
 const CHUNK: u64 = 1 << 16;
 
-/// Defines what `component` imports of WASI.
+/// Defines the imports of `component` from WASI.
 ///
 /// # Errors
 ///
-/// When it imports something under these names that is of another kind.
+/// Fails if an import with one of these names has the wrong type.
 pub fn define(linker: &mut Linker<Host>, component: &Component) -> Result<()> {
     for name in ["get-environment", "get-arguments"] {
         constant(
@@ -117,12 +117,12 @@ fn streams(linker: &mut Linker<Host>) -> Result<()> {
 
 fn write(mut store: StoreContextMut<'_, Host>, bytes: &Val) -> Result<Val> {
     let Val::List(bytes) = bytes else {
-        bail!("the guest wrote what is no list");
+        bail!("the guest wrote a value that is not a list");
     };
     for byte in bytes {
         match byte {
             Val::U8(byte) => store.data_mut().output.push(*byte),
-            other => bail!("the guest wrote {other:?}, which is no byte"),
+            other => bail!("the guest wrote {other:?}, which is not a byte"),
         }
     }
     Ok(Val::Result(Ok(None)))
