@@ -243,7 +243,7 @@ fn host_functions_of_component_scripts() {
         (assert_return (invoke "echo" (u32.const 41)) (u32.const 42))
         (assert_return (invoke "echo" (u32.const 41)) (u32.const 41))
         (assert_trap (invoke "fail") "the host function failed")"#,
-        &[16],
+        &[17],
     );
 }
 
