@@ -10,7 +10,7 @@ use crate::abi::{
 use crate::error::{Context, Result, ensure, wrong_store};
 use crate::store::{CallScope, LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
 use crate::types::{ComponentFunc, StoreId, StoreInstanceId, Type};
-use crate::{AsContext, AsContextMut, Component, Trap, Val};
+use crate::{AsContext, AsContextMut, Component, Val};
 use mintage_environ::{FuncTypeId, ImportId, LiftId};
 use std::marker::PhantomData;
 
@@ -248,9 +248,7 @@ impl Func {
                 return reexport::call(store, self.instance, import, abi, lower, lift);
             }
         };
-        if instance.active {
-            return Err(Trap::CannotEnterComponent.into());
-        }
+        instance.entries.check()?;
         let borrows = instance.component.lift(callee).boundary.borrows;
         let scope = CallScope::new(store, self.instance, borrows);
         call_within(scope, callee, abi, lower, lift)
@@ -275,15 +273,20 @@ fn call_within<T, R>(
         scratch: None,
         trapped: false,
     };
-    call.begin(scope.store);
+    scope.enter();
     if let Err(error) = call.lower_params(scope.store, lower) {
-        call.take_back(scope.store);
+        // If no code of the guest trapped, the instance is as if nothing had happened, but for
+        // memory that the guest has allocated.
+        if !call.trapped {
+            scope.leave();
+        }
         return Err(error);
     }
     call.enter(scope.store)?;
     let result = call.lift_results(scope.store, lift)?;
     scope.exit()?;
     call.finish(scope.store)?;
+    scope.leave();
     Ok(result)
 }
 

@@ -313,20 +313,6 @@ impl Call<'_, &ResolvedImport> {
 
 /// The steps that only calls of guests have.
 impl Call<'_, LiftId> {
-    /// Enters the instance, which must not be active.
-    #[inline]
-    pub fn begin<T>(&self, store: &mut StoreInner<T>) {
-        store.opaque.instances[self.instance].active = true;
-    }
-
-    /// Takes the call back after its parameters could not be lowered. If no code of the guest
-    /// trapped, the instance is as if nothing had happened (but for memory that the guest has
-    /// allocated), so that it can be entered again.
-    #[cold]
-    pub fn take_back<T>(&self, store: &mut StoreInner<T>) {
-        store.opaque.instances[self.instance].active = self.trapped;
-    }
-
     /// Runs the guest's function.
     ///
     /// # Errors
@@ -337,15 +323,13 @@ impl Call<'_, LiftId> {
         store.call_lift(self.instance, self.target, self.words)
     }
 
-    /// Lets the guest clean up, and leaves the instance.
+    /// Lets the guest clean up.
     ///
     /// # Errors
     ///
     /// When `post-return` does not return.
     #[inline]
     pub fn finish<T>(&mut self, store: &mut StoreInner<T>) -> Result<()> {
-        store.post_return(self.instance, self.target, self.words)?;
-        store.opaque.instances[self.instance].active = false;
-        Ok(())
+        store.post_return(self.instance, self.target, self.words)
     }
 }

@@ -199,17 +199,21 @@ pub fn call(
         words[at..][..ty.words()].copy_from_slice(&value[..ty.words()]);
         at += ty.words();
     }
-    let active = &mut store.opaque.instances[instance.id()].active;
+    let entries = &mut store.opaque.instances[instance.id()].entries;
     // No other thread may use the instance, and host functions get the whole store.
-    ensure!(!*active, Trap::CannotEnterComponent);
-    *active = true;
+    entries.check()?;
+    entries.enter();
     let called = store.call_core(instance.id(), domain, callee, &mut words);
     // An interrupted collection leaves objects of a GC heap of which some have moved and others
     // have not. Nothing may run in the instance any more.
     let is_interrupted = called
         .as_ref()
         .is_err_and(|error| error.downcast_ref() == Some(&Trap::Interrupt));
-    store.opaque.instances[instance.id()].active = is_interrupted;
+    let entries = &mut store.opaque.instances[instance.id()].entries;
+    match is_interrupted {
+        true => entries.break_off(),
+        false => entries.leave(),
+    }
     called?;
     let mut results = Vec::with_capacity(signature.results.len());
     let mut at = 0;

@@ -124,7 +124,7 @@ impl Instance {
             .expect("the store that the instance was made in");
         let instance = &mut opaque.instances[self.id];
         ensure!(
-            !instance.active,
+            instance.entries.are_none(),
             "a call into the instance is under way or was stopped, so that there is no state to \
              keep"
         );

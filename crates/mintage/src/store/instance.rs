@@ -1,12 +1,13 @@
 //! [`StoreInstance`]: an instance in a store, its creation, and the end of its resources.
 
+use super::entries::Entries;
 use super::entry::limiter_functions;
 use super::fuel::Fuel;
 use super::interrupt::Interruption;
 use super::{LinkedImports, ResourceOrigin, StoreContextMut, StoreInner};
 use crate::error::{Result, ensure};
 use crate::types::{StoreId, StoreInstanceId, TypeScope};
-use crate::{Component, Engine, Trap};
+use crate::{Component, Engine};
 use mintage_environ::component::Resource;
 use mintage_environ::limit;
 use mintage_runtime::{Growth, HostTable, Limits, StoreWords};
@@ -17,9 +18,8 @@ pub(crate) struct StoreInstance {
     pub runtime: mintage_runtime::Instance,
     pub component: Component,
     pub linked: Arc<LinkedImports>,
-    /// Whether the instance must not be entered (`may_enter` in CanonicalABI.md, reversed): its
-    /// code is on the stack, or was stopped there for good.
-    pub active: bool,
+    /// The calls into it that are under way or were stopped.
+    pub entries: Entries,
 }
 
 impl StoreInstance {
@@ -89,11 +89,12 @@ impl<T: 'static> StoreInner<T> {
             runtime,
             component: component.clone(),
             linked: linked.clone(),
-            active: true,
+            entries: Entries::default(),
         });
-        self.run_initializers(id)?;
-        self.opaque.instances[id].active = false;
-        Ok(id)
+        self.opaque.instances[id].entries.enter();
+        let started = self.run_initializers(id);
+        self.opaque.instances[id].entries.end(&started);
+        started.map(|()| id)
     }
 
     /// Runs the destructor of a resource that the host has owned.
@@ -114,15 +115,13 @@ impl<T: 'static> StoreInner<T> {
                 domain,
                 dtor: Some(dtor),
             } => {
-                if owner.active {
-                    return Err(Trap::CannotEnterComponent.into());
-                }
-                owner.active = true;
+                owner.entries.check()?;
+                owner.entries.enter();
                 // The verifier of the program has checked that a destructor takes one `i32` and
                 // returns nothing.
-                self.call_core(instance, domain, dtor, &mut [u64::from(rep)])?;
-                self.opaque.instances[instance].active = false;
-                Ok(())
+                let called = self.call_core(instance, domain, dtor, &mut [u64::from(rep)]);
+                self.opaque.instances[instance].entries.end(&called);
+                called
             }
         }
     }

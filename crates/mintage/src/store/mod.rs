@@ -16,6 +16,7 @@
 )]
 mod allocation;
 mod context;
+mod entries;
 #[allow(
     unsafe_code,
     reason = "entry into guests, and the way from a guest back to its store"

@@ -1,4 +1,4 @@
-//! [`CallScope`]: how long handles are lent or borrowed.
+//! [`CallScope`]: what ends with a call, however it ends.
 
 use super::{LendingCall, StoreInner, StoreOpaque};
 use crate::error::{Result, handle_trap};
@@ -6,11 +6,14 @@ use crate::types::StoreInstanceId;
 
 /// A call under way between the host and an instance, in either direction. If its type has borrows,
 /// it is the scope that handles are lent or borrowed for: these loans and borrows end when it is
-/// dropped, however the call ends: by its results, an error, or a panic.
+/// dropped, however the call ends: by its results, an error, or a panic. If it has entered the
+/// instance, it leaves it.
 pub(crate) struct CallScope<'s, T: 'static> {
     pub store: &'s mut StoreInner<T>,
     pub instance: StoreInstanceId,
     lends_to: Option<LendingCall>,
+    /// Whether the call has entered the instance and not left it.
+    entered: bool,
 }
 
 impl<'s, T: 'static> CallScope<'s, T> {
@@ -28,7 +31,23 @@ impl<'s, T: 'static> CallScope<'s, T> {
             store,
             instance,
             lends_to,
+            entered: false,
         }
+    }
+
+    /// Enters the instance. If the scope ends before [`leave`](Self::leave), the call was stopped,
+    /// and the instance is broken.
+    #[inline]
+    pub fn enter(&mut self) {
+        self.store.opaque.instances[self.instance].entries.enter();
+        self.entered = true;
+    }
+
+    /// Leaves the instance.
+    #[inline]
+    pub fn leave(&mut self) {
+        self.store.opaque.instances[self.instance].entries.leave();
+        self.entered = false;
     }
 
     /// Returns what handles are lent to, if the type of the call has borrows.
@@ -70,6 +89,10 @@ impl<T: 'static> Drop for CallScope<'_, T> {
     fn drop(&mut self) {
         if let Some(call) = self.lends_to.take() {
             self.abandon(call);
+        }
+        if self.entered {
+            let instances = &mut self.store.opaque.instances;
+            instances[self.instance].entries.break_off();
         }
     }
 }
