@@ -523,7 +523,7 @@ fn interrupted_core_calls_end_the_instance() {
     let component = component(&engine, fields);
     let mut store = Store::new(&engine, ());
     let instance = instantiate(&mut store, &component).unwrap();
-    let mut call = |store: &mut Store<()>, name| {
+    let call = |store: &mut Store<()>, name| {
         mintage::core::call(store, &instance, 0, name, &[]).map(|values| values.len())
     };
     assert!(call(&mut store, "trap").is_err());
