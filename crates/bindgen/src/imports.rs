@@ -137,7 +137,7 @@ impl<'a> Generator<'a> {
         let mut methods = TokenStream::new();
         let mut forwarded = TokenStream::new();
         let host = &imported.host;
-        let free: Vec<&Function> = imported.functions.iter().copied().collect();
+        let free: Vec<&Function> = imported.functions.to_vec();
         for function in free
             .into_iter()
             .filter(|function| resource_of(function).is_none())

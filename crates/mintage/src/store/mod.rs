@@ -61,7 +61,7 @@ const DEFAULT_HOSTCALL_FUEL: usize = 128 << 20;
 /// A call into a guest takes up to [`Config::max_wasm_stack`](crate::Config::max_wasm_stack) bytes
 /// of the calling thread's stack, and keeps 256 KiB below for host functions. Where less than that
 /// is left, for the first call or for one that a host function makes, the call fails with
-/// [`Trap::StackOverflow`].
+/// [`Trap::StackOverflow`](crate::Trap::StackOverflow).
 ///
 /// Calls on one thread end in the reverse order of their beginning, as calls of functions do. A
 /// host that makes them on several stacks (coroutines, green threads) must keep that order, too:
@@ -173,7 +173,7 @@ impl<T> Store<T> {
     /// Sets how much the guests of this store may execute from now on: each operator costs one, but
     /// for `nop`, `drop`, `block`, `loop`, `else`, `end`, `return` and `unreachable`, which cost
     /// nothing, and entering a function costs one. When what comes next costs more than is left,
-    /// the guest traps with [`Trap::OutOfFuel`]. A new store has no fuel.
+    /// the guest traps with [`Trap::OutOfFuel`](crate::Trap::OutOfFuel). A new store has no fuel.
     ///
     /// Operators that follow each other without a branch or call are paid together before the first
     /// is executed; so a guest that traps between them has paid for all. What the engine does for a
@@ -217,7 +217,7 @@ impl<T> Store<T> {
         }
     }
 
-    /// Makes guest code trap with [`Trap::Interrupt`] that runs or is called when `after` has
+    /// Makes guest code trap with [`Trap::Interrupt`](crate::Trap::Interrupt) that runs or is called when `after` has
     /// passed from now on, until [`clear_deadline`](Self::clear_deadline). Takes the place of an
     /// earlier deadline, passed or not. Time in host functions counts, but they are not
     /// interrupted.

@@ -159,10 +159,8 @@ fn errors_of_the_host_are_converted() -> Result<()> {
 
     let plugin = pre.instantiate(&mut store)?;
     let error = plugin.call_run(&mut store, "secret").unwrap_err();
-    assert!(
-        error.to_string().contains("does not log secrets"),
-        "{error}"
-    );
+    let message = format!("{error:#}");
+    assert!(message.contains("does not log secrets"), "{message}");
     Ok(())
 }
 
