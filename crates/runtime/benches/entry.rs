@@ -7,7 +7,7 @@ mod common;
 
 use common::*;
 use criterion::{Criterion, criterion_group, criterion_main};
-use mintage_runtime::{Code, HostAccess, Limits, LoadCheck, Pool, PoolConfig, call};
+use mintage_runtime::{Code, HostAccess, Limits, LoadCheck, Pool, PoolConfig, StoreWords, call};
 use std::hint::black_box;
 
 fn calls(criterion: &mut Criterion) {
@@ -61,9 +61,9 @@ fn calls(criterion: &mut Criterion) {
 fn instances(criterion: &mut Criterion) {
     let small = code(r#"(memory 1) (data (i32.const 0) "image") (func (export "f"))"#);
     let mut bench = |name: &str, code| {
-        let table = table(code, |_| Ok(()));
+        let (table, store) = (table(code, |_| Ok(())), store(StoreWords::default()));
         criterion.bench_function(&format!("instantiate {name}"), |bencher| {
-            bencher.iter(|| instantiate_with(&table, Limits::default()))
+            bencher.iter(|| instantiate_in(&table, Limits::default(), store.clone()))
         });
     };
     bench("small", &small);

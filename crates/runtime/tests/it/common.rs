@@ -90,7 +90,16 @@ pub fn instantiate(code: &Arc<Code>) -> Instance {
 }
 
 pub fn instantiate_with(table: &Arc<HostTable>, limits: Limits) -> Instance {
-    let instance = new_instance(table, limits, StoreWords::default()).unwrap();
+    instantiate_in(table, limits, store(StoreWords::default()))
+}
+
+/// Instantiates in a store, whose other instances only this thread uses.
+pub fn instantiate_in(table: &Arc<HostTable>, limits: Limits, store: StoreState) -> Instance {
+    let code = table.code();
+    // SAFETY: the store's state is never freed, and this thread alone uses its instances.
+    let instance =
+        unsafe { mintage_runtime::instantiate(code, code.image(), table, limits, 7, store) }
+            .unwrap();
     // SAFETY: the instance is new, and the tests' host functions that run in start functions expect
     // null.
     unsafe { run_initializers(instance.handle(), HostAccess::Nothing) }
