@@ -37,7 +37,7 @@ pub struct Function<'a> {
 
 /// The contents of an artifact.
 pub struct Contents<'a> {
-    /// The metadata. [`write`] replaces its file ranges (`image`, `patches`, `data`, `elems`).
+    /// The metadata. [`write()`] replaces its file ranges (`image`, `patches`, `data`, `elems`).
     pub metadata: Metadata,
     /// The linked machine code.
     pub text: &'a [u8],
