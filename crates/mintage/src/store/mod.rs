@@ -217,10 +217,10 @@ impl<T> Store<T> {
         }
     }
 
-    /// Makes guest code trap with [`Trap::Interrupt`](crate::Trap::Interrupt) that runs or is called when `after` has
-    /// passed from now on, until [`clear_deadline`](Self::clear_deadline). Takes the place of an
-    /// earlier deadline, passed or not. Time in host functions counts, but they are not
-    /// interrupted.
+    /// Sets a deadline: `after` from now on, guest code that runs or is called traps with
+    /// [`Trap::Interrupt`](crate::Trap::Interrupt), until [`clear_deadline`](Self::clear_deadline).
+    /// It replaces an earlier deadline, passed or not. Time in host functions counts, but they are
+    /// not interrupted.
     ///
     /// The first deadline of an engine starts a thread, which watches the deadlines of all its
     /// stores until the engine is dropped. An `after` that is beyond what the clock can count is no
