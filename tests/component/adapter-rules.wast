@@ -1,4 +1,4 @@
-;; What a component instance may do while it is called by another one: calling out, being entered, the stack, post-return.
+;; Rules for a component instance during a call: calling out, reentrance, the stack, post-return.
 
 ;; `realloc` and `post-return` must not call out, on either side. Afterwards calling out is allowed again.
 (component definition $Leave
@@ -18,7 +18,7 @@
       (func (export "realloc") (param i32 i32 i32 i32) (result i32)
         (if (i32.eq (global.get $when) (i32.const 1)) (then (call $leaf)))
         (i32.const 64))
-      ;; Called with the string "abc": between realloc and post-return calling out is allowed.
+      ;; Called with the string "abc". Between realloc and post-return, calling out is allowed.
       (func (export "f") (param i32 i32) (result i32)
         (if (i32.ne (local.get 1) (i32.const 3)) (then unreachable))
         (call $leaf)
@@ -78,10 +78,10 @@
 (assert_trap (invoke "run" (u32.const 2)) "cannot leave component instance")
 (component instance $i $Leave)
 (assert_trap (invoke "run" (u32.const 3)) "cannot leave component instance")
-;; A trap ends the instance as a whole.
+;; A trap ends the whole instance.
 (assert_trap (invoke "run" (u32.const 0)) "cannot enter component instance")
 
-;; The same for a function of the host.
+;; The same with a host function.
 (component definition $LeaveToHost
   (import "echo-host" (func $host (param "n" u32) (result u32)))
   (component $C
@@ -127,8 +127,8 @@
 (component instance $i $LeaveToHost)
 (assert_trap (invoke "run" (u32.const 2)) "cannot leave component instance")
 
-;; An instance can be entered while it is on the stack: by the instance that it called, and by itself. Each level adds one.
-;; Without an end the stack overflows, wherever on the way.
+;; An instance on the stack can be entered again, by the instance that it called and by itself. Each level adds one.
+;; Without a limit the stack overflows.
 (component definition $Recursion
   (core module $M1
     (type $f (func (param i32) (result i32)))
@@ -171,7 +171,7 @@
 (component instance $i $Recursion)
 (assert_trap (invoke "f" (u32.const 0xffffffff)) "call stack exhausted")
 
-;; A lifted function may itself be lowered: a chain of instances without code of their own.
+;; A lifted function can be lowered again: a chain of instances without code.
 (component
   (component $End
     (core module $M
@@ -197,7 +197,7 @@
   (func (export "f") (alias export $c "f")))
 (assert_return (invoke "f" (str.const "abc")) (u32.const 100))
 
-;; Padding stays with its owner: (tuple u8 u32) has three bytes of it, which the callee finds as its realloc left them.
+;; Adapters do not write padding: the three bytes of padding in (tuple u8 u32) stay as the callee's realloc left them.
 (component
   (component $C
     (core module $M

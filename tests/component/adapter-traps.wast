@@ -1,4 +1,4 @@
-;; Each trap of an adapter, by its message. `$C` is called by `$D`; the numbers that make a call wrong are in the core
+;; Each trap of an adapter, by its message. `$D` calls `$C`. The wrong numbers are in the core
 ;; functions of `$D` (parameters) and `$C` (results).
 
 ;; Strings: what the caller passes. Memories have one page.
@@ -54,7 +54,7 @@
     (with "utf8" (func $c "utf8")) (with "utf16" (func $c "utf16")) (with "compact" (func $c "compact"))))
   (func (export "run") (alias export $d "run")))
 
-;; All is well up to the end of memory, with an empty string there, too.
+;; Everything up to the end of memory is in bounds, and an empty string at the end is, too.
 (component instance $i $Strings)
 (assert_return (invoke "run" (u32.const 0) (u32.const 1024) (u32.const 64512)))
 (assert_return (invoke "run" (u32.const 0) (u32.const 65536) (u32.const 0)))
@@ -63,7 +63,7 @@
 (assert_return (invoke "run" (u32.const 8) (u32.const 65536) (u32.const 0x80000000)))
 (assert_return (invoke "run" (u32.const 0) (u32.const 64) (u32.const 64)))
 
-;; One byte or unit too many, and lengths around the longest string of 2^28 - 1 bytes.
+;; One byte or code unit too many, and lengths around the maximum of 2^28 - 1 bytes.
 (component instance $i $Strings)
 (assert_trap (invoke "run" (u32.const 0) (u32.const 1024) (u32.const 64513)) "string content out-of-bounds")
 (component instance $i $Strings)
@@ -125,7 +125,7 @@
 (component instance $i $Strings)
 (assert_trap (invoke "run" (u32.const 8) (u32.const 256) (u32.const 0x80000002)) "invalid utf-16")
 
-;; Lists, and what is in them.
+;; Lists and their elements.
 (component definition $Lists
   (component $C
     (type $e' (enum "a" "b" "c")) (export $e "e" (type $e'))
@@ -170,7 +170,7 @@
       ;; 256: lists at 2 (two items), at 3 (unaligned), at 0x10000 (one item), of 2^28 items
       (data (i32.const 256) "\02\00\00\00\02\00\00\00\03\00\00\00\00\00\00\00")
       (data (i32.const 272) "\00\00\01\00\01\00\00\00\00\00\00\00\00\00\00\08")
-      ;; 320: none with a wrong char behind it, some with one
+      ;; 320: none followed by an invalid char, some with one
       (data (i32.const 320) "\00\00\00\00\00\d8\00\00\01\00\00\00\00\d8\00\00"))
     (core instance $memory (instantiate $Memory))
     (core func $bytes (canon lower (func $c "bytes") (memory (core memory $memory "mem"))))
@@ -229,7 +229,7 @@
 (assert_trap (invoke "longs" (u32.const 0) (u32.const 0x01ffffff)) "list content out-of-bounds")
 (component instance $i $Lists)
 (assert_trap (invoke "longs" (u32.const 0) (u32.const 0x02000000)) "list too long")
-;; Eight times this is 8 in 32 bits.
+;; Eight times this number is 8 in 32 bits.
 (component instance $i $Lists)
 (assert_trap (invoke "longs" (u32.const 0) (u32.const 0x20000001)) "list too long")
 (component instance $i $Lists)
@@ -251,7 +251,7 @@
 (component instance $i $Lists)
 (assert_trap (invoke "options" (u32.const 320) (u32.const 2)) "invalid `char` bit pattern")
 
-;; Spilled parameters and results: `many` has 17 words, `pair` gives two.
+;; Spilled parameters and results: `many` has 17 words, `pair` returns two.
 (component definition $Spilled
   (component $C
     (core module $M
@@ -296,7 +296,7 @@
       (import "" "utf16" (func $utf16 (param i32 i32)))
       (import "" "list" (func $list (param i32 i32)))
       (import "" "pair" (func $pair (param i32)))
-      ;; `to` is where the callee's realloc or result is, `from` where the caller's parameters are or its result goes.
+      ;; `to` is the address of the callee's realloc or result, `from` that of the caller's parameters or return area.
       (func (export "many") (param $to i32) (param $from i32) (call $set (local.get $to)) (call $many (local.get $from)))
       (func (export "pair") (param $to i32) (param $from i32) (call $set (local.get $to)) (call $pair (local.get $from)))
       (func (export "utf8") (param $to i32) (param $len i32)
@@ -321,7 +321,7 @@
   (func (export "utf16") (alias export $d "utf16"))
   (func (export "list") (alias export $d "list")))
 
-;; 24 bytes of parameters, 16 of the result.
+;; 24 bytes of parameters, 16 bytes of results.
 (component instance $i $Spilled)
 (assert_return (invoke "many" (u32.const 65512) (u32.const 65512)))
 (assert_return (invoke "pair" (u32.const 65520) (u32.const 65520)))

@@ -1,4 +1,4 @@
-;; Copies and fills of constant length, which are done in place: overlaps, the ends of the memory, nothing written before a trap.
+;; Copies and fills of constant length, which are inlined: overlaps, the end of the memory, no write before a trap.
 
 (module
   (memory 1 1)
@@ -16,7 +16,7 @@
   (func (export "fill50") (param i32 i32) (memory.fill (local.get 0) (local.get 1) (i32.const 50)))
   (func (export "fill-constant") (param i32) (memory.fill (local.get 0) (i32.const 0x1ff) (i32.const 9))))
 
-;; Forwards and backwards over itself.
+;; Overlapping copies in both directions.
 (invoke "copy40" (i32.const 4) (i32.const 0))
 (assert_return (invoke "load" (i32.const 0)) (i64.const 0x0302010003020100))
 (assert_return (invoke "load" (i32.const 20)) (i64.const 0x1716151413121110))
@@ -38,7 +38,7 @@
 (assert_return (invoke "load" (i32.const 401)) (i64.const 0x0605040302010100))
 (assert_return (invoke "load" (i32.const 428)) (i64.const 0))
 
-;; Only the low byte of the value counts.
+;; Only the low byte of the value is used.
 (invoke "fill1" (i32.const 1000) (i32.const 0x5a1))
 (assert_return (invoke "load" (i32.const 999)) (i64.const 0xa100))
 (invoke "fill6" (i32.const 1001) (i32.const -2))
@@ -53,7 +53,7 @@
 (assert_return (invoke "load" (i32.const 1299)) (i64.const 0xffffffffffffff00))
 (assert_return (invoke "load" (i32.const 1307)) (i64.const 0xffff))
 
-;; Up to the end and not beyond; what is out of bounds changes nothing.
+;; Up to the end and beyond it. An operation out of bounds changes nothing.
 (invoke "copy40" (i32.const 65496) (i32.const 0))
 (assert_return (invoke "load" (i32.const 65528)) (i64.const 0x2726252423222120))
 (invoke "fill50" (i32.const 65486) (i32.const 1))

@@ -11,7 +11,7 @@
         (i32.sub (i32.const 0) (local.get $align))))
       (global.set $next (i32.add (local.get $at) (local.get $size)))
       (local.get $at))
-    ;; A list is a pointer and a length in both directions.
+    ;; A list is passed as pointer and length in both directions.
     (func (export "list") (param i32 i32) (result i32)
       (i32.store (i32.const 0) (local.get 0))
       (i32.store (i32.const 4) (local.get 1))
@@ -36,7 +36,7 @@
       (i32.store8 (i32.const 0) (local.get 0))
       (i32.store (i32.const 4) (local.get 1))
       (i32.const 0))
-    ;; 17 parameters come as a pointer; the sum of the first (u8 at 0) and the last (u64 at 24).
+    ;; 17 parameters are passed by pointer. Returns the sum of the first (u8 at 0) and the last (u64 at 24).
     (func (export "many") (param i32) (result i64)
       (i64.add
         (i64.extend_i32_u (i32.load8_u (local.get 0)))
@@ -139,7 +139,7 @@
 (assert_return (invoke "flags" (flags.const "f0" "f7" "f8" "f31")) (flags.const "f0" "f7" "f8" "f31"))
 (assert_return (invoke "flags" (flags.const)) (flags.const))
 (assert_return (invoke "few-flags" (flags.const "r" "x")) (flags.const "r" "x"))
-;; Bits behind the last flag are ignored.
+;; Bits above the last flag are ignored.
 (assert_return (invoke "to-few-flags" (u32.const 0xfffffffa)) (flags.const "w"))
 (assert_return
   (invoke "many"

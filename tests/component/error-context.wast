@@ -1,6 +1,6 @@
-;; Error contexts: a message made in one component, passed to another, and read there in each encoding.
+;; Error contexts: created in one component, passed to another, and read there in each encoding.
 
-;; `$Maker` makes them. `$Reader` gets one from it, drops its own handle of it and reads the message through another one.
+;; `$Maker` creates them. `$Reader` gets one, drops its handle and reads the message through another handle.
 (component definition $Through
   (component $Maker
     (core module $Libc
@@ -21,7 +21,7 @@
     (core module $M
       (import "" "mem" (memory 1))
       (import "" "drop" (func $drop (param i32)))
-      ;; Drops all of a list, which must be live handles.
+      ;; Drops all handles in a list, which must be valid.
       (func (export "drop-all") (param $at i32) (param $count i32) (result i32)
         (local $dropped i32)
         (loop $next
@@ -31,7 +31,7 @@
               (local.set $dropped (i32.add (local.get $dropped) (i32.const 1)))
               (br $next))))
         (local.get $dropped))
-      ;; The option's payload, or zero.
+      ;; Returns the option's payload, or zero.
       (func (export "maybe") (param i32 i32) (result i32) (local.get 1)))
     (core instance $m (instantiate $M
       (with "" (instance (export "mem" (memory $mem)) (export "drop" (func $drop))))))
@@ -86,7 +86,7 @@
       (import "" "read16" (func $read16 (param i32 i32)))
       (import "" "read-compact" (func $read-compact (param i32 i32)))
       (import "" "drop" (func $drop (param i32)))
-      ;; A handle that came back as another one.
+      ;; A handle that was passed and returned as a new one.
       (func $again (param $handle i32) (result i32)
         (local $back i32)
         (local.set $back (call $maybe (i32.const 1) (local.get $handle)))
@@ -108,13 +108,13 @@
       (func (export "compact") (param i32 i32) (result i32)
         (local $handle i32)
         (local.set $handle (call $again (call $utf8 (local.get 0) (local.get 1))))
-        ;; It says the same each time.
+        ;; The message is the same each time.
         (call $read-compact (local.get $handle) (i32.const 64))
         (call $read-compact (local.get $handle) (i32.const 72))
         (if (i32.ne (i32.load (i32.const 68)) (i32.load (i32.const 76))) (then (unreachable)))
         (call $drop (local.get $handle))
         (i32.const 72))
-      ;; A list of three handles, two of which are the same. The maker gets a handle of its own for each.
+      ;; A list of three handles, two of which are equal. The maker gets a separate handle for each.
       (func (export "drop-all") (result i32)
         (i32.store (i32.const 64) (call $utf8 (i32.const 0) (i32.const 0)))
         (i32.store (i32.const 68) (i32.load (i32.const 64)))
@@ -176,7 +176,7 @@
 (component instance $c $Through)
 (assert_trap (invoke "pass-unknown") "unknown handle index 7")
 (component instance $d $Through)
-;; No payload, no handle: what the maker gives back for it is none either.
+;; Without a payload there is no handle. The maker returns none for it, too.
 (assert_trap (invoke "pass-none") "unknown handle index 0")
 (component instance $e $Through)
 (assert_trap (invoke "read-unknown") "unknown handle index 7")
@@ -187,12 +187,12 @@
 (component instance $h $Through)
 (assert_return (invoke "read-to" (u32.const 65528)))
 
-;; What the message is made of is checked, as any string is.
+;; Messages are checked like any other string.
 (component definition $Raw
   (core module $Libc
     (memory (export "mem") 1)
     (data (i32.const 0) "\61\ff\00\d8")
-    ;; A block that is not in memory.
+    ;; A range outside of memory.
     (func (export "realloc") (param i32 i32 i32 i32) (result i32) (i32.const 0x10000)))
   (core instance $libc (instantiate $Libc))
   (alias core export $libc "mem" (core memory $mem))
@@ -213,7 +213,7 @@
     (func (export "bad-realloc") (call $read (call $new (i32.const 0) (i32.const 1)) (i32.const 64)))
     (func (export "wrong-drop") (call $drop (call $new-resource (i32.const 5))))
     (func (export "wrong-resource") (call $drop-resource (call $new (i32.const 0) (i32.const 0))))
-    ;; The two kinds of handles share one table.
+    ;; Error contexts and resources share one handle table.
     (func (export "one-table") (result i32)
       (drop (call $new-resource (i32.const 5)))
       (call $new (i32.const 0) (i32.const 0))))
@@ -256,7 +256,7 @@
 (component instance $i $Raw)
 (assert_trap (invoke "wrong-resource") "expected guest-defined resource but found an error-context")
 
-;; The built-ins leave the component, so that neither `realloc` nor `post-return` may call them.
+;; The built-ins leave the component, so neither `realloc` nor `post-return` can call them.
 (component definition $Confined
   (core module $Libc (memory (export "mem") 1))
   (core instance $libc (instantiate $Libc))

@@ -1,4 +1,4 @@
-;; Exceptions end at the border of a component instance: whoever calls it cannot catch them, and what it calls cannot.
+;; Exceptions do not cross the boundary of a component instance: neither its callers nor its callees can catch them.
 
 ;; Through an adapter with numbers alone, one with memory, `realloc`, `post-return` and a destructor, and back into the instance that
 ;; threw. The caller would catch everything.
@@ -17,7 +17,7 @@
       (func (export "realloc") (param i32 i32 i32 i32) (result i32) (call $throw_if (i32.const 3)) (i32.const 64))
       (func (export "post") (param i32) (call $throw_if (i32.const 4)))
       (func (export "dtor") (param i32) (call $throw_if (i32.const 5)))
-      ;; Within the instance all is as usual.
+      ;; Within the instance, exceptions can be caught.
       (func (export "own") (result i32)
         (block $h (try_table (catch $t $h) (call $throw_if (global.get $when))) (return (i32.const 0)))
         (i32.const 1)))
@@ -74,7 +74,7 @@
           (if (i32.eqz (local.get $when)) (then (throw $t)))
           (return (i32.const 1)))
         (i32.const 2))
-      ;; What the caller itself throws, it catches.
+      ;; The caller catches what it throws itself.
       (func (export "mine") (result i32)
         (block $caught
           (try_table (catch $t $caught)
@@ -107,7 +107,7 @@
 (component instance $i $Border)
 (assert_trap (invoke "run" (u32.const 0)) "uncaught exception")
 
-;; A parent that is called back by its child and throws: the child's frame lies in between, so the parent does not catch it,
+;; A parent that is called back by its child and throws. The child's frame is in between, so the parent does not catch it,
 ;; even though the tag is its own.
 (component
   (core module $Table

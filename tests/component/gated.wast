@@ -1,4 +1,4 @@
-;; Proposals that a setting turns on: maps and fixed-length lists, through an adapter. To the host a fixed-length list is a tuple.
+;; Features that are off by default, through an adapter: maps and fixed-length lists. To the host a fixed-length list is a tuple.
 
 (component
   (component $C
@@ -9,7 +9,7 @@
         (global.set $next (i32.and (i32.add (global.get $next) (i32.const 7)) (i32.const -8)))
         (global.get $next)
         (global.set $next (i32.add (global.get $next) (local.get 3))))
-      ;; The entries of a map of `u8` to `u32` take 8 bytes each. The sum of the values, times the first key.
+      ;; Entries of a map of `u8` to `u32` take 8 bytes each. Returns the sum of the values times the first key.
       (func (export "sum") (param $at i32) (param $count i32) (result i32)
         (local $sum i32) (local $key i32)
         (local.set $key (i32.load8_u (local.get $at)))
@@ -27,7 +27,7 @@
         (i32.store16 (i32.const 2) (local.get 1))
         (i32.store16 (i32.const 4) (local.get 0))
         (i32.const 0))
-      ;; Seventeen go through memory.
+      ;; Seventeen numbers are passed in memory.
       (func (export "last") (param i32) (result i32) (i32.load8_u offset=16 (local.get 0))))
     (core instance $m (instantiate $M))
     (func (export "sum") (param "m" (map u8 u32)) (result u32)
@@ -87,6 +87,6 @@
   (component
     (import "f" (func (param "l" (list u8 100000000)))))
   "too large")
-;; What only an async component can use stays off.
+;; Features for async components stay off.
 (assert_invalid (component (import "f" (func (param "s" (stream u8))))) "requires the component model async feature")
 

@@ -46,7 +46,7 @@
   (core func $option (canon lower (func $option) (memory $mem)))
   (core func $many (canon lower (func $many) (memory $mem)))
   (func (export "set") (param "where" u32) (canon lift (core func $m "set")))
-  ;; Calls of the host with any words.
+  ;; Calls host functions with any words.
   (func (export "utf8") (param "ptr" u32) (param "len" u32) (param "ret" u32) (canon lift (core func $utf8)))
   (func (export "utf16") (param "ptr" u32) (param "len" u32) (param "ret" u32) (canon lift (core func $utf16)))
   (func (export "compact") (param "ptr" u32) (param "len" u32) (param "ret" u32) (canon lift (core func $compact)))
@@ -57,7 +57,7 @@
   (func (export "enum") (param "x" u32) (result u32) (canon lift (core func $enum)))
   (func (export "option") (param "case" u32) (param "x" u32) (param "ret" u32) (canon lift (core func $option)))
   (func (export "many") (param "ptr" u32) (param "ret" u32) (canon lift (core func $many)))
-  ;; Results of any words.
+  ;; Returns any words.
   (func (export "get-utf8") (param "ptr" u32) (param "len" u32) (result string)
     (canon lift (core func $m "pair") (memory $mem)))
   (func (export "get-utf16") (param "ptr" u32) (param "len" u32) (result string)
@@ -74,7 +74,7 @@
   (func (export "get-option") (param "case" u32) (param "x" u32) (result (option char))
     (canon lift (core func $m "pair") (memory $mem)))
   (func (export "get-at") (param "ret" u32) (result (tuple u32 u64)) (canon lift (core func $m "same") (memory $mem)))
-  ;; What the host passes.
+  ;; Functions that the host passes values to.
   (func (export "take-utf8") (param "x" string) (canon lift (core func $m "take") (memory $mem) (realloc $realloc)))
   (func (export "take-utf16") (param "x" string)
     (canon lift (core func $m "take") string-encoding=utf16 (memory $mem) (realloc $realloc)))
@@ -82,7 +82,7 @@
   (func (export "take-many") (param "x" (tuple u64 u8 u8 u8 u8 u8 u8 u8 u8 u8 u8 u8 u8 u8 u8 u8 u8))
     (canon lift (core func $m "take-many") (memory $mem) (realloc $realloc))))
 
-;; All is well up to the end of memory.
+;; Everything up to the end of memory is in bounds.
 (component instance $i $Guest)
 (assert_return (invoke "get-at" (u32.const 65520)) (tuple.const (u32.const 0) (u64.const 0)))
 (assert_return (invoke "utf8" (u32.const 104) (u32.const 9) (u32.const 65528)))
@@ -173,7 +173,7 @@
 (component instance $i $Guest)
 (assert_trap (invoke "get-at" (u32.const 65528)) "pointer out of bounds of memory")
 
-;; What `realloc` gives, for parameters that the host passes and for results of host functions.
+;; Results of `realloc`, for parameters that the host passes and for results of host functions.
 (component instance $i $Guest)
 (assert_return (invoke "set" (u32.const 65532)))
 (assert_return (invoke "take-utf8" (str.const "four")))

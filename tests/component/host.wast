@@ -67,7 +67,7 @@
   (core func $nested (canon lower (func $echo-nested) (memory $memory) (realloc $realloc)))
   (core func $wide (canon lower (func $echo-wide) (memory $memory) (realloc $realloc)))
 
-  ;; Scalars pass through; lists and strings come as pointer and length, and go to address 0.
+  ;; Scalars are passed on. Lists and strings are a pointer and a length, which are stored at address 0.
   (core module $app
     (import "host" "string" (func $string (param i32 i32 i32)))
     (import "host" "utf16" (func $utf16 (param i32 i32 i32)))
@@ -120,7 +120,7 @@
   (func (export "char") (param "x" char) (result char) (canon lift (core func $char)))
   (func (export "enum") (param "x" $e) (result $e) (canon lift (core func $enum)))
   (func (export "flags") (param "x" $f) (result $f) (canon lift (core func $flags)))
-  ;; A core value that is no value of the type meets the host's lift.
+  ;; The host lifts a core value that is not a value of the type.
   (func (export "no-char") (param "x" u32) (result u32) (canon lift (core func $char)))
   (func (export "no-enum") (param "x" u32) (result u32) (canon lift (core func $enum)))
   (func (export "any-bool") (param "x" u32) (result u32) (canon lift (core func $bool)))

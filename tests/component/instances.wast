@@ -31,7 +31,7 @@
 ;; A trap ends the instance.
 (assert_trap (invoke "starts") "cannot enter component instance")
 
-;; `post-return` gets the result and runs after it was lifted.
+;; `post-return` gets the result and runs after the result was lifted.
 (component
   (core module $m
     (global $freed (mut i32) (i32.const 0))
@@ -44,7 +44,7 @@
 (assert_return (invoke "next") (u32.const 2))
 (assert_return (invoke "next") (u32.const 3))
 
-;; A nested component, instantiated twice: two instances with state of their own.
+;; A nested component, instantiated twice: two instances with separate state.
 (component
   (component $inner
     (core module $m

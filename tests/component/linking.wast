@@ -1,6 +1,6 @@
 ;; Linking inside a component: every kind of argument and alias, instances of instances, names, and the order of starts.
 
-;; One core module and one component, instantiated several times: state of their own, shared by those that import it.
+;; A core module and a component, instantiated several times. Each instance has its own state, shared with its importers.
 (component
   (core module $Counter
     (global $n (export "n") (mut i32) (i32.const 0))
@@ -34,7 +34,7 @@
 (assert_return (invoke "x-b") (u32.const 2))
 (assert_return (invoke "y-a") (u32.const 2))
 
-;; A component as an argument: the one that gets it instantiates it with arguments of its own, as often as it likes.
+;; A component as an argument. Its receiver instantiates it any number of times, with its own arguments.
 (component
   (component $Add
     (import "base" (func $base (result u32)))
@@ -69,8 +69,8 @@
 (assert_return (invoke "one") (u32.const 103))
 (assert_return (invoke "three") (u32.const 108))
 
-;; Outer aliases of a core module, a component, a core type and a type, over several levels; a component that has been given
-;; away keeps what it captured.
+;; Outer aliases of a core module, a component, a core type and a type, over several levels. A component that is passed
+;; on keeps what it captured.
 (component $root
   (type $number u32)
   (core type $sig (func (result i32)))
@@ -90,7 +90,7 @@
   (instance $a (instantiate $A))
   (component $User
     (import "c" (component $C (export "f" (func (result u32)))))
-    ;; The name is that of another module here.
+    ;; Here the name is that of another module.
     (alias outer $root $Eight (core module $Seven))
     (core instance $eight (instantiate $Seven))
     (instance $c (instantiate $C))
@@ -102,7 +102,7 @@
 (assert_return (invoke "seven") (u32.const 7))
 (assert_return (invoke "eight") (u32.const 8))
 
-;; Instances put together from items of others, under other names; an instance as an argument, with more than is imported; and
+;; Instances made of items of others, under other names; an instance as an argument, with more than is imported; and
 ;; instances in instances.
 (component
   (component $Maths
@@ -142,7 +142,7 @@
   (export "f" (func $user "f")))
 (assert_return (invoke "f" (s32.const 7) (s32.const 3)) (s32.const 40))
 
-;; A function that passes through three components unchanged is the same function, and so is what is exported twice.
+;; A function that passes through three components stays the same function. So does one that is exported twice.
 (component
   (component $Pass
     (import "f" (func $f (param "x" u32) (result u32)))
@@ -157,7 +157,7 @@
   (export "f" (func $c "again")))
 (assert_return (invoke "f" (u32.const 5)) (u32.const 15))
 
-;; Core items of every kind, put together under other names.
+;; Core items of every kind, in instances under other names.
 (component
   (core module $Store
     (memory (export "memory") 1)
@@ -188,7 +188,7 @@
 (assert_return (invoke "run") (u32.const 53))
 (assert_return (invoke "run") (u32.const 101))
 
-;; Starts run in the order of instantiation, also across component instances: each appends its digit.
+;; Start functions run in the order of instantiation, also across component instances. Each appends its digit.
 (component
   (component $Log
     (core module $M
@@ -230,7 +230,7 @@
   (export "log" (func $log "log")))
 (assert_return (invoke "log") (u32.const 2313))
 
-;; A start that traps, deep inside, ends the instantiation of the whole.
+;; A trap in a nested start function ends the instantiation of the root.
 (assert_trap
   (component
     (component $Inner
@@ -242,7 +242,7 @@
     (instance (instantiate $Outer)))
   "unreachable")
 
-;; Names are unique but for case, and in all of the namespace of imports and exports.
+;; Names are unique regardless of case, within the imports and within the exports.
 (assert_invalid
   (component (import "a-b" (func)) (import "A-b" (func)))
   "conflicts with previous name")
@@ -278,19 +278,19 @@
     (core instance (instantiate $M)))
   "missing module instantiation argument named `a`")
 
-;; A core module that the root imports and instantiates cannot be given by a host.
+;; A host cannot provide a core module that the root imports and instantiates.
 (assert_invalid
   (component
     (import "m" (core module $M (export "f" (func))))
     (core instance $i (instantiate $M))
     (func (export "f") (canon lift (core func $i "f"))))
   "the component instantiates the core module `m`, which it imports; give the module when compiling")
-;; One that is only passed on needs no host.
+;; A module that is only passed on need not be provided.
 (component
   (import "m" (core module $M (export "f" (func))))
   (export "n" (core module $M)))
 
-;; Names of core modules can hold anything. Messages show them escaped.
+;; Names in core modules can contain any characters. Messages escape them.
 (assert_invalid
   (component
     (core module $M (import "a\1b[2J" "f\n" (func)))

@@ -1,6 +1,6 @@
 ;; 64-bit memories: traps of adapters, messages of error contexts, and what is not supported.
 
-;; What is out of bounds in 64 bits, and would not be in 32.
+;; Addresses that are out of bounds in 64 bits, but would not be in 32.
 (component definition $Traps
   (component $C
     (core module $M
@@ -55,12 +55,12 @@
 (assert_trap (invoke "utf8" (u64.const 0xffffffffffffffff) (u64.const 1)) "string content out-of-bounds")
 (component instance $i $Traps)
 (assert_trap (invoke "utf8" (u64.const 16) (u64.const 0x100000003)) "string too long")
-;; The tag is bit 63, and bit 31 is none.
+;; The tag is bit 63, not bit 31.
 (component instance $i $Traps)
 (assert_trap (invoke "compact" (u64.const 16) (u64.const 0x80000001)) "string too long")
 (component instance $i $Traps)
 (assert_trap (invoke "longs" (u64.const 0xfffffffffffffff8) (u64.const 1)) "list content out-of-bounds")
-;; Eight times this is 8 in 64 bits.
+;; Eight times this number is 8 in 64 bits.
 (component instance $i $Traps)
 (assert_trap (invoke "longs" (u64.const 0) (u64.const 0x2000000000000001)) "list too long")
 (component instance $i $Traps)
@@ -107,7 +107,7 @@
 (assert_return (invoke "length" (u64.const 32) (u64.const 3)) (u64.const 3))
 (assert_trap (invoke "length" (u64.const 32) (u64.const 0x80000003)) "string too long")
 
-;; The host itself takes and gives nothing through a 64-bit memory.
+;; The host does not pass values through 64-bit memories.
 (assert_invalid
   (component
     (core module $M

@@ -453,7 +453,7 @@
     (u64.const 9) (str.const "") (str.const "") (str.const ""))
   (tuple.const (str.const "a") (u8.const 2) (str.const "ü")))
 
-;; The same the other way round: the tag changes its place between the first two.
+;; The same in the other direction: the position of the tag differs between the first two.
 (component
   (component $Back
     (core module $Libc

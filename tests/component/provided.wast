@@ -39,7 +39,7 @@
 (assert_return (invoke "sum") (u32.const 19))
 (assert_return (invoke "hi") (str.const "hi"))
 
-;; Resources of the host, by number.
+;; Host resources, represented by numbers.
 (component
   (import "host" (instance $host
     (export "resource1" (type $r (sub resource)))
@@ -101,7 +101,7 @@
     (export "resource1-again" (type (eq $r))))))
   "mismatched resource types")
 
-;; A core module of the host becomes a part of the component.
+;; A core module of the host becomes part of the component.
 (component
   (import "host" (instance $host
     (export "simple-module" (core module
@@ -121,7 +121,7 @@
     (core instance (instantiate (module $host "simple-module"))))
   "not defined")
 
-;; So does one of an instance that the script has named.
+;; So does one of an instance in the script.
 (component $provider
   (core module $m (func (export "seven") (result i32) (i32.const 7)))
   (export "m" (core module $m)))
@@ -131,7 +131,7 @@
   (func (export "seven") (result u32) (canon lift (core func $i "seven"))))
 (assert_return (invoke "seven") (u32.const 7))
 
-;; References to core items as they were written once.
+;; References to core items in the old syntax.
 (component
   (component $a
     (core module $m

@@ -19,7 +19,7 @@
       (import "" "rep" (func $rep (param i32) (result i32)))
       (import "" "drop" (func $drop (param i32)))
       (func (export "make") (param i32) (result i32) (call $new (local.get 0)))
-      ;; A borrow of an own resource type comes as its representation.
+      ;; A borrow of a component's own resource type is passed as its representation.
       (func (export "value") (param i32) (result i32) (local.get 0))
       (func (export "take") (param i32) (result i32)
         (local $value i32)
@@ -51,10 +51,10 @@
       (import "" "take" (func $take (param i32) (result i32)))
       (import "" "drop" (func $drop (param i32)))
       (func (export "make") (param i32) (result i32)
-        ;; One that stays, so that handles differ from those of the other components.
+        ;; Kept, so that handles differ from those of the other components.
         (drop (call $make (i32.const 9)))
         (call $make (local.get 0)))
-      ;; The borrow is a handle here, which is lent on, and must be dropped before the call returns.
+      ;; Here the borrow is a handle, which is passed on and must be dropped before the call returns.
       (func (export "value") (param i32) (result i32)
         (local $value i32)
         (local.set $value (call $value (local.get 0)))
@@ -81,7 +81,7 @@
       (export "give-borrow" (func (param "r" (borrow $R))))
       (export "take" (func (param "r" (own $R)) (result u32)))))
     (alias export $middle "r" (type $R))
-    ;; The maker knows the middle's resource type as its own.
+    ;; The resource type of `$Middle` is that of `$Maker`.
     (import "take" (func $take-self (param "r" (own $R)) (result u32)))
     (core func $make (canon lower (func $middle "make")))
     (core func $value (canon lower (func $middle "value")))
@@ -106,7 +106,7 @@
         (if (i32.ne (call $make (i32.const 7)) (i32.const 3)) (then unreachable))
         ;; Borrowed twice: 105 and 105.
         (local.set $sum (i32.add (call $value (i32.const 1)) (call $value (i32.const 1))))
-        ;; Given away through the middle, and directly.
+        ;; Passed as `own` through `$Middle`, and directly.
         (local.set $sum (i32.add (local.get $sum) (call $take (i32.const 1))))
         (local.set $sum (i32.add (local.get $sum) (call $take-self (i32.const 3))))
         (call $drop (i32.const 2))
@@ -151,7 +151,7 @@
 
 (component instance $i $Three)
 (assert_return (invoke "run") (u32.const 222))
-;; The destructor has run for each: 5 and 7 when they were taken, then 6.
+;; The destructor has run for each: for 5 and 7 when they were passed, then for 6.
 (assert_return (invoke "dropped") (u32.const 576))
 (component instance $i $Three)
 (assert_trap (invoke "keep") "borrow handles still remain at the end of the call")
@@ -167,7 +167,7 @@
 (component instance $i $Three)
 (assert_trap (invoke "drop-large") "unknown handle index")
 
-;; While a resource is lent to a call, its owner can neither drop it nor give it away: `$C` calls back into `$D`, which tries.
+;; While a resource is lent to a call, its owner can neither drop nor transfer it. `$C` calls back into `$D`, which tries.
 ;; `$D` gets the function through a table, since components cannot import from each other in a circle.
 (component definition $Lent
   (component $Maker
@@ -191,7 +191,7 @@
     (core func $make (canon lower (func $maker "make")))
     (core func $take (canon lower (func $maker "take")))
     (core func $drop (canon resource.drop $R))
-    ;; A callee inside of this component, to which the resource is lent.
+    ;; A callee within this component, to which the resource is lent.
     (component $Callee
       (import "r" (type $R (sub resource)))
       (import "back" (func $back))
@@ -223,7 +223,7 @@
         (global.set $what (local.get 0))
         (if (i32.ne (call $make (i32.const 77)) (i32.const 1)) (then unreachable))
         (call $f (i32.const 1))
-        ;; It is back: now it can be dropped.
+        ;; The loan has ended, so the resource can be dropped.
         (call $drop (i32.const 1))))
     (core instance $main (instantiate $Main (with "" (instance
       (export "make" (func $make)) (export "f" (func $f)) (export "drop" (func $drop)) (export "what" (global $back "what"))))))
@@ -237,7 +237,7 @@
 (component instance $i $Lent)
 (assert_trap (invoke "run" (u32.const 2)) "cannot remove owned resource while borrowed")
 
-;; Two resource types of one component are told apart, and so are those of two instances of one component.
+;; Two resource types of a component are different, and so are those of two instances of a component.
 (component definition $Types
   (component $Maker
     (type $A' (resource (rep i32)))

@@ -1,4 +1,4 @@
-;; The life of a call: the order of `realloc`, the function, `post-return`; what these may call; what a trap leaves.
+;; The steps of a call: the order of `realloc`, function and `post-return`; what these can call; the state after a trap.
 
 ;; `$C` keeps a log of what runs, a digit each: 1 realloc, 2 the function, 3 post-return. The caller's own log, in `$D`: 4
 ;; before the call, 5 its realloc, 6 after the call. The caller copies the result before post-return frees it.
@@ -30,7 +30,7 @@
         (i32.const 0))
       (func (export "post") (param i32)
         (call $add (i32.const 3))
-        ;; The string is gone.
+        ;; The string has been overwritten.
         (memory.fill (i32.const 64) (i32.const 0x78) (i32.const 6)))
       (func (export "log") (result i32) (global.get $log)))
     (core instance $m (instantiate $M))
@@ -58,7 +58,7 @@
         (call $add (i32.const 4))
         (call $f (i32.const 8) (i32.const 3) (i32.const 0))
         (call $add (i32.const 6))
-        ;; "result" has come whole: 'r' and 't'.
+        ;; All of "result" was copied: 'r' and 't'.
         (if (i32.ne (i32.load (i32.const 4)) (i32.const 6)) (then unreachable))
         (if (i32.ne (i32.load8_u (i32.load (i32.const 0))) (i32.const 0x72)) (then unreachable))
         (if (i32.ne (i32.load8_u offset=5 (i32.load (i32.const 0))) (i32.const 0x74)) (then unreachable))
@@ -131,12 +131,12 @@
 (component instance $i $Leave)
 (invoke "set" (u32.const 0) (u32.const 3))
 (assert_trap (invoke "f" (str.const "abc")) "cannot leave component instance")
-;; Looking up a representation leaves nothing.
+;; Looking up a representation does not leave the component.
 (component instance $i $Leave)
 (invoke "set" (u32.const 4) (u32.const 4))
 (assert_return (invoke "f" (str.const "abc")))
 
-;; A trap in one of several instances ends all of them; another instance of the same component goes on.
+;; A trap in one of several nested instances ends all of them. Another instance of the root continues.
 (component definition $Pair
   (component $C
     (core module $M

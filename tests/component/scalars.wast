@@ -1,4 +1,4 @@
-;; Every scalar type through lift and lower: values keep, core values are normalized (CanonicalABI.md, "Flat Lifting").
+;; Lifting and lowering of scalar types: values are kept, core values are normalized (CanonicalABI.md, "Flat Lifting").
 
 (component
   (core module $m
@@ -22,7 +22,7 @@
   (func (export "char") (param "x" char) (result char) (canon lift (core func $i "i32")))
   (func (export "add") (param "x" u32) (param "y" u64) (result u64) (canon lift (core func $i "add")))
 
-  ;; What a guest gives is cut to the width of the type.
+  ;; Results are truncated to the width of the type.
   (func (export "to-bool") (param "x" u32) (result bool) (canon lift (core func $i "i32")))
   (func (export "to-s8") (param "x" u32) (result s8) (canon lift (core func $i "i32")))
   (func (export "to-u8") (param "x" u32) (result u8) (canon lift (core func $i "i32")))
@@ -55,7 +55,7 @@
 (assert_return (invoke "to-s16" (u32.const 0x1ffff)) (s16.const -1))
 (assert_return (invoke "to-u16" (u32.const 0x10001)) (u16.const 1))
 
-;; No `char`: a surrogate, and one past the last. Each ends its instance.
+;; Not a `char`: a surrogate, and the number after the last. Each ends its instance.
 (component $bad
   (core module $m (func (export "id") (param i32) (result i32) (local.get 0)))
   (core instance $i (instantiate $m))

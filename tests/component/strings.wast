@@ -1,4 +1,4 @@
-;; Strings in all three encodings. The echo functions give back what they got; the others what stands in memory.
+;; Strings in all three encodings. The echo functions return their argument, the others a string in memory.
 
 (component $utf8
   (core module $m
@@ -117,6 +117,6 @@
 (assert_return (invoke "echo" (str.const "aé\u{ff}")) (str.const "aé\u{ff}"))
 (assert_return (invoke "echo" (str.const "aé☃\u{10ffff}")) (str.const "aé☃\u{10ffff}"))
 (assert_return (invoke "length" (str.const "aé")) (u32.const 2))
-;; UTF-16, tagged by the highest bit.
+;; UTF-16, tagged in the highest bit.
 (assert_return (invoke "length" (str.const "aé☃")) (u32.const 0x80000003))
 (assert_return (invoke "at" (u32.const 16) (u32.const 2)) (str.const "éÿ"))

@@ -50,7 +50,7 @@
     (func (export "count") (type $f) (return_call $count (local.get 0)))
     (func (export "any") (param i32 i64) (result i64)
       (return_call_indirect $t (type $f) (local.get 1) (local.get 0)))
-    ;; Ten million calls: no stack is long enough for their frames.
+    ;; Ten million calls, whose frames would not fit the stack.
     (func $loop (export "loop") (type $f)
       (if (i64.eqz (local.get 0)) (then (return_call $echo (i64.const 77))))
       (return_call_indirect $t (type $f) (i64.sub (local.get 0) (i64.const 1)) (i32.const 5)))
@@ -87,7 +87,7 @@
 (assert_return (invoke "handle" (u32.const 123)) (u32.const 123))
 (assert_trap (invoke "any" (u32.const 6) (u64.const 5)) "uninitialized element")
 
-;; What fails is told as for other calls. A trap ends the instance.
+;; Errors are the same as for other calls. A trap ends the instance.
 (component definition $Trapping
   (import "fail" (func $fail (param "x" u64) (result u64)))
   (component $Other

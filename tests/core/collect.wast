@@ -1,6 +1,6 @@
 ;;! gc = true
 
-;; The runner's `wasmtime.gc` collects: references in locals, globals, tables and objects lead to the same objects after it.
+;; The runner's `wasmtime.gc` runs a collection. References in locals, globals, tables and objects refer to the same objects afterwards.
 (module
   (import "wasmtime" "gc" (func $gc))
   (type $node (struct (field $value i32) (field $next (mut (ref null $node)))))
@@ -10,7 +10,7 @@
   (func $push (param $value i32)
     (global.set $root (struct.new $node (local.get $value) (global.get $root))))
 
-  ;; The sum of a list, with a collection at each element.
+  ;; Returns the sum of a list, with a collection at each element.
   (func $sum (param $list (ref null $node)) (result i32)
     (local $sum i32)
     (block $end

@@ -1,6 +1,6 @@
-;; The collector: far more is allocated than a heap holds, and what is reachable stays what it is.
+;; The collector: guests allocate much more than the heap can contain, and reachable objects keep their contents.
 
-;; Structs that are reachable from every kind of place, while garbage is made.
+;; Structs that are reachable from all kinds of roots, while garbage is allocated.
 (module
   (type $node (struct (field $value (mut i64)) (field $next (mut (ref null $node))) (field $other (mut (ref null $node)))))
   (type $nodes (array (mut (ref null $node))))
@@ -15,19 +15,19 @@
   (tag $thrown (param (ref $node) i32))
 
   (func $leaf (type $fun) (struct.new $node (local.get 0) (ref.null $node) (ref.null $node)))
-  ;; `$n` objects that nobody keeps; each refers to itself and to the one before.
+  ;; Allocates `$n` unreachable objects. Each refers to itself and to the one before.
   (func $garbage (export "garbage") (param $n i32) (local $last (ref null $node)) (local $new (ref null $node))
     (loop $more
       (if (local.get $n)
         (then
           (local.set $new (struct.new $node (i64.const -1) (local.get $last) (ref.null $node)))
           (struct.set $node $other (local.get $new) (local.get $new))
-          ;; Now and then the chain is cut off.
+          ;; Ends the chain from time to time.
           (local.set $last (if (result (ref null $node)) (i32.and (local.get $n) (i32.const 63))
             (then (local.get $new)) (else (ref.null $node))))
           (local.set $n (i32.sub (local.get $n) (i32.const 1)))
           (br $more)))))
-  ;; A list of the numbers from `$n` down to 1.
+  ;; Returns a list of the numbers from `$n` down to 1.
   (func $list (param $n i32) (result (ref null $node)) (local $list (ref null $node)) (local $i i32)
     (loop $more
       (local.set $i (i32.add (local.get $i) (i32.const 1)))
@@ -63,7 +63,7 @@
       (br_if $more (local.get $i)))
     (table.fill $table (i32.const 0) (ref.null $node) (i32.const 64))
     (local.get $sum))
-  ;; On the operand stack only, through calls of all kinds.
+  ;; References on the operand stack only, across all kinds of calls.
   (func (export "on_stack") (param $garbage i32) (result i64)
     (call $three
       (call $leaf (i64.const 1))
@@ -75,7 +75,7 @@
     (call $garbage (i32.const 5000))
     (i64.add (struct.get $node $value (local.get 0))
       (i64.add (struct.get $node $value (local.get 1)) (struct.get $node $value (local.get 2)))))
-  ;; In the frames of many callers.
+  ;; References in the frames of many callers.
   (func $deep (param $depth i32) (param $garbage i32) (result (ref null $node)) (local $mine (ref null $node))
     (local.set $mine (struct.new $node (i64.extend_i32_u (local.get $depth)) (ref.null $node) (ref.null $node)))
     (if (i32.eqz (local.get $depth)) (then (call $garbage (local.get $garbage)) (return (local.get $mine))))
@@ -83,7 +83,7 @@
     (local.get $mine))
   (func (export "in_callers") (param $depth i32) (param $garbage i32) (result i64)
     (call $sum (call $deep (local.get $depth) (local.get $garbage))))
-  ;; Trees of 2^(depth+1)-1 nodes, one after the other and a long-lived one.
+  ;; Short-lived trees of 2^(depth+1)-1 nodes, and a long-lived one.
   (func $tree (param $depth i32) (result (ref $node))
     (if (result (ref $node)) (local.get $depth)
       (then (struct.new $node (i64.const 1)
@@ -130,7 +130,7 @@
     (struct.get $node $value (struct.get $mixed 4 (local.get $m)))
     (struct.get $mixed 5 (local.get $m))
     (struct.get $mixed 6 (local.get $m)))
-  ;; One object by two names stays one.
+  ;; Two references to one object stay equal.
   (func (export "identity") (param $garbage i32) (result i32)
     (local $a (ref null $node)) (local $pair (ref null $nodes))
     (local.set $a (call $leaf (i64.const 1)))
@@ -141,7 +141,7 @@
       (i32.add (ref.eq (local.get $a) (global.get $kept))
         (ref.eq (local.get $a) (array.get $nodes (local.get $pair) (i32.const 0))))
       (ref.eq (local.get $a) (array.get $nodes (local.get $pair) (i32.const 1)))))
-  ;; What an object that stands in the heap from the start refers to.
+  ;; References in a static object.
   (func (export "static") (param $garbage i32) (result i64)
     (struct.set $node $next (global.get $static) (call $list (i32.const 10)))
     (call $garbage (local.get $garbage))
@@ -204,7 +204,7 @@
 (assert_return (invoke "flow" (i32.const 1003)) (i64.const 6))
 (assert_return (invoke "kept") (i64.const 1))
 
-;; Exceptions alone are collected, too.
+;; A heap with exceptions only is collected, too.
 (module
   (tag $t (param i64))
   (func $throw (param i64) (throw $t (local.get 0)))

@@ -1,4 +1,4 @@
-;; Exceptions: what they carry, where they are caught, and what is left intact meanwhile.
+;; Exceptions: payloads, handlers, and values that are live while they are thrown.
 
 ;; Every type of value as payload, through a call.
 (module
@@ -54,7 +54,7 @@
       (try_table (catch $extern $h) (call $throw_extern (local.get 0)))
       (ref.null extern)))
 
-  ;; An exception that carries another one, which is thrown again.
+  ;; An exception whose payload is another one, which is rethrown.
   (func $wrap (param i32) (local $number i32)
     (block $h (result i32 exnref)
       (try_table (catch_ref $i32 $h) (call $throw_i32 (local.get 0)))
@@ -97,7 +97,7 @@
   (i32.const 17) (v128.const i32x4 1 2 3 4) (i64.const 5) (i32.const 0) (f32.const 6) (ref.extern 3) (f64.const 7)
   (i32.const 8) (i32.const 1) (v128.const i32x4 9 10 11 12))
 
-;; Which clause catches.
+;; The choice of clause.
 (module
   (tag $a (param i32))
   (tag $b (param i32))
@@ -125,7 +125,7 @@
       (return (i32.add (i32.const 200))))
     (i32.const 300))
 
-  ;; The first clause that fits counts, in one `try_table` and of those around it.
+  ;; The first matching clause is chosen, within one `try_table` and among nested ones.
   (func (export "first") (param $which i32) (result i32)
     (block $outer
       (block $late (result i32)
@@ -138,7 +138,7 @@
       (return (i32.add (i32.const 200))))
     (i32.const 300))
 
-  ;; A handler is not inside of its own `try_table`.
+  ;; A handler is outside of its own `try_table`.
   (func (export "again") (param $which i32) (result i32)
     (block $outer (result i32)
       (try_table (catch $b $outer) (catch $a $outer)
@@ -148,7 +148,7 @@
         (throw $b (i32.add (i32.const 500))))
       (i32.const -1)))
 
-  ;; A loop's label as the target: tries until nothing is thrown.
+  ;; The label of a loop as the target: repeats until nothing is thrown.
   (func (export "retry") (param $n i32) (result i32) (local $tries i32)
     (loop $again
       (local.set $tries (i32.add (local.get $tries) (i32.const 1)))
@@ -156,7 +156,7 @@
         (if (i32.lt_u (local.get $tries) (local.get $n))
           (then (call $call (i32.and (local.get $tries) (i32.const 1)) (i32.const 0))))))
     (local.get $tries))
-  ;; ... whose parameter is what was thrown.
+  ;; A loop whose parameter is the payload.
   (func (export "count_down") (param $n i32) (result i32) (local $turns i32)
     (local.get $n)
     (loop $again (param i32) (result i32)
@@ -172,7 +172,7 @@
       (call $call (local.get $which) (i32.const 77))
       (i32.const 1)))
 
-  ;; Within one function, thrown and caught.
+  ;; Thrown and caught in the same function.
   (func (export "here") (param $which i32) (result i32)
     (block $all (result exnref)
       (block $on_a (result i32)
@@ -242,7 +242,7 @@
 (assert_return (invoke "unreachable_try") (i32.const 1))
 (assert_return (invoke "empty") (i32.const 3))
 
-;; Exceptions in globals and tables, thrown again long after.
+;; Exceptions that are kept in globals and tables and rethrown later.
 (module
   (tag $t (param i32))
   (global $last (mut exnref) (ref.null exn))
@@ -267,12 +267,12 @@
 (assert_trap (invoke "from_table" (i32.const 0)) "null reference")
 (assert_return (invoke "from_table" (i32.const 3)) (i32.const 3))
 
-;; What is live across a call that throws, and in the frames that the exception passes.
+;; Values that are live across a call that throws, and in the frames that the exception unwinds.
 (module
   (tag $t (param i64))
   (memory 1)
   (func $throw (param i64) (throw $t (local.get 0)))
-  ;; Many values live, so that they take all registers that callees keep.
+  ;; Enough live values to occupy all callee-saved registers.
   (func $busy (param $n i64) (result i64)
     (local $a i64) (local $b i64) (local $c i64) (local $d i64) (local $e i64) (local $f i64) (local $g i64) (local $h i64)
     (local $x f64) (local $y f64)
@@ -312,7 +312,7 @@
       (i64.add (local.get $e) (i64.add (local.get $f) (i64.add (local.get $g) (i64.add (local.get $h)
         (i64.add (i64.trunc_f64_s (local.get $x)) (i64.add (i64.trunc_f32_s (local.get $y))
           (i64.add (i64x2.extract_lane 1 (local.get $v)) (local.get $thrown)))))))))))))
-  ;; The caller's values, when the callee catches something.
+  ;; Values of the caller while the callee catches an exception.
   (func (export "callers") (param $n i64) (result i64)
     (local $a i64) (local $b i64) (local $c i64) (local $d i64) (local $e i64) (local $f i64)
     (local.set $a (i64.mul (local.get $n) (i64.const 1))) (local.set $b (i64.mul (local.get $n) (i64.const 10)))
@@ -323,7 +323,7 @@
       (i64.add (local.get $e) (local.get $f)))))))
   (func $catches (param $n i64) (result i64)
     (try_table (result i64) (catch $t 0) (call $busy (local.get $n))))
-  ;; Arguments on the stack, and results that do not fit registers.
+  ;; Arguments on the stack, and results in memory.
   (func $wide (param i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64) (result i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64)
     (if (i64.eqz (local.get 11)) (then (throw $t (local.get 10))))
     (local.get 11) (local.get 10) (local.get 9) (local.get 8) (local.get 7) (local.get 6)
@@ -338,7 +338,7 @@
       )
       (i64.const -1))
     (i64.add (local.get $kept)))
-  ;; Many exceptions take no stack.
+  ;; Many exceptions do not consume stack.
   (func (export "many") (param $n i32) (result i32) (local $caught i32)
     (loop $next
       (block $h (result i64)
@@ -356,7 +356,7 @@
 (assert_return (invoke "wide" (i64.const 20)) (i64.const 14))
 (assert_return (invoke "many" (i32.const 10000)) (i32.const 10000))
 
-;; Tags of other core instances: one tag by two names is one tag, and two instances of a module have two.
+;; Tags of other core instances: one tag under two names is the same tag; two instances of a module have different tags.
 (module $tags
   (tag $e (export "e") (param i32))
   (func (export "throw") (param i32) (throw $e (local.get 0)))

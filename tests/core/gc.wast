@@ -1,7 +1,7 @@
-;; Objects: what constant expressions make, what lives across calls, and what the specification's scripts leave out. Two cells of the
-;; matrix collect at each allocation.
+;; GC objects: static objects, references that are live across calls, and gaps in the specification's scripts. Two cells of the
+;; matrix run a collection at each allocation.
 
-;; A function keeps its own type where it is imported as of a supertype.
+;; A function that is imported with a supertype keeps its type.
 (module $A
   (type $base (sub (func (result i32))))
   (type $sub (sub $base (func (result i32))))
@@ -43,7 +43,7 @@
 (assert_trap (invoke "call-typed" (i32.const 2)) "undefined element")
 (assert_return (invoke "call-ref") (i32.const 7))
 
-;; Objects that constant expressions make are one object each, wherever they are named, and refer to each other and to others.
+;; Each constant expression allocates one object, wherever it is used. Static objects refer to each other and to others.
 (module $S
   (type $cell (struct (field $n (mut i32)) (field $next (mut (ref null $cell))) (field $f (mut funcref)) (field $v (mut v128))))
   (type $bytes (array (mut i8)))
@@ -84,7 +84,7 @@
   (func (export "zero") (result i32) (ref.is_null (array.get $cells (global.get $zeros) (i32.const 2))))
   (func (export "converted") (result i32)
     (ref.eq (ref.cast (ref eq) (global.get $any)) (global.get $i31)))
-  ;; What static objects refer to is kept, and what refers to them finds them after a collection.
+  ;; Objects that static objects refer to are kept. References to static objects stay valid after a collection.
   (func (export "link") (param i32)
     (struct.set $cell $next (global.get $a)
       (struct.new $cell (local.get 0) (global.get $b) (ref.null func) (v128.const i64x2 0 0))))
@@ -145,7 +145,7 @@
 (assert_trap (invoke "new-elem" (i32.const 0) (i32.const 1)) "out of bounds table access")
 (assert_return (invoke "new-elem" (i32.const 0) (i32.const 0)) (ref.array))
 
-;; The objects of one module are those of another, which defines equal types.
+;; Objects of one module can be used in another one that defines equal types.
 (register "S" $S)
 (module
   (type $cell (struct (field (mut i32)) (field (mut (ref null $cell))) (field (mut funcref)) (field (mut v128))))
@@ -157,7 +157,7 @@
 (assert_return (invoke "n") (i32.const 1))
 (assert_return (invoke "cast") (i32.const 2))
 
-;; References live across calls wherever they are: in locals, on the operand stack, as parameters of blocks and loops, in
+;; References that are live across calls: in locals, on the operand stack, as parameters of blocks and loops, in
 ;; callers, as arguments, as results, in handlers.
 (module
   (type $n (struct (field i64)))
@@ -276,7 +276,7 @@
 (assert_return (invoke "nested") (i64.const 77))
 (assert_return (invoke "deep" (i32.const 100)) (i64.const 101))
 
-;; Elements of every size, also where both ends of a copy overlap.
+;; Elements of every size, with overlapping copies.
 (module
   (type $i8 (array (mut i8)))
   (type $i16 (array (mut i16)))
@@ -355,7 +355,7 @@
 (assert_trap (invoke "new-data" (i32.const 0) (i32.const 1)) "out of bounds memory access")
 (assert_return (invoke "new-data" (i32.const 0) (i32.const 0)) (i32.const 0))
 
-;; A host value is of the `any` hierarchy when it is converted, but none of its other types.
+;; A converted host value has the type `any`, but no other type of that hierarchy.
 (module
   (func (export "test") (param externref) (result i32 i32 i32 i32 i32)
     (ref.test (ref any) (any.convert_extern (local.get 0)))
@@ -380,7 +380,7 @@
 (assert_return (invoke "signed" (i32.const 0x40000000)) (i32.const -0x40000000) (i32.const 0x40000000))
 (assert_return (invoke "signed" (i32.const -1)) (i32.const -1) (i32.const 0x7fffffff))
 
-;; References to what does not exist, and what is no constant.
+;; References to undefined items, and expressions that are not constant.
 (assert_invalid (module (type $s (struct)) (global (ref $s) (struct.new_default 1))) "unknown type")
 (assert_invalid (module (type $a (array i32)) (func (array.set $a (ref.null $a) (i32.const 0) (i32.const 0)))) "immutable")
 (assert_invalid (module (type $a (array i32)) (global (ref $a) (array.new_data $a 0 (i32.const 0) (i32.const 0))) (data "")) "constant expression required")

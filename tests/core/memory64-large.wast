@@ -1,4 +1,4 @@
-;; Memories of more than 4 GiB: accesses on both sides of that, growth past it, traps at the end.
+;; Memories of more than 4 GiB: accesses around 4 GiB, growth beyond it, traps at the end.
 
 (module
   (memory i64 1)
@@ -18,7 +18,7 @@
 
 (assert_trap (invoke "load" (i64.const 0x1_0000_0000)) "out of bounds memory access")
 (assert_trap (invoke "load-constant") "out of bounds memory access")
-;; To 4 GiB less one page, to 4 GiB, and to 5 GiB.
+;; Grows to one page less than 4 GiB, to 4 GiB, and to 5 GiB.
 (assert_return (invoke "grow" (i64.const 0xfffe)) (i64.const 1))
 (assert_trap (invoke "load" (i64.const 0xffff_0000)) "out of bounds memory access")
 (assert_return (invoke "grow" (i64.const 1)) (i64.const 0xffff))
@@ -28,7 +28,7 @@
 (assert_return (invoke "grow" (i64.const 0x4000)) (i64.const 0x1_0000))
 (assert_return (invoke "size") (i64.const 0x1_4000))
 
-;; Bits of an address beyond the 32nd count.
+;; The upper 32 bits of an address matter.
 (assert_return (invoke "store" (i64.const 0x1234) (i64.const 1)))
 (assert_return (invoke "store" (i64.const 0x1_0000_1234) (i64.const 2)))
 (assert_return (invoke "load" (i64.const 0x1234)) (i64.const 1))
@@ -72,7 +72,7 @@
 (assert_return (invoke "load" (i64.const 0x3_ffff_fff8)) (i64.const 0))
 (assert_trap (invoke "load" (i64.const 0x3_ffff_fff9)) "out of bounds memory access")
 
-;; One that declares a maximum grows to that: here 20 GiB, and 64 KiB.
+;; A memory that declares a maximum grows to it: 20 GiB and 64 KiB.
 (module
   (memory $large i64 0 0x5_0000)
   (memory $small i64 0 1)
@@ -90,7 +90,7 @@
 (assert_return (invoke "load-small" (i64.const 0xffff)) (i32.const 0))
 (assert_trap (invoke "load-small" (i64.const 0x1_0000)) "out of bounds memory access")
 
-;; One that starts with more than 4 GiB, and a segment there.
+;; A memory that starts with more than 4 GiB, with a segment beyond 4 GiB.
 (module
   (memory i64 0x1_0002 0x1_0002)
   (data (i64.const 0x1_0001_fff8) "abcdefgh")

@@ -86,7 +86,7 @@
 (assert_return (invoke "init" (i64.const 0x3_0000) (i32.const 0) (i32.const 0)))
 (assert_trap (invoke "init" (i64.const 0x3_0001) (i32.const 0) (i32.const 0)) "out of bounds memory access")
 
-;; A segment of which the offset is out of bounds only as a 64-bit number.
+;; A segment whose offset is out of bounds only as a 64-bit number.
 (assert_trap
   (module (memory i64 1) (data (i64.const 0x1_0000_0000) "x"))
   "out of bounds memory access")

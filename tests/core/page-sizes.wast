@@ -1,6 +1,6 @@
 ;;! custom_page_sizes = true
 
-;; Memories whose pages have one byte: ends that no page of the host has.
+;; Memories with pages of one byte, which do not end at a page of the host.
 (module
   (memory $m 5 20 (pagesize 1))
   (memory $open 0 (pagesize 1))
@@ -39,7 +39,7 @@
 (assert_return (invoke "grow" (i32.const 16)) (i32.const -1))
 (assert_return (invoke "grow" (i32.const 11)) (i32.const 5))
 (assert_return (invoke "size") (i32.const 16))
-;; What was past the end is zero once it is inside.
+;; Bytes past the end are zero after growth.
 (assert_return (invoke "v128" (i32.const 0)) (v128.const i8x16 0 0x61 0x62 0x63 0x64 0 0 0 0 0 0 0 0 0 0 0))
 (assert_trap (invoke "load8" (i32.const 16)) "out of bounds memory access")
 (assert_return (invoke "init" (i32.const 12) (i32.const 6) (i32.const 4)))
@@ -49,7 +49,7 @@
 (assert_return (invoke "grow-open" (i32.const 4097)) (i32.const 0))
 (assert_return (invoke "load-open" (i32.const 4096)) (i32.const 0))
 (assert_trap (invoke "load-open" (i32.const 4097)) "out of bounds memory access")
-;; 2^32 pages would have no number.
+;; A size of 2^32 pages cannot be represented.
 (assert_return (invoke "grow-open" (i32.const 0xffff_efff)) (i32.const -1))
 
 (assert_return (invoke "load-wide" (i64.const 0x1_0000)) (i32.const 0))

@@ -1,8 +1,8 @@
 ;;! multi_memory = false
-;;! nan_canonicalization = true # features and settings of this script alone
+;;! nan_canonicalization = true # settings for this script only
 ;;! hogs_memory = false
 
-;; What scripts say besides modules and assertions: a header, threads, names as modules, numbers of functions.
+;; Scripts: header, threads, imports from named instances, function references.
 
 (assert_invalid (module (memory 1) (memory 1)) "multi-memory")
 
@@ -22,7 +22,7 @@
   (func (export "twice") (result i32) (drop (call $next)) (call $next)))
 (assert_return (invoke "twice") (i32.const 2))
 (assert_return (invoke $provider "next") (i32.const 3))
-;; The name of a registered instance is stronger.
+;; The name of a registered instance takes precedence.
 (module $other (func (export "next") (result i32) (i32.const 100)))
 (register "provider" $other)
 (module
@@ -30,7 +30,7 @@
   (func (export "once") (result i32) (call $next)))
 (assert_return (invoke "once") (i32.const 100))
 
-;; Threads have instances of their own, and all that they do counts.
+;; Threads have separate instances, and their directives count.
 (thread $a
   (module $provider (func (export "one") (result i32) (i32.const 1)))
   (assert_return (invoke $provider "one") (i32.const 1))
@@ -49,7 +49,7 @@
 (wait $a)
 (assert_return (invoke "once") (i32.const 100))
 
-;; The number of a function says that there is one.
+;; A reference matches any index of a function.
 (module
   (func $f)
   (elem declare func $f)
@@ -57,5 +57,5 @@
 (assert_return (invoke "f") (ref.func 0))
 (assert_return (invoke "f") (ref.func))
 
-;; Segments out of bounds were a matter of linking, and are a trap.
+;; Old scripts expect a link error if a segment is out of bounds. It is a trap.
 (assert_unlinkable (module (memory 1) (data (i32.const 0x10000) "x")) "out of bounds memory access")

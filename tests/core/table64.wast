@@ -1,4 +1,4 @@
-;; Tables with 64-bit indexes: every operator, and indexes whose low halves are in bounds.
+;; Tables with 64-bit indexes: every operator, and indexes whose lower halves are in bounds.
 (module
   (type $i (func (result i32)))
   (table $t (export "t") i64 4 8 funcref)
@@ -80,7 +80,7 @@
 (assert_return (invoke "set-x" (i64.const 1) (ref.extern 3)))
 (assert_return (invoke "get-x" (i64.const 1)) (ref.extern 3))
 
-;; A segment of which the offset is out of bounds only as a 64-bit number.
+;; A segment whose offset is out of bounds only as a 64-bit number.
 (assert_trap
   (module (table i64 1 funcref) (elem (i64.const 0x1_0000_0000) func $f) (func $f))
   "out of bounds table access")

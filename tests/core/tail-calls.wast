@@ -4,7 +4,7 @@
     i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 i64 f64 f64 f64 f64 f64 f64 f64 f64 f64 f64)))
   (table funcref (elem $results))
 
-  ;; 2 parameters to 20 and back, as often as the first says.
+  ;; Calls with 2 and 20 parameters alternately, as often as the first parameter says.
   (func $few (export "few") (param $n i64) (param $sum i64) (result i64)
     (if (i64.eqz (local.get $n)) (then (return (local.get $sum))))
     (return_call $lots
@@ -18,7 +18,7 @@
     (return_call $few (local.get $n)
       (i64.add (local.get $sum)
         (i64.add (i64.add (local.get 9) (local.get 10)) (i64.trunc_f64_s (f64.add (local.get 18) (local.get 19)))))))
-  ;; A caller whose locals are spilled, and which is called by one that needs its own afterwards.
+  ;; A caller with spilled locals, called by a function that uses its own locals afterwards.
   (func (export "around") (param $n i64) (result i64)
     (local $before i64)
     (local.set $before (i64.mul (local.get $n) (i64.const 1000000000000)))
@@ -32,7 +32,7 @@
     (if (i64.eqz (local.get 0)) (then (return_call_indirect (type $many) (i64.const 42) (local.get 1) (i32.const 0))))
     (return_call $pass (i64.sub (local.get 0) (i64.const 1)) (i64.add (local.get 1) (i64.const 1))))
 
-  ;; Neither caught by the end of a block, nor followed by code that can be reached.
+  ;; Does not end at the end of a block, and is not followed by reachable code.
   (func (export "in-blocks") (param i32) (result i32)
     (block $out (result i32)
       (loop $again (result i32)

@@ -1,7 +1,7 @@
 ;;! nan_canonicalization = true
 
-;; With `Config::cranelift_nan_canonicalization` every NaN that arithmetic gives is positive, with only the highest bit of the
-;; payload. (x86-64 gives a negative one for 0 / 0, and passes payloads on.) What moves bits changes nothing.
+;; With `Config::cranelift_nan_canonicalization` every NaN that arithmetic returns is positive, with only the highest bit of the
+;; payload. (x86-64 returns a negative one for 0 / 0, and passes payloads on.) Operators that only move bits keep them.
 (module
   (func (export "f32.div") (param f32 f32) (result f32) (f32.div (local.get 0) (local.get 1)))
   (func (export "f32.add") (param f32 f32) (result f32) (f32.add (local.get 0) (local.get 1)))

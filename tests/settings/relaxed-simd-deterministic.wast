@@ -1,4 +1,4 @@
-;; With `Config::relaxed_simd_deterministic` each operator has one result, also where processors differ.
+;; With `Config::relaxed_simd_deterministic` each operator has the same result on all processors.
 (module
   (func (export "i8x16.swizzle") (param v128 v128) (result v128) (i8x16.relaxed_swizzle (local.get 0) (local.get 1)))
   (func (export "i32x4.trunc_f32x4_s") (param v128) (result v128) (i32x4.relaxed_trunc_f32x4_s (local.get 0)))
@@ -29,7 +29,7 @@
   (func (export "i32x4.dot_add") (param v128 v128 v128) (result v128)
     (i32x4.relaxed_dot_i8x16_i7x16_add_s (local.get 0) (local.get 1) (local.get 2)))
 )
-;; Out of range is zero, whatever the low bits say.
+;; An index out of range selects zero, whatever its low bits are.
 (assert_return (invoke "i8x16.swizzle"
     (v128.const i8x16 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16)
     (v128.const i8x16 0 15 16 17 31 32 127 128 -1 3 2 1 0 64 143 255))
@@ -69,7 +69,7 @@
 (assert_return (invoke "i16x8.q15mulr"
     (v128.const i16x8 -32768 -32768 16384 1 0 32767 -1 2) (v128.const i16x8 -32768 32767 16384 1 0 32767 -1 16384))
   (v128.const i16x8 32767 -32767 8192 0 0 32766 0 1))
-;; Signed times signed, though 7 bits are all that the second operand should have.
+;; Signed times signed, although the second operand should have only 7 bits.
 (assert_return (invoke "i16x8.dot"
     (v128.const i8x16 1 2 127 127 -128 -128 3 4 0 0 0 0 0 0 0 0) (v128.const i8x16 -1 -2 127 127 127 127 5 6 0 0 0 0 0 0 0 0))
   (v128.const i16x8 -5 32258 -32512 39 0 0 0 0))
