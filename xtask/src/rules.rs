@@ -34,7 +34,7 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
     ),
     ("crates/cli/tests/", "loads artifacts that the tests made"),
     (
-        "crates/fuzzing/src/mintage.rs",
+        "crates/fuzzing/src/engines/mintage.rs",
         "loads artifacts of snapshots that it took",
     ),
     ("benches/", "loads the artifacts that it wrote"),
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn fields_that_no_file_reads_are_found() {
-        let structs = "        read: u64 = 0,\n        idle: u64 = 8,\n        reserved: u64 = 16,\n\
+        let structs = "    read: u64 = 0,\n    idle: u64 = 8,\n    reserved: u64 = 16,\n\
                        pub const SET: u64 = 1;\n    pub const UNSET: u64 = 2;\n";
         let reader = "let a = block.read + block.idleness | Flags::SET;";
         let files = [file(MACHINE_STRUCTS, structs), file("a.rs", reader)];

@@ -251,8 +251,10 @@ pub fn expand(input: &Input) -> Result<TokenStream> {
 
 /// Parses the WIT that the options name. Returns its packages and the files that were read.
 fn resolve(input: &Input, root: &Path) -> anyhow::Result<(Resolve, Vec<PackageId>, Vec<String>)> {
-    let mut resolve = Resolve::default();
-    resolve.all_features = input.all_features;
+    let mut resolve = Resolve {
+        all_features: input.all_features,
+        ..Resolve::default()
+    };
     resolve.features.extend(input.features.iter().cloned());
     let mut packages = Vec::new();
     let mut files = Vec::new();
