@@ -137,11 +137,8 @@ impl<'a> Generator<'a> {
         let mut methods = TokenStream::new();
         let mut forwarded = TokenStream::new();
         let host = &imported.host;
-        let free: Vec<&Function> = imported.functions.to_vec();
-        for function in free
-            .into_iter()
-            .filter(|function| resource_of(function).is_none())
-        {
+        let free = imported.functions.iter();
+        for function in free.filter(|function| resource_of(function).is_none()) {
             let bound = self.host_function(imported, host, function)?;
             methods.extend(bound.method);
             forwarded.extend(bound.forwarded);
