@@ -45,12 +45,13 @@
 //! | `instance` | [`Instance`], [`InstancePre`] |
 //! | `linker` | [`Linker`], [`LinkerInstance`] |
 //!
-//! Architecture invariant: unsafe code is in `component` (loading of artifacts), `store/entry.rs`
-//! (entry into guests and the way back to the store) and `abi/guest.rs` (views of guest memory) only.
+//! Architecture invariant: unsafe code is only in `component` (loading of artifacts),
+//! `store/entry.rs` (entry into guests and the way back to the store), `store/allocation.rs` (the
+//! memory of a store) and `abi/guest.rs` (views of guest memory).
 
 #![deny(unsafe_code)]
 
-pub mod abi;
+mod abi;
 mod bindings;
 mod call;
 #[allow(unsafe_code, reason = "loading an artifact trusts its maker")]
@@ -97,15 +98,17 @@ mod macros;
 #[cfg(feature = "macros")]
 pub use macros::{ComponentType, Lift, Lower, bindgen, flags};
 
-/// What the code that macros generate uses beside the public API. It may change with any version.
-#[cfg(feature = "macros")]
+/// What generated code, and implementations of [`Lift`](trait@Lift) and [`Lower`](trait@Lower) by
+/// hand, use beside the public API. It may change in any version.
 #[doc(hidden)]
 pub mod __internal {
+    #[cfg(feature = "macros")]
     pub use crate::abi::derive::*;
     pub use crate::abi::{
-        CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
-        LowerContext,
+        CanonicalAbi, ComponentType, ComponentTypes, InstanceTypes, InterfaceType, Lift,
+        LiftContext, ListElement, Lower, LowerContext,
     };
+    #[cfg(feature = "macros")]
     pub use crate::bindings::{export_index, exported};
     pub use crate::error::Result;
     pub use std::option::Option::{self, None, Some};

@@ -34,12 +34,14 @@ macro_rules! assert_not_impl {
 }
 
 assert_impl!(
-    Engine, Component, Config, Instance, Func, ResourceAny, ResourceType, Trap, WasmBacktrace, InterruptHandle,
+    Engine, Component, Config, Instance, Func, ResourceAny, ResourceType, Trap, WasmBacktrace,
+    InterruptHandle,
     ComponentExportIndex, StoreLimits: Send + Sync
 );
 // Nothing of host data is in them, so that it does not matter whether it is `Send`.
 assert_impl!(
-    Linker<()>, Linker<Rc<()>>, InstancePre<()>, InstancePre<Rc<()>>, TypedFunc<(), ()>, TypedFunc<(Rc<()>,), Rc<()>>,
+    Linker<()>, Linker<Rc<()>>, InstancePre<()>, InstancePre<Rc<()>>, TypedFunc<(), ()>,
+    TypedFunc<(Rc<()>,), Rc<()>>,
     Resource<Rc<()>>: Send + Sync
 );
 assert_impl!(Store<()>, StoreContextMut<'static, ()>, ResourceTable, Val: Send);
@@ -59,8 +61,10 @@ assert_not_impl!(LiftContext<'static>: Send);
 /// fn linker(x: mintage::Linker<One>) -> mintage::Linker<One> { x }
 /// fn store(x: mintage::Store<One>) -> mintage::Store<One> { x }
 /// fn context<'s>(x: mintage::StoreContext<'s, One>) -> mintage::StoreContext<'s, One> { x }
-/// fn context_mut<'s>(x: mintage::StoreContextMut<'s, One>) -> mintage::StoreContextMut<'s, One> { x }
-/// fn linker_instance<'l>(x: mintage::LinkerInstance<'l, One>) -> mintage::LinkerInstance<'l, One> { x }
+/// use mintage::StoreContextMut as Mut;
+/// fn context_mut<'s>(x: Mut<'s, One>) -> Mut<'s, One> { x }
+/// use mintage::LinkerInstance as Names;
+/// fn linker_instance<'l>(x: Names<'l, One>) -> Names<'l, One> { x }
 /// fn resource(x: mintage::Resource<One>) -> mintage::Resource<One> { x }
 /// fn params(x: mintage::TypedFunc<One, ()>) -> mintage::TypedFunc<One, ()> { x }
 /// fn result(x: mintage::TypedFunc<(), One>) -> mintage::TypedFunc<(), One> { x }
@@ -99,13 +103,15 @@ assert_not_impl!(LiftContext<'static>: Send);
 /// ```compile_fail,E0308
 /// type One = for<'a> fn(&'a str);
 /// type Other = fn(&'static str);
-/// fn context_mut<'s>(x: mintage::StoreContextMut<'s, One>) -> mintage::StoreContextMut<'s, Other> { x }
+/// use mintage::StoreContextMut as Mut;
+/// fn context_mut<'s>(x: Mut<'s, One>) -> Mut<'s, Other> { x }
 /// ```
 ///
 /// ```compile_fail,E0308
 /// type One = for<'a> fn(&'a str);
 /// type Other = fn(&'static str);
-/// fn linker_instance<'l>(x: mintage::LinkerInstance<'l, One>) -> mintage::LinkerInstance<'l, Other> { x }
+/// use mintage::LinkerInstance as Names;
+/// fn linker_instance<'l>(x: Names<'l, One>) -> Names<'l, Other> { x }
 /// ```
 ///
 /// ```compile_fail,E0308

@@ -45,7 +45,7 @@ mod pool;
 mod slab;
 mod sys;
 
-pub use code::{Callee, Code, LoadCheck, ResolvedLift, artifact_file_settings, artifact_settings};
+pub use code::{Callee, Code, LoadCheck, artifact_file_settings, artifact_settings};
 pub use component::error_context::ErrorContext;
 pub use component::handles::{HandleError, HandleKind};
 pub use component::transcode::from_utf8;

@@ -123,12 +123,22 @@ macro_rules! forward {
 
         impl<$($generics)* Lower> Lower for $ty {
             #[inline]
-            fn lower_flat(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
+            fn lower_flat(
+                &self,
+                cx: &mut LowerContext<'_>,
+                ty: InterfaceType,
+                dst: &mut [u64],
+            ) -> Result<()> {
                 <$target as Lower>::lower_flat(self, cx, ty, dst)
             }
 
             #[inline]
-            fn lower_memory(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, offset: usize) -> Result<()> {
+            fn lower_memory(
+                &self,
+                cx: &mut LowerContext<'_>,
+                ty: InterfaceType,
+                offset: usize,
+            ) -> Result<()> {
                 <$target as Lower>::lower_memory(self, cx, ty, offset)
             }
         }

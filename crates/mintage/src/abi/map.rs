@@ -71,14 +71,24 @@ macro_rules! map_type {
         }
 
         impl<K: Lower, V: Lower, $($lower)*> Lower for $ty {
-            fn lower_flat(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
+            fn lower_flat(
+                &self,
+                cx: &mut LowerContext<'_>,
+                ty: InterfaceType,
+                dst: &mut [u64],
+            ) -> Result<()> {
                 let (pointer, len) = lower(self.iter(), cx, ty)?;
                 dst[0] = u64::from(pointer);
                 dst[1] = u64::from(len);
                 Ok(())
             }
 
-            fn lower_memory(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, offset: usize) -> Result<()> {
+            fn lower_memory(
+                &self,
+                cx: &mut LowerContext<'_>,
+                ty: InterfaceType,
+                offset: usize,
+            ) -> Result<()> {
                 let (pointer, len) = lower(self.iter(), cx, ty)?;
                 cx.write(offset, pointer.to_le_bytes());
                 cx.write(offset + 4, len.to_le_bytes());
@@ -91,7 +101,11 @@ macro_rules! map_type {
                 Ok(lift(cx, ty, src[0] as u32, src[1] as u32)?.into_iter().collect())
             }
 
-            fn lift_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Self> {
+            fn lift_memory(
+                cx: &mut LiftContext<'_>,
+                ty: InterfaceType,
+                bytes: &[u8],
+            ) -> Result<Self> {
                 Ok(lift(cx, ty, read_u32(bytes, 0), read_u32(bytes, 4))?.into_iter().collect())
             }
         }

@@ -2,15 +2,16 @@
 //! "Lowering").
 //!
 //! A *flat* value is an array of 8-byte words, one per core value, as machine code passes them:
-//! `i32` and `f32` stand in the low half. This makes joining the cases of a variant trivial, since
-//! every core type has the same room. In memory, values lie as the specification says, little
-//! endian.
+//! `i32` and `f32` are in the low half of their word. Since every core type takes one word, the
+//! cases of a variant can share their words without conversion. In memory, values have the layout
+//! of the specification, little endian.
 //!
 //! | file | what it has |
 //! |---|---|
 //! | `traits.rs` | [`ComponentType`], [`Lower`], [`Lift`], [`ComponentNamedList`] |
 //! | `context.rs` | [`LowerContext`], [`LiftContext`]: guest memory, `realloc`, checks |
-//! | `scalar.rs`, `string.rs`, `list.rs`, `map.rs`, `variant.rs`, `tuple.rs` | the traits for Rust's own types |
+//! | `scalar.rs`, `string.rs`, `list.rs`, `map.rs` | the traits for Rust's own types |
+//! | `variant.rs`, `tuple.rs` | the same |
 //! | `error_context.rs` | the traits for [`ErrorContext`](crate::ErrorContext) |
 //! | `handle.rs` | handles of resources; the types implement the traits in `resource/` |
 //! | `guest.rs` | the memory that values are lowered into, and its `realloc` |

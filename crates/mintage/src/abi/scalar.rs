@@ -37,10 +37,13 @@ pub(crate) fn lift_f64(bits: u64) -> f64 {
 }
 
 /// Implements the traits for a type with a fixed number of bytes. `$word` makes a flat word of a
-/// value and `$unword` the reverse; `$store` makes the number that lies in memory, `$load` the
+/// value and `$unword` the reverse; `$store` makes the number that is stored in memory, `$load` the
 /// reverse.
 macro_rules! scalar {
-    ($ty:ty, $variant:ident, $name:literal, $stored:ty, word: $word:expr, unword: $unword:expr, store: $store:expr, load: $load:expr) => {
+    (
+        $ty:ty, $variant:ident, $name:literal, $stored:ty,
+        word: $word:expr, unword: $unword:expr, store: $store:expr, load: $load:expr
+    ) => {
         impl ComponentType for $ty {
             const ABI: CanonicalAbi = CanonicalAbi::scalar(size_of::<$stored>() as u32);
             const NEEDS_TYPE: bool = false;
@@ -154,14 +157,36 @@ integer!(i8, S8, "s8", i32);
 integer!(i16, S16, "s16", i32);
 integer!(i32, S32, "s32", i32);
 
-scalar!(u64, U64, "u64", u64, word: |v| v, unword: Ok, store: |v| v, load: Ok);
-scalar!(i64, S64, "s64", i64, word: |v| v as u64, unword: |word| Ok(word as i64), store: |v| v, load: Ok);
-scalar!(bool, Bool, "bool", u8, word: u64::from, unword: |word| Ok(word as u32 != 0), store: u8::from, load: |v| Ok(v != 0));
-scalar!(char, Char, "char", u32, word: u64::from, unword: |word| lift_char(word as u32), store: u32::from, load: lift_char);
+scalar!(u64, U64, "u64", u64,
+    word: |v| v,
+    unword: Ok,
+    store: |v| v,
+    load: Ok);
+scalar!(i64, S64, "s64", i64,
+    word: |v| v as u64,
+    unword: |word| Ok(word as i64),
+    store: |v| v,
+    load: Ok);
+scalar!(bool, Bool, "bool", u8,
+    word: u64::from,
+    unword: |word| Ok(word as u32 != 0),
+    store: u8::from,
+    load: |v| Ok(v != 0));
+scalar!(char, Char, "char", u32,
+    word: u64::from,
+    unword: |word| lift_char(word as u32),
+    store: u32::from,
+    load: lift_char);
 scalar!(f32, F32, "f32", u32,
-    word: |v| u64::from(v.to_bits()), unword: |word| Ok(lift_f32(word as u32)), store: f32::to_bits, load: |v| Ok(lift_f32(v)));
+    word: |v| u64::from(v.to_bits()),
+    unword: |word| Ok(lift_f32(word as u32)),
+    store: f32::to_bits,
+    load: |v| Ok(lift_f32(v)));
 scalar!(f64, F64, "f64", u64,
-    word: f64::to_bits, unword: |word| Ok(lift_f64(word)), store: f64::to_bits, load: |v| Ok(lift_f64(v)));
+    word: f64::to_bits,
+    unword: |word| Ok(lift_f64(word)),
+    store: f64::to_bits,
+    load: |v| Ok(lift_f64(v)));
 
 impl ComponentType for u8 {
     const ABI: CanonicalAbi = CanonicalAbi::scalar(1);

@@ -205,11 +205,21 @@ macro_rules! string_type {
 
         impl<$($generics)?> Lower for $ty {
             #[inline]
-            fn lower_flat(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
+            fn lower_flat(
+                &self,
+                cx: &mut LowerContext<'_>,
+                ty: InterfaceType,
+                dst: &mut [u64],
+            ) -> Result<()> {
                 str::lower_flat(self, cx, ty, dst)
             }
 
-            fn lower_memory(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, offset: usize) -> Result<()> {
+            fn lower_memory(
+                &self,
+                cx: &mut LowerContext<'_>,
+                ty: InterfaceType,
+                offset: usize,
+            ) -> Result<()> {
                 str::lower_memory(self, cx, ty, offset)
             }
         }

@@ -196,7 +196,8 @@ proptest! {
         let mut cx = LowerContext::new(options, Guest::fake(&mut guest), None);
         shape.val().lower_memory(&mut cx, ty, PLACE).unwrap();
         let end = PLACE + abi.size32 as usize;
-        prop_assert!(guest.memory[..PLACE].iter().chain(&guest.memory[end..2 * PLACE]).all(|&byte| byte == 0xaa));
+        let mut outside = guest.memory[..PLACE].iter().chain(&guest.memory[end..2 * PLACE]);
+        prop_assert!(outside.all(|&byte| byte == 0xaa));
         prop_assert!(guest.memory[guest.next..].iter().all(|&byte| byte == 0xaa));
         let mut cx = LiftContext::of_memory(options, &guest.memory, BUDGET);
         let lifted = Val::lift_memory(&mut cx, ty, &guest.memory[PLACE..end]).unwrap();
@@ -234,7 +235,10 @@ proptest! {
     /// Lifting any bytes gives a value or an error.
     #[test]
     fn no_bytes_make_lifting_panic(
-        shape in shape(), encoding in 0..3usize, bytes in proptest::collection::vec(any::<u8>(), 256), words in any::<[u64; 16]>(),
+        shape in shape(),
+        encoding in 0..3usize,
+        bytes in proptest::collection::vec(any::<u8>(), 256),
+        words in any::<[u64; 16]>(),
     ) {
         let mut types = ComponentTypes::default();
         let ty = shape.ty(&mut types);
@@ -739,7 +743,8 @@ fn overlapping_lists_run_out_of_budget() {
         }
     }
     let words = [8000 * 2, 1000];
-    let expected = "the values that the guest passes need more host memory than `Store::set_hostcall_fuel` allows for one call";
+    let expected = "the values that the guest passes need more host memory than \
+                    `Store::set_hostcall_fuel` allows for one call";
     assert_eq!(
         message(ty, &types, StringEncoding::Utf8, &memory, &words),
         expected

@@ -36,7 +36,12 @@ macro_rules! tuple {
         #[allow(unused, non_snake_case, reason = "the empty tuple uses nothing")]
         impl<$($name: Lower),*> Lower for ($($name,)*) {
             #[inline]
-            fn lower_flat(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, dst: &mut [u64]) -> Result<()> {
+            fn lower_flat(
+                &self,
+                cx: &mut LowerContext<'_>,
+                ty: InterfaceType,
+                dst: &mut [u64],
+            ) -> Result<()> {
                 let fields = if Self::NEEDS_TYPE { cx.tuple_types(ty) } else { UNUSED };
                 let mut rest = dst;
                 $(
@@ -48,7 +53,12 @@ macro_rules! tuple {
             }
 
             #[inline]
-            fn lower_memory(&self, cx: &mut LowerContext<'_>, ty: InterfaceType, offset: usize) -> Result<()> {
+            fn lower_memory(
+                &self,
+                cx: &mut LowerContext<'_>,
+                ty: InterfaceType,
+                offset: usize,
+            ) -> Result<()> {
                 let fields = if Self::NEEDS_TYPE { cx.tuple_types(ty) } else { UNUSED };
                 let mut end = 0;
                 $(
@@ -74,12 +84,17 @@ macro_rules! tuple {
             }
 
             #[inline]
-            fn lift_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Self> {
+            fn lift_memory(
+                cx: &mut LiftContext<'_>,
+                ty: InterfaceType,
+                bytes: &[u8],
+            ) -> Result<Self> {
                 let fields = if Self::NEEDS_TYPE { cx.tuple_types(ty) } else { UNUSED };
                 let mut end = 0;
                 $(
                     let start = $name::ABI.next_field(&mut end, false) as usize;
-                    let $name = $name::lift_memory(cx, fields[$index], &bytes[start..][..$name::SIZE])?;
+                    let field = &bytes[start..][..$name::SIZE];
+                    let $name = $name::lift_memory(cx, fields[$index], field)?;
                 )*
                 Ok(($($name,)*))
             }

@@ -173,7 +173,8 @@ mod tests {
                     _ => "0".into(),
                 };
                 let text = format!(
-                    "(module (memory 1) (global i32 (i32.const 0)) (func (local i32) {operator} {index}))"
+                    "(module (memory 1) (global i32 (i32.const 0))
+                        (func (local i32) {operator} {index}))"
                 );
                 to_binary(text.as_bytes(), None).is_ok()
             };

@@ -142,7 +142,8 @@ impl Shared {
 }
 
 impl Deadline {
-    /// Watches the deadline in this process as well, if it was set before a `fork`. Out of line, since most stores have no deadline.
+    /// Watches the deadline in this process as well, if it was set before a `fork`. Out of line,
+    /// since most stores have no deadline.
     #[inline(never)]
     pub fn keep(&mut self, word: &Arc<AtomicU64>, engine: &Engine) -> Result<()> {
         if self.process != process_id() {

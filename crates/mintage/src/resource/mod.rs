@@ -1,13 +1,12 @@
-//! Resources: values that stay with who made them, and are passed by handle.
+//! Resources: values that stay with their owner and are passed by handle.
 //!
-//! ```text
-//! Resource<T>     a resource of the host, whose 32-bit representation means something to the host    typed.rs
-//! ResourceAny     a resource of anyone, of which the store keeps an entry                            any.rs
-//! ResourceTable   values of the host by representation                                               table.rs
-//! ```
+//! | file | what it has |
+//! |---|---|
+//! | `typed.rs` | [`Resource`]: a resource of the host, by its 32-bit representation |
+//! | `any.rs` | [`ResourceAny`]: a resource of guest or host, by an entry in the store |
+//! | `table.rs` | [`ResourceTable`]: values of the host by representation |
 //!
-//! `store.rs` here holds the entries behind [`ResourceAny`]s and the calls that they are lent to;
-//! `linked.rs` says what a component's resource types are in one linked component.
+//! The entries behind [`ResourceAny`]s are in `store/handles.rs`.
 
 mod any;
 mod table;

@@ -423,7 +423,8 @@ impl<T> HostState<T> {
     }
 }
 
-/// Makes the error that a limiter returned one of the host, unless it says that a limit was reached.
+/// Classifies the error that a limiter returned as the host's, unless it says that a limit was
+/// reached.
 fn failure(error: Error) -> Error {
     match error.kind() {
         ErrorKind::Limit(_) => error,

@@ -1,6 +1,6 @@
 //! Isolation: no instance sees a byte of an earlier one, however the host wrote it.
 
-use mintage::abi::{CanonicalAbi, InstanceTypes, InterfaceType, LowerContext};
+use mintage::__internal::{CanonicalAbi, InstanceTypes, InterfaceType, LowerContext};
 use mintage::{Component, ComponentType, Engine, Linker, Lower, Result, Store};
 
 /// A list of bytes that another thread copies to guest memory.

@@ -2,7 +2,7 @@
 
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
-use mintage::abi::{CanonicalAbi, InstanceTypes, InterfaceType, LowerContext};
+use mintage::__internal::{CanonicalAbi, InstanceTypes, InterfaceType, LowerContext};
 use mintage::{
     Component, ComponentType, Engine, InstancePre, Linker, Lower, Result, Store, StoreContextMut,
     Trap, Val,

@@ -2,7 +2,7 @@
 //! types, in all encodings.
 
 use crate::common;
-use mintage::abi::{CanonicalAbi, InstanceTypes, InterfaceType, LiftContext, LowerContext};
+use mintage::__internal::{CanonicalAbi, InstanceTypes, InterfaceType, LiftContext, LowerContext};
 use mintage::{
     Component, ComponentType, Config, Engine, ErrorContext, Lift, Linker, Lower, Result, Store, Val,
 };

@@ -15,8 +15,7 @@ use mintage_artifact::{Artifact, Check, Metadata, PAGE};
 use mintage_environ::component::{ComponentInterface, CoreCallee};
 use mintage_environ::layout::SlabLayout;
 use mintage_environ::{
-    ArtifactFault, ErrorKind, IndexVec, LiftId, LowerId, ObjectTypeId, Printable, Target, Tunables,
-    artifact,
+    ArtifactFault, ErrorKind, ObjectTypeId, Printable, Target, Tunables, artifact,
 };
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -31,24 +30,11 @@ pub struct LoadCheck {
     pub level: Check,
 }
 
-/// The core functions of a lift, resolved to pointers.
-#[derive(Clone, Copy, Debug)]
-pub struct ResolvedLift {
-    /// The lifted function.
-    pub callee: Callee,
-    /// `realloc`.
-    pub realloc: Option<Callee>,
-    /// `post-return`.
-    pub post_return: Option<Callee>,
-}
-
 /// A component's machine code and image, mapped once and shared by all its instances.
 pub struct Code {
     artifact: Arc<Artifact<FileMapping>>,
     text: Text,
     callees: Callees,
-    lifts: IndexVec<LiftId, ResolvedLift>,
-    lower_reallocs: IndexVec<LowerId, Option<Callee>>,
     data_segments: DataSegments,
     /// The initial contents of a slab, before start functions run.
     declared: Arc<Image>,
@@ -173,29 +159,11 @@ impl Code {
             .context("cannot make the artifact's text executable")?;
         let text = Text::new(&artifact.bytes()[range]);
         let callees = Callees::resolve(&artifact, &text).map_err(damaged)?;
-        let interface = &artifact.metadata().interface;
-        let optional =
-            |callee: &Option<CoreCallee>| callee.map(|callee| callees.get(callee)).transpose();
-        let lifts = interface.lifts.values().map(|lift| {
-            Ok(ResolvedLift {
-                callee: callees.get(lift.callee)?,
-                realloc: optional(&lift.options.realloc)?,
-                post_return: optional(&lift.post_return)?,
-            })
-        });
-        let lifts = lifts.collect::<Result<_>>()?;
-        let lower_reallocs = interface
-            .lowers
-            .values()
-            .map(|lower| optional(&lower.options.realloc))
-            .collect::<Result<_>>()?;
         let data_segments = DataSegments::resolve(&artifact).map_err(damaged)?;
         Ok(Arc::new(Code {
             artifact,
             text,
             callees,
-            lifts,
-            lower_reallocs,
             data_segments,
             declared: Arc::new(declared),
             started: StartedImage::new(!pool.config().keep_started),
@@ -233,25 +201,6 @@ impl Code {
         // The start functions have run in the instance that the snapshot was taken of.
         metadata.interface.initializers.clear();
         mintage_artifact::rewrite(&self.artifact, metadata, &self.declared.pieces())
-    }
-
-    /// Returns the functions of a lift. They are resolved at load, so this is one array access.
-    ///
-    /// # Panics
-    ///
-    /// If `id` is not a lift of this component.
-    #[inline]
-    pub fn lift(&self, id: LiftId) -> &ResolvedLift {
-        &self.lifts[id]
-    }
-
-    /// Returns the `realloc` of a lowered import's options.
-    ///
-    /// # Panics
-    ///
-    /// If `id` is not a lowered import of this component.
-    pub fn lower_realloc(&self, id: LowerId) -> Option<Callee> {
-        self.lower_reallocs[id]
     }
 
     /// Looks up a function that the interface names (a core export, a start function, ...).
@@ -333,8 +282,6 @@ impl Code {
             artifact: self.artifact.clone(),
             text: self.text,
             callees: self.callees.clone(),
-            lifts: self.lifts.clone(),
-            lower_reallocs: self.lower_reallocs.clone(),
             data_segments: DataSegments(self.data_segments.0.clone()),
             declared: Arc::new(image),
             started: StartedImage::new(true),
