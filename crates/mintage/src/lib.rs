@@ -43,6 +43,7 @@
 //! | `val` | [`Val`], and its Canonical ABI |
 //! | `call` | [`Func`], [`TypedFunc`], host functions |
 //! | `instance` | [`Instance`], [`InstancePre`] |
+//! | `bindings` | what generated bindings share |
 //! | `linker` | [`Linker`], [`LinkerInstance`] |
 //!
 //! Architecture invariant: unsafe code is only in `component` (loading of artifacts),

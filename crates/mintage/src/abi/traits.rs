@@ -1,37 +1,36 @@
-//! The traits that tie Rust types to component types.
+//! The traits that map Rust types to component types.
 
 use super::{CanonicalAbi, InstanceTypes, InterfaceType, LiftContext, LowerContext};
 use crate::error::Result;
 
-/// A Rust type that stands for a component type.
+/// A Rust type that represents a component type.
 ///
 /// To implement it by hand for a record, build [`ABI`](Self::ABI) with [`CanonicalAbi::record_of`]
 /// and take the types of the fields from [`LowerContext::record_types`] and
-/// [`LiftContext::record_types`]; for a variant use [`CanonicalAbi::variant_of`], for flags
+/// [`LiftContext::record_types`]. For a variant use [`CanonicalAbi::variant_of`], for flags
 /// [`CanonicalAbi::flags`].
 pub trait ComponentType {
     /// Size, alignment and number of flat values.
     const ABI: CanonicalAbi;
 
-    /// Whether lowering and lifting look at the component type that they are given. Without it
-    /// tuples need not look up the types of their fields.
+    /// Whether lowering and lifting use the component type that they are given. If they do not, a
+    /// tuple need not look up the types of its fields.
     #[doc(hidden)]
     const NEEDS_TYPE: bool = true;
 
-    /// Bytes in a 32-bit memory.
+    /// Size in bytes in a 32-bit memory.
     const SIZE: usize = Self::ABI.size32 as usize;
 
-    /// Words that the value takes when it is flat. 0 for types that are too large to be passed
-    /// flat.
+    /// Number of words of a flat value. 0 for types that are too large to be passed flat.
     const FLAT: usize = match Self::ABI.flat_count {
         Some(count) => count as usize,
         None => 0,
     };
 
-    /// Whether the component type `ty` is the one that this Rust type stands for.
+    /// Returns whether this Rust type represents the component type `ty`.
     fn matches(ty: InterfaceType, types: &InstanceTypes<'_>) -> bool;
 
-    /// The component type as WIT writes it, for messages.
+    /// Returns the component type in the syntax of WIT, for messages.
     fn describe() -> String;
 }
 
@@ -39,13 +38,12 @@ pub trait ComponentType {
 ///
 /// All methods are called with a type for which [`ComponentType::matches`] holds.
 pub trait Lower: ComponentType {
-    /// Stores the value as [`ComponentType::FLAT`] words, which is the length of `dst`. Every word
-    /// must be written.
+    /// Stores the value as flat words (`lower_flat`). `dst` has [`ComponentType::FLAT`] words, and
+    /// every word must be written.
     ///
     /// # Errors
     ///
-    /// When the guest's `realloc` fails or gives bad memory, or when the value is not
-    /// representable.
+    /// If the guest's `realloc` traps or returns bad memory, or if the value cannot be represented.
     fn lower_flat(
         &self,
         cx: &mut LowerContext<'_>,
@@ -53,8 +51,8 @@ pub trait Lower: ComponentType {
         dst: &mut [u64],
     ) -> Result<()>;
 
-    /// Stores the value at `offset` in guest memory, where [`ComponentType::SIZE`] bytes are known
-    /// to exist.
+    /// Stores the value at `offset` in guest memory (`store`), where [`ComponentType::SIZE`] bytes
+    /// are known to exist.
     ///
     /// # Errors
     ///
@@ -66,7 +64,7 @@ pub trait Lower: ComponentType {
         offset: usize,
     ) -> Result<()>;
 
-    /// Stores values side by side from `offset` on, where their bytes are known to exist.
+    /// Stores consecutive values from `offset` on, where their bytes are known to exist.
     ///
     /// # Errors
     ///
@@ -90,24 +88,24 @@ pub trait Lower: ComponentType {
 
 /// A Rust type whose values can be taken from a guest.
 ///
-/// All methods are called with a type for which [`ComponentType::matches`] holds. What they read
-/// comes from the guest and is not trusted.
+/// All methods are called with a type for which [`ComponentType::matches`] holds. Their input comes
+/// from the guest and is not trusted.
 pub trait Lift: ComponentType + Sized {
-    /// Makes a value from its flat words, [`ComponentType::FLAT`] of them.
+    /// Makes a value from its flat words (`lift_flat`), of which there are [`ComponentType::FLAT`].
     ///
     /// # Errors
     ///
-    /// When the words, or the memory that they point to, hold no value of the type.
+    /// If the words, or the memory that they point to, are not a value of the type.
     fn lift_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[u64]) -> Result<Self>;
 
-    /// Makes a value from its bytes, [`ComponentType::SIZE`] of them.
+    /// Makes a value from its bytes (`load`), of which there are [`ComponentType::SIZE`].
     ///
     /// # Errors
     ///
     /// As [`Lift::lift_flat`].
     fn lift_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Self>;
 
-    /// Makes values that lie side by side in `bytes`.
+    /// Makes values that are consecutive in `bytes`.
     ///
     /// # Errors
     ///
@@ -122,7 +120,7 @@ pub trait Lift: ComponentType + Sized {
     }
 }
 
-/// What a type check needs to know of one element of a parameter or result list.
+/// One element of a parameter or result list, as a type check sees it.
 #[doc(hidden)]
 #[derive(Clone, Copy)]
 pub struct ListElement {
@@ -132,8 +130,8 @@ pub struct ListElement {
     pub describe: fn() -> String,
 }
 
-/// A list of parameters or results: a tuple. (The names are the component's; only the types are
-/// compared.)
+/// A list of parameters or results: a tuple. The names are the component's, and only the types are
+/// compared.
 pub trait ComponentNamedList: ComponentType {
     /// The elements in order.
     #[doc(hidden)]

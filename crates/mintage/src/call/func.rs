@@ -14,7 +14,36 @@ use crate::{AsContext, AsContextMut, Component, Val};
 use mintage_environ::{FuncTypeId, ImportId, LiftId};
 use std::marker::PhantomData;
 
-/// An exported function of an instance.
+/// An exported function of an instance, called with [`Val`]s. The value is a name: it is cheap to
+/// copy, and valid as long as the store.
+///
+/// ```
+/// # #[cfg(feature = "compiler")]
+/// # fn main() -> mintage::Result<()> {
+/// use mintage::{Component, Engine, Linker, Store, Val};
+///
+/// let engine = Engine::default();
+/// let component = Component::new(
+///     &engine,
+///     r#"(component
+///         (core module $m
+///             (func (export "add") (param i32 i32) (result i32)
+///                 (i32.add (local.get 0) (local.get 1))))
+///         (core instance $i (instantiate $m))
+///         (func (export "add") (param "a" u32) (param "b" u32) (result u32)
+///             (canon lift (core func $i "add"))))"#,
+/// )?;
+/// let mut store = Store::new(&engine, ());
+/// let instance = Linker::new(&engine).instantiate(&mut store, &component)?;
+/// let add = instance.get_func(&mut store, "add").expect("the component exports `add`");
+/// let mut results = [Val::Bool(false)];
+/// add.call(&mut store, &[Val::U32(40), Val::U32(2)], &mut results)?;
+/// assert_eq!(results, [Val::U32(42)]);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "compiler"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Func {
     store: StoreId,
@@ -22,12 +51,12 @@ pub struct Func {
     callee: CalleeId,
 }
 
-/// What an exported function is: the number of a lift or, with the highest bit, of an import.
-/// (There are at most a million of each.) Both kinds in one word keep a [`Func`] at 16 bytes.
+/// A [`FuncCallee`] in one word, which keeps a [`Func`] at 16 bytes: the number of a lift or, if the
+/// highest bit is set, of an import. There are at most a million of each.
 #[derive(Clone, Copy, Debug)]
 struct CalleeId(u32);
 
-/// What an exported function is.
+/// The function behind an export.
 enum FuncCallee {
     /// A function of the component.
     Lift(LiftId),
@@ -47,15 +76,45 @@ impl CalleeId {
     }
 }
 
-/// An exported function whose type was checked: parameters `Params` and results `Return`, both
+/// An exported function whose type was checked, called with Rust types. `Params` and `Return` are
 /// tuples.
+///
+/// Typed calls are faster than those of [`Func`], since values are converted without looking at
+/// their types at run time.
+///
+/// ```
+/// # #[cfg(feature = "compiler")]
+/// # fn main() -> mintage::Result<()> {
+/// use mintage::{Component, Engine, Linker, Store};
+///
+/// let engine = Engine::default();
+/// let component = Component::new(
+///     &engine,
+///     r#"(component
+///         (core module $m
+///             (func (export "add") (param i32 i32) (result i32)
+///                 (i32.add (local.get 0) (local.get 1))))
+///         (core instance $i (instantiate $m))
+///         (func (export "add") (param "a" u32) (param "b" u32) (result u32)
+///             (canon lift (core func $i "add"))))"#,
+/// )?;
+/// let mut store = Store::new(&engine, ());
+/// let instance = Linker::new(&engine).instantiate(&mut store, &component)?;
+/// let add = instance.get_typed_func::<(u32, u32), (u32,)>(&mut store, "add")?;
+/// assert_eq!(add.call(&mut store, (40, 2))?, (42,));
+/// assert!(instance.get_typed_func::<(u64,), ()>(&mut store, "add").is_err());
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "compiler"))]
+/// # fn main() {}
+/// ```
 pub struct TypedFunc<Params, Return> {
     func: Func,
-    /// Invariant in both: they are what the function's type was checked against.
+    /// Invariant in both, since the function's type was checked against exactly these.
     types: PhantomData<Invariant<(Params, Return)>>,
 }
 
-/// Invariant in `T`, and neither owns nor borrows one.
+/// A type that is invariant in `T`, and neither owns nor borrows one.
 type Invariant<T> = fn(T) -> T;
 
 impl<Params, Return> Clone for TypedFunc<Params, Return> {
@@ -95,7 +154,7 @@ impl Func {
         }
     }
 
-    /// The function's type in its component.
+    /// Returns the function's type, by its number in the component.
     fn type_in(&self, component: &Component) -> FuncTypeId {
         match self.callee.get() {
             FuncCallee::Lift(lift) => component.lift(lift).boundary.ty,
@@ -103,18 +162,18 @@ impl Func {
         }
     }
 
-    /// The instance that the function belongs to.
+    /// Returns the instance that the function belongs to.
     #[inline]
     fn instance<'s>(&self, store: &'s StoreOpaque) -> Result<&'s StoreInstance> {
         let instance = store.instance(self.store, self.instance);
         instance.ok_or_else(|| wrong_store("function"))
     }
 
-    /// The function's type.
+    /// Returns the function's type.
     ///
     /// # Panics
     ///
-    /// When the function is not of this store.
+    /// If the function is not of this store.
     pub fn ty(&self, store: impl AsContext) -> ComponentFunc {
         let store = store.as_context();
         let instance = self
@@ -124,11 +183,11 @@ impl Func {
         ComponentFunc::new(&scope, self.type_in(&instance.component))
     }
 
-    /// The names and types of the parameters.
+    /// Returns the names and types of the parameters.
     ///
     /// # Panics
     ///
-    /// When the function is not of this store.
+    /// If the function is not of this store.
     pub fn params(&self, store: impl AsContext) -> Box<[(String, Type)]> {
         self.ty(store)
             .params()
@@ -136,21 +195,22 @@ impl Func {
             .collect()
     }
 
-    /// The types of the results: none or one.
+    /// Returns the types of the results, of which there is at most one.
     ///
     /// # Panics
     ///
-    /// When the function is not of this store.
+    /// If the function is not of this store.
     pub fn results(&self, store: impl AsContext) -> Box<[Type]> {
         self.ty(store).results().collect()
     }
 
-    /// The function with its type checked.
+    /// Checks the function's type and returns the function for calls with Rust types. `Params` and
+    /// `Return` are tuples.
     ///
     /// # Errors
     ///
-    /// When its type is not that of `Params` and `Return`; the error names the parameter and both
-    /// types.
+    /// If `Params` and `Return` do not match the function's type. The error names the parameter and
+    /// both types.
     pub fn typed<Params, Return>(&self, store: impl AsContext) -> Result<TypedFunc<Params, Return>>
     where
         Params: ComponentNamedList + Lower,
@@ -171,18 +231,20 @@ impl Func {
         })
     }
 
-    /// Calls the function.
+    /// Calls the function. `results` must have room for as many values as the function returns.
     ///
     /// # Errors
     ///
-    /// When the values are not of the function's types (nothing has happened then), when the guest
-    /// traps or gives what is no value of its result type (a [`Trap`] or another error; the
-    /// instance cannot be entered again), or when a host function that the guest calls fails (its
-    /// own error, likewise).
+    /// - If the values do not have the types of the parameters, or `results` has another length.
+    ///   The guest has not run then, and the instance can be called again.
+    /// - If the guest traps, or returns something that is not a value of its result type: a [`Trap`],
+    ///   or another error. The instance cannot be entered again.
+    /// - If a host function that the guest calls fails: the error of that function. The instance
+    ///   cannot be entered again.
     ///
     /// # Panics
     ///
-    /// When a host function that the guest calls panics: with its payload.
+    /// If a host function that the guest calls panics; the panic is passed on with its payload.
     pub fn call(
         &self,
         mut store: impl AsContextMut,
@@ -219,7 +281,7 @@ impl Func {
             store.0,
             abi,
             |cx, ty, target| lower_params(params, cx, ty, target),
-            // A tuple of one is laid out as its field is, flat and in memory.
+            // A tuple of one has the layout of its field, flat and in memory.
             |cx, _, source| match (result_type, source) {
                 (None, _) => Ok(None),
                 (Some(ty), LiftSource::Flat(words)) => Val::lift_flat(cx, ty, words).map(Some),
@@ -290,7 +352,7 @@ fn call_within<T, R>(
     Ok(result)
 }
 
-/// Lowers parameters one by one, so that an error can name the one that is wrong.
+/// Lowers parameters one by one, so that an error can name the parameter.
 fn lower_params(
     params: &[Val],
     cx: &mut LowerContext<'_>,
@@ -327,9 +389,9 @@ where
     Params: ComponentNamedList + Lower,
     Return: ComponentNamedList + Lift,
 {
-    /// Makes a typed function of one whose type is known to be this, without checking it.
+    /// Makes a typed function without checking the type of `func`.
     ///
-    /// If its type is another one, calls pass wrong values or panic.
+    /// If the type does not match, calls pass wrong values or panic.
     #[doc(hidden)]
     pub fn new_unchecked(func: Func) -> Self {
         TypedFunc {
@@ -338,7 +400,7 @@ where
         }
     }
 
-    /// The function without its types.
+    /// Returns the function without its Rust types.
     pub fn func(&self) -> &Func {
         &self.func
     }

@@ -1,4 +1,4 @@
-//! Host functions: from a Rust closure to what machine code calls.
+//! Host functions: from a Rust closure to a function that machine code calls.
 
 use super::protocol::{Call, CallAbi, CallTarget};
 use crate::abi::{
@@ -17,13 +17,13 @@ use std::sync::Arc;
 
 /// A host function in a linker, for stores of host data `T`.
 pub(crate) trait HostFunction<T>: Send + Sync {
-    /// Fails when the function cannot stand for an import of type `ty`.
+    /// Fails if the function does not meet an import of type `ty`.
     fn typecheck(&self, ty: FuncTypeId, types: &InstanceTypes<'_>) -> Result<()>;
 
-    /// The function for one lowered import.
+    /// Makes the function for one lowered import.
     fn lower(self: Arc<Self>, import: ResolvedImport) -> HostFunc;
 
-    /// Runs the function for a call of an import.
+    /// Runs the function for one call of an import.
     fn call(&self, import: &ResolvedImport, call: HostFuncCall<'_, T>) -> Result<()>;
 }
 
@@ -34,7 +34,7 @@ pub(crate) struct ResolvedImport {
     resources: HostResourceTypes,
     import: ImportId,
     boundary: Boundary,
-    /// 8-byte words of the argument array of a guest's call.
+    /// Number of 8-byte words in the argument array of a guest's call.
     words: usize,
 }
 
@@ -252,8 +252,8 @@ where
     }
 }
 
-/// Fails when `P` and `R` are not the parameters and results of the component function type `ty`.
-/// `whose` says whose types `P` and `R` are.
+/// Fails if `P` and `R` are not the parameters and results of the component function type `ty`.
+/// `whose` begins the description of `P` and `R` in the error.
 pub(crate) fn typecheck<P: ComponentNamedList, R: ComponentNamedList>(
     ty: FuncTypeId,
     types: &InstanceTypes<'_>,

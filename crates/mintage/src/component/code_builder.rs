@@ -1,4 +1,4 @@
-//! [`CodeBuilder`]: compiling with more than the bytes of a component.
+//! [`CodeBuilder`]: compiling a component together with core modules that it imports.
 
 use super::text::to_binary;
 use crate::error::{Context, Result, ensure};
@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 /// Compiles a component from several inputs: its bytes, and core modules for those that it imports.
 ///
 /// A component is compiled as a closed world. The core modules that it imports are therefore given
-/// here and not to the [`Linker`](crate::Linker), so that calls into and out of them cost what
-/// calls within a component cost.
+/// to the builder rather than to the [`Linker`](crate::Linker). Calls into and out of them then cost
+/// as much as calls within a component.
 ///
 /// ```
 /// # use mintage::{CodeBuilder, Engine, Linker, Store};

@@ -13,12 +13,13 @@ impl Component {
     ///
     /// # Errors
     ///
-    /// When the component is invalid or uses what is not supported; the error says what and where.
+    /// If the component is invalid ([`ErrorKind::InvalidComponent`](crate::ErrorKind)), or uses a
+    /// feature that is off or not supported. The error names the place.
     pub fn new(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<Component> {
         Self::new_with_progress(engine, bytes, &mintage_compile::NoProgress)
     }
 
-    /// Compiles a component as [`Component::new`] does, telling `progress` how far it is.
+    /// Compiles a component as [`Component::new`] does, and reports progress to `progress`.
     ///
     /// # Errors
     ///
@@ -45,7 +46,7 @@ impl Component {
     ///
     /// # Errors
     ///
-    /// When the file cannot be read, and as [`Component::new`].
+    /// If the file cannot be read, and as [`Component::new`].
     pub fn from_file(engine: &Engine, path: impl AsRef<Path>) -> Result<Component> {
         let path = path.as_ref();
         let bytes =
@@ -67,9 +68,8 @@ impl Component {
 }
 
 impl Engine {
-    /// Compiles a component (binary, or text) to an artifact, which
-    /// [`Component::deserialize`](crate::Component::deserialize) and
-    /// [`Component::deserialize_file`](crate::Component::deserialize_file) load.
+    /// Compiles a component, in binary or text form, to an artifact, which
+    /// [`Component::deserialize`] and [`Component::deserialize_file`] load.
     ///
     /// # Errors
     ///
@@ -82,9 +82,8 @@ impl Engine {
         )
     }
 
-    /// Says what a component (binary, or text) becomes: its closed world with domains, core
-    /// instances, adapters and functions, and their place in memory. For people; the form may
-    /// change.
+    /// Describes the compiled form of a component, for people: its component instances, core
+    /// instances, adapters and functions, and their layout in memory. The format may change.
     ///
     /// # Errors
     ///
@@ -99,7 +98,7 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// When the bytes are not a valid component.
+    /// If the bytes are not a valid component.
     #[doc(hidden)]
     pub fn describe_interface(
         bytes: &[u8],
@@ -107,8 +106,8 @@ impl Engine {
         Ok(mintage_compile::interface(bytes)?)
     }
 
-    /// As [`precompile_component`](Self::precompile_component), with options, telling `progress`
-    /// how far it is.
+    /// As [`precompile_component`](Self::precompile_component), with options and reports of
+    /// progress.
     ///
     /// # Errors
     ///

@@ -20,7 +20,9 @@ impl ComponentId {
     }
 }
 
-/// The place of an export in a component, found once by name: see [`Component::get_export_index`].
+/// An export of a component, found once by name; see [`Component::get_export_index`].
+///
+/// A look-up by index is faster than one by name, and works in all instances of the component.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ComponentExportIndex {
     component: ComponentId,
@@ -34,7 +36,7 @@ pub(crate) enum ExportItem {
     ImportedFunc(ImportId),
     Instance(NameMap<u32>),
     Resource(ResourceId),
-    /// A type, or what plays no part at run time.
+    /// A type, or another item without a run-time value.
     Static,
 }
 
@@ -42,8 +44,8 @@ pub(crate) enum ExportItem {
 pub(crate) struct Exports {
     id: ComponentId,
     items: Vec<ExportItem>,
-    /// Where each item stands in the interface: its position at the root, in the instance there,
-    /// and so on.
+    /// The path of each item in the interface: its position at the root, in the instance there, and
+    /// so on.
     paths: Vec<Box<[usize]>>,
     root: NameMap<u32>,
 }
@@ -78,7 +80,7 @@ impl Exports {
         names
     }
 
-    /// The host functions that are exported again.
+    /// Returns the host functions that the component exports again.
     pub fn imported_funcs(&self) -> impl Iterator<Item = ImportId> {
         self.items.iter().filter_map(|item| match item {
             ExportItem::ImportedFunc(id) => Some(*id),
@@ -90,12 +92,12 @@ impl Exports {
         self.id
     }
 
-    /// Where the item at `index` stands in the interface.
+    /// Returns the path in the interface of the item at `index`.
     pub fn path(&self, index: ComponentExportIndex) -> Option<&[usize]> {
         self.get(index).map(|_| &*self.paths[index.index as usize])
     }
 
-    /// The item at `index`, when the index is one of this component.
+    /// Returns the item at `index`, if the index is one of this component.
     pub fn get(&self, index: ComponentExportIndex) -> Option<&ExportItem> {
         if index.component == self.id {
             self.items.get(index.index as usize)
@@ -124,10 +126,10 @@ impl Exports {
     }
 }
 
-/// A name or an index of an export: `str`, `String`, [`ComponentExportIndex`], and references to
+/// The name or the index of an export: `str`, `String`, [`ComponentExportIndex`], and references to
 /// them.
 pub trait ExportLookup {
-    /// The index in `component`, when there is such an export at the root or in the exported
+    /// Returns the index of the export in `component`, if it exists at the root or in the exported
     /// instance `instance`.
     #[doc(hidden)]
     fn lookup(

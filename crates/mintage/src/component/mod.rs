@@ -31,7 +31,35 @@ use mintage_runtime::{Code, LoadCheck};
 use std::path::Path;
 use std::sync::Arc;
 
-/// A component's machine code and initial state, shared by all its instances. Cheap to clone.
+/// A component's machine code and initial state, shared by all its instances. It is cheap to clone.
+///
+/// A component is compiled from WebAssembly, or loaded from an artifact that was compiled before.
+///
+/// ```
+/// # #[cfg(feature = "compiler")]
+/// # fn main() -> mintage::Result<()> {
+/// use mintage::{Component, Engine};
+///
+/// let engine = Engine::default();
+/// let component = Component::new(
+///     &engine,
+///     r#"(component
+///         (core module $m
+///             (func (export "double") (param i32) (result i32)
+///                 (i32.shl (local.get 0) (i32.const 1))))
+///         (core instance $i (instantiate $m))
+///         (func (export "double") (param "x" u32) (result u32)
+///             (canon lift (core func $i "double"))))"#,
+/// )?;
+/// let artifact = component.serialize()?;
+/// // SAFETY: the bytes are an artifact that no one has changed.
+/// let loaded = unsafe { Component::deserialize(&engine, &artifact) }?;
+/// assert!(loaded.get_export(None, "double").is_some());
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "compiler"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone)]
 pub struct Component {
     inner: Arc<ComponentInner>,
@@ -45,10 +73,9 @@ struct ComponentInner {
 }
 
 impl Component {
-    /// The artifact: machine code and initial state, for [`Component::deserialize`].
-    ///
-    /// That of a snapshot ([`Instance::snapshot`](crate::Instance::snapshot)) has the snapshot's
-    /// state.
+    /// Returns the artifact, which [`Component::deserialize`] loads: machine code and initial
+    /// state. The artifact of a snapshot ([`Instance::snapshot`](crate::Instance::snapshot)) has
+    /// the state of the snapshot.
     ///
     /// # Errors
     ///
@@ -58,17 +85,17 @@ impl Component {
     }
 
     /// Loads an artifact from memory. Every byte is compared with the artifact's hash, which
-    /// detects damage, not malice.
+    /// detects damage but not manipulation.
     ///
     /// # Errors
     ///
-    /// When the bytes are no artifact of this version, are damaged, or were made for another
-    /// machine or other settings.
+    /// If the bytes are not an artifact of this version, are damaged, or were made for another
+    /// processor or other settings.
     ///
     /// # Safety
     ///
-    /// The bytes come from [`Component::serialize`] or [`Engine::precompile_component`] and nobody
-    /// changed them: the machine code in them is run as it is.
+    /// The bytes must come from [`Component::serialize`] or `Engine::precompile_component`, and must
+    /// not have been changed: their machine code runs without further checks.
     pub unsafe fn deserialize(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<Component> {
         let bytes = bytes.as_ref();
         refuse_component(bytes)?;
@@ -78,17 +105,18 @@ impl Component {
         Self::from_code(engine, code)
     }
 
-    /// Loads an artifact from a file, which is mapped and not read. Its metadata are compared with
-    /// their hash, every byte only when
-    /// [`Config::verify_artifacts`](crate::Config::verify_artifacts) is set.
+    /// Loads an artifact from a file, which is mapped rather than read. The metadata are compared
+    /// with their hash; all other bytes are compared only if
+    /// [`Config::verify_artifacts`](crate::Config::verify_artifacts) is on.
     ///
     /// # Errors
     ///
-    /// As [`Component::deserialize`], and when the file cannot be read.
+    /// As [`Component::deserialize`], and if the file cannot be read.
     ///
     /// # Safety
     ///
-    /// As [`Component::deserialize`]; and nobody changes the file as long as the component lives.
+    /// As [`Component::deserialize`]. In addition, the file must not change as long as the component
+    /// or one of its clones or instances lives.
     pub unsafe fn deserialize_file(engine: &Engine, path: impl AsRef<Path>) -> Result<Component> {
         let path = path.as_ref();
         let level = if engine.config().verify_artifacts {
@@ -118,12 +146,12 @@ impl Component {
         })
     }
 
-    /// The engine.
+    /// Returns the engine.
     pub fn engine(&self) -> &Engine {
         &self.inner.engine
     }
 
-    /// As [`get_export`](Self::get_export), without the type.
+    /// Returns the index of the export `name`, as [`get_export`](Self::get_export) does.
     pub fn get_export_index(
         &self,
         instance: Option<&ComponentExportIndex>,
@@ -162,7 +190,7 @@ impl Component {
         &self.inner.lifts[id]
     }
 
-    /// Whether both are one component.
+    /// Returns whether both are the same component.
     pub(crate) fn same(a: &Component, b: &Component) -> bool {
         Arc::ptr_eq(&a.inner, &b.inner)
     }

@@ -4,8 +4,27 @@ pub use mintage_environ::OptLevel;
 use mintage_environ::{Feature, Features, Tunables};
 pub use mintage_runtime::PoolConfig;
 
-/// The settings of an [`Engine`](crate::Engine). An artifact can be loaded by engines whose machine
-/// code settings are those that it was compiled with.
+/// The settings of an [`Engine`](crate::Engine).
+///
+/// Some settings change the machine code. An engine loads an artifact only if its own settings of
+/// that kind are the ones that the artifact was compiled with; see
+/// [`match_artifact`](Self::match_artifact).
+///
+/// ```
+/// use mintage::{Config, Engine, OptLevel};
+///
+/// # fn main() -> mintage::Result<()> {
+/// let mut config = Config::new();
+/// config
+///     .opt_level(OptLevel::Speed)
+///     .max_wasm_stack(1 << 20)
+///     .interruptible(true)
+///     .consume_fuel(true);
+/// let engine = Engine::new(&config)?;
+/// # let _ = engine;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct Config {
     pub(crate) tunables: Tunables,
@@ -37,32 +56,32 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The default settings.
+    /// Creates the default settings.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// How hard the code generator tries; default: [`OptLevel::Speed`].
+    /// Sets how much the code generator optimizes; default: [`OptLevel::Speed`].
     pub fn opt_level(&mut self, level: OptLevel) -> &mut Self {
         self.tunables.opt_level = level;
         self
     }
 
-    /// Bytes of address space that a 32-bit memory can grow into; default: 4 GiB, which is the most
-    /// that such a memory uses.
+    /// Sets the bytes of address space that a 32-bit memory can grow into; default: 4 GiB, the
+    /// maximum size of such a memory.
     ///
-    /// With less, accesses are checked explicitly where the guard is too small, and growth past it
-    /// fails.
+    /// With a smaller reservation, accesses need explicit bounds checks where the guard is too
+    /// small. A memory cannot grow past its reservation.
     pub fn memory_reservation(&mut self, bytes: u64) -> &mut Self {
         self.tunables.memory_reservation = bytes;
         self
     }
 
-    /// Bytes of address space that a 64-bit memory can grow into; default: 16 GiB.
+    /// Sets the bytes of address space that a 64-bit memory can grow into; default: 16 GiB.
     ///
-    /// This is for memories that declare no maximum. A memory that declares a maximum gets that
-    /// much, be it less or more, up to eight times this setting. A memory that starts larger gets
-    /// what it starts with. Growth past the reservation fails.
+    /// This is the reservation of memories that declare no maximum. A memory that declares a
+    /// maximum reserves that much, but at most eight times this setting. A memory whose initial
+    /// size is larger reserves its initial size. A memory cannot grow past its reservation.
     /// [`max_instance_address_space`](Self::max_instance_address_space) and
     /// [`PoolConfig::total_address_space`] limit the sums.
     pub fn memory64_reservation(&mut self, bytes: u64) -> &mut Self {
@@ -70,108 +89,116 @@ impl Config {
         self
     }
 
-    /// Bytes of inaccessible address space behind each memory; default: 2 GiB.
+    /// Sets the bytes of inaccessible address space after each memory; default: 2 GiB.
     pub fn memory_guard_size(&mut self, bytes: u64) -> &mut Self {
         self.tunables.memory_guard = bytes;
         self
     }
 
-    /// Entries that a table can grow to when it declares no smaller maximum; default: 2^20.
+    /// Sets the number of entries that a table can grow to if it declares no smaller maximum;
+    /// default: 2^20.
     pub fn table_reservation(&mut self, entries: u32) -> &mut Self {
         self.tunables.table_reservation = entries;
         self
     }
 
-    /// Bytes of address space of each component instance's heap of exceptions and other objects, if
-    /// its code can make any; default: 512 MiB, and at most 1 GiB are used. Objects take at most
-    /// half of it at a time.
+    /// Sets the bytes of address space of a component instance's GC heap, which holds exceptions
+    /// and other objects; default: 512 MiB. At most 1 GiB is used. Objects take at most half of
+    /// the heap at a time. A component instance has a GC heap only if its code can allocate
+    /// objects.
     pub fn gc_heap_reservation(&mut self, bytes: u32) -> &mut Self {
         self.tunables.gc_heap_reservation = bytes;
         self
     }
 
-    /// Bytes of stack that a guest may use, counted from the host's outermost call; default: 512
-    /// KiB.
+    /// Sets the bytes of stack that guests may use, counted from the host's outermost call;
+    /// default: 512 KiB.
     ///
-    /// 256 KiB below are kept for host functions. Where the stack of the calling thread has less
-    /// than both, guests may use what is left above these 256 KiB, and a call that finds nothing
-    /// left is [`Trap::StackOverflow`](crate::Trap::StackOverflow). A thread whose whole stack is
-    /// smaller than 272 KiB cannot call guests.
+    /// A reserve of 256 KiB below is kept for host functions. If the stack of the calling thread is
+    /// too small for both, guests may use what is left above the reserve. A call that finds nothing
+    /// left fails with [`Trap::StackOverflow`](crate::Trap::StackOverflow). A thread whose whole
+    /// stack is smaller than 272 KiB cannot call guests.
     ///
-    /// The engine does not know where stacks end that the host has made itself (those of
-    /// coroutines). Each needs at least the bytes set here and 256 KiB, counted from the place of
+    /// The engine does not know the ends of stacks that the host allocates itself, such as those of
+    /// coroutines. Such a stack needs this many bytes and 256 KiB more, counted from the place of
     /// the call.
     pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Self {
         self.max_wasm_stack = bytes;
         self
     }
 
-    /// Bytes of address space that an instance may take, accessible or not; default: 1 TiB. Each
-    /// memory takes its reservation and its guard, unless set otherwise 6 GiB, or 18 GiB for a
-    /// 64-bit memory without a declared maximum. When a process has none left (there are 128 TiB),
-    /// all allocations in it fail.
+    /// Sets the bytes of address space that an instance may take, accessible or not; default: 1
+    /// TiB.
+    ///
+    /// Each memory takes its reservation and its guard: by default 6 GiB, or 18 GiB for a 64-bit
+    /// memory without a declared maximum. A process has 128 TiB of address space; exhausting it
+    /// makes every allocation in the process fail.
     pub fn max_instance_address_space(&mut self, bytes: u64) -> &mut Self {
         self.max_address_space = bytes;
         self
     }
 
-    /// Whether functions are compiled in parallel; default: yes, with as many threads as the
-    /// machine has processors, which all engines of the process share. If not, or where the system
-    /// starts no threads, the thread that asks compiles.
+    /// Sets whether functions are compiled in parallel; default: on.
+    ///
+    /// The compiler threads, one per processor, are shared by all engines of the process that do
+    /// not set [`compilation_threads`](Self::compilation_threads). If this is off, or if the system
+    /// cannot start threads, the calling thread compiles.
     pub fn parallel_compilation(&mut self, parallel: bool) -> &mut Self {
         self.threads = if parallel { None } else { Some(1) };
         self
     }
 
-    /// Limits of what compiling one component may take, of time and memory: for hosts that compile
-    /// what others send them. They are no part of the artifact.
+    /// Sets limits on the time and memory that compiling one component may take, for hosts that
+    /// compile components of others. The limits are not part of the artifact.
     #[cfg(feature = "compiler")]
     pub fn compile_limits(&mut self, limits: &mintage_compile::CompileLimits) -> &mut Self {
         self.compile_limits = limits.clone();
         self
     }
 
-    /// The number of threads that compile; 0 means as many as the machine has processors.
+    /// Sets the number of threads that compile. 0, the default, means one per processor.
     pub fn compilation_threads(&mut self, threads: usize) -> &mut Self {
         self.threads = (threads != 0).then_some(threads);
         self
     }
 
-    /// Whether the code generator checks its own input, for tests and fuzzing; default: in debug
-    /// builds.
+    /// Sets whether the code generator verifies its own input, for tests and fuzzing; default: on
+    /// in debug builds.
     pub fn debug_verifier(&mut self, enable: bool) -> &mut Self {
         self.tunables.debug_verifier = enable;
         self
     }
 
-    /// Whether machine code keeps the map to byte offsets in the component that backtraces show;
-    /// default: yes.
+    /// Sets whether an artifact maps machine code to byte offsets in the component, which
+    /// backtraces show; default: on.
     pub fn generate_address_map(&mut self, generate: bool) -> &mut Self {
         self.tunables.address_map = generate;
         self
     }
 
-    /// Whether [`Component::deserialize_file`](crate::Component::deserialize_file) compares every
-    /// byte of an artifact with its hash; default: no, which leaves loading time independent of the
-    /// artifact's size.
+    /// Sets whether [`Component::deserialize_file`](crate::Component::deserialize_file) compares
+    /// every byte of an artifact with its hash; default: off, so that the time of loading does not
+    /// depend on the size of the artifact.
     pub fn verify_artifacts(&mut self, verify: bool) -> &mut Self {
         self.verify_artifacts = verify;
         self
     }
 
-    /// Whether guests can be interrupted from other threads
+    /// Sets whether guests can be interrupted from other threads
     /// ([`Store::interrupt_handle`](crate::Store::interrupt_handle),
-    /// [`Store::set_deadline`](crate::Store::set_deadline)); default: no, which costs nothing. With
-    /// it, machine code tests a word in memory wherever a function is entered and at the head of
-    /// each loop, and the runtime does between pieces of long operations.
+    /// [`Store::set_deadline`](crate::Store::set_deadline)); default: off, which costs nothing.
+    ///
+    /// If this is on, machine code tests a word in memory at each function entry and loop head, and
+    /// the runtime tests it between the pieces of long operations.
     pub fn interruptible(&mut self, interruptible: bool) -> &mut Self {
         self.tunables.interruptible = interruptible;
         self
     }
 
-    /// Whether the operators that guests execute are counted
-    /// ([`Store::set_fuel`](crate::Store::set_fuel)); default: no, which costs nothing. With it,
-    /// machine code counts and tests in each stretch of code without branches.
+    /// Sets whether the operators that guests execute consume fuel
+    /// ([`Store::set_fuel`](crate::Store::set_fuel)); default: off, which costs nothing.
+    ///
+    /// If this is on, machine code counts and tests once in each basic block.
     pub fn consume_fuel(&mut self, enable: bool) -> &mut Self {
         self.tunables.consume_fuel = enable;
         self
@@ -202,7 +229,8 @@ impl Config {
         self
     }
 
-    /// How many instances the engine can have at a time, and what it keeps for the next ones.
+    /// Sets the number of instances that the engine can have at a time, and what it keeps for later
+    /// ones.
     ///
     /// ```
     /// use mintage::{Config, Engine, PoolConfig};
@@ -219,28 +247,31 @@ impl Config {
         self
     }
 
-    /// Whether every NaN that arithmetic gives is the canonical one; default: no. With it, floats
-    /// have the same bits on every processor, and each operation on them takes about two
-    /// instructions more.
+    /// Sets whether every NaN that arithmetic produces is the canonical one; default: off.
+    ///
+    /// If this is on, floats have the same bits on every processor. Each float operation then takes
+    /// about two more instructions.
     pub fn cranelift_nan_canonicalization(&mut self, canonicalize: bool) -> &mut Self {
         self.tunables.nan_canonicalization = canonicalize;
         self
     }
 
-    /// Whether relaxed SIMD gives the same results on every processor, at some cost; default: no.
+    /// Sets whether relaxed SIMD has the same results on every processor, at some cost; default:
+    /// off.
     pub fn relaxed_simd_deterministic(&mut self, deterministic: bool) -> &mut Self {
         self.tunables.relaxed_simd_deterministic = deterministic;
         self
     }
 
-    /// Whether each allocation of an object collects what is not reachable: slow, for tests.
+    /// Sets whether each allocation of an object runs the garbage collector. This is slow, and for
+    /// tests.
     #[doc(hidden)]
     pub fn gc_zeal(&mut self, zeal: bool) -> &mut Self {
         self.tunables.gc_zeal = zeal;
         self
     }
 
-    /// Whether every export of every core instance is kept and can be reached through
+    /// Sets whether every export of every core instance is kept, for access through
     /// [`core`](crate::core).
     #[doc(hidden)]
     pub fn core_exports(&mut self, keep: bool) -> &mut Self {

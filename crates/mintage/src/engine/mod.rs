@@ -1,4 +1,4 @@
-//! [`Engine`]: what compiling, loading and running share.
+//! [`Engine`]: what compiling, loading and running components share.
 
 #[cfg(feature = "compiler")]
 mod compilers;
@@ -14,27 +14,39 @@ pub(crate) use compilers::Compilers;
 use mintage_runtime::Pool;
 use std::sync::Arc;
 
-/// The root of everything: settings, the pool of instances' memory, and the threads that compile.
-/// Cheap to clone; all clones are one engine.
+/// The settings, the pool of memory for instances, and the threads that compile: everything that
+/// components and stores share. An engine is cheap to clone, and all clones are the same engine.
+///
+/// Most processes need one engine.
+///
+/// ```
+/// use mintage::{Config, Engine};
+///
+/// # fn main() -> mintage::Result<()> {
+/// let engine = Engine::new(Config::new().consume_fuel(true))?;
+/// let other = engine.clone();
+/// assert!(Engine::same(&engine, &other));
+/// # Ok(())
+/// # }
+/// ```
 ///
 /// # After a `fork`
 ///
-/// A child that was forked can use and drop the engine, with its components, stores and instances,
-/// if no other thread of the parent was using an engine at that moment: compiling, loading, making
-/// or dropping instances, or setting deadlines. (Otherwise the child has locks that are never
-/// unlocked, and may wait for ever.) Threads that engines have themselves need no care: a fork
-/// waits until the one that resets instances has none of these locks.
+/// A forked child can use and drop the engine, with its components, stores and instances, if no
+/// other thread of the parent was using an engine at the time of the fork: compiling, loading,
+/// creating or dropping instances, or setting deadlines. Otherwise the child may inherit locks that
+/// are never unlocked, and may wait for ever. The engine's own threads need no care: a fork waits
+/// until they hold none of these locks.
 ///
-/// The child starts threads of its own when it needs them:
+/// The child starts its own threads when it needs them:
 ///
-/// - Deadlines pass. One that was set before the fork is watched from the next call into its store
-///   on, or when the host function that has forked returns.
-/// - Instances are reset in the background, if the engine does so. What waited for that in the
-///   parent is unmapped.
+/// - Deadlines pass in the child. A deadline that was set before the fork is watched again from the
+///   next call into its store, or from the return of the host function that has forked.
+/// - Instances are reset in the background, if the engine does so. Slots that waited for a reset in
+///   the parent are unmapped.
 /// - Components are compiled in parallel.
 ///
-/// [`InterruptHandle`](crate::InterruptHandle)s of the parent do not reach the child, and the other
-/// way round.
+/// An [`InterruptHandle`](crate::InterruptHandle) works only in the process that it was made in.
 #[derive(Clone)]
 pub struct Engine {
     inner: Arc<EngineInner>,
@@ -49,7 +61,7 @@ struct EngineInner {
 }
 
 impl Default for Engine {
-    /// An engine with the default settings.
+    /// Creates an engine with the default settings.
     fn default() -> Self {
         let config = Config::default();
         Self {
@@ -65,11 +77,11 @@ impl Default for Engine {
 }
 
 impl Engine {
-    /// An engine with the given settings.
+    /// Creates an engine with the given settings.
     ///
     /// # Errors
     ///
-    /// When the threads that compile cannot be started.
+    /// If the threads that compile cannot be started.
     pub fn new(config: &Config) -> Result<Engine> {
         let inner = EngineInner {
             #[cfg(feature = "compiler")]
@@ -83,22 +95,22 @@ impl Engine {
         })
     }
 
-    /// The settings.
+    /// Returns the settings.
     pub fn config(&self) -> &Config {
         &self.inner.config
     }
 
-    /// What watches the deadlines of all stores.
+    /// Returns the timer that watches the deadlines of all stores.
     pub(crate) fn timer(&self) -> &Timer {
         &self.inner.timer
     }
 
-    /// Where instances of the engine's components get their memory.
+    /// Returns the pool from which instances get their memory.
     pub(crate) fn pool(&self) -> &Arc<Pool> {
         &self.inner.pool
     }
 
-    /// Whether both are one engine.
+    /// Returns whether both are the same engine.
     pub fn same(a: &Engine, b: &Engine) -> bool {
         Arc::ptr_eq(&a.inner, &b.inner)
     }

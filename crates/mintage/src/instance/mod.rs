@@ -1,4 +1,4 @@
-//! [`Instance`], and [`InstancePre`], from which instances are minted.
+//! [`Instance`], and [`InstancePre`], from which instances are created.
 
 pub mod core;
 
@@ -14,8 +14,28 @@ use mintage_runtime::HostTable;
 use std::marker::PhantomData;
 use std::sync::Arc;
 
-/// A component with every import checked and resolved. Cheap to clone; makes any number of
-/// instances, in stores of host data `T`.
+/// A component with every import checked and resolved, from which any number of instances can be
+/// created in stores of host data `T`. It is cheap to clone.
+///
+/// ```
+/// # #[cfg(feature = "compiler")]
+/// # fn main() -> mintage::Result<()> {
+/// use mintage::{Component, Engine, Linker, Store};
+///
+/// let engine = Engine::default();
+/// let component = Component::new(&engine, "(component)")?;
+/// let pre = Linker::<u32>::new(&engine).instantiate_pre(&component)?;
+/// for request in 0..3 {
+///     let mut store = Store::new(&engine, request);
+///     let instance = pre.instantiate(&mut store)?;
+///     // Call the instance. It is gone when the store is dropped.
+/// #   let _ = instance;
+/// }
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "compiler"))]
+/// # fn main() {}
+/// ```
 pub struct InstancePre<T: 'static> {
     component: Component,
     imports: Arc<HostTable>,
@@ -42,7 +62,7 @@ impl<T> std::fmt::Debug for InstancePre<T> {
 }
 
 impl<T> InstancePre<T> {
-    /// `imports` holds host functions for stores of `T`.
+    /// `imports` must have host functions for stores of `T`.
     pub(crate) fn new(
         component: &Component,
         imports: Arc<HostTable>,
@@ -56,22 +76,22 @@ impl<T> InstancePre<T> {
         }
     }
 
-    /// The component.
+    /// Returns the component.
     pub fn component(&self) -> &Component {
         &self.component
     }
 
-    /// The engine.
+    /// Returns the engine.
     pub fn engine(&self) -> &Engine {
         self.component.engine()
     }
 
-    /// Makes an instance.
+    /// Creates an instance in a store, and runs its start functions.
     ///
     /// # Errors
     ///
-    /// When a limit is reached, the operating system gives no address space, or a start function
-    /// does not return.
+    /// If a limit is reached ([`ErrorKind::Limit`](crate::ErrorKind)), if the operating system
+    /// refuses address space, or if a start function traps.
     pub fn instantiate(&self, mut store: impl AsContextMut<Data = T>) -> Result<Instance> {
         let store = store.as_context_mut().0;
         let id = store.instantiate(&self.component, &self.imports, &self.linked)?;
@@ -82,7 +102,31 @@ impl<T> InstancePre<T> {
     }
 }
 
-/// A component instance in a [`Store`](crate::Store).
+/// A component instance in a [`Store`](crate::Store). The value is a name: copies of it are the same
+/// instance, which lives as long as the store.
+///
+/// ```
+/// # #[cfg(feature = "compiler")]
+/// # fn main() -> mintage::Result<()> {
+/// use mintage::{Component, Engine, Linker, Store};
+///
+/// let engine = Engine::default();
+/// let component = Component::new(
+///     &engine,
+///     r#"(component
+///         (core module $m (func (export "answer") (result i32) (i32.const 42)))
+///         (core instance $i (instantiate $m))
+///         (func (export "answer") (result u32) (canon lift (core func $i "answer"))))"#,
+/// )?;
+/// let mut store = Store::new(&engine, ());
+/// let instance = Linker::new(&engine).instantiate(&mut store, &component)?;
+/// let answer = instance.get_typed_func::<(), (u32,)>(&mut store, "answer")?;
+/// assert_eq!(answer.call(&mut store, ())?, (42,));
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "compiler"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instance {
     store: StoreId,
@@ -95,29 +139,32 @@ impl Instance {
         instance.ok_or_else(|| wrong_store("instance"))
     }
 
-    /// The instance's number in its store.
+    /// Returns the instance's number in its store.
     pub(crate) fn id(&self) -> StoreInstanceId {
         self.id
     }
 
-    /// A component whose instances start as this one stands now: with its memories, tables and
-    /// globals, and without running start functions. An instance that was warmed up by a few calls,
-    /// so that caches are filled and functions that are compiled when first called are compiled,
-    /// gives its successors all of that for nothing. Functions, imports and the artifact are those
-    /// of the instance's own component; resource types are new ones, as in any other component.
+    /// Returns a component whose instances start in the present state of this one: with its
+    /// memories, tables and globals, and without running start functions.
     ///
-    /// **All** that the instance holds is passed on: what a guest has read from the host (secrets,
-    /// the time, seeds of random numbers) is the same in all later instances.
+    /// A few calls can warm up an instance before the snapshot: caches are filled, and an
+    /// interpreter has compiled its functions. New instances inherit this warm state at no cost. The
+    /// functions and imports are those of the instance's own component. Resource types are new
+    /// types, as in any other component.
+    ///
+    /// **All** state of the instance is passed on. If a guest has read secrets, the time or seeds of
+    /// random numbers from the host, they are the same in all later instances.
     ///
     /// # Errors
     ///
-    /// When a call into the instance is under way or was stopped; when it holds handles, owned or
-    /// borrowed, since these would mean nothing in another instance; when more than 64 MiB, or too
-    /// many scattered pages, are not as they were at the start.
+    /// - If a call into the instance is under way, or was stopped.
+    /// - If the instance has handles, owned or borrowed, since these have no meaning in another
+    ///   instance.
+    /// - If more than 64 MiB, or too many scattered pages, differ from the initial state.
     ///
     /// # Panics
     ///
-    /// When the instance is not in this store.
+    /// If the instance is not in this store.
     pub fn snapshot(&self, mut store: impl AsContextMut) -> Result<Component> {
         let opaque = &mut store.as_context_mut().0.opaque;
         self.in_store(opaque)
@@ -132,11 +179,11 @@ impl Instance {
         Component::from_code(&opaque.engine, code.context("cannot take a snapshot")?)
     }
 
-    /// The exported function `name`, or `None` when there is none.
+    /// Returns the exported function `name`, or `None` if there is none.
     ///
     /// # Panics
     ///
-    /// When the instance is not in this store.
+    /// If the instance is not in this store.
     pub fn get_func(&self, store: impl AsContextMut, name: impl ExportLookup) -> Option<Func> {
         let store = store.as_context();
         let opaque = &store.0.opaque;
@@ -150,11 +197,12 @@ impl Instance {
         }
     }
 
-    /// The exported function `name` with its type checked.
+    /// Returns the exported function `name` after checking its type. `Params` and `Return` are
+    /// tuples.
     ///
     /// # Errors
     ///
-    /// When there is no such function, or it is not of this type.
+    /// If there is no such function, or it has another type.
     pub fn get_typed_func<Params, Return>(
         &self,
         store: impl AsContextMut,
@@ -169,18 +217,18 @@ impl Instance {
         let func = match self.in_store(opaque)?.component.export(name) {
             Some(&ExportItem::Func(lift)) => Func::lifted(opaque, self.id, lift),
             Some(&ExportItem::ImportedFunc(import)) => Func::imported(opaque, self.id, import),
-            Some(_) => bail!("the export is no function"),
+            Some(_) => bail!("the export is not a function"),
             None => bail!("the component exports no such function"),
         };
         func.typed(store)
             .context("the exported function has another type")
     }
 
-    /// The exported resource type `name`, as this instance has it, or `None` when there is none.
+    /// Returns the exported resource type `name` of this instance, or `None` if there is none.
     ///
     /// # Panics
     ///
-    /// When the instance is not in this store.
+    /// If the instance is not in this store.
     pub fn get_resource(
         &self,
         store: impl AsContextMut,
@@ -199,12 +247,12 @@ impl Instance {
         }
     }
 
-    /// The export `name` of the instance, or of its exported instance `instance`: its type and
-    /// index.
+    /// Returns the type and the index of the export `name` of the instance, or of its exported
+    /// instance `instance`.
     ///
     /// # Panics
     ///
-    /// When the instance is not in this store.
+    /// If the instance is not in this store.
     pub fn get_export(
         &self,
         store: impl AsContextMut,
@@ -221,11 +269,11 @@ impl Instance {
         Some((item, index))
     }
 
-    /// As [`get_export`](Self::get_export), without the type.
+    /// Returns the index of the export `name`, as [`get_export`](Self::get_export) does.
     ///
     /// # Panics
     ///
-    /// When the instance is not in this store.
+    /// If the instance is not in this store.
     pub fn get_export_index(
         &self,
         store: impl AsContextMut,
@@ -239,11 +287,11 @@ impl Instance {
         this.component.get_export_index(instance, name)
     }
 
-    /// The component that the instance is of.
+    /// Returns the component that this is an instance of.
     ///
     /// # Panics
     ///
-    /// When the instance is not in this store.
+    /// If the instance is not in this store.
     pub fn component<'s, S: AsContext>(&self, store: &'s S) -> &'s Component {
         let store: &'s StoreOpaque = &store.as_context().0.opaque;
         &self

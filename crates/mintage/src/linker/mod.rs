@@ -1,4 +1,4 @@
-//! [`Linker`]: host functions by name, and their match with a component's imports.
+//! [`Linker`]: host functions by name, and how they meet a component's imports.
 
 use crate::abi::InstanceTypes;
 use crate::call::{DynamicHost, HostFunction, Reexport, Reexports, ResolvedImport, TypedHost};
@@ -16,9 +16,45 @@ use mintage_environ::{ImportId, Index, ResourceId};
 use mintage_runtime::HostTable;
 use std::sync::Arc;
 
-/// Host functions for stores of host data `T`, by the names under which components import them.
+/// Host functions and resource types for stores of host data `T`, by the names under which
+/// components import them.
 ///
-/// An import `ns:pkg/iface@x.y.z` is also met by a definition of a semver-compatible version.
+/// A definition also meets imports of semver-compatible versions of its name: an import
+/// `ns:pkg/iface@1.2.0` is met by a definition of `ns:pkg/iface@1.3.1`.
+///
+/// ```
+/// # #[cfg(feature = "compiler")]
+/// # fn main() -> mintage::Result<()> {
+/// use mintage::{Component, Engine, Linker, Store};
+///
+/// let engine = Engine::default();
+/// let component = Component::new(
+///     &engine,
+///     r#"(component
+///         (import "host:log/log" (instance $log
+///             (export "seen" (func (param "n" u32)))))
+///         (core func $seen (canon lower (func $log "seen")))
+///         (core module $m
+///             (import "" "seen" (func $seen (param i32)))
+///             (func (export "run") (call $seen (i32.const 7))))
+///         (core instance $i (instantiate $m
+///             (with "" (instance (export "seen" (func $seen))))))
+///         (func (export "run") (canon lift (core func $i "run"))))"#,
+/// )?;
+/// let mut linker = Linker::<Vec<u32>>::new(&engine);
+/// linker.instance("host:log/log")?.func_wrap("seen", |mut store, (n,): (u32,)| {
+///     store.data_mut().push(n);
+///     Ok(())
+/// })?;
+/// let mut store = Store::new(&engine, Vec::new());
+/// let instance = linker.instantiate(&mut store, &component)?;
+/// instance.get_typed_func::<(), ()>(&mut store, "run")?.call(&mut store, ())?;
+/// assert_eq!(store.data(), &[7]);
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "compiler"))]
+/// # fn main() {}
+/// ```
 pub struct Linker<T: 'static> {
     engine: Engine,
     root: NameMap<Definition<T>>,
@@ -35,7 +71,7 @@ impl<T> Clone for Linker<T> {
     }
 }
 
-/// What a name in a linker stands for.
+/// The definition of a name in a linker.
 enum Definition<T: 'static> {
     Func(Arc<dyn HostFunction<T>>),
     Instance(NameMap<Definition<T>>),
@@ -62,14 +98,37 @@ impl<T: 'static> Definition<T> {
     }
 }
 
-/// One instance in a [`Linker`], to be filled with definitions; the root of the linker is one, too.
+/// One instance in a [`Linker`], for definitions of its items. The root of the linker is an instance,
+/// too.
+///
+/// ```
+/// use mintage::{Engine, Linker, ResourceType, Val};
+///
+/// struct File;
+///
+/// # fn main() -> mintage::Result<()> {
+/// let engine = Engine::default();
+/// let mut linker = Linker::<()>::new(&engine);
+/// let mut files = linker.instance("host:fs/files@1.0.0")?;
+/// files.resource("file", ResourceType::host::<File>(), |_, rep| {
+///     println!("file {rep} was dropped");
+///     Ok(())
+/// })?;
+/// files.func_wrap("add", |_, (a, b): (u32, u32)| Ok((a.wrapping_add(b),)))?;
+/// files.func_new("count", |_, _type, params, results| {
+///     results[0] = Val::U32(params.len() as u32);
+///     Ok(())
+/// })?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct LinkerInstance<'a, T: 'static> {
     names: &'a mut NameMap<Definition<T>>,
     allow_shadowing: bool,
 }
 
 impl<T: 'static> Linker<T> {
-    /// A linker without definitions.
+    /// Creates a linker without definitions.
     pub fn new(engine: &Engine) -> Linker<T> {
         Linker {
             engine: engine.clone(),
@@ -78,18 +137,19 @@ impl<T: 'static> Linker<T> {
         }
     }
 
-    /// The engine.
+    /// Returns the engine.
     pub fn engine(&self) -> &Engine {
         &self.engine
     }
 
-    /// Whether a later definition of a name replaces an earlier one; default: no, it is an error.
+    /// Sets whether a later definition of a name replaces an earlier one; default: off, so that it is
+    /// an error.
     pub fn allow_shadowing(&mut self, allow: bool) -> &mut Self {
         self.allow_shadowing = allow;
         self
     }
 
-    /// The names that components import at their root.
+    /// Returns the root, for names that components import directly.
     pub fn root(&mut self) -> LinkerInstance<'_, T> {
         LinkerInstance {
             names: &mut self.root,
@@ -97,11 +157,11 @@ impl<T: 'static> Linker<T> {
         }
     }
 
-    /// The instance `name`, for example `ns:pkg/iface@1.2.3`, which is made when there is none.
+    /// Returns the instance `name`, for example `ns:pkg/iface@1.2.3`. It is created if there is none.
     ///
     /// # Errors
     ///
-    /// When the name stands for something else.
+    /// If the name is defined as something else.
     pub fn instance(&mut self, name: &str) -> Result<LinkerInstance<'_, T>> {
         self.root().into_instance(name)
     }
@@ -153,12 +213,12 @@ impl<T: 'static> Linker<T> {
         ))
     }
 
-    /// Makes an instance: [`instantiate_pre`](Self::instantiate_pre), then
+    /// Creates an instance: [`instantiate_pre`](Self::instantiate_pre), then
     /// [`InstancePre::instantiate`].
     ///
     /// # Errors
     ///
-    /// As both.
+    /// As both of these.
     pub fn instantiate(
         &self,
         store: impl AsContextMut<Data = T>,
@@ -168,11 +228,11 @@ impl<T: 'static> Linker<T> {
     }
 
     /// Defines every import of a component that has no definition yet: functions as traps, resource
-    /// types as new ones.
+    /// types as new types.
     ///
     /// # Errors
     ///
-    /// When a name stands for something else.
+    /// If a name is defined as something else.
     pub fn define_unknown_imports_as_traps(&mut self, component: &Component) -> Result<()> {
         define_unknown(
             &mut self.root(),
@@ -182,7 +242,8 @@ impl<T: 'static> Linker<T> {
         )
     }
 
-    /// The type of a component with the resource types of the linker in place of its imported ones.
+    /// Returns the type of a component with the resource types of the linker in place of its imported
+    /// ones.
     ///
     /// # Errors
     ///
@@ -193,7 +254,8 @@ impl<T: 'static> Linker<T> {
         Ok(types::Component::new(scope))
     }
 
-    /// Checks all imports of a component: what its imported resource types are, by number.
+    /// Checks all imports of a component, and returns what its imported resource types are, by
+    /// number.
     fn resources(&self, component: &Component) -> Result<Vec<Option<ResourceType>>> {
         ensure!(
             Engine::same(component.engine(), &self.engine),
@@ -216,7 +278,7 @@ impl<T: 'static> Linker<T> {
         }
     }
 
-    /// The definition at a path of names.
+    /// Returns the definition at a path of names.
     fn find(&self, path: &[Box<str>]) -> Option<&Definition<T>> {
         let (last, instances) = path.split_last()?;
         let mut names = &self.root;
@@ -260,7 +322,8 @@ impl ImportCheck<'_> {
                 (Import::Instance(items), Some(Definition::Instance(names))) => {
                     self.instance(items, Some(names), &format!("{full_name}."));
                 }
-                (Import::Resource(id), None) if !says_what(self.component, *id, path, name) => {}
+                (Import::Resource(id), None)
+                    if !is_first_import(self.component, *id, path, name) => {}
                 (_, None) => {
                     let ty = self.describe(import);
                     self.unmet.push(UnmetImport::missing(full_name, ty));
@@ -319,13 +382,13 @@ impl ImportCheck<'_> {
     }
 }
 
-/// Whether an import of a resource type, whose name is `path` and then `name`, is the first of this
-/// type. It says what the type is; the others are equal to it, and need no definition of their own.
-fn says_what(component: &Component, resource: ResourceId, path: &str, name: &str) -> bool {
+/// Returns whether an import of a resource type, whose name is `path` and then `name`, is the first
+/// one of this type. The first import needs a definition; the others are equal to it, and need none.
+fn is_first_import(component: &Component, resource: ResourceId, path: &str, name: &str) -> bool {
     match &component.interface().resources[resource] {
         Resource::Imported { path: first } => {
-            // Of names that stand in one another, only those of interfaces have dots, in versions:
-            // joining them loses nothing.
+            // Of nested names, only those of interfaces have dots, in versions, so joining them is
+            // unambiguous.
             let first = first.join(".");
             first.strip_prefix(path) == Some(name)
         }
@@ -333,7 +396,7 @@ fn says_what(component: &Component, resource: ResourceId, path: &str, name: &str
     }
 }
 
-/// What an unknown resource type is made from.
+/// The host's type behind a resource type that is defined as unknown.
 enum UnknownResource {}
 
 fn define_unknown<T: 'static>(
@@ -350,7 +413,8 @@ fn define_unknown<T: 'static>(
                 })?;
             }
             Import::Resource(id)
-                if linker.names.get(name).is_none() && says_what(component, *id, path, name) =>
+                if linker.names.get(name).is_none()
+                    && is_first_import(component, *id, path, name) =>
             {
                 linker.resource(name, ResourceType::host::<UnknownResource>(), |_, _| Ok(()))?;
             }
@@ -365,13 +429,12 @@ fn define_unknown<T: 'static>(
 }
 
 impl<T: 'static> LinkerInstance<'_, T> {
-    /// Defines a host function over Rust types: `Params` and `Return` are tuples.
-    ///
-    /// The types are compared with the import's when a component is linked.
+    /// Defines a host function over Rust types. `Params` and `Return` are tuples, and are compared
+    /// with the type of the import when a component is linked.
     ///
     /// # Errors
     ///
-    /// When the name is defined already and shadowing is not allowed.
+    /// If the name is already defined and shadowing is not allowed.
     pub fn func_wrap<F, Params, Return>(&mut self, name: &str, func: F) -> Result<()>
     where
         F: Fn(StoreContextMut<'_, T>, Params) -> Result<Return> + Send + Sync + 'static,
@@ -381,12 +444,12 @@ impl<T: 'static> LinkerInstance<'_, T> {
         self.insert(name, Definition::Func(Arc::new(TypedHost::new(func))))
     }
 
-    /// Defines a host function over [`Val`]s, which stands for imports of any function type. It
-    /// must set all results.
+    /// Defines a host function over [`Val`]s, which meets imports of any function type. It gets the
+    /// type of the import and the parameters, and must set all results.
     ///
     /// # Errors
     ///
-    /// When the name is defined already and shadowing is not allowed.
+    /// If the name is already defined and shadowing is not allowed.
     pub fn func_new<F>(&mut self, name: &str, func: F) -> Result<()>
     where
         F: Fn(StoreContextMut<'_, T>, ComponentFunc, &[Val], &mut [Val]) -> Result<()>
@@ -399,13 +462,14 @@ impl<T: 'static> LinkerInstance<'_, T> {
 
     /// Defines a resource type of the host. `dtor` is called with the representation of each
     /// resource that a guest drops, and by
-    /// [`ResourceAny::resource_drop`](crate::ResourceAny::resource_drop). It is not called for what
-    /// guests still own when the store is dropped: what the host keeps for its resources should go
-    /// with the host's data.
+    /// [`ResourceAny::resource_drop`](crate::ResourceAny::resource_drop).
+    ///
+    /// `dtor` is not called for resources that guests still own when the store is dropped. Keep the
+    /// values behind resources in the host's data, so that they are dropped with it.
     ///
     /// # Errors
     ///
-    /// When the name is defined already and shadowing is not allowed.
+    /// If the name is already defined and shadowing is not allowed.
     pub fn resource<F>(&mut self, name: &str, ty: ResourceType, dtor: F) -> Result<()>
     where
         F: Fn(StoreContextMut<'_, T>, u32) -> Result<()> + Send + Sync + 'static,
@@ -421,11 +485,11 @@ impl<T: 'static> LinkerInstance<'_, T> {
         self.insert(name, Definition::Resource(ty, Arc::new(dtor)))
     }
 
-    /// The instance `name` inside this one, which is made when there is none.
+    /// Returns the instance `name` inside this one. It is created if there is none.
     ///
     /// # Errors
     ///
-    /// When the name stands for something else.
+    /// If the name is defined as something else.
     pub fn instance(&mut self, name: &str) -> Result<LinkerInstance<'_, T>> {
         LinkerInstance {
             names: self.names,

@@ -1,4 +1,4 @@
-//! [`ResourceAny`]: a resource whose type is known at run time only.
+//! [`ResourceAny`]: a resource whose type is known only at run time.
 
 use super::Resource;
 use crate::abi::{
@@ -10,12 +10,31 @@ use crate::store::HostHandle;
 use crate::types::ResourceType;
 use crate::{AsContextMut, Result, abi};
 
-/// A handle of a resource of a guest or of the host, in a [`Store`](crate::Store).
+/// A handle to a resource of a guest or of the host, in a [`Store`](crate::Store).
 ///
 /// The value is a name: copies of it are the same handle. An owned resource lives until it is given
-/// away (passed as `own<R>`) or dropped with [`resource_drop`](Self::resource_drop); a borrowed one
-/// can be used until the host function that got it returns. Whatever comes later is an error.
-/// Dropping the Rust value, or the store, destroys nothing: no destructor runs by itself.
+/// away (passed as `own<R>`), or dropped with [`resource_drop`](Self::resource_drop). A borrowed
+/// resource can be used until the host function that got it returns. Later use is an error. Dropping
+/// the Rust value, or the store, runs no destructor.
+///
+/// ```
+/// use mintage::{Engine, Resource, ResourceAny, ResourceType, Store};
+///
+/// struct File;
+///
+/// # fn main() -> mintage::Result<()> {
+/// let engine = Engine::default();
+/// let mut store = Store::new(&engine, ());
+/// let file = Resource::<File>::new_own(7);
+/// let any = ResourceAny::try_from_resource(file, &mut store)?;
+/// assert_eq!(any.ty(), ResourceType::host::<File>());
+/// let file: Resource<File> = any.try_into_resource(&mut store)?;
+/// assert_eq!(file.rep(), 7);
+/// // The handle was given up.
+/// assert!(any.resource_drop(&mut store).is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResourceAny {
     handle: HostHandle,
@@ -24,24 +43,24 @@ pub struct ResourceAny {
 }
 
 impl ResourceAny {
-    /// The resource's type.
+    /// Returns the type of the resource.
     pub fn ty(&self) -> ResourceType {
         self.ty
     }
 
-    /// Whether the handle owns its resource.
+    /// Returns whether the handle owns its resource.
     pub fn owned(&self) -> bool {
         self.owned
     }
 
-    /// Drops the handle. When it owns the resource, this runs the destructor: the guest's, or the
-    /// one that was given to [`LinkerInstance::resource`](crate::LinkerInstance::resource).
+    /// Drops the handle. If it owns the resource, this runs the destructor: the guest's, or the one
+    /// that was given to [`LinkerInstance::resource`](crate::LinkerInstance::resource).
     ///
     /// # Errors
     ///
-    /// When the handle is no more, is lent to a call that is under way, or is of another store;
-    /// when the instance of the guest cannot be entered or the destructor fails, after which the
-    /// handle is gone all the same.
+    /// - If the handle was given up before, is lent to a call under way, or belongs to another store.
+    /// - If the instance of the guest cannot be entered, or the destructor fails. The handle is gone
+    ///   then.
     pub fn resource_drop(self, mut store: impl AsContextMut) -> Result<()> {
         let store = store.as_context_mut();
         let entry = store.0.opaque.handles.remove(self.handle)?;
@@ -51,11 +70,11 @@ impl ResourceAny {
         }
     }
 
-    /// A handle of a resource of the host.
+    /// Creates a handle to a resource of the host.
     ///
     /// # Errors
     ///
-    /// When `resource` is borrowed, or was given away before.
+    /// If `resource` is borrowed, or was given away before.
     pub fn try_from_resource<T: 'static>(
         resource: Resource<T>,
         mut store: impl AsContextMut,
@@ -70,11 +89,12 @@ impl ResourceAny {
         })
     }
 
-    /// The resource of the host behind the handle, which is given up.
+    /// Gives up the handle and returns the resource of the host behind it.
     ///
     /// # Errors
     ///
-    /// When the resource is not of the type `T`, or as [`resource_drop`](Self::resource_drop).
+    /// If the resource does not have the type `T`, was given up before, is lent to a call under way,
+    /// or belongs to another store.
     pub fn try_into_resource<T: 'static>(
         self,
         mut store: impl AsContextMut,

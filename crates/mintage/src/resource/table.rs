@@ -1,42 +1,57 @@
-//! [`ResourceTable`]: a host's values by the representation of their resource.
+//! [`ResourceTable`]: values of the host by the representation of their resource.
 
 use super::Resource;
 use std::any::Any;
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 
-/// Values of any types, each behind a [`Resource`], with parents and children.
+/// Values of any type, each behind a [`Resource`]. Values can have children, which must be deleted
+/// before their parent.
 ///
-/// A value with children cannot be deleted before them.
+/// ```
+/// use mintage::{Resource, ResourceTable};
+///
+/// struct Directory(&'static str);
+///
+/// # fn main() -> mintage::Result<()> {
+/// let mut table = ResourceTable::new();
+/// let home: Resource<Directory> = table.push(Directory("home"))?;
+/// let file = table.push_child(String::from("notes"), &home)?;
+/// assert_eq!(table.get(&home)?.0, "home");
+/// assert_eq!(table.delete(file)?, "notes");
+/// table.delete(home)?;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug)]
 pub struct ResourceTable {
-    slots: Vec<Option<Entry>>,
-    /// Slots that are free; the last one is taken next.
+    slots: Vec<Option<TableEntry>>,
+    /// Free slots; the last one is used next.
     free: Vec<u32>,
     max_capacity: usize,
 }
 
-struct Entry {
+struct TableEntry {
     value: Box<dyn Any + Send>,
     parent: Option<u32>,
     children: BTreeSet<u32>,
 }
 
-impl fmt::Debug for Entry {
+impl fmt::Debug for TableEntry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Entry")
+        f.debug_struct("TableEntry")
             .field("parent", &self.parent)
             .field("children", &self.children)
             .finish_non_exhaustive()
     }
 }
 
-/// Why a [`ResourceTable`] cannot do what it was asked for.
+/// The reason why an operation on a [`ResourceTable`] failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResourceTableError {
-    /// The table has as many values as it can have.
+    /// The table has reached its maximum number of values.
     Full,
-    /// There is no value of this representation.
+    /// There is no value with this representation.
     NotPresent,
     /// The value is of another Rust type.
     WrongType,
@@ -66,7 +81,7 @@ impl Default for ResourceTable {
 }
 
 impl ResourceTable {
-    /// An empty table.
+    /// Creates an empty table.
     pub fn new() -> Self {
         Self {
             slots: Vec::new(),
@@ -75,7 +90,7 @@ impl ResourceTable {
         }
     }
 
-    /// An empty table with room for `capacity` values.
+    /// Creates an empty table with room for `capacity` values.
     pub fn with_capacity(capacity: usize) -> Self {
         Self {
             slots: Vec::with_capacity(capacity),
@@ -83,17 +98,17 @@ impl ResourceTable {
         }
     }
 
-    /// Whether there is no value.
+    /// Returns whether there is no value.
     pub fn is_empty(&self) -> bool {
         self.slots.len() == self.free.len()
     }
 
-    /// The most values that the table can have; default: ten million.
+    /// Returns the maximum number of values; default: ten million.
     pub fn max_capacity(&self) -> usize {
         self.max_capacity
     }
 
-    /// Sets [`max_capacity`](Self::max_capacity).
+    /// Sets the maximum number of values.
     pub fn set_max_capacity(&mut self, max: usize) {
         self.max_capacity = max;
     }
@@ -102,7 +117,7 @@ impl ResourceTable {
     ///
     /// # Errors
     ///
-    /// When the table is full.
+    /// If the table is full.
     pub fn push<T: Send + 'static>(&mut self, value: T) -> Result<Resource<T>> {
         self.insert(Box::new(value), None).map(Resource::new_own)
     }
@@ -111,7 +126,7 @@ impl ResourceTable {
     ///
     /// # Errors
     ///
-    /// When the table is full or there is no such parent.
+    /// If the table is full or there is no such parent.
     pub fn push_child<T: Send + 'static, U: 'static>(
         &mut self,
         value: T,
@@ -127,7 +142,7 @@ impl ResourceTable {
     ///
     /// # Errors
     ///
-    /// When there is no such child or parent, or the child has a parent already.
+    /// If there is no such child or parent, or the child already has a parent.
     pub fn add_child<T: 'static, U: 'static>(
         &mut self,
         child: Resource<T>,
@@ -143,11 +158,11 @@ impl ResourceTable {
         Ok(())
     }
 
-    /// Makes a child of `parent` a value without parent.
+    /// Separates a child from its parent.
     ///
     /// # Errors
     ///
-    /// When there is no such child of this parent.
+    /// If `parent` has no such child.
     pub fn remove_child<T: 'static, U: 'static>(
         &mut self,
         child: Resource<T>,
@@ -161,17 +176,17 @@ impl ResourceTable {
         Ok(())
     }
 
-    /// The value behind a resource.
+    /// Returns the value behind a resource.
     ///
     /// # Errors
     ///
-    /// When there is none or it is of another type.
+    /// If there is none, or it has another type.
     pub fn get<T: 'static>(&self, key: &Resource<T>) -> Result<&T> {
         let value = &self.entry(key.rep())?.value;
         value.downcast_ref().ok_or(ResourceTableError::WrongType)
     }
 
-    /// The value behind a resource.
+    /// Returns the value behind a resource, for changes.
     ///
     /// # Errors
     ///
@@ -181,20 +196,20 @@ impl ResourceTable {
         value.downcast_mut().ok_or(ResourceTableError::WrongType)
     }
 
-    /// The value of a representation.
+    /// Returns the value with the representation `rep`, whatever its type.
     ///
     /// # Errors
     ///
-    /// When there is none.
+    /// If there is none.
     pub fn get_any_mut(&mut self, rep: u32) -> Result<&mut (dyn Any + Send)> {
         Ok(&mut *self.entry_mut(rep)?.value)
     }
 
-    /// Removes a value.
+    /// Removes the value behind a resource and returns it.
     ///
     /// # Errors
     ///
-    /// When there is none, it is of another type, or it has children.
+    /// If there is none, it has another type, or it has children.
     pub fn delete<T: 'static>(&mut self, resource: Resource<T>) -> Result<T> {
         let rep = resource.rep();
         let entry = self.entry(rep)?;
@@ -219,7 +234,8 @@ impl ResourceTable {
         Ok(*value)
     }
 
-    /// The values of a map from representations, each with its entry of the map.
+    /// Returns the values with the representations that are keys of `map`, each with its entry of the
+    /// map.
     pub fn iter_entries<T>(
         &mut self,
         mut map: HashMap<u32, T>,
@@ -237,11 +253,11 @@ impl ResourceTable {
         found.into_iter().chain(missing)
     }
 
-    /// The children of a value.
+    /// Returns the children of a value.
     ///
     /// # Errors
     ///
-    /// When there is no such value.
+    /// If there is no such value.
     pub fn iter_children<T: 'static>(
         &self,
         parent: &Resource<T>,
@@ -253,7 +269,7 @@ impl ResourceTable {
         }))
     }
 
-    /// All values.
+    /// Returns all values.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = &mut (dyn Any + Send)> {
         self.slots
             .iter_mut()
@@ -262,7 +278,7 @@ impl ResourceTable {
     }
 
     fn insert(&mut self, value: Box<dyn Any + Send>, parent: Option<u32>) -> Result<u32> {
-        let entry = Some(Entry {
+        let entry = Some(TableEntry {
             value,
             parent,
             children: BTreeSet::new(),
@@ -279,12 +295,12 @@ impl ResourceTable {
         Ok(rep)
     }
 
-    fn entry(&self, rep: u32) -> Result<&Entry> {
+    fn entry(&self, rep: u32) -> Result<&TableEntry> {
         let slot = self.slots.get(rep as usize).and_then(Option::as_ref);
         slot.ok_or(ResourceTableError::NotPresent)
     }
 
-    fn entry_mut(&mut self, rep: u32) -> Result<&mut Entry> {
+    fn entry_mut(&mut self, rep: u32) -> Result<&mut TableEntry> {
         let slot = self.slots.get_mut(rep as usize).and_then(Option::as_mut);
         slot.ok_or(ResourceTableError::NotPresent)
     }

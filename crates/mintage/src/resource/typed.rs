@@ -15,26 +15,51 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// A resource of the host, of the type that was defined as
 /// [`ResourceType::host::<T>()`](ResourceType::host).
 ///
-/// It is a 32-bit number, the *representation*, whose meaning is the host's own: an index of a
-/// [`ResourceTable`](crate::ResourceTable), for example. A `Resource` that a guest passed is owned
-/// when the parameter's type is `own<R>`, and borrowed when it is `borrow<R>`. Dropping the Rust
-/// value destroys nothing.
+/// A resource is a 32-bit number, its *representation*. The host decides what the number means, for
+/// example an index of a [`ResourceTable`](crate::ResourceTable). A `Resource` that a guest passes is
+/// owned if the type of the parameter is `own<R>`, and borrowed if it is `borrow<R>`. Dropping the
+/// Rust value destroys nothing.
+///
+/// ```
+/// use mintage::{Engine, Linker, Resource, ResourceTable, ResourceType};
+///
+/// struct Counter(u32);
+///
+/// # fn main() -> mintage::Result<()> {
+/// let engine = Engine::default();
+/// let mut linker = Linker::<ResourceTable>::new(&engine);
+/// let mut counters = linker.instance("host:count/counters")?;
+/// counters.resource("counter", ResourceType::host::<Counter>(), |mut store, rep| {
+///     store.data_mut().delete(Resource::<Counter>::new_own(rep))?;
+///     Ok(())
+/// })?;
+/// counters.func_wrap("new-counter", |mut store, (): ()| {
+///     Ok((store.data_mut().push(Counter(0))?,))
+/// })?;
+/// counters.func_wrap("next", |mut store, (counter,): (Resource<Counter>,)| {
+///     let counter = store.data_mut().get_mut(&counter)?;
+///     counter.0 += 1;
+///     Ok((counter.0,))
+/// })?;
+/// # Ok(())
+/// # }
+/// ```
 pub struct Resource<T> {
     rep: u32,
     owned: bool,
-    /// Whether an owned resource was passed on as such.
+    /// Whether an owned resource was given away.
     taken: AtomicBool,
-    /// Invariant in `T`: a subtype is a resource type of its own.
+    /// Invariant in `T`, since a subtype is another resource type.
     ty: PhantomData<fn(T) -> T>,
 }
 
 impl<T: 'static> Resource<T> {
-    /// A resource to be given away.
+    /// Creates an owned resource, to be given away.
     pub fn new_own(rep: u32) -> Resource<T> {
         Self::new(rep, true)
     }
 
-    /// A resource to be lent, for as long as calls that it is passed to take.
+    /// Creates a borrowed resource, to be lent for the duration of the calls that it is passed to.
     pub fn new_borrow(rep: u32) -> Resource<T> {
         Self::new(rep, false)
     }
@@ -48,21 +73,21 @@ impl<T: 'static> Resource<T> {
         }
     }
 
-    /// The representation.
+    /// Returns the representation.
     pub fn rep(&self) -> u32 {
         self.rep
     }
 
-    /// Whether this owns the resource.
+    /// Returns whether this owns the resource.
     pub fn owned(&self) -> bool {
         self.owned
     }
 
-    /// The host's resource behind a handle; see [`ResourceAny::try_into_resource`].
+    /// Converts a handle to the host's resource behind it.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`ResourceAny::try_into_resource`].
     pub fn try_from_resource_any(
         resource: ResourceAny,
         store: impl AsContextMut,
@@ -70,16 +95,16 @@ impl<T: 'static> Resource<T> {
         resource.try_into_resource(store)
     }
 
-    /// A handle of the resource; see [`ResourceAny::try_from_resource`].
+    /// Converts the resource to a handle.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`ResourceAny::try_from_resource`].
     pub fn try_into_resource_any(self, store: impl AsContextMut) -> Result<ResourceAny> {
         ResourceAny::try_from_resource(self, store)
     }
 
-    /// The representation, for one who then owns the resource.
+    /// Gives the resource away and returns its representation.
     pub(super) fn take(&self) -> Result<u32> {
         ensure!(self.owned, "cannot lower a `borrow` resource into an `own`");
         ensure!(

@@ -17,78 +17,78 @@ impl<T> Clone for StoreContext<'_, T> {
 impl<T> Copy for StoreContext<'_, T> {}
 
 impl<'a, T> StoreContext<'a, T> {
-    /// The host's data.
+    /// Returns the host's data.
     pub fn data(&self) -> &'a T {
         &self.0.host.data
     }
 
-    /// The engine.
+    /// Returns the engine.
     pub fn engine(&self) -> &'a Engine {
         &self.0.opaque.engine
     }
 
-    /// See [`Store::get_fuel`].
+    /// Returns the fuel that is left, as [`Store::get_fuel`] does.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Store::get_fuel`].
     pub fn get_fuel(&self) -> Result<u64> {
         Fuel::get(self.0.opaque.fuel.as_ref())
     }
 }
 
-/// An exclusive reference to a [`Store`]: what host functions get.
+/// An exclusive reference to a [`Store`], which host functions get.
 pub struct StoreContextMut<'a, T: 'static>(pub(crate) &'a mut StoreInner<T>);
 
 impl<T> StoreContextMut<'_, T> {
-    /// The host's data.
+    /// Returns the host's data.
     pub fn data(&self) -> &T {
         &self.0.host.data
     }
 
-    /// The host's data.
+    /// Returns the host's data.
     pub fn data_mut(&mut self) -> &mut T {
         &mut self.0.host.data
     }
 
-    /// The engine.
+    /// Returns the engine.
     pub fn engine(&self) -> &Engine {
         &self.0.opaque.engine
     }
 
-    /// See [`Store::get_fuel`]. In a host function it is what the guest has left for what follows
-    /// the call.
+    /// Returns the fuel that is left, as [`Store::get_fuel`] does. In a host function, this is the
+    /// fuel that the guest has after the call.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Store::get_fuel`].
     pub fn get_fuel(&self) -> Result<u64> {
         Fuel::get(self.0.opaque.fuel.as_ref())
     }
 
-    /// See [`Store::set_fuel`]. In a host function it is what the guest has for what follows the
-    /// call.
+    /// Sets the fuel, as [`Store::set_fuel`] does. In a host function, this is the fuel that the guest
+    /// has after the call.
     ///
     /// # Errors
     ///
-    /// As there.
+    /// As [`Store::set_fuel`].
     pub fn set_fuel(&mut self, fuel: u64) -> Result<()> {
         Fuel::set(self.0.opaque.fuel.as_ref(), fuel)
     }
 }
 
-/// What gives a [`StoreContext`].
+/// A store, or a reference to one, for shared use.
 pub trait AsContext {
-    /// The host's data.
+    /// The type of the host's data.
     type Data: 'static;
 
-    /// The store.
+    /// Returns the store.
     fn as_context(&self) -> StoreContext<'_, Self::Data>;
 }
 
-/// What gives a [`StoreContextMut`].
+/// A store, or a reference to one, for exclusive use.
 pub trait AsContextMut: AsContext {
-    /// The store.
+    /// Returns the store.
     fn as_context_mut(&mut self) -> StoreContextMut<'_, Self::Data>;
 }
 

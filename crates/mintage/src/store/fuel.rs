@@ -1,4 +1,4 @@
-//! Fuel: how much the guests of a store may still execute.
+//! Fuel: a limit on what the guests of a store execute.
 
 use crate::Engine;
 use crate::error::{Error, Result, format_err};
@@ -7,21 +7,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A store's fuel.
 pub(crate) struct Fuel {
-    /// The counter of machine code, which traps when it would overflow: what is left is the
-    /// complement.
+    /// The counter that machine code adds to. Machine code traps before it would overflow, so the
+    /// fuel that is left is its complement.
     counter: Arc<AtomicU64>,
 }
 
 impl Fuel {
-    /// That of a new store, which has none left; nothing at all when the engine's code does not
-    /// count.
+    /// Creates a counter with no fuel, or `None` if fuel is disabled.
     pub fn new(engine: &Engine) -> Option<Fuel> {
         engine.config().tunables.consume_fuel.then(|| Fuel {
             counter: Arc::new(AtomicU64::new(!0)),
         })
     }
 
-    /// The counter that machine code adds to.
+    /// Returns the counter that machine code adds to.
     pub fn counter(&self) -> Arc<AtomicU64> {
         self.counter.clone()
     }

@@ -1,9 +1,8 @@
-//! Interruption of guests: the word that machine code tests, the handle that sets it, and the
-//! thread that watches deadlines.
+//! Interruption of guests: the word that machine code tests, and the handle that sets it.
 //!
-//! Each store has one word, to which the control blocks of all its instances point. It has a bit
-//! for the handles and one for the deadline, so that clearing one leaves the other; machine code
-//! stops at any bit.
+//! Each store has one word, to which the control blocks of all its instances point. The word has a
+//! bit for the handles and one for the deadline, so that clearing one leaves the other. Machine code
+//! stops if any bit is set. The thread that watches deadlines is in `engine/timer.rs`.
 
 use crate::Engine;
 use crate::engine::timer::{Deadline, EXPIRED};
@@ -17,38 +16,64 @@ const INTERRUPTED: u64 = 1;
 
 /// Interrupts the guests of one store, from any thread; see
 /// [`Store::interrupt_handle`](crate::Store::interrupt_handle).
+///
+/// ```
+/// # #[cfg(feature = "compiler")]
+/// # fn main() -> mintage::Result<()> {
+/// use mintage::{Component, Config, Engine, Linker, Store, Trap};
+///
+/// let engine = Engine::new(Config::new().interruptible(true))?;
+/// let component = Component::new(
+///     &engine,
+///     r#"(component
+///         (core module $m (func (export "spin") (loop (br 0))))
+///         (core instance $i (instantiate $m))
+///         (func (export "spin") (canon lift (core func $i "spin"))))"#,
+/// )?;
+/// let mut store = Store::new(&engine, ());
+/// let instance = Linker::new(&engine).instantiate(&mut store, &component)?;
+/// let spin = instance.get_typed_func::<(), ()>(&mut store, "spin")?;
+/// let handle = store.interrupt_handle()?;
+/// let other = std::thread::spawn(move || handle.interrupt());
+/// let error = spin.call(&mut store, ()).unwrap_err();
+/// assert_eq!(error.downcast_ref(), Some(&Trap::Interrupt));
+/// other.join().unwrap();
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "compiler"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone, Debug)]
 pub struct InterruptHandle {
     word: Arc<AtomicU64>,
 }
 
 impl InterruptHandle {
-    /// Makes the guest code that runs now in the store, and all that is called later, trap with
+    /// Makes running and newly called guest code of the store trap with
     /// [`Trap::Interrupt`](crate::Trap::Interrupt), until
     /// [`Store::clear_interrupt`](crate::Store::clear_interrupt).
     ///
-    /// A guest stops at the next function entry or loop head. Long operations (`memory.fill` and
-    /// its like, lists and strings passed between components, garbage collection) are done in
-    /// pieces, and stop between two of them, as a rule within a millisecond. Such an operation is
-    /// then half done, and its instance cannot be called any more.
+    /// A guest stops at the next function entry or loop head. Long operations are done in pieces, and
+    /// stop between two of them, usually within a millisecond: bulk operations such as
+    /// `memory.fill`, lists and strings that pass between components, and garbage collection. Such
+    /// an operation is then half done. As after any trap, the instance cannot be called again.
     ///
-    /// A host function that runs meanwhile is not interrupted: the guest stops after it has
-    /// returned. The same is true of the conversion of values between guest and host. Values that
-    /// come from a guest are bounded by
-    /// [`Store::set_hostcall_fuel`](crate::Store::set_hostcall_fuel).
+    /// A host function is not interrupted; the guest stops after the function has returned. The same
+    /// is true of the conversion of values between guest and host. The size of values from a guest
+    /// is bounded by [`Store::set_hostcall_fuel`](crate::Store::set_hostcall_fuel).
     pub fn interrupt(&self) {
         self.word.fetch_or(INTERRUPTED, Ordering::Relaxed);
     }
 }
 
-/// A store's part in interruption.
+/// The state of interruption of one store.
 pub(crate) struct Interruption {
     word: Arc<AtomicU64>,
     deadline: Option<Deadline>,
 }
 
 impl Interruption {
-    /// That of a new store; none when the engine's code does not look at the word.
+    /// Creates the state of a new store, or `None` if the engine's code does not test the word.
     pub fn new(engine: &Engine) -> Option<Interruption> {
         engine
             .config()
@@ -60,7 +85,7 @@ impl Interruption {
             })
     }
 
-    /// The word that machine code tests.
+    /// Returns the word that machine code tests.
     pub fn word(&self) -> Arc<AtomicU64> {
         self.word.clone()
     }
@@ -95,7 +120,7 @@ impl Interruption {
     ///
     /// # Errors
     ///
-    /// When the thread cannot be started.
+    /// If the thread cannot be started.
     #[inline(always)]
     pub fn keep_deadline(this: Option<&mut Interruption>, engine: &Engine) -> Result<()> {
         match this {

@@ -1,5 +1,5 @@
-//! [`ResourceLimiter`]: who decides how much the guests of a store may take; [`StoreLimits`], which
-//! decides by numbers.
+//! Limits on what the guests of a store may use: [`ResourceLimiter`], and [`StoreLimits`], which
+//! implements it with fixed numbers.
 
 use crate::error::{Error, ErrorKind, LimitKind, Result, bail, ensure};
 use mintage_environ::error::Classified;
@@ -7,28 +7,71 @@ use mintage_environ::layout::SlabLayout;
 use mintage_runtime::{Code, Growing, Growth, Image};
 use std::sync::Arc;
 
-/// The most instances, and memories, and tables, of a store that says nothing else.
+/// Default limit on the numbers of instances, of memories and of tables of a store.
 const DEFAULT_COUNT: usize = 10_000;
-/// The most handles of an instance: 20 MiB of the host's memory, or twice that while a table grows.
+/// Default limit on the handles of an instance. They take up to 20 MiB of the host's memory, or
+/// twice that while a table grows.
 const DEFAULT_HANDLES: usize = 1 << 20;
 
-/// Decides how much the guests of a store may take; see [`Store::limiter`](crate::Store::limiter).
+/// Decides how much the guests of a store may use; see [`Store::limiter`](crate::Store::limiter).
+/// [`StoreLimits`] is an implementation with fixed numbers.
 ///
-/// An instance whose start functions have run before (for an earlier instance, with an outcome that
-/// no host had a part in) starts with the sizes that they left: for it, the questions are about
-/// these at once. If they are refused, the start functions run, and each growth is asked about.
+/// If a cached image of an instance after its start functions is used, the limiter is asked about
+/// the final sizes up front. If it refuses them, the start functions run instead, and the limiter is
+/// asked about each growth.
+///
+/// ```
+/// use mintage::{Engine, ResourceLimiter, Result, Store};
+///
+/// /// Counts the bytes of all memories and refuses more than a quota.
+/// struct Quota {
+///     left: usize,
+/// }
+///
+/// impl ResourceLimiter for Quota {
+///     fn memory_growing(
+///         &mut self,
+///         current: usize,
+///         desired: usize,
+///         _maximum: Option<usize>,
+///     ) -> Result<bool> {
+///         let more = desired - current;
+///         if more > self.left {
+///             return Ok(false);
+///         }
+///         self.left -= more;
+///         Ok(true)
+///     }
+///
+///     fn memory_released(&mut self, bytes: usize) {
+///         self.left += bytes;
+///     }
+///
+///     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> Result<bool> {
+///         Ok(desired <= 1 << 16)
+///     }
+/// }
+///
+/// let engine = Engine::default();
+/// let mut store = Store::new(&engine, Quota { left: 64 << 20 });
+/// store.limiter(|quota| quota);
+/// ```
 pub trait ResourceLimiter: Send {
-    /// Whether a memory may grow from `current` to `desired` bytes; `current` is 0 for what an
-    /// instance starts with. `maximum` is what it can never exceed. If not, the guest's growth
-    /// fails, and an instance is not made. An error ends the guest's call.
+    /// Returns whether a memory may grow from `current` to `desired` bytes. `current` is 0 for the
+    /// initial size of a memory in a new instance. `maximum` is the size that the memory can never
+    /// exceed.
     ///
-    /// The heap of a component instance's objects counts as a memory. It is to grow to what makes
-    /// collections rare; if not, to what is needed now. If not, either, the guest's call ends: with
-    /// the error, or [`Trap::HeapExhausted`](crate::Trap).
+    /// If the answer is `false`, the guest's growth fails, or the instance is not created. An error
+    /// ends the guest's call.
+    ///
+    /// The GC heap of a component instance counts as a memory. Its growth is first requested in a
+    /// size that makes collections rare, and then in the size that is needed now. If the smaller
+    /// request is also refused, the guest's call ends with the error, or with
+    /// [`Trap::HeapExhausted`](crate::Trap).
     ///
     /// # Errors
     ///
-    /// As the host likes.
+    /// Any error of the host, which ends the guest's call.
     fn memory_growing(
         &mut self,
         current: usize,
@@ -36,28 +79,29 @@ pub trait ResourceLimiter: Send {
         maximum: Option<usize>,
     ) -> Result<bool>;
 
-    /// Growth that [`memory_growing`](Self::memory_growing) allowed has failed: the system gives no
-    /// memory. An error ends the guest's call; otherwise growth fails in the guest.
+    /// Called if growth that [`memory_growing`](Self::memory_growing) allowed has failed because the
+    /// system refused memory. Growth then fails in the guest.
     ///
     /// # Errors
     ///
-    /// As the host likes; by default none.
+    /// Any error of the host, which ends the guest's call. By default there is none.
     fn memory_grow_failed(&mut self, error: Error) -> Result<()> {
         let _ = error;
         Ok(())
     }
 
-    /// So many bytes that [`memory_growing`](Self::memory_growing) allowed are not taken after all:
-    /// growth failed, or the instance could not be made.
+    /// Called with the number of bytes that [`memory_growing`](Self::memory_growing) allowed but that
+    /// are not used after all: growth failed, or the instance could not be created.
     fn memory_released(&mut self, bytes: usize) {
         let _ = bytes;
     }
 
-    /// Whether a table may grow from `current` to `desired` entries, likewise.
+    /// Returns whether a table may grow from `current` to `desired` entries. Otherwise as
+    /// [`memory_growing`](Self::memory_growing).
     ///
     /// # Errors
     ///
-    /// As the host likes.
+    /// Any error of the host, which ends the guest's call.
     fn table_growing(
         &mut self,
         current: usize,
@@ -65,46 +109,71 @@ pub trait ResourceLimiter: Send {
         maximum: Option<usize>,
     ) -> Result<bool>;
 
-    /// Growth that [`table_growing`](Self::table_growing) allowed has failed, likewise.
+    /// Called if growth that [`table_growing`](Self::table_growing) allowed has failed because the
+    /// system refused memory.
     ///
     /// # Errors
     ///
-    /// As the host likes; by default none.
+    /// Any error of the host, which ends the guest's call. By default there is none.
     fn table_grow_failed(&mut self, error: Error) -> Result<()> {
         let _ = error;
         Ok(())
     }
 
-    /// So many entries that [`table_growing`](Self::table_growing) allowed are not taken after all,
-    /// likewise.
+    /// Called with the number of entries that [`table_growing`](Self::table_growing) allowed but that
+    /// are not used after all.
     fn table_released(&mut self, entries: usize) {
         let _ = entries;
     }
 
-    /// Component instances that the store may hold; default: 10,000.
+    /// Returns the maximum number of component instances in the store; default: 10,000.
     fn instances(&self) -> usize {
         DEFAULT_COUNT
     }
 
-    /// Tables that all instances of the store may have together; default: 10,000.
+    /// Returns the maximum number of tables of all instances in the store; default: 10,000.
     fn tables(&self) -> usize {
         DEFAULT_COUNT
     }
 
-    /// Memories that all instances of the store may have together, heaps of objects among them;
+    /// Returns the maximum number of memories of all instances in the store, including GC heaps;
     /// default: 10,000.
     fn memories(&self) -> usize {
         DEFAULT_COUNT
     }
 
-    /// Handles of resources that each instance may have; default: 2^20. See
+    /// Returns the maximum number of resource handles of each instance; default: 2^20. See
     /// [`StoreLimitsBuilder::handles`].
     fn handles(&self) -> usize {
         DEFAULT_HANDLES
     }
 }
 
-/// How much the guests of a store may take, as numbers.
+/// A [`ResourceLimiter`] with fixed limits, made by [`StoreLimitsBuilder`].
+///
+/// ```
+/// # #[cfg(feature = "compiler")]
+/// # fn main() -> mintage::Result<()> {
+/// use mintage::{Component, Engine, ErrorKind, LimitKind, Linker, Store, StoreLimitsBuilder};
+///
+/// let engine = Engine::default();
+/// let component = Component::new(
+///     &engine,
+///     r#"(component
+///         (core module $m (memory 100))
+///         (core instance (instantiate $m)))"#,
+/// )?;
+/// let limits = StoreLimitsBuilder::new().memory_size(1 << 20).build();
+/// let mut store = Store::new(&engine, limits);
+/// store.limiter(|limits| limits);
+/// let linker = Linker::new(&engine);
+/// let error = linker.instantiate(&mut store, &component).unwrap_err();
+/// assert_eq!(error.kind(), ErrorKind::Limit(LimitKind::Memory));
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "compiler"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreLimits {
     memory_size: usize,
@@ -115,16 +184,16 @@ pub struct StoreLimits {
     memories: usize,
     tables: usize,
     trap_on_grow_failure: bool,
-    /// Bytes of all memories, GC heaps and tables that were allowed.
+    /// Bytes of all memories, GC heaps and tables that were granted.
     memory_used: usize,
 }
 
-/// Bytes that an entry of a table takes.
+/// Size of a table entry in bytes.
 const TABLE_ENTRY: usize = size_of::<u64>();
 
 impl Default for StoreLimits {
-    /// No limits on the size of memories and tables but their own, 2^20 handles in each instance,
-    /// and 10,000 each of instances, memories and tables.
+    /// Returns limits of 2^20 handles in each instance, and of 10,000 instances, 10,000 memories and
+    /// 10,000 tables. The size of memories and tables is not limited.
     fn default() -> Self {
         Self {
             memory_size: usize::MAX,
@@ -145,22 +214,22 @@ impl Default for StoreLimits {
 pub struct StoreLimitsBuilder(StoreLimits);
 
 impl StoreLimitsBuilder {
-    /// Default limits.
+    /// Creates a builder with the default limits.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Bytes that each memory may have, and each heap of objects. Growth past it fails in the
-    /// guest; an instance that starts with more is an error.
+    /// Sets the maximum size in bytes of each memory and each GC heap. Growth past it fails in the
+    /// guest. Creating an instance that starts with more is an error.
     pub fn memory_size(mut self, bytes: usize) -> Self {
         self.0.memory_size = bytes;
         self
     }
 
-    /// Bytes that all memories, GC heaps and tables of the store may have together. An entry of a
-    /// table has 8 bytes. Instances keep what they have as long as the store lives.
+    /// Sets the maximum size in bytes of all memories, GC heaps and tables of the store together. A
+    /// table entry has 8 bytes. Instances keep their memory as long as the store lives.
     ///
-    /// This bounds the memory that guests of the store can take, but for what the host keeps for
+    /// This bounds the memory that guests of the store can use, except for what the host keeps for
     /// them: 24 to 48 bytes for each of their [`handles`](Self::handles), and a few KiB for each of
     /// their [`instances`](Self::instances).
     pub fn total_memory_size(mut self, bytes: usize) -> Self {
@@ -168,52 +237,52 @@ impl StoreLimitsBuilder {
         self
     }
 
-    /// Entries that each table may have, as for [`memory_size`](Self::memory_size).
+    /// Sets the maximum number of entries of each table; see [`memory_size`](Self::memory_size).
     pub fn table_elements(mut self, entries: usize) -> Self {
         self.0.table_elements = entries;
         self
     }
 
-    /// Handles of resources that each instance may have, with all component instances inside it,
-    /// and that may be lent to calls at a time. A guest that makes more traps. At most 2^28 - 1.
-    /// They take memory of the host: 24 to 48 bytes each.
+    /// Sets the maximum number of resource handles of each instance, including the component
+    /// instances inside it, and of handles that are lent to calls at a time. A guest that exceeds it
+    /// traps. At most 2^28 - 1. Each handle takes 24 to 48 bytes of the host's memory.
     pub fn handles(mut self, handles: usize) -> Self {
         self.0.handles = handles;
         self
     }
 
-    /// Component instances that the store may hold.
+    /// Sets the maximum number of component instances in the store.
     pub fn instances(mut self, instances: usize) -> Self {
         self.0.instances = instances;
         self
     }
 
-    /// Memories that all instances of the store may have together, GC heaps among them.
+    /// Sets the maximum number of memories of all instances in the store, including GC heaps.
     pub fn memories(mut self, memories: usize) -> Self {
         self.0.memories = memories;
         self
     }
 
-    /// Tables that all instances of the store may have together.
+    /// Sets the maximum number of tables of all instances in the store.
     pub fn tables(mut self, tables: usize) -> Self {
         self.0.tables = tables;
         self
     }
 
-    /// Whether a guest's call ends with an error where its growth would fail; default: no.
+    /// Sets whether growth that fails ends the guest's call with an error; default: off.
     pub fn trap_on_grow_failure(mut self, trap: bool) -> Self {
         self.0.trap_on_grow_failure = trap;
         self
     }
 
-    /// The limits.
+    /// Returns the limits.
     pub fn build(self) -> StoreLimits {
         self.0
     }
 }
 
 impl StoreLimits {
-    /// Counts `more` bytes, if the limit of all together allows them.
+    /// Counts `more` bytes, if the limit on the total allows them.
     fn take(&mut self, more: usize) -> bool {
         let used = self
             .memory_used
@@ -367,7 +436,7 @@ impl<T> HostState<T> {
         Some(find(&mut self.data))
     }
 
-    /// What does not depend on sizes.
+    /// Returns the limits that do not depend on sizes.
     pub fn allowance(&mut self) -> Allowance {
         match self.limiter() {
             None => Allowance::default(),
@@ -380,18 +449,18 @@ impl<T> HostState<T> {
         }
     }
 
-    /// The image that an instance may start with.
+    /// Returns the image that an instance may start with.
     ///
     /// # Errors
     ///
-    /// When the limiter refuses the sizes that the component says.
+    /// If the limiter refuses the sizes that the component declares.
     pub fn admit<'c>(&mut self, code: &'c Code) -> Result<&'c Arc<Image>> {
         let (image, declared) = (code.image(), code.declared_image());
         if self.limiter.is_none() {
             return Ok(image);
         }
-        // What start functions have grown may be refused where they can see it, when they run
-        // again.
+        // If the sizes after start functions are refused, the start functions run again, and can
+        // see which growth fails.
         if !Arc::ptr_eq(image, declared) && self.admit_sizes(code, image).is_ok() {
             return Ok(image);
         }
@@ -412,7 +481,7 @@ impl<T> HostState<T> {
         Ok(())
     }
 
-    /// Tells the limiter that what it allowed is not taken.
+    /// Tells the limiter that growth which it allowed is not used.
     pub fn release(&mut self, sizes: impl Iterator<Item = Growth>) {
         let Some(limiter) = self.limiter() else {
             return;
@@ -455,13 +524,13 @@ fn refused(growth: &Growth) -> Classified {
     ))
 }
 
-/// How many instances, memories, tables and handles a store may have.
+/// The limits on the numbers of instances, memories, tables and handles of a store.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Allowance {
     instances: usize,
     memories: usize,
     tables: usize,
-    /// In each instance.
+    /// The limit for each instance.
     pub handles: u32,
 }
 
@@ -477,12 +546,12 @@ impl Default for Allowance {
 }
 
 impl Allowance {
-    /// Checks that a store with `used` can hold another instance, of a component laid out as
-    /// `layout`: what is used then.
+    /// Checks that a store which uses `used` can hold another instance with the layout `layout`, and
+    /// returns what is used then.
     ///
     /// # Errors
     ///
-    /// Names the limit that is exceeded.
+    /// If a limit is exceeded; the error names it.
     pub fn admit(&self, used: Used, layout: &SlabLayout) -> Result<Used> {
         let add = |kind, what: &str, used: usize, more: usize, limit: usize| {
             let sum = used + more;
@@ -497,7 +566,7 @@ impl Allowance {
             Ok(sum)
         };
         Ok(Used {
-            // Their numbers are 32-bit.
+            // Instances are numbered with 32 bits.
             instances: add(
                 LimitKind::Instances,
                 "instances",
@@ -523,7 +592,7 @@ impl Allowance {
     }
 }
 
-/// What the instances of a store have together.
+/// The numbers of instances, memories and tables in a store.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Used {
     instances: usize,

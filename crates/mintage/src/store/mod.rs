@@ -50,31 +50,42 @@ use crate::types::{StoreId, StoreInstanceId};
 use mintage_environ::IndexVec;
 use std::time::Duration;
 
-/// Bytes of host memory that the values which a guest passes in one call may take, unless the store
-/// says otherwise.
+/// Default limit, in bytes, on the host memory for values that a guest passes in one call.
 const DEFAULT_HOSTCALL_FUEL: usize = 128 << 20;
 
 /// Owns component instances and the host's data of type `T`. Its instances live as long as it does.
 ///
+/// Use one store for each unit of isolation, such as a request. Dropping the store frees all of its
+/// instances.
+///
+/// ```
+/// use mintage::{Engine, Store};
+///
+/// let engine = Engine::default();
+/// let mut store = Store::new(&engine, Vec::new());
+/// store.data_mut().push("host data, which host functions can reach");
+/// assert_eq!(store.into_data().len(), 1);
+/// ```
+///
 /// # Stacks
 ///
-/// A call into a guest takes up to [`Config::max_wasm_stack`](crate::Config::max_wasm_stack) bytes
-/// of the calling thread's stack, and keeps 256 KiB below for host functions. Where less than that
-/// is left, for the first call or for one that a host function makes, the call fails with
-/// [`Trap::StackOverflow`](crate::Trap::StackOverflow).
+/// A call into a guest uses up to [`Config::max_wasm_stack`](crate::Config::max_wasm_stack) bytes of
+/// the calling thread's stack, and keeps a reserve of 256 KiB for host functions. If nothing is left
+/// above the reserve, a call fails with [`Trap::StackOverflow`](crate::Trap::StackOverflow), be it
+/// the first call or one that a host function makes.
 ///
-/// Calls on one thread end in the reverse order of their beginning, as calls of functions do. A
-/// host that makes them on several stacks (coroutines, green threads) must keep that order, too:
-/// until a call has ended, other calls of the same thread may begin, but these must end first. A
-/// call must end on the thread on which it began. That holds for a stack that is dropped and
-/// unwound while a host function waits on it as well. When a host function returns to its guest out
-/// of order or on another thread, the process is aborted with a message on standard error.
+/// The calls on one thread end in the reverse order of their beginning, as function calls do. A host
+/// that calls guests on several stacks of one thread (coroutines, green threads) must keep that
+/// order: a call that begins while another one is under way must end before it. A call must end on
+/// the thread on which it began. Both rules also hold for a stack that is dropped and unwound while
+/// a host function waits on it. If a host function returns to its guest out of order or on another
+/// thread, the process is aborted with a message on standard error.
 ///
 /// # Drop
 ///
-/// Dropping a store runs no guest code: destructors of resources that the host or a guest still
+/// Dropping a store runs no guest code. The destructors of resources that the host or a guest still
 /// owns are not called. A host that needs them calls
-/// [`ResourceAny::resource_drop`](crate::ResourceAny::resource_drop) before.
+/// [`ResourceAny::resource_drop`](crate::ResourceAny::resource_drop) first.
 pub struct Store<T: 'static> {
     inner: Allocation<T>,
 }
@@ -84,26 +95,26 @@ pub(crate) struct StoreInner<T> {
     pub host: HostState<T>,
 }
 
-/// What does not depend on the host's data.
+/// The part of a store that does not depend on the type of the host's data.
 pub(crate) struct StoreOpaque {
     pub id: StoreId,
     pub engine: Engine,
     pub instances: IndexVec<StoreInstanceId, StoreInstance>,
-    /// What the instances have together.
+    /// The sums over all instances that limits apply to.
     used: Used,
     pub hostcall_fuel: usize,
-    /// What stops its guests; none when the engine is not interruptible.
+    /// Interruption of guests; none if the engine is not interruptible.
     interruption: Option<Interruption>,
-    /// What they may still execute; none when the engine does not count.
+    /// The fuel of guests; none if the engine does not count it.
     fuel: Option<Fuel>,
     /// The resources that the host holds.
     pub handles: HostHandles,
-    /// What is current in the store, beside this in one allocation.
+    /// The current state of the store, beside this in one allocation.
     current: CurrentPointer,
 }
 
 impl<T> Store<T> {
-    /// An empty store.
+    /// Creates a store without instances.
     pub fn new(engine: &Engine, data: T) -> Store<T> {
         let id = StoreId::new();
         let inner = |current| StoreInner {
@@ -128,30 +139,29 @@ impl<T> Store<T> {
         }
     }
 
-    /// The host's data.
+    /// Returns the host's data.
     pub fn data(&self) -> &T {
         &self.inner.host.data
     }
 
-    /// The host's data.
+    /// Returns the host's data.
     pub fn data_mut(&mut self) -> &mut T {
         &mut self.inner.host.data
     }
 
-    /// The host's data, without the store.
+    /// Drops the store and returns the host's data.
     pub fn into_data(self) -> T {
         self.inner.into_inner().host.data
     }
 
-    /// The engine.
+    /// Returns the engine.
     pub fn engine(&self) -> &Engine {
         &self.inner.opaque.engine
     }
 
-    /// Where in the host's data the limits of this store's guests are found:
-    /// [`StoreLimits`](crate::StoreLimits), or a [`ResourceLimiter`] of the host's own. It is asked
-    /// when an instance is made and when something grows. Without one, the limits are those of
-    /// `StoreLimits::default()`.
+    /// Sets the limiter of this store's guests: [`StoreLimits`], or a [`ResourceLimiter`] of the
+    /// host's own, to be found in the host's data. It is asked when an instance is created and when
+    /// something grows. Without a limiter, the limits are those of `StoreLimits::default()`.
     pub fn limiter(
         &mut self,
         limiter: impl (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync + 'static,
@@ -159,77 +169,79 @@ impl<T> Store<T> {
         self.inner.host.limiter = Some(Box::new(limiter));
     }
 
-    /// Bytes of host memory that the values which a guest passes to the host in one call may take.
+    /// Returns the limit, in bytes, on the host memory for values that a guest passes in one call.
     pub fn hostcall_fuel(&self) -> usize {
         self.inner.opaque.hostcall_fuel
     }
 
-    /// Sets [`hostcall_fuel`](Self::hostcall_fuel); default: 128 MiB. Lists can overlap in guest
-    /// memory, so without a limit a guest could make the host allocate far more than the guest has.
+    /// Sets the limit, in bytes, on the host memory for values that a guest passes in one call;
+    /// default: 128 MiB. Lists can overlap in guest memory, so without a limit a guest could make the
+    /// host allocate far more memory than the guest has.
     pub fn set_hostcall_fuel(&mut self, bytes: usize) {
         self.inner.opaque.hostcall_fuel = bytes;
     }
 
-    /// Sets how much the guests of this store may execute from now on: each operator costs one, but
-    /// for `nop`, `drop`, `block`, `loop`, `else`, `end`, `return` and `unreachable`, which cost
-    /// nothing, and entering a function costs one. When what comes next costs more than is left,
-    /// the guest traps with [`Trap::OutOfFuel`](crate::Trap::OutOfFuel). A new store has no fuel.
+    /// Sets the fuel that guests of this store may consume from now on. A new store has no fuel.
     ///
-    /// Operators that follow each other without a branch or call are paid together before the first
-    /// is executed; so a guest that traps between them has paid for all. What the engine does for a
-    /// guest costs nothing more: `memory.fill` costs one, however long it is, and so does the call
-    /// of a function of another component, besides what that executes. With
-    /// [`Config::fuel_by_length`](crate::Config::fuel_by_length) both cost more where they are
-    /// longer.
+    /// Entering a function and executing an operator cost one unit each. The operators `nop`, `drop`,
+    /// `block`, `loop`, `else`, `end`, `return` and `unreachable` cost nothing. If there is not
+    /// enough fuel for what comes next, the guest traps with
+    /// [`Trap::OutOfFuel`](crate::Trap::OutOfFuel).
+    ///
+    /// The operators of a basic block are paid for together before the first one executes, so a guest
+    /// that traps among them has paid for all. Work of the engine costs nothing extra: `memory.fill`
+    /// costs one unit whatever its length, and so does a call from one component to another, besides
+    /// what the callee executes. With [`Config::fuel_by_length`](crate::Config::fuel_by_length), both
+    /// also cost in proportion to their length.
     ///
     /// # Errors
     ///
-    /// When the engine was made without [`Config::consume_fuel`](crate::Config::consume_fuel).
+    /// If the engine was created without [`Config::consume_fuel`](crate::Config::consume_fuel).
     pub fn set_fuel(&mut self, fuel: u64) -> Result<()> {
         Fuel::set(self.inner.opaque.fuel.as_ref(), fuel)
     }
 
-    /// How much the guests of this store may still execute; see [`set_fuel`](Self::set_fuel).
+    /// Returns the fuel that guests of this store have left; see [`set_fuel`](Self::set_fuel).
     ///
     /// # Errors
     ///
-    /// When the engine was made without [`Config::consume_fuel`](crate::Config::consume_fuel).
+    /// If the engine was created without [`Config::consume_fuel`](crate::Config::consume_fuel).
     pub fn get_fuel(&self) -> Result<u64> {
         Fuel::get(self.inner.opaque.fuel.as_ref())
     }
 
-    /// What interrupts the guests of this store, from any thread. It stays valid when the store is
-    /// dropped, without effect.
+    /// Returns a handle that interrupts the guests of this store from any thread. The handle stays
+    /// valid when the store is dropped, but has no effect then.
     ///
     /// # Errors
     ///
-    /// When the engine was made without [`Config::interruptible`](crate::Config::interruptible).
+    /// If the engine was created without [`Config::interruptible`](crate::Config::interruptible).
     pub fn interrupt_handle(&self) -> Result<InterruptHandle> {
         Interruption::handle(self.inner.opaque.interruption.as_ref())
     }
 
-    /// Takes back all [`InterruptHandle::interrupt`] so far, so that guests run again. A deadline
-    /// stays. An instance that was stopped cannot be entered again, as after any trap; a new one
-    /// can.
+    /// Cancels all calls of [`InterruptHandle::interrupt`] so far, so that guests can run again. A
+    /// deadline is not cancelled. As after any trap, an instance that was stopped cannot be entered
+    /// again; new instances can.
     pub fn clear_interrupt(&mut self) {
         if let Some(interruption) = &self.inner.opaque.interruption {
             interruption.clear_interrupt();
         }
     }
 
-    /// Sets a deadline: `after` from now on, guest code that runs or is called traps with
-    /// [`Trap::Interrupt`](crate::Trap::Interrupt), until [`clear_deadline`](Self::clear_deadline).
-    /// It replaces an earlier deadline, passed or not. Time in host functions counts, but they are
-    /// not interrupted.
+    /// Sets a deadline: after `after`, running or newly called guest code traps with
+    /// [`Trap::Interrupt`](crate::Trap::Interrupt), until
+    /// [`clear_deadline`](Self::clear_deadline). This replaces an earlier deadline, whether it has
+    /// passed or not. Time in host functions counts, but host functions are not interrupted.
     ///
-    /// The first deadline of an engine starts a thread, which watches the deadlines of all its
-    /// stores until the engine is dropped. An `after` that is beyond what the clock can count is no
+    /// The first deadline of an engine starts a thread, which watches the deadlines of all stores of
+    /// the engine until the engine is dropped. If `after` is too long for the clock, there is no
     /// deadline.
     ///
     /// # Errors
     ///
-    /// When the engine was made without [`Config::interruptible`](crate::Config::interruptible), or
-    /// the system gives no thread. There is no deadline then.
+    /// If the engine was created without [`Config::interruptible`](crate::Config::interruptible), or
+    /// if the system cannot start the thread. There is no deadline then.
     pub fn set_deadline(&mut self, after: Duration) -> Result<()> {
         let StoreOpaque {
             interruption,
@@ -239,7 +251,7 @@ impl<T> Store<T> {
         Interruption::set_deadline(interruption.as_mut(), engine, after)
     }
 
-    /// Takes back the deadline, if there is one, whether it has passed or not.
+    /// Removes the deadline, if there is one, whether it has passed or not.
     pub fn clear_deadline(&mut self) {
         if let Some(interruption) = &mut self.inner.opaque.interruption {
             interruption.clear_deadline();

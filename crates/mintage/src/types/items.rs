@@ -223,13 +223,13 @@ impl fmt::Debug for Component {
 }
 
 impl crate::Component {
-    /// What the component imports and exports.
+    /// Returns the types of the component's imports and exports.
     pub fn component_type(&self) -> Component {
         Component::new(self.into())
     }
 
-    /// The export `name` of the component, or of its exported instance `instance`: its type, and an
-    /// index that finds it in instances without a look-up by name.
+    /// Returns the export `name` of the component, or of its exported instance `instance`: its
+    /// type, and an index that finds it in instances without a look-up by name.
     pub fn get_export(
         &self,
         instance: Option<&ComponentExportIndex>,

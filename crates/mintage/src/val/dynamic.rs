@@ -1,11 +1,13 @@
 //! [`Val`]s, lowered and lifted by the type at run time.
 //!
-//! A `Val` can take far more memory than what it is made of: the names of cases and fields are
-//! copied for each value, payloads are boxed. Whatever lifting allocates is charged before.
+//! A `Val` can take far more memory than its representation in the guest: the names of cases and
+//! fields are copied for each value, and payloads are boxed. Every allocation is charged to the call
+//! before it is made.
 //!
-//! Guests choose the types, which may be nested 100 levels deep, and the runtime keeps a fixed
-//! amount of stack for the host. So what recurs is small functions: leaves are converted apart,
-//! since an unoptimized function takes room for all of its `match` arms at once.
+//! Guests choose the types, which may be nested 100 levels deep, and the runtime reserves a fixed
+//! amount of stack for the host. Therefore the recursive functions are small: values without parts
+//! are converted in functions of their own, because an unoptimized function reserves stack for all
+//! arms of its `match` at once.
 
 use crate::abi::{
     CanonicalAbi, ComponentTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext,

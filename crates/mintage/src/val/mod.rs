@@ -1,14 +1,25 @@
-//! [`Val`]: a component value whose type is known at run time only.
+//! [`Val`]: a component value whose type is known only at run time.
 
 mod dynamic;
 
 use crate::abi::{ComponentTypes, InterfaceType};
 use crate::{ErrorContext, ResourceAny};
 
-/// A component value of any type.
+/// A component value of any type, for calls whose types are known only at run time.
 ///
-/// Floats are equal when they have the same bits or are both NaN, so that a value is equal to
+/// Floats are equal if they have the same bits or are both NaN, so that every value is equal to
 /// itself.
+///
+/// ```
+/// use mintage::Val;
+///
+/// let point = Val::Record(vec![
+///     ("x".into(), Val::Float32(1.0)),
+///     ("label".into(), Val::Option(Some(Box::new(Val::String("origin".into()))))),
+/// ]);
+/// assert_eq!(point, point.clone());
+/// assert_ne!(Val::U8(1), Val::U16(1));
+/// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Val {
@@ -40,7 +51,7 @@ pub enum Val {
     String(String),
     /// `list<T>`
     List(Vec<Val>),
-    /// `map<K, V>`: the entries in order. A guest may pass a key more than once.
+    /// `map<K, V>`: the entries in order. A guest may pass the same key more than once.
     Map(Vec<(Val, Val)>),
     /// `record { ... }`: the name and value of each field, in the order of the type.
     Record(Vec<(String, Val)>),
@@ -54,8 +65,8 @@ pub enum Val {
     Option(Option<Box<Val>>),
     /// `result<T, E>`
     Result(Result<Option<Box<Val>>, Option<Box<Val>>>),
-    /// `flags { ... }`: the names of those that are set, in any order; the guest's come in the
-    /// order of the type.
+    /// `flags { ... }`: the names of the flags that are set, in any order. Flags from a guest are in
+    /// the order of the type.
     Flags(Vec<String>),
     /// `own<R>` or `borrow<R>`
     Resource(ResourceAny),
@@ -102,7 +113,7 @@ impl PartialEq for Val {
 impl Eq for Val {}
 
 impl Val {
-    /// The kind of the value, as WIT names it.
+    /// Returns the kind of the value, by its name in WIT.
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Val::Bool(_) => "bool",
@@ -132,7 +143,7 @@ impl Val {
         }
     }
 
-    /// The error for a value that is not of type `ty`.
+    /// Makes the error for a value that does not have the type `ty`.
     #[cold]
     pub(crate) fn mismatch(&self, ty: InterfaceType, types: &ComponentTypes) -> crate::Error {
         crate::error::format_err!(
