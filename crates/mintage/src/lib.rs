@@ -43,8 +43,8 @@
 //! | `val` | [`Val`], and its Canonical ABI |
 //! | `call` | [`Func`], [`TypedFunc`], host functions |
 //! | `instance` | [`Instance`], [`InstancePre`] |
-//! | `bindings` | what generated bindings share |
 //! | `linker` | [`Linker`], [`LinkerInstance`] |
+//! | `bindings` | [`HasData`], and macros: `bindgen!`, `flags!`, derives |
 //!
 //! Architecture invariant: unsafe code is only in `component` (loading of artifacts),
 //! `store/entry.rs` (entry into guests and the way back to the store), `store/allocation.rs` (the
@@ -95,9 +95,7 @@ pub use instance::core;
 pub use mintage_compile::{CompileLimits, NoProgress, Phase, Progress};
 
 #[cfg(feature = "macros")]
-mod macros;
-#[cfg(feature = "macros")]
-pub use macros::{ComponentType, Lift, Lower, bindgen, flags};
+pub use bindings::macros::{ComponentType, Lift, Lower, bindgen, flags};
 
 /// What generated code, and implementations of [`Lift`](trait@Lift) and [`Lower`](trait@Lower) by
 /// hand, use beside the public API. It may change in any version.

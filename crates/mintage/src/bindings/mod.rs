@@ -1,6 +1,9 @@
 //! What hosts and generated bindings share: the way from a store's data to what implements an
 //! interface, and what generated code uses beside the public API.
 
+#[cfg(feature = "macros")]
+pub mod macros;
+
 use crate::error::{Result, format_err};
 use crate::{
     AsContextMut, Component, ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower,
