@@ -107,7 +107,6 @@ pub mod __internal {
         CanonicalAbi, ComponentType, ComponentTypes, InstanceTypes, InterfaceType, Lift,
         LiftContext, ListElement, Lower, LowerContext,
     };
-    #[cfg(feature = "macros")]
     pub use crate::bindings::{export_index, exported};
     pub use crate::error::Result;
     pub use std::option::Option::{self, None, Some};

@@ -12,6 +12,9 @@ pub type Names<'a> = &'a [&'a str];
 /// [`ComponentType::matches`](super::ComponentType::matches).
 pub type Matches = fn(InterfaceType, &InstanceTypes<'_>) -> bool;
 
+/// Describes a Rust type: [`ComponentType::describe`](super::ComponentType::describe).
+pub type Describe = fn() -> String;
+
 /// A field or case of a Rust type. `M` is [`Matches`] of what it holds.
 pub struct Part<'a, M> {
     /// Its names.
@@ -45,7 +48,7 @@ pub fn record_matches(
 }
 
 /// Returns the text of a record type.
-pub fn record_text(fields: &[(Names<'_>, fn() -> String)]) -> String {
+pub fn record_text(fields: &[(Names<'_>, Describe)]) -> String {
     let fields = fields
         .iter()
         .map(|(names, describe)| format!("{}: {}", shown(names), describe()));
@@ -75,7 +78,7 @@ pub fn variant_matches(
 }
 
 /// Returns the text of a variant type.
-pub fn variant_text(cases: &[(Names<'_>, Option<fn() -> String>)]) -> String {
+pub fn variant_text(cases: &[(Names<'_>, Option<Describe>)]) -> String {
     let cases = cases.iter().map(|(names, describe)| match describe {
         Some(describe) => format!("{}({})", shown(names), describe()),
         None => shown(names).to_string(),

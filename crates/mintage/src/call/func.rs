@@ -51,8 +51,8 @@ pub struct Func {
     callee: CalleeId,
 }
 
-/// A [`FuncCallee`] in one word, which keeps a [`Func`] at 16 bytes: the number of a lift or, if the
-/// highest bit is set, of an import. There are at most a million of each.
+/// A [`FuncCallee`] in one word, which keeps a [`Func`] at 16 bytes: the number of a lift or, if
+/// the highest bit is set, of an import. There are at most a million of each.
 #[derive(Clone, Copy, Debug)]
 struct CalleeId(u32);
 
@@ -237,8 +237,8 @@ impl Func {
     ///
     /// - If the values do not have the types of the parameters, or `results` has another length.
     ///   The guest has not run then, and the instance can be called again.
-    /// - If the guest traps, or returns something that is not a value of its result type: a [`Trap`],
-    ///   or another error. The instance cannot be entered again.
+    /// - If the guest traps, or returns something that is not a value of its result type: a
+    ///   [`Trap`](crate::Trap), or another error. The instance cannot be entered again.
     /// - If a host function that the guest calls fails: the error of that function. The instance
     ///   cannot be entered again.
     ///

@@ -90,8 +90,8 @@ pub struct Call<'w, F: CallTarget> {
 }
 
 impl<F: CallTarget> Call<'_, F> {
-    /// Returns what lowering works on. Always inlined: out of line, the context passes through memory,
-    /// and an `add` takes half as long again.
+    /// Returns what lowering works on. Always inlined: out of line, the context passes through
+    /// memory, and an `add` takes half as long again.
     #[inline(always)]
     fn lower_context<'a, T>(
         target: F,

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 /// Compiles a component from several inputs: its bytes, and core modules for those that it imports.
 ///
 /// A component is compiled as a closed world. The core modules that it imports are therefore given
-/// to the builder rather than to the [`Linker`](crate::Linker). Calls into and out of them then cost
-/// as much as calls within a component.
+/// to the builder rather than to the [`Linker`](crate::Linker). Calls into and out of them then
+/// cost as much as calls within a component.
 ///
 /// ```
 /// # use mintage::{CodeBuilder, Engine, Linker, Store};

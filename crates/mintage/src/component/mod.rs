@@ -94,8 +94,8 @@ impl Component {
     ///
     /// # Safety
     ///
-    /// The bytes must come from [`Component::serialize`] or `Engine::precompile_component`, and must
-    /// not have been changed: their machine code runs without further checks.
+    /// The bytes must come from [`Component::serialize`] or `Engine::precompile_component`, and
+    /// must not have been changed: their machine code runs without further checks.
     pub unsafe fn deserialize(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<Component> {
         let bytes = bytes.as_ref();
         refuse_component(bytes)?;
@@ -115,8 +115,8 @@ impl Component {
     ///
     /// # Safety
     ///
-    /// As [`Component::deserialize`]. In addition, the file must not change as long as the component
-    /// or one of its clones or instances lives.
+    /// As [`Component::deserialize`]. In addition, the file must not change as long as the
+    /// component or one of its clones or instances lives.
     pub unsafe fn deserialize_file(engine: &Engine, path: impl AsRef<Path>) -> Result<Component> {
         let path = path.as_ref();
         let level = if engine.config().verify_artifacts {

@@ -92,8 +92,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// An error of this crate or of a host function: a message with its causes, and a
 /// [kind](Self::kind).
 ///
-/// It takes one word. `{}` formats the outermost message, `{:#}` all of them in one line, and `{:?}`
-/// all of them in lines of their own.
+/// It takes one word. `{}` formats the outermost message, `{:#}` all of them in one line, and
+/// `{:?}` all of them in lines of their own.
 ///
 /// It is not a [`std::error::Error`] itself, since it could not be made from all of these then. It
 /// [dereferences](Deref) to one.

@@ -38,8 +38,8 @@ pub(crate) fn wrong_store(what: &str) -> Error {
     format_err!("the {what} belongs to another `Store` than the one that was passed")
 }
 
-/// Makes the error for what the Canonical ABI traps on: a [`Trap`], with a message of what the guest
-/// did.
+/// Makes the error for what the Canonical ABI traps on: a [`Trap`], with a message of what the
+/// guest did.
 #[cold]
 pub(crate) fn abi_trap(trap: Trap, message: String) -> Error {
     Error::new(trap).context(message)

@@ -102,8 +102,8 @@ impl<T> InstancePre<T> {
     }
 }
 
-/// A component instance in a [`Store`](crate::Store). The value is a name: copies of it are the same
-/// instance, which lives as long as the store.
+/// A component instance in a [`Store`](crate::Store). The value is a name: copies of it are the
+/// same instance, which lives as long as the store.
 ///
 /// ```
 /// # #[cfg(feature = "compiler")]
@@ -148,12 +148,12 @@ impl Instance {
     /// memories, tables and globals, and without running start functions.
     ///
     /// A few calls can warm up an instance before the snapshot: caches are filled, and an
-    /// interpreter has compiled its functions. New instances inherit this warm state at no cost. The
-    /// functions and imports are those of the instance's own component. Resource types are new
+    /// interpreter has compiled its functions. New instances inherit this warm state at no cost.
+    /// The functions and imports are those of the instance's own component. Resource types are new
     /// types, as in any other component.
     ///
-    /// **All** state of the instance is passed on. If a guest has read secrets, the time or seeds of
-    /// random numbers from the host, they are the same in all later instances.
+    /// **All** state of the instance is passed on. If a guest has read secrets, the time or seeds
+    /// of random numbers from the host, they are the same in all later instances.
     ///
     /// # Errors
     ///

@@ -98,8 +98,8 @@ impl<T: 'static> Definition<T> {
     }
 }
 
-/// One instance in a [`Linker`], for definitions of its items. The root of the linker is an instance,
-/// too.
+/// One instance in a [`Linker`], for definitions of its items. The root of the linker is an
+/// instance, too.
 ///
 /// ```
 /// use mintage::{Engine, Linker, ResourceType, Val};
@@ -142,8 +142,8 @@ impl<T: 'static> Linker<T> {
         &self.engine
     }
 
-    /// Sets whether a later definition of a name replaces an earlier one; default: off, so that it is
-    /// an error.
+    /// Sets whether a later definition of a name replaces an earlier one; default: off, so that it
+    /// is an error.
     pub fn allow_shadowing(&mut self, allow: bool) -> &mut Self {
         self.allow_shadowing = allow;
         self
@@ -157,7 +157,8 @@ impl<T: 'static> Linker<T> {
         }
     }
 
-    /// Returns the instance `name`, for example `ns:pkg/iface@1.2.3`. It is created if there is none.
+    /// Returns the instance `name`, for example `ns:pkg/iface@1.2.3`. It is created if there is
+    /// none.
     ///
     /// # Errors
     ///
@@ -242,8 +243,8 @@ impl<T: 'static> Linker<T> {
         )
     }
 
-    /// Returns the type of a component with the resource types of the linker in place of its imported
-    /// ones.
+    /// Returns the type of a component with the resource types of the linker in place of its
+    /// imported ones.
     ///
     /// # Errors
     ///
@@ -383,7 +384,8 @@ impl ImportCheck<'_> {
 }
 
 /// Returns whether an import of a resource type, whose name is `path` and then `name`, is the first
-/// one of this type. The first import needs a definition; the others are equal to it, and need none.
+/// one of this type. The first import needs a definition; the others are equal to it, and need
+/// none.
 fn is_first_import(component: &Component, resource: ResourceId, path: &str, name: &str) -> bool {
     match &component.interface().resources[resource] {
         Resource::Imported { path: first } => {

@@ -14,8 +14,8 @@ use crate::{AsContextMut, Result, abi};
 ///
 /// The value is a name: copies of it are the same handle. An owned resource lives until it is given
 /// away (passed as `own<R>`), or dropped with [`resource_drop`](Self::resource_drop). A borrowed
-/// resource can be used until the host function that got it returns. Later use is an error. Dropping
-/// the Rust value, or the store, runs no destructor.
+/// resource can be used until the host function that got it returns. Later use is an error.
+/// Dropping the Rust value, or the store, runs no destructor.
 ///
 /// ```
 /// use mintage::{Engine, Resource, ResourceAny, ResourceType, Store};
@@ -58,9 +58,10 @@ impl ResourceAny {
     ///
     /// # Errors
     ///
-    /// - If the handle was given up before, is lent to a call under way, or belongs to another store.
-    /// - If the instance of the guest cannot be entered, or the destructor fails. The handle is gone
-    ///   then.
+    /// - If the handle was given up before, is lent to a call under way, or belongs to another
+    ///   store.
+    /// - If the instance of the guest cannot be entered, or the destructor fails. The handle is
+    ///   gone then.
     pub fn resource_drop(self, mut store: impl AsContextMut) -> Result<()> {
         let store = store.as_context_mut();
         let entry = store.0.opaque.handles.remove(self.handle)?;
@@ -93,8 +94,8 @@ impl ResourceAny {
     ///
     /// # Errors
     ///
-    /// If the resource does not have the type `T`, was given up before, is lent to a call under way,
-    /// or belongs to another store.
+    /// If the resource does not have the type `T`, was given up before, is lent to a call under
+    /// way, or belongs to another store.
     pub fn try_into_resource<T: 'static>(
         self,
         mut store: impl AsContextMut,

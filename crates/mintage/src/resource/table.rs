@@ -234,8 +234,8 @@ impl ResourceTable {
         Ok(*value)
     }
 
-    /// Returns the values with the representations that are keys of `map`, each with its entry of the
-    /// map.
+    /// Returns the values with the representations that are keys of `map`, each with its entry of
+    /// the map.
     pub fn iter_entries<T>(
         &mut self,
         mut map: HashMap<u32, T>,

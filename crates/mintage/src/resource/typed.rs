@@ -16,9 +16,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// [`ResourceType::host::<T>()`](ResourceType::host).
 ///
 /// A resource is a 32-bit number, its *representation*. The host decides what the number means, for
-/// example an index of a [`ResourceTable`](crate::ResourceTable). A `Resource` that a guest passes is
-/// owned if the type of the parameter is `own<R>`, and borrowed if it is `borrow<R>`. Dropping the
-/// Rust value destroys nothing.
+/// example an index of a [`ResourceTable`](crate::ResourceTable). A `Resource` that a guest passes
+/// is owned if the type of the parameter is `own<R>`, and borrowed if it is `borrow<R>`. Dropping
+/// the Rust value destroys nothing.
 ///
 /// ```
 /// use mintage::{Engine, Linker, Resource, ResourceTable, ResourceType};

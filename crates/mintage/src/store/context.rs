@@ -66,8 +66,8 @@ impl<T> StoreContextMut<'_, T> {
         Fuel::get(self.0.opaque.fuel.as_ref())
     }
 
-    /// Sets the fuel, as [`Store::set_fuel`] does. In a host function, this is the fuel that the guest
-    /// has after the call.
+    /// Sets the fuel, as [`Store::set_fuel`] does. In a host function, this is the fuel that the
+    /// guest has after the call.
     ///
     /// # Errors
     ///

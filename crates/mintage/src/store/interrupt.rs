@@ -1,8 +1,8 @@
 //! Interruption of guests: the word that machine code tests, and the handle that sets it.
 //!
 //! Each store has one word, to which the control blocks of all its instances point. The word has a
-//! bit for the handles and one for the deadline, so that clearing one leaves the other. Machine code
-//! stops if any bit is set. The thread that watches deadlines is in `engine/timer.rs`.
+//! bit for the handles and one for the deadline, so that clearing one leaves the other. Machine
+//! code stops if any bit is set. The thread that watches deadlines is in `engine/timer.rs`.
 
 use crate::Engine;
 use crate::engine::timer::{Deadline, EXPIRED};
@@ -53,14 +53,14 @@ impl InterruptHandle {
     /// [`Trap::Interrupt`](crate::Trap::Interrupt), until
     /// [`Store::clear_interrupt`](crate::Store::clear_interrupt).
     ///
-    /// A guest stops at the next function entry or loop head. Long operations are done in pieces, and
-    /// stop between two of them, usually within a millisecond: bulk operations such as
+    /// A guest stops at the next function entry or loop head. Long operations are done in pieces,
+    /// and stop between two of them, usually within a millisecond: bulk operations such as
     /// `memory.fill`, lists and strings that pass between components, and garbage collection. Such
     /// an operation is then half done. As after any trap, the instance cannot be called again.
     ///
-    /// A host function is not interrupted; the guest stops after the function has returned. The same
-    /// is true of the conversion of values between guest and host. The size of values from a guest
-    /// is bounded by [`Store::set_hostcall_fuel`](crate::Store::set_hostcall_fuel).
+    /// A host function is not interrupted; the guest stops after the function has returned. The
+    /// same is true of the conversion of values between guest and host. The size of values from a
+    /// guest is bounded by [`Store::set_hostcall_fuel`](crate::Store::set_hostcall_fuel).
     pub fn interrupt(&self) {
         self.word.fetch_or(INTERRUPTED, Ordering::Relaxed);
     }

@@ -17,8 +17,8 @@ const DEFAULT_HANDLES: usize = 1 << 20;
 /// [`StoreLimits`] is an implementation with fixed numbers.
 ///
 /// If a cached image of an instance after its start functions is used, the limiter is asked about
-/// the final sizes up front. If it refuses them, the start functions run instead, and the limiter is
-/// asked about each growth.
+/// the final sizes up front. If it refuses them, the start functions run instead, and the limiter
+/// is asked about each growth.
 ///
 /// ```
 /// use mintage::{Engine, ResourceLimiter, Result, Store};
@@ -79,8 +79,8 @@ pub trait ResourceLimiter: Send {
         maximum: Option<usize>,
     ) -> Result<bool>;
 
-    /// Called if growth that [`memory_growing`](Self::memory_growing) allowed has failed because the
-    /// system refused memory. Growth then fails in the guest.
+    /// Called if growth that [`memory_growing`](Self::memory_growing) allowed has failed because
+    /// the system refused memory. Growth then fails in the guest.
     ///
     /// # Errors
     ///
@@ -90,8 +90,8 @@ pub trait ResourceLimiter: Send {
         Ok(())
     }
 
-    /// Called with the number of bytes that [`memory_growing`](Self::memory_growing) allowed but that
-    /// are not used after all: growth failed, or the instance could not be created.
+    /// Called with the number of bytes that [`memory_growing`](Self::memory_growing) allowed but
+    /// that are not used after all: growth failed, or the instance could not be created.
     fn memory_released(&mut self, bytes: usize) {
         let _ = bytes;
     }
@@ -120,8 +120,8 @@ pub trait ResourceLimiter: Send {
         Ok(())
     }
 
-    /// Called with the number of entries that [`table_growing`](Self::table_growing) allowed but that
-    /// are not used after all.
+    /// Called with the number of entries that [`table_growing`](Self::table_growing) allowed but
+    /// that are not used after all.
     fn table_released(&mut self, entries: usize) {
         let _ = entries;
     }
@@ -192,8 +192,8 @@ pub struct StoreLimits {
 const TABLE_ENTRY: usize = size_of::<u64>();
 
 impl Default for StoreLimits {
-    /// Returns limits of 2^20 handles in each instance, and of 10,000 instances, 10,000 memories and
-    /// 10,000 tables. The size of memories and tables is not limited.
+    /// Returns limits of 2^20 handles in each instance, and of 10,000 instances, 10,000 memories
+    /// and 10,000 tables. The size of memories and tables is not limited.
     fn default() -> Self {
         Self {
             memory_size: usize::MAX,
@@ -244,8 +244,8 @@ impl StoreLimitsBuilder {
     }
 
     /// Sets the maximum number of resource handles of each instance, including the component
-    /// instances inside it, and of handles that are lent to calls at a time. A guest that exceeds it
-    /// traps. At most 2^28 - 1. Each handle takes 24 to 48 bytes of the host's memory.
+    /// instances inside it, and of handles that are lent to calls at a time. A guest that exceeds
+    /// it traps. At most 2^28 - 1. Each handle takes 24 to 48 bytes of the host's memory.
     pub fn handles(mut self, handles: usize) -> Self {
         self.0.handles = handles;
         self
@@ -546,8 +546,8 @@ impl Default for Allowance {
 }
 
 impl Allowance {
-    /// Checks that a store which uses `used` can hold another instance with the layout `layout`, and
-    /// returns what is used then.
+    /// Checks that a store which uses `used` can hold another instance with the layout `layout`,
+    /// and returns what is used then.
     ///
     /// # Errors
     ///

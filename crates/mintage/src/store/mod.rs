@@ -69,17 +69,17 @@ const DEFAULT_HOSTCALL_FUEL: usize = 128 << 20;
 ///
 /// # Stacks
 ///
-/// A call into a guest uses up to [`Config::max_wasm_stack`](crate::Config::max_wasm_stack) bytes of
-/// the calling thread's stack, and keeps a reserve of 256 KiB for host functions. If nothing is left
-/// above the reserve, a call fails with [`Trap::StackOverflow`](crate::Trap::StackOverflow), be it
-/// the first call or one that a host function makes.
+/// A call into a guest uses up to [`Config::max_wasm_stack`](crate::Config::max_wasm_stack) bytes
+/// of the calling thread's stack, and keeps a reserve of 256 KiB for host functions. If nothing is
+/// left above the reserve, a call fails with [`Trap::StackOverflow`](crate::Trap::StackOverflow),
+/// be it the first call or one that a host function makes.
 ///
-/// The calls on one thread end in the reverse order of their beginning, as function calls do. A host
-/// that calls guests on several stacks of one thread (coroutines, green threads) must keep that
-/// order: a call that begins while another one is under way must end before it. A call must end on
-/// the thread on which it began. Both rules also hold for a stack that is dropped and unwound while
-/// a host function waits on it. If a host function returns to its guest out of order or on another
-/// thread, the process is aborted with a message on standard error.
+/// The calls on one thread end in the reverse order of their beginning, as function calls do. A
+/// host that calls guests on several stacks of one thread (coroutines, green threads) must keep
+/// that order: a call that begins while another one is under way must end before it. A call must
+/// end on the thread on which it began. Both rules also hold for a stack that is dropped and
+/// unwound while a host function waits on it. If a host function returns to its guest out of order
+/// or on another thread, the process is aborted with a message on standard error.
 ///
 /// # Drop
 ///
@@ -175,24 +175,25 @@ impl<T> Store<T> {
     }
 
     /// Sets the limit, in bytes, on the host memory for values that a guest passes in one call;
-    /// default: 128 MiB. Lists can overlap in guest memory, so without a limit a guest could make the
-    /// host allocate far more memory than the guest has.
+    /// default: 128 MiB. Lists can overlap in guest memory, so without a limit a guest could make
+    /// the host allocate far more memory than the guest has.
     pub fn set_hostcall_fuel(&mut self, bytes: usize) {
         self.inner.opaque.hostcall_fuel = bytes;
     }
 
     /// Sets the fuel that guests of this store may consume from now on. A new store has no fuel.
     ///
-    /// Entering a function and executing an operator cost one unit each. The operators `nop`, `drop`,
-    /// `block`, `loop`, `else`, `end`, `return` and `unreachable` cost nothing. If there is not
-    /// enough fuel for what comes next, the guest traps with
+    /// Entering a function and executing an operator cost one unit each. The operators `nop`,
+    /// `drop`, `block`, `loop`, `else`, `end`, `return` and `unreachable` cost nothing. If there is
+    /// not enough fuel for what comes next, the guest traps with
     /// [`Trap::OutOfFuel`](crate::Trap::OutOfFuel).
     ///
-    /// The operators of a basic block are paid for together before the first one executes, so a guest
-    /// that traps among them has paid for all. Work of the engine costs nothing extra: `memory.fill`
-    /// costs one unit whatever its length, and so does a call from one component to another, besides
-    /// what the callee executes. With [`Config::fuel_by_length`](crate::Config::fuel_by_length), both
-    /// also cost in proportion to their length.
+    /// The operators of a basic block are paid for together before the first one executes, so a
+    /// guest that traps among them has paid for all. Work of the engine costs nothing extra:
+    /// `memory.fill` costs one unit whatever its length, and so does a call from one component to
+    /// another, besides what the callee executes. With
+    /// [`Config::fuel_by_length`](crate::Config::fuel_by_length), both also cost in proportion to
+    /// their length.
     ///
     /// # Errors
     ///
@@ -234,14 +235,14 @@ impl<T> Store<T> {
     /// [`clear_deadline`](Self::clear_deadline). This replaces an earlier deadline, whether it has
     /// passed or not. Time in host functions counts, but host functions are not interrupted.
     ///
-    /// The first deadline of an engine starts a thread, which watches the deadlines of all stores of
-    /// the engine until the engine is dropped. If `after` is too long for the clock, there is no
+    /// The first deadline of an engine starts a thread, which watches the deadlines of all stores
+    /// of the engine until the engine is dropped. If `after` is too long for the clock, there is no
     /// deadline.
     ///
     /// # Errors
     ///
-    /// If the engine was created without [`Config::interruptible`](crate::Config::interruptible), or
-    /// if the system cannot start the thread. There is no deadline then.
+    /// If the engine was created without [`Config::interruptible`](crate::Config::interruptible),
+    /// or if the system cannot start the thread. There is no deadline then.
     pub fn set_deadline(&mut self, after: Duration) -> Result<()> {
         let StoreOpaque {
             interruption,

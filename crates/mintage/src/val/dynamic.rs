@@ -1,8 +1,8 @@
 //! [`Val`]s, lowered and lifted by the type at run time.
 //!
 //! A `Val` can take far more memory than its representation in the guest: the names of cases and
-//! fields are copied for each value, and payloads are boxed. Every allocation is charged to the call
-//! before it is made.
+//! fields are copied for each value, and payloads are boxed. Every allocation is charged to the
+//! call before it is made.
 //!
 //! Guests choose the types, which may be nested 100 levels deep, and the runtime reserves a fixed
 //! amount of stack for the host. Therefore the recursive functions are small: values without parts

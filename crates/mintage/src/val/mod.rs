@@ -65,8 +65,8 @@ pub enum Val {
     Option(Option<Box<Val>>),
     /// `result<T, E>`
     Result(Result<Option<Box<Val>>, Option<Box<Val>>>),
-    /// `flags { ... }`: the names of the flags that are set, in any order. Flags from a guest are in
-    /// the order of the type.
+    /// `flags { ... }`: the names of the flags that are set, in any order. Flags from a guest are
+    /// in the order of the type.
     Flags(Vec<String>),
     /// `own<R>` or `borrow<R>`
     Resource(ResourceAny),
