@@ -297,7 +297,7 @@ fn exports_by_name_and_index() -> Result<()> {
     assert_eq!(results, [Val::U32(1)]);
     assert_eq!(
         message(instance.get_typed_func::<(), ()>(&mut store, "color")),
-        "the export is no function"
+        "the export is not a function"
     );
 
     let other = Component::new(&engine, EXPORTER)?;
