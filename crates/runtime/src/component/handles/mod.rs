@@ -1,13 +1,14 @@
 //! Handle tables: one for each component instance of the tree (CanonicalABI.md, "Table State" and
 //! "Resource State"), and the running calls that handles are lent to.
 //!
-//! A loan ends with its call. Each call whose type has borrows opens a [`CallScope`], which
+//! A loan ends with its call. Each call whose type has borrows opens a scope, which
 //! represents two things of the specification: the subtask that the caller's handles are lent to,
 //! and the task that must drop the handles that were made for it. The caller holds the scope's
 //! [`CallId`] and passes it on wherever a handle is lent or borrowed, so calls may end in any
 //! order.
 
 mod error;
+mod scopes;
 mod table;
 
 pub use error::{HandleError, HandleKind};
@@ -15,8 +16,7 @@ pub use error::{HandleError, HandleKind};
 use crate::component::error_context::{ErrorContext, MessageRoom};
 use mintage_environ::component::Resource;
 use mintage_environ::{CallId, DomainId, Index, IndexVec, ResourceId};
-use slab::Slab;
-use smallvec::SmallVec;
+use scopes::{CallScopes, Loan};
 use table::{Element, Handle, Ownership, Table};
 
 /// The most handles of a root instance: the limit that the specification has for one table
@@ -29,33 +29,15 @@ type Result<T, E = HandleError> = std::result::Result<T, E>;
 
 /// The handle tables of a root instance, and the running calls that handles are lent to.
 pub(crate) struct Handles {
-    /// The number of further loans that are allowed.
-    loans_left: usize,
     /// The number of elements that all tables together may still add. Elements are reused but never
     /// freed, so this bounds their memory, however many component instances there are.
     elements_left: usize,
     /// The tables by domain. They are made when first used.
     tables: Vec<Table>,
-    /// The running calls that handles are lent to, by [`CallId`].
-    calls: Slab<CallScope>,
+    /// The running calls that handles are lent to.
+    calls: CallScopes,
     /// The bytes that messages of error contexts take.
     messages: MessageRoom,
-}
-
-/// A running call that handles are lent to.
-#[derive(Default)]
-struct CallScope {
-    /// The number of handles that were made for the callee and that it has not dropped yet
-    /// (`num_borrows`).
-    borrows: u32,
-    /// The caller's handles that are lent to the call. A few take no allocation.
-    loans: SmallVec<[Loan; 4]>,
-}
-
-/// A handle that is lent.
-struct Loan {
-    domain: DomainId,
-    handle: u32,
 }
 
 impl Handles {
@@ -63,10 +45,9 @@ impl Handles {
     pub fn new(limit: u32) -> Self {
         let limit = limit.min(MAX_HANDLES) as usize;
         Handles {
-            loans_left: limit,
             elements_left: limit,
             tables: Vec::new(),
-            calls: Slab::new(),
+            calls: CallScopes::new(limit),
             messages: MessageRoom::default(),
         }
     }
@@ -207,10 +188,8 @@ impl Handles {
     ) -> Result<(bool, u32)> {
         let Handle { rep, ownership, .. } = self.unlent(resources, domain, resource, handle)?;
         self.table(domain).remove(handle);
-        if let Ownership::Borrow(call) = ownership
-            && let Some(scope) = self.calls.get_mut(call.index())
-        {
-            scope.borrows = scope.borrows.saturating_sub(1);
+        if let Ownership::Borrow(call) = ownership {
+            self.calls.drop_borrow(call);
         }
         Ok((ownership == Ownership::Own, rep))
     }
@@ -240,18 +219,12 @@ impl Handles {
         resource: ResourceId,
         handle: u32,
     ) -> Result<u32> {
-        let scope = self.calls.get_mut(call.index());
-        debug_assert!(scope.is_some(), "a handle is lent to a call that has ended");
-        let loans = scope.map(|scope| &mut scope.loans);
-        if self.loans_left == 0 || loans.is_none_or(|loans| loans.try_reserve(1).is_err()) {
-            return Err(HandleError::Full);
-        }
+        self.calls.reserve_loan()?;
         let entry = self.entry(resources, domain, resource, handle)?;
         // Each loan is counted in one handle, and there are fewer than 2^32.
         entry.lends += 1;
         let rep = entry.rep;
-        self.loans_left -= 1;
-        self.calls[call.index()].loans.push(Loan { domain, handle });
+        self.calls.lend(call, Loan { domain, handle });
         Ok(rep)
     }
 
@@ -279,41 +252,31 @@ impl Handles {
             lends: 0,
         };
         let handle = self.add(domain, Element::Resource(entry))?;
-        match self.calls.get_mut(call.index()) {
-            Some(scope) => scope.borrows += 1,
-            None => debug_assert!(false, "a handle is lent to a call that has ended"),
-        }
+        self.calls.borrow(call);
         Ok(handle)
     }
 
     /// Opens the scope of a call that handles are lent to. The stacks of the calls bound how many
     /// there are.
     pub fn enter(&mut self) -> CallId {
-        CallId::from_u32(self.calls.insert(CallScope::default()) as u32)
+        self.calls.open()
     }
 
     /// Closes the scope of a call that has returned, and ends its loans.
     pub fn exit(&mut self, call: CallId) -> Result<()> {
-        let Some(scope) = self.calls.try_remove(call.index()) else {
-            debug_assert!(false, "a call ends twice");
-            return Ok(());
-        };
-        self.end_loans(scope.loans);
-        if scope.borrows != 0 {
-            return Err(HandleError::BorrowsRemain);
+        let borrows = self.close(call);
+        debug_assert!(borrows.is_some(), "a call ends twice");
+        match borrows {
+            None | Some(0) => Ok(()),
+            Some(_) => Err(HandleError::BorrowsRemain),
         }
-        Ok(())
     }
 
     /// Closes the scope of a call that does not take place after all, and takes back what was lent
     /// to it.
     pub fn abandon(&mut self, call: CallId) {
-        let Some(scope) = self.calls.try_remove(call.index()) else {
-            return;
-        };
-        self.end_loans(scope.loans);
         // The callee has dropped none of them.
-        let mut left = scope.borrows;
+        let mut left = self.close(call).unwrap_or(0);
         for table in &mut self.tables {
             if left == 0 {
                 break;
@@ -322,13 +285,16 @@ impl Handles {
         }
     }
 
-    fn end_loans(&mut self, loans: SmallVec<[Loan; 4]>) {
-        self.loans_left += loans.len();
-        for Loan { domain, handle } in loans {
-            if let Ok(Element::Resource(entry)) = self.table(domain).get_mut(handle) {
+    /// Closes the scope of a call and ends its loans. Returns the number of handles that the callee
+    /// has not dropped, or `None` if the scope is not open.
+    fn close(&mut self, call: CallId) -> Option<u32> {
+        let tables = &mut self.tables;
+        self.calls.close(call, |Loan { domain, handle }| {
+            let table = tables.get_mut(domain.index());
+            if let Some(Ok(Element::Resource(entry))) = table.map(|table| table.get_mut(handle)) {
                 entry.lends = entry.lends.saturating_sub(1);
             }
-        }
+        })
     }
 }
 
