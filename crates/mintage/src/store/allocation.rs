@@ -23,6 +23,8 @@ struct Allocated<T: 'static> {
 unsafe impl<T: Send> Send for Allocation<T> where StoreInner<T>: Send {}
 
 impl<T> Allocation<T> {
+    /// Makes the contents in their place. (Inlined, so that they are not made elsewhere first.)
+    #[inline(always)]
     pub fn new(inner: impl FnOnce(CurrentPointer) -> StoreInner<T>) -> Self {
         let mut allocation = Box::<Allocated<T>>::new_uninit();
         let place = allocation.as_mut_ptr();

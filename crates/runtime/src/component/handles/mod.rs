@@ -42,6 +42,7 @@ pub(crate) struct Handles {
 
 impl Handles {
     /// Makes empty tables for at most `limit` handles together.
+    #[inline]
     pub fn new(limit: u32) -> Self {
         let limit = limit.min(MAX_HANDLES) as usize;
         Handles {
