@@ -184,9 +184,9 @@ fn misused(files: &[File], source: &str, layers: &[Layer]) -> Vec<String> {
     complaints
 }
 
-/// What names facts of the operating system.
+/// Words that name facts of the operating system.
 const SYSTEM: &[&str] = &["libc::", "rustix::", "std::os::", "target_os", "target_env"];
-/// What names facts of the processor.
+/// Words that name facts of the processor.
 const PROCESSOR: &[&str] = &[
     "asm!",
     "target_arch",

@@ -122,7 +122,7 @@ pub fn unsafe_code(files: &[File]) -> Vec<String> {
         .collect()
 }
 
-/// Where the structs are that machine code reads.
+/// The file with the structs that machine code reads.
 const MACHINE_STRUCTS: &str = "crates/environ/src/control.rs";
 
 /// Fields and flags of machine structs that no other file names.
@@ -156,7 +156,7 @@ pub fn read_fields(files: &[File]) -> Vec<String> {
         .collect()
 }
 
-/// Whether `text` has `word`, which does not go on there.
+/// Returns whether `text` has `word` as a whole word.
 fn contains_word(text: &str, word: &str) -> bool {
     let mut rests = text.split(word).skip(1);
     rests.any(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_'))

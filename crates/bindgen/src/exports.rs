@@ -1,4 +1,4 @@
-//! What a world exports: structs with a function for each export.
+//! The exports of a world: structs with a function for each.
 
 use crate::functions::{Params, function_name, resource_of};
 use crate::names::{camel, ident, snake};
@@ -117,7 +117,7 @@ impl Generator<'_> {
                 #(#fields)*
             }
 
-            /// Where the functions are in a component, found once by name.
+            /// The places of the functions in a component, found once by name.
             #[derive(Clone)]
             pub struct GuestIndices {
                 #(#indices)*

@@ -1,4 +1,4 @@
-//! What a world imports: traits that the host implements, and their way into a linker.
+//! The imports of a world: traits that the host implements, and their way into a linker.
 
 use crate::functions::{function_name, resource_of};
 use crate::names::{Given, camel, ident};
@@ -150,12 +150,12 @@ impl<'a> Generator<'a> {
         let host_with_store = format_ident!("{host}WithStore");
         let bounds = (!supertraits.is_empty()).then(|| quote!(: #(#supertraits)+*));
         traits.extend(quote! {
-            /// What the host provides, with access to the store: nothing but the data.
+            /// The part of the host that needs the store. No function does.
             pub trait #host_with_store<T>: #krate::HasData {}
 
             impl<D: #krate::HasData + ?Sized, T> #host_with_store<T> for D {}
 
-            /// What the host provides.
+            /// The functions that the host provides.
             pub trait #host #bounds {
                 #methods
             }
@@ -200,7 +200,7 @@ impl<'a> Generator<'a> {
             definitions.extend(bound.definition);
         }
         let traits = quote! {
-            /// What the host provides for its resource.
+            /// The functions of a resource that the host provides.
             pub trait #host {
                 #methods
 

@@ -8,8 +8,8 @@
 //! world                     -> items       the world's struct, `Pre`, `Indices`   world.rs
 //! ```
 //!
-//! What is generated names no path but those of its own modules and of the crate that
-//! [`Options::krate`] names, whose hidden module has what the code needs beside the public API.
+//! Generated code names only paths of its own modules and of the crate that [`Options::krate`]
+//! names. The hidden module of that crate has what the code needs beside the public API.
 
 mod exports;
 mod functions;
@@ -49,21 +49,21 @@ struct Generator<'a> {
     world: WorldId,
     /// All that is generated, by module.
     modules: Modules,
-    /// Where each interface's module is.
+    /// The place of each imported interface's module.
     imported: IndexMap<InterfaceId, Placed>,
     exported: IndexMap<InterfaceId, Placed>,
-    /// What is known of each type.
+    /// Facts about each type.
     info: IndexMap<TypeId, types::TypeInfo>,
     /// Types that are an error of some function's result.
     errors: IndexSet<TypeId>,
     /// Which options were of use.
     used: Used,
-    /// What options name, by the paths that they give. The root of the bindings has a name for
-    /// each, since paths mean what they mean where the macro is used.
+    /// The names, at the root of the bindings, of the paths that options give. Paths mean what they
+    /// mean where the macro is used, so modules further in refer to these names.
     given: IndexMap<String, Ident>,
 }
 
-/// Where the module of an interface is.
+/// The place of an interface's module.
 #[derive(Clone, Debug)]
 struct Placed {
     /// The modules from the root of the bindings.
@@ -84,7 +84,7 @@ enum Direction {
 #[derive(Clone)]
 struct Scope {
     direction: Direction,
-    /// How many modules it is below the root of the bindings.
+    /// The number of modules between it and the root of the bindings.
     depth: usize,
     /// The interface; none for the world itself.
     interface: Option<InterfaceId>,

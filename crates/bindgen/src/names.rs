@@ -39,7 +39,7 @@ pub fn ident(name: &str) -> Ident {
     Ident::new(name, Span::call_site())
 }
 
-/// What an option gives the path of.
+/// The kind of item whose path an option gives.
 #[derive(Clone, Copy)]
 pub enum Given {
     Module,

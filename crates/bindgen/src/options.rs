@@ -1,10 +1,10 @@
-//! What the user of the generator chooses.
+//! The choices of the user of the generator.
 
 use anyhow::{Result, bail};
 use indexmap::{IndexMap, IndexSet};
 use proc_macro2::TokenStream;
 
-/// How bindings are generated.
+/// Options of the generator.
 pub struct Options {
     /// The path of the crate `mintage`.
     pub krate: TokenStream,
@@ -39,11 +39,11 @@ pub struct FunctionRule {
     /// The name of a function with that of its interface, such as `ns:pkg/iface/f`; the name of an
     /// interface or package; or `None` for all.
     pub filter: Option<String>,
-    /// What is chosen for them.
+    /// Their flags.
     pub flags: FunctionFlags,
 }
 
-/// How one function is bound.
+/// The choices for one function.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FunctionFlags {
     /// The host's function returns a `Result` whose error ends the guest's call.

@@ -9,7 +9,7 @@ use wit_parser::{
     Docs, Function, Handle, Type, TypeDefKind, TypeId, TypeOwner, WorldItem, WorldKey,
 };
 
-/// What is known of a type.
+/// Facts about a type.
 #[derive(Clone, Copy)]
 pub struct TypeInfo {
     /// It has strings or lists, and so is passed to guests by reference.
@@ -32,7 +32,7 @@ impl TypeInfo {
     }
 }
 
-/// How values of a type are passed.
+/// The way in which values of a type are passed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Passing {
     /// By value.

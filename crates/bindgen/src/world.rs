@@ -276,7 +276,7 @@ impl<'a> Generator<'a> {
                 }
             }
 
-            /// Where what the world exports is in a component, found once by name.
+            /// The places of the exports of the world in a component, found once by name.
             #[derive(Clone)]
             pub struct #all {
                 #indices

@@ -50,7 +50,7 @@ machine_struct! {
         host_imports: *const HostImport = 24,
         /// The builtin pointer array: the addresses of all builtins, then that of the raise stub.
         builtins: *const usize = 32,
-        /// What is current in the store, the same for all its instances. It starts with an
+        /// The current state of the store, the same for all its instances. It starts with an
         /// [`ExitRecord`](crate::ExitRecord), which is all that machine code knows of it.
         current: *mut ExitRecord = 40,
         /// Canonical ABI flags of the component instance: `MAY_LEAVE`.

@@ -12,7 +12,7 @@ use syn::punctuated::Punctuated;
 use syn::{Error, Ident, LitBool, LitStr, Result, Token, braced, bracketed, token};
 use wit_parser::{PackageId, Resolve};
 
-/// What `bindgen!` is given.
+/// The input of `bindgen!`.
 pub struct Input {
     world: Option<String>,
     paths: Vec<String>,

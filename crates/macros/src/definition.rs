@@ -19,7 +19,7 @@ pub struct Definition {
     pub krate: Path,
 }
 
-/// What kind of component type it is.
+/// The kind of component type, with its parts.
 pub enum Shape {
     Record(Vec<Field>),
     Variant(Vec<Case>),
@@ -70,14 +70,14 @@ impl ToTokens for Names {
     }
 }
 
-/// Where an attribute is.
+/// The place of an attribute.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Place {
     Type,
     Part,
 }
 
-/// What `#[component(...)]` says.
+/// The contents of `#[component(...)]`.
 #[derive(Default)]
 struct Attributes {
     name: Option<String>,

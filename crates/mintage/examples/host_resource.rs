@@ -28,7 +28,7 @@ const COMPONENT: &str = r#"(component
         (export "drop" (func $drop))))))
     (func (export "run") (param "start" u32) (result u32) (canon lift (core func $i "run"))))"#;
 
-/// What a handle of the guest stands for.
+/// The resource that a handle of the guest stands for.
 struct Counter(u32);
 
 fn main() -> Result<()> {

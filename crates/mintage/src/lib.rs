@@ -97,8 +97,8 @@ pub use mintage_compile::{CompileLimits, NoProgress, Phase, Progress};
 #[cfg(feature = "macros")]
 pub use bindings::macros::{ComponentType, Lift, Lower, bindgen, flags};
 
-/// What generated code, and implementations of [`Lift`](trait@Lift) and [`Lower`](trait@Lower) by
-/// hand, use beside the public API. It may change in any version.
+/// The items that generated code, and implementations of [`Lift`](trait@Lift) and
+/// [`Lower`](trait@Lower) by hand, use beside the public API. It may change in any version.
 #[doc(hidden)]
 pub mod __internal {
     #[cfg(feature = "macros")]

@@ -34,7 +34,7 @@ impl Input<'_> {
     }
 }
 
-/// How much effort the code generator makes for a function.
+/// The effort that the code generator makes for a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effort {
     /// As much as the settings ask for.
@@ -49,7 +49,7 @@ pub(crate) struct Workspace {
     pub context: Context,
     pub builder: FunctionBuilderContext,
     pub declarations: Declarations,
-    /// How much effort the function is worth.
+    /// The effort that the function is worth.
     pub effort: Effort,
     /// The number of operands that the function copies to calls and branches.
     pub copied: usize,

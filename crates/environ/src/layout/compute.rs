@@ -21,9 +21,9 @@ pub(super) const MAX_HEAP: u64 = 1 << 30;
 /// The limit of one slab's address space: a sixteenth of the 47 bits that hosts have.
 const MAX_SLAB: u64 = 1 << 43;
 
-/// How many times [`Tunables::memory64_reservation`] a declared maximum of a 64-bit memory can
-/// reserve. A toolchain that declares a maximum usually means it, but a huge number can also mean
-/// "no limit".
+/// The number of times [`Tunables::memory64_reservation`] that a declared maximum of a 64-bit
+/// memory can reserve. A toolchain that declares a maximum usually means it, but a huge number can
+/// also mean "no limit".
 pub const DECLARED_FACTOR: u64 = 8;
 
 impl SlabLayout {

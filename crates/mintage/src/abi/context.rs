@@ -1,5 +1,5 @@
-//! What lowering and lifting work on: guest memory, `realloc`, types, and the checks of everything
-//! that a guest says.
+//! The contexts of lowering and lifting: guest memory, `realloc`, types, and the checks of
+//! everything that a guest says.
 
 use super::guest::Guest;
 use super::{CanonicalAbi, ComponentTypes, HandleContext, InterfaceType, Lift, Lower};
@@ -63,8 +63,8 @@ impl LowerTarget<'_> {
     }
 }
 
-/// The types inside a type. Each method is for one kind of type and gives nothing for others, which
-/// `matches` rules out.
+/// The types inside a type. Each method is for one kind of type and returns nothing for others,
+/// which `matches` rules out.
 macro_rules! type_accessors {
     ($context:ident) => {
         impl<'a> $context<'a> {
@@ -154,7 +154,7 @@ impl<'a> LowerContext<'a> {
     ///
     /// # Errors
     ///
-    /// When the guest traps, or gives a block that is not aligned or not in bounds.
+    /// When the guest traps, or returns a block that is not aligned or not in bounds.
     pub fn allocate(&mut self, align: u32, size: usize) -> Result<usize> {
         self.guest.allocate(align, size)
     }
@@ -224,15 +224,15 @@ impl<'a> LowerContext<'a> {
         check_pointer(pointer, abi, size)
     }
 
-    /// Whether the guest's code trapped meanwhile.
+    /// Returns whether the guest trapped meanwhile.
     #[inline]
     pub(crate) fn trapped(&self) -> bool {
         self.guest.trapped()
     }
 }
 
-/// Whether a pointer is a multiple of `align`, a power of two: without the division that takes
-/// longer than all other checks.
+/// Returns whether a pointer is a multiple of `align`, a power of two, without the division that
+/// takes longer than all other checks.
 #[inline]
 pub(crate) fn is_aligned(pointer: u32, align: u32) -> bool {
     pointer & (align - 1) == 0
@@ -260,7 +260,7 @@ fn check_pointer(pointer: u32, abi: CanonicalAbi, size: usize) -> Result<usize> 
 /// The guest's memory, or where it is found.
 #[derive(Clone, Copy)]
 enum View<'a> {
-    /// An instance whose memory nobody has asked for yet.
+    /// An instance whose memory is not looked up yet.
     Instance(&'a Instance, Option<MemoryId>),
     /// Memory.
     Memory(&'a [u8]),
@@ -305,7 +305,7 @@ impl<'a> LiftContext<'a> {
         self
     }
 
-    /// Takes values from a memory that is no guest's.
+    /// Lifts values from a memory that does not belong to a guest.
     pub(crate) fn of_memory(options: AbiOptions<'a>, memory: &'a [u8], budget: usize) -> Self {
         Self {
             options,

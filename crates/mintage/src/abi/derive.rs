@@ -1,14 +1,14 @@
-//! What code that the derive macros generate calls (`mintage-macros`).
+//! The functions that code from the derive macros (`mintage-macros`) calls.
 
 use super::{InstanceTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext};
 use crate::error::{Result, bail};
 use std::fmt;
 
-/// The names in a component type that a part of a Rust type may stand for. The first is the one
+/// The names in a component type that a part of a Rust type matches. The first is the one
 /// that messages show.
 pub type Names<'a> = &'a [&'a str];
 
-/// Whether a Rust type stands for a component type:
+/// Tells whether a Rust type stands for a component type:
 /// [`ComponentType::matches`](super::ComponentType::matches).
 pub type Matches = fn(InterfaceType, &InstanceTypes<'_>) -> bool;
 
@@ -19,7 +19,7 @@ pub type Describe = fn() -> String;
 pub struct Part<'a, M> {
     /// Its names.
     pub names: Names<'a>,
-    /// How its type is checked.
+    /// The check of its type.
     pub matches: M,
 }
 

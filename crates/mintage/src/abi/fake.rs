@@ -7,7 +7,7 @@ pub(crate) struct FakeGuest {
     pub memory: Vec<u8>,
     /// The first free byte.
     pub next: usize,
-    /// What `realloc` gives instead of a block, when set.
+    /// The result of `realloc` instead of a block, when set.
     pub answer: Option<u32>,
     /// The alignment and size of every block asked for.
     pub calls: Vec<(u32, u32)>,

@@ -9,7 +9,7 @@ use super::is_aligned;
 use crate::Trap;
 use crate::store::{GrowthLimiter, limiter_access};
 
-/// What runs when memory is asked for.
+/// The allocator of the memory that values are lowered into.
 enum Allocator<'a> {
     /// A component instance. It is borrowed as long as the guest is, so that no other code of the
     /// guest runs meanwhile than `realloc`.
@@ -37,7 +37,7 @@ pub(crate) struct Guest<'a> {
     allocator: Allocator<'a>,
     /// First byte and size of the memory as of the last look; memories never move and never shrink.
     view: (NonNull<u8>, usize),
-    /// Whether code of the guest trapped, so that the instance is done for.
+    /// Whether the guest trapped, which breaks the instance.
     trapped: bool,
 }
 
@@ -176,7 +176,7 @@ impl<'a> Guest<'a> {
         unsafe { std::slice::from_raw_parts_mut(self.view.0.as_ptr(), self.view.1) }
     }
 
-    /// Whether the guest trapped in `realloc`.
+    /// Returns whether the guest trapped in `realloc`.
     #[inline]
     pub fn trapped(&self) -> bool {
         self.trapped
@@ -236,7 +236,7 @@ impl<'a> Guest<'a> {
                 // has it, and no view of its memory is live, since `memory` borrows `self`.
                 // `realloc` is resolved from the canonical options that `domain` belongs to, and
                 // validation gave it four `i32` parameters and one result. A host function that it
-                // calls sees that `may_leave` is off, and that this is no pointer to a store.
+                // calls sees that `may_leave` is off, and that this is not access to a store.
                 let result = unsafe {
                     mintage_runtime::call_confined(
                         instance.handle(),

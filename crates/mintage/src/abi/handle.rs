@@ -50,13 +50,13 @@ pub(crate) struct HandleContext<'a> {
 }
 
 impl HandleContext<'_> {
-    /// What the resource type `id` of the component is.
+    /// Returns the resource type with the number `id` in the component.
     pub fn ty(&self, id: ResourceId) -> ResourceType {
         let host = self.resources.get(id);
         host.unwrap_or_else(|| ResourceType::guest(self.host.store, self.instance, id))
     }
 
-    /// Where a resource of type `id` comes from.
+    /// Returns the origin of a resource of type `id`.
     pub fn origin(&self, id: ResourceId) -> ResourceOrigin {
         ResourceOrigin {
             instance: self.instance,

@@ -13,7 +13,7 @@ const ENCODINGS: [StringEncoding; 3] = [
     StringEncoding::Utf16,
     StringEncoding::CompactUtf16,
 ];
-/// Where the tests put the value itself; what it points to comes behind.
+/// The address of the value itself in the tests. Its lists and strings come after it.
 const PLACE: usize = 4096;
 const MEMORY: usize = 1 << 20;
 const BUDGET: usize = 64 << 20;
@@ -185,7 +185,7 @@ fn shape() -> impl Strategy<Value = Shape> {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
 
-    /// What is lowered to memory is lifted back the same, and nothing is written around the value.
+    /// A value that is lowered to memory is lifted back, and nothing is written around it.
     #[test]
     fn values_survive_memory(shape in shape(), encoding in 0..3usize) {
         let mut types = ComponentTypes::default();
@@ -204,7 +204,7 @@ proptest! {
         prop_assert_eq!(lifted, shape.val());
     }
 
-    /// What is lowered flat is lifted back the same; every word is written, and has no more bits
+    /// A value that is lowered flat is lifted back; every word is written, and has no more bits
     /// than its core type.
     #[test]
     fn values_survive_words(shape in shape(), encoding in 0..3usize) {
@@ -232,7 +232,7 @@ proptest! {
         prop_assert_eq!(Val::lift_flat(&mut cx, ty, &words).unwrap(), shape.val());
     }
 
-    /// Lifting any bytes gives a value or an error.
+    /// Lifting any bytes returns a value or an error.
     #[test]
     fn no_bytes_make_lifting_panic(
         shape in shape(),

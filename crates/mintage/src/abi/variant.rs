@@ -6,7 +6,7 @@ use super::{
 };
 use crate::error::Result;
 
-/// The payload of a case that has none is `()` in Rust. `None` stands for it in the layout.
+/// Returns the layout of a payload. A case without one has `()` in Rust and `None` in the layout.
 const fn payload<T: ComponentType>() -> Option<CanonicalAbi> {
     if T::SIZE == 0 { None } else { Some(T::ABI) }
 }
@@ -48,7 +48,7 @@ impl<T: ComponentType> OptionLayout for Option<T> {
     const PAYLOAD: usize = CanonicalAbi::payload_offset(&[None, payload::<T>()]) as usize;
 }
 
-/// Where the payload of a two-case variant lies.
+/// The offset of the payload of a variant with two cases.
 trait OptionLayout {
     const PAYLOAD: usize;
 }
@@ -119,7 +119,7 @@ impl<T: ComponentType, E: ComponentType> OptionLayout for Result<T, E> {
     const PAYLOAD: usize = CanonicalAbi::payload_offset(&[payload::<T>(), payload::<E>()]) as usize;
 }
 
-/// Whether the Rust type `T` stands for the optional payload `ty`.
+/// Returns whether the Rust type `T` stands for the optional payload `ty`.
 fn matches_payload<T: ComponentType>(ty: Option<InterfaceType>, types: &InstanceTypes<'_>) -> bool {
     match ty {
         Some(ty) => T::matches(ty, types),

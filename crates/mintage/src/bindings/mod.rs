@@ -1,5 +1,5 @@
-//! What hosts and generated bindings share: the way from a store's data to what implements an
-//! interface, and what generated code uses beside the public API.
+//! The common ground of hosts and generated bindings: [`HasData`] leads from a store's data to the
+//! implementation of an interface, and generated code uses the functions beside it.
 
 #[cfg(feature = "macros")]
 pub mod macros;
@@ -11,13 +11,14 @@ use crate::{
 };
 use std::marker::PhantomData;
 
-/// What implements the interfaces that a host provides, and how it is found in the data of a
-/// store: a type that stands for a function from `&mut T` to [`Data`](Self::Data).
+/// Names the type that implements a host's interfaces. Where a linker takes a function from the
+/// data `&mut T` of a store to [`Data`](Self::Data), an implementation of this trait says what
+/// `Data` is.
 ///
 /// A host names such a type where it adds an interface to a linker. [`HasSelf`] is for data that
 /// implements the interface itself.
 pub trait HasData: 'static {
-    /// What implements the interface, for the time that the data of the store is borrowed.
+    /// The implementation of the interface, while the data of the store is borrowed.
     type Data<'a>;
 }
 

@@ -105,7 +105,7 @@ impl CallTarget for &ResolvedImport {
 }
 
 /// Runs a host function (`canon_lower`): lifts the parameters, calls `body`, lowers the results.
-/// What the guest lends ends with it.
+/// Loans of the guest end with it.
 #[inline]
 fn call_host<T: 'static, P, R>(
     call: HostFuncCall<'_, T>,

@@ -42,7 +42,7 @@ pub struct CodeBuilder<'a> {
     engine: &'a Engine,
     /// The component in binary form.
     wasm: Option<Cow<'a, [u8]>>,
-    /// Where it comes from, for errors.
+    /// Its origin, for errors.
     path: Option<PathBuf>,
     /// Core modules in binary form, by the names of their imports.
     modules: Vec<(String, Cow<'a, [u8]>)>,

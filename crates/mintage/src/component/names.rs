@@ -32,7 +32,7 @@ impl<V> NameMap<V> {
             .or_else(|| self.exact.get(self.full_name(name)?))
     }
 
-    /// The name under which the value stands that [`get`](Self::get) finds.
+    /// Returns the full name of the value that [`get`](Self::get) finds.
     pub fn full_name(&self, name: &str) -> Option<&str> {
         if let Some((name, _)) = self.exact.get_key_value(name) {
             return Some(name);

@@ -60,7 +60,7 @@ impl Compilers {
     }
 
     /// Runs `work`, which shares its parts among the threads of the rayon pool that it runs in, if
-    /// it runs in one. Where the system gives no threads, the calling thread does all of it.
+    /// it runs in one. If the system refuses threads, the calling thread does all of it.
     pub fn run<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
         let pool = match self {
             Compilers::Caller => None,

@@ -39,7 +39,7 @@ pub(crate) struct Deadline {
 /// When, and a number to tell apart what is due at the same time.
 type Key = (Instant, u64);
 
-/// What the timer's thread and the stores share.
+/// The state that the timer's thread and the stores share.
 #[derive(Default)]
 struct Shared {
     state: Mutex<State>,
@@ -172,7 +172,7 @@ impl Drop for Timer {
         }
         watch.shared.lock().ended = true;
         watch.shared.changed.notify_one();
-        // It does not panic, and if it did, there would be nobody to tell.
+        // It does not panic, and no one would read its payload.
         let _ = watch.thread.join();
     }
 }

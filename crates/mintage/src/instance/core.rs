@@ -31,7 +31,7 @@ pub enum CoreVal {
     ExnRef(CoreRef),
 }
 
-/// What a reference, but for one to a function, refers to.
+/// The referent of a reference, except one to a function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CoreRef {
@@ -79,7 +79,7 @@ impl CoreVal {
         Ok([word, 0])
     }
 
-    /// Whether `heap` is of the hierarchy that a reference is in.
+    /// Returns whether `heap` is of the hierarchy that a reference is in.
     fn is_in_hierarchy(self, heap: HeapType) -> bool {
         match heap {
             HeapType::Extern | HeapType::NoExtern => matches!(self, CoreVal::ExternRef(_)),
@@ -133,7 +133,7 @@ impl CoreRef {
     }
 }
 
-/// What an object in the heap of `domain` is.
+/// Returns the kind of an object in the GC heap of `domain`.
 fn object_kind(instance: &StoreInstance, domain: DomainId, word: u64) -> CoreRef {
     let objects = &instance.component.interface().objects;
     match instance.runtime.object_type(domain, word) {

@@ -296,7 +296,7 @@ impl<T: 'static> Linker<T> {
 /// Compares the imports of a component with definitions.
 struct ImportCheck<'c> {
     component: &'c Component,
-    /// What imported resource types are, by number.
+    /// The imported resource types, by number.
     resources: Vec<Option<ResourceType>>,
     /// The imports that are missing or have another type.
     unmet: Vec<UnmetImport>,

@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 
 /// The memory of a store, which does not move: guests know its address while they run.
 ///
-/// What is current in the store is written by machine code and by the runtime while there is an
+/// The current state is written by machine code and by the runtime while there is an
 /// exclusive reference to the rest. So references are made to `inner` alone, never to the whole.
 pub(super) struct Allocation<T: 'static>(NonNull<Allocated<T>>);
 

@@ -24,7 +24,7 @@ use std::sync::Arc;
 pub(crate) const LIFT_WORDS: usize = 16;
 
 impl<T> StoreInner<T> {
-    /// What a guest that may call out reaches of this store.
+    /// Returns the access of a guest that may call out.
     #[inline]
     fn host_access(&mut self) -> HostAccess {
         HostAccess::Functions(NonNull::from(self).cast())
@@ -208,7 +208,7 @@ impl StoreInstance {
     }
 }
 
-/// What a guest that must not call out, but may grow, reaches of the host. The result is valid as
+/// Returns the access of a guest that must not call out, but may grow. The result is valid as
 /// long as `limiter` is.
 #[inline]
 pub(crate) fn limiter_access(limiter: &mut &mut dyn GrowthLimiter) -> HostAccess {

@@ -7,7 +7,7 @@ use mintage_environ::{CallId, ResourceId};
 use slab::Slab;
 use smallvec::SmallVec;
 
-/// Where a resource came from, and hence what destroys it.
+/// The origin of a resource, which determines how it is destroyed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ResourceOrigin {
     pub instance: StoreInstanceId,
@@ -23,14 +23,14 @@ pub(crate) struct HostHandle {
     generation: u32,
 }
 
-/// What the store knows of a handle.
+/// The state of a handle in the store.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct HostHandleEntry {
     pub rep: u32,
     pub owned: bool,
     /// None for a resource of the host that no instance has passed.
     pub origin: Option<ResourceOrigin>,
-    /// How many calls it is lent to.
+    /// The number of calls that it is lent to.
     lends: u32,
 }
 
@@ -136,7 +136,7 @@ impl HostHandles {
         }
     }
 
-    /// What is known of a handle.
+    /// Returns the state of a handle.
     pub fn get(&self, handle: HostHandle) -> Result<&HostHandleEntry> {
         if handle.store != self.store {
             return Err(wrong_store("resource"));

@@ -46,7 +46,7 @@ macro_rules! handle {
         }
 
         impl PartialEq for $name {
-            /// Whether both have the same names and parts.
+            /// Returns whether both have the same names and parts.
             fn eq(&self, other: &Self) -> bool {
                 let same: fn(&Self, &Self) -> bool = $parts;
                 (self.component.same(&other.component) && self.id == other.id) || same(self, other)
@@ -114,7 +114,7 @@ impl Map {
         Type::new(&self.component, self.all_types().map(self.id).1)
     }
 
-    /// The tuple of key and value, which stands for an entry where a map is written as a list.
+    /// Returns the tuple of key and value, which is the type of an entry where a map is a list.
     pub fn entry(&self) -> Type {
         let types = self.all_types();
         let map = InterfaceType::Map(self.id);
@@ -380,7 +380,7 @@ impl ComponentFunc {
             .map(|ty| Type::new(&self.component, ty))
     }
 
-    /// Whether the function is declared `async`.
+    /// Returns whether the function is declared `async`.
     pub fn async_(&self) -> bool {
         self.component.interface().types.func(self.id).is_async
     }

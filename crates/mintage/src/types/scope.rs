@@ -69,7 +69,7 @@ impl TypeScope {
         }
     }
 
-    /// Whether equal numbers are equal types in both.
+    /// Returns whether equal numbers are equal types in both.
     pub fn same(&self, other: &Self) -> bool {
         Component::same(&self.component, &other.component)
             && self.resources == other.resources

@@ -18,7 +18,7 @@ use crate::{ErrorContext, ResourceAny, Val};
 use mintage_environ::component::{align_to, discriminant_size, flags_words};
 use mintage_environ::{EnumId, FlagsId, MapId, OptionId, RecordId, ResultId, TupleId, VariantId};
 
-/// How many words a type takes when it is flat; 0 when it is too large for that.
+/// Returns the number of words of a flat value of a type, or 0 if it is too large to be flat.
 fn flat(types: &ComponentTypes, ty: InterfaceType) -> usize {
     types.abi(ty).flat_count.map_or(0, usize::from)
 }
@@ -614,7 +614,7 @@ fn lower_entry(
     Ok(())
 }
 
-/// Where the parts of a value are lifted from, one after the other.
+/// The source of the parts of a value, which are lifted one after the other.
 enum Parts<'b> {
     /// The words of those that are left.
     Flat(&'b [u64]),

@@ -37,7 +37,7 @@ pub(crate) struct CoreModule<'a> {
     pub tags: Vec<SigId>,
     /// Names of tags, by index: those of the name section, else those of exports.
     pub tag_names: HashMap<u32, &'a str>,
-    /// What each function that it defines refers to.
+    /// The references of each function that it defines.
     pub facts: Vec<FuncFacts>,
 }
 

@@ -29,7 +29,7 @@ pub(super) struct Reached {
     pub heaps: BTreeSet<DomainId>,
 }
 
-/// How reachable code uses a table.
+/// The use that reachable code makes of a table.
 #[derive(Clone, Copy, Default)]
 pub(super) struct TableUse {
     pub touched: bool,

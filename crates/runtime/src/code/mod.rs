@@ -21,7 +21,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// What loading an artifact requires, besides that this machine can run it.
+/// The requirements of loading an artifact, besides that this machine can run it.
 #[derive(Clone, Debug, Default)]
 pub struct LoadCheck {
     /// The settings that the artifact must have been compiled with.

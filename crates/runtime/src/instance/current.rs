@@ -35,7 +35,7 @@ pub enum Failure {
 /// nothing else.
 #[repr(C)]
 pub struct Current {
-    /// Where machine code last left for the host. Written by machine code.
+    /// The place where machine code last left for the host. Written by machine code.
     exit: UnsafeCell<ExitRecord>,
     /// The access of the running guest to the host.
     host: Cell<HostAccess>,
