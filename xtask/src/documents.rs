@@ -38,6 +38,78 @@ pub fn paths(files: &[File]) -> Vec<String> {
     complaints
 }
 
+/// Relative links to files that do not exist.
+pub fn links(files: &[File]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for file in files.iter().filter(|file| file.path.ends_with(".md")) {
+        let folder = file.path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        for (i, line) in file.text.lines().enumerate() {
+            for target in line
+                .split("](")
+                .skip(1)
+                .filter_map(|rest| rest.split(')').next())
+            {
+                let target = target.split('#').next().unwrap_or_default();
+                if target.is_empty() || target.contains("://") || target.starts_with("mailto:") {
+                    continue;
+                }
+                let path = resolve(folder, target);
+                if !files.iter().any(|file| file.path == path) {
+                    complaints.push(format!("{}:{}: {target}", file.path, i + 1));
+                }
+            }
+        }
+    }
+    complaints
+}
+
+/// Returns the path of `target`, as a document in `folder` means it.
+fn resolve(folder: &str, target: &str) -> String {
+    let mut parts: Vec<&str> = folder.split('/').filter(|part| !part.is_empty()).collect();
+    for part in target.split('/') {
+        match part {
+            ".." => _ = parts.pop(),
+            "." | "" => {}
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+/// The folder of the rationale.
+const RATIONALE: &str = "docs/rationale/";
+
+/// Headings of the rationale that its index does not have.
+pub fn indexed(files: &[File]) -> Vec<String> {
+    let find = |name: &str| {
+        files
+            .iter()
+            .find(|file| file.path == format!("{RATIONALE}{name}"))
+    };
+    let Some(index) = find("README.md") else {
+        return vec![format!("{RATIONALE}README.md is gone")];
+    };
+    let mut complaints = Vec::new();
+    for file in files {
+        let Some(name) = file.path.strip_prefix(RATIONALE) else {
+            continue;
+        };
+        if name == "README.md" || !name.ends_with(".md") {
+            continue;
+        }
+        for heading in file
+            .text
+            .lines()
+            .filter_map(|line| line.strip_prefix("## "))
+        {
+            if !index.text.contains(&format!("[{heading}]({name}#")) {
+                complaints.push(format!("{}: {heading}", file.path));
+            }
+        }
+    }
+    complaints
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,5 +124,27 @@ mod tests {
             paths(&files),
             ["README.md:1: crates/a/sr", "README.md:2: docs/none.md"]
         );
+    }
+
+    #[test]
+    fn links_that_lead_nowhere_are_found() {
+        let text = "[a](../b.md#x) [c](c.md)\n[d](https://e.f) [g](#g) [h](../h.md)";
+        let files = [
+            file("docs/a.md", text),
+            file("b.md", ""),
+            file("docs/c.md", ""),
+        ];
+        assert_eq!(links(&files), ["docs/a.md:2: ../h.md"]);
+    }
+
+    #[test]
+    fn decisions_that_the_index_lacks_are_found() {
+        let index = "- [Why a?](a.md#why-a)\n";
+        let files = [
+            file("docs/rationale/README.md", index),
+            file("docs/rationale/a.md", "# A\n\n## Why a?\n\n## Why b?\n"),
+        ];
+        assert_eq!(indexed(&files), ["docs/rationale/a.md: Why b?"]);
+        assert_eq!(indexed(&[]).len(), 1);
     }
 }

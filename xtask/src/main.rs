@@ -44,6 +44,11 @@ const RULES: &[Rule] = &[
         layers::facts,
     ),
     ("documents name paths that exist", documents::paths),
+    ("links of documents lead to files", documents::links),
+    (
+        "the index of the rationale has every decision",
+        documents::indexed,
+    ),
 ];
 
 fn main() -> ExitCode {
