@@ -227,6 +227,31 @@ impl ResourceType {
 }
 
 /// A value type.
+///
+/// ```
+/// # #[cfg(feature = "compiler")]
+/// # fn main() -> mintage::Result<()> {
+/// use mintage::types::{ComponentItem, Type};
+/// use mintage::{Component, Engine};
+///
+/// let engine = Engine::default();
+/// let component = Component::new(
+///     &engine,
+///     r#"(component (import "sum" (func (param "of" (list u32)) (result u64))))"#,
+/// )?;
+/// let import = component.component_type().get_import(&engine, "sum").unwrap();
+/// let ComponentItem::ComponentFunc(sum) = import.ty else {
+///     panic!("`sum` is a function");
+/// };
+/// let (name, of) = sum.params().next().unwrap();
+/// assert_eq!(name, "of");
+/// assert!(matches!(of, Type::List(list) if list.ty() == Type::U32));
+/// assert_eq!(sum.results().next(), Some(Type::U64));
+/// # Ok(())
+/// # }
+/// # #[cfg(not(feature = "compiler"))]
+/// # fn main() {}
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Type {
