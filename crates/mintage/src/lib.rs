@@ -56,7 +56,7 @@ mod abi;
 mod bindings;
 mod call;
 #[allow(unsafe_code, reason = "loading an artifact trusts its maker")]
-mod component;
+pub mod component;
 mod engine;
 pub mod error;
 mod instance;

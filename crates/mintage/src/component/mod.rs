@@ -1,4 +1,7 @@
 //! [`Component`]: compiled or loaded machine code.
+//!
+//! The module also has the paths by which hosts know the component API:
+//! `component::{Linker, Instance, Val, ...}`. They name the items at the root of the crate.
 
 mod boundary;
 #[cfg(feature = "compiler")]
@@ -10,7 +13,18 @@ mod input;
 mod names;
 mod settings;
 #[cfg(feature = "compiler")]
+#[doc(hidden)]
 pub mod text;
+
+#[doc(no_inline)]
+pub use crate::{
+    ComponentNamedList, ComponentType, Func, HasData, HasSelf, Instance, InstancePre, Lift, Linker,
+    LinkerInstance, Lower, Resource, ResourceAny, ResourceTable, ResourceTableError, ResourceType,
+    TypedFunc, Val, types, types::Type,
+};
+#[cfg(feature = "macros")]
+#[doc(no_inline)]
+pub use crate::{bindgen, flags};
 
 pub(crate) use boundary::Boundary;
 #[cfg(feature = "compiler")]

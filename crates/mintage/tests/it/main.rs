@@ -20,6 +20,7 @@ mod linking;
 mod memory64;
 mod modules;
 mod objects;
+mod paths;
 mod reexport;
 mod resources;
 mod smoke;
