@@ -1,5 +1,6 @@
 //! [`Engine`]: what compiling, loading and running components share.
 
+mod compatible;
 #[cfg(feature = "compiler")]
 mod compilers;
 mod config;
