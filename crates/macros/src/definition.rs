@@ -187,13 +187,27 @@ impl Definition {
         })
     }
 
-    /// Returns the generics with `bound` for each type parameter.
-    pub fn bounded(&self, bound: &TokenStream) -> Generics {
+    /// Returns an implementation of `implemented` that consists of `items`. Each type parameter is
+    /// bounded by the trait. In `items`, `internal` is the hidden module of `mintage`.
+    pub fn implement(&self, implemented: &str, items: &TokenStream) -> TokenStream {
+        let Definition { ident, krate, .. } = self;
+        let implemented = Ident::new(implemented, Span::call_site());
         let mut generics = self.generics.clone();
         for parameter in generics.type_params_mut() {
-            parameter.bounds.push(parse_quote!(#bound));
+            let bound = parse_quote!(#krate::__internal::#implemented);
+            parameter.bounds.push(bound);
         }
-        generics
+        let (generics, arguments, clause) = generics.split_for_impl();
+        quote! {
+            const _: () = {
+                use #krate::__internal as internal;
+
+                #[allow(unused)]
+                impl #generics internal::#implemented for #ident #arguments #clause {
+                    #items
+                }
+            };
+        }
     }
 }
 

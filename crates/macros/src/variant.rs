@@ -25,9 +25,6 @@ pub fn expand_enum(definition: &Definition, cases: &[Case], implemented: Trait) 
 }
 
 fn component_type(definition: &Definition, cases: &[Case]) -> TokenStream {
-    let Definition { ident, krate, .. } = definition;
-    let bounded = definition.bounded(&quote!(#krate::__internal::ComponentType));
-    let (generics, arguments, clause) = bounded.split_for_impl();
     let layouts = layouts(cases);
     let names = cases.iter().map(|case| &case.names);
     let texts = cases
@@ -42,53 +39,43 @@ fn component_type(definition: &Definition, cases: &[Case]) -> TokenStream {
         Some(ty) => quote!(internal::Some(<#ty as internal::ComponentType>::matches)),
         None => quote!(internal::None),
     });
-    quote! {
-        const _: () = {
-            use #krate::__internal as internal;
-            impl #generics internal::ComponentType for #ident #arguments #clause {
-                const ABI: internal::CanonicalAbi = internal::CanonicalAbi::variant_of(#layouts);
+    let items = quote! {
+        const ABI: internal::CanonicalAbi = internal::CanonicalAbi::variant_of(#layouts);
 
-                fn matches(
-                    ty: internal::InterfaceType,
-                    types: &internal::InstanceTypes<'_>,
-                ) -> bool {
-                    internal::variant_matches(ty, types, &[
-                        #(internal::Part { names: #names, matches: #payloads }),*
-                    ])
-                }
+        fn matches(
+            ty: internal::InterfaceType,
+            types: &internal::InstanceTypes<'_>,
+        ) -> bool {
+            internal::variant_matches(ty, types, &[
+                #(internal::Part { names: #names, matches: #payloads }),*
+            ])
+        }
 
-                fn describe() -> internal::String {
-                    internal::variant_text(&[#(#texts),*])
-                }
-            }
-        };
-    }
+        fn describe() -> internal::String {
+            internal::variant_text(&[#(#texts),*])
+        }
+    };
+    definition.implement("ComponentType", &items)
 }
 
 fn enum_component_type(definition: &Definition, cases: &[Case]) -> TokenStream {
-    let Definition { ident, krate, .. } = definition;
-    let (generics, arguments, clause) = definition.generics.split_for_impl();
     let layouts = layouts(cases);
     let names: Vec<_> = cases.iter().map(|case| &case.names).collect();
-    quote! {
-        const _: () = {
-            use #krate::__internal as internal;
-            impl #generics internal::ComponentType for #ident #arguments #clause {
-                const ABI: internal::CanonicalAbi = internal::CanonicalAbi::variant_of(#layouts);
+    let items = quote! {
+        const ABI: internal::CanonicalAbi = internal::CanonicalAbi::variant_of(#layouts);
 
-                fn matches(
-                    ty: internal::InterfaceType,
-                    types: &internal::InstanceTypes<'_>,
-                ) -> bool {
-                    internal::enum_matches(ty, types, &[#(#names),*])
-                }
+        fn matches(
+            ty: internal::InterfaceType,
+            types: &internal::InstanceTypes<'_>,
+        ) -> bool {
+            internal::enum_matches(ty, types, &[#(#names),*])
+        }
 
-                fn describe() -> internal::String {
-                    internal::enum_text(&[#(#names),*])
-                }
-            }
-        };
-    }
+        fn describe() -> internal::String {
+            internal::enum_text(&[#(#names),*])
+        }
+    };
+    definition.implement("ComponentType", &items)
 }
 
 /// The layouts of the payloads, of type `&[Option<CanonicalAbi>]`.
@@ -101,9 +88,6 @@ fn layouts(cases: &[Case]) -> TokenStream {
 }
 
 fn lower(definition: &Definition, cases: &[Case]) -> TokenStream {
-    let Definition { ident, krate, .. } = definition;
-    let bounded = definition.bounded(&quote!(#krate::__internal::Lower));
-    let (generics, arguments, clause) = bounded.split_for_impl();
     let (layouts, count) = (layouts(cases), cases.len());
     let flat = cases.iter().enumerate().map(|(i, case)| {
         let ident = &case.ident;
@@ -137,41 +121,33 @@ fn lower(definition: &Definition, cases: &[Case]) -> TokenStream {
             },
         }
     });
-    quote! {
-        const _: () = {
-            use #krate::__internal as internal;
-            #[allow(unused)]
-            impl #generics internal::Lower for #ident #arguments #clause {
-                fn lower_flat(
-                    &self,
-                    cx: &mut internal::LowerContext<'_>,
-                    ty: internal::InterfaceType,
-                    dst: &mut [u64],
-                ) -> internal::Result<()> {
-                    match self {
-                        #(#flat)*
-                    }
-                }
-
-                fn lower_memory(
-                    &self,
-                    cx: &mut internal::LowerContext<'_>,
-                    ty: internal::InterfaceType,
-                    offset: usize,
-                ) -> internal::Result<()> {
-                    match self {
-                        #(#memory)*
-                    }
-                }
+    let items = quote! {
+        fn lower_flat(
+            &self,
+            cx: &mut internal::LowerContext<'_>,
+            ty: internal::InterfaceType,
+            dst: &mut [u64],
+        ) -> internal::Result<()> {
+            match self {
+                #(#flat)*
             }
-        };
-    }
+        }
+
+        fn lower_memory(
+            &self,
+            cx: &mut internal::LowerContext<'_>,
+            ty: internal::InterfaceType,
+            offset: usize,
+        ) -> internal::Result<()> {
+            match self {
+                #(#memory)*
+            }
+        }
+    };
+    definition.implement("Lower", &items)
 }
 
 fn lift(definition: &Definition, cases: &[Case]) -> TokenStream {
-    let Definition { ident, krate, .. } = definition;
-    let bounded = definition.bounded(&quote!(#krate::__internal::Lift));
-    let (generics, arguments, clause) = bounded.split_for_impl();
     let (layouts, count) = (layouts(cases), cases.len());
     let flat = cases.iter().enumerate().map(|(i, case)| {
         let ident = &case.ident;
@@ -200,33 +176,28 @@ fn lift(definition: &Definition, cases: &[Case]) -> TokenStream {
             None => quote!(#number => internal::Ok(Self::#ident),),
         }
     });
-    quote! {
-        const _: () = {
-            use #krate::__internal as internal;
-            #[allow(unused)]
-            impl #generics internal::Lift for #ident #arguments #clause {
-                fn lift_flat(
-                    cx: &mut internal::LiftContext<'_>,
-                    ty: internal::InterfaceType,
-                    src: &[u64],
-                ) -> internal::Result<Self> {
-                    match internal::LiftContext::flat_discriminant(src[0], #count)? {
-                        #(#flat)*
-                        case => internal::no_such_case(case),
-                    }
-                }
-
-                fn lift_memory(
-                    cx: &mut internal::LiftContext<'_>,
-                    ty: internal::InterfaceType,
-                    bytes: &[u8],
-                ) -> internal::Result<Self> {
-                    match internal::LiftContext::memory_discriminant(bytes, #count)? {
-                        #(#memory)*
-                        case => internal::no_such_case(case),
-                    }
-                }
+    let items = quote! {
+        fn lift_flat(
+            cx: &mut internal::LiftContext<'_>,
+            ty: internal::InterfaceType,
+            src: &[u64],
+        ) -> internal::Result<Self> {
+            match internal::LiftContext::flat_discriminant(src[0], #count)? {
+                #(#flat)*
+                case => internal::no_such_case(case),
             }
-        };
-    }
+        }
+
+        fn lift_memory(
+            cx: &mut internal::LiftContext<'_>,
+            ty: internal::InterfaceType,
+            bytes: &[u8],
+        ) -> internal::Result<Self> {
+            match internal::LiftContext::memory_discriminant(bytes, #count)? {
+                #(#memory)*
+                case => internal::no_such_case(case),
+            }
+        }
+    };
+    definition.implement("Lift", &items)
 }
