@@ -13,7 +13,7 @@ use mintage_runtime::Instance;
 pub(crate) const MAX_LIST_BYTE_LENGTH: usize =
     mintage_environ::component::MAX_LIST_BYTE_LENGTH as usize;
 
-/// The types that one call's values are made of, and how the guest writes strings.
+/// The types of a call's values, and the encoding of the guest's strings.
 #[derive(Clone, Copy)]
 pub(crate) struct AbiOptions<'a> {
     pub types: &'a ComponentTypes,
@@ -68,13 +68,13 @@ impl LowerTarget<'_> {
 macro_rules! type_accessors {
     ($context:ident) => {
         impl<'a> $context<'a> {
-            /// The component's types.
+            /// Returns the component's types.
             #[inline]
             pub fn types(&self) -> &'a ComponentTypes {
                 self.options.types
             }
 
-            /// The types of a tuple's fields.
+            /// Returns the types of a tuple's fields.
             #[inline]
             pub fn tuple_types(&self, ty: InterfaceType) -> &'a [InterfaceType] {
                 match ty {
@@ -83,7 +83,7 @@ macro_rules! type_accessors {
                 }
             }
 
-            /// The fields of a record.
+            /// Returns the fields of a record.
             pub fn record_types(&self, ty: InterfaceType) -> &'a [(Box<str>, InterfaceType)] {
                 match ty {
                     InterfaceType::Record(id) => {
@@ -94,8 +94,8 @@ macro_rules! type_accessors {
                 }
             }
 
-            /// The type of a list's elements, of a map's entries, or of an option's payload; `ty`
-            /// itself for other types.
+            /// Returns the type of a list's elements, of a map's entries, or of an option's
+            /// payload, and `ty` itself for other types.
             #[inline]
             pub fn element_type(&self, ty: InterfaceType) -> InterfaceType {
                 match ty {
@@ -104,7 +104,7 @@ macro_rules! type_accessors {
                 }
             }
 
-            /// The payload types of a result's cases.
+            /// Returns the payload types of a result's cases.
             pub fn result_types(
                 &self,
                 ty: InterfaceType,
@@ -115,7 +115,7 @@ macro_rules! type_accessors {
                 }
             }
 
-            /// The payload type of case `case` of a variant.
+            /// Returns the payload type of case `case` of a variant.
             pub fn case_type(&self, ty: InterfaceType, case: usize) -> Option<InterfaceType> {
                 match ty {
                     InterfaceType::Variant(id) => self.options.types.variant(id).cases.get(case)?.1,
@@ -149,8 +149,8 @@ impl<'a> LowerContext<'a> {
         }
     }
 
-    /// A block of `size` bytes from the guest's `realloc`, aligned to `align`: its offset in
-    /// [`memory`](Self::memory).
+    /// Allocates a block of `size` bytes, aligned to `align`, with the guest's `realloc`. Returns
+    /// its offset in [`memory`](Self::memory).
     ///
     /// # Errors
     ///
@@ -161,7 +161,7 @@ impl<'a> LowerContext<'a> {
 
     /// Returns the guest's memory, for any use: other threads may write to it as well.
     ///
-    /// [`write`](Self::write) and [`write_bytes`](Self::write_bytes) are better where they will do.
+    /// Prefer [`write`](Self::write) and [`write_bytes`](Self::write_bytes) where they suffice.
     /// After this call the engine no longer knows which pages were written, so the reset of the
     /// instance has to ask the system.
     #[inline]
@@ -217,7 +217,7 @@ impl<'a> LowerContext<'a> {
         }
     }
 
-    /// Checks a pointer that the guest gave for results of the layout `abi`: its offset in memory.
+    /// Checks the guest's pointer to the results, of layout `abi`. Returns its offset in memory.
     pub(crate) fn result_area(&mut self, pointer: u32, abi: CanonicalAbi) -> Result<usize> {
         self.guest.refresh();
         let size = self.guest.size();
@@ -257,7 +257,7 @@ fn check_pointer(pointer: u32, abi: CanonicalAbi, size: usize) -> Result<usize> 
     Ok(start)
 }
 
-/// The guest's memory, or where it is found.
+/// The guest's memory, or the instance that has it.
 #[derive(Clone, Copy)]
 enum View<'a> {
     /// An instance whose memory is not looked up yet.
@@ -272,7 +272,7 @@ pub struct LiftContext<'a> {
     view: View<'a>,
     /// Bytes of host memory that the values of this call may still take.
     budget: usize,
-    /// With the instance whose handles they are.
+    /// The handles of the call, and the instance that they belong to.
     pub(super) handles: Option<(HandleContext<'a>, &'a Instance)>,
 }
 
@@ -315,7 +315,7 @@ impl<'a> LiftContext<'a> {
         }
     }
 
-    /// The guest's memory.
+    /// Returns the guest's memory.
     #[inline]
     pub fn memory(&mut self) -> &'a [u8] {
         match self.view {
@@ -328,12 +328,12 @@ impl<'a> LiftContext<'a> {
         }
     }
 
-    /// Takes host memory for `count` values of `size` bytes from what the call may use. Call it
-    /// before reserving memory for as many values as a guest says.
+    /// Charges the call for `count` values of `size` bytes of host memory. Call it before reserving
+    /// memory for a number of values that a guest chose.
     ///
     /// # Errors
     ///
-    /// When the call has used up what it may use. (Lists can overlap in guest memory, so a guest
+    /// When the call exceeds its limit. (Lists can overlap in guest memory, so a guest
     /// could otherwise make the host copy far more than the guest's memory holds.)
     #[inline]
     pub fn charge(&mut self, count: usize, size: usize) -> Result<()> {
@@ -353,11 +353,11 @@ impl<'a> LiftContext<'a> {
         }
     }
 
-    /// The discriminant in a flat word, of a variant with `cases` cases.
+    /// Returns the discriminant in a flat word, of a variant with `cases` cases.
     ///
     /// # Errors
     ///
-    /// When it names no case.
+    /// When there is no such case.
     #[inline]
     pub fn flat_discriminant(word: u64, cases: usize) -> Result<u32> {
         let discriminant = word as u32;
@@ -369,11 +369,11 @@ impl<'a> LiftContext<'a> {
         Ok(discriminant)
     }
 
-    /// The discriminant at the start of the bytes of a variant with `cases` cases.
+    /// Returns the discriminant at the start of the bytes of a variant with `cases` cases.
     ///
     /// # Errors
     ///
-    /// When it names no case.
+    /// When there is no such case.
     #[inline]
     pub fn memory_discriminant(bytes: &[u8], cases: usize) -> Result<u32> {
         let word = match mintage_environ::component::discriminant_size(cases) {
@@ -384,7 +384,7 @@ impl<'a> LiftContext<'a> {
         Self::flat_discriminant(u64::from(word), cases)
     }
 
-    /// The bytes of a value of layout `abi` at `pointer`.
+    /// Returns the bytes of a value of layout `abi` at `pointer`.
     #[inline]
     pub(crate) fn spilled(&mut self, pointer: u32, abi: CanonicalAbi) -> Result<&'a [u8]> {
         let memory = self.memory();
@@ -392,7 +392,7 @@ impl<'a> LiftContext<'a> {
         Ok(&memory[start..][..abi.size32 as usize])
     }
 
-    /// The bytes of a list of `len` elements of `size` bytes, aligned to `align`
+    /// Returns the bytes of a list of `len` elements of `size` bytes, aligned to `align`
     /// (`load_list_from_range`).
     ///
     /// # Errors
@@ -426,7 +426,7 @@ impl<'a> LiftContext<'a> {
     }
 }
 
-/// The `u32` at `offset` of a value's bytes.
+/// Reads the `u32` at `offset` of a value's bytes.
 #[inline]
 pub(crate) fn read_u32(bytes: &[u8], offset: usize) -> u32 {
     let mut word = [0; 4];

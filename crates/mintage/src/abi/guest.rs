@@ -16,14 +16,14 @@ enum Allocator<'a> {
     Instance {
         instance: &'a mut Instance,
         domain: DomainId,
-        /// One of the instance's.
+        /// A memory of the instance.
         memory: Option<FoundMemory>,
         realloc: Option<Callee>,
-        /// Who decides when `realloc` grows the memory.
+        /// The limiter that decides when `realloc` grows the memory.
         limiter: &'a mut dyn GrowthLimiter,
     },
-    /// A memory of the host's, for a call that no guest takes part in. It grows with each block.
-    /// The instance has the handles.
+    /// A memory of the host, for a call without a guest. It grows with each block. The handles are
+    /// those of the instance.
     Scratch {
         instance: &'a Instance,
         memory: &'a mut Vec<u8>,
@@ -64,7 +64,7 @@ impl<'a> Guest<'a> {
         }
     }
 
-    /// A memory of the host's in place of a guest's.
+    /// Uses a memory of the host instead of a guest's.
     pub fn scratch(instance: &'a Instance, memory: &'a mut Vec<u8>) -> Self {
         Self {
             allocator: Allocator::Scratch { instance, memory },
@@ -84,7 +84,7 @@ impl<'a> Guest<'a> {
         guest
     }
 
-    /// The instance; none for a fake.
+    /// Returns the instance, or `None` for a fake.
     pub fn instance(&self) -> Option<&Instance> {
         match &self.allocator {
             Allocator::Instance { instance, .. } => Some(instance),
@@ -182,7 +182,7 @@ impl<'a> Guest<'a> {
         self.trapped
     }
 
-    /// Calls the guest's `realloc` for a new block of memory and checks what it gives.
+    /// Calls the guest's `realloc` for a new block of memory and checks the result.
     ///
     /// The guest cannot call out meanwhile (`may_leave`).
     ///

@@ -1,5 +1,4 @@
-//! Handles: what lowering and lifting of resources works on, and what a type check knows of
-//! resource types.
+//! Handles: the context of lowering and lifting resources, and of checking their types.
 
 use super::{ComponentTypes, LiftContext, LowerContext};
 use crate::Result;
@@ -10,8 +9,8 @@ use mintage_environ::{DomainId, Index, ResourceId};
 use mintage_runtime::Instance;
 use std::ops::Deref;
 
-/// The types of a component, with what its imported resource types are: what a type check compares
-/// Rust types with.
+/// The types of a component with its imported resource types, which a type check compares with
+/// Rust types.
 #[derive(Clone, Copy)]
 pub struct InstanceTypes<'a> {
     types: &'a ComponentTypes,
@@ -24,7 +23,7 @@ impl<'a> InstanceTypes<'a> {
         Self { types, resources }
     }
 
-    /// The resource type of the host that `id` is, or `None` when a component defines it.
+    /// Returns the host's resource type that `id` is, or `None` when a component defines it.
     pub fn host_resource(&self, id: ResourceId) -> Option<ResourceType> {
         self.resources.get(id.index()).copied().flatten()
     }
@@ -64,14 +63,14 @@ impl HandleContext<'_> {
         }
     }
 
-    /// The call that handles are lent to.
+    /// Returns the call that handles are lent to.
     pub fn lends_to(&self) -> Result<LendingCall> {
         self.lends_to
             .context("internal error: a handle is lent to a call without borrows")
     }
 }
 
-/// The error for a call that has nothing to do with an instance: in tests only.
+/// Returns the error for a call without an instance, which only tests make.
 pub(super) fn no_handles() -> crate::Error {
     format_err!("handles need an instance")
 }
@@ -81,7 +80,7 @@ impl<'a> LowerContext<'a> {
         self.handles.as_mut().with_context(no_handles)
     }
 
-    /// Gives the guest a resource (`lower_own`): the index of its new handle.
+    /// Gives the guest a resource (`lower_own`). Returns the index of its new handle.
     pub(crate) fn lower_own(&mut self, id: ResourceId, rep: u32) -> Result<u32> {
         let domain = self.handles()?.domain;
         self.instance()?
@@ -89,7 +88,8 @@ impl<'a> LowerContext<'a> {
             .map_err(handle_trap)
     }
 
-    /// Lends the guest a resource for this call (`lower_borrow`): the index of its new handle.
+    /// Lends the guest a resource for this call (`lower_borrow`). Returns the index of its new
+    /// handle.
     pub(crate) fn lower_borrow(&mut self, id: ResourceId, rep: u32) -> Result<u32> {
         let handles = self.handles()?;
         let (domain, call) = (handles.domain, handles.lends_to()?.guest);
@@ -111,7 +111,7 @@ impl<'a> LiftContext<'a> {
         }
     }
 
-    /// Takes a resource from the guest (`lift_own`): its representation.
+    /// Takes a resource from the guest (`lift_own`). Returns its representation.
     pub(crate) fn lift_own(&mut self, id: ResourceId, index: u32) -> Result<u32> {
         let (handles, instance) = self.handles.as_ref().with_context(no_handles)?;
         instance
@@ -119,7 +119,7 @@ impl<'a> LiftContext<'a> {
             .map_err(handle_trap)
     }
 
-    /// Borrows a resource of the guest for this call (`lift_borrow`): its representation.
+    /// Borrows a resource of the guest for this call (`lift_borrow`). Returns its representation.
     pub(crate) fn lift_borrow(&mut self, id: ResourceId, index: u32) -> Result<u32> {
         let (handles, instance) = self.handles.as_ref().with_context(no_handles)?;
         instance

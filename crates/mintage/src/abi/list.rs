@@ -22,8 +22,8 @@ impl<T: ComponentType> ComponentType for [T] {
     }
 }
 
-/// Stores a list's elements: pointer and length (`store_list_into_range`). `realloc` is called for
-/// an empty list, too.
+/// Stores a list's elements (`store_list_into_range`). Returns the pointer and the length.
+/// `realloc` is also called for an empty list.
 fn lower_list<T: Lower>(
     items: &[T],
     cx: &mut LowerContext<'_>,

@@ -23,7 +23,7 @@ fn matches<K: ComponentType, V: ComponentType>(
     K::matches(key, types) && V::matches(value, types)
 }
 
-/// Stores the entries of a map: pointer and number.
+/// Stores the entries of a map. Returns the pointer and the number.
 fn lower<K: Lower, V: Lower>(
     entries: impl ExactSizeIterator<Item = (K, V)>,
     cx: &mut LowerContext<'_>,
@@ -43,7 +43,7 @@ fn lower<K: Lower, V: Lower>(
     Ok((start as u32, len as u32))
 }
 
-/// The entries of a map, each paid for twice: once as they are read, and once in the Rust map.
+/// Lifts the entries of a map. Each is charged twice: as it is read, and in the Rust map.
 fn lift<K: Lift, V: Lift>(
     cx: &mut LiftContext<'_>,
     ty: InterfaceType,

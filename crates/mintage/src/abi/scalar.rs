@@ -7,7 +7,7 @@ use super::{
 use crate::Trap;
 use crate::error::{Result, trap};
 
-/// The `char` with this code point.
+/// Returns the `char` with this code point.
 pub(crate) fn lift_char(code: u32) -> Result<char> {
     match char::from_u32(code) {
         Some(c) => Ok(c),
@@ -15,8 +15,8 @@ pub(crate) fn lift_char(code: u32) -> Result<char> {
     }
 }
 
-/// A NaN from a guest becomes the canonical one (`canonicalize_nan32`), so that its payload tells
-/// nothing.
+/// Makes a float of its bits. A NaN becomes the canonical one (`canonicalize_nan32`), so that its
+/// payload carries no information.
 pub(crate) fn lift_f32(bits: u32) -> f32 {
     let value = f32::from_bits(bits);
     if value.is_nan() {
@@ -201,7 +201,7 @@ impl ComponentType for u8 {
     }
 }
 
-/// Written out, since lists of bytes deserve a plain copy in every build.
+/// Written by hand, so that lists of bytes are one copy in every build.
 impl Lower for u8 {
     #[inline]
     fn lower_flat(

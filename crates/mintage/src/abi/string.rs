@@ -57,7 +57,7 @@ impl LowerContext<'_> {
     }
 }
 
-/// The number of characters of a string that has none past U+00FF.
+/// Returns the number of characters of a string, if none is past U+00FF.
 fn latin1_len(string: &str) -> Option<usize> {
     if string.is_ascii() {
         return Some(string.len());
@@ -68,7 +68,8 @@ fn latin1_len(string: &str) -> Option<usize> {
 }
 
 impl LiftContext<'_> {
-    /// The string at `pointer` with `len` code units, tagged or not (`load_string_from_range`).
+    /// Returns the string at `pointer` with `len` code units, tagged or not
+    /// (`load_string_from_range`).
     #[inline]
     pub(crate) fn lift_string(&mut self, pointer: u32, len: u32) -> Result<String> {
         match self.options.encoding {
@@ -138,7 +139,7 @@ impl LiftContext<'_> {
     }
 }
 
-/// The slow way to the place of the error, which the fast validation does not tell.
+/// Finds the place of the error, which the fast validation does not report.
 #[cold]
 fn bad_utf8(bytes: &[u8]) -> Result<String> {
     match std::str::from_utf8(bytes) {
@@ -187,7 +188,7 @@ impl Lower for str {
     }
 }
 
-/// The traits for a type that holds a `str`.
+/// Implements the traits for a type that holds a `str`.
 macro_rules! string_type {
     (<$($generics:lifetime)?> $ty:ty) => {
         impl<$($generics)?> ComponentType for $ty {
@@ -240,7 +241,7 @@ impl Lift for String {
     }
 }
 
-/// Lifting for a type that is made from another.
+/// Implements lifting for a type that is made from another.
 macro_rules! lift_from {
     ($ty:ty, $from:ty) => {
         impl Lift for $ty {

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::error::Result;
 
-/// Stands for the types of fields that do not look at theirs.
+/// Types for fields that do not use theirs.
 const UNUSED: &[InterfaceType] = &[InterfaceType::Bool; 16];
 
 macro_rules! tuple {

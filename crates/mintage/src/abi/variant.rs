@@ -178,7 +178,8 @@ impl<T: Lower, E: Lower> Lower for Result<T, E> {
     }
 }
 
-/// A payload that is missing in the component type is `()`, which no word and no byte makes.
+/// The type in place of a payload that the component type lacks. The Rust type is `()`, which has
+/// no words and no bytes.
 const NO_PAYLOAD: InterfaceType = InterfaceType::Bool;
 
 impl<T: Lift, E: Lift> Lift for Result<T, E> {

@@ -48,7 +48,7 @@ pub(crate) struct LendingCall {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct HostCallId(usize);
 
-/// The handles that end with a call. A few need no memory of their own.
+/// The handles that end with a call. A few take no allocation.
 #[derive(Debug, Default)]
 struct HostCallScope {
     /// Handles of the host that are lent to the call.
@@ -87,7 +87,7 @@ impl HostHandles {
         }
     }
 
-    /// A new owning handle.
+    /// Adds an owning handle.
     pub fn add_own(&mut self, rep: u32, origin: Option<ResourceOrigin>) -> HostHandle {
         self.add(HostHandleEntry {
             rep,
@@ -162,7 +162,7 @@ impl HostHandles {
         Ok(entry)
     }
 
-    /// Removes an owning handle that is not lent: its representation.
+    /// Removes an owning handle that is not lent. Returns its representation.
     pub fn take_own(&mut self, handle: HostHandle) -> Result<u32> {
         ensure!(
             self.get(handle)?.owned,
@@ -191,7 +191,7 @@ impl HostHandles {
     fn free_slot(&mut self, index: u32) {
         let slot = &mut self.slots[index as usize];
         slot.entry = None;
-        // A slot whose numbers are used up is not used again.
+        // A slot that has had every generation is not reused.
         if let Some(generation) = slot.generation.checked_add(1) {
             slot.generation = generation;
             self.free.push(index);

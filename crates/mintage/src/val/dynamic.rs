@@ -93,13 +93,13 @@ impl Cases {
     }
 }
 
-/// A copy of a name, for a place that is paid for.
+/// Copies a name to a place that was charged before.
 fn lift_name(cx: &mut LiftContext<'_>, name: &str) -> Result<String> {
     cx.charge(name.len(), 1)?;
     Ok(name.to_string())
 }
 
-/// The case of a variant-like value, with its payload and the payload's type.
+/// The case of a variant-like value, with its payload and the type of that.
 struct Case<'v> {
     cases: Cases,
     number: usize,
@@ -107,7 +107,7 @@ struct Case<'v> {
 }
 
 impl<'v> Case<'v> {
-    /// The case that `value` is of the variant-like type `ty`.
+    /// Returns the case that `value` is of the variant-like type `ty`.
     fn of(value: &'v Val, ty: InterfaceType, types: &ComponentTypes) -> Result<Case<'v>> {
         let (cases, number, payload) = match (value, ty) {
             (Val::Variant(name, payload), InterfaceType::Variant(id)) => {
@@ -217,7 +217,7 @@ fn fields<'v>(
     }
 }
 
-/// The bits of a flags value, 32 to a word.
+/// Returns the bits of a flags value, 32 to a word.
 fn flag_words(value: &Val, id: FlagsId, types: &ComponentTypes) -> Result<Vec<u32>> {
     let ty = InterfaceType::Flags(id);
     let Val::Flags(set) = value else {
@@ -403,7 +403,7 @@ impl Val {
         }
     }
 
-    /// Stores the elements of a list or the entries of a map: pointer and number.
+    /// Stores the elements of a list or the entries of a map. Returns the pointer and the number.
     fn lower_list(&self, cx: &mut LowerContext<'_>, ty: InterfaceType) -> Result<(u32, u32)> {
         let types = cx.types();
         let len = match (self, ty) {
