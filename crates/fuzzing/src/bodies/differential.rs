@@ -35,7 +35,7 @@ fn run(u: &mut Unstructured<'_>, pair: &CompiledPair) -> Result<Outcome, String>
             };
             // Either the states may differ from here on, or the guests' own limit on loops and
             // calls is used up.
-            if stop.depends_on_engine() || stop == Stop::Trap(Trap::UnreachableCodeReached) {
+            if twins.may_part(&stop) || stop == Stop::Trap(Trap::UnreachableCodeReached) {
                 match pair.instantiate()? {
                     Ok(fresh) => twins = fresh,
                     Err(_) => return Ok(Outcome::Held),

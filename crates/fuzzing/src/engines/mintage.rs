@@ -174,14 +174,18 @@ struct CompiledComponent {
 
 impl CompiledModules for CompiledComponent {
     fn instantiate(&self) -> Result<Box<dyn ModuleInstances>, Stop> {
-        match instantiate(&self.pre, self.fuel_by_length) {
+        match instantiate(&self.pre) {
             Ok(instance) => Ok(Box::new(instance)),
             Err(error) => Err(Stop::of(&error)),
         }
     }
+
+    fn fuel_by_length(&self) -> bool {
+        self.fuel_by_length
+    }
 }
 
-fn instantiate(pre: &InstancePre<StoreLimits>, fuel_by_length: bool) -> Result<ComponentInstance> {
+fn instantiate(pre: &InstancePre<StoreLimits>) -> Result<ComponentInstance> {
     let limits = StoreLimitsBuilder::new()
         .memory_size(MEMORY_LIMIT)
         .table_elements(TABLE_LIMIT);
@@ -190,18 +194,13 @@ fn instantiate(pre: &InstancePre<StoreLimits>, fuel_by_length: bool) -> Result<C
     // Fails if fuel is not counted.
     let _ = store.set_fuel(PLENTY);
     let instance = pre.instantiate(&mut store)?;
-    Ok(ComponentInstance {
-        store,
-        instance,
-        fuel_by_length,
-    })
+    Ok(ComponentInstance { store, instance })
 }
 
 /// An instance of the component that instantiates the modules.
 struct ComponentInstance {
     store: Store<StoreLimits>,
     instance: Instance,
-    fuel_by_length: bool,
 }
 
 impl ComponentInstance {
@@ -214,7 +213,7 @@ impl ComponentInstance {
             snapshot = unsafe { Component::deserialize(engine, snapshot.serialize()?) }?;
         }
         let pre = Linker::new(snapshot.engine()).instantiate_pre(&snapshot)?;
-        instantiate(&pre, self.fuel_by_length)
+        instantiate(&pre)
     }
 }
 
@@ -226,10 +225,6 @@ impl ModuleInstances for ComponentInstance {
 
     fn fuel(&mut self) -> Option<u64> {
         self.store.get_fuel().ok()
-    }
-
-    fn fuel_by_length(&self) -> bool {
-        self.fuel_by_length
     }
 
     fn call(&mut self, module: usize, name: &str, args: &[CoreVal]) -> Result<Vec<CoreVal>, Stop> {

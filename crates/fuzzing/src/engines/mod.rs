@@ -56,6 +56,12 @@ pub trait CompiledModules {
     ///
     /// If one of them traps, or the engine refuses it.
     fn instantiate(&self) -> Result<Box<dyn ModuleInstances>, Stop>;
+
+    /// Returns whether bulk operations consume fuel in proportion to their length. Only engines
+    /// that agree on this consume the same fuel.
+    fn fuel_by_length(&self) -> bool {
+        false
+    }
 }
 
 /// Instances of [`LinkedModules`], each named by the position of its module.
@@ -66,12 +72,6 @@ pub trait ModuleInstances {
 
     /// Returns the fuel that is left, or `None` if the engine does not count it exactly.
     fn fuel(&mut self) -> Option<u64>;
-
-    /// Returns whether bulk operations consume fuel in proportion to their length. Only engines
-    /// that agree on this consume the same fuel.
-    fn fuel_by_length(&self) -> bool {
-        false
-    }
 
     /// Calls an exported function.
     ///

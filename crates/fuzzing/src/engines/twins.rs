@@ -4,12 +4,15 @@
 
 use super::{CompiledModules, ModuleInstances, PLENTY, Stop, all_same, same};
 use crate::guests::LinkedModules;
+use mintage::Trap;
 use mintage::core::CoreVal;
 
 /// Instances of the same modules in two engines, or twice in one engine.
 pub struct Twins<'a> {
     linked: &'a LinkedModules,
     pair: [Box<dyn ModuleInstances>; 2],
+    /// Whether bulk operations cost the same fuel in both places.
+    same_costs: bool,
 }
 
 impl<'a> Twins<'a> {
@@ -22,12 +25,20 @@ impl<'a> Twins<'a> {
         linked: &'a LinkedModules,
         compiled: [&dyn CompiledModules; 2],
     ) -> Result<Result<Twins<'a>, Stop>, String> {
+        let [a, b] = compiled.map(CompiledModules::fuel_by_length);
+        let same_costs = a == b;
         let [a, b] = compiled.map(CompiledModules::instantiate);
-        let pair = match both(a, b).map_err(|difference| format!("instantiation {difference}"))? {
+        let pair = match both_at_costs(same_costs, a, b)
+            .map_err(|difference| format!("instantiation {difference}"))?
+        {
             Ok(pair) => pair,
             Err(stop) => return Ok(Err(stop)),
         };
-        let mut twins = Twins { linked, pair };
+        let mut twins = Twins {
+            linked,
+            pair,
+            same_costs,
+        };
         twins
             .compare()
             .map_err(|difference| format!("after instantiation, {difference}"))?;
@@ -35,7 +46,8 @@ impl<'a> Twins<'a> {
     }
 
     /// Calls an exported function in both places with [`PLENTY`] of fuel, then compares everything
-    /// that is exported. Returns the results here, or the reason if both stop alike.
+    /// that is exported. Returns the results here, or the reason if both stop alike, or if one
+    /// stops for a reason that says nothing about the other ([`may_part`](Self::may_part)).
     ///
     /// # Errors
     ///
@@ -67,13 +79,15 @@ impl<'a> Twins<'a> {
             instance.set_fuel(fuel);
             instance.call(module, name, args)
         });
-        let result = match both(a, b).map_err(|difference| format!("{} {difference}", what()))? {
+        let result = match both_at_costs(self.same_costs, a, b)
+            .map_err(|difference| format!("{} {difference}", what()))?
+        {
             Ok([a, b]) if !all_same(&a, &b) => {
                 return Err(format!("{} gives {a:?} here, {b:?} there", what()));
             }
             Ok([results, _]) => Ok(results),
             // The engines stopped at different points, so their states differ.
-            Err(stop) if stop.depends_on_engine() => return Ok(Err(stop)),
+            Err(stop) if may_part(self.same_costs, &stop) => return Ok(Err(stop)),
             Err(stop) => Err(stop),
         };
         self.compare()
@@ -110,11 +124,14 @@ impl<'a> Twins<'a> {
         second
     }
 
+    /// Returns whether the two places may have different states after a call that ended so.
+    pub fn may_part(&self, stop: &Stop) -> bool {
+        may_part(self.same_costs, stop)
+    }
+
     fn compare(&mut self) -> Result<(), String> {
-        let [a, b] = &self.pair;
-        let is_comparable = a.fuel_by_length() == b.fuel_by_length();
         if let [Some(a), Some(b)] = self.pair.each_mut().map(|instance| instance.fuel())
-            && is_comparable
+            && self.same_costs
             && a != b
         {
             return Err(format!("fuel of {a} is left here, {b} there"));
@@ -150,17 +167,30 @@ impl<'a> Twins<'a> {
     }
 }
 
-/// Returns the results of a step in two places, or the reason if both stopped alike.
+/// Returns whether one place may stop so where the other one goes on.
+///
+/// The length of a bulk operation is paid for before anything else is checked, and can be far more
+/// than [`PLENTY`].
+fn may_part(same_costs: bool, stop: &Stop) -> bool {
+    stop.depends_on_engine() || (!same_costs && *stop == Stop::Trap(Trap::OutOfFuel))
+}
+
+/// Returns the results of a step in two places, or the reason if both stopped alike or one place
+/// may stop so alone.
 ///
 /// # Errors
 ///
 /// The difference, if one went on and the other one stopped, or they stopped for different reasons.
-pub fn both<T>(a: Result<T, Stop>, b: Result<T, Stop>) -> Result<Result<[T; 2], Stop>, String> {
+fn both_at_costs<T>(
+    same_costs: bool,
+    a: Result<T, Stop>,
+    b: Result<T, Stop>,
+) -> Result<Result<[T; 2], Stop>, String> {
     match (a, b) {
         (Ok(a), Ok(b)) => Ok(Ok([a, b])),
         (Err(a), Err(b)) if a == b => Ok(Err(a)),
-        // One engine needs more stack than the other.
-        (Err(stop), _) | (_, Err(stop)) if stop.depends_on_engine() => Ok(Err(stop)),
+        (Err(stop), _) if may_part(same_costs, &stop) => Ok(Err(stop)),
+        (_, Err(stop)) if may_part(same_costs, &stop) => Ok(Err(stop)),
         (a, b) => {
             let word = |result: Result<T, Stop>| {
                 result
@@ -169,5 +199,35 @@ pub fn both<T>(a: Result<T, Stop>, b: Result<T, Stop>) -> Result<Result<[T; 2], 
             };
             Err(format!("{} here, {} there", word(a), word(b)))
         }
+    }
+}
+
+/// Returns the results of a step that costs nothing, as [`Twins::call`] does for calls.
+///
+/// # Errors
+///
+/// The difference between the two places.
+pub fn both<T>(a: Result<T, Stop>, b: Result<T, Stop>) -> Result<Result<[T; 2], Stop>, String> {
+    both_at_costs(true, a, b)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A length that one place cannot pay says nothing about the other place; any other
+    /// difference does.
+    #[test]
+    fn out_of_fuel_counts_where_costs_are_the_same() {
+        let out_of_fuel = || Err::<u8, _>(Stop::Trap(Trap::OutOfFuel));
+        let out_of_bounds = || Err(Stop::Trap(Trap::MemoryOutOfBounds));
+        for other in [out_of_bounds, || Ok(0)] {
+            for (a, b) in [(out_of_fuel(), other()), (other(), out_of_fuel())] {
+                assert!(both_at_costs(true, a.clone(), b.clone()).is_err());
+                let stop = both_at_costs(false, a, b).unwrap().unwrap_err();
+                assert!(may_part(false, &stop));
+            }
+        }
+        assert!(both_at_costs(false, out_of_bounds(), Ok(0)).is_err());
     }
 }
