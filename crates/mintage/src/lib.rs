@@ -66,7 +66,7 @@ mod store;
 pub mod types;
 mod val;
 
-pub use abi::{ComponentNamedList, ComponentType, Lift, Lower};
+pub use abi::{ComponentNamedList, ComponentType, Lift, Lower, WasmList, WasmStr};
 pub use bindings::{HasData, HasSelf};
 pub use call::{Func, TypedFunc};
 #[cfg(feature = "compiler")]

@@ -2,6 +2,7 @@
 //! everything that a guest says.
 
 use super::guest::Guest;
+use super::view::ViewedMemory;
 use super::{CanonicalAbi, ComponentTypes, HandleContext, InterfaceType, Lift, Lower};
 use crate::Trap;
 use crate::error::{Result, bail, trap, trap_unless};
@@ -261,7 +262,7 @@ fn check_pointer(pointer: u32, abi: CanonicalAbi, size: usize) -> Result<usize> 
 #[derive(Clone, Copy)]
 enum View<'a> {
     /// An instance whose memory is not looked up yet.
-    Instance(&'a Instance, Option<MemoryId>),
+    Instance(&'a Instance),
     /// Memory.
     Memory(&'a [u8]),
 }
@@ -270,6 +271,8 @@ enum View<'a> {
 pub struct LiftContext<'a> {
     pub(super) options: AbiOptions<'a>,
     view: View<'a>,
+    /// The memory of the instance; none if the function has none, or the values come from the host.
+    memory: Option<MemoryId>,
     /// Bytes of host memory that the values of this call may still take.
     budget: usize,
     /// The handles of the call, and the instance that they belong to.
@@ -289,7 +292,8 @@ impl<'a> LiftContext<'a> {
     ) -> Self {
         Self {
             options,
-            view: View::Instance(instance, memory),
+            view: View::Instance(instance),
+            memory,
             budget,
             handles: Some((handles, instance)),
         }
@@ -310,6 +314,7 @@ impl<'a> LiftContext<'a> {
         Self {
             options,
             view: View::Memory(memory),
+            memory: None,
             budget,
             handles: None,
         }
@@ -320,11 +325,32 @@ impl<'a> LiftContext<'a> {
     pub fn memory(&mut self) -> &'a [u8] {
         match self.view {
             View::Memory(memory) => memory,
-            View::Instance(instance, id) => {
-                let memory = id.map_or(&[][..], |id| instance.memory(id));
+            View::Instance(instance) => {
+                let memory = self.memory.map_or(&[][..], |id| instance.memory(id));
                 self.view = View::Memory(memory);
                 memory
             }
+        }
+    }
+
+    /// Returns the name of the guest's memory, for views of what is lifted.
+    ///
+    /// # Errors
+    ///
+    /// When the values do not come from a guest.
+    pub(super) fn viewed_memory(&self) -> Result<ViewedMemory> {
+        match (&self.handles, self.memory) {
+            (Some((handles, _)), Some(memory)) => Ok(ViewedMemory {
+                store: handles.host.store,
+                instance: handles.instance,
+                domain: handles.domain,
+                memory,
+                encoding: self.options.encoding,
+            }),
+            _ => bail!(
+                "`WasmStr` and `WasmList` are views of a guest's memory, and this value is not in \
+                 one; use `String` or `Vec`"
+            ),
         }
     }
 

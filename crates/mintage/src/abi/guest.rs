@@ -1,4 +1,5 @@
-//! The guest's side of lowering: one memory of an instance and its `realloc`.
+//! The guest's side of lowering: one memory of an instance and its `realloc`. Also views of bytes in
+//! memory as integers.
 
 use crate::error::{Result, bail, stopped, trap_unless};
 use mintage_environ::{DomainId, MemoryId};
@@ -8,6 +9,29 @@ use std::ptr::NonNull;
 use super::is_aligned;
 use crate::Trap;
 use crate::store::{GrowthLimiter, limiter_access};
+
+/// An integer type, for views of lists in guest memory.
+///
+/// # Safety
+///
+/// Any bytes are a value.
+pub unsafe trait Integer: Copy {}
+
+macro_rules! integer_types {
+    ($($ty:ident)*) => {$(
+        // SAFETY: any bytes are an integer.
+        unsafe impl Integer for $ty {}
+    )*};
+}
+
+integer_types!(u8 i8 u16 i16 u32 i32 u64 i64);
+
+/// Returns bytes as integers, or `None` if they are not aligned or not whole integers.
+pub fn integers<T: Integer>(bytes: &[u8]) -> Option<&[T]> {
+    // SAFETY: any bytes are a value of `T`.
+    let (before, integers, after) = unsafe { bytes.align_to() };
+    (before.is_empty() && after.is_empty()).then_some(integers)
+}
 
 /// The allocator of the memory that values are lowered into.
 enum Allocator<'a> {

@@ -65,8 +65,10 @@ impl HandleContext<'_> {
 
     /// Returns the call that handles are lent to.
     pub fn lends_to(&self) -> Result<LendingCall> {
-        self.lends_to
-            .context("internal error: a handle is lent to a call without borrows")
+        self.lends_to.context(
+            "a `borrow` handle is lifted or lowered outside of the call that it is for; in a list, \
+             take a `Vec` instead of a `WasmList`",
+        )
     }
 }
 

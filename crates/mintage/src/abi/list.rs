@@ -95,20 +95,35 @@ impl<T: Lift> Lift for Vec<T> {
     }
 }
 
-impl<T: Lift> Lift for Box<[T]> {
-    fn lift_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[u64]) -> Result<Self> {
-        Vec::lift_flat(cx, ty, src).map(Into::into)
-    }
+/// Implements lifting for a type that is made from another.
+macro_rules! lift_from {
+    ([$($generics:tt)*] $ty:ty, $from:ty) => {
+        impl<$($generics)*> Lift for $ty {
+            fn lift_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[u64]) -> Result<Self> {
+                <$from>::lift_flat(cx, ty, src).map(Into::into)
+            }
 
-    fn lift_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Self> {
-        Vec::lift_memory(cx, ty, bytes).map(Into::into)
-    }
+            fn lift_memory(
+                cx: &mut LiftContext<'_>,
+                ty: InterfaceType,
+                bytes: &[u8],
+            ) -> Result<Self> {
+                <$from>::lift_memory(cx, ty, bytes).map(Into::into)
+            }
+        }
+    };
 }
 
-/// The lowering side for a type that dereferences to another.
+pub(super) use lift_from;
+
+lift_from!([T: Lift] Box<[T]>, Vec<T>);
+lift_from!([T: Lift] Arc<[T]>, Vec<T>);
+
+/// The lowering side for a type that dereferences to another. Its last parameter, if it has one, is
+/// bounded by the trait.
 macro_rules! forward {
-    ([$($generics:tt)*] $ty:ty => $target:ty) => {
-        impl<$($generics)* ComponentType> ComponentType for $ty {
+    ([$($described:tt)*] [$($lowered:tt)*] $ty:ty => $target:ty) => {
+        impl<$($described)*> ComponentType for $ty {
             const ABI: CanonicalAbi = <$target as ComponentType>::ABI;
             const NEEDS_TYPE: bool = <$target as ComponentType>::NEEDS_TYPE;
 
@@ -121,7 +136,7 @@ macro_rules! forward {
             }
         }
 
-        impl<$($generics)* Lower> Lower for $ty {
+        impl<$($lowered)*> Lower for $ty {
             #[inline]
             fn lower_flat(
                 &self,
@@ -143,7 +158,15 @@ macro_rules! forward {
             }
         }
     };
+    ([] $ty:ty => $target:ty) => {
+        forward!([] [] $ty => $target);
+    };
+    ([$($generics:tt)+] $ty:ty => $target:ty) => {
+        forward!([$($generics)+ ComponentType] [$($generics)+ Lower] $ty => $target);
+    };
 }
+
+pub(super) use forward;
 
 forward!([T:] Vec<T> => [T]);
 forward!(['a, T: ?Sized +] &'a T => T);

@@ -11,11 +11,15 @@
 //! | `traits.rs` | [`ComponentType`], [`Lower`], [`Lift`], [`ComponentNamedList`] |
 //! | `context.rs` | [`LowerContext`], [`LiftContext`]: guest memory, `realloc`, checks |
 //! | `scalar.rs`, `string.rs`, `list.rs`, `map.rs` | the traits for Rust's own types |
-//! | `variant.rs`, `tuple.rs` | the same |
+//! | `variant.rs`, `tuple.rs`, `array.rs`, `bytes.rs` | the same |
+//! | `view.rs` | [`WasmStr`], [`WasmList`]: lifted values that stay in guest memory |
 //! | `error_context.rs` | the traits for [`ErrorContext`](crate::ErrorContext) |
 //! | `handle.rs` | handles of resources; the types implement the traits in `resource/` |
 //! | `guest.rs` | the memory that values are lowered into, and its `realloc` |
 
+mod array;
+#[cfg(feature = "bytes")]
+mod bytes;
 mod context;
 #[cfg(feature = "macros")]
 pub(crate) mod derive;
@@ -30,6 +34,7 @@ mod string;
 mod traits;
 mod tuple;
 mod variant;
+mod view;
 
 #[cfg(test)]
 pub(crate) mod fake;
@@ -39,6 +44,7 @@ pub use context::{LiftContext, LowerContext};
 pub use handle::InstanceTypes;
 pub use mintage_environ::component::{CanonicalAbi, ComponentTypes, InterfaceType};
 pub use traits::{ComponentNamedList, ComponentType, Lift, ListElement, Lower};
+pub use view::{WasmList, WasmStr};
 
 pub(crate) use context::{
     AbiOptions, LiftSource, LowerTarget, MAX_LIST_BYTE_LENGTH, is_aligned, read_u32,

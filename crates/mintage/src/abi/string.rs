@@ -4,6 +4,7 @@
 //! one `realloc` call; the specification lets the host choose how it got the string.
 
 use super::context::{is_aligned, read_u32};
+use super::list::lift_from;
 use super::{
     CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
     LowerContext,
@@ -67,14 +68,41 @@ fn latin1_len(string: &str) -> Option<usize> {
         .try_fold(0, |len, c| (u32::from(c) < 0x100).then_some(len + 1))
 }
 
-impl LiftContext<'_> {
+impl<'a> LiftContext<'a> {
+    /// Returns the string at `pointer` with `len` code units, tagged or not: as it is in memory, if
+    /// its encoding is that of Rust.
+    pub(super) fn view_string(&mut self, pointer: u32, len: u32) -> Result<Cow<'a, str>> {
+        if self.options.encoding != StringEncoding::Utf8 {
+            return self.lift_string(pointer, len).map(Cow::Owned);
+        }
+        let bytes = self.string_bytes(pointer, len as usize, 1)?;
+        match mintage_runtime::from_utf8(bytes) {
+            Some(string) => Ok(Cow::Borrowed(string)),
+            None => bad_utf8(bytes).map(Cow::Owned),
+        }
+    }
+
+    /// Checks that a string can be at `pointer` with `len` code units, tagged or not, without
+    /// looking at it.
+    pub(super) fn check_string(&mut self, pointer: u32, len: u32) -> Result<()> {
+        let (size, align) = match self.options.encoding {
+            StringEncoding::Utf8 => (len as usize, 1),
+            StringEncoding::Utf16 => (len as usize * 2, 2),
+            StringEncoding::CompactUtf16 if len & UTF16_TAG != 0 => {
+                ((len ^ UTF16_TAG) as usize * 2, 2)
+            }
+            StringEncoding::CompactUtf16 => (len as usize, 2),
+        };
+        self.string_bytes(pointer, size, align).map(|_| ())
+    }
+
     /// Returns the string at `pointer` with `len` code units, tagged or not
     /// (`load_string_from_range`).
     #[inline]
     pub(crate) fn lift_string(&mut self, pointer: u32, len: u32) -> Result<String> {
         match self.options.encoding {
             StringEncoding::Utf8 => {
-                let bytes = self.string_bytes(pointer, len as usize, 1)?;
+                let bytes = self.copied_string_bytes(pointer, len as usize, 1)?;
                 match mintage_runtime::from_utf8(bytes) {
                     Some(string) => Ok(string.to_owned()),
                     None => bad_utf8(bytes),
@@ -85,14 +113,14 @@ impl LiftContext<'_> {
                 self.lift_utf16(pointer, len ^ UTF16_TAG)
             }
             StringEncoding::CompactUtf16 => {
-                let bytes = self.string_bytes(pointer, len as usize, 2)?;
+                let bytes = self.copied_string_bytes(pointer, len as usize, 2)?;
                 Ok(bytes.iter().copied().map(char::from).collect())
             }
         }
     }
 
     fn lift_utf16(&mut self, pointer: u32, units: u32) -> Result<String> {
-        let bytes = self.string_bytes(pointer, units as usize * 2, 2)?;
+        let bytes = self.copied_string_bytes(pointer, units as usize * 2, 2)?;
         let units = bytes
             .chunks_exact(2)
             .map(|unit| u16::from_le_bytes([unit[0], unit[1]]));
@@ -107,9 +135,19 @@ impl LiftContext<'_> {
         Ok(string)
     }
 
-    /// Inlined, so that `align` is a constant.
+    /// Returns the bytes of a string that will be copied. Inlined, so that `align` is a constant.
     #[inline(always)]
-    fn string_bytes(&mut self, pointer: u32, size: usize, align: u32) -> Result<&[u8]> {
+    fn copied_string_bytes(&mut self, pointer: u32, size: usize, align: u32) -> Result<&'a [u8]> {
+        let bytes = self.string_bytes(pointer, size, align)?;
+        // No encoding grows by more than a half on its way to UTF-8, except Latin-1, which can
+        // double.
+        self.charge(size, if align == 1 { 1 } else { 2 })?;
+        Ok(bytes)
+    }
+
+    /// Returns the bytes of a string. Inlined, so that `align` is a constant.
+    #[inline(always)]
+    fn string_bytes(&mut self, pointer: u32, size: usize, align: u32) -> Result<&'a [u8]> {
         trap_unless!(
             Trap::StringTooLong,
             size <= MAX_BYTES,
@@ -120,9 +158,6 @@ impl LiftContext<'_> {
             is_aligned(pointer, align),
             "unaligned pointer: {pointer:#x} of a string is no multiple of {align}"
         );
-        // No encoding grows by more than a half on its way to UTF-8, except Latin-1, which can
-        // double.
-        self.charge(size, if align == 1 { 1 } else { 2 })?;
         let memory = self.memory();
         match memory
             .get(pointer as usize..)
@@ -241,25 +276,6 @@ impl Lift for String {
     }
 }
 
-/// Implements lifting for a type that is made from another.
-macro_rules! lift_from {
-    ($ty:ty, $from:ty) => {
-        impl Lift for $ty {
-            fn lift_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[u64]) -> Result<Self> {
-                <$from>::lift_flat(cx, ty, src).map(Into::into)
-            }
-
-            fn lift_memory(
-                cx: &mut LiftContext<'_>,
-                ty: InterfaceType,
-                bytes: &[u8],
-            ) -> Result<Self> {
-                <$from>::lift_memory(cx, ty, bytes).map(Into::into)
-            }
-        }
-    };
-}
-
-lift_from!(Box<str>, String);
-lift_from!(Cow<'static, str>, String);
-lift_from!(std::sync::Arc<str>, String);
+lift_from!([] Box<str>, String);
+lift_from!([] Cow<'static, str>, String);
+lift_from!([] std::sync::Arc<str>, String);

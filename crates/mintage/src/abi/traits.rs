@@ -5,6 +5,26 @@ use crate::error::Result;
 
 /// A Rust type that represents a component type.
 ///
+/// | component type | Rust type |
+/// |---|---|
+/// | `bool`, `char`, `s8` to `s64`, `u8` to `u64` | `bool`, `char`, `i8` to `i64`, `u8` to `u64` |
+/// | `f32`, `f64` | `f32`, `f64` |
+/// | `string` | `String`, `str`, `Cow<str>`, [`WasmStr`](crate::component::WasmStr) |
+/// | `list<t>` | `Vec<T>`, `[T]`, [`WasmList<T>`](crate::component::WasmList) |
+/// | `list<u8>` | `Bytes` and `BytesMut` of the crate `bytes`, with the feature `bytes` |
+/// | `list<t, n>` | `[T; N]`, and tuples, as a tuple has the same layout |
+/// | `map<k, v>` | `HashMap<K, V>`, `BTreeMap<K, V>` |
+/// | `option<t>` | `Option<T>` |
+/// | `result<t, e>`, `result<t>`, `result<_, e>`, `result` | `Result<T, E>`, with `()` for none |
+/// | `tuple<...>` | tuples of up to 17 |
+/// | `record`, `variant`, `enum` | types that [derive](macro@crate::ComponentType) this trait |
+/// | `flags` | types that [`flags!`](crate::flags) makes |
+/// | `own<r>`, `borrow<r>` | [`Resource<T>`](crate::Resource), [`ResourceAny`](crate::ResourceAny) |
+/// | `error-context` | [`ErrorContext`](crate::ErrorContext) |
+///
+/// References, `Box`, `Rc` and `Arc` of a type are passed as the type itself. What is
+/// lifted can be boxed, and `Box` or `Arc` of a slice or `str`.
+///
 /// To implement it by hand for a record, build [`ABI`](Self::ABI) with [`CanonicalAbi::record_of`]
 /// and take the types of the fields from [`LowerContext::record_types`] and
 /// [`LiftContext::record_types`]. For a variant use [`CanonicalAbi::variant_of`], for flags

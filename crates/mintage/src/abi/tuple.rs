@@ -8,7 +8,7 @@ use super::{
 use crate::error::Result;
 
 /// Types for fields that do not use theirs.
-const UNUSED: &[InterfaceType] = &[InterfaceType::Bool; 16];
+const UNUSED: &[InterfaceType] = &[InterfaceType::Bool; 17];
 
 macro_rules! tuple {
     ($count:literal $($name:ident $index:tt)*) => {
@@ -119,3 +119,4 @@ tuple!(13 A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11 M 12);
 tuple!(14 A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11 M 12 N 13);
 tuple!(15 A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11 M 12 N 13 O 14);
 tuple!(16 A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11 M 12 N 13 O 14 P 15);
+tuple!(17 A 0 B 1 C 2 D 3 E 4 F 5 G 6 H 7 I 8 J 9 K 10 L 11 M 12 N 13 O 14 P 15 Q 16);

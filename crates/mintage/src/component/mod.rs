@@ -20,7 +20,7 @@ pub mod text;
 pub use crate::{
     ComponentNamedList, ComponentType, Func, HasData, HasSelf, Instance, InstancePre, Lift, Linker,
     LinkerInstance, Lower, Resource, ResourceAny, ResourceTable, ResourceTableError, ResourceType,
-    TypedFunc, Val, types, types::Type,
+    TypedFunc, Val, WasmList, WasmStr, types, types::Type,
 };
 #[cfg(feature = "macros")]
 #[doc(no_inline)]

@@ -28,3 +28,4 @@ mod snapshots;
 mod stacks;
 mod started;
 mod values;
+mod views;

@@ -4,10 +4,13 @@
 use crate::common;
 use mintage::__internal::{CanonicalAbi, InstanceTypes, InterfaceType, LiftContext, LowerContext};
 use mintage::{
-    Component, ComponentType, Config, Engine, ErrorContext, Lift, Linker, Lower, Result, Store, Val,
+    Component, ComponentType, Config, Engine, ErrorContext, Lift, Linker, Lower, Result, Store,
+    StoreContextMut, Val,
 };
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Debug;
+use std::sync::Arc;
 
 const ENCODINGS: [&str; 3] = ["utf8", "utf16", "latin1+utf16"];
 
@@ -48,7 +51,8 @@ fn engine() -> Engine {
     let mut config = Config::new();
     config
         .wasm_component_model_map(true)
-        .wasm_component_model_error_context(true);
+        .wasm_component_model_error_context(true)
+        .wasm_component_model_fixed_length_lists(true);
     Engine::new(&config).unwrap()
 }
 
@@ -358,6 +362,115 @@ fn rust_types() {
             )
         }],
     );
+}
+
+#[test]
+fn rust_pointers() {
+    let lists = [Arc::<[u16]>::from([]), Arc::from([1, 2, 3])];
+    check_typed("(list u16)", &["i32", "i32"], &lists);
+    check_typed("string", &["i32", "i32"], &TEXTS.map(Arc::<str>::from));
+    check_typed("string", &["i32", "i32"], &TEXTS.map(Cow::Borrowed));
+}
+
+/// Tuples of more than 12 fields have none of the standard traits.
+#[test]
+fn tuples_of_seventeen() -> Result<()> {
+    type Long = (
+        u8,
+        u8,
+        u8,
+        u8,
+        u8,
+        u8,
+        u8,
+        u8,
+        u8,
+        u8,
+        u8,
+        u8,
+        u8,
+        u8,
+        u8,
+        u8,
+        u64,
+    );
+    let engine = engine();
+    let ty = format!("(tuple {}u64)", "u8 ".repeat(16));
+    let component = common::echo(&engine, "", &ty, &[], "utf8")?;
+    let mut linker = Linker::<()>::new(&engine);
+    let host = |_: StoreContextMut<'_, ()>, (value,): (Long,)| Ok((value,));
+    linker.root().func_wrap("host", host)?;
+    let mut store = Store::new(&engine, ());
+    let instance = linker.instantiate(&mut store, &component)?;
+    let echo = instance.get_typed_func::<(Long,), (Long,)>(&mut store, "echo")?;
+    let long = (
+        1,
+        2,
+        3,
+        4,
+        5,
+        6,
+        7,
+        8,
+        9,
+        10,
+        11,
+        12,
+        13,
+        14,
+        15,
+        16,
+        u64::MAX,
+    );
+    let (back,) = echo.call(&mut store, (long,))?;
+    assert_eq!(
+        (back.0, back.7, back.8, back.15, back.16),
+        (1, 8, 9, 16, u64::MAX)
+    );
+    Ok(())
+}
+
+#[test]
+fn arrays_are_lists_of_fixed_length() {
+    let words = ["i32"; 3];
+    check_typed("(list u8 3)", &words, &[[1u8, 2, 3], [0, 255, 7]]);
+    check_typed("(list f64 1)", &["f64"], &[[-0.5f64]]);
+    let texts = [["a", "ü"].map(String::from), ["", "世"].map(String::from)];
+    check_typed("(list string 2)", &["i32"; 4], &texts);
+    let nested = [[Some(1u32), None], [None, Some(u32::MAX)]];
+    check_typed("(list (list (option u32) 2) 2)", &["i32"; 8], &[nested]);
+    // Too many to be flat.
+    check_typed("(list u64 20)", &[], &[[u64::MAX; 20]]);
+    check_typed(
+        "(list (list u16 3))",
+        &["i32", "i32"],
+        &[vec![[1u16, 2, 3]; 4]],
+    );
+    // The type of elements that need it comes through.
+    let results = [[Ok(1u8), Err("no".to_string())]];
+    check_typed("(list (result u8 (error string)) 2)", &["i32"; 6], &results);
+
+    let other = |ty: &str| {
+        let component = common::echo(&engine(), "", ty, &["i32"; 3], "utf8").unwrap();
+        let mut linker = Linker::<()>::new(component.engine());
+        let host = |_: StoreContextMut<'_, ()>, (x,): ([u8; 3],)| Ok((x,));
+        linker.root().func_wrap("host", host).unwrap();
+        let mut store = Store::new(component.engine(), ());
+        common::message(linker.instantiate(&mut store, &component))
+    };
+    for ty in ["(tuple u8 u8 s8)", "(list s8 3)"] {
+        let message = other(ty);
+        assert!(message.contains("`list<u8, 3>`"), "{message}");
+    }
+}
+
+#[cfg(feature = "bytes")]
+#[test]
+fn bytes_are_lists() {
+    use bytes::{Bytes, BytesMut};
+    let values = [Bytes::new(), Bytes::from_static(b"bytes")];
+    check_typed("(list u8)", &["i32", "i32"], &values);
+    check_typed("(list u8)", &["i32", "i32"], &values.map(BytesMut::from));
 }
 
 /// A record whose traits are written by hand.
