@@ -66,6 +66,9 @@ pub enum LimitKind {
     HostcallFuel,
     /// The guest or the thread that calls it ran out of stack.
     Stack,
+    /// All stacks for asynchronous calls are in use, or the operating system gives no more. Calls
+    /// that end make room.
+    Stacks,
     /// Compiling the component takes too long.
     CompileTime,
     /// The component, one of its functions or their machine code is too large to be compiled.

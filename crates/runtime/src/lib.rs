@@ -20,7 +20,8 @@
 //! pool         slab sys                                limits of an engine's slabs; idle slabs
 //! code         arch pool slab sys                      loaded artifacts, keys resolved to pointers
 //! instance     bulk code component pool slab sys       an instance's state, limits and growth
-//! entry        arch code component instance sys        calls: in, to the host, and how they end
+//! fiber        pool sys                                stacks of calls that can be suspended
+//! entry        arch code component fiber instance sys  calls: in, to the host, and how they end
 //! gc           bulk entry instance                     the GC heap and its collector
 //! builtins     arch bulk component entry gc instance   what machine code calls
 //! instantiate  builtins code entry instance slab       from code and imports to an instance
@@ -38,6 +39,7 @@ mod bulk;
 mod code;
 mod component;
 mod entry;
+mod fiber;
 mod gc;
 mod instance;
 mod instantiate;
@@ -49,12 +51,15 @@ pub use code::{Callee, Code, LoadCheck, artifact_file_settings, artifact_setting
 pub use component::error_context::ErrorContext;
 pub use component::handles::{HandleError, HandleKind};
 pub use component::transcode::from_utf8;
-pub use entry::{Frame, HostCall, Stopped, TrapReport, call, call_confined};
+pub use entry::{
+    Frame, HostCall, HostFuture, Stopped, SuspendableCall, TrapReport, call, call_confined,
+};
+pub use fiber::{Stack, StackPool};
 pub use instance::{
     Current, FoundMemory, Growing, Growth, HostAccess, HostFunc, HostTable, Instance,
     InstanceHandle, Limiter, Limits, StoreState, StoreWords,
 };
-pub use instantiate::{instantiate, run_initializers};
+pub use instantiate::{Initializers, instantiate, run_initializers};
 pub use pool::{Pool, PoolConfig};
 pub use slab::Image;
 pub use sys::process::id as process_id;

@@ -252,7 +252,61 @@ impl Func {
         results: &mut [Val],
     ) -> Result<()> {
         let store = store.as_context_mut();
-        let component = &self.instance(&store.0.opaque)?.component;
+        let DynamicCall { abi, result } = self.check_dynamic(&store.0.opaque, params, results)?;
+        let value = self.call_raw(
+            store.0,
+            abi,
+            |cx, ty, target| lower_params(params, cx, ty, target),
+            |cx, _, source| lift_result(result, cx, source),
+        )?;
+        set_result(results, value);
+        Ok(())
+    }
+
+    /// Calls the function as [`call`](Self::call) does. An asynchronous host function that the
+    /// guest calls may wait: then the guest is suspended, and the future is pending.
+    ///
+    /// If the future is dropped before it is ready, the guest's call ends where it is, and its
+    /// instance cannot be entered again. The future may be polled on another thread each time, by
+    /// any executor. While it exists, nothing else of the store can run.
+    ///
+    /// A function of an instance whose imports are all synchronous runs within the first poll, on
+    /// the stack of the thread. Otherwise it has a stack of its own; see
+    /// [`PoolConfig::total_stacks`](crate::PoolConfig::total_stacks).
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](Self::call), and if there is no stack.
+    ///
+    /// # Panics
+    ///
+    /// As [`call`](Self::call).
+    pub async fn call_async(
+        &self,
+        mut store: impl AsContextMut<Data: Send>,
+        params: &[Val],
+        results: &mut [Val],
+    ) -> Result<()> {
+        let store = store.as_context_mut();
+        let DynamicCall { abi, result } = self.check_dynamic(&store.0.opaque, params, results)?;
+        let called = self.call_raw_async(
+            store.0,
+            abi,
+            |cx, ty, target| lower_params(params, cx, ty, target),
+            |cx, _, source| lift_result(result, cx, source),
+        );
+        set_result(results, called.await?);
+        Ok(())
+    }
+
+    /// Compares the number of values with the function's type.
+    fn check_dynamic(
+        &self,
+        store: &StoreOpaque,
+        params: &[Val],
+        results: &[Val],
+    ) -> Result<DynamicCall> {
+        let component = &self.instance(store)?.component;
         let types = &component.interface().types;
         let ty = self.type_in(component);
         let func = types.func(ty);
@@ -271,27 +325,13 @@ impl Func {
             "expected room for {expected} results, got room for {found}"
         );
         let tuples = types.func_tuples(ty);
-        let abi = CallAbi {
-            params: types.abi(tuples.params),
-            results: types.abi(tuples.results),
-        };
-        let result_type = func.result;
-
-        let value = self.call_raw(
-            store.0,
-            abi,
-            |cx, ty, target| lower_params(params, cx, ty, target),
-            // A tuple of one has the layout of its field, flat and in memory.
-            |cx, _, source| match (result_type, source) {
-                (None, _) => Ok(None),
-                (Some(ty), LiftSource::Flat(words)) => Val::lift_flat(cx, ty, words).map(Some),
-                (Some(ty), LiftSource::Memory(bytes)) => Val::lift_memory(cx, ty, bytes).map(Some),
+        Ok(DynamicCall {
+            abi: CallAbi {
+                params: types.abi(tuples.params),
+                results: types.abi(tuples.results),
             },
-        )?;
-        if let (Some(value), [result]) = (value, results) {
-            *result = value;
-        }
-        Ok(())
+            result: func.result,
+        })
     }
 
     /// Calls the function (`canon_lift`), which has the layout `abi`.
@@ -317,6 +357,59 @@ impl Func {
     }
 }
 
+impl Func {
+    /// Calls the function as `call_raw` does. Host functions may wait.
+    async fn call_raw_async<T: Send + 'static, R>(
+        &self,
+        store: &mut StoreInner<T>,
+        abi: CallAbi,
+        lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, LowerTarget<'_>) -> Result<()>,
+        lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, LiftSource<'_>) -> Result<R>,
+    ) -> Result<R> {
+        let instance = self.instance(&store.opaque)?;
+        let callee = match self.callee.get() {
+            FuncCallee::Lift(callee) => callee,
+            FuncCallee::Import(import) => {
+                return reexport::call_async(store, self.instance, import, abi, lower, lift).await;
+            }
+        };
+        instance.entries.check()?;
+        let borrows = instance.component.lift(callee).boundary.borrows;
+        let may_suspend = store.opaque.may_suspend(self.instance);
+        let scope = CallScope::new(store, self.instance, borrows);
+        match may_suspend {
+            false => call_within(scope, callee, abi, lower, lift),
+            true => call_within_async(scope, callee, abi, lower, lift).await,
+        }
+    }
+}
+
+/// What a call with [`Val`]s knows of the function's type.
+struct DynamicCall {
+    abi: CallAbi,
+    result: Option<InterfaceType>,
+}
+
+/// Lifts the result of a function, if it has one.
+fn lift_result(
+    result: Option<InterfaceType>,
+    cx: &mut LiftContext<'_>,
+    source: LiftSource<'_>,
+) -> Result<Option<Val>> {
+    // A tuple of one has the layout of its field, flat and in memory.
+    match (result, source) {
+        (None, _) => Ok(None),
+        (Some(ty), LiftSource::Flat(words)) => Val::lift_flat(cx, ty, words).map(Some),
+        (Some(ty), LiftSource::Memory(bytes)) => Val::lift_memory(cx, ty, bytes).map(Some),
+    }
+}
+
+fn set_result(results: &mut [Val], value: Option<Val>) {
+    if let (Some(value), [result]) = (value, results) {
+        *result = value;
+    }
+}
+
 /// The steps of a call of a guest, in its scope.
 #[inline]
 fn call_within<T, R>(
@@ -335,21 +428,69 @@ fn call_within<T, R>(
         scratch: None,
         trapped: false,
     };
-    scope.enter();
-    if let Err(error) = call.lower_params(scope.store, lower) {
-        // If no code of the guest trapped, the instance is as if nothing had happened, but for
-        // memory that the guest has allocated.
-        if !call.trapped {
-            scope.leave();
-        }
-        return Err(error);
-    }
+    call.begin(&mut scope, lower)?;
     call.enter(scope.store)?;
-    let result = call.lift_results(scope.store, lift)?;
-    scope.exit()?;
-    call.finish(scope.store)?;
-    scope.leave();
-    Ok(result)
+    call.end(scope, lift)
+}
+
+impl Call<'_, LiftId> {
+    /// The steps before the guest runs.
+    #[inline(always)]
+    fn begin<T>(
+        &mut self,
+        scope: &mut CallScope<'_, T>,
+        lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, LowerTarget<'_>) -> Result<()>,
+    ) -> Result<()> {
+        scope.enter();
+        if let Err(error) = self.lower_params(scope.store, lower) {
+            // If no code of the guest trapped, the instance is as if nothing had happened, but for
+            // memory that the guest has allocated.
+            if !self.trapped {
+                scope.leave();
+            }
+            return Err(error);
+        }
+        Ok(())
+    }
+
+    /// The steps after the guest has run.
+    #[inline(always)]
+    fn end<T, R>(
+        &mut self,
+        mut scope: CallScope<'_, T>,
+        lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, LiftSource<'_>) -> Result<R>,
+    ) -> Result<R> {
+        let result = self.lift_results(scope.store, lift)?;
+        scope.exit()?;
+        self.finish(scope.store)?;
+        scope.leave();
+        Ok(result)
+    }
+}
+
+/// The steps of a call of a guest as [`call_within`] takes them. The guest may be suspended.
+async fn call_within_async<T: Send, R>(
+    mut scope: CallScope<'_, T>,
+    callee: LiftId,
+    abi: CallAbi,
+    lower: impl FnOnce(&mut LowerContext<'_>, InterfaceType, LowerTarget<'_>) -> Result<()>,
+    lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, LiftSource<'_>) -> Result<R>,
+) -> Result<R> {
+    let mut call = Call {
+        target: callee,
+        instance: scope.instance,
+        lends_to: scope.lends_to(),
+        abi,
+        words: &mut [0; LIFT_WORDS],
+        scratch: None,
+        trapped: false,
+    };
+    call.begin(&mut scope, lower)?;
+    let store = &mut *scope.store;
+    store
+        .call_lift_async(call.instance, callee, call.words)
+        .await?;
+    call.end(scope, lift)
 }
 
 /// Lowers parameters one by one, so that an error can name the parameter.
@@ -427,5 +568,36 @@ where
             |cx, ty, target| target.lower(cx, ty, &params),
             |cx, ty, source| source.lift(cx, ty),
         )
+    }
+
+    /// Calls the function as [`Func::call_async`] does.
+    ///
+    /// # Errors
+    ///
+    /// As [`Func::call_async`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Func::call`].
+    pub async fn call_async(
+        &self,
+        mut store: impl AsContextMut<Data: Send>,
+        params: Params,
+    ) -> Result<Return>
+    where
+        Return: 'static,
+    {
+        let called = self.func.call_raw_async(
+            store.as_context_mut().0,
+            const {
+                CallAbi {
+                    params: Params::ABI,
+                    results: Return::ABI,
+                }
+            },
+            |cx, ty, target| target.lower(cx, ty, &params),
+            |cx, ty, source| source.lift(cx, ty),
+        );
+        called.await
     }
 }

@@ -7,13 +7,18 @@ use crate::abi::{
 };
 use crate::component::Boundary;
 use crate::error::{Context, Error, Result, bail, ensure};
-use crate::store::{CallScope, HostFuncCall, host_func};
+use crate::store::{
+    CallScope, HostFuncCall, HostRest, HostResult, Waiting, async_host_func, cannot_wait,
+    host_func, with_context,
+};
 use crate::types::{ComponentFunc, HostResourceTypes, TypeScope};
 use crate::{Component, StoreContextMut, Val};
 use mintage_environ::{DomainId, FuncTypeId, ImportId, LowerId};
 use mintage_runtime::HostFunc;
+use std::future::poll_fn;
 use std::marker::PhantomData;
 use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
 
 /// A host function in a linker, for stores of host data `T`.
 pub(crate) trait HostFunction<T>: Send + Sync {
@@ -23,8 +28,18 @@ pub(crate) trait HostFunction<T>: Send + Sync {
     /// Makes the function for one lowered import.
     fn lower(self: Arc<Self>, import: ResolvedImport) -> HostFunc;
 
-    /// Runs the function for one call of an import.
-    fn call(&self, import: &ResolvedImport, call: HostFuncCall<'_, T>) -> Result<()>;
+    /// Runs the function for one call of an import, or up to the point where it waits. Then it
+    /// returns the rest. `context` is that of the poll that runs the call, if it can be suspended.
+    ///
+    /// # Errors
+    ///
+    /// When the function fails, or waits without a context.
+    fn start<'a>(
+        &self,
+        import: &Arc<ResolvedImport>,
+        call: HostFuncCall<'a, T>,
+        context: Option<&mut TaskContext<'_>>,
+    ) -> Result<Option<HostRest<'a>>>;
 }
 
 /// An import of one linked component, resolved as it is called: by guests with one set of canonical
@@ -153,6 +168,70 @@ impl<F, P, R> TypedHost<F, P, R> {
     }
 }
 
+/// Calls an asynchronous host function as [`call_host`] does, up to the point where it waits. Then
+/// it returns the rest.
+fn start_host<'a, T: 'static, P, R: 'a>(
+    call: HostFuncCall<'a, T>,
+    import: &Arc<ResolvedImport>,
+    abi: CallAbi,
+    context: Option<&mut TaskContext<'_>>,
+    lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, LiftSource<'_>) -> Result<P>,
+    body: impl FnOnce(StoreContextMut<'a, T>, P) -> HostResult<'a, R>,
+    lower: fn(&R, &mut LowerContext<'_>, InterfaceType, LowerTarget<'_>) -> Result<()>,
+) -> Result<Option<HostRest<'a>>> {
+    let HostFuncCall {
+        store,
+        instance,
+        words,
+        scratch,
+    } = call;
+    let scope = CallScope::new(store, instance, import.borrows());
+    let mut call = Call {
+        target: &**import,
+        instance,
+        lends_to: scope.lends_to(),
+        abi,
+        words,
+        scratch,
+        trapped: false,
+    };
+    let params = call.lift_params(scope.store, lift)?;
+    let mut waiting = Waiting::new(scope, |store| body(store, params));
+    let can_wait = context.is_some();
+    let finish = move |import: &ResolvedImport,
+                       words: &mut [u64],
+                       scratch: Option<&mut Vec<u8>>,
+                       waiting: Waiting<'_, T, R>,
+                       result: Result<R>|
+          -> Result<()> {
+        let result = result.map_err(|error| import.failed(error))?;
+        let mut scope = waiting.into_scope()?;
+        let mut call = Call {
+            target: import,
+            instance,
+            lends_to: scope.lends_to(),
+            abi,
+            words,
+            scratch,
+            trapped: false,
+        };
+        call.lower_results(scope.store, |cx, ty, target| lower(&result, cx, ty, target))?;
+        scope.exit()
+    };
+    let (words, scratch) = (call.words, call.scratch);
+    match with_context(context, |cx| waiting.poll(cx)) {
+        Poll::Ready(result) => finish(import, words, scratch, waiting, result).map(|()| None),
+        Poll::Pending if !can_wait => Err(import.failed(cannot_wait())),
+        Poll::Pending => {
+            let import = import.clone();
+            Ok(Some(Box::pin(async move {
+                let result = poll_fn(|cx| waiting.poll(cx)).await;
+                Ok(finish(&import, words, scratch, waiting, result)?)
+            })))
+        }
+    }
+}
+
 impl<T, F, P, R> HostFunction<T> for TypedHost<F, P, R>
 where
     T: 'static,
@@ -168,8 +247,25 @@ where
         host_func(import.words, move |call| self.call(&import, call))
     }
 
+    fn start<'a>(
+        &self,
+        import: &Arc<ResolvedImport>,
+        call: HostFuncCall<'a, T>,
+        _context: Option<&mut TaskContext<'_>>,
+    ) -> Result<Option<HostRest<'a>>> {
+        self.call(import, call).map(|()| None)
+    }
+}
+
+impl<F, P, R> TypedHost<F, P, R> {
     #[inline]
-    fn call(&self, import: &ResolvedImport, call: HostFuncCall<'_, T>) -> Result<()> {
+    fn call<T>(&self, import: &ResolvedImport, call: HostFuncCall<'_, T>) -> Result<()>
+    where
+        T: 'static,
+        F: Fn(StoreContextMut<'_, T>, P) -> Result<R>,
+        P: ComponentNamedList + Lift,
+        R: ComponentNamedList + Lower,
+    {
         call_host(
             call,
             import,
@@ -184,6 +280,73 @@ where
             |result, cx, ty, target| target.lower(cx, ty, &result),
         )
     }
+}
+
+/// An asynchronous closure over Rust types.
+pub(crate) struct TypedAsyncHost<F, P, R> {
+    f: F,
+    types: PhantomData<fn(P) -> R>,
+}
+
+impl<F, P, R> TypedAsyncHost<F, P, R> {
+    pub fn new(f: F) -> Self {
+        Self {
+            f,
+            types: PhantomData,
+        }
+    }
+}
+
+impl<T, F, P, R> HostFunction<T> for TypedAsyncHost<F, P, R>
+where
+    T: 'static,
+    F: for<'a> Fn(StoreContextMut<'a, T>, P) -> Box<dyn Future<Output = Result<R>> + Send + 'a>
+        + Send
+        + Sync
+        + 'static,
+    P: ComponentNamedList + Lift + 'static,
+    R: ComponentNamedList + Lower + 'static,
+{
+    fn typecheck(&self, ty: FuncTypeId, types: &InstanceTypes<'_>) -> Result<()> {
+        typecheck::<P, R>(ty, types, "the host function has")
+    }
+
+    fn lower(self: Arc<Self>, import: ResolvedImport) -> HostFunc {
+        lower_async(self, import)
+    }
+
+    fn start<'a>(
+        &self,
+        import: &Arc<ResolvedImport>,
+        call: HostFuncCall<'a, T>,
+        context: Option<&mut TaskContext<'_>>,
+    ) -> Result<Option<HostRest<'a>>> {
+        start_host(
+            call,
+            import,
+            const {
+                CallAbi {
+                    params: P::ABI,
+                    results: R::ABI,
+                }
+            },
+            context,
+            |cx, ty, source| source.lift(cx, ty),
+            |store, params| Box::into_pin((self.f)(store, params)),
+            |result, cx, ty, target| target.lower(cx, ty, result),
+        )
+    }
+}
+
+/// Makes an asynchronous host function for one lowered import.
+fn lower_async<T: 'static>(
+    function: Arc<impl HostFunction<T> + 'static>,
+    import: ResolvedImport,
+) -> HostFunc {
+    let import = Arc::new(import);
+    async_host_func(import.words, move |call, context| {
+        function.start(&import, call, context)
+    })
 }
 
 /// A closure over [`Val`]s.
@@ -213,43 +376,149 @@ where
         host_func(import.words, move |call| self.call(&import, call))
     }
 
-    fn call(&self, import: &ResolvedImport, call: HostFuncCall<'_, T>) -> Result<()> {
-        let boundary = &import.boundary;
-        let types = &import.component.interface().types;
-        let abi = CallAbi {
-            params: types.abi(boundary.params),
-            results: types.abi(boundary.results),
-        };
-        let results = types.func(boundary.ty).result.into_iter().count();
-        let scope = TypeScope::linked(&import.component, &import.resources);
-        let ty = ComponentFunc::new(&scope, boundary.ty);
+    fn start<'a>(
+        &self,
+        import: &Arc<ResolvedImport>,
+        call: HostFuncCall<'a, T>,
+        _context: Option<&mut TaskContext<'_>>,
+    ) -> Result<Option<HostRest<'a>>> {
+        self.call(import, call).map(|()| None)
+    }
+}
+
+impl<F> DynamicHost<F> {
+    fn call<T>(&self, import: &ResolvedImport, call: HostFuncCall<'_, T>) -> Result<()>
+    where
+        T: 'static,
+        F: Fn(StoreContextMut<'_, T>, ComponentFunc, &[Val], &mut [Val]) -> Result<()>,
+    {
+        let DynamicType {
+            abi,
+            ty,
+            mut results,
+        } = import.dynamic_type();
         call_host(
             call,
             import,
             abi,
-            |cx, ty, source| match source {
-                LiftSource::Flat(words) => Val::lift_flat(cx, ty, words),
-                LiftSource::Memory(bytes) => Val::lift_memory(cx, ty, bytes),
-            },
+            lift_vals,
             |store, params| {
-                let Val::Tuple(params) = params else {
-                    bail!("parameters are always lifted as a tuple")
-                };
-                // An empty tuple is not a value of most types, so a result that the function leaves
-                // unset is noticed.
-                let mut values = vec![Val::Tuple(Vec::new()); results];
-                (self.f)(store, ty, &params, &mut values)?;
-                Ok(Val::Tuple(values))
+                (self.f)(store, ty, &params, &mut results)?;
+                Ok(Val::Tuple(results))
             },
-            |result, cx, ty, target| {
-                match target {
-                    LowerTarget::Flat(words) => result.lower_flat(cx, ty, words),
-                    LowerTarget::Memory(offset) => result.lower_memory(cx, ty, offset),
-                }
-                .context("in the result of the host function")
-            },
+            |results, cx, ty, target| lower_vals(&results, cx, ty, target),
         )
     }
+}
+
+/// An asynchronous closure over [`Val`]s.
+pub(crate) struct DynamicAsyncHost<F> {
+    f: Arc<F>,
+}
+
+impl<F> DynamicAsyncHost<F> {
+    pub fn new(f: F) -> Self {
+        Self { f: Arc::new(f) }
+    }
+}
+
+impl<T, F> HostFunction<T> for DynamicAsyncHost<F>
+where
+    T: 'static,
+    F: for<'a> Fn(
+            StoreContextMut<'a, T>,
+            ComponentFunc,
+            &'a [Val],
+            &'a mut [Val],
+        ) -> Box<dyn Future<Output = Result<()>> + Send + 'a>
+        + Send
+        + Sync
+        + 'static,
+{
+    fn typecheck(&self, _ty: FuncTypeId, _types: &InstanceTypes<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    fn lower(self: Arc<Self>, import: ResolvedImport) -> HostFunc {
+        lower_async(self, import)
+    }
+
+    fn start<'a>(
+        &self,
+        import: &Arc<ResolvedImport>,
+        call: HostFuncCall<'a, T>,
+        context: Option<&mut TaskContext<'_>>,
+    ) -> Result<Option<HostRest<'a>>> {
+        let DynamicType {
+            abi,
+            ty,
+            mut results,
+        } = import.dynamic_type();
+        let f = self.f.clone();
+        let body = |store, params: Vec<Val>| -> HostResult<'a, Val> {
+            Box::pin(async move {
+                Box::into_pin(f(store, ty, &params, &mut results)).await?;
+                Ok(Val::Tuple(results))
+            })
+        };
+        start_host(call, import, abi, context, lift_vals, body, lower_vals)
+    }
+}
+
+/// The type of an import as a function over [`Val`]s needs it.
+struct DynamicType {
+    abi: CallAbi,
+    ty: ComponentFunc,
+    /// Room for the results. An empty tuple is not a value of most types, so a result that the
+    /// function leaves unset is noticed.
+    results: Vec<Val>,
+}
+
+impl ResolvedImport {
+    fn dynamic_type(&self) -> DynamicType {
+        let boundary = &self.boundary;
+        let types = &self.component.interface().types;
+        let results = types.func(boundary.ty).result.into_iter().count();
+        let scope = TypeScope::linked(&self.component, &self.resources);
+        DynamicType {
+            abi: CallAbi {
+                params: types.abi(boundary.params),
+                results: types.abi(boundary.results),
+            },
+            ty: ComponentFunc::new(&scope, boundary.ty),
+            results: vec![Val::Tuple(Vec::new()); results],
+        }
+    }
+}
+
+/// Lifts parameters, which are a tuple.
+fn lift_vals(
+    cx: &mut LiftContext<'_>,
+    ty: InterfaceType,
+    source: LiftSource<'_>,
+) -> Result<Vec<Val>> {
+    let params = match source {
+        LiftSource::Flat(words) => Val::lift_flat(cx, ty, words),
+        LiftSource::Memory(bytes) => Val::lift_memory(cx, ty, bytes),
+    };
+    match params? {
+        Val::Tuple(params) => Ok(params),
+        _ => bail!("parameters are always lifted as a tuple"),
+    }
+}
+
+/// Lowers results, which are a tuple.
+fn lower_vals(
+    results: &Val,
+    cx: &mut LowerContext<'_>,
+    ty: InterfaceType,
+    target: LowerTarget<'_>,
+) -> Result<()> {
+    match target {
+        LowerTarget::Flat(words) => results.lower_flat(cx, ty, words),
+        LowerTarget::Memory(offset) => results.lower_memory(cx, ty, offset),
+    }
+    .context("in the result of the host function")
 }
 
 /// Fails if `P` and `R` are not the parameters and results of the component function type `ty`.

@@ -13,5 +13,7 @@ mod protocol;
 mod reexport;
 
 pub use func::{Func, TypedFunc};
-pub(crate) use host::{DynamicHost, HostFunction, ResolvedImport, TypedHost};
+pub(crate) use host::{
+    DynamicAsyncHost, DynamicHost, HostFunction, ResolvedImport, TypedAsyncHost, TypedHost,
+};
 pub(crate) use reexport::{Reexport, Reexports};

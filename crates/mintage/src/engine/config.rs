@@ -3,6 +3,8 @@
 pub use mintage_environ::OptLevel;
 use mintage_environ::{Feature, Features, Tunables};
 pub use mintage_runtime::PoolConfig;
+use mintage_runtime::StackPool;
+use std::sync::Arc;
 
 /// The settings of an [`Engine`](crate::Engine).
 ///
@@ -29,6 +31,7 @@ pub use mintage_runtime::PoolConfig;
 pub struct Config {
     pub(crate) tunables: Tunables,
     pub(crate) max_wasm_stack: usize,
+    async_stack_size: usize,
     pub(crate) max_address_space: u64,
     pub(crate) threads: Option<usize>,
     #[cfg(feature = "compiler")]
@@ -42,6 +45,7 @@ impl Default for Config {
         Self {
             tunables: Tunables::default(),
             max_wasm_stack: 512 << 10,
+            async_stack_size: 2 << 20,
             // A process has 128 TiB. This is 170 memories with their guards (or 56 with 64-bit
             // indexes); the largest known components have a hundred core instances, which share a
             // few memories.
@@ -125,6 +129,22 @@ impl Config {
     pub fn max_wasm_stack(&mut self, bytes: usize) -> &mut Self {
         self.max_wasm_stack = bytes;
         self
+    }
+
+    /// Sets the bytes of the stack of an asynchronous call that may be suspended; default: 2 MiB.
+    ///
+    /// The guest may use [`max_wasm_stack`](Self::max_wasm_stack) of them, and host functions that
+    /// are not asynchronous the rest, at least 256 KiB. A stack is made larger if it is too small
+    /// for both. An asynchronous host function runs on the stack of the thread that polls the call,
+    /// except for its first poll.
+    pub fn async_stack_size(&mut self, bytes: usize) -> &mut Self {
+        self.async_stack_size = bytes;
+        self
+    }
+
+    /// Makes the pool of stacks for asynchronous calls.
+    pub(crate) fn stacks(&self) -> Arc<StackPool> {
+        StackPool::new(self.async_stack_size, self.max_wasm_stack, &self.pool)
     }
 
     /// Sets the bytes of address space that an instance may take, accessible or not; default: 1

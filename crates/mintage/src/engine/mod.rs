@@ -12,7 +12,7 @@ use self::timer::Timer;
 use crate::error::Result;
 #[cfg(feature = "compiler")]
 pub(crate) use compilers::Compilers;
-use mintage_runtime::Pool;
+use mintage_runtime::{Pool, StackPool};
 use std::sync::Arc;
 
 /// The settings, the pool of memory for instances, and the threads that compile: everything that
@@ -57,6 +57,7 @@ struct EngineInner {
     config: Config,
     timer: Timer,
     pool: Arc<Pool>,
+    stacks: Arc<StackPool>,
     #[cfg(feature = "compiler")]
     compilers: Compilers,
 }
@@ -68,6 +69,7 @@ impl Default for Engine {
         Self {
             inner: Arc::new(EngineInner {
                 pool: Pool::new(&config.pool),
+                stacks: config.stacks(),
                 config,
                 timer: Timer::default(),
                 #[cfg(feature = "compiler")]
@@ -90,6 +92,7 @@ impl Engine {
             config: config.clone(),
             timer: Timer::default(),
             pool: Pool::new(&config.pool),
+            stacks: config.stacks(),
         };
         Ok(Engine {
             inner: Arc::new(inner),
@@ -109,6 +112,11 @@ impl Engine {
     /// Returns the pool from which instances get their memory.
     pub(crate) fn pool(&self) -> &Arc<Pool> {
         &self.inner.pool
+    }
+
+    /// Returns the stacks of asynchronous calls.
+    pub(crate) fn stacks(&self) -> &Arc<StackPool> {
+        &self.inner.stacks
     }
 
     /// Returns whether both are the same engine.

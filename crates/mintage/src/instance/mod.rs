@@ -100,6 +100,34 @@ impl<T> InstancePre<T> {
             id,
         })
     }
+
+    /// Creates an instance as [`instantiate`](Self::instantiate) does. Asynchronous host functions
+    /// that start functions call may wait; see [`Func::call_async`].
+    ///
+    /// # Errors
+    ///
+    /// As [`instantiate`](Self::instantiate).
+    pub async fn instantiate_async(
+        &self,
+        mut store: impl AsContextMut<Data = T>,
+    ) -> Result<Instance>
+    where
+        T: Send,
+    {
+        let store = store.as_context_mut().0;
+        let instantiated = match self.imports.may_suspend() {
+            true => {
+                let instantiated =
+                    store.instantiate_async(&self.component, &self.imports, &self.linked);
+                instantiated.await
+            }
+            false => store.instantiate(&self.component, &self.imports, &self.linked),
+        };
+        instantiated.map(|id| Instance {
+            store: store.opaque.id,
+            id,
+        })
+    }
 }
 
 /// A component instance in a [`Store`](crate::Store). The value is a name: copies of it are the

@@ -1,9 +1,12 @@
 //! [`Linker`]: host functions by name, and how they meet a component's imports.
 
 use crate::abi::InstanceTypes;
-use crate::call::{DynamicHost, HostFunction, Reexport, Reexports, ResolvedImport, TypedHost};
+use crate::call::{
+    DynamicAsyncHost, DynamicHost, HostFunction, Reexport, Reexports, ResolvedImport,
+    TypedAsyncHost, TypedHost,
+};
 use crate::component::NameMap;
-use crate::error::{Context, LinkError, Result, UnmetImport, bail, ensure};
+use crate::error::{Context, Error, LinkError, Result, UnmetImport, bail, ensure};
 use crate::store::{Destructor, LinkedImports, host_destructor};
 use crate::types::{self, ComponentFunc, HostResourceTypes, TypeScope};
 use crate::{
@@ -193,7 +196,7 @@ impl<T: 'static> Linker<T> {
                 .context("an import that is exported again has no definition")?;
             let reexport = Reexport {
                 function: function.clone(),
-                import: ResolvedImport::reexported(component, &resources, import),
+                import: Arc::new(ResolvedImport::reexported(component, &resources, import)),
             };
             reexports.insert(import, Arc::new(reexport));
         }
@@ -226,6 +229,24 @@ impl<T: 'static> Linker<T> {
         component: &Component,
     ) -> Result<Instance> {
         self.instantiate_pre(component)?.instantiate(store)
+    }
+
+    /// Creates an instance: [`instantiate_pre`](Self::instantiate_pre), then
+    /// [`InstancePre::instantiate_async`].
+    ///
+    /// # Errors
+    ///
+    /// As both of these.
+    pub async fn instantiate_async(
+        &self,
+        store: impl AsContextMut<Data = T>,
+        component: &Component,
+    ) -> Result<Instance>
+    where
+        T: Send,
+    {
+        let pre = self.instantiate_pre(component)?;
+        pre.instantiate_async(store).await
     }
 
     /// Defines every import of a component that has no definition yet: functions as traps, resource
@@ -446,6 +467,55 @@ impl<T: 'static> LinkerInstance<'_, T> {
         self.insert(name, Definition::Func(Arc::new(TypedHost::new(func))))
     }
 
+    /// Defines an asynchronous host function over Rust types. A guest that calls it is suspended
+    /// until its future is ready. Nothing else of the store runs meanwhile: the future has the store
+    /// to itself.
+    ///
+    /// Guests are called by [`TypedFunc::call_async`](crate::TypedFunc::call_async) and the like. If
+    /// they are called synchronously, a future that is not ready at its first poll is an error.
+    ///
+    /// # Errors
+    ///
+    /// If the name is already defined and shadowing is not allowed.
+    pub fn func_wrap_async<Params, Return, F>(&mut self, name: &str, func: F) -> Result<()>
+    where
+        F: for<'a> Fn(
+                StoreContextMut<'a, T>,
+                Params,
+            ) -> Box<dyn Future<Output = Result<Return>> + Send + 'a>
+            + Send
+            + Sync
+            + 'static,
+        Params: ComponentNamedList + Lift + 'static,
+        Return: ComponentNamedList + Lower + 'static,
+    {
+        self.insert(name, Definition::Func(Arc::new(TypedAsyncHost::new(func))))
+    }
+
+    /// Defines an asynchronous host function over [`Val`]s: [`func_new`](Self::func_new) with the
+    /// rules of [`func_wrap_async`](Self::func_wrap_async).
+    ///
+    /// # Errors
+    ///
+    /// If the name is already defined and shadowing is not allowed.
+    pub fn func_new_async<F>(&mut self, name: &str, func: F) -> Result<()>
+    where
+        F: for<'a> Fn(
+                StoreContextMut<'a, T>,
+                ComponentFunc,
+                &'a [Val],
+                &'a mut [Val],
+            ) -> Box<dyn Future<Output = Result<()>> + Send + 'a>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.insert(
+            name,
+            Definition::Func(Arc::new(DynamicAsyncHost::new(func))),
+        )
+    }
+
     /// Defines a host function over [`Val`]s, which meets imports of any function type. It gets the
     /// type of the import and the parameters, and must set all results.
     ///
@@ -478,13 +548,41 @@ impl<T: 'static> LinkerInstance<'_, T> {
     {
         let full_name = name.to_string();
         let dtor = move |store: StoreContextMut<'_, T>, rep| {
-            dtor(store, rep).map_err(|error| {
-                error.of_host(format!(
-                    "the destructor of the host's resource type `{full_name}` failed"
-                ))
-            })
+            dtor(store, rep).map_err(|error| destructor_failed(&full_name, error))
         };
-        self.insert(name, Definition::Resource(ty, Arc::new(dtor)))
+        let dtor = Destructor::Sync(Arc::new(dtor));
+        self.insert(name, Definition::Resource(ty, dtor))
+    }
+
+    /// Defines a resource type of the host as [`resource`](Self::resource) does, with an
+    /// asynchronous destructor, for which the rules of [`func_wrap_async`](Self::func_wrap_async)
+    /// hold. If the host drops the resource, it uses
+    /// [`ResourceAny::resource_drop_async`](crate::ResourceAny::resource_drop_async).
+    ///
+    /// # Errors
+    ///
+    /// If the name is already defined and shadowing is not allowed.
+    pub fn resource_async<F>(&mut self, name: &str, ty: ResourceType, dtor: F) -> Result<()>
+    where
+        T: Send,
+        F: for<'a> Fn(
+                StoreContextMut<'a, T>,
+                u32,
+            ) -> Box<dyn Future<Output = Result<()>> + Send + 'a>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let full_name: Arc<str> = name.into();
+        let dtor = Destructor::new_async(move |store, rep| {
+            let (future, full_name) = (Box::into_pin(dtor(store, rep)), full_name.clone());
+            Box::pin(async move {
+                future
+                    .await
+                    .map_err(|error| destructor_failed(&full_name, error))
+            })
+        });
+        self.insert(name, Definition::Resource(ty, dtor))
     }
 
     /// Returns the instance `name` inside this one. It is created if there is none.
@@ -515,6 +613,13 @@ impl<T: 'static> LinkerInstance<'_, T> {
         self.names.set(name, definition);
         Ok(())
     }
+}
+
+#[cold]
+fn destructor_failed(name: &str, error: Error) -> Error {
+    error.of_host(format!(
+        "the destructor of the host's resource type `{name}` failed"
+    ))
 }
 
 impl<'a, T: 'static> LinkerInstance<'a, T> {

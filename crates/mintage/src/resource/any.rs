@@ -71,6 +71,22 @@ impl ResourceAny {
         }
     }
 
+    /// Drops the handle as [`resource_drop`](Self::resource_drop) does. The destructor, or an
+    /// asynchronous host function that it calls, may wait; see
+    /// [`Func::call_async`](crate::Func::call_async).
+    ///
+    /// # Errors
+    ///
+    /// As [`resource_drop`](Self::resource_drop).
+    pub async fn resource_drop_async(self, mut store: impl AsContextMut<Data: Send>) -> Result<()> {
+        let store = store.as_context_mut();
+        let entry = store.0.opaque.handles.remove(self.handle)?;
+        match entry.origin.filter(|_| entry.owned) {
+            Some(origin) => store.0.destroy_async(origin, entry.rep).await,
+            None => Ok(()),
+        }
+    }
+
     /// Creates a handle to a resource of the host.
     ///
     /// # Errors

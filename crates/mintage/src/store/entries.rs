@@ -51,14 +51,6 @@ impl Entries {
         self.leave();
         self.0 |= Self::BROKEN;
     }
-
-    /// Ends an entry by how it ended.
-    pub fn end<R>(&mut self, result: &Result<R>) {
-        match result {
-            Ok(_) => self.leave(),
-            Err(_) => self.break_off(),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 //! reference from the pointer and drops it before it returns.
 
 use super::limits::GrowthLimiter;
+use super::waiting::{HostRest, poll_once};
 use super::{Destructor, StoreContextMut, StoreInner, StoreInstance};
 use crate::Trap;
 use crate::error::{Result, ensure, stopped};
@@ -13,11 +14,12 @@ use crate::types::StoreInstanceId;
 use mintage_environ::component::CoreCallee;
 use mintage_environ::{DomainId, Index, LiftId};
 use mintage_runtime::{
-    Code, Growth, HostAccess, HostCall, HostFunc, HostTable, Image, Limiter, Limits, StoreState,
-    StoreWords,
+    Code, Growth, HostAccess, HostCall, HostFunc, HostFuture, HostTable, Image, Limiter, Limits,
+    StoreState, StoreWords,
 };
 use std::ptr::NonNull;
 use std::sync::Arc;
+use std::task::Context;
 
 /// Number of words in an argument array that fits every lifted function: at most 16 flat
 /// parameters, and one result.
@@ -228,8 +230,9 @@ unsafe fn limiter<'a, T: 'static>(host: HostAccess) -> Option<&'a mut dyn Growth
         HostAccess::Limiter(limiter) => unsafe {
             Some(&mut **limiter.cast::<&mut dyn GrowthLimiter>().as_ptr())
         },
-        // SAFETY: likewise.
-        HostAccess::Functions(store) => unsafe {
+        // SAFETY: likewise. The call is under way.
+        HostAccess::Functions(_) | HostAccess::Suspending(_) => unsafe {
+            let store = host.functions()?;
             Some(&mut (*store.cast::<StoreInner<T>>().as_ptr()).host)
         },
     }
@@ -286,10 +289,15 @@ pub(crate) struct HostFuncCall<'a, T: 'static> {
 
 /// Wraps the destructor of a resource type of the host, which guests call when they drop one.
 pub(crate) fn host_destructor<T: 'static>(destructor: &Destructor<T>) -> HostFunc {
-    let destructor = destructor.clone();
-    host_func(1, move |call: HostFuncCall<'_, T>| {
-        destructor(StoreContextMut(call.store), call.words[0] as u32)
-    })
+    match destructor.clone() {
+        Destructor::Sync(destructor) => host_func(1, move |call: HostFuncCall<'_, T>| {
+            destructor(StoreContextMut(call.store), call.words[0] as u32)
+        }),
+        Destructor::Async(destructor) => async_host_func(1, move |call, context| {
+            let future = destructor(StoreContextMut(call.store), call.words[0] as u32);
+            poll_once(future, context)
+        }),
+    }
 }
 
 /// Wraps a host function for guests in stores of host data `T`.
@@ -301,25 +309,65 @@ pub(crate) fn host_func<T: 'static>(
     f: impl Fn(HostFuncCall<'_, T>) -> Result<()> + Send + Sync + 'static,
 ) -> HostFunc {
     HostFunc::new(words, move |call: HostCall<'_>| {
-        // The limiter alone is there for a guest that runs as `realloc` or `post-return`.
-        let HostAccess::Functions(pointer) = call.host else {
-            return Err(Trap::CannotLeaveComponent.into());
-        };
-        // SAFETY: the pointer was made by `host_access` from an exclusive reference to a store,
-        // which is not used until the call into the guest is over, and so after this function has
-        // returned. The store is of `T` by the rule above.
-        let store = unsafe { &mut *pointer.cast::<StoreInner<T>>().as_ptr() };
-        // SAFETY: the instance is the one whose code runs now, on this thread.
-        let instance = unsafe { call.instance.instance() }.tag();
-        let result = f(HostFuncCall {
-            store,
-            instance: StoreInstanceId::from_u32(instance as u32),
-            words: call.words,
-            scratch: None,
-        });
-        // SAFETY: as above; the function has given back its reference.
-        let store = unsafe { &mut *pointer.cast::<StoreInner<T>>().as_ptr() };
+        // SAFETY: the function is linked to instances in stores of `T` only, by the rule above.
+        let (pointer, call) = unsafe { host_func_call(call)? };
+        let result = f(call);
+        // SAFETY: as in `host_func_call`; the function has given back its reference.
+        let store = unsafe { &mut *pointer.as_ptr() };
         // The function may have forked the process.
         Ok(result.and_then(|()| store.opaque.keep_deadline())?)
     })
+}
+
+/// Wraps a host function as [`host_func`] does, one that may wait. It returns the rest of its work,
+/// and only if it got a context.
+pub(crate) fn async_host_func<T: 'static>(
+    words: usize,
+    f: impl for<'a> Fn(HostFuncCall<'a, T>, Option<&mut Context<'_>>) -> Result<Option<HostRest<'a>>>
+    + Send
+    + Sync
+    + 'static,
+) -> HostFunc {
+    HostFunc::new_async(words, move |call, context| {
+        // SAFETY: the function is linked to instances in stores of `T` only, by the rule of
+        // `host_func`.
+        let (_, call) = unsafe { host_func_call(call)? };
+        let rest = f(call, context)?;
+        // SAFETY: the runtime drops the rest before the call of the guest ends. Until then the
+        // store is borrowed for that call, and the words stay in place.
+        Ok(rest.map(|rest| unsafe { std::mem::transmute::<HostRest<'_>, HostFuture>(rest) }))
+    })
+}
+
+/// Returns the store that a guest calls out to, with the call of the host function.
+///
+/// # Errors
+///
+/// If the guest must not call out.
+///
+/// # Safety
+///
+/// The store is of `T`.
+#[inline(always)]
+unsafe fn host_func_call<'a, T: 'static>(
+    call: HostCall<'a>,
+) -> Result<(NonNull<StoreInner<T>>, HostFuncCall<'a, T>)> {
+    // The limiter alone is there for a guest that runs as `realloc` or `post-return`.
+    let Some(pointer) = call.host else {
+        return Err(Trap::CannotLeaveComponent.into());
+    };
+    let pointer = pointer.cast::<StoreInner<T>>();
+    // SAFETY: the pointer was made by `host_access` from an exclusive reference to a store, which
+    // is not used until the call into the guest is over, and so after the function has finished.
+    // The store is of `T`, as the caller promises.
+    let store = unsafe { &mut *pointer.as_ptr() };
+    // SAFETY: the instance is the one whose code runs now, on this thread.
+    let instance = unsafe { call.instance.instance() }.tag();
+    let call = HostFuncCall {
+        store,
+        instance: StoreInstanceId::from_u32(instance as u32),
+        words: call.words,
+        scratch: None,
+    };
+    Ok((pointer, call))
 }

@@ -4,12 +4,13 @@ use super::entries::Entries;
 use super::entry::limiter_functions;
 use super::fuel::Fuel;
 use super::interrupt::Interruption;
-use super::{LinkedImports, ResourceOrigin, StoreContextMut, StoreInner};
+use super::waiting::poll_once;
+use super::{CallScope, Destructor, LinkedImports, ResourceOrigin, StoreContextMut, StoreInner};
 use crate::error::{Result, ensure};
 use crate::types::{StoreId, StoreInstanceId, TypeScope};
 use crate::{Component, Engine};
-use mintage_environ::component::Resource;
-use mintage_environ::limit;
+use mintage_environ::component::{CoreCallee, Resource};
+use mintage_environ::{DomainId, limit};
 use mintage_runtime::{Growth, HostTable, Limits, StoreWords};
 use std::sync::Arc;
 
@@ -37,6 +38,47 @@ impl<T: 'static> StoreInner<T> {
     /// When a limit is reached or a start function does not return. A failed instance stays in the
     /// store until the store ends, and cannot be entered.
     pub fn instantiate(
+        &mut self,
+        component: &Component,
+        imports: &Arc<HostTable>,
+        linked: &Arc<LinkedImports>,
+    ) -> Result<StoreInstanceId> {
+        let id = self.add_instance(component, imports, linked)?;
+        let mut scope = CallScope::new(self, id, false);
+        scope.enter();
+        scope.store.run_initializers(id)?;
+        scope.leave();
+        Ok(id)
+    }
+
+    /// Makes an instance as [`instantiate`](Self::instantiate) does. The start functions may wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`instantiate`](Self::instantiate).
+    pub async fn instantiate_async(
+        &mut self,
+        component: &Component,
+        imports: &Arc<HostTable>,
+        linked: &Arc<LinkedImports>,
+    ) -> Result<StoreInstanceId>
+    where
+        T: Send,
+    {
+        let id = self.add_instance(component, imports, linked)?;
+        let mut scope = CallScope::new(self, id, false);
+        scope.enter();
+        scope.store.run_initializers_async(id).await?;
+        scope.leave();
+        Ok(id)
+    }
+
+    /// Makes an instance whose start functions have not run.
+    ///
+    /// # Errors
+    ///
+    /// When a limit is reached.
+    fn add_instance(
         &mut self,
         component: &Component,
         imports: &Arc<HostTable>,
@@ -91,38 +133,102 @@ impl<T: 'static> StoreInner<T> {
             linked: linked.clone(),
             entries: Entries::default(),
         });
-        self.opaque.instances[id].entries.enter();
-        let started = self.run_initializers(id);
-        self.opaque.instances[id].entries.end(&started);
-        started.map(|()| id)
+        Ok(id)
     }
 
     /// Runs the destructor of a resource that the host has owned.
     ///
     /// # Errors
     ///
-    /// When the instance cannot be entered, or the destructor fails.
+    /// When the instance cannot be entered, or the destructor fails, or it waits.
     pub fn destroy(&mut self, origin: ResourceOrigin, rep: u32) -> Result<()> {
+        match self.destructor(origin)? {
+            Some(FoundDestructor::Host(Destructor::Sync(destructor))) => {
+                destructor(StoreContextMut(self), rep)
+            }
+            Some(FoundDestructor::Host(Destructor::Async(destructor))) => {
+                poll_once(destructor(StoreContextMut(self), rep), None).map(|_| ())
+            }
+            Some(FoundDestructor::Guest(domain, destructor)) => {
+                let mut scope = CallScope::new(self, origin.instance, false);
+                scope.enter();
+                let words = &mut [u64::from(rep)];
+                scope
+                    .store
+                    .call_core(origin.instance, domain, destructor, words)?;
+                scope.leave();
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Runs a destructor as [`destroy`](Self::destroy) does. It may wait.
+    ///
+    /// # Errors
+    ///
+    /// As [`destroy`](Self::destroy), except for one that waits.
+    pub async fn destroy_async(&mut self, origin: ResourceOrigin, rep: u32) -> Result<()>
+    where
+        T: Send,
+    {
+        match self.destructor(origin)? {
+            Some(FoundDestructor::Host(Destructor::Sync(destructor))) => {
+                destructor(StoreContextMut(self), rep)
+            }
+            Some(FoundDestructor::Host(Destructor::Async(destructor))) => {
+                destructor(StoreContextMut(self), rep).await
+            }
+            Some(FoundDestructor::Guest(domain, destructor)) => {
+                let instance = origin.instance;
+                let mut scope = CallScope::new(self, instance, false);
+                scope.enter();
+                let words = &mut [u64::from(rep)];
+                let store = &mut *scope.store;
+                match store.opaque.may_suspend(instance) {
+                    true => {
+                        let called = store.call_core_async(instance, domain, destructor, words);
+                        called.await?;
+                    }
+                    false => store.call_core(instance, domain, destructor, words)?,
+                }
+                scope.leave();
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Returns the destructor of a resource type, if it has one.
+    ///
+    /// # Errors
+    ///
+    /// When it is the guest's, and the instance cannot be entered.
+    fn destructor(&self, origin: ResourceOrigin) -> Result<Option<FoundDestructor<T>>> {
         let ResourceOrigin { instance, resource } = origin;
-        let owner = &mut self.opaque.instances[instance];
-        match owner.component.interface().resources[resource] {
-            Resource::Imported { .. } => match owner.linked.destructor::<T>(resource).cloned() {
-                Some(destructor) => destructor(StoreContextMut(self), rep),
-                None => Ok(()),
-            },
-            Resource::Defined { dtor: None, .. } => Ok(()),
+        let owner = &self.opaque.instances[instance];
+        Ok(match owner.component.interface().resources[resource] {
+            Resource::Imported { .. } => owner
+                .linked
+                .destructor::<T>(resource)
+                .cloned()
+                .map(FoundDestructor::Host),
+            Resource::Defined { dtor: None, .. } => None,
             Resource::Defined {
                 domain,
                 dtor: Some(dtor),
             } => {
                 owner.entries.check()?;
-                owner.entries.enter();
-                // The verifier of the program has checked that a destructor takes one `i32` and
-                // returns nothing.
-                let called = self.call_core(instance, domain, dtor, &mut [u64::from(rep)]);
-                self.opaque.instances[instance].entries.end(&called);
-                called
+                Some(FoundDestructor::Guest(domain, dtor))
             }
-        }
+        })
     }
+}
+
+/// The destructor of a resource type.
+enum FoundDestructor<T: 'static> {
+    Host(Destructor<T>),
+    /// A function that takes one `i32` and returns nothing, as the verifier of the program has
+    /// checked.
+    Guest(DomainId, CoreCallee),
 }

@@ -1,5 +1,6 @@
 //! [`LinkedImports`]: what the imports of a component were resolved to.
 
+use super::waiting::Destroyed;
 use crate::StoreContextMut;
 use crate::error::Result;
 use crate::types::HostResourceTypes;
@@ -9,8 +10,36 @@ use std::fmt;
 use std::sync::Arc;
 
 /// The host's destructor of a resource type, with the representation as its argument.
-pub(crate) type Destructor<T> =
-    Arc<dyn Fn(StoreContextMut<'_, T>, u32) -> Result<()> + Send + Sync>;
+pub(crate) enum Destructor<T: 'static> {
+    /// One that returns when it is done.
+    Sync(Arc<SyncDestructor<T>>),
+    /// One that may wait.
+    Async(Arc<AsyncDestructor<T>>),
+}
+
+type SyncDestructor<T> = dyn Fn(StoreContextMut<'_, T>, u32) -> Result<()> + Send + Sync;
+type AsyncDestructor<T> =
+    dyn for<'a> Fn(StoreContextMut<'a, T>, u32) -> Destroyed<'a> + Send + Sync;
+
+impl<T> Destructor<T> {
+    pub fn new_async(
+        destructor: impl for<'a> Fn(StoreContextMut<'a, T>, u32) -> Destroyed<'a>
+        + Send
+        + Sync
+        + 'static,
+    ) -> Self {
+        Destructor::Async(Arc::new(destructor))
+    }
+}
+
+impl<T> Clone for Destructor<T> {
+    fn clone(&self) -> Self {
+        match self {
+            Destructor::Sync(destructor) => Destructor::Sync(destructor.clone()),
+            Destructor::Async(destructor) => Destructor::Async(destructor.clone()),
+        }
+    }
+}
 
 /// The resolved imports of a component, as far as they are used at run time: by all instances of
 /// one [`InstancePre`](crate::InstancePre).

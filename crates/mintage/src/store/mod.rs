@@ -6,6 +6,7 @@
 //! | `instance.rs` | the instances of a store |
 //! | `entry.rs` | entry into guests, and the way back to the store |
 //! | `allocation.rs` | the memory of a store, which guests point into |
+//! | `suspend.rs`, `waiting.rs` | calls that wait for a host function, and the function that they wait for |
 //! | `scope.rs`, `handles.rs` | the resources that the host holds, lends and borrows |
 //! | `linked.rs` | what the imports of an instance were resolved to |
 //! | `limits.rs`, `fuel.rs`, `interrupt.rs` | limits on space and time |
@@ -28,10 +29,20 @@ mod instance;
 mod interrupt;
 mod limits;
 mod linked;
+#[allow(unsafe_code, reason = "a scope gives its store away for a time")]
 mod scope;
+#[allow(unsafe_code, reason = "entry into guests that may be suspended")]
+mod suspend;
+#[allow(
+    unsafe_code,
+    reason = "the store is borrowed by the host function that waits"
+)]
+mod waiting;
 
 pub use context::{AsContext, AsContextMut, StoreContext, StoreContextMut};
-pub(crate) use entry::{HostFuncCall, LIFT_WORDS, host_destructor, host_func, limiter_access};
+pub(crate) use entry::{
+    HostFuncCall, LIFT_WORDS, async_host_func, host_destructor, host_func, limiter_access,
+};
 pub(crate) use handles::{HostHandle, HostHandles, LendingCall, ResourceOrigin};
 pub(crate) use instance::StoreInstance;
 pub use interrupt::InterruptHandle;
@@ -39,6 +50,7 @@ pub(crate) use limits::GrowthLimiter;
 pub use limits::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 pub(crate) use linked::{Destructor, LinkedImports};
 pub(crate) use scope::CallScope;
+pub(crate) use waiting::{HostRest, HostResult, Waiting, cannot_wait, with_context};
 
 use self::allocation::{Allocation, CurrentPointer};
 use self::fuel::Fuel;
@@ -48,6 +60,7 @@ use crate::Engine;
 use crate::error::Result;
 use crate::types::{StoreId, StoreInstanceId};
 use mintage_environ::IndexVec;
+use mintage_runtime::Stack;
 use std::time::Duration;
 
 /// Default limit, in bytes, on the host memory for values that a guest passes in one call.
@@ -109,6 +122,8 @@ pub(crate) struct StoreOpaque {
     fuel: Option<Fuel>,
     /// The resources that the host holds.
     pub handles: HostHandles,
+    /// Stacks for the next asynchronous calls.
+    stacks: Vec<Stack>,
     /// The current state of the store, beside this in one allocation.
     current: CurrentPointer,
 }
@@ -127,6 +142,7 @@ impl<T> Store<T> {
                 hostcall_fuel: DEFAULT_HOSTCALL_FUEL,
                 interruption: Interruption::new(engine),
                 fuel: Fuel::new(engine),
+                stacks: Vec::new(),
                 current,
             },
             host: HostState {

@@ -3,6 +3,7 @@
 use super::{LendingCall, StoreInner, StoreOpaque};
 use crate::error::{Result, handle_trap};
 use crate::types::StoreInstanceId;
+use std::mem::ManuallyDrop;
 
 /// A call under way between the host and an instance, in either direction. If its type has borrows,
 /// it is the scope that handles are lent or borrowed for: these loans and borrows end when it is
@@ -13,6 +14,14 @@ pub(crate) struct CallScope<'s, T: 'static> {
     pub instance: StoreInstanceId,
     lends_to: Option<LendingCall>,
     /// Whether the call has entered the instance and not left it.
+    entered: bool,
+}
+
+/// A [`CallScope`] without its store.
+#[derive(Clone, Copy)]
+pub(crate) struct ScopeParts {
+    instance: StoreInstanceId,
+    lends_to: Option<LendingCall>,
     entered: bool,
 }
 
@@ -32,6 +41,33 @@ impl<'s, T: 'static> CallScope<'s, T> {
             instance,
             lends_to,
             entered: false,
+        }
+    }
+
+    /// Takes the scope apart, for a time in which the store is in use elsewhere.
+    pub fn into_parts(self) -> (&'s mut StoreInner<T>, ScopeParts) {
+        let this = ManuallyDrop::new(self);
+        let parts = ScopeParts {
+            instance: this.instance,
+            lends_to: this.lends_to,
+            entered: this.entered,
+        };
+        // SAFETY: `this` is neither used nor dropped from here on, so that the reference moves.
+        (unsafe { std::ptr::read(&this.store) }, parts)
+    }
+
+    /// Puts a scope together again.
+    pub fn from_parts(store: &'s mut StoreInner<T>, parts: ScopeParts) -> Self {
+        let ScopeParts {
+            instance,
+            lends_to,
+            entered,
+        } = parts;
+        Self {
+            store,
+            instance,
+            lends_to,
+            entered,
         }
     }
 

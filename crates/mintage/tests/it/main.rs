@@ -3,6 +3,7 @@
 mod common;
 
 mod adapters;
+mod async_calls;
 mod backtraces;
 mod bindgen;
 mod calls;

@@ -93,6 +93,237 @@ unsafe extern "C" fn exit(resume: *const ResumePoint) -> ! {
     )
 }
 
+/// How machine code on a stack of its own gave control back to [`switch_to`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Switched {
+    /// It returned.
+    Returned,
+    /// The call was ended by [`exit`].
+    Ended,
+    /// It waits in [`suspendable`] until it is resumed.
+    Suspended,
+}
+
+/// The place of a suspended call on a stack of its own, and of the thread that runs it meanwhile.
+/// It lies at the top of that stack, where [`stack_base`] finds it.
+#[repr(C)]
+pub struct SwitchPoint {
+    /// The stack pointer of the thread, while the call runs.
+    outside: usize,
+    /// The stack pointer of the call, while it does not run.
+    inside: usize,
+    /// The arguments of the first switch.
+    entry: *const u8,
+    ctx: *mut u8,
+    func: *const u8,
+    words: *mut u64,
+}
+
+const _: () = {
+    assert!(offset_of!(SwitchPoint, outside) == 0 && offset_of!(SwitchPoint, inside) == 8);
+    assert!(offset_of!(SwitchPoint, entry) == 16 && offset_of!(SwitchPoint, ctx) == 24);
+    assert!(offset_of!(SwitchPoint, func) == 32 && offset_of!(SwitchPoint, words) == 40);
+    assert!(size_of::<SwitchPoint>().is_multiple_of(16));
+};
+
+/// Prepares a call on the stack below `point`: the next [`switch_to`] calls
+/// `entry(ctx, func, words)` there. Returns the resume point of the call.
+///
+/// # Safety
+///
+/// `point` is valid for writes, aligned to 16 bytes, and has the stack below it.
+pub unsafe fn prepare(
+    point: *mut SwitchPoint,
+    entry: *const u8,
+    ctx: *mut u8,
+    func: *const u8,
+    words: *mut u64,
+) -> ResumePoint {
+    let start = point.cast::<usize>().wrapping_sub(1);
+    // SAFETY: both are in the stack, as the caller promises.
+    unsafe {
+        start.write(run as *const () as usize);
+        point.write(SwitchPoint {
+            outside: 0,
+            inside: start.addr(),
+            entry,
+            ctx,
+            func,
+            words,
+        });
+    }
+    ResumePoint {
+        sp: point.addr(),
+        pc: ended as *const () as usize,
+    }
+}
+
+/// Runs the call of `point` until it returns, ends or suspends. `value` is the result of the
+/// function that suspended it, if it was suspended.
+///
+/// # Safety
+///
+/// - [`prepare`] prepared the call, and it has neither returned nor ended.
+/// - What [`enter`] demands of the call.
+pub unsafe fn switch_to(point: *mut SwitchPoint, value: u32) -> Switched {
+    // SAFETY: as the caller promises.
+    match unsafe { switch(point, value) } {
+        0 => Switched::Returned,
+        1 => Switched::Ended,
+        _ => Switched::Suspended,
+    }
+}
+
+/// Saves the registers that belong to the caller, and continues at the saved place of `point`,
+/// which returns here with its result in eax.
+#[unsafe(naked)]
+unsafe extern "C" fn switch(point: *mut SwitchPoint, value: u32) -> u32 {
+    naked_asm!(
+        "push rbp",
+        "push rbx",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "mov [rdi], rsp",
+        "mov rsp, [rdi + 8]",
+        "mov eax, esi",
+        "ret",
+    )
+}
+
+/// Goes back from the stack below the switch point in rdi to the [`switch`] that runs it, with the
+/// result in eax.
+#[unsafe(naked)]
+unsafe extern "C" fn switch_back() -> ! {
+    naked_asm!(
+        "mov rsp, [rdi]",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop rbx",
+        "pop rbp",
+        "ret",
+    )
+}
+
+/// The first code on a stack of its own. The stack pointer is the switch point.
+#[unsafe(naked)]
+unsafe extern "C" fn run() -> ! {
+    naked_asm!(
+        "mov rdi, [rsp + 24]",
+        "mov rsi, [rsp + 32]",
+        "mov rdx, [rsp + 40]",
+        "xor ebp, ebp",
+        "call [rsp + 16]",
+        "xor eax, eax",
+        "jmp {ended}",
+        ended = sym ended,
+    )
+}
+
+/// The last code on a stack of its own. The stack pointer is the switch point, and eax has the
+/// result.
+#[unsafe(naked)]
+unsafe extern "C" fn ended() -> ! {
+    naked_asm!(
+        "mov rdi, rsp",
+        "jmp {switch_back}",
+        switch_back = sym switch_back,
+    )
+}
+
+/// What a function that may suspend has done: two words, which [`suspendable`] gets in registers.
+#[repr(C)]
+pub struct MaySuspend {
+    /// The result, or [`SUSPEND`](Self::SUSPEND).
+    result: u64,
+    /// The switch point of the stack, if it suspends.
+    point: *mut SwitchPoint,
+}
+
+impl MaySuspend {
+    const SUSPEND: u64 = 1 << 32;
+
+    /// Returns `result` to the machine code.
+    pub fn done(result: u32) -> MaySuspend {
+        MaySuspend {
+            result: result.into(),
+            point: std::ptr::null_mut(),
+        }
+    }
+
+    /// Suspends the call that runs below `point`. The function returns what
+    /// [`switch_to`] passes when it resumes the call.
+    ///
+    /// # Safety
+    ///
+    /// The machine code that called the function runs on the stack below `point`.
+    pub unsafe fn suspend(point: *mut SwitchPoint) -> MaySuspend {
+        MaySuspend {
+            result: Self::SUSPEND,
+            point,
+        }
+    }
+}
+
+/// A function that machine code calls as a host function, and that may suspend the call.
+pub trait SuspendHook {
+    /// See [`HostImport`](mintage_environ::HostImport) for the arguments.
+    ///
+    /// # Safety
+    ///
+    /// Called by [`suspendable`], in machine code of the current activation.
+    unsafe extern "C" fn on_call(ctx: *mut u8, data: *const (), args: *mut u64) -> MaySuspend;
+}
+
+/// The stub through which machine code calls a function that may suspend the call. Only this stub
+/// and machine code have frames on a suspended stack, so it can be resumed on any thread, and
+/// dropped without unwinding.
+///
+/// # Safety
+///
+/// Called by machine code, with arguments for the hook.
+#[unsafe(naked)]
+pub unsafe extern "C" fn suspendable<H: SuspendHook>(
+    ctx: *mut u8,
+    data: *const (),
+    args: *mut u64,
+) -> u32 {
+    naked_asm!(
+        "push rbp",
+        "mov rbp, rsp",
+        "call {on_call}",
+        "bt rax, 32",
+        "jc 2f",
+        "pop rbp",
+        "ret",
+        "2:",
+        "push rbx",
+        "push r12",
+        "push r13",
+        "push r14",
+        "push r15",
+        "lea rcx, [rip + 3f]",
+        "push rcx",
+        "mov rdi, rdx",
+        "mov [rdi + 8], rsp",
+        "mov eax, 2",
+        "jmp {switch_back}",
+        "3:",
+        "pop r15",
+        "pop r14",
+        "pop r13",
+        "pop r12",
+        "pop rbx",
+        "pop rbp",
+        "ret",
+        on_call = sym H::on_call,
+        switch_back = sym switch_back,
+    )
+}
+
 /// The raise stub, which machine code calls to trap. It passes its caller's pc and frame pointer to
 /// [`RaiseHook::on_raise`], and ends the call whose resume point that returns.
 ///

@@ -6,6 +6,7 @@
 
 use super::fault;
 use crate::arch::{self, Landing, ResumePoint};
+use crate::fiber::HOST_RESERVE;
 use crate::instance::InstanceData;
 use crate::sys;
 use anyhow::{Error, Result};
@@ -127,11 +128,12 @@ pub fn is_only_call(data: &InstanceData) -> bool {
     calls == 1
 }
 
-/// Bytes of stack below the last wasm frame that are kept for host functions and builtins. Most of
-/// it is for lifting and lowering values, whose types may be nested 100 levels deep: up to 56 KiB
-/// in optimized code, 64 KiB at `opt-level = 1`, and without optimization 125 KiB, or 166 KiB where
-/// a `map` is lowered. The rest is for the host's own code.
-const HOST_RESERVE: usize = 256 << 10;
+/// Returns the stack limit of a call that has the stack at `stack` for itself.
+pub fn limit_of_own_stack(stack: &Range<usize>, stack_bytes: usize) -> u64 {
+    let limit = stack.end.saturating_sub(stack_bytes);
+    limit.max(stack.start + HOST_RESERVE) as u64
+}
+
 /// Bytes of stack besides the reserve that a thread must have for calls into guests.
 const LEAST_FOR_GUESTS: usize = 16 << 10;
 
@@ -209,6 +211,36 @@ impl Thread {
         }
     }
 
+    /// Prepares the thread for its first call.
+    #[inline]
+    fn prepare(&self) -> Result<(), NoStack> {
+        if self.top.get() == 0 {
+            // SAFETY: `on_fault` may be called in the signal handler of any thread. It returns the
+            // resume point of a running call of that thread.
+            unsafe { sys::signals::set_on_fault(fault::on_fault) };
+            sys::thread::ensure_signal_stack().map_err(NoStack::Error)?;
+            let stack = sys::thread::stack();
+            self.floor.set(stack.start + HOST_RESERVE);
+            self.top.set(stack.end.max(1));
+        }
+        Ok(())
+    }
+
+    /// Prepares the thread for a call that has a stack of its own, made or resumed at stack pointer
+    /// `sp`. The host function that it waits for runs there.
+    ///
+    /// # Errors
+    ///
+    /// If the thread cannot be prepared, or only the reserve is left of its own stack: calls that
+    /// wait for each other are resumed within each other.
+    pub fn prepare_for_host(&self, sp: usize) -> Result<(), NoStack> {
+        self.prepare()?;
+        match (self.own().start..self.floor.get()).contains(&sp) {
+            true => Err(NoStack::UsedUp),
+            false => Ok(()),
+        }
+    }
+
     /// Returns the known part of the thread's own stack, after the first call.
     fn own(&self) -> Range<usize> {
         self.floor.get() - HOST_RESERVE..self.top.get()
@@ -219,15 +251,7 @@ impl Thread {
     #[cold]
     #[inline(never)]
     fn stack_limit_at_end(&self, sp: usize, limit: usize) -> Result<u64, NoStack> {
-        if self.top.get() == 0 {
-            // SAFETY: `on_fault` may be called in the signal handler of any thread. It returns the
-            // resume point of a running call of that thread.
-            unsafe { sys::signals::set_on_fault(fault::on_fault) };
-            sys::thread::ensure_signal_stack().map_err(NoStack::Error)?;
-            let stack = sys::thread::stack();
-            self.floor.set(stack.start + HOST_RESERVE);
-            self.top.set(stack.end.max(1));
-        }
+        self.prepare()?;
         let stack = self.own();
         // Only its maker knows the bounds of a stack that is not the thread's own, such as a
         // coroutine's. It does not extend into the thread's stack.

@@ -183,7 +183,7 @@ pub unsafe fn call_confined(
 /// Returns the reason why the call could not begin.
 #[cold]
 #[inline(never)]
-fn no_stack(data: &InstanceData, error: NoStack) -> Stopped {
+pub fn no_stack(data: &InstanceData, error: NoStack) -> Stopped {
     match error {
         NoStack::UsedUp => {
             data.poisoned.set(true);
@@ -202,7 +202,7 @@ fn no_stack(data: &InstanceData, error: NoStack) -> Stopped {
 /// running.
 #[cold]
 #[inline(never)]
-unsafe fn stopped(data: &InstanceData, activation: &Activation) -> Result<(), Stopped> {
+pub unsafe fn stopped(data: &InstanceData, activation: &Activation) -> Result<(), Stopped> {
     data.poisoned.set(true);
     let current = data.current();
     Err(match (activation.trap, current.failure.take()) {

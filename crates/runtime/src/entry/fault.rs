@@ -95,7 +95,7 @@ pub unsafe fn stop(
     let mut frames = Frames::EMPTY;
     if backtrace {
         // SAFETY: as the caller promises.
-        unsafe { walk(activation, pc, fp, &mut frames) };
+        unsafe { walk(activation, Some(pc), fp, &mut frames) };
     }
     // SAFETY: the activation's owner waits in `enter`, and uses it again only after it is resumed.
     unsafe {
@@ -105,20 +105,39 @@ pub unsafe fn stop(
     }
 }
 
-/// Collects the frames of machine code from `pc` in the frame of `fp` outwards, through all
-/// activations of the thread. The address of an outer frame is one less than its return address,
-/// which may already belong to another instruction.
+/// Writes down that the activation, which is suspended where it left for the host with the frame of
+/// `fp`, is stopped there by a trap.
 ///
 /// # Safety
 ///
-/// `innermost` is the innermost activation of this thread, and is stopped at `pc` in the frame of
+/// No one else uses the activation, which is the only one of its list. Its frames are intact.
+pub unsafe fn stop_suspended(activation: *mut Activation, trap: Trap, fp: usize) {
+    let mut frames = Frames::EMPTY;
+    // SAFETY: as the caller promises.
+    unsafe {
+        walk(activation, None, fp, &mut frames);
+        (*activation).trap = Some(trap);
+        (*activation).frames.write(frames);
+    }
+}
+
+/// Collects the frames of machine code from `pc` in the frame of `fp` outwards, through all
+/// activations of the list. The address of an outer frame is one less than its return address,
+/// which may already belong to another instruction. `pc` is `None` in the frame of the trampoline
+/// through which an activation left, which is not collected.
+///
+/// # Safety
+///
+/// `innermost` is the innermost activation of its list, and is stopped at `pc` in the frame of
 /// `fp`.
-unsafe fn walk(innermost: *const Activation, pc: usize, fp: usize, frames: &mut Frames) {
+unsafe fn walk(
+    innermost: *const Activation,
+    mut pc: Option<usize>,
+    mut fp: usize,
+    frames: &mut Frames,
+) {
     let mut activation = innermost;
-    // The instruction of the frame whose callers are visited next. `None` for the trampoline
-    // through which an activation left.
-    let mut pc = Some(pc);
-    let mut fp = fp;
+    // `pc` is the instruction of the frame whose callers are visited next.
     loop {
         // SAFETY: activations in the list are running calls, whose instances live.
         let (code, end) = unsafe { (&(*(*activation).data).code, (*activation).resume.sp) };

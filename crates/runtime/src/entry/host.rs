@@ -1,24 +1,35 @@
 //! Calls of host functions by machine code.
 
 use super::activation::Departure;
-use crate::instance::{Failure, HostAccess, HostFunc, InstanceData, InstanceHandle};
-use anyhow::Result;
+use super::suspend::Record;
+use crate::arch::{self, MaySuspend, SuspendHook};
+use crate::instance::{Failure, HostFunc, InstanceData, InstanceHandle};
+use anyhow::{Result, ensure};
 use mintage_environ::HostImport;
+use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::ptr::NonNull;
 use std::sync::Arc;
+use std::task::Context;
 
 /// The arguments of a host function.
 pub struct HostCall<'a> {
     /// The instance that calls.
     pub instance: InstanceHandle,
-    /// The access to the host that the innermost [`call`](crate::call) into the store was given.
-    pub host: HostAccess,
+    /// The pointer that the innermost call into the store was given for its host functions. `None`
+    /// if the guest must not call out.
+    pub host: Option<NonNull<()>>,
     /// The guest's arguments, as
     /// [`Signature::array_words`](mintage_environ::Signature::array_words) 8-byte words. An `i32`
     /// or `f32` is in the low half of its word, and the high half is undefined. Results are written
     /// from word 0 on.
     pub words: &'a mut [u64],
 }
+
+/// The rest of a host function that waits, with the lowering of its results. It is dropped before
+/// the call that it belongs to ends.
+pub type HostFuture = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 /// The data that a host function's data pointer points to.
 struct HostData<F> {
@@ -44,7 +55,29 @@ impl HostFunc {
         };
         // SAFETY: `thunk` expects data of this type, which `data` keeps and which is `Send` and
         // `Sync`, and uses as many words as that says.
-        unsafe { HostFunc::from_parts(import, words, data) }
+        unsafe { HostFunc::from_parts(import, words, false, data) }
+    }
+}
+
+impl HostFunc {
+    /// Wraps `function`, which may wait: it returns the rest of its work if it has not finished.
+    /// Then the call is suspended until that is done. The function gets the context of the poll
+    /// that runs the call, or `None` if the call cannot be suspended. Otherwise as
+    /// [`new`](Self::new).
+    pub fn new_async<F>(words: usize, function: F) -> HostFunc
+    where
+        F: Fn(HostCall<'_>, Option<&mut Context<'_>>) -> Result<Option<HostFuture>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        let data = Arc::new(HostData { words, function });
+        let import = HostImport {
+            func: arch::suspendable::<MayWait<F>>,
+            data: Arc::as_ptr(&data).cast(),
+        };
+        // SAFETY: as in `new`.
+        unsafe { HostFunc::from_parts(import, words, true, data) }
     }
 }
 
@@ -59,6 +92,57 @@ unsafe extern "C" fn thunk<F>(ctx: *mut u8, data: *const (), args: *mut u64) -> 
 where
     F: Fn(HostCall<'_>) -> Result<()>,
 {
+    // SAFETY: as the caller promises.
+    unsafe { call_host(ctx, data, args, |function: &F, call| function(call)) }
+        .is_none()
+        .into()
+}
+
+/// The hook of a host function of type `F` that may wait.
+struct MayWait<F>(PhantomData<F>);
+
+impl<F> SuspendHook for MayWait<F>
+where
+    F: Fn(HostCall<'_>, Option<&mut Context<'_>>) -> Result<Option<HostFuture>>,
+{
+    unsafe extern "C" fn on_call(ctx: *mut u8, data: *const (), args: *mut u64) -> MaySuspend {
+        // SAFETY: the instance lives while its code runs.
+        let record = Record::of_call(unsafe { InstanceData::of_ctx(ctx) }.current().host());
+        let function = |function: &F, call: HostCall<'_>| {
+            // SAFETY: the call is being polled, and no one else uses the context now.
+            let context = record.map(|record| unsafe { record.context() });
+            let rest = function(call, context)?;
+            ensure!(
+                rest.is_none() || record.is_some(),
+                "a host function waits in a call that cannot be suspended"
+            );
+            Ok(rest)
+        };
+        // SAFETY: as the caller promises.
+        let rest = unsafe { call_host(ctx, data, args, function) };
+        match (rest, record) {
+            (None, _) => MaySuspend::done(1),
+            (Some(None), _) | (Some(Some(_)), None) => MaySuspend::done(0),
+            // SAFETY: the call, whose innermost activation is that of the machine code that called
+            // this, runs on the record's stack.
+            (Some(Some(future)), Some(record)) => unsafe { record.suspend(future) },
+        }
+    }
+}
+
+/// Calls a host function for machine code. Returns `None` if it fails, and leaves the failure to
+/// the store.
+///
+/// # Safety
+///
+/// As [`thunk`], with the data pointer of a [`HostData<F>`].
+#[inline(always)]
+unsafe fn call_host<F, R>(
+    ctx: *mut u8,
+    data: *const (),
+    args: *mut u64,
+    call: impl FnOnce(&F, HostCall<'_>) -> Result<R>,
+) -> Option<R> {
     // SAFETY: the instance lives while its code runs. `HostTable` keeps the function alive and has
     // checked the number of words, which only the trampoline uses.
     let (instance, host_data, words) = unsafe {
@@ -71,21 +155,22 @@ where
     };
     instance.depends_on_host.set(true);
     let departure = Departure::new();
-    let call = HostCall {
+    let host_call = HostCall {
         instance: InstanceHandle::new(instance),
-        host: instance.current().host(),
+        // SAFETY: machine code runs only in a call.
+        host: unsafe { instance.current().host().functions() },
         words,
     };
     // State that the panic leaves inconsistent belongs to whoever catches the panic when it is
     // resumed.
-    let result = catch_unwind(AssertUnwindSafe(|| (host_data.function)(call)));
+    let result = catch_unwind(AssertUnwindSafe(|| call(&host_data.function, host_call)));
     // This precedes machine code, which may trap.
     departure.check();
     let failure = match result {
-        Ok(Ok(())) => return 0,
+        Ok(Ok(result)) => return Some(result),
         Ok(Err(error)) => Failure::Error(error),
         Err(payload) => Failure::Panic(payload),
     };
     instance.current().failure.set(Some(failure));
-    1
+    None
 }

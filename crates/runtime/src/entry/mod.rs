@@ -1,7 +1,8 @@
 //! Running machine code: the way in, the way out to the host, and every way in which a call ends.
 //!
-//! A running call is an [`Activation`](activation::Activation). [`call`] enters machine code, and
-//! `host` has what machine code calls for a host function. A trap ends the call (`fault`), and an
+//! A running call is an [`Activation`](activation::Activation). [`call`] enters machine code on the
+//! thread's stack, and `suspend` on a stack of its own, where a call can wait for the host. `host`
+//! has what machine code calls for a host function. A trap ends the call (`fault`), and an
 //! exception unwinds frames (`unwind`). `backtrace` names the frames of a trap.
 
 pub mod activation;
@@ -10,12 +11,14 @@ mod call;
 mod fault;
 mod host;
 mod limiter;
+mod suspend;
 mod trap;
 pub mod unwind;
 
 pub use call::{call, call_confined};
 pub use fault::Raise;
-pub use host::HostCall;
+pub use host::{HostCall, HostFuture};
 pub use limiter::AskLimiter;
+pub use suspend::SuspendableCall;
 pub use trap::{Frame, Stopped, TrapReport};
 pub use unwind::Throw;

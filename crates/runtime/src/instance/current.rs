@@ -14,9 +14,37 @@ pub enum HostAccess {
     Nothing,
     /// Host functions and the limiter. The pointer is for the host functions, which know its type.
     Functions(NonNull<()>),
+    /// The same, in a call that host functions can suspend.
+    Suspending(NonNull<Suspending>),
     /// The limiter alone, in a call that must not call out (`realloc`, `post-return`). The pointer
     /// is for the limiter, which knows its type.
     Limiter(NonNull<()>),
+}
+
+/// What a call that can be suspended gives its host functions.
+#[derive(Debug)]
+pub struct Suspending {
+    /// The pointer for the host functions.
+    pub host: NonNull<()>,
+    /// The call, which `entry` knows.
+    pub call: NonNull<()>,
+}
+
+impl HostAccess {
+    /// Returns the pointer for host functions, if the guest may call them.
+    ///
+    /// # Safety
+    ///
+    /// The guest's call is under way.
+    #[inline]
+    pub unsafe fn functions(self) -> Option<NonNull<()>> {
+        match self {
+            HostAccess::Functions(host) => Some(host),
+            // SAFETY: the call, which is under way, keeps this.
+            HostAccess::Suspending(call) => Some(unsafe { call.as_ref() }.host),
+            HostAccess::Nothing | HostAccess::Limiter(_) => None,
+        }
+    }
 }
 
 /// The failure of a host function.

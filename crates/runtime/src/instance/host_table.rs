@@ -12,6 +12,8 @@ pub struct HostFunc {
     /// The function and its data, which `owner` keeps.
     import: HostImport,
     words: usize,
+    /// Whether it may suspend the call of the guest.
+    may_suspend: bool,
     /// The owner of what the import's data pointer points to.
     _owner: Arc<dyn Any + Send + Sync>,
 }
@@ -32,11 +34,13 @@ impl HostFunc {
     pub(crate) unsafe fn from_parts(
         import: HostImport,
         words: usize,
+        may_suspend: bool,
         owner: Arc<dyn Any + Send + Sync>,
     ) -> HostFunc {
         HostFunc {
             import,
             words,
+            may_suspend,
             _owner: owner,
         }
     }
@@ -48,6 +52,7 @@ pub struct HostTable {
     /// The array that control blocks point to.
     imports: Box<[HostImport]>,
     code: Arc<Code>,
+    may_suspend: bool,
     _owners: Box<[HostFunc]>,
 }
 
@@ -94,6 +99,7 @@ impl HostTable {
         Ok(Arc::new(HostTable {
             imports,
             code: code.clone(),
+            may_suspend: funcs.iter().any(|func| func.may_suspend),
             _owners: funcs.into(),
         }))
     }
@@ -101,6 +107,11 @@ impl HostTable {
     /// Returns the code that the table belongs to.
     pub fn code(&self) -> &Arc<Code> {
         &self.code
+    }
+
+    /// Returns whether a call of a guest that has these functions may be suspended.
+    pub fn may_suspend(&self) -> bool {
+        self.may_suspend
     }
 
     /// Returns the array for the control blocks.

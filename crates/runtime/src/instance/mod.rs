@@ -9,7 +9,7 @@ pub mod limits;
 mod segments;
 mod snapshot;
 
-pub use current::{Current, Failure, HostAccess};
+pub use current::{Current, Failure, HostAccess, Suspending};
 pub use data::{InstanceData, StoreState, StoreWords, control_block};
 pub use host_table::{HostFunc, HostTable};
 pub use limits::{Growing, Growth, Limiter, Limits};

@@ -16,6 +16,7 @@ pub struct PoolConfig {
     pub(crate) page_fault_count: bool,
     pub(crate) memfd: bool,
     pub(crate) keep_started: bool,
+    pub(crate) total_stacks: usize,
 }
 
 impl Default for PoolConfig {
@@ -36,6 +37,7 @@ impl Default for PoolConfig {
             page_fault_count: true,
             memfd: true,
             keep_started: true,
+            total_stacks: 10_000,
         }
     }
 }
@@ -64,6 +66,19 @@ impl PoolConfig {
     /// slot is kept idle.
     pub fn total_component_instances(&mut self, slots: u32) -> &mut Self {
         self.total_component_instances = slots as usize;
+        self
+    }
+
+    /// Sets the number of stacks for asynchronous calls, which is the maximum number of calls that
+    /// may be suspended at a time; default: 10,000.
+    ///
+    /// A call has a stack of its own only if a host function that it may reach is asynchronous. A
+    /// stack takes about 4 KiB of memory, or as much as its guest has used. What an idle stack has
+    /// used beyond 32 KiB is returned to the system from time to time, and all of it if more than
+    /// 256 are idle. Stacks also take mappings: one for 64 of them, or two for each before Linux
+    /// 6.13.
+    pub fn total_stacks(&mut self, stacks: u32) -> &mut Self {
+        self.total_stacks = stacks as usize;
         self
     }
 

@@ -265,6 +265,23 @@ impl Reservation {
         Ok(())
     }
 
+    /// Makes an access to whole pages a fault from now on, without a mapping of their own. They
+    /// must be accessible and untouched. Returns `false` if the system cannot (before Linux 6.13).
+    pub fn install_guard(&self, offset: usize, len: usize) -> io::Result<bool> {
+        /// `MADV_GUARD_INSTALL`, which the `libc` crate does not have yet.
+        const GUARD_INSTALL: libc::c_int = 102;
+        let at = self.region.at(offset, len)?;
+        // SAFETY: the pages are of this reservation. Nothing was written to them that could be
+        // lost.
+        if unsafe { libc::madvise(at, len, GUARD_INSTALL) } == 0 {
+            return Ok(true);
+        }
+        match io::Error::last_os_error() {
+            error if error.raw_os_error() == Some(libc::EINVAL) => Ok(false),
+            error => Err(error),
+        }
+    }
+
     /// Makes whole pages inaccessible and discards their contents.
     ///
     /// # Safety

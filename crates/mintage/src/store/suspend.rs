@@ -1,0 +1,147 @@
+//! Calls of guests that may be suspended while a host function waits.
+
+use super::{LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
+use crate::error::{Result, ensure, stopped};
+use crate::types::StoreInstanceId;
+use mintage_environ::component::CoreCallee;
+use mintage_environ::{DomainId, LiftId};
+use mintage_runtime::{Callee, Initializers, Stack, SuspendableCall};
+use std::future::poll_fn;
+use std::ptr::NonNull;
+
+/// The number of stacks that a store keeps for its next calls.
+const KEPT_STACKS: usize = 4;
+
+impl StoreOpaque {
+    /// Returns whether calls into an instance may be suspended.
+    #[inline]
+    pub fn may_suspend(&self, instance: StoreInstanceId) -> bool {
+        self.instances[instance].runtime.imports().may_suspend()
+    }
+
+    fn take_stack(&mut self) -> Result<Stack> {
+        match self.stacks.pop() {
+            Some(stack) => Ok(stack),
+            None => Ok(self.engine.stacks().acquire()?),
+        }
+    }
+
+    fn keep_stack(&mut self, stack: Stack) {
+        if self.stacks.len() < KEPT_STACKS {
+            self.stacks.push(stack);
+        }
+    }
+}
+
+impl<T: Send + 'static> StoreInner<T> {
+    /// Runs the start functions of a new instance as `run_initializers` does. They may wait.
+    ///
+    /// # Errors
+    ///
+    /// When a start function does not return.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such instance.
+    pub(super) async fn run_initializers_async(&mut self, instance: StoreInstanceId) -> Result<()> {
+        let mut initializers = Initializers::default();
+        loop {
+            let handle = self.opaque.instances[instance].runtime.handle();
+            // SAFETY: the instance is in the store, which is borrowed exclusively. It is new, and
+            // what was called in it is what this has returned.
+            let next = unsafe { initializers.next_start(handle) }.map_err(stopped)?;
+            let Some((domain, callee)) = next else {
+                return Ok(());
+            };
+            // SAFETY: the function is of the instance's own code and of this domain, and has
+            // neither parameters nor results.
+            unsafe { self.call_guest(instance, domain, &callee, &mut []) }.await?;
+        }
+    }
+
+    /// Calls the core function of a lift as `call_lift` does. It may wait.
+    ///
+    /// # Errors
+    ///
+    /// When the guest does not return.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such instance or lift.
+    pub async fn call_lift_async(
+        &mut self,
+        instance: StoreInstanceId,
+        lift: LiftId,
+        words: &mut [u64; LIFT_WORDS],
+    ) -> Result<()> {
+        let lift = self.opaque.instances[instance].component.lift(lift);
+        let (domain, callee) = (lift.boundary.domain, lift.callee);
+        // SAFETY: as in `call_lift`.
+        unsafe { self.call_guest(instance, domain, &callee, words) }.await
+    }
+
+    /// Calls any core function of an instance as `call_core` does. It may wait.
+    ///
+    /// # Errors
+    ///
+    /// When the artifact has no code for the function, it traps, or there are too few words.
+    ///
+    /// # Panics
+    ///
+    /// When there is no such instance.
+    pub async fn call_core_async(
+        &mut self,
+        instance: StoreInstanceId,
+        domain: DomainId,
+        callee: CoreCallee,
+        words: &mut [u64],
+    ) -> Result<()> {
+        let StoreInstance { component, .. } = &self.opaque.instances[instance];
+        let signature = &component.interface().signatures[callee.sig];
+        ensure!(
+            words.len() >= signature.array_words(),
+            "too few words for a function of type {signature}"
+        );
+        let callee = component.code().callee(callee)?;
+        // SAFETY: as in `call_core`.
+        unsafe { self.call_guest(instance, domain, &callee, words) }.await
+    }
+
+    /// Calls a function of a guest, which may wait.
+    ///
+    /// # Errors
+    ///
+    /// When there is no stack, or the guest does not return.
+    ///
+    /// # Safety
+    ///
+    /// `callee` is a function of the instance's code, and belongs to `domain`. The words are enough
+    /// for its signature, and hold values of its types.
+    async unsafe fn call_guest(
+        &mut self,
+        instance: StoreInstanceId,
+        domain: DomainId,
+        callee: &Callee,
+        words: &mut [u64],
+    ) -> Result<()> {
+        self.opaque.keep_deadline()?;
+        let stack = self.opaque.take_stack()?;
+        let handle = self.opaque.instances[instance].runtime.handle();
+        let host = NonNull::from(&mut *self).cast();
+        // SAFETY: the caller promises that function, domain and words fit. The instance is in the
+        // store, which drops it no earlier than itself. The store and the words are borrowed
+        // exclusively by this future, which owns the call, and are not used before the call is
+        // over. `T` is `Send`, and so is what host functions borrow of the store. On host functions
+        // see `run_initializers`.
+        let call = unsafe {
+            SuspendableCall::new(stack, handle, domain, callee, words.as_mut_ptr(), host)
+        };
+        let mut call = call;
+        // SAFETY: as above.
+        let result = poll_fn(|cx| unsafe { call.poll(cx) }).await;
+        if let Some(stack) = call.take_stack() {
+            self.opaque.keep_stack(stack);
+        }
+        result.map_err(stopped)
+    }
+}

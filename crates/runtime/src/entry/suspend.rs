@@ -1,0 +1,350 @@
+//! [`SuspendableCall`]: a call that has a stack of its own, and is suspended while a host function
+//! waits.
+//!
+//! Each poll links the call's activation into the list of the thread, on top of whatever runs
+//! there, and takes it out again. In between the call runs, or the host function that it waits for
+//! is polled. So to everything that walks the list, a suspended call that is polled looks like one
+//! that is in its host function.
+//!
+//! While a call is not polled, nothing points to it, and its stack has frames of machine code and
+//! its stubs only. They own nothing, and hold no address of a thread. So the next poll may be on
+//! another thread, and a call that is dropped just gives its stack back.
+
+use super::activation::{self, Activation, NoStack};
+use super::call::{no_stack, stopped};
+use super::fault;
+use super::host::HostFuture;
+use super::trap::Stopped;
+use crate::arch::{self, MaySuspend, SwitchPoint, Switched};
+use crate::code::Callee;
+use crate::fiber::Stack;
+use crate::instance::{
+    Failure, HostAccess, InstanceData, InstanceHandle, Suspending, control_block,
+};
+use mintage_environ::{DomainId, ExitRecord, Trap};
+use std::mem::{MaybeUninit, offset_of};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::ptr::{self, NonNull};
+use std::task::{Context, Poll};
+
+/// What is known of a call at the top of its stack.
+#[repr(C, align(16))]
+pub struct Record {
+    /// First, since the call's frames are below it.
+    point: SwitchPoint,
+    activation: Activation,
+    suspending: Suspending,
+    /// Where machine code last left for the host, while the call is not polled.
+    exit: ExitRecord,
+    /// The context of the poll that runs the call.
+    context: *mut Context<'static>,
+    /// The host function because of which the call has just been suspended.
+    future: Option<HostFuture>,
+}
+
+const _: () = assert!(offset_of!(Record, point) == 0);
+
+/// The record of the innermost call, which runs machine code.
+#[derive(Clone, Copy)]
+pub struct RunningRecord(NonNull<Record>);
+
+impl Record {
+    /// Returns the record of the call that has this access to the host, if it can be suspended.
+    pub fn of_call(host: HostAccess) -> Option<RunningRecord> {
+        match host {
+            // SAFETY: the access is one of a call under way, which keeps this.
+            HostAccess::Suspending(call) => {
+                Some(RunningRecord(unsafe { call.as_ref() }.call.cast()))
+            }
+            _ => None,
+        }
+    }
+}
+
+impl RunningRecord {
+    /// Returns the context of the poll that runs the call.
+    ///
+    /// # Safety
+    ///
+    /// No one else uses it as long as the result lives, and the call is not suspended meanwhile.
+    pub unsafe fn context<'a>(self) -> &'a mut Context<'a> {
+        // SAFETY: the poll wrote the pointer, whose referent lives until the poll ends.
+        unsafe { &mut *(*self.0.as_ptr()).context.cast() }
+    }
+
+    /// Suspends the call until `future` is done.
+    ///
+    /// # Safety
+    ///
+    /// The result goes to the stub that machine code of the call has called, in the call's only
+    /// activation.
+    pub unsafe fn suspend(self, future: HostFuture) -> MaySuspend {
+        let record = self.0.as_ptr();
+        // SAFETY: the record lives while the call is under way. The machine code runs on its
+        // stack.
+        unsafe {
+            (*record).future = Some(future);
+            MaySuspend::suspend(&raw mut (*record).point)
+        }
+    }
+}
+
+/// A call of a guest that can be suspended. If it is dropped before it ends, the guest ends where
+/// it is, and the instance is poisoned.
+pub struct SuspendableCall {
+    record: NonNull<Record>,
+    instance: InstanceHandle,
+    domain: DomainId,
+    /// The host function that the call waits for. Declared before the stack, on which the host
+    /// function's words are.
+    future: Option<HostFuture>,
+    state: State,
+    /// The stack. Empty once it was taken.
+    stack: Option<Stack>,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum State {
+    Prepared,
+    Suspended,
+    Over,
+}
+
+// SAFETY: while the call is not polled, its stack has frames of machine code and its stubs only,
+// which hold no address of a thread. The pointers in the record are the instance's and the
+// caller's, who promise that they may be used on the thread that polls (`new`).
+unsafe impl Send for SuspendableCall {}
+
+impl SuspendableCall {
+    /// Prepares a call as [`call`](crate::call) makes it, on a stack of its own. It begins with the
+    /// first poll.
+    ///
+    /// # Panics
+    ///
+    /// If `domain` is not in this component.
+    ///
+    /// # Safety
+    ///
+    /// What [`call`](crate::call) demands holds whenever the call is polled, on the thread that
+    /// polls. The instance lives until the call is dropped.
+    pub unsafe fn new(
+        stack: Stack,
+        instance: InstanceHandle,
+        domain: DomainId,
+        callee: &Callee,
+        words: *mut u64,
+        host: NonNull<()>,
+    ) -> SuspendableCall {
+        // SAFETY: the instance lives, as the caller promises.
+        let data = unsafe { instance.data() };
+        let room: *mut Record = stack.room(size_of::<Record>()).cast();
+        let record = NonNull::new(room).expect("no stack is at address 0");
+        // SAFETY: the room is at the end of the stack, which no one else uses. It is aligned, since
+        // the end of the stack and the record's size are.
+        unsafe {
+            let point = &raw mut (*room).point;
+            let resume = arch::prepare(point, callee.entry, data.ctx(domain), callee.func, words);
+            (&raw mut (*room).activation).write(Activation {
+                resume,
+                previous: ptr::null(),
+                data,
+                stack_limit: activation::limit_of_own_stack(
+                    &stack.range(),
+                    data.limits.stack_bytes,
+                ),
+                previous_exit: ExitRecord { fp: 0 },
+                trap: None,
+                frames: MaybeUninit::uninit(),
+                landing: MaybeUninit::uninit(),
+            });
+            (&raw mut (*room).suspending).write(Suspending {
+                host,
+                call: record.cast(),
+            });
+            (&raw mut (*room).exit).write(ExitRecord { fp: 0 });
+            (&raw mut (*room).context).write(ptr::null_mut());
+            (&raw mut (*room).future).write(None);
+        }
+        SuspendableCall {
+            record,
+            instance,
+            domain,
+            future: None,
+            state: State::Prepared,
+            stack: Some(stack),
+        }
+    }
+
+    /// Returns whether the call waits for a host function.
+    pub fn is_suspended(&self) -> bool {
+        self.state == State::Suspended
+    }
+
+    /// Runs the call until it ends or has to wait. If the call is stopped, the instance is
+    /// poisoned.
+    ///
+    /// # Errors
+    ///
+    /// As [`call`](crate::call).
+    ///
+    /// # Panics
+    ///
+    /// If the call is over.
+    ///
+    /// # Safety
+    ///
+    /// As [`new`](Self::new).
+    pub unsafe fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stopped>> {
+        assert!(self.state != State::Over, "the call is over");
+        // SAFETY: the instance lives, as the caller promises.
+        let data = unsafe { self.instance.data() };
+        // SAFETY: this thread runs.
+        let thread = unsafe { &*activation::thread() };
+        if let Err(error) = thread.prepare_for_host(arch::stack_pointer()) {
+            return Poll::Ready(Err(self.give_up(data, error)));
+        }
+        // The slab may be used by another thread than before.
+        let control = control_block(data.ctx(self.domain));
+        let (record, current) = (self.record.as_ptr(), data.current());
+        let previous = thread.current.get();
+        // SAFETY: activations in the list are calls further out on this thread, whose instances
+        // live.
+        let outer = unsafe { previous.as_ref() };
+        // SAFETY: as above.
+        let previous_exit = outer.map(|outer| unsafe { (*outer.data).current().exit() });
+        let outer_host = current.host();
+        // SAFETY: the record is the call's own. No machine code runs in this domain: the call was
+        // suspended in it, or is its innermost.
+        unsafe {
+            (*record).activation.previous = previous;
+            (*record).activation.previous_exit = previous_exit.unwrap_or(ExitRecord { fp: 0 });
+            (*record).context = ptr::from_mut(cx).cast();
+            (*control).stack_limit = (*record).activation.stack_limit;
+            current.set_host(HostAccess::Suspending(NonNull::from(&(*record).suspending)));
+            current.set_exit((*record).exit);
+            thread.current.set(&raw const (*record).activation);
+        }
+        // SAFETY: the call is linked now.
+        let result = unsafe { self.run(cx) };
+        thread.current.set(previous);
+        // SAFETY: as above.
+        unsafe { (*record).exit = current.exit() };
+        current.set_host(outer_host);
+        if let (Some(outer), Some(exit)) = (outer, previous_exit) {
+            // SAFETY: as above.
+            unsafe { (*outer.data).current().set_exit(exit) };
+        }
+        result.map(|returned| match returned {
+            true => Ok(()),
+            // SAFETY: the call was stopped, and the list leads to outer calls, which are still
+            // running.
+            false => unsafe { stopped(data, &(*record).activation) },
+        })
+    }
+
+    /// Polls the host function that the call waits for, and runs the call when that is done.
+    /// Returns whether the call returned or was ended, unless it has to wait.
+    ///
+    /// # Safety
+    ///
+    /// As [`poll`](Self::poll), and the call's activation is the innermost of this thread.
+    unsafe fn run(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
+        let record = self.record.as_ptr();
+        let mut result = 0;
+        if let Some(mut future) = self.future.take() {
+            // State that a panic leaves inconsistent belongs to whoever catches the panic when it
+            // is resumed. The future is dropped in here, since its destructor may panic, too.
+            let polled = catch_unwind(AssertUnwindSafe(move || match future.as_mut().poll(cx) {
+                Poll::Pending => Err(future),
+                Poll::Ready(result) => Ok(result),
+            }));
+            let failure = match polled {
+                Ok(Err(future)) => {
+                    self.future = Some(future);
+                    return Poll::Pending;
+                }
+                Ok(Ok(Ok(()))) => None,
+                Ok(Ok(Err(error))) => Some(Failure::Error(error)),
+                Err(payload) => Some(Failure::Panic(payload)),
+            };
+            if let Some(failure) = failure {
+                // SAFETY: the instance lives, as the caller promises.
+                unsafe { self.instance.data() }
+                    .current()
+                    .failure
+                    .set(Some(failure));
+                result = 1;
+            }
+        }
+        // SAFETY: the call is prepared or suspended. Host functions catch their panics and builtins
+        // do not panic, so no frame needs to be unwound when the call is ended.
+        match unsafe { arch::switch_to(&raw mut (*record).point, result) } {
+            Switched::Suspended => {
+                self.state = State::Suspended;
+                // SAFETY: the record is the call's own, and machine code does not run.
+                self.future = unsafe { (*record).future.take() };
+                Poll::Pending
+            }
+            switched => {
+                self.state = State::Over;
+                Poll::Ready(switched == Switched::Returned)
+            }
+        }
+    }
+
+    /// Ends the call, which is suspended, with a trap. The instance is poisoned.
+    ///
+    /// # Panics
+    ///
+    /// If the destructor of the host function that the call waits for panics.
+    ///
+    /// # Safety
+    ///
+    /// As [`new`](Self::new).
+    pub unsafe fn stop(&mut self, trap: Trap) -> Stopped {
+        self.state = State::Over;
+        self.future = None;
+        // SAFETY: the instance lives, as the caller promises.
+        let data = unsafe { self.instance.data() };
+        let record = self.record.as_ptr();
+        // SAFETY: the record is the call's own. Nothing is further out: what was linked at the last
+        // poll may be gone. The frames of the call are intact.
+        unsafe {
+            (*record).activation.previous = ptr::null();
+            let fp = (*record).exit.fp as usize;
+            fault::stop_suspended(&raw mut (*record).activation, trap, fp);
+            match stopped(data, &(*record).activation) {
+                Err(stopped) => stopped,
+                Ok(()) => unreachable!("a call that is stopped has not returned"),
+            }
+        }
+    }
+
+    /// Ends the call, since it cannot be polled.
+    #[cold]
+    fn give_up(&mut self, data: &InstanceData, error: NoStack) -> Stopped {
+        if self.is_suspended() {
+            data.poisoned.set(true);
+        }
+        self.state = State::Over;
+        self.future = None;
+        no_stack(data, error)
+    }
+
+    /// Takes the stack, if the call is over. Otherwise the call needs it until it is dropped.
+    pub fn take_stack(&mut self) -> Option<Stack> {
+        match self.state {
+            State::Over => self.stack.take(),
+            State::Prepared | State::Suspended => None,
+        }
+    }
+}
+
+impl Drop for SuspendableCall {
+    fn drop(&mut self) {
+        if self.is_suspended() {
+            // SAFETY: the instance lives until the call is dropped (`new`).
+            unsafe { self.instance.data() }.poisoned.set(true);
+        }
+    }
+}

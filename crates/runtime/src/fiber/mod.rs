@@ -1,0 +1,312 @@
+//! [`Stack`]: a stack for a call that may be suspended, and [`StackPool`], from which an engine's
+//! stores get them.
+//!
+//! Stacks come in regions. Below each one there are guard pages, which a guest hits that uses more
+//! than its stack. Contents are not cleared: a guest cannot read its machine stack.
+//!
+//! ```text
+//! guard | reserve for host functions | stack of the guest ... | room of the call
+//! ```
+//!
+//! A stack has nothing of a call when it is given back, suspended or not: frames on a suspended
+//! stack are those of machine code and its stubs, which own nothing.
+
+use crate::pool::PoolConfig;
+use crate::sys::mappings::{self, SlabMappings};
+use crate::sys::mmap::{Reservation, page_size};
+use anyhow::{Context, Error, Result};
+use mintage_environ::limit;
+use std::ops::Range;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Bytes of stack below the last wasm frame that are kept for host functions and builtins. Most of
+/// it is for lifting and lowering values, whose types may be nested 100 levels deep: up to 56 KiB
+/// in optimized code, 64 KiB at `opt-level = 1`, and without optimization 125 KiB, or 166 KiB where
+/// a `map` is lowered. The rest is for the host's own code.
+pub const HOST_RESERVE: usize = 256 << 10;
+
+/// The number of stacks that are mapped together.
+const REGION: usize = 64;
+/// Bytes of guard pages below each stack.
+const GUARD: usize = 64 << 10;
+/// Bytes at the top of an idle stack that stay in memory.
+const KEPT: usize = 32 << 10;
+/// The number of uses after which the rest of a stack is given back to the system.
+const USES: u8 = 64;
+/// The number of idle stacks that keep their top in memory.
+const WARM: usize = 256;
+
+/// The stacks of an engine.
+pub struct StackPool {
+    /// Bytes of one stack, a whole number of pages.
+    size: usize,
+    /// The most stacks that may be in use.
+    total: usize,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    idle: Vec<Place>,
+    in_use: usize,
+}
+
+/// A stack's place in a region.
+struct Place {
+    region: Arc<Region>,
+    /// The offsets of the stack in the region.
+    range: Range<usize>,
+    uses: u8,
+}
+
+struct Region {
+    memory: Reservation,
+    _mappings: SlabMappings,
+}
+
+/// A stack. Dropping it gives it back to its pool.
+pub struct Stack {
+    pool: Arc<StackPool>,
+    /// Empty only while it is dropped.
+    place: Option<Place>,
+}
+
+impl StackPool {
+    /// Creates a pool of stacks of at least `size` bytes each, of which a guest may use
+    /// `guest_size` and host functions [`HOST_RESERVE`].
+    pub fn new(size: usize, guest_size: usize, config: &PoolConfig) -> Arc<StackPool> {
+        let size = size.max(guest_size.saturating_add(HOST_RESERVE));
+        Arc::new(StackPool {
+            // A size beyond the address space is an error when the first stack is mapped.
+            size: size
+                .checked_next_multiple_of(page_size())
+                .unwrap_or(usize::MAX),
+            total: config.total_stacks,
+            state: Mutex::default(),
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics under the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns the number of stacks in use.
+    pub fn in_use(&self) -> usize {
+        self.lock().in_use
+    }
+
+    /// Returns a stack.
+    ///
+    /// # Errors
+    ///
+    /// If all are in use, or the system gives no memory for more.
+    pub fn acquire(self: &Arc<Self>) -> Result<Stack> {
+        let mut state = self.lock();
+        if state.in_use >= self.total {
+            return Err(self.exceeded());
+        }
+        state.in_use += 1;
+        let mut stack = Stack {
+            pool: self.clone(),
+            place: state.idle.pop(),
+        };
+        drop(state);
+        if stack.place.is_none() {
+            let mut places = self.map_region().with_context(|| {
+                limit!(
+                    Stacks,
+                    "the system gives no memory for stacks of suspended calls, each of {} KiB; {}",
+                    self.size >> 10,
+                    mappings::describe_limits()
+                )
+            })?;
+            stack.place = places.pop();
+            self.lock().idle.append(&mut places);
+        }
+        Ok(stack)
+    }
+
+    #[cold]
+    fn exceeded(&self) -> Error {
+        let error = limit!(
+            Stacks,
+            "all {} stacks for asynchronous calls are in use; wait for calls to end, or raise \
+             `PoolConfig::total_stacks`",
+            self.total
+        );
+        error.into()
+    }
+
+    /// Maps a region of stacks.
+    fn map_region(&self) -> Result<Vec<Place>> {
+        let slot = GUARD + self.size;
+        let count = REGION.min(self.total);
+        let len = slot
+            .checked_mul(count)
+            .context("the stacks are too large")?;
+        let memory = Reservation::new(len)?;
+        // With huge pages, one touched page of a stack would take 2 MiB.
+        memory.avoid_huge_pages()?;
+        let places = |region: Arc<Region>| {
+            let place = |i: usize| Place {
+                region: region.clone(),
+                range: i * slot + GUARD..(i + 1) * slot,
+                uses: 0,
+            };
+            (0..count).map(place).collect()
+        };
+        let mappings = reserve_mappings(1)?;
+        memory.make_accessible(0, len)?;
+        for i in 0..count {
+            if !memory.install_guard(i * slot, GUARD)? {
+                return Self::map_with_mappings(len, slot, count).map(places);
+            }
+        }
+        Ok(places(Arc::new(Region {
+            memory,
+            _mappings: mappings,
+        })))
+    }
+
+    /// Maps a region whose guard pages are mappings of their own.
+    fn map_with_mappings(len: usize, slot: usize, count: usize) -> Result<Arc<Region>> {
+        let mappings = reserve_mappings(2 * count)?;
+        let memory = Reservation::new(len)?;
+        memory.avoid_huge_pages()?;
+        for i in 0..count {
+            memory.make_accessible(i * slot + GUARD, slot - GUARD)?;
+        }
+        Ok(Arc::new(Region {
+            memory,
+            _mappings: mappings,
+        }))
+    }
+
+    /// Takes a stack back.
+    fn release(&self, mut place: Place) {
+        place.uses += 1;
+        // Read without the lock held across the system call: the number is only a hint.
+        let keep = match self.lock().idle.len() < WARM {
+            true if place.uses < USES => None,
+            true => Some(KEPT),
+            false => Some(0),
+        };
+        if let Some(keep) = keep {
+            place.uses = 0;
+            let len = place.range.len().saturating_sub(keep);
+            // SAFETY: the stack is not in use. If the system refuses, it stays in memory.
+            let _ = unsafe { place.region.memory.discard(place.range.start, len) };
+        }
+        let mut state = self.lock();
+        state.in_use -= 1;
+        state.idle.push(place);
+    }
+}
+
+fn reserve_mappings(count: usize) -> Result<SlabMappings> {
+    SlabMappings::reserve(count, mappings::max_slab_mappings()).with_context(|| {
+        format!(
+            "instances and stacks of all engines take all of the {} mappings that they may have, \
+             seven eighths of `vm.max_map_count`",
+            mappings::max_slab_mappings()
+        )
+    })
+}
+
+impl Stack {
+    /// Returns the addresses of the stack, which grows down from the end of the range. They are
+    /// accessible, and aligned to pages.
+    pub fn range(&self) -> Range<usize> {
+        let place = self.place.as_ref().expect("it is empty only when dropped");
+        let base = place.region.memory.base().as_ptr().addr();
+        base + place.range.start..base + place.range.end
+    }
+
+    /// Returns the address of the last `bytes` bytes of the stack.
+    pub fn room(&self, bytes: usize) -> *mut u8 {
+        let place = self.place.as_ref().expect("it is empty only when dropped");
+        assert!(bytes <= place.range.len(), "the room is in the stack");
+        let base = place.region.memory.base().as_ptr();
+        base.wrapping_add(place.range.end - bytes)
+    }
+}
+
+impl Drop for Stack {
+    fn drop(&mut self) {
+        match self.place.take() {
+            Some(place) => self.pool.release(place),
+            // The system gave no memory for it.
+            None => self.pool.lock().in_use -= 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stacks_are_apart_and_used_again() {
+        let pool = StackPool::new(0, 100 << 10, PoolConfig::new().total_stacks(100));
+        let stacks: Vec<Stack> = (0..100).map(|_| pool.acquire().unwrap()).collect();
+        assert_eq!(pool.in_use(), 100);
+        assert!(pool.acquire().is_err_and(|error| {
+            let error = error.to_string();
+            error.contains("all 100 stacks") && error.contains("total_stacks")
+        }));
+        let mut ranges: Vec<_> = stacks.iter().map(Stack::range).collect();
+        ranges.sort_by_key(|range| range.start);
+        assert!(
+            ranges
+                .iter()
+                .all(|range| range.len() == HOST_RESERVE + (100 << 10))
+        );
+        let gap = |pair: &[Range<usize>]| pair[1].start - pair[0].end;
+        assert!(ranges.windows(2).all(|pair| gap(pair) >= GUARD));
+        for stack in &stacks {
+            // SAFETY: the stack is accessible from its first to its last byte.
+            unsafe {
+                stack.room(stack.range().len()).write(1);
+                stack.room(1).write(2);
+            }
+        }
+        let last = ranges.pop();
+        drop(stacks);
+        assert_eq!(pool.in_use(), 0);
+        let again: Vec<_> = (0..100).map(|_| pool.acquire().unwrap()).collect();
+        assert!(again.iter().any(|stack| Some(stack.range()) == last));
+    }
+
+    #[test]
+    fn what_a_stack_used_is_given_back_after_some_uses() {
+        let pool = StackPool::new(512 << 10, 0, PoolConfig::new().total_stacks(1));
+        let read = |stack: &Stack| {
+            // SAFETY: the stack is accessible.
+            unsafe { (stack.room(64 << 10).read(), stack.room(1).read()) }
+        };
+        for use_number in 0..USES {
+            let stack = pool.acquire().unwrap();
+            match use_number {
+                // SAFETY: as above.
+                0 => unsafe {
+                    stack.room(64 << 10).write(7);
+                    stack.room(1).write(7);
+                },
+                _ => assert_eq!(read(&stack), (7, 7)),
+            }
+        }
+        assert_eq!(read(&pool.acquire().unwrap()), (0, 7));
+    }
+
+    /// The fallback of systems that cannot install guards.
+    #[test]
+    fn guards_can_be_mappings() {
+        let slot = GUARD + (64 << 10);
+        let region = StackPool::map_with_mappings(2 * slot, slot, 2).unwrap();
+        for i in 0..2 {
+            // SAFETY: the bytes behind the guard are accessible.
+            unsafe { region.memory.base().as_ptr().add(i * slot + GUARD).write(1) };
+        }
+    }
+}
