@@ -44,7 +44,10 @@ assert_impl!(
     TypedFunc<(Rc<()>,), Rc<()>>,
     Resource<Rc<()>>: Send + Sync
 );
-assert_impl!(Store<()>, StoreContextMut<'static, ()>, ResourceTable, Val: Send);
+assert_impl!(ResourceTable, Val: Send);
+// A future that borrows a store is `Send` only if the store is `Sync`.
+assert_impl!(Store<()>, StoreContext<'static, ()>, StoreContextMut<'static, ()>: Send + Sync);
+assert_not_impl!(Store<std::cell::Cell<()>>: Sync);
 assert_not_impl!(Store<Rc<()>>, StoreContextMut<'static, Rc<()>>: Send);
 // What they write to and read from is used by the thread that makes the call.
 assert_not_impl!(LowerContext<'static>: Send);

@@ -233,12 +233,12 @@ impl ModuleInstances for ComponentInstance {
     }
 
     fn global(&mut self, module: usize, name: &str) -> CoreVal {
-        core::global(&self.store, &self.instance, module as u32, name)
+        core::global(&mut self.store, &self.instance, module as u32, name)
             .expect("the module exports the global")
     }
 
     fn memory(&mut self, module: usize, name: &str) -> Vec<u8> {
-        core::memory(&self.store, &self.instance, module as u32, name)
+        core::memory(&mut self.store, &self.instance, module as u32, name)
             .expect("the module exports the memory")
     }
 

@@ -62,7 +62,7 @@ impl ViewedMemory {
             component,
             linked,
             ..
-        } = &instances[self.instance];
+        } = &mut instances[self.instance];
         let options = AbiOptions {
             types: &component.interface().types,
             encoding: self.encoding,
@@ -78,7 +78,7 @@ impl ViewedMemory {
         let memory = Some(self.memory);
         Ok(LiftContext::new(
             options,
-            runtime,
+            runtime.get_mut(),
             memory,
             *hostcall_fuel,
             handles,

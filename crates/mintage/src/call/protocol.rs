@@ -113,6 +113,7 @@ impl<F: CallTarget> Call<'_, F> {
             linked,
             ..
         } = &mut instances[instance];
+        let runtime = runtime.get_mut();
         let boundary = target.boundary(component);
         let options = AbiOptions {
             types: &component.interface().types,
@@ -161,7 +162,8 @@ impl<F: CallTarget> Call<'_, F> {
             component,
             linked,
             ..
-        } = &instances[instance];
+        } = &mut instances[instance];
+        let runtime = &*runtime.get_mut();
         let boundary = target.boundary(component);
         let options = AbiOptions {
             types: &component.interface().types,

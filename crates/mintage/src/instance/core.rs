@@ -3,7 +3,7 @@
 
 use crate::error::{Context, Result, bail, ensure};
 use crate::store::StoreInstance;
-use crate::{AsContext, AsContextMut, Component, Instance, Trap};
+use crate::{AsContextMut, Component, Instance, Trap};
 use mintage_environ::component::{CoreExport, CoreItem};
 use mintage_environ::{DomainId, HeapType, RefType, Reference, ValType};
 
@@ -134,9 +134,9 @@ impl CoreRef {
 }
 
 /// Returns the kind of an object in the GC heap of `domain`.
-fn object_kind(instance: &StoreInstance, domain: DomainId, word: u64) -> CoreRef {
+fn object_kind(instance: &mut StoreInstance, domain: DomainId, word: u64) -> CoreRef {
     let objects = &instance.component.interface().objects;
-    match instance.runtime.object_type(domain, word) {
+    match instance.runtime.get_mut().object_type(domain, word) {
         Some(ty) if objects.structs().contains(ty) => CoreRef::Struct,
         Some(ty) if objects.arrays().contains(ty) => CoreRef::Array,
         _ => CoreRef::Exception,
@@ -217,7 +217,7 @@ pub fn call(
     called?;
     let mut results = Vec::with_capacity(signature.results.len());
     let mut at = 0;
-    let instance = instance.in_store(&store.opaque)?;
+    let instance = &mut store.opaque.instances[instance.id];
     for &ty in &signature.results {
         let value = [words[at], words.get(at + 1).copied().unwrap_or(0)];
         let object = |word| object_kind(instance, domain, word);
@@ -233,22 +233,20 @@ pub fn call(
 ///
 /// When there is no such global.
 pub fn global(
-    store: impl AsContext,
+    mut store: impl AsContextMut,
     instance: &Instance,
     core_instance: u32,
     name: &str,
 ) -> Result<CoreVal> {
-    let store = store.as_context();
-    let instance = instance.in_store(&store.0.opaque)?;
+    let opaque = &mut store.as_context_mut().0.opaque;
+    instance.in_store(opaque)?;
+    let instance = &mut opaque.instances[instance.id];
     match find(&instance.component, core_instance, name)? {
         CoreItem::Global(id, ty) => {
             let domain = instance.runtime.code().layout().globals[id].domain;
+            let words = instance.runtime.get_mut().global(id, ty);
             let object = |word| object_kind(instance, domain, word);
-            Ok(CoreVal::from_words(
-                instance.runtime.global(id, ty),
-                ty,
-                object,
-            ))
+            Ok(CoreVal::from_words(words, ty, object))
         }
         _ => bail!("export `{name}` of core instance {core_instance} is no global"),
     }
@@ -260,15 +258,16 @@ pub fn global(
 ///
 /// When there is no such memory.
 pub fn memory(
-    store: impl AsContext,
+    mut store: impl AsContextMut,
     instance: &Instance,
     core_instance: u32,
     name: &str,
 ) -> Result<Vec<u8>> {
-    let store = store.as_context();
-    let instance = instance.in_store(&store.0.opaque)?;
+    let opaque = &mut store.as_context_mut().0.opaque;
+    instance.in_store(opaque)?;
+    let instance = &mut opaque.instances[instance.id];
     match find(&instance.component, core_instance, name)? {
-        CoreItem::Memory(id) => Ok(instance.runtime.memory(id).to_vec()),
+        CoreItem::Memory(id) => Ok(instance.runtime.get_mut().memory(id).to_vec()),
         _ => bail!("export `{name}` of core instance {core_instance} is no memory"),
     }
 }

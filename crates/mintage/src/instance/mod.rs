@@ -203,7 +203,7 @@ impl Instance {
             "a call into the instance is under way or was stopped, so that there is no state to \
              keep"
         );
-        let code = instance.runtime.snapshot();
+        let code = instance.runtime.get_mut().snapshot();
         Component::from_code(&opaque.engine, code.context("cannot take a snapshot")?)
     }
 

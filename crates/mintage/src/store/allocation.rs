@@ -22,6 +22,9 @@ struct Allocated<T: 'static> {
 // exclusive reference to the store, and holds pointers only while guests run.
 unsafe impl<T: Send> Send for Allocation<T> where StoreInner<T>: Send {}
 
+// SAFETY: as above. Through a shared reference what is current is not used.
+unsafe impl<T: Sync> Sync for Allocation<T> where StoreInner<T>: Sync {}
+
 impl<T> Allocation<T> {
     /// Makes the contents in their place. (Inlined, so that they are not made elsewhere first.)
     #[inline(always)]

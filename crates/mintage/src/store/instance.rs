@@ -10,13 +10,48 @@ use crate::error::{Result, ensure};
 use crate::types::{StoreId, StoreInstanceId, TypeScope};
 use crate::{Component, Engine};
 use mintage_environ::component::{CoreCallee, Resource};
-use mintage_environ::{DomainId, limit};
-use mintage_runtime::{Growth, HostTable, Limits, StoreWords};
+use mintage_environ::{DomainId, MemoryId, limit};
+use mintage_runtime::{Code, Growth, HostTable, InstanceHandle, Limits, StoreWords};
 use std::sync::Arc;
+
+/// The run-time part of an instance. Only an exclusive reference gives access to what changes, so
+/// that a store can be shared between threads.
+pub(crate) struct InstanceCell(mintage_runtime::Instance);
+
+// SAFETY: a shared reference gives the methods below only. They read what only exclusive users
+// write.
+unsafe impl Sync for InstanceCell {}
+
+impl InstanceCell {
+    #[inline]
+    pub fn get_mut(&mut self) -> &mut mintage_runtime::Instance {
+        &mut self.0
+    }
+
+    /// Returns the name of the instance for calls, all of which are unsafe.
+    #[inline]
+    pub fn handle(&self) -> InstanceHandle {
+        self.0.handle()
+    }
+
+    pub fn code(&self) -> &Arc<Code> {
+        self.0.code()
+    }
+
+    #[inline]
+    pub fn imports(&self) -> &Arc<HostTable> {
+        self.0.imports()
+    }
+
+    /// Returns the bytes of a memory; none before the instance is first used.
+    pub fn memory(&self, id: MemoryId) -> &[u8] {
+        self.0.peek_memory(id)
+    }
+}
 
 /// An instance in a store.
 pub(crate) struct StoreInstance {
-    pub runtime: mintage_runtime::Instance,
+    pub runtime: InstanceCell,
     pub component: Component,
     pub linked: Arc<LinkedImports>,
     /// The calls into it that are under way or were stopped.
@@ -120,7 +155,7 @@ impl<T: 'static> StoreInner<T> {
         let image = self.host.admit(code)?;
         let id = self.opaque.instances.next_index();
         let runtime = match self.new_instance(id, code, image, imports, limits, words) {
-            Ok(runtime) => runtime,
+            Ok(runtime) => InstanceCell(runtime),
             Err(error) => {
                 self.host.release(Growth::at_start(code, image));
                 return Err(error);

@@ -25,6 +25,7 @@ mod entries;
 mod entry;
 mod fuel;
 mod handles;
+#[allow(unsafe_code, reason = "what threads may do that share a store")]
 mod instance;
 mod interrupt;
 mod limits;

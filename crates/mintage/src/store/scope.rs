@@ -33,7 +33,7 @@ impl<'s, T: 'static> CallScope<'s, T> {
             instances, handles, ..
         } = &mut store.opaque;
         let lends_to = borrows.then(|| LendingCall {
-            guest: instances[instance].runtime.enter_call(),
+            guest: instances[instance].runtime.get_mut().enter_call(),
             host: handles.enter(),
         });
         Self {
@@ -106,7 +106,10 @@ impl<'s, T: 'static> CallScope<'s, T> {
             instances, handles, ..
         } = &mut self.store.opaque;
         handles.exit(call.host);
-        let exited = instances[self.instance].runtime.exit_call(call.guest);
+        let exited = instances[self.instance]
+            .runtime
+            .get_mut()
+            .exit_call(call.guest);
         exited.map_err(handle_trap)
     }
 
@@ -116,7 +119,10 @@ impl<'s, T: 'static> CallScope<'s, T> {
             instances, handles, ..
         } = &mut self.store.opaque;
         handles.exit(call.host);
-        instances[self.instance].runtime.abandon_call(call.guest);
+        instances[self.instance]
+            .runtime
+            .get_mut()
+            .abandon_call(call.guest);
     }
 }
 

@@ -51,13 +51,11 @@ pub struct RunningRecord(NonNull<Record>);
 impl Record {
     /// Returns the record of the call that has this access to the host, if it can be suspended.
     pub fn of_call(host: HostAccess) -> Option<RunningRecord> {
-        match host {
-            // SAFETY: the access is one of a call under way, which keeps this.
-            HostAccess::Suspending(call) => {
-                Some(RunningRecord(unsafe { call.as_ref() }.call.cast()))
-            }
-            _ => None,
-        }
+        let HostAccess::Suspending(call) = host else {
+            return None;
+        };
+        // SAFETY: the access is one of a call under way, which keeps this.
+        Some(RunningRecord(unsafe { call.as_ref() }.call.cast()))
     }
 }
 

@@ -355,6 +355,25 @@ impl InstanceData {
         Some(MemoryView { base, size })
     }
 
+    /// Returns a memory, or `None` before the first use of the slab. Nothing is written.
+    ///
+    /// # Panics
+    ///
+    /// If the component has no such memory.
+    pub fn peek_memory(&self, id: MemoryId) -> Option<MemoryView> {
+        let layout = &self.code.layout().memories[id];
+        if self.user.get() == 0 {
+            return None;
+        }
+        let ctx = self.contexts()[layout.domain.as_u32() as usize];
+        let size = ctx.wrapping_offset(layout.size_slot as isize).cast::<u64>();
+        Some(MemoryView {
+            base: ctx.wrapping_add(layout.offset as usize),
+            // SAFETY: the size is an aligned word of the head, which was prepared.
+            size: unsafe { size.read() },
+        })
+    }
+
     /// Returns the address of byte 0 of a memory and of the word with its size in bytes, if the
     /// component has it.
     #[inline]

@@ -183,6 +183,22 @@ impl Instance {
         unsafe { (*self.data().control(domain)).flags }
     }
 
+    /// Borrows the bytes of a memory without preparing the instance or noting that this thread uses
+    /// it. This writes nothing, so several threads may do it at a time. Before the instance is first
+    /// used, there are no bytes.
+    ///
+    /// # Panics
+    ///
+    /// If `id` is not a memory of this component.
+    pub fn peek_memory(&self, id: MemoryId) -> &[u8] {
+        let Some(data::MemoryView { base, size }) = self.data().peek_memory(id) else {
+            return &[];
+        };
+        // SAFETY: the memory is accessible. Only guest code writes it, in `call`, whose caller
+        // promises that no such borrow exists.
+        unsafe { std::slice::from_raw_parts(base, size as usize) }
+    }
+
     /// Borrows the bytes of a memory.
     ///
     /// # Panics
