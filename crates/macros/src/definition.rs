@@ -6,8 +6,8 @@ use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::spanned::Spanned;
 use syn::{
-    Attribute, Data, DataEnum, DataStruct, DeriveInput, Error, Fields, Generics, Ident, Index,
-    LitStr, Member, Path, Result, Type, parse_quote,
+    Attribute, Data, DataEnum, DataStruct, DeriveInput, Error, Fields, Generics, Ident, LitStr,
+    Path, Result, Type, parse_quote,
 };
 
 /// A Rust type that stands for a component type.
@@ -28,7 +28,7 @@ pub enum Shape {
 
 /// A field of a record.
 pub struct Field {
-    pub member: Member,
+    pub member: Ident,
     pub names: Names,
     pub ty: Type,
 }
@@ -111,9 +111,17 @@ impl Attributes {
                     }
                     ("name", Place::Part) => {
                         let name = meta.value()?.parse::<LitStr>()?;
-                        parsed.name = Some(name.value());
-                        Ok(())
+                        match parsed.name.replace(name.value()) {
+                            None => Ok(()),
+                            Some(first) => Err(Error::new(
+                                name.span(),
+                                format!("there is a name already: `{first}`"),
+                            )),
+                        }
                     }
+                    ("flags", Place::Type) => Err(meta.error(
+                        "flags are not derived: the macro `flags!` defines a type for them",
+                    )),
                     (_, Place::Type) => Err(meta.error(
                         "expected `record`, `variant`, `enum` or `crate = path`; names belong to \
                          fields and cases",
@@ -168,14 +176,14 @@ impl Definition {
             ));
         };
         let shape = match (*shape, &input.data) {
-            ("record", Data::Struct(data)) => Shape::Record(fields(data)?),
+            ("record", Data::Struct(data)) => Shape::Record(fields(&input.ident, data)?),
             ("variant", Data::Enum(data)) => Shape::Variant(cases(data)?),
             ("enum", Data::Enum(data)) => Shape::Enum(plain_cases(data)?),
             ("record", _) => return Err(Error::new(word.span(), "a record is a `struct`")),
             (shape, _) => {
                 return Err(Error::new(
                     word.span(),
-                    format!("a {shape} is a Rust `enum`"),
+                    format!("the type is not a Rust `enum`, and `{shape}` is for enums"),
                 ));
             }
         };
@@ -211,36 +219,32 @@ impl Definition {
     }
 }
 
-fn fields(data: &DataStruct) -> Result<Vec<Field>> {
-    let Fields::Named(_) = &data.fields else {
+fn fields(ident: &Ident, data: &DataStruct) -> Result<Vec<Field>> {
+    let Fields::Named(fields) = &data.fields else {
         return Err(Error::new(
-            data.fields.span(),
+            ident.span(),
             "a record has named fields; a tuple is a Rust tuple",
         ));
     };
-    data.fields
-        .iter()
-        .enumerate()
-        .map(|(i, field)| {
-            let attributes = Attributes::parse(&field.attrs, Place::Part)?;
-            let member = match &field.ident {
-                Some(ident) => Member::Named(ident.clone()),
-                None => Member::Unnamed(Index::from(i)),
-            };
-            let ident = field.ident.clone();
-            let ident = ident.unwrap_or_else(|| Ident::new("unnamed", field.span()));
-            Ok(Field {
-                names: Names::new(&ident, &attributes),
+    let fields = fields.named.iter().filter_map(|field| {
+        let member = field.ident.clone()?;
+        Some(
+            Attributes::parse(&field.attrs, Place::Part).map(|attributes| Field {
+                names: Names::new(&member, &attributes),
                 member,
                 ty: field.ty.clone(),
-            })
-        })
-        .collect()
+            }),
+        )
+    });
+    fields.collect()
 }
 
 fn cases(data: &DataEnum) -> Result<Vec<Case>> {
     if data.variants.is_empty() {
-        return Err(Error::new(data.enum_token.span(), "there must be a case"));
+        return Err(Error::new(
+            data.enum_token.span(),
+            "a variant or enum has at least one case",
+        ));
     }
     data.variants
         .iter()

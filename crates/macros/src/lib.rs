@@ -12,6 +12,8 @@ mod bindgen;
 mod definition;
 mod flags;
 mod record;
+#[cfg(test)]
+mod tests;
 mod variant;
 
 use definition::{Definition, Shape};
@@ -63,12 +65,16 @@ pub fn bindgen(input: TokenStream) -> TokenStream {
 }
 
 fn derive(input: DeriveInput, implemented: Trait) -> TokenStream {
-    let expanded = Definition::new(input).map(|definition| match &definition.shape {
+    expand(input, implemented)
+        .unwrap_or_else(syn::Error::into_compile_error)
+        .into()
+}
+
+fn expand(input: DeriveInput, implemented: Trait) -> syn::Result<proc_macro2::TokenStream> {
+    let definition = Definition::new(input)?;
+    Ok(match &definition.shape {
         Shape::Record(fields) => record::expand(&definition, fields, implemented),
         Shape::Variant(cases) => variant::expand(&definition, cases, implemented),
         Shape::Enum(cases) => variant::expand_enum(&definition, cases, implemented),
-    });
-    expanded
-        .unwrap_or_else(syn::Error::into_compile_error)
-        .into()
+    })
 }

@@ -66,7 +66,8 @@ mod store;
 pub mod types;
 mod val;
 
-pub use abi::{ComponentNamedList, ComponentType, Lift, Lower, WasmList, WasmStr};
+pub use abi::{ComponentNamedList, ComponentType, Lift, Lower};
+pub use abi::{InPlaceList, InPlaceOutcome, WasmList, WasmStr};
 pub use bindings::{HasData, HasSelf};
 pub use call::{Func, TypedFunc};
 #[cfg(feature = "compiler")]

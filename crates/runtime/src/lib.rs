@@ -61,5 +61,5 @@ pub use instance::{
 };
 pub use instantiate::{Initializers, instantiate, run_initializers};
 pub use pool::{Pool, PoolConfig};
-pub use slab::Image;
+pub use slab::{Image, touch_pages};
 pub use sys::process::id as process_id;

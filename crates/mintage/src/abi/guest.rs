@@ -1,9 +1,10 @@
-//! The guest's side of lowering: one memory of an instance and its `realloc`. Also views of bytes in
-//! memory as integers.
+//! The guest's side of lowering: one memory of an instance and its `realloc`. Also views of bytes as
+//! integers.
 
 use crate::error::{Result, bail, stopped, trap_unless};
 use mintage_environ::{DomainId, MemoryId};
-use mintage_runtime::{Callee, FoundMemory, Instance};
+use mintage_runtime::{Callee, FoundMemory, Instance, touch_pages};
+use std::any::Any;
 use std::ptr::NonNull;
 
 use super::is_aligned;
@@ -43,7 +44,7 @@ enum Allocator<'a> {
         /// A memory of the instance.
         memory: Option<FoundMemory>,
         realloc: Option<Callee>,
-        /// The limiter that decides when `realloc` grows the memory.
+        /// The limiter that decides when `realloc` grows the memory, with the host's data.
         limiter: &'a mut dyn GrowthLimiter,
     },
     /// A memory of the host, for a call without a guest. It grows with each block. The handles are
@@ -51,6 +52,7 @@ enum Allocator<'a> {
     Scratch {
         instance: &'a Instance,
         memory: &'a mut Vec<u8>,
+        limiter: &'a mut dyn GrowthLimiter,
     },
     #[cfg(test)]
     Fake(&'a mut super::fake::FakeGuest),
@@ -89,9 +91,17 @@ impl<'a> Guest<'a> {
     }
 
     /// Uses a memory of the host instead of a guest's.
-    pub fn scratch(instance: &'a Instance, memory: &'a mut Vec<u8>) -> Self {
+    pub fn scratch(
+        instance: &'a Instance,
+        memory: &'a mut Vec<u8>,
+        limiter: &'a mut dyn GrowthLimiter,
+    ) -> Self {
         Self {
-            allocator: Allocator::Scratch { instance, memory },
+            allocator: Allocator::Scratch {
+                instance,
+                memory,
+                limiter,
+            },
             view: (NonNull::dangling(), 0),
             trapped: false,
         }
@@ -200,6 +210,38 @@ impl<'a> Guest<'a> {
         unsafe { std::slice::from_raw_parts_mut(self.view.0.as_ptr(), self.view.1) }
     }
 
+    /// Calls `write` with a block of the memory and the host's data.
+    ///
+    /// The block may be written by other threads and by the system: each page of it is written here
+    /// first, so what they write is accounted for when the instance is reset.
+    ///
+    /// # Panics
+    ///
+    /// When the block does not lie within the memory, or `write` panics.
+    pub fn write_block<R>(
+        &mut self,
+        start: usize,
+        len: usize,
+        write: impl FnOnce(&mut [u8], &mut dyn Any) -> R,
+    ) -> R {
+        let (base, size) = self.view;
+        let end = start.checked_add(len);
+        assert!(end.is_some_and(|end| end <= size), "the block is in memory");
+        // SAFETY: the block is within the memory, which is valid for reads and writes for the same
+        // reasons as in `local_bytes`. `self` stays borrowed until `write` returns, and neither the
+        // limiter nor the host's data reach the memory.
+        let block = unsafe { std::slice::from_raw_parts_mut(base.as_ptr().add(start), len) };
+        match &mut self.allocator {
+            Allocator::Instance { limiter, .. } => {
+                touch_pages(block);
+                write(block, limiter.data())
+            }
+            Allocator::Scratch { limiter, .. } => write(block, limiter.data()),
+            #[cfg(test)]
+            Allocator::Fake(fake) => write(block, &mut fake.data),
+        }
+    }
+
     /// Returns whether the guest trapped in `realloc`.
     #[inline]
     pub fn trapped(&self) -> bool {
@@ -217,10 +259,35 @@ impl<'a> Guest<'a> {
         let Ok(size32) = u32::try_from(size) else {
             bail!("a value of {size} bytes does not fit a 32-bit memory")
         };
+        self.checked_realloc(0, 0, align, size32)
+    }
+
+    /// Has the guest make a block of `old_size` bytes smaller, which may move it. Returns its
+    /// offset. The guest is not asked to make a block empty, which allocators take in different
+    /// ways: one byte stays.
+    ///
+    /// # Errors
+    ///
+    /// As [`allocate`](Self::allocate).
+    pub fn shrink(&mut self, old: u32, old_size: u32, align: u32, new_size: u32) -> Result<usize> {
+        match new_size.max(1) {
+            new_size if new_size < old_size => self.checked_realloc(old, old_size, align, new_size),
+            _ => Ok(old as usize),
+        }
+    }
+
+    fn checked_realloc(
+        &mut self,
+        old: u32,
+        old_size: u32,
+        align: u32,
+        new_size: u32,
+    ) -> Result<usize> {
         // From here on every error is the guest's fault.
         let pointer = self
-            .realloc(0, 0, align, size32)
+            .realloc(old, old_size, align, new_size)
             .inspect_err(|_| self.trapped = true)?;
+        let size = new_size as usize;
         self.refresh();
         let start = pointer as usize;
         self.trapped = true;
@@ -273,6 +340,7 @@ impl<'a> Guest<'a> {
                 result.map_err(stopped)?;
                 Ok(words[0] as u32)
             }
+            Allocator::Scratch { .. } if old_size > 0 => Ok(old),
             Allocator::Scratch { memory, .. } => {
                 let start = memory.len().next_multiple_of(align as usize);
                 let (Ok(pointer), Some(end)) =

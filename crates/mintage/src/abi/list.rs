@@ -166,6 +166,7 @@ macro_rules! forward {
     };
 }
 
+#[cfg(feature = "bytes")]
 pub(super) use forward;
 
 forward!([T:] Vec<T> => [T]);

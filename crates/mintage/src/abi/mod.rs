@@ -12,6 +12,7 @@
 //! | `context.rs` | [`LowerContext`], [`LiftContext`]: guest memory, `realloc`, checks |
 //! | `scalar.rs`, `string.rs`, `list.rs`, `map.rs` | the traits for Rust's own types |
 //! | `variant.rs`, `tuple.rs`, `array.rs`, `bytes.rs` | the same |
+//! | `in_place.rs` | [`InPlaceList`]: a list that the host writes to guest memory itself |
 //! | `view.rs` | [`WasmStr`], [`WasmList`]: lifted values that stay in guest memory |
 //! | `error_context.rs` | the traits for [`ErrorContext`](crate::ErrorContext) |
 //! | `handle.rs` | handles of resources; the types implement the traits in `resource/` |
@@ -27,6 +28,7 @@ mod error_context;
 #[allow(unsafe_code, reason = "views of guest memory, calls of realloc")]
 pub(crate) mod guest;
 mod handle;
+mod in_place;
 mod list;
 mod map;
 mod scalar;
@@ -42,6 +44,7 @@ pub(crate) mod fake;
 mod tests;
 pub use context::{LiftContext, LowerContext};
 pub use handle::InstanceTypes;
+pub use in_place::{InPlaceList, InPlaceOutcome};
 pub use mintage_environ::component::{CanonicalAbi, ComponentTypes, InterfaceType};
 pub use traits::{ComponentNamedList, ComponentType, Lift, ListElement, Lower};
 pub use view::{WasmList, WasmStr};

@@ -19,7 +19,7 @@ use crate::error::Result;
 /// | `tuple<...>` | tuples of up to 17 |
 /// | `record`, `variant`, `enum` | types that [derive](macro@crate::ComponentType) this trait |
 /// | `flags` | types that [`flags!`](crate::flags) makes |
-/// | `own<r>`, `borrow<r>` | [`Resource<T>`](crate::Resource), [`ResourceAny`](crate::ResourceAny) |
+/// | `own<r>`, `borrow<r>` | [`Resource`](crate::Resource), [`ResourceAny`](crate::ResourceAny) |
 /// | `error-context` | [`ErrorContext`](crate::ErrorContext) |
 ///
 /// References, `Box`, `Rc` and `Arc` of a type are passed as the type itself. What is

@@ -244,7 +244,7 @@ impl Lift for WasmStr {
 /// ```
 ///
 /// It cannot be passed to a guest: use slices and vectors for that, or
-/// `InPlaceList`.
+/// [`InPlaceList`](crate::component::InPlaceList).
 #[derive(Debug)]
 pub struct WasmList<T> {
     memory: ViewedMemory,

@@ -127,7 +127,7 @@ impl<F: CallTarget> Call<'_, F> {
                 boundary.realloc,
                 host,
             ),
-            Some(memory) => Guest::scratch(runtime, memory),
+            Some(memory) => Guest::scratch(runtime, memory, host),
         };
         let handles = HandleContext {
             host: handles,

@@ -18,9 +18,9 @@ pub mod text;
 
 #[doc(no_inline)]
 pub use crate::{
-    ComponentNamedList, ComponentType, Func, HasData, HasSelf, Instance, InstancePre, Lift, Linker,
-    LinkerInstance, Lower, Resource, ResourceAny, ResourceTable, ResourceTableError, ResourceType,
-    TypedFunc, Val, WasmList, WasmStr, types, types::Type,
+    ComponentNamedList, ComponentType, Func, HasData, HasSelf, InPlaceList, Instance, InstancePre,
+    Lift, Linker, LinkerInstance, Lower, Resource, ResourceAny, ResourceTable, ResourceTableError,
+    ResourceType, TypedFunc, Val, WasmList, WasmStr, types, types::Type,
 };
 #[cfg(feature = "macros")]
 #[doc(no_inline)]

@@ -5,6 +5,7 @@ use crate::error::{Error, ErrorKind, LimitKind, Result, bail, ensure};
 use mintage_environ::error::Classified;
 use mintage_environ::layout::SlabLayout;
 use mintage_runtime::{Code, Growing, Growth, Image};
+use std::any::Any;
 use std::sync::Arc;
 
 /// Default limit on the numbers of instances, of memories and of tables of a store.
@@ -388,17 +389,19 @@ impl ResourceLimiter for StoreLimits {
 pub(crate) type FindLimiter<T> = Box<dyn (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync>;
 
 /// The host's data, and who in it limits the guests.
-pub(crate) struct HostState<T> {
+pub(crate) struct HostState<T: 'static> {
     pub limiter: Option<FindLimiter<T>>,
     pub data: T,
 }
 
-/// A limiter, wherever it is found.
+/// A limiter, wherever it is found, and the host's data beside it.
 pub(crate) trait GrowthLimiter {
     /// Whether something may grow.
     fn growing(&mut self, growth: &Growth) -> Result<bool>;
     /// Growth that was allowed has failed.
     fn failed(&mut self, growth: &Growth, error: Error) -> Result<()>;
+    /// Returns the host's data.
+    fn data(&mut self) -> &mut dyn Any;
 }
 
 impl<T> GrowthLimiter for HostState<T> {
@@ -427,6 +430,10 @@ impl<T> GrowthLimiter for HostState<T> {
             Growing::Table(_) => limiter.table_grow_failed(error),
         }
         .map_err(failure)
+    }
+
+    fn data(&mut self) -> &mut dyn Any {
+        &mut self.data
     }
 }
 

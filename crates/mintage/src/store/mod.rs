@@ -104,7 +104,7 @@ pub struct Store<T: 'static> {
     inner: Allocation<T>,
 }
 
-pub(crate) struct StoreInner<T> {
+pub(crate) struct StoreInner<T: 'static> {
     pub opaque: StoreOpaque,
     pub host: HostState<T>,
 }

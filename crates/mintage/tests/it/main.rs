@@ -14,6 +14,7 @@ mod errors;
 mod exceptions;
 mod features;
 mod fuel;
+mod in_place;
 mod interrupt;
 mod isolation;
 mod limits;

@@ -52,6 +52,22 @@ pub struct Slab {
     grown: RefCell<Vec<Range<usize>>>,
 }
 
+/// Writes to each page of `bytes` what is there, so that page faults are counted for the calling
+/// thread. If `bytes` are of an instance, other threads and the system may then write to them
+/// without the reset missing a page: the pages were among the known ones before, or the count has
+/// changed and the reset does not rely on it.
+pub fn touch_pages(bytes: &mut [u8]) {
+    let mut rest = bytes;
+    while let [first, ..] = rest {
+        let place = ptr::from_mut(first);
+        // SAFETY: the place is that of a byte which is borrowed mutably. The access is volatile, so
+        // that it is not left out.
+        unsafe { place.write_volatile(place.read_volatile()) };
+        let in_page = PAGE as usize - place.addr() % PAGE as usize;
+        rest = rest.get_mut(in_page..).unwrap_or_default();
+    }
+}
+
 /// The context pointer of each domain.
 struct Contexts(Box<[*mut u8]>);
 
