@@ -163,7 +163,7 @@ fn host_functions_return_fail_and_panic() {
             1 => call.words[0] = 5,
             2 => std::panic::panic_any("payload"),
             // SAFETY: the test passes a number that no one else uses meanwhile.
-            _ => call.words[0] = unsafe { *pointer(call.host).cast::<u64>() },
+            _ => call.words[0] = unsafe { *host_pointer(call.host).cast::<u64>() },
         }
         Ok(())
     });
@@ -194,7 +194,7 @@ struct Nest {
 
 fn nest(call: mintage_runtime::HostCall<'_>) -> anyhow::Result<()> {
     // SAFETY: all calls of the nesting tests pass a `Nest` that lives throughout.
-    let nest = unsafe { &*pointer(call.host).cast::<Nest>() };
+    let nest = unsafe { &*host_pointer(call.host).cast::<Nest>() };
     let level = call.words[0] as u32;
     nest.seen.lock().unwrap().push(level);
     let target = match nest.other {
@@ -204,18 +204,22 @@ fn nest(call: mintage_runtime::HostCall<'_>) -> anyhow::Result<()> {
     call.words[0] = match level {
         0 => 0,
         // A trap in a nested call that the host ignores. The calls around it must not notice.
-        100 => u64::from(invoke_with(target, "leaf", &[], pointer(call.host)).is_err()),
+        100 => u64::from(invoke_with(target, "leaf", &[], host_pointer(call.host)).is_err()),
         // A trap in the innermost call that the host passes on as an error.
         200 => {
-            let report = trap(invoke_with(target, "leaf", &[], pointer(call.host)));
+            let report = trap(invoke_with(target, "leaf", &[], host_pointer(call.host)));
             return Err(anyhow::Error::new(report));
         }
-        level => invoke_with(target, "call", &[u64::from(level) - 1], pointer(call.host)).map_err(
-            |stopped| match stopped {
-                Stopped::Host(error) => error,
-                other => anyhow::anyhow!("{other:?}"),
-            },
-        )?,
+        level => invoke_with(
+            target,
+            "call",
+            &[u64::from(level) - 1],
+            host_pointer(call.host),
+        )
+        .map_err(|stopped| match stopped {
+            Stopped::Host(error) => error,
+            other => anyhow::anyhow!("{other:?}"),
+        })?,
     };
     Ok(())
 }
@@ -361,7 +365,7 @@ fn each_call_has_its_own_host_pointer() {
     let code = code_with_host(CALLER);
     let table = table(&code, |call| {
         // SAFETY: the calls below pass numbers.
-        let number = unsafe { &mut *pointer(call.host).cast::<u64>() };
+        let number = unsafe { &mut *host_pointer(call.host).cast::<u64>() };
         *number += 1;
         if call.words[0] == 9 {
             let mut inner = 0u64;

@@ -133,8 +133,13 @@ pub fn access(host: *mut ()) -> HostAccess {
 pub fn pointer(access: HostAccess) -> *mut () {
     match access {
         HostAccess::Functions(host) => host.as_ptr(),
-        HostAccess::Nothing | HostAccess::Limiter(_) => ptr::null_mut(),
+        HostAccess::Nothing | HostAccess::Suspending(_) | HostAccess::Limiter(_) => ptr::null_mut(),
     }
+}
+
+/// Returns what [`access`] was made of, as host functions get it.
+pub fn host_pointer(host: Option<NonNull<()>>) -> *mut () {
+    host.map_or(ptr::null_mut(), NonNull::as_ptr)
 }
 
 fn export(code: &Code, name: &str) -> CoreItem {
