@@ -30,9 +30,11 @@
 ;;     gv0 = vmctx
 ;;     gv1 = load.i64 notrap aligned gv0-128
 ;;     sig0 = (i64 vmctx, i32, i32, i32, i32) -> i32 tail
-;;     sig1 = (i64 vmctx, i32, i32) tail
+;;     sig1 = (i64 vmctx) preserve_all
+;;     sig2 = (i64 vmctx, i32, i32) tail
 ;;     fn0 = colocated u16777216:0 sig0
-;;     fn1 = colocated u16777216:1 sig1
+;;     fn1 = colocated u67108864:32 sig1
+;;     fn2 = colocated u16777216:1 sig2
 ;;     stack_limit = gv1
 ;;
 ;; block0(v0: i64, v1: i32, v2: i32):
@@ -98,7 +100,13 @@
 ;; block2:
 ;;     v49 = load.i64 notrap aligned readonly can_move v0-120
 ;;     v50 = atomic_load.i64 notrap aligned v49
-;;     trapnz v50, user11
+;;     brif v50, block4, block5
+;;
+;; block4 cold:
+;;     call fn1(v0)
+;;     jump block5
+;;
+;; block5:
 ;;     v51 = load.i32 region1 v46
 ;;     v52 = iconst.i32 0xd800
 ;;     v53 = bxor v51, v52  ; v52 = 0xd800
@@ -117,7 +125,7 @@
 ;; block3:
 ;;     v62 = ireduce.i32 v37
 ;;     v63 = ireduce.i32 v11
-;;     call fn1(v4, v62, v63)
+;;     call fn2(v4, v62, v63)
 ;;     v64 = load.i64 notrap aligned v0-80
 ;;     return
 ;; }

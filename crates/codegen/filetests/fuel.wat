@@ -22,52 +22,104 @@
 ;;     region0 = 0 "Fuel"
 ;;     gv0 = vmctx
 ;;     gv1 = load.i64 notrap aligned gv0-128
+;;     sig0 = (i64 vmctx) preserve_all
+;;     fn0 = colocated u67108864:32 sig0
 ;;     stack_limit = gv1
 ;;
 ;;                                 block0(v0: i64, v1: i32):
+;;                                     v27 -> v1
 ;; @003a                               v2 = load.i64 notrap aligned readonly can_move v0-112
 ;; @003a                               v3 = load.i64 notrap aligned region0 v2
-;; @003a                               v4 = iconst.i64 1
-;; @003a                               v5 = uadd_overflow_trap v3, v4, user12  ; v4 = 1
-;; @003a                               v6 = load.i64 notrap aligned readonly can_move v0-112
-;; @003a                               store notrap aligned region0 v5, v6
-;; @003a                               jump block1(v5, v1)
+;; @003a                               v4 = load.i64 notrap aligned readonly can_move v0-112
+;; @003a                               v5 = load.i64 notrap aligned region0 v4+8
+;; @003a                               v6 = icmp ugt v3, v5
+;; @003a                               brif v6, block1, block2(v3)
 ;;
-;;                                 block1(v8: i64, v11: i32):
-;; @003c                               v7 = iconst.i64 6
-;; @003c                               v9 = uadd_overflow_trap v8, v7, user12  ; v7 = 6
-;; @003c                               v10 = load.i64 notrap aligned readonly can_move v0-112
-;; @003c                               store notrap aligned region0 v9, v10
-;; @003e                               v12 = iconst.i32 1
-;; @0040                               v13 = isub v11, v12  ; v12 = 1
-;; @0045                               brif v13, block1(v9, v13), block2
+;;                                 block1 cold:
+;; @003a                               call fn0(v0)
+;; @003a                               v7 = load.i64 notrap aligned readonly can_move v0-112
+;; @003a                               v8 = load.i64 notrap aligned region0 v7
+;; @003a                               jump block2(v8)
 ;;
-;;                                 block2:
+;;                                 block2(v10: i64):
+;; @003a                               v9 = iconst.i64 1
+;; @003a                               v11 = uadd_overflow_trap v10, v9, user12  ; v9 = 1
+;; @003a                               v12 = load.i64 notrap aligned readonly can_move v0-112
+;; @003a                               store notrap aligned region0 v11, v12
+;; @003a                               jump block3(v11, v1)
+;;
+;;                                 block3(v15: i64, v24: i32):
+;;                                     v23 -> v24
+;; @003a                               v13 = load.i64 notrap aligned readonly can_move v0-112
+;; @003a                               v14 = load.i64 notrap aligned region0 v13+8
+;; @003a                               v16 = icmp ugt v15, v14
+;; @003a                               brif v16, block4, block5(v15)
+;;
+;;                                 block4 cold:
+;; @003a                               call fn0(v0)
+;; @003a                               v17 = load.i64 notrap aligned readonly can_move v0-112
+;; @003a                               v18 = load.i64 notrap aligned region0 v17
+;; @003a                               jump block5(v18)
+;;
+;;                                 block5(v20: i64):
+;; @003c                               v19 = iconst.i64 6
+;; @003c                               v21 = uadd_overflow_trap v20, v19, user12  ; v19 = 6
+;; @003c                               v22 = load.i64 notrap aligned readonly can_move v0-112
+;; @003c                               store notrap aligned region0 v21, v22
+;; @003e                               v25 = iconst.i32 1
+;; @0040                               v26 = isub.i32 v24, v25  ; v25 = 1
+;; @0045                               brif v26, block3(v21, v26), block6
+;;
+;;                                 block6:
 ;; @0048                               return
 ;; }
 ;; == asm core[0]:f0
 ;;   pushq %rbp
 ;;   movq %rsp, %rbp
+;;   movq -0x80(%rdi), %r10
+;;   addq $0x10, %r10
+;;   cmpq %rsp, %r10
+;;   jnbe #trap=stk_ovf
 ;; block0:
-;;   movq -0x70(%rdi), %r9
-;;   movq (%r9), %rdi
-;;   addq $0x1, %rdi
-;;   jb #trap=user12
-;;   movq %rdi, (%r9)
-;;   jmp     label1
+;;   movq -0x70(%rdi), %rax
+;;   movq (%rax), %r9
+;;   movq 8(%rax), %rcx
+;;   cmpq %rcx, %r9
+;;   jnbe    label2; j label1
 ;; block1:
-;;   addq $0x6, %rdi
+;;   jmp     label3
+;; block3:
+;;   addq $0x1, %r9
 ;;   jb #trap=user12
-;;   movq %rdi, (%r9)
+;;   movq %r9, (%rax)
+;;   jmp     label4
+;; block4:
+;;   movq 8(%rax), %rcx
+;;   cmpq %rcx, %r9
+;;   jnbe    label6; j label5
+;; block5:
+;;   jmp     label7
+;; block7:
+;;   addq $0x6, %r9
+;;   jb #trap=user12
+;;   movq %r9, (%rax)
 ;;   subl $0x1, %esi
 ;;   testl %esi, %esi
-;;   jnz     label2; j label3
-;; block2:
-;;   jmp     label1
-;; block3:
+;;   jnz     label8; j label9
+;; block8:
+;;   jmp     label4
+;; block9:
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
+;; block2:
+;;   call    User(userextname0)
+;;   movq (%rax), %r9
+;;   jmp     label3
+;; block6:
+;;   call    User(userextname0)
+;;   movq (%rax), %r9
+;;   jmp     label7
 ;; == asm core[0]:f1
 ;;   pushq %rbp
 ;;   movq %rsp, %rbp
@@ -77,22 +129,32 @@
 ;;   jnbe #trap=stk_ovf
 ;;   subq $0x10, %rsp
 ;;   movq %r12, (%rsp)
-;;   movq %r13, 8(%rsp)
+;;   movq %r14, 8(%rsp)
 ;; block0:
-;;   movq -0x70(%rdi), %r13
-;;   movl $0x3, %r12d
-;;   movq %r12, %r8
-;;   addq (%r13), %r8
+;;   movq -0x70(%rdi), %r12
+;;   movq (%r12), %r8
+;;   movq 8(%r12), %rcx
+;;   cmpq %rcx, %r8
+;;   jnbe    label2; j label1
+;; block1:
+;;   jmp     label3
+;; block3:
+;;   movl $0x3, %r14d
+;;   addq $0x3, %r8
 ;;   jb #trap=user12
-;;   movq %r8, (%r13)
-;;   call    User(userextname0)
-;;   addq (%r13), %r12
+;;   movq %r8, (%r12)
+;;   call    User(userextname1)
+;;   addq (%r12), %r14
 ;;   jb #trap=user12
-;;   movq %r12, (%r13)
+;;   movq %r14, (%r12)
 ;;   movl $0x3, %eax
 ;;   movq (%rsp), %r12
-;;   movq 8(%rsp), %r13
+;;   movq 8(%rsp), %r14
 ;;   addq $0x10, %rsp
 ;;   movq %rbp, %rsp
 ;;   popq %rbp
 ;;   retq
+;; block2:
+;;   call    User(userextname0)
+;;   movq (%r12), %r8
+;;   jmp     label3

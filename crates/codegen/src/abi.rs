@@ -1,7 +1,7 @@
 //! Types, signatures and names of functions in terms of Cranelift.
 
 use crate::compiled::RelocationTarget;
-use crate::isa::{CallConv, INTEGER_REGISTERS, WASM_CALL_CONV, host_call_conv};
+use crate::isa::{COLD_CALL_CONV, CallConv, INTEGER_REGISTERS, WASM_CALL_CONV, host_call_conv};
 use anyhow::{Context as _, Result};
 use cranelift_codegen::ir::{
     AbiParam, ArgumentPurpose, Signature as ClifSignature, Type, UserExternalName, types,
@@ -76,7 +76,10 @@ pub(crate) fn wasm_signature(signature: &Signature) -> ClifSignature {
 
 /// Returns the signature of a builtin's trampoline, as wasm code calls it.
 pub(crate) fn builtin_signature(builtin: Builtin) -> ClifSignature {
-    let mut clif = context_signature(WASM_CALL_CONV);
+    let mut clif = context_signature(match builtin.result() {
+        BuiltinResult::ColdTrapCode => COLD_CALL_CONV,
+        _ => WASM_CALL_CONV,
+    });
     clif.params.extend(
         builtin
             .params()
@@ -88,7 +91,7 @@ pub(crate) fn builtin_signature(builtin: Builtin) -> ClifSignature {
             clif.returns.push(AbiParam::new(builtin_type(ty)));
         }
         BuiltinResult::Growth => clif.returns.push(AbiParam::new(types::I64)),
-        BuiltinResult::Never | BuiltinResult::TrapCode => {}
+        BuiltinResult::Never | BuiltinResult::TrapCode | BuiltinResult::ColdTrapCode => {}
     }
     clif
 }
@@ -99,7 +102,9 @@ pub(crate) fn builtin_host_signature(builtin: Builtin, isa: &dyn TargetIsa) -> C
     clif.call_conv = host_call_conv(isa);
     match builtin.result() {
         BuiltinResult::Never | BuiltinResult::Growth | BuiltinResult::Value(_) => {}
-        BuiltinResult::TrapCode => clif.returns.push(AbiParam::new(types::I32)),
+        BuiltinResult::TrapCode | BuiltinResult::ColdTrapCode => {
+            clif.returns.push(AbiParam::new(types::I32));
+        }
         BuiltinResult::Fallible(_) => clif.returns = vec![AbiParam::new(types::I64)],
     }
     clif

@@ -19,6 +19,9 @@ use target_lexicon::Architecture;
 /// The convention of calls between wasm functions. It allows tail calls.
 pub(crate) const WASM_CALL_CONV: CallConv = CallConv::Tail;
 
+/// The convention of calls in cold blocks of hot code, which preserve all registers.
+pub(crate) const COLD_CALL_CONV: CallConv = CallConv::PreserveAll;
+
 /// The number of integer registers that pass arguments of wasm functions, `ctx` first. Further
 /// integers are passed on the stack.
 pub(crate) const INTEGER_REGISTERS: usize = 6;

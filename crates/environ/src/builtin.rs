@@ -22,6 +22,9 @@ pub enum BuiltinResult {
     /// No result. The builtin returns a 32-bit word to its trampoline: zero, or the code of the
     /// [`Trap`](crate::Trap) to raise.
     TrapCode,
+    /// As [`TrapCode`](Self::TrapCode), but the trampoline preserves all registers: machine code
+    /// calls it in cold blocks of hot loops, whose registers the call must not cost.
+    ColdTrapCode,
     /// A 64-bit value. If the builtin returns `GROWTH_ENDED - n` instead, with a small `n`, its
     /// trampoline raises the trap with code `n`, or for `n = 0` the error that the builtin left
     /// with the runtime. See [`GROWTH_ENDED`].
@@ -143,6 +146,9 @@ macro_rules! builtins {
             /// Closes the scope of `call`, after its results are lifted, and ends its loans. Traps
             /// unless all handles lent to it were dropped.
             ExitCall exit_call(call: I32) -> TrapCode;
+            /// Asks the store whether the guest goes on, because the interrupt word is not zero or
+            /// the fuel counter has passed the pause. The fuel may have changed afterwards.
+            CheckIn check_in() -> ColdTrapCode;
         }
     };
 }

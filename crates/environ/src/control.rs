@@ -38,13 +38,14 @@ machine_struct! {
     ControlBlock in control_offsets {
         /// The lowest stack address that wasm code may use. Each outermost entry writes it.
         stack_limit: u64 = 0,
-        /// The store's interrupt word, which all its instances share and any thread may write. If
-        /// it is not zero, the guest traps at the next loop head, function entry or piece of a bulk
-        /// operation. Unused if `Tunables::interruptible` is off.
+        /// The store's interrupt word, which all its instances share and any thread may write: a
+        /// set of [`interrupt_bits`]. If it is not zero, the guest asks the runtime at the next
+        /// loop head or function entry whether to go on. Unused if `Tunables::interruptible` is
+        /// off.
         interrupt: *const AtomicU64 = 8,
-        /// The store's fuel counter, which all its instances share. Guests stop before it would
-        /// overflow. Unused if `Tunables::consume_fuel` is off.
-        fuel: *const AtomicU64 = 16,
+        /// The store's fuel, which all its instances share. Unused if `Tunables::consume_fuel` is
+        /// off.
+        fuel: *const FuelWords = 16,
         /// The host table: a [`HostImport`](crate::HostImport) for each `LowerId`, then the
         /// destructor of each resource type of the host.
         host_imports: *const HostImport = 24,
@@ -79,6 +80,42 @@ impl ControlBlock {
 }
 
 const _: () = assert!(size_of::<ControlBlock>() == ControlBlock::SIZE as usize);
+
+/// The fuel of a store. Only the thread that uses the store reads or writes it.
+#[derive(Debug)]
+#[repr(C)]
+pub struct FuelWords {
+    /// Counts consumed fuel upwards. Guests trap before it would overflow.
+    pub counter: AtomicU64,
+    /// If the counter is larger than this, the guest asks the runtime at the next loop head or
+    /// function entry whether to go on.
+    pub pause: AtomicU64,
+}
+
+impl FuelWords {
+    /// The byte offset of `counter`.
+    pub const COUNTER: i32 = 0;
+    /// The byte offset of `pause`.
+    pub const PAUSE: i32 = 8;
+}
+
+const _: () = {
+    assert!(std::mem::offset_of!(FuelWords, counter) == FuelWords::COUNTER as usize);
+    assert!(std::mem::offset_of!(FuelWords, pause) == FuelWords::PAUSE as usize);
+};
+
+/// The bits of a store's interrupt word. Each has its own owner, so that clearing one leaves the
+/// others.
+pub mod interrupt_bits {
+    /// An interrupt handle stopped the guest.
+    pub const STOPPED: u64 = 1;
+    /// The store's deadline has passed.
+    pub const EXPIRED: u64 = 2;
+    /// The engine's epoch has reached the store's epoch deadline. The store decides what follows.
+    pub const EPOCH: u64 = 4;
+    /// The bits that end the guest's call in any case.
+    pub const ENDING: u64 = STOPPED | EXPIRED;
+}
 
 machine_struct! {
     /// The place where wasm code last called out of machine code. The trampolines of host functions

@@ -31,7 +31,8 @@ pub mod component;
 pub use builtin::Builtin;
 pub use call_sites::{CatchSite, Handlers, StackMap};
 pub use control::{
-    ControlBlock, ExitRecord, HostImport, control_offsets, exit_offsets, host_import_offsets,
+    ControlBlock, ExitRecord, FuelWords, HostImport, control_offsets, exit_offsets,
+    host_import_offsets, interrupt_bits,
 };
 pub use core_types::{FuncEntry, HeapType, RefType, Reference, TypeId, ValType};
 pub use error::{ArtifactFault, ErrorKind, LimitKind};

@@ -81,6 +81,7 @@ pub use linker::{Linker, LinkerInstance};
 pub use mintage_environ::Trap;
 pub use mintage_runtime::ErrorContext;
 pub use resource::{Resource, ResourceAny, ResourceTable, ResourceTableError};
+pub use store::UpdateDeadline;
 pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut};
 pub use store::{InterruptHandle, ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 pub use types::ResourceType;

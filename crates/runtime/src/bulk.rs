@@ -5,7 +5,7 @@
 //! time grows with a length goes through [`Pauses`]. An interrupted operation is left half done.
 //! That is harmless for bytes, because the instance is dead from then on.
 
-use mintage_environ::Trap;
+use mintage_environ::{Trap, interrupt_bits};
 use std::ops::Range;
 use std::ptr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,7 +55,9 @@ impl<'a> Pauses<'a> {
     #[inline]
     pub fn check(self) -> Result<(), Trap> {
         match self.interrupt {
-            Some(word) if word.load(Ordering::Relaxed) != 0 => Err(Trap::Interrupt),
+            Some(word) if word.load(Ordering::Relaxed) & interrupt_bits::ENDING != 0 => {
+                Err(Trap::Interrupt)
+            }
             _ => Ok(()),
         }
     }

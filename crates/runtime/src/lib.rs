@@ -56,8 +56,8 @@ pub use entry::{
 };
 pub use fiber::{Stack, StackPool};
 pub use instance::{
-    Current, FoundMemory, Growing, Growth, HostAccess, HostFunc, HostTable, Instance,
-    InstanceHandle, Limiter, Limits, StoreState, StoreWords,
+    CheckIn, Current, FoundMemory, Growing, Growth, HostAccess, HostFunc, HostTable, Instance,
+    InstanceHandle, Limiter, Limits, StoreState, StoreWords, Verdict,
 };
 pub use instantiate::{Initializers, instantiate, run_initializers};
 pub use pool::{Pool, PoolConfig};

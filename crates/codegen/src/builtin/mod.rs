@@ -36,7 +36,7 @@ pub(crate) fn trampoline(
             return Ok(());
         }
         BuiltinResult::Value(_) => {}
-        BuiltinResult::TrapCode => {
+        BuiltinResult::TrapCode | BuiltinResult::ColdTrapCode => {
             let code = results.remove(0);
             emitter.raise_if(code, code);
         }

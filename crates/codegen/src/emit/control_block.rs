@@ -45,8 +45,8 @@ pub(crate) fn interrupt_word(builder: &mut FunctionBuilder<'_>, ctx: Value) -> V
     pointer(builder, ctx, control_offsets::interrupt)
 }
 
-/// Returns the address of the store's fuel counter.
-pub(crate) fn fuel_word(builder: &mut FunctionBuilder<'_>, ctx: Value) -> Value {
+/// Returns the address of the store's [`FuelWords`](mintage_environ::FuelWords).
+pub(crate) fn fuel_words(builder: &mut FunctionBuilder<'_>, ctx: Value) -> Value {
     pointer(builder, ctx, control_offsets::fuel)
 }
 

@@ -19,6 +19,9 @@
 //! WebAssembly code alone, so that the count depends neither on the optimization level nor on the
 //! processor.
 //!
+//! At loop heads and function entries, the guest also checks in with its store if the counter has
+//! passed the pause (see [`check_in`](super::check_in)).
+//!
 //! Each store has one counter, which the control blocks of all its instances point at. It counts
 //! upwards, and the carry of the addition tells that fuel has run out. A variable holds its value
 //! as well, which keeps loads out of loops. Each change is stored, because a value in a register is
@@ -30,7 +33,7 @@ use cranelift_codegen::ir::immediates::Imm64;
 use cranelift_codegen::ir::types::I64;
 use cranelift_codegen::ir::{Inst, InstBuilder, InstructionData, MemFlagsData, Opcode, Value};
 use cranelift_frontend::{FunctionBuilder, Variable};
-use mintage_environ::{FUEL_BYTES, Trap, Tunables};
+use mintage_environ::{FUEL_BYTES, FuelWords, Trap, Tunables};
 use wasmparser::Operator;
 
 /// The meter of a function under construction. It emits no code if fuel is not consumed.
@@ -42,8 +45,8 @@ impl Meter {
         Meter(None)
     }
 
-    /// Returns a meter that starts to count in the first block of the function, which costs one
-    /// unit. `flags` are those of accesses to the counter.
+    /// Returns a meter that counts from the current block on, the first of the function. `flags`
+    /// are those of accesses to the counter.
     pub fn start(builder: &mut FunctionBuilder<'_>, ctx: Value, flags: MemFlagsData) -> Self {
         let mut counting = Counting {
             counter: builder.declare_var(I64),
@@ -52,8 +55,25 @@ impl Meter {
             flags,
         };
         counting.reload(builder);
-        counting.spend(builder);
         Meter(Some(counting))
+    }
+
+    /// Returns whether fuel is consumed.
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Pays one unit for entering the function.
+    pub fn enter(&mut self, builder: &mut FunctionBuilder<'_>) {
+        if let Some(counting) = &mut self.0 {
+            counting.spend(builder);
+        }
+    }
+
+    /// Returns whether the guest has to check in because of the fuel that it has consumed, if fuel
+    /// is consumed at all.
+    pub fn pauses(&mut self, builder: &mut FunctionBuilder<'_>) -> Option<Value> {
+        self.0.as_mut().map(|counting| counting.pauses(builder))
     }
 
     /// Counts an operator that is about to be translated or, if it is not `reachable`, skipped.
@@ -135,9 +155,22 @@ struct Segment {
 impl Counting {
     /// Reads the counter from memory.
     fn reload(&mut self, builder: &mut FunctionBuilder<'_>) {
-        let word = control_block::fuel_word(builder, self.ctx);
-        let value = builder.ins().load(I64, self.flags, word, 0);
+        let value = self.load(builder, FuelWords::COUNTER);
         builder.def_var(self.counter, value);
+    }
+
+    /// Returns whether the counter has passed the pause.
+    fn pauses(&mut self, builder: &mut FunctionBuilder<'_>) -> Value {
+        let pause = self.load(builder, FuelWords::PAUSE);
+        let counter = builder.use_var(self.counter);
+        builder
+            .ins()
+            .icmp(IntCC::UnsignedGreaterThan, counter, pause)
+    }
+
+    fn load(&self, builder: &mut FunctionBuilder<'_>, offset: i32) -> Value {
+        let words = control_block::fuel_words(builder, self.ctx);
+        builder.ins().load(I64, self.flags, words, offset)
     }
 
     /// Adds `cost` to the counter; traps if there is too little fuel.
@@ -147,8 +180,10 @@ impl Counting {
             .ins()
             .uadd_overflow_trap(before, cost, trap_code(Trap::OutOfFuel));
         builder.def_var(self.counter, after);
-        let word = control_block::fuel_word(builder, self.ctx);
-        builder.ins().store(self.flags, after, word, 0);
+        let words = control_block::fuel_words(builder, self.ctx);
+        builder
+            .ins()
+            .store(self.flags, after, words, FuelWords::COUNTER);
     }
 
     /// Adds one to the cost of the segment, which starts here if there is none.
@@ -188,13 +223,13 @@ pub(crate) fn pay_bytes(
         return;
     }
     let cost = length_cost(builder, bytes, 1, false);
-    let word = control_block::fuel_word(builder, ctx);
-    let flags = MemFlagsData::trusted();
-    let before = builder.ins().load(I64, flags, word, 0);
+    let words = control_block::fuel_words(builder, ctx);
+    let (flags, counter) = (MemFlagsData::trusted(), FuelWords::COUNTER);
+    let before = builder.ins().load(I64, flags, words, counter);
     let after = builder
         .ins()
         .uadd_overflow_trap(before, cost, trap_code(Trap::OutOfFuel));
-    builder.ins().store(flags, after, word, 0);
+    builder.ins().store(flags, after, words, counter);
 }
 
 /// Returns the cost of `count` items (64-bit) of `size` bytes, a power of two. `wide` means that

@@ -1,7 +1,7 @@
 //! Limits on what a guest executes: the interrupt word and fuel.
 
+mod check_in;
 mod fuel;
-mod interrupt;
 
+pub(crate) use check_in::check_in;
 pub(crate) use fuel::{Meter, pay_bytes};
-pub(crate) use interrupt::check as check_interrupt;

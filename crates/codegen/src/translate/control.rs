@@ -139,7 +139,7 @@ impl<'a> Translator<'a, '_> {
         self.builder.switch_to_block(header);
         self.stack
             .extend_from_slice(self.builder.block_params(header));
-        self.check_interrupt();
+        self.check_in();
         Kind::Loop {
             header,
             parameters: parameters.len(),

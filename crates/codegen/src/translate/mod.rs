@@ -171,8 +171,9 @@ impl<'a, 'f> Translator<'a, 'f> {
         let mut operators = self.declare_variables(&body, entry, sig)?;
         self.open_function(sig);
         self.set_location(operators.original_position());
-        self.check_interrupt();
         self.start_meter();
+        self.check_in();
+        self.meter.enter(&mut self.builder);
         while !operators.eof() {
             let (operator, offset) = operators.read_with_offset()?;
             self.set_location(offset);
@@ -210,9 +211,20 @@ impl<'a, 'f> Translator<'a, 'f> {
         }
     }
 
-    /// Tests the interrupt word; see [`metering::check_interrupt`].
-    fn check_interrupt(&mut self) {
-        metering::check_interrupt(self.input.tunables, &mut self.builder, self.ctx);
+    /// Checks in with the store; see [`metering::check_in`].
+    fn check_in(&mut self) {
+        let tunables = self.input.tunables;
+        if tunables.interruptible || tunables.consume_fuel {
+            self.charge(CALL_VALUES);
+            self.charge_live_references();
+        }
+        metering::check_in(
+            tunables,
+            &mut self.builder,
+            self.declarations,
+            &mut self.meter,
+            self.ctx,
+        );
     }
 
     /// Sets the location of the code that follows to byte `offset` of the component.

@@ -38,6 +38,7 @@ pub struct Config {
     pub(crate) compile_limits: mintage_compile::CompileLimits,
     pub(crate) verify_artifacts: bool,
     pub(crate) pool: PoolConfig,
+    pub(crate) epochs: bool,
 }
 
 impl Default for Config {
@@ -55,6 +56,7 @@ impl Default for Config {
             compile_limits: mintage_compile::CompileLimits::new(),
             verify_artifacts: false,
             pool: PoolConfig::default(),
+            epochs: false,
         }
     }
 }
@@ -213,6 +215,26 @@ impl Config {
     pub fn interruptible(&mut self, interruptible: bool) -> &mut Self {
         self.tunables.interruptible = interruptible;
         self
+    }
+
+    /// Sets whether stores have epoch deadlines
+    /// ([`Store::set_epoch_deadline`](crate::Store::set_epoch_deadline)), which
+    /// [`Engine::increment_epoch`](crate::Engine::increment_epoch) reaches; default: off.
+    ///
+    /// This includes [`interruptible`](Self::interruptible), and costs guests nothing more. The
+    /// guests of a new store trap until its epoch deadline is set.
+    /// [`Store::set_deadline`](crate::Store::set_deadline) stops guests at a time, without a thread
+    /// of the host that counts epochs.
+    pub fn epoch_interruption(&mut self, enable: bool) -> &mut Self {
+        self.epochs = enable;
+        self
+    }
+
+    /// Returns the settings as they apply to an engine: with all that they include.
+    pub(crate) fn settled(&self) -> Config {
+        let mut config = self.clone();
+        config.tunables.interruptible |= config.epochs;
+        config
     }
 
     /// Sets whether the operators that guests execute consume fuel

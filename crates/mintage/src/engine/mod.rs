@@ -4,14 +4,17 @@ mod compatible;
 #[cfg(feature = "compiler")]
 mod compilers;
 mod config;
+mod epochs;
 pub(crate) mod timer;
 
 pub use config::{Config, OptLevel, PoolConfig};
 
+use self::epochs::Epochs;
 use self::timer::Timer;
 use crate::error::Result;
 #[cfg(feature = "compiler")]
 pub(crate) use compilers::Compilers;
+pub(crate) use epochs::EpochDeadline;
 use mintage_runtime::{Pool, StackPool};
 use std::sync::Arc;
 
@@ -35,9 +38,9 @@ use std::sync::Arc;
 ///
 /// A forked child can use and drop the engine, with its components, stores and instances, if no
 /// other thread of the parent was using an engine at the time of the fork: compiling, loading,
-/// creating or dropping instances, or setting deadlines. Otherwise the child may inherit locks that
-/// are never unlocked, and may wait for ever. The engine's own threads need no care: a fork waits
-/// until they hold none of these locks.
+/// creating or dropping stores and instances, or setting deadlines. Otherwise the child may inherit
+/// locks that are never unlocked, and may wait for ever. The engine's own threads need no care: a
+/// fork waits until they hold none of these locks.
 ///
 /// The child starts its own threads when it needs them:
 ///
@@ -56,6 +59,8 @@ pub struct Engine {
 struct EngineInner {
     config: Config,
     timer: Timer,
+    /// The epoch; none without [`Config::epoch_interruption`].
+    epochs: Option<Arc<Epochs>>,
     pool: Arc<Pool>,
     stacks: Arc<StackPool>,
     #[cfg(feature = "compiler")]
@@ -72,6 +77,7 @@ impl Default for Engine {
                 stacks: config.stacks(),
                 config,
                 timer: Timer::default(),
+                epochs: None,
                 #[cfg(feature = "compiler")]
                 compilers: Compilers::Shared,
             }),
@@ -86,13 +92,15 @@ impl Engine {
     ///
     /// If the threads that compile cannot be started.
     pub fn new(config: &Config) -> Result<Engine> {
+        let config = config.settled();
         let inner = EngineInner {
             #[cfg(feature = "compiler")]
             compilers: Compilers::new(config.threads)?,
-            config: config.clone(),
             timer: Timer::default(),
+            epochs: config.epochs.then(Epochs::new),
             pool: Pool::new(&config.pool),
             stacks: config.stacks(),
+            config,
         };
         Ok(Engine {
             inner: Arc::new(inner),
@@ -102,6 +110,27 @@ impl Engine {
     /// Returns the settings.
     pub fn config(&self) -> &Config {
         &self.inner.config
+    }
+
+    /// Begins the next epoch. Guests of stores whose epoch deadline it reaches check in at their
+    /// next function entry or loop head, where they trap, go on or yield
+    /// ([`Store::set_epoch_deadline`](crate::Store::set_epoch_deadline)).
+    ///
+    /// Any thread may call this, and a signal handler as well. It adds to a counter. Only if the
+    /// epoch reaches the deadline of some store does it look at the stores, which takes a few
+    /// nanoseconds for each. Without [`Config::epoch_interruption`], it has no effect.
+    ///
+    /// [`Store::set_deadline`](crate::Store::set_deadline) needs no thread of the host that calls
+    /// this.
+    pub fn increment_epoch(&self) {
+        if let Some(epochs) = &self.inner.epochs {
+            epochs.increment();
+        }
+    }
+
+    /// Makes the epoch deadline of a new store, if the engine has epochs.
+    pub(crate) fn enlist_epoch_deadline(&self) -> Option<EpochDeadline> {
+        self.inner.epochs.as_ref().map(Epochs::enlist)
     }
 
     /// Returns the timer that watches the deadlines of all stores.

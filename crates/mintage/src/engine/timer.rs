@@ -2,15 +2,13 @@
 
 use crate::Engine;
 use crate::error::{Context, Result};
+use mintage_environ::interrupt_bits::EXPIRED;
 use mintage_runtime::process_id;
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
-
-/// Bit of a store's interrupt word: its deadline has passed.
-pub(crate) const EXPIRED: u64 = 2;
 
 /// Watches the deadlines of an engine's stores, with a thread that the first one starts.
 ///

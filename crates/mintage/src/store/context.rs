@@ -1,9 +1,7 @@
 //! [`StoreContext`] and [`StoreContextMut`]: references to a store, and what can be used as one.
 
-use super::fuel::Fuel;
 use super::{Store, StoreInner};
 use crate::Engine;
-use crate::error::Result;
 
 /// A shared reference to a [`Store`].
 pub struct StoreContext<'a, T: 'static>(pub(crate) &'a StoreInner<T>);
@@ -26,15 +24,6 @@ impl<'a, T> StoreContext<'a, T> {
     pub fn engine(&self) -> &'a Engine {
         &self.0.opaque.engine
     }
-
-    /// Returns the fuel that is left, as [`Store::get_fuel`] does.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::get_fuel`].
-    pub fn get_fuel(&self) -> Result<u64> {
-        Fuel::get(self.0.opaque.fuel.as_ref())
-    }
 }
 
 /// An exclusive reference to a [`Store`], which host functions get.
@@ -54,26 +43,6 @@ impl<T> StoreContextMut<'_, T> {
     /// Returns the engine.
     pub fn engine(&self) -> &Engine {
         &self.0.opaque.engine
-    }
-
-    /// Returns the fuel that is left, as [`Store::get_fuel`] does. In a host function, this is the
-    /// fuel that the guest has after the call.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::get_fuel`].
-    pub fn get_fuel(&self) -> Result<u64> {
-        Fuel::get(self.0.opaque.fuel.as_ref())
-    }
-
-    /// Sets the fuel, as [`Store::set_fuel`] does. In a host function, this is the fuel that the
-    /// guest has after the call.
-    ///
-    /// # Errors
-    ///
-    /// As [`Store::set_fuel`].
-    pub fn set_fuel(&mut self, fuel: u64) -> Result<()> {
-        Fuel::set(self.0.opaque.fuel.as_ref(), fuel)
     }
 }
 

@@ -15,7 +15,7 @@ use mintage_environ::component::CoreCallee;
 use mintage_environ::{DomainId, Index, LiftId};
 use mintage_runtime::{
     Code, Growth, HostAccess, HostCall, HostFunc, HostFuture, HostTable, Image, Limiter, Limits,
-    StoreState, StoreWords,
+    StoreState, StoreWords, Verdict,
 };
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -45,9 +45,16 @@ impl<T> StoreInner<T> {
         imports: &Arc<HostTable>,
         limits: Limits,
         words: StoreWords,
-    ) -> Result<mintage_runtime::Instance> {
+    ) -> Result<mintage_runtime::Instance>
+    where
+        T: 'static,
+    {
         let (tag, current) = (u64::from(id.as_u32()), self.opaque.current.get());
-        let state = StoreState { words, current };
+        let state = StoreState {
+            words,
+            current,
+            check_in: Some(check_in::<T>),
+        };
         // SAFETY: what is current in the store stays where it is until the store is dropped, and
         // with it its instances.
         let instance =
@@ -93,7 +100,7 @@ impl<T> StoreInner<T> {
         lift: LiftId,
         words: &mut [u64; LIFT_WORDS],
     ) -> Result<()> {
-        self.opaque.keep_deadline()?;
+        self.keep_deadline()?;
         let StoreInstance {
             runtime, component, ..
         } = &self.opaque.instances[instance];
@@ -142,7 +149,7 @@ impl<T> StoreInner<T> {
         );
         let callee = component.code().callee(callee)?;
         let handle = runtime.handle();
-        self.opaque.keep_deadline()?;
+        self.keep_deadline()?;
         // SAFETY: as in `call_lift`; the words are enough for the signature, and the caller
         // converted values of its types.
         let result = unsafe {
@@ -268,6 +275,27 @@ unsafe fn growth_failed<T: 'static>(
     }
 }
 
+/// Decides whether a guest in a store of `T` goes on. A guest that may call out waits as it does
+/// for a host function. Others, such as `realloc`, run while values are converted, when no one else
+/// may have the store.
+///
+/// # Safety
+///
+/// As [`growing`].
+unsafe fn check_in<T: 'static>(host: HostAccess) -> anyhow::Result<Verdict> {
+    // SAFETY: the call is under way.
+    if let Some(store) = unsafe { host.functions() } {
+        // SAFETY: as the caller promises: it was made from an exclusive reference to a store of
+        // `T`, which no one uses until the guest goes on.
+        return Ok(unsafe { (*store.cast::<StoreInner<T>>().as_ptr()).check_in()? });
+    }
+    // SAFETY: as the caller promises.
+    match unsafe { limiter::<T>(host) } {
+        Some(limits) => Ok(limits.check_in()),
+        None => Ok(Verdict::Trap(Trap::Interrupt)),
+    }
+}
+
 /// Returns the functions by which the runtime asks the limiter of a store of `T`.
 pub(super) fn limiter_functions<T: 'static>() -> Limiter {
     Limiter {
@@ -315,7 +343,7 @@ pub(crate) fn host_func<T: 'static>(
         // SAFETY: as in `host_func_call`; the function has given back its reference.
         let store = unsafe { &mut *pointer.as_ptr() };
         // The function may have forked the process.
-        Ok(result.and_then(|()| store.opaque.keep_deadline())?)
+        Ok(result.and_then(|()| store.keep_deadline())?)
     })
 }
 

@@ -1,41 +1,73 @@
 //! Fuel: a limit on what the guests of a store execute.
 
 use crate::Engine;
-use crate::error::{Error, Result, format_err};
+use crate::error::{Error, Result, ensure, format_err};
+use mintage_environ::FuelWords;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A store's fuel.
 pub(crate) struct Fuel {
-    /// The counter that machine code adds to. Machine code traps before it would overflow, so the
-    /// fuel that is left is its complement.
-    counter: Arc<AtomicU64>,
+    /// The counter that machine code adds to, and where it pauses. Machine code traps before the
+    /// counter would overflow, so the fuel that is left is its complement.
+    words: Arc<FuelWords>,
+    /// The fuel after which guests yield.
+    interval: Option<u64>,
 }
 
 impl Fuel {
     /// Creates a counter with no fuel, or `None` if fuel is disabled.
     pub fn new(engine: &Engine) -> Option<Fuel> {
         engine.config().tunables.consume_fuel.then(|| Fuel {
-            counter: Arc::new(AtomicU64::new(!0)),
+            words: Arc::new(FuelWords {
+                counter: AtomicU64::new(!0),
+                pause: AtomicU64::new(u64::MAX),
+            }),
+            interval: None,
         })
     }
 
-    /// Returns the counter that machine code adds to.
-    pub fn counter(&self) -> Arc<AtomicU64> {
-        self.counter.clone()
+    /// Returns the words that machine code uses.
+    pub fn words(&self) -> Arc<FuelWords> {
+        self.words.clone()
     }
 
     /// See [`Store::get_fuel`](crate::Store::get_fuel).
     pub fn get(this: Option<&Fuel>) -> Result<u64> {
         let this = this.ok_or_else(not_counted)?;
-        Ok(!this.counter.load(Ordering::Relaxed))
+        Ok(!this.words.counter.load(Relaxed))
     }
 
     /// See [`Store::set_fuel`](crate::Store::set_fuel).
     pub fn set(this: Option<&Fuel>, fuel: u64) -> Result<()> {
         let this = this.ok_or_else(not_counted)?;
-        this.counter.store(!fuel, Ordering::Relaxed);
+        this.words.counter.store(!fuel, Relaxed);
+        this.begin_interval();
         Ok(())
+    }
+
+    /// See [`Store::fuel_async_yield_interval`](crate::Store::fuel_async_yield_interval).
+    pub fn set_interval(this: Option<&mut Fuel>, interval: Option<u64>) -> Result<()> {
+        let this = this.ok_or_else(not_counted)?;
+        ensure!(
+            interval != Some(0),
+            "`fuel_async_yield_interval` needs an interval of at least one unit of fuel, or `None`"
+        );
+        this.interval = interval;
+        this.begin_interval();
+        Ok(())
+    }
+
+    /// Returns whether guests have consumed an interval of fuel.
+    pub fn is_paused(&self) -> bool {
+        self.words.counter.load(Relaxed) > self.words.pause.load(Relaxed)
+    }
+
+    /// Begins an interval, at whose end guests check in.
+    pub fn begin_interval(&self) {
+        let start = self.words.counter.load(Relaxed);
+        let end = self.interval.and_then(|length| start.checked_add(length));
+        self.words.pause.store(end.unwrap_or(u64::MAX), Relaxed);
     }
 }
 

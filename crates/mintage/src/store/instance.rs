@@ -2,8 +2,6 @@
 
 use super::entries::Entries;
 use super::entry::limiter_functions;
-use super::fuel::Fuel;
-use super::interrupt::Interruption;
 use super::waiting::poll_once;
 use super::{CallScope, Destructor, LinkedImports, ResourceOrigin, StoreContextMut, StoreInner};
 use crate::error::{Result, ensure};
@@ -11,7 +9,7 @@ use crate::types::{StoreId, StoreInstanceId, TypeScope};
 use crate::{Component, Engine};
 use mintage_environ::component::{CoreCallee, Resource};
 use mintage_environ::{DomainId, MemoryId, limit};
-use mintage_runtime::{Code, Growth, HostTable, InstanceHandle, Limits, StoreWords};
+use mintage_runtime::{Code, Growth, HostTable, InstanceHandle, Limits};
 use std::sync::Arc;
 
 /// The run-time part of an instance. Only an exclusive reference gives access to what changes, so
@@ -123,7 +121,7 @@ impl<T: 'static> StoreInner<T> {
             Engine::same(component.engine(), &self.opaque.engine),
             "the component belongs to another `Engine` than the store"
         );
-        self.opaque.keep_deadline()?;
+        self.keep_deadline()?;
         let allowance = self.host.allowance();
         let config = self.opaque.engine.config();
         let code = component.code();
@@ -148,10 +146,7 @@ impl<T: 'static> StoreInner<T> {
             handles: allowance.handles,
             stack_bytes: config.max_wasm_stack,
         };
-        let words = StoreWords {
-            interrupt: self.opaque.interruption.as_ref().map(Interruption::word),
-            fuel: self.opaque.fuel.as_ref().map(Fuel::counter),
-        };
+        let words = self.host.time.words();
         let image = self.host.admit(code)?;
         let id = self.opaque.instances.next_index();
         let runtime = match self.new_instance(id, code, image, imports, limits, words) {

@@ -1,18 +1,18 @@
 //! Interruption of guests: the word that machine code tests, and the handle that sets it.
 //!
 //! Each store has one word, to which the control blocks of all its instances point. The word has a
-//! bit for the handles and one for the deadline, so that clearing one leaves the other. Machine
-//! code stops if any bit is set. The thread that watches deadlines is in `engine/timer.rs`.
+//! bit each for the handles, the deadline and the epoch deadline, so that clearing one leaves the
+//! others. If any bit is set, guests check in (`check_in.rs`). The thread that watches deadlines is
+//! in `engine/timer.rs`, and epochs are in `engine/epochs.rs`.
 
 use crate::Engine;
-use crate::engine::timer::{Deadline, EXPIRED};
+use crate::engine::EpochDeadline;
+use crate::engine::timer::Deadline;
 use crate::error::{Error, Result, format_err};
+use mintage_environ::interrupt_bits;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-
-/// Bit of the word: a handle asked the guest to stop.
-const INTERRUPTED: u64 = 1;
 
 /// Interrupts the guests of one store, from any thread; see
 /// [`Store::interrupt_handle`](crate::Store::interrupt_handle).
@@ -62,27 +62,35 @@ impl InterruptHandle {
     /// same is true of the conversion of values between guest and host. The size of values from a
     /// guest is bounded by [`Store::set_hostcall_fuel`](crate::Store::set_hostcall_fuel).
     pub fn interrupt(&self) {
-        self.word.fetch_or(INTERRUPTED, Ordering::Relaxed);
+        self.word
+            .fetch_or(interrupt_bits::STOPPED, Ordering::Relaxed);
     }
 }
 
 /// The state of interruption of one store.
 pub(crate) struct Interruption {
+    // First, since the place of an epoch deadline is free again only once no one has its word.
     word: Arc<AtomicU64>,
     deadline: Option<Deadline>,
+    /// None if the engine has no epochs.
+    epoch: Option<EpochDeadline>,
 }
 
 impl Interruption {
     /// Creates the state of a new store, or `None` if the engine's code does not test the word.
     pub fn new(engine: &Engine) -> Option<Interruption> {
-        engine
-            .config()
-            .tunables
-            .interruptible
-            .then(|| Interruption {
-                word: Arc::default(),
-                deadline: None,
-            })
+        if !engine.config().tunables.interruptible {
+            return None;
+        }
+        let epoch = engine.enlist_epoch_deadline();
+        Some(Interruption {
+            word: match &epoch {
+                Some(epoch) => epoch.word().clone(),
+                None => Arc::default(),
+            },
+            deadline: None,
+            epoch,
+        })
     }
 
     /// Returns the word that machine code tests.
@@ -98,7 +106,8 @@ impl Interruption {
 
     /// See [`Store::clear_interrupt`](crate::Store::clear_interrupt).
     pub fn clear_interrupt(&self) {
-        self.word.fetch_and(!INTERRUPTED, Ordering::Relaxed);
+        self.word
+            .fetch_and(!interrupt_bits::STOPPED, Ordering::Relaxed);
     }
 
     /// See [`Store::set_deadline`](crate::Store::set_deadline).
@@ -127,16 +136,28 @@ impl Interruption {
             Some(Interruption {
                 deadline: Some(deadline),
                 word,
+                ..
             }) => deadline.keep(word, engine),
             _ => Ok(()),
         }
+    }
+
+    /// Returns whether a handle or the deadline ends the guest's call.
+    pub fn is_ended(&self) -> bool {
+        self.word.load(Ordering::Relaxed) & interrupt_bits::ENDING != 0
+    }
+
+    /// Returns the epoch deadline, if the engine has epochs.
+    pub fn epoch(&self) -> Option<&EpochDeadline> {
+        self.epoch.as_ref()
     }
 
     /// See [`Store::clear_deadline`](crate::Store::clear_deadline).
     pub fn clear_deadline(&mut self) {
         // Once it is dropped, the timer does not set the bit any more.
         self.deadline = None;
-        self.word.fetch_and(!EXPIRED, Ordering::Relaxed);
+        self.word
+            .fetch_and(!interrupt_bits::EXPIRED, Ordering::Relaxed);
     }
 }
 

@@ -1,10 +1,11 @@
 //! Limits on what the guests of a store may use: [`ResourceLimiter`], and [`StoreLimits`], which
 //! implements it with fixed numbers.
 
+use super::check_in::TimeLimits;
 use crate::error::{Error, ErrorKind, LimitKind, Result, bail, ensure};
 use mintage_environ::error::Classified;
 use mintage_environ::layout::SlabLayout;
-use mintage_runtime::{Code, Growing, Growth, Image};
+use mintage_runtime::{Code, Growing, Growth, Image, Verdict};
 use std::any::Any;
 use std::sync::Arc;
 
@@ -388,13 +389,15 @@ impl ResourceLimiter for StoreLimits {
 /// Finds the limiter in the host's data.
 pub(crate) type FindLimiter<T> = Box<dyn (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync>;
 
-/// The host's data, and who in it limits the guests.
+/// The host's data, and the limits of the guests.
 pub(crate) struct HostState<T: 'static> {
     pub limiter: Option<FindLimiter<T>>,
+    pub time: TimeLimits<T>,
     pub data: T,
 }
 
-/// A limiter, wherever it is found, and the host's data beside it.
+/// The limits of a guest, as far as they apply without the rest of its store, and the host's data
+/// beside them.
 pub(crate) trait GrowthLimiter {
     /// Whether something may grow.
     fn growing(&mut self, growth: &Growth) -> Result<bool>;
@@ -402,6 +405,8 @@ pub(crate) trait GrowthLimiter {
     fn failed(&mut self, growth: &Growth, error: Error) -> Result<()>;
     /// Returns the host's data.
     fn data(&mut self) -> &mut dyn Any;
+    /// Whether a guest that checks in goes on.
+    fn check_in(&mut self) -> Verdict;
 }
 
 impl<T> GrowthLimiter for HostState<T> {
@@ -434,6 +439,10 @@ impl<T> GrowthLimiter for HostState<T> {
 
     fn data(&mut self) -> &mut dyn Any {
         &mut self.data
+    }
+
+    fn check_in(&mut self) -> Verdict {
+        self.time.check_in_confined()
     }
 }
 
@@ -610,6 +619,7 @@ pub(crate) struct Used {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Engine;
     use mintage_environ::{DomainId, MemoryId, TableId};
 
     #[test]
@@ -624,6 +634,7 @@ mod tests {
                 limiter: Some(Box::new(|limits: &mut StoreLimits| {
                     limits as &mut dyn ResourceLimiter
                 })),
+                time: TimeLimits::new(&Engine::default()),
                 data: limits(trap).build(),
             };
             let growth = |what| Growth {

@@ -9,13 +9,16 @@
 //! | `suspend.rs`, `waiting.rs` | calls that wait for a host function, and the function that they wait for |
 //! | `scope.rs`, `handles.rs` | the resources that the host holds, lends and borrows |
 //! | `linked.rs` | what the imports of an instance were resolved to |
-//! | `limits.rs`, `fuel.rs`, `interrupt.rs` | limits on space and time |
+//! | `limits.rs` | limits on space |
+//! | `time.rs`, `fuel.rs`, `interrupt.rs` | limits on time |
+//! | `check_in.rs` | whether a guest at such a limit traps or goes on |
 
 #[allow(
     unsafe_code,
     reason = "a store and what machine code writes, in one allocation"
 )]
 mod allocation;
+mod check_in;
 mod context;
 mod entries;
 #[allow(
@@ -34,12 +37,14 @@ mod linked;
 mod scope;
 #[allow(unsafe_code, reason = "entry into guests that may be suspended")]
 mod suspend;
+mod time;
 #[allow(
     unsafe_code,
     reason = "the store is borrowed by the host function that waits"
 )]
 mod waiting;
 
+pub use check_in::UpdateDeadline;
 pub use context::{AsContext, AsContextMut, StoreContext, StoreContextMut};
 pub(crate) use entry::{
     HostFuncCall, LIFT_WORDS, async_host_func, host_destructor, host_func, limiter_access,
@@ -54,15 +59,13 @@ pub(crate) use scope::CallScope;
 pub(crate) use waiting::{HostRest, HostResult, Waiting, cannot_wait, with_context};
 
 use self::allocation::{Allocation, CurrentPointer};
-use self::fuel::Fuel;
-use self::interrupt::Interruption;
+use self::check_in::TimeLimits;
 use self::limits::{HostState, Used};
 use crate::Engine;
 use crate::error::Result;
 use crate::types::{StoreId, StoreInstanceId};
 use mintage_environ::IndexVec;
 use mintage_runtime::Stack;
-use std::time::Duration;
 
 /// Default limit, in bytes, on the host memory for values that a guest passes in one call.
 const DEFAULT_HOSTCALL_FUEL: usize = 128 << 20;
@@ -117,10 +120,6 @@ pub(crate) struct StoreOpaque {
     /// The sums over all instances that limits apply to.
     used: Used,
     pub hostcall_fuel: usize,
-    /// Interruption of guests; none if the engine is not interruptible.
-    interruption: Option<Interruption>,
-    /// The fuel of guests; none if the engine does not count it.
-    fuel: Option<Fuel>,
     /// The resources that the host holds.
     pub handles: HostHandles,
     /// Stacks for the next asynchronous calls.
@@ -141,13 +140,12 @@ impl<T> Store<T> {
                 instances: IndexVec::new(),
                 used: Used::default(),
                 hostcall_fuel: DEFAULT_HOSTCALL_FUEL,
-                interruption: Interruption::new(engine),
-                fuel: Fuel::new(engine),
                 stacks: Vec::new(),
                 current,
             },
             host: HostState {
                 limiter: None,
+                time: TimeLimits::new(engine),
                 data,
             },
         };
@@ -197,84 +195,6 @@ impl<T> Store<T> {
     pub fn set_hostcall_fuel(&mut self, bytes: usize) {
         self.inner.opaque.hostcall_fuel = bytes;
     }
-
-    /// Sets the fuel that guests of this store may consume from now on. A new store has no fuel.
-    ///
-    /// Entering a function and executing an operator cost one unit each. The operators `nop`,
-    /// `drop`, `block`, `loop`, `else`, `end`, `return` and `unreachable` cost nothing. If there is
-    /// not enough fuel for what comes next, the guest traps with
-    /// [`Trap::OutOfFuel`](crate::Trap::OutOfFuel).
-    ///
-    /// The operators of a basic block are paid for together before the first one executes, so a
-    /// guest that traps among them has paid for all. Work of the engine costs nothing extra:
-    /// `memory.fill` costs one unit whatever its length, and so does a call from one component to
-    /// another, besides what the callee executes. With
-    /// [`Config::fuel_by_length`](crate::Config::fuel_by_length), both also cost in proportion to
-    /// their length.
-    ///
-    /// # Errors
-    ///
-    /// If the engine was created without [`Config::consume_fuel`](crate::Config::consume_fuel).
-    pub fn set_fuel(&mut self, fuel: u64) -> Result<()> {
-        Fuel::set(self.inner.opaque.fuel.as_ref(), fuel)
-    }
-
-    /// Returns the fuel that guests of this store have left; see [`set_fuel`](Self::set_fuel).
-    ///
-    /// # Errors
-    ///
-    /// If the engine was created without [`Config::consume_fuel`](crate::Config::consume_fuel).
-    pub fn get_fuel(&self) -> Result<u64> {
-        Fuel::get(self.inner.opaque.fuel.as_ref())
-    }
-
-    /// Returns a handle that interrupts the guests of this store from any thread. The handle stays
-    /// valid when the store is dropped, but has no effect then.
-    ///
-    /// # Errors
-    ///
-    /// If the engine was created without [`Config::interruptible`](crate::Config::interruptible).
-    pub fn interrupt_handle(&self) -> Result<InterruptHandle> {
-        Interruption::handle(self.inner.opaque.interruption.as_ref())
-    }
-
-    /// Cancels all calls of [`InterruptHandle::interrupt`] so far, so that guests can run again. A
-    /// deadline is not cancelled. As after any trap, an instance that was stopped cannot be entered
-    /// again; new instances can.
-    pub fn clear_interrupt(&mut self) {
-        if let Some(interruption) = &self.inner.opaque.interruption {
-            interruption.clear_interrupt();
-        }
-    }
-
-    /// Sets a deadline: after `after`, running or newly called guest code traps with
-    /// [`Trap::Interrupt`](crate::Trap::Interrupt), until
-    /// [`clear_deadline`](Self::clear_deadline). This replaces an earlier deadline, whether it has
-    /// passed or not. Time in host functions counts, but host functions are not interrupted.
-    ///
-    /// The first deadline of an engine starts a thread, which watches the deadlines of all stores
-    /// of the engine until the engine is dropped. If `after` is too long for the clock, there is no
-    /// deadline.
-    ///
-    /// # Errors
-    ///
-    /// If the engine was created without [`Config::interruptible`](crate::Config::interruptible),
-    /// or if the system cannot start the thread. There is no deadline then.
-    pub fn set_deadline(&mut self, after: Duration) -> Result<()> {
-        let StoreOpaque {
-            interruption,
-            engine,
-            ..
-        } = &mut self.inner.opaque;
-        Interruption::set_deadline(interruption.as_mut(), engine, after)
-    }
-
-    /// Removes the deadline, if there is one, whether it has passed or not.
-    pub fn clear_deadline(&mut self) {
-        if let Some(interruption) = &mut self.inner.opaque.interruption {
-            interruption.clear_deadline();
-        }
-    }
 }
 
 impl<T: std::fmt::Debug> std::fmt::Debug for Store<T> {
@@ -285,16 +205,18 @@ impl<T: std::fmt::Debug> std::fmt::Debug for Store<T> {
     }
 }
 
+impl<T> StoreInner<T> {
+    /// See [`TimeLimits::keep_deadline`].
+    #[inline(always)]
+    fn keep_deadline(&mut self) -> Result<()> {
+        self.host.time.keep_deadline(&self.opaque.engine)
+    }
+}
+
 impl StoreOpaque {
     /// Returns an instance by the store and the number that name it, if it is one of this store.
     #[inline]
     pub fn instance(&self, store: StoreId, id: StoreInstanceId) -> Option<&StoreInstance> {
         self.instances.get(id).filter(|_| self.id == store)
-    }
-
-    /// See [`Interruption::keep_deadline`].
-    #[inline(always)]
-    fn keep_deadline(&mut self) -> Result<()> {
-        Interruption::keep_deadline(self.interruption.as_mut(), &self.engine)
     }
 }

@@ -124,7 +124,7 @@ impl<T: Send + 'static> StoreInner<T> {
         callee: &Callee,
         words: &mut [u64],
     ) -> Result<()> {
-        self.opaque.keep_deadline()?;
+        self.keep_deadline()?;
         let stack = self.opaque.take_stack()?;
         let handle = self.opaque.instances[instance].runtime.handle();
         let host = NonNull::from(&mut *self).cast();

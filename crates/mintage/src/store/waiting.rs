@@ -83,7 +83,7 @@ impl<'s, T: 'static, R> Waiting<'s, T, R> {
         drop(future);
         let scope = scope.into_scope();
         // The function may have forked the process.
-        scope.store.opaque.keep_deadline()?;
+        scope.store.keep_deadline()?;
         Ok(scope)
     }
 }

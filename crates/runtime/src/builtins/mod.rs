@@ -16,7 +16,7 @@ pub use bulk::{init_memory, init_table};
 use crate::arch;
 use crate::component::error_context::{decode_beginning, string_place};
 use crate::component::handles::HandleError;
-use crate::entry::{AskLimiter, Raise, Throw};
+use crate::entry::{self, AskLimiter, Raise, Throw};
 use crate::gc;
 use crate::instance::InstanceData;
 use crate::instance::growth::{grow_memory, grow_table};
@@ -46,6 +46,9 @@ macro_rules! rust_type {
         !
     };
     (TrapCode) => {
+        u32
+    };
+    (ColdTrapCode) => {
         u32
     };
     (Value($ty:ident)) => {
@@ -299,6 +302,10 @@ mod entry_points {
         }
         exit_call(data, call: u32) -> u32 {
             handle_code(data, data.with_handles(|handles, _| handles.exit(CallId::from_u32(call))))
+        }
+        check_in(data) -> u32 {
+            // SAFETY: called by machine code of `data`.
+            code(unsafe { entry::check_in(data) })
         }
     }
 }

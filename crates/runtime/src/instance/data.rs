@@ -3,7 +3,7 @@
 
 use super::current::Current;
 use super::host_table::HostTable;
-use super::limits::Limits;
+use super::limits::{CheckIn, Limits};
 use crate::bulk::{self, Pauses};
 use crate::code::Code;
 use crate::component::handles::{Handles, Resources};
@@ -12,7 +12,9 @@ use crate::slab::{HeapSize, Image, Sizes, Slab};
 use crate::sys;
 use anyhow::{Result, ensure};
 use mintage_environ::layout::{HeadSlot, HeapLayout};
-use mintage_environ::{ControlBlock, DomainId, MemoryId, ObjectTypeId, TableId, Tunables};
+use mintage_environ::{
+    ControlBlock, DomainId, FuelWords, MemoryId, ObjectTypeId, TableId, Tunables,
+};
 use std::cell::{Cell, RefCell};
 use std::mem::MaybeUninit;
 use std::ptr::NonNull;
@@ -21,19 +23,25 @@ use std::sync::atomic::AtomicU64;
 
 /// The word in the place of one that a store lacks. Machine code that would use it does not run.
 static NEVER: AtomicU64 = AtomicU64::new(0);
+/// The fuel in the place of fuel that a store lacks. Machine code that would use it does not run.
+static NO_FUEL: FuelWords = FuelWords {
+    counter: AtomicU64::new(u64::MAX),
+    pause: AtomicU64::new(u64::MAX),
+};
 
 /// The words that a store shares with the machine code of all its instances.
 #[derive(Clone, Debug, Default)]
 pub struct StoreWords {
     /// The interrupt word. If it is not zero, code that is compiled to read it
-    /// (`Tunables::interruptible`) traps with
-    /// [`Trap::Interrupt`](mintage_environ::Trap::Interrupt).
+    /// (`Tunables::interruptible`) checks in. Long operations of the runtime end with
+    /// [`Trap::Interrupt`](mintage_environ::Trap::Interrupt) if it has one of
+    /// [`interrupt_bits::ENDING`](mintage_environ::interrupt_bits::ENDING).
     pub interrupt: Option<Arc<AtomicU64>>,
-    /// The fuel counter, to which code adds that is compiled to count (`Tunables::consume_fuel`).
+    /// The fuel, whose counter code adds to that is compiled to count (`Tunables::consume_fuel`).
     /// Where it would overflow, the code traps with
-    /// [`Trap::OutOfFuel`](mintage_environ::Trap::OutOfFuel). Others change it only while no code
-    /// runs in the store.
-    pub fuel: Option<Arc<AtomicU64>>,
+    /// [`Trap::OutOfFuel`](mintage_environ::Trap::OutOfFuel). Where it passes the pause, the code
+    /// checks in. Others change it only while no code runs in the store.
+    pub fuel: Option<Arc<FuelWords>>,
 }
 
 /// The state that all instances of a store share.
@@ -43,6 +51,8 @@ pub struct StoreState {
     pub words: StoreWords,
     /// The state while guests run.
     pub current: NonNull<Current>,
+    /// Decides about guests that check in. If there is none, they trap.
+    pub check_in: Option<CheckIn>,
 }
 
 /// The run-time data of an instance. Control blocks point to it.
@@ -62,6 +72,8 @@ pub struct InstanceData {
     words: StoreWords,
     /// The store's state while guests run. Control blocks point to it.
     current: NonNull<Current>,
+    /// Decides whether the instance's code goes on when it checks in.
+    pub check_in: Option<CheckIn>,
     /// Whether a call was stopped.
     pub poisoned: Cell<bool>,
     /// The handle tables. They are borrowed only while no other code runs.
@@ -120,7 +132,11 @@ impl InstanceData {
         store: StoreState,
         builtins: *const usize,
     ) -> Result<NonNull<InstanceData>> {
-        let StoreState { words, current } = store;
+        let StoreState {
+            words,
+            current,
+            check_in,
+        } = store;
         let Tunables {
             interruptible,
             consume_fuel,
@@ -145,6 +161,7 @@ impl InstanceData {
                 tag,
                 words,
                 current,
+                check_in,
                 poisoned: Cell::new(false),
                 handles: RefCell::new(Handles::new(limits.handles)),
                 user: Cell::new(0),
@@ -210,7 +227,7 @@ impl InstanceData {
             let block = ControlBlock {
                 stack_limit: u64::MAX,
                 interrupt: self.words.interrupt.as_deref().unwrap_or(&NEVER),
-                fuel: self.words.fuel.as_deref().unwrap_or(&NEVER),
+                fuel: self.words.fuel.as_deref().unwrap_or(&NO_FUEL),
                 host_imports: self.imports.as_ptr(),
                 builtins: self.builtins,
                 current: self.current().exit_record(),

@@ -1,4 +1,4 @@
-//! [`Limits`]: what an instance may take, and who decides about growth.
+//! [`Limits`]: what an instance may take, and who decides about growth and about going on.
 
 use super::current::HostAccess;
 use crate::code::Code;
@@ -38,6 +38,22 @@ pub struct Limiter {
     pub growing: unsafe fn(host: HostAccess, growth: &Growth) -> Result<bool>,
     /// Is told that growth failed after it was allowed. An error ends the guest's call.
     pub failed: unsafe fn(host: HostAccess, growth: &Growth, error: Error) -> Result<()>,
+}
+
+/// Decides whether a guest that checks in goes on: its interrupt word is not zero, or its fuel
+/// counter has passed the pause. It is called as [`Limiter::growing`] is. An error ends the guest's
+/// call.
+///
+/// The guest waits in the builtin `check_in`, with all registers saved in frames of machine code.
+pub type CheckIn = unsafe fn(host: HostAccess) -> Result<Verdict>;
+
+/// The answer to a guest that checks in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The guest goes on. It asks again at the next test if the reason is still there.
+    GoOn,
+    /// The guest traps.
+    Trap(Trap),
 }
 
 /// A request to grow, or the size of something at the start.

@@ -121,7 +121,11 @@ pub fn new_instance(
 /// Returns the state of a new store, which is never freed.
 pub fn store(words: StoreWords) -> StoreState {
     let current = NonNull::from(Box::leak(Box::new(Current::new())));
-    StoreState { words, current }
+    StoreState {
+        words,
+        current,
+        check_in: None,
+    }
 }
 
 /// Returns the access of host functions that expect `host`.

@@ -6,7 +6,7 @@
 
 use super::value::{Destination, Place, Source};
 use crate::emit::{self, Declarations, Input, Region, Values, control_block, trap_code};
-use crate::metering;
+use crate::metering::{self, Meter};
 use anyhow::{Context as _, Result};
 use cranelift_codegen::ir::condcodes::IntCC;
 use cranelift_codegen::ir::{Block, InstBuilder, MemFlagsData, Type, Value, types};
@@ -144,9 +144,15 @@ impl<'a, 'f, 'b> AdapterEmitter<'a, 'f, 'b> {
         )
     }
 
-    /// Traps when the guest is to stop; see [`metering::check_interrupt`].
-    pub fn check_interrupt(&mut self) {
-        metering::check_interrupt(self.input.tunables, self.builder, self.src.ctx);
+    /// Checks in with the store if the guest is interrupted; see [`metering::check_in`].
+    pub fn check_in(&mut self) {
+        metering::check_in(
+            self.input.tunables,
+            self.builder,
+            self.declarations,
+            &mut Meter::off(),
+            self.src.ctx,
+        );
     }
 
     /// Pays for a list or string of `bytes` (below 2^33); see [`metering::pay_bytes`].

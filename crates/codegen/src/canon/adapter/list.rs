@@ -87,7 +87,7 @@ impl AdapterEmitter<'_, '_, '_> {
         self.builder.ins().brif(done, end, [], body, []);
 
         self.builder.switch_to_block(body);
-        self.check_interrupt();
+        self.check_in();
         let place = |address| Place { address, offset: 0 };
         self.transfer(
             element,
