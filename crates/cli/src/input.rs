@@ -131,7 +131,7 @@ impl FromStr for NamedModule {
     }
 }
 
-/// A component, and the core modules that it imports.
+/// A component, and what implements its imports: core modules and other components.
 #[derive(clap::Args)]
 pub(crate) struct Source {
     /// A component (binary or text) or an artifact; `-` reads standard input
@@ -141,23 +141,36 @@ pub(crate) struct Source {
     /// Use the core module in FILE for the component's import NAME; can be given several times
     #[arg(long = "module", value_name = "NAME=FILE")]
     modules: Vec<NamedModule>,
+
+    /// Let the component in FILE implement imports of APP or of other plugs; can be given several
+    /// times
+    ///
+    /// Imports and exports match if their names are equal, or semver-compatible versions of an
+    /// interface. All components are compiled as one.
+    #[arg(long = "plug", value_name = "FILE")]
+    plugs: Vec<PathBuf>,
 }
 
 impl Source {
-    /// Reads the component or artifact. The core modules replace the component's imports.
+    /// Reads the component or artifact. Core modules and plugs replace the component's imports.
     ///
     /// # Errors
     ///
-    /// Fails like [`Input::read`], or if a module cannot be read, does not match its import, or is
-    /// given for an artifact.
+    /// Fails like [`Input::read`], or if a module or plug cannot be read, does not match an import,
+    /// or is given for an artifact.
     pub(crate) fn read(&self, engine: &Engine) -> Result<Input> {
         let input = Input::read(&self.app)?;
-        if self.modules.is_empty() {
+        if !self.has_additions() {
             return Ok(input);
         }
         let Input::Component(bytes) = input else {
+            let option = if self.modules.is_empty() {
+                "--plug"
+            } else {
+                "--module"
+            };
             bail!(
-                "`{}` is already compiled; pass `--module` to `mintage compile`",
+                "`{}` is already compiled; pass `{option}` to `mintage compile`",
                 self.app.display()
             )
         };
@@ -172,10 +185,23 @@ impl Source {
                 bytes.with_context(|| format!("cannot use `{}`", file.display()))?,
             ));
         }
+        let mut plugs = Vec::new();
+        for file in &self.plugs {
+            match Input::read(file)? {
+                Input::Component(bytes) => plugs.push((file, bytes)),
+                Input::Artifact(_) => bail!(
+                    "`{}` is already compiled; expected a component for `--plug`",
+                    file.display()
+                ),
+            }
+        }
         let mut builder = CodeBuilder::new(engine);
         builder.wasm_binary(bytes, Some(&self.app))?;
         for (name, bytes) in &modules {
             builder.core_module(name, bytes)?;
+        }
+        for (file, bytes) in &plugs {
+            builder.plug(bytes, Some(file))?;
         }
         Ok(Input::Component(builder.input()?.into_owned()))
     }
@@ -195,10 +221,16 @@ impl Source {
         }
     }
 
+    /// Returns whether core modules or plugs are given.
+    pub(crate) fn has_additions(&self) -> bool {
+        !self.modules.is_empty() || !self.plugs.is_empty()
+    }
+
     /// Returns the paths of all input files.
     pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
         let modules = self.modules.iter().map(|module| module.file.as_path());
-        modules.chain([self.app.as_path()])
+        let plugs = self.plugs.iter().map(PathBuf::as_path);
+        modules.chain(plugs).chain([self.app.as_path()])
     }
 }
 

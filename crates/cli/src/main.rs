@@ -40,6 +40,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Compile(commands::compile::Args),
+    Compose(commands::compose::Args),
     Run(commands::run::Args),
     Inspect(commands::inspect::Args),
     Wast(commands::wast::Args),
@@ -65,6 +66,7 @@ const TRAPPED: u8 = 134;
 fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Compile(args) => args.execute(),
+        Command::Compose(args) => args.execute(),
         Command::Run(args) => args.execute(),
         Command::Inspect(args) => args.execute(),
         Command::Wast(args) => args.execute(),

@@ -6,10 +6,14 @@
 //!       -> reach::reach   -> Program   unreachable items dropped, the others numbered
 //! ```
 //!
+//! Before that, [`supply`] and [`compose`] put core modules and other components in the place of
+//! imports, from bytes to bytes.
+//!
 //! Architecture invariant: this crate does not know how code is generated.
 
 #![forbid(unsafe_code)]
 
+mod compose;
 mod dump;
 mod features;
 mod inline;
@@ -23,6 +27,7 @@ use anyhow::Result;
 use mintage_environ::component::ComponentInterface;
 use mintage_environ::{Features, Tunables};
 
+pub use compose::{Part, compose};
 pub use features::wasm_features;
 pub use ir::*;
 pub use supply::{SuppliedModule, supply};

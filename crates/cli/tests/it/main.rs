@@ -3,5 +3,6 @@
 mod calls;
 mod cli;
 mod common;
+mod compose;
 mod files;
 mod settings;

@@ -2,6 +2,7 @@
 
 mod abi;
 mod interface;
+mod names;
 mod types;
 
 pub use abi::{
@@ -12,4 +13,5 @@ pub use interface::{
     CanonOptions, ComponentInterface, CoreCallee, CoreExport, CoreItem, Export, Import, ImportFunc,
     Initializer, LiftedFunc, LoweredImport, Resource, StringEncoding,
 };
+pub use names::compatible_version;
 pub use types::{ComponentTypes, FuncTuples, FuncType, InterfaceType, Record, Variant};

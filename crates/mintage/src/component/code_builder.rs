@@ -1,17 +1,21 @@
-//! [`CodeBuilder`]: compiling a component together with core modules that it imports.
+//! [`CodeBuilder`]: compiling a component together with core modules and components that implement
+//! its imports.
 
 use super::text::to_binary;
 use crate::error::{Context, Result, ensure};
 use crate::{Component, Engine};
-use mintage_compile::SuppliedModule;
+use mintage_compile::{Part, SuppliedModule};
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
-/// Compiles a component from several inputs: its bytes, and core modules for those that it imports.
+/// Compiles a component from several inputs: its bytes, core modules for those that it imports, and
+/// other components that implement its imports.
 ///
-/// A component is compiled as a closed world. The core modules that it imports are therefore given
-/// to the builder rather than to the [`Linker`](crate::Linker). Calls into and out of them then
-/// cost as much as calls within a component.
+/// A component is compiled as a closed world. The core modules and components that it imports are
+/// therefore given to the builder rather than to the [`Linker`](crate::Linker). Calls into and out
+/// of core modules then cost as much as calls within a component.
+///
+/// # Core modules
 ///
 /// ```
 /// # use mintage::{CodeBuilder, Engine, Linker, Store};
@@ -37,6 +41,48 @@ use std::path::{Path, PathBuf};
 /// # Ok(())
 /// # }
 /// ```
+///
+/// # Components
+///
+/// A **plug** is a component that implements imports of another one. Both are compiled as one
+/// program, in which a call from one to the other is an adapter: it copies values straight from
+/// memory to memory. Each component keeps its own memories and handles.
+///
+/// ```
+/// # use mintage::{CodeBuilder, Engine, Linker, Store};
+/// # fn main() -> mintage::Result<()> {
+/// let engine = Engine::default();
+/// let app = br#"(component
+///     (import "demo:math/math" (instance $math
+///         (export "double" (func (param "x" u32) (result u32)))))
+///     (core func $double (canon lower (func $math "double")))
+///     (core module $m
+///         (import "" "double" (func $double (param i32) (result i32)))
+///         (func (export "run") (param i32) (result i32)
+///             (i32.add (call $double (local.get 0)) (i32.const 2))))
+///     (core instance $i (instantiate $m
+///         (with "" (instance (export "double" (func $double))))))
+///     (func (export "run") (param "x" u32) (result u32)
+///         (canon lift (core func $i "run"))))"#;
+/// let math = br#"(component
+///     (core module $m
+///         (func (export "double") (param i32) (result i32)
+///             (i32.shl (local.get 0) (i32.const 1))))
+///     (core instance $i (instantiate $m))
+///     (func $double (param "x" u32) (result u32) (canon lift (core func $i "double")))
+///     (instance $math (export "double" (func $double)))
+///     (export "demo:math/math" (instance $math)))"#;
+/// let component = CodeBuilder::new(&engine)
+///     .wasm_binary_or_text(app, None)?
+///     .plug(math, None)?
+///     .compile_component()?;
+/// let mut store = Store::new(&engine, ());
+/// let instance = Linker::new(&engine).instantiate(&mut store, &component)?;
+/// let run = instance.get_typed_func::<(u32,), (u32,)>(&mut store, "run")?;
+/// assert_eq!(run.call(&mut store, (20,))?, (42,));
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, Debug)]
 pub struct CodeBuilder<'a> {
     engine: &'a Engine,
@@ -46,6 +92,8 @@ pub struct CodeBuilder<'a> {
     path: Option<PathBuf>,
     /// Core modules in binary form, by the names of their imports.
     modules: Vec<(String, Cow<'a, [u8]>)>,
+    /// Components that implement imports, in binary form, with their names in errors.
+    plugs: Vec<(String, Cow<'a, [u8]>)>,
 }
 
 impl<'a> CodeBuilder<'a> {
@@ -56,6 +104,7 @@ impl<'a> CodeBuilder<'a> {
             wasm: None,
             path: None,
             modules: Vec::new(),
+            plugs: Vec::new(),
         }
     }
 
@@ -129,11 +178,41 @@ impl<'a> CodeBuilder<'a> {
         Ok(self)
     }
 
+    /// Adds a component, in binary or text form, that implements imports of the component or of
+    /// other plugs. Errors name `path`, if there is one.
+    ///
+    /// - An import of the component is implemented by the first plug that exports its name, or else
+    ///   by the first one that exports a semver-compatible version of it (`ns:pkg/iface@1.3.0` for
+    ///   `ns:pkg/iface@1.2.1`).
+    /// - An import of a plug is looked up in the plugs that are added after it, and then in those
+    ///   before it. So plugs that import and export the same interface form a chain.
+    /// - All other imports are imports of the whole, which the host implements. An interface that
+    ///   several components import is imported once, with the highest of its compatible versions
+    ///   and all functions that any of them imports. Its resource types are the same for all.
+    /// - The whole exports what the component exports.
+    ///
+    /// Each plug is instantiated once, whichever number of components import from it.
+    ///
+    /// # Errors
+    ///
+    /// When the bytes are neither a component in binary form nor a text that parses.
+    /// [`compile_component`](Self::compile_component) checks that something imports from the plug,
+    /// that the types match, and that plugs do not import from each other in a circle.
+    pub fn plug(&mut self, bytes: &'a [u8], path: Option<&Path>) -> Result<&mut Self> {
+        let name = match path {
+            Some(path) => path.display().to_string(),
+            None => format!("plug {}", self.plugs.len() + 1),
+        };
+        let binary = to_binary(bytes, path).with_context(|| format!("in `{name}`"))?;
+        self.plugs.push((name, binary));
+        Ok(self)
+    }
+
     /// Compiles the component.
     ///
     /// # Errors
     ///
-    /// When no component is set, when a given core module does not fit an import, and as
+    /// When no component is set, when a given core module or plug does not fit an import, and as
     /// [`Component::new`].
     pub fn compile_component(&self) -> Result<Component> {
         Component::new(self.engine, self.input()?).with_context(|| self.describe())
@@ -151,26 +230,38 @@ impl<'a> CodeBuilder<'a> {
     }
 
     /// Returns the binary that is compiled: the component with the given core modules in the place
-    /// of its imports.
+    /// of its imports, composed with the plugs.
     ///
     /// # Errors
     ///
-    /// When no component is set, or a given core module does not fit an import.
+    /// When no component is set, or a given core module or plug does not fit an import.
     pub fn input(&self) -> Result<Cow<'_, [u8]>> {
         let wasm = self
             .wasm
             .as_deref()
             .context("no component is set to be compiled")?;
-        if self.modules.is_empty() {
-            return Ok(Cow::Borrowed(wasm));
-        }
-        let modules = self.modules.iter();
-        let modules: Vec<_> = modules
-            .map(|(name, bytes)| SuppliedModule { name, bytes })
-            .collect();
+        let mut input = Cow::Borrowed(wasm);
         let features = self.engine.config().tunables.features;
-        let supplied = mintage_compile::supply(wasm, &modules, features);
-        Ok(Cow::Owned(supplied.with_context(|| self.describe())?))
+        if !self.modules.is_empty() {
+            let modules = self.modules.iter();
+            let modules: Vec<_> = modules
+                .map(|(name, bytes)| SuppliedModule { name, bytes })
+                .collect();
+            let supplied = mintage_compile::supply(&input, &modules, features);
+            input = Cow::Owned(supplied.with_context(|| self.describe())?);
+        }
+        if !self.plugs.is_empty() {
+            let plugs = self.plugs.iter();
+            let plugs: Vec<_> = plugs.map(|(name, bytes)| Part { name, bytes }).collect();
+            let path = self.path.as_ref().map(|path| path.display().to_string());
+            let socket = Part {
+                name: path.as_deref().unwrap_or("the component"),
+                bytes: &input,
+            };
+            let composed = mintage_compile::compose(socket, &plugs, features);
+            input = Cow::Owned(composed.context("cannot compose the components")?);
+        }
+        Ok(input)
     }
 
     fn set(&mut self, bytes: Cow<'a, [u8]>, path: Option<&Path>) -> Result<&mut Self> {

@@ -1,6 +1,7 @@
 //! Look-up of names with semver-compatible versions.
 
 use hashbrown::HashMap;
+use mintage_environ::component::compatible_version;
 use semver::Version;
 
 /// A map by name in which `ns:pkg/iface@x.y.z` is also found by a compatible version of itself.
@@ -37,7 +38,7 @@ impl<V> NameMap<V> {
         if let Some((name, _)) = self.exact.get_key_value(name) {
             return Some(name);
         }
-        let (key, _) = compatible_key(name)?;
+        let (key, _) = compatible_version(name)?;
         Some(&self.compatible.get(&key)?.1)
     }
 
@@ -58,7 +59,7 @@ impl<V> NameMap<V> {
 
     /// Sets the value of `name`.
     pub fn set(&mut self, name: &str, value: V) {
-        if let Some((key, version)) = compatible_key(name) {
+        if let Some((key, version)) = compatible_version(name) {
             match self.compatible.get_mut(&key) {
                 Some((highest, _)) if *highest > version => {}
                 Some(entry) => *entry = (version, name.into()),
@@ -69,23 +70,6 @@ impl<V> NameMap<V> {
         }
         self.exact.insert(name.into(), value);
     }
-}
-
-/// The name with that part of its version on which compatibility depends, and the version: up to
-/// the first number that is not zero. `None` for names without version, with an invalid one, or
-/// with a pre-release, which is compatible with itself only.
-fn compatible_key(name: &str) -> Option<(String, Version)> {
-    let (base, version) = name.split_once('@')?;
-    let version = Version::parse(version).ok()?;
-    if !version.pre.is_empty() {
-        return None;
-    }
-    let key = match (version.major, version.minor, version.patch) {
-        (0, 0, patch) => format!("{base}@0.0.{patch}"),
-        (0, minor, _) => format!("{base}@0.{minor}"),
-        (major, ..) => format!("{base}@{major}"),
-    };
-    Some((key, version))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ mod bindgen;
 mod calls;
 mod collector;
 mod compile_limits;
+mod compose;
 mod derive;
 mod epochs;
 mod errors;
