@@ -2,6 +2,8 @@
 
 use anyhow::Result;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
 
 /// The mechanism that limits the running time of guests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -39,7 +41,7 @@ pub trait Host: Sized + Sync + 'static {
 
     /// A compiled component.
     type Component;
-    /// A component without imports, linked. Any thread can instantiate it any number of times.
+    /// A linked component. Any thread can instantiate it any number of times.
     type Linked: Sync;
     /// An instance and its store.
     type Live;
@@ -62,6 +64,12 @@ pub trait Host: Sized + Sync + 'static {
     /// Links a component that has no imports.
     fn link(&self, component: &Self::Component) -> Result<Self::Linked>;
 
+    /// Links a component with the import `wait`; see [`WAIT`](crate::guest::WAIT).
+    fn link_waiting(&self, component: &Self::Component) -> Result<Self::Linked>;
+
+    /// Creates a store and an instance in it, of a component that [`Host::link_waiting`] linked.
+    fn instantiate_waiting(&self, linked: &Self::Linked) -> Result<Self::Live>;
+
     /// Creates a store and an instance in it.
     fn instantiate(&self, linked: &Self::Linked) -> Result<Self::Live>;
 
@@ -80,6 +88,39 @@ pub trait Calls<Params, Results>: Host {
 
     /// Calls a function, including its post-return.
     fn call(live: &mut Self::Live, func: &Self::Func, params: Params) -> Result<Results>;
+
+    /// Calls a function that may be suspended.
+    fn call_async(
+        live: &mut Self::Live,
+        func: &Self::Func,
+        params: Params,
+    ) -> impl Future<Output = Result<Results>>;
+}
+
+/// The host function `wait` of both engines: is pending `times` times.
+pub(crate) async fn wait(times: u32) -> u32 {
+    let mut left = times;
+    std::future::poll_fn(|_| match left {
+        0 => Poll::Ready(times),
+        _ => {
+            left -= 1;
+            Poll::Pending
+        }
+    })
+    .await
+}
+
+/// Polls a future until it is ready. Nothing wakes it, so this is for futures that do not need it.
+pub(crate) fn poll_until_ready<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    loop {
+        let polled = future
+            .as_mut()
+            .poll(&mut Context::from_waker(Waker::noop()));
+        if let Poll::Ready(output) = polled {
+            return output;
+        }
+    }
 }
 
 /// An engine that can call exports with all signatures that the guests have.

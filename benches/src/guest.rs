@@ -6,7 +6,7 @@ use std::fmt::Write;
 /// Number of table entries, and of calls through them, in [`Guest::CallIndirect`].
 pub const TABLE_ENTRIES: u32 = 1 << 16;
 
-/// A component under test. It has no imports.
+/// A component under test. It has no imports, except for [`WAIT`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Guest {
     /// SpiderMonkey with a small script; see the example's `greet.wit`.
@@ -46,6 +46,10 @@ pub const ECHO: Guest = text!("guests/echo.wat");
 /// Two components. The exports `string`, `bytes`, `words`, `pairs`, `fields` and `method`, each of
 /// type `func(n: u32) -> u64`, make `n` calls from one component to the other.
 pub const ADAPTERS: Guest = text!("guests/adapters.wat");
+/// Imports `wait: func(times: u32) -> u32`, an asynchronous host function that is pending so many
+/// times. Exports `run: func(times: u32) -> u64`, which calls it once and returns its result, and
+/// `plain: func(n: u32) -> u64`, which returns `n`.
+pub const WAIT: Guest = text!("guests/wait.wat");
 
 impl Guest {
     /// Returns the file name of the artifact.
@@ -225,7 +229,7 @@ mod tests {
             Guest::Starting(false),
         ];
         let kernels = KERNELS.iter().map(|kernel| kernel.guest);
-        for guest in [ADD, ECHO, ADAPTERS]
+        for guest in [ADD, ECHO, ADAPTERS, WAIT]
             .into_iter()
             .chain(generated)
             .chain(kernels)

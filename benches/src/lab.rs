@@ -79,4 +79,9 @@ impl<H: Host> Lab<H> {
         let component = self.host.load(&*self.artifact(guest)?)?;
         self.host.link(&component)
     }
+    /// Loads and links a guest with the import `wait`.
+    pub fn linked_waiting(&self, guest: Guest) -> Result<H::Linked> {
+        let component = self.host.load(&*self.artifact(guest)?)?;
+        self.host.link_waiting(&component)
+    }
 }

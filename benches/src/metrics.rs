@@ -4,15 +4,16 @@
 //! [`KERNELS`]. A metric's `prepare` function does everything that is not measured and returns a
 //! [`Probe`], which checks each result that it gets.
 
-use crate::contender::{Calls, Contender, Host, Mode};
-use crate::guest::{self, ADAPTERS, ADD, ECHO, Guest, TABLE_ENTRIES};
+use crate::contender::{Calls, Contender, Host, Mode, poll_until_ready};
+use crate::guest::{self, ADAPTERS, ADD, ECHO, Guest, TABLE_ENTRIES, WAIT};
 use crate::kernels::{KERNELS, Kernel};
 use crate::lab::Lab;
 use crate::memory::Memory;
-use anyhow::{Result, anyhow, ensure};
+use anyhow::{Result, anyhow, bail, ensure};
 use std::fmt::Debug;
 use std::hint::black_box;
 use std::sync::Barrier;
+use std::task::{Context, Poll, Waker};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -59,6 +60,8 @@ pub enum Group {
     Instances,
     /// Short calls.
     Calls,
+    /// Calls that may be suspended.
+    Waiting,
     /// Calls between components.
     Adapters,
     /// The kernels.
@@ -72,6 +75,7 @@ impl Group {
             Self::Code => "Compiling and loading",
             Self::Instances => "Instances",
             Self::Calls => "Calls",
+            Self::Waiting => "Asynchronous calls",
             Self::Adapters => "Calls between components",
             Self::Kernels => "Steady state",
         }
@@ -111,6 +115,7 @@ pub fn all<C: Contender>() -> Vec<Metric<C>> {
     let mut metrics = code();
     metrics.extend(instances());
     metrics.extend(calls());
+    metrics.extend(waiting());
     metrics.extend(adapters());
     metrics.extend(kernels());
     metrics
@@ -218,6 +223,30 @@ fn calls<C: Contender>() -> Vec<Metric<C>> {
         }));
     }
     metrics
+}
+
+fn waiting<C: Contender>() -> Vec<Metric<C>> {
+    let group = Group::Waiting;
+    vec![
+        row(group, "add, called asynchronously", add_async),
+        row(group, "asynchronous call, no host function", |lab| {
+            wait(lab, "plain", 7)
+        }),
+        row(
+            group,
+            "asynchronous call, host function ready at once",
+            |lab| wait(lab, "run", 0),
+        ),
+        row(group, "asynchronous call, suspended once", |lab| {
+            wait(lab, "run", 1)
+        }),
+        row(
+            group,
+            "asynchronous call, one of 1000 suspended at a time",
+            suspended,
+        ),
+        size(group, "resident, suspended call", suspended_footprint),
+    ]
 }
 
 fn adapters<C: Contender>() -> Vec<Metric<C>> {
@@ -447,6 +476,90 @@ fn echo<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
     warm(lab, ECHO, "echo", (TEXT,), |(text,): &(String,)| {
         expect(&**text, TEXT)
     })
+}
+
+/// Calls a function of three instructions, in a way that allows it to be suspended.
+fn add_async<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
+    let mut live = lab.host.instantiate(&lab.linked(ADD)?)?;
+    let add = <C as Calls<(i32, i32), (i32,)>>::func(&mut live, "add")?;
+    together(move || {
+        let call = <C as Calls<_, _>>::call_async(&mut live, &add, black_box((40_i32, 2_i32)));
+        let (sum,): (i32,) = poll_until_ready(call)?;
+        expect(sum, 42)
+    })
+}
+
+/// Calls a function asynchronously that returns its argument. `run` is suspended so many times.
+fn wait<'lab, C: Contender>(lab: &'lab Lab<C>, name: &'static str, n: u32) -> Result<Probe<'lab>> {
+    let linked = lab.linked_waiting(WAIT)?;
+    let mut live = lab.host.instantiate_waiting(&linked)?;
+    let run = <C as Calls<(u32,), (u64,)>>::func(&mut live, name)?;
+    together(move || {
+        let call = <C as Calls<(u32,), (u64,)>>::call_async(&mut live, &run, (black_box(n),));
+        let (got,) = poll_until_ready(call)?;
+        expect(got, u64::from(n))
+    })
+}
+
+/// The number of calls that are suspended at a time.
+const SUSPENDED: usize = 1000;
+
+/// An instance that waits, and its function `run`.
+type Waiter<C> = (<C as Host>::Live, <C as Calls<(u32,), (u64,)>>::Func);
+
+/// Creates instances for as many calls.
+fn waiters<C: Contender>(host: &C, linked: &C::Linked) -> Result<Vec<Waiter<C>>> {
+    let waiter = |_| {
+        let mut live = host.instantiate_waiting(linked)?;
+        let run = <C as Calls<(u32,), (u64,)>>::func(&mut live, "run")?;
+        Ok((live, run))
+    };
+    (0..SUSPENDED).map(waiter).collect()
+}
+
+/// Begins a call of each instance, and calls `meanwhile` while all are suspended. Then ends them.
+fn suspend_all<C: Contender, R>(
+    waiters: &mut [Waiter<C>],
+    meanwhile: impl FnOnce() -> R,
+) -> Result<R> {
+    let context = &mut Context::from_waker(Waker::noop());
+    let mut calls = Vec::with_capacity(waiters.len());
+    for (live, run) in waiters {
+        let mut call = Box::pin(<C as Calls<(u32,), (u64,)>>::call_async(live, run, (1,)));
+        ensure!(call.as_mut().poll(context).is_pending(), "it does not wait");
+        calls.push(call);
+    }
+    let result = meanwhile();
+    for call in &mut calls {
+        let Poll::Ready(done) = call.as_mut().poll(context) else {
+            bail!("the call is suspended more than once");
+        };
+        expect(done?.0, 1)?;
+    }
+    Ok(result)
+}
+
+/// Begins a thousand calls, each in its own store, then ends them. The result is the time of one.
+fn suspended<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
+    let linked = lab.linked_waiting(WAIT)?;
+    let mut waiters = waiters::<C>(&lab.host, &linked)?;
+    each(move || {
+        let start = Instant::now();
+        suspend_all::<C, _>(&mut waiters, || ())?;
+        Ok(start.elapsed() / SUSPENDED as u32)
+    })
+}
+
+/// Measures the memory that a suspended call takes beside its instance.
+fn suspended_footprint<C: Contender>(lab: &Lab<C>) -> Result<Probe<'_>> {
+    let artifact = lab.artifact(WAIT)?;
+    let host = C::new(Mode::Free)?;
+    let linked = host.link_waiting(&host.load(&artifact)?)?;
+    let mut waiters = waiters::<C>(&host, &linked)?;
+    let before = Memory::now()?.resident;
+    let during = suspend_all::<C, _>(&mut waiters, Memory::now)??.resident;
+    let taken = during.saturating_sub(before);
+    Ok(Probe::Size(taken / SUSPENDED as u64))
 }
 
 /// A series of 65,536 calls through a table.

@@ -1,6 +1,6 @@
 //! Mintage at its default settings, with the limits raised that guests exceed.
 
-use crate::contender::{ArtifactFile, Calls, FUEL, Host, Mode};
+use crate::contender::{ArtifactFile, Calls, FUEL, Host, Mode, poll_until_ready, wait};
 use ::mintage::{
     Component, ComponentNamedList, Config, Engine, Instance, InstancePre, Lift, Linker, Lower,
     Store, TypedFunc,
@@ -66,6 +66,22 @@ impl Host for Mintage {
         Ok(Linker::new(&self.engine).instantiate_pre(component)?)
     }
 
+    fn link_waiting(&self, component: &Component) -> Result<InstancePre<()>> {
+        let mut linker = Linker::<()>::new(&self.engine);
+        linker
+            .root()
+            .func_wrap_async("wait", |_, (times,): (u32,)| {
+                Box::new(async move { Ok((wait(times).await,)) })
+            })?;
+        Ok(linker.instantiate_pre(component)?)
+    }
+
+    fn instantiate_waiting(&self, linked: &InstancePre<()>) -> Result<Live> {
+        let mut store = Store::new(&self.engine, ());
+        let instance = poll_until_ready(linked.instantiate_async(&mut store))?;
+        Ok(Live { store, instance })
+    }
+
     fn instantiate(&self, linked: &InstancePre<()>) -> Result<Live> {
         let mut store = Store::new(&self.engine, ());
         match self.mode {
@@ -85,7 +101,7 @@ impl Host for Mintage {
 impl<Params, Results> Calls<Params, Results> for Mintage
 where
     Params: ComponentNamedList + Lower,
-    Results: ComponentNamedList + Lift,
+    Results: ComponentNamedList + Lift + 'static,
 {
     type Func = TypedFunc<Params, Results>;
 
@@ -95,5 +111,8 @@ where
 
     fn call(live: &mut Live, func: &Self::Func, params: Params) -> Result<Results> {
         Ok(func.call(&mut live.store, params)?)
+    }
+    async fn call_async(live: &mut Live, func: &Self::Func, params: Params) -> Result<Results> {
+        Ok(func.call_async(&mut live.store, params).await?)
     }
 }

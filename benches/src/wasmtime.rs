@@ -1,6 +1,6 @@
 //! Wasmtime, with its best settings for many short-lived instances.
 
-use crate::contender::{ArtifactFile, Calls, FUEL, Host, Mode};
+use crate::contender::{ArtifactFile, Calls, FUEL, Host, Mode, poll_until_ready, wait};
 use ::wasmtime::component::{
     Component, ComponentNamedList, Instance, InstancePre, Lift, Linker, Lower, TypedFunc,
 };
@@ -105,6 +105,22 @@ impl Host for Wasmtime {
         Ok(Linker::new(&self.tuned).instantiate_pre(component)?)
     }
 
+    fn link_waiting(&self, component: &Component) -> Result<InstancePre<()>> {
+        let mut linker = Linker::<()>::new(&self.tuned);
+        linker
+            .root()
+            .func_wrap_async("wait", |_, (times,): (u32,)| {
+                Box::new(async move { Ok((wait(times).await,)) })
+            })?;
+        Ok(linker.instantiate_pre(component)?)
+    }
+
+    fn instantiate_waiting(&self, linked: &InstancePre<()>) -> Result<Live> {
+        let mut store = Store::new(&self.tuned, ());
+        let instance = poll_until_ready(linked.instantiate_async(&mut store))?;
+        Ok(Live { store, instance })
+    }
+
     fn instantiate(&self, linked: &InstancePre<()>) -> Result<Live> {
         let mut store = Store::new(&self.tuned, ());
         match self.mode {
@@ -125,7 +141,7 @@ impl Host for Wasmtime {
 impl<Params, Results> Calls<Params, Results> for Wasmtime
 where
     Params: ComponentNamedList + Lower,
-    Results: ComponentNamedList + Lift,
+    Results: ComponentNamedList + Lift + 'static,
 {
     type Func = TypedFunc<Params, Results>;
 
@@ -135,5 +151,8 @@ where
 
     fn call(live: &mut Live, func: &Self::Func, params: Params) -> Result<Results> {
         Ok(func.call(&mut live.store, params)?)
+    }
+    async fn call_async(live: &mut Live, func: &Self::Func, params: Params) -> Result<Results> {
+        Ok(func.call_async(&mut live.store, params).await?)
     }
 }
