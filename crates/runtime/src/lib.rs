@@ -51,13 +51,11 @@ pub use code::{Callee, Code, LoadCheck, artifact_file_settings, artifact_setting
 pub use component::error_context::ErrorContext;
 pub use component::handles::{HandleError, HandleKind};
 pub use component::transcode::from_utf8;
-pub use entry::{
-    Frame, HostCall, HostFuture, Stopped, SuspendableCall, TrapReport, call, call_confined,
-};
+pub use entry::{Frame, HostCall, Stopped, SuspendableCall, TrapReport, call, call_confined};
 pub use fiber::{Stack, StackPool};
 pub use instance::{
-    CheckIn, Current, FoundMemory, Growing, Growth, HostAccess, HostFunc, HostTable, Instance,
-    InstanceHandle, Limiter, Limits, StoreState, StoreWords, Verdict,
+    CheckIn, Current, FoundMemory, Growing, Growth, HostAccess, HostFunc, HostFuture, HostTable,
+    Instance, InstanceHandle, Limiter, Limits, StoreState, StoreWords, Verdict,
 };
 pub use instantiate::{Initializers, instantiate, run_initializers};
 pub use pool::{Pool, PoolConfig};

@@ -375,7 +375,7 @@ impl Func {
         };
         instance.entries.check()?;
         let borrows = instance.component.lift(callee).boundary.borrows;
-        let may_suspend = store.opaque.may_suspend(self.instance);
+        let may_suspend = store.may_suspend(instance.runtime.imports());
         let scope = CallScope::new(store, self.instance, borrows);
         match may_suspend {
             false => call_within(scope, callee, abi, lower, lift),

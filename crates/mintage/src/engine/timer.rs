@@ -2,10 +2,11 @@
 
 use crate::Engine;
 use crate::error::{Context, Result};
+use crate::store::InterruptTarget;
 use mintage_environ::interrupt_bits::EXPIRED;
 use mintage_runtime::process_id;
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -47,27 +48,27 @@ struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// The words to set, earliest first. A map, since most deadlines are taken back before they
+    /// The targets, earliest first. A map, since most deadlines are taken back before they
     /// pass: in a binary heap they would stay until then.
-    deadlines: BTreeMap<Key, Arc<AtomicU64>>,
+    deadlines: BTreeMap<Key, InterruptTarget>,
     /// The number of the next deadline.
     next: u64,
     ended: bool,
 }
 
 impl Timer {
-    /// Sets the word's [`EXPIRED`] bit as soon as it is `at`, unless the result has been dropped
+    /// Sets the target's [`EXPIRED`] bit as soon as it is `at`, unless the result has been dropped
     /// before.
     ///
     /// # Errors
     ///
     /// When the thread cannot be started.
-    pub fn watch(&self, at: Instant, word: Arc<AtomicU64>) -> Result<Deadline> {
+    pub fn watch(&self, at: Instant, target: InterruptTarget) -> Result<Deadline> {
         let (process, shared) = self.shared()?;
         let mut state = shared.lock();
         let key = (at, state.next);
         state.next += 1;
-        state.deadlines.insert(key, word);
+        state.deadlines.insert(key, target);
         if state
             .deadlines
             .first_key_value()
@@ -125,10 +126,18 @@ impl Shared {
                 Some(Duration::ZERO) => {
                     // Under the lock, so that a store that has taken its deadline back does not get
                     // the bit afterwards.
-                    if let Some((_, word)) = state.deadlines.pop_first() {
-                        word.fetch_or(EXPIRED, Ordering::Relaxed);
+                    let passed = state.deadlines.pop_first();
+                    let waker = passed.and_then(|(_, target)| target.set(EXPIRED));
+                    match waker {
+                        None => state,
+                        Some(waker) => {
+                            // An executor runs here, which may drop stores.
+                            drop(state);
+                            // If it panics, that is its affair, and other deadlines still pass.
+                            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+                            self.lock()
+                        }
                     }
-                    state
                 }
                 Some(left) => {
                     let woken = self.changed.wait_timeout(state, left);
@@ -143,9 +152,9 @@ impl Deadline {
     /// Watches the deadline in this process as well, if it was set before a `fork`. Out of line,
     /// since most stores have no deadline.
     #[inline(never)]
-    pub fn keep(&mut self, word: &Arc<AtomicU64>, engine: &Engine) -> Result<()> {
+    pub fn keep(&mut self, target: &InterruptTarget, engine: &Engine) -> Result<()> {
         if self.process != process_id() {
-            *self = engine.timer().watch(self.key.0, word.clone())?;
+            *self = engine.timer().watch(self.key.0, target.clone())?;
         }
         Ok(())
     }
@@ -178,6 +187,7 @@ impl Drop for Timer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicU64, Ordering};
 
     fn is_set_within(word: &AtomicU64, wait: Duration) -> bool {
         let start = Instant::now();
@@ -195,9 +205,10 @@ mod tests {
         let timer = Timer::default();
         let now = Instant::now();
         let words: [Arc<AtomicU64>; 4] = Default::default();
+        let target = |i: usize| InterruptTarget::new(words[i].clone());
         let after = [3_600_000, 40, 20, 30].map(|millis| now + Duration::from_millis(millis));
         let [_late, _second, _first, taken_back] =
-            std::array::from_fn(|i| timer.watch(after[i], words[i].clone()).unwrap());
+            std::array::from_fn(|i| timer.watch(after[i], target(i)).unwrap());
         drop(taken_back);
         assert!(is_set_within(&words[2], Duration::from_secs(20)));
         assert!(is_set_within(&words[1], Duration::from_secs(20)));
@@ -211,9 +222,9 @@ mod tests {
     fn the_thread_starts_with_the_first_deadline_and_ends_with_the_timer() {
         let timer = Timer::default();
         assert!(timer.watch.lock().unwrap().is_none());
-        let word = Arc::default();
+        let target = InterruptTarget::new(Arc::default());
         let deadline = timer
-            .watch(Instant::now() + Duration::from_secs(3600), word)
+            .watch(Instant::now() + Duration::from_secs(3600), target)
             .unwrap();
         let shared = Arc::downgrade(&timer.shared().unwrap().1);
         drop(deadline);

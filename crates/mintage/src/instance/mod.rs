@@ -115,7 +115,7 @@ impl<T> InstancePre<T> {
         T: Send,
     {
         let store = store.as_context_mut().0;
-        let instantiated = match self.imports.may_suspend() {
+        let instantiated = match store.may_suspend(&self.imports) {
             true => {
                 let instantiated =
                     store.instantiate_async(&self.component, &self.imports, &self.linked);

@@ -2,8 +2,8 @@
 //!
 //! A guest checks in at a function entry or loop head if a bit of the interrupt word is set, or if
 //! it has consumed the fuel of a yield interval. Machine code calls the builtin `check_in`, which
-//! calls [`StoreInner::check_in`]. That decides whether the guest traps or goes on. All that makes
-//! a guest yield ends in [`StoreInner::yield_now`].
+//! calls [`StoreInner::check_in`]. That decides whether the guest traps, goes on, or yields to the
+//! executor first, which only a call with a stack of its own can.
 //!
 //! `realloc` and `post-return` run while values are converted. The callback of the host cannot get
 //! the store then, and the guest cannot yield. So they go on, for a [`GRACE`].
@@ -11,13 +11,14 @@
 use super::fuel::Fuel;
 use super::interrupt::Interruption;
 use super::{StoreContextMut, StoreInner};
-use crate::error::{Result, bail};
+use crate::error::{Error, Result, format_err};
 use crate::{Engine, Trap};
 use mintage_runtime::{StoreWords, Verdict};
 use std::fmt;
-use std::future::Future;
+use std::future::poll_fn;
 use std::mem;
 use std::pin::Pin;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 /// The time for which `realloc` and `post-return` may go on past the epoch deadline, from their
@@ -105,6 +106,12 @@ impl<T> TimeLimits<T> {
         }
     }
 
+    /// Returns whether guests may have to yield.
+    pub fn may_yield(&self) -> bool {
+        !matches!(self.on_epoch, OnEpoch::Trap)
+            || self.fuel.as_ref().is_some_and(Fuel::has_interval)
+    }
+
     /// Returns the words that machine code tests.
     pub fn words(&self) -> StoreWords {
         StoreWords {
@@ -167,34 +174,45 @@ impl<T> StoreInner<T> {
     ///
     /// # Errors
     ///
-    /// The error of the host's callback, or that the guest cannot yield. It ends the guest's call.
+    /// The error of the host's callback. It ends the guest's call.
     #[cold]
-    pub(super) fn check_in(&mut self) -> Result<Verdict> {
+    pub(super) fn check_in(&mut self) -> Result<CheckedIn> {
         match self.host.time.reason() {
             Reason::Nothing => {}
-            Reason::Ended => return Ok(Verdict::Trap(Trap::Interrupt)),
+            Reason::Ended => return Ok(CheckedIn::Trap),
             Reason::Epoch => match self.decide_at_epoch()? {
-                UpdateDeadline::Interrupt => return Ok(Verdict::Trap(Trap::Interrupt)),
+                UpdateDeadline::Interrupt => return Ok(CheckedIn::Trap),
                 UpdateDeadline::Continue(ticks) => self.host.time.set_epoch_deadline(ticks),
                 UpdateDeadline::Yield(ticks) => {
-                    self.yield_now("its epoch deadline", None)?;
-                    self.host.time.set_epoch_deadline(ticks);
+                    return Ok(CheckedIn::Yield(Yield::Epoch(ticks, None)));
                 }
-                UpdateDeadline::YieldCustom(ticks, future) => {
-                    self.yield_now("its epoch deadline", Some(future))?;
-                    self.host.time.set_epoch_deadline(ticks);
+                UpdateDeadline::YieldCustom(ticks, until) => {
+                    return Ok(CheckedIn::Yield(Yield::Epoch(ticks, Some(until))));
                 }
             },
-            Reason::Fuel => {
-                self.yield_now("the end of its fuel interval", None)?;
+            Reason::Fuel => return Ok(CheckedIn::Yield(Yield::Fuel)),
+        }
+        // The callback may have forked the process.
+        self.keep_deadline()?;
+        Ok(CheckedIn::GoOn)
+    }
+
+    /// Does what remains to be done when a guest that has yielded goes on.
+    ///
+    /// # Errors
+    ///
+    /// If the deadline cannot be watched any more.
+    pub(super) fn resume(&mut self, resumed: Resumed) -> Result<()> {
+        match resumed {
+            Resumed::Epoch(ticks) => self.host.time.set_epoch_deadline(ticks),
+            Resumed::Fuel => {
                 if let Some(fuel) = &self.host.time.fuel {
                     fuel.begin_interval();
                 }
             }
         }
-        // The callback may have forked the process.
-        self.keep_deadline()?;
-        Ok(Verdict::GoOn)
+        // The process may have been forked meanwhile.
+        self.keep_deadline()
     }
 
     fn decide_at_epoch(&mut self) -> Result<UpdateDeadline> {
@@ -218,16 +236,85 @@ impl<T> StoreInner<T> {
         }
         update
     }
+}
 
-    /// Makes the guest yield to the executor, until its future is polled again or, if there is one,
-    /// the given future is ready.
-    fn yield_now(&mut self, place: &str, until: Option<CustomYield>) -> Result<()> {
-        let until = until.map_or("", |_| " until a future is ready");
-        bail!(
+/// What follows when a guest has checked in.
+pub(super) enum CheckedIn {
+    GoOn,
+    Trap,
+    Yield(Yield),
+}
+
+impl CheckedIn {
+    /// Returns the answer to the guest, unless it yields.
+    pub fn verdict(&self) -> Verdict {
+        match self {
+            CheckedIn::GoOn | CheckedIn::Yield(_) => Verdict::GoOn,
+            CheckedIn::Trap => Verdict::Trap(Trap::Interrupt),
+        }
+    }
+}
+
+/// The reason for which a guest yields to the executor.
+pub(super) enum Yield {
+    /// The epoch deadline has passed. The new one is so many epochs after the time at which the
+    /// guest goes on. It waits for the future, if there is one.
+    Epoch(u64, Option<CustomYield>),
+    /// The guest has consumed an interval of fuel.
+    Fuel,
+}
+
+/// The reason for which a guest that goes on has yielded.
+pub(super) enum Resumed {
+    Epoch(u64),
+    Fuel,
+}
+
+impl Yield {
+    /// Waits for the next poll, or for the given future.
+    pub async fn wait(self) -> Resumed {
+        match self {
+            Yield::Epoch(ticks, Some(until)) => {
+                until.await;
+                Resumed::Epoch(ticks)
+            }
+            Yield::Epoch(ticks, None) => {
+                yield_now().await;
+                Resumed::Epoch(ticks)
+            }
+            Yield::Fuel => {
+                yield_now().await;
+                Resumed::Fuel
+            }
+        }
+    }
+
+    /// Returns the error of a guest that is to yield in a synchronous call.
+    #[cold]
+    pub fn cannot_yield(&self) -> Error {
+        let (until, place) = match self {
+            Yield::Epoch(_, None) => ("", "its epoch deadline"),
+            Yield::Epoch(_, Some(_)) => (" until a future is ready", "its epoch deadline"),
+            Yield::Fuel => ("", "the end of its fuel interval"),
+        };
+        format_err!(
             "the guest is to yield{until} at {place}, which a synchronous call cannot; use an \
              asynchronous call, or do not make the store yield \
              (`Store::epoch_deadline_async_yield_and_update`, `UpdateDeadline::Yield`, \
              `Store::fuel_async_yield_interval`)"
         )
     }
+}
+
+/// Is pending once, and wakes the task at once.
+async fn yield_now() {
+    let mut has_yielded = false;
+    poll_fn(|cx| match mem::replace(&mut has_yielded, true) {
+        true => Poll::Ready(()),
+        false => {
+            cx.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
 }

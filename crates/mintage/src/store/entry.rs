@@ -5,6 +5,7 @@
 //! reference until the call is over. A host function that the guest calls makes a new exclusive
 //! reference from the pointer and drops it before it returns.
 
+use super::check_in::CheckedIn;
 use super::limits::GrowthLimiter;
 use super::waiting::{HostRest, poll_once};
 use super::{Destructor, StoreContextMut, StoreInner, StoreInstance};
@@ -284,17 +285,40 @@ unsafe fn growth_failed<T: 'static>(
 /// As [`growing`].
 unsafe fn check_in<T: 'static>(host: HostAccess) -> anyhow::Result<Verdict> {
     // SAFETY: the call is under way.
-    if let Some(store) = unsafe { host.functions() } {
-        // SAFETY: as the caller promises: it was made from an exclusive reference to a store of
-        // `T`, which no one uses until the guest goes on.
-        return Ok(unsafe { (*store.cast::<StoreInner<T>>().as_ptr()).check_in()? });
+    let Some(store) = (unsafe { host.functions() }) else {
+        // SAFETY: as the caller promises.
+        return Ok(match unsafe { limiter::<T>(host) } {
+            Some(limits) => limits.check_in(),
+            None => Verdict::Trap(Trap::Interrupt),
+        });
+    };
+    let mut store = store.cast::<StoreInner<T>>();
+    // SAFETY: as the caller promises: it was made from an exclusive reference to a store of `T`,
+    // which no one uses until the guest goes on.
+    let decision = unsafe { store.as_mut() }.check_in()?;
+    let CheckedIn::Yield(until) = decision else {
+        return Ok(decision.verdict());
+    };
+    if !matches!(host, HostAccess::Suspending(_)) {
+        return Err(until.cannot_yield().into());
     }
-    // SAFETY: as the caller promises.
-    match unsafe { limiter::<T>(host) } {
-        Some(limits) => Ok(limits.check_in()),
-        None => Ok(Verdict::Trap(Trap::Interrupt)),
-    }
+    let store = YieldingStore(store);
+    Ok(Verdict::Wait(Box::pin(async move {
+        let store = store;
+        let resumed = until.wait().await;
+        let YieldingStore(mut store) = store;
+        // SAFETY: the runtime drops this before the call of the guest ends, and lets the guest go
+        // on only when it has finished.
+        Ok(unsafe { store.as_mut() }.resume(resumed)?)
+    })))
 }
+
+/// The store of a guest that yields.
+struct YieldingStore<T: 'static>(NonNull<StoreInner<T>>);
+
+// SAFETY: it goes to another thread only within the future of the asynchronous call that is
+// suspended. That is `Send` only if `T` is.
+unsafe impl<T: 'static> Send for YieldingStore<T> {}
 
 /// Returns the functions by which the runtime asks the limiter of a store of `T`.
 pub(super) fn limiter_functions<T: 'static>() -> Limiter {

@@ -58,6 +58,11 @@ impl Fuel {
         Ok(())
     }
 
+    /// Returns whether guests yield after some fuel.
+    pub fn has_interval(&self) -> bool {
+        self.interval.is_some()
+    }
+
     /// Returns whether guests have consumed an interval of fuel.
     pub fn is_paused(&self) -> bool {
         self.words.counter.load(Relaxed) > self.words.pause.load(Relaxed)

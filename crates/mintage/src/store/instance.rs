@@ -215,7 +215,7 @@ impl<T: 'static> StoreInner<T> {
                 scope.enter();
                 let words = &mut [u64::from(rep)];
                 let store = &mut *scope.store;
-                match store.opaque.may_suspend(instance) {
+                match store.may_suspend(store.opaque.instances[instance].runtime.imports()) {
                     true => {
                         let called = store.call_core_async(instance, domain, destructor, words);
                         called.await?;

@@ -10,8 +10,9 @@ use crate::engine::EpochDeadline;
 use crate::engine::timer::Deadline;
 use crate::error::{Error, Result, format_err};
 use mintage_environ::interrupt_bits;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::Waker;
 use std::time::{Duration, Instant};
 
 /// Interrupts the guests of one store, from any thread; see
@@ -45,7 +46,7 @@ use std::time::{Duration, Instant};
 /// ```
 #[derive(Clone, Debug)]
 pub struct InterruptHandle {
-    word: Arc<AtomicU64>,
+    target: InterruptTarget,
 }
 
 impl InterruptHandle {
@@ -58,19 +59,93 @@ impl InterruptHandle {
     /// `memory.fill`, lists and strings that pass between components, and garbage collection. Such
     /// an operation is then half done. As after any trap, the instance cannot be called again.
     ///
-    /// A host function is not interrupted; the guest stops after the function has returned. The
-    /// same is true of the conversion of values between guest and host. The size of values from a
+    /// A host function is not interrupted; the guest stops after the function has returned. But the
+    /// future of an asynchronous one that the call waits for is dropped: the task that waits is
+    /// woken. (A signal handler must not call this while a call of the store is suspended.) The same
+    /// is true of the conversion of values between guest and host. The size of values from a
     /// guest is bounded by [`Store::set_hostcall_fuel`](crate::Store::set_hostcall_fuel).
     pub fn interrupt(&self) {
-        self.word
-            .fetch_or(interrupt_bits::STOPPED, Ordering::Relaxed);
+        self.target.raise(interrupt_bits::STOPPED);
+    }
+}
+
+/// The word of one store, and the task that waits for one of its calls.
+#[derive(Clone, Debug)]
+pub(crate) struct InterruptTarget {
+    pub word: Arc<AtomicU64>,
+    task: Arc<WaitingTask>,
+}
+
+/// The task that waits for a suspended call. (Beside the word, since machine code and epochs have
+/// the word alone.)
+#[derive(Debug, Default)]
+struct WaitingTask {
+    /// Whether there is a waker, so that a signal handler takes the lock only if there is one.
+    waits: AtomicBool,
+    waker: Mutex<Option<Waker>>,
+}
+
+impl InterruptTarget {
+    pub fn new(word: Arc<AtomicU64>) -> Self {
+        InterruptTarget {
+            word,
+            task: Arc::default(),
+        }
+    }
+
+    /// Sets a bit of the word. A task that waits for a call of the store is woken, so that the call
+    /// ends.
+    fn raise(&self, bit: u64) {
+        if let Some(waker) = self.set(bit) {
+            waker.wake();
+        }
+    }
+
+    /// Sets a bit of the word. Returns the task that waits for a call of the store, which the
+    /// caller wakes so that the call ends.
+    pub fn set(&self, bit: u64) -> Option<Waker> {
+        // The order matters: whoever waits first says so, and then tests the word.
+        self.word.fetch_or(bit, Ordering::SeqCst);
+        match self.task.waits.load(Ordering::SeqCst) {
+            true => self.task.take(),
+            false => None,
+        }
+    }
+
+    /// Returns whether a handle or the deadline ends the call, which waits in the task of `waker`.
+    /// That task is woken if this changes.
+    pub fn is_ended(&self, waker: &Waker) -> bool {
+        let mut old = self.task.lock();
+        if !old.as_ref().is_some_and(|old| old.will_wake(waker)) {
+            *old = Some(waker.clone());
+        }
+        drop(old);
+        self.task.waits.store(true, Ordering::SeqCst);
+        self.word.load(Ordering::SeqCst) & interrupt_bits::ENDING != 0
+    }
+
+    /// Forgets the task, which does not wait any more.
+    pub fn forget_task(&self) {
+        drop(self.task.take());
+    }
+}
+
+impl WaitingTask {
+    fn lock(&self) -> MutexGuard<'_, Option<Waker>> {
+        // A panic of a waker leaves nothing inconsistent.
+        self.waker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&self) -> Option<Waker> {
+        self.waits.store(false, Ordering::SeqCst);
+        self.lock().take()
     }
 }
 
 /// The state of interruption of one store.
 pub(crate) struct Interruption {
     // First, since the place of an epoch deadline is free again only once no one has its word.
-    word: Arc<AtomicU64>,
+    target: InterruptTarget,
     deadline: Option<Deadline>,
     /// None if the engine has no epochs.
     epoch: Option<EpochDeadline>,
@@ -84,10 +159,10 @@ impl Interruption {
         }
         let epoch = engine.enlist_epoch_deadline();
         Some(Interruption {
-            word: match &epoch {
+            target: InterruptTarget::new(match &epoch {
                 Some(epoch) => epoch.word().clone(),
                 None => Arc::default(),
-            },
+            }),
             deadline: None,
             epoch,
         })
@@ -95,18 +170,24 @@ impl Interruption {
 
     /// Returns the word that machine code tests.
     pub fn word(&self) -> Arc<AtomicU64> {
-        self.word.clone()
+        self.target.word.clone()
+    }
+
+    /// Returns the word with the task that waits.
+    pub fn target(&self) -> &InterruptTarget {
+        &self.target
     }
 
     /// See [`Store::interrupt_handle`](crate::Store::interrupt_handle).
     pub fn handle(this: Option<&Interruption>) -> Result<InterruptHandle> {
-        let word = this.ok_or_else(not_interruptible)?.word();
-        Ok(InterruptHandle { word })
+        let target = this.ok_or_else(not_interruptible)?.target.clone();
+        Ok(InterruptHandle { target })
     }
 
     /// See [`Store::clear_interrupt`](crate::Store::clear_interrupt).
     pub fn clear_interrupt(&self) {
-        self.word
+        self.target
+            .word
             .fetch_and(!interrupt_bits::STOPPED, Ordering::Relaxed);
     }
 
@@ -119,7 +200,7 @@ impl Interruption {
         let this = this.ok_or_else(not_interruptible)?;
         this.clear_deadline();
         if let Some(at) = Instant::now().checked_add(after) {
-            this.deadline = Some(engine.timer().watch(at, this.word())?);
+            this.deadline = Some(engine.timer().watch(at, this.target.clone())?);
         }
         Ok(())
     }
@@ -135,16 +216,16 @@ impl Interruption {
         match this {
             Some(Interruption {
                 deadline: Some(deadline),
-                word,
+                target,
                 ..
-            }) => deadline.keep(word, engine),
+            }) => deadline.keep(target, engine),
             _ => Ok(()),
         }
     }
 
     /// Returns whether a handle or the deadline ends the guest's call.
     pub fn is_ended(&self) -> bool {
-        self.word.load(Ordering::Relaxed) & interrupt_bits::ENDING != 0
+        self.target.word.load(Ordering::Relaxed) & interrupt_bits::ENDING != 0
     }
 
     /// Returns the epoch deadline, if the engine has epochs.
@@ -156,7 +237,8 @@ impl Interruption {
     pub fn clear_deadline(&mut self) {
         // Once it is dropped, the timer does not set the bit any more.
         self.deadline = None;
-        self.word
+        self.target
+            .word
             .fetch_and(!interrupt_bits::EXPIRED, Ordering::Relaxed);
     }
 }

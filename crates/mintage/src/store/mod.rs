@@ -52,6 +52,7 @@ pub(crate) use entry::{
 pub(crate) use handles::{HostHandle, HostHandles, LendingCall, ResourceOrigin};
 pub(crate) use instance::StoreInstance;
 pub use interrupt::InterruptHandle;
+pub(crate) use interrupt::InterruptTarget;
 pub(crate) use limits::GrowthLimiter;
 pub use limits::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 pub(crate) use linked::{Destructor, LinkedImports};

@@ -1,24 +1,29 @@
 //! Calls of guests that may be suspended while a host function waits.
 
-use super::{LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
+use super::{InterruptTarget, LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
+use crate::Trap;
 use crate::error::{Result, ensure, stopped};
 use crate::types::StoreInstanceId;
 use mintage_environ::component::CoreCallee;
 use mintage_environ::{DomainId, LiftId};
-use mintage_runtime::{Callee, Initializers, Stack, SuspendableCall};
+use mintage_runtime::{Callee, HostTable, Initializers, Stack, Stopped, SuspendableCall};
 use std::future::poll_fn;
 use std::ptr::NonNull;
+use std::task::{Context, Poll, Waker};
 
 /// The number of stacks that a store keeps for its next calls.
 const KEPT_STACKS: usize = 4;
 
-impl StoreOpaque {
-    /// Returns whether calls into an instance may be suspended.
+impl<T> StoreInner<T> {
+    /// Returns whether calls into an instance may be suspended, because of its imports or because
+    /// guests of the store yield.
     #[inline]
-    pub fn may_suspend(&self, instance: StoreInstanceId) -> bool {
-        self.instances[instance].runtime.imports().may_suspend()
+    pub fn may_suspend(&self, imports: &HostTable) -> bool {
+        imports.may_suspend() || self.host.time.may_yield()
     }
+}
 
+impl StoreOpaque {
     fn take_stack(&mut self) -> Result<Stack> {
         match self.stacks.pop() {
             Some(stack) => Ok(stack),
@@ -127,6 +132,8 @@ impl<T: Send + 'static> StoreInner<T> {
         self.keep_deadline()?;
         let stack = self.opaque.take_stack()?;
         let handle = self.opaque.instances[instance].runtime.handle();
+        let interruption = self.host.time.interruption.as_ref();
+        let interrupt = interruption.map(|interruption| interruption.target().clone());
         let host = NonNull::from(&mut *self).cast();
         // SAFETY: the caller promises that function, domain and words fit. The instance is in the
         // store, which drops it no earlier than itself. The store and the words are borrowed
@@ -136,12 +143,55 @@ impl<T: Send + 'static> StoreInner<T> {
         let call = unsafe {
             SuspendableCall::new(stack, handle, domain, callee, words.as_mut_ptr(), host)
         };
-        let mut call = call;
+        let mut call = GuestCall { call, interrupt };
         // SAFETY: as above.
         let result = poll_fn(|cx| unsafe { call.poll(cx) }).await;
-        if let Some(stack) = call.take_stack() {
+        let stack = call.call.take_stack();
+        drop(call);
+        if let Some(stack) = stack {
             self.opaque.keep_stack(stack);
         }
         result.map_err(stopped)
+    }
+}
+
+/// A call that may be suspended, and what ends it meanwhile.
+struct GuestCall {
+    call: SuspendableCall,
+    /// None if the engine is not interruptible.
+    interrupt: Option<InterruptTarget>,
+}
+
+impl GuestCall {
+    /// Polls the call. While it is suspended, an interruption or the deadline ends it.
+    ///
+    /// # Safety
+    ///
+    /// As [`SuspendableCall::poll`].
+    unsafe fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Stopped>> {
+        if self.call.is_suspended() && self.is_ended(cx.waker()) {
+            // SAFETY: as the caller promises.
+            return Poll::Ready(Err(unsafe { self.call.stop(Trap::Interrupt) }));
+        }
+        // SAFETY: as the caller promises.
+        let polled = unsafe { self.call.poll(cx) };
+        if polled.is_pending() && self.is_ended(cx.waker()) {
+            // SAFETY: as the caller promises.
+            return Poll::Ready(Err(unsafe { self.call.stop(Trap::Interrupt) }));
+        }
+        polled
+    }
+
+    fn is_ended(&self, waker: &Waker) -> bool {
+        let interrupt = self.interrupt.as_ref();
+        interrupt.is_some_and(|interrupt| interrupt.is_ended(waker))
+    }
+}
+
+impl Drop for GuestCall {
+    fn drop(&mut self) {
+        if let Some(interrupt) = &self.interrupt {
+            interrupt.forget_task();
+        }
     }
 }

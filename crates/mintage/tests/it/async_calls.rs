@@ -3,15 +3,16 @@
 use crate::common::{OPTIONS, message, module};
 use mintage::{
     Component, Config, Engine, ErrorKind, Instance, LimitKind, Linker, PoolConfig, ResourceAny,
-    ResourceType, Result, Store, StoreContextMut, Trap, Val, bail,
+    ResourceType, Result, Store, StoreContextMut, Trap, UpdateDeadline, Val, bail,
 };
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
+use std::time::Duration;
 
 type Returned<'a, R> = Box<dyn Future<Output = Result<R>> + Send + 'a>;
 
@@ -665,5 +666,216 @@ fn calls_that_cannot_wait_need_no_stack() -> Result<()> {
         panic!("it cannot wait")
     };
     assert_eq!(result?.0, "same");
+    Ok(())
+}
+
+/// A component with a guest that runs until it is stopped, and counts its rounds.
+fn spinner(engine: &Engine) -> Result<Component> {
+    Component::new(
+        engine,
+        r#"(component
+            (core module $m (global $n (mut i32) (i32.const 0))
+                (func (export "spin") (param i32) (result i32)
+                    (loop $again
+                        (global.set $n (i32.add (global.get $n) (i32.const 1)))
+                        (br_if $again (i32.lt_u (global.get $n) (local.get 0))))
+                    (global.get $n)))
+            (core instance $i (instantiate $m))
+            (func (export "spin") (param "rounds" u32) (result u32)
+                (canon lift (core func $i "spin"))))"#,
+    )
+}
+
+#[test]
+fn a_host_function_that_never_wakes_ends_at_the_deadline() -> Result<()> {
+    let engine = Engine::new(Config::new().interruptible(true))?;
+    let component = component(&engine)?;
+    let mut linker = Linker::<Arc<AtomicUsize>>::new(&engine);
+    linker
+        .root()
+        .func_wrap_async("add", |store, (_, _): (u32, u32)| -> Returned<'_, (u32,)> {
+            let counted = Counted(store.data().clone());
+            Box::new(async move {
+                std::future::pending::<()>().await;
+                drop(counted);
+                Ok((0,))
+            })
+        })?;
+    linker.define_unknown_imports_as_traps(&component)?;
+    let pre = linker.instantiate_pre(&component)?;
+    let dropped = Arc::<AtomicUsize>::default();
+    for way in ["deadline", "handle", "handle before", "deadline before"] {
+        let mut store = Store::new(&engine, dropped.clone());
+        let instance = pre.instantiate(&mut store)?;
+        let add = instance.get_typed_func::<(u32, u32), (u32,)>(&mut store, "add")?;
+        let handle = store.interrupt_handle()?;
+        let mut other = None;
+        match way {
+            "deadline" => store.set_deadline(Duration::from_millis(20))?,
+            "deadline before" => store.set_deadline(Duration::ZERO)?,
+            "handle before" => handle.interrupt(),
+            _ => {
+                other = Some(thread::spawn(move || {
+                    thread::sleep(Duration::from_millis(20));
+                    handle.interrupt();
+                }));
+            }
+        }
+        let error = block_on(add.call_async(&mut store, (1, 2))).unwrap_err();
+        assert_eq!(error.downcast_ref(), Some(&Trap::Interrupt), "{way}");
+        if !way.ends_with("before") {
+            // It names the guest that waited.
+            assert!(
+                format!("{error:#}").contains("wasm backtrace:"),
+                "{error:#}"
+            );
+        }
+        if let Some(other) = other {
+            other.join().unwrap();
+        }
+        store.clear_interrupt();
+        store.clear_deadline();
+        assert!(message(block_on(add.call_async(&mut store, (1, 2)))).contains("cannot enter"));
+    }
+    assert!(dropped.load(Ordering::Relaxed) >= 2);
+    Ok(())
+}
+
+#[test]
+fn guests_yield_at_epochs() -> Result<()> {
+    let engine = Engine::new(Config::new().epoch_interruption(true))?;
+    let component = spinner(&engine)?;
+    let mut store = Store::new(&engine, ());
+    store.set_epoch_deadline(1);
+    store.epoch_deadline_async_yield_and_update(1);
+    let instance = Linker::new(&engine).instantiate(&mut store, &component)?;
+    let spin = instance.get_typed_func::<(u32,), (u32,)>(&mut store, "spin")?;
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !is_over.load(Ordering::Relaxed) {
+                engine.increment_epoch();
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        let mut future = pin!(spin.call_async(&mut store, (u32::MAX,)));
+        let yields = (0..5).all(|_| poll(future.as_mut()).is_pending());
+        is_over.store(true, Ordering::Relaxed);
+        assert!(yields);
+    });
+    // A synchronous call cannot yield.
+    let instance = Linker::new(&engine).instantiate(&mut store, &component)?;
+    let spin = instance.get_typed_func::<(u32,), (u32,)>(&mut store, "spin")?;
+    engine.increment_epoch();
+    let text = message(spin.call(&mut store, (u32::MAX,)));
+    assert!(text.contains("is to yield"), "{text}");
+
+    // The callback decides, each time anew.
+    let mut store = Store::new(&engine, ());
+    store.set_epoch_deadline(1);
+    let mut answers = 0;
+    store.epoch_deadline_callback(move |_| {
+        answers += 1;
+        Ok(match answers {
+            1 => UpdateDeadline::Continue(0),
+            2 => UpdateDeadline::Yield(0),
+            3 => UpdateDeadline::YieldCustom(0, Box::pin(waits(3))),
+            _ => UpdateDeadline::Interrupt,
+        })
+    });
+    let instance = Linker::new(&engine).instantiate(&mut store, &component)?;
+    let spin = instance.get_typed_func::<(u32,), (u32,)>(&mut store, "spin")?;
+    engine.increment_epoch();
+    let mut future = pin!(spin.call_async(&mut store, (u32::MAX,)));
+    for _ in 0..4 {
+        assert!(poll(future.as_mut()).is_pending());
+    }
+    let Poll::Ready(Err(error)) = poll(future.as_mut()) else {
+        panic!("it is interrupted")
+    };
+    assert_eq!(error.downcast_ref(), Some(&Trap::Interrupt));
+    Ok(())
+}
+
+#[test]
+fn guests_yield_after_some_fuel() -> Result<()> {
+    let engine = Engine::new(Config::new().consume_fuel(true))?;
+    let component = spinner(&engine)?;
+    let mut store = Store::new(&engine, ());
+    store.set_fuel(1_000_000)?;
+    store.fuel_async_yield_interval(Some(10_000))?;
+    let instance = Linker::new(&engine).instantiate(&mut store, &component)?;
+    let spin = instance.get_typed_func::<(u32,), (u32,)>(&mut store, "spin")?;
+    let mut polls = 1;
+    {
+        let mut future = pin!(spin.call_async(&mut store, (10_000,)));
+        let result = loop {
+            match poll(future.as_mut()) {
+                Poll::Ready(result) => break result,
+                Poll::Pending => polls += 1,
+            }
+        };
+        assert_eq!(result?, (10_000,));
+    }
+    let consumed = 1_000_000 - store.get_fuel()?;
+    // An interval ends at the next test, at most one round of the loop later.
+    assert!(
+        (consumed / 10_020..=consumed.div_ceil(10_000)).contains(&polls),
+        "{polls}"
+    );
+    Ok(())
+}
+
+/// References in frames of a suspended guest are found by the collector, which runs while the
+/// results of the host function are lowered.
+#[test]
+fn collections_see_the_frames_of_suspended_guests() -> Result<()> {
+    let engine = Engine::new(Config::new().gc_heap_reservation(1 << 20))?;
+    let component = Component::new(
+        &engine,
+        r#"(component
+            (import "get" (func $get (param "n" u32) (result string)))
+            (core module $libc (memory (export "mem") 1)
+                (type $node (struct (field i64)))
+                (func (export "realloc") (param i32 i32 i32 i32) (result i32) (local $n i32)
+                    ;; Makes garbage, several times as much as fits the heap.
+                    (loop $again
+                        (drop (struct.new $node (i64.const -1)))
+                        (local.set $n (i32.add (local.get $n) (i32.const 1)))
+                        (br_if $again (i32.lt_u (local.get $n) (i32.const 200000))))
+                    (i32.const 1024))
+                (func (export "live") (param i32) (result i32) (local (ref null $node))
+                    (unreachable)))
+            (core instance $libc (instantiate $libc))
+            (core func $get (canon lower (func $get) (memory (core memory $libc "mem"))
+                (realloc (core func $libc "realloc"))))
+            (core module $m
+                (import "" "get" (func $get (param i32 i32)))
+                (type $node (struct (field i64)))
+                (func (export "run") (param i32) (result i32)
+                    (local $node (ref null $node))
+                    (local.set $node (struct.new $node (i64.extend_i32_u (local.get 0))))
+                    (call $get (local.get 0) (i32.const 64))
+                    (call $get (local.get 0) (i32.const 64))
+                    (i32.wrap_i64 (struct.get $node 0 (local.get $node)))))
+            (core instance $i (instantiate $m (with "" (instance (export "get" (func $get))))))
+            (func (export "run") (param "n" u32) (result u32)
+                (canon lift (core func $i "run"))))"#,
+    )?;
+    let mut linker = Linker::<u32>::new(&engine);
+    linker
+        .root()
+        .func_wrap_async("get", |store, (n,): (u32,)| -> Returned<'_, (String,)> {
+            Box::new(async move {
+                waits(*store.data()).await;
+                Ok((n.to_string(),))
+            })
+        })?;
+    for times in [0, 1] {
+        let mut store = Store::new(&engine, times);
+        let instance = linker.instantiate(&mut store, &component)?;
+        let run = instance.get_typed_func::<(u32,), (u32,)>(&mut store, "run")?;
+        assert_eq!(block_on(run.call_async(&mut store, (77,)))?, (77,));
+    }
     Ok(())
 }

@@ -165,7 +165,7 @@ pub unsafe fn prepare(
 ///
 /// - [`prepare`] prepared the call, and it has neither returned nor ended.
 /// - What [`enter`] demands of the call.
-pub unsafe fn switch_to(point: *mut SwitchPoint, value: u32) -> Switched {
+pub unsafe fn switch_to(point: *mut SwitchPoint, value: u64) -> Switched {
     // SAFETY: as the caller promises.
     match unsafe { switch(point, value) } {
         0 => Switched::Returned,
@@ -177,7 +177,7 @@ pub unsafe fn switch_to(point: *mut SwitchPoint, value: u32) -> Switched {
 /// Saves the registers that belong to the caller, and continues at the saved place of `point`,
 /// which returns here with its result in eax.
 #[unsafe(naked)]
-unsafe extern "C" fn switch(point: *mut SwitchPoint, value: u32) -> u32 {
+unsafe extern "C" fn switch(point: *mut SwitchPoint, value: u64) -> u32 {
     naked_asm!(
         "push rbp",
         "push rbx",
@@ -187,7 +187,7 @@ unsafe extern "C" fn switch(point: *mut SwitchPoint, value: u32) -> u32 {
         "push r15",
         "mov [rdi], rsp",
         "mov rsp, [rdi + 8]",
-        "mov eax, esi",
+        "mov rax, rsi",
         "ret",
     )
 }
@@ -237,45 +237,42 @@ unsafe extern "C" fn ended() -> ! {
 /// What a function that may suspend has done: two words, which [`suspendable`] gets in registers.
 #[repr(C)]
 pub struct MaySuspend {
-    /// The result, or [`SUSPEND`](Self::SUSPEND).
+    /// The result for the machine code, unless the call is to be suspended.
     result: u64,
-    /// The switch point of the stack, if it suspends.
+    /// The switch point of the stack, if the call is to be suspended.
     point: *mut SwitchPoint,
 }
 
 impl MaySuspend {
-    const SUSPEND: u64 = 1 << 32;
-
     /// Returns `result` to the machine code.
-    pub fn done(result: u32) -> MaySuspend {
+    pub fn done(result: u64) -> MaySuspend {
         MaySuspend {
-            result: result.into(),
+            result,
             point: std::ptr::null_mut(),
         }
     }
 
-    /// Suspends the call that runs below `point`. The function returns what
-    /// [`switch_to`] passes when it resumes the call.
+    /// Suspends the call that runs below `point`. The function returns what [`switch_to`] passes
+    /// when it resumes the call.
     ///
     /// # Safety
     ///
     /// The machine code that called the function runs on the stack below `point`.
     pub unsafe fn suspend(point: *mut SwitchPoint) -> MaySuspend {
-        MaySuspend {
-            result: Self::SUSPEND,
-            point,
-        }
+        MaySuspend { result: 0, point }
     }
 }
 
-/// A function that machine code calls as a host function, and that may suspend the call.
+/// A function that machine code calls, and that may suspend the call.
 pub trait SuspendHook {
-    /// See [`HostImport`](mintage_environ::HostImport) for the arguments.
+    /// Does the work of the function. Its arguments behind `ctx` are `a` and `b`, as far as it has
+    /// some.
     ///
     /// # Safety
     ///
-    /// Called by [`suspendable`], in machine code of the current activation.
-    unsafe extern "C" fn on_call(ctx: *mut u8, data: *const (), args: *mut u64) -> MaySuspend;
+    /// Called by [`suspendable`], in machine code of the current activation, with the arguments
+    /// that machine code passes.
+    unsafe extern "C" fn on_call(ctx: *mut u8, a: *const (), b: *mut u64) -> MaySuspend;
 }
 
 /// The stub through which machine code calls a function that may suspend the call. Only this stub
@@ -284,19 +281,19 @@ pub trait SuspendHook {
 ///
 /// # Safety
 ///
-/// Called by machine code, with arguments for the hook.
+/// Called by machine code, with the arguments of the hook.
 #[unsafe(naked)]
 pub unsafe extern "C" fn suspendable<H: SuspendHook>(
     ctx: *mut u8,
-    data: *const (),
-    args: *mut u64,
-) -> u32 {
+    a: *const (),
+    b: *mut u64,
+) -> u64 {
     naked_asm!(
         "push rbp",
         "mov rbp, rsp",
         "call {on_call}",
-        "bt rax, 32",
-        "jc 2f",
+        "test rdx, rdx",
+        "jnz 2f",
         "pop rbp",
         "ret",
         "2:",

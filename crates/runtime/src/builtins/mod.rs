@@ -16,7 +16,7 @@ pub use bulk::{init_memory, init_table};
 use crate::arch;
 use crate::component::error_context::{decode_beginning, string_place};
 use crate::component::handles::HandleError;
-use crate::entry::{self, AskLimiter, Raise, Throw};
+use crate::entry::{AskLimiter, AskToGoOn, Raise, Throw};
 use crate::gc;
 use crate::instance::InstanceData;
 use crate::instance::growth::{grow_memory, grow_table};
@@ -96,6 +96,15 @@ mod entry_points {
 
     #[allow(non_upper_case_globals, reason = "named as the row of the table")]
     pub const throw: unsafe extern "C" fn(*mut u8, u32, u64) -> ! = arch::throw::<Throw>;
+
+    #[allow(non_upper_case_globals, reason = "named as the row of the table")]
+    pub const check_in: unsafe extern "C" fn(*mut u8) -> u32 = {
+        let stub: unsafe extern "C" fn(*mut u8, *const (), *mut u64) -> u64 =
+            arch::suspendable::<AskToGoOn>;
+        // SAFETY: the hook uses no argument but the first, and the upper half of the result is not
+        // used.
+        unsafe { std::mem::transmute::<_, unsafe extern "C" fn(*mut u8) -> u32>(stub) }
+    };
 
     pub use super::transcode::*;
 
@@ -302,10 +311,6 @@ mod entry_points {
         }
         exit_call(data, call: u32) -> u32 {
             handle_code(data, data.with_handles(|handles, _| handles.exit(CallId::from_u32(call))))
-        }
-        check_in(data) -> u32 {
-            // SAFETY: called by machine code of `data`.
-            code(unsafe { entry::check_in(data) })
         }
     }
 }

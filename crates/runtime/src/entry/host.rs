@@ -3,12 +3,11 @@
 use super::activation::Departure;
 use super::suspend::Record;
 use crate::arch::{self, MaySuspend, SuspendHook};
-use crate::instance::{Failure, HostFunc, InstanceData, InstanceHandle};
+use crate::instance::{Failure, HostFunc, HostFuture, InstanceData, InstanceHandle};
 use anyhow::{Result, ensure};
 use mintage_environ::HostImport;
 use std::marker::PhantomData;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::Context;
@@ -27,9 +26,8 @@ pub struct HostCall<'a> {
     pub words: &'a mut [u64],
 }
 
-/// The rest of a host function that waits, with the lowering of its results. It is dropped before
-/// the call that it belongs to ends.
-pub type HostFuture = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+/// A host function as machine code calls it.
+type HostImportFn = unsafe extern "C" fn(*mut u8, *const (), *mut u64) -> u32;
 
 /// The data that a host function's data pointer points to.
 struct HostData<F> {
@@ -72,8 +70,11 @@ impl HostFunc {
             + 'static,
     {
         let data = Arc::new(HostData { words, function });
+        let func: unsafe extern "C" fn(*mut u8, *const (), *mut u64) -> u64 =
+            arch::suspendable::<MayWait<F>>;
         let import = HostImport {
-            func: arch::suspendable::<MayWait<F>>,
+            // SAFETY: the two types differ in the result only, whose upper half is not used.
+            func: unsafe { std::mem::transmute::<_, HostImportFn>(func) },
             data: Arc::as_ptr(&data).cast(),
         };
         // SAFETY: as in `new`.

@@ -17,8 +17,8 @@ pub mod unwind;
 
 pub use call::{call, call_confined};
 pub use fault::Raise;
-pub use host::{HostCall, HostFuture};
-pub use questions::{AskLimiter, check_in};
+pub use host::HostCall;
+pub use questions::{AskLimiter, AskToGoOn};
 pub use suspend::SuspendableCall;
 pub use trap::{Frame, Stopped, TrapReport};
 pub use unwind::Throw;

@@ -1,7 +1,8 @@
-//! Questions of machine code to its store: [`AskLimiter`] about growth, [`check_in`] about going
-//! on.
+//! Questions of machine code to its store: [`AskLimiter`] about growth, [`AskToGoOn`].
 
 use super::activation::Departure;
+use super::suspend::{Record, poll_wait};
+use crate::arch::{MaySuspend, SuspendHook};
 use crate::instance::growth::Permission;
 use crate::instance::limits::{Growth, GrowthEnded, Verdict};
 use crate::instance::{Failure, InstanceData};
@@ -46,26 +47,45 @@ fn ask<T>(data: &InstanceData, question: impl FnOnce() -> Result<T>) -> Option<T
     None
 }
 
-/// Asks the store whether machine code of `data` goes on.
-///
-/// # Errors
-///
-/// The trap that ends the call. If the store's answer is an error or a panic, that is left with the
-/// store's current state, and comes before the trap.
-///
-/// # Safety
-///
-/// Called for machine code of the innermost activation of this thread, which is one of `data`.
-pub unsafe fn check_in(data: &InstanceData) -> Result<(), Trap> {
-    let Some(decide) = data.check_in else {
-        return Err(Trap::Interrupt);
-    };
-    // SAFETY: a call is under way, and its caller promised that this may use its access to the
-    // host.
-    match ask(data, || unsafe { decide(data.current().host()) }) {
-        Some(Verdict::GoOn) => Ok(()),
-        Some(Verdict::Trap(trap)) => Err(trap),
-        None => Err(Trap::Interrupt),
+/// The hook of the builtin `check_in`, which asks the store whether the guest goes on. The result is
+/// 0, or the code of the trap that ends the call. If the store's answer is an error or a panic, that
+/// is left with the store's current state, and comes before the trap.
+pub enum AskToGoOn {}
+
+impl SuspendHook for AskToGoOn {
+    unsafe extern "C" fn on_call(ctx: *mut u8, _: *const (), _: *mut u64) -> MaySuspend {
+        // SAFETY: the instance lives while its code runs.
+        let data = unsafe { InstanceData::of_ctx(ctx) };
+        let trap = |trap: Trap| MaySuspend::done(trap as u64);
+        let Some(decide) = data.check_in else {
+            return trap(Trap::Interrupt);
+        };
+        let host = data.current().host();
+        // SAFETY: a call is under way, and its caller promised that this may use its access to the
+        // host.
+        let wait = match ask(data, || unsafe { decide(host) }) {
+            Some(Verdict::GoOn) => return MaySuspend::done(0),
+            Some(Verdict::Trap(reason)) => return trap(reason),
+            Some(Verdict::Wait(wait)) => wait,
+            None => return trap(Trap::Interrupt),
+        };
+        let Some(record) = Record::of_call(host) else {
+            return trap(Trap::Interrupt);
+        };
+        let departure = Departure::new();
+        // SAFETY: the call is being polled, and no one else uses the context now.
+        let polled = poll_wait(wait, unsafe { record.context() });
+        departure.check();
+        match polled {
+            Ok(None) => MaySuspend::done(0),
+            Ok(failure) => {
+                data.current().failure.set(failure);
+                trap(Trap::Interrupt)
+            }
+            // SAFETY: the call, whose innermost activation is that of the machine code that called
+            // this, runs on the record's stack.
+            Err(wait) => unsafe { record.suspend(wait) },
+        }
     }
 }
 

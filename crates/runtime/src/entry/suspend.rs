@@ -13,19 +13,21 @@
 use super::activation::{self, Activation, NoStack};
 use super::call::{no_stack, stopped};
 use super::fault;
-use super::host::HostFuture;
 use super::trap::Stopped;
 use crate::arch::{self, MaySuspend, SwitchPoint, Switched};
 use crate::code::Callee;
 use crate::fiber::Stack;
 use crate::instance::{
-    Failure, HostAccess, InstanceData, InstanceHandle, Suspending, control_block,
+    Failure, HostAccess, HostFuture, InstanceData, InstanceHandle, Suspending, control_block,
 };
 use mintage_environ::{DomainId, ExitRecord, Trap};
 use std::mem::{MaybeUninit, offset_of};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::{self, NonNull};
 use std::task::{Context, Poll};
+
+/// The result of a function that fails after it has suspended the call.
+pub const FAILED: u64 = 1;
 
 /// What is known of a call at the top of its stack.
 #[repr(C, align(16))]
@@ -38,8 +40,28 @@ pub struct Record {
     exit: ExitRecord,
     /// The context of the poll that runs the call.
     context: *mut Context<'static>,
-    /// The host function because of which the call has just been suspended.
-    future: Option<HostFuture>,
+    /// What the call has just been suspended for.
+    wait: Option<HostFuture>,
+}
+
+/// Polls what a suspended call waits for. Returns it if it is pending, and otherwise the failure, if
+/// it has failed.
+pub fn poll_wait(
+    mut wait: HostFuture,
+    cx: &mut Context<'_>,
+) -> Result<Option<Failure>, HostFuture> {
+    // State that a panic leaves inconsistent belongs to whoever catches the panic when it is
+    // resumed. The future is dropped in here, since its destructor may panic, too.
+    let polled = catch_unwind(AssertUnwindSafe(move || match wait.as_mut().poll(cx) {
+        Poll::Pending => Err(wait),
+        Poll::Ready(result) => Ok(result),
+    }));
+    match polled {
+        Ok(Err(wait)) => Err(wait),
+        Ok(Ok(Ok(()))) => Ok(None),
+        Ok(Ok(Err(error))) => Ok(Some(Failure::Error(error))),
+        Err(payload) => Ok(Some(Failure::Panic(payload))),
+    }
 }
 
 const _: () = assert!(offset_of!(Record, point) == 0);
@@ -70,18 +92,18 @@ impl RunningRecord {
         unsafe { &mut *(*self.0.as_ptr()).context.cast() }
     }
 
-    /// Suspends the call until `future` is done.
+    /// Suspends the call until `wait` is over.
     ///
     /// # Safety
     ///
     /// The result goes to the stub that machine code of the call has called, in the call's only
     /// activation.
-    pub unsafe fn suspend(self, future: HostFuture) -> MaySuspend {
+    pub unsafe fn suspend(self, wait: HostFuture) -> MaySuspend {
         let record = self.0.as_ptr();
         // SAFETY: the record lives while the call is under way. The machine code runs on its
         // stack.
         unsafe {
-            (*record).future = Some(future);
+            (*record).wait = Some(wait);
             MaySuspend::suspend(&raw mut (*record).point)
         }
     }
@@ -93,9 +115,8 @@ pub struct SuspendableCall {
     record: NonNull<Record>,
     instance: InstanceHandle,
     domain: DomainId,
-    /// The host function that the call waits for. Declared before the stack, on which the host
-    /// function's words are.
-    future: Option<HostFuture>,
+    /// What the call waits for. Declared before the stack, on which a host function's words are.
+    wait: Option<HostFuture>,
     state: State,
     /// The stack. Empty once it was taken.
     stack: Option<Stack>,
@@ -161,13 +182,13 @@ impl SuspendableCall {
             });
             (&raw mut (*room).exit).write(ExitRecord { fp: 0 });
             (&raw mut (*room).context).write(ptr::null_mut());
-            (&raw mut (*room).future).write(None);
+            (&raw mut (*room).wait).write(None);
         }
         SuspendableCall {
             record,
             instance,
             domain,
-            future: None,
+            wait: None,
             state: State::Prepared,
             stack: Some(stack),
         }
@@ -249,29 +270,19 @@ impl SuspendableCall {
     unsafe fn run(&mut self, cx: &mut Context<'_>) -> Poll<bool> {
         let record = self.record.as_ptr();
         let mut result = 0;
-        if let Some(mut future) = self.future.take() {
-            // State that a panic leaves inconsistent belongs to whoever catches the panic when it
-            // is resumed. The future is dropped in here, since its destructor may panic, too.
-            let polled = catch_unwind(AssertUnwindSafe(move || match future.as_mut().poll(cx) {
-                Poll::Pending => Err(future),
-                Poll::Ready(result) => Ok(result),
-            }));
-            let failure = match polled {
-                Ok(Err(future)) => {
-                    self.future = Some(future);
+        if let Some(wait) = self.wait.take() {
+            match poll_wait(wait, cx) {
+                Err(wait) => {
+                    self.wait = Some(wait);
                     return Poll::Pending;
                 }
-                Ok(Ok(Ok(()))) => None,
-                Ok(Ok(Err(error))) => Some(Failure::Error(error)),
-                Err(payload) => Some(Failure::Panic(payload)),
-            };
-            if let Some(failure) = failure {
-                // SAFETY: the instance lives, as the caller promises.
-                unsafe { self.instance.data() }
-                    .current()
-                    .failure
-                    .set(Some(failure));
-                result = 1;
+                Ok(None) => {}
+                Ok(failure) => {
+                    // SAFETY: the instance lives, as the caller promises.
+                    let current = unsafe { self.instance.data() }.current();
+                    current.failure.set(failure);
+                    result = FAILED;
+                }
             }
         }
         // SAFETY: the call is prepared or suspended. Host functions catch their panics and builtins
@@ -280,7 +291,7 @@ impl SuspendableCall {
             Switched::Suspended => {
                 self.state = State::Suspended;
                 // SAFETY: the record is the call's own, and machine code does not run.
-                self.future = unsafe { (*record).future.take() };
+                self.wait = unsafe { (*record).wait.take() };
                 Poll::Pending
             }
             switched => {
@@ -301,7 +312,7 @@ impl SuspendableCall {
     /// As [`new`](Self::new).
     pub unsafe fn stop(&mut self, trap: Trap) -> Stopped {
         self.state = State::Over;
-        self.future = None;
+        self.wait = None;
         // SAFETY: the instance lives, as the caller promises.
         let data = unsafe { self.instance.data() };
         let record = self.record.as_ptr();
@@ -325,7 +336,7 @@ impl SuspendableCall {
             data.poisoned.set(true);
         }
         self.state = State::Over;
-        self.future = None;
+        self.wait = None;
         no_stack(data, error)
     }
 

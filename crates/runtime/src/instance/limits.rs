@@ -7,6 +7,7 @@ use crate::slab::{HeapSize, Image};
 use anyhow::{Error, Result};
 use mintage_environ::{DomainId, MemoryId, TableId, Trap};
 use std::fmt;
+use std::pin::Pin;
 
 /// The limits of an instance that [`Limiter`] is not asked about, and the limiter.
 #[derive(Clone, Copy, Debug)]
@@ -48,13 +49,19 @@ pub struct Limiter {
 pub type CheckIn = unsafe fn(host: HostAccess) -> Result<Verdict>;
 
 /// The answer to a guest that checks in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The guest goes on. It asks again at the next test if the reason is still there.
     GoOn,
     /// The guest traps.
     Trap(Trap),
+    /// The guest waits for the host, and then goes on. Only for a call that can be suspended
+    /// ([`HostAccess::Suspending`]).
+    Wait(HostFuture),
 }
+
+/// What a suspended call waits for: the rest of a host function with the lowering of its results,
+/// or another answer of the host. It is dropped before the call ends.
+pub type HostFuture = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 /// A request to grow, or the size of something at the start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

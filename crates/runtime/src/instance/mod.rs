@@ -12,7 +12,7 @@ mod snapshot;
 pub use current::{Current, Failure, HostAccess, Suspending};
 pub use data::{InstanceData, StoreState, StoreWords, control_block};
 pub use host_table::{HostFunc, HostTable};
-pub use limits::{CheckIn, Growing, Growth, Limiter, Limits, Verdict};
+pub use limits::{CheckIn, Growing, Growth, HostFuture, Limiter, Limits, Verdict};
 pub use snapshot::keep_started;
 
 use crate::bulk::Pauses;
