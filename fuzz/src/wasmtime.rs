@@ -308,7 +308,7 @@ fn object(store: &mut Store<StoreLimits>, any: Rooted<AnyRef>) -> Result<CoreRef
     ))
 }
 
-/// Converts a value of type `ty` to Wasmtime's, which represents fixed-length lists differently.
+/// Converts a value of type `ty` to Wasmtime's.
 fn to_wasmtime(value: &Val, ty: &WitType) -> WasmtimeVal {
     let all =
         |values: &[Val], ty: &WitType| values.iter().map(|value| to_wasmtime(value, ty)).collect();
@@ -318,7 +318,7 @@ fn to_wasmtime(value: &Val, ty: &WitType) -> WasmtimeVal {
     };
     match (value, ty) {
         (Val::List(values), WitType::List(element)) => WasmtimeVal::List(all(values, element)),
-        (Val::Tuple(values), WitType::FixedList(element, _)) => {
+        (Val::FixedLengthList(values), WitType::FixedList(element, _)) => {
             WasmtimeVal::FixedLengthList(all(values, element))
         }
         (Val::Map(entries), WitType::Map(key, payload)) => {
@@ -402,9 +402,8 @@ fn from_wasmtime(value: WasmtimeVal) -> Val {
         WasmtimeVal::Enum(name) => Val::Enum(name),
         WasmtimeVal::Flags(names) => Val::Flags(names),
         WasmtimeVal::List(values) => Val::List(all(values)),
-        WasmtimeVal::Tuple(values) | WasmtimeVal::FixedLengthList(values) => {
-            Val::Tuple(all(values))
-        }
+        WasmtimeVal::Tuple(values) => Val::Tuple(all(values)),
+        WasmtimeVal::FixedLengthList(values) => Val::FixedLengthList(all(values)),
         WasmtimeVal::Map(entries) => {
             let entries = entries.into_iter();
             Val::Map(

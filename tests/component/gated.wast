@@ -1,4 +1,4 @@
-;; Features that are off by default, through an adapter: maps and fixed-length lists. To the host a fixed-length list is a tuple.
+;; Features that are off by default, through an adapter: maps and fixed-length lists.
 
 (component
   (component $C

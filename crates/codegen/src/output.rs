@@ -4,7 +4,7 @@ use crate::abi;
 use crate::compiled::{CompiledFunction, Relocation};
 use crate::isa;
 use anyhow::{Context as _, Result, bail};
-use cranelift_codegen::ir::{ExternalName, Function, TrapCode, UserStackMap};
+use cranelift_codegen::ir::{ExternalName, Function, SourceLoc, TrapCode, UserStackMap};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_codegen::{
     CompiledCode, Final, FinalizedMachCallSite, FinalizedMachExceptionHandler, FinalizedMachReloc,
@@ -58,7 +58,8 @@ pub(crate) fn copy_out(
     let mut code = buffer.data().to_vec();
     isa::make_traps_fast(isa, &mut code, &traps);
     let addresses = if address_map {
-        addresses(buffer.get_srclocs_sorted(), buffer.total_size())
+        let start = func.params.base_srcloc();
+        addresses(start, buffer.get_srclocs_sorted(), buffer.total_size())
     } else {
         Vec::new()
     };
@@ -191,8 +192,9 @@ fn trap(code: TrapCode) -> Result<Trap> {
     })
 }
 
-/// Converts ranges with gaps to a list in which each entry holds up to the next one.
-fn addresses(ranges: &[MachSrcLoc<Final>], code_size: u32) -> Vec<(u32, u32)> {
+/// Converts ranges with gaps to a list in which each entry holds up to the next one. The first
+/// entry is for the prologue, and has the location `start` of the function.
+fn addresses(start: SourceLoc, ranges: &[MachSrcLoc<Final>], code_size: u32) -> Vec<(u32, u32)> {
     const NONE: u32 = u32::MAX;
     let mut list: Vec<(u32, u32)> = Vec::with_capacity(ranges.len());
     let mut push = |offset: u32, location: u32| {
@@ -204,6 +206,9 @@ fn addresses(ranges: &[MachSrcLoc<Final>], code_size: u32) -> Vec<(u32, u32)> {
             list.push((offset, location));
         }
     };
+    if !ranges.is_empty() {
+        push(0, start.bits());
+    }
     for range in ranges.iter().filter(|range| range.start < range.end) {
         push(range.start, range.loc.bits());
         if range.end < code_size {
@@ -216,7 +221,6 @@ fn addresses(ranges: &[MachSrcLoc<Final>], code_size: u32) -> Vec<(u32, u32)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use cranelift_codegen::ir::SourceLoc;
 
     #[test]
     fn each_backward_branch_makes_a_loop() {
@@ -257,6 +261,7 @@ mod tests {
             range(30, 40, 103),
         ];
         let expected = [
+            (0, 90),
             (4, 100),
             (12, 101),
             (14, u32::MAX),
@@ -264,7 +269,8 @@ mod tests {
             (24, u32::MAX),
             (30, 103),
         ];
-        assert_eq!(addresses(&ranges, 40), expected);
-        assert_eq!(addresses(&[], 10), []);
+        let start = SourceLoc::new(90);
+        assert_eq!(addresses(start, &ranges, 40), expected);
+        assert_eq!(addresses(start, &[], 10), []);
     }
 }

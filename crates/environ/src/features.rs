@@ -56,7 +56,8 @@ collector"
 [`BTreeMap`](std::collections::BTreeMap).";
             fixed_length_lists wasm_component_model_fixed_length_lists CM_FIXED_LENGTH_LISTS false,
                 "components may use `list<t, n>`, lists of fixed length"
-                "To the host it is a tuple of `n` times `t`.";
+                "To the host it is a [`Val::FixedLengthList`](crate::Val::FixedLengthList), or an"
+                "array.";
             error_context wasm_component_model_error_context CM_ERROR_CONTEXT false,
                 "components may use `error-context` and its built-ins"
                 "To the host it is an [`ErrorContext`](crate::ErrorContext).";

@@ -72,20 +72,21 @@ pub use bindings::{HasData, HasSelf};
 pub use call::{Func, TypedFunc};
 #[cfg(feature = "compiler")]
 pub use component::CodeBuilder;
-pub use component::{Component, ComponentExportIndex, ExportLookup};
+pub use component::{Component, ComponentExportIndex, ExportLookup, ResourcesRequired};
 pub use engine::{Config, Engine, OptLevel, PoolConfig};
-pub use error::{ArtifactFault, Error, ErrorKind, FrameInfo, LimitKind, LinkError, Result};
-pub use error::{UnmetImport, WasmBacktrace};
+pub use error::{ArtifactFault, Error, ErrorKind, FrameInfo, FrameSymbol, LimitKind, LinkError};
+pub use error::{Module, Result, ToMintageResult, ToWasmtimeResult, UnmetImport, WasmBacktrace};
 pub use instance::{Instance, InstancePre};
 pub use linker::{Linker, LinkerInstance};
 pub use mintage_environ::Trap;
 pub use mintage_runtime::ErrorContext;
 pub use resource::{Resource, ResourceAny, ResourceTable, ResourceTableError};
 pub use store::UpdateDeadline;
+pub use resource::{ResourceDynamic, ResourceGuard};
 pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut};
 pub use store::{InterruptHandle, ResourceLimiter, StoreLimits, StoreLimitsBuilder};
 pub use types::ResourceType;
-pub use val::Val;
+pub use val::{FutureAny, StreamAny, Val};
 
 #[cfg(feature = "compiler")]
 #[doc(hidden)]

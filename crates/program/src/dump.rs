@@ -58,7 +58,7 @@ impl Program<'_> {
                 }
                 Import::Type(ty) => writeln!(f, "type {}", interface.types.display(*ty))?,
                 Import::Resource(id) => writeln!(f, "{id:?}")?,
-                Import::Static => writeln!(f, "static")?,
+                Import::Static(item) => writeln!(f, "static {item:?}")?,
             }
         }
         Ok(())
@@ -92,7 +92,7 @@ impl Program<'_> {
                 }
                 Export::Type(ty) => writeln!(f, "type {}", interface.types.display(*ty))?,
                 Export::Resource(id) => writeln!(f, "{id:?}")?,
-                Export::Static => writeln!(f, "static")?,
+                Export::Static(item) => writeln!(f, "static {item:?}")?,
             }
         }
         for (id, lift) in interface.lifts.iter() {

@@ -108,7 +108,10 @@ fn same(a: &Val, b: &Val) -> bool {
         (Val::Float64(a), Val::Float64(b)) => {
             a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan()
         }
-        (Val::List(a), Val::List(b)) | (Val::Tuple(a), Val::Tuple(b)) => all(a, b),
+        // Scripts have no notation for lists of fixed length.
+        (Val::List(a) | Val::FixedLengthList(a), Val::List(b)) | (Val::Tuple(a), Val::Tuple(b)) => {
+            all(a, b)
+        }
         (Val::Record(a), Val::Record(b)) => {
             a.len() == b.len()
                 && a.iter()

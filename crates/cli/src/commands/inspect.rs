@@ -261,7 +261,7 @@ fn write_import(
         }
         Import::Resource(_) => writeln!(out, "{indent}{name}: resource")?,
         Import::Type(ty) => writeln!(out, "{indent}{name}: type {}", types.display(*ty))?,
-        Import::Static => writeln!(out, "{indent}{name}: {STATIC}")?,
+        Import::Static(_) => writeln!(out, "{indent}{name}: {STATIC}")?,
     }
     Ok(())
 }
@@ -294,7 +294,7 @@ fn write_export(
         }
         Export::Resource(_) => writeln!(out, "{indent}{name}: resource")?,
         Export::Type(ty) => writeln!(out, "{indent}{name}: type {}", types.display(*ty))?,
-        Export::Static => writeln!(out, "{indent}{name}: {STATIC}")?,
+        Export::Static(_) => writeln!(out, "{indent}{name}: {STATIC}")?,
     }
     Ok(())
 }

@@ -167,6 +167,8 @@ pub(crate) fn core_function(
 
 impl<'a, 'f> Translator<'a, 'f> {
     fn body(&mut self, body: &Body<'a>, entry: Block, sig: SigId) -> Result<()> {
+        // The first location is the function's, for backtraces.
+        self.set_location(body.offset as u64);
         let body = FunctionBody::new(BinaryReader::new(body.bytes, body.offset as u64));
         let mut operators = self.declare_variables(&body, entry, sig)?;
         self.open_function(sig);

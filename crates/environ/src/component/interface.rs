@@ -169,9 +169,32 @@ pub enum Import {
     Type(InterfaceType),
     /// A resource type that the host defines.
     Resource(ResourceId),
-    /// An item without a run-time meaning: a component or function type.
-    Static,
+    /// An item without a run-time meaning.
+    Static(StaticItem),
 }
+
+/// An import or export that has no meaning at run time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StaticItem {
+    /// A core module.
+    Module,
+    /// A component.
+    Component,
+    /// The type of a function, an instance or a component.
+    Type,
+}
+
+/// The annotations of an import or export: what it says besides its type.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Annotations {
+    /// `(implements "...")`, with the version suffix: the interface that the instance implements.
+    pub implements: Option<Box<str>>,
+    /// `(external-id "...")`: an identifier for the host.
+    pub external_id: Option<Box<str>>,
+}
+
+/// The annotated items of a component, by the names that lead to them from the root.
+pub type AnnotatedItems = IndexMap<Box<[Box<str>]>, Annotations>;
 
 /// A resource type at run time. There is one for each resource type that the root imports, and one
 /// for each instance of a component that defines a resource type. `F` is the name of a core
@@ -228,9 +251,8 @@ pub enum Export {
     Type(InterfaceType),
     /// A resource type.
     Resource(ResourceId),
-    /// An item without a run-time meaning: a component, a core module, a component or function
-    /// type.
-    Static,
+    /// An item without a run-time meaning.
+    Static(StaticItem),
 }
 
 /// A step of instantiation that happens at run time.
@@ -292,6 +314,10 @@ pub struct ComponentInterface {
     pub lifts: IndexVec<LiftId, LiftedFunc>,
     /// Exports by name.
     pub exports: IndexMap<Box<str>, Export>,
+    /// The imports that have annotations.
+    pub annotated_imports: AnnotatedItems,
+    /// The exports that have annotations.
+    pub annotated_exports: AnnotatedItems,
     /// The steps of instantiation that happen at run time, in order.
     pub initializers: Vec<Initializer>,
     /// The exports of core instances. Empty unless `Tunables::core_exports` is set.

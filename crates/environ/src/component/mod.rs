@@ -10,8 +10,9 @@ pub use abi::{
     MAX_STRING_BYTE_LENGTH, UTF16_TAG, VariantLayout, align_to, discriminant_size, flags_words,
 };
 pub use interface::{
-    CanonOptions, ComponentInterface, CoreCallee, CoreExport, CoreItem, Export, Import, ImportFunc,
-    Initializer, LiftedFunc, LoweredImport, Resource, StringEncoding,
+    AnnotatedItems, Annotations, CanonOptions, ComponentInterface, CoreCallee, CoreExport,
+    CoreItem, Export, Import, ImportFunc, Initializer, LiftedFunc, LoweredImport, Resource,
+    StaticItem, StringEncoding,
 };
 pub use names::compatible_version;
 pub use types::{ComponentTypes, FuncTuples, FuncType, InterfaceType, Record, Variant};

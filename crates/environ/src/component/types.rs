@@ -47,7 +47,7 @@ pub enum InterfaceType {
     Map(MapId),
     /// `record { ... }`
     Record(RecordId),
-    /// `tuple<...>`
+    /// `tuple<...>`, or `list<T, N>`, which has the same layout
     Tuple(TupleId),
     /// `variant { ... }`
     Variant(VariantId),
@@ -72,6 +72,13 @@ pub enum InterfaceType {
 pub struct Record {
     /// The name and the type of each field.
     pub fields: Box<[(Box<str>, InterfaceType)]>,
+}
+
+/// A tuple, or a list of fixed length, which has the layout of a tuple.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(super) struct Tuple {
+    types: Box<[InterfaceType]>,
+    is_list: bool,
 }
 
 /// A variant: named cases in order.
@@ -148,7 +155,7 @@ pub struct ComponentTypes {
     /// Keys and values, with the tuple type of both.
     maps: Interned<MapId, (InterfaceType, InterfaceType), InterfaceType>,
     pub(super) records: Interned<RecordId, Record, CanonicalAbi>,
-    pub(super) tuples: Interned<TupleId, Box<[InterfaceType]>, CanonicalAbi>,
+    pub(super) tuples: Interned<TupleId, Tuple, CanonicalAbi>,
     pub(super) variants: Interned<VariantId, Variant, CanonicalAbi>,
     pub(super) enums: Interned<EnumId, Box<[Box<str>]>, CanonicalAbi>,
     pub(super) options: Interned<OptionId, InterfaceType, CanonicalAbi>,
@@ -176,8 +183,6 @@ impl ComponentTypes {
         map: maps[MapId] -> (InterfaceType, InterfaceType);
         /// Returns a record.
         record: records[RecordId] -> Record;
-        /// Returns the types of a tuple.
-        tuple: tuples[TupleId] -> Box<[InterfaceType]>;
         /// Returns a variant.
         variant: variants[VariantId] -> Variant;
         /// Returns the case names of an enum.
@@ -190,6 +195,17 @@ impl ComponentTypes {
         flags: flags[FlagsId] -> Box<[Box<str>]>;
         /// Returns a function type.
         func: funcs[FuncTypeId] -> FuncType;
+    }
+
+    /// Returns the types of a tuple, or of the elements of a list of fixed length.
+    pub fn tuple(&self, id: TupleId) -> &[InterfaceType] {
+        &self.tuples.ty(id).types
+    }
+
+    /// Returns the element type and the length of `list<element, length>`. `None` for a tuple.
+    pub fn fixed_length_list(&self, id: TupleId) -> Option<(InterfaceType, usize)> {
+        let Tuple { types, is_list } = self.tuples.ty(id);
+        is_list.then_some((*types.first()?, types.len()))
     }
 
     /// Interns `list<element>`.
@@ -221,8 +237,27 @@ impl ComponentTypes {
 
     /// Interns a tuple.
     pub fn intern_tuple(&mut self, types: Box<[InterfaceType]>) -> InterfaceType {
+        self.intern_tuple_or_list(types, false)
+    }
+
+    /// Interns `list<element, length>`. It has the layout of a tuple of `length` times `element`,
+    /// and is one everywhere but in [`fixed_length_list`](Self::fixed_length_list).
+    pub fn intern_fixed_length_list(
+        &mut self,
+        element: InterfaceType,
+        length: u32,
+    ) -> InterfaceType {
+        self.intern_tuple_or_list((0..length).map(|_| element).collect(), true)
+    }
+
+    fn intern_tuple_or_list(
+        &mut self,
+        types: Box<[InterfaceType]>,
+        is_list: bool,
+    ) -> InterfaceType {
         let abi = self.record_abi(types.iter().copied());
-        InterfaceType::Tuple(self.tuples.intern(types, || abi))
+        let tuple = Tuple { types, is_list };
+        InterfaceType::Tuple(self.tuples.intern(tuple, || abi))
     }
 
     /// Interns a variant.
@@ -344,6 +379,9 @@ impl ComponentTypes {
                 format!("record {{ {} }}", fields.collect::<Vec<_>>().join(", "))
             }
             T::Tuple(id) => {
+                if let Some((element, length)) = self.fixed_length_list(id) {
+                    return format!("list<{}, {length}>", self.display(element));
+                }
                 let types = self.tuple(id).iter().map(|ty| self.display(*ty));
                 format!("tuple<{}>", types.collect::<Vec<_>>().join(", "))
             }

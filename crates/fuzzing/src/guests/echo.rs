@@ -116,10 +116,9 @@ impl Definitions {
                     false,
                 )
             }
-            // To the Canonical ABI, a list of fixed length is a tuple.
             WitType::FixedList(element, count) => {
                 let (text, element) = self.define(element);
-                let id = self.types.intern_tuple(vec![element; *count].into());
+                let id = self.types.intern_fixed_length_list(element, *count as u32);
                 (format!("(list {text} {count})"), id, false)
             }
             WitType::Map(key, value) => {

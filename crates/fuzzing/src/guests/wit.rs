@@ -139,7 +139,7 @@ impl WitType {
                         .collect::<arbitrary::Result<_>>()?,
                 )
             }
-            WitType::FixedList(element, count) => Val::Tuple(
+            WitType::FixedList(element, count) => Val::FixedLengthList(
                 (0..*count)
                     .map(|_| element.value(u))
                     .collect::<arbitrary::Result<_>>()?,

@@ -535,7 +535,8 @@ pub(crate) fn typecheck<P: ComponentNamedList, R: ComponentNamedList>(
     );
     ensure!(
         P::ELEMENTS.len() == func.params.len(),
-        "the component's function has {} parameters, {whose} {}",
+        "the component's function `{}` has {} parameters, {whose} {}",
+        types.display_func(ty),
         func.params.len(),
         P::ELEMENTS.len()
     );
@@ -560,7 +561,8 @@ pub(crate) fn typecheck<P: ComponentNamedList, R: ComponentNamedList>(
             Ok(())
         }
         (elements, result) => bail!(
-            "the component's function has {} results, {whose} {}",
+            "the component's function `{}` has {} results, {whose} {}",
+            types.display_func(ty),
             result.into_iter().count(),
             elements.len()
         ),

@@ -6,7 +6,9 @@
 //! | `func.rs` | [`Func`], [`TypedFunc`]: the host calls a guest |
 //! | `host.rs` | host functions: a guest calls the host |
 //! | `reexport.rs` | the host calls a host function that a component exports again |
+//! | `compatible.rs` | methods that only hosts written for Wasmtime need |
 
+mod compatible;
 mod func;
 mod host;
 mod protocol;

@@ -71,7 +71,7 @@ impl Exports {
                 Export::ImportedFunc(id) => ExportItem::ImportedFunc(*id),
                 Export::Instance(exports) => ExportItem::Instance(self.flatten(exports, &path)),
                 Export::Resource(id) => ExportItem::Resource(*id),
-                Export::Type(_) | Export::Static => ExportItem::Static,
+                Export::Type(_) | Export::Static(_) => ExportItem::Static,
             };
             names.set(name, self.items.len() as u32);
             self.items.push(item);
@@ -137,6 +137,10 @@ pub trait ExportLookup {
         component: &Component,
         instance: Option<&ComponentExportIndex>,
     ) -> Option<ComponentExportIndex>;
+
+    /// Names the export in an error.
+    #[doc(hidden)]
+    fn describe(&self, component: &Component) -> String;
 }
 
 impl<T: ExportLookup + ?Sized> ExportLookup for &T {
@@ -146,6 +150,10 @@ impl<T: ExportLookup + ?Sized> ExportLookup for &T {
         instance: Option<&ComponentExportIndex>,
     ) -> Option<ComponentExportIndex> {
         T::lookup(self, component, instance)
+    }
+
+    fn describe(&self, component: &Component) -> String {
+        T::describe(self, component)
     }
 }
 
@@ -157,6 +165,10 @@ impl ExportLookup for str {
     ) -> Option<ComponentExportIndex> {
         component.exports().find(instance, self)
     }
+
+    fn describe(&self, _component: &Component) -> String {
+        format!("`{self}`")
+    }
 }
 
 impl ExportLookup for String {
@@ -166,6 +178,10 @@ impl ExportLookup for String {
         instance: Option<&ComponentExportIndex>,
     ) -> Option<ComponentExportIndex> {
         str::lookup(self, component, instance)
+    }
+
+    fn describe(&self, component: &Component) -> String {
+        str::describe(self, component)
     }
 }
 
@@ -177,4 +193,28 @@ impl ExportLookup for ComponentExportIndex {
     ) -> Option<ComponentExportIndex> {
         component.exports().get(*self).map(|_| *self)
     }
+
+    fn describe(&self, component: &Component) -> String {
+        match component.exports().path(*self) {
+            Some(path) => format!("`{}`", names(component, path).join(".")),
+            None => "of an index that was made for another component".into(),
+        }
+    }
+}
+
+/// Returns the names along a path in the interface.
+fn names<'c>(component: &'c Component, path: &[usize]) -> Vec<&'c str> {
+    let mut items = Some(&component.interface().exports);
+    let mut names = Vec::with_capacity(path.len());
+    for &position in path {
+        let Some((name, export)) = items.and_then(|items| items.get_index(position)) else {
+            break;
+        };
+        names.push(&**name);
+        items = match export {
+            Export::Instance(inner) => Some(inner),
+            _ => None,
+        };
+    }
+    names
 }

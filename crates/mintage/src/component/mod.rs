@@ -10,7 +10,9 @@ mod code_builder;
 mod compile;
 mod export;
 mod input;
+mod module;
 mod names;
+mod requirements;
 mod settings;
 #[cfg(feature = "compiler")]
 #[doc(hidden)]
@@ -22,6 +24,8 @@ pub use crate::{
     Lift, Linker, LinkerInstance, Lower, Resource, ResourceAny, ResourceTable, ResourceTableError,
     ResourceType, TypedFunc, Val, WasmList, WasmStr, types, types::Type,
 };
+#[doc(no_inline)]
+pub use crate::{ErrorContext, FutureAny, ResourceDynamic, ResourceGuard, StreamAny};
 #[cfg(feature = "macros")]
 #[doc(no_inline)]
 pub use crate::{bindgen, flags};
@@ -32,6 +36,7 @@ pub use code_builder::CodeBuilder;
 pub use export::{ComponentExportIndex, ExportLookup};
 pub(crate) use export::{ComponentId, ExportItem};
 pub(crate) use names::NameMap;
+pub use requirements::ResourcesRequired;
 
 use self::boundary::ResolvedLift;
 use self::export::Exports;
@@ -43,6 +48,7 @@ use mintage_environ::component::ComponentInterface;
 use mintage_environ::{IndexVec, LiftId};
 use mintage_runtime::{Code, LoadCheck};
 use std::path::Path;
+use std::ptr::NonNull;
 use std::sync::Arc;
 
 /// A component's machine code and initial state, shared by all its instances. It is cheap to clone.
@@ -147,6 +153,22 @@ impl Component {
         // SAFETY: the caller promises that the compiler made the file and that nobody changes it.
         let code = unsafe { Code::open(path, &load_check(engine, level), engine.pool()) }?;
         Self::from_code(engine, code)
+    }
+
+    /// Loads an artifact from a slice, as [`Component::deserialize`] does. The bytes are copied, so
+    /// they are used during this call only.
+    ///
+    /// # Errors
+    ///
+    /// As [`Component::deserialize`].
+    ///
+    /// # Safety
+    ///
+    /// As [`Component::deserialize`]. In addition, `memory` must be valid for reads, and must not
+    /// change during the call.
+    pub unsafe fn deserialize_raw(engine: &Engine, memory: NonNull<[u8]>) -> Result<Component> {
+        // SAFETY: the caller promises that the bytes can be read, and that the compiler made them.
+        unsafe { Self::deserialize(engine, memory.as_ref()) }
     }
 
     pub(crate) fn from_code(engine: &Engine, code: Arc<Code>) -> Result<Component> {

@@ -42,6 +42,15 @@ impl<V> NameMap<V> {
         Some(&self.compatible.get(&key)?.1)
     }
 
+    /// Returns whether the names are equal but for semver-compatible versions.
+    pub fn are_compatible(a: &str, b: &str) -> bool {
+        a == b
+            || match (compatible_key(a), compatible_key(b)) {
+                (Some((a, _)), Some((b, _))) => a == b,
+                _ => false,
+            }
+    }
+
     /// The value of exactly `name`.
     pub fn get_exact(&self, name: &str) -> Option<&V> {
         self.exact.get(name)

@@ -1,5 +1,6 @@
 //! [`WasmBacktrace`]: where a guest was when it trapped.
 
+use mintage_environ::FuncKey;
 use mintage_runtime::{Frame, TrapReport};
 use std::fmt;
 
@@ -15,17 +16,105 @@ pub struct WasmBacktrace {
 #[derive(Debug)]
 pub struct FrameInfo {
     frame: Frame,
+    module: Module,
+}
+
+/// A core module of a component, as [`FrameInfo::module`] names it.
+///
+/// This engine compiles components only. A core module is a part of one, and is neither compiled
+/// nor instantiated by itself:
+///
+/// - A module that a component imports is given to `CodeBuilder::core_module` when the component is
+///   compiled.
+/// - A module by itself becomes a component with `wasm-tools component new`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Module {
+    name: Option<String>,
+}
+
+impl Module {
+    /// Returns the module's name in its name section, if the component has it.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
 }
 
 impl FrameInfo {
-    /// The function's name, if the component has it.
+    fn new(frame: Frame) -> FrameInfo {
+        let module = Module {
+            name: frame.module.clone(),
+        };
+        FrameInfo { frame, module }
+    }
+
+    /// Returns the function's index in the function index space of its core module.
+    pub fn func_index(&self) -> u32 {
+        match self.frame.key {
+            FuncKey::CoreFunc { func, .. } => func.as_u32(),
+            // Other functions have no frames in backtraces.
+            _ => 0,
+        }
+    }
+
+    /// Returns the core module that has the function.
+    pub fn module(&self) -> &Module {
+        &self.module
+    }
+
+    /// Returns the function's name in the name section of its core module, if the component has it.
     pub fn func_name(&self) -> Option<&str> {
         self.frame.name.as_deref()
     }
 
-    /// The byte offset in the component of the instruction that runs, if known.
+    /// Returns the byte offset in the component of the instruction that runs. `None` for a component
+    /// that was compiled without [`Config::generate_address_map`](crate::Config).
     pub fn module_offset(&self) -> Option<usize> {
         self.frame.offset.map(|offset| offset as usize)
+    }
+
+    /// Returns the byte offset in the function's body of the instruction that runs. `None` for a
+    /// component that was compiled without [`Config::generate_address_map`](crate::Config).
+    pub fn func_offset(&self) -> Option<usize> {
+        let offset = self.frame.offset?.checked_sub(self.frame.start?)?;
+        Some(offset as usize)
+    }
+
+    /// Returns the source lines of the instruction that runs, innermost inlined function first.
+    ///
+    /// The list is empty: this engine does not keep the debug information (DWARF) of components.
+    pub fn symbols(&self) -> &[FrameSymbol] {
+        &[]
+    }
+}
+
+/// A place in the source of a guest. See [`FrameInfo::symbols`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FrameSymbol {
+    name: Option<String>,
+    file: Option<String>,
+    line: Option<u32>,
+    column: Option<u32>,
+}
+
+impl FrameSymbol {
+    /// Returns the function's name as the debug information has it, which may be mangled.
+    pub fn name(&self) -> Option<&str> {
+        self.name.as_deref()
+    }
+
+    /// Returns the source file.
+    pub fn file(&self) -> Option<&str> {
+        self.file.as_deref()
+    }
+
+    /// Returns the line, counted from 1.
+    pub fn line(&self) -> Option<u32> {
+        self.line
+    }
+
+    /// Returns the column, counted from 1.
+    pub fn column(&self) -> Option<u32> {
+        self.column
     }
 }
 
@@ -40,9 +129,7 @@ impl WasmBacktrace {
         let frames: Vec<_> = report
             .frames
             .iter()
-            .map(|frame| FrameInfo {
-                frame: frame.clone(),
-            })
+            .map(|frame| FrameInfo::new(frame.clone()))
             .collect();
         (!frames.is_empty()).then_some(WasmBacktrace {
             frames,

@@ -1,6 +1,7 @@
 //! [`Context`]: context for the errors of results.
 
 use super::{Error, Result};
+use std::convert::Infallible;
 use std::fmt::Display;
 
 mod sealed {
@@ -26,7 +27,7 @@ mod sealed {
 /// assert_eq!(error.to_string(), "`NO_SUCH_LIMIT` is not set");
 /// assert!(error.is::<std::env::VarError>());
 /// ```
-pub trait Context<T>: sealed::Sealed {
+pub trait Context<T, E>: sealed::Sealed {
     /// Adds `context`.
     ///
     /// # Errors
@@ -41,12 +42,13 @@ pub trait Context<T>: sealed::Sealed {
     /// # Errors
     ///
     /// As [`context`](Self::context).
-    fn with_context<C>(self, context: impl FnOnce() -> C) -> Result<T>
+    fn with_context<C, F>(self, context: F) -> Result<T>
     where
-        C: Display + Send + Sync + 'static;
+        C: Display + Send + Sync + 'static,
+        F: FnOnce() -> C;
 }
 
-impl<T, E: Into<Error>> Context<T> for std::result::Result<T, E> {
+impl<T, E: Into<Error>> Context<T, E> for std::result::Result<T, E> {
     #[inline]
     fn context<C>(self, context: C) -> Result<T>
     where
@@ -56,15 +58,16 @@ impl<T, E: Into<Error>> Context<T> for std::result::Result<T, E> {
     }
 
     #[inline]
-    fn with_context<C>(self, context: impl FnOnce() -> C) -> Result<T>
+    fn with_context<C, F>(self, context: F) -> Result<T>
     where
         C: Display + Send + Sync + 'static,
+        F: FnOnce() -> C,
     {
         self.map_err(|error| error.into().context(context()))
     }
 }
 
-impl<T> Context<T> for Option<T> {
+impl<T> Context<T, Infallible> for Option<T> {
     #[inline]
     fn context<C>(self, context: C) -> Result<T>
     where
@@ -74,23 +77,47 @@ impl<T> Context<T> for Option<T> {
     }
 
     #[inline]
-    fn with_context<C>(self, context: impl FnOnce() -> C) -> Result<T>
+    fn with_context<C, F>(self, context: F) -> Result<T>
     where
         C: Display + Send + Sync + 'static,
+        F: FnOnce() -> C,
     {
         Ok(anyhow::Context::with_context(self, context)?)
     }
 }
 
-/// Converts a result of another library to one of this crate, where `?` cannot stand: in the last
-/// expression of a function.
-pub trait ToMintageResult<T> {
+/// Converts a result of another library to one of this crate, for places without the operator `?`,
+/// such as the last expression of a function. It is also exported as `ToWasmtimeResult`, the name
+/// that hosts of Wasmtime use.
+///
+/// ```
+/// use mintage::error::{Result, ToMintageResult};
+///
+/// fn pages(text: &str) -> Result<u32> {
+///     text.parse::<u32>().to_mintage_result()
+/// }
+///
+/// assert!(pages("many").is_err());
+/// ```
+pub trait ToMintageResult<T>: sealed::Sealed {
     /// Converts the error.
     ///
     /// # Errors
     ///
     /// The error of `self`.
     fn to_mintage_result(self) -> Result<T>;
+
+    /// Converts the error, as [`to_mintage_result`](Self::to_mintage_result) does.
+    ///
+    /// # Errors
+    ///
+    /// The error of `self`.
+    fn to_wasmtime_result(self) -> Result<T>
+    where
+        Self: Sized,
+    {
+        self.to_mintage_result()
+    }
 }
 
 impl<T, E: Into<Error>> ToMintageResult<T> for std::result::Result<T, E> {

@@ -75,8 +75,8 @@ pub mod macros;
 mod stopped;
 
 pub use crate::{bail, ensure, format_err};
-pub use backtrace::{FrameInfo, WasmBacktrace};
-pub use context::{Context, ToMintageResult};
+pub use backtrace::{FrameInfo, FrameSymbol, Module, WasmBacktrace};
+pub use context::{Context, ToMintageResult, ToMintageResult as ToWasmtimeResult};
 pub use link::{LinkError, UnmetImport};
 pub use mintage_environ::{ArtifactFault, ErrorKind, LimitKind};
 

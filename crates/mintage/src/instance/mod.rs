@@ -2,6 +2,7 @@
 
 pub mod core;
 
+use crate::abi::InstanceTypes;
 use crate::component::ExportItem;
 use crate::error::{Context, Result, bail, ensure, wrong_store};
 use crate::store::{LinkedImports, StoreInstance, StoreOpaque};
@@ -84,6 +85,16 @@ impl<T> InstancePre<T> {
     /// Returns the engine.
     pub fn engine(&self) -> &Engine {
         self.component.engine()
+    }
+
+    /// Returns the types of the component with the linker's resource types in place of imported
+    /// ones, for [`ComponentFunc::typecheck`](crate::types::ComponentFunc::typecheck).
+    #[doc(hidden)]
+    pub fn instance_type(&self) -> InstanceTypes<'_> {
+        InstanceTypes::new(
+            &self.component.interface().types,
+            self.linked.resources.as_slice(),
+        )
     }
 
     /// Creates an instance in a store, and runs its start functions.
@@ -242,14 +253,20 @@ impl Instance {
     {
         let store = store.as_context();
         let opaque = &store.0.opaque;
-        let func = match self.in_store(opaque)?.component.export(name) {
+        let component = &self.in_store(opaque)?.component;
+        let func = match component.export(&name) {
             Some(&ExportItem::Func(lift)) => Func::lifted(opaque, self.id, lift),
             Some(&ExportItem::ImportedFunc(import)) => Func::imported(opaque, self.id, import),
-            Some(_) => bail!("the export is not a function"),
-            None => bail!("the component exports no such function"),
+            Some(_) => bail!("the export {} is not a function", name.describe(component)),
+            None => bail!(
+                "the component exports no function {}",
+                name.describe(component)
+            ),
         };
-        func.typed(store)
-            .context("the exported function has another type")
+        func.typed(store).with_context(|| {
+            let name = name.describe(component);
+            format!("the exported function {name} has another type")
+        })
     }
 
     /// Returns the exported resource type `name` of this instance, or `None` if there is none.
@@ -313,6 +330,25 @@ impl Instance {
             .in_store(&store.0.opaque)
             .expect("the store that the instance was made in");
         this.component.get_export_index(instance, name)
+    }
+
+    /// Returns what this instance was made from: its component with resolved imports, for further
+    /// instances of it.
+    ///
+    /// # Panics
+    ///
+    /// If the instance is not in this store.
+    pub fn instance_pre<T>(&self, store: impl AsContext<Data = T>) -> InstancePre<T> {
+        let store = store.as_context();
+        let instance = self
+            .in_store(&store.0.opaque)
+            .expect("the store that the instance was made in");
+        // `InstancePre<T>` is the only way into a store of `T`, so the host functions are for these.
+        InstancePre::new(
+            &instance.component,
+            instance.runtime.imports().clone(),
+            instance.linked.clone(),
+        )
     }
 
     /// Returns the component that this is an instance of.

@@ -11,7 +11,7 @@ use crate::store::{Destructor, LinkedImports, host_destructor};
 use crate::types::{self, ComponentFunc, HostResourceTypes, TypeScope};
 use crate::{
     AsContextMut, Component, ComponentNamedList, Engine, Instance, InstancePre, Lift, Lower,
-    ResourceType, StoreContextMut, Val,
+    Module, ResourceType, StoreContextMut, Val,
 };
 use indexmap::IndexMap;
 use mintage_environ::component::{Import, Resource};
@@ -336,7 +336,7 @@ impl ImportCheck<'_> {
             let found = names.and_then(|names| names.get(name));
             let full_name = format!("{path}{name}");
             match (import, found) {
-                (Import::Type(_) | Import::Static, _) => {}
+                (Import::Type(_) | Import::Static(_), _) => {}
                 // An instance that has only types needs no definition.
                 (Import::Instance(items), None) => {
                     self.instance::<T>(items, None, &format!("{full_name}."));
@@ -371,7 +371,7 @@ impl ImportCheck<'_> {
             }
             Import::Instance(_) => "instance".into(),
             Import::Resource(_) => "resource".into(),
-            Import::Type(_) | Import::Static => "type".into(),
+            Import::Type(_) | Import::Static(_) => "type".into(),
         }
     }
 
@@ -585,6 +585,18 @@ impl<T: 'static> LinkerInstance<'_, T> {
         self.insert(name, Definition::Resource(ty, dtor))
     }
 
+    /// Returns the error that says where core modules are given: to `CodeBuilder::core_module`, when
+    /// the component that imports them is compiled.
+    ///
+    /// # Errors
+    ///
+    /// Always.
+    pub fn module(&mut self, name: &str, _module: &Module) -> Result<()> {
+        Err(Module::unsupported()).with_context(|| {
+            format!("the linker cannot define the import `{name}` as a core module")
+        })
+    }
+
     /// Returns the instance `name` inside this one. It is created if there is none.
     ///
     /// # Errors
@@ -628,7 +640,7 @@ impl<'a, T: 'static> LinkerInstance<'a, T> {
     /// # Errors
     ///
     /// As [`instance`](Self::instance).
-    pub fn into_instance(self, name: &str) -> Result<LinkerInstance<'a, T>> {
+    pub fn into_instance(self, name: &str) -> Result<Self> {
         match self
             .names
             .get_or_insert_with(name, || Definition::Instance(NameMap::default()))

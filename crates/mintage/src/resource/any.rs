@@ -1,14 +1,12 @@
 //! [`ResourceAny`]: a resource whose type is known only at run time.
 
-use super::Resource;
-use crate::abi::{
-    CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
-    LowerContext,
-};
+use super::host::HostResource;
+use super::{Resource, ResourceDynamic};
+use crate::abi::{InterfaceType, LiftContext, LowerContext};
 use crate::error::{bail, ensure};
 use crate::store::HostHandle;
 use crate::types::ResourceType;
-use crate::{AsContextMut, Result, abi};
+use crate::{AsContextMut, Result};
 
 /// A handle to a resource of a guest or of the host, in a [`Store`](crate::Store).
 ///
@@ -94,16 +92,9 @@ impl ResourceAny {
     /// If `resource` is borrowed, or was given away before.
     pub fn try_from_resource<T: 'static>(
         resource: Resource<T>,
-        mut store: impl AsContextMut,
+        store: impl AsContextMut,
     ) -> Result<ResourceAny> {
-        let store = store.as_context_mut();
-        let rep = resource.take()?;
-        let ty = ResourceType::host::<T>();
-        Ok(ResourceAny {
-            handle: store.0.opaque.handles.add_own(rep, None),
-            ty,
-            owned: true,
-        })
+        Self::of_host(resource.host, ResourceType::host::<T>(), store)
     }
 
     /// Gives up the handle and returns the resource of the host behind it.
@@ -112,61 +103,84 @@ impl ResourceAny {
     ///
     /// If the resource does not have the type `T`, was given up before, is lent to a call under
     /// way, or belongs to another store.
-    pub fn try_into_resource<T: 'static>(
-        self,
-        mut store: impl AsContextMut,
-    ) -> Result<Resource<T>> {
+    pub fn try_into_resource<T: 'static>(self, store: impl AsContextMut) -> Result<Resource<T>> {
         ensure!(
             self.ty == ResourceType::host::<T>(),
             "resource type mismatch: the resource is not of the host type `{}`",
             std::any::type_name::<T>()
         );
-        let entry = store
-            .as_context_mut()
-            .0
-            .opaque
-            .handles
-            .remove(self.handle)?;
-        Ok(match entry.owned {
-            true => Resource::new_own(entry.rep),
-            false => Resource::new_borrow(entry.rep),
+        self.into_host(store).map(Resource::of_host)
+    }
+
+    /// Gives up the handle and returns the resource of the host behind it, whose type is known only
+    /// at run time.
+    ///
+    /// # Errors
+    ///
+    /// If the resource type is not one of [`ResourceType::host_dynamic`], and as
+    /// [`try_into_resource`](Self::try_into_resource).
+    pub fn try_into_resource_dynamic(self, store: impl AsContextMut) -> Result<ResourceDynamic> {
+        let Some(number) = self.ty.dynamic_payload() else {
+            bail!("resource type mismatch: the resource is not of a numbered type of the host")
+        };
+        let host = self.into_host(store)?;
+        Ok(ResourceDynamic::of_host(host, number))
+    }
+
+    /// Creates a handle to a resource of the host of type `ty`.
+    pub(super) fn of_host(
+        resource: HostResource,
+        ty: ResourceType,
+        mut store: impl AsContextMut,
+    ) -> Result<ResourceAny> {
+        let rep = resource.take()?;
+        let handles = &mut store.as_context_mut().0.opaque.handles;
+        Ok(ResourceAny {
+            handle: handles.add_own(rep, None),
+            ty,
+            owned: true,
         })
+    }
+
+    /// Gives up the handle and returns the resource of the host behind it.
+    fn into_host(self, mut store: impl AsContextMut) -> Result<HostResource> {
+        let handles = &mut store.as_context_mut().0.opaque.handles;
+        let entry = handles.remove(self.handle)?;
+        Ok(HostResource::new(entry.rep, entry.owned))
     }
 }
 
-impl LowerContext<'_> {
-    fn lower_any(&mut self, ty: InterfaceType, handle: ResourceAny) -> Result<u32> {
+impl ResourceAny {
+    fn lower(&self, cx: &mut LowerContext<'_>, ty: InterfaceType) -> Result<u32> {
         let (InterfaceType::Own(id) | InterfaceType::Borrow(id)) = ty else {
             bail!("a resource is passed as a value of another type")
         };
-        let handles = self.handles()?;
+        let handles = cx.handles()?;
         ensure!(
-            handles.ty(id) == handle.ty,
+            handles.ty(id) == self.ty,
             "resource type mismatch: the handle is of another resource type than the parameter or \
              result"
         );
         if let InterfaceType::Own(_) = ty {
-            let rep = handles.host.take_own(handle.handle)?;
-            self.lower_own(id, rep)
+            let rep = handles.host.take_own(self.handle)?;
+            cx.lower_own(id, rep)
         } else {
-            let rep = handles.host.lend(handles.lends_to()?.host, handle.handle)?;
-            self.lower_borrow(id, rep)
+            let rep = handles.host.lend(handles.lends_to()?.host, self.handle)?;
+            cx.lower_borrow(id, rep)
         }
     }
-}
 
-impl LiftContext<'_> {
-    fn lift_any(&mut self, ty: InterfaceType, index: u32) -> Result<ResourceAny> {
+    fn lift(cx: &mut LiftContext<'_>, ty: InterfaceType, index: u32) -> Result<ResourceAny> {
         let (id, owned) = match ty {
             InterfaceType::Own(id) => (id, true),
             InterfaceType::Borrow(id) => (id, false),
             _ => bail!("a value of another type is taken as a resource"),
         };
         let rep = match owned {
-            true => self.lift_own(id, index)?,
-            false => self.lift_borrow(id, index)?,
+            true => cx.lift_own(id, index)?,
+            false => cx.lift_borrow(id, index)?,
         };
-        let handles = self.handles()?;
+        let handles = cx.handles()?;
         let (ty, origin) = (handles.ty(id), Some(handles.origin(id)));
         let handle = match owned {
             true => handles.host.add_own(rep, origin),
@@ -178,47 +192,4 @@ impl LiftContext<'_> {
     }
 }
 
-impl ComponentType for ResourceAny {
-    const ABI: CanonicalAbi = CanonicalAbi::scalar(4);
-
-    fn matches(ty: InterfaceType, _types: &InstanceTypes<'_>) -> bool {
-        matches!(ty, InterfaceType::Own(_) | InterfaceType::Borrow(_))
-    }
-
-    fn describe() -> String {
-        "own<_>".into()
-    }
-}
-
-impl Lower for ResourceAny {
-    fn lower_flat(
-        &self,
-        cx: &mut LowerContext<'_>,
-        ty: InterfaceType,
-        dst: &mut [u64],
-    ) -> Result<()> {
-        dst[0] = u64::from(cx.lower_any(ty, *self)?);
-        Ok(())
-    }
-
-    fn lower_memory(
-        &self,
-        cx: &mut LowerContext<'_>,
-        ty: InterfaceType,
-        offset: usize,
-    ) -> Result<()> {
-        let index = cx.lower_any(ty, *self)?;
-        cx.write(offset, index.to_le_bytes());
-        Ok(())
-    }
-}
-
-impl Lift for ResourceAny {
-    fn lift_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[u64]) -> Result<Self> {
-        cx.lift_any(ty, src[0] as u32)
-    }
-
-    fn lift_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Self> {
-        cx.lift_any(ty, abi::read_u32(bytes, 0))
-    }
-}
+passed_by_handle! { [] ResourceAny, |_id, _types| true, "own<_>".into() }

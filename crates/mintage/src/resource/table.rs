@@ -2,7 +2,7 @@
 
 use super::Resource;
 use std::any::Any;
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 /// Values of any type, each behind a [`Resource`]. Values can have children, which must be deleted
@@ -201,7 +201,7 @@ impl ResourceTable {
     /// # Errors
     ///
     /// If there is none.
-    pub fn get_any_mut(&mut self, rep: u32) -> Result<&mut (dyn Any + Send)> {
+    pub fn get_any_mut(&mut self, rep: u32) -> Result<&mut dyn Any> {
         Ok(&mut *self.entry_mut(rep)?.value)
     }
 
@@ -235,15 +235,16 @@ impl ResourceTable {
     }
 
     /// Returns the values with the representations that are keys of `map`, each with its entry of
-    /// the map.
-    pub fn iter_entries<T>(
-        &mut self,
-        mut map: HashMap<u32, T>,
-    ) -> impl Iterator<Item = (Result<&mut (dyn Any + Send)>, T)> {
+    /// the map. Any map or list of pairs will do.
+    pub fn iter_entries<'a, T>(
+        &'a mut self,
+        map: impl IntoIterator<Item = (u32, T)>,
+    ) -> impl Iterator<Item = (Result<&'a mut dyn Any>, T)> {
+        let mut map: BTreeMap<u32, T> = map.into_iter().collect();
         let mut found: Vec<_> = Vec::with_capacity(map.len());
         for (rep, slot) in (0..).zip(&mut self.slots) {
             if let Some(with) = map.remove(&rep) {
-                let value = slot.as_mut().map(|entry| &mut *entry.value);
+                let value = slot.as_mut().map(|entry| &mut *entry.value as &mut dyn Any);
                 found.push((value.ok_or(ResourceTableError::NotPresent), with));
             }
         }

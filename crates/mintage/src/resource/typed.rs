@@ -1,16 +1,13 @@
-//! [`Resource`]: a resource of the host.
+//! [`Resource`] and [`ResourceDynamic`]: resources of the host.
 
 use super::ResourceAny;
-use crate::abi::{
-    CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
-    LowerContext,
-};
+use super::host::HostResource;
+use crate::abi::{HandleContext, InterfaceType, LiftContext, LowerContext};
 use crate::error::{bail, ensure};
 use crate::types::ResourceType;
-use crate::{AsContextMut, Result, abi};
+use crate::{AsContextMut, Result};
 use std::fmt;
 use std::marker::PhantomData;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 /// A resource of the host, of the type that was defined as
 /// [`ResourceType::host::<T>()`](ResourceType::host).
@@ -45,10 +42,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// # }
 /// ```
 pub struct Resource<T> {
-    rep: u32,
-    owned: bool,
-    /// Whether an owned resource was given away.
-    taken: AtomicBool,
+    pub(super) host: HostResource,
     /// Invariant in `T`, since a subtype is another resource type.
     ty: PhantomData<fn(T) -> T>,
 }
@@ -56,31 +50,29 @@ pub struct Resource<T> {
 impl<T: 'static> Resource<T> {
     /// Creates an owned resource, to be given away.
     pub fn new_own(rep: u32) -> Resource<T> {
-        Self::new(rep, true)
+        Self::of_host(HostResource::new(rep, true))
     }
 
     /// Creates a borrowed resource, to be lent for the duration of the calls that it is passed to.
     pub fn new_borrow(rep: u32) -> Resource<T> {
-        Self::new(rep, false)
+        Self::of_host(HostResource::new(rep, false))
     }
 
-    fn new(rep: u32, owned: bool) -> Resource<T> {
+    pub(super) fn of_host(host: HostResource) -> Resource<T> {
         Resource {
-            rep,
-            owned,
-            taken: AtomicBool::new(false),
+            host,
             ty: PhantomData,
         }
     }
 
     /// Returns the representation.
     pub fn rep(&self) -> u32 {
-        self.rep
+        self.host.rep()
     }
 
     /// Returns whether this owns the resource.
     pub fn owned(&self) -> bool {
-        self.owned
+        self.host.owned()
     }
 
     /// Converts a handle to the host's resource behind it.
@@ -104,95 +96,149 @@ impl<T: 'static> Resource<T> {
         ResourceAny::try_from_resource(self, store)
     }
 
-    /// Gives the resource away and returns its representation.
-    pub(super) fn take(&self) -> Result<u32> {
-        ensure!(self.owned, "cannot lower a `borrow` resource into an `own`");
-        ensure!(
-            !self.taken.swap(true, Ordering::Relaxed),
-            "host resource already consumed: it was given away before"
-        );
-        Ok(self.rep)
-    }
-
     fn lower(&self, cx: &mut LowerContext<'_>, ty: InterfaceType) -> Result<u32> {
-        match ty {
-            InterfaceType::Own(id) => {
-                let rep = self.take()?;
-                cx.lower_own(id, rep)
-            }
-            InterfaceType::Borrow(id) => {
-                ensure!(
-                    !self.taken.load(Ordering::Relaxed),
-                    "host resource already consumed: it was given away before"
-                );
-                cx.lower_borrow(id, self.rep)
-            }
-            _ => bail!("a resource is passed as a value of another type"),
-        }
+        self.host.lower(cx, ty)
     }
 
     fn lift(cx: &mut LiftContext<'_>, ty: InterfaceType, index: u32) -> Result<Self> {
-        match ty {
-            InterfaceType::Own(id) => Ok(Self::new_own(cx.lift_own(id, index)?)),
-            InterfaceType::Borrow(id) => Ok(Self::new_borrow(cx.lift_borrow(id, index)?)),
-            _ => bail!("a value of another type is taken as a resource"),
-        }
+        HostResource::lift(cx, ty, index).map(Self::of_host)
     }
 }
 
 impl<T> fmt::Debug for Resource<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = if self.owned { "Own" } else { "Borrow" };
-        f.debug_tuple(name).field(&self.rep).finish()
+        self.host.fmt(f)
     }
 }
 
-impl<T: 'static> ComponentType for Resource<T> {
-    const ABI: CanonicalAbi = CanonicalAbi::scalar(4);
+/// A resource of the host, of a type that is known only at run time: a number stands for the type,
+/// which was defined as [`ResourceType::host_dynamic`] of that number.
+///
+/// In all other respects it is like a [`Resource`].
+///
+/// ```
+/// use mintage::component::{Linker, ResourceDynamic, ResourceType};
+/// use mintage::Engine;
+///
+/// # fn main() -> mintage::Result<()> {
+/// // Resource types that a configuration file lists.
+/// let names = ["file", "socket"];
+/// let mut linker = Linker::<()>::new(&Engine::default());
+/// let mut instance = linker.instance("host:things/all")?;
+/// for (number, name) in (0..).zip(names) {
+///     instance.resource(name, ResourceType::host_dynamic(number), |_, _rep| Ok(()))?;
+///     instance.func_wrap(&format!("new-{name}"), move |_, (): ()| {
+///         Ok((ResourceDynamic::new_own(7, number),))
+///     })?;
+/// }
+/// # Ok(())
+/// # }
+/// ```
+pub struct ResourceDynamic {
+    pub(super) host: HostResource,
+    ty: u32,
+}
 
-    fn matches(ty: InterfaceType, types: &InstanceTypes<'_>) -> bool {
-        match ty {
-            InterfaceType::Own(id) | InterfaceType::Borrow(id) => {
-                types.host_resource(id) == Some(ResourceType::host::<T>())
-            }
-            _ => false,
-        }
+impl ResourceDynamic {
+    /// Creates an owned resource of type number `ty`, to be given away.
+    pub fn new_own(rep: u32, ty: u32) -> ResourceDynamic {
+        let host = HostResource::new(rep, true);
+        ResourceDynamic { host, ty }
     }
 
-    fn describe() -> String {
-        format!("own<{}>", std::any::type_name::<T>())
+    /// Creates a borrowed resource of type number `ty`, to be lent for the duration of the calls
+    /// that it is passed to.
+    pub fn new_borrow(rep: u32, ty: u32) -> ResourceDynamic {
+        let host = HostResource::new(rep, false);
+        ResourceDynamic { host, ty }
+    }
+
+    pub(super) fn of_host(host: HostResource, ty: u32) -> ResourceDynamic {
+        ResourceDynamic { host, ty }
+    }
+
+    /// Returns the representation.
+    pub fn rep(&self) -> u32 {
+        self.host.rep()
+    }
+
+    /// Returns the number of the type.
+    pub fn ty(&self) -> u32 {
+        self.ty
+    }
+
+    /// Returns whether this owns the resource.
+    pub fn owned(&self) -> bool {
+        self.host.owned()
+    }
+
+    /// Converts a handle to the host's resource behind it.
+    ///
+    /// # Errors
+    ///
+    /// As [`ResourceAny::try_into_resource_dynamic`].
+    pub fn try_from_resource_any(
+        resource: ResourceAny,
+        store: impl AsContextMut,
+    ) -> Result<ResourceDynamic> {
+        resource.try_into_resource_dynamic(store)
+    }
+
+    /// Converts the resource to a handle.
+    ///
+    /// # Errors
+    ///
+    /// If it is borrowed, or was given away before.
+    pub fn try_into_resource_any(self, store: impl AsContextMut) -> Result<ResourceAny> {
+        ResourceAny::of_host(self.host, ResourceType::host_dynamic(self.ty), store)
+    }
+
+    /// Checks that a handle of type `ty` is of this resource's type, and passes the resource.
+    fn lower(&self, cx: &mut LowerContext<'_>, ty: InterfaceType) -> Result<u32> {
+        let expected = type_number(cx.handles()?, ty);
+        ensure!(
+            expected == Some(self.ty),
+            "resource type mismatch: the resource has the type number {}, and the parameter or \
+             result has {}",
+            self.ty,
+            expected.map_or("another type".into(), |number| number.to_string())
+        );
+        self.host.lower(cx, ty)
+    }
+
+    fn lift(cx: &mut LiftContext<'_>, ty: InterfaceType, index: u32) -> Result<Self> {
+        let Some(number) = type_number(cx.handles()?, ty) else {
+            bail!("a resource of another type is taken as one of a numbered type")
+        };
+        let host = HostResource::lift(cx, ty, index)?;
+        Ok(Self::of_host(host, number))
     }
 }
 
-impl<T: 'static> Lower for Resource<T> {
-    fn lower_flat(
-        &self,
-        cx: &mut LowerContext<'_>,
-        ty: InterfaceType,
-        dst: &mut [u64],
-    ) -> Result<()> {
-        dst[0] = u64::from(self.lower(cx, ty)?);
-        Ok(())
-    }
-
-    fn lower_memory(
-        &self,
-        cx: &mut LowerContext<'_>,
-        ty: InterfaceType,
-        offset: usize,
-    ) -> Result<()> {
-        let index = self.lower(cx, ty)?;
-        cx.write(offset, index.to_le_bytes());
-        Ok(())
+/// Returns the number of the resource type of a handle, if it has one.
+fn type_number(handles: &HandleContext<'_>, ty: InterfaceType) -> Option<u32> {
+    match ty {
+        InterfaceType::Own(id) | InterfaceType::Borrow(id) => handles.ty(id).dynamic_payload(),
+        _ => None,
     }
 }
 
-impl<T: 'static> Lift for Resource<T> {
-    fn lift_flat(cx: &mut LiftContext<'_>, ty: InterfaceType, src: &[u64]) -> Result<Self> {
-        Self::lift(cx, ty, src[0] as u32)
+impl fmt::Debug for ResourceDynamic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.host.fmt(f)
     }
+}
 
-    fn lift_memory(cx: &mut LiftContext<'_>, ty: InterfaceType, bytes: &[u8]) -> Result<Self> {
-        Self::lift(cx, ty, abi::read_u32(bytes, 0))
-    }
+passed_by_handle! {
+    [T: 'static] Resource<T>,
+    |id, types| types.host_resource(id) == Some(ResourceType::host::<T>()),
+    format!("own<{}>", std::any::type_name::<T>())
+}
+
+passed_by_handle! {
+    [] ResourceDynamic,
+    |id, types| types
+        .host_resource(id)
+        .is_some_and(|ty| ty.dynamic_payload().is_some()),
+    "own<_> of a numbered type of the host".into()
 }

@@ -5,7 +5,7 @@ mod items;
 mod scope;
 
 pub(crate) use ids::{StoreId, StoreInstanceId};
-pub use items::{Component, ComponentExtern, ComponentInstance, ComponentItem};
+pub use items::{Component, ComponentExtern, ComponentInstance, ComponentItem, CoreFunc, Module};
 pub(crate) use scope::{HostResourceTypes, TypeScope};
 
 use crate::component::ComponentId;
@@ -66,6 +66,8 @@ handle! {
     Record(RecordId) = Record, |a, b| a.fields().eq(b.fields());
     /// `tuple<...>`
     Tuple(TupleId) = Tuple, |a, b| a.types().eq(b.types());
+    /// `list<T, N>`
+    FixedLengthList(TupleId) = Tuple, |a, b| a.ty() == b.ty() && a.len() == b.len();
     /// `variant { ... }`
     Variant(VariantId) = Variant, |a, b| a.cases().eq(b.cases());
     /// `enum { ... }`
@@ -145,6 +147,20 @@ impl Tuple {
     }
 }
 
+impl FixedLengthList {
+    /// Returns the element type.
+    pub fn ty(&self) -> Type {
+        // A list of fixed length has at least one element.
+        Type::new(&self.component, self.all_types().tuple(self.id)[0])
+    }
+
+    /// Returns the number of elements, which is never 0.
+    #[allow(clippy::len_without_is_empty, reason = "there are no empty ones")]
+    pub fn len(&self) -> u32 {
+        self.all_types().tuple(self.id).len() as u32
+    }
+}
+
 impl Variant {
     /// The cases in order.
     pub fn cases(&self) -> impl ExactSizeIterator<Item = Case<'_>> {
@@ -195,6 +211,30 @@ impl Flags {
     }
 }
 
+/// `future<T>`. There is no such type yet: components that use futures are not supported, and loading
+/// one is an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FutureType {}
+
+impl FutureType {
+    /// Returns the type of the payload, if it has one.
+    pub fn ty(&self) -> Option<Type> {
+        match *self {}
+    }
+}
+
+/// `stream<T>`. There is no such type yet: components that use streams are not supported, and loading
+/// one is an error.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StreamType {}
+
+impl StreamType {
+    /// Returns the type of the items, if they have one.
+    pub fn ty(&self) -> Option<Type> {
+        match *self {}
+    }
+}
+
 /// A resource type.
 ///
 /// What [`component_type`](crate::Component::component_type) tells are types of the component, and
@@ -208,6 +248,8 @@ pub struct ResourceType(ResourceKind);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum ResourceKind {
     Host(TypeId),
+    /// A type of the host that is told apart from others by a number.
+    HostDynamic(u32),
     /// A type of an instance, by its number in the instance's component.
     Guest(StoreId, StoreInstanceId, ResourceId),
     /// A type of a component, whatever it is in an instance of it.
@@ -218,6 +260,20 @@ impl ResourceType {
     /// The resource type of the host whose values are represented by `T`.
     pub fn host<T: 'static>() -> ResourceType {
         ResourceType(ResourceKind::Host(TypeId::of::<T>()))
+    }
+
+    /// Returns the resource type of the host with the number `payload`, for types that are known
+    /// only at run time. See [`ResourceDynamic`](crate::ResourceDynamic).
+    pub fn host_dynamic(payload: u32) -> ResourceType {
+        ResourceType(ResourceKind::HostDynamic(payload))
+    }
+
+    /// Returns the number of a type that [`host_dynamic`](Self::host_dynamic) has made.
+    pub(crate) fn dynamic_payload(&self) -> Option<u32> {
+        match self.0 {
+            ResourceKind::HostDynamic(payload) => Some(payload),
+            _ => None,
+        }
     }
 
     /// The resource type `id` of an instance in a store.
@@ -253,7 +309,6 @@ impl ResourceType {
 /// # fn main() {}
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub enum Type {
     /// `bool`
     Bool,
@@ -303,8 +358,48 @@ pub enum Type {
     Own(ResourceType),
     /// `borrow<R>`
     Borrow(ResourceType),
+    /// `future<T>`
+    Future(FutureType),
+    /// `stream<T>`
+    Stream(StreamType),
     /// `error-context`
     ErrorContext,
+    /// `list<T, N>`
+    FixedLengthList(FixedLengthList),
+}
+
+/// Defines the methods that return what a variant has.
+macro_rules! unwrap {
+    ($($name:ident -> $variant:ident($ty:ty), $what:literal;)*) => {
+        impl Type {
+            $(
+                #[doc = concat!("Returns the type as ", $what, ".")]
+                ///
+                /// # Panics
+                ///
+                /// If it is another type.
+                pub fn $name(&self) -> &$ty {
+                    match self {
+                        Type::$variant(ty) => ty,
+                        other => panic!("expected {}, found the type `{other}`", $what),
+                    }
+                }
+            )*
+        }
+    };
+}
+
+unwrap! {
+    unwrap_list -> List(List), "a list";
+    unwrap_record -> Record(Record), "a record";
+    unwrap_tuple -> Tuple(Tuple), "a tuple";
+    unwrap_variant -> Variant(Variant), "a variant";
+    unwrap_enum -> Enum(Enum), "an enum";
+    unwrap_option -> Option(OptionType), "an option";
+    unwrap_result -> Result(ResultType), "a result";
+    unwrap_flags -> Flags(Flags), "flags";
+    unwrap_own -> Own(ResourceType), "an owned resource";
+    unwrap_borrow -> Borrow(ResourceType), "a borrowed resource";
 }
 
 impl Type {
@@ -328,7 +423,13 @@ impl Type {
             T::List(id) => Type::List(List { component, id }),
             T::Map(id) => Type::Map(Map { component, id }),
             T::Record(id) => Type::Record(Record { component, id }),
-            T::Tuple(id) => Type::Tuple(Tuple { component, id }),
+            T::Tuple(id) => {
+                let is_list = component.interface().types.fixed_length_list(id).is_some();
+                match is_list {
+                    true => Type::FixedLengthList(FixedLengthList { component, id }),
+                    false => Type::Tuple(Tuple { component, id }),
+                }
+            }
             T::Variant(id) => Type::Variant(Variant { component, id }),
             T::Enum(id) => Type::Enum(Enum { component, id }),
             T::Option(id) => Type::Option(OptionType { component, id }),
@@ -368,7 +469,10 @@ impl fmt::Display for Type {
             Type::Flags(ty) => return ty.fmt(f),
             Type::Own(_) => "own",
             Type::Borrow(_) => "borrow",
+            Type::Future(ty) => match *ty {},
+            Type::Stream(ty) => match *ty {},
             Type::ErrorContext => "error-context",
+            Type::FixedLengthList(ty) => return ty.fmt(f),
         })
     }
 }
@@ -386,6 +490,11 @@ impl ComponentFunc {
             component: component.clone(),
             id,
         }
+    }
+
+    /// Returns the component whose type this is, and the type's number there.
+    pub(crate) fn parts(&self) -> (&crate::Component, FuncTypeId) {
+        (&self.component, self.id)
     }
 
     /// The name and type of each parameter.

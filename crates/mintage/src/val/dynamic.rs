@@ -203,12 +203,17 @@ fn fields<'v>(
                 fields.iter().map(|(_, value)| value).zip(field_types),
             ))
         }
-        (Val::Tuple(values), InterfaceType::Tuple(id)) => {
+        (Val::Tuple(values) | Val::FixedLengthList(values), InterfaceType::Tuple(id)) => {
+            let is_list = matches!(value, Val::FixedLengthList(_));
+            if is_list != types.fixed_length_list(id).is_some() {
+                return Err(value.mismatch(ty, types));
+            }
             let expected = types.tuple(id);
             ensure!(
                 values.len() == expected.len(),
-                "type mismatch: expected `{}`, found a tuple of {} values",
+                "type mismatch: expected `{}`, found a {} of {} values",
                 types.display(ty),
+                value.kind(),
                 values.len()
             );
             Ok(Either::Tuple(values.iter().zip(expected.to_vec())))
@@ -657,5 +662,8 @@ fn lift_tuple(cx: &mut LiftContext<'_>, id: TupleId, mut parts: Parts<'_>) -> Re
     for &ty in fields {
         values.push(parts.lift(cx, ty)?);
     }
-    Ok(Val::Tuple(values))
+    Ok(match cx.types().fixed_length_list(id) {
+        Some(_) => Val::FixedLengthList(values),
+        None => Val::Tuple(values),
+    })
 }

@@ -19,9 +19,9 @@ use crate::{ErrorContext, ResourceAny};
 /// ]);
 /// assert_eq!(point, point.clone());
 /// assert_ne!(Val::U8(1), Val::U16(1));
+/// assert_eq!(Val::from("origin"), Val::String("origin".into()));
 /// ```
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub enum Val {
     /// `bool`
     Bool(bool),
@@ -70,8 +70,52 @@ pub enum Val {
     Flags(Vec<String>),
     /// `own<R>` or `borrow<R>`
     Resource(ResourceAny),
+    /// `future<T>`. There is no such value yet; see [`FutureAny`].
+    Future(FutureAny),
+    /// `stream<T>`. There is no such value yet; see [`StreamAny`].
+    Stream(StreamAny),
     /// `error-context`
     ErrorContext(ErrorContext),
+    /// `list<T, N>`, a list of fixed length.
+    FixedLengthList(Vec<Val>),
+}
+
+/// The readable end of a `future<T>`.
+///
+/// The type has no values: components that use futures are not supported yet, and loading one is an
+/// error. It exists for hosts that match every kind of [`Val`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum FutureAny {}
+
+/// The readable end of a `stream<T>`.
+///
+/// The type has no values: components that use streams are not supported yet, and loading one is an
+/// error. It exists for hosts that match every kind of [`Val`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StreamAny {}
+
+/// Implements conversions from what the variants have.
+macro_rules! from {
+    ($($ty:ty => $variant:ident),* $(,)?) => {$(
+        impl From<$ty> for Val {
+            fn from(value: $ty) -> Val {
+                Val::$variant(value)
+            }
+        }
+    )*};
+}
+
+from! {
+    bool => Bool, i8 => S8, u8 => U8, i16 => S16, u16 => U16, i32 => S32, u32 => U32, i64 => S64,
+    u64 => U64, f32 => Float32, f64 => Float64, char => Char, String => String,
+    ResourceAny => Resource, FutureAny => Future, StreamAny => Stream,
+    ErrorContext => ErrorContext,
+}
+
+impl From<&str> for Val {
+    fn from(value: &str) -> Val {
+        Val::String(value.into())
+    }
 }
 
 impl PartialEq for Val {
@@ -94,7 +138,9 @@ impl PartialEq for Val {
             }
             (Val::Char(a), Val::Char(b)) => a == b,
             (Val::String(a), Val::String(b)) | (Val::Enum(a), Val::Enum(b)) => a == b,
-            (Val::List(a), Val::List(b)) | (Val::Tuple(a), Val::Tuple(b)) => a == b,
+            (Val::List(a), Val::List(b))
+            | (Val::Tuple(a), Val::Tuple(b))
+            | (Val::FixedLengthList(a), Val::FixedLengthList(b)) => a == b,
             (Val::Map(a), Val::Map(b)) => a == b,
             (Val::Record(a), Val::Record(b)) => a == b,
             (Val::Variant(a, x), Val::Variant(b, y)) => a == b && x == y,
@@ -139,7 +185,10 @@ impl Val {
             Val::Result(_) => "result",
             Val::Flags(_) => "flags",
             Val::Resource(_) => "resource",
+            Val::Future(future) => match *future {},
+            Val::Stream(stream) => match *stream {},
             Val::ErrorContext(_) => "error-context",
+            Val::FixedLengthList(_) => "list of fixed length",
         }
     }
 

@@ -65,3 +65,53 @@ fn adapters_have_no_frames() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn frames_tell_where_they_are() -> Result<()> {
+    let engine = Engine::default();
+    let text = r#"(component
+        (core module $guest
+            (import "" "unused" (func $unused))
+            (func $inner (param i32) (local i64) (drop (i32.const 1)) (if (local.get 0)
+                (then (unreachable))))
+            (func (export "run") (param i32) (call $inner (local.get 0))))
+        (core module $none (func (export "unused")))
+        (core instance $none (instantiate $none))
+        (core instance $i (instantiate $guest (with "" (instance $none))))
+        (func (export "run") (param "x" u32) (canon lift (core func $i "run"))))"#;
+    let binary = wat::parse_str(text).expect("the text is right");
+    let component = Component::new(&engine, &binary)?;
+    let mut store = Store::new(&engine, ());
+    let instance = Linker::new(&engine).instantiate(&mut store, &component)?;
+    let run = instance.get_typed_func::<(u32,), ()>(&mut store, "run")?;
+    let error = run.call(&mut store, (1,)).expect_err("it traps");
+    let backtrace = error.downcast_ref::<WasmBacktrace>().expect("a backtrace");
+    let [inner, outer] = backtrace.frames() else {
+        panic!("there are two frames: {backtrace}")
+    };
+    // The index space of functions begins with the import.
+    assert_eq!((inner.func_index(), outer.func_index()), (1, 2));
+    assert_eq!(inner.module().name(), Some("guest"));
+    assert_eq!(
+        (inner.func_name(), outer.func_name()),
+        (Some("inner"), Some("run"))
+    );
+    assert!(inner.symbols().is_empty());
+
+    // The offsets name the bytes of the instructions.
+    const UNREACHABLE: u8 = 0x00;
+    const CALL: u8 = 0x10;
+    for (frame, instruction) in [(inner, UNREACHABLE), (outer, CALL)] {
+        let offset = frame.module_offset().expect("an address map");
+        assert_eq!(binary[offset], instruction);
+        // The body begins with the declarations of its locals, after its length.
+        let start = offset - frame.func_offset().expect("an address map");
+        let locals: &[u8] = match instruction {
+            CALL => &[0],
+            _ => &[1, 1, 0x7e],
+        };
+        assert!(binary[start..].starts_with(locals), "{frame}");
+    }
+    assert_eq!(inner.func_offset(), Some(3 + 3 + 4));
+    Ok(())
+}

@@ -375,15 +375,17 @@ fn wrong_parameters_leave_the_instance_alive() -> Result<()> {
         ),
         (
             message(add.typed::<(i32,), (i32,)>(&store)),
-            "the component's function has 2 parameters, the Rust type has 1",
+            "the component's function `func(a: s32, b: s32) -> s32` has 2 parameters, the Rust \
+             type has 1",
         ),
         (
             message(add.typed::<(i32, i32), ()>(&store)),
-            "the component's function has 1 results, the Rust type has 0",
+            "the component's function `func(a: s32, b: s32) -> s32` has 1 results, the Rust type \
+             has 0",
         ),
         (
             message(instance.get_typed_func::<(), ()>(&mut store, "nothing")),
-            "the component exports no such function",
+            "the component exports no function `nothing`",
         ),
     ] {
         assert_eq!(error, expected);

@@ -74,7 +74,7 @@ fn missing_and_wrong_imports_are_named_with_their_types() -> Result<()> {
                     .root()
                     .func_wrap("plain", |_, (_,): (u32,)| Ok((String::new(),)))
             },
-            "plain: the component's function has 0 results, the host function has 1",
+            "plain: the component's function `func(x: u32)` has 0 results, the host function has 1",
         ),
         (
             |linker| {
@@ -297,7 +297,7 @@ fn exports_by_name_and_index() -> Result<()> {
     assert_eq!(results, [Val::U32(1)]);
     assert_eq!(
         message(instance.get_typed_func::<(), ()>(&mut store, "color")),
-        "the export is not a function"
+        "the export `color` is not a function"
     );
 
     let other = Component::new(&engine, EXPORTER)?;

@@ -20,7 +20,7 @@ fn trap<T>(result: &Result<T>) -> Option<Trap> {
         .and_then(|error| error.downcast_ref().copied())
 }
 
-fn counter() -> Result<(Store<()>, Instance)> {
+pub fn counter() -> Result<(Store<()>, Instance)> {
     let engine = Engine::default();
     let component = Component::new(&engine, COUNTER)?;
     let mut store = Store::new(&engine, ());
@@ -28,12 +28,12 @@ fn counter() -> Result<(Store<()>, Instance)> {
     Ok((store, instance))
 }
 
-fn make(store: &mut Store<()>, instance: &Instance, rep: u32) -> Result<ResourceAny> {
+pub fn make(store: &mut Store<()>, instance: &Instance, rep: u32) -> Result<ResourceAny> {
     let make = instance.get_typed_func::<(u32,), (ResourceAny,)>(&mut *store, "make")?;
     Ok(make.call(store, (rep,))?.0)
 }
 
-fn dropped(store: &mut Store<()>, instance: &Instance) -> Result<u32> {
+pub fn dropped(store: &mut Store<()>, instance: &Instance) -> Result<u32> {
     let dropped = instance.get_typed_func::<(), (u32,)>(&mut *store, "dropped")?;
     Ok(dropped.call(store, ())?.0)
 }

@@ -24,7 +24,7 @@ use anyhow::{Context, Result, bail, ensure};
 use indexmap::{IndexMap, IndexSet};
 use items::{CoreInstanceItem, Exports, FuncItem, Item};
 use mintage_environ::component::{
-    ComponentTypes, Export, Import, ImportFunc, LiftedFunc, Resource,
+    AnnotatedItems, ComponentTypes, Export, Import, ImportFunc, LiftedFunc, Resource,
 };
 use mintage_environ::layout::Shape;
 use mintage_environ::{
@@ -75,6 +75,8 @@ pub(crate) struct InlinedInterface<'a> {
     /// The lifts that exports name, by `LiftId`.
     pub exported_lifts: IndexSet<CanonLiftId>,
     pub exports: IndexMap<Box<str>, Export>,
+    pub annotated_imports: AnnotatedItems,
+    pub annotated_exports: AnnotatedItems,
     /// Exports of core instances, for `Tunables::core_exports`.
     pub core_exports: Vec<InlinedCoreExport<'a>>,
 }

@@ -242,13 +242,12 @@ impl<'p> TypeScope<'p> {
                 );
                 types.intern_map(key, value)
             }
-            // A fixed-length list is a tuple in memory and to the host.
             ComponentDefinedType::FixedLengthList {
                 element, length, ..
             } => {
                 budget.spend(*length as usize)?;
                 let element = self.value(*element, types, budget)?;
-                types.intern_tuple((0..*length).map(|_| element).collect())
+                types.intern_fixed_length_list(element, *length)
             }
             ComponentDefinedType::Future { .. } => {
                 bail!(unsupported!("future types are not supported yet"))

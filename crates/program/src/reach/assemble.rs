@@ -133,6 +133,8 @@ fn interface(inlined: InlinedInterface<'_>, shape: &Shape, keys: &Keys) -> Compo
         lifts,
         exported_lifts,
         exports,
+        annotated_imports,
+        annotated_exports,
         core_exports,
     } = inlined;
     let name = |func| keys.callee(func);
@@ -163,6 +165,8 @@ fn interface(inlined: InlinedInterface<'_>, shape: &Shape, keys: &Keys) -> Compo
         resources: resources.collect(),
         lifts: lifts.collect(),
         exports,
+        annotated_imports,
+        annotated_exports,
         initializers: Vec::new(),
         core_exports: core_exports.collect(),
     }

@@ -61,7 +61,7 @@ impl Verifier<'_, '_> {
                         |(name, import)| ([&path[..], &[Box::clone(name)]].concat(), import);
                     imports.extend(items.iter().map(nested));
                 }
-                Import::Type(_) | Import::Resource(_) | Import::Static => {}
+                Import::Type(_) | Import::Resource(_) | Import::Static(_) => {}
             }
         }
         ensure!(
@@ -81,7 +81,7 @@ impl Verifier<'_, '_> {
                 }
                 Export::ImportedFunc(id) => self.import(*id)?,
                 Export::Instance(items) => exports.extend(items.values()),
-                Export::Type(_) | Export::Resource(_) | Export::Static => {}
+                Export::Type(_) | Export::Resource(_) | Export::Static(_) => {}
             }
         }
         Ok(())

@@ -217,6 +217,16 @@ impl Code {
         self.data_segments.0.as_ptr()
     }
 
+    /// Returns the artifact as it is mapped.
+    pub fn bytes(&self) -> &[u8] {
+        self.artifact.bytes()
+    }
+
+    /// Returns the machine code.
+    pub fn text(&self) -> &[u8] {
+        self.artifact.text()
+    }
+
     pub(crate) fn artifact(&self) -> &Artifact<FileMapping> {
         &self.artifact
     }

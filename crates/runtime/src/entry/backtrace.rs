@@ -37,5 +37,6 @@ fn frame(innermost: &Activation, pc: usize) -> Option<Frame> {
         name: artifact.function_name(ordinal).map(str::to_owned),
         module: artifact.module_name(instance).map(str::to_owned),
         offset: artifact.address_at(offset),
+        start: artifact.addresses(ordinal).next().map(|(_, start)| start),
     })
 }

@@ -56,6 +56,9 @@ pub struct Frame {
     /// The offset in bytes, in the component, of the instruction that runs, if the artifact has the
     /// address map.
     pub offset: Option<u32>,
+    /// The offset in bytes, in the component, of the function's body, if the artifact has the
+    /// address map.
+    pub start: Option<u32>,
 }
 
 impl fmt::Display for Frame {
@@ -118,6 +121,7 @@ mod tests {
             name: Some("f\n    1: innocent".into()),
             module: Some("\x1b[31mm".into()),
             offset: None,
+            start: None,
         };
         let text = frame.to_string();
         assert!(
