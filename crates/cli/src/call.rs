@@ -1,7 +1,6 @@
 //! Calls on the command line: `name(arguments)`, with arguments in WAVE.
 
 use crate::input::{STANDARD, Source, read_standard};
-use crate::wave;
 use mintage::error::{Context, Result, bail, ensure};
 use mintage::types::{ComponentFunc, ComponentItem, Type};
 use mintage::{Component, ComponentExportIndex, Engine, Instance, Store, Val};
@@ -41,7 +40,6 @@ impl Call {
             None => (only(functions)?, "()"),
         };
         let signature = &function.ty;
-        let params = signature.params().collect::<Vec<_>>();
         if let Some(handle) = signature
             .params()
             .map(|(_, ty)| ty)
@@ -54,7 +52,8 @@ impl Call {
                 function.name()
             );
         }
-        let args = wave::parse_args(args, &params)
+        let args = signature
+            .params_from_wave(args)
             .with_context(|| format!("wrong arguments for `{}: {signature}`", function.name()))?;
         Ok(Call { function, args })
     }

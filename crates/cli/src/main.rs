@@ -8,7 +8,6 @@
 //! | `load.rs` | makes components of files |
 //! | `output.rs` | writes files |
 //! | `settings.rs` | options for the library's settings |
-//! | `wave/` | reads and writes values as text |
 //!
 //! Exit codes: 0 success; 1 error; 2 wrong usage; 124 the guest ran longer than `--timeout` (the
 //! code of the command `timeout`); 134 the guest trapped (the code after `abort`).
@@ -21,7 +20,6 @@ mod input;
 mod load;
 mod output;
 mod settings;
-mod wave;
 
 use clap::{Parser, Subcommand};
 use settings::in_terms_of_options;

@@ -41,6 +41,7 @@
 //! | `abi` | the Canonical ABI over Rust types: [`Lower`], [`Lift`] |
 //! | `resource` | [`Resource`], [`ResourceAny`], [`ResourceTable`] |
 //! | `val` | [`Val`], and its Canonical ABI |
+//! | `wave` | values as text, with the feature `wave` |
 //! | `call` | [`Func`], [`TypedFunc`], host functions |
 //! | `instance` | [`Instance`], [`InstancePre`] |
 //! | `linker` | [`Linker`], [`LinkerInstance`] |
@@ -65,6 +66,8 @@ mod resource;
 mod store;
 pub mod types;
 mod val;
+#[cfg(feature = "wave")]
+mod wave;
 
 pub use abi::{ComponentNamedList, ComponentType, Lift, Lower};
 pub use abi::{InPlaceList, InPlaceOutcome, WasmList, WasmStr};

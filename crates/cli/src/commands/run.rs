@@ -3,7 +3,7 @@
 use crate::call::Call;
 use crate::input::{Precompiled, Source};
 use crate::settings::{CodeSettings, Limits, seconds};
-use crate::{TimedOut, load, wave};
+use crate::{TimedOut, load};
 use mintage::error::{Context, Error, Result};
 use mintage::{Component, Config, Linker, Store, Trap};
 use std::io::{self, Write};
@@ -60,7 +60,7 @@ impl Args {
             .call(&component, &call)
             .map_err(|error| self.explain(error))?;
         for result in &results {
-            writeln!(io::stdout(), "{}", wave::to_string(result)?)?;
+            writeln!(io::stdout(), "{}", result.to_wave()?)?;
         }
         if results.is_empty() {
             writeln!(io::stdout(), "()")?;

@@ -1,6 +1,6 @@
 //! Arrays, which are lists of fixed length.
 //!
-//! To the Canonical ABI, and in this engine, a `list<t, n>` is a tuple of `n` values of one type.
+//! To the Canonical ABI, a `list<t, n>` is a tuple of `n` values of one type.
 
 use super::{
     CanonicalAbi, ComponentType, InstanceTypes, InterfaceType, Lift, LiftContext, Lower,
@@ -23,15 +23,9 @@ impl<T: ComponentType, const N: usize> ComponentType for [T; N] {
         let InterfaceType::Tuple(id) = ty else {
             return false;
         };
-        // The elements are of one type, so one check is enough.
-        match &**types.tuple(id) {
-            [] => N == 0,
-            [first, rest @ ..] => {
-                rest.len() + 1 == N
-                    && T::matches(*first, types)
-                    && rest.iter().all(|element| element == first)
-            }
-        }
+        types
+            .fixed_length_list(id)
+            .is_some_and(|(element, length)| length == N && T::matches(element, types))
     }
 
     fn describe() -> String {

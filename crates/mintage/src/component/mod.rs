@@ -30,6 +30,10 @@ pub use crate::{ErrorContext, FutureAny, ResourceDynamic, ResourceGuard, StreamA
 #[doc(no_inline)]
 pub use crate::{bindgen, flags};
 
+#[cfg(feature = "wave")]
+#[doc(no_inline)]
+pub use wasm_wave;
+
 pub(crate) use boundary::Boundary;
 #[cfg(feature = "compiler")]
 pub use code_builder::CodeBuilder;

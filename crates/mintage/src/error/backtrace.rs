@@ -66,14 +66,16 @@ impl FrameInfo {
         self.frame.name.as_deref()
     }
 
-    /// Returns the byte offset in the component of the instruction that runs. `None` for a component
-    /// that was compiled without [`Config::generate_address_map`](crate::Config).
+    /// Returns the byte offset in the component of the instruction that runs. `None` if the
+    /// component was compiled without
+    /// [`Config::generate_address_map`](crate::Config::generate_address_map).
     pub fn module_offset(&self) -> Option<usize> {
         self.frame.offset.map(|offset| offset as usize)
     }
 
-    /// Returns the byte offset in the function's body of the instruction that runs. `None` for a
-    /// component that was compiled without [`Config::generate_address_map`](crate::Config).
+    /// Returns the byte offset in the function's body of the instruction that runs. `None` if the
+    /// component was compiled without
+    /// [`Config::generate_address_map`](crate::Config::generate_address_map).
     pub fn func_offset(&self) -> Option<usize> {
         let offset = self.frame.offset?.checked_sub(self.frame.start?)?;
         Some(offset as usize)

@@ -343,7 +343,7 @@ impl Instance {
         let instance = self
             .in_store(&store.0.opaque)
             .expect("the store that the instance was made in");
-        // `InstancePre<T>` is the only way into a store of `T`, so the host functions are for these.
+        // Instances of a store of `T` are made by an `InstancePre<T>`, so this is one again.
         InstancePre::new(
             &instance.component,
             instance.runtime.imports().clone(),

@@ -11,8 +11,9 @@ use std::fmt;
 /// used in its place meanwhile. A guard can be made on top of another one. Both are dropped in the
 /// reverse order then.
 ///
-/// An error of the destructor is lost in a drop. [`close`](Self::close) returns it. A resource that
-/// was given away in the meantime, as an `own<R>`, is left to its new owner.
+/// An error of the destructor is lost in a drop. [`close`](Self::close) returns it. A destructor
+/// that waits for an asynchronous host function needs [`close_async`](Self::close_async). A resource
+/// that was given away in the meantime, as an `own<R>`, is left to its new owner.
 ///
 /// While a thread panics, guards run no destructors, since a second panic in one would abort the
 /// process. The resource stays in the store then, and its destructor never runs. The same holds for
@@ -37,7 +38,8 @@ use std::fmt;
 /// #         (type $counter (resource (rep i32) (dtor (func $d "drop"))))
 /// #         (core func $new (canon resource.new $counter))
 /// #         (export $c "counter" (type $counter))
-/// #         (func (export "new") (param "rep" u32) (result (own $c)) (canon lift (core func $new)))
+/// #         (func (export "new") (param "rep" u32) (result (own $c))
+/// #             (canon lift (core func $new)))
 /// #         (func (export "dropped") (result u32) (canon lift (core func $d "dropped"))))"#,
 /// # )?;
 /// let mut store = Store::new(&engine, ());
@@ -95,6 +97,20 @@ impl<S: AsContextMut> ResourceGuard<S> {
     pub fn close(mut self) -> Result<()> {
         self.armed = false;
         self.resource.resource_drop(&mut self.store)
+    }
+
+    /// Drops the resource. The destructor may wait; see
+    /// [`ResourceAny::resource_drop_async`].
+    ///
+    /// # Errors
+    ///
+    /// As [`ResourceAny::resource_drop`].
+    pub async fn close_async(mut self) -> Result<()>
+    where
+        S::Data: Send,
+    {
+        self.armed = false;
+        self.resource.resource_drop_async(&mut self.store).await
     }
 
     /// Gives up the guard without dropping the resource, and returns the resource.

@@ -211,8 +211,8 @@ impl Flags {
     }
 }
 
-/// `future<T>`. There is no such type yet: components that use futures are not supported, and loading
-/// one is an error.
+/// `future<T>`. There is no such type yet: components that use futures are not supported, and
+/// loading one is an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FutureType {}
 
@@ -223,8 +223,8 @@ impl FutureType {
     }
 }
 
-/// `stream<T>`. There is no such type yet: components that use streams are not supported, and loading
-/// one is an error.
+/// `stream<T>`. There is no such type yet: components that use streams are not supported, and
+/// loading one is an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StreamType {}
 

@@ -1,5 +1,5 @@
-//! Guards, which drop the resources of guests, and resource types of the host that are known only at
-//! run time.
+//! Guards, which drop the resources of guests, and resource types of the host that are known only
+//! at run time.
 
 use crate::common::message;
 use crate::resources::{counter, dropped, make};
@@ -106,7 +106,8 @@ fn closing_a_guard_tells_how_the_destructor_failed() -> Result<()> {
             (type $r (resource (rep i32) (dtor (core func $d "drop"))))
             (core func $new (canon resource.new $r))
             (export $e "r" (type $r))
-            (func (export "new") (param "rep" u32) (result (own $e)) (canon lift (core func $new))))"#,
+            (func (export "new") (param "rep" u32) (result (own $e))
+                (canon lift (core func $new))))"#,
     )?;
     let mut store = Store::new(&engine, ());
     let linker = Linker::new(&engine);

@@ -6,7 +6,7 @@ use mintage::component::{
     Resource, ResourceAny, ResourceDynamic, ResourceTable, ResourceTableError, ResourceType,
     StreamAny, Type, TypedFunc, Val, bindgen, flags, types,
 };
-use mintage::error::{Context, ToWasmtimeResult as _};
+use mintage::error::Context;
 use mintage::{
     AsContext, AsContextMut, Config, Engine, Error, FrameInfo, FrameSymbol, Module,
     ResourcesRequired, Result, Store, StoreContext, StoreContextMut, ToWasmtimeResult, Trap,

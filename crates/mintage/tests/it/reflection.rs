@@ -127,7 +127,8 @@ fn types_are_unwrapped() -> Result<()> {
         &engine,
         r#"(component (import "f" (func
             (param "list" (list u8)) (param "tuple" (tuple u8 char)) (param "option" (option s8))
-            (param "result" (result u8)) (param "fixed" (list u16 3)) (param "map" (map u8 char)))))"#,
+            (param "result" (result u8)) (param "fixed" (list u16 3))
+            (param "map" (map u8 char)))))"#,
     )?;
     let ty = component.component_type();
     let ComponentItem::ComponentFunc(func) = ty.get_import(&engine, "f").unwrap().ty else {

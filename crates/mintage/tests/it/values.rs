@@ -458,7 +458,7 @@ fn arrays_are_lists_of_fixed_length() {
         let mut store = Store::new(component.engine(), ());
         common::message(linker.instantiate(&mut store, &component))
     };
-    for ty in ["(tuple u8 u8 s8)", "(list s8 3)"] {
+    for ty in ["(tuple u8 u8 u8)", "(list s8 3)"] {
         let message = other(ty);
         assert!(message.contains("`list<u8, 3>`"), "{message}");
     }

@@ -3,13 +3,25 @@
 //! `wasm-wave` can do this conversion, too, but its errors name neither the part of the value that
 //! is wrong nor the expected type.
 
-use mintage::Val;
-use mintage::error::{Error, Result, bail, ensure};
-use mintage::types::{Case, Type};
+use crate::Val;
+use crate::error::{Error, Result, bail, ensure, format_err};
+use crate::types::{Case, Type};
 use std::str::FromStr;
 use wasm_wave::ast::{Node, NodeType};
 use wasm_wave::parser::{ParserError, ParserErrorKind};
-use wasm_wave::untyped::UntypedFuncCall;
+use wasm_wave::untyped::{UntypedFuncCall, UntypedValue};
+
+/// Parses a value of type `ty`.
+///
+/// # Errors
+///
+/// Fails if the text is not a value, or one of another type. The error names the wrong part by its
+/// path from the value inwards, and the expected type.
+pub(super) fn parse_value(text: &str, ty: &Type) -> Result<Val> {
+    let untyped = UntypedValue::parse(text).map_err(|error| syntax(&error, text))?;
+    let value = Reader { source: text }.value(untyped.node(), ty);
+    value.map_err(Mismatch::into_error)
+}
 
 /// Parses the arguments of a call, for example `("world", 3)`. Trailing arguments may be left out
 /// if they are options.
@@ -18,7 +30,7 @@ use wasm_wave::untyped::UntypedFuncCall;
 ///
 /// Fails if the text is not a list of values, or if the values do not have the types of `params`.
 /// The error names the wrong part by its path from the argument inwards, and the expected type.
-pub(crate) fn parse_args(text: &str, params: &[(&str, Type)]) -> Result<Vec<Val>> {
+pub(super) fn parse_args(text: &str, params: &[(&str, Type)]) -> Result<Vec<Val>> {
     // The parser expects a whole call. The name of the function does not matter.
     let call = format!("f{text}");
     let untyped = UntypedFuncCall::parse(&call).map_err(|error| syntax(&error, &call))?;
@@ -55,8 +67,8 @@ fn syntax(error: &ParserError, text: &str) -> Error {
         .get(error.span())
         .filter(|part| !part.trim().is_empty())
     {
-        Some(part) => mintage::error::format_err!("{reason} at `{}`", shorten(part)),
-        None => mintage::error::format_err!(reason),
+        Some(part) => format_err!("{reason} at `{}`", shorten(part)),
+        None => format_err!(reason),
     }
 }
 
@@ -88,8 +100,11 @@ impl Mismatch {
     }
 
     fn into_error(mut self) -> Error {
+        if self.path.is_empty() {
+            return format_err!(self.reason);
+        }
         self.path.reverse();
-        mintage::error::format_err!("{}: {}", self.path.join(", "), self.reason)
+        format_err!("{}: {}", self.path.join(", "), self.reason)
     }
 }
 
@@ -121,6 +136,13 @@ impl Reader<'_> {
                 let nodes = self.of_type(node, ty, node.as_list())?;
                 Val::List(self.elements(nodes.map(|node| (node, list.ty())))?)
             }
+            Type::FixedLengthList(list) => {
+                let nodes = self.of_type(node, ty, node.as_list())?;
+                count(nodes.len(), list.len() as usize, ty)?;
+                let element = list.ty();
+                let nodes = nodes.map(|node| (node, element.clone()));
+                Val::FixedLengthList(self.elements(nodes)?)
+            }
             Type::Map(map) => self.map(node, ty, &map.key(), &map.value())?,
             Type::Record(record) => {
                 let fields = record.fields().map(|field| (field.name, field.ty));
@@ -128,12 +150,7 @@ impl Reader<'_> {
             }
             Type::Tuple(tuple) => {
                 let nodes = self.of_type(node, ty, node.as_tuple())?;
-                let (given, taken) = (nodes.len(), tuple.types().len());
-                if given != taken {
-                    return Err(Mismatch::new(format!(
-                        "expected {taken} values for a `{ty}`, found {given}"
-                    )));
-                }
+                count(nodes.len(), tuple.types().len(), ty)?;
                 Val::Tuple(self.elements(nodes.zip(tuple.types()))?)
             }
             Type::Variant(variant) => self.variant(node, ty, variant.cases())?,
@@ -164,8 +181,11 @@ impl Reader<'_> {
                 }
                 Val::Flags(given)
             }
-            // Handles. Calls that pass any have been rejected before.
-            _ => {
+            Type::Own(_)
+            | Type::Borrow(_)
+            | Type::Future(_)
+            | Type::Stream(_)
+            | Type::ErrorContext => {
                 return Err(Mismatch::new(format!(
                     "values of type `{ty}` cannot be written as text"
                 )));
@@ -331,6 +351,16 @@ impl Reader<'_> {
                 .map(|value| Some(Box::new(value))),
             _ => Err(self.expected(node, &format!("a `{ty}`"))),
         }
+    }
+}
+
+/// Fails if a value of type `ty` does not have the number of parts that the type has.
+fn count(given: usize, taken: usize, ty: &Type) -> Result<(), Mismatch> {
+    match given == taken {
+        true => Ok(()),
+        false => Err(Mismatch::new(format!(
+            "expected {taken} values for a `{ty}`, found {given}"
+        ))),
     }
 }
 
