@@ -165,10 +165,18 @@ pub(crate) fn core_function(
     Ok(())
 }
 
+/// Returns the location of the code for byte `offset` of the component.
+fn location(offset: u64) -> SourceLoc {
+    SourceLoc::new(u32::try_from(offset).unwrap_or(u32::MAX))
+}
+
 impl<'a, 'f> Translator<'a, 'f> {
     fn body(&mut self, body: &Body<'a>, entry: Block, sig: SigId) -> Result<()> {
-        // The first location is the function's, for backtraces.
-        self.set_location(body.offset as u64);
+        // The first location is the function's own, for backtraces.
+        if self.input.tunables.address_map {
+            let start = location(body.offset as u64);
+            self.builder.func.params.ensure_base_srcloc(start);
+        }
         let body = FunctionBody::new(BinaryReader::new(body.bytes, body.offset as u64));
         let mut operators = self.declare_variables(&body, entry, sig)?;
         self.open_function(sig);
@@ -232,8 +240,7 @@ impl<'a, 'f> Translator<'a, 'f> {
     /// Sets the location of the code that follows to byte `offset` of the component.
     fn set_location(&mut self, offset: u64) {
         if self.input.tunables.address_map {
-            self.builder
-                .set_srcloc(SourceLoc::new(u32::try_from(offset).unwrap_or(u32::MAX)));
+            self.builder.set_srcloc(location(offset));
         }
     }
 
