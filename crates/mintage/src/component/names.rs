@@ -45,7 +45,7 @@ impl<V> NameMap<V> {
     /// Returns whether the names are equal but for semver-compatible versions.
     pub fn are_compatible(a: &str, b: &str) -> bool {
         a == b
-            || match (compatible_key(a), compatible_key(b)) {
+            || match (compatible_version(a), compatible_version(b)) {
                 (Some((a, _)), Some((b, _))) => a == b,
                 _ => false,
             }
