@@ -2,83 +2,106 @@
 
 use crate::functions::{Params, function_name, resource_of};
 use crate::names::{camel, ident, snake};
-use crate::types::{Passing, docs};
+use crate::options::FunctionFlags;
+use crate::plan::Placed;
+use crate::tracing::{Side, Tracing};
+use crate::types::{Passing, docs, plain_docs};
 use crate::{Direction, Generator, Scope};
-use anyhow::Result;
+use anyhow::{Result, bail};
+use indexmap::IndexSet;
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
-use wit_parser::{Function, FunctionKind, InterfaceId, TypeDefKind};
+use wit_parser::{Function, FunctionKind, InterfaceId};
 
-/// A function that guests export, as fields and methods of a struct.
-pub struct ExportedFunction {
-    /// The field that holds its index, and in the other struct the function.
-    pub field: Ident,
-    /// The name of the export.
-    pub name: String,
-    /// The types of parameters and results, as tuples.
-    pub types: TokenStream,
-    /// The methods that call it.
-    pub methods: TokenStream,
+/// Functions that guests export, as fields and methods of structs.
+pub struct ExportedFunctions {
+    /// All of them, in the order of WIT.
+    pub functions: Vec<ExportedFunction>,
 }
 
-impl ExportedFunction {
-    /// Returns the field of the struct of functions.
-    pub fn function_field(&self, krate: &TokenStream) -> TokenStream {
-        let field = &self.field;
-        quote!(#field: #krate::Func,)
+/// A function that guests export.
+pub struct ExportedFunction {
+    /// The field that holds its index, and in the other struct the function.
+    field: Ident,
+    /// The name of the export.
+    name: String,
+    /// The types of parameters and results, as tuples.
+    types: TokenStream,
+    /// The methods that call it.
+    methods: TokenStream,
+    /// The resource that it belongs to.
+    resource: Option<wit_parser::TypeId>,
+}
+
+impl ExportedFunctions {
+    /// Returns the methods that call functions without a resource.
+    pub fn methods(&self) -> TokenStream {
+        self.methods_of(None)
     }
 
-    /// Returns the field of the struct of indexes.
-    pub fn index_field(&self, krate: &TokenStream) -> TokenStream {
-        let field = &self.field;
-        quote!(#field: #krate::ComponentExportIndex,)
+    fn methods_of(&self, resource: Option<wit_parser::TypeId>) -> TokenStream {
+        let functions = self.functions.iter();
+        let own = functions.filter(|function| function.resource == resource);
+        own.map(|function| function.methods.clone()).collect()
     }
 
-    /// Returns the value of the field of the struct of functions: the export, type-checked.
-    pub fn loaded(&self, krate: &TokenStream) -> TokenStream {
-        let (field, types, name) = (&self.field, &self.types, &self.name);
+    /// Returns the fields of the struct of functions.
+    pub fn function_fields(&self, krate: &TokenStream) -> TokenStream {
+        let fields = self.functions.iter().map(|function| &function.field);
+        quote!(#(#fields: #krate::Func,)*)
+    }
+
+    /// Returns the fields of the struct of indexes.
+    pub fn index_fields(&self, krate: &TokenStream) -> TokenStream {
+        let fields = self.functions.iter().map(|function| &function.field);
+        quote!(#(#fields: #krate::ComponentExportIndex,)*)
+    }
+
+    /// Returns the values of the fields of the struct of indexes: exports of `component`, or of
+    /// one of its instances.
+    pub fn found(&self, krate: &TokenStream, instance: &TokenStream) -> TokenStream {
+        let functions = self.functions.iter();
+        let (fields, names): (Vec<_>, Vec<_>) = functions
+            .map(|function| (&function.field, &function.name))
+            .unzip();
         quote! {
-            #field: *#krate::__internal::exported::<#types>(
-                &mut store, instance, &self.#field, #name,
-            )?.func(),
+            #(#fields: #krate::__internal::export_index(component, #instance, #names)?,)*
         }
+    }
+
+    /// Returns the values of the fields of the struct of functions: exports of an instance whose
+    /// types are checked.
+    pub fn loaded(&self, krate: &TokenStream) -> TokenStream {
+        let loaded = self.functions.iter().map(|function| {
+            let ExportedFunction {
+                field, types, name, ..
+            } = function;
+            quote! {
+                #field: *#krate::__internal::exported::<#types>(
+                    &mut store, instance, &self.#field, #name,
+                )?.func(),
+            }
+        });
+        loaded.collect()
     }
 }
 
 impl Generator<'_> {
     /// Generates the module of an exported interface.
-    pub fn export_interface(&mut self, id: InterfaceId, name: &str) -> Result<()> {
-        let placed = self.exported[&id].clone();
-        let scope = Scope {
-            direction: Direction::Export,
-            depth: placed.path.len(),
-            interface: Some(id),
-        };
-        let krate = self.options.krate.clone();
-        let resolve = self.resolve;
-        let interface = &resolve.interfaces[id];
-        let mut items = TokenStream::new();
-        for (name, &ty) in &interface.types {
-            items.extend(self.type_item(&scope, name, ty)?);
+    pub fn export_interface(&mut self, id: InterfaceId, placed: &Placed) -> Result<()> {
+        let krate = &self.options.krate;
+        let scope = Scope::interface(id, placed);
+        let interface = &self.resolve.interfaces[id];
+        let name = self.resolve.name_world_key(&placed.key);
+        let mut items = self.standard_imports(&scope);
+        for &ty in interface.types.values() {
+            items.extend(self.type_item(&scope, ty)?);
         }
-        let mut functions = Vec::new();
-        for function in interface.functions.values() {
-            functions.push((
-                resource_of(function),
-                self.exported_function(&scope, function)?,
-            ));
-        }
-        let mut methods = TokenStream::new();
-        let free = functions.iter().filter(|(resource, _)| resource.is_none());
-        methods.extend(free.map(|(_, function)| function.methods.clone()));
-        let resources = interface
-            .types
-            .iter()
-            .filter(|(_, ty)| matches!(resolve.types[**ty].kind, TypeDefKind::Resource));
-        for (name, &resource) in resources {
-            let (rust, accessor) = (format_ident!("Guest{}", camel(name)), ident(&snake(name)));
-            let own = functions.iter().filter(|(of, _)| *of == Some(resource));
-            let own = own.map(|(_, function)| &function.methods);
+        let functions = self.exported_functions(&scope, &name)?;
+        let mut methods = functions.methods();
+        for (name, resource) in self.resources(&scope) {
+            let (rust, accessor) = (format_ident!("Guest{}", camel(&name)), ident(&snake(&name)));
+            let own = functions.methods_of(Some(resource));
             items.extend(quote! {
                 /// The functions of the resource.
                 #[derive(Clone, Copy)]
@@ -87,7 +110,7 @@ impl Generator<'_> {
                 }
 
                 impl #rust<'_> {
-                    #(#own)*
+                    #own
                 }
             });
             methods.extend(quote! {
@@ -97,30 +120,24 @@ impl Generator<'_> {
                 }
             });
         }
-        let functions: Vec<_> = functions.iter().map(|(_, function)| function).collect();
-        let fields = functions
-            .iter()
-            .map(|function| function.function_field(&krate));
-        let indices = functions
-            .iter()
-            .map(|function| function.index_field(&krate));
-        let loaded = functions.iter().map(|function| function.loaded(&krate));
-        let (idents, names): (Vec<_>, Vec<_>) = functions
-            .iter()
-            .map(|function| (&function.field, &function.name))
-            .unzip();
-        let docs = docs(&interface.docs);
+        let (fields, indices) = (
+            functions.function_fields(krate),
+            functions.index_fields(krate),
+        );
+        let found = functions.found(krate, &quote!(Some(&instance)));
+        let loaded = functions.loaded(krate);
+        let docs = docs(&interface.docs, &interface.stability);
         items.extend(quote! {
             #docs
             #[derive(Clone)]
             pub struct Guest {
-                #(#fields)*
+                #fields
             }
 
             /// The places of the functions in a component, found once by name.
             #[derive(Clone)]
             pub struct GuestIndices {
-                #(#indices)*
+                #indices
             }
 
             impl GuestIndices {
@@ -128,32 +145,28 @@ impl Generator<'_> {
                 ///
                 /// # Errors
                 ///
-                /// When the component does not export one of them.
+                /// If the component does not export one of them.
                 pub fn new<T>(pre: &#krate::InstancePre<T>) -> #krate::Result<GuestIndices> {
-                    let component = pre.component();
-                    let instance =
-                        #krate::__internal::export_index(component, None, #name)?;
-                    Ok(GuestIndices {
-                        #(#idents: #krate::__internal::export_index(
-                            component, Some(&instance), #names,
-                        )?,)*
-                    })
+                    Self::find(pre.component())
+                }
+
+                #[doc(hidden)]
+                pub fn find(component: &#krate::Component) -> #krate::Result<GuestIndices> {
+                    let instance = #krate::__internal::export_index(component, None, #name)?;
+                    Ok(GuestIndices { #found })
                 }
 
                 /// Checks the types of the functions of an instance.
                 ///
                 /// # Errors
                 ///
-                /// When the type of one differs.
-                #[allow(unused)]
+                /// If the type of one differs.
                 pub fn load(
                     &self,
                     mut store: impl #krate::AsContextMut,
                     instance: &#krate::Instance,
                 ) -> #krate::Result<Guest> {
-                    Ok(Guest {
-                        #(#loaded)*
-                    })
+                    Ok(Guest { #loaded })
                 }
             }
 
@@ -165,67 +178,137 @@ impl Generator<'_> {
         Ok(())
     }
 
+    /// Generates what calls the exported functions of an interface, or of the world itself.
+    /// `module` is its name in spans.
+    pub fn exported_functions(&self, scope: &Scope, module: &str) -> Result<ExportedFunctions> {
+        let mut fields = IndexSet::new();
+        let mut functions = Vec::new();
+        for function in self.functions(scope) {
+            let mut field = self.field_name(function);
+            while !fields.insert(field.clone()) {
+                field.push('_');
+            }
+            let field = ident(&field);
+            functions.push(self.exported_function(scope, module, function, field)?);
+        }
+        Ok(ExportedFunctions { functions })
+    }
+
+    /// Returns the name of the field for an exported function.
+    fn field_name(&self, function: &Function) -> String {
+        let base = base_name(function);
+        match resource_of(function) {
+            Some(resource) => {
+                let resource = self.resolve.types[resource].name.as_deref();
+                format!("{}_{base}_function", snake(resource.unwrap_or_default()))
+            }
+            None => format!("{base}_function"),
+        }
+    }
+
     /// Generates the methods that call an exported function.
-    pub fn exported_function(
-        &mut self,
+    fn exported_function(
+        &self,
         scope: &Scope,
+        module: &str,
         function: &Function,
+        field: Ident,
     ) -> Result<ExportedFunction> {
         self.check_function(function)?;
-        let krate = self.options.krate.clone();
-        let params = self.params(scope, function, Passing::Borrowed)?;
-        let result = self.result_type(scope, function)?;
+        let krate = &self.options.krate;
+        let flags = self
+            .plan
+            .flags(Direction::Export, scope.interface, &function.name);
+        self.check_exported(function, flags)?;
+        let params = self.params(scope, function, Passing::Borrowed, &["store"])?;
         let Params { names, types } = &params;
+        let result = self.result_type(scope, function)?;
         let results = match function.result {
             Some(_) => quote!((#result,)),
             None => quote!(()),
         };
-        let base = match function.kind {
-            FunctionKind::Constructor(_) => "constructor".to_string(),
-            _ => function_name(function),
-        };
-        let field = match resource_of(function) {
-            Some(resource) => {
-                let resource = self.resolve.types[resource].name.as_deref();
-                format_ident!("{}_{base}_function", snake(resource.unwrap_or_default()))
-            }
-            None => format_ident!("{base}_function"),
-        };
+        let types = quote!((#(#types,)*), #results);
         let place = match resource_of(function) {
             Some(_) => quote!(self.guest.#field),
             None => quote!(self.#field),
         };
-        let base = base.trim_end_matches('_');
+        let base = base_name(function);
         let (call, func) = (format_ident!("call_{base}"), format_ident!("func_{base}"));
-        let signature = quote!(#krate::TypedFunc<(#(#types,)*), #results>);
-        let value = match function.result {
-            Some(_) => quote!(let (result,) = result; Ok(result)),
-            None => quote!(Ok(result)),
+        let Tracing { span, enter, .. } =
+            self.tracing(Side::Export, module, function, flags, names);
+        let called = match flags.asynchronous {
+            false => quote!(self.#func().call(store, (#(#names,)*))),
+            true => {
+                let future = quote!(self.#func().call_async(store, (#(#names,)*)));
+                match flags.tracing {
+                    true => quote!(::tracing::Instrument::instrument(#future, span).await),
+                    false => quote!(#future.await),
+                }
+            }
         };
-        let declared = params.declared();
-        let docs = docs(&function.docs);
+        let value = match function.result {
+            Some(_) => quote!(let (result,) = #called?; Ok(result)),
+            None => called,
+        };
+        let (asynchronous, bounds) = match flags.asynchronous {
+            true => (
+                quote!(async),
+                quote!(where <S as #krate::AsContext>::Data: Send),
+            ),
+            false => (TokenStream::new(), TokenStream::new()),
+        };
+        let (declared, docs) = (params.declared(), docs(&function.docs, &function.stability));
         let methods = quote! {
             #docs
-            pub fn #call<S: #krate::AsContextMut>(
+            pub #asynchronous fn #call<S: #krate::AsContextMut>(
                 &self,
                 store: S,
                 #declared
-            ) -> #krate::Result<#result> {
-                let callee = <#krate::TypedFunc<(#(#types,)*), #results>>::new_unchecked(#place);
-                let result = callee.call(store, (#(#names,)*))?;
+            ) -> #krate::Result<#result>
+            #bounds
+            {
+                #span
+                #enter
                 #value
             }
 
             /// Returns the function, for calls in other ways.
-            pub fn #func(&self) -> #signature {
-                <#krate::TypedFunc<(#(#types,)*), #results>>::new_unchecked(#place)
+            pub fn #func(&self) -> #krate::TypedFunc<#types> {
+                #krate::TypedFunc::new_unchecked(#place)
             }
         };
         Ok(ExportedFunction {
             field,
             name: function.name.clone(),
-            types: quote!((#(#types,)*), #results),
+            types,
             methods,
+            resource: resource_of(function),
         })
+    }
+
+    /// Fails if an exported function has flags that are not supported.
+    fn check_exported(&self, function: &Function, flags: FunctionFlags) -> Result<()> {
+        if flags.asynchronous && flags.store {
+            bail!(
+                "{}: `bindgen!` does not support the flags `async | store` of the exported \
+                 function `{}` yet, since they stand for concurrent calls; use `async`",
+                self.resolve.render_location(function.span),
+                function.name
+            );
+        }
+        Ok(())
+    }
+
+    /// Returns the documentation of the world.
+    pub fn world_docs(&self) -> TokenStream {
+        plain_docs(&self.resolve.worlds[self.world].docs)
+    }
+}
+
+/// Returns the name of an exported function after `call_`.
+fn base_name(function: &Function) -> String {
+    match function.kind {
+        FunctionKind::Constructor(_) => "constructor".to_string(),
+        _ => function_name(function).trim_end_matches('_').to_string(),
     }
 }

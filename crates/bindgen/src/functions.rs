@@ -2,11 +2,11 @@
 
 use crate::names::{ident, snake};
 use crate::types::Passing;
-use crate::{Generator, Scope};
+use crate::{Direction, Generator, Scope};
 use anyhow::{Result, bail};
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
-use wit_parser::{Function, FunctionKind, TypeId};
+use wit_parser::{Function, FunctionKind, TypeId, WorldItem};
 
 /// The parameters of a function.
 pub struct Params {
@@ -24,14 +24,7 @@ impl Params {
 
 /// Returns the resource that a function belongs to.
 pub fn resource_of(function: &Function) -> Option<TypeId> {
-    match function.kind {
-        FunctionKind::Method(id)
-        | FunctionKind::Static(id)
-        | FunctionKind::Constructor(id)
-        | FunctionKind::AsyncMethod(id)
-        | FunctionKind::AsyncStatic(id) => Some(id),
-        _ => None,
-    }
+    function.kind.resource()
 }
 
 /// Returns the Rust name of a function; that of a constructor is `new`.
@@ -42,7 +35,27 @@ pub fn function_name(function: &Function) -> String {
     }
 }
 
-impl Generator<'_> {
+impl<'a> Generator<'a> {
+    /// Returns the functions of an interface, or those at the world itself.
+    pub fn functions(&self, scope: &Scope) -> Vec<&'a Function> {
+        let resolve = self.resolve;
+        match scope.interface {
+            Some(interface) => resolve.interfaces[interface].functions.values().collect(),
+            None => {
+                let world = &resolve.worlds[self.world];
+                let items = match scope.direction {
+                    Direction::Import => world.imports.values(),
+                    Direction::Export => world.exports.values(),
+                };
+                let functions = items.filter_map(|item| match item {
+                    WorldItem::Function(function) => Some(function),
+                    _ => None,
+                });
+                functions.collect()
+            }
+        }
+    }
+
     /// Fails if a function has what bindings do not support.
     pub fn check_function(&self, function: &Function) -> Result<()> {
         match function.kind {
@@ -51,22 +64,33 @@ impl Generator<'_> {
             | FunctionKind::Static(_)
             | FunctionKind::Constructor(_) => Ok(()),
             _ => bail!(
-                "{}: bindings of the function `{}` are not supported yet, since it is `async`, a \
-                 getter or a setter",
+                "{}: `bindgen!` does not support the function `{}` yet, since it is an \
+                 `async func`",
                 self.resolve.render_location(function.span),
                 function.name
             ),
         }
     }
 
-    /// Returns the parameters of a function.
-    pub fn params(&self, scope: &Scope, function: &Function, passing: Passing) -> Result<Params> {
+    /// Returns the parameters of a function. Their names differ from those in `taken`, which are
+    /// the names of parameters before them.
+    pub fn params(
+        &self,
+        scope: &Scope,
+        function: &Function,
+        passing: Passing,
+        taken: &[&str],
+    ) -> Result<Params> {
         let mut params = Params {
             names: Vec::new(),
             types: Vec::new(),
         };
         for param in &function.params {
             let name = snake(&param.name);
+            let name = match taken.contains(&name.as_str()) {
+                true => format!("{name}_"),
+                false => name,
+            };
             params.names.push(ident(&name));
             params.types.push(self.ty(scope, param.ty, passing)?);
         }

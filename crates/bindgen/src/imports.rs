@@ -1,402 +1,424 @@
-//! The imports of a world: traits that the host implements, and their way into a linker.
+//! The imports of a world: traits that the host implements.
 
-use crate::functions::{function_name, resource_of};
-use crate::names::{Given, camel, ident};
+use crate::functions::{Params, function_name, resource_of};
+use crate::names::{camel, ident, snake, world_name};
 use crate::options::FunctionFlags;
 use crate::types::{Passing, docs};
 use crate::{Direction, Generator, Scope};
-use anyhow::Result;
-use indexmap::IndexMap;
+use anyhow::{Result, bail};
 use proc_macro2::{Ident, TokenStream};
 use quote::{format_ident, quote};
-use wit_parser::{Function, InterfaceId, Type, TypeDefKind, TypeId};
+use wit_parser::{Function, Type, TypeId, TypeOwner};
 
-/// The functions and resources of an imported interface, or of the imports at the world itself.
-pub struct Imported<'w> {
-    pub scope: Scope,
-    /// The names of the traits: `Host`, or `MyWorldImports` for the world itself.
-    pub host: Ident,
-    pub functions: Vec<&'w Function>,
-    /// Resources that the host defines, by name.
-    pub resources: IndexMap<String, TypeId>,
+/// A trait of the host under construction, in two halves: the functions that get the store, and
+/// the others.
+struct HostTrait {
+    name: Ident,
+    /// Traits that the trait and its half with the store need.
+    supertraits: Vec<TokenStream>,
+    supertraits_with_store: Vec<TokenStream>,
+    is_async: bool,
+    functions: Vec<TraitFunction>,
+    docs: &'static str,
 }
 
-/// The parts of the generated code that belong to a set of imports.
-pub struct ImportTokens {
-    /// The traits.
-    pub traits: TokenStream,
-    /// The name of the trait with the store.
-    pub host_with_store: Ident,
-    /// Statements that define everything in a `LinkerInstance` named `instance`.
-    pub definitions: TokenStream,
+/// A function of a trait.
+struct TraitFunction {
+    docs: TokenStream,
+    name: Ident,
+    flags: FunctionFlags,
+    params: Params,
+    result: TokenStream,
 }
 
-impl<'a> Generator<'a> {
+/// An error type of an interface that the host returns as a type of its own.
+pub struct TrappableError {
+    /// The type of the host.
+    pub host: TokenStream,
+    /// The type of the interface.
+    pub wit: TokenStream,
+    /// The method of the interface's trait that converts it.
+    pub convert: Ident,
+    /// The trait, with its path.
+    pub converter: TokenStream,
+    /// The converter is the trait of the interface itself.
+    pub is_own: bool,
+}
+
+impl Generator<'_> {
     /// Generates the module of an imported interface.
-    pub fn import_interface(&mut self, id: InterfaceId) -> Result<()> {
-        let placed = self.imported[&id].clone();
-        if placed.replaced.is_some() {
-            return Ok(());
+    pub fn import_interface(&mut self, scope: &Scope, path: &[String], key: &str) -> Result<()> {
+        let mut items = self.standard_imports(scope);
+        if let Some(interface) = scope.interface
+            && scope.id.is_none()
+        {
+            items.extend(self.link_options(scope));
+            for &ty in self.resolve.interfaces[interface].types.values() {
+                items.extend(self.type_item(scope, ty)?);
+            }
+        } else {
+            for (_, ty) in self.resources(scope) {
+                let path = self.resource_path(scope, ty);
+                items.extend(quote!(pub use #path;));
+            }
         }
-        let scope = Scope {
-            direction: Direction::Import,
-            depth: placed.path.len(),
-            interface: Some(id),
-        };
-        let resolve = self.resolve;
-        let interface = &resolve.interfaces[id];
-        let mut items = TokenStream::new();
-        for (name, &ty) in &interface.types {
-            items.extend(self.type_item(&scope, name, ty)?);
-        }
-        let imported = Imported {
-            host: ident("Host"),
-            functions: interface.functions.values().collect(),
-            resources: interface
-                .types
-                .iter()
-                .filter(|(_, ty)| matches!(resolve.types[**ty].kind, TypeDefKind::Resource))
-                .map(|(name, &ty)| (name.clone(), ty))
-                .collect(),
-            scope,
-        };
-        let tokens = self.imports(&imported)?;
-        let name = self.import_name(id);
-        items.extend(self.interface_linking(&name, &tokens));
-        self.modules.add(&placed.path, items);
+        items.extend(self.traits(scope)?);
+        items.extend(self.interface_linking(scope, key)?);
+        self.modules.add(path, items);
         Ok(())
     }
 
-    /// Returns the name by which a component imports an interface.
-    pub fn import_name(&self, id: InterfaceId) -> String {
-        let world = &self.resolve.worlds[self.world];
-        let key = world.imports.iter().find_map(|(key, item)| match item {
-            wit_parser::WorldItem::Interface { id: other, .. } if *other == id => Some(key),
-            _ => None,
-        });
-        key.map(|key| self.resolve.name_world_key(key))
-            .unwrap_or_default()
+    /// Returns the name of the trait for functions without a resource: `Host`, or
+    /// `MyWorldImports` for those at the world itself.
+    pub fn host_name(&self, scope: &Scope) -> Ident {
+        match scope.interface {
+            Some(_) => ident("Host"),
+            None => {
+                let world = &self.resolve.worlds[self.world];
+                format_ident!("{}Imports", world_name(&world.name))
+            }
+        }
     }
 
-    fn interface_linking(&self, name: &str, tokens: &ImportTokens) -> TokenStream {
+    /// Returns the name of the trait that a function belongs to.
+    pub fn trait_of(&self, scope: &Scope, function: &Function) -> Ident {
+        match resource_of(function) {
+            Some(resource) => self.resource_trait(resource),
+            None => self.host_name(scope),
+        }
+    }
+
+    /// Returns the name of the trait of a resource.
+    pub fn resource_trait(&self, resource: TypeId) -> Ident {
+        let name = self.resolve.types[resource].name.as_deref();
+        format_ident!("Host{}", camel(name.unwrap_or_default()))
+    }
+
+    /// Returns the flags of an imported function, or of a destructor `[drop]x`.
+    pub fn import_flags(&self, scope: &Scope, function: &str) -> FunctionFlags {
+        self.plan
+            .flags(Direction::Import, scope.interface, function)
+    }
+
+    /// Generates the traits of a set of imports.
+    pub fn traits(&self, scope: &Scope) -> Result<TokenStream> {
         let krate = &self.options.krate;
-        let ImportTokens {
-            traits,
-            host_with_store,
-            definitions,
-        } = tokens;
-        quote! {
-            #traits
-
-            /// Defines the interface in an instance of a linker. `host` finds in the host's data
-            /// what implements it.
-            pub fn add_to_linker_instance<T, D>(
-                instance: &mut #krate::LinkerInstance<'_, T>,
-                host: fn(&mut T) -> D::Data<'_>,
-            ) -> #krate::Result<()>
-            where
-                T: 'static,
-                D: #host_with_store<T>,
-                for<'a> D::Data<'a>: Host,
-            {
-                #definitions
-                Ok(())
+        let has_data = quote!(#krate::HasData);
+        let mut items = TokenStream::new();
+        let mut host = HostTrait {
+            name: self.host_name(scope),
+            supertraits: Vec::new(),
+            supertraits_with_store: vec![has_data.clone()],
+            is_async: self
+                .plan
+                .all_flags(Direction::Import, scope.interface)
+                .asynchronous,
+            functions: Vec::new(),
+            docs: " The functions that the host provides.",
+        };
+        let functions = self.functions(scope);
+        for (name, id) in self.resources(scope) {
+            let trait_name = self.resource_trait(id);
+            let mut resource = HostTrait {
+                name: trait_name.clone(),
+                supertraits: Vec::new(),
+                supertraits_with_store: vec![has_data.clone()],
+                is_async: false,
+                functions: Vec::new(),
+                docs: " The functions of a resource that the host provides.",
+            };
+            let methods = functions
+                .iter()
+                .filter(|function| resource_of(function) == Some(id));
+            for function in methods {
+                resource
+                    .functions
+                    .push(self.trait_function(scope, function)?);
             }
-
-            /// Defines the interface in a linker. `host` finds in the host's data what implements
-            /// it.
-            pub fn add_to_linker<T, D>(
-                linker: &mut #krate::Linker<T>,
-                host: fn(&mut T) -> D::Data<'_>,
-            ) -> #krate::Result<()>
-            where
-                T: 'static,
-                D: #host_with_store<T>,
-                for<'a> D::Data<'a>: Host,
-            {
-                add_to_linker_instance::<T, D>(&mut linker.instance(#name)?, host)
+            resource.functions.push(self.destructor(scope, &name, id)?);
+            let mut flags = resource.functions.iter().map(|function| function.flags);
+            resource.is_async = flags.any(|flags| flags.asynchronous);
+            items.extend(self.host_trait(
+                scope,
+                &resource,
+                &TokenStream::new(),
+                &TokenStream::new(),
+            ));
+            host.supertraits.push(quote!(#trait_name));
+            let with_store = format_ident!("{trait_name}WithStore");
+            host.supertraits_with_store.push(quote!(#with_store<T>));
+        }
+        for function in functions {
+            if resource_of(function).is_none() {
+                host.functions.push(self.trait_function(scope, function)?);
             }
         }
+        let (conversions, forwarded) = self.conversions(scope)?;
+        items.extend(self.host_trait(scope, &host, &conversions, &forwarded));
+        Ok(items)
     }
 
-    /// Generates the traits of a set of imports, and the statements that define them.
-    pub fn imports(&mut self, imported: &Imported<'a>) -> Result<ImportTokens> {
-        let krate = self.options.krate.clone();
-        let mut traits = TokenStream::new();
-        let mut definitions = TokenStream::new();
-        let mut supertraits = Vec::new();
-        for (name, &id) in &imported.resources {
-            let functions = imported.functions.iter();
-            let own = functions.filter(|function| resource_of(function) == Some(id));
-            let own: Vec<_> = own.copied().collect();
-            let tokens = self.resource_imports(imported, name, id, &own)?;
-            traits.extend(tokens.traits);
-            definitions.extend(tokens.definitions);
-            supertraits.push(format_ident!("Host{}", camel(name)));
-        }
-        let mut methods = TokenStream::new();
-        let mut forwarded = TokenStream::new();
-        let host = &imported.host;
-        let free = imported.functions.iter();
-        for function in free.filter(|function| resource_of(function).is_none()) {
-            let bound = self.host_function(imported, host, function)?;
-            methods.extend(bound.method);
-            forwarded.extend(bound.forwarded);
-            definitions.extend(bound.definition);
-        }
-        let conversions = self.conversions(imported)?;
-        methods.extend(conversions.0);
-        forwarded.extend(conversions.1);
-        let host_with_store = format_ident!("{host}WithStore");
-        let bounds = (!supertraits.is_empty()).then(|| quote!(: #(#supertraits)+*));
-        traits.extend(quote! {
-            /// The part of the host that needs the store. No function does.
-            pub trait #host_with_store<T>: #krate::HasData {}
-
-            impl<D: #krate::HasData + ?Sized, T> #host_with_store<T> for D {}
-
-            /// The functions that the host provides.
-            pub trait #host #bounds {
-                #methods
-            }
-
-            impl<H: #host + ?Sized> #host for &mut H {
-                #forwarded
+    /// Generates both halves of a trait, and implements what follows from others.
+    fn host_trait(
+        &self,
+        scope: &Scope,
+        host: &HostTrait,
+        conversions: &TokenStream,
+        forwarded_conversions: &TokenStream,
+    ) -> TokenStream {
+        let HostTrait { name, docs, .. } = host;
+        let with_store = format_ident!("{name}WithStore");
+        let send = host.is_async.then(|| quote!(Send));
+        let store_bounds = host.supertraits_with_store.iter().chain(&send);
+        let store_bounds = quote!(#(#store_bounds)+*);
+        let bounds: Vec<_> = host.supertraits.iter().chain(&send).collect();
+        let bounds = (!bounds.is_empty()).then(|| quote!(: #(#bounds)+*));
+        let (stored, plain): (Vec<_>, Vec<_>) = host
+            .functions
+            .iter()
+            .partition(|function| function.flags.store);
+        let stored_methods = stored
+            .iter()
+            .map(|function| self.declaration(scope, function));
+        let blanket = stored.is_empty().then(|| {
+            quote! {
+                impl<D: #store_bounds + ?Sized, T> #with_store<T> for D {}
             }
         });
-        Ok(ImportTokens {
-            traits,
-            host_with_store,
-            definitions,
-        })
-    }
-
-    /// Generates the trait of a resource that the host defines.
-    fn resource_imports(
-        &mut self,
-        imported: &Imported<'a>,
-        name: &str,
-        _id: TypeId,
-        functions: &[&'a Function],
-    ) -> Result<ResourceTokens> {
-        let krate = self.options.krate.clone();
-        let (rust, host) = (ident(&camel(name)), format_ident!("Host{}", camel(name)));
-        let mut methods = TokenStream::new();
-        let mut forwarded = TokenStream::new();
-        let mut definitions = quote! {
-            instance.resource(
-                #name,
-                #krate::ResourceType::host::<#rust>(),
-                move |mut store, rep| {
-                    let resource = #krate::Resource::<#rust>::new_own(rep);
-                    #host::drop(&mut host(store.data_mut()), resource)
-                },
-            )?;
+        let store_docs = match stored.is_empty() {
+            true => " The functions that need the store. There are none.",
+            false => " The functions that need the store.",
         };
-        for function in functions {
-            let bound = self.host_function(imported, &host, function)?;
-            methods.extend(bound.method);
-            forwarded.extend(bound.forwarded);
-            definitions.extend(bound.definition);
-        }
-        let traits = quote! {
-            /// The functions of a resource that the host provides.
-            pub trait #host {
-                #methods
-
-                /// Drops a resource that a guest owned.
-                fn drop(&mut self, rep: #krate::Resource<#rust>) -> #krate::Result<()>;
-            }
-
-            impl<H: #host + ?Sized> #host for &mut H {
-                #forwarded
-
-                fn drop(&mut self, rep: #krate::Resource<#rust>) -> #krate::Result<()> {
-                    #host::drop(*self, rep)
+        let methods = plain
+            .iter()
+            .map(|function| self.declaration(scope, function));
+        let forwarding = (!self.options.skip_mut_forwarding_impls).then(|| {
+            let send = host.is_async.then(|| quote!(+ Send));
+            let methods = plain
+                .iter()
+                .map(|function| self.forwarded(scope, name, function));
+            quote! {
+                impl<H: #name + ?Sized #send> #name for &mut H {
+                    #(#methods)*
+                    #forwarded_conversions
                 }
             }
-        };
-        Ok(ResourceTokens {
-            traits,
-            definitions,
-        })
+        });
+        quote! {
+            #[doc = #store_docs]
+            pub trait #with_store<T>: #store_bounds {
+                #(#stored_methods)*
+            }
+
+            #blanket
+
+            #[doc = #docs]
+            pub trait #name #bounds {
+                #(#methods)*
+                #conversions
+            }
+
+            #forwarding
+        }
     }
 
-    /// The names by which rules may mean a function, the most specific first.
-    fn rule_names(&self, scope: &Scope, function: &Function) -> Vec<String> {
-        match scope.interface {
-            None => vec![function.name.clone()],
-            Some(interface) => {
-                let item = format!("/{}", function.name);
-                let mut names = self.option_names(Some(interface), &[&item]);
-                names.push(function.name.clone());
-                names.extend(self.interface_names(interface));
-                names
+    /// Returns the declaration of a function in a trait.
+    fn declaration(&self, scope: &Scope, function: &TraitFunction) -> TokenStream {
+        let krate = &self.options.krate;
+        let TraitFunction {
+            docs, name, result, ..
+        } = function;
+        let host = match function.flags.store {
+            true => quote!(host: #krate::Access<'_, T, Self>),
+            false => quote!(&mut self),
+        };
+        let id = scope.id.as_ref().map(|id| quote!(id: #id,));
+        let declared = function.params.declared();
+        let result = match function.flags.asynchronous {
+            true => quote!(impl ::core::future::Future<Output = #result> + Send),
+            false => result.clone(),
+        };
+        let arrow = arrow(&result);
+        quote!(#docs fn #name(#host, #id #declared) #arrow;)
+    }
+
+    /// Returns a function of `&mut` of what implements a trait.
+    fn forwarded(&self, scope: &Scope, host: &Ident, function: &TraitFunction) -> TokenStream {
+        let TraitFunction {
+            name,
+            params,
+            result,
+            ..
+        } = function;
+        let (asynchronous, awaited) = match function.flags.asynchronous {
+            true => (quote!(async), quote!(.await)),
+            false => (TokenStream::new(), TokenStream::new()),
+        };
+        let id = scope.id.as_ref().map(|id| quote!(id: #id,));
+        let id_argument = scope.id.as_ref().map(|_| quote!(id,));
+        let (declared, names) = (params.declared(), &params.names);
+        let arrow = arrow(result);
+        quote! {
+            #asynchronous fn #name(&mut self, #id #declared) #arrow {
+                #host::#name(*self, #id_argument #(#names),*)#awaited
             }
         }
     }
 
-    /// Generates one function that the host provides as a method of the trait `host`.
-    fn host_function(
-        &mut self,
-        imported: &Imported<'a>,
-        host: &Ident,
-        function: &Function,
-    ) -> Result<HostFunction> {
+    /// Returns a function of the host, as its trait has it.
+    fn trait_function(&self, scope: &Scope, function: &Function) -> Result<TraitFunction> {
         self.check_function(function)?;
-        let scope = &imported.scope;
-        let krate = self.options.krate.clone();
-        let names = self.rule_names(scope, function);
-        let FunctionFlags { trappable } = self.used.flags(self.options, &names);
-        let params = self.params(scope, function, Passing::Owned)?;
-        let (declared, names) = (params.declared(), &params.names);
+        let flags = self.import_flags(scope, &function.name);
+        let taken: &[&str] = match scope.id {
+            Some(_) => &["host", "id"],
+            None => &["host"],
+        };
+        let params = self.params(scope, function, Passing::Owned, taken)?;
         let error = self.trappable_error(scope, function)?;
-        let result = match &error {
-            Some(error) => {
+        let result = match (&error, flags.trappable) {
+            (Some(error), true) => {
                 let ok = self.result_of(function).and_then(|(ok, _)| ok);
                 let ok = match ok {
                     Some(ty) => self.ty(scope, ty, Passing::Owned)?,
                     None => quote!(()),
                 };
-                let error = &error.host;
-                let result = self.std(scope, "Result");
+                let (result, error) = (self.std(scope, "Result"), &error.host);
                 quote!(#result<#ok, #error>)
             }
-            None => self.result_type(scope, function)?,
-        };
-        let result = match trappable && error.is_none() {
-            true => quote!(#krate::Result<#result>),
-            false => result,
-        };
-        let (docs, rust) = (docs(&function.docs), ident(&function_name(function)));
-        let types = &params.types;
-        // The names of parameters may be any, so the closure has names of its own.
-        let numbers = 0..names.len();
-        let arguments: Vec<_> = numbers.map(|number| format_ident!("arg{number}")).collect();
-        let call = quote!(#host::#rust(&mut host(store.data_mut()), #(#arguments),*));
-        let value = match (&error, trappable) {
-            (Some(error), _) => {
-                let convert = &error.convert;
-                let host = &imported.host;
-                quote! {
-                    match result {
-                        Ok(value) => Ok(value),
-                        Err(error) => {
-                            Err(#host::#convert(&mut host(store.data_mut()), error)?)
-                        }
-                    }
-                }
+            (None, true) => {
+                let (outer, result) = (self.host_result(), self.result_type(scope, function)?);
+                quote!(#outer<#result>)
             }
-            (None, true) => quote!(result?),
-            (None, false) => quote!(result),
+            (_, false) => self.result_type(scope, function)?,
         };
-        let returned = match (function.result, &error, trappable) {
-            (Some(_), ..) => quote!(let result = #call; Ok((#value,))),
-            (None, _, true) => call,
-            (None, _, false) => quote!(#call; Ok(())),
-        };
-        let wit = &function.name;
-        let definition = quote! {
-            instance.func_wrap(
-                #wit,
-                move |mut store: #krate::StoreContextMut<'_, T>,
-                      (#(#arguments,)*): (#(#types,)*)| {
-                    #returned
-                },
-            )?;
-        };
-        Ok(HostFunction {
-            method: quote!(#docs fn #rust(&mut self, #declared) -> #result;),
-            forwarded: quote! {
-                fn #rust(&mut self, #declared) -> #result {
-                    #host::#rust(*self, #(#names),*)
-                }
-            },
-            definition,
+        Ok(TraitFunction {
+            docs: docs(&function.docs, &function.stability),
+            name: ident(&function_name(function)),
+            flags,
+            params,
+            result,
         })
     }
 
+    /// Returns the destructor of a resource, as its trait has it.
+    fn destructor(&self, scope: &Scope, name: &str, id: TypeId) -> Result<TraitFunction> {
+        let (krate, flags) = (
+            &self.options.krate,
+            self.import_flags(scope, &format!("[drop]{name}")),
+        );
+        if flags.asynchronous && flags.store {
+            bail!(
+                "{}: `bindgen!` does not support a destructor with `async | store` yet; give the \
+                 one of `{name}` other flags by a rule such as `\"[drop]{name}\": async`, after \
+                 the name of its interface",
+                self.resolve.render_location(self.resolve.types[id].span)
+            );
+        }
+        let (rust, outer) = (self.resource_path(scope, id), self.host_result());
+        Ok(TraitFunction {
+            docs: quote!(#[doc = " Drops a resource that a guest owned."]),
+            name: ident("drop"),
+            flags,
+            params: Params {
+                names: vec![ident("rep")],
+                types: vec![quote!(#krate::Resource<#rust>)],
+            },
+            result: quote!(#outer<()>),
+        })
+    }
+
+    /// Returns the path of the result type of host functions whose error ends the guest's call.
+    fn host_result(&self) -> TokenStream {
+        let krate = &self.options.krate;
+        match self.options.anyhow {
+            true => quote!(#krate::__internal::anyhow::Result),
+            false => quote!(#krate::Result),
+        }
+    }
+
     /// Returns the host's type for the error of a function, if it has one.
-    fn trappable_error(
-        &mut self,
+    pub fn trappable_error(
+        &self,
         scope: &Scope,
         function: &Function,
     ) -> Result<Option<TrappableError>> {
-        let Some((_, Some(Type::Id(error)))) = self.result_of(function) else {
+        match self.result_of(function) {
+            Some((_, Some(Type::Id(error)))) => self.trappable_type(scope, self.original(error)),
+            _ => Ok(None),
+        }
+    }
+
+    fn trappable_type(&self, scope: &Scope, error: TypeId) -> Result<Option<TrappableError>> {
+        let Some(given) = self.plan.errors.get(&error) else {
             return Ok(None);
         };
-        let resolve = self.resolve;
-        let definition = &resolve.types[self.original(error)];
-        let (Some(name), wit_parser::TypeOwner::Interface(owner)) =
-            (&definition.name, definition.owner)
-        else {
-            return Ok(None);
-        };
-        let items = [format!("/{name}"), format!(".{name}")];
-        let names = self.option_names(Some(owner), &[&items[0], &items[1]]);
-        let Some(host) = self.used.error_type(self.options, &names) else {
-            return Ok(None);
-        };
-        let host = self.give(&host, Given::Type);
+        let definition = &self.resolve.types[error];
+        let name = definition.name.as_deref().unwrap_or_default();
+        let prefix = self.prefix(scope, definition.owner);
         Ok(Some(TrappableError {
-            host: self.given_path(scope, &host),
-            convert: format_ident!("convert_{}", crate::names::snake(name)),
-            wit: self.type_path(scope, error),
+            host: self.root_path(scope, &quote!(#given)),
+            wit: self.ty(scope, Type::Id(error), Passing::Owned)?,
+            convert: format_ident!("convert_{}", snake(name).trim_end_matches('_')),
+            converter: quote!(#prefix Host),
+            is_own: prefix.is_empty(),
         }))
     }
 
-    /// Generates the methods that convert the host's error types, once each.
-    fn conversions(&mut self, imported: &Imported<'a>) -> Result<(TokenStream, TokenStream)> {
-        let krate = self.options.krate.clone();
-        let host = &imported.host;
-        let mut errors = IndexMap::new();
-        for function in &imported.functions {
-            if let Some(error) = self.trappable_error(&imported.scope, function)? {
-                errors.insert(error.convert.to_string(), error);
+    /// Generates the methods that convert the host's types for error types of the interface, and
+    /// those for `&mut` of what implements them.
+    fn conversions(&self, scope: &Scope) -> Result<(TokenStream, TokenStream)> {
+        let (mut methods, mut forwarded) = (TokenStream::new(), TokenStream::new());
+        let (outer, host) = (self.host_result(), self.host_name(scope));
+        for &error in self.plan.errors.keys() {
+            let owner = self.resolve.types[error].owner;
+            if scope.interface.map(TypeOwner::Interface) != Some(owner) || scope.id.is_some() {
+                continue;
             }
-        }
-        let mut methods = TokenStream::new();
-        let mut forwarded = TokenStream::new();
-        for TrappableError {
-            host: own,
-            convert,
-            wit,
-        } in errors.values()
-        {
+            let Some(error) = self.trappable_type(scope, error)? else {
+                continue;
+            };
+            let TrappableError {
+                host: own,
+                wit,
+                convert,
+                ..
+            } = error;
             methods.extend(quote! {
-                /// Converts an error of the host to that of the interface. An error of the
-                /// conversion ends the guest's call.
-                fn #convert(&mut self, error: #own) -> #krate::Result<#wit>;
+                /// Converts an error of the host to one of the interface. If that fails, the
+                /// guest's call ends.
+                fn #convert(&mut self, error: #own) -> #outer<#wit>;
             });
             forwarded.extend(quote! {
-                fn #convert(&mut self, error: #own) -> #krate::Result<#wit> {
+                fn #convert(&mut self, error: #own) -> #outer<#wit> {
                     #host::#convert(*self, error)
                 }
             });
         }
         Ok((methods, forwarded))
     }
+
+    /// Returns the traits that convert errors for functions of a set of imports and are not its
+    /// own.
+    pub fn converters(&self, scope: &Scope) -> Result<Vec<TokenStream>> {
+        let mut converters: Vec<TokenStream> = Vec::new();
+        for function in self.functions(scope) {
+            if let Some(error) = self.trappable_error(scope, function)?
+                && !error.is_own
+                && !converters
+                    .iter()
+                    .any(|other| other.to_string() == error.converter.to_string())
+            {
+                converters.push(error.converter);
+            }
+        }
+        Ok(converters)
+    }
 }
 
-/// A function that the host provides.
-struct HostFunction {
-    /// Its declaration in the trait.
-    method: TokenStream,
-    /// The method for `&mut` of what implements the trait.
-    forwarded: TokenStream,
-    /// The statement that defines it in an instance of a linker.
-    definition: TokenStream,
-}
-
-/// The parts of a resource that the host defines.
-struct ResourceTokens {
-    traits: TokenStream,
-    definitions: TokenStream,
-}
-
-/// An error type of the interface that the host returns as a type of its own.
-struct TrappableError {
-    host: TokenStream,
-    convert: Ident,
-    wit: TokenStream,
+/// Returns the part of a signature that says what is returned.
+fn arrow(result: &TokenStream) -> TokenStream {
+    match result.to_string() == "()" {
+        true => TokenStream::new(),
+        false => quote!(-> #result),
+    }
 }

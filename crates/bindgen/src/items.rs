@@ -1,52 +1,112 @@
 //! The items of an interface's types.
 
-use crate::names::{Given, camel, ident, snake};
-use crate::types::{Passing, docs};
+use crate::names::{camel, ident, snake};
+use crate::types::{Passing, RustType, docs, plain_docs};
 use crate::{Direction, Generator, Scope};
 use anyhow::Result;
 use heck::ToShoutySnakeCase;
+use indexmap::IndexMap;
 use proc_macro2::{Ident, TokenStream};
 use quote::quote;
-use wit_parser::{Enum, Flags, Record, Type, TypeDefKind, TypeId, TypeOwner, Variant};
+use wit_parser::{Enum, Flags, Record, Type, TypeDefKind, TypeId, Variant};
+
+/// A case of a variant or enum.
+struct Case {
+    rust: Ident,
+    /// It has a payload.
+    has_payload: bool,
+}
 
 impl Generator<'_> {
-    /// Generates the item of a named type.
-    pub fn type_item(&mut self, scope: &Scope, name: &str, id: TypeId) -> Result<TokenStream> {
+    /// Generates the items of a named type.
+    pub fn type_item(&self, scope: &Scope, id: TypeId) -> Result<TokenStream> {
         let definition = &self.resolve.types[id];
-        let docs = docs(&definition.docs);
-        let rust = ident(&camel(name));
-        let item = match &definition.kind {
-            TypeDefKind::Record(record) => self.record(scope, name, id, record)?,
-            TypeDefKind::Variant(variant) => self.variant(scope, name, id, variant)?,
-            TypeDefKind::Enum(enum_) => self.enum_(name, id, enum_),
-            TypeDefKind::Flags(flags) => return Ok(self.flags(name, flags, &docs)),
-            TypeDefKind::Resource => self.resource(scope, name, id),
-            TypeDefKind::Type(Type::Id(other)) => {
-                let path = self.type_path(scope, *other);
-                quote!(pub type #rust = #path;)
-            }
-            _ => {
-                // An alias of a type without a name of its own.
-                let structure = self.structure(scope, id, Passing::Owned)?;
-                quote!(pub type #rust = #structure;)
-            }
-        };
-        Ok(quote!(#docs #item))
+        let docs = docs(&definition.docs, &definition.stability);
+        let mut items = TokenStream::new();
+        for ty in self.rust_types(id) {
+            let rust = ident(&ty.name);
+            let item = match &definition.kind {
+                TypeDefKind::Record(record) => self.record(scope, &ty, id, record)?,
+                TypeDefKind::Variant(variant) => self.variant(scope, &ty, id, variant)?,
+                TypeDefKind::Enum(enum_) => self.enum_(id, enum_),
+                TypeDefKind::Flags(flags) => {
+                    items.extend(self.flags(&rust, flags, &docs));
+                    continue;
+                }
+                TypeDefKind::Resource => self.resource(scope, &rust, id),
+                kind => {
+                    let aliased = self.aliased(scope, id, kind, ty.passing)?;
+                    let generics = ty.generics();
+                    quote!(pub type #rust #generics = #aliased;)
+                }
+            };
+            items.extend(quote!(#docs #item));
+        }
+        Ok(items)
     }
 
-    /// Returns the attributes of a type that is a `shape`, with what it can derive.
-    fn attributes(&self, id: TypeId, shape: &str) -> TokenStream {
+    /// Returns the type that an alias stands for.
+    fn aliased(
+        &self,
+        scope: &Scope,
+        id: TypeId,
+        kind: &TypeDefKind,
+        passing: Passing,
+    ) -> Result<TokenStream> {
+        match kind {
+            TypeDefKind::Type(Type::Id(other)) if self.is_resource(*other) => {
+                Ok(self.resource_path(scope, *other))
+            }
+            TypeDefKind::Type(other) => self.ty(scope, *other, passing),
+            _ => self.structure(scope, id, passing),
+        }
+    }
+
+    fn is_resource(&self, id: TypeId) -> bool {
+        let original = self.original(id);
+        matches!(self.resolve.types[original].kind, TypeDefKind::Resource)
+    }
+
+    /// Returns the attributes of a type that is a `shape`, with what it can derive. Its own traits
+    /// come first, and each comes once.
+    fn attributes(&self, id: TypeId, shape: &str, ty: &RustType) -> TokenStream {
         let krate = &self.options.krate;
-        let additional = &self.options.additional_derives;
         let info = self.info[&id];
-        let clone = (!info.has_resource).then(|| quote!(Clone,));
-        let copy = (!info.has_resource && !info.has_list).then(|| quote!(Copy,));
-        let shape = ident(shape);
+        let mut derived = IndexMap::new();
+        let mut derive = |name: TokenStream| {
+            let last = name.to_string();
+            let last = last
+                .rsplit("::")
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_string();
+            derived.entry(last).or_insert(name);
+        };
+        derive(quote!(#krate::ComponentType));
+        // What borrows cannot be read from a guest's memory.
+        if !ty.has_lifetime {
+            derive(quote!(#krate::Lift));
+        }
+        derive(quote!(#krate::Lower));
+        if !info.has_resource {
+            derive(quote!(Clone));
+            if !info.has_list {
+                derive(quote!(Copy));
+            }
+        }
+        if shape == "enum" {
+            derive(quote!(PartialEq));
+            derive(quote!(Eq));
+        }
+        self.options
+            .additional_derives
+            .iter()
+            .cloned()
+            .for_each(derive);
+        let (derived, shape) = (derived.values(), ident(shape));
         quote! {
-            #[derive(
-                #krate::ComponentType, #krate::Lift, #krate::Lower, Debug, #clone #copy
-                #(#additional,)*
-            )]
+            #[derive(#(#derived),*)]
             #[component(#shape, crate = #krate)]
         }
     }
@@ -54,106 +114,113 @@ impl Generator<'_> {
     fn record(
         &self,
         scope: &Scope,
-        name: &str,
+        ty: &RustType,
         id: TypeId,
         record: &Record,
     ) -> Result<TokenStream> {
-        let (attributes, rust) = (self.attributes(id, "record"), ident(&camel(name)));
+        let (attributes, name) = (self.attributes(id, "record", ty), &ty.name);
+        let (rust, generics) = (ident(name), ty.generics());
         let mut fields = TokenStream::new();
+        let mut shown = TokenStream::new();
         for field in &record.fields {
-            let (docs, name) = (docs(&field.docs), &field.name);
-            let (rust, ty) = (
-                ident(&snake(name)),
-                self.ty(scope, field.ty, Passing::Owned)?,
-            );
-            fields.extend(quote!(#docs #[component(name = #name)] pub #rust: #ty,));
+            let (docs, wit) = (plain_docs(&field.docs), &field.name);
+            let (rust, ty) = (ident(&snake(wit)), self.ty(scope, field.ty, ty.passing)?);
+            fields.extend(quote!(#docs #[component(name = #wit)] pub #rust: #ty,));
+            shown.extend(quote!(.field(#wit, &self.#rust)));
         }
-        let error = self.error_impl(id, &rust);
-        Ok(quote!(#attributes pub struct #rust { #fields } #error))
+        let error = self.error_impl(id, ty);
+        Ok(quote! {
+            #attributes
+            pub struct #rust #generics { #fields }
+
+            impl #generics ::core::fmt::Debug for #rust #generics {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    f.debug_struct(#name)#shown.finish()
+                }
+            }
+
+            #error
+        })
     }
 
     fn variant(
         &self,
         scope: &Scope,
-        name: &str,
+        ty: &RustType,
         id: TypeId,
         variant: &Variant,
     ) -> Result<TokenStream> {
-        let (attributes, rust) = (self.attributes(id, "variant"), ident(&camel(name)));
-        let mut cases = TokenStream::new();
+        let (attributes, rust) = (self.attributes(id, "variant", ty), ident(&ty.name));
+        let generics = ty.generics();
+        let mut declared = TokenStream::new();
+        let mut cases = Vec::new();
         for case in &variant.cases {
-            let (docs, name) = (docs(&case.docs), &case.name);
+            let (docs, name) = (plain_docs(&case.docs), &case.name);
             let rust = ident(&camel(name));
             let payload = match case.ty {
-                Some(ty) => {
-                    let ty = self.ty(scope, ty, Passing::Owned)?;
-                    quote!((#ty))
+                Some(payload) => {
+                    let payload = self.ty(scope, payload, ty.passing)?;
+                    quote!((#payload))
                 }
                 None => TokenStream::new(),
             };
-            cases.extend(quote!(#docs #[component(name = #name)] #rust #payload,));
+            declared.extend(quote!(#docs #[component(name = #name)] #rust #payload,));
+            cases.push(Case {
+                rust,
+                has_payload: case.ty.is_some(),
+            });
         }
-        let error = self.error_impl(id, &rust);
-        Ok(quote!(#attributes pub enum #rust { #cases } #error))
+        let debug = debug_impl(ty, &cases);
+        let error = self.error_impl(id, ty);
+        Ok(quote! {
+            #attributes
+            pub enum #rust #generics { #declared }
+
+            #debug
+            #error
+        })
     }
 
-    fn enum_(&self, name: &str, id: TypeId, enum_: &Enum) -> TokenStream {
-        let (attributes, rust) = (self.attributes(id, "enum"), ident(&camel(name)));
+    fn enum_(&self, id: TypeId, enum_: &Enum) -> TokenStream {
+        let ty = RustType {
+            name: self.type_name(id),
+            passing: Passing::Owned,
+            has_lifetime: false,
+        };
+        let (attributes, rust) = (self.attributes(id, "enum", &ty), ident(&ty.name));
         let cases = enum_.cases.iter().map(|case| {
-            let (docs, name) = (docs(&case.docs), &case.name);
+            let (docs, name) = (plain_docs(&case.docs), &case.name);
             let rust = ident(&camel(name));
             quote!(#docs #[component(name = #name)] #rust,)
         });
-        let error = self.errors.contains(&id).then(|| {
-            let idents: Vec<_> = enum_
-                .cases
-                .iter()
-                .map(|case| ident(&camel(&case.name)))
-                .collect();
-            let names = enum_.cases.iter().map(|case| &case.name);
-            let messages = enum_
-                .cases
-                .iter()
-                .map(|case| case.docs.contents.as_deref().unwrap_or(""));
-            quote! {
-                impl #rust {
-                    /// Returns the name of the case.
-                    pub fn name(&self) -> &'static str {
-                        match self {
-                            #(Self::#idents => #names,)*
-                        }
-                    }
-
-                    /// Returns what the interface says of the case.
-                    pub fn message(&self) -> &'static str {
-                        match self {
-                            #(Self::#idents => #messages,)*
-                        }
-                    }
-                }
-
-                impl ::core::fmt::Display for #rust {
-                    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
-                        f.write_str(self.name())
-                    }
-                }
-
-                impl ::core::error::Error for #rust {}
-            }
+        let repr = ident(match enum_.cases.len() {
+            0..=0x100 => "u8",
+            0x101..=0x1_0000 => "u16",
+            _ => "u32",
         });
+        let shown = match self.info[&id].is_error {
+            true => enum_error(&rust, enum_),
+            false => {
+                let cases = enum_.cases.iter().map(|case| Case {
+                    rust: ident(&camel(&case.name)),
+                    has_payload: false,
+                });
+                debug_impl(&ty, &cases.collect::<Vec<_>>())
+            }
+        };
         quote! {
             #attributes
-            #[derive(PartialEq, Eq)]
-            #[repr(u8)]
+            #[repr(#repr)]
             pub enum #rust { #(#cases)* }
-            #error
+
+            #shown
         }
     }
 
-    fn flags(&self, name: &str, flags: &Flags, docs: &TokenStream) -> TokenStream {
-        let (krate, rust) = (&self.options.krate, ident(&camel(name)));
+    fn flags(&self, rust: &Ident, flags: &Flags, docs: &TokenStream) -> TokenStream {
+        let krate = &self.options.krate;
         let flags = flags.flags.iter().map(|flag| {
-            let (docs, name) = (self::docs(&flag.docs), &flag.name);
+            let (docs, name) = (plain_docs(&flag.docs), &flag.name);
             let rust = ident(&name.to_shouty_snake_case());
             quote!(#docs #[component(name = #name)] const #rust;)
         });
@@ -167,41 +234,99 @@ impl Generator<'_> {
     }
 
     /// Implements `Error` for a type that functions return as their error.
-    fn error_impl(&self, id: TypeId, rust: &Ident) -> Option<TokenStream> {
-        self.errors.contains(&id).then(|| {
+    fn error_impl(&self, id: TypeId, ty: &RustType) -> Option<TokenStream> {
+        let (rust, generics) = (ident(&ty.name), ty.generics());
+        self.info[&id].is_error.then(|| {
             quote! {
-                impl ::core::fmt::Display for #rust {
+                impl #generics ::core::fmt::Display for #rust #generics {
                     fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
                         ::core::fmt::Debug::fmt(self, f)
                     }
                 }
 
-                impl ::core::error::Error for #rust {}
+                impl #generics ::core::error::Error for #rust #generics {}
             }
         })
     }
 
-    fn resource(&mut self, scope: &Scope, name: &str, id: TypeId) -> TokenStream {
-        let (krate, rust) = (self.options.krate.clone(), ident(&camel(name)));
-        if scope.direction == Direction::Export {
-            return quote!(pub type #rust = #krate::ResourceAny;);
-        }
-        let owner = match self.resolve.types[id].owner {
-            TypeOwner::Interface(owner) => Some(owner),
-            TypeOwner::World(_) | TypeOwner::None => None,
-        };
-        let item = match owner {
-            Some(_) => format!(".{name}"),
-            None => name.to_string(),
-        };
-        let names = self.option_names(owner, &[&item]);
-        match self.used.with(self.options, &names) {
-            Some(path) => {
-                let given = self.give(&path, Given::Type);
-                let path = self.given_path(scope, &given);
+    fn resource(&self, scope: &Scope, rust: &Ident, id: TypeId) -> TokenStream {
+        let krate = &self.options.krate;
+        match (scope.direction, self.plan.resources.get(&id)) {
+            (Direction::Export, _) => quote!(pub type #rust = #krate::ResourceAny;),
+            (Direction::Import, Some(path)) => {
+                let path = self.root_path(scope, path);
                 quote!(pub type #rust = #path;)
             }
-            None => quote!(pub enum #rust {}),
+            (Direction::Import, None) => quote!(pub enum #rust {}),
         }
+    }
+}
+
+/// Implements `Debug` for an enum: as the path of its case, with the payload.
+fn debug_impl(ty: &RustType, cases: &[Case]) -> TokenStream {
+    let (name, generics) = (&ty.name, ty.generics());
+    let rust = ident(name);
+    let arms = cases.iter().map(|case| {
+        let (rust, shown) = (&case.rust, format!("{name}::{}", case.rust));
+        match case.has_payload {
+            true => quote!(Self::#rust(payload) => f.debug_tuple(#shown).field(payload).finish(),),
+            false => quote!(Self::#rust => f.write_str(#shown),),
+        }
+    });
+    quote! {
+        impl #generics ::core::fmt::Debug for #rust #generics {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                match self {
+                    #(#arms)*
+                }
+            }
+        }
+    }
+}
+
+/// Implements names, messages and `Error` for an enum that functions return as their error.
+fn enum_error(rust: &Ident, enum_: &Enum) -> TokenStream {
+    let cases = enum_.cases.iter();
+    let idents: Vec<_> = cases
+        .clone()
+        .map(|case| ident(&camel(&case.name)))
+        .collect();
+    let names = cases.clone().map(|case| &case.name);
+    let messages = cases.map(|case| case.docs.contents.as_deref().unwrap_or("").trim());
+    let shown = rust.to_string();
+    quote! {
+        impl #rust {
+            /// Returns the name of the case.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    #(Self::#idents => #names,)*
+                }
+            }
+
+            /// Returns what the interface says of the case.
+            pub fn message(&self) -> &'static str {
+                match self {
+                    #(Self::#idents => #messages,)*
+                }
+            }
+        }
+
+        impl ::core::fmt::Debug for #rust {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                f.debug_struct(#shown)
+                    .field("code", &(*self as i32))
+                    .field("name", &self.name())
+                    .field("message", &self.message())
+                    .finish()
+            }
+        }
+
+        impl ::core::fmt::Display for #rust {
+            fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                write!(f, "{} (error {})", self.name(), *self as i32)
+            }
+        }
+
+        impl ::core::error::Error for #rust {}
     }
 }

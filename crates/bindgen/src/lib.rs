@@ -1,45 +1,76 @@
 //! Rust bindings of WIT worlds for hosts: the generator behind `mintage::bindgen!`.
 //!
 //! ```text
-//! Options, Resolve, WorldId -> Generator   names and modules of all interfaces    names.rs
-//! types of an interface     -> items       structs, enums, aliases                types.rs
-//! imported functions        -> items       the `Host` traits, `add_to_linker`     imports.rs
-//! exported functions        -> items       `Guest` with its `call_*` functions    exports.rs
-//! world                     -> items       the world's struct, `Pre`, `Indices`   world.rs
+//! Options, Resolve, WorldId -> Plan     what options mean, where modules are    plan.rs, lookup.rs
+//! types                     -> facts    who owns, borrows, fails                types.rs
+//! types of an interface     -> items    structs, enums, aliases                 items.rs
+//! imported functions        -> traits   what hosts implement                    imports.rs
+//! imported functions        -> closures their way into a linker                 linking.rs, tracing.rs
+//! exported functions        -> items    `Guest` with its `call_*` functions     exports.rs
+//! world                     -> items    `add_to_linker`; instances              world.rs, instances.rs
+//! @unstable                 -> items    `LinkOptions`                           features.rs
 //! ```
 //!
-//! Generated code names only paths of its own modules and of the crate that [`Options::krate`]
-//! names. The hidden module of that crate has what the code needs beside the public API.
+//! Generated code names only paths of its own modules, of the crate that [`Options::krate`] names,
+//! of `core` and `std`, and of `tracing` if the options ask for it. The hidden module of the crate
+//! has what the code needs beside the public API.
 
 mod exports;
+mod features;
 mod functions;
 mod imports;
+mod instances;
 mod items;
+mod linking;
+mod lookup;
 mod names;
 mod options;
+mod plan;
+mod tracing;
 mod types;
 mod world;
 
-pub use options::{FunctionFlags, FunctionRule, Options};
+pub use options::{Filter, FunctionFlags, FunctionRule, FunctionRules, Options, Ownership};
 
-use anyhow::Result;
-use indexmap::{IndexMap, IndexSet};
+use anyhow::{Context, Result};
+use indexmap::IndexMap;
 use names::Modules;
-use options::Used;
-use proc_macro2::{Ident, TokenStream};
+use plan::Plan;
+use proc_macro2::TokenStream;
+use quote::quote;
 use wit_parser::{InterfaceId, Resolve, TypeId, WorldId};
 
-/// Generates the bindings of a world.
+/// Generates the bindings of a world. Interfaces that it imports and exports become two in
+/// `resolve`.
 ///
 /// # Errors
 ///
 /// When the world has what is not supported, such as streams, or an option fits nothing in it. The
 /// error names the WIT file and line.
-pub fn generate(options: &Options, resolve: &Resolve, world: WorldId) -> Result<TokenStream> {
+pub fn generate(options: &Options, resolve: &mut Resolve, world: WorldId) -> Result<TokenStream> {
+    let component_type = match options.include_component_type {
+        true => Some(component_type(resolve, world)?),
+        false => None,
+    };
+    resolve.generate_nominal_type_ids(world);
     let mut generator = Generator::new(options, resolve, world)?;
     generator.world()?;
-    generator.used.check(options)?;
+    generator
+        .modules
+        .add(&[], component_type.unwrap_or_default());
     Ok(generator.modules.into_tokens())
+}
+
+/// Returns a constant with the world in binary format.
+fn component_type(resolve: &Resolve, world: WorldId) -> Result<TokenStream> {
+    let encoding = wit_component::StringEncoding::UTF8;
+    let encoded = wit_component::metadata::encode(resolve, world, encoding, None, false)
+        .context("cannot encode the world for `include_component_type`")?;
+    let encoded = proc_macro2::Literal::byte_string(&encoded);
+    Ok(quote! {
+        /// The WIT world of these bindings, in the binary format of WIT packages.
+        pub const COMPONENT_TYPE: &[u8] = #encoded;
+    })
 }
 
 /// Bindings under construction.
@@ -47,34 +78,16 @@ struct Generator<'a> {
     options: &'a Options,
     resolve: &'a Resolve,
     world: WorldId,
-    /// All that is generated, by module.
-    modules: Modules,
-    /// The place of each imported interface's module.
-    imported: IndexMap<InterfaceId, Placed>,
-    exported: IndexMap<InterfaceId, Placed>,
+    /// What the options mean for the world.
+    plan: Plan,
     /// Facts about each type.
     info: IndexMap<TypeId, types::TypeInfo>,
-    /// Types that are an error of some function's result.
-    errors: IndexSet<TypeId>,
-    /// Which options were of use.
-    used: Used,
-    /// The names, at the root of the bindings, of the paths that options give. Paths mean what they
-    /// mean where the macro is used, so modules further in refer to these names.
-    given: IndexMap<String, Ident>,
+    /// All that is generated, by module.
+    modules: Modules,
 }
 
-/// The place of an interface's module.
-#[derive(Clone, Debug)]
-struct Placed {
-    /// The modules from the root of the bindings.
-    path: Vec<String>,
-    /// The name, at the root of the bindings, of a module that takes its place by the option
-    /// `with`.
-    replaced: Option<Ident>,
-}
-
-/// Whose items are generated: the direction decides which types are meant.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// The side that provides something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Direction {
     Import,
     Export,
@@ -88,4 +101,7 @@ struct Scope {
     depth: usize,
     /// The interface; none for the world itself.
     interface: Option<InterfaceId>,
+    /// The type that tells apart the names by which components import the interface, in a module
+    /// of the option `named_imports`. Its types are in the module of the interface itself.
+    id: Option<TokenStream>,
 }

@@ -1,11 +1,12 @@
 //! Names of Rust items, and the modules that they are in.
 
-use crate::{Direction, Generator, Placed, Scope};
+use crate::plan::Placed;
+use crate::{Direction, Generator, Scope};
 use heck::{ToSnakeCase, ToUpperCamelCase};
 use proc_macro2::{Ident, Span, TokenStream};
-use quote::{format_ident, quote};
+use quote::quote;
 use std::collections::BTreeMap;
-use wit_parser::{InterfaceId, PackageName, WorldKey};
+use wit_parser::{TypeId, TypeOwner};
 
 /// The words that no Rust item may have as its name.
 const KEYWORDS: &[&str] = &[
@@ -16,6 +17,13 @@ const KEYWORDS: &[&str] = &[
     "unsafe", "unsized", "use", "virtual", "where", "while", "yield",
 ];
 
+/// Type parameters of the generated functions. A type of WIT that has such a name is named with
+/// its path.
+const TYPE_PARAMETERS: &[&str] = &["D", "H", "S", "T"];
+
+/// The types that the code needs besides those of the prelude of `core`.
+const STANDARD: &[&str] = &["Box", "String", "Vec"];
+
 /// Returns a name of a function, field or module for a name of WIT.
 pub fn snake(name: &str) -> String {
     let name = name.to_snake_case();
@@ -25,11 +33,18 @@ pub fn snake(name: &str) -> String {
     }
 }
 
-/// Returns a name of a type or case for a name of WIT.
+/// Returns a name of a case, or a part of the name of a type, for a name of WIT.
 pub fn camel(name: &str) -> String {
     match name.to_upper_camel_case() {
-        // Names that the generated code uses itself.
-        name if matches!(name.as_str(), "Self" | "Host" | "Guest") => format!("{name}_"),
+        name if name == "Self" => "Self_".to_string(),
+        name => name,
+    }
+}
+
+/// Returns the name of a world's struct. Traits of interfaces are called `Host`.
+pub fn world_name(name: &str) -> String {
+    match camel(name) {
+        name if name == "Host" => "Host_".to_string(),
         name => name,
     }
 }
@@ -37,13 +52,6 @@ pub fn camel(name: &str) -> String {
 /// Makes an identifier of a name.
 pub fn ident(name: &str) -> Ident {
     Ident::new(name, Span::call_site())
-}
-
-/// The kind of item whose path an option gives.
-#[derive(Clone, Copy)]
-pub enum Given {
-    Module,
-    Type,
 }
 
 /// The modules of the bindings, with their items.
@@ -64,11 +72,17 @@ impl Modules {
 
     /// Returns all modules and items.
     pub fn into_tokens(self) -> TokenStream {
+        // Lints reach into modules.
+        let allow = quote!(#[allow(clippy::all, missing_docs, unused, unused_qualifications)]);
+        self.tokens(&allow)
+    }
+
+    fn tokens(self, attributes: &TokenStream) -> TokenStream {
         let Modules { items, children } = self;
         let children = children.into_iter().map(|(name, module)| {
-            let (name, contents) = (ident(&name), module.into_tokens());
+            let (name, contents) = (ident(&name), module.tokens(&TokenStream::new()));
             quote! {
-                #[allow(clippy::all, missing_docs)]
+                #attributes
                 pub mod #name {
                     #contents
                 }
@@ -79,134 +93,108 @@ impl Modules {
 }
 
 impl Generator<'_> {
-    /// Returns the modules of an interface that the world imports or exports by `key`.
-    pub fn module_path(&self, key: &WorldKey, direction: Direction) -> Vec<String> {
-        let mut path = Vec::new();
-        if direction == Direction::Export {
-            path.push("exports".to_string());
-        }
-        match key {
-            WorldKey::Name(name) => path.push(snake(name)),
-            WorldKey::Interface(id) => {
-                let interface = &self.resolve.interfaces[*id];
-                if let Some(package) = interface.package {
-                    let name = &self.resolve.packages[package].name;
-                    path.push(snake(&name.namespace));
-                    path.push(self.package_module(name));
-                }
-                path.push(snake(interface.name.as_deref().unwrap_or("interface")));
-            }
-        }
-        path
-    }
-
-    /// Returns the module of a package: with its version where there are several versions of it.
-    fn package_module(&self, name: &PackageName) -> String {
-        let versions = self.resolve.packages.iter().filter(|(_, other)| {
-            other.name.namespace == name.namespace && other.name.name == name.name
-        });
-        match (versions.count() > 1, &name.version) {
-            (true, Some(version)) => {
-                let version = version.to_string().replace(['.', '-', '+'], "_");
-                format!("{}{version}", name.name.to_snake_case())
-            }
-            _ => snake(&name.name),
-        }
-    }
-
-    /// Returns where the module of `interface` is, as code in a module of this direction means it:
-    /// what is exported uses the types of exported interfaces where there are any.
-    pub fn placed(&self, interface: InterfaceId, direction: Direction) -> Option<&Placed> {
-        let imported = self.imported.get(&interface);
-        match direction {
-            Direction::Import => imported,
-            Direction::Export => self.exported.get(&interface).or(imported),
-        }
-    }
-
     /// Returns the path of a module as code in `scope` names it.
     pub fn path_from(&self, scope: &Scope, placed: &Placed) -> TokenStream {
-        if let Some(replaced) = &placed.replaced {
-            return self.given_path(scope, replaced);
+        match &placed.replaced {
+            Some(replaced) => self.root_path(scope, replaced),
+            None => {
+                let path = placed.path.iter().map(|name| ident(name));
+                self.root_path(scope, &quote!(#(#path)::*))
+            }
         }
+    }
+
+    /// Returns the path of what is at the root of the bindings as code in `scope` names it.
+    pub fn root_path(&self, scope: &Scope, path: &TokenStream) -> TokenStream {
         let up = (0..scope.depth).map(|_| quote!(super::));
-        let down = placed.path.iter().map(|name| ident(name));
-        quote!(#(#up)* #(#down)::*)
+        quote!(#(#up)* #path)
     }
 
-    /// Returns the path of what an option gave a name at the root of the bindings.
-    pub fn given_path(&self, scope: &Scope, name: &Ident) -> TokenStream {
-        let up = (0..scope.depth).map(|_| quote!(super::));
-        quote!(#(#up)* #name)
-    }
-
-    /// Gives the path of an option a name at the root of the bindings.
-    pub fn give(&mut self, path: &TokenStream, what: Given) -> Ident {
-        let text = path.to_string();
-        if let Some(name) = self.given.get(&text) {
-            return name.clone();
+    /// Returns the path of the items of an interface as code in `scope` names them, with the
+    /// separator; nothing inside of the interface's own module.
+    pub fn prefix(&self, scope: &Scope, owner: TypeOwner) -> TokenStream {
+        match owner {
+            TypeOwner::Interface(owner) if scope.interface != Some(owner) || scope.id.is_some() => {
+                match self.plan.interfaces.get(&owner) {
+                    Some(placed) => {
+                        let module = self.path_from(scope, placed);
+                        quote!(#module::)
+                    }
+                    None => TokenStream::new(),
+                }
+            }
+            TypeOwner::World(_) => self.root_path(scope, &TokenStream::new()),
+            TypeOwner::Interface(_) | TypeOwner::None => TokenStream::new(),
         }
-        let number = self.given.len();
-        let name = match what {
-            Given::Module => format_ident!("__module{number}"),
-            Given::Type => format_ident!("__Type{number}"),
-        };
-        let item = match what {
-            Given::Module => quote!(#[doc(hidden)] use #path as #name;),
-            Given::Type => {
-                quote!(#[doc(hidden)] #[allow(non_camel_case_types)] type #name = #path;)
-            }
-        };
-        self.modules.add(&[], item);
-        self.given.insert(text, name.clone());
-        name
     }
 
-    /// Returns the names by which options may mean an item of an interface, the most specific
-    /// first: with and without the version, and those of interface, package and namespace.
-    pub fn option_names(&self, interface: Option<InterfaceId>, item: &[&str]) -> Vec<String> {
-        let Some(interface) = interface else {
-            return item.iter().map(|item| item.to_string()).collect();
+    /// Returns the Rust name of a type, without the endings of borrowing and owning variants of it.
+    pub fn type_name(&self, id: TypeId) -> String {
+        let definition = &self.resolve.types[id];
+        let is_exported = match definition.owner {
+            TypeOwner::Interface(owner) => self
+                .plan
+                .interfaces
+                .get(&owner)
+                .is_some_and(|placed| placed.direction == Direction::Export),
+            TypeOwner::World(_) | TypeOwner::None => false,
         };
-        let mut names = Vec::new();
-        if let Some(id) = self.resolve.id_of(interface) {
-            let unversioned = id.split('@').next().unwrap_or(&id).to_string();
-            for item in item {
-                names.push(format!("{id}{item}"));
-                names.push(format!("{unversioned}{item}"));
-            }
-        } else if let Some((key, _)) = self.named(interface) {
-            names.extend(item.iter().map(|item| format!("{key}{item}")));
+        let name = camel(definition.name.as_deref().unwrap_or_default());
+        match name.as_str() {
+            // The names of generated items in the same module.
+            "Host" if !is_exported => "Host_".to_string(),
+            "Guest" if is_exported => "Guest_".to_string(),
+            _ => name,
         }
-        names.dedup();
-        names
     }
 
-    /// Returns the names of an interface without an item.
-    pub fn interface_names(&self, interface: InterfaceId) -> Vec<String> {
-        let mut names = self.option_names(Some(interface), &[""]);
-        if let Some(package) = self.resolve.interfaces[interface].package {
-            let name = &self.resolve.packages[package].name;
-            if let Some(version) = &name.version {
-                names.push(format!("{}:{}@{version}", name.namespace, name.name));
-            }
-            names.push(format!("{}:{}", name.namespace, name.name));
-            names.push(name.namespace.clone());
+    /// Returns the path of a type with this name as code in `scope` names it.
+    pub fn named_type_path(&self, scope: &Scope, id: TypeId, name: &str) -> TokenStream {
+        let prefix = self.prefix(scope, self.resolve.types[id].owner);
+        let rust = ident(name);
+        match prefix.is_empty() && TYPE_PARAMETERS.contains(&name) {
+            true => quote!(self::#rust),
+            false => quote!(#prefix #rust),
         }
-        names
     }
 
-    /// Returns the name by which the world imports or exports an interface that has none itself.
-    fn named(&self, interface: InterfaceId) -> Option<(&str, InterfaceId)> {
-        let world = &self.resolve.worlds[self.world];
-        let mut items = world.imports.iter().chain(&world.exports);
-        items.find_map(|(key, item)| match (key, item) {
-            (WorldKey::Name(name), wit_parser::WorldItem::Interface { id, .. })
-                if *id == interface =>
-            {
-                Some((name.as_str(), *id))
-            }
-            _ => None,
-        })
+    /// Returns the path of a resource's type as code in `scope` names it.
+    pub fn resource_path(&self, scope: &Scope, id: TypeId) -> TokenStream {
+        self.named_type_path(scope, id, &self.type_name(id))
+    }
+
+    /// Returns the statement that brings the names of standard types into the module of an
+    /// interface. At the root of the bindings, names belong to the host.
+    pub fn standard_imports(&self, scope: &Scope) -> TokenStream {
+        let krate = &self.options.krate;
+        let names = STANDARD
+            .iter()
+            .filter(|name| !self.is_shadowed(scope, name));
+        let names: Vec<_> = names.map(|name| ident(name)).collect();
+        match names.is_empty() {
+            true => TokenStream::new(),
+            false => quote!(use #krate::__internal::{#(#names),*};),
+        }
+    }
+
+    /// Returns whether a type of the interface has the name of a standard type.
+    fn is_shadowed(&self, scope: &Scope, name: &str) -> bool {
+        let Some(interface) = scope.interface else {
+            return true;
+        };
+        let mut types = self.resolve.interfaces[interface].types.values();
+        scope.id.is_none() && types.any(|&id| self.rust_names(id).iter().any(|own| own == name))
+    }
+
+    /// Returns the name of a standard type in code of `scope`.
+    pub fn std(&self, scope: &Scope, name: &str) -> TokenStream {
+        let plain = ident(name);
+        let krate = &self.options.krate;
+        match (self.is_shadowed(scope, name), name) {
+            (false, _) => quote!(#plain),
+            (true, "Option") => quote!(::core::option::Option),
+            (true, "Result") => quote!(::core::result::Result),
+            (true, _) => quote!(#krate::__internal::#plain),
+        }
     }
 }

@@ -1,7 +1,6 @@
 //! The choices of the user of the generator.
 
-use anyhow::{Result, bail};
-use indexmap::{IndexMap, IndexSet};
+use indexmap::IndexMap;
 use proc_macro2::TokenStream;
 
 /// Options of the generator.
@@ -9,15 +8,33 @@ pub struct Options {
     /// The path of the crate `mintage`.
     pub krate: TokenStream,
     /// Modules and types that stand for interfaces and resources: `ns:pkg/iface` or
-    /// `ns:pkg/iface.resource` to a Rust path.
+    /// `ns:pkg/iface.resource` to a Rust path. A package or namespace stands for all its
+    /// interfaces.
     pub with: IndexMap<String, TokenStream>,
-    /// Rules for imported functions. The first that matches counts.
-    pub imports: Vec<FunctionRule>,
-    /// Error types of the WIT world that host functions return as a Rust type of the host:
-    /// `ns:pkg/iface/type` to a Rust path.
+    /// Interfaces that a component may import under several names: `ns:pkg/iface` to the Rust type
+    /// that tells them apart.
+    pub named_imports: IndexMap<String, TokenStream>,
+    /// Rules for imported functions. A function has the flags that any of the sets gives it.
+    pub imports: Vec<FunctionRules>,
+    /// Rules for exported functions, in the same way.
+    pub exports: Vec<FunctionRules>,
+    /// Error types of WIT that host functions return as a Rust type of the host:
+    /// `ns:pkg/iface.type` to a Rust path. Only functions with the flag `trappable` do.
     pub trappable_error_types: IndexMap<String, TokenStream>,
     /// Traits that all records, variants and enums derive besides.
     pub additional_derives: Vec<TokenStream>,
+    /// Whether types of parameters of exported functions own their strings and lists.
+    pub ownership: Ownership,
+    /// Generate the interfaces without the world around them.
+    pub interfaces_only: bool,
+    /// The data of stores is `Send` even where no function is asynchronous.
+    pub require_store_data_send: bool,
+    /// Host functions return `anyhow::Result` in place of the one of `mintage`.
+    pub anyhow: bool,
+    /// Do not implement the hosts' traits for `&mut` of what implements them.
+    pub skip_mut_forwarding_impls: bool,
+    /// Add a constant with the world in the binary format of WIT packages.
+    pub include_component_type: bool,
 }
 
 impl Options {
@@ -26,91 +43,93 @@ impl Options {
         Options {
             krate,
             with: IndexMap::new(),
+            named_imports: IndexMap::new(),
             imports: Vec::new(),
+            exports: Vec::new(),
             trappable_error_types: IndexMap::new(),
             additional_derives: Vec::new(),
+            ownership: Ownership::Owning,
+            interfaces_only: false,
+            require_store_data_send: false,
+            anyhow: false,
+            skip_mut_forwarding_impls: false,
+            include_component_type: false,
         }
     }
 }
 
-/// Which functions have which flags.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// The way in which generated types hold strings and lists.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Ownership {
+    /// All types own what they hold.
+    #[default]
+    Owning,
+    /// Types that are only parameters of exported functions borrow what they hold.
+    Borrowing {
+        /// A type that is such a parameter and something else as well becomes two types: `XParam`,
+        /// which borrows, and `XResult`, which owns.
+        duplicate_if_necessary: bool,
+    },
+}
+
+/// A set of rules: which functions have which flags.
+#[derive(Clone, Debug, Default)]
+pub struct FunctionRules {
+    /// The rules. The rule with the most specific name counts, and among rules of the same name
+    /// the first.
+    pub rules: Vec<FunctionRule>,
+    /// The flags of functions that no rule names.
+    pub default: FunctionFlags,
+}
+
+/// A rule for some functions.
+#[derive(Clone, Debug)]
 pub struct FunctionRule {
-    /// The name of a function with that of its interface, such as `ns:pkg/iface/f`; the name of an
-    /// interface or package; or `None` for all.
-    pub filter: Option<String>,
+    /// The functions.
+    pub filter: Filter,
     /// Their flags.
     pub flags: FunctionFlags,
+}
+
+/// The functions that a rule is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// A function by its full name, such as `ns:pkg/iface.f`, or all functions of an interface,
+    /// package or namespace. At the world itself, the name of a function is its full name.
+    Path(String),
+    /// All functions of this name, whatever their interface. Older spellings of options have such
+    /// names.
+    Function(String),
 }
 
 /// The choices for one function.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FunctionFlags {
+    /// The function is asynchronous in Rust.
+    pub asynchronous: bool,
+    /// The host's function gets the store, not only the data that implements the interface.
+    pub store: bool,
     /// The host's function returns a `Result` whose error ends the guest's call.
     pub trappable: bool,
+    /// Calls are spans of the crate `tracing`, with events for arguments and result.
+    pub tracing: bool,
+    /// Events show lists in full.
+    pub verbose_tracing: bool,
+    /// The rule holds only where its name is that of the function, not of something around it.
+    pub exact: bool,
 }
 
-/// Which options were of use, so that those which fit nothing are reported.
-#[derive(Default)]
-pub(crate) struct Used {
-    with: IndexSet<String>,
-    errors: IndexSet<String>,
-    rules: IndexSet<usize>,
-}
-
-impl Used {
-    /// Finds a replacement by any of these names, the most specific first.
-    pub fn with(&mut self, options: &Options, names: &[String]) -> Option<TokenStream> {
-        let name = names.iter().find(|name| options.with.contains_key(*name))?;
-        self.with.insert(name.clone());
-        options.with.get(name).cloned()
-    }
-
-    /// Finds the host's type for an error type by any of these names.
-    pub fn error_type(&mut self, options: &Options, names: &[String]) -> Option<TokenStream> {
-        let types = &options.trappable_error_types;
-        let name = names.iter().find(|name| types.contains_key(*name))?;
-        self.errors.insert(name.clone());
-        types.get(name).cloned()
-    }
-
-    /// Finds the flags of an imported function by its names, the most specific first.
-    pub fn flags(&mut self, options: &Options, names: &[String]) -> FunctionFlags {
-        let matches = |rule: &FunctionRule| match &rule.filter {
-            None => true,
-            Some(filter) => names.contains(filter),
-        };
-        match options.imports.iter().position(matches) {
-            Some(number) => {
-                self.rules.insert(number);
-                options.imports[number].flags
-            }
-            None => FunctionFlags::default(),
+impl FunctionFlags {
+    /// Returns all flags of either.
+    #[must_use]
+    pub fn union(self, other: FunctionFlags) -> FunctionFlags {
+        FunctionFlags {
+            asynchronous: self.asynchronous || other.asynchronous,
+            store: self.store || other.store,
+            trappable: self.trappable || other.trappable,
+            tracing: self.tracing || other.tracing,
+            verbose_tracing: self.verbose_tracing || other.verbose_tracing,
+            exact: self.exact || other.exact,
         }
-    }
-
-    /// Fails if an option fits nothing in the world.
-    pub fn check(&self, options: &Options) -> Result<()> {
-        if let Some(name) = options.with.keys().find(|name| !self.with.contains(*name)) {
-            bail!(
-                "`with` names `{name}`, but the world has no such interface or resource among its \
-                 imports"
-            );
-        }
-        let mut errors = options.trappable_error_types.keys();
-        if let Some(name) = errors.find(|name| !self.errors.contains(*name)) {
-            bail!(
-                "`trappable_error_type` names `{name}`, but no imported function has it as its \
-                 error"
-            );
-        }
-        for (number, rule) in options.imports.iter().enumerate() {
-            if let Some(filter) = &rule.filter
-                && !self.rules.contains(&number)
-            {
-                bail!("`imports` names `{filter}`, but no imported function has this name");
-            }
-        }
-        Ok(())
     }
 }

@@ -1,50 +1,104 @@
-//! Types: the items of an interface's types, and how code names a type.
+//! Types: facts about them, and how code names a type.
 
-use crate::names::{camel, ident};
+use crate::options::Ownership;
+use crate::plan::original;
 use crate::{Direction, Generator, Scope};
 use anyhow::{Result, bail};
+use indexmap::IndexSet;
 use proc_macro2::TokenStream;
 use quote::quote;
 use wit_parser::{
-    Docs, Function, Handle, Type, TypeDefKind, TypeId, TypeOwner, WorldItem, WorldKey,
+    Docs, Function, Handle, LiveTypes, Stability, Type, TypeDefKind, TypeId, TypeOwner, WorldItem,
 };
 
 /// Facts about a type.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct TypeInfo {
     /// It has strings or lists, and so is passed to guests by reference.
     pub has_list: bool,
     /// It has resources, and so cannot be cloned.
     pub has_resource: bool,
+    /// It is part of a parameter of an exported function.
+    pub is_borrowed: bool,
+    /// It is part of something else than a parameter of an exported function.
+    pub is_owned: bool,
+    /// It is the error of some function's result.
+    pub is_error: bool,
 }
 
 impl TypeInfo {
-    const NUMBER: TypeInfo = TypeInfo {
-        has_list: false,
-        has_resource: false,
-    };
-
+    /// Returns what a type is made of that consists of two.
     fn with(self, other: TypeInfo) -> TypeInfo {
         TypeInfo {
             has_list: self.has_list || other.has_list,
             has_resource: self.has_resource || other.has_resource,
+            ..self
         }
     }
 }
 
-/// The way in which values of a type are passed.
+/// The way in which a value is passed or held.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Passing {
     /// By value.
     Owned,
-    /// Strings, lists and what has some by reference.
+    /// Strings, lists and what has some by reference: parameters of a function.
     Borrowed,
+    /// Strings and lists for the lifetime `'a` of the type that holds them.
+    Held,
 }
 
-/// Returns the documentation of an item as attributes.
-pub fn docs(docs: &Docs) -> TokenStream {
-    let lines = docs.contents.iter().flat_map(|text| text.lines());
-    let lines = lines.map(|line| {
+impl Passing {
+    /// Returns the sign of a reference.
+    fn reference(self) -> TokenStream {
+        match self {
+            Passing::Owned => TokenStream::new(),
+            Passing::Borrowed => quote!(&),
+            Passing::Held => quote!(&'a),
+        }
+    }
+}
+
+/// A Rust type for a type of WIT, which may have two.
+pub struct RustType {
+    pub name: String,
+    pub passing: Passing,
+    /// It has the lifetime `'a`.
+    pub has_lifetime: bool,
+}
+
+impl RustType {
+    /// Returns the type's generics.
+    pub fn generics(&self) -> TokenStream {
+        match self.has_lifetime {
+            true => quote!(<'a>),
+            false => TokenStream::new(),
+        }
+    }
+}
+
+/// Returns the documentation of an item as attributes: what WIT says, since when, and until when.
+pub fn docs(docs: &Docs, stability: &Stability) -> TokenStream {
+    let text = docs.contents.as_deref().unwrap_or_default().trim();
+    let mut lines: Vec<_> = text.lines().map(str::to_string).collect();
+    let notes = match stability {
+        Stability::Unknown => Vec::new(),
+        Stability::Stable { since, deprecated } => {
+            let deprecated = deprecated.as_ref();
+            let deprecated = deprecated.map(|version| format!("Deprecated since {version}."));
+            let mut notes = vec![format!("Since {since}.")];
+            notes.extend(deprecated);
+            notes
+        }
+        Stability::Unstable { feature, .. } => {
+            vec![format!("Unstable: part of the feature `{feature}`.")]
+        }
+    };
+    if !notes.is_empty() && !lines.is_empty() {
+        lines.push(String::new());
+    }
+    lines.extend(notes);
+    let lines = lines.iter().map(|line| {
         let line = format!(" {line}");
         let line = line.trim_end();
         quote!(#[doc = #line])
@@ -52,31 +106,76 @@ pub fn docs(docs: &Docs) -> TokenStream {
     quote!(#(#lines)*)
 }
 
+/// Returns documentation without stability as attributes.
+pub fn plain_docs(text: &Docs) -> TokenStream {
+    docs(text, &Stability::Unknown)
+}
+
 impl Generator<'_> {
-    /// Finds out about all types and which of them are errors.
+    /// Finds out about all types.
     pub fn look_at_types(&mut self) {
-        for (id, _) in self.resolve.types.iter() {
-            self.info(id);
-        }
         let resolve = self.resolve;
+        for (id, _) in resolve.types.iter() {
+            self.look_at(id);
+        }
         let world = &resolve.worlds[self.world];
-        for item in world.imports.values().chain(world.exports.values()) {
+        let imports = world.imports.values().map(|item| (Direction::Import, item));
+        let exports = world.exports.values().map(|item| (Direction::Export, item));
+        for (direction, item) in imports.chain(exports) {
             match item {
                 WorldItem::Interface { id, .. } => {
                     for function in resolve.interfaces[*id].functions.values() {
-                        self.note_error(function);
+                        self.note_use(direction, function);
                     }
                 }
-                WorldItem::Function(function) => self.note_error(function),
+                WorldItem::Function(function) => self.note_use(direction, function),
                 WorldItem::Type { .. } => {}
             }
         }
+        self.note_unused();
     }
 
-    fn note_error(&mut self, function: &Function) {
+    /// Notes how a function uses its types.
+    fn note_use(&mut self, direction: Direction, function: &Function) {
+        let mut params = LiveTypes::default();
+        for param in &function.params {
+            params.add_type(self.resolve, &param.ty);
+        }
+        for id in params.iter() {
+            let info = &mut self.info[&id];
+            match direction {
+                Direction::Import => info.is_owned = true,
+                Direction::Export => info.is_borrowed = true,
+            }
+        }
+        let mut results = LiveTypes::default();
+        if let Some(ty) = &function.result {
+            results.add_type(self.resolve, ty);
+        }
+        for id in results.iter() {
+            self.info[&id].is_owned = true;
+        }
         if let Some((_, Some(Type::Id(error)))) = self.result_of(function) {
             let error = self.original(error);
-            self.errors.insert(error);
+            self.info[&error].is_error = true;
+        }
+    }
+
+    /// Decides about types that no function uses: they borrow if they have a part that does.
+    fn note_unused(&mut self) {
+        for (id, definition) in self.resolve.types.iter() {
+            let info = self.info[&id];
+            if info.is_owned || info.is_borrowed || definition.name.is_none() {
+                continue;
+            }
+            let mut parts = LiveTypes::default();
+            parts.add_type_id(self.resolve, id);
+            let borrows = parts.iter().filter(|part| *part != id).any(|part| {
+                let part = self.info[&part];
+                part.has_list && part.is_borrowed && !part.is_owned
+            });
+            let info = &mut self.info[&id];
+            (info.is_borrowed, info.is_owned) = (borrows, !borrows);
         }
     }
 
@@ -93,72 +192,111 @@ impl Generator<'_> {
 
     /// Follows aliases to the definition of a type.
     pub fn original(&self, id: TypeId) -> TypeId {
-        match self.resolve.types[id].kind {
-            TypeDefKind::Type(Type::Id(other)) => self.original(other),
-            _ => id,
-        }
+        original(self.resolve, id)
     }
 
-    fn info(&mut self, id: TypeId) -> TypeInfo {
+    /// Finds out what a type is made of.
+    fn look_at(&mut self, id: TypeId) -> TypeInfo {
         if let Some(&info) = self.info.get(&id) {
             return info;
         }
         // Types do not contain themselves, so the recursion ends.
         let list = TypeInfo {
             has_list: true,
-            ..TypeInfo::NUMBER
+            ..TypeInfo::default()
         };
         let resolve = self.resolve;
         let info = match &resolve.types[id].kind {
             TypeDefKind::Record(record) => {
-                let types: Vec<_> = record.fields.iter().map(|field| field.ty).collect();
-                self.info_of_all(&types)
+                self.look_at_all(record.fields.iter().map(|field| field.ty))
             }
-            TypeDefKind::Tuple(tuple) => self.info_of_all(&tuple.types),
+            TypeDefKind::Tuple(tuple) => self.look_at_all(tuple.types.iter().copied()),
             TypeDefKind::Variant(variant) => {
-                let types: Vec<_> = variant.cases.iter().filter_map(|case| case.ty).collect();
-                self.info_of_all(&types)
+                self.look_at_all(variant.cases.iter().filter_map(|case| case.ty))
             }
-            TypeDefKind::Option(ty) | TypeDefKind::Type(ty) => self.info_of(*ty),
+            TypeDefKind::Option(ty)
+            | TypeDefKind::Type(ty)
+            | TypeDefKind::FixedLengthList(ty, _) => self.look_at_all([*ty]),
             TypeDefKind::Result(result) => {
-                let types: Vec<_> = [result.ok, result.err].into_iter().flatten().collect();
-                self.info_of_all(&types)
+                self.look_at_all([result.ok, result.err].into_iter().flatten())
             }
-            TypeDefKind::List(ty) | TypeDefKind::FixedLengthList(ty, _) => {
-                list.with(self.info_of(*ty))
-            }
-            TypeDefKind::Map(key, value) => list.with(self.info_of_all(&[*key, *value])),
+            TypeDefKind::List(ty) => list.with(self.look_at_all([*ty])),
+            TypeDefKind::Map(key, value) => list.with(self.look_at_all([*key, *value])),
             TypeDefKind::Resource
             | TypeDefKind::Handle(_)
             | TypeDefKind::Future(_)
             | TypeDefKind::Stream(_) => TypeInfo {
                 has_resource: true,
-                ..TypeInfo::NUMBER
+                ..TypeInfo::default()
             },
-            TypeDefKind::Flags(_) | TypeDefKind::Enum(_) | TypeDefKind::Unknown => TypeInfo::NUMBER,
+            TypeDefKind::Flags(_) | TypeDefKind::Enum(_) | TypeDefKind::Unknown => {
+                TypeInfo::default()
+            }
         };
         self.info.insert(id, info);
         info
     }
 
-    fn info_of_all(&mut self, types: &[Type]) -> TypeInfo {
-        let infos = types.iter().map(|&ty| self.info_of(ty));
-        infos.fold(TypeInfo::NUMBER, TypeInfo::with)
+    fn look_at_all(&mut self, types: impl IntoIterator<Item = Type>) -> TypeInfo {
+        types.into_iter().fold(TypeInfo::default(), |info, ty| {
+            info.with(match ty {
+                Type::String => TypeInfo {
+                    has_list: true,
+                    ..TypeInfo::default()
+                },
+                Type::ErrorContext => TypeInfo {
+                    has_resource: true,
+                    ..TypeInfo::default()
+                },
+                Type::Id(id) => self.look_at(id),
+                _ => TypeInfo::default(),
+            })
+        })
     }
 
-    fn info_of(&mut self, ty: Type) -> TypeInfo {
-        match ty {
-            Type::String => TypeInfo {
-                has_list: true,
-                ..TypeInfo::NUMBER
-            },
-            Type::ErrorContext => TypeInfo {
-                has_resource: true,
-                ..TypeInfo::NUMBER
-            },
-            Type::Id(id) => self.info(id),
-            _ => TypeInfo::NUMBER,
+    /// Returns whether a type becomes two, one that borrows and one that owns.
+    fn is_duplicated(&self, info: TypeInfo) -> bool {
+        let duplicate = Ownership::Borrowing {
+            duplicate_if_necessary: true,
+        };
+        let is_both = info.is_borrowed && info.is_owned;
+        info.has_list && is_both && self.options.ownership == duplicate
+    }
+
+    /// Returns whether the Rust type of a type has a lifetime where it is passed in this way.
+    fn has_lifetime(&self, info: TypeInfo, passing: Passing) -> bool {
+        let borrows = self.is_duplicated(info) || info.is_borrowed && !info.is_owned;
+        let may_borrow = self.options.ownership != Ownership::Owning && passing != Passing::Owned;
+        may_borrow && info.has_list && borrows
+    }
+
+    /// Returns the Rust types of a type of WIT that has a name.
+    pub fn rust_types(&self, id: TypeId) -> Vec<RustType> {
+        let (info, name) = (self.info[&id], self.type_name(id));
+        let owning = |name| RustType {
+            name,
+            passing: Passing::Owned,
+            has_lifetime: false,
+        };
+        let borrowing = |name| RustType {
+            name,
+            passing: Passing::Held,
+            has_lifetime: true,
+        };
+        if self.is_duplicated(info) {
+            let names = [format!("{name}Result"), format!("{name}Param")];
+            let [result, param] = names;
+            return vec![owning(result), borrowing(param)];
         }
+        match self.has_lifetime(info, Passing::Held) {
+            true => vec![borrowing(name)],
+            false => vec![owning(name)],
+        }
+    }
+
+    /// Returns the names of the Rust types of a type of WIT.
+    pub fn rust_names(&self, id: TypeId) -> Vec<String> {
+        self.rust_types(id).into_iter().map(|ty| ty.name).collect()
     }
 
     /// Returns the Rust type of a component type, as code in `scope` names it.
@@ -179,52 +317,42 @@ impl Generator<'_> {
             Type::Char => quote!(char),
             Type::String => match passing {
                 Passing::Owned => self.std(scope, "String"),
-                Passing::Borrowed => quote!(&str),
+                Passing::Borrowed | Passing::Held => {
+                    let reference = passing.reference();
+                    quote!(#reference str)
+                }
             },
             Type::ErrorContext => quote!(#krate::ErrorContext),
-            Type::Id(id) => self.type_of_id(scope, id, passing)?,
+            Type::Id(id) => match self.resolve.types[id].name {
+                Some(_) => self.named_type(scope, id, passing),
+                None => self.structure(scope, id, passing)?,
+            },
         })
-    }
-
-    /// Returns the name of a type of the standard library's prelude, with its path where a type of
-    /// the interface has the same name.
-    pub fn std(&self, scope: &Scope, name: &str) -> TokenStream {
-        let world = &self.resolve.worlds[self.world];
-        let is_shadowed = match scope.interface {
-            Some(interface) => {
-                let mut names = self.resolve.interfaces[interface].types.keys();
-                names.any(|other| camel(other) == name)
-            }
-            None => {
-                let mut items = world.imports.iter();
-                items.any(|(key, _)| matches!(key, WorldKey::Name(other) if camel(other) == name))
-            }
-        };
-        let plain = ident(name);
-        match (is_shadowed, name) {
-            (false, _) => quote!(#plain),
-            (true, "String") => quote!(::std::string::String),
-            (true, "Vec") => quote!(::std::vec::Vec),
-            (true, "Option") => quote!(::core::option::Option),
-            (true, _) => quote!(::core::result::Result),
-        }
     }
 
     fn optional(&self, scope: &Scope, ty: Option<Type>, passing: Passing) -> Result<TokenStream> {
         ty.map_or_else(|| Ok(quote!(())), |ty| self.ty(scope, ty, passing))
     }
 
-    fn type_of_id(&self, scope: &Scope, id: TypeId, passing: Passing) -> Result<TokenStream> {
-        let definition = &self.resolve.types[id];
-        if definition.name.is_some() {
-            let path = self.type_path(scope, id);
-            let by_reference = passing == Passing::Borrowed && self.info[&id].has_list;
-            return Ok(match by_reference {
-                true => quote!(&#path),
-                false => path,
-            });
+    /// Returns the Rust type of a type with a name.
+    fn named_type(&self, scope: &Scope, id: TypeId, passing: Passing) -> TokenStream {
+        let (info, name) = (self.info[&id], self.type_name(id));
+        let has_lifetime = self.has_lifetime(info, passing);
+        let name = match (self.is_duplicated(info), has_lifetime) {
+            (false, _) => name,
+            (true, false) => format!("{name}Result"),
+            (true, true) => format!("{name}Param"),
+        };
+        let path = self.named_type_path(scope, id, &name);
+        match (has_lifetime, passing) {
+            (true, Passing::Held) => quote!(#path<'a>),
+            (true, _) => quote!(#path<'_>),
+            (false, Passing::Borrowed | Passing::Held) if info.has_list => {
+                let reference = passing.reference();
+                quote!(#reference #path)
+            }
+            (false, _) => path,
         }
-        self.structure(scope, id, passing)
     }
 
     /// Returns the Rust type of a component type as if it had no name.
@@ -234,14 +362,12 @@ impl Generator<'_> {
         Ok(match &definition.kind {
             TypeDefKind::Tuple(tuple) => {
                 let types = tuple.types.iter();
-                let types: Vec<_> = types
-                    .map(|&ty| self.ty(scope, ty, passing))
-                    .collect::<Result<_>>()?;
+                let types = types.map(|&ty| self.ty(scope, ty, passing));
+                let types: Vec<_> = types.collect::<Result<_>>()?;
                 quote!((#(#types,)*))
             }
             TypeDefKind::Option(ty) => {
-                let ty = self.ty(scope, *ty, passing)?;
-                let option = self.std(scope, "Option");
+                let (option, ty) = (self.std(scope, "Option"), self.ty(scope, *ty, passing)?);
                 quote!(#option<#ty>)
             }
             TypeDefKind::Result(result) => {
@@ -251,70 +377,81 @@ impl Generator<'_> {
                 quote!(#result<#ok, #err>)
             }
             TypeDefKind::List(ty) => {
-                let ty = self.ty(scope, *ty, Passing::Owned)?;
+                let element = match self.options.ownership {
+                    Ownership::Owning => Passing::Owned,
+                    Ownership::Borrowing { .. } => passing,
+                };
+                let ty = self.ty(scope, *ty, element)?;
                 match passing {
                     Passing::Owned => {
                         let vec = self.std(scope, "Vec");
                         quote!(#vec<#ty>)
                     }
-                    Passing::Borrowed => quote!(&[#ty]),
+                    Passing::Borrowed | Passing::Held => {
+                        let reference = passing.reference();
+                        quote!(#reference [#ty])
+                    }
                 }
+            }
+            TypeDefKind::FixedLengthList(ty, length) => {
+                let (ty, length) = (self.ty(scope, *ty, passing)?, *length as usize);
+                let length = proc_macro2::Literal::usize_unsuffixed(length);
+                quote!([#ty; #length])
             }
             TypeDefKind::Map(key, value) => {
-                let key = self.ty(scope, *key, Passing::Owned)?;
-                let value = self.ty(scope, *value, Passing::Owned)?;
-                let map = quote!(::std::collections::HashMap<#key, #value>);
-                match passing {
-                    Passing::Owned => map,
-                    Passing::Borrowed => quote!(&#map),
-                }
+                let key = self.ty(scope, *key, passing)?;
+                let value = self.ty(scope, *value, passing)?;
+                quote!(::std::collections::HashMap<#key, #value>)
             }
             TypeDefKind::Handle(Handle::Own(resource) | Handle::Borrow(resource)) => {
-                let path = self.type_path(scope, *resource);
-                match self.is_guests(scope, *resource) {
-                    true => path,
-                    false => quote!(#krate::Resource<#path>),
+                match self.is_guests(*resource) {
+                    true => quote!(#krate::ResourceAny),
+                    false => {
+                        let path = self.resource_path(scope, *resource);
+                        quote!(#krate::Resource<#path>)
+                    }
                 }
             }
             TypeDefKind::Type(ty) => self.ty(scope, *ty, passing)?,
             other => bail!(
-                "{}: bindings of the type `{}` are not supported yet",
+                "{}: `bindgen!` does not support the type `{}` yet",
                 self.resolve.render_location(definition.span),
                 other.as_str()
             ),
         })
     }
 
-    /// Returns whether a resource is one that a guest defines, as code in `scope` means it.
-    pub fn is_guests(&self, scope: &Scope, resource: TypeId) -> bool {
+    /// Returns whether a resource is one that a guest defines.
+    pub fn is_guests(&self, resource: TypeId) -> bool {
         match self.resolve.types[self.original(resource)].owner {
             TypeOwner::Interface(owner) => {
-                scope.direction == Direction::Export && self.exported.contains_key(&owner)
-                    || !self.imported.contains_key(&owner)
+                let placed = self.plan.interfaces.get(&owner);
+                placed.is_some_and(|placed| placed.direction == Direction::Export)
             }
             TypeOwner::World(_) | TypeOwner::None => false,
         }
     }
 
-    /// Returns the path of a named type as code in `scope` names it.
-    pub fn type_path(&self, scope: &Scope, id: TypeId) -> TokenStream {
-        let definition = &self.resolve.types[id];
-        let name = ident(&camel(definition.name.as_deref().unwrap_or_default()));
-        match definition.owner {
-            TypeOwner::Interface(owner) if Some(owner) != scope.interface => {
-                match self.placed(owner, scope.direction) {
-                    Some(placed) => {
-                        let module = self.path_from(scope, placed);
-                        quote!(#module::#name)
-                    }
-                    None => quote!(#name),
-                }
+    /// Returns the names of an interface's resources, or of the world's, with their types.
+    pub fn resources(&self, scope: &Scope) -> Vec<(String, TypeId)> {
+        let types: IndexSet<(String, TypeId)> = match scope.interface {
+            Some(interface) => {
+                let types = self.resolve.interfaces[interface].types.iter();
+                types.map(|(name, &id)| (name.clone(), id)).collect()
             }
-            TypeOwner::World(_) => {
-                let up = (0..scope.depth).map(|_| quote!(super::));
-                quote!(#(#up)* #name)
+            None => {
+                let items = self.resolve.worlds[self.world].imports.iter();
+                let types = items.filter_map(|(key, item)| match item {
+                    WorldItem::Type { id, .. } => Some((self.resolve.name_world_key(key), *id)),
+                    _ => None,
+                });
+                types.collect()
             }
-            TypeOwner::Interface(_) | TypeOwner::None => quote!(#name),
-        }
+        };
+        let is_resource = |id: TypeId| matches!(self.resolve.types[id].kind, TypeDefKind::Resource);
+        types
+            .into_iter()
+            .filter(|(_, id)| is_resource(*id))
+            .collect()
     }
 }

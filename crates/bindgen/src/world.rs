@@ -1,171 +1,199 @@
-//! The world: its struct, its way into a linker, and its instances.
+//! The world: what it imports, and its way into a linker.
 
-use crate::imports::Imported;
-use crate::names::{Given, camel, ident};
-use crate::types::docs;
-use crate::{Direction, Generator, Modules, Options, Placed, Scope, Used};
+use crate::names::{Modules, ident};
+use crate::options::Options;
+use crate::plan::{Placed, Plan};
+use crate::{Direction, Generator, Scope};
 use anyhow::Result;
-use indexmap::{IndexMap, IndexSet};
+use indexmap::IndexMap;
 use proc_macro2::TokenStream;
-use quote::{format_ident, quote};
-use wit_parser::{Resolve, TypeDefKind, WorldId, WorldItem};
+use quote::quote;
+use wit_parser::{InterfaceId, Resolve, Stability, WorldId, WorldItem, WorldKey};
+
+impl Scope {
+    /// The world itself.
+    pub fn world(direction: Direction) -> Scope {
+        Scope {
+            direction,
+            depth: 0,
+            interface: None,
+            id: None,
+        }
+    }
+
+    /// The module of an interface.
+    pub fn interface(id: InterfaceId, placed: &Placed) -> Scope {
+        Scope {
+            direction: placed.direction,
+            depth: placed.path.len(),
+            interface: Some(id),
+            id: None,
+        }
+    }
+}
+
+/// A call of `add_to_linker` for all imports of an interface under one name.
+struct LinkedInterface {
+    module: TokenStream,
+    /// The name, where it is not that of the interface.
+    name: Option<String>,
+    has_options: bool,
+    stability: Stability,
+}
 
 impl<'a> Generator<'a> {
     pub(crate) fn new(options: &'a Options, resolve: &'a Resolve, world: WorldId) -> Result<Self> {
+        let mut modules = Modules::default();
+        let plan = Plan::new(options, resolve, world, &mut modules)?;
         let mut generator = Generator {
             options,
             resolve,
             world,
-            modules: Modules::default(),
-            imported: IndexMap::new(),
-            exported: IndexMap::new(),
+            plan,
             info: IndexMap::new(),
-            errors: IndexSet::new(),
-            used: Used::default(),
-            given: IndexMap::new(),
+            modules,
         };
-        generator.place_interfaces();
         generator.look_at_types();
         Ok(generator)
     }
 
-    /// Decides where the modules of all interfaces are.
-    fn place_interfaces(&mut self) {
-        let resolve = self.resolve;
-        let world = &resolve.worlds[self.world];
-        let directions = [
-            (Direction::Import, &world.imports),
-            (Direction::Export, &world.exports),
-        ];
-        for (direction, items) in directions {
-            for (key, item) in items {
-                let WorldItem::Interface { id, .. } = item else {
-                    continue;
-                };
-                let path = self.module_path(key, direction);
-                match direction {
-                    Direction::Import => {
-                        let names = self.interface_names(*id);
-                        let replaced = self.used.with(self.options, &names);
-                        let replaced = replaced.map(|path| self.give(&path, Given::Module));
-                        self.imported.insert(*id, Placed { path, replaced });
-                    }
-                    Direction::Export => {
-                        let placed = Placed {
-                            path,
-                            replaced: None,
-                        };
-                        self.exported.insert(*id, placed);
-                    }
+    /// Generates everything.
+    pub(crate) fn world(&mut self) -> Result<()> {
+        let root = Scope::world(Direction::Import);
+        let mut items = self.link_options(&root);
+        let imports: Vec<_> = self.plan.imports().map(cloned).collect();
+        for (id, placed) in imports {
+            let scope = Scope::interface(id, &placed);
+            let module = self.path_from(&root, &placed);
+            items.extend(self.link_options_from_world(&scope, &module));
+            match &placed.replaced {
+                Some(replaced) => {
+                    let module = self.root_path(&scope, replaced);
+                    let items = quote!(pub use #module::*;);
+                    self.modules.add(&placed.path, items);
+                }
+                None => {
+                    let key = self.resolve.name_world_key(&placed.key);
+                    self.import_interface(&scope, &placed.path, &key)?;
                 }
             }
         }
-    }
-
-    /// Generates everything.
-    pub(crate) fn world(&mut self) -> Result<()> {
-        let imported: Vec<_> = self.imported.keys().copied().collect();
-        for id in imported {
-            self.import_interface(id)?;
+        for (id, ty) in self.plan.named.clone() {
+            let placed = self.plan.interfaces[&id].clone();
+            self.named_import(id, &placed, &ty)?;
         }
-        let resolve = self.resolve;
-        let world = &resolve.worlds[self.world];
-        for (key, item) in &world.exports {
-            if let WorldItem::Interface { id, .. } = item {
-                self.export_interface(*id, &resolve.name_world_key(key))?;
+        let exports: Vec<_> = self.plan.exports().map(cloned).collect();
+        for (id, placed) in exports {
+            self.export_interface(id, &placed)?;
+        }
+        if !self.options.interfaces_only {
+            items.extend(self.world_types(&root)?);
+            let has_own = !self.functions(&root).is_empty() || !self.resources(&root).is_empty();
+            if has_own {
+                items.extend(self.traits(&root)?);
             }
+            let linking = self.world_linking(&root, has_own)?;
+            items.extend(self.instances(&linking)?);
         }
-        let linking = self.world_imports()?;
-        let exports = self.world_exports(&linking)?;
-        self.modules.add(&[], exports);
+        self.modules.add(&[], items);
         Ok(())
     }
 
-    /// Generates types and traits at the world itself. Returns its `add_to_linker`.
-    fn world_imports(&mut self) -> Result<TokenStream> {
-        let krate = self.options.krate.clone();
-        let resolve = self.resolve;
-        let world = &resolve.worlds[self.world];
-        let scope = Scope {
-            direction: Direction::Import,
-            depth: 0,
-            interface: None,
-        };
-        let mut imported = Imported {
-            host: format_ident!("{}Imports", camel(&world.name)),
-            functions: Vec::new(),
-            resources: IndexMap::new(),
-            scope: scope.clone(),
-        };
+    /// Generates the module of an interface that components import under any name.
+    fn named_import(&mut self, id: InterfaceId, placed: &Placed, ty: &TokenStream) -> Result<()> {
+        let mut path = vec!["named_imports".to_string()];
+        path.extend_from_slice(&placed.path);
+        let mut scope = Scope::interface(id, placed);
+        scope.depth = path.len();
+        scope.id = Some(self.root_path(&scope, ty));
+        let key = self.resolve.name_world_key(&WorldKey::Interface(id));
+        self.import_interface(&scope, &path, &key)
+    }
+
+    /// Generates the types at the world itself.
+    fn world_types(&self, root: &Scope) -> Result<TokenStream> {
         let mut items = TokenStream::new();
-        for (key, item) in &world.imports {
-            match item {
-                WorldItem::Type { id, .. } => {
-                    let name = resolve.name_world_key(key);
-                    items.extend(self.type_item(&scope, &name, *id)?);
-                    if matches!(resolve.types[*id].kind, TypeDefKind::Resource) {
-                        imported.resources.insert(name, *id);
-                    }
-                }
-                WorldItem::Function(function) => imported.functions.push(function),
-                WorldItem::Interface { .. } => {}
+        for item in self.resolve.worlds[self.world].imports.values() {
+            if let WorldItem::Type { id, .. } = item {
+                items.extend(self.type_item(root, *id)?);
             }
         }
-        let mut bounds = Vec::new();
-        let mut with_store = Vec::new();
+        Ok(items)
+    }
+
+    /// Generates the functions that define what the world imports in a linker.
+    fn world_linking(&self, root: &Scope, has_own: bool) -> Result<TokenStream> {
+        let interfaces = self.linked_interfaces(root);
+        if interfaces.is_empty() && !has_own {
+            return Ok(TokenStream::new());
+        }
+        let krate = &self.options.krate;
+        let world = &self.resolve.worlds[self.world];
+        let data = self.data_bounds(self.needs_send());
+        let options = self.options_parameter(root);
+        let options_argument = self.options_argument(root);
+        let (mut bounds, mut with_store) = (Vec::new(), Vec::new());
         let mut calls = TokenStream::new();
-        let interfaces: Vec<_> = self.imported.values().cloned().collect();
-        for placed in &interfaces {
-            let module = self.path_from(&scope, placed);
-            bounds.push(quote!(#module::Host));
-            with_store.push(quote!(#module::HostWithStore<T>));
-            calls.extend(quote!(#module::add_to_linker::<T, D>(linker, host)?;));
-        }
         let mut own = TokenStream::new();
-        if !imported.functions.is_empty() || !imported.resources.is_empty() {
-            let tokens = self.imports(&imported)?;
-            let (host, store) = (&imported.host, &tokens.host_with_store);
-            let (traits, definitions) = (&tokens.traits, &tokens.definitions);
-            items.extend(quote!(#traits));
-            own = quote! {
-                /// Defines what the world itself imports in a linker.
-                pub fn add_to_linker_imports<T, D>(
-                    linker: &mut #krate::Linker<T>,
-                    host: fn(&mut T) -> D::Data<'_>,
-                ) -> #krate::Result<()>
-                where
-                    T: 'static,
-                    D: #store<T>,
-                    for<'a> D::Data<'a>: #host,
-                {
-                    let mut instance = linker.root();
-                    #definitions
-                    Ok(())
-                }
+        if has_own {
+            own = self.own_linking(root, &data)?;
+            let own_bounds = self.bounds(root)?;
+            bounds.push(own_bounds.host);
+            with_store.push(own_bounds.with_store);
+            calls.extend(quote! {
+                Self::add_to_linker_imports::<T, D>(linker, #options_argument host_getter)?;
+            });
+        }
+        for LinkedInterface {
+            module,
+            name,
+            has_options,
+            stability,
+        } in interfaces
+        {
+            let (host, store) = (quote!(#module::Host), quote!(#module::HostWithStore<T>));
+            if !bounds
+                .iter()
+                .any(|bound| bound.to_string() == host.to_string())
+            {
+                bounds.push(host);
+                with_store.push(store);
+            }
+            let options = has_options.then(|| quote!(&options.into(),));
+            let call = match name {
+                None => quote! {
+                    #module::add_to_linker::<T, D>(linker, #options host_getter)?;
+                },
+                Some(name) => quote! {
+                    let mut instance = linker.instance(#name)?;
+                    #module::add_to_linker_instance::<T, D>(
+                        &mut instance, #options host_getter,
+                    )?;
+                },
             };
-            bounds.push(quote!(#host));
-            with_store.push(quote!(#store<T>));
-            calls.extend(quote!(Self::add_to_linker_imports::<T, D>(linker, host)?;));
+            calls.extend(self.gated(&stability, call));
         }
-        self.modules.add(&[], items);
-        if bounds.is_empty() {
-            return Ok(own);
+        if self.has_async_imports() {
+            bounds.push(quote!(Send));
+            with_store.push(quote!(Send));
         }
+        let calls = self.gated(&world.stability, calls);
         Ok(quote! {
             #own
 
-            /// Defines all that the world imports in a linker. `host` finds in the host's data
-            /// what implements it.
+            /// Defines all that the world imports in a linker. `host_getter` finds in the host's
+            /// data what implements it.
             ///
             /// # Errors
             ///
-            /// When something is defined already.
+            /// If something is defined already.
             pub fn add_to_linker<T, D>(
                 linker: &mut #krate::Linker<T>,
-                host: fn(&mut T) -> D::Data<'_>,
+                #options
+                host_getter: fn(&mut T) -> D::Data<'_>,
             ) -> #krate::Result<()>
             where
-                T: 'static,
+                T: #data,
                 D: #(#with_store)+*,
                 for<'a> D::Data<'a>: #(#bounds)+*,
             {
@@ -175,163 +203,92 @@ impl<'a> Generator<'a> {
         })
     }
 
-    /// Generates the structs of the world.
-    fn world_exports(&mut self, linking: &TokenStream) -> Result<TokenStream> {
-        let krate = self.options.krate.clone();
-        let resolve = self.resolve;
-        let world = &resolve.worlds[self.world];
-        let scope = Scope {
-            direction: Direction::Export,
-            depth: 0,
-            interface: None,
-        };
-        let mut functions = Vec::new();
-        for item in world.exports.values() {
-            if let WorldItem::Function(function) = item {
-                functions.push(self.exported_function(&scope, function)?);
-            }
-        }
-        let mut fields = TokenStream::new();
-        let mut indices = TokenStream::new();
-        let mut found = TokenStream::new();
-        let mut loaded = TokenStream::new();
-        let mut methods = TokenStream::new();
-        for function in &functions {
-            let (field, name) = (&function.field, &function.name);
-            fields.extend(function.function_field(&krate));
-            indices.extend(function.index_field(&krate));
-            loaded.extend(function.loaded(&krate));
-            methods.extend(function.methods.clone());
-            found.extend(quote! {
-                #field: #krate::__internal::export_index(pre.component(), None, #name)?,
-            });
-        }
-        for (number, placed) in self.exported.values().enumerate() {
-            let field = format_ident!("interface{number}");
-            let module = self.path_from(&scope, placed);
-            let accessor = ident(&placed.path[1..].join("_"));
-            fields.extend(quote!(#field: #module::Guest,));
-            indices.extend(quote!(#field: #module::GuestIndices,));
-            found.extend(quote!(#field: #module::GuestIndices::new(pre)?,));
-            loaded.extend(quote!(#field: self.#field.load(&mut store, instance)?,));
-            methods.extend(quote! {
-                /// Returns the functions of the interface.
-                pub fn #accessor(&self) -> &#module::Guest {
-                    &self.#field
-                }
-            });
-        }
-        let name = ident(&camel(&world.name));
-        let (pre, all) = (format_ident!("{name}Pre"), format_ident!("{name}Indices"));
-        let docs = docs(&world.docs);
+    /// Generates the function that defines what the world imports beside interfaces.
+    fn own_linking(&self, root: &Scope, data: &TokenStream) -> Result<TokenStream> {
+        let krate = &self.options.krate;
+        let bounds = self.bounds(root)?;
+        let (host, with_store) = (&bounds.host, &bounds.with_store);
+        let options = self.options_parameter(root);
+        let stability = &self.resolve.worlds[self.world].stability;
+        let definitions = self.gated(stability, self.definitions(root)?);
         Ok(quote! {
-            /// A component of the world whose imports are linked, to be instantiated any number of
-            /// times.
-            pub struct #pre<T: 'static> {
-                instance_pre: #krate::InstancePre<T>,
-                indices: #all,
-            }
-
-            impl<T: 'static> Clone for #pre<T> {
-                fn clone(&self) -> Self {
-                    Self {
-                        instance_pre: self.instance_pre.clone(),
-                        indices: self.indices.clone(),
-                    }
-                }
-            }
-
-            impl<T: 'static> #pre<T> {
-                /// Finds what the world exports in a component.
-                ///
-                /// # Errors
-                ///
-                /// When the component does not export something.
-                pub fn new(instance_pre: #krate::InstancePre<T>) -> #krate::Result<Self> {
-                    let indices = #all::new(&instance_pre)?;
-                    Ok(Self { instance_pre, indices })
-                }
-
-                /// Returns the engine.
-                pub fn engine(&self) -> &#krate::Engine {
-                    self.instance_pre.engine()
-                }
-
-                /// Returns the component without the world.
-                pub fn instance_pre(&self) -> &#krate::InstancePre<T> {
-                    &self.instance_pre
-                }
-
-                /// Instantiates the component.
-                ///
-                /// # Errors
-                ///
-                /// When that fails, or the type of an export differs.
-                pub fn instantiate(
-                    &self,
-                    mut store: impl #krate::AsContextMut<Data = T>,
-                ) -> #krate::Result<#name> {
-                    let instance = self.instance_pre.instantiate(&mut store)?;
-                    self.indices.load(&mut store, &instance)
-                }
-            }
-
-            /// The places of the exports of the world in a component, found once by name.
-            #[derive(Clone)]
-            pub struct #all {
-                #indices
-            }
-
-            impl #all {
-                /// Finds what the world exports.
-                ///
-                /// # Errors
-                ///
-                /// When the component does not export something.
-                #[allow(unused)]
-                pub fn new<T>(pre: &#krate::InstancePre<T>) -> #krate::Result<Self> {
-                    Ok(Self { #found })
-                }
-
-                /// Checks the types of what an instance exports.
-                ///
-                /// # Errors
-                ///
-                /// When one differs.
-                #[allow(unused)]
-                pub fn load(
-                    &self,
-                    mut store: impl #krate::AsContextMut,
-                    instance: &#krate::Instance,
-                ) -> #krate::Result<#name> {
-                    Ok(#name { #loaded })
-                }
-            }
-
-            #docs
-            pub struct #name {
-                #fields
-            }
-
-            impl #name {
-                /// Instantiates a component of the world.
-                ///
-                /// # Errors
-                ///
-                /// When it imports what the linker does not have, when it does not export what the
-                /// world does, or when instantiating it fails.
-                pub fn instantiate<T: 'static>(
-                    store: impl #krate::AsContextMut<Data = T>,
-                    component: &#krate::Component,
-                    linker: &#krate::Linker<T>,
-                ) -> #krate::Result<Self> {
-                    #pre::new(linker.instantiate_pre(component)?)?.instantiate(store)
-                }
-
-                #linking
-
-                #methods
+            /// Defines what the world imports beside interfaces in a linker.
+            ///
+            /// # Errors
+            ///
+            /// If something is defined already.
+            #[allow(clippy::all, unused)]
+            pub fn add_to_linker_imports<T, D>(
+                linker: &mut #krate::Linker<T>,
+                #options
+                host_getter: fn(&mut T) -> D::Data<'_>,
+            ) -> #krate::Result<()>
+            where
+                T: #data,
+                D: #with_store,
+                for<'a> D::Data<'a>: #host,
+            {
+                let mut instance = linker.root();
+                #definitions
+                Ok(())
             }
         })
     }
+
+    /// Returns whether the data of stores is `Send`.
+    fn needs_send(&self) -> bool {
+        let options = &self.options;
+        let mut defaults = options.imports.iter().chain(&options.exports);
+        self.has_async_imports()
+            || options.require_store_data_send
+            || defaults.any(|set| set.default.asynchronous)
+    }
+
+    /// Returns whether any imported function is asynchronous.
+    fn has_async_imports(&self) -> bool {
+        let interfaces = self.plan.imports().map(|(id, _)| Some(id));
+        let mut owners = interfaces.chain([None]);
+        owners.any(|owner| self.plan.all_flags(Direction::Import, owner).asynchronous)
+    }
+
+    /// Returns the interfaces that the world imports, under each of their names.
+    fn linked_interfaces(&self, root: &Scope) -> Vec<LinkedInterface> {
+        let linked = |id: InterfaceId, name: Option<String>| {
+            let placed = &self.plan.interfaces[&id];
+            let items = self.resolve.worlds[self.world].imports.values();
+            let mut stabilities = items.filter_map(|item| match item {
+                WorldItem::Interface {
+                    id: other,
+                    stability,
+                    ..
+                } if *other == id => Some(stability.clone()),
+                _ => None,
+            });
+            LinkedInterface {
+                module: self.path_from(root, placed),
+                name,
+                has_options: self.has_options(&Scope::interface(id, placed)),
+                stability: stabilities.next().unwrap_or(Stability::Unknown),
+            }
+        };
+        let by_name = self
+            .plan
+            .imports()
+            .filter(|(_, placed)| placed.is_imported_by_name);
+        let by_name = by_name.map(|(id, _)| linked(id, None));
+        let implementations = self.plan.implementations.iter();
+        let implementations = implementations.map(|(name, id)| linked(*id, Some(name.clone())));
+        by_name.chain(implementations).collect()
+    }
+
+    /// Returns the name of the world's struct.
+    pub fn world_ident(&self) -> proc_macro2::Ident {
+        ident(&crate::names::world_name(
+            &self.resolve.worlds[self.world].name,
+        ))
+    }
+}
+
+fn cloned((id, placed): (InterfaceId, &Placed)) -> (InterfaceId, Placed) {
+    (id, placed.clone())
 }

@@ -1,12 +1,56 @@
 //! Goldens: what is generated for each WIT file in `goldens/`. `BLESS=1` writes them anew.
 //!
-//! Comments at the start of a file that begin with `// trappable: ` and the like are options.
+//! Comments at the start of a file are options, such as `// imports: default = async | trappable`.
+//! The expected text of a file that cannot be generated is its error, as a comment.
 
-use mintage_bindgen::{FunctionFlags, FunctionRule, Options, generate};
+use indexmap::IndexMap;
+use mintage_bindgen::{
+    Filter, FunctionFlags, FunctionRule, FunctionRules, Options, Ownership, generate,
+};
+use proc_macro2::TokenStream;
 use quote::quote;
 use std::fs;
 use std::path::Path;
 use wit_parser::Resolve;
+
+/// Parses the value of an option that is a list of flags.
+fn flags(text: &str) -> FunctionFlags {
+    let mut flags = FunctionFlags::default();
+    for flag in text.split('|') {
+        match flag.trim() {
+            "async" => flags.asynchronous = true,
+            "store" => flags.store = true,
+            "trappable" => flags.trappable = true,
+            "tracing" => flags.tracing = true,
+            "verbose_tracing" => flags.verbose_tracing = true,
+            "exact" => flags.exact = true,
+            flag => panic!("unknown flag `{flag}`"),
+        }
+    }
+    flags
+}
+
+/// Adds the rule `name = flags` to the only set of rules.
+fn add_rule(sets: &mut Vec<FunctionRules>, rule: &str) {
+    if sets.is_empty() {
+        sets.push(FunctionRules::default());
+    }
+    let (name, value) = rule.split_once(" = ").unwrap();
+    let flags = flags(value);
+    match name {
+        "default" => sets[0].default = flags,
+        path => sets[0].rules.push(FunctionRule {
+            filter: Filter::Path(path.to_string()),
+            flags,
+        }),
+    }
+}
+
+/// Adds the pair `name = path` to an option.
+fn add_pair(map: &mut IndexMap<String, TokenStream>, pair: &str) {
+    let (name, rust) = pair.split_once(" = ").unwrap();
+    map.insert(name.to_string(), rust.parse().unwrap());
+}
 
 fn options(wit: &str) -> Options {
     let mut options = Options::new(quote!(::mintage));
@@ -15,22 +59,24 @@ fn options(wit: &str) -> Options {
         else {
             break;
         };
-        let path = |text: &str| text.parse().unwrap();
         match option {
-            "trappable" => options.imports.push(FunctionRule {
-                filter: (value != "default").then(|| value.to_string()),
-                flags: FunctionFlags { trappable: true },
-            }),
-            "with" => {
-                let (name, rust) = value.split_once(" = ").unwrap();
-                options.with.insert(name.to_string(), path(rust));
+            "imports" => add_rule(&mut options.imports, value),
+            "exports" => add_rule(&mut options.exports, value),
+            "with" => add_pair(&mut options.with, value),
+            "named_imports" => add_pair(&mut options.named_imports, value),
+            "trappable_error_type" => add_pair(&mut options.trappable_error_types, value),
+            "additional_derives" => options.additional_derives.push(value.parse().unwrap()),
+            "ownership" => {
+                options.ownership = Ownership::Borrowing {
+                    duplicate_if_necessary: value == "duplicate_if_necessary",
+                };
             }
-            "trappable_error_type" => {
-                let (name, rust) = value.split_once(" = ").unwrap();
-                options
-                    .trappable_error_types
-                    .insert(name.to_string(), path(rust));
-            }
+            "crate" => options.krate = value.parse().unwrap(),
+            "interfaces" => options.interfaces_only = value == "true",
+            "require_store_data_send" => options.require_store_data_send = value == "true",
+            "skip_mut_forwarding_impls" => options.skip_mut_forwarding_impls = value == "true",
+            "anyhow" => options.anyhow = value == "true",
+            "include_component_type" => options.include_component_type = value == "true",
             _ => panic!("unknown option `{option}`"),
         }
     }
@@ -38,10 +84,13 @@ fn options(wit: &str) -> Options {
 }
 
 fn generated(name: &str, wit: &str) -> anyhow::Result<String> {
-    let mut resolve = Resolve::default();
+    let mut resolve = Resolve {
+        all_features: true,
+        ..Resolve::default()
+    };
     let package = resolve.push_str(name, wit)?;
     let world = resolve.select_world(&[package], None)?;
-    let tokens = generate(&options(wit), &resolve, world)?;
+    let tokens = generate(&options(wit), &mut resolve, world)?;
     let file = syn::parse2(tokens.clone()).unwrap_or_else(|error| panic!("{error}: {tokens}"));
     Ok(prettyplease::unparse(&file))
 }
@@ -60,6 +109,7 @@ fn goldens() {
         let wit = fs::read_to_string(&path).unwrap();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let text = generated(&name, &wit).unwrap_or_else(|error| format!("// {error:#}\n"));
+        assert!(!text.contains("unsafe"), "{name} has `unsafe` code");
         let golden = path.with_extension("txt");
         if std::env::var_os("BLESS").is_some() {
             fs::write(&golden, text).unwrap();
@@ -67,7 +117,7 @@ fn goldens() {
             different.push(name);
         }
     }
-    assert!(seen > 0, "there are goldens");
+    assert!(seen > 0, "there are no goldens");
     assert!(
         different.is_empty(),
         "what is generated for {different:?} has changed; `BLESS=1` writes the goldens anew"

@@ -5,7 +5,7 @@
 //! derive input   -> Definition   what the type is, and its parts' names    definition.rs
 //! Definition     -> tokens       implementations of the three traits       record.rs, variant.rs
 //! flags! input   -> tokens       a set of flags and its implementations    flags.rs
-//! bindgen! input -> tokens       bindings, made by `mintage-bindgen`       bindgen.rs
+//! bindgen! input -> tokens       bindings, made by `mintage-bindgen`       bindgen
 //! ```
 
 mod bindgen;

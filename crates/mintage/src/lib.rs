@@ -71,7 +71,7 @@ mod wave;
 
 pub use abi::{ComponentNamedList, ComponentType, Lift, Lower};
 pub use abi::{InPlaceList, InPlaceOutcome, WasmList, WasmStr};
-pub use bindings::{HasData, HasSelf};
+pub use bindings::{Access, HasData, HasSelf};
 pub use call::{Func, TypedFunc};
 #[cfg(feature = "compiler")]
 pub use component::CodeBuilder;
@@ -115,9 +115,12 @@ pub mod __internal {
     };
     pub use crate::bindings::{export_index, exported};
     pub use crate::error::Result;
+    pub use anyhow;
+    pub use std::boxed::Box;
     pub use std::option::Option::{self, None, Some};
     pub use std::result::Result::Ok;
     pub use std::string::String;
+    pub use std::vec::Vec;
 }
 
 #[cfg(any(test, doctest))]

@@ -107,28 +107,80 @@ pub use mintage_macros::flags;
 ///
 /// # What is generated
 ///
-/// For a world `my-world`: a struct `MyWorld` with a function `call_f` for each exported function
-/// `f` and one for each exported interface, `MyWorldPre` and `MyWorldIndices` to instantiate it
-/// many times, and `MyWorld::add_to_linker`. For an imported interface `ns:pkg/iface`: a module
-/// `ns::pkg::iface` with its types and a trait `Host`; for each resource in it a type and a trait
-/// of its own. For an exported interface: a module `exports::ns::pkg::iface` with a struct `Guest`.
+/// For a world `my-world`:
+///
+/// - `MyWorld`, an instance: `call_f` calls the exported function `f`, and `func_f` returns it. For
+///   an exported interface `ns:pkg/iface` there is a function `ns_pkg_iface`.
+/// - `MyWorldPre` and `MyWorldIndices`, to instantiate a component many times.
+/// - `MyWorld::add_to_linker`, and `add_to_linker_imports` for what the world imports beside
+///   interfaces. For these there is a trait `MyWorldImports`.
+///
+/// For an imported interface `ns:pkg/iface`: a module `ns::pkg::iface` with its types, a trait
+/// `Host`, and functions `add_to_linker` and `add_to_linker_instance`. A resource `x` in it has a
+/// type `X`, of which hosts see `Resource<X>`, and a trait `HostX`, whose function `drop` is called
+/// when a guest drops one. Names of packages have their version (`pkg1_0_0`) where there are
+/// several versions.
+///
+/// For an exported interface: a module `exports::ns::pkg::iface` with a struct `Guest`. A resource
+/// in it is a [`ResourceAny`](crate::ResourceAny), and `Guest::x` returns its functions.
+///
+/// If WIT has `@unstable` items, `add_to_linker` has a parameter `&LinkOptions` with the features
+/// whose items are defined.
+///
+/// # Flags of functions
+///
+/// `imports` and `exports` are lists of rules such as
+/// `{ "ns:pkg/iface.f": async | trappable, default: async }`. A rule names a function
+/// (`ns:pkg/iface.f`, `ns:pkg/iface.[method]x.f`, `[static]x.f`, `[constructor]x`, `[drop]x`), an
+/// interface, a package or a namespace, with or without version. The most specific name counts.
+/// Functions at the world have their plain name. A rule that no function follows is an error.
+///
+/// | flag | imported function | exported function |
+/// |---|---|---|
+/// | none | `fn f(&mut self, ...) -> R` | `fn call_f(&self, store, ...) -> Result<R>` |
+/// | `async` | `fn f(&mut self, ...) -> impl Future<Output = R> + Send`, which hosts write as `async fn` | `async fn call_f` |
+/// | `store` | in the trait `HostWithStore<T>`: `fn f(host: Access<T, Self>, ...) -> R`; see [`Access`](crate::Access) | no effect |
+/// | `trappable` | returns a `Result` whose error ends the guest's call | no effect |
+/// | `tracing` | each call is a span of the crate `tracing` at the level `TRACE`, with events for arguments and result; the host's crate depends on `tracing` | a span |
+/// | `verbose_tracing` | events show lists in full | no effect |
+/// | `exact` | the name of the rule is not that of an interface, package or namespace | as for imports |
 ///
 /// # Options
 ///
-/// All are optional. Paths are relative to the folder of the crate's manifest.
+/// All are optional. Paths of files are relative to the folder of the crate's manifest.
 ///
 /// - `world: "name"`: the world, if there are several.
 /// - `path: "folder"` or `path: ["a", "b"]`: WIT files or packages; by default the folder `wit`.
 /// - `inline: "..."`: WIT with the world, which may use packages of `path`.
-/// - `features: ["x"]` and `all_features: true`: which `@unstable` items there are.
-/// - `imports: { "ns:pkg/iface/f": trappable, default: trappable }`: host functions that return a
-///   `Result`, whose error ends the guest's call.
-/// - `trappable_error_type: { "ns:pkg/iface/error" => Type }`: the host's type in place of an error
-///   type. `Host::convert_error` converts it.
+/// - `interfaces: "import ns:pkg/iface;"`: interfaces to generate, without a world around them.
+/// - `features: ["x"]`: the features whose `@unstable` items there are; by default all.
+/// - `imports`, `exports`: flags of functions. Older spellings are `async: true`,
+///   `async: { only_imports: ["f"] }`, `async: { except_imports: ["f"] }`,
+///   `trappable_imports: true` or `["f"]`, `tracing: true` and `verbose_tracing: true`.
+/// - `trappable_error_type: { "ns:pkg/iface.error" => Type }`: the host's type in place of an error
+///   type, in trappable functions. `Host::convert_error` converts it.
 /// - `with: { "ns:pkg/iface": path, "ns:pkg/iface.res": Type }`: a module that has the bindings of
-///   an interface already, or the host's type for a resource.
+///   an interface already, or the host's type for a resource. A name of a package or namespace
+///   stands for all its interfaces.
+/// - `named_imports: { "ns:pkg/iface": Id }`: bindings in the module `named_imports` for all that a
+///   component imports as an implementation of the interface. Functions of the host get an `Id`,
+///   which the host chooses by the name of the import.
+/// - `ownership: Borrowing { duplicate_if_necessary: true }`: types of parameters of exported
+///   functions borrow their strings and lists. A type that is a result as well becomes `XParam` and
+///   `XResult`. The default is `Owning`.
 /// - `additional_derives: [Trait]`: traits that records, variants and enums derive besides.
-/// - `crate: path`: the path of this crate, where it is not a dependency under any name.
+/// - `anyhow: true`: functions of the host return `anyhow::Result`.
+/// - `require_store_data_send: true`: the data of stores is `Send`, for bindings that use
+///   asynchronous ones by `with`.
+/// - `skip_mut_forwarding_impls: true`: traits are not implemented for `&mut` of what implements
+///   them.
+/// - `include_component_type: true`: a constant `COMPONENT_TYPE` with the world in binary format.
+/// - `include_generated_code_from_file: true`, or the environment variable `MINTAGE_DEBUG_BINDGEN`:
+///   messages of the compiler show the generated code.
+/// - `stringify: true`: the macro is the text of the code.
+/// - `crate: path` or `wasmtime_crate: path`: the path of this crate, where it is not a dependency
+///   under any name.
 ///
-/// Asynchronous functions, streams and futures are not supported yet.
+/// Functions that are `async` in WIT, streams, futures, and `async | store` for exported functions
+/// and destructors are not supported yet. They are errors that name the file and line.
 pub use mintage_macros::bindgen;

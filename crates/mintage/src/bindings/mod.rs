@@ -1,8 +1,11 @@
 //! The common ground of hosts and generated bindings: [`HasData`] leads from a store's data to the
 //! implementation of an interface, and generated code uses the functions beside it.
 
+mod access;
 #[cfg(feature = "macros")]
 pub mod macros;
+
+pub use access::Access;
 
 use crate::error::{Result, format_err};
 use crate::{

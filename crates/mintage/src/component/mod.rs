@@ -20,9 +20,9 @@ pub mod text;
 
 #[doc(no_inline)]
 pub use crate::{
-    ComponentNamedList, ComponentType, Func, HasData, HasSelf, InPlaceList, Instance, InstancePre,
-    Lift, Linker, LinkerInstance, Lower, Resource, ResourceAny, ResourceTable, ResourceTableError,
-    ResourceType, TypedFunc, Val, WasmList, WasmStr, types, types::Type,
+    Access, ComponentNamedList, ComponentType, Func, HasData, HasSelf, InPlaceList, Instance,
+    InstancePre, Lift, Linker, LinkerInstance, Lower, Resource, ResourceAny, ResourceTable,
+    ResourceTableError, ResourceType, TypedFunc, Val, WasmList, WasmStr, types, types::Type,
 };
 #[doc(no_inline)]
 pub use crate::{ErrorContext, FutureAny, ResourceDynamic, ResourceGuard, StreamAny};

@@ -25,7 +25,7 @@ impl Wake for Unpark {
 }
 
 /// Polls a future on this thread until it is ready.
-fn block_on<F: Future>(future: F) -> F::Output {
+pub fn block_on<F: Future>(future: F) -> F::Output {
     let waker = Waker::from(Arc::new(Unpark(thread::current())));
     let mut future = pin!(future);
     loop {
@@ -42,7 +42,7 @@ fn poll<F: Future + ?Sized>(future: Pin<&mut F>) -> Poll<F::Output> {
 }
 
 /// Returns a future that is pending `times` times.
-fn waits(mut times: u32) -> impl Future<Output = ()> + Send {
+pub fn waits(mut times: u32) -> impl Future<Output = ()> + Send {
     poll_fn(move |cx| match times {
         0 => Poll::Ready(()),
         _ => {

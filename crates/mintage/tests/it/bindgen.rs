@@ -2,41 +2,18 @@
 
 use mintage::{Component, Engine, HasSelf, Linker, Resource, ResourceTable, Result, Store};
 
+mod asynchronous;
+mod options;
+mod tracing;
+
 mod bindings {
     mintage::bindgen!({
-        inline: r#"
-            package my:plugin@1.2.0;
-
-            interface log {
-                enum level { info, warning }
-                write: func(level: level, text: string);
-            }
-
-            interface files {
-                enum error { not-found, denied }
-                resource file {
-                    constructor(name: string);
-                    size: func() -> result<u64, error>;
-                }
-                open: func(path: string) -> result<file, error>;
-            }
-
-            interface shapes {
-                record point { x: s32, y: s32 }
-                variant shape { circle(f64), polygon(list<point>), empty }
-                area: func(shape: shape) -> f64;
-                first: func(shape: shape) -> point;
-            }
-
-            world plugin {
-                import log;
-                import files;
-                import limit: func() -> u32;
-                export run: func(name: string) -> u64;
-                export shapes;
-            }
-        "#,
-        imports: { "my:plugin/log/write": trappable },
+        path: "tests/it/bindgen/plugin.wit",
+        imports: {
+            "my:plugin/log/write": trappable,
+            "my:plugin/files.open": trappable,
+            "my:plugin/files.[method]file.size": trappable,
+        },
         trappable_error_type: { "my:plugin/files/error" => super::HostError },
         with: { "my:plugin/files.file": super::OpenFile },
     });
