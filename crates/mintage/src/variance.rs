@@ -54,9 +54,10 @@ assert_not_impl!(LowerContext<'static>: Send);
 assert_not_impl!(LowerContext<'static>: Sync);
 assert_not_impl!(LiftContext<'static>: Send);
 
-/// Every generic type is invariant in the types that its contents were checked against or made for.
-/// Each pair of examples is the same but for the type, so that the second fails for no other
-/// reason.
+/// Every generic type is invariant in the types that its contents were checked against or made for,
+/// except that a `TypedFunc` is covariant in its parameters, so that they may have shorter lifetimes
+/// than the function's type has. Each pair of examples is the same but for the type, so that the
+/// second fails for no other reason.
 ///
 /// ```
 /// type One = for<'a> fn(&'a str);
@@ -71,6 +72,8 @@ assert_not_impl!(LiftContext<'static>: Send);
 /// fn resource(x: mintage::Resource<One>) -> mintage::Resource<One> { x }
 /// fn params(x: mintage::TypedFunc<One, ()>) -> mintage::TypedFunc<One, ()> { x }
 /// fn result(x: mintage::TypedFunc<(), One>) -> mintage::TypedFunc<(), One> { x }
+/// use mintage::TypedFunc as Func;
+/// fn shorter<'a>(x: Func<(&'static str,), ()>) -> Func<(&'a str,), ()> { x }
 /// ```
 ///
 /// ```compile_fail,E0308

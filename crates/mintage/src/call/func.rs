@@ -7,7 +7,7 @@ use crate::abi::{
     ComponentNamedList, InstanceTypes, InterfaceType, Lift, LiftContext, LiftSource, Lower,
     LowerContext, LowerTarget,
 };
-use crate::error::{Context, Result, ensure, wrong_store};
+use crate::error::{Error, ErrorKind, Result, ensure, format_err, wrong_store};
 use crate::store::{CallScope, LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
 use crate::types::{ComponentFunc, StoreId, StoreInstanceId, Type};
 use crate::{AsContext, AsContextMut, Component, Val};
@@ -110,8 +110,11 @@ impl CalleeId {
 /// ```
 pub struct TypedFunc<Params, Return> {
     func: Func,
-    /// Invariant in both, since the function's type was checked against exactly these.
-    types: PhantomData<Invariant<(Params, Return)>>,
+    /// Invariant in the result, since the function's type was checked against exactly this.
+    /// Covariant in the parameters: a function for `&'static str` also takes a `&str` that does not
+    /// live as long. A subtype that is lowered in another way, which only pointers to functions
+    /// could have, passes wrong values, as with `new_unchecked`.
+    types: PhantomData<(fn() -> Params, Invariant<Return>)>,
 }
 
 /// A type that is invariant in `T`, and neither owns nor borrows one.
@@ -502,13 +505,19 @@ fn lower_params(
 ) -> Result<()> {
     let types = cx.types();
     let params = params.iter().zip(cx.tuple_types(ty)).enumerate();
-    let name = |i: usize| format!("in parameter {}", i + 1);
+    let in_parameter = |i: usize| {
+        move |error: Error| match error.kind() {
+            // A wrong value. Hosts print the outermost message, so that has everything.
+            ErrorKind::Other => format_err!("in parameter {}: {error:#}", i + 1),
+            _ => error.context(format!("in parameter {}", i + 1)),
+        }
+    };
     match target {
         LowerTarget::Flat(mut rest) => {
             for (i, (value, &ty)) in params {
                 let (words, behind) =
                     rest.split_at_mut(types.abi(ty).flat_count.map_or(0, usize::from));
-                value.lower_flat(cx, ty, words).with_context(|| name(i))?;
+                value.lower_flat(cx, ty, words).map_err(in_parameter(i))?;
                 rest = behind;
             }
         }
@@ -518,7 +527,7 @@ fn lower_params(
                 let field = types.abi(ty).next_field(&mut end, false) as usize;
                 value
                     .lower_memory(cx, ty, offset + field)
-                    .with_context(|| name(i))?;
+                    .map_err(in_parameter(i))?;
             }
         }
     }
