@@ -54,10 +54,10 @@ assert_not_impl!(LowerContext<'static>: Send);
 assert_not_impl!(LowerContext<'static>: Sync);
 assert_not_impl!(LiftContext<'static>: Send);
 
-/// Every generic type is invariant in the types that its contents were checked against or made for,
-/// except that a `TypedFunc` is covariant in its parameters, so that they may have shorter lifetimes
-/// than the function's type has. Each pair of examples is the same but for the type, so that the
-/// second fails for no other reason.
+/// Every generic type is invariant in the types that its contents were checked against or made for.
+/// Only a `TypedFunc` is covariant in its parameters, so that they may have shorter lifetimes than
+/// the function's type has. Each pair of examples is the same but for the type, so that the second
+/// fails for no other reason.
 ///
 /// ```
 /// type One = for<'a> fn(&'a str);
