@@ -196,7 +196,7 @@ impl<'a> LowerContext<'a> {
     ///
     /// When they do not lie within memory.
     #[inline]
-    pub(super) fn write_items<const N: usize>(
+    pub(crate) fn write_items<const N: usize>(
         &mut self,
         offset: usize,
         count: usize,

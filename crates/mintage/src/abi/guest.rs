@@ -47,12 +47,12 @@ enum Allocator<'a> {
         /// The limiter that decides when `realloc` grows the memory, with the host's data.
         limiter: &'a mut dyn GrowthLimiter,
     },
-    /// A memory of the host, for a call without a guest. It grows with each block. The handles are
-    /// those of the instance.
+    /// A memory of the host, for a call without a guest. It grows with each block.
     Scratch {
-        instance: &'a Instance,
         memory: &'a mut Vec<u8>,
-        limiter: &'a mut dyn GrowthLimiter,
+        /// The instance whose handles are used, and the limiter of its store, which has the host's
+        /// data. None if no store takes part.
+        store: Option<(&'a Instance, &'a mut dyn GrowthLimiter)>,
     },
     #[cfg(test)]
     Fake(&'a mut super::fake::FakeGuest),
@@ -98,9 +98,20 @@ impl<'a> Guest<'a> {
     ) -> Self {
         Self {
             allocator: Allocator::Scratch {
-                instance,
                 memory,
-                limiter,
+                store: Some((instance, limiter)),
+            },
+            view: (NonNull::dangling(), 0),
+            trapped: false,
+        }
+    }
+
+    /// Uses a memory of the host, where no store takes part.
+    pub fn detached(memory: &'a mut Vec<u8>) -> Self {
+        Self {
+            allocator: Allocator::Scratch {
+                memory,
+                store: None,
             },
             view: (NonNull::dangling(), 0),
             trapped: false,
@@ -118,11 +129,11 @@ impl<'a> Guest<'a> {
         guest
     }
 
-    /// Returns the instance, or `None` for a fake.
+    /// Returns the instance, if there is one.
     pub fn instance(&self) -> Option<&Instance> {
         match &self.allocator {
             Allocator::Instance { instance, .. } => Some(instance),
-            Allocator::Scratch { instance, .. } => Some(instance),
+            Allocator::Scratch { store, .. } => store.as_ref().map(|(instance, _)| *instance),
             #[cfg(test)]
             Allocator::Fake(_) => None,
         }
@@ -236,7 +247,10 @@ impl<'a> Guest<'a> {
                 touch_pages(block);
                 write(block, limiter.data())
             }
-            Allocator::Scratch { limiter, .. } => write(block, limiter.data()),
+            Allocator::Scratch { store, .. } => match store {
+                Some((_, limiter)) => write(block, limiter.data()),
+                None => write(block, &mut ()),
+            },
             #[cfg(test)]
             Allocator::Fake(fake) => write(block, &mut fake.data),
         }

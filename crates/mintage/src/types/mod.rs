@@ -403,6 +403,39 @@ unwrap! {
 }
 
 impl Type {
+    /// Returns the type by its number, and the scope that the number is of if it has one; none for
+    /// resources.
+    pub(crate) fn interface(&self) -> Option<(InterfaceType, Option<&TypeScope>)> {
+        use InterfaceType as T;
+        let (ty, scope) = match self {
+            Type::List(List { component, id }) => (T::List(*id), component),
+            Type::Map(Map { component, id }) => (T::Map(*id), component),
+            Type::Record(Record { component, id }) => (T::Record(*id), component),
+            Type::Tuple(Tuple { component, id }) => (T::Tuple(*id), component),
+            Type::Variant(Variant { component, id }) => (T::Variant(*id), component),
+            Type::Enum(Enum { component, id }) => (T::Enum(*id), component),
+            Type::Option(OptionType { component, id }) => (T::Option(*id), component),
+            Type::Result(ResultType { component, id }) => (T::Result(*id), component),
+            Type::Flags(Flags { component, id }) => (T::Flags(*id), component),
+            Type::Own(_) | Type::Borrow(_) => return None,
+            Type::Bool => return Some((T::Bool, None)),
+            Type::S8 => return Some((T::S8, None)),
+            Type::U8 => return Some((T::U8, None)),
+            Type::S16 => return Some((T::S16, None)),
+            Type::U16 => return Some((T::U16, None)),
+            Type::S32 => return Some((T::S32, None)),
+            Type::U32 => return Some((T::U32, None)),
+            Type::S64 => return Some((T::S64, None)),
+            Type::U64 => return Some((T::U64, None)),
+            Type::Float32 => return Some((T::F32, None)),
+            Type::Float64 => return Some((T::F64, None)),
+            Type::Char => return Some((T::Char, None)),
+            Type::String => return Some((T::String, None)),
+            Type::ErrorContext => return Some((T::ErrorContext, None)),
+        };
+        Some((ty, Some(scope)))
+    }
+
     pub(crate) fn new(component: &TypeScope, ty: InterfaceType) -> Type {
         use InterfaceType as T;
         let component = component.clone();

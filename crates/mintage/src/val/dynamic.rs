@@ -9,6 +9,7 @@
 //! are converted in functions of their own, because an unoptimized function reserves stack for all
 //! arms of its `match` at once.
 
+use super::numbers;
 use crate::abi::{
     CanonicalAbi, ComponentTypes, InterfaceType, Lift, LiftContext, Lower, LowerContext,
     MAX_LIST_BYTE_LENGTH, lift_char, lift_f32, lift_f64, read_u32,
@@ -425,6 +426,12 @@ impl Val {
             "list of {size} bytes is longer than the limit of {MAX_LIST_BYTE_LENGTH}"
         );
         let start = cx.allocate(align32, size)?;
+        if let Val::List(items) = self
+            && numbers::lower(items, cx, cx.element_type(ty), start)
+        {
+            return Ok((start as u32, len as u32));
+        }
+        // One by one, so that an error names the element.
         for i in 0..len {
             let offset = start + i * size32 as usize;
             let stored = match self {
@@ -571,6 +578,9 @@ impl Val {
         } = cx.types().abi(element);
         let bytes = cx.list(pointer, len, size32 as usize, align32)?;
         cx.charge(len as usize, size_of::<Val>())?;
+        if let Some(items) = numbers::lift(cx, element, bytes)? {
+            return Ok(Val::List(items));
+        }
         let mut items = Vec::with_capacity(len as usize);
         for bytes in bytes.chunks_exact(size32 as usize) {
             items.push(Val::lift_memory(cx, element, bytes)?);

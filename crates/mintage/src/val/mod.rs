@@ -1,6 +1,8 @@
 //! [`Val`]: a component value whose type is known only at run time.
 
 mod dynamic;
+mod numbers;
+mod typed;
 
 use crate::abi::{ComponentTypes, InterfaceType};
 use crate::{ErrorContext, ResourceAny};

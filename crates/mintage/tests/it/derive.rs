@@ -1,8 +1,10 @@
 //! Rust types that derive what makes them component types.
 
+use crate::common;
 use crate::values::check_typed_with;
 use mintage::{
-    Component, ComponentType, Engine, Lift, Linker, Lower, Result, Store, StoreContextMut, flags,
+    Component, ComponentType, Config, Engine, Lift, Linker, Lower, Result, Store, StoreContextMut,
+    flags,
 };
 
 #[derive(ComponentType, Lift, Lower, Clone, PartialEq, Debug)]
@@ -85,6 +87,65 @@ fn generic_records() {
         second: "two".to_string(),
     };
     check_typed_with(defs, "$pair", &["i32", "i32", "i32"], &[pair]);
+}
+
+/// Lifetimes are for values that are passed to guests only.
+#[derive(ComponentType, Lower)]
+#[component(record)]
+struct Borrowed<'a, T: Copy, const N: usize>
+where
+    T: std::fmt::Debug,
+{
+    #[component(name = "type")]
+    r#type: &'a str,
+    items: &'a [T],
+    array: [T; N],
+    case: Choice<'a, T>,
+}
+
+#[derive(ComponentType, Lower)]
+#[component(variant)]
+enum Choice<'a, T> {
+    Left(&'a T),
+    Right,
+}
+
+#[test]
+fn records_and_variants_that_borrow() -> Result<()> {
+    let mut config = Config::new();
+    config.wasm_component_model_fixed_length_lists(true);
+    let engine = Engine::new(&config)?;
+    let component = common::component(
+        &engine,
+        r#"(func (export "f") (param i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+            ;; The length of the text, an element of the list, one of the array, and the payload.
+            (i32.add (i32.add (local.get 1) (i32.load16_u offset=2 (local.get 2)))
+                (i32.add (local.get 5) (local.get 7))))"#,
+        &format!(
+            r#"(type $c' (variant (case "left" u16) (case "right")))
+            (import "c" (type $c (eq $c')))
+            (type $r' (record (field "type" string) (field "items" (list u16))
+                (field "array" (list u16 2)) (field "case" $c)))
+            (import "r" (type $r (eq $r')))
+            (func (export "f") (param "x" $r) (result u32)
+                (canon lift (core func $i "f") {}))"#,
+            common::OPTIONS
+        ),
+    )?;
+    let mut store = Store::new(&engine, ());
+    let instance = Linker::new(&engine).instantiate(&mut store, &component)?;
+    let f = instance.get_typed_func::<(Borrowed<'_, u16, 2>,), (u32,)>(&mut store, "f")?;
+    let (items, payload) = ([10, 20], 3000);
+    for (case, expected) in [(Choice::Left(&payload), 3000), (Choice::Right, 0)] {
+        let value = Borrowed {
+            r#type: "abcd",
+            items: &items,
+            array: [100, 200],
+            case,
+        };
+        assert_eq!(f.call(&mut store, (value,))?, (4 + 20 + 200 + expected,));
+    }
+    Ok(())
 }
 
 #[test]

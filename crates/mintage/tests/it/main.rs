@@ -10,6 +10,7 @@ mod calls;
 mod collector;
 mod compile_limits;
 mod compose;
+mod conversions;
 mod derive;
 mod epochs;
 mod errors;

@@ -430,6 +430,30 @@ fn tuples_of_seventeen() -> Result<()> {
     Ok(())
 }
 
+/// Lists of numbers are converted in a way of their own.
+#[test]
+fn dynamic_lists_of_numbers() {
+    let lists: [(&str, Vec<Val>); 10] = [
+        ("u8", [0, 200, u8::MAX].map(Val::U8).into()),
+        ("s8", [i8::MIN, -1].map(Val::S8).into()),
+        ("u16", [0x102, u16::MAX].map(Val::U16).into()),
+        ("s16", [-2, i16::MIN].map(Val::S16).into()),
+        ("u32", [0x0102_0304, u32::MAX].map(Val::U32).into()),
+        ("s32", [-2, i32::MIN].map(Val::S32).into()),
+        (
+            "u64",
+            [0x0102_0304_0506_0708, u64::MAX].map(Val::U64).into(),
+        ),
+        ("s64", [-2, i64::MIN].map(Val::S64).into()),
+        ("f32", [-0.0, 1.5, f32::NAN].map(Val::Float32).into()),
+        ("f64", [-0.0, 1.5, f64::NAN].map(Val::Float64).into()),
+    ];
+    for (ty, items) in lists {
+        let lists = [Val::List(items), Val::List(Vec::new())];
+        check("", &format!("(list {ty})"), &["i32", "i32"], &lists);
+    }
+}
+
 #[test]
 fn arrays_are_lists_of_fixed_length() {
     let words = ["i32"; 3];
