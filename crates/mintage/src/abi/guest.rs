@@ -1,4 +1,4 @@
-//! The guest's side of lowering: one memory of an instance and its `realloc`. Also views of bytes as
+//! The guest's side of lowering: one memory of an instance and its `realloc`; and views of bytes as
 //! integers.
 
 use crate::error::{Result, bail, stopped, trap_unless};

@@ -12,7 +12,7 @@ use crate::error::Result;
 /// | `string` | `String`, `str`, `Cow<str>`, [`WasmStr`](crate::component::WasmStr) |
 /// | `list<t>` | `Vec<T>`, `[T]`, [`WasmList<T>`](crate::component::WasmList) |
 /// | `list<u8>` | `Bytes` and `BytesMut` of the crate `bytes`, with the feature `bytes` |
-/// | `list<t, n>` | `[T; N]`, and tuples, as a tuple has the same layout |
+/// | `list<t, n>` | `[T; N]` |
 /// | `map<k, v>` | `HashMap<K, V>`, `BTreeMap<K, V>` |
 /// | `option<t>` | `Option<T>` |
 /// | `result<t, e>`, `result<t>`, `result<_, e>`, `result` | `Result<T, E>`, with `()` for none |

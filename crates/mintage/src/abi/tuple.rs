@@ -19,7 +19,9 @@ macro_rules! tuple {
             fn matches(ty: InterfaceType, types: &InstanceTypes<'_>) -> bool {
                 let InterfaceType::Tuple(id) = ty else { return false };
                 let fields = types.tuple(id);
-                fields.len() == $count $(&& $name::matches(fields[$index], types))*
+                types.fixed_length_list(id).is_none()
+                    && fields.len() == $count
+                    $(&& $name::matches(fields[$index], types))*
             }
 
             fn describe() -> String {

@@ -411,13 +411,18 @@ impl Type {
             Type::List(List { component, id }) => (T::List(*id), component),
             Type::Map(Map { component, id }) => (T::Map(*id), component),
             Type::Record(Record { component, id }) => (T::Record(*id), component),
-            Type::Tuple(Tuple { component, id }) => (T::Tuple(*id), component),
+            Type::Tuple(Tuple { component, id })
+            | Type::FixedLengthList(FixedLengthList { component, id }) => {
+                (T::Tuple(*id), component)
+            }
             Type::Variant(Variant { component, id }) => (T::Variant(*id), component),
             Type::Enum(Enum { component, id }) => (T::Enum(*id), component),
             Type::Option(OptionType { component, id }) => (T::Option(*id), component),
             Type::Result(ResultType { component, id }) => (T::Result(*id), component),
             Type::Flags(Flags { component, id }) => (T::Flags(*id), component),
             Type::Own(_) | Type::Borrow(_) => return None,
+            Type::Future(ty) => match *ty {},
+            Type::Stream(ty) => match *ty {},
             Type::Bool => return Some((T::Bool, None)),
             Type::S8 => return Some((T::S8, None)),
             Type::U8 => return Some((T::U8, None)),

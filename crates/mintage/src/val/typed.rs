@@ -36,7 +36,8 @@ impl Val {
     ///         (import "draw" (func (param "p" $p))))"#,
     /// )?;
     /// # use mintage::types::ComponentItem;
-    /// let draw = component.component_type().get_import(&engine, "draw").unwrap();
+    /// let types = component.component_type();
+    /// let draw = types.get_import(&engine, "draw").unwrap();
     /// let ComponentItem::ComponentFunc(draw) = draw.ty else {
     ///     panic!("`draw` is a function");
     /// };

@@ -23,7 +23,8 @@ fn type_of(ty: &str) -> Type {
             (import "f" (func (param "x" {ty}))))"#
     );
     let component = Component::new(&engine, text).unwrap();
-    let import = component.component_type().get_import(&engine, "f").unwrap();
+    let ty = component.component_type();
+    let import = ty.get_import(&engine, "f").unwrap();
     let ComponentItem::ComponentFunc(func) = import.ty else {
         panic!("`f` is a function");
     };
@@ -78,7 +79,7 @@ fn values_of_all_shapes_convert_both_ways() {
     check(
         "(list u8 2)",
         [1u8, 2],
-        Val::Tuple(vec![Val::U8(1), Val::U8(2)]),
+        Val::FixedLengthList(vec![Val::U8(1), Val::U8(2)]),
     );
 }
 

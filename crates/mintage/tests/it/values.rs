@@ -474,16 +474,19 @@ fn arrays_are_lists_of_fixed_length() {
     let results = [[Ok(1u8), Err("no".to_string())]];
     check_typed("(list (result u8 (error string)) 2)", &["i32"; 6], &results);
 
-    let other = |ty: &str| {
+    fn other<T: Lift + Lower + 'static>(ty: &str) -> String {
         let component = common::echo(&engine(), "", ty, &["i32"; 3], "utf8").unwrap();
         let mut linker = Linker::<()>::new(component.engine());
-        let host = |_: StoreContextMut<'_, ()>, (x,): ([u8; 3],)| Ok((x,));
+        let host = |_: StoreContextMut<'_, ()>, (x,): (T,)| Ok((x,));
         linker.root().func_wrap("host", host).unwrap();
         let mut store = Store::new(component.engine(), ());
         common::message(linker.instantiate(&mut store, &component))
-    };
-    for ty in ["(tuple u8 u8 u8)", "(list s8 3)"] {
-        let message = other(ty);
+    }
+    for message in [
+        other::<[u8; 3]>("(tuple u8 u8 u8)"),
+        other::<[u8; 3]>("(list s8 3)"),
+        other::<(u8, u8, u8)>("(list u8 3)"),
+    ] {
         assert!(message.contains("`list<u8, 3>`"), "{message}");
     }
 }
