@@ -57,16 +57,18 @@ impl ExportedFunctions {
         quote!(#(#fields: #krate::ComponentExportIndex,)*)
     }
 
-    /// Returns the values of the fields of the struct of indexes: exports of `component`, or of
-    /// one of its instances.
+    /// Returns the values of the fields of the struct of indexes: exports of the component of
+    /// `pre`, or of one of its instances, whose types are checked.
     pub fn found(&self, krate: &TokenStream, instance: &TokenStream) -> TokenStream {
-        let functions = self.functions.iter();
-        let (fields, names): (Vec<_>, Vec<_>) = functions
-            .map(|function| (&function.field, &function.name))
-            .unzip();
-        quote! {
-            #(#fields: #krate::__internal::export_index(component, #instance, #names)?,)*
-        }
+        let found = self.functions.iter().map(|function| {
+            let ExportedFunction {
+                field, types, name, ..
+            } = function;
+            quote! {
+                #field: #krate::__internal::export_index::<#types, _>(pre, #instance, #name)?,
+            }
+        });
+        found.collect()
     }
 
     /// Returns the values of the fields of the struct of functions: exports of an instance whose
@@ -126,6 +128,7 @@ impl Generator<'_> {
         );
         let found = functions.found(krate, &quote!(Some(&instance)));
         let loaded = functions.loaded(krate);
+        let missing = format!("the component does not export the interface `{name}` of its world");
         let docs = docs(&interface.docs, &interface.stability);
         items.extend(quote! {
             #docs
@@ -145,14 +148,10 @@ impl Generator<'_> {
                 ///
                 /// # Errors
                 ///
-                /// If the component does not export one of them.
+                /// If the component does not export one of them, or its type differs.
                 pub fn new<T>(pre: &#krate::InstancePre<T>) -> #krate::Result<GuestIndices> {
-                    Self::find(pre.component())
-                }
-
-                #[doc(hidden)]
-                pub fn find(component: &#krate::Component) -> #krate::Result<GuestIndices> {
-                    let instance = #krate::__internal::export_index(component, None, #name)?;
+                    let instance = pre.component().get_export_index(None, #name);
+                    let instance = instance.ok_or_else(|| #krate::error::format_err!(#missing))?;
                     Ok(GuestIndices { #found })
                 }
 

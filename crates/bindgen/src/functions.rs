@@ -64,10 +64,13 @@ impl<'a> Generator<'a> {
             | FunctionKind::Static(_)
             | FunctionKind::Constructor(_) => Ok(()),
             _ => bail!(
-                "{}: `bindgen!` does not support the function `{}` yet, since it is an \
-                 `async func`",
+                "{}: `bindgen!` does not support the function `{}` yet, since it is {}",
                 self.resolve.render_location(function.span),
-                function.name
+                function.name,
+                match function.kind.is_async() {
+                    true => "an `async func`",
+                    false => "a getter or setter",
+                }
             ),
         }
     }

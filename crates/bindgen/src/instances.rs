@@ -18,7 +18,7 @@ struct Names {
 struct Parts {
     fields: TokenStream,
     indices: TokenStream,
-    /// The values of the indexes, from `component`.
+    /// The values of the indexes, from `pre`.
     found: TokenStream,
     /// The values of the fields, from `store` and `instance`.
     loaded: TokenStream,
@@ -60,7 +60,7 @@ impl Generator<'_> {
             parts.indices.extend(quote!(#field: #module::GuestIndices,));
             parts
                 .found
-                .extend(quote!(#field: #module::GuestIndices::find(component)?,));
+                .extend(quote!(#field: #module::GuestIndices::new(pre)?,));
             parts
                 .loaded
                 .extend(quote!(#field: self.#field.load(&mut store, instance)?,));
@@ -104,7 +104,7 @@ impl Generator<'_> {
                 ///
                 /// # Errors
                 ///
-                /// If the component does not export something.
+                /// If the component does not export something, or its type differs.
                 pub fn new(instance_pre: #krate::InstancePre<T>) -> #krate::Result<Self> {
                     let indices = #indices::new(&instance_pre)?;
                     Ok(Self { instance_pre, indices })
@@ -175,12 +175,8 @@ impl Generator<'_> {
                 ///
                 /// # Errors
                 ///
-                /// If the component does not export something.
+                /// If the component does not export something, or its type differs.
                 pub fn new<T>(pre: &#krate::InstancePre<T>) -> #krate::Result<Self> {
-                    Self::find(pre.component())
-                }
-
-                fn find(component: &#krate::Component) -> #krate::Result<Self> {
                     Ok(Self { #found })
                 }
 
@@ -257,7 +253,7 @@ impl Generator<'_> {
                     mut store: impl #krate::AsContextMut,
                     instance: &#krate::Instance,
                 ) -> #krate::Result<Self> {
-                    let indices = #indices::find(instance.component(&store))?;
+                    let indices = #indices::new(&instance.instance_pre(&store))?;
                     indices.load(&mut store, instance)
                 }
 

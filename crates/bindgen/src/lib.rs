@@ -1,14 +1,14 @@
 //! Rust bindings of WIT worlds for hosts: the generator behind `mintage::bindgen!`.
 //!
 //! ```text
-//! Options, Resolve, WorldId -> Plan     what options mean, where modules are    plan.rs, lookup.rs
-//! types                     -> facts    who owns, borrows, fails                types.rs
-//! types of an interface     -> items    structs, enums, aliases                 items.rs
-//! imported functions        -> traits   what hosts implement                    imports.rs
-//! imported functions        -> closures their way into a linker                 linking.rs, tracing.rs
-//! exported functions        -> items    `Guest` with its `call_*` functions     exports.rs
-//! world                     -> items    `add_to_linker`; instances              world.rs, instances.rs
-//! @unstable                 -> items    `LinkOptions`                           features.rs
+//! Options, Resolve, WorldId -> Plan    what options mean, module paths  plan.rs, lookup.rs
+//! types                 -> facts       who owns, borrows, fails         types.rs
+//! types of an interface -> items       structs, enums, aliases          items.rs
+//! imported functions    -> traits      what hosts implement             imports.rs
+//! imported functions    -> closures    their way into a linker          linking.rs, tracing.rs
+//! exported functions    -> items       `Guest` with its `call_*`        exports.rs
+//! world                 -> items       `add_to_linker`; instances       world.rs, instances.rs
+//! @unstable             -> items       `LinkOptions`                    features.rs
 //! ```
 //!
 //! Generated code names only paths of its own modules, of the crate that [`Options::krate`] names,

@@ -58,7 +58,7 @@ enum Given {
 }
 
 impl Plan {
-    /// Finds out about all options. Adds names of the paths that they give to the root of `modules`.
+    /// Finds out about all options. Names of the paths that they give go to the root of `modules`.
     pub fn new(
         options: &Options,
         resolve: &Resolve,
@@ -186,6 +186,10 @@ impl Planner<'_> {
             is_imported_by_name,
         };
         self.plan.interfaces.insert(id, placed);
+        if is_replaced {
+            // Flags and types are those of the bindings that take its place.
+            return;
+        }
         for function in interface.functions.keys() {
             self.function(direction, Some(&key), Some(id), function);
         }
@@ -193,12 +197,6 @@ impl Planner<'_> {
             for (name, &ty) in &interface.types {
                 self.type_(Some(&key), Some(id), name, ty);
             }
-        }
-        if is_replaced {
-            // The flags are those of the bindings that take its place.
-            self.plan
-                .flags
-                .retain(|(_, owner, _), _| *owner != Some(id));
         }
     }
 

@@ -100,6 +100,15 @@ fn rules_that_others_hide_are_errors() {
         }",
         &["rule for `a:b/i@1.2.0`"],
     );
+    // What takes the place of an interface has its own functions and types.
+    check(
+        "with: { \"a:b/i\": super::i, \"a:b/i.thing\": Thing }",
+        &["`with` names `a:b/i.thing`"],
+    );
+    check(
+        "with: { \"a:b/i\": super::i }, imports: { \"a:b/i.f\": async }",
+        &["rule for `a:b/i.f`"],
+    );
     // The name of a function at the world is not that of one in an interface.
     check("imports: { \"f\": async }", &["rule for `f`"]);
 }

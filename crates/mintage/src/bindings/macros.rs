@@ -135,15 +135,19 @@ pub use mintage_macros::flags;
 /// interface, a package or a namespace, with or without version. The most specific name counts.
 /// Functions at the world have their plain name. A rule that no function follows is an error.
 ///
-/// | flag | imported function | exported function |
-/// |---|---|---|
-/// | none | `fn f(&mut self, ...) -> R` | `fn call_f(&self, store, ...) -> Result<R>` |
-/// | `async` | `fn f(&mut self, ...) -> impl Future<Output = R> + Send`, which hosts write as `async fn` | `async fn call_f` |
-/// | `store` | in the trait `HostWithStore<T>`: `fn f(host: Access<T, Self>, ...) -> R`; see [`Access`](crate::Access) | no effect |
-/// | `trappable` | returns a `Result` whose error ends the guest's call | no effect |
-/// | `tracing` | each call is a span of the crate `tracing` at the level `TRACE`, with events for arguments and result; the host's crate depends on `tracing` | a span |
-/// | `verbose_tracing` | events show lists in full | no effect |
-/// | `exact` | the name of the rule is not that of an interface, package or namespace | as for imports |
+/// Without flags, the host implements `fn f(&mut self, ...) -> R`, and calls the guest's functions
+/// by `fn call_f(&self, store, ...) -> Result<R>`.
+///
+/// - `async`: `fn f(&mut self, ...) -> impl Future<Output = R> + Send`, which hosts write as
+///   `async fn`, and `async fn call_f`.
+/// - `store`, for imports: `fn f(host: Access<T, Self>, ...) -> R` in the trait `HostWithStore<T>`;
+///   see [`Access`](crate::Access).
+/// - `trappable`, for imports: `f` returns a `Result`, whose error ends the guest's call.
+/// - `tracing`: each call is a span of the crate `tracing` at the level `TRACE`. Imports have
+///   events for arguments and result. The host's crate depends on `tracing`.
+/// - `verbose_tracing`: the events of `tracing` show lists in full.
+/// - `exact`: the name of the rule is that of a function, not of an interface, package or
+///   namespace.
 ///
 /// # Options
 ///

@@ -7,9 +7,10 @@ pub mod macros;
 
 pub use access::Access;
 
-use crate::error::{Result, format_err};
+use crate::error::{Result, bail, format_err};
+use crate::types::ComponentItem;
 use crate::{
-    AsContextMut, Component, ComponentExportIndex, ComponentNamedList, Instance, Lift, Lower,
+    AsContextMut, ComponentExportIndex, ComponentNamedList, Instance, InstancePre, Lift, Lower,
     TypedFunc,
 };
 use std::marker::PhantomData;
@@ -36,19 +37,31 @@ impl<T: ?Sized + 'static> HasData for HasSelf<T> {
     type Data<'a> = &'a mut T;
 }
 
-/// Finds an export of a component by name.
+/// Finds an exported function of a component by name, and checks its type.
 ///
 /// # Errors
 ///
-/// When there is none.
-pub fn export_index(
-    component: &Component,
+/// If there is none, or its type is another one.
+pub fn export_index<Params, Return, T>(
+    pre: &InstancePre<T>,
     instance: Option<&ComponentExportIndex>,
     name: &str,
-) -> Result<ComponentExportIndex> {
-    component
-        .get_export_index(instance, name)
-        .ok_or_else(|| format_err!("the component has no export `{name}`, which its world demands"))
+) -> Result<ComponentExportIndex>
+where
+    Params: ComponentNamedList + Lower,
+    Return: ComponentNamedList + Lift,
+{
+    let export = pre.component().get_export(instance, name);
+    let (item, index) = export.ok_or_else(|| {
+        format_err!("the component has no export `{name}`, which its world demands")
+    })?;
+    let ComponentItem::ComponentFunc(function) = item else {
+        bail!("the export `{name}` is not a function, which its world demands");
+    };
+    function
+        .typecheck::<Params, Return>(&pre.instance_type())
+        .map_err(|error| error.context(format!("in the export `{name}`")))?;
+    Ok(index)
 }
 
 /// Returns an exported function, whose type is checked.

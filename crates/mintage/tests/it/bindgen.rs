@@ -141,14 +141,39 @@ fn errors_of_the_host_are_converted() -> Result<()> {
     Ok(())
 }
 
+/// Before anything is instantiated.
 #[test]
 fn what_a_component_lacks_is_named() -> Result<()> {
+    const OTHER_TYPE: &str = r#"(component
+        (core module $m (func (export "run")))
+        (core instance $i (instantiate $m))
+        (func (export "run") (canon lift (core func $i "run"))))"#;
+    const NO_FUNCTION: &str = r#"(component (instance $i) (export "run" (instance $i)))"#;
+    const NO_INTERFACE: &str = r#"(component
+        (core module $m (func (export "run") (param i32 i32) (result i64) unreachable)
+            (func (export "realloc") (param i32 i32 i32 i32) (result i32) unreachable)
+            (memory (export "memory") 1))
+        (core instance $i (instantiate $m))
+        (alias core export $i "memory" (core memory $memory))
+        (alias core export $i "realloc" (core func $realloc))
+        (func (export "run") (param "name" string) (result u64)
+            (canon lift (core func $i "run") (memory $memory) (realloc $realloc))))"#;
+    let cases = [
+        ("(component)", "no export `run`"),
+        (
+            NO_INTERFACE,
+            "does not export the interface `my:plugin/shapes@1.2.0`",
+        ),
+        (OTHER_TYPE, "in the export `run`"),
+        (NO_FUNCTION, "`run` is not a function"),
+    ];
     let engine = Engine::default();
-    let component = Component::new(&engine, "(component)")?;
-    let linker = Linker::<Host>::new(&engine);
-    let error = PluginPre::new(linker.instantiate_pre(&component)?)
-        .err()
-        .unwrap();
-    assert!(error.to_string().contains("no export `run`"), "{error}");
+    for (component, expected) in cases {
+        let component = Component::new(&engine, component)?;
+        let linker = Linker::<Host>::new(&engine);
+        let pre = PluginPre::new(linker.instantiate_pre(&component)?);
+        let error = format!("{:#}", pre.err().unwrap());
+        assert!(error.contains(expected), "{error}");
+    }
     Ok(())
 }

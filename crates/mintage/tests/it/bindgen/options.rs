@@ -207,20 +207,24 @@ mod with {
             },
         });
 
-        fn _types(
-            r: Resource<a::b::i::R>,
-            s: Resource<a::b::i::S>,
-            t: Resource<a::b::i::T>,
-            j: Resource<j::R>,
-            own: Resource<R>,
-        ) -> (
-            Resource<Own<u8>>,
-            Resource<Own<u16>>,
-            Resource<Own<u32>>,
-            Resource<Own<u64>>,
-            Resource<Own<String>>,
-        ) {
-            (r, s, t, j, own)
+        fn _r(resource: Resource<a::b::i::R>) -> Resource<Own<u8>> {
+            resource
+        }
+
+        fn _s(resource: Resource<a::b::i::S>) -> Resource<Own<u16>> {
+            resource
+        }
+
+        fn _t(resource: Resource<a::b::i::T>) -> Resource<Own<u32>> {
+            resource
+        }
+
+        fn _j(resource: Resource<j::R>) -> Resource<Own<u64>> {
+            resource
+        }
+
+        fn _own(resource: Resource<R>) -> Resource<Own<String>> {
+            resource
         }
     }
 }
@@ -541,6 +545,98 @@ mod implements {
             assert!(error.to_string().contains("already defined"), "{error}");
         }
         Ok(())
+    }
+}
+
+/// One implementation for imports under any name, which are told apart.
+mod named_imports {
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct Id(String);
+
+    mintage::bindgen!({
+        inline: "
+            package a:b@1.2.0;
+            interface store {
+                resource cache { size: func() -> u32; }
+                get: func(key: u32) -> u32;
+                set: func(key: u32);
+            }
+            world w { import store; export run: func() -> u32; }
+        ",
+        named_imports: { "a:b/store": Id },
+        imports: { "a:b/store.set": async | store | trappable },
+    });
+
+    use named_imports::a::b::store;
+
+    #[derive(Default)]
+    struct Data {
+        calls: Vec<(Id, u32)>,
+    }
+
+    impl store::Host for Data {
+        fn get(&mut self, id: Id, key: u32) -> u32 {
+            self.calls.push((id, key));
+            key + 1
+        }
+    }
+
+    impl store::HostCache for Data {
+        fn size(&mut self, _: Id, _: mintage::Resource<store::Cache>) -> u32 {
+            0
+        }
+
+        fn drop(&mut self, _: Id, _: mintage::Resource<store::Cache>) -> mintage::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<T: Send> store::HostWithStore<T> for mintage::HasSelf<Data> {
+        async fn set(
+            mut host: mintage::Access<'_, T, Self>,
+            id: Id,
+            key: u32,
+        ) -> mintage::Result<()> {
+            host.get().calls.push((id, key));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn imports_are_told_apart() -> mintage::Result<()> {
+        let mut config = mintage::Config::new();
+        let engine = mintage::Engine::new(config.wasm_component_model_implements(true))?;
+        let component = mintage::Component::new(
+            &engine,
+            r#"(component
+                (type $store (instance
+                    (export "get" (func (param "key" u32) (result u32)))
+                    (export "set" (func (param "key" u32)))))
+                (import "hot" (implements "a:b/store@1.2.0") (instance $hot (type $store)))
+                (import "cold" (implements "a:b/store@1.2.0") (instance $cold (type $store)))
+                (core func $get (canon lower (func $hot "get")))
+                (core func $set (canon lower (func $cold "set")))
+                (core module $m
+                    (import "" "get" (func $get (param i32) (result i32)))
+                    (import "" "set" (func $set (param i32)))
+                    (func (export "run") (result i32)
+                        (call $set (i32.const 5))
+                        (call $get (i32.const 7))))
+                (core instance $i (instantiate $m (with "" (instance
+                    (export "get" (func $get)) (export "set" (func $set))))))
+                (func (export "run") (result u32) (canon lift (core func $i "run"))))"#,
+        )?;
+        let mut linker = mintage::Linker::<Data>::new(&engine);
+        let lookup = |name: &str| Ok(Id(name.to_uppercase()));
+        store::add_to_linker::<_, mintage::HasSelf<_>>(&mut linker, &component, lookup, |x| x)?;
+        let mut store = mintage::Store::new(&engine, Data::default());
+        crate::async_calls::block_on(async {
+            let world = W::instantiate_async(&mut store, &component, &linker).await?;
+            assert_eq!(world.call_run(&mut store)?, 8);
+            let calls = [(Id("COLD".to_string()), 5), (Id("HOT".to_string()), 7)];
+            assert_eq!(store.data().calls, calls);
+            Ok(())
+        })
     }
 }
 
