@@ -87,7 +87,9 @@ pub use resource::{Resource, ResourceAny, ResourceTable, ResourceTableError};
 pub use resource::{ResourceDynamic, ResourceGuard};
 pub use store::UpdateDeadline;
 pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut};
-pub use store::{InterruptHandle, ResourceLimiter, StoreLimits, StoreLimitsBuilder};
+pub use store::{
+    InterruptHandle, ResourceLimiter, ResourceLimiterAsync, StoreLimits, StoreLimitsBuilder,
+};
 pub use types::ResourceType;
 pub use val::{FutureAny, StreamAny, Val};
 

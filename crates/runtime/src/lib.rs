@@ -55,7 +55,8 @@ pub use entry::{Frame, HostCall, Stopped, SuspendableCall, TrapReport, call, cal
 pub use fiber::{Stack, StackPool};
 pub use instance::{
     CheckIn, Current, FoundMemory, Growing, Growth, HostAccess, HostFunc, HostFuture, HostTable,
-    Instance, InstanceHandle, Limiter, Limits, StoreState, StoreWords, Verdict,
+    Instance, InstanceHandle, LaterPermit, Limiter, Limits, Permit, StoreState, StoreWords,
+    Verdict,
 };
 pub use instantiate::{Initializers, instantiate, run_initializers};
 pub use pool::{Pool, PoolConfig};

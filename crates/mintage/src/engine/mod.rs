@@ -6,6 +6,7 @@ mod compilers;
 mod config;
 mod epochs;
 pub(crate) mod timer;
+pub(crate) mod wake;
 
 pub use config::{Config, OptLevel, PoolConfig};
 

@@ -1,8 +1,8 @@
 //! The thread that watches the deadlines of an engine's stores.
 
+use super::wake::InterruptTarget;
 use crate::Engine;
 use crate::error::{Context, Result};
-use crate::store::InterruptTarget;
 use mintage_environ::interrupt_bits::EXPIRED;
 use mintage_runtime::process_id;
 use std::collections::BTreeMap;

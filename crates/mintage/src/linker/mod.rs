@@ -585,8 +585,8 @@ impl<T: 'static> LinkerInstance<'_, T> {
         self.insert(name, Definition::Resource(ty, dtor))
     }
 
-    /// Returns the error that says where core modules are given: to `CodeBuilder::core_module`, when
-    /// the component that imports them is compiled.
+    /// Returns the error that says where core modules are given: to `CodeBuilder::core_module`,
+    /// when the component that imports them is compiled.
     ///
     /// # Errors
     ///

@@ -6,7 +6,7 @@
 //! reference from the pointer and drops it before it returns.
 
 use super::check_in::CheckedIn;
-use super::limits::GrowthLimiter;
+use super::limits::{Answer, GrowthLimiter, MayGrow};
 use super::waiting::{HostRest, poll_once};
 use super::{Destructor, StoreContextMut, StoreInner, StoreInstance};
 use crate::Trap;
@@ -15,9 +15,10 @@ use crate::types::StoreInstanceId;
 use mintage_environ::component::CoreCallee;
 use mintage_environ::{DomainId, Index, LiftId};
 use mintage_runtime::{
-    Code, Growth, HostAccess, HostCall, HostFunc, HostFuture, HostTable, Image, Limiter, Limits,
-    StoreState, StoreWords, Verdict,
+    Code, Growing, Growth, HostAccess, HostCall, HostFunc, HostFuture, HostTable, Image,
+    LaterPermit, Limiter, Limits, Permit, StoreState, StoreWords, Verdict,
 };
+use std::pin::Pin;
 use std::ptr::NonNull;
 use std::sync::Arc;
 use std::task::Context;
@@ -251,13 +252,32 @@ unsafe fn limiter<'a, T: 'static>(host: HostAccess) -> Option<&'a mut dyn Growth
 /// # Safety
 ///
 /// As [`limiter`]: machine code has left for this call and resumes after it.
-unsafe fn growing<T: 'static>(host: HostAccess, growth: &Growth) -> anyhow::Result<bool> {
+unsafe fn growing<T: 'static>(host: HostAccess, growth: &Growth) -> anyhow::Result<Permit> {
     // SAFETY: as the caller promises.
-    match unsafe { limiter::<T>(host) } {
-        Some(limiter) => Ok(limiter.growing(growth)?),
-        None => Ok(false),
-    }
+    let Some(limiter) = (unsafe { limiter::<T>(host) }) else {
+        return Ok(Permit::Refused);
+    };
+    let can_wait = matches!(host, HostAccess::Suspending(_));
+    let allowed = match (limiter.growing(growth)?, growth.what) {
+        (MayGrow::Later(answer), Growing::Memory(_) | Growing::Table(_)) if can_wait => {
+            let answer: Answer<'_> = answer;
+            let answer = Box::pin(async move { Ok(answer.await?) });
+            // SAFETY: the runtime drops the answer before the call of the guest ends. Until then
+            // the store, whose data the limiter is in, is borrowed for that call.
+            return Ok(Permit::Later(unsafe {
+                std::mem::transmute::<LaterPermitOf<'_>, LaterPermit>(answer)
+            }));
+        }
+        (answer, _) => answer.now()?,
+    };
+    Ok(match allowed {
+        true => Permit::Granted,
+        false => Permit::Refused,
+    })
 }
+
+/// The future of an answer that borrows from the store.
+type LaterPermitOf<'a> = Pin<Box<dyn Future<Output = anyhow::Result<bool>> + Send + 'a>>;
 
 /// Tells the limiter of a store of `T` that the system refused growth.
 ///
@@ -373,13 +393,14 @@ pub(crate) fn host_func<T: 'static>(
 
 /// Wraps a host function as [`host_func`] does, one that may wait. It returns the rest of its work,
 /// and only if it got a context.
-pub(crate) fn async_host_func<T: 'static>(
-    words: usize,
-    f: impl for<'a> Fn(HostFuncCall<'a, T>, Option<&mut Context<'_>>) -> Result<Option<HostRest<'a>>>
-    + Send
-    + Sync
-    + 'static,
-) -> HostFunc {
+pub(crate) fn async_host_func<T, F>(words: usize, f: F) -> HostFunc
+where
+    T: 'static,
+    F: for<'a> Fn(HostFuncCall<'a, T>, Option<&mut Context<'_>>) -> Result<Option<HostRest<'a>>>
+        + Send
+        + Sync
+        + 'static,
+{
     HostFunc::new_async(words, move |call, context| {
         // SAFETY: the function is linked to instances in stores of `T` only, by the rule of
         // `host_func`.

@@ -2,6 +2,7 @@
 
 use super::entries::Entries;
 use super::entry::limiter_functions;
+use super::limits::Used;
 use super::waiting::poll_once;
 use super::{CallScope, Destructor, LinkedImports, ResourceOrigin, StoreContextMut, StoreInner};
 use crate::error::{Result, ensure};
@@ -9,7 +10,7 @@ use crate::types::{StoreId, StoreInstanceId, TypeScope};
 use crate::{Component, Engine};
 use mintage_environ::component::{CoreCallee, Resource};
 use mintage_environ::{DomainId, MemoryId, limit};
-use mintage_runtime::{Code, Growth, HostTable, InstanceHandle, Limits};
+use mintage_runtime::{Code, Growth, HostTable, Image, InstanceHandle, Limits};
 use std::sync::Arc;
 
 /// The run-time part of an instance. Only an exclusive reference gives access to what changes, so
@@ -76,7 +77,9 @@ impl<T: 'static> StoreInner<T> {
         imports: &Arc<HostTable>,
         linked: &Arc<LinkedImports>,
     ) -> Result<StoreInstanceId> {
-        let id = self.add_instance(component, imports, linked)?;
+        let room = self.room_for(component)?;
+        let image = self.host.admit(component.code())?;
+        let id = self.add_instance(component, imports, linked, room, image)?;
         let mut scope = CallScope::new(self, id, false);
         scope.enter();
         scope.store.run_initializers(id)?;
@@ -84,7 +87,8 @@ impl<T: 'static> StoreInner<T> {
         Ok(id)
     }
 
-    /// Makes an instance as [`instantiate`](Self::instantiate) does. The start functions may wait.
+    /// Makes an instance as [`instantiate`](Self::instantiate) does. The limiter and the start
+    /// functions may wait.
     ///
     /// # Errors
     ///
@@ -98,7 +102,9 @@ impl<T: 'static> StoreInner<T> {
     where
         T: Send,
     {
-        let id = self.add_instance(component, imports, linked)?;
+        let room = self.room_for(component)?;
+        let image = self.host.admit_async(component.code()).await?;
+        let id = self.add_instance(component, imports, linked, room, image)?;
         let mut scope = CallScope::new(self, id, false);
         scope.enter();
         scope.store.run_initializers_async(id).await?;
@@ -106,17 +112,13 @@ impl<T: 'static> StoreInner<T> {
         Ok(id)
     }
 
-    /// Makes an instance whose start functions have not run.
+    /// Checks the limits that do not depend on sizes. Returns what is used, and what limits the
+    /// instance, if an instance of the component is made.
     ///
     /// # Errors
     ///
     /// When a limit is reached.
-    fn add_instance(
-        &mut self,
-        component: &Component,
-        imports: &Arc<HostTable>,
-        linked: &Arc<LinkedImports>,
-    ) -> Result<StoreInstanceId> {
+    fn room_for(&mut self, component: &Component) -> Result<(Used, Limits)> {
         ensure!(
             Engine::same(component.engine(), &self.opaque.engine),
             "the component belongs to another `Engine` than the store"
@@ -146,8 +148,25 @@ impl<T: 'static> StoreInner<T> {
             handles: allowance.handles,
             stack_bytes: config.max_wasm_stack,
         };
+        Ok((used, limits))
+    }
+
+    /// Makes an instance whose start functions have not run. The limiter has admitted the sizes of
+    /// its image.
+    ///
+    /// # Errors
+    ///
+    /// When the pool or the system has no more room.
+    fn add_instance(
+        &mut self,
+        component: &Component,
+        imports: &Arc<HostTable>,
+        linked: &Arc<LinkedImports>,
+        (used, limits): (Used, Limits),
+        image: &Arc<Image>,
+    ) -> Result<StoreInstanceId> {
+        let code = component.code();
         let words = self.host.time.words();
-        let image = self.host.admit(code)?;
         let id = self.opaque.instances.next_index();
         let runtime = match self.new_instance(id, code, image, imports, limits, words) {
             Ok(runtime) => InstanceCell(runtime),

@@ -2,12 +2,16 @@
 //! implements it with fixed numbers.
 
 use super::check_in::TimeLimits;
+use super::waiting::with_context;
 use crate::error::{Error, ErrorKind, LimitKind, Result, bail, ensure};
+use async_trait::async_trait;
 use mintage_environ::error::Classified;
 use mintage_environ::layout::SlabLayout;
 use mintage_runtime::{Code, Growing, Growth, Image, Verdict};
 use std::any::Any;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::Poll;
 
 /// Default limit on the numbers of instances, of memories and of tables of a store.
 const DEFAULT_COUNT: usize = 10_000;
@@ -146,6 +150,90 @@ pub trait ResourceLimiter: Send {
 
     /// Returns the maximum number of resource handles of each instance; default: 2^20. See
     /// [`StoreLimitsBuilder::handles`].
+    fn handles(&self) -> usize {
+        DEFAULT_HANDLES
+    }
+}
+
+/// A [`ResourceLimiter`] that may wait before it answers; see
+/// [`Store::limiter_async`](crate::Store::limiter_async). Implement it with `#[async_trait]`, from
+/// the crate of that name.
+///
+/// The guest waits for an answer as it does for an asynchronous host function. Where it cannot,
+/// an answer that is not ready at once is an error that ends the guest's call: in a synchronous
+/// call, in `realloc` and `post-return`, and for the growth of GC heaps.
+#[async_trait]
+pub trait ResourceLimiterAsync: Send {
+    /// Returns whether a memory may grow, as [`ResourceLimiter::memory_growing`] does.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the host, which ends the guest's call.
+    async fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Result<bool>;
+
+    /// See [`ResourceLimiter::memory_grow_failed`].
+    ///
+    /// # Errors
+    ///
+    /// Any error of the host, which ends the guest's call. By default there is none.
+    fn memory_grow_failed(&mut self, error: Error) -> Result<()> {
+        let _ = error;
+        Ok(())
+    }
+
+    /// See [`ResourceLimiter::memory_released`].
+    fn memory_released(&mut self, bytes: usize) {
+        let _ = bytes;
+    }
+
+    /// Returns whether a table may grow, as [`ResourceLimiter::table_growing`] does.
+    ///
+    /// # Errors
+    ///
+    /// Any error of the host, which ends the guest's call.
+    async fn table_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        maximum: Option<usize>,
+    ) -> Result<bool>;
+
+    /// See [`ResourceLimiter::table_grow_failed`].
+    ///
+    /// # Errors
+    ///
+    /// Any error of the host, which ends the guest's call. By default there is none.
+    fn table_grow_failed(&mut self, error: Error) -> Result<()> {
+        let _ = error;
+        Ok(())
+    }
+
+    /// See [`ResourceLimiter::table_released`].
+    fn table_released(&mut self, entries: usize) {
+        let _ = entries;
+    }
+
+    /// See [`ResourceLimiter::instances`].
+    fn instances(&self) -> usize {
+        DEFAULT_COUNT
+    }
+
+    /// See [`ResourceLimiter::tables`].
+    fn tables(&self) -> usize {
+        DEFAULT_COUNT
+    }
+
+    /// See [`ResourceLimiter::memories`].
+    fn memories(&self) -> usize {
+        DEFAULT_COUNT
+    }
+
+    /// See [`ResourceLimiter::handles`].
     fn handles(&self) -> usize {
         DEFAULT_HANDLES
     }
@@ -387,7 +475,29 @@ impl ResourceLimiter for StoreLimits {
 }
 
 /// Finds the limiter in the host's data.
-pub(crate) type FindLimiter<T> = Box<dyn (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync>;
+pub(crate) enum FindLimiter<T> {
+    Sync(Box<dyn (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync>),
+    Async(Box<dyn (FnMut(&mut T) -> &mut dyn ResourceLimiterAsync) + Send + Sync>),
+}
+
+/// The limiter of a store.
+enum FoundLimiter<'a> {
+    Sync(&'a mut dyn ResourceLimiter),
+    Async(&'a mut dyn ResourceLimiterAsync),
+}
+
+/// Calls a method that both kinds of limiters have.
+macro_rules! either {
+    ($limiter:expr, $found:ident => $call:expr) => {
+        match $limiter {
+            FoundLimiter::Sync($found) => $call,
+            FoundLimiter::Async($found) => $call,
+        }
+    };
+}
+
+/// The answer of a limiter, which may come later.
+pub(crate) type Answer<'a> = Pin<Box<dyn Future<Output = Result<bool>> + Send + 'a>>;
 
 /// The host's data, and the limits of the guests.
 pub(crate) struct HostState<T: 'static> {
@@ -399,8 +509,8 @@ pub(crate) struct HostState<T: 'static> {
 /// The limits of a guest, as far as they apply without the rest of its store, and the host's data
 /// beside them.
 pub(crate) trait GrowthLimiter {
-    /// Whether something may grow.
-    fn growing(&mut self, growth: &Growth) -> Result<bool>;
+    /// Whether something may grow. The answer may come later.
+    fn growing(&mut self, growth: &Growth) -> Result<MayGrow<'_>>;
     /// Growth that was allowed has failed.
     fn failed(&mut self, growth: &Growth, error: Error) -> Result<()>;
     /// Returns the host's data.
@@ -409,31 +519,81 @@ pub(crate) trait GrowthLimiter {
     fn check_in(&mut self) -> Verdict;
 }
 
+/// Whether something may grow.
+pub(crate) enum MayGrow<'a> {
+    Now(bool),
+    Later(Answer<'a>),
+}
+
+impl MayGrow<'_> {
+    /// Returns the answer, if it is ready.
+    ///
+    /// # Errors
+    ///
+    /// If it is not, or the limiter fails.
+    pub fn now(self) -> Result<bool> {
+        match self {
+            MayGrow::Now(allowed) => Ok(allowed),
+            MayGrow::Later(mut answer) => match with_context(None, |cx| answer.as_mut().poll(cx)) {
+                Poll::Ready(allowed) => allowed,
+                Poll::Pending => bail!(
+                    "the store's limiter (`Store::limiter_async`) does not answer at once, \
+                         and growth cannot wait here: in a synchronous call, in `realloc` or \
+                         `post-return`, or of a GC heap"
+                ),
+            },
+        }
+    }
+
+    /// Returns the answer as soon as it is ready.
+    ///
+    /// # Errors
+    ///
+    /// If the limiter fails.
+    pub async fn wait(self) -> Result<bool> {
+        match self {
+            MayGrow::Now(allowed) => Ok(allowed),
+            MayGrow::Later(answer) => answer.await,
+        }
+    }
+}
+
 impl<T> GrowthLimiter for HostState<T> {
-    fn growing(&mut self, growth: &Growth) -> Result<bool> {
+    fn growing(&mut self, growth: &Growth) -> Result<MayGrow<'_>> {
         let Some(limiter) = self.limiter() else {
-            return Ok(true);
+            return Ok(MayGrow::Now(true));
         };
         let (current, desired) = (growth.current as usize, growth.desired as usize);
         let maximum = Some(growth.maximum as usize);
-        match growth.what {
-            Growing::Memory(_) | Growing::Heap(_) => {
-                limiter.memory_growing(current, desired, maximum)
+        let is_table = matches!(growth.what, Growing::Table(_));
+        match limiter {
+            FoundLimiter::Sync(limiter) => {
+                let allowed = match is_table {
+                    false => limiter.memory_growing(current, desired, maximum),
+                    true => limiter.table_growing(current, desired, maximum),
+                };
+                allowed.map(MayGrow::Now).map_err(failure)
             }
-            Growing::Table(_) => limiter.table_growing(current, desired, maximum),
+            FoundLimiter::Async(limiter) => {
+                let answer = match is_table {
+                    false => limiter.memory_growing(current, desired, maximum),
+                    true => limiter.table_growing(current, desired, maximum),
+                };
+                let answer = async move { answer.await.map_err(failure) };
+                Ok(MayGrow::Later(Box::pin(answer)))
+            }
         }
-        .map_err(failure)
     }
 
     fn failed(&mut self, growth: &Growth, error: Error) -> Result<()> {
-        let Some(limiter) = self.limiter() else {
+        let Some(mut limiter) = self.limiter() else {
             return Ok(());
         };
-        release(limiter, growth);
-        match growth.what {
+        release(&mut limiter, growth);
+        either!(limiter, limiter => match growth.what {
             Growing::Memory(_) | Growing::Heap(_) => limiter.memory_grow_failed(error),
             Growing::Table(_) => limiter.table_grow_failed(error),
-        }
+        })
         .map_err(failure)
     }
 
@@ -447,21 +607,28 @@ impl<T> GrowthLimiter for HostState<T> {
 }
 
 impl<T> HostState<T> {
-    fn limiter(&mut self) -> Option<&mut dyn ResourceLimiter> {
-        let find = self.limiter.as_mut()?;
-        Some(find(&mut self.data))
+    fn limiter(&mut self) -> Option<FoundLimiter<'_>> {
+        Some(match self.limiter.as_mut()? {
+            FindLimiter::Sync(find) => FoundLimiter::Sync(find(&mut self.data)),
+            FindLimiter::Async(find) => FoundLimiter::Async(find(&mut self.data)),
+        })
+    }
+
+    /// Returns whether the limiter may answer later.
+    pub fn may_answer_later(&self) -> bool {
+        matches!(self.limiter, Some(FindLimiter::Async(_)))
     }
 
     /// Returns the limits that do not depend on sizes.
     pub fn allowance(&mut self) -> Allowance {
         match self.limiter() {
             None => Allowance::default(),
-            Some(limiter) => Allowance {
+            Some(limiter) => either!(limiter, limiter => Allowance {
                 instances: limiter.instances(),
                 memories: limiter.memories(),
                 tables: limiter.tables(),
                 handles: u32::try_from(limiter.handles()).unwrap_or(u32::MAX),
-            },
+            }),
         }
     }
 
@@ -469,43 +636,94 @@ impl<T> HostState<T> {
     ///
     /// # Errors
     ///
-    /// If the limiter refuses the sizes that the component declares.
+    /// If the limiter refuses the sizes that the component declares, or does not answer at once.
     pub fn admit<'c>(&mut self, code: &'c Code) -> Result<&'c Arc<Image>> {
-        let (image, declared) = (code.image(), code.declared_image());
         if self.limiter.is_none() {
-            return Ok(image);
+            return Ok(code.image());
         }
-        // If the sizes after start functions are refused, the start functions run again, and can
-        // see which growth fails.
-        if !Arc::ptr_eq(image, declared) && self.admit_sizes(code, image).is_ok() {
-            return Ok(image);
+        for image in images(code) {
+            let mut sizes = Growth::at_start(code, image).enumerate();
+            let refusal = sizes.find_map(|(number, growth)| {
+                let answer = self.growing(&growth).and_then(MayGrow::now);
+                self.refusal(code, image, number, &growth, answer)
+            });
+            match refusal {
+                None => return Ok(image),
+                Some(error) if Arc::ptr_eq(image, code.declared_image()) => return Err(error),
+                Some(_) => {}
+            }
         }
-        self.admit_sizes(code, declared)?;
-        Ok(declared)
+        bail!("a component has an image")
     }
 
-    fn admit_sizes(&mut self, code: &Code, image: &Image) -> Result<()> {
-        for (number, growth) in Growth::at_start(code, image).enumerate() {
-            let allowed = match self.growing(&growth) {
-                Ok(true) => continue,
-                Ok(false) => Err(refused(&growth).into()),
-                Err(error) => Err(error.context(refused(&growth))),
-            };
-            self.release(Growth::at_start(code, image).take(number));
-            return allowed;
+    /// Returns the image that an instance may start with, as [`admit`](Self::admit) does, when the
+    /// limiter has answered.
+    ///
+    /// # Errors
+    ///
+    /// If the limiter refuses the sizes that the component declares.
+    pub async fn admit_async<'c>(&mut self, code: &'c Code) -> Result<&'c Arc<Image>>
+    where
+        T: Send,
+    {
+        for image in images(code) {
+            let mut refusal = None;
+            for (number, growth) in Growth::at_start(code, image).enumerate() {
+                let answer = match self.growing(&growth) {
+                    Ok(answer) => answer.wait().await,
+                    Err(error) => Err(error),
+                };
+                refusal = self.refusal(code, image, number, &growth, answer);
+                if refusal.is_some() {
+                    break;
+                }
+            }
+            match refusal {
+                None => return Ok(image),
+                Some(error) if Arc::ptr_eq(image, code.declared_image()) => return Err(error),
+                Some(_) => {}
+            }
         }
-        Ok(())
+        bail!("a component has an image")
+    }
+
+    /// Returns the error if growth number `number` of an image was refused, and gives back what was
+    /// allowed before it.
+    fn refusal(
+        &mut self,
+        code: &Code,
+        image: &Image,
+        number: usize,
+        growth: &Growth,
+        answer: Result<bool>,
+    ) -> Option<Error> {
+        let error = match answer {
+            Ok(true) => return None,
+            Ok(false) => refused(growth).into(),
+            Err(error) => error.context(refused(growth)),
+        };
+        self.release(Growth::at_start(code, image).take(number));
+        Some(error)
     }
 
     /// Tells the limiter that growth which it allowed is not used.
     pub fn release(&mut self, sizes: impl Iterator<Item = Growth>) {
-        let Some(limiter) = self.limiter() else {
+        let Some(mut limiter) = self.limiter() else {
             return;
         };
         for growth in sizes {
-            release(limiter, &growth);
+            release(&mut limiter, &growth);
         }
     }
+}
+
+/// Returns the images that an instance may start with, in the order in which the limiter is asked.
+/// If the sizes after start functions are refused, the start functions run again, and can see which
+/// growth fails.
+fn images(code: &Code) -> impl Iterator<Item = &Arc<Image>> {
+    let (image, declared) = (code.image(), code.declared_image());
+    let started = (!Arc::ptr_eq(image, declared)).then_some(image);
+    started.into_iter().chain([declared])
 }
 
 /// Classifies the error that a limiter returned as the host's, unless it says that a limit was
@@ -518,12 +736,12 @@ fn failure(error: Error) -> Error {
 }
 
 /// Tells the limiter that growth which it allowed did not happen.
-fn release(limiter: &mut dyn ResourceLimiter, growth: &Growth) {
+fn release(limiter: &mut FoundLimiter<'_>, growth: &Growth) {
     let unused = (growth.desired - growth.current) as usize;
-    match growth.what {
+    either!(limiter, limiter => match growth.what {
         Growing::Memory(_) | Growing::Heap(_) => limiter.memory_released(unused),
         Growing::Table(_) => limiter.table_released(unused),
-    }
+    });
 }
 
 /// Makes the error for an instance that starts with too much.
@@ -631,9 +849,9 @@ mod tests {
         };
         for trap in [false, true] {
             let mut host = HostState {
-                limiter: Some(Box::new(|limits: &mut StoreLimits| {
+                limiter: Some(FindLimiter::Sync(Box::new(|limits: &mut StoreLimits| {
                     limits as &mut dyn ResourceLimiter
-                })),
+                }))),
                 time: TimeLimits::new(&Engine::default()),
                 data: limits(trap).build(),
             };
@@ -648,7 +866,7 @@ mod tests {
                 (Growing::Heap(DomainId::from_u32(0)), 3),
                 (Growing::Table(TableId::from_u32(0)), 24),
             ] {
-                assert!(host.growing(&growth(what)).unwrap());
+                assert!(host.growing(&growth(what)).and_then(MayGrow::now).unwrap());
                 assert_eq!(host.data.memory_used, bytes);
                 assert_eq!(
                     host.failed(&growth(what), Error::msg("no memory")).is_err(),

@@ -6,7 +6,7 @@
 //! | `instance.rs` | the instances of a store |
 //! | `entry.rs` | entry into guests, and the way back to the store |
 //! | `allocation.rs` | the memory of a store, which guests point into |
-//! | `suspend.rs`, `waiting.rs` | calls that wait for a host function, and the function that they wait for |
+//! | `suspend.rs`, `waiting.rs` | calls that wait for a host function, and that function |
 //! | `scope.rs`, `handles.rs` | the resources that the host holds, lends and borrows |
 //! | `linked.rs` | what the imports of an instance were resolved to |
 //! | `limits.rs` | limits on space |
@@ -52,16 +52,15 @@ pub(crate) use entry::{
 pub(crate) use handles::{HostHandle, HostHandles, LendingCall, ResourceOrigin};
 pub(crate) use instance::StoreInstance;
 pub use interrupt::InterruptHandle;
-pub(crate) use interrupt::InterruptTarget;
 pub(crate) use limits::GrowthLimiter;
-pub use limits::{ResourceLimiter, StoreLimits, StoreLimitsBuilder};
+pub use limits::{ResourceLimiter, ResourceLimiterAsync, StoreLimits, StoreLimitsBuilder};
 pub(crate) use linked::{Destructor, LinkedImports};
 pub(crate) use scope::CallScope;
 pub(crate) use waiting::{HostRest, HostResult, Waiting, cannot_wait, with_context};
 
 use self::allocation::{Allocation, CurrentPointer};
 use self::check_in::TimeLimits;
-use self::limits::{HostState, Used};
+use self::limits::{FindLimiter, HostState, Used};
 use crate::Engine;
 use crate::error::Result;
 use crate::types::{StoreId, StoreInstanceId};
@@ -182,7 +181,16 @@ impl<T> Store<T> {
         &mut self,
         limiter: impl (FnMut(&mut T) -> &mut dyn ResourceLimiter) + Send + Sync + 'static,
     ) {
-        self.inner.host.limiter = Some(Box::new(limiter));
+        self.inner.host.limiter = Some(FindLimiter::Sync(Box::new(limiter)));
+    }
+
+    /// Sets a limiter that may wait before it answers. Otherwise as [`limiter`](Self::limiter),
+    /// which this replaces.
+    pub fn limiter_async(
+        &mut self,
+        limiter: impl (FnMut(&mut T) -> &mut dyn ResourceLimiterAsync) + Send + Sync + 'static,
+    ) {
+        self.inner.host.limiter = Some(FindLimiter::Async(Box::new(limiter)));
     }
 
     /// Returns the limit, in bytes, on the host memory for values that a guest passes in one call.

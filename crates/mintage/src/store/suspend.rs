@@ -1,7 +1,8 @@
 //! Calls of guests that may be suspended while a host function waits.
 
-use super::{InterruptTarget, LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
+use super::{LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
 use crate::Trap;
+use crate::engine::wake::InterruptTarget;
 use crate::error::{Result, ensure, stopped};
 use crate::types::StoreInstanceId;
 use mintage_environ::component::CoreCallee;
@@ -15,11 +16,11 @@ use std::task::{Context, Poll, Waker};
 const KEPT_STACKS: usize = 4;
 
 impl<T> StoreInner<T> {
-    /// Returns whether calls into an instance may be suspended, because of its imports or because
-    /// guests of the store yield.
+    /// Returns whether calls into an instance may be suspended, because of its imports, or because
+    /// guests of the store yield or wait for its limiter.
     #[inline]
     pub fn may_suspend(&self, imports: &HostTable) -> bool {
-        imports.may_suspend() || self.host.time.may_yield()
+        imports.may_suspend() || self.host.time.may_yield() || self.host.may_answer_later()
     }
 }
 

@@ -3,7 +3,8 @@
 use crate::common::{OPTIONS, message, module};
 use mintage::{
     Component, Config, Engine, ErrorKind, Instance, LimitKind, Linker, PoolConfig, ResourceAny,
-    ResourceType, Result, Store, StoreContextMut, Trap, UpdateDeadline, Val, bail,
+    ResourceLimiterAsync, ResourceType, Result, Store, StoreContextMut, Trap, UpdateDeadline, Val,
+    bail,
 };
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -877,5 +878,101 @@ fn collections_see_the_frames_of_suspended_guests() -> Result<()> {
         let run = instance.get_typed_func::<(u32,), (u32,)>(&mut store, "run")?;
         assert_eq!(block_on(run.call_async(&mut store, (77,)))?, (77,));
     }
+    Ok(())
+}
+
+/// A limiter that waits before each answer.
+struct Slow {
+    waits: u32,
+    limit: usize,
+    asked: Vec<(usize, usize)>,
+    released: usize,
+}
+
+#[async_trait::async_trait]
+impl ResourceLimiterAsync for Slow {
+    async fn memory_growing(
+        &mut self,
+        current: usize,
+        desired: usize,
+        _maximum: Option<usize>,
+    ) -> Result<bool> {
+        waits(self.waits).await;
+        self.asked.push((current, desired));
+        match desired {
+            0xbad0000 => bail!("an unlucky number"),
+            _ => Ok(desired <= self.limit),
+        }
+    }
+
+    async fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> Result<bool> {
+        waits(self.waits).await;
+        Ok(desired <= 100)
+    }
+
+    fn memory_released(&mut self, bytes: usize) {
+        self.released += bytes;
+    }
+}
+
+#[test]
+fn limiters_wait() -> Result<()> {
+    let engine = Engine::default();
+    let component = Component::new(
+        &engine,
+        r#"(component
+            (core module $m (memory 1) (table 10 funcref)
+                (func (export "grow") (param i32) (result i32) (memory.grow (local.get 0)))
+                (func (export "grow-table") (param i32) (result i32)
+                    (table.grow (ref.null func) (local.get 0))))
+            (core instance $i (instantiate $m))
+            (func (export "grow") (param "pages" u32) (result s32)
+                (canon lift (core func $i "grow")))
+            (func (export "grow-table") (param "entries" u32) (result s32)
+                (canon lift (core func $i "grow-table"))))"#,
+    )?;
+    let pre = Linker::<Slow>::new(&engine).instantiate_pre(&component)?;
+    let store = |waits, limit| {
+        let slow = Slow {
+            waits,
+            limit,
+            asked: Vec::new(),
+            released: 0,
+        };
+        let mut store = Store::new(&engine, slow);
+        store.limiter_async(|slow| slow);
+        store
+    };
+    for waits in [0, 3] {
+        let mut store = store(waits, 10 << 16);
+        let instance = block_on(pre.instantiate_async(&mut store))?;
+        let grow = instance.get_typed_func::<(u32,), (i32,)>(&mut store, "grow")?;
+        let grow_table = instance.get_typed_func::<(u32,), (i32,)>(&mut store, "grow-table")?;
+        assert_eq!(block_on(grow.call_async(&mut store, (2,)))?, (1,));
+        assert_eq!(block_on(grow.call_async(&mut store, (8,)))?, (-1,));
+        assert_eq!(block_on(grow.call_async(&mut store, (7,)))?, (3,));
+        assert_eq!(block_on(grow_table.call_async(&mut store, (90,)))?, (10,));
+        assert_eq!(block_on(grow_table.call_async(&mut store, (1,)))?, (-1,));
+        let pages = [(0, 1), (1, 3), (3, 11), (3, 10)];
+        assert_eq!(store.data().asked, pages.map(|(a, b)| (a << 16, b << 16)));
+        // Where the guest cannot wait.
+        let grown = grow.call(&mut store, (0xbad - 10,));
+        match waits {
+            0 => assert!(message(grown).contains("the store's limiter failed: an unlucky number")),
+            _ => assert!(message(grown).contains("does not answer at once")),
+        }
+    }
+    // Instances that are not made.
+    let mut refusing = store(1, 0);
+    let error = block_on(pre.instantiate_async(&mut refusing)).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Limit(LimitKind::Memory));
+    let text = message(pre.instantiate(&mut store(1, 1 << 20)));
+    assert!(text.contains("does not answer at once"), "{text}");
+    // A call that is dropped while the limiter is asked.
+    let mut dropped = store(5, 1 << 20);
+    let instance = block_on(pre.instantiate_async(&mut dropped))?;
+    let grow = instance.get_typed_func::<(u32,), (i32,)>(&mut dropped, "grow")?;
+    assert!(poll(Box::pin(grow.call_async(&mut dropped, (1,))).as_mut()).is_pending());
+    assert!(message(block_on(grow.call_async(&mut dropped, (1,)))).contains("cannot enter"));
     Ok(())
 }

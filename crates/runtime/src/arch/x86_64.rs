@@ -265,15 +265,18 @@ impl MaySuspend {
 
 /// A function that machine code calls, and that may suspend the call.
 pub trait SuspendHook {
-    /// Does the work of the function. Its arguments behind `ctx` are `a` and `b`, as far as it has
-    /// some.
+    /// Does the work of the function. Its arguments behind `ctx` are `a`, `b` and `c`, as far as it
+    /// has some.
     ///
     /// # Safety
     ///
     /// Called by [`suspendable`], in machine code of the current activation, with the arguments
     /// that machine code passes.
-    unsafe extern "C" fn on_call(ctx: *mut u8, a: *const (), b: *mut u64) -> MaySuspend;
+    unsafe extern "C" fn on_call(ctx: *mut u8, a: *const (), b: *mut u64, c: u64) -> MaySuspend;
 }
+
+/// The type of [`suspendable`].
+pub type Suspendable = unsafe extern "C" fn(ctx: *mut u8, a: *const (), b: *mut u64, c: u64) -> u64;
 
 /// The stub through which machine code calls a function that may suspend the call. Only this stub
 /// and machine code have frames on a suspended stack, so it can be resumed on any thread, and
@@ -287,6 +290,7 @@ pub unsafe extern "C" fn suspendable<H: SuspendHook>(
     ctx: *mut u8,
     a: *const (),
     b: *mut u64,
+    c: u64,
 ) -> u64 {
     naked_asm!(
         "push rbp",

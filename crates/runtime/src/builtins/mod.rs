@@ -13,16 +13,14 @@ mod transcode;
 
 pub use bulk::{init_memory, init_table};
 
-use crate::arch;
+use crate::arch::{self, Suspendable};
 use crate::component::error_context::{decode_beginning, string_place};
 use crate::component::handles::HandleError;
-use crate::entry::{AskLimiter, AskToGoOn, Raise, Throw};
+use crate::entry::{AskToGoOn, GrowMemory, GrowTable, Raise, Throw};
 use crate::gc;
 use crate::instance::InstanceData;
-use crate::instance::growth::{grow_memory, grow_table};
-use crate::instance::limits::GrowthEnded;
 use bulk::{copy_table, fill_table, memory_range, part};
-use mintage_environ::builtin::{GROWTH_ENDED, RAISE_SLOT};
+use mintage_environ::builtin::RAISE_SLOT;
 use mintage_environ::component::StringEncoding;
 use mintage_environ::{CallId, DomainId, ElemId, MemoryId, ResourceId, TableId, Trap};
 use std::ptr;
@@ -98,12 +96,28 @@ mod entry_points {
     pub const throw: unsafe extern "C" fn(*mut u8, u32, u64) -> ! = arch::throw::<Throw>;
 
     #[allow(non_upper_case_globals, reason = "named as the row of the table")]
+    pub const memory_grow: unsafe extern "C" fn(*mut u8, u32, u64) -> u64 = {
+        type MemoryGrow = unsafe extern "C" fn(*mut u8, u32, u64) -> u64;
+        let stub: Suspendable = arch::suspendable::<GrowMemory>;
+        // SAFETY: integers and pointers are passed alike, and the hook uses as many.
+        unsafe { std::mem::transmute::<Suspendable, MemoryGrow>(stub) }
+    };
+
+    #[allow(non_upper_case_globals, reason = "named as the row of the table")]
+    pub const table_grow: unsafe extern "C" fn(*mut u8, u32, u64, u64) -> u64 = {
+        type TableGrow = unsafe extern "C" fn(*mut u8, u32, u64, u64) -> u64;
+        let stub: Suspendable = arch::suspendable::<GrowTable>;
+        // SAFETY: as above.
+        unsafe { std::mem::transmute::<Suspendable, TableGrow>(stub) }
+    };
+
+    #[allow(non_upper_case_globals, reason = "named as the row of the table")]
     pub const check_in: unsafe extern "C" fn(*mut u8) -> u32 = {
-        let stub: unsafe extern "C" fn(*mut u8, *const (), *mut u64) -> u64 =
-            arch::suspendable::<AskToGoOn>;
+        type CheckIn = unsafe extern "C" fn(*mut u8) -> u32;
+        let stub: Suspendable = arch::suspendable::<AskToGoOn>;
         // SAFETY: the hook uses no argument but the first, and the upper half of the result is not
         // used.
-        unsafe { std::mem::transmute::<_, unsafe extern "C" fn(*mut u8) -> u32>(stub) }
+        unsafe { std::mem::transmute::<Suspendable, CheckIn>(stub) }
     };
 
     pub use super::transcode::*;
@@ -121,15 +135,6 @@ mod entry_points {
                 data.current().handle_error.set(Some(error));
                 (error.trap() as u64) << 32
             }
-        }
-    }
-
-    /// Encodes a result for the trampoline: the old size, -1, or that the call ends.
-    fn growth(result: Result<Option<u64>, GrowthEnded>) -> u64 {
-        match result {
-            Ok(old_size) => old_size.unwrap_or(u64::MAX),
-            Err(GrowthEnded::Failure) => GROWTH_ENDED,
-            Err(GrowthEnded::Trap(trap)) => GROWTH_ENDED - trap as u64,
         }
     }
 
@@ -166,17 +171,6 @@ mod entry_points {
     }
 
     entry_points! {
-        memory_grow(data, memory: u32, delta: u64) -> u64 {
-            // SAFETY: called by machine code of `data`.
-            let limiter = unsafe { AskLimiter::new(data) };
-            growth(grow_memory(data, MemoryId::from_u32(memory), delta, limiter))
-        }
-        table_grow(data, table: u32, init: u64, delta: u64) -> u64 {
-            // SAFETY: called by machine code of `data`.
-            let limiter = unsafe { AskLimiter::new(data) };
-            let pauses = data.pauses(usize::MAX);
-            growth(grow_table(data, TableId::from_u32(table), init, delta, pauses, limiter))
-        }
         table_fill(data, table: u32, dst: u64, value: u64, len: u64) -> u32 {
             code(fill_table(data, TableId::from_u32(table), dst, value, len))
         }

@@ -1,8 +1,8 @@
 //! Calls of host functions by machine code.
 
 use super::activation::Departure;
-use super::suspend::Record;
-use crate::arch::{self, MaySuspend, SuspendHook};
+use super::suspend::{Record, Wait};
+use crate::arch::{self, MaySuspend, SuspendHook, Suspendable};
 use crate::instance::{Failure, HostFunc, HostFuture, InstanceData, InstanceHandle};
 use anyhow::{Result, ensure};
 use mintage_environ::HostImport;
@@ -70,11 +70,10 @@ impl HostFunc {
             + 'static,
     {
         let data = Arc::new(HostData { words, function });
-        let func: unsafe extern "C" fn(*mut u8, *const (), *mut u64) -> u64 =
-            arch::suspendable::<MayWait<F>>;
+        let func: Suspendable = arch::suspendable::<MayWait<F>>;
         let import = HostImport {
             // SAFETY: the two types differ in the result only, whose upper half is not used.
-            func: unsafe { std::mem::transmute::<_, HostImportFn>(func) },
+            func: unsafe { std::mem::transmute::<Suspendable, HostImportFn>(func) },
             data: Arc::as_ptr(&data).cast(),
         };
         // SAFETY: as in `new`.
@@ -106,7 +105,12 @@ impl<F> SuspendHook for MayWait<F>
 where
     F: Fn(HostCall<'_>, Option<&mut Context<'_>>) -> Result<Option<HostFuture>>,
 {
-    unsafe extern "C" fn on_call(ctx: *mut u8, data: *const (), args: *mut u64) -> MaySuspend {
+    unsafe extern "C" fn on_call(
+        ctx: *mut u8,
+        data: *const (),
+        args: *mut u64,
+        _: u64,
+    ) -> MaySuspend {
         // SAFETY: the instance lives while its code runs.
         let record = Record::of_call(unsafe { InstanceData::of_ctx(ctx) }.current().host());
         let function = |function: &F, call: HostCall<'_>| {
@@ -126,7 +130,7 @@ where
             (Some(None), _) | (Some(Some(_)), None) => MaySuspend::done(0),
             // SAFETY: the call, whose innermost activation is that of the machine code that called
             // this, runs on the record's stack.
-            (Some(Some(future)), Some(record)) => unsafe { record.suspend(future) },
+            (Some(Some(future)), Some(record)) => unsafe { record.suspend(Wait::Host(future)) },
         }
     }
 }

@@ -18,7 +18,7 @@ pub mod unwind;
 pub use call::{call, call_confined};
 pub use fault::Raise;
 pub use host::HostCall;
-pub use questions::{AskLimiter, AskToGoOn};
+pub use questions::{AskLimiter, AskToGoOn, GrowMemory, GrowTable};
 pub use suspend::SuspendableCall;
 pub use trap::{Frame, Stopped, TrapReport};
 pub use unwind::Throw;

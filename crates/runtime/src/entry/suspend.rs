@@ -13,21 +13,26 @@
 use super::activation::{self, Activation, NoStack};
 use super::call::{no_stack, stopped};
 use super::fault;
+use super::questions::AskLimiter;
 use super::trap::Stopped;
 use crate::arch::{self, MaySuspend, SwitchPoint, Switched};
 use crate::code::Callee;
 use crate::fiber::Stack;
+use crate::instance::growth::GrowthRequest;
 use crate::instance::{
-    Failure, HostAccess, HostFuture, InstanceData, InstanceHandle, Suspending, control_block,
+    Failure, HostAccess, HostFuture, InstanceData, InstanceHandle, LaterPermit, Suspending,
+    control_block,
 };
+use mintage_environ::builtin::GROWTH_ENDED;
 use mintage_environ::{DomainId, ExitRecord, Trap};
 use std::mem::{MaybeUninit, offset_of};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::ptr::{self, NonNull};
 use std::task::{Context, Poll};
 
-/// The result of a function that fails after it has suspended the call.
-pub const FAILED: u64 = 1;
+/// The result of a host function that fails after it has suspended the call.
+const FAILED: u64 = 1;
 
 /// What is known of a call at the top of its stack.
 #[repr(C, align(16))]
@@ -41,26 +46,65 @@ pub struct Record {
     /// The context of the poll that runs the call.
     context: *mut Context<'static>,
     /// What the call has just been suspended for.
-    wait: Option<HostFuture>,
+    wait: Option<Wait>,
 }
 
-/// Polls what a suspended call waits for. Returns it if it is pending, and otherwise the failure, if
-/// it has failed.
-pub fn poll_wait(
-    mut wait: HostFuture,
+/// What a suspended call waits for.
+pub enum Wait {
+    /// A host function, or another answer of the host.
+    Host(HostFuture),
+    /// The permission for growth, which follows.
+    Growth(LaterPermit, GrowthRequest),
+}
+
+impl Wait {
+    /// Polls what the call waits for. Returns it if it is pending, and otherwise the result of the
+    /// function that suspended the call. A failure is left in the current state of the store.
+    ///
+    /// # Safety
+    ///
+    /// The call is one into `data`, and its activation is the innermost of this thread.
+    pub unsafe fn poll(self, cx: &mut Context<'_>, data: &InstanceData) -> Result<u64, Wait> {
+        match self {
+            Wait::Host(future) => match poll_once(future, cx) {
+                Ok(Ok(())) => Ok(0),
+                Ok(Err(failure)) => {
+                    data.current().failure.set(Some(failure));
+                    Ok(FAILED)
+                }
+                Err(future) => Err(Wait::Host(future)),
+            },
+            Wait::Growth(permit, request) => match poll_once(permit, cx) {
+                // SAFETY: as the caller promises.
+                Ok(Ok(allowed)) => Ok(unsafe { AskLimiter::answered(data, allowed) }.grow(request)),
+                Ok(Err(failure)) => {
+                    data.depends_on_host.set(true);
+                    data.current().failure.set(Some(failure));
+                    Ok(GROWTH_ENDED)
+                }
+                Err(permit) => Err(Wait::Growth(permit, request)),
+            },
+        }
+    }
+}
+
+type HostAnswer<T> = Pin<Box<dyn Future<Output = anyhow::Result<T>> + Send>>;
+
+/// Polls a future of the host. Returns it if it is pending.
+fn poll_once<T>(
+    mut future: HostAnswer<T>,
     cx: &mut Context<'_>,
-) -> Result<Option<Failure>, HostFuture> {
+) -> Result<Result<T, Failure>, HostAnswer<T>> {
     // State that a panic leaves inconsistent belongs to whoever catches the panic when it is
     // resumed. The future is dropped in here, since its destructor may panic, too.
-    let polled = catch_unwind(AssertUnwindSafe(move || match wait.as_mut().poll(cx) {
-        Poll::Pending => Err(wait),
+    let polled = catch_unwind(AssertUnwindSafe(move || match future.as_mut().poll(cx) {
+        Poll::Pending => Err(future),
         Poll::Ready(result) => Ok(result),
     }));
     match polled {
-        Ok(Err(wait)) => Err(wait),
-        Ok(Ok(Ok(()))) => Ok(None),
-        Ok(Ok(Err(error))) => Ok(Some(Failure::Error(error))),
-        Err(payload) => Ok(Some(Failure::Panic(payload))),
+        Ok(Ok(result)) => Ok(result.map_err(Failure::Error)),
+        Ok(Err(future)) => Err(future),
+        Err(payload) => Ok(Err(Failure::Panic(payload))),
     }
 }
 
@@ -98,7 +142,7 @@ impl RunningRecord {
     ///
     /// The result goes to the stub that machine code of the call has called, in the call's only
     /// activation.
-    pub unsafe fn suspend(self, wait: HostFuture) -> MaySuspend {
+    pub unsafe fn suspend(self, wait: Wait) -> MaySuspend {
         let record = self.0.as_ptr();
         // SAFETY: the record lives while the call is under way. The machine code runs on its
         // stack.
@@ -116,7 +160,7 @@ pub struct SuspendableCall {
     instance: InstanceHandle,
     domain: DomainId,
     /// What the call waits for. Declared before the stack, on which a host function's words are.
-    wait: Option<HostFuture>,
+    wait: Option<Wait>,
     state: State,
     /// The stack. Empty once it was taken.
     stack: Option<Stack>,
@@ -271,18 +315,13 @@ impl SuspendableCall {
         let record = self.record.as_ptr();
         let mut result = 0;
         if let Some(wait) = self.wait.take() {
-            match poll_wait(wait, cx) {
+            // SAFETY: the instance lives, as the caller promises, who has linked the call.
+            match unsafe { wait.poll(cx, self.instance.data()) } {
                 Err(wait) => {
                     self.wait = Some(wait);
                     return Poll::Pending;
                 }
-                Ok(None) => {}
-                Ok(failure) => {
-                    // SAFETY: the instance lives, as the caller promises.
-                    let current = unsafe { self.instance.data() }.current();
-                    current.failure.set(failure);
-                    result = FAILED;
-                }
+                Ok(done) => result = done,
             }
         }
         // SAFETY: the call is prepared or suspended. Host functions catch their panics and builtins

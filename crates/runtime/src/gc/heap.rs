@@ -228,7 +228,7 @@ impl Heap<'_> {
         {
             let growth = self.growth(new_size);
             // The caller, who knows how much is needed, decides whether that ends the call.
-            let _ = self.limiter().failed(&growth, error);
+            let _ = (&self.limiter()).failed(&growth, error);
             return false;
         }
         let half = self.word(layout.half_slot);
@@ -250,7 +250,9 @@ impl Heap<'_> {
 
     /// Returns whether each half may have `size` bytes.
     fn may_have(&self, size: u64) -> bool {
-        self.limiter().allows(&self.growth(size)).unwrap_or(false)
+        (&self.limiter())
+            .allows(&self.growth(size))
+            .unwrap_or(false)
     }
 
     /// Takes `size` bytes, for which there is room.

@@ -3,6 +3,7 @@
 use super::data::{InstanceData, MemoryView, TableView};
 use super::limits::{Growing, Growth, GrowthEnded};
 use crate::bulk::Pauses;
+use mintage_environ::builtin::GROWTH_ENDED;
 use mintage_environ::{MemoryId, TableId, Trap};
 use std::io;
 
@@ -35,6 +36,42 @@ impl Permission for Unlimited {
         Ok(())
     }
 }
+
+/// Growth that machine code requests.
+#[derive(Clone, Copy)]
+pub enum GrowthRequest {
+    /// Of a memory, by so many pages.
+    Memory { id: MemoryId, pages: u64 },
+    /// Of a table, by so many entries that are `init`.
+    Table { id: TableId, init: u64, delta: u64 },
+}
+
+impl GrowthRequest {
+    /// Grows if `permission` allows it. Returns the result for machine code: the old size, -1, or
+    /// that the call ends.
+    ///
+    /// # Errors
+    ///
+    /// If the permission comes later.
+    pub fn perform(self, data: &InstanceData, permission: impl Permission) -> Result<u64, Later> {
+        let grown = match self {
+            GrowthRequest::Memory { id, pages } => grow_memory(data, id, pages, permission),
+            GrowthRequest::Table { id, init, delta } => {
+                let pauses = data.pauses(usize::MAX);
+                grow_table(data, id, init, delta, pauses, permission)
+            }
+        };
+        match grown {
+            Ok(old_size) => Ok(old_size.unwrap_or(u64::MAX)),
+            Err(GrowthEnded::Failure) => Ok(GROWTH_ENDED),
+            Err(GrowthEnded::Trap(trap)) => Ok(GROWTH_ENDED - trap as u64),
+            Err(GrowthEnded::Later) => Err(Later),
+        }
+    }
+}
+
+/// The permission for growth comes later.
+pub struct Later;
 
 /// Grows a memory in place if `permission` allows it. Returns its old size in pages, or `None` if
 /// its capacity, a limit or the system forbids it.

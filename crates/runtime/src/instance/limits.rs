@@ -36,10 +36,24 @@ impl Default for Limits {
 #[derive(Clone, Copy, Debug)]
 pub struct Limiter {
     /// Returns whether something may grow. An error ends the guest's call.
-    pub growing: unsafe fn(host: HostAccess, growth: &Growth) -> Result<bool>,
+    pub growing: unsafe fn(host: HostAccess, growth: &Growth) -> Result<Permit>,
     /// Is told that growth failed after it was allowed. An error ends the guest's call.
     pub failed: unsafe fn(host: HostAccess, growth: &Growth, error: Error) -> Result<()>,
 }
+
+/// The answer of a limiter.
+pub enum Permit {
+    /// Something may grow.
+    Granted,
+    /// It may not.
+    Refused,
+    /// The answer comes later. Only for a memory or table, in a call that can be suspended
+    /// ([`HostAccess::Suspending`]).
+    Later(LaterPermit),
+}
+
+/// The future of a limiter's answer. It is dropped before the call ends.
+pub type LaterPermit = Pin<Box<dyn Future<Output = Result<bool>> + Send>>;
 
 /// Decides whether a guest that checks in goes on: its interrupt word is not zero, or its fuel
 /// counter has passed the pause. It is called as [`Limiter::growing`] is. An error ends the guest's
@@ -132,6 +146,8 @@ impl Growth {
 pub enum GrowthEnded {
     /// The host's failure, which is left in the store's current state.
     Failure,
+    /// Nothing has ended yet: the limiter answers later. It is asked again then.
+    Later,
     /// A trap.
     Trap(Trap),
 }

@@ -12,7 +12,9 @@ mod snapshot;
 pub use current::{Current, Failure, HostAccess, Suspending};
 pub use data::{InstanceData, StoreState, StoreWords, control_block};
 pub use host_table::{HostFunc, HostTable};
-pub use limits::{CheckIn, Growing, Growth, HostFuture, Limiter, Limits, Verdict};
+pub use limits::{
+    CheckIn, Growing, Growth, HostFuture, LaterPermit, Limiter, Limits, Permit, Verdict,
+};
 pub use snapshot::keep_started;
 
 use crate::bulk::Pauses;
@@ -183,9 +185,9 @@ impl Instance {
         unsafe { (*self.data().control(domain)).flags }
     }
 
-    /// Borrows the bytes of a memory without preparing the instance or noting that this thread uses
-    /// it. This writes nothing, so several threads may do it at a time. Before the instance is first
-    /// used, there are no bytes.
+    /// Borrows the bytes of a memory without preparing the instance or noting that this thread
+    /// uses it. This writes nothing, so several threads may do it at a time. Before the instance
+    /// is first used, there are no bytes.
     ///
     /// # Panics
     ///
