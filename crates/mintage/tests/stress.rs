@@ -1,7 +1,7 @@
 //! A binary of its own, because it measures the whole process.
 //!
-//! Ten thousand calls are suspended at a time, on two threads. Some futures are dropped, some guests
-//! trap, some are past their deadline. Nothing may remain of any of them. Builds with debug
+//! Ten thousand calls are suspended at a time, on two threads. Some futures are dropped, some
+//! guests trap, some are past their deadline. Nothing may remain of any of them. Builds with debug
 //! assertions, as those of tests are, verify each slab that is reset.
 
 use mintage::{

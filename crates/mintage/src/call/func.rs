@@ -114,11 +114,12 @@ pub struct TypedFunc<Params, Return> {
     /// Covariant in the parameters: a function for `&'static str` also takes a `&str` that does not
     /// live as long. A subtype that is lowered in another way, which only pointers to functions
     /// could have, passes wrong values, as with `new_unchecked`.
-    types: PhantomData<(fn() -> Params, Invariant<Return>)>,
+    types: PhantomData<TypesOf<Params, Return>>,
 }
 
-/// A type that is invariant in `T`, and neither owns nor borrows one.
-type Invariant<T> = fn(T) -> T;
+/// A type that is covariant in the parameters and invariant in the result, and neither owns nor
+/// borrows any of them.
+type TypesOf<Params, Return> = fn(Return) -> (Params, Return);
 
 impl<Params, Return> Clone for TypedFunc<Params, Return> {
     fn clone(&self) -> Self {

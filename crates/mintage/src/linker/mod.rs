@@ -468,11 +468,11 @@ impl<T: 'static> LinkerInstance<'_, T> {
     }
 
     /// Defines an asynchronous host function over Rust types. A guest that calls it is suspended
-    /// until its future is ready. Nothing else of the store runs meanwhile: the future has the store
-    /// to itself.
+    /// until its future is ready. Nothing else of the store runs meanwhile: the future has the
+    /// store to itself.
     ///
-    /// Guests are called by [`TypedFunc::call_async`](crate::TypedFunc::call_async) and the like. If
-    /// they are called synchronously, a future that is not ready at its first poll is an error.
+    /// Guests are called by [`TypedFunc::call_async`](crate::TypedFunc::call_async) and the like.
+    /// If they are called synchronously, a future that is not ready at its first poll is an error.
     ///
     /// # Errors
     ///
