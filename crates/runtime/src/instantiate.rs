@@ -91,7 +91,7 @@ impl Initializers {
                     result
                 }
                 Initializer::Start { domain, callee } => {
-                    let callee = data.code.callee(callee).map_err(Stopped::Host)?;
+                    let callee = data.code.callee(callee).map_err(Stopped::without_frames)?;
                     return Ok(Some((domain, callee)));
                 }
                 Initializer::Trap(trap) => Err(trap),

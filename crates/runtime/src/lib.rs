@@ -51,7 +51,10 @@ pub use code::{Callee, Code, LoadCheck, artifact_file_settings, artifact_setting
 pub use component::error_context::ErrorContext;
 pub use component::handles::{HandleError, HandleKind};
 pub use component::transcode::from_utf8;
-pub use entry::{Frame, HostCall, Stopped, SuspendableCall, TrapReport, call, call_confined};
+pub use entry::{
+    Backtrace, Frame, HostCall, Stopped, SuspendableCall, TrapReport, backtrace, call,
+    call_confined,
+};
 pub use fiber::{Stack, StackPool};
 pub use instance::{
     CheckIn, Current, FoundMemory, Growing, Growth, HostAccess, HostFunc, HostFuture, HostTable,

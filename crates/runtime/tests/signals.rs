@@ -218,7 +218,7 @@ fn main_thread_overflow() {
         for _ in 0..2 {
             let report = trap(invoke(instance.handle(), "down", &[]));
             assert_eq!(
-                (report.trap, report.frames.len()),
+                (report.trap, report.backtrace.frames.len()),
                 (Trap::StackOverflow, 20)
             );
         }

@@ -1,11 +1,13 @@
-//! [`WasmBacktrace`]: where a guest was when it trapped.
+//! [`WasmBacktrace`]: where a guest was when its call ended, or where it is.
 
 use mintage_environ::FuncKey;
-use mintage_runtime::{Frame, TrapReport};
+use mintage_runtime::{Backtrace, Frame};
 use std::fmt;
 
-/// The wasm functions that were active when a guest trapped, innermost first. Part of a trap's
-/// error chain: `error.downcast_ref::<WasmBacktrace>()`.
+/// The wasm functions that were active when a guest trapped or a host function failed, innermost
+/// first. It is part of the error: `error.downcast_ref::<WasmBacktrace>()`.
+///
+/// [`capture`](Self::capture) returns those that are active now, in a host function.
 #[derive(Debug)]
 pub struct WasmBacktrace {
     frames: Vec<FrameInfo>,
@@ -127,19 +129,15 @@ impl fmt::Display for FrameInfo {
 }
 
 impl WasmBacktrace {
-    pub(crate) fn of(report: &TrapReport) -> Option<WasmBacktrace> {
-        let frames: Vec<_> = report
-            .frames
-            .iter()
-            .map(|frame| FrameInfo::new(frame.clone()))
-            .collect();
-        (!frames.is_empty()).then_some(WasmBacktrace {
-            frames,
-            omitted: report.omitted,
-        })
+    pub(crate) fn new(backtrace: Backtrace) -> WasmBacktrace {
+        WasmBacktrace {
+            frames: backtrace.frames.into_iter().map(FrameInfo::new).collect(),
+            omitted: backtrace.omitted,
+        }
     }
 
-    /// The frames, innermost first. Of a very deep stack the outer ones are missing.
+    /// Returns the frames, innermost first. There are at most 20; the outer ones of a deeper stack
+    /// are missing.
     pub fn frames(&self) -> &[FrameInfo] {
         &self.frames
     }

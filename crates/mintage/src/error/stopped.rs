@@ -2,10 +2,10 @@
 
 use super::{Error, WasmBacktrace, format_err};
 use crate::Trap;
-use mintage_runtime::{HandleError, Stopped};
+use mintage_runtime::{Backtrace, HandleError, Stopped};
 
 /// Makes the error of a call that did not return: the error of a host function, or a trap, which
-/// can be downcast to [`Trap`] and to [`WasmBacktrace`].
+/// can be downcast to [`Trap`]. Both can be downcast to [`WasmBacktrace`].
 ///
 /// # Panics
 ///
@@ -22,13 +22,22 @@ pub(crate) fn stopped(stopped: Stopped) -> Error {
                 ),
                 (None, None) => Error::new(report.trap),
             };
-            match WasmBacktrace::of(&report) {
-                Some(backtrace) => error.context(backtrace),
-                None => error,
-            }
+            with_backtrace(error, report.backtrace)
         }
-        Stopped::Host(error) => error.into(),
+        // The innermost backtrace tells most: a call that the host function made may have failed.
+        Stopped::Host { error, backtrace } => match Error::from(error) {
+            error if error.is::<WasmBacktrace>() => error,
+            error => with_backtrace(error, backtrace),
+        },
         Stopped::Panic(payload) => std::panic::resume_unwind(payload),
+    }
+}
+
+/// Adds a backtrace, unless it is empty.
+fn with_backtrace(error: Error, backtrace: Backtrace) -> Error {
+    match backtrace.frames.is_empty() {
+        true => error,
+        false => error.context(WasmBacktrace::new(backtrace)),
     }
 }
 

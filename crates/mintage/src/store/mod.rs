@@ -11,6 +11,7 @@
 //! | `linked.rs` | what the imports of an instance were resolved to |
 //! | `limits.rs` | limits on space |
 //! | `time.rs`, `fuel.rs`, `interrupt.rs` | limits on time |
+//! | `backtrace.rs` | the wasm functions that wait for a host function |
 //! | `check_in.rs` | whether a guest at such a limit traps or goes on |
 
 #[allow(
@@ -18,6 +19,7 @@
     reason = "a store and what machine code writes, in one allocation"
 )]
 mod allocation;
+mod backtrace;
 mod check_in;
 mod context;
 mod entries;

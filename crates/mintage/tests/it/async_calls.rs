@@ -318,7 +318,10 @@ fn host_functions_fail_after_waiting() -> Result<()> {
         })?;
         let add = instance.get_typed_func::<(u32, u32), (u32,)>(&mut store, "add")?;
         let text = message(block_on(add.call_async(&mut store, (1, 2))));
-        assert_eq!(text, "the host function `add` failed: no luck");
+        assert!(
+            text.ends_with("the host function `add` failed: no luck"),
+            "{text}"
+        );
 
         let (mut store, instance) = setup(Host {
             waits,

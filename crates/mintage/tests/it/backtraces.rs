@@ -1,7 +1,10 @@
 //! Backtraces of traps in calls between components: adapters have no frames of their own, whether
 //! their code stands by itself or in place of the call.
 
-use mintage::{Component, Engine, Linker, Result, Store, Trap, WasmBacktrace};
+use crate::common::message;
+use mintage::{
+    Component, Engine, Instance, Linker, Result, Store, StoreContextMut, Trap, WasmBacktrace,
+};
 
 /// `$caller` passes a character to `$callee`, directly (`run`) or through a table (`through`);
 /// `$callee` traps when it gets a `u`.
@@ -114,5 +117,119 @@ fn frames_tell_where_they_are() -> Result<()> {
         assert!(binary[start..].starts_with(locals), "{frame}");
     }
     assert_eq!(inner.func_offset(), Some(3 + 3 + 4));
+    Ok(())
+}
+
+/// `run` calls the host function `host`, through a function named after the depth.
+const CALLER: &str = r#"(component
+    (import "host" (func $host (param "depth" u32)))
+    (core func $host (canon lower (func $host)))
+    (core module $guest
+        (import "" "host" (func $host (param i32)))
+        (func $outer (export "run") (param i32)
+            (if (local.get 0) (then (call $deep (local.get 0))) (else (call $flat))))
+        (func $flat (call $host (i32.const 0)))
+        (func $deep (param i32) (call $host (local.get 0))))
+    (core instance $i (instantiate $guest (with "" (instance (export "host" (func $host))))))
+    (func (export "run") (param "depth" u32) (canon lift (core func $i "run"))))"#;
+
+/// An instance to call, and the names of frames that a host function found.
+#[derive(Default)]
+struct Nested {
+    inner: Option<(Store<Nested>, Instance)>,
+    found: Vec<Vec<String>>,
+}
+
+fn names(backtrace: &WasmBacktrace) -> Vec<String> {
+    let frames = backtrace.frames().iter();
+    frames
+        .map(|frame| frame.func_name().unwrap_or("no name").to_string())
+        .collect()
+}
+
+fn run(store: &mut Store<Nested>, instance: &Instance, depth: u32) -> Result<()> {
+    let run = instance.get_typed_func::<(u32,), ()>(&mut *store, "run")?;
+    run.call(store, (depth,))
+}
+
+/// Calls the instance in the store's data if there is one, and fails at depth 0 if there is none.
+/// Notes the frames of the own store before, and afterwards.
+fn nested(mut store: StoreContextMut<'_, Nested>, (depth,): (u32,)) -> Result<()> {
+    let before = names(&WasmBacktrace::capture(&store));
+    store.data_mut().found.push(before);
+    let called = match store.data_mut().inner.take() {
+        Some((mut other, instance)) => {
+            let called = run(&mut other, &instance, 0);
+            store.data_mut().inner = Some((other, instance));
+            called
+        }
+        None if depth == 0 => mintage::bail!("the host fails"),
+        None => Ok(()),
+    };
+    let after = names(&WasmBacktrace::force_capture(&store));
+    store.data_mut().found.push(after);
+    called
+}
+
+#[test]
+fn errors_of_host_functions_tell_who_called_them() -> Result<()> {
+    let engine = Engine::default();
+    let component = Component::new(&engine, CALLER)?;
+    let mut linker = Linker::new(&engine);
+    linker.root().func_wrap("host", nested)?;
+
+    let mut store = Store::new(&engine, Nested::default());
+    let instance = linker.instantiate(&mut store, &component)?;
+    run(&mut store, &instance, 1)?;
+    let error = run(&mut store, &instance, 0).unwrap_err();
+    let backtrace = error.downcast_ref::<WasmBacktrace>().expect("a backtrace");
+    assert_eq!(names(backtrace), ["flat", "outer"]);
+    assert!(error.downcast_ref::<Trap>().is_none());
+    let text = message(Err::<(), _>(error));
+    assert!(
+        text.starts_with("error while executing at wasm backtrace:"),
+        "{text}"
+    );
+    assert!(
+        text.ends_with("the host function `host` failed: the host fails"),
+        "{text}"
+    );
+    let frames = ["deep", "deep", "flat"].map(|inner| vec![inner.to_string(), "outer".into()]);
+    assert_eq!(store.data().found, frames);
+    assert!(WasmBacktrace::capture(&store).frames().is_empty());
+    Ok(())
+}
+
+#[test]
+fn backtraces_are_of_one_store_and_the_innermost_is_kept() -> Result<()> {
+    let engine = Engine::default();
+    let component = Component::new(&engine, CALLER)?;
+    let mut linker = Linker::new(&engine);
+    linker.root().func_wrap("host", nested)?;
+    let mut inner = Store::new(&engine, Nested::default());
+    let inner_instance = linker.instantiate(&mut inner, &component)?;
+    let mut outer = Store::new(&engine, Nested::default());
+    let instance = linker.instantiate(&mut outer, &component)?;
+    outer.data_mut().inner = Some((inner, inner_instance));
+
+    let error = run(&mut outer, &instance, 1).unwrap_err();
+    // The backtrace of an error has the frames of all stores, from where it happened outwards.
+    let backtrace = error.downcast_ref::<WasmBacktrace>().expect("a backtrace");
+    assert_eq!(names(backtrace), ["flat", "outer", "deep", "outer"]);
+    assert_eq!(
+        message(Err::<(), _>(error))
+            .matches("wasm backtrace")
+            .count(),
+        1
+    );
+    let Nested { inner, found } = outer.into_data();
+    let of = |inner: &str| vec![inner.to_string(), "outer".into()];
+    assert_eq!(
+        found,
+        [of("deep"), of("deep")],
+        "before and after the inner call"
+    );
+    let (inner, _) = inner.expect("the inner store");
+    assert_eq!(inner.data().found, [of("flat")]);
     Ok(())
 }

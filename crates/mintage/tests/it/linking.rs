@@ -164,7 +164,8 @@ fn unknown_imports_become_traps() -> Result<()> {
     let f = instance.get_typed_func::<(), (u32,)>(&mut store, "f")?;
     let expected = "the host function `a:b/c@0.2.3.number` failed: it is defined as a trap \
                     (`Linker::define_unknown_imports_as_traps`)";
-    assert_eq!(message(f.call(&mut store, ())), expected);
+    let error = message(f.call(&mut store, ()));
+    assert!(error.ends_with(expected), "{error}");
 
     // Existing definitions stay, also those of a compatible version.
     let mut linker = Linker::new(&engine);

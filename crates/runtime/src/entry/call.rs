@@ -189,7 +189,7 @@ pub fn no_stack(data: &InstanceData, error: NoStack) -> Stopped {
             data.poisoned.set(true);
             Stopped::Trap(TrapReport::without_frames(Trap::StackOverflow))
         }
-        NoStack::Error(error) => Stopped::Host(error),
+        NoStack::Error(error) => Stopped::without_frames(error),
     }
 }
 
@@ -205,26 +205,26 @@ pub fn no_stack(data: &InstanceData, error: NoStack) -> Stopped {
 pub unsafe fn stopped(data: &InstanceData, activation: &Activation) -> Result<(), Stopped> {
     data.poisoned.set(true);
     let current = data.current();
+    // SAFETY: as the caller promises.
+    let frames = unsafe { activation.frames.assume_init_ref() };
+    let backtrace = || backtrace::symbolize(activation, frames);
     Err(match (activation.trap, current.failure.take()) {
         // The failure comes before the trap, which may be how machine code learns of it: growth of
         // a GC heap has no other way to fail.
-        (_, Some(Failure::Error(error))) => Stopped::Host(error),
+        (_, Some(Failure::Error(error))) => Stopped::Host {
+            error,
+            backtrace: backtrace(),
+        },
         (_, Some(Failure::Panic(payload))) => Stopped::Panic(payload),
-        (Some(trap), None) => {
-            // SAFETY: as the caller promises.
-            let frames = unsafe { activation.frames.assume_init_ref() };
-            let omitted = frames.omitted();
-            Stopped::Trap(TrapReport {
-                trap,
-                handle: current.handle_error.take(),
-                exception: current
-                    .thrown
-                    .take()
-                    .map(|ty| data.code.describe_exception(ty)),
-                frames: backtrace::symbolize(activation, frames),
-                omitted,
-            })
-        }
-        (None, None) => Stopped::Host(anyhow!("the call was ended without a reason")),
+        (Some(trap), None) => Stopped::Trap(TrapReport {
+            trap,
+            handle: current.handle_error.take(),
+            exception: current
+                .thrown
+                .take()
+                .map(|ty| data.code.describe_exception(ty)),
+            backtrace: backtrace(),
+        }),
+        (None, None) => Stopped::without_frames(anyhow!("the call was ended without a reason")),
     })
 }

@@ -8,8 +8,10 @@
 
 use super::activation::{self, Activation, Frames};
 use crate::arch::{self, RaiseHook, ResumePoint};
+use crate::instance::Current;
 use crate::sys::signals::{Fault, FaultKind, NULL_PAGE};
 use mintage_environ::{ExitRecord, Trap};
+use std::ptr;
 
 /// The distance from the stack pointer within which an instruction that is not listed as trapping
 /// can hit the guard page: pushes, calls, and spills of a frame whose prologue has checked the
@@ -37,7 +39,7 @@ pub unsafe fn on_fault(fault: &Fault) -> Option<*const ResumePoint> {
     let trap = classify(fault, data.code.artifact().trap_at(offset), in_slab)?;
     // SAFETY: the call is stopped in machine code, so no one else uses its activation. Its frames
     // are intact, since this runs on another stack or below them.
-    unsafe { Some(stop(activation, Some(trap), fault.pc, fault.fp, true)) }
+    unsafe { Some(stop(activation, Some(trap), fault.pc, fault.fp)) }
 }
 
 /// Returns the trap that a fault in machine code means, if machine code may raise it. `listed` is
@@ -76,7 +78,7 @@ impl RaiseHook for Raise {
         let trap = u8::try_from(code).ok().and_then(Trap::from_code);
         // SAFETY: machine code runs only in an activation, the innermost one, and the frames of the
         // stub's callers are intact.
-        unsafe { stop(activation, trap, pc - 1, fp, trap.is_some()) }
+        unsafe { stop(activation, trap, pc - 1, fp) }
     }
 }
 
@@ -90,15 +92,12 @@ pub unsafe fn stop(
     trap: Option<Trap>,
     pc: usize,
     fp: usize,
-    backtrace: bool,
 ) -> *const ResumePoint {
     let mut frames = Frames::EMPTY;
-    if backtrace {
-        // SAFETY: as the caller promises.
-        unsafe { walk(activation, Some(pc), fp, &mut frames) };
-    }
-    // SAFETY: the activation's owner waits in `enter`, and uses it again only after it is resumed.
+    // SAFETY: as the caller promises. The activation's owner waits in `enter`, and uses it again
+    // only after it is resumed.
     unsafe {
+        walk(activation, Some(pc), fp, ptr::null(), &mut frames);
         (*activation).trap = trap;
         (*activation).frames.write(frames);
         &raw const (*activation).resume
@@ -115,7 +114,7 @@ pub unsafe fn stop_suspended(activation: *mut Activation, trap: Trap, fp: usize)
     let mut frames = Frames::EMPTY;
     // SAFETY: as the caller promises.
     unsafe {
-        walk(activation, None, fp, &mut frames);
+        walk(activation, None, fp, ptr::null(), &mut frames);
         (*activation).trap = Some(trap);
         (*activation).frames.write(frames);
     }
@@ -124,23 +123,29 @@ pub unsafe fn stop_suspended(activation: *mut Activation, trap: Trap, fp: usize)
 /// Collects the frames of machine code from `pc` in the frame of `fp` outwards, through all
 /// activations of the list. The address of an outer frame is one less than its return address,
 /// which may already belong to another instruction. `pc` is `None` in the frame of the trampoline
-/// through which an activation left, which is not collected.
+/// through which an activation left, which is not collected. If `store` is not null, only frames of
+/// this store are collected.
 ///
 /// # Safety
 ///
 /// `innermost` is the innermost activation of its list, and is stopped at `pc` in the frame of
 /// `fp`.
-unsafe fn walk(
+pub unsafe fn walk(
     innermost: *const Activation,
     mut pc: Option<usize>,
     mut fp: usize,
+    store: *const Current,
     frames: &mut Frames,
 ) {
     let mut activation = innermost;
     // `pc` is the instruction of the frame whose callers are visited next.
     loop {
         // SAFETY: activations in the list are running calls, whose instances live.
-        let (code, end) = unsafe { (&(*(*activation).data).code, (*activation).resume.sp) };
+        let (data, end) = unsafe { (&*(*activation).data, (*activation).resume.sp) };
+        let (code, is_of_store) = (
+            &data.code,
+            store.is_null() || ptr::eq(store, data.current()),
+        );
         // Frames lie below the stack pointer at the entry, each above the one before. The outermost
         // one is that of the entry trampoline, which returns to Rust. It is machine code, but not a
         // function of the guest.
@@ -150,7 +155,7 @@ unsafe fn walk(
             if code.text_offset(return_address).is_none() || outer <= fp {
                 break;
             }
-            if let Some(pc) = pc {
+            if let Some(pc) = pc.filter(|_| is_of_store) {
                 frames.push(pc);
             }
             pc = Some(return_address - 1);

@@ -15,10 +15,11 @@ mod suspend;
 mod trap;
 pub mod unwind;
 
+pub use backtrace::backtrace;
 pub use call::{call, call_confined};
 pub use fault::Raise;
 pub use host::HostCall;
 pub use questions::{AskLimiter, AskToGoOn, GrowMemory, GrowTable};
 pub use suspend::SuspendableCall;
-pub use trap::{Frame, Stopped, TrapReport};
+pub use trap::{Backtrace, Frame, Stopped, TrapReport};
 pub use unwind::Throw;

@@ -11,7 +11,12 @@ pub enum Stopped {
     /// The guest trapped.
     Trap(TrapReport),
     /// A host function returned an error.
-    Host(anyhow::Error),
+    Host {
+        /// The error.
+        error: anyhow::Error,
+        /// Where the guest had called the host function.
+        backtrace: Backtrace,
+    },
     /// A host function panicked with this payload. The caller should resume the panic.
     Panic(Box<dyn Any + Send>),
 }
@@ -25,7 +30,14 @@ pub struct TrapReport {
     pub handle: Option<HandleError>,
     /// The name or number of the tag, if the trap is an exception that no one caught.
     pub exception: Option<String>,
-    /// The innermost wasm frames, innermost first.
+    /// Where it happened.
+    pub backtrace: Backtrace,
+}
+
+/// The wasm functions on the stack.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Backtrace {
+    /// The innermost frames, innermost first.
     pub frames: Vec<Frame>,
     /// The number of outer frames that were not kept.
     pub omitted: usize,
@@ -38,8 +50,17 @@ impl TrapReport {
             trap,
             handle: None,
             exception: None,
-            frames: Vec::new(),
-            omitted: 0,
+            backtrace: Backtrace::default(),
+        }
+    }
+}
+
+impl Stopped {
+    /// An error that happened outside of machine code.
+    pub(crate) fn without_frames(error: anyhow::Error) -> Stopped {
+        Stopped::Host {
+            error,
+            backtrace: Backtrace::default(),
         }
     }
 }
@@ -89,13 +110,14 @@ impl fmt::Display for TrapReport {
         if let Some(tag) = &self.exception {
             write!(f, " of tag {tag}")?;
         }
-        if !self.frames.is_empty() {
+        let Backtrace { frames, omitted } = &self.backtrace;
+        if !frames.is_empty() {
             write!(f, "\nwasm backtrace:")?;
         }
-        for (number, frame) in self.frames.iter().enumerate() {
+        for (number, frame) in frames.iter().enumerate() {
             write!(f, "\n  {number:>3}: {frame}")?;
         }
-        match self.omitted {
+        match *omitted {
             0 => Ok(()),
             omitted => write!(f, "\n       ... and {omitted} more"),
         }

@@ -42,7 +42,7 @@ impl ThrowHook for Throw {
             data.current().thrown.set(ty);
             // SAFETY: as above.
             let entry =
-                unsafe { fault::stop(activation, Some(Trap::UncaughtException), pc - 1, fp, true) };
+                unsafe { fault::stop(activation, Some(Trap::UncaughtException), pc - 1, fp) };
             // SAFETY: `enter` wrote the resume point when the call began.
             unsafe { Landing::at_resume_point(entry) }
         });

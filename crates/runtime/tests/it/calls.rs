@@ -94,6 +94,7 @@ fn frames_have_offsets_in_the_component() {
     let bytes = wat::parse_str(component).unwrap();
     let report = trap(invoke(instantiate(&code(fields)).handle(), "f", &[]));
     let opcodes: Vec<u8> = report
+        .backtrace
         .frames
         .iter()
         .map(|frame| bytes[frame.offset.unwrap() as usize])
@@ -131,8 +132,12 @@ fn stack_overflow_on_stacks_of_any_size() {
                 for _ in 0..2 {
                     let report = trap(invoke(instance.handle(), "down", &[0]));
                     assert_eq!(report.trap, Trap::StackOverflow);
-                    assert_eq!(report.frames.len(), 20);
-                    assert!(report.omitted > 100, "{}", report.omitted);
+                    assert_eq!(report.backtrace.frames.len(), 20);
+                    assert!(
+                        report.backtrace.omitted > 100,
+                        "{}",
+                        report.backtrace.omitted
+                    );
                     assert!(names(&report).iter().all(|&name| name == "down"));
                 }
             });
@@ -217,7 +222,7 @@ fn nest(call: mintage_runtime::HostCall<'_>) -> anyhow::Result<()> {
             host_pointer(call.host),
         )
         .map_err(|stopped| match stopped {
-            Stopped::Host(error) => error,
+            Stopped::Host { error, .. } => error,
             other => anyhow::anyhow!("{other:?}"),
         })?,
     };
@@ -255,7 +260,7 @@ fn calls_nest() {
         // Frames of all activations, in order, across the host's.
         for levels in 0..4 {
             let result = invoke_with(nest.instance, "call", &[200 + levels], host);
-            let Err(Stopped::Host(error)) = result else {
+            let Err(Stopped::Host { error, .. }) = result else {
                 panic!("{result:?}")
             };
             let report: &mintage_runtime::TrapReport = error.downcast_ref().unwrap();
@@ -285,7 +290,7 @@ fn exit_records_survive_nested_calls() {
     });
     let instance = instantiate_with(&table, Limits::default());
     let result = invoke(instance.handle(), "call", &[1]);
-    let Err(Stopped::Host(error)) = result else {
+    let Err(Stopped::Host { error, .. }) = result else {
         panic!("{result:?}")
     };
     assert_eq!(names(error.downcast_ref().unwrap()), ["trap", "call"]);
@@ -476,7 +481,7 @@ fn a_confined_call_that_cannot_begin_changes_nothing() {
     };
     let small = std::thread::Builder::new().stack_size(128 << 10);
     let result = small.spawn(confined).unwrap().join().unwrap();
-    let Err(Stopped::Host(error)) = result else {
+    let Err(Stopped::Host { error, .. }) = result else {
         panic!("{result:?}")
     };
     assert!(error.to_string().contains("too small"), "{error}");

@@ -219,7 +219,7 @@ pub fn trap(result: Result<u64, Stopped>) -> TrapReport {
 /// Returns the error of the host that ended a call.
 pub fn host_error<T: std::fmt::Debug>(result: Result<T, Stopped>) -> String {
     match result {
-        Err(Stopped::Host(error)) => error.to_string(),
+        Err(Stopped::Host { error, .. }) => error.to_string(),
         other => panic!("{other:?} is not an error of the host"),
     }
 }
@@ -235,6 +235,7 @@ pub fn host_panic<T: std::fmt::Debug>(result: Result<T, Stopped>) -> &'static st
 /// Returns the names of a report's frames.
 pub fn names(report: &TrapReport) -> Vec<&str> {
     report
+        .backtrace
         .frames
         .iter()
         .map(|frame| frame.name.as_deref().unwrap_or("?"))

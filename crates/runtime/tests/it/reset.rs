@@ -459,7 +459,9 @@ fn take(way: &Way, step: &Step, live: &mut Vec<Instance>) {
         Step::Call(which, name, args) if !live.is_empty() => {
             match invoke(live[which % live.len()].handle(), name, args) {
                 Ok(_) | Err(Stopped::Trap(_)) => {}
-                Err(Stopped::Host(error)) => assert_eq!(error.to_string(), "the host refuses"),
+                Err(Stopped::Host { error, .. }) => {
+                    assert_eq!(error.to_string(), "the host refuses")
+                }
                 Err(Stopped::Panic(payload)) => {
                     assert_eq!(payload.downcast_ref(), Some(&"the host panics"))
                 }

@@ -361,7 +361,10 @@ fn a_limiter_is_asked_before_anything_grows() {
     assert_eq!(grow(3, "grow_table", 2).0.unwrap(), -1);
     let (result, questions) = grow(3, "grow_table", 1);
     assert_eq!((result.unwrap(), questions), (2, vec![(2, 3, 5)]));
-    assert!(matches!(grow(0, "grow_table", 1).0, Err(Stopped::Host(_))));
+    assert!(matches!(
+        grow(0, "grow_table", 1).0,
+        Err(Stopped::Host { .. })
+    ));
     let sizes: Vec<_> = Growth::at_start(&code, code.image())
         .map(|growth| (growth.current, growth.desired))
         .collect();
