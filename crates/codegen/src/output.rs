@@ -210,7 +210,8 @@ fn addresses(start: SourceLoc, ranges: &[MachSrcLoc<Final>], code_size: u32) -> 
         push(0, start.bits());
     }
     for range in ranges.iter().filter(|range| range.start < range.end) {
-        push(range.start, range.loc.bits());
+        // The first byte is the function's own, whatever instruction it belongs to.
+        push(range.start.max(1), range.loc.bits());
         if range.end < code_size {
             push(range.end, NONE);
         }

@@ -163,7 +163,8 @@ pub struct ComponentTypes {
         Interned<ResultId, (Option<InterfaceType>, Option<InterfaceType>), CanonicalAbi>,
     pub(super) flags: Interned<FlagsId, Box<[Box<str>]>, CanonicalAbi>,
     funcs: Interned<FuncTypeId, FuncType, FuncTuples>,
-    resources: u32,
+    /// The names of resource types, if they have any.
+    resources: Vec<Option<Box<str>>>,
 }
 
 macro_rules! accessors {
@@ -341,8 +342,23 @@ impl ComponentTypes {
 
     /// Adds a resource type, distinct from all others.
     pub fn add_resource(&mut self) -> ResourceId {
-        self.resources += 1;
-        ResourceId::from_u32(self.resources - 1)
+        self.resources.push(None);
+        ResourceId::from_u32(self.resources.len() as u32 - 1)
+    }
+
+    /// Gives a resource type the name of an import or export, for people, if it has none yet.
+    pub fn name_resource(&mut self, id: ResourceId, name: &str) {
+        if let Some(unnamed @ None) = self.resources.get_mut(id.index()) {
+            *unnamed = Some(name.into());
+        }
+    }
+
+    /// Returns the name of a resource type, for people. Several types can have the same name.
+    fn resource_name(&self, id: ResourceId) -> String {
+        match self.resources.get(id.index()) {
+            Some(Some(name)) => name.to_string(),
+            _ => format!("{id:?}"),
+        }
     }
 
     /// Returns `ty` in the syntax of WIT, with the definitions of named types.
@@ -400,8 +416,8 @@ impl ComponentTypes {
                 (ok, err) => format!("result<{}, {}>", optional(ok), optional(err)),
             },
             T::Flags(id) => format!("flags {{ {} }}", names(self.flags(id))),
-            T::Own(id) => format!("own<{id:?}>"),
-            T::Borrow(id) => format!("borrow<{id:?}>"),
+            T::Own(id) => format!("own<{}>", self.resource_name(id)),
+            T::Borrow(id) => format!("borrow<{}>", self.resource_name(id)),
             T::ErrorContext => "error-context".into(),
         }
     }

@@ -286,7 +286,7 @@ fn failing_callbacks_end_the_call() {
     let (mut store, instance) = start(&engine, ENDLESS);
     store.epoch_deadline_callback(|_| Err(format_err!("enough of this")));
     let error = run(&mut store, &instance, 0).unwrap_err();
-    assert_eq!(error.to_string(), "enough of this");
+    assert_eq!(error.root_cause().to_string(), "enough of this");
     assert!(error.downcast_ref::<Trap>().is_none());
 
     let (mut store, instance) = start(&engine, ENDLESS);

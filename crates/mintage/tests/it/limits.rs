@@ -297,7 +297,10 @@ fn growth_can_trap_instead_of_failing() -> Result<()> {
             let grow = instance.get_typed_func::<(u32,), (i32,)>(&mut store, name)?;
             match grow.call(&mut store, (2,)) {
                 Ok(result) => assert!(!trap && result == (-1,)),
-                Err(error) => assert!(trap && error.to_string() == message, "{error:?}"),
+                Err(error) => assert!(
+                    trap && error.root_cause().to_string() == message,
+                    "{error:?}"
+                ),
             }
         }
     }
@@ -466,7 +469,7 @@ fn gc_heaps_count_as_memories() -> Result<()> {
                     5 << 16,
                     11 << 16
                 );
-                assert_eq!(error.to_string(), message);
+                assert_eq!(error.root_cause().to_string(), message);
             } else {
                 assert_eq!(
                     error.downcast_ref(),

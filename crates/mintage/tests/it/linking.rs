@@ -209,7 +209,7 @@ fn a_type_that_is_imported_again_needs_one_definition() -> Result<()> {
     let mut linker = Linker::<u32>::new(&engine);
     let missing = "the linker lacks 2 of the component's imports:\n  \
                    a:b/streams@0.2.3.stream: resource\n  \
-                   a:b/console@0.2.3.get: func() -> own<resource0>";
+                   a:b/console@0.2.3.get: func() -> own<stream>";
     assert_eq!(message(linker.instantiate_pre(&component)), missing);
 
     let get = |_: StoreContextMut<'_, u32>, ()| Ok((Resource::<Stream>::new_own(7),));

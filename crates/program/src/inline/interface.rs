@@ -86,6 +86,9 @@ impl<'p> Inliner<'p, '_> {
                             let path = path.as_slice().into();
                             interface.resources.push(Resource::Imported { path });
                         }
+                        if let Some(name) = path.last() {
+                            interface.types.name_resource(resource, name);
+                        }
                         TypeItem::Resource(resource)
                     }
                     other => {
@@ -145,7 +148,13 @@ impl<'p> Inliner<'p, '_> {
         Ok(match (ty.ty, item) {
             (_, Item::Func(FuncItem::Import(id))) => Export::ImportedFunc(*id),
             (_, Item::Func(FuncItem::Lift(lift))) => Export::Func(self.export_lift(*lift)),
-            (_, Item::Type(TypeItem::Resource(id))) => Export::Resource(*id),
+            (_, Item::Type(TypeItem::Resource(id))) => {
+                if let Some(name) = path.last() {
+                    self.budget.spend(name.len() / NAME_BYTES)?;
+                    self.out.interface.types.name_resource(*id, name);
+                }
+                Export::Resource(*id)
+            }
             (_, Item::Type(TypeItem::Value(ty))) => Export::Type(*ty),
             (_, Item::Type(TypeItem::Static)) => Export::Static(StaticItem::Type),
             (ComponentEntityType::Instance(ty), Item::Instance(items)) => {

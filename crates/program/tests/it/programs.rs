@@ -130,7 +130,7 @@ fn interface_alone() {
     let interface =
         mintage_program::interface(&wat::parse_str(text).unwrap(), Features::default()).unwrap();
     let ty = interface.import_funcs.values().next().unwrap().ty;
-    assert_eq!(interface.types.display_func(ty), "func() -> own<resource0>");
+    assert_eq!(interface.types.display_func(ty), "func() -> own<r>");
 }
 
 /// Damaged components result in errors or in programs that the verifier accepts, never in a panic.
