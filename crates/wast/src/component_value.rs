@@ -2,6 +2,7 @@
 
 use mintage::Val;
 use mintage::error::{Result, bail, ensure};
+use mintage::types::Type;
 use wast::component::WastVal;
 use wast::core::{NanPattern, WastArgCore, WastRetCore};
 use wast::{WastArg, WastRet};
@@ -18,6 +19,15 @@ pub(crate) fn argument(arg: &WastArg<'_>) -> Result<Val> {
         WastArg::Core(WastArgCore::F32(value)) => Ok(Val::Float32(f32::from_bits(value.bits))),
         WastArg::Core(WastArgCore::F64(value)) => Ok(Val::Float64(f64::from_bits(value.bits))),
         _ => bail!("the argument of a component function is a core value"),
+    }
+}
+
+/// Returns an argument as a value of the parameter's type. Scripts have no notation for lists of
+/// fixed length, and write them as tuples.
+pub(crate) fn fitted(value: &Val, ty: &Type) -> Val {
+    match (value, ty) {
+        (Val::Tuple(values), Type::FixedLengthList(_)) => Val::FixedLengthList(values.clone()),
+        _ => value.clone(),
     }
 }
 
@@ -108,10 +118,9 @@ fn same(a: &Val, b: &Val) -> bool {
         (Val::Float64(a), Val::Float64(b)) => {
             a.to_bits() == b.to_bits() || a.is_nan() && b.is_nan()
         }
-        // Scripts have no notation for lists of fixed length.
-        (Val::List(a) | Val::FixedLengthList(a), Val::List(b)) | (Val::Tuple(a), Val::Tuple(b)) => {
-            all(a, b)
-        }
+        // See `fitted`.
+        (Val::Tuple(a) | Val::FixedLengthList(a), Val::Tuple(b)) => all(a, b),
+        (Val::List(a), Val::List(b)) => all(a, b),
         (Val::Record(a), Val::Record(b)) => {
             a.len() == b.len()
                 && a.iter()

@@ -1,5 +1,6 @@
 //! Compiles, instantiates and calls components. All use of the engine is here.
 
+use crate::component_value::fitted;
 use crate::core_value::CoreValue;
 use crate::host::{self, Host};
 use mintage::core::CoreVal;
@@ -74,7 +75,16 @@ impl Live {
             .with_context(|| format!("no function `{name}`"))?;
         let results = func.results(&self.store).len();
         let mut results = vec![Val::Bool(false); results];
-        func.call(&mut self.store, args, &mut results)?;
+        let params = func.params(&self.store);
+        let typed = args
+            .iter()
+            .zip(&params)
+            .map(|(arg, (_, ty))| fitted(arg, ty));
+        // Too many arguments are the library's to refuse.
+        let args: Vec<_> = typed
+            .chain(args.iter().skip(params.len()).cloned())
+            .collect();
+        func.call(&mut self.store, &args, &mut results)?;
         Ok(results)
     }
 

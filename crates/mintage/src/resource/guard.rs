@@ -12,8 +12,8 @@ use std::fmt;
 /// reverse order then.
 ///
 /// An error of the destructor is lost in a drop. [`close`](Self::close) returns it. A destructor
-/// that waits for an asynchronous host function needs [`close_async`](Self::close_async). A resource
-/// that was given away in the meantime, as an `own<R>`, is left to its new owner.
+/// that waits for an asynchronous host function needs [`close_async`](Self::close_async). A
+/// resource that was given away in the meantime, as an `own<R>`, is left to its new owner.
 ///
 /// While a thread panics, guards run no destructors, since a second panic in one would abort the
 /// process. The resource stays in the store then, and its destructor never runs. The same holds for

@@ -9,8 +9,8 @@ use std::fmt;
 
 /// The type of an item that a component imports or exports.
 ///
-/// A component can also export types of functions, instances and components. These are not among the
-/// items.
+/// A component can also export types of functions, instances and components. These are not among
+/// the items.
 #[derive(Clone, Debug)]
 pub enum ComponentItem {
     /// A function.

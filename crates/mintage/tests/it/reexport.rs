@@ -173,8 +173,8 @@ fn types_are_checked_as_for_any_function() -> Result<()> {
     let (mut store, instance) = instance()?;
     assert_eq!(
         message(instance.get_typed_func::<(&str, char), (String,)>(&mut store, "joined")),
-        "the exported function `joined` has another type: type mismatch in parameter 1 (`parts`): the \
-         component has `list<string>`, the Rust type has `string`"
+        "the exported function `joined` has another type: type mismatch in parameter 1 (`parts`): \
+         the component has `list<string>`, the Rust type has `string`"
     );
     let joined = instance.get_func(&mut store, "joined").expect("a function");
     let mut results = [Val::Bool(false)];

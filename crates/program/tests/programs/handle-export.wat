@@ -5,7 +5,7 @@
   (func (export "f") (param "r" (own $r)) (canon lift (core func $m "f"))))
 ;; =>
 ;; import r: resource0
-;; export f: lift0 = func(r: own<resource0>)
+;; export f: lift0 = func(r: own<r>)
 ;; lift0: core[0]:f0 (i32) -> () in domain0
 ;; resource0: imported as r
 ;; domain0: no memory

@@ -7,7 +7,7 @@
 ;; =>
 ;; import wasi:cli/stdin@0.2.0: instance
 ;;   import r: resource0
-;;   import get: import0 = func() -> own<resource0>
+;;   import get: import0 = func() -> own<r>
 ;; export run: lift0 = func()
 ;; lift0: core[0]:f1 () -> () in domain0
 ;; lower0: import0 () -> (i32) in domain0

@@ -37,7 +37,7 @@
 ;;   export a: resource0
 ;;   export b: resource1
 ;;   export c: resource2
-;;   export make: lift0 = func() -> own<resource1>
+;;   export make: lift0 = func() -> own<b>
 ;; export run: lift1 = func()
 ;; lift0: core[1]:f2 () -> (i32) in domain1
 ;; lift1: core[2]:f2 () -> () in domain0

@@ -22,10 +22,10 @@
 ;; import wasi:io/streams@0.2.0: instance
 ;;   import stream: resource0
 ;;   import error: resource1
-;;   import [method]stream.read: import0 = func(self: borrow<resource0>) -> result<list<u8>, own<resource1>>
+;;   import [method]stream.read: import0 = func(self: borrow<stream>) -> result<list<u8>, own<error>>
 ;; import wasi:cli/stdin@0.2.0: instance
 ;;   import stream: resource0
-;;   import get: import1 = func() -> own<resource0>
+;;   import get: import1 = func() -> own<stream>
 ;; export run: lift0 = func()
 ;; lift0: core[0]:f2 () -> () in domain0
 ;; resource0: imported as wasi:io/streams@0.2.0 stream
