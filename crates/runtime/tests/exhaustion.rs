@@ -8,8 +8,8 @@ mod scenarios;
 
 use common::*;
 use mintage_runtime::{
-    Code, Growth, HostAccess, Instance, Limiter, Limits, LoadCheck, Pool, PoolConfig, StoreWords,
-    run_initializers,
+    Code, Growth, HostAccess, Instance, Limiter, Limits, LoadCheck, Permit, Pool, PoolConfig,
+    StoreWords, run_initializers,
 };
 use scenarios::Scenario;
 use std::process::ExitCode;
@@ -212,7 +212,7 @@ fn memory_ends() {
 
 /// The limiter expects the host pointer of a call, so it is not called outside of one.
 fn memory_ends_for_host() {
-    unsafe fn growing(_: HostAccess, growth: &Growth) -> anyhow::Result<bool> {
+    unsafe fn growing(_: HostAccess, growth: &Growth) -> anyhow::Result<Permit> {
         panic!("asked about {growth:?} outside of a call")
     }
     unsafe fn failed(_: HostAccess, growth: &Growth, _: anyhow::Error) -> anyhow::Result<()> {

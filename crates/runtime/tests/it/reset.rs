@@ -245,12 +245,12 @@ impl Report {
 /// # Safety
 ///
 /// `host` is null, or points to a list that no one else uses.
-unsafe fn growing(host: HostAccess, growth: &Growth) -> anyhow::Result<bool> {
+unsafe fn growing(host: HostAccess, growth: &Growth) -> anyhow::Result<mintage_runtime::Permit> {
     // SAFETY: as the caller promises.
     if let Some(noted) = unsafe { pointer(host).cast::<Vec<Growth>>().as_mut() } {
         noted.push(*growth);
     }
-    Ok(true)
+    Ok(mintage_runtime::Permit::Granted)
 }
 
 /// # Safety

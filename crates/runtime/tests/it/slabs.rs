@@ -5,7 +5,7 @@ use mintage_environ::layout::HeapLayout;
 use mintage_environ::{DomainId, Trap, Tunables};
 use mintage_runtime::{
     Code, Growth, HostAccess, HostTable, Instance, InstanceHandle, Limiter, Limits, LoadCheck,
-    Stopped, StoreWords,
+    Permit, Stopped, StoreWords,
 };
 use std::ptr;
 use std::sync::{Arc, mpsc};
@@ -295,14 +295,15 @@ struct Asked {
 /// # Safety
 ///
 /// `host` points to an [`Asked`] that no one else uses.
-unsafe fn growing(host: HostAccess, growth: &Growth) -> anyhow::Result<bool> {
+unsafe fn growing(host: HostAccess, growth: &Growth) -> anyhow::Result<Permit> {
     // SAFETY: as the caller promises.
     let asked = unsafe { &mut *pointer(host).cast::<Asked>() };
     asked.questions.push(*growth);
     match asked.limit {
         0 => anyhow::bail!("the limiter refuses"),
         1 => panic!("the limiter panics"),
-        limit => Ok(growth.desired <= limit),
+        limit if growth.desired <= limit => Ok(Permit::Granted),
+        _ => Ok(Permit::Refused),
     }
 }
 
