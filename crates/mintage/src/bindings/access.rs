@@ -20,9 +20,9 @@ use crate::{AsContext, AsContextMut, StoreContext, StoreContextMut};
 ///
 /// use mintage::component::{Access, HasData};
 ///
-/// struct Clock;
+/// struct HasClock;
 ///
-/// impl HasData for Clock {
+/// impl HasData for HasClock {
 ///     type Data<'a> = &'a mut Host;
 /// }
 ///
@@ -30,7 +30,7 @@ use crate::{AsContext, AsContextMut, StoreContext, StoreContextMut};
 ///     questions: u32,
 /// }
 ///
-/// impl<T> ClockImportsWithStore<T> for Clock {
+/// impl<T> ClockImportsWithStore<T> for HasClock {
 ///     fn fuel_left(mut host: Access<'_, T, Self>) -> mintage::Result<u64> {
 ///         host.get().questions += 1;
 ///         mintage::AsContext::as_context(&host).get_fuel()
