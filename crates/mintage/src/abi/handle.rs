@@ -3,11 +3,12 @@
 use super::{ComponentTypes, LiftContext, LowerContext};
 use crate::Result;
 use crate::error::{Context, format_err, handle_trap};
-use crate::store::{HostHandles, LendingCall, ResourceOrigin};
-use crate::types::{HostResourceTypes, ResourceType, StoreInstanceId};
+use crate::store::{HostHandles, LendingCall, LinkedImports, ResourceOrigin};
+use crate::types::{ResourceType, StoreInstanceId};
 use mintage_environ::{DomainId, Index, ResourceId};
 use mintage_runtime::Instance;
 use std::ops::Deref;
+use std::sync::Arc;
 
 /// The types of a component with its imported resource types, which a type check compares with
 /// Rust types.
@@ -40,7 +41,8 @@ impl Deref for InstanceTypes<'_> {
 /// The handles that a call can name: the store's, and those of one component instance.
 pub(crate) struct HandleContext<'a> {
     pub host: &'a mut HostHandles,
-    pub resources: &'a HostResourceTypes,
+    /// What the instance's imports were resolved to.
+    pub linked: &'a Arc<LinkedImports>,
     /// The root instance.
     pub instance: StoreInstanceId,
     pub domain: DomainId,
@@ -51,15 +53,21 @@ pub(crate) struct HandleContext<'a> {
 impl HandleContext<'_> {
     /// Returns the resource type with the number `id` in the component.
     pub fn ty(&self, id: ResourceId) -> ResourceType {
-        let host = self.resources.get(id);
+        let host = self.linked.resources.get(id);
         host.unwrap_or_else(|| ResourceType::guest(self.host.store, self.instance, id))
     }
 
     /// Returns the origin of a resource of type `id`.
     pub fn origin(&self, id: ResourceId) -> ResourceOrigin {
-        ResourceOrigin {
-            instance: self.instance,
-            resource: id,
+        match self.linked.resources.get(id) {
+            Some(_) => ResourceOrigin::Host {
+                linked: self.linked.clone(),
+                resource: id,
+            },
+            None => ResourceOrigin::Guest {
+                instance: self.instance,
+                resource: id,
+            },
         }
     }
 

@@ -11,7 +11,7 @@ use super::{
     LiftContext,
 };
 use crate::AsContextMut;
-use crate::error::{Context, Result, wrong_store};
+use crate::error::{Context, Result};
 use crate::store::{StoreContext, StoreContextMut, StoreInner, StoreInstance, StoreOpaque};
 use crate::types::{StoreId, StoreInstanceId};
 use mintage_environ::component::StringEncoding;
@@ -31,8 +31,7 @@ pub(super) struct ViewedMemory {
 
 impl ViewedMemory {
     fn instance(self, store: &StoreOpaque) -> Result<&StoreInstance> {
-        let instance = store.instance(self.store, self.instance);
-        instance.ok_or_else(|| wrong_store("view of a guest's memory"))
+        store.instance(self.store, self.instance, "view of a guest's memory")
     }
 
     /// Returns what lifting works on where nothing in the store changes: not for handles.
@@ -69,7 +68,7 @@ impl ViewedMemory {
         };
         let handles = HandleContext {
             host: handles,
-            resources: &linked.resources,
+            linked,
             instance: self.instance,
             domain: self.domain,
             // The call that the view is from may be over.

@@ -7,7 +7,7 @@ use crate::abi::{
     ComponentNamedList, InstanceTypes, InterfaceType, Lift, LiftContext, LiftSource, Lower,
     LowerContext, LowerTarget,
 };
-use crate::error::{Error, ErrorKind, Result, ensure, format_err, wrong_store};
+use crate::error::{Error, ErrorKind, Result, ensure, format_err};
 use crate::store::{CallScope, LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
 use crate::types::{ComponentFunc, StoreId, StoreInstanceId, Type};
 use crate::{AsContext, AsContextMut, Component, Val};
@@ -169,8 +169,7 @@ impl Func {
     /// Returns the instance that the function belongs to.
     #[inline]
     fn instance<'s>(&self, store: &'s StoreOpaque) -> Result<&'s StoreInstance> {
-        let instance = store.instance(self.store, self.instance);
-        instance.ok_or_else(|| wrong_store("function"))
+        store.instance(self.store, self.instance, "function")
     }
 
     /// Returns the function's type.

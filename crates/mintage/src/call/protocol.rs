@@ -131,7 +131,7 @@ impl<F: CallTarget> Call<'_, F> {
         };
         let handles = HandleContext {
             host: handles,
-            resources: &linked.resources,
+            linked,
             instance,
             domain: boundary.domain,
             lends_to,
@@ -171,7 +171,7 @@ impl<F: CallTarget> Call<'_, F> {
         };
         let handles = HandleContext {
             host: handles,
-            resources: &linked.resources,
+            linked,
             instance,
             domain: boundary.domain,
             lends_to,

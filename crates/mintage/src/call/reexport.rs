@@ -112,7 +112,7 @@ pub(crate) fn call<T: 'static, R>(
     lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, LiftSource<'_>) -> Result<R>,
 ) -> Result<R> {
     let callee = &*find(store, instance, import)?;
-    let scope = &mut CallScope::new(store, instance, callee.import.borrows());
+    let scope = &mut CallScope::new(store, instance, callee.import.borrows()).pin();
     let mut passed = Passed::default();
     let call = passed.lower(callee, scope, abi, lower)?;
     callee.function.start(&callee.import, call, None)?;
@@ -129,7 +129,7 @@ pub(crate) async fn call_async<T: Send + 'static, R>(
     lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, LiftSource<'_>) -> Result<R>,
 ) -> Result<R> {
     let callee = &*find(store, instance, import)?;
-    let scope = &mut CallScope::new(store, instance, callee.import.borrows());
+    let scope = &mut CallScope::new(store, instance, callee.import.borrows()).pin();
     let mut passed = Passed::default();
     let mut call = Some(passed.lower(callee, scope, abi, lower)?);
     let started = poll_fn(|cx| {

@@ -80,7 +80,7 @@ pub use context::{Context, ToMintageResult, ToMintageResult as ToWasmtimeResult}
 pub use link::{LinkError, UnmetImport};
 pub use mintage_environ::{ArtifactFault, ErrorKind, LimitKind};
 
-pub(crate) use stopped::{abi_trap, handle_trap, stopped, trap, trap_unless, wrong_store};
+pub(crate) use stopped::{abi_trap, dropped, handle_trap, stopped, trap, trap_unless, wrong_store};
 
 use std::error::Error as StdError;
 use std::fmt::{self, Debug, Display};

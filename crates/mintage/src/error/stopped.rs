@@ -47,6 +47,12 @@ pub(crate) fn wrong_store(what: &str) -> Error {
     format_err!("the {what} belongs to another `Store` than the one that was passed")
 }
 
+/// Makes the error for an item of an instance that was dropped.
+#[cold]
+pub(crate) fn dropped(what: &str) -> Error {
+    format_err!("the {what} belongs to an instance that was dropped (`Store::drop_instance`)")
+}
+
 /// Makes the error for what the Canonical ABI traps on: a [`Trap`], with a message of what the
 /// guest did.
 #[cold]

@@ -1,10 +1,11 @@
 //! [`Instance`], and [`InstancePre`], from which instances are created.
 
 pub mod core;
+mod end;
 
 use crate::abi::InstanceTypes;
 use crate::component::ExportItem;
-use crate::error::{Context, Result, bail, ensure, wrong_store};
+use crate::error::{Context, Result, bail, ensure};
 use crate::store::{LinkedImports, StoreInstance, StoreOpaque};
 use crate::types::{ComponentItem, ResourceType, StoreId, StoreInstanceId};
 use crate::{
@@ -142,7 +143,8 @@ impl<T> InstancePre<T> {
 }
 
 /// A component instance in a [`Store`](crate::Store). The value is a name: copies of it are the
-/// same instance, which lives as long as the store.
+/// same instance, which lives as long as the store, or until
+/// [`Store::drop_instance`](crate::Store::drop_instance).
 ///
 /// ```
 /// # #[cfg(feature = "compiler")]
@@ -174,8 +176,7 @@ pub struct Instance {
 
 impl Instance {
     pub(crate) fn in_store<'s>(&self, store: &'s StoreOpaque) -> Result<&'s StoreInstance> {
-        let instance = store.instance(self.store, self.id);
-        instance.ok_or_else(|| wrong_store("instance"))
+        store.instance(self.store, self.id, "instance")
     }
 
     /// Returns the instance's number in its store.
@@ -203,7 +204,7 @@ impl Instance {
     ///
     /// # Panics
     ///
-    /// If the instance is not in this store.
+    /// If the instance is not in this store, or was dropped.
     pub fn snapshot(&self, mut store: impl AsContextMut) -> Result<Component> {
         let opaque = &mut store.as_context_mut().0.opaque;
         self.in_store(opaque)
@@ -222,7 +223,7 @@ impl Instance {
     ///
     /// # Panics
     ///
-    /// If the instance is not in this store.
+    /// If the instance is not in this store, or was dropped.
     pub fn get_func(&self, store: impl AsContextMut, name: impl ExportLookup) -> Option<Func> {
         let store = store.as_context();
         let opaque = &store.0.opaque;
@@ -273,7 +274,7 @@ impl Instance {
     ///
     /// # Panics
     ///
-    /// If the instance is not in this store.
+    /// If the instance is not in this store, or was dropped.
     pub fn get_resource(
         &self,
         store: impl AsContextMut,
@@ -297,7 +298,7 @@ impl Instance {
     ///
     /// # Panics
     ///
-    /// If the instance is not in this store.
+    /// If the instance is not in this store, or was dropped.
     pub fn get_export(
         &self,
         store: impl AsContextMut,
@@ -318,7 +319,7 @@ impl Instance {
     ///
     /// # Panics
     ///
-    /// If the instance is not in this store.
+    /// If the instance is not in this store, or was dropped.
     pub fn get_export_index(
         &self,
         store: impl AsContextMut,
@@ -355,7 +356,7 @@ impl Instance {
     ///
     /// # Panics
     ///
-    /// If the instance is not in this store.
+    /// If the instance is not in this store, or was dropped.
     pub fn component<'s, S: AsContext>(&self, store: &'s S) -> &'s Component {
         let store: &'s StoreOpaque = &store.as_context().0.opaque;
         &self

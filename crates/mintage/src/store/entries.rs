@@ -20,6 +20,11 @@ impl Entries {
         self.0 == 0
     }
 
+    /// Returns whether a call is under way.
+    pub fn are_under_way(&self) -> bool {
+        self.0 & !Self::BROKEN != 0
+    }
+
     /// Fails if the instance may not be entered.
     ///
     /// # Errors
@@ -71,7 +76,8 @@ mod tests {
         entries.enter();
         entries.enter();
         entries.break_off();
+        assert!(entries.are_under_way());
         entries.leave();
-        assert!(entries.check().is_err());
+        assert!(entries.check().is_err() && !entries.are_under_way());
     }
 }

@@ -1,18 +1,29 @@
 //! [`HostHandles`]: the store's own handle table, with an entry for each
 //! [`ResourceAny`](crate::ResourceAny).
 
-use crate::error::{Result, ensure, format_err, wrong_store};
+use super::LinkedImports;
+use crate::error::{Context, Result, ensure, format_err, wrong_store};
 use crate::types::{StoreId, StoreInstanceId};
 use mintage_environ::{CallId, ResourceId};
 use slab::Slab;
 use smallvec::SmallVec;
+use std::sync::Arc;
 
 /// The origin of a resource, which determines how it is destroyed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct ResourceOrigin {
-    pub instance: StoreInstanceId,
-    /// The resource type, in that instance's component.
-    pub resource: ResourceId,
+#[derive(Clone, Debug)]
+pub(crate) enum ResourceOrigin {
+    /// It is of a type that an instance defines.
+    Guest {
+        instance: StoreInstanceId,
+        /// The type, in that instance's component.
+        resource: ResourceId,
+    },
+    /// It is of the host, and an instance with these imports has passed it. It outlives the
+    /// instance.
+    Host {
+        linked: Arc<LinkedImports>,
+        resource: ResourceId,
+    },
 }
 
 /// The name of an entry in the table of one store. Copies of it may outlive the entry.
@@ -24,7 +35,7 @@ pub(crate) struct HostHandle {
 }
 
 /// The state of a handle in the store.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct HostHandleEntry {
     pub rep: u32,
     pub owned: bool,
@@ -153,13 +164,12 @@ impl HostHandles {
 
     /// Removes a handle that is not lent.
     pub fn remove(&mut self, handle: HostHandle) -> Result<HostHandleEntry> {
-        let entry = *self.get(handle)?;
         ensure!(
-            entry.lends == 0,
+            self.get(handle)?.lends == 0,
             "cannot remove owned resource while borrowed"
         );
-        self.free_slot(handle.index);
-        Ok(entry)
+        let entry = self.free_slot(handle.index);
+        entry.context("the handle was just found")
     }
 
     /// Removes an owning handle that is not lent. Returns its representation.
@@ -188,14 +198,15 @@ impl HostHandles {
         Ok(rep)
     }
 
-    fn free_slot(&mut self, index: u32) {
+    fn free_slot(&mut self, index: u32) -> Option<HostHandleEntry> {
         let slot = &mut self.slots[index as usize];
-        slot.entry = None;
+        let entry = slot.entry.take();
         // A slot that has had every generation is not reused.
         if let Some(generation) = slot.generation.checked_add(1) {
             slot.generation = generation;
             self.free.push(index);
         }
+        entry
     }
 
     /// Opens the scope of a call that has borrows.

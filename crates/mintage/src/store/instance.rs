@@ -6,7 +6,7 @@ use super::limits::Used;
 use super::waiting::poll_once;
 use super::{CallScope, Destructor, LinkedImports, ResourceOrigin, StoreContextMut, StoreInner};
 use crate::error::{Result, ensure};
-use crate::types::{StoreId, StoreInstanceId, TypeScope};
+use crate::types::{ResourceType, StoreId, StoreInstanceId, TypeScope};
 use crate::{Component, Engine};
 use mintage_environ::component::{CoreCallee, Resource};
 use mintage_environ::{DomainId, MemoryId, limit};
@@ -55,6 +55,8 @@ pub(crate) struct StoreInstance {
     pub linked: Arc<LinkedImports>,
     /// The calls into it that are under way or were stopped.
     pub entries: Entries,
+    /// The calls under way of host functions that it exports again.
+    pub pins: u32,
 }
 
 impl StoreInstance {
@@ -69,8 +71,7 @@ impl<T: 'static> StoreInner<T> {
     ///
     /// # Errors
     ///
-    /// When a limit is reached or a start function does not return. A failed instance stays in the
-    /// store until the store ends, and cannot be entered.
+    /// When a limit is reached, or a start function does not return. There is no instance then.
     pub fn instantiate(
         &mut self,
         component: &Component,
@@ -82,9 +83,9 @@ impl<T: 'static> StoreInner<T> {
         let id = self.add_instance(component, imports, linked, room, image)?;
         let mut scope = CallScope::new(self, id, false);
         scope.enter();
-        scope.store.run_initializers(id)?;
-        scope.leave();
-        Ok(id)
+        let started = scope.store.run_initializers(id);
+        scope.end(&started);
+        self.keep_if(id, started)
     }
 
     /// Makes an instance as [`instantiate`](Self::instantiate) does. The limiter and the start
@@ -107,9 +108,51 @@ impl<T: 'static> StoreInner<T> {
         let id = self.add_instance(component, imports, linked, room, image)?;
         let mut scope = CallScope::new(self, id, false);
         scope.enter();
-        scope.store.run_initializers_async(id).await?;
-        scope.leave();
-        Ok(id)
+        let started = scope.store.run_initializers_async(id).await;
+        scope.end(&started);
+        self.keep_if(id, started)
+    }
+
+    /// Returns the instance if its start functions have returned, or else drops it.
+    fn keep_if(&mut self, id: StoreInstanceId, started: Result<()>) -> Result<StoreInstanceId> {
+        if started.is_err() {
+            self.remove_instance(id);
+        }
+        started.map(|()| id)
+    }
+
+    /// Drops an instance. Returns the resources of the host that it owned: types and
+    /// representations.
+    ///
+    /// # Errors
+    ///
+    /// When it is not in this store, or a call into it is under way.
+    pub fn drop_instance(
+        &mut self,
+        store: StoreId,
+        id: StoreInstanceId,
+    ) -> Result<Vec<(ResourceType, u32)>> {
+        let instance = self.opaque.instance(store, id, "instance")?;
+        ensure!(
+            !instance.entries.are_under_way() && instance.pins == 0,
+            "a call into the instance is under way, so that it cannot be dropped"
+        );
+        Ok(self.remove_instance(id))
+    }
+
+    /// Removes an instance that no call uses, and gives back what limits have counted of it.
+    fn remove_instance(&mut self, id: StoreInstanceId) -> Vec<(ResourceType, u32)> {
+        let Some(mut instance) = self.opaque.instances.remove(id) else {
+            return Vec::new();
+        };
+        let runtime = instance.runtime.get_mut();
+        self.opaque.used.remove(runtime.code().layout());
+        self.host.release(runtime.granted().into_iter());
+        let owned = runtime.owned_imports().into_iter();
+        let types = &instance.linked.resources;
+        owned
+            .filter_map(|(resource, rep)| Some((types.get(resource)?, rep)))
+            .collect()
     }
 
     /// Checks the limits that do not depend on sizes. Returns what is used, and what limits the
@@ -148,6 +191,8 @@ impl<T: 'static> StoreInner<T> {
             handles: allowance.handles,
             stack_bytes: config.max_wasm_stack,
         };
+        // Before the limiter admits sizes.
+        self.opaque.instances.next()?;
         Ok((used, limits))
     }
 
@@ -167,7 +212,7 @@ impl<T: 'static> StoreInner<T> {
     ) -> Result<StoreInstanceId> {
         let code = component.code();
         let words = self.host.time.words();
-        let id = self.opaque.instances.next_index();
+        let id = self.opaque.instances.next()?;
         let runtime = match self.new_instance(id, code, image, imports, limits, words) {
             Ok(runtime) => InstanceCell(runtime),
             Err(error) => {
@@ -181,6 +226,7 @@ impl<T: 'static> StoreInner<T> {
             component: component.clone(),
             linked: linked.clone(),
             entries: Entries::default(),
+            pins: 0,
         });
         Ok(id)
     }
@@ -191,20 +237,18 @@ impl<T: 'static> StoreInner<T> {
     ///
     /// When the instance cannot be entered, or the destructor fails, or it waits.
     pub fn destroy(&mut self, origin: ResourceOrigin, rep: u32) -> Result<()> {
-        match self.destructor(origin)? {
+        match self.destructor(&origin)? {
             Some(FoundDestructor::Host(Destructor::Sync(destructor))) => {
                 destructor(StoreContextMut(self), rep)
             }
             Some(FoundDestructor::Host(Destructor::Async(destructor))) => {
                 poll_once(destructor(StoreContextMut(self), rep), None).map(|_| ())
             }
-            Some(FoundDestructor::Guest(domain, destructor)) => {
-                let mut scope = CallScope::new(self, origin.instance, false);
+            Some(FoundDestructor::Guest(instance, domain, destructor)) => {
+                let mut scope = CallScope::new(self, instance, false);
                 scope.enter();
                 let words = &mut [u64::from(rep)];
-                scope
-                    .store
-                    .call_core(origin.instance, domain, destructor, words)?;
+                scope.store.call_core(instance, domain, destructor, words)?;
                 scope.leave();
                 Ok(())
             }
@@ -221,15 +265,14 @@ impl<T: 'static> StoreInner<T> {
     where
         T: Send,
     {
-        match self.destructor(origin)? {
+        match self.destructor(&origin)? {
             Some(FoundDestructor::Host(Destructor::Sync(destructor))) => {
                 destructor(StoreContextMut(self), rep)
             }
             Some(FoundDestructor::Host(Destructor::Async(destructor))) => {
                 destructor(StoreContextMut(self), rep).await
             }
-            Some(FoundDestructor::Guest(domain, destructor)) => {
-                let instance = origin.instance;
+            Some(FoundDestructor::Guest(instance, domain, destructor)) => {
                 let mut scope = CallScope::new(self, instance, false);
                 scope.enter();
                 let words = &mut [u64::from(rep)];
@@ -252,23 +295,24 @@ impl<T: 'static> StoreInner<T> {
     ///
     /// # Errors
     ///
-    /// When it is the guest's, and the instance cannot be entered.
-    fn destructor(&self, origin: ResourceOrigin) -> Result<Option<FoundDestructor<T>>> {
-        let ResourceOrigin { instance, resource } = origin;
-        let owner = &self.opaque.instances[instance];
+    /// When it is the guest's, and the instance was dropped or cannot be entered.
+    fn destructor(&self, origin: &ResourceOrigin) -> Result<Option<FoundDestructor<T>>> {
+        let (instance, resource) = match origin {
+            ResourceOrigin::Host { linked, resource } => {
+                let destructor = linked.destructor::<T>(*resource).cloned();
+                return Ok(destructor.map(FoundDestructor::Host));
+            }
+            &ResourceOrigin::Guest { instance, resource } => (instance, resource),
+        };
+        let owner = self.opaque.instance(self.opaque.id, instance, "resource")?;
         Ok(match owner.component.interface().resources[resource] {
-            Resource::Imported { .. } => owner
-                .linked
-                .destructor::<T>(resource)
-                .cloned()
-                .map(FoundDestructor::Host),
-            Resource::Defined { dtor: None, .. } => None,
+            Resource::Imported { .. } | Resource::Defined { dtor: None, .. } => None,
             Resource::Defined {
                 domain,
                 dtor: Some(dtor),
             } => {
                 owner.entries.check()?;
-                Some(FoundDestructor::Guest(domain, dtor))
+                Some(FoundDestructor::Guest(instance, domain, dtor))
             }
         })
     }
@@ -279,5 +323,5 @@ enum FoundDestructor<T: 'static> {
     Host(Destructor<T>),
     /// A function that takes one `i32` and returns nothing, as the verifier of the program has
     /// checked.
-    Guest(DomainId, CoreCallee),
+    Guest(StoreInstanceId, DomainId, CoreCallee),
 }

@@ -97,7 +97,8 @@ pub trait ResourceLimiter: Send {
     }
 
     /// Called with the number of bytes that [`memory_growing`](Self::memory_growing) allowed but
-    /// that are not used after all: growth failed, or the instance could not be created.
+    /// that are not used any more: growth failed, the instance could not be created, or it was
+    /// dropped before its store.
     fn memory_released(&mut self, bytes: usize) {
         let _ = bytes;
     }
@@ -127,7 +128,7 @@ pub trait ResourceLimiter: Send {
     }
 
     /// Called with the number of entries that [`table_growing`](Self::table_growing) allowed but
-    /// that are not used after all.
+    /// that are not used any more.
     fn table_released(&mut self, entries: usize) {
         let _ = entries;
     }
@@ -317,7 +318,7 @@ impl StoreLimitsBuilder {
     }
 
     /// Sets the maximum size in bytes of all memories, GC heaps and tables of the store together. A
-    /// table entry has 8 bytes. Instances keep their memory as long as the store lives.
+    /// table entry has 8 bytes. Instances keep their memory until they or the store are dropped.
     ///
     /// This bounds the memory that guests of the store can use, except for what the host keeps for
     /// them: 24 to 48 bytes for each of their [`handles`](Self::handles), and a few KiB for each of
@@ -832,6 +833,15 @@ pub(crate) struct Used {
     instances: usize,
     memories: usize,
     tables: usize,
+}
+
+impl Used {
+    /// Gives back what an instance with the layout `layout` has used.
+    pub fn remove(&mut self, layout: &SlabLayout) {
+        self.instances -= 1;
+        self.memories -= layout.memories.len() + layout.heaps().count();
+        self.tables -= layout.tables.len();
+    }
 }
 
 #[cfg(test)]

@@ -3,7 +3,7 @@
 //! | file | what it has |
 //! |---|---|
 //! | `context.rs` | [`StoreContext`], [`StoreContextMut`]: references to a store |
-//! | `instance.rs` | the instances of a store |
+//! | `instance.rs`, `instances.rs` | the instances of a store, their creation and their end |
 //! | `entry.rs` | entry into guests, and the way back to the store |
 //! | `allocation.rs` | the memory of a store, which guests point into |
 //! | `suspend.rs`, `waiting.rs` | calls that wait for a host function, and that function |
@@ -32,6 +32,7 @@ mod fuel;
 mod handles;
 #[allow(unsafe_code, reason = "what threads may do that share a store")]
 mod instance;
+mod instances;
 mod interrupt;
 mod limits;
 mod linked;
@@ -62,17 +63,18 @@ pub(crate) use waiting::{HostRest, HostResult, Waiting, cannot_wait, with_contex
 
 use self::allocation::{Allocation, CurrentPointer};
 use self::check_in::TimeLimits;
+use self::instances::Instances;
 use self::limits::{FindLimiter, HostState, Used};
 use crate::Engine;
-use crate::error::Result;
+use crate::error::{Error, Result, dropped, wrong_store};
 use crate::types::{StoreId, StoreInstanceId};
-use mintage_environ::IndexVec;
 use mintage_runtime::Stack;
 
 /// Default limit, in bytes, on the host memory for values that a guest passes in one call.
 const DEFAULT_HOSTCALL_FUEL: usize = 128 << 20;
 
-/// Owns component instances and the host's data of type `T`. Its instances live as long as it does.
+/// Owns component instances and the host's data of type `T`. Its instances live as long as it does,
+/// unless [`drop_instance`](Self::drop_instance) ends one before.
 ///
 /// Use one store for each unit of isolation, such as a request. Dropping the store frees all of its
 /// instances.
@@ -118,7 +120,7 @@ pub(crate) struct StoreInner<T: 'static> {
 pub(crate) struct StoreOpaque {
     pub id: StoreId,
     pub engine: Engine,
-    pub instances: IndexVec<StoreInstanceId, StoreInstance>,
+    pub instances: Instances<StoreInstance>,
     /// The sums over all instances that limits apply to.
     used: Used,
     pub hostcall_fuel: usize,
@@ -139,7 +141,7 @@ impl<T> Store<T> {
                 id,
                 handles: HostHandles::new(id),
                 engine: engine.clone(),
-                instances: IndexVec::new(),
+                instances: Instances::default(),
                 used: Used::default(),
                 hostcall_fuel: DEFAULT_HOSTCALL_FUEL,
                 stacks: Vec::new(),
@@ -225,9 +227,30 @@ impl<T> StoreInner<T> {
 }
 
 impl StoreOpaque {
-    /// Returns an instance by the store and the number that name it, if it is one of this store.
+    /// Returns an instance by the store and the number that name it. Errors say that `what` belongs
+    /// to it.
+    ///
+    /// # Errors
+    ///
+    /// If it is an instance of another store, or was dropped.
     #[inline]
-    pub fn instance(&self, store: StoreId, id: StoreInstanceId) -> Option<&StoreInstance> {
-        self.instances.get(id).filter(|_| self.id == store)
+    pub fn instance(
+        &self,
+        store: StoreId,
+        id: StoreInstanceId,
+        what: &str,
+    ) -> Result<&StoreInstance> {
+        match self.instances.get(id) {
+            Some(instance) if self.id == store => Ok(instance),
+            _ => Err(self.no_instance(store, what)),
+        }
+    }
+
+    #[cold]
+    fn no_instance(&self, store: StoreId, what: &str) -> Error {
+        match self.id == store {
+            true => dropped(what),
+            false => wrong_store(what),
+        }
     }
 }

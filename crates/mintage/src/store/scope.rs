@@ -13,8 +13,18 @@ pub(crate) struct CallScope<'s, T: 'static> {
     pub store: &'s mut StoreInner<T>,
     pub instance: StoreInstanceId,
     lends_to: Option<LendingCall>,
-    /// Whether the call has entered the instance and not left it.
-    entered: bool,
+    hold: Hold,
+}
+
+/// The reason why the instance of a call stays.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Hold {
+    /// None of this call's: the caller has one.
+    None,
+    /// The call has entered the instance and not left it.
+    Entered,
+    /// The call is one of a host function that the instance exports again.
+    Pinned,
 }
 
 /// A [`CallScope`] without its store.
@@ -22,7 +32,7 @@ pub(crate) struct CallScope<'s, T: 'static> {
 pub(crate) struct ScopeParts {
     instance: StoreInstanceId,
     lends_to: Option<LendingCall>,
-    entered: bool,
+    hold: Hold,
 }
 
 impl<'s, T: 'static> CallScope<'s, T> {
@@ -40,7 +50,7 @@ impl<'s, T: 'static> CallScope<'s, T> {
             store,
             instance,
             lends_to,
-            entered: false,
+            hold: Hold::None,
         }
     }
 
@@ -50,7 +60,7 @@ impl<'s, T: 'static> CallScope<'s, T> {
         let parts = ScopeParts {
             instance: this.instance,
             lends_to: this.lends_to,
-            entered: this.entered,
+            hold: this.hold,
         };
         // SAFETY: `this` is neither used nor dropped from here on, so that the reference moves.
         (unsafe { std::ptr::read(&this.store) }, parts)
@@ -61,13 +71,13 @@ impl<'s, T: 'static> CallScope<'s, T> {
         let ScopeParts {
             instance,
             lends_to,
-            entered,
+            hold,
         } = parts;
         Self {
             store,
             instance,
             lends_to,
-            entered,
+            hold,
         }
     }
 
@@ -76,14 +86,28 @@ impl<'s, T: 'static> CallScope<'s, T> {
     #[inline]
     pub fn enter(&mut self) {
         self.store.opaque.instances[self.instance].entries.enter();
-        self.entered = true;
+        self.hold = Hold::Entered;
     }
 
     /// Leaves the instance.
     #[inline]
     pub fn leave(&mut self) {
         self.store.opaque.instances[self.instance].entries.leave();
-        self.entered = false;
+        self.hold = Hold::None;
+    }
+
+    /// Ends the scope of a call that has entered the instance and has no borrows, by how it ended.
+    pub fn end(mut self, result: &Result<()>) {
+        if result.is_ok() {
+            self.leave();
+        }
+    }
+
+    /// Keeps the instance from being dropped until the scope ends, without entering it.
+    pub fn pin(mut self) -> Self {
+        self.store.opaque.instances[self.instance].pins += 1;
+        self.hold = Hold::Pinned;
+        self
     }
 
     /// Returns what handles are lent to, if the type of the call has borrows.
@@ -132,9 +156,12 @@ impl<T: 'static> Drop for CallScope<'_, T> {
         if let Some(call) = self.lends_to.take() {
             self.abandon(call);
         }
-        if self.entered {
-            let instances = &mut self.store.opaque.instances;
-            instances[self.instance].entries.break_off();
+        if self.hold != Hold::None {
+            let instance = &mut self.store.opaque.instances[self.instance];
+            match self.hold {
+                Hold::Pinned => instance.pins -= 1,
+                _ => instance.entries.break_off(),
+            }
         }
     }
 }

@@ -30,6 +30,7 @@ mod objects;
 mod paths;
 mod reexport;
 mod reflection;
+mod replace;
 mod resources;
 mod smoke;
 mod snapshots;

@@ -3,7 +3,7 @@
 
 use super::current::Current;
 use super::host_table::HostTable;
-use super::limits::{CheckIn, Limits};
+use super::limits::{CheckIn, Growing, Limits};
 use crate::bulk::{self, Pauses};
 use crate::code::Code;
 use crate::component::handles::{Handles, Resources};
@@ -379,16 +379,40 @@ impl InstanceData {
     /// If the component has no such memory.
     pub fn peek_memory(&self, id: MemoryId) -> Option<MemoryView> {
         let layout = &self.code.layout().memories[id];
+        let size = self.peek_word(layout.domain, layout.size_slot)?;
+        let ctx = self.contexts()[layout.domain.as_u32() as usize];
+        Some(MemoryView {
+            base: ctx.wrapping_add(layout.offset as usize),
+            size,
+        })
+    }
+
+    /// Returns the size of something that can grow, as [`Growth`](super::Growth) counts it, or
+    /// `None` before the first use of the slab. Nothing is written.
+    pub fn peek_size(&self, what: Growing) -> Option<u64> {
+        let layout = self.code.layout();
+        match what {
+            Growing::Memory(id) => Some(self.peek_memory(id)?.size),
+            Growing::Table(id) => {
+                let table = layout.tables.get(id)?;
+                self.peek_word(table.domain, table.size_slot)
+            }
+            Growing::Heap(domain) => {
+                let heap = layout.domains.get(domain)?.heap.as_ref()?;
+                let half = self.peek_word(domain, heap.size_slot)?;
+                Some(heap.static_size() + 2 * half)
+            }
+        }
+    }
+
+    /// Returns a word of the head of a domain, or `None` before the first use of the slab.
+    fn peek_word(&self, domain: DomainId, slot: i32) -> Option<u64> {
         if self.user.get() == 0 {
             return None;
         }
-        let ctx = self.contexts()[layout.domain.as_u32() as usize];
-        let size = ctx.wrapping_offset(layout.size_slot as isize).cast::<u64>();
-        Some(MemoryView {
-            base: ctx.wrapping_add(layout.offset as usize),
-            // SAFETY: the size is an aligned word of the head, which was prepared.
-            size: unsafe { size.read() },
-        })
+        let ctx = self.contexts()[domain.as_u32() as usize];
+        // SAFETY: the word is an aligned one of the head, which was prepared.
+        Some(unsafe { ctx.wrapping_offset(slot as isize).cast::<u64>().read() })
     }
 
     /// Returns the address of byte 0 of a memory and of the word with its size in bytes, if the

@@ -64,6 +64,12 @@ impl Instance {
         })
     }
 
+    /// Returns the resources of the host that the guest owns: types and representations.
+    pub fn owned_imports(&self) -> Vec<(ResourceId, u32)> {
+        self.data()
+            .with_handles(|handles, resources| handles.owned_imports(resources))
+    }
+
     /// Copies an error context from the guest, which keeps its own handle (`lift_error_context`).
     ///
     /// # Errors

@@ -201,6 +201,21 @@ impl Instance {
         unsafe { std::slice::from_raw_parts(base, size as usize) }
     }
 
+    /// Returns the sizes of everything that can grow, as growth from nothing. An instance without a
+    /// limiter has none.
+    pub fn granted(&self) -> Vec<Growth> {
+        let data = self.data();
+        if data.limits.limiter.is_none() {
+            return Vec::new();
+        }
+        let start = Growth::at_start(&data.code, data.slab().image());
+        let now = start.map(|growth| Growth {
+            desired: data.peek_size(growth.what).unwrap_or(growth.desired),
+            ..growth
+        });
+        now.collect()
+    }
+
     /// Borrows the bytes of a memory.
     ///
     /// # Panics

@@ -63,6 +63,20 @@ impl Handles {
         self.tables.iter().all(Table::is_empty)
     }
 
+    /// Returns the resources of imported types that there are owning handles for: types and
+    /// representations.
+    pub fn owned_imports(&self, resources: &Resources) -> Vec<(ResourceId, u32)> {
+        let handles = self.tables.iter().flat_map(Table::resources);
+        let owned = handles.filter(|handle| {
+            let imported = matches!(
+                resources.get(handle.resource),
+                Some(Resource::Imported { .. })
+            );
+            imported && handle.ownership == Ownership::Own
+        });
+        owned.map(|handle| (handle.resource, handle.rep)).collect()
+    }
+
     fn table(&mut self, domain: DomainId) -> &mut Table {
         if self.tables.len() <= domain.index() {
             self.tables.resize_with(domain.index() + 1, Table::default);

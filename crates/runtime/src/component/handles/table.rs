@@ -48,6 +48,14 @@ impl Table {
         elements.all(|element| matches!(element, Element::Free { .. }))
     }
 
+    /// Returns the handles of resources.
+    pub fn resources(&self) -> impl Iterator<Item = &Handle> {
+        self.elements.iter().filter_map(|element| match element {
+            Element::Resource(handle) => Some(handle),
+            Element::Free { .. } | Element::ErrorContext(_) => None,
+        })
+    }
+
     /// Removes up to `count` handles with this ownership. Returns how many there were.
     pub fn remove_all(&mut self, ownership: Ownership, count: u32) -> u32 {
         let mut removed = 0;
