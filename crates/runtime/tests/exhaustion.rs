@@ -31,6 +31,11 @@ const SCENARIOS: &[Scenario] = &[
         memory_ends_for_host,
         None,
     ),
+    (
+        "memory ends for more of a GC heap than is needed",
+        memory_ends_for_heap,
+        None,
+    ),
     ("memory is not taken back", no_advice, None),
     ("files in memory are refused", no_memfd, None),
     ("the scan of page tables is unknown", no_scan, None),
@@ -208,6 +213,39 @@ fn memory_ends() {
     assert!(error.contains("the system gives no slab"), "{error}");
     drop(instance);
     exercise(&small);
+}
+
+/// A heap grows to twice of what is used, or else to what is needed.
+fn memory_ends_for_heap() {
+    let code = load(
+        &artifact(
+            r#"(component (core module $m
+                 (type $bytes (array (mut i8)))
+                 (global $first (mut (ref null $bytes)) (ref.null $bytes))
+                 (global $second (mut (ref null $bytes)) (ref.null $bytes))
+                 (func (export "first") (param i32)
+                   (global.set $first (array.new $bytes (i32.const 1) (local.get 0))))
+                 (func (export "second") (param i32)
+                   (global.set $second (array.new $bytes (i32.const 2) (local.get 0))))
+                 (func (export "sum") (result i32) (i32.add
+                   (array.get_u $bytes (global.get $first) (i32.const 1000000))
+                   (array.get_u $bytes (global.get $second) (i32.const 1000000)))))
+               (core instance (instantiate $m)))"#,
+        ),
+        &pool(),
+    );
+    let instance = mint(&code).unwrap();
+    let handle = instance.handle();
+    invoke(handle, "first", &[8 << 20]).unwrap();
+    // Both halves are to grow from 8 to 24 MiB. There is room for 16 of them.
+    set_limit(libc::RLIMIT_DATA, status("VmData") + (28 << 20));
+    invoke(handle, "second", &[8 << 20]).unwrap();
+    assert_eq!(invoke(handle, "sum", &[]).unwrap(), 3);
+    // Not even what is needed.
+    invoke(handle, "first", &[64 << 20]).unwrap_err();
+    drop(instance);
+    let instance = mint(&code).unwrap();
+    invoke(instance.handle(), "first", &[1 << 20]).unwrap();
 }
 
 /// The limiter expects the host pointer of a call, so it is not called outside of one.

@@ -201,14 +201,10 @@ impl Heap<'_> {
             return Err(Trap::HeapExhausted);
         }
         let wanted = wanted.next_multiple_of(HeapLayout::FIRST).max(2 * old_size);
-        let sizes = [wanted.min(layout.capacity), needed];
-        let Some(new_size) = sizes
-            .into_iter()
-            .find(|&size| size <= old_size || self.may_have(size))
-        else {
-            return Err(Trap::HeapExhausted);
-        };
-        if new_size > old_size && !self.make_accessible(old_size, new_size) && needed > old_size {
+        // If the limiter or the system refuses more than is needed, what is needed will do.
+        let mut sizes = [wanted.min(layout.capacity), needed].into_iter();
+        let has_grown = |size| self.may_have(size) && self.make_accessible(old_size, size);
+        if !sizes.any(|size| size <= old_size || has_grown(size)) {
             return Err(Trap::HeapExhausted);
         }
         // There is room, so the limiter's objection to more of it does not matter.
