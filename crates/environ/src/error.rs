@@ -38,40 +38,55 @@ pub enum ErrorKind {
 }
 
 /// The limit that an [`ErrorKind::Limit`] is about.
+///
+/// The message has the numbers, and names the setting that moves the limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LimitKind {
-    /// The engine's pool has no slot or address space left for another instance, or the operating
-    /// system gives no more. Dropping instances makes room.
+    /// The engine's pool has no slot or address space left for another instance
+    /// (`PoolConfig::total_component_instances`, `PoolConfig::total_address_space`), or the
+    /// operating system gives no more. Dropping instances makes room.
     PoolFull,
-    /// The process may have no more memory mappings. Dropping instances makes room.
+    /// The process may have no more memory mappings (`vm.max_map_count`). Dropping instances makes
+    /// room.
     Mappings,
-    /// An instance of the component needs more address space than one may have.
+    /// An instance of the component needs more address space than one may have
+    /// (`Config::max_instance_address_space`), or than all of them together
+    /// (`PoolConfig::total_address_space`). It does not help to drop others.
     AddressSpace,
-    /// A memory or a GC heap starts with too many bytes, or cannot grow any more.
+    /// A memory or a GC heap starts with too many bytes, or cannot grow any more
+    /// (`StoreLimitsBuilder::memory_size`, `Config::memory_reservation`,
+    /// `Config::gc_heap_reservation`).
     Memory,
-    /// A table starts with too many entries, or cannot grow any more.
+    /// All memories, GC heaps and tables of a store together have as many bytes as they may
+    /// (`StoreLimitsBuilder::total_memory_size`).
+    TotalMemory,
+    /// A table starts with too many entries, or cannot grow any more
+    /// (`StoreLimitsBuilder::table_elements`, `Config::table_reservation`).
     Table,
-    /// The store would hold too many instances.
+    /// The store would hold too many instances (`StoreLimitsBuilder::instances`).
     Instances,
-    /// The instances of the store would have too many memories.
+    /// The instances of the store would have too many memories (`StoreLimitsBuilder::memories`).
     Memories,
-    /// The instances of the store would have too many tables.
+    /// The instances of the store would have too many tables (`StoreLimitsBuilder::tables`).
     Tables,
-    /// A component instance, or a call into it, has as many handles as it may have.
+    /// A component instance, or a call into it, has as many handles as it may have
+    /// (`StoreLimitsBuilder::handles`).
     Handles,
-    /// The guest ran out of fuel.
+    /// The guest ran out of fuel (`Store::set_fuel`).
     Fuel,
-    /// The values that a guest passed to the host in one call take too much of the host's memory.
+    /// The values that a guest passed to the host in one call take too much of the host's memory
+    /// (`Store::set_hostcall_fuel`).
     HostcallFuel,
-    /// The guest or the thread that calls it ran out of stack.
+    /// The guest or the thread that calls it ran out of stack (`Config::max_wasm_stack`).
     Stack,
-    /// All stacks for asynchronous calls are in use, or the operating system gives no more. Calls
-    /// that end make room.
+    /// All stacks for asynchronous calls are in use (`PoolConfig::total_stacks`), or the operating
+    /// system gives no more. Calls that end make room.
     Stacks,
-    /// Compiling the component takes too long.
+    /// Compiling the component takes too long (`CompileLimits::time`).
     CompileTime,
-    /// The component, one of its functions or their machine code is too large to be compiled.
+    /// The component, one of its functions or their machine code is too large to be compiled
+    /// (`CompileLimits::code_size`, `CompileLimits::function_values`).
     ComponentSize,
     /// The instance holds more than a snapshot can keep.
     SnapshotSize,

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod builtin;
+mod byte_size;
 mod call_sites;
 mod control;
 mod core_types;
@@ -29,6 +30,7 @@ mod trap;
 pub mod component;
 
 pub use builtin::Builtin;
+pub use byte_size::ByteSize;
 pub use call_sites::{CatchSite, Handlers, StackMap};
 pub use control::{
     ControlBlock, ExitRecord, FuelWords, HostImport, control_offsets, exit_offsets,

@@ -154,6 +154,15 @@ pub trait ResourceLimiter: Send {
     fn handles(&self) -> usize {
         DEFAULT_HANDLES
     }
+
+    /// Returns the limit by which [`memory_growing`](Self::memory_growing) or
+    /// [`table_growing`](Self::table_growing) has just refused a size, and the rest of a sentence
+    /// about it.
+    #[doc(hidden)]
+    fn refusal(&self, table: bool, desired: usize) -> Option<(LimitKind, String)> {
+        let _ = (table, desired);
+        None
+    }
 }
 
 /// A [`ResourceLimiter`] that may wait before it answers; see
@@ -383,22 +392,34 @@ impl StoreLimits {
         used.is_some()
     }
 
-    /// Refuses growth by a limit.
-    fn refuse(
-        &self,
-        kind: LimitKind,
-        current: usize,
-        desired: usize,
-        setting: &str,
-    ) -> Result<bool> {
+    /// Returns the limit that forbids growth, as the rest of a sentence about it.
+    fn reason(&self, table: bool, desired: usize) -> (LimitKind, String) {
+        let (kind, setting, limit) = match table {
+            true => (LimitKind::Table, "table_elements", self.table_elements),
+            false => (LimitKind::Memory, "memory_size", self.memory_size),
+        };
+        if desired > limit {
+            let text = format!("more than the {limit} that `StoreLimitsBuilder::{setting}` allows");
+            return (kind, text);
+        }
+        let text = format!(
+            "but all memories, GC heaps and tables of the store together already have {} of the \
+             {} bytes that `StoreLimitsBuilder::total_memory_size` allows",
+            self.memory_used, self.total_memory_size
+        );
+        (LimitKind::TotalMemory, text)
+    }
+
+    /// Refuses growth.
+    fn refuse(&self, table: bool, current: usize, desired: usize) -> Result<bool> {
         if self.trap_on_grow_failure {
-            let what = match kind {
-                LimitKind::Table => "table",
-                _ => "memory",
+            let (what, unit) = match table {
+                true => ("table", "entries"),
+                false => ("memory", "bytes"),
             };
+            let (kind, reason) = self.reason(table, desired);
             bail!(ErrorKind::Limit(kind).error(format!(
-                "a {what} is to grow from {current} to {desired}, more than \
-                 `StoreLimitsBuilder::{setting}` allows"
+                "a {what} is to grow from {current} to {desired} {unit}, {reason}"
             )));
         }
         Ok(false)
@@ -412,12 +433,9 @@ impl ResourceLimiter for StoreLimits {
         desired: usize,
         _maximum: Option<usize>,
     ) -> Result<bool> {
-        if desired > self.memory_size {
-            return self.refuse(LimitKind::Memory, current, desired, "memory_size");
-        }
-        match self.take(desired.saturating_sub(current)) {
+        match desired <= self.memory_size && self.take(desired.saturating_sub(current)) {
             true => Ok(true),
-            false => self.refuse(LimitKind::Memory, current, desired, "total_memory_size"),
+            false => self.refuse(false, current, desired),
         }
     }
 
@@ -438,12 +456,10 @@ impl ResourceLimiter for StoreLimits {
         desired: usize,
         _maximum: Option<usize>,
     ) -> Result<bool> {
-        if desired > self.table_elements {
-            return self.refuse(LimitKind::Table, current, desired, "table_elements");
-        }
-        match self.take(desired.saturating_sub(current).saturating_mul(TABLE_ENTRY)) {
+        let more = desired.saturating_sub(current).saturating_mul(TABLE_ENTRY);
+        match desired <= self.table_elements && self.take(more) {
             true => Ok(true),
-            false => self.refuse(LimitKind::Table, current, desired, "total_memory_size"),
+            false => self.refuse(true, current, desired),
         }
     }
 
@@ -472,6 +488,10 @@ impl ResourceLimiter for StoreLimits {
 
     fn handles(&self) -> usize {
         self.handles
+    }
+
+    fn refusal(&self, table: bool, desired: usize) -> Option<(LimitKind, String)> {
+        Some(self.reason(table, desired))
     }
 }
 
@@ -700,11 +720,21 @@ impl<T> HostState<T> {
     ) -> Option<Error> {
         let error = match answer {
             Ok(true) => return None,
-            Ok(false) => refused(growth).into(),
-            Err(error) => error.context(refused(growth)),
+            Ok(false) => self.refused(growth).into(),
+            Err(error) => error.context(refused(growth, None)),
         };
         self.release(Growth::at_start(code, image).take(number));
         Some(error)
+    }
+
+    /// Makes the error for an instance that starts with more than the limiter allows.
+    fn refused(&mut self, growth: &Growth) -> Classified {
+        let table = matches!(growth.what, Growing::Table(_));
+        let reason = match self.limiter() {
+            Some(FoundLimiter::Sync(limiter)) => limiter.refusal(table, growth.desired as usize),
+            Some(FoundLimiter::Async(_)) | None => None,
+        };
+        refused(growth, reason)
     }
 
     /// Tells the limiter that growth which it allowed is not used.
@@ -745,16 +775,22 @@ fn release(limiter: &mut FoundLimiter<'_>, growth: &Growth) {
     });
 }
 
-/// Makes the error for an instance that starts with too much.
-fn refused(growth: &Growth) -> Classified {
+/// Makes the error for an instance that starts with too much, for a reason that the limiter may
+/// have given.
+fn refused(growth: &Growth, reason: Option<(LimitKind, String)>) -> Classified {
     let (kind, unit, setting) = match growth.what {
         Growing::Memory(_) | Growing::Heap(_) => (LimitKind::Memory, "bytes", "memory_size"),
         Growing::Table(_) => (LimitKind::Table, "entries", "table_elements"),
     };
+    let (kind, reason) = reason.unwrap_or_else(|| {
+        let reason = format!(
+            "which the store's limiter refuses; raise `StoreLimitsBuilder::{setting}` or \
+             `StoreLimitsBuilder::total_memory_size`, or change what `Store::limiter` was given"
+        );
+        (kind, reason)
+    });
     ErrorKind::Limit(kind).error(format!(
-        "{} starts with {} {unit}, which the store's limiter refuses; raise \
-         `StoreLimitsBuilder::{setting}` or `StoreLimitsBuilder::total_memory_size`, or change \
-         what `Store::limiter` was given",
+        "{} starts with {} {unit}, {reason}",
         growth.what, growth.desired
     ))
 }

@@ -21,6 +21,7 @@ mod guards;
 mod in_place;
 mod interrupt;
 mod isolation;
+mod limit_errors;
 mod limits;
 mod linking;
 mod lookup;

@@ -33,7 +33,7 @@ use anyhow::Error;
 use claim::Claim;
 use cleaner::Cleaner;
 use counts::{Counts, PoolLimit, SlabTotals, Usage};
-use mintage_environ::limit;
+use mintage_environ::{ByteSize, limit};
 use std::cmp::Reverse;
 use std::mem;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -185,19 +185,34 @@ impl Pool {
     fn exceeded(&self, limit: PoolLimit, shelf: &Shelf, more: SlabTotals) -> Error {
         let counts = *lock(&self.counts);
         let gib = |bytes: u64| bytes.div_ceil(1 << 30);
-        let total = self.config.total_component_instances;
+        let PoolConfig {
+            total_component_instances: total,
+            total_address_space: space,
+            ..
+        } = self.config;
         let own = shelf.usage().taken();
         let error = match limit {
-            PoolLimit::AddressSpace => limit!(
-                PoolFull,
-                "the pool has no address space left: {} instances take {} GiB, another one takes \
-                 {} GiB, and the limit is {} GiB; raise `PoolConfig::total_address_space`, or \
+            PoolLimit::AddressSpace if more.address_space > space => limit!(
+                AddressSpace,
+                "an instance of the component takes {} of address space, more than the {} that \
+                 `PoolConfig::total_address_space` allows for all instances together; raise it, or \
                  reduce `Config::memory_reservation` (for 64-bit memories, \
                  `Config::memory64_reservation`)",
+                ByteSize(more.address_space),
+                ByteSize(space)
+            ),
+            PoolLimit::AddressSpace => limit!(
+                PoolFull,
+                "the pool is full: {} slots take {} of address space, another one of {} would make \
+                 it {}, and the limit is {}, enough for {} of this size; drop instances, raise \
+                 `PoolConfig::total_address_space`, or reduce `Config::memory_reservation` (for \
+                 64-bit memories, `Config::memory64_reservation`)",
                 counts.slabs.slabs,
-                gib(counts.slabs.address_space),
-                gib(more.address_space),
-                self.config.total_address_space >> 30
+                ByteSize(counts.slabs.address_space),
+                ByteSize(more.address_space),
+                ByteSize(counts.slabs.plus(more).address_space),
+                ByteSize(space),
+                space / more.address_space.max(1)
             ),
             PoolLimit::Mappings => limit!(
                 Mappings,
@@ -217,16 +232,24 @@ impl Pool {
                  `PoolConfig::total_address_space` or `vm.max_map_count`",
                 own.slabs,
                 gib(own.address_space),
-                self.config.total_address_space >> 30,
+                space >> 30,
                 own.mappings,
                 mappings::max_slab_mappings(),
                 counts.components.saturating_sub(1)
             ),
-            PoolLimit::Slots | PoolLimit::Idle => limit!(
-                PoolFull,
-                "the pool's {total} slots are all in use; drop instances, or raise \
-                 `PoolConfig::total_component_instances`"
-            ),
+            PoolLimit::Slots | PoolLimit::Idle => {
+                let left = mappings::max_slab_mappings().saturating_sub(mappings::slab_mappings());
+                let space_left = space.saturating_sub(counts.slabs.address_space);
+                let slots = (space_left / more.address_space.max(1))
+                    .min((left / more.mappings.max(1)) as u64);
+                limit!(
+                    PoolFull,
+                    "the pool is full: all {total} slots are in use, with {} of address space; \
+                     drop instances, or raise `PoolConfig::total_component_instances` (there are \
+                     address space and mappings for {slots} more instances of the component)",
+                    ByteSize(counts.slabs.address_space)
+                )
+            }
         };
         error.into()
     }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::code::{Code, LoadCheck};
 use mintage_compile::NoProgress;
-use mintage_environ::Tunables;
+use mintage_environ::{ByteSize, Tunables};
 
 const MINIMAL: &str = "(component (core module $m (memory 1)) (core instance (instantiate $m)))";
 
@@ -107,10 +107,18 @@ fn components_keep_to_their_share_when_slots_are_scarce() {
     // A component alone may have everything.
     let all: Vec<PooledSlab> = (0..8).map(|_| slab(&first).unwrap()).collect();
     let error = slab(&first).err().unwrap().to_string();
-    assert_eq!(
-        error,
-        "the pool's 8 slots are all in use; drop instances, or raise \
-         `PoolConfig::total_component_instances`"
+    let size = ByteSize(8 * first.layout().size);
+    let expected = format!(
+        "the pool is full: all 8 slots are in use, with {size} of address space; drop instances, \
+         or raise `PoolConfig::total_component_instances` (there are address space and mappings \
+         for "
+    );
+    let more = error.strip_prefix(&expected).expect(&error);
+    let (more, rest) = more.split_once(' ').unwrap();
+    assert_eq!(rest, "more instances of the component)");
+    assert!(
+        (1..1 << 20).contains(&more.parse::<u64>().unwrap()),
+        "{error}"
     );
     drop(all);
     let second = code(&pool, MINIMAL);

@@ -33,7 +33,10 @@ pub enum HandleError {
     /// A call ends, and its callee still has handles that it was lent.
     BorrowsRemain,
     /// There is no room for another handle or loan.
-    Full,
+    Full {
+        /// The most handles, and the most loans, that the instance may have.
+        limit: u32,
+    },
 }
 
 /// The kinds of handles.
@@ -75,7 +78,7 @@ impl HandleError {
             HandleError::Lent { .. } => Trap::HandleLent,
             HandleError::NotOwned => Trap::NotOwned,
             HandleError::BorrowsRemain => Trap::BorrowsRemain,
-            HandleError::Full => Trap::HandleTableFull,
+            HandleError::Full { .. } => Trap::HandleTableFull,
         }
     }
 }
@@ -103,6 +106,12 @@ impl fmt::Display for HandleError {
             HandleError::Lent { owned: false } => {
                 f.write_str("cannot remove borrowed resource while it is lent on")
             }
+            HandleError::Full { limit } => write!(
+                f,
+                "{}: an instance may have {limit} of them, and as many loans to calls; raise \
+                 `StoreLimitsBuilder::handles`, or change what `Store::limiter` was given",
+                self.trap().message()
+            ),
             error => f.write_str(error.trap().message()),
         }
     }

@@ -29,6 +29,8 @@ type Result<T, E = HandleError> = std::result::Result<T, E>;
 
 /// The handle tables of a root instance, and the running calls that handles are lent to.
 pub(crate) struct Handles {
+    /// The most elements, and the most loans.
+    limit: u32,
     /// The number of elements that all tables together may still add. Elements are reused but never
     /// freed, so this bounds their memory, however many component instances there are.
     elements_left: usize,
@@ -44,11 +46,12 @@ impl Handles {
     /// Makes empty tables for at most `limit` handles together.
     #[inline]
     pub fn new(limit: u32) -> Self {
-        let limit = limit.min(MAX_HANDLES) as usize;
+        let limit = limit.min(MAX_HANDLES);
         Handles {
-            elements_left: limit,
+            limit,
+            elements_left: limit as usize,
             tables: Vec::new(),
-            calls: CallScopes::new(limit),
+            calls: CallScopes::new(limit as usize),
             messages: MessageRoom::default(),
         }
     }
@@ -84,10 +87,15 @@ impl Handles {
         &mut self.tables[domain.index()]
     }
 
+    fn full(&self) -> HandleError {
+        HandleError::Full { limit: self.limit }
+    }
+
     /// Adds a handle to the table of `domain`.
     fn add(&mut self, domain: DomainId, taken: Element) -> Result<u32> {
         self.table(domain);
-        self.tables[domain.index()].add(taken, &mut self.elements_left)
+        let added = self.tables[domain.index()].add(taken, &mut self.elements_left);
+        added.ok_or(self.full())
     }
 
     /// Returns a handle, which must be of type `resource`.
@@ -234,7 +242,9 @@ impl Handles {
         resource: ResourceId,
         handle: u32,
     ) -> Result<u32> {
-        self.calls.reserve_loan()?;
+        if !self.calls.reserve_loan() {
+            return Err(self.full());
+        }
         let entry = self.entry(resources, domain, resource, handle)?;
         // Each loan is counted in one handle, and there are fewer than 2^32.
         entry.lends += 1;

@@ -3,7 +3,6 @@
 //! Both are lists in arenas, whose elements are reused: opening and closing a scope takes a few
 //! instructions and no allocation.
 
-use super::{HandleError, Result};
 use mintage_environ::{CallId, DomainId, Index};
 
 /// The end of a list.
@@ -101,18 +100,11 @@ impl CallScopes {
         }
     }
 
-    /// Checks that another handle may be lent, and reserves memory for it.
-    ///
-    /// # Errors
-    ///
-    /// When there are too many loans, or no memory.
+    /// Reserves memory for another loan. Returns false if there are too many, or no memory.
     #[inline]
-    pub fn reserve_loan(&mut self) -> Result<()> {
+    pub fn reserve_loan(&mut self) -> bool {
         let has_room = self.free_loan != NONE || self.loans.try_reserve(1).is_ok();
-        match self.loans_left > 0 && has_room {
-            true => Ok(()),
-            false => Err(HandleError::Full),
-        }
+        self.loans_left > 0 && has_room
     }
 
     /// Notes a loan to a call.

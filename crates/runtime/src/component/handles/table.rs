@@ -73,17 +73,18 @@ impl Table {
         removed
     }
 
-    pub fn add(&mut self, taken: Element, elements_left: &mut usize) -> Result<u32> {
+    /// Adds a handle, if there is room.
+    pub fn add(&mut self, taken: Element, elements_left: &mut usize) -> Option<u32> {
         if let Some(element) = self.elements.get_mut(self.free as usize)
             && let Element::Free { next } = *element
             && self.free != 0
         {
             *element = taken;
-            return Ok(std::mem::replace(&mut self.free, next));
+            return Some(std::mem::replace(&mut self.free, next));
         }
         // An unused element for index 0 comes first.
         if *elements_left == 0 || self.elements.try_reserve(2).is_err() {
-            return Err(HandleError::Full);
+            return None;
         }
         *elements_left -= 1;
         if self.elements.is_empty() {
@@ -91,7 +92,7 @@ impl Table {
         }
         let index = self.elements.len();
         self.elements.push(taken);
-        Ok(index as u32)
+        Some(index as u32)
     }
 
     pub fn get_mut(&mut self, handle: u32) -> Result<&mut Element> {

@@ -109,7 +109,7 @@ fn borrows_are_dropped_before_their_call_ends() {
 #[test]
 fn tables_and_loans_are_limited() {
     let (types, mut handles) = (resources(), Handles::new(3));
-    let full = Err(HandleError::Full);
+    let full = Err(HandleError::Full { limit: 3 });
     assert_eq!(handles.add_own(A, FILE, 1), Ok(1));
     assert_eq!(handles.add_own(A, FILE, 2), Ok(2));
     // Each component instance has a table of its own, but they share the limit. Room is given
