@@ -440,6 +440,10 @@ mod tests {
             "PoolConfig::total_component_instances",
             "a command creates one instance",
         ),
+        (
+            "PoolConfig::total_stacks",
+            "a command makes no asynchronous calls",
+        ),
     ];
 
     #[test]
