@@ -29,9 +29,11 @@ use xxhash_rust::xxh3::xxh3_128;
 
 /// The version of the format. It changes with the meaning of any byte of the file, or of a struct
 /// that machine code shares with the runtime.
-pub const FORMAT_VERSION: u32 = 5;
+pub const FORMAT_VERSION: u32 = 6;
 /// The version of the engine that writes and reads the file.
 pub const ENGINE_VERSION: &str = env!("CARGO_PKG_VERSION");
+/// The first bytes of the file.
+const ELF_MAGIC: &[u8] = b"\x7fELF";
 /// The first bytes of the header.
 const MAGIC: [u8; 8] = *b"MINTAGE\n";
 /// The size in bytes of the engine version, padded with zeros.
@@ -164,6 +166,14 @@ pub struct Header {
     pub tail_hash: u128,
 }
 
+/// Returns whether the beginning of a file is that of an artifact, of any version. A page of it is
+/// enough.
+pub fn is_artifact(start: &[u8]) -> bool {
+    let page = start.first_chunk::<FIRST_PAGE>();
+    start.starts_with(ELF_MAGIC)
+        && page.is_some_and(|page| page[Header::OFFSET..].starts_with(&MAGIC))
+}
+
 impl Header {
     /// The size of the header in bytes.
     pub const SIZE: usize = MAGIC.len() + 8 + VERSION_SIZE + 8 + 8 + 16 + 16 + 16;
@@ -207,7 +217,7 @@ impl Header {
     /// than a page.
     pub fn open(file: &[u8]) -> Result<Header> {
         ensure!(
-            file.starts_with(b"\x7fELF"),
+            file.starts_with(ELF_MAGIC),
             artifact!(
                 NotAnArtifact,
                 "this is not an artifact: it does not start as an ELF file"

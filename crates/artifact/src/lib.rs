@@ -30,6 +30,7 @@ mod table;
 mod tests;
 mod writer;
 
+pub use format::is_artifact;
 pub use image::{MAX_RUNS, Piece, Plan, stretches};
 pub use metadata::{ImageRun, Metadata, PAGE};
 pub use reader::{Artifact, Check};

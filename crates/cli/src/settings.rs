@@ -97,7 +97,7 @@ impl CodeSettings {
                 bytes <= 1 << 30,
                 "`--gc-heap-reservation` must be at most 1G"
             );
-            config.gc_heap_reservation(bytes as u32);
+            config.gc_heap_reservation(bytes);
         }
         let mut limits = CompileLimits::new();
         limits.time(self.max_compile_time);

@@ -76,7 +76,12 @@ pub use call::{Func, TypedFunc};
 #[cfg(feature = "compiler")]
 pub use component::CodeBuilder;
 pub use component::{Component, ComponentExportIndex, ExportLookup, ResourcesRequired};
-pub use engine::{Config, Engine, OptLevel, PoolConfig};
+pub use engine::{
+    CacheStore, Collector, Enabled, InstanceAllocationStrategy, ModuleVersionStrategy,
+    PoolingAllocationConfig, ProfilingStrategy, RegallocAlgorithm, Strategy, WasmBacktraceDetails,
+    WasmFeatures,
+};
+pub use engine::{Config, Engine, EngineWeak, OptLevel, PoolConfig, Precompiled};
 pub use error::{ArtifactFault, Error, ErrorKind, FrameInfo, FrameSymbol, LimitKind, LinkError};
 pub use error::{Module, Result, ToMintageResult, ToWasmtimeResult, UnmetImport, WasmBacktrace};
 pub use instance::{Instance, InstancePre};

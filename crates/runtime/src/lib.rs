@@ -47,13 +47,13 @@ mod pool;
 mod slab;
 mod sys;
 
-pub use code::{Callee, Code, LoadCheck, artifact_file_settings, artifact_settings};
+pub use code::{Callee, Code, LoadCheck, artifact_file_settings, artifact_settings, host};
 pub use component::error_context::ErrorContext;
 pub use component::handles::{HandleError, HandleKind};
 pub use component::transcode::from_utf8;
 pub use entry::{
     Backtrace, Frame, HostCall, Stopped, SuspendableCall, TrapReport, backtrace, call,
-    call_confined,
+    call_confined, prepare_thread,
 };
 pub use fiber::{Stack, StackPool};
 pub use instance::{

@@ -3,7 +3,7 @@
 use super::input::require_binary;
 use super::{Component, load_check, text};
 use crate::Engine;
-use crate::error::{Context, Result};
+use crate::error::{Context, Result, ensure};
 use mintage_artifact::Check;
 use mintage_runtime::Code;
 use std::path::Path;
@@ -119,6 +119,10 @@ impl Engine {
         options: &mintage_compile::Options,
         progress: &dyn mintage_compile::Progress,
     ) -> Result<Vec<u8>> {
+        ensure!(
+            self.config().compiles,
+            "the engine compiles no components (`Config::enable_compiler(false)`); load an artifact"
+        );
         let binary = text::to_binary(bytes, None)?;
         let tunables = &self.config().tunables;
         let options = mintage_compile::Options {

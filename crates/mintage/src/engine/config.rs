@@ -1,5 +1,7 @@
 //! [`Config`]: the settings of an [`Engine`](crate::Engine).
 
+use super::compatible::{Caps, Refused};
+use crate::error::{Result, ensure};
 pub use mintage_environ::OptLevel;
 use mintage_environ::{Feature, Features, Tunables};
 pub use mintage_runtime::PoolConfig;
@@ -39,6 +41,11 @@ pub struct Config {
     pub(crate) verify_artifacts: bool,
     pub(crate) pool: PoolConfig,
     pub(crate) epochs: bool,
+    #[cfg(feature = "compiler")]
+    pub(crate) compiles: bool,
+    /// Limits of all stores.
+    pub(crate) caps: Option<Caps>,
+    pub(super) refused: Refused,
 }
 
 impl Default for Config {
@@ -57,6 +64,10 @@ impl Default for Config {
             verify_artifacts: false,
             pool: PoolConfig::default(),
             epochs: false,
+            #[cfg(feature = "compiler")]
+            compiles: true,
+            caps: None,
+            refused: Refused::default(),
         }
     }
 }
@@ -112,8 +123,8 @@ impl Config {
     /// and other objects; default: 512 MiB. At most 1 GiB is used. Objects take at most half of
     /// the heap at a time. A component instance has a GC heap only if its code can allocate
     /// objects.
-    pub fn gc_heap_reservation(&mut self, bytes: u32) -> &mut Self {
-        self.tunables.gc_heap_reservation = bytes;
+    pub fn gc_heap_reservation(&mut self, bytes: u64) -> &mut Self {
+        self.tunables.gc_heap_reservation = bytes.min(1 << 30) as u32;
         self
     }
 
@@ -230,11 +241,27 @@ impl Config {
         self
     }
 
+    /// Sets whether engines compile components, or only load artifacts; default: on.
+    #[cfg(feature = "compiler")]
+    pub fn enable_compiler(&mut self, enable: bool) -> &mut Self {
+        self.compiles = enable;
+        self
+    }
+
     /// Returns the settings as they apply to an engine: with all that they include.
-    pub(crate) fn settled(&self) -> Config {
+    ///
+    /// # Errors
+    ///
+    /// If a setting cannot be honoured. The error names it.
+    pub(crate) fn settled(&self) -> Result<Config> {
+        self.refused.check()?;
+        ensure!(
+            self.max_wasm_stack > 0,
+            "`Config::max_wasm_stack` is 0, so no guest could run"
+        );
         let mut config = self.clone();
         config.tunables.interruptible |= config.epochs;
-        config
+        Ok(config)
     }
 
     /// Sets whether the operators that guests execute consume fuel

@@ -5,10 +5,20 @@ mod compatible;
 mod compilers;
 mod config;
 mod epochs;
+mod precompiled;
 pub(crate) mod timer;
 pub(crate) mod wake;
+mod weak;
 
+pub(crate) use compatible::Caps;
+pub use compatible::{
+    CacheStore, Collector, Enabled, InstanceAllocationStrategy, ModuleVersionStrategy,
+    PoolingAllocationConfig, ProfilingStrategy, RegallocAlgorithm, Strategy, WasmBacktraceDetails,
+    WasmFeatures,
+};
 pub use config::{Config, OptLevel, PoolConfig};
+pub use precompiled::Precompiled;
+pub use weak::EngineWeak;
 
 use self::epochs::Epochs;
 use self::timer::Timer;
@@ -91,9 +101,10 @@ impl Engine {
     ///
     /// # Errors
     ///
-    /// If the threads that compile cannot be started.
+    /// If a setting cannot be honoured, which the error names, or if the threads that compile
+    /// cannot be started.
     pub fn new(config: &Config) -> Result<Engine> {
-        let config = config.settled();
+        let config = config.settled()?;
         let inner = EngineInner {
             #[cfg(feature = "compiler")]
             compilers: Compilers::new(config.threads)?,
@@ -147,6 +158,17 @@ impl Engine {
     /// Returns the stacks of asynchronous calls.
     pub(crate) fn stacks(&self) -> &Arc<StackPool> {
         &self.inner.stacks
+    }
+
+    /// Prepares the current thread for calls of guests. Otherwise its first call does so, which
+    /// then takes a few microseconds more.
+    pub fn tls_eager_initialize() {
+        mintage_runtime::prepare_thread();
+    }
+
+    /// Returns `false`: guests run as machine code, never in Wasmtime's interpreter.
+    pub fn is_pulley(&self) -> bool {
+        false
     }
 
     /// Returns whether both are the same engine.

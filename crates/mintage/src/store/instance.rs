@@ -187,7 +187,7 @@ impl<T: 'static> StoreInner<T> {
         );
         let used = allowance.admit(self.opaque.used, layout)?;
         let limits = Limits {
-            limiter: self.host.limiter.is_some().then(limiter_functions::<T>),
+            limiter: self.host.limits_growth().then(limiter_functions::<T>),
             handles: allowance.handles,
             stack_bytes: config.max_wasm_stack,
         };

@@ -3,6 +3,7 @@
 
 use super::check_in::TimeLimits;
 use super::waiting::with_context;
+use crate::engine::Caps;
 use crate::error::{Error, ErrorKind, LimitKind, Result, bail, ensure};
 use async_trait::async_trait;
 use mintage_environ::error::Classified;
@@ -523,6 +524,8 @@ pub(crate) type Answer<'a> = Pin<Box<dyn Future<Output = Result<bool>> + Send + 
 /// The host's data, and the limits of the guests.
 pub(crate) struct HostState<T: 'static> {
     pub limiter: Option<FindLimiter<T>>,
+    /// The limits of all stores of the engine.
+    pub caps: Option<Caps>,
     pub time: TimeLimits<T>,
     pub data: T,
 }
@@ -581,6 +584,9 @@ impl MayGrow<'_> {
 
 impl<T> GrowthLimiter for HostState<T> {
     fn growing(&mut self, growth: &Growth) -> Result<MayGrow<'_>> {
+        if self.cap(growth).is_some() {
+            return Ok(MayGrow::Now(false));
+        }
         let Some(limiter) = self.limiter() else {
             return Ok(MayGrow::Now(true));
         };
@@ -628,6 +634,16 @@ impl<T> GrowthLimiter for HostState<T> {
 }
 
 impl<T> HostState<T> {
+    /// Returns whether anything limits growth.
+    pub fn limits_growth(&self) -> bool {
+        self.limiter.is_some() || self.caps.is_some()
+    }
+
+    /// Returns the setting of the engine that forbids growth, if one does.
+    fn cap(&self, growth: &Growth) -> Option<&'static str> {
+        self.caps.as_ref().and_then(|caps| caps.refusal(growth))
+    }
+
     fn limiter(&mut self) -> Option<FoundLimiter<'_>> {
         Some(match self.limiter.as_mut()? {
             FindLimiter::Sync(find) => FoundLimiter::Sync(find(&mut self.data)),
@@ -659,7 +675,10 @@ impl<T> HostState<T> {
     ///
     /// If the limiter refuses the sizes that the component declares, or does not answer at once.
     pub fn admit<'c>(&mut self, code: &'c Code) -> Result<&'c Arc<Image>> {
-        if self.limiter.is_none() {
+        if let Some(caps) = &self.caps {
+            caps.admit(code.layout())?;
+        }
+        if !self.limits_growth() {
             return Ok(code.image());
         }
         for image in images(code) {
@@ -687,6 +706,9 @@ impl<T> HostState<T> {
     where
         T: Send,
     {
+        if let Some(caps) = &self.caps {
+            caps.admit(code.layout())?;
+        }
         for image in images(code) {
             let mut refusal = None;
             for (number, growth) in Growth::at_start(code, image).enumerate() {
@@ -730,6 +752,14 @@ impl<T> HostState<T> {
     /// Makes the error for an instance that starts with more than the limiter allows.
     fn refused(&mut self, growth: &Growth) -> Classified {
         let table = matches!(growth.what, Growing::Table(_));
+        if let Some(cap) = self.cap(growth) {
+            let kind = if table {
+                LimitKind::Table
+            } else {
+                LimitKind::Memory
+            };
+            return refused(growth, Some((kind, format!("more than `{cap}` allows"))));
+        }
         let reason = match self.limiter() {
             Some(FoundLimiter::Sync(limiter)) => limiter.refusal(table, growth.desired as usize),
             Some(FoundLimiter::Async(_)) | None => None,
@@ -898,6 +928,7 @@ mod tests {
                 limiter: Some(FindLimiter::Sync(Box::new(|limits: &mut StoreLimits| {
                     limits as &mut dyn ResourceLimiter
                 }))),
+                caps: None,
                 time: TimeLimits::new(&Engine::default()),
                 data: limits(trap).build(),
             };

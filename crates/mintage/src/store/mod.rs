@@ -149,6 +149,7 @@ impl<T> Store<T> {
             },
             host: HostState {
                 limiter: None,
+                caps: engine.config().caps,
                 time: TimeLimits::new(engine),
                 data,
             },

@@ -180,10 +180,10 @@ impl<T> Store<T> {
     /// While the callback runs, guests that it calls trap if the deadline has still passed. The
     /// callback is not asked for `realloc` and `post-return` functions, which run while values are
     /// converted. If such functions go on for more than a second past the deadline, they trap.
-    pub fn epoch_deadline_callback(
-        &mut self,
-        callback: impl FnMut(StoreContextMut<'_, T>) -> Result<UpdateDeadline> + Send + Sync + 'static,
-    ) {
+    pub fn epoch_deadline_callback<F>(&mut self, callback: F)
+    where
+        F: FnMut(StoreContextMut<'_, T>) -> Result<UpdateDeadline> + Send + Sync + 'static,
+    {
         self.inner.host.time.on_epoch = OnEpoch::Callback(Box::new(callback));
     }
 

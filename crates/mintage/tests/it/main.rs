@@ -33,6 +33,7 @@ mod reexport;
 mod reflection;
 mod replace;
 mod resources;
+mod settings;
 mod smoke;
 mod snapshots;
 mod stacks;

@@ -356,7 +356,7 @@ pub unsafe fn artifact_file_settings(path: &Path) -> Result<Tunables> {
 }
 
 /// Returns this machine as an artifact's target names it.
-fn host() -> &'static Target {
+pub fn host() -> &'static Target {
     static HOST: OnceLock<Target> = OnceLock::new();
     HOST.get_or_init(|| Target {
         triple: sys::target_triple(),

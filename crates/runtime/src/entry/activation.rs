@@ -115,6 +115,13 @@ pub fn thread() -> *const Thread {
     THREAD.with(ptr::from_ref)
 }
 
+/// Prepares the current thread for calls, which otherwise the first call does. If that is not
+/// possible, each call says why.
+pub fn prepare_thread() {
+    // SAFETY: this thread runs.
+    let _ = unsafe { (*thread()).prepare() };
+}
+
 /// Returns whether the innermost call of this thread is the only one into the instance.
 pub fn is_only_call(data: &InstanceData) -> bool {
     // SAFETY: this thread runs.

@@ -15,6 +15,7 @@ mod suspend;
 mod trap;
 pub mod unwind;
 
+pub use activation::prepare_thread;
 pub use backtrace::backtrace;
 pub use call::{call, call_confined};
 pub use fault::Raise;

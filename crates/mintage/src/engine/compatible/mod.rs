@@ -1,0 +1,372 @@
+//! Settings by the names that hosts of Wasmtime use: those that have another name or another form
+//! here, those that mean nothing here, and those that cannot be honoured.
+//!
+//! | file | what it has |
+//! |---|---|
+//! | `mod.rs` | settings that have a meaning, and their types |
+//! | `ignored.rs` | settings without effect, each with the reason |
+//! | `features.rs` | [`WasmFeatures`] |
+//! | `pooling.rs` | [`PoolingAllocationConfig`] |
+
+#[macro_use]
+mod ignored;
+mod features;
+mod pooling;
+
+pub use features::WasmFeatures;
+pub use ignored::CacheStore;
+pub(crate) use pooling::Caps;
+pub use pooling::{InstanceAllocationStrategy, PoolingAllocationConfig};
+
+use super::{Config, OptLevel};
+use crate::error::{Result, bail, ensure};
+use mintage_environ::unsupported;
+use std::collections::BTreeMap;
+use std::env::consts::{ARCH, OS};
+use std::num::NonZeroU32;
+
+/// A compiler; see [`Config::strategy`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Strategy {
+    /// The best one for the host: Cranelift.
+    #[default]
+    Auto,
+    /// Cranelift, which optimizes.
+    Cranelift,
+    /// Wasmtime's compiler of one pass, which this engine does not have.
+    Winch,
+}
+
+/// A garbage collector; see [`Config::collector`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Collector {
+    /// The engine's collector.
+    #[default]
+    Auto,
+    /// Counts of references.
+    DeferredReferenceCounting,
+    /// No collection.
+    Null,
+    /// Copies live objects.
+    Copying,
+}
+
+/// A register allocator; see [`Config::cranelift_regalloc_algorithm`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RegallocAlgorithm {
+    /// Allocates well, and takes time for it.
+    Backtracking,
+    /// Allocates fast.
+    SinglePass,
+}
+
+/// A profiler of the host system; see [`Config::profiler`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProfilingStrategy {
+    /// None.
+    None,
+    /// A map of functions for `perf`.
+    PerfMap,
+    /// A dump of machine code for `perf`.
+    JitDump,
+    /// VTune.
+    VTune,
+    /// The profiler of Wasmtime's interpreter.
+    Pulley,
+}
+
+/// Whether backtraces have source locations; see [`Config::wasm_backtrace_details`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WasmBacktraceDetails {
+    /// They do.
+    Enable,
+    /// They do not.
+    Disable,
+    /// An environment variable decides.
+    Environment,
+}
+
+/// A setting that can be left to the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Enabled {
+    /// The engine decides.
+    Auto,
+    /// On.
+    Yes,
+    /// Off.
+    No,
+}
+
+/// The version that artifacts are marked with; see [`Config::module_version`].
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ModuleVersionStrategy {
+    /// The version of the engine.
+    #[default]
+    WasmtimeVersion,
+    /// A version of the host's own.
+    Custom(String),
+    /// None.
+    None,
+}
+
+/// Settings that an engine cannot be made with, by the name of the setter, each with the reason.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Refused(BTreeMap<&'static str, String>);
+
+impl Refused {
+    /// Notes whether a setting, as it is now, cannot be honoured.
+    fn set(&mut self, setter: &'static str, reason: Option<String>) {
+        match reason {
+            Some(reason) => _ = self.0.insert(setter, reason),
+            None => _ = self.0.remove(setter),
+        }
+    }
+
+    /// Fails if there is such a setting.
+    ///
+    /// # Errors
+    ///
+    /// The error names all of them.
+    pub fn check(&self) -> Result<()> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let settings = self.0.iter();
+        let settings: Vec<String> = settings
+            .map(|(setter, reason)| format!("`Config::{setter}`: {reason}"))
+            .collect();
+        bail!(unsupported!("{}", settings.join("; ")))
+    }
+}
+
+/// Settings for hosts that port from Wasmtime. Each has its meaning, or says that it has no effect,
+/// so that the host need not remove it. A value that cannot be honoured is an error of
+/// [`Engine::new`](crate::Engine::new), which names the setting.
+impl Config {
+    /// Has the effect of [`opt_level`](Self::opt_level).
+    pub fn cranelift_opt_level(&mut self, level: OptLevel) -> &mut Self {
+        self.opt_level(level)
+    }
+
+    /// Has the effect of [`debug_verifier`](Self::debug_verifier).
+    pub fn cranelift_debug_verifier(&mut self, enable: bool) -> &mut Self {
+        self.debug_verifier(enable)
+    }
+
+    /// Chooses the compiler. There is one, so [`Strategy::Auto`] and [`Strategy::Cranelift`] have
+    /// no effect. An engine cannot be made with [`Strategy::Winch`].
+    pub fn strategy(&mut self, strategy: Strategy) -> &mut Self {
+        let reason = match strategy {
+            Strategy::Auto | Strategy::Cranelift => None,
+            Strategy::Winch => Some(
+                "`Strategy::Winch` is not available; use `Strategy::Auto`, with \
+                 `OptLevel::None` if compiling should be fast"
+                    .into(),
+            ),
+        };
+        self.refused.set("strategy", reason);
+        self
+    }
+
+    /// Sets the target of the code, which must be the system that this runs on: its architecture,
+    /// and its operating system if the triple names one. Code uses what the processor offers.
+    ///
+    /// # Errors
+    ///
+    /// If `target` is another architecture or operating system.
+    pub fn target(&mut self, target: &str) -> Result<&mut Self> {
+        let mut parts = target.split('-');
+        let architecture = parts.next() == Some(ARCH);
+        let system = parts.any(|part| part == OS) || !target.contains('-');
+        ensure!(
+            architecture && system,
+            unsupported!(
+                "`Config::target`: code is generated for the system that compiles it \
+                 ({ARCH}-{OS}), not for `{target}`"
+            )
+        );
+        Ok(self)
+    }
+
+    /// Sets whether guests can be debugged, which is not supported: an engine cannot be made with
+    /// `true`.
+    pub fn guest_debug(&mut self, enable: bool) -> &mut Self {
+        self.refuse_if(enable, "guest_debug", "guests cannot be debugged")
+    }
+
+    /// Sets whether a trap makes a core dump, which is not supported: an engine cannot be made with
+    /// `true`. Traps have backtraces ([`WasmBacktrace`](crate::WasmBacktrace)).
+    pub fn coredump_on_trap(&mut self, enable: bool) -> &mut Self {
+        self.refuse_if(enable, "coredump_on_trap", "there are no core dumps")
+    }
+
+    /// Sets whether accesses to memory are checked for errors of the guest's allocator, which is
+    /// not supported: an engine cannot be made with `true`.
+    pub fn wmemcheck(&mut self, enable: bool) -> &mut Self {
+        self.refuse_if(enable, "wmemcheck", "uses of guest memory are not checked")
+    }
+
+    /// Sets whether faults of the processor are traps of guests, which is always so: an engine
+    /// cannot be made with `false`.
+    pub fn signals_based_traps(&mut self, enable: bool) -> &mut Self {
+        let reason = "machine code relies on faults for bounds checks, so they cannot be off";
+        self.refuse_if(!enable, "signals_based_traps", reason)
+    }
+
+    /// Chooses a profiler. None is supported: an engine can only be made with
+    /// [`ProfilingStrategy::None`].
+    pub fn profiler(&mut self, profiler: ProfilingStrategy) -> &mut Self {
+        let refused = profiler != ProfilingStrategy::None;
+        let reason = format!("`ProfilingStrategy::{profiler:?}` is not supported");
+        self.refuse_if(refused, "profiler", &reason)
+    }
+
+    /// Turns on a flag of the code generator. This is not supported: an engine cannot be made
+    /// afterwards.
+    pub fn cranelift_flag_enable(&mut self, flag: &str) -> &mut Self {
+        let reason = format!("flags of the code generator cannot be set (`{flag}`)");
+        self.refuse_if(true, "cranelift_flag_enable", &reason)
+    }
+
+    /// Sets a flag of the code generator. This is not supported: an engine cannot be made
+    /// afterwards.
+    pub fn cranelift_flag_set(&mut self, name: &str, value: &str) -> &mut Self {
+        let reason = format!("flags of the code generator cannot be set (`{name}={value}`)");
+        self.refuse_if(true, "cranelift_flag_set", &reason)
+    }
+
+    /// Sets whether garbage is collected at each allocation, for tests, whatever the number is.
+    ///
+    /// # Errors
+    ///
+    /// Never.
+    pub fn gc_zeal_alloc_counter(&mut self, counter: Option<NonZeroU32>) -> Result<&mut Self> {
+        Ok(self.gc_zeal(counter.is_some()))
+    }
+
+    /// Chooses how the memory of instances is managed. It is always pooled; see
+    /// [`InstanceAllocationStrategy`].
+    pub fn allocation_strategy(
+        &mut self,
+        strategy: impl Into<InstanceAllocationStrategy>,
+    ) -> &mut Self {
+        let (pool, caps) = strategy.into().settings();
+        self.pool = pool;
+        self.caps = caps;
+        self
+    }
+
+    fn refuse_if(&mut self, refused: bool, setter: &'static str, reason: &str) -> &mut Self {
+        self.refused.set(setter, refused.then(|| reason.into()));
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Engine;
+
+    /// Returns the message of the error that an engine with these settings is.
+    fn refusal(set: impl FnOnce(&mut Config) -> &mut Config) -> Option<String> {
+        let mut config = Config::new();
+        Engine::new(set(&mut config))
+            .err()
+            .map(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_cannot_be_honoured_is_an_error_that_names_the_setting() {
+        type Set = fn(&mut Config) -> &mut Config;
+        let refused: [(&str, Set); 8] = [
+            ("strategy", |config| config.strategy(Strategy::Winch)),
+            ("guest_debug", |config| config.guest_debug(true)),
+            ("coredump_on_trap", |config| config.coredump_on_trap(true)),
+            ("wmemcheck", |config| config.wmemcheck(true)),
+            ("signals_based_traps", |config| {
+                config.signals_based_traps(false)
+            }),
+            ("profiler", |config| {
+                config.profiler(ProfilingStrategy::PerfMap)
+            }),
+            ("cranelift_flag_enable", |config| {
+                config.cranelift_flag_enable("enable_pinned_reg")
+            }),
+            ("cranelift_flag_set", |config| {
+                config.cranelift_flag_set("opt_level", "none")
+            }),
+        ];
+        for (setter, set) in refused {
+            let message = refusal(set).unwrap();
+            assert!(
+                message.contains(&format!("`Config::{setter}`")),
+                "{message}"
+            );
+        }
+        // All of them, and not those that were set otherwise afterwards.
+        let message = refusal(|config| {
+            config.strategy(Strategy::Winch).wmemcheck(true);
+            config.guest_debug(true).guest_debug(false)
+        });
+        let message = message.unwrap();
+        assert!(message.contains("::strategy") && message.contains("::wmemcheck"));
+        assert!(!message.contains("guest_debug"), "{message}");
+
+        let accepted: [Set; 7] = [
+            |config| config.strategy(Strategy::Winch).strategy(Strategy::Auto),
+            |config| config.strategy(Strategy::Cranelift),
+            |config| config.guest_debug(false),
+            |config| config.coredump_on_trap(false),
+            |config| config.wmemcheck(false),
+            |config| config.signals_based_traps(true),
+            |config| config.profiler(ProfilingStrategy::None),
+        ];
+        for set in accepted {
+            assert_eq!(refusal(set), None);
+        }
+    }
+
+    #[test]
+    fn targets_are_the_host() {
+        let mut config = Config::new();
+        for target in [
+            ARCH.to_string(),
+            format!("{ARCH}-{OS}"),
+            format!("{ARCH}-unknown-{OS}-gnu"),
+            format!("{ARCH}-alpine-{OS}-musl"),
+        ] {
+            config.target(&target).unwrap();
+        }
+        for target in [
+            "",
+            "pulley64",
+            "riscv64gc-unknown-linux-gnu",
+            "x86_64-unknown-none",
+            "x86_64-pc-windows-msvc",
+        ] {
+            let error = config.target(target).unwrap_err().to_string();
+            assert!(
+                error.contains("`Config::target`") && error.contains(target),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_names_have_their_effect() {
+        let mut config = Config::new();
+        config.cranelift_opt_level(OptLevel::SpeedAndSize);
+        assert_eq!(config.tunables.opt_level, OptLevel::SpeedAndSize);
+        for on in [true, false] {
+            config.cranelift_debug_verifier(on);
+            assert_eq!(config.tunables.debug_verifier, on);
+            config
+                .gc_zeal_alloc_counter(NonZeroU32::new(on.into()))
+                .unwrap();
+            assert_eq!(config.tunables.gc_zeal, on);
+        }
+    }
+}
