@@ -90,8 +90,8 @@ pub use mintage_environ::Trap;
 pub use mintage_runtime::ErrorContext;
 pub use resource::{Resource, ResourceAny, ResourceTable, ResourceTableError};
 pub use resource::{ResourceDynamic, ResourceGuard};
-pub use store::UpdateDeadline;
 pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut};
+pub use store::{CallHook, HostFunctionName, UpdateDeadline};
 pub use store::{
     InterruptHandle, ResourceLimiter, ResourceLimiterAsync, StoreLimits, StoreLimitsBuilder,
 };

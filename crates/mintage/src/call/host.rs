@@ -12,7 +12,7 @@ use crate::store::{
     host_func, with_context,
 };
 use crate::types::{ComponentFunc, HostResourceTypes, TypeScope};
-use crate::{Component, StoreContextMut, Val};
+use crate::{CallHook, Component, StoreContextMut, Val};
 use mintage_environ::{DomainId, FuncTypeId, ImportId, LowerId};
 use mintage_runtime::HostFunc;
 use std::future::poll_fn;
@@ -185,6 +185,11 @@ fn start_host<'a, T: 'static, P, R: 'a>(
         words,
         scratch,
     } = call;
+    // Where the host calls the function, nothing crosses between host and guests.
+    let crossing = scratch.is_none().then_some(Some((instance, import.import)));
+    if let Some(host) = crossing {
+        store.cross(CallHook::CallingHost, host)?;
+    }
     let scope = CallScope::new(store, instance, import.borrows());
     let mut call = Call {
         target: &**import,
@@ -195,7 +200,16 @@ fn start_host<'a, T: 'static, P, R: 'a>(
         scratch,
         trapped: false,
     };
-    let params = call.lift_params(scope.store, lift)?;
+    let params = match (call.lift_params(scope.store, lift), crossing) {
+        (Ok(params), _) => params,
+        (Err(error), None) => return Err(error),
+        (error, Some(host)) => {
+            let error = error.map(|_| None);
+            return scope
+                .store
+                .crossed(CallHook::ReturningFromHost, host, error);
+        }
+    };
     let mut waiting = Waiting::new(scope, |store| body(store, params));
     let can_wait = context.is_some();
     let finish = move |import: &ResolvedImport,
@@ -204,24 +218,35 @@ fn start_host<'a, T: 'static, P, R: 'a>(
                        waiting: Waiting<'_, T, R>,
                        result: Result<R>|
           -> Result<()> {
-        let result = result.map_err(|error| import.failed(error))?;
         let mut scope = waiting.into_scope()?;
-        let mut call = Call {
-            target: import,
-            instance,
-            lends_to: scope.lends_to(),
-            abi,
-            words,
-            scratch,
-            trapped: false,
-        };
-        call.lower_results(scope.store, |cx, ty, target| lower(&result, cx, ty, target))?;
-        scope.exit()
+        let lowered = result
+            .map_err(|error| import.failed(error))
+            .and_then(|result| {
+                let mut call = Call {
+                    target: import,
+                    instance,
+                    lends_to: scope.lends_to(),
+                    abi,
+                    words,
+                    scratch,
+                    trapped: false,
+                };
+                call.lower_results(scope.store, |cx, ty, target| lower(&result, cx, ty, target))?;
+                scope.exit()
+            });
+        match crossing {
+            Some(host) => scope
+                .store
+                .crossed(CallHook::ReturningFromHost, host, lowered),
+            None => lowered,
+        }
     };
     let (words, scratch) = (call.words, call.scratch);
     match with_context(context, |cx| waiting.poll(cx)) {
         Poll::Ready(result) => finish(import, words, scratch, waiting, result).map(|()| None),
-        Poll::Pending if !can_wait => Err(import.failed(cannot_wait())),
+        Poll::Pending if !can_wait => {
+            finish(import, words, scratch, waiting, Err(cannot_wait())).map(|()| None)
+        }
         Poll::Pending => {
             let import = import.clone();
             Ok(Some(Box::pin(async move {
@@ -244,7 +269,9 @@ where
     }
 
     fn lower(self: Arc<Self>, import: ResolvedImport) -> HostFunc {
-        host_func(import.words, move |call| self.call(&import, call))
+        host_func(import.words, Some(import.import), move |call| {
+            self.call(&import, call)
+        })
     }
 
     fn start<'a>(
@@ -373,7 +400,9 @@ where
     }
 
     fn lower(self: Arc<Self>, import: ResolvedImport) -> HostFunc {
-        host_func(import.words, move |call| self.call(&import, call))
+        host_func(import.words, Some(import.import), move |call| {
+            self.call(&import, call)
+        })
     }
 
     fn start<'a>(

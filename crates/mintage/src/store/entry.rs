@@ -6,14 +6,15 @@
 //! reference from the pointer and drops it before it returns.
 
 use super::check_in::CheckedIn;
+use super::hook::CallHook;
 use super::limits::{Answer, GrowthLimiter, MayGrow};
 use super::waiting::{HostRest, poll_once};
 use super::{Destructor, StoreContextMut, StoreInner, StoreInstance};
 use crate::Trap;
 use crate::error::{Result, ensure, stopped};
 use crate::types::StoreInstanceId;
-use mintage_environ::component::CoreCallee;
-use mintage_environ::{DomainId, Index, LiftId};
+use mintage_environ::component::{CoreCallee, Initializer};
+use mintage_environ::{DomainId, ImportId, Index, LiftId};
 use mintage_runtime::{
     Code, Growing, Growth, HostAccess, HostCall, HostFunc, HostFuture, HostTable, Image,
     LaterPermit, Limiter, Limits, Permit, StoreState, StoreWords, Verdict,
@@ -77,13 +78,27 @@ impl<T> StoreInner<T> {
     where
         T: 'static,
     {
-        let handle = self.opaque.instances[instance].runtime.handle();
+        let StoreInstance {
+            runtime, component, ..
+        } = &self.opaque.instances[instance];
+        let handle = runtime.handle();
+        let initializers = &component.interface().initializers;
+        let starts = initializers
+            .iter()
+            .any(|initializer| matches!(initializer, Initializer::Start { .. }));
+        if starts {
+            self.cross(CallHook::CallingWasm, None)?;
+        }
         // SAFETY: the instance is in the store, which never drops one before itself, and the store
         // is borrowed exclusively. The instance's host functions were made by `host_func` for a
         // linker of the same `T`, which `InstancePre<T>` and the type of `self` tie together, and
         // expect the store's pointer. No other reference to the store or into the instance's
         // memories is used until the call is over.
-        unsafe { mintage_runtime::run_initializers(handle, self.host_access()) }.map_err(stopped)
+        let result = unsafe { mintage_runtime::run_initializers(handle, self.host_access()) };
+        match starts {
+            true => self.crossed(CallHook::ReturningFromWasm, None, result.map_err(stopped)),
+            false => result.map_err(stopped),
+        }
     }
 
     /// Calls the core function of a lift.
@@ -102,7 +117,7 @@ impl<T> StoreInner<T> {
         lift: LiftId,
         words: &mut [u64; LIFT_WORDS],
     ) -> Result<()> {
-        self.keep_deadline()?;
+        self.cross(CallHook::CallingWasm, None)?;
         let StoreInstance {
             runtime, component, ..
         } = &self.opaque.instances[instance];
@@ -122,7 +137,7 @@ impl<T> StoreInner<T> {
                 self.host_access(),
             )
         };
-        result.map_err(stopped)
+        self.crossed(CallHook::ReturningFromWasm, None, result.map_err(stopped))
     }
 
     /// Calls any core function of an instance that is not active, or has just been made so.
@@ -151,7 +166,7 @@ impl<T> StoreInner<T> {
         );
         let callee = component.code().callee(callee)?;
         let handle = runtime.handle();
-        self.keep_deadline()?;
+        self.cross(CallHook::CallingWasm, None)?;
         // SAFETY: as in `call_lift`; the words are enough for the signature, and the caller
         // converted values of its types.
         let result = unsafe {
@@ -163,7 +178,7 @@ impl<T> StoreInner<T> {
                 self.host_access(),
             )
         };
-        result.map_err(stopped)
+        self.crossed(CallHook::ReturningFromWasm, None, result.map_err(stopped))
     }
 
     /// Calls the `post-return` function of a lift, if it has one, with the flat results of the
@@ -362,7 +377,7 @@ pub(crate) struct HostFuncCall<'a, T: 'static> {
 /// Wraps the destructor of a resource type of the host, which guests call when they drop one.
 pub(crate) fn host_destructor<T: 'static>(destructor: &Destructor<T>) -> HostFunc {
     match destructor.clone() {
-        Destructor::Sync(destructor) => host_func(1, move |call: HostFuncCall<'_, T>| {
+        Destructor::Sync(destructor) => host_func(1, None, move |call: HostFuncCall<'_, T>| {
             destructor(StoreContextMut(call.store), call.words[0] as u32)
         }),
         Destructor::Async(destructor) => async_host_func(1, move |call, context| {
@@ -372,22 +387,25 @@ pub(crate) fn host_destructor<T: 'static>(destructor: &Destructor<T>) -> HostFun
     }
 }
 
-/// Wraps a host function for guests in stores of host data `T`.
+/// Wraps a host function for guests in stores of host data `T`. `import` is what it was imported
+/// as.
 ///
 /// The result may only be linked to instances that are made in stores of `T`, which
 /// [`InstancePre`](crate::InstancePre) ensures. A guest that must not call out (`may_leave`) traps.
 pub(crate) fn host_func<T: 'static>(
     words: usize,
+    import: Option<ImportId>,
     f: impl Fn(HostFuncCall<'_, T>) -> Result<()> + Send + Sync + 'static,
 ) -> HostFunc {
     HostFunc::new(words, move |call: HostCall<'_>| {
         // SAFETY: the function is linked to instances in stores of `T` only, by the rule above.
         let (pointer, call) = unsafe { host_func_call(call)? };
+        let host = import.map(|import| (call.instance, import));
+        call.store.cross(CallHook::CallingHost, host)?;
         let result = f(call);
         // SAFETY: as in `host_func_call`; the function has given back its reference.
         let store = unsafe { &mut *pointer.as_ptr() };
-        // The function may have forked the process.
-        Ok(result.and_then(|()| store.keep_deadline())?)
+        Ok(store.crossed(CallHook::ReturningFromHost, host, result)?)
     })
 }
 

@@ -2,6 +2,7 @@
 //! implements it with fixed numbers.
 
 use super::check_in::TimeLimits;
+use super::hook::{Hook, Imported};
 use super::waiting::with_context;
 use crate::engine::Caps;
 use crate::error::{Error, ErrorKind, LimitKind, Result, bail, ensure};
@@ -527,6 +528,13 @@ pub(crate) struct HostState<T: 'static> {
     /// The limits of all stores of the engine.
     pub caps: Option<Caps>,
     pub time: TimeLimits<T>,
+    /// Whether there is or was a hook or a deadline, which are looked at where calls cross between
+    /// host and guests.
+    pub watches_crossings: bool,
+    /// None while it runs, too.
+    pub hook: Option<Hook<T>>,
+    /// The host function because of which the hook runs.
+    pub hooked: Imported,
     pub data: T,
 }
 
@@ -930,6 +938,9 @@ mod tests {
                 }))),
                 caps: None,
                 time: TimeLimits::new(&Engine::default()),
+                watches_crossings: false,
+                hook: None,
+                hooked: None,
                 data: limits(trap).build(),
             };
             let growth = |what| Growth {

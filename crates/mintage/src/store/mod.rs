@@ -12,6 +12,7 @@
 //! | `limits.rs` | limits on space |
 //! | `time.rs`, `fuel.rs`, `interrupt.rs` | limits on time |
 //! | `backtrace.rs` | the wasm functions that wait for a host function |
+//! | `hook.rs` | the hook of calls between host and guests |
 //! | `check_in.rs` | whether a guest at such a limit traps or goes on |
 
 #[allow(
@@ -30,6 +31,7 @@ mod entries;
 mod entry;
 mod fuel;
 mod handles;
+mod hook;
 #[allow(unsafe_code, reason = "what threads may do that share a store")]
 mod instance;
 mod instances;
@@ -53,6 +55,7 @@ pub(crate) use entry::{
     HostFuncCall, LIFT_WORDS, async_host_func, host_destructor, host_func, limiter_access,
 };
 pub(crate) use handles::{HostHandle, HostHandles, LendingCall, ResourceOrigin};
+pub use hook::{CallHook, HostFunctionName};
 pub(crate) use instance::StoreInstance;
 pub use interrupt::InterruptHandle;
 pub(crate) use limits::GrowthLimiter;
@@ -151,6 +154,9 @@ impl<T> Store<T> {
                 limiter: None,
                 caps: engine.config().caps,
                 time: TimeLimits::new(engine),
+                watches_crossings: false,
+                hook: None,
+                hooked: None,
                 data,
             },
         };

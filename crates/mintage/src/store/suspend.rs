@@ -1,6 +1,6 @@
 //! Calls of guests that may be suspended while a host function waits.
 
-use super::{LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
+use super::{CallHook, LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
 use crate::Trap;
 use crate::engine::wake::InterruptTarget;
 use crate::error::{Result, ensure, stopped};
@@ -130,8 +130,8 @@ impl<T: Send + 'static> StoreInner<T> {
         callee: &Callee,
         words: &mut [u64],
     ) -> Result<()> {
-        self.keep_deadline()?;
         let stack = self.opaque.take_stack()?;
+        self.cross(CallHook::CallingWasm, None)?;
         let handle = self.opaque.instances[instance].runtime.handle();
         let interruption = self.host.time.interruption.as_ref();
         let interrupt = interruption.map(|interruption| interruption.target().clone());
@@ -152,7 +152,7 @@ impl<T: Send + 'static> StoreInner<T> {
         if let Some(stack) = stack {
             self.opaque.keep_stack(stack);
         }
-        result.map_err(stopped)
+        self.crossed(CallHook::ReturningFromWasm, None, result.map_err(stopped))
     }
 }
 

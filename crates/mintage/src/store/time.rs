@@ -83,6 +83,7 @@ impl<T> Store<T> {
     /// or if the system cannot start the thread. There is no deadline then.
     pub fn set_deadline(&mut self, after: Duration) -> Result<()> {
         let StoreInner { opaque, host } = &mut *self.inner;
+        host.watches_crossings = true;
         let interruption = host.time.interruption.as_mut();
         Interruption::set_deadline(interruption, &opaque.engine, after)
     }

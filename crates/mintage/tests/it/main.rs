@@ -18,6 +18,7 @@ mod exceptions;
 mod features;
 mod fuel;
 mod guards;
+mod hooks;
 mod in_place;
 mod interrupt;
 mod isolation;
