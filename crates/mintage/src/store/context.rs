@@ -150,3 +150,19 @@ impl<S: AsContextMut> AsContextMut for &mut S {
         S::as_context_mut(self)
     }
 }
+
+impl<S: AsContext + ?Sized> AsContext for Box<S> {
+    type Data = S::Data;
+
+    #[inline]
+    fn as_context(&self) -> StoreContext<'_, S::Data> {
+        S::as_context(self)
+    }
+}
+
+impl<S: AsContextMut + ?Sized> AsContextMut for Box<S> {
+    #[inline]
+    fn as_context_mut(&mut self) -> StoreContextMut<'_, S::Data> {
+        S::as_context_mut(self)
+    }
+}

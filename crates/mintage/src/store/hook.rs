@@ -87,11 +87,12 @@ impl<T> Store<T> {
     ///
     /// The hook is called for exported functions, start functions and destructors of guests, and
     /// for functions and synchronous destructors of the host. A component with start functions
-    /// counts as one that is called, even if their outcome is known and they do not run again. It is not called for `realloc` and
-    /// `post-return` functions, which run while values are converted, for a host function that the
-    /// host calls because a component exports it again, and where a call of a host function ends
-    /// because its future is dropped. A guest that waits for an asynchronous host function has left
-    /// for the host. While the hook runs, calls that it makes call no hook.
+    /// counts as one that is called, even if their outcome is known and they do not run again. It
+    /// is not called for `realloc` and `post-return` functions, which run while values are
+    /// converted, for a host function that the host calls because a component exports it again, and
+    /// where a call of a host function ends because its future is dropped. A guest that waits for
+    /// an asynchronous host function has left for the host. While the hook runs, calls that it
+    /// makes call no hook.
     ///
     /// ```
     /// # #[cfg(feature = "compiler")]

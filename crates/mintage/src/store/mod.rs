@@ -12,6 +12,7 @@
 //! | `limits.rs` | limits on space |
 //! | `time.rs`, `fuel.rs`, `interrupt.rs` | limits on time |
 //! | `backtrace.rs` | the wasm functions that wait for a host function |
+//! | `compatible.rs` | methods for hosts that port |
 //! | `hook.rs` | the hook of calls between host and guests |
 //! | `check_in.rs` | whether a guest at such a limit traps or goes on |
 
@@ -22,6 +23,7 @@
 mod allocation;
 mod backtrace;
 mod check_in;
+mod compatible;
 mod context;
 mod entries;
 #[allow(

@@ -4,7 +4,7 @@
 use super::check_in::OnEpoch;
 use super::fuel::Fuel;
 use super::interrupt::Interruption;
-use super::{InterruptHandle, Store, StoreContext, StoreContextMut, StoreInner, UpdateDeadline};
+use super::{InterruptHandle, Store, StoreContext, StoreContextMut, UpdateDeadline};
 use crate::error::Result;
 use std::time::Duration;
 
@@ -82,17 +82,12 @@ impl<T> Store<T> {
     /// If the engine was created without [`Config::interruptible`](crate::Config::interruptible),
     /// or if the system cannot start the thread. There is no deadline then.
     pub fn set_deadline(&mut self, after: Duration) -> Result<()> {
-        let StoreInner { opaque, host } = &mut *self.inner;
-        host.watches_crossings = true;
-        let interruption = host.time.interruption.as_mut();
-        Interruption::set_deadline(interruption, &opaque.engine, after)
+        self.inner.set_deadline(after)
     }
 
     /// Removes the deadline, if there is one, whether it has passed or not.
     pub fn clear_deadline(&mut self) {
-        if let Some(interruption) = &mut self.inner.host.time.interruption {
-            interruption.clear_deadline();
-        }
+        self.inner.clear_deadline();
     }
 
     /// Sets the fuel after which guests yield to the executor, in an asynchronous call; `None`, the

@@ -10,6 +10,7 @@ mod calls;
 mod collector;
 mod compile_limits;
 mod compose;
+mod contexts;
 mod conversions;
 mod derive;
 mod epochs;
