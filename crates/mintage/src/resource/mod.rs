@@ -2,8 +2,8 @@
 //!
 //! | file | what it has |
 //! |---|---|
-//! | `typed.rs` | [`Resource`], [`ResourceDynamic`]: resources of the host, by their 32-bit representation |
-//! | `host.rs` | the part of both that does not depend on the type |
+//! | `typed.rs` | [`Resource`], [`ResourceDynamic`]: resources of the host |
+//! | `host.rs` | their representation, 32 bits, and who owns it |
 //! | `any.rs` | [`ResourceAny`]: a resource of guest or host, by an entry in the store |
 //! | `guard.rs` | [`ResourceGuard`]: a resource that is dropped with a Rust value |
 //! | `table.rs` | [`ResourceTable`]: values of the host by representation |
