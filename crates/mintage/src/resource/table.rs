@@ -236,10 +236,10 @@ impl ResourceTable {
 
     /// Returns the values with the representations that are keys of `map`, each with its entry of
     /// the map. Any map or list of pairs will do.
-    pub fn iter_entries<'a, T>(
-        &'a mut self,
+    pub fn iter_entries<T>(
+        &mut self,
         map: impl IntoIterator<Item = (u32, T)>,
-    ) -> impl Iterator<Item = (Result<&'a mut dyn Any>, T)> {
+    ) -> impl Iterator<Item = (Result<&mut dyn Any>, T)> {
         let mut map: BTreeMap<u32, T> = map.into_iter().collect();
         let mut found: Vec<_> = Vec::with_capacity(map.len());
         for (rep, slot) in (0..).zip(&mut self.slots) {

@@ -116,29 +116,31 @@ impl Items {
         match self {
             Items::Imports(path) => {
                 let (items, names) = Self::imports(component, path);
-                let item = |(i, (name, import)): (usize, (&'c Box<str>, &Import))| {
+                let item = |(i, (name, import)): (usize, (&'c str, &Import))| {
                     let ty = ComponentItem::of_import(component, import, || {
                         Items::Imports(below(path, i))
                     })?;
                     Some((
-                        &**name,
+                        name,
                         annotated(ty, &interface.annotated_imports, &names, name),
                     ))
                 };
-                items.iter().enumerate().filter_map(item).collect()
+                let items = items.iter().map(|(name, item)| (&**name, item));
+                items.enumerate().filter_map(item).collect()
             }
             Items::Exports(path) => {
                 let (items, names) = Self::exports(component, path);
-                let item = |(i, (name, export)): (usize, (&'c Box<str>, &Export))| {
+                let item = |(i, (name, export)): (usize, (&'c str, &Export))| {
                     let ty = ComponentItem::of_exported(component, export, || {
                         Items::Exports(below(path, i))
                     })?;
                     Some((
-                        &**name,
+                        name,
                         annotated(ty, &interface.annotated_exports, &names, name),
                     ))
                 };
-                items.iter().enumerate().filter_map(item).collect()
+                let items = items.iter().map(|(name, item)| (&**name, item));
+                items.enumerate().filter_map(item).collect()
             }
             Items::Unknown => Vec::new(),
         }

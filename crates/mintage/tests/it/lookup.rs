@@ -1,6 +1,11 @@
 //! What hosts ask of components and instances besides calls: exports by name and index, further
 //! instances, sizes and places in memory, and what there is instead of core modules.
 
+#![allow(
+    clippy::needless_borrows_for_generic_args,
+    reason = "names can be given by reference, too"
+)]
+
 use crate::common::message;
 use mintage::component::{Component, ComponentExportIndex, Instance, Linker, types::ComponentItem};
 use mintage::{Engine, ErrorKind, Module, Result, Store};

@@ -58,7 +58,12 @@ fn hosts_import_from_the_module_of_components() -> Result<()> {
 }
 
 /// Names that hosts write in signatures of their own.
-#[allow(dead_code, reason = "only that it compiles matters")]
+#[allow(
+    dead_code,
+    clippy::type_complexity,
+    clippy::implied_bounds_in_impls,
+    reason = "only that it compiles matters"
+)]
 mod signatures {
     use super::*;
 
