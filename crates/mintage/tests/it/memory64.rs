@@ -121,7 +121,9 @@ fn errors_name_the_setting_to_raise() -> Result<()> {
     let engine = Engine::new(Config::new().pool(&pool))?;
     let error = message(refused(&engine, "i64 1"));
     assert!(
-        error.contains("raise `PoolConfig::total_address_space`"),
+        error.contains(
+            "`PoolConfig::total_address_space` allows for all instances together; raise it"
+        ),
         "{error}"
     );
     assert!(error.contains("`Config::memory64_reservation`"), "{error}");
