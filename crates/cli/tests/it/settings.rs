@@ -221,12 +221,15 @@ fn reservations_and_limits_are_options_and_errors_name_them() {
             &["--max-memory-size", "64K"],
             &[
                 "starts with 1048576 bytes",
-                "raise `--max-memory-size` or `--max-total-memory-size`\n",
+                "more than the 65536 that `--max-memory-size` allows\n",
             ],
         ),
         (
             &["--max-table-elements", "9"],
-            &["starts with 1000 entries", "raise `--max-table-elements`"],
+            &[
+                "starts with 1000 entries",
+                "more than the 9 that `--max-table-elements` allows\n",
+            ],
         ),
         (
             &["--max-code-size", "16"],

@@ -35,7 +35,7 @@ use std::fmt;
 /// #                 (global.set $dropped (i32.add (global.get $dropped) (i32.const 1))))
 /// #             (func (export "dropped") (result i32) (global.get $dropped)))
 /// #         (core instance $d (instantiate $d))
-/// #         (type $counter (resource (rep i32) (dtor (func $d "drop"))))
+/// #         (type $counter (resource (rep i32) (dtor (core func $d "drop"))))
 /// #         (core func $new (canon resource.new $counter))
 /// #         (export $c "counter" (type $counter))
 /// #         (func (export "new") (param "rep" u32) (result (own $c))

@@ -295,7 +295,8 @@ impl ResourceType {
 ///     &engine,
 ///     r#"(component (import "sum" (func (param "of" (list u32)) (result u64))))"#,
 /// )?;
-/// let import = component.component_type().get_import(&engine, "sum").unwrap();
+/// let ty = component.component_type();
+/// let import = ty.get_import(&engine, "sum").unwrap();
 /// let ComponentItem::ComponentFunc(sum) = import.ty else {
 ///     panic!("`sum` is a function");
 /// };
