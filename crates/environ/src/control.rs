@@ -39,9 +39,9 @@ machine_struct! {
         /// The lowest stack address that wasm code may use. Each outermost entry writes it.
         stack_limit: u64 = 0,
         /// The store's interrupt word, which all its instances share and any thread may write: a
-        /// set of [`interrupt_bits`]. If it is not zero, the guest asks the runtime at the next
-        /// loop head or function entry whether to go on. Unused if `Tunables::interruptible` is
-        /// off.
+        /// set of [`interrupt_bits`](crate::interrupt_bits). If it is not zero, the guest asks the
+        /// runtime at the next loop head or function entry whether to go on. Unused if
+        /// `Tunables::interruptible` is off.
         interrupt: *const AtomicU64 = 8,
         /// The store's fuel, which all its instances share. Unused if `Tunables::consume_fuel` is
         /// off.

@@ -73,7 +73,7 @@ pub struct Stack {
 
 impl StackPool {
     /// Creates a pool of stacks of at least `size` bytes each, of which a guest may use
-    /// `guest_size` and host functions [`HOST_RESERVE`].
+    /// `guest_size` and host functions 256 KiB.
     pub fn new(size: usize, guest_size: usize, config: &PoolConfig) -> Arc<StackPool> {
         let size = size.max(guest_size.saturating_add(HOST_RESERVE));
         Arc::new(StackPool {
