@@ -8,6 +8,8 @@ use crate::{AsContext, AsContextMut, StoreContext, StoreContextMut};
 /// can call guests, drop resources of guests, or set fuel.
 ///
 /// ```
+/// # #[cfg(feature = "macros")]
+/// # mod example {
 /// mintage::bindgen!({
 ///     inline: r#"
 ///         package example:clock;
@@ -38,6 +40,7 @@ use crate::{AsContext, AsContextMut, StoreContext, StoreContextMut};
 /// }
 ///
 /// impl ClockImports for Host {}
+/// # }
 /// # fn main() {}
 /// ```
 pub struct Access<'a, T: 'static, D: HasData + ?Sized = HasSelf<T>> {
