@@ -11,6 +11,9 @@ cd "$(dirname "$0")"
 target=${CARGO_TARGET_DIR:-../../target}/example-guests
 wasm=wasm32-unknown-unknown
 
+# Messages of panics name source files, and the guests are to be the same wherever they are built.
+export RUSTFLAGS="--remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo --remap-path-prefix=$(realpath ..)=/examples"
+
 compile=(cargo build --locked --release --examples --target "$wasm" --target-dir "$target")
 if [ -n "$toolchain" ]; then
   RUSTC="$toolchain/bin/rustc" CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER="$toolchain/bin/wasm-ld" \

@@ -303,7 +303,7 @@ mod tests {
 
     #[test]
     fn facts_have_one_place() {
-        let system = "unsafe { libc::getpid() };\n";
+        let system = "let id = libc::getpid();\n";
         let processor = "#[cfg(target_arch = \"x86_64\")]\n";
         let runtime =
             |folder: &str, text: &str| file(&format!("crates/runtime/src/{folder}/a.rs"), text);

@@ -415,7 +415,7 @@ impl Generator<'_> {
     }
 }
 
-/// Returns the part of a signature that says what is returned.
+/// Returns the return type of a signature, with its arrow.
 fn arrow(result: &TokenStream) -> TokenStream {
     match result.to_string() == "()" {
         true => TokenStream::new(),

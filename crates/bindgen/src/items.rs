@@ -45,7 +45,7 @@ impl Generator<'_> {
         Ok(items)
     }
 
-    /// Returns the type that an alias stands for.
+    /// Returns the target of a type alias.
     fn aliased(
         &self,
         scope: &Scope,

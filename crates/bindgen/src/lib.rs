@@ -78,7 +78,7 @@ struct Generator<'a> {
     options: &'a Options,
     resolve: &'a Resolve,
     world: WorldId,
-    /// What the options mean for the world.
+    /// The options, resolved against the world.
     plan: Plan,
     /// Facts about each type.
     info: IndexMap<TypeId, types::TypeInfo>,
