@@ -41,6 +41,10 @@ impl<I> Instances<I> {
     ///
     /// If there was an instance with each number.
     pub fn next(&mut self) -> Result<StoreInstanceId> {
+        // Most stores have one instance, which costs no list of free slots.
+        if self.slots.is_empty() {
+            return Ok(StoreInstanceId::from_u32(0));
+        }
         if self.free.is_empty() {
             self.double();
         }
@@ -57,7 +61,12 @@ impl<I> Instances<I> {
 
     /// Adds the instance with the number that [`next`](Self::next) has returned.
     pub fn push(&mut self, instance: I) {
-        if let Some(slot) = self.free.pop_front() {
+        if self.slots.is_empty() {
+            self.slots.push(Slot {
+                number: 0,
+                instance: Some(instance),
+            });
+        } else if let Some(slot) = self.free.pop_front() {
             self.slots[slot as usize].instance = Some(instance);
         }
     }
@@ -92,14 +101,6 @@ impl<I> Instances<I> {
     /// Doubles the number of slots, if there are numbers for new ones.
     fn double(&mut self) {
         let old = self.slots.len() as u32;
-        if old == 0 {
-            self.slots.push(Slot {
-                number: 0,
-                instance: None,
-            });
-            self.free.push_back(0);
-            return;
-        }
         let splits = |slot: &Slot<I>| slot.number.checked_add(old).is_some();
         let Some(new) = old.checked_mul(2).filter(|_| self.slots.iter().any(splits)) else {
             return;
