@@ -18,6 +18,7 @@ const CRATES: &[(&str, &[&str])] = &[
         &["artifact", "compile", "environ", "macros", "runtime"],
     ),
     ("wast", &["mintage"]),
+    ("wasi", &["mintage"]),
     ("cli", &["artifact", "environ", "mintage", "wast"]),
     ("fuzzing", &["artifact", "environ", "mintage", "program"]),
 ];
@@ -61,7 +62,7 @@ fn dependencies(manifest: &str) -> impl Iterator<Item = &str> {
 }
 
 /// The crates whose folders have layers: the documentation of their root has a table of them.
-const LAYERED: &[&str] = &["codegen", "mintage", "runtime"];
+const LAYERED: &[&str] = &["codegen", "mintage", "runtime", "wasi"];
 
 /// A folder of a crate, or a file beside its root, with those that it may use.
 #[derive(Debug, PartialEq, Eq)]

@@ -1,0 +1,103 @@
+//! Arguments, environment, working directory, standard input and output of a guest.
+
+mod empty;
+
+pub use empty::Empty;
+
+use crate::io::{InputStream, OutputStream};
+use std::fmt;
+use std::sync::Arc;
+
+/// What is a terminal or not.
+pub trait IsTerminal {
+    /// Returns whether this is a terminal.
+    fn is_terminal(&self) -> bool;
+}
+
+/// The standard input of a guest. Each stream that the guest takes reads where the others stopped.
+pub trait StdinStream: IsTerminal + Send {
+    /// Returns a stream for hosts that read it with tokio.
+    #[cfg(feature = "tokio")]
+    fn async_stream(&self) -> Box<dyn tokio::io::AsyncRead + Send + Sync>;
+
+    /// Returns a stream for WASI 0.2 and preview 1.
+    fn p2_stream(&self) -> Box<dyn InputStream>;
+}
+
+/// The standard output, or the standard error, of a guest.
+pub trait StdoutStream: IsTerminal + Send {
+    /// Returns a stream for hosts that write it with tokio.
+    #[cfg(feature = "tokio")]
+    fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync>;
+
+    /// Returns a stream for WASI 0.2 and preview 1.
+    fn p2_stream(&self) -> Box<dyn OutputStream>;
+}
+
+macro_rules! forward {
+    ($($pointer:ty),*) => {$(
+        impl<T: ?Sized + IsTerminal> IsTerminal for $pointer {
+            fn is_terminal(&self) -> bool {
+                T::is_terminal(self)
+            }
+        }
+
+        impl<T: ?Sized + StdinStream + Sync> StdinStream for $pointer {
+            #[cfg(feature = "tokio")]
+            fn async_stream(&self) -> Box<dyn tokio::io::AsyncRead + Send + Sync> {
+                T::async_stream(self)
+            }
+
+            fn p2_stream(&self) -> Box<dyn InputStream> {
+                T::p2_stream(self)
+            }
+        }
+
+        impl<T: ?Sized + StdoutStream + Sync> StdoutStream for $pointer {
+            #[cfg(feature = "tokio")]
+            fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync> {
+                T::async_stream(self)
+            }
+
+            fn p2_stream(&self) -> Box<dyn OutputStream> {
+                T::p2_stream(self)
+            }
+        }
+    )*};
+}
+
+forward!(&T, &mut T, Box<T>, Arc<T>);
+
+/// The command line and the standard streams of a guest. By default it has no arguments and no
+/// environment, empty input, and output that is thrown away.
+pub struct WasiCliCtx {
+    pub(crate) environment: Vec<(String, String)>,
+    pub(crate) arguments: Vec<String>,
+    pub(crate) initial_cwd: Option<String>,
+    pub(crate) stdin: Box<dyn StdinStream>,
+    pub(crate) stdout: Box<dyn StdoutStream>,
+    pub(crate) stderr: Box<dyn StdoutStream>,
+}
+
+impl Default for WasiCliCtx {
+    fn default() -> Self {
+        WasiCliCtx {
+            environment: Vec::new(),
+            arguments: Vec::new(),
+            initial_cwd: None,
+            stdin: Box::new(Empty),
+            stdout: Box::new(Empty),
+            stderr: Box::new(Empty),
+        }
+    }
+}
+
+impl fmt::Debug for WasiCliCtx {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WasiCliCtx")
+            .field("environment", &self.environment)
+            .field("arguments", &self.arguments)
+            .field("initial_cwd", &self.initial_cwd)
+            .finish_non_exhaustive()
+    }
+}

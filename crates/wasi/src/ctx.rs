@@ -1,0 +1,241 @@
+//! [`WasiCtx`]: what a guest has of the host, and [`WasiView`]: where it is in a store's data.
+
+use crate::cli::{StdinStream, StdoutStream, WasiCliCtx};
+use crate::clocks::{HostMonotonicClock, HostWallClock, WasiClocksCtx};
+use crate::fs::WasiFilesystemCtx;
+use crate::net::WasiSocketsCtx;
+use crate::random::WasiRandomCtx;
+use mintage::ResourceTable;
+use rand_core::Rng;
+
+/// What a guest has of the host. Made by a [`WasiCtxBuilder`].
+#[derive(Debug, Default)]
+pub struct WasiCtx {
+    pub(crate) cli: WasiCliCtx,
+    pub(crate) clocks: WasiClocksCtx,
+    #[allow(dead_code, reason = "read once file systems are there")]
+    pub(crate) filesystem: WasiFilesystemCtx,
+    pub(crate) random: WasiRandomCtx,
+    #[allow(dead_code, reason = "read once sockets are there")]
+    pub(crate) sockets: WasiSocketsCtx,
+}
+
+impl WasiCtx {
+    /// Creates a builder.
+    pub fn builder() -> WasiCtxBuilder {
+        WasiCtxBuilder::new()
+    }
+
+    /// Returns the command line and the standard streams.
+    pub fn cli(&mut self) -> &mut WasiCliCtx {
+        &mut self.cli
+    }
+
+    /// Returns the clocks.
+    pub fn clocks(&mut self) -> &mut WasiClocksCtx {
+        &mut self.clocks
+    }
+
+    /// Returns the file systems.
+    pub fn filesystem(&mut self) -> &mut WasiFilesystemCtx {
+        &mut self.filesystem
+    }
+
+    /// Returns the random numbers.
+    pub fn random(&mut self) -> &mut WasiRandomCtx {
+        &mut self.random
+    }
+
+    /// Returns the sockets.
+    pub fn sockets(&mut self) -> &mut WasiSocketsCtx {
+        &mut self.sockets
+    }
+}
+
+/// Makes a [`WasiCtx`]. By default a guest has nothing of the host: see [the crate](crate).
+///
+/// ```
+/// use mintage_wasi::WasiCtxBuilder;
+///
+/// let ctx = WasiCtxBuilder::new()
+///     .args(&["program", "--verbose"])
+///     .env("LANG", "C")
+///     .build();
+/// # drop(ctx);
+/// ```
+#[derive(Debug, Default)]
+pub struct WasiCtxBuilder {
+    ctx: WasiCtx,
+    built: bool,
+}
+
+impl WasiCtxBuilder {
+    /// Creates a builder.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the standard input; by default it is empty.
+    pub fn stdin(&mut self, stdin: impl StdinStream + 'static) -> &mut Self {
+        self.ctx.cli.stdin = Box::new(stdin);
+        self
+    }
+
+    /// Sets the standard output; by default it is thrown away.
+    pub fn stdout(&mut self, stdout: impl StdoutStream + 'static) -> &mut Self {
+        self.ctx.cli.stdout = Box::new(stdout);
+        self
+    }
+
+    /// Sets the standard error; by default it is thrown away.
+    pub fn stderr(&mut self, stderr: impl StdoutStream + 'static) -> &mut Self {
+        self.ctx.cli.stderr = Box::new(stderr);
+        self
+    }
+
+    /// Adds variables to the environment: names and values.
+    pub fn envs(&mut self, env: &[(impl AsRef<str>, impl AsRef<str>)]) -> &mut Self {
+        for (name, value) in env {
+            self.env(name, value);
+        }
+        self
+    }
+
+    /// Adds a variable to the environment.
+    pub fn env(&mut self, name: impl AsRef<str>, value: impl AsRef<str>) -> &mut Self {
+        let variable = (name.as_ref().to_string(), value.as_ref().to_string());
+        self.ctx.cli.environment.push(variable);
+        self
+    }
+
+    /// Adds the environment of the host's process. Variables that are not valid UTF-8 are left out,
+    /// since a guest cannot have them.
+    pub fn inherit_env(&mut self) -> &mut Self {
+        let variables = std::env::vars_os().filter_map(|(name, value)| {
+            let (name, value) = (name.into_string().ok()?, value.into_string().ok()?);
+            Some((name, value))
+        });
+        self.ctx.cli.environment.extend(variables);
+        self
+    }
+
+    /// Adds arguments. The first one of all is the name of the program.
+    pub fn args(&mut self, args: &[impl AsRef<str>]) -> &mut Self {
+        for arg in args {
+            self.arg(arg);
+        }
+        self
+    }
+
+    /// Adds an argument. The first one is the name of the program.
+    pub fn arg(&mut self, arg: impl AsRef<str>) -> &mut Self {
+        self.ctx.cli.arguments.push(arg.as_ref().to_string());
+        self
+    }
+
+    /// Adds the arguments of the host's process.
+    ///
+    /// # Panics
+    ///
+    /// When one is not valid UTF-8.
+    pub fn inherit_args(&mut self) -> &mut Self {
+        self.ctx.cli.arguments.extend(std::env::args());
+        self
+    }
+
+    /// Sets the directory in which the guest starts; by default there is none.
+    pub fn initial_cwd(&mut self, path: impl AsRef<str>) -> &mut Self {
+        self.ctx.cli.initial_cwd = Some(path.as_ref().to_string());
+        self
+    }
+
+    /// Sets the source of secure random numbers; by default the system's.
+    pub fn secure_random(&mut self, random: impl Rng + Send + 'static) -> &mut Self {
+        self.ctx.random.random = Box::new(random);
+        self
+    }
+
+    /// Sets the source of insecure random numbers.
+    pub fn insecure_random(&mut self, random: impl Rng + Send + 'static) -> &mut Self {
+        self.ctx.random.insecure_random = Box::new(random);
+        self
+    }
+
+    /// Sets the seed that a guest gets for its hash tables.
+    pub fn insecure_random_seed(&mut self, seed: u128) -> &mut Self {
+        self.ctx.random.insecure_random_seed = seed;
+        self
+    }
+
+    /// Sets the most bytes of random numbers that a guest gets from one request; default: 64 MiB. A
+    /// request for more traps.
+    pub fn max_random_size(&mut self, bytes: u64) -> &mut Self {
+        self.ctx.random.max_size = bytes;
+        self
+    }
+
+    /// Sets the time of day; by default the system's.
+    pub fn wall_clock(&mut self, clock: impl HostWallClock + 'static) -> &mut Self {
+        self.ctx.clocks.wall = Box::new(clock);
+        self
+    }
+
+    /// Sets the monotonic clock; by default the system's, from 0 on.
+    pub fn monotonic_clock(&mut self, clock: impl HostMonotonicClock + 'static) -> &mut Self {
+        self.ctx.clocks.monotonic = Box::new(clock);
+        self
+    }
+
+    /// Makes the context.
+    ///
+    /// # Panics
+    ///
+    /// When it has already been made.
+    pub fn build(&mut self) -> WasiCtx {
+        assert!(!self.built, "`WasiCtxBuilder::build` was called twice");
+        self.built = true;
+        std::mem::take(&mut self.ctx)
+    }
+}
+
+/// Data of a store that has a [`WasiCtx`] and a table of resources.
+///
+/// ```
+/// use mintage_wasi::{ResourceTable, WasiCtx, WasiCtxView, WasiView};
+///
+/// struct Host {
+///     ctx: WasiCtx,
+///     table: ResourceTable,
+/// }
+///
+/// impl WasiView for Host {
+///     fn ctx(&mut self) -> WasiCtxView<'_> {
+///         WasiCtxView { ctx: &mut self.ctx, table: &mut self.table }
+///     }
+/// }
+/// ```
+pub trait WasiView: Send {
+    /// Returns the context and the table.
+    fn ctx(&mut self) -> WasiCtxView<'_>;
+}
+
+impl<T: ?Sized + WasiView> WasiView for &mut T {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        T::ctx(self)
+    }
+}
+
+impl<T: ?Sized + WasiView> WasiView for Box<T> {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        T::ctx(self)
+    }
+}
+
+/// A context with the table that has the guest's resources.
+#[derive(Debug)]
+pub struct WasiCtxView<'a> {
+    /// What the guest has of the host.
+    pub ctx: &'a mut WasiCtx,
+    /// The guest's resources: streams, pollables, files and sockets.
+    pub table: &'a mut ResourceTable,
+}

@@ -1,0 +1,1 @@
+//! Preview 1, for core modules.
