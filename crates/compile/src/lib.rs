@@ -29,7 +29,7 @@ mod write;
 
 pub use describe::{describe, interface};
 pub use limits::CompileLimits;
-pub use mintage_program::{Part, SuppliedModule, compose, supply};
+pub use mintage_program::{Part, SuppliedModule, compose, supply, wrap};
 pub use progress::{NoProgress, Phase, Progress};
 
 use anyhow::{Context, Result};

@@ -42,7 +42,7 @@
 //! | `resource` | [`Resource`], [`ResourceAny`], [`ResourceTable`] |
 //! | `val` | [`Val`], and its Canonical ABI |
 //! | `wave` | values as text, with the feature `wave` |
-//! | `call` | [`Func`], [`TypedFunc`], host functions |
+//! | `call` | [`Func`], [`TypedFunc`], host functions, [`Caller`] |
 //! | `instance` | [`Instance`], [`InstancePre`] |
 //! | `linker` | [`Linker`], [`LinkerInstance`] |
 //! | `bindings` | [`HasData`], and macros: `bindgen!`, `flags!`, derives |
@@ -72,7 +72,7 @@ mod wave;
 pub use abi::{ComponentNamedList, ComponentType, Lift, Lower};
 pub use abi::{InPlaceList, InPlaceOutcome, WasmList, WasmStr};
 pub use bindings::{Access, HasData, HasSelf};
-pub use call::{Func, TypedFunc};
+pub use call::{Caller, Func, TypedFunc};
 #[cfg(feature = "compiler")]
 pub use component::CodeBuilder;
 pub use component::{Component, ComponentExportIndex, ExportLookup, ResourcesRequired};

@@ -7,7 +7,7 @@
 //! ```
 //!
 //! Before that, [`supply`] and [`compose`] put core modules and other components in the place of
-//! imports, from bytes to bytes.
+//! imports, and [`wrap`] makes a component of a core module, all from bytes to bytes.
 //!
 //! Architecture invariant: this crate does not know how code is generated.
 
@@ -22,6 +22,7 @@ mod parse;
 mod reach;
 mod supply;
 mod verify;
+mod wrap;
 
 use anyhow::Result;
 use mintage_environ::component::ComponentInterface;
@@ -32,6 +33,7 @@ pub use features::wasm_features;
 pub use ir::*;
 pub use supply::{SuppliedModule, supply};
 pub use verify::verify;
+pub use wrap::wrap;
 
 /// Builds the program of the component in `bytes`.
 ///
@@ -59,7 +61,8 @@ pub fn build_checked<'a>(
 ) -> Result<Program<'a>> {
     let parsed = parse::parse(bytes, tunables.features, check)?;
     let inlined = inline::inline(&parsed, tunables, check)?;
-    let program = reach::reach(parsed, inlined)?;
+    let mut program = reach::reach(parsed, inlined)?;
+    wrap::finish(bytes, &mut program)?;
     if cfg!(debug_assertions) {
         verify(&program)?;
     }
@@ -82,5 +85,7 @@ pub fn interface(bytes: &[u8], features: Features) -> Result<ComponentInterface>
     };
     let parsed = parse::parse(bytes, tunables.features, &|| Ok(()))?;
     let inlined = inline::inline(&parsed, &tunables, &|| Ok(()))?;
-    Ok(reach::interface_alone(inlined))
+    let mut interface = reach::interface_alone(inlined);
+    wrap::finish_interface(bytes, &mut interface)?;
+    Ok(interface)
 }

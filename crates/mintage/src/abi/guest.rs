@@ -5,7 +5,9 @@ use crate::error::{Result, bail, stopped, trap_unless};
 use mintage_environ::{DomainId, MemoryId};
 use mintage_runtime::{Callee, FoundMemory, Instance, touch_pages};
 use std::any::Any;
+use std::ops::Range;
 use std::ptr::NonNull;
+use std::slice::GetDisjointMutError;
 
 use super::is_aligned;
 use crate::Trap;
@@ -32,6 +34,73 @@ pub fn integers<T: Integer>(bytes: &[u8]) -> Option<&[T]> {
     // SAFETY: any bytes are a value of `T`.
     let (before, integers, after) = unsafe { bytes.align_to() };
     (before.is_empty() && after.is_empty()).then_some(integers)
+}
+
+/// A memory of an instance, for a host function that the instance calls. The instance is borrowed,
+/// so no code of the guest runs meanwhile.
+pub(crate) struct CallerMemory<'a> {
+    instance: &'a mut Instance,
+    memory: MemoryId,
+}
+
+impl<'a> CallerMemory<'a> {
+    #[inline]
+    pub fn new(instance: &'a mut Instance, memory: MemoryId) -> Self {
+        Self { instance, memory }
+    }
+
+    /// Returns the number of bytes.
+    #[inline]
+    pub fn len(&self) -> usize {
+        self.instance.memory_raw(self.memory).1
+    }
+
+    /// Returns the bytes for reading.
+    #[inline]
+    pub fn read(self) -> &'a [u8] {
+        self.instance.memory(self.memory)
+    }
+
+    /// Returns the bytes for any use. See [`Guest::shared_bytes`].
+    pub fn shared(self) -> &'a mut [u8] {
+        self.instance.memory_mut(self.memory)
+    }
+
+    /// Writes bytes. Returns false if they do not lie within the memory.
+    #[inline]
+    #[must_use]
+    pub fn write(&mut self, address: usize, bytes: &[u8]) -> bool {
+        let (base, len) = self.instance.memory_raw(self.memory);
+        // SAFETY: the memory is of the instance that is borrowed mutably, so that it lives and no
+        // one else reaches it. The bytes are written on this thread, whose use of the instance
+        // `memory_raw` has noted.
+        let memory = unsafe { std::slice::from_raw_parts_mut(base.as_ptr(), len) };
+        let target = memory
+            .get_mut(address..)
+            .and_then(|m| m.get_mut(..bytes.len()));
+        target.map(|target| target.copy_from_slice(bytes)).is_some()
+    }
+
+    /// Returns blocks of the memory for any use, and touches their pages as
+    /// [`Guest::write_block`] does.
+    ///
+    /// # Errors
+    ///
+    /// When blocks overlap or do not lie within the memory. Nothing was touched then.
+    #[inline]
+    pub fn blocks<const N: usize>(
+        self,
+        blocks: &[Range<usize>; N],
+    ) -> Result<[&'a mut [u8]; N], GetDisjointMutError> {
+        let (base, len) = self.instance.memory_raw(self.memory);
+        // SAFETY: as in `write`. The borrow of the instance lasts as long as the blocks.
+        let memory = unsafe { std::slice::from_raw_parts_mut(base.as_ptr(), len) };
+        let mut found = memory.get_disjoint_mut(blocks.clone())?;
+        for block in &mut found {
+            touch_pages(block);
+        }
+        Ok(found)
+    }
 }
 
 /// The allocator of the memory that values are lowered into.

@@ -1,5 +1,6 @@
 //! Host functions: from a Rust closure to a function that machine code calls.
 
+use super::Caller;
 use super::protocol::{Call, CallAbi, CallTarget};
 use crate::abi::{
     ComponentNamedList, InstanceTypes, InterfaceType, Lift, LiftContext, LiftSource, Lower,
@@ -11,9 +12,9 @@ use crate::store::{
     CallScope, HostFuncCall, HostRest, HostResult, Waiting, async_host_func, cannot_wait,
     host_func, with_context,
 };
-use crate::types::{ComponentFunc, HostResourceTypes, TypeScope};
+use crate::types::{ComponentFunc, HostResourceTypes, StoreInstanceId, TypeScope};
 use crate::{CallHook, Component, StoreContextMut, Val};
-use mintage_environ::{DomainId, FuncTypeId, ImportId, LowerId};
+use mintage_environ::{DomainId, FuncTypeId, ImportId, LowerId, MemoryId};
 use mintage_runtime::HostFunc;
 use std::future::poll_fn;
 use std::marker::PhantomData;
@@ -49,6 +50,8 @@ pub(crate) struct ResolvedImport {
     resources: HostResourceTypes,
     import: ImportId,
     boundary: Boundary,
+    /// The memory that the function gets, if it asks for one: a 32-bit one.
+    memory: Option<MemoryId>,
     /// Number of 8-byte words in the argument array of a guest's call.
     words: usize,
 }
@@ -67,7 +70,10 @@ impl ResolvedImport {
         let interface = component.interface();
         let lower = &interface.lowers[id];
         let ty = interface.import_funcs[lower.import].ty;
+        let memories = &component.code().layout().memories;
+        let is_32 = |&id: &MemoryId| memories.get(id).is_some_and(|memory| !memory.index64);
         Ok(Self {
+            memory: lower.options.memory.filter(is_32),
             boundary: Boundary::new(component.code(), ty, &lower.options)?,
             import: lower.import,
             words: interface.signatures[lower.sig].array_words(),
@@ -89,6 +95,7 @@ impl ResolvedImport {
         Self {
             import,
             boundary: Boundary::without_memory(interface, ty, nobody),
+            memory: None,
             words: 0,
             component: component.clone(),
             resources: resources.clone(),
@@ -97,6 +104,20 @@ impl ResolvedImport {
 
     pub fn borrows(&self) -> bool {
         self.boundary.borrows
+    }
+
+    /// Returns what the host function gets for a call by `instance`.
+    #[inline]
+    fn caller<'a, T>(
+        &self,
+        store: StoreContextMut<'a, T>,
+        instance: StoreInstanceId,
+    ) -> Caller<'a, T> {
+        Caller {
+            store,
+            instance,
+            memory: self.memory,
+        }
     }
 
     /// Adds context to the error of the host function.
@@ -127,7 +148,7 @@ fn call_host<T: 'static, P, R>(
     import: &ResolvedImport,
     abi: CallAbi,
     lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, LiftSource<'_>) -> Result<P>,
-    body: impl FnOnce(StoreContextMut<'_, T>, P) -> Result<R>,
+    body: impl FnOnce(Caller<'_, T>, P) -> Result<R>,
     lower: impl FnOnce(R, &mut LowerContext<'_>, InterfaceType, LowerTarget<'_>) -> Result<()>,
 ) -> Result<()> {
     let HostFuncCall {
@@ -147,7 +168,10 @@ fn call_host<T: 'static, P, R>(
         trapped: false,
     };
     let params = call.lift_params(scope.store, lift)?;
-    let result = body(StoreContextMut(scope.store), params);
+    let result = body(
+        import.caller(StoreContextMut(scope.store), instance),
+        params,
+    );
     let result = result.map_err(|error| import.failed(error))?;
     call.lower_results(scope.store, |cx, ty, target| lower(result, cx, ty, target))?;
     scope.exit()
@@ -160,7 +184,11 @@ pub(crate) struct TypedHost<F, P, R> {
 }
 
 impl<F, P, R> TypedHost<F, P, R> {
-    pub fn new(f: F) -> Self {
+    /// Wraps a closure. The bound is for the inference of its type.
+    pub fn new<T: 'static>(f: F) -> Self
+    where
+        F: Fn(Caller<'_, T>, P) -> Result<R>,
+    {
         Self {
             f,
             types: PhantomData,
@@ -176,7 +204,7 @@ fn start_host<'a, T: 'static, P, R: 'a>(
     abi: CallAbi,
     context: Option<&mut TaskContext<'_>>,
     lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, LiftSource<'_>) -> Result<P>,
-    body: impl FnOnce(StoreContextMut<'a, T>, P) -> HostResult<'a, R>,
+    body: impl FnOnce(Caller<'a, T>, P) -> HostResult<'a, R>,
     lower: fn(&R, &mut LowerContext<'_>, InterfaceType, LowerTarget<'_>) -> Result<()>,
 ) -> Result<Option<HostRest<'a>>> {
     let HostFuncCall {
@@ -210,7 +238,7 @@ fn start_host<'a, T: 'static, P, R: 'a>(
                 .crossed(CallHook::ReturningFromHost, host, error);
         }
     };
-    let mut waiting = Waiting::new(scope, |store| body(store, params));
+    let mut waiting = Waiting::new(scope, |store| body(import.caller(store, instance), params));
     let can_wait = context.is_some();
     let finish = move |import: &ResolvedImport,
                        words: &mut [u64],
@@ -260,7 +288,7 @@ fn start_host<'a, T: 'static, P, R: 'a>(
 impl<T, F, P, R> HostFunction<T> for TypedHost<F, P, R>
 where
     T: 'static,
-    F: Fn(StoreContextMut<'_, T>, P) -> Result<R> + Send + Sync + 'static,
+    F: Fn(Caller<'_, T>, P) -> Result<R> + Send + Sync + 'static,
     P: ComponentNamedList + Lift + 'static,
     R: ComponentNamedList + Lower + 'static,
 {
@@ -289,7 +317,7 @@ impl<F, P, R> TypedHost<F, P, R> {
     fn call<T>(&self, import: &ResolvedImport, call: HostFuncCall<'_, T>) -> Result<()>
     where
         T: 'static,
-        F: Fn(StoreContextMut<'_, T>, P) -> Result<R>,
+        F: Fn(Caller<'_, T>, P) -> Result<R>,
         P: ComponentNamedList + Lift,
         R: ComponentNamedList + Lower,
     {
@@ -316,7 +344,11 @@ pub(crate) struct TypedAsyncHost<F, P, R> {
 }
 
 impl<F, P, R> TypedAsyncHost<F, P, R> {
-    pub fn new(f: F) -> Self {
+    /// Wraps a closure. The bound is for the inference of its type.
+    pub fn new<T: 'static>(f: F) -> Self
+    where
+        F: for<'a> Fn(Caller<'a, T>, P) -> Box<dyn Future<Output = Result<R>> + Send + 'a>,
+    {
         Self {
             f,
             types: PhantomData,
@@ -327,7 +359,7 @@ impl<F, P, R> TypedAsyncHost<F, P, R> {
 impl<T, F, P, R> HostFunction<T> for TypedAsyncHost<F, P, R>
 where
     T: 'static,
-    F: for<'a> Fn(StoreContextMut<'a, T>, P) -> Box<dyn Future<Output = Result<R>> + Send + 'a>
+    F: for<'a> Fn(Caller<'a, T>, P) -> Box<dyn Future<Output = Result<R>> + Send + 'a>
         + Send
         + Sync
         + 'static,
@@ -359,7 +391,7 @@ where
             },
             context,
             |cx, ty, source| source.lift(cx, ty),
-            |store, params| Box::into_pin((self.f)(store, params)),
+            |caller, params| Box::into_pin((self.f)(caller, params)),
             |result, cx, ty, target| target.lower(cx, ty, result),
         )
     }
@@ -431,8 +463,8 @@ impl<F> DynamicHost<F> {
             import,
             abi,
             lift_vals,
-            |store, params| {
-                (self.f)(store, ty, &params, &mut results)?;
+            |caller, params| {
+                (self.f)(caller.into_store(), ty, &params, &mut results)?;
                 Ok(Val::Tuple(results))
             },
             |results, cx, ty, target| lower_vals(&results, cx, ty, target),
@@ -484,8 +516,9 @@ where
             mut results,
         } = import.dynamic_type();
         let f = self.f.clone();
-        let body = |store, params: Vec<Val>| -> HostResult<'a, Val> {
+        let body = |caller: Caller<'a, T>, params: Vec<Val>| -> HostResult<'a, Val> {
             Box::pin(async move {
+                let store = caller.into_store();
                 Box::into_pin(f(store, ty, &params, &mut results)).await?;
                 Ok(Val::Tuple(results))
             })

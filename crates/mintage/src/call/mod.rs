@@ -5,15 +5,18 @@
 //! | `protocol.rs` | the steps of a call, whoever calls whom |
 //! | `func.rs` | [`Func`], [`TypedFunc`]: the host calls a guest |
 //! | `host.rs` | host functions: a guest calls the host |
+//! | `caller.rs` | [`Caller`]: the memory of the guest that calls |
 //! | `reexport.rs` | the host calls a host function that a component exports again |
 //! | `compatible.rs` | methods that only hosts written for Wasmtime need |
 
+mod caller;
 mod compatible;
 mod func;
 mod host;
 mod protocol;
 mod reexport;
 
+pub use caller::Caller;
 pub use func::{Func, TypedFunc};
 pub(crate) use host::{
     DynamicAsyncHost, DynamicHost, HostFunction, ResolvedImport, TypedAsyncHost, TypedHost,

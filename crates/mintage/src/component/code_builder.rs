@@ -159,6 +159,25 @@ impl<'a> CodeBuilder<'a> {
         self.set(Cow::Owned(binary.into_owned()), Some(file))
     }
 
+    /// Sets the component to the one that a core module is compiled as by
+    /// [`Component::from_module`]. The module is in binary or text form. Errors name `path`, if
+    /// there is one.
+    ///
+    /// # Errors
+    ///
+    /// When a component is set already, the bytes are not a core module, or it has imports that
+    /// [`Component::from_module`] refuses.
+    pub fn module_binary_or_text(
+        &mut self,
+        bytes: &[u8],
+        path: Option<&Path>,
+    ) -> Result<&mut Self> {
+        let wrapped = to_binary(bytes, path)
+            .and_then(|binary| super::module::wrap(self.engine, &binary))
+            .with_context(|| describe(path))?;
+        self.set(Cow::Owned(wrapped), path)
+    }
+
     /// Gives the core module that the component imports as `name` at its root, in binary or text
     /// form.
     ///

@@ -28,7 +28,7 @@ pub struct FrameInfo {
 ///
 /// - A module that a component imports is given to `CodeBuilder::core_module` when the component is
 ///   compiled.
-/// - A module by itself becomes a component with `wasm-tools component new`.
+/// - A module by itself is compiled as a component by `Component::from_module`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Module {
     name: Option<String>,

@@ -10,8 +10,8 @@ use crate::error::{Context, Error, LinkError, Result, UnmetImport, bail, ensure}
 use crate::store::{Destructor, LinkedImports, host_destructor};
 use crate::types::{self, ComponentFunc, HostResourceTypes, TypeScope};
 use crate::{
-    AsContextMut, Component, ComponentNamedList, Engine, Instance, InstancePre, Lift, Lower,
-    Module, ResourceType, StoreContextMut, Val,
+    AsContextMut, Caller, Component, ComponentNamedList, Engine, Instance, InstancePre, Lift,
+    Lower, Module, ResourceType, StoreContextMut, Val,
 };
 use indexmap::IndexMap;
 use mintage_environ::component::{Import, Resource};
@@ -464,7 +464,26 @@ impl<T: 'static> LinkerInstance<'_, T> {
         Params: ComponentNamedList + Lift + 'static,
         Return: ComponentNamedList + Lower + 'static,
     {
-        self.insert(name, Definition::Func(Arc::new(TypedHost::new(func))))
+        self.func_wrap_caller(name, move |caller: Caller<'_, T>, params: Params| {
+            func(caller.into_store(), params)
+        })
+    }
+
+    /// Defines a host function over Rust types as [`func_wrap`](Self::func_wrap) does, for one that
+    /// uses the memory of the guest that calls it. See [`Caller`], which it gets in place of the
+    /// store.
+    ///
+    /// # Errors
+    ///
+    /// If the name is already defined and shadowing is not allowed.
+    pub fn func_wrap_caller<F, Params, Return>(&mut self, name: &str, func: F) -> Result<()>
+    where
+        F: Fn(Caller<'_, T>, Params) -> Result<Return> + Send + Sync + 'static,
+        Params: ComponentNamedList + Lift + 'static,
+        Return: ComponentNamedList + Lower + 'static,
+    {
+        let func = TypedHost::new::<T>(func);
+        self.insert(name, Definition::Func(Arc::new(func)))
     }
 
     /// Defines an asynchronous host function over Rust types. A guest that calls it is suspended
@@ -489,7 +508,32 @@ impl<T: 'static> LinkerInstance<'_, T> {
         Params: ComponentNamedList + Lift + 'static,
         Return: ComponentNamedList + Lower + 'static,
     {
-        self.insert(name, Definition::Func(Arc::new(TypedAsyncHost::new(func))))
+        self.func_wrap_caller_async(name, move |caller: Caller<'_, T>, params: Params| {
+            func(caller.into_store(), params)
+        })
+    }
+
+    /// Defines an asynchronous host function over Rust types as
+    /// [`func_wrap_async`](Self::func_wrap_async) does, for one that uses the memory of the guest
+    /// that calls it. See [`Caller`], which it gets in place of the store.
+    ///
+    /// # Errors
+    ///
+    /// If the name is already defined and shadowing is not allowed.
+    pub fn func_wrap_caller_async<Params, Return, F>(&mut self, name: &str, func: F) -> Result<()>
+    where
+        F: for<'a> Fn(
+                Caller<'a, T>,
+                Params,
+            ) -> Box<dyn Future<Output = Result<Return>> + Send + 'a>
+            + Send
+            + Sync
+            + 'static,
+        Params: ComponentNamedList + Lift + 'static,
+        Return: ComponentNamedList + Lower + 'static,
+    {
+        let func = TypedAsyncHost::new::<T>(func);
+        self.insert(name, Definition::Func(Arc::new(func)))
     }
 
     /// Defines an asynchronous host function over [`Val`]s: [`func_new`](Self::func_new) with the

@@ -179,7 +179,7 @@ fn core_modules_by_themselves_are_refused_with_advice() {
     let error = Module::new(&Engine::default(), "(module)").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unsupported);
     let error = error.to_string();
-    for advice in ["CodeBuilder::core_module", "wasm-tools component new"] {
+    for advice in ["CodeBuilder::core_module", "Component::from_module"] {
         assert!(error.contains(advice), "{error}");
     }
 }

@@ -12,6 +12,7 @@ mod compile_limits;
 mod compose;
 mod contexts;
 mod conversions;
+mod core_modules;
 mod derive;
 mod epochs;
 mod errors;

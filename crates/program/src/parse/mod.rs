@@ -111,8 +111,8 @@ pub(crate) fn check_header(bytes: &[u8]) -> Result<()> {
     }
     if let Some([_, _, 0, 0]) = bytes.get(4..8) {
         bail!(invalid!(
-            "the input is a core WebAssembly module, not a component; wrap it with `wasm-tools \
-             component new`"
+            "the input is a core WebAssembly module, not a component; compile it with \
+             `Component::from_module`"
         ));
     }
     Ok(())

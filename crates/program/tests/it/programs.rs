@@ -103,8 +103,8 @@ fn other_bytes_than_components() {
         (b"(module)", "`wasm-tools parse`"),
         (b"\x7fELF\x02", "starts with 7f 45 4c 46"),
         (b"\0asm", "unexpected end-of-file"),
-        (b"\0asm\x01\0\0\0", "`wasm-tools component new`"),
-        (b"\0asm\x01\0\0\0\xff", "`wasm-tools component new`"),
+        (b"\0asm\x01\0\0\0", "`Component::from_module`"),
+        (b"\0asm\x01\0\0\0\xff", "`Component::from_module`"),
         (b"\0asm\x0e\0\x01\0", "unknown binary version"),
         (&component[..component.len() - 1], "unexpected end-of-file"),
         (
