@@ -433,7 +433,7 @@ fn call_within<T, R>(
     };
     call.begin(&mut scope, lower)?;
     call.enter(scope.store)?;
-    call.end(scope, lift)
+    call.end(&mut scope, lift)
 }
 
 impl Call<'_, LiftId> {
@@ -460,7 +460,7 @@ impl Call<'_, LiftId> {
     #[inline(always)]
     fn end<T, R>(
         &mut self,
-        mut scope: CallScope<'_, T>,
+        scope: &mut CallScope<'_, T>,
         lift: impl FnOnce(&mut LiftContext<'_>, InterfaceType, LiftSource<'_>) -> Result<R>,
     ) -> Result<R> {
         let result = self.lift_results(scope.store, lift)?;
@@ -493,7 +493,7 @@ async fn call_within_async<T: Send, R>(
     store
         .call_lift_async(call.instance, callee, call.words)
         .await?;
-    call.end(scope, lift)
+    call.end(&mut scope, lift)
 }
 
 /// Lowers parameters one by one, so that an error can name the parameter.

@@ -97,12 +97,26 @@ enum Reason {
 }
 
 impl<T> TimeLimits<T> {
-    pub fn new(engine: &Engine) -> Self {
+    /// Returns limits that limit nothing.
+    #[inline]
+    pub fn none() -> Self {
         Self {
-            interruption: Interruption::new(engine),
-            fuel: Fuel::new(engine),
+            interruption: None,
+            fuel: None,
             on_epoch: OnEpoch::Trap,
             confined_since: None,
+        }
+    }
+
+    /// Sets the limits that the engine is configured for.
+    #[inline]
+    pub fn begin(&mut self, engine: &Engine) {
+        let tunables = &engine.config().tunables;
+        if tunables.interruptible {
+            self.interruption = Some(Interruption::new(engine));
+        }
+        if tunables.consume_fuel {
+            self.fuel = Some(Fuel::new());
         }
     }
 

@@ -1,6 +1,5 @@
 //! Fuel: a limit on what the guests of a store execute.
 
-use crate::Engine;
 use crate::error::{Error, Result, ensure, format_err};
 use mintage_environ::FuelWords;
 use std::sync::Arc;
@@ -16,15 +15,15 @@ pub(crate) struct Fuel {
 }
 
 impl Fuel {
-    /// Creates a counter with no fuel, or `None` if fuel is disabled.
-    pub fn new(engine: &Engine) -> Option<Fuel> {
-        engine.config().tunables.consume_fuel.then(|| Fuel {
+    /// Creates a counter with no fuel.
+    pub fn new() -> Fuel {
+        Fuel {
             words: Arc::new(FuelWords {
                 counter: AtomicU64::new(!0),
                 pause: AtomicU64::new(u64::MAX),
             }),
             interval: None,
-        })
+        }
     }
 
     /// Returns the words that machine code uses.

@@ -9,10 +9,20 @@ use std::ops;
 /// The instances of a store. Names of an instance (`Instance`, `Func`) outlive it, so each instance
 /// has a number of its own.
 ///
-/// The number of an instance, modulo the number of slots, is its slot. The instances that a slot
-/// has one after the other are that many numbers apart. When the slots are doubled, each instance
-/// keeps its number: it is in its old slot, or in the one that is the old number of slots further.
+/// Most stores have one instance, which is found without a list.
 pub(crate) struct Instances<I> {
+    first: Option<I>,
+    /// Whether there was a first instance.
+    has_begun: bool,
+    /// The others. Their numbers here are less by one.
+    others: Slots<I>,
+}
+
+/// Instances by their number. The number of an instance, modulo the number of slots, is its slot.
+/// The instances that a slot has one after the other are that many numbers apart. When the slots
+/// are doubled, each instance keeps its number: it is in its old slot, or in the one that is the
+/// old number of slots further.
+struct Slots<I> {
     /// As many as a power of two, or none.
     slots: Vec<Slot<I>>,
     /// The empty slots that still have a number, those first that have been empty for longest.
@@ -26,10 +36,15 @@ struct Slot<I> {
 }
 
 impl<I> Default for Instances<I> {
+    #[inline]
     fn default() -> Self {
         Self {
-            slots: Vec::new(),
-            free: VecDeque::new(),
+            first: None,
+            has_begun: false,
+            others: Slots {
+                slots: Vec::new(),
+                free: VecDeque::new(),
+            },
         }
     }
 }
@@ -40,50 +55,76 @@ impl<I> Instances<I> {
     /// # Errors
     ///
     /// If there was an instance with each number.
+    #[inline]
     pub fn next(&mut self) -> Result<StoreInstanceId> {
-        // Most stores have one instance, which costs no list of free slots.
-        if self.slots.is_empty() {
+        if !self.has_begun {
             return Ok(StoreInstanceId::from_u32(0));
         }
-        if self.free.is_empty() {
-            self.double();
-        }
-        let next = self.free.front().map(|&slot| &self.slots[slot as usize]);
-        match next {
-            Some(slot) => Ok(StoreInstanceId::from_u32(slot.number)),
-            None => Err(limit!(
+        let number = self.others.next().and_then(|number| number.checked_add(1));
+        Ok(StoreInstanceId::from_u32(number.ok_or_else(|| {
+            limit!(
                 Instances,
                 "the store has had as many instances as it can number; use another store"
             )
-            .into()),
-        }
+        })?))
     }
 
     /// Adds the instance with the number that [`next`](Self::next) has returned.
+    #[inline]
     pub fn push(&mut self, instance: I) {
-        if self.slots.is_empty() {
-            self.slots.push(Slot {
-                number: 0,
-                instance: Some(instance),
-            });
-        } else if let Some(slot) = self.free.pop_front() {
-            self.slots[slot as usize].instance = Some(instance);
+        match self.has_begun {
+            true => self.others.push(instance),
+            false => {
+                self.first = Some(instance);
+                self.has_begun = true;
+            }
         }
     }
 
     /// Returns an instance, unless it was removed or never existed.
     #[inline]
     pub fn get(&self, id: StoreInstanceId) -> Option<&I> {
-        let slot = self.slots.get(self.slot(id))?;
-        slot.instance
-            .as_ref()
-            .filter(|_| slot.number == id.as_u32())
+        match id.as_u32().checked_sub(1) {
+            None => self.first.as_ref(),
+            Some(number) => self.others.get(number),
+        }
     }
 
     /// Removes an instance.
     pub fn remove(&mut self, id: StoreInstanceId) -> Option<I> {
-        self.get(id)?;
-        let (index, step) = (self.slot(id), self.slots.len() as u32);
+        match id.as_u32().checked_sub(1) {
+            None => self.first.take(),
+            Some(number) => self.others.remove(number),
+        }
+    }
+}
+
+impl<I> Slots<I> {
+    /// Returns the number of the next instance, or `None` if there was one with each number.
+    fn next(&mut self) -> Option<u32> {
+        if self.free.is_empty() {
+            self.double();
+        }
+        let slot = *self.free.front()?;
+        Some(self.slots[slot as usize].number)
+    }
+
+    /// Adds the instance with the number that [`next`](Self::next) has returned.
+    fn push(&mut self, instance: I) {
+        if let Some(slot) = self.free.pop_front() {
+            self.slots[slot as usize].instance = Some(instance);
+        }
+    }
+
+    #[inline]
+    fn get(&self, number: u32) -> Option<&I> {
+        let slot = self.slots.get(self.slot(number))?;
+        slot.instance.as_ref().filter(|_| slot.number == number)
+    }
+
+    fn remove(&mut self, number: u32) -> Option<I> {
+        self.get(number)?;
+        let (index, step) = (self.slot(number), self.slots.len() as u32);
         let slot = &mut self.slots[index];
         // A slot whose numbers are used up stays empty.
         if let Some(next) = slot.number.checked_add(step) {
@@ -94,12 +135,20 @@ impl<I> Instances<I> {
     }
 
     #[inline]
-    fn slot(&self, id: StoreInstanceId) -> usize {
-        id.index() & self.slots.len().wrapping_sub(1)
+    fn slot(&self, number: u32) -> usize {
+        number as usize & self.slots.len().wrapping_sub(1)
     }
 
     /// Doubles the number of slots, if there are numbers for new ones.
     fn double(&mut self) {
+        if self.slots.is_empty() {
+            self.slots.push(Slot {
+                number: 0,
+                instance: None,
+            });
+            self.free.push_back(0);
+            return;
+        }
         let old = self.slots.len() as u32;
         let splits = |slot: &Slot<I>| slot.number.checked_add(old).is_some();
         let Some(new) = old.checked_mul(2).filter(|_| self.slots.iter().any(splits)) else {
@@ -137,19 +186,23 @@ impl<I> ops::Index<StoreInstanceId> for Instances<I> {
     /// If the instance was removed or never existed.
     #[inline]
     fn index(&self, id: StoreInstanceId) -> &I {
-        let slot = &self.slots[self.slot(id)];
-        debug_assert_eq!(slot.number, id.as_u32());
-        slot.instance.as_ref().expect("the instance is in use")
+        self.get(id).expect("the instance is in use")
     }
 }
 
 impl<I> ops::IndexMut<StoreInstanceId> for Instances<I> {
     #[inline]
     fn index_mut(&mut self, id: StoreInstanceId) -> &mut I {
-        let slot = self.slot(id);
-        let slot = &mut self.slots[slot];
-        debug_assert_eq!(slot.number, id.as_u32());
-        slot.instance.as_mut().expect("the instance is in use")
+        let instance = match id.as_u32().checked_sub(1) {
+            None => self.first.as_mut(),
+            Some(number) => {
+                let slot = self.others.slot(number);
+                let slot = &mut self.others.slots[slot];
+                debug_assert_eq!(slot.number, number);
+                slot.instance.as_mut()
+            }
+        };
+        instance.expect("the instance is in use")
     }
 }
 
@@ -187,30 +240,34 @@ mod tests {
                 assert_eq!((instances.get(id), instances[id]), (Some(&value), value));
             }
         }
-        assert!(instances.slots.len() <= 256, "{}", instances.slots.len());
+        let slots = instances.others.slots.len();
+        assert!(slots <= 256, "{slots}");
     }
 
     #[test]
     fn a_store_whose_numbers_are_used_up_says_so() {
         let mut instances = Instances::default();
-        let first = add(&mut instances, 1);
-        let second = add(&mut instances, 2);
-        instances.slots[1].number = u32::MAX;
+        let first = add(&mut instances, 0);
+        let second = add(&mut instances, 1);
+        let third = add(&mut instances, 2);
+        instances.others.slots[1].number = u32::MAX - 2;
         assert_eq!(
-            instances.remove(StoreInstanceId::from_u32(u32::MAX)),
+            instances.remove(StoreInstanceId::from_u32(u32::MAX - 1)),
             Some(2)
         );
-        assert_eq!(instances.get(second), None);
-        // The slot is not used again. Others take its place.
-        assert_eq!(add(&mut instances, 3).as_u32(), 2);
-        assert_eq!(instances.get(first), Some(&1));
-        for slot in &mut instances.slots {
+        assert_eq!(instances.get(third), None);
+        // The number after the last one is not used, nor is the slot again.
+        instances.others.slots[1].number = u32::MAX;
+        instances.others.free.clear();
+        assert_eq!(add(&mut instances, 3).as_u32(), 3);
+        assert_eq!((instances[first], instances[second]), (0, 1));
+        for slot in &mut instances.others.slots {
             slot.number = u32::MAX;
         }
-        instances.free.clear();
-        let slots = instances.slots.len();
+        instances.others.free.clear();
+        let slots = instances.others.slots.len();
         let error = instances.next().unwrap_err().to_string();
         assert!(error.contains("use another store"), "{error}");
-        assert_eq!(instances.slots.len(), slots);
+        assert_eq!(instances.others.slots.len(), slots);
     }
 }

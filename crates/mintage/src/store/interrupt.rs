@@ -81,20 +81,17 @@ pub(crate) struct Interruption {
 }
 
 impl Interruption {
-    /// Creates the state of a new store, or `None` if the engine's code does not test the word.
-    pub fn new(engine: &Engine) -> Option<Interruption> {
-        if !engine.config().tunables.interruptible {
-            return None;
-        }
+    /// Creates the state of a new store.
+    pub fn new(engine: &Engine) -> Interruption {
         let epoch = engine.enlist_epoch_deadline();
-        Some(Interruption {
+        Interruption {
             target: InterruptTarget::new(match &epoch {
                 Some(epoch) => epoch.word().clone(),
                 None => Arc::default(),
             }),
             deadline: None,
             epoch,
-        })
+        }
     }
 
     /// Returns the word that machine code tests.

@@ -921,7 +921,6 @@ impl Used {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Engine;
     use mintage_environ::{DomainId, MemoryId, TableId};
 
     #[test]
@@ -937,7 +936,7 @@ mod tests {
                     limits as &mut dyn ResourceLimiter
                 }))),
                 caps: None,
-                time: TimeLimits::new(&Engine::default()),
+                time: TimeLimits::none(),
                 watches_crossings: false,
                 hook: None,
                 hooked: None,

@@ -140,7 +140,9 @@ pub(crate) struct StoreOpaque {
 impl<T> Store<T> {
     /// Creates a store without instances.
     pub fn new(engine: &Engine, data: T) -> Store<T> {
-        let id = StoreId::new();
+        let (id, caps) = (StoreId::new(), engine.config().caps);
+        // Nothing is called and nothing depends on settings while the store is put together, so
+        // that it is made in its place rather than copied there.
         let inner = |current| StoreInner {
             opaque: StoreOpaque {
                 id,
@@ -154,17 +156,19 @@ impl<T> Store<T> {
             },
             host: HostState {
                 limiter: None,
-                caps: engine.config().caps,
-                time: TimeLimits::new(engine),
+                caps,
+                time: TimeLimits::none(),
                 watches_crossings: false,
                 hook: None,
                 hooked: None,
                 data,
             },
         };
-        Store {
+        let mut store = Store {
             inner: Allocation::new(inner),
-        }
+        };
+        store.inner.host.time.begin(engine);
+        store
     }
 
     /// Returns the host's data.
