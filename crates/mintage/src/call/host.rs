@@ -7,7 +7,7 @@ use crate::abi::{
     LowerContext, LowerTarget,
 };
 use crate::component::Boundary;
-use crate::error::{Context, Error, Result, bail, ensure};
+use crate::error::{Context, Error, Result, WasmBacktrace, bail, ensure};
 use crate::store::{
     CallScope, HostFuncCall, HostRest, HostResult, Waiting, async_host_func, cannot_wait,
     host_func, with_context,
@@ -120,11 +120,16 @@ impl ResolvedImport {
         }
     }
 
-    /// Adds context to the error of the host function.
+    /// Adds context to the error of the host function. One backtrace is enough: that of the
+    /// innermost call that failed.
     #[cold]
     fn failed(&self, error: Error) -> Error {
         let path = &self.component.interface().import_funcs[self.import].path;
-        error.of_host(format!("the host function `{}` failed", path.join(".")))
+        let context = WasmBacktrace::of_host_function(path.join("."));
+        match error.is::<WasmBacktrace>() {
+            true => error.of_host(context.to_string()),
+            false => error.context(context),
+        }
     }
 }
 

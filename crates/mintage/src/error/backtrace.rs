@@ -12,6 +12,8 @@ use std::fmt;
 pub struct WasmBacktrace {
     frames: Vec<FrameInfo>,
     omitted: usize,
+    /// The name of the host function that failed; none for a trap and a captured backtrace.
+    failed: Option<String>,
 }
 
 /// One active wasm function.
@@ -133,6 +135,32 @@ impl WasmBacktrace {
         WasmBacktrace {
             frames: backtrace.frames.into_iter().map(FrameInfo::new).collect(),
             omitted: backtrace.omitted,
+            failed: None,
+        }
+    }
+
+    /// Makes the context of an error of a host function, which gets the frames of its guest where
+    /// the guest's call ends. Hosts expect the error of the function right below the backtrace.
+    pub(crate) fn of_host_function(name: String) -> WasmBacktrace {
+        WasmBacktrace {
+            frames: Vec::new(),
+            omitted: 0,
+            failed: Some(name),
+        }
+    }
+
+    /// Returns whether a host function failed.
+    pub(crate) fn is_of_host_function(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    /// Sets the frames of a backtrace that has none.
+    pub(crate) fn complete(&mut self, backtrace: Backtrace) {
+        if self.frames.is_empty() {
+            *self = WasmBacktrace {
+                failed: self.failed.take(),
+                ..Self::new(backtrace)
+            };
         }
     }
 
@@ -145,7 +173,13 @@ impl WasmBacktrace {
 
 impl fmt::Display for WasmBacktrace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("error while executing at wasm backtrace:")?;
+        match &self.failed {
+            Some(name) if self.frames.is_empty() => {
+                return write!(f, "the host function `{name}` failed");
+            }
+            Some(name) => write!(f, "the host function `{name}` failed at wasm backtrace:")?,
+            None => f.write_str("error while executing at wasm backtrace:")?,
+        }
         for (i, frame) in self.frames.iter().enumerate() {
             write!(f, "\n    {i:>3}: {frame}")?;
         }

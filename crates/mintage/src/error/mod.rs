@@ -142,6 +142,10 @@ impl Error {
     pub fn kind(&self) -> ErrorKind {
         match ErrorKind::of(&self.0) {
             ErrorKind::Other if self.is::<LinkError>() => ErrorKind::Link,
+            ErrorKind::Other => match self.downcast_ref::<WasmBacktrace>() {
+                Some(backtrace) if backtrace.is_of_host_function() => ErrorKind::Host,
+                _ => ErrorKind::Other,
+            },
             kind => kind,
         }
     }

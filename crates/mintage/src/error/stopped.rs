@@ -25,10 +25,16 @@ pub(crate) fn stopped(stopped: Stopped) -> Error {
             with_backtrace(error, report.backtrace)
         }
         // The innermost backtrace tells most: a call that the host function made may have failed.
-        Stopped::Host { error, backtrace } => match Error::from(error) {
-            error if error.is::<WasmBacktrace>() => error,
-            error => with_backtrace(error, backtrace),
-        },
+        Stopped::Host { error, backtrace } => {
+            let mut error = Error::from(error);
+            match error.downcast_mut::<WasmBacktrace>() {
+                Some(innermost) => {
+                    innermost.complete(backtrace);
+                    error
+                }
+                None => with_backtrace(error, backtrace),
+            }
+        }
         Stopped::Panic(payload) => std::panic::resume_unwind(payload),
     }
 }

@@ -467,8 +467,9 @@ fn errors_of_host_functions_come_back() {
     let error = host_error(|| Err(OwnError(5).into()));
     assert_eq!(error.kind(), ErrorKind::Host);
     assert_eq!(error.downcast_ref(), Some(&OwnError(5)));
-    let expected = "the host function `ns:pkg/iface.run` failed: own error 5";
-    assert!(format!("{error:#}").ends_with(expected), "{error:#}");
+    let start = "the host function `ns:pkg/iface.run` failed at wasm backtrace:\n";
+    assert!(error.to_string().starts_with(start), "{error}");
+    assert_eq!(error.source().unwrap().to_string(), "own error 5");
     assert_eq!(error.downcast::<OwnError>().unwrap(), OwnError(5));
 
     // With context, from `anyhow`, and from what is not an error type.
