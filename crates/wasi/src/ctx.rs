@@ -2,18 +2,18 @@
 
 use crate::cli::{StdinStream, StdoutStream, WasiCliCtx};
 use crate::clocks::{HostMonotonicClock, HostWallClock, WasiClocksCtx};
-use crate::fs::WasiFilesystemCtx;
+use crate::fs::{DirPerms, FilePerms, Filesystem, SystemFilesystem, WasiFilesystemCtx};
 use crate::net::WasiSocketsCtx;
 use crate::random::WasiRandomCtx;
 use mintage::ResourceTable;
 use rand_core::Rng;
+use std::path::Path;
 
 /// What a guest has of the host. Made by a [`WasiCtxBuilder`].
 #[derive(Debug, Default)]
 pub struct WasiCtx {
     pub(crate) cli: WasiCliCtx,
     pub(crate) clocks: WasiClocksCtx,
-    #[allow(dead_code, reason = "read once file systems are there")]
     pub(crate) filesystem: WasiFilesystemCtx,
     pub(crate) random: WasiRandomCtx,
     #[allow(dead_code, reason = "read once sockets are there")]
@@ -146,6 +146,80 @@ impl WasiCtxBuilder {
     /// Sets the directory in which the guest starts; by default there is none.
     pub fn initial_cwd(&mut self, path: impl AsRef<str>) -> &mut Self {
         self.ctx.cli.initial_cwd = Some(path.as_ref().to_string());
+        self
+    }
+
+    /// Gives the guest a folder of the host, under the path `guest_path`; by default it has none.
+    ///
+    /// Nothing outside of the folder can be reached by paths in it. The permissions apply besides
+    /// those that the process of the host has.
+    ///
+    /// ```
+    /// use mintage_wasi::{DirPerms, FilePerms, WasiCtxBuilder};
+    ///
+    /// # fn main() -> mintage::Result<()> {
+    /// let ctx = WasiCtxBuilder::new()
+    ///     .preopened_dir("src", "/source", DirPerms::READ, FilePerms::READ)?
+    ///     .preopened_dir(".", "/work", DirPerms::all(), FilePerms::all())?
+    ///     .build();
+    /// # drop(ctx);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// If `host_path` is not a folder that the host may open.
+    pub fn preopened_dir(
+        &mut self,
+        host_path: impl AsRef<Path>,
+        guest_path: impl AsRef<str>,
+        dir_perms: DirPerms,
+        file_perms: FilePerms,
+    ) -> mintage::Result<&mut Self> {
+        let host_path = host_path.as_ref();
+        let folder = SystemFilesystem::open(host_path).map_err(|error| {
+            mintage::Error::from(error)
+                .context(format!("cannot open the folder `{}`", host_path.display()))
+        })?;
+        self.preopened_filesystem(&folder, guest_path, dir_perms, file_perms)
+    }
+
+    /// Gives the guest a file system, under the path `guest_path`: one in memory, for example, or
+    /// one of the host's own. See [`Filesystem`].
+    ///
+    /// # Errors
+    ///
+    /// If the file system has no root.
+    pub fn preopened_filesystem(
+        &mut self,
+        filesystem: &dyn Filesystem,
+        guest_path: impl AsRef<str>,
+        dir_perms: DirPerms,
+        file_perms: FilePerms,
+    ) -> mintage::Result<&mut Self> {
+        let guest_path = guest_path.as_ref();
+        self.ctx
+            .filesystem
+            .preopen(filesystem, guest_path, dir_perms, file_perms)
+            .map_err(|error| {
+                mintage::Error::from(error)
+                    .context(format!("cannot open the root of `{guest_path}`"))
+            })?;
+        Ok(self)
+    }
+
+    /// Sets how many files, directories and streams of them the guest may have open at a time,
+    /// besides its preopened folders; default: 1024. What is beyond that fails with "too many open
+    /// files".
+    pub fn max_descriptors(&mut self, max: usize) -> &mut Self {
+        self.ctx.filesystem.set_max_descriptors(max);
+        self
+    }
+
+    /// Does nothing: files are always read and written on the thread of the guest, which is faster.
+    pub fn allow_blocking_current_thread(&mut self, allow: bool) -> &mut Self {
+        let _ = allow;
         self
     }
 

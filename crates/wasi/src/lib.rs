@@ -45,6 +45,7 @@ pub use clocks::{HostMonotonicClock, HostWallClock};
 pub use ctx::{WasiCtx, WasiCtxBuilder, WasiCtxView, WasiView};
 pub use error::{Errno, I32Exit, TrappableError};
 pub use fs as filesystem;
+pub use fs::{DirPerms, FilePerms};
 pub use net as sockets;
 pub use random::{Deterministic, thread_rng};
 

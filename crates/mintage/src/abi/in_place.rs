@@ -22,6 +22,7 @@ use std::sync::Mutex;
 /// | `usize` | `list<u8>`, of so many bytes |
 /// | `Option<usize>` | `option<list<u8>>` |
 /// | `Result<usize, E>` | `result<list<u8>, E>` |
+/// | `Result<(usize, T), E>` | `result<tuple<list<u8>, T>, E>` |
 ///
 /// So a host function need not know before it returns whether reading succeeds:
 ///
@@ -212,7 +213,8 @@ impl<O: InPlaceOutcome> Lower for InPlaceList<O> {
     }
 }
 
-/// What the function of an [`InPlaceList`] returns: `usize`, `Option<usize>` or `Result<usize, E>`.
+/// What the function of an [`InPlaceList`] returns: `usize`, `Option<usize>`, `Result<usize, E>` or
+/// `Result<(usize, T), E>`.
 pub trait InPlaceOutcome: sealed::Outcome {}
 
 impl<O: sealed::Outcome> InPlaceOutcome for O {}
@@ -275,6 +277,18 @@ impl<E: Lower> sealed::Outcome for Result<usize, E> {
     }
 }
 
+impl<T: Lower, E: Lower> sealed::Outcome for Result<(usize, T), E> {
+    type Value = Result<(PlacedList, T), E>;
+
+    fn used(&self) -> usize {
+        self.as_ref().map_or(0, |(used, _)| *used)
+    }
+
+    fn value(self, list: PlacedList) -> Self::Value {
+        self.map(|(_, with)| (list, with))
+    }
+}
+
 impl ComponentType for PlacedList {
     const ABI: CanonicalAbi = <[u8] as ComponentType>::ABI;
     const NEEDS_TYPE: bool = false;
@@ -325,9 +339,22 @@ mod tests {
         guest: &mut FakeGuest,
         list: &InPlaceList<O>,
     ) -> Result<Vec<u64>, String> {
+        lower_with(guest, list, &[])
+    }
+
+    /// Lowers a list that has other values after it.
+    fn lower_with<O: InPlaceOutcome>(
+        guest: &mut FakeGuest,
+        list: &InPlaceList<O>,
+        with: &[InterfaceType],
+    ) -> Result<Vec<u64>, String> {
         let mut types = ComponentTypes::default();
         let list_type = types.intern_list(InterfaceType::U8);
-        let ty = types.intern_result(Some(list_type), Some(InterfaceType::U16));
+        let value_type = match with {
+            [] => list_type,
+            with => types.intern_tuple([&[list_type], with].concat().into()),
+        };
+        let ty = types.intern_result(Some(value_type), Some(InterfaceType::U16));
         let options = AbiOptions {
             types: &types,
             encoding: StringEncoding::Utf8,
@@ -383,6 +410,18 @@ mod tests {
         let list = |outcome: Outcome| InPlaceList::new(2, move |_: &mut [u8]| Ok(outcome));
         assert_eq!(lower(&mut guest, &list(Ok(2))).unwrap(), [0, 21, 2]);
         assert_eq!(lower(&mut guest, &list(Err(404))).unwrap(), [1, 404, 0]);
+    }
+
+    #[test]
+    fn an_outcome_can_have_a_second_value() {
+        type Outcome = Result<(usize, bool), u16>;
+        let list = |outcome: Outcome| InPlaceList::new(2, move |_: &mut [u8]| Ok(outcome));
+        let mut guest = FakeGuest::new(256);
+        let with = [InterfaceType::Bool];
+        let some = lower_with(&mut guest, &list(Ok((2, true))), &with).unwrap();
+        assert_eq!(some, [0, 16, 2, 1]);
+        let failed = lower_with(&mut guest, &list(Err(404)), &with).unwrap();
+        assert_eq!(failed, [1, 404, 0, 0]);
     }
 
     #[test]
