@@ -1,7 +1,7 @@
 //! From the form in which Cranelift returns a compiled function to [`CompiledFunction`].
 
 use crate::abi;
-use crate::compiled::{CompiledFunction, Relocation};
+use crate::compiled::{CompiledFunction, Relocation, RelocationTarget};
 use crate::isa;
 use anyhow::{Context as _, Result, bail};
 use cranelift_codegen::ir::{ExternalName, Function, SourceLoc, TrapCode, UserStackMap};
@@ -10,7 +10,9 @@ use cranelift_codegen::{
     CompiledCode, Final, FinalizedMachCallSite, FinalizedMachExceptionHandler, FinalizedMachReloc,
     FinalizedRelocTarget, MachSrcLoc,
 };
-use mintage_environ::{CatchSite, FrameSlots, FuncKey, Handlers, ObjectTypeId, StackMap, Trap};
+use mintage_environ::{
+    Builtin, CatchSite, FrameSlots, FuncKey, Handlers, ObjectTypeId, StackMap, Trap,
+};
 use std::collections::HashSet;
 use std::hash::Hash;
 use std::ops::Range;
@@ -67,7 +69,13 @@ pub(crate) fn copy_out(
         key,
         code,
         alignment: buffer.alignment.max(isa::function_alignment(isa)),
-        loops: loops(&compiled.bb_starts, &compiled.bb_edges, buffer.total_size()),
+        loops: {
+            let check_in = RelocationTarget::Func(FuncKey::Builtin(Builtin::CheckIn));
+            let check_ins = relocations.iter().filter(|call| call.target == check_in);
+            let check_ins: Vec<u32> = check_ins.map(|call| call.offset).collect();
+            let (starts, edges) = (&compiled.bb_starts, &compiled.bb_edges);
+            loops(starts, edges, &check_ins, buffer.total_size())
+        },
         relocations,
         traps,
         catches,
@@ -83,14 +91,28 @@ const LONG_LOOP: u32 = 256;
 /// branch makes one: from the block that it goes to, to the end of the block that it is in. A long
 /// loop is cut to its first block. Where many branches go back to one block, as in interpreters,
 /// that block runs most often.
-fn loops(starts: &[u32], edges: &[(u32, u32)], code_size: u32) -> Vec<Range<u32>> {
+///
+/// A block that checks in with the store, by a call at one of `check_ins`, is at the end of the
+/// function and goes back to the code that it belongs to. That is not a loop.
+fn loops(
+    starts: &[u32],
+    edges: &[(u32, u32)],
+    check_ins: &[u32],
+    code_size: u32,
+) -> Vec<Range<u32>> {
     let mut starts = starts.to_vec();
     starts.sort_unstable();
     let end = |block: u32| {
         let next = starts.partition_point(|&start| start <= block);
         starts.get(next).copied().unwrap_or(code_size)
     };
-    let back = edges.iter().filter(|(from, to)| to <= from);
+    let checks_in = |block: u32| {
+        let calls = check_ins.partition_point(|&call| call < block);
+        check_ins.get(calls).is_some_and(|&call| call < end(block))
+    };
+    let back = edges
+        .iter()
+        .filter(|&&(from, to)| to <= from && !checks_in(from));
     let mut loops: Vec<Range<u32>> = back
         .map(|&(from, to)| match end(from) {
             end if end - to <= LONG_LOOP => to..end,
@@ -237,10 +259,11 @@ mod tests {
             (50, 50),
             (40, 50),
         ];
-        assert_eq!(loops(&starts, &edges, 57), [10..20, 10..40, 50..57]);
-        assert_eq!(loops(&[0], &[], 9), []);
+        assert_eq!(loops(&starts, &edges, &[], 57), [10..20, 10..40, 50..57]);
+        assert_eq!(loops(&starts, &edges, &[5, 51], 57), [10..20, 10..40]);
+        assert_eq!(loops(&[0], &[], &[], 9), []);
         assert_eq!(
-            loops(&[0, 8, 20, 600], &[(600, 8)], 700),
+            loops(&[0, 8, 20, 600], &[(600, 8)], &[], 700),
             std::slice::from_ref(&(8..20)),
             "long"
         );
