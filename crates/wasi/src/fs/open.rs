@@ -186,8 +186,8 @@ impl OpenFile {
 
     /// Returns how many bytes a read of at most `wanted` bytes at `offset` will read, if that is
     /// known and worth asking for: to reserve just as much in a guest's memory. Guests with the
-    /// adapter for preview 1 have allocators that cannot make a block smaller. Files of `/proc` have
-    /// a size of 0; they must be read to know.
+    /// adapter for preview 1 have allocators that cannot make a block smaller. Files of `/proc`
+    /// have a size of 0; they must be read to know.
     pub(crate) fn size_of_read(&self, wanted: u64, offset: u64) -> Option<usize> {
         if wanted <= SMALL {
             return None;
@@ -372,8 +372,8 @@ impl OpenDirectory {
     ///
     /// # Errors
     ///
-    /// - [`Errno::NotPermitted`] if the path leads out of the directory, or the folder's permissions
-    ///   do not include it.
+    /// - [`Errno::NotPermitted`] if the path leads out of the directory, or the folder's
+    ///   permissions do not include it.
     /// - [`Errno::Loop`] if the path leads to a symbolic link, and `follow` is not set.
     /// - [`Errno::TooManyFiles`] if the guest has too much open.
     /// - Those of [`Directory::open`].
@@ -434,8 +434,8 @@ impl OpenDirectory {
     ///
     /// # Errors
     ///
-    /// - [`Errno::NotPermitted`] if the path leads out of the directory, or the folder's permissions
-    ///   do not include it.
+    /// - [`Errno::NotPermitted`] if the path leads out of the directory, or the folder's
+    ///   permissions do not include it.
     /// - [`Errno::NoEntry`] if it leads to nothing.
     pub fn stat_at(&self, path: &str, follow: bool) -> Result<Stat> {
         self.check(DirPerms::READ)?;

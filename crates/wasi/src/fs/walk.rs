@@ -8,8 +8,8 @@
 //! target fails.
 //!
 //! File systems that resolve paths of several names themselves
-//! ([`Directory::directory_beneath`]) spare the walk its steps. What is done at the end of a path is
-//! always done by one name in one directory.
+//! ([`Directory::directory_beneath`]) spare the walk its steps. What is done at the end of a path
+//! is always done by one name in one directory.
 
 use super::traits::{Directory, Lookup, Node};
 use super::types::{FileType, OpenOptions, Result, Stat};

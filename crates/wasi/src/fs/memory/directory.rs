@@ -156,7 +156,7 @@ impl Directory for MemoryDirectory {
 
     fn entries(&self, cursor: u64, visit: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<()> {
         let tree = self.tree();
-        for (cursor, name, item) in tree.get(self.id)?.from_cursor(cursor) {
+        for (cursor, name, item) in tree.get(self.id)?.entries_from(cursor) {
             let wants_more = visit(Entry {
                 name: name.as_bytes(),
                 kind: item.kind(),

@@ -239,7 +239,7 @@ impl DirectoryNode {
     }
 
     /// Returns the entries from `cursor` on: the cursor, name and item of each.
-    pub fn from_cursor(&self, cursor: u64) -> impl Iterator<Item = (u64, &str, &Item)> {
+    pub fn entries_from(&self, cursor: u64) -> impl Iterator<Item = (u64, &str, &Item)> {
         self.order
             .range(cursor..)
             .filter_map(|(&cursor, name)| Some((cursor, &**name, self.find(name)?)))

@@ -27,11 +27,15 @@ pub(super) fn stat(stat: &rustix::fs::Stat) -> Stat {
         kind: file_type(rustix::fs::FileType::from_raw_mode(stat.st_mode)),
         device: stat.st_dev,
         inode: stat.st_ino,
+        #[allow(
+            clippy::unnecessary_cast,
+            reason = "some processors have 32 bits for it"
+        )]
         links: stat.st_nlink as u64,
         size: stat.st_size as u64,
-        accessed: system_time(stat.st_atime as i64, stat.st_atime_nsec as u32),
-        modified: system_time(stat.st_mtime as i64, stat.st_mtime_nsec as u32),
-        changed: system_time(stat.st_ctime as i64, stat.st_ctime_nsec as u32),
+        accessed: system_time(stat.st_atime, stat.st_atime_nsec as u32),
+        modified: system_time(stat.st_mtime, stat.st_mtime_nsec as u32),
+        changed: system_time(stat.st_ctime, stat.st_ctime_nsec as u32),
     }
 }
 

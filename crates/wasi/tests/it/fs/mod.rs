@@ -1,5 +1,9 @@
 //! File systems: what all of them do, what they keep guests from, and limits.
 
+mod behavior;
+mod interface;
+mod limits;
+mod memory;
 mod races;
 mod sandbox;
 
@@ -10,6 +14,7 @@ use mintage_wasi::filesystem::{
 use mintage_wasi::{DirPerms, Errno, FilePerms};
 use std::io::{IoSlice, IoSliceMut};
 use std::path::Path;
+use tempfile::TempDir;
 
 /// The implementations that each table of cases runs over.
 const IMPLEMENTATIONS: [Implementation; 3] = [
@@ -40,6 +45,11 @@ impl Implementation {
     }
 }
 
+/// Makes a folder for a test: in memory if the system has such folders, since disks are slow.
+fn folder() -> TempDir {
+    TempDir::new_in("/dev/shm").unwrap_or_else(|_| TempDir::new().unwrap())
+}
+
 /// Opens a file system with all permissions.
 fn preopen(filesystem: &dyn Filesystem) -> OpenDirectory {
     preopen_with(filesystem, DirPerms::all(), FilePerms::all())
@@ -66,12 +76,21 @@ const READ: OpenOptions = OpenOptions {
     sync: mintage_wasi::filesystem::Sync::None,
 };
 const WRITE: OpenOptions = OpenOptions {
+    read: false,
     write: true,
     ..READ
 };
 const CREATE: OpenOptions = OpenOptions {
     create: true,
     ..WRITE
+};
+const READ_WRITE: OpenOptions = OpenOptions {
+    write: true,
+    ..READ
+};
+const READ_CREATE: OpenOptions = OpenOptions {
+    read: true,
+    ..CREATE
 };
 const CREATE_NEW: OpenOptions = OpenOptions {
     exclusive: true,

@@ -7,7 +7,6 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::time::SystemTime;
-use tempfile::TempDir;
 
 const SECRET: &[u8] = b"the secret outside";
 const INSIDE: &[u8] = b"inside";
@@ -71,7 +70,7 @@ const LINKS: &[(&str, &str)] = &[
 
 impl World {
     fn new() -> World {
-        let root = TempDir::new().unwrap();
+        let root = folder();
         let path = |name: &str| root.path().join(name);
         fs::create_dir_all(path("jail/dir/deep")).unwrap();
         fs::create_dir_all(path("jail/empty")).unwrap();
