@@ -32,6 +32,10 @@ const UNSAFE_FILES: &[(&str, &str)] = &[
         "crates/cli/src/output.rs",
         "a signal handler removes a half-written file",
     ),
+    (
+        "crates/cli/src/signals.rs",
+        "sets the default action of a signal",
+    ),
     ("crates/cli/tests/", "loads artifacts that the tests made"),
     (
         "crates/fuzzing/src/engines/mintage.rs",

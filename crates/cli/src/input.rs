@@ -138,6 +138,13 @@ pub(crate) struct Source {
     #[arg(value_name = "APP")]
     pub app: PathBuf,
 
+    #[command(flatten)]
+    pub additions: Additions,
+}
+
+/// What implements imports of a component.
+#[derive(clap::Args, Clone)]
+pub(crate) struct Additions {
     /// Use the core module in FILE for the component's import NAME; can be given several times
     #[arg(long = "module", value_name = "NAME=FILE")]
     modules: Vec<NamedModule>,
@@ -163,8 +170,9 @@ impl Source {
         if !self.has_additions() {
             return Ok(input);
         }
+        let Additions { modules, plugs } = &self.additions;
         let Input::Component(bytes) = input else {
-            let option = if self.modules.is_empty() {
+            let option = if modules.is_empty() {
                 "--plug"
             } else {
                 "--module"
@@ -174,21 +182,21 @@ impl Source {
                 self.app.display()
             )
         };
-        let mut modules = Vec::new();
-        for NamedModule { name, file } in &self.modules {
+        let mut read_modules = Vec::new();
+        for NamedModule { name, file } in modules {
             let bytes = match open(file)? {
                 Opened::Bytes(bytes) => to_binary(bytes, file),
                 Opened::Artifact => bail!("`{}` is an artifact, not a core module", file.display()),
             };
-            modules.push((
+            read_modules.push((
                 name,
                 bytes.with_context(|| format!("cannot use `{}`", file.display()))?,
             ));
         }
-        let mut plugs = Vec::new();
-        for file in &self.plugs {
+        let mut read_plugs = Vec::new();
+        for file in plugs {
             match Input::read(file)? {
-                Input::Component(bytes) => plugs.push((file, bytes)),
+                Input::Component(bytes) => read_plugs.push((file, bytes)),
                 Input::Artifact(_) => bail!(
                     "`{}` is already compiled; expected a component for `--plug`",
                     file.display()
@@ -197,10 +205,10 @@ impl Source {
         }
         let mut builder = CodeBuilder::new(engine);
         builder.wasm_binary(bytes, Some(&self.app))?;
-        for (name, bytes) in &modules {
+        for (name, bytes) in &read_modules {
             builder.core_module(name, bytes)?;
         }
-        for (file, bytes) in &plugs {
+        for (file, bytes) in &read_plugs {
             builder.plug(bytes, Some(file))?;
         }
         Ok(Input::Component(builder.input()?.into_owned()))
@@ -223,13 +231,14 @@ impl Source {
 
     /// Returns whether core modules or plugs are given.
     pub(crate) fn has_additions(&self) -> bool {
-        !self.modules.is_empty() || !self.plugs.is_empty()
+        !self.additions.modules.is_empty() || !self.additions.plugs.is_empty()
     }
 
     /// Returns the paths of all input files.
     pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
-        let modules = self.modules.iter().map(|module| module.file.as_path());
-        let plugs = self.plugs.iter().map(PathBuf::as_path);
+        let modules = self.additions.modules.iter();
+        let modules = modules.map(|module| module.file.as_path());
+        let plugs = self.additions.plugs.iter().map(PathBuf::as_path);
         modules.chain(plugs).chain([self.app.as_path()])
     }
 }

@@ -1,12 +1,14 @@
 //! Compiles components and loads artifacts.
 
+use crate::cache::CommandCache;
 use crate::input::{Artifact, Input, Precompiled, Source};
 use crate::settings::CodeSettings;
 use mintage::error::{Context, Result};
 use mintage::{Component, Config, Engine};
 use std::path::Path;
+use std::time::Instant;
 
-/// Compiles or loads `source`.
+/// Compiles or loads `source`. What is compiled is looked up and kept in `cache`.
 ///
 /// The engine of a component has the settings of `config` and `settings`. The engine of an artifact
 /// has the settings that it was compiled with.
@@ -21,14 +23,26 @@ pub(crate) fn component(
     settings: &CodeSettings,
     source: &Source,
     precompiled: &Precompiled,
+    cache: CommandCache,
 ) -> Result<Component> {
     let app = source.app.display();
     let mut config = config.clone();
     settings.apply(&mut config)?;
+    cache.apply(&mut config);
     let engine = Engine::new(&config)?;
+    // A file that is in the cache is not read as a whole.
+    if !source.has_additions()
+        && let Some(component) = Component::from_cache(&engine, &source.app)
+    {
+        return Ok(component);
+    }
     match source.read(&engine)? {
         Input::Component(bytes) => {
-            Component::new(&engine, bytes).with_context(|| format!("cannot compile `{app}`"))
+            let start = Instant::now();
+            let component = Component::new(&engine, bytes)
+                .with_context(|| format!("cannot compile `{app}`"))?;
+            cache.explain(start);
+            Ok(component)
         }
         Input::Artifact(artifact) => {
             precompiled.check(&source.app)?;

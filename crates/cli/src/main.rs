@@ -2,24 +2,33 @@
 //!
 //! | file | what it does |
 //! |---|---|
-//! | `commands/` | one file per subcommand |
+//! | `commands/` | one file per subcommand; `run` is the default one |
+//! | `cache.rs` | options of the compile cache |
 //! | `call.rs` | parses a call and finds its function |
+//! | `groups.rs` | groups of options, such as `-S` and `-O` |
 //! | `input.rs` | reads files and recognizes their format |
 //! | `load.rs` | makes components of files |
 //! | `output.rs` | writes files |
 //! | `settings.rs` | options for the library's settings |
+//! | `signals.rs` | signals: Ctrl-C and closed pipes |
+//! | `values.rs` | parses sizes and times |
 //!
-//! Exit codes: 0 success; 1 error; 2 wrong usage; 124 the guest ran longer than `--timeout` (the
-//! code of the command `timeout`); 134 the guest trapped (the code after `abort`).
+//! Exit codes: that of the guest, if it is a program; otherwise 0 success; 1 error; 2 wrong usage;
+//! 124 the guest ran longer than `--timeout` (the code of the command `timeout`); 134 the guest
+//! trapped (the code after `abort`).
 
 #![deny(unsafe_code)]
 
+mod cache;
 mod call;
 mod commands;
+mod groups;
 mod input;
 mod load;
 mod output;
 mod settings;
+mod signals;
+mod values;
 
 use clap::{Parser, Subcommand};
 use settings::in_terms_of_options;
@@ -27,21 +36,33 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::time::Duration;
 
-/// Compiles WebAssembly components ahead of time and runs them.
+/// Runs WebAssembly programs, and compiles them ahead of time.
 #[derive(Parser)]
-#[command(version, max_term_width = 100)]
+#[command(
+    version,
+    max_term_width = 100,
+    args_conflicts_with_subcommands = true,
+    override_usage = "mintage [OPTIONS] APP [ARGS]...\n       mintage COMMAND ...",
+    after_help = "Without a command, `run` is meant: `mintage --dir . app.wasm --verbose` runs \
+                  `app.wasm` with the argument `--verbose`."
+)]
 struct Cli {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+
+    #[command(flatten)]
+    run: commands::run::Args,
 }
 
 #[derive(Subcommand)]
 enum Command {
-    Compile(commands::compile::Args),
+    Run(Box<commands::run::Args>),
+    Compile(Box<commands::compile::Args>),
     Compose(commands::compose::Args),
-    Run(commands::run::Args),
-    Inspect(commands::inspect::Args),
-    Wast(commands::wast::Args),
+    Inspect(Box<commands::inspect::Args>),
+    Wast(Box<commands::wast::Args>),
+    Cache(commands::cache::Args),
+    Completions(commands::completions::Args),
 }
 
 /// The error of a guest that ran longer than `--timeout`.
@@ -54,6 +75,23 @@ impl std::fmt::Display for TimedOut {
     }
 }
 
+impl std::error::Error for TimedOut {}
+
+/// An error in how the command was used, which parsing alone does not find.
+#[derive(Debug)]
+struct WrongUsage(String);
+
+impl std::fmt::Display for WrongUsage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for WrongUsage {}
+
+/// The exit code after wrong usage, which clap uses too.
+const WRONG_USAGE: u8 = 2;
+
 /// The exit code after a timeout, the same as that of the command `timeout`.
 const TIMED_OUT: u8 = 124;
 
@@ -62,12 +100,16 @@ const TIMED_OUT: u8 = 124;
 const TRAPPED: u8 = 134;
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
-        Command::Compile(args) => args.execute(),
-        Command::Compose(args) => args.execute(),
-        Command::Run(args) => args.execute(),
-        Command::Inspect(args) => args.execute(),
-        Command::Wast(args) => args.execute(),
+    let cli = Cli::parse();
+    let outcome = match cli.command {
+        None => cli.run.execute(),
+        Some(Command::Run(args)) => args.execute(),
+        Some(Command::Compile(args)) => args.execute(),
+        Some(Command::Compose(args)) => args.execute(),
+        Some(Command::Inspect(args)) => args.execute(),
+        Some(Command::Wast(args)) => args.execute(),
+        Some(Command::Cache(args)) => args.execute(),
+        Some(Command::Completions(args)) => args.execute(),
     };
     let Err(error) = outcome else {
         return ExitCode::SUCCESS;
@@ -82,12 +124,22 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     report(&error);
-    if error.downcast_ref::<TimedOut>().is_some() {
-        return ExitCode::from(TIMED_OUT);
+    if signals::is_interrupted() {
+        signals::end_as_interrupted();
     }
-    match error.chain().any(|cause| cause.is::<mintage::Trap>()) {
-        true => ExitCode::from(TRAPPED),
-        false => ExitCode::FAILURE,
+    ExitCode::from(exit_code(&error))
+}
+
+/// Returns the exit code after an error.
+fn exit_code(error: &mintage::Error) -> u8 {
+    if error.downcast_ref::<TimedOut>().is_some() {
+        TIMED_OUT
+    } else if error.downcast_ref::<WrongUsage>().is_some() {
+        WRONG_USAGE
+    } else if error.chain().any(|cause| cause.is::<mintage::Trap>()) {
+        TRAPPED
+    } else {
+        1
     }
 }
 
@@ -104,5 +156,18 @@ fn report(error: &mintage::Error) {
             print(&format!("  caused by: {cause}"));
         }
         shown = cause;
+    }
+}
+
+/// Prints something that is good to know, but not an error.
+fn note(text: &str) {
+    _ = writeln!(io::stderr(), "note: {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn options_are_consistent() {
+        <super::Cli as clap::CommandFactory>::command().debug_assert();
     }
 }

@@ -1,9 +1,10 @@
 //! Command-line options for the library's settings, and error messages that name these options.
 
+use crate::groups::{Group, Key, Pair, PairParser, help, number, switch, value, wrong};
+use crate::values::{size, time};
 use clap::builder::{StringValueParser, TypedValueParser};
-use clap::error::ErrorKind;
 use mintage::error::{Result, ensure};
-use mintage::{CompileLimits, Config, PoolConfig, StoreLimits, StoreLimitsBuilder};
+use mintage::{CompileLimits, Config, OptLevel, PoolConfig, StoreLimits, StoreLimitsBuilder};
 use mintage_environ::Feature;
 use std::borrow::Cow;
 use std::path::Path;
@@ -12,15 +13,28 @@ use std::time::Duration;
 /// Settings that affect compilation. An artifact keeps them.
 #[derive(clap::Args, Debug, Default)]
 pub(crate) struct CodeSettings {
-    /// Turn WebAssembly features on, or off with `=n`: `-W map,simd=n`; `-W help` lists them
+    /// Turn WebAssembly features on, or off with `=n`: `-W map,simd=n`; other keys set limits: `-W
+    /// fuel=1000`; `-W help` lists all
     #[arg(
         short = 'W',
         long = "wasm",
-        value_name = "FEATURE[=y|n]",
+        value_name = "KEY[=VALUE]",
         value_delimiter = ',',
-        value_parser = SwitchParser
+        value_parser = WasmParser
     )]
-    features: Vec<Switch>,
+    wasm: Vec<WasmOption>,
+
+    /// Optimize for: 0 compile time, 1 speed of the code (the default), 2 speed and size of the
+    /// code; `-O help` lists more
+    #[arg(
+        short = 'O',
+        long = "optimize",
+        visible_alias = "opt-level",
+        value_name = "LEVEL|KEY=VALUE",
+        value_delimiter = ',',
+        value_parser = OptimizeParser
+    )]
+    optimize: Vec<Pair>,
 
     /// Address space to reserve for each 32-bit memory, which is the most it can grow to [default:
     /// 4G]
@@ -56,8 +70,8 @@ pub(crate) struct CodeSettings {
     #[arg(long)]
     fuel_by_length: bool,
 
-    /// Fail if compilation takes longer than this many seconds
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    /// Fail if compilation takes longer than this: `500ms`, or plain seconds
+    #[arg(long, value_name = "TIME", value_parser = time)]
     max_compile_time: Option<Duration>,
 
     /// Fail if the machine code and its tables are larger than this [default: 2G]
@@ -72,27 +86,32 @@ pub(crate) struct CodeSettings {
 impl CodeSettings {
     /// Applies the settings to `config`.
     pub(crate) fn apply(&self, config: &mut Config) -> Result<()> {
-        for Switch { feature, on } in &self.features {
-            match feature {
-                Some(feature) => _ = config.wasm_feature(feature, *on),
-                None => Feature::ALL
+        let (wasm, optimize) = (self.wasm_keys(), OPTIMIZE.collect(&self.optimize));
+        for option in &self.wasm {
+            match option {
+                WasmOption::Feature(Some(feature), on) => _ = config.wasm_feature(feature, *on),
+                WasmOption::Feature(None, on) => Feature::ALL
                     .iter()
                     .for_each(|feature| _ = config.wasm_feature(feature, *on)),
+                WasmOption::Key(_) => {}
             }
         }
-        if let Some(bytes) = self.memory_reservation {
+        if let Some(level) = optimize.level {
+            config.opt_level(level);
+        }
+        if let Some(bytes) = self.memory_reservation.or(optimize.memory_reservation) {
             config.memory_reservation(bytes);
         }
         if let Some(bytes) = self.memory64_reservation {
             config.memory64_reservation(bytes);
         }
-        if let Some(bytes) = self.memory_guard_size {
+        if let Some(bytes) = self.memory_guard_size.or(optimize.memory_guard_size) {
             config.memory_guard_size(bytes);
         }
         if let Some(entries) = self.table_reservation {
             config.table_reservation(entries);
         }
-        if let Some(bytes) = self.gc_heap_reservation {
+        if let Some(bytes) = self.gc_heap_reservation.or(optimize.gc_heap_reservation) {
             ensure!(
                 bytes <= 1 << 30,
                 "`--gc-heap-reservation` must be at most 1G"
@@ -108,16 +127,26 @@ impl CodeSettings {
             limits.function_values(values);
         }
         config.compile_limits(&limits);
-        config.relaxed_simd_deterministic(self.relaxed_simd_deterministic);
-        config.cranelift_nan_canonicalization(self.nan_canonicalization);
-        config.fuel_by_length(self.fuel_by_length);
+        config
+            .relaxed_simd_deterministic(self.relaxed_simd_deterministic || wasm.relaxed_simd)
+            .cranelift_nan_canonicalization(self.nan_canonicalization || wasm.nan_canonicalization)
+            .fuel_by_length(self.fuel_by_length);
         Ok(())
+    }
+
+    /// Returns the keys of `-W` that are not features.
+    pub(crate) fn wasm_keys(&self) -> WasmKeys {
+        WASM.collect(self.wasm.iter().filter_map(|option| match option {
+            WasmOption::Key(pair) => Some(pair),
+            WasmOption::Feature(..) => None,
+        }))
     }
 
     /// Fails if any setting is given, since the artifact at `path` has its own.
     pub(crate) fn ensure_none(&self, path: &Path) -> Result<()> {
         let CodeSettings {
-            features,
+            wasm,
+            optimize,
             memory_reservation,
             memory64_reservation,
             memory_guard_size,
@@ -130,8 +159,13 @@ impl CodeSettings {
             max_code_size,
             max_function_values,
         } = self;
+        let (wasm_keys, features) = (self.wasm_keys(), |option: &WasmOption| {
+            matches!(option, WasmOption::Feature(..))
+        });
+        let code_keys = wasm_keys.nan_canonicalization || wasm_keys.relaxed_simd;
         let given = [
-            ("-W", !features.is_empty()),
+            ("-W", code_keys || wasm.iter().any(features)),
+            ("-O", !optimize.is_empty()),
             ("--memory-reservation", memory_reservation.is_some()),
             ("--memory64-reservation", memory64_reservation.is_some()),
             ("--memory-guard-size", memory_guard_size.is_some()),
@@ -155,7 +189,7 @@ impl CodeSettings {
 }
 
 /// Limits on the resources of a component's instance.
-#[derive(clap::Args, Debug)]
+#[derive(clap::Args, Debug, Default)]
 pub(crate) struct Limits {
     /// Stack space for guest code [default: 512K]
     #[arg(long, value_name = "SIZE", value_parser = size)]
@@ -170,8 +204,13 @@ pub(crate) struct Limits {
     max_memory_size: Option<u64>,
 
     /// Maximum size of all memories, tables and GC heaps together
-    #[arg(long, value_name = "SIZE", value_parser = size)]
-    max_total_memory_size: Option<u64>,
+    #[arg(
+        long,
+        visible_alias = "max-total-memory-size",
+        value_name = "SIZE",
+        value_parser = size
+    )]
+    max_memory: Option<u64>,
 
     /// Maximum number of entries of each table
     #[arg(long, value_name = "COUNT")]
@@ -188,6 +227,10 @@ pub(crate) struct Limits {
     /// Maximum number of tables [default: 10000]
     #[arg(long, value_name = "COUNT")]
     max_tables: Option<usize>,
+
+    /// Trap where growing a memory or a table exceeds a limit, instead of reporting it to the guest
+    #[arg(long)]
+    trap_on_grow_failure: bool,
 }
 
 impl Limits {
@@ -202,13 +245,23 @@ impl Limits {
         }
     }
 
+    /// Adopts limits that are given as keys of `-W`, unless there is an option for them.
+    pub(crate) fn adopt(&mut self, keys: &WasmKeys) {
+        self.max_wasm_stack = self.max_wasm_stack.or(keys.max_wasm_stack);
+        self.max_memory_size = self.max_memory_size.or(keys.max_memory_size);
+        self.max_table_elements = self.max_table_elements.or(keys.max_table_elements);
+        self.max_memories = self.max_memories.or(keys.max_memories);
+        self.max_tables = self.max_tables.or(keys.max_tables);
+        self.trap_on_grow_failure |= keys.trap_on_grow_failure;
+    }
+
     /// Returns the limits of a store.
     pub(crate) fn of_store(&self) -> StoreLimits {
-        let mut limits = StoreLimitsBuilder::new();
+        let mut limits = StoreLimitsBuilder::new().trap_on_grow_failure(self.trap_on_grow_failure);
         if let Some(bytes) = self.max_memory_size {
             limits = limits.memory_size(bytes as usize);
         }
-        if let Some(bytes) = self.max_total_memory_size {
+        if let Some(bytes) = self.max_memory {
             limits = limits.total_memory_size(bytes as usize);
         }
         if let Some(entries) = self.max_table_elements {
@@ -227,89 +280,248 @@ impl Limits {
     }
 }
 
-/// Parses a time in seconds: `2`, `0.5`.
-pub(crate) fn seconds(text: &str) -> Result<Duration, String> {
-    let seconds = text.parse().map_err(|_| "expected a number of seconds")?;
-    Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+/// A key of `-W`.
+#[derive(Clone, Debug)]
+enum WasmOption {
+    /// A feature, or all features if `None`, that is turned on or off.
+    Feature(Option<&'static Feature>, bool),
+    /// Another key.
+    Key(Pair),
 }
 
-/// Parses a number of bytes: `65536`, `64K`, `64KiB`, `2G`.
-fn size(text: &str) -> Result<u64, String> {
-    let digits = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
-    let (number, unit) = text.split_at(digits);
-    let unit = unit
-        .strip_suffix("iB")
-        .filter(|unit| !unit.is_empty())
-        .unwrap_or(unit);
-    let shift = match unit {
-        "" => 0,
-        "K" => 10,
-        "M" => 20,
-        "G" => 30,
-        "T" => 40,
-        _ => {
-            return Err(
-                "expected a number of bytes, optionally in units of K, M, G or T (powers of 1024)"
-                    .into(),
-            );
-        }
-    };
-    let number: u64 = number
-        .parse()
-        .map_err(|_| "expected a number of bytes".to_string())?;
-    number
-        .checked_mul(1 << shift)
-        .ok_or_else(|| "the number of bytes does not fit 64 bits".to_string())
+/// The keys of `-W` that are not features.
+#[derive(Debug, Default)]
+pub(crate) struct WasmKeys {
+    pub fuel: Option<u64>,
+    pub timeout: Option<Duration>,
+    pub interruptible: bool,
+    nan_canonicalization: bool,
+    relaxed_simd: bool,
+    max_wasm_stack: Option<u64>,
+    max_memory_size: Option<u64>,
+    max_table_elements: Option<usize>,
+    max_memories: Option<usize>,
+    max_tables: Option<usize>,
+    trap_on_grow_failure: bool,
 }
 
-/// A feature that is turned on or off.
-#[derive(Clone, Copy, Debug)]
-struct Switch {
-    /// The feature, or all features if `None`.
-    feature: Option<&'static Feature>,
-    on: bool,
-}
+static WASM: Group<WasmKeys> = Group {
+    letter: 'W',
+    keys: &[
+        Key {
+            name: "fuel",
+            value: "=N",
+            doc: "the same as --fuel N",
+            set: |keys, text| Ok(keys.fuel = Some(value(text, number)?)),
+        },
+        Key {
+            name: "timeout",
+            value: "=TIME",
+            doc: "the same as --timeout TIME",
+            set: |keys, text| Ok(keys.timeout = Some(value(text, time)?)),
+        },
+        Key {
+            name: "epoch-interruption",
+            value: "[=y|n]",
+            doc: "make guest code interruptible",
+            set: |keys, text| Ok(keys.interruptible = switch(text)?),
+        },
+        Key {
+            name: "nan-canonicalization",
+            value: "[=y|n]",
+            doc: "the same as --nan-canonicalization",
+            set: |keys, text| Ok(keys.nan_canonicalization = switch(text)?),
+        },
+        Key {
+            name: "relaxed-simd-deterministic",
+            value: "[=y|n]",
+            doc: "the same as --relaxed-simd-deterministic",
+            set: |keys, text| Ok(keys.relaxed_simd = switch(text)?),
+        },
+        Key {
+            name: "max-wasm-stack",
+            value: "=SIZE",
+            doc: "the same as --max-wasm-stack SIZE",
+            set: |keys, text| Ok(keys.max_wasm_stack = Some(value(text, size)?)),
+        },
+        Key {
+            name: "max-memory-size",
+            value: "=SIZE",
+            doc: "the same as --max-memory-size SIZE",
+            set: |keys, text| Ok(keys.max_memory_size = Some(value(text, size)?)),
+        },
+        Key {
+            name: "max-table-elements",
+            value: "=N",
+            doc: "the same as --max-table-elements N",
+            set: |keys, text| Ok(keys.max_table_elements = Some(value(text, number)?)),
+        },
+        Key {
+            name: "max-memories",
+            value: "=N",
+            doc: "the same as --max-memories N",
+            set: |keys, text| Ok(keys.max_memories = Some(value(text, number)?)),
+        },
+        Key {
+            name: "max-tables",
+            value: "=N",
+            doc: "the same as --max-tables N",
+            set: |keys, text| Ok(keys.max_tables = Some(value(text, number)?)),
+        },
+        Key {
+            name: "trap-on-grow-failure",
+            value: "[=y|n]",
+            doc: "the same as --trap-on-grow-failure",
+            set: |keys, text| Ok(keys.trap_on_grow_failure = switch(text)?),
+        },
+    ],
+    // Parts of WebAssembly that are always on, and settings that nothing here depends on.
+    ignored: &[
+        "async-stack-size",
+        "async-stack-zeroing",
+        "branch-hinting",
+        "bulk-memory",
+        "component-model",
+        "concurrency-support",
+        "gc-support",
+        "max-instances",
+        "multi-value",
+        "reference-types",
+    ],
+};
 
-/// Parses a [`Switch`]. The value `help` lists the features instead.
+/// Parses a key of `-W`. The value `help` lists the keys instead.
 #[derive(Clone)]
-struct SwitchParser;
+struct WasmParser;
 
-impl TypedValueParser for SwitchParser {
-    type Value = Switch;
+impl TypedValueParser for WasmParser {
+    type Value = WasmOption;
 
     fn parse_ref(
         &self,
         command: &clap::Command,
         arg: Option<&clap::Arg>,
         value: &std::ffi::OsStr,
-    ) -> Result<Switch, clap::Error> {
+    ) -> Result<WasmOption, clap::Error> {
         let text = StringValueParser::new().parse_ref(command, arg, value)?;
-        let wrong = |message: String| clap::Error::raw(ErrorKind::ValueValidation, message + "\n");
+        if text == "help" {
+            return Err(help(list_features() + "\n" + &WASM.list()));
+        }
+        let pair = Pair::split(&text);
+        if WASM.has(&pair) {
+            WASM.check(&pair).map_err(wrong)?;
+            return Ok(WasmOption::Key(pair));
+        }
         let (name, on) = match text.split_once('=') {
-            None if text == "help" => return Err(feature_help()),
             None => (text.as_str(), true),
-            Some((name, "y" | "yes" | "on" | "true")) => (name, true),
-            Some((name, "n" | "no" | "off" | "false")) => (name, false),
-            Some((name, _)) => return Err(wrong(format!("write `-W {name}=y` or `-W {name}=n`"))),
+            Some((name, on)) => match switch(Some(on)) {
+                Ok(on) => (name, on),
+                Err(_) => {
+                    return Err(wrong(format!("write `-W {name}=y` or `-W {name}=n`")));
+                }
+            },
         };
-        if name == "all" {
-            return Ok(Switch { feature: None, on });
+        if name == "all" || same(name, "all-proposals") {
+            return Ok(WasmOption::Feature(None, on));
         }
         let known = |feature: &&Feature| {
             let long = feature.setter.trim_start_matches("wasm_");
             same(feature.name, name) || same(long, name)
         };
         match Feature::ALL.iter().find(known) {
-            Some(feature) => Ok(Switch {
-                feature: Some(feature),
-                on,
-            }),
+            Some(feature) => Ok(WasmOption::Feature(Some(feature), on)),
             None => Err(wrong(format!(
                 "there is no feature `{name}`; `-W help` lists the features"
             ))),
         }
+    }
+}
+
+/// The keys of `-O`.
+#[derive(Debug, Default)]
+struct OptimizeKeys {
+    level: Option<OptLevel>,
+    memory_reservation: Option<u64>,
+    memory_guard_size: Option<u64>,
+    gc_heap_reservation: Option<u64>,
+}
+
+static OPTIMIZE: Group<OptimizeKeys> = Group {
+    letter: 'O',
+    keys: &[
+        Key {
+            name: "opt-level",
+            value: "=0|1|2|s",
+            doc: "0 compile time, 1 speed of the code, 2 or s speed and size of the code",
+            set: |keys, text| Ok(keys.level = Some(value(text, opt_level)?)),
+        },
+        Key {
+            name: "memory-reservation",
+            value: "=SIZE",
+            doc: "the same as --memory-reservation SIZE",
+            set: |keys, text| Ok(keys.memory_reservation = Some(value(text, size)?)),
+        },
+        Key {
+            name: "memory-guard-size",
+            value: "=SIZE",
+            doc: "the same as --memory-guard-size SIZE",
+            set: |keys, text| Ok(keys.memory_guard_size = Some(value(text, size)?)),
+        },
+        Key {
+            name: "gc-heap-reservation",
+            value: "=SIZE",
+            doc: "the same as --gc-heap-reservation SIZE",
+            set: |keys, text| Ok(keys.gc_heap_reservation = Some(value(text, size)?)),
+        },
+    ],
+    // How memory is allocated is not a setting here: there is one way.
+    ignored: &[
+        "dynamic-*",
+        "gc-heap-*",
+        "guard-before-linear-memory",
+        "memory-guaranteed-dense-image-size",
+        "memory-init-cow",
+        "memory-may-move",
+        "memory-reservation-for-growth",
+        "pooling-*",
+        "regalloc-algorithm",
+        "signals-based-traps",
+        "static-*",
+        "table-lazy-init",
+    ],
+};
+
+/// Parses a key of `-O`, or a level alone.
+#[derive(Clone)]
+struct OptimizeParser;
+
+impl TypedValueParser for OptimizeParser {
+    type Value = Pair;
+
+    fn parse_ref(
+        &self,
+        command: &clap::Command,
+        arg: Option<&clap::Arg>,
+        value: &std::ffi::OsStr,
+    ) -> Result<Pair, clap::Error> {
+        let text = value.to_str().unwrap_or_default();
+        let is_level = text == "s" || text.starts_with(|c: char| c.is_ascii_digit());
+        match is_level {
+            true => {
+                opt_level(text).map_err(|error| wrong(format!("'{text}': {error}")))?;
+                Ok(Pair::split(&format!("opt-level={text}")))
+            }
+            false => PairParser(&OPTIMIZE).parse_ref(command, arg, value),
+        }
+    }
+}
+
+fn opt_level(text: &str) -> Result<OptLevel, String> {
+    match text {
+        "0" => Ok(OptLevel::None),
+        "1" => Ok(OptLevel::Speed),
+        "2" | "s" => Ok(OptLevel::SpeedAndSize),
+        _ => Err("expected 0, 1 or 2".into()),
     }
 }
 
@@ -321,14 +533,6 @@ fn same(a: &str, b: &str) -> bool {
 /// Returns the name of a feature for `-W`.
 fn option_name(feature: &Feature) -> String {
     feature.name.replace('_', "-")
-}
-
-/// Returns the list of features as the "error" by which clap prints a help text: it goes to
-/// standard output, and the exit code is 0.
-fn feature_help() -> clap::Error {
-    let command = clap::Command::new("features").override_help(list_features());
-    let matches = command.try_get_matches_from(["features", "--help"]);
-    matches.expect_err("`--help` ends parsing with an error")
 }
 
 fn list_features() -> String {
@@ -368,10 +572,7 @@ const OPTIONS: &[(&str, &str)] = &[
     ("CompileLimits::function_values", "--max-function-values"),
     ("PoolConfig::total_address_space", "--max-address-space"),
     ("StoreLimitsBuilder::memory_size", "--max-memory-size"),
-    (
-        "StoreLimitsBuilder::total_memory_size",
-        "--max-total-memory-size",
-    ),
+    ("StoreLimitsBuilder::total_memory_size", "--max-memory"),
     ("StoreLimitsBuilder::table_elements", "--max-table-elements"),
     ("StoreLimitsBuilder::handles", "--max-handles"),
     ("StoreLimitsBuilder::memories", "--max-memories"),
@@ -406,32 +607,6 @@ pub(crate) fn in_terms_of_options(message: &str) -> Cow<'_, str> {
 mod tests {
     use super::*;
     use std::fs;
-
-    #[test]
-    fn sizes_have_units() {
-        for (text, bytes) in [
-            ("0", 0),
-            ("65536", 65536),
-            ("64K", 65536),
-            ("64KiB", 65536),
-            ("2G", 2 << 30),
-        ] {
-            assert_eq!(size(text), Ok(bytes), "{text}");
-        }
-        for text in [
-            "",
-            "K",
-            "iB",
-            "1iB",
-            "64k",
-            "1.5G",
-            "-1",
-            "1KB",
-            "99999999T",
-        ] {
-            assert!(size(text).is_err(), "{text}");
-        }
-    }
 
     /// Settings that errors name but for which there is no option, with the reason.
     const WITHOUT_OPTION: &[(&str, &str)] = &[

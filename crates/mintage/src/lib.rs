@@ -76,6 +76,8 @@ pub use call::{Caller, Func, TypedFunc};
 #[cfg(feature = "compiler")]
 pub use component::CodeBuilder;
 pub use component::{Component, ComponentExportIndex, ExportLookup, ResourcesRequired};
+#[cfg(feature = "cache")]
+pub use engine::{Cache, CacheConfig, CacheStats};
 pub use engine::{
     CacheStore, Collector, Enabled, InstanceAllocationStrategy, ModuleVersionStrategy,
     PoolingAllocationConfig, ProfilingStrategy, RegallocAlgorithm, Strategy, WasmBacktraceDetails,

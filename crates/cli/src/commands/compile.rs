@@ -6,7 +6,7 @@ use crate::settings::{CodeSettings, Limits};
 use crate::{load, output};
 use indicatif::{ProgressBar, ProgressStyle};
 use mintage::error::{Context, Result};
-use mintage::{Config, Engine, Linker, OptLevel, Phase, Progress, Store};
+use mintage::{Config, Engine, Linker, Phase, Progress, Store};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -22,10 +22,6 @@ pub(crate) struct Args {
     /// extension .mint]
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
-
-    /// Optimize for: 0 compile time, 1 speed of the code, 2 speed and size of the code
-    #[arg(short = 'O', long, value_name = "LEVEL", default_value = "1", value_parser = opt_level)]
-    opt_level: OptLevel,
 
     /// Count executed operators, as `mintage run --fuel` requires
     #[arg(long)]
@@ -56,25 +52,19 @@ pub(crate) struct Args {
     settings: CodeSettings,
 }
 
-fn opt_level(text: &str) -> Result<OptLevel, String> {
-    match text {
-        "0" => Ok(OptLevel::None),
-        "1" => Ok(OptLevel::Speed),
-        "2" => Ok(OptLevel::SpeedAndSize),
-        _ => Err("expected 0, 1 or 2".into()),
-    }
-}
-
 impl Args {
-    pub(crate) fn execute(self) -> Result<()> {
+    pub(crate) fn execute(mut self) -> Result<()> {
         let start = Instant::now();
         let mut config = Config::new();
         self.settings.apply(&mut config)?;
+        // The keys of `mintage run` ask for what these options need.
+        let keys = self.settings.wasm_keys();
+        self.limits.adopt(&keys);
         self.limits.apply(&mut config);
+        self.consume_fuel |= keys.fuel.is_some();
         config
-            .opt_level(self.opt_level)
             .consume_fuel(self.consume_fuel)
-            .interruptible(self.interruptible);
+            .interruptible(self.interruptible || keys.interruptible || keys.timeout.is_some());
         let engine = Engine::new(&config)?;
         let app = self.source.app.display();
         let bytes = self.source.read_component(&engine)?;

@@ -53,7 +53,7 @@ fn functions_have_many_names() {
             format!(" {name} ( ) "),
         ] {
             assert_eq!(
-                sandbox.succeed(&["run", "app.wat", "--invoke", &call]),
+                sandbox.succeed(&["run", "--invoke", &call, "app.wat"]),
                 printed,
                 "{call}"
             );
@@ -75,7 +75,7 @@ fn functions_have_many_names() {
         ("iface/", &["does not export a function"]),
         ("", &["does not export a function"]),
     ] {
-        sandbox.fail(&["run", "app.wat", "--invoke", name], 1, messages);
+        sandbox.fail(&["run", "--invoke", name, "app.wat"], 1, messages);
     }
 }
 
@@ -101,14 +101,15 @@ fn calls_come_from_files_and_standard_input() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        child.stdin.take().unwrap().write_all(input).unwrap();
+        // The command may fail before it reads.
+        let _ = child.stdin.take().unwrap().write_all(input);
         outcome(child.wait_with_output().unwrap())
     };
     assert_eq!(
-        sandbox.succeed(&["run", "app.wat", "--invoke", "@call"]),
+        sandbox.succeed(&["run", "--invoke", "@call", "app.wat"]),
         "5\n"
     );
-    let outcome = piped(&["run", "app.wat", "--invoke", "-"], b"sub(9, 1)\n");
+    let outcome = piped(&["run", "--invoke", "-", "app.wat"], b"sub(9, 1)\n");
     assert_eq!(
         (outcome.code, outcome.stdout.as_str()),
         (Some(0), "8\n"),
@@ -117,12 +118,12 @@ fn calls_come_from_files_and_standard_input() {
     sandbox.succeed(&["compile", "app.wat", "--warm-up", "@call"]);
     for (args, message) in [
         (
-            ["run", "app.wat", "--invoke", "@none"],
+            ["run", "--invoke", "@none", "app.wat"],
             "cannot read the call in `none`",
         ),
-        (["run", "app.wat", "--invoke", "@binary"], "not UTF-8"),
+        (["run", "--invoke", "@binary", "app.wat"], "not UTF-8"),
         (
-            ["run", "-", "--invoke", "-"],
+            ["run", "--invoke", "-", "-"],
             "standard input can be either the component or the call",
         ),
     ] {
@@ -157,7 +158,7 @@ fn handles_are_rejected_before_the_call() {
         ("deep(1)", "deep: func(n: u32) -> option<"),
     ] {
         let messages = ["passes handles", signature];
-        sandbox.fail(&["run", "app.wat", "--invoke", call], 1, &messages);
+        sandbox.fail(&["run", "--invoke", call, "app.wat"], 1, &messages);
     }
 }
 
@@ -233,8 +234,8 @@ fn endless_guests_are_stopped_by_fuel_and_timeout() {
             (func (export "seven") (result u8) (canon lift (core func $i "seven"))))"#,
     );
     let run = |options: &[&str], function: &str, app: &str| {
-        let given = ["run", "--allow-precompiled", "--invoke", function, app];
-        sandbox.run(&[&given, options].concat())
+        let given = ["run", "--allow-precompiled", "--invoke", function];
+        sandbox.run(&[&given, options, &[app]].concat())
     };
     let out_of_fuel = (134, "all fuel consumed");
     let timed_out = (124, "error: timed out after 10ms\n");
@@ -246,6 +247,9 @@ fn endless_guests_are_stopped_by_fuel_and_timeout() {
     };
     stopped(&["--fuel", "1000"], "app.wat", out_of_fuel);
     stopped(&["--timeout", "0.01"], "app.wat", timed_out);
+    stopped(&["--timeout", "10ms"], "app.wat", timed_out);
+    stopped(&["-W", "timeout=10ms"], "app.wat", timed_out);
+    stopped(&["-W", "fuel=1000"], "app.wat", out_of_fuel);
     sandbox.succeed(&[
         "compile",
         "--consume-fuel",
@@ -287,7 +291,7 @@ fn endless_guests_are_stopped_by_fuel_and_timeout() {
     sandbox.fail(
         &["run", "--timeout=-1", "--invoke", "spin", "app.wat"],
         2,
-        &["negative"],
+        &["expected a time such as 100ms"],
     );
     sandbox.fail(
         &["run", "--fuel", "much", "--invoke", "spin", "app.wat"],

@@ -484,7 +484,7 @@ fn wast_compares_with_a_list() {
 #[test]
 fn wrong_usage_exits_with_two() {
     let sandbox = Sandbox::with(APP);
-    for args in [&[][..], &["fly"], &["run"], &["compile"], &["wast"]] {
+    for args in [&[][..], &["--fly"], &["run"], &["compile"], &["wast"]] {
         sandbox.fail(args, 2, &["Usage"]);
     }
     sandbox.fail(

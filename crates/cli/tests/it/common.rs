@@ -51,6 +51,8 @@ pub const APP: &str = r#"(component
 /// A folder with the files of a test.
 pub struct Sandbox {
     folder: TempDir,
+    /// The user's folders for caches and settings.
+    user: TempDir,
 }
 
 /// The exit code and output of a command.
@@ -65,6 +67,7 @@ impl Sandbox {
     pub fn new() -> Sandbox {
         Sandbox {
             folder: tempfile::tempdir().unwrap(),
+            user: tempfile::tempdir().unwrap(),
         }
     }
 
@@ -86,20 +89,34 @@ impl Sandbox {
     /// Returns the command, to be run in the sandbox.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mintage"));
-        command.args(args).current_dir(self.folder.path());
+        command.args(args);
+        self.prepare(&mut command);
         command
     }
 
     /// Runs a shell command in the sandbox, with `$MINTAGE` set to the path of the command.
     pub fn shell(&self, line: &str) -> Outcome {
         let mut shell = Command::new("sh");
-        shell.args(["-c", line]).current_dir(self.folder.path());
+        shell.args(["-c", line]);
+        self.prepare(&mut shell);
         outcome(
             shell
                 .env("MINTAGE", env!("CARGO_BIN_EXE_mintage"))
                 .output()
                 .unwrap(),
         )
+    }
+
+    fn prepare(&self, command: &mut Command) {
+        command
+            .current_dir(self.folder.path())
+            .env("XDG_CACHE_HOME", self.cache())
+            .env("XDG_CONFIG_HOME", self.user.path().join("config"));
+    }
+
+    /// Returns the user's folder for caches, which does not exist at first.
+    pub fn cache(&self) -> PathBuf {
+        self.user.path().join("cache")
     }
 
     pub fn run(&self, args: &[&str]) -> Outcome {

@@ -32,7 +32,7 @@ fn sandbox() -> Sandbox {
 fn plugs_are_composed_compiled_and_run() {
     let sandbox = sandbox();
     let call = ["--invoke", "run(20)"];
-    let run = |args: &[&str]| sandbox.succeed(&[&["run"], args, &call].concat());
+    let run = |args: &[&str]| sandbox.succeed(&[&["run"], &call[..], args].concat());
     assert_eq!(run(&["--plug", "math.wat", "app.wat"]), "41\n");
 
     let out = sandbox.succeed(&[
@@ -62,7 +62,7 @@ fn plugs_are_composed_compiled_and_run() {
     assert_eq!(run(&["--allow-precompiled", "both.mint"]), "41\n");
 
     let piped = sandbox.shell(
-        "$MINTAGE compose - --plug math.wat -o - < app.wat | $MINTAGE run - --invoke 'run(1)'",
+        "$MINTAGE compose - --plug math.wat -o - < app.wat | $MINTAGE run --invoke 'run(1)' -",
     );
     assert_eq!(piped.stdout, "3\n", "{piped:?}");
 }
@@ -73,7 +73,7 @@ fn what_cannot_be_composed_is_an_error() {
     sandbox.write("module.wat", "(module)");
     sandbox.write("other.wat", "(component)");
     sandbox.succeed(&["compile", "math.wat"]);
-    let plug = |file| vec!["run", "app.wat", "--plug", file];
+    let plug = |file| vec!["run", "--plug", file, "app.wat"];
     for (args, messages) in [
         (plug("none.wat"), &["cannot read `none.wat`"][..]),
         (plug("module.wat"), &["`module.wat`", "core module"]),
@@ -92,9 +92,9 @@ fn what_cannot_be_composed_is_an_error() {
             vec![
                 "run",
                 "--allow-precompiled",
-                "math.mint",
                 "--plug",
                 "math.wat",
+                "math.mint",
             ],
             &["`math.mint` is already compiled; pass `--plug` to `mintage compile`"],
         ),

@@ -1,7 +1,9 @@
 //! Runs the built `mintage` command and checks its output and exit codes.
 
+mod cache;
 mod calls;
 mod cli;
+mod command;
 mod common;
 mod compose;
 mod files;

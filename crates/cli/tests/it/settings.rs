@@ -52,13 +52,13 @@ fn features_are_options_and_errors_name_them() {
         let message = format!("(which `-W {option}` turns on)");
         for command in ["run", "compile"] {
             sandbox.fail(
-                &[command, "app.wat", "-W", off],
+                &[command, "-W", off, "app.wat"],
                 1,
                 &[&message, "unsupported component"],
             );
         }
         assert_eq!(
-            sandbox.succeed(&["run", "app.wat", "-W", on]),
+            sandbox.succeed(&["run", "-W", on, "app.wat"]),
             "7\n",
             "{on}"
         );
@@ -75,7 +75,7 @@ fn features_are_options_and_errors_name_them() {
         );
     }
     sandbox.fail(
-        &["run", "--allow-precompiled", "app.mint", "-W", "map"],
+        &["run", "--allow-precompiled", "-W", "map", "app.mint"],
         1,
         &["`app.mint` is already compiled; pass `-W` to `mintage compile`"],
     );
@@ -90,12 +90,12 @@ fn features_are_options_and_errors_name_them() {
         assert!(list.contains(part), "{list}");
     }
     sandbox.fail(
-        &["run", "app.wat", "-W", "fly"],
+        &["run", "-W", "fly", "app.wat"],
         2,
         &["no feature `fly`", "-W help"],
     );
     sandbox.fail(
-        &["run", "app.wat", "-W", "map=maybe"],
+        &["run", "-W", "map=maybe", "app.wat"],
         2,
         &["`-W map=y` or `-W map=n`"],
     );
@@ -197,7 +197,7 @@ fn reservations_and_limits_are_options_and_errors_name_them() {
             "16\n",
         ),
     ] {
-        let arguments = [&["run", "app.wat"], options].concat();
+        let arguments = [&["run"], options, &["app.wat"]].concat();
         assert_eq!(sandbox.succeed(&arguments), printed, "{options:?}");
     }
     let wide = component(
@@ -206,7 +206,7 @@ fn reservations_and_limits_are_options_and_errors_name_them() {
     );
     sandbox.write("wide.wat", wide);
     assert_eq!(sandbox.succeed(&["run", "wide.wat"]), "1\n");
-    let narrow = ["run", "wide.wat", "--memory64-reservation", "64K"];
+    let narrow = ["run", "--memory64-reservation", "64K", "wide.wat"];
     assert_eq!(sandbox.succeed(&narrow), "-1\n");
     for (options, messages) in [
         (
@@ -246,17 +246,18 @@ fn reservations_and_limits_are_options_and_errors_name_them() {
         (&["--max-memories", "0"], &["raise `--max-memories`\n"]),
         (&["--max-tables", "0"], &["raise `--max-tables`\n"]),
     ] {
-        sandbox.fail(&[&["run", "app.wat"], options].concat(), 1, messages);
+        let args = [&["run", "--no-cache"], options, &["app.wat"]].concat();
+        sandbox.fail(&args, 1, messages);
     }
     for (option, message) in [
         ("--max-memory-size=64kb", "in units of K, M, G or T"),
         ("--memory-reservation=-1", "expected a number of bytes"),
         ("--gc-heap-reservation=99999999T", "does not fit 64 bits"),
     ] {
-        sandbox.fail(&["run", "app.wat", option], 2, &[message]);
+        sandbox.fail(&["run", option, "app.wat"], 2, &[message]);
     }
     sandbox.fail(
-        &["run", "app.wat", "--gc-heap-reservation=2G"],
+        &["run", "--gc-heap-reservation=2G", "app.wat"],
         1,
         &["at most 1G"],
     );
@@ -290,7 +291,7 @@ fn parse_errors_show_the_line() {
         }
     }
     sandbox.write("good.wat", "(component (import \"m\" (core module)))");
-    let module = ["run", "good.wat", "--module", "m=app.wat"];
+    let module = ["run", "--module", "m=app.wat", "good.wat"];
     sandbox.write("app.wat", "(module (func\n get_local 0))");
     sandbox.fail(&module, 1, &["--> app.wat:2:2", "write `local.get`"]);
 }

@@ -29,8 +29,16 @@ impl Component {
         bytes: impl AsRef<[u8]>,
         progress: &dyn mintage_compile::Progress,
     ) -> Result<Component> {
+        let bytes = bytes.as_ref();
+        #[cfg(feature = "cache")]
+        let key = match Self::find_cached(engine, &mut { bytes }) {
+            Ok(component) => return Ok(component),
+            Err(key) => key,
+        };
         let options = mintage_compile::Options::default();
-        let artifact = engine.precompile_component_with(bytes.as_ref(), &options, progress)?;
+        let artifact = engine.precompile_component_with(bytes, &options, progress)?;
+        #[cfg(feature = "cache")]
+        Self::keep_in_cache(engine, key, &artifact);
         // SAFETY: the compiler made the artifact just now.
         let code = unsafe {
             Code::from_bytes(
@@ -49,6 +57,10 @@ impl Component {
     /// If the file cannot be read, and as [`Component::new`].
     pub fn from_file(engine: &Engine, path: impl AsRef<Path>) -> Result<Component> {
         let path = path.as_ref();
+        #[cfg(feature = "cache")]
+        if let Some(component) = Self::from_cache(engine, path) {
+            return Ok(component);
+        }
         let bytes =
             std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))?;
         let binary = text::to_binary(&bytes, Some(path));

@@ -4,6 +4,8 @@
 //! `component::{Linker, Instance, Val, ...}`. They name the items at the root of the crate.
 
 mod boundary;
+#[cfg(feature = "cache")]
+mod cached;
 #[cfg(feature = "compiler")]
 mod code_builder;
 #[cfg(feature = "compiler")]

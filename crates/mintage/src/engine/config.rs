@@ -43,6 +43,8 @@ pub struct Config {
     pub(crate) epochs: bool,
     #[cfg(feature = "compiler")]
     pub(crate) compiles: bool,
+    #[cfg(feature = "cache")]
+    pub(crate) cache: Option<super::Cache>,
     /// Limits of all stores.
     pub(crate) caps: Option<Caps>,
     pub(super) refused: Refused,
@@ -66,6 +68,8 @@ impl Default for Config {
             epochs: false,
             #[cfg(feature = "compiler")]
             compiles: true,
+            #[cfg(feature = "cache")]
+            cache: None,
             caps: None,
             refused: Refused::default(),
         }
@@ -245,6 +249,21 @@ impl Config {
     #[cfg(feature = "compiler")]
     pub fn enable_compiler(&mut self, enable: bool) -> &mut Self {
         self.compiles = enable;
+        self
+    }
+
+    /// Sets the cache in which compiled components are looked up and kept; default: none.
+    ///
+    /// `Component::new` and the other functions that compile a component then load its machine code
+    /// from the cache if it is there. It is there if the same program has compiled the same bytes
+    /// with the same settings on the same kind of processor. [`Cache`](super::Cache) describes what
+    /// is trusted.
+    ///
+    /// A cache that cannot be used is not an error, and neither is an entry that is damaged or not
+    /// authentic. The component is then compiled.
+    #[cfg(feature = "cache")]
+    pub fn cache(&mut self, cache: Option<super::Cache>) -> &mut Self {
+        self.cache = cache;
         self
     }
 

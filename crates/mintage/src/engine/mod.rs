@@ -1,5 +1,7 @@
 //! [`Engine`]: what compiling, loading and running components share.
 
+#[cfg(feature = "cache")]
+pub(crate) mod cache;
 mod compatible;
 #[cfg(feature = "compiler")]
 mod compilers;
@@ -10,6 +12,8 @@ pub(crate) mod timer;
 pub(crate) mod wake;
 mod weak;
 
+#[cfg(feature = "cache")]
+pub use cache::{Cache, CacheConfig, CacheStats};
 pub(crate) use compatible::Caps;
 pub use compatible::{
     CacheStore, Collector, Enabled, InstanceAllocationStrategy, ModuleVersionStrategy,

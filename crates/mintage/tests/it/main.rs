@@ -6,6 +6,7 @@ mod adapters;
 mod async_calls;
 mod backtraces;
 mod bindgen;
+mod cache;
 mod calls;
 mod collector;
 mod compile_limits;

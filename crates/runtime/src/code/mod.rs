@@ -17,6 +17,7 @@ use mintage_environ::layout::SlabLayout;
 use mintage_environ::{
     ArtifactFault, ErrorKind, ObjectTypeId, Printable, Target, Tunables, artifact,
 };
+use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
@@ -101,6 +102,36 @@ impl Code {
         // SAFETY: as the caller promises.
         unsafe { Self::publish(mapping, check, pool) }
             .with_context(|| format!("cannot load the artifact {}", path.display()))
+    }
+
+    /// Maps the artifact in the first `len` bytes of `file`, if `accept` returns true for them. Its
+    /// instances get their slabs from `pool`.
+    ///
+    /// `accept` reads the bytes where they are mapped, so they are those that are then loaded.
+    ///
+    /// # Errors
+    ///
+    /// As [`Code::open`], and if `accept` returns false.
+    ///
+    /// # Safety
+    ///
+    /// If `accept` returns true for the bytes, this project's compiler made them. No one changes
+    /// the file while the result lives.
+    pub unsafe fn open_if(
+        file: File,
+        len: usize,
+        accept: impl FnOnce(&[u8]) -> bool,
+        check: &LoadCheck,
+        pool: &Arc<Pool>,
+    ) -> Result<Arc<Code>> {
+        // SAFETY: as the caller promises.
+        let mapping = unsafe { FileMapping::of_file(file, len) }.context("cannot map the file")?;
+        ensure!(
+            accept(mapping.as_ref()),
+            artifact!(Damaged, "the artifact is not accepted")
+        );
+        // SAFETY: as the caller promises.
+        unsafe { Self::publish(mapping, check, pool) }
     }
 
     /// Maps a copy of the artifact in `bytes`. Its instances get their slabs from `pool`.

@@ -97,6 +97,24 @@ impl FileMapping {
         unsafe { Self::map(file.into(), usize::try_from(len)?) }.with_context(what)
     }
 
+    /// Maps the first `len` bytes of `file`.
+    ///
+    /// # Errors
+    ///
+    /// If the file is shorter, or cannot be mapped, or `len` is 0.
+    ///
+    /// # Safety
+    ///
+    /// No one changes the file while the mapping lives.
+    pub unsafe fn of_file(file: File, len: usize) -> io::Result<FileMapping> {
+        // Access to pages after the end of a file is a signal.
+        if file.metadata()?.len() < len as u64 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        // SAFETY: as the caller promises.
+        unsafe { Self::map(file.into(), len) }
+    }
+
     /// Maps `len` bytes, which is not 0, that hold the given parts at their offsets and zeros
     /// elsewhere. They are in a sealed anonymous file, or, if the system refuses one or `memfd` is
     /// false, in anonymous memory.

@@ -1,0 +1,336 @@
+//! [`Folder`]: the files of a cache.
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `secret` | the secret of the keyed hashes, mode 0600 |
+//! | 64 hexadecimal digits | an entry: artifact, then tag; its time of modification is that of its last use |
+//! | `*.tmp` | a file that is being written, or that a process has left when it was killed |
+
+use super::{CacheConfig, CacheStats, HASH_SIZE, Key};
+use crate::error::{Context, Result, bail, ensure};
+use std::fmt::Write as _;
+use std::fs::{self, DirBuilder, File, FileTimes, Metadata, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
+
+/// The name of the file with the secret.
+const SECRET: &str = "secret";
+/// How a temporary file's name ends.
+const TEMPORARY: &str = ".tmp";
+/// The age at which a temporary file is one that a process has left behind.
+const ABANDONED: Duration = Duration::from_secs(3600);
+/// The precision of an entry's time of last use. Most uses then do not write to the disk.
+const USE_PRECISION: Duration = Duration::from_secs(60);
+
+pub struct Folder {
+    path: PathBuf,
+    secret: OnceLock<[u8; HASH_SIZE]>,
+}
+
+/// An entry or a temporary file, as a listing of the folder has it.
+struct Listed {
+    path: PathBuf,
+    used: SystemTime,
+    size: u64,
+    is_entry: bool,
+}
+
+impl Folder {
+    pub fn new(path: PathBuf) -> Folder {
+        Folder {
+            path,
+            secret: OnceLock::new(),
+        }
+    }
+
+    pub fn path(&self) -> &PathBuf {
+        &self.path
+    }
+
+    /// Returns the secret. The first call of a process reads it. The first call of all creates the
+    /// folder and the secret.
+    ///
+    /// # Errors
+    ///
+    /// If the folder or the secret cannot be read or created, or the secret is another user's.
+    pub fn secret(&self) -> Result<[u8; HASH_SIZE]> {
+        if let Some(secret) = self.secret.get() {
+            return Ok(*secret);
+        }
+        let secret = match self.read_secret()? {
+            Some(secret) => secret,
+            None => self.create_secret()?,
+        };
+        Ok(*self.secret.get_or_init(|| secret))
+    }
+
+    /// Reads the secret. `None` if there is none, or one that cannot be kept: it is damaged, or
+    /// others could read or write it.
+    fn read_secret(&self) -> Result<Option<[u8; HASH_SIZE]>> {
+        let path = self.path.join(SECRET);
+        let cannot = || format!("cannot read the secret of the cache, `{}`", path.display());
+        let mut file = match open_regular(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error).with_context(cannot),
+        };
+        let metadata = file.metadata().with_context(cannot)?;
+        ensure!(
+            metadata.uid() == user(),
+            "the cache folder `{}` belongs to another user; set `XDG_CACHE_HOME` to a folder of \
+             your own",
+            self.path.display()
+        );
+        if metadata.mode() & 0o077 != 0 || metadata.size() != HASH_SIZE as u64 {
+            return Ok(None);
+        }
+        let mut secret = [0; HASH_SIZE];
+        Ok(file.read_exact(&mut secret).is_ok().then_some(secret))
+    }
+
+    fn create_secret(&self) -> Result<[u8; HASH_SIZE]> {
+        let mut builder = DirBuilder::new();
+        let created = builder.recursive(true).mode(0o700).create(&self.path);
+        created
+            .with_context(|| format!("cannot create the cache folder `{}`", self.path.display()))?;
+        let path = self.path.join(SECRET);
+        let cannot = || format!("cannot write to the cache folder `{}`", self.path.display());
+        let mut secret = [0; HASH_SIZE];
+        File::open("/dev/urandom")
+            .and_then(|mut source| source.read_exact(&mut secret))
+            .context("cannot get random bytes for the secret of the cache")?;
+        let temporary = Temporary::create(&self.path, SECRET).with_context(cannot)?;
+        (&temporary.file).write_all(&secret).with_context(cannot)?;
+        // A link, so that the first of several processes wins.
+        match fs::hard_link(&temporary.path, &path) {
+            Ok(()) => return Ok(secret),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                if let Some(secret) = self.read_secret()? {
+                    return Ok(secret);
+                }
+            }
+            // A file system without links. If two processes are here at once, the entries of one
+            // of them will not be found.
+            Err(_) => {}
+        }
+        temporary.rename(&path).with_context(cannot)?;
+        Ok(secret)
+    }
+
+    /// Opens an entry, and returns the size of its artifact and its tag. `None` if there is none,
+    /// or if another user could have written it or could still change it.
+    pub fn open(&self, key: &Key) -> Option<(File, usize, [u8; HASH_SIZE])> {
+        let file = open_regular(&self.entry(key)).ok()?;
+        let metadata = file.metadata().ok()?;
+        if metadata.uid() != user() || metadata.mode() & 0o022 != 0 {
+            return None;
+        }
+        let size = usize::try_from(metadata.size()).ok()?;
+        let size = size.checked_sub(HASH_SIZE).filter(|size| *size > 0)?;
+        let mut tag = [0; HASH_SIZE];
+        file.read_exact_at(&mut tag, size as u64).ok()?;
+        let now = SystemTime::now();
+        if last_use(&metadata) + USE_PRECISION < now {
+            // The folder may be on a file system that is read-only.
+            let _ = file.set_times(FileTimes::new().set_modified(now));
+        }
+        Some((file, size, tag))
+    }
+
+    /// Writes an entry, then makes room if the limits are exceeded. An artifact that alone exceeds
+    /// them is left out.
+    pub fn add(
+        &self,
+        key: &Key,
+        artifact: &[u8],
+        tag: &[u8; HASH_SIZE],
+        config: &CacheConfig,
+    ) -> Result<()> {
+        let size = (artifact.len() + HASH_SIZE) as u64;
+        if size > config.files_total_size_soft_limit() || config.file_count_soft_limit() == 0 {
+            return Ok(());
+        }
+        let path = self.entry(key);
+        let cannot = || format!("cannot write to the cache folder `{}`", self.path.display());
+        // Beyond this limit the process gets a signal that ends it.
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+        if limit.is_some_and(|limit| size > limit) {
+            bail!(
+                "cannot write to the cache folder `{}`: the process may not write files of {size} \
+                 bytes",
+                self.path.display()
+            );
+        }
+        let temporary = Temporary::create(&self.path, &hexadecimal(key)).with_context(cannot)?;
+        let mut file = &temporary.file;
+        file.write_all(artifact)
+            .and_then(|()| file.write_all(tag))
+            .with_context(cannot)?;
+        temporary.rename(&path).with_context(cannot)?;
+        self.make_room(&path, config)
+    }
+
+    /// Removes the entries that were not used for longest, except `kept`, if there are too many.
+    fn make_room(&self, kept: &Path, config: &CacheConfig) -> Result<()> {
+        let mut files = self.list()?;
+        let now = SystemTime::now();
+        for file in files.extract_if(.., |file| !file.is_entry) {
+            if file.used + ABANDONED < now {
+                let _ = fs::remove_file(file.path);
+            }
+        }
+        let mut count = files.len() as u64;
+        let mut size: u64 = files.iter().map(|file| file.size).sum();
+        if count <= config.file_count_soft_limit() && size <= config.files_total_size_soft_limit() {
+            return Ok(());
+        }
+        files.sort_by_key(|file| file.used);
+        let (fewer, smaller) = config.limits_after_removal();
+        for file in files.into_iter().filter(|file| file.path != kept) {
+            if count <= fewer && size <= smaller {
+                break;
+            }
+            // Another process may have removed it.
+            let _ = fs::remove_file(file.path);
+            count -= 1;
+            size -= file.size;
+        }
+        Ok(())
+    }
+
+    pub fn stats(&self) -> Result<CacheStats> {
+        let mut stats = CacheStats::default();
+        for file in self.list()?.iter().filter(|file| file.is_entry) {
+            stats.entries += 1;
+            stats.bytes += file.size;
+        }
+        Ok(stats)
+    }
+
+    pub fn clear(&self) -> Result<CacheStats> {
+        let mut stats = CacheStats::default();
+        for file in self.list()? {
+            match fs::remove_file(&file.path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(error)
+                        .with_context(|| format!("cannot remove `{}`", file.path.display()));
+                }
+                _ => {}
+            }
+            stats.entries += u64::from(file.is_entry);
+            stats.bytes += if file.is_entry { file.size } else { 0 };
+        }
+        Ok(stats)
+    }
+
+    /// Lists entries and temporary files. The folder may have other files, which are not the
+    /// cache's.
+    fn list(&self) -> Result<Vec<Listed>> {
+        let cannot = || format!("cannot read the cache folder `{}`", self.path.display());
+        let entries = match fs::read_dir(&self.path) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error).with_context(cannot),
+        };
+        let mut files = Vec::new();
+        for entry in entries {
+            let entry = entry.with_context(cannot)?;
+            let name = entry.file_name();
+            let Some(name) = name.to_str() else { continue };
+            let is_entry =
+                name.len() == 2 * HASH_SIZE && name.bytes().all(|byte| byte.is_ascii_hexdigit());
+            if !is_entry && !name.ends_with(TEMPORARY) {
+                continue;
+            }
+            // Another process may have removed it.
+            let Ok(metadata) = entry.metadata() else {
+                continue;
+            };
+            if metadata.is_file() {
+                files.push(Listed {
+                    path: entry.path(),
+                    used: last_use(&metadata),
+                    size: metadata.size(),
+                    is_entry,
+                });
+            }
+        }
+        Ok(files)
+    }
+
+    fn entry(&self, key: &Key) -> PathBuf {
+        self.path.join(hexadecimal(key))
+    }
+}
+
+/// Opens a file for reading. A symbolic link at its place is an error, and a FIFO does not block.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(flags.bits() as i32)
+        .open(path)?;
+    match file.metadata()?.is_file() {
+        true => Ok(file),
+        false => Err(io::Error::other("not a regular file")),
+    }
+}
+
+fn last_use(metadata: &Metadata) -> SystemTime {
+    metadata.modified().unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+fn user() -> u32 {
+    rustix::process::geteuid().as_raw()
+}
+
+fn hexadecimal(key: &Key) -> String {
+    key.0.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+/// A file that only this user can read, and that is removed when dropped unless it is renamed.
+struct Temporary {
+    path: PathBuf,
+    file: File,
+}
+
+impl Temporary {
+    fn create(folder: &Path, name: &str) -> io::Result<Temporary> {
+        static NUMBER: AtomicU64 = AtomicU64::new(0);
+        // The time tells apart processes of the same number in several containers.
+        let time = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        let path = folder.join(format!(
+            "{name}.{}-{}-{}{TEMPORARY}",
+            std::process::id(),
+            time.unwrap_or_default().subsec_nanos(),
+            NUMBER.fetch_add(1, Ordering::Relaxed)
+        ));
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)?;
+        Ok(Temporary { path, file })
+    }
+
+    fn rename(mut self, path: &Path) -> io::Result<()> {
+        fs::rename(&self.path, path)?;
+        self.path = PathBuf::new();
+        Ok(())
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.path.as_os_str().is_empty() {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
