@@ -14,6 +14,7 @@
 use super::traits::{Directory, Lookup, Node};
 use super::types::{FileType, OpenOptions, Result, Stat};
 use crate::Errno;
+use std::borrow::Cow;
 use std::sync::Arc;
 
 /// Most bytes of a path, and of what is left of it after a symbolic link, as on Linux.
@@ -27,11 +28,11 @@ const MAX_LINKS: usize = 40;
 const MAX_KEPT: usize = 64;
 
 /// Where a path leads.
-pub(super) enum Place {
+pub(super) enum Place<'a> {
     /// To a name in a directory, of which there may be no entry.
     Entry {
         parent: Arc<dyn Directory>,
-        name: String,
+        name: Cow<'a, str>,
         /// The path ends in `/`, so the entry must be a directory.
         must_be_directory: bool,
     },
@@ -91,7 +92,7 @@ pub(super) fn check_target(target: &str) -> Result<()> {
 /// # Errors
 ///
 /// If the path leads out of `base`, or a directory on the way is not there.
-pub(super) fn entry(base: &Arc<dyn Directory>, path: &str) -> Result<Place> {
+pub(super) fn entry<'a>(base: &Arc<dyn Directory>, path: &'a str) -> Result<Place<'a>> {
     check(path)?;
     let body = path.trim_end_matches('/');
     let (parent, name) = match body.rsplit_once('/') {
@@ -111,14 +112,14 @@ pub(super) fn entry(base: &Arc<dyn Directory>, path: &str) -> Result<Place> {
     };
     Ok(Place::Entry {
         parent,
-        name: check_name(name)?.to_owned(),
+        name: check_name(name)?.into(),
         must_be_directory: body.len() < path.len(),
     })
 }
 
 /// Finds the directory and name that a path ends in, where all symbolic links are followed, so that
 /// the entry is not a symbolic link.
-fn followed(base: &Arc<dyn Directory>, path: &str) -> Result<Place> {
+fn followed(base: &Arc<dyn Directory>, path: &str) -> Result<Place<'static>> {
     walk(base, path, Last::Follow)
 }
 
@@ -127,7 +128,11 @@ fn followed(base: &Arc<dyn Directory>, path: &str) -> Result<Place> {
 /// # Errors
 ///
 /// If the path leads out of `base`, or to nothing.
-pub(super) fn stat(base: &Arc<dyn Directory>, path: &str, follow: bool) -> Result<(Stat, Place)> {
+pub(super) fn stat<'a>(
+    base: &Arc<dyn Directory>,
+    path: &'a str,
+    follow: bool,
+) -> Result<(Stat, Place<'a>)> {
     let mut place = entry(base, path)?;
     let mut stat = stat_place(&place)?;
     if let Place::Entry {
@@ -148,7 +153,7 @@ pub(super) fn stat(base: &Arc<dyn Directory>, path: &str, follow: bool) -> Resul
     }
 }
 
-fn stat_place(place: &Place) -> Result<Stat> {
+fn stat_place(place: &Place<'_>) -> Result<Stat> {
     match place {
         Place::Entry { parent, name, .. } => parent.stat_entry(name),
         Place::Directory(directory, _) => directory.stat(),
@@ -278,7 +283,7 @@ impl Walk<'_> {
 }
 
 /// Walks along a path, name by name.
-fn walk(base: &Arc<dyn Directory>, path: &str, last: Last) -> Result<Place> {
+fn walk(base: &Arc<dyn Directory>, path: &str, last: Last) -> Result<Place<'static>> {
     check(path)?;
     let mut walk = Walk {
         base,
@@ -308,7 +313,7 @@ fn walk(base: &Arc<dyn Directory>, path: &str, last: Last) -> Result<Place> {
         let name = check_name(name)?.to_owned();
         let place = Place::Entry {
             parent: parent.clone(),
-            name: name.clone(),
+            name: name.clone().into(),
             must_be_directory,
         };
         if is_last && (last == Last::Never || last == Last::Keep && !must_be_directory) {

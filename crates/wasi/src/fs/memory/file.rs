@@ -5,6 +5,7 @@ use super::super::types::{FileType, Result, SetTimes, Stat};
 use super::tree::Times;
 use super::{NodeSlot, Usage};
 use crate::Errno;
+use std::collections::BTreeMap;
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -23,10 +24,61 @@ pub(super) struct FileNode {
     _slot: NodeSlot,
 }
 
+/// What is in a file.
 #[derive(Debug)]
 struct Body {
-    bytes: Vec<u8>,
+    size: u64,
+    chunks: Chunks,
     times: Times,
+}
+
+/// Bytes by their position in a file, in chunks of up to [`CHUNK`] bytes. Bytes that are not there
+/// are zeros, so that a long file of which little was written takes little memory and no time.
+#[derive(Debug, Default)]
+struct Chunks(BTreeMap<u64, Vec<u8>>);
+
+/// Most bytes of a chunk.
+const CHUNK: u64 = 64 << 10;
+
+impl Chunks {
+    /// Copies the bytes at `offset`.
+    fn read(&self, mut offset: u64, mut target: &mut [u8]) {
+        while !target.is_empty() {
+            let (index, at) = (offset / CHUNK, (offset % CHUNK) as usize);
+            let count = target.len().min(CHUNK as usize - at);
+            let (part, rest) = target.split_at_mut(count);
+            let chunk = self.0.get(&index).and_then(|chunk| chunk.get(at..));
+            let chunk = chunk.unwrap_or_default();
+            let there = count.min(chunk.len());
+            part[..there].copy_from_slice(&chunk[..there]);
+            part[there..].fill(0);
+            target = rest;
+            offset += count as u64;
+        }
+    }
+
+    /// Writes bytes at `offset`, up to the end of the chunk there. Returns how many.
+    fn write(&mut self, offset: u64, bytes: &[u8]) -> Result<usize> {
+        let (index, at) = (offset / CHUNK, (offset % CHUNK) as usize);
+        let count = bytes.len().min(CHUNK as usize - at);
+        let chunk = self.0.entry(index).or_default();
+        if chunk.len() < at + count {
+            let more = at + count - chunk.len();
+            chunk.try_reserve(more).map_err(|_| Errno::NoMemory)?;
+            chunk.resize(at + count, 0);
+        }
+        chunk[at..at + count].copy_from_slice(&bytes[..count]);
+        Ok(count)
+    }
+
+    /// Removes all bytes from `size` on.
+    fn truncate(&mut self, size: u64) {
+        drop(self.0.split_off(&size.div_ceil(CHUNK)));
+        if let Some(last) = self.0.get_mut(&(size / CHUNK)) {
+            last.truncate((size % CHUNK) as usize);
+            last.shrink_to_fit();
+        }
+    }
 }
 
 impl FileNode {
@@ -38,7 +90,8 @@ impl FileNode {
             inode,
             links: AtomicU64::new(1),
             body: RwLock::new(Body {
-                bytes: Vec::new(),
+                size: 0,
+                chunks: Chunks::default(),
                 times: Times::now(),
             }),
             usage: usage.clone(),
@@ -61,28 +114,29 @@ impl FileNode {
         body.times.change();
     }
 
-    /// Makes a file longer by zeros, at most up to `end`, and returns its new end.
+    /// Makes a file longer by zeros, at most up to `end`. Returns the end, or less if the limit of
+    /// bytes does not allow it.
     ///
     /// # Errors
     ///
-    /// If the limit of bytes does not allow it to be longer than `least`.
+    /// If the limit does not allow the file to be longer than `least`.
     fn extend(&self, body: &mut Body, least: u64, end: u64) -> Result<u64> {
-        let old = body.bytes.len() as u64;
-        if end <= old {
+        if end <= body.size {
             return Ok(end);
         }
-        let taken = self.usage.take_some(end - old);
-        let end = old + taken;
+        let taken = self.usage.take_some(end - body.size);
+        let end = body.size + taken;
         if end <= least {
             self.usage.give_back(taken);
             return Err(Errno::NoSpace);
         }
-        if body.bytes.try_reserve(taken as usize).is_err() {
-            self.usage.give_back(taken);
-            return Err(Errno::NoMemory);
-        }
-        body.bytes.resize(end as usize, 0);
+        body.size = end;
         Ok(end)
+    }
+
+    /// Makes a file as long as `size`, if it is not already.
+    fn extend_to(&self, body: &mut Body, size: u64) -> Result<()> {
+        self.extend(body, size - 1, size).map(|_| ())
     }
 
     /// Writes the buffers from an offset on, as much as the limit of bytes allows.
@@ -94,21 +148,24 @@ impl FileNode {
         let end = offset.checked_add(wanted as u64);
         let end = end.filter(|&end| end <= MAX_OFFSET);
         let end = self.extend(body, offset, end.ok_or(Errno::FileTooLarge)?)?;
-        let mut target = &mut body.bytes[offset as usize..end as usize];
-        let room = target.len();
+        let mut at = offset;
         for buffer in buffers {
-            let count = buffer.len().min(target.len());
-            target[..count].copy_from_slice(&buffer[..count]);
-            target = &mut target[count..];
+            let room = usize::try_from(end - at).unwrap_or(usize::MAX);
+            let mut rest = &buffer[..buffer.len().min(room)];
+            while !rest.is_empty() {
+                let count = body.chunks.write(at, rest)?;
+                at += count as u64;
+                rest = &rest[count..];
+            }
         }
         body.times.modify();
-        Ok(room)
+        Ok((end - offset) as usize)
     }
 }
 
 impl Drop for FileNode {
     fn drop(&mut self) {
-        self.usage.give_back(self.read().bytes.len() as u64);
+        self.usage.give_back(self.read().size);
     }
 }
 
@@ -123,23 +180,25 @@ impl File for FileNode {
     fn stat(&self) -> Result<Stat> {
         let body = self.read();
         let links = self.links.load(Relaxed);
-        let size = body.bytes.len() as u64;
         let kind = FileType::RegularFile;
-        Ok(body.times.stat(kind, self.device, self.inode, links, size))
+        Ok(body
+            .times
+            .stat(kind, self.device, self.inode, links, body.size))
     }
 
     fn read_at(&self, buffers: &mut [IoSliceMut<'_>], offset: u64) -> Result<usize> {
         check_offset(offset)?;
         let body = self.read();
-        let mut rest = body.bytes.get(offset as usize..).unwrap_or_default();
-        let mut total = 0;
+        let mut at = offset;
         for buffer in buffers {
-            let count = buffer.len().min(rest.len());
-            buffer[..count].copy_from_slice(&rest[..count]);
-            rest = &rest[count..];
-            total += count;
+            let rest = body.size.saturating_sub(at);
+            let count = buffer
+                .len()
+                .min(usize::try_from(rest).unwrap_or(usize::MAX));
+            body.chunks.read(at, &mut buffer[..count]);
+            at += count as u64;
         }
-        Ok(total)
+        Ok((at - offset) as usize)
     }
 
     fn write_at(&self, buffers: &[IoSlice<'_>], offset: u64) -> Result<usize> {
@@ -149,23 +208,19 @@ impl File for FileNode {
 
     fn append(&self, buffers: &[IoSlice<'_>]) -> Result<usize> {
         let mut body = self.change()?;
-        let end = body.bytes.len() as u64;
+        let end = body.size;
         self.write(&mut body, buffers, end)
     }
 
     fn set_size(&self, size: u64) -> Result<()> {
         check_offset(size)?;
         let mut body = self.change()?;
-        let old = body.bytes.len() as u64;
-        if size > old {
-            self.extend(&mut body, size - 1, size)?;
+        if size > body.size {
+            self.extend_to(&mut body, size)?;
         } else {
-            body.bytes.truncate(size as usize);
-            // Gives memory back to the host where that is worth it.
-            if body.bytes.capacity() / 2 > body.bytes.len() {
-                body.bytes.shrink_to_fit();
-            }
-            self.usage.give_back(old - size);
+            body.chunks.truncate(size);
+            self.usage.give_back(body.size - size);
+            body.size = size;
         }
         body.times.modify();
         Ok(())
@@ -179,7 +234,7 @@ impl File for FileNode {
         let end = end.filter(|&end| end <= MAX_OFFSET);
         let end = end.ok_or(Errno::FileTooLarge)?;
         let mut body = self.change()?;
-        self.extend(&mut body, end - 1, end)?;
+        self.extend_to(&mut body, end)?;
         body.times.change();
         Ok(())
     }

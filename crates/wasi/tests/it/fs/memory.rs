@@ -44,6 +44,50 @@ fn bytes_are_limited() {
     assert_eq!((files.used_bytes(), files.used_nodes()), (0, 0));
 }
 
+/// Parts of a file that were never written take no memory and no time.
+#[test]
+fn long_files_are_sparse() {
+    let files = MemoryFilesystem::builder().max_bytes(1 << 50).build();
+    let base = preopen(&files);
+    let file = open_file(&base, "f", &READ_CREATE).unwrap();
+    file.set_size(1 << 40).unwrap();
+    assert_eq!(read(&file, 1 << 39, 3).unwrap(), [0; 3]);
+    // Over the bounds of chunks, in random order, compared with a plain vector.
+    let mut expected = vec![0; 400_000];
+    file.set_size(400_000).unwrap();
+    let mut random = 1_u64;
+    for step in 0..2000 {
+        random = random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        let start = (random >> 33) as usize % 390_000;
+        let len = (random >> 20) as usize % 10_000;
+        match step % 5 {
+            0 if step % 50 == 0 => {
+                file.set_size(start as u64).unwrap();
+                file.set_size(400_000).unwrap();
+                expected[start..].fill(0);
+            }
+            0..3 => {
+                let bytes = vec![step as u8; len];
+                let (first, second) = bytes.split_at(len / 3);
+                let buffers = [IoSlice::new(first), IoSlice::new(second)];
+                assert_eq!(file.write_at(&buffers, start as u64), Ok(len));
+                expected[start..start + len].copy_from_slice(&bytes);
+            }
+            _ => {
+                let bytes = read(&file, start as u64, len).unwrap();
+                assert_eq!(bytes, expected[start..start + len], "step {step}");
+            }
+        }
+    }
+    assert_eq!(read(&file, 0, 500_000).unwrap(), expected);
+    assert_eq!(files.used_bytes(), 400_001);
+    file.set_size(0).unwrap();
+    file.set_size(10).unwrap();
+    assert_eq!(read(&file, 0, 20).unwrap(), [0; 10]);
+}
+
 #[test]
 fn nodes_are_limited() {
     let files = MemoryFilesystem::builder().max_nodes(3).build();
