@@ -2,7 +2,10 @@
 
 use crate::cli::{StdinStream, StdoutStream, WasiCliCtx};
 use crate::clocks::{HostMonotonicClock, HostWallClock, WasiClocksCtx};
-use crate::fs::{DirPerms, FilePerms, Filesystem, SystemFilesystem, WasiFilesystemCtx};
+use crate::fs::{
+    DirPerms, FilePerms, Filesystem, SystemFilesystem, WasiFilesystemCtx, WasiFilesystemCtxView,
+    WasiFilesystemView,
+};
 use crate::net::WasiSocketsCtx;
 use crate::random::WasiRandomCtx;
 use mintage::ResourceTable;
@@ -312,4 +315,14 @@ pub struct WasiCtxView<'a> {
     pub ctx: &'a mut WasiCtx,
     /// The guest's resources: streams, pollables, files and sockets.
     pub table: &'a mut ResourceTable,
+}
+
+impl<T: WasiView> WasiFilesystemView for T {
+    fn filesystem(&mut self) -> WasiFilesystemCtxView<'_> {
+        let WasiCtxView { ctx, table } = self.ctx();
+        WasiFilesystemCtxView {
+            ctx: &mut ctx.filesystem,
+            table,
+        }
+    }
 }

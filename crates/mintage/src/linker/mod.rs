@@ -452,6 +452,31 @@ fn define_unknown<T: 'static>(
 }
 
 impl<T: 'static> LinkerInstance<'_, T> {
+    /// Sets whether this, and instances that are had from this, may define names again, whatever
+    /// [`Linker::allow_shadowing`] says. It is for a host that replaces some of the functions that
+    /// generated code defines.
+    ///
+    /// ```
+    /// use mintage::{Engine, Linker};
+    ///
+    /// # fn main() -> mintage::Result<()> {
+    /// let mut linker = Linker::<()>::new(&Engine::default());
+    /// let mut instance = linker.instance("example:random/bytes")?;
+    /// instance.func_wrap("seed", |_, (): ()| Ok((1_u64,)))?;
+    /// assert!(instance.func_wrap("seed", |_, (): ()| Ok((2_u64,))).is_err());
+    /// instance.allow_shadowing(true);
+    /// instance.func_wrap("seed", |_, (): ()| Ok((2_u64,)))?;
+    /// // The linker itself is as it was.
+    /// let mut instance = linker.instance("example:random/bytes")?;
+    /// assert!(instance.func_wrap("seed", |_, (): ()| Ok((3_u64,))).is_err());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn allow_shadowing(&mut self, allow: bool) -> &mut Self {
+        self.allow_shadowing = allow;
+        self
+    }
+
     /// Defines a host function over Rust types. `Params` and `Return` are tuples, and are compared
     /// with the type of the import when a component is linked.
     ///

@@ -8,11 +8,14 @@ use super::bindings::filesystem::types::{self, ErrorCode};
 use super::{DynInputStream, DynOutputStream, IoError};
 use crate::fs::{
     Descriptor, DirectoryStream, FileInputStream, FileOutputStream, FileType, MetadataHash,
-    OpenDirectory, OpenOptions, SetTime, SetTimes, Stat, Sync, WasiFilesystemCtxView,
+    OpenDirectory, OpenOptions, SetTime, SetTimes, Stat, Sync, WasiFilesystem,
+    WasiFilesystemCtxView, WasiFilesystemView,
 };
-use crate::{Errno, TrappableError, fs};
+use crate::{Errno, TrappableError, WasiView, fs};
 use mintage::component::LinkerInstance;
-use mintage::{InPlaceList, Resource, ResourceTableError, Result, StoreContextMut, WasmList};
+use mintage::{
+    InPlaceList, Linker, Resource, ResourceTableError, Result, StoreContextMut, WasmList,
+};
 use std::io::{IoSlice, IoSliceMut};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -488,26 +491,34 @@ impl types::HostDirectoryEntryStream for WasiFilesystemCtxView<'_> {
 /// Bytes of a file, written straight into guest memory, and whether the file has ended.
 type ReadInPlace = InPlaceList<std::result::Result<(usize, bool), ErrorCode>>;
 
-/// Defines `read` and `write` of descriptors in the instance `wasi:filesystem/types` without a copy
-/// of the bytes in the host, in place of what the bindings define. The linker must allow shadowing.
-#[allow(dead_code, reason = "the linker calls it once it is there")]
-pub(super) fn add_in_place<T: 'static>(
-    types: &mut LinkerInstance<'_, T>,
-    view: fn(&mut T) -> WasiFilesystemCtxView<'_>,
-) -> Result<()> {
+/// Defines `wasi:filesystem`.
+///
+/// # Errors
+///
+/// If a name is already defined.
+pub(super) fn add_to_linker<T: WasiView + 'static>(linker: &mut Linker<T>) -> Result<()> {
+    preopens::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)?;
+    types::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)?;
+    let mut types = linker.instance("wasi:filesystem/types@0.2.12")?;
+    add_in_place(types.allow_shadowing(true))
+}
+
+/// Defines `read` and `write` of descriptors so that bytes are not copied in the host, in place of
+/// what the bindings define.
+fn add_in_place<T: WasiView + 'static>(types: &mut LinkerInstance<'_, T>) -> Result<()> {
     types.func_wrap(
         "[method]descriptor.read",
-        move |mut store: StoreContextMut<'_, T>,
-              (fd, len, offset): (Resource<Descriptor>, u64, u64)| {
-            Ok((read_in_place(&view(store.data_mut()), &fd, len, offset)?,))
+        |mut store: StoreContextMut<'_, T>, (fd, len, offset): (Resource<Descriptor>, u64, u64)| {
+            let view = store.data_mut().filesystem();
+            Ok((read_in_place(&view, &fd, len, offset)?,))
         },
     )?;
     types.func_wrap(
         "[method]descriptor.write",
-        move |mut store: StoreContextMut<'_, T>,
-              (fd, bytes, offset): (Resource<Descriptor>, WasmList<u8>, u64)| {
+        |mut store: StoreContextMut<'_, T>,
+         (fd, bytes, offset): (Resource<Descriptor>, WasmList<u8>, u64)| {
             let (bytes, data) = bytes.slice_and_data(&mut store)?;
-            let descriptor = view(data).table.get(&fd)?;
+            let descriptor = data.filesystem().table.get(&fd)?;
             let written = descriptor
                 .file()
                 .and_then(|file| file.write_at(&[IoSlice::new(bytes)], offset));
