@@ -95,7 +95,8 @@ pub use resource::{ResourceDynamic, ResourceGuard};
 pub use store::{AsContext, AsContextMut, Store, StoreContext, StoreContextMut};
 pub use store::{CallHook, HostFunctionName, UpdateDeadline};
 pub use store::{
-    InterruptHandle, ResourceLimiter, ResourceLimiterAsync, StoreLimits, StoreLimitsBuilder,
+    InterruptHandle, InterruptWatch, ResourceLimiter, ResourceLimiterAsync, StoreLimits,
+    StoreLimitsBuilder,
 };
 pub use types::ResourceType;
 pub use val::{FutureAny, StreamAny, Val};

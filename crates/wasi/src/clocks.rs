@@ -1,6 +1,7 @@
 //! Clocks of the host: [`HostMonotonicClock`] and [`HostWallClock`].
 
 use crate::Errno;
+use mintage::{HasData, ResourceTable};
 use std::time::{Duration, Instant, SystemTime};
 
 /// The time of day of a guest.
@@ -126,6 +127,29 @@ impl std::fmt::Debug for WasiClocksCtx {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("WasiClocksCtx").finish_non_exhaustive()
     }
+}
+
+/// Names [`WasiClocksCtxView`] as what implements the interfaces of `wasi:clocks`.
+#[derive(Debug)]
+pub struct WasiClocks;
+
+impl HasData for WasiClocks {
+    type Data<'a> = WasiClocksCtxView<'a>;
+}
+
+/// Data of a store that has a [`WasiClocksCtx`]. What has a [`WasiView`](crate::WasiView) has one.
+pub trait WasiClocksView: Send {
+    /// Returns the context and the table.
+    fn clocks(&mut self) -> WasiClocksCtxView<'_>;
+}
+
+/// A context with the table that has the guest's resources.
+#[derive(Debug)]
+pub struct WasiClocksCtxView<'a> {
+    /// The context.
+    pub ctx: &'a mut WasiClocksCtx,
+    /// The guest's resources.
+    pub table: &'a mut ResourceTable,
 }
 
 #[cfg(test)]

@@ -1,19 +1,18 @@
 //! [`WasiCtx`]: what a guest has of the host, and [`WasiView`]: where it is in a store's data.
 
-use crate::cli::{StdinStream, StdoutStream, WasiCliCtx};
+use crate::cli::{StdinStream, StdoutStream, WasiCliCtx, WasiCliCtxView, WasiCliView};
 use crate::clocks::{HostMonotonicClock, HostWallClock, WasiClocksCtx};
-use crate::fs::{
-    DirPerms, FilePerms, Filesystem, SystemFilesystem, WasiFilesystemCtx, WasiFilesystemCtxView,
-    WasiFilesystemView,
-};
+use crate::clocks::{WasiClocksCtxView, WasiClocksView};
+use crate::fs::{DirPerms, FilePerms, Filesystem, SystemFilesystem, WasiFilesystemCtx};
+use crate::fs::{WasiFilesystemCtxView, WasiFilesystemView};
 use crate::net::WasiSocketsCtx;
-use crate::random::WasiRandomCtx;
+use crate::random::{WasiRandomCtx, WasiRandomView};
 use mintage::ResourceTable;
 use rand_core::Rng;
 use std::path::Path;
 
 /// What a guest has of the host. Made by a [`WasiCtxBuilder`].
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct WasiCtx {
     pub(crate) cli: WasiCliCtx,
     pub(crate) clocks: WasiClocksCtx,
@@ -21,6 +20,23 @@ pub struct WasiCtx {
     pub(crate) random: WasiRandomCtx,
     #[allow(dead_code, reason = "read once sockets are there")]
     pub(crate) sockets: WasiSocketsCtx,
+    max_resources: usize,
+}
+
+/// Resources take about 200 bytes each, so this is 20 MB.
+const DEFAULT_MAX_RESOURCES: usize = 100_000;
+
+impl Default for WasiCtx {
+    fn default() -> Self {
+        WasiCtx {
+            cli: WasiCliCtx::default(),
+            clocks: WasiClocksCtx::default(),
+            filesystem: WasiFilesystemCtx::default(),
+            random: WasiRandomCtx::default(),
+            sockets: WasiSocketsCtx::default(),
+            max_resources: DEFAULT_MAX_RESOURCES,
+        }
+    }
 }
 
 impl WasiCtx {
@@ -61,6 +77,7 @@ impl WasiCtx {
 /// use mintage_wasi::WasiCtxBuilder;
 ///
 /// let ctx = WasiCtxBuilder::new()
+///     .inherit_stdio()
 ///     .args(&["program", "--verbose"])
 ///     .env("LANG", "C")
 ///     .build();
@@ -94,6 +111,26 @@ impl WasiCtxBuilder {
     pub fn stderr(&mut self, stderr: impl StdoutStream + 'static) -> &mut Self {
         self.ctx.cli.stderr = Box::new(stderr);
         self
+    }
+
+    /// Makes the standard input that of the host's process.
+    pub fn inherit_stdin(&mut self) -> &mut Self {
+        self.stdin(std::io::stdin())
+    }
+
+    /// Makes the standard output that of the host's process.
+    pub fn inherit_stdout(&mut self) -> &mut Self {
+        self.stdout(std::io::stdout())
+    }
+
+    /// Makes the standard error that of the host's process.
+    pub fn inherit_stderr(&mut self) -> &mut Self {
+        self.stderr(std::io::stderr())
+    }
+
+    /// Makes the standard streams those of the host's process.
+    pub fn inherit_stdio(&mut self) -> &mut Self {
+        self.inherit_stdin().inherit_stdout().inherit_stderr()
     }
 
     /// Adds variables to the environment: names and values.
@@ -263,6 +300,14 @@ impl WasiCtxBuilder {
         self
     }
 
+    /// Sets the most resources that the guest may have in the host's table: streams, pollables,
+    /// files, sockets and the like; default: 100,000. A request for one more fails. What else the
+    /// host has in the table counts as well.
+    pub fn max_resources(&mut self, resources: usize) -> &mut Self {
+        self.ctx.max_resources = resources;
+        self
+    }
+
     /// Makes the context.
     ///
     /// # Panics
@@ -317,12 +362,52 @@ pub struct WasiCtxView<'a> {
     pub table: &'a mut ResourceTable,
 }
 
+impl WasiCtxView<'_> {
+    /// Limits the table to what the context allows. Every interface gets its view by way of this.
+    fn limited(self) -> Self {
+        let most = self.ctx.max_resources.min(self.table.max_capacity());
+        self.table.set_max_capacity(most);
+        self
+    }
+}
+
+impl<T: WasiView> WasiCliView for T {
+    fn cli(&mut self) -> WasiCliCtxView<'_> {
+        let WasiCtxView { ctx, table } = self.ctx().limited();
+        WasiCliCtxView {
+            ctx: &mut ctx.cli,
+            table,
+        }
+    }
+}
+
+impl<T: WasiView> WasiClocksView for T {
+    fn clocks(&mut self) -> WasiClocksCtxView<'_> {
+        let WasiCtxView { ctx, table } = self.ctx().limited();
+        WasiClocksCtxView {
+            ctx: &mut ctx.clocks,
+            table,
+        }
+    }
+}
+
 impl<T: WasiView> WasiFilesystemView for T {
     fn filesystem(&mut self) -> WasiFilesystemCtxView<'_> {
-        let WasiCtxView { ctx, table } = self.ctx();
+        let WasiCtxView { ctx, table } = self.ctx().limited();
         WasiFilesystemCtxView {
             ctx: &mut ctx.filesystem,
             table,
         }
     }
+}
+
+impl<T: WasiView> WasiRandomView for T {
+    fn random(&mut self) -> &mut WasiRandomCtx {
+        &mut self.ctx().ctx.random
+    }
+}
+
+/// Returns the table of a store's data, limited to what the context allows.
+pub(crate) fn table_of<T: WasiView>(data: &mut T) -> &mut ResourceTable {
+    data.ctx().limited().table
 }

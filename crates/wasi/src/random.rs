@@ -1,5 +1,6 @@
 //! Random numbers of the host: secure ones of the system, insecure ones, and a seed.
 
+use mintage::HasData;
 use rand_core::{Rng, SeedableRng, TryRng};
 use std::convert::Infallible;
 use std::fmt;
@@ -35,6 +36,20 @@ impl fmt::Debug for WasiRandomCtx {
             .field("max_size", &self.max_size)
             .finish_non_exhaustive()
     }
+}
+
+/// Names [`WasiRandomCtx`] as what implements the interfaces of `wasi:random`.
+#[derive(Debug)]
+pub struct WasiRandom;
+
+impl HasData for WasiRandom {
+    type Data<'a> = &'a mut WasiRandomCtx;
+}
+
+/// Data of a store that has a [`WasiRandomCtx`]. What has a [`WasiView`](crate::WasiView) has one.
+pub trait WasiRandomView: Send {
+    /// Returns the random numbers.
+    fn random(&mut self) -> &mut WasiRandomCtx;
 }
 
 /// Creates a source of secure random numbers: those of the system.

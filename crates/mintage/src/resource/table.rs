@@ -103,6 +103,11 @@ impl ResourceTable {
         self.slots.len() == self.free.len()
     }
 
+    /// Returns the number of values.
+    pub fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+
     /// Returns the maximum number of values; default: ten million.
     pub fn max_capacity(&self) -> usize {
         self.max_capacity
@@ -329,6 +334,7 @@ mod tests {
         // A slot that is free is used again.
         assert_eq!(table.push(6u8).unwrap().rep(), 1);
         assert!(!table.is_empty());
+        assert_eq!(table.len(), 2);
     }
 
     #[test]

@@ -15,6 +15,7 @@
 //! | `compatible.rs` | methods for hosts that port |
 //! | `hook.rs` | the hook of calls between host and guests |
 //! | `check_in.rs` | whether a guest at such a limit traps or goes on |
+//! | `watch.rs` | how a host function that blocks learns of such a limit |
 
 #[allow(
     unsafe_code,
@@ -50,6 +51,7 @@ mod time;
     reason = "the store is borrowed by the host function that waits"
 )]
 mod waiting;
+mod watch;
 
 pub use check_in::UpdateDeadline;
 pub use context::{AsContext, AsContextMut, StoreContext, StoreContextMut};
@@ -65,6 +67,7 @@ pub use limits::{ResourceLimiter, ResourceLimiterAsync, StoreLimits, StoreLimits
 pub(crate) use linked::{Destructor, LinkedImports};
 pub(crate) use scope::CallScope;
 pub(crate) use waiting::{HostRest, HostResult, Waiting, cannot_wait, with_context};
+pub use watch::InterruptWatch;
 
 use self::allocation::{Allocation, CurrentPointer};
 use self::check_in::TimeLimits;

@@ -1,10 +1,18 @@
 //! Arguments, environment, working directory, standard input and output of a guest.
 
-mod empty;
+#[cfg(feature = "tokio")]
+mod asynchronous;
+mod stdio;
 
-pub use empty::Empty;
+#[cfg(feature = "tokio")]
+pub use asynchronous::{AsyncStdinStream, AsyncStdoutStream};
+pub use stdio::{InputFile, OutputFile};
+#[cfg(feature = "tokio")]
+#[doc(no_inline)]
+pub use tokio::io::{Stderr, Stdin, Stdout, stderr, stdin, stdout};
 
 use crate::io::{InputStream, OutputStream};
+use mintage::{HasData, ResourceTable};
 use std::fmt;
 use std::sync::Arc;
 
@@ -20,7 +28,16 @@ pub trait StdinStream: IsTerminal + Send {
     #[cfg(feature = "tokio")]
     fn async_stream(&self) -> Box<dyn tokio::io::AsyncRead + Send + Sync>;
 
+    /// Returns a stream for WASI 0.2 and preview 1. By default, with the feature `tokio`, it reads
+    /// [`async_stream`](Self::async_stream).
+    #[cfg(feature = "tokio")]
+    fn p2_stream(&self) -> Box<dyn InputStream> {
+        let reader = std::pin::Pin::from(self.async_stream());
+        Box::new(crate::io::AsyncReadStream::new(reader))
+    }
+
     /// Returns a stream for WASI 0.2 and preview 1.
+    #[cfg(not(feature = "tokio"))]
     fn p2_stream(&self) -> Box<dyn InputStream>;
 }
 
@@ -30,7 +47,16 @@ pub trait StdoutStream: IsTerminal + Send {
     #[cfg(feature = "tokio")]
     fn async_stream(&self) -> Box<dyn tokio::io::AsyncWrite + Send + Sync>;
 
+    /// Returns a stream for WASI 0.2 and preview 1. By default, with the feature `tokio`, it writes
+    /// [`async_stream`](Self::async_stream), and takes 8 KiB before they are written.
+    #[cfg(feature = "tokio")]
+    fn p2_stream(&self) -> Box<dyn OutputStream> {
+        let writer = std::pin::Pin::from(self.async_stream());
+        Box::new(crate::io::AsyncWriteStream::new(8192, writer))
+    }
+
     /// Returns a stream for WASI 0.2 and preview 1.
+    #[cfg(not(feature = "tokio"))]
     fn p2_stream(&self) -> Box<dyn OutputStream>;
 }
 
@@ -85,9 +111,9 @@ impl Default for WasiCliCtx {
             environment: Vec::new(),
             arguments: Vec::new(),
             initial_cwd: None,
-            stdin: Box::new(Empty),
-            stdout: Box::new(Empty),
-            stderr: Box::new(Empty),
+            stdin: Box::new(std::io::empty()),
+            stdout: Box::new(std::io::empty()),
+            stderr: Box::new(std::io::empty()),
         }
     }
 }
@@ -100,4 +126,27 @@ impl fmt::Debug for WasiCliCtx {
             .field("initial_cwd", &self.initial_cwd)
             .finish_non_exhaustive()
     }
+}
+
+/// Names [`WasiCliCtxView`] as what implements the interfaces of `wasi:cli`.
+#[derive(Debug)]
+pub struct WasiCli;
+
+impl HasData for WasiCli {
+    type Data<'a> = WasiCliCtxView<'a>;
+}
+
+/// Data of a store that has a [`WasiCliCtx`]. What has a [`WasiView`](crate::WasiView) has one.
+pub trait WasiCliView: Send {
+    /// Returns the context and the table.
+    fn cli(&mut self) -> WasiCliCtxView<'_>;
+}
+
+/// A context with the table that has the guest's resources.
+#[derive(Debug)]
+pub struct WasiCliCtxView<'a> {
+    /// The context.
+    pub ctx: &'a mut WasiCliCtx,
+    /// The guest's resources.
+    pub table: &'a mut ResourceTable,
 }

@@ -9,6 +9,9 @@ use std::fmt;
 /// How often a stream may be ready and yet do nothing, before it counts as broken.
 const MAX_ATTEMPTS: u32 = 10;
 
+/// Zeros that are written at once.
+const ZEROS: &[u8] = &[0; 4096];
+
 /// The result of an operation on a stream.
 pub type StreamResult<T> = Result<T, StreamError>;
 
@@ -184,6 +187,14 @@ pub trait OutputStream: Pollable {
         self.write(Bytes::copy_from_slice(bytes))
     }
 
+    /// Returns whether [`write_from`](Self::write_from) has handed all bytes to where they go when
+    /// it returns, and waits by itself if it must, as a write to a blocking file descriptor does.
+    /// Then there is nothing to wait for after [`flush`](Self::flush), and a synchronous host that
+    /// waits anyway need not ask [`check_write`](Self::check_write). By default it has not.
+    fn is_unbuffered(&self) -> bool {
+        false
+    }
+
     /// Starts to write all that is in buffers. Until that is done,
     /// [`check_write`](Self::check_write) returns 0.
     ///
@@ -222,13 +233,18 @@ pub trait OutputStream: Pollable {
     /// # Errors
     ///
     /// As [`write`](Self::write).
-    fn write_zeroes(&mut self, size: usize) -> StreamResult<()> {
+    fn write_zeroes(&mut self, mut size: usize) -> StreamResult<()> {
         if size > self.check_write()? {
             return Err(StreamError::trap(
                 "write-zeroes: more bytes than `check-write` allowed",
             ));
         }
-        self.write(Bytes::from(vec![0; size]))
+        while size > 0 {
+            let piece = &ZEROS[..size.min(ZEROS.len())];
+            self.write(Bytes::from_static(piece))?;
+            size -= piece.len();
+        }
+        Ok(())
     }
 
     /// Waits until the stream can be written, and returns how many bytes it takes.

@@ -45,8 +45,8 @@ mod asynchronous {
             "wasi:io/streams.output-stream": crate::io::DynOutputStream,
             "wasi:filesystem/types.descriptor": crate::fs::Descriptor,
             "wasi:filesystem/types.directory-entry-stream": crate::fs::DirectoryStream,
-            "wasi:cli/terminal-input.terminal-input": crate::p2::stdio::TerminalInput,
-            "wasi:cli/terminal-output.terminal-output": crate::p2::stdio::TerminalOutput,
+            "wasi:cli/terminal-input.terminal-input": crate::p2::TerminalInput,
+            "wasi:cli/terminal-output.terminal-output": crate::p2::TerminalOutput,
         },
     });
 }

@@ -1,3 +1,12 @@
-//! Tests of WASI through the public API, one module for each part.
+//! Tests of WASI with guests, one module for each part. Most guests are core modules in text, which
+//! `common` makes components of.
 
+mod cli;
+mod clocks;
+mod common;
 mod fs;
+mod poll;
+mod random;
+mod streams;
+mod versions;
+mod waiting;
