@@ -16,6 +16,9 @@
 //! numbers for names, and a custom section with the names of the module, which [`finish`] puts back
 //! when the program is built. Host and artifact never see the numbers.
 //!
+//! Core modules may import a name twice, as AssemblyScript's do, but not in a component. The copies
+//! get names of their own.
+//!
 //! A lowered function cannot name the module's memory, which does not exist before the module is
 //! instantiated with the function. [`finish`] adds this as well: each host function gets the
 //! memory.
@@ -26,15 +29,17 @@ use anyhow::{Context, Error, Result, bail, ensure};
 use indexmap::IndexMap;
 use mintage_environ::component::{ComponentInterface, Import, MAX_FLAT_PARAMS, MAX_FLAT_RESULTS};
 use mintage_environ::{Features, MemoryId, Printable, invalid, unsupported};
+use std::borrow::Cow;
 use std::collections::HashMap;
 use wasm_encoder::{
     ComponentBuilder, ComponentExportKind, ComponentSection, ComponentTypeRef, ComponentValType,
-    CustomSection, Encode, ExportKind, InstanceType, ModuleArg, PrimitiveValType,
+    CustomSection, Encode, ExportKind, ImportSection, InstanceType, ModuleArg, PrimitiveValType,
+    RawSection, Section,
 };
 use wasmparser::types::{CoreTypeId, EntityType, Types, TypesRef};
 use wasmparser::{
-    BinaryReader, CompositeInnerType, ExternalKind, FuncType, Parser, Payload, ValType,
-    ValidPayload, Validator,
+    BinaryReader, CompositeInnerType, ExternalKind, FuncType, Import as CoreImport, Parser,
+    Payload, TypeRef, ValType, ValidPayload, Validator,
 };
 
 /// The name of the custom section with the names of a module.
@@ -79,7 +84,8 @@ pub fn wrap(bytes: &[u8], features: Features) -> Result<Vec<u8>> {
         instances.push(component.import(&*instance, ComponentTypeRef::Instance(ty)));
         names.add(&instance, module);
     }
-    let module = component.core_module_raw(None, bytes);
+    let (bytes, copies) = without_copies(bytes)?;
+    let module = component.core_module_raw(None, &bytes);
     let aliases: Vec<Vec<u32>> = instances
         .iter()
         .zip(imports.values())
@@ -99,10 +105,17 @@ pub fn wrap(bytes: &[u8], features: Features) -> Result<Vec<u8>> {
         .collect();
     let mut arguments = Vec::new();
     for ((module, functions), lowered) in imports.iter().zip(lowered) {
-        let functions: Vec<_> = functions.keys().zip(lowered).collect();
-        let exports = functions
-            .iter()
-            .map(|&(&name, function)| (name, ExportKind::Func, function));
+        let mut exports: Vec<_> = functions
+            .keys()
+            .zip(lowered)
+            .map(|(&name, function)| (name, ExportKind::Func, function))
+            .collect();
+        for copy in copies.iter().filter(|copy| copy.module == *module) {
+            let original = functions.get_index_of(copy.original);
+            let original = original.and_then(|at| exports.get(at)).copied();
+            let (_, kind, function) = original.context("a copied import has no original")?;
+            exports.push((&copy.name, kind, function));
+        }
         let instance = component.core_instantiate_exports(None, exports);
         arguments.push((*module, ModuleArg::Instance(instance)));
     }
@@ -201,9 +214,9 @@ fn imports(types: TypesRef<'_>) -> Result<Imports<'_>> {
             refused.push(format!("{} (a function with {why})", full_name()));
             continue;
         }
-        let earlier = imports.entry(module).or_default().insert(name, ty);
-        if earlier.is_some() {
-            refused.push(format!("{} twice", full_name()));
+        let known = *imports.entry(module).or_default().entry(name).or_insert(ty);
+        if known != ty {
+            refused.push(format!("{} (with two types)", full_name()));
         }
     }
     if !refused.is_empty() {
@@ -214,6 +227,71 @@ fn imports(types: TypesRef<'_>) -> Result<Imports<'_>> {
         ));
     }
     Ok(imports)
+}
+
+/// An import that was a copy of another one.
+struct Copied<'m> {
+    module: &'m str,
+    /// The name of both.
+    original: &'m str,
+    /// The new name of the copy.
+    name: String,
+}
+
+/// Returns a module, all of whose imports are functions, with new names for imports that are copies
+/// of others.
+fn without_copies(bytes: &[u8]) -> Result<(Cow<'_, [u8]>, Vec<Copied<'_>>)> {
+    let sections = Parser::new(0).parse_all(bytes);
+    let sections = sections
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(wasm_error)?;
+    let imports = sections.iter().find_map(|section| match section {
+        Payload::ImportSection(imports) => Some(imports.clone().into_imports()),
+        _ => None,
+    });
+    let imports = imports.into_iter().flatten();
+    let imports: Vec<CoreImport<'_>> = imports.collect::<Result<_, _>>().map_err(wasm_error)?;
+    // The names that are in use, and whether an import has had each.
+    let names = imports
+        .iter()
+        .map(|import| ((import.module, Cow::Borrowed(import.name)), false));
+    let mut names: HashMap<(&str, Cow<'_, str>), bool> = names.collect();
+    if names.len() == imports.len() {
+        return Ok((bytes.into(), Vec::new()));
+    }
+    let mut copies = Vec::new();
+    let mut renamed = ImportSection::new();
+    for CoreImport { module, name, ty } in imports {
+        let TypeRef::Func(ty) = ty else {
+            bail!("a module with other imports than functions has none that can be copies")
+        };
+        let ty = wasm_encoder::EntityType::Function(ty);
+        if names.insert((module, name.into()), true) == Some(false) {
+            renamed.import(module, name, ty);
+            continue;
+        }
+        let mut free = (2..).map(|number| format!("{name}#{number}"));
+        let free = free.find(|free| !names.contains_key(&(module, Cow::Borrowed(free))));
+        let free = free.context("no name is free")?;
+        renamed.import(module, &free, ty);
+        names.insert((module, free.clone().into()), true);
+        copies.push(Copied {
+            module,
+            original: name,
+            name: free,
+        });
+    }
+    let mut out = bytes.get(..8).context("the module has no header")?.to_vec();
+    for section in &sections {
+        if let Payload::ImportSection(_) = section {
+            Section::append_to(&renamed, &mut out);
+        } else if let Some((id, range)) = section.as_section() {
+            let data = bytes.get(range.start as usize..range.end as usize);
+            let data = data.context(invalid!("the module ends within a section"))?;
+            Section::append_to(&RawSection { id, data }, &mut out);
+        }
+    }
+    Ok((out.into(), copies))
 }
 
 /// Returns the exported functions of a module that are functions over numbers.

@@ -12,14 +12,17 @@ const NUMBERS: &str = r#"(module
     (import "env" "Mix_1" (func $mix (param i32 i64 f32 f64) (result f64)))
     (import "" "" (func $empty (result i64)))
     (import "env" "tick" (func $tick))
+    (import "env" "tick" (func $copy))
+    (import "env" "tick#2" (func $other))
     (global $started (mut i32) (i32.const 0))
     (start $start)
     (func $start (call $tick) (global.set $started (i32.const 1)))
-    (func (export "_start") (call $tick))
+    (func (export "_start") (call $copy))
     (func (export "Mix!") (param i32 i64 f32 f64) (result f64)
         (call $mix (local.get 0) (local.get 1) (local.get 2) (local.get 3)))
     (func (export "") (result i64) (call $empty))
     (func (export "started") (result i32) (global.get $started))
+    (func (export "other") (call $other))
     (func (export "two") (result i32 i32) (i32.const 1) (i32.const 2))
     (func (export "vector") (param v128))
     (export "again" (func $tick))
@@ -51,6 +54,13 @@ fn names_and_numbers_are_those_of_the_module() -> Result<()> {
                 Ok(())
             },
         )?;
+        env.func_wrap(
+            "tick#2",
+            |mut store: mintage::StoreContextMut<'_, u32>, (): ()| {
+                *store.data_mut() += 100;
+                Ok(())
+            },
+        )?;
         let mut store = Store::new(&engine, 0);
         let instance = linker.instantiate(&mut store, &component)?;
         assert_eq!(*store.data(), 1, "the start function calls the host");
@@ -63,12 +73,12 @@ fn names_and_numbers_are_those_of_the_module() -> Result<()> {
         assert_eq!(empty.call(&mut store, ())?, (-7,));
         let started = instance.get_typed_func::<(), (i32,)>(&mut store, "started")?;
         assert_eq!(started.call(&mut store, ())?, (1,));
-        for name in ["_start", "again"] {
+        for name in ["_start", "again", "other"] {
             instance
                 .get_typed_func::<(), ()>(&mut store, name)?
                 .call(&mut store, ())?;
         }
-        assert_eq!(*store.data(), 3);
+        assert_eq!(*store.data(), 103);
         for hidden in ["two", "vector", "memory", "e0"] {
             assert!(instance.get_func(&mut store, hidden).is_none(), "{hidden}");
         }
@@ -92,7 +102,7 @@ fn missing_definitions_have_the_names_of_the_module() -> Result<()> {
         .downcast_ref::<LinkError>()
         .expect("it is a link error");
     let names: Vec<_> = link.imports().iter().map(|unmet| unmet.name()).collect();
-    assert_eq!(names, ["env.Mix_1", "env.tick", "."]);
+    assert_eq!(names, ["env.Mix_1", "env.tick", "env.tick#2", "."]);
     let mut linker = Linker::<()>::new(&engine);
     linker
         .instance("env")?
@@ -136,7 +146,7 @@ fn what_a_module_may_not_have() {
                 (import "env" "many" (func (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32
                     i32 i32 i32 i32 i32)))
                 (import "twice" "f" (func))
-                (import "twice" "f" (func)))"#,
+                (import "twice" "f" (func (param i32))))"#,
             ErrorKind::Unsupported,
             &[
                 "`env.memory` (a memory)",
@@ -145,7 +155,7 @@ fn what_a_module_may_not_have() {
                 "`env.vector` (a function with a value of type `v128`)",
                 "`env.results` (a function with 2 results)",
                 "`env.many` (a function with 17 parameters)",
-                "`twice.f` twice",
+                "`twice.f` (with two types)",
             ],
         ),
         (
