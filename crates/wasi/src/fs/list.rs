@@ -3,6 +3,7 @@
 
 use super::limit::Slot;
 use super::open::OpenDirectory;
+use super::traits::Directory;
 use super::types::{DirPerms, Entry, FileType, MetadataHash, Result, Stat};
 use crate::Errno;
 use std::sync::Arc;
@@ -123,16 +124,17 @@ impl OpenDirectory {
     }
 
     /// Calls `visit` for the entries from `cookie` on, starting with `.` and `..`, until it returns
-    /// `false`. Cookie 0 is the first entry; others are those of [`CookieEntry::next`].
+    /// `false`. Cookie 0 is the first entry; others are those of [`CookieEntry::next`]. With a
+    /// cookie that no entry has, there may be no entries.
     ///
     /// Cookies stay valid while entries are created and removed, as cursors of
-    /// [`Directory::entries`](super::Directory::entries) do.
+    /// [`Directory::entries`] do.
     ///
     /// # Errors
     ///
     /// - [`Errno::NotPermitted`] if the folder's permissions do not include it.
     /// - [`Errno::IllegalByteSequence`] if a name is not Unicode text.
-    /// - [`Errno::Invalid`] if the cookie is not from this directory.
+    /// - Those of [`Directory::entries`].
     pub fn list(&self, cookie: u64, visit: &mut dyn FnMut(CookieEntry<'_>) -> bool) -> Result<()> {
         self.check(DirPerms::READ)?;
         let own = self.stat()?;
@@ -151,17 +153,21 @@ impl OpenDirectory {
         let cursor = match cookie {
             FIRST | SECOND => 0,
             cookie if cookie % 2 == 1 => cookie >> 1,
-            _ => return Err(Errno::Invalid),
+            // No entry has it.
+            _ => return Ok(()),
         };
         let mut outcome = Ok(());
-        self.directory()
-            .entries(cursor, &mut |entry| match str::from_utf8(entry.name) {
-                Ok(name) => visit(cookie_entry(&own, &entry, name)),
-                Err(_) => {
-                    outcome = Err(Errno::IllegalByteSequence);
+        let directory = self.directory();
+        directory.entries(
+            cursor,
+            &mut |entry| match cookie_entry(&**directory, &own, &entry) {
+                Ok(entry) => visit(entry),
+                Err(error) => {
+                    outcome = Err(error);
                     false
                 }
-            })?;
+            },
+        )?;
         outcome
     }
 }
@@ -175,11 +181,25 @@ fn cookie_of(cursor: u64) -> u64 {
     cursor << 1 | 1
 }
 
-fn cookie_entry<'a>(directory: &Stat, entry: &Entry<'_>, name: &'a str) -> CookieEntry<'a> {
-    CookieEntry {
+fn cookie_entry<'a>(
+    directory: &dyn Directory,
+    own: &Stat,
+    entry: &Entry<'a>,
+) -> Result<CookieEntry<'a>> {
+    let name = str::from_utf8(entry.name).map_err(|_| Errno::IllegalByteSequence)?;
+    let hash = match entry.inode {
+        Some(inode) => MetadataHash::new(own.device, inode),
+        None => match directory.stat_entry(name) {
+            Ok(stat) => stat.metadata_hash(),
+            // The entry was removed in the meantime.
+            Err(Errno::NoEntry) => MetadataHash::new(own.device, 0),
+            Err(error) => return Err(error),
+        },
+    };
+    Ok(CookieEntry {
         name,
         kind: entry.kind,
-        hash: MetadataHash::new(directory.device, entry.inode),
+        hash,
         next: cookie_of(entry.next),
-    }
+    })
 }

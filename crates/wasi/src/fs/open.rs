@@ -63,7 +63,7 @@ impl Descriptor {
     /// If the device fails.
     pub fn kind(&self) -> Result<FileType> {
         match self {
-            Descriptor::File(file) => file.file.kind(),
+            Descriptor::File(file) => file.kind(),
             Descriptor::Directory(_) => Ok(FileType::Directory),
         }
     }
@@ -126,6 +126,15 @@ impl OpenFile {
     /// Returns whether the file was opened for writing.
     pub fn is_writable(&self) -> bool {
         self.write
+    }
+
+    /// Returns the kind of the object.
+    ///
+    /// # Errors
+    ///
+    /// If the device fails.
+    pub fn kind(&self) -> Result<FileType> {
+        self.file.kind()
     }
 
     /// Returns what each write waits for.
@@ -645,8 +654,8 @@ impl OpenDirectory {
 
 /// Makes the error for the path of something new that is not a directory, and ends in `/`.
 fn check_absent(parent: &dyn Directory, name: &str) -> Result<()> {
-    match parent.stat_entry(name) {
-        Ok(_) => Err(Errno::Exist),
-        Err(error) => Err(error),
+    match parent.stat_entry(name)?.kind {
+        FileType::Directory => Err(Errno::Exist),
+        _ => Err(Errno::NotDirectory),
     }
 }

@@ -95,7 +95,7 @@ use std::sync::Arc;
 ///     fn entries(&self, cursor: u64, visit: &mut dyn FnMut(Entry<'_>) -> bool) -> Result<()> {
 ///         if cursor == 0 {
 ///             let kind = FileType::RegularFile;
-///             visit(Entry { name: b"version.txt", kind, inode: 2, next: 1 });
+///             visit(Entry { name: b"version.txt", kind, inode: Some(2), next: 1 });
 ///         }
 ///         Ok(())
 ///     }

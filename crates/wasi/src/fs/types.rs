@@ -208,8 +208,9 @@ pub struct Entry<'a> {
     pub name: &'a [u8],
     /// The kind of the object. [`FileType::Unknown`] makes the caller ask for its metadata.
     pub kind: FileType,
-    /// The number of the object, as in [`Stat::inode`].
-    pub inode: u64,
+    /// The number of the object, as in [`Stat::inode`], if its file system is the directory's.
+    /// `None` makes the caller ask for its metadata.
+    pub inode: Option<u64>,
     /// The cursor of the entry after this one.
     pub next: u64,
 }

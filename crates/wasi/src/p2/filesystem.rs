@@ -1,4 +1,4 @@
-//! `wasi:filesystem`, over the shared layer in [`fs`](crate::fs).
+//! `wasi:filesystem`, over the shared layer in [`fs`].
 //!
 //! No function waits: files are read and written on the thread of the guest.
 

@@ -160,7 +160,7 @@ impl Directory for MemoryDirectory {
             let wants_more = visit(Entry {
                 name: name.as_bytes(),
                 kind: item.kind(),
-                inode: item.inode(),
+                inode: Some(item.inode()),
                 next: cursor + 1,
             });
             if !wants_more {

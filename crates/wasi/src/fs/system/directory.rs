@@ -19,6 +19,9 @@ const DIRECTORY_MODE: Mode = Mode::from_raw_mode(0o777);
 /// Size of the buffer for entries of a directory, in bytes.
 const LIST_BUFFER: usize = 16 << 10;
 
+/// The type of a file system that lays one over others, as containers have.
+const OVERLAY: fs::FsWord = 0x794c_7630;
+
 /// How often to ask the system again if `..` in a path met a directory that was being renamed.
 const RACES: usize = 16;
 
@@ -101,6 +104,8 @@ impl SystemDirectory {
         visit: &mut dyn FnMut(Entry<'_>) -> bool,
     ) -> Result<()> {
         fs::seek(fd, SeekFrom::Start(cursor))?;
+        // The layers of such a file system have numbers of their own for devices and inodes.
+        let is_overlay = fs::fstatfs(fd).is_ok_and(|stat| stat.f_type == OVERLAY);
         let mut buffer = [MaybeUninit::uninit(); LIST_BUFFER];
         let mut entries = RawDir::new(fd, &mut buffer);
         while let Some(entry) = entries.next() {
@@ -119,7 +124,7 @@ impl SystemDirectory {
             let wants_more = visit(Entry {
                 name: name.to_bytes(),
                 kind,
-                inode: entry.ino(),
+                inode: (!is_overlay).then_some(entry.ino()),
                 next: entry.next_entry_cookie(),
             });
             if !wants_more {
