@@ -11,12 +11,10 @@ use super::types::{
 };
 use super::walk::{self, Dots, Place};
 use crate::Errno;
+use crate::io::MAX_PIECE;
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::Arc;
 
-/// Most bytes that are read or written at once where that takes no memory of the host. It bounds
-/// the time in which a guest cannot be stopped.
-pub(crate) const MAX_PIECE: usize = 1 << 20;
 /// Most bytes that are read into memory of the host at once.
 const MAX_COPY: u64 = 64 << 10;
 /// Up to this size, reading and copying costs less than asking for the size of the file first.

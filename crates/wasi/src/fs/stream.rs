@@ -2,10 +2,12 @@
 //! read and write on the thread of the guest.
 
 use super::limit::Slot;
-use super::open::{MAX_PIECE, OpenFile};
+use super::open::OpenFile;
 use super::types::Result;
 use crate::Errno;
-use crate::io::{InputStream, OutputStream, Pollable, Readiness, StreamError, StreamResult};
+use crate::io::{
+    InputStream, MAX_PIECE, OutputStream, Pollable, Readiness, StreamError, StreamResult,
+};
 use bytes::Bytes;
 use std::io::{IoSlice, IoSliceMut};
 use std::sync::Arc;

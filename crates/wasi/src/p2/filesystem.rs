@@ -5,7 +5,7 @@
 use super::bindings::clocks::wall_clock::Datetime;
 use super::bindings::filesystem::preopens;
 use super::bindings::filesystem::types::{self, ErrorCode};
-use super::{DynInputStream, DynOutputStream, IoError};
+use super::{DynInputStream, DynOutputStream, IoError, VERSION};
 use crate::fs::{
     Descriptor, DirectoryStream, FileInputStream, FileOutputStream, FileType, MetadataHash,
     OpenDirectory, OpenOptions, SetTime, SetTimes, Stat, Sync, WasiFilesystem,
@@ -499,7 +499,7 @@ type ReadInPlace = InPlaceList<std::result::Result<(usize, bool), ErrorCode>>;
 pub(super) fn add_to_linker<T: WasiView + 'static>(linker: &mut Linker<T>) -> Result<()> {
     preopens::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)?;
     types::add_to_linker::<T, WasiFilesystem>(linker, T::filesystem)?;
-    let mut types = linker.instance("wasi:filesystem/types@0.2.12")?;
+    let mut types = linker.instance(&format!("wasi:filesystem/types@{VERSION}"))?;
     add_in_place(types.allow_shadowing(true))
 }
 
