@@ -3,7 +3,8 @@
 use std::arch::{asm, naked_asm};
 use std::mem::offset_of;
 
-/// The point at which a call that is ended resumes: written by [`enter`], used by [`exit`].
+/// The point at which a call that is ended resumes: written by [`enter`] or [`prepare`], used by
+/// [`exit`].
 #[repr(C)]
 pub struct ResumePoint {
     /// The stack pointer.
@@ -77,12 +78,13 @@ pub unsafe fn enter(
 
 const _: () = assert!(offset_of!(ResumePoint, sp) == 0 && offset_of!(ResumePoint, pc) == 8);
 
-/// Ends the call whose [`enter`] wrote the resume point.
+/// Ends the call that the resume point belongs to.
 ///
 /// # Safety
 ///
-/// The `enter` is of this thread and has not returned, and no frame between it and here needs to be
-/// unwound.
+/// The call is the innermost of this thread and under way: the [`enter`] that wrote the point, or
+/// the [`switch_to`] that runs the call of [`prepare`], has not returned. No frame between it and
+/// here needs to be unwound.
 #[unsafe(naked)]
 unsafe extern "C" fn exit(resume: *const ResumePoint) -> ! {
     naked_asm!(
@@ -163,8 +165,11 @@ pub unsafe fn prepare(
 ///
 /// # Safety
 ///
-/// - [`prepare`] prepared the call, and it has neither returned nor ended.
-/// - What [`enter`] demands of the call.
+/// - [`prepare`] prepared the call, and it is not running, nor has it returned or ended. Its stack
+///   is as the call left it.
+/// - `value` is a result of the function that suspended the call.
+/// - What [`enter`] demands of the call: function, `ctx` and words fit, and are valid until this
+///   returns; a call that is ended leaves no frames that need to be unwound.
 pub unsafe fn switch_to(point: *mut SwitchPoint, value: u64) -> Switched {
     // SAFETY: as the caller promises.
     match unsafe { switch(point, value) } {
@@ -257,7 +262,9 @@ impl MaySuspend {
     ///
     /// # Safety
     ///
-    /// The machine code that called the function runs on the stack below `point`.
+    /// - `point` is the one that [`switch_to`] runs now on this thread. The machine code that called
+    ///   the function is on the stack below it, and no other Rust code than the function.
+    /// - The result goes to [`suspendable`] as the result of its hook, which owns nothing more.
     pub unsafe fn suspend(point: *mut SwitchPoint) -> MaySuspend {
         MaySuspend { result: 0, point }
     }
@@ -271,7 +278,8 @@ pub trait SuspendHook {
     /// # Safety
     ///
     /// Called by [`suspendable`], in machine code of the current activation, with the arguments
-    /// that machine code passes.
+    /// that machine code passes. (The result may suspend that activation only:
+    /// [`MaySuspend::suspend`].)
     unsafe extern "C" fn on_call(ctx: *mut u8, a: *const (), b: *mut u64, c: u64) -> MaySuspend;
 }
 
@@ -400,7 +408,7 @@ impl Landing {
     ///
     /// # Safety
     ///
-    /// [`enter`] wrote the resume point.
+    /// As [`exit`].
     pub unsafe fn at_resume_point(resume: *const ResumePoint) -> Landing {
         // SAFETY: as the caller promises.
         let &ResumePoint { sp, pc } = unsafe { &*resume };

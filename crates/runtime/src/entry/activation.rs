@@ -13,7 +13,9 @@ use anyhow::{Error, Result};
 use mintage_environ::{ExitRecord, Trap, limit};
 use std::cell::Cell;
 use std::io::{self, Write};
+use std::iter::successors;
 use std::mem::MaybeUninit;
+use std::num::NonZeroUsize;
 use std::ops::Range;
 use std::ptr;
 
@@ -30,6 +32,8 @@ pub struct Activation {
     pub data: *const InstanceData,
     /// The stack limit. Nested activations on one stack share it.
     pub stack_limit: u64,
+    /// The stack, if the call has it for itself. It ends at the resume point.
+    pub own_stack: Option<OwnStack>,
     /// The exit record of the previous activation. It is kept here, because calls in this
     /// activation overwrite it if both are of one store.
     pub previous_exit: ExitRecord,
@@ -42,6 +46,21 @@ pub struct Activation {
     /// The landing of the last exception; written when one is thrown.
     pub landing: MaybeUninit<Landing>,
 }
+
+/// The stack of a call that has it for itself.
+#[derive(Clone, Copy)]
+pub struct OwnStack {
+    /// The lowest address.
+    pub start: NonZeroUsize,
+    /// The number of such calls that are under way on this thread, up to this one.
+    pub depth: usize,
+}
+
+/// The maximum number of calls with stacks of their own that are nested in each other. Each waits
+/// for the next one through a future of the host, so polling or dropping the outermost one recurses
+/// through all of them. Dropping cannot fail. It takes 128 bytes for each level, or 448 without
+/// optimization, and so a third of [`HOST_RESERVE`] at most.
+const MAX_DEPTH: usize = 200;
 
 /// The innermost frames of a stopped call. They are collected without allocation, so that a signal
 /// handler can do it.
@@ -124,21 +143,51 @@ pub fn prepare_thread() {
 
 /// Returns whether the innermost call of this thread is the only one into the instance.
 pub fn is_only_call(data: &InstanceData) -> bool {
-    // SAFETY: this thread runs.
-    let mut activation = unsafe { (*thread()).current.get() };
-    let mut calls = 0;
-    // SAFETY: activations in the list are running calls further out on this stack.
-    while let Some(call) = unsafe { activation.as_ref() } {
-        calls += usize::from(ptr::eq(call.data, data));
-        activation = call.previous;
-    }
-    calls == 1
+    // SAFETY: this thread runs, and its calls are under way.
+    let calls = unsafe { calls((*thread()).current.get()) };
+    calls.filter(|call| ptr::eq(call.data, data)).count() == 1
+}
+
+/// Returns the calls of a thread from `innermost` outwards.
+///
+/// # Safety
+///
+/// `innermost` is null or was linked on this thread, and is still under way while the result is
+/// used.
+unsafe fn calls<'a>(innermost: *const Activation) -> impl Iterator<Item = &'a Activation> {
+    // SAFETY: activations in the list are running calls further out on this thread.
+    let call = |activation: *const Activation| unsafe { activation.as_ref() };
+    successors(call(innermost), move |inner| call(inner.previous))
 }
 
 /// Returns the stack limit of a call that has the stack at `stack` for itself.
 pub fn limit_of_own_stack(stack: &Range<usize>, stack_bytes: usize) -> u64 {
     let limit = stack.end.saturating_sub(stack_bytes);
     limit.max(stack.start + HOST_RESERVE) as u64
+}
+
+/// Returns the limit of a call at `sp`, if that is in the stack that a call from `outer` outwards
+/// has for itself.
+///
+/// # Errors
+///
+/// If host functions have used all stack above that limit.
+fn limit_on_own_stack(sp: usize, outer: *const Activation) -> Option<Result<u64, NoStack>> {
+    // SAFETY: `outer` is the innermost call of this thread.
+    let mut calls = unsafe { calls(outer) };
+    let owner = calls.find(|call| call.owns(sp))?;
+    Some(match sp < owner.stack_limit as usize {
+        true => Err(NoStack::UsedUp),
+        false => Ok(owner.stack_limit),
+    })
+}
+
+impl Activation {
+    /// Returns whether the call has the stack around `sp` for itself.
+    fn owns(&self, sp: usize) -> bool {
+        self.own_stack
+            .is_some_and(|stack| (stack.start.get()..self.resume.sp).contains(&sp))
+    }
 }
 
 /// Bytes of stack besides the reserve that a thread must have for calls into guests.
@@ -200,6 +249,9 @@ impl Thread {
         outer: &Activation,
         stack_bytes: usize,
     ) -> Result<u64, NoStack> {
+        if let Some(limit) = limit_on_own_stack(sp, outer) {
+            return limit;
+        }
         let (limit, own) = (outer.stack_limit as usize, self.own());
         let below_limit = match own.contains(&outer.resume.sp) {
             true => (own.start..limit).contains(&sp),
@@ -234,17 +286,28 @@ impl Thread {
     }
 
     /// Prepares the thread for a call that has a stack of its own, made or resumed at stack pointer
-    /// `sp`. The host function that it waits for runs there.
+    /// `sp`. The host function that it waits for runs there. Returns the number of such calls that
+    /// are under way on the thread, with this one.
     ///
     /// # Errors
     ///
-    /// If the thread cannot be prepared, or only the reserve is left of its own stack: calls that
-    /// wait for each other are resumed within each other.
-    pub fn prepare_for_host(&self, sp: usize) -> Result<(), NoStack> {
+    /// If the thread cannot be prepared, or only the reserve is left of the stack around `sp`, or
+    /// too many such calls are under way. Calls that wait for each other are resumed within each
+    /// other.
+    pub fn prepare_for_host(&self, sp: usize) -> Result<usize, NoStack> {
         self.prepare()?;
-        match (self.own().start..self.floor.get()).contains(&sp) {
-            true => Err(NoStack::UsedUp),
-            false => Ok(()),
+        let outer = self.current.get();
+        if (self.own().start..self.floor.get()).contains(&sp) {
+            return Err(NoStack::UsedUp);
+        }
+        if let Some(limit) = limit_on_own_stack(sp, outer) {
+            limit?;
+        }
+        // SAFETY: this is the innermost call of this thread.
+        let outer = unsafe { calls(outer) }.find_map(|call| call.own_stack);
+        match outer.map_or(0, |outer| outer.depth) {
+            MAX_DEPTH.. => Err(NoStack::UsedUp),
+            depth => Ok(depth + 1),
         }
     }
 
@@ -260,8 +323,8 @@ impl Thread {
     fn stack_limit_at_end(&self, sp: usize, limit: usize) -> Result<u64, NoStack> {
         self.prepare()?;
         let stack = self.own();
-        // Only its maker knows the bounds of a stack that is not the thread's own, such as a
-        // coroutine's. It does not extend into the thread's stack.
+        // Only its maker knows the bounds of a stack that is neither the thread's own nor that of a
+        // call, such as a coroutine's. It does not extend into the thread's stack.
         if sp >= stack.end {
             return Ok(limit.max(stack.end) as u64);
         }
@@ -389,6 +452,7 @@ mod tests {
             previous: ptr::null(),
             data: ptr::null(),
             stack_limit,
+            own_stack: None,
             previous_exit: ExitRecord { fp: 0 },
             trap: None,
             frames: MaybeUninit::uninit(),
@@ -415,6 +479,75 @@ mod tests {
             for other in [1 << 20, thread.top.get() + (1 << 20)] {
                 assert_eq!(nested(other).unwrap(), (other - (64 << 10)) as u64);
             }
+        });
+    }
+
+    /// Returns a call that has the stack at `stack` for itself, of which guests may use `bytes`.
+    fn with_own_stack(stack: &Range<usize>, bytes: usize, depth: usize) -> Activation {
+        Activation {
+            own_stack: Some(OwnStack {
+                start: NonZeroUsize::new(stack.start).unwrap(),
+                depth,
+            }),
+            ..outer(stack.end, limit_of_own_stack(stack, bytes))
+        }
+    }
+
+    #[test]
+    fn nested_calls_respect_the_limit_of_a_calls_own_stack() {
+        on_stack(1 << 20, |thread, sp| {
+            let limit = thread.stack_limit(sp, 64 << 10).unwrap();
+            // The thread's own stack is not there.
+            let stack = (1 << 20)..(3 << 20);
+            let call = with_own_stack(&stack, 512 << 10, 1);
+            let inner = Activation {
+                previous: &call,
+                ..outer(stack.end - 1000, call.stack_limit)
+            };
+            let elsewhere = Activation {
+                previous: &inner,
+                ..outer(sp, limit)
+            };
+            for innermost in [&call, &inner, &elsewhere] {
+                thread.current.set(innermost);
+                let nested = |inner: usize| thread.nested_limit(inner, innermost, 64 << 10);
+                let limit = call.stack_limit as usize;
+                for sp in [stack.end - 2000, limit] {
+                    assert_eq!(nested(sp).unwrap(), call.stack_limit);
+                    assert_eq!(thread.prepare_for_host(sp).unwrap(), 2);
+                }
+                for sp in [limit - 1, limit - HOST_RESERVE - 1, stack.start] {
+                    assert!(matches!(nested(sp), Err(NoStack::UsedUp)));
+                    let prepared = thread.prepare_for_host(sp);
+                    assert!(matches!(prepared, Err(NoStack::UsedUp)));
+                }
+                // The thread's own stack.
+                assert_eq!(nested(sp).unwrap(), limit_of(thread, sp));
+                assert_eq!(thread.prepare_for_host(sp).unwrap(), 2);
+            }
+            thread.current.set(ptr::null());
+        });
+    }
+
+    fn limit_of(thread: &Thread, sp: usize) -> u64 {
+        thread.stack_limit(sp, 64 << 10).unwrap()
+    }
+
+    #[test]
+    fn calls_with_own_stacks_nest_so_deep_only() {
+        on_stack(1 << 20, |thread, sp| {
+            assert_eq!(thread.prepare_for_host(sp).unwrap(), 1);
+            let stack = (1 << 20)..(3 << 20);
+            for (depth, allowed) in [(MAX_DEPTH - 1, true), (MAX_DEPTH, false)] {
+                let call = with_own_stack(&stack, 512 << 10, depth);
+                let inner = Activation {
+                    previous: &call,
+                    ..outer(sp, 0)
+                };
+                thread.current.set(&inner);
+                assert_eq!(thread.prepare_for_host(sp).is_ok(), allowed);
+            }
+            thread.current.set(ptr::null());
         });
     }
 

@@ -96,6 +96,7 @@ unsafe fn call_in(
         previous,
         data,
         stack_limit,
+        own_stack: None,
         previous_exit,
         trap: None,
         frames,

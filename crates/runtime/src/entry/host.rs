@@ -111,8 +111,8 @@ where
         args: *mut u64,
         _: u64,
     ) -> MaySuspend {
-        // SAFETY: the instance lives while its code runs.
-        let record = Record::of_call(unsafe { InstanceData::of_ctx(ctx) }.current().host());
+        // SAFETY: the instance lives while its code runs, which has left for this.
+        let record = unsafe { Record::of_call(InstanceData::of_ctx(ctx).current().host()) };
         let function = |function: &F, call: HostCall<'_>| {
             // SAFETY: the call is being polled, and no one else uses the context now.
             let context = record.map(|record| unsafe { record.context() });
@@ -128,8 +128,8 @@ where
         match (rest, record) {
             (None, _) => MaySuspend::done(1),
             (Some(None), _) | (Some(Some(_)), None) => MaySuspend::done(0),
-            // SAFETY: the call, whose innermost activation is that of the machine code that called
-            // this, runs on the record's stack.
+            // SAFETY: the machine code that called the stub is in the innermost activation of this
+            // thread (`Departure::check`), which is the record's.
             (Some(Some(future)), Some(record)) => unsafe { record.suspend(Wait::Host(future)) },
         }
     }

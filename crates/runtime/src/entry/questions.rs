@@ -104,7 +104,8 @@ unsafe fn grow(ctx: *mut u8, request: GrowthRequest) -> MaySuspend {
         Ok(result) => return MaySuspend::done(result),
         Err(Later) => limiter.later.take(),
     };
-    match (later, Record::of_call(data.current().host())) {
+    // SAFETY: machine code of the current activation has left for this.
+    match (later, unsafe { Record::of_call(data.current().host()) }) {
         // SAFETY: as the caller promises.
         (Some(permit), Some(record)) => unsafe {
             wait_or_suspend(data, record, Wait::Growth(permit, request))
@@ -172,7 +173,8 @@ impl SuspendHook for AskToGoOn {
             Some(Verdict::Wait(wait)) => wait,
             None => return trap(Trap::Interrupt),
         };
-        let Some(record) = Record::of_call(host) else {
+        // SAFETY: machine code of the current activation has left for this.
+        let Some(record) = (unsafe { Record::of_call(host) }) else {
             return trap(Trap::Interrupt);
         };
         // SAFETY: as the caller promises.

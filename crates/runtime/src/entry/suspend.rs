@@ -9,8 +9,12 @@
 //! While a call is not polled, nothing points to it, and its stack has frames of machine code and
 //! its stubs only. They own nothing, and hold no address of a thread. So the next poll may be on
 //! another thread, and a call that is dropped just gives its stack back.
+//!
+//! A call that waits for another one polls that within its own poll, and drops it when it is
+//! dropped itself. Both recurse on the stack of the thread, so the number of calls that are nested
+//! in this way is limited (`Thread::prepare_for_host`).
 
-use super::activation::{self, Activation, NoStack};
+use super::activation::{self, Activation, Departure, NoStack, OwnStack};
 use super::call::{no_stack, stopped};
 use super::fault;
 use super::questions::AskLimiter;
@@ -26,6 +30,7 @@ use crate::instance::{
 use mintage_environ::builtin::GROWTH_ENDED;
 use mintage_environ::{DomainId, ExitRecord, Trap};
 use std::mem::{MaybeUninit, offset_of};
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::ptr::{self, NonNull};
@@ -43,7 +48,7 @@ pub struct Record {
     suspending: Suspending,
     /// Where machine code last left for the host, while the call is not polled.
     exit: ExitRecord,
-    /// The context of the poll that runs the call.
+    /// The context of the poll that runs the call, while machine code runs.
     context: *mut Context<'static>,
     /// What the call has just been suspended for.
     wait: Option<Wait>,
@@ -116,11 +121,17 @@ pub struct RunningRecord(NonNull<Record>);
 
 impl Record {
     /// Returns the record of the call that has this access to the host, if it can be suspended.
-    pub fn of_call(host: HostAccess) -> Option<RunningRecord> {
+    ///
+    /// # Safety
+    ///
+    /// The call is under way, and its machine code has left for this. The result is used only
+    /// before the machine code goes on.
+    pub unsafe fn of_call(host: HostAccess) -> Option<RunningRecord> {
         let HostAccess::Suspending(call) = host else {
             return None;
         };
-        // SAFETY: the access is one of a call under way, which keeps this.
+        // SAFETY: the call is under way and keeps this, which `SuspendableCall::new` made for its
+        // record.
         Some(RunningRecord(unsafe { call.as_ref() }.call.cast()))
     }
 }
@@ -132,20 +143,24 @@ impl RunningRecord {
     ///
     /// No one else uses it as long as the result lives, and the call is not suspended meanwhile.
     pub unsafe fn context<'a>(self) -> &'a mut Context<'a> {
-        // SAFETY: the poll wrote the pointer, whose referent lives until the poll ends.
-        unsafe { &mut *(*self.0.as_ptr()).context.cast() }
+        // SAFETY: the record lives while the call is under way (`of_call`).
+        let context = unsafe { (*self.0.as_ptr()).context };
+        assert!(!context.is_null(), "machine code of the call runs");
+        // SAFETY: `run` wrote the pointer before it switched to the machine code, and does not use
+        // its reference before the machine code has switched back.
+        unsafe { &mut *context.cast() }
     }
 
     /// Suspends the call until `wait` is over.
     ///
     /// # Safety
     ///
-    /// The result goes to the stub that machine code of the call has called, in the call's only
-    /// activation.
+    /// The result goes to the stub that machine code has called in the call's activation, which is
+    /// the innermost of this thread.
     pub unsafe fn suspend(self, wait: Wait) -> MaySuspend {
         let record = self.0.as_ptr();
-        // SAFETY: the record lives while the call is under way. The machine code runs on its
-        // stack.
+        // SAFETY: the record lives while the call is under way (`of_call`). The machine code of its
+        // activation runs on the stack below it.
         unsafe {
             (*record).wait = Some(wait);
             MaySuspend::suspend(&raw mut (*record).point)
@@ -175,7 +190,8 @@ enum State {
 
 // SAFETY: while the call is not polled, its stack has frames of machine code and its stubs only,
 // which hold no address of a thread. The pointers in the record are the instance's and the
-// caller's, who promise that they may be used on the thread that polls (`new`).
+// caller's, who promises that they may be used on the thread that polls, stops or drops the call
+// (`new`).
 unsafe impl Send for SuspendableCall {}
 
 impl SuspendableCall {
@@ -188,8 +204,12 @@ impl SuspendableCall {
     ///
     /// # Safety
     ///
-    /// What [`call`](crate::call) demands holds whenever the call is polled, on the thread that
-    /// polls. The instance lives until the call is dropped.
+    /// - What [`call`](crate::call) demands holds whenever the call is polled, on the thread that
+    ///   polls.
+    /// - Until the call is over or dropped, the instance lives, the words and `host` are valid, and
+    ///   so is all that host functions borrow through them. No one else uses any of this.
+    /// - Polling, [stopping](Self::stop) or dropping the call polls or drops futures of its host
+    ///   functions. They may be used on the thread that does so.
     pub unsafe fn new(
         stack: Stack,
         instance: InstanceHandle,
@@ -201,6 +221,7 @@ impl SuspendableCall {
         // SAFETY: the instance lives, as the caller promises.
         let data = unsafe { instance.data() };
         let room: *mut Record = stack.room(size_of::<Record>()).cast();
+        let range = stack.range();
         let record = NonNull::new(room).expect("no stack is at address 0");
         // SAFETY: the room is at the end of the stack, which no one else uses. It is aligned, since
         // the end of the stack and the record's size are.
@@ -211,10 +232,9 @@ impl SuspendableCall {
                 resume,
                 previous: ptr::null(),
                 data,
-                stack_limit: activation::limit_of_own_stack(
-                    &stack.range(),
-                    data.limits.stack_bytes,
-                ),
+                stack_limit: activation::limit_of_own_stack(&range, data.limits.stack_bytes),
+                own_stack: NonZeroUsize::new(range.start)
+                    .map(|start| OwnStack { start, depth: 0 }),
                 previous_exit: ExitRecord { fp: 0 },
                 trap: None,
                 frames: MaybeUninit::uninit(),
@@ -263,9 +283,10 @@ impl SuspendableCall {
         let data = unsafe { self.instance.data() };
         // SAFETY: this thread runs.
         let thread = unsafe { &*activation::thread() };
-        if let Err(error) = thread.prepare_for_host(arch::stack_pointer()) {
-            return Poll::Ready(Err(self.give_up(data, error)));
-        }
+        let depth = match thread.prepare_for_host(arch::stack_pointer()) {
+            Ok(depth) => depth,
+            Err(error) => return Poll::Ready(Err(self.give_up(data, error))),
+        };
         // The slab may be used by another thread than before.
         let control = control_block(data.ctx(self.domain));
         let (record, current) = (self.record.as_ptr(), data.current());
@@ -276,19 +297,24 @@ impl SuspendableCall {
         // SAFETY: as above.
         let previous_exit = outer.map(|outer| unsafe { (*outer.data).current().exit() });
         let outer_host = current.host();
-        // SAFETY: the record is the call's own. No machine code runs in this domain: the call was
-        // suspended in it, or is its innermost.
+        // SAFETY: the record is the call's own. The control block lives as long as the instance,
+        // and no machine code runs in this domain: the call has not begun there, or was suspended.
         unsafe {
+            if let Some(stack) = &mut (*record).activation.own_stack {
+                stack.depth = depth;
+            }
             (*record).activation.previous = previous;
             (*record).activation.previous_exit = previous_exit.unwrap_or(ExitRecord { fp: 0 });
-            (*record).context = ptr::from_mut(cx).cast();
             (*control).stack_limit = (*record).activation.stack_limit;
             current.set_host(HostAccess::Suspending(NonNull::from(&(*record).suspending)));
             current.set_exit((*record).exit);
             thread.current.set(&raw const (*record).activation);
         }
+        let departure = Departure::new();
         // SAFETY: the call is linked now.
         let result = unsafe { self.run(cx) };
+        // It is unlinked from the thread on which it was linked.
+        departure.check();
         thread.current.set(previous);
         // SAFETY: as above.
         unsafe { (*record).exit = current.exit() };
@@ -315,8 +341,12 @@ impl SuspendableCall {
         let record = self.record.as_ptr();
         let mut result = 0;
         if let Some(wait) = self.wait.take() {
+            let departure = Departure::new();
             // SAFETY: the instance lives, as the caller promises, who has linked the call.
-            match unsafe { wait.poll(cx, self.instance.data()) } {
+            let polled = unsafe { wait.poll(cx, self.instance.data()) };
+            // This precedes machine code, which may trap.
+            departure.check();
+            match polled {
                 Err(wait) => {
                     self.wait = Some(wait);
                     return Poll::Pending;
@@ -324,9 +354,16 @@ impl SuspendableCall {
                 Ok(done) => result = done,
             }
         }
-        // SAFETY: the call is prepared or suspended. Host functions catch their panics and builtins
-        // do not panic, so no frame needs to be unwound when the call is ended.
-        match unsafe { arch::switch_to(&raw mut (*record).point, result) } {
+        // SAFETY: the record is the call's own, and machine code does not run. The call is prepared
+        // or suspended. Host functions catch their panics and builtins do not panic, so no frame
+        // needs to be unwound when the call is ended.
+        let switched = unsafe {
+            (*record).context = ptr::from_mut(cx).cast();
+            let switched = arch::switch_to(&raw mut (*record).point, result);
+            (*record).context = ptr::null_mut();
+            switched
+        };
+        match switched {
             Switched::Suspended => {
                 self.state = State::Suspended;
                 // SAFETY: the record is the call's own, and machine code does not run.

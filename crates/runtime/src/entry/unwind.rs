@@ -43,7 +43,8 @@ impl ThrowHook for Throw {
             // SAFETY: as above.
             let entry =
                 unsafe { fault::stop(activation, Some(Trap::UncaughtException), pc - 1, fp) };
-            // SAFETY: `enter` wrote the resume point when the call began.
+            // SAFETY: the activation is the innermost, and the frames between are those of machine
+            // code and the stub.
             unsafe { Landing::at_resume_point(entry) }
         });
         // SAFETY: no one else uses the innermost activation while machine code runs in it.

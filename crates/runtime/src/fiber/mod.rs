@@ -33,7 +33,7 @@ const GUARD: usize = 64 << 10;
 const KEPT: usize = 32 << 10;
 /// The number of uses after which the rest of a stack is given back to the system.
 const USES: u8 = 64;
-/// The number of idle stacks that keep their top in memory.
+/// The most idle stacks that keep their top in memory.
 const WARM: usize = 256;
 
 /// The stacks of an engine.
@@ -47,7 +47,11 @@ pub struct StackPool {
 
 #[derive(Default)]
 struct State {
-    idle: Vec<Place>,
+    /// Idle stacks that keep their top in memory, those last that were used last. They are taken
+    /// first.
+    warm: Vec<Place>,
+    /// Idle stacks that have no memory.
+    cold: Vec<Place>,
     in_use: usize,
 }
 
@@ -109,7 +113,7 @@ impl StackPool {
         state.in_use += 1;
         let mut stack = Stack {
             pool: self.clone(),
-            place: state.idle.pop(),
+            place: state.warm.pop().or_else(|| state.cold.pop()),
         };
         drop(state);
         if stack.place.is_none() {
@@ -122,7 +126,7 @@ impl StackPool {
                 )
             })?;
             stack.place = places.pop();
-            self.lock().idle.append(&mut places);
+            self.lock().cold.append(&mut places);
         }
         Ok(stack)
     }
@@ -140,11 +144,10 @@ impl StackPool {
 
     /// Maps a region of stacks.
     fn map_region(&self) -> Result<Vec<Place>> {
-        let slot = GUARD + self.size;
         let count = REGION.min(self.total);
-        let len = slot
-            .checked_mul(count)
-            .context("the stacks are too large")?;
+        let slot = GUARD.checked_add(self.size);
+        let sizes = slot.and_then(|slot| Some((slot, slot.checked_mul(count)?)));
+        let (slot, len) = sizes.context("the stacks are too large")?;
         let memory = Reservation::new(len)?;
         // With huge pages, one touched page of a stack would take 2 MiB.
         memory.avoid_huge_pages()?;
@@ -186,21 +189,31 @@ impl StackPool {
     /// Takes a stack back.
     fn release(&self, mut place: Place) {
         place.uses += 1;
-        // Read without the lock held across the system call: the number is only a hint.
-        let keep = match self.lock().idle.len() < WARM {
-            true if place.uses < USES => None,
-            true => Some(KEPT),
-            false => Some(0),
-        };
-        if let Some(keep) = keep {
+        if place.uses >= USES {
             place.uses = 0;
-            let len = place.range.len().saturating_sub(keep);
-            // SAFETY: the stack is not in use. If the system refuses, it stays in memory.
-            let _ = unsafe { place.region.memory.discard(place.range.start, len) };
+            place.discard_below(KEPT);
         }
         let mut state = self.lock();
+        if state.warm.len() < WARM {
+            state.in_use -= 1;
+            state.warm.push(place);
+            return;
+        }
+        drop(state);
+        place.uses = 0;
+        place.discard_below(0);
+        let mut state = self.lock();
         state.in_use -= 1;
-        state.idle.push(place);
+        state.cold.push(place);
+    }
+}
+
+impl Place {
+    /// Gives the memory of the stack back to the system, except for the `keep` bytes at its top.
+    fn discard_below(&self, keep: usize) {
+        let len = self.range.len().saturating_sub(keep);
+        // SAFETY: the stack is not in use. If the system refuses, it stays in memory.
+        let _ = unsafe { self.region.memory.discard(self.range.start, len) };
     }
 }
 
@@ -297,6 +310,37 @@ mod tests {
             }
         }
         assert_eq!(read(&pool.acquire().unwrap()), (0, 7));
+    }
+
+    /// Stacks beyond those that are kept warm are not the ones that are used next.
+    #[test]
+    fn stacks_that_are_used_again_are_warm() {
+        let total = WARM + 64;
+        let pool = StackPool::new(0, 0, PoolConfig::new().total_stacks(total as u32));
+        let stacks: Vec<Stack> = (0..total).map(|_| pool.acquire().unwrap()).collect();
+        for stack in &stacks {
+            // SAFETY: the stack is accessible.
+            unsafe { stack.room(1).write(7) };
+        }
+        drop(stacks);
+        let read = |stack: &Stack| {
+            // SAFETY: as above.
+            unsafe { stack.room(1).read() }
+        };
+        for _ in 0..10 {
+            assert_eq!(read(&pool.acquire().unwrap()), 7);
+        }
+        let stacks: Vec<Stack> = (0..total).map(|_| pool.acquire().unwrap()).collect();
+        let warm = stacks.iter().filter(|stack| read(stack) == 7).count();
+        assert_eq!(warm, WARM);
+    }
+
+    #[test]
+    fn sizes_beyond_the_address_space_are_refused() {
+        let pool = StackPool::new(usize::MAX, 0, &PoolConfig::new());
+        let error = pool.acquire().err().unwrap();
+        assert!(format!("{error:#}").contains("too large"), "{error:#}");
+        assert_eq!(pool.in_use(), 0);
     }
 
     /// The fallback of systems that cannot install guards.
