@@ -274,8 +274,14 @@ impl Func {
     /// any executor. While it exists, nothing else of the store can run.
     ///
     /// A function of an instance whose imports are all synchronous runs within the first poll, on
-    /// the stack of the thread. Otherwise it has a stack of its own; see
-    /// [`PoolConfig::total_stacks`](crate::PoolConfig::total_stacks).
+    /// the stack of the thread, unless guests of the store may yield. Otherwise it has a stack of
+    /// its own; see [`PoolConfig::total_stacks`](crate::PoolConfig::total_stacks). This is decided
+    /// when the call begins: if a host function makes guests of the store yield only then, a call
+    /// without a stack of its own fails where it would have to yield.
+    ///
+    /// On an engine whose guests can be interrupted, a suspended call keeps the waker of the task
+    /// that polls it. If nothing else keeps that task, it waits until it is interrupted, even if
+    /// its host function has dropped all wakers.
     ///
     /// # Errors
     ///

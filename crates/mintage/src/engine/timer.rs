@@ -8,7 +8,7 @@ use mintage_runtime::process_id;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 /// Watches the deadlines of an engine's stores, with a thread that the first one starts.
@@ -93,7 +93,7 @@ impl Timer {
         }
         let shared = Arc::<Shared>::default();
         let run = shared.clone();
-        let thread = std::thread::Builder::new().name("mintage-deadlines".into());
+        let thread = thread::Builder::new().name("mintage-deadlines".into());
         let thread = thread.spawn(move || run.run());
         let thread = thread.context("cannot start the thread that watches deadlines")?;
         let new = Watch {
@@ -127,17 +127,17 @@ impl Shared {
                     // Under the lock, so that a store that has taken its deadline back does not get
                     // the bit afterwards.
                     let passed = state.deadlines.pop_first();
-                    let waker = passed.and_then(|(_, target)| target.set(EXPIRED));
-                    match waker {
-                        None => state,
-                        Some(waker) => {
-                            // An executor runs here, which may drop stores.
-                            drop(state);
-                            // If it panics, that is its affair, and other deadlines still pass.
-                            let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
-                            self.lock()
+                    let waker = passed.as_ref().and_then(|(_, target)| target.set(EXPIRED));
+                    drop(state);
+                    // An executor runs here, which may drop stores, and their engine with this
+                    // timer. If it panics, that is its affair, and other deadlines still pass.
+                    let _ = catch_unwind(AssertUnwindSafe(|| {
+                        if let Some(waker) = waker {
+                            waker.wake();
                         }
-                    }
+                        drop(passed);
+                    }));
+                    self.lock()
                 }
                 Some(left) => {
                     let woken = self.changed.wait_timeout(state, left);
@@ -163,7 +163,9 @@ impl Deadline {
 impl Drop for Deadline {
     fn drop(&mut self) {
         if self.process == process_id() {
-            self.shared.lock().deadlines.remove(&self.key);
+            let removed = self.shared.lock().deadlines.remove(&self.key);
+            // Not under the lock, since a waker may be dropped with it.
+            drop(removed);
         }
     }
 }
@@ -179,8 +181,12 @@ impl Drop for Timer {
         }
         watch.shared.lock().ended = true;
         watch.shared.changed.notify_one();
-        // It does not panic, and no one would read its payload.
-        let _ = watch.thread.join();
+        // The thread itself drops the timer when a task that it wakes has the last engine. It ends
+        // after that.
+        if watch.thread.thread().id() != thread::current().id() {
+            // It does not panic, and no one would read its payload.
+            let _ = watch.thread.join();
+        }
     }
 }
 
@@ -188,6 +194,8 @@ impl Drop for Timer {
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::mpsc;
+    use std::task::{Wake, Waker};
 
     fn is_set_within(word: &AtomicU64, wait: Duration) -> bool {
         let start = Instant::now();
@@ -195,7 +203,7 @@ mod tests {
             if word.load(Ordering::Relaxed) == EXPIRED {
                 return true;
             }
-            std::thread::sleep(Duration::from_millis(1));
+            thread::sleep(Duration::from_millis(1));
         }
         false
     }
@@ -216,6 +224,41 @@ mod tests {
         assert_eq!(words[3].load(Ordering::Relaxed), 0);
         assert_eq!(words[0].load(Ordering::Relaxed), 0);
         assert_eq!(timer.shared().unwrap().1.lock().deadlines.len(), 1);
+    }
+
+    /// Drops a timer when it is woken.
+    struct DropsTimer {
+        timer: Mutex<Option<Timer>>,
+        dropped: mpsc::SyncSender<()>,
+    }
+
+    impl Wake for DropsTimer {
+        fn wake(self: Arc<Self>) {
+            drop(self.timer.lock().unwrap().take());
+            self.dropped.send(()).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_task_that_a_deadline_wakes_may_have_the_last_engine() {
+        let timer = Timer::default();
+        let target = InterruptTarget::new(Arc::default());
+        let after = Instant::now() + Duration::from_millis(40);
+        let deadline = timer.watch(after, target.clone()).unwrap();
+        let shared = Arc::downgrade(&timer.shared().unwrap().1);
+        let (dropped, receiver) = mpsc::sync_channel(1);
+        let timer = Mutex::new(Some(timer));
+        let waker = Waker::from(Arc::new(DropsTimer { timer, dropped }));
+        assert!(!target.is_ended(&waker));
+        // It would panic before it says so.
+        receiver.recv_timeout(Duration::from_secs(20)).unwrap();
+        drop(deadline);
+        // The thread ends.
+        let start = Instant::now();
+        while shared.upgrade().is_some() && start.elapsed() < Duration::from_secs(20) {
+            thread::sleep(Duration::from_millis(1));
+        }
+        assert!(shared.upgrade().is_none());
     }
 
     #[test]

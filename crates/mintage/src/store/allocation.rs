@@ -1,6 +1,7 @@
 //! [`Allocation`]: the memory of a store, and what is current in it.
 
 use super::StoreInner;
+use super::limits::HostState;
 use mintage_runtime::Current;
 use std::mem::ManuallyDrop;
 use std::ops::{Deref, DerefMut};
@@ -13,7 +14,7 @@ use std::ptr::NonNull;
 pub(super) struct Allocation<T: 'static>(NonNull<Allocated<T>>);
 
 struct Allocated<T: 'static> {
-    // First, since it has the instances, which use what is current.
+    // First, so that it is dropped first: it has the instances, which use what is current.
     inner: StoreInner<T>,
     current: Current,
 }
@@ -40,11 +41,15 @@ impl<T> Allocation<T> {
         Self(NonNull::from(Box::leak(allocation)).cast())
     }
 
-    /// Takes the contents out of the allocation.
-    pub fn into_inner(self) -> StoreInner<T> {
+    /// Drops the store but for the state of the host.
+    pub fn into_host(self) -> HostState<T> {
         let place = ManuallyDrop::new(self).0;
         // SAFETY: `new` leaked the box, and `self`, which would free it, is forgotten.
-        unsafe { Box::from_raw(place.as_ptr()) }.inner
+        let allocated = unsafe { Box::from_raw(place.as_ptr()) };
+        let StoreInner { opaque, host } = allocated.inner;
+        // Before the box is freed, since the instances use what is current.
+        drop(opaque);
+        host
     }
 }
 

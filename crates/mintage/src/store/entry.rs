@@ -89,11 +89,13 @@ impl<T> StoreInner<T> {
         if starts {
             self.cross(CallHook::CallingWasm, None)?;
         }
-        // SAFETY: the instance is in the store, which never drops one before itself, and the store
-        // is borrowed exclusively. The instance's host functions were made by `host_func` for a
-        // linker of the same `T`, which `InstancePre<T>` and the type of `self` tie together, and
-        // expect the store's pointer. No other reference to the store or into the instance's
-        // memories is used until the call is over.
+        debug_assert!(self.opaque.instances[instance].entries.are_under_way());
+        // SAFETY: the instance is in the store, which does not remove it while a scope has entered
+        // it, as that of `instantiate` has, and the store is borrowed exclusively. The instance's
+        // host functions were made by `host_func` for a linker of the same `T`, which
+        // `InstancePre<T>` and the type of `self` tie together, and expect the store's pointer. No
+        // other reference to the store or into the instance's memories is used until the call is
+        // over.
         let result = unsafe { mintage_runtime::run_initializers(handle, self.host_access()) };
         match starts {
             true => self.crossed(CallHook::ReturningFromWasm, None, result.map_err(stopped)),
@@ -123,11 +125,13 @@ impl<T> StoreInner<T> {
         } = &self.opaque.instances[instance];
         let lift = component.lift(lift);
         let (handle, domain, callee) = (runtime.handle(), lift.boundary.domain, lift.callee);
-        // SAFETY: the instance is in the store, which is borrowed exclusively and never drops an
-        // instance before itself. `callee` is the lift's core function in the instance's own code,
-        // and its canonical options name its domain. A lifted function has at most 16 parameters
-        // and one result, none of them a vector; the caller lowered values of the lift's type. On
-        // host functions and references see `run_initializers`.
+        debug_assert!(self.opaque.instances[instance].entries.are_under_way());
+        // SAFETY: the instance is in the store, which is borrowed exclusively, and does not remove
+        // it while a scope has entered it, as that of the call has. `callee` is the lift's core
+        // function in the instance's own code, and its canonical options name its domain. A lifted
+        // function has at most 16 parameters and one result, none of them a vector; the caller
+        // lowered values of the lift's type. On host functions and references see
+        // `run_initializers`.
         let result = unsafe {
             mintage_runtime::call(
                 handle,
@@ -167,6 +171,7 @@ impl<T> StoreInner<T> {
         let callee = component.code().callee(callee)?;
         let handle = runtime.handle();
         self.cross(CallHook::CallingWasm, None)?;
+        debug_assert!(self.opaque.instances[instance].entries.are_under_way());
         // SAFETY: as in `call_lift`; the words are enough for the signature, and the caller
         // converted values of its types.
         let result = unsafe {
@@ -266,7 +271,8 @@ unsafe fn limiter<'a, T: 'static>(host: HostAccess) -> Option<&'a mut dyn Growth
 ///
 /// # Safety
 ///
-/// As [`limiter`]: machine code has left for this call and resumes after it.
+/// As [`limiter`]. Machine code has left for this call. It goes on after this and after the answer,
+/// if that comes later: until then, no one else uses the store.
 unsafe fn growing<T: 'static>(host: HostAccess, growth: &Growth) -> anyhow::Result<Permit> {
     // SAFETY: as the caller promises.
     let Some(limiter) = (unsafe { limiter::<T>(host) }) else {
@@ -277,8 +283,9 @@ unsafe fn growing<T: 'static>(host: HostAccess, growth: &Growth) -> anyhow::Resu
         (MayGrow::Later(answer), Growing::Memory(_) | Growing::Table(_)) if can_wait => {
             let answer: Answer<'_> = answer;
             let answer = Box::pin(async move { Ok(answer.await?) });
-            // SAFETY: the runtime drops the answer before the call of the guest ends. Until then
-            // the store, whose data the limiter is in, is borrowed for that call.
+            // SAFETY: the runtime drops the answer before the call of the guest is over or dropped.
+            // Until then the store, whose data the limiter is in, is borrowed for that call, and no
+            // one else uses it (`SuspendableCall::new`).
             return Ok(Permit::Later(unsafe {
                 std::mem::transmute::<LaterPermitOf<'_>, LaterPermit>(answer)
             }));
@@ -352,7 +359,7 @@ unsafe fn check_in<T: 'static>(host: HostAccess) -> anyhow::Result<Verdict> {
 struct YieldingStore<T: 'static>(NonNull<StoreInner<T>>);
 
 // SAFETY: it goes to another thread only within the future of the asynchronous call that is
-// suspended. That is `Send` only if `T` is.
+// suspended. That is `Send` only if `StoreInner<T>` is, which it has a reference to.
 unsafe impl<T: 'static> Send for YieldingStore<T> {}
 
 /// Returns the functions by which the runtime asks the limiter of a store of `T`.

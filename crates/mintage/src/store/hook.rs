@@ -8,7 +8,7 @@ use super::{Store, StoreContextMut, StoreInner};
 use crate::error::Result;
 use crate::types::StoreInstanceId;
 use mintage_environ::ImportId;
-use std::fmt;
+use std::{fmt, mem};
 
 /// A crossing between host and guests; see [`Store::call_hook`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -148,7 +148,7 @@ impl<T> StoreContextMut<'_, T> {
     /// destructor, `None`.
     pub fn host_function(&self) -> Option<HostFunctionName<'_>> {
         let (instance, import) = self.0.host.hooked?;
-        let component = &self.0.opaque.instances[instance].component;
+        let component = &self.0.opaque.instances.get(instance)?.component;
         let import = &component.interface().import_funcs[import];
         Some(HostFunctionName(&import.path))
     }
@@ -189,14 +189,27 @@ impl<T: 'static> StoreInner<T> {
             // The host may have forked the process.
             self.keep_deadline()?;
         }
-        let Some(mut hook) = self.host.hook.take() else {
+        let Some(hook) = self.host.hook.take() else {
             return Ok(());
         };
         self.host.hooked = host;
-        let result = hook(StoreContextMut(self), event);
-        self.host.hooked = None;
-        self.host.hook = Some(hook);
-        result
+        let mut running = RunningHook { store: self, hook };
+        (running.hook)(StoreContextMut(running.store), event)
+    }
+}
+
+/// A hook that runs. Dropping it puts the hook back, also when it panics.
+struct RunningHook<'s, T: 'static> {
+    store: &'s mut StoreInner<T>,
+    hook: Hook<T>,
+}
+
+impl<T: 'static> Drop for RunningHook<'_, T> {
+    fn drop(&mut self) {
+        self.store.host.hooked = None;
+        // A closure that does nothing takes no memory.
+        let hook = mem::replace(&mut self.hook, Box::new(|_, _| Ok(())));
+        self.store.host.hook = Some(hook);
     }
 }
 

@@ -11,6 +11,7 @@ use crate::{Component, Engine};
 use mintage_environ::component::{CoreCallee, Resource};
 use mintage_environ::{DomainId, MemoryId, limit};
 use mintage_runtime::{Code, Growth, HostTable, Image, InstanceHandle, Limits};
+use std::mem;
 use std::sync::Arc;
 
 /// The run-time part of an instance. Only an exclusive reference gives access to what changes, so
@@ -81,11 +82,12 @@ impl<T: 'static> StoreInner<T> {
         let room = self.room_for(component)?;
         let image = self.host.admit(component.code())?;
         let id = self.add_instance(component, imports, linked, room, image)?;
-        let mut scope = CallScope::new(self, id, false);
+        let new = NewInstance { store: self, id };
+        let mut scope = CallScope::new(new.store, id, false);
         scope.enter();
         let started = scope.store.run_initializers(id);
         scope.end(&started);
-        self.keep_if(id, started)
+        started.map(|()| new.keep())
     }
 
     /// Makes an instance as [`instantiate`](Self::instantiate) does. The limiter and the start
@@ -106,19 +108,12 @@ impl<T: 'static> StoreInner<T> {
         let room = self.room_for(component)?;
         let image = self.host.admit_async(component.code()).await?;
         let id = self.add_instance(component, imports, linked, room, image)?;
-        let mut scope = CallScope::new(self, id, false);
+        let new = NewInstance { store: self, id };
+        let mut scope = CallScope::new(new.store, id, false);
         scope.enter();
         let started = scope.store.run_initializers_async(id).await;
         scope.end(&started);
-        self.keep_if(id, started)
-    }
-
-    /// Returns the instance if its start functions have returned, or else drops it.
-    fn keep_if(&mut self, id: StoreInstanceId, started: Result<()>) -> Result<StoreInstanceId> {
-        if started.is_err() {
-            self.remove_instance(id);
-        }
-        started.map(|()| id)
+        started.map(|()| new.keep())
     }
 
     /// Drops an instance. Returns the resources of the host that it owned: types and
@@ -315,6 +310,28 @@ impl<T: 'static> StoreInner<T> {
                 Some(FoundDestructor::Guest(instance, domain, dtor))
             }
         })
+    }
+}
+
+/// An instance whose start functions have not all returned. It is removed when this is dropped: a
+/// start function fails or panics, or is not waited for any more.
+struct NewInstance<'s, T: 'static> {
+    store: &'s mut StoreInner<T>,
+    id: StoreInstanceId,
+}
+
+impl<T: 'static> NewInstance<'_, T> {
+    /// Keeps the instance in the store.
+    fn keep(self) -> StoreInstanceId {
+        let id = self.id;
+        mem::forget(self);
+        id
+    }
+}
+
+impl<T: 'static> Drop for NewInstance<'_, T> {
+    fn drop(&mut self) {
+        self.store.remove_instance(self.id);
     }
 }
 

@@ -9,10 +9,9 @@ use crate::error::{Error, ErrorKind, LimitKind, Result, bail, ensure};
 use async_trait::async_trait;
 use mintage_environ::error::Classified;
 use mintage_environ::layout::SlabLayout;
-use mintage_runtime::{Code, Growing, Growth, Image, Verdict};
+use mintage_runtime::{Growing, Growth, Verdict};
 use std::any::Any;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::Poll;
 
 /// Default limit on the numbers of instances, of memories and of tables of a store.
@@ -677,88 +676,8 @@ impl<T> HostState<T> {
         }
     }
 
-    /// Returns the image that an instance may start with.
-    ///
-    /// # Errors
-    ///
-    /// If the limiter refuses the sizes that the component declares, or does not answer at once.
-    pub fn admit<'c>(&mut self, code: &'c Code) -> Result<&'c Arc<Image>> {
-        if let Some(caps) = &self.caps {
-            caps.admit(code.layout())?;
-        }
-        if !self.limits_growth() {
-            return Ok(code.image());
-        }
-        for image in images(code) {
-            let mut sizes = Growth::at_start(code, image).enumerate();
-            let refusal = sizes.find_map(|(number, growth)| {
-                let answer = self.growing(&growth).and_then(MayGrow::now);
-                self.refusal(code, image, number, &growth, answer)
-            });
-            match refusal {
-                None => return Ok(image),
-                Some(error) if Arc::ptr_eq(image, code.declared_image()) => return Err(error),
-                Some(_) => {}
-            }
-        }
-        bail!("a component has an image")
-    }
-
-    /// Returns the image that an instance may start with, as [`admit`](Self::admit) does, when the
-    /// limiter has answered.
-    ///
-    /// # Errors
-    ///
-    /// If the limiter refuses the sizes that the component declares.
-    pub async fn admit_async<'c>(&mut self, code: &'c Code) -> Result<&'c Arc<Image>>
-    where
-        T: Send,
-    {
-        if let Some(caps) = &self.caps {
-            caps.admit(code.layout())?;
-        }
-        for image in images(code) {
-            let mut refusal = None;
-            for (number, growth) in Growth::at_start(code, image).enumerate() {
-                let answer = match self.growing(&growth) {
-                    Ok(answer) => answer.wait().await,
-                    Err(error) => Err(error),
-                };
-                refusal = self.refusal(code, image, number, &growth, answer);
-                if refusal.is_some() {
-                    break;
-                }
-            }
-            match refusal {
-                None => return Ok(image),
-                Some(error) if Arc::ptr_eq(image, code.declared_image()) => return Err(error),
-                Some(_) => {}
-            }
-        }
-        bail!("a component has an image")
-    }
-
-    /// Returns the error if growth number `number` of an image was refused, and gives back what was
-    /// allowed before it.
-    fn refusal(
-        &mut self,
-        code: &Code,
-        image: &Image,
-        number: usize,
-        growth: &Growth,
-        answer: Result<bool>,
-    ) -> Option<Error> {
-        let error = match answer {
-            Ok(true) => return None,
-            Ok(false) => self.refused(growth).into(),
-            Err(error) => error.context(refused(growth, None)),
-        };
-        self.release(Growth::at_start(code, image).take(number));
-        Some(error)
-    }
-
     /// Makes the error for an instance that starts with more than the limiter allows.
-    fn refused(&mut self, growth: &Growth) -> Classified {
+    pub fn refused(&mut self, growth: &Growth) -> Classified {
         let table = matches!(growth.what, Growing::Table(_));
         if let Some(cap) = self.cap(growth) {
             let kind = if table {
@@ -786,15 +705,6 @@ impl<T> HostState<T> {
     }
 }
 
-/// Returns the images that an instance may start with, in the order in which the limiter is asked.
-/// If the sizes after start functions are refused, the start functions run again, and can see which
-/// growth fails.
-fn images(code: &Code) -> impl Iterator<Item = &Arc<Image>> {
-    let (image, declared) = (code.image(), code.declared_image());
-    let started = (!Arc::ptr_eq(image, declared)).then_some(image);
-    started.into_iter().chain([declared])
-}
-
 /// Classifies the error that a limiter returned as the host's, unless it says that a limit was
 /// reached.
 fn failure(error: Error) -> Error {
@@ -815,7 +725,7 @@ fn release(limiter: &mut FoundLimiter<'_>, growth: &Growth) {
 
 /// Makes the error for an instance that starts with too much, for a reason that the limiter may
 /// have given.
-fn refused(growth: &Growth, reason: Option<(LimitKind, String)>) -> Classified {
+pub(super) fn refused(growth: &Growth, reason: Option<(LimitKind, String)>) -> Classified {
     let (kind, unit, setting) = match growth.what {
         Growing::Memory(_) | Growing::Heap(_) => (LimitKind::Memory, "bytes", "memory_size"),
         Growing::Table(_) => (LimitKind::Table, "entries", "table_elements"),

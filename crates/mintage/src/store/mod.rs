@@ -9,7 +9,7 @@
 //! | `suspend.rs`, `waiting.rs` | calls that wait for a host function, and that function |
 //! | `scope.rs`, `handles.rs` | the resources that the host holds, lends and borrows |
 //! | `linked.rs` | what the imports of an instance were resolved to |
-//! | `limits.rs` | limits on space |
+//! | `limits.rs`, `admission.rs` | limits on space, and what a new instance takes of it |
 //! | `time.rs`, `fuel.rs`, `interrupt.rs` | limits on time |
 //! | `backtrace.rs` | the wasm functions that wait for a host function |
 //! | `compatible.rs` | methods for hosts that port |
@@ -17,6 +17,7 @@
 //! | `check_in.rs` | whether a guest at such a limit traps or goes on |
 //! | `watch.rs` | how a host function that blocks learns of such a limit |
 
+mod admission;
 #[allow(
     unsafe_code,
     reason = "a store and what machine code writes, in one allocation"
@@ -76,7 +77,6 @@ use self::limits::{FindLimiter, HostState, Used};
 use crate::Engine;
 use crate::error::{Error, Result, dropped, wrong_store};
 use crate::types::{StoreId, StoreInstanceId};
-use mintage_runtime::Stack;
 
 /// Default limit, in bytes, on the host memory for values that a guest passes in one call.
 const DEFAULT_HOSTCALL_FUEL: usize = 128 << 20;
@@ -108,7 +108,13 @@ const DEFAULT_HOSTCALL_FUEL: usize = 128 << 20;
 /// that order: a call that begins while another one is under way must end before it. A call must
 /// end on the thread on which it began. Both rules also hold for a stack that is dropped and
 /// unwound while a host function waits on it. If a host function returns to its guest out of order
-/// or on another thread, the process is aborted with a message on standard error.
+/// or on another thread, the process is aborted with a message on standard error. The same holds
+/// when a future of a host function has been polled.
+///
+/// An asynchronous call has a stack of its own. Host functions that are not asynchronous run there,
+/// and so does an asynchronous one when it is polled for the first time. Such calls may be nested
+/// in each other, each polled by a host function of the one before, but not more than 200 deep: the
+/// next one fails with [`Trap::StackOverflow`](crate::Trap::StackOverflow).
 ///
 /// # Drop
 ///
@@ -134,8 +140,6 @@ pub(crate) struct StoreOpaque {
     pub hostcall_fuel: usize,
     /// The resources that the host holds.
     pub handles: HostHandles,
-    /// Stacks for the next asynchronous calls.
-    stacks: Vec<Stack>,
     /// The current state of the store, beside this in one allocation.
     current: CurrentPointer,
 }
@@ -154,7 +158,6 @@ impl<T> Store<T> {
                 instances: Instances::default(),
                 used: Used::default(),
                 hostcall_fuel: DEFAULT_HOSTCALL_FUEL,
-                stacks: Vec::new(),
                 current,
             },
             host: HostState {
@@ -186,7 +189,7 @@ impl<T> Store<T> {
 
     /// Drops the store and returns the host's data.
     pub fn into_data(self) -> T {
-        self.inner.into_inner().host.data
+        self.inner.into_host().data
     }
 
     /// Returns the engine.

@@ -1,19 +1,16 @@
 //! Calls of guests that may be suspended while a host function waits.
 
-use super::{CallHook, LIFT_WORDS, StoreInner, StoreInstance, StoreOpaque};
+use super::{CallHook, LIFT_WORDS, StoreInner, StoreInstance};
 use crate::Trap;
 use crate::engine::wake::InterruptTarget;
 use crate::error::{Result, ensure, stopped};
 use crate::types::StoreInstanceId;
 use mintage_environ::component::CoreCallee;
 use mintage_environ::{DomainId, LiftId};
-use mintage_runtime::{Callee, HostTable, Initializers, Stack, Stopped, SuspendableCall};
+use mintage_runtime::{Callee, HostTable, Initializers, Stopped, SuspendableCall};
 use std::future::poll_fn;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
-
-/// The number of stacks that a store keeps for its next calls.
-const KEPT_STACKS: usize = 4;
 
 impl<T> StoreInner<T> {
     /// Returns whether calls into an instance may be suspended, because of its imports, or because
@@ -21,21 +18,6 @@ impl<T> StoreInner<T> {
     #[inline]
     pub fn may_suspend(&self, imports: &HostTable) -> bool {
         imports.may_suspend() || self.host.time.may_yield() || self.host.may_answer_later()
-    }
-}
-
-impl StoreOpaque {
-    fn take_stack(&mut self) -> Result<Stack> {
-        match self.stacks.pop() {
-            Some(stack) => Ok(stack),
-            None => Ok(self.engine.stacks().acquire()?),
-        }
-    }
-
-    fn keep_stack(&mut self, stack: Stack) {
-        if self.stacks.len() < KEPT_STACKS {
-            self.stacks.push(stack);
-        }
     }
 }
 
@@ -60,7 +42,7 @@ impl<T: Send + 'static> StoreInner<T> {
                 return Ok(());
             };
             // SAFETY: the function is of the instance's own code and of this domain, and has
-            // neither parameters nor results.
+            // neither parameters nor results. `instantiate_async` has entered the instance.
             unsafe { self.call_guest(instance, domain, &callee, &mut []) }.await?;
         }
     }
@@ -82,7 +64,7 @@ impl<T: Send + 'static> StoreInner<T> {
     ) -> Result<()> {
         let lift = self.opaque.instances[instance].component.lift(lift);
         let (domain, callee) = (lift.boundary.domain, lift.callee);
-        // SAFETY: as in `call_lift`.
+        // SAFETY: as in `call_lift`, where the call's scope has entered the instance.
         unsafe { self.call_guest(instance, domain, &callee, words) }.await
     }
 
@@ -109,7 +91,7 @@ impl<T: Send + 'static> StoreInner<T> {
             "too few words for a function of type {signature}"
         );
         let callee = component.code().callee(callee)?;
-        // SAFETY: as in `call_core`.
+        // SAFETY: as in `call_core`, where the call's scope has entered the instance.
         unsafe { self.call_guest(instance, domain, &callee, words) }.await
     }
 
@@ -119,10 +101,15 @@ impl<T: Send + 'static> StoreInner<T> {
     ///
     /// When there is no stack, or the guest does not return.
     ///
+    /// # Panics
+    ///
+    /// When there is no such instance.
+    ///
     /// # Safety
     ///
     /// `callee` is a function of the instance's code, and belongs to `domain`. The words are enough
-    /// for its signature, and hold values of its types.
+    /// for its signature, and hold values of its types. A [`CallScope`](super::CallScope) has
+    /// entered the instance, and ends after the future.
     async unsafe fn call_guest(
         &mut self,
         instance: StoreInstanceId,
@@ -130,28 +117,26 @@ impl<T: Send + 'static> StoreInner<T> {
         callee: &Callee,
         words: &mut [u64],
     ) -> Result<()> {
-        let stack = self.opaque.take_stack()?;
+        let stack = self.opaque.engine.stacks().acquire()?;
         self.cross(CallHook::CallingWasm, None)?;
+        debug_assert!(self.opaque.instances[instance].entries.are_under_way());
         let handle = self.opaque.instances[instance].runtime.handle();
         let interruption = self.host.time.interruption.as_ref();
         let interrupt = interruption.map(|interruption| interruption.target().clone());
         let host = NonNull::from(&mut *self).cast();
         // SAFETY: the caller promises that function, domain and words fit. The instance is in the
-        // store, which drops it no earlier than itself. The store and the words are borrowed
-        // exclusively by this future, which owns the call, and are not used before the call is
-        // over. `T` is `Send`, and so is what host functions borrow of the store. On host functions
-        // see `run_initializers`.
+        // store, which does not remove it while a scope has entered it. The store and the words are
+        // borrowed exclusively by this future. It owns the call, and does not use them before the
+        // call is over or dropped. `T` is `Send`, and so are the futures of host functions, with
+        // what they borrow through the store and the words. On host functions see
+        // `run_initializers`.
         let call = unsafe {
             SuspendableCall::new(stack, handle, domain, callee, words.as_mut_ptr(), host)
         };
         let mut call = GuestCall { call, interrupt };
         // SAFETY: as above.
         let result = poll_fn(|cx| unsafe { call.poll(cx) }).await;
-        let stack = call.call.take_stack();
         drop(call);
-        if let Some(stack) = stack {
-            self.opaque.keep_stack(stack);
-        }
         self.crossed(CallHook::ReturningFromWasm, None, result.map_err(stopped))
     }
 }

@@ -73,6 +73,10 @@ impl<T> Store<T> {
     /// [`clear_deadline`](Self::clear_deadline). This replaces an earlier deadline, whether it has
     /// passed or not. Time in host functions counts, but host functions are not interrupted.
     ///
+    /// An asynchronous host function that waits is dropped when the deadline passes. If the process
+    /// is forked while it waits, the deadline does not end its waiting in the child: the guest
+    /// traps when the function has returned.
+    ///
     /// The first deadline of an engine starts a thread, which watches the deadlines of all stores
     /// of the engine until the engine is dropped. If `after` is too long for the clock, there is no
     /// deadline.

@@ -2,14 +2,18 @@
 
 use super::scope::ScopeParts;
 use super::{CallScope, StoreContextMut, StoreInner};
+use crate::Val;
 use crate::error::{Error, Result, format_err};
+use crate::types::ComponentFunc;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
 use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
 
-/// The future of an asynchronous function of the host. It is `Send` if the host's data is.
+/// The future of an asynchronous function of the host. It is `Send` if `T` is, the host's data: the
+/// function returns one that is `Send`. Beside that there are only the context of a store of `T`
+/// and, for a function over [`Val`]s, these and its type.
 pub(crate) type HostResult<'a, R> = Pin<Box<dyn Future<Output = Result<R>> + 'a>>;
 
 /// The future that an asynchronous destructor of the host returns.
@@ -26,6 +30,12 @@ pub(crate) struct Waiting<'s, T: 'static, R> {
     scope: ScopeOf<'s, T>,
 }
 
+const _: () = {
+    const fn is_send<T: Send>() {}
+    is_send::<Val>();
+    is_send::<ComponentFunc>();
+};
+
 /// A [`CallScope`] whose store is in use elsewhere.
 struct ScopeOf<'s, T: 'static> {
     store: NonNull<StoreInner<T>>,
@@ -34,7 +44,8 @@ struct ScopeOf<'s, T: 'static> {
 }
 
 // SAFETY: a host function goes to another thread only within the future of the asynchronous call
-// that waits for it. That is `Send` only if `T` is, and then the function's future is, too.
+// that waits for it. That is `Send` only if `StoreInner<T>` is, and then the function's future is,
+// too (`HostResult`). The scope's parts are numbers.
 unsafe impl<T: 'static, R> Send for Waiting<'_, T, R> {}
 
 impl<'s, T: 'static, R> Waiting<'s, T, R> {

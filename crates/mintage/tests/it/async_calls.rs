@@ -2,9 +2,9 @@
 
 use crate::common::{OPTIONS, message, module};
 use mintage::{
-    Component, Config, Engine, ErrorKind, Instance, LimitKind, Linker, PoolConfig, ResourceAny,
-    ResourceLimiterAsync, ResourceType, Result, Store, StoreContextMut, Trap, UpdateDeadline, Val,
-    bail,
+    Component, Config, Engine, ErrorKind, Instance, InstancePre, InterruptHandle, LimitKind,
+    Linker, PoolConfig, ResourceAny, ResourceLimiterAsync, ResourceType, Result, Store,
+    StoreContextMut, StoreLimits, StoreLimitsBuilder, Trap, UpdateDeadline, Val, bail,
 };
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -406,6 +406,21 @@ fn stacks_run_out_with_an_error() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn idle_stores_have_no_stack() -> Result<()> {
+    let engine = Engine::new(Config::new().pool(PoolConfig::new().total_stacks(1)))?;
+    let pre = linker(&engine)?.instantiate_pre(&component(&engine)?)?;
+    let mut stores = Vec::new();
+    for _ in 0..3 {
+        let mut store = Store::new(&engine, Host::default());
+        let instance = pre.instantiate(&mut store)?;
+        let add = instance.get_typed_func::<(u32, u32), (u32,)>(&mut store, "add")?;
+        assert_eq!(block_on(add.call_async(&mut store, (40, 2)))?, (42,));
+        stores.push(store);
+    }
+    Ok(())
+}
+
 /// A host function that calls the next instance, which calls the host function again.
 #[test]
 fn calls_within_waiting_host_functions() -> Result<()> {
@@ -463,51 +478,96 @@ fn calls_within_waiting_host_functions() -> Result<()> {
     Ok(())
 }
 
+/// Instances whose host function makes an instance and calls it, and so on.
+struct Chain {
+    engine: Engine,
+    pre: InstancePre<usize>,
+}
+
+impl Chain {
+    /// Each host function waits `waits` times before its call. From the depth `most` on it only
+    /// waits.
+    fn new(pauses: u32, most: usize) -> Result<Chain> {
+        let mut pool = PoolConfig::new();
+        pool.total_component_instances(20_000).total_stacks(20_000);
+        let engine = Engine::new(Config::new().pool(&pool))?;
+        let component = component(&engine)?;
+        let mut linker = Linker::<usize>::new(&engine);
+        let next = Arc::new(Mutex::new(None));
+        let again = next.clone();
+        linker.root().func_wrap_async(
+            "add",
+            move |mut store, (a, b): (u32, u32)| -> Returned<'_, (u32,)> {
+                let pre: Option<InstancePre<usize>> = again.lock().unwrap().clone();
+                Box::new(async move {
+                    *store.data_mut() += 1;
+                    waits(pauses).await;
+                    if *store.data() == most {
+                        std::future::pending::<()>().await;
+                    }
+                    let instance = pre.unwrap().instantiate(&mut store)?;
+                    let add = instance.get_typed_func::<(u32, u32), (u32,)>(&mut store, "add")?;
+                    add.call_async(&mut store, (a, b)).await
+                })
+            },
+        )?;
+        linker.define_unknown_imports_as_traps(&component)?;
+        let pre = linker.instantiate_pre(&component)?;
+        *next.lock().unwrap() = Some(pre.clone());
+        Ok(Chain { engine, pre })
+    }
+
+    /// Calls the first instance on a thread with a stack of 1 MiB, and polls the call so many times
+    /// at most. Returns the result, if it is ready, and the depth that was reached.
+    fn call(self, polls: u32) -> (Option<Result<(u32,)>>, usize) {
+        let run = move || {
+            let mut store = Store::new(&self.engine, 0);
+            let instance = self.pre.instantiate(&mut store).unwrap();
+            let add = instance
+                .get_typed_func::<(u32, u32), (u32,)>(&mut store, "add")
+                .unwrap();
+            let mut future = Box::pin(add.call_async(&mut store, (1, 2)));
+            let result = (0..polls).find_map(|_| match poll(future.as_mut()) {
+                Poll::Ready(result) => Some(result),
+                Poll::Pending => None,
+            });
+            drop(future);
+            (result, *store.data())
+        };
+        let thread = thread::Builder::new().stack_size(1 << 20);
+        thread.spawn(run).unwrap().join().unwrap()
+    }
+}
+
 /// Without a bound, calls that wait for each other would use up the stack of the thread that polls
-/// them.
+/// or drops them. The first polls alone do not: each is on the stack of the call before.
 #[test]
 fn recursion_through_the_host_ends() -> Result<()> {
-    let engine =
-        Engine::new(Config::new().pool(PoolConfig::new().total_component_instances(20_000)))?;
-    let component = component(&engine)?;
-    let mut linker = Linker::<usize>::new(&engine);
-    linker.define_unknown_imports_as_traps(&component)?;
-    let pre = Arc::new(Mutex::new(None));
-    let mut linker = Linker::<usize>::new(&engine);
-    let again = pre.clone();
-    linker.root().func_wrap_async(
-        "add",
-        move |mut store, (a, b): (u32, u32)| -> Returned<'_, (u32,)> {
-            let pre: Option<mintage::InstancePre<usize>> = again.lock().unwrap().clone();
-            Box::new(async move {
-                *store.data_mut() += 1;
-                waits(1).await;
-                let instance = pre.unwrap().instantiate(&mut store)?;
-                let add = instance.get_typed_func::<(u32, u32), (u32,)>(&mut store, "add")?;
-                add.call_async(&mut store, (a, b)).await
-            })
-        },
-    )?;
-    linker.define_unknown_imports_as_traps(&component)?;
-    *pre.lock().unwrap() = Some(linker.instantiate_pre(&component)?);
-    let run = move || {
-        let mut store = Store::new(&engine, 0);
-        let pre = pre.lock().unwrap().clone().unwrap();
-        let instance = pre.instantiate(&mut store).unwrap();
-        let add = instance
-            .get_typed_func::<(u32, u32), (u32,)>(&mut store, "add")
-            .unwrap();
-        let result = block_on(add.call_async(&mut store, (1, 2)));
-        (message(result), *store.data())
-    };
-    let (text, depth) = thread::Builder::new()
-        .stack_size(1 << 20)
-        .spawn(run)
-        .unwrap()
-        .join()
-        .unwrap();
-    assert!(depth > 10, "{depth}: {text}");
-    assert!(text.contains("stack"), "{text}");
+    for pauses in [0, 1] {
+        for polls in [1, 2, 100_000] {
+            let (result, depth) = Chain::new(pauses, 4_000)?.call(polls);
+            if let Some(result) = result {
+                assert!(depth > 10, "{depth}: {result:?}");
+                let error = result.unwrap_err();
+                assert_eq!(
+                    error.downcast_ref(),
+                    Some(&Trap::StackOverflow),
+                    "{error:?}"
+                );
+            }
+            assert!(depth < 4_000, "{depth}");
+        }
+    }
+    Ok(())
+}
+
+#[test]
+fn deep_calls_are_polled_and_dropped() -> Result<()> {
+    for polls in [1, 2] {
+        let (result, depth) = Chain::new(0, 150)?.call(polls);
+        assert!(result.is_none(), "{result:?}");
+        assert_eq!(depth, 150);
+    }
     Ok(())
 }
 
@@ -549,6 +609,66 @@ fn start_functions_wait() -> Result<()> {
     }
     let text = message(linker.instantiate(&mut Store::new(&engine, 0), &component));
     assert!(text.contains("instantiate_async"), "{text}");
+    Ok(())
+}
+
+/// A component whose start function calls the host.
+fn starter(engine: &Engine) -> Result<Component> {
+    Component::new(
+        engine,
+        r#"(component
+            (import "go" (func $go))
+            (core func $go (canon lower (func $go)))
+            (core module $m
+                (import "" "go" (func $go))
+                (memory 1)
+                (start $go))
+            (core instance (instantiate $m (with "" (instance (export "go" (func $go)))))))"#,
+    )
+}
+
+/// The store and the pool have room for one instance, and the limiter for one page.
+fn store_for_one(engine: &Engine) -> Store<StoreLimits> {
+    let limits = StoreLimitsBuilder::new().total_memory_size(1 << 16);
+    let mut store = Store::new(engine, limits.instances(1).build());
+    store.limiter(|limits| limits);
+    store
+}
+
+#[test]
+fn an_instance_whose_start_function_does_not_return_is_gone() -> Result<()> {
+    let mut pool = PoolConfig::new();
+    let engine = Engine::new(Config::new().pool(pool.total_component_instances(1)))?;
+    let component = starter(&engine)?;
+    let mut store = store_for_one(&engine);
+
+    let mut waiting = Linker::new(&engine);
+    waiting.root().func_wrap_async("go", |_, (): ()| {
+        Box::new(async {
+            waits(u32::MAX).await;
+            Ok(())
+        })
+    })?;
+    for polls in [0, 1, 2] {
+        let mut future = Box::pin(waiting.instantiate_async(&mut store, &component));
+        for _ in 0..polls {
+            assert!(poll(future.as_mut()).is_pending());
+        }
+    }
+
+    let mut panicking = Linker::new(&engine);
+    panicking
+        .root()
+        .func_wrap("go", |_, (): ()| -> Result<()> { panic!("out of luck") })?;
+    let mut instantiate = || _ = panicking.instantiate(&mut store, &component);
+    catch_unwind(AssertUnwindSafe(&mut instantiate)).unwrap_err();
+    let pending = panicking.instantiate_async(&mut store, &component);
+    catch_unwind(AssertUnwindSafe(|| block_on(pending))).unwrap_err();
+
+    let mut linker = Linker::new(&engine);
+    linker.root().func_wrap("go", |_, (): ()| Ok(()))?;
+    linker.instantiate(&mut store, &component)?;
+    assert!(linker.instantiate(&mut store, &component).is_err());
     Ok(())
 }
 
@@ -742,6 +862,54 @@ fn a_host_function_that_never_wakes_ends_at_the_deadline() -> Result<()> {
         assert!(message(block_on(add.call_async(&mut store, (1, 2)))).contains("cannot enter"));
     }
     assert!(dropped.load(Ordering::Relaxed) >= 2);
+    Ok(())
+}
+
+/// Interrupts when it is dropped, as an executor may whose last waker ends a task.
+struct InterruptsWhenDropped(InterruptHandle);
+
+impl Wake for InterruptsWhenDropped {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for InterruptsWhenDropped {
+    fn drop(&mut self) {
+        self.0.interrupt();
+    }
+}
+
+#[test]
+fn dropping_a_waker_may_interrupt() -> Result<()> {
+    let engine = Engine::new(Config::new().interruptible(true))?;
+    let pre = linker(&engine)?.instantiate_pre(&component(&engine)?)?;
+    let host = Host {
+        waits: u32::MAX,
+        ..Host::default()
+    };
+    let mut store = Store::new(&engine, host);
+    let instance = pre.instantiate(&mut store)?;
+    let add = instance.get_typed_func::<(u32, u32), (u32,)>(&mut store, "add")?;
+    let handle = store.interrupt_handle()?;
+    let (sender, receiver) = std::sync::mpsc::channel();
+    // It would hang.
+    thread::spawn(move || {
+        let mut future = Box::pin(add.call_async(&mut store, (1, 2)));
+        let first = Waker::from(Arc::new(InterruptsWhenDropped(handle)));
+        assert!(
+            future
+                .as_mut()
+                .poll(&mut Context::from_waker(&first))
+                .is_pending()
+        );
+        drop(first);
+        // The store drops its copy of the waker.
+        let Poll::Ready(result) = poll(future.as_mut()) else {
+            panic!("it is interrupted")
+        };
+        sender.send(result.map_err(|error| error.downcast_ref::<Trap>().copied()))
+    });
+    let result = receiver.recv_timeout(Duration::from_secs(20)).unwrap();
+    assert_eq!(result, Err(Some(Trap::Interrupt)));
     Ok(())
 }
 
@@ -971,6 +1139,13 @@ fn limiters_wait() -> Result<()> {
     assert_eq!(error.kind(), ErrorKind::Limit(LimitKind::Memory));
     let text = message(pre.instantiate(&mut store(1, 1 << 20)));
     assert!(text.contains("does not answer at once"), "{text}");
+    // Instantiation that is dropped while the limiter is asked about the table.
+    let mut dropped = store(1, 1 << 20);
+    let mut future = Box::pin(pre.instantiate_async(&mut dropped));
+    assert!(poll(future.as_mut()).is_pending() && poll(future.as_mut()).is_pending());
+    drop(future);
+    assert_eq!(dropped.data().asked, [(0, 1 << 16)]);
+    assert_eq!(dropped.data().released, 1 << 16);
     // A call that is dropped while the limiter is asked.
     let mut dropped = store(5, 1 << 20);
     let instance = block_on(pre.instantiate_async(&mut dropped))?;

@@ -4,10 +4,11 @@
 use mintage::CallHook::{CallingHost, CallingWasm, ReturningFromHost, ReturningFromWasm};
 use mintage::error::{Result, format_err};
 use mintage::{
-    CallHook, Component, Engine, Instance, Linker, ResourceAny, ResourceType, Store,
+    AsContextMut, CallHook, Component, Engine, Instance, Linker, ResourceAny, ResourceType, Store,
     StoreContextMut, Trap,
 };
 use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
@@ -284,4 +285,34 @@ fn asynchronous_calls_cross_once() {
             }
         }
     }
+}
+
+/// The hook stays, and a later one has nothing of the function because of which it ran.
+#[test]
+fn hooks_may_panic() {
+    let engine = Engine::default();
+    let component = Component::new(&engine, TEXT).unwrap();
+    let mut linker = Linker::new(&engine);
+    let mut c = linker.instance("a:b/c@1.0.0").unwrap();
+    c.func_wrap("f", |_, (x,): (u32,)| Ok((x,))).unwrap();
+    c.resource("r", ResourceType::host::<Handle>(), |_, _| Ok(()))
+        .unwrap();
+    let mut store = Store::new(&engine, Log::new());
+    let mut calls = 0;
+    store.call_hook(move |mut store, hook| {
+        let name = store.host_function().map(|name| name.to_string());
+        store.data_mut().push((hook, name));
+        calls += usize::from(hook == CallingHost);
+        assert!(hook != CallingHost || calls > 1, "the hook panics");
+        Ok(())
+    });
+    let instance = linker.instantiate(&mut store, &component).unwrap();
+    let panics = AssertUnwindSafe(|| run(&mut store, &instance, 6));
+    catch_unwind(panics).unwrap_err();
+    assert!(store.as_context_mut().host_function().is_none());
+    store.drop_instance(instance).unwrap();
+    store.data_mut().clear();
+    let instance = linker.instantiate(&mut store, &component).unwrap();
+    assert_eq!(run(&mut store, &instance, 6).unwrap(), 6);
+    assert_eq!(store.data()[..], events());
 }

@@ -1,16 +1,18 @@
 //! Calls at the end of a thread's stack, and on stacks that are not the thread's own.
 
+use crate::async_calls::{block_on, waits};
 use corosensei::stack::DefaultStack;
 use corosensei::{Coroutine, CoroutineResult, Yielder};
 use mintage::__internal::{CanonicalAbi, InstanceTypes, InterfaceType, LowerContext};
 use mintage::{
     Component, ComponentType, Engine, InstancePre, Linker, Lower, Result, Store, StoreContextMut,
-    Trap, Val,
+    Trap, TypedFunc, Val,
 };
 use std::cell::Cell;
 use std::hint::black_box;
 use std::os::unix::process::ExitStatusExt;
 use std::process::Command;
+use std::sync::Mutex;
 
 /// `run(trap)` calls the host, then traps or returns; `recurse` calls the host and itself.
 const APP: &str = r#"(component
@@ -35,6 +37,30 @@ fn pre(go: impl Fn() + Send + Sync + 'static) -> Result<InstancePre<()>> {
             Ok(())
         })?;
     linker.instantiate_pre(&component)
+}
+
+/// As [`pre`], with a host function that may wait.
+fn pre_async<F: Future<Output = ()> + Send + 'static>(
+    go: impl Fn() -> F + Send + Sync + 'static,
+) -> Result<InstancePre<()>> {
+    let engine = Engine::default();
+    let component = Component::new(&engine, APP)?;
+    let mut linker = Linker::<()>::new(&engine);
+    linker.root().func_wrap_async("go", move |_, (): ()| {
+        let going = go();
+        Box::new(async move {
+            going.await;
+            Ok(())
+        })
+    })?;
+    linker.instantiate_pre(&component)
+}
+
+async fn call_async(pre: &InstancePre<()>) -> Result<()> {
+    let mut store = Store::new(pre.engine(), ());
+    let instance = pre.instantiate(&mut store)?;
+    let run = instance.get_typed_func::<(bool,), ()>(&mut store, "run")?;
+    run.call_async(&mut store, (false,)).await
 }
 
 fn call(pre: &InstancePre<()>, name: &str) -> Result<()> {
@@ -228,6 +254,60 @@ fn no_guest_runs_in_the_reserve() -> Result<()> {
     Ok(())
 }
 
+/// As `guests_leave_the_host_its_reserve`, on the stack of an asynchronous call: a host function
+/// runs there when it is polled for the first time.
+#[test]
+fn guests_leave_the_host_its_reserve_on_stacks_of_calls() -> Result<()> {
+    let inner = pre(|| descend(8, &mut || ()))?;
+    for depth in (0..1800).step_by(25) {
+        let inner = inner.clone();
+        let (sender, receiver) = std::sync::mpsc::channel();
+        let outer = pre_async(move || {
+            let (inner, sender) = (inner.clone(), sender.clone());
+            async move {
+                let call = &mut || sender.send(call(&inner, "recurse").unwrap_err()).unwrap();
+                descend(depth, call);
+            }
+        })?;
+        block_on(call_async(&outer))?;
+        let error = receiver.recv().unwrap();
+        assert_eq!(
+            error.downcast_ref(),
+            Some(&Trap::StackOverflow),
+            "{depth}: {error:?}"
+        );
+    }
+    Ok(())
+}
+
+/// A host function that runs on the stack of an asynchronous call makes another such call and waits
+/// for it there, and so on. The innermost call fails.
+#[test]
+fn calls_that_are_waited_for_on_stacks_of_calls_end() -> Result<()> {
+    static PRE: Mutex<Option<InstancePre<()>>> = Mutex::new(None);
+    thread_local! {
+        static DEPTH: Cell<u32> = const { Cell::new(0) };
+        static FAILED_AT: Cell<u32> = const { Cell::new(0) };
+    }
+    let pre = pre_async(|| async {
+        let depth = DEPTH.replace(DEPTH.get() + 1);
+        waits(depth.min(1)).await;
+        let pre = PRE.lock().unwrap().clone().unwrap();
+        descend(64, &mut || {
+            if let Err(error) = block_on(call_async(&pre)) {
+                let trap = error.downcast_ref();
+                assert_eq!(trap, Some(&Trap::StackOverflow), "{error:?}");
+                assert_eq!(FAILED_AT.replace(DEPTH.get()), 0);
+            }
+        });
+    })?;
+    *PRE.lock().unwrap() = Some(pre.clone());
+    block_on(call_async(&pre))?;
+    assert!(DEPTH.get() > 3, "{}", DEPTH.get());
+    assert_eq!(FAILED_AT.get(), DEPTH.get());
+    Ok(())
+}
+
 /// A string that is lowered on another stack.
 struct OnOtherStack(&'static str);
 
@@ -329,16 +409,39 @@ type Guest = Coroutine<(), (), Option<String>>;
 fn guest(trap: bool) -> Guest {
     let pre = pre(suspend).unwrap();
     Coroutine::new(move |yielder: &Yielder<(), ()>, ()| {
-        let mut store = Store::new(pre.engine(), ());
-        let instance = pre.instantiate(&mut store).unwrap();
-        let run = instance
-            .get_typed_func::<(bool,), ()>(&mut store, "run")
-            .unwrap();
-        YIELDER.set(yielder);
-        let result = run.call(&mut store, (trap,));
-        YIELDER.set(std::ptr::null());
-        result.err().map(|error| error.root_cause().to_string())
+        call_in_coroutine(&pre, yielder, |run, store| run.call(store, (trap,)))
     })
+}
+
+/// As [`guest`], with an asynchronous call. The host function waits first: it suspends the
+/// coroutine when it is polled again.
+fn waiting_guest(trap: bool) -> Guest {
+    let pre = pre_async(|| async {
+        waits(1).await;
+        suspend();
+    });
+    let pre = pre.unwrap();
+    Coroutine::new(move |yielder: &Yielder<(), ()>, ()| {
+        call_in_coroutine(&pre, yielder, |run, store| {
+            block_on(run.call_async(store, (trap,)))
+        })
+    })
+}
+
+fn call_in_coroutine(
+    pre: &InstancePre<()>,
+    yielder: &Yielder<(), ()>,
+    call: impl FnOnce(TypedFunc<(bool,), ()>, &mut Store<()>) -> Result<()>,
+) -> Option<String> {
+    let mut store = Store::new(pre.engine(), ());
+    let instance = pre.instantiate(&mut store).unwrap();
+    let run = instance
+        .get_typed_func::<(bool,), ()>(&mut store, "run")
+        .unwrap();
+    YIELDER.set(yielder);
+    let result = call(run, &mut store);
+    YIELDER.set(std::ptr::null());
+    result.err().map(|error| error.root_cause().to_string())
 }
 
 fn start(guest: &mut Guest) {
@@ -428,6 +531,28 @@ fn a_call_that_goes_on_inside_a_later_one_ends_the_process() {
     );
 }
 
+/// The guest in the first coroutine would trap while the call in the second is the innermost.
+#[test]
+fn an_asynchronous_call_that_goes_on_inside_a_later_one_ends_the_process() {
+    let name = "an_asynchronous_call_that_goes_on_inside_a_later_one_ends_the_process";
+    aborts(name, EARLY, || {
+        let (mut first, mut second) = (waiting_guest(true), waiting_guest(false));
+        start(&mut first);
+        start(&mut second);
+        end(&mut first);
+    });
+}
+
+#[test]
+fn asynchronous_calls_on_other_stacks_may_nest() {
+    let (mut outer, mut inner) = (waiting_guest(true), waiting_guest(true));
+    start(&mut outer);
+    start(&mut inner);
+    let unreachable = Some(Trap::UnreachableCodeReached.to_string());
+    assert_eq!(end(&mut inner), unreachable);
+    assert_eq!(end(&mut outer), unreachable);
+}
+
 /// A coroutine whose own library would not let it go to another thread.
 struct Moved(Guest);
 
@@ -441,15 +566,29 @@ fn a_call_that_goes_on_on_another_thread_ends_the_process() {
         name,
         "on another thread than the one on which it began",
         || {
-            let mut moved = Moved(guest(false));
-            start(&mut moved.0);
-            let go_on = move || {
-                let mut moved = moved;
-                end(&mut moved.0)
-            };
-            let _ = std::thread::spawn(go_on).join();
+            go_on_on_another_thread(guest(false));
         },
     );
+}
+
+#[test]
+fn an_asynchronous_call_that_goes_on_on_another_thread_ends_the_process() {
+    let name = "an_asynchronous_call_that_goes_on_on_another_thread_ends_the_process";
+    aborts(
+        name,
+        "on another thread than the one on which it began",
+        || go_on_on_another_thread(waiting_guest(true)),
+    );
+}
+
+fn go_on_on_another_thread(guest: Guest) {
+    let mut moved = Moved(guest);
+    start(&mut moved.0);
+    let go_on = move || {
+        let mut moved = moved;
+        end(&mut moved.0)
+    };
+    let _ = std::thread::spawn(go_on).join();
 }
 
 /// The same for a coroutine that is dropped while it waits for a later one.

@@ -177,8 +177,8 @@ pub struct SuspendableCall {
     /// What the call waits for. Declared before the stack, on which a host function's words are.
     wait: Option<Wait>,
     state: State,
-    /// The stack. Empty once it was taken.
-    stack: Option<Stack>,
+    /// The stack, which has the record.
+    _stack: Stack,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -233,8 +233,7 @@ impl SuspendableCall {
                 previous: ptr::null(),
                 data,
                 stack_limit: activation::limit_of_own_stack(&range, data.limits.stack_bytes),
-                own_stack: NonZeroUsize::new(range.start)
-                    .map(|start| OwnStack { start, depth: 0 }),
+                own_stack: NonZeroUsize::new(range.start).map(|start| OwnStack { start, depth: 0 }),
                 previous_exit: ExitRecord { fp: 0 },
                 trap: None,
                 frames: MaybeUninit::uninit(),
@@ -254,7 +253,7 @@ impl SuspendableCall {
             domain,
             wait: None,
             state: State::Prepared,
-            stack: Some(stack),
+            _stack: stack,
         }
     }
 
@@ -414,14 +413,6 @@ impl SuspendableCall {
         self.state = State::Over;
         self.wait = None;
         no_stack(data, error)
-    }
-
-    /// Takes the stack, if the call is over. Otherwise the call needs it until it is dropped.
-    pub fn take_stack(&mut self) -> Option<Stack> {
-        match self.state {
-            State::Over => self.stack.take(),
-            State::Prepared | State::Suspended => None,
-        }
     }
 }
 
