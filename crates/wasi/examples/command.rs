@@ -6,9 +6,7 @@ use mintage::component::{Component, Linker};
 use mintage::{Engine, Result, Store};
 use mintage_wasi::p2::bindings::sync::CommandPre;
 use mintage_wasi::p2::pipe::MemoryOutputPipe;
-use mintage_wasi::{
-    DirPerms, FilePerms, I32Exit, ResourceTable, WasiCtx, WasiCtxView, WasiView,
-};
+use mintage_wasi::{DirPerms, FilePerms, I32Exit, ResourceTable, WasiCtx, WasiCtxView, WasiView};
 use std::process::exit;
 
 /// The data of a store.

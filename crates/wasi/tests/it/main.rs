@@ -6,6 +6,7 @@ mod clocks;
 mod common;
 mod fs;
 mod poll;
+mod programs;
 mod random;
 mod streams;
 mod versions;

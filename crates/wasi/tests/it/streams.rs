@@ -52,6 +52,23 @@ fn memory_is_read() {
     }
 }
 
+/// However much a guest asks for, it gets no more than a piece at a time.
+#[test]
+fn reads_come_in_pieces() {
+    let fields = r#"(func $run (result i32)
+        (call $read (call $get-stdin) (i64.const -1) (i32.const 64))
+        (call $print-number (i64.load32_u (i32.const 72)))
+        (call $blocking-read (call $get-stdin) (i64.const 0x8000000000000000) (i32.const 64))
+        (call $print-number (i64.load32_u (i32.const 72)))
+        (call $skip (call $get-stdin) (i64.const -1) (i32.const 64))
+        (call $print-number (i64.load (i32.const 72)))
+        (i32.const 0))"#;
+    let read = output(fields, |builder| {
+        builder.stdin(MemoryInputPipe::new(vec![0; 5 << 20]));
+    });
+    assert_eq!(read, "1048576\n1048576\n1048576\n");
+}
+
 /// Input of the host's own, which only knows futures and `read`.
 struct Slow(Vec<&'static str>, bool);
 
