@@ -8,7 +8,9 @@ use crate::io::pipe::{
 use crate::io::{InputStream, OutputStream};
 use std::fs::File;
 use std::io::Write;
-use std::os::fd::{AsFd, OwnedFd};
+#[cfg(feature = "tokio")]
+use std::os::fd::AsFd;
+use std::os::fd::OwnedFd;
 
 /// Defines what a type is as an end of standard input or output: its stream, and the stream for
 /// hosts that use tokio.

@@ -209,6 +209,10 @@ impl OutputStream for FileOutputStream {
         })
     }
 
+    fn is_unbuffered(&self) -> bool {
+        true
+    }
+
     fn flush(&mut self) -> StreamResult<()> {
         self.check()
     }

@@ -149,6 +149,8 @@ pub(crate) struct FdOutput {
     kind: Kind,
     /// How many bytes an empty pipe takes, or None if it is not a pipe.
     pipe_size: Option<usize>,
+    /// How many bytes the last `check_write` allowed that have not been written yet.
+    allowed: usize,
 }
 
 impl FdOutput {
@@ -157,6 +159,7 @@ impl FdOutput {
         FdOutput {
             kind: Kind::of(&fd),
             pipe_size: rustix::pipe::fcntl_getpipe_size(&fd).ok(),
+            allowed: 0,
             fd,
         }
     }
@@ -194,6 +197,16 @@ impl OutputStream for FdOutput {
         Ok(())
     }
 
+    fn write_allowed(&mut self, bytes: &[u8]) -> StreamResult<()> {
+        if bytes.len() > self.allowed && bytes.len() > self.check_write()? {
+            return Err(StreamError::trap(
+                "write: more bytes than `check-write` allowed",
+            ));
+        }
+        self.allowed -= bytes.len();
+        self.write_from(bytes)
+    }
+
     fn is_unbuffered(&self) -> bool {
         true
     }
@@ -203,19 +216,14 @@ impl OutputStream for FdOutput {
     }
 
     fn check_write(&mut self) -> StreamResult<usize> {
-        if self.kind == Kind::Direct {
-            return Ok(MAX_PIECE);
-        }
-        if !is_fd_ready(self.fd.as_fd(), Interest::Write) {
-            return Ok(0);
-        }
-        Ok(match self.pipe_size {
-            // All of its buffers are free.
-            Some(size) if rustix::io::ioctl_fionread(&self.fd).is_ok_and(|count| count == 0) => {
-                size
-            }
+        self.allowed = match (self.kind, self.pipe_size) {
+            (Kind::Direct, _) => MAX_PIECE,
+            _ if !is_fd_ready(self.fd.as_fd(), Interest::Write) => 0,
+            // All buffers of the pipe are free.
+            (_, Some(size)) if rustix::io::ioctl_fionread(&self.fd).is_ok_and(|n| n == 0) => size,
             _ => PIPE_PIECE,
-        })
+        };
+        Ok(self.allowed)
     }
 
     fn write_zeroes(&mut self, mut size: usize) -> StreamResult<()> {
@@ -277,6 +285,11 @@ mod tests {
         assert!(size >= PIPE_PIECE);
         output.write(vec![1; size].into()).unwrap();
         assert_eq!(output.check_write().unwrap(), 0);
+        // This would wait for ever.
+        assert!(matches!(
+            output.write_allowed(b"x"),
+            Err(StreamError::Trap(_))
+        ));
         assert!(matches!(input.available(10), Some(Ok(10))));
         assert_eq!(input.read(usize::MAX).unwrap().len(), size);
         output.write_zeroes(100).unwrap();

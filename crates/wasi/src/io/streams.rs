@@ -187,6 +187,17 @@ pub trait OutputStream: Pollable {
         self.write(Bytes::copy_from_slice(bytes))
     }
 
+    /// Writes as [`write_from`](Self::write_from) does, but never waits, whatever a guest passes: by
+    /// default this is the same. A stream whose `write_from` waits (see
+    /// [`is_unbuffered`](Self::is_unbuffered)) overrides it.
+    ///
+    /// # Errors
+    ///
+    /// As [`write`](Self::write).
+    fn write_allowed(&mut self, bytes: &[u8]) -> StreamResult<()> {
+        self.write_from(bytes)
+    }
+
     /// Returns whether [`write_from`](Self::write_from) has handed all bytes to where they go when
     /// it returns, and waits by itself if it must, as a write to a blocking file descriptor does.
     /// Then there is nothing to wait for after [`flush`](Self::flush), and a synchronous host that

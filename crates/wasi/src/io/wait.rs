@@ -8,7 +8,9 @@ use smallvec::SmallVec;
 use std::cell::Cell;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+#[cfg(any(test, feature = "tokio"))]
+use std::task::Poll;
+use std::task::{Context, Wake, Waker};
 use std::time::{Duration, Instant};
 
 /// How long a wait goes on before it looks at the epoch of the engine, which wakes no one.

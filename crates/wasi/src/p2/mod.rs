@@ -56,6 +56,7 @@ pub use sockets::{SocketError, SocketResult};
 use crate::WasiView;
 use crate::cli::{WasiCli, WasiCliView};
 use crate::clocks::{WasiClocks, WasiClocksView};
+#[cfg(feature = "tokio")]
 use bindings::LinkOptions;
 use mintage::{Linker, Result};
 

@@ -1,4 +1,4 @@
-//! `wasi:sockets`, over the shared layer in [`net`](crate::net).
+//! `wasi:sockets`, over the shared layer in [`crate::net`].
 
 use super::bindings;
 use super::bindings::sockets::network::ErrorCode;

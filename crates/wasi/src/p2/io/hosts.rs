@@ -145,7 +145,7 @@ macro_rules! hosts {
                     stream: Resource<DynOutputStream>,
                     bytes: Vec<u8>,
                 ) -> StreamResult<()> {
-                    self.get_mut(&stream)?.write(bytes.into())
+                    self.get_mut(&stream)?.write_allowed(&bytes)
                 }
 
                 $($async)? fn blocking_write_and_flush(

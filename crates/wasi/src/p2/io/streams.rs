@@ -66,7 +66,7 @@ pub(super) fn add_nonblocking<T: WasiView + 'static>(
             }
             let (bytes, data) = list.slice_and_data(&mut store)?;
             let table = table_of(data);
-            let written = table.get_mut(&stream)?.write_from(bytes);
+            let written = table.get_mut(&stream)?.write_allowed(bytes);
             Ok((guest_result(table, written)?,))
         },
     )?;
