@@ -187,8 +187,8 @@ pub trait OutputStream: Pollable {
         self.write(Bytes::copy_from_slice(bytes))
     }
 
-    /// Writes as [`write_from`](Self::write_from) does, but never waits, whatever a guest passes: by
-    /// default this is the same. A stream whose `write_from` waits (see
+    /// Writes as [`write_from`](Self::write_from) does, but never waits, whatever a guest passes.
+    /// By default this is the same. A stream whose `write_from` waits (see
     /// [`is_unbuffered`](Self::is_unbuffered)) overrides it.
     ///
     /// # Errors
