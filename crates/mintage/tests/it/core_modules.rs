@@ -189,6 +189,53 @@ fn what_a_module_may_not_have() {
     );
 }
 
+/// The names of a module are in a section of the component, which anyone can change.
+#[test]
+fn names_that_do_not_fit_are_refused() -> Result<()> {
+    let engine = Engine::default();
+    let text = br#"(module (import "env" "f" (func $f)) (func (export "run") (call $f)))"#;
+    let mut builder = CodeBuilder::new(&engine);
+    let wrapped = builder
+        .module_binary_or_text(text, None)?
+        .input()?
+        .into_owned();
+    Component::new(&engine, &wrapped)?;
+    let section = b"mintage.core-names";
+    let start = wrapped
+        .windows(section.len())
+        .position(|bytes| bytes == section);
+    let flag = start.expect("the section is there") + section.len();
+    assert_eq!(wrapped[flag], 0, "the module has no memory");
+    // A memory that does not exist; paths that name nothing; the same name twice.
+    let changes: [(usize, &[u8]); 4] = [
+        (flag, b"\x01"),
+        (find(&wrapped, b"\x02e0"), b"\x02e1"),
+        (find(&wrapped, b"\x05m0.f0"), b"\x05m0.f1"),
+        (find(&wrapped, b"\x02m0"), b"\x02m1"),
+    ];
+    for (at, bytes) in changes {
+        let mut changed = wrapped.clone();
+        changed[at..at + bytes.len()].copy_from_slice(bytes);
+        let error = Component::new(&engine, &changed).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::InvalidComponent);
+        assert!(
+            format!("{error:#}").contains("was changed since then"),
+            "{error:#}"
+        );
+    }
+    // A section that ends too early.
+    let mut changed = wrapped.clone();
+    changed[flag + 1] = 100;
+    assert!(Component::new(&engine, &changed).is_err());
+    Ok(())
+}
+
+/// Returns the first place of `part` in `bytes`.
+fn find(bytes: &[u8], part: &[u8]) -> usize {
+    let at = bytes.windows(part.len()).position(|bytes| bytes == part);
+    at.expect("the part is there")
+}
+
 /// `touch(f, address, length)` calls the host function number `f`. `load` reads a byte and `grow`
 /// grows the memory.
 const MEMORY: &str = r#"(module

@@ -1,3 +1,3 @@
 (module (func))
 ;; =>
-;; error: the input is a core WebAssembly module, not a component; wrap it with `wasm-tools component new`
+;; error: the input is a core WebAssembly module, not a component; compile it with `Component::from_module`
