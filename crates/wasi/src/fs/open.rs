@@ -586,32 +586,37 @@ impl OpenDirectory {
     /// - Those of [`Directory::link`].
     pub fn link(&self, path: &str, to: &OpenDirectory, to_path: &str) -> Result<()> {
         self.check_passing(to)?;
+        // What a path that ends in `/`, `.` or `..` leads to is a directory, or the path is wrong.
+        // A directory gets no other name, but an error in the new path comes first.
+        let from = match walk::entry(&self.directory, path)? {
+            Place::Entry {
+                parent,
+                name,
+                must_be_directory: false,
+            } => Some((parent, name)),
+            _ => {
+                walk::stat(&self.directory, path, false)?;
+                None
+            }
+        };
         let Place::Entry {
-            parent,
-            name,
+            parent: to,
+            name: to_name,
             must_be_directory,
-        } = walk::entry(&self.directory, path)?
+        } = walk::entry(&to.directory, to_path)?
         else {
-            return Err(Errno::NotPermitted);
+            return Err(Errno::Exist);
         };
         if must_be_directory {
-            return match parent.stat_entry(&name)?.kind {
-                FileType::Directory => Err(Errno::NotPermitted),
-                _ => Err(Errno::NotDirectory),
-            };
-        }
-        match walk::entry(&to.directory, to_path)? {
-            Place::Entry {
-                parent: to,
-                name: to_name,
-                must_be_directory,
-            } => {
-                if must_be_directory {
-                    check_absent(&*to, &to_name)?;
-                }
-                parent.link(&name, &*to, &to_name)
+            if let Some((parent, name)) = &from {
+                parent.stat_entry(name)?;
             }
-            Place::Directory(..) => Err(Errno::Exist),
+            check_absent(&*to, &to_name)?;
+        }
+        match from {
+            Some((parent, name)) => parent.link(&name, &*to, &to_name),
+            None if to.stat_entry(&to_name).is_ok() => Err(Errno::Exist),
+            None => Err(Errno::NotPermitted),
         }
     }
 

@@ -55,6 +55,25 @@ enum Last {
     Keep,
     /// Never follow it.
     Never,
+    /// Follow it, to create a file where it leads. A path that ends in `/` is that of a directory.
+    Create,
+    /// Do not follow it, to create a file that is not there. As `Create` otherwise.
+    CreateNew,
+}
+
+impl Last {
+    /// Returns whether a symbolic link at the end of a path stays one.
+    fn keeps(self, must_be_directory: bool) -> bool {
+        match self {
+            Last::Follow | Last::Create => false,
+            Last::Keep => !must_be_directory,
+            Last::Never | Last::CreateNew => true,
+        }
+    }
+
+    fn creates(self) -> bool {
+        matches!(self, Last::Create | Last::CreateNew)
+    }
 }
 
 /// Checks a path as such.
@@ -175,20 +194,18 @@ pub(super) fn open(
     if let Some(opened) = base.open_beneath(path, follow, options) {
         return opened;
     }
-    let exclusive = options.create && options.exclusive;
-    let last = match follow && !exclusive {
-        true => Last::Follow,
-        false => Last::Keep,
+    let last = match (options.create, follow) {
+        (true, _) if options.exclusive => Last::CreateNew,
+        (true, true) => Last::Create,
+        (true, false) => Last::CreateNew,
+        (false, true) => Last::Follow,
+        (false, false) => Last::Keep,
     };
     let mut options = *options;
     match walk(base, path, last)? {
-        Place::Directory(..) if exclusive => Err(Errno::Exist),
+        Place::Directory(..) if options.create && options.exclusive => Err(Errno::Exist),
         Place::Directory(..) if options.needs_file() => Err(Errno::IsDirectory),
         Place::Directory(directory, _) => Ok(Node::Directory(directory)),
-        Place::Entry {
-            must_be_directory: true,
-            ..
-        } if options.create => Err(Errno::IsDirectory),
         Place::Entry {
             parent,
             name,
@@ -316,7 +333,10 @@ fn walk(base: &Arc<dyn Directory>, path: &str, last: Last) -> Result<Place<'stat
             name: name.clone().into(),
             must_be_directory,
         };
-        if is_last && (last == Last::Never || last == Last::Keep && !must_be_directory) {
+        if must_be_directory && last.creates() {
+            return Err(Errno::IsDirectory);
+        }
+        if is_last && last.keeps(must_be_directory) {
             return Ok(place);
         }
         match parent.lookup(&name) {

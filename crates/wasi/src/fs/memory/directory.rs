@@ -224,13 +224,11 @@ impl Directory for MemoryDirectory {
         let to = self.other(to)?;
         let mut tree = self.change()?;
         let item = tree.get(self.id)?.item(name)?.clone();
-        let Some(links) = item.links() else {
-            return Err(Errno::NotPermitted);
-        };
         let directory = tree.get_mut(to.id)?;
         if directory.find(to_name).is_some() {
             return Err(Errno::Exist);
         }
+        let links = item.links().ok_or(Errno::NotPermitted)?;
         directory.insert(to_name, item.clone(), &self.shared.usage)?;
         links.fetch_add(1, Relaxed);
         if let Item::File(file) = &item {
@@ -256,6 +254,10 @@ impl Directory for MemoryDirectory {
         match (&replaced, moved) {
             (None, _) => {}
             (Some(replaced), _) if replaced.inode() == item.inode() => return Ok(()),
+            // The entry is in the directory that it would replace.
+            (Some(Item::Directory(id)), _) if tree.is_within(self.id, *id)? => {
+                return Err(Errno::NotEmpty);
+            }
             (Some(Item::Directory(id)), Some(_)) if !tree.get(*id)?.is_empty() => {
                 return Err(Errno::NotEmpty);
             }

@@ -1,6 +1,7 @@
 //! File systems: what all of them do, what they keep guests from, and limits.
 
 mod behavior;
+mod differential;
 mod in_place;
 mod interface;
 mod limits;
