@@ -188,5 +188,8 @@ fn all_file_systems_agree() {
     let first = failed.first().map_or("", |(_, log)| log);
     assert!(failed.is_empty(), "{first}\nin short: {short:#?}");
     let all = SEQUENCES as usize * OPERATIONS;
-    assert!(worked > all / 10, "only {worked} of {all} operations worked");
+    assert!(
+        worked > all / 10,
+        "only {worked} of {all} operations worked"
+    );
 }
