@@ -19,7 +19,7 @@ const CRATES: &[(&str, &[&str])] = &[
     ),
     ("wast", &["mintage"]),
     ("wasi", &["mintage"]),
-    ("cli", &["artifact", "environ", "mintage", "wast"]),
+    ("cli", &["artifact", "environ", "mintage", "wasi", "wast"]),
     ("fuzzing", &["artifact", "environ", "mintage", "program"]),
 ];
 

@@ -58,6 +58,15 @@ impl Call {
         Ok(Call { function, args })
     }
 
+    /// Says how to call one of the functions of `component`.
+    pub(crate) fn advice(component: &Component) -> String {
+        let functions = exported_functions(component.engine(), component);
+        format!(
+            "call a function with `--invoke 'name(arguments)'`; {}",
+            list(&functions)
+        )
+    }
+
     /// Makes the call and returns the results.
     pub(crate) fn make<T: 'static>(
         &self,

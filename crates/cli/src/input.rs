@@ -15,6 +15,8 @@ pub(crate) const STANDARD: &str = "-";
 pub(crate) enum Input {
     /// A component in binary form.
     Component(Vec<u8>),
+    /// A core module in binary form.
+    Module(Vec<u8>),
     /// An artifact that has not been checked yet.
     Artifact(Artifact),
 }
@@ -33,8 +35,8 @@ impl Input {
     ///
     /// # Errors
     ///
-    /// Fails if the file cannot be read, or contains neither a component (binary or text) nor an
-    /// artifact.
+    /// Fails if the file cannot be read, or contains neither a component or core module (binary or
+    /// text) nor an artifact.
     pub(crate) fn read(path: &Path) -> Result<Input> {
         let bytes = match open(path)? {
             Opened::Artifact => return Ok(Input::Artifact(Artifact::File(path.into()))),
@@ -49,10 +51,7 @@ impl Input {
         }
         let bytes = to_binary(bytes, path)?;
         if wasmparser::Parser::is_core_wasm(&bytes) {
-            bail!(
-                "this is a core module, but Mintage runs components; `wasm-tools component new` \
-                 turns a core module that was built for the component model into a component"
-            );
+            return Ok(Input::Module(bytes));
         }
         Ok(Input::Component(bytes))
     }
@@ -171,16 +170,19 @@ impl Source {
             return Ok(input);
         }
         let Additions { modules, plugs } = &self.additions;
-        let Input::Component(bytes) = input else {
-            let option = if modules.is_empty() {
-                "--plug"
-            } else {
-                "--module"
-            };
-            bail!(
-                "`{}` is already compiled; pass `{option}` to `mintage compile`",
-                self.app.display()
-            )
+        let (app, option) = (
+            self.app.display(),
+            match modules.is_empty() {
+                true => "--plug",
+                false => "--module",
+            },
+        );
+        let bytes = match input {
+            Input::Component(bytes) => bytes,
+            Input::Module(_) => bail!("`{app}` is a core module; `{option}` is for components"),
+            Input::Artifact(_) => {
+                bail!("`{app}` is already compiled; pass `{option}` to `mintage compile`")
+            }
         };
         let mut read_modules = Vec::new();
         for NamedModule { name, file } in modules {
@@ -197,6 +199,10 @@ impl Source {
         for file in plugs {
             match Input::read(file)? {
                 Input::Component(bytes) => read_plugs.push((file, bytes)),
+                Input::Module(_) => bail!(
+                    "`{}` is a core module; expected a component for `--plug`",
+                    file.display()
+                ),
                 Input::Artifact(_) => bail!(
                     "`{}` is already compiled; expected a component for `--plug`",
                     file.display()
@@ -214,7 +220,7 @@ impl Source {
         Ok(Input::Component(builder.input()?.into_owned()))
     }
 
-    /// Reads the component.
+    /// Reads the component, or makes one of the core module.
     ///
     /// # Errors
     ///
@@ -222,6 +228,11 @@ impl Source {
     pub(crate) fn read_component(&self, engine: &Engine) -> Result<Vec<u8>> {
         match self.read(engine)? {
             Input::Component(bytes) => Ok(bytes),
+            Input::Module(bytes) => {
+                let mut builder = CodeBuilder::new(engine);
+                builder.module_binary_or_text(&bytes, Some(&self.app))?;
+                Ok(builder.input()?.into_owned())
+            }
             Input::Artifact(_) => bail!(
                 "`{}` is already compiled; expected a component",
                 self.app.display()
@@ -282,13 +293,14 @@ mod tests {
             recognize(b"\0asm\x0d\0\x01\0"),
             Ok(Input::Component(_))
         ));
+        for module in [&b"(module)"[..], b"\0asm\x01\0\0\0"] {
+            assert!(matches!(recognize(module), Ok(Input::Module(_))));
+        }
         for (bytes, message) in [
             (&b""[..], "neither"),
             (b"hello", "neither"),
             (b"\xff\xfe\0(", "neither"),
             (b"(component", "does not parse"),
-            (b"(module)", "core module"),
-            (b"\0asm\x01\0\0\0", "core module"),
         ] {
             let error = format!("{:#}", recognize(bytes).unwrap_err());
             assert!(error.contains(message), "{bytes:?}: {error}");

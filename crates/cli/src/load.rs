@@ -8,6 +8,13 @@ use mintage::{Component, Config, Engine};
 use std::path::Path;
 use std::time::Instant;
 
+/// A component that was compiled or loaded.
+pub(crate) struct Loaded {
+    pub component: Component,
+    /// Whether it was made of a core module.
+    pub is_module: bool,
+}
+
 /// Compiles or loads `source`. What is compiled is looked up and kept in `cache`.
 ///
 /// The engine of a component has the settings of `config` and `settings`. The engine of an artifact
@@ -24,7 +31,7 @@ pub(crate) fn component(
     source: &Source,
     precompiled: &Precompiled,
     cache: CommandCache,
-) -> Result<Component> {
+) -> Result<Loaded> {
     let app = source.app.display();
     let mut config = config.clone();
     settings.apply(&mut config)?;
@@ -32,18 +39,19 @@ pub(crate) fn component(
     let engine = Engine::new(&config)?;
     // A file that is in the cache is not read as a whole.
     if !source.has_additions()
-        && let Some(component) = Component::from_cache(&engine, &source.app)
+        && let Some((component, is_module)) = Component::from_cache(&engine, &source.app)
     {
-        return Ok(component);
+        return Ok(Loaded {
+            component,
+            is_module,
+        });
     }
-    match source.read(&engine)? {
-        Input::Component(bytes) => {
-            let start = Instant::now();
-            let component = Component::new(&engine, bytes)
-                .with_context(|| format!("cannot compile `{app}`"))?;
-            cache.explain(start);
-            Ok(component)
-        }
+    let input = source.read(&engine)?;
+    let is_module = matches!(input, Input::Module(_));
+    let start = Instant::now();
+    let compiled = match input {
+        Input::Component(bytes) => Component::new(&engine, bytes),
+        Input::Module(bytes) => Component::from_module(&engine, bytes),
         Input::Artifact(artifact) => {
             precompiled.check(&source.app)?;
             settings.ensure_none(&source.app)?;
@@ -53,9 +61,18 @@ pub(crate) fn component(
                     .match_artifact(&bytes)
                     .and_then(|config| artifact_bytes(&Engine::new(config)?, &bytes)),
             };
-            component.with_context(|| format!("cannot load `{app}`"))
+            return Ok(Loaded {
+                component: component.with_context(|| format!("cannot load `{app}`"))?,
+                is_module,
+            });
         }
-    }
+    };
+    let component = compiled.with_context(|| format!("cannot compile `{app}`"))?;
+    cache.explain(start);
+    Ok(Loaded {
+        component,
+        is_module,
+    })
 }
 
 /// Loads an artifact.

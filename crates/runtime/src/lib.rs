@@ -47,7 +47,9 @@ mod pool;
 mod slab;
 mod sys;
 
-pub use code::{Callee, Code, LoadCheck, artifact_file_settings, artifact_settings, host};
+pub use code::{
+    Callee, Code, DebugInfo, LoadCheck, artifact_file_settings, artifact_settings, host,
+};
 pub use component::error_context::ErrorContext;
 pub use component::handles::{HandleError, HandleKind};
 pub use component::transcode::from_utf8;

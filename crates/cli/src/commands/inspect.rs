@@ -34,6 +34,14 @@ impl Args {
         self.settings.apply(&mut config)?;
         let engine = Engine::new(&config)?;
         match self.source.read(&engine)? {
+            Input::Module(_) if self.program => self
+                .source
+                .read_component(&engine)
+                .and_then(|bytes| program(out, &engine, &bytes)),
+            Input::Module(_) => bail!(
+                "`{}` is a core module, which has no WIT; `--program` shows what it is compiled as",
+                self.source.app.display()
+            ),
             Input::Component(bytes) if self.program => program(out, &engine, &bytes),
             Input::Component(bytes) => component(out, &bytes),
             Input::Artifact(_) if self.program => {

@@ -7,4 +7,5 @@ mod command;
 mod common;
 mod compose;
 mod files;
+mod programs;
 mod settings;

@@ -1,39 +1,80 @@
 //! Components in a cache of compiled components ([`Config::cache`](crate::Config::cache)).
 
+use super::compile::Kind;
 use super::{Component, load_check};
 use crate::Engine;
 use crate::engine::Cache;
 use crate::engine::cache::Key;
+use crate::error::dwarf::{DebugInfo, Identity};
 use mintage_artifact::Check;
 use mintage_runtime::Code;
 use std::fs::File;
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::path::Path;
+use std::sync::Arc;
 
 impl Component {
-    /// Returns the component in a regular file if the engine's cache has it. The file is read in
-    /// blocks, so that a large one need not be kept in memory.
+    /// Returns the component, or core module as a component, that is in a regular file, if the
+    /// engine's cache has it, and whether it is a module. The file is read in blocks, so that a
+    /// large one need not be kept in memory.
     #[doc(hidden)]
-    pub fn from_cache(engine: &Engine, path: &Path) -> Option<Component> {
+    pub fn from_cache(engine: &Engine, path: &Path) -> Option<(Component, bool)> {
+        let mut kind = Kind::Component;
+        let component = Self::from_cache_if(engine, path, |found| {
+            kind = found;
+            true
+        })?;
+        Some((component, kind == Kind::Module))
+    }
+
+    /// Does the same if the file is of this kind.
+    pub(super) fn from_cache_as(engine: &Engine, path: &Path, kind: Kind) -> Option<Component> {
+        Self::from_cache_if(engine, path, |found| found == kind)
+    }
+
+    fn from_cache_if(
+        engine: &Engine,
+        path: &Path,
+        is_wanted: impl FnOnce(Kind) -> bool,
+    ) -> Option<Component> {
         engine.usable_cache()?;
         let mut file = File::open(path).ok()?;
         // Others can be read only once, and whoever asked needs their bytes if this fails.
         if !file.metadata().ok()?.is_file() {
             return None;
         }
-        Self::find_cached(engine, &mut file).ok()
+        let identity = Identity::of(&file)?;
+        let mut start = Vec::new();
+        (&mut file).take(8).read_to_end(&mut start).ok()?;
+        file.rewind().ok()?;
+        let kind = Kind::of(&start);
+        is_wanted(kind).then_some(())?;
+        let component = Self::find_cached(engine, kind, &mut file).ok()?;
+        if engine.config().backtrace_details {
+            let engine = engine.weak();
+            let to_component = move |bytes: Vec<u8>| {
+                let component = kind.component(&engine.upgrade()?, &bytes).ok()?;
+                Some(component.into_owned())
+            };
+            let debug_info = DebugInfo::of_file(path.into(), identity, Box::new(to_component));
+            component
+                .code()
+                .set_debug_info(mintage_runtime::DebugInfo(Arc::new(debug_info)));
+        }
+        Some(component)
     }
 
     /// Returns the component in `source` if the engine's cache has it, or else the key by which it
     /// can be kept, if there is a cache.
     pub(super) fn find_cached(
         engine: &Engine,
+        kind: Kind,
         source: &mut dyn Read,
     ) -> Result<Component, Option<Key>> {
         let Some(cache) = engine.usable_cache() else {
             return Err(None);
         };
-        let Some(key) = cache.key(engine, source) else {
+        let Some(key) = cache.key(engine, kind, source) else {
             return Err(None);
         };
         match Self::load_cached(engine, cache, &key) {

@@ -3,10 +3,44 @@
 use super::input::require_binary;
 use super::{Component, load_check, text};
 use crate::Engine;
+use crate::error::dwarf::DebugInfo;
 use crate::error::{Context, Result, ensure};
 use mintage_artifact::Check;
 use mintage_runtime::Code;
+use std::borrow::Cow;
 use std::path::Path;
+use std::sync::Arc;
+
+/// What bytes are compiled as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    /// A component.
+    Component,
+    /// A core module, of which a component is made.
+    Module,
+}
+
+impl Kind {
+    /// Returns the kind of bytes that begin with `start`. What is not in binary form is a component.
+    #[cfg(feature = "cache")]
+    pub fn of(start: &[u8]) -> Kind {
+        match start.starts_with(b"\0asm\x01\0\0\0") {
+            true => Kind::Module,
+            false => Kind::Component,
+        }
+    }
+
+    /// Returns the component that is made of the bytes.
+    pub fn component<'a>(self, engine: &Engine, bytes: &'a [u8]) -> Result<Cow<'a, [u8]>> {
+        match self {
+            Kind::Component => Ok(bytes.into()),
+            Kind::Module => {
+                let binary = text::to_binary(bytes, None)?;
+                Ok(super::module::wrap(engine, &binary)?.into())
+            }
+        }
+    }
+}
 
 impl Component {
     /// Compiles a component, in binary or text form.
@@ -29,14 +63,29 @@ impl Component {
         bytes: impl AsRef<[u8]>,
         progress: &dyn mintage_compile::Progress,
     ) -> Result<Component> {
-        let bytes = bytes.as_ref();
+        Self::compile(engine, Kind::Component, bytes.as_ref(), progress)
+    }
+
+    /// Compiles what is in `bytes`, or takes it from the engine's cache.
+    pub(super) fn compile(
+        engine: &Engine,
+        kind: Kind,
+        bytes: &[u8],
+        progress: &dyn mintage_compile::Progress,
+    ) -> Result<Component> {
         #[cfg(feature = "cache")]
-        let key = match Self::find_cached(engine, &mut { bytes }) {
-            Ok(component) => return Ok(component),
+        let key = match Self::find_cached(engine, kind, &mut { bytes }) {
+            Ok(component) => {
+                if engine.config().backtrace_details {
+                    component.keep_debug_info(&kind.component(engine, bytes)?);
+                }
+                return Ok(component);
+            }
             Err(key) => key,
         };
+        let input = kind.component(engine, bytes)?;
         let options = mintage_compile::Options::default();
-        let artifact = engine.precompile_component_with(bytes, &options, progress)?;
+        let artifact = engine.precompile_component_with(&input, &options, progress)?;
         #[cfg(feature = "cache")]
         Self::keep_in_cache(engine, key, &artifact);
         // SAFETY: the compiler made the artifact just now.
@@ -47,7 +96,9 @@ impl Component {
                 engine.pool(),
             )
         }?;
-        Self::from_code(engine, code)
+        let component = Self::from_code(engine, code)?;
+        component.keep_debug_info(&input);
+        Ok(component)
     }
 
     /// Compiles the component in a file, in binary or text form.
@@ -58,7 +109,7 @@ impl Component {
     pub fn from_file(engine: &Engine, path: impl AsRef<Path>) -> Result<Component> {
         let path = path.as_ref();
         #[cfg(feature = "cache")]
-        if let Some(component) = Self::from_cache(engine, path) {
+        if let Some(component) = Self::from_cache_as(engine, path, Kind::Component) {
             return Ok(component);
         }
         let bytes =
@@ -76,6 +127,18 @@ impl Component {
     pub fn from_binary(engine: &Engine, bytes: &[u8]) -> Result<Component> {
         require_binary(bytes)?;
         Self::new(engine, bytes)
+    }
+}
+
+impl Component {
+    /// Keeps the debug information in the bytes that were compiled, if backtraces have details.
+    pub(super) fn keep_debug_info(&self, bytes: &[u8]) {
+        if self.engine().config().backtrace_details
+            && let Some(debug_info) = DebugInfo::of_component(bytes)
+        {
+            self.code()
+                .set_debug_info(mintage_runtime::DebugInfo(Arc::new(debug_info)));
+        }
     }
 }
 

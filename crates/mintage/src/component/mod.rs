@@ -9,7 +9,7 @@ mod cached;
 #[cfg(feature = "compiler")]
 mod code_builder;
 #[cfg(feature = "compiler")]
-mod compile;
+pub(crate) mod compile;
 mod export;
 mod input;
 mod module;

@@ -2,7 +2,7 @@
 //! have.
 
 #[cfg(feature = "compiler")]
-use super::text;
+use super::{compile::Kind, text};
 use crate::error::{ErrorKind, Module, Result};
 #[cfg(feature = "compiler")]
 use crate::{Component, error::Context};
@@ -58,8 +58,12 @@ impl Component {
     ///   numbers (the error names all such imports), exports another memory than its first one as
     ///   `memory`, or uses a feature that is off or not supported.
     pub fn from_module(engine: &Engine, bytes: impl AsRef<[u8]>) -> Result<Component> {
-        let binary = text::to_binary(bytes.as_ref(), None)?;
-        Self::new(engine, wrap(engine, &binary)?)
+        Self::compile(
+            engine,
+            Kind::Module,
+            bytes.as_ref(),
+            &mintage_compile::NoProgress,
+        )
     }
 }
 

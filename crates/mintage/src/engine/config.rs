@@ -1,6 +1,6 @@
 //! [`Config`]: the settings of an [`Engine`](crate::Engine).
 
-use super::compatible::{Caps, Refused};
+use super::compatible::{Caps, Refused, WasmBacktraceDetails};
 use crate::error::{Result, ensure};
 pub use mintage_environ::OptLevel;
 use mintage_environ::{Feature, Features, Tunables};
@@ -39,6 +39,7 @@ pub struct Config {
     #[cfg(feature = "compiler")]
     pub(crate) compile_limits: mintage_compile::CompileLimits,
     pub(crate) verify_artifacts: bool,
+    pub(crate) backtrace_details: bool,
     pub(crate) pool: PoolConfig,
     pub(crate) epochs: bool,
     #[cfg(feature = "compiler")]
@@ -64,6 +65,7 @@ impl Default for Config {
             #[cfg(feature = "compiler")]
             compile_limits: mintage_compile::CompileLimits::new(),
             verify_artifacts: false,
+            backtrace_details: false,
             pool: PoolConfig::default(),
             epochs: false,
             #[cfg(feature = "compiler")]
@@ -218,6 +220,24 @@ impl Config {
     /// depend on the size of the artifact.
     pub fn verify_artifacts(&mut self, verify: bool) -> &mut Self {
         self.verify_artifacts = verify;
+        self
+    }
+
+    /// Sets whether backtraces have source locations
+    /// ([`FrameInfo::symbols`](crate::FrameInfo::symbols)), for components that are compiled with
+    /// debug information (DWARF); default: off.
+    ///
+    /// A component then keeps its debug information in memory, outside of its artifact. A component
+    /// that [`cache`](Self::cache) had for a file reads it from the file when it is needed. A
+    /// component that is loaded from an artifact has none.
+    pub fn wasm_backtrace_details(&mut self, details: WasmBacktraceDetails) -> &mut Self {
+        self.backtrace_details = match details {
+            WasmBacktraceDetails::Enable => true,
+            WasmBacktraceDetails::Disable => false,
+            WasmBacktraceDetails::Environment => {
+                std::env::var_os("WASMTIME_BACKTRACE_DETAILS").is_some_and(|value| value == "1")
+            }
+        };
         self
     }
 

@@ -1,8 +1,11 @@
 //! [`WasmBacktrace`]: where a guest was when its call ended, or where it is.
 
-use mintage_environ::FuncKey;
+#[cfg(feature = "compiler")]
+use super::dwarf::DebugInfo;
+use mintage_environ::{FuncKey, Printable};
 use mintage_runtime::{Backtrace, Frame};
 use std::fmt;
+use std::sync::OnceLock;
 
 /// The wasm functions that were active when a guest trapped or a host function failed, innermost
 /// first. It is part of the error: `error.downcast_ref::<WasmBacktrace>()`.
@@ -21,6 +24,7 @@ pub struct WasmBacktrace {
 pub struct FrameInfo {
     frame: Frame,
     module: Module,
+    symbols: OnceLock<Vec<FrameSymbol>>,
 }
 
 /// A core module of a component, as [`FrameInfo::module`] names it.
@@ -48,7 +52,11 @@ impl FrameInfo {
         let module = Module {
             name: frame.module.clone(),
         };
-        FrameInfo { frame, module }
+        FrameInfo {
+            frame,
+            module,
+            symbols: OnceLock::new(),
+        }
     }
 
     /// Returns the function's index in the function index space of its core module.
@@ -85,21 +93,45 @@ impl FrameInfo {
         Some(offset as usize)
     }
 
-    /// Returns the source lines of the instruction that runs, innermost inlined function first.
+    /// Returns the places in the source of the instruction that runs, innermost inlined function
+    /// first.
     ///
-    /// The list is empty: this engine does not keep the debug information (DWARF) of components.
+    /// The list is empty if the component has no debug information (DWARF) for the instruction, or
+    /// if it was not kept: see
+    /// [`Config::wasm_backtrace_details`](crate::Config::wasm_backtrace_details). The first call
+    /// looks it up, which takes milliseconds, and at most half a second for debug information that
+    /// is damaged or made to take long.
     pub fn symbols(&self) -> &[FrameSymbol] {
-        &[]
+        self.symbols.get_or_init(|| self.find_symbols())
+    }
+
+    #[cfg(feature = "compiler")]
+    fn find_symbols(&self) -> Vec<FrameSymbol> {
+        let debug_info = self.frame.debug_info.as_ref();
+        let debug_info = debug_info.and_then(|kept| {
+            let kept: &dyn std::any::Any = &*kept.0;
+            kept.downcast_ref::<DebugInfo>()
+        });
+        match (debug_info, self.frame.offset) {
+            (Some(debug_info), Some(offset)) => debug_info.lookup(offset),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Only what is compiled has debug information.
+    #[cfg(not(feature = "compiler"))]
+    fn find_symbols(&self) -> Vec<FrameSymbol> {
+        Vec::new()
     }
 }
 
 /// A place in the source of a guest. See [`FrameInfo::symbols`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FrameSymbol {
-    name: Option<String>,
-    file: Option<String>,
-    line: Option<u32>,
-    column: Option<u32>,
+    pub(super) name: Option<String>,
+    pub(super) file: Option<String>,
+    pub(super) line: Option<u32>,
+    pub(super) column: Option<u32>,
 }
 
 impl FrameSymbol {
@@ -126,8 +158,29 @@ impl FrameSymbol {
 
 impl fmt::Display for FrameInfo {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.frame.fmt(f)
+        let mut shown = self.frame.clone();
+        shown.name = shown.name.map(|name| demangled(&name));
+        shown.fmt(f)?;
+        let symbols = self.symbols();
+        for symbol in symbols {
+            // The name of the function itself is in the line above.
+            if let Some(name) = symbol.name().filter(|_| symbols.len() > 1) {
+                write!(f, "\n             {}", Printable(&demangled(name)))?;
+            }
+            if let Some(file) = symbol.file() {
+                write!(f, "\n             at {}", Printable(file))?;
+                for number in [symbol.line(), symbol.column()].into_iter().flatten() {
+                    write!(f, ":{number}")?;
+                }
+            }
+        }
+        Ok(())
     }
+}
+
+/// Returns the name that a function has in the source, without the hash that Rust adds.
+fn demangled(name: &str) -> String {
+    format!("{:#}", rustc_demangle::demangle(name))
 }
 
 impl WasmBacktrace {

@@ -69,6 +69,8 @@
 
 mod backtrace;
 mod context;
+#[cfg(feature = "compiler")]
+pub(crate) mod dwarf;
 mod link;
 #[doc(hidden)]
 pub mod macros;

@@ -14,6 +14,7 @@ mod compose;
 mod contexts;
 mod conversions;
 mod core_modules;
+mod debug_info;
 mod derive;
 mod epochs;
 mod errors;

@@ -1,8 +1,10 @@
 //! [`Code`]: a loaded artifact, whose functions can be called.
 
 mod callees;
+mod debug_info;
 
 pub use callees::Callee;
+pub use debug_info::DebugInfo;
 
 use crate::arch;
 use crate::pool::{Pool, PooledSlab, Shelf, Written};
@@ -41,6 +43,7 @@ pub struct Code {
     declared: Arc<Image>,
     started: StartedImage,
     shelf: Arc<Shelf>,
+    debug_info: OnceLock<DebugInfo>,
 }
 
 /// The image of instances whose start functions have run.
@@ -199,6 +202,7 @@ impl Code {
             declared: Arc::new(declared),
             started: StartedImage::new(!pool.config().keep_started),
             shelf: Shelf::new(pool),
+            debug_info: OnceLock::new(),
         }))
     }
 
@@ -232,6 +236,16 @@ impl Code {
         // The start functions have run in the instance that the snapshot was taken of.
         metadata.interface.initializers.clear();
         mintage_artifact::rewrite(&self.artifact, metadata, &self.declared.pieces())
+    }
+
+    /// Keeps debug information with the code. Frames of backtraces have it.
+    pub fn set_debug_info(&self, debug_info: DebugInfo) {
+        let _ = self.debug_info.set(debug_info);
+    }
+
+    /// Returns the debug information that was kept.
+    pub(crate) fn debug_info(&self) -> Option<DebugInfo> {
+        self.debug_info.get().cloned()
     }
 
     /// Looks up a function that the interface names (a core export, a start function, ...).
@@ -327,6 +341,7 @@ impl Code {
             declared: Arc::new(image),
             started: StartedImage::new(true),
             shelf: Shelf::new(self.shelf.pool()),
+            debug_info: self.debug_info.clone(),
         })
     }
 

@@ -68,5 +68,6 @@ fn frame(innermost: &Activation, pc: usize) -> Option<Frame> {
         module: artifact.module_name(instance).map(str::to_owned),
         offset: artifact.address_at(offset),
         start: artifact.addresses(ordinal).next().map(|(_, start)| start),
+        debug_info: code.debug_info(),
     })
 }

@@ -1,5 +1,6 @@
 //! [`Stopped`]: why a call did not return.
 
+use crate::code::DebugInfo;
 use crate::component::handles::HandleError;
 use mintage_environ::{FuncKey, Printable, Trap};
 use std::any::Any;
@@ -80,6 +81,8 @@ pub struct Frame {
     /// The offset in bytes, in the component, of the function's body, if the artifact has the
     /// address map.
     pub start: Option<u32>,
+    /// The debug information of the code, if it has some.
+    pub debug_info: Option<DebugInfo>,
 }
 
 impl fmt::Display for Frame {
@@ -144,6 +147,7 @@ mod tests {
             module: Some("\x1b[31mm".into()),
             offset: None,
             start: None,
+            debug_info: None,
         };
         let text = frame.to_string();
         assert!(

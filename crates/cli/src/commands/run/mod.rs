@@ -3,34 +3,47 @@
 //! | file | what it has |
 //! |---|---|
 //! | `mod.rs` | the options, and the order of what happens |
+//! | `host.rs` | options for what a program has of the host |
+//! | `link.rs` | defines what a component imports, and explains what is missing |
+//! | `misplaced.rs` | explains options that come after the file |
 //! | `stop.rs` | ends a guest at its timeout, or at Ctrl-C |
 
+mod host;
+mod link;
+mod misplaced;
 mod stop;
 
 use crate::cache::CacheOptions;
 use crate::call::Call;
 use crate::input::{Additions, Precompiled, Source};
+use crate::load::{self, Loaded};
 use crate::settings::{CodeSettings, Limits};
 use crate::values::time;
-use crate::{TimedOut, WrongUsage, load, signals};
-use clap::{CommandFactory, Parser};
+use crate::{TimedOut, exit_code, report, signals};
+use host::HostOptions;
+use mintage::component::types::ComponentItem;
 use mintage::error::{Context, Error, Result, bail};
-use mintage::{Component, Config, Linker, Store, StoreLimits, Trap};
+use mintage::{Component, ComponentExportIndex, Config, Instance, Store, StoreLimits, Trap};
+use mintage_wasi::p1::WasiP1Ctx;
+use mintage_wasi::{I32Exit, WasiCtxView, WasiView};
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::process;
 use std::time::Duration;
 use stop::Stop;
 
 /// Run a program, or call a function of a component and print its result
 ///
-/// Options come before APP. What comes after it are arguments of the program.
+/// A program is a component for WASI 0.2 that exports `wasi:cli/run`, or a core module for WASI
+/// preview 1 that exports `_start`. Options come before APP. What comes after it are arguments of
+/// the program.
 ///
-/// For a function without a result, `()` is printed. If the guest traps, its backtrace is printed
-/// and the exit code is 134. After a timeout the exit code is 124.
+/// The exit code is the program's, 134 after a trap, whose backtrace is printed, and 124 after a
+/// timeout. With --invoke, the result of the call is printed: `()` for a function without one.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// A component (binary or text) or an artifact, `-` reads standard input; then the arguments
-    /// of the program
+    /// A component (binary or text), a core module or an artifact, `-` reads standard input; then
+    /// the arguments of the program
     #[arg(
         value_names = ["APP", "ARGS"],
         required = true,
@@ -57,13 +70,16 @@ pub(crate) struct Args {
     #[arg(long, value_name = "CALL", allow_hyphen_values = true)]
     invoke: Option<String>,
 
+    #[command(flatten, next_help_heading = "What the program has of the host")]
+    host: HostOptions,
+
     /// Stop the guest after this many operators; an artifact must be compiled with --consume-fuel
-    #[arg(long, value_name = "COUNT")]
+    #[arg(long, value_name = "COUNT", help_heading = "Limits")]
     fuel: Option<u64>,
 
     /// Stop the guest after this time: `100ms`, `1.5s`, `2m`, or plain seconds; an artifact must
     /// be compiled with --interruptible
-    #[arg(long, value_name = "TIME", value_parser = time)]
+    #[arg(long, value_name = "TIME", value_parser = time, help_heading = "Limits")]
     timeout: Option<Duration>,
 
     #[command(flatten, next_help_heading = "Limits")]
@@ -77,8 +93,72 @@ pub(crate) struct Args {
 }
 
 /// The data of a store.
-struct Host {
+pub(crate) struct Host {
     limits: StoreLimits,
+    wasi: WasiP1Ctx,
+}
+
+impl WasiView for Host {
+    fn ctx(&mut self) -> WasiCtxView<'_> {
+        self.wasi.ctx()
+    }
+}
+
+/// What is run.
+enum Target {
+    /// A component's function `wasi:cli/run.run`.
+    Run(ComponentExportIndex),
+    /// A core module's function `_start`.
+    Start(ComponentExportIndex),
+    /// Another function.
+    Call(Call),
+}
+
+/// The interface of programs, without its version.
+const RUN: &str = "wasi:cli/run@0.2.";
+
+impl Target {
+    /// Finds what is run. `args` are for a program.
+    ///
+    /// # Errors
+    ///
+    /// Fails if there is no program and no function to call, or there are arguments without a
+    /// program.
+    fn find(
+        loaded: &Loaded,
+        invoke: Option<&str>,
+        source: &Source,
+        args: &[&OsString],
+    ) -> Result<Target> {
+        let component = &loaded.component;
+        if invoke.is_none() {
+            let engine = component.engine();
+            for (name, item) in component.component_type().exports(engine) {
+                let is_function = matches!(item.ty, ComponentItem::ComponentFunc(_));
+                let index = component.get_export_index(None, name);
+                if name.starts_with(RUN)
+                    && let Some(run) = component.get_export_index(index.as_ref(), "run")
+                {
+                    return Ok(Target::Run(run));
+                }
+                if name == "_start"
+                    && is_function
+                    && let Some(start) = index
+                {
+                    return Ok(Target::Start(start));
+                }
+            }
+            if loaded.is_module {
+                bail!(
+                    "`{}` has no `_start`, so it is a library and not a program; {}",
+                    source.app.display(),
+                    Call::advice(component)
+                );
+            }
+        }
+        misplaced::refuse(source, args)?;
+        Ok(Target::Call(Call::read(component, invoke, source)?))
+    }
 }
 
 impl Args {
@@ -100,48 +180,65 @@ impl Args {
         self.limits.apply(&mut config);
         config
             .consume_fuel(self.fuel.is_some())
-            .interruptible(self.timeout.is_some() || keys.interruptible);
+            .interruptible(self.timeout.is_some() || keys.interruptible)
+            .wasm_backtrace_details(mintage::WasmBacktraceDetails::Enable);
         let cache = self.cache.open()?;
-        let component =
-            load::component(&config, &self.settings, &source, &self.precompiled, cache)?;
-        self.call(&component, &source, &args)
-    }
+        let loaded = load::component(&config, &self.settings, &source, &self.precompiled, cache)?;
+        let invoke = misplaced::invoke(self.invoke.as_deref(), &loaded, &source, &args)?;
+        let takes_args = invoke.as_deref() != self.invoke.as_deref();
+        let unused = if takes_args { &[][..] } else { &args };
+        let target = Target::find(&loaded, invoke.as_deref(), &source, unused)?;
 
-    /// Calls a function and prints its results.
-    fn call(&self, component: &Component, source: &Source, args: &[&OsString]) -> Result<()> {
-        if let Some(first) = args.first() {
-            bail!(misplaced(source, &first.to_string_lossy()));
-        }
-        let call = Call::read(component, self.invoke.as_deref(), source)?;
-        let mut store = self.store(component, source)?;
+        let mut store = self.store(&loaded.component, &source, &args)?;
+        let linker = link::linker(&loaded.component)?;
         let stop = Stop::new(&mut store, self.timeout)?;
-        let result = Linker::new(component.engine())
-            .instantiate(&mut store, component)
-            .with_context(|| format!("cannot instantiate `{}`", source.app.display()))
-            .and_then(|instance| call.make(&mut store, &instance));
+        let result = linker
+            .instantiate(&mut store, &loaded.component)
+            .map_err(|error| link::explain(error, &source.app, loaded.is_module))
+            .and_then(|instance| run(&mut store, &instance, &target));
         stop.end();
-        let results = result.map_err(|error| self.explain(error))?;
-        let mut text = String::new();
-        for result in &results {
-            text += &result.to_wave()?;
-            text.push('\n');
+        let code = match result {
+            Ok(code) => code,
+            Err(error) => match error.downcast_ref::<I32Exit>() {
+                Some(exit) => exit.process_exit_code(),
+                None => {
+                    let error = self.explain(error);
+                    report(&error);
+                    exit_code(&error).into()
+                }
+            },
+        };
+        if code != 0 {
+            misplaced::mention(&source, &args);
         }
-        if results.is_empty() {
-            text += "()\n";
+        if signals::is_interrupted() {
+            signals::end_as_interrupted();
         }
-        let mut out = io::stdout().lock();
-        let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
-        written.context("cannot write the result to standard output")
+        // Destructors would only give memory back, which the system does faster.
+        process::exit(code);
     }
 
-    /// Makes a store with the limits of the command line.
-    fn store(&self, component: &Component, source: &Source) -> Result<Store<Host>> {
+    /// Makes a store with the limits of the command line, and with what the guest has of the host.
+    fn store(
+        &self,
+        component: &Component,
+        source: &Source,
+        args: &[&OsString],
+    ) -> Result<Store<Host>> {
         let app = source.app.display();
         let host = Host {
             limits: self.limits.of_store(),
+            wasi: self.host.context(&source.app, args)?,
         };
         let mut store = Store::new(component.engine(), host);
         store.limiter(|host| &mut host.limits);
+        let keys = self.host.keys();
+        if let Some(bytes) = keys.hostcall_fuel {
+            store.set_hostcall_fuel(bytes);
+        }
+        if let Some(count) = keys.max_resources {
+            store.data_mut().ctx().table.set_max_capacity(count);
+        }
         // An artifact may consume fuel although the user sets no limit.
         if self.fuel.is_some() || store.get_fuel().is_ok() {
             let set = store.set_fuel(self.fuel.unwrap_or(u64::MAX));
@@ -170,44 +267,47 @@ impl Args {
     }
 }
 
-/// The command alone, as which its options are looked up.
-#[derive(Parser)]
-struct Alone {
-    #[command(flatten)]
-    _args: Args,
-}
-
-/// Returns whether `text` is an option of this command.
-fn is_option(text: &str) -> bool {
-    let name = text.split('=').next().unwrap_or_default();
-    let command = Alone::command();
-    let mut options = command.get_arguments();
-    match name.strip_prefix("--") {
-        Some(long) => options.any(|arg| {
-            arg.get_long() == Some(long)
-                || arg
-                    .get_visible_aliases()
-                    .is_some_and(|names| names.contains(&long))
-        }),
-        None => {
-            let mut letters = name.strip_prefix('-').unwrap_or_default().chars();
-            let letter = letters.next();
-            letter.is_some() && options.any(|arg| arg.get_short() == letter)
+/// Runs the guest, and returns the exit code.
+fn run(store: &mut Store<Host>, instance: &Instance, target: &Target) -> Result<i32> {
+    match target {
+        Target::Run(run) => {
+            let run = instance.get_typed_func::<(), (Result<(), ()>,)>(&mut *store, run);
+            let run = run.context("the export `wasi:cli/run` has another type than WASI 0.2")?;
+            match run.call(store, ())? {
+                (Ok(()),) => Ok(0),
+                (Err(()),) => Ok(1),
+            }
+        }
+        Target::Start(start) => {
+            let start = instance.get_typed_func::<(), ()>(&mut *store, start);
+            start
+                .context("`_start` has parameters or results, which a program has not")?
+                .call(store, ())?;
+            Ok(0)
+        }
+        Target::Call(call) => {
+            // A library that is a core module wants this before all other calls.
+            if let Ok(initialize) = instance.get_typed_func::<(), ()>(&mut *store, "_initialize") {
+                initialize.call(&mut *store, ())?;
+            }
+            let results = call.make(store, instance)?;
+            print(&results)?;
+            Ok(0)
         }
     }
 }
 
-/// Makes the error for an argument of the program, where none is run.
-fn misplaced(source: &Source, argument: &str) -> WrongUsage {
-    let app = source.app.display();
-    WrongUsage(match is_option(argument) {
-        true => format!(
-            "`{argument}` comes after `{app}`, so it is an argument for a program; options of this \
-             command come before the file"
-        ),
-        false => format!(
-            "`{argument}` comes after `{app}`, but a called function takes its arguments from \
-             `--invoke 'name(arguments)'`"
-        ),
-    })
+/// Prints the results of a call.
+fn print(results: &[mintage::Val]) -> Result<()> {
+    let mut text = String::new();
+    for result in results {
+        text += &result.to_wave()?;
+        text.push('\n');
+    }
+    if results.is_empty() {
+        text += "()\n";
+    }
+    let mut out = io::stdout().lock();
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    written.context("cannot write the result to standard output")
 }

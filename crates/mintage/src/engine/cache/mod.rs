@@ -172,13 +172,20 @@ impl Cache {
         self.inner.folder.clear()
     }
 
-    /// Returns the key of the component that `reader` has, for the code that `engine` generates.
+    /// Returns the key of what `reader` has, for the code that `engine` generates. `kind` says what
+    /// the bytes are compiled as.
     /// `None` if the bytes cannot be read, or if the cache cannot be used, which is noted as an
     /// error.
-    pub(crate) fn key(&self, engine: &Engine, reader: &mut dyn Read) -> Option<Key> {
+    pub(crate) fn key<K: Hash>(
+        &self,
+        engine: &Engine,
+        kind: K,
+        reader: &mut dyn Read,
+    ) -> Option<Key> {
         let secret = self.noted(self.inner.folder.secret())?;
         let mut hasher = KeyHasher(blake3::Hasher::new_keyed(&secret));
         executable().hash(&mut hasher);
+        kind.hash(&mut hasher);
         engine.precompile_compatibility_hash().hash(&mut hasher);
         // Code that was compiled under other limits might exceed these.
         let mut limits = engine.config().compile_limits.clone();

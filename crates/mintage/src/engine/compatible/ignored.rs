@@ -1,6 +1,6 @@
 //! Settings without effect.
 
-use super::{Collector, Config, ModuleVersionStrategy, RegallocAlgorithm, WasmBacktraceDetails};
+use super::{Collector, Config, ModuleVersionStrategy, RegallocAlgorithm};
 use crate::error::Result;
 use std::borrow::Cow;
 use std::fmt::Debug;
@@ -48,7 +48,8 @@ ignored! { Config:
     cranelift_wasmtime_debug_checks(bool) "Machine code has no such checks.";
     debug_adapter_modules(bool) "There are no adapter modules: adapters are machine code.";
     debug_info(bool)
-        "Artifacts have no DWARF. Backtraces have names of functions and offsets in the component.";
+        "Debuggers cannot show the source of guests. Backtraces can: see \
+         [`wasm_backtrace_details`](Self::wasm_backtrace_details).";
     debug_symbols(bool) "Artifacts always have symbols of functions.";
     force_memory_init_memfd(bool) "Initial contents of memories are mapped from a file.";
     gc_heap_guard_size(u64) "GC heaps are inside the address space of their instance.";
@@ -75,8 +76,6 @@ ignored! { Config:
     wasm_backtrace(bool)
         "Errors always have a [`WasmBacktrace`](crate::WasmBacktrace), which costs nothing until a \
          guest traps.";
-    wasm_backtrace_details(WasmBacktraceDetails)
-        "Backtraces have names of functions and offsets in the component, and no source locations.";
     wasm_backtrace_max_frames(Option<NonZeroUsize>)
         "The innermost 20 frames of a backtrace are kept, and the number of the others.";
     wasm_branch_hinting(bool) "Hints are accepted, and change nothing.";
@@ -163,7 +162,6 @@ pub mod tests {
         Enabled: Enabled::No, Enabled::Yes;
         Collector: Collector::Null, Collector::Copying;
         RegallocAlgorithm: RegallocAlgorithm::SinglePass, RegallocAlgorithm::Backtracking;
-        WasmBacktraceDetails: WasmBacktraceDetails::Disable, WasmBacktraceDetails::Enable;
     }
 
     #[derive(Debug)]

@@ -85,7 +85,7 @@ pub enum WasmBacktraceDetails {
     Enable,
     /// They do not.
     Disable,
-    /// An environment variable decides.
+    /// They do if the environment variable `WASMTIME_BACKTRACE_DETAILS` is `1` when this is set.
     Environment,
 }
 
