@@ -2,9 +2,9 @@
 
 use super::scope::ScopeParts;
 use super::{CallScope, StoreContextMut, StoreInner};
-use crate::Val;
 use crate::error::{Error, Result, format_err};
 use crate::types::ComponentFunc;
+use crate::{Caller, Val};
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::pin::Pin;
@@ -12,8 +12,8 @@ use std::ptr::NonNull;
 use std::task::{Context, Poll, Waker};
 
 /// The future of an asynchronous function of the host. It is `Send` if `T` is, the host's data: the
-/// function returns one that is `Send`. Beside that there are only the context of a store of `T`
-/// and, for a function over [`Val`]s, these and its type.
+/// function returns one that is `Send`. Beside that there is only the caller, with a store of `T`,
+/// and for a function over [`Val`]s, these and its type.
 pub(crate) type HostResult<'a, R> = Pin<Box<dyn Future<Output = Result<R>> + 'a>>;
 
 /// The future that an asynchronous destructor of the host returns.
@@ -32,6 +32,7 @@ pub(crate) struct Waiting<'s, T: 'static, R> {
 
 const _: () = {
     const fn is_send<T: Send>() {}
+    is_send::<Caller<'_, ()>>();
     is_send::<Val>();
     is_send::<ComponentFunc>();
 };
