@@ -225,7 +225,9 @@ impl<'a> Sources<'a> {
                 Err(Errno::INTR) => {}
                 Err(error) => return Err(failed(error)),
             }
-            if let Some(notifier) = &notifier {
+            if let (Some(notifier), Some(fd)) = (&notifier, fds.get(sources))
+                && !fd.revents().is_empty()
+            {
                 notifier.notifier.clear();
             }
         }

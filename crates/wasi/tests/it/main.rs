@@ -5,6 +5,7 @@ mod cli;
 mod clocks;
 mod common;
 mod fs;
+mod hosts;
 mod p1;
 mod poll;
 mod programs;
