@@ -59,18 +59,6 @@ pub(super) fn add_nonblocking<T: WasiView + 'static>(
         },
     )?;
     instance.func_wrap(
-        "[method]output-stream.write",
-        |mut store: Store<'_, T>, (stream, list): (Output, WasmList<u8>)| {
-            if list.len() > MAX_PIECE {
-                return Err(too_long("write", "`check-write` allowed"));
-            }
-            let (bytes, data) = list.slice_and_data(&mut store)?;
-            let table = table_of(data);
-            let written = table.get_mut(&stream)?.write_allowed(bytes);
-            Ok((guest_result(table, written)?,))
-        },
-    )?;
-    instance.func_wrap(
         "[method]output-stream.write-zeroes",
         |mut store: Store<'_, T>, (stream, len): (Output, u64)| {
             if len > MAX_PIECE as u64 {
@@ -188,6 +176,7 @@ pub(super) fn add_sync<T: WasiView + 'static>(instance: &mut LinkerInstance<'_, 
             Ok((guest_result(table_of(store.data_mut()), skipped)?,))
         },
     )?;
+    instance.func_wrap("[method]output-stream.write", write_watched)?;
     instance.func_wrap("[method]output-stream.blocking-write-and-flush", write_sync)?;
     instance.func_wrap(
         "[method]output-stream.blocking-write-zeroes-and-flush",
@@ -237,17 +226,77 @@ fn write_sync<T: WasiView + 'static>(
         })?;
         return Ok((guest_result(table_of(store.data_mut()), written)?,));
     }
-    // The write itself waits, unless the guest can be interrupted meanwhile.
-    let waits = !matches!(output.readiness(), Readiness::Ready);
-    if waits && store.interrupt_watch().is_some() {
-        with_stream(&mut store, &stream, closed_output(), |store, output| {
-            wait(store, &mut Sources::one(Source::of(output.readiness())))
-        })??;
+    if is_watched(&mut store, &stream)? {
+        return write_pieces(store, &stream, &list);
     }
+    // The write itself waits.
     let (bytes, data) = list.slice_and_data(&mut store)?;
     let table = table_of(data);
     let written = table.get_mut(&stream)?.write_from(bytes);
     Ok((guest_result(table, written)?,))
+}
+
+/// `write`.
+fn write_now<T: WasiView + 'static>(
+    mut store: Store<'_, T>,
+    (stream, list): (Output, WasmList<u8>),
+) -> Result<(Result<(), GuestError>,)> {
+    if list.len() > MAX_PIECE {
+        return Err(too_long("write", "`check-write` allowed"));
+    }
+    let (bytes, data) = list.slice_and_data(&mut store)?;
+    let table = table_of(data);
+    let written = table.get_mut(&stream)?.write_allowed(bytes);
+    Ok((guest_result(table, written)?,))
+}
+
+/// `write` of a host that calls guests synchronously. What `check-write` allowed may not be true
+/// any more, if others write to the same pipe. If the guest can be interrupted, such a write waits
+/// in a way that can be, too.
+fn write_watched<T: WasiView + 'static>(
+    mut store: Store<'_, T>,
+    (stream, list): (Output, WasmList<u8>),
+) -> Result<(Result<(), GuestError>,)> {
+    if !is_watched(&mut store, &stream)? {
+        return write_now(store, (stream, list));
+    }
+    let table = table_of(store.data_mut());
+    match table.get_mut(&stream)?.check_write() {
+        Ok(allowed) if list.len() > allowed => Err(too_long("write", "`check-write` allowed")),
+        Ok(_) => write_pieces(store, &stream, &list),
+        Err(error) => Ok((guest_result(table, Err(error))?,)),
+    }
+}
+
+/// Returns whether a write to the stream may wait in the system, and the guest can be interrupted
+/// meanwhile.
+fn is_watched<T: WasiView + 'static>(store: &mut Store<'_, T>, stream: &Output) -> Result<bool> {
+    let output = table_of(store.data_mut()).get_mut(stream)?;
+    let waits = output.is_unbuffered() && !matches!(output.readiness(), Readiness::Ready);
+    Ok(waits && store.interrupt_watch().is_some())
+}
+
+/// Writes to a stream whose writes wait, in pieces that it takes at once when it is ready. Before
+/// each, waits until it is, or until the call of the guest is to end.
+fn write_pieces<T: WasiView + 'static>(
+    mut store: Store<'_, T>,
+    stream: &Output,
+    list: &WasmList<u8>,
+) -> Result<(Result<(), GuestError>,)> {
+    const PIECE: usize = 4096;
+
+    for start in (0..list.len()).step_by(PIECE) {
+        with_stream(&mut store, stream, closed_output(), |store, output| {
+            wait(store, &mut Sources::one(Source::of(output.readiness())))
+        })??;
+        let (bytes, data) = list.slice_and_data(&mut store)?;
+        let table = table_of(data);
+        let piece = &bytes[start..bytes.len().min(start + PIECE)];
+        if let Err(error) = table.get_mut(stream)?.write_from(piece) {
+            return Ok((guest_result(table, Err(error))?,));
+        }
+    }
+    Ok((Ok(()),))
 }
 
 fn check_length(list: &WasmList<u8>) -> Result<()> {
@@ -309,6 +358,7 @@ pub(super) fn add_async<T: WasiView + 'static>(instance: &mut LinkerInstance<'_,
             })
         },
     )?;
+    instance.func_wrap("[method]output-stream.write", write_now)?;
     instance.func_wrap_async(
         "[method]output-stream.blocking-write-and-flush",
         |store: Store<'_, T>, (stream, list): (Output, WasmList<u8>)| {
