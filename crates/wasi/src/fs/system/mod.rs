@@ -53,12 +53,7 @@ impl SystemFilesystem {
     ///
     /// If `path` is not a folder that this process may open.
     pub fn open(path: impl AsRef<Path>) -> Result<SystemFilesystem> {
-        let fd = open_folder(path.as_ref())?;
-        let resolution = match resolves_beneath(&fd) {
-            true => PathResolution::Beneath,
-            false => PathResolution::Walk,
-        };
-        Ok(Self::new(fd, resolution))
+        Ok(Self::resolving(open_folder(path.as_ref())?))
     }
 
     /// Opens a folder and resolves paths in the given way.
@@ -77,6 +72,40 @@ impl SystemFilesystem {
             return Err(Errno::NotSupported);
         }
         Ok(Self::new(fd, resolution))
+    }
+
+    /// Uses a folder that is already open, as [`open`](Self::open) does.
+    ///
+    /// ```
+    /// use mintage_wasi::filesystem::SystemFilesystem;
+    /// use mintage_wasi::Errno;
+    ///
+    /// # fn main() -> Result<(), Errno> {
+    /// let folder = std::fs::File::open("src")?;
+    /// SystemFilesystem::from_folder(folder)?;
+    /// let file = std::fs::File::open("Cargo.toml")?;
+    /// assert_eq!(SystemFilesystem::from_folder(file).unwrap_err(), Errno::NotDirectory);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`Errno::NotDirectory`] if it is not a folder.
+    pub fn from_folder(folder: std::fs::File) -> Result<SystemFilesystem> {
+        match folder.metadata()?.is_dir() {
+            true => Ok(Self::resolving(folder.into())),
+            false => Err(Errno::NotDirectory),
+        }
+    }
+
+    /// Resolves paths in the best way that the system has.
+    fn resolving(fd: OwnedFd) -> SystemFilesystem {
+        let resolution = match resolves_beneath(&fd) {
+            true => PathResolution::Beneath,
+            false => PathResolution::Walk,
+        };
+        Self::new(fd, resolution)
     }
 
     fn new(fd: OwnedFd, resolution: PathResolution) -> SystemFilesystem {
