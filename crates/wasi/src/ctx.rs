@@ -5,11 +5,14 @@ use crate::clocks::{HostMonotonicClock, HostWallClock, WasiClocksCtx};
 use crate::clocks::{WasiClocksCtxView, WasiClocksView};
 use crate::fs::{DirPerms, FilePerms, Filesystem, SystemFilesystem, WasiFilesystemCtx};
 use crate::fs::{WasiFilesystemCtxView, WasiFilesystemView};
-use crate::net::WasiSocketsCtx;
+use crate::net::{AllowList, SocketAddrUse, WasiSocketsCtx};
+use crate::net::{WasiSocketsCtxView, WasiSocketsView};
 use crate::random::{WasiRandomCtx, WasiRandomView};
 use mintage::ResourceTable;
 use rand_core::Rng;
+use std::net::SocketAddr;
 use std::path::Path;
+use std::pin::Pin;
 
 /// What a guest has of the host. Made by a [`WasiCtxBuilder`].
 #[derive(Debug)]
@@ -18,7 +21,6 @@ pub struct WasiCtx {
     pub(crate) clocks: WasiClocksCtx,
     pub(crate) filesystem: WasiFilesystemCtx,
     pub(crate) random: WasiRandomCtx,
-    #[allow(dead_code, reason = "read once sockets are there")]
     pub(crate) sockets: WasiSocketsCtx,
     max_resources: usize,
 }
@@ -300,6 +302,85 @@ impl WasiCtxBuilder {
         self
     }
 
+    /// Allows the guest to use all addresses that the host's process can, by any protocol; by
+    /// default none. [`allow_tcp`](Self::allow_tcp) and [`allow_udp`](Self::allow_udp) can exclude
+    /// a protocol. Names are another matter:
+    /// [`allow_ip_name_lookup`](Self::allow_ip_name_lookup).
+    pub fn inherit_network(&mut self) -> &mut Self {
+        self.ctx.sockets.rules.allow_all();
+        self
+    }
+
+    /// Sets which addresses the guest may use, and what for; by default none.
+    ///
+    /// Of this, [`inherit_network`](Self::inherit_network) and
+    /// [`socket_addr_check`](Self::socket_addr_check), the last one holds.
+    pub fn socket_addr_list(&mut self, list: AllowList) -> &mut Self {
+        self.ctx.sockets.rules.set_list(list);
+        self
+    }
+
+    /// Sets a function that decides, each time that the guest uses an address, whether it may.
+    ///
+    /// ```
+    /// use mintage_wasi::WasiCtxBuilder;
+    /// use mintage_wasi::sockets::SocketAddrUse;
+    ///
+    /// let ctx = WasiCtxBuilder::new()
+    ///     .socket_addr_check(|address, usage| {
+    ///         let allowed = address.ip().is_loopback() || usage == SocketAddrUse::TcpBind;
+    ///         Box::pin(async move { allowed })
+    ///     })
+    ///     .build();
+    /// # drop(ctx);
+    /// ```
+    pub fn socket_addr_check<F>(&mut self, check: F) -> &mut Self
+    where
+        F: Fn(SocketAddr, SocketAddrUse) -> Pin<Box<dyn Future<Output = bool> + Send + Sync>>
+            + Send
+            + Sync
+            + 'static,
+    {
+        self.ctx.sockets.rules.set_check(check);
+        self
+    }
+
+    /// Sets whether the guest may look up the addresses of names; default: false.
+    pub fn allow_ip_name_lookup(&mut self, enable: bool) -> &mut Self {
+        self.ctx.sockets.rules.set_name_lookup(enable);
+        self
+    }
+
+    /// Sets whether the guest may have UDP sockets. By default it may, unless only TCP is allowed
+    /// by name. What it may do with them is up to
+    /// [`inherit_network`](Self::inherit_network) and its like.
+    pub fn allow_udp(&mut self, enable: bool) -> &mut Self {
+        self.ctx.sockets.rules.set_udp(enable);
+        self
+    }
+
+    /// Sets whether the guest may have TCP sockets. By default it may, unless only UDP is allowed
+    /// by name. What it may do with them is up to
+    /// [`inherit_network`](Self::inherit_network) and its like.
+    pub fn allow_tcp(&mut self, enable: bool) -> &mut Self {
+        self.ctx.sockets.rules.set_tcp(enable);
+        self
+    }
+
+    /// Sets how many sockets the guest may have at a time; default: 1024. Accepted ones count as
+    /// well. What is beyond that fails with "new socket limit".
+    pub fn max_sockets(&mut self, max: usize) -> &mut Self {
+        self.ctx.sockets.set_max_sockets(max);
+        self
+    }
+
+    /// Sets how many names the guest may look up at a time; default: 8. What is beyond that fails
+    /// for now.
+    pub fn max_name_lookups(&mut self, max: usize) -> &mut Self {
+        self.ctx.sockets.set_max_name_lookups(max);
+        self
+    }
+
     /// Sets the most resources that the guest may have in the host's table: streams, pollables,
     /// files, sockets and the like; default: 100,000. A request for one more fails. What else the
     /// host has in the table counts as well.
@@ -396,6 +477,16 @@ impl<T: WasiView> WasiFilesystemView for T {
         let WasiCtxView { ctx, table } = self.ctx().limited();
         WasiFilesystemCtxView {
             ctx: &mut ctx.filesystem,
+            table,
+        }
+    }
+}
+
+impl<T: WasiView> WasiSocketsView for T {
+    fn sockets(&mut self) -> WasiSocketsCtxView<'_> {
+        let WasiCtxView { ctx, table } = self.ctx().limited();
+        WasiSocketsCtxView {
+            ctx: &mut ctx.sockets,
             table,
         }
     }

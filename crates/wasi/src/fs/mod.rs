@@ -12,7 +12,7 @@
 //! | `stream` | reading and writing open files as streams |
 //! | `limit` | how much a guest may have open |
 
-mod limit;
+pub(crate) mod limit;
 mod list;
 mod memory;
 mod open;

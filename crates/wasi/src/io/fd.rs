@@ -257,7 +257,7 @@ fn block_on_fd(fd: BorrowedFd<'_>, interest: Interest) -> StreamResult<()> {
 }
 
 /// Waits for a file descriptor in a future.
-async fn wait_for(readiness: Readiness<'_>) {
+pub(crate) async fn wait_for(readiness: Readiness<'_>) {
     #[cfg(feature = "tokio")]
     {
         use super::wait::{Source, Sources};

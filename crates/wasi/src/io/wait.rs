@@ -343,7 +343,7 @@ pub(crate) fn wait<T: 'static>(
 }
 
 /// Calls `f` where futures of tokio find a runtime.
-fn in_runtime<R>(f: impl FnOnce() -> R) -> R {
+pub(crate) fn in_runtime<R>(f: impl FnOnce() -> R) -> R {
     #[cfg(feature = "tokio")]
     return crate::runtime::with_ambient_tokio_runtime(f);
     #[cfg(not(feature = "tokio"))]

@@ -23,7 +23,6 @@ mod asynchronous {
             "wasi:io/streams.[method]output-stream.blocking-write-zeroes-and-flush":
                 async | trappable,
             "wasi:io/streams.[drop]output-stream": async | trappable,
-            "wasi:sockets/udp-create-socket.create-udp-socket": async | trappable,
             "wasi:sockets/tcp.[method]tcp-socket.start-bind": async | trappable,
             "wasi:sockets/tcp.[method]tcp-socket.start-connect": async | trappable,
             "wasi:sockets/tcp.[method]tcp-socket.start-listen": async | trappable,
@@ -43,6 +42,15 @@ mod asynchronous {
             "wasi:io/poll.pollable": crate::io::DynPollable,
             "wasi:io/streams.input-stream": crate::io::DynInputStream,
             "wasi:io/streams.output-stream": crate::io::DynOutputStream,
+            "wasi:sockets/network.network": crate::p2::sockets::Network,
+            "wasi:sockets/tcp.tcp-socket": crate::p2::TcpSocket,
+            "wasi:sockets/udp.udp-socket": crate::p2::UdpSocket,
+            "wasi:sockets/udp.incoming-datagram-stream":
+                crate::p2::sockets::IncomingDatagramStream,
+            "wasi:sockets/udp.outgoing-datagram-stream":
+                crate::p2::sockets::OutgoingDatagramStream,
+            "wasi:sockets/ip-name-lookup.resolve-address-stream":
+                crate::p2::sockets::ResolveAddressStream,
             "wasi:filesystem/types.descriptor": crate::fs::Descriptor,
             "wasi:filesystem/types.directory-entry-stream": crate::fs::DirectoryStream,
             "wasi:cli/terminal-input.terminal-input": crate::p2::TerminalInput,
@@ -73,6 +81,10 @@ pub mod sync {
                 "wasi:filesystem": crate::p2::bindings::filesystem,
                 "wasi:random": crate::p2::bindings::random,
                 "wasi:sockets/network": crate::p2::bindings::sockets::network,
+                "wasi:sockets/instance-network": crate::p2::bindings::sockets::instance_network,
+                "wasi:sockets/tcp-create-socket": crate::p2::bindings::sockets::tcp_create_socket,
+                "wasi:sockets/udp-create-socket": crate::p2::bindings::sockets::udp_create_socket,
+                "wasi:sockets/ip-name-lookup": crate::p2::bindings::sockets::ip_name_lookup,
 
                 "wasi:io/error": crate::p2::bindings::io::error,
                 "wasi:io/poll.pollable": crate::io::DynPollable,

@@ -51,7 +51,7 @@ pub use crate::io::{
 };
 pub use cli::{TerminalInput, TerminalOutput};
 pub use filesystem::{FsError, FsResult};
-pub use sockets::{SocketError, SocketResult};
+pub use sockets::{Network, SocketError, SocketResult, TcpSocket, UdpSocket};
 
 use crate::WasiView;
 use crate::cli::{WasiCli, WasiCliView};

@@ -6,6 +6,7 @@ mod clocks;
 mod common;
 mod fs;
 mod hosts;
+mod net;
 mod p1;
 mod poll;
 mod programs;
