@@ -489,9 +489,10 @@ fn operations_that_a_state_does_not_allow() {
 fn options_are_kept_and_checked() {
     type Get = fn(&mut Guest, Socket) -> SocketResult<u64>;
     type Set = fn(&mut Guest, Socket, u64) -> SocketResult<()>;
+    type Values = [(u64, u64); 2];
     let second = 1_000_000_000;
     // A value with what it becomes, and one that is too large with what that becomes.
-    let options: [(&str, Get, Set, [(u64, u64); 2]); 6] = [
+    let options: [(&str, Get, Set, Values); 6] = [
         (
             "keep-alive-idle-time",
             |guest, socket| guest.view().keep_alive_idle_time(socket),
