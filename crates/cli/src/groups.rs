@@ -165,6 +165,12 @@ pub(crate) fn value<T>(
     parse(value.ok_or("a value is missing: write `KEY=VALUE`")?)
 }
 
+/// Stores a value that was parsed.
+pub(crate) fn store<T>(place: &mut T, value: Result<T, String>) -> Result<(), String> {
+    *place = value?;
+    Ok(())
+}
+
 /// Parses a number.
 pub(crate) fn number<T: std::str::FromStr>(text: &str) -> Result<T, String> {
     text.parse()

@@ -1,6 +1,6 @@
 //! Command-line options for the library's settings, and error messages that name these options.
 
-use crate::groups::{Group, Key, Pair, PairParser, help, number, switch, value, wrong};
+use crate::groups::{Group, Key, Pair, PairParser, help, number, store, switch, value, wrong};
 use crate::values::{size, time};
 use clap::builder::{StringValueParser, TypedValueParser};
 use mintage::error::{Result, ensure};
@@ -312,67 +312,67 @@ static WASM: Group<WasmKeys> = Group {
             name: "fuel",
             value: "=N",
             doc: "the same as --fuel N",
-            set: |keys, text| Ok(keys.fuel = Some(value(text, number)?)),
+            set: |keys, text| store(&mut keys.fuel, value(text, number).map(Some)),
         },
         Key {
             name: "timeout",
             value: "=TIME",
             doc: "the same as --timeout TIME",
-            set: |keys, text| Ok(keys.timeout = Some(value(text, time)?)),
+            set: |keys, text| store(&mut keys.timeout, value(text, time).map(Some)),
         },
         Key {
             name: "epoch-interruption",
             value: "[=y|n]",
             doc: "make guest code interruptible",
-            set: |keys, text| Ok(keys.interruptible = switch(text)?),
+            set: |keys, text| store(&mut keys.interruptible, switch(text)),
         },
         Key {
             name: "nan-canonicalization",
             value: "[=y|n]",
             doc: "the same as --nan-canonicalization",
-            set: |keys, text| Ok(keys.nan_canonicalization = switch(text)?),
+            set: |keys, text| store(&mut keys.nan_canonicalization, switch(text)),
         },
         Key {
             name: "relaxed-simd-deterministic",
             value: "[=y|n]",
             doc: "the same as --relaxed-simd-deterministic",
-            set: |keys, text| Ok(keys.relaxed_simd = switch(text)?),
+            set: |keys, text| store(&mut keys.relaxed_simd, switch(text)),
         },
         Key {
             name: "max-wasm-stack",
             value: "=SIZE",
             doc: "the same as --max-wasm-stack SIZE",
-            set: |keys, text| Ok(keys.max_wasm_stack = Some(value(text, size)?)),
+            set: |keys, text| store(&mut keys.max_wasm_stack, value(text, size).map(Some)),
         },
         Key {
             name: "max-memory-size",
             value: "=SIZE",
             doc: "the same as --max-memory-size SIZE",
-            set: |keys, text| Ok(keys.max_memory_size = Some(value(text, size)?)),
+            set: |keys, text| store(&mut keys.max_memory_size, value(text, size).map(Some)),
         },
         Key {
             name: "max-table-elements",
             value: "=N",
             doc: "the same as --max-table-elements N",
-            set: |keys, text| Ok(keys.max_table_elements = Some(value(text, number)?)),
+            set: |keys, text| store(&mut keys.max_table_elements, value(text, number).map(Some)),
         },
         Key {
             name: "max-memories",
             value: "=N",
             doc: "the same as --max-memories N",
-            set: |keys, text| Ok(keys.max_memories = Some(value(text, number)?)),
+            set: |keys, text| store(&mut keys.max_memories, value(text, number).map(Some)),
         },
         Key {
             name: "max-tables",
             value: "=N",
             doc: "the same as --max-tables N",
-            set: |keys, text| Ok(keys.max_tables = Some(value(text, number)?)),
+            set: |keys, text| store(&mut keys.max_tables, value(text, number).map(Some)),
         },
         Key {
             name: "trap-on-grow-failure",
             value: "[=y|n]",
             doc: "the same as --trap-on-grow-failure",
-            set: |keys, text| Ok(keys.trap_on_grow_failure = switch(text)?),
+            set: |keys, text| store(&mut keys.trap_on_grow_failure, switch(text)),
         },
     ],
     // Parts of WebAssembly that are always on, and settings that nothing here depends on.
@@ -453,25 +453,25 @@ static OPTIMIZE: Group<OptimizeKeys> = Group {
             name: "opt-level",
             value: "=0|1|2|s",
             doc: "0 compile time, 1 speed of the code, 2 or s speed and size of the code",
-            set: |keys, text| Ok(keys.level = Some(value(text, opt_level)?)),
+            set: |keys, text| store(&mut keys.level, value(text, opt_level).map(Some)),
         },
         Key {
             name: "memory-reservation",
             value: "=SIZE",
             doc: "the same as --memory-reservation SIZE",
-            set: |keys, text| Ok(keys.memory_reservation = Some(value(text, size)?)),
+            set: |keys, text| store(&mut keys.memory_reservation, value(text, size).map(Some)),
         },
         Key {
             name: "memory-guard-size",
             value: "=SIZE",
             doc: "the same as --memory-guard-size SIZE",
-            set: |keys, text| Ok(keys.memory_guard_size = Some(value(text, size)?)),
+            set: |keys, text| store(&mut keys.memory_guard_size, value(text, size).map(Some)),
         },
         Key {
             name: "gc-heap-reservation",
             value: "=SIZE",
             doc: "the same as --gc-heap-reservation SIZE",
-            set: |keys, text| Ok(keys.gc_heap_reservation = Some(value(text, size)?)),
+            set: |keys, text| store(&mut keys.gc_heap_reservation, value(text, size).map(Some)),
         },
     ],
     // How memory is allocated is not a setting here: there is one way.

@@ -182,7 +182,8 @@ fn results_that_cannot_be_printed_are_an_error() {
     );
     // Nobody reads: the process ends as others do, with no message.
     let closed = sandbox.shell(
-        "mkfifo f; (exec 3< f; exec 3<&-) & exec 4> f; wait; exec $MINTAGE --invoke seven app.wat >&4",
+        "mkfifo f; (exec 3< f; exec 3<&-) & exec 4> f; wait; \
+         exec $MINTAGE --invoke seven app.wat >&4",
     );
     assert_eq!((closed.code, &*closed.stderr), (None, ""), "{closed:?}");
 }

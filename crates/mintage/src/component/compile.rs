@@ -21,7 +21,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    /// Returns the kind of bytes that begin with `start`. What is not in binary form is a component.
+    /// Returns the kind of bytes that begin with `start`. What is not in binary form is a
+    /// component.
     #[cfg(feature = "cache")]
     pub fn of(start: &[u8]) -> Kind {
         match start.starts_with(b"\0asm\x01\0\0\0") {

@@ -1,7 +1,7 @@
 //! Options for what a program has of the host, and the context that they make.
 
 use crate::WrongUsage;
-use crate::groups::{Group, Key, Pair, PairParser, number, switch, value};
+use crate::groups::{Group, Key, Pair, PairParser, number, store, switch, value};
 use mintage::error::{Context, Error, Result, bail};
 use mintage_wasi::WasiCtxBuilder;
 use mintage_wasi::cli::{InputFile, OutputFile};
@@ -134,49 +134,54 @@ static WASI: Group<WasiKeys> = Group {
             name: "inherit-env",
             value: "[=y|n]",
             doc: "the same as --inherit-env",
-            set: |keys, text| Ok(keys.inherit_env = switch(text)?),
+            set: |keys, text| store(&mut keys.inherit_env, switch(text)),
         },
         Key {
             name: "inherit-stdin",
             value: "[=y|n]",
             doc: "pass on standard input (on)",
-            set: |keys, text| Ok(keys.no_stdin = !switch(text)?),
+            set: |keys, text| store(&mut keys.no_stdin, switch(text).map(|on| !on)),
         },
         Key {
             name: "inherit-stdout",
             value: "[=y|n]",
             doc: "pass on standard output (on)",
-            set: |keys, text| Ok(keys.no_stdout = !switch(text)?),
+            set: |keys, text| store(&mut keys.no_stdout, switch(text).map(|on| !on)),
         },
         Key {
             name: "inherit-stderr",
             value: "[=y|n]",
             doc: "pass on standard error (on)",
-            set: |keys, text| Ok(keys.no_stderr = !switch(text)?),
+            set: |keys, text| store(&mut keys.no_stderr, switch(text).map(|on| !on)),
         },
         Key {
             name: "cwd",
             value: "=GUEST",
             doc: "the same as --cwd GUEST",
-            set: |keys, text| Ok(keys.cwd = Some(value(text, |text| Ok(text.to_string()))?)),
+            set: |keys, text| {
+                store(
+                    &mut keys.cwd,
+                    value(text, |text| Ok(text.to_string())).map(Some),
+                )
+            },
         },
         Key {
             name: "max-random-size",
             value: "=BYTES",
             doc: "most random bytes that one request returns",
-            set: |keys, text| Ok(keys.max_random_size = Some(value(text, number)?)),
+            set: |keys, text| store(&mut keys.max_random_size, value(text, number).map(Some)),
         },
         Key {
             name: "max-resources",
             value: "=N",
             doc: "most resources that the program has at a time",
-            set: |keys, text| Ok(keys.max_resources = Some(value(text, number)?)),
+            set: |keys, text| store(&mut keys.max_resources, value(text, number).map(Some)),
         },
         Key {
             name: "hostcall-fuel",
             value: "=BYTES",
             doc: "most bytes that one call passes to the host",
-            set: |keys, text| Ok(keys.hostcall_fuel = Some(value(text, number)?)),
+            set: |keys, text| store(&mut keys.hostcall_fuel, value(text, number).map(Some)),
         },
         Key {
             name: "threads",

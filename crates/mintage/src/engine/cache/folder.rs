@@ -3,8 +3,10 @@
 //! | file | what it is |
 //! |---|---|
 //! | `secret` | the secret of the keyed hashes, mode 0600 |
-//! | 64 hexadecimal digits | an entry: artifact, then tag; its time of modification is that of its last use |
+//! | 64 hexadecimal digits | an entry: artifact, then tag |
 //! | `*.tmp` | a file that is being written, or that a process has left when it was killed |
+//!
+//! The time of modification of an entry is that of its last use.
 
 use super::{CacheConfig, CacheStats, HASH_SIZE, Key};
 use crate::error::{Context, Result, bail, ensure};

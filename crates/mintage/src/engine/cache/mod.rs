@@ -208,8 +208,8 @@ impl Cache {
         Some(Key(hasher.finalize().into()))
     }
 
-    /// Finds the file of an entry. The caller reports with [`hit`](Self::hit) or [`miss`](Self::miss) how it
-    /// ended.
+    /// Finds the file of an entry. The caller reports how it ended, with [`hit`](Self::hit) or
+    /// [`miss`](Self::miss).
     pub(crate) fn find(&self, key: &Key) -> Option<(File, Entry)> {
         let secret = self.noted(self.inner.folder.secret())?;
         let (file, size, tag) = self.inner.folder.open(key)?;

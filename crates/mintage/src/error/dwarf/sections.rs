@@ -28,7 +28,7 @@ pub fn read(bytes: &[u8]) -> Vec<ModuleSections> {
     let mut modules = Vec::new();
     // Ranges of components that are to be searched. Each is smaller than the one around it, and
     // ranges beside each other do not overlap.
-    let mut components = vec![0..bytes.len()];
+    let mut components: Vec<Range<usize>> = std::iter::once(0..bytes.len()).collect();
     while let Some(component) = components.pop() {
         for (id, contents) in sections(bytes, component) {
             match id {
