@@ -1,0 +1,358 @@
+"""The corpus: programs, how each is built, and how it is run with which results."""
+
+import bz2
+import gzip
+import sqlite3
+import tempfile
+import zlib
+from dataclasses import dataclass, field
+
+from builds import ADAPTED, P1, P2, c, crate, go, javascript, python, rust, zig
+
+ALL = (P1, P2, ADAPTED)
+
+
+@dataclass(frozen=True)
+class Link:
+    """A symbolic link."""
+
+    target: str
+
+
+@dataclass(frozen=True)
+class Case:
+    """One run of a program. Files are a mapping from paths to what is there: bytes or text of a
+    file, a `Link`, or `None` for a folder."""
+
+    name: str
+    args: list = field(default_factory=list)
+    stdin: bytes = b""
+    env: dict = field(default_factory=dict)
+    # Options of the command, as both commands spell them.
+    options: list = field(default_factory=list)
+    # What is in the folder `/work` at first, and at the end: by default the same. Instead of a
+    # file's content, a function that checks it may be given.
+    before: dict = field(default_factory=dict)
+    after: dict | None = None
+    # What is in the folder `/fixed`, which is read-only.
+    fixed: dict | None = None
+    # By default what is in `expected/PROGRAM-CASE.KIND.txt` or `expected/PROGRAM-CASE.txt`.
+    stdout: bytes | str | None = None
+    # A piece of standard error.
+    stderr: str = ""
+    code: int = 0
+    # The kinds that the case applies to; by default all.
+    kinds: tuple | None = None
+    # Why the reference command cannot be asked.
+    no_reference: str = ""
+
+
+@dataclass(frozen=True)
+class Program:
+    name: str
+    recipe: object
+    kinds: tuple
+    cases: list
+
+
+# Text that compresses, and that does not fit into one buffer.
+PROSE = b"".join(b"%d bottles of beer on the wall, %d bottles of beer\n" % (n, n * n)
+                 for n in range(20_000))
+NOISE = bytes((n * n * 2_654_435_761 >> 13) & 255 for n in range(100_000))
+
+TREE = {
+    "src/main.rs": "mod list;\nfn main() {\n    println!(\"hello\");\n}\n",
+    "src/list.rs": "pub fn push() {}\n// the quick brown fox\npub fn pop() {}\n",
+    "notes/deep/er/text.md": "Straße and STRASSE\nfn in a text\n",
+    "target/out.rs": "fn ignored() {}\n",
+    ".gitignore": "target\n",
+    ".hidden/file": "fn hidden() {}\n",
+    "binary": b"fn \0 binary\n",
+    "many": "".join(f"line {n}\n" for n in range(50_000)),
+}
+
+RIPGREP = [
+    Case("search", ["-n", "--sort=path", "--no-require-git", r"fn \w+", "/work"], before=TREE,
+         stdout="/work/notes/deep/er/text.md:2:fn in a text\n"
+                "/work/src/list.rs:1:pub fn push() {}\n/work/src/list.rs:3:pub fn pop() {}\n"
+                "/work/src/main.rs:2:fn main() {\n"),
+    Case("count", ["-c", "7$", "/work/many"], before=TREE, stdout="5000\n"),
+    Case("context", ["-C1", "-N", "-i", "FOX", "/work/src/list.rs"], before=TREE,
+         stdout="pub fn push() {}\n// the quick brown fox\npub fn pop() {}\n"),
+    Case("files", ["--files", "--hidden", "--no-ignore", "--sort=path", "-g", "*.rs", "-g",
+                   "file", "/work"], before=TREE,
+         stdout="/work/.hidden/file\n/work/src/list.rs\n/work/src/main.rs\n"
+                "/work/target/out.rs\n"),
+    Case("stdin", ["-o", "-r", "<$1>", r"b(\w+)s", "-"], stdin=b"no\nbottles balls\nbus\n",
+         stdout="<ottle>\n<all>\n<u>\n"),
+    Case("lines", ["-U", "-o", r"main\(\) \{\n\s+\w+", "/work/src/main.rs"], before=TREE,
+         stdout="main() {\n    println\n"),
+    Case("unicode", ["-i", "-c", "straße", "/work/notes/deep/er/text.md"], before=TREE,
+         stdout="1\n"),
+    Case("none", ["nowhere", "/work"], before=TREE, code=1, stdout=""),
+    Case("wrong-pattern", ["(", "/work"], code=2, stdout="", stderr="unclosed group"),
+    Case("missing", ["x", "/work/none"], code=2, stdout="", stderr="/work/none"),
+    Case("outside", ["secret", "/secret", "/work/../secret"], code=2, stdout=""),
+]
+
+DATA = '[{"name":"a","size":3,"tags":["x"]},{"name":"b","size":1,"tags":["x","y"]},{"name":"c"}]\n'
+
+JAQ = [
+    Case("select", ["-c", "map(select(.size > 1) | .name)", "/work/data.json"],
+         before={"data.json": DATA}, stdout='["a"]\n'),
+    Case("group", ["-c", "map({n: .name, t: (.tags // [] | length)}) | group_by(.t) | map(.[0].n)"],
+         stdin=DATA.encode(), stdout='["c","a","b"]\n'),
+    Case("pretty", [".[1]", "/work/data.json"], before={"data.json": DATA},
+         stdout='{\n  "name": "b",\n  "size": 1,\n  "tags": [\n    "x",\n    "y"\n  ]\n}\n'),
+    Case("text", ["-r", "-n", "--arg", "who", "world",
+                  r'"hello \($who)", ([range(5)] | join("-")), ("a1b2" | gsub("[0-9]"; "#")), '
+                  '(1e3 | tostring), env.NAME'],
+         env={"NAME": "value"}, stdout="hello world\n0-1-2-3-4\na#b#\n1000.0\nvalue\n"),
+    Case("large", ["-n", "[range(200000)] | map(. * 2) | add"], stdout="39999800000\n"),
+    Case("many", ["-c", "[.[0], length]"], stdin=b"\n".join(b"[%d,[]]" % n for n in range(2000)),
+         stdout="".join(f"[{n},2]\n" for n in range(2000))),
+    Case("status", ["-e", ".none"], stdin=b"{}", stdout="null\n", code=1),
+    Case("error", [".a.b"], stdin=b'{"a":1}', stdout="", code=5),
+    Case("not-json", ["."], stdin=b'{"a":', stdout="", code=2),
+    Case("missing", [".", "/work/none.json"], stdout="", code=2),
+]
+
+
+def query(statement, rows):
+    """A check of a file: a database that answers a query with these rows."""
+
+    def check(content):
+        with tempfile.NamedTemporaryFile() as file:
+            file.write(content)
+            file.flush()
+            return sqlite3.connect(file.name).execute(statement).fetchall() == rows
+
+    return check
+
+
+def database():
+    """The bytes of a database."""
+    with tempfile.NamedTemporaryFile() as file:
+        connection = sqlite3.connect(file.name)
+        connection.execute("create table numbers (n integer primary key, square integer)")
+        connection.executemany("insert into numbers values (?, ?)",
+                               [(n, n * n) for n in range(5000)])
+        connection.execute("create index squares on numbers (square)")
+        connection.commit()
+        connection.close()
+        file.seek(0)
+        return file.read()
+
+
+DATABASE = database()
+FILL = """create table t (a integer primary key, b text, c real);
+begin;
+with recursive n(i) as (select 1 union all select i + 1 from n where i < 5000)
+  insert into t select i, printf('row-%05d', i * 7919 % 5003), i / 8.0 from n;
+commit;
+create index by_b on t (b);
+update t set c = -c where a % 3 = 0;
+delete from t where a > 4000;
+select count(*), min(b), max(b), sum(c) from t;
+select a, b from t where b between 'row-00100' and 'row-00103' order by b;
+"""
+
+SQLITE = [
+    Case("memory", [":memory:", "create table t(x); insert into t values (1), (2), (null)",
+                    "select x, x is null, typeof(x) from t order by x desc",
+                    "select sum(x) over (order by x) from t",
+                    "select json_extract('{\"a\":[1,2,{\"b\":\"c\"}]}', '$.a[2].b'), "
+                    "upper('ß'), round(2.5), hex(zeroblob(3))"],
+         stdout="2|0|integer\n1|0|integer\nNULL|1|null\nNULL\n1\n3\nc|ß|3.0|000000\n"),
+    Case("create", ["/work/new.db"], stdin=FILL.encode(),
+         stdout=None, after={"new.db": query("select count(*) from t", [(4000,)])}),
+    Case("read", ["/work/old.db", "select count(*), sum(square) from numbers",
+                  "select n from numbers where square = 998001", "pragma integrity_check"],
+         before={"old.db": DATABASE}, stdout="5000|41654167500\n999\nok\n"),
+    Case("change", ["/work/old.db", "delete from numbers where n >= 10; vacuum",
+                    "begin; delete from numbers; rollback"],
+         before={"old.db": DATABASE}, stdout="",
+         after={"old.db": query("select count(*), max(n) from numbers", [(10, 9)])}),
+    Case("read-only", ["/fixed/old.db", "select max(n) from numbers", "delete from numbers"],
+         fixed={"old.db": DATABASE}, code=1, no_reference="it has no read-only folders",
+         stdout="4999\nerror 8: attempt to write a readonly database\n"),
+    Case("syntax", [":memory:", "selec 1"], stdout='error 1: near "selec": syntax error\n', code=1),
+    Case("damaged", ["/work/bad.db", "select * from numbers"], before={"bad.db": NOISE}, code=1,
+         stdout="error 26: file is not a database\n"),
+    Case("missing", ["/work/none/new.db", "select 1"], code=1,
+         stdout="cannot open: unable to open database file\n"),
+    Case("clock", [":memory:", "select julianday('now') > 2459000, length(randomblob(8))"],
+         stdout="1|8\n"),
+]
+
+LUA_FILE = "".join(f"{n} {n % 7}\n" for n in range(1, 1001))
+LUA = [
+    Case("script", ["/work/script.lua", "9", "second"], env={"NAME": "value"},
+         stdin=b"first line\n42 rest\nof input", before={"script.lua": "@script.lua"},
+         after={"script.lua": "@script.lua", "kept.txt": LUA_FILE}, code=9,
+         stderr="to standard error"),
+    Case("stdin", ["-"], stdin=b"for i = 1, 3 do print(i, 10 // i, 10 / i) end",
+         stdout="1\t10\t10.0\n2\t5\t5.0\n3\t3\t3.3333333333333\n"),
+    Case("error", ["/work/bad.lua"], before={"bad.lua": "local function f() error({}) end\nf()"},
+         stdout="", code=1, stderr="lua:"),
+    Case("wrong", ["/work/bad.lua"], before={"bad.lua": "print(1"}, stdout="", code=1,
+         stderr="bad.lua:1:"),
+]
+
+QUICKJS = [
+    Case("script", ["-m", "/work/script.js", "7"], env={"NAME": "value"},
+         stdin=b"one\ntwo\n", before={"script.js": "@script.js"}, code=7,
+         after={"script.js": "@script.js", "folder": None,
+                "kept.txt": "".join(f"{n}\n" for n in range(1000))},
+         stderr="to standard error"),
+    Case("expression", ["-e", "print([1,2,3].map(n => n ** 2).join()); console.log(typeof os)"],
+         stdout="1,4,9\nundefined\n"),
+    Case("throw", ["-e", "throw new TypeError('as asked')"], stdout="", code=1,
+         stderr="as asked"),
+    Case("missing", ["/work/none.js"], stdout="", code=1),
+]
+
+BZIP2 = [
+    Case("compress", ["compress"], stdin=PROSE, stdout=bz2.compress(PROSE)),
+    Case("decompress", ["decompress"], stdin=bz2.compress(PROSE), stdout=PROSE),
+    Case("noise", ["compress"], stdin=NOISE, stdout=bz2.compress(NOISE)),
+    Case("empty", ["compress"], stdout=bz2.compress(b"")),
+    Case("files", ["compress", "/work/text", "/work/text.bz2"], before={"text": PROSE}, stdout="",
+         after={"text": PROSE, "text.bz2": bz2.compress(PROSE)}),
+    Case("damaged", ["decompress"], stdin=bz2.compress(PROSE)[:5000] + b"x" * 5000,
+         stdout="", code=1, stderr="error -4"),
+    Case("missing", ["compress", "/work/none", "/work/to"], stdout="", code=2, stderr="/work/none"),
+]
+
+ZLIB = [
+    Case("compress", ["compress", "6"], stdin=PROSE, stdout=zlib.compress(PROSE, 6),
+         stderr=f"adler32 {zlib.adler32(PROSE):08x}, {len(PROSE)} bytes"),
+    Case("stored", ["compress", "0"], stdin=NOISE, stdout=zlib.compress(NOISE, 0)),
+    Case("decompress", ["decompress"], stdin=zlib.compress(PROSE, 9), stdout=PROSE),
+    Case("damaged", ["decompress"], stdin=zlib.compress(PROSE, 9)[:-1] + b"x",
+         stdout=PROSE, code=1, stderr="incorrect data check"),
+    Case("gzip", ["gzip", "/work/text", "/work/text.gz"], before={"text": PROSE}, stdout="",
+         after={"text": PROSE, "text.gz": lambda content: gzip.decompress(content) == PROSE}),
+    Case("gunzip", ["gunzip", "/work/text.gz", "/work/text"],
+         before={"text.gz": gzip.compress(PROSE, mtime=0)}, stdout=f"{len(PROSE)} bytes\n",
+         after={"text.gz": gzip.compress(PROSE, mtime=0), "text": PROSE}),
+]
+
+SYSTEM = [
+    Case("all", ["3", "end"], env={"NAME": "value", "EMPTY": ""}, code=3,
+         after={"a": None, "a/file": "01xy56", "a/absolute": Link("/etc/passwd"),
+                "a/escape": Link("../../outside")}),
+]
+
+STD = [
+    Case("arguments", ["arguments", "", "two words", "\N{CRAB}", "--flag"],
+         env={"NAME": "a value", "EMPTY": "", "CRAB": "\N{CRAB}"},
+         stdout='["arguments", "", "two words", "\N{CRAB}", "--flag"]\n'
+                '[("CRAB", "\N{CRAB}"), ("EMPTY", ""), ("NAME", "a value")]\nNone\n'
+                "terminals false false\n332833500\n"),
+    Case("copy", ["copy"], stdin=PROSE, stderr="done",
+         stdout=b"".join(b"%d: %s\n" % (n + 1, line) for n, line in enumerate(PROSE.splitlines()))
+         + b"%d bytes\n" % len(PROSE)),
+    Case("files", ["files"], after={"file.txt": b"fiXYZ\nse\0\0\0\0", "\N{CRAB} name": "crab"}),
+    Case("folders", ["folders"], after={"a": None}),
+    Case("links", ["links"], after={
+        "folder/file": "changed", "hard": "changed", "way": Link("folder"),
+        "dangling": Link("none"), "loop": Link("loop")}),
+    Case("sandbox", ["sandbox"], before={"given": "inside"},
+         after={"given": "inside", "in/up": Link(".."), "in/far": Link("../../..")}),
+    Case("read-only", ["read-only"], fixed={"given": "text"},
+         no_reference="it has no read-only folders"),
+    Case("times", ["times"], after={"file": "x"}),
+    Case("threads", ["threads"]),
+    Case("tcp", ["tcp"], options=["-Sinherit-network"]),
+    Case("udp", ["udp"], options=["-Sinherit-network"]),
+    Case("names", ["names"], options=["-Sinherit-network", "-Sallow-ip-name-lookup"]),
+    Case("refused", ["refused"]),
+    Case("large", ["large"], after={"large": lambda content: len(content) == 8 << 20}),
+    Case("panic", ["panic"], stdout="", stderr="as asked", code=134),
+    Case("overflow", ["overflow"], stdout="", code=134),
+    Case("abort", ["abort"], stdout="", code=134),
+    Case("exit", ["exit", "77"], stdout="", code=77),
+    Case("failure", ["none"], stdout="", code=1, stderr="unknown part `none`"),
+]
+
+GO = [
+    Program("go-hello", go("hello.go"), (P1,), [
+        Case("run", ["5", "two words"], env={"B": "2", "A": "\N{CRAB}"}, stdin=b"one\ntwo",
+             stdout="hello from 2 arguments: [5 two words]\n[A=\N{CRAB} B=2]\n<one>\n<two>\n",
+             stderr="leaving", code=5),
+        Case("panic", ["x"], stdout="hello from 1 arguments: [x]\n[]\n", code=2,
+             stderr="invalid syntax"),
+    ]),
+    Program("go-goroutines", go("goroutines.go"), (P1,), [
+        Case("run", stdout="100th prime: 541\n1000 1000 998001\n10 20 30 true\n"
+                           "context deadline exceeded\nrecovered: runtime error: invalid memory "
+                           "address or nil pointer dereference\n",
+             stderr="index out of range [1000]", code=2),
+    ]),
+    Program("go-files", go("files.go"), (P1,), [
+        Case("run", before={}, after={"a": None, "log": "line 0"},
+             stdout="201 000.txt c true\ntotal 19900\n" r'"0\nline 1\nline 2\n"' "\n"
+                    r'"line"' "\na/b xxx\n6 true\ntrue\ntrue true\ntrue\n[a log]\n"),
+    ]),
+    Program("go-memory", go("memory.go"), (P1,), [
+        Case("run", stdout="nodes 262143\n" + "8191 " * 20 + "\nsum 6684672000\ndepth 100000\n"
+                           "true true 262143\n"),
+    ]),
+]
+
+ZIG = [
+    Case("run", ["one", "two words"], env={"NAME": "value"}, code=7,
+         after={"moved": "some text", "link": Link("moved")},
+         stdout="argument one\nargument two words\nNAME=value\nslept true\nsum 499999500000\n"
+                "some text\n9 file\nmoved\nFileNotFound\nAccessDenied\nDirNotEmpty\n"
+                "a link moved \nrandom true\n"),
+]
+
+JAVASCRIPT = [
+    Case("run", ["one", "two words"], env={"NAME": "value"}, stderr="to standard error",
+         stdout='["one","two words"] [["NAME","value"]]\nafter 2020 true\nrandom differs true\n'
+                "0 505 1008 1,22,333\nmonotonic true\nfolder /work\nwritten 18\n"
+                "read JavaScript true\nregular-file 18\nerror not-permitted\nmade\n",
+         after={"made/file": "text of JavaScript"}),
+    Case("fail", ["fail"], stdout='["fail"] []\n', code=1),
+    Case("exit", ["exit"], stdout='["exit"] []\n', code=1),
+]
+
+PYTHON = [
+    Case("run", ["one"], env={"NAME": "value"}, stdin=b"a line\n", stderr="to standard error",
+         after={"a": None, "moved": None, "result.json":
+                '{"names": ["00.txt", "01.txt"], "pi": 3.14159}'}
+         | {f"moved/{n:02}.txt": "line\n" * n for n in range(1, 20)}),
+    Case("exit", ["exit"], stdout="['exit'] []\n", code=1),
+    Case("raise", ["raise"], stdout="['raise'] []\n", code=1, stderr="RuntimeError: as asked"),
+]
+
+LUA_FLAGS = ("-mllvm", "-wasm-enable-sjlj", "-mllvm", "-wasm-use-legacy-eh=false",
+             "-include", "lua_wasi.h")
+SQLITE_FLAGS = ("-DSQLITE_THREADSAFE=0", "-DSQLITE_OMIT_LOAD_EXTENSION", "-DSQLITE_ENABLE_FTS5",
+                "-DSQLITE_ENABLE_RTREE", "-DSQLITE_TEMP_STORE=2")
+BZIP2_FILES = ("blocksort.c", "huffman.c", "crctable.c", "randtable.c", "compress.c",
+               "decompress.c", "bzlib.c")
+QUICKJS_FILES = ("quickjs.c", "dtoa.c", "libregexp.c", "libunicode.c", "quickjs-libc.c", "qjs.c",
+                 "gen/repl.c", "gen/standalone.c")
+
+PROGRAMS = [
+    Program("ripgrep", crate("ripgrep", "15.2.0", "rg"), ALL, RIPGREP),
+    Program("jaq", crate("jaq", "3.1.2", "jaq", "--no-default-features"), ALL, JAQ),
+    Program("sqlite", c("sqlite.c", "libsqlite3-sys", ("sqlite3.c",), SQLITE_FLAGS), ALL, SQLITE),
+    Program("lua", c("lua.c", "lua-src", ("l*.c",), LUA_FLAGS, ("-lsetjmp",), ("lua_wasi.h",)),
+            ALL, LUA),
+    Program("quickjs", c(None, "rquickjs-sys", QUICKJS_FILES), ALL, QUICKJS),
+    Program("bzip2", c("bzip2.c", "bzip2-sys", BZIP2_FILES), ALL, BZIP2),
+    Program("zlib", c("zlib.c", "libz-sys", ("*.c",), ("-DHAVE_UNISTD_H",)), ALL, ZLIB),
+    Program("system", c("system.c"), ALL, SYSTEM),
+    Program("std", rust("std.rs"), ALL, STD),
+    *GO,
+    Program("zig", zig("system.zig"), (P1, ADAPTED), ZIG),
+    Program("javascript", javascript("javascript.js", "javascript"), (P2,), JAVASCRIPT),
+    Program("python", python("python_app.py"), (P2,), PYTHON),
+]
+
+# Cases that fail for a known reason: `PROGRAM.KIND/CASE`. One that passes is an error.
+EXPECTED_FAILURES = {}
