@@ -100,11 +100,10 @@ def rust(source):
 EMULATED = ["mman", "getpid", "signal", "process-clocks"]
 
 
-def c(source, package=None, patterns=(), flags=(), libraries=(), own=()):
-    """A C program: a file of this corpus, if any, and those of a package that match. `own` are
-    further files of this corpus that it includes."""
+def c(source, package=None, patterns=(), flags=(), libraries=()):
+    """A C program: a file of this corpus, if any, and those of a package that match."""
 
-    @recipe(*([source] if source else []), *own)
+    @recipe(*([source] if source else []))
     def build(kind, to):
         folder = toolchains.c_sources(package) if package else GUESTS
         files = [GUESTS / source] if source else []

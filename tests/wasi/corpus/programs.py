@@ -10,6 +10,8 @@ from dataclasses import dataclass, field
 from builds import ADAPTED, P1, P2, c, crate, go, javascript, python, rust, zig
 
 ALL = (P1, P2, ADAPTED)
+# The exit code of the command after a trap.
+TRAPPED = 134
 
 
 @dataclass(frozen=True)
@@ -36,10 +38,12 @@ class Case:
     after: dict | None = None
     # What is in the folder `/fixed`, which is read-only.
     fixed: dict | None = None
-    # By default what is in `expected/PROGRAM-CASE.KIND.txt` or `expected/PROGRAM-CASE.txt`.
-    stdout: bytes | str | None = None
+    # A text, or a function that checks it; by default what is in `expected/PROGRAM-CASE.KIND.txt` or `expected/PROGRAM-CASE.txt`.
+    stdout: object = None
     # A piece of standard error.
     stderr: str = ""
+    # The interface `wasi:cli/run` says success or failure only, so that components have 1 for
+    # each code that is not 0. `TRAPPED` is for all kinds.
     code: int = 0
     # The kinds that the case applies to; by default all.
     kinds: tuple | None = None
@@ -219,15 +223,15 @@ BZIP2 = [
     Case("empty", ["compress"], stdout=bz2.compress(b"")),
     Case("files", ["compress", "/work/text", "/work/text.bz2"], before={"text": PROSE}, stdout="",
          after={"text": PROSE, "text.bz2": bz2.compress(PROSE)}),
-    Case("damaged", ["decompress"], stdin=bz2.compress(PROSE)[:5000] + b"x" * 5000,
-         stdout="", code=1, stderr="error -4"),
+    Case("damaged", ["decompress"], stdin=bz2.compress(PROSE).replace(b"\x1f", b"\x1e"),
+         stdout=lambda content: content != PROSE, code=1, stderr="error -4"),
     Case("missing", ["compress", "/work/none", "/work/to"], stdout="", code=2, stderr="/work/none"),
 ]
 
 ZLIB = [
-    Case("compress", ["compress", "6"], stdin=PROSE, stdout=zlib.compress(PROSE, 6),
+    Case("compress", ["compress", "6"], stdin=PROSE, stdout=lambda content: zlib.decompress(content) == PROSE,
          stderr=f"adler32 {zlib.adler32(PROSE):08x}, {len(PROSE)} bytes"),
-    Case("stored", ["compress", "0"], stdin=NOISE, stdout=zlib.compress(NOISE, 0)),
+    Case("stored", ["compress", "0"], stdin=NOISE, stdout=lambda content: zlib.decompress(content) == NOISE),
     Case("decompress", ["decompress"], stdin=zlib.compress(PROSE, 9), stdout=PROSE),
     Case("damaged", ["decompress"], stdin=zlib.compress(PROSE, 9)[:-1] + b"x",
          stdout=PROSE, code=1, stderr="incorrect data check"),
@@ -240,9 +244,12 @@ ZLIB = [
 
 SYSTEM = [
     Case("all", ["3", "end"], env={"NAME": "value", "EMPTY": ""}, code=3,
-         after={"a": None, "a/file": "01xy56", "a/absolute": Link("/etc/passwd"),
-                "a/escape": Link("../../outside")}),
+         after={"a": None, "a/file": "01xy45", "a/escape": Link("../../outside")}),
 ]
+
+# The start of what the case `large` writes, after the length and the sum of all.
+LARGE = b"8388608 true\n1069547932 true\n" + bytes(
+    (n * 2_654_435_761 & 0xFFFF_FFFF) >> 24 for n in range(100_000))
 
 STD = [
     Case("arguments", ["arguments", "", "two words", "\N{CRAB}", "--flag"],
@@ -268,10 +275,10 @@ STD = [
     Case("udp", ["udp"], options=["-Sinherit-network"]),
     Case("names", ["names"], options=["-Sinherit-network", "-Sallow-ip-name-lookup"]),
     Case("refused", ["refused"]),
-    Case("large", ["large"], after={"large": lambda content: len(content) == 8 << 20}),
-    Case("panic", ["panic"], stdout="", stderr="as asked", code=134),
-    Case("overflow", ["overflow"], stdout="", code=134),
-    Case("abort", ["abort"], stdout="", code=134),
+    Case("large", ["large"], stdout=LARGE, after={"large": lambda content: len(content) == 8 << 20}),
+    Case("panic", ["panic"], stdout="", stderr="as asked", code=TRAPPED),
+    Case("overflow", ["overflow"], stdout="", code=TRAPPED),
+    Case("abort", ["abort"], stdout="", code=TRAPPED),
     Case("exit", ["exit", "77"], stdout="", code=77),
     Case("failure", ["none"], stdout="", code=1, stderr="unknown part `none`"),
 ]
@@ -296,7 +303,7 @@ GO = [
                     r'"line"' "\na/b xxx\n6 true\ntrue\ntrue true\ntrue\n[a log]\n"),
     ]),
     Program("go-memory", go("memory.go"), (P1,), [
-        Case("run", stdout="nodes 262143\n" + "8191 " * 20 + "\nsum 6684672000\ndepth 100000\n"
+        Case("run", stdout="nodes 262143\n" + "8191 " * 20 + "\nsum 6528000\ndepth 5000\n"
                            "true true 262143\n"),
     ]),
 ]
@@ -305,7 +312,7 @@ ZIG = [
     Case("run", ["one", "two words"], env={"NAME": "value"}, code=7,
          after={"moved": "some text", "link": Link("moved")},
          stdout="argument one\nargument two words\nNAME=value\nslept true\nsum 499999500000\n"
-                "some text\n9 file\nmoved\nFileNotFound\nAccessDenied\nDirNotEmpty\n"
+                "some text\n9 file\nmoved\nFileNotFound\nPermissionDenied\nDirNotEmpty\n"
                 "a link moved \nrandom true\n"),
 ]
 
@@ -328,8 +335,7 @@ PYTHON = [
     Case("raise", ["raise"], stdout="['raise'] []\n", code=1, stderr="RuntimeError: as asked"),
 ]
 
-LUA_FLAGS = ("-mllvm", "-wasm-enable-sjlj", "-mllvm", "-wasm-use-legacy-eh=false",
-             "-include", "lua_wasi.h")
+LUA_FLAGS = ("-mllvm", "-wasm-enable-sjlj", "-mllvm", "-wasm-use-legacy-eh=false")
 SQLITE_FLAGS = ("-DSQLITE_THREADSAFE=0", "-DSQLITE_OMIT_LOAD_EXTENSION", "-DSQLITE_ENABLE_FTS5",
                 "-DSQLITE_ENABLE_RTREE", "-DSQLITE_TEMP_STORE=2")
 BZIP2_FILES = ("blocksort.c", "huffman.c", "crctable.c", "randtable.c", "compress.c",
@@ -341,8 +347,7 @@ PROGRAMS = [
     Program("ripgrep", crate("ripgrep", "15.2.0", "rg"), ALL, RIPGREP),
     Program("jaq", crate("jaq", "3.1.2", "jaq", "--no-default-features"), ALL, JAQ),
     Program("sqlite", c("sqlite.c", "libsqlite3-sys", ("sqlite3.c",), SQLITE_FLAGS), ALL, SQLITE),
-    Program("lua", c("lua.c", "lua-src", ("l*.c",), LUA_FLAGS, ("-lsetjmp",), ("lua_wasi.h",)),
-            ALL, LUA),
+    Program("lua", c("lua.c", "lua-src", ("l*.c",), LUA_FLAGS, ("-lsetjmp",)), ALL, LUA),
     Program("quickjs", c(None, "rquickjs-sys", QUICKJS_FILES), ALL, QUICKJS),
     Program("bzip2", c("bzip2.c", "bzip2-sys", BZIP2_FILES), ALL, BZIP2),
     Program("zlib", c("zlib.c", "libz-sys", ("*.c",), ("-DHAVE_UNISTD_H",)), ALL, ZLIB),

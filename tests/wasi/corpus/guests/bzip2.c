@@ -27,8 +27,8 @@ int main(int argc, char **argv) {
   }
   is_compressing = !strcmp(argv[1], "compress");
   FILE *from = argc == 4 ? fopen(argv[2], "rb") : stdin;
-  FILE *to = argc == 4 ? fopen(argv[3], "wb") : stdout;
-  if (!from || !to) {
+  FILE *to = !from ? NULL : argc == 4 ? fopen(argv[3], "wb") : stdout;
+  if (!to) {
     perror(from ? argv[3] : argv[2]);
     return 2;
   }

@@ -12,11 +12,11 @@ import (
 
 func sieve(limit int) int {
 	numbers := make(chan int)
-	go func() {
+	go func(out chan int) {
 		for n := 2; ; n++ {
-			numbers <- n
+			out <- n
 		}
-	}()
+	}(numbers)
 	last := 0
 	for i := 0; i < limit; i++ {
 		prime := <-numbers

@@ -48,7 +48,11 @@ fn main() -> ExitCode {
 fn show<T: std::fmt::Debug>(name: &str, result: io::Result<T>) {
     match result {
         Ok(value) => println!("{name}: {value:?}"),
-        Err(error) => println!("{name}: {:?}", error.kind()),
+        // Some have no name in the standard library.
+        Err(error) => match format!("{:?}", error.kind()).as_str() {
+            "Uncategorized" => println!("{name}: {error}"),
+            kind => println!("{name}: {kind}"),
+        },
     }
 }
 

@@ -58,7 +58,8 @@ static void files(void) {
   SHOW(lseek(file, 0, SEEK_CUR));
   SHOW(lseek(file, -100, SEEK_CUR));
   struct iovec parts[] = {{"ab", 2}, {"", 0}, {"cde", 3}};
-  SHOW(writev(file, parts, 3));
+  /* It may write less than all. */
+  SHOW(writev(file, parts, 3) >= 2);
   SHOW(ftruncate(file, 6));
   struct timespec times[] = {{1000000000, 123456789}, {1500000000, 5}};
   SHOW(futimens(file, times));
