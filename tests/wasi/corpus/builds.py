@@ -186,8 +186,13 @@ def python(source):
     @recipe(source)
     def build(kind, to):
         tool = toolchains.wheel("componentize-py")
-        command = [sys.executable, "-m", "componentize_py", "-d", wit(), "-w", "wasi:cli/command"]
-        app = ["componentize", Path(source).stem, "-p", GUESTS, "-o", to]
+        program = [sys.executable, tool / "bin/componentize-py"]
+        command = [*program, "-d", wit(), "-w", "wasi:cli/command"]
+        # CPython writes compiled files beside the source.
+        folder = SCRATCH / "python"
+        folder.mkdir(exist_ok=True)
+        shutil.copy(GUESTS / source, folder)
+        app = ["componentize", Path(source).stem, "-p", folder, "-o", to]
         run([*command, *app], env=os.environ | {"PYTHONPATH": str(tool)})
 
     return build

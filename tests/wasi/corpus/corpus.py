@@ -28,7 +28,7 @@ EXPECTED = HERE / "expected"
 # Runs of one case that take longer have failed.
 SECONDS = 180
 # Bytes of a text that a message shows.
-SHOWN = 1500
+SHOWN = 800
 
 
 @dataclass

@@ -38,7 +38,8 @@ class Case:
     after: dict | None = None
     # What is in the folder `/fixed`, which is read-only.
     fixed: dict | None = None
-    # A text, or a function that checks it; by default what is in `expected/PROGRAM-CASE.KIND.txt` or `expected/PROGRAM-CASE.txt`.
+    # A text, or a function that checks it; by default what is in
+    # `expected/PROGRAM-CASE.KIND.txt` or `expected/PROGRAM-CASE.txt`.
     stdout: object = None
     # A piece of standard error.
     stderr: str = ""
@@ -229,9 +230,11 @@ BZIP2 = [
 ]
 
 ZLIB = [
-    Case("compress", ["compress", "6"], stdin=PROSE, stdout=lambda content: zlib.decompress(content) == PROSE,
+    Case("compress", ["compress", "6"], stdin=PROSE,
+         stdout=lambda content: zlib.decompress(content) == PROSE,
          stderr=f"adler32 {zlib.adler32(PROSE):08x}, {len(PROSE)} bytes"),
-    Case("stored", ["compress", "0"], stdin=NOISE, stdout=lambda content: zlib.decompress(content) == NOISE),
+    Case("stored", ["compress", "0"], stdin=NOISE,
+         stdout=lambda content: zlib.decompress(content) == NOISE),
     Case("decompress", ["decompress"], stdin=zlib.compress(PROSE, 9), stdout=PROSE),
     Case("damaged", ["decompress"], stdin=zlib.compress(PROSE, 9)[:-1] + b"x",
          stdout=PROSE, code=1, stderr="incorrect data check"),
@@ -275,7 +278,8 @@ STD = [
     Case("udp", ["udp"], options=["-Sinherit-network"]),
     Case("names", ["names"], options=["-Sinherit-network", "-Sallow-ip-name-lookup"]),
     Case("refused", ["refused"]),
-    Case("large", ["large"], stdout=LARGE, after={"large": lambda content: len(content) == 8 << 20}),
+    Case("large", ["large"], stdout=LARGE,
+         after={"large": lambda content: len(content) == 8 << 20}),
     Case("panic", ["panic"], stdout="", stderr="as asked", code=TRAPPED),
     Case("overflow", ["overflow"], stdout="", code=TRAPPED),
     Case("abort", ["abort"], stdout="", code=TRAPPED),

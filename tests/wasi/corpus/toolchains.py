@@ -86,8 +86,9 @@ def wasm_tools():
 def component_linker():
     """A linker for wasm32-wasip2: rustup's wasm-component-ld, or the one of crates.io."""
     sysroot = Path(run(["rustc", "--print", "sysroot"]).decode().strip())
-    found = [*sysroot.glob("lib/rustlib/*/bin/wasm-component-ld"), shutil.which("wasm-component-ld")]
-    program = found[0] or cargo_tool("wasm-component-ld", WASM_COMPONENT_LD)
+    name = "wasm-component-ld"
+    found = [*sysroot.glob(f"lib/rustlib/*/bin/{name}"), shutil.which(name)]
+    program = found[0] or cargo_tool(name, WASM_COMPONENT_LD)
     script = TOOLS / "wasip2-ld"
     # rustc names the flavor of the linker first.
     text = f"""#!/bin/sh

@@ -1,5 +1,5 @@
-/* bzip2 compress|decompress [FROM TO]: between two files, or from standard input to standard output.
- * Exit code 1 for damaged input, which is reported as `error CODE`. */
+/* bzip2 compress|decompress [FROM TO]: between two files, or from standard input to standard
+ * output. Exit code 1 for damaged input, which is reported as `error CODE`. */
 #include <bzlib.h>
 #include <stdio.h>
 #include <stdlib.h>

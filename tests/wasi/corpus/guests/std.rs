@@ -79,7 +79,11 @@ fn arguments() -> io::Result<()> {
     variables.sort();
     println!("{variables:?}");
     println!("{:?}", std::env::var_os("NONE"));
-    println!("terminals {} {}", io::stdin().is_terminal(), io::stdout().is_terminal());
+    println!(
+        "terminals {} {}",
+        io::stdin().is_terminal(),
+        io::stdout().is_terminal()
+    );
     // Keys of hash maps come from the system's random bytes.
     let map: HashMap<_, _> = (0..1000).map(|n| (n, n * n)).collect();
     println!("{}", map.values().sum::<i32>());
@@ -105,7 +109,10 @@ fn files() -> io::Result<()> {
     let path = Path::new("/work/file.txt");
     fs::write(path, "first\nsecond\n")?;
     show("read", fs::read_to_string(path));
-    OpenOptions::new().append(true).open(path)?.write_all(b"third\n")?;
+    OpenOptions::new()
+        .append(true)
+        .open(path)?
+        .write_all(b"third\n")?;
     show("appended", fs::read_to_string(path));
     let mut file = OpenOptions::new().read(true).write(true).open(path)?;
     show("seek", file.seek(SeekFrom::End(-6)));
@@ -124,7 +131,12 @@ fn files() -> io::Result<()> {
     show("at the end", file.read(&mut [0; 4]));
     file.sync_all()?;
     let metadata = file.metadata()?;
-    println!("{} {} {}", metadata.len(), metadata.is_file(), metadata.is_dir());
+    println!(
+        "{} {} {}",
+        metadata.len(),
+        metadata.is_file(),
+        metadata.is_dir()
+    );
     show("create_new", File::create_new(path).map(drop));
     show("missing", File::open("/work/missing").map(drop));
     show("empty name", File::open("").map(drop));
@@ -138,7 +150,10 @@ fn files() -> io::Result<()> {
     fs::write("/work/\u{1f980} name", "crab")?;
     show("Unicode", fs::read_to_string("/work/\u{1f980} name"));
     let long = "x".repeat(300);
-    show("long name", File::create(Path::new("/work").join(long)).map(drop));
+    show(
+        "long name",
+        File::create(Path::new("/work").join(long)).map(drop),
+    );
     show("listing", sorted("/work"));
     Ok(())
 }
@@ -153,16 +168,34 @@ fn folders() -> io::Result<()> {
     }
     let names = sorted("/work/a/b")?;
     println!("{} {:?} {:?}", names.len(), names[0], names[300]);
-    show("metadata", fs::metadata(root.join("a/b")).map(|data| data.is_dir()));
+    show(
+        "metadata",
+        fs::metadata(root.join("a/b")).map(|data| data.is_dir()),
+    );
     show("not empty", fs::remove_dir(root.join("a/b")));
-    show("file as folder", fs::read_dir(root.join("a/b/file-000")).map(drop));
+    show(
+        "file as folder",
+        fs::read_dir(root.join("a/b/file-000")).map(drop),
+    );
     show("read a folder", fs::read(root.join("a/b")));
-    show("remove a folder as file", fs::remove_file(root.join("a/b/c")));
+    show(
+        "remove a folder as file",
+        fs::remove_file(root.join("a/b/c")),
+    );
     show("moved", fs::rename(root.join("a/b"), root.join("moved")));
-    show("into itself", fs::rename(root.join("moved"), root.join("moved/c/x")));
-    show("dots", fs::read_to_string(root.join("moved/c/../../moved/./file-007")));
+    show(
+        "into itself",
+        fs::rename(root.join("moved"), root.join("moved/c/x")),
+    );
+    show(
+        "dots",
+        fs::read_to_string(root.join("moved/c/../../moved/./file-007")),
+    );
     show("slash", fs::metadata("/work/moved/file-007/").map(drop));
-    show("slash", fs::metadata("/work/moved/").map(|data| data.is_dir()));
+    show(
+        "slash",
+        fs::metadata("/work/moved/").map(|data| data.is_dir()),
+    );
     show("root", sorted("/work"));
     let mut total = 0;
     let mut pending = vec![PathBuf::from("/work")];
@@ -199,10 +232,16 @@ fn links() -> io::Result<()> {
     let is_link = |path| fs::symlink_metadata(path).map(|data| data.is_symlink());
     show("of a link", is_link("/work/link"));
     show("of a file", is_link("/work/folder/file"));
-    show("hard link", fs::hard_link("/work/folder/file", "/work/hard"));
+    show(
+        "hard link",
+        fs::hard_link("/work/folder/file", "/work/hard"),
+    );
     fs::write("/work/hard", "changed")?;
     show("same file", fs::read_to_string("/work/folder/file"));
-    show("hard link to a folder", fs::hard_link("/work/folder", "/work/hard-folder"));
+    show(
+        "hard link to a folder",
+        fs::hard_link("/work/folder", "/work/hard-folder"),
+    );
     show("removed", fs::remove_file("/work/link"));
     show("listing", sorted("/work"));
     Ok(())
@@ -241,7 +280,13 @@ fn read_only() -> io::Result<()> {
     show("listing", sorted("/fixed"));
     show("write", fs::write("/fixed/new", "x"));
     show("overwrite", fs::write("/fixed/given", "x"));
-    show("append", OpenOptions::new().append(true).open("/fixed/given").map(drop));
+    show(
+        "append",
+        OpenOptions::new()
+            .append(true)
+            .open("/fixed/given")
+            .map(drop),
+    );
     show("remove", fs::remove_file("/fixed/given"));
     show("folder", fs::create_dir("/fixed/folder"));
     show("rename", fs::rename("/fixed/given", "/fixed/other"));
@@ -254,8 +299,13 @@ fn times() -> io::Result<()> {
     let start = Instant::now();
     std::thread::sleep(Duration::from_millis(30));
     let slept = start.elapsed();
-    println!("slept {}", slept >= Duration::from_millis(30) && slept < Duration::from_secs(20));
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    println!(
+        "slept {}",
+        slept >= Duration::from_millis(30) && slept < Duration::from_secs(20)
+    );
+    let now = SystemTime::now()
+        .duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap();
     println!("after 2020: {}", now.as_secs() > 1_577_836_800);
     let mut last = Instant::now();
     let is_monotonic = (0..10_000).all(|_| {
@@ -267,21 +317,34 @@ fn times() -> io::Result<()> {
     println!("monotonic {is_monotonic}");
     fs::write("/work/file", "x")?;
     let modified = fs::metadata("/work/file")?.modified()?;
-    let age = SystemTime::now().duration_since(modified).unwrap_or_default();
+    let age = SystemTime::now()
+        .duration_since(modified)
+        .unwrap_or_default();
     println!("new file is new: {}", age < Duration::from_secs(20));
     let file = OpenOptions::new().write(true).open("/work/file")?;
     let set = SystemTime::UNIX_EPOCH + Duration::new(1_234_567_890, 123_456_789);
     let result = file.set_times(fs::FileTimes::new().set_modified(set));
     show("set_times", result);
-    let since = file.metadata()?.modified()?.duration_since(SystemTime::UNIX_EPOCH);
+    let since = file
+        .metadata()?
+        .modified()?
+        .duration_since(SystemTime::UNIX_EPOCH);
     println!("{:?}", since.unwrap());
-    show("accessed", file.metadata()?.accessed().map(|time| time > SystemTime::UNIX_EPOCH));
+    show(
+        "accessed",
+        file.metadata()?
+            .accessed()
+            .map(|time| time > SystemTime::UNIX_EPOCH),
+    );
     Ok(())
 }
 
 fn threads() -> io::Result<()> {
     show("spawn", std::thread::Builder::new().spawn(|| ()).map(drop));
-    show("parallelism", std::thread::available_parallelism().map(usize::from));
+    show(
+        "parallelism",
+        std::thread::available_parallelism().map(usize::from),
+    );
     let (sender, receiver) = std::sync::mpsc::channel();
     sender.send(1).unwrap();
     println!("{:?} {:?}", receiver.try_recv(), receiver.try_recv());
@@ -349,8 +412,18 @@ fn udp() -> io::Result<()> {
 
 fn names() -> io::Result<()> {
     let local = |address: SocketAddr| address.ip().is_loopback() && address.port() == 80;
-    show("localhost", ("localhost", 80).to_socket_addrs().map(|mut all| all.all(local)));
-    show("literal", "192.0.2.1:7".to_socket_addrs().map(|all| all.collect::<Vec<_>>()));
+    show(
+        "localhost",
+        ("localhost", 80)
+            .to_socket_addrs()
+            .map(|mut all| all.all(local)),
+    );
+    show(
+        "literal",
+        "192.0.2.1:7"
+            .to_socket_addrs()
+            .map(|all| all.collect::<Vec<_>>()),
+    );
     Ok(())
 }
 
@@ -365,7 +438,9 @@ fn refused() -> io::Result<()> {
 /// Writes 8 MiB in pieces of growing size, and reads it in others.
 fn large() -> io::Result<()> {
     let path = "/work/large";
-    let bytes: Vec<u8> = (0..8u32 << 20).map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+    let bytes: Vec<u8> = (0..8u32 << 20)
+        .map(|n| (n.wrapping_mul(2_654_435_761) >> 24) as u8)
+        .collect();
     let mut file = File::create(path)?;
     let (mut at, mut size) = (0, 1);
     while at < bytes.len() {
@@ -382,7 +457,12 @@ fn large() -> io::Result<()> {
     loop {
         match file.read(&mut piece)? {
             0 => break,
-            count => sum += piece[..count].iter().map(|&byte| u64::from(byte)).sum::<u64>(),
+            count => {
+                sum += piece[..count]
+                    .iter()
+                    .map(|&byte| u64::from(byte))
+                    .sum::<u64>()
+            }
         }
     }
     println!("{sum} {}", Path::new(path).extension() == None::<&OsStr>);
@@ -393,5 +473,9 @@ fn large() -> io::Result<()> {
 #[inline(never)]
 fn recurse(depth: u64) -> u64 {
     let frame = std::hint::black_box([depth; 64]);
-    if depth == 0 { 0 } else { recurse(depth + 1) + frame[13] }
+    if depth == 0 {
+        0
+    } else {
+        recurse(depth + 1) + frame[13]
+    }
 }
