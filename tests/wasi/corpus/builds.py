@@ -2,7 +2,7 @@
 
 A recipe is a function `recipe(kind, to)` that writes the guest of this kind to the path `to`, with
 the names of its own sources as attribute `sources`. What is built is kept until these, the
-versions of the tools or this file change.
+recipe or the versions of the tools change.
 
 | kind | what it is |
 |---|---|
@@ -12,6 +12,7 @@ versions of the tools or this file change.
 """
 
 import hashlib
+import inspect
 import os
 import shutil
 import sys
@@ -40,9 +41,9 @@ def guest(program, kind):
     """The path of a guest, which is built if need be."""
     path = BUILT / f"{program.name}.{kind}.wasm"
     key = path.with_suffix(".key")
-    parts = [Path(__file__).read_bytes(), Path(toolchains.__file__).read_bytes()]
-    parts += [(GUESTS / name).read_bytes() for name in program.recipe.sources]
-    parts.append(repr(getattr(program.recipe, "details", None)).encode())
+    parts = [(GUESTS / name).read_bytes() for name in program.recipe.sources]
+    details = (getattr(program.recipe, "details", None), toolchains.VERSIONS)
+    parts += [inspect.getsource(program.recipe).encode(), repr(details).encode()]
     now = hashlib.sha256(b"\0".join(parts)).hexdigest()
     if path.exists() and key.exists() and key.read_text() == now:
         return path

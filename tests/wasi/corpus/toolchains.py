@@ -28,6 +28,7 @@ C_SOURCES = {
     "bzip2-sys": ("0.1.13", "bzip2-1.0.8"),
     "libz-sys": ("1.1.33", "src/zlib"),
 }
+VERSIONS = (WHEELS, COMPONENTIZE_JS, ADAPTER, C_SOURCES)
 
 
 class CannotBuild(Exception):
