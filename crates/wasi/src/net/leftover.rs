@@ -1,10 +1,10 @@
 //! Sends what the system has not taken of what a guest has written.
 //!
-//! A guest that may write a number of bytes has written them when it has: it may then wait for
-//! something else, or drop the stream. [`Connection`] allows only what the system takes at once, but
-//! a system without memory, or a guest that makes its buffer smaller in between, can prove it
-//! wrong. The bytes that are left over are sent by one thread of the process, which starts when
-//! they are there for the first time. A guest makes it keep at most one piece for each socket.
+//! A guest that was allowed to write bytes, and has written them, may then wait for something else,
+//! or drop the stream. [`Connection`] allows only what the system takes at once. But the system may
+//! lack memory, or the guest may make the buffer smaller in between. One thread of the process
+//! sends the bytes that are left over. It starts when there are some for the first time. A guest
+//! makes it keep at most one piece for each socket.
 
 use super::connection::Connection;
 use crate::Errno;

@@ -6,7 +6,7 @@
 //! the socket is beyond that state already, and with [`Errno::NotConnected`] if it has not reached
 //! it.
 //!
-//! What a guest may do is decided by [`NetworkRules`]. Operations come in two parts, so that a
+//! What a guest may do is decided by the rules in `allow`. Operations come in two parts, so that a
 //! host's own rules can take their time: a check of the arguments, which says what has to be
 //! allowed, and the operation itself.
 

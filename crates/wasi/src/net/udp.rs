@@ -316,7 +316,7 @@ impl OutgoingDatagramStream {
         self.permit
     }
 
-    /// Uses up what [`check_send`](Self::check_send) has allowed. Returns whether it allowed so many
+    /// Uses up what [`check_send`](Self::check_send) has allowed. Returns whether that was so many
     /// datagrams.
     pub(crate) fn take_permit(&mut self, count: usize) -> bool {
         let permit = std::mem::take(&mut self.permit);

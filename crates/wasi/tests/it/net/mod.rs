@@ -1,4 +1,4 @@
-//! Sockets: what the functions of `wasi:sockets` do, as a host calls them, and once as a guest does.
+//! Sockets: what the functions of `wasi:sockets` do, called by the host and by a guest.
 
 mod guest;
 mod lookup;
