@@ -138,6 +138,11 @@ fn run(engine: &Engine, program: &Path, is_async: bool) -> Result<()> {
         copy(&program.with_file_name(folder), root.path())?;
         builder.preopened_dir(root.path(), "/", DirPerms::all(), FilePerms::all())?;
     }
+    // Not in the suite's own specifications: a folder that may only be read.
+    if let Some(folder) = specification["readonly"].as_str() {
+        let folder = program.with_file_name(folder);
+        builder.preopened_dir(folder, "readonly", DirPerms::READ, FilePerms::READ)?;
+    }
     let component = Component::from_module(engine, fs::read(program)?)?;
     let exit_code = match is_async {
         true => tokio::runtime::Builder::new_current_thread()

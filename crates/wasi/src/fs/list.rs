@@ -151,8 +151,8 @@ impl OpenDirectory {
             return Ok(());
         }
         let cursor = match cookie {
-            FIRST | SECOND => 0,
-            cookie if cookie % 2 == 1 => cookie >> 1,
+            FIRST | SECOND | THIRD => 0,
+            cookie if cookie % 2 == 0 => cookie >> 1,
             // No entry has it.
             _ => return Ok(()),
         };
@@ -172,13 +172,18 @@ impl OpenDirectory {
     }
 }
 
-/// The cookies of `.` and `..`. All others are odd.
+/// The cookies of `.`, of `..`, and of the entry after them. All others are even, and none is the
+/// largest number, so that guests can count on.
 const FIRST: u64 = 0;
-const SECOND: u64 = 2;
+const SECOND: u64 = 1;
+const THIRD: u64 = 3;
 
 /// Returns the cookie of a cursor, which is below 2^63.
 fn cookie_of(cursor: u64) -> u64 {
-    cursor << 1 | 1
+    match cursor {
+        0 => THIRD,
+        cursor => cursor << 1,
+    }
 }
 
 fn cookie_entry<'a>(

@@ -35,8 +35,10 @@ pub(super) fn fd_advise(
         .advise(offset, len, advice)?)
 }
 
-pub(super) fn fd_allocate(guest: &mut dyn Guest, fd: u32, offset: u64, len: u64) -> Outcome {
-    Ok(guest.ctx().descriptors().file(fd)?.allocate(offset, len)?)
+/// As with the peer, no space is reserved. Libraries do without it.
+pub(super) fn fd_allocate(guest: &mut dyn Guest, fd: u32, _offset: u64, _len: u64) -> Outcome {
+    guest.ctx().descriptors().file(fd)?;
+    Err(Errno::NotSupported.into())
 }
 
 pub(super) fn fd_close(guest: &mut dyn Guest, fd: u32) -> Outcome {
@@ -45,11 +47,16 @@ pub(super) fn fd_close(guest: &mut dyn Guest, fd: u32) -> Outcome {
 }
 
 pub(super) fn fd_datasync(guest: &mut dyn Guest, fd: u32) -> Outcome {
-    Ok(guest.ctx().descriptors().node(fd)?.sync(Sync::Data)?)
+    sync(guest, fd, Sync::Data)
 }
 
 pub(super) fn fd_sync(guest: &mut dyn Guest, fd: u32) -> Outcome {
-    Ok(guest.ctx().descriptors().node(fd)?.sync(Sync::All)?)
+    sync(guest, fd, Sync::All)
+}
+
+fn sync(guest: &mut dyn Guest, fd: u32, what: Sync) -> Outcome {
+    let file = guest.ctx().descriptors().file(fd)?.clone();
+    Ok(fs::Descriptor::File(file).sync(what)?)
 }
 
 /// The rights of preopened folders. Many libraries expect exactly these.

@@ -35,7 +35,7 @@ pub(super) struct Poll {
 struct Subscription {
     userdata: u64,
     kind: u8,
-    target: Result<Target, Errno>,
+    target: Target,
     /// The descriptor, if it is one.
     fd: u32,
 }
@@ -56,10 +56,8 @@ impl Operation for Poll {
     fn step(&mut self, guest: &mut dyn Guest, ready: &[bool]) -> Outcome<Option<Targets>> {
         if self.subscriptions.is_empty() {
             self.read(guest)?;
-            // What is wrong is ready.
             let targets = self.subscriptions.iter();
-            let targets = targets.map(|sub| sub.target.unwrap_or(Target::Ready));
-            return Ok(Some(targets.collect()));
+            return Ok(Some(targets.map(|sub| sub.target).collect()));
         }
         let mut events = Vec::with_capacity(self.subscriptions.len() * EVENT);
         for (subscription, _) in self
@@ -80,8 +78,11 @@ impl Poll {
     /// Reads the subscriptions.
     fn read(&mut self, guest: &mut dyn Guest) -> Outcome {
         // A guest that waits for nothing would wait for ever.
-        if self.count == 0 || self.count > MAX_SUBSCRIPTIONS {
+        if self.count == 0 {
             return Err(Errno::Invalid.into());
+        }
+        if self.count > MAX_SUBSCRIPTIONS {
+            return Err(Errno::NoMemory.into());
         }
         let version = guest.version();
         let size = match version {
@@ -114,19 +115,13 @@ impl Subscription {
                 let timeout = u64::from_le_bytes(number(record, at + 8));
                 let flags = u16::from_le_bytes(number(record, at + 24));
                 abi::flags(flags.into(), subclockflags::ALL)?;
-                alarm(ctx, id, timeout, flags != 0).map(Target::At)
+                Target::At(alarm(ctx, id, timeout, flags != 0)?)
             }
-            FD_READ => match ctx.descriptors().get(fd) {
-                Ok(Descriptor::Stdin(_)) => Ok(Target::Fd(fd, Interest::Read)),
-                Ok(Descriptor::File(_)) => Ok(Target::Ready),
-                Ok(_) => Err(Errno::BadDescriptor),
-                Err(error) => Err(error),
-            },
-            FD_WRITE => match ctx.descriptors().get(fd) {
-                Ok(Descriptor::Stdout(_)) => Ok(Target::Fd(fd, Interest::Write)),
-                Ok(Descriptor::File(_)) => Ok(Target::Ready),
-                Ok(_) => Err(Errno::BadDescriptor),
-                Err(error) => Err(error),
+            FD_READ | FD_WRITE => match (kind, ctx.descriptors().get(fd)?) {
+                (FD_READ, Descriptor::Stdin(_)) => Target::Fd(fd, Interest::Read),
+                (FD_WRITE, Descriptor::Stdout(_)) => Target::Fd(fd, Interest::Write),
+                (_, Descriptor::File(_)) => Target::Ready,
+                _ => return Err(Errno::BadDescriptor.into()),
             },
             _ => return Err(Errno::Invalid.into()),
         };
@@ -140,14 +135,13 @@ impl Subscription {
 
     /// Returns the event that says that this is ready.
     fn event(&self, ctx: &mut WasiP1Ctx) -> abi::Record<EVENT> {
-        let (error, nbytes, flags) = match self.target {
-            Err(error) => (errno(error), 0, 0),
-            Ok(_) if self.kind == FD_READ => match readable(ctx, self.fd) {
+        let (error, nbytes, flags) = match self.kind {
+            FD_READ => match readable(ctx, self.fd) {
                 Ok(0) => (abi::SUCCESS, 0, eventrwflags::FD_READWRITE_HANGUP),
                 Ok(nbytes) => (abi::SUCCESS, nbytes, 0),
                 Err(error) => (errno(error), 0, 0),
             },
-            Ok(_) => (abi::SUCCESS, u64::from(self.kind == FD_WRITE), 0),
+            kind => (abi::SUCCESS, u64::from(kind == FD_WRITE), 0),
         };
         abi::event(self.userdata, error, self.kind, nbytes, flags)
     }
