@@ -301,6 +301,34 @@ fn folders_are_what_the_program_sees() {
     );
 }
 
+#[test]
+fn addresses_are_checked_when_they_are_given() {
+    let sandbox = sandbox("(call $write (i32.const 1) (i32.const 6))");
+    for options in [
+        &["--inherit-network"][..],
+        &["-S", "inherit-network,allow-ip-name-lookup,tcp=n,udp"],
+        &["--tcp-connect", "127.0.0.1:80", "--tcp-connect", "[::1]:80"],
+        &[
+            "--tcp-listen",
+            "127.0.0.1:8080",
+            "--udp-listen",
+            "127.0.0.1:53",
+        ],
+        &["--udp-connect", "10.0.0.0/8:*", "--allow-ip-name-lookup"],
+    ] {
+        let args = [options, &["app.wat"]].concat();
+        assert_eq!(sandbox.succeed(&args), "hello\n", "{options:?}");
+    }
+    for option in [
+        "--tcp-connect",
+        "--tcp-listen",
+        "--udp-connect",
+        "--udp-listen",
+    ] {
+        sandbox.fail(&[option, "nowhere", "app.wat"], 2, &["'nowhere'", option]);
+    }
+}
+
 /// A timeout ends a program that waits in a function of the host, too.
 #[test]
 fn waiting_programs_are_stopped() {

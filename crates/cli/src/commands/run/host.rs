@@ -7,6 +7,7 @@ use mintage_wasi::WasiCtxBuilder;
 use mintage_wasi::cli::{InputFile, OutputFile};
 use mintage_wasi::filesystem::{DirPerms, FilePerms};
 use mintage_wasi::p1::WasiP1Ctx;
+use mintage_wasi::sockets::{AddressRange, AllowList};
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -36,6 +37,31 @@ pub(crate) struct HostOptions {
     /// The folder in which the program starts: a path as it sees it
     #[arg(long, value_name = "GUEST")]
     cwd: Option<String>,
+
+    /// Let the program use all addresses of the network
+    #[arg(long)]
+    inherit_network: bool,
+
+    /// Let the program connect by TCP to these addresses: `127.0.0.1:80`, `10.0.0.0/8:*`,
+    /// `[::1]:8000-8999`; can be given several times
+    #[arg(long, value_name = "ADDR", value_parser = AddressRange::from_str)]
+    tcp_connect: Vec<AddressRange>,
+
+    /// Let the program accept connections by TCP at these addresses; can be given several times
+    #[arg(long, value_name = "ADDR", value_parser = AddressRange::from_str)]
+    tcp_listen: Vec<AddressRange>,
+
+    /// Let the program send to these addresses by UDP; can be given several times
+    #[arg(long, value_name = "ADDR", value_parser = AddressRange::from_str)]
+    udp_connect: Vec<AddressRange>,
+
+    /// Let the program receive at these addresses by UDP; can be given several times
+    #[arg(long, value_name = "ADDR", value_parser = AddressRange::from_str)]
+    udp_listen: Vec<AddressRange>,
+
+    /// Let the program look up the addresses of names
+    #[arg(long)]
+    allow_ip_name_lookup: bool,
 
     /// Read standard input from this file
     #[arg(long, value_name = "FILE")]
@@ -118,6 +144,10 @@ impl FromStr for Variable {
 #[derive(Debug, Default)]
 pub(super) struct WasiKeys {
     inherit_env: bool,
+    inherit_network: bool,
+    name_lookup: bool,
+    tcp: Option<bool>,
+    udp: Option<bool>,
     no_stdin: bool,
     no_stdout: bool,
     no_stderr: bool,
@@ -135,6 +165,30 @@ static WASI: Group<WasiKeys> = Group {
             value: "[=y|n]",
             doc: "the same as --inherit-env",
             set: |keys, text| store(&mut keys.inherit_env, switch(text)),
+        },
+        Key {
+            name: "inherit-network",
+            value: "[=y|n]",
+            doc: "the same as --inherit-network",
+            set: |keys, text| store(&mut keys.inherit_network, switch(text)),
+        },
+        Key {
+            name: "allow-ip-name-lookup",
+            value: "[=y|n]",
+            doc: "the same as --allow-ip-name-lookup",
+            set: |keys, text| store(&mut keys.name_lookup, switch(text)),
+        },
+        Key {
+            name: "tcp",
+            value: "[=y|n]",
+            doc: "let the program have TCP sockets (on)",
+            set: |keys, text| store(&mut keys.tcp, switch(text).map(Some)),
+        },
+        Key {
+            name: "udp",
+            value: "[=y|n]",
+            doc: "let the program have UDP sockets (on)",
+            set: |keys, text| store(&mut keys.udp, switch(text).map(Some)),
         },
         Key {
             name: "inherit-stdin",
@@ -250,6 +304,7 @@ impl HostOptions {
         self.add_streams(&mut builder, &keys)?;
         self.add_environment(&mut builder, &keys)?;
         self.add_folders(&mut builder)?;
+        self.add_network(&mut builder, &keys);
         let name = app.file_name().unwrap_or_default().to_string_lossy();
         builder.arg(self.argv0.as_deref().unwrap_or(&name));
         for (number, arg) in args.iter().enumerate() {
@@ -327,6 +382,34 @@ impl HostOptions {
             builder.initial_cwd(cwd);
         }
         Ok(())
+    }
+
+    fn add_network(&self, builder: &mut WasiCtxBuilder, keys: &WasiKeys) {
+        if self.inherit_network || keys.inherit_network {
+            builder.inherit_network();
+        } else {
+            let mut list = AllowList::new();
+            for range in &self.tcp_connect {
+                list.tcp_connect(range.clone());
+            }
+            for range in &self.tcp_listen {
+                list.tcp_listen(range.clone());
+            }
+            for range in &self.udp_connect {
+                list.udp_connect(range.clone());
+            }
+            for range in &self.udp_listen {
+                list.udp_listen(range.clone());
+            }
+            builder.socket_addr_list(list);
+        }
+        builder.allow_ip_name_lookup(self.allow_ip_name_lookup || keys.name_lookup);
+        if let Some(allow) = keys.tcp {
+            builder.allow_tcp(allow);
+        }
+        if let Some(allow) = keys.udp {
+            builder.allow_udp(allow);
+        }
     }
 
     fn add_folders(&self, builder: &mut WasiCtxBuilder) -> Result<()> {
