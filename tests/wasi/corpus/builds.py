@@ -84,6 +84,22 @@ def crate(name, version, binary, *options):
     return build
 
 
+def package(folder):
+    """A Rust program that is a package of this corpus."""
+
+    @recipe(f"{folder}/Cargo.toml", f"{folder}/main.rs")
+    def build(kind, to):
+        # Cargo writes a lock file beside the manifest.
+        copy = SCRATCH / "packages" / folder
+        shutil.copytree(GUESTS / folder, copy, dirs_exist_ok=True)
+        command = ["cargo", "build", "--quiet", "--release", "--manifest-path", copy / "Cargo.toml"]
+        where = ["--target", RUST_TARGETS[kind], "--target-dir", SCRATCH / "cargo"]
+        run([*command, *where], env=rust_environment())
+        shutil.copy(SCRATCH / "cargo" / RUST_TARGETS[kind] / f"release/{folder}.wasm", to)
+
+    return build
+
+
 def rust(source):
     """A Rust program in one file."""
 

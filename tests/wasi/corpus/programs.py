@@ -7,7 +7,7 @@ import tempfile
 import zlib
 from dataclasses import dataclass, field
 
-from builds import ADAPTED, P1, P2, c, crate, go, javascript, python, rust, zig
+from builds import ADAPTED, P1, P2, c, crate, go, javascript, package, python, rust, zig
 
 ALL = (P1, P2, ADAPTED)
 # The exit code of the command after a trap.
@@ -103,23 +103,22 @@ RIPGREP = [
 DATA = '[{"name":"a","size":3,"tags":["x"]},{"name":"b","size":1,"tags":["x","y"]},{"name":"c"}]\n'
 
 JAQ = [
-    Case("select", ["-c", "map(select(.size > 1) | .name)", "/work/data.json"],
+    Case("select", ["map(select(.size > 1) | .name)", "/work/data.json"],
          before={"data.json": DATA}, stdout='["a"]\n'),
-    Case("group", ["-c", "map({n: .name, t: (.tags // [] | length)}) | group_by(.t) | map(.[0].n)"],
+    Case("group", ["map({n: .name, t: (.tags // [] | length)}) | group_by(.t) | map(.[0].n)"],
          stdin=DATA.encode(), stdout='["c","a","b"]\n'),
-    Case("pretty", [".[1]", "/work/data.json"], before={"data.json": DATA},
-         stdout='{\n  "name": "b",\n  "size": 1,\n  "tags": [\n    "x",\n    "y"\n  ]\n}\n'),
-    Case("text", ["-r", "-n", "--arg", "who", "world",
-                  r'"hello \($who)", ([range(5)] | join("-")), ("a1b2" | gsub("[0-9]"; "#")), '
-                  '(1e3 | tostring), env.NAME'],
-         env={"NAME": "value"}, stdout="hello world\n0-1-2-3-4\na#b#\n1000.0\nvalue\n"),
+    Case("text", ["-n", r'"hello \("world")", ([range(5) | tostring] | join("-")), '
+                        r'("a1b2" | gsub("[0-9]"; "#")), env.NAME'],
+         env={"NAME": "value"}, stdout='"hello world"\n"0-1-2-3-4"\n"a#b#"\n"value"\n'),
     Case("large", ["-n", "[range(200000)] | map(. * 2) | add"], stdout="39999800000\n"),
-    Case("many", ["-c", "[.[0], length]"], stdin=b"\n".join(b"[%d,[]]" % n for n in range(2000)),
+    Case("many", ["[.[0], length]"], stdin=b"\n".join(b"[%d,[]]" % n for n in range(2000)),
          stdout="".join(f"[{n},2]\n" for n in range(2000))),
-    Case("status", ["-e", ".none"], stdin=b"{}", stdout="null\n", code=1),
+    Case("time", ["-n", "(now > 1577836800), (0 | todate)"],
+         stdout='true\n"1970-01-01T00:00:00Z"\n'),
     Case("error", [".a.b"], stdin=b'{"a":1}', stdout="", code=5),
+    Case("wrong", ["map("], stdout="", code=3),
     Case("not-json", ["."], stdin=b'{"a":', stdout="", code=2),
-    Case("missing", [".", "/work/none.json"], stdout="", code=2),
+    Case("missing", [".", "/work/none.json"], stdout="", code=2, stderr="No such file"),
 ]
 
 
@@ -349,7 +348,7 @@ QUICKJS_FILES = ("quickjs.c", "dtoa.c", "libregexp.c", "libunicode.c", "quickjs-
 
 PROGRAMS = [
     Program("ripgrep", crate("ripgrep", "15.2.0", "rg"), ALL, RIPGREP),
-    Program("jaq", crate("jaq", "3.1.2", "jaq", "--no-default-features"), ALL, JAQ),
+    Program("jaq", package("jaq"), ALL, JAQ),
     Program("sqlite", c("sqlite.c", "libsqlite3-sys", ("sqlite3.c",), SQLITE_FLAGS), ALL, SQLITE),
     Program("lua", c("lua.c", "lua-src", ("l*.c",), LUA_FLAGS, ("-lsetjmp",)), ALL, LUA),
     Program("quickjs", c(None, "rquickjs-sys", QUICKJS_FILES), ALL, QUICKJS),
