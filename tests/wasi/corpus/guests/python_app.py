@@ -1,7 +1,10 @@
 """CPython: modules of the standard library, files below `/work`, exceptions, exit codes."""
 
+# componentize-py includes the modules that are imported at the start: `collections` needs `heapq`
+# later.
 import collections
 import hashlib
+import heapq  # noqa: F401
 import json
 import os
 import random
