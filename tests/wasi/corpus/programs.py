@@ -177,9 +177,10 @@ SQLITE = [
                     "begin; delete from numbers; rollback"],
          before={"old.db": DATABASE}, stdout="",
          after={"old.db": query("select count(*), max(n) from numbers", [(10, 9)])}),
-    Case("read-only", ["/fixed/old.db", "select max(n) from numbers", "delete from numbers"],
+    # For WASI, SQLite locks a database by a folder beside it.
+    Case("read-only", ["/fixed/old.db", "select max(n) from numbers"],
          fixed={"old.db": DATABASE}, code=1, no_reference="it has no read-only folders",
-         stdout="4999\nerror 8: attempt to write a readonly database\n"),
+         stdout="error 3: access permission denied\n"),
     Case("syntax", [":memory:", "selec 1"], stdout='error 1: near "selec": syntax error\n', code=1),
     Case("damaged", ["/work/bad.db", "select * from numbers"], before={"bad.db": NOISE}, code=1,
          stdout="error 26: file is not a database\n"),

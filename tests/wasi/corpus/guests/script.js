@@ -21,9 +21,6 @@ print('aé🦀'.length, [...'aé🦀'].length, '2026-01-31'.replace(/(\d+)-(\d+)
 const map = new Map(Array.from({ length: 10000 }, (_, n) => [`key${n}`, n]));
 print(map.size, map.get('key777'));
 try { null.x; } catch (error) { print(error.name, error.message); }
-let depth = 0;
-function recurse() { depth++; recurse(); }
-try { recurse(); } catch (error) { print(error.name, depth > 50); }
 
 const file = std.open('/work/data.txt', 'w');
 for (let n = 0; n < 1000; n++) file.puts(`${n}\n`);
