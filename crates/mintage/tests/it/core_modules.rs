@@ -1,5 +1,10 @@
 //! Core modules that are compiled as components, and host functions that use their memory.
 
+#![allow(
+    clippy::single_range_in_vec_init,
+    reason = "one block is a list of one range"
+)]
+
 use crate::async_calls::{block_on, waits};
 use crate::common::message;
 use mintage::{
